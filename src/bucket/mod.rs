@@ -1,0 +1,357 @@
+//! One S3-compatible bucket, whoever needs it: where it is, who signs, and its objects as streams.
+//!
+//! Never falls back to an unsigned request when credentials are missing, because the answer would be a riddle ("403") instead of the cause;
+//! never puts a secret or an answer's text into a message; never follows a redirect, because a signed request has one addressee.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use chrono::DateTime;
+use futures_util::Stream;
+use futures_util::TryStreamExt;
+use hyper::HeaderMap;
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
+use object_store::BackoffConfig;
+use object_store::GetOptions;
+use object_store::ObjectStore;
+use object_store::RetryConfig;
+use object_store::aws::AmazonS3;
+use object_store::aws::AmazonS3Builder;
+use object_store::path::Path;
+use url::Host;
+use url::Url;
+
+pub use address::AddressError;
+pub use address::BucketAddress;
+pub use address::Config;
+pub use address::Credentials;
+pub use address::Style;
+use credentials::Chain;
+use credentials::NoCredentials;
+use wire::Failure;
+use wire::Seen;
+use wire::Wire;
+use wire::Witness;
+use wire::reason;
+
+mod address;
+mod credentials;
+mod wire;
+
+/// A request that fails for a passing reason is sent again this often.
+const RETRIES: usize = 2;
+/// The longest key that S3 stores, in bytes.
+const KEY_BYTES: usize = 1024;
+
+/// One configured bucket, with its own connections.
+pub struct Bucket {
+    name: String,
+    store: AmazonS3,
+}
+
+/// How long one attempt may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For a connection: name lookup, TCP and TLS.
+    pub connect: Duration,
+    /// For the head of an answer, connecting included.
+    pub first_byte: Duration,
+    /// For the whole request. No retry starts after it.
+    pub total: Duration,
+}
+
+/// What the reader has already.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// The entity tag, with its quotes.
+    pub etag: Option<&'a str>,
+    /// When the object changed last. Counts only without an entity tag.
+    pub last_modified: Option<SystemTime>,
+}
+
+/// What a bucket says when asked for an object.
+pub enum Reply {
+    /// The object.
+    Object(Object),
+    /// The reader has it already. The headers say for how long that holds.
+    NotModified(HeaderMap),
+}
+
+/// An object on its way.
+pub struct Object {
+    /// As the bucket sent them.
+    pub headers: HeaderMap,
+    /// Announced length in bytes.
+    pub length: u64,
+    /// The content. A break in the middle is mended by asking for the rest, as long as the entity tag stays the same.
+    pub body: Pin<Box<dyn Stream<Item = Result<Bytes, BucketError>> + Send>>,
+}
+
+impl Bucket {
+    /// Prepares to use the bucket; nothing is sent, and no credentials are looked up before the first request.
+    ///
+    /// # Errors
+    /// [`BucketProblem::Setup`] when the settings contradict each other or the machine has no certificates to check servers with.
+    pub fn open(config: &Config, timeouts: Timeouts) -> Result<Bucket, BucketError> {
+        let Config {
+            name,
+            bucket,
+            region,
+            endpoint,
+            style,
+            credentials,
+        } = config;
+        let fail = |reason: String| BucketError {
+            bucket: name.clone(),
+            problem: BucketProblem::Setup(reason),
+        };
+        BucketAddress::of(config).map_err(|error| fail(error.to_string()))?;
+        let wire = Wire::new(timeouts).map_err(|error| fail(reason(&error)))?;
+        let place =
+            Place::of(bucket, region, endpoint, *style).map_err(|error| fail(error.to_string()))?;
+        let backoff = BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(1),
+            base: 2.0,
+        };
+        let builder = AmazonS3Builder::new()
+            .with_bucket_name(bucket)
+            // A service with its own endpoint looks at the region only to check the signature, and most call theirs this.
+            .with_region(if region.is_empty() {
+                "us-east-1"
+            } else {
+                region
+            })
+            .with_endpoint(place.endpoint)
+            .with_virtual_hosted_style_request(place.is_virtual)
+            .with_http_connector(wire)
+            .with_retry(RetryConfig {
+                backoff,
+                max_retries: RETRIES,
+                retry_timeout: timeouts.total,
+            });
+        let builder = match credentials {
+            Credentials::Chain => builder.with_credentials(Arc::new(Chain::new(name, region))),
+            Credentials::Anonymous => builder.with_skip_signature(true),
+            Credentials::Static { key, secret } => builder
+                .with_access_key_id(key)
+                .with_secret_access_key(secret),
+        };
+        let store = builder.build().map_err(|error| fail(error.to_string()))?;
+        Ok(Bucket {
+            name: name.clone(),
+            store,
+        })
+    }
+
+    /// What other settings call this bucket.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Asks for the object `key`, or whether it is still what the reader knows. The caller bounds the whole in time and the body in size.
+    ///
+    /// # Errors
+    /// [`BucketProblem`] says what went wrong; a missing object is [`BucketProblem::Status`] with 404.
+    pub async fn get(&self, key: &str, known: Known<'_>) -> Result<Reply, BucketError> {
+        // A key that the path type would change is another object's key; none at all is the bucket's listing; a longer one exists nowhere.
+        let path = Path::parse(key)
+            .ok()
+            .filter(|path| path.as_ref() == key && (1..=KEY_BYTES).contains(&key.len()))
+            .ok_or_else(|| self.error(BucketProblem::UnusableKey))?;
+        let witness = Witness::default();
+        let mut options = GetOptions::default();
+        options.extensions.insert(witness.clone());
+        // What does not fit a header panics further down.
+        let etag = known
+            .etag
+            .filter(|etag| HeaderValue::from_str(etag).is_ok());
+        let since = known.last_modified.filter(|date| is_http_date(*date));
+        match etag {
+            Some(etag) => options.if_none_match = Some(etag.to_owned()),
+            None => options.if_modified_since = since.map(DateTime::from),
+        }
+        let is_conditional = options.if_none_match.is_some() || options.if_modified_since.is_some();
+        match (self.store.get_opts(&path, options).await, witness.take()) {
+            (Ok(found), Some(Seen::Answer { headers, .. })) => {
+                let length = found.meta.size;
+                let name = self.name.clone();
+                let broken = move |error: object_store::Error| BucketError {
+                    bucket: name.clone(),
+                    problem: BucketProblem::BrokenOff(reason(&error)),
+                };
+                let body = Box::pin(found.into_stream().map_err(broken));
+                Ok(Reply::Object(Object {
+                    headers,
+                    length,
+                    body,
+                }))
+            }
+            (
+                Err(_),
+                Some(Seen::Answer {
+                    status: StatusCode::NOT_MODIFIED,
+                    headers,
+                    ..
+                }),
+            ) if is_conditional => Ok(Reply::NotModified(headers)),
+            (Err(error), Some(Seen::Answer { status, .. })) if status.is_success() => {
+                // The head cannot be understood: without a length, for example.
+                Err(self.error(BucketProblem::BrokenOff(reason(&error))))
+            }
+            (Err(_), Some(Seen::Answer { status, code, .. })) => {
+                Err(self.error(BucketProblem::Status { status, code }))
+            }
+            (Err(_), Some(Seen::Failure { kind, reason })) => Err(self.error(match kind {
+                Failure::Dns => BucketProblem::Dns(reason),
+                Failure::Connect => BucketProblem::Connect(reason),
+                Failure::Timeout => BucketProblem::Timeout,
+                Failure::BrokenOff => BucketProblem::BrokenOff(reason),
+            })),
+            // Nothing was sent: signing failed.
+            (Err(object_store::Error::Generic { source, .. }), None)
+                if source.is::<NoCredentials>() =>
+            {
+                Err(self.error(BucketProblem::Credentials(source.to_string())))
+            }
+            (Err(error), None) => Err(self.error(BucketProblem::Setup(reason(&error)))),
+            (Ok(_), Some(Seen::Failure { .. }) | None) => Err(self.error(
+                BucketProblem::BrokenOff("an answer that nobody received".to_owned()),
+            )),
+        }
+    }
+
+    fn error(&self, problem: BucketProblem) -> BucketError {
+        BucketError {
+            bucket: self.name.clone(),
+            problem,
+        }
+    }
+}
+
+/// HTTP writes years with four digits.
+fn is_http_date(date: SystemTime) -> bool {
+    const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
+    date.duration_since(UNIX_EPOCH)
+        .is_ok_and(|since| since < YEAR_10000)
+}
+
+/// Why a bucket gave nothing. Displays without secrets, addresses or the bucket's own words.
+#[derive(Debug)]
+pub struct BucketError {
+    /// The configured name of the bucket.
+    pub bucket: String,
+    /// What went wrong.
+    pub problem: BucketProblem,
+}
+
+/// What went wrong with a bucket.
+#[derive(Debug)]
+pub enum BucketProblem {
+    /// The settings cannot work.
+    Setup(String),
+    /// The credential chain holds nothing usable.
+    Credentials(String),
+    /// The key has an empty segment (`a//b`), begins or ends with a slash, is empty or too long; such objects cannot be asked for.
+    UnusableKey,
+    /// The bucket answered, and not with an object.
+    Status {
+        /// As answered.
+        status: StatusCode,
+        /// S3's word for it (`AccessDenied`), or nothing.
+        code: String,
+    },
+    /// The endpoint's name cannot be resolved.
+    Dns(String),
+    /// No connection.
+    Connect(String),
+    /// No answer in time.
+    Timeout,
+    /// The answer stopped early or makes no sense.
+    BrokenOff(String),
+}
+
+impl fmt::Display for BucketError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "bucket `{}`: ", self.bucket)?;
+        match &self.problem {
+            BucketProblem::Setup(reason) => out.write_str(reason),
+            BucketProblem::Credentials(reason) => write!(
+                out,
+                "{reason}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, give the machine a profile or a role, or set the bucket's \
+                 `credentials`"
+            ),
+            BucketProblem::UnusableKey => {
+                out.write_str("a key must have 1 to 1024 bytes and not begin or end with a slash or hold two in a row")
+            }
+            BucketProblem::Status { status, code } => {
+                write!(out, "answered {}", status.as_u16())?;
+                if !code.is_empty() {
+                    write!(out, " {code}")?;
+                }
+                match status.as_u16() {
+                    300..=399 => out.write_str("; are `region` and `endpoint` those of this bucket?"),
+                    401 | 403 => out.write_str("; may these `credentials` read it (s3:GetObject)?"),
+                    _ => Ok(()),
+                }
+            }
+            BucketProblem::Dns(reason) => write!(out, "its host cannot be resolved: {reason}"),
+            BucketProblem::Connect(reason) => write!(out, "cannot connect: {reason}"),
+            BucketProblem::Timeout => out.write_str("no answer in time"),
+            BucketProblem::BrokenOff(reason) => write!(out, "the answer broke off: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for BucketError {}
+
+/// Where requests go.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    endpoint: String,
+    /// The endpoint holds the bucket's name already.
+    is_virtual: bool,
+}
+
+impl Place {
+    fn of(
+        bucket: &str,
+        region: &str,
+        endpoint: &str,
+        style: Style,
+    ) -> Result<Self, url::ParseError> {
+        let service = if endpoint.is_empty() {
+            let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+            format!("https://s3.{region}.amazonaws.com{suffix}")
+        } else {
+            endpoint.to_owned()
+        };
+        let mut url = Url::parse(&service)?;
+        let is_virtual = match (style, url.host()) {
+            // A dot in the bucket's name and TLS: the service's certificate covers one label only.
+            (Style::Virtual, Some(Host::Domain(_))) => {
+                url.scheme() == "http" || !bucket.contains('.')
+            }
+            // An address has no room for the bucket's name.
+            (Style::Virtual, _) | (Style::Path, _) => false,
+        };
+        if is_virtual {
+            let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
+            url.set_host(Some(&host))?;
+        }
+        let endpoint = url.as_str().trim_end_matches('/').to_owned();
+        Ok(Place {
+            endpoint,
+            is_virtual,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

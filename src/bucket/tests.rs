@@ -1,0 +1,375 @@
+use std::time::Duration;
+use std::time::SystemTime;
+
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::Bucket;
+use super::BucketError;
+use super::BucketProblem;
+use super::Config;
+use super::Credentials;
+use super::Known;
+use super::Place;
+use super::Reply;
+use super::Style;
+use super::Timeouts;
+
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(2),
+    first_byte: Duration::from_millis(300),
+    total: Duration::from_secs(5),
+};
+
+fn config(endpoint: &str, credentials: Credentials) -> Config {
+    Config {
+        name: "photos".to_owned(),
+        bucket: "my-bucket".to_owned(),
+        region: "eu-west-1".to_owned(),
+        endpoint: endpoint.to_owned(),
+        style: Style::Path,
+        credentials,
+    }
+}
+
+fn keys() -> Credentials {
+    Credentials::Static {
+        key: "AKIAEXAMPLE".to_owned(),
+        secret: "hush".to_owned(),
+    }
+}
+
+/// Answers every connection with the next of `answers` (the last one again and again), and reports the heads of the requests.
+async fn server(answers: Vec<String>) -> (String, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let (heads, received) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut turn = 0;
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let answer = answers[turn.min(answers.len() - 1)].clone();
+            turn += 1;
+            let heads = heads.clone();
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    match socket.read_u8().await {
+                        Ok(byte) => head.push(byte),
+                        Err(_) => return,
+                    }
+                }
+                let _ = heads.send(String::from_utf8_lossy(&head).to_ascii_lowercase());
+                let _ = socket.write_all(answer.as_bytes()).await;
+                let _ = socket.shutdown().await;
+            });
+        }
+    });
+    (endpoint, received)
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}",
+        body.len()
+    )
+}
+
+async fn get(endpoint: &str, credentials: Credentials, key: &str) -> Result<Reply, BucketError> {
+    let bucket =
+        Bucket::open(&config(endpoint, credentials), TIMEOUTS).expect("the settings are right");
+    bucket.get(key, Known::default()).await
+}
+
+#[track_caller]
+fn problem(reply: Result<Reply, BucketError>) -> BucketError {
+    match reply {
+        Ok(_) => panic!("expected an error"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn requests_go_where_the_style_says() {
+    let rows = [
+        (
+            "b",
+            "eu-west-1",
+            "",
+            Style::Virtual,
+            "https://b.s3.eu-west-1.amazonaws.com",
+            true,
+        ),
+        (
+            "b",
+            "eu-west-1",
+            "",
+            Style::Path,
+            "https://s3.eu-west-1.amazonaws.com",
+            false,
+        ),
+        (
+            "b",
+            "cn-north-1",
+            "",
+            Style::Virtual,
+            "https://b.s3.cn-north-1.amazonaws.com.cn",
+            true,
+        ),
+        // A certificate for *.s3.eu-west-1.amazonaws.com does not cover a.b.s3.eu-west-1.amazonaws.com.
+        (
+            "a.b",
+            "eu-west-1",
+            "",
+            Style::Virtual,
+            "https://s3.eu-west-1.amazonaws.com",
+            false,
+        ),
+        (
+            "b",
+            "",
+            "https://s3.example.com/",
+            Style::Virtual,
+            "https://b.s3.example.com",
+            true,
+        ),
+        (
+            "b",
+            "",
+            "http://minio:9000",
+            Style::Virtual,
+            "http://b.minio:9000",
+            true,
+        ),
+        (
+            "b",
+            "",
+            "http://minio:9000/base/",
+            Style::Path,
+            "http://minio:9000/base",
+            false,
+        ),
+        (
+            "b",
+            "",
+            "http://127.0.0.1:9000",
+            Style::Virtual,
+            "http://127.0.0.1:9000",
+            false,
+        ),
+        (
+            "b",
+            "",
+            "http://[::1]:9000",
+            Style::Virtual,
+            "http://[::1]:9000",
+            false,
+        ),
+    ];
+    for (bucket, region, endpoint, style, expected, is_virtual) in rows {
+        let place = Place::of(bucket, region, endpoint, style).expect("the row holds a URL");
+        assert_eq!(
+            (place.endpoint.as_str(), place.is_virtual),
+            (expected, is_virtual),
+            "{bucket} {region} {endpoint}"
+        );
+    }
+}
+
+#[test]
+fn opening_needs_no_network_and_names_what_is_wrong() {
+    for credentials in [Credentials::Chain, Credentials::Anonymous, keys()] {
+        assert!(Bucket::open(&config("", credentials), TIMEOUTS).is_ok());
+    }
+    let broken = Config {
+        region: String::new(),
+        ..config("", keys())
+    };
+    let error = Bucket::open(&broken, TIMEOUTS)
+        .err()
+        .expect("AWS needs a region");
+    assert!(
+        error
+            .to_string()
+            .starts_with("bucket `photos`: `region` must"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn static_keys_sign_and_anonymous_does_not() {
+    let (endpoint, mut heads) = server(vec![answer("200 OK", "", "cat")]).await;
+    get(&endpoint, keys(), "dir/a b+é.jpg")
+        .await
+        .expect("the server answers");
+    let head = heads.recv().await.expect("a request came");
+    assert!(
+        head.starts_with("get /my-bucket/dir/a%20b%2b%c3%a9.jpg http/1.1\r\n"),
+        "{head}"
+    );
+    assert!(
+        head.contains("authorization: aws4-hmac-sha256 credential=akiaexample/"),
+        "{head}"
+    );
+    assert!(head.contains("/eu-west-1/s3/aws4_request"), "{head}");
+    assert!(!head.contains("hush"));
+
+    get(&endpoint, Credentials::Anonymous, "x")
+        .await
+        .expect("the server answers");
+    let head = heads.recv().await.expect("a request came");
+    assert!(!head.contains("authorization"), "{head}");
+    assert!(!head.contains("x-amz-security-token"), "{head}");
+}
+
+#[tokio::test]
+async fn a_refusal_says_why_and_quotes_nothing_else() {
+    let document = "<Error><Code>SignatureDoesNotMatch</Code><AWSAccessKeyId>AKIAEXAMPLE</AWSAccessKeyId></Error>";
+    let (endpoint, _heads) = server(vec![answer("403 Forbidden", "", document)]).await;
+    let error = problem(get(&endpoint, keys(), "x").await);
+    assert_eq!(
+        error.to_string(),
+        "bucket `photos`: answered 403 SignatureDoesNotMatch; may these `credentials` read it (s3:GetObject)?"
+    );
+    assert!(!format!("{error:?}").contains("AKIA"));
+}
+
+#[tokio::test]
+async fn an_endless_error_document_is_not_read_to_its_end() {
+    let huge = answer(
+        "404 Not Found",
+        "",
+        &format!("<Error><Code>NoSuchKey</Code>{}", "x".repeat(1 << 22)),
+    );
+    let (endpoint, _heads) = server(vec![huge]).await;
+    let error = problem(get(&endpoint, keys(), "x").await);
+    assert!(
+        matches!(&error.problem, BucketProblem::Status { status, code } if *status == 404 && code == "NoSuchKey"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let (elsewhere, mut requests) = server(vec![answer("200 OK", "", "cat")]).await;
+    let moved = answer(
+        "307 Temporary Redirect",
+        &format!("Location: {elsewhere}/x\r\n"),
+        "",
+    );
+    let (endpoint, _heads) = server(vec![moved]).await;
+    let error = problem(get(&endpoint, keys(), "x").await);
+    assert!(
+        matches!(error.problem, BucketProblem::Status { status, .. } if status == 307),
+        "{error}"
+    );
+    assert!(requests.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_passing_failure_is_retried_twice_and_no_more() {
+    let busy = answer("503 Slow Down", "", "");
+    let (endpoint, _heads) = server(vec![
+        busy.clone(),
+        busy.clone(),
+        answer("200 OK", "", "cat"),
+    ])
+    .await;
+    get(&endpoint, keys(), "x")
+        .await
+        .expect("the third attempt works");
+
+    let (endpoint, mut heads) = server(vec![busy]).await;
+    let error = problem(get(&endpoint, keys(), "x").await);
+    assert!(
+        matches!(error.problem, BucketProblem::Status { status, .. } if status == 503),
+        "{error}"
+    );
+    let mut attempts = 0;
+    while heads.try_recv().is_ok() {
+        attempts += 1;
+    }
+    assert_eq!(attempts, 3);
+}
+
+#[tokio::test]
+async fn headers_that_are_not_ascii_do_not_matter() {
+    let odd = "x-amz-meta-title: gr\u{fc}n\r\nContent-Disposition: inline; filename=\"\u{e9}.jpg\"\r\nLast-Modified: yesterday\r\n";
+    let (endpoint, _heads) = server(vec![answer("200 OK", odd, "cat")]).await;
+    get(&endpoint, keys(), "x")
+        .await
+        .expect("the content is fine");
+}
+
+#[tokio::test]
+async fn hostile_validators_and_keys_end_in_an_answer() {
+    let (endpoint, _heads) = server(vec![answer("200 OK", "", "cat")]).await;
+    let bucket =
+        Bucket::open(&config(&endpoint, keys()), TIMEOUTS).expect("the settings are right");
+    let odd = Known {
+        etag: Some("\"a\r\nx: y\""),
+        last_modified: None,
+    };
+    bucket.get("x", odd).await.expect("the tag is left out");
+    let centuries = Duration::from_secs(1 << 60);
+    for date in [
+        SystemTime::UNIX_EPOCH.checked_sub(centuries),
+        SystemTime::UNIX_EPOCH.checked_add(centuries),
+    ] {
+        bucket
+            .get(
+                "x",
+                Known {
+                    etag: None,
+                    last_modified: date,
+                },
+            )
+            .await
+            .expect("the date is left out");
+    }
+    let long = "x".repeat(100_000);
+    for key in [
+        "",
+        "/",
+        "/a",
+        "a/",
+        "a//b",
+        "..",
+        "a/../b",
+        "a\0b",
+        "a\nb",
+        long.as_str(),
+    ] {
+        let error = problem(bucket.get(key, Known::default()).await);
+        assert!(
+            matches!(error.problem, BucketProblem::UnusableKey),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn silence_and_absence_are_told_apart() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", silent.local_addr().expect("it is bound"));
+    let error = problem(get(&endpoint, keys(), "x").await);
+    assert!(matches!(error.problem, BucketProblem::Timeout), "{error}");
+
+    drop(silent);
+    let error = problem(get(&endpoint, keys(), "x").await);
+    assert!(
+        matches!(error.problem, BucketProblem::Connect(_)),
+        "{error}"
+    );
+
+    let error = problem(get("http://no-such-host.invalid", keys(), "x").await);
+    assert!(matches!(error.problem, BucketProblem::Dns(_)), "{error}");
+
+    let (endpoint, _heads) = server(vec!["HTTP/1.1 200 OK\r\nConte".to_owned()]).await;
+    let error = problem(get(&endpoint, keys(), "x").await);
+    assert!(
+        matches!(error.problem, BucketProblem::BrokenOff(_)),
+        "{error}"
+    );
+}

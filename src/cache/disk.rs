@@ -1,0 +1,239 @@
+//! The disk tier: a [`Store`] seen from async code. A disk that is full, read-only, slow, missing or full of garbage makes misses and counts, never
+//! an error, and no client waits for a write.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio::time::timeout;
+
+use super::DiskStats;
+use super::blocking;
+use super::entry::EntryKey;
+use super::scan::scan;
+use super::store::Read;
+use super::store::Store;
+
+/// How many changes may wait for the disk.
+const QUEUE: usize = 1024;
+
+/// How many bytes may wait for the disk. One entry may be larger, if nothing else waits.
+const QUEUE_BYTES: u64 = 64 << 20;
+
+/// How many reads are under way at once: a disk that hangs must not use up the threads that others need.
+const READERS: usize = 32;
+
+/// How long a read is waited for. Making a thing anew seldom takes longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long nothing is asked of a disk after it exceeded that.
+const REST: Duration = Duration::from_secs(10);
+
+pub(super) struct Disk {
+    store: Arc<Store>,
+    queue: mpsc::Sender<Change>,
+    waiting_bytes: Arc<AtomicU64>,
+    readers: Arc<Semaphore>,
+    resting_until: Mutex<Option<Instant>>,
+}
+
+enum Change {
+    Write {
+        key: EntryKey,
+        head: Vec<u8>,
+        body: Bytes,
+        _waiting: Waiting,
+    },
+    Remove(EntryKey),
+    Recheck(EntryKey),
+    /// Answered when all before it is done.
+    Flush(oneshot::Sender<()>),
+}
+
+/// Bytes in the queue, counted until dropped.
+struct Waiting {
+    total: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Disk {
+    /// Opens the store in `folder` and starts to scan it. `None`, and one line in the log for the operator, if the folder cannot be had.
+    pub(super) async fn open(name: &'static str, folder: PathBuf, budget: u64) -> Option<Self> {
+        let place = folder.clone();
+        let opened = blocking(move || Store::open(name, place, budget)).await?;
+        let store = match opened {
+            Ok(store) => Arc::new(store),
+            Err(error) => {
+                tracing::error!(store = name, folder = %folder.display(), %error, "cannot use the folder of the disk cache, caching in memory only");
+                return None;
+            }
+        };
+        let (queue, changes) = mpsc::channel(QUEUE);
+        tokio::spawn(obey(Arc::clone(&store), changes));
+        let scanned = Arc::clone(&store);
+        tokio::spawn(blocking(move || scan(&scanned)));
+        Some(Disk {
+            store,
+            queue,
+            waiting_bytes: Arc::default(),
+            readers: Arc::new(Semaphore::new(READERS)),
+            resting_until: Mutex::default(),
+        })
+    }
+
+    /// The body of an entry, verified, if it can be had within [`PATIENCE`].
+    pub(super) async fn get(&self, key: EntryKey) -> Option<Bytes> {
+        if !self.store.may_have(&key) || self.is_resting() {
+            return None;
+        }
+        let reading = async {
+            let permit = Arc::clone(&self.readers).acquire_owned().await.ok()?;
+            let store = Arc::clone(&self.store);
+            blocking(move || {
+                // Held until the disk answers, however long ago the asker lost patience.
+                let _permit = permit;
+                store.read(&key)
+            })
+            .await
+        };
+        match timeout(PATIENCE, reading).await {
+            Ok(Some(Read::Found(body))) => Some(body),
+            Ok(Some(Read::Corrupt)) => {
+                self.store.note_corrupt();
+                self.change(Change::Recheck(key));
+                None
+            }
+            Ok(Some(Read::Missing | Read::Failed) | None) => None,
+            Err(error) => {
+                self.store.note_read_failure(&error);
+                self.rest();
+                None
+            }
+        }
+    }
+
+    /// What [`get`](Self::get) gave, as its reader understood it. What could not be understood is removed: it would be in the way for ever.
+    pub(super) fn readable<T>(&self, key: EntryKey, read: Option<T>) -> Option<T> {
+        if read.is_none() {
+            self.store.note_corrupt();
+            self.change(Change::Remove(key));
+        }
+        read
+    }
+
+    /// Has an entry written when the disk has time: `head` and `body`, one after the other, as one body. Skipped if too much is waiting already.
+    pub(super) fn put(&self, key: EntryKey, head: Vec<u8>, body: Bytes) {
+        match self.reserve((head.len() + body.len()) as u64) {
+            Some(_waiting) => self.change(Change::Write {
+                key,
+                head,
+                body,
+                _waiting,
+            }),
+            None => self.store.note_skipped_write(),
+        }
+    }
+
+    /// Has an entry removed when the disk has time.
+    pub(super) fn remove(&self, key: EntryKey) {
+        if self.store.may_have(&key) || self.waiting_bytes.load(Ordering::Relaxed) > 0 {
+            self.change(Change::Remove(key));
+        }
+    }
+
+    /// Returns when everything asked for until now is on disk, or has failed to get there.
+    pub(super) async fn flush(&self) {
+        let (tell, done) = oneshot::channel();
+        if self.queue.send(Change::Flush(tell)).await.is_ok() {
+            // An error means that the queue is gone: nothing is waiting.
+            let _ = done.await;
+        }
+    }
+
+    pub(super) fn stats(&self) -> DiskStats {
+        self.store.stats()
+    }
+
+    fn change(&self, change: Change) {
+        if self.queue.try_send(change).is_err() {
+            self.store.note_skipped_write();
+        }
+    }
+
+    fn reserve(&self, bytes: u64) -> Option<Waiting> {
+        let fits = |total: u64| {
+            (total == 0 || total.saturating_add(bytes) <= QUEUE_BYTES)
+                .then(|| total.saturating_add(bytes))
+        };
+        self.waiting_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .ok()?;
+        Some(Waiting {
+            total: Arc::clone(&self.waiting_bytes),
+            bytes,
+        })
+    }
+
+    fn is_resting(&self) -> bool {
+        let until = self
+            .resting_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn rest(&self) {
+        *self
+            .resting_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REST);
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        self.store.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Does one change after the other, until the tier is dropped and the queue is empty.
+async fn obey(store: Arc<Store>, mut changes: mpsc::Receiver<Change>) {
+    while let Some(change) = changes.recv().await {
+        let store = Arc::clone(&store);
+        // A change that panics is given up; the next one is done all the same.
+        blocking(move || match change {
+            Change::Write {
+                key,
+                head,
+                body,
+                _waiting,
+            } => store.write(&key, &head, &body),
+            Change::Remove(key) => store.remove(&key),
+            Change::Recheck(key) => {
+                if let Err(error) = store.recheck(&key) {
+                    store.note_read_failure(&error);
+                }
+            }
+            Change::Flush(tell) => {
+                // Whoever wanted to know may have stopped waiting.
+                let _ = tell.send(());
+            }
+        })
+        .await;
+    }
+}

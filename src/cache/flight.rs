@@ -1,0 +1,146 @@
+//! One piece of work per key, owned by nobody: it runs in a task of its own, outlives whoever asked first, and lands at everyone who waits.
+
+use std::any::Any;
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use tokio::sync::watch;
+
+use super::key::Key;
+use super::key::SourceKey;
+
+/// Why a flight ended with neither an answer nor an error of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlightLost {
+    /// Its task panicked, or the process is shutting down.
+    Crashed,
+    /// The origin answered "not modified" to a question that named no earlier state.
+    NothingToRenew,
+}
+
+impl fmt::Display for FlightLost {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            FlightLost::Crashed => "the work that this request waited for ended without a result",
+            FlightLost::NothingToRenew => {
+                "the origin answered \"not modified\" to an unconditional request"
+            }
+        })
+    }
+}
+
+impl std::error::Error for FlightLost {}
+
+/// What is being worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum FlightKey {
+    Source(SourceKey),
+    /// The whole source, whatever is known of it.
+    SourceBytes(SourceKey),
+    Rendition(Key),
+}
+
+/// How a flight ends, for each of its waiters alike.
+type Landing<V, E> = Result<V, Arc<E>>;
+
+/// Keys carry the type of the landing, so that callers with different error types share this one map and never each other's flights.
+type Airborne = Mutex<HashMap<(FlightKey, TypeId), Box<dyn Any + Send>>>;
+
+#[derive(Default)]
+pub(super) struct Flights {
+    airborne: Arc<Airborne>,
+}
+
+impl Flights {
+    /// Joins the flight for `key`, or starts one that does `work`. Says also whether it was joined; `work` is then dropped untouched.
+    ///
+    /// Whatever `work` stores must be stored when it returns: the key is free for a new flight before the waiters are told.
+    pub(super) async fn join<V, E>(
+        &self,
+        key: FlightKey,
+        work: impl Future<Output = Landing<V, E>> + Send + 'static,
+    ) -> (Landing<V, E>, bool)
+    where
+        V: Clone + Send + Sync + 'static,
+        E: From<FlightLost> + Send + Sync + 'static,
+    {
+        let (mut waiting, joined) = self.board(key, work);
+        let landing = match waiting.wait_for(Option::is_some).await {
+            Ok(landing) => landing.clone(),
+            // The sender is gone without a word.
+            Err(_) => None,
+        };
+        (
+            landing.unwrap_or_else(|| Err(Arc::new(E::from(FlightLost::Crashed)))),
+            joined,
+        )
+    }
+
+    /// How many flights are in the air.
+    pub(super) fn len(&self) -> usize {
+        lock(&self.airborne).len()
+    }
+
+    fn board<V, E>(
+        &self,
+        key: FlightKey,
+        work: impl Future<Output = Landing<V, E>> + Send + 'static,
+    ) -> (watch::Receiver<Option<Landing<V, E>>>, bool)
+    where
+        V: Clone + Send + Sync + 'static,
+        E: Send + Sync + 'static,
+    {
+        let key = (key, TypeId::of::<Landing<V, E>>());
+        let mut airborne = lock(&self.airborne);
+        let known = airborne.get(&key).and_then(|flight| flight.downcast_ref());
+        if let Some(waiting) = known {
+            return (watch::Receiver::clone(waiting), true);
+        }
+        let (tell, waiting) = watch::channel(None);
+        airborne.insert(key, Box::new(waiting.clone()));
+        drop(airborne);
+
+        let flight = Flight {
+            slot: Slot {
+                airborne: Arc::clone(&self.airborne),
+                key,
+            },
+            tell,
+        };
+        tokio::spawn(async move {
+            let landing = work.await;
+            let Flight { slot, tell } = flight;
+            drop(slot);
+            tell.send_replace(Some(landing));
+        });
+        (waiting, false)
+    }
+}
+
+/// Dropped by a panic as well: fields go in this order, so nobody can join a flight that will never land.
+struct Flight<V, E> {
+    slot: Slot,
+    tell: watch::Sender<Option<Landing<V, E>>>,
+}
+
+/// A key's place in the map; freed when dropped.
+struct Slot {
+    airborne: Arc<Airborne>,
+    key: (FlightKey, TypeId),
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        lock(&self.airborne).remove(&self.key);
+    }
+}
+
+fn lock(
+    airborne: &Airborne,
+) -> std::sync::MutexGuard<'_, HashMap<(FlightKey, TypeId), Box<dyn Any + Send>>> {
+    airborne.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,111 @@
+//! The memory tier: bounded by bytes, keys and bookkeeping counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use moka::future::Cache;
+use moka::policy::EvictionPolicy;
+
+use super::Held;
+use super::key::Key;
+use super::key::SourceKey;
+use super::key::Version;
+use super::rendition::Rendition;
+use super::source_record::SourceRecord;
+
+/// What one entry costs on top of itself: key, counters and queue nodes.
+const ENTRY_OVERHEAD: usize = 256;
+
+/// For all records of sources, in bytes: some 30 000 of them.
+const RECORDS: u64 = 16 << 20;
+
+/// For all sources just fetched or read, in bytes.
+const RECENT: u64 = 64 << 20;
+
+/// The widths of one picture are asked for within seconds of each other.
+const RECENT_IDLE: Duration = Duration::from_secs(30);
+
+pub(super) struct Memory {
+    renditions: Cache<Key, Arc<Rendition>>,
+    records: Cache<SourceKey, Arc<SourceRecord>>,
+    /// Bytes of sources that are about to be asked for again, and on their way to the disk. Least recently used goes first: a frequency-based policy
+    /// would turn away exactly the new ones.
+    recent: Cache<Version, Bytes>,
+}
+
+impl Memory {
+    /// `renditions`: bytes for all renditions together.
+    pub(super) fn new(renditions: u64) -> Self {
+        Memory {
+            renditions: Cache::builder()
+                .max_capacity(renditions)
+                .weigher(|_, rendition: &Arc<Rendition>| weight(rendition.weight()))
+                .build(),
+            records: Cache::builder()
+                .max_capacity(RECORDS)
+                .weigher(|_, record: &Arc<SourceRecord>| weight(record.weight()))
+                .build(),
+            recent: Cache::builder()
+                .max_capacity(RECENT)
+                .weigher(|_, bytes: &Bytes| weight(bytes.len()))
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_idle(RECENT_IDLE)
+                .build(),
+        }
+    }
+
+    pub(super) async fn rendition(&self, key: &Key) -> Option<Arc<Rendition>> {
+        self.renditions.get(key).await
+    }
+
+    pub(super) async fn keep_rendition(&self, key: Key, rendition: Arc<Rendition>) {
+        self.renditions.insert(key, rendition).await;
+    }
+
+    pub(super) async fn record(&self, key: &SourceKey) -> Option<Arc<SourceRecord>> {
+        self.records.get(key).await
+    }
+
+    pub(super) async fn keep_record(&self, key: SourceKey, record: Arc<SourceRecord>) {
+        self.records.insert(key, record).await;
+    }
+
+    pub(super) async fn forget_record(&self, key: &SourceKey) {
+        self.records.invalidate(key).await;
+    }
+
+    pub(super) async fn source_bytes(&self, version: &Version) -> Option<Bytes> {
+        self.recent.get(version).await
+    }
+
+    pub(super) async fn keep_source_bytes(&self, version: Version, bytes: Bytes) {
+        self.recent.insert(version, bytes).await;
+    }
+
+    /// Catches up with what moka put off, so that [`renditions`](Self::renditions) and [`sources`](Self::sources) are exact.
+    pub(super) async fn settle(&self) {
+        self.renditions.run_pending_tasks().await;
+        self.records.run_pending_tasks().await;
+        self.recent.run_pending_tasks().await;
+    }
+
+    pub(super) fn renditions(&self) -> Held {
+        Held {
+            entries: self.renditions.entry_count(),
+            bytes: self.renditions.weighted_size(),
+        }
+    }
+
+    pub(super) fn sources(&self) -> Held {
+        Held {
+            entries: self.records.entry_count(),
+            bytes: self.records.weighted_size() + self.recent.weighted_size(),
+        }
+    }
+}
+
+/// moka weighs in `u32`: what is heavier weighs as much as can be said, which is more than any sensible budget.
+fn weight(bytes: usize) -> u32 {
+    u32::try_from(bytes.saturating_add(ENTRY_OVERHEAD)).unwrap_or(u32::MAX)
+}

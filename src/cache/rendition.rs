@@ -1,0 +1,197 @@
+//! A rendition, and how it is written down.
+
+use bytes::Bytes;
+
+use super::key::Key;
+use crate::options::Format;
+
+/// A picture as it is sent: its bytes and what is said about them. How fresh it is depends on its source, and is not known here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendition {
+    pub bytes: Bytes,
+    pub format: Format,
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+    /// What the client should be told about the options it chose.
+    pub warnings: Vec<String>,
+    /// Strong, with its quotes.
+    pub etag: String,
+}
+
+impl Rendition {
+    /// What was made for `key`. It will be kept only under that key.
+    pub fn new(
+        key: &Key,
+        mut bytes: Vec<u8>,
+        format: Format,
+        width: u32,
+        height: u32,
+        warnings: Vec<String>,
+    ) -> Self {
+        // Encoders grow their buffers by doubling; what they did not need would sit in memory uncounted.
+        bytes.shrink_to_fit();
+        Rendition {
+            bytes: Bytes::from(bytes),
+            format,
+            width,
+            height,
+            warnings,
+            etag: key.etag(),
+        }
+    }
+
+    /// What it takes in memory, in bytes, without the map it sits in.
+    pub(super) fn weight(&self) -> usize {
+        let warnings: usize = self
+            .warnings
+            .iter()
+            .map(|warning| warning.len() + size_of::<String>())
+            .sum();
+        size_of::<Rendition>() + self.bytes.len() + self.etag.len() + warnings
+    }
+
+    /// What precedes the bytes in the stored form: format, width, height, number of warnings, each with its length. All numbers are little-endian.
+    /// `None` if it cannot be written down, which no real rendition comes near.
+    pub(super) fn stored_head(&self) -> Option<Vec<u8>> {
+        let mut head = vec![format_code(self.format)];
+        head.extend(self.width.to_le_bytes());
+        head.extend(self.height.to_le_bytes());
+        head.extend(u16::try_from(self.warnings.len()).ok()?.to_le_bytes());
+        for warning in &self.warnings {
+            head.extend(u16::try_from(warning.len()).ok()?.to_le_bytes());
+            head.extend(warning.as_bytes());
+        }
+        Some(head)
+    }
+
+    /// Reads the stored form; `None` if it is anything but that.
+    pub(super) fn from_stored(key: &Key, mut stored: Bytes) -> Option<Self> {
+        let format = format_of(take::<1>(&mut stored)?[0])?;
+        let width = u32::from_le_bytes(take(&mut stored)?);
+        let height = u32::from_le_bytes(take(&mut stored)?);
+        let count = u16::from_le_bytes(take(&mut stored)?);
+        // Grows with what is really there: a false count must not reserve memory.
+        let mut warnings = Vec::new();
+        for _ in 0..count {
+            let length = usize::from(u16::from_le_bytes(take(&mut stored)?));
+            let text = (length <= stored.len()).then(|| stored.split_to(length))?;
+            warnings.push(String::from_utf8(text.to_vec()).ok()?);
+        }
+        (!stored.is_empty()).then(|| Rendition {
+            bytes: stored,
+            format,
+            width,
+            height,
+            warnings,
+            etag: key.etag(),
+        })
+    }
+}
+
+fn take<const N: usize>(from: &mut Bytes) -> Option<[u8; N]> {
+    let (taken, _) = from.split_first_chunk::<N>()?;
+    let taken = *taken;
+    drop(from.split_to(N));
+    Some(taken)
+}
+
+const FORMATS: [Format; 5] = [
+    Format::Jpeg,
+    Format::Png,
+    Format::Webp,
+    Format::Avif,
+    Format::Gif,
+];
+
+/// These numbers are on people's disks: add, never change.
+fn format_code(format: Format) -> u8 {
+    match format {
+        Format::Jpeg => 1,
+        Format::Png => 2,
+        Format::Webp => 3,
+        Format::Avif => 4,
+        Format::Gif => 5,
+    }
+}
+
+fn format_of(code: u8) -> Option<Format> {
+    FORMATS
+        .into_iter()
+        .find(|format| format_code(*format) == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::any;
+    use proptest::prop_assert_eq;
+    use proptest::proptest;
+
+    use super::*;
+
+    fn rendition() -> Rendition {
+        let warnings = vec![
+            "cache-control is too restrictive".to_owned(),
+            "héllo".to_owned(),
+        ];
+        Rendition::new(
+            &Key::numbered(7),
+            b"picture".to_vec(),
+            Format::Avif,
+            800,
+            600,
+            warnings,
+        )
+    }
+
+    fn stored(rendition: &Rendition) -> Vec<u8> {
+        let mut stored = rendition.stored_head().expect("a small head");
+        stored.extend_from_slice(&rendition.bytes);
+        stored
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let read = Rendition::from_stored(&Key::numbered(7), Bytes::from(stored(&rendition())));
+        assert_eq!(read, Some(rendition()));
+    }
+
+    #[test]
+    fn every_format_has_its_own_number() {
+        for format in FORMATS {
+            assert_eq!(format_of(format_code(format)), Some(format));
+        }
+        assert_eq!(format_of(0), None);
+    }
+
+    #[test]
+    fn a_cut_head_or_an_empty_picture_is_refused() {
+        let whole = stored(&rendition());
+        let head = whole.len() - rendition().bytes.len();
+        for cut in 0..=head {
+            let part = Bytes::copy_from_slice(&whole[..cut]);
+            assert_eq!(
+                Rendition::from_stored(&Key::numbered(7), part),
+                None,
+                "{cut} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn a_warning_too_long_to_write_down_is_not_cut() {
+        let mut long = rendition();
+        long.warnings.push("x".repeat(70_000));
+        assert_eq!(long.stored_head(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic_and_written_back_alike(bytes in any::<Vec<u8>>()) {
+            if let Some(read) = Rendition::from_stored(&Key::numbered(1), Bytes::from(bytes.clone())) {
+                prop_assert_eq!(stored(&read), bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! One flight per key, owned by nobody.
+
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::task::yield_now;
+
+use super::*;
+
+/// A render that counts its calls, says when it has begun and goes on when told.
+#[derive(Default)]
+struct Gate {
+    calls: AtomicU32,
+    begun: Notify,
+    go_on: Notify,
+}
+
+impl Gate {
+    async fn render(self: Arc<Self>, key: Key) -> Landing<Rendition> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.begun.notify_one();
+        self.go_on.notified().await;
+        Ok(rendition(&key, b"picture"))
+    }
+}
+
+fn ask(cache: &Arc<Cache>, gate: &Arc<Gate>, key: Key, keep: bool) -> JoinHandle<Landing<Found>> {
+    let (cache, gate) = (Arc::clone(cache), Arc::clone(gate));
+    tokio::spawn(async move { cache.get_or_render(key, keep, gate.render(key)).await })
+}
+
+/// Lets every task go as far as it can: these tests have one thread.
+async fn settle() {
+    for _ in 0..100 {
+        yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_askers_cost_one_render() {
+    for keep in [true, false] {
+        let (cache, gate, key) = (
+            in_memory().await,
+            Arc::new(Gate::default()),
+            Key::numbered(1),
+        );
+        let askers: Vec<_> = (0..200).map(|_| ask(&cache, &gate, key, keep)).collect();
+        settle().await;
+        assert_eq!(cache.stats().flights, 1);
+        gate.go_on.notify_one();
+        let mut outcomes = Vec::new();
+        for asker in askers {
+            let found = asker
+                .await
+                .expect("no asker panics")
+                .expect("the render succeeds");
+            assert_eq!(found.rendition.bytes, "picture");
+            outcomes.push(found.outcome);
+        }
+        assert_eq!(gate.calls.load(Ordering::SeqCst), 1);
+        assert_eq!(
+            outcomes
+                .iter()
+                .filter(|outcome| **outcome == Outcome::Miss)
+                .count(),
+            1
+        );
+        assert_eq!(
+            outcomes
+                .iter()
+                .filter(|outcome| **outcome == Outcome::Coalesced)
+                .count(),
+            199
+        );
+        assert_eq!(cache.stats().flights, 0);
+    }
+}
+
+#[tokio::test]
+async fn the_flight_outlives_whoever_started_it() {
+    let (cache, gate, key) = (
+        in_memory().await,
+        Arc::new(Gate::default()),
+        Key::numbered(1),
+    );
+    let first = ask(&cache, &gate, key, true);
+    gate.begun.notified().await;
+    let others: Vec<_> = (0..199).map(|_| ask(&cache, &gate, key, true)).collect();
+    settle().await;
+    first.abort();
+    assert!(first.await.expect_err("just aborted").is_cancelled());
+    gate.go_on.notify_one();
+    for other in others {
+        let found = other
+            .await
+            .expect("no asker panics")
+            .expect("the render succeeds");
+        assert_eq!(found.outcome, Outcome::Coalesced);
+    }
+    assert_eq!(gate.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_flight_that_all_have_left_still_lands_in_the_cache() {
+    let (cache, gate, key) = (
+        in_memory().await,
+        Arc::new(Gate::default()),
+        Key::numbered(1),
+    );
+    let only = ask(&cache, &gate, key, true);
+    gate.begun.notified().await;
+    only.abort();
+    gate.go_on.notify_one();
+    settle().await;
+    let found = ask(&cache, &gate, key, true)
+        .await
+        .expect("no asker panics")
+        .expect("kept");
+    assert_eq!(found.outcome, Outcome::Hit(Tier::Memory));
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_for_its_waiters_and_frees_the_key() {
+    let (cache, key) = (in_memory().await, Key::numbered(1));
+    let crash = |cache: &Arc<Cache>| {
+        let cache = Arc::clone(cache);
+        let render = async {
+            yield_now().await;
+            panic!("a render that panics, as this test wants it to")
+        };
+        tokio::spawn(async move { cache.get_or_render::<TestError, _>(key, true, render).await })
+    };
+    let askers: Vec<_> = (0..5).map(|_| crash(&cache)).collect();
+    for asker in askers {
+        let error = asker
+            .await
+            .expect("no asker panics")
+            .expect_err("the render panics");
+        assert_eq!(*error, TestError::Lost(FlightLost::Crashed));
+    }
+    assert_eq!(cache.stats().flights, 0);
+    let render = async move { Landing::Ok(rendition(&key, b"picture")) };
+    let found = cache
+        .get_or_render(key, true, render)
+        .await
+        .expect("a new flight");
+    assert_eq!(found.outcome, Outcome::Miss);
+}
+
+#[tokio::test]
+async fn an_error_is_told_to_each_and_not_kept() {
+    let (cache, key) = (in_memory().await, Key::numbered(1));
+    let calls = Arc::new(AtomicU32::new(0));
+    let ask = || {
+        let (cache, calls) = (Arc::clone(&cache), Arc::clone(&calls));
+        let render = async move {
+            yield_now().await;
+            Err(Arc::new(TestError::Broken(
+                calls.fetch_add(1, Ordering::SeqCst),
+            )))
+        };
+        tokio::spawn(async move { cache.get_or_render(key, true, render).await })
+    };
+    for round in 0..2 {
+        let askers: Vec<_> = (0..5).map(|_| ask()).collect();
+        for asker in askers {
+            let error = asker
+                .await
+                .expect("no asker panics")
+                .expect_err("the render fails");
+            assert_eq!(*error, TestError::Broken(round));
+        }
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn callers_with_other_errors_do_not_meet() {
+    struct Other;
+    impl From<FlightLost> for Other {
+        fn from(_: FlightLost) -> Self {
+            Other
+        }
+    }
+    let (cache, gate, key) = (
+        in_memory().await,
+        Arc::new(Gate::default()),
+        Key::numbered(1),
+    );
+    let waiting = ask(&cache, &gate, key, true);
+    gate.begun.notified().await;
+    let render = async move { Result::<_, Arc<Other>>::Ok(rendition(&key, b"picture")) };
+    assert!(cache.get_or_render(key, true, render).await.is_ok());
+    gate.go_on.notify_one();
+    assert!(waiting.await.expect("no asker panics").is_ok());
+}
+
+#[tokio::test]
+async fn keys_fly_apart() {
+    let (cache, gate) = (in_memory().await, Arc::new(Gate::default()));
+    let first = ask(&cache, &gate, Key::numbered(1), true);
+    gate.begun.notified().await;
+    let key = Key::numbered(2);
+    let render = async move { Landing::Ok(rendition(&key, b"other")) };
+    let found = cache
+        .get_or_render(key, true, render)
+        .await
+        .expect("does not wait for the first");
+    assert_eq!(found.rendition.bytes, "other");
+    gate.go_on.notify_one();
+    assert!(first.await.expect("no asker panics").is_ok());
+}

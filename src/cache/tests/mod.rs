@@ -1,0 +1,123 @@
+//! The cache as its callers see it, over real folders.
+
+mod disk;
+mod flights;
+mod sources;
+mod store;
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::options::Format;
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum TestError {
+    Broken(u32),
+    Lost(FlightLost),
+}
+
+impl From<FlightLost> for TestError {
+    fn from(lost: FlightLost) -> Self {
+        TestError::Lost(lost)
+    }
+}
+
+pub(super) type Landing<V> = Result<V, Arc<TestError>>;
+
+pub(super) fn folder() -> TempDir {
+    tempfile::tempdir().expect("a place for temporary files")
+}
+
+pub(super) fn config(path: &Path) -> Config {
+    Config {
+        disk: DiskConfig {
+            path: path.to_owned(),
+            ..DiskConfig::default()
+        },
+        ..Config::default()
+    }
+}
+
+pub(super) async fn open(path: &Path) -> Arc<Cache> {
+    Cache::open(&config(path))
+        .await
+        .expect("the default settings are sound")
+}
+
+pub(super) async fn in_memory() -> Arc<Cache> {
+    open(Path::new("")).await
+}
+
+pub(super) fn rendition(key: &Key, content: &[u8]) -> Rendition {
+    Rendition::new(
+        key,
+        content.to_vec(),
+        Format::Webp,
+        4,
+        3,
+        vec!["mind the gap".to_owned()],
+    )
+}
+
+/// Every file below `folder`.
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let paths = entries.map(|entry| entry.expect("a readable folder").path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+pub(super) fn contents(store: &Path) -> Vec<PathBuf> {
+    files(&store.join("content-v2"))
+}
+
+pub(super) fn buckets(store: &Path) -> Vec<PathBuf> {
+    files(&store.join("index-v5"))
+}
+
+pub(super) fn only(mut paths: Vec<PathBuf>) -> PathBuf {
+    assert_eq!(paths.len(), 1, "{paths:?}");
+    paths.remove(0)
+}
+
+#[test]
+fn settings_have_sound_defaults_and_refuse_what_they_do_not_know() {
+    assert_eq!(toml::from_str::<Config>(""), Ok(Config::default()));
+    let text =
+        "floor = \"2 h\"\n[memory]\nrenditions = \"1 MiB\"\n[disk]\npath = \"\"\nsources = \"0\"";
+    let read: Config = toml::from_str(text).expect("settings as an operator writes them");
+    assert_eq!(read.rules().floor, Duration::from_secs(7200));
+    assert_eq!(
+        (read.memory.renditions, read.disk.sources),
+        (ByteSize::mib(1), ByteSize::mib(0))
+    );
+    assert_eq!(read.disk.renditions, ByteSize::gib(10));
+    assert!(toml::from_str::<Config>("ttl = \"2 h\"").is_err());
+}
+
+#[tokio::test]
+async fn a_floor_above_the_ceiling_is_refused() {
+    let config = Config {
+        ceiling: Seconds::new(60),
+        ..config(Path::new(""))
+    };
+    let error = Cache::open(&config).await.err().expect("floor is an hour");
+    assert_eq!(
+        error.to_string(),
+        "setting `cache.floor` must not exceed `cache.ceiling` (60 s), got 3600 s"
+    );
+}

@@ -1,0 +1,322 @@
+//! Sources: fresh, expired, renewed, not to be kept.
+
+use std::sync::Mutex;
+
+use hyper::HeaderMap;
+use hyper::header::CACHE_CONTROL;
+use hyper::header::HeaderValue;
+
+use super::*;
+use crate::freshness::Freshness;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// What was received `ago` with this `Cache-Control`.
+fn freshness(cache_control: &'static str, ago: Duration) -> Freshness {
+    let mut headers = HeaderMap::new();
+    if !cache_control.is_empty() {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
+    }
+    Freshness::of(&headers, SystemTime::now() - ago, &Rules::default())
+}
+
+fn validators(etag: &str) -> Validators {
+    Validators {
+        etag: Some(etag.to_owned()),
+        last_modified: None,
+    }
+}
+
+fn fetched(content: &'static str, cache_control: &'static str, ago: Duration) -> Answer {
+    Answer::Fetched(Fetched {
+        bytes: Bytes::from_static(content.as_bytes()),
+        validators: validators("\"1\""),
+        freshness: freshness(cache_control, ago),
+    })
+}
+
+fn not_modified(cache_control: &'static str) -> Answer {
+    Answer::NotModified {
+        freshness: freshness(cache_control, Duration::ZERO),
+        validators: Validators::default(),
+    }
+}
+
+/// An origin with one answer; remembers what it was asked with.
+#[derive(Clone, Default)]
+struct Origin {
+    asked: Arc<Mutex<Vec<Option<Validators>>>>,
+}
+
+impl Origin {
+    fn answering(
+        &self,
+        answer: Answer,
+    ) -> impl FnOnce(Option<Validators>) -> std::future::Ready<Result<Answer, TestError>> + use<>
+    {
+        let asked = Arc::clone(&self.asked);
+        move |known| {
+            asked.lock().expect("no test panics here").push(known);
+            std::future::ready(Ok(answer))
+        }
+    }
+
+    fn asked(&self) -> Vec<Option<Validators>> {
+        std::mem::take(&mut *self.asked.lock().expect("no test panics here"))
+    }
+}
+
+async fn get(cache: &Arc<Cache>, origin: &Origin, answer: Answer) -> FoundSource {
+    let fetch = origin.answering(answer);
+    cache
+        .get_or_fetch(SourceKey::numbered(1), fetch)
+        .await
+        .expect("the origin answers")
+}
+
+#[tokio::test]
+async fn a_fresh_source_is_not_asked_for_again() {
+    let (cache, origin) = (in_memory().await, Origin::default());
+    let first = get(
+        &cache,
+        &origin,
+        fetched("one", "max-age=86400", Duration::ZERO),
+    )
+    .await;
+    assert_eq!(
+        (first.outcome, first.bytes),
+        (Outcome::Miss, Some(Bytes::from("one")))
+    );
+    assert_eq!(
+        (first.record.version, first.record.len),
+        (Version::of(b"one"), 3)
+    );
+    let second = get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
+    assert_eq!(
+        (second.outcome, second.record),
+        (Outcome::Hit(Tier::Memory), first.record)
+    );
+    assert_eq!(origin.asked(), [None]);
+}
+
+#[tokio::test]
+async fn a_not_modified_renews_an_expired_record_and_touches_no_byte() {
+    let place = folder();
+    let (cache, origin) = (open(place.path()).await, Origin::default());
+    let first = get(&cache, &origin, fetched("one", "max-age=7200", 3 * HOUR)).await;
+    cache.flush().await;
+    let before = contents(&place.path().join("sources"));
+    let renewed = get(&cache, &origin, not_modified("")).await;
+    assert_eq!(renewed.outcome, Outcome::Revalidated);
+    assert_eq!(
+        (renewed.record.version, renewed.bytes.clone()),
+        (first.record.version, None)
+    );
+    assert_eq!(renewed.record.validators, first.record.validators);
+    assert_eq!(renewed.record.freshness.lifetime(), 2 * HOUR);
+    assert!(renewed.record.freshness.is_fresh(SystemTime::now()));
+    assert_eq!(origin.asked(), [None, Some(validators("\"1\""))]);
+
+    let third = get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
+    assert_eq!(
+        (third.outcome, &third.record),
+        (Outcome::Hit(Tier::Memory), &renewed.record)
+    );
+    assert_eq!(
+        cache.source_bytes(&third.record).await,
+        Some(Bytes::from("one"))
+    );
+    cache.flush().await;
+    let after = contents(&place.path().join("sources"));
+    assert_eq!(after.len(), 2, "the record and the bytes");
+    assert_eq!(
+        after.iter().filter(|path| before.contains(path)).count(),
+        1,
+        "the bytes stayed, the record is new"
+    );
+}
+
+#[tokio::test]
+async fn a_changed_source_replaces_an_expired_record() {
+    let (cache, origin) = (in_memory().await, Origin::default());
+    get(&cache, &origin, fetched("one", "", 3 * HOUR)).await;
+    let changed = get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
+    assert_eq!(changed.record.version, Version::of(b"two"));
+    let kept = get(&cache, &origin, fetched("three", "", Duration::ZERO)).await;
+    assert_eq!(
+        (kept.outcome, kept.record.version),
+        (Outcome::Hit(Tier::Memory), Version::of(b"two"))
+    );
+}
+
+#[tokio::test]
+async fn a_source_without_validators_is_fetched_unconditionally() {
+    let (cache, origin) = (in_memory().await, Origin::default());
+    let Answer::Fetched(bare) = fetched("one", "", 3 * HOUR) else {
+        unreachable!("built above")
+    };
+    let bare = Fetched {
+        validators: Validators::default(),
+        ..bare
+    };
+    get(&cache, &origin, Answer::Fetched(bare)).await;
+    get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
+    assert_eq!(origin.asked(), [None, None]);
+}
+
+#[tokio::test]
+async fn a_not_modified_that_nobody_asked_for_is_an_error() {
+    let (cache, origin) = (in_memory().await, Origin::default());
+    let key = SourceKey::numbered(1);
+    let error = cache
+        .get_or_fetch(key, origin.answering(not_modified("")))
+        .await
+        .expect_err("nothing to renew");
+    assert_eq!(*error, TestError::Lost(FlightLost::NothingToRenew));
+    let error = cache
+        .get_or_fetch_again(key, origin.answering(not_modified("")))
+        .await
+        .expect_err("nothing to renew");
+    assert_eq!(*error, TestError::Lost(FlightLost::NothingToRenew));
+}
+
+#[tokio::test]
+async fn what_may_not_be_stored_is_handed_out_and_kept_nowhere() {
+    for refusal in ["no-store", "private, max-age=86400"] {
+        let place = folder();
+        let (cache, origin) = (open(place.path()).await, Origin::default());
+        let found = get(&cache, &origin, fetched("one", refusal, Duration::ZERO)).await;
+        assert_eq!(found.bytes, Some(Bytes::from("one")));
+        let key = Key::numbered(1);
+        let render = async move { Landing::Ok(rendition(&key, b"picture")) };
+        cache
+            .get_or_render(key, false, render)
+            .await
+            .expect("the render succeeds");
+        cache.flush().await;
+        assert_eq!(
+            contents(place.path()).len() + buckets(place.path()).len(),
+            0
+        );
+        assert_eq!(contents(&place.path().join("sources")).len(), 0);
+        assert_eq!(contents(&place.path().join("renditions")).len(), 0);
+        let stats = cache.stats();
+        assert_eq!(
+            (
+                stats.memory_sources.entries,
+                stats.memory_renditions.entries
+            ),
+            (0, 0)
+        );
+        assert_eq!(cache.source_bytes(&found.record).await, None);
+        get(&cache, &origin, fetched("one", refusal, Duration::ZERO)).await;
+        assert_eq!(origin.asked(), [None, None]);
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_may_no_longer_be_stored_leaves_no_record() {
+    let place = folder();
+    let (cache, origin) = (open(place.path()).await, Origin::default());
+    get(&cache, &origin, fetched("one", "", 3 * HOUR)).await;
+    cache.flush().await;
+    get(&cache, &origin, not_modified("no-store")).await;
+    cache.flush().await;
+    origin.asked();
+    drop(cache);
+    let cache = open(place.path()).await;
+    get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
+    assert_eq!(origin.asked(), [None]);
+}
+
+#[tokio::test]
+async fn an_error_leaves_the_expired_record_alone() {
+    let (cache, origin) = (in_memory().await, Origin::default());
+    get(&cache, &origin, fetched("one", "", 3 * HOUR)).await;
+    let fail = |_| std::future::ready(Err(TestError::Broken(1)));
+    let error = cache
+        .get_or_fetch(SourceKey::numbered(1), fail)
+        .await
+        .expect_err("the origin fails");
+    assert_eq!(*error, TestError::Broken(1));
+    get(&cache, &origin, not_modified("")).await;
+    assert_eq!(origin.asked(), [None, Some(validators("\"1\""))]);
+}
+
+#[tokio::test]
+async fn a_record_and_its_bytes_survive_a_restart() {
+    let place = folder();
+    let origin = Origin::default();
+    let cache = open(place.path()).await;
+    let first = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
+    cache.flush().await;
+    drop(cache);
+    let cache = open(place.path()).await;
+    let found = get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
+    assert_eq!(
+        (found.outcome, &found.record),
+        (Outcome::Hit(Tier::Disk), &first.record)
+    );
+    assert_eq!(
+        cache.source_bytes(&found.record).await,
+        Some(Bytes::from("one"))
+    );
+    assert_eq!(origin.asked(), [None]);
+}
+
+#[tokio::test]
+async fn bytes_that_are_gone_are_fetched_once_more_and_without_condition() {
+    let place = folder();
+    let origin = Origin::default();
+    let cache = open(place.path()).await;
+    get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
+    cache.flush().await;
+    drop(cache);
+    let sources = place.path().join("sources");
+    let is_bytes = |path: &PathBuf| fs::read(path).expect("just written").ends_with(b"one");
+    let bytes = only(contents(&sources).into_iter().filter(is_bytes).collect());
+    fs::remove_file(bytes).expect("a file of ours");
+
+    let (cache, key) = (open(place.path()).await, SourceKey::numbered(1));
+    let found = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
+    assert!(matches!(found.outcome, Outcome::Hit(_)));
+    assert_eq!(cache.source_bytes(&found.record).await, None);
+    let again = cache.bytes_or_fetch(
+        key,
+        found.clone(),
+        origin.answering(fetched("two", "", Duration::ZERO)),
+    );
+    let again = again.await.expect("the origin answers");
+    assert_eq!(
+        (again.bytes, again.record.version),
+        (Bytes::from("two"), Version::of(b"two"))
+    );
+    assert_eq!(origin.asked(), [None, None]);
+
+    let latecomer =
+        cache.get_or_fetch_again(key, origin.answering(fetched("three", "", Duration::ZERO)));
+    assert_eq!(latecomer.await.expect("kept").bytes, "two");
+    let now = get(&cache, &origin, fetched("four", "", Duration::ZERO)).await;
+    assert_eq!(now.record.version, Version::of(b"two"));
+    assert_eq!(origin.asked(), []);
+}
+
+#[tokio::test]
+async fn a_rendition_of_other_bytes_than_its_key_says_is_not_kept() {
+    let (cache, key, newer) = (in_memory().await, Key::numbered(1), Key::numbered(2));
+    let render = async move { Landing::Ok(rendition(&newer, b"newer")) };
+    let found = cache
+        .get_or_render(key, true, render)
+        .await
+        .expect("the render succeeds");
+    assert_eq!(found.rendition.bytes, "newer");
+    let render = async move { Landing::Ok(rendition(&key, b"older")) };
+    let found = cache
+        .get_or_render(key, true, render)
+        .await
+        .expect("the render succeeds");
+    assert_eq!(
+        (found.outcome, &found.rendition.bytes[..]),
+        (Outcome::Miss, &b"older"[..])
+    );
+}

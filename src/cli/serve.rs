@@ -1,0 +1,68 @@
+//! `safelight serve`: both listeners, until a signal.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+
+use super::Failure;
+use crate::admin;
+use crate::admin::Readiness;
+use crate::config::Config;
+use crate::pipeline::Pipeline;
+use crate::server;
+use crate::telemetry;
+
+/// How long the cache may take to write down what it still holds.
+const FLUSH: Duration = Duration::from_secs(10);
+
+/// Serves until SIGTERM or Ctrl-C, then drains. Tells `ready` the two addresses once both are open.
+///
+/// # Errors
+/// [`Failure`] when a setting is wrong or an address taken.
+pub async fn serve(
+    config: &Path,
+    ready: impl FnOnce(SocketAddr, SocketAddr),
+) -> Result<(), Failure> {
+    let config = Config::load(config).map_err(Failure::new)?;
+    telemetry::start(&config.log).map_err(Failure::new)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(Failure::new)?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::new)?;
+    let pipeline = Pipeline::open(&config).await.map_err(Failure::new)?;
+    let public = server::listen("server.listen", config.server.listen)
+        .await
+        .map_err(Failure::new)?;
+    let private = server::listen("admin.listen", config.admin.listen)
+        .await
+        .map_err(Failure::new)?;
+    let readiness = Readiness::default();
+    let addresses = (
+        public.local_addr().map_err(Failure::new)?,
+        private.local_addr().map_err(Failure::new)?,
+    );
+    tracing::info!(listen = %addresses.0, admin = %addresses.1, "serving");
+    let operators = tokio::spawn(admin::serve(
+        private,
+        Arc::clone(&pipeline),
+        readiness.clone(),
+    ));
+    readiness.set(true);
+    ready(addresses.0, addresses.1);
+    let shutdown = async {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        readiness.set(false);
+    };
+    server::serve(public, &config.server, Arc::clone(&pipeline), shutdown).await;
+    if !pipeline.close(FLUSH).await {
+        tracing::warn!("some of the cache was not written down in time; it will be made again");
+    }
+    operators.abort();
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! `safelight transform`: one picture through the same policy and the same renderer as on the server.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use super::Failure;
+use crate::config::Config;
+use crate::options::FormatChoice;
+use crate::options::Options;
+use crate::policy::Policy;
+use crate::request::Accept;
+use crate::transform;
+use crate::transform::Budget;
+
+/// Transforms the file `input` into the file `output` and returns what is to be said about it, a line each.
+///
+/// # Errors
+/// [`Failure`] when the options are wrong, a file cannot be read or written, or the picture cannot be made.
+pub fn transform(
+    input: &Path,
+    options: &str,
+    output: &Path,
+    config: Option<&Path>,
+) -> Result<Vec<String>, Failure> {
+    let config = config
+        .map_or_else(|| Ok(Config::default()), Config::load)
+        .map_err(Failure::new)?;
+    let (mut options, mut warnings) = Options::parse(options).map_err(Failure::new)?;
+    let extension = output
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    options.format = options.format.or(format_of(extension));
+    // Neither sources nor buckets are asked for anything here, so the shipped zone does.
+    let policy = Policy::new(&config.policy(), Config::default().zone.origin, Vec::new())
+        .map_err(Failure::new)?;
+    let (recipe, more) = policy
+        .decide(
+            &options,
+            Accept {
+                avif: true,
+                webp: true,
+            },
+        )
+        .map_err(Failure::new)?;
+    warnings.extend(more);
+    let named =
+        |path: &Path, error: std::io::Error| Failure(format!("`{}`: {error}", path.display()));
+    let source = fs::read(input).map_err(|error| named(input, error))?;
+    let deadline = Instant::now() + config.server.request_timeout.duration();
+    let made = transform::render(
+        &source,
+        &recipe,
+        &Budget {
+            limits: config.limits.of_render(),
+            deadline,
+        },
+    )
+    .map_err(Failure::new)?;
+    fs::write(output, &made.bytes).map_err(|error| named(output, error))?;
+    warnings.extend(made.warnings);
+    let mut said: Vec<String> = warnings
+        .iter()
+        .map(|warning| format!("warning: {warning}"))
+        .collect();
+    said.push(format!(
+        "{}: {} {}x{}, {} bytes (source {} bytes)",
+        output.display(),
+        made.format,
+        made.size.width,
+        made.size.height,
+        made.bytes.len(),
+        source.len()
+    ));
+    Ok(said)
+}
+
+/// The format that the extension of an output file asks for.
+fn format_of(extension: &str) -> Option<FormatChoice> {
+    match extension.to_ascii_lowercase().as_str() {
+        "jpg" | "jpeg" => Some(FormatChoice::Jpeg),
+        "png" => Some(FormatChoice::PngForce),
+        "webp" => Some(FormatChoice::Webp),
+        "avif" => Some(FormatChoice::Avif),
+        _ => None,
+    }
+}

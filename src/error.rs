@@ -1,0 +1,315 @@
+//! What may go wrong with a request, and the only table from failure to answer: status, Cloudflare's number, and one stable word
+//! for clients, logs and metrics. Clients get a reason for their own mistakes, and a plain sentence for everybody else's: never the
+//! address of an origin, a key or a cause.
+
+use std::fmt;
+
+use hyper::StatusCode;
+
+use crate::bucket::BucketProblem;
+use crate::cache::FlightLost;
+use crate::cpu::CpuError;
+use crate::deadline::Stage;
+use crate::deadline::TimedOut;
+use crate::policy::Denied;
+use crate::request::RequestError;
+use crate::source::SourceError;
+use crate::transform::TransformError;
+
+/// Why a request has no picture. One variant for each room that can fail.
+#[derive(Debug)]
+pub enum Error {
+    /// It was not understood.
+    Request(RequestError),
+    /// It is not allowed.
+    Denied(Denied),
+    /// There is no source.
+    Source(SourceError),
+    /// The source does not become the picture.
+    Transform(TransformError),
+    /// The processors are busy, or the work crashed.
+    Cpu(CpuError),
+    /// It took too long.
+    TimedOut(TimedOut),
+    /// The work that it waited for vanished.
+    Lost(FlightLost),
+}
+
+/// How a failure is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// Cloudflare's number for it.
+    pub number: u16,
+    /// The stable word.
+    pub code: &'static str,
+}
+
+impl Error {
+    /// The table. Numbers and statuses are those that Cloudflare documents for its own service; where it has several for one number,
+    /// the one that tells the client most.
+    pub fn verdict(&self) -> Verdict {
+        let (status, number, code) = match self {
+            Error::Request(error) => match error {
+                RequestError::Method(_) => (405, 9424, "method"),
+                RequestError::NotFound => (404, 9404, "not-found"),
+                RequestError::NoOptions => (400, 9401, "no-options"),
+                RequestError::NoSource => (400, 9401, "no-source"),
+                RequestError::Options(_) => (400, 9401, "options"),
+                RequestError::Source(_) => (403, 9406, "source-url"),
+                RequestError::Loop => (508, 9403, "loop"),
+                RequestError::Query(_) => (400, 9401, "query"),
+            },
+            Error::Denied(denied) => match denied {
+                Denied::SourceNotAllowed { .. } => (403, 9401, "source-denied"),
+                Denied::PathNotAllowed => (403, 9419, "path-denied"),
+                Denied::Loop => (508, 9403, "loop"),
+                Denied::OutputTooLarge { .. } => (403, 9413, "output-size"),
+            },
+            Error::Source(error) => match error {
+                SourceError::NotFound => (404, 9404, "source-not-found"),
+                SourceError::BadRequest(_) => (502, 9519, "source-bad-request"),
+                SourceError::RequestTimeout(_) => (408, 9408, "source-status"),
+                SourceError::ClientError(_) => (403, 9408, "source-status"),
+                SourceError::ServerError(_) => (502, 9509, "source-failing"),
+                SourceError::BadStatus(_) => (502, 9505, "source-status"),
+                SourceError::Dns { .. } => (523, 9407, "source-dns"),
+                SourceError::Connect { .. } => (523, 9510, "source-unreachable"),
+                SourceError::PrivateAddress { .. } => (403, 9401, "source-private"),
+                SourceError::Timeout(_) => (524, 9504, "source-slow"),
+                SourceError::BrokenOff(_) => (502, 9402, "source-broken-off"),
+                SourceError::TooLarge { .. } => (413, 9402, "source-bytes"),
+                SourceError::TooManyRedirects { .. } => (400, 9421, "redirects"),
+                SourceError::BadRedirect { .. } => (400, 9420, "redirect"),
+                SourceError::RedirectDenied(_) => (403, 9401, "redirect-denied"),
+                SourceError::Bucket(error) => match error.problem {
+                    BucketProblem::UnusableKey => (403, 9419, "path-denied"),
+                    BucketProblem::Dns(_) => (523, 9407, "source-dns"),
+                    BucketProblem::Connect(_) => (523, 9510, "source-unreachable"),
+                    BucketProblem::Timeout => (524, 9504, "source-slow"),
+                    BucketProblem::Setup(_)
+                    | BucketProblem::Credentials(_)
+                    | BucketProblem::Status { .. }
+                    | BucketProblem::BrokenOff(_) => (502, 9505, "source-bucket"),
+                },
+                SourceError::UnknownBucket(_) => (502, 9505, "source-bucket"),
+                SourceError::Unreadable(_) => (502, 9505, "source-unreadable"),
+            },
+            Error::Transform(error) => match error {
+                TransformError::NotAnImage => (415, 9412, "not-an-image"),
+                TransformError::UnsupportedFormat(kind) if kind.is_known_to_cloudflare() => {
+                    (415, 9412, "source-format")
+                }
+                TransformError::UnsupportedFormat(_) => (415, 9520, "source-format"),
+                TransformError::ZeroSized => (403, 9413, "zero-size"),
+                TransformError::TooManyPixels { .. } => (403, 9413, "source-pixels"),
+                TransformError::TooCostly { .. } => (403, 9413, "render-memory"),
+                TransformError::OutputTooLarge { .. } => (403, 9413, "output-size"),
+                TransformError::OutOfTime => (504, 9529, "render-time"),
+                TransformError::Decode(_) => (422, 9516, "decode"),
+                TransformError::Color(_) => (422, 9516, "color"),
+                TransformError::Resize(_) => (500, 9523, "resize"),
+                TransformError::Encode(_) => (500, 9516, "encode"),
+            },
+            Error::Cpu(error) => match error {
+                CpuError::QueueFull => (503, 9522, "busy"),
+                CpuError::Panicked => (500, 9523, "crash"),
+            },
+            Error::TimedOut(TimedOut(stage)) => match stage {
+                Stage::Fetch => (524, 9504, "source-slow"),
+                Stage::Render => (504, 9529, "render-time"),
+            },
+            Error::Lost(_) => (500, 9523, "lost"),
+        };
+        let status = StatusCode::from_u16(status).expect("the table has three-digit statuses only");
+        Verdict {
+            status,
+            number,
+            code,
+        }
+    }
+
+    /// What the client is told.
+    pub fn public_message(&self) -> String {
+        let plain = match self {
+            Error::Request(error) => return error.to_string(),
+            Error::Denied(Denied::SourceNotAllowed { .. }) => {
+                "Transformation origin is not in allowed origins list"
+            }
+            Error::Denied(denied) => return denied.to_string(),
+            Error::Transform(error) => match error {
+                TransformError::Decode(_) => "the source is damaged and could not be decoded",
+                TransformError::Color(_) => "the colour profile of the source could not be applied",
+                TransformError::Resize(_) => "the picture could not be resized",
+                TransformError::Encode(_) => "the picture could not be encoded",
+                TransformError::NotAnImage
+                | TransformError::UnsupportedFormat(_)
+                | TransformError::ZeroSized
+                | TransformError::TooManyPixels { .. }
+                | TransformError::TooCostly { .. }
+                | TransformError::OutputTooLarge { .. }
+                | TransformError::OutOfTime => return error.to_string(),
+            },
+            Error::Source(error) => match error {
+                SourceError::NotFound => "the source was not found",
+                SourceError::TooLarge { limit } => {
+                    return format!("the source is larger than the limit of {limit} bytes");
+                }
+                SourceError::BadRequest(said)
+                | SourceError::RequestTimeout(said)
+                | SourceError::ClientError(said)
+                | SourceError::ServerError(said)
+                | SourceError::BadStatus(said) => {
+                    return format!("the origin answered {}", said.status.as_u16());
+                }
+                SourceError::Dns { .. } => "the name of the origin could not be resolved",
+                SourceError::Connect { .. } => "could not connect to the origin",
+                SourceError::PrivateAddress { .. } => {
+                    "the origin is at an address that sources may not come from"
+                }
+                SourceError::Timeout(_) => "the origin was too slow",
+                SourceError::BrokenOff(_) => "the answer of the origin broke off",
+                SourceError::TooManyRedirects { .. } => "the origin redirects too many times",
+                SourceError::BadRedirect { .. } => "the origin redirects to an invalid URL",
+                SourceError::RedirectDenied(_) => {
+                    "the origin redirects to where sources may not come from"
+                }
+                SourceError::Bucket(error) => match error.problem {
+                    BucketProblem::UnusableKey => "the path of the source is no key of its bucket",
+                    _ => "the bucket of the source could not be read",
+                },
+                SourceError::UnknownBucket(_) | SourceError::Unreadable(_) => {
+                    "the source could not be read"
+                }
+            },
+            Error::Cpu(CpuError::QueueFull) => "too busy, try again in a moment",
+            Error::Cpu(CpuError::Panicked) | Error::Lost(_) => "an internal error",
+            Error::TimedOut(timeout) => return timeout.to_string(),
+        };
+        plain.to_owned()
+    }
+
+    /// Seconds after which another try may succeed.
+    pub fn retry_after(&self) -> Option<u32> {
+        matches!(self, Error::Cpu(CpuError::QueueFull)).then_some(1)
+    }
+}
+
+/// The whole story, for logs.
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Request(error) => error.fmt(out),
+            Error::Denied(error) => error.fmt(out),
+            Error::Source(error) => error.fmt(out),
+            Error::Transform(error) => error.fmt(out),
+            Error::Cpu(error) => error.fmt(out),
+            Error::TimedOut(error) => error.fmt(out),
+            Error::Lost(error) => error.fmt(out),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+macro_rules! from {
+    ($($variant:ident($room:ty)),+ $(,)?) => {
+        $(impl From<$room> for Error {
+            fn from(error: $room) -> Self {
+                Error::$variant(error)
+            }
+        })+
+    };
+}
+
+from! {
+    Request(RequestError),
+    Denied(Denied),
+    Source(SourceError),
+    Transform(TransformError),
+    Cpu(CpuError),
+    TimedOut(TimedOut),
+    Lost(FlightLost),
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cpu::CpuError;
+    use crate::deadline::Stage;
+    use crate::deadline::TimedOut;
+    use crate::policy::Denied;
+    use crate::request::RequestError;
+    use crate::source::SourceError;
+    use crate::transform::TransformError;
+
+    use super::Error;
+
+    #[test]
+    fn documented_numbers_go_with_documented_statuses() {
+        let rows: [(Error, u16, u16); 12] = [
+            (RequestError::NoOptions.into(), 9401, 400),
+            (
+                Denied::SourceNotAllowed { host: "x".into() }.into(),
+                9401,
+                403,
+            ),
+            (Denied::Loop.into(), 9403, 508),
+            (SourceError::NotFound.into(), 9404, 404),
+            (SourceError::TooLarge { limit: 1 }.into(), 9402, 413),
+            (SourceError::TooManyRedirects { limit: 5 }.into(), 9421, 400),
+            (
+                SourceError::Dns {
+                    host: "x".into(),
+                    reason: "y".into(),
+                }
+                .into(),
+                9407,
+                523,
+            ),
+            (TransformError::NotAnImage.into(), 9412, 415),
+            (TransformError::ZeroSized.into(), 9413, 403),
+            (TransformError::Decode("x".into()).into(), 9516, 422),
+            (CpuError::QueueFull.into(), 9522, 503),
+            (TimedOut(Stage::Render).into(), 9529, 504),
+        ];
+        for (error, number, status) in rows {
+            let verdict = error.verdict();
+            assert_eq!(
+                (verdict.number, verdict.status.as_u16()),
+                (number, status),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn clients_learn_nothing_of_the_inside() {
+        let inside: [Error; 4] = [
+            SourceError::Connect {
+                host: "db.internal".into(),
+                reason: "10.0.0.7 refused".into(),
+            }
+            .into(),
+            SourceError::UnknownBucket("secret-bucket".into()).into(),
+            SourceError::Dns {
+                host: "db.internal".into(),
+                reason: "nope".into(),
+            }
+            .into(),
+            TransformError::Decode("/usr/lib/x".into()).into(),
+        ];
+        for error in inside {
+            let told = error.public_message();
+            for secret in ["internal", "10.0", "secret", "/usr"] {
+                assert!(!told.contains(secret), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_to_be_tried_again() {
+        assert_eq!(Error::from(CpuError::QueueFull).retry_after(), Some(1));
+        assert_eq!(Error::from(CpuError::Panicked).retry_after(), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! Arguments to settings to server; the only file that prints or exits.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use safelight::cli;
+use safelight::cli::Arguments;
+use safelight::cli::Command;
+
+#[expect(
+    clippy::print_stdout,
+    reason = "this is what the person at the terminal asked for"
+)]
+fn main() -> ExitCode {
+    let command = Arguments::parse().command.unwrap_or(Command::Serve {
+        config: PathBuf::from("config.toml"),
+    });
+    let done = match command {
+        Command::Serve { config } => {
+            let runtime = match tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+            {
+                Ok(runtime) => runtime,
+                Err(error) => return complain(&error),
+            };
+            let served = runtime.block_on(cli::serve(&config, welcome));
+            // A render that nobody waits for any more must not hold the process.
+            runtime.shutdown_background();
+            served
+        }
+        Command::Transform {
+            input,
+            options,
+            output,
+            config,
+        } => cli::transform(&input, &options, &output, config.as_deref())
+            .map(|said| said.iter().for_each(|line| println!("{line}"))),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => complain(&failure),
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "this is what the person at the terminal asked for"
+)]
+fn welcome(public: SocketAddr, private: SocketAddr) {
+    println!(
+        "safelight serves pictures on http://{public} and its numbers on http://{private}/metrics. With the shipped settings, try:"
+    );
+    for path in [
+        "width=800,format=auto/dandelion.jpg",
+        "width=400,height=400,fit=cover,gravity=0.5x0.3,format=auto/dogs.jpg",
+        "width=500,height=500,fit=pad,background=%23f4e9d8,format=webp/fig.png",
+    ] {
+        println!("  http://{public}/cdn-cgi/image/{path}");
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "nothing else is listening any more")]
+fn complain(failure: &dyn std::error::Error) -> ExitCode {
+    for line in failure.to_string().lines() {
+        eprintln!("safelight: {line}");
+    }
+    ExitCode::FAILURE
+}

@@ -1,0 +1,262 @@
+//! Strategies for property tests, here and in other rooms: options with every field, and recipes.
+
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::Just;
+use proptest::prelude::Strategy;
+use proptest::prelude::any;
+use proptest::prop_oneof;
+use proptest::sample::select;
+
+use super::Blur;
+use super::Border;
+use super::Breakpoints;
+use super::Color;
+use super::Compression;
+use super::Dpr;
+use super::Factor;
+use super::Fit;
+use super::Flip;
+use super::FormatChoice;
+use super::Fraction;
+use super::Gamma;
+use super::Gravity;
+use super::Length;
+use super::Metadata;
+use super::OnError;
+use super::Options;
+use super::Output;
+use super::Pixels;
+use super::Quality;
+use super::QualityChoice;
+use super::Recipe;
+use super::Rotation;
+use super::Segment;
+use super::Share;
+use super::Sharpen;
+use super::Trim;
+use super::Upscale;
+use super::Width;
+use super::Zoom;
+
+/// Options in which every field is sometimes there and takes every kind of value, both ends of its range included.
+pub(crate) fn any_options() -> impl Strategy<Value = Options> {
+    let colours = (
+        of(any_color()),
+        of(any_blur()),
+        of(any_factor()),
+        of(any_factor()),
+        of(any_factor()),
+        of(any_gamma()),
+        of(any_sharpen()),
+    );
+    let shape = (
+        of(any_dpr()),
+        of(select(Fit::ALL)),
+        of(select(Flip::ALL)),
+        of(any_gravity()),
+        of(any_pixels()),
+        of(select(Rotation::ALL)),
+        any_trim(),
+        of(select(Upscale::ALL)),
+        of(any_width()),
+        of(any_zoom()),
+    );
+    let output = (
+        of(any::<bool>()),
+        of(select(Compression::ALL)),
+        of(select(FormatChoice::ALL)),
+        of(select(Metadata::ALL)),
+        of(select(OnError::ALL)),
+        of(any_quality_choice()),
+        of(select(Segment::ALL)),
+        of(any_quality_choice()),
+    );
+    let client = (of(any_breakpoints()), of(any_pixels()), of(any_pixels()));
+    (colours, shape, output, client).prop_map(|(colours, shape, output, client)| {
+        let (background, blur, brightness, contrast, saturation, gamma, sharpen) = colours;
+        let (dpr, fit, flip, gravity, height, rotate, trim, upscale, width, zoom) = shape;
+        let (anim, compression, format, metadata, onerror, quality, segment, slow) = output;
+        let (wbreakpoints, wdesktop, wmobile) = client;
+        Options {
+            anim,
+            background,
+            blur,
+            brightness,
+            compression,
+            contrast,
+            dpr,
+            fit,
+            flip,
+            format,
+            gamma,
+            gravity,
+            height,
+            metadata,
+            onerror,
+            quality,
+            rotate,
+            saturation,
+            segment,
+            sharpen,
+            slow_connection_quality: slow,
+            trim,
+            upscale,
+            wbreakpoints,
+            wdesktop,
+            width,
+            wmobile,
+            zoom,
+        }
+    })
+}
+
+/// Recipes as the policy may decide them: sides up to 12000, a gravity that needs no look at the picture.
+pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
+    let gravity = any_gravity().prop_filter("a recipe's gravity is a position", |gravity| {
+        gravity.position().is_some()
+    });
+    let output = select(vec![
+        Output::Compatible,
+        Output::Jpeg { progressive: true },
+        Output::Jpeg { progressive: false },
+        Output::Png,
+        Output::Webp,
+        Output::Avif,
+    ]);
+    let sides = (of(1..=12_000_u32), of(1..=12_000_u32));
+    (
+        sides,
+        select(Fit::ALL),
+        gravity,
+        of(any_color()),
+        any_quality(),
+        output,
+    )
+        .prop_map(
+            |((width, height), fit, gravity, background, quality, output)| Recipe {
+                width,
+                height,
+                fit,
+                gravity,
+                background,
+                quality,
+                output,
+            },
+        )
+}
+
+pub(crate) fn any_color() -> impl Strategy<Value = Color> {
+    let alpha = prop_oneof![Just(0), Just(255), any::<u8>()];
+    (any::<[u8; 3]>(), alpha).prop_map(|([red, green, blue], alpha)| Color {
+        red,
+        green,
+        blue,
+        alpha,
+    })
+}
+
+pub(crate) fn any_gravity() -> impl Strategy<Value = Gravity> {
+    let words = vec![
+        Gravity::Center,
+        Gravity::Left,
+        Gravity::Right,
+        Gravity::Top,
+        Gravity::Bottom,
+        Gravity::Auto,
+        Gravity::Face,
+        Gravity::Entropy,
+    ];
+    prop_oneof![
+        select(words),
+        (any_fraction(), any_fraction()).prop_map(|(x, y)| Gravity::At(x, y)),
+    ]
+}
+
+pub(crate) fn any_quality() -> impl Strategy<Value = Quality> {
+    (1..=100_u8).prop_map(|value| Quality::new(value).expect("the range is the type's own"))
+}
+
+fn any_quality_choice() -> impl Strategy<Value = QualityChoice> {
+    prop_oneof![
+        any_quality().prop_map(QualityChoice::Exactly),
+        select(vec![
+            QualityChoice::High,
+            QualityChoice::MediumHigh,
+            QualityChoice::MediumLow,
+            QualityChoice::Low,
+        ]),
+    ]
+}
+
+macro_rules! any_decimal {
+    ($($function:ident: $name:ident),+ $(,)?) => {
+        $(fn $function() -> impl Strategy<Value = $name> {
+            let millionths = prop_oneof![
+                Just($name::MIN_MILLIONTHS),
+                Just($name::MAX_MILLIONTHS),
+                $name::MIN_MILLIONTHS..=$name::MAX_MILLIONTHS,
+            ];
+            millionths.prop_map(|millionths| {
+                $name::from_millionths(millionths).expect("the range is the type's own")
+            })
+        })+
+    };
+}
+any_decimal! {
+    any_blur: Blur,
+    any_dpr: Dpr,
+    any_factor: Factor,
+    any_fraction: Fraction,
+    any_gamma: Gamma,
+    any_share: Share,
+    any_sharpen: Sharpen,
+    any_zoom: Zoom,
+}
+
+fn any_pixels() -> impl Strategy<Value = Pixels> {
+    let value = prop_oneof![Just(1), Just(u32::MAX), 1..=4000_u32];
+    value.prop_map(|value| Pixels::new(value).expect("it is at least 1"))
+}
+
+fn any_width() -> impl Strategy<Value = Width> {
+    prop_oneof![any_pixels().prop_map(Width::Pixels), Just(Width::Auto)]
+}
+
+fn any_breakpoints() -> impl Strategy<Value = Breakpoints> {
+    vec(any_pixels(), 1..=64)
+        .prop_map(|widths| Breakpoints::new(widths).expect("there are 1 to 64"))
+}
+
+fn any_length() -> impl Strategy<Value = Length> {
+    prop_oneof![
+        any::<u32>().prop_map(Length::Pixels),
+        any_share().prop_map(Length::Share),
+    ]
+}
+
+fn any_trim() -> impl Strategy<Value = Trim> {
+    let lengths = (
+        of(any_length()),
+        of(any_length()),
+        of(any_length()),
+        of(any_length()),
+        of(any_length()),
+        of(any_length()),
+    );
+    let border = (of(any_color()), of(any::<u8>()), of(any::<u32>()));
+    let border = border.prop_map(|(color, tolerance, keep)| Border {
+        color,
+        tolerance,
+        keep,
+    });
+    (lengths, of(border)).prop_map(|((top, right, bottom, left, width, height), border)| Trim {
+        top,
+        right,
+        bottom,
+        left,
+        width,
+        height,
+        border,
+    })
+}

@@ -1,0 +1,208 @@
+//! How the box is filled, which part is kept, which way the picture lies.
+
+use std::fmt;
+
+use super::values::Fraction;
+use super::values::Unread;
+use super::values::number;
+use super::words::words;
+
+words! {
+    /// How the picture fills the box of width and height.
+    #[derive(Default)]
+    Fit, "scale-down, contain, cover, crop, aspect-crop, pad, squeeze or scale-up" {
+        /// Inside the box, ratio kept, never enlarged.
+        #[default]
+        ScaleDown = "scale-down",
+        /// Inside the box, ratio kept, enlarged where the source is smaller.
+        Contain = "contain",
+        /// The box exactly; what sticks out is cut.
+        Cover = "cover",
+        /// Like `Cover`, but a source smaller than the box is neither enlarged nor cut.
+        Crop = "crop",
+        /// Like `Crop`, but a source smaller than the box is cut to its ratio.
+        AspectCrop = "aspect-crop",
+        /// Like `Contain`, then the canvas is extended to the box with the background.
+        Pad = "pad",
+        /// The box exactly, distorted.
+        Squeeze = "squeeze",
+        /// Inside the box, ratio kept, never reduced.
+        ScaleUp = "scale-up",
+    }
+}
+
+/// Which part of the picture a crop keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Gravity {
+    #[default]
+    Center,
+    Left,
+    Right,
+    Top,
+    Bottom,
+    /// What catches the eye.
+    Auto,
+    /// The faces.
+    Face,
+    /// What has most detail.
+    Entropy,
+    /// The point at this position *of the output* lies on the same position *of the scaled source*: the left edge of the crop is
+    /// `x * (scaled width - output width)`, the top edge `y * (scaled height - output height)`.
+    At(Fraction, Fraction),
+}
+
+impl Gravity {
+    const EXPECTED: &'static str =
+        "auto, face, entropy, center, left, right, top, bottom or a point as in 0.5x0.5";
+    const POINT: &'static str = "two numbers from 0 to 1 as in 0.5x0.5";
+
+    /// The position from left and top, or `None` where the picture itself must be looked at.
+    pub const fn position(self) -> Option<(Fraction, Fraction)> {
+        match self {
+            Gravity::Center => Some((Fraction::HALF, Fraction::HALF)),
+            Gravity::Left => Some((Fraction::START, Fraction::HALF)),
+            Gravity::Right => Some((Fraction::END, Fraction::HALF)),
+            Gravity::Top => Some((Fraction::HALF, Fraction::START)),
+            Gravity::Bottom => Some((Fraction::HALF, Fraction::END)),
+            Gravity::At(x, y) => Some((x, y)),
+            Gravity::Auto | Gravity::Face | Gravity::Entropy => None,
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
+        match text {
+            "center" => return Ok(Gravity::Center),
+            "left" => return Ok(Gravity::Left),
+            "right" => return Ok(Gravity::Right),
+            "top" => return Ok(Gravity::Top),
+            "bottom" => return Ok(Gravity::Bottom),
+            "auto" => return Ok(Gravity::Auto),
+            "face" => return Ok(Gravity::Face),
+            "entropy" => return Ok(Gravity::Entropy),
+            _ => {}
+        }
+        let (x, y) = text
+            .split_once('x')
+            .ok_or(Unread::Malformed(Self::EXPECTED))?;
+        let (Some(x), Some(y)) = (number(x), number(y)) else {
+            return Err(Unread::Malformed(Self::EXPECTED));
+        };
+        let (Some(x), Some(y)) = (Fraction::new(x), Fraction::new(y)) else {
+            return Err(Unread::OutOfRange(Self::POINT));
+        };
+        Ok(Gravity::At(x, y))
+    }
+}
+
+impl fmt::Display for Gravity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gravity::Center => f.write_str("center"),
+            Gravity::Left => f.write_str("left"),
+            Gravity::Right => f.write_str("right"),
+            Gravity::Top => f.write_str("top"),
+            Gravity::Bottom => f.write_str("bottom"),
+            Gravity::Auto => f.write_str("auto"),
+            Gravity::Face => f.write_str("face"),
+            Gravity::Entropy => f.write_str("entropy"),
+            Gravity::At(x, y) => write!(f, "{x}x{y}"),
+        }
+    }
+}
+
+words! {
+    /// Mirroring, before rotation.
+    Flip, "h, v or hv" {
+        Horizontal = "h",
+        Vertical = "v",
+        Both = "hv",
+    }
+}
+
+/// Clockwise rotation as asked, after the orientation of the source is already baked in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rotation {
+    Upright,
+    Clockwise90,
+    Clockwise180,
+    Clockwise270,
+}
+
+impl Rotation {
+    const EXPECTED: &'static str = "0, 90, 180 or 270";
+
+    /// Every rotation, by angle.
+    #[cfg(test)]
+    pub(crate) const ALL: &'static [Rotation] = &[
+        Rotation::Upright,
+        Rotation::Clockwise90,
+        Rotation::Clockwise180,
+        Rotation::Clockwise270,
+    ];
+
+    /// `None` when the angle is no quarter turn from 0 to 360; 360 is 0.
+    pub const fn new(degrees: u32) -> Option<Self> {
+        match degrees {
+            0 | 360 => Some(Rotation::Upright),
+            90 => Some(Rotation::Clockwise90),
+            180 => Some(Rotation::Clockwise180),
+            270 => Some(Rotation::Clockwise270),
+            _ => None,
+        }
+    }
+
+    /// The angle: 0, 90, 180 or 270.
+    pub const fn degrees(self) -> u32 {
+        match self {
+            Rotation::Upright => 0,
+            Rotation::Clockwise90 => 90,
+            Rotation::Clockwise180 => 180,
+            Rotation::Clockwise270 => 270,
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
+        let degrees = number(text).ok_or(Unread::Malformed(Self::EXPECTED))?;
+        let quarter = [0_u32, 90, 180, 270, 360]
+            .into_iter()
+            .find(|&quarter| f64::from(quarter) == degrees);
+        quarter
+            .and_then(Rotation::new)
+            .ok_or(Unread::OutOfRange(Self::EXPECTED))
+    }
+}
+
+impl fmt::Display for Rotation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.degrees().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fraction;
+    use super::Gravity;
+
+    #[test]
+    fn sides_are_points_and_content_is_none() {
+        let at = |x, y| Some((x, y));
+        assert_eq!(
+            Gravity::default().position(),
+            at(Fraction::HALF, Fraction::HALF)
+        );
+        assert_eq!(
+            Gravity::Left.position(),
+            at(Fraction::START, Fraction::HALF)
+        );
+        assert_eq!(Gravity::Right.position(), at(Fraction::END, Fraction::HALF));
+        assert_eq!(Gravity::Top.position(), at(Fraction::HALF, Fraction::START));
+        assert_eq!(
+            Gravity::Bottom.position(),
+            at(Fraction::HALF, Fraction::END)
+        );
+        assert_eq!(
+            [Gravity::Auto, Gravity::Face, Gravity::Entropy].map(Gravity::position),
+            [None; 3]
+        );
+    }
+}

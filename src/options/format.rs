@@ -1,0 +1,119 @@
+//! Formats: of bytes, and as asked.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::words::words;
+
+/// The format of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    Jpeg,
+    Png,
+    Webp,
+    Avif,
+    Gif,
+}
+
+impl Format {
+    /// Every format.
+    #[cfg(test)]
+    pub(crate) const ALL: &'static [Format] = &[
+        Format::Jpeg,
+        Format::Png,
+        Format::Webp,
+        Format::Avif,
+        Format::Gif,
+    ];
+
+    /// The MIME type, for `Content-Type`.
+    pub const fn mime(self) -> &'static str {
+        match self {
+            Format::Jpeg => "image/jpeg",
+            Format::Png => "image/png",
+            Format::Webp => "image/webp",
+            Format::Avif => "image/avif",
+            Format::Gif => "image/gif",
+        }
+    }
+
+    /// The usual ending of a file name, without the dot.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Format::Jpeg => "jpg",
+            Format::Png => "png",
+            Format::Webp => "webp",
+            Format::Avif => "avif",
+            Format::Gif => "gif",
+        }
+    }
+
+    /// Whether the format can carry transparency.
+    pub const fn has_alpha(self) -> bool {
+        match self {
+            Format::Jpeg => false,
+            Format::Png | Format::Webp | Format::Avif | Format::Gif => true,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Format::Jpeg => "jpeg",
+            Format::Png => "png",
+            Format::Webp => "webp",
+            Format::Avif => "avif",
+            Format::Gif => "gif",
+        })
+    }
+}
+
+words! {
+    /// The value of `format` as asked. Without one, JPEG or PNG is chosen by what the picture needs.
+    FormatChoice, "auto, avif, webp, jpeg, baseline-jpeg, png, png-force, json or svg" {
+        /// The best that the client says it can show.
+        Auto = "auto",
+        Avif = "avif",
+        Webp = "webp",
+        /// Progressive JPEG.
+        Jpeg = "jpeg",
+        /// Sequential JPEG.
+        BaselineJpeg = "baseline-jpeg",
+        /// A hint only: JPEG or PNG is still chosen by what the picture needs.
+        Png = "png",
+        /// PNG whatever the picture.
+        PngForce = "png-force",
+        /// Facts about the picture in place of the picture.
+        Json = "json",
+        Svg = "svg",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+
+    #[test]
+    fn mime_types_are_registered_names() {
+        let types: Vec<_> = Format::ALL.iter().map(|format| format.mime()).collect();
+        assert_eq!(
+            types,
+            [
+                "image/jpeg",
+                "image/png",
+                "image/webp",
+                "image/avif",
+                "image/gif"
+            ]
+        );
+        assert!(
+            Format::ALL
+                .iter()
+                .all(|format| format.mime() == format!("image/{format}"))
+        );
+    }
+}

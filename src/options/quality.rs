@@ -1,0 +1,138 @@
+//! Quality: the number that encoders get, and the words that URLs may use instead.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::values::Unread;
+use super::values::nearest;
+use super::values::number;
+
+/// Encoder quality as asked, 1 to 100. Each encoder maps it once to its own scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "u8")]
+pub struct Quality(u8);
+
+impl Quality {
+    const EXPECTED: &'static str = "a whole number from 1 to 100";
+
+    /// What an URL without `quality` gets.
+    pub const DEFAULT: Quality = Quality(85);
+
+    /// `None` outside 1 to 100.
+    pub const fn new(value: u8) -> Option<Self> {
+        if value >= 1 && value <= 100 {
+            Some(Quality(value))
+        } else {
+            None
+        }
+    }
+
+    /// The number, 1 to 100.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl TryFrom<u8> for Quality {
+    type Error = String;
+
+    fn try_from(value: u8) -> Result<Self, String> {
+        Quality::new(value)
+            .ok_or_else(|| format!("quality must be {}, got `{value}`", Self::EXPECTED))
+    }
+}
+
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Quality as a URL asks for it: a number, or a word for what the eye should see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QualityChoice {
+    Exactly(Quality),
+    High,
+    MediumHigh,
+    MediumLow,
+    Low,
+}
+
+impl QualityChoice {
+    const EXPECTED: &'static str = "a number from 1 to 100, high, medium-high, medium-low or low";
+
+    /// The number to encode with. The numbers behind the words are our choice: none are published, and these are the ones that
+    /// the provider's own local emulator uses.
+    pub const fn quality(self) -> Quality {
+        match self {
+            QualityChoice::Exactly(quality) => quality,
+            QualityChoice::High => Quality(90),
+            QualityChoice::MediumHigh => Quality(70),
+            QualityChoice::MediumLow => Quality(50),
+            QualityChoice::Low => Quality(35),
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
+        match text {
+            "high" => return Ok(QualityChoice::High),
+            "medium-high" => return Ok(QualityChoice::MediumHigh),
+            "medium-low" => return Ok(QualityChoice::MediumLow),
+            "low" => return Ok(QualityChoice::Low),
+            _ => {}
+        }
+        let value = number(text).ok_or(Unread::Malformed(Self::EXPECTED))?;
+        let quality = u8::try_from(nearest(value)).ok().and_then(Quality::new);
+        quality
+            .map(QualityChoice::Exactly)
+            .ok_or(Unread::OutOfRange(Quality::EXPECTED))
+    }
+}
+
+impl fmt::Display for QualityChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QualityChoice::Exactly(quality) => quality.fmt(f),
+            QualityChoice::High => f.write_str("high"),
+            QualityChoice::MediumHigh => f.write_str("medium-high"),
+            QualityChoice::MediumLow => f.write_str("medium-low"),
+            QualityChoice::Low => f.write_str("low"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Quality;
+    use super::QualityChoice;
+
+    #[test]
+    fn the_range_is_1_to_100() {
+        assert_eq!(Quality::new(0), None);
+        assert_eq!(Quality::new(1).map(Quality::get), Some(1));
+        assert_eq!(Quality::new(100).map(Quality::get), Some(100));
+        assert_eq!(Quality::new(101), None);
+    }
+
+    #[test]
+    fn configuration_gets_the_same_range() {
+        assert_eq!(Quality::try_from(85), Ok(Quality::DEFAULT));
+        let refusal = "quality must be a whole number from 1 to 100, got `0`";
+        assert_eq!(Quality::try_from(0), Err(refusal.to_owned()));
+    }
+
+    #[test]
+    fn words_and_numbers() {
+        let number = |word| {
+            QualityChoice::parse(word)
+                .expect("it is one of ours")
+                .quality()
+                .get()
+        };
+        assert_eq!(
+            ["high", "medium-high", "medium-low", "low", "42"].map(number),
+            [90, 70, 50, 35, 42]
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! What is cut away before anything else happens: given amounts, or a plain border.
+
+use std::fmt;
+
+use super::color::Color;
+use super::values::Share;
+use super::values::Unread;
+use super::values::nearest;
+use super::values::number;
+
+/// Everything the `trim` options ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Trim {
+    /// Cut from this side.
+    pub top: Option<Length>,
+    /// Cut from this side.
+    pub right: Option<Length>,
+    /// Cut from this side.
+    pub bottom: Option<Length>,
+    /// Cut from this side.
+    pub left: Option<Length>,
+    /// Keep this much, counted from where `left` ends.
+    pub width: Option<Length>,
+    /// Keep this much, counted from where `top` ends.
+    pub height: Option<Length>,
+    /// Look for a plain border and cut it.
+    pub border: Option<Border>,
+}
+
+impl Trim {
+    /// Whether nothing would be cut, whatever the picture.
+    pub fn is_neutral(&self) -> bool {
+        let Trim {
+            top,
+            right,
+            bottom,
+            left,
+            width,
+            height,
+            border,
+        } = self;
+        let sides_stay = [top, right, bottom, left]
+            .into_iter()
+            .all(|side| side.is_none_or(|length| length == Length::Pixels(0)));
+        sides_stay && width.is_none() && height.is_none() && border.is_none()
+    }
+}
+
+/// How a border is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Border {
+    /// Its colour; `None` takes it from the picture.
+    pub color: Option<Color>,
+    /// The largest difference from the colour that still counts as border, 0 to 255.
+    pub tolerance: Option<u8>,
+    /// Pixels of the border left in place.
+    pub keep: Option<u32>,
+}
+
+/// A distance along a side of the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Length {
+    Pixels(u32),
+    /// A part of that side.
+    Share(Share),
+}
+
+impl Length {
+    const EXPECTED: &'static str = "a number of pixels, or a number below 1 for a part of the side";
+
+    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
+        let value = number(text).ok_or(Unread::Malformed(Self::EXPECTED))?;
+        if value < 0.0 {
+            return Err(Unread::OutOfRange(Self::EXPECTED));
+        }
+        if value > 0.0 && value < 1.0 {
+            return Ok(Length::Share(Share::nearest(value)));
+        }
+        Ok(Length::Pixels(nearest(value)))
+    }
+}
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Length::Pixels(pixels) => pixels.fmt(f),
+            Length::Share(share) => share.fmt(f),
+        }
+    }
+}
+
+/// The value of the option `trim` itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whole {
+    Border,
+    /// Top, right, bottom, left.
+    Sides([Length; 4]),
+}
+
+impl Whole {
+    const EXPECTED: &'static str = "border, or four numbers as in 20;30;20;0";
+
+    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
+        if text == "border" {
+            return Ok(Whole::Border);
+        }
+        let mut parts = text.split(';').map(|part| Length::parse(part.trim()));
+        let (Some(top), Some(right), Some(bottom), Some(left), None) = (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        ) else {
+            return Err(Unread::Malformed(Self::EXPECTED));
+        };
+        Ok(Whole::Sides([top?, right?, bottom?, left?]))
+    }
+}
+
+/// Pixels of a border that stay.
+pub(super) fn keep(text: &str) -> Result<u32, Unread> {
+    const EXPECTED: &str = "a whole number of pixels, at least 0";
+    let value = number(text).ok_or(Unread::Malformed(EXPECTED))?;
+    if value < 0.0 {
+        Err(Unread::OutOfRange(EXPECTED))
+    } else {
+        Ok(nearest(value))
+    }
+}
+
+/// The largest difference that still is border.
+pub(super) fn tolerance(text: &str) -> Result<u8, Unread> {
+    const EXPECTED: &str = "a whole number from 0 to 255";
+    let value = number(text).ok_or(Unread::Malformed(EXPECTED))?;
+    if value < 0.0 {
+        return Err(Unread::OutOfRange(EXPECTED));
+    }
+    u8::try_from(nearest(value)).map_err(|_| Unread::OutOfRange(EXPECTED))
+}

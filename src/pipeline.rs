@@ -1,0 +1,380 @@
+//! Every room built once and joined: the whole story of a request on one screen. No decisions of its own.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::time::Instant;
+
+use hyper::Method;
+use hyper::Response;
+use hyper::http::request::Parts;
+
+use crate::bucket::AddressError;
+use crate::bucket::BucketAddress;
+use crate::cache::Cache;
+use crate::cache::CacheError;
+use crate::cache::FoundSource;
+use crate::cache::Key;
+use crate::cache::Outcome;
+use crate::cache::Rendition;
+use crate::cache::SourceBytes;
+use crate::cache::SourceKey;
+use crate::cache::Tier;
+use crate::config::Config;
+use crate::cpu::CpuPool;
+use crate::deadline::Deadline;
+use crate::deadline::Stage;
+use crate::error::Error;
+use crate::policy::ApprovedSource;
+use crate::policy::Job;
+use crate::policy::Policy;
+use crate::policy::PolicyError;
+use crate::request::Conditional;
+use crate::request::ImageRequest;
+use crate::request::Prefixes;
+use crate::response;
+use crate::response::About;
+use crate::response::Body;
+use crate::response::Spent;
+use crate::source::Answer;
+use crate::source::SetupError;
+use crate::source::Sources;
+use crate::telemetry;
+use crate::telemetry::Access;
+use crate::telemetry::Metrics;
+use crate::telemetry::RenderStep;
+use crate::transform;
+use crate::transform::Budget;
+use crate::transform::Limits;
+use crate::transform::Timings;
+
+/// All rooms, joined.
+pub struct Pipeline {
+    prefixes: Prefixes,
+    policy: Policy,
+    sources: Sources,
+    cache: Arc<Cache>,
+    cpu: CpuPool,
+    limits: Limits,
+    request_timeout: Duration,
+    metrics: Metrics,
+}
+
+/// A setting with which there is no server.
+#[derive(Debug)]
+pub enum PipelineError {
+    /// A `[[bucket]]` that is no address.
+    Bucket(AddressError),
+    /// The zone and the buckets do not fit together.
+    Policy(PolicyError),
+    /// Sources cannot be fetched.
+    Sources(SetupError),
+    /// Nothing can be kept.
+    Cache(CacheError),
+}
+
+/// What a request came to, before it is told.
+struct Answered {
+    response: Response<Body>,
+    outcome: telemetry::Outcome,
+}
+
+impl Pipeline {
+    /// Builds every room. Nothing is asked of any origin yet.
+    ///
+    /// # Errors
+    /// [`PipelineError`] names the setting that cannot work.
+    pub async fn open(config: &Config) -> Result<Arc<Self>, PipelineError> {
+        let buckets = config
+            .bucket
+            .iter()
+            .map(BucketAddress::of)
+            .collect::<Result<_, _>>()
+            .map_err(PipelineError::Bucket)?;
+        let zone = config.zone.origin.clone();
+        let policy =
+            Policy::new(&config.policy(), zone.clone(), buckets).map_err(PipelineError::Policy)?;
+        let rules = config.cache.rules();
+        let sources = Sources::new(
+            &config.fetch,
+            config.limits.source_bytes,
+            &zone,
+            &config.bucket,
+            policy.allowlist(),
+            rules,
+        )
+        .map_err(PipelineError::Sources)?;
+        Ok(Arc::new(Pipeline {
+            prefixes: config.server.prefixes.clone(),
+            policy,
+            sources,
+            cache: Cache::open(&config.cache)
+                .await
+                .map_err(PipelineError::Cache)?,
+            cpu: CpuPool::new(config.limits.workers, config.limits.queue),
+            limits: config.limits.of_render(),
+            request_timeout: config.server.request_timeout.duration(),
+            metrics: Metrics::default(),
+        }))
+    }
+
+    /// Whether a path is one of a picture.
+    pub fn is_image_path(&self, path: &str) -> bool {
+        self.prefixes.is_image_path(path)
+    }
+
+    /// The numbers of this server.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The numbers of this server as text, those that are looked up only when asked for among them.
+    pub fn metrics_text(&self) -> String {
+        let stats = self.cache.stats();
+        self.metrics.set_cpu_jobs(self.cpu.load());
+        for (store, held) in [
+            ("renditions", stats.memory_renditions),
+            ("sources", stats.memory_sources),
+        ] {
+            self.metrics
+                .set_cache("memory", store, held.entries, held.bytes);
+        }
+        for (store, disk) in [
+            ("renditions", stats.disk_renditions),
+            ("sources", stats.disk_sources),
+        ] {
+            let Some(disk) = disk else { continue };
+            self.metrics
+                .set_cache("disk", store, disk.held.entries, disk.held.bytes);
+            for (event, count) in [
+                ("write-failure", disk.write_failures),
+                ("read-failure", disk.read_failures),
+                ("corrupt", disk.corrupt),
+                ("eviction", disk.evictions),
+                ("skipped-write", disk.skipped_writes),
+            ] {
+                self.metrics.set_cache_events(store, event, count);
+            }
+        }
+        self.metrics.text()
+    }
+
+    /// Waits, for no longer than `within`, until what was to be kept is on disk.
+    pub async fn close(&self, within: Duration) -> bool {
+        self.cache.close(within).await
+    }
+
+    /// Answers a request for a picture, whatever happens, and says so in the log and in numbers.
+    pub async fn respond(self: &Arc<Self>, head: &Parts) -> Response<Body> {
+        let started = Instant::now();
+        let _in_flight = self.metrics.request_in_flight();
+        let mut vary_accept = false;
+        let (answered, error) = match self.run(head, started, &mut vary_accept).await {
+            Ok(answered) => (answered, None),
+            Err(error) => {
+                self.metrics.failed(error.verdict().code);
+                let response = response::error(&error, vary_accept, head.method == Method::HEAD);
+                (
+                    Answered {
+                        response,
+                        outcome: telemetry::Outcome::Error,
+                    },
+                    Some(error),
+                )
+            }
+        };
+        let Answered { response, outcome } = answered;
+        let (status, duration) = (response.status().as_u16(), started.elapsed());
+        self.metrics.answered(status, outcome, duration);
+        Access {
+            method: head.method.as_str(),
+            path: head.uri.path(),
+            status,
+            bytes: hyper::body::Body::size_hint(response.body()).lower(),
+            duration,
+            cache: outcome.word(),
+            code: error.as_ref().map_or("", |error| error.verdict().code),
+            error: &error
+                .as_ref()
+                .map_or_else(String::new, |error| error.to_string()),
+        }
+        .log();
+        response
+    }
+
+    async fn run(
+        self: &Arc<Self>,
+        head: &Parts,
+        started: Instant,
+        vary_accept: &mut bool,
+    ) -> Result<Answered, Arc<Error>> {
+        let request = ImageRequest::parse(head, &self.prefixes).map_err(Error::from)?;
+        let job = self.policy.admit(&request).map_err(Error::from)?;
+        *vary_accept = job.vary_accept;
+        let conditional = Conditional::of(&head.headers);
+        let deadline = Deadline::after(self.request_timeout);
+
+        let source_key = SourceKey::of(&job.source);
+        let source = self
+            .cache
+            .get_or_fetch(source_key, self.fetch(job.source.clone()));
+        let source = deadline
+            .bound(Stage::Fetch, source)
+            .await
+            .map_err(Error::from)??;
+        let fetch = started.elapsed();
+
+        let record = Arc::clone(&source.record);
+        let key = Key::of(&source_key, &record.version, &job.recipe);
+        let warnings = job.warnings.clone();
+        let about = |etag, spent| About {
+            source: &record,
+            etag,
+            vary_accept: job.vary_accept,
+            warnings: &warnings,
+            spent,
+        };
+        if conditional.is_not_modified(&key.etag(), record.validators.last_modified) {
+            let spent = Spent {
+                outcome: source.outcome,
+                fetch,
+                render: None,
+                total: started.elapsed(),
+            };
+            let response = response::not_modified(&about(&key.etag(), spent));
+            return Ok(Answered {
+                response,
+                outcome: telemetry::Outcome::NotModified,
+            });
+        }
+
+        let spent = Arc::new(OnceLock::new());
+        let render = Arc::clone(self).render(job.clone(), source_key, source, Arc::clone(&spent));
+        let found = self
+            .cache
+            .get_or_render(key, record.freshness.is_storable(), render);
+        let found = deadline
+            .bound(Stage::Render, found)
+            .await
+            .map_err(Error::from)??;
+        let render = spent.get().copied();
+        let spent = Spent {
+            outcome: found.outcome,
+            fetch,
+            render,
+            total: started.elapsed(),
+        };
+        let response = response::image(
+            &found.rendition,
+            &about(&found.rendition.etag, spent),
+            head.method == Method::HEAD,
+        );
+        Ok(Answered {
+            response,
+            outcome: outcome(found.outcome),
+        })
+    }
+
+    /// Makes a rendition, on a clock of its own: other requests may be waiting for it when the one that began it is gone.
+    async fn render(
+        self: Arc<Self>,
+        job: Job,
+        source_key: SourceKey,
+        found: FoundSource,
+        spent: Arc<OnceLock<Timings>>,
+    ) -> Result<Rendition, Arc<Error>> {
+        let deadline = Deadline::after(self.request_timeout);
+        let source = self
+            .cache
+            .bytes_or_fetch(source_key, found, self.fetch(job.source));
+        let SourceBytes { record, bytes } = deadline
+            .bound(Stage::Fetch, source)
+            .await
+            .map_err(Error::from)??;
+        let key = Key::of(&source_key, &record.version, &job.recipe);
+        let budget = Budget {
+            limits: self.limits,
+            deadline: deadline.instant(),
+        };
+        let work = self
+            .cpu
+            .run(move || transform::render(&bytes, &job.recipe, &budget));
+        let encoded = deadline
+            .bound(Stage::Render, work)
+            .await
+            .map_err(Error::from)?
+            .map_err(Error::from)?
+            .map_err(Error::from)?;
+
+        let timings = encoded.timings;
+        let steps = [
+            (RenderStep::Decode, timings.decode),
+            (RenderStep::Resize, timings.resize),
+            (RenderStep::Encode, timings.encode),
+        ];
+        self.metrics.rendered(encoded.format.extension(), steps);
+        // Nobody else sets it: a flight renders once.
+        let _ = spent.set(timings);
+        let warnings = encoded.warnings.iter().map(ToString::to_string).collect();
+        Ok(Rendition::new(
+            &key,
+            encoded.bytes,
+            encoded.format,
+            encoded.size.width,
+            encoded.size.height,
+            warnings,
+        ))
+    }
+
+    /// How the cache gets a source that it does not have.
+    fn fetch(
+        self: &Arc<Self>,
+        source: ApprovedSource,
+    ) -> impl FnOnce(Option<crate::freshness::Validators>) -> FetchFuture + Send + 'static + use<>
+    {
+        let pipeline = Arc::clone(self);
+        move |known| {
+            Box::pin(async move {
+                let answer = pipeline
+                    .sources
+                    .fetch(&source, known.as_ref())
+                    .await
+                    .map_err(Error::from);
+                match &answer {
+                    Ok(Answer::Fetched(fetched)) => pipeline
+                        .metrics
+                        .fetched("fetched", fetched.bytes.len() as u64),
+                    Ok(Answer::NotModified { .. }) => pipeline.metrics.fetched("not-modified", 0),
+                    Err(error) => pipeline.metrics.fetched(error.verdict().code, 0),
+                }
+                answer
+            })
+        }
+    }
+}
+
+type FetchFuture = std::pin::Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
+
+/// The cache's word in the words of telemetry.
+fn outcome(outcome: Outcome) -> telemetry::Outcome {
+    match outcome {
+        Outcome::Hit(Tier::Memory) => telemetry::Outcome::Memory,
+        Outcome::Hit(Tier::Disk) => telemetry::Outcome::Disk,
+        Outcome::Coalesced => telemetry::Outcome::Coalesced,
+        Outcome::Miss | Outcome::Revalidated => telemetry::Outcome::Miss,
+    }
+}
+
+impl fmt::Display for PipelineError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PipelineError::Bucket(error) => error.fmt(out),
+            PipelineError::Policy(error) => error.fmt(out),
+            PipelineError::Sources(error) => error.fmt(out),
+            PipelineError::Cache(error) => error.fmt(out),
+        }
+    }
+}
+
+impl std::error::Error for PipelineError {}

@@ -1,0 +1,221 @@
+//! May it happen, and how exactly: an [`ImageRequest`] becomes a [`Job`] with an approved source and a recipe that leaves nothing
+//! open, or it is [`Denied`]. Pure decisions: never a socket, a file or an HTTP type, and no other room may approve a source.
+
+mod allowed;
+mod negotiate;
+mod sources;
+mod zone;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+pub use allowed::AllowedOrigin;
+pub use allowed::AllowedOriginError;
+pub use negotiate::NegotiateConfig;
+pub use sources::Allowlist;
+pub use sources::ApprovedSource;
+pub use sources::Place;
+pub use zone::ZoneOrigin;
+pub use zone::ZoneOriginError;
+
+use crate::bucket::BucketAddress;
+use crate::options::Options;
+use crate::options::Recipe;
+use crate::options::Warning;
+use crate::request::Accept;
+use crate::request::ImageRequest;
+use crate::request::SourceRef;
+
+/// Section `[sources]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourcesConfig {
+    /// What may be read beside the zone and the configured buckets.
+    pub allowed: Vec<AllowedOrigin>,
+}
+
+/// Section `[zone]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ZoneConfig {
+    /// What a source without a host is relative to.
+    pub origin: ZoneOrigin,
+}
+
+/// What the operator decides about requests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Section `[sources]`.
+    pub sources: SourcesConfig,
+    /// Section `[policy]`.
+    pub negotiate: NegotiateConfig,
+}
+
+/// The judge of requests.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    allowlist: Arc<Allowlist>,
+    negotiate: NegotiateConfig,
+}
+
+/// An admitted request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The image to read.
+    pub source: ApprovedSource,
+    /// What to make of it.
+    pub recipe: Recipe,
+    /// Another `Accept` could have led to another recipe.
+    pub vary_accept: bool,
+    /// What the client should know, those of the request included.
+    pub warnings: Vec<Warning>,
+}
+
+impl Policy {
+    /// A policy for one zone and the configured buckets.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the zone is a bucket that is not among `buckets`, or two buckets share a name.
+    pub fn new(
+        config: &Config,
+        zone: ZoneOrigin,
+        buckets: Vec<BucketAddress>,
+    ) -> Result<Policy, PolicyError> {
+        let Config { sources, negotiate } = config;
+        let allowlist = Allowlist::new(sources.allowed.clone(), zone, buckets)?;
+        Ok(Policy {
+            allowlist: Arc::new(allowlist),
+            negotiate: negotiate.clone(),
+        })
+    }
+
+    /// Decides about one request.
+    ///
+    /// # Errors
+    /// [`Denied`] says what is not allowed.
+    pub fn admit(&self, request: &ImageRequest) -> Result<Job, Denied> {
+        if request.via_image_resizing {
+            return Err(Denied::Loop);
+        }
+        let source = match &request.source {
+            SourceRef::Zone(path) => self.allowlist.approve_zone(path)?,
+            // Whatever host the client claims to have asked, what it gets is an image of the zone.
+            SourceRef::Absolute(url) if request.is_own_host(url) => self
+                .allowlist
+                .approve_zone(&url[url::Position::BeforePath..url::Position::AfterQuery])?,
+            SourceRef::Absolute(url) => self.allowlist.approve(url)?,
+        };
+        let decided = negotiate::negotiate(&request.options, request.accept, &self.negotiate)?;
+        let mut warnings = request.warnings.clone();
+        warnings.extend(decided.warnings);
+        Ok(Job {
+            source,
+            recipe: decided.recipe,
+            vary_accept: decided.vary_accept,
+            warnings,
+        })
+    }
+
+    /// Decides about options alone, for a source that is at hand.
+    ///
+    /// # Errors
+    /// [`Denied::OutputTooLarge`].
+    pub fn decide(
+        &self,
+        options: &Options,
+        accept: Accept,
+    ) -> Result<(Recipe, Vec<Warning>), Denied> {
+        let decided = negotiate::negotiate(options, accept, &self.negotiate)?;
+        Ok((decided.recipe, decided.warnings))
+    }
+
+    /// The judge of sources, for what is found on the way: redirects.
+    pub fn allowlist(&self) -> Arc<Allowlist> {
+        Arc::clone(&self.allowlist)
+    }
+}
+
+/// Why a request may not happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// Neither the zone, nor a configured bucket, nor in the list of allowed origins.
+    SourceNotAllowed {
+        /// The host of the source.
+        host: String,
+    },
+    /// The path cannot name an image here: it hides dot segments, or is no key of the zone's bucket.
+    PathNotAllowed,
+    /// An image proxy is asking for what it is asked itself.
+    Loop,
+    /// A side of the output, `dpr` included, is beyond the limit.
+    OutputTooLarge {
+        /// `width` or `height`.
+        option: &'static str,
+        /// What was asked, in output pixels.
+        pixels: u32,
+        /// What is allowed, in output pixels.
+        limit: u32,
+    },
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Denied::SourceNotAllowed { host } => write!(
+                formatter,
+                "source host `{host}` is not in the list of allowed origins"
+            ),
+            Denied::PathNotAllowed => formatter.write_str(
+                "the path of the source must not hide `.` or `..` and must name an image",
+            ),
+            Denied::Loop => {
+                formatter.write_str("an image proxy is asking: the source leads back here")
+            }
+            Denied::OutputTooLarge {
+                option,
+                pixels,
+                limit,
+            } => {
+                write!(
+                    formatter,
+                    "option `{option}` times `dpr` must be at most {limit} pixels, got {pixels}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Denied {}
+
+/// Settings that do not fit together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyError {
+    /// The zone is a bucket that no `[[bucket]]` section describes.
+    UnknownZoneBucket(String),
+    /// Two `[[bucket]]` sections have this name.
+    DuplicateBucket(String),
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PolicyError::UnknownZoneBucket(name) => {
+                write!(
+                    formatter,
+                    "zone origin `bucket:{name}` must be the `name` of a [[bucket]] section"
+                )
+            }
+            PolicyError::DuplicateBucket(name) => write!(
+                formatter,
+                "the `name` of a [[bucket]] section must be its own, got `{name}` twice"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PolicyError {}
+
+#[cfg(test)]
+mod tests;

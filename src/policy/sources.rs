@@ -1,0 +1,194 @@
+//! Which sources may be read. [`ApprovedSource`] can only be made here, so whoever holds one has permission to read it.
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::AllowedOrigin;
+use super::Denied;
+use super::PolicyError;
+use super::ZoneOrigin;
+use crate::bucket::BucketAddress;
+
+/// The longest host name that a message repeats; names in DNS are not longer.
+const QUOTED_HOST: usize = 253;
+
+/// The sources that may be read: the zone, the configured buckets, and the allowed origins.
+#[derive(Debug, Clone)]
+pub struct Allowlist {
+    allowed: Vec<AllowedOrigin>,
+    zone: ZoneOrigin,
+    buckets: Vec<BucketAddress>,
+}
+
+/// A source that the allowlist has let through. There is no other constructor.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ApprovedSource {
+    place: Place,
+}
+
+/// Where an approved source is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// On the zone's folder or server.
+    Zone {
+        /// Percent-encoded, starts with exactly one `/`; decoding it once leaves no `.` or `..` segment and no NUL.
+        path: String,
+        /// What followed the `?`.
+        query: Option<String>,
+    },
+    /// An object of a configured bucket.
+    Bucket {
+        /// The `name` of the `[[bucket]]` section.
+        name: String,
+        /// The decoded key, as [`BucketAddress::key_of_path`] lets it through.
+        key: String,
+    },
+    /// On an allowed origin: no credentials, no fragment, no dot behind the host.
+    Http(Url),
+}
+
+impl ApprovedSource {
+    /// Where it is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// What makes this source this source, for cache keys: two spellings of one object in a configured bucket are the same,
+    /// with or without a signature. Approving what a canonical text names gives the same text again.
+    pub fn canonical(&self) -> String {
+        match &self.place {
+            Place::Zone { path, query: None } => format!("zone:{path}"),
+            Place::Zone {
+                path,
+                query: Some(query),
+            } => format!("zone:{path}?{query}"),
+            // A name holds no slash, so name and key cannot run together.
+            Place::Bucket { name, key } => format!("bucket:{name}/{key}"),
+            Place::Http(url) => url.to_string(),
+        }
+    }
+}
+
+impl Allowlist {
+    pub(super) fn new(
+        allowed: Vec<AllowedOrigin>,
+        zone: ZoneOrigin,
+        buckets: Vec<BucketAddress>,
+    ) -> Result<Self, PolicyError> {
+        for (index, bucket) in buckets.iter().enumerate() {
+            if buckets[..index]
+                .iter()
+                .any(|earlier| earlier.name() == bucket.name())
+            {
+                return Err(PolicyError::DuplicateBucket(bucket.name().to_owned()));
+            }
+        }
+        if let ZoneOrigin::Bucket(name) = &zone
+            && !buckets.iter().any(|bucket| bucket.name() == name)
+        {
+            return Err(PolicyError::UnknownZoneBucket(name.clone()));
+        }
+        Ok(Allowlist {
+            allowed,
+            zone,
+            buckets,
+        })
+    }
+
+    /// Judges an absolute URL. Configured buckets come first, so that a request to one is always signed, then the server of the
+    /// zone, then the allowed origins.
+    ///
+    /// An object of a configured bucket is named by its key alone: the query goes, whatever it is. On a bucket that is not
+    /// configured, a presigned URL is a URL like any other, signature included.
+    ///
+    /// # Errors
+    /// [`Denied::SourceNotAllowed`] when nothing lets it through, [`Denied::PathNotAllowed`] for a path that the zone refuses.
+    pub fn approve(&self, url: &Url) -> Result<ApprovedSource, Denied> {
+        let not_allowed = || Denied::SourceNotAllowed {
+            host: url
+                .host_str()
+                .unwrap_or_default()
+                .chars()
+                .take(QUOTED_HOST)
+                .collect(),
+        };
+        let is_anonymous = url.username().is_empty() && url.password().is_none();
+        if !matches!(url.scheme(), "http" | "https") || !is_anonymous {
+            return Err(not_allowed());
+        }
+        if let Some((bucket, key)) = self
+            .buckets
+            .iter()
+            .find_map(|bucket| Some((bucket, bucket.key_of(url)?)))
+        {
+            return Ok(ApprovedSource {
+                place: Place::Bucket {
+                    name: bucket.name().to_owned(),
+                    key,
+                },
+            });
+        }
+        if let Some(path_and_query) = self.zone.path_of(url) {
+            return self.approve_zone(path_and_query);
+        }
+        if self.allowed.iter().any(|allowed| allowed.allows(url)) {
+            return Ok(ApprovedSource {
+                place: Place::Http(without_ornaments(url)),
+            });
+        }
+        Err(not_allowed())
+    }
+
+    /// Judges a path of the zone, with its query. A zone that is a bucket knows no queries.
+    ///
+    /// # Errors
+    /// [`Denied::PathNotAllowed`] when the path hides dot segments (`..%2f`) or a NUL, which whoever decodes it would follow out of
+    /// the zone, or when it is no key of the bucket.
+    pub fn approve_zone(&self, path_and_query: &str) -> Result<ApprovedSource, Denied> {
+        // Parsed behind a fixed host: dot segments stop at the root, and no number of slashes names another host.
+        let url = Url::parse(&format!("http://zone.invalid/{path_and_query}"))
+            .map_err(|_| Denied::PathNotAllowed)?;
+        let path = url.path().trim_start_matches('/');
+        if hides_dot_segments(path) || percent_decode_str(path).any(|byte| byte == 0) {
+            return Err(Denied::PathNotAllowed);
+        }
+        let place = match &self.zone {
+            ZoneOrigin::Bucket(name) => Place::Bucket {
+                name: name.clone(),
+                key: BucketAddress::key_of_path(path).ok_or(Denied::PathNotAllowed)?,
+            },
+            ZoneOrigin::Folder(_) | ZoneOrigin::Http(_) => Place::Zone {
+                path: format!("/{path}"),
+                query: url.query().map(str::to_owned),
+            },
+        };
+        Ok(ApprovedSource { place })
+    }
+}
+
+/// Whether a percent-encoded path has a `.` or `..` segment once it is decoded. The URL parser resolves the plain ones and those
+/// written `%2e`; left are those beside an encoded slash or backslash.
+pub(super) fn hides_dot_segments(path: &str) -> bool {
+    let decoded: Vec<u8> = percent_decode_str(path).collect();
+    decoded
+        .split(|&byte| matches!(byte, b'/' | b'\\'))
+        .any(|segment| matches!(segment, b"." | b".."))
+}
+
+/// The URL without its fragment and without the dot behind its host.
+fn without_ornaments(url: &Url) -> Url {
+    let mut url = url.clone();
+    url.set_fragment(None);
+    if let Some(host) = url
+        .host_str()
+        .and_then(|host| host.strip_suffix('.'))
+        .map(str::to_owned)
+    {
+        let before = url.clone();
+        // What cannot be written without the dot keeps it.
+        if url.set_host(Some(&host)).is_err() {
+            return before;
+        }
+    }
+    url
+}

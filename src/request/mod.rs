@@ -1,0 +1,210 @@
+//! What is asked: syntax only. A request head becomes an [`ImageRequest`]; nothing here touches a socket, looks anything up, or
+//! judges whether the source may be read. Every byte is hostile, so nothing here may panic, and the time and memory taken stay in
+//! proportion to the request head.
+
+mod accept;
+mod cloudflare;
+mod conditional;
+mod next_image;
+mod prefixes;
+mod source_ref;
+
+use std::fmt;
+
+use hyper::HeaderMap;
+use hyper::Method;
+use hyper::header::HOST;
+use hyper::header::VIA;
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+use url::Url;
+
+pub use accept::Accept;
+pub use conditional::Conditional;
+pub use prefixes::PrefixError;
+pub use prefixes::Prefixes;
+pub use source_ref::SourceFault;
+pub use source_ref::SourceRef;
+
+use crate::options::OptionError;
+use crate::options::Options;
+use crate::options::Warning;
+
+/// The token that an image proxy leaves in `Via`. Seeing it on a request means that the request comes from one.
+const VIA_TOKEN: &[u8] = b"image-resizing";
+
+/// A request for an image, as asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageRequest {
+    /// The transformation.
+    pub options: Options,
+    /// What was passed over in it.
+    pub warnings: Vec<Warning>,
+    /// The image to transform.
+    pub source: SourceRef,
+    /// What the client can show.
+    pub accept: Accept,
+    /// `host` or `host:port` that the client asked, in lower case and without a trailing dot. The client may say anything here.
+    pub host: Option<String>,
+    /// Another image proxy, or this one, is asking.
+    pub via_image_resizing: bool,
+    /// How the request was spelled.
+    pub dialect: Dialect,
+}
+
+/// The grammars of a request target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `/cdn-cgi/image/OPTIONS/SOURCE` and the same under further prefixes.
+    Cloudflare,
+    /// `/_next/image?url=SOURCE&w=WIDTH&q=QUALITY`.
+    NextImage,
+}
+
+impl ImageRequest {
+    /// Reads the head of a request whose path [`Prefixes::is_image_path`].
+    ///
+    /// # Errors
+    /// [`RequestError`] says what in the request is wrong.
+    pub fn parse(head: &Parts, prefixes: &Prefixes) -> Result<ImageRequest, RequestError> {
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            return Err(RequestError::Method(head.method.clone()));
+        }
+        let target = head.uri.path_and_query().ok_or(RequestError::NotFound)?;
+        let (dialect, (options, warnings), source) = if prefixes::is_next_image(target.path()) {
+            let asked = next_image::parse(target.query().unwrap_or_default())?;
+            (
+                Dialect::NextImage,
+                Options::parse(&asked.options)?,
+                asked.source,
+            )
+        } else {
+            let (options, source) = cloudflare::split(
+                prefixes
+                    .strip(target.as_str())
+                    .ok_or(RequestError::NotFound)?,
+            )?;
+            (
+                Dialect::Cloudflare,
+                Options::parse(options)?,
+                SourceRef::parse(source)?,
+            )
+        };
+        let request = ImageRequest {
+            options,
+            warnings,
+            source,
+            accept: Accept::of(&head.headers),
+            host: asked_host(head),
+            via_image_resizing: is_via_image_resizing(&head.headers),
+            dialect,
+        };
+        if request.is_own_image(prefixes) {
+            return Err(RequestError::Loop);
+        }
+        Ok(request)
+    }
+
+    /// Whether a URL is on the host that the client asked, so that its path is a path of the zone.
+    ///
+    /// A host without a port stands for the default ports of http and https alike: what stands before us may end TLS.
+    pub fn is_own_host(&self, url: &Url) -> bool {
+        let (Some(own), Some(host)) = (self.host.as_deref(), url.host_str()) else {
+            return false;
+        };
+        let Some(port) = own.strip_prefix(host.strip_suffix('.').unwrap_or(host)) else {
+            return false;
+        };
+        match port.strip_prefix(':') {
+            Some(port) => port.parse().ok() == url.port_or_known_default(),
+            None => port.is_empty() && url.port().is_none(),
+        }
+    }
+
+    /// Whether the source is itself a transformed image of ours.
+    fn is_own_image(&self, prefixes: &Prefixes) -> bool {
+        match &self.source {
+            SourceRef::Zone(path) => {
+                prefixes.is_image_path(path.split_once('?').map_or(path.as_str(), |(path, _)| path))
+            }
+            SourceRef::Absolute(url) => self.is_own_host(url) && prefixes.is_image_path(url.path()),
+        }
+    }
+}
+
+/// Why a request is not one for an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequestError {
+    /// Neither GET nor HEAD.
+    Method(Method),
+    /// Not under a prefix of ours, or in the dialect of another provider (`fastly/`, `akamai/`).
+    NotFound,
+    /// Nothing between the prefix and the source.
+    NoOptions,
+    /// Nothing after the options.
+    NoSource,
+    /// The options are wrong.
+    Options(OptionError),
+    /// The source is not an address of anything.
+    Source(SourceFault),
+    /// The source is itself a transformed image.
+    Loop,
+    /// The query of `/_next/image` is wrong; the text says how.
+    Query(String),
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RequestError::Method(_) => formatter.write_str("images are read with GET or HEAD"),
+            RequestError::NotFound => formatter.write_str("no image is served at this path"),
+            RequestError::NoOptions => formatter.write_str(
+                "at least one option is needed before the source, as in `width=640/cat.jpg`",
+            ),
+            RequestError::NoSource => formatter
+                .write_str("a source is needed after the options, as in `width=640/cat.jpg`"),
+            RequestError::Options(error) => error.fmt(formatter),
+            RequestError::Source(fault) => fault.fmt(formatter),
+            RequestError::Loop => formatter.write_str("the source is itself a transformed image"),
+            RequestError::Query(text) => formatter.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+impl From<OptionError> for RequestError {
+    fn from(error: OptionError) -> Self {
+        RequestError::Options(error)
+    }
+}
+
+impl From<SourceFault> for RequestError {
+    fn from(fault: SourceFault) -> Self {
+        RequestError::Source(fault)
+    }
+}
+
+/// The authority of the target (HTTP/2, absolute form) or else of the `Host` header; what is malformed is no host.
+fn asked_host(head: &Parts) -> Option<String> {
+    let in_header = || Authority::try_from(head.headers.get(HOST)?.as_bytes()).ok();
+    let authority = head.uri.authority().cloned().or_else(in_header)?;
+    let host = authority.host().to_ascii_lowercase();
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    Some(match authority.port_u16() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    })
+}
+
+fn is_via_image_resizing(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(VIA).iter();
+    lines.any(|line| {
+        line.as_bytes()
+            .windows(VIA_TOKEN.len())
+            .any(|word| word.eq_ignore_ascii_case(VIA_TOKEN))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! The paths under which images are answered.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// The path of the Next.js optimizer. With `trailingSlash` on, Next.js puts a slash behind it.
+const NEXT_IMAGE: &str = "/_next/image";
+
+/// The prefixes of transform URLs; setting `prefixes` of section `[server]`, a list of strings.
+///
+/// Each starts and ends with `/`, names at least one segment, and consists of characters that reach us as they were typed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+pub struct Prefixes(Vec<String>);
+
+/// A prefix that no request could match, or that would match too much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrefixError(String);
+
+impl Prefixes {
+    /// Checks each prefix. An empty list leaves `/_next/image` alone.
+    ///
+    /// # Errors
+    /// [`PrefixError`] names the first wrong one.
+    pub fn new(prefixes: Vec<String>) -> Result<Self, PrefixError> {
+        match prefixes.iter().find(|prefix| !is_prefix(prefix)) {
+            Some(wrong) => Err(PrefixError(wrong.clone())),
+            None => Ok(Prefixes(prefixes)),
+        }
+    }
+
+    /// Whether a request path belongs to us: under one of the prefixes, or the path of the Next.js optimizer.
+    pub fn is_image_path(&self, path: &str) -> bool {
+        is_next_image(path) || self.strip(path).is_some()
+    }
+
+    /// What follows the prefix; the longest prefix that fits counts, so that one may lie under another.
+    pub(super) fn strip<'a>(&self, target: &'a str) -> Option<&'a str> {
+        self.0
+            .iter()
+            .filter_map(|prefix| target.strip_prefix(prefix.as_str()))
+            .min_by_key(|rest| rest.len())
+    }
+}
+
+impl Default for Prefixes {
+    fn default() -> Self {
+        Prefixes(vec!["/cdn-cgi/image/".to_owned()])
+    }
+}
+
+impl TryFrom<Vec<String>> for Prefixes {
+    type Error = PrefixError;
+
+    fn try_from(prefixes: Vec<String>) -> Result<Self, PrefixError> {
+        Prefixes::new(prefixes)
+    }
+}
+
+impl fmt::Display for PrefixError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "a prefix must be a path that starts and ends with `/`, as in `/cdn-cgi/image/`, of letters, digits, `-`, `_`, `.` and `~`, got `{}`",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for PrefixError {}
+
+/// Whether a path is that of the Next.js optimizer.
+pub(super) fn is_next_image(path: &str) -> bool {
+    path.strip_prefix(NEXT_IMAGE)
+        .is_some_and(|rest| matches!(rest, "" | "/"))
+}
+
+fn is_prefix(prefix: &str) -> bool {
+    let Some(inner) = prefix
+        .strip_prefix('/')
+        .and_then(|rest| rest.strip_suffix('/'))
+    else {
+        return false;
+    };
+    // Empty and dot segments do not survive the way through browsers and proxies.
+    inner.split('/').all(|segment| {
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')
+            })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefixes(list: &[&str]) -> Result<Prefixes, PrefixError> {
+        Prefixes::new(list.iter().map(|&prefix| prefix.to_owned()).collect())
+    }
+
+    #[test]
+    fn paths_belong_to_us_or_not() {
+        let prefixes = prefixes(&["/cdn-cgi/image/", "/dynamic/image/"]).expect("both are paths");
+        for path in [
+            "/cdn-cgi/image/w=8/a.jpg",
+            "/cdn-cgi/image/",
+            "/dynamic/image/w=8/a",
+            "/_next/image",
+            "/_next/image/",
+        ] {
+            assert!(prefixes.is_image_path(path), "{path}");
+        }
+        for path in [
+            "/",
+            "",
+            "/cdn-cgi/image",
+            "/CDN-CGI/image/a",
+            "/x/cdn-cgi/image/a",
+            "/_next/images",
+            "/_next/image/a",
+            "*",
+        ] {
+            assert!(!prefixes.is_image_path(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_counts() {
+        for list in [["/a/", "/a/b/"], ["/a/b/", "/a/"]] {
+            let prefixes = prefixes(&list).expect("both are paths");
+            assert_eq!(prefixes.strip("/a/b/c"), Some("c"));
+            assert_eq!(prefixes.strip("/a/c"), Some("c"));
+        }
+    }
+
+    #[test]
+    fn wrong_prefixes_are_named() {
+        for wrong in [
+            "", "/", "//", "image/", "/image", "/a//b/", "/a/../b/", "/a b/", "/a%20b/", "/a?b/",
+            "/é/", "/a,b/",
+        ] {
+            let error = prefixes(&["/cdn-cgi/image/", wrong]).expect_err(wrong);
+            assert!(
+                error.to_string().ends_with(&format!("got `{wrong}`")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_list_of_strings_becomes_prefixes() {
+        #[derive(Deserialize)]
+        struct Server {
+            prefixes: Prefixes,
+        }
+        let server: Server =
+            toml::from_str("prefixes = ['/cdn-cgi/image/']").expect("a list of one path");
+        assert_eq!(server.prefixes, Prefixes::default());
+        let error = toml::from_str::<Server>("prefixes = ['image']")
+            .err()
+            .expect("not a path");
+        assert!(error.message().contains("got `image`"), "{error}");
+    }
+}

@@ -1,0 +1,92 @@
+//! Objects of a bucket as sources.
+
+use std::time::SystemTime;
+
+use futures_util::TryStreamExt;
+use hyper::HeaderMap;
+
+use super::Answer;
+use super::Asking;
+use super::Fetched;
+use super::SourceError;
+use super::Stage;
+use super::body;
+use crate::bucket::Bucket;
+use crate::bucket::BucketError;
+use crate::bucket::BucketProblem;
+use crate::bucket::Known;
+use crate::bucket::Object;
+use crate::bucket::Reply;
+use crate::freshness::Freshness;
+use crate::freshness::Validators;
+
+/// Reads the object `key`, or learns that it is still what is known.
+pub(super) async fn fetch(
+    bucket: &Bucket,
+    key: &str,
+    known: Option<&Validators>,
+    asking: Asking<'_>,
+) -> Result<Answer, SourceError> {
+    let Asking {
+        config,
+        limit,
+        rules,
+        clock,
+    } = asking;
+    let condition = known.map_or_else(Known::default, |known| Known {
+        etag: known.etag.as_deref(),
+        last_modified: known.last_modified,
+    });
+    let freshness = |headers: &HeaderMap| Freshness::of(headers, SystemTime::now(), rules);
+    match clock
+        .bound_by_end(Stage::FirstByte, bucket.get(key, condition))
+        .await??
+    {
+        Reply::NotModified(headers) => {
+            let newer = Validators::of(&headers);
+            let validators = known.map_or_else(|| newer.clone(), |known| known.renewed_by(&newer));
+            Ok(Answer::NotModified {
+                freshness: freshness(&headers),
+                validators,
+            })
+        }
+        Reply::Object(Object {
+            headers,
+            length,
+            body,
+        }) => {
+            let stream = body.map_err(SourceError::from);
+            let idle = config.idle_timeout.duration();
+            let bytes = body::collect(stream, Some(length), limit, idle, clock).await?;
+            let validators = Validators::of(&headers);
+            Ok(Answer::Fetched(Fetched {
+                bytes,
+                validators,
+                freshness: freshness(&headers),
+            }))
+        }
+    }
+}
+
+impl From<BucketError> for SourceError {
+    fn from(error: BucketError) -> Self {
+        match error.problem {
+            BucketProblem::Setup(_)
+            | BucketProblem::Credentials(_)
+            | BucketProblem::UnusableKey => SourceError::Bucket(error),
+            BucketProblem::Status { status, .. } => {
+                SourceError::of_status(status, error.to_string())
+            }
+            BucketProblem::Dns(reason) => SourceError::Dns {
+                host: error.bucket,
+                reason,
+            },
+            BucketProblem::Connect(reason) => SourceError::Connect {
+                host: error.bucket,
+                reason,
+            },
+            BucketProblem::Timeout => SourceError::Timeout(Stage::FirstByte),
+            BucketProblem::BrokenOff(reason) => SourceError::BrokenOff(reason),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! HTTP origins: one request, one answer. A redirect is handed back, because whether it may be followed is not decided here.
+//!
+//! Nothing of the client's travels on: no cookies, no credentials, no referrer, no headers.
+
+use std::error::Error;
+use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use hyper::HeaderMap;
+use hyper::StatusCode;
+use hyper::header;
+use hyper::header::HeaderValue;
+use reqwest::Client;
+use reqwest::Response;
+use url::Url;
+
+use super::Answer;
+use super::Asking;
+use super::Config;
+use super::Fetched;
+use super::SetupError;
+use super::SourceError;
+use super::Stage;
+use super::Step;
+use super::address::Reach;
+use super::address::Refused;
+use super::address::Resolver;
+use super::address::Unresolved;
+use super::body;
+use crate::freshness::Freshness;
+use crate::freshness::Validators;
+
+/// What decoders can read, the best first; anything else is better than a 406.
+const ACCEPT: &str =
+    "image/avif,image/webp,image/png,image/jpeg,image/gif;q=0.9,image/*;q=0.8,*/*;q=0.5";
+/// Origins and rewrite rules look for `image-resizing` to tell this request from a browser's, and so do not send it round in a circle.
+const VIA: &str = "1.1 safelight, 1.1 image-resizing";
+
+/// A pool of connections that reach as far as they may.
+pub(super) struct Http {
+    client: Client,
+    reach: Reach,
+}
+
+impl Http {
+    pub(super) fn new(config: &Config, reach: Reach) -> Result<Self, SetupError> {
+        // reqwest takes the process's provider; a second installation is refused, and the first one is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let agent = HeaderValue::from_str(&config.user_agent)
+            .map_err(|_| SetupError::UserAgent(config.user_agent.clone()))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
+        // Compressed pictures do not get smaller, and a bomb is nothing to unpack.
+        headers.insert(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        );
+        headers.insert(header::VIA, HeaderValue::from_static(VIA));
+        let client = Client::builder()
+            .user_agent(agent)
+            .default_headers(headers)
+            .dns_resolver(Resolver(reach))
+            .connect_timeout(config.connect_timeout.duration())
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .build()
+            .map_err(|error| SetupError::Client(reason(&error)))?;
+        Ok(Http { client, reach })
+    }
+
+    /// Asks once. `known` makes it a question whether anything changed.
+    pub(super) async fn ask(
+        &self,
+        url: &Url,
+        known: Option<&Validators>,
+        asking: Asking<'_>,
+    ) -> Result<Step, SourceError> {
+        let Asking {
+            config,
+            limit,
+            rules,
+            clock,
+        } = asking;
+        self.reach
+            .check_literal(url)
+            .map_err(|Refused| private(url))?;
+        let conditions = conditions(known);
+        let is_conditional = !conditions.is_empty();
+        let request = self
+            .client
+            .get(without_credentials(url))
+            .headers(conditions)
+            .send();
+        let response = clock
+            .bound(
+                Stage::FirstByte,
+                config.first_byte_timeout.duration(),
+                request,
+            )
+            .await?
+            .map_err(|error| unanswered(&error, url))?;
+        let now = SystemTime::now();
+        let status = response.status();
+        match status {
+            StatusCode::OK => {}
+            StatusCode::NOT_MODIFIED if is_conditional => {
+                let newer = Validators::of(response.headers());
+                let validators =
+                    known.map_or_else(|| newer.clone(), |known| known.renewed_by(&newer));
+                let freshness = Freshness::of(response.headers(), now, rules);
+                return Ok(Step::Answer(Answer::NotModified {
+                    freshness,
+                    validators,
+                }));
+            }
+            StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT => {
+                return location(url, &response).map(Step::Redirect);
+            }
+            _ => {
+                let text = format!("origin `{}` answered {}", host(url), status.as_u16());
+                return Err(SourceError::of_status(status, text));
+            }
+        }
+        let validators = Validators::of(response.headers());
+        let freshness = Freshness::of(response.headers(), now, rules);
+        let announced = response.content_length();
+        let stream = response
+            .bytes_stream()
+            .map_err(|error| SourceError::BrokenOff(reason(&error)));
+        let bytes: Bytes = body::collect(
+            stream,
+            announced,
+            limit,
+            config.idle_timeout.duration(),
+            clock,
+        )
+        .await?;
+        Ok(Step::Answer(Answer::Fetched(Fetched {
+            bytes,
+            validators,
+            freshness,
+        })))
+    }
+}
+
+fn conditions(known: Option<&Validators>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let Some(Validators {
+        etag,
+        last_modified,
+    }) = known
+    else {
+        return headers;
+    };
+    if let Some(etag) = etag
+        .as_deref()
+        .and_then(|etag| HeaderValue::from_str(etag).ok())
+    {
+        headers.insert(header::IF_NONE_MATCH, etag);
+    }
+    let date = last_modified
+        .filter(|date| is_http_date(*date))
+        .map(httpdate::fmt_http_date);
+    if let Some(date) = date.and_then(|date| HeaderValue::try_from(date).ok()) {
+        headers.insert(header::IF_MODIFIED_SINCE, date);
+    }
+    headers
+}
+
+/// HTTP writes years with four digits; formatting any other panics, and what was stored may be garbage.
+fn is_http_date(date: SystemTime) -> bool {
+    const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
+    date.duration_since(UNIX_EPOCH)
+        .is_ok_and(|since| since < YEAR_10000)
+}
+
+/// A user and password in a URL would become an `Authorization` header.
+fn without_credentials(url: &Url) -> Url {
+    let mut url = url.clone();
+    // Both fail only for URLs without a host, which cannot be asked anything.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
+}
+
+fn location(base: &Url, response: &Response) -> Result<Url, SourceError> {
+    let target = response
+        .headers()
+        .get(header::LOCATION)
+        .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+        .and_then(|text| base.join(text).ok())
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    target.ok_or_else(|| SourceError::BadRedirect { host: host(base) })
+}
+
+/// Why a request got no answer.
+fn unanswered(error: &reqwest::Error, url: &Url) -> SourceError {
+    if is_caused_by::<Refused>(error) {
+        private(url)
+    } else if is_caused_by::<Unresolved>(error) {
+        SourceError::Dns {
+            host: host(url),
+            reason: reason(error),
+        }
+    } else if error.is_connect() && error.is_timeout() {
+        SourceError::Timeout(Stage::Connect)
+    } else if error.is_connect() {
+        SourceError::Connect {
+            host: host(url),
+            reason: reason(error),
+        }
+    } else {
+        SourceError::BrokenOff(reason(error))
+    }
+}
+
+fn private(url: &Url) -> SourceError {
+    SourceError::PrivateAddress { host: host(url) }
+}
+
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<E>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// The innermost cause: the layers above it repeat that something failed, and may hold the URL with its signature.
+fn reason(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
+}

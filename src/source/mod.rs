@@ -1,0 +1,319 @@
+//! Gets the source image from where policy has approved it: an HTTP origin, a bucket, a folder.
+//!
+//! Never asks for what the allowlist has not approved, redirects included, because a redirect is the origin's wish and not a permission; never
+//! connects an allowed origin to a private address unless configuration opens them; never holds more bytes than the limit; never forwards
+//! anything of the client's.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use url::Url;
+
+use crate::bucket::Bucket;
+use crate::bucket::BucketError;
+use crate::bucket::Config as BucketConfig;
+use crate::bucket::Timeouts;
+use crate::freshness::Freshness;
+use crate::freshness::Rules;
+use crate::freshness::Validators;
+use crate::policy::Allowlist;
+use crate::policy::ApprovedSource;
+use crate::policy::Place;
+use crate::policy::ZoneOrigin;
+use crate::units::ByteSize;
+use crate::units::Seconds;
+use address::Reach;
+use clock::Clock;
+pub use error::Said;
+pub use error::SourceError;
+pub use error::Stage;
+use folder::Folder;
+use http::Http;
+
+mod address;
+mod body;
+mod bucket;
+mod clock;
+mod error;
+mod folder;
+mod http;
+
+/// Section `[source]`: how patiently origins are asked.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// For a connection: name lookup, TCP and TLS.
+    pub connect_timeout: Seconds,
+    /// For the head of an answer, connecting included.
+    pub first_byte_timeout: Seconds,
+    /// For the next piece of the content.
+    pub idle_timeout: Seconds,
+    /// For the whole fetch, redirects and retries included.
+    pub total_timeout: Seconds,
+    /// Redirects that are followed, each of which must be allowed like a source.
+    pub max_redirects: u32,
+    /// Whether allowed origins may live in private networks and on this machine. The zone's origin and the buckets always may.
+    pub private_networks: bool,
+    /// What origins are told who asks.
+    pub user_agent: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            connect_timeout: Seconds::new(5),
+            first_byte_timeout: Seconds::new(10),
+            idle_timeout: Seconds::new(10),
+            total_timeout: Seconds::new(30),
+            max_redirects: 5,
+            private_networks: false,
+            user_agent: concat!("safelight/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// Every origin there is, ready to be asked.
+pub struct Sources {
+    config: Config,
+    limit: u64,
+    rules: Rules,
+    allowlist: Arc<Allowlist>,
+    zone: Origin,
+    allowed: Http,
+    buckets: HashMap<String, Bucket>,
+}
+
+/// What stands behind the zone's paths.
+enum Origin {
+    Folder(Folder),
+    Http { client: Http, base: Url },
+    Bucket,
+}
+
+/// A source, whole.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The content as the origin stores it.
+    pub bytes: Bytes,
+    /// What to ask with next time.
+    pub validators: Validators,
+    /// How long the content may be reused.
+    pub freshness: Freshness,
+}
+
+/// What an origin says.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Here it is.
+    Fetched(Fetched),
+    /// It is still what the asker knows.
+    NotModified {
+        /// How long that holds.
+        freshness: Freshness,
+        /// What to ask with next time.
+        validators: Validators,
+    },
+}
+
+/// What every request of one fetch shares.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    config: &'a Config,
+    /// Largest source, in bytes.
+    limit: u64,
+    rules: &'a Rules,
+    clock: Clock,
+}
+
+/// What one origin says, before redirects are followed.
+enum Step {
+    Answer(Answer),
+    /// Go and ask there; nobody has approved it yet.
+    Redirect(Url),
+}
+
+impl Sources {
+    /// Opens every origin: builds clients and checks settings, without asking anyone anything.
+    ///
+    /// `source_bytes` is the largest source that is fetched, `rules` what freshness is held to.
+    ///
+    /// # Errors
+    /// [`SetupError`] names the setting that cannot work.
+    pub fn new(
+        config: &Config,
+        source_bytes: ByteSize,
+        zone: &ZoneOrigin,
+        buckets: &[BucketConfig],
+        allowlist: Arc<Allowlist>,
+        rules: Rules,
+    ) -> Result<Sources, SetupError> {
+        let timeouts = Timeouts {
+            connect: config.connect_timeout.duration(),
+            first_byte: config.first_byte_timeout.duration(),
+            total: config.total_timeout.duration(),
+        };
+        let buckets = buckets
+            .iter()
+            .map(|config| Ok((config.name.clone(), Bucket::open(config, timeouts)?)))
+            .collect::<Result<HashMap<String, Bucket>, BucketError>>()
+            .map_err(SetupError::Bucket)?;
+        let zone = match zone {
+            ZoneOrigin::Folder(folder) if folder.is_dir() => Origin::Folder(Folder::new(folder)),
+            ZoneOrigin::Folder(folder) => {
+                return Err(SetupError::NoFolder(folder.display().to_string()));
+            }
+            ZoneOrigin::Http(base) => Origin::Http {
+                client: Http::new(config, Reach::Anywhere)?,
+                base: base.clone(),
+            },
+            ZoneOrigin::Bucket(name) if buckets.contains_key(name) => Origin::Bucket,
+            ZoneOrigin::Bucket(name) => return Err(SetupError::NoBucket(name.clone())),
+        };
+        let reach = if config.private_networks {
+            Reach::Private
+        } else {
+            Reach::Public
+        };
+        Ok(Sources {
+            config: config.clone(),
+            limit: source_bytes.bytes(),
+            rules,
+            allowlist,
+            zone,
+            allowed: Http::new(config, reach)?,
+            buckets,
+        })
+    }
+
+    /// Fetches `source`, or learns that it is still what `known` describes.
+    ///
+    /// # Errors
+    /// [`SourceError`] says why there is no source.
+    pub async fn fetch(
+        &self,
+        source: &ApprovedSource,
+        known: Option<&Validators>,
+    ) -> Result<Answer, SourceError> {
+        let clock = Clock::starting_now(self.config.total_timeout.duration());
+        let asking = Asking {
+            config: &self.config,
+            limit: self.limit,
+            rules: &self.rules,
+            clock,
+        };
+        let mut known = known.cloned();
+        let mut step = self.ask(source, known.as_ref(), asking).await?;
+        for _ in 0..self.config.max_redirects {
+            let Step::Redirect(target) = step else { break };
+            let source = self
+                .allowlist
+                .approve(&target)
+                .map_err(SourceError::RedirectDenied)?;
+            // Behind a moved redirect lies another thing, which may well be older than the one that is known.
+            if let Some(known) = &mut known {
+                known.last_modified = None;
+            }
+            step = self.ask(&source, known.as_ref(), asking).await?;
+        }
+        match step {
+            Step::Answer(answer) => Ok(answer),
+            Step::Redirect(_) => Err(SourceError::TooManyRedirects {
+                limit: self.config.max_redirects,
+            }),
+        }
+    }
+
+    async fn ask(
+        &self,
+        source: &ApprovedSource,
+        known: Option<&Validators>,
+        asking: Asking<'_>,
+    ) -> Result<Step, SourceError> {
+        match (source.place(), &self.zone) {
+            (Place::Http(url), _) => self.allowed.ask(url, known, asking).await,
+            (Place::Bucket { name, key }, _) => self.object(name, key, known, asking).await,
+            (Place::Zone { path, query }, Origin::Http { client, base }) => {
+                let url = under(base, path, query.as_deref());
+                client.ask(&url, known, asking).await
+            }
+            (Place::Zone { path, .. }, Origin::Folder(folder)) => {
+                folder.fetch(path, known, asking).await.map(Step::Answer)
+            }
+            // The allowlist makes every path of such a zone a key of the bucket.
+            (Place::Zone { .. }, Origin::Bucket) => Err(SourceError::NotFound),
+        }
+    }
+
+    async fn object(
+        &self,
+        name: &str,
+        key: &str,
+        known: Option<&Validators>,
+        asking: Asking<'_>,
+    ) -> Result<Step, SourceError> {
+        let opened = self
+            .buckets
+            .get(name)
+            .ok_or_else(|| SourceError::UnknownBucket(name.to_owned()))?;
+        bucket::fetch(opened, key, known, asking)
+            .await
+            .map(Step::Answer)
+    }
+}
+
+/// The URL of a path of the zone: the origin's own path first.
+fn under(base: &Url, path: &str, query: Option<&str>) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url.set_query(query);
+    url.set_fragment(None);
+    url
+}
+
+/// A setting that keeps sources from being fetched at all.
+#[derive(Debug)]
+pub enum SetupError {
+    /// A `[[bucket]]` that cannot be opened.
+    Bucket(BucketError),
+    /// The zone's folder does not exist.
+    NoFolder(String),
+    /// The zone's bucket is not configured.
+    NoBucket(String),
+    /// `source.user_agent` is not a header value.
+    UserAgent(String),
+    /// The HTTP client cannot start: no certificates to check servers with, for example.
+    Client(String),
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SetupError::Bucket(error) => error.fmt(out),
+            SetupError::NoFolder(folder) => write!(
+                out,
+                "`zone.origin` must name an existing folder, got `{folder}`"
+            ),
+            SetupError::NoBucket(name) => {
+                write!(
+                    out,
+                    "`zone.origin` must name a configured [[bucket]], got `{name}`"
+                )
+            }
+            SetupError::UserAgent(value) => {
+                write!(
+                    out,
+                    "`source.user_agent` must be printable ASCII on one line, got {value:?}"
+                )
+            }
+            SetupError::Client(reason) => write!(out, "the HTTP client cannot start: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for SetupError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Origins of every kind, over real sockets and files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::Config;
+use super::SetupError;
+use super::Sources;
+use crate::bucket::BucketAddress;
+use crate::bucket::Config as BucketConfig;
+use crate::bucket::Credentials;
+use crate::bucket::Style;
+use crate::freshness::Rules;
+use crate::policy::Allowlist;
+use crate::policy::Config as PolicyConfig;
+use crate::policy::Policy;
+use crate::policy::SourcesConfig;
+use crate::policy::ZoneOrigin;
+use crate::units::ByteSize;
+use origin::TestOrigin;
+
+mod hostile;
+mod origin;
+mod redirects;
+mod suite;
+
+/// Largest source that these tests fetch.
+const LIMIT: u64 = 1 << 20;
+
+/// Short patience and open private networks, because every test origin is on this machine.
+fn config() -> Config {
+    let seconds = |text: &str| text.parse().expect("a length of time");
+    Config {
+        connect_timeout: seconds("2 s"),
+        first_byte_timeout: seconds("400 ms"),
+        idle_timeout: seconds("300 ms"),
+        total_timeout: seconds("3 s"),
+        private_networks: true,
+        ..Config::default()
+    }
+}
+
+/// The sources of one proxy, with the judge that approves what they fetch.
+struct World {
+    sources: Sources,
+    allowlist: Arc<Allowlist>,
+}
+
+fn world(config: &Config, zone: ZoneOrigin, allowed: &[String], buckets: &[BucketConfig]) -> World {
+    let addresses = buckets
+        .iter()
+        .map(|bucket| BucketAddress::of(bucket).expect("a right address"))
+        .collect();
+    let allowed = allowed
+        .iter()
+        .map(|entry| entry.clone().try_into().expect("a right entry"))
+        .collect();
+    let policy = PolicyConfig {
+        sources: SourcesConfig { allowed },
+        ..PolicyConfig::default()
+    };
+    let allowlist = Policy::new(&policy, zone.clone(), addresses)
+        .expect("a right policy")
+        .allowlist();
+    let limit = LIMIT.to_string().parse().expect("a size");
+    let sources = Sources::new(
+        config,
+        limit,
+        &zone,
+        buckets,
+        Arc::clone(&allowlist),
+        Rules::default(),
+    );
+    World {
+        sources: sources.expect("right settings"),
+        allowlist,
+    }
+}
+
+/// A zone that is not asked anything.
+fn no_zone() -> ZoneOrigin {
+    ZoneOrigin::Folder(std::env::temp_dir())
+}
+
+/// A proxy that may fetch from `origin` as one of the allowed.
+fn allowing(config: &Config, origin: &TestOrigin) -> World {
+    world(config, no_zone(), &[origin.authority()], &[])
+}
+
+fn bucket(endpoint: &Url) -> BucketConfig {
+    BucketConfig {
+        name: "photos".to_owned(),
+        bucket: "my-bucket".to_owned(),
+        region: String::new(),
+        endpoint: endpoint.to_string(),
+        style: Style::Path,
+        credentials: Credentials::Anonymous,
+    }
+}
+
+#[test]
+fn a_zone_that_is_not_there_is_named() {
+    let allowlist = world(&config(), no_zone(), &[], &[]).allowlist;
+    for (zone, expected) in [
+        (
+            ZoneOrigin::Folder(PathBuf::from("/nonexistent/photos")),
+            "`zone.origin` must name an existing folder, got `/nonexistent/photos`",
+        ),
+        (
+            ZoneOrigin::Bucket("photos".to_owned()),
+            "`zone.origin` must name a configured [[bucket]], got `photos`",
+        ),
+    ] {
+        let sources = Sources::new(
+            &config(),
+            ByteSize::mib(1),
+            &zone,
+            &[],
+            Arc::clone(&allowlist),
+            Rules::default(),
+        );
+        let error: SetupError = sources.err().expect("there is no such zone");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn a_user_agent_that_breaks_the_line_is_named() {
+    let config = Config {
+        user_agent: "a\r\nCookie: b".to_owned(),
+        ..config()
+    };
+    let allowlist = world(&Config::default(), no_zone(), &[], &[]).allowlist;
+    let sources = Sources::new(
+        &config,
+        ByteSize::mib(1),
+        &no_zone(),
+        &[],
+        allowlist,
+        Rules::default(),
+    );
+    let error = sources.err().expect("it is no header value").to_string();
+    assert!(
+        error.starts_with("`source.user_agent` must be printable ASCII"),
+        "{error}"
+    );
+}
+
+#[test]
+fn settings_are_read_with_their_units() {
+    let read: Config =
+        toml::from_str("total_timeout = \"1 min\"\nmax_redirects = 0").expect("right settings");
+    assert_eq!(read.total_timeout.duration(), Duration::from_secs(60));
+    assert_eq!(
+        read,
+        Config {
+            total_timeout: read.total_timeout,
+            max_redirects: 0,
+            ..Config::default()
+        }
+    );
+    assert!(toml::from_str::<Config>("max_redirect = 1").is_err());
+}

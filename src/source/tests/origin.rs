@@ -1,0 +1,143 @@
+//! An origin that says exactly what a test wants said, byte by byte, and remembers what it was asked.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use url::Url;
+
+pub(super) struct TestOrigin {
+    address: SocketAddr,
+    heads: Arc<Mutex<Vec<String>>>,
+    accepting: JoinHandle<()>,
+}
+
+/// One thing to do on a connection, which is closed after the last.
+#[derive(Clone)]
+pub(super) enum Act {
+    Say(Vec<u8>),
+    /// Until the other side goes away.
+    SayForever(Vec<u8>),
+    Wait(Duration),
+}
+
+pub(super) fn say(text: impl Into<Vec<u8>>) -> Vec<Act> {
+    vec![Act::Say(text.into())]
+}
+
+/// A whole answer. `headers` are lines with their ends.
+pub(super) fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<Act> {
+    let mut text = format!(
+        "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{headers}\r\n",
+        body.len()
+    )
+    .into_bytes();
+    text.extend_from_slice(body);
+    say(text)
+}
+
+pub(super) fn redirect(status: u16, to: &str) -> Vec<Act> {
+    answer(status, &format!("Location: {to}\r\n"), b"moved")
+}
+
+/// `/cat.jpg?x` of `GET /cat.jpg?x HTTP/1.1`.
+pub(super) fn target(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or_default()
+}
+
+pub(super) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+impl TestOrigin {
+    /// Serves on a free port. `acts` is given the head of each request.
+    pub(super) async fn start(acts: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&heads);
+        let acts = Arc::new(acts);
+        let accepting = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(converse(socket, Arc::clone(&acts), Arc::clone(&seen)));
+            }
+        });
+        TestOrigin {
+            address,
+            heads,
+            accepting,
+        }
+    }
+
+    pub(super) fn authority(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub(super) fn url(&self, path: &str) -> Url {
+        Url::parse(&format!("http://{}{path}", self.address)).expect("a URL")
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The heads of all requests so far.
+    pub(super) fn heads(&self) -> Vec<String> {
+        self.heads
+            .lock()
+            .expect("no test panics while holding it")
+            .clone()
+    }
+}
+
+impl Drop for TestOrigin {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn converse(
+    mut socket: TcpStream,
+    acts: Arc<impl Fn(&str) -> Vec<Act>>,
+    seen: Arc<Mutex<Vec<String>>>,
+) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match socket.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return,
+        }
+    }
+    let head = String::from_utf8(head).expect("clients send ASCII");
+    let todo = acts(&head);
+    seen.lock()
+        .expect("no test panics while holding it")
+        .push(head);
+    for act in todo {
+        let done = match act {
+            Act::Say(bytes) => socket.write_all(&bytes).await,
+            Act::SayForever(bytes) => loop {
+                if let Err(error) = socket.write_all(&bytes).await {
+                    break Err(error);
+                }
+            },
+            Act::Wait(time) => {
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
+        };
+        if done.is_err() {
+            return;
+        }
+    }
+    let _ = socket.shutdown().await;
+}

@@ -1,0 +1,290 @@
+//! What every kind of origin must do alike.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use tempfile::TempDir;
+
+use super::LIMIT;
+use super::World;
+use super::allowing;
+use super::bucket;
+use super::config;
+use super::no_zone;
+use super::origin::Act;
+use super::origin::TestOrigin;
+use super::origin::answer;
+use super::origin::header;
+use super::origin::target;
+use super::world;
+use crate::policy::ApprovedSource;
+use crate::policy::ZoneOrigin;
+use crate::source::Answer;
+use crate::source::Fetched;
+use crate::source::SourceError;
+
+type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
+type Approve = Box<dyn Fn(&World, &str) -> ApprovedSource>;
+
+/// One kind of origin, and how to reach a file on it.
+struct Kind {
+    name: &'static str,
+    world: World,
+    store: Store,
+    approve: Approve,
+}
+
+enum Store {
+    Server { files: Files, _origin: TestOrigin },
+    Folder(TempDir),
+}
+
+impl Kind {
+    fn put(&self, name: &str, content: &[u8]) {
+        match &self.store {
+            Store::Server { files, .. } => {
+                files
+                    .lock()
+                    .expect("not poisoned")
+                    .insert(format!("/my-bucket/{name}"), content.to_vec());
+            }
+            Store::Folder(folder) => {
+                fs::write(folder.path().join(name), content).expect("the folder is writable")
+            }
+        }
+    }
+
+    fn source(&self, name: &str) -> ApprovedSource {
+        (self.approve)(&self.world, name)
+    }
+}
+
+/// A server with entity tags and conditions, as buckets and web servers have them.
+async fn server() -> (Files, TestOrigin) {
+    let files = Files::default();
+    let served = Arc::clone(&files);
+    let origin = TestOrigin::start(move |head| serve(&served, head)).await;
+    (files, origin)
+}
+
+fn serve(files: &Files, head: &str) -> Vec<Act> {
+    let files = files.lock().expect("not poisoned");
+    let Some(content) = files.get(target(head)) else {
+        return answer(404, "", b"no such key");
+    };
+    let etag = format!("\"{}\"", blake3::hash(content));
+    let headers = format!("ETag: {etag}\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+    if header(head, "if-none-match") == Some(&etag) {
+        return answer(304, &headers, b"");
+    }
+    answer(200, &headers, content)
+}
+
+fn approve_zone(world: &World, name: &str) -> ApprovedSource {
+    world
+        .allowlist
+        .approve_zone(&format!("/{name}"))
+        .expect("the zone allows it")
+}
+
+async fn kinds() -> Vec<Kind> {
+    let mut kinds = Vec::new();
+
+    let (files, origin) = server().await;
+    let base = origin.url("/my-bucket/");
+    kinds.push(Kind {
+        name: "allowed server",
+        world: allowing(&config(), &origin),
+        store: Store::Server {
+            files,
+            _origin: origin,
+        },
+        approve: Box::new(move |world, name| {
+            world
+                .allowlist
+                .approve(&base.join(name).expect("a URL"))
+                .expect("it is allowed")
+        }),
+    });
+
+    // Private networks stay closed here: the zone is what the operator names.
+    let closed = super::Config {
+        private_networks: false,
+        ..config()
+    };
+    let (files, origin) = server().await;
+    kinds.push(Kind {
+        name: "zone server",
+        world: world(
+            &closed,
+            ZoneOrigin::Http(origin.url("/my-bucket")),
+            &[],
+            &[],
+        ),
+        store: Store::Server {
+            files,
+            _origin: origin,
+        },
+        approve: Box::new(approve_zone),
+    });
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    kinds.push(Kind {
+        name: "zone folder",
+        world: world(
+            &closed,
+            ZoneOrigin::Folder(folder.path().to_owned()),
+            &[],
+            &[],
+        ),
+        store: Store::Folder(folder),
+        approve: Box::new(approve_zone),
+    });
+
+    let (files, origin) = server().await;
+    let base = origin.url("/my-bucket/");
+    kinds.push(Kind {
+        name: "bucket",
+        world: world(&closed, no_zone(), &[], &[bucket(&origin.url(""))]),
+        store: Store::Server {
+            files,
+            _origin: origin,
+        },
+        approve: Box::new(move |world, name| {
+            world
+                .allowlist
+                .approve(&base.join(name).expect("a URL"))
+                .expect("it is configured")
+        }),
+    });
+
+    let (files, origin) = server().await;
+    kinds.push(Kind {
+        name: "zone bucket",
+        world: world(
+            &closed,
+            ZoneOrigin::Bucket("photos".to_owned()),
+            &[],
+            &[bucket(&origin.url(""))],
+        ),
+        store: Store::Server {
+            files,
+            _origin: origin,
+        },
+        approve: Box::new(approve_zone),
+    });
+    kinds
+}
+
+#[track_caller]
+fn fetched(kind: &Kind, answer: Result<Answer, SourceError>) -> Fetched {
+    match answer {
+        Ok(Answer::Fetched(fetched)) => fetched,
+        other => panic!("{}: expected content, got {other:?}", kind.name),
+    }
+}
+
+#[tokio::test]
+async fn what_is_there_is_fetched_whole() {
+    for kind in kinds().await {
+        let content: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+        kind.put("cat.jpg", &content);
+        let found = fetched(
+            &kind,
+            kind.world
+                .sources
+                .fetch(&kind.source("cat.jpg"), None)
+                .await,
+        );
+        assert!(found.bytes == content, "{}", kind.name);
+        assert!(
+            found.validators.etag.is_some() && found.validators.last_modified.is_some(),
+            "{}",
+            kind.name
+        );
+        assert!(found.freshness.is_storable(), "{}", kind.name);
+        kind.put("empty.jpg", b"");
+        let found = fetched(
+            &kind,
+            kind.world
+                .sources
+                .fetch(&kind.source("empty.jpg"), None)
+                .await,
+        );
+        assert!(found.bytes.is_empty(), "{}", kind.name);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    for kind in kinds().await {
+        let answer = kind
+            .world
+            .sources
+            .fetch(&kind.source("dog.jpg"), None)
+            .await;
+        assert!(
+            matches!(answer, Err(SourceError::NotFound)),
+            "{}: {answer:?}",
+            kind.name
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_not_sent_again() {
+    for kind in kinds().await {
+        kind.put("cat.jpg", b"cat");
+        let source = kind.source("cat.jpg");
+        let known = fetched(&kind, kind.world.sources.fetch(&source, None).await).validators;
+        let answer = kind.world.sources.fetch(&source, Some(&known)).await;
+        match answer {
+            Ok(Answer::NotModified { validators, .. }) => {
+                assert_eq!(validators, known, "{}", kind.name)
+            }
+            other => panic!("{}: expected no change, got {other:?}", kind.name),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_changed_is_sent_again() {
+    for kind in kinds().await {
+        kind.put("cat.jpg", b"cat");
+        let source = kind.source("cat.jpg");
+        let known = fetched(&kind, kind.world.sources.fetch(&source, None).await).validators;
+        kind.put("cat.jpg", b"a cat");
+        let newer = fetched(&kind, kind.world.sources.fetch(&source, Some(&known)).await);
+        assert_eq!(newer.bytes, "a cat", "{}", kind.name);
+        assert_ne!(newer.validators.etag, known.etag, "{}", kind.name);
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused() {
+    let limit = usize::try_from(LIMIT).expect("a small number");
+    for kind in kinds().await {
+        kind.put("large.jpg", &vec![7; limit]);
+        let found = fetched(
+            &kind,
+            kind.world
+                .sources
+                .fetch(&kind.source("large.jpg"), None)
+                .await,
+        );
+        assert_eq!(found.bytes.len(), limit, "{}", kind.name);
+        kind.put("huge.jpg", &vec![7; limit + 1]);
+        let answer = kind
+            .world
+            .sources
+            .fetch(&kind.source("huge.jpg"), None)
+            .await;
+        assert!(
+            matches!(answer, Err(SourceError::TooLarge { limit: LIMIT })),
+            "{}: {answer:?}",
+            kind.name
+        );
+    }
+}

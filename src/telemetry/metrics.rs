@@ -1,0 +1,344 @@
+//! Every metric's name and labels, written once.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use prometheus_client::registry::Unit;
+
+/// Numbers of one server.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<OutcomeLabels, Histogram>,
+    errors: Family<CodeLabels, Counter>,
+    source_fetches: Family<FetchLabels, Counter>,
+    source_bytes: Counter,
+    renders: Family<FormatLabels, Counter>,
+    render_seconds: Family<StepLabels, Histogram>,
+    cpu_jobs: Gauge,
+    in_flight: Gauge,
+    connections: Gauge,
+    cache_bytes: Family<StoreLabels, Gauge>,
+    cache_entries: Family<StoreLabels, Gauge>,
+    cache_events: Family<EventLabels, Gauge<u64, AtomicU64>>,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    Memory,
+    Disk,
+    Miss,
+    Coalesced,
+    NotModified,
+    Error,
+}
+
+impl Outcome {
+    /// The word for labels and log lines.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Outcome::Memory => "memory",
+            Outcome::Disk => "disk",
+            Outcome::Miss => "miss",
+            Outcome::Coalesced => "coalesced",
+            Outcome::NotModified => "not-modified",
+            Outcome::Error => "error",
+        }
+    }
+}
+
+/// The steps of a render.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RenderStep {
+    Decode,
+    Resize,
+    Encode,
+}
+
+impl RenderStep {
+    const fn word(self) -> &'static str {
+        match self {
+            RenderStep::Decode => "decode",
+            RenderStep::Resize => "resize",
+            RenderStep::Encode => "encode",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    status: u16,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabels {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FetchLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FormatLabels {
+    format: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StepLabels {
+    step: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreLabels {
+    tier: &'static str,
+    store: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    store: &'static str,
+    event: &'static str,
+}
+
+/// From a memory hit to a large AVIF, in seconds.
+const BUCKETS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+fn histogram() -> Histogram {
+    Histogram::new(BUCKETS)
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("safelight");
+        let metrics = Metrics {
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(histogram),
+            errors: Family::default(),
+            source_fetches: Family::default(),
+            source_bytes: Counter::default(),
+            renders: Family::default(),
+            render_seconds: Family::new_with_constructor(histogram),
+            cpu_jobs: Gauge::default(),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            cache_bytes: Family::default(),
+            cache_entries: Family::default(),
+            cache_events: Family::default(),
+            registry: Registry::default(),
+        };
+        registry.register(
+            "requests",
+            "Requests for pictures, by status and by where the answer came from",
+            metrics.requests.clone(),
+        );
+        registry.register_with_unit(
+            "request",
+            "Time from the head of a request to the head of its answer",
+            Unit::Seconds,
+            metrics.request_seconds.clone(),
+        );
+        registry.register(
+            "errors",
+            "Requests without a picture, by the word of the error",
+            metrics.errors.clone(),
+        );
+        registry.register(
+            "source_fetches",
+            "Questions to origins, by their result",
+            metrics.source_fetches.clone(),
+        );
+        registry.register_with_unit(
+            "source",
+            "Bytes fetched from origins",
+            Unit::Bytes,
+            metrics.source_bytes.clone(),
+        );
+        registry.register(
+            "renders",
+            "Pictures made, by format",
+            metrics.renders.clone(),
+        );
+        registry.register_with_unit(
+            "render",
+            "Time spent making pictures, by step",
+            Unit::Seconds,
+            metrics.render_seconds.clone(),
+        );
+        registry.register(
+            "cpu_jobs",
+            "Transformations that run or wait now",
+            metrics.cpu_jobs.clone(),
+        );
+        registry.register(
+            "requests_in_flight",
+            "Requests being answered now",
+            metrics.in_flight.clone(),
+        );
+        registry.register(
+            "connections",
+            "Connections open now",
+            metrics.connections.clone(),
+        );
+        registry.register_with_unit(
+            "cache",
+            "Bytes kept, by tier and store",
+            Unit::Bytes,
+            metrics.cache_bytes.clone(),
+        );
+        registry.register(
+            "cache_entries",
+            "Entries kept, by tier and store",
+            metrics.cache_entries.clone(),
+        );
+        registry.register(
+            "cache_disk_events",
+            "What happened to disk stores since the start",
+            metrics.cache_events.clone(),
+        );
+        Metrics {
+            registry,
+            ..metrics
+        }
+    }
+}
+
+impl Metrics {
+    /// A request was answered.
+    pub fn answered(&self, status: u16, outcome: Outcome, time: Duration) {
+        let outcome = outcome.word();
+        self.requests
+            .get_or_create(&RequestLabels { status, outcome })
+            .inc();
+        self.request_seconds
+            .get_or_create(&OutcomeLabels { outcome })
+            .observe(time.as_secs_f64());
+    }
+
+    /// A request ended without a picture.
+    pub fn failed(&self, code: &'static str) {
+        self.errors.get_or_create(&CodeLabels { code }).inc();
+    }
+
+    /// An origin was asked; `result` is `fetched`, `not-modified` or the word of an error.
+    pub fn fetched(&self, result: &'static str, bytes: u64) {
+        self.source_fetches
+            .get_or_create(&FetchLabels { result })
+            .inc();
+        self.source_bytes.inc_by(bytes);
+    }
+
+    /// A picture was made.
+    pub fn rendered(&self, format: &'static str, steps: [(RenderStep, Duration); 3]) {
+        self.renders.get_or_create(&FormatLabels { format }).inc();
+        for (step, time) in steps {
+            self.render_seconds
+                .get_or_create(&StepLabels { step: step.word() })
+                .observe(time.as_secs_f64());
+        }
+    }
+
+    /// Transformations that run or wait now.
+    pub fn set_cpu_jobs(&self, jobs: usize) {
+        self.cpu_jobs.set(i64::try_from(jobs).unwrap_or(i64::MAX));
+    }
+
+    /// What one store holds now.
+    pub fn set_cache(&self, tier: &'static str, store: &'static str, entries: u64, bytes: u64) {
+        let labels = StoreLabels { tier, store };
+        self.cache_entries
+            .get_or_create(&labels)
+            .set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.cache_bytes
+            .get_or_create(&labels)
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// How often something has happened to a disk store.
+    pub fn set_cache_events(&self, store: &'static str, event: &'static str, count: u64) {
+        self.cache_events
+            .get_or_create(&EventLabels { store, event })
+            .set(count);
+    }
+
+    /// Counts a request as being answered until the guard is dropped.
+    pub fn request_in_flight(&self) -> Held {
+        Held::new(&self.in_flight)
+    }
+
+    /// Counts a connection as open until the guard is dropped.
+    pub fn connection(&self) -> Held {
+        Held::new(&self.connections)
+    }
+
+    /// All of it, in the text format of OpenMetrics.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry).expect("writing to a string does not fail");
+        out
+    }
+}
+
+/// One more, for as long as it lives.
+#[derive(Debug)]
+pub struct Held(Gauge);
+
+impl Held {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Held(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Metrics;
+    use super::Outcome;
+
+    #[test]
+    fn numbers_are_told_under_their_names() {
+        let metrics = Metrics::default();
+        metrics.answered(200, Outcome::Memory, Duration::from_millis(2));
+        metrics.fetched("fetched", 17);
+        let connection = metrics.connection();
+        let text = metrics.text();
+        for line in [
+            "safelight_requests_total{status=\"200\",outcome=\"memory\"} 1",
+            "safelight_request_seconds_count{outcome=\"memory\"} 1",
+            "safelight_source_bytes_total 17",
+            "safelight_connections 1",
+        ] {
+            assert!(
+                text.lines().any(|told| told == line),
+                "{line} is missing:\n{text}"
+            );
+        }
+        drop(connection);
+        assert!(metrics.text().contains("safelight_connections 0"));
+    }
+}

@@ -1,0 +1,160 @@
+//! What operators see: one log line for each request, and numbers to scrape. Never a secret: signatures live in queries, so no
+//! query is ever logged.
+
+mod metrics;
+
+use std::fmt;
+use std::io;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+pub use metrics::Metrics;
+pub use metrics::Outcome;
+pub use metrics::RenderStep;
+
+/// Section `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `text` for people, `json` for machines.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,safelight::source=debug`.
+    pub level: String,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            format: LogFormat::Text,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+/// A log filter that cannot be read.
+#[derive(Debug)]
+pub struct FilterError(ParseError, String);
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "setting `log.level` must be a level such as \"info\", got `{}`: {}",
+            self.1, self.0
+        )
+    }
+}
+
+impl std::error::Error for FilterError {}
+
+/// Sends everything that is logged to standard error. The first call in a process counts.
+///
+/// # Errors
+/// [`FilterError`] when the level is none.
+pub fn start(config: &Config) -> Result<(), FilterError> {
+    let filter = EnvFilter::try_new(&config.level)
+        .map_err(|error| FilterError(error, config.level.clone()))?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    // A second subscriber (a test, an embedding program that has its own) is no mistake.
+    let _ = match config.format {
+        LogFormat::Text => lines.with_target(false).try_init(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .try_init(),
+    };
+    Ok(())
+}
+
+/// One request, as its log line tells it.
+#[derive(Debug)]
+pub struct Access<'a> {
+    /// GET, HEAD.
+    pub method: &'a str,
+    /// The target without its query.
+    pub path: &'a str,
+    /// The answer.
+    pub status: u16,
+    /// Length of its body.
+    pub bytes: u64,
+    /// From head to head.
+    pub duration: Duration,
+    /// Where the answer came from; empty where no cache was asked.
+    pub cache: &'static str,
+    /// The stable word of an error, or nothing.
+    pub code: &'static str,
+    /// The whole story of an error, or nothing.
+    pub error: &'a str,
+}
+
+impl Access<'_> {
+    /// Writes the line.
+    pub fn log(&self) {
+        let Access {
+            method,
+            path,
+            status,
+            bytes,
+            duration,
+            cache,
+            code,
+            error,
+        } = *self;
+        let path = without_query(path);
+        let ms = duration.as_secs_f64() * 1000.0;
+        let ms = (ms * 100.0).round() / 100.0;
+        if error.is_empty() {
+            tracing::info!(method, path, status, bytes, ms, cache, "request");
+        } else {
+            tracing::info!(
+                method, path, status, bytes, ms, cache, code, error, "request"
+            );
+        }
+    }
+}
+
+/// Cuts a query off, also one inside an encoded source: presigned URLs carry their signature there.
+fn without_query(path: &str) -> &str {
+    let mark = path
+        .find('?')
+        .into_iter()
+        .chain(path.find("%3F"))
+        .chain(path.find("%3f"))
+        .min();
+    &path[..mark.unwrap_or(path.len())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_query;
+
+    #[test]
+    fn signatures_stay_out_of_the_log() {
+        for path in [
+            "/cdn-cgi/image/w=9/https://b.s3.amazonaws.com/k?X-Amz-Signature=abc",
+            "/cdn-cgi/image/w=9/https%3A%2F%2Fb.s3.amazonaws.com%2Fk%3FX-Amz-Signature=abc",
+            "/cdn-cgi/image/w=9/https%3a%2f%2fb.s3.amazonaws.com%2fk%3fX-Amz-Signature=abc?x",
+        ] {
+            let logged = without_query(path);
+            assert!(logged.ends_with('k') && !logged.contains("abc"), "{logged}");
+        }
+        assert_eq!(without_query("/a/b.jpg"), "/a/b.jpg");
+    }
+}

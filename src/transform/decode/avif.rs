@@ -1,0 +1,408 @@
+//! AVIF: the container by `zenavif-parse`, the AV1 frames by `re_rav1d`, every depth, sampling, matrix and range; grids, and the
+//! first frame of sequences. Crop, rotation and mirroring of the container are part of the picture.
+
+use std::borrow::Cow;
+
+use re_rav1d::dav1d;
+use re_rav1d::dav1d::PixelLayout;
+use re_rav1d::dav1d::PlanarImageComponent;
+use zenavif_parse::AvifParser;
+use zenavif_parse::CleanAperture;
+use zenavif_parse::ColorInformation;
+use zenavif_parse::DecodeConfig;
+
+use super::super::TransformError;
+use super::super::color::ColorSpace;
+use super::super::orientation::Orientation;
+use super::super::pixels::Channels;
+use super::super::pixels::Pixels;
+use super::super::pixels::Raster;
+use super::super::pixels::Samples;
+use super::super::pixels::Size;
+use super::super::sniff::Kind;
+use super::Decoded;
+use super::Header;
+use super::whole;
+use super::yuv;
+use super::yuv::Frame;
+use super::yuv::Matrix;
+
+pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
+    let container = open(source)?;
+    let coded = coded_size(&container)?;
+    Ok(Header {
+        kind: Kind::Avif,
+        size: container
+            .clean_aperture()
+            .and_then(|aperture| clean(aperture, coded))
+            .map_or(coded, |(_, size)| size),
+        orientation: Orientation::from_heif(
+            container.rotation().map_or(0, |rotation| rotation.angle),
+            container.mirror().map(|mirror| mirror.axis),
+        ),
+        // The decoder's frame, our copy of it in 16 bits, alpha of both, and RGB(A) of up to 16 bits.
+        bytes_per_pixel: 20,
+        is_scalable: false,
+    })
+}
+
+pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+    let container = open(source)?;
+    let coded = coded_size(&container)?;
+    let frame = match container.grid_config() {
+        Some(grid) => {
+            let tiles: Result<Vec<_>, _> = (0..container.grid_tile_count())
+                .map(|index| av1(&container.tile_data(index).map_err(failed)?, coded))
+                .collect();
+            Frame::joined(tiles?, usize::from(grid.columns), coded)
+                .ok_or_else(|| broken("tiles that do not make a picture"))?
+        }
+        None => av1(&color_data(&container)?, coded)?,
+    };
+    if frame.size != coded {
+        return Err(broken("a frame of another size than its header says"));
+    }
+    let (matrix, full_range, space) = match container.color_info() {
+        Some(ColorInformation::Nclx {
+            color_primaries,
+            transfer_characteristics,
+            matrix_coefficients,
+            full_range,
+        }) => {
+            let point = |value: u16| u8::try_from(value).unwrap_or(2);
+            let space =
+                ColorSpace::from_cicp(point(*color_primaries), point(*transfer_characteristics));
+            (
+                Matrix::from_cicp(point(*matrix_coefficients)),
+                *full_range,
+                space,
+            )
+        }
+        Some(ColorInformation::IccProfile(profile)) => (
+            frame.matrix,
+            frame.full_range,
+            ColorSpace::from_icc(Some(profile.clone())),
+        ),
+        None => (frame.matrix, frame.full_range, frame.space.clone()),
+    };
+    let alpha = match alpha_data(&container)? {
+        Some(data) => Some(av1(&data, coded)?).filter(|alpha| alpha.size == coded),
+        None => None,
+    };
+    let raster = yuv::to_raster(
+        &frame,
+        alpha.as_ref(),
+        matrix,
+        full_range,
+        container.premultiplied_alpha(),
+    );
+    let raster = match container
+        .clean_aperture()
+        .and_then(|aperture| clean(aperture, coded))
+    {
+        Some((corner, size)) => cut(&raster, corner, size),
+        None => raster,
+    };
+    Ok(Decoded {
+        pixels: Pixels::Raster(raster),
+        extent: whole(header.size),
+        space,
+    })
+}
+
+fn open(source: &[u8]) -> Result<AvifParser<'_>, TransformError> {
+    let config = DecodeConfig::default()
+        .with_peak_memory_limit(256 << 20)
+        .lenient(true);
+    AvifParser::from_bytes_with_config(source, &config, &enough::Unstoppable).map_err(failed)
+}
+
+/// Size of the decoded picture before crop and rotation.
+fn coded_size(container: &AvifParser<'_>) -> Result<Size, TransformError> {
+    if let Some(grid) = container.grid_config()
+        && grid.output_width > 0
+        && grid.output_height > 0
+    {
+        return Ok(Size::new(grid.output_width, grid.output_height));
+    }
+    let metadata = match container.primary_metadata() {
+        Ok(metadata) => metadata,
+        Err(_) => zenavif_parse::AV1Metadata::parse_av1_bitstream(&color_data(container)?)
+            .map_err(failed)?,
+    };
+    Ok(Size::new(
+        metadata.max_frame_width.get(),
+        metadata.max_frame_height.get(),
+    ))
+}
+
+/// The still picture, or the first frame of a sequence.
+fn color_data<'a>(container: &'a AvifParser<'_>) -> Result<Cow<'a, [u8]>, TransformError> {
+    if is_sequence(container) {
+        Ok(container.frame(0).map_err(failed)?.data)
+    } else {
+        container.primary_data().map_err(failed)
+    }
+}
+
+/// Whether the file is first of all a sequence: its still picture may lack what the frames have, such as alpha.
+fn is_sequence(container: &AvifParser<'_>) -> bool {
+    let still = container.primary_data().is_ok_and(|data| !data.is_empty());
+    container.animation_info().is_some() && (container.major_brand() == b"avis" || !still)
+}
+
+fn alpha_data<'a>(container: &'a AvifParser<'_>) -> Result<Option<Cow<'a, [u8]>>, TransformError> {
+    if is_sequence(container) {
+        return Ok(container.frame(0).map_err(failed)?.alpha_data);
+    }
+    container.alpha_data().transpose().map_err(failed)
+}
+
+/// Decodes one AV1 picture, on this thread.
+fn av1(data: &[u8], limit: Size) -> Result<Frame, TransformError> {
+    let mut settings = dav1d::Settings::new();
+    settings.set_n_threads(1);
+    settings.set_max_frame_delay(1);
+    // A frame may be larger than the header says only by the rounding of its blocks.
+    let pixels = limit.transposed().area().saturating_add(1 << 16);
+    settings.set_frame_size_limit(u32::try_from(pixels).unwrap_or(u32::MAX));
+    let failed = |cause: dav1d::Error| broken(&cause.to_string());
+    let mut decoder = dav1d::Decoder::with_settings(&settings).map_err(failed)?;
+    match decoder.send_data(data.to_vec(), None, None, None) {
+        Ok(()) | Err(dav1d::Error::Again) => {}
+        Err(cause) => return Err(failed(cause)),
+    }
+    let picture = loop {
+        match decoder.get_picture() {
+            Ok(picture) => break picture,
+            Err(dav1d::Error::Again) => match decoder.send_pending_data() {
+                Ok(()) => break decoder.get_picture().map_err(failed)?,
+                Err(dav1d::Error::Again) => {}
+                Err(cause) => return Err(failed(cause)),
+            },
+            Err(cause) => return Err(failed(cause)),
+        }
+    };
+    frame(&picture)
+}
+
+/// Copies a decoded picture out, every sample as 16 bits.
+fn frame(picture: &dav1d::Picture) -> Result<Frame, TransformError> {
+    let size = Size::new(picture.width(), picture.height());
+    let (across, down, components) = match picture.pixel_layout() {
+        PixelLayout::I400 => (1, 1, 1),
+        PixelLayout::I420 => (2, 2, 3),
+        PixelLayout::I422 => (2, 1, 3),
+        PixelLayout::I444 => (1, 1, 3),
+    };
+    let depth = u32::try_from(picture.bit_depth())
+        .ok()
+        .filter(|depth| (8..=16).contains(depth))
+        .ok_or_else(|| broken("the bit depth"))?;
+    let chroma = Size::new(size.width.div_ceil(across), size.height.div_ceil(down));
+    let mut planes = Vec::with_capacity(components);
+    for component in [
+        PlanarImageComponent::Y,
+        PlanarImageComponent::U,
+        PlanarImageComponent::V,
+    ]
+    .into_iter()
+    .take(components)
+    {
+        let of = if component == PlanarImageComponent::Y {
+            size
+        } else {
+            chroma
+        };
+        let stride = picture.stride(component) as usize;
+        let bytes = picture.plane(component);
+        let width = of.width as usize;
+        let mut samples = Vec::with_capacity(of.len());
+        for row in bytes.chunks(stride.max(1)).take(of.height as usize) {
+            if depth == 8 {
+                samples.extend(row.iter().take(width).map(|&sample| u16::from(sample)));
+            } else {
+                samples.extend(
+                    row.as_chunks()
+                        .0
+                        .iter()
+                        .take(width)
+                        .map(|pair| u16::from_ne_bytes(*pair)),
+                );
+            }
+        }
+        if samples.len() != of.len() {
+            return Err(broken("a plane that is too short"));
+        }
+        planes.push(samples);
+    }
+    let point = |value: Option<u8>| value.unwrap_or(2);
+    Ok(Frame {
+        size,
+        subsampled: (across == 2, down == 2),
+        depth,
+        planes,
+        matrix: Matrix::from_cicp(point(
+            u8::try_from(picture.matrix_coefficients() as u32).ok(),
+        )),
+        full_range: picture.color_range() == dav1d::pixel::YUVRange::Full,
+        space: ColorSpace::from_cicp(
+            point(u8::try_from(picture.color_primaries() as u32).ok()),
+            point(u8::try_from(picture.transfer_characteristic() as u32).ok()),
+        ),
+    })
+}
+
+/// The crop of a `clap` property: its corner and size, if they are whole pixels inside the picture (ISO/IEC 14496-12, 12.1.4.3).
+fn clean(aperture: &CleanAperture, coded: Size) -> Option<((u32, u32), Size)> {
+    let side = |(n, d): (u32, u32), (offset_n, offset_d): (i32, u32), full: u32| {
+        if d == 0 || offset_d == 0 {
+            return None;
+        }
+        let size = f64::from(n) / f64::from(d);
+        let start = f64::from(offset_n) / f64::from(offset_d) + (f64::from(full) - size) / 2.0;
+        let fits = size >= 1.0
+            && size.fract() == 0.0
+            && start >= 0.0
+            && start.fract() == 0.0
+            && start + size <= f64::from(full);
+        fits.then(|| (whole_pixels(start), whole_pixels(size)))
+    };
+    let CleanAperture {
+        width_n,
+        width_d,
+        height_n,
+        height_d,
+        horiz_off_n,
+        horiz_off_d,
+        vert_off_n,
+        vert_off_d,
+    } = *aperture;
+    let (left, width) = side((width_n, width_d), (horiz_off_n, horiz_off_d), coded.width)?;
+    let (top, height) = side((height_n, height_d), (vert_off_n, vert_off_d), coded.height)?;
+    Some(((left, top), Size::new(width, height)))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the caller checked that it is whole and inside a u32"
+)]
+fn whole_pixels(value: f64) -> u32 {
+    value as u32
+}
+
+fn cut(raster: &Raster, (left, top): (u32, u32), size: Size) -> Raster {
+    let samples = match &raster.samples {
+        Samples::U8(samples) => Samples::U8(cut_samples(
+            samples,
+            raster.size,
+            raster.channels,
+            (left, top),
+            size,
+        )),
+        Samples::U16(samples) => Samples::U16(cut_samples(
+            samples,
+            raster.size,
+            raster.channels,
+            (left, top),
+            size,
+        )),
+    };
+    Raster {
+        size,
+        channels: raster.channels,
+        samples,
+    }
+}
+
+fn cut_samples<T: Copy>(
+    samples: &[T],
+    from: Size,
+    channels: Channels,
+    (left, top): (u32, u32),
+    size: Size,
+) -> Vec<T> {
+    let count = channels.count();
+    let start = left as usize * count;
+    samples
+        .chunks_exact(from.width as usize * count)
+        .skip(top as usize)
+        .take(size.height as usize)
+        .flat_map(|row| {
+            row[start..start + size.width as usize * count]
+                .iter()
+                .copied()
+        })
+        .collect()
+}
+
+fn failed(cause: impl std::fmt::Display) -> TransformError {
+    broken(&cause.to_string())
+}
+
+fn broken(what: &str) -> TransformError {
+    TransformError::Decode(format!("AVIF: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use zenavif_parse::CleanAperture;
+
+    use super::super::super::pixels::Size;
+    use super::clean;
+
+    fn aperture(width: u32, height: u32, across: i32, down: i32) -> CleanAperture {
+        CleanAperture {
+            width_n: width,
+            width_d: 1,
+            height_n: height,
+            height_d: 1,
+            horiz_off_n: across,
+            horiz_off_d: 2,
+            vert_off_n: down,
+            vert_off_d: 2,
+        }
+    }
+
+    #[test]
+    fn a_clean_aperture_is_placed_by_the_offset_of_its_centre() {
+        let coded = Size::new(100, 50);
+        assert_eq!(
+            clean(&aperture(100, 50, 0, 0), coded),
+            Some(((0, 0), coded))
+        );
+        assert_eq!(
+            clean(&aperture(60, 30, 0, 0), coded),
+            Some(((20, 10), Size::new(60, 30)))
+        );
+        assert_eq!(
+            clean(&aperture(60, 30, -40, 20), coded),
+            Some(((0, 20), Size::new(60, 30)))
+        );
+    }
+
+    #[test]
+    fn an_impossible_aperture_is_ignored() {
+        let coded = Size::new(100, 50);
+        for (width, height, across, down) in [
+            (101, 50, 0, 0),
+            (0, 10, 0, 0),
+            (60, 30, -42, 0),
+            (61, 30, 0, 0),
+            (60, 30, 0, i32::MAX),
+        ] {
+            assert_eq!(clean(&aperture(width, height, across, down), coded), None);
+        }
+        assert_eq!(
+            clean(
+                &CleanAperture {
+                    width_d: 0,
+                    ..aperture(1, 1, 0, 0)
+                },
+                coded
+            ),
+            None
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! JPEG by `zune-jpeg`, the decoder under `image`: at full size, as RGB, grey or inks.
+
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace as Components;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::super::TransformError;
+use super::super::color::ColorSpace;
+use super::super::metadata;
+use super::super::pixels::Channels;
+use super::super::pixels::Pixels;
+use super::super::pixels::Raster;
+use super::super::pixels::Samples;
+use super::super::pixels::Size;
+use super::super::sniff::Kind;
+use super::Decoded;
+use super::Header;
+use super::Wanted;
+use super::whole;
+
+pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(source), options());
+    decoder.decode_headers().map_err(failed)?;
+    let (width, height) = decoder.dimensions().ok_or(TransformError::ZeroSized)?;
+    let side = |side: usize| u32::try_from(side).map_err(|_| TransformError::ZeroSized);
+    let markers = metadata::jpeg(source);
+    Ok(Header {
+        kind: Kind::Jpeg,
+        size: Size::new(side(width)?, side(height)?),
+        orientation: metadata::orientation(markers.exif.as_deref()),
+        // Coefficients of 16 bits for a progressive file, and the pixels.
+        bytes_per_pixel: 10,
+        is_scalable: false,
+    })
+}
+
+pub(super) fn decode(
+    source: &[u8],
+    header: &Header,
+    _wanted: Wanted,
+) -> Result<Decoded, TransformError> {
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(source), options());
+    decoder.decode_headers().map_err(failed)?;
+    let (components, channels) = match decoder.input_colorspace() {
+        Some(Components::Luma) => (Components::Luma, Channels::Gray),
+        Some(Components::CMYK | Components::YCCK) => (Components::CMYK, Channels::Cmyk),
+        _ => (Components::RGB, Channels::Rgb),
+    };
+    decoder.set_options(options().jpeg_set_out_colorspace(components));
+    let mut samples = decoder.decode().map_err(failed)?;
+    if samples.len() != header.size.len() * channels.count() {
+        return Err(failed("samples that do not make the picture"));
+    }
+    let markers = metadata::jpeg(source);
+    if channels == Channels::Cmyk && markers.adobe {
+        samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
+    }
+    let raster = Raster {
+        size: header.size,
+        channels,
+        samples: Samples::U8(samples),
+    };
+    Ok(Decoded {
+        pixels: Pixels::Raster(raster),
+        extent: whole(header.size),
+        space: ColorSpace::from_icc(markers.icc),
+    })
+}
+
+fn options() -> DecoderOptions {
+    const LONGEST_SIDE: usize = 65_535;
+    DecoderOptions::default()
+        .set_max_width(LONGEST_SIDE)
+        .set_max_height(LONGEST_SIDE)
+        .set_strict_mode(true)
+}
+
+fn failed(cause: impl std::fmt::Display) -> TransformError {
+    TransformError::Decode(cause.to_string())
+}

@@ -1,0 +1,353 @@
+//! JPEG by libjpeg-turbo: planes at 1/1, 1/2, 1/4 or 1/8 straight from the DCT, RGB where planes will not do, CMYK as stored.
+#![expect(unsafe_code, reason = "binds libjpeg-turbo")]
+
+use std::ffi::CStr;
+use std::ffi::c_int;
+
+use turbojpeg_sys as tj;
+
+use super::super::TransformError;
+use super::super::color::ColorSpace;
+use super::super::metadata;
+use super::super::pixels::Channels;
+use super::super::pixels::Pixels;
+use super::super::pixels::Planar;
+use super::super::pixels::Plane;
+use super::super::pixels::Raster;
+use super::super::pixels::Samples;
+use super::super::pixels::Size;
+use super::super::sniff::Kind;
+use super::Decoded;
+use super::Header;
+use super::Wanted;
+use super::size_of;
+
+/// Scans that a progressive file may have; more of them is an attack on the processor. Cameras write 1, encoders about 10.
+const MAX_SCANS: c_int = 100;
+/// Parts of warnings after which every pixel is as it should be.
+const HARMLESS: [&str; 6] = [
+    "extraneous bytes",
+    "unknown JFIF revision",
+    "Unknown Adobe",
+    "Inconsistent progression",
+    "Invalid SOS",
+    "bad ICC marker",
+];
+/// The end-of-image marker.
+const END: [u8; 2] = [0xFF, 0xD9];
+
+pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
+    let decoder = Decoder::open(source)?;
+    let size = decoder.size()?;
+    let markers = metadata::jpeg(source);
+    let progressive = decoder.get(tj::TJPARAM_TJPARAM_PROGRESSIVE) != 0;
+    Ok(Header {
+        kind: Kind::Jpeg,
+        size,
+        orientation: metadata::orientation(markers.exif.as_deref()),
+        // A progressive file keeps 16-bit coefficients of everything, whatever the scale.
+        bytes_per_pixel: if progressive { 6 + 3 } else { 4 },
+        is_scalable: !progressive,
+    })
+}
+
+pub(super) fn decode(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+) -> Result<Decoded, TransformError> {
+    let end = |failure| match failure {
+        // Only the last marker may be missing; if data is missing too, the marker ends it early and that is told.
+        Failure::NoEnd => attempts(&[source, &END].concat(), header, wanted),
+        other => Err(other),
+    };
+    attempts(source, header, wanted)
+        .or_else(end)
+        .map_err(Failure::into_error)
+}
+
+/// libjpeg tells the last of its warnings only, so the first one stops it; if that was harmless, it may go on.
+fn attempts(source: &[u8], header: &Header, wanted: Wanted) -> Result<Decoded, Failure> {
+    match decode_once(source, header, wanted, OnWarning::Stop) {
+        Err(Failure::Odd) => decode_once(source, header, wanted, OnWarning::GoOn),
+        other => other,
+    }
+}
+
+fn decode_once(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+    on_warning: OnWarning,
+) -> Result<Decoded, Failure> {
+    let decoder = Decoder::open(source).map_err(Failure::Other)?;
+    decoder.set(
+        tj::TJPARAM_TJPARAM_STOPONWARNING,
+        c_int::from(on_warning == OnWarning::Stop),
+    );
+    let scaled = decoder.scale(header.size, wanted.denominator)?;
+    let denominator = f64::from(wanted.denominator);
+    let extent = (
+        f64::from(header.size.width) / denominator,
+        f64::from(header.size.height) / denominator,
+    );
+    let markers = metadata::jpeg(source);
+    let colors = decoder.get(tj::TJPARAM_TJPARAM_COLORSPACE).cast_unsigned();
+    let space = ColorSpace::from_icc(markers.icc);
+    let pixels = match colors {
+        tj::TJCS_TJCS_CMYK | tj::TJCS_TJCS_YCCK => {
+            let mut samples = decoder.packed(source, scaled, tj::TJPF_TJPF_CMYK, 4)?;
+            if markers.adobe {
+                samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
+            }
+            Pixels::Raster(Raster {
+                size: scaled,
+                channels: Channels::Cmyk,
+                samples: Samples::U8(samples),
+            })
+        }
+        tj::TJCS_TJCS_YCbCr | tj::TJCS_TJCS_GRAY
+            if wanted.planes && space == ColorSpace::Srgb && decoder.has_planes() =>
+        {
+            Pixels::Planar(decoder.planes(source, scaled)?)
+        }
+        tj::TJCS_TJCS_GRAY => {
+            let samples = decoder.packed(source, scaled, tj::TJPF_TJPF_GRAY, 1)?;
+            Pixels::Raster(Raster {
+                size: scaled,
+                channels: Channels::Gray,
+                samples: Samples::U8(samples),
+            })
+        }
+        _ => {
+            let samples = decoder.packed(source, scaled, tj::TJPF_TJPF_RGB, 3)?;
+            Pixels::Raster(Raster {
+                size: scaled,
+                channels: Channels::Rgb,
+                samples: Samples::U8(samples),
+            })
+        }
+    };
+    Ok(Decoded {
+        pixels,
+        extent,
+        space,
+    })
+}
+
+/// What a warning does to a decode.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnWarning {
+    Stop,
+    GoOn,
+}
+
+/// Why a decode stopped.
+enum Failure {
+    /// At something odd that does no harm.
+    Odd,
+    /// The data ran out.
+    NoEnd,
+    Other(TransformError),
+}
+
+impl Failure {
+    fn into_error(self) -> TransformError {
+        match self {
+            Failure::NoEnd => TransformError::Decode("the JPEG data ends early".to_owned()),
+            Failure::Odd => TransformError::Decode("the JPEG data is odd".to_owned()),
+            Failure::Other(error) => error,
+        }
+    }
+}
+
+/// A decompressor with the header of one file read.
+struct Decoder(tj::tjhandle);
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from tj3Init and is destroyed once.
+        unsafe { tj::tj3Destroy(self.0) }
+    }
+}
+
+impl Decoder {
+    fn open(source: &[u8]) -> Result<Self, TransformError> {
+        // SAFETY: no arguments that could be wrong; a null handle is checked.
+        let handle = unsafe { tj::tj3Init(tj::TJINIT_TJINIT_DECOMPRESS.cast_signed()) };
+        if handle.is_null() {
+            return Err(TransformError::Decode(
+                "no memory for a JPEG decoder".to_owned(),
+            ));
+        }
+        let decoder = Decoder(handle);
+        decoder.set(tj::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS);
+        // SAFETY: pointer and length are of one slice; the library does not keep them.
+        if unsafe {
+            tj::tj3DecompressHeader(decoder.0, source.as_ptr(), source.len() as tj::size_t)
+        } != 0
+            && decoder.size().is_err()
+        {
+            return Err(TransformError::Decode(decoder.message()));
+        }
+        Ok(decoder)
+    }
+
+    fn get(&self, parameter: tj::TJPARAM) -> c_int {
+        // SAFETY: a valid handle; an unknown parameter gives -1.
+        unsafe { tj::tj3Get(self.0, parameter.cast_signed()) }
+    }
+
+    fn set(&self, parameter: tj::TJPARAM, value: c_int) {
+        // SAFETY: a valid handle; a value out of range is refused.
+        unsafe { tj::tj3Set(self.0, parameter.cast_signed(), value) };
+    }
+
+    fn message(&self) -> String {
+        // SAFETY: a valid handle; the text lives until the next call and is copied at once.
+        unsafe { CStr::from_ptr(tj::tj3GetErrorStr(self.0)) }
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    fn size(&self) -> Result<Size, TransformError> {
+        size_of(
+            self.get(tj::TJPARAM_TJPARAM_JPEGWIDTH),
+            self.get(tj::TJPARAM_TJPARAM_JPEGHEIGHT),
+        )
+    }
+
+    /// Whether the sampling is one that planes can be had for.
+    fn has_planes(&self) -> bool {
+        matches!(
+            self.get(tj::TJPARAM_TJPARAM_SUBSAMP),
+            tj::TJSAMP_TJSAMP_444
+                | tj::TJSAMP_TJSAMP_422
+                | tj::TJSAMP_TJSAMP_420
+                | tj::TJSAMP_TJSAMP_GRAY
+                | tj::TJSAMP_TJSAMP_440
+                | tj::TJSAMP_TJSAMP_411
+                | tj::TJSAMP_TJSAMP_441
+        )
+    }
+
+    /// Sets the scale and tells the size that comes out: rounded up.
+    fn scale(&self, size: Size, denominator: u32) -> Result<Size, Failure> {
+        let factor = tj::tjscalingfactor {
+            num: 1,
+            denom: denominator.cast_signed(),
+        };
+        // SAFETY: a valid handle; a factor that is not offered is refused.
+        if unsafe { tj::tj3SetScalingFactor(self.0, factor) } != 0 {
+            return Err(Failure::Other(TransformError::Decode(self.message())));
+        }
+        Ok(Size::new(
+            size.width.div_ceil(denominator),
+            size.height.div_ceil(denominator),
+        ))
+    }
+
+    fn planes(&self, source: &[u8], size: Size) -> Result<Planar, Failure> {
+        let sampling = self.get(tj::TJPARAM_TJPARAM_SUBSAMP);
+        let plane = |component: c_int| {
+            // SAFETY: pure arithmetic on its arguments.
+            let (width, height) = unsafe {
+                (
+                    tj::tj3YUVPlaneWidth(component, size.width.cast_signed(), sampling),
+                    tj::tj3YUVPlaneHeight(component, size.height.cast_signed(), sampling),
+                )
+            };
+            size_of(width, height)
+                .map(|size| Plane::filled(size, 0))
+                .map_err(Failure::Other)
+        };
+        let mut planes = [
+            plane(0)?,
+            Plane::filled(Size::new(0, 0), 0),
+            Plane::filled(Size::new(0, 0), 0),
+        ];
+        let colored = sampling != tj::TJSAMP_TJSAMP_GRAY;
+        if colored {
+            planes[1] = plane(1)?;
+            planes[2] = plane(2)?;
+        }
+        let mut pointers = planes.each_mut().map(|plane| plane.samples.as_mut_ptr());
+        let mut strides = planes
+            .each_ref()
+            .map(|plane| plane.size.width.cast_signed());
+        // SAFETY: every plane has the size that the library asked for above, rows without gaps; a grey picture has no others.
+        let status = unsafe {
+            tj::tj3DecompressToYUVPlanes8(
+                self.0,
+                source.as_ptr(),
+                source.len() as tj::size_t,
+                pointers.as_mut_ptr(),
+                strides.as_mut_ptr(),
+            )
+        };
+        self.judge(status)?;
+        let [luma, cb, cr] = planes;
+        Ok(Planar {
+            luma: cropped(luma, size),
+            chroma: colored.then_some([cb, cr]),
+        })
+    }
+
+    fn packed(
+        &self,
+        source: &[u8],
+        size: Size,
+        format: tj::TJPF,
+        channels: usize,
+    ) -> Result<Vec<u8>, Failure> {
+        let mut samples = vec![0; size.len() * channels];
+        // SAFETY: the buffer holds `size` pixels of `channels` bytes; a pitch of 0 means rows without gaps.
+        let status = unsafe {
+            tj::tj3Decompress8(
+                self.0,
+                source.as_ptr(),
+                source.len() as tj::size_t,
+                samples.as_mut_ptr(),
+                0,
+                format,
+            )
+        };
+        self.judge(status)?;
+        Ok(samples)
+    }
+
+    /// Tells damage from oddities. libjpeg goes on after both and fills what is missing with grey; a cache must not keep that.
+    fn judge(&self, status: c_int) -> Result<(), Failure> {
+        if status == 0 {
+            return Ok(());
+        }
+        let message = self.message();
+        if message.contains("Premature end of JPEG file") {
+            return Err(Failure::NoEnd);
+        }
+        if !HARMLESS.iter().any(|sign| message.contains(sign)) {
+            return Err(Failure::Other(TransformError::Decode(message)));
+        }
+        // With warnings ignored, the picture is there.
+        if self.get(tj::TJPARAM_TJPARAM_STOPONWARNING) == 0 {
+            Ok(())
+        } else {
+            Err(Failure::Odd)
+        }
+    }
+}
+
+/// Luma planes are padded to whole chroma samples; the padding is no part of the picture.
+fn cropped(plane: Plane, size: Size) -> Plane {
+    if plane.size == size {
+        return plane;
+    }
+    let rows = plane
+        .samples
+        .chunks_exact(plane.size.width as usize)
+        .take(size.height as usize);
+    let samples = rows
+        .flat_map(|row| row[..size.width as usize].iter().copied())
+        .collect();
+    Plane { size, samples }
+}

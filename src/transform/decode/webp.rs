@@ -1,0 +1,181 @@
+//! WebP by libwebp: lossy and lossless, RGB or RGBA; of an animation the first frame on its canvas.
+#![expect(unsafe_code, reason = "binds libwebp")]
+
+use std::ffi::c_char;
+use std::mem;
+use std::slice;
+
+use libwebp_sys as webp;
+
+use super::super::TransformError;
+use super::super::color::ColorSpace;
+use super::super::metadata;
+use super::super::pixels::Channels;
+use super::super::pixels::Pixels;
+use super::super::pixels::Raster;
+use super::super::pixels::Samples;
+use super::super::pixels::Size;
+use super::super::sniff::Kind;
+use super::Decoded;
+use super::Header;
+use super::size_of;
+use super::whole;
+
+pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
+    let features = features(source)?;
+    let size = size_of(features.width, features.height)?;
+    let exif = Demuxer::open(source).and_then(|demuxer| demuxer.chunk(c"EXIF"));
+    Ok(Header {
+        kind: Kind::Webp,
+        size,
+        orientation: metadata::orientation(exif.as_deref()),
+        // Pixels, and what libwebp keeps beside them; an animation keeps two canvases and a frame.
+        bytes_per_pixel: if features.has_animation != 0 { 12 } else { 6 },
+        is_scalable: false,
+    })
+}
+
+pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+    let features = features(source)?;
+    let space =
+        ColorSpace::from_icc(Demuxer::open(source).and_then(|demuxer| demuxer.chunk(c"ICCP")));
+    let raster = if features.has_animation != 0 {
+        first_frame(source, header.size)?
+    } else {
+        still(source, header.size, features.has_alpha != 0)?
+    };
+    Ok(Decoded {
+        pixels: Pixels::Raster(raster),
+        extent: whole(header.size),
+        space,
+    })
+}
+
+fn still(source: &[u8], size: Size, alpha: bool) -> Result<Raster, TransformError> {
+    let channels = if alpha { Channels::Rgba } else { Channels::Rgb };
+    let into = if alpha {
+        webp::WebPDecodeRGBAInto
+    } else {
+        webp::WebPDecodeRGBInto
+    };
+    let row = size.width as usize * channels.count();
+    let mut samples = vec![0; row * size.height as usize];
+    let stride = i32::try_from(row).map_err(|_| broken())?;
+    // SAFETY: buffer, its length and its stride belong together; libwebp refuses a picture that does not fit them.
+    let made = unsafe {
+        into(
+            source.as_ptr(),
+            source.len(),
+            samples.as_mut_ptr(),
+            samples.len(),
+            stride,
+        )
+    };
+    if made.is_null() {
+        return Err(broken());
+    }
+    Ok(Raster {
+        size,
+        channels,
+        samples: Samples::U8(samples),
+    })
+}
+
+fn first_frame(source: &[u8], size: Size) -> Result<Raster, TransformError> {
+    let data = webp::WebPData {
+        bytes: source.as_ptr(),
+        size: source.len(),
+    };
+    // SAFETY: the data outlives the decoder; every pointer is checked; the canvas is copied before the decoder goes.
+    let samples = unsafe {
+        let mut options: webp::WebPAnimDecoderOptions = mem::zeroed();
+        if webp::WebPAnimDecoderOptionsInit(&mut options) == 0 {
+            return Err(broken());
+        }
+        options.color_mode = webp::WEBP_CSP_MODE::MODE_RGBA;
+        options.use_threads = 0;
+        let decoder = webp::WebPAnimDecoderNew(&data, &options);
+        if decoder.is_null() {
+            return Err(broken());
+        }
+        let (mut canvas, mut timestamp) = (std::ptr::null_mut(), 0);
+        let frame = webp::WebPAnimDecoderGetNext(decoder, &mut canvas, &mut timestamp);
+        let samples = (frame != 0 && !canvas.is_null())
+            .then(|| slice::from_raw_parts(canvas, size.len() * Channels::Rgba.count()).to_vec());
+        webp::WebPAnimDecoderDelete(decoder);
+        samples
+    };
+    let samples = samples.ok_or_else(broken)?;
+    Ok(Raster {
+        size,
+        channels: Channels::Rgba,
+        samples: Samples::U8(samples),
+    })
+}
+
+fn features(source: &[u8]) -> Result<webp::WebPBitstreamFeatures, TransformError> {
+    // SAFETY: plain numbers, for which zero is valid; pointer and length are of one slice.
+    let (status, features) = unsafe {
+        let mut features: webp::WebPBitstreamFeatures = mem::zeroed();
+        (
+            webp::WebPGetFeatures(source.as_ptr(), source.len(), &mut features),
+            features,
+        )
+    };
+    if status == webp::VP8StatusCode::VP8_STATUS_OK {
+        Ok(features)
+    } else {
+        Err(broken())
+    }
+}
+
+fn broken() -> TransformError {
+    TransformError::Decode("the WebP data is damaged or ends early".to_owned())
+}
+
+/// The container of a file: where the chunks beside the pixels are found.
+struct Demuxer<'a> {
+    handle: *mut webp::WebPDemuxer,
+    _source: &'a [u8],
+}
+
+impl Drop for Demuxer<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from WebPDemux and is deleted once.
+        unsafe { webp::WebPDemuxDelete(self.handle) }
+    }
+}
+
+impl<'a> Demuxer<'a> {
+    fn open(source: &'a [u8]) -> Option<Self> {
+        let data = webp::WebPData {
+            bytes: source.as_ptr(),
+            size: source.len(),
+        };
+        // SAFETY: the handle borrows the source, which outlives it by the lifetime above.
+        let handle = unsafe {
+            webp::WebPDemuxInternal(
+                &data,
+                0,
+                std::ptr::null_mut(),
+                webp::WEBP_DEMUX_ABI_VERSION.cast_signed(),
+            )
+        };
+        (!handle.is_null()).then_some(Demuxer {
+            handle,
+            _source: source,
+        })
+    }
+
+    fn chunk(&self, name: &std::ffi::CStr) -> Option<Vec<u8>> {
+        let name: *const c_char = name.as_ptr();
+        // SAFETY: a valid handle; the name has four characters; the chunk lies in the source and is copied before the iterator goes.
+        unsafe {
+            let mut found: webp::WebPChunkIterator = mem::zeroed();
+            let content = (webp::WebPDemuxGetChunk(self.handle, name, 1, &mut found) != 0)
+                .then(|| slice::from_raw_parts(found.chunk.bytes, found.chunk.size).to_vec());
+            webp::WebPDemuxReleaseChunkIterator(&mut found);
+            content
+        }
+    }
+}

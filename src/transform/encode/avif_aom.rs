@@ -1,0 +1,265 @@
+//! AVIF by libaom as one intra frame, in the container of `avif-serialize`.
+#![expect(unsafe_code, reason = "binds libaom")]
+
+use std::ffi::c_int;
+use std::mem;
+use std::ptr;
+use std::slice;
+
+use avif_serialize::Aviffy;
+use avif_serialize::constants::ColorPrimaries;
+use avif_serialize::constants::MatrixCoefficients;
+use avif_serialize::constants::TransferCharacteristics;
+use libaom_sys as aom;
+
+use crate::options::Format;
+use crate::options::Quality;
+
+use super::super::TransformError;
+use super::super::pixels::Planar;
+use super::super::pixels::Plane;
+use super::super::pixels::Size;
+use super::super::pixels::Subsampling;
+use super::Picture;
+use super::failed;
+use super::planes;
+use super::subsampling;
+
+/// libaom's quantiser (0 best, 63 worst) for a quality, between these points. They give about the look of a JPEG of that quality.
+const QUANTIZERS: [(u8, u32); 7] = [
+    (1, 63),
+    (25, 52),
+    (50, 41),
+    (75, 30),
+    (85, 23),
+    (95, 12),
+    (100, 2),
+];
+/// Edges of alpha show at once, and cost little.
+const WORST_ALPHA_QUANTIZER: u32 = 20;
+
+pub(super) fn encode(picture: &Picture, quality: Quality) -> Result<Vec<u8>, TransformError> {
+    let quantizer = quantizer(quality);
+    let size = picture.size();
+    let (color, sampling, alpha) = match picture {
+        Picture::Planar(planar, sampling) => {
+            (frame(planar, *sampling, quantizer)?, *sampling, None)
+        }
+        Picture::Rgb(_, samples) => {
+            let sampling = subsampling(Format::Avif, quality);
+            (
+                frame(
+                    &planes::of_rgb(size, samples, 3, sampling),
+                    sampling,
+                    quantizer,
+                )?,
+                sampling,
+                None,
+            )
+        }
+        Picture::Rgba(_, samples) => {
+            // Half-size chroma bleeds over the edges that alpha cuts.
+            let sampling = Subsampling::None;
+            let planar = Planar {
+                luma: planes::alpha(size, samples),
+                chroma: None,
+            };
+            let alpha = frame(
+                &planar,
+                Subsampling::Both,
+                quantizer.min(WORST_ALPHA_QUANTIZER),
+            )?;
+            (
+                frame(
+                    &planes::of_rgb(size, samples, 4, sampling),
+                    sampling,
+                    quantizer,
+                )?,
+                sampling,
+                Some(alpha),
+            )
+        }
+    };
+    let monochrome = matches!(picture, Picture::Planar(Planar { chroma: None, .. }, _));
+    let halved = sampling == Subsampling::Both;
+    let mut container = Aviffy::new();
+    container
+        .set_matrix_coefficients(MatrixCoefficients::Bt601)
+        .set_transfer_characteristics(TransferCharacteristics::Srgb)
+        .set_color_primaries(ColorPrimaries::Bt709)
+        .set_full_color_range(true)
+        .set_monochrome(monochrome)
+        .set_chroma_subsampling((halved, halved));
+    Ok(container.to_vec(&color, alpha.as_deref(), size.width, size.height, 8))
+}
+
+fn quantizer(quality: Quality) -> u32 {
+    let quality = quality.get();
+    let after = QUANTIZERS
+        .iter()
+        .position(|&(at, _)| at >= quality)
+        .unwrap_or(QUANTIZERS.len() - 1);
+    let (high, low_value) = QUANTIZERS[after];
+    let (low, high_value) = QUANTIZERS[after.saturating_sub(1)];
+    if high == low {
+        return low_value;
+    }
+    let (part, whole) = (u32::from(quality - low), u32::from(high - low));
+    high_value - ((high_value - low_value) * part + whole / 2) / whole
+}
+
+/// libaom's speed (0 slow, 9 fast) by size: 6 costs 0.6 s a megapixel on one core and 4 to 7 % of bytes; what is larger must not
+/// keep its client waiting.
+fn speed(size: Size) -> c_int {
+    match size.area() {
+        0..=750_000 => 6,
+        750_001..=2_000_000 => 7,
+        2_000_001..=4_000_000 => 8,
+        _ => 9,
+    }
+}
+
+/// Encodes planes, or luma alone where there is no chroma, as one AV1 frame.
+fn frame(
+    planar: &Planar,
+    sampling: Subsampling,
+    quantizer: u32,
+) -> Result<Vec<u8>, TransformError> {
+    let size = planar.luma.size;
+    let monochrome = planar.chroma.is_none();
+    // libaom reads chroma of a monochrome picture too, if only to ignore it, and has no 4:4:4 without.
+    let sampling = if monochrome {
+        Subsampling::Both
+    } else {
+        sampling
+    };
+    let grey;
+    let [cb, cr] = match &planar.chroma {
+        Some([cb, cr]) => [cb, cr],
+        None => {
+            grey = Plane::filled(sampling.chroma_size(size), 128);
+            [&grey, &grey]
+        }
+    };
+    if cb.size != sampling.chroma_size(size) {
+        return Err(failed("chroma that does not fit its luma"));
+    }
+    // SAFETY: every structure is filled by the library or zeroed first, where zero is valid; the planes outlive the encoder and
+    // are only read; every packet is copied before the encoder is used again; the encoder is destroyed on every way out.
+    unsafe {
+        let interface = aom::aom_codec_av1_cx();
+        let mut config: aom::aom_codec_enc_cfg = mem::zeroed();
+        if aom::aom_codec_enc_config_default(interface, &mut config, aom::AOM_USAGE_ALL_INTRA)
+            != aom::AOM_CODEC_OK
+        {
+            return Err(failed("libaom without its intra mode"));
+        }
+        config.g_w = size.width;
+        config.g_h = size.height;
+        config.g_threads = 1;
+        config.g_limit = 1;
+        config.g_lag_in_frames = 0;
+        config.g_profile = u32::from(sampling == Subsampling::None);
+        config.rc_end_usage = aom::AOM_Q;
+        config.rc_min_quantizer = 0;
+        config.rc_max_quantizer = 63;
+        config.monochrome = u32::from(monochrome);
+        let mut encoder = Encoder(mem::zeroed());
+        let version = aom::AOM_ENCODER_ABI_VERSION.cast_signed();
+        if aom::aom_codec_enc_init_ver(&mut encoder.0, interface, &config, 0, version)
+            != aom::AOM_CODEC_OK
+        {
+            return Err(failed("libaom refused its settings"));
+        }
+        encoder.control(aom::AOME_SET_CPUUSED, speed(size))?;
+        encoder.control(aom::AOME_SET_TUNING, aom::AOM_TUNE_SSIM.cast_signed())?;
+        encoder.control(aom::AOME_SET_CQ_LEVEL, quantizer.cast_signed())?;
+        encoder.control(aom::AV1E_SET_COLOR_RANGE, 1)?;
+        let mut image: aom::aom_image = mem::zeroed();
+        let format = if sampling == Subsampling::None {
+            aom::AOM_IMG_FMT_I444
+        } else {
+            aom::AOM_IMG_FMT_I420
+        };
+        let luma = planar.luma.samples.as_ptr().cast_mut();
+        if aom::aom_img_wrap(&mut image, format, size.width, size.height, 1, luma).is_null() {
+            return Err(failed("libaom refused the size"));
+        }
+        for (index, plane) in [&planar.luma, cb, cr].into_iter().enumerate() {
+            image.planes[index] = plane.samples.as_ptr().cast_mut();
+            image.stride[index] = plane.size.width.cast_signed();
+        }
+        image.range = aom::AOM_CR_FULL_RANGE;
+        image.cp = aom::AOM_CICP_CP_BT_709;
+        image.tc = aom::AOM_CICP_TC_SRGB;
+        image.mc = aom::AOM_CICP_MC_BT_601;
+        image.monochrome = c_int::from(monochrome);
+        let mut made = Vec::new();
+        for input in [&raw const image, ptr::null()] {
+            if aom::aom_codec_encode(&mut encoder.0, input, 0, 1, 0) != aom::AOM_CODEC_OK {
+                return Err(failed("libaom could not encode the picture"));
+            }
+            let mut iterator: aom::aom_codec_iter_t = ptr::null();
+            while let Some(packet) =
+                aom::aom_codec_get_cx_data(&mut encoder.0, &mut iterator).as_ref()
+            {
+                if packet.kind == aom::AOM_CODEC_CX_FRAME_PKT {
+                    let frame = packet.data.frame;
+                    made.extend_from_slice(slice::from_raw_parts(frame.buf.cast::<u8>(), frame.sz));
+                }
+            }
+        }
+        if made.is_empty() {
+            Err(failed("libaom gave nothing back"))
+        } else {
+            Ok(made)
+        }
+    }
+}
+
+struct Encoder(aom::aom_codec_ctx_t);
+
+impl Encoder {
+    /// # Safety
+    /// The encoder is initialised, and the control takes one int.
+    unsafe fn control(
+        &mut self,
+        control: impl TryInto<c_int>,
+        value: c_int,
+    ) -> Result<(), TransformError> {
+        let control = control
+            .try_into()
+            .map_err(|_| failed("libaom of another version"))?;
+        // SAFETY: the caller's promise.
+        let status = unsafe { aom::aom_codec_control(&mut self.0, control, value) };
+        if status == aom::AOM_CODEC_OK {
+            Ok(())
+        } else {
+            Err(failed(format_args!("libaom refused control {control}")))
+        }
+    }
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        // SAFETY: zeroed or initialised; the library accepts both and is told once.
+        unsafe { aom::aom_codec_destroy(&mut self.0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::options::Quality;
+
+    use super::QUANTIZERS;
+    use super::quantizer;
+
+    #[test]
+    fn better_quality_means_a_finer_quantizer() {
+        let quantizers: Vec<u32> = (1..=100).filter_map(Quality::new).map(quantizer).collect();
+        assert!(quantizers.is_sorted_by(|better, worse| better >= worse));
+        for (quality, expected) in QUANTIZERS {
+            assert_eq!(quantizers[usize::from(quality) - 1], expected);
+        }
+    }
+}

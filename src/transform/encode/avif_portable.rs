@@ -1,0 +1,49 @@
+//! AVIF by `ravif` on one thread.
+
+use ravif::Encoder;
+use ravif::Img;
+use ravif::RGB8;
+use ravif::RGBA8;
+
+use crate::options::Quality;
+
+use super::super::TransformError;
+use super::super::pixels::Size;
+use super::Picture;
+use super::failed;
+
+pub(super) fn encode(picture: &Picture, quality: Quality) -> Result<Vec<u8>, TransformError> {
+    let size = picture.size();
+    let encoder = Encoder::new()
+        .with_quality(f32::from(quality.get()))
+        .with_speed(speed(size))
+        .with_num_threads(Some(1));
+    let (width, height) = (size.width as usize, size.height as usize);
+    let made = match picture {
+        Picture::Rgb(_, samples) => {
+            let pixels: Vec<RGB8> = samples
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&[r, g, b]| RGB8::new(r, g, b))
+                .collect();
+            encoder.encode_rgb(Img::new(&pixels, width, height))
+        }
+        Picture::Rgba(_, samples) => {
+            let pixels: Vec<RGBA8> = samples
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&[r, g, b, a]| RGBA8::new(r, g, b, a))
+                .collect();
+            encoder.encode_rgba(Img::new(&pixels, width, height))
+        }
+        Picture::Planar(..) => return Err(failed("AVIF is made of RGB here")),
+    };
+    made.map(|made| made.avif_file).map_err(failed)
+}
+
+/// rav1e's speed (1 slow, 10 fast) by size.
+fn speed(size: Size) -> u8 {
+    if size.area() <= 750_000 { 9 } else { 10 }
+}

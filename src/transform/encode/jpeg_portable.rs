@@ -1,0 +1,38 @@
+//! JPEG by `jpeg-encoder`, Huffman tables optimised for each picture.
+
+use jpeg_encoder::ColorType;
+use jpeg_encoder::Encoder;
+use jpeg_encoder::SamplingFactor;
+
+use crate::options::Format;
+
+use super::super::TransformError;
+use super::super::pixels::Subsampling;
+use super::Picture;
+use super::Settings;
+use super::failed;
+use super::subsampling;
+
+pub(super) fn encode(picture: &Picture, settings: Settings) -> Result<Vec<u8>, TransformError> {
+    let Picture::Rgb(size, samples) = picture else {
+        return Err(failed("JPEG is made of RGB without alpha here"));
+    };
+    let side = |side: u32| u16::try_from(side).map_err(failed);
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, settings.quality.get());
+    encoder.set_optimized_huffman_tables(true);
+    encoder.set_progressive(settings.progressive);
+    encoder.set_sampling_factor(match subsampling(Format::Jpeg, settings.quality) {
+        Subsampling::None => SamplingFactor::F_1_1,
+        Subsampling::Both => SamplingFactor::F_2_2,
+    });
+    encoder
+        .encode(
+            samples,
+            side(size.width)?,
+            side(size.height)?,
+            ColorType::Rgb,
+        )
+        .map_err(failed)?;
+    Ok(bytes)
+}

@@ -1,0 +1,93 @@
+//! Pixels to bytes: one file per format. Each maps the quality that was asked for to its encoder's own scale, once.
+
+#[cfg_attr(feature = "native", path = "avif_aom.rs")]
+#[cfg_attr(not(feature = "native"), path = "avif_portable.rs")]
+mod avif;
+#[cfg_attr(feature = "native", path = "jpeg_turbo.rs")]
+#[cfg_attr(not(feature = "native"), path = "jpeg_portable.rs")]
+mod jpeg;
+#[cfg(feature = "native")]
+mod planes;
+mod png;
+mod webp;
+
+use crate::options::Format;
+use crate::options::Quality;
+
+use super::TransformError;
+use super::pixels::Planar;
+use super::pixels::Size;
+use super::pixels::Subsampling;
+
+/// A finished picture, upright and in sRGB.
+pub(super) enum Picture {
+    /// Full-range BT.601 planes with chroma at the given subsampling.
+    Planar(Planar, Subsampling),
+    Rgb(Size, Vec<u8>),
+    Rgba(Size, Vec<u8>),
+}
+
+impl Picture {
+    pub fn size(&self) -> Size {
+        match self {
+            Picture::Planar(planar, _) => planar.luma.size,
+            Picture::Rgb(size, _) | Picture::Rgba(size, _) => *size,
+        }
+    }
+}
+
+/// How a picture is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub quality: Quality,
+    /// JPEG in several scans, each sharper than the one before.
+    pub progressive: bool,
+}
+
+/// Writes a picture. `Format::Jpeg` takes none with alpha, `Format::Gif` none at all.
+pub(super) fn encode(
+    picture: &Picture,
+    format: Format,
+    settings: Settings,
+) -> Result<Vec<u8>, TransformError> {
+    match format {
+        Format::Jpeg => jpeg::encode(picture, settings),
+        Format::Png => png::encode(picture),
+        Format::Webp => webp::encode(picture, settings.quality),
+        Format::Avif => avif::encode(picture, settings.quality),
+        Format::Gif => Err(TransformError::Encode("GIF is no output format".to_owned())),
+    }
+}
+
+/// Whether planes serve this output: a lossless one must have the pixels that were decoded.
+pub(super) fn takes_planes(format: Format, quality: Quality) -> bool {
+    match format {
+        Format::Jpeg | Format::Avif => true,
+        Format::Webp => !webp::is_lossless(quality),
+        Format::Png | Format::Gif => false,
+    }
+}
+
+/// The chroma sampling for an output: from quality 90 on, colour edges are worth their bytes. Lossy WebP has no choice.
+pub(super) fn subsampling(format: Format, quality: Quality) -> Subsampling {
+    const FULL_CHROMA_FROM: u8 = 90;
+    if format != Format::Webp && quality.get() >= FULL_CHROMA_FROM {
+        Subsampling::None
+    } else {
+        Subsampling::Both
+    }
+}
+
+/// The longest side that a format can express, in pixels.
+pub(super) const fn longest_side(format: Format) -> u32 {
+    match format {
+        Format::Webp => 16_383,
+        Format::Jpeg => 65_500,
+        Format::Avif => 65_535,
+        Format::Png | Format::Gif => u32::MAX,
+    }
+}
+
+fn failed(what: impl std::fmt::Display) -> TransformError {
+    TransformError::Encode(what.to_string())
+}

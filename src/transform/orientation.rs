@@ -1,0 +1,252 @@
+//! Which way up a stored picture is, and turning it upright.
+//!
+//! Pixels are turned after they were scaled, when there are fewest of them; until then geometry is translated instead.
+
+use super::pixels::Planar;
+use super::pixels::Plane;
+use super::pixels::Raster;
+use super::pixels::Rect;
+use super::pixels::Samples;
+use super::pixels::Size;
+
+/// How a stored picture becomes upright: first its axes are exchanged, then it is mirrored, then flipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Orientation {
+    transposed: bool,
+    mirrored: bool,
+    flipped: bool,
+}
+
+impl Orientation {
+    /// From the EXIF tag 0x0112 (EXIF 2.32, section 4.6.4); values other than 2 to 8 mean upright.
+    pub fn from_exif(tag: u32) -> Self {
+        let (transposed, mirrored, flipped) = match tag {
+            2 => (false, true, false),
+            3 => (false, true, true),
+            4 => (false, false, true),
+            5 => (true, false, false),
+            6 => (true, true, false),
+            7 => (true, true, true),
+            8 => (true, false, true),
+            _ => (false, false, false),
+        };
+        Orientation {
+            transposed,
+            mirrored,
+            flipped,
+        }
+    }
+
+    /// From the HEIF properties `irot` (degrees counter-clockwise) and then `imir` (0: top and bottom change places, 1: left and
+    /// right do), ISO/IEC 23008-12 section 6.5 as corrected in 2020; before that, decoders disagreed.
+    pub fn from_heif(rotation: u16, mirror_axis: Option<u8>) -> Self {
+        let turned = Orientation::from_exif(match rotation {
+            90 => 8,
+            180 => 3,
+            270 => 6,
+            _ => 1,
+        });
+        match mirror_axis {
+            Some(0) => Orientation {
+                flipped: !turned.flipped,
+                ..turned
+            },
+            Some(_) => Orientation {
+                mirrored: !turned.mirrored,
+                ..turned
+            },
+            None => turned,
+        }
+    }
+
+    pub fn is_upright(self) -> bool {
+        self == Orientation::default()
+    }
+
+    /// The upright size of a stored one; it is its own inverse.
+    pub fn size(self, size: Size) -> Size {
+        if self.transposed {
+            size.transposed()
+        } else {
+            size
+        }
+    }
+
+    /// Where a rectangle of the upright picture, which is `upright` large, lies in the stored one.
+    pub fn stored_rect(self, rect: Rect, upright: Size) -> Rect {
+        let mut rect = rect;
+        if self.flipped {
+            rect.top = f64::from(upright.height) - rect.top - rect.height;
+        }
+        if self.mirrored {
+            rect.left = f64::from(upright.width) - rect.left - rect.width;
+        }
+        if self.transposed {
+            rect = Rect {
+                left: rect.top,
+                top: rect.left,
+                width: rect.height,
+                height: rect.width,
+            };
+        }
+        rect
+    }
+
+    /// Turns pixels upright.
+    pub fn upright(self, raster: Raster) -> Raster {
+        if self.is_upright() {
+            return raster;
+        }
+        let channels = raster.channels.count();
+        let samples = match &raster.samples {
+            Samples::U8(samples) => Samples::U8(self.turn(samples, raster.size, channels)),
+            Samples::U16(samples) => Samples::U16(self.turn(samples, raster.size, channels)),
+        };
+        Raster {
+            size: self.size(raster.size),
+            samples,
+            ..raster
+        }
+    }
+
+    /// Turns planes upright. Chroma of half size keeps its place only where the luma sides are even: see `keeps_chroma_in_place`.
+    pub fn upright_planes(self, planar: Planar) -> Planar {
+        if self.is_upright() {
+            return planar;
+        }
+        let turn = |plane: &Plane| Plane {
+            size: self.size(plane.size),
+            samples: self.turn(&plane.samples, plane.size, 1),
+        };
+        Planar {
+            luma: turn(&planar.luma),
+            chroma: planar.chroma.map(|planes| planes.each_ref().map(turn)),
+        }
+    }
+
+    /// Whether chroma planes of half size lie right after turning. The last chroma sample of an odd side stands for one luma
+    /// sample only; mirrored, it would come first.
+    pub fn keeps_chroma_in_place(self, stored: Size) -> bool {
+        self.is_upright() || (stored.width % 2 == 0 && stored.height % 2 == 0)
+    }
+
+    fn turn<T: Copy>(self, samples: &[T], stored: Size, channels: usize) -> Vec<T> {
+        let upright = self.size(stored);
+        let (width, height) = (upright.width as usize, upright.height as usize);
+        let mut turned = Vec::with_capacity(samples.len());
+        for row in 0..height {
+            let y = if self.flipped { height - 1 - row } else { row };
+            for column in 0..width {
+                let x = if self.mirrored {
+                    width - 1 - column
+                } else {
+                    column
+                };
+                let pixel = if self.transposed {
+                    x * stored.width as usize + y
+                } else {
+                    y * stored.width as usize + x
+                };
+                turned.extend_from_slice(&samples[pixel * channels..(pixel + 1) * channels]);
+            }
+        }
+        turned
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pixels::Channels;
+    use super::super::pixels::Raster;
+    use super::super::pixels::Rect;
+    use super::super::pixels::Samples;
+    use super::super::pixels::Size;
+    use super::Orientation;
+
+    /// Stored forms of the upright picture `123/456`, by EXIF tag.
+    const STORED: [(u32, u32, &[u8]); 8] = [
+        (1, 3, &[1, 2, 3, 4, 5, 6]),
+        (2, 3, &[3, 2, 1, 6, 5, 4]),
+        (3, 3, &[6, 5, 4, 3, 2, 1]),
+        (4, 3, &[4, 5, 6, 1, 2, 3]),
+        (5, 2, &[1, 4, 2, 5, 3, 6]),
+        (6, 2, &[3, 6, 2, 5, 1, 4]),
+        (7, 2, &[6, 3, 5, 2, 4, 1]),
+        (8, 2, &[4, 1, 5, 2, 6, 3]),
+    ];
+
+    fn stored(width: u32, samples: &[u8]) -> Raster {
+        Raster {
+            size: Size::new(width, 6 / width),
+            channels: Channels::Gray,
+            samples: Samples::U8(samples.to_vec()),
+        }
+    }
+
+    #[test]
+    fn every_exif_orientation_comes_out_upright() {
+        for (tag, width, samples) in STORED {
+            let upright = Orientation::from_exif(tag).upright(stored(width, samples));
+            assert_eq!(upright, stored(3, &[1, 2, 3, 4, 5, 6]), "orientation {tag}");
+        }
+    }
+
+    #[test]
+    fn a_rectangle_of_the_upright_picture_is_found_in_the_stored_one() {
+        // The `6` of the upright picture: right column, lower row.
+        let six = Rect {
+            left: 2.0,
+            top: 1.0,
+            width: 1.0,
+            height: 1.0,
+        };
+        for (tag, width, samples) in STORED {
+            let Rect { left, top, .. } =
+                Orientation::from_exif(tag).stored_rect(six, Size::new(3, 2));
+            let found = samples
+                .iter()
+                .position(|&sample| sample == 6)
+                .expect("every stored form has a 6");
+            assert_eq!(
+                (left, top),
+                (
+                    (found % width as usize) as f64,
+                    (found / width as usize) as f64
+                ),
+                "orientation {tag}"
+            );
+        }
+    }
+
+    #[test]
+    fn heif_rotates_counter_clockwise_and_mirrors_afterwards() {
+        for (rotation, mirror, tag) in [
+            (0, None, 1),
+            (90, None, 8),
+            (180, None, 3),
+            (270, None, 6),
+            (0, Some(0), 4),
+            (0, Some(1), 2),
+            (90, Some(0), 5),
+            (90, Some(1), 7),
+            (180, Some(1), 4),
+            (270, Some(0), 7),
+            (270, Some(1), 5),
+        ] {
+            assert_eq!(
+                Orientation::from_heif(rotation, mirror),
+                Orientation::from_exif(tag),
+                "{rotation} {mirror:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn out_of_range_tags_mean_upright() {
+        assert!(
+            [0, 1, 9, 65_535]
+                .into_iter()
+                .all(|tag| Orientation::from_exif(tag).is_upright())
+        );
+    }
+}

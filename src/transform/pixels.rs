@@ -1,0 +1,315 @@
+//! What a picture is between the codecs: rows of samples, and how they are to be read.
+
+/// Width and height in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Size {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+impl Size {
+    /// A size from its two sides.
+    pub const fn new(width: u32, height: u32) -> Self {
+        Size { width, height }
+    }
+
+    /// Number of pixels.
+    pub const fn area(self) -> u64 {
+        self.width as u64 * self.height as u64
+    }
+
+    /// The size with its sides exchanged.
+    pub const fn transposed(self) -> Self {
+        Size {
+            width: self.height,
+            height: self.width,
+        }
+    }
+
+    /// Number of pixels as an index.
+    pub(super) const fn len(self) -> usize {
+        self.width as usize * self.height as usize
+    }
+}
+
+/// A rectangle of source pixels. Its edges may lie inside a pixel: a decode at 1/8 scale of a picture 2725 pixels wide
+/// yields 341 samples that stand for 340.625, and resizing from the rounded width would shift the picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rect {
+    /// Distance from the left edge.
+    pub left: f64,
+    /// Distance from the top edge.
+    pub top: f64,
+    /// Extent to the right, more than 0.
+    pub width: f64,
+    /// Extent downwards, more than 0.
+    pub height: f64,
+}
+
+impl Rect {
+    /// The rectangle seen through a scale, one factor for each axis.
+    pub(super) fn scaled(self, horizontal: f64, vertical: f64) -> Rect {
+        Rect {
+            left: self.left * horizontal,
+            top: self.top * vertical,
+            width: self.width * horizontal,
+            height: self.height * vertical,
+        }
+    }
+}
+
+/// What the samples of one pixel are, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Channels {
+    Gray,
+    GrayAlpha,
+    Rgb,
+    Rgba,
+    /// Amounts of ink: 0 is paper.
+    Cmyk,
+}
+
+impl Channels {
+    pub const fn count(self) -> usize {
+        match self {
+            Channels::Gray => 1,
+            Channels::GrayAlpha => 2,
+            Channels::Rgb => 3,
+            Channels::Rgba | Channels::Cmyk => 4,
+        }
+    }
+
+    pub const fn has_alpha(self) -> bool {
+        matches!(self, Channels::GrayAlpha | Channels::Rgba)
+    }
+}
+
+/// Samples of 8 or of 16 bits. Deeper sources (10, 12 bits) are scaled up to 16.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Samples {
+    U8(Vec<u8>),
+    U16(Vec<u16>),
+}
+
+/// Interleaved pixels, rows without gaps, alpha not premultiplied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Raster {
+    pub size: Size,
+    pub channels: Channels,
+    pub samples: Samples,
+}
+
+/// One plane of samples, rows without gaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Plane {
+    pub size: Size,
+    pub samples: Vec<u8>,
+}
+
+impl Plane {
+    /// A plane in one colour.
+    pub fn filled(size: Size, value: u8) -> Self {
+        Plane {
+            size,
+            samples: vec![value; size.len()],
+        }
+    }
+
+    /// Half the samples on each axis: squares of four averaged; at odd edges the last sample stands for the missing ones.
+    pub fn halved(&self) -> Plane {
+        let size = Subsampling::Both.chroma_size(self.size);
+        let (width, height) = (self.size.width as usize, self.size.height as usize);
+        let mut samples = Vec::with_capacity(size.len());
+        for y in 0..size.height as usize {
+            let rows = [2 * y, (2 * y + 1).min(height - 1)]
+                .map(|row| &self.samples[row * width..][..width]);
+            for x in 0..size.width as usize {
+                let columns = [2 * x, (2 * x + 1).min(width - 1)];
+                let sum: u16 = rows
+                    .iter()
+                    .flat_map(|row| columns.map(|column| u16::from(row[column])))
+                    .sum();
+                samples.push(((sum + 2) >> 2).to_le_bytes()[0]);
+            }
+        }
+        Plane { size, samples }
+    }
+}
+
+/// YCbCr planes: full range, BT.601, 8 bits, in sRGB. The way of most JPEGs through the pipeline: half the samples of RGB,
+/// and no conversion on either side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Planar {
+    /// Size of the luma plane.
+    pub luma: Plane,
+    /// Cb and Cr, both of one size; none for a grey picture.
+    pub chroma: Option<[Plane; 2]>,
+}
+
+/// Decoded pixels on one of the two ways through the pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pixels {
+    Planar(Planar),
+    Raster(Raster),
+}
+
+/// How many luma samples one chroma sample stands for, on each axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subsampling {
+    /// 4:4:4
+    None,
+    /// 4:2:0
+    Both,
+}
+
+impl Subsampling {
+    /// Luma samples per chroma sample on either axis.
+    pub const fn factor(self) -> u32 {
+        match self {
+            Subsampling::None => 1,
+            Subsampling::Both => 2,
+        }
+    }
+
+    /// Size of a chroma plane beside a luma plane of `luma`.
+    pub const fn chroma_size(self, luma: Size) -> Size {
+        Size::new(
+            luma.width.div_ceil(self.factor()),
+            luma.height.div_ceil(self.factor()),
+        )
+    }
+}
+
+impl Raster {
+    /// The samples as 8 bits. 16-bit samples are rounded, not cut.
+    pub fn into_u8(self) -> Vec<u8> {
+        match self.samples {
+            Samples::U8(samples) => samples,
+            Samples::U16(samples) => samples.into_iter().map(to_u8).collect(),
+        }
+    }
+
+    /// Whether any pixel is less than opaque.
+    pub fn is_translucent(&self) -> bool {
+        if !self.channels.has_alpha() {
+            return false;
+        }
+        let channels = self.channels.count();
+        match &self.samples {
+            Samples::U8(samples) => samples
+                .iter()
+                .skip(channels - 1)
+                .step_by(channels)
+                .any(|&alpha| alpha < u8::MAX),
+            Samples::U16(samples) => samples
+                .iter()
+                .skip(channels - 1)
+                .step_by(channels)
+                .any(|&alpha| to_u8(alpha) < u8::MAX),
+        }
+    }
+
+    /// Drops the alpha channel, whatever it says.
+    pub fn without_alpha(self) -> Raster {
+        let kept = match self.channels {
+            Channels::GrayAlpha => Channels::Gray,
+            Channels::Rgba => Channels::Rgb,
+            Channels::Gray | Channels::Rgb | Channels::Cmyk => return self,
+        };
+        let channels = self.channels.count();
+        let samples = match self.samples {
+            Samples::U8(samples) => Samples::U8(drop_last(&samples, channels)),
+            Samples::U16(samples) => Samples::U16(drop_last(&samples, channels)),
+        };
+        Raster {
+            size: self.size,
+            channels: kept,
+            samples,
+        }
+    }
+}
+
+fn drop_last<T: Copy>(samples: &[T], channels: usize) -> Vec<T> {
+    samples
+        .chunks_exact(channels)
+        .flat_map(|pixel| pixel[..channels - 1].iter().copied())
+        .collect()
+}
+
+/// 16 bits to 8, to the nearest: 65535 / 255 = 257.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "65535 + 128 over 257 is at most 255"
+)]
+pub(super) const fn to_u8(sample: u16) -> u8 {
+    ((sample as u32 + 128) / 257) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Channels;
+    use super::Plane;
+    use super::Raster;
+    use super::Samples;
+    use super::Size;
+    use super::Subsampling;
+    use super::to_u8;
+
+    #[test]
+    fn sixteen_bits_round_to_the_nearest_eight() {
+        for (deep, shallow) in [
+            (0, 0),
+            (128, 0),
+            (129, 1),
+            (257, 1),
+            (65_535, 255),
+            (65_406, 254),
+            (65_407, 255),
+        ] {
+            assert_eq!(to_u8(deep), shallow, "{deep}");
+        }
+        assert!((0..=255u8).all(|value| to_u8(u16::from(value) * 257) == value));
+    }
+
+    #[test]
+    fn chroma_of_odd_sizes_rounds_up() {
+        assert_eq!(
+            Subsampling::Both.chroma_size(Size::new(5, 4)),
+            Size::new(3, 2)
+        );
+        assert_eq!(
+            Subsampling::None.chroma_size(Size::new(5, 4)),
+            Size::new(5, 4)
+        );
+    }
+
+    #[test]
+    fn odd_edges_repeat_when_halved() {
+        let plane = Plane {
+            size: Size::new(3, 3),
+            samples: vec![0, 4, 8, 0, 4, 8, 40, 40, 80],
+        };
+        assert_eq!(
+            plane.halved(),
+            Plane {
+                size: Size::new(2, 2),
+                samples: vec![2, 8, 40, 80]
+            }
+        );
+    }
+
+    #[test]
+    fn a_nearly_opaque_sixteen_bit_alpha_counts_as_opaque() {
+        let raster = |alpha| Raster {
+            size: Size::new(1, 1),
+            channels: Channels::GrayAlpha,
+            samples: Samples::U16(vec![7, alpha]),
+        };
+        assert!(!raster(65_535).is_translucent());
+        assert!(!raster(65_500).is_translucent());
+        assert!(raster(65_000).is_translucent());
+        assert_eq!(raster(3).without_alpha().samples, Samples::U16(vec![7]));
+    }
+}

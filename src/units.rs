@@ -1,0 +1,214 @@
+//! Quantities as operators write them: `"100 MiB"`, `"30 s"`. Every room's settings use these types, so one spelling holds everywhere.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::Deserializer;
+use serde::de;
+
+/// A number of bytes: a whole number with an optional unit `B`, `KiB`, `MiB`, `GiB` or `TiB` (powers of 1024).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(u64);
+
+impl ByteSize {
+    /// `mib` times 1,048,576 bytes.
+    pub const fn mib(mib: u64) -> Self {
+        ByteSize(mib << 20)
+    }
+
+    /// `gib` times 1,073,741,824 bytes.
+    pub const fn gib(gib: u64) -> Self {
+        ByteSize(gib << 30)
+    }
+
+    /// The size in bytes.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+/// A length of time: a number with a unit `ms`, `s`, `min`, `h` or `d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seconds(Duration);
+
+impl Seconds {
+    /// A whole number of seconds.
+    pub const fn new(seconds: u64) -> Self {
+        Seconds(Duration::from_secs(seconds))
+    }
+
+    /// The length of time.
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+/// Why a quantity could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitError {
+    value: String,
+    expected: &'static str,
+}
+
+impl fmt::Display for UnitError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "must be {}, got `{}`", self.expected, self.value)
+    }
+}
+
+impl std::error::Error for UnitError {}
+
+impl FromStr for ByteSize {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let error = || UnitError {
+            value: text.to_owned(),
+            expected: "a size such as \"100 MiB\" (units B, KiB, MiB, GiB, TiB)",
+        };
+        let (number, unit) = split_unit(text);
+        let shift = match unit {
+            "" | "B" => 0,
+            "KiB" => 10,
+            "MiB" => 20,
+            "GiB" => 30,
+            "TiB" => 40,
+            _ => return Err(error()),
+        };
+        let number: u64 = number.parse().map_err(|_| error())?;
+        number
+            .checked_mul(1 << shift)
+            .map(ByteSize)
+            .ok_or_else(error)
+    }
+}
+
+impl FromStr for Seconds {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let error = || UnitError {
+            value: text.to_owned(),
+            expected: "a length of time such as \"30 s\" (units ms, s, min, h, d)",
+        };
+        let (number, unit) = split_unit(text);
+        let millis = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(error()),
+        };
+        let number: u64 = number.parse().map_err(|_| error())?;
+        number
+            .checked_mul(millis)
+            .map(|millis| Seconds(Duration::from_millis(millis)))
+            .ok_or_else(error)
+    }
+}
+
+/// Splits `"100 MiB"` into `("100", "MiB")`.
+fn split_unit(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    (number, unit.trim())
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        match Written::deserialize(input)? {
+            Written::Number(bytes) => Ok(ByteSize(bytes)),
+            Written::Text(text) => text.parse().map_err(de::Error::custom),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        String::deserialize(input)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a size such as \"100 MiB\" or a whole number of bytes"
+)]
+enum Written {
+    Number(u64),
+    Text(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::ByteSize;
+    use super::Seconds;
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("17", 17),
+            ("17 B", 17),
+            ("1KiB", 1024),
+            ("100 MiB", 104_857_600),
+            ("10 GiB", 10_737_418_240),
+            ("2 TiB", 2_199_023_255_552),
+        ] {
+            assert_eq!(
+                text.parse::<ByteSize>().map(ByteSize::bytes),
+                Ok(bytes),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_need_a_unit() {
+        for (text, millis) in [
+            ("500 ms", 500),
+            ("30 s", 30_000),
+            ("2min", 120_000),
+            ("1 h", 3_600_000),
+            ("365 d", 31_536_000_000),
+        ] {
+            assert_eq!(
+                text.parse::<Seconds>().map(Seconds::duration),
+                Ok(Duration::from_millis(millis)),
+                "{text}"
+            );
+        }
+        assert!("30".parse::<Seconds>().is_err());
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        let error = "12 MB"
+            .parse::<ByteSize>()
+            .expect_err("MB is not a unit here");
+        assert_eq!(
+            error.to_string(),
+            "must be a size such as \"100 MiB\" (units B, KiB, MiB, GiB, TiB), got `12 MB`"
+        );
+        for text in [
+            "",
+            "MiB",
+            "-1 MiB",
+            "1.5 GiB",
+            "99999999999999999999",
+            "99999999999 TiB",
+        ] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+}

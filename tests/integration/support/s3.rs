@@ -1,0 +1,224 @@
+//! An S3 server to test against: SeaweedFS where a script to start it is at hand, else a server within this process.
+//!
+//! Both refuse anonymous reads of the bucket `private`, check signatures, and know path style only. The one within this process ignores
+//! conditions (`If-None-Match`).
+
+use std::env;
+use std::fs;
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::Builder;
+use object_store::aws::AwsAuthorizer;
+use object_store::aws::AwsCredential;
+use object_store::client::HttpRequest;
+use object_store::client::HttpRequestBody;
+use object_store::client::HttpService;
+use percent_encoding::AsciiSet;
+use percent_encoding::NON_ALPHANUMERIC;
+use percent_encoding::utf8_percent_encode;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use s3s_fs::FileSystem;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+/// The keys that the script's server knows; the other one is given the same.
+const ACCESS_KEY: &str = "testadmin";
+const SECRET_KEY: &str = "testadminsecret";
+const REGION: &str = "us-east-1";
+/// The script's server takes this many ports in a row.
+const PORTS: u16 = 8;
+/// What a signed path leaves as it is.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
+
+/// A running server, stopped and emptied when dropped.
+pub struct S3Server {
+    endpoint: String,
+    process: Process,
+    // Declared last, because the data must outlive the server.
+    folder: TempDir,
+}
+
+enum Process {
+    Script(PathBuf),
+    Task(JoinHandle<()>),
+}
+
+impl S3Server {
+    /// Starts a server on free ports. `SAFELIGHT_S3_SERVER` names a script that understands `start DIR PORT` and `stop DIR`; without it,
+    /// `../shared/s3/s3-test-server.sh` is used if it is there.
+    pub async fn start() -> S3Server {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        match script() {
+            Some(script) => {
+                let endpoint = start_script(&script, folder.path());
+                eprintln!("S3 server: {} at {endpoint}", script.display());
+                S3Server {
+                    endpoint,
+                    process: Process::Script(script),
+                    folder,
+                }
+            }
+            None => {
+                let (endpoint, task) = start_task(folder.path()).await;
+                eprintln!("S3 server: s3s-fs within this process at {endpoint}");
+                S3Server {
+                    endpoint,
+                    process: Process::Task(task),
+                    folder,
+                }
+            }
+        }
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// May read and write everything.
+    pub fn access_key(&self) -> &'static str {
+        ACCESS_KEY
+    }
+
+    /// Belongs to [`S3Server::access_key`].
+    pub fn secret_key(&self) -> &'static str {
+        SECRET_KEY
+    }
+
+    /// Stores an object, in a bucket that is made if need be.
+    pub async fn put(&self, bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) {
+        let bucket_url = format!("{}/{bucket}", self.endpoint);
+        let made = signed_put(&bucket_url, Vec::new()).await;
+        assert!(matches!(made, 200 | 409), "making bucket {bucket}: {made}");
+        let key = utf8_percent_encode(key, UNRESERVED);
+        let stored = signed_put(&format!("{bucket_url}/{key}"), bytes.into()).await;
+        assert_eq!(stored, 200, "storing {bucket}/{key}");
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        match &self.process {
+            Process::Task(task) => task.abort(),
+            Process::Script(script) => {
+                let stopped = Command::new(script)
+                    .arg("stop")
+                    .arg(self.folder.path())
+                    .status();
+                if !stopped.is_ok_and(|status| status.success()) {
+                    eprintln!(
+                        "S3 server: {} stop {} failed",
+                        script.display(),
+                        self.folder.path().display()
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn script() -> Option<PathBuf> {
+    match env::var_os("SAFELIGHT_S3_SERVER") {
+        Some(path) => Some(PathBuf::from(path)),
+        None => {
+            let beside =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/s3/s3-test-server.sh");
+            beside.is_file().then_some(beside)
+        }
+    }
+}
+
+fn start_script(script: &Path, folder: &Path) -> String {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    fs::create_dir_all(&target).expect("the build wrote there");
+    // One start at a time, over all test processes: the first one installs, and two must not choose the same ports.
+    let lock = File::create(target.join("s3-venv.lock")).expect("the build wrote there");
+    lock.lock().expect("the file system knows locks");
+    let port = free_ports();
+    let output = Command::new(script)
+        .arg("start")
+        .arg(folder)
+        .arg(port.to_string())
+        .env("S3_TEST_VENV", target.join("s3-venv"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("the script can be run");
+    assert!(
+        output.status.success(),
+        "{} start failed: {}",
+        script.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    format!("http://127.0.0.1:{port}")
+}
+
+/// The first of a row of free ports, below those that the system hands out by itself.
+fn free_ports() -> u16 {
+    (18000..30000)
+        .step_by(usize::from(PORTS))
+        .find(|&first| {
+            let row: Vec<_> = (first..first + PORTS)
+                .map(|port| TcpListener::bind(("127.0.0.1", port)))
+                .collect();
+            row.iter().all(Result::is_ok)
+        })
+        .expect("some ports are free")
+}
+
+async fn start_task(folder: &Path) -> (String, JoinHandle<()>) {
+    let mut builder = S3ServiceBuilder::new(FileSystem::new(folder).expect("the folder exists"));
+    builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+    let service = builder.build();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let task = tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let service = service.clone();
+            tokio::spawn(async move {
+                let connection = Builder::new(TokioExecutor::new());
+                let _ = connection
+                    .serve_connection(TokioIo::new(socket), service)
+                    .await;
+            });
+        }
+    });
+    (endpoint, task)
+}
+
+/// The status of the answer.
+async fn signed_put(url: &str, bytes: Vec<u8>) -> u16 {
+    // A second installation is refused, and the first one is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let credential = AwsCredential {
+        key_id: ACCESS_KEY.to_owned(),
+        secret_key: SECRET_KEY.to_owned(),
+        token: None,
+    };
+    let mut request: HttpRequest = hyper::Request::put(url)
+        .body(HttpRequestBody::from(bytes))
+        .expect("the URL is right");
+    AwsAuthorizer::new(&credential, "s3", REGION)
+        .try_authorize(&mut request, None)
+        .expect("the request can be signed");
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    let answer = client.call(request).await.expect("the server answers");
+    answer.status().as_u16()
+}

@@ -331,6 +331,13 @@ fn date(text: &str) -> Option<SystemTime> {
     httpdate::parse_http_date(text.trim()).ok()
 }
 
+/// A time as HTTP writes it; `None` for times that it cannot write, because its years have four digits and begin in 1970.
+pub fn http_date(time: SystemTime) -> Option<String> {
+    const YEAR_10000: u64 = 253_402_300_800;
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    (since.as_secs() < YEAR_10000).then(|| httpdate::fmt_http_date(time))
+}
+
 fn since_epoch(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |duration| duration.as_secs())
@@ -386,7 +393,18 @@ mod tests {
     use proptest::prop_assert;
     use proptest::proptest;
 
-    use super::*;
+    use super::FOREVER;
+    use super::Freshness;
+    use super::Rules;
+    use super::Validators;
+    use hyper::HeaderMap;
+    use hyper::header::AGE;
+    use hyper::header::CACHE_CONTROL;
+    use hyper::header::ETAG;
+    use hyper::header::EXPIRES;
+    use std::time::Duration;
+    use std::time::SystemTime;
+    use std::time::UNIX_EPOCH;
 
     const HOUR: u64 = 60 * 60;
     const DAY: u64 = 24 * HOUR;

@@ -18,6 +18,8 @@
 
 pub mod units;
 
+pub mod allocator;
+
 pub mod options;
 
 pub mod request;

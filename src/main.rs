@@ -1,19 +1,21 @@
 //! Arguments to settings to server; the only file that prints or exits.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use safelight::allocator;
 use safelight::cli;
 use safelight::cli::Arguments;
 use safelight::cli::Command;
+use safelight::cli::Serving;
 
 #[expect(
     clippy::print_stdout,
     reason = "this is what the person at the terminal asked for"
 )]
 fn main() -> ExitCode {
+    allocator::set_up();
     let command = Arguments::parse().command.unwrap_or(Command::Serve {
         config: PathBuf::from("config.toml"),
     });
@@ -49,16 +51,24 @@ fn main() -> ExitCode {
     clippy::print_stdout,
     reason = "this is what the person at the terminal asked for"
 )]
-fn welcome(public: SocketAddr, private: SocketAddr) {
+fn welcome(serving: Serving) {
+    let Serving {
+        public,
+        admin,
+        shows_examples,
+    } = serving;
     println!(
-        "safelight serves pictures on http://{public} and its numbers on http://{private}/metrics. With the shipped settings, try:"
+        "safelight serves pictures on http://{public} and its numbers on http://{admin}/metrics"
     );
-    for path in [
-        "width=800,format=auto/dandelion.jpg",
-        "width=400,height=400,fit=cover,gravity=0.5x0.3,format=auto/dogs.jpg",
-        "width=500,height=500,fit=pad,background=%23f4e9d8,format=webp/fig.png",
-    ] {
-        println!("  http://{public}/cdn-cgi/image/{path}");
+    if shows_examples {
+        println!("open one of these:");
+        for path in [
+            "width=800,format=auto/dandelion.jpg",
+            "width=400,height=400,fit=cover,gravity=0.5x0.3,format=auto/dogs.jpg",
+            "width=500,height=500,fit=pad,background=%23f4e9d8,format=webp/fig.png",
+        ] {
+            println!("  http://{public}/cdn-cgi/image/{path}");
+        }
     }
 }
 

@@ -125,7 +125,11 @@ impl FromStr for EntryKey {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::EntryKey;
+    use super::HEADER;
+    use super::Key;
+    use super::SourceKey;
+    use super::Version;
 
     fn keys() -> [EntryKey; 3] {
         [

@@ -111,7 +111,12 @@ pub(super) fn footprint(len: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::BLOCK;
+    use super::EntryKey;
+    use super::Held;
+    use super::Index;
+    use super::Lookup;
+    use super::Slot;
     use crate::cache::key::Key;
 
     fn key(number: u64) -> EntryKey {

@@ -120,7 +120,9 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::Key;
+    use super::Version;
+    use super::hash;
 
     #[test]
     fn parts_cannot_merge() {

@@ -7,12 +7,14 @@
 //! Never: an error for a client because of the disk, a client waiting for a write, an unverified byte served, memory or disk past its budget, a flight
 //! that dies with whoever asked first, an error kept for the next asker, anything of a source that may not be stored left behind.
 
+mod config;
 mod disk;
 mod entry;
 mod flight;
 mod index;
 mod key;
 mod memory;
+mod outcome;
 mod rendition;
 mod scan;
 mod source_record;
@@ -21,13 +23,11 @@ mod store;
 mod tests;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use serde::Deserialize;
 
 use self::disk::Disk;
 use self::entry::EntryKey;
@@ -39,88 +39,25 @@ use crate::freshness::Validators;
 use crate::source::Answer;
 use crate::source::Fetched;
 use crate::units::ByteSize;
-use crate::units::Seconds;
 
+pub use self::config::Config;
+pub use self::config::DiskConfig;
+pub use self::config::MemoryConfig;
 pub use self::flight::FlightLost;
 pub use self::key::Key;
 pub use self::key::RENDER_VERSION;
 pub use self::key::SourceKey;
 pub use self::key::Version;
+pub use self::outcome::DiskStats;
+pub use self::outcome::Held;
+pub use self::outcome::Outcome;
+pub use self::outcome::Stats;
+pub use self::outcome::Tier;
 pub use self::rendition::Rendition;
 pub use self::source_record::SourceRecord;
 
 /// Sources up to this length, in bytes, are hashed where they are; longer ones on a thread of their own.
 const HASHED_AT_ONCE: usize = 256 << 10;
-
-/// Section `[cache]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// A source is taken to be fresh for at least this long.
-    pub floor: Seconds,
-    /// And for at most this long.
-    pub ceiling: Seconds,
-    pub memory: MemoryConfig,
-    pub disk: DiskConfig,
-}
-
-/// Section `[cache.memory]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MemoryConfig {
-    pub renditions: ByteSize,
-}
-
-/// Section `[cache.disk]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DiskConfig {
-    /// Made where it is missing; empty: nothing is kept on disk.
-    pub path: PathBuf,
-    /// Nought: none are kept on disk.
-    pub renditions: ByteSize,
-    /// Nought: none are kept on disk.
-    pub sources: ByteSize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            floor: Seconds::new(60 * 60),
-            ceiling: Seconds::new(365 * 24 * 60 * 60),
-            memory: MemoryConfig::default(),
-            disk: DiskConfig::default(),
-        }
-    }
-}
-
-impl Default for MemoryConfig {
-    fn default() -> Self {
-        MemoryConfig {
-            renditions: ByteSize::mib(256),
-        }
-    }
-}
-
-impl Default for DiskConfig {
-    fn default() -> Self {
-        DiskConfig {
-            path: PathBuf::from("cache"),
-            renditions: ByteSize::gib(10),
-            sources: ByteSize::gib(5),
-        }
-    }
-}
-
-impl Config {
-    /// What origins' headers are read by.
-    pub fn rules(&self) -> Rules {
-        Rules {
-            floor: self.floor.duration(),
-            ceiling: self.ceiling.duration(),
-        }
-    }
-}
 
 /// A source as the cache found it.
 #[derive(Clone, Debug)]
@@ -143,60 +80,6 @@ pub struct SourceBytes {
 pub struct Found {
     pub rendition: Arc<Rendition>,
     pub outcome: Outcome,
-}
-
-/// How the cache came by what it answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Hit(Tier),
-    Miss,
-    /// It was kept but too old, and the origin said that it still holds.
-    Revalidated,
-    /// Another request was already at it.
-    Coalesced,
-}
-
-/// Where a hit came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tier {
-    Memory,
-    Disk,
-}
-
-/// What one tier holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
-    pub entries: u64,
-    /// Bookkeeping included. In memory this lags behind for a moment; on disk it is what the files occupy, in whole blocks.
-    pub bytes: u64,
-}
-
-/// One disk store: what it holds now, and what happened since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DiskStats {
-    pub held: Held,
-    /// The disk refused to write or to delete.
-    pub write_failures: u64,
-    /// The disk refused to read, or took too long.
-    pub read_failures: u64,
-    /// What was read was not what had been written; it was removed.
-    pub corrupt: u64,
-    pub evictions: u64,
-    /// Not kept because too much was waiting to be written, or because it is larger than the whole store.
-    pub skipped_writes: u64,
-}
-
-/// For metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    pub memory_renditions: Held,
-    /// Records, and the bytes of those just fetched.
-    pub memory_sources: Held,
-    /// `None` where there is no disk tier.
-    pub disk_renditions: Option<DiskStats>,
-    pub disk_sources: Option<DiskStats>,
-    /// Fetches and renders under way.
-    pub flights: u64,
 }
 
 /// Everything that is kept, and every fetch and render under way.
@@ -542,16 +425,6 @@ impl Cache {
             && let Some(head) = rendition.stored_head()
         {
             disk.put(EntryKey::rendition(key), head, rendition.bytes.clone());
-        }
-    }
-}
-
-impl Outcome {
-    /// Who joined a flight that had to work was coalesced; who joined one that found the thing kept has a hit like everybody else.
-    fn seen_by(self, joined: bool) -> Self {
-        match self {
-            Outcome::Miss | Outcome::Revalidated if joined => Outcome::Coalesced,
-            outcome => outcome,
         }
     }
 }

@@ -128,7 +128,13 @@ mod tests {
     use proptest::prop_assert_eq;
     use proptest::proptest;
 
-    use super::*;
+    use super::Bytes;
+    use super::FORMATS;
+    use super::Format;
+    use super::Key;
+    use super::Rendition;
+    use super::format_code;
+    use super::format_of;
 
     fn rendition() -> Rendition {
         let warnings = vec![

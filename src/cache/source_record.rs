@@ -94,7 +94,11 @@ mod tests {
     use hyper::header::HeaderValue;
     use proptest::proptest;
 
-    use super::*;
+    use super::Freshness;
+    use super::MAX_STORED;
+    use super::SourceRecord;
+    use super::Validators;
+    use super::Version;
     use crate::freshness::Rules;
 
     fn record() -> SourceRecord {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::Subcommand;
 
+pub use serve::Serving;
 pub use serve::serve;
 pub use transform::transform;
 

@@ -19,14 +19,22 @@ use crate::telemetry;
 /// How long the cache may take to write down what it still holds.
 const FLUSH: Duration = Duration::from_secs(10);
 
-/// Serves until SIGTERM or Ctrl-C, then drains. Tells `ready` the two addresses once both are open.
+/// What is served once both listeners are open.
+#[derive(Clone, Copy, Debug)]
+pub struct Serving {
+    /// Where pictures are.
+    pub public: SocketAddr,
+    /// Where the operator's numbers are.
+    pub admin: SocketAddr,
+    /// Whether the zone is the shipped one, with the photographs of the examples.
+    pub shows_examples: bool,
+}
+
+/// Serves until SIGTERM or Ctrl-C, then drains. Tells `ready` once both listeners are open.
 ///
 /// # Errors
 /// [`Failure`] when a setting is wrong or an address taken.
-pub async fn serve(
-    config: &Path,
-    ready: impl FnOnce(SocketAddr, SocketAddr),
-) -> Result<(), Failure> {
+pub async fn serve(config: &Path, ready: impl FnOnce(Serving)) -> Result<(), Failure> {
     let config = Config::load(config).map_err(Failure::new)?;
     telemetry::start(&config.log).map_err(Failure::new)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::new)?;
@@ -39,18 +47,19 @@ pub async fn serve(
         .await
         .map_err(Failure::new)?;
     let readiness = Readiness::default();
-    let addresses = (
-        public.local_addr().map_err(Failure::new)?,
-        private.local_addr().map_err(Failure::new)?,
-    );
-    tracing::info!(listen = %addresses.0, admin = %addresses.1, "serving");
+    let serving = Serving {
+        public: public.local_addr().map_err(Failure::new)?,
+        admin: private.local_addr().map_err(Failure::new)?,
+        shows_examples: config.zone == Config::default().zone,
+    };
+    tracing::info!(listen = %serving.public, admin = %serving.admin, "serving");
     let operators = tokio::spawn(admin::serve(
         private,
         Arc::clone(&pipeline),
         readiness.clone(),
     ));
     readiness.set(true);
-    ready(addresses.0, addresses.1);
+    ready(serving);
     let shutdown = async {
         tokio::select! {
             _ = terminated.recv() => {}

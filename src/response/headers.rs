@@ -20,6 +20,7 @@ use hyper::header::X_CONTENT_TYPE_OPTIONS;
 use crate::cache::Outcome;
 use crate::cache::Rendition;
 use crate::cache::Tier;
+use crate::freshness::http_date;
 
 use super::About;
 use super::Spent;
@@ -53,12 +54,8 @@ pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
             HeaderValue::from(freshness.age(SystemTime::now()).as_secs()),
         );
     }
-    if let Some(modified) = source.validators.last_modified {
-        insert(
-            &mut headers,
-            LAST_MODIFIED,
-            &httpdate::fmt_http_date(modified),
-        );
+    if let Some(modified) = source.validators.last_modified.and_then(http_date) {
+        insert(&mut headers, LAST_MODIFIED, &modified);
     }
     if *vary_accept {
         headers.insert(VARY, ACCEPT_NAME);

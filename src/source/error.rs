@@ -123,7 +123,7 @@ impl fmt::Display for SourceError {
             }
             SourceError::PrivateAddress { host } => write!(
                 out,
-                "origin `{host}` is at a private or reserved address, which `source.private_networks` does not open"
+                "origin `{host}` is at a private or reserved address, which `fetch.private_networks` does not open"
             ),
             SourceError::Timeout(stage) => {
                 write!(out, "the origin was too slow: no {stage} in time")

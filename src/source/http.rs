@@ -3,9 +3,7 @@
 //! Nothing of the client's travels on: no cookies, no credentials, no referrer, no headers.
 
 use std::error::Error;
-use std::time::Duration;
 use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -32,6 +30,7 @@ use super::address::Unresolved;
 use super::body;
 use crate::freshness::Freshness;
 use crate::freshness::Validators;
+use crate::freshness::http_date;
 
 /// What decoders can read, the best first; anything else is better than a 406.
 const ACCEPT: &str =
@@ -166,20 +165,11 @@ fn conditions(known: Option<&Validators>) -> HeaderMap {
     {
         headers.insert(header::IF_NONE_MATCH, etag);
     }
-    let date = last_modified
-        .filter(|date| is_http_date(*date))
-        .map(httpdate::fmt_http_date);
+    let date = last_modified.and_then(http_date);
     if let Some(date) = date.and_then(|date| HeaderValue::try_from(date).ok()) {
         headers.insert(header::IF_MODIFIED_SINCE, date);
     }
     headers
-}
-
-/// HTTP writes years with four digits; formatting any other panics, and what was stored may be garbage.
-fn is_http_date(date: SystemTime) -> bool {
-    const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
-    date.duration_since(UNIX_EPOCH)
-        .is_ok_and(|since| since < YEAR_10000)
 }
 
 /// A user and password in a URL would become an `Authorization` header.

@@ -41,7 +41,7 @@ mod error;
 mod folder;
 mod http;
 
-/// Section `[source]`: how patiently origins are asked.
+/// Section `[fetch]`: how patiently origins are asked.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -282,7 +282,7 @@ pub enum SetupError {
     NoFolder(String),
     /// The zone's bucket is not configured.
     NoBucket(String),
-    /// `source.user_agent` is not a header value.
+    /// `fetch.user_agent` is not a header value.
     UserAgent(String),
     /// The HTTP client cannot start: no certificates to check servers with, for example.
     Client(String),
@@ -305,7 +305,7 @@ impl fmt::Display for SetupError {
             SetupError::UserAgent(value) => {
                 write!(
                     out,
-                    "`source.user_agent` must be printable ASCII on one line, got {value:?}"
+                    "`fetch.user_agent` must be printable ASCII on one line, got {value:?}"
                 )
             }
             SetupError::Client(reason) => write!(out, "the HTTP client cannot start: {reason}"),

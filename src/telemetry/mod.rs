@@ -70,7 +70,8 @@ pub fn start(config: &Config) -> Result<(), FilterError> {
         .map_err(|error| FilterError(error, config.level.clone()))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr);
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     // A second subscriber (a test, an embedding program that has its own) is no mistake.
     let _ = match config.format {
         LogFormat::Text => lines.with_target(false).try_init(),

@@ -195,6 +195,8 @@ fn side(exact: f64) -> u32 {
     (exact.round().clamp(1.0, f64::from(u32::MAX)) as u32).max(1)
 }
 
+// One row, one line: a table.
 #[cfg(test)]
+#[rustfmt::skip]
 #[path = "geometry_tests.rs"]
 mod tests;

@@ -1,5 +1,6 @@
 //! One flight per key, owned by nobody.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
@@ -7,7 +8,17 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::task::yield_now;
 
-use super::*;
+use super::Landing;
+use super::TestError;
+use super::in_memory;
+use super::rendition;
+use crate::cache::Cache;
+use crate::cache::FlightLost;
+use crate::cache::Found;
+use crate::cache::Key;
+use crate::cache::Outcome;
+use crate::cache::Rendition;
+use crate::cache::Tier;
 
 /// A render that counts its calls, says when it has begun and goes on when told.
 #[derive(Default)]

@@ -9,11 +9,19 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::*;
+use super::Cache;
+use super::Config;
+use super::DiskConfig;
+use super::FlightLost;
+use super::Key;
+use super::Rendition;
 use crate::options::Format;
+use crate::units::ByteSize;
+use crate::units::Seconds;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TestError {

@@ -1,13 +1,39 @@
 //! Sources: fresh, expired, renewed, not to be kept.
 
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Duration;
+use std::time::SystemTime;
 
+use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::CACHE_CONTROL;
 use hyper::header::HeaderValue;
 
-use super::*;
+use super::Landing;
+use super::TestError;
+use super::buckets;
+use super::contents;
+use super::folder;
+use super::in_memory;
+use super::only;
+use super::open;
+use super::rendition;
+use crate::cache::Cache;
+use crate::cache::FlightLost;
+use crate::cache::FoundSource;
+use crate::cache::Key;
+use crate::cache::Outcome;
+use crate::cache::SourceKey;
+use crate::cache::Tier;
+use crate::cache::Version;
 use crate::freshness::Freshness;
+use crate::freshness::Rules;
+use crate::freshness::Validators;
+use crate::source::Answer;
+use crate::source::Fetched;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 

@@ -1,8 +1,22 @@
 //! One folder of cacache: bounded, cleaned up, never growing.
 
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
+use std::time::SystemTime;
 
-use super::*;
+use bytes::Bytes;
+
+use super::buckets;
+use super::contents;
+use super::files;
+use super::folder;
+use super::only;
+use crate::cache::Held;
+use crate::cache::Key;
+use crate::cache::SourceKey;
+use crate::cache::entry::EntryKey;
 use crate::cache::entry::HEADER;
 use crate::cache::scan::scan;
 use crate::cache::store::Read;

@@ -144,7 +144,7 @@ fn a_user_agent_that_breaks_the_line_is_named() {
     );
     let error = sources.err().expect("it is no header value").to_string();
     assert!(
-        error.starts_with("`source.user_agent` must be printable ASCII"),
+        error.starts_with("`fetch.user_agent` must be printable ASCII"),
         "{error}"
     );
 }

@@ -1,0 +1,79 @@
+//! Section `[cache]` of the settings.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::freshness::Rules;
+use crate::units::ByteSize;
+use crate::units::Seconds;
+
+/// Section `[cache]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// A source is taken to be fresh for at least this long.
+    pub floor: Seconds,
+    /// And for at most this long.
+    pub ceiling: Seconds,
+    pub memory: MemoryConfig,
+    pub disk: DiskConfig,
+}
+
+/// Section `[cache.memory]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MemoryConfig {
+    pub renditions: ByteSize,
+}
+
+/// Section `[cache.disk]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiskConfig {
+    /// Made where it is missing; empty: nothing is kept on disk.
+    pub path: PathBuf,
+    /// Nought: none are kept on disk.
+    pub renditions: ByteSize,
+    /// Nought: none are kept on disk.
+    pub sources: ByteSize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            floor: Seconds::new(60 * 60),
+            ceiling: Seconds::new(365 * 24 * 60 * 60),
+            memory: MemoryConfig::default(),
+            disk: DiskConfig::default(),
+        }
+    }
+}
+
+impl Default for MemoryConfig {
+    fn default() -> Self {
+        MemoryConfig {
+            renditions: ByteSize::mib(256),
+        }
+    }
+}
+
+impl Default for DiskConfig {
+    fn default() -> Self {
+        DiskConfig {
+            path: PathBuf::from("cache"),
+            renditions: ByteSize::gib(10),
+            sources: ByteSize::gib(5),
+        }
+    }
+}
+
+impl Config {
+    /// What origins' headers are read by.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            floor: self.floor.duration(),
+            ceiling: self.ceiling.duration(),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What is said of one answer, and of all of them together.
+
+/// How the cache came by what it answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Hit(Tier),
+    Miss,
+    /// It was kept but too old, and the origin said that it still holds.
+    Revalidated,
+    /// Another request was already at it.
+    Coalesced,
+}
+
+/// Where a hit came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    Memory,
+    Disk,
+}
+
+/// What one tier holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    pub entries: u64,
+    /// Bookkeeping included. In memory this lags behind for a moment; on disk it is what the files occupy, in whole blocks.
+    pub bytes: u64,
+}
+
+/// One disk store: what it holds now, and what happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskStats {
+    pub held: Held,
+    /// The disk refused to write or to delete.
+    pub write_failures: u64,
+    /// The disk refused to read, or took too long.
+    pub read_failures: u64,
+    /// What was read was not what had been written; it was removed.
+    pub corrupt: u64,
+    pub evictions: u64,
+    /// Not kept because too much was waiting to be written, or because it is larger than the whole store.
+    pub skipped_writes: u64,
+}
+
+/// For metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub memory_renditions: Held,
+    /// Records, and the bytes of those just fetched.
+    pub memory_sources: Held,
+    /// `None` where there is no disk tier.
+    pub disk_renditions: Option<DiskStats>,
+    pub disk_sources: Option<DiskStats>,
+    /// Fetches and renders under way.
+    pub flights: u64,
+}
+
+impl Outcome {
+    /// Who joined a flight that had to work was coalesced; who joined one that found the thing kept has a hit like everybody else.
+    pub(super) fn seen_by(self, joined: bool) -> Self {
+        match self {
+            Outcome::Miss | Outcome::Revalidated if joined => Outcome::Coalesced,
+            outcome => outcome,
+        }
+    }
+}

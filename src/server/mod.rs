@@ -1,6 +1,7 @@
 //! Sockets: takes connections, gives each request to the pipeline, and stops without breaking anything off. It never looks into a
 //! request beyond its path.
 
+mod opening;
 mod router;
 
 use std::convert::Infallible;
@@ -30,6 +31,7 @@ use crate::response;
 use crate::response::Body;
 use crate::units::Seconds;
 
+use opening::Opening;
 use router::Route;
 
 /// Section `[server]`.
@@ -155,9 +157,8 @@ pub async fn serve(
             let pipeline = Arc::clone(&pipeline);
             async move { Ok::<_, Infallible>(answer(&pipeline, request).await) }
         });
-        let connection = builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
+        let stream = Opening::new(TokioIo::new(stream), config.head_timeout.duration());
+        let connection = builder.serve_connection(stream, service).into_owned();
         let connection = draining.watch(connection);
         tokio::spawn(async move {
             let _held = (place, held);

@@ -20,6 +20,16 @@ use crate::bucket::Reply;
 use crate::freshness::Freshness;
 use crate::freshness::Validators;
 
+/// S3's words for keys that nobody has, that do not fit together, or whose time is over.
+const REFUSED_KEYS: [&str; 6] = [
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+];
+
 /// Reads the object `key`, or learns that it is still what is known.
 pub(super) async fn fetch(
     bucket: &Bucket,
@@ -74,6 +84,10 @@ impl From<BucketError> for SourceError {
             BucketProblem::Setup(_)
             | BucketProblem::Credentials(_)
             | BucketProblem::UnusableKey => SourceError::Bucket(error),
+            // It is our keys that are refused, not this object: the operator's mistake and not the client's.
+            BucketProblem::Status { ref code, .. } if REFUSED_KEYS.contains(&code.as_str()) => {
+                SourceError::Bucket(error)
+            }
             BucketProblem::Status { status, .. } => {
                 SourceError::of_status(status, error.to_string())
             }

@@ -20,33 +20,41 @@ pub(super) struct JpegMarkers {
 /// Parts of an ICC profile are numbered from 1 and at most 255 (ICC.1:2022, annex B.4).
 const MAX_PARTS: usize = 255;
 
-/// Reads the markers up to the first scan. Garbage ends the reading; what was read so far counts.
+/// The markers of a JPEG with their segments, up to and including the head of the first scan. Garbage ends them.
+pub(super) fn segments(source: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut rest = source.get(2..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        loop {
+            let [0xFF, marker, after @ ..] = rest else {
+                return None;
+            };
+            match marker {
+                // A fill byte, and markers without a segment.
+                0xFF => rest = &rest[1..],
+                0x01 | 0xD0..=0xD7 => rest = after,
+                0xD9 => return None,
+                _ => {
+                    let (length, _) = after.split_first_chunk()?;
+                    let length = usize::from(u16::from_be_bytes(*length));
+                    let segment = after.get(2..length)?;
+                    // After a scan's head comes its data, which is no marker.
+                    rest = if *marker == 0xDA {
+                        &[]
+                    } else {
+                        &after[length..]
+                    };
+                    return Some((*marker, segment));
+                }
+            }
+        }
+    })
+}
+
+/// Reads what the markers before the first scan say; of garbage, what was read so far counts.
 pub(super) fn jpeg(source: &[u8]) -> JpegMarkers {
     let mut found = JpegMarkers::default();
     let mut parts: Vec<(u8, &[u8])> = Vec::new();
-    let mut rest = source.get(2..).unwrap_or_default();
-    while let [0xFF, marker, after @ ..] = rest {
-        match marker {
-            // A fill byte, and markers without a segment.
-            0xFF => {
-                rest = &rest[1..];
-                continue;
-            }
-            0x01 | 0xD0..=0xD7 => {
-                rest = after;
-                continue;
-            }
-            0xDA | 0xD9 => break,
-            _ => {}
-        }
-        let Some((length, _)) = after.split_first_chunk() else {
-            break;
-        };
-        let length = usize::from(u16::from_be_bytes(*length));
-        let Some(segment) = after.get(2..length) else {
-            break;
-        };
-        rest = &after[length..];
+    for (marker, segment) in segments(source) {
         match marker {
             0xE1 => {
                 if let (None, Some(exif)) = (&found.exif, segment.strip_prefix(b"Exif\0\0")) {

@@ -110,6 +110,10 @@ pub(super) struct Plane {
 
 impl Plane {
     /// A plane in one colour.
+    #[cfg_attr(
+        not(feature = "native"),
+        allow(dead_code, reason = "the portable JPEG decoder gives no planes")
+    )]
     pub fn filled(size: Size, value: u8) -> Self {
         Plane {
             size,
@@ -151,6 +155,10 @@ pub(super) struct Planar {
 /// Decoded pixels on one of the two ways through the pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Pixels {
+    #[cfg_attr(
+        not(feature = "native"),
+        allow(dead_code, reason = "the portable JPEG decoder gives no planes")
+    )]
     Planar(Planar),
     Raster(Raster),
 }

@@ -47,6 +47,10 @@ pub(super) struct Wanted {
     /// 1, 2, 4 or 8: pixels of the source for one decoded pixel, on each axis. Formats that cannot, ignore it.
     pub denominator: u32,
     /// Whether YCbCr planes serve as well as RGB.
+    #[cfg_attr(
+        not(feature = "native"),
+        allow(dead_code, reason = "the portable JPEG decoder gives no planes")
+    )]
     pub planes: bool,
 }
 

@@ -1,4 +1,5 @@
-//! JPEG by `jpeg-encoder`, Huffman tables optimised for each picture.
+//! JPEG by `jpeg-encoder`. Huffman tables are optimised for progressive files only: for the others it would write each component
+//! into a scan of its own, which some decoders cannot read.
 
 use jpeg_encoder::ColorType;
 use jpeg_encoder::Encoder;
@@ -20,7 +21,7 @@ pub(super) fn encode(picture: &Picture, settings: Settings) -> Result<Vec<u8>, T
     let side = |side: u32| u16::try_from(side).map_err(failed);
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, settings.quality.get());
-    encoder.set_optimized_huffman_tables(true);
+    encoder.set_optimized_huffman_tables(settings.progressive);
     encoder.set_progressive(settings.progressive);
     encoder.set_sampling_factor(match subsampling(Format::Jpeg, settings.quality) {
         Subsampling::None => SamplingFactor::F_1_1,

@@ -127,7 +127,7 @@ impl Orientation {
     /// Whether chroma planes of half size lie right after turning. The last chroma sample of an odd side stands for one luma
     /// sample only; mirrored, it would come first.
     pub fn keeps_chroma_in_place(self, stored: Size) -> bool {
-        self.is_upright() || (stored.width % 2 == 0 && stored.height % 2 == 0)
+        self.is_upright() || (stored.width.is_multiple_of(2) && stored.height.is_multiple_of(2))
     }
 
     fn turn<T: Copy>(self, samples: &[T], stored: Size, channels: usize) -> Vec<T> {

@@ -196,6 +196,15 @@ mod tests {
         }
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped first"
+    )]
+    fn sample(value: f64) -> u8 {
+        value.round().clamp(0.0, 255.0) as u8
+    }
+
     #[test]
     fn the_colour_under_transparency_does_not_bleed() {
         // Opaque black beside transparent white: without premultiplication the edge would be grey.
@@ -246,7 +255,7 @@ mod tests {
         // A ramp of 2725 samples decoded at 1/8: 341 samples that stand for 340.625.
         let ramp = |x: f64| x / 2725.0 * 255.0;
         let samples: Vec<u8> = (0..341)
-            .map(|x| ramp(f64::from(x) * 8.0 + 3.5).round().min(255.0) as u8)
+            .map(|x| sample(ramp(f64::from(x) * 8.0 + 3.5)))
             .collect();
         let source = Raster {
             size: Size::new(341, 1),

@@ -304,7 +304,7 @@ fn interpolated(plane: &[u16], frame: &Frame, y: usize) -> Vec<f32> {
 /// The chroma sample on the other side of a luma sample, or the last one at the edge.
 fn neighbour(luma: usize, length: usize) -> usize {
     let near = luma / 2;
-    if luma % 2 == 0 {
+    if luma.is_multiple_of(2) {
         near.saturating_sub(1)
     } else {
         (near + 1).min(length - 1)

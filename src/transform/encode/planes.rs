@@ -52,11 +52,7 @@ pub(super) fn alpha(size: Size, samples: &[u8]) -> Plane {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to the range of u8 first"
-)]
+#[expect(clippy::cast_sign_loss, reason = "clamped to the range of u8 first")]
 fn sample(value: i32) -> u8 {
     value.clamp(0, 255) as u8
 }

@@ -21,11 +21,12 @@ use crate::freshness::Freshness;
 use crate::freshness::Validators;
 
 /// S3's words for keys that nobody has, that do not fit together, or whose time is over.
-const REFUSED_KEYS: [&str; 6] = [
+const REFUSED_KEYS: [&str; 7] = [
     "AuthorizationHeaderMalformed",
     "ExpiredToken",
     "InvalidAccessKeyId",
     "InvalidToken",
+    "NotSignedUp",
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
 ];

@@ -49,13 +49,16 @@ pub(super) fn decode(
     decoder.decode_headers().map_err(failed)?;
     let (components, channels) = match decoder.input_colorspace() {
         Some(Components::Luma) => (Components::Luma, Channels::Gray),
-        Some(Components::CMYK | Components::YCCK) => (Components::CMYK, Channels::Cmyk),
+        Some(inks @ (Components::CMYK | Components::YCCK)) => (inks, Channels::Cmyk),
         _ => (Components::RGB, Channels::Rgb),
     };
     decoder.set_options(options().jpeg_set_out_colorspace(components));
     let mut samples = decoder.decode().map_err(failed)?;
     if samples.len() != header.size.len() * channels.count() {
         return Err(failed("samples that do not make the picture"));
+    }
+    if components == Components::YCCK {
+        to_inks(&mut samples);
     }
     let markers = metadata::jpeg(source);
     if channels == Channels::Cmyk && markers.adobe {
@@ -71,6 +74,23 @@ pub(super) fn decode(
         extent: whole(header.size),
         space: ColorSpace::from_icc(markers.icc),
     })
+}
+
+/// YCCK to CMYK as libjpeg does it: the inks are what RGB lacks, and black stays. `zune-jpeg` goes to RGB alone.
+fn to_inks(samples: &mut [u8]) {
+    for pixel in samples.as_chunks_mut::<4>().0 {
+        let [luma, cb, cr] = [pixel[0], pixel[1], pixel[2]].map(i32::from);
+        let (cb, cr) = (cb - 128, cr - 128);
+        let rounded = |fixed: i32| (fixed + (1 << 15)) >> 16;
+        let light = [
+            luma + rounded(91_881 * cr),
+            luma - rounded(22_554 * cb + 46_802 * cr),
+            luma + rounded(116_130 * cb),
+        ];
+        for (ink, light) in pixel.iter_mut().zip(light) {
+            *ink = 255 - u8::try_from(light.clamp(0, 255)).expect("it is clamped");
+        }
+    }
 }
 
 /// Whether a sequential file has its components in scans of their own. `zune-jpeg` 0.5 loses all but the first of them.

@@ -1,6 +1,7 @@
 //! JPEG by `jpeg-encoder`. Huffman tables are optimised for progressive files only: for the others it would write each component
 //! into a scan of its own, which some decoders cannot read.
 
+use jpeg_encoder::ChromaSubsamplingMethod;
 use jpeg_encoder::ColorType;
 use jpeg_encoder::Encoder;
 use jpeg_encoder::SamplingFactor;
@@ -23,6 +24,8 @@ pub(super) fn encode(picture: &Picture, settings: Settings) -> Result<Vec<u8>, T
     let mut encoder = Encoder::new(&mut bytes, settings.quality.get());
     encoder.set_optimized_huffman_tables(settings.progressive);
     encoder.set_progressive(settings.progressive);
+    // By default it takes every other sample, which moves colour by half a pixel and lets fine detail of it flicker.
+    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
     encoder.set_sampling_factor(match subsampling(Format::Jpeg, settings.quality) {
         Subsampling::None => SamplingFactor::F_1_1,
         Subsampling::Both => SamplingFactor::F_2_2,

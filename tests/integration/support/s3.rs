@@ -131,7 +131,12 @@ impl Drop for S3Server {
 }
 
 fn script() -> Option<PathBuf> {
-    match env::var_os("SAFELIGHT_S3_SERVER") {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "says which server to test against, and is no setting"
+    )]
+    let told = env::var_os("SAFELIGHT_S3_SERVER");
+    match told {
         Some(path) => Some(PathBuf::from(path)),
         None => {
             let beside =

@@ -1,0 +1,94 @@
+//! What operators see on their own listener.
+
+use hyper::Method;
+
+use crate::support::metrics::Metrics;
+use crate::support::origin::TestOrigin;
+use crate::support::proxy::TestProxy;
+use crate::support::samples;
+
+#[tokio::test]
+async fn health_and_readiness_are_told() {
+    let proxy = TestProxy::start(|_| ()).await;
+    let admin = proxy.admin();
+    admin.get("/healthz").await.assert_status(200);
+    admin.get("/readyz").await.assert_status(200);
+    proxy.readiness.set(false);
+    admin.get("/healthz").await.assert_status(200);
+    admin.get("/readyz").await.assert_status(503);
+    admin.get("/nothing").await.assert_status(404);
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        let reply = admin.send(Method::POST, path, &[]).await;
+        reply.assert_status(405);
+    }
+}
+
+#[tokio::test]
+async fn numbers_have_the_format_of_prometheus_and_tell_of_the_request_just_made() {
+    let origin = TestOrigin::with("/a.png", samples::png(64, 48)).await;
+    let proxy = TestProxy::in_front_of(&origin).await;
+    let target = "/cdn-cgi/image/width=16,format=webp/a.png";
+    proxy.get(target).await.assert_size(16, 12);
+    proxy.get(target).await.assert_size(16, 12);
+    proxy
+        .get("/cdn-cgi/image/width=16/b.png")
+        .await
+        .assert_status(404);
+
+    let reply = proxy.admin().get("/metrics").await;
+    reply
+        .assert_status(200)
+        .assert_header_has("content-type", "application/openmetrics-text");
+    let metrics = Metrics::parse(&reply.text());
+    for (name, labels, value) in [
+        (
+            "safelight_requests_total",
+            &[("status", "200"), ("outcome", "miss")][..],
+            1.0,
+        ),
+        (
+            "safelight_requests_total",
+            &[("status", "200"), ("outcome", "memory")],
+            1.0,
+        ),
+        (
+            "safelight_requests_total",
+            &[("status", "404"), ("outcome", "error")],
+            1.0,
+        ),
+        ("safelight_request_seconds_count", &[], 3.0),
+        (
+            "safelight_errors_total",
+            &[("code", "source-not-found")],
+            1.0,
+        ),
+        (
+            "safelight_source_fetches_total",
+            &[("result", "fetched")],
+            1.0,
+        ),
+        ("safelight_renders_total", &[("format", "webp")], 1.0),
+        ("safelight_render_seconds_count", &[("step", "encode")], 1.0),
+        ("safelight_requests_in_flight", &[], 0.0),
+        ("safelight_cpu_jobs", &[], 0.0),
+    ] {
+        assert_eq!(metrics.sum(name, labels), value, "{name} {labels:?}");
+    }
+    let fetched = metrics.sum("safelight_source_bytes_total", &[]);
+    assert_eq!(fetched, samples::png(64, 48).len() as f64);
+    assert_eq!(
+        metrics
+            .types
+            .get("safelight_request_seconds")
+            .map(String::as_str),
+        Some("histogram")
+    );
+}
+
+#[tokio::test]
+async fn the_public_listener_tells_nothing_of_it() {
+    let proxy = TestProxy::start(|_| ()).await;
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        proxy.get(path).await.assert_status(404);
+    }
+}

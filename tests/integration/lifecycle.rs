@@ -1,0 +1,392 @@
+//! The real binary from its start to its end, the sudden one included.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use hyper::Method;
+use tokio::task::JoinHandle;
+
+use crate::support::bounded;
+use crate::support::eventually;
+use crate::support::origin::Answer;
+use crate::support::origin::Gate;
+use crate::support::origin::TestOrigin;
+use crate::support::process;
+use crate::support::process::Process;
+use crate::support::samples;
+
+fn settings(origin: &TestOrigin, cache: &Path) -> String {
+    format!(
+        "[zone]\norigin = \"{}\"\n[cache.disk]\npath = \"{}\"\n",
+        origin.url(""),
+        cache.display()
+    )
+}
+
+#[tokio::test]
+async fn sigterm_ends_the_server_when_what_it_began_is_done() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gate = Gate::closed();
+    let answer = Answer::file(samples::png(64, 48)).behind(&gate);
+    let origin = TestOrigin::with("/a.png", answer).await;
+    let mut server = Process::start(&settings(&origin, folder.path())).await;
+    server.admin.get("/readyz").await.assert_status(200);
+
+    let client = server.client.clone();
+    let in_flight = tokio::spawn(async move { client.get("/cdn-cgi/image/width=16/a.png").await });
+    eventually("the origin is asked", async || origin.hits("/a.png") == 1).await;
+    server.terminate().await;
+    eventually("it is not ready", async || {
+        server.admin.get("/readyz").await.status == 503
+    })
+    .await;
+    server.admin.get("/healthz").await.assert_status(200);
+    eventually("nothing new is taken", async || {
+        let address = server.client.address();
+        tokio::net::TcpStream::connect(address).await.is_err()
+    })
+    .await;
+    assert!(!in_flight.is_finished());
+
+    gate.open();
+    let reply = bounded("the answer", in_flight).await.expect("no panic");
+    reply.assert_size(16, 12);
+    let status = server.ended().await;
+    assert!(status.success(), "{status}: {}", server.log());
+
+    // What was made on the way out was also kept.
+    let server = Process::start(&settings(&origin, folder.path())).await;
+    let reply = server.client.get("/cdn-cgi/image/width=16/a.png").await;
+    reply.assert_header("cache-status", "safelight; hit; detail=disk");
+    assert_eq!(origin.hits("/a.png"), 1);
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_hold_the_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = TestOrigin::with("*", samples::png(64, 48)).await;
+    let mut server = Process::start(&settings(&origin, folder.path())).await;
+    let kept_alive = server.client.get("/cdn-cgi/image/width=16/a.png").await;
+    kept_alive.assert_size(16, 12);
+    let silent = tokio::net::TcpStream::connect(server.client.address()).await;
+    let started = std::time::Instant::now();
+    server.terminate().await;
+    assert!(server.ended().await.success());
+    // The drain timeout is 30 s.
+    assert!(started.elapsed().as_secs() < 20);
+    drop(silent);
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_cannot_hold_the_server_for_ever() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gate = Gate::closed();
+    let answer = Answer::file(samples::png(64, 48)).behind(&gate);
+    let origin = TestOrigin::with("/a.png", answer).await;
+    let settings = format!(
+        "[server]\ndrain_timeout = \"300 ms\"\n{}",
+        settings(&origin, folder.path())
+    );
+    let mut server = Process::start(&settings).await;
+    let client = server.client.clone();
+    let in_flight = tokio::spawn(async move {
+        client
+            .try_send(Method::GET, "/cdn-cgi/image/width=16/a.png", &[])
+            .await
+    });
+    eventually("the origin is asked", async || origin.hits("/a.png") == 1).await;
+    server.terminate().await;
+    assert!(server.ended().await.success());
+    let answer = bounded("the end of it", in_flight).await.expect("no panic");
+    assert!(answer.is_err(), "nobody made that picture");
+}
+
+/// Every picture that the rounds ask for, with the options that make it.
+fn targets() -> Vec<(String, String)> {
+    let mut targets = Vec::new();
+    for source in ["a.jpg", "b.png"] {
+        for format in ["jpeg", "webp", "png-force", "avif"] {
+            for width in [40, 60, 80, 100, 120, 160, 200] {
+                let options = format!("width={width},format={format}");
+                targets.push((format!("/cdn-cgi/image/{options}/{source}"), options));
+            }
+        }
+    }
+    targets
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_while_it_writes_answers_right_when_it_is_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sources = [
+        ("a.jpg", samples::jpeg(240, 180)),
+        ("b.png", samples::png(240, 160)),
+    ];
+    let origin = TestOrigin::start().await;
+    for (name, bytes) in &sources {
+        origin.serve(&format!("/{name}"), bytes.clone());
+    }
+    let fresh: HashMap<String, Vec<u8>> = targets()
+        .into_iter()
+        .map(|(target, options)| {
+            let source = sources.iter().find(|(name, _)| target.ends_with(name));
+            let (_, bytes) = source.expect("one of the two");
+            (target, samples::rendered(bytes, &options).bytes)
+        })
+        .collect();
+    let fresh = Arc::new(fresh);
+    let settings = settings(&origin, folder.path());
+
+    // Each life gets a little further, and ends in the middle of whatever it does then.
+    let mut hits = 0;
+    for enough in [1, 3, 8, 15, 30, 45] {
+        let server = Process::start(&settings).await;
+        let answered = Arc::new(AtomicUsize::new(0));
+        let clients = hammer(&server, &fresh, &answered);
+        eventually("enough is answered", async || {
+            answered.load(Ordering::Relaxed) >= enough
+        })
+        .await;
+        server.kill().await;
+        for client in clients {
+            hits += bounded("a client", client).await.expect("right pictures");
+        }
+    }
+
+    let mut server = Process::start(&settings).await;
+    for (target, expected) in fresh.iter() {
+        let reply = server.client.get(target).await;
+        reply.assert_status(200);
+        assert_same_picture(target, &reply.body, expected);
+        hits += usize::from(reply.header("cache-status").contains("detail=disk"));
+    }
+    assert!(
+        hits > 0,
+        "no life ever found anything that an earlier one had kept"
+    );
+    server.terminate().await;
+    assert!(server.ended().await.success());
+}
+
+/// Four clients that ask for everything, each in an order of its own, until the server is gone. Each returns how many answers came
+/// from the disk, that is from an earlier life.
+fn hammer(
+    server: &Process,
+    fresh: &Arc<HashMap<String, Vec<u8>>>,
+    answered: &Arc<AtomicUsize>,
+) -> Vec<JoinHandle<usize>> {
+    (0..4)
+        .map(|number| {
+            let client = server.client.clone();
+            let (fresh, answered) = (Arc::clone(fresh), Arc::clone(answered));
+            tokio::spawn(async move {
+                let mut targets: Vec<_> = fresh.keys().cloned().collect();
+                targets.sort();
+                let start = number * targets.len() / 4;
+                targets.rotate_left(start);
+                let mut hits = 0;
+                for target in targets {
+                    let Ok(reply) = client.try_send(Method::GET, &target, &[]).await else {
+                        break;
+                    };
+                    reply.assert_status(200);
+                    assert_same_picture(&target, &reply.body, &fresh[&target]);
+                    hits += usize::from(reply.header("cache-status").contains("detail=disk"));
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+                hits
+            })
+        })
+        .collect()
+}
+
+#[track_caller]
+fn assert_same_picture(target: &str, got: &[u8], expected: &[u8]) {
+    if got != expected {
+        assert!(
+            samples::pixels_of(got) == samples::pixels_of(expected),
+            "{target} is not what a fresh render gives"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_mistake_in_the_settings_is_named_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "[server]\nlisten = \"nowhere\"\nprefixes = [\"images\"]\nlissten = 1\n[limits]\nsource_bytes = \"12 MB\"\n\
+                [defaults]\nquality = 300\n[zone]\norigin = \"ftp://x\"\n[sources]\nallowed = [\"https://b.com\"]\n[cache.disk]\npaht = \"x\"\n\
+                [nonsense]\nx = 1\n[[bucket]]\nname = \"b\"\nbucket = \"b\"\ncredentials = { key = \"AK\", secrt = \"hunter2\" }\n";
+    std::fs::write(folder.path().join("config.toml"), text).expect("a folder");
+    let variables = [("SAFELIGHT__LIMITS__QUEUE", "many")];
+    let output = process::run(folder.path(), &["serve"], &variables).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    let said = String::from_utf8_lossy(&output.stderr);
+    for part in [
+        "server.listen",
+        "server.prefixes",
+        "lissten",
+        "limits.source_bytes",
+        "12 MB",
+        "defaults.quality",
+        "zone.origin",
+        "sources.allowed",
+        "paht",
+        "nonsense",
+        "credentials",
+        "limits.queue",
+    ] {
+        assert!(said.contains(part), "{part} is not named:\n{said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+    assert!(
+        said.lines().all(|line| line.starts_with("safelight: ")),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_setting_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(
+        folder.path().join("config.toml"),
+        "[zone]\norigni = \"file:.\"\n",
+    )
+    .expect("a folder");
+    let output = process::run(folder.path(), &["serve"], &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("origni"));
+
+    std::fs::write(folder.path().join("config.toml"), "").expect("a folder");
+    let variables = [("SAFELIGHT__ZONE__ORIGNI", "file:.")];
+    let output = process::run(folder.path(), &["serve"], &variables).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("origni"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_says_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = taken.local_addr().expect("it is bound");
+    for (text, part) in [
+        (
+            "[zone]\norigin = \"file:/nonexistent/photos\"\n".to_owned(),
+            "/nonexistent/photos",
+        ),
+        (
+            "[zone]\norigin = \"bucket:none\"\n".to_owned(),
+            "bucket:none",
+        ),
+        (
+            "[cache]\nfloor = \"2 d\"\nceiling = \"1 d\"\n[zone]\norigin = \"file:.\"\n".to_owned(),
+            "cache.floor",
+        ),
+        ("[log]\nlevel = \"a=b=c\"\n".to_owned(), "log.level"),
+        ("not toml".to_owned(), "not TOML"),
+        (
+            format!(
+                "[server]\nlisten = \"{taken}\"\n[zone]\norigin = \"file:.\"\n[cache.disk]\npath = \"\"\n"
+            ),
+            "server.listen",
+        ),
+    ] {
+        std::fs::write(folder.path().join("config.toml"), &text).expect("a folder");
+        let output = process::run(folder.path(), &["serve"], &[]).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{text}: {said}");
+        assert!(said.contains(part), "{part} is not named:\n{said}");
+    }
+    let output = process::run(folder.path(), &["serve", "--config", "none.toml"], &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("none.toml"));
+}
+
+#[tokio::test]
+async fn variables_go_over_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = TestOrigin::with("*", samples::png(64, 48)).await;
+    let variables = [
+        ("SAFELIGHT__SERVER__PREFIXES", "[\"/pictures/\"]"),
+        ("SAFELIGHT__LIMITS__OUTPUT_SIDE", "100"),
+        ("SAFELIGHT__LOG__FORMAT", "json"),
+    ];
+    let server = Process::start_with(&settings(&origin, folder.path()), &variables).await;
+    let get = async |target: &str| server.client.get(target).await;
+    get("/pictures/width=16/a.png").await.assert_size(16, 12);
+    get("/cdn-cgi/image/width=16/a.png")
+        .await
+        .assert_status(404);
+    get("/pictures/width=101/a.png")
+        .await
+        .assert_error(403, 9413);
+    let log = server.log();
+    assert!(log.lines().all(|line| line.starts_with('{')), "{log}");
+}
+
+#[tokio::test]
+async fn a_request_has_one_line_in_the_log_and_no_secret_in_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = TestOrigin::with("/a.png", samples::png(64, 48)).await;
+    let server = Process::start(&settings(&origin, folder.path())).await;
+    let plain = "/cdn-cgi/image/width=16/a.png?X-Amz-Signature=hunter2";
+    server.client.get(plain).await.assert_size(16, 12);
+    let encoded =
+        "/cdn-cgi/image/width=16/http%3A%2F%2Felsewhere.test%2Fb.png%3FX-Amz-Signature%3Dhunter2";
+    server.client.get(encoded).await.assert_error(403, 9401);
+    eventually("both are logged", async || {
+        server.log().matches(" request ").count() == 2
+    })
+    .await;
+    let log = server.log();
+    for part in [
+        "/a.png",
+        "200",
+        "miss",
+        "403",
+        "source-denied",
+        "elsewhere.test",
+    ] {
+        assert!(log.contains(part), "no {part} in:\n{log}");
+    }
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
+#[tokio::test]
+async fn one_picture_is_transformed_without_a_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("in.png"), samples::png(64, 48)).expect("a folder");
+    for (output, options, mime) in [
+        ("out.webp", "width=16", "image/webp"),
+        ("out.avif", "width=16", "image/avif"),
+        ("out.png", "width=16", "image/png"),
+        ("out.jpg", "width=16", "image/jpeg"),
+        ("out.dat", "width=16,format=webp", "image/webp"),
+    ] {
+        let arguments = ["transform", "in.png", options, "-o", output];
+        let ran = process::run(folder.path(), &arguments, &[]).await;
+        assert!(ran.status.success(), "{output}: {ran:?}");
+        let made = std::fs::read(path(output)).expect("it was written");
+        assert_eq!(samples::mime_of(&made), mime, "{output}");
+        assert_eq!(samples::size_of(&made), (16, 12), "{output}");
+        assert!(
+            String::from_utf8_lossy(&ran.stdout).contains("16x12"),
+            "{ran:?}"
+        );
+    }
+    for arguments in [
+        ["transform", "none.png", "width=16", "-o", "x.png"],
+        ["transform", "in.png", "nonsense", "-o", "x.png"],
+        ["transform", "in.png", "width=16", "-o", "none/x.png"],
+        ["transform", "out.dat/x", "width=16", "-o", "x.png"],
+    ] {
+        let ran = process::run(folder.path(), &arguments, &[]).await;
+        assert_eq!(ran.status.code(), Some(1), "{arguments:?}");
+        assert!(!path("x.png").exists());
+        assert!(ran.stderr.starts_with(b"safelight: "), "{ran:?}");
+    }
+}

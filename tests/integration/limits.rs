@@ -1,0 +1,178 @@
+//! What one request, and all of them together, may take.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::support::eventually;
+use crate::support::origin::Answer;
+use crate::support::origin::Gate;
+use crate::support::origin::TestOrigin;
+use crate::support::proxy::TestProxy;
+use crate::support::proxy::setting;
+use crate::support::proxy::zone;
+use crate::support::samples;
+
+#[tokio::test]
+async fn a_source_of_too_many_pixels_is_refused() {
+    let origin = TestOrigin::start().await;
+    origin.serve("/fits.png", samples::png(40, 25));
+    origin.serve("/large.png", samples::png(41, 25));
+    origin.serve("/large.jpg", samples::jpeg(41, 25));
+    origin.serve("/large.webp", samples::webp(41, 25));
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.limits.source_pixels = 1000;
+    })
+    .await;
+    proxy
+        .get("/cdn-cgi/image/width=20/fits.png")
+        .await
+        .assert_size(20, 13);
+    for name in ["large.png", "large.jpg", "large.webp"] {
+        let reply = proxy.get(&format!("/cdn-cgi/image/width=20/{name}")).await;
+        reply.assert_error(403, 9413);
+        assert!(reply.text().contains("41x25"), "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_that_only_claims_to_be_large_costs_nothing() {
+    let origin = TestOrigin::start().await;
+    // The size stands in the header, right behind its name; the checksum is mended so that only the size is wrong.
+    let mut bomb = samples::png(8, 8);
+    bomb[16..24].copy_from_slice(&[0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30]);
+    let sum = crc32(&bomb[12..29]);
+    bomb[29..33].copy_from_slice(&sum.to_be_bytes());
+    origin.serve("/bomb.png", bomb);
+    let proxy = TestProxy::in_front_of(&origin).await;
+    let reply = proxy.get("/cdn-cgi/image/width=20/bomb.png").await;
+    reply.assert_error(403, 9413);
+    assert!(reply.text().contains("30000x30000"), "{reply}");
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg())
+        })
+    })
+}
+
+#[tokio::test]
+async fn an_output_beyond_the_longest_side_is_refused() {
+    let origin = TestOrigin::with("/a.png", samples::png(64, 48)).await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.limits.output_side = 100.try_into().expect("not zero");
+    })
+    .await;
+    for options in [
+        "width=101",
+        "height=101",
+        "width=60,dpr=2",
+        // Only the source's shape makes these too long.
+        "height=100,fit=contain",
+        "width=100,height=100,fit=contain,dpr=1.5",
+    ] {
+        let reply = proxy.get(&format!("/cdn-cgi/image/{options}/a.png")).await;
+        reply.assert_error(403, 9413);
+    }
+    proxy
+        .get("/cdn-cgi/image/width=100,fit=contain/a.png")
+        .await
+        .assert_size(100, 75);
+}
+
+#[tokio::test]
+async fn a_render_that_would_take_too_much_memory_is_refused() {
+    let origin = TestOrigin::with("/a.png", samples::png(640, 480)).await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.limits.render_memory = setting("1 MiB");
+    })
+    .await;
+    proxy
+        .get("/cdn-cgi/image/width=600/a.png")
+        .await
+        .assert_error(403, 9413);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_sheds_while_kept_pictures_are_still_served() {
+    let origin = TestOrigin::start().await;
+    origin.serve("/slow.jpg", samples::laborious());
+    origin.serve("/a.png", samples::png(64, 48));
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.limits.workers = 1;
+        config.limits.queue = 0;
+    })
+    .await;
+    let kept = "/cdn-cgi/image/width=16/a.png";
+    proxy.get(kept).await.assert_size(16, 12);
+
+    let client = proxy.client().clone();
+    let slow = tokio::spawn(async move {
+        let target = format!("/cdn-cgi/image/{}/slow.jpg", samples::LABORIOUS);
+        client.get(&target).await
+    });
+    eventually("the worker is busy", async || {
+        proxy.metrics().sum("safelight_cpu_jobs", &[]) > 0.0
+    })
+    .await;
+    let shed = proxy.get("/cdn-cgi/image/width=17/a.png").await;
+    shed.assert_error(503, 9522)
+        .assert_header("retry-after", "1");
+    proxy
+        .get(kept)
+        .await
+        .assert_size(16, 12)
+        .assert_header_has("cache-status", "hit");
+    assert!(
+        proxy.metrics().sum("safelight_cpu_jobs", &[]) > 0.0,
+        "all that happened while the worker was busy"
+    );
+    slow.await.expect("no panic").assert_size(1600, 1200);
+    proxy
+        .get("/cdn-cgi/image/width=17/a.png")
+        .await
+        .assert_size(17, 13);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_render_that_takes_too_long_is_given_up() {
+    let origin = TestOrigin::with("/slow.jpg", samples::laborious()).await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.server.request_timeout = setting("200 ms");
+    })
+    .await;
+    let target = format!("/cdn-cgi/image/{}/slow.jpg", samples::LABORIOUS);
+    let reply = proxy.get(&target).await;
+    reply.assert_error(504, 9529);
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_come_ends_with_the_request_timeout() {
+    let gate = Gate::closed();
+    let origin = TestOrigin::with("/a.png", Answer::file(samples::png(8, 8)).behind(&gate)).await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.server.request_timeout = setting("200 ms");
+    })
+    .await;
+    let started = Instant::now();
+    let target = "/cdn-cgi/image/width=4/a.png";
+    proxy.get(target).await.assert_error(524, 9504);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    // The fetch went on without its client: its result is there for the next.
+    gate.open();
+    proxy.get(target).await.assert_size(4, 4);
+    assert_eq!(origin.hits("/a.png"), 1);
+}

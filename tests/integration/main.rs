@@ -1,0 +1,12 @@
+//! The proxy as clients, origins and operators meet it: real sockets, real origins, nothing of our own replaced. One file for each
+//! subject; `support` holds what they stand on.
+
+mod admin;
+mod caching;
+mod lifecycle;
+mod limits;
+mod protocol;
+mod responses;
+mod sources;
+mod support;
+mod urls;

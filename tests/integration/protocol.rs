@@ -1,0 +1,225 @@
+//! HTTP as such: versions, connections, methods, and clients that take their time.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::Empty;
+use hyper::Method;
+use hyper::Request;
+use hyper::Version;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::support::bounded;
+use crate::support::client::Client;
+use crate::support::client::raw;
+use crate::support::eventually;
+use crate::support::origin::TestOrigin;
+use crate::support::proxy::TestProxy;
+use crate::support::proxy::setting;
+use crate::support::samples;
+
+const TARGET: &str = "/cdn-cgi/image/width=16/a.png";
+
+async fn proxy() -> TestProxy {
+    proxy_with_head_timeout("15 s").await
+}
+
+async fn proxy_with_head_timeout(timeout: &str) -> TestProxy {
+    let proxy = TestProxy::start(|config| config.server.head_timeout = setting(timeout)).await;
+    std::fs::write(proxy.folder().join("a.png"), samples::png(32, 24)).expect("a folder");
+    proxy
+}
+
+#[tokio::test]
+async fn both_versions_are_spoken_on_one_port() {
+    let proxy = proxy().await;
+    let first = proxy.get(TARGET).await;
+    let second = Client::h2c(proxy.client().address()).get(TARGET).await;
+    first.assert_size(16, 12);
+    second.assert_size(16, 12);
+    assert_eq!(first.version, Version::HTTP_11);
+    assert_eq!(second.version, Version::HTTP_2);
+    assert_eq!(first.body, second.body);
+    assert_eq!(first.header("etag"), second.header("etag"));
+}
+
+#[tokio::test]
+async fn one_connection_of_either_version_carries_many_requests() {
+    let proxy = proxy().await;
+    let stream = TcpStream::connect(proxy.client().address())
+        .await
+        .expect("it listens");
+    let (mut sender, connection) = http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+        .await
+        .expect("HTTP/1.1");
+    tokio::spawn(connection);
+    for _ in 0..20 {
+        let request = Request::get(TARGET).header("host", "h").body(Empty::new());
+        let request = request.expect("a request");
+        let reply = sender.send_request(request).await.expect("still open");
+        assert_eq!(reply.status(), 200);
+        let body = reply.into_body().collect().await.expect("a whole body");
+        assert!(!body.to_bytes().is_empty());
+    }
+    assert_eq!(connections(&proxy), 1.0);
+    drop(sender);
+    eventually("the connection is gone", async || {
+        connections(&proxy) == 0.0
+    })
+    .await;
+
+    let client = Client::h2c(proxy.client().address());
+    let asking: Vec<_> = (1..=20)
+        .map(|width| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let target = format!("/cdn-cgi/image/width={width}/a.png");
+                client.get(&target).await.assert_status(200);
+            })
+        })
+        .collect();
+    for asked in asking {
+        asked.await.expect("every stream is answered");
+    }
+    assert_eq!(connections(&proxy), 1.0);
+}
+
+fn connections(proxy: &TestProxy) -> f64 {
+    proxy.metrics().sum("safelight_connections", &[])
+}
+
+#[tokio::test]
+async fn requests_sent_ahead_are_answered_in_turn() {
+    let proxy = proxy().await;
+    let one = format!("GET {TARGET} HTTP/1.1\r\nhost: h\r\n\r\n");
+    let last = format!("GET {TARGET} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+    let answer = raw(
+        proxy.client().address(),
+        format!("{one}{one}{last}").as_bytes(),
+    )
+    .await;
+    let heads = answer
+        .windows(12)
+        .filter(|window| window == b"HTTP/1.1 200")
+        .count();
+    assert_eq!(heads, 3);
+}
+
+#[tokio::test]
+async fn other_methods_are_told_which_there_are() {
+    let proxy = proxy().await;
+    for method in [
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+    ] {
+        let reply = proxy.client().send(method, TARGET, &[]).await;
+        reply
+            .assert_error(405, 9424)
+            .assert_header("allow", "GET, HEAD");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_wants_does_no_harm() {
+    let proxy = proxy().await;
+    let request = format!(
+        "GET {TARGET} HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nhelloGET {TARGET} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
+    );
+    let answer = raw(proxy.client().address(), request.as_bytes()).await;
+    assert!(answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn whoever_says_too_little_is_cut_off() {
+    let proxy = proxy_with_head_timeout("300 ms").await;
+    let address = proxy.client().address();
+    for said in [
+        // Nothing at all; what may still become either version; the second version, and then nothing; half a head; a whole
+        // request, and then no other.
+        &b""[..],
+        b"P",
+        b"PRI * HTTP/2.0\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /cdn-cgi/image/width=16/a.png HTTP/1.1\r\nhost: h\r\nx: ",
+        b"GET /cdn-cgi/image/width=16/a.png HTTP/1.1\r\nhost: h\r\n\r\n",
+    ] {
+        let started = Instant::now();
+        let answer = raw(address, said).await;
+        let text = String::from_utf8_lossy(said);
+        assert!(started.elapsed() < Duration::from_secs(10), "{text:?}");
+        assert_eq!(
+            answer.starts_with(b"HTTP/1.1 200"),
+            said.ends_with(b"host: h\r\n\r\n"),
+            "{text:?}"
+        );
+    }
+    eventually("no connection is left", async || connections(&proxy) == 0.0).await;
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_in_gets_no_more_time() {
+    let proxy = proxy_with_head_timeout("500 ms").await;
+    let (mut reading, mut writing) = TcpStream::connect(proxy.client().address())
+        .await
+        .expect("it listens")
+        .into_split();
+    let started = Instant::now();
+    let trickle = tokio::spawn(async move {
+        let start = b"GET /cdn-cgi/image/width=16/a.png HTTP/1.1\r\nx: ";
+        for byte in start.iter().chain(std::iter::repeat(&b'x')) {
+            if writing.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut answer = Vec::new();
+    // Closed or reset, both will do.
+    let _ = bounded("being cut off", reading.read_to_end(&mut answer)).await;
+    trickle.abort();
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn slow_connections_do_not_keep_others_waiting() {
+    let proxy = proxy().await;
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(proxy.client().address())
+            .await
+            .expect("it listens");
+        stream.write_all(b"GET /cdn-cgi").await.expect("it reads");
+        slow.push(stream);
+    }
+    proxy.get(TARGET).await.assert_size(16, 12);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_their_turn() {
+    let origin = TestOrigin::with("*", samples::png(32, 24)).await;
+    let zone = crate::support::proxy::zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.server.connections = 2;
+    })
+    .await;
+    let address = proxy.client().address();
+    let first = TcpStream::connect(address).await.expect("it listens");
+    let second = TcpStream::connect(address).await.expect("it listens");
+    eventually("both are taken", async || connections(&proxy) == 2.0).await;
+    let waiting = tokio::spawn(async move { Client::new(address).get(TARGET).await });
+    drop(first);
+    let reply = bounded("its turn", waiting).await.expect("no panic");
+    reply.assert_size(16, 12);
+    drop(second);
+}

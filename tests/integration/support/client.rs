@@ -1,0 +1,109 @@
+//! A client that sends targets exactly as they are written, as no URL library does.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::Full;
+use hyper::Method;
+use hyper::Request;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::bounded;
+use super::reply::Reply;
+
+/// Talks to one address. Clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    address: SocketAddr,
+    inner: legacy::Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Client {
+    /// HTTP/1.1, with connections kept alive.
+    pub fn new(address: SocketAddr) -> Self {
+        Client {
+            address,
+            inner: legacy::Client::builder(TokioExecutor::new()).build_http(),
+        }
+    }
+
+    /// HTTP/2 without TLS and without asking first.
+    pub fn h2c(address: SocketAddr) -> Self {
+        let inner = legacy::Client::builder(TokioExecutor::new())
+            .http2_only(true)
+            .build_http();
+        Client { address, inner }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub async fn get(&self, target: &str) -> Reply {
+        self.send(Method::GET, target, &[]).await
+    }
+
+    pub async fn get_with(&self, target: &str, headers: &[(&str, &str)]) -> Reply {
+        self.send(Method::GET, target, headers).await
+    }
+
+    pub async fn send(&self, method: Method, target: &str, headers: &[(&str, &str)]) -> Reply {
+        self.try_send(method, target, headers)
+            .await
+            .unwrap_or_else(|error| panic!("{target}: no answer: {error}"))
+    }
+
+    /// As [`Client::send`], where there may be nobody to answer.
+    pub async fn try_send(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Reply, String> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{target}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request
+            .body(Full::default())
+            .map_err(|error| format!("{target} cannot be asked for: {error}"))?;
+        let answer = async {
+            let (head, body) = self
+                .inner
+                .request(request)
+                .await
+                .map_err(|error| error.to_string())?
+                .into_parts();
+            let body = body.collect().await.map_err(|error| error.to_string())?;
+            Ok(Reply {
+                target: target.to_owned(),
+                version: head.version,
+                status: head.status.as_u16(),
+                headers: head.headers,
+                body: body.to_bytes(),
+            })
+        };
+        bounded(target, answer).await
+    }
+}
+
+/// Sends bytes as they are and returns what comes back until the other side closes.
+pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    let mut answer = Vec::new();
+    let conversation = async {
+        // The other side may have heard enough before all is said.
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.read_to_end(&mut answer).await;
+    };
+    bounded("a raw conversation", conversation).await;
+    answer
+}

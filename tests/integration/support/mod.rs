@@ -1,0 +1,42 @@
+//! What the tests stand on: a proxy, an origin that does what it is told, a bucket server, the real binary, pictures, and a client.
+
+pub mod client;
+pub mod metrics;
+pub mod origin;
+pub mod process;
+pub mod proxy;
+pub mod reply;
+pub mod s3;
+pub mod samples;
+
+use std::future::Future;
+use std::time::Duration;
+use std::time::Instant;
+
+/// The longest that anything here is waited for. Only a failing test waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The outcome of `work`, which must end: a test that hangs says what it waited for.
+#[track_caller]
+pub fn bounded<T>(what: &str, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let caller = std::panic::Location::caller();
+    async move {
+        match tokio::time::timeout(PATIENCE, work).await {
+            Ok(outcome) => outcome,
+            Err(_) => panic!("{caller}: {what} took longer than {PATIENCE:?}"),
+        }
+    }
+}
+
+/// Waits until something is so, by asking again and again.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let end = Instant::now() + PATIENCE;
+        while !is_so().await {
+            assert!(Instant::now() < end, "{caller}: never so: {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}

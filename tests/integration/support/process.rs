@@ -1,0 +1,169 @@
+//! The real binary, as an operator runs it.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::process::Output;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::io::AsyncBufReadExt;
+use tokio::io::BufReader;
+use tokio::process::Child;
+use tokio::process::Command;
+
+use super::bounded;
+use super::client::Client;
+use super::metrics::Metrics;
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_safelight");
+
+/// A server in a process of its own, killed when dropped.
+pub struct Process {
+    child: Child,
+    pub client: Client,
+    pub admin: Client,
+    log: PathBuf,
+    _folder: TempDir,
+}
+
+impl Process {
+    /// Starts with these settings, on free ports.
+    pub async fn start(settings: &str) -> Self {
+        Process::start_with(settings, &[]).await
+    }
+
+    /// With variables as well.
+    pub async fn start_with(settings: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = command(BINARY);
+        command.envs(variables.iter().copied());
+        Process::spawn(command, settings).await
+    }
+
+    /// Under `ulimit -f`: no file may grow past so many blocks of 512 bytes, and who tries is refused, as on a full disk.
+    pub async fn start_with_file_limit(settings: &str, blocks: u32) -> Self {
+        let mut command = command("sh");
+        command.args([
+            "-c",
+            "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"",
+            "sh",
+            &blocks.to_string(),
+            BINARY,
+        ]);
+        Process::spawn(command, settings).await
+    }
+
+    async fn spawn(mut command: Command, settings: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = folder.path().join("config.toml");
+        std::fs::write(&config, on_free_ports(settings)).expect("a fresh folder");
+        let log = folder.path().join("log");
+        let mut child = command
+            .arg("serve")
+            .arg("--config")
+            .arg(&config)
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).expect("a fresh folder"))
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary was built");
+        let stdout = child.stdout.take().expect("it is piped");
+        let mut lines = BufReader::new(stdout).lines();
+        let welcome = bounded("the start", lines.next_line())
+            .await
+            .expect("its output can be read")
+            .unwrap_or_else(|| {
+                let log = std::fs::read_to_string(&log).unwrap_or_default();
+                panic!("it did not start:\n{log}")
+            });
+        // What else it prints must not break its pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let mut addresses = welcome
+            .split("http://")
+            .skip(1)
+            .filter_map(|rest| rest.split([' ', '/']).next()?.parse().ok());
+        let mut next = || -> SocketAddr {
+            addresses
+                .next()
+                .unwrap_or_else(|| panic!("no address in: {welcome}"))
+        };
+        Process {
+            child,
+            client: Client::new(next()),
+            admin: Client::new(next()),
+            log,
+            _folder: folder,
+        }
+    }
+
+    pub async fn metrics(&self) -> Metrics {
+        Metrics::parse(&self.admin.get("/metrics").await.text())
+    }
+
+    /// Everything that it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("it is being written")
+    }
+
+    /// SIGTERM: end when what was begun is done.
+    pub async fn terminate(&self) {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().await;
+        assert!(sent.expect("there is a kill").success());
+    }
+
+    /// SIGKILL: end now.
+    pub async fn kill(mut self) {
+        bounded("dying", self.child.kill()).await.expect("it ran");
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        bounded("the end", self.child.wait())
+            .await
+            .expect("it is ours")
+    }
+}
+
+/// Runs the binary to its end.
+pub async fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let output = command(BINARY)
+        .envs(variables.iter().copied())
+        .args(arguments)
+        .current_dir(folder)
+        .kill_on_drop(true)
+        .output();
+    bounded("a command", output).await.expect("it was built")
+}
+
+/// Without settings from the environment of whoever runs the tests.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "looked at so that none of it reaches the server"
+    )]
+    let inherited = std::env::vars_os();
+    for (name, _) in inherited {
+        if name.to_string_lossy().starts_with("SAFELIGHT__") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+fn on_free_ports(settings: &str) -> String {
+    let mut table: toml::Table = settings.parse().expect("a test's own settings");
+    for section in ["server", "admin"] {
+        table
+            .entry(section)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+            .as_table_mut()
+            .expect("a section")
+            .insert("listen".to_owned(), "127.0.0.1:0".into());
+    }
+    table.to_string()
+}

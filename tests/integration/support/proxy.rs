@@ -1,0 +1,170 @@
+//! The proxy within this process: a real pipeline behind real sockets.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use safelight::admin;
+use safelight::admin::Readiness;
+use safelight::config::Config;
+use safelight::pipeline::Pipeline;
+use safelight::policy::AllowedOrigin;
+use safelight::policy::ZoneOrigin;
+use safelight::request::Prefixes;
+use safelight::server;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::bounded;
+use super::client::Client;
+use super::metrics::Metrics;
+use super::origin::TestOrigin;
+use super::reply::Reply;
+
+/// Drains when dropped, as far as the runtime lives on; [`TestProxy::stop`] waits for it.
+pub struct TestProxy {
+    client: Client,
+    admin: Client,
+    pipeline: Arc<Pipeline>,
+    pub readiness: Readiness,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<()>>,
+    operators: JoinHandle<()>,
+    // Declared last: the cache in it must outlive the proxy.
+    folder: TempDir,
+}
+
+impl TestProxy {
+    /// With a folder as its zone (empty: see [`TestProxy::folder`]), a disk cache of its own, both prefixes, and private networks
+    /// open, because every origin here is on this machine. `change` has the last word.
+    pub async fn start(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let zone = folder.path().join("zone");
+        std::fs::create_dir(&zone).expect("a fresh folder");
+        let mut config = Config::default();
+        config.server.prefixes = Prefixes::new(vec![
+            "/cdn-cgi/image/".to_owned(),
+            "/dynamic/image/".to_owned(),
+        ])
+        .expect("both are paths");
+        config.zone.origin = ZoneOrigin::Folder(zone);
+        config.cache.disk.path = folder.path().join("cache");
+        config.fetch.private_networks = true;
+        change(&mut config);
+
+        let pipeline = Pipeline::open(&config).await.expect("right settings");
+        let any = ([127, 0, 0, 1], 0).into();
+        let public = server::listen("server.listen", any).await.expect("a port");
+        let private = server::listen("admin.listen", any).await.expect("a port");
+        let client = Client::new(public.local_addr().expect("it is bound"));
+        let admin = Client::new(private.local_addr().expect("it is bound"));
+        let readiness = Readiness::default();
+        readiness.set(true);
+        let operators = tokio::spawn(admin::serve(
+            private,
+            Arc::clone(&pipeline),
+            readiness.clone(),
+        ));
+        let (stop, stopped) = oneshot::channel();
+        let serving = {
+            let pipeline = Arc::clone(&pipeline);
+            tokio::spawn(async move {
+                let shutdown = async {
+                    // Dropped means the same as told.
+                    let _ = stopped.await;
+                };
+                server::serve(public, &config.server, pipeline, shutdown).await;
+            })
+        };
+        TestProxy {
+            client,
+            admin,
+            pipeline,
+            readiness,
+            stop: Some(stop),
+            serving: Some(serving),
+            operators,
+            folder,
+        }
+    }
+
+    /// The zone is an HTTP origin.
+    pub async fn in_front_of(origin: &TestOrigin) -> Self {
+        let zone = zone(&origin.url(""));
+        TestProxy::start(|config| config.zone.origin = zone).await
+    }
+
+    /// The zone's folder.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join("zone")
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What operators see.
+    pub fn admin(&self) -> &Client {
+        &self.admin
+    }
+
+    pub async fn get(&self, target: &str) -> Reply {
+        self.client.get(target).await
+    }
+
+    pub async fn get_with(&self, target: &str, headers: &[(&str, &str)]) -> Reply {
+        self.client.get_with(target, headers).await
+    }
+
+    pub fn metrics(&self) -> Metrics {
+        Metrics::parse(&self.pipeline.metrics_text())
+    }
+
+    /// Pictures made so far.
+    pub fn renders(&self) -> f64 {
+        self.metrics().sum("safelight_renders_total", &[])
+    }
+
+    /// Requests that wait for their answer now.
+    pub fn in_flight(&self) -> f64 {
+        self.metrics().sum("safelight_requests_in_flight", &[])
+    }
+
+    /// Drains, writes down what is to be kept, and ends.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Some(serving) = self.serving.take() {
+            bounded("draining", serving).await.expect("no panic");
+        }
+        let is_flushed = self.pipeline.close(Duration::from_secs(30)).await;
+        assert!(is_flushed, "the cache was not written in time");
+    }
+}
+
+impl Drop for TestProxy {
+    fn drop(&mut self) {
+        self.operators.abort();
+    }
+}
+
+/// As in the settings.
+#[track_caller]
+pub fn zone(text: &str) -> ZoneOrigin {
+    ZoneOrigin::try_from(text.to_owned()).expect("a zone")
+}
+
+/// As in the settings.
+#[track_caller]
+pub fn allowed(entries: &[String]) -> Vec<AllowedOrigin> {
+    entries
+        .iter()
+        .map(|entry| entry.clone().try_into().expect("an entry"))
+        .collect()
+}
+
+/// A length of time or a size, as in the settings.
+#[track_caller]
+pub fn setting<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("a quantity")
+}

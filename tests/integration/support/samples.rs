@@ -1,0 +1,157 @@
+//! Pictures made by code: deterministic, and different from each other wherever their sizes are.
+
+use std::io::Cursor;
+use std::time::Duration;
+use std::time::Instant;
+
+use image::ImageFormat;
+use image::Rgb;
+use image::RgbImage;
+use image::RgbaImage;
+use safelight::options::Options;
+use safelight::policy::Config;
+use safelight::policy::Policy;
+use safelight::policy::ZoneOrigin;
+use safelight::request::Accept;
+use safelight::transform;
+use safelight::transform::Budget;
+use safelight::transform::Encoded;
+use safelight::transform::Limits;
+
+/// A photograph of sorts: soft slopes with some grain.
+pub fn png(width: u32, height: u32) -> Vec<u8> {
+    encoded(&textured(width, height, 12))
+}
+
+pub fn jpeg(width: u32, height: u32) -> Vec<u8> {
+    rendered(&png(width, height), "format=jpeg,quality=90").bytes
+}
+
+pub fn webp(width: u32, height: u32) -> Vec<u8> {
+    rendered(&png(width, height), "format=webp").bytes
+}
+
+/// Half of it transparent.
+pub fn translucent_png(width: u32, height: u32) -> Vec<u8> {
+    let picture = RgbaImage::from_fn(width, height, |x, _| {
+        image::Rgba([200, 40, 40, if x < width / 2 { 0 } else { 255 }])
+    });
+    let mut bytes = Vec::new();
+    picture
+        .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
+        .expect("a PNG in memory");
+    bytes
+}
+
+/// So much grain that an AVIF encoder is busy with it for a second or more.
+pub fn laborious() -> Vec<u8> {
+    rendered(
+        &encoded(&textured(1600, 1200, 200)),
+        "format=jpeg,quality=90",
+    )
+    .bytes
+}
+
+/// Asks for the labour.
+pub const LABORIOUS: &str = "quality=95,format=avif";
+
+/// Width and height, after decoding all of it.
+#[track_caller]
+pub fn size_of(bytes: &[u8]) -> (u32, u32) {
+    let size = rendered(bytes, "format=png-force").size;
+    (size.width, size.height)
+}
+
+/// The pixels, for comparing.
+#[track_caller]
+pub fn pixels_of(bytes: &[u8]) -> RgbaImage {
+    let png = rendered(bytes, "format=png-force").bytes;
+    image::load_from_memory(&png)
+        .expect("a PNG of our own")
+        .into_rgba8()
+}
+
+/// The type that the first bytes show.
+pub fn mime_of(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0xff, 0xd8, 0xff, ..] => "image/jpeg",
+        [0x89, b'P', b'N', b'G', ..] => "image/png",
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => "image/webp",
+        [
+            _,
+            _,
+            _,
+            _,
+            b'f',
+            b't',
+            b'y',
+            b'p',
+            b'a',
+            b'v',
+            b'i',
+            b'f',
+            ..,
+        ] => "image/avif",
+        _ => "something else",
+    }
+}
+
+/// What the renderer makes of some bytes, without server and cache.
+#[track_caller]
+pub fn rendered(source: &[u8], options: &str) -> Encoded {
+    let policy = Policy::new(&Config::default(), ZoneOrigin::default(), Vec::new())
+        .expect("the default policy");
+    let (options, _) = Options::parse(options).expect("right options");
+    let accept = Accept {
+        avif: true,
+        webp: true,
+    };
+    let (recipe, _) = policy.decide(&options, accept).expect("a small picture");
+    let budget = Budget {
+        limits: Limits::default(),
+        deadline: Instant::now() + Duration::from_secs(300),
+    };
+    transform::render(source, &recipe, &budget).expect("a picture")
+}
+
+fn textured(width: u32, height: u32, grain: u32) -> RgbImage {
+    // An xorshift generator: grain that is the same on every machine.
+    let mut state = 0x2545_f491_u32 ^ (width << 16) ^ height;
+    let mut noise = move || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state % grain
+    };
+    RgbImage::from_fn(width, height, |x, y| {
+        let slope = |part: u32, whole: u32| part * (255 - grain) / whole.max(1);
+        let channels = [
+            slope(x, width) + noise(),
+            slope(y, height) + noise(),
+            slope(x + y, width + height) + noise(),
+        ];
+        Rgb(channels.map(|value| u8::try_from(value).unwrap_or(u8::MAX)))
+    })
+}
+
+fn encoded(picture: &RgbImage) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    picture
+        .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
+        .expect("a PNG in memory");
+    bytes
+}

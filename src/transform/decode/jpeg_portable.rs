@@ -119,3 +119,16 @@ fn options() -> DecoderOptions {
 fn failed(cause: impl std::fmt::Display) -> TransformError {
     TransformError::Decode(cause.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::to_inks;
+
+    #[test]
+    fn ycck_becomes_inks() {
+        let mut samples = [255, 128, 128, 7, 0, 128, 128, 0, 76, 85, 255, 9];
+        to_inks(&mut samples);
+        // White, black and red.
+        assert_eq!(samples, [0, 0, 0, 7, 255, 255, 255, 0, 1, 255, 255, 9]);
+    }
+}

@@ -136,7 +136,8 @@ async fn a_full_queue_sheds_while_kept_pictures_are_still_served() {
         proxy.metrics().sum("safelight_cpu_jobs", &[]) > 0.0,
         "all that happened while the worker was busy"
     );
-    slow.await.expect("no panic").assert_size(1600, 1200);
+    let (width, height) = samples::LABORIOUS_SIZE;
+    slow.await.expect("no panic").assert_size(width, height);
     proxy
         .get("/cdn-cgi/image/width=17/a.png")
         .await

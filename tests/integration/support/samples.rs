@@ -43,10 +43,17 @@ pub fn translucent_png(width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
+/// Width and height of the laborious picture: the portable encoder takes ten times as long.
+pub const LABORIOUS_SIZE: (u32, u32) = if cfg!(feature = "native") {
+    (1600, 1200)
+} else {
+    (480, 360)
+};
+
 /// So much grain that an AVIF encoder is busy with it for a second or more.
 pub fn laborious() -> Vec<u8> {
     rendered(
-        &encoded(&textured(1600, 1200, 200)),
+        &encoded(&textured(LABORIOUS_SIZE.0, LABORIOUS_SIZE.1, 200)),
         "format=jpeg,quality=90",
     )
     .bytes

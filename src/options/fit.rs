@@ -31,6 +31,18 @@ words! {
     }
 }
 
+impl Fit {
+    /// What remains of a fit where one side alone is asked for and the other follows from the source: there is no box to fill, to cut
+    /// to or to pad, nothing is distorted, and what would not have enlarged does not.
+    pub const fn of_one_side(self) -> Fit {
+        match self {
+            Fit::ScaleDown | Fit::Crop | Fit::AspectCrop => Fit::ScaleDown,
+            Fit::Contain | Fit::Cover | Fit::Pad | Fit::Squeeze => Fit::Contain,
+            Fit::ScaleUp => Fit::ScaleUp,
+        }
+    }
+}
+
 /// Which part of the picture a crop keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Gravity {

@@ -81,7 +81,7 @@ pub(super) fn negotiate(
             if (width, height) == (None, None) {
                 Fit::ScaleDown
             } else {
-                fit_of_one_side(asked_fit)
+                asked_fit.of_one_side()
             }
         }
     };
@@ -131,16 +131,6 @@ fn needs_both_sides(fit: Fit) -> bool {
     match fit {
         Fit::Cover | Fit::Crop | Fit::AspectCrop | Fit::Pad | Fit::Squeeze => true,
         Fit::ScaleDown | Fit::Contain | Fit::ScaleUp => false,
-    }
-}
-
-/// The fit that remains of another when one side follows from the source: nothing is cut, added or distorted, and what would not
-/// have enlarged does not.
-fn fit_of_one_side(fit: Fit) -> Fit {
-    match fit {
-        Fit::Cover | Fit::Pad | Fit::Squeeze | Fit::Contain => Fit::Contain,
-        Fit::Crop | Fit::AspectCrop | Fit::ScaleDown => Fit::ScaleDown,
-        Fit::ScaleUp => Fit::ScaleUp,
     }
 }
 

@@ -53,12 +53,12 @@ pub fn layout(source: Size, recipe: &Recipe) -> Layout {
     let (fit, wanted_width, wanted_height) = match (recipe.width, recipe.height) {
         (None, None) => return uncut(source, source),
         (Some(wide), None) => (
-            without_box(recipe.fit),
+            recipe.fit.of_one_side(),
             f64::from(wide),
             f64::from(wide) * height / width,
         ),
         (None, Some(high)) => (
-            without_box(recipe.fit),
+            recipe.fit.of_one_side(),
             f64::from(high) * width / height,
             f64::from(high),
         ),
@@ -113,15 +113,6 @@ pub fn layout(source: Size, recipe: &Recipe) -> Layout {
                 recipe.gravity,
             )
         }
-    }
-}
-
-/// The mode that a fit becomes where one side alone is asked for: there is no box to fill, to cut to or to pad.
-fn without_box(fit: Fit) -> Fit {
-    match fit {
-        Fit::ScaleDown | Fit::Crop | Fit::AspectCrop => Fit::ScaleDown,
-        Fit::Contain | Fit::Cover | Fit::Pad | Fit::Squeeze => Fit::Contain,
-        Fit::ScaleUp => Fit::ScaleUp,
     }
 }
 

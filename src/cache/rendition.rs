@@ -97,12 +97,14 @@ fn take<const N: usize>(from: &mut Bytes) -> Option<[u8; N]> {
     Some(taken)
 }
 
-const FORMATS: [Format; 5] = [
+const FORMATS: [Format; 7] = [
     Format::Jpeg,
     Format::Png,
     Format::Webp,
     Format::Avif,
     Format::Gif,
+    Format::Svg,
+    Format::Json,
 ];
 
 /// These numbers are on people's disks: add, never change.
@@ -113,6 +115,8 @@ fn format_code(format: Format) -> u8 {
         Format::Webp => 3,
         Format::Avif => 4,
         Format::Gif => 5,
+        Format::Svg => 6,
+        Format::Json => 7,
     }
 }
 

@@ -14,11 +14,13 @@ use super::Breakpoints;
 use super::Color;
 use super::Compression;
 use super::Dpr;
+use super::Effects;
 use super::Factor;
 use super::Fit;
 use super::Flip;
 use super::FormatChoice;
 use super::Fraction;
+use super::Frame;
 use super::Gamma;
 use super::Gravity;
 use super::Length;
@@ -35,6 +37,7 @@ use super::Segment;
 use super::Share;
 use super::Sharpen;
 use super::Trim;
+use super::TrimBorder;
 use super::Upscale;
 use super::Width;
 use super::Zoom;
@@ -51,6 +54,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
         of(any_factor()),
         of(any_gamma()),
         of(any_sharpen()),
+        any_border(),
     )
         .boxed();
     let shape = (
@@ -79,7 +83,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
         .boxed();
     let client = (of(any_breakpoints()), of(any_pixels()), of(any_pixels())).boxed();
     (colours, shape, output, client).prop_map(|(colours, shape, output, client)| {
-        let (background, blur, brightness, contrast, saturation, gamma, sharpen) = colours;
+        let (background, blur, brightness, contrast, saturation, gamma, sharpen, border) = colours;
         let (dpr, fit, flip, gravity, height, rotate, trim, upscale, width, zoom) = shape;
         let (anim, compression, format, metadata, onerror, quality, segment, slow) = output;
         let (wbreakpoints, wdesktop, wmobile) = client;
@@ -87,6 +91,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
             anim,
             background,
             blur,
+            border,
             brightness,
             compression,
             contrast,
@@ -116,39 +121,108 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
     })
 }
 
-/// Recipes as the policy may decide them: sides up to 12000, a gravity that needs no look at the picture.
+/// Recipes as the policy may decide them: sides up to 12000.
 pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
-    let gravity = any_gravity().prop_filter("a recipe's gravity is a position", |gravity| {
-        gravity.position().is_some()
-    });
     let output = select(vec![
-        Output::Compatible,
+        Output::Compatible { progressive: true },
+        Output::Compatible { progressive: false },
         Output::Jpeg { progressive: true },
         Output::Jpeg { progressive: false },
         Output::Png,
         Output::Webp,
         Output::Avif,
+        Output::Json,
+        Output::Svg,
     ]);
-    let sides = (of(1..=12_000_u32), of(1..=12_000_u32));
-    (
-        sides,
+    let shape = (
+        any_trim(),
+        of(select(Flip::ALL)),
+        select(Rotation::ALL),
+        of(1..=12_000_u32),
+        of(1..=12_000_u32),
         select(Fit::ALL),
-        gravity,
-        of(any_color()),
+        any_gravity(),
+    )
+        .boxed();
+    let colors = (of(any_color()), any_effects(), of(any_frame())).boxed();
+    let output = (
+        any::<bool>(),
         any_quality(),
+        any::<bool>(),
+        select(Metadata::ALL),
         output,
     )
+        .boxed();
+    (shape, colors, output).prop_map(|(shape, colors, output)| {
+        let (trim, flip, rotate, width, height, fit, gravity) = shape;
+        let (background, effects, border) = colors;
+        let (animated, quality, palette, metadata, output) = output;
+        Recipe {
+            trim,
+            flip,
+            rotate,
+            width,
+            height,
+            fit,
+            gravity,
+            background,
+            effects,
+            border,
+            animated,
+            quality,
+            palette,
+            metadata,
+            output,
+        }
+    })
+}
+
+pub(crate) fn any_effects() -> impl Strategy<Value = Effects> {
+    (
+        of(any_blur()),
+        of(any_factor()),
+        of(any_factor()),
+        of(any_gamma()),
+        of(any_factor()),
+        of(any_sharpen()),
+    )
         .prop_map(
-            |((width, height), fit, gravity, background, quality, output)| Recipe {
-                width,
-                height,
-                fit,
-                gravity,
-                background,
-                quality,
-                output,
+            |(blur, brightness, contrast, gamma, saturation, sharpen)| Effects {
+                blur,
+                brightness,
+                contrast,
+                gamma,
+                saturation,
+                sharpen,
             },
         )
+}
+
+fn any_frame() -> impl Strategy<Value = Frame> {
+    (any_color(), any::<[u16; 4]>()).prop_map(|(color, sides)| {
+        let [top, right, bottom, left] = sides.map(u32::from);
+        Frame {
+            color,
+            top,
+            right,
+            bottom,
+            left,
+        }
+    })
+}
+
+fn any_border() -> impl Strategy<Value = Border> {
+    let width = || of(prop_oneof![Just(0), Just(u32::MAX), any::<u32>()]);
+    (of(any_color()), width(), width(), width(), width(), width()).prop_map(
+        |(color, width, top, right, bottom, left)| Border {
+            color,
+            width,
+            top,
+            right,
+            bottom,
+            left,
+        },
+    )
 }
 
 pub(crate) fn any_color() -> impl Strategy<Value = Color> {
@@ -250,7 +324,7 @@ fn any_trim() -> impl Strategy<Value = Trim> {
         of(any_length()),
     );
     let border = (of(any_color()), of(any::<u8>()), of(any::<u32>()));
-    let border = border.prop_map(|(color, tolerance, keep)| Border {
+    let border = border.prop_map(|(color, tolerance, keep)| TrimBorder {
         color,
         tolerance,
         keep,

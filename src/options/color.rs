@@ -20,6 +20,14 @@ pub struct Color {
 impl Color {
     const EXPECTED: &'static str = "a CSS colour";
 
+    /// Opaque black.
+    pub const BLACK: Color = Color {
+        red: 0,
+        green: 0,
+        blue: 0,
+        alpha: 255,
+    };
+
     /// Opaque white.
     pub const WHITE: Color = Color {
         red: 255,

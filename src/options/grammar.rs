@@ -18,6 +18,7 @@ use super::quality::QualityChoice;
 use super::size::Breakpoints;
 use super::size::Pixels;
 use super::size::Width;
+use super::size::whole_pixels;
 use super::trim;
 use super::trim::Length;
 use super::values::Blur;
@@ -44,6 +45,12 @@ words! {
         Anim = "anim",
         Background = "background",
         Blur = "blur",
+        BorderBottom = "border.bottom",
+        BorderColor = "border.color",
+        BorderLeft = "border.left",
+        BorderRight = "border.right",
+        BorderTop = "border.top",
+        BorderWidth = "border.width",
         Brightness = "brightness",
         Compression = "compression",
         Contrast = "contrast",
@@ -212,6 +219,12 @@ fn read(options: &mut Options, asked: Asked<'_>) -> Result<(), OptionError> {
         Key::Anim => options.anim = asked.read(flag)?,
         Key::Background => options.background = asked.read(Color::parse)?,
         Key::Blur => options.blur = asked.read(Blur::parse)?,
+        Key::BorderBottom => options.border.bottom = asked.read(whole_pixels)?,
+        Key::BorderColor => options.border.color = asked.read(Color::parse)?,
+        Key::BorderLeft => options.border.left = asked.read(whole_pixels)?,
+        Key::BorderRight => options.border.right = asked.read(whole_pixels)?,
+        Key::BorderTop => options.border.top = asked.read(whole_pixels)?,
+        Key::BorderWidth => options.border.width = asked.read(whole_pixels)?,
         Key::Brightness => options.brightness = asked.read(Factor::parse)?,
         Key::Compression => options.compression = asked.read(Compression::parse)?,
         Key::Contrast => options.contrast = asked.read(Factor::parse)?,
@@ -237,7 +250,7 @@ fn read(options: &mut Options, asked: Asked<'_>) -> Result<(), OptionError> {
             options.slow_connection_quality = asked.read(QualityChoice::parse)?
         }
         Key::Trim => match asked.read(trim::Whole::parse)? {
-            Some(trim::Whole::Border) => options.trim.border = Some(trim::Border::default()),
+            Some(trim::Whole::Border) => options.trim.border = Some(trim::TrimBorder::default()),
             Some(trim::Whole::Sides([top, right, bottom, left])) => {
                 (options.trim.top, options.trim.right) = (Some(top), Some(right));
                 (options.trim.bottom, options.trim.left) = (Some(bottom), Some(left));
@@ -250,7 +263,7 @@ fn read(options: &mut Options, asked: Asked<'_>) -> Result<(), OptionError> {
             }
         }
         Key::TrimBorderKeep => {
-            if let Some(keep) = asked.read(trim::keep)? {
+            if let Some(keep) = asked.read(whole_pixels)? {
                 options.trim.border.get_or_insert_default().keep = Some(keep);
             }
         }

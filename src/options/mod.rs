@@ -1,6 +1,7 @@
 //! The vocabulary of a transformation: what a URL may ask ([`Options`]) and what was decided ([`Recipe`]). It reads hostile text
 //! and prints one canonical spelling. It must never see HTTP, pixels, sockets, files or configuration, and never panic.
 
+mod border;
 mod color;
 mod effects;
 mod fit;
@@ -23,6 +24,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+pub use border::Border;
+pub use border::Frame;
 pub use color::Color;
 pub use fit::Fit;
 pub use fit::Flip;
@@ -32,14 +35,15 @@ pub use format::Format;
 pub use format::FormatChoice;
 pub use quality::Quality;
 pub use quality::QualityChoice;
+pub use recipe::Effects;
 pub use recipe::Output;
 pub use recipe::Recipe;
 pub use size::Breakpoints;
 pub use size::Pixels;
 pub use size::Width;
-pub use trim::Border;
 pub use trim::Length;
 pub use trim::Trim;
+pub use trim::TrimBorder;
 pub use values::Blur;
 pub use values::Dpr;
 pub use values::Factor;
@@ -62,6 +66,7 @@ pub struct Options {
     pub anim: Option<bool>,
     pub background: Option<Color>,
     pub blur: Option<Blur>,
+    pub border: Border,
     pub brightness: Option<Factor>,
     pub compression: Option<Compression>,
     pub contrast: Option<Factor>,

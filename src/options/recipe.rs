@@ -2,74 +2,181 @@
 
 use std::fmt;
 
+use super::border::Frame;
 use super::color::Color;
 use super::fit::Fit;
+use super::fit::Flip;
 use super::fit::Gravity;
+use super::fit::Rotation;
 use super::quality::Quality;
+use super::trim::Trim;
+use super::values::Blur;
+use super::values::Factor;
+use super::values::Gamma;
+use super::values::Sharpen;
+use super::words::Metadata;
 
 /// Everything that a render depends on beside the bytes of the source. Its `Display` goes into the cache key, so it names every field.
+///
+/// The steps come in the order of the fields: trim, flip, rotate, resize (with crop or pad), background, effects, border.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recipe {
+    /// What is cut away first, in source pixels with dpr applied.
+    pub trim: Trim,
+    /// Mirroring, of the picture as its orientation shows it.
+    pub flip: Option<Flip>,
+    /// Rotation after mirroring. Width and height are those of the rotated picture.
+    pub rotate: Rotation,
     /// Width of the box in output pixels with dpr applied, at least 1. `None`: follows from the height and the source.
     pub width: Option<u32>,
     /// Height of the box in output pixels with dpr applied, at least 1. `None`: follows from the width and the source.
     pub height: Option<u32>,
     /// How the box is filled.
     pub fit: Fit,
-    /// Which part a crop keeps: the centre, a side or a point. What needs a look at the picture has been decided before.
+    /// Which part a crop keeps.
     pub gravity: Gravity,
     /// What fills blank and transparent pixels. `None`: transparency survives, and white stands where there must be a colour.
     pub background: Option<Color>,
+    /// What is done to the colours, padding included.
+    pub effects: Effects,
+    /// What is laid around all of it.
+    pub border: Option<Frame>,
+    /// Whether an animation keeps its frames.
+    pub animated: bool,
     /// Quality for the lossy encoders.
     pub quality: Quality,
+    /// Whether a PNG may be reduced to a palette.
+    pub palette: bool,
+    /// What is kept of the metadata of the source.
+    pub metadata: Metadata,
     /// What the bytes will be.
     pub output: Output,
+}
+
+/// The picture as it is, in the formats that everything can show: what a URL asks that asks for nothing.
+impl Default for Recipe {
+    fn default() -> Self {
+        Recipe {
+            trim: Trim::default(),
+            flip: None,
+            rotate: Rotation::Upright,
+            width: None,
+            height: None,
+            fit: Fit::ScaleDown,
+            gravity: Gravity::Center,
+            background: None,
+            effects: Effects::default(),
+            border: None,
+            animated: true,
+            quality: Quality::DEFAULT,
+            palette: false,
+            metadata: Metadata::Copyright,
+            output: Output::Compatible { progressive: true },
+        }
+    }
+}
+
+/// Changes of colour and sharpness. What changes nothing is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Effects {
+    pub blur: Option<Blur>,
+    pub brightness: Option<Factor>,
+    pub contrast: Option<Factor>,
+    pub gamma: Option<Gamma>,
+    pub saturation: Option<Factor>,
+    pub sharpen: Option<Sharpen>,
+}
+
+impl Effects {
+    /// Whether nothing changes.
+    pub fn is_neutral(&self) -> bool {
+        *self == Effects::default()
+    }
 }
 
 /// The decided kind of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Output {
-    /// Progressive JPEG, or PNG when transparency must survive.
-    Compatible,
+    /// JPEG, or PNG when transparency must survive, or GIF for an animation.
+    Compatible {
+        progressive: bool,
+    },
     Jpeg {
         progressive: bool,
     },
     Png,
     Webp,
     Avif,
+    /// Facts about the picture.
+    Json,
+    /// The source itself, cleaned, where it is an SVG; no picture of another kind becomes one.
+    Svg,
 }
 
 impl fmt::Display for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without `..`, so that a new field stops the build until it is part of the key.
         let Recipe {
+            trim,
+            flip,
+            rotate,
             width,
             height,
             fit,
             gravity,
             background,
+            effects,
+            border,
+            animated,
             quality,
+            palette,
+            metadata,
             output,
         } = self;
-        write!(f, "width={},height={}", OrNone(width), OrNone(height))?;
+        write!(f, "trim={trim},flip={},rotate={rotate}", OrNone(flip))?;
+        write!(f, ",width={},height={}", OrNone(width), OrNone(height))?;
         write!(
             f,
             ",fit={fit},gravity={gravity},background={}",
             OrNone(background)
         )?;
-        write!(f, ",quality={quality},output={output}")
+        write!(f, ",effects={effects},border={}", OrNone(border))?;
+        write!(
+            f,
+            ",animated={animated},quality={quality},palette={palette}"
+        )?;
+        write!(f, ",metadata={metadata},output={output}")
+    }
+}
+
+impl fmt::Display for Effects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Effects {
+            blur,
+            brightness,
+            contrast,
+            gamma,
+            saturation,
+            sharpen,
+        } = self;
+        write!(f, "{};{};", OrNone(blur), OrNone(brightness))?;
+        write!(f, "{};{};", OrNone(contrast), OrNone(gamma))?;
+        write!(f, "{};{}", OrNone(saturation), OrNone(sharpen))
     }
 }
 
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Output::Compatible => "compatible",
+            Output::Compatible { progressive: true } => "compatible",
+            Output::Compatible { progressive: false } => "compatible-baseline",
             Output::Jpeg { progressive: true } => "jpeg",
             Output::Jpeg { progressive: false } => "baseline-jpeg",
             Output::Png => "png",
             Output::Webp => "webp",
             Output::Avif => "avif",
+            Output::Json => "json",
+            Output::Svg => "svg",
         })
     }
 }
@@ -91,26 +198,17 @@ mod tests {
     use proptest::prop_assert_eq;
     use proptest::proptest;
 
-    use super::Color;
-    use super::Fit;
-    use super::Gravity;
-    use super::Output;
-    use super::Quality;
     use super::Recipe;
     use crate::options::any::any_recipe;
 
     #[test]
     fn the_spelling_names_every_field() {
+        let spelling = "trim=none,flip=none,rotate=0,width=640,height=none,fit=scale-down,gravity=center,background=none,\
+            effects=none;none;none;none;none;none,border=none,animated=true,quality=85,palette=false,metadata=copyright,output=compatible";
         let recipe = Recipe {
             width: Some(640),
-            height: None,
-            fit: Fit::Pad,
-            gravity: Gravity::Left,
-            background: Some(Color::WHITE),
-            quality: Quality::DEFAULT,
-            output: Output::Jpeg { progressive: false },
+            ..Recipe::default()
         };
-        let spelling = "width=640,height=none,fit=pad,gravity=left,background=#ffffff,quality=85,output=baseline-jpeg";
         assert_eq!(recipe.to_string(), spelling);
     }
 
@@ -118,12 +216,20 @@ mod tests {
         #[test]
         fn every_field_changes_the_spelling(recipe in any_recipe(), other in any_recipe()) {
             let changed = [
+                Recipe { trim: other.trim, ..recipe.clone() },
+                Recipe { flip: other.flip, ..recipe.clone() },
+                Recipe { rotate: other.rotate, ..recipe.clone() },
                 Recipe { width: other.width, ..recipe.clone() },
                 Recipe { height: other.height, ..recipe.clone() },
                 Recipe { fit: other.fit, ..recipe.clone() },
                 Recipe { gravity: other.gravity, ..recipe.clone() },
                 Recipe { background: other.background, ..recipe.clone() },
+                Recipe { effects: other.effects, ..recipe.clone() },
+                Recipe { border: other.border, ..recipe.clone() },
+                Recipe { animated: other.animated, ..recipe.clone() },
                 Recipe { quality: other.quality, ..recipe.clone() },
+                Recipe { palette: other.palette, ..recipe.clone() },
+                Recipe { metadata: other.metadata, ..recipe.clone() },
                 Recipe { output: other.output, ..recipe.clone() },
             ];
             for changed in changed {

@@ -45,6 +45,17 @@ impl fmt::Display for Pixels {
     }
 }
 
+/// The width of a line, which may be nothing: the nearest whole number of pixels.
+pub(super) fn whole_pixels(text: &str) -> Result<u32, Unread> {
+    const EXPECTED: &str = "a whole number of pixels, at least 0";
+    let value = number(text).ok_or(Unread::Malformed(EXPECTED))?;
+    if value < 0.0 {
+        Err(Unread::OutOfRange(EXPECTED))
+    } else {
+        Ok(nearest(value))
+    }
+}
+
 /// The asked-for width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Width {

@@ -4,10 +4,11 @@ use std::fmt;
 use std::fmt::Display;
 
 use super::Options;
+use super::border::Border;
 use super::color::Color;
 use super::grammar::Key;
-use super::trim::Border;
 use super::trim::Trim;
+use super::trim::TrimBorder;
 
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -16,6 +17,7 @@ impl fmt::Display for Options {
             anim,
             background,
             blur,
+            border,
             brightness,
             compression,
             contrast,
@@ -49,6 +51,7 @@ impl fmt::Display for Options {
         pairs.add(Key::Anim, anim)?;
         pairs.add(Key::Background, &background.map(Escaped))?;
         pairs.add(Key::Blur, blur)?;
+        pairs.add_border(border)?;
         pairs.add(Key::Brightness, brightness)?;
         pairs.add(Key::Compression, compression)?;
         pairs.add(Key::Contrast, contrast)?;
@@ -91,6 +94,23 @@ impl Pairs<'_, '_> {
         write!(self.out, "{comma}{key}={value}")
     }
 
+    fn add_border(&mut self, border: &Border) -> fmt::Result {
+        let Border {
+            color,
+            width,
+            top,
+            right,
+            bottom,
+            left,
+        } = border;
+        self.add(Key::BorderBottom, bottom)?;
+        self.add(Key::BorderColor, &color.map(Escaped))?;
+        self.add(Key::BorderLeft, left)?;
+        self.add(Key::BorderRight, right)?;
+        self.add(Key::BorderTop, top)?;
+        self.add(Key::BorderWidth, width)
+    }
+
     fn add_trim(&mut self, trim: &Trim) -> fmt::Result {
         let Trim {
             top,
@@ -102,7 +122,7 @@ impl Pairs<'_, '_> {
             border,
         } = trim;
         self.add(Key::Trim, &border.map(|_| "border"))?;
-        let Border {
+        let TrimBorder {
             color,
             tolerance,
             keep,

@@ -24,7 +24,7 @@ pub struct Trim {
     /// Keep this much, counted from where `top` ends.
     pub height: Option<Length>,
     /// Look for a plain border and cut it.
-    pub border: Option<Border>,
+    pub border: Option<TrimBorder>,
 }
 
 impl Trim {
@@ -46,9 +46,58 @@ impl Trim {
     }
 }
 
+/// `none`, or sides and border in a fixed order: part of a cache key, not of a URL.
+impl fmt::Display for Trim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Trim::default() {
+            return f.write_str("none");
+        }
+        let Trim {
+            top,
+            right,
+            bottom,
+            left,
+            width,
+            height,
+            border,
+        } = self;
+        for length in [top, right, bottom, left, width, height] {
+            match length {
+                Some(length) => write!(f, "{length};")?,
+                None => f.write_str("none;")?,
+            }
+        }
+        match border {
+            Some(border) => border.fmt(f),
+            None => f.write_str("none"),
+        }
+    }
+}
+
+impl fmt::Display for TrimBorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TrimBorder {
+            color,
+            tolerance,
+            keep,
+        } = self;
+        f.write_str("border")?;
+        if let Some(color) = color {
+            write!(f, " of {color}")?;
+        }
+        if let Some(tolerance) = tolerance {
+            write!(f, " within {tolerance}")?;
+        }
+        if let Some(keep) = keep {
+            write!(f, " less {keep}")?;
+        }
+        Ok(())
+    }
+}
+
 /// How a border is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Border {
+pub struct TrimBorder {
     /// Its colour; `None` takes it from the picture.
     pub color: Option<Color>,
     /// The largest difference from the colour that still counts as border, 0 to 255.
@@ -115,17 +164,6 @@ impl Whole {
             return Err(Unread::Malformed(Self::EXPECTED));
         };
         Ok(Whole::Sides([top?, right?, bottom?, left?]))
-    }
-}
-
-/// Pixels of a border that stay.
-pub(super) fn keep(text: &str) -> Result<u32, Unread> {
-    const EXPECTED: &str = "a whole number of pixels, at least 0";
-    let value = number(text).ok_or(Unread::Malformed(EXPECTED))?;
-    if value < 0.0 {
-        Err(Unread::OutOfRange(EXPECTED))
-    } else {
-        Ok(nearest(value))
     }
 }
 

@@ -5,15 +5,26 @@ use std::num::NonZeroU32;
 use serde::Deserialize;
 
 use super::Denied;
+use crate::options::Border;
+use crate::options::Color;
+use crate::options::Compression;
 use crate::options::Dpr;
+use crate::options::Effects;
+use crate::options::Factor;
 use crate::options::Fit;
 use crate::options::FormatChoice;
+use crate::options::Frame;
 use crate::options::Gravity;
+use crate::options::Length;
+use crate::options::Metadata;
 use crate::options::Options;
 use crate::options::Output;
 use crate::options::Pixels;
 use crate::options::Quality;
 use crate::options::Recipe;
+use crate::options::Rotation;
+use crate::options::Trim;
+use crate::options::TrimBorder;
 use crate::options::Warning;
 use crate::options::Width;
 use crate::request::Accept;
@@ -85,37 +96,112 @@ pub(super) fn negotiate(
             }
         }
     };
+    let output = output(options, accept);
+    if options.format == Some(FormatChoice::Png) {
+        warnings.push(Warning::new("JPEG vs PNG selection is automatic"));
+    }
     Ok(Decided {
         recipe: Recipe {
+            trim: trim(&options.trim, options.dpr),
+            flip: options.flip,
+            rotate: options.rotate.unwrap_or(Rotation::Upright),
             width,
             height,
             fit,
             gravity: gravity(fit, options.gravity),
             background: options.background,
+            effects: effects(options),
+            border: border(&options.border, options.dpr, limit)?,
+            animated: options.anim.unwrap_or(true),
             quality: options
                 .quality
                 .map_or(config.quality, |quality| quality.quality()),
-            output: output(options.format, accept),
+            palette: options.quality.is_some()
+                && matches!(output, Output::Compatible { .. } | Output::Png),
+            metadata: options.metadata.unwrap_or(Metadata::Copyright),
+            output,
         },
-        vary_accept: options.format == Some(FormatChoice::Auto),
+        vary_accept: is_negotiated(options),
         warnings,
     })
 }
 
+/// The trim with its pixels multiplied by dpr; parts of a side stay what they are.
+fn trim(asked: &Trim, dpr: Option<Dpr>) -> Trim {
+    if asked.is_neutral() {
+        return Trim::default();
+    }
+    let length = |length: Option<Length>| match length {
+        Some(Length::Pixels(pixels)) => Some(Length::Pixels(scaled(pixels, dpr))),
+        other => other,
+    };
+    Trim {
+        top: length(asked.top),
+        right: length(asked.right),
+        bottom: length(asked.bottom),
+        left: length(asked.left),
+        width: length(asked.width),
+        height: length(asked.height),
+        border: asked.border.map(|border| TrimBorder {
+            keep: border.keep.map(|keep| scaled(keep, dpr)),
+            ..border
+        }),
+    }
+}
+
+/// What changes the colours; what would change nothing is left out. For brightness and contrast 0 means 1; for saturation it is grey.
+fn effects(options: &Options) -> Effects {
+    let changes = |factor: &Factor| *factor != Factor::ZERO && *factor != Factor::ONE;
+    Effects {
+        blur: options.blur.filter(|blur| !blur.is_neutral()),
+        brightness: options.brightness.filter(changes),
+        contrast: options.contrast.filter(changes),
+        gamma: options.gamma.filter(|gamma| !gamma.is_neutral()),
+        saturation: options.saturation.filter(|factor| *factor != Factor::ONE),
+        sharpen: options.sharpen.filter(|sharpen| !sharpen.is_neutral()),
+    }
+}
+
+/// The widths of a border in output pixels; `None` where every side is nothing.
+fn border(asked: &Border, dpr: Option<Dpr>, limit: u32) -> Result<Option<Frame>, Denied> {
+    let side = |side: Option<u32>| {
+        let pixels = scaled(side.or(asked.width).unwrap_or(0), dpr);
+        if pixels > limit {
+            return Err(Denied::OutputTooLarge {
+                option: "border",
+                pixels,
+                limit,
+            });
+        }
+        Ok(pixels)
+    };
+    let frame = Frame {
+        color: asked.color.unwrap_or(Color::BLACK),
+        top: side(asked.top)?,
+        right: side(asked.right)?,
+        bottom: side(asked.bottom)?,
+        left: side(asked.left)?,
+    };
+    let is_wide = [frame.top, frame.right, frame.bottom, frame.left]
+        .into_iter()
+        .any(|side| side > 0);
+    Ok(is_wide.then_some(frame))
+}
+
+/// A number of pixels times dpr, to the nearest.
+fn scaled(pixels: u32, dpr: Option<Dpr>) -> u32 {
+    let Some(dpr) = dpr else { return pixels };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a cast from float to integer saturates, and every limit is below the largest"
+    )]
+    let scaled = (f64::from(pixels) * dpr.get()).round() as u32;
+    scaled
+}
+
 /// A side in output pixels: the nearest whole number, at least 1.
 fn side(option: &'static str, asked: Pixels, dpr: Option<Dpr>, limit: u32) -> Result<u32, Denied> {
-    let pixels = match dpr {
-        Some(dpr) => {
-            let scaled = (f64::from(asked.get()) * dpr.get()).round();
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "a cast from float to integer saturates, and the limit is below the largest"
-            )]
-            let pixels = scaled as u32;
-            pixels.max(1)
-        }
-        None => asked.get(),
-    };
+    let pixels = scaled(asked.get(), dpr).max(1);
     if pixels > limit {
         return Err(Denied::OutputTooLarge {
             option,
@@ -134,14 +220,18 @@ fn needs_both_sides(fit: Fit) -> bool {
     }
 }
 
-/// Only what cuts has a part to keep. What needs a look at the picture is the centre for now.
+/// Only what cuts has a part to keep. Faces are not found yet, and the centre stands for them.
 fn gravity(fit: Fit, asked: Option<Gravity>) -> Gravity {
-    let position = match fit {
-        Fit::Cover | Fit::Crop | Fit::AspectCrop => asked.and_then(Gravity::position),
-        Fit::ScaleDown | Fit::Contain | Fit::Pad | Fit::Squeeze | Fit::ScaleUp => None,
+    let asked = match (fit, asked) {
+        (Fit::Cover | Fit::Crop | Fit::AspectCrop, Some(asked)) => asked,
+        _ => return Gravity::Center,
     };
-    let Some((x, y)) = position else {
-        return Gravity::Center;
+    let Some(point) = asked.position() else {
+        return if asked == Gravity::Face {
+            Gravity::Center
+        } else {
+            asked
+        };
     };
     let sides = [
         Gravity::Center,
@@ -152,24 +242,34 @@ fn gravity(fit: Fit, asked: Option<Gravity>) -> Gravity {
     ];
     sides
         .into_iter()
-        .find(|side| side.position() == Some((x, y)))
-        .unwrap_or(Gravity::At(x, y))
+        .find(|side| side.position() == Some(point))
+        .unwrap_or(asked)
+}
+
+/// Whether the format is chosen by what the client says it can show.
+fn is_negotiated(options: &Options) -> bool {
+    options.format == Some(FormatChoice::Auto) && options.compression.is_none()
 }
 
 /// An explicit format is made whatever the client says it can show: the URL knows better than a proxy's `Accept`.
-fn output(format: Option<FormatChoice>, accept: Accept) -> Output {
-    match format {
+fn output(options: &Options, accept: Accept) -> Output {
+    match options.format {
+        Some(FormatChoice::Json) => Output::Json,
+        Some(FormatChoice::Svg) => Output::Svg,
+        Some(FormatChoice::PngForce) => Output::Png,
+        // The quickest codec of all is that of sequential JPEG.
+        _ if options.compression == Some(Compression::Fast) => {
+            Output::Compatible { progressive: false }
+        }
         Some(FormatChoice::Auto) if accept.avif => Output::Avif,
         Some(FormatChoice::Auto) if accept.webp => Output::Webp,
-        // JSON and SVG have no effect yet, and their warning comes with the others of that kind.
-        None | Some(FormatChoice::Auto | FormatChoice::Json | FormatChoice::Svg) => {
-            Output::Compatible
+        None | Some(FormatChoice::Auto | FormatChoice::Png) => {
+            Output::Compatible { progressive: true }
         }
         Some(FormatChoice::Avif) => Output::Avif,
         Some(FormatChoice::Webp) => Output::Webp,
         Some(FormatChoice::Jpeg) => Output::Jpeg { progressive: true },
         Some(FormatChoice::BaselineJpeg) => Output::Jpeg { progressive: false },
-        Some(FormatChoice::Png | FormatChoice::PngForce) => Output::Png,
     }
 }
 

@@ -66,14 +66,24 @@ fn auto_takes_the_best_that_is_accepted() {
         true,
     );
     check_output("format=auto", WEBP, Output::Webp, true);
-    check_output("format=auto", NOTHING, Output::Compatible, true);
+    check_output(
+        "format=auto",
+        NOTHING,
+        Output::Compatible { progressive: true },
+        true,
+    );
 }
 
 #[test]
 fn no_format_is_a_compatible_one() {
-    check_output("width=8", BOTH, Output::Compatible, false);
-    check_output("format=json", BOTH, Output::Compatible, false);
-    check_output("format=svg", BOTH, Output::Compatible, false);
+    check_output(
+        "width=8",
+        BOTH,
+        Output::Compatible { progressive: true },
+        false,
+    );
+    check_output("format=json", BOTH, Output::Json, false);
+    check_output("format=svg", BOTH, Output::Svg, false);
 }
 
 #[test]

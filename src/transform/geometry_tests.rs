@@ -11,8 +11,6 @@ use proptest::proptest;
 use crate::options::Fit;
 use crate::options::Gravity;
 use crate::options::Options;
-use crate::options::Output;
-use crate::options::Quality;
 use crate::options::Recipe;
 
 use super::super::pixels::Rect;
@@ -36,9 +34,7 @@ fn laid_out(
         height: wanted.1,
         fit,
         gravity,
-        background: None,
-        quality: Quality::DEFAULT,
-        output: Output::Compatible,
+        ..Recipe::default()
     };
     layout(Size::new(source.0, source.1), &recipe)
 }

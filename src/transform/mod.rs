@@ -320,7 +320,7 @@ fn compose(
             let raster = backed(raster, layout, recipe);
             let alpha = raster.channels == Channels::Rgba;
             let wanted = match recipe.output {
-                Output::Compatible if alpha => Format::Png,
+                Output::Compatible { .. } if alpha => Format::Png,
                 output => opaque_format(output),
             };
             let (format, warnings) = expressible(wanted, alpha, layout);
@@ -368,7 +368,9 @@ fn with_halved_chroma(planar: Planar) -> Planar {
 /// The format of an output without transparency.
 fn opaque_format(output: Output) -> Format {
     match output {
-        Output::Compatible | Output::Jpeg { .. } => Format::Jpeg,
+        Output::Compatible { .. } | Output::Jpeg { .. } | Output::Json | Output::Svg => {
+            Format::Jpeg
+        }
         Output::Png => Format::Png,
         Output::Webp => Format::Webp,
         Output::Avif => Format::Avif,
@@ -402,7 +404,10 @@ fn expressible(wanted: Format, alpha: bool, layout: &Layout) -> (Format, Vec<War
 fn is_progressive(output: Output, size: Size) -> bool {
     const SMALL: u32 = 50;
     const LARGE: u32 = 3000;
-    let asked = !matches!(output, Output::Jpeg { progressive: false });
+    let asked = !matches!(
+        output,
+        Output::Jpeg { progressive: false } | Output::Compatible { progressive: false }
+    );
     asked && size.width.max(size.height) >= SMALL && size.width.min(size.height) <= LARGE
 }
 

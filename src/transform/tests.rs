@@ -28,7 +28,7 @@ use super::pixels::Size;
 use super::render;
 
 const ALL_OUTPUTS: [Output; 6] = [
-    Output::Compatible,
+    Output::Compatible { progressive: true },
     Output::Jpeg { progressive: true },
     Output::Jpeg { progressive: false },
     Output::Png,
@@ -38,13 +38,8 @@ const ALL_OUTPUTS: [Output; 6] = [
 
 fn recipe(output: Output) -> Recipe {
     Recipe {
-        width: None,
-        height: None,
-        fit: Fit::ScaleDown,
-        gravity: Gravity::Center,
-        background: None,
-        quality: Quality::DEFAULT,
         output,
+        ..Recipe::default()
     }
 }
 
@@ -185,7 +180,7 @@ fn every_format_comes_in_and_every_output_goes_out() {
 fn the_bytes_are_of_the_format_that_is_told() {
     let source = source(Format::Png, 64, 64);
     for (output, format) in [
-        (Output::Compatible, Format::Jpeg),
+        (Output::Compatible { progressive: true }, Format::Jpeg),
         (Output::Jpeg { progressive: true }, Format::Jpeg),
         (Output::Png, Format::Png),
         (Output::Webp, Format::Webp),
@@ -216,7 +211,10 @@ fn progressive_and_baseline_are_told_apart() {
         frame.expect("a JPEG has a frame")
     };
     assert_eq!(start_of_frame(Output::Jpeg { progressive: true }), 0xC2);
-    assert_eq!(start_of_frame(Output::Compatible), 0xC2);
+    assert_eq!(
+        start_of_frame(Output::Compatible { progressive: true }),
+        0xC2
+    );
     assert_eq!(start_of_frame(Output::Jpeg { progressive: false }), 0xC0);
 }
 
@@ -239,7 +237,7 @@ fn halved_chroma_is_the_mean_of_its_pixels() {
         progressive: false,
     };
     let source = encode::encode(&picture, Format::Png, settings).expect("PNG");
-    for output in [Output::Compatible, Output::Webp] {
+    for output in [Output::Compatible { progressive: true }, Output::Webp] {
         let made = render(&source, &recipe(output), &budget()).expect("a good source");
         let samples = pixels(&made).into_u8();
         let sum = |channel| -> i32 {
@@ -269,7 +267,11 @@ fn a_better_quality_takes_more_bytes() {
         },
     )
     .expect("PNG");
-    for output in [Output::Compatible, Output::Webp, Output::Avif] {
+    for output in [
+        Output::Compatible { progressive: true },
+        Output::Webp,
+        Output::Avif,
+    ] {
         let bytes = |value| {
             let wanted = Recipe {
                 quality: quality(value),
@@ -294,7 +296,7 @@ fn a_better_quality_takes_more_bytes() {
 fn transparency_survives_where_it_can() {
     let source = half_transparent();
     for (output, format) in [
-        (Output::Compatible, Format::Png),
+        (Output::Compatible { progressive: true }, Format::Png),
         (Output::Png, Format::Png),
         (Output::Webp, Format::Webp),
         (Output::Avif, Format::Avif),
@@ -324,7 +326,11 @@ fn transparency_is_flattened_where_it_cannot_be_kept() {
     for (output, background, expected) in [
         (Output::Jpeg { progressive: true }, None, [255, 255, 255]),
         (Output::Jpeg { progressive: true }, Some(green), [0, 200, 0]),
-        (Output::Compatible, Some(green), [0, 200, 0]),
+        (
+            Output::Compatible { progressive: true },
+            Some(green),
+            [0, 200, 0],
+        ),
         (Output::Webp, Some(green), [0, 200, 0]),
         (Output::Avif, Some(green), [0, 200, 0]),
     ] {
@@ -364,9 +370,13 @@ fn an_opaque_alpha_channel_is_none() {
     )
     .expect("PNG takes alpha");
     assert_eq!(
-        render(&source, &recipe(Output::Compatible), &budget())
-            .expect("a good source")
-            .format,
+        render(
+            &source,
+            &recipe(Output::Compatible { progressive: true }),
+            &budget()
+        )
+        .expect("a good source")
+        .format,
         Format::Jpeg
     );
 }
@@ -425,7 +435,11 @@ fn exif_orientation_is_baked_in() {
             .expect("a short block")
             .to_be_bytes();
         let source = [&stored[..2], &[0xFF, 0xE1], &length, &exif, &stored[2..]].concat();
-        for output in [Output::Compatible, Output::Webp, Output::Png] {
+        for output in [
+            Output::Compatible { progressive: true },
+            Output::Webp,
+            Output::Png,
+        ] {
             let made = render(&source, &recipe(output), &budget()).expect("a good source");
             assert_eq!(made.size, Size::new(size.0, size.1), "orientation {tag}");
             assert_near(

@@ -217,7 +217,10 @@ fn every_file_is_answered_as_the_table_says() {
         let source = read(&corpus, file);
         memory::forget_peak();
         let started = Instant::now();
-        let outcome = looks::render(&source, &looks::recipe(Some(200), Output::Compatible));
+        let outcome = looks::render(
+            &source,
+            &looks::recipe(Some(200), Output::Compatible { progressive: true }),
+        );
         let took = started.elapsed();
         let peak = memory::peak();
         if took > LONGEST {

@@ -5,10 +5,7 @@ use std::time::Instant;
 
 use image::ImageFormat;
 use image::RgbaImage;
-use safelight::options::Fit;
-use safelight::options::Gravity;
 use safelight::options::Output;
-use safelight::options::Quality;
 use safelight::options::Recipe;
 use safelight::transform;
 use safelight::transform::Budget;
@@ -20,12 +17,8 @@ use safelight::transform::TransformError;
 pub fn recipe(width: Option<u32>, output: Output) -> Recipe {
     Recipe {
         width,
-        height: None,
-        fit: Fit::ScaleDown,
-        gravity: Gravity::Center,
-        background: None,
-        quality: Quality::DEFAULT,
         output,
+        ..Recipe::default()
     }
 }
 

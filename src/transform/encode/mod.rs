@@ -44,7 +44,7 @@ pub(super) struct Settings {
     pub progressive: bool,
 }
 
-/// Writes a picture. `Format::Jpeg` takes none with alpha, `Format::Gif` none at all.
+/// Writes a picture. `Format::Jpeg` takes none with alpha, and what is not for stills is refused.
 pub(super) fn encode(
     picture: &Picture,
     format: Format,
@@ -55,7 +55,9 @@ pub(super) fn encode(
         Format::Png => png::encode(picture),
         Format::Webp => webp::encode(picture, settings.quality),
         Format::Avif => avif::encode(picture, settings.quality),
-        Format::Gif => Err(TransformError::Encode("GIF is no output format".to_owned())),
+        Format::Gif | Format::Svg | Format::Json => {
+            Err(failed(format_args!("no still is written as {format}")))
+        }
     }
 }
 
@@ -64,7 +66,7 @@ pub(super) fn takes_planes(format: Format, quality: Quality) -> bool {
     match format {
         Format::Jpeg | Format::Avif => true,
         Format::Webp => !webp::is_lossless(quality),
-        Format::Png | Format::Gif => false,
+        Format::Png | Format::Gif | Format::Svg | Format::Json => false,
     }
 }
 
@@ -83,8 +85,8 @@ pub(super) const fn longest_side(format: Format) -> u32 {
     match format {
         Format::Webp => 16_383,
         Format::Jpeg => 65_500,
-        Format::Avif => 65_535,
-        Format::Png | Format::Gif => u32::MAX,
+        Format::Avif | Format::Gif => 65_535,
+        Format::Png | Format::Svg | Format::Json => u32::MAX,
     }
 }
 

@@ -1,9 +1,11 @@
 //! Bytes in, bytes out: a source picture becomes the picture that a recipe describes. Synchronous and pure: no socket, no file,
 //! no HTTP, and no pixel before the limits have seen the header.
 
+mod blur;
 mod canvas;
 mod color;
 mod decode;
+mod effects;
 mod encode;
 mod geometry;
 mod hdr;

@@ -1,11 +1,13 @@
 //! Backgrounds: what shows through, and what lies around.
 
 use crate::options::Color;
+use crate::options::Frame;
 
 use super::geometry::Canvas;
 use super::pixels::Channels;
 use super::pixels::Raster;
 use super::pixels::Samples;
+use super::pixels::Size;
 
 /// Blends a picture onto a colour. Where the colour is opaque, so is the result, and it has no alpha channel.
 pub(super) fn flatten(raster: Raster, color: Color) -> Raster {
@@ -72,6 +74,22 @@ pub(super) fn pad(raster: Raster, canvas: Canvas, color: Color) -> Raster {
     }
 }
 
+/// Lays a border around an RGB or RGBA picture, whose size together with it has passed the limits.
+#[allow(dead_code)]
+pub(super) fn framed(raster: Raster, frame: &Frame) -> Raster {
+    let beside = frame.left.saturating_add(frame.right);
+    let above_and_below = frame.top.saturating_add(frame.bottom);
+    let canvas = Canvas {
+        size: Size::new(
+            raster.size.width.saturating_add(beside),
+            raster.size.height.saturating_add(above_and_below),
+        ),
+        left: frame.left,
+        top: frame.top,
+    };
+    pad(raster, canvas, frame.color)
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -84,6 +102,7 @@ fn to_sample(value: f32) -> u8 {
 #[cfg(test)]
 mod tests {
     use crate::options::Color;
+    use crate::options::Frame;
 
     use super::super::geometry::Canvas;
     use super::super::pixels::Channels;
@@ -91,6 +110,7 @@ mod tests {
     use super::super::pixels::Samples;
     use super::super::pixels::Size;
     use super::flatten;
+    use super::framed;
     use super::pad;
 
     const RED: Color = Color {
@@ -151,5 +171,43 @@ mod tests {
         assert_eq!(clear[16..20], [1, 2, 3, 255]);
         let kept = pad(pixel([1, 2, 3, 4]), canvas, RED).into_u8();
         assert_eq!((kept[3], &kept[16..20]), (255, &[1, 2, 3, 4][..]));
+    }
+
+    #[test]
+    fn a_frame_has_its_width_on_every_side() {
+        let frame = Frame {
+            color: RED,
+            top: 1,
+            right: 2,
+            bottom: 0,
+            left: 1,
+        };
+        let rgb = Raster {
+            size: Size::new(1, 2),
+            channels: Channels::Rgb,
+            samples: Samples::U8(vec![1, 2, 3, 4, 5, 6]),
+        };
+        let made = framed(rgb.clone(), &frame);
+        assert_eq!(made.size, Size::new(4, 3));
+        let (red, first, second) = ([255, 0, 0], [1, 2, 3], [4, 5, 6]);
+        let expected = [
+            [red, red, red, red],
+            [red, first, red, red],
+            [red, second, red, red],
+        ];
+        assert_eq!(made.into_u8(), expected.as_flattened().as_flattened());
+
+        let faint = framed(
+            rgb,
+            &Frame {
+                color: FAINT,
+                ..frame
+            },
+        );
+        assert_eq!(faint.channels, Channels::Rgba);
+        assert_eq!(
+            faint.into_u8()[12..24],
+            [255, 0, 0, 0, 255, 0, 0, 0, 1, 2, 3, 255]
+        );
     }
 }

@@ -12,6 +12,7 @@ mod hdr;
 mod metadata;
 mod orientation;
 mod pixels;
+mod plain_border;
 mod resize;
 mod sniff;
 

@@ -60,6 +60,44 @@ impl Rect {
     }
 }
 
+/// A rectangle of whole pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PixelRect {
+    /// Distance from the left edge.
+    pub left: u32,
+    /// Distance from the top edge.
+    pub top: u32,
+    /// Extent to the right.
+    pub width: u32,
+    /// Extent downwards.
+    pub height: u32,
+}
+
+#[allow(dead_code)]
+impl PixelRect {
+    /// All of a picture.
+    pub const fn whole(size: Size) -> Self {
+        PixelRect {
+            left: 0,
+            top: 0,
+            width: size.width,
+            height: size.height,
+        }
+    }
+
+    /// What of it lies inside a picture; nothing is left of it where it lies outside.
+    pub fn inside(self, size: Size) -> Self {
+        let left = self.left.min(size.width);
+        let top = self.top.min(size.height);
+        PixelRect {
+            left,
+            top,
+            width: self.width.min(size.width - left),
+            height: self.height.min(size.height - top),
+        }
+    }
+}
+
 /// What the samples of one pixel are, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Channels {

@@ -14,6 +14,7 @@ mod orientation;
 mod pixels;
 mod plain_border;
 mod resize;
+mod saliency;
 mod sniff;
 
 use std::fmt;

@@ -16,6 +16,7 @@ mod plain_border;
 mod resize;
 mod saliency;
 mod sniff;
+mod unchanged;
 
 use std::fmt;
 use std::time::Duration;

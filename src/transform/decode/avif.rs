@@ -13,6 +13,7 @@ use zenavif_parse::DecodeConfig;
 
 use super::super::TransformError;
 use super::super::color::ColorSpace;
+use super::super::metadata;
 use super::super::orientation::Orientation;
 use super::super::pixels::Channels;
 use super::super::pixels::Pixels;
@@ -111,6 +112,10 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
 }
 
 fn open(source: &[u8]) -> Result<AvifParser<'_>, TransformError> {
+    // The parser joins the parts of an item however often they repeat.
+    if !metadata::avif_is_bounded(source) {
+        return Err(broken("items that are larger than the file"));
+    }
     let config = DecodeConfig::default()
         .with_peak_memory_limit(256 << 20)
         .lenient(true);

@@ -38,7 +38,10 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
 
 pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
     let mut decoder = open(source)?;
-    let space = ColorSpace::from_icc(decoder.icc_profile().ok().flatten());
+    let space = match metadata::png_cicp(source) {
+        Some((primaries, transfer)) => ColorSpace::from_cicp(primaries, transfer),
+        None => ColorSpace::from_icc(decoder.icc_profile().ok().flatten()),
+    };
     let color = decoder.color_type();
     let length = header.size.len() * usize::from(color.bytes_per_pixel());
     let mut bytes = vec![0; length];

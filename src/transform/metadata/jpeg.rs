@@ -1,0 +1,125 @@
+//! Markers of a JPEG: EXIF and XMP in APP1, a colour profile in parts in APP2, Adobe's word about inks in APP14.
+
+use img_parts::ImageEXIF;
+use img_parts::ImageICC;
+use img_parts::jpeg::Jpeg;
+use img_parts::jpeg::JpegSegment;
+use img_parts::jpeg::markers;
+
+use super::super::TransformError;
+use super::Kept;
+use super::failed;
+
+/// What the markers of a JPEG say before its first scan.
+#[derive(Debug, Default)]
+pub struct JpegMarkers {
+    /// The EXIF block, from its TIFF header on.
+    pub exif: Option<Vec<u8>>,
+    /// The XMP packet, without its extension.
+    pub xmp: Option<Vec<u8>>,
+    /// The ICC profile, put together from its parts.
+    pub icc: Option<Vec<u8>>,
+    /// Whether Adobe's marker is there: its inks are stored inverted.
+    pub adobe: bool,
+}
+
+/// Parts of an ICC profile are numbered from 1 and at most 255 (ICC.1:2022, annex B.4).
+const MAX_PARTS: usize = 255;
+/// What an XMP packet in APP1 begins with (XMP specification, part 3, section 1.1.3).
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+/// Bytes in a segment beside its length.
+const MAX_SEGMENT: usize = 65_533;
+
+/// The markers of a JPEG with their segments, up to and including the head of the first scan. Garbage ends them.
+pub fn segments(source: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut rest = source.get(2..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        loop {
+            let [0xFF, marker, after @ ..] = rest else {
+                return None;
+            };
+            match marker {
+                // A fill byte, and markers without a segment.
+                0xFF => rest = &rest[1..],
+                0x01 | 0xD0..=0xD7 => rest = after,
+                0xD9 => return None,
+                _ => {
+                    let (length, _) = after.split_first_chunk()?;
+                    let length = usize::from(u16::from_be_bytes(*length));
+                    let segment = after.get(2..length)?;
+                    // After a scan's head comes its data, which is no marker.
+                    rest = if *marker == 0xDA {
+                        &[]
+                    } else {
+                        &after[length..]
+                    };
+                    return Some((*marker, segment));
+                }
+            }
+        }
+    })
+}
+
+/// Reads what the markers before the first scan say; of garbage, what was read so far counts.
+pub fn jpeg(source: &[u8]) -> JpegMarkers {
+    let mut found = JpegMarkers::default();
+    let mut parts: Vec<(u8, &[u8])> = Vec::new();
+    for (marker, segment) in segments(source) {
+        match marker {
+            0xE1 => {
+                if let (None, Some(exif)) = (&found.exif, segment.strip_prefix(b"Exif\0\0")) {
+                    found.exif = Some(exif.to_vec());
+                }
+                if let (None, Some(packet)) = (&found.xmp, segment.strip_prefix(XMP)) {
+                    found.xmp = Some(packet.to_vec());
+                }
+            }
+            0xE2 => {
+                if let Some([number, _, part @ ..]) = segment.strip_prefix(b"ICC_PROFILE\0")
+                    && parts.len() < MAX_PARTS
+                {
+                    parts.push((*number, part));
+                }
+            }
+            0xEE => found.adobe |= segment.starts_with(b"Adobe"),
+            _ => {}
+        }
+    }
+    parts.sort_by_key(|(number, _)| *number);
+    if !parts.is_empty() {
+        found.icc = Some(
+            parts
+                .iter()
+                .flat_map(|(_, part)| part.iter().copied())
+                .collect(),
+        );
+    }
+    found
+}
+
+pub(super) fn attach(
+    bytes: Vec<u8>,
+    kept: &Kept,
+    icc: Option<&[u8]>,
+) -> Result<Vec<u8>, TransformError> {
+    let mut file = Jpeg::from_bytes(bytes.into()).map_err(failed)?;
+    if let Some(profile) = icc {
+        file.set_icc_profile(Some(profile.to_vec().into()));
+    }
+    if let Some(packet) = &kept.xmp {
+        let content = [XMP, packet].concat();
+        if content.len() <= MAX_SEGMENT {
+            let place = file
+                .segments()
+                .iter()
+                .take_while(|segment| segment.marker() == markers::APP0)
+                .count();
+            let segment = JpegSegment::new_with_contents(markers::APP1, content.into());
+            file.segments_mut().insert(place, segment);
+        }
+    }
+    if let Some(block) = &kept.exif {
+        file.set_exif(Some(block.clone().into()));
+    }
+    Ok(file.encoder().bytes().into())
+}

@@ -5,7 +5,9 @@ use moxcms::CicpProfile;
 use moxcms::ColorProfile;
 use moxcms::DataColorSpace;
 use moxcms::Layout;
+use moxcms::LocalizableString;
 use moxcms::MatrixCoefficients;
+use moxcms::ProfileText;
 use moxcms::TransferCharacteristics;
 use moxcms::TransformOptions;
 
@@ -86,20 +88,104 @@ pub(super) fn to_srgb(raster: Raster, space: &ColorSpace) -> Result<Raster, Tran
     }
 }
 
+/// Leaves a picture in the wide-gamut RGB of its source, and gives the profile that tells so. Everything else becomes sRGB and needs
+/// no profile: sRGB itself, narrower or odder spaces, grey, inks, and high dynamic range.
+#[allow(
+    dead_code,
+    reason = "the render loop asks for it as soon as the profile is configurable"
+)]
+pub(super) fn to_wide(
+    raster: Raster,
+    space: &ColorSpace,
+) -> Result<(Raster, Option<Vec<u8>>), TransformError> {
+    let profile = if raster.channels == Channels::Cmyk {
+        None
+    } else {
+        wide_profile(space)
+    };
+    if profile.is_some() {
+        Ok((expanded(raster), profile))
+    } else {
+        Ok((to_srgb(raster, space)?, None))
+    }
+}
+
+/// The profile of a wide-gamut space: the source's own, or one written for its code points.
+fn wide_profile(space: &ColorSpace) -> Option<Vec<u8>> {
+    /// Profiles of a matrix and three curves have 500 bytes to 25 KiB; what is longer carries something else as well.
+    const MAX_PROFILE: usize = 64 << 10;
+    match space {
+        ColorSpace::Srgb => None,
+        ColorSpace::Cicp { transfer, .. } if hdr::is_hdr(*transfer) => None,
+        ColorSpace::Cicp {
+            primaries,
+            transfer,
+        } => cicp_profile(*primaries, *transfer)
+            .filter(is_wide)
+            .and_then(|profile| profile.encode().ok()),
+        ColorSpace::Icc(bytes) => ColorProfile::new_from_slice(bytes)
+            .is_ok_and(|profile| bytes.len() <= MAX_PROFILE && is_wide(&profile))
+            .then(|| bytes.clone()),
+    }
+}
+
+/// Whether a profile is one that pictures are made in: red, green and blue where sRGB has them and none nearer to grey, and grey of
+/// about the usual brightness. Resampling, effects and chroma subsampling are made for such spaces only.
+fn is_wide(profile: &ColorProfile) -> bool {
+    /// What middle grey becomes in sRGB: 147 from ProPhoto's gamma of 1.8, 128 from 2.2. Linear light gives 188, PQ 25.
+    const MIDDLE: std::ops::RangeInclusive<u8> = 100..=160;
+    let tables = [
+        &profile.lut_a_to_b_perceptual,
+        &profile.lut_a_to_b_colorimetric,
+        &profile.lut_a_to_b_saturation,
+    ];
+    if !profile.is_matrix_shaper() || tables.iter().any(|table| table.is_some()) {
+        return false;
+    }
+    let srgb = ColorProfile::new_srgb();
+    // Columns are the profile's primaries as amounts of linear sRGB.
+    let primaries = srgb
+        .colorant_matrix()
+        .inverse()
+        .mat_mul(profile.colorant_matrix())
+        .v;
+    let reach = [0, 1, 2].map(|primary| primaries[primary][primary]);
+    if reach.iter().any(|&reach| reach < 0.99) || reach.iter().all(|&reach| reach < 1.02) {
+        return false;
+    }
+    let mut grey = [0; 3];
+    profile
+        .create_transform_8bit(Layout::Rgb, &srgb, Layout::Rgb, TransformOptions::default())
+        .is_ok_and(|transform| transform.transform(&[128; 3], &mut grey).is_ok())
+        && grey.iter().all(|component| MIDDLE.contains(component))
+}
+
 fn cicp_profile(primaries: u8, transfer: u8) -> Option<ColorProfile> {
-    let primaries = CicpColorPrimaries::try_from(primaries).ok()?;
-    let transfer = match transfer {
+    let color_primaries = CicpColorPrimaries::try_from(primaries).ok()?;
+    let transfer_characteristics = match transfer {
         1 | 2 | 6 | 13..=15 => TransferCharacteristics::Srgb,
         other => TransferCharacteristics::try_from(other).ok()?,
     };
     let mut profile = ColorProfile::new_srgb();
-    let known = profile.update_rgb_colorimetry_from_cicp(CicpProfile {
-        color_primaries: primaries,
-        transfer_characteristics: transfer,
+    (profile.cicp, profile.red_trc) = (None, None);
+    // moxcms 0.9.2 answers `false` to known code points as well, so what it has set tells whether it knew them.
+    profile.update_rgb_colorimetry_from_cicp(CicpProfile {
+        color_primaries,
+        transfer_characteristics,
         matrix_coefficients: MatrixCoefficients::Identity,
         full_range: true,
     });
-    known.then_some(profile)
+    let name = match (primaries, transfer_characteristics) {
+        (9, TransferCharacteristics::Srgb) => "Rec. 2020 primaries".to_owned(),
+        (12, TransferCharacteristics::Srgb) => "Display P3".to_owned(),
+        _ => format!("H.273 primaries {primaries}, transfer {transfer}"),
+    };
+    profile.description = Some(ProfileText::Localizable(vec![LocalizableString::new(
+        "en".to_owned(),
+        "US".to_owned(),
+        name,
+    )]));
+    (profile.cicp.is_some() && profile.red_trc.is_some()).then_some(profile)
 }
 
 /// Runs the colour management over a raster. A profile that cannot be used leaves the samples as they are.
@@ -242,6 +328,7 @@ mod tests {
     use super::super::pixels::Size;
     use super::ColorSpace;
     use super::to_srgb;
+    use super::to_wide;
 
     fn one_pixel(channels: Channels, samples: &[u8]) -> Raster {
         Raster {
@@ -326,5 +413,89 @@ mod tests {
         }
         assert_ne!(ColorSpace::from_cicp(12, 13), ColorSpace::Srgb);
         assert_ne!(ColorSpace::from_cicp(9, 16), ColorSpace::Srgb);
+    }
+
+    #[test]
+    fn code_points_of_display_p3_become_srgb() {
+        let made = to_srgb(
+            one_pixel(Channels::Rgb, &[200, 100, 50]),
+            &ColorSpace::from_cicp(12, 13),
+        )
+        .expect("converts");
+        assert!(near(&made.into_u8(), [215, 93, 31]));
+    }
+
+    fn near(samples: &[u8], expected: [u8; 3]) -> bool {
+        samples
+            .iter()
+            .zip(expected)
+            .all(|(&sample, expected)| sample.abs_diff(expected) <= 1)
+    }
+
+    #[test]
+    fn wide_spaces_are_kept_with_their_profile() {
+        let own = |profile: ColorProfile| icc(&profile);
+        for space in [
+            own(ColorProfile::new_display_p3()),
+            own(ColorProfile::new_adobe_rgb()),
+            own(ColorProfile::new_pro_photo_rgb()),
+            own(ColorProfile::new_bt2020()),
+            ColorSpace::from_cicp(12, 13),
+            ColorSpace::from_cicp(9, 13),
+            ColorSpace::from_cicp(9, 14),
+        ] {
+            let pixel = one_pixel(Channels::Rgba, &[200, 100, 50, 9]);
+            let (kept, profile) = to_wide(pixel.clone(), &space).expect("is kept");
+            assert_eq!(kept, pixel, "{space:?}");
+            let profile = profile.expect("a wide space needs its profile");
+            if let ColorSpace::Icc(bytes) = &space {
+                assert_eq!(&profile, bytes);
+            }
+            // The profile that goes out says the same as the space that came in.
+            let read = to_srgb(pixel.clone(), &ColorSpace::from_icc(Some(profile)))
+                .expect("converts")
+                .into_u8();
+            let meant = to_srgb(pixel, &space).expect("converts").into_u8();
+            assert!(
+                near(&read[..3], [meant[0], meant[1], meant[2]]),
+                "{read:?} {meant:?}"
+            );
+        }
+        // A grey raster in an RGB profile.
+        let (grey, profile) = to_wide(
+            one_pixel(Channels::Gray, &[7]),
+            &icc(&ColorProfile::new_display_p3()),
+        )
+        .expect("is kept");
+        assert_eq!(grey.into_u8(), [7; 3]);
+        assert!(profile.is_some());
+    }
+
+    #[test]
+    fn other_spaces_become_srgb_also_where_wide_ones_are_kept() {
+        let mut swapped = ColorProfile::new_display_p3();
+        std::mem::swap(&mut swapped.red_colorant, &mut swapped.green_colorant);
+        let mut linear = ColorProfile::new_display_p3();
+        let curve = Some(moxcms::ToneReprCurve::Lut(vec![]));
+        (linear.red_trc, linear.green_trc, linear.blue_trc) = (curve.clone(), curve.clone(), curve);
+        (swapped.cicp, linear.cicp) = (None, None);
+        for (channels, space) in [
+            (Channels::Rgb, ColorSpace::Srgb),
+            (Channels::Rgb, icc(&swapped)),
+            (Channels::Rgb, icc(&linear)),
+            (Channels::Rgb, icc(&ColorProfile::new_display_p3_pq())),
+            (Channels::Rgb, icc(&ColorProfile::new_gray_with_gamma(1.8))),
+            (Channels::Rgb, ColorSpace::from_cicp(9, 16)),
+            (Channels::Rgb, ColorSpace::from_cicp(12, 18)),
+            (Channels::Rgb, ColorSpace::from_cicp(12, 8)),
+            (Channels::Rgb, ColorSpace::from_cicp(77, 13)),
+            (Channels::Gray, icc(&ColorProfile::new_gray_with_gamma(1.8))),
+            (Channels::Cmyk, icc(&ColorProfile::new_display_p3())),
+        ] {
+            let pixel = one_pixel(channels, &[200, 100, 50, 9][..channels.count()]);
+            let made = to_wide(pixel.clone(), &space).expect("is converted");
+            let expected = to_srgb(pixel, &space).expect("is converted");
+            assert_eq!(made, (expected, None), "{channels:?} {space:?}");
+        }
     }
 }

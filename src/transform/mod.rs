@@ -7,6 +7,7 @@ mod color;
 mod decode;
 mod effects;
 mod encode;
+mod facts;
 mod geometry;
 mod hdr;
 mod metadata;

@@ -17,6 +17,7 @@ mod plain_border;
 mod resize;
 mod saliency;
 mod sniff;
+mod svg;
 mod unchanged;
 
 use std::fmt;

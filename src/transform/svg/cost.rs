@@ -1,0 +1,407 @@
+//! What drawing an SVG would take, before it is drawn: elements once every reference is followed, their depth, and the pixels that
+//! each shape, layer, mask, pattern and filter touches. All of it is estimated from above.
+
+use std::collections::HashMap;
+
+use resvg::tiny_skia::Rect;
+use resvg::usvg;
+use resvg::usvg::Group;
+use resvg::usvg::Node;
+use resvg::usvg::Paint;
+use resvg::usvg::Tree;
+use resvg::usvg::filter::Filter;
+use resvg::usvg::filter::Kind as Primitive;
+use resvg::usvg::roxmltree;
+use resvg::usvg::roxmltree::Document;
+use resvg::usvg::roxmltree::NodeId;
+
+use super::super::TransformError;
+use super::super::pixels::Size;
+use super::broken;
+use super::whole;
+
+/// The namespace of SVG.
+const SVG: &str = "http://www.w3.org/2000/svg";
+/// Elements after every reference stands for what it refers to; long paths and texts count as several. Each takes about a kibibyte;
+/// the largest maps have a tenth.
+pub(super) const ELEMENTS: u64 = 100_000;
+/// Elements within elements, a reference counted as what it refers to. Editors nest a dozen.
+const DEPTH: u32 = 256;
+/// Pixels that may be touched, each counted as often as it is: fills at the limit take up to 8 seconds of one processor.
+const WORK: u64 = 1 << 30;
+/// What an element costs however few pixels it has, in pixels.
+const ELEMENT_WORK: u64 = 500;
+
+/// Counts elements and their depth as they are after everything that is referred to takes the place of its reference.
+pub(super) fn check_elements(document: &Document<'_>) -> Result<(), TransformError> {
+    let (mut named, mut styles) = (HashMap::new(), Styles::default());
+    for node in document.descendants() {
+        if let Some(id) = node.attribute("id") {
+            named.entry(id).or_insert(node);
+        }
+        if node.has_tag_name((SVG, "style")) {
+            styles.read(node.text().unwrap_or_default());
+        }
+    }
+    let mut counted = Counted {
+        named,
+        styles,
+        known: HashMap::new(),
+    };
+    let (elements, depth) = counted.count(document.root_element(), 0)?;
+    if elements > ELEMENTS || depth > DEPTH {
+        return Err(broken("too many elements, or too deeply nested ones"));
+    }
+    Ok(())
+}
+
+/// What style sheets refer to, by what may refer to it: for the last part of a selector a class or a name that it has, or else
+/// everything. That is more than what the selectors choose, never less.
+#[derive(Default)]
+struct Styles<'a> {
+    of_classes: HashMap<&'a str, Vec<&'a str>>,
+    of_names: HashMap<&'a str, Vec<&'a str>>,
+    of_all: Vec<&'a str>,
+}
+
+impl<'a> Styles<'a> {
+    fn read(&mut self, sheet: &'a str) {
+        for rule in sheet.split('}') {
+            let Some((selectors, body)) = rule.rsplit_once('{') else {
+                continue;
+            };
+            let targets: Vec<&str> = references(body).collect();
+            if targets.is_empty() {
+                continue;
+            }
+            let selectors = selectors.rsplit(['{', ';']).next().unwrap_or_default();
+            for selector in selectors.split(',') {
+                let last = selector
+                    .trim_end()
+                    .rsplit([' ', '\t', '\n', '>', '+', '~'])
+                    .next();
+                let last = last.unwrap_or_default();
+                let end = |name: &'a str| name.split(['.', '#']).next().unwrap_or_default();
+                let list = if last.contains(['*', '/', ':', '[']) {
+                    &mut self.of_all
+                } else if let Some((_, class)) = last.split_once('.') {
+                    self.of_classes.entry(end(class)).or_default()
+                } else if let Some((_, name)) = last.split_once('#') {
+                    self.of_names.entry(end(name)).or_default()
+                } else {
+                    &mut self.of_all
+                };
+                list.extend(&targets);
+            }
+        }
+    }
+
+    fn of(&self, node: roxmltree::Node<'_, '_>) -> Vec<&'a str> {
+        let classes = node.attribute("class").unwrap_or_default();
+        let of_classes = classes
+            .split_whitespace()
+            .filter_map(|class| self.of_classes.get(class));
+        let of_name = node.attribute("id").and_then(|id| self.of_names.get(id));
+        of_classes
+            .chain(of_name)
+            .chain([&self.of_all])
+            .flatten()
+            .copied()
+            .collect()
+    }
+}
+
+/// Names in `url(#name)`.
+fn references(text: &str) -> impl Iterator<Item = &str> {
+    text.split("url(").skip(1).filter_map(|after| {
+        let (inside, _) = after.split_once(')')?;
+        inside
+            .trim()
+            .trim_matches(['"', '\''])
+            .trim()
+            .strip_prefix('#')
+    })
+}
+
+struct Counted<'a, 'b> {
+    named: HashMap<&'a str, roxmltree::Node<'a, 'b>>,
+    styles: Styles<'a>,
+    /// Elements and depth of what was counted, so that a use of uses is counted once; nothing while it is being counted.
+    known: HashMap<NodeId, Option<(u64, u32)>>,
+}
+
+impl<'a, 'b> Counted<'a, 'b> {
+    fn count(
+        &mut self,
+        node: roxmltree::Node<'a, 'b>,
+        above: u32,
+    ) -> Result<(u64, u32), TransformError> {
+        if above > DEPTH {
+            return Err(broken("elements that are nested too deeply"));
+        }
+        match self.known.get(&node.id()) {
+            Some(Some(known)) => return Ok(*known),
+            // It refers to itself, which draws nothing.
+            Some(None) => return Ok((0, 0)),
+            None => {}
+        }
+        self.known.insert(node.id(), None);
+        let bytes = |text: Option<&str>| text.map_or(0, |text| text.len() as u64);
+        let points = bytes(node.attribute("d")) + bytes(node.attribute("points"));
+        let text: u64 = node.children().map(|child| bytes(child.text())).sum();
+        let (mut elements, mut depth) = (1 + points / 64 + text / 8, 0);
+        for (child, times) in self.below(node, points) {
+            let (more, below) = self.count(child, above + 1)?;
+            elements = elements.saturating_add(more.saturating_mul(times));
+            depth = depth.max(below);
+        }
+        let counted = (elements, depth + 1);
+        self.known.insert(node.id(), Some(counted));
+        Ok(counted)
+    }
+
+    /// Children and what is referred to, with the number of times it is drawn: a marker is at every point of its path.
+    fn below(
+        &self,
+        node: roxmltree::Node<'a, 'b>,
+        points: u64,
+    ) -> Vec<(roxmltree::Node<'a, 'b>, u64)> {
+        let mut below: Vec<_> = node
+            .children()
+            .filter(roxmltree::Node::is_element)
+            .map(|child| (child, 1))
+            .collect();
+        let mut refer = |name: &str| match self.named.get(name) {
+            // These are numbers, not drawings.
+            Some(target)
+                if matches!(
+                    target.tag_name().name(),
+                    "linearGradient" | "radialGradient" | "solidColor"
+                ) => {}
+            Some(target) if target.tag_name().name() == "marker" => {
+                below.push((*target, 1 + points / 2));
+            }
+            Some(target) => below.push((*target, 1)),
+            None => {}
+        };
+        for attribute in node.attributes() {
+            if attribute.name() == "href" {
+                attribute
+                    .value()
+                    .strip_prefix('#')
+                    .into_iter()
+                    .for_each(&mut refer);
+            } else {
+                references(attribute.value()).for_each(&mut refer);
+            }
+        }
+        self.styles.of(node).into_iter().for_each(refer);
+        below
+    }
+}
+
+/// What drawing takes.
+pub(super) struct Estimate {
+    /// Pixels touched so far.
+    work: u64,
+    /// Bytes held at the worst moment.
+    pub memory: u64,
+    scale: (f64, f64),
+    canvas: Size,
+}
+
+impl Estimate {
+    pub fn of(tree: &Tree, scale: (f64, f64), canvas: Size) -> Result<Self, TransformError> {
+        let mut estimate = Estimate {
+            work: 0,
+            memory: 0,
+            scale,
+            canvas,
+        };
+        // Twice: as drawn, and as it leaves.
+        estimate.group(tree.root(), 8 * canvas.area(), None)?;
+        Ok(estimate)
+    }
+
+    fn spend(&mut self, pixels: u64, times: u64) -> Result<(), TransformError> {
+        self.work = self
+            .work
+            .saturating_add(pixels.saturating_mul(times))
+            .saturating_add(ELEMENT_WORK);
+        if self.work > WORK {
+            return Err(broken("it would take too long to draw"));
+        }
+        Ok(())
+    }
+
+    /// Pixels of a box on the canvas, or on its surroundings up to twice its size on each side, which is as far as `resvg` makes layers.
+    fn area(&self, bounds: Rect, surroundings: bool) -> u64 {
+        let margin = if surroundings { 2.0 } else { 0.0 };
+        let side = |from: f32, to: f32, scale: f64, side: u32| {
+            let side = f64::from(side);
+            let from = (f64::from(from) * scale).max(-margin * side);
+            let to = (f64::from(to) * scale).min((1.0 + margin) * side);
+            // A line across covers pixels however thin it is, and layers have a border.
+            u64::from(whole((to - from).max(0.0) + 4.0))
+        };
+        side(
+            bounds.left(),
+            bounds.right(),
+            self.scale.0,
+            self.canvas.width,
+        ) * side(
+            bounds.top(),
+            bounds.bottom(),
+            self.scale.1,
+            self.canvas.height,
+        )
+    }
+
+    /// A group whose canvas and those around it take `held` bytes; `all` is the area of everything in it where its boxes are in
+    /// another space than the canvas, as in masks and patterns.
+    fn group(&mut self, group: &Group, held: u64, all: Option<u64>) -> Result<(), TransformError> {
+        self.memory = self.memory.max(held);
+        for node in group.children() {
+            match node {
+                Node::Group(inner) => self.inner(inner, held, all)?,
+                Node::Path(path) => {
+                    let area =
+                        all.unwrap_or_else(|| self.area(path.abs_stroke_bounding_box(), false));
+                    let points = u64::try_from(path.data().len()).unwrap_or(u64::MAX);
+                    self.spend(area, 2)?;
+                    self.spend(points, 50)?;
+                    self.spend(dashes(path), 100)?;
+                    let fill = path.fill().map(usvg::Fill::paint);
+                    let stroke = path.stroke().map(usvg::Stroke::paint);
+                    for paint in fill.into_iter().chain(stroke) {
+                        if let Paint::Pattern(pattern) = paint {
+                            let (horizontal, vertical) = path
+                                .abs_transform()
+                                .pre_concat(pattern.transform())
+                                .get_scale();
+                            let rect = pattern.rect();
+                            let side = |side: f32, own: f32, scale: f64| {
+                                u64::from(whole(f64::from(side) * f64::from(own) * scale))
+                            };
+                            let tile = side(rect.width(), horizontal, self.scale.0)
+                                .saturating_mul(side(rect.height(), vertical, self.scale.1));
+                            self.spend(tile, 1)?;
+                            let held = held.saturating_add(tile.saturating_mul(4));
+                            self.group(pattern.root(), held, Some(tile))?;
+                        }
+                    }
+                }
+                Node::Image(image) => {
+                    let area = all.unwrap_or_else(|| self.area(image.abs_bounding_box(), false));
+                    let size = image.size();
+                    let own = u64::from(whole(f64::from(size.width())))
+                        .saturating_mul(u64::from(whole(f64::from(size.height()))));
+                    // Bicubic, and the decoding of the picture.
+                    self.spend(area, 8)?;
+                    self.spend(own, 4)?;
+                    self.memory = self.memory.max(held.saturating_add(own.saturating_mul(8)));
+                }
+                Node::Text(text) => self.group(text.flattened(), held, all)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A group within a group: a layer of its own, if it has an effect.
+    fn inner(&mut self, group: &Group, held: u64, all: Option<u64>) -> Result<(), TransformError> {
+        self.spend(0, 0)?;
+        if !group.should_isolate() {
+            return self.group(group, held, all);
+        }
+        let layer = match all {
+            // Filters of what is drawn elsewhere may reach as far as those of the canvas.
+            Some(all) if !group.filters().is_empty() => all.saturating_mul(25),
+            Some(all) => all,
+            None => self.area(group.abs_layer_bounding_box().to_rect(), true),
+        };
+        self.spend(layer, 3)?;
+        let mut held = held.saturating_add(layer.saturating_mul(4));
+        self.group(group, held, all)?;
+        for filter in group.filters() {
+            let (horizontal, vertical) = group.abs_transform().get_scale();
+            let scale = (
+                f64::from(horizontal) * self.scale.0,
+                f64::from(vertical) * self.scale.1,
+            );
+            // Every result is kept until the last one is there.
+            let results = u64::try_from(filter.primitives().len()).unwrap_or(u64::MAX);
+            let held = held.saturating_add(layer.saturating_mul(4 * (results + 4)));
+            self.memory = self.memory.max(held);
+            self.filter(filter, layer, scale, held)?;
+        }
+        if let Some(mut clip) = group.clip_path() {
+            loop {
+                self.spend(layer, 4)?;
+                self.group(clip.root(), held.saturating_add(layer * 8), Some(layer))?;
+                match clip.clip_path() {
+                    Some(next) => clip = next,
+                    None => break,
+                }
+            }
+        }
+        let mut mask = group.mask();
+        while let Some(found) = mask {
+            self.spend(layer, 10)?;
+            held = held.saturating_add(layer.saturating_mul(8));
+            self.group(found.root(), held, Some(layer))?;
+            mask = found.mask();
+        }
+        Ok(())
+    }
+
+    fn filter(
+        &mut self,
+        filter: &Filter,
+        layer: u64,
+        scale: (f64, f64),
+        held: u64,
+    ) -> Result<(), TransformError> {
+        for primitive in filter.primitives() {
+            let times = match primitive.kind() {
+                Primitive::Turbulence(noise) => u64::from(noise.num_octaves()).saturating_mul(120),
+                Primitive::Morphology(shape) => {
+                    let window = |radius: f32, scale: f64| {
+                        u64::from(whole(2.0 * f64::from(radius) * scale + 2.0))
+                    };
+                    window(shape.radius_x().get(), scale.0)
+                        .saturating_mul(window(shape.radius_y().get(), scale.1))
+                        .saturating_mul(2)
+                }
+                Primitive::ConvolveMatrix(matrix) => u64::from(matrix.matrix().columns())
+                    .saturating_mul(u64::from(matrix.matrix().rows()))
+                    .saturating_mul(8),
+                Primitive::DiffuseLighting(_) | Primitive::SpecularLighting(_) => 60,
+                Primitive::GaussianBlur(_) | Primitive::DropShadow(_) => 40,
+                Primitive::Image(image) => {
+                    self.group(image.root(), held, Some(layer))?;
+                    4
+                }
+                Primitive::Merge(merge) => u64::try_from(merge.inputs().len())
+                    .unwrap_or(u64::MAX)
+                    .saturating_mul(6),
+                _ => 20,
+            };
+            self.spend(layer, times.saturating_add(6))?;
+        }
+        Ok(())
+    }
+}
+
+/// How many dashes a path may have, from above: no piece between two points is longer than its box. The drawing gives up at a million.
+fn dashes(path: &usvg::Path) -> u64 {
+    const MOST: u64 = 1_000_000;
+    let Some(pattern) = path.stroke().and_then(usvg::Stroke::dasharray) else {
+        return 0;
+    };
+    let bounds = path.data().bounds();
+    let pieces = f64::from(u32::try_from(path.data().len()).unwrap_or(u32::MAX));
+    let longest = pieces * 2.0 * f64::from(bounds.width() + bounds.height());
+    let period: f64 = pattern.iter().copied().map(f64::from).sum();
+    let count = u32::try_from(pattern.len()).map_or(f64::MAX, f64::from);
+    u64::from(whole((longest / period * count).min(1e9))).min(MOST)
+}

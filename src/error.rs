@@ -241,13 +241,14 @@ mod tests {
     use crate::policy::Denied;
     use crate::request::RequestError;
     use crate::source::SourceError;
+    use crate::transform::Foreign;
     use crate::transform::TransformError;
 
     use super::Error;
 
     #[test]
     fn documented_numbers_go_with_documented_statuses() {
-        let rows: [(Error, u16, u16); 12] = [
+        let rows: [(Error, u16, u16); 14] = [
             (RequestError::NoOptions.into(), 9401, 400),
             (
                 Denied::SourceNotAllowed { host: "x".into() }.into(),
@@ -268,6 +269,16 @@ mod tests {
                 523,
             ),
             (TransformError::NotAnImage.into(), 9412, 415),
+            (
+                TransformError::UnsupportedFormat(Foreign::Heic).into(),
+                9412,
+                415,
+            ),
+            (
+                TransformError::UnsupportedFormat(Foreign::Psd).into(),
+                9520,
+                415,
+            ),
             (TransformError::ZeroSized.into(), 9413, 403),
             (TransformError::Decode("x".into()).into(), 9516, 422),
             (CpuError::QueueFull.into(), 9522, 503),

@@ -128,8 +128,9 @@ const HTTP: [&str; 6] = [
 ];
 
 /// Files that bind a C library, and so may contain unsafe code.
-const UNSAFE: [&str; 6] = [
+const UNSAFE: [&str; 7] = [
     "src/allocator.rs",
+    "src/transform/decode/heic.rs",
     "src/transform/decode/jpeg_turbo.rs",
     "src/transform/decode/webp.rs",
     "src/transform/encode/avif_aom.rs",

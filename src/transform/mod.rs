@@ -153,17 +153,21 @@ pub enum TransformError {
     Encode(String),
 }
 
+/// What every build decodes, as the texts of the errors list it.
+const SOURCES: &str = "JPEG, PNG, WebP, GIF, AVIF, JPEG XL, TIFF, BMP, ICO, PNM or QOI";
+
 impl fmt::Display for TransformError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TransformError::NotAnImage => write!(
+            TransformError::NotAnImage => write!(out, "the source is not an image: use {SOURCES}"),
+            TransformError::UnsupportedFormat(Foreign::Heic) => write!(
                 out,
-                "the source is not an image: use JPEG, PNG, WebP, GIF or AVIF"
+                "the source is HEIC, which this build of the server does not decode: build it with `--features heic`, which needs libheif, or use {SOURCES}"
             ),
             TransformError::UnsupportedFormat(kind) => {
                 write!(
                     out,
-                    "the source is {}, which cannot be transformed: use JPEG, PNG, WebP, GIF or AVIF",
+                    "the source is {}, which cannot be transformed: use {SOURCES}",
                     kind.name()
                 )
             }

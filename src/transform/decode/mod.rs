@@ -3,10 +3,15 @@
 
 mod avif;
 mod gif;
+#[cfg(feature = "heic")]
+mod heic;
 #[cfg_attr(feature = "native", path = "jpeg_turbo.rs")]
 #[cfg_attr(not(feature = "native"), path = "jpeg_portable.rs")]
 mod jpeg;
+mod jxl;
+mod plain;
 mod png;
+mod tiff;
 mod webp;
 mod yuv;
 
@@ -16,7 +21,10 @@ use super::TransformError;
 use super::color::ColorSpace;
 use super::orientation::Orientation;
 use super::pixels::Pixels;
+use super::pixels::Samples;
 use super::pixels::Size;
+#[cfg(not(feature = "heic"))]
+use super::sniff::Foreign;
 use super::sniff::Kind;
 use super::sniff::sniff;
 
@@ -63,6 +71,14 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         Kind::Webp => webp::header(source)?,
         Kind::Gif => gif::header(source)?,
         Kind::Avif => avif::header(source)?,
+        Kind::JpegXl => jxl::header(source)?,
+        Kind::Tiff => tiff::header(source)?,
+        Kind::Ico => plain::ico_header(source)?,
+        Kind::Bmp | Kind::Pnm | Kind::Qoi => plain::header(source, kind)?,
+        #[cfg(feature = "heic")]
+        Kind::Heic => heic::header(source)?,
+        #[cfg(not(feature = "heic"))]
+        Kind::Heic => return Err(TransformError::UnsupportedFormat(Foreign::Heic)),
         Kind::Foreign(format) => return Err(TransformError::UnsupportedFormat(format)),
     };
     if header.size.width == 0 || header.size.height == 0 {
@@ -83,6 +99,14 @@ pub(super) fn pixels(
         Kind::Webp => webp::decode(source, header),
         Kind::Gif => gif::decode(source, header),
         Kind::Avif => avif::decode(source, header),
+        Kind::JpegXl => jxl::decode(source, header),
+        Kind::Tiff => tiff::decode(source, header),
+        Kind::Ico => plain::ico_decode(source, header),
+        Kind::Bmp | Kind::Pnm | Kind::Qoi => plain::decode(source, header),
+        #[cfg(feature = "heic")]
+        Kind::Heic => heic::decode(source, header),
+        #[cfg(not(feature = "heic"))]
+        Kind::Heic => Err(TransformError::UnsupportedFormat(Foreign::Heic)),
         Kind::Foreign(format) => Err(TransformError::UnsupportedFormat(format)),
     }
 }
@@ -101,6 +125,34 @@ fn whole(size: Size) -> (f64, f64) {
     (f64::from(size.width), f64::from(size.height))
 }
 
+/// Colours that were multiplied with their alpha, without it.
+fn unmultiplied(samples: Samples, channels: usize) -> Samples {
+    match samples {
+        Samples::U8(mut samples) => {
+            for pixel in samples.chunks_exact_mut(channels) {
+                let (alpha, colors) = pixel.split_last_mut().expect("a pixel has samples");
+                let alpha = u32::from(*alpha);
+                for color in colors.iter_mut().filter(|_| alpha > 0) {
+                    let whole = (u32::from(*color) * 255 + alpha / 2) / alpha;
+                    *color = u8::try_from(whole).unwrap_or(u8::MAX);
+                }
+            }
+            Samples::U8(samples)
+        }
+        Samples::U16(mut samples) => {
+            for pixel in samples.chunks_exact_mut(channels) {
+                let (alpha, colors) = pixel.split_last_mut().expect("a pixel has samples");
+                let alpha = u64::from(*alpha);
+                for color in colors.iter_mut().filter(|_| alpha > 0) {
+                    let whole = (u64::from(*color) * 65_535 + alpha / 2) / alpha;
+                    *color = u16::try_from(whole).unwrap_or(u16::MAX);
+                }
+            }
+            Samples::U16(samples)
+        }
+    }
+}
+
 /// A side as C libraries give it.
 fn size_of(width: i32, height: i32) -> Result<Size, TransformError> {
     let side = |_: TryFromIntError| TransformError::ZeroSized;
@@ -112,7 +164,35 @@ fn size_of(width: i32, height: i32) -> Result<Size, TransformError> {
 
 #[cfg(test)]
 mod tests {
+    use super::Samples;
     use super::denominator;
+    use super::header;
+    use super::unmultiplied;
+
+    #[test]
+    fn heic_is_decoded_or_its_refusal_says_how_to_get_it() {
+        let error = header(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").expect_err("has no pictures");
+        let told = error.to_string();
+        if cfg!(feature = "heic") {
+            assert!(told.contains("HEIC: "), "{told}");
+        } else {
+            assert!(told.contains("`--features heic`"), "{told}");
+            assert!(told.contains("libheif"), "{told}");
+        }
+    }
+
+    #[test]
+    fn colours_without_their_alpha_are_never_more_than_white() {
+        let pixels = vec![64, 128, 200, 128, 9, 9, 9, 0];
+        assert_eq!(
+            unmultiplied(Samples::U8(pixels), 4),
+            Samples::U8(vec![128, 255, 255, 128, 9, 9, 9, 0])
+        );
+        assert_eq!(
+            unmultiplied(Samples::U16(vec![100, 32_768]), 2),
+            Samples::U16(vec![200, 32_768])
+        );
+    }
 
     #[test]
     fn shrink_on_load_leaves_one_and_a_half_pixels() {

@@ -1,0 +1,484 @@
+//! TIFF and BigTIFF by `tiff`: the first page; strips and tiles, interleaved or in planes; grey, palettes, RGB, YCbCr and inks of 1
+//! to 64 bits or floating point, with alpha. Deeper samples than 16 bits are cut to that, and floating point counts from 0 to 1.
+//! Not `image`'s own door, which turns inks into RGB without their profile and refuses palettes.
+
+use std::borrow::Cow;
+use std::io::Cursor;
+
+use tiff::ColorType;
+use tiff::TiffError;
+use tiff::decoder::ChunkType;
+use tiff::decoder::Decoder;
+use tiff::decoder::DecodingResult;
+use tiff::decoder::Limits;
+use tiff::tags::CompressionMethod;
+use tiff::tags::Tag;
+use tiff::tags::Type;
+use tiff::tags::ValueBuffer;
+
+use super::super::TransformError;
+use super::super::color::ColorSpace;
+use super::super::orientation::Orientation;
+use super::super::pixels::Channels;
+use super::super::pixels::Pixels;
+use super::super::pixels::Raster;
+use super::super::pixels::Samples;
+use super::super::pixels::Size;
+use super::super::sniff::Kind;
+use super::Decoded;
+use super::Header;
+use super::unmultiplied;
+use super::whole;
+
+/// Bytes of one tag's value: a profile for inks may have 2 MiB.
+const MAX_TAG: usize = 16 << 20;
+/// Bytes of a row of tiles or strips, where the row is the unit of work.
+const MAX_ROW: u64 = 64 << 20;
+/// Samples of a pixel: colours, alpha, and a few that nobody knows.
+const MAX_SAMPLES: u16 = 16;
+/// Pixels of padding that any picture may have, however small: a tile has 512x512 pixels at most in practice.
+const PADDING: u64 = 1 << 22;
+
+type Reader<'a> = Decoder<Cursor<&'a [u8]>>;
+
+/// What one pixel is made of.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    color: ColorType,
+    /// Samples that are stored and decoded, those without a meaning included.
+    samples: u16,
+    bits: u8,
+    palette: bool,
+}
+
+pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
+    let bytes = as_indices(source);
+    let mut decoder = open(&bytes)?;
+    let layout = layout(&mut decoder, matches!(bytes, Cow::Owned(_)))?;
+    let (width, height) = decoder.dimensions().map_err(failed)?;
+    let orientation = decoder
+        .find_tag_unsigned(Tag::Orientation)
+        .ok()
+        .flatten()
+        .map_or_else(Orientation::default, Orientation::from_exif);
+    Ok(Header {
+        kind: Kind::Tiff,
+        size: Size::new(width, height),
+        orientation,
+        // The samples as stored, and as they leave here; a palette is in a copy of the source as well.
+        bytes_per_pixel: 2 * layout.bytes_per_pixel() + if layout.palette { 4 } else { 0 },
+        is_scalable: false,
+    })
+}
+
+pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+    let bytes = as_indices(source);
+    let mut decoder = open(&bytes)?;
+    let layout = layout(&mut decoder, matches!(bytes, Cow::Owned(_)))?;
+    let size = header.size;
+    if decoder.dimensions().ok() != Some((size.width, size.height)) {
+        return Err(broken("the size changed"));
+    }
+    check_chunks(&mut decoder, &bytes, size, layout)?;
+    let mut limits = Limits::default();
+    limits.ifd_value_size = MAX_TAG;
+    limits.decoding_buffer_size = MAX_TAG;
+    let mut decoder = decoder.with_limits(limits.clone());
+    let profile = raw_tag(&mut decoder, Tag::IccProfile);
+    let map = layout
+        .palette
+        .then(|| color_map(&mut decoder, layout.bits))
+        .transpose()?;
+    let alpha = extra_samples(&mut decoder).first().copied();
+
+    limits.decoding_buffer_size =
+        usize::try_from(size.area() * layout.bytes_per_pixel()).unwrap_or(usize::MAX);
+    limits.intermediate_buffer_size = bytes.len();
+    let mut decoder = decoder.with_limits(limits);
+    let mut decoded = DecodingResult::U8(Vec::new());
+    let stored = decoder.read_image_to_buffer(&mut decoded).map_err(failed)?;
+    if decoded.as_buffer(0).byte_len() < stored.complete_len {
+        return Err(broken("more planes than its header says"));
+    }
+    let samples = unpacked(decoded, size, layout)?;
+    let samples = match samples {
+        Samples::U8(samples) => Samples::U8(interleaved(samples, stored.planes)),
+        Samples::U16(samples) => Samples::U16(interleaved(samples, stored.planes)),
+    };
+    let (channels, samples) = match (layout.color, samples) {
+        (ColorType::Gray(_), Samples::U8(indices)) if layout.palette => {
+            let map = map.ok_or_else(|| broken("a palette that is missing"))?;
+            let colors = indices.iter().flat_map(|&index| map[usize::from(index)]);
+            (Channels::Rgb, Samples::U8(colors.collect()))
+        }
+        (ColorType::Gray(_), samples) => (Channels::Gray, samples),
+        (ColorType::Multiband { num_samples, .. }, samples) => {
+            let (channels, kept) = if matches!(alpha, Some(1 | 2)) {
+                (Channels::GrayAlpha, 2)
+            } else {
+                (Channels::Gray, 1)
+            };
+            (channels, first_of(samples, usize::from(num_samples), kept))
+        }
+        (ColorType::RGB(_), samples) => (Channels::Rgb, samples),
+        (ColorType::RGBA(_), samples) => (Channels::Rgba, samples),
+        (ColorType::CMYK(_), samples) => (Channels::Cmyk, samples),
+        (ColorType::CMYKA(_), samples) => (Channels::Cmyk, first_of(samples, 5, 4)),
+        (ColorType::YCbCr(8), Samples::U8(samples)) => {
+            (Channels::Rgb, Samples::U8(rgb_of_ycbcr(&samples)))
+        }
+        _ => return Err(broken("colours of a kind that is not read")),
+    };
+    let samples = if alpha == Some(1) && channels.has_alpha() {
+        unmultiplied(samples, channels.count())
+    } else {
+        samples
+    };
+    Ok(Decoded {
+        pixels: Pixels::Raster(Raster {
+            size,
+            channels,
+            samples,
+        }),
+        extent: whole(size),
+        space: ColorSpace::from_icc(profile),
+    })
+}
+
+fn open(source: &[u8]) -> Result<Reader<'_>, TransformError> {
+    Decoder::new(Cursor::new(source)).map_err(failed)
+}
+
+impl Layout {
+    fn bytes_per_pixel(self) -> u64 {
+        (u64::from(self.samples) * u64::from(self.bits)).div_ceil(8)
+    }
+}
+
+fn layout(decoder: &mut Reader<'_>, palette: bool) -> Result<Layout, TransformError> {
+    let color = decoder.colortype().map_err(failed)?;
+    let samples = decoder
+        .find_tag_unsigned(Tag::SamplesPerPixel)
+        .map_err(failed)?
+        .unwrap_or(1);
+    if samples > MAX_SAMPLES {
+        return Err(broken("too many samples in a pixel"));
+    }
+    let bits = color.bit_depth();
+    if palette && !matches!(color, ColorType::Gray(1 | 2 | 4 | 8)) {
+        return Err(broken("a palette of a kind that is not read"));
+    }
+    Ok(Layout {
+        color,
+        samples,
+        bits,
+        palette,
+    })
+}
+
+/// The source; one with a palette in a copy that says it is grey, because the decoder gives indices for that only.
+fn as_indices(source: &[u8]) -> Cow<'_, [u8]> {
+    const GREY: u8 = 1;
+    match palette_flag(source) {
+        Some(place) => {
+            let mut copy = source.to_vec();
+            copy[place] = GREY;
+            Cow::Owned(copy)
+        }
+        None => Cow::Borrowed(source),
+    }
+}
+
+/// Where the first directory says that the samples are indices of a palette, if it does (TIFF 6.0, section 2; BigTIFF has wider
+/// counts and offsets).
+fn palette_flag(source: &[u8]) -> Option<usize> {
+    const PHOTOMETRIC: u64 = 262;
+    const SHORT: u64 = 3;
+    const PALETTE: u64 = 3;
+    let big_endian = source.starts_with(b"MM");
+    let number = |at: usize, length: usize| -> Option<u64> {
+        let bytes = source.get(at..at.checked_add(length)?)?;
+        let next = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
+        Some(if big_endian {
+            bytes.iter().fold(0, next)
+        } else {
+            bytes.iter().rev().fold(0, next)
+        })
+    };
+    let big = number(2, 2)? == 43;
+    let (start, count_length, entry_length, value_at) = if big {
+        (number(8, 8)?, 8, 20, 12)
+    } else {
+        (number(4, 4)?, 2, 12, 8)
+    };
+    let start = usize::try_from(start).ok()?;
+    let count = number(start, count_length)?;
+    let entries = start.checked_add(count_length)?;
+    // Tags ascend, and few come before this one.
+    (0..usize::try_from(count).ok()?.min(4096)).find_map(|index| {
+        let at = entries.checked_add(index * entry_length)?;
+        let value = at.checked_add(value_at)?;
+        let found = number(at, 2)? == PHOTOMETRIC
+            && number(at + 2, 2)? == SHORT
+            && number(value, 2)? == PALETTE;
+        found.then_some(if big_endian { value + 1 } else { value })
+    })
+}
+
+/// Refuses tiles that are mostly padding, and JPEGs in tiles and strips that are larger than these: both would take what the header
+/// does not say.
+fn check_chunks(
+    decoder: &mut Reader<'_>,
+    source: &[u8],
+    size: Size,
+    layout: Layout,
+) -> Result<(), TransformError> {
+    let (width, height) = match decoder.get_chunk_type() {
+        ChunkType::Strip => {
+            let (width, rows) = decoder.chunk_dimensions();
+            (width, rows.min(size.height))
+        }
+        ChunkType::Tile => decoder.chunk_dimensions(),
+    };
+    let padded = |side: u32, of: u32| u64::from(side.div_ceil(of)) * u64::from(of);
+    let all = padded(size.width, width).saturating_mul(padded(size.height, height));
+    if u64::from(width) * layout.bytes_per_pixel() > MAX_ROW
+        || all > size.area().saturating_mul(4).saturating_add(PADDING)
+    {
+        return Err(broken("tiles that are far larger than the picture"));
+    }
+    let compression = decoder
+        .find_tag_unsigned(Tag::Compression)
+        .map_err(failed)?
+        .map(CompressionMethod::from_u16_exhaustive);
+    if compression != Some(CompressionMethod::ModernJPEG) {
+        return Ok(());
+    }
+    let (starts, lengths) = match decoder.get_chunk_type() {
+        ChunkType::Strip => (Tag::StripOffsets, Tag::StripByteCounts),
+        ChunkType::Tile => (Tag::TileOffsets, Tag::TileByteCounts),
+    };
+    let mut list = |tag| -> Result<Vec<usize>, TransformError> {
+        Ok(decoder
+            .find_tag_unsigned_vec(tag)
+            .map_err(failed)?
+            .unwrap_or_default())
+    };
+    let (starts, lengths) = (list(starts)?, list(lengths)?);
+    let tables = raw_tag(decoder, Tag::JPEGTables).unwrap_or_default();
+    let limit = (u64::from(width) + 16) * (u64::from(height) + 16);
+    if largest_jpeg(&tables) > limit {
+        return Err(broken("a JPEG that is larger than its tile"));
+    }
+    let seam = &tables[tables.len().saturating_sub(12)..];
+    for (start, length) in starts.into_iter().zip(lengths) {
+        let chunk = start
+            .checked_add(length)
+            .and_then(|end| source.get(start..end))
+            .ok_or_else(|| broken("it ends early"))?;
+        // The decoder puts the tables before the chunk, less the marker that ends the one and the marker that begins the other.
+        let joined = [
+            &seam[..seam.len().saturating_sub(2)],
+            chunk.get(2..12.min(chunk.len())).unwrap_or_default(),
+        ]
+        .concat();
+        if largest_jpeg(chunk).max(largest_jpeg(&joined)) > limit {
+            return Err(broken("a JPEG that is larger than its tile"));
+        }
+    }
+    Ok(())
+}
+
+/// Pixels of the largest frame that anything in the bytes might be the header of: compressed data never holds such a marker
+/// (ITU-T T.81, B.1.1.2 and B.2.2).
+fn largest_jpeg(bytes: &[u8]) -> u64 {
+    bytes
+        .windows(9)
+        .filter(|window| window[0] == 0xFF)
+        .filter(|window| matches!(window[1], 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF))
+        .map(|window| {
+            let side = |at: usize| u64::from(u16::from_be_bytes([window[at], window[at + 1]]));
+            side(5) * side(7)
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+fn raw_tag(decoder: &mut Reader<'_>, tag: Tag) -> Option<Vec<u8>> {
+    let mut value = ValueBuffer::empty(Type::BYTE);
+    let found = decoder.image_ifd().find_tag_buf(tag, &mut value);
+    found.ok().flatten().map(|_| value.as_bytes().to_vec())
+}
+
+/// The meaning of samples after the colours: 1 is alpha that the colours were multiplied with, 2 alpha (TIFF 6.0, section 18).
+fn extra_samples(decoder: &mut Reader<'_>) -> Vec<u16> {
+    let found = decoder.find_tag_unsigned_vec(Tag::ExtraSamples);
+    found.ok().flatten().unwrap_or_default()
+}
+
+/// The palette, filled up to 256 entries: all reds come first, then all greens, then all blues, each of 16 bits (TIFF 6.0,
+/// section 5). Some writers use 8 of them.
+fn color_map(decoder: &mut Reader<'_>, bits: u8) -> Result<Vec<[u8; 3]>, TransformError> {
+    let count = 1 << bits;
+    let values: Vec<u16> = decoder
+        .find_tag_unsigned_vec(Tag::ColorMap)
+        .map_err(failed)?
+        .unwrap_or_default();
+    if values.len() != 3 * count {
+        return Err(broken("a palette of the wrong length"));
+    }
+    let shallow = values.iter().all(|&value| value < 256);
+    let byte = |value: u16| {
+        let [high, low] = value.to_be_bytes();
+        if shallow { low } else { high }
+    };
+    let mut map: Vec<_> = (0..count)
+        .map(|index| [0, 1, 2].map(|color| byte(values[color * count + index])))
+        .collect();
+    map.resize(256, [0; 3]);
+    Ok(map)
+}
+
+/// Samples of any type as 8 or 16 bits.
+fn unpacked(
+    decoded: DecodingResult,
+    size: Size,
+    layout: Layout,
+) -> Result<Samples, TransformError> {
+    let samples = match decoded {
+        DecodingResult::U8(packed) if layout.bits < 8 => {
+            let per_row = match layout.color {
+                ColorType::Gray(1 | 2 | 4) => size.width as usize,
+                _ => return Err(broken("samples of less than 8 bits")),
+            };
+            Samples::U8(unpacked_bits(&packed, per_row, layout))
+        }
+        DecodingResult::U8(samples) => Samples::U8(samples),
+        DecodingResult::U16(samples) => Samples::U16(samples),
+        DecodingResult::U32(samples) => Samples::U16(
+            samples
+                .into_iter()
+                .map(|sample| upper(sample.into()))
+                .collect(),
+        ),
+        DecodingResult::U64(samples) => Samples::U16(
+            samples
+                .into_iter()
+                .map(|sample| upper(sample >> 32))
+                .collect(),
+        ),
+        DecodingResult::F16(samples) => Samples::U16(
+            samples
+                .into_iter()
+                .map(|sample| code(sample.into()))
+                .collect(),
+        ),
+        DecodingResult::F32(samples) => Samples::U16(
+            samples
+                .into_iter()
+                .map(|sample| code(sample.into()))
+                .collect(),
+        ),
+        DecodingResult::F64(samples) => Samples::U16(samples.into_iter().map(code).collect()),
+        _ => return Err(broken("samples with a sign")),
+    };
+    Ok(samples)
+}
+
+/// The upper half of 32 bits.
+fn upper(sample: u64) -> u16 {
+    u16::try_from(sample >> 16).unwrap_or(u16::MAX)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the range of u16 first; what is no number becomes 0"
+)]
+fn code(value: f64) -> u16 {
+    (value.clamp(0.0, 1.0) * f64::from(u16::MAX)).round() as u16
+}
+
+/// Samples of 1, 2 or 4 bits, the first in the highest, each row from a new byte on; scaled to 8 bits unless they are indices.
+fn unpacked_bits(packed: &[u8], per_row: usize, layout: Layout) -> Vec<u8> {
+    let bits = usize::from(layout.bits);
+    let most = u8::MAX >> (8 - bits);
+    let scale = if layout.palette { 1 } else { u8::MAX / most };
+    packed
+        .chunks_exact((per_row * bits).div_ceil(8).max(1))
+        .flat_map(|row| {
+            (0..per_row).map(move |x| {
+                let at = x * bits;
+                (row[at / 8] >> (8 - bits - at % 8) & most) * scale
+            })
+        })
+        .collect()
+}
+
+fn interleaved<T: Copy>(samples: Vec<T>, planes: usize) -> Vec<T> {
+    if planes < 2 {
+        return samples;
+    }
+    let length = samples.len() / planes;
+    (0..length)
+        .flat_map(|index| (0..planes).map(move |plane| plane * length + index))
+        .map(|index| samples[index])
+        .collect()
+}
+
+/// The first samples of each pixel.
+fn first_of(samples: Samples, count: usize, kept: usize) -> Samples {
+    fn first<T: Copy>(samples: &[T], count: usize, kept: usize) -> Vec<T> {
+        samples
+            .chunks_exact(count)
+            .flat_map(|pixel| pixel[..kept.min(count)].iter().copied())
+            .collect()
+    }
+    match samples {
+        Samples::U8(samples) => Samples::U8(first(&samples, count, kept)),
+        Samples::U16(samples) => Samples::U16(first(&samples, count, kept)),
+    }
+}
+
+/// YCbCr as in JPEG, with the coefficients that TIFF has by default (TIFF 6.0, section 21), of the full range.
+fn rgb_of_ycbcr(samples: &[u8]) -> Vec<u8> {
+    samples
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .flat_map(|&[luma, blue, red]| {
+            let (luma, blue, red) = (
+                f32::from(luma),
+                f32::from(blue) - 128.0,
+                f32::from(red) - 128.0,
+            );
+            [
+                luma + 1.402 * red,
+                luma - 0.344_136 * blue - 0.714_136 * red,
+                luma + 1.772 * blue,
+            ]
+            .map(byte)
+        })
+        .collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the range of u8 first"
+)]
+fn byte(value: f32) -> u8 {
+    value.round().clamp(0.0, 255.0) as u8
+}
+
+fn failed(cause: TiffError) -> TransformError {
+    broken(&cause.to_string())
+}
+
+fn broken(what: &str) -> TransformError {
+    TransformError::Decode(format!("TIFF: {what}"))
+}
+
+#[cfg(test)]
+#[path = "tiff_tests.rs"]
+mod tests;

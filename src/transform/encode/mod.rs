@@ -6,9 +6,11 @@ mod avif;
 #[cfg_attr(feature = "native", path = "jpeg_turbo.rs")]
 #[cfg_attr(not(feature = "native"), path = "jpeg_portable.rs")]
 mod jpeg;
+mod palette;
 #[cfg(feature = "native")]
 mod planes;
 mod png;
+mod quantize;
 mod webp;
 
 use crate::options::Format;

@@ -128,11 +128,13 @@ const HTTP: [&str; 6] = [
 ];
 
 /// Files that bind a C library, and so may contain unsafe code.
-const UNSAFE: [&str; 7] = [
+const UNSAFE: [&str; 9] = [
     "src/allocator.rs",
+    "src/transform/decode/frames/webp.rs",
     "src/transform/decode/heic.rs",
     "src/transform/decode/jpeg_turbo.rs",
     "src/transform/decode/webp.rs",
+    "src/transform/encode/animated_webp.rs",
     "src/transform/encode/avif_aom.rs",
     "src/transform/encode/jpeg_turbo.rs",
     "src/transform/encode/webp.rs",

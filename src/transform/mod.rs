@@ -11,6 +11,7 @@ mod facts;
 mod geometry;
 mod hdr;
 mod metadata;
+mod motion;
 mod orientation;
 mod pixels;
 mod plain_border;

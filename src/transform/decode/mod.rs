@@ -2,6 +2,7 @@
 //! and `decode`. Formats are told apart by content alone. The JPEG door has two codecs behind it, one per build.
 
 mod avif;
+pub(super) mod frames;
 mod gif;
 #[cfg(feature = "heic")]
 mod heic;

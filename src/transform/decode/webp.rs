@@ -18,6 +18,7 @@ use super::super::pixels::Size;
 use super::super::sniff::Kind;
 use super::Decoded;
 use super::Header;
+use super::frames::webp::Frames;
 use super::size_of;
 use super::whole;
 
@@ -40,7 +41,7 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     let space =
         ColorSpace::from_icc(Demuxer::open(source).and_then(|demuxer| demuxer.chunk(c"ICCP")));
     let raster = if features.has_animation != 0 {
-        first_frame(source, header.size)?
+        first_frame(source)?
     } else {
         still(source, header.size, features.has_alpha != 0)?
     };
@@ -81,36 +82,10 @@ fn still(source: &[u8], size: Size, alpha: bool) -> Result<Raster, TransformErro
     })
 }
 
-fn first_frame(source: &[u8], size: Size) -> Result<Raster, TransformError> {
-    let data = webp::WebPData {
-        bytes: source.as_ptr(),
-        size: source.len(),
-    };
-    // SAFETY: the data outlives the decoder; every pointer is checked; the canvas is copied before the decoder goes.
-    let samples = unsafe {
-        let mut options: webp::WebPAnimDecoderOptions = mem::zeroed();
-        if webp::WebPAnimDecoderOptionsInit(&mut options) == 0 {
-            return Err(broken());
-        }
-        options.color_mode = webp::WEBP_CSP_MODE::MODE_RGBA;
-        options.use_threads = 0;
-        let decoder = webp::WebPAnimDecoderNew(&data, &options);
-        if decoder.is_null() {
-            return Err(broken());
-        }
-        let (mut canvas, mut timestamp) = (std::ptr::null_mut(), 0);
-        let frame = webp::WebPAnimDecoderGetNext(decoder, &mut canvas, &mut timestamp);
-        let samples = (frame != 0 && !canvas.is_null())
-            .then(|| slice::from_raw_parts(canvas, size.len() * Channels::Rgba.count()).to_vec());
-        webp::WebPAnimDecoderDelete(decoder);
-        samples
-    };
-    let samples = samples.ok_or_else(broken)?;
-    Ok(Raster {
-        size,
-        channels: Channels::Rgba,
-        samples: Samples::U8(samples),
-    })
+fn first_frame(source: &[u8]) -> Result<Raster, TransformError> {
+    // The header was priced, so there is no second limit.
+    let first = Frames::open(source, u64::MAX)?.next()?;
+    first.map(|frame| frame.raster).ok_or_else(broken)
 }
 
 fn features(source: &[u8]) -> Result<webp::WebPBitstreamFeatures, TransformError> {
@@ -129,12 +104,12 @@ fn features(source: &[u8]) -> Result<webp::WebPBitstreamFeatures, TransformError
     }
 }
 
-fn broken() -> TransformError {
+pub(super) fn broken() -> TransformError {
     TransformError::Decode("the WebP data is damaged or ends early".to_owned())
 }
 
 /// The container of a file: where the chunks beside the pixels are found.
-struct Demuxer<'a> {
+pub(super) struct Demuxer<'a> {
     handle: *mut webp::WebPDemuxer,
     _source: &'a [u8],
 }
@@ -147,7 +122,7 @@ impl Drop for Demuxer<'_> {
 }
 
 impl<'a> Demuxer<'a> {
-    fn open(source: &'a [u8]) -> Option<Self> {
+    pub fn open(source: &'a [u8]) -> Option<Self> {
         let data = webp::WebPData {
             bytes: source.as_ptr(),
             size: source.len(),
@@ -167,7 +142,13 @@ impl<'a> Demuxer<'a> {
         })
     }
 
-    fn chunk(&self, name: &std::ffi::CStr) -> Option<Vec<u8>> {
+    /// A number of the container.
+    pub fn feature(&self, feature: webp::WebPFormatFeature) -> u32 {
+        // SAFETY: a valid handle.
+        unsafe { webp::WebPDemuxGetI(self.handle, feature) }
+    }
+
+    pub fn chunk(&self, name: &std::ffi::CStr) -> Option<Vec<u8>> {
         let name: *const c_char = name.as_ptr();
         // SAFETY: a valid handle; the name has four characters; the chunk lies in the source and is copied before the iterator goes.
         unsafe {

@@ -1,8 +1,11 @@
 //! Pixels to bytes: one file per format. Each maps the quality that was asked for to its encoder's own scale, once.
 
+mod animated_webp;
+pub(super) mod animation;
 #[cfg_attr(feature = "native", path = "avif_aom.rs")]
 #[cfg_attr(not(feature = "native"), path = "avif_portable.rs")]
 mod avif;
+mod gif;
 #[cfg_attr(feature = "native", path = "jpeg_turbo.rs")]
 #[cfg_attr(not(feature = "native"), path = "jpeg_portable.rs")]
 mod jpeg;

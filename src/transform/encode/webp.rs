@@ -77,12 +77,8 @@ fn packed(
     })
 }
 
-/// Encodes a picture whose pixels `fill` points at. They must outlive the call; the library only reads them.
-fn run(
-    size: Size,
-    quality: Quality,
-    fill: impl FnOnce(&mut webp::WebPPicture) -> bool,
-) -> Result<Vec<u8>, TransformError> {
+/// The encoder's settings for a quality.
+pub(super) fn config(quality: Quality) -> Result<webp::WebPConfig, TransformError> {
     let mut config = webp::WebPConfig::new().map_err(|()| failed("libwebp of another version"))?;
     config.method = METHOD;
     config.quality = f32::from(quality.get());
@@ -93,6 +89,16 @@ fn run(
         // For lossless coding this is effort, not loss.
         config.quality = 75.0;
     }
+    Ok(config)
+}
+
+/// Encodes a picture whose pixels `fill` points at. They must outlive the call; the library only reads them.
+fn run(
+    size: Size,
+    quality: Quality,
+    fill: impl FnOnce(&mut webp::WebPPicture) -> bool,
+) -> Result<Vec<u8>, TransformError> {
+    let config = config(quality)?;
     let mut picture =
         webp::WebPPicture::new().map_err(|()| failed("libwebp of another version"))?;
     picture.width = size.width.cast_signed();

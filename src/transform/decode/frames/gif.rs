@@ -1,0 +1,199 @@
+//! GIF by `gif`, painted on our own canvas: `image` does the same on three canvases and in RGBA, and takes a file without a loop
+//! count for one that runs for ever.
+
+use std::io::Cursor;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use gif::ColorOutput;
+use gif::DecodeOptions;
+use gif::Decoder;
+use gif::DisposalMethod;
+use gif::MemoryLimit;
+
+use super::super::super::TransformError;
+use super::super::super::motion::Animation;
+use super::super::super::motion::Area;
+use super::super::super::motion::Frame;
+use super::super::super::motion::Loops;
+use super::super::super::pixels::Size;
+use super::afford;
+use super::canvas::Canvas;
+use super::canvas::Disposal;
+
+/// How many times the canvas one frame may be. Some files have frames that reach beyond it; a frame of 65535x65535 pixels on a
+/// canvas of one is an attack.
+const FRAME_PER_CANVAS: u64 = 16;
+
+/// Counts the frames whose data is complete. The decoder cannot tell a cut frame from a missing trailer, so this walks by itself.
+pub(super) fn animation(source: &[u8]) -> Option<Animation> {
+    let mut blocks = Blocks { rest: source };
+    blocks.take(6)?;
+    let screen = blocks.take(7)?;
+    let size = Size::new(
+        u32::from(u16::from_le_bytes([screen[0], screen[1]])),
+        u32::from(u16::from_le_bytes([screen[2], screen[3]])),
+    );
+    blocks.take(table_length(screen[4]))?;
+    let mut found = Animation {
+        frames: 0,
+        loops: Loops::ONCE,
+        size,
+    };
+    while blocks.next(&mut found).is_some() {}
+    Some(found)
+}
+
+/// What is left of a GIF, block by block.
+struct Blocks<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Blocks<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    /// One block: `None` after the last one, and where the data ends within one.
+    fn next(&mut self, found: &mut Animation) -> Option<()> {
+        const IMAGE: u8 = 0x2C;
+        const EXTENSION: u8 = 0x21;
+        const APPLICATION: u8 = 0xFF;
+        match self.take(1)? {
+            [IMAGE] => {
+                let descriptor = self.take(9)?;
+                self.take(table_length(descriptor[8]))?;
+                // The code size of the compression.
+                self.take(1)?;
+                while !self.sub_block()?.is_empty() {}
+                found.frames = found.frames.saturating_add(1);
+            }
+            [EXTENSION] => {
+                let label = self.take(1)?[0];
+                let name = self.sub_block()?;
+                let is_loop =
+                    label == APPLICATION && matches!(name, b"NETSCAPE2.0" | b"ANIMEXTS1.0");
+                if name.is_empty() {
+                    return Some(());
+                }
+                loop {
+                    match self.sub_block()? {
+                        [] => break,
+                        [1, low, high] if is_loop => {
+                            found.loops = match u16::from_le_bytes([*low, *high]) {
+                                0 => Loops::FOREVER,
+                                repeats => Loops(u32::from(repeats) + 1),
+                            };
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn sub_block(&mut self) -> Option<&'a [u8]> {
+        let length = self.take(1)?[0];
+        self.take(usize::from(length))
+    }
+}
+
+/// Bytes of the colour table that a packed field announces.
+fn table_length(packed: u8) -> usize {
+    if packed & 0x80 == 0 {
+        0
+    } else {
+        3 << ((packed & 7) + 1)
+    }
+}
+
+pub(super) struct Frames<'a> {
+    decoder: Decoder<Cursor<&'a [u8]>>,
+    canvas: Canvas,
+    indices: Vec<u8>,
+}
+
+impl<'a> Frames<'a> {
+    pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
+        let mut options = DecodeOptions::new();
+        options.set_color_output(ColorOutput::Indexed);
+        options.set_memory_limit(MemoryLimit::Bytes(
+            NonZeroU64::new(max_bytes).unwrap_or(NonZeroU64::MIN),
+        ));
+        let decoder = options.read_info(Cursor::new(source)).map_err(failed)?;
+        let size = Size::new(u32::from(decoder.width()), u32::from(decoder.height()));
+        afford(size, max_bytes)?;
+        Ok(Frames {
+            decoder,
+            canvas: Canvas::new(size),
+            indices: Vec::new(),
+        })
+    }
+
+    pub fn next(&mut self) -> Result<Option<Frame>, TransformError> {
+        let Some(frame) = self.decoder.next_frame_info().map_err(failed)? else {
+            return Ok(None);
+        };
+        let mut frame = frame.clone();
+        let area = Area {
+            left: u32::from(frame.left),
+            top: u32::from(frame.top),
+            size: Size::new(u32::from(frame.width), u32::from(frame.height)),
+        };
+        if area.size.area() > self.canvas.size().area() * FRAME_PER_CANVAS {
+            return Err(failed("a frame is far larger than the canvas"));
+        }
+        self.indices.clear();
+        self.indices.resize(area.size.len(), 0);
+        if !area.is_empty() {
+            self.decoder
+                .read_into_buffer(&mut self.indices)
+                .map_err(failed)?;
+        }
+        let palette = frame
+            .palette
+            .take()
+            .or_else(|| self.decoder.global_palette().map(<[u8]>::to_vec))
+            .unwrap_or_default();
+        let colors = colors(&palette, frame.transparent);
+        let disposal = match frame.dispose {
+            DisposalMethod::Any | DisposalMethod::Keep => Disposal::Keep,
+            DisposalMethod::Background => Disposal::Clear,
+            DisposalMethod::Previous => Disposal::Restore,
+        };
+        let width = area.size.width as usize;
+        let raster = self.canvas.show(area, disposal, |row, pixels| {
+            let indices = &self.indices[row * width..][..width];
+            for (pixel, &index) in pixels.chunks_exact_mut(4).zip(indices) {
+                let color = colors[usize::from(index)];
+                if color[3] != 0 {
+                    pixel.copy_from_slice(&color);
+                }
+            }
+        });
+        Ok(Some(Frame {
+            raster,
+            delay: Duration::from_millis(u64::from(frame.delay) * 10),
+        }))
+    }
+}
+
+/// The colour of every index. One that the palette does not have is transparent.
+fn colors(palette: &[u8], transparent: Option<u8>) -> [[u8; 4]; 256] {
+    let mut colors = [[0; 4]; 256];
+    for (color, rgb) in colors.iter_mut().zip(palette.chunks_exact(3)) {
+        *color = [rgb[0], rgb[1], rgb[2], u8::MAX];
+    }
+    if let Some(index) = transparent {
+        colors[usize::from(index)] = [0; 4];
+    }
+    colors
+}
+
+fn failed(cause: impl std::fmt::Display) -> TransformError {
+    TransformError::Decode(format!("GIF: {cause}"))
+}

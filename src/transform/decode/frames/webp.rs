@@ -1,0 +1,156 @@
+//! Animated WebP by libwebp, which composes the frames: on transparent pixels, whatever background colour the file names, as
+//! browsers do.
+#![expect(unsafe_code, reason = "binds libwebp")]
+
+use std::borrow::Cow;
+use std::mem;
+use std::ptr;
+use std::slice;
+use std::time::Duration;
+
+use libwebp_sys as webp;
+
+use super::super::super::TransformError;
+use super::super::super::color::ColorSpace;
+use super::super::super::motion::Animation;
+use super::super::super::motion::Frame;
+use super::super::super::motion::Loops;
+use super::super::super::pixels::Channels;
+use super::super::super::pixels::Raster;
+use super::super::super::pixels::Samples;
+use super::super::super::pixels::Size;
+use super::super::webp::Demuxer;
+use super::super::webp::broken;
+use super::afford;
+
+pub(super) fn animation(source: &[u8]) -> Option<Animation> {
+    const ANIMATION: u32 = 2;
+    let source = complete(source);
+    let demuxer = Demuxer::open(&source)?;
+    let feature = |feature| demuxer.feature(feature);
+    if feature(webp::WebPFormatFeature::WEBP_FF_FORMAT_FLAGS) & ANIMATION == 0 {
+        return None;
+    }
+    Some(Animation {
+        frames: feature(webp::WebPFormatFeature::WEBP_FF_FRAME_COUNT),
+        loops: Loops(feature(webp::WebPFormatFeature::WEBP_FF_LOOP_COUNT)),
+        size: Size::new(
+            feature(webp::WebPFormatFeature::WEBP_FF_CANVAS_WIDTH),
+            feature(webp::WebPFormatFeature::WEBP_FF_CANVAS_HEIGHT),
+        ),
+    })
+}
+
+/// A file that is shorter than it says, cut to its last complete chunk: libwebp would refuse all of it.
+fn complete(source: &[u8]) -> Cow<'_, [u8]> {
+    const HEAD: usize = 12;
+    const CHUNK_HEAD: usize = 8;
+    let length = |offset: usize| {
+        let bytes = source.get(offset..)?.first_chunk()?;
+        usize::try_from(u32::from_le_bytes(*bytes)).ok()
+    };
+    match length(4) {
+        Some(claimed) if claimed > source.len().saturating_sub(CHUNK_HEAD) => {}
+        _ => return Cow::Borrowed(source),
+    }
+    let mut end = HEAD;
+    while let Some(content) = length(end + 4) {
+        // Chunks are padded to an even length.
+        let next = content
+            .checked_add(content & 1)
+            .and_then(|content| content.checked_add(end + CHUNK_HEAD));
+        match next {
+            Some(next) if next <= source.len() => end = next,
+            _ => break,
+        }
+    }
+    let mut cut = source.get(..end).unwrap_or(source).to_vec();
+    if let (Some(field), Ok(claimed)) = (cut.get_mut(4..8), u32::try_from(end - CHUNK_HEAD)) {
+        field.copy_from_slice(&claimed.to_le_bytes());
+    }
+    Cow::Owned(cut)
+}
+
+pub(in super::super) struct Frames<'a> {
+    decoder: *mut webp::WebPAnimDecoder,
+    size: Size,
+    /// When the last frame ends, in milliseconds. It wraps around, like the library's own.
+    elapsed: i32,
+    /// The decoder reads from here: it must neither move nor go before it.
+    source: Cow<'a, [u8]>,
+}
+
+impl Drop for Frames<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the decoder came from WebPAnimDecoderNew and is deleted once.
+        unsafe { webp::WebPAnimDecoderDelete(self.decoder) }
+    }
+}
+
+impl<'a> Frames<'a> {
+    pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
+        let source = complete(source);
+        let demuxer = Demuxer::open(&source).ok_or_else(broken)?;
+        let size = Size::new(
+            demuxer.feature(webp::WebPFormatFeature::WEBP_FF_CANVAS_WIDTH),
+            demuxer.feature(webp::WebPFormatFeature::WEBP_FF_CANVAS_HEIGHT),
+        );
+        drop(demuxer);
+        afford(size, max_bytes)?;
+        let data = webp::WebPData {
+            bytes: source.as_ptr(),
+            size: source.len(),
+        };
+        // SAFETY: plain numbers, for which zero is valid, and initialised at once; the bytes outlive the decoder, see `source`:
+        // moving a `Cow` moves no bytes.
+        let decoder = unsafe {
+            let mut options: webp::WebPAnimDecoderOptions = mem::zeroed();
+            if webp::WebPAnimDecoderOptionsInit(&mut options) == 0 {
+                return Err(broken());
+            }
+            options.color_mode = webp::WEBP_CSP_MODE::MODE_RGBA;
+            options.use_threads = 0;
+            webp::WebPAnimDecoderNew(&data, &options)
+        };
+        if decoder.is_null() {
+            return Err(broken());
+        }
+        Ok(Frames {
+            decoder,
+            size,
+            elapsed: 0,
+            source,
+        })
+    }
+
+    pub fn space(&self) -> ColorSpace {
+        ColorSpace::from_icc(Demuxer::open(&self.source).and_then(|demuxer| demuxer.chunk(c"ICCP")))
+    }
+
+    pub fn next(&mut self) -> Result<Option<Frame>, TransformError> {
+        // SAFETY: a valid decoder.
+        if unsafe { webp::WebPAnimDecoderHasMoreFrames(self.decoder) } == 0 {
+            return Ok(None);
+        }
+        let (mut canvas, mut ends) = (ptr::null_mut(), 0);
+        // SAFETY: a valid decoder and two valid places for its answer.
+        let shown =
+            unsafe { webp::WebPAnimDecoderGetNext(self.decoder, &mut canvas, &mut ends) } != 0;
+        if !shown || canvas.is_null() {
+            return Err(broken());
+        }
+        let length = self.size.len() * Channels::Rgba.count();
+        // SAFETY: the canvas has the size that the demuxer told, and stays until the next call.
+        let samples = unsafe { slice::from_raw_parts(canvas, length) }.to_vec();
+        let delay = ends.wrapping_sub(self.elapsed);
+        self.elapsed = ends;
+        Ok(Some(Frame {
+            raster: Raster {
+                size: self.size,
+                channels: Channels::Rgba,
+                samples: Samples::U8(samples),
+            },
+            delay: Duration::from_millis(u64::try_from(delay).unwrap_or(0)),
+        }))
+    }
+}

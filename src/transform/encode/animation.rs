@@ -1,0 +1,78 @@
+//! Frames to an animation, one at a time: memory holds a few canvases and the file so far, however many frames there are.
+#![allow(dead_code)]
+
+use std::time::Duration;
+
+use crate::options::Format;
+use crate::options::Quality;
+
+use super::super::TransformError;
+use super::super::motion::Loops;
+use super::super::pixels::Size;
+use super::animated_webp;
+use super::failed;
+use super::gif;
+
+/// Writes an animation. One frame is as good as many.
+pub(in crate::transform) struct Animator {
+    size: Size,
+    is_empty: bool,
+    kind: Kind,
+}
+
+enum Kind {
+    Webp(Box<animated_webp::Animator>),
+    Gif(Box<gif::Animator>),
+}
+
+impl Animator {
+    /// `format` is WebP or GIF. The sides must be within `longest_side`.
+    pub fn new(
+        format: Format,
+        size: Size,
+        loops: Loops,
+        quality: Quality,
+    ) -> Result<Self, TransformError> {
+        let kind = match format {
+            Format::Webp => Kind::Webp(Box::new(animated_webp::Animator::new(
+                size, loops, quality,
+            )?)),
+            Format::Gif => Kind::Gif(Box::new(gif::Animator::new(size, loops, quality))),
+            _ => {
+                return Err(failed(format_args!("no animation is written as {format}")));
+            }
+        };
+        Ok(Animator {
+            size,
+            is_empty: true,
+            kind,
+        })
+    }
+
+    /// Adds a frame: RGBA, upright, in sRGB, alpha not premultiplied, of the size of the animation.
+    pub fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
+        if rgba.len() != self.size.len() * 4 {
+            return Err(failed("samples that do not make the frame"));
+        }
+        self.is_empty = false;
+        match &mut self.kind {
+            Kind::Webp(animator) => animator.push(rgba, delay),
+            Kind::Gif(animator) => animator.push(rgba, delay),
+        }
+    }
+
+    /// The file.
+    pub fn finish(self) -> Result<Vec<u8>, TransformError> {
+        if self.is_empty {
+            return Err(failed("an animation without frames"));
+        }
+        match self.kind {
+            Kind::Webp(animator) => animator.finish(),
+            Kind::Gif(animator) => animator.finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "animation_tests.rs"]
+mod tests;

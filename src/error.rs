@@ -56,12 +56,13 @@ impl Error {
                 RequestError::NotFound => (404, 9404, "not-found"),
                 RequestError::NoOptions => (400, 9401, "no-options"),
                 RequestError::NoSource => (400, 9401, "no-source"),
-                RequestError::Options(_) => (400, 9401, "options"),
                 RequestError::Source(_) => (403, 9406, "source-url"),
                 RequestError::Loop => (508, 9403, "loop"),
                 RequestError::Query(_) => (400, 9401, "query"),
             },
             Error::Denied(denied) => match denied {
+                Denied::Options(_) => (400, 9401, "options"),
+                Denied::Strict(_) => (400, 9401, "strict"),
                 Denied::SourceNotAllowed { .. } => (403, 9401, "source-denied"),
                 Denied::PathNotAllowed => (403, 9419, "path-denied"),
                 Denied::Loop => (508, 9403, "loop"),
@@ -190,6 +191,26 @@ impl Error {
         plain.to_owned()
     }
 
+    /// Whether the client may be sent to the source instead, where it asks for that. Not where the request itself leads nowhere, nor
+    /// round in a circle, nor to a source that nobody may have, nor where somebody wants to read what is wrong.
+    pub fn may_redirect(&self) -> bool {
+        match self {
+            Error::Request(_) => false,
+            Error::Denied(denied) => match denied {
+                Denied::Options(_) | Denied::OutputTooLarge { .. } => true,
+                Denied::Strict(_)
+                | Denied::SourceNotAllowed { .. }
+                | Denied::PathNotAllowed
+                | Denied::Loop => false,
+            },
+            Error::Source(_)
+            | Error::Transform(_)
+            | Error::Cpu(_)
+            | Error::TimedOut(_)
+            | Error::Lost(_) => true,
+        }
+    }
+
     /// Seconds after which another try may succeed.
     pub fn retry_after(&self) -> Option<u32> {
         matches!(self, Error::Cpu(CpuError::QueueFull)).then_some(1)
@@ -240,33 +261,55 @@ mod tests {
     use crate::deadline::TimedOut;
     use crate::policy::Denied;
     use crate::request::RequestError;
+    use crate::request::SourceFault;
+    use crate::source::Said;
     use crate::source::SourceError;
+    use crate::source::Stage as Slow;
     use crate::transform::Foreign;
     use crate::transform::TransformError;
 
     use super::Error;
+    use super::StatusCode;
 
     #[test]
-    fn documented_numbers_go_with_documented_statuses() {
-        let rows: [(Error, u16, u16); 14] = [
+    fn section_7_documented_numbers_go_with_documented_statuses() {
+        let said = |status| Said {
+            status,
+            text: String::new(),
+        };
+        let host = || String::from("x");
+        let rows: Vec<(Error, u16, u16)> = vec![
             (RequestError::NoOptions.into(), 9401, 400),
-            (
-                Denied::SourceNotAllowed { host: "x".into() }.into(),
-                9401,
-                403,
-            ),
+            (RequestError::NoSource.into(), 9401, 400),
+            (Denied::SourceNotAllowed { host: host() }.into(), 9401, 403),
+            (SourceError::BrokenOff("half".to_owned()).into(), 9402, 502),
+            (SourceError::TooLarge { limit: 1 }.into(), 9402, 413),
+            (RequestError::Loop.into(), 9403, 508),
             (Denied::Loop.into(), 9403, 508),
             (SourceError::NotFound.into(), 9404, 404),
-            (SourceError::TooLarge { limit: 1 }.into(), 9402, 413),
-            (SourceError::TooManyRedirects { limit: 5 }.into(), 9421, 400),
+            (
+                RequestError::Source(SourceFault::Characters).into(),
+                9406,
+                403,
+            ),
             (
                 SourceError::Dns {
-                    host: "x".into(),
-                    reason: "y".into(),
+                    host: host(),
+                    reason: host(),
                 }
                 .into(),
                 9407,
                 523,
+            ),
+            (
+                SourceError::RequestTimeout(said(StatusCode::REQUEST_TIMEOUT)).into(),
+                9408,
+                408,
+            ),
+            (
+                SourceError::ClientError(said(StatusCode::FORBIDDEN)).into(),
+                9408,
+                403,
             ),
             (TransformError::NotAnImage.into(), 9412, 415),
             (
@@ -280,8 +323,49 @@ mod tests {
                 415,
             ),
             (TransformError::ZeroSized.into(), 9413, 403),
-            (TransformError::Decode("x".into()).into(), 9516, 422),
+            (
+                Denied::OutputTooLarge {
+                    option: "width",
+                    pixels: 2,
+                    limit: 1,
+                }
+                .into(),
+                9413,
+                403,
+            ),
+            (Denied::PathNotAllowed.into(), 9419, 403),
+            (SourceError::BadRedirect { host: host() }.into(), 9420, 400),
+            (SourceError::TooManyRedirects { limit: 5 }.into(), 9421, 400),
+            (SourceError::Timeout(Slow::Body).into(), 9504, 524),
+            (SourceError::UnknownBucket(host()).into(), 9505, 502),
+            (
+                SourceError::ServerError(said(StatusCode::INTERNAL_SERVER_ERROR)).into(),
+                9509,
+                502,
+            ),
+            (
+                SourceError::Connect {
+                    host: host(),
+                    reason: host(),
+                }
+                .into(),
+                9510,
+                523,
+            ),
+            (TransformError::Decode(host()).into(), 9516, 422),
+            (TransformError::Encode(host()).into(), 9516, 500),
+            (
+                SourceError::BadRequest(said(StatusCode::BAD_REQUEST)).into(),
+                9519,
+                502,
+            ),
+            (
+                TransformError::UnsupportedFormat(Foreign::Pdf).into(),
+                9520,
+                415,
+            ),
             (CpuError::QueueFull.into(), 9522, 503),
+            (CpuError::Panicked.into(), 9523, 500),
             (TimedOut(Stage::Render).into(), 9529, 504),
         ];
         for (error, number, status) in rows {
@@ -315,6 +399,33 @@ mod tests {
             for secret in ["internal", "10.0", "secret", "/usr"] {
                 assert!(!told.contains(secret), "{told}");
             }
+        }
+    }
+
+    #[test]
+    fn section_2_15_a_circle_is_never_redirected() {
+        let stays: [Error; 4] = [
+            RequestError::Loop.into(),
+            Denied::Loop.into(),
+            Denied::PathNotAllowed.into(),
+            Denied::SourceNotAllowed { host: "x".into() }.into(),
+        ];
+        for error in stays {
+            assert!(!error.may_redirect(), "{error}");
+        }
+        let leaves: [Error; 4] = [
+            Denied::OutputTooLarge {
+                option: "width",
+                pixels: 2,
+                limit: 1,
+            }
+            .into(),
+            SourceError::NotFound.into(),
+            TransformError::NotAnImage.into(),
+            CpuError::QueueFull.into(),
+        ];
+        for error in leaves {
+            assert!(error.may_redirect(), "{error}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use hyper::Method;
 use hyper::Response;
@@ -31,8 +32,10 @@ use crate::policy::Job;
 use crate::policy::Policy;
 use crate::policy::PolicyError;
 use crate::request::Conditional;
+use crate::request::Consulted;
 use crate::request::ImageRequest;
 use crate::request::Prefixes;
+use crate::request::Settled;
 use crate::response;
 use crate::response::About;
 use crate::response::Body;
@@ -78,6 +81,13 @@ pub enum PipelineError {
 struct Answered {
     response: Response<Body>,
     outcome: telemetry::Outcome,
+}
+
+/// What is known of a request as soon as it is understood, for answers that are no picture.
+#[derive(Default)]
+struct Understood {
+    vary: Consulted,
+    fallback: Option<String>,
 }
 
 impl Pipeline {
@@ -169,12 +179,17 @@ impl Pipeline {
     pub async fn respond(self: &Arc<Self>, head: &Parts) -> Response<Body> {
         let started = Instant::now();
         let _in_flight = self.metrics.request_in_flight();
-        let mut vary_accept = false;
-        let (answered, error) = match self.run(head, started, &mut vary_accept).await {
+        let mut understood = Understood::default();
+        let (answered, error) = match self.run(head, started, &mut understood).await {
             Ok(answered) => (answered, None),
             Err(error) => {
                 self.metrics.failed(error.verdict().code);
-                let response = response::error(&error, vary_accept, head.method == Method::HEAD);
+                let Understood { vary, fallback } = understood;
+                let head_only = head.method == Method::HEAD;
+                let response = match fallback.filter(|_| error.may_redirect()) {
+                    Some(location) => response::redirect(&error, &location, vary, head_only),
+                    None => response::error(&error, vary, head_only),
+                };
                 (
                     Answered {
                         response,
@@ -207,12 +222,16 @@ impl Pipeline {
         self: &Arc<Self>,
         head: &Parts,
         started: Instant,
-        vary_accept: &mut bool,
+        understood: &mut Understood,
     ) -> Result<Answered, Arc<Error>> {
         let request = ImageRequest::parse(head, &self.prefixes).map_err(Error::from)?;
+        let vary = self.policy.consulted(&request);
+        *understood = Understood {
+            vary,
+            fallback: self.policy.fallback(&request),
+        };
         let job = self.policy.admit(&request).map_err(Error::from)?;
-        *vary_accept = job.vary_accept;
-        let conditional = Conditional::of(&head.headers);
+        let conditional = Conditional::of(head);
         let deadline = Deadline::after(self.request_timeout);
 
         let source_key = SourceKey::of(&job.source);
@@ -231,21 +250,25 @@ impl Pipeline {
         let about = |etag, spent| About {
             source: &record,
             etag,
-            vary_accept: job.vary_accept,
+            vary,
             warnings: &warnings,
             spent,
         };
-        if conditional.is_not_modified(&key.etag(), record.validators.last_modified) {
+        let last_modified = record.validators.last_modified;
+        if let Some(settled) = conditional.settled(&key.etag(), last_modified) {
             let spent = Spent {
                 outcome: source.outcome,
                 fetch,
                 render: None,
                 total: started.elapsed(),
             };
-            let response = response::not_modified(&about(&key.etag(), spent));
+            let response = response::settled(settled, &about(&key.etag(), spent));
             return Ok(Answered {
                 response,
-                outcome: telemetry::Outcome::NotModified,
+                outcome: match settled {
+                    Settled::NotModified => telemetry::Outcome::NotModified,
+                    Settled::PreconditionFailed => telemetry::Outcome::PreconditionFailed,
+                },
             });
         }
 
@@ -265,9 +288,12 @@ impl Pipeline {
             render,
             total: started.elapsed(),
         };
+        let Rendition { bytes, etag, .. } = &*found.rendition;
+        let portion = conditional.portion(etag, last_modified, bytes.len(), SystemTime::now());
         let response = response::image(
             &found.rendition,
-            &about(&found.rendition.etag, spent),
+            &about(etag, spent),
+            portion,
             head.method == Method::HEAD,
         );
         Ok(Answered {

@@ -46,6 +46,8 @@ pub struct Config {
     pub fetch: source::Config,
     /// What stands in for options that a URL leaves open.
     pub defaults: Defaults,
+    /// How URLs are taken.
+    pub policy: PolicyConfig,
     /// What is kept, where, and for how long.
     pub cache: cache::Config,
     /// What one request and all of them together may take.
@@ -68,6 +70,16 @@ impl Default for Defaults {
             quality: Quality::DEFAULT,
         }
     }
+}
+
+/// Section `[policy]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyConfig {
+    /// Whether URLs with anything that does not count are refused.
+    pub strict: bool,
+    /// Whether `width=auto` multiplies the width of the viewport by `Sec-CH-DPR`.
+    pub viewport_dpr: bool,
 }
 
 /// Everything that is wrong with the settings, one line each.
@@ -145,14 +157,16 @@ impl Config {
         }
     }
 
-    /// What the policy room needs, which is spread over three sections.
+    /// What the policy room needs, which is spread over four sections.
     pub fn policy(&self) -> policy::Config {
         policy::Config {
             sources: self.sources.clone(),
             negotiate: NegotiateConfig {
                 output_side: self.limits.output_side,
                 quality: self.defaults.quality,
+                viewport_dpr: self.policy.viewport_dpr,
             },
+            strict: self.policy.strict,
         }
     }
 }
@@ -273,7 +287,8 @@ mod tests {
     fn the_shipped_file_names_every_setting() {
         let sections: toml::Table = SHIPPED.parse().expect("the shipped file is TOML");
         for section in [
-            "server", "admin", "zone", "sources", "fetch", "defaults", "cache", "limits", "log",
+            "server", "admin", "zone", "sources", "fetch", "defaults", "policy", "cache", "limits",
+            "log",
         ] {
             assert!(sections.contains_key(section), "[{section}] is missing");
         }

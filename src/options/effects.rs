@@ -3,7 +3,6 @@
 use super::Options;
 use super::Warning;
 use super::fit::Gravity;
-use super::size::Width;
 use super::values::Zoom;
 use super::words::Upscale;
 
@@ -12,26 +11,14 @@ pub(super) fn to_come(options: &Options) -> Vec<Warning> {
     let Options {
         gravity,
         segment,
-        slow_connection_quality,
         upscale,
-        wbreakpoints,
-        wdesktop,
-        width,
-        wmobile,
         zoom,
         ..
     } = options;
-    // The breakpoints and the widths for devices speak to `width=auto` only.
-    let is_auto = *width == Some(Width::Auto);
     let asked = [
         ("gravity=face", *gravity == Some(Gravity::Face)),
         ("segment", segment.is_some()),
-        ("slow-connection-quality", slow_connection_quality.is_some()),
         ("upscale=generate", *upscale == Some(Upscale::Generate)),
-        ("wbreakpoints", is_auto && wbreakpoints.is_some()),
-        ("wdesktop", is_auto && wdesktop.is_some()),
-        ("width=auto", is_auto),
-        ("wmobile", is_auto && wmobile.is_some()),
         ("zoom", zoom.is_some_and(|zoom: Zoom| !zoom.is_neutral())),
     ];
     let without_effect = asked.into_iter().filter(|(_, is_asked)| *is_asked);

@@ -15,6 +15,7 @@ use super::fit::Gravity;
 use super::fit::Rotation;
 use super::format::FormatChoice;
 use super::quality::QualityChoice;
+use super::reading::Reading;
 use super::size::Breakpoints;
 use super::size::Pixels;
 use super::size::Width;
@@ -90,39 +91,66 @@ words! {
 }
 
 /// Reads a segment that is still percent-encoded; [`Options::parse`] says how.
-pub(super) fn parse(segment: &str) -> Result<(Options, Vec<Warning>), OptionError> {
-    let text = decode(segment)?;
+pub(super) fn read(segment: &str) -> Reading {
+    let mut reading = Reading::default();
+    let text = match decode(segment) {
+        Ok(text) => text,
+        Err(error) => {
+            reading.fail(error);
+            // Whatever the rest means, this is where the client wants to go instead.
+            if pieces(segment).any(|piece| piece.trim() == "onerror=redirect") {
+                reading.options.onerror = Some(OnError::Redirect);
+            }
+            return reading;
+        }
+    };
     // Duplicates are settled before any value is read: the last one alone counts, errors included, and no text can
     // cause more warnings than there are options.
     let mut asked = BTreeMap::new();
-    for piece in pieces(&text)
-        .map(str::trim)
-        .filter(|piece| !piece.is_empty())
-    {
-        let (name, value) = piece.split_once('=').ok_or_else(|| OptionError::NotAPair {
-            piece: shown(piece),
-        })?;
+    for piece in pieces(&text).map(str::trim) {
+        if piece.is_empty() {
+            reading.unsaid.add("nothing stands between two commas");
+            continue;
+        }
+        let Some((name, value)) = piece.split_once('=') else {
+            reading.fail(OptionError::NotAPair {
+                piece: shown(piece),
+            });
+            continue;
+        };
         let value = value.trim();
-        if let (Some(key), false) = (key(name.trim()), value.is_empty()) {
-            asked.insert(key, value);
+        match key(name.trim()) {
+            None => {
+                let name = shown(name.trim());
+                reading
+                    .unsaid
+                    .add(format_args!("option `{name}` is unknown"));
+            }
+            Some(key) if value.is_empty() => {
+                reading.unsaid.add(format_args!("option `{key}` is empty"));
+            }
+            Some(key) => {
+                if asked.insert(key, value).is_some() {
+                    let reason = format_args!("option `{key}` is given twice: the last one counts");
+                    reading.unsaid.add(reason);
+                }
+            }
         }
     }
-    if asked.is_empty() {
-        return Err(OptionError::NoUsableOption);
+    if asked.is_empty() && reading.error.is_none() {
+        reading.fail(OptionError::NoUsableOption);
     }
-    let mut options = Options::default();
-    let mut warnings = Vec::new();
     for (key, value) in asked {
-        read(
-            &mut options,
-            Asked {
-                key,
-                value: native(key, value),
-                warnings: &mut warnings,
-            },
-        )?;
+        let asked = Asked {
+            key,
+            value: native(key, value),
+            warnings: &mut reading.warnings,
+        };
+        if let Err(error) = take(&mut reading.options, asked) {
+            reading.fail(error);
+        }
     }
-    Ok((options, warnings))
+    reading
 }
 
 fn decode(segment: &str) -> Result<Cow<'_, str>, OptionError> {
@@ -214,7 +242,7 @@ impl Asked<'_> {
     }
 }
 
-fn read(options: &mut Options, asked: Asked<'_>) -> Result<(), OptionError> {
+fn take(options: &mut Options, asked: Asked<'_>) -> Result<(), OptionError> {
     match asked.key {
         Key::Anim => options.anim = asked.read(flag)?,
         Key::Background => options.background = asked.read(Color::parse)?,

@@ -8,6 +8,7 @@ mod fit;
 mod format;
 mod grammar;
 mod quality;
+mod reading;
 mod recipe;
 mod size;
 mod spelling;
@@ -35,6 +36,8 @@ pub use format::Format;
 pub use format::FormatChoice;
 pub use quality::Quality;
 pub use quality::QualityChoice;
+pub use reading::Reading;
+pub use reading::Reasons;
 pub use recipe::Effects;
 pub use recipe::Output;
 pub use recipe::Recipe;
@@ -108,7 +111,7 @@ impl Options {
     /// When the percent-encoding is broken, a piece has no `=`, nothing known is asked for, a number is out of its range or the
     /// `format` is not one we make.
     pub fn parse(segment: &str) -> Result<(Options, Vec<Warning>), OptionError> {
-        grammar::parse(segment)
+        Reading::of(segment).into_lenient()
     }
 
     /// One warning for each option that asks for something which this version does not do yet.

@@ -139,6 +139,8 @@ impl Dpr {
     /// Text of the warning that goes with a clamped value.
     pub(super) const CLAMPED: &'static str = "dpr > 3 should never be used";
 
+    /// Changes nothing.
+    pub const ONE: Dpr = Dpr(SCALE);
     /// The largest value.
     pub const MAX: Dpr = Dpr(Self::MAX_MILLIONTHS);
 

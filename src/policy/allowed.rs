@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_that_host_alone() {
+    fn section_8_a_host_is_that_host_alone() {
         check("b.com", "https://b.com/a.jpg", true);
         check("b.com", "http://b.com/a.jpg", true);
         check("B.com.", "https://b.COM./a.jpg", true);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_takes_in_the_host_and_all_below() {
+    fn section_8_a_star_takes_in_the_host_and_all_below() {
         check("*.b.com", "https://b.com/a.jpg", true);
         check("*.b.com", "https://media.b.com/a.jpg", true);
         check("*.b.com", "https://x.media.b.com./a.jpg", true);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_ends_at_a_segment() {
+    fn section_8_a_path_ends_at_a_segment() {
         check("b.com/themes", "https://b.com/themes", true);
         check("b.com/themes", "https://b.com/themes/x", true);
         check("b.com/themes", "https://b.com/themes?x", true);

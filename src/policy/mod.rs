@@ -4,11 +4,13 @@
 mod allowed;
 mod negotiate;
 mod sources;
+mod strict;
 mod zone;
 
 use std::fmt;
 use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 pub use allowed::AllowedOrigin;
@@ -20,11 +22,16 @@ pub use sources::Place;
 pub use zone::ZoneOrigin;
 pub use zone::ZoneOriginError;
 
+use self::negotiate::Decided;
 use crate::bucket::BucketAddress;
+use crate::options::OptionError;
 use crate::options::Options;
+use crate::options::Reasons;
 use crate::options::Recipe;
 use crate::options::Warning;
 use crate::request::Accept;
+use crate::request::ClientHints;
+use crate::request::Consulted;
 use crate::request::ImageRequest;
 use crate::request::SourceRef;
 
@@ -49,8 +56,10 @@ pub struct ZoneConfig {
 pub struct Config {
     /// Section `[sources]`.
     pub sources: SourcesConfig,
-    /// Section `[policy]`.
+    /// What negotiation may know, from several sections.
     pub negotiate: NegotiateConfig,
+    /// Whether URLs with anything that does not count are refused.
+    pub strict: bool,
 }
 
 /// The judge of requests.
@@ -58,6 +67,7 @@ pub struct Config {
 pub struct Policy {
     allowlist: Arc<Allowlist>,
     negotiate: NegotiateConfig,
+    strict: bool,
 }
 
 /// An admitted request.
@@ -67,8 +77,6 @@ pub struct Job {
     pub source: ApprovedSource,
     /// What to make of it.
     pub recipe: Recipe,
-    /// Another `Accept` could have led to another recipe.
-    pub vary_accept: bool,
     /// What the client should know, those of the request included.
     pub warnings: Vec<Warning>,
 }
@@ -83,12 +91,57 @@ impl Policy {
         zone: ZoneOrigin,
         buckets: Vec<BucketAddress>,
     ) -> Result<Policy, PolicyError> {
-        let Config { sources, negotiate } = config;
+        let Config {
+            sources,
+            negotiate,
+            strict,
+        } = config;
         let allowlist = Allowlist::new(sources.allowed.clone(), zone, buckets)?;
         Ok(Policy {
             allowlist: Arc::new(allowlist),
             negotiate: negotiate.clone(),
+            strict: *strict,
         })
+    }
+
+    /// Which headers take part in the decision about a request, whatever it is.
+    pub fn consulted(&self, request: &ImageRequest) -> Consulted {
+        request.asked.options().map_or_else(
+            |_| Consulted::default(),
+            |options| negotiate::consulted(options, &request.hints, &self.negotiate),
+        )
+    }
+
+    /// Where the client may be sent when there is no picture for it: to the source, where `onerror=redirect` asks for that and the
+    /// source is on the host that the client asked or below it. A path stays a path: it leads to the same host for every client.
+    pub fn fallback(&self, request: &ImageRequest) -> Option<String> {
+        if !request.asked.redirects_on_error() {
+            return None;
+        }
+        match &request.source {
+            SourceRef::Zone(path) => self.path_on_zone(path),
+            SourceRef::Absolute(url) if request.is_own_host(url) => {
+                self.path_on_zone(&url[url::Position::BeforePath..url::Position::AfterQuery])
+            }
+            SourceRef::Absolute(url) if request.is_below_own_host(url) => {
+                self.allowlist.approve(url).ok()?;
+                Some(url.to_string())
+            }
+            SourceRef::Absolute(_) => None,
+        }
+    }
+
+    /// A path for the `Location` of a redirect. Two slashes at its start would be another host, and so would what somebody between
+    /// makes of two encoded ones, of backslashes, and of control characters before either.
+    fn path_on_zone(&self, path_and_query: &str) -> Option<String> {
+        let rest = path_and_query.trim_start_matches(['/', '\\']);
+        let path = rest.split('?').next().unwrap_or_default();
+        let first = percent_decode_str(path).find(|byte| *byte > b' ');
+        if matches!(first, None | Some(b'/' | b'\\')) {
+            return None;
+        }
+        self.allowlist.approve_zone(path_and_query).ok()?;
+        Some(format!("/{rest}"))
     }
 
     /// Decides about one request.
@@ -99,6 +152,7 @@ impl Policy {
         if request.via_image_resizing {
             return Err(Denied::Loop);
         }
+        let decided = self.decided(request)?;
         let source = match &request.source {
             SourceRef::Zone(path) => self.allowlist.approve_zone(path)?,
             // Whatever host the client claims to have asked, what it gets is an image of the zone.
@@ -107,18 +161,36 @@ impl Policy {
                 .approve_zone(&url[url::Position::BeforePath..url::Position::AfterQuery])?,
             SourceRef::Absolute(url) => self.allowlist.approve(url)?,
         };
-        let decided = negotiate::negotiate(&request.options, request.accept, &self.negotiate)?;
-        let mut warnings = request.warnings.clone();
+        let mut warnings = request.asked.warnings().to_vec();
         warnings.extend(decided.warnings);
         Ok(Job {
             source,
             recipe: decided.recipe,
-            vary_accept: decided.vary_accept,
             warnings,
         })
     }
 
-    /// Decides about options alone, for a source that is at hand.
+    fn decided(&self, request: &ImageRequest) -> Result<Decided, Denied> {
+        let ImageRequest {
+            asked,
+            accept,
+            hints,
+            ..
+        } = request;
+        let decided = asked
+            .options()
+            .map_err(|error| Denied::Options(error.clone()))
+            .and_then(|options| negotiate::negotiate(options, *accept, hints, &self.negotiate));
+        if self.strict {
+            let reasons = strict::reasons(asked, decided.as_ref());
+            if !reasons.is_empty() {
+                return Err(Denied::Strict(reasons));
+            }
+        }
+        decided
+    }
+
+    /// Decides about options alone, for a source that is at hand and a client that gives no hints.
     ///
     /// # Errors
     /// [`Denied::OutputTooLarge`].
@@ -127,7 +199,8 @@ impl Policy {
         options: &Options,
         accept: Accept,
     ) -> Result<(Recipe, Vec<Warning>), Denied> {
-        let decided = negotiate::negotiate(options, accept, &self.negotiate)?;
+        let hints = ClientHints::default();
+        let decided = negotiate::negotiate(options, accept, &hints, &self.negotiate)?;
         Ok((decided.recipe, decided.warnings))
     }
 
@@ -140,6 +213,10 @@ impl Policy {
 /// Why a request may not happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denied {
+    /// The options ask for no picture.
+    Options(OptionError),
+    /// Something in the options does not count, and everything should.
+    Strict(Reasons),
     /// Neither the zone, nor a configured bucket, nor in the list of allowed origins.
     SourceNotAllowed {
         /// The host of the source.
@@ -163,6 +240,8 @@ pub enum Denied {
 impl fmt::Display for Denied {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Denied::Options(error) => error.fmt(formatter),
+            Denied::Strict(reasons) => write!(formatter, "strict mode: {reasons}"),
             Denied::SourceNotAllowed { host } => write!(
                 formatter,
                 "source host `{host}` is not in the list of allowed origins"

@@ -1,11 +1,13 @@
 //! What was asked, what the client can show and what the operator prefers become a recipe.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::Denied;
 use crate::options::Border;
+use crate::options::Breakpoints;
 use crate::options::Color;
 use crate::options::Compression;
 use crate::options::Dpr;
@@ -21,6 +23,7 @@ use crate::options::Options;
 use crate::options::Output;
 use crate::options::Pixels;
 use crate::options::Quality;
+use crate::options::QualityChoice;
 use crate::options::Recipe;
 use crate::options::Rotation;
 use crate::options::Trim;
@@ -28,8 +31,23 @@ use crate::options::TrimBorder;
 use crate::options::Warning;
 use crate::options::Width;
 use crate::request::Accept;
+use crate::request::ClientHints;
+use crate::request::Connection;
+use crate::request::Consulted;
+use crate::request::Header;
 
-/// Section `[policy]`: what stands in for options that a URL leaves open, and the limit of those it does not.
+/// What `width=auto` chooses from where the URL does not say.
+const BREAKPOINTS: [Pixels; 4] = [pixels(320), pixels(768), pixels(960), pixels(1200)];
+/// What `width=auto` is for a phone without client hints, where the URL does not say.
+const MOBILE: Pixels = pixels(768);
+/// What `width=auto` is for everything else without client hints, where the URL does not say.
+const DESKTOP: Pixels = pixels(1200);
+/// A connection is slow above this.
+const SLOW_RTT: Duration = Duration::from_millis(150);
+/// A connection is slow below this.
+const SLOW_DOWNLINK_KBPS: u32 = 5000;
+
+/// What stands in for options that a URL leaves open, and the limit of those it does not; from several sections.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NegotiateConfig {
@@ -37,6 +55,8 @@ pub struct NegotiateConfig {
     pub output_side: NonZeroU32,
     /// Encoder quality for URLs that name none, 1 to 100.
     pub quality: Quality,
+    /// Whether `width=auto` multiplies the width of the viewport by `Sec-CH-DPR`.
+    pub viewport_dpr: bool,
 }
 
 impl Default for NegotiateConfig {
@@ -46,6 +66,7 @@ impl Default for NegotiateConfig {
         NegotiateConfig {
             output_side: OUTPUT_SIDE,
             quality: Quality::DEFAULT,
+            viewport_dpr: false,
         }
     }
 }
@@ -54,7 +75,6 @@ impl Default for NegotiateConfig {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Decided {
     pub(super) recipe: Recipe,
-    pub(super) vary_accept: bool,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -65,13 +85,14 @@ pub(super) struct Decided {
 pub(super) fn negotiate(
     options: &Options,
     accept: Accept,
+    hints: &ClientHints,
     config: &NegotiateConfig,
 ) -> Result<Decided, Denied> {
     let limit = config.output_side.get();
-    let asked_width = match options.width {
-        Some(Width::Pixels(width)) => Some(width),
-        Some(Width::Auto) | None => None,
-    };
+    let asked_width = options.width.map(|width| match width {
+        Width::Pixels(width) => width,
+        Width::Auto => auto_width(options, hints, config),
+    });
     let width = asked_width
         .map(|width| side("width", width, options.dpr, limit))
         .transpose()?;
@@ -97,6 +118,7 @@ pub(super) fn negotiate(
         }
     };
     let output = output(options, accept);
+    let quality = quality(options, hints);
     if options.format == Some(FormatChoice::Png) {
         warnings.push(Warning::new("JPEG vs PNG selection is automatic"));
     }
@@ -113,17 +135,98 @@ pub(super) fn negotiate(
             effects: effects(options),
             border: border(&options.border, options.dpr, limit)?,
             animated: options.anim.unwrap_or(true),
-            quality: options
-                .quality
-                .map_or(config.quality, |quality| quality.quality()),
-            palette: options.quality.is_some()
-                && matches!(output, Output::Compatible { .. } | Output::Png),
+            quality: quality.map_or(config.quality, QualityChoice::quality),
+            palette: quality.is_some() && matches!(output, Output::Compatible { .. } | Output::Png),
             metadata: options.metadata.unwrap_or(Metadata::Copyright),
             output,
         },
-        vary_accept: is_negotiated(options),
         warnings,
     })
+}
+
+/// Which headers of the request [`negotiate`] looks at, whatever comes of it.
+pub(super) fn consulted(
+    options: &Options,
+    hints: &ClientHints,
+    config: &NegotiateConfig,
+) -> Consulted {
+    let mut consulted = Consulted::default();
+    if is_negotiated(options) {
+        consulted.add(Header::Accept);
+    }
+    if options.width == Some(Width::Auto) {
+        consulted.add(Header::ViewportWidth);
+        consulted.add(Header::UserAgent);
+        if hints.viewport_width.is_none() {
+            consulted.add(Header::LegacyViewportWidth);
+        }
+        if config.viewport_dpr {
+            consulted.add(Header::Dpr);
+        }
+    }
+    if options.slow_connection_quality.is_some() {
+        for header in [Header::Rtt, Header::SaveData, Header::Ect, Header::Downlink] {
+            consulted.add(header);
+        }
+    }
+    consulted
+}
+
+/// What `width=auto` stands for: the smallest breakpoint that is as wide as the viewport, or the largest there is; without a viewport
+/// the width for the kind of device.
+fn auto_width(options: &Options, hints: &ClientHints, config: &NegotiateConfig) -> Pixels {
+    let Some(viewport) = viewport(hints, config) else {
+        return if hints.is_phone {
+            options.wmobile.unwrap_or(MOBILE)
+        } else {
+            options.wdesktop.unwrap_or(DESKTOP)
+        };
+    };
+    let widths = options
+        .wbreakpoints
+        .as_ref()
+        .map_or(&BREAKPOINTS[..], Breakpoints::widths);
+    widths
+        .iter()
+        .find(|width| width.get() >= viewport)
+        .or(widths.last())
+        .copied()
+        .unwrap_or(DESKTOP)
+}
+
+/// How wide a picture a viewport has room for. That a dense screen needs a wider one is not in Cloudflare's documentation, though it
+/// asks browsers for their `Sec-CH-DPR`: so it counts where the operator says so, and only here.
+fn viewport(hints: &ClientHints, config: &NegotiateConfig) -> Option<u32> {
+    let width = hints.viewport_width.or(hints.legacy_viewport_width)?;
+    let dpr = hints.dpr.filter(|_| config.viewport_dpr);
+    Some(scaled(width, dpr))
+}
+
+/// The quality that the URL asks for: one for slow connections takes the place of the other where the connection is slow.
+fn quality(options: &Options, hints: &ClientHints) -> Option<QualityChoice> {
+    options
+        .slow_connection_quality
+        .filter(|_| is_slow(hints))
+        .or(options.quality)
+}
+
+/// One hint is enough.
+fn is_slow(hints: &ClientHints) -> bool {
+    let is_slow_kind = matches!(
+        hints.connection,
+        Some(Connection::Slow2g | Connection::Like2g | Connection::Like3g)
+    );
+    hints.save_data
+        || is_slow_kind
+        || hints.rtt.is_some_and(|rtt| rtt > SLOW_RTT)
+        || hints
+            .downlink_kbps
+            .is_some_and(|kbps| kbps < SLOW_DOWNLINK_KBPS)
+}
+
+/// For the constants above.
+const fn pixels(pixels: u32) -> Pixels {
+    Pixels::new(pixels).expect("no constant is zero")
 }
 
 /// The trim with its pixels multiplied by dpr; parts of a side stay what they are.
@@ -213,7 +316,7 @@ fn side(option: &'static str, asked: Pixels, dpr: Option<Dpr>, limit: u32) -> Re
 }
 
 /// Whether a fit fills a box, and so needs one.
-fn needs_both_sides(fit: Fit) -> bool {
+pub(super) fn needs_both_sides(fit: Fit) -> bool {
     match fit {
         Fit::Cover | Fit::Crop | Fit::AspectCrop | Fit::Pad | Fit::Squeeze => true,
         Fit::ScaleDown | Fit::Contain | Fit::ScaleUp => false,

@@ -15,7 +15,12 @@ const BOTH: Accept = Accept {
 
 fn decide(options: &str, accept: Accept) -> Result<Decided, Denied> {
     let (options, _) = Options::parse(options).expect("the table holds valid options");
-    negotiate(&options, accept, &NegotiateConfig::default())
+    negotiate(
+        &options,
+        accept,
+        &ClientHints::default(),
+        &NegotiateConfig::default(),
+    )
 }
 
 fn decided(options: &str, accept: Accept) -> Decided {
@@ -23,13 +28,23 @@ fn decided(options: &str, accept: Accept) -> Decided {
 }
 
 #[track_caller]
-fn check_output(options: &str, accept: Accept, output: Output, vary_accept: bool) {
-    let decided = decided(options, accept);
-    assert_eq!(
-        (decided.recipe.output, decided.vary_accept),
-        (output, vary_accept),
-        "{options} {accept:?}"
-    );
+fn check_output(options: &str, accept: Accept, output: Output, varies: bool) {
+    let recipe = decided(options, accept).recipe;
+    assert_eq!(recipe.output, output, "{options} {accept:?}");
+    let vary = vary(options, &ClientHints::default());
+    assert_eq!(vary, if varies { "Accept" } else { "" }, "{options}");
+}
+
+fn vary(options: &str, hints: &ClientHints) -> String {
+    let (options, _) = Options::parse(options).expect("the table holds valid options");
+    consulted(&options, hints, &NegotiateConfig::default()).to_string()
+}
+
+/// The recipe for a client that gives hints.
+fn hinted(options: &str, hints: ClientHints) -> Recipe {
+    let (options, _) = Options::parse(options).expect("the table holds valid options");
+    let decided = negotiate(&options, NOTHING, &hints, &NegotiateConfig::default());
+    decided.expect("a small picture").recipe
 }
 
 #[track_caller]
@@ -54,7 +69,7 @@ fn check_box(options: &str, width: Option<u32>, height: Option<u32>, fit: Fit, w
 }
 
 #[test]
-fn auto_takes_the_best_that_is_accepted() {
+fn section_4_1_auto_takes_the_best_that_is_accepted() {
     check_output("format=auto", BOTH, Output::Avif, true);
     check_output(
         "format=auto",
@@ -75,7 +90,7 @@ fn auto_takes_the_best_that_is_accepted() {
 }
 
 #[test]
-fn no_format_is_a_compatible_one() {
+fn section_4_1_no_format_is_a_compatible_one() {
     check_output(
         "width=8",
         BOTH,
@@ -87,7 +102,7 @@ fn no_format_is_a_compatible_one() {
 }
 
 #[test]
-fn a_named_format_is_made_for_everyone() {
+fn section_4_1_a_named_format_is_made_for_everyone() {
     for accept in [NOTHING, BOTH] {
         check_output("format=avif", accept, Output::Avif, false);
         check_output("format=webp", accept, Output::Webp, false);
@@ -103,22 +118,34 @@ fn a_named_format_is_made_for_everyone() {
             Output::Jpeg { progressive: false },
             false,
         );
-        check_output("format=png", accept, Output::Png, false);
+        check_output(
+            "format=png",
+            accept,
+            Output::Compatible { progressive: true },
+            false,
+        );
         check_output("format=png-force", accept, Output::Png, false);
     }
 }
 
 #[test]
-fn formats_to_come_are_warned_of_once() {
-    for format in ["json", "svg"] {
-        let warnings = decided(&format!("format={format}"), NOTHING).warnings;
-        assert_eq!(warnings.len(), 1, "{warnings:?}");
-        assert!(warnings[0].to_string().contains(format), "{warnings:?}");
+fn section_4_1_speed_comes_before_format() {
+    let fast = Output::Compatible { progressive: false };
+    for format in ["", ",format=auto", ",format=avif", ",format=png"] {
+        check_output(&format!("compression=fast{format}"), BOTH, fast, false);
     }
+    check_output("compression=fast,format=json", BOTH, Output::Json, false);
 }
 
 #[test]
-fn quality_is_asked_or_the_default() {
+fn section_4_1_png_is_a_hint() {
+    let warnings = decided("format=png", NOTHING).warnings;
+    let texts: Vec<_> = warnings.iter().map(Warning::to_string).collect();
+    assert_eq!(texts, ["JPEG vs PNG selection is automatic"]);
+}
+
+#[test]
+fn section_2_16_quality_is_asked_or_the_default() {
     for (options, quality) in [
         ("width=8", 85),
         ("quality=1", 1),
@@ -137,7 +164,7 @@ fn quality_is_asked_or_the_default() {
     let config: NegotiateConfig = toml::from_str("quality = 60").expect("one known key");
     let (options, _) = Options::parse("width=8").expect("valid options");
     assert_eq!(
-        negotiate(&options, NOTHING, &config)
+        negotiate(&options, NOTHING, &ClientHints::default(), &config)
             .expect("in range")
             .recipe
             .quality
@@ -147,7 +174,7 @@ fn quality_is_asked_or_the_default() {
 }
 
 #[test]
-fn dpr_multiplies_what_is_given() {
+fn section_2_7_dpr_multiplies_what_is_given() {
     check_box(
         "width=100,height=51,dpr=1.5",
         Some(150),
@@ -162,7 +189,7 @@ fn dpr_multiplies_what_is_given() {
 }
 
 #[test]
-fn sides_beyond_the_limit_are_denied() {
+fn section_4_3_sides_beyond_the_limit_are_denied() {
     for (options, option, pixels) in [
         ("width=12001", "width", 12_001),
         ("height=12001", "height", 12_001),
@@ -189,7 +216,7 @@ fn sides_beyond_the_limit_are_denied() {
 }
 
 #[test]
-fn both_sides_keep_the_fit() {
+fn section_2_8_both_sides_keep_the_fit() {
     for &fit in Fit::ALL {
         check_box(
             &format!("width=8,height=9,fit={fit}"),
@@ -202,7 +229,7 @@ fn both_sides_keep_the_fit() {
 }
 
 #[test]
-fn one_side_scales_by_that_side() {
+fn section_2_8_one_side_scales_by_that_side() {
     let needs = |fit: &str| format!("{fit} fit mode needs both width and height");
     check_box(
         "width=8,fit=cover",
@@ -245,7 +272,7 @@ fn one_side_scales_by_that_side() {
 }
 
 #[test]
-fn no_side_leaves_nothing_to_fit() {
+fn section_2_8_no_side_leaves_nothing_to_fit() {
     check_box("fit=contain", None, None, Fit::ScaleDown, "");
     check_box("fit=scale-up", None, None, Fit::ScaleDown, "");
     check_box(
@@ -257,22 +284,164 @@ fn no_side_leaves_nothing_to_fit() {
     );
 }
 
+fn viewport(width: u32) -> ClientHints {
+    ClientHints {
+        viewport_width: Some(width),
+        ..ClientHints::default()
+    }
+}
+
 #[test]
-fn an_automatic_width_is_no_width() {
-    let Decided {
-        recipe, warnings, ..
-    } = decided("width=auto,height=8", NOTHING);
-    assert_eq!((recipe.width, recipe.height), (None, Some(8)));
-    assert!(
-        warnings
-            .iter()
-            .any(|warning| warning.to_string().contains("width=auto")),
-        "{warnings:?}"
+fn section_2_22_the_smallest_breakpoint_that_is_wide_enough() {
+    for (width, expected) in [
+        (1, 320),
+        (280, 320),
+        (320, 320),
+        (321, 768),
+        (500, 768),
+        (960, 960),
+        (1200, 1200),
+        (1500, 1200),
+        (u32::MAX, 1200),
+    ] {
+        let recipe = hinted("width=auto", viewport(width));
+        assert_eq!(recipe.width, Some(expected), "{width}");
+        let legacy = ClientHints {
+            legacy_viewport_width: Some(width),
+            ..ClientHints::default()
+        };
+        assert_eq!(hinted("width=auto", legacy).width, Some(expected));
+    }
+    let own = "width=auto,wbreakpoints=1920;320;768;960,wdesktop=5,wmobile=5";
+    assert_eq!(hinted(own, viewport(1500)).width, Some(1920));
+    assert_eq!(hinted(own, viewport(3000)).width, Some(1920));
+    assert_eq!(hinted(own, viewport(1)).width, Some(320));
+    let both = ClientHints {
+        legacy_viewport_width: Some(900),
+        ..viewport(300)
+    };
+    assert_eq!(hinted("width=auto", both).width, Some(320));
+}
+
+#[test]
+fn section_2_22_without_a_viewport_the_device_decides() {
+    let phone = ClientHints {
+        is_phone: true,
+        ..ClientHints::default()
+    };
+    let silent = ClientHints::default();
+    assert_eq!(hinted("width=auto", phone).width, Some(768));
+    assert_eq!(hinted("width=auto", silent).width, Some(1200));
+    let own = "width=auto,wmobile=700,wdesktop=1400,wbreakpoints=5";
+    assert_eq!(hinted(own, phone).width, Some(700));
+    assert_eq!(hinted(own, silent).width, Some(1400));
+    let phone = ClientHints {
+        is_phone: true,
+        ..viewport(900)
+    };
+    assert_eq!(hinted("width=auto,wmobile=700", phone).width, Some(960));
+}
+
+#[test]
+fn section_2_22_an_automatic_width_is_one_like_any_other() {
+    let recipe = hinted("width=auto,height=200,fit=cover,dpr=2", viewport(300));
+    assert_eq!(
+        recipe,
+        hinted("width=640,height=400,fit=cover", ClientHints::default())
+    );
+    let (options, _) = Options::parse("width=auto,wbreakpoints=300;13000").expect("valid");
+    let config = NegotiateConfig::default();
+    assert!(negotiate(&options, NOTHING, &viewport(200), &config).is_ok());
+    assert!(negotiate(&options, NOTHING, &viewport(400), &config).is_err());
+}
+
+#[test]
+fn section_2_22_a_dense_screen_counts_where_the_operator_says_so() {
+    let (options, _) = Options::parse("width=auto").expect("valid");
+    let dense = ClientHints {
+        dpr: Dpr::new(2.5),
+        ..viewport(300)
+    };
+    assert_eq!(hinted("width=auto", dense).width, Some(320));
+    let config: NegotiateConfig = toml::from_str("viewport_dpr = true").expect("a known key");
+    let decided = negotiate(&options, NOTHING, &dense, &config).expect("a small picture");
+    assert_eq!(decided.recipe.width, Some(768), "300 times 2.5 is 750");
+    assert_eq!(
+        consulted(&options, &dense, &config).to_string(),
+        "Sec-CH-Viewport-Width, Sec-CH-DPR, User-Agent"
     );
 }
 
 #[test]
-fn gravity_counts_where_something_is_cut() {
+fn section_2_23_a_slow_connection_gets_its_own_quality() {
+    let slow = "width=5,quality=80,scq=40";
+    let fast = ClientHints {
+        rtt: Some(Duration::from_millis(150)),
+        downlink_kbps: Some(5000),
+        connection: Some(Connection::Like4g),
+        ..ClientHints::default()
+    };
+    let quality = |options, hints| hinted(options, hints).quality.get();
+    assert_eq!(quality(slow, ClientHints::default()), 80);
+    assert_eq!(quality(slow, fast), 80);
+    for hints in [
+        ClientHints {
+            rtt: Some(Duration::from_micros(150_001)),
+            ..fast
+        },
+        ClientHints {
+            save_data: true,
+            ..fast
+        },
+        ClientHints {
+            connection: Some(Connection::Slow2g),
+            ..fast
+        },
+        ClientHints {
+            connection: Some(Connection::Like2g),
+            ..fast
+        },
+        ClientHints {
+            connection: Some(Connection::Like3g),
+            ..fast
+        },
+        ClientHints {
+            downlink_kbps: Some(4999),
+            ..fast
+        },
+    ] {
+        assert_eq!(quality(slow, hints), 40, "{hints:?}");
+        assert_eq!(quality("width=5,scq=low", hints), 35, "{hints:?}");
+        assert_eq!(quality("width=5,quality=80", hints), 80, "{hints:?}");
+        // The key holds what was decided, not what was said.
+        assert_eq!(
+            hinted(slow, hints),
+            hinted("width=5,quality=40", ClientHints::default())
+        );
+    }
+}
+
+#[test]
+fn vary_names_what_was_looked_at() {
+    let silent = ClientHints::default();
+    assert_eq!(vary("width=5,wbreakpoints=5,quality=5", &silent), "");
+    assert_eq!(
+        vary("width=auto", &silent),
+        "Sec-CH-Viewport-Width, Viewport-Width, User-Agent"
+    );
+    assert_eq!(
+        vary("width=auto", &viewport(5)),
+        "Sec-CH-Viewport-Width, User-Agent"
+    );
+    assert_eq!(vary("scq=5", &silent), "RTT, Save-Data, ECT, Downlink");
+    assert_eq!(
+        vary("scq=5,format=auto,width=auto", &viewport(5)),
+        "Accept, Sec-CH-Viewport-Width, User-Agent, RTT, Save-Data, ECT, Downlink"
+    );
+}
+
+#[test]
+fn section_2_12_gravity_counts_where_something_is_cut() {
     #[track_caller]
     fn check(options: &str, gravity: Gravity) {
         assert_eq!(
@@ -292,11 +461,11 @@ fn gravity_counts_where_something_is_cut() {
         "width=8,height=8,fit=cover,gravity=0.5x0.5",
         Gravity::Center,
     );
-    check("width=8,height=8,fit=cover,gravity=auto", Gravity::Center);
+    check("width=8,height=8,fit=cover,gravity=auto", Gravity::Auto);
     check("width=8,height=8,fit=cover,gravity=face", Gravity::Center);
     check(
         "width=8,height=8,fit=cover,gravity=entropy",
-        Gravity::Center,
+        Gravity::Entropy,
     );
     check("width=8,height=8,fit=pad,gravity=left", Gravity::Center);
     check("width=8,fit=cover,gravity=left", Gravity::Center);

@@ -1,192 +1,266 @@
-//! "Only if it changed": If-None-Match and If-Modified-Since (RFC 9110, section 13).
+//! Conditions and ranges (RFC 9110, sections 13 and 14): "only if it changed", "only if it is still that", "only this part".
 
+use std::ops::Range;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use hyper::HeaderMap;
+use hyper::Method;
+use hyper::header::HeaderName;
+use hyper::header::IF_MATCH;
 use hyper::header::IF_MODIFIED_SINCE;
 use hyper::header::IF_NONE_MATCH;
+use hyper::header::IF_RANGE;
+use hyper::header::IF_UNMODIFIED_SINCE;
+use hyper::header::RANGE;
+use hyper::http::request::Parts;
 
-/// What the client already has.
+/// What the client already has, and which part of the answer it wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditional {
+    /// If-Match or, where there is none, If-Unmodified-Since: the picture must still be this one.
+    required: Held,
+    /// If-None-Match or, where there is none, If-Modified-Since: the picture must be another one.
     held: Held,
+    range: Option<(ByteRange, IfRange)>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Held {
     #[default]
     Nothing,
-    /// `If-None-Match: *`.
+    /// `*`.
     Anything,
-    /// Entity tags with their quotes, without `W/`: the comparison is the weak one.
+    /// Entity tags with their quotes, without `W/`.
     Tags(Vec<Box<str>>),
-    /// The date of If-Modified-Since, which counts only where there is no If-None-Match.
-    Since(SystemTime),
+    Date(SystemTime),
+}
+
+/// One range of bytes, as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ByteRange {
+    /// `5-`, or `5-9` with both ends.
+    From(usize, Option<usize>),
+    /// `-5`.
+    Last(usize),
+}
+
+/// What the client's first part must be a part of, for another part to be of use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum IfRange {
+    Always,
+    Tag(Box<str>),
+    Date(SystemTime),
+    /// A weak tag, or nothing that can be read.
+    Never,
+}
+
+/// An answer that needs no picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// 304: the client has it.
+    NotModified,
+    /// 412: it is not the one that the client requires.
+    PreconditionFailed,
+}
+
+/// How much of a picture is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Portion {
+    /// 200.
+    Whole,
+    /// 206: these bytes, at least one, all of them within the picture.
+    Part(Range<usize>),
+    /// 416: none of the bytes asked for is there.
+    Unsatisfiable,
 }
 
 impl Conditional {
-    /// Reads the condition of a request. A malformed condition is none, so that the client gets the whole answer.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let held = if headers.contains_key(IF_NONE_MATCH) {
-            let mut tags = Vec::new();
-            let mut is_anything = false;
-            for line in headers.get_all(IF_NONE_MATCH) {
-                let line = line.as_bytes().trim_ascii();
-                is_anything |= line == b"*";
-                tags.extend(
-                    std::str::from_utf8(line)
-                        .into_iter()
-                        .flat_map(entity_tags)
-                        .map(Box::from),
-                );
-            }
-            if is_anything {
-                Held::Anything
+    /// Reads the conditions of a request. A malformed condition is none, so that the client gets the whole answer; except that
+    /// malformed tags match no picture.
+    pub fn of(head: &Parts) -> Self {
+        let headers = &head.headers;
+        let condition = |tags, date, read_tags: fn(&str) -> Vec<Box<str>>| {
+            if headers.contains_key(&tags) {
+                tags_of(headers, &tags, read_tags)
             } else {
-                Held::Tags(tags)
-            }
-        } else {
-            let mut dates = headers.get_all(IF_MODIFIED_SINCE).iter();
-            match (dates.next(), dates.next()) {
-                (Some(date), None) => date
-                    .to_str()
-                    .ok()
-                    .and_then(|date| httpdate::parse_http_date(date.trim()).ok())
-                    .map_or(Held::Nothing, Held::Since),
-                _ => Held::Nothing,
+                date_of(headers, &date).map_or(Held::Nothing, Held::Date)
             }
         };
-        Conditional { held }
+        Conditional {
+            required: condition(IF_MATCH, IF_UNMODIFIED_SINCE, strong_tags),
+            held: condition(IF_NONE_MATCH, IF_MODIFIED_SINCE, all_tags),
+            // Ranges have a meaning for GET alone.
+            range: (head.method == Method::GET)
+                .then(|| only(headers, &RANGE).and_then(byte_range))
+                .flatten()
+                .map(|range| (range, if_range(headers))),
+        }
     }
 
-    /// Whether 304 is the answer, when what we have carries this `etag` (strong, with its quotes) and this date.
-    pub fn is_not_modified(&self, etag: &str, last_modified: Option<SystemTime>) -> bool {
-        match &self.held {
+    /// The answer, where it is known before there is a picture: what we have carries this `etag` (strong, with its quotes) and this
+    /// date. The order is that of RFC 9110, section 13.2.2.
+    pub fn settled(&self, etag: &str, last_modified: Option<SystemTime>) -> Option<Settled> {
+        let is_required = match &self.required {
+            Held::Nothing | Held::Anything => true,
+            Held::Tags(tags) => tags.iter().any(|tag| **tag == *etag),
+            // Without a date of ours there is nothing to compare.
+            Held::Date(date) => last_modified.is_none_or(|modified| !is_later(modified, *date)),
+        };
+        if !is_required {
+            return Some(Settled::PreconditionFailed);
+        }
+        let is_held = match &self.held {
             Held::Nothing => false,
             Held::Anything => true,
             Held::Tags(tags) => tags.iter().any(|tag| **tag == *etag),
-            // A header's date has whole seconds: what is later by less than one is not later.
-            Held::Since(date) => last_modified.is_some_and(|modified| {
-                modified
-                    .duration_since(*date)
-                    .map_or(true, |later| later.as_secs() == 0)
-            }),
+            Held::Date(date) => last_modified.is_some_and(|modified| !is_later(modified, *date)),
+        };
+        is_held.then_some(Settled::NotModified)
+    }
+
+    /// How much is sent of a picture of `length` bytes, which carries this tag and this date.
+    pub fn portion(
+        &self,
+        etag: &str,
+        last_modified: Option<SystemTime>,
+        length: usize,
+        now: SystemTime,
+    ) -> Portion {
+        let Some((range, condition)) = &self.range else {
+            return Portion::Whole;
+        };
+        let is_same = match condition {
+            IfRange::Always => true,
+            IfRange::Tag(tag) => **tag == *etag,
+            IfRange::Date(date) => {
+                last_modified.is_some_and(|modified| is_strong_date(modified, *date, now))
+            }
+            IfRange::Never => false,
+        };
+        if !is_same {
+            return Portion::Whole;
+        }
+        let part = match *range {
+            ByteRange::From(first, last) => {
+                first..last.map_or(length, |last| last.saturating_add(1).min(length))
+            }
+            ByteRange::Last(count) => length.saturating_sub(count)..length,
+        };
+        if part.is_empty() {
+            Portion::Unsatisfiable
+        } else {
+            Portion::Part(part)
         }
     }
 }
 
-/// The quoted tags of a list; what stands between them is passed over. A tag may itself hold commas.
-fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
+/// A header's date has whole seconds: what is later by less than one is not later.
+fn is_later(modified: SystemTime, date: SystemTime) -> bool {
+    modified
+        .duration_since(date)
+        .is_ok_and(|later| later >= Duration::from_secs(1))
+}
+
+/// Whether a date names one state for sure: it is the very date, and so long ago that the picture cannot have changed within the
+/// same second after it was first sent (RFC 9110, section 8.8.2.2).
+fn is_strong_date(modified: SystemTime, date: SystemTime, now: SystemTime) -> bool {
+    let is_same = modified
+        .duration_since(date)
+        .is_ok_and(|later| later < Duration::from_secs(1));
+    is_same
+        && now
+            .duration_since(modified)
+            .is_ok_and(|age| age >= Duration::from_secs(2))
+}
+
+/// The text of a header that is there once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut lines = headers.get_all(name).iter();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => line.to_str().ok().map(str::trim),
+        _ => None,
+    }
+}
+
+fn date_of(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    only(headers, name).and_then(|date| httpdate::parse_http_date(date).ok())
+}
+
+fn tags_of(headers: &HeaderMap, name: &HeaderName, read: fn(&str) -> Vec<Box<str>>) -> Held {
+    let mut tags = Vec::new();
+    for line in headers.get_all(name) {
+        let line = line.as_bytes().trim_ascii();
+        if line == b"*" {
+            return Held::Anything;
+        }
+        tags.extend(std::str::from_utf8(line).into_iter().flat_map(read));
+    }
+    Held::Tags(tags)
+}
+
+/// For the weak comparison: `W/` makes no difference.
+fn all_tags(list: &str) -> Vec<Box<str>> {
+    entity_tags(list).map(|(_, tag)| tag.into()).collect()
+}
+
+/// For the strong comparison: weak tags match nothing.
+fn strong_tags(list: &str) -> Vec<Box<str>> {
+    entity_tags(list)
+        .filter(|(is_weak, _)| !is_weak)
+        .map(|(_, tag)| tag.into())
+        .collect()
+}
+
+/// The quoted tags of a list, and whether each is weak; what else stands between them is passed over. A tag may itself hold commas.
+fn entity_tags(list: &str) -> impl Iterator<Item = (bool, &str)> {
     let mut rest = list;
     std::iter::from_fn(move || {
         let start = rest.find('"')?;
         let length = rest[start + 1..].find('"')? + 2;
+        let is_weak = rest[..start].ends_with("W/");
         let tag = &rest[start..start + length];
         rest = &rest[start + length..];
-        Some(tag)
+        Some((is_weak, tag))
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use hyper::header::HeaderName;
-    use hyper::header::HeaderValue;
-
-    use super::*;
-
-    fn conditional(lines: &[(HeaderName, &str)]) -> Conditional {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(
-                name,
-                HeaderValue::from_str(value).expect("the table holds header values"),
-            );
+/// `bytes=` and one range. Several ranges are none: the whole picture is a right answer to them, and the shorter one to send.
+fn byte_range(text: &str) -> Option<ByteRange> {
+    let (unit, range) = text.split_once('=')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    match range.trim().split_once('-')? {
+        ("", count) => position(count).map(ByteRange::Last),
+        (first, "") => Some(ByteRange::From(position(first)?, None)),
+        (first, last) => {
+            let (first, last) = (position(first)?, position(last)?);
+            (first <= last).then_some(ByteRange::From(first, Some(last)))
         }
-        Conditional::of(&headers)
-    }
-
-    #[track_caller]
-    fn check(lines: &[(HeaderName, &str)], is_not_modified: bool) {
-        // Sun, 06 Nov 1994 08:49:37 GMT, and a part of a second that headers cannot say.
-        let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_900);
-        assert_eq!(
-            conditional(lines).is_not_modified("\"a,b\"", Some(modified)),
-            is_not_modified,
-            "{lines:?}"
-        );
-    }
-
-    #[test]
-    fn no_condition_is_never_met() {
-        check(&[], false);
-    }
-
-    #[test]
-    fn tags_compare_weakly() {
-        check(&[(IF_NONE_MATCH, "\"a,b\"")], true);
-        check(&[(IF_NONE_MATCH, "W/\"a,b\"")], true);
-        check(&[(IF_NONE_MATCH, "\"x\", W/\"y\" ,\"a,b\"")], true);
-        check(
-            &[(IF_NONE_MATCH, "\"x\""), (IF_NONE_MATCH, "\"a,b\"")],
-            true,
-        );
-        check(&[(IF_NONE_MATCH, "\"a\", \"b\"")], false);
-        check(&[(IF_NONE_MATCH, "\"A,B\"")], false);
-        check(&[(IF_NONE_MATCH, "*")], true);
-        check(&[(IF_NONE_MATCH, " * ")], true);
-    }
-
-    #[test]
-    fn malformed_tags_match_nothing() {
-        check(&[(IF_NONE_MATCH, "")], false);
-        check(&[(IF_NONE_MATCH, "a,b")], false);
-        check(&[(IF_NONE_MATCH, "\"a,b")], false);
-        check(&[(IF_NONE_MATCH, "\"*\"")], false);
-    }
-
-    #[test]
-    fn dates_compare_in_whole_seconds() {
-        check(
-            &[(IF_MODIFIED_SINCE, "Sun, 06 Nov 1994 08:49:37 GMT")],
-            true,
-        );
-        check(
-            &[(IF_MODIFIED_SINCE, "Sunday, 06-Nov-94 08:49:37 GMT")],
-            true,
-        );
-        check(
-            &[(IF_MODIFIED_SINCE, "Mon, 07 Nov 1994 08:49:37 GMT")],
-            true,
-        );
-        check(
-            &[(IF_MODIFIED_SINCE, "Sun, 06 Nov 1994 08:49:36 GMT")],
-            false,
-        );
-        check(&[(IF_MODIFIED_SINCE, "yesterday")], false);
-    }
-
-    #[test]
-    fn a_date_needs_a_date_of_ours() {
-        let since = conditional(&[(IF_MODIFIED_SINCE, "Sun, 06 Nov 1994 08:49:37 GMT")]);
-        assert!(!since.is_not_modified("\"a\"", None));
-    }
-
-    #[test]
-    fn tags_silence_the_date() {
-        let date = "Mon, 07 Nov 1994 08:49:37 GMT";
-        check(
-            &[(IF_NONE_MATCH, "\"x\""), (IF_MODIFIED_SINCE, date)],
-            false,
-        );
-        check(
-            &[(IF_NONE_MATCH, "nonsense"), (IF_MODIFIED_SINCE, date)],
-            false,
-        );
-        check(
-            &[(IF_MODIFIED_SINCE, date), (IF_MODIFIED_SINCE, date)],
-            false,
-        );
     }
 }
+
+/// Digits; a number too large for any picture is the largest.
+fn position(text: &str) -> Option<usize> {
+    let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_digits.then(|| text.parse().unwrap_or(usize::MAX))
+}
+
+fn if_range(headers: &HeaderMap) -> IfRange {
+    if !headers.contains_key(IF_RANGE) {
+        return IfRange::Always;
+    }
+    let Some(text) = only(headers, &IF_RANGE) else {
+        return IfRange::Never;
+    };
+    let is_tag = text.len() >= 2 && text.starts_with('"') && text.ends_with('"');
+    if is_tag {
+        return IfRange::Tag(text.into());
+    }
+    httpdate::parse_http_date(text).map_or(IfRange::Never, IfRange::Date)
+}
+
+#[cfg(test)]
+#[path = "conditional_tests.rs"]
+mod tests;

@@ -5,6 +5,8 @@
 mod accept;
 mod cloudflare;
 mod conditional;
+mod consulted;
+mod hints;
 mod next_image;
 mod prefixes;
 mod source_ref;
@@ -21,14 +23,18 @@ use url::Url;
 
 pub use accept::Accept;
 pub use conditional::Conditional;
+pub use conditional::Portion;
+pub use conditional::Settled;
+pub use consulted::Consulted;
+pub use consulted::Header;
+pub use hints::ClientHints;
+pub use hints::Connection;
 pub use prefixes::PrefixError;
 pub use prefixes::Prefixes;
 pub use source_ref::SourceFault;
 pub use source_ref::SourceRef;
 
-use crate::options::OptionError;
-use crate::options::Options;
-use crate::options::Warning;
+use crate::options::Reading;
 
 /// The token that an image proxy leaves in `Via`. Seeing it on a request means that the request comes from one.
 const VIA_TOKEN: &[u8] = b"image-resizing";
@@ -36,14 +42,14 @@ const VIA_TOKEN: &[u8] = b"image-resizing";
 /// A request for an image, as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRequest {
-    /// The transformation.
-    pub options: Options,
-    /// What was passed over in it.
-    pub warnings: Vec<Warning>,
+    /// The transformation, with what is wrong with it: whether that matters is for the policy to say.
+    pub asked: Reading,
     /// The image to transform.
     pub source: SourceRef,
     /// What the client can show.
     pub accept: Accept,
+    /// What the client says about its screen and its connection.
+    pub hints: ClientHints,
     /// `host` or `host:port` that the client asked, in lower case and without a trailing dot. The client may say anything here.
     pub host: Option<String>,
     /// Another image proxy, or this one, is asking.
@@ -71,11 +77,11 @@ impl ImageRequest {
             return Err(RequestError::Method(head.method.clone()));
         }
         let target = head.uri.path_and_query().ok_or(RequestError::NotFound)?;
-        let (dialect, (options, warnings), source) = if prefixes::is_next_image(target.path()) {
+        let (dialect, asked, source) = if prefixes::is_next_image(target.path()) {
             let asked = next_image::parse(target.query().unwrap_or_default())?;
             (
                 Dialect::NextImage,
-                Options::parse(&asked.options)?,
+                Reading::of(&asked.options),
                 asked.source,
             )
         } else {
@@ -86,15 +92,15 @@ impl ImageRequest {
             )?;
             (
                 Dialect::Cloudflare,
-                Options::parse(options)?,
+                Reading::of(options),
                 SourceRef::parse(source)?,
             )
         };
         let request = ImageRequest {
-            options,
-            warnings,
+            asked,
             source,
             accept: Accept::of(&head.headers),
+            hints: ClientHints::of(&head.headers),
             host: asked_host(head),
             via_image_resizing: is_via_image_resizing(&head.headers),
             dialect,
@@ -109,25 +115,39 @@ impl ImageRequest {
     ///
     /// A host without a port stands for the default ports of http and https alike: what stands before us may end TLS.
     pub fn is_own_host(&self, url: &Url) -> bool {
-        let (Some(own), Some(host)) = (self.host.as_deref(), url.host_str()) else {
-            return false;
+        self.subdomain_of(url) == Some("")
+    }
+
+    /// Whether a URL is on a host below the one that the client asked, at the same port.
+    pub fn is_below_own_host(&self, url: &Url) -> bool {
+        self.subdomain_of(url)
+            .is_some_and(|subdomain| subdomain.ends_with('.'))
+    }
+
+    /// What a URL's host has before the host that the client asked; `None` where it ends differently or the port is another.
+    fn subdomain_of<'a>(&self, url: &'a Url) -> Option<&'a str> {
+        let own = self.host.as_deref()?;
+        let (own, port) = match own.rsplit_once(':') {
+            // The last colon may be one of an IPv6 address.
+            Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+            _ => (own, None),
         };
-        let Some(port) = own.strip_prefix(host.strip_suffix('.').unwrap_or(host)) else {
-            return false;
-        };
-        match port.strip_prefix(':') {
+        let is_own_port = match port {
             Some(port) => port.parse().ok() == url.port_or_known_default(),
-            None => port.is_empty() && url.port().is_none(),
-        }
+            None => url.port().is_none(),
+        };
+        let host = url.host_str()?;
+        let host = host.strip_suffix('.').unwrap_or(host);
+        host.strip_suffix(own).filter(|_| is_own_port)
     }
 
     /// Whether the source is itself a transformed image of ours.
     fn is_own_image(&self, prefixes: &Prefixes) -> bool {
         match &self.source {
-            SourceRef::Zone(path) => {
-                prefixes.is_image_path(path.split_once('?').map_or(path.as_str(), |(path, _)| path))
+            SourceRef::Zone(path) => prefixes.leads_to_image(path),
+            SourceRef::Absolute(url) => {
+                self.is_own_host(url) && prefixes.leads_to_image(url.path())
             }
-            SourceRef::Absolute(url) => self.is_own_host(url) && prefixes.is_image_path(url.path()),
         }
     }
 }
@@ -143,8 +163,6 @@ pub enum RequestError {
     NoOptions,
     /// Nothing after the options.
     NoSource,
-    /// The options are wrong.
-    Options(OptionError),
     /// The source is not an address of anything.
     Source(SourceFault),
     /// The source is itself a transformed image.
@@ -163,7 +181,6 @@ impl fmt::Display for RequestError {
             ),
             RequestError::NoSource => formatter
                 .write_str("a source is needed after the options, as in `width=640/cat.jpg`"),
-            RequestError::Options(error) => error.fmt(formatter),
             RequestError::Source(fault) => fault.fmt(formatter),
             RequestError::Loop => formatter.write_str("the source is itself a transformed image"),
             RequestError::Query(text) => formatter.write_str(text),
@@ -172,12 +189,6 @@ impl fmt::Display for RequestError {
 }
 
 impl std::error::Error for RequestError {}
-
-impl From<OptionError> for RequestError {
-    fn from(error: OptionError) -> Self {
-        RequestError::Options(error)
-    }
-}
 
 impl From<SourceFault> for RequestError {
     fn from(fault: SourceFault) -> Self {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 /// The path of the Next.js optimizer. With `trailingSlash` on, Next.js puts a slash behind it.
@@ -33,6 +34,25 @@ impl Prefixes {
     /// Whether a request path belongs to us: under one of the prefixes, or the path of the Next.js optimizer.
     pub fn is_image_path(&self, path: &str) -> bool {
         is_next_image(path) || self.strip(path).is_some()
+    }
+
+    /// Whether the path of a source would come back to us from whatever stands in front: servers decode a path, drop what `.` and
+    /// `..` cancel, and merge slashes before they look where it leads.
+    pub(super) fn leads_to_image(&self, path_and_query: &str) -> bool {
+        let path = path_and_query.split('?').next().unwrap_or_default();
+        let decoded = percent_decode_str(path).decode_utf8_lossy();
+        let mut segments = Vec::new();
+        for segment in decoded.split(['/', '\\']) {
+            match segment {
+                "" | "." => {}
+                ".." => {
+                    segments.pop();
+                }
+                _ => segments.push(segment),
+            }
+        }
+        // With a slash behind it: a folder of ours is ours as well.
+        self.is_image_path(&format!("/{}/", segments.join("/")))
     }
 
     /// What follows the prefix; the longest prefix that fits counts, so that one may lie under another.
@@ -123,6 +143,44 @@ mod tests {
             "*",
         ] {
             assert!(!prefixes.is_image_path(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn no_spelling_of_a_prefix_leads_elsewhere() {
+        let prefixes = prefixes(&["/cdn-cgi/image/"]).expect("a path");
+        for path in [
+            "/cdn-cgi/image/w=8/a.jpg",
+            "/cdn-cgi/./image/w=8/a.jpg",
+            "/x/../cdn-cgi/image/w=8/a.jpg",
+            "/../cdn-cgi/image/w=8/a.jpg",
+            "/%63dn-cgi/image/w=8/a.jpg",
+            "/%63%64%6E%2Dcgi/%69mage/w=8/a.jpg",
+            "/cdn-cgi%2Fimage%2fw=8/a.jpg",
+            "/cdn-cgi%5Cimage/w=8/a.jpg",
+            "/cdn-cgi\\image/w=8/a.jpg",
+            "/cdn-cgi/%2e/image/w=8/a.jpg",
+            "/x%2f..%2fcdn-cgi/image/w=8/a.jpg",
+            "//cdn-cgi///image//w=8/a.jpg",
+            "/%2Fcdn-cgi/image/w=8/a.jpg",
+            "/cdn-cgi/image",
+            "/cdn-cgi/image?x",
+            "/_next/image?url=/a.jpg",
+            "/_next/%69mage/?url=/a.jpg",
+        ] {
+            assert!(prefixes.leads_to_image(path), "{path}");
+        }
+        for path in [
+            "/",
+            "",
+            "/a.jpg",
+            "/uploads/cdn-cgi/image/a.jpg",
+            "/cdn-cgi/images/a.jpg",
+            "/a.jpg?/cdn-cgi/image/w=8/b.jpg",
+            "/cdn-cgi/image/../../a.jpg",
+            "/%ff%00",
+        ] {
+            assert!(!prefixes.leads_to_image(path), "{path}");
         }
     }
 

@@ -8,6 +8,7 @@ use proptest::prop_assert_eq;
 use proptest::proptest;
 
 use super::*;
+use crate::options::Options;
 
 fn prefixes() -> Prefixes {
     Prefixes::new(vec![
@@ -45,12 +46,67 @@ fn shown(source: &SourceRef) -> &str {
 fn check(target: &str, options: &str, source: &str) {
     let request = parse(target).unwrap_or_else(|error| panic!("{target}: {error}"));
     let (expected, _) = Options::parse(options).expect("the table holds valid options");
-    assert_eq!(request.options, expected, "{target}");
+    assert_eq!(request.asked.options(), Ok(&expected), "{target}");
     assert_eq!(shown(&request.source), source, "{target}");
 }
 
 #[test]
-fn urls_of_known_generators_are_accepted() {
+fn section_1_1_options_are_one_segment() {
+    check("/cdn-cgi/image/width=8/a/b.jpg", "width=8", "/a/b.jpg");
+    check("/dynamic/image/width=8/a/b.jpg", "width=8", "/a/b.jpg");
+    check("/cdn-cgi/image/flow/width=8/a.jpg", "width=8", "/a.jpg");
+    check(
+        "/cdn-cgi/image/width=8/flow/a.jpg",
+        "width=8",
+        "/flow/a.jpg",
+    );
+    for adapter in ["fastly", "akamai"] {
+        assert_eq!(
+            parse(&format!("/cdn-cgi/image/{adapter}/width=8/a.jpg")),
+            Err(RequestError::NotFound)
+        );
+    }
+    assert_eq!(parse("/cdn-cgi/image//a.jpg"), Err(RequestError::NoOptions));
+    assert_eq!(
+        parse("/cdn-cgi/image/width=640"),
+        Err(RequestError::NoSource)
+    );
+}
+
+#[test]
+fn section_1_3_five_forms_of_a_source() {
+    let source = "https://h.test/a%20b.jpg?v=1";
+    for text in [
+        source,
+        "https%3A%2F%2Fh.test%2Fa%2520b.jpg%3Fv%3D1",
+        "https%3a%2f%2fh.test%2fa%2520b.jpg%3fv=1",
+        "https:%2F%2Fh.test%2Fa%2520b.jpg%3Fv=1",
+        "https:/h.test/a%20b.jpg?v=1",
+        "https:////h.test/a%20b.jpg?v=1",
+    ] {
+        check(&format!("/cdn-cgi/image/width=8/{text}"), "width=8", source);
+    }
+    for text in ["uploads/a.jpg", "/uploads/a.jpg", "///uploads/a.jpg"] {
+        check(
+            &format!("/cdn-cgi/image/width=8/{text}"),
+            "width=8",
+            "/uploads/a.jpg",
+        );
+    }
+    // Not a separator outside the encoded forms.
+    check(
+        "/cdn-cgi/image/width=8/a.jpg%3Fv=1",
+        "width=8",
+        "/a.jpg%3Fv=1",
+    );
+    assert!(matches!(
+        parse("/cdn-cgi/image/width=8/data:image/png;base64,AAAA"),
+        Err(RequestError::Source(SourceFault::Scheme(_)))
+    ));
+}
+
+#[test]
+fn section_11_urls_of_known_generators_are_accepted() {
     let zone = "/cdn-cgi/image/";
     // The loader in Cloudflare's documentation, then the one in that of Next.js, which keeps the slash of a local path.
     check(
@@ -187,7 +243,7 @@ fn urls_of_known_generators_are_accepted() {
 }
 
 #[test]
-fn the_query_belongs_to_the_source() {
+fn section_1_3_the_query_belongs_to_the_source() {
     check("/cdn-cgi/image/width=8/a.jpg?v=1", "width=8", "/a.jpg?v=1");
     check(
         "/cdn-cgi/image/width=8/https://h.test/a.jpg?v=1&w=2",
@@ -202,15 +258,19 @@ fn next_image_asks_the_same() {
     let (options, _) =
         Options::parse("width=640,quality=75,fit=scale-down,format=auto").expect("valid options");
     assert_eq!(
-        (request.options, request.dialect, shown(&request.source)),
-        (options, Dialect::NextImage, "/me.png")
+        (
+            request.asked.options(),
+            request.dialect,
+            shown(&request.source)
+        ),
+        (Ok(&options), Dialect::NextImage, "/me.png")
     );
     assert!(matches!(parse("/_next/image"), Err(RequestError::Query(_))));
     assert!(parse("/_next/image/?url=%2Fme.png&w=640&q=75").is_ok());
 }
 
 #[test]
-fn only_reading_methods_are_answered() {
+fn section_6_3_only_reading_methods_are_answered() {
     for method in ["GET", "HEAD"] {
         let head = head(method, "/cdn-cgi/image/width=8/a.jpg", &[]);
         assert!(ImageRequest::parse(&head, &prefixes()).is_ok(), "{method}");
@@ -240,10 +300,9 @@ fn malformed_targets_are_told_apart() {
         parse("/cdn-cgi/image/width=640"),
         Err(RequestError::NoSource)
     );
-    assert!(matches!(
-        parse("/cdn-cgi/image/a/b.jpg"),
-        Err(RequestError::Options(_))
-    ));
+    // Options that make no sense are for the policy to refuse: it knows what else the client may get.
+    let request = parse("/cdn-cgi/image/a,onerror=redirect/b.jpg").expect("a source");
+    assert!(request.asked.options().is_err() && request.asked.redirects_on_error());
     assert!(matches!(
         parse("/cdn-cgi/image/width=8/ftp://h.test/a"),
         Err(RequestError::Source(SourceFault::Scheme(_)))
@@ -251,7 +310,7 @@ fn malformed_targets_are_told_apart() {
 }
 
 #[test]
-fn an_image_of_ours_is_no_source() {
+fn section_1_3_an_image_of_ours_is_no_source() {
     for source in [
         "cdn-cgi/image/width=8/a.jpg",
         "/cdn-cgi/image/width=8/a.jpg",
@@ -261,6 +320,14 @@ fn an_image_of_ours_is_no_source() {
         "https://zone.test/cdn-cgi/image/width=8/a.jpg",
         "http://ZONE.test./dynamic/image/width=8/a.jpg",
         "https%3A%2F%2Fzone.test%2Fcdn-cgi%2Fimage%2Fwidth=8%2Fa.jpg",
+        "cdn-cgi/./image/width=8/a.jpg",
+        "%63dn-cgi/image/width=8/a.jpg",
+        "cdn-cgi%2Fimage%2Fwidth=8%2Fa.jpg",
+        "x/%2E%2e/cdn-cgi/%69mage/width=8/a.jpg",
+        "cdn-cgi\\image/width=8/a.jpg",
+        "https:/zone.test:443//cdn-cgi/image/width=8/a.jpg",
+        "https:%2F%2Fzone.test%2F%2563dn-cgi%2Fimage%2Fwidth=8%2Fa.jpg",
+        "_next/%69mage?url=/a.jpg",
     ] {
         assert_eq!(
             parse(&format!("/cdn-cgi/image/width=8/{source}")),
@@ -285,7 +352,7 @@ fn an_image_of_ours_is_no_source() {
 }
 
 #[test]
-fn an_image_proxy_is_recognised_by_its_via() {
+fn section_6_2_an_image_proxy_is_recognised_by_its_via() {
     let target = "/cdn-cgi/image/width=8/a.jpg";
     for (via, expected) in [
         ("1.1 image-resizing", true),
@@ -326,6 +393,7 @@ fn the_own_host_is_known_with_its_port() {
     check(target, "zone.test.evil", "http://zone.test/a", false);
     check(target, "zone.testx", "http://zone.test/a", false);
     check(target, "img.zone.test", "http://zone.test/a", false);
+    check(target, "zone.test", "http://img.zone.test/a", false);
     check(target, "not a host", "http://zone.test/a", false);
     // The authority of the target counts before the header.
     check(
@@ -340,6 +408,39 @@ fn the_own_host_is_known_with_its_port() {
         "http://other.test/a",
         false,
     );
+}
+
+#[test]
+fn section_2_15_hosts_below_the_own_one() {
+    #[track_caller]
+    fn check(host: &str, url: &str, is_below: bool) {
+        let target = "/cdn-cgi/image/width=8/a.jpg";
+        let request = ImageRequest::parse(&head("GET", target, &[("host", host)]), &prefixes())
+            .expect("the target is sound");
+        let url = Url::parse(url).expect("the table holds valid URLs");
+        assert_eq!(request.is_below_own_host(&url), is_below, "{host} {url}");
+    }
+    check("zone.test", "https://img.zone.test/a", true);
+    check("Zone.test.", "https://a.b.ZONE.test./a", true);
+    check("zone.test:8080", "http://img.zone.test:8080/a", true);
+    check("zone.test", "https://zone.test/a", false);
+    check("zone.test", "https://evilzone.test/a", false);
+    check("zone.test", "https://zone.test.evil/a", false);
+    check("zone.test", "https://img.zone.test:8443/a", false);
+    check("zone.test:8080", "http://img.zone.test/a", false);
+    check("img.zone.test", "https://zone.test/a", false);
+    check("[::1]", "http://[::1]/a", false);
+    check("[::1]:80", "http://a.test/", false);
+    check("", "http://a.test/", false);
+}
+
+#[test]
+fn hints_are_carried_along() {
+    let headers = [("sec-ch-viewport-width", "400"), ("save-data", "on")];
+    let head = head("GET", "/cdn-cgi/image/width=auto/a.jpg", &headers);
+    let request = ImageRequest::parse(&head, &prefixes()).expect("the target is sound");
+    assert_eq!(request.hints.viewport_width, Some(400));
+    assert!(request.hints.save_data);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use hyper::HeaderMap;
 use hyper::header::AGE;
 use hyper::header::CACHE_CONTROL;
+use hyper::header::CONTENT_LENGTH;
 use hyper::header::CONTENT_SECURITY_POLICY;
 use hyper::header::CONTENT_TYPE;
 use hyper::header::ETAG;
@@ -21,12 +22,14 @@ use crate::cache::Outcome;
 use crate::cache::Rendition;
 use crate::cache::Tier;
 use crate::freshness::http_date;
+use crate::request::Consulted;
 
 use super::About;
 use super::Spent;
 
 pub(super) const CF_RESIZED: HeaderName = HeaderName::from_static("cf-resized");
-pub(super) const ACCEPT_NAME: HeaderValue = HeaderValue::from_static("Accept");
+/// An answer that is not the picture may be the right one for this moment only, or for this client.
+const KEPT_BY_NOBODY: HeaderValue = HeaderValue::from_static("no-store");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -40,7 +43,7 @@ pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
     let About {
         source,
         etag,
-        vary_accept,
+        vary,
         warnings,
         spent,
     } = about;
@@ -57,9 +60,7 @@ pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
     if let Some(modified) = source.validators.last_modified.and_then(http_date) {
         insert(&mut headers, LAST_MODIFIED, &modified);
     }
-    if *vary_accept {
-        headers.insert(VARY, ACCEPT_NAME);
-    }
+    insert_vary(&mut headers, *vary);
     let restrictive = freshness
         .is_too_restrictive()
         .then_some("cache-control is too restrictive");
@@ -81,17 +82,33 @@ pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
     headers
 }
 
-pub(super) fn of_error(number: u16) -> HeaderMap {
+pub(super) fn of_error(number: u16, vary: Consulted) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
+    insert_vary(&mut headers, vary);
     headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CACHE_CONTROL, KEPT_BY_NOBODY);
     insert(&mut headers, CF_RESIZED, &format!("err={number}"));
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers
+}
+
+/// For what depends on the condition or the range of this one request: what is said of the picture, and that nobody keeps it.
+pub(super) fn of_refusal(about: &About<'_>) -> HeaderMap {
+    let mut headers = of_picture(about);
+    headers.insert(CACHE_CONTROL, KEPT_BY_NOBODY);
+    headers.remove(AGE);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+    headers
+}
+
+fn insert_vary(headers: &mut HeaderMap, vary: Consulted) {
+    if !vary.is_empty() {
+        insert(headers, VARY, &vary.to_string());
+    }
 }
 
 pub(super) fn append_warnings<'a>(headers: &mut HeaderMap, texts: impl Iterator<Item = &'a str>) {
@@ -158,7 +175,7 @@ fn server_timing(spent: &Spent) -> String {
     text
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+pub(super) fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     // Everything that is inserted is ASCII of our own making.
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(name, value);

@@ -9,19 +9,25 @@ use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Response;
 use hyper::StatusCode;
+use hyper::header::ACCEPT_RANGES;
 use hyper::header::ALLOW;
 use hyper::header::CONTENT_LENGTH;
+use hyper::header::CONTENT_RANGE;
 use hyper::header::CONTENT_TYPE;
 use hyper::header::HeaderValue;
+use hyper::header::LOCATION;
 use hyper::header::RETRY_AFTER;
-use hyper::header::VARY;
 
 use crate::cache::Outcome;
 use crate::cache::Rendition;
 use crate::cache::SourceRecord;
 use crate::error::Error;
+use crate::error::Verdict;
 use crate::options::Warning;
+use crate::request::Consulted;
+use crate::request::Portion;
 use crate::request::RequestError;
+use crate::request::Settled;
 use crate::transform::Timings;
 
 /// Body of every answer: all of it, at once.
@@ -33,8 +39,8 @@ pub struct About<'a> {
     pub source: &'a SourceRecord,
     /// Strong entity tag, quoted.
     pub etag: &'a str,
-    /// Whether another `Accept` could have led to another picture.
-    pub vary_accept: bool,
+    /// The headers of the request that could have led to another picture.
+    pub vary: Consulted,
     /// What differs from what was asked for, apart from what the rendition itself says.
     pub warnings: &'a [Warning],
     /// How the answer was come by.
@@ -54,14 +60,35 @@ pub struct Spent {
     pub total: Duration,
 }
 
-/// The picture; without its body for HEAD.
-pub fn image(rendition: &Rendition, about: &About<'_>, head_only: bool) -> Response<Body> {
+/// The picture, or the part of it that was asked for; without its body for HEAD.
+pub fn image(
+    rendition: &Rendition,
+    about: &About<'_>,
+    portion: Portion,
+    head_only: bool,
+) -> Response<Body> {
+    let length = rendition.bytes.len();
+    let (status, part) = match portion {
+        Portion::Whole => (StatusCode::OK, 0..length),
+        Portion::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+        Portion::Unsatisfiable => {
+            let mut headers = headers::of_refusal(about);
+            headers::insert(&mut headers, CONTENT_RANGE, &format!("bytes */{length}"));
+            return with(StatusCode::RANGE_NOT_SATISFIABLE, headers, Bytes::new());
+        }
+    };
     let mut headers = headers::of_picture(about);
     headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static(rendition.format.mime()),
     );
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(rendition.bytes.len()));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(part.len()));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if status == StatusCode::PARTIAL_CONTENT {
+        let last = part.end.saturating_sub(1);
+        let range = format!("bytes {}-{last}/{length}", part.start);
+        headers::insert(&mut headers, CONTENT_RANGE, &range);
+    }
     headers::append_warnings(&mut headers, rendition.warnings.iter().map(String::as_str));
     headers.insert(
         headers::CF_RESIZED,
@@ -70,41 +97,56 @@ pub fn image(rendition: &Rendition, about: &About<'_>, head_only: bool) -> Respo
     let body = if head_only {
         Bytes::new()
     } else {
-        rendition.bytes.clone()
+        rendition.bytes.slice(part)
     };
-    with(StatusCode::OK, headers, body)
+    with(status, headers, body)
 }
 
-/// The client has the picture already.
-pub fn not_modified(about: &About<'_>) -> Response<Body> {
-    with(
-        StatusCode::NOT_MODIFIED,
-        headers::of_picture(about),
-        Bytes::new(),
-    )
+/// What the client has, or has not, is all that it needs to know.
+pub fn settled(settled: Settled, about: &About<'_>) -> Response<Body> {
+    let (status, headers) = match settled {
+        Settled::NotModified => (StatusCode::NOT_MODIFIED, headers::of_picture(about)),
+        Settled::PreconditionFailed => {
+            (StatusCode::PRECONDITION_FAILED, headers::of_refusal(about))
+        }
+    };
+    with(status, headers, Bytes::new())
 }
 
 /// There is no picture: a line of text that says why.
-pub fn error(error: &Error, vary_accept: bool, head_only: bool) -> Response<Body> {
-    let verdict = error.verdict();
-    let text = format!("ERROR {}: {}\n", verdict.number, error.public_message());
-    let mut headers = headers::of_error(verdict.number);
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
-    if vary_accept {
-        headers.insert(VARY, headers::ACCEPT_NAME);
-    }
+pub fn error(error: &Error, vary: Consulted, head_only: bool) -> Response<Body> {
+    let (verdict, mut headers, body) = failure(error, vary, head_only);
     if let Some(seconds) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Error::Request(RequestError::Method(_)) = error {
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
+    with(verdict.status, headers, body)
+}
+
+/// There is no picture, but there is the source: the client is sent there, and still told why. Nobody keeps the redirect, because
+/// the next try may succeed. Without `Retry-After`, which here would ask clients to wait before they follow.
+pub fn redirect(error: &Error, location: &str, vary: Consulted, head_only: bool) -> Response<Body> {
+    let Ok(location) = HeaderValue::from_str(location) else {
+        return self::error(error, vary, head_only);
+    };
+    let (_, mut headers, body) = failure(error, vary, head_only);
+    headers.insert(LOCATION, location);
+    with(StatusCode::TEMPORARY_REDIRECT, headers, body)
+}
+
+fn failure(error: &Error, vary: Consulted, head_only: bool) -> (Verdict, HeaderMap, Bytes) {
+    let verdict = error.verdict();
+    let text = format!("ERROR {}: {}\n", verdict.number, error.public_message());
+    let mut headers = headers::of_error(verdict.number, vary);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
     let body = if head_only {
         Bytes::new()
     } else {
         Bytes::from(text)
     };
-    with(verdict.status, headers, body)
+    (verdict, headers, body)
 }
 
 /// A line of text.

@@ -38,6 +38,7 @@ pub enum Outcome {
     Miss,
     Coalesced,
     NotModified,
+    PreconditionFailed,
     Error,
 }
 
@@ -50,6 +51,7 @@ impl Outcome {
             Outcome::Miss => "miss",
             Outcome::Coalesced => "coalesced",
             Outcome::NotModified => "not-modified",
+            Outcome::PreconditionFailed => "precondition-failed",
             Outcome::Error => "error",
         }
     }

@@ -8,6 +8,7 @@ use hyper::Method;
 use crate::support::origin::Answer;
 use crate::support::origin::TestOrigin;
 use crate::support::proxy::TestProxy;
+use crate::support::proxy::zone;
 use crate::support::reply::Reply;
 use crate::support::samples;
 
@@ -27,13 +28,14 @@ async fn world() -> (TestOrigin, TestProxy) {
 }
 
 #[tokio::test]
-async fn a_picture_has_every_header_it_should() {
+async fn section_6_1_a_picture_has_every_header_it_should() {
     let (_origin, proxy) = world().await;
     let reply = proxy.get("/cdn-cgi/image/width=16,format=webp/a.png").await;
     reply
         .assert_size(16, 12)
         .assert_header("content-type", "image/webp")
         .assert_header("content-length", &reply.body.len().to_string())
+        .assert_header("accept-ranges", "bytes")
         .assert_header("cache-control", "public, max-age=86400")
         .assert_header("last-modified", MODIFIED)
         .assert_header("cache-status", "safelight; fwd=miss; stored")
@@ -87,7 +89,7 @@ async fn a_hit_says_so_and_keeps_the_rest() {
 }
 
 #[tokio::test]
-async fn formats_have_their_types() {
+async fn section_4_1_formats_have_their_types() {
     let (origin, proxy) = world().await;
     origin.serve("/alpha.png", samples::translucent_png(64, 48));
     for (options, source, mime) in [
@@ -97,7 +99,8 @@ async fn formats_have_their_types() {
         ("width=16,format=baseline-jpeg", "a.png", "image/jpeg"),
         ("width=16,format=webp", "a.png", "image/webp"),
         ("width=16,format=avif", "a.png", "image/avif"),
-        ("width=16,format=png", "a.png", "image/png"),
+        ("width=16,format=png", "a.png", "image/jpeg"),
+        ("width=16,format=png", "alpha.png", "image/png"),
         ("width=16,format=png-force", "alpha.png", "image/png"),
     ] {
         let reply = proxy
@@ -110,7 +113,7 @@ async fn formats_have_their_types() {
 }
 
 #[tokio::test]
-async fn accept_decides_where_format_is_auto_and_vary_says_so() {
+async fn section_4_1_accept_decides_where_format_is_auto_and_vary_says_so() {
     let (_origin, proxy) = world().await;
     let auto = "/cdn-cgi/image/width=16,format=auto/a.png";
     for (accept, mime) in [
@@ -177,7 +180,7 @@ async fn vary_is_on_errors_and_on_not_modified_as_well() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_the_picture_is_told_so() {
+async fn section_6_3_a_client_that_has_the_picture_is_told_so() {
     let (_origin, proxy) = world().await;
     let target = "/cdn-cgi/image/width=16,format=auto/a.png";
     let first = proxy.get(target).await;
@@ -253,12 +256,12 @@ async fn different_pictures_have_different_tags() {
     assert_eq!(tags.len(), count);
     // The same thing in other words is the same thing.
     let spelled = proxy.get("/cdn-cgi/image/h=,q=85,dpr=2,w=8/a.png").await;
-    let plain = proxy.get("/cdn-cgi/image/width=16/a.png").await;
+    let plain = proxy.get("/cdn-cgi/image/width=16,quality=85/a.png").await;
     assert_eq!(spelled.header("etag"), plain.header("etag"));
 }
 
 #[tokio::test]
-async fn head_is_get_without_the_body() {
+async fn section_6_3_head_is_get_without_the_body() {
     let (origin, proxy) = world().await;
     origin.serve("/text", Answer::file("no picture"));
     for target in [
@@ -304,7 +307,7 @@ async fn head_is_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn cache_control_is_the_origins_with_a_floor_of_an_hour() {
+async fn section_6_1_cache_control_is_the_origins_with_a_floor_of_an_hour() {
     let (origin, proxy) = world().await;
     let restrictive = "cf-images 299 \"cache-control is too restrictive\"";
     for (path, said, expected, warning) in [
@@ -385,7 +388,7 @@ async fn age_counts_from_what_the_origin_said() {
 }
 
 #[tokio::test]
-async fn what_was_not_done_as_asked_is_warned_of() {
+async fn section_6_1_what_was_not_done_as_asked_is_warned_of() {
     let (_origin, proxy) = world().await;
     for (options, warning) in [
         (
@@ -395,11 +398,9 @@ async fn what_was_not_done_as_asked_is_warned_of() {
         ("width=4,dpr=4", "dpr"),
         ("width=abc,height=12", "width"),
         ("width=16,fit=inside", "fit"),
-        ("width=16,blur=5", "blur"),
-        ("width=16,rotate=90", "rotate"),
         ("width=16,gravity=face,height=16,fit=cover", "gravity"),
-        ("width=16,format=json", "format"),
-        ("width=16,trim=1;1;1;1", "trim"),
+        ("width=16,format=png", "JPEG vs PNG selection is automatic"),
+        ("width=16,upscale=generate", "upscale"),
     ] {
         let reply = proxy.get(&format!("/cdn-cgi/image/{options}/a.png")).await;
         reply
@@ -416,7 +417,7 @@ async fn what_was_not_done_as_asked_is_warned_of() {
 }
 
 #[tokio::test]
-async fn errors_have_a_number_a_sentence_and_nothing_from_the_inside() {
+async fn section_7_errors_have_a_number_a_sentence_and_nothing_from_the_inside() {
     let (origin, proxy) = world().await;
     let authority = origin.authority();
     for (source, status, number) in [
@@ -448,4 +449,334 @@ async fn what_a_client_wrote_comes_back_harmless() {
         .get("/cdn-cgi/image/width=16,fit=%22%0D%0Ax-evil:%201%5C/a.png")
         .await;
     reply.assert_size(16, 12).assert_no_header("x-evil");
+}
+
+/// A phone with a narrow screen and a bad connection.
+const HINTS: [(&str, &str); 4] = [
+    ("sec-ch-viewport-width", "28"),
+    ("user-agent", "Mozilla/5.0 (Linux; Android 14)"),
+    ("ect", "2g"),
+    ("accept", "image/webp"),
+];
+const HINTED: &str =
+    "width=auto,wbreakpoints=16;32;48,wdesktop=24,wmobile=20,quality=90,scq=10,format=auto";
+const VARY: &str = "Accept, Sec-CH-Viewport-Width, User-Agent, RTT, Save-Data, ECT, Downlink";
+
+#[tokio::test]
+async fn section_2_22_the_viewport_decides_where_width_is_auto() {
+    let (_origin, proxy) = world().await;
+    let auto = "/cdn-cgi/image/width=auto,wbreakpoints=16;32;48,wdesktop=24,wmobile=20/a.png";
+    let vary = "Sec-CH-Viewport-Width, Viewport-Width, User-Agent";
+    for (headers, width, vary) in [
+        (&[][..], 24, vary),
+        (&[("user-agent", "an iPhone")], 20, vary),
+        (&[("viewport-width", "33")], 48, vary),
+        (
+            &[("sec-ch-viewport-width", "17"), ("viewport-width", "48")],
+            32,
+            "Sec-CH-Viewport-Width, User-Agent",
+        ),
+        (
+            &[("sec-ch-viewport-width", "9999")],
+            48,
+            "Sec-CH-Viewport-Width, User-Agent",
+        ),
+        (&[("sec-ch-viewport-width", "wide")], 24, vary),
+    ] {
+        let reply = proxy.get_with(auto, headers).await;
+        reply
+            .assert_size(width, width * 3 / 4)
+            .assert_header("vary", vary)
+            .assert_no_header("warning")
+            .assert_no_header("accept-ch");
+    }
+    // Whatever led to a width, it is one picture.
+    let asked = [("sec-ch-viewport-width", "30")];
+    let auto = proxy.get_with(auto, &asked).await;
+    let fixed = proxy.get("/cdn-cgi/image/width=32/a.png").await;
+    assert_eq!(auto.header("etag"), fixed.header("etag"));
+    fixed.assert_header("cache-status", "safelight; hit; detail=memory");
+}
+
+#[tokio::test]
+async fn section_2_23_a_slow_connection_gets_its_own_quality() {
+    let (_origin, proxy) = world().await;
+    let etag = async |options: &str, headers: &[(&str, &str)]| {
+        let target = format!("/cdn-cgi/image/width=32,{options}/a.png");
+        let reply = proxy.get_with(&target, headers).await;
+        reply.assert_size(32, 24);
+        (reply.header("etag"), reply.header("vary"))
+    };
+    let vary = "RTT, Save-Data, ECT, Downlink";
+    let (low, _) = etag("quality=10", &[]).await;
+    let (high, none) = etag("quality=90", &[("save-data", "on")]).await;
+    assert_eq!(none, "");
+    for slow in [
+        ("rtt", "151"),
+        ("save-data", "on"),
+        ("ect", "3g"),
+        ("downlink", "4.9"),
+    ] {
+        let told = etag("quality=90,scq=10", &[slow]).await;
+        assert_eq!(told, (low.clone(), vary.to_owned()), "{slow:?}");
+    }
+    for fast in [
+        ("rtt", "150"),
+        ("save-data", "off"),
+        ("ect", "4g"),
+        ("downlink", "5"),
+        ("downlink", "slow"),
+    ] {
+        let told = etag("quality=90,scq=10", &[fast]).await;
+        assert_eq!(told, (high.clone(), vary.to_owned()), "{fast:?}");
+    }
+}
+
+#[tokio::test]
+async fn vary_is_the_same_on_every_kind_of_answer() {
+    let (origin, proxy) = world().await;
+    origin.serve("/text", Answer::file("no picture"));
+    let target = format!("/cdn-cgi/image/{HINTED}/a.png");
+    let ask = async |target: &str, more: &[(&str, &str)]| {
+        let headers: Vec<_> = HINTS.iter().chain(more).copied().collect();
+        proxy.get_with(target, &headers).await
+    };
+    let whole = ask(&target, &[]).await;
+    whole.assert_size(32, 24).assert_header("vary", VARY);
+    let etag = whole.header("etag");
+    for (status, more) in [
+        (206, ("range", "bytes=0-3")),
+        (416, ("range", "bytes=999999-")),
+        (304, ("if-none-match", etag.as_str())),
+        (412, ("if-match", "\"other\"")),
+    ] {
+        let reply = ask(&target, &[more]).await;
+        reply.assert_status(status).assert_header("vary", VARY);
+    }
+    for (source, status) in [("text", 415), ("missing.png", 404)] {
+        let target = format!("/cdn-cgi/image/{HINTED}/{source}");
+        let reply = ask(&target, &[]).await;
+        reply.assert_status(status).assert_header("vary", VARY);
+        let target = format!("/cdn-cgi/image/{HINTED},onerror=redirect/{source}");
+        let reply = ask(&target, &[]).await;
+        reply.assert_status(307).assert_header("vary", VARY);
+    }
+    // Refused before anything was fetched: too wide for this viewport alone.
+    let wide = "/cdn-cgi/image/width=auto,wbreakpoints=16;99999/a.png";
+    let reply = ask(wide, &[("viewport-width", "5")]).await;
+    reply
+        .assert_error(403, 9413)
+        .assert_header("vary", "Sec-CH-Viewport-Width, User-Agent");
+}
+
+#[tokio::test]
+async fn section_6_3_ranges_are_parts_of_one_picture() {
+    let (_origin, proxy) = world().await;
+    let target = "/cdn-cgi/image/width=32/a.png";
+    // The first range of all makes the picture, the next ones come from memory.
+    let first = proxy.get_with(target, &[("range", "bytes=0-9")]).await;
+    first.assert_header("cache-status", "safelight; fwd=miss; stored");
+    let whole = proxy.get(target).await;
+    whole
+        .assert_size(32, 24)
+        .assert_header("accept-ranges", "bytes");
+    let length = whole.body.len();
+    for (range, part) in [
+        ("bytes=0-9", 0..10),
+        ("bytes=5-5", 5..6),
+        ("bytes=10-", 10..length),
+        ("bytes=-10", length - 10..length),
+        ("bytes=0-999999", 0..length),
+    ] {
+        let reply = proxy.get_with(target, &[("range", range)]).await;
+        let last = part.end - 1;
+        reply
+            .assert_status(206)
+            .assert_header(
+                "content-range",
+                &format!("bytes {}-{last}/{length}", part.start),
+            )
+            .assert_header("content-length", &part.len().to_string())
+            .assert_header("accept-ranges", "bytes");
+        for name in ["etag", "content-type", "cache-control", "last-modified"] {
+            assert_eq!(reply.header(name), whole.header(name), "{name} of {reply}");
+        }
+        assert!(reply.body[..] == whole.body[part], "{range}");
+    }
+    let reply = proxy.get_with(target, &[("range", "bytes=999999-")]).await;
+    reply
+        .assert_status(416)
+        .assert_header("content-range", &format!("bytes */{length}"))
+        .assert_header("content-length", "0")
+        .assert_header("cache-control", "no-store")
+        .assert_no_header("content-type");
+    for range in ["bytes=0-4,10-14", "bytes=9-5", "lines=1-2", "nonsense"] {
+        let reply = proxy.get_with(target, &[("range", range)]).await;
+        reply.assert_size(32, 24).assert_no_header("content-range");
+    }
+    let range = [("range", "bytes=0-9")];
+    let head = proxy.client().send(Method::HEAD, target, &range).await;
+    head.assert_status(200)
+        .assert_no_header("content-range")
+        .assert_header("content-length", &length.to_string());
+    assert_eq!(proxy.renders(), 1.0);
+}
+
+#[tokio::test]
+async fn section_6_3_a_part_goes_with_the_picture_it_is_a_part_of() {
+    let (_origin, proxy) = world().await;
+    let target = "/cdn-cgi/image/width=32/a.png";
+    let etag = proxy.get(target).await.header("etag");
+    for (condition, status) in [
+        (etag.clone(), 206),
+        (MODIFIED.to_owned(), 206),
+        (format!("W/{etag}"), 200),
+        ("\"other\"".to_owned(), 200),
+        ("Sun, 06 Nov 1994 08:49:38 GMT".to_owned(), 200),
+        ("nonsense".to_owned(), 200),
+    ] {
+        let headers = [("range", "bytes=0-9"), ("if-range", condition.as_str())];
+        let reply = proxy.get_with(target, &headers).await;
+        reply.assert_status(status);
+    }
+    // Conditions come before ranges.
+    let headers = [("range", "bytes=0-9"), ("if-none-match", etag.as_str())];
+    proxy.get_with(target, &headers).await.assert_status(304);
+}
+
+#[tokio::test]
+async fn section_6_3_a_required_picture_is_this_one_or_none() {
+    let (_origin, proxy) = world().await;
+    let target = "/cdn-cgi/image/width=32/a.png";
+    let etag = proxy.get(target).await.header("etag");
+    let early = "Sun, 06 Nov 1994 08:49:36 GMT";
+    for (name, value, status) in [
+        ("if-match", etag.as_str(), 200),
+        ("if-match", "*", 200),
+        ("if-match", "\"other\"", 412),
+        ("if-unmodified-since", MODIFIED, 200),
+        ("if-unmodified-since", early, 412),
+    ] {
+        let reply = proxy.get_with(target, &[(name, value)]).await;
+        reply.assert_status(status);
+        if status == 412 {
+            reply
+                .assert_header("etag", &etag)
+                .assert_header("cache-control", "no-store")
+                .assert_header("content-length", "0")
+                .assert_no_header("content-type");
+        }
+    }
+    let both = [("if-match", "\"other\""), ("if-none-match", etag.as_str())];
+    proxy.get_with(target, &both).await.assert_status(412);
+}
+
+#[tokio::test]
+async fn section_2_15_the_source_stands_in_for_what_cannot_be_made() {
+    let (origin, proxy) = world().await;
+    origin.serve("/text", Answer::file("no picture"));
+    let own = proxy.client().address();
+    let other = origin.url("/text");
+    for (options, source, number, location) in [
+        ("width=16", "text?v=1", 9412, "/text?v=1".to_owned()),
+        ("width=16", "missing.png", 9404, "/missing.png".to_owned()),
+        ("width=99999", "a.png", 9413, "/a.png".to_owned()),
+        ("blur=300", "a.png", 9401, "/a.png".to_owned()),
+        ("format=mp4", "a%20b.png", 9401, "/a%20b.png".to_owned()),
+        (
+            "width=16",
+            &format!("http://{own}/text"),
+            9412,
+            "/text".to_owned(),
+        ),
+        (
+            "width=16",
+            &format!("http://{own}//text"),
+            9412,
+            "/text".to_owned(),
+        ),
+    ] {
+        let reply = proxy
+            .get(&format!(
+                "/cdn-cgi/image/{options},onerror=redirect/{source}"
+            ))
+            .await;
+        reply
+            .assert_status(307)
+            .assert_header("location", &location)
+            .assert_header("cf-resized", &format!("err={number}"))
+            .assert_header("cache-control", "no-store")
+            .assert_header("content-type", "text/plain; charset=utf-8")
+            .assert_header("content-length", &reply.body.len().to_string())
+            .assert_no_header("retry-after");
+        assert!(reply.text().starts_with(&format!("ERROR {number}: ")));
+        let plain = proxy
+            .get(&format!("/cdn-cgi/image/{options}/{source}"))
+            .await;
+        plain.assert_no_header("location");
+        assert_eq!(plain.header("cf-resized"), reply.header("cf-resized"));
+    }
+    for (source, status, number) in [
+        (other.as_str(), 415, 9412),
+        ("http://elsewhere.test/a.png", 403, 9401),
+        ("cdn-cgi/image/width=8/a.png", 508, 9403),
+        ("%63dn-cgi/image/width=8/a.png", 508, 9403),
+        ("cdn-cgi/./image/width=8/a.png", 508, 9403),
+        ("..%2f..%2fa.png", 403, 9419),
+        ("ftp://h/a.png", 403, 9406),
+    ] {
+        let target = format!("/cdn-cgi/image/width=16,onerror=redirect/{source}");
+        let reply = proxy.get(&target).await;
+        reply
+            .assert_error(status, number)
+            .assert_no_header("location");
+    }
+    let via = [("via", "1.1 image-resizing")];
+    let target = "/cdn-cgi/image/width=16,onerror=redirect/text";
+    let reply = proxy.get_with(target, &via).await;
+    reply.assert_error(508, 9403).assert_no_header("location");
+    // What can be made is made.
+    proxy
+        .get("/cdn-cgi/image/width=16,onerror=redirect/a.png")
+        .await
+        .assert_size(16, 12)
+        .assert_no_header("location");
+    let head = proxy.client().send(Method::HEAD, target, &[]).await;
+    head.assert_status(307).assert_header("location", "/text");
+    assert!(head.body.is_empty());
+}
+
+#[tokio::test]
+async fn strict_mode_tells_everything_that_does_not_count() {
+    let (origin, _) = world().await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.policy.strict = true;
+    })
+    .await;
+    proxy
+        .get("/cdn-cgi/image/width=16,format=auto,onerror=redirect/a.png")
+        .await
+        .assert_size(16, 12);
+    let reply = proxy
+        .get("/cdn-cgi/image/w=16,width=8,height=,bogus=1,fit=inside,q=abc,dpr=9,gravity=face,onerror=redirect/a.png")
+        .await;
+    reply.assert_error(400, 9401).assert_no_header("location");
+    for reason in [
+        "`width` is given twice",
+        "`height` is empty",
+        "`bogus` is unknown",
+        "got inside: ignored",
+        "got abc: ignored",
+        "dpr > 3 should never be used",
+        "gravity=face has no effect yet",
+        "`gravity` counts only where",
+    ] {
+        assert!(reply.text().contains(reason), "{reason}: {reply}");
+    }
+    let many = "unknown=1,".repeat(2000);
+    let reply = proxy.get(&format!("/cdn-cgi/image/{many}w=5/a.png")).await;
+    reply.assert_error(400, 9401);
+    assert!(reply.body.len() < 3000, "{}", reply.body.len());
 }

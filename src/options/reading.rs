@@ -1,0 +1,117 @@
+//! What became of an options segment: what it asks for, and all of it that does not count.
+
+use std::fmt;
+
+use super::OptionError;
+use super::Options;
+use super::Warning;
+use super::grammar;
+use super::words::OnError;
+
+/// An options segment as read. Lenient readers take what is left when everything that makes no sense is passed over; strict ones
+/// look at the reasons first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    pub(super) options: Options,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) error: Option<OptionError>,
+    /// What is passed over without a word, and errors behind the first.
+    pub(super) unsaid: Reasons,
+}
+
+impl Reading {
+    /// Reads a segment that is still percent-encoded; [`Options::parse`] says how.
+    pub fn of(segment: &str) -> Self {
+        grammar::read(segment)
+    }
+
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// The first thing for which there is no picture.
+    pub fn options(&self) -> Result<&Options, &OptionError> {
+        match &self.error {
+            Some(error) => Err(error),
+            None => Ok(&self.options),
+        }
+    }
+
+    /// What was passed over, as far as clients are told.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Whether `onerror=redirect` is asked for, also where something else is wrong.
+    pub fn redirects_on_error(&self) -> bool {
+        self.options.onerror == Some(OnError::Redirect)
+    }
+
+    /// Everything that does not count, errors first.
+    pub fn reasons(&self) -> Reasons {
+        let mut reasons = Reasons::default();
+        if let Some(error) = &self.error {
+            reasons.add(error);
+        }
+        for warning in &self.warnings {
+            reasons.add(warning);
+        }
+        reasons.join(&self.unsaid);
+        reasons
+    }
+
+    pub(super) fn fail(&mut self, error: OptionError) {
+        match self.error {
+            Some(_) => self.unsaid.add(&error),
+            None => self.error = Some(error),
+        }
+    }
+
+    pub(super) fn into_lenient(self) -> Result<(Options, Vec<Warning>), OptionError> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok((self.options, self.warnings)),
+        }
+    }
+}
+
+/// Reasons against a URL. Only the first few are kept, so that no URL makes a long answer; each is short because of what it quotes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reasons {
+    told: Vec<String>,
+    untold: usize,
+}
+
+impl Reasons {
+    const MOST: usize = 24;
+
+    /// One more.
+    pub fn add(&mut self, reason: impl fmt::Display) {
+        if self.told.len() < Self::MOST {
+            self.told.push(reason.to_string());
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    fn join(&mut self, others: &Reasons) {
+        for reason in &others.told {
+            self.add(reason);
+        }
+        self.untold += others.untold;
+    }
+}
+
+impl fmt::Display for Reasons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told.join("; "))?;
+        match self.untold {
+            0 => Ok(()),
+            untold => write!(f, "; and {untold} more"),
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Strict mode: everything in a URL that does not count, for people who wonder what became of it.
+
+use super::Denied;
+use super::negotiate::Decided;
+use super::negotiate::needs_both_sides;
+use crate::options::Border;
+use crate::options::Compression;
+use crate::options::Dpr;
+use crate::options::Factor;
+use crate::options::Fit;
+use crate::options::FormatChoice;
+use crate::options::Gravity;
+use crate::options::Length;
+use crate::options::Options;
+use crate::options::Reading;
+use crate::options::Reasons;
+use crate::options::Upscale;
+use crate::options::Width;
+
+/// All reasons against a request, in the order in which they are found: by the parser, by negotiation, and here.
+pub(super) fn reasons(asked: &Reading, decided: Result<&Decided, &Denied>) -> Reasons {
+    let mut reasons = asked.reasons();
+    match decided {
+        Ok(decided) => {
+            for warning in &decided.warnings {
+                reasons.add(warning);
+            }
+        }
+        // The parser has said so already.
+        Err(Denied::Options(_)) => {}
+        // By itself it is an error in any mode, and keeps its own number.
+        Err(denied) if !reasons.is_empty() => reasons.add(denied),
+        Err(_) => {}
+    }
+    if let Ok(options) = asked.options() {
+        for reason in without_effect(options) {
+            reasons.add(reason);
+        }
+    }
+    reasons
+}
+
+/// Options with sound values that cannot matter beside the others, or that change nothing by definition. Neutral values that say in
+/// so many words that nothing should change (`dpr=1`, `blur=0`) are no mistake.
+fn without_effect(options: &Options) -> impl Iterator<Item = &'static str> {
+    let has_both = options.width.is_some() && options.height.is_some();
+    let has_side = options.width.is_some() || options.height.is_some();
+    let fit = options.fit.unwrap_or_default();
+    let crops = has_both && matches!(fit, Fit::Cover | Fit::Crop | Fit::AspectCrop);
+    let enlarges = has_side && !matches!(fit, Fit::ScaleDown | Fit::Crop | Fit::AspectCrop);
+    let is_auto = options.width == Some(Width::Auto);
+    let is_fast = options.compression == Some(Compression::Fast);
+    let shows_nothing = matches!(options.format, Some(FormatChoice::Json | FormatChoice::Svg));
+    let ignores_speed = shows_nothing || options.format == Some(FormatChoice::PngForce);
+    let has_quality = options.quality.is_some() || options.slow_connection_quality.is_some();
+    let rows = [
+        (
+            options.gravity.is_some() && !crops,
+            "option `gravity` counts only where fit is cover, crop or aspect-crop and there are width and height",
+        ),
+        (
+            options.zoom.is_some_and(|zoom| !zoom.is_neutral())
+                && options.gravity != Some(Gravity::Face),
+            "option `zoom` counts only with gravity=face",
+        ),
+        (
+            // What needs both sides has been warned of by name.
+            options.fit.is_some() && !has_side && !needs_both_sides(fit),
+            "option `fit` counts only with width or height",
+        ),
+        (
+            options.dpr.is_some_and(|dpr| dpr != Dpr::ONE)
+                && !has_side
+                && !has_pixels_beside_sides(options),
+            "option `dpr` has nothing to multiply",
+        ),
+        (
+            options.upscale == Some(Upscale::Generate) && !enlarges,
+            "option `upscale` counts only where fit enlarges",
+        ),
+        (
+            options.wbreakpoints.is_some() && !is_auto,
+            "option `wbreakpoints` counts only with width=auto",
+        ),
+        (
+            options.wdesktop.is_some() && !is_auto,
+            "option `wdesktop` counts only with width=auto",
+        ),
+        (
+            options.wmobile.is_some() && !is_auto,
+            "option `wmobile` counts only with width=auto",
+        ),
+        (
+            has_quality && shows_nothing,
+            "option `quality` counts only where a picture is encoded",
+        ),
+        (
+            is_fast && ignores_speed,
+            "option `compression` does not count with this format",
+        ),
+        (
+            is_fast && !ignores_speed && options.format.is_some(),
+            "option `format` does not count with compression=fast",
+        ),
+        (
+            options.brightness == Some(Factor::ZERO),
+            "brightness=0 changes nothing",
+        ),
+        (
+            options.contrast == Some(Factor::ZERO),
+            "contrast=0 changes nothing",
+        ),
+        (
+            options
+                .blur
+                .is_some_and(|blur| blur.is_neutral() && blur.get() > 0.0),
+            "option `blur` changes nothing below 1",
+        ),
+        (
+            options.border.color.is_some() && !has_border(&options.border),
+            "option `border.color` counts only with a width",
+        ),
+    ];
+    rows.into_iter()
+        .filter_map(|(is_idle, reason)| is_idle.then_some(reason))
+}
+
+/// Whether dpr has something to multiply besides width and height.
+fn has_pixels_beside_sides(options: &Options) -> bool {
+    let trim = &options.trim;
+    let lengths = [
+        trim.top,
+        trim.right,
+        trim.bottom,
+        trim.left,
+        trim.width,
+        trim.height,
+    ];
+    let cuts_pixels = lengths
+        .iter()
+        .any(|length| matches!(length, Some(Length::Pixels(pixels)) if *pixels > 0));
+    let keeps_pixels = trim.border.is_some_and(|border| border.keep.is_some());
+    cuts_pixels || keeps_pixels || has_border(&options.border)
+}
+
+fn has_border(border: &Border) -> bool {
+    let widths = [
+        border.width,
+        border.top,
+        border.right,
+        border.bottom,
+        border.left,
+    ];
+    widths
+        .iter()
+        .any(|width| width.is_some_and(|width| width > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::negotiate::NegotiateConfig;
+    use super::super::negotiate::negotiate;
+    use super::*;
+    use crate::request::Accept;
+    use crate::request::ClientHints;
+
+    #[track_caller]
+    fn check(segment: &str, expected: &[&str]) {
+        let asked = Reading::of(segment);
+        let (accept, hints) = (Accept::default(), ClientHints::default());
+        let decided = asked
+            .options()
+            .map_err(|error| Denied::Options(error.clone()))
+            .and_then(|options| negotiate(options, accept, &hints, &NegotiateConfig::default()));
+        let reasons = reasons(&asked, decided.as_ref()).to_string();
+        assert_eq!(reasons, expected.join("; "), "{segment}");
+    }
+
+    #[test]
+    fn sound_urls_are_passed() {
+        for segment in [
+            "width=640,quality=75,format=auto",
+            "w=200,h=100,f=webp,fit=cover,gravity=0.5x0.3",
+            "width=300,height=200,fit=squeeze,onerror=redirect,metadata=none,anim=false",
+            "width=auto,wbreakpoints=320;640,wmobile=300,wdesktop=900,dpr=2",
+            "dpr=2,trim=20;30;20;0",
+            "dpr=2,border.width=5,border.color=red",
+            "dpr=1,blur=0,sharpen=0,zoom=0,upscale=interpolate,w=5",
+            "width=5,quality=high,scq=low",
+            "saturation=0,brightness=1.2",
+            "format=json,anim=false",
+            "width=5,compression=fast",
+        ] {
+            check(segment, &[]);
+        }
+    }
+
+    #[test]
+    fn section_1_2_what_is_dropped_is_told() {
+        check("w=5,bogus=1", &["option `bogus` is unknown"]);
+        check("w=5,draw=1", &["option `draw` is unknown"]);
+        check("w=5,Height=5", &["option `Height` is unknown"]);
+        check("w=5,=5", &["option `` is unknown"]);
+        check("w=5,height=", &["option `height` is empty"]);
+        check("w=5,", &["nothing stands between two commas"]);
+        check(
+            "w=5,width=6",
+            &["option `width` is given twice: the last one counts"],
+        );
+        check(
+            "w=5,h=abc",
+            &["height must be a number of pixels, at least 1, got abc: ignored"],
+        );
+        check(
+            "w=5,fit=inside",
+            &[
+                "fit must be scale-down, contain, cover, crop, aspect-crop, pad, squeeze or scale-up, got inside: ignored",
+            ],
+        );
+        check("w=5,dpr=9", &["dpr > 3 should never be used"]);
+    }
+
+    #[test]
+    fn errors_come_first_and_all_together() {
+        check(
+            "blur=300,fast,w=5,sharpen=11,x=1,h=",
+            &[
+                "options must be pairs as in `width=640`, got `fast`",
+                "option `x` is unknown",
+                "option `height` is empty",
+                "option `blur` must be a number from 0 to 250, got `300`",
+                "option `sharpen` must be a number from 0 to 10, got `11`",
+            ],
+        );
+        check("w=%zz", &["options must be percent-encoded UTF-8"]);
+        check(
+            "height=",
+            &[
+                "at least one option is needed, as in `width=640`",
+                "option `height` is empty",
+            ],
+        );
+        // Too large is too large in any mode; beside other reasons it is one of them.
+        check("w=12001", &[]);
+        check(
+            "w=12001,x=1",
+            &[
+                "option `x` is unknown",
+                "option `width` times `dpr` must be at most 12000 pixels, got 12001",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_cannot_matter_is_told() {
+        let gravity = "option `gravity` counts only where fit is cover, crop or aspect-crop and there are width and height";
+        check("w=5,gravity=left", &[gravity]);
+        check("w=5,h=5,fit=pad,gravity=left", &[gravity]);
+        check(
+            "w=5,fit=cover,gravity=left",
+            &["cover fit mode needs both width and height", gravity],
+        );
+        check(
+            "f=webp,fit=contain",
+            &["option `fit` counts only with width or height"],
+        );
+        check(
+            "f=webp,fit=pad",
+            &["pad fit mode needs both width and height"],
+        );
+        check("f=webp,dpr=2", &["option `dpr` has nothing to multiply"]);
+        check(
+            "dpr=2,trim.top=0.5",
+            &["option `dpr` has nothing to multiply"],
+        );
+        check(
+            "w=5,wbreakpoints=5;6,wmobile=5,wdesktop=5",
+            &[
+                "option `wbreakpoints` counts only with width=auto",
+                "option `wdesktop` counts only with width=auto",
+                "option `wmobile` counts only with width=auto",
+            ],
+        );
+        check(
+            "w=5,f=json,q=5,compression=fast",
+            &[
+                "option `quality` counts only where a picture is encoded",
+                "option `compression` does not count with this format",
+            ],
+        );
+        check(
+            "w=5,f=webp,compression=fast",
+            &["option `format` does not count with compression=fast"],
+        );
+        check(
+            "brightness=0,contrast=0,blur=0.5,border.color=red",
+            &[
+                "brightness=0 changes nothing",
+                "contrast=0 changes nothing",
+                "option `blur` changes nothing below 1",
+                "option `border.color` counts only with a width",
+            ],
+        );
+        check("w=5,f=png", &["JPEG vs PNG selection is automatic"]);
+    }
+
+    #[test]
+    fn the_text_is_bounded() {
+        for segment in [
+            "unknown-and-rather-long-name-of-an-option=1,".repeat(10_000),
+            "no-pair-at-all,".repeat(10_000),
+            ",".repeat(10_000),
+            "w=1,".repeat(10_000),
+        ] {
+            let reasons = Reading::of(&segment).reasons().to_string();
+            assert!(reasons.len() < 3000, "{}", reasons.len());
+            assert!(reasons.ends_with(" more"), "{reasons}");
+        }
+    }
+}

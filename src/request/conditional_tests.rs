@@ -1,0 +1,242 @@
+use hyper::Request;
+use proptest::prop_assert;
+use proptest::proptest;
+
+use super::*;
+
+const TAG: &str = "\"a,b\"";
+
+fn conditional(method: &str, lines: &[(HeaderName, &str)]) -> Conditional {
+    let mut request = Request::builder().method(method);
+    for (name, value) in lines {
+        request = request.header(name, *value);
+    }
+    let request = request.body(()).expect("the tables hold header values");
+    Conditional::of(&request.into_parts().0)
+}
+
+/// Sun, 06 Nov 1994 08:49:37 GMT, and a part of a second that headers cannot say.
+fn modified() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_900)
+}
+
+#[track_caller]
+fn check_settled(lines: &[(HeaderName, &str)], expected: Option<Settled>) {
+    let settled = conditional("GET", lines).settled(TAG, Some(modified()));
+    assert_eq!(settled, expected, "{lines:?}");
+}
+
+#[track_caller]
+fn check(lines: &[(HeaderName, &str)], is_not_modified: bool) {
+    check_settled(lines, is_not_modified.then_some(Settled::NotModified));
+}
+
+#[track_caller]
+fn check_portion(lines: &[(HeaderName, &str)], expected: Portion) {
+    let now = modified() + Duration::from_secs(60);
+    let portion = conditional("GET", lines).portion(TAG, Some(modified()), 100, now);
+    assert_eq!(portion, expected, "{lines:?}");
+}
+
+#[test]
+fn no_condition_is_never_met() {
+    check(&[], false);
+}
+
+#[test]
+fn tags_compare_weakly() {
+    check(&[(IF_NONE_MATCH, "\"a,b\"")], true);
+    check(&[(IF_NONE_MATCH, "W/\"a,b\"")], true);
+    check(&[(IF_NONE_MATCH, "\"x\", W/\"y\" ,\"a,b\"")], true);
+    check(
+        &[(IF_NONE_MATCH, "\"x\""), (IF_NONE_MATCH, "\"a,b\"")],
+        true,
+    );
+    check(&[(IF_NONE_MATCH, "\"a\", \"b\"")], false);
+    check(&[(IF_NONE_MATCH, "\"A,B\"")], false);
+    check(&[(IF_NONE_MATCH, "*")], true);
+    check(&[(IF_NONE_MATCH, " * ")], true);
+}
+
+#[test]
+fn malformed_tags_match_nothing() {
+    check(&[(IF_NONE_MATCH, "")], false);
+    check(&[(IF_NONE_MATCH, "a,b")], false);
+    check(&[(IF_NONE_MATCH, "\"a,b")], false);
+    check(&[(IF_NONE_MATCH, "\"*\"")], false);
+}
+
+#[test]
+fn dates_compare_in_whole_seconds() {
+    check(
+        &[(IF_MODIFIED_SINCE, "Sun, 06 Nov 1994 08:49:37 GMT")],
+        true,
+    );
+    check(
+        &[(IF_MODIFIED_SINCE, "Sunday, 06-Nov-94 08:49:37 GMT")],
+        true,
+    );
+    check(
+        &[(IF_MODIFIED_SINCE, "Mon, 07 Nov 1994 08:49:37 GMT")],
+        true,
+    );
+    check(
+        &[(IF_MODIFIED_SINCE, "Sun, 06 Nov 1994 08:49:36 GMT")],
+        false,
+    );
+    check(&[(IF_MODIFIED_SINCE, "yesterday")], false);
+}
+
+#[test]
+fn a_date_needs_a_date_of_ours() {
+    for name in [IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE] {
+        let dated = conditional("GET", &[(name, "Sun, 06 Nov 1994 08:49:37 GMT")]);
+        assert_eq!(dated.settled("\"a\"", None), None);
+    }
+}
+
+#[test]
+fn tags_silence_the_date() {
+    let date = "Mon, 07 Nov 1994 08:49:37 GMT";
+    check(
+        &[(IF_NONE_MATCH, "\"x\""), (IF_MODIFIED_SINCE, date)],
+        false,
+    );
+    check(
+        &[(IF_NONE_MATCH, "nonsense"), (IF_MODIFIED_SINCE, date)],
+        false,
+    );
+    check(
+        &[(IF_MODIFIED_SINCE, date), (IF_MODIFIED_SINCE, date)],
+        false,
+    );
+}
+
+#[test]
+fn requirements_compare_strongly() {
+    let failed = Some(Settled::PreconditionFailed);
+    check_settled(&[(IF_MATCH, TAG)], None);
+    check_settled(&[(IF_MATCH, "*")], None);
+    check_settled(&[(IF_MATCH, "W/\"x\", \"a,b\"")], None);
+    check_settled(&[(IF_MATCH, "W/\"a,b\"")], failed);
+    check_settled(&[(IF_MATCH, "\"x\"")], failed);
+    check_settled(&[(IF_MATCH, "nonsense")], failed);
+    let since = |date| [(IF_UNMODIFIED_SINCE, date)];
+    check_settled(&since("Sun, 06 Nov 1994 08:49:37 GMT"), None);
+    check_settled(&since("Mon, 07 Nov 1994 08:49:37 GMT"), None);
+    check_settled(&since("Sun, 06 Nov 1994 08:49:36 GMT"), failed);
+    check_settled(&since("yesterday"), None);
+}
+
+#[test]
+fn requirements_come_first() {
+    let early = "Sun, 06 Nov 1994 08:49:36 GMT";
+    let failed = Some(Settled::PreconditionFailed);
+    check_settled(&[(IF_MATCH, "\"x\""), (IF_NONE_MATCH, TAG)], failed);
+    check_settled(
+        &[(IF_UNMODIFIED_SINCE, early), (IF_NONE_MATCH, "*")],
+        failed,
+    );
+    check_settled(&[(IF_MATCH, TAG), (IF_UNMODIFIED_SINCE, early)], None);
+    check_settled(
+        &[(IF_MATCH, TAG), (IF_NONE_MATCH, TAG)],
+        Some(Settled::NotModified),
+    );
+}
+
+#[test]
+fn one_range_is_a_part() {
+    let range = |range| [(RANGE, range)];
+    check_portion(&[], Portion::Whole);
+    check_portion(&range("bytes=0-0"), Portion::Part(0..1));
+    check_portion(&range("bytes=10-19"), Portion::Part(10..20));
+    check_portion(&range("bytes=10-"), Portion::Part(10..100));
+    check_portion(&range("bytes=99-99"), Portion::Part(99..100));
+    check_portion(&range("bytes=10-1000"), Portion::Part(10..100));
+    check_portion(&range("bytes=-10"), Portion::Part(90..100));
+    check_portion(&range("bytes=-1000"), Portion::Part(0..100));
+    check_portion(&range("Bytes = 0-4"), Portion::Part(0..5));
+    check_portion(
+        &range("bytes=0-99999999999999999999999"),
+        Portion::Part(0..100),
+    );
+}
+
+#[test]
+fn a_range_behind_the_end_is_none() {
+    for range in [
+        "bytes=100-",
+        "bytes=100-200",
+        "bytes=-0",
+        "bytes=99999999999999999999999-",
+    ] {
+        check_portion(&[(RANGE, range)], Portion::Unsatisfiable);
+    }
+}
+
+#[test]
+fn other_ranges_are_passed_over() {
+    for range in [
+        "bytes=0-4,10-14",
+        "bytes=0-4,",
+        "bytes=4-0",
+        "bytes=-",
+        "bytes=",
+        "bytes",
+        "bytes=a-b",
+        "bytes=+1-2",
+        "bytes=1-2-3",
+        "bytes=1 - 2",
+        "lines=0-4",
+        "",
+    ] {
+        check_portion(&[(RANGE, range)], Portion::Whole);
+    }
+    check_portion(
+        &[(RANGE, "bytes=0-4"), (RANGE, "bytes=0-4")],
+        Portion::Whole,
+    );
+    let now = modified();
+    let head = conditional("HEAD", &[(RANGE, "bytes=0-4")]);
+    assert_eq!(head.portion(TAG, None, 100, now), Portion::Whole);
+}
+
+#[test]
+fn a_part_of_another_picture_is_of_no_use() {
+    let range = (RANGE, "bytes=0-4");
+    let part = Portion::Part(0..5);
+    let given = |condition| [range.clone(), (IF_RANGE, condition)];
+    check_portion(&given(TAG), part.clone());
+    check_portion(&given("Sun, 06 Nov 1994 08:49:37 GMT"), part);
+    for condition in [
+        "\"x\"",
+        "W/\"a,b\"",
+        "*",
+        "\"",
+        "",
+        "Sun, 06 Nov 1994 08:49:36 GMT",
+        "Mon, 07 Nov 1994 08:49:37 GMT",
+    ] {
+        check_portion(&given(condition), Portion::Whole);
+    }
+    let far = [(RANGE, "bytes=100-"), (IF_RANGE, "\"x\"")];
+    check_portion(&far, Portion::Whole);
+    // What changed a moment ago may change again within the same second.
+    let dated = conditional("GET", &given("Sun, 06 Nov 1994 08:49:37 GMT"));
+    let now = modified() + Duration::from_secs(1);
+    assert_eq!(
+        dated.portion(TAG, Some(modified()), 100, now),
+        Portion::Whole
+    );
+    assert_eq!(dated.portion(TAG, None, 100, now), Portion::Whole);
+}
+
+proptest! {
+    #[test]
+    fn a_part_lies_within(range in "(bytes=)?[0-9,= -]{0,30}", length in 0..300_usize) {
+        let asked = conditional("GET", &[(RANGE, &range)]);
+        if let Portion::Part(part) = asked.portion(TAG, None, length, modified()) {
+            prop_assert!(part.start < part.end && part.end <= length);
+        }
+    }
+}

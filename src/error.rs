@@ -66,6 +66,7 @@ impl Error {
                 Denied::SourceNotAllowed { .. } => (403, 9401, "source-denied"),
                 Denied::PathNotAllowed => (403, 9419, "path-denied"),
                 Denied::Loop => (508, 9403, "loop"),
+                Denied::Drawing => (415, 9412, "drawing"),
                 Denied::OutputTooLarge { .. } => (403, 9413, "output-size"),
             },
             Error::Source(error) => match error {
@@ -103,6 +104,7 @@ impl Error {
                     (415, 9412, "source-format")
                 }
                 TransformError::UnsupportedFormat(_) => (415, 9520, "source-format"),
+                TransformError::NotADrawing => (415, 9412, "no-drawing"),
                 TransformError::ZeroSized => (403, 9413, "zero-size"),
                 TransformError::TooManyPixels { .. } => (403, 9413, "source-pixels"),
                 TransformError::TooCostly { .. } => (403, 9413, "render-memory"),
@@ -146,6 +148,7 @@ impl Error {
                 TransformError::Encode(_) => "the picture could not be encoded",
                 TransformError::NotAnImage
                 | TransformError::UnsupportedFormat(_)
+                | TransformError::NotADrawing
                 | TransformError::ZeroSized
                 | TransformError::TooManyPixels { .. }
                 | TransformError::TooCostly { .. }
@@ -197,7 +200,7 @@ impl Error {
         match self {
             Error::Request(_) => false,
             Error::Denied(denied) => match denied {
-                Denied::Options(_) | Denied::OutputTooLarge { .. } => true,
+                Denied::Options(_) | Denied::Drawing | Denied::OutputTooLarge { .. } => true,
                 Denied::Strict(_)
                 | Denied::SourceNotAllowed { .. }
                 | Denied::PathNotAllowed
@@ -315,11 +318,6 @@ mod tests {
             (
                 TransformError::UnsupportedFormat(Foreign::Heic).into(),
                 9412,
-                415,
-            ),
-            (
-                TransformError::UnsupportedFormat(Foreign::Psd).into(),
-                9520,
                 415,
             ),
             (TransformError::ZeroSized.into(), 9413, 403),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use hyper::Method;
 use hyper::Response;
 use hyper::http::request::Parts;
@@ -21,6 +22,7 @@ use crate::cache::Outcome;
 use crate::cache::Rendition;
 use crate::cache::SourceBytes;
 use crate::cache::SourceKey;
+use crate::cache::SourceRecord;
 use crate::cache::Tier;
 use crate::config::Config;
 use crate::cpu::CpuPool;
@@ -49,6 +51,8 @@ use crate::telemetry::Metrics;
 use crate::telemetry::RenderStep;
 use crate::transform;
 use crate::transform::Budget;
+use crate::transform::Clues;
+use crate::transform::Encoded;
 use crate::transform::Limits;
 use crate::transform::Timings;
 
@@ -281,6 +285,7 @@ impl Pipeline {
             .bound(Stage::Render, found)
             .await
             .map_err(Error::from)??;
+        job.judge(found.rendition.format).map_err(Error::from)?;
         let render = spent.get().copied();
         let spent = Spent {
             outcome: found.outcome,
@@ -313,7 +318,7 @@ impl Pipeline {
         let deadline = Deadline::after(self.request_timeout);
         let source = self
             .cache
-            .bytes_or_fetch(source_key, found, self.fetch(job.source));
+            .bytes_or_fetch(source_key, found, self.fetch(job.source.clone()));
         let SourceBytes { record, bytes } = deadline
             .bound(Stage::Fetch, source)
             .await
@@ -323,9 +328,14 @@ impl Pipeline {
             limits: self.limits,
             deadline: deadline.instant(),
         };
+        let looked = self.look(&job, source_key, &record, bytes.clone(), budget);
+        let clues = deadline
+            .bound(Stage::Render, looked)
+            .await
+            .map_err(Error::from)?;
         let work = self
             .cpu
-            .run(move || transform::render(&bytes, &job.recipe, &budget));
+            .run(move || transform::render(&bytes, &job.recipe, &clues, &budget));
         let encoded = deadline
             .bound(Stage::Render, work)
             .await
@@ -342,15 +352,36 @@ impl Pipeline {
         self.metrics.rendered(encoded.format.extension(), steps);
         // Nobody else sets it: a flight renders once.
         let _ = spent.set(timings);
-        let warnings = encoded.warnings.iter().map(ToString::to_string).collect();
-        Ok(Rendition::new(
-            &key,
-            encoded.bytes,
-            encoded.format,
-            encoded.size.width,
-            encoded.size.height,
-            warnings,
-        ))
+        Ok(rendition(&key, encoded))
+    }
+
+    /// What a look at the source tells about where a crop goes: once for all recipes. Where it fails, the render says why.
+    async fn look(
+        self: &Arc<Self>,
+        job: &Job,
+        source_key: SourceKey,
+        record: &SourceRecord,
+        bytes: Bytes,
+        budget: Budget,
+    ) -> Clues {
+        if !transform::needs_look(&job.recipe) {
+            return Clues::default();
+        }
+        let gravity = job.recipe.gravity;
+        let key = Key::of_look(&source_key, &record.version, gravity);
+        let pipeline = Arc::clone(self);
+        let look = async move {
+            let work = pipeline
+                .cpu
+                .run(move || transform::look(&bytes, gravity, &budget));
+            let looked = work.await.map_err(Error::from)?.map_err(Error::from)?;
+            Ok::<_, Arc<Error>>(rendition(&key, looked))
+        };
+        let storable = record.freshness.is_storable();
+        match self.cache.get_or_render(key, storable, look).await {
+            Ok(found) => Clues::of(&found.rendition.bytes),
+            Err(_) => Clues::default(),
+        }
     }
 
     /// How the cache gets a source that it does not have.
@@ -378,6 +409,18 @@ impl Pipeline {
             })
         }
     }
+}
+
+fn rendition(key: &Key, encoded: Encoded) -> Rendition {
+    let warnings = encoded.warnings.iter().map(ToString::to_string).collect();
+    Rendition::new(
+        key,
+        encoded.bytes,
+        encoded.format,
+        encoded.size.width,
+        encoded.size.height,
+        warnings,
+    )
 }
 
 type FetchFuture = std::pin::Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;

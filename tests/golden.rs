@@ -20,9 +20,16 @@ use safelight::policy::Policy;
 use safelight::request::Accept;
 use safelight::transform::Encoded;
 
-/// How alike a picture and its golden must be, where neither was compressed with loss: the resampling is the same everywhere. A
-/// photograph that another decoder has read scores 0.997.
-const EXACT: f64 = 0.996;
+/// How alike a picture and its golden must be, where neither was compressed with loss: the resampling is the same everywhere. What
+/// another decoder made of a photograph differs by a step here and there: blurred, that scores 0.994.
+const EXACT: f64 = if cfg!(feature = "native") {
+    0.996
+} else {
+    0.99
+};
+
+/// The same for few colours: which ones are chosen turns on such steps.
+const FEW_COLORS: f64 = if cfg!(feature = "native") { 0.98 } else { 0.92 };
 
 /// The same where a lossy encoder wrote the picture. The portable build has other ones, whose noise in flat areas weighs much in this
 /// score and nothing to the eye: a mirrored card scores 0.3, a soft disc by the other AVIF encoder 0.76.
@@ -238,7 +245,7 @@ fn every_fit_in_a_square() {
             ("portrait", portrait()),
             ("little", little()),
         ] {
-            let options = format!("width=80,height=80,fit={fit},format=png");
+            let options = format!("width=80,height=80,fit={fit},format=png-force");
             check(&format!("fit_{fit}_{name}"), &source, &options, Format::Png);
         }
     }
@@ -247,7 +254,7 @@ fn every_fit_in_a_square() {
 #[test]
 fn gravity_keeps_a_side_or_a_point() {
     for gravity in ["left", "right", "center", "0.25x0.5", "0.8x0.1"] {
-        let options = format!("width=60,height=80,fit=cover,gravity={gravity},format=png");
+        let options = format!("width=60,height=80,fit=cover,gravity={gravity},format=png-force");
         check(
             &format!("gravity_{gravity}_landscape"),
             &landscape(),
@@ -256,7 +263,7 @@ fn gravity_keeps_a_side_or_a_point() {
         );
     }
     for gravity in ["top", "bottom", "0.5x0.25"] {
-        let options = format!("width=80,height=60,fit=cover,gravity={gravity},format=png");
+        let options = format!("width=80,height=60,fit=cover,gravity={gravity},format=png-force");
         check(
             &format!("gravity_{gravity}_portrait"),
             &portrait(),
@@ -265,7 +272,7 @@ fn gravity_keeps_a_side_or_a_point() {
         );
     }
     for gravity in ["left", "0.9x0.5"] {
-        let options = format!("width=20,height=40,fit=crop,gravity={gravity},format=png");
+        let options = format!("width=20,height=40,fit=crop,gravity={gravity},format=png-force");
         check(
             &format!("gravity_{gravity}_crop"),
             &little(),
@@ -281,33 +288,37 @@ fn backgrounds_pad_and_flatten() {
         (
             "pad_teal",
             landscape(),
-            "width=80,height=80,fit=pad,background=teal,format=png",
+            "width=80,height=80,fit=pad,background=teal,format=png-force",
         ),
         (
             "pad_half_red",
             landscape(),
-            "width=80,height=80,fit=pad,background=%23ff000080,format=png",
+            "width=80,height=80,fit=pad,background=%23ff000080,format=png-force",
         ),
         (
             "pad_clear",
             portrait(),
-            "width=80,height=80,fit=pad,background=transparent,format=png",
+            "width=80,height=80,fit=pad,background=transparent,format=png-force",
         ),
-        ("pad_disc", disc(), "width=80,height=80,fit=pad,format=png"),
+        (
+            "pad_disc",
+            disc(),
+            "width=80,height=80,fit=pad,format=png-force",
+        ),
         (
             "pad_disc_teal",
             disc(),
-            "width=80,height=80,fit=pad,background=teal,format=png",
+            "width=80,height=80,fit=pad,background=teal,format=png-force",
         ),
         (
             "flatten_orange",
             disc(),
-            "width=80,background=orange,format=png",
+            "width=80,background=orange,format=png-force",
         ),
         (
             "flatten_half_orange",
             disc(),
-            "width=80,background=%23ffa50080,format=png",
+            "width=80,background=%23ffa50080,format=png-force",
         ),
     ] {
         check(name, &source, options, Format::Png);
@@ -331,25 +342,30 @@ fn dpr_multiplies_the_box() {
     check(
         "dpr_2",
         &landscape(),
-        "width=50,height=40,dpr=2,fit=cover,format=png",
+        "width=50,height=40,dpr=2,fit=cover,format=png-force",
         Format::Png,
     );
     check(
         "dpr_half",
         &landscape(),
-        "width=160,dpr=0.5,format=png",
+        "width=160,dpr=0.5,format=png-force",
         Format::Png,
     );
 }
 
 #[test]
 fn transparency_is_kept_and_does_not_bleed() {
-    check("alpha_png", &disc(), "width=60,format=png", Format::Png);
+    check(
+        "alpha_png",
+        &disc(),
+        "width=60,format=png-force",
+        Format::Png,
+    );
     check("alpha_compatible", &disc(), "width=60", Format::Png);
     check(
         "alpha_enlarged",
         &disc(),
-        "width=200,fit=contain,format=png",
+        "width=200,fit=contain,format=png-force",
         Format::Png,
     );
     check("alpha_webp", &disc(), "width=60,format=webp", Format::Webp);
@@ -363,7 +379,7 @@ fn transparency_is_kept_and_does_not_bleed() {
     check(
         "alpha_fig",
         &photo("fig.png"),
-        "width=100,format=png",
+        "width=100,format=png-force",
         Format::Png,
     );
     check(
@@ -383,7 +399,7 @@ fn transparency_is_kept_and_does_not_bleed() {
 #[test]
 fn every_format_shows_the_same_photograph() {
     for (name, options, format) in [
-        ("png", "format=png", Format::Png),
+        ("png", "format=png-force", Format::Png),
         ("jpeg", "format=jpeg", Format::Jpeg),
         // Only the order of the coefficients differs.
         ("jpeg", "format=baseline-jpeg", Format::Jpeg),
@@ -414,7 +430,7 @@ fn photographs_are_cut_to_the_part_that_was_asked_for() {
     check(
         "dogs_cover",
         &photo("dogs.jpg"),
-        "width=90,height=90,fit=cover,gravity=0.5x0.3,format=png",
+        "width=90,height=90,fit=cover,gravity=0.5x0.3,format=png-force",
         Format::Png,
     );
     check(
@@ -436,19 +452,19 @@ fn enlarging_is_smooth() {
     check(
         "enlarged_png",
         &little(),
-        "width=144,fit=contain,format=png",
+        "width=144,fit=contain,format=png-force",
         Format::Png,
     );
     check(
         "enlarged_scale_up",
         &little(),
-        "width=100,height=100,fit=scale-up,format=png",
+        "width=100,height=100,fit=scale-up,format=png-force",
         Format::Png,
     );
     check(
         "enlarged_cover",
         &little(),
-        "width=100,height=100,fit=cover,gravity=right,format=png",
+        "width=100,height=100,fit=cover,gravity=right,format=png-force",
         Format::Png,
     );
     check(
@@ -466,7 +482,7 @@ fn orientations_are_baked_in() {
         check(
             &format!("orientation_{orientation}"),
             &source,
-            "width=90,format=png",
+            "width=90,format=png-force",
             Format::Png,
         );
         // The planar path, which turns and halves chroma in its own way, shows the same.
@@ -483,10 +499,241 @@ fn orientations_are_baked_in() {
     );
 }
 
+/// The card in a frame that is almost white, as scanners leave it.
+fn framed_card() -> Vec<u8> {
+    let mut framed = RgbaImage::from_fn(200, 150, |x, y| {
+        let noise = u8::try_from((x * 7 + y * 13) % 4).expect("at most 3");
+        Rgba([250 + noise, 248 + noise, 250 + noise, 255])
+    });
+    image::imageops::replace(&mut framed, &card(120, 80), 30, 45);
+    png(&framed)
+}
+
+#[test]
+fn trim_cuts_amounts_and_borders() {
+    for (name, options) in [
+        ("sides", "trim=16;60;40;24"),
+        ("shares", "trim=0.25;0.1;0.25;0.5"),
+        (
+            "rectangle",
+            "trim.left=60,trim.top=20,trim.width=100,trim.height=80",
+        ),
+        ("dpr", "trim=10;10;10;10,dpr=2,width=60"),
+        (
+            "cover",
+            "trim.left=0.5,width=60,height=60,fit=cover,gravity=right",
+        ),
+    ] {
+        let options = format!("{options},format=png-force");
+        check(&format!("trim_{name}"), &landscape(), &options, Format::Png);
+    }
+    for (name, options) in [
+        ("border", "trim=border"),
+        ("border_keep", "trim=border,trim.border.keep=10"),
+        (
+            "border_color",
+            "trim.border.color=white,trim.border.tolerance=8",
+        ),
+        // The scanner's white is not this green, so nothing is cut.
+        ("border_other", "trim.border.color=lime"),
+        ("border_resized", "trim=border,width=60,rotate=90"),
+    ] {
+        let options = format!("{options},format=png-force");
+        check(
+            &format!("trim_{name}"),
+            &framed_card(),
+            &options,
+            Format::Png,
+        );
+    }
+}
+
+#[test]
+fn pictures_are_mirrored_and_then_rotated() {
+    for options in [
+        "flip=h",
+        "flip=v",
+        "flip=hv",
+        "rotate=90",
+        "rotate=180",
+        "rotate=270",
+        "flip=h,rotate=90",
+    ] {
+        let name = format!("turned_{}", options.replace([',', '='], "_"));
+        let options = format!("{options},width=90,format=png-force");
+        check(&name, &landscape(), &options, Format::Png);
+        // The same on top of an orientation of the source, by the way of planes.
+        let options = options.replace("format=png-force", "format=jpeg,quality=95");
+        let made = render(&turned_card(6), &options.replace("width=90", "height=90"));
+        assert_eq!(made.format, Format::Jpeg);
+        check_turned(&options, &made);
+    }
+    check(
+        "turned_cover",
+        &landscape(),
+        "rotate=90,width=60,height=60,fit=cover,gravity=top,format=png-force",
+        Format::Png,
+    );
+}
+
+/// A source on its side is turned as one that stands: the same options on the upright picture are the truth.
+#[track_caller]
+fn check_turned(options: &str, made: &Encoded) {
+    let upright = looks::pixels(&render(&turned_card(6), "format=png-force").bytes);
+    let truth = render(&png(&upright), &options.replace("width=90", "height=90"));
+    let found = image_compare::rgba_hybrid_compare(
+        &looks::pixels(&truth.bytes),
+        &looks::pixels(&made.bytes),
+    )
+    .expect("both have the same size");
+    assert!(found.score > LOSSY, "{options}: {}", found.score);
+}
+
+#[test]
+fn borders_are_laid_around() {
+    for (name, source, options) in [
+        (
+            "all",
+            landscape(),
+            "width=80,border.width=5,border.color=teal",
+        ),
+        (
+            "sides",
+            landscape(),
+            "width=80,border.top=10,border.left=3,border.color=%23ff8800",
+        ),
+        (
+            "dpr",
+            landscape(),
+            "width=40,dpr=2,border.width=4,border.bottom=0",
+        ),
+        (
+            "clear",
+            disc(),
+            "width=80,border.width=6,border.color=rgb(255 0 0 / 50%25)",
+        ),
+        (
+            "pad",
+            portrait(),
+            "width=80,height=80,fit=pad,background=gold,border.width=3,border.color=navy",
+        ),
+    ] {
+        let options = format!("{options},format=png-force");
+        check(&format!("border_{name}"), &source, &options, Format::Png);
+    }
+}
+
+#[test]
+fn effects_change_colour_and_sharpness() {
+    for effect in [
+        "blur=1",
+        "blur=4",
+        "blur=40",
+        "sharpen=1",
+        "sharpen=6",
+        "brightness=0.5",
+        "brightness=1.5",
+        "contrast=0.5",
+        "contrast=1.8",
+        "gamma=0.5",
+        "gamma=2.2",
+        "saturation=0",
+        "saturation=0.5",
+        "saturation=2",
+    ] {
+        let name = effect.replace('=', "_");
+        let options = format!("width=120,{effect},format=png-force");
+        check(
+            &format!("effect_{name}"),
+            &photo("dogs.jpg"),
+            &options,
+            Format::Png,
+        );
+    }
+    for (name, source, options) in [
+        (
+            "padded",
+            landscape(),
+            "width=80,height=80,fit=pad,background=red,blur=6,brightness=0.7",
+        ),
+        (
+            "alpha",
+            disc(),
+            "width=80,blur=5,saturation=0.3,contrast=1.2",
+        ),
+        (
+            "together",
+            photo("dandelion.jpg"),
+            "width=120,brightness=1.1,contrast=1.2,gamma=0.8,saturation=1.4,sharpen=1",
+        ),
+    ] {
+        let options = format!("{options},format=png-force");
+        check(&format!("effect_{name}"), &source, &options, Format::Png);
+    }
+    // What is transparent in a JPEG is white before the effects, not after.
+    check(
+        "effect_flattened",
+        &disc(),
+        "width=80,brightness=0.6,format=jpeg",
+        Format::Jpeg,
+    );
+}
+
+#[test]
+fn gravity_auto_keeps_what_catches_the_eye() {
+    for (name, source) in [
+        ("dogs", photo("dogs.jpg")),
+        ("dandelion", photo("dandelion.jpg")),
+        ("mountains", photo("mountains.jpg")),
+        ("card", landscape()),
+    ] {
+        for (form, size) in [
+            ("square", "width=80,height=80"),
+            ("tall", "width=40,height=100"),
+            ("wide", "width=120,height=40"),
+        ] {
+            let options = format!("{size},fit=cover,gravity=auto,format=png-force");
+            check(
+                &format!("auto_{name}_{form}"),
+                &source,
+                &options,
+                Format::Png,
+            );
+        }
+    }
+    check(
+        "entropy_card",
+        &landscape(),
+        "width=80,height=80,fit=cover,gravity=entropy,format=png-force",
+        Format::Png,
+    );
+}
+
+#[test]
+fn a_quality_makes_a_palette() {
+    for (name, source, options) in [
+        ("photo", photo("dogs.jpg"), "width=120,quality=80"),
+        ("photo_low", photo("dogs.jpg"), "width=120,quality=10"),
+        ("alpha", disc(), "width=120,quality=80"),
+    ] {
+        let whole = render(&source, "width=120,format=png-force");
+        let options = format!("{options},format=png-force");
+        let made = render(&source, &options);
+        assert!(
+            made.bytes.len() < whole.bytes.len() * 2 / 3,
+            "{name}: {} of {} bytes",
+            made.bytes.len(),
+            whole.bytes.len()
+        );
+        let golden = format!("palette_{name}");
+        assert_looks_like(&looks::pixels(&made.bytes), &golden, FEW_COLORS);
+    }
+}
+
 #[test]
 fn low_quality_is_further_from_the_truth_than_high() {
     let source = photo("mountains.jpg");
-    let truth = looks::pixels(&render(&source, "width=120,format=png").bytes);
+    let truth = looks::pixels(&render(&source, "width=120,format=png-force").bytes);
     for format in ["jpeg", "webp", "avif"] {
         let score = |quality: &str| {
             let made = render(

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use crate::options::Gravity;
 use crate::options::Recipe;
 use crate::policy::ApprovedSource;
 
 /// Raised whenever the same recipe would come out in other pixels or bytes: what older versions made is then never served again.
-pub const RENDER_VERSION: u32 = 1;
+pub const RENDER_VERSION: u32 = 2;
 
 /// Which source: a hash of the one spelling of its address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +59,17 @@ impl Key {
             &source.0,
             &version.0,
             recipe.as_bytes(),
+        ]))
+    }
+
+    /// What a look at the source found out for a gravity, which no recipe names: it is kept like a rendition.
+    pub fn of_look(source: &SourceKey, version: &Version, gravity: Gravity) -> Self {
+        Key(hash(&[
+            b"look",
+            &RENDER_VERSION.to_le_bytes(),
+            &source.0,
+            &version.0,
+            gravity.to_string().as_bytes(),
         ]))
     }
 

@@ -12,6 +12,7 @@ use crate::policy::Policy;
 use crate::request::Accept;
 use crate::transform;
 use crate::transform::Budget;
+use crate::transform::Clues;
 
 /// Transforms the file `input` into the file `output` and returns what is to be said about it, a line each.
 ///
@@ -52,6 +53,7 @@ pub fn transform(
     let made = transform::render(
         &source,
         &recipe,
+        &Clues::default(),
         &Budget {
             limits: config.limits.of_render(),
             deadline,
@@ -83,6 +85,8 @@ fn format_of(extension: &str) -> Option<FormatChoice> {
         "png" => Some(FormatChoice::PngForce),
         "webp" => Some(FormatChoice::Webp),
         "avif" => Some(FormatChoice::Avif),
+        "json" => Some(FormatChoice::Json),
+        "svg" => Some(FormatChoice::Svg),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use serde::Deserialize;
 
+use crate::transform::LargeAnimations;
 use crate::transform::Limits;
 use crate::units::ByteSize;
 
@@ -19,6 +20,14 @@ pub struct LimitsConfig {
     pub output_side: NonZeroU32,
     /// What one render may allocate.
     pub render_memory: ByteSize,
+    /// The largest AVIF output, in pixels; what is larger becomes WebP.
+    pub avif_pixels: u64,
+    /// The largest animation that is transformed, in pixels of all its frames.
+    pub animation_pixels: u64,
+    /// What becomes of larger ones.
+    pub large_animations: LargeAnimations,
+    /// Whether SVG may be made into pixels.
+    pub rasterize_svg: bool,
     /// Renders at once; 0: one for each processor.
     pub workers: usize,
     /// Renders that may wait for a worker; more are refused with 503.
@@ -27,11 +36,24 @@ pub struct LimitsConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
+        let Limits {
+            source_pixels,
+            output_side,
+            render_memory,
+            avif_pixels,
+            animation_pixels,
+            large_animations,
+            rasterize_svg,
+        } = Limits::default();
         LimitsConfig {
             source_bytes: ByteSize::mib(100),
-            source_pixels: 100_000_000,
-            output_side: const { NonZeroU32::new(12_000).expect("not zero") },
-            render_memory: ByteSize::gib(1),
+            source_pixels,
+            output_side: NonZeroU32::new(output_side).unwrap_or(NonZeroU32::MIN),
+            render_memory,
+            avif_pixels,
+            animation_pixels,
+            large_animations,
+            rasterize_svg,
             workers: 0,
             queue: 200,
         }
@@ -45,6 +67,10 @@ impl LimitsConfig {
             source_pixels: self.source_pixels,
             output_side: self.output_side.get(),
             render_memory: self.render_memory,
+            avif_pixels: self.avif_pixels,
+            animation_pixels: self.animation_pixels,
+            large_animations: self.large_animations,
+            rasterize_svg: self.rasterize_svg,
         }
     }
 }

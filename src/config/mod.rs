@@ -62,12 +62,15 @@ pub struct Config {
 pub struct Defaults {
     /// Encoder quality, 1 to 100.
     pub quality: Quality,
+    /// Whether colours beyond sRGB are kept, with their profile.
+    pub wide_gamut: bool,
 }
 
 impl Default for Defaults {
     fn default() -> Self {
         Defaults {
             quality: Quality::DEFAULT,
+            wide_gamut: false,
         }
     }
 }
@@ -164,6 +167,7 @@ impl Config {
             negotiate: NegotiateConfig {
                 output_side: self.limits.output_side,
                 quality: self.defaults.quality,
+                wide_gamut: self.defaults.wide_gamut,
                 viewport_dpr: self.policy.viewport_dpr,
             },
             strict: self.policy.strict,

@@ -144,7 +144,13 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
         any_gravity(),
     )
         .boxed();
-    let colors = (of(any_color()), any_effects(), of(any_frame())).boxed();
+    let colors = (
+        of(any_color()),
+        any_effects(),
+        of(any_frame()),
+        any::<bool>(),
+    )
+        .boxed();
     let output = (
         any::<bool>(),
         any_quality(),
@@ -155,7 +161,7 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
         .boxed();
     (shape, colors, output).prop_map(|(shape, colors, output)| {
         let (trim, flip, rotate, width, height, fit, gravity) = shape;
-        let (background, effects, border) = colors;
+        let (background, effects, border, wide_gamut) = colors;
         let (animated, quality, palette, metadata, output) = output;
         Recipe {
             trim,
@@ -168,6 +174,7 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
             background,
             effects,
             border,
+            wide_gamut,
             animated,
             quality,
             palette,

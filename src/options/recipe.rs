@@ -41,6 +41,8 @@ pub struct Recipe {
     pub effects: Effects,
     /// What is laid around all of it.
     pub border: Option<Frame>,
+    /// Whether colours beyond sRGB are kept, with their profile, rather than brought into it.
+    pub wide_gamut: bool,
     /// Whether an animation keeps its frames.
     pub animated: bool,
     /// Quality for the lossy encoders.
@@ -67,6 +69,7 @@ impl Default for Recipe {
             background: None,
             effects: Effects::default(),
             border: None,
+            wide_gamut: false,
             animated: true,
             quality: Quality::DEFAULT,
             palette: false,
@@ -127,6 +130,7 @@ impl fmt::Display for Recipe {
             background,
             effects,
             border,
+            wide_gamut,
             animated,
             quality,
             palette,
@@ -141,6 +145,7 @@ impl fmt::Display for Recipe {
             OrNone(background)
         )?;
         write!(f, ",effects={effects},border={}", OrNone(border))?;
+        write!(f, ",wide-gamut={wide_gamut}")?;
         write!(
             f,
             ",animated={animated},quality={quality},palette={palette}"
@@ -204,7 +209,7 @@ mod tests {
     #[test]
     fn the_spelling_names_every_field() {
         let spelling = "trim=none,flip=none,rotate=0,width=640,height=none,fit=scale-down,gravity=center,background=none,\
-            effects=none;none;none;none;none;none,border=none,animated=true,quality=85,palette=false,metadata=copyright,output=compatible";
+            effects=none;none;none;none;none;none,border=none,wide-gamut=false,animated=true,quality=85,palette=false,metadata=copyright,output=compatible";
         let recipe = Recipe {
             width: Some(640),
             ..Recipe::default()
@@ -226,6 +231,7 @@ mod tests {
                 Recipe { background: other.background, ..recipe.clone() },
                 Recipe { effects: other.effects, ..recipe.clone() },
                 Recipe { border: other.border, ..recipe.clone() },
+                Recipe { wide_gamut: other.wide_gamut, ..recipe.clone() },
                 Recipe { animated: other.animated, ..recipe.clone() },
                 Recipe { quality: other.quality, ..recipe.clone() },
                 Recipe { palette: other.palette, ..recipe.clone() },

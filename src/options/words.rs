@@ -45,7 +45,7 @@ words! {
     }
 }
 words! {
-    /// What is kept of the metadata of the source, in JPEG output only.
+    /// What is kept of the metadata of the source.
     Metadata, "copyright, keep or none" {
         Copyright = "copyright",
         Keep = "keep",

@@ -24,6 +24,7 @@ pub use zone::ZoneOriginError;
 
 use self::negotiate::Decided;
 use crate::bucket::BucketAddress;
+use crate::options::Format;
 use crate::options::OptionError;
 use crate::options::Options;
 use crate::options::Reasons;
@@ -77,8 +78,23 @@ pub struct Job {
     pub source: ApprovedSource,
     /// What to make of it.
     pub recipe: Recipe,
+    /// The URL names a format of pixels: a source that is a drawing, and stays one, is no answer.
+    pub must_be_pixels: bool,
     /// What the client should know, those of the request included.
     pub warnings: Vec<Warning>,
+}
+
+impl Job {
+    /// Judges what was made by what it came to be.
+    ///
+    /// # Errors
+    /// [`Denied::Drawing`].
+    pub fn judge(&self, made: Format) -> Result<(), Denied> {
+        if self.must_be_pixels && made == Format::Svg {
+            return Err(Denied::Drawing);
+        }
+        Ok(())
+    }
 }
 
 impl Policy {
@@ -166,6 +182,7 @@ impl Policy {
         Ok(Job {
             source,
             recipe: decided.recipe,
+            must_be_pixels: decided.must_be_pixels,
             warnings,
         })
     }
@@ -226,6 +243,8 @@ pub enum Denied {
     PathNotAllowed,
     /// An image proxy is asking for what it is asked itself.
     Loop,
+    /// The source is a drawing, and a format of pixels was named.
+    Drawing,
     /// A side of the output, `dpr` included, is beyond the limit.
     OutputTooLarge {
         /// `width` or `height`.
@@ -252,6 +271,9 @@ impl fmt::Display for Denied {
             Denied::Loop => {
                 formatter.write_str("an image proxy is asking: the source leads back here")
             }
+            Denied::Drawing => formatter.write_str(
+                "the source is SVG, which is not made into pixels here: leave `format` out or use `format=auto`",
+            ),
             Denied::OutputTooLarge {
                 option,
                 pixels,

@@ -55,6 +55,8 @@ pub struct NegotiateConfig {
     pub output_side: NonZeroU32,
     /// Encoder quality for URLs that name none, 1 to 100.
     pub quality: Quality,
+    /// Whether colours beyond sRGB are kept, with their profile.
+    pub wide_gamut: bool,
     /// Whether `width=auto` multiplies the width of the viewport by `Sec-CH-DPR`.
     pub viewport_dpr: bool,
 }
@@ -66,6 +68,7 @@ impl Default for NegotiateConfig {
         NegotiateConfig {
             output_side: OUTPUT_SIDE,
             quality: Quality::DEFAULT,
+            wide_gamut: false,
             viewport_dpr: false,
         }
     }
@@ -75,6 +78,7 @@ impl Default for NegotiateConfig {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Decided {
     pub(super) recipe: Recipe,
+    pub(super) must_be_pixels: bool,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -134,12 +138,14 @@ pub(super) fn negotiate(
             background: options.background,
             effects: effects(options),
             border: border(&options.border, options.dpr, limit)?,
+            wide_gamut: config.wide_gamut,
             animated: options.anim.unwrap_or(true),
             quality: quality.map_or(config.quality, QualityChoice::quality),
             palette: quality.is_some() && matches!(output, Output::Compatible { .. } | Output::Png),
             metadata: options.metadata.unwrap_or(Metadata::Copyright),
             output,
         },
+        must_be_pixels: names_pixels(options),
         warnings,
     })
 }
@@ -352,6 +358,23 @@ fn gravity(fit: Fit, asked: Option<Gravity>) -> Gravity {
 /// Whether the format is chosen by what the client says it can show.
 fn is_negotiated(options: &Options) -> bool {
     options.format == Some(FormatChoice::Auto) && options.compression.is_none()
+}
+
+/// Whether the URL names a format of pixels, so that a drawing, which stays one, is no answer.
+fn names_pixels(options: &Options) -> bool {
+    match options.format {
+        Some(
+            FormatChoice::Avif
+            | FormatChoice::Webp
+            | FormatChoice::Jpeg
+            | FormatChoice::BaselineJpeg
+            | FormatChoice::PngForce,
+        ) => true,
+        None
+        | Some(FormatChoice::Auto | FormatChoice::Png | FormatChoice::Json | FormatChoice::Svg) => {
+            false
+        }
+    }
 }
 
 /// An explicit format is made whatever the client says it can show: the URL knows better than a proxy's `Accept`.

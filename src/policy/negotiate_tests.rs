@@ -118,30 +118,121 @@ fn section_4_1_a_named_format_is_made_for_everyone() {
             Output::Jpeg { progressive: false },
             false,
         );
-        check_output(
-            "format=png",
-            accept,
-            Output::Compatible { progressive: true },
-            false,
-        );
         check_output("format=png-force", accept, Output::Png, false);
     }
 }
 
 #[test]
-fn section_4_1_speed_comes_before_format() {
-    let fast = Output::Compatible { progressive: false };
-    for format in ["", ",format=auto", ",format=avif", ",format=png"] {
-        check_output(&format!("compression=fast{format}"), BOTH, fast, false);
-    }
-    check_output("compression=fast,format=json", BOTH, Output::Json, false);
+fn section_4_1_png_is_a_hint() {
+    check_output(
+        "format=png",
+        BOTH,
+        Output::Compatible { progressive: true },
+        false,
+    );
+    let warnings = decided("format=png", NOTHING).warnings;
+    assert_eq!(
+        warnings,
+        [Warning::new("JPEG vs PNG selection is automatic")]
+    );
+    assert_eq!(decided("format=png-force", NOTHING).warnings, []);
 }
 
 #[test]
-fn section_4_1_png_is_a_hint() {
-    let warnings = decided("format=png", NOTHING).warnings;
-    let texts: Vec<_> = warnings.iter().map(Warning::to_string).collect();
-    assert_eq!(texts, ["JPEG vs PNG selection is automatic"]);
+fn section_2_6_fast_compression_overrides_the_format() {
+    let fast = Output::Compatible { progressive: false };
+    for format in [
+        "",
+        ",format=auto",
+        ",format=avif",
+        ",format=webp",
+        ",format=jpeg",
+    ] {
+        check_output(&format!("compression=fast{format}"), BOTH, fast, false);
+    }
+    check_output("compression=fast,format=json", BOTH, Output::Json, false);
+    check_output(
+        "compression=fast,format=png-force",
+        BOTH,
+        Output::Png,
+        false,
+    );
+}
+
+#[test]
+fn a_named_format_of_pixels_takes_no_drawing() {
+    for (options, must_be_pixels) in [
+        ("width=8", false),
+        ("format=auto", false),
+        ("format=png", false),
+        ("format=svg", false),
+        ("format=json", false),
+        ("format=webp", true),
+        ("format=avif", true),
+        ("format=jpeg", true),
+        ("format=baseline-jpeg", true),
+        ("format=png-force", true),
+    ] {
+        let decided = decided(options, BOTH);
+        assert_eq!(decided.must_be_pixels, must_be_pixels, "{options}");
+    }
+}
+
+#[test]
+fn a_palette_needs_a_quality() {
+    for (options, palette) in [
+        ("format=png-force", false),
+        ("format=png-force,quality=50", true),
+        ("quality=50", true),
+        ("format=webp,quality=50", false),
+    ] {
+        assert_eq!(decided(options, BOTH).recipe.palette, palette, "{options}");
+    }
+}
+
+#[test]
+fn what_changes_nothing_is_left_out_of_the_recipe() {
+    let nothing = decided("width=8", NOTHING).recipe;
+    let neutral = "blur=0.5,brightness=0,contrast=1,gamma=0,saturation=1,sharpen=0,trim=0;0;0;0,rotate=360,border.width=0";
+    assert_eq!(
+        decided(&format!("width=8,{neutral}"), NOTHING).recipe,
+        nothing
+    );
+    let grey = decided("width=8,saturation=0,brightness=1", NOTHING).recipe;
+    assert_eq!(grey.effects.saturation, Some(Factor::ZERO));
+    assert_eq!(grey.effects.brightness, None);
+}
+
+#[test]
+fn section_2_7_dpr_multiplies_trim_and_border() {
+    let recipe = decided(
+        "width=10,dpr=2,trim=1;0.5;3;4,border.width=5,border.left=7,border.color=red",
+        NOTHING,
+    )
+    .recipe;
+    assert_eq!(recipe.trim.to_string(), "2;0.5;6;8;none;none;none");
+    let border = recipe.border.expect("a border was asked for");
+    assert_eq!(border.to_string(), "#ff0000;10;10;10;14");
+    let kept = decided("dpr=1.5,trim.border.keep=3", NOTHING).recipe.trim;
+    assert_eq!(
+        kept.to_string(),
+        "none;none;none;none;none;none;border less 5"
+    );
+    assert_eq!(
+        decided("border.top=3", NOTHING)
+            .recipe
+            .border
+            .map(|border| border.to_string()),
+        Some("#000000;3;0;0;0".to_owned())
+    );
+    assert!(matches!(
+        decide("border.width=9000,dpr=2", NOTHING),
+        Err(Denied::OutputTooLarge {
+            option: "border",
+            pixels: 18_000,
+            ..
+        })
+    ));
 }
 
 #[test]
@@ -462,11 +553,12 @@ fn section_2_12_gravity_counts_where_something_is_cut() {
         Gravity::Center,
     );
     check("width=8,height=8,fit=cover,gravity=auto", Gravity::Auto);
-    check("width=8,height=8,fit=cover,gravity=face", Gravity::Center);
     check(
         "width=8,height=8,fit=cover,gravity=entropy",
         Gravity::Entropy,
     );
+    check("width=8,gravity=auto", Gravity::Center);
+    check("width=8,height=8,fit=cover,gravity=face", Gravity::Center);
     check("width=8,height=8,fit=pad,gravity=left", Gravity::Center);
     check("width=8,fit=cover,gravity=left", Gravity::Center);
     let point = decided("width=8,height=8,fit=cover,gravity=0.25x0.75", NOTHING)

@@ -8,8 +8,6 @@
 //! Colours are multiplied with their alpha on the way, so that what cannot be seen does not bleed into what can. Beyond the edges
 //! the outermost pixels go on. All of it is done in 16 bits, and in encoded light, as CSS and most editors blur.
 
-#![allow(dead_code)]
-
 use super::pixels::Channels;
 use super::pixels::Raster;
 use super::pixels::Samples;

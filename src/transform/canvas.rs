@@ -75,7 +75,6 @@ pub(super) fn pad(raster: Raster, canvas: Canvas, color: Color) -> Raster {
 }
 
 /// Lays a border around an RGB or RGBA picture, whose size together with it has passed the limits.
-#[allow(dead_code)]
 pub(super) fn framed(raster: Raster, frame: &Frame) -> Raster {
     let beside = frame.left.saturating_add(frame.right);
     let above_and_below = frame.top.saturating_add(frame.bottom);

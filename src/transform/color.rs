@@ -90,10 +90,6 @@ pub(super) fn to_srgb(raster: Raster, space: &ColorSpace) -> Result<Raster, Tran
 
 /// Leaves a picture in the wide-gamut RGB of its source, and gives the profile that tells so. Everything else becomes sRGB and needs
 /// no profile: sRGB itself, narrower or odder spaces, grey, inks, and high dynamic range.
-#[allow(
-    dead_code,
-    reason = "the render loop asks for it as soon as the profile is configurable"
-)]
 pub(super) fn to_wide(
     raster: Raster,
     space: &ColorSpace,

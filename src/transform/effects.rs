@@ -17,8 +17,6 @@
 //!
 //! Alpha is changed by the blur alone.
 
-#![allow(dead_code)]
-
 use crate::options::Effects;
 
 use super::blur;

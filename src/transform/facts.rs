@@ -1,10 +1,5 @@
 //! What `format=json` says of a picture in place of the picture: Cloudflare's facts, and beside them, under names of our own,
 //! what a page can show until the picture is there.
-#![allow(
-    dead_code,
-    reason = "the render loop asks for it as soon as it writes JSON"
-)]
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use quantette::deps::palette::FromColor;
@@ -170,6 +165,7 @@ fn lqip(thumbnail: &Raster) -> Result<String, TransformError> {
     let settings = Settings {
         quality: Quality::new(QUALITY).unwrap_or(Quality::DEFAULT),
         progressive: false,
+        palette: false,
     };
     let file = encode::encode(&picture, Format::Webp, settings)?;
     Ok(format!(

@@ -8,7 +8,9 @@ use proptest::prop_assert;
 use proptest::prop_assert_eq;
 use proptest::proptest;
 
+use crate::options::Color;
 use crate::options::Fit;
+use crate::options::Frame;
 use crate::options::Gravity;
 use crate::options::Options;
 use crate::options::Recipe;
@@ -17,6 +19,9 @@ use super::super::pixels::Rect;
 use super::super::pixels::Size;
 use super::Layout;
 use super::layout;
+use super::trimmed;
+use crate::options::any::any_options;
+use crate::options::any::any_recipe;
 
 const BOTH: fn(u32, u32) -> (Option<u32>, Option<u32>) =
     |width, height| (Some(width), Some(height));
@@ -36,7 +41,7 @@ fn laid_out(
         gravity,
         ..Recipe::default()
     };
-    layout(Size::new(source.0, source.1), &recipe)
+    layout(Size::new(source.0, source.1), &recipe, None)
 }
 
 /// The whole source at a new size.
@@ -276,6 +281,89 @@ proptest! {
         if let Some(canvas) = made.canvas {
             prop_assert!(canvas.left + made.scaled.width <= canvas.size.width);
             prop_assert!(canvas.top + made.scaled.height <= canvas.size.height);
+        }
+    }
+}
+
+/// What `trim` leaves of a source of 400x200: left, top, width and height.
+#[track_caller]
+fn leaves(options: &str, expected: Option<(u32, u32, u32, u32)>) {
+    let options: Options = options.parse().expect("the table holds valid options");
+    let left = trimmed(Size::new(400, 200), &options.trim);
+    let left = left.map(|rect| (rect.left, rect.top, rect.width, rect.height));
+    assert_eq!(left, expected, "{options}");
+}
+
+#[test]
+fn section_2_20_trim_by_amounts() {
+    leaves("trim=10;20;30;40", Some((40, 10, 340, 160)));
+    leaves("trim=10%3B20%3B30%3B40", Some((40, 10, 340, 160)));
+    // A number below 1 is a part of that side; 1 is a pixel.
+    leaves("trim=0.1;0.2;0.1;0.2", Some((80, 20, 240, 160)));
+    leaves("trim.top=0.25", Some((0, 50, 400, 150)));
+    leaves("trim.top=1", Some((0, 1, 400, 199)));
+    leaves("trim.left=100,trim.top=50", Some((100, 50, 300, 150)));
+    leaves("trim.right=100,trim.bottom=50", Some((0, 0, 300, 150)));
+    // Left and top with width and height are a rectangle.
+    leaves("trim.left=100,trim.top=50,trim.width=20,trim.height=10", Some((100, 50, 20, 10)));
+    leaves("trim.width=0.5,trim.height=0.5", Some((0, 0, 200, 100)));
+    leaves("trim.left=300,trim.width=200", Some((300, 0, 100, 200)));
+    leaves("trim.width=1000", Some((0, 0, 400, 200)));
+    // Nothing is left.
+    leaves("trim=100;0;100;0", None);
+    leaves("trim.left=400", None);
+    leaves("trim.left=4000", None);
+    leaves("trim.width=0", None);
+    leaves("trim=0;4294967295;0;4294967295", None);
+}
+
+#[test]
+fn a_reduced_layout_keeps_its_proportions() {
+    let recipe = Recipe {
+        width: Some(1000),
+        height: Some(500),
+        fit: Fit::Pad,
+        border: Some(Frame { color: Color::BLACK, top: 240, right: 500, bottom: 260, left: 500 }),
+        ..Recipe::default()
+    };
+    let whole = layout(Size::new(300, 300), &recipe, None);
+    assert_eq!(whole.output(), Size::new(2000, 1000));
+    let small = whole.reduced(100);
+    assert_eq!(small.output(), Size::new(100, 50));
+    assert_eq!(small.scaled, Size::new(25, 25));
+    assert_eq!(small.crop, whole.crop);
+    let canvas = small.canvas.expect("pad leaves room");
+    assert_eq!((canvas.size, canvas.left, canvas.top), (Size::new(50, 25), 13, 0));
+    assert_eq!(whole.reduced(2000), whole);
+}
+
+#[test]
+fn a_look_at_the_picture_moves_the_crop() {
+    let recipe = Recipe { width: Some(50), height: Some(100), fit: Fit::Cover, gravity: Gravity::Auto, ..Recipe::default() };
+    let focus = |window: (f64, f64)| {
+        assert_eq!(window, (0.25, 1.0), "half as wide as high, of a picture twice as wide");
+        (1.0, 0.3)
+    };
+    let made = layout(Size::new(400, 200), &recipe, Some(&focus));
+    assert_eq!((made.crop.left, made.crop.top), (300.0, 0.0));
+    assert_eq!(layout(Size::new(400, 200), &recipe, None).crop.left, 150.0, "without a look, the centre");
+}
+
+proptest! {
+    #[test]
+    fn trim_stays_inside(options in any_options(), (width, height) in (1..=5000_u32, 1..=5000_u32)) {
+        if let Some(rect) = trimmed(Size::new(width, height), &options.trim) {
+            prop_assert!(rect.width > 0 && rect.height > 0);
+            prop_assert!(rect.left + rect.width <= width && rect.top + rect.height <= height);
+        }
+    }
+
+    #[test]
+    fn a_reduced_layout_holds_its_picture(recipe in any_recipe(), longest in 1..=200_u32, (width, height) in (1..=3000_u32, 1..=3000_u32)) {
+        let small = layout(Size::new(width, height), &recipe, None).reduced(longest);
+        if let Some(canvas) = small.canvas {
+            prop_assert!(canvas.left + small.scaled.width <= canvas.size.width);
+            prop_assert!(canvas.top + small.scaled.height <= canvas.size.height);
         }
     }
 }

@@ -1,6 +1,4 @@
 //! What an animation is between the codecs: how many frames, how often, and each picture with the time it is shown.
-#![allow(dead_code)]
-
 use std::ops::Range;
 use std::time::Duration;
 

@@ -2,6 +2,9 @@
 //!
 //! Pixels are turned after they were scaled, when there are fewest of them; until then geometry is translated instead.
 
+use crate::options::Flip;
+use crate::options::Rotation;
+
 use super::pixels::Planar;
 use super::pixels::Plane;
 use super::pixels::Raster;
@@ -56,6 +59,50 @@ impl Orientation {
                 ..turned
             },
             None => turned,
+        }
+    }
+
+    /// What a URL asks: mirrored first, then rotated clockwise.
+    pub fn asked(flip: Option<Flip>, rotate: Rotation) -> Self {
+        let flip = match flip {
+            None => 1,
+            Some(Flip::Horizontal) => 2,
+            Some(Flip::Vertical) => 4,
+            Some(Flip::Both) => 3,
+        };
+        let rotate = match rotate {
+            Rotation::Upright => 1,
+            Rotation::Clockwise90 => 6,
+            Rotation::Clockwise180 => 3,
+            Rotation::Clockwise270 => 8,
+        };
+        Orientation::from_exif(flip).then(Orientation::from_exif(rotate))
+    }
+
+    /// Both in one: first this, then `next`. An exchange of axes after a mirroring is a flip after the exchange.
+    pub fn then(self, next: Orientation) -> Self {
+        let (mirrored, flipped) = if next.transposed {
+            (self.flipped, self.mirrored)
+        } else {
+            (self.mirrored, self.flipped)
+        };
+        Orientation {
+            transposed: self.transposed ^ next.transposed,
+            mirrored: mirrored ^ next.mirrored,
+            flipped: flipped ^ next.flipped,
+        }
+    }
+
+    /// What takes this back.
+    pub fn inverse(self) -> Self {
+        if self.transposed {
+            Orientation {
+                transposed: true,
+                mirrored: self.flipped,
+                flipped: self.mirrored,
+            }
+        } else {
+            self
         }
     }
 
@@ -161,7 +208,9 @@ mod tests {
     use super::super::pixels::Rect;
     use super::super::pixels::Samples;
     use super::super::pixels::Size;
+    use super::Flip;
     use super::Orientation;
+    use super::Rotation;
 
     /// Stored forms of the upright picture `123/456`, by EXIF tag.
     const STORED: [(u32, u32, &[u8]); 8] = [
@@ -238,6 +287,58 @@ mod tests {
                 Orientation::from_exif(tag),
                 "{rotation} {mirror:?}"
             );
+        }
+    }
+
+    #[test]
+    fn two_turns_are_one() {
+        for (first, ..) in STORED {
+            for (second, ..) in STORED {
+                let (first, second) = (
+                    Orientation::from_exif(first),
+                    Orientation::from_exif(second),
+                );
+                let picture = stored(3, &[1, 2, 3, 4, 5, 6]);
+                assert_eq!(
+                    first.then(second).upright(picture.clone()),
+                    second.upright(first.upright(picture)),
+                    "{first:?} then {second:?}"
+                );
+            }
+            let turn = Orientation::from_exif(first);
+            assert!(turn.then(turn.inverse()).is_upright(), "{turn:?}");
+            assert!(turn.inverse().then(turn).is_upright(), "{turn:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_mirrors_first_and_turns_clockwise() {
+        let rows: [(Option<Flip>, Rotation, u32, &[u8]); 6] = [
+            (None, Rotation::Upright, 3, &[1, 2, 3, 4, 5, 6]),
+            (
+                Some(Flip::Horizontal),
+                Rotation::Upright,
+                3,
+                &[3, 2, 1, 6, 5, 4],
+            ),
+            (
+                Some(Flip::Both),
+                Rotation::Clockwise180,
+                3,
+                &[1, 2, 3, 4, 5, 6],
+            ),
+            (None, Rotation::Clockwise90, 2, &[4, 1, 5, 2, 6, 3]),
+            (None, Rotation::Clockwise270, 2, &[3, 6, 2, 5, 1, 4]),
+            (
+                Some(Flip::Vertical),
+                Rotation::Clockwise90,
+                2,
+                &[1, 4, 2, 5, 3, 6],
+            ),
+        ];
+        for (flip, rotate, width, expected) in rows {
+            let made = Orientation::asked(flip, rotate).upright(stored(3, &[1, 2, 3, 4, 5, 6]));
+            assert_eq!(made, stored(width, expected), "{flip:?} {rotate:?}");
         }
     }
 

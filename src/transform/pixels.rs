@@ -1,5 +1,7 @@
 //! What a picture is between the codecs: rows of samples, and how they are to be read.
 
+use super::TransformError;
+
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Size {
@@ -73,7 +75,6 @@ pub(super) struct PixelRect {
     pub height: u32,
 }
 
-#[allow(dead_code)]
 impl PixelRect {
     /// All of a picture.
     pub const fn whole(size: Size) -> Self {
@@ -82,6 +83,21 @@ impl PixelRect {
             top: 0,
             width: size.width,
             height: size.height,
+        }
+    }
+
+    /// The extent alone.
+    pub const fn size(self) -> Size {
+        Size::new(self.width, self.height)
+    }
+
+    /// The same rectangle among those whose edges may lie inside a pixel.
+    pub fn exact(self) -> Rect {
+        Rect {
+            left: f64::from(self.left),
+            top: f64::from(self.top),
+            width: f64::from(self.width),
+            height: f64::from(self.height),
         }
     }
 
@@ -201,6 +217,23 @@ pub(super) enum Pixels {
     Raster(Raster),
 }
 
+impl Pixels {
+    /// Whether the samples are amounts of ink.
+    pub fn is_cmyk(&self) -> bool {
+        matches!(self, Pixels::Raster(raster) if raster.channels == Channels::Cmyk)
+    }
+
+    /// Interleaved pixels, which every decoder gives that was not told that planes serve as well.
+    pub fn into_raster(self) -> Result<Raster, TransformError> {
+        match self {
+            Pixels::Raster(raster) => Ok(raster),
+            Pixels::Planar(_) => Err(TransformError::Decode(
+                "planes where pixels were wanted".to_owned(),
+            )),
+        }
+    }
+}
+
 /// How many luma samples one chroma sample stands for, on each axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subsampling {
@@ -235,6 +268,18 @@ impl Raster {
             Samples::U8(samples) => samples,
             Samples::U16(samples) => samples.into_iter().map(to_u8).collect(),
         }
+    }
+
+    /// RGB or RGBA samples as RGBA of 8 bits.
+    pub fn into_rgba8(self) -> Vec<u8> {
+        if self.channels != Channels::Rgb {
+            return self.into_u8();
+        }
+        let samples = self.into_u8();
+        let pixels = samples.chunks_exact(3);
+        pixels
+            .flat_map(|pixel| [pixel[0], pixel[1], pixel[2], u8::MAX])
+            .collect()
     }
 
     /// Whether any pixel is less than opaque.

@@ -3,8 +3,6 @@
 //! Pixels are compared by their largest difference in any channel, with colours multiplied by their alpha: what is fully transparent
 //! is all one colour, and it is border only where the border is transparent, as found in the corners or as asked for.
 
-#![allow(dead_code)]
-
 use crate::options::Color;
 use crate::options::TrimBorder;
 

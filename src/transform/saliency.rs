@@ -13,8 +13,6 @@
 //!
 //! A picture always gives the same map on every machine: there is no arithmetic in it but IEEE sums, products, quotients and roots.
 
-#![allow(dead_code)]
-
 use png::BitDepth;
 use png::ColorType;
 use png::Transformations;
@@ -42,6 +40,11 @@ pub(super) struct Saliency {
 }
 
 impl Saliency {
+    /// Size of the map, in cells.
+    pub const fn size(&self) -> Size {
+        self.size
+    }
+
     /// The saliency of an RGB or RGBA picture in sRGB. A thumbnail of about 256 pixels is enough.
     pub fn of(raster: &Raster) -> Saliency {
         let view = View::of(raster);

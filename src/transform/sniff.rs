@@ -1,5 +1,7 @@
 //! What the bytes of a source are, by what they begin with. Extension and Content-Type are never believed.
 
+use crate::options::Format;
+
 use super::svg;
 
 /// A kind of file that is, or might be, a source.
@@ -20,13 +22,27 @@ pub(super) enum Kind {
     Qoi,
     /// Decoded where the build has libheif, and otherwise refused with a text that says how to get it.
     Heic,
+    /// A drawing: cleaned, not decoded.
+    Svg,
     /// Recognised, and refused by name.
     Foreign(Foreign),
 }
 
 impl Kind {
+    /// The output format that this is, if it is one.
+    pub const fn format(self) -> Option<Format> {
+        match self {
+            Kind::Jpeg => Some(Format::Jpeg),
+            Kind::Png => Some(Format::Png),
+            Kind::Webp => Some(Format::Webp),
+            Kind::Gif => Some(Format::Gif),
+            Kind::Avif => Some(Format::Avif),
+            Kind::Svg => Some(Format::Svg),
+            _ => None,
+        }
+    }
+
     /// The media type that a description of the source names.
-    #[allow(dead_code)]
     pub const fn mime(self) -> &'static str {
         match self {
             Kind::Jpeg => "image/jpeg",
@@ -41,7 +57,7 @@ impl Kind {
             Kind::Pnm => "image/x-portable-anymap",
             Kind::Qoi => "image/qoi",
             Kind::Heic | Kind::Foreign(Foreign::Heic) => "image/heic",
-            Kind::Foreign(Foreign::Svg) => "image/svg+xml",
+            Kind::Svg => "image/svg+xml",
             Kind::Foreign(Foreign::Psd) => "image/vnd.adobe.photoshop",
             Kind::Foreign(Foreign::Jpeg2000) => "image/jp2",
             Kind::Foreign(Foreign::Pdf) => "application/pdf",
@@ -52,7 +68,6 @@ impl Kind {
 /// Kinds of pictures that are not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foreign {
-    Svg,
     /// In a build without libheif.
     Heic,
     Psd,
@@ -63,13 +78,12 @@ pub enum Foreign {
 impl Foreign {
     /// Kinds that Cloudflare counts among pictures that it will not convert, apart from those it does not know.
     pub const fn is_known_to_cloudflare(self) -> bool {
-        matches!(self, Foreign::Svg | Foreign::Heic)
+        matches!(self, Foreign::Heic)
     }
 
     /// The name that people know it by.
     pub const fn name(self) -> &'static str {
         match self {
-            Foreign::Svg => "SVG",
             Foreign::Heic => "HEIC",
             Foreign::Psd => "PSD",
             Foreign::Jpeg2000 => "JPEG 2000",
@@ -127,7 +141,7 @@ pub(super) fn sniff(bytes: &[u8]) -> Option<Kind> {
             Kind::Foreign(Foreign::Jpeg2000)
         }
         [b'%', b'P', b'D', b'F', ..] => Kind::Foreign(Foreign::Pdf),
-        _ if svg::is_svg(bytes) => Kind::Foreign(Foreign::Svg),
+        _ if svg::is_svg(bytes) => Kind::Svg,
         _ => return None,
     };
     Some(kind)
@@ -201,7 +215,7 @@ mod tests {
 
     #[test]
     fn kinds_are_known_by_their_first_bytes() {
-        const SVG: Option<Kind> = Some(Kind::Foreign(Foreign::Svg));
+        const SVG: Option<Kind> = Some(Kind::Svg);
         let rows: &[(&[u8], Option<Kind>)] = &[
             (b"\xFF\xD8\xFF\xE0", Some(Kind::Jpeg)),
             (b"\x89PNG\r\n\x1a\n", Some(Kind::Png)),

@@ -13,6 +13,7 @@ use crate::options::Recipe;
 use crate::units::ByteSize;
 
 use super::Budget;
+use super::Clues;
 use super::Encoded;
 use super::Limits;
 use super::TransformError;
@@ -25,7 +26,6 @@ use super::pixels::Channels;
 use super::pixels::Pixels;
 use super::pixels::Raster;
 use super::pixels::Size;
-use super::render;
 
 const ALL_OUTPUTS: [Output; 6] = [
     Output::Compatible { progressive: true },
@@ -48,6 +48,10 @@ fn budget() -> Budget {
         limits: Limits::default(),
         deadline: Instant::now() + Duration::from_secs(60),
     }
+}
+
+fn render(source: &[u8], recipe: &Recipe, budget: &Budget) -> Result<Encoded, TransformError> {
+    super::render(source, recipe, &Clues::default(), budget)
 }
 
 fn quality(value: u8) -> Quality {
@@ -78,6 +82,7 @@ fn source(format: Format, width: u32, height: u32) -> Vec<u8> {
         Settings {
             quality: quality(95),
             progressive: false,
+            palette: false,
         },
     )
     .expect("the encoders write what they are given")
@@ -101,6 +106,7 @@ fn half_transparent() -> Vec<u8> {
         Settings {
             quality: Quality::DEFAULT,
             progressive: false,
+            palette: false,
         },
     )
     .expect("PNG takes alpha")
@@ -235,6 +241,7 @@ fn halved_chroma_is_the_mean_of_its_pixels() {
     let settings = Settings {
         quality: Quality::DEFAULT,
         progressive: false,
+        palette: false,
     };
     let source = encode::encode(&picture, Format::Png, settings).expect("PNG");
     for output in [Output::Compatible { progressive: true }, Output::Webp] {
@@ -264,6 +271,7 @@ fn a_better_quality_takes_more_bytes() {
         Settings {
             quality: Quality::DEFAULT,
             progressive: false,
+            palette: false,
         },
     )
     .expect("PNG");
@@ -366,6 +374,7 @@ fn an_opaque_alpha_channel_is_none() {
         Settings {
             quality: Quality::DEFAULT,
             progressive: false,
+            palette: false,
         },
     )
     .expect("PNG takes alpha");
@@ -543,14 +552,10 @@ fn what_is_no_picture_is_told_by_name() {
         render(b"hello", &recipe(Output::Png), &budget()).map(|_| ()),
         Err(TransformError::NotAnImage)
     );
-    let error = render(
-        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        &recipe(Output::Png),
-        &budget(),
-    )
-    .map(|_| ())
-    .expect_err("not transformed");
-    assert!(error.to_string().contains("is SVG"), "{error}");
+    let error = render(b"8BPS\0\x01", &recipe(Output::Png), &budget())
+        .map(|_| ())
+        .expect_err("not transformed");
+    assert!(error.to_string().contains("is PSD"), "{error}");
 }
 
 #[test]

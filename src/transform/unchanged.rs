@@ -1,10 +1,5 @@
 //! A source as its own rendition: where no pixel changed, nobody gets more bytes than there were. Everything is copied but metadata
 //! that is not wanted, and what lies hidden behind the end.
-#![allow(
-    dead_code,
-    reason = "the render loop asks for it as soon as it knows that no pixel changed"
-)]
-
 use crate::options::Format;
 use crate::options::Metadata;
 

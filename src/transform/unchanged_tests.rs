@@ -30,6 +30,7 @@ fn encoded(format: Format, alpha: bool, quality: u8) -> Vec<u8> {
     let settings = Settings {
         quality: Quality::new(quality).expect("from 1 to 100"),
         progressive: true,
+        palette: false,
     };
     encode::encode(&picture, format, settings).expect("encodes")
 }

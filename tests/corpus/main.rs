@@ -21,16 +21,20 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
+use image::AnimationDecoder;
 use image::DynamicImage;
 use image::Rgb;
 use image::RgbImage;
 use image::RgbaImage;
+use image::codecs::webp::WebPDecoder;
 use image::imageops;
 use image::imageops::FilterType;
 use safelight::options::Format;
 use safelight::options::Output;
+use safelight::options::Recipe;
 use safelight::transform::Encoded;
 use safelight::transform::TransformError;
+use serde_json::Value;
 
 /// Enough for a build without optimisation on a busy machine, where the slowest takes 10 seconds: only what hangs takes longer.
 const LONGEST: Duration = Duration::from_secs(45);
@@ -230,10 +234,11 @@ fn every_file_is_answered_as_the_table_says() {
         let source = read(&corpus, file);
         memory::forget_peak();
         let started = Instant::now();
-        let outcome = looks::render(
-            &source,
-            &looks::recipe(Some(200), Output::Compatible { progressive: true }),
-        );
+        let still = Recipe {
+            animated: false,
+            ..looks::recipe(Some(200), Output::Compatible { progressive: true })
+        };
+        let outcome = looks::render(&source, &still);
         let took = started.elapsed();
         let peak = memory::peak();
         if took > LONGEST {
@@ -479,4 +484,77 @@ fn lab(color: [u8; 3]) -> [f64; 3] {
         }
     });
     [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
+}
+
+#[test]
+fn drawings_are_cleaned_of_all_that_acts() {
+    const ACTS: [&str; 8] = [
+        "<script",
+        "<foreignobject",
+        "<iframe",
+        "javascript:",
+        "<!entity",
+        "<!doctype",
+        " onload",
+        " onclick",
+    ];
+    let _turn = turn();
+    let Some(corpus) = corpus() else { return };
+    let (mut cleaned, mut refused) = (0, 0);
+    for file in files(&corpus) {
+        if !file.starts_with("svg/") && !file.ends_with(".svgz") {
+            continue;
+        }
+        match looks::render(
+            &read(&corpus, &file),
+            &looks::recipe(Some(200), Output::Svg),
+        ) {
+            Ok(made) => {
+                cleaned += 1;
+                assert_eq!(made.format, Format::Svg, "{file}");
+                let text = String::from_utf8(made.bytes).expect("cleaned drawings are UTF-8");
+                let text = text.to_lowercase();
+                let found: Vec<_> = ACTS.iter().filter(|acts| text.contains(*acts)).collect();
+                assert!(found.is_empty(), "{file}: {found:?}");
+            }
+            Err(TransformError::Decode(_)) => refused += 1,
+            Err(error) => panic!("{file}: {error}"),
+        }
+    }
+    assert_eq!((cleaned, refused), (15, 3));
+}
+
+#[test]
+fn animations_keep_moving_within_little_memory() {
+    let _turn = turn();
+    let Some(corpus) = corpus() else { return };
+    let mut count = 0;
+    for file in files(&corpus) {
+        let folder = file.split('/').next().unwrap_or_default();
+        if !["gif", "webp", "png"].contains(&folder) {
+            continue;
+        }
+        let source = read(&corpus, &file);
+        let facts = looks::render(&source, &looks::recipe(None, Output::Json))
+            .unwrap_or_else(|error| panic!("{file}: {error}"));
+        let facts: Value = serde_json::from_slice(&facts.bytes).expect("facts are JSON");
+        let Some(frames) = facts["frames"].as_u64() else {
+            continue;
+        };
+        count += 1;
+        memory::forget_peak();
+        let made = looks::render(&source, &looks::recipe(Some(100), Output::Webp))
+            .unwrap_or_else(|error| panic!("{file}: {error}"));
+        let peak = memory::peak();
+        assert_eq!(made.format, Format::Webp, "{file}");
+        assert!(
+            peak.is_none_or(|mebibytes| mebibytes <= 64),
+            "{file}: {peak:?} MiB for {frames} frames"
+        );
+        let decoder = WebPDecoder::new(io::Cursor::new(&made.bytes[..])).expect("a whole WebP");
+        let shown = decoder.into_frames().count() as u64;
+        // Frames that are alike become one.
+        assert!(shown <= frames, "{file}: {shown} of {frames}");
+    }
+    assert!(count >= 15, "{count} animations");
 }

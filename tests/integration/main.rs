@@ -3,6 +3,7 @@
 
 mod admin;
 mod caching;
+mod kinds;
 mod lifecycle;
 mod limits;
 mod protocol;

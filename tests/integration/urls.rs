@@ -321,6 +321,42 @@ async fn section_11_urls_of_generators_are_answered_as_meant() {
 }
 
 #[tokio::test]
+async fn section_11_urls_of_generators_that_trim_or_only_ask() {
+    let world = world().await;
+    for (target, asked, (width, height)) in [
+        (
+            "/cdn-cgi/image/trim=20%3B30%3B20%3B0,background=%23fff,gravity=0.5x0.5/trimmed.jpg",
+            "/trimmed.jpg",
+            (34, 8),
+        ),
+        (
+            "/cdn-cgi/image/width=17,trim=20%3B30%3B20%3B0/trimmed-and-small.jpg",
+            "/trimmed-and-small.jpg",
+            (17, 4),
+        ),
+        (
+            "/cdn-cgi/image/trim=border,trim.border.color=%23ffffff,trim.border.tolerance=10/no-border.jpg",
+            "/no-border.jpg",
+            (64, 48),
+        ),
+    ] {
+        world.check(target, asked, (width, height)).await;
+    }
+    let reply = world
+        .asked(
+            "/cdn-cgi/image/format=json,anim=false/facts.jpg",
+            "/facts.jpg",
+        )
+        .await;
+    reply
+        .assert_status(200)
+        .assert_header("content-type", "application/json");
+    for part in ["\"width\"", "\"original\"", "image/jpeg"] {
+        assert!(reply.text().contains(part), "{reply}");
+    }
+}
+
+#[tokio::test]
 async fn section_11_what_a_browser_cuts_off_is_refused() {
     let world = world().await;
     // A builder for Laravel writes `color=#ffffff`, of which no more than this arrives.

@@ -9,6 +9,7 @@ use safelight::options::Output;
 use safelight::options::Recipe;
 use safelight::transform;
 use safelight::transform::Budget;
+use safelight::transform::Clues;
 use safelight::transform::Encoded;
 use safelight::transform::Limits;
 use safelight::transform::TransformError;
@@ -22,13 +23,16 @@ pub fn recipe(width: Option<u32>, output: Output) -> Recipe {
     }
 }
 
-/// A render within the limits of the shipped settings and far more time than it needs.
+/// A render within the limits of the shipped settings, drawings made into pixels, and far more time than it needs.
 pub fn render(source: &[u8], recipe: &Recipe) -> Result<Encoded, TransformError> {
     let budget = Budget {
-        limits: Limits::default(),
+        limits: Limits {
+            rasterize_svg: true,
+            ..Limits::default()
+        },
         deadline: Instant::now() + Duration::from_secs(120),
     };
-    transform::render(source, recipe, &budget)
+    transform::render(source, recipe, &Clues::default(), &budget)
 }
 
 /// The pixels of a file of any format: it is made a PNG, which `image` reads without any code of ours.

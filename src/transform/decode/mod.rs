@@ -18,10 +18,14 @@ mod yuv;
 
 use std::num::TryFromIntError;
 
+use image::ColorType;
+
 use super::TransformError;
 use super::color::ColorSpace;
 use super::orientation::Orientation;
+use super::pixels::Channels;
 use super::pixels::Pixels;
+use super::pixels::Raster;
 use super::pixels::Samples;
 use super::pixels::Size;
 #[cfg(not(feature = "heic"))]
@@ -80,6 +84,7 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         Kind::Heic => heic::header(source)?,
         #[cfg(not(feature = "heic"))]
         Kind::Heic => return Err(TransformError::UnsupportedFormat(Foreign::Heic)),
+        Kind::Svg => return Err(TransformError::NotAnImage),
         Kind::Foreign(format) => return Err(TransformError::UnsupportedFormat(format)),
     };
     if header.size.width == 0 || header.size.height == 0 {
@@ -108,6 +113,7 @@ pub(super) fn pixels(
         Kind::Heic => heic::decode(source, header),
         #[cfg(not(feature = "heic"))]
         Kind::Heic => Err(TransformError::UnsupportedFormat(Foreign::Heic)),
+        Kind::Svg => Err(TransformError::NotAnImage),
         Kind::Foreign(format) => Err(TransformError::UnsupportedFormat(format)),
     }
 }
@@ -122,8 +128,35 @@ pub(super) fn denominator(shrink: f64) -> u32 {
         .unwrap_or(1)
 }
 
-fn whole(size: Size) -> (f64, f64) {
+pub(super) fn whole(size: Size) -> (f64, f64) {
     (f64::from(size.width), f64::from(size.height))
+}
+
+/// The samples that a decoder of `image` gave.
+fn raster(size: Size, color: ColorType, bytes: Vec<u8>) -> Result<Raster, TransformError> {
+    // It writes 16-bit samples in the machine's byte order.
+    let deep = |bytes: &[u8]| {
+        let pairs = bytes.as_chunks().0.iter();
+        Samples::U16(pairs.map(|pair| u16::from_ne_bytes(*pair)).collect())
+    };
+    let (channels, samples) = match color {
+        ColorType::L8 => (Channels::Gray, Samples::U8(bytes)),
+        ColorType::La8 => (Channels::GrayAlpha, Samples::U8(bytes)),
+        ColorType::Rgb8 => (Channels::Rgb, Samples::U8(bytes)),
+        ColorType::Rgba8 => (Channels::Rgba, Samples::U8(bytes)),
+        ColorType::L16 => (Channels::Gray, deep(&bytes)),
+        ColorType::La16 => (Channels::GrayAlpha, deep(&bytes)),
+        ColorType::Rgb16 => (Channels::Rgb, deep(&bytes)),
+        ColorType::Rgba16 => (Channels::Rgba, deep(&bytes)),
+        other => {
+            return Err(TransformError::Decode(format!("samples of kind {other:?}")));
+        }
+    };
+    Ok(Raster {
+        size,
+        channels,
+        samples,
+    })
 }
 
 /// Colours that were multiplied with their alpha, without it.

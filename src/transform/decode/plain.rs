@@ -3,7 +3,6 @@
 
 use std::io::Cursor;
 
-use image::ColorType;
 use image::ImageDecoder;
 use image::ImageError;
 use image::codecs::bmp::BmpDecoder;
@@ -14,15 +13,13 @@ use image::codecs::qoi::QoiDecoder;
 use super::super::TransformError;
 use super::super::color::ColorSpace;
 use super::super::orientation::Orientation;
-use super::super::pixels::Channels;
 use super::super::pixels::Pixels;
-use super::super::pixels::Raster;
-use super::super::pixels::Samples;
 use super::super::pixels::Size;
 use super::super::sniff::Kind;
 use super::Decoded;
 use super::Header;
 use super::png;
+use super::raster;
 use super::whole;
 
 /// The decoder of a kind, behind one door.
@@ -90,40 +87,11 @@ fn read(
     decoder.set_limits(limits).map_err(failed)?;
     let mut bytes = vec![0; header.size.len() * usize::from(color.bytes_per_pixel())];
     decoder.read_image_boxed(&mut bytes).map_err(failed)?;
-    let (channels, samples) = match color {
-        ColorType::L8 => (Channels::Gray, Samples::U8(bytes)),
-        ColorType::La8 => (Channels::GrayAlpha, Samples::U8(bytes)),
-        ColorType::Rgb8 => (Channels::Rgb, Samples::U8(bytes)),
-        ColorType::Rgba8 => (Channels::Rgba, Samples::U8(bytes)),
-        ColorType::L16 => (Channels::Gray, deep(&bytes)),
-        ColorType::La16 => (Channels::GrayAlpha, deep(&bytes)),
-        ColorType::Rgb16 => (Channels::Rgb, deep(&bytes)),
-        ColorType::Rgba16 => (Channels::Rgba, deep(&bytes)),
-        other => {
-            return Err(TransformError::Decode(format!("samples of kind {other:?}")));
-        }
-    };
     Ok(Decoded {
-        pixels: Pixels::Raster(Raster {
-            size: header.size,
-            channels,
-            samples,
-        }),
+        pixels: Pixels::Raster(raster(header.size, color, bytes)?),
         extent: whole(header.size),
         space: ColorSpace::Srgb,
     })
-}
-
-/// `image` writes 16-bit samples in the machine's byte order.
-fn deep(bytes: &[u8]) -> Samples {
-    Samples::U16(
-        bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|pair| u16::from_ne_bytes(*pair))
-            .collect(),
-    )
 }
 
 /// One picture of an ICO.

@@ -2,7 +2,6 @@
 
 use std::io::Cursor;
 
-use image::ColorType;
 use image::ImageDecoder;
 use image::ImageError;
 use image::codecs::png::PngDecoder;
@@ -10,14 +9,12 @@ use image::codecs::png::PngDecoder;
 use super::super::TransformError;
 use super::super::color::ColorSpace;
 use super::super::metadata;
-use super::super::pixels::Channels;
 use super::super::pixels::Pixels;
-use super::super::pixels::Raster;
-use super::super::pixels::Samples;
 use super::super::pixels::Size;
 use super::super::sniff::Kind;
 use super::Decoded;
 use super::Header;
+use super::raster;
 use super::whole;
 
 /// Bytes that chunks other than pixels may unpack to: a profile of 4 MiB is already enormous.
@@ -46,28 +43,9 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     let length = header.size.len() * usize::from(color.bytes_per_pixel());
     let mut bytes = vec![0; length];
     decoder.read_image(&mut bytes).map_err(failed)?;
-    let (channels, samples) = match color {
-        ColorType::L8 => (Channels::Gray, Samples::U8(bytes)),
-        ColorType::La8 => (Channels::GrayAlpha, Samples::U8(bytes)),
-        ColorType::Rgb8 => (Channels::Rgb, Samples::U8(bytes)),
-        ColorType::Rgba8 => (Channels::Rgba, Samples::U8(bytes)),
-        ColorType::L16 => (Channels::Gray, deep(&bytes)),
-        ColorType::La16 => (Channels::GrayAlpha, deep(&bytes)),
-        ColorType::Rgb16 => (Channels::Rgb, deep(&bytes)),
-        ColorType::Rgba16 => (Channels::Rgba, deep(&bytes)),
-        other => {
-            return Err(TransformError::Decode(format!(
-                "PNG samples of kind {other:?}"
-            )));
-        }
-    };
-    let pixels = Pixels::Raster(Raster {
-        size: header.size,
-        channels,
-        samples,
-    });
+    let pixels = raster(header.size, color, bytes)?;
     Ok(Decoded {
-        pixels,
+        pixels: Pixels::Raster(pixels),
         extent: whole(header.size),
         space,
     })
@@ -77,18 +55,6 @@ fn open(source: &[u8]) -> Result<PngDecoder<Cursor<&[u8]>>, TransformError> {
     let mut limits = image::Limits::no_limits();
     limits.max_alloc = Some(MAX_METADATA);
     PngDecoder::with_limits(Cursor::new(source), limits).map_err(failed)
-}
-
-/// `image` writes 16-bit samples in the machine's byte order.
-fn deep(bytes: &[u8]) -> Samples {
-    Samples::U16(
-        bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|pair| u16::from_ne_bytes(*pair))
-            .collect(),
-    )
 }
 
 fn failed(cause: ImageError) -> TransformError {

@@ -1,5 +1,4 @@
 //! Frames to an animation, one at a time: memory holds a few canvases and the file so far, however many frames there are.
-#![allow(dead_code)]
 
 use std::time::Duration;
 

@@ -47,6 +47,8 @@ pub(super) struct Settings {
     pub quality: Quality,
     /// JPEG in several scans, each sharper than the one before.
     pub progressive: bool,
+    /// Whether a PNG may be reduced to a palette.
+    pub palette: bool,
 }
 
 /// Writes a picture. `Format::Jpeg` takes none with alpha, and what is not for stills is refused.
@@ -57,7 +59,7 @@ pub(super) fn encode(
 ) -> Result<Vec<u8>, TransformError> {
     match format {
         Format::Jpeg => jpeg::encode(picture, settings),
-        Format::Png => png::encode(picture),
+        Format::Png => png::encode(picture, settings.palette.then_some(settings.quality)),
         Format::Webp => webp::encode(picture, settings.quality),
         Format::Avif => avif::encode(picture, settings.quality),
         Format::Gif | Format::Svg | Format::Json => {

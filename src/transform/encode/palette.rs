@@ -1,5 +1,4 @@
 //! PNG with a palette, by `png`: `image` writes none.
-#![allow(dead_code)]
 
 use png::BitDepth;
 use png::ColorType;

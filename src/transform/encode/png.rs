@@ -6,20 +6,31 @@ use image::codecs::png::CompressionType;
 use image::codecs::png::FilterType;
 use image::codecs::png::PngEncoder;
 
+use crate::options::Quality;
+
 use super::super::TransformError;
 use super::super::pixels::Size;
 use super::Picture;
 use super::failed;
 use super::palette;
 
-pub(super) fn encode(picture: &Picture) -> Result<Vec<u8>, TransformError> {
+/// With a `quality`, as many colours as it is worth are enough.
+pub(super) fn encode(
+    picture: &Picture,
+    quality: Option<Quality>,
+) -> Result<Vec<u8>, TransformError> {
     let (size, samples, color) = match picture {
         Picture::Rgb(size, samples) => (size, samples, ExtendedColorType::Rgb8),
         Picture::Rgba(size, samples) => (size, samples, ExtendedColorType::Rgba8),
         Picture::Planar(..) => return Err(failed("PNG takes no planes")),
     };
-    let direct = direct(*size, samples, color)?;
     let channels = usize::from(color.channel_count());
+    if let Some(quality) = quality
+        && let Some(reduced) = palette::png(*size, samples, channels, quality)?
+    {
+        return Ok(reduced);
+    }
+    let direct = direct(*size, samples, color)?;
     // Where there are few colours a palette nearly always wins; a smooth grey ramp is where it does not.
     let indexed = palette::lossless(*size, samples, channels)?;
     Ok(match indexed {
@@ -60,7 +71,7 @@ mod tests {
         // The colour type is the 26th byte of a PNG: 0 grey, 2 RGB, 3 palette.
         let kind = |samples: Vec<u8>| {
             let picture = Picture::Rgb(Size::new(64, 32), samples);
-            encode(&picture).expect("encodes")[25]
+            encode(&picture, None).expect("encodes")[25]
         };
         let spots = (0..64 * 32u32).flat_map(|index| match index * index % 7 {
             0 => [200, 10, 10],

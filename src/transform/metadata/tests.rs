@@ -163,6 +163,7 @@ fn files() -> Vec<(Format, Kind, Vec<u8>)> {
         let settings = Settings {
             quality: Quality::new(quality).expect("from 1 to 100"),
             progressive: false,
+            palette: false,
         };
         let bytes = encode::encode(&picture(alpha), format, settings).expect("encodes");
         (format, kind, bytes)

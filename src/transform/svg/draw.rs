@@ -12,7 +12,6 @@ use std::thread;
 
 use resvg::tiny_skia::Pixmap;
 use resvg::tiny_skia::Transform;
-use resvg::usvg;
 use resvg::usvg::ImageHrefResolver;
 use resvg::usvg::ImageKind;
 use resvg::usvg::Options;

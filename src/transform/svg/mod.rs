@@ -3,8 +3,6 @@
 //!
 //! What is decoded, unpacked and expanded here is bounded before `svg-hush` sees it, which bounds none of it.
 
-#![allow(dead_code, unused_imports)]
-
 mod cost;
 mod draw;
 mod markup;

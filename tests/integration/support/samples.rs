@@ -15,6 +15,7 @@ use safelight::policy::ZoneOrigin;
 use safelight::request::Accept;
 use safelight::transform;
 use safelight::transform::Budget;
+use safelight::transform::Clues;
 use safelight::transform::Encoded;
 use safelight::transform::Limits;
 
@@ -132,7 +133,7 @@ pub fn rendered(source: &[u8], options: &str) -> Encoded {
         limits: Limits::default(),
         deadline: Instant::now() + Duration::from_secs(300),
     };
-    transform::render(source, &recipe, &budget).expect("a picture")
+    transform::render(source, &recipe, &Clues::default(), &budget).expect("a picture")
 }
 
 fn textured(width: u32, height: u32, grain: u32) -> RgbImage {

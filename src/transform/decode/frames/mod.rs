@@ -1,6 +1,5 @@
 //! Animations to frames: one whole picture at a time, composed as browsers compose them. However many frames there are, memory
 //! holds the canvas, what a frame may put back onto it, and the frame that is handed out.
-#![allow(dead_code)]
 
 mod apng;
 mod canvas;

@@ -1,0 +1,146 @@
+//! An animation: every frame takes the way of a still, one at a time, so that memory does not grow with their number.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::options::Format;
+use crate::options::Output;
+use crate::options::Recipe;
+use crate::options::Warning;
+
+use super::Budget;
+use super::Clues;
+use super::Encoded;
+use super::LargeAnimations;
+use super::Timings;
+use super::TransformError;
+use super::color::ColorSpace;
+use super::decode;
+use super::decode::Header;
+use super::decode::Wanted;
+use super::decode::frames::FrameReader;
+use super::encode;
+use super::encode::animation::Animator;
+use super::motion;
+use super::motion::Animation;
+use super::pixels::Size;
+use super::still;
+use super::unchanged;
+
+/// The format in which an output moves; `None` where it is a still by its nature. AVIF moves as WebP: whoever shows the one shows the
+/// other, and an AVIF sequence costs a hundred times the time.
+pub(super) fn format(output: Output) -> Option<Format> {
+    match output {
+        Output::Compatible { .. } => Some(Format::Gif),
+        Output::Webp | Output::Avif => Some(Format::Webp),
+        Output::Jpeg { .. } | Output::Png | Output::Json | Output::Svg => None,
+    }
+}
+
+/// The animation that a recipe describes.
+pub(super) fn render(
+    source: &[u8],
+    header: &Header,
+    animation: &Animation,
+    format: Format,
+    recipe: &Recipe,
+    clues: &Clues,
+    budget: &Budget,
+) -> Result<Encoded, TransformError> {
+    let limits = &budget.limits;
+    // Neither GIF nor the frames of a WebP have a place for a profile of their own.
+    let recipe = &Recipe {
+        wide_gamut: false,
+        ..recipe.clone()
+    };
+    let plan = still::prepare(source, header, recipe, clues, budget)?.plan;
+    let size = plan.layout.output();
+    if pixels(header.size, size, animation) > limits.animation_pixels {
+        return match limits.large_animations {
+            LargeAnimations::Original => original(source, header),
+            LargeAnimations::Still => {
+                let still = still::render(source, header, recipe, clues, budget)?;
+                Ok(with_warning(still, "animation too large: first frame only"))
+            }
+        };
+    }
+    let (format, warning) = if size.width.max(size.height) > encode::longest_side(format) {
+        let warning = Warning::new("image too large for WebP");
+        (Format::Gif, Some(warning))
+    } else {
+        (format, None)
+    };
+    let mut warnings = Vec::from_iter(warning);
+    let wanted = Wanted {
+        denominator: 1,
+        planes: false,
+    };
+    limits.admit(still::price(header, size, wanted))?;
+
+    let extent = decode::whole(header.size);
+    let mut timings = Timings::default();
+    let mut frames = FrameReader::open(source, header.kind, limits.render_memory.bytes())?;
+    let mut animator = Animator::new(format, size, animation.loops, recipe.quality)?;
+    while let Some(frame) = timed(&mut timings.decode, || frames.next())? {
+        budget.check()?;
+        let delay = motion::delay_in(format, header.kind, frame.delay);
+        let raster = timed(&mut timings.resize, || {
+            let (raster, _) = still::composed(frame.raster, extent, frames.space(), &plan, recipe)?;
+            Ok(raster.into_rgba8())
+        })?;
+        timed(&mut timings.encode, || animator.push(&raster, delay))?;
+    }
+    let mut bytes = timed(&mut timings.encode, || animator.finish())?;
+    if header.kind.format() == Some(format)
+        && *frames.space() == ColorSpace::Srgb
+        && still::leaves_pixels(recipe, &plan)
+        && let Some(source) =
+            unchanged::smaller_source(source, header.kind, recipe.metadata, &bytes)
+    {
+        bytes = source;
+        warnings.push(Warning::new("original is smaller"));
+    }
+    Ok(Encoded {
+        bytes,
+        format,
+        size,
+        warnings,
+        timings,
+    })
+}
+
+/// What all frames come to, as they are or as they will be. One takes its time even where there is little in it.
+fn pixels(source: Size, output: Size, animation: &Animation) -> u64 {
+    const LEAST: u64 = 10_000;
+    let frame = source.area().max(output.area()).max(LEAST);
+    frame.saturating_mul(u64::from(animation.frames))
+}
+
+/// The source as it is, for an animation that would take too long.
+fn original(source: &[u8], header: &Header) -> Result<Encoded, TransformError> {
+    let format = header.kind.format().ok_or(TransformError::NotAnImage)?;
+    let made = Encoded {
+        bytes: source.to_vec(),
+        format,
+        size: header.orientation.size(header.size),
+        warnings: Vec::new(),
+        timings: Timings::default(),
+    };
+    Ok(with_warning(made, "animation too large: passed through"))
+}
+
+fn with_warning(mut made: Encoded, text: &'static str) -> Encoded {
+    made.warnings.push(Warning::new(text));
+    made
+}
+
+/// Adds the time that a step takes.
+fn timed<T>(
+    spent: &mut Duration,
+    step: impl FnOnce() -> Result<T, TransformError>,
+) -> Result<T, TransformError> {
+    let started = Instant::now();
+    let made = step();
+    *spent += started.elapsed();
+    made
+}

@@ -1,0 +1,106 @@
+//! Facts about the picture that a recipe describes, and placeholders for it, in place of the picture: `format=json`.
+
+use std::time::Instant;
+
+use crate::options::Blur;
+use crate::options::Effects;
+use crate::options::Format;
+use crate::options::Recipe;
+
+use super::Budget;
+use super::Clues;
+use super::Encoded;
+use super::Timings;
+use super::TransformError;
+use super::decode;
+use super::decode::Header;
+use super::facts;
+use super::facts::Facts;
+use super::facts::Original;
+use super::still;
+
+/// The longest side of the thumbnail that placeholders are made from, in pixels: the most that a thumbhash takes.
+const THUMBNAIL: u32 = 100;
+
+/// The facts. `frames` is the number of frames where they were counted.
+pub(super) fn render(
+    source: &[u8],
+    header: &Header,
+    frames: Option<u32>,
+    recipe: &Recipe,
+    clues: &Clues,
+    budget: &Budget,
+) -> Result<Encoded, TransformError> {
+    let started = Instant::now();
+    let mut prepared = still::prepare(source, header, recipe, clues, budget)?;
+    let size = prepared.plan.layout.output();
+    prepared.plan = prepared.plan.reduced(THUMBNAIL);
+    let plan = prepared.plan.clone();
+    let thumbnail = plan.layout.output();
+    let wanted = prepared.wanted(false);
+    budget
+        .limits
+        .admit(still::price(header, thumbnail, wanted))?;
+    let decoded = match prepared.decoded {
+        Some(decoded) => decoded,
+        None => decode::pixels(source, header, wanted)?,
+    };
+    let decode = started.elapsed();
+    budget.check()?;
+
+    let started = Instant::now();
+    let reduction =
+        f64::from(thumbnail.width.max(thumbnail.height)) / f64::from(size.width.max(size.height));
+    let recipe = Recipe {
+        effects: reduced(&recipe.effects, reduction),
+        wide_gamut: false,
+        ..recipe.clone()
+    };
+    let (raster, _) = still::composed(
+        decoded.pixels.into_raster()?,
+        decoded.extent,
+        &decoded.space,
+        &plan,
+        &recipe,
+    )?;
+    let resize = started.elapsed();
+
+    let started = Instant::now();
+    let upright = header.orientation.size(header.size);
+    let facts = Facts {
+        width: size.width,
+        height: size.height,
+        original: Original {
+            file_size: source.len() as u64,
+            width: upright.width,
+            height: upright.height,
+            format: header.kind.mime(),
+        },
+        frames,
+        placeholders: Some(facts::of_picture(&raster)?),
+    };
+    let timings = Timings {
+        decode,
+        resize,
+        encode: started.elapsed(),
+    };
+    Ok(Encoded {
+        bytes: facts.to_json()?,
+        format: Format::Json,
+        size,
+        warnings: Vec::new(),
+        timings,
+    })
+}
+
+/// The effects on a thumbnail: a blur is as wide as the picture is large, and what sharpens single pixels is nothing there.
+fn reduced(effects: &Effects, reduction: f64) -> Effects {
+    Effects {
+        blur: effects
+            .blur
+            .and_then(|blur| Blur::new(blur.get() * reduction))
+            .filter(|blur| !blur.is_neutral()),
+        sharpen: None,
+        ..effects.clone()
+    }
+}

@@ -1,10 +1,11 @@
 # The front door. `make run` and `make test` do all the set-up there is.
-.PHONY: help run test test-portable tools clean
+.PHONY: help run test test-portable oracle tools clean
 
 help:
 	@echo "make run            build and serve examples/photos on http://127.0.0.1:8080"
 	@echo "make test           all tests"
 	@echo "make test-portable  all tests, with codecs that need neither cmake nor nasm"
+	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
 	@echo "make tools          install the build tools that are missing"
 
 run:
@@ -23,6 +24,19 @@ test:
 test-portable:
 	@.ci/tools test
 	cargo nextest run --no-default-features --features portable
+
+# Independent renderers, from their packages; nothing of them is part of the product or of `make test`.
+ORACLE = target/oracle
+
+oracle:
+	@.ci/tools
+	cargo build
+	python3 -m venv $(ORACLE)
+	$(ORACLE)/bin/pip install --quiet --disable-pip-version-check -r tests/oracle/requirements.txt
+	npm install --silent --no-audit --no-fund --prefix $(ORACLE) sharp@0.35
+	$(ORACLE)/bin/python tests/oracle/pictures.py target/debug/safelight $(ORACLE)/sheets --sharp $(ORACLE)
+	$(ORACLE)/bin/python tests/oracle/color.py target/debug/safelight "$(CORPUS)"
+	$(ORACLE)/bin/python tests/oracle/animations.py target/debug/safelight "$(CORPUS)"
 
 tools:
 	@.ci/tools

@@ -52,10 +52,24 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     let coded = coded_size(&container)?;
     let frame = match container.grid_config() {
         Some(grid) => {
-            let tiles: Result<Vec<_>, _> = (0..container.grid_tile_count())
-                .map(|index| av1(&container.tile_data(index).map_err(failed)?, coded))
-                .collect();
-            Frame::joined(tiles?, usize::from(grid.columns), coded)
+            let tile = |index, limit| av1(&container.tile_data(index).map_err(failed)?, limit);
+            let first = tile(0, coded)?;
+            let limit = first.size;
+            // All tiles are held at once, so none may be for nothing: the last column and the last row begin inside.
+            let begins_inside = |count: u8, tile: u32, side: u32| {
+                u64::from(count.saturating_sub(1)) * u64::from(tile) < u64::from(side)
+            };
+            if !begins_inside(grid.columns, limit.width, coded.width)
+                || !begins_inside(grid.rows, limit.height, coded.height)
+                || container.grid_tile_count() != usize::from(grid.columns) * usize::from(grid.rows)
+            {
+                return Err(broken("more tiles than make the picture"));
+            }
+            let mut tiles = vec![first];
+            for index in 1..container.grid_tile_count() {
+                tiles.push(tile(index, limit)?);
+            }
+            Frame::joined(tiles, usize::from(grid.columns), coded)
                 .ok_or_else(|| broken("tiles that do not make a picture"))?
         }
         None => av1(&color_data(&container)?, coded)?,

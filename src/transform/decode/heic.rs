@@ -291,7 +291,11 @@ impl Plane {
             return Ok(Samples::U8(rows.flatten().copied().collect()));
         }
         // Upper bits are repeated in the lower ones, so that the largest sample stays the largest.
-        let wide = |sample: u16| sample << (16 - bits) | sample >> (2 * bits - 16);
+        let (up, down) = (16 - bits, 2 * bits - 16);
+        let wide = |sample: u16| match up {
+            0 => sample,
+            _ => sample << up | sample >> down,
+        };
         let samples = rows
             .flat_map(|row| row.as_chunks::<2>().0)
             .map(|pair| wide(u16::from_le_bytes(*pair)));

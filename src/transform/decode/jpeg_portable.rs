@@ -20,7 +20,8 @@ use super::Wanted;
 use super::whole;
 
 pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
-    if is_in_several_scans(source) {
+    // `zune-jpeg` 0.5 loses all but the first of them.
+    if metadata::is_in_several_scans(source) {
         return Err(failed(
             "a sequential JPEG in several scans needs the native build",
         ));
@@ -91,21 +92,6 @@ fn to_inks(samples: &mut [u8]) {
             *ink = 255 - u8::try_from(light.clamp(0, 255)).expect("it is clamped");
         }
     }
-}
-
-/// Whether a sequential file has its components in scans of their own. `zune-jpeg` 0.5 loses all but the first of them.
-fn is_in_several_scans(source: &[u8]) -> bool {
-    const SEQUENTIAL: [u8; 2] = [0xC0, 0xC1];
-    const SCAN: u8 = 0xDA;
-    let mut of_frame = None;
-    for (marker, segment) in metadata::segments(source) {
-        if SEQUENTIAL.contains(&marker) {
-            of_frame = segment.get(5).copied();
-        } else if marker == SCAN {
-            return of_frame.is_some_and(|components| segment.first() < Some(&components));
-        }
-    }
-    false
 }
 
 fn options() -> DecoderOptions {

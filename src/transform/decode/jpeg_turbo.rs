@@ -40,14 +40,15 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let decoder = Decoder::open(source)?;
     let size = decoder.size()?;
     let markers = metadata::jpeg(source);
-    let progressive = decoder.get(tj::TJPARAM_TJPARAM_PROGRESSIVE) != 0;
+    let in_several_scans =
+        decoder.get(tj::TJPARAM_TJPARAM_PROGRESSIVE) != 0 || metadata::is_in_several_scans(source);
     Ok(Header {
         kind: Kind::Jpeg,
         size,
         orientation: metadata::orientation(markers.exif.as_deref()),
-        // A progressive file keeps 16-bit coefficients of everything, whatever the scale.
-        bytes_per_pixel: if progressive { 6 + 3 } else { 4 },
-        is_scalable: !progressive,
+        // With several scans it keeps 16-bit coefficients of everything, whatever the scale.
+        bytes_per_pixel: if in_several_scans { 6 + 3 } else { 4 },
+        is_scalable: !in_several_scans,
     })
 }
 

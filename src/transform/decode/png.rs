@@ -34,11 +34,8 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
 }
 
 pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
-    let mut decoder = open(source)?;
-    let space = match metadata::png_cicp(source) {
-        Some((primaries, transfer)) => ColorSpace::from_cicp(primaries, transfer),
-        None => ColorSpace::from_icc(decoder.icc_profile().ok().flatten()),
-    };
+    let decoder = open(source)?;
+    let space = space(source);
     let color = decoder.color_type();
     let length = header.size.len() * usize::from(color.bytes_per_pixel());
     let mut bytes = vec![0; length];
@@ -49,6 +46,14 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
         extent: whole(header.size),
         space,
     })
+}
+
+/// What the chunks before the pixels say of their colours: code points count before a profile.
+pub(super) fn space(source: &[u8]) -> ColorSpace {
+    match metadata::png_cicp(source) {
+        Some((primaries, transfer)) => ColorSpace::from_cicp(primaries, transfer),
+        None => ColorSpace::from_icc(metadata::of(source, Kind::Png).icc),
+    }
 }
 
 fn open(source: &[u8]) -> Result<PngDecoder<Cursor<&[u8]>>, TransformError> {

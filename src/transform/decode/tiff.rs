@@ -265,6 +265,14 @@ fn check_chunks(
             .unwrap_or_default())
     };
     let (starts, lengths) = (list(starts)?, list(lengths)?);
+    // Chunks that share their bytes would be looked through again and again.
+    if lengths
+        .iter()
+        .fold(0, |sum: usize, length| sum.saturating_add(*length))
+        > source.len()
+    {
+        return Err(broken("chunks that overlap"));
+    }
     let tables = raw_tag(decoder, Tag::JPEGTables).unwrap_or_default();
     let limit = (u64::from(width) + 16) * (u64::from(height) + 16);
     if largest_jpeg(&tables) > limit {

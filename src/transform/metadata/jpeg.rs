@@ -31,7 +31,7 @@ const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const MAX_SEGMENT: usize = 65_533;
 
 /// The markers of a JPEG with their segments, up to and including the head of the first scan. Garbage ends them.
-pub fn segments(source: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+fn segments(source: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut rest = source.get(2..).unwrap_or_default();
     std::iter::from_fn(move || {
         loop {
@@ -122,4 +122,19 @@ pub(super) fn attach(
         file.set_exif(Some(block.clone().into()));
     }
     Ok(file.encoder().bytes().into())
+}
+
+/// Whether a sequential file has its components in scans of their own.
+pub fn is_in_several_scans(source: &[u8]) -> bool {
+    const SEQUENTIAL: [u8; 2] = [0xC0, 0xC1];
+    const SCAN: u8 = 0xDA;
+    let mut of_frame = None;
+    for (marker, segment) in segments(source) {
+        if SEQUENTIAL.contains(&marker) {
+            of_frame = segment.get(5).copied();
+        } else if marker == SCAN {
+            return of_frame.is_some_and(|components| segment.first() < Some(&components));
+        }
+    }
+    false
 }

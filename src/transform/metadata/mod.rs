@@ -23,9 +23,8 @@ use super::sniff::Kind;
 
 pub use self::avif::holds_only as avif_holds_only;
 pub use self::avif::is_bounded as avif_is_bounded;
+pub use self::jpeg::is_in_several_scans;
 pub use self::jpeg::jpeg;
-#[cfg(not(feature = "native"))]
-pub use self::jpeg::segments;
 pub use self::png::chunks as png_chunks;
 pub use self::png::cicp as png_cicp;
 pub use self::webp::chunks as webp_chunks;

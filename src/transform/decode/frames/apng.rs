@@ -72,6 +72,7 @@ pub(super) struct Frames<'a> {
     /// Whether the reader stands before the data of a frame that is next, and not after one that is done.
     is_ready: bool,
     buffer: Vec<u8>,
+    space: ColorSpace,
 }
 
 impl<'a> Frames<'a> {
@@ -84,6 +85,8 @@ impl<'a> Frames<'a> {
         let bytes = usize::try_from(MAX_METADATA.saturating_add(rows)).unwrap_or(usize::MAX);
         let mut decoder = Decoder::new_with_limits(Cursor::new(source), Limits { bytes });
         decoder.set_ignore_text_chunk(true);
+        // It may unpack to as much as all rows; ours is read with a limit of its own.
+        decoder.set_ignore_iccp_chunk(true);
         decoder.set_transformations(Transformations::EXPAND);
         let reader = decoder.read_info().map_err(failed)?;
         let length = reader
@@ -97,17 +100,12 @@ impl<'a> Frames<'a> {
             remaining: frames,
             is_ready,
             buffer: vec![0; length],
+            space: super::super::png::space(source),
         })
     }
 
     pub fn space(&self) -> ColorSpace {
-        ColorSpace::from_icc(
-            self.reader
-                .info()
-                .icc_profile
-                .as_ref()
-                .map(|profile| profile.to_vec()),
-        )
+        self.space.clone()
     }
 
     pub fn next(&mut self) -> Result<Option<Frame>, TransformError> {

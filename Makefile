@@ -30,6 +30,8 @@ ORACLE = target/oracle
 
 oracle:
 	@.ci/tools
+	@command -v npm >/dev/null || { echo "please install: nodejs and npm (for sharp)"; exit 1; }
+	@test -d "$(CORPUS)" || { echo "no pictures at $(CORPUS): name a folder of some with CORPUS=..."; exit 1; }
 	cargo build
 	python3 -m venv $(ORACLE)
 	$(ORACLE)/bin/pip install --quiet --disable-pip-version-check -r tests/oracle/requirements.txt

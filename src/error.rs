@@ -206,11 +206,12 @@ impl Error {
                 | Denied::PathNotAllowed
                 | Denied::Loop => false,
             },
-            Error::Source(_)
-            | Error::Transform(_)
-            | Error::Cpu(_)
-            | Error::TimedOut(_)
-            | Error::Lost(_) => true,
+            Error::Source(error) => match error {
+                SourceError::PrivateAddress { .. } | SourceError::RedirectDenied(_) => false,
+                SourceError::Bucket(error) => !matches!(error.problem, BucketProblem::UnusableKey),
+                _ => true,
+            },
+            Error::Transform(_) | Error::Cpu(_) | Error::TimedOut(_) | Error::Lost(_) => true,
         }
     }
 
@@ -402,7 +403,8 @@ mod tests {
 
     #[test]
     fn section_2_15_a_circle_is_never_redirected() {
-        let stays: [Error; 4] = [
+        let stays: [Error; 5] = [
+            SourceError::PrivateAddress { host: "x".into() }.into(),
             RequestError::Loop.into(),
             Denied::Loop.into(),
             Denied::PathNotAllowed.into(),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 use std::time::Instant;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use hyper::Method;
@@ -64,6 +63,8 @@ pub struct Pipeline {
     cache: Arc<Cache>,
     cpu: CpuPool,
     limits: Limits,
+    /// What renditions depend on beside their recipe.
+    manner: String,
     request_timeout: Duration,
     metrics: Metrics,
 }
@@ -128,6 +129,7 @@ impl Pipeline {
                 .map_err(PipelineError::Cache)?,
             cpu: CpuPool::new(config.limits.workers, config.limits.queue),
             limits: config.limits.of_render(),
+            manner: config.limits.of_render().manner(),
             request_timeout: config.server.request_timeout.duration(),
             metrics: Metrics::default(),
         }))
@@ -249,7 +251,7 @@ impl Pipeline {
         let fetch = started.elapsed();
 
         let record = Arc::clone(&source.record);
-        let key = Key::of(&source_key, &record.version, &job.recipe);
+        let key = Key::of(&source_key, &record.version, &job.recipe, &self.manner);
         let warnings = job.warnings.clone();
         let about = |etag, spent| About {
             source: &record,
@@ -294,7 +296,7 @@ impl Pipeline {
             total: started.elapsed(),
         };
         let Rendition { bytes, etag, .. } = &*found.rendition;
-        let portion = conditional.portion(etag, last_modified, bytes.len(), SystemTime::now());
+        let portion = conditional.portion(etag, bytes.len());
         let response = response::image(
             &found.rendition,
             &about(etag, spent),
@@ -323,7 +325,7 @@ impl Pipeline {
             .bound(Stage::Fetch, source)
             .await
             .map_err(Error::from)??;
-        let key = Key::of(&source_key, &record.version, &job.recipe);
+        let key = Key::of(&source_key, &record.version, &job.recipe, &self.manner);
         let budget = Budget {
             limits: self.limits,
             deadline: deadline.instant(),

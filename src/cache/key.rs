@@ -50,8 +50,9 @@ impl Version {
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// The source itself counts as well as its bytes: two sources that happen to be equal can be purged apart.
-    pub fn of(source: &SourceKey, version: &Version, recipe: &Recipe) -> Self {
+    /// The source itself counts as well as its bytes: two sources that happen to be equal can be purged apart. `manner` is what else
+    /// the bytes depend on: the codecs of this build, and settings that no recipe names.
+    pub fn of(source: &SourceKey, version: &Version, recipe: &Recipe, manner: &str) -> Self {
         let recipe = recipe.to_string();
         Key(hash(&[
             b"rendition",
@@ -59,6 +60,7 @@ impl Key {
             &source.0,
             &version.0,
             recipe.as_bytes(),
+            manner.as_bytes(),
         ]))
     }
 

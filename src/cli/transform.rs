@@ -60,6 +60,7 @@ pub fn transform(
         },
     )
     .map_err(Failure::new)?;
+    policy.judge(&options, made.format).map_err(Failure::new)?;
     fs::write(output, &made.bytes).map_err(|error| named(output, error))?;
     warnings.extend(made.warnings);
     let mut said: Vec<String> = warnings

@@ -22,7 +22,7 @@ pub struct LimitsConfig {
     pub render_memory: ByteSize,
     /// The largest AVIF output, in pixels; what is larger becomes WebP.
     pub avif_pixels: u64,
-    /// The largest animation that is transformed, in pixels of all its frames.
+    /// The largest animation that is transformed, in pixels of all its frames, as they are or as they become.
     pub animation_pixels: u64,
     /// What becomes of larger ones.
     pub large_animations: LargeAnimations,

@@ -156,13 +156,14 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
         any_quality(),
         any::<bool>(),
         select(Metadata::ALL),
+        any::<bool>(),
         output,
     )
         .boxed();
     (shape, colors, output).prop_map(|(shape, colors, output)| {
         let (trim, flip, rotate, width, height, fit, gravity) = shape;
         let (background, effects, border, wide_gamut) = colors;
-        let (animated, quality, palette, metadata, output) = output;
+        let (animated, quality, palette, metadata, webp, output) = output;
         Recipe {
             trim,
             flip,
@@ -179,6 +180,7 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
             quality,
             palette,
             metadata,
+            webp,
             output,
         }
     })

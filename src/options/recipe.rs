@@ -51,6 +51,8 @@ pub struct Recipe {
     pub palette: bool,
     /// What is kept of the metadata of the source.
     pub metadata: Metadata,
+    /// Whether WebP may stand in where AVIF does not serve.
+    pub webp: bool,
     /// What the bytes will be.
     pub output: Output,
 }
@@ -74,6 +76,7 @@ impl Default for Recipe {
             quality: Quality::DEFAULT,
             palette: false,
             metadata: Metadata::Copyright,
+            webp: true,
             output: Output::Compatible { progressive: true },
         }
     }
@@ -135,6 +138,7 @@ impl fmt::Display for Recipe {
             quality,
             palette,
             metadata,
+            webp,
             output,
         } = self;
         write!(f, "trim={trim},flip={},rotate={rotate}", OrNone(flip))?;
@@ -150,7 +154,7 @@ impl fmt::Display for Recipe {
             f,
             ",animated={animated},quality={quality},palette={palette}"
         )?;
-        write!(f, ",metadata={metadata},output={output}")
+        write!(f, ",metadata={metadata},webp={webp},output={output}")
     }
 }
 
@@ -209,7 +213,7 @@ mod tests {
     #[test]
     fn the_spelling_names_every_field() {
         let spelling = "trim=none,flip=none,rotate=0,width=640,height=none,fit=scale-down,gravity=center,background=none,\
-            effects=none;none;none;none;none;none,border=none,wide-gamut=false,animated=true,quality=85,palette=false,metadata=copyright,output=compatible";
+            effects=none;none;none;none;none;none,border=none,wide-gamut=false,animated=true,quality=85,palette=false,metadata=copyright,webp=true,output=compatible";
         let recipe = Recipe {
             width: Some(640),
             ..Recipe::default()
@@ -236,6 +240,7 @@ mod tests {
                 Recipe { quality: other.quality, ..recipe.clone() },
                 Recipe { palette: other.palette, ..recipe.clone() },
                 Recipe { metadata: other.metadata, ..recipe.clone() },
+                Recipe { webp: other.webp, ..recipe.clone() },
                 Recipe { output: other.output, ..recipe.clone() },
             ];
             for changed in changed {

@@ -100,7 +100,7 @@ decimal! {
     Dpr, 10_000 to 3_000_000, "a number from 0.01 to 3"
 }
 decimal! {
-    /// Radius of the blur in pixels, 0 to 250. Below 1 nothing changes.
+    /// Standard deviation of the blur in output pixels, whatever `dpr` says, 0 to 250. Below 1 nothing changes.
     Blur, 0 to 250_000_000, "a number from 0 to 250"
 }
 decimal! {

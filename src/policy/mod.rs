@@ -90,11 +90,15 @@ impl Job {
     /// # Errors
     /// [`Denied::Drawing`].
     pub fn judge(&self, made: Format) -> Result<(), Denied> {
-        if self.must_be_pixels && made == Format::Svg {
-            return Err(Denied::Drawing);
-        }
-        Ok(())
+        judge(self.must_be_pixels, made)
     }
+}
+
+fn judge(must_be_pixels: bool, made: Format) -> Result<(), Denied> {
+    if must_be_pixels && made == Format::Svg {
+        return Err(Denied::Drawing);
+    }
+    Ok(())
 }
 
 impl Policy {
@@ -219,6 +223,14 @@ impl Policy {
         let hints = ClientHints::default();
         let decided = negotiate::negotiate(options, accept, &hints, &self.negotiate)?;
         Ok((decided.recipe, decided.warnings))
+    }
+
+    /// Judges what was made for options alone, as [`Job::judge`] does.
+    ///
+    /// # Errors
+    /// [`Denied::Drawing`].
+    pub fn judge(&self, options: &Options, made: Format) -> Result<(), Denied> {
+        judge(negotiate::names_pixels(options), made)
     }
 
     /// The judge of sources, for what is found on the way: redirects.

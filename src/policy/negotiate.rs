@@ -143,6 +143,8 @@ pub(super) fn negotiate(
             quality: quality.map_or(config.quality, QualityChoice::quality),
             palette: quality.is_some() && matches!(output, Output::Compatible { .. } | Output::Png),
             metadata: options.metadata.unwrap_or(Metadata::Copyright),
+            // Who asks for AVIF by name is taken to show WebP: everything that shows the one shows the other.
+            webp: output != Output::Avif || accept.webp || !is_negotiated(options),
             output,
         },
         must_be_pixels: names_pixels(options),
@@ -361,7 +363,7 @@ fn is_negotiated(options: &Options) -> bool {
 }
 
 /// Whether the URL names a format of pixels, so that a drawing, which stays one, is no answer.
-fn names_pixels(options: &Options) -> bool {
+pub(super) fn names_pixels(options: &Options) -> bool {
     match options.format {
         Some(
             FormatChoice::Avif

@@ -179,6 +179,23 @@ fn a_named_format_of_pixels_takes_no_drawing() {
 }
 
 #[test]
+fn webp_stands_in_for_avif_where_it_is_shown() {
+    let avif = Accept {
+        avif: true,
+        webp: false,
+    };
+    for (options, accept, webp) in [
+        ("format=auto", avif, false),
+        ("format=auto", BOTH, true),
+        ("format=avif", avif, true),
+        ("format=webp", NOTHING, true),
+        ("width=8", NOTHING, true),
+    ] {
+        assert_eq!(decided(options, accept).recipe.webp, webp, "{options}");
+    }
+}
+
+#[test]
 fn a_palette_needs_a_quality() {
     for (options, palette) in [
         ("format=png-force", false),

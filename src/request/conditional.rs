@@ -50,8 +50,8 @@ enum ByteRange {
 enum IfRange {
     Always,
     Tag(Box<str>),
-    Date(SystemTime),
-    /// A weak tag, or nothing that can be read.
+    /// A weak tag, a date, or nothing that can be read. The date of ours is the source's: the same for pictures made of it by other
+    /// settings, so it does not tell parts apart.
     Never,
 }
 
@@ -119,23 +119,14 @@ impl Conditional {
         is_held.then_some(Settled::NotModified)
     }
 
-    /// How much is sent of a picture of `length` bytes, which carries this tag and this date.
-    pub fn portion(
-        &self,
-        etag: &str,
-        last_modified: Option<SystemTime>,
-        length: usize,
-        now: SystemTime,
-    ) -> Portion {
+    /// How much is sent of a picture of `length` bytes, which carries this tag.
+    pub fn portion(&self, etag: &str, length: usize) -> Portion {
         let Some((range, condition)) = &self.range else {
             return Portion::Whole;
         };
         let is_same = match condition {
             IfRange::Always => true,
             IfRange::Tag(tag) => **tag == *etag,
-            IfRange::Date(date) => {
-                last_modified.is_some_and(|modified| is_strong_date(modified, *date, now))
-            }
             IfRange::Never => false,
         };
         if !is_same {
@@ -160,18 +151,6 @@ fn is_later(modified: SystemTime, date: SystemTime) -> bool {
     modified
         .duration_since(date)
         .is_ok_and(|later| later >= Duration::from_secs(1))
-}
-
-/// Whether a date names one state for sure: it is the very date, and so long ago that the picture cannot have changed within the
-/// same second after it was first sent (RFC 9110, section 8.8.2.2).
-fn is_strong_date(modified: SystemTime, date: SystemTime, now: SystemTime) -> bool {
-    let is_same = modified
-        .duration_since(date)
-        .is_ok_and(|later| later < Duration::from_secs(1));
-    is_same
-        && now
-            .duration_since(modified)
-            .is_ok_and(|age| age >= Duration::from_secs(2))
 }
 
 /// The text of a header that is there once.
@@ -258,7 +237,7 @@ fn if_range(headers: &HeaderMap) -> IfRange {
     if is_tag {
         return IfRange::Tag(text.into());
     }
-    httpdate::parse_http_date(text).map_or(IfRange::Never, IfRange::Date)
+    IfRange::Never
 }
 
 #[cfg(test)]

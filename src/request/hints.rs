@@ -17,7 +17,7 @@ const ECT: HeaderName = HeaderName::from_static("ect");
 const DOWNLINK: HeaderName = HeaderName::from_static("downlink");
 
 /// The longest number of a structured header (RFC 9651, section 3.3.2): twelve digits, a dot, three more.
-const LONGEST_NUMBER: usize = 16;
+const LONGEST_NUMBER: usize = 32;
 
 /// What a client says about itself. What it does not say, says twice or says wrongly is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -168,7 +168,8 @@ mod tests {
             ("400, 500", None),
             ("\"400\"", None),
             ("\u{664}", None),
-            ("11111111111111111111", None),
+            ("1.2000000476837158", Some(2)),
+            ("111111111111111111111111111111111", None),
         ] {
             assert_eq!(
                 hints(&[("sec-ch-viewport-width", text)]).viewport_width,

@@ -24,14 +24,16 @@ use super::encode::animation::Animator;
 use super::motion;
 use super::motion::Animation;
 use super::pixels::Size;
+use super::plan::Plan;
 use super::still;
 use super::unchanged;
 
 /// The format in which an output moves; `None` where it is a still by its nature. AVIF moves as WebP: whoever shows the one shows the
 /// other, and an AVIF sequence costs a hundred times the time.
-pub(super) fn format(output: Output) -> Option<Format> {
-    match output {
+pub(super) fn format(recipe: &Recipe) -> Option<Format> {
+    match recipe.output {
         Output::Compatible { .. } => Some(Format::Gif),
+        Output::Avif if !recipe.webp => Some(Format::Gif),
         Output::Webp | Output::Avif => Some(Format::Webp),
         Output::Jpeg { .. } | Output::Png | Output::Json | Output::Svg => None,
     }
@@ -48,22 +50,35 @@ pub(super) fn render(
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
     let limits = &budget.limits;
-    // Neither GIF nor the frames of a WebP have a place for a profile of their own.
-    let recipe = &Recipe {
-        wide_gamut: false,
-        ..recipe.clone()
-    };
-    let plan = still::prepare(source, header, recipe, clues, budget)?.plan;
+    let found = still::prepare(source, header, recipe, clues, budget)?.plan;
+    // A border was looked for in upright pixels; the frames come as they are stored.
+    let saliency = clues.saliency.as_ref();
+    let plan = Plan::of(
+        header.size,
+        header.orientation,
+        found.trimmed,
+        recipe,
+        saliency,
+    );
     let size = plan.layout.output();
     if pixels(header.size, size, animation) > limits.animation_pixels {
-        return match limits.large_animations {
-            LargeAnimations::Original => original(source, header),
-            LargeAnimations::Still => {
+        let original = match limits.large_animations {
+            LargeAnimations::Original => original(source, header, format, recipe),
+            LargeAnimations::Still => None,
+        };
+        return match original {
+            Some(original) => Ok(original),
+            None => {
                 let still = still::render(source, header, recipe, clues, budget)?;
                 Ok(with_warning(still, "animation too large: first frame only"))
             }
         };
     }
+    // Neither GIF nor the frames of a WebP have a place for a profile of their own.
+    let recipe = &Recipe {
+        wide_gamut: false,
+        ..recipe.clone()
+    };
     let (format, warning) = if size.width.max(size.height) > encode::longest_side(format) {
         let warning = Warning::new("image too large for WebP");
         (Format::Gif, Some(warning))
@@ -116,17 +131,21 @@ fn pixels(source: Size, output: Size, animation: &Animation) -> u64 {
     frame.saturating_mul(u64::from(animation.frames))
 }
 
-/// The source as it is, for an animation that would take too long.
-fn original(source: &[u8], header: &Header) -> Result<Encoded, TransformError> {
-    let format = header.kind.format().ok_or(TransformError::NotAnImage)?;
+/// The source as it is but for its metadata, for an animation that would take too long; `None` where a client for whom `format` is made
+/// cannot be shown it, or its file is unusual.
+fn original(source: &[u8], header: &Header, format: Format, recipe: &Recipe) -> Option<Encoded> {
+    let own = header.kind.format()?;
+    if own == Format::Webp && format != Format::Webp {
+        return None;
+    }
     let made = Encoded {
-        bytes: source.to_vec(),
-        format,
+        bytes: unchanged::passed_on(source, header.kind, recipe.metadata)?,
+        format: own,
         size: header.orientation.size(header.size),
         warnings: Vec::new(),
         timings: Timings::default(),
     };
-    Ok(with_warning(made, "animation too large: passed through"))
+    Some(with_warning(made, "animation too large: passed through"))
 }
 
 fn with_warning(mut made: Encoded, text: &'static str) -> Encoded {

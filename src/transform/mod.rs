@@ -81,6 +81,26 @@ pub enum LargeAnimations {
 }
 
 impl Limits {
+    /// How renders within these limits, by the codecs of this build, come out differently from others of the same recipe: part of
+    /// the name that a rendition is kept under. What is refused is not kept, so mere ceilings are not in it.
+    pub fn manner(&self) -> String {
+        let Limits {
+            source_pixels: _,
+            output_side: _,
+            render_memory: _,
+            avif_pixels,
+            animation_pixels,
+            large_animations,
+            rasterize_svg,
+        } = self;
+        let codecs = if cfg!(feature = "native") {
+            "native"
+        } else {
+            "portable"
+        };
+        format!("{codecs} {avif_pixels} {animation_pixels} {large_animations:?} {rasterize_svg}")
+    }
+
     /// Refuses a render that would hold more bytes than it may.
     fn admit(&self, bytes: u64) -> Result<(), TransformError> {
         let limit = self.render_memory.bytes();
@@ -219,7 +239,7 @@ pub fn render(
     } else {
         clues
     };
-    let moving = animation::format(recipe.output);
+    let moving = animation::format(recipe);
     let animation = if recipe.animated && (moving.is_some() || recipe.output == Output::Json) {
         frames::animation(source, header.kind)
     } else {

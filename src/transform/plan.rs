@@ -21,7 +21,7 @@ pub(super) struct Plan {
     /// What the recipe makes of the upright picture.
     turn: Orientation,
     /// The part of the upright picture that is left of it.
-    trimmed: PixelRect,
+    pub trimmed: PixelRect,
     /// What happens after that.
     pub layout: Layout,
 }

@@ -121,6 +121,8 @@ fn is_unchanged(source: &[u8], header: &Header, recipe: &Recipe, plan: &Plan) ->
     let wants_baseline = recipe.output == Output::Jpeg { progressive: false };
     leaves_pixels(recipe, plan)
         && (is_baseline || !wants_baseline)
+        // Its container turns it, and would again.
+        && (header.kind != Kind::Avif || header.orientation.is_upright())
         && frames::animation(source, header.kind).is_none()
 }
 
@@ -178,6 +180,7 @@ pub(super) fn prepare(
         Some(border) => {
             budget.limits.admit(price(header, upright, WHOLE))?;
             let decoded = decode::pixels(source, header, WHOLE)?;
+            budget.check()?;
             let raster = header.orientation.upright(color::to_srgb(
                 decoded.pixels.into_raster()?,
                 &decoded.space,
@@ -250,12 +253,22 @@ pub(super) fn saliency(thumbnail: &Raster, gravity: Gravity) -> Saliency {
 /// Bytes that a render will hold at its worst: decoded source, output, and what an encoder keeps of it.
 pub(super) fn price(header: &Header, output: Size, wanted: Wanted) -> u64 {
     const OUTPUT_BYTES_PER_PIXEL: u64 = 24;
+    // Lanczos3: six weights of 8 bytes, and what is beside them.
+    const WEIGHT_BYTES_PER_SAMPLE: u64 = 64;
     let reduction = if header.is_scalable {
         u64::from(wanted.denominator).pow(2)
     } else {
         1
     };
-    header.size.area() / reduction * header.bytes_per_pixel + output.area() * OUTPUT_BYTES_PER_PIXEL
+    // Between its two passes the resizer holds one side as it is and the other as it will be, and weights for every sample of a side.
+    let side = |side: u32| u64::from(side.div_ceil(wanted.denominator));
+    let (width, height) = (side(header.size.width), side(header.size.height));
+    let between = (width * u64::from(output.height)).max(u64::from(output.width) * height);
+    let weights = WEIGHT_BYTES_PER_SAMPLE * (width + height);
+    (header.size.area() / reduction * header.bytes_per_pixel)
+        .saturating_add(output.area().saturating_mul(OUTPUT_BYTES_PER_PIXEL))
+        .saturating_add(between.saturating_mul(header.bytes_per_pixel.min(8)))
+        .saturating_add(weights)
 }
 
 /// Whether YCbCr planes can go the whole way. A canvas cannot be laid around them: its edge may cut a chroma sample.
@@ -299,6 +312,7 @@ fn composed_planes(
         opaque_format(recipe.output),
         false,
         plan.layout.output(),
+        recipe,
         limits,
     );
     let (turn, target) = (plan.turn(), plan.target());
@@ -382,7 +396,7 @@ pub(super) fn finished(
         Output::Compatible { .. } if alpha => Format::Png,
         output => opaque_format(output),
     };
-    let (format, warnings) = expressible(wanted, alpha, raster.size, limits);
+    let (format, warnings) = expressible(wanted, alpha, raster.size, recipe, limits);
     let raster = if format.has_alpha() {
         raster
     } else {
@@ -423,12 +437,18 @@ fn opaque_format(output: Output) -> Format {
 }
 
 /// The wanted format, or the one that takes its place where the picture is too large for it.
-fn expressible(wanted: Format, alpha: bool, size: Size, limits: &Limits) -> (Format, Vec<Warning>) {
+fn expressible(
+    wanted: Format,
+    alpha: bool,
+    size: Size,
+    recipe: &Recipe,
+    limits: &Limits,
+) -> (Format, Vec<Warning>) {
     let fits = |format| size.width.max(size.height) <= encode::longest_side(format);
     let compatible = if alpha { Format::Png } else { Format::Jpeg };
     match wanted {
         Format::Avif if size.area() > limits.avif_pixels || !fits(Format::Avif) => {
-            let instead = if fits(Format::Webp) {
+            let instead = if recipe.webp && fits(Format::Webp) {
                 Format::Webp
             } else {
                 compatible

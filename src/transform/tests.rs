@@ -15,6 +15,7 @@ use crate::units::ByteSize;
 use super::Budget;
 use super::Clues;
 use super::Encoded;
+use super::LargeAnimations;
 use super::Limits;
 use super::TransformError;
 use super::decode;
@@ -544,6 +545,36 @@ fn limits_come_before_pixels() {
         render(&source, &recipe(Output::Png), &late).map(|_| ()),
         Err(TransformError::OutOfTime)
     );
+}
+
+#[test]
+fn settings_that_change_pictures_change_the_manner() {
+    let limits = Limits::default();
+    for other in [
+        Limits {
+            avif_pixels: 1,
+            ..limits
+        },
+        Limits {
+            animation_pixels: 1,
+            ..limits
+        },
+        Limits {
+            large_animations: LargeAnimations::Still,
+            ..limits
+        },
+        Limits {
+            rasterize_svg: true,
+            ..limits
+        },
+    ] {
+        assert_ne!(limits.manner(), other.manner(), "{other:?}");
+    }
+    let roomier = Limits {
+        source_pixels: u64::MAX,
+        ..limits
+    };
+    assert_eq!(limits.manner(), roomier.manner());
 }
 
 #[test]

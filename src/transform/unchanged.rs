@@ -17,27 +17,25 @@ pub(super) fn smaller_source(
     wanted: Metadata,
     made: &[u8],
 ) -> Option<Vec<u8>> {
+    passed_on(source, kind, wanted).filter(|whole| whole.len() < made.len())
+}
+
+/// The source with its metadata chosen as `wanted`, every pixel and frame as it was.
+pub(super) fn passed_on(source: &[u8], kind: Kind, wanted: Metadata) -> Option<Vec<u8>> {
     let (bare, format) = match kind {
         Kind::Jpeg => (jpeg(source)?, Format::Jpeg),
         Kind::Png => (png(source)?, Format::Png),
         Kind::Webp => (webp(source)?, Format::Webp),
         Kind::Gif => (gif(source)?, Format::Gif),
-        Kind::Avif => return avif(source, wanted, made),
+        Kind::Avif => return avif(source, wanted),
         _ => return None,
     };
-    if bare.len() >= made.len() {
-        return None;
-    }
     let kept = metadata::kept(&metadata::of(source, kind), wanted, format);
-    let whole = metadata::attach(bare, format, &kept, None).ok()?;
-    (whole.len() < made.len()).then_some(whole)
+    metadata::attach(bare, format, &kept, None).ok()
 }
 
 /// Boxes of an AVIF point at each other by offsets, so it is passed on whole or not at all.
-fn avif(source: &[u8], wanted: Metadata, made: &[u8]) -> Option<Vec<u8>> {
-    if source.len() >= made.len() {
-        return None;
-    }
+fn avif(source: &[u8], wanted: Metadata) -> Option<Vec<u8>> {
     let carried = metadata::of(source, Kind::Avif);
     let kept = metadata::kept(&carried, wanted, Format::Avif);
     metadata::avif_holds_only(source, &kept, &carried).then(|| source.to_vec())

@@ -629,7 +629,7 @@ async fn section_6_3_a_part_goes_with_the_picture_it_is_a_part_of() {
     let etag = proxy.get(target).await.header("etag");
     for (condition, status) in [
         (etag.clone(), 206),
-        (MODIFIED.to_owned(), 206),
+        (MODIFIED.to_owned(), 200),
         (format!("W/{etag}"), 200),
         ("\"other\"".to_owned(), 200),
         ("Sun, 06 Nov 1994 08:49:38 GMT".to_owned(), 200),

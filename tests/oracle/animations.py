@@ -97,12 +97,15 @@ def compare(binary, source, extension, folder):
         for frame in wanted:
             frame.delay = 100 if frame.delay <= 10 else frame.delay
     output = pathlib.Path(folder) / f"made.{extension}"
-    options = "format=webp,quality=100" if extension == "webp" else "anim=true"
+    # Mirrored, because a source of which no pixel changes is answered with its own bytes.
+    options = "flip=h,format=webp,quality=100" if extension == "webp" else "flip=h"
     command = [binary, "transform", str(source), options, "-o", str(output)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         return run.stderr.strip() or "failed", "-"
     made_kind, made, made_loops, _ = read(output)
+    for frame in made:
+        frame.alpha, frame.color = frame.alpha[:, ::-1], frame.color[:, ::-1]
     if len(made) != len(wanted):
         made, wanted = merged(made), merged(wanted)
     problems = []
@@ -136,7 +139,7 @@ def main():
     parser.add_argument("binary", help="the safelight binary")
     parser.add_argument("folder", type=pathlib.Path, help="a folder of pictures")
     arguments = parser.parse_args()
-    failed = 0
+    failed, compared = 0, 0
     print(f"{'source':50} {'to':5} frames   max     mean")
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted(arguments.folder.rglob("*")):
@@ -151,12 +154,13 @@ def main():
                     continue
                 if row is None:
                     continue
+                compared += 1
                 known = problem is not None and source.name in KNOWN
                 verdict = f"known: {problem}" if known else problem or "ok"
                 print(f"{name:50} {extension:5} {row}  {verdict}")
                 failed += problem is not None and not known
-    print(f"{failed} beyond the bound of {BOUND}" if failed else "all within the bound")
-    sys.exit(1 if failed else 0)
+    print(f"{compared} compared, {failed} beyond the bound of {BOUND}")
+    sys.exit(1 if failed or not compared else 0)
 
 
 if __name__ == "__main__":

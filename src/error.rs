@@ -74,6 +74,10 @@ impl Error {
                 SourceError::BadRequest(_) => (502, 9519, "source-bad-request"),
                 SourceError::RequestTimeout(_) => (408, 9408, "source-status"),
                 SourceError::ClientError(_) => (403, 9408, "source-status"),
+                // Another door of ours, or another proxy like this: the source leads back to where it is asked for.
+                SourceError::ServerError(said) if said.status == StatusCode::LOOP_DETECTED => {
+                    (508, 9403, "loop")
+                }
                 SourceError::ServerError(_) => (502, 9509, "source-failing"),
                 SourceError::BadStatus(_) => (502, 9505, "source-status"),
                 SourceError::Dns { .. } => (523, 9407, "source-dns"),
@@ -208,6 +212,7 @@ impl Error {
             },
             Error::Source(error) => match error {
                 SourceError::PrivateAddress { .. } | SourceError::RedirectDenied(_) => false,
+                SourceError::ServerError(said) => said.status != StatusCode::LOOP_DETECTED,
                 SourceError::Bucket(error) => !matches!(error.problem, BucketProblem::UnusableKey),
                 _ => true,
             },
@@ -341,6 +346,11 @@ mod tests {
                 SourceError::ServerError(said(StatusCode::INTERNAL_SERVER_ERROR)).into(),
                 9509,
                 502,
+            ),
+            (
+                SourceError::ServerError(said(StatusCode::LOOP_DETECTED)).into(),
+                9403,
+                508,
             ),
             (
                 SourceError::Connect {

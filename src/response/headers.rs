@@ -77,6 +77,8 @@ pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
         &cache_status(spent, freshness.is_storable()),
     );
     insert(&mut headers, SERVER_TIMING, &server_timing(spent));
+    // Without it an answer was not transformed; a picture says more.
+    headers.insert(CF_RESIZED, HeaderValue::from_static("internal=ok/m"));
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers

@@ -232,7 +232,10 @@ async fn not_modified_needs_no_render_even_where_nothing_was_rendered_yet() {
     let etag = proxy.get(target).await.header("etag");
     let fresh = TestProxy::in_front_of(&origin).await;
     let reply = fresh.get_with(target, &[("if-none-match", &etag)]).await;
-    reply.assert_status(304).assert_header("etag", &etag);
+    reply
+        .assert_status(304)
+        .assert_header("etag", &etag)
+        .assert_header("cf-resized", "internal=ok/m");
     assert_eq!(fresh.renders(), 0.0);
 }
 

@@ -140,10 +140,15 @@ pub(super) fn read(segment: &str) -> Reading {
     if asked.is_empty() && reading.error.is_none() {
         reading.fail(OptionError::NoUsableOption);
     }
-    for (key, value) in asked {
+    for (key, asked) in asked {
+        let value = native(key, asked);
+        if value != asked {
+            let reason = format_args!("option `{key}` knows no `{asked}`, only `{value}`");
+            reading.unsaid.add(reason);
+        }
         let asked = Asked {
             key,
-            value: native(key, value),
+            value,
             warnings: &mut reading.warnings,
         };
         if let Err(error) = take(&mut reading.options, asked) {
@@ -260,7 +265,10 @@ fn take(options: &mut Options, asked: Asked<'_>) -> Result<(), OptionError> {
             asked.warnings.push(Warning::new(Dpr::CLAMPED));
             options.dpr = Some(Dpr::MAX);
         }
-        Key::Dpr => options.dpr = asked.read(Dpr::parse)?,
+        // What is below is no reason for no picture either.
+        Key::Dpr => {
+            options.dpr = asked.read(|text| Dpr::parse(text).map_err(Unread::ignored))?;
+        }
         Key::Fit => options.fit = asked.read(Fit::parse)?,
         Key::Flip => options.flip = asked.read(Flip::parse)?,
         Key::Format => options.format = Some(format(asked.value)?),

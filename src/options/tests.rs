@@ -434,14 +434,11 @@ fn section_2_7_dpr() {
     check_warned("dpr=3.5", "dpr=3", 1);
     check_warning("dpr=300,w=5", "dpr > 3 should never be used");
     check_warned("dpr=1e999", "dpr=3", 1);
-    check_error(
-        "dpr=0",
-        "option `dpr` must be a number from 0.01 to 3, got `0`",
+    check_warning(
+        "dpr=0,w=5",
+        "dpr must be a number from 0.01 to 3, got 0: ignored",
     );
-    check_error(
-        "dpr=-1",
-        "option `dpr` must be a number from 0.01 to 3, got `-1`",
-    );
+    check_warned("dpr=-1,w=5", "width=5", 1);
     check_warned("dpr=2x,w=5", "width=5", 1);
 }
 
@@ -743,7 +740,16 @@ fn what_was_passed_over_is_known() {
         true,
         "option `width` is given twice: the last one counts; option `width` is given twice: the last one counts",
     );
-    check("fit=fill,q=mid,f=jpg,g=centre", true, "");
+    check(
+        "fit=fill,q=mid",
+        true,
+        "option `fit` knows no `fill`, only `squeeze`; option `quality` knows no `mid`, only `medium-high`",
+    );
+    check(
+        "f=jpg,g=centre",
+        true,
+        "option `format` knows no `jpg`, only `jpeg`; option `gravity` knows no `centre`, only `center`",
+    );
     check(
         "sharpen=11,blur=300",
         false,

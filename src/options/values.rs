@@ -15,6 +15,17 @@ pub(super) enum Unread {
     OutOfRange(&'static str),
 }
 
+impl Unread {
+    /// The same where even a number outside the range is passed over.
+    pub fn ignored(self) -> Self {
+        match self {
+            Unread::Malformed(expected) | Unread::OutOfRange(expected) => {
+                Unread::Malformed(expected)
+            }
+        }
+    }
+}
+
 /// A decimal number as URLs write it, exponents included because JavaScript prints tiny remainders as `5.6e-17`.
 /// `inf`, `nan` and everything else that is not made of digits is `None`; a number too large for `f64` is infinite.
 pub(super) fn number(text: &str) -> Option<f64> {

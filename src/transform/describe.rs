@@ -19,9 +19,6 @@ use super::facts::Facts;
 use super::facts::Original;
 use super::still;
 
-/// The longest side of the thumbnail that placeholders are made from, in pixels: the most that a thumbhash takes.
-const THUMBNAIL: u32 = 100;
-
 /// The facts. `frames` is the number of frames where they were counted.
 pub(super) fn render(
     source: &[u8],
@@ -34,7 +31,7 @@ pub(super) fn render(
     let started = Instant::now();
     let mut prepared = still::prepare(source, header, recipe, clues, budget)?;
     let size = prepared.plan.layout.output();
-    prepared.plan = prepared.plan.reduced(THUMBNAIL);
+    prepared.plan = prepared.plan.reduced(facts::THUMBNAIL);
     let plan = prepared.plan.clone();
     let thumbnail = plan.layout.output();
     let wanted = prepared.wanted(false);

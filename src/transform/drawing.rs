@@ -28,9 +28,6 @@ use super::svg;
 /// The size of a drawing that names none: that of a replaced element in CSS 2.2, section 10.3.2.
 const UNSIZED: Size = Size::new(300, 150);
 
-/// What the output takes from canvas to encoder.
-const OUTPUT_BYTES_PER_PIXEL: u64 = 24;
-
 /// The cleaned drawing, facts about it, or the pixels of it, as the recipe and the limits say.
 pub(super) fn render(
     source: &[u8],
@@ -160,7 +157,7 @@ fn drawn(
     );
     still::check_output(&plan, limits)?;
     let output = plan.layout.output();
-    limits.admit(output.area().saturating_mul(OUTPUT_BYTES_PER_PIXEL))?;
+    limits.admit(output.area().saturating_mul(still::OUTPUT_BYTES_PER_PIXEL))?;
     budget.check()?;
     let size = geometry::scaled(own, 1.0 / plan.layout.shrink());
     let raster = svg::rasterize(cleaned, |_| size, limits)?;

@@ -25,7 +25,7 @@ use super::pixels::Size;
 use super::resize;
 
 /// The longest side that ThumbHash takes, in pixels.
-const THUMBNAIL: u32 = 100;
+pub(super) const THUMBNAIL: u32 = 100;
 /// The longest side for BlurHash: it keeps no more than four waves of it.
 const BLURRED: u32 = 32;
 /// The longest side of the picture inside the data URI. Next.js asks for 10 pixels or less, and shows it blurred.

@@ -88,7 +88,7 @@ pub(super) fn render(
         mut warnings,
         ..
     } = made;
-    let kept = metadata::kept(&metadata::of(source, header.kind), recipe.metadata, format);
+    let kept = metadata::kept_of(source, header.kind, recipe.metadata, format);
     let mut bytes = metadata::attach(bytes, format, &kept, profile.as_deref())?;
     let same_pixels = same_colors || profile.is_some();
     if same_pixels
@@ -250,9 +250,11 @@ pub(super) fn saliency(thumbnail: &Raster, gravity: Gravity) -> Saliency {
     }
 }
 
+/// What a pixel of the output takes, from canvas to encoder.
+pub(super) const OUTPUT_BYTES_PER_PIXEL: u64 = 24;
+
 /// Bytes that a render will hold at its worst: decoded source, output, and what an encoder keeps of it.
 pub(super) fn price(header: &Header, output: Size, wanted: Wanted) -> u64 {
-    const OUTPUT_BYTES_PER_PIXEL: u64 = 24;
     // Lanczos3: six weights of 8 bytes, and what is beside them.
     const WEIGHT_BYTES_PER_SAMPLE: u64 = 64;
     let reduction = if header.is_scalable {

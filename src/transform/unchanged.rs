@@ -30,7 +30,7 @@ pub(super) fn passed_on(source: &[u8], kind: Kind, wanted: Metadata) -> Option<V
         Kind::Avif => return avif(source, wanted),
         _ => return None,
     };
-    let kept = metadata::kept(&metadata::of(source, kind), wanted, format);
+    let kept = metadata::kept_of(source, kind, wanted, format);
     metadata::attach(bare, format, &kept, None).ok()
 }
 

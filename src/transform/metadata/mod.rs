@@ -102,6 +102,16 @@ pub(super) fn kept(carried: &Carried, wanted: Metadata, format: Format) -> Kept 
     }
 }
 
+/// The same of a source, whose blocks are unpacked only where any of them may be kept: by default that is in JPEG alone.
+pub(super) fn kept_of(source: &[u8], kind: Kind, wanted: Metadata, format: Format) -> Kept {
+    match (wanted, format) {
+        (Metadata::Copyright, Format::Jpeg) | (Metadata::Keep, _) => {
+            kept(&of(source, kind), wanted, format)
+        }
+        (Metadata::Copyright | Metadata::Nothing, _) => Kept::default(),
+    }
+}
+
 /// Puts blocks and a colour profile into a finished file. A JPEG takes 64 KiB of EXIF and as much XMP: what is longer is left out.
 pub(super) fn attach(
     bytes: Vec<u8>,

@@ -26,6 +26,7 @@ use super::MAX_BLOCK;
 use super::attach;
 use super::jpeg;
 use super::kept;
+use super::kept_of;
 use super::of;
 use super::orientation;
 
@@ -372,6 +373,21 @@ fn modes_and_formats_meet_in_one_table() {
         packet,
         Some(PACKET.replace("Orientation=\"6", "Orientation=\"1").into())
     );
+}
+
+#[test]
+fn what_nobody_keeps_need_not_be_read() {
+    for (format, kind, file) in files() {
+        let all = kept(&carried(), Metadata::Keep, format);
+        let source = attach(file, format, &all, None).expect("blocks fit");
+        for wanted in [Metadata::Copyright, Metadata::Keep, Metadata::Nothing] {
+            for &into in Format::ALL {
+                let read = kept(&of(&source, kind), wanted, into);
+                let direct = kept_of(&source, kind, wanted, into);
+                assert_eq!(direct, read, "{kind:?} {wanted} {into}");
+            }
+        }
+    }
 }
 
 #[test]

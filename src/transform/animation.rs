@@ -86,10 +86,7 @@ pub(super) fn render(
         (format, None)
     };
     let mut warnings = Vec::from_iter(warning);
-    let wanted = Wanted {
-        denominator: 1,
-        planes: false,
-    };
+    let wanted = Wanted { denominator: 1 };
     limits.admit(still::price(header, size, wanted))?;
 
     let extent = decode::whole(header.size);

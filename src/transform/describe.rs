@@ -34,7 +34,7 @@ pub(super) fn render(
     prepared.plan = prepared.plan.reduced(facts::THUMBNAIL);
     let plan = prepared.plan.clone();
     let thumbnail = plan.layout.output();
-    let wanted = prepared.wanted(false);
+    let wanted = prepared.wanted();
     budget
         .limits
         .admit(still::price(header, thumbnail, wanted))?;
@@ -54,7 +54,7 @@ pub(super) fn render(
         ..recipe.clone()
     };
     let (raster, _) = still::composed(
-        decoded.pixels.into_raster()?,
+        decoded.raster,
         decoded.extent,
         &decoded.space,
         &plan,

@@ -1,0 +1,43 @@
+"""CPU time of processes, to the nanosecond, threads that are gone included."""
+
+import pathlib
+import time
+
+# Linux: which clock of a process is meant stands in the lowest bits of its number.
+SCHEDULED = 2
+
+
+def _clock(pid):
+    return (~pid << 3) | SCHEDULED
+
+
+def _children(pid):
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        try:
+            found += [int(child) for child in (task / "children").read_text().split()]
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def of_process(pid):
+    """Seconds spent by a process and by all children that are still there."""
+    return time.clock_gettime(_clock(pid)) + sum(of_process(child) for child in _children(pid))
+
+
+def peak_of(pid):
+    """The most memory that a process ever held, in bytes."""
+    return _memory(pid, "VmHWM")
+
+
+def resident(pid):
+    """The memory that a process holds now, in bytes."""
+    return _memory(pid, "VmRSS")
+
+
+def _memory(pid, name):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024
+    raise ValueError(f"no `{name}` in the status of process {pid}")

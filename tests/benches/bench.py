@@ -9,7 +9,6 @@ folder in which npm installed sharp. Prints a table, and writes it as Markdown t
 import argparse
 import pathlib
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -74,43 +73,43 @@ def _version(binary):
     return subprocess.run([binary, "--version"], capture_output=True, text=True).stdout.split()[-1]
 
 
-def arguments():
+def arguments(groups):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("safelight", type=pathlib.Path)
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--score", type=pathlib.Path, required=True)
     parser.add_argument("--sharp", type=pathlib.Path, required=True, metavar="MODULES")
     parser.add_argument("--oximg", type=pathlib.Path, metavar="BINARY")
-    parser.add_argument("--only", default="", metavar="GROUPS", help=f"some of {','.join(GROUPS)}; all where nothing is said")
+    parser.add_argument("--only", default="", metavar="GROUPS", help=f"some of {','.join(groups)}; all where nothing is said")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    given.only = [group for group in given.only.split(",") if group] or list(GROUPS)
+    given.only = [group for group in given.only.split(",") if group] or list(groups)
     for group in given.only:
-        if group not in GROUPS:
-            parser.error(f"group `{group}` must be one of {', '.join(GROUPS)}")
+        if group not in groups:
+            parser.error(f"group `{group}` must be one of {', '.join(groups)}")
     return given
 
 
-def main():
-    given = arguments()
+def measure(groups):
+    """Runs those of `groups` (functions by name) that are asked for, and tells the rows that they add."""
+    given = arguments(groups)
     given.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         bench = Bench(given, pathlib.Path(scratch))
         try:
             for group in given.only:
                 started = time.monotonic()
-                GROUPS[group](bench, group)
+                groups[group](bench, group)
                 print(f"== {group}: {time.monotonic() - started:.0f} s", flush=True)
             versions = bench.versions()
         finally:
             bench.stop()
-    print()
-    print(table.plain(bench.rows))
-    (given.folder / "table.md").write_text(table.markdown(bench.rows, versions))
+    if bench.rows:
+        print(f"\n{table.plain(bench.rows)}")
+        (given.folder / "table.md").write_text(table.markdown(bench.rows, versions))
+        print(f"\n{given.folder / 'table.md'} has it as Markdown")
     print(f"\n{table.machine()}\n{', '.join(f'{name} {version}' for name, version in versions.items())}")
-    print(f"{given.folder / 'table.md'} has it as Markdown")
 
 
-sys.dont_write_bytecode = True
 if __name__ == "__main__":
-    main()
+    measure(GROUPS)

@@ -10,7 +10,7 @@ from jobs import job
 from look import bytes_at, curve, summary
 
 # sharp takes seconds for each.
-PHOTOGRAPHS = ["market.jpg", "ladybird.jpg", "twowings.jpg", "wood.jpg", "yellowflower.jpg", "dogs.jpg"]
+PHOTOGRAPHS = ["saw.jpg", "ladybird.jpg", "twowings.jpg", "wood.jpg", "yellowflower.jpg", "dogs.jpg"]
 WIDTH = 800
 SHARP_QUALITIES = (50, 60)
 QUALITIES = (20, 30, 40, 50, 60, 70, 80, 88, 94)

@@ -19,7 +19,7 @@ WIDTH = 800
 QUALITY = 75
 # Picture, format, the centre of the crop as parts of the sides.
 CROPS = [
-    ("market.jpg", "jpeg", 0.5, 0.55),
+    ("saw.jpg", "jpeg", 0.5, 0.55),
     ("ladybird.jpg", "jpeg", 0.52, 0.5),
     ("dogs.jpg", "jpeg", 0.5, 0.62),
     ("bridge.jpg", "jpeg", 0.5, 0.5),
@@ -27,10 +27,10 @@ CROPS = [
     ("text.png", "jpeg", 0.3, 0.6),
     ("screenshot.png", "jpeg", 0.3, 0.4),
     ("chart.png", "jpeg", 0.4, 0.3),
-    ("market.jpg", "webp", 0.5, 0.55),
+    ("saw.jpg", "webp", 0.5, 0.55),
     ("alpha.png", "webp", 0.25, 0.25),
     ("dogs.jpg", "webp", 0.5, 0.62),
-    ("market.jpg", "avif", 0.5, 0.55),
+    ("saw.jpg", "avif", 0.5, 0.55),
     ("garden.jpg", "avif", 0.6, 0.5),
 ]
 
@@ -58,20 +58,23 @@ def run(measured, group):
 
 
 def sheet(made, across, down):
-    """A column for each: its label, the crop as it is, and twice as large with its pixels visible."""
+    """A column for each: its label, a piece as it is, and the middle of that piece twice as large with its pixels visible."""
     font = ImageFont.load_default(14)
     whole = Image.new("RGB", (len(made) * (2 * SIDE + 8), 3 * SIDE + 36), "#808080")
     pen = ImageDraw.Draw(whole)
     for column, (label, pixels) in enumerate(made.items()):
         picture = _on_checks(pixels)
-        left = min(max(0, round(picture.width * across - SIDE / 2)), picture.width - SIDE)
-        top = min(max(0, round(picture.height * down - SIDE / 2)), picture.height - SIDE)
-        crop = picture.crop((left, top, left + SIDE, top + SIDE))
         at = column * (2 * SIDE + 8)
         pen.text((at + 4, 6), label, fill="white", font=font)
-        whole.paste(crop, (at, 28))
-        whole.paste(crop.resize((2 * SIDE, 2 * SIDE), Image.Resampling.NEAREST), (at, 28 + SIDE + 8))
+        whole.paste(_cut(picture, across, down, 2 * SIDE, SIDE), (at, 28))
+        whole.paste(_cut(picture, across, down, SIDE, SIDE).resize((2 * SIDE, 2 * SIDE), Image.Resampling.NEAREST), (at, 28 + SIDE + 8))
     return whole
+
+
+def _cut(picture, across, down, width, height):
+    left = min(max(0, round(picture.width * across - width / 2)), picture.width - width)
+    top = min(max(0, round(picture.height * down - height / 2)), picture.height - height)
+    return picture.crop((left, top, left + width, top + height))
 
 
 def _on_checks(pixels):

@@ -9,7 +9,8 @@ import rounds
 import table
 from jobs import job
 
-WIDTHS = (300, 800)
+# Format, width, and whether bars are set for it.
+KINDS = (("jpeg", 300, True), ("jpeg", 800, True), ("webp", 800, False))
 QUALITY = 75
 # Ours at these, to find the bytes at somebody else's score between them.
 QUALITIES = (50, 60, 68, 75, 81, 86, 91, 95)
@@ -18,12 +19,12 @@ MARGIN = 0.5
 
 
 def run(bench, group):
-    for width in WIDTHS:
+    for format, width, has_bars in KINDS:
         differences = {peer.name: [] for peer in bench.peers}
         sizes = {peer.name: [] for peer in bench.peers}
         equal = {peer.name: [] for peer in bench.peers}
         for name in pictures.PHOTOGRAPHS:
-            wanted = job(bench.pictures, name, width, "jpeg", QUALITY)
+            wanted = job(bench.pictures, name, width, format, QUALITY)
             ours = curve(bench, wanted, QUALITIES)
             score, size = ours[QUALITIES.index(QUALITY)]
             told = [f"safelight {score:.1f} {size} B"]
@@ -33,12 +34,12 @@ def run(bench, group):
                 sizes[peer.name].append(size / their_size)
                 equal[peer.name].append(bytes_at(ours, their_score) / their_size)
                 told.append(f"{peer.name} {their_score:.1f} {their_size} B (bytes at its score x{equal[peer.name][-1]:.3f})")
-            print(f"   {name} {width}: {', '.join(told)}", flush=True)
-        count = f"{len(pictures.PHOTOGRAPHS)} photographs, {width} px JPEG q{QUALITY}"
+            print(f"   {name} {width} {format}: {', '.join(told)}", flush=True)
+        count = f"{len(pictures.PHOTOGRAPHS)} photographs, {width} px {format} q{QUALITY}"
         for peer in bench.peers:
-            is_oximg = peer.name == "oximg"
-            bench.add(summary(group, f"{count}: score above {peer.name}", differences[peer.name], -MARGIN if is_oximg else None, True))
-            bench.add(summary(group, f"{count}: bytes against {peer.name}", sizes[peer.name], 1 if is_oximg else None))
+            is_barred = has_bars and peer.name == "oximg"
+            bench.add(summary(group, f"{count}: score above {peer.name}", differences[peer.name], -MARGIN if is_barred else None, True))
+            bench.add(summary(group, f"{count}: bytes against {peer.name}", sizes[peer.name], 1 if is_barred else None))
             bench.add(summary(group, f"{count}: bytes at the score of {peer.name}", equal[peer.name]))
 
 

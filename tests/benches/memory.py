@@ -12,12 +12,12 @@ from jobs import job
 from PIL import Image
 
 # Megapixels and the picture: the same photograph once, mirrored four times, and sixteen times. All are baseline JPEG.
-SIZES = ((6, "market-baseline.jpg"), (24, "mosaic-24.jpg"), (97, "mosaic-97.jpg"))
+SIZES = ((6, "saw-baseline.jpg"), (24, "mosaic-24.jpg"), (97, "mosaic-97.jpg"))
 
 PEAKS = [
-    ("6 MP JPEG to 800 px JPEG", "market.jpg", 800, "jpeg", False, 0.2),
-    ("6 MP JPEG to 800 px WebP", "market.jpg", 800, "webp", False, 0.2),
-    ("6 MP JPEG to 800 px AVIF", "market.jpg", 800, "avif", False, None),
+    ("6 MP JPEG to 800 px JPEG", "saw.jpg", 800, "jpeg", False, 0.2),
+    ("6 MP JPEG to 800 px WebP", "saw.jpg", 800, "webp", False, 0.2),
+    ("6 MP JPEG to 800 px AVIF", "saw.jpg", 800, "avif", False, None),
     ("24 MP JPEG to 800 px JPEG", "mosaic-24.jpg", 800, "jpeg", False, 0.2),
     ("PNG with alpha to 800 px WebP", "alpha.png", 800, "webp", False, None),
     ("36 frames of GIF, 480 px to 320 px WebP", "animation.gif", 320, "webp", True, None),

@@ -23,7 +23,7 @@ Image.MAX_IMAGE_PIXELS = None
 
 # Name, package, file in it. Licences stand in README.md.
 FOUND = [
-    ("market.jpg", "npm:sharp@0.0.1", "tests/2569067123_aca715a2ee_o.jpg"),
+    ("saw.jpg", "npm:sharp@0.0.1", "tests/2569067123_aca715a2ee_o.jpg"),
     ("ladybird.jpg", "mate-backgrounds", f"{MATE}/nature/LadyBird.jpg"),
     ("twowings.jpg", "mate-backgrounds", f"{MATE}/nature/TwoWings.jpg"),
     ("wood.jpg", "mate-backgrounds", f"{MATE}/nature/Wood.jpg"),
@@ -86,9 +86,9 @@ def _photograph(place, name):
 
 
 def _mosaic(sides):
-    """The market, mirrored so that edges meet, `sides` times in each direction: a large baseline JPEG with as much detail everywhere."""
+    """The saw, mirrored so that edges meet, `sides` times in each direction: a large baseline JPEG with as much detail everywhere."""
     def make(place, part):
-        tile = _photograph(place, "market.jpg")
+        tile = _photograph(place, "saw.jpg")
         whole = Image.new("RGB", (tile.width * sides, tile.height * sides))
         for row in range(sides):
             for column in range(sides):
@@ -103,7 +103,7 @@ def _mosaic(sides):
 
 
 def _baseline(place, part):
-    """The market itself as the mosaics are: size and nothing else differs between them."""
+    """The saw itself as the mosaics are: size and nothing else differs between them."""
     _mosaic(1)(place, part)
 
 
@@ -117,7 +117,7 @@ def _cover(picture, width, height):
 def _alpha(place, part):
     """A photograph that fades towards its corners."""
     width, height = 1672, 1254
-    picture = _cover(_photograph(place, "market.jpg"), width, height)
+    picture = _cover(_photograph(place, "saw.jpg"), width, height)
     across = (numpy.arange(width) - width / 2) / (width / 2)
     down = (numpy.arange(height) - height / 2) / (height / 2)
     distance = numpy.hypot(across[None, :], down[:, None])
@@ -208,7 +208,7 @@ def _chart(place, part):
 
 # In this order: some are made of others.
 MADE = {
-    "market-baseline.jpg": _baseline,
+    "saw-baseline.jpg": _baseline,
     "mosaic-24.jpg": _mosaic(2),
     "mosaic-97.jpg": _mosaic(4),
     "alpha.png": _alpha,

@@ -8,10 +8,10 @@ from jobs import job
 
 # Group, what is said of it, source, width, format, bar against sharp, bar against oximg.
 ROWS = [
-    ("jpeg", "6 MP JPEG to 800 px JPEG", "market.jpg", 800, "jpeg", 0.60, 0.50),
-    ("jpeg", "6 MP JPEG to 300 px JPEG", "market.jpg", 300, "jpeg", None, None),
+    ("jpeg", "6 MP JPEG to 800 px JPEG", "saw.jpg", 800, "jpeg", 0.60, 0.50),
+    ("jpeg", "6 MP JPEG to 300 px JPEG", "saw.jpg", 300, "jpeg", None, None),
     ("jpeg", "24 MP JPEG to 800 px JPEG", "mosaic-24.jpg", 800, "jpeg", 0.65, None),
-    ("webp", "6 MP JPEG to 800 px WebP", "market.jpg", 800, "webp", 0.45, None),
+    ("webp", "6 MP JPEG to 800 px WebP", "saw.jpg", 800, "webp", 0.45, None),
     ("other", "PNG with alpha to 800 px WebP", "alpha.png", 800, "webp", 0.5, None),
     ("other", "1080p WebP to 800 px WebP", "1080.webp", 800, "webp", 0.4, None),
 ]

@@ -25,7 +25,7 @@ TRANSFORMS = 500
 def latency(bench, group):
     server = contenders.Safelight(bench.arguments.safelight, bench.pictures, bench.scratch)
     try:
-        hit = server.path(job(bench.pictures, "market.jpg", 600, "jpeg"))
+        hit = server.path(job(bench.pictures, "saw.jpg", 600, "jpeg"))
         server.get(hit)
         heavy = job(bench.pictures, "mosaic-24.jpg", 800, "jpeg")
         quiet = [percentile(probe(server.port, hit), 0.99)]
@@ -108,7 +108,7 @@ def idle(bench, group):
     server = contenders.Safelight(
         bench.arguments.safelight, bench.pictures, bench.scratch, '[cache.memory]\nrenditions = "1 MiB"\n[cache.disk]\npath = ""\n'
     )
-    sources = ("market.jpg", "ladybird.jpg", "wood.jpg", "alpha.png", "1080.webp", "storm.jpg")
+    sources = ("saw.jpg", "ladybird.jpg", "wood.jpg", "alpha.png", "1080.webp", "storm.jpg")
     kinds = list(itertools.product((320, 640, 800, 1200), ("jpeg", "webp", "avif"), sources))
     try:
         for width, format, source in kinds[:: len(kinds) // 18]:

@@ -46,12 +46,15 @@ class Bench:
         self.rounds = arguments.rounds
         self.rows = []
         self.pictures = pictures.gather(arguments.folder)
-        self.scorer = Scorer(arguments.score, References(self.pictures, arguments.folder))
+        self.scorer = self.another_scorer()
         self.safelight = contenders.Safelight(arguments.safelight, self.pictures, scratch)
         self.sharp = contenders.Sharp(arguments.sharp, self.pictures, scratch)
         self.oximg = contenders.Oximg(arguments.oximg, self.pictures, scratch) if arguments.oximg else None
         self.peers = [peer for peer in (self.sharp, self.oximg) if peer]
         self.contenders = [self.safelight, *self.peers]
+
+    def another_scorer(self):
+        return Scorer(self.arguments.score, References(self.pictures, self.arguments.folder))
 
     def add(self, row):
         self.rows.append(row)

@@ -1,13 +1,15 @@
 """Which numbers for `quality` look alike in JPEG, WebP and AVIF: `make bench-calibrate`.
 
-    calibrate.py SAFELIGHT --folder FOLDER --score SCORE --sharp MODULES [--rounds STEP]
+    calibrate.py SAFELIGHT --folder FOLDER --score SCORE --sharp MODULES
 
 Renders every picture at 800 px through the real server at qualities 1 to 100, scores them, and prints, for each format, the median
 score of each quality; then, for each quality of JPEG, the qualities of WebP and AVIF that have the same median score. All qualities are
 what the server takes now: where it maps them already, what is printed maps what came out of that map.
 """
 
+import os
 import statistics
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 
@@ -25,14 +27,16 @@ def run(measured, group):
     names = pictures.PHOTOGRAPHS + pictures.DRAWINGS
     scores = {format: {quality: [] for quality in QUALITIES} for format in FORMATS}
     sizes = {format: {quality: [] for quality in QUALITIES} for format in FORMATS}
-    for name in names:
-        for format in FORMATS:
-            wanted = job(measured.pictures, name, WIDTH, format)
-            made = [measured.safelight.make(wanted.at(quality)) for quality in QUALITIES]
-            for quality, score, file in zip(QUALITIES, measured.scorer.scores(name, made), made):
+    scorers = [measured.another_scorer() for _ in range(os.cpu_count())]
+    with ThreadPoolExecutor(len(scorers)) as pool:
+        asked = [(name, format) for name in names for format in FORMATS]
+        for (name, format), points in zip(asked, pool.map(lambda one: curve(measured, scorers, *one), asked)):
+            for quality, (score, size) in zip(QUALITIES, points):
                 scores[format][quality].append(score)
-                sizes[format][quality].append(len(file))
-        print(f"   {name}", flush=True)
+                sizes[format][quality].append(size)
+            print(f"   {name} {format}", flush=True)
+    for scorer in scorers:
+        scorer.stop()
     medians = {format: [statistics.median(scores[format][quality]) for quality in QUALITIES] for format in FORMATS}
     print(f"\nmedian score of {len(names)} pictures at {WIDTH} px, and mean bytes")
     print("quality  " + "  ".join(f"{format:>16}" for format in FORMATS))
@@ -46,6 +50,16 @@ def run(measured, group):
         for quality, score in zip(QUALITIES, curves["jpeg"]):
             print(f"    ({quality}, {numpy.interp(score, curves[format], QUALITIES):.1f}),")
         print("];")
+
+
+def curve(measured, scorers, name, format):
+    """Score and bytes of a picture at each quality."""
+    wanted = job(measured.pictures, name, WIDTH, format)
+    made = [measured.safelight.make(wanted.at(quality)) for quality in QUALITIES]
+    scorer = scorers.pop()
+    scores = scorer.scores(name, made)
+    scorers.append(scorer)
+    return list(zip(scores, map(len, made)))
 
 
 def _rising(values):

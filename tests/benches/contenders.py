@@ -8,6 +8,7 @@ import pathlib
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import clock
@@ -27,7 +28,7 @@ def free_port():
 
 
 class Server:
-    """A server that makes pictures. Requests go one after another over one connection, and each for what nobody asked for before."""
+    """A server that makes pictures. Requests go one after another over one connection, a thread each."""
 
     name = "server"
 
@@ -35,8 +36,15 @@ class Server:
         self.port = port
         self.log = open(log, "wb") if log else subprocess.DEVNULL
         self.process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=self.log, stderr=self.log)
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWERING)
+        self.own = threading.local()
         self._wait()
+
+    @property
+    def connection(self):
+        """The connection of this thread."""
+        if not hasattr(self.own, "connection"):
+            self.own.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWERING)
+        return self.own.connection
 
     def _wait(self):
         end = time.monotonic() + STARTING
@@ -97,7 +105,7 @@ class Safelight(Server):
         super().__init__([binary, "serve", "--config", config], port, log=self.folder / "log")
 
     def path(self, job):
-        # Another query is another source, although the file is the same.
+        # What nobody asked for before: another query is another source, although the file is the same.
         return f"/cdn-cgi/image/{job.options()}/{job.source}?v={next(self.unique)}"
 
 

@@ -9,8 +9,13 @@ import rounds
 import table
 from jobs import job
 
-# Format, width, and whether bars are set for it.
-KINDS = (("jpeg", 300, True), ("jpeg", 800, True), ("webp", 800, False))
+# What they are, the pictures, format, width, and whether bars are set for them.
+KINDS = (
+    ("photographs", pictures.PHOTOGRAPHS, "jpeg", 300, True),
+    ("photographs", pictures.PHOTOGRAPHS, "jpeg", 800, True),
+    ("drawings", pictures.DRAWINGS, "jpeg", 800, False),
+    ("photographs", pictures.PHOTOGRAPHS, "webp", 800, False),
+)
 QUALITY = 75
 # Ours at these, to find the bytes at somebody else's score between them.
 QUALITIES = (50, 60, 68, 75, 81, 86, 91, 95)
@@ -19,11 +24,11 @@ MARGIN = 0.5
 
 
 def run(bench, group):
-    for format, width, has_bars in KINDS:
+    for kind, names, format, width, has_bars in KINDS:
         differences = {peer.name: [] for peer in bench.peers}
         sizes = {peer.name: [] for peer in bench.peers}
         equal = {peer.name: [] for peer in bench.peers}
-        for name in pictures.PHOTOGRAPHS:
+        for name in names:
             wanted = job(bench.pictures, name, width, format, QUALITY)
             ours = curve(bench, wanted, QUALITIES)
             score, size = ours[QUALITIES.index(QUALITY)]
@@ -35,7 +40,7 @@ def run(bench, group):
                 equal[peer.name].append(bytes_at(ours, their_score) / their_size)
                 told.append(f"{peer.name} {their_score:.1f} {their_size} B (bytes at its score x{equal[peer.name][-1]:.3f})")
             print(f"   {name} {width} {format}: {', '.join(told)}", flush=True)
-        count = f"{len(pictures.PHOTOGRAPHS)} photographs, {width} px {format} q{QUALITY}"
+        count = f"{len(names)} {kind}, {width} px {format} q{QUALITY}"
         for peer in bench.peers:
             is_barred = has_bars and peer.name == "oximg"
             bench.add(summary(group, f"{count}: score above {peer.name}", differences[peer.name], -MARGIN if is_barred else None, True))

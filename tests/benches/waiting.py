@@ -1,6 +1,7 @@
 """What happens beside transforms: `latency` of hits and of the health check while all processors transform, and memory when `idle`."""
 
 import contextlib
+import http.client
 import itertools
 import os
 import socket
@@ -138,17 +139,14 @@ def idle(bench, group):
 
 
 def _transform(bench, server, kinds, first):
-    own = contenders.http.client.HTTPConnection("127.0.0.1", server.port, timeout=contenders.ANSWERING)
     for index in range(first, TRANSFORMS, os.cpu_count()):
         width, format, source = kinds[index % len(kinds)]
-        own.request("GET", server.path(job(bench.pictures, source, width, format)))
-        own.getresponse().read()
-    own.close()
+        server.make(job(bench.pictures, source, width, format))
 
 
 def _ask(port):
     """The other process: asks for the paths on standard input, one after another, until it is ended."""
-    connection = contenders.http.client.HTTPConnection("127.0.0.1", port, timeout=contenders.ANSWERING)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=contenders.ANSWERING)
     for path in sys.stdin.read().split():
         connection.request("GET", path)
         connection.getresponse().read()

@@ -1,6 +1,7 @@
 //! The parts of a request by themselves: reading options and URLs, keys, one render for each format, and a hit from end to end.
 //! `make bench-parts`. Numbers that others could be compared with come from `make bench`.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,19 +32,36 @@ use tokio::runtime::Runtime;
 const FEW: &str = "width=800,quality=75,format=auto";
 const MANY: &str = "w=800,h=600,fit=cover,g=0.3x0.7,q=75,f=webp,dpr=2,rotate=90,sharpen=1,background=%23ff8800,trim=10;20;30;40,anim=false,metadata=none";
 
+/// Whether many options are asked for, or the few of an everyday URL.
+#[derive(Clone, Copy)]
+struct Many(bool);
+
+impl Many {
+    fn text(self) -> &'static str {
+        if self.0 { MANY } else { FEW }
+    }
+}
+
+impl fmt::Display for Many {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(if self.0 { "many" } else { "few" })
+    }
+}
+
 fn main() {
     divan::main();
 }
 
-#[divan::bench(args = [FEW, MANY])]
-fn options_parse(text: &str) -> Options {
-    let (options, _warnings) = Options::parse(black_box(text)).expect("the options are right");
+#[divan::bench(args = [Many(false), Many(true)])]
+fn options_parse(many: Many) -> Options {
+    let (options, _warnings) =
+        Options::parse(black_box(many.text())).expect("the options are right");
     options
 }
 
-#[divan::bench(args = [FEW, MANY])]
-fn options_spell(bencher: Bencher<'_, '_>, text: &str) {
-    let (options, _warnings) = Options::parse(text).expect("the options are right");
+#[divan::bench(args = [Many(false), Many(true)])]
+fn options_spell(bencher: Bencher<'_, '_>, many: Many) {
+    let (options, _warnings) = Options::parse(many.text()).expect("the options are right");
     bencher.bench(|| black_box(&options).to_string());
 }
 

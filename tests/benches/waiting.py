@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import clock
 import contenders
@@ -104,23 +105,19 @@ def percentile(values, part):
 
 
 def idle(bench, group):
-    """Memory after many transforms and a minute of rest, over memory after a few of each kind and the same rest."""
+    """Memory after many transforms and a minute of rest, over memory after one of each kind and the same rest."""
     # What is kept on purpose is no leak: almost nothing is kept.
     server = contenders.Safelight(
         bench.arguments.safelight, bench.pictures, bench.scratch, '[cache.memory]\nrenditions = "1 MiB"\n[cache.disk]\npath = ""\n'
     )
     sources = ("saw.jpg", "ladybird.jpg", "wood.jpg", "alpha.png", "1080.webp", "storm.jpg")
-    kinds = list(itertools.product((320, 640, 800, 1200), ("jpeg", "webp", "avif"), sources))
+    kinds = [job(bench.pictures, source, width, format) for width in (320, 640, 800, 1200) for format in ("jpeg", "webp", "avif") for source in sources]
     try:
-        for width, format, source in kinds[:: len(kinds) // 18]:
-            server.make(job(bench.pictures, source, width, format))
-        time.sleep(IDLE)
-        warm = clock.resident(server.process.pid)
-        threads = [threading.Thread(target=_transform, args=(bench, server, kinds, index)) for index in range(os.cpu_count())]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(server.make, kinds))
+            time.sleep(IDLE)
+            warm = clock.resident(server.process.pid)
+            list(pool.map(server.make, itertools.islice(itertools.cycle(kinds), TRANSFORMS)))
         busy = clock.peak_of(server.process.pid)
         time.sleep(IDLE)
         rested = clock.resident(server.process.pid)
@@ -129,19 +126,13 @@ def idle(bench, group):
     bench.add(
         table.Row(
             group,
-            f"memory after {TRANSFORMS} mixed transforms (peak {table.mebibytes(busy)}) and {IDLE} s of rest, over that of a warm start",
+            f"memory after {TRANSFORMS} mixed transforms (peak {table.mebibytes(busy)}) and {IDLE} s of rest, over that after {len(kinds)} and as much rest",
             table.mebibytes(rested),
             table.mebibytes(warm),
             rounds.spread([rested / warm]),
             1.2,
         )
     )
-
-
-def _transform(bench, server, kinds, first):
-    for index in range(first, TRANSFORMS, os.cpu_count()):
-        width, format, source = kinds[index % len(kinds)]
-        server.make(job(bench.pictures, source, width, format))
 
 
 def _ask(port):

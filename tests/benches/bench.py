@@ -45,6 +45,7 @@ class Bench:
         self.scratch = scratch
         self.rounds = arguments.rounds
         self.rows = []
+        self.others = {}
         self.pictures = pictures.gather(arguments.folder)
         self.scorer = self.another_scorer()
         self.safelight = contenders.Safelight(arguments.safelight, self.pictures, scratch)
@@ -64,7 +65,7 @@ class Bench:
         known = {"safelight": _version(self.arguments.safelight), **self.sharp.versions}
         if self.oximg:
             known["oximg"] = _version(self.arguments.oximg)
-        return known
+        return {**known, **self.others}
 
     def stop(self):
         for one in self.contenders:
@@ -73,7 +74,8 @@ class Bench:
 
 
 def _version(binary):
-    return subprocess.run([binary, "--version"], capture_output=True, text=True).stdout.split()[-1]
+    done = subprocess.run([binary, "--version"], capture_output=True, text=True)
+    return done.stdout.split()[-1]
 
 
 def arguments(groups):

@@ -50,6 +50,7 @@ def run(bench, group):
             told = _asked(server, where)[1]
             if expected not in told:
                 raise SystemExit(f"a hit should have come from {expected}, `Cache-Status` says `{told}`")
+    bench.others["nginx"] = nginx.version()
     size = f"{len(body) / 1000:.0f} kB"
     for what, way, theirs, bar in (
         (f"hit in memory, {size}", "memory", "nginx", 1.05),
@@ -93,8 +94,12 @@ class Nginx(contenders.Server):
             }}
             """
         )
-        program = packages.debian("nginx", bench.arguments.folder) / "usr/sbin/nginx"
-        super().__init__([program, "-e", folder / "errors", "-c", folder / "nginx.conf"], port)
+        self.program = packages.debian("nginx", bench.arguments.folder) / "usr/sbin/nginx"
+        super().__init__([self.program, "-e", folder / "errors", "-c", folder / "nginx.conf"], port)
+
+
+    def version(self):
+        return subprocess.run([self.program, "-v"], capture_output=True, text=True).stderr.split("/")[-1].strip()
 
 
 def load(bench, server, path, etag=None):

@@ -39,7 +39,7 @@ async function run(job) {
 
 async function main() {
   const { versions } = sharp;
-  console.log(JSON.stringify({ sharp: versions.sharp, libvips: versions.vips, node: process.versions.node, threads: sharp.concurrency() }));
+  console.log(JSON.stringify({ sharp: versions.sharp, libvips: versions.vips, node: process.versions.node, 'libvips threads': sharp.concurrency() }));
   for await (const line of readline.createInterface({ input: process.stdin })) {
     let answer;
     try {

@@ -43,6 +43,11 @@ pub(super) fn encode(picture: &Picture, quality: Quality) -> Result<Vec<u8>, Tra
     made.map(|made| made.avif_file).map_err(failed)
 }
 
+/// Nanoseconds for each pixel at that speed.
+pub(super) fn time(size: Size) -> u64 {
+    if speed(size) <= 9 { 3000 } else { 1800 }
+}
+
 /// rav1e's speed (1 slow, 10 fast) by size.
 fn speed(size: Size) -> u8 {
     if size.area() <= 750_000 { 9 } else { 10 }

@@ -77,6 +77,16 @@ pub(super) fn takes_planes(format: Format, quality: Quality) -> bool {
     }
 }
 
+/// Whether every pixel of a WebP stays as it is.
+pub(super) fn is_lossless(quality: Quality) -> bool {
+    webp::is_lossless(quality)
+}
+
+/// Nanoseconds that an AVIF takes for each pixel, in colour at half-size chroma.
+pub(super) fn avif_time(size: Size) -> u64 {
+    avif::time(size)
+}
+
 /// The chroma sampling for an output: from quality 90 on, colour edges are worth their bytes. Lossy WebP has no choice.
 pub(super) fn subsampling(format: Format, quality: Quality) -> Subsampling {
     const FULL_CHROMA_FROM: u8 = 90;

@@ -128,8 +128,9 @@ const HTTP: [&str; 6] = [
 ];
 
 /// Files that bind a C library, and so may contain unsafe code.
-const UNSAFE: [&str; 9] = [
+const UNSAFE: [&str; 10] = [
     "src/allocator.rs",
+    "src/cpu/system.rs",
     "src/transform/decode/frames/webp.rs",
     "src/transform/decode/heic.rs",
     "src/transform/decode/jpeg_turbo.rs",

@@ -183,6 +183,11 @@ pub fn needs_look(recipe: &Recipe) -> bool {
     recipe.gravity.position().is_none()
 }
 
+/// Whether what a recipe made, of this format and size, would come out smaller with a greater effort.
+pub fn is_interim(recipe: &Recipe, format: Format, size: Size) -> bool {
+    format == Format::Avif && !encode::is_settled(size, recipe.effort)
+}
+
 /// Finds out what catches the eye in a source, as a small grey picture (PNG): the brighter, the more. The same for every recipe with
 /// this gravity, so worth keeping.
 ///

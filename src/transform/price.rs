@@ -309,7 +309,7 @@ fn encoding(recipe: &Recipe, format: Format, alpha: bool, output: Size) -> Step 
         Format::Webp if alpha => (36, 90),
         Format::Webp => (9, 28),
         Format::Avif => {
-            let time = encode::avif_time(output);
+            let time = encode::avif_time(output, recipe.effort);
             match (alpha, is_fine) {
                 (true, _) => (40, 2 * time),
                 (false, true) => (36, time + time / 2),

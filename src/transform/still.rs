@@ -296,6 +296,7 @@ impl Made {
             quality: recipe.quality,
             progressive: is_progressive(recipe.output, self.picture.size()),
             palette: recipe.palette,
+            effort: recipe.effort,
         };
         encode::encode(&self.picture, self.format, settings)
     }

@@ -9,6 +9,8 @@ use hyper::StatusCode;
 use crate::bucket::BucketProblem;
 use crate::cache::FlightLost;
 use crate::cpu::CpuError;
+use crate::cpu::Lane;
+use crate::cpu::Refusal;
 use crate::deadline::Stage;
 use crate::deadline::TimedOut;
 use crate::policy::Denied;
@@ -120,7 +122,10 @@ impl Error {
                 TransformError::Encode(_) => (500, 9516, "encode"),
             },
             Error::Cpu(error) => match error {
-                CpuError::QueueFull => (503, 9522, "busy"),
+                CpuError::Refused { lack, .. } => match lack {
+                    Refusal::Wait(Lane::Normal) => (503, 9527, "busy-large"),
+                    Refusal::Wait(_) | Refusal::Queue | Refusal::Idle => (503, 9522, "busy"),
+                },
                 CpuError::Panicked => (500, 9523, "crash"),
             },
             Error::TimedOut(TimedOut(stage)) => match stage {
@@ -191,7 +196,12 @@ impl Error {
                     "the source could not be read"
                 }
             },
-            Error::Cpu(CpuError::QueueFull) => "too busy, try again in a moment",
+            Error::Cpu(CpuError::Refused { lack, .. }) => match lack {
+                Refusal::Wait(Lane::Normal) => "too busy for large pictures, try again in a moment",
+                Refusal::Wait(_) | Refusal::Queue | Refusal::Idle => {
+                    "too busy, try again in a moment"
+                }
+            },
             Error::Cpu(CpuError::Panicked) | Error::Lost(_) => "an internal error",
             Error::TimedOut(timeout) => return timeout.to_string(),
         };
@@ -222,7 +232,13 @@ impl Error {
 
     /// Seconds after which another try may succeed.
     pub fn retry_after(&self) -> Option<u32> {
-        matches!(self, Error::Cpu(CpuError::QueueFull)).then_some(1)
+        /// Nobody comes back later than that.
+        const LONGEST: u128 = 60;
+        let Error::Cpu(CpuError::Refused { wait, .. }) = self else {
+            return None;
+        };
+        let seconds = wait.as_millis().div_ceil(1000).clamp(1, LONGEST);
+        u32::try_from(seconds).ok()
     }
 }
 
@@ -265,7 +281,11 @@ from! {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::cpu::CpuError;
+    use crate::cpu::Lane;
+    use crate::cpu::Refusal;
     use crate::deadline::Stage;
     use crate::deadline::TimedOut;
     use crate::policy::Denied;
@@ -279,6 +299,13 @@ mod tests {
 
     use super::Error;
     use super::StatusCode;
+
+    fn refused(lack: Refusal, millis: u64) -> CpuError {
+        CpuError::Refused {
+            lack,
+            wait: Duration::from_millis(millis),
+        }
+    }
 
     #[test]
     fn section_7_documented_numbers_go_with_documented_statuses() {
@@ -373,7 +400,13 @@ mod tests {
                 9520,
                 415,
             ),
-            (CpuError::QueueFull.into(), 9522, 503),
+            (refused(Refusal::Queue, 0).into(), 9522, 503),
+            (refused(Refusal::Wait(Lane::Fast), 90_000).into(), 9522, 503),
+            (
+                refused(Refusal::Wait(Lane::Normal), 90_000).into(),
+                9527,
+                503,
+            ),
             (CpuError::Panicked.into(), 9523, 500),
             (TimedOut(Stage::Render).into(), 9529, 504),
         ];
@@ -432,7 +465,7 @@ mod tests {
             .into(),
             SourceError::NotFound.into(),
             TransformError::NotAnImage.into(),
-            CpuError::QueueFull.into(),
+            refused(Refusal::Queue, 0).into(),
         ];
         for error in leaves {
             assert!(error.may_redirect(), "{error}");
@@ -441,7 +474,10 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_is_to_be_tried_again() {
-        assert_eq!(Error::from(CpuError::QueueFull).retry_after(), Some(1));
+        for (millis, seconds) in [(0, 1), (1000, 1), (1001, 2), (59_500, 60), (600_000, 60)] {
+            let error = Error::from(refused(Refusal::Queue, millis));
+            assert_eq!(error.retry_after(), Some(seconds), "{millis} ms");
+        }
         assert_eq!(Error::from(CpuError::Panicked).retry_after(), None);
     }
 }

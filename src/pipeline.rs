@@ -1,6 +1,7 @@
 //! Every room built once and joined: the whole story of a request on one screen. No decisions of its own.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -24,7 +25,12 @@ use crate::cache::SourceKey;
 use crate::cache::SourceRecord;
 use crate::cache::Tier;
 use crate::config::Config;
+use crate::cpu::Count;
+use crate::cpu::CpuError;
 use crate::cpu::CpuPool;
+use crate::cpu::Demand;
+use crate::cpu::Done;
+use crate::cpu::Lane;
 use crate::deadline::Deadline;
 use crate::deadline::Stage;
 use crate::error::Error;
@@ -53,7 +59,9 @@ use crate::transform::Budget;
 use crate::transform::Clues;
 use crate::transform::Encoded;
 use crate::transform::Limits;
+use crate::transform::Price;
 use crate::transform::Timings;
+use crate::transform::TransformError;
 
 /// All rooms, joined.
 pub struct Pipeline {
@@ -80,6 +88,8 @@ pub enum PipelineError {
     Sources(SetupError),
     /// Nothing can be kept.
     Cache(CacheError),
+    /// The system gives no threads.
+    Workers(io::Error),
 }
 
 /// What a request came to, before it is told.
@@ -127,7 +137,12 @@ impl Pipeline {
             cache: Cache::open(&config.cache)
                 .await
                 .map_err(PipelineError::Cache)?,
-            cpu: CpuPool::new(config.limits.workers, config.limits.queue),
+            cpu: CpuPool::new(
+                config.limits.workers,
+                config.limits.queue,
+                config.limits.render_memory.bytes(),
+            )
+            .map_err(PipelineError::Workers)?,
             limits: config.limits.of_render(),
             manner: config.limits.of_render().manner(),
             request_timeout: config.server.request_timeout.duration(),
@@ -148,7 +163,11 @@ impl Pipeline {
     /// The numbers of this server as text, those that are looked up only when asked for among them.
     pub fn metrics_text(&self) -> String {
         let stats = self.cache.stats();
-        self.metrics.set_cpu_jobs(self.cpu.load());
+        for lane in Lane::ALL {
+            let Count { waiting, running } = self.cpu.count(lane);
+            self.metrics.set_cpu_jobs(lane.word(), waiting, running);
+        }
+        self.metrics.set_cpu_reserved(self.cpu.reserved());
         for (store, held) in [
             ("renditions", stats.memory_renditions),
             ("sources", stats.memory_sources),
@@ -330,20 +349,19 @@ impl Pipeline {
             limits: self.limits,
             deadline: deadline.instant(),
         };
-        let looked = self.look(&job, source_key, &record, bytes.clone(), budget);
+        let looked = self.look(&job, source_key, &record, bytes.clone(), budget, deadline);
         let clues = deadline
             .bound(Stage::Render, looked)
             .await
             .map_err(Error::from)?;
-        let work = self
-            .cpu
-            .run(move || transform::render(&bytes, &job.recipe, &clues, &budget));
+        let price = transform::price(&bytes, &job.recipe, &self.limits).map_err(Error::from)?;
+        let work = self.paid(price, deadline, move || {
+            transform::render(&bytes, &job.recipe, &clues, &budget)
+        });
         let encoded = deadline
             .bound(Stage::Render, work)
             .await
-            .map_err(Error::from)?
-            .map_err(Error::from)?
-            .map_err(Error::from)?;
+            .map_err(Error::from)??;
 
         let timings = encoded.timings;
         let steps = [
@@ -357,6 +375,36 @@ impl Pipeline {
         Ok(rendition(&key, encoded))
     }
 
+    /// Has a worker do what has a price, and compares that with what it took.
+    async fn paid(
+        &self,
+        price: Price,
+        deadline: Deadline,
+        work: impl FnOnce() -> Result<Encoded, TransformError> + Send + 'static,
+    ) -> Result<Encoded, Error> {
+        let demand = Demand {
+            bytes: price.bytes,
+            time: price.cpu,
+            deadline: deadline.instant(),
+            is_idle: false,
+        };
+        let Done { made, used } = match self.cpu.run(demand, work).await {
+            Ok(done) => done,
+            Err(error) => {
+                if let CpuError::Refused { lack, .. } = error {
+                    self.metrics.refused(lack.word());
+                }
+                return Err(error.into());
+            }
+        };
+        let encoded = made?;
+        if let Some(used) = used {
+            self.metrics
+                .spent(encoded.format.extension(), used, price.cpu);
+        }
+        Ok(encoded)
+    }
+
     /// What a look at the source tells about where a crop goes: once for all recipes. Where it fails, the render says why.
     async fn look(
         self: &Arc<Self>,
@@ -365,6 +413,7 @@ impl Pipeline {
         record: &SourceRecord,
         bytes: Bytes,
         budget: Budget,
+        deadline: Deadline,
     ) -> Clues {
         if !transform::needs_look(&job.recipe) {
             return Clues::default();
@@ -373,10 +422,9 @@ impl Pipeline {
         let key = Key::of_look(&source_key, &record.version, gravity);
         let pipeline = Arc::clone(self);
         let look = async move {
-            let work = pipeline
-                .cpu
-                .run(move || transform::look(&bytes, gravity, &budget));
-            let looked = work.await.map_err(Error::from)?.map_err(Error::from)?;
+            let price = transform::price_of_look(&bytes, &pipeline.limits).map_err(Error::from)?;
+            let work = move || transform::look(&bytes, gravity, &budget);
+            let looked = pipeline.paid(price, deadline, work).await?;
             Ok::<_, Arc<Error>>(rendition(&key, looked))
         };
         let storable = record.freshness.is_storable();
@@ -444,6 +492,12 @@ impl fmt::Display for PipelineError {
             PipelineError::Policy(error) => error.fmt(out),
             PipelineError::Sources(error) => error.fmt(out),
             PipelineError::Cache(error) => error.fmt(out),
+            PipelineError::Workers(error) => {
+                write!(
+                    out,
+                    "cannot start the threads that `limits.workers` asks for: {error}"
+                )
+            }
         }
     }
 }

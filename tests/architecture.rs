@@ -127,9 +127,10 @@ const HTTP: [&str; 6] = [
     "reqwest",
 ];
 
-/// Files that bind a C library or name instructions of a processor, and so may contain unsafe code.
-const UNSAFE: [&str; 11] = [
+/// Files that bind a C library, ask the system for something or name instructions of a processor, and so may contain unsafe code.
+const UNSAFE: [&str; 12] = [
     "src/allocator.rs",
+    "src/cpu/system.rs",
     "src/transform/decode/frames/webp.rs",
     "src/transform/decode/heic.rs",
     "src/transform/decode/jpeg_turbo.rs",

@@ -18,7 +18,7 @@ pub struct LimitsConfig {
     pub source_pixels: u64,
     /// The longest side of an output, in pixels.
     pub output_side: NonZeroU32,
-    /// What one render may allocate.
+    /// What all renders together may hold.
     pub render_memory: ByteSize,
     /// The largest AVIF output, in pixels; what is larger becomes WebP.
     pub avif_pixels: u64,
@@ -28,7 +28,7 @@ pub struct LimitsConfig {
     pub large_animations: LargeAnimations,
     /// Whether SVG may be made into pixels.
     pub rasterize_svg: bool,
-    /// Renders at once; 0: one for each processor.
+    /// Renders at once, apart from one small one; 0: one for each processor.
     pub workers: usize,
     /// Renders that may wait for a worker; more are refused with 503.
     pub queue: usize,

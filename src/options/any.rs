@@ -15,6 +15,7 @@ use super::Color;
 use super::Compression;
 use super::Dpr;
 use super::Effects;
+use super::Effort;
 use super::Factor;
 use super::Fit;
 use super::Flip;
@@ -158,12 +159,13 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
         select(Metadata::ALL),
         any::<bool>(),
         output,
+        select(vec![Effort::Quick, Effort::Settled]),
     )
         .boxed();
     (shape, colors, output).prop_map(|(shape, colors, output)| {
         let (trim, flip, rotate, width, height, fit, gravity) = shape;
         let (background, effects, border, wide_gamut) = colors;
-        let (animated, quality, palette, metadata, webp, output) = output;
+        let (animated, quality, palette, metadata, webp, output, effort) = output;
         Recipe {
             trim,
             flip,
@@ -182,6 +184,7 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
             metadata,
             webp,
             output,
+            effort,
         }
     })
 }

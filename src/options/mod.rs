@@ -39,6 +39,7 @@ pub use quality::QualityChoice;
 pub use reading::Reading;
 pub use reading::Reasons;
 pub use recipe::Effects;
+pub use recipe::Effort;
 pub use recipe::Output;
 pub use recipe::Recipe;
 pub use size::Breakpoints;

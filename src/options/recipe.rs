@@ -55,6 +55,8 @@ pub struct Recipe {
     pub webp: bool,
     /// What the bytes will be.
     pub output: Output,
+    /// How hard the encoder tries. For AVIF alone it may be anything but `Settled`: what does not depend on it is kept once.
+    pub effort: Effort,
 }
 
 /// The picture as it is, in the formats that everything can show: what a URL asks that asks for nothing.
@@ -78,8 +80,19 @@ impl Default for Recipe {
             metadata: Metadata::Copyright,
             webp: true,
             output: Output::Compatible { progressive: true },
+            effort: Effort::Settled,
         }
     }
+}
+
+/// How hard an encoder tries to make a picture small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Effort {
+    /// As hard as somebody who waits has patience for.
+    Quick,
+    /// As hard as is worth it for a picture that is asked for again and again.
+    #[default]
+    Settled,
 }
 
 /// Changes of colour and sharpness. What changes nothing is `None`.
@@ -140,6 +153,7 @@ impl fmt::Display for Recipe {
             metadata,
             webp,
             output,
+            effort,
         } = self;
         write!(f, "trim={trim},flip={},rotate={rotate}", OrNone(flip))?;
         write!(f, ",width={},height={}", OrNone(width), OrNone(height))?;
@@ -154,7 +168,17 @@ impl fmt::Display for Recipe {
             f,
             ",animated={animated},quality={quality},palette={palette}"
         )?;
-        write!(f, ",metadata={metadata},webp={webp},output={output}")
+        write!(f, ",metadata={metadata},webp={webp},output={output}")?;
+        write!(f, ",effort={effort}")
+    }
+}
+
+impl fmt::Display for Effort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Effort::Quick => "quick",
+            Effort::Settled => "settled",
+        })
     }
 }
 
@@ -213,7 +237,7 @@ mod tests {
     #[test]
     fn the_spelling_names_every_field() {
         let spelling = "trim=none,flip=none,rotate=0,width=640,height=none,fit=scale-down,gravity=center,background=none,\
-            effects=none;none;none;none;none;none,border=none,wide-gamut=false,animated=true,quality=85,palette=false,metadata=copyright,webp=true,output=compatible";
+            effects=none;none;none;none;none;none,border=none,wide-gamut=false,animated=true,quality=85,palette=false,metadata=copyright,webp=true,output=compatible,effort=settled";
         let recipe = Recipe {
             width: Some(640),
             ..Recipe::default()
@@ -242,6 +266,7 @@ mod tests {
                 Recipe { metadata: other.metadata, ..recipe.clone() },
                 Recipe { webp: other.webp, ..recipe.clone() },
                 Recipe { output: other.output, ..recipe.clone() },
+                Recipe { effort: other.effort, ..recipe.clone() },
             ];
             for changed in changed {
                 prop_assert_eq!(changed == recipe, changed.to_string() == recipe.to_string());

@@ -12,6 +12,7 @@ use crate::options::Color;
 use crate::options::Compression;
 use crate::options::Dpr;
 use crate::options::Effects;
+use crate::options::Effort;
 use crate::options::Factor;
 use crate::options::Fit;
 use crate::options::FormatChoice;
@@ -146,6 +147,7 @@ pub(super) fn negotiate(
             // Who asks for AVIF by name is taken to show WebP: everything that shows the one shows the other.
             webp: output != Output::Avif || accept.webp || !is_negotiated(options),
             output,
+            effort: Effort::Settled,
         },
         must_be_pixels: names_pixels(options),
         warnings,

@@ -22,7 +22,10 @@ pub struct Metrics {
     source_bytes: Counter,
     renders: Family<FormatLabels, Counter>,
     render_seconds: Family<StepLabels, Histogram>,
-    cpu_jobs: Gauge,
+    cpu_jobs: Family<LaneLabels, Gauge>,
+    cpu_refusals: Family<ReasonLabels, Counter>,
+    cpu_reserved: Gauge,
+    cpu_ratio: Family<FormatLabels, Histogram>,
     in_flight: Gauge,
     connections: Gauge,
     cache_bytes: Family<StoreLabels, Gauge>,
@@ -102,6 +105,17 @@ struct FormatLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LaneLabels {
+    lane: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StepLabels {
     step: &'static str,
 }
@@ -127,6 +141,13 @@ fn histogram() -> Histogram {
     Histogram::new(BUCKETS)
 }
 
+/// From a tenth of an estimate to eight times of it.
+const RATIOS: [f64; 9] = [0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0];
+
+fn ratios() -> Histogram {
+    Histogram::new(RATIOS)
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("safelight");
@@ -138,7 +159,10 @@ impl Default for Metrics {
             source_bytes: Counter::default(),
             renders: Family::default(),
             render_seconds: Family::new_with_constructor(histogram),
-            cpu_jobs: Gauge::default(),
+            cpu_jobs: Family::default(),
+            cpu_refusals: Family::default(),
+            cpu_reserved: Gauge::default(),
+            cpu_ratio: Family::new_with_constructor(ratios),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             cache_bytes: Family::default(),
@@ -186,8 +210,24 @@ impl Default for Metrics {
         );
         registry.register(
             "cpu_jobs",
-            "Transformations that run or wait now",
+            "Transformations now, by lane, and by whether they wait or run",
             metrics.cpu_jobs.clone(),
+        );
+        registry.register(
+            "cpu_refusals",
+            "Transformations that were not taken up, by what there was too little of",
+            metrics.cpu_refusals.clone(),
+        );
+        registry.register_with_unit(
+            "cpu_reserved",
+            "Bytes that running transformations may hold, by their estimates",
+            Unit::Bytes,
+            metrics.cpu_reserved.clone(),
+        );
+        registry.register(
+            "cpu_used_per_estimate",
+            "Processor time of transformations, as a multiple of its estimate, by format",
+            metrics.cpu_ratio.clone(),
         );
         registry.register(
             "requests_in_flight",
@@ -257,9 +297,33 @@ impl Metrics {
         }
     }
 
-    /// Transformations that run or wait now.
-    pub fn set_cpu_jobs(&self, jobs: usize) {
-        self.cpu_jobs.set(i64::try_from(jobs).unwrap_or(i64::MAX));
+    /// Transformations of a lane now.
+    pub fn set_cpu_jobs(&self, lane: &'static str, waiting: usize, running: usize) {
+        for (state, jobs) in [("waiting", waiting), ("running", running)] {
+            self.cpu_jobs
+                .get_or_create(&LaneLabels { lane, state })
+                .set(i64::try_from(jobs).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Bytes that running transformations may hold.
+    pub fn set_cpu_reserved(&self, bytes: u64) {
+        self.cpu_reserved
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A transformation was not taken up.
+    pub fn refused(&self, reason: &'static str) {
+        self.cpu_refusals
+            .get_or_create(&ReasonLabels { reason })
+            .inc();
+    }
+
+    /// A transformation took so much of the processor, and was thought to take so much.
+    pub fn spent(&self, format: &'static str, used: Duration, estimate: Duration) {
+        self.cpu_ratio
+            .get_or_create(&FormatLabels { format })
+            .observe(used.as_secs_f64() / estimate.as_secs_f64().max(1e-6));
     }
 
     /// What one store holds now.

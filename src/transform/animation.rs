@@ -12,12 +12,12 @@ use super::Budget;
 use super::Clues;
 use super::Encoded;
 use super::LargeAnimations;
+use super::Limits;
 use super::Timings;
 use super::TransformError;
 use super::color::ColorSpace;
 use super::decode;
 use super::decode::Header;
-use super::decode::Wanted;
 use super::decode::frames::FrameReader;
 use super::encode;
 use super::encode::animation::Animator;
@@ -25,6 +25,8 @@ use super::motion;
 use super::motion::Animation;
 use super::pixels::Size;
 use super::plan::Plan;
+use super::price;
+use super::price::Price;
 use super::still;
 use super::unchanged;
 
@@ -61,7 +63,7 @@ pub(super) fn render(
         saliency,
     );
     let size = plan.layout.output();
-    if pixels(header.size, size, animation) > limits.animation_pixels {
+    if is_too_large(header.size, size, animation, limits) {
         let original = match limits.large_animations {
             LargeAnimations::Original => original(source, header, format, recipe),
             LargeAnimations::Still => None,
@@ -79,15 +81,13 @@ pub(super) fn render(
         wide_gamut: false,
         ..recipe.clone()
     };
-    let (format, warning) = if size.width.max(size.height) > encode::longest_side(format) {
-        let warning = Warning::new("image too large for WebP");
-        (Format::Gif, Some(warning))
-    } else {
-        (format, None)
-    };
-    let mut warnings = Vec::from_iter(warning);
-    let wanted = Wanted { denominator: 1 };
-    limits.admit(still::price(header, size, wanted))?;
+    let mut warnings = Vec::new();
+    let expressible = expressible(format, size);
+    if expressible != format {
+        warnings.push(Warning::new("image too large for WebP"));
+    }
+    let format = expressible;
+    price::of_animation(source, header, animation, &plan, format, recipe).within(limits)?;
 
     let extent = decode::whole(header.size);
     let mut timings = Timings::default();
@@ -119,6 +119,42 @@ pub(super) fn render(
         warnings,
         timings,
     })
+}
+
+/// What the animation that a recipe describes will cost.
+pub(super) fn priced(
+    source: &[u8],
+    header: &Header,
+    animation: &Animation,
+    format: Format,
+    recipe: &Recipe,
+    plan: &Plan,
+    limits: &Limits,
+) -> Price {
+    let size = plan.layout.output();
+    if !is_too_large(header.size, size, animation, limits) {
+        let format = expressible(format, size);
+        return price::of_animation(source, header, animation, plan, format, recipe);
+    }
+    match limits.large_animations {
+        LargeAnimations::Original => price::of_copy(source),
+        LargeAnimations::Still => {
+            price::of_still(source, header, recipe, plan, still::WHOLE, limits)
+        }
+    }
+}
+
+/// The format of an animation, or the one that takes its place where the picture is too large for it.
+fn expressible(format: Format, size: Size) -> Format {
+    if size.width.max(size.height) > encode::longest_side(format) {
+        Format::Gif
+    } else {
+        format
+    }
+}
+
+fn is_too_large(source: Size, output: Size, animation: &Animation, limits: &Limits) -> bool {
+    pixels(source, output, animation) > limits.animation_pixels
 }
 
 /// What all frames come to, as they are or as they will be. One takes its time even where there is little in it.

@@ -17,6 +17,7 @@ use super::decode::Header;
 use super::facts;
 use super::facts::Facts;
 use super::facts::Original;
+use super::price;
 use super::still;
 
 /// The facts. `frames` is the number of frames where they were counted.
@@ -35,9 +36,7 @@ pub(super) fn render(
     let plan = prepared.plan.clone();
     let thumbnail = plan.layout.output();
     let wanted = prepared.wanted();
-    budget
-        .limits
-        .admit(still::price(header, thumbnail, wanted))?;
+    price::of_thumbnail(source, header, &plan, wanted).within(&budget.limits)?;
     let decoded = match prepared.decoded {
         Some(decoded) => decoded,
         None => decode::pixels(source, header, wanted)?,

@@ -9,6 +9,7 @@ use crate::options::Recipe;
 use super::Budget;
 use super::Clues;
 use super::Encoded;
+use super::Limits;
 use super::Timings;
 use super::TransformError;
 use super::color::ColorSpace;
@@ -22,6 +23,8 @@ use super::pixels::Raster;
 use super::pixels::Size;
 use super::plain_border;
 use super::plan::Plan;
+use super::price;
+use super::price::Price;
 use super::still;
 use super::svg;
 
@@ -50,6 +53,27 @@ pub(super) fn render(
         _ if limits.rasterize_svg => pixels(&cleaned, own, recipe, clues, budget, timings),
         _ => Ok(as_it_is(cleaned, own, timings)),
     }
+}
+
+/// What a drawing costs before it is read: its size is believed as far as it can be seen.
+pub(super) fn priced(
+    source: &[u8],
+    recipe: &Recipe,
+    limits: &Limits,
+) -> Result<Price, TransformError> {
+    let markup = svg::most_markup(source, limits.render_memory.bytes());
+    if !limits.rasterize_svg || recipe.output == Output::Svg {
+        return Ok(price::of_drawing(source, markup, None));
+    }
+    let own = svg::size(source).unwrap_or(UNSIZED);
+    let trimmed = geometry::trimmed(own, &recipe.trim).ok_or(TransformError::ZeroSized)?;
+    let plan = Plan::of(own, Orientation::default(), trimmed, recipe, None);
+    still::check_output(&plan, limits)?;
+    Ok(price::of_drawing(
+        source,
+        markup,
+        Some((plan.layout.output(), recipe)),
+    ))
 }
 
 fn as_it_is(cleaned: Vec<u8>, size: Size, timings: Timings) -> Encoded {
@@ -157,7 +181,7 @@ fn drawn(
     );
     still::check_output(&plan, limits)?;
     let output = plan.layout.output();
-    limits.admit(output.area().saturating_mul(still::OUTPUT_BYTES_PER_PIXEL))?;
+    price::of_drawing(cleaned, cleaned.len() as u64, Some((output, recipe))).within(limits)?;
     budget.check()?;
     let size = geometry::scaled(own, 1.0 / plan.layout.shrink());
     let raster = svg::rasterize(cleaned, |_| size, limits)?;

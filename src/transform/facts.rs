@@ -8,6 +8,7 @@ use quantette::deps::palette::Srgb;
 use serde::Serialize;
 
 use crate::options::Color;
+use crate::options::Effort;
 use crate::options::Format;
 use crate::options::Quality;
 
@@ -168,6 +169,7 @@ fn lqip(thumbnail: &Raster) -> Result<String, TransformError> {
         quality: Quality::new(QUALITY).unwrap_or(Quality::DEFAULT),
         progressive: false,
         palette: false,
+        effort: Effort::Settled,
     };
     let file = encode::encode(&picture, Format::Webp, settings)?;
     Ok(format!(

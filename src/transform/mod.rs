@@ -23,6 +23,7 @@ mod orientation;
 mod pixels;
 mod plain_border;
 mod plan;
+mod price;
 mod resize;
 mod saliency;
 mod sniff;
@@ -48,6 +49,7 @@ use self::sniff::Kind;
 
 pub use self::error::TransformError;
 pub use self::pixels::Size;
+pub use self::price::Price;
 pub use self::sniff::Foreign;
 
 /// What bounds one render, from the section `[limits]`.
@@ -57,7 +59,7 @@ pub struct Limits {
     pub source_pixels: u64,
     /// The longest side of an output, in pixels.
     pub output_side: u32,
-    /// What one render may allocate, by the estimate from its header.
+    /// What one render may hold, by the estimate from its header.
     pub render_memory: ByteSize,
     /// Pixels of the largest AVIF output; what is larger becomes WebP.
     pub avif_pixels: u64,
@@ -99,15 +101,6 @@ impl Limits {
             "portable"
         };
         format!("{codecs} {avif_pixels} {animation_pixels} {large_animations:?} {rasterize_svg}")
-    }
-
-    /// Refuses a render that would hold more bytes than it may.
-    fn admit(&self, bytes: u64) -> Result<(), TransformError> {
-        let limit = self.render_memory.bytes();
-        if bytes > limit {
-            return Err(TransformError::TooCostly { bytes, limit });
-        }
-        Ok(())
     }
 }
 
@@ -190,6 +183,11 @@ pub fn needs_look(recipe: &Recipe) -> bool {
     recipe.gravity.position().is_none()
 }
 
+/// Whether what a recipe made, of this format and size, would come out smaller with a greater effort.
+pub fn is_interim(recipe: &Recipe, format: Format, size: Size) -> bool {
+    format == Format::Avif && !encode::is_settled(size, recipe.effort)
+}
+
 /// Finds out what catches the eye in a source, as a small grey picture (PNG): the brighter, the more. The same for every recipe with
 /// this gravity, so worth keeping.
 ///
@@ -197,7 +195,7 @@ pub fn needs_look(recipe: &Recipe) -> bool {
 /// As `render`.
 pub fn look(source: &[u8], gravity: Gravity, budget: &Budget) -> Result<Encoded, TransformError> {
     let started = Instant::now();
-    let header = admitted(source, budget)?;
+    let header = admitted(source, &budget.limits)?;
     let saliency = still::looked_at(source, &header, gravity, budget)?;
     let timings = Timings {
         decode: started.elapsed(),
@@ -229,7 +227,7 @@ pub fn render(
     if recipe.output == Output::Svg {
         return Err(TransformError::NotADrawing);
     }
-    let header = admitted(source, budget)?;
+    let header = admitted(source, &budget.limits)?;
     let looked;
     let clues = if needs_look(recipe) && clues.saliency.is_none() {
         looked = Clues {
@@ -240,11 +238,7 @@ pub fn render(
         clues
     };
     let moving = animation::format(recipe);
-    let animation = if recipe.animated && (moving.is_some() || recipe.output == Output::Json) {
-        frames::animation(source, header.kind)
-    } else {
-        None
-    };
+    let animation = moves(source, &header, recipe);
     match (recipe.output, animation, moving) {
         (Output::Json, animation, _) => {
             let frames = animation.map(|animation| animation.frames);
@@ -257,10 +251,72 @@ pub fn render(
     }
 }
 
+/// What [`render`] will hold and take, by headers alone: nothing is decoded. Where a border has to be found, the output may turn out
+/// larger, which `render` then finds out.
+///
+/// # Errors
+/// What can be told by then of what `render` would say.
+pub fn price(source: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Price, TransformError> {
+    if sniff::sniff(source) == Some(Kind::Svg) {
+        return drawing::priced(source, recipe, limits)?.within(limits);
+    }
+    if recipe.output == Output::Svg {
+        return Err(TransformError::NotADrawing);
+    }
+    let header = admitted(source, limits)?;
+    let prospect = still::prospect(&header, recipe, limits)?;
+    let price = match (
+        recipe.output,
+        moves(source, &header, recipe),
+        animation::format(recipe),
+    ) {
+        (Output::Json, _, _) => {
+            let plan = prospect.plan.reduced(facts::THUMBNAIL);
+            let prospect = still::Prepared { plan, ..prospect };
+            price::of_thumbnail(source, &header, &prospect.plan, prospect.wanted())
+        }
+        (_, Some(animation), Some(format)) => {
+            let plan = &prospect.plan;
+            animation::priced(source, &header, &animation, format, recipe, plan, limits)
+        }
+        _ => {
+            let wanted = prospect.wanted();
+            price::of_still(source, &header, recipe, &prospect.plan, wanted, limits)
+        }
+    };
+    let price = match recipe.trim.border {
+        Some(_) => price.and(price::of_search(source, &header, still::WHOLE)),
+        None => price,
+    };
+    price.within(limits)
+}
+
+/// What [`look`] will hold and take.
+///
+/// # Errors
+/// As [`price`].
+pub fn price_of_look(source: &[u8], limits: &Limits) -> Result<Price, TransformError> {
+    if sniff::sniff(source) == Some(Kind::Svg) {
+        return Err(TransformError::NotAnImage);
+    }
+    let header = admitted(source, limits)?;
+    let prospect = still::prospect(&header, &still::small(), limits)?;
+    let wanted = prospect.wanted();
+    price::of_thumbnail(source, &header, &prospect.plan, wanted).within(limits)
+}
+
+/// The animation that a source is, where the recipe lets it move or counts its frames.
+fn moves(source: &[u8], header: &decode::Header, recipe: &Recipe) -> Option<motion::Animation> {
+    let counts = animation::format(recipe).is_some() || recipe.output == Output::Json;
+    (recipe.animated && counts)
+        .then(|| frames::animation(source, header.kind))
+        .flatten()
+}
+
 /// The header of a source that is within the limits.
-fn admitted(source: &[u8], budget: &Budget) -> Result<decode::Header, TransformError> {
+fn admitted(source: &[u8], limits: &Limits) -> Result<decode::Header, TransformError> {
     let header = decode::header(source)?;
-    let limit = budget.limits.source_pixels;
+    let limit = limits.source_pixels;
     if header.size.area() > limit {
         return Err(TransformError::TooManyPixels {
             size: header.size,

@@ -27,6 +27,8 @@ pub(super) struct Animation {
     pub loops: Loops,
     /// Size of the canvas.
     pub size: Size,
+    /// Bytes of the largest frame as it is decoded, beside the canvas.
+    pub frame_bytes: u64,
 }
 
 /// A whole picture of an animation, composed from what came before it.

@@ -39,6 +39,7 @@ use super::pixels::Raster;
 use super::pixels::Size;
 use super::plain_border;
 use super::plan::Plan;
+use super::price;
 use super::resize;
 use super::resize::Mixing;
 use super::saliency::Saliency;
@@ -58,7 +59,8 @@ pub(super) fn render(
     let plan = prepared.plan.clone();
     let size = plan.layout.output();
     let wanted = prepared.wanted();
-    budget.limits.admit(price(header, size, wanted))?;
+    price::of_still(source, header, recipe, &plan, wanted, &budget.limits)
+        .within(&budget.limits)?;
     let decoded = match prepared.decoded {
         Some(decoded) => decoded,
         None => decode::pixels(source, header, wanted)?,
@@ -158,7 +160,7 @@ impl Prepared {
 }
 
 /// Every pixel of the source, ready to be looked at.
-const WHOLE: Wanted = Wanted { denominator: 1 };
+pub(super) const WHOLE: Wanted = Wanted { denominator: 1 };
 
 /// Plans a picture within the limits. Only a border that has to be found needs pixels for that, all of them.
 pub(super) fn prepare(
@@ -177,7 +179,7 @@ pub(super) fn prepare(
             decoded: None,
         },
         Some(border) => {
-            budget.limits.admit(price(header, upright, WHOLE))?;
+            price::of_search(source, header, WHOLE).within(&budget.limits)?;
             let decoded = decode::pixels(source, header, WHOLE)?;
             budget.check()?;
             let raster = header
@@ -198,6 +200,23 @@ pub(super) fn prepare(
     Ok(prepared)
 }
 
+/// What can be planned before any pixel is there: as if there were no border to be found, and nothing that catches the eye, which
+/// changes no size.
+pub(super) fn prospect(
+    header: &Header,
+    recipe: &Recipe,
+    limits: &Limits,
+) -> Result<Prepared, TransformError> {
+    let upright = header.orientation.size(header.size);
+    let trimmed = geometry::trimmed(upright, &recipe.trim).ok_or(TransformError::ZeroSized)?;
+    let prospect = Prepared {
+        plan: Plan::of(header.size, header.orientation, trimmed, recipe, None),
+        decoded: None,
+    };
+    check_output(&prospect.plan, limits)?;
+    Ok(prospect)
+}
+
 /// Refuses an output that is larger than any may be.
 pub(super) fn check_output(plan: &Plan, limits: &Limits) -> Result<(), TransformError> {
     let (size, limit) = (plan.layout.output(), limits.output_side);
@@ -210,6 +229,17 @@ pub(super) fn check_output(plan: &Plan, limits: &Limits) -> Result<(), Transform
 /// Longest side of the thumbnail that is looked at, in pixels.
 pub(super) const LOOKED_AT: u32 = 256;
 
+/// All of a picture, small.
+pub(super) fn small() -> Recipe {
+    Recipe {
+        width: Some(LOOKED_AT),
+        height: Some(LOOKED_AT),
+        fit: Fit::ScaleDown,
+        output: Output::Png,
+        ..Recipe::default()
+    }
+}
+
 /// What catches the eye in a source, by a thumbnail of it.
 pub(super) fn looked_at(
     source: &[u8],
@@ -217,18 +247,10 @@ pub(super) fn looked_at(
     gravity: Gravity,
     budget: &Budget,
 ) -> Result<Saliency, TransformError> {
-    let whole = Recipe {
-        width: Some(LOOKED_AT),
-        height: Some(LOOKED_AT),
-        fit: Fit::ScaleDown,
-        output: Output::Png,
-        ..Recipe::default()
-    };
+    let whole = small();
     let prepared = prepare(source, header, &whole, &Clues::default(), budget)?;
     let wanted = prepared.wanted();
-    budget
-        .limits
-        .admit(price(header, prepared.plan.layout.output(), wanted))?;
+    price::of_thumbnail(source, header, &prepared.plan, wanted).within(&budget.limits)?;
     let decoded = decode::pixels(source, header, wanted)?;
     let (raster, _) = composed(
         decoded.raster,
@@ -246,29 +268,6 @@ pub(super) fn saliency(thumbnail: &Raster, gravity: Gravity) -> Saliency {
         Gravity::Entropy => Saliency::detail_of(thumbnail),
         _ => Saliency::of(thumbnail),
     }
-}
-
-/// What a pixel of the output takes, from canvas to encoder.
-pub(super) const OUTPUT_BYTES_PER_PIXEL: u64 = 24;
-
-/// Bytes that a render will hold at its worst: decoded source, output, and what an encoder keeps of it.
-pub(super) fn price(header: &Header, output: Size, wanted: Wanted) -> u64 {
-    // Lanczos3: six weights of 8 bytes, and what is beside them.
-    const WEIGHT_BYTES_PER_SAMPLE: u64 = 64;
-    let reduction = if header.is_scalable {
-        u64::from(wanted.denominator).pow(2)
-    } else {
-        1
-    };
-    // Between its two passes the resizer holds one side as it is and the other as it will be, and weights for every sample of a side.
-    let side = |side: u32| u64::from(side.div_ceil(wanted.denominator));
-    let (width, height) = (side(header.size.width), side(header.size.height));
-    let between = (width * u64::from(output.height)).max(u64::from(output.width) * height);
-    let weights = WEIGHT_BYTES_PER_SAMPLE * (width + height);
-    (header.size.area() / reduction * header.bytes_per_pixel)
-        .saturating_add(output.area().saturating_mul(OUTPUT_BYTES_PER_PIXEL))
-        .saturating_add(between.saturating_mul(header.bytes_per_pixel.min(8)))
-        .saturating_add(weights)
 }
 
 /// Whether nothing stands between resampling and an encoder that takes planes, so that pixels need not be put together in between. A
@@ -306,6 +305,7 @@ impl Made {
             quality: recipe.quality,
             progressive: is_progressive(recipe.output, self.picture.size()),
             palette: recipe.palette,
+            effort: recipe.effort,
         };
         encode::encode(&self.picture, self.format, settings)
     }
@@ -432,6 +432,15 @@ pub(super) fn finished(
         profile,
         warnings,
     }
+}
+
+/// The format that pixels will be written in.
+pub(super) fn written_as(recipe: &Recipe, alpha: bool, size: Size, limits: &Limits) -> Format {
+    let wanted = match recipe.output {
+        Output::Compatible { .. } if alpha => Format::Png,
+        output => opaque_format(output),
+    };
+    expressible(wanted, alpha, size, recipe, limits).0
 }
 
 fn with_halved_chroma(planar: Planar) -> Planar {

@@ -4,6 +4,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::options::Color;
+use crate::options::Effort;
 use crate::options::Fit;
 use crate::options::Format;
 use crate::options::Gravity;
@@ -83,6 +84,7 @@ fn source(format: Format, width: u32, height: u32) -> Vec<u8> {
             quality: quality(95),
             progressive: false,
             palette: false,
+            effort: Effort::Settled,
         },
     )
     .expect("the encoders write what they are given")
@@ -107,6 +109,7 @@ fn half_transparent() -> Vec<u8> {
             quality: Quality::DEFAULT,
             progressive: false,
             palette: false,
+            effort: Effort::Settled,
         },
     )
     .expect("PNG takes alpha")
@@ -232,6 +235,7 @@ fn halved_chroma_is_the_mean_of_its_pixels() {
         quality: Quality::DEFAULT,
         progressive: false,
         palette: false,
+        effort: Effort::Settled,
     };
     let source = encode::encode(&picture, Format::Png, settings).expect("PNG");
     for output in [Output::Compatible { progressive: true }, Output::Webp] {
@@ -262,6 +266,7 @@ fn a_better_quality_takes_more_bytes() {
             quality: Quality::DEFAULT,
             progressive: false,
             palette: false,
+            effort: Effort::Settled,
         },
     )
     .expect("PNG");
@@ -365,6 +370,7 @@ fn an_opaque_alpha_channel_is_none() {
             quality: Quality::DEFAULT,
             progressive: false,
             palette: false,
+            effort: Effort::Settled,
         },
     )
     .expect("PNG takes alpha");

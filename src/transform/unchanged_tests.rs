@@ -1,6 +1,7 @@
 use image::AnimationDecoder;
 use image::codecs::gif::GifDecoder;
 
+use crate::options::Effort;
 use crate::options::Format;
 use crate::options::Metadata;
 use crate::options::Quality;
@@ -31,6 +32,7 @@ fn encoded(format: Format, alpha: bool, quality: u8) -> Vec<u8> {
         quality: Quality::new(quality).expect("from 1 to 100"),
         progressive: true,
         palette: false,
+        effort: Effort::Settled,
     };
     encode::encode(&picture, format, settings).expect("encodes")
 }

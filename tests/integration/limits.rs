@@ -124,24 +124,73 @@ async fn a_full_queue_sheds_while_kept_pictures_are_still_served() {
         proxy.metrics().sum("safelight_cpu_jobs", &[]) > 0.0
     })
     .await;
-    let shed = proxy.get("/cdn-cgi/image/width=17/a.png").await;
-    shed.assert_error(503, 9522)
+    let target = format!("/cdn-cgi/image/width=1000,{}/slow.jpg", samples::LABORIOUS);
+    proxy
+        .get(&target)
+        .await
+        .assert_error(503, 9522)
         .assert_header("retry-after", "1");
+    assert_eq!(
+        proxy
+            .metrics()
+            .sum("safelight_cpu_refusals_total", &[("reason", "queue")]),
+        1.0
+    );
     proxy
         .get(kept)
         .await
         .assert_size(16, 12)
         .assert_header_has("cache-status", "hit");
-    assert!(
-        proxy.metrics().sum("safelight_cpu_jobs", &[]) > 0.0,
-        "all that happened while the worker was busy"
-    );
-    let (width, height) = samples::LABORIOUS_SIZE;
-    slow.await.expect("no panic").assert_size(width, height);
+    // What is small has a thread of its own.
     proxy
         .get("/cdn-cgi/image/width=17/a.png")
         .await
         .assert_size(17, 13);
+    assert!(
+        proxy
+            .metrics()
+            .sum("safelight_cpu_jobs", &[("lane", "normal")])
+            > 0.0,
+        "all that happened while the worker was busy"
+    );
+    let (width, height) = samples::LABORIOUS_SIZE;
+    slow.await.expect("no panic").assert_size(width, height);
+    proxy.get(&target).await.assert_status(200);
+    let metrics = proxy.metrics();
+    assert_eq!(metrics.sum("safelight_cpu_reserved_bytes", &[]), 0.0);
+    let told = metrics.sum(
+        "safelight_cpu_used_per_estimate_count",
+        &[("format", "avif")],
+    );
+    assert!(told >= 2.0 || !cfg!(target_os = "linux"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_begin_too_late_is_refused_at_once() {
+    let origin = TestOrigin::with("/slow.jpg", samples::laborious()).await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.limits.workers = 1;
+        config.server.request_timeout = setting("250 ms");
+    })
+    .await;
+    let client = proxy.client().clone();
+    let slow = tokio::spawn(async move {
+        let target = format!("/cdn-cgi/image/{}/slow.jpg", samples::LABORIOUS);
+        client.get(&target).await
+    });
+    eventually("the worker is busy", async || {
+        proxy.metrics().sum("safelight_cpu_jobs", &[]) > 0.0
+    })
+    .await;
+    let target = format!("/cdn-cgi/image/width=1000,{}/slow.jpg", samples::LABORIOUS);
+    proxy
+        .get(&target)
+        .await
+        .assert_error(503, 9527)
+        .assert_header("retry-after", "1");
+    slow.await.expect("no panic").assert_error(504, 9529);
 }
 
 #[tokio::test(flavor = "multi_thread")]

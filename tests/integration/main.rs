@@ -6,6 +6,7 @@ mod caching;
 mod kinds;
 mod lifecycle;
 mod limits;
+mod prices;
 mod protocol;
 mod responses;
 mod sources;

@@ -18,8 +18,8 @@ use super::Decoded;
 use super::Header;
 use super::whole;
 
-/// The screen and, while it is composed, a frame of the same size.
-const BYTES_PER_PIXEL: u64 = 8;
+/// The screen as it is handed out, and while it is composed, that and a frame of the same size again.
+const BYTES_PER_PIXEL: u64 = 12;
 
 pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let (width, height) = GifDecoder::new(Cursor::new(source))
@@ -30,6 +30,10 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         size: Size::new(width, height),
         orientation: Orientation::default(),
         bytes_per_pixel: BYTES_PER_PIXEL,
+        coefficient_bytes: 0,
+        pixel_bytes: 4,
+        alpha: true,
+        is_lossless: false,
         is_scalable: false,
     })
 }
@@ -37,7 +41,7 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
 pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
     let mut decoder = GifDecoder::new(Cursor::new(source)).map_err(failed)?;
     let mut limits = image::Limits::no_limits();
-    limits.max_alloc = Some(header.size.area() * BYTES_PER_PIXEL);
+    limits.max_alloc = Some(header.size.area() * 8);
     decoder.set_limits(limits).map_err(failed)?;
     let mut samples = vec![0; header.size.len() * Channels::Rgba.count()];
     decoder.read_image(&mut samples).map_err(failed)?;

@@ -37,6 +37,10 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         orientation: Orientation::default(),
         // YCbCr as decoded and as copied out of the decoder, RGB(A) of the library, and ours.
         bytes_per_pixel: if picture.is_deep() { 28 } else { 14 },
+        coefficient_bytes: 0,
+        pixel_bytes: if picture.is_deep() { 8 } else { 4 },
+        alpha: true,
+        is_lossless: false,
         is_scalable: false,
     })
 }

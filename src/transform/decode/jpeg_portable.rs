@@ -36,6 +36,10 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         orientation: metadata::orientation(markers.exif.as_deref()),
         // Coefficients of 16 bits for a progressive file, and the pixels.
         bytes_per_pixel: 10,
+        coefficient_bytes: 0,
+        pixel_bytes: 4,
+        alpha: false,
+        is_lossless: false,
         is_scalable: false,
     })
 }

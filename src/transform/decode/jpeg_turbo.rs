@@ -44,8 +44,17 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         kind: Kind::Jpeg,
         size,
         orientation: metadata::orientation(markers.exif.as_deref()),
-        // With several scans it keeps 16-bit coefficients of everything, whatever the scale.
-        bytes_per_pixel: if in_several_scans { 6 + 3 } else { 4 },
+        // Planes, padded and cut to size; inks are four samples anyway.
+        bytes_per_pixel: 4,
+        // With several scans it keeps 16-bit coefficients of everything.
+        coefficient_bytes: if in_several_scans {
+            decoder.coefficient_bytes()
+        } else {
+            0
+        },
+        pixel_bytes: decoder.pixel_bytes(),
+        alpha: false,
+        is_lossless: false,
         is_scalable: !in_several_scans,
     })
 }
@@ -208,6 +217,33 @@ impl Decoder {
         size_of(
             self.get(tj::TJPARAM_TJPARAM_JPEGWIDTH),
             self.get(tj::TJPARAM_TJPARAM_JPEGHEIGHT),
+        )
+    }
+
+    /// Bytes of the coefficients for each pixel, those that pad the blocks included.
+    fn coefficient_bytes(&self) -> u64 {
+        match self.get(tj::TJPARAM_TJPARAM_SUBSAMP) {
+            _ if self.is_inked() => 8,
+            tj::TJSAMP_TJSAMP_GRAY => 2,
+            tj::TJSAMP_TJSAMP_420 | tj::TJSAMP_TJSAMP_411 | tj::TJSAMP_TJSAMP_441 => 3,
+            tj::TJSAMP_TJSAMP_422 | tj::TJSAMP_TJSAMP_440 => 4,
+            _ => 6,
+        }
+    }
+
+    /// Bytes of a pixel.
+    fn pixel_bytes(&self) -> u64 {
+        match self.get(tj::TJPARAM_TJPARAM_SUBSAMP) {
+            _ if self.is_inked() => 4,
+            tj::TJSAMP_TJSAMP_GRAY => 1,
+            _ => 3,
+        }
+    }
+
+    fn is_inked(&self) -> bool {
+        matches!(
+            self.get(tj::TJPARAM_TJPARAM_COLORSPACE).cast_unsigned(),
+            tj::TJCS_TJCS_CMYK | tj::TJCS_TJCS_YCCK
         )
     }
 

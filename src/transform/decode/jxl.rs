@@ -46,6 +46,10 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         // The decoder turns it.
         orientation: Orientation::default(),
         bytes_per_pixel: bytes_per_pixel(&header),
+        coefficient_bytes: 0,
+        pixel_bytes: 8,
+        alpha: true,
+        is_lossless: false,
         is_scalable: false,
     })
 }

@@ -39,10 +39,32 @@ pub(super) struct Header {
     /// Size as stored, both sides at least 1.
     pub size: Size,
     pub orientation: Orientation,
-    /// Bytes that each stored pixel takes while decoding at full size.
+    /// Bytes that each decoded pixel takes while it is decoded.
     pub bytes_per_pixel: u64,
+    /// Bytes that each stored pixel takes beside that, at whatever scale it is decoded.
+    pub coefficient_bytes: u64,
+    /// Bytes of a decoded pixel, at most.
+    pub pixel_bytes: u64,
+    /// Whether a pixel may be translucent.
+    pub alpha: bool,
+    /// Whether every pixel is coded as it is, by a coding that has lossy ones as well.
+    pub is_lossless: bool,
     /// Whether decoding at a fraction of the size costs less.
     pub is_scalable: bool,
+}
+
+impl Header {
+    /// The size that comes out of a decode.
+    pub fn decoded(&self, wanted: Wanted) -> Size {
+        if self.kind == Kind::Jpeg && cfg!(feature = "native") {
+            Size::new(
+                self.size.width.div_ceil(wanted.denominator),
+                self.size.height.div_ceil(wanted.denominator),
+            )
+        } else {
+            self.size
+        }
+    }
 }
 
 /// Pixels as stored, with what is needed to read them.
@@ -135,6 +157,15 @@ pub(super) fn denominator(shrink: f64, size: Size) -> u32 {
 
 pub(super) fn whole(size: Size) -> (f64, f64) {
     (f64::from(size.width), f64::from(size.height))
+}
+
+/// How often `raster` holds the samples that a decoder of `image` gave: deep ones come as bytes, which are read into a second copy.
+fn copies(color: ColorType) -> u64 {
+    if color.bytes_per_pixel() > color.channel_count() {
+        2
+    } else {
+        1
+    }
 }
 
 /// The samples that a decoder of `image` gave.

@@ -17,6 +17,7 @@ use super::super::pixels::Size;
 use super::super::sniff::Kind;
 use super::Decoded;
 use super::Header;
+use super::copies;
 use super::png;
 use super::raster;
 use super::whole;
@@ -63,11 +64,17 @@ pub(super) fn ico_decode(source: &[u8], header: &Header) -> Result<Decoded, Tran
 
 fn header_of(decoder: &dyn ImageDecoder, kind: Kind) -> Header {
     let (width, height) = decoder.dimensions();
+    let color = decoder.color_type();
+    let pixel_bytes = u64::from(color.bytes_per_pixel());
     Header {
         kind,
         size: Size::new(width, height),
         orientation: Orientation::default(),
-        bytes_per_pixel: u64::from(decoder.color_type().bytes_per_pixel()),
+        bytes_per_pixel: pixel_bytes * copies(color),
+        coefficient_bytes: 0,
+        pixel_bytes,
+        alpha: color.has_alpha(),
+        is_lossless: false,
         is_scalable: false,
     }
 }
@@ -82,7 +89,7 @@ fn read(
         return Err(TransformError::Decode("the size changed".to_owned()));
     }
     let mut limits = image::Limits::no_limits();
-    limits.max_alloc = Some(header.size.area() * header.bytes_per_pixel);
+    limits.max_alloc = Some(header.size.area() * header.pixel_bytes);
     decoder.set_limits(limits).map_err(failed)?;
     let mut bytes = vec![0; header.size.len() * usize::from(color.bytes_per_pixel())];
     decoder.read_image_boxed(&mut bytes).map_err(failed)?;

@@ -13,6 +13,7 @@ use super::super::pixels::Size;
 use super::super::sniff::Kind;
 use super::Decoded;
 use super::Header;
+use super::copies;
 use super::raster;
 use super::whole;
 
@@ -23,11 +24,17 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let mut decoder = open(source)?;
     let (width, height) = decoder.dimensions();
     let exif = decoder.exif_metadata().ok().flatten();
+    let color = decoder.color_type();
+    let pixel_bytes = u64::from(color.bytes_per_pixel());
     Ok(Header {
         kind: Kind::Png,
         size: Size::new(width, height),
         orientation: metadata::orientation(exif.as_deref()),
-        bytes_per_pixel: u64::from(decoder.color_type().bytes_per_pixel()),
+        bytes_per_pixel: pixel_bytes * copies(color),
+        coefficient_bytes: 0,
+        pixel_bytes,
+        alpha: color.has_alpha(),
+        is_lossless: false,
         is_scalable: false,
     })
 }

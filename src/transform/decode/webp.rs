@@ -29,8 +29,17 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         kind: Kind::Webp,
         size,
         orientation: metadata::orientation(exif.as_deref()),
-        // Pixels, and what libwebp keeps beside them; an animation keeps two canvases and a frame.
-        bytes_per_pixel: if features.has_animation != 0 { 12 } else { 6 },
+        // Pixels, and what libwebp keeps beside them: all of them again where they are lossless. An animation keeps two canvases and
+        // a frame, which may be lossless as well.
+        bytes_per_pixel: match (features.has_animation != 0, is_lossless(features)) {
+            (true, _) => 16,
+            (false, true) => 9,
+            (false, false) => 6,
+        },
+        coefficient_bytes: 0,
+        pixel_bytes: if features.has_alpha != 0 { 4 } else { 3 },
+        alpha: features.has_alpha != 0,
+        is_lossless: is_lossless(features),
         is_scalable: false,
     })
 }
@@ -49,6 +58,11 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
         extent: whole(header.size),
         space,
     })
+}
+
+/// The format is 0 where it is mixed, 1 where it is lossy and 2 where it is lossless.
+const fn is_lossless(features: webp::WebPBitstreamFeatures) -> bool {
+    features.format == 2
 }
 
 fn still(source: &[u8], size: Size, alpha: bool) -> Result<Raster, TransformError> {

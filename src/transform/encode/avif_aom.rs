@@ -12,6 +12,7 @@ use avif_serialize::constants::MatrixCoefficients;
 use avif_serialize::constants::TransferCharacteristics;
 use libaom_sys as aom;
 
+use crate::options::Effort;
 use crate::options::Format;
 use crate::options::Quality;
 
@@ -38,13 +39,19 @@ const QUANTIZERS: [(u8, u32); 7] = [
 /// Edges of alpha show at once, and cost little.
 const WORST_ALPHA_QUANTIZER: u32 = 20;
 
-pub(super) fn encode(picture: &Picture, quality: Quality) -> Result<Vec<u8>, TransformError> {
+pub(super) fn encode(
+    picture: &Picture,
+    quality: Quality,
+    effort: Effort,
+) -> Result<Vec<u8>, TransformError> {
     let quantizer = quantizer(quality);
     let size = picture.size();
     let (color, sampling, alpha) = match picture {
-        Picture::Planar(planar, sampling) => {
-            (frame(planar, *sampling, quantizer)?, *sampling, None)
-        }
+        Picture::Planar(planar, sampling) => (
+            frame(planar, *sampling, quantizer, effort)?,
+            *sampling,
+            None,
+        ),
         Picture::Rgb(_, samples) => {
             let sampling = subsampling(Format::Avif, quality);
             (
@@ -52,6 +59,7 @@ pub(super) fn encode(picture: &Picture, quality: Quality) -> Result<Vec<u8>, Tra
                     &planes::of_rgb(size, samples, 3, sampling),
                     sampling,
                     quantizer,
+                    effort,
                 )?,
                 sampling,
                 None,
@@ -68,12 +76,14 @@ pub(super) fn encode(picture: &Picture, quality: Quality) -> Result<Vec<u8>, Tra
                 &planar,
                 Subsampling::Both,
                 quantizer.min(WORST_ALPHA_QUANTIZER),
+                effort,
             )?;
             (
                 frame(
                     &planes::of_rgb(size, samples, 4, sampling),
                     sampling,
                     quantizer,
+                    effort,
                 )?,
                 sampling,
                 Some(alpha),
@@ -108,14 +118,27 @@ fn quantizer(quality: Quality) -> u32 {
     high_value - ((high_value - low_value) * part + whole / 2) / whole
 }
 
-/// libaom's speed (0 slow, 9 fast) by size: 6 costs 0.6 s a megapixel on one core and 4 to 7 % of bytes; what is larger must not
-/// keep its client waiting.
-fn speed(size: Size) -> c_int {
-    match size.area() {
-        0..=750_000 => 6,
-        750_001..=2_000_000 => 7,
-        2_000_001..=4_000_000 => 8,
-        _ => 9,
+/// libaom's speed (0 slow, 9 fast) by size and effort: 6 costs 0.6 s a megapixel on one core and 4 to 7 % of bytes; what is larger
+/// must not keep its client waiting. In a thumbnail there is nothing to be quick about.
+pub(super) fn speed(size: Size, effort: Effort) -> c_int {
+    match (effort, size.area()) {
+        (_, 0..=65_536) => 6,
+        (Effort::Quick, 65_537..=750_000) => 8,
+        (Effort::Quick, _) => 9,
+        (Effort::Settled, 65_537..=750_000) => 6,
+        (Effort::Settled, 750_001..=2_000_000) => 7,
+        (Effort::Settled, 2_000_001..=4_000_000) => 8,
+        (Effort::Settled, _) => 9,
+    }
+}
+
+/// Nanoseconds for each pixel at a speed: of photographs, at quality 85.
+pub(super) fn time(speed: c_int) -> u64 {
+    match speed {
+        ..=6 => 350,
+        7 => 240,
+        8 => 90,
+        _ => 50,
     }
 }
 
@@ -124,6 +147,7 @@ fn frame(
     planar: &Planar,
     sampling: Subsampling,
     quantizer: u32,
+    effort: Effort,
 ) -> Result<Vec<u8>, TransformError> {
     let size = planar.luma.size;
     let monochrome = planar.chroma.is_none();
@@ -171,7 +195,7 @@ fn frame(
         {
             return Err(failed("libaom refused its settings"));
         }
-        encoder.control(aom::AOME_SET_CPUUSED, speed(size))?;
+        encoder.control(aom::AOME_SET_CPUUSED, speed(size, effort))?;
         encoder.control(aom::AOME_SET_TUNING, aom::AOM_TUNE_SSIM.cast_signed())?;
         encoder.control(aom::AOME_SET_CQ_LEVEL, quantizer.cast_signed())?;
         encoder.control(aom::AV1E_SET_COLOR_RANGE, 1)?;

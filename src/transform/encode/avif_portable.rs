@@ -5,6 +5,7 @@ use ravif::Img;
 use ravif::RGB8;
 use ravif::RGBA8;
 
+use crate::options::Effort;
 use crate::options::Quality;
 
 use super::super::TransformError;
@@ -12,11 +13,15 @@ use super::super::pixels::Size;
 use super::Picture;
 use super::failed;
 
-pub(super) fn encode(picture: &Picture, quality: Quality) -> Result<Vec<u8>, TransformError> {
+pub(super) fn encode(
+    picture: &Picture,
+    quality: Quality,
+    effort: Effort,
+) -> Result<Vec<u8>, TransformError> {
     let size = picture.size();
     let encoder = Encoder::new()
         .with_quality(f32::from(quality.get()))
-        .with_speed(speed(size))
+        .with_speed(speed(size, effort))
         .with_num_threads(Some(1));
     let (width, height) = (size.width as usize, size.height as usize);
     let made = match picture {
@@ -43,7 +48,15 @@ pub(super) fn encode(picture: &Picture, quality: Quality) -> Result<Vec<u8>, Tra
     made.map(|made| made.avif_file).map_err(failed)
 }
 
-/// rav1e's speed (1 slow, 10 fast) by size.
-fn speed(size: Size) -> u8 {
-    if size.area() <= 750_000 { 9 } else { 10 }
+/// Nanoseconds for each pixel at a speed.
+pub(super) fn time(speed: u8) -> u64 {
+    if speed <= 9 { 3000 } else { 1800 }
+}
+
+/// rav1e's speed (1 slow, 10 fast) by size and effort.
+pub(super) fn speed(size: Size, effort: Effort) -> u8 {
+    match (effort, size.area()) {
+        (_, 0..=65_536) | (Effort::Settled, 65_537..=750_000) => 9,
+        _ => 10,
+    }
 }

@@ -16,6 +16,7 @@ mod png;
 mod quantize;
 mod webp;
 
+use crate::options::Effort;
 use crate::options::Format;
 use crate::options::Quality;
 
@@ -49,6 +50,8 @@ pub(super) struct Settings {
     pub progressive: bool,
     /// Whether a PNG may be reduced to a palette.
     pub palette: bool,
+    /// How hard AVIF tries.
+    pub effort: Effort,
 }
 
 /// Writes a picture. `Format::Jpeg` takes none with alpha, and what is not for stills is refused.
@@ -61,7 +64,7 @@ pub(super) fn encode(
         Format::Jpeg => jpeg::encode(picture, settings),
         Format::Png => png::encode(picture, settings.palette.then_some(settings.quality)),
         Format::Webp => webp::encode(picture, settings.quality),
-        Format::Avif => avif::encode(picture, settings.quality),
+        Format::Avif => avif::encode(picture, settings.quality, settings.effort),
         Format::Gif | Format::Svg | Format::Json => {
             Err(failed(format_args!("no still is written as {format}")))
         }
@@ -75,6 +78,21 @@ pub(super) fn takes_planes(format: Format, quality: Quality) -> bool {
         Format::Webp => !webp::is_lossless(quality),
         Format::Png | Format::Gif | Format::Svg | Format::Json => false,
     }
+}
+
+/// Whether every pixel of a WebP stays as it is.
+pub(super) fn is_lossless(quality: Quality) -> bool {
+    webp::is_lossless(quality)
+}
+
+/// Nanoseconds that an AVIF takes for each pixel, in colour at half-size chroma.
+pub(super) fn avif_time(size: Size, effort: Effort) -> u64 {
+    avif::time(avif::speed(size, effort))
+}
+
+/// Whether an AVIF of this size gets no smaller by a greater effort.
+pub(super) fn is_settled(size: Size, effort: Effort) -> bool {
+    avif::speed(size, effort) == avif::speed(size, Effort::Settled)
 }
 
 /// The chroma sampling for an output: from quality 90 on, colour edges are worth their bytes. Lossy WebP has no choice.

@@ -7,6 +7,7 @@ use exif::Tag;
 use exif::Value;
 use exif::experimental::Writer;
 
+use crate::options::Effort;
 use crate::options::Format;
 use crate::options::Metadata;
 use crate::options::Quality;
@@ -165,6 +166,7 @@ fn files() -> Vec<(Format, Kind, Vec<u8>)> {
             quality: Quality::new(quality).expect("from 1 to 100"),
             progressive: false,
             palette: false,
+            effort: Effort::Settled,
         };
         let bytes = encode::encode(&picture(alpha), format, settings).expect("encodes");
         (format, kind, bytes)

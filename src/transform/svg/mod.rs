@@ -86,6 +86,18 @@ pub(super) fn clean(source: &[u8], limit: u64) -> Result<Vec<u8>, TransformError
     Ok(cleaned.bytes)
 }
 
+/// Bytes of markup that a file unpacks to, at most: deflate makes at most 1032 bytes of one.
+pub(super) fn most_markup(source: &[u8], limit: u64) -> u64 {
+    const EXPANSION: u64 = 1032;
+    let length = source.len() as u64;
+    let unpacked = if is_gzip(source) {
+        length.saturating_mul(EXPANSION)
+    } else {
+        length
+    };
+    unpacked.min(limit).min(MARKUP)
+}
+
 /// The size that a cleaned SVG asks for: its width and height in CSS pixels, or those of its view box, one from the other where one is
 /// missing; `None` where it fills what it is put in.
 pub(super) fn size(cleaned: &[u8]) -> Option<Size> {

@@ -53,10 +53,13 @@ pub(super) fn animation(source: &[u8]) -> Option<Animation> {
         rest = after.get(CHECKSUM..).unwrap_or_default();
     }
     let (announced, plays) = control?;
+    let size = size?;
     Some(Animation {
         frames: frames.min(announced),
         loops: Loops(plays),
-        size: size?,
+        size,
+        // 8 bytes are the widest pixel.
+        frame_bytes: size.area().saturating_mul(8),
     })
 }
 

@@ -39,8 +39,11 @@ pub(super) fn animation(source: &[u8]) -> Option<Animation> {
         frames: 0,
         loops: Loops::ONCE,
         size,
+        frame_bytes: 0,
     };
     while blocks.next(&mut found).is_some() {}
+    // A larger one is refused.
+    found.frame_bytes = found.frame_bytes.min(size.area() * FRAME_PER_CANVAS);
     Some(found)
 }
 
@@ -64,6 +67,10 @@ impl<'a> Blocks<'a> {
         match self.take(1)? {
             [IMAGE] => {
                 let descriptor = self.take(9)?;
+                let side =
+                    |at: usize| u64::from(u16::from_le_bytes([descriptor[at], descriptor[at + 1]]));
+                // One index for each pixel.
+                found.frame_bytes = found.frame_bytes.max(side(4) * side(6));
                 self.take(table_length(descriptor[8]))?;
                 // The code size of the compression.
                 self.take(1)?;

@@ -38,6 +38,8 @@ pub(super) fn animation(source: &[u8]) -> Option<Animation> {
             feature(webp::WebPFormatFeature::WEBP_FF_CANVAS_WIDTH),
             feature(webp::WebPFormatFeature::WEBP_FF_CANVAS_HEIGHT),
         ),
+        // The library decodes into one of the canvases that the header counts.
+        frame_bytes: 0,
     })
 }
 

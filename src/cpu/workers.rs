@@ -1,0 +1,105 @@
+//! The threads: each takes what the lanes give it, and gives way to the threads that answer requests.
+
+use std::io;
+use std::panic;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::thread;
+use std::time::Instant;
+
+use super::lanes::Lanes;
+use super::lanes::Worker;
+use super::system;
+
+/// So that hits and health checks are answered at once while every processor transforms.
+const NICE: i32 = 5;
+
+/// The least that there is: a fiftieth of a processor that somebody else wants.
+const IDLE_NICE: i32 = 19;
+
+/// Work, which hands back how its outcome is told: that is done once its bytes are free again.
+pub(super) type Work = Box<dyn FnOnce() -> Telling + Send>;
+
+pub(super) type Telling = Box<dyn FnOnce() + Send>;
+
+/// What the workers share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+pub(super) struct State {
+    pub lanes: Lanes<Work>,
+    pub is_closing: bool,
+}
+
+impl Shared {
+    pub fn new(lanes: Lanes<Work>) -> Arc<Self> {
+        Arc::new(Shared {
+            state: Mutex::new(State {
+                lanes,
+                is_closing: false,
+            }),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Nothing that panics runs under this lock.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There may be something to begin.
+    pub fn wake(&self) {
+        self.changed.notify_all();
+    }
+}
+
+/// Starts `workers` threads for work that somebody waits for, one more for what is small, and as many for what nobody waits for.
+pub(super) fn start(shared: &Arc<Shared>, workers: usize) -> io::Result<()> {
+    let regular = (0..workers).map(|_| Worker::Regular);
+    let idle = (0..workers).map(|_| Worker::Idle);
+    for worker in regular.chain([Worker::Express]).chain(idle) {
+        let (name, nice) = match worker {
+            Worker::Regular => ("render", NICE),
+            Worker::Express => ("render-fast", NICE),
+            Worker::Idle => ("render-idle", IDLE_NICE),
+        };
+        let shared = Arc::clone(shared);
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                system::give_way(nice);
+                obey(&shared, worker);
+            })?;
+    }
+    Ok(())
+}
+
+/// Does one piece of work after the other until the pool closes.
+fn obey(shared: &Shared, worker: Worker) {
+    let mut state = shared.lock();
+    while !state.is_closing {
+        let Some((ticket, work)) = state.lanes.begin(worker, Instant::now()) else {
+            state = shared
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        drop(state);
+        let done = panic::catch_unwind(AssertUnwindSafe(work));
+        state = shared.lock();
+        state.lanes.end(ticket);
+        drop(state);
+        shared.wake();
+        if let Ok(tell) = done {
+            tell();
+        }
+        state = shared.lock();
+    }
+}

@@ -1,0 +1,330 @@
+//! What a render will hold and how long it will keep a processor busy, by the header of its source and its recipe alone: from above
+//! for bytes, because memory that is not there ends the process; about right for time, because a wrong guess costs an order of
+//! service. Every number that an estimate depends on is here.
+//!
+//! Bytes are the largest of what three steps hold, which follow each other: the decoder; the resizer, with the decoded picture
+//! beside it; and the encoder, with the finished picture beside it. Measured as the peak of a process that renders one picture.
+//! Times are of one core of a server of 2023 (3 GHz, AVX2), for photographs, in the native build.
+
+use std::time::Duration;
+
+use crate::options::Format;
+use crate::options::Output;
+use crate::options::Recipe;
+
+use super::Limits;
+use super::TransformError;
+use super::decode::Header;
+use super::decode::Wanted;
+use super::encode;
+use super::motion::Animation;
+use super::pixels::Size;
+use super::plan::Plan;
+use super::sniff::Kind;
+use super::still;
+
+/// What a render costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Bytes that it holds at its worst, its source among them.
+    pub bytes: u64,
+    /// Time of one processor.
+    pub cpu: Duration,
+}
+
+/// Tables of codecs, rows between steps, a profile and its transform.
+const FIXED_BYTES: u64 = 4 << 20;
+/// What any render takes, however small.
+const FIXED_TIME: u64 = 500_000;
+
+// --- the resizer ---
+
+/// Rows of single precision that are kept at once: those of the longest window that is kept, and two blocks of eight.
+const ROWS_KEPT: u64 = 64 + 16;
+/// Blocks of eight columns that come out, pixels and planes.
+const COLUMNS_KEPT: u64 = 16;
+/// Bytes of a sample of single precision, for up to four channels.
+const KEPT_BYTES: u64 = 4 * 4;
+/// Weights and their windows for every sample of a side, before and after.
+const WEIGHT_BYTES: u64 = 64;
+/// Nanoseconds for each decoded pixel, and for each pixel that comes out.
+const RESIZE_TIME: (u64, u64) = (2, 5);
+
+// --- between resizer and encoder ---
+
+/// Each layer makes its picture from the one before.
+const COPIES_OF_LAYERS: u64 = 2;
+/// A blur works in 16 bits beside the picture.
+const EFFECT_BYTES: u64 = 16;
+/// Nanoseconds for each pixel that has effects.
+const EFFECT_TIME: u64 = 30;
+
+// --- animations ---
+
+/// What a canvas keeps beside its pixels: those that come back, and the frame that is handed out.
+const CANVAS_BYTES: u64 = 12;
+/// Pixels of the encoder: what is shown, what comes next, and what is tried.
+const ANIMATOR_BYTES: (u64, u64) = (24, 56);
+/// The file as it grows, in 1/16 byte for each pixel of each frame: GIF, then WebP.
+const ANIMATION_FILE: (u64, u64) = (16, 8);
+/// Nanoseconds for each pixel of each frame: decoding, then GIF and WebP.
+const ANIMATION_TIME: (u64, u64, u64) = (6, 60, 90);
+
+// --- drawings ---
+
+/// A document and the tree that is made of it, for each byte of markup.
+const MARKUP_BYTES: u64 = 12;
+/// Layers of pixels, canvases of the drawing among them. A drawing with more is weighed by itself before it is drawn.
+const DRAWING_BYTES: u64 = 32;
+/// Nanoseconds for each byte of markup, and for each pixel.
+const DRAWING_TIME: (u64, u64) = (100, 60);
+
+impl Price {
+    fn of(source: &[u8], held: u64, nanos: u64) -> Price {
+        Price {
+            bytes: held
+                .saturating_add(source.len() as u64)
+                .saturating_add(FIXED_BYTES),
+            cpu: Duration::from_nanos(nanos.saturating_add(FIXED_TIME)),
+        }
+    }
+
+    /// One after the other.
+    pub(super) fn and(self, other: Price) -> Price {
+        Price {
+            bytes: self.bytes.max(other.bytes),
+            cpu: self.cpu + other.cpu,
+        }
+    }
+
+    /// Refuses what would hold more than there is.
+    pub(super) fn within(self, limits: &Limits) -> Result<Price, TransformError> {
+        let limit = limits.render_memory.bytes();
+        if self.bytes > limit {
+            return Err(TransformError::TooCostly {
+                bytes: self.bytes,
+                limit,
+            });
+        }
+        Ok(self)
+    }
+}
+
+/// One step: what it holds at its worst, and its nanoseconds.
+#[derive(Clone, Copy)]
+struct Step {
+    bytes: u64,
+    time: u64,
+}
+
+/// A picture.
+pub(super) fn of_still(
+    source: &[u8],
+    header: &Header,
+    recipe: &Recipe,
+    plan: &Plan,
+    wanted: Wanted,
+    limits: &Limits,
+) -> Price {
+    let output = plan.layout.output();
+    let alpha = header.alpha && recipe.background.is_none();
+    let format = still::written_as(recipe, alpha, output, limits);
+    let steps = [
+        decoding(source, header, wanted),
+        resizing(header, header.decoded(wanted), plan.target()),
+        layers(header, recipe, output),
+        encoding(recipe, format, alpha, output),
+    ];
+    sum(source, &steps)
+}
+
+/// A picture of the size of a thumbnail, which is looked at and not written.
+pub(super) fn of_thumbnail(source: &[u8], header: &Header, plan: &Plan, wanted: Wanted) -> Price {
+    let steps = [
+        decoding(source, header, wanted),
+        resizing(header, header.decoded(wanted), plan.target()),
+        layers(header, &Recipe::default(), plan.layout.output()),
+    ];
+    sum(source, &steps)
+}
+
+/// All pixels of a picture, upright and in sRGB: where a border is looked for.
+pub(super) fn of_search(source: &[u8], header: &Header, wanted: Wanted) -> Price {
+    let steps = [
+        decoding(source, header, wanted),
+        layers(header, &Recipe::default(), header.size),
+    ];
+    sum(source, &steps)
+}
+
+/// An animation, whose frames are decoded, resized and written one by one, while decoder and encoder keep their canvases.
+pub(super) fn of_animation(
+    source: &[u8],
+    header: &Header,
+    animation: &Animation,
+    plan: &Plan,
+    format: Format,
+    recipe: &Recipe,
+) -> Price {
+    let output = plan.layout.output();
+    let frames = u64::from(animation.frames);
+    let is_webp = format == Format::Webp;
+    let canvas = header
+        .size
+        .area()
+        .saturating_mul(header.bytes_per_pixel.max(CANVAS_BYTES))
+        + animation.frame_bytes;
+    let animator = output.area()
+        * if is_webp {
+            ANIMATOR_BYTES.1
+        } else {
+            ANIMATOR_BYTES.0
+        };
+    let file = if is_webp {
+        ANIMATION_FILE.1
+    } else {
+        ANIMATION_FILE.0
+    };
+    let file = output.area().saturating_mul(frames) / 16 * file;
+    let frame = [
+        resizing(header, header.size, plan.target()),
+        layers(header, recipe, output),
+    ];
+    let worst = frame.iter().map(|step| step.bytes).max().unwrap_or(0);
+    let encode = if is_webp {
+        ANIMATION_TIME.2
+    } else {
+        ANIMATION_TIME.1
+    };
+    let time = frame.iter().fold(0, |sum, step| sum + step.time)
+        + header.size.area() * ANIMATION_TIME.0
+        + output.area() * encode;
+    let held = canvas
+        .saturating_add(animator)
+        .saturating_add(file)
+        .saturating_add(worst);
+    Price::of(source, held, time.saturating_mul(frames))
+}
+
+/// What is passed on as it is, in a copy.
+pub(super) fn of_copy(source: &[u8]) -> Price {
+    Price::of(source, source.len() as u64, source.len() as u64)
+}
+
+/// A drawing of so many bytes of markup, once it is unpacked, and its pixels where it becomes some.
+pub(super) fn of_drawing(source: &[u8], markup: u64, pixels: Option<(Size, &Recipe)>) -> Price {
+    let mut held = markup.saturating_mul(MARKUP_BYTES);
+    let mut time = markup.saturating_mul(DRAWING_TIME.0);
+    if let Some((size, recipe)) = pixels {
+        let format = still::written_as(recipe, true, size, &Limits::default());
+        let written = encoding(recipe, format, true, size);
+        held = held
+            .saturating_add(size.area().saturating_mul(DRAWING_BYTES))
+            .saturating_add(written.bytes);
+        time = time
+            .saturating_add(size.area().saturating_mul(DRAWING_TIME.1))
+            .saturating_add(written.time);
+    }
+    Price::of(source, held, time)
+}
+
+fn sum(source: &[u8], steps: &[Step]) -> Price {
+    let held = steps.iter().map(|step| step.bytes).max().unwrap_or(0);
+    let time = steps
+        .iter()
+        .fold(0, |sum: u64, step| sum.saturating_add(step.time));
+    Price::of(source, held, time)
+}
+
+fn decoding(source: &[u8], header: &Header, wanted: Wanted) -> Step {
+    let decoded = header.decoded(wanted).area();
+    let stored = header.size.area();
+    // Where the last marker of a JPEG is missing, it is put at the end of a copy.
+    let copy = if header.kind == Kind::Jpeg && !source.ends_with(&[0xFF, 0xD9]) {
+        source.len() as u64
+    } else {
+        0
+    };
+    let bytes = decoded
+        .saturating_mul(header.bytes_per_pixel)
+        .saturating_add(stored.saturating_mul(header.coefficient_bytes))
+        .saturating_add(copy);
+    // For each byte of the file, each pixel of the file and each pixel that comes out.
+    let (byte, pixel, sample) = match header.kind {
+        // The coefficients of all scans go to memory and back.
+        Kind::Jpeg if header.coefficient_bytes > 0 => (50, 2, 4),
+        Kind::Jpeg => (10, 1, 4),
+        Kind::Png | Kind::Tiff | Kind::Ico => (5, 0, 6),
+        Kind::Webp if header.is_lossless => (0, 0, 25),
+        Kind::Webp => (20, 0, 9),
+        Kind::Avif | Kind::Heic => (30, 0, 25),
+        Kind::JpegXl => (60, 0, 80),
+        Kind::Gif => (10, 0, 4),
+        Kind::Bmp | Kind::Pnm | Kind::Qoi | Kind::Svg | Kind::Foreign(_) => (0, 0, 6),
+    };
+    let time = (source.len() as u64)
+        .saturating_mul(byte)
+        .saturating_add(stored.saturating_mul(pixel))
+        .saturating_add(decoded.saturating_mul(sample));
+    Step { bytes, time }
+}
+
+fn resizing(header: &Header, decoded: Size, target: Size) -> Step {
+    let (width, height) = (u64::from(decoded.width), u64::from(decoded.height));
+    let rows = height.min(ROWS_KEPT) * width + COLUMNS_KEPT * u64::from(target.width);
+    let weights = width + height + u64::from(target.width) + u64::from(target.height);
+    let bytes = (decoded.area() + target.area())
+        .saturating_mul(header.pixel_bytes)
+        .saturating_add(KEPT_BYTES * rows)
+        .saturating_add(WEIGHT_BYTES * weights);
+    let (from, to) = RESIZE_TIME;
+    let time = (decoded.area() * from).saturating_add(target.area().saturating_mul(to));
+    Step { bytes, time }
+}
+
+fn layers(header: &Header, recipe: &Recipe, output: Size) -> Step {
+    let plain = header.pixel_bytes.max(4) * COPIES_OF_LAYERS;
+    let (each, time) = if recipe.effects.is_neutral() {
+        (plain, 0)
+    } else {
+        (plain.max(EFFECT_BYTES), EFFECT_TIME)
+    };
+    Step {
+        bytes: output.area().saturating_mul(each),
+        time: output.area().saturating_mul(time),
+    }
+}
+
+/// What the encoder of a format holds, the picture that it is given included, and its time, for each pixel.
+fn encoding(recipe: &Recipe, format: Format, alpha: bool, output: Size) -> Step {
+    let quality = recipe.quality;
+    let is_fine = encode::subsampling(format, quality) == super::pixels::Subsampling::None;
+    let (bytes, time) = match format {
+        // Pixels, padded planes, and the coefficients of all scans.
+        Format::Jpeg if is_fine => (12, 28),
+        Format::Jpeg => (9, 14),
+        Format::Png if recipe.palette => (20, 160),
+        Format::Png => (12, 250),
+        Format::Webp if encode::is_lossless(quality) => (44, 450),
+        Format::Webp if alpha => (36, 90),
+        Format::Webp => (9, 28),
+        Format::Avif => {
+            let time = encode::avif_time(output, recipe.effort);
+            match (alpha, is_fine) {
+                (true, _) => (40, 2 * time),
+                (false, true) => (36, time + time / 2),
+                (false, false) => (24, time),
+            }
+        }
+        Format::Gif | Format::Svg | Format::Json => (12, 0),
+    };
+    // Compatible pictures with alpha that turn out to be opaque become JPEG.
+    let bytes = match recipe.output {
+        Output::Compatible { .. } => bytes.max(12),
+        _ => bytes,
+    };
+    Step {
+        bytes: output.area().saturating_mul(bytes),
+        time: output.area().saturating_mul(time),
+    }
+}

@@ -1,11 +1,14 @@
 # The front door. `make run` and `make test` do all the set-up there is.
-.PHONY: help run test test-portable oracle tools clean
+.PHONY: help run test test-portable oracle bench bench-crops bench-calibrate bench-parts bench-tools tools clean
 
 help:
 	@echo "make run            build and serve examples/photos on http://127.0.0.1:8080"
 	@echo "make test           all tests"
 	@echo "make test-portable  all tests, with codecs that need neither cmake nor nasm"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
+	@echo "make bench          speed, size, looks and memory beside sharp and nginx, one table; ONLY=jpeg,look for some of it"
+	@echo "make bench-crops    crops of ours, theirs and a perfect reduction beside each other, to look at"
+	@echo "make bench-parts    the parts of a request by themselves"
 	@echo "make tools          install the build tools that are missing"
 
 run:
@@ -39,6 +42,42 @@ oracle:
 	$(ORACLE)/bin/python tests/oracle/pictures.py target/debug/safelight $(ORACLE)/sheets --sharp $(ORACLE)
 	$(ORACLE)/bin/python tests/oracle/color.py target/debug/safelight "$(CORPUS)"
 	$(ORACLE)/bin/python tests/oracle/animations.py target/debug/safelight "$(CORPUS)"
+
+# Everything that is measured, and those it is measured beside: see tests/benches/README.md. Nothing of it is part of `make test`.
+BENCH = target/bench
+SAFELIGHT = target/release/safelight
+ONLY =
+ROUNDS = 5
+OXIMG =
+OXIMG_BINARY = $(BENCH)/oximg/bin/oximg
+MEASURE = $(BENCH)/python/bin/python -B tests/benches/$(1) $(SAFELIGHT) --folder $(BENCH) --score $(BENCH)/score/release/score \
+	--sharp $(BENCH)/node $(if $(OXIMG),--oximg $(OXIMG_BINARY))
+
+bench: bench-tools
+	$(call MEASURE,bench.py) --only "$(ONLY)" --rounds $(ROUNDS)
+
+bench-crops: bench-tools
+	$(call MEASURE,crops.py)
+
+bench-calibrate: bench-tools
+	$(call MEASURE,calibrate.py)
+
+bench-parts:
+	@.ci/tools
+	cargo bench --bench parts
+
+bench-tools: $(if $(OXIMG),$(OXIMG_BINARY))
+	@.ci/tools
+	@command -v npm >/dev/null || { echo "please install: nodejs and npm (for sharp)"; exit 1; }
+	$(if $(filter target/release/safelight,$(SAFELIGHT)),cargo build --release)
+	python3 -m venv $(BENCH)/python
+	$(BENCH)/python/bin/pip install --quiet --disable-pip-version-check -r tests/benches/requirements.txt
+	npm install --silent --no-audit --no-fund --prefix $(BENCH)/node sharp@0.35.5
+	cargo build --release --locked --manifest-path tests/benches/score/Cargo.toml --target-dir $(BENCH)/score
+
+$(OXIMG_BINARY):
+	@.ci/tools
+	cargo install oximg --version 0.18.1 --locked --root $(BENCH)/oximg
 
 tools:
 	@.ci/tools

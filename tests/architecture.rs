@@ -128,8 +128,8 @@ const HTTP: [&str; 6] = [
     "reqwest",
 ];
 
-/// Files that bind a C library, and so may contain unsafe code.
-const UNSAFE: [&str; 10] = [
+/// Files that bind a C library, ask the system for something or name instructions of a processor, and so may contain unsafe code.
+const UNSAFE: [&str; 12] = [
     "src/allocator.rs",
     "src/cpu/system.rs",
     "src/transform/decode/frames/webp.rs",
@@ -140,6 +140,8 @@ const UNSAFE: [&str; 10] = [
     "src/transform/encode/avif_aom.rs",
     "src/transform/encode/jpeg_turbo.rs",
     "src/transform/encode/webp.rs",
+    "src/transform/resize/kernel.rs",
+    "src/transform/resize/machine.rs",
 ];
 
 /// Rooms that may say `StatusCode`: two that hear it from an origin, and those that answer. `error` alone makes one of a number.
@@ -434,7 +436,7 @@ fn six_rooms_are_synchronous() {
 }
 
 #[test]
-fn unsafe_code_is_where_c_libraries_are_bound() {
+fn unsafe_code_is_where_libraries_and_instructions_are_bound() {
     let lifted: BTreeSet<String> = lines()
         .into_iter()
         .filter(|line| line.text.contains("unsafe_code"))

@@ -718,7 +718,7 @@ fn a_quality_makes_a_palette() {
     for (name, source, options) in [
         ("photo", photo("dogs.jpg"), "width=120,quality=80"),
         ("photo_low", photo("dogs.jpg"), "width=120,quality=10"),
-        ("alpha", disc(), "width=120,quality=80"),
+        ("alpha", photo("fig.png"), "width=120,quality=80"),
     ] {
         let whole = render(&source, "width=120,format=png-force");
         let options = format!("{options},format=png-force");

@@ -184,6 +184,8 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(config.head_timeout.duration())
+        // The buffer that told the versions apart does not say that it passes on several slices at once, and every body would be copied.
+        .writev(true)
         .max_buf_size(config.head_bytes.max(LEAST_HEAD));
     builder
         .http2()

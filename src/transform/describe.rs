@@ -35,7 +35,7 @@ pub(super) fn render(
     prepared.plan = prepared.plan.reduced(facts::THUMBNAIL);
     let plan = prepared.plan.clone();
     let thumbnail = plan.layout.output();
-    let wanted = prepared.wanted(false);
+    let wanted = prepared.wanted();
     price::of_thumbnail(source, header, &plan, wanted).within(&budget.limits)?;
     let decoded = match prepared.decoded {
         Some(decoded) => decoded,
@@ -53,7 +53,7 @@ pub(super) fn render(
         ..recipe.clone()
     };
     let (raster, _) = still::composed(
-        decoded.pixels.into_raster()?,
+        decoded.raster,
         decoded.extent,
         &decoded.space,
         &plan,

@@ -24,6 +24,7 @@ use super::pixels::Rect;
 use super::pixels::Samples;
 use super::pixels::Size;
 use super::resize;
+use super::resize::Mixing;
 
 /// The longest side that ThumbHash takes, in pixels.
 pub(super) const THUMBNAIL: u32 = 100;
@@ -82,7 +83,7 @@ impl Facts {
 
 /// Makes placeholders of a finished picture in sRGB, which may have been scaled down to 100 pixels before.
 pub(super) fn of_picture(thumbnail: &Raster) -> Result<Placeholders, TransformError> {
-    let thumbnail = within(rgba(thumbnail.clone()), THUMBNAIL)?;
+    let thumbnail = within(rgba(thumbnail.clone()), THUMBNAIL);
     let size = thumbnail.size;
     let lqip = lqip(&thumbnail)?;
     let blurhash = blurhash(&thumbnail)?;
@@ -119,11 +120,11 @@ fn rgba(raster: Raster) -> Raster {
 }
 
 /// The whole picture, its longer side at most `side`.
-fn within(raster: Raster, side: u32) -> Result<Raster, TransformError> {
+fn within(raster: Raster, side: u32) -> Raster {
     let Size { width, height } = raster.size;
     let longest = width.max(height);
     if longest <= side {
-        return Ok(raster);
+        return raster;
     }
     // To the nearest pixel, and never to none.
     let scaled = |length: u32| {
@@ -137,11 +138,12 @@ fn within(raster: Raster, side: u32) -> Result<Raster, TransformError> {
         width: f64::from(width),
         height: f64::from(height),
     };
-    resize::raster(raster, whole, Size::new(scaled(width), scaled(height)))
+    let size = Size::new(scaled(width), scaled(height));
+    resize::raster(raster, whole, size, Mixing::Light)
 }
 
 fn blurhash(thumbnail: &Raster) -> Result<String, TransformError> {
-    let small = within(thumbnail.clone(), BLURRED)?;
+    let small = within(thumbnail.clone(), BLURRED);
     // It knows no transparency: what is transparent is as on most pages.
     let small = rgba(canvas::flatten(small, Color::WHITE));
     let Size { width, height } = small.size;
@@ -156,7 +158,7 @@ fn blurhash(thumbnail: &Raster) -> Result<String, TransformError> {
 
 fn lqip(thumbnail: &Raster) -> Result<String, TransformError> {
     const QUALITY: u8 = 50;
-    let tiny = within(thumbnail.clone(), TINY)?;
+    let tiny = within(thumbnail.clone(), TINY);
     let size = tiny.size;
     let picture = if tiny.is_translucent() {
         Picture::Rgba(size, tiny.into_u8())

@@ -6,7 +6,6 @@ use serde_json::json;
 use super::super::decode;
 use super::super::decode::Wanted;
 use super::super::pixels::Channels;
-use super::super::pixels::Pixels;
 use super::super::pixels::Raster;
 use super::super::pixels::Samples;
 use super::super::pixels::Size;
@@ -69,17 +68,10 @@ fn lqip(placeholders: &Placeholders) -> Raster {
         .expect("a data URI");
     let file = STANDARD.decode(data).expect("base64");
     let header = decode::header(&file).expect("a header");
-    let wanted = Wanted {
-        denominator: 1,
-        planes: false,
-    };
-    match decode::pixels(&file, &header, wanted)
+    let wanted = Wanted { denominator: 1 };
+    decode::pixels(&file, &header, wanted)
         .expect("pixels")
-        .pixels
-    {
-        Pixels::Raster(raster) => raster,
-        Pixels::Planar(_) => panic!("planes were not wanted"),
-    }
+        .raster
 }
 
 #[test]
@@ -140,7 +132,8 @@ fn placeholders_show_the_picture() {
     let samples = blurhash::decode(&made.blurhash, 2, 2, 0.0).expect("a hash");
     let (sky, meadow) = (light(&[240, 150, 43, 255]), light(&[30, 120, 40, 255]));
     let mixed = [0, 1, 2].map(|channel| (2.0 * sky[channel] + meadow[channel]) / 3.0);
-    assert_near(light(&samples), mixed, 4.0);
+    // Where sky meets meadow, what would be darker than black is black: a little light too much.
+    assert_near(light(&samples), mixed, 6.0);
     let samples = blurhash::decode(&made.blurhash, 1, 8, 1.0).expect("a hash");
     assert!(samples[0] > samples[7 * 4] + 100);
     // Four waves across, three down.

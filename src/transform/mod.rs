@@ -273,14 +273,14 @@ pub fn price(source: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Price, T
         (Output::Json, _, _) => {
             let plan = prospect.plan.reduced(facts::THUMBNAIL);
             let prospect = still::Prepared { plan, ..prospect };
-            price::of_thumbnail(source, &header, &prospect.plan, prospect.wanted(false))
+            price::of_thumbnail(source, &header, &prospect.plan, prospect.wanted())
         }
         (_, Some(animation), Some(format)) => {
             let plan = &prospect.plan;
             animation::priced(source, &header, &animation, format, recipe, plan, limits)
         }
         _ => {
-            let wanted = prospect.wanted(still::takes_planes(recipe, &prospect.plan.layout));
+            let wanted = prospect.wanted();
             price::of_still(source, &header, recipe, &prospect.plan, wanted, limits)
         }
     };
@@ -301,7 +301,7 @@ pub fn price_of_look(source: &[u8], limits: &Limits) -> Result<Price, TransformE
     }
     let header = admitted(source, limits)?;
     let prospect = still::prospect(&header, &still::small(), limits)?;
-    let wanted = prospect.wanted(false);
+    let wanted = prospect.wanted();
     price::of_thumbnail(source, &header, &prospect.plan, wanted).within(limits)
 }
 

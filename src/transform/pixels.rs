@@ -1,7 +1,5 @@
 //! What a picture is between the codecs: rows of samples, and how they are to be read.
 
-use super::TransformError;
-
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Size {
@@ -166,7 +164,7 @@ impl Plane {
     /// A plane in one colour.
     #[cfg_attr(
         not(feature = "native"),
-        allow(dead_code, reason = "the portable JPEG decoder gives no planes")
+        allow(dead_code, reason = "the portable encoders take no planes")
     )]
     pub fn filled(size: Size, value: u8) -> Self {
         Plane {
@@ -196,42 +194,13 @@ impl Plane {
     }
 }
 
-/// YCbCr planes: full range, BT.601, 8 bits, in sRGB. The way of most JPEGs through the pipeline: half the samples of RGB,
-/// and no conversion on either side.
+/// YCbCr planes: full range, BT.601, 8 bits, in sRGB: what the lossy encoders work on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Planar {
     /// Size of the luma plane.
     pub luma: Plane,
     /// Cb and Cr, both of one size; none for a grey picture.
     pub chroma: Option<[Plane; 2]>,
-}
-
-/// Decoded pixels on one of the two ways through the pipeline.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Pixels {
-    #[cfg_attr(
-        not(feature = "native"),
-        allow(dead_code, reason = "the portable JPEG decoder gives no planes")
-    )]
-    Planar(Planar),
-    Raster(Raster),
-}
-
-impl Pixels {
-    /// Whether the samples are amounts of ink.
-    pub fn is_cmyk(&self) -> bool {
-        matches!(self, Pixels::Raster(raster) if raster.channels == Channels::Cmyk)
-    }
-
-    /// Interleaved pixels, which every decoder gives that was not told that planes serve as well.
-    pub fn into_raster(self) -> Result<Raster, TransformError> {
-        match self {
-            Pixels::Raster(raster) => Ok(raster),
-            Pixels::Planar(_) => Err(TransformError::Decode(
-                "planes where pixels were wanted".to_owned(),
-            )),
-        }
-    }
 }
 
 /// How many luma samples one chroma sample stands for, on each axis.

@@ -39,11 +39,13 @@ const FIXED_TIME: u64 = 500_000;
 
 // --- the resizer ---
 
-/// Between its two passes the resizer holds one side as it is and the other as it will be, so many times over.
-const COPIES_BETWEEN_PASSES: u64 = 1;
-/// Colours are multiplied with their alpha in a copy of the source.
-const COPIES_WITH_ALPHA: u64 = 1;
-/// Weights for every sample of a side: six of 8 bytes for Lanczos3, and what is beside them.
+/// Rows of single precision that are kept at once: those of the longest window that is kept, and two blocks of eight.
+const ROWS_KEPT: u64 = 64 + 16;
+/// Blocks of eight columns that come out, pixels and planes.
+const COLUMNS_KEPT: u64 = 16;
+/// Bytes of a sample of single precision, for up to four channels.
+const KEPT_BYTES: u64 = 4 * 4;
+/// Weights and their windows for every sample of a side, before and after.
 const WEIGHT_BYTES: u64 = 64;
 /// Nanoseconds for each decoded pixel, and for each pixel that comes out.
 const RESIZE_TIME: (u64, u64) = (2, 5);
@@ -269,14 +271,12 @@ fn decoding(source: &[u8], header: &Header, wanted: Wanted) -> Step {
 
 fn resizing(header: &Header, decoded: Size, target: Size) -> Step {
     let (width, height) = (u64::from(decoded.width), u64::from(decoded.height));
-    let between = (width * u64::from(target.height)).max(u64::from(target.width) * height);
-    let copies = 1 + if header.alpha { COPIES_WITH_ALPHA } else { 0 };
-    let pixels = (decoded.area() * copies)
-        .saturating_add(between.saturating_mul(COPIES_BETWEEN_PASSES))
-        .saturating_add(target.area());
-    let bytes = pixels
+    let rows = height.min(ROWS_KEPT) * width + COLUMNS_KEPT * u64::from(target.width);
+    let weights = width + height + u64::from(target.width) + u64::from(target.height);
+    let bytes = (decoded.area() + target.area())
         .saturating_mul(header.pixel_bytes)
-        .saturating_add(WEIGHT_BYTES * (width + height));
+        .saturating_add(KEPT_BYTES * rows)
+        .saturating_add(WEIGHT_BYTES * weights);
     let (from, to) = RESIZE_TIME;
     let time = (decoded.area() * from).saturating_add(target.area().saturating_mul(to));
     Step { bytes, time }

@@ -30,10 +30,10 @@ use super::encode::Picture;
 use super::encode::Settings;
 use super::geometry;
 use super::geometry::Layout;
+use super::hdr;
 use super::metadata;
 use super::pixels;
 use super::pixels::Channels;
-use super::pixels::Pixels;
 use super::pixels::Planar;
 use super::pixels::Raster;
 use super::pixels::Size;
@@ -41,6 +41,7 @@ use super::plain_border;
 use super::plan::Plan;
 use super::price;
 use super::resize;
+use super::resize::Mixing;
 use super::saliency::Saliency;
 use super::sniff::Kind;
 use super::unchanged;
@@ -57,7 +58,7 @@ pub(super) fn render(
     let prepared = prepare(source, header, recipe, clues, budget)?;
     let plan = prepared.plan.clone();
     let size = plan.layout.output();
-    let wanted = prepared.wanted(takes_planes(recipe, &plan.layout));
+    let wanted = prepared.wanted();
     price::of_still(source, header, recipe, &plan, wanted, &budget.limits)
         .within(&budget.limits)?;
     let decoded = match prepared.decoded {
@@ -68,16 +69,18 @@ pub(super) fn render(
     budget.check()?;
 
     let started = Instant::now();
-    let same_colors = decoded.space == ColorSpace::Srgb && !decoded.pixels.is_cmyk();
-    let made = match decoded.pixels {
-        Pixels::Planar(planar) => {
-            composed_planes(planar, decoded.extent, &plan, recipe, &budget.limits)?
-        }
-        Pixels::Raster(raster) => {
-            let (raster, profile) =
-                composed(raster, decoded.extent, &decoded.space, &plan, recipe)?;
-            finished(raster, profile, recipe, &budget.limits)
-        }
+    let same_colors =
+        decoded.space == ColorSpace::Srgb && decoded.raster.channels != Channels::Cmyk;
+    let made = if takes_planes(&decoded, &plan, recipe, &budget.limits) {
+        composed_planes(&decoded, &plan, recipe, &budget.limits)
+    } else {
+        let Decoded {
+            raster,
+            extent,
+            space,
+        } = decoded;
+        let (raster, profile) = composed(raster, extent, &space, &plan, recipe)?;
+        finished(raster, profile, recipe, &budget.limits)
     };
     let resize = started.elapsed();
     budget.check()?;
@@ -146,22 +149,18 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// How the pixels are decoded, or were.
-    pub fn wanted(&self, planes: bool) -> Wanted {
+    pub fn wanted(&self) -> Wanted {
         match self.decoded {
             Some(_) => WHOLE,
             None => Wanted {
-                denominator: decode::denominator(self.plan.layout.shrink()),
-                planes,
+                denominator: decode::denominator(self.plan.layout.shrink(), self.plan.stored()),
             },
         }
     }
 }
 
 /// Every pixel of the source, ready to be looked at.
-pub(super) const WHOLE: Wanted = Wanted {
-    denominator: 1,
-    planes: false,
-};
+pub(super) const WHOLE: Wanted = Wanted { denominator: 1 };
 
 /// Plans a picture within the limits. Only a border that has to be found needs pixels for that, all of them.
 pub(super) fn prepare(
@@ -183,16 +182,15 @@ pub(super) fn prepare(
             price::of_search(source, header, WHOLE).within(&budget.limits)?;
             let decoded = decode::pixels(source, header, WHOLE)?;
             budget.check()?;
-            let raster = header.orientation.upright(color::to_srgb(
-                decoded.pixels.into_raster()?,
-                &decoded.space,
-            )?);
+            let raster = header
+                .orientation
+                .upright(color::to_srgb(decoded.raster, &decoded.space)?);
             let trimmed = plain_border::inner(&raster, trimmed, &border);
             Prepared {
                 plan: Plan::of(upright, Default::default(), trimmed, recipe, saliency),
                 decoded: Some(Decoded {
                     extent: decode::whole(raster.size),
-                    pixels: Pixels::Raster(raster),
+                    raster,
                     space: ColorSpace::Srgb,
                 }),
             }
@@ -251,11 +249,11 @@ pub(super) fn looked_at(
 ) -> Result<Saliency, TransformError> {
     let whole = small();
     let prepared = prepare(source, header, &whole, &Clues::default(), budget)?;
-    let wanted = prepared.wanted(false);
+    let wanted = prepared.wanted();
     price::of_thumbnail(source, header, &prepared.plan, wanted).within(&budget.limits)?;
     let decoded = decode::pixels(source, header, wanted)?;
     let (raster, _) = composed(
-        decoded.pixels.into_raster()?,
+        decoded.raster,
         decoded.extent,
         &decoded.space,
         &prepared.plan,
@@ -272,12 +270,23 @@ pub(super) fn saliency(thumbnail: &Raster, gravity: Gravity) -> Saliency {
     }
 }
 
-/// Whether YCbCr planes can go the whole way. A canvas cannot be laid around them: its edge may cut a chroma sample.
-pub(super) fn takes_planes(recipe: &Recipe, layout: &Layout) -> bool {
-    layout.canvas.is_none()
+/// Whether nothing stands between resampling and an encoder that takes planes, so that pixels need not be put together in between. A
+/// canvas cannot be laid around planes: its edge may cut a chroma sample.
+fn takes_planes(decoded: &Decoded, plan: &Plan, recipe: &Recipe, limits: &Limits) -> bool {
+    let layout = &plan.layout;
+    let (format, _) = expressible(
+        opaque_format(recipe.output),
+        false,
+        layout.output(),
+        recipe,
+        limits,
+    );
+    matches!(decoded.raster.channels, Channels::Gray | Channels::Rgb)
+        && decoded.space == ColorSpace::Srgb
+        && layout.canvas.is_none()
         && layout.border.is_none()
         && recipe.effects.is_neutral()
-        && encode::takes_planes(opaque_format(recipe.output), recipe.quality)
+        && encode::takes_planes(format, recipe.quality)
 }
 
 /// Pixels ready for an encoder.
@@ -302,14 +311,8 @@ impl Made {
     }
 }
 
-/// The layers between planes as decoded and planes as encoded.
-fn composed_planes(
-    planar: Planar,
-    extent: (f64, f64),
-    plan: &Plan,
-    recipe: &Recipe,
-    limits: &Limits,
-) -> Result<Made, TransformError> {
+/// The layers between pixels as decoded and planes as encoded.
+fn composed_planes(decoded: &Decoded, plan: &Plan, recipe: &Recipe, limits: &Limits) -> Made {
     let (format, warnings) = expressible(
         opaque_format(recipe.output),
         false,
@@ -325,19 +328,33 @@ fn composed_planes(
     } else {
         pixels::Subsampling::None
     };
-    let planar = resize::planar(planar, extent, plan.crop(extent), target, resampled)?;
+    let planar = resize::planes(
+        &decoded.raster,
+        plan.crop(decoded.extent),
+        target,
+        mixing(&decoded.space),
+        resampled,
+    );
     let planar = turn.upright_planes(planar);
     let planar = if resampled == subsampling {
         planar
     } else {
         with_halved_chroma(planar)
     };
-    Ok(Made {
+    Made {
         picture: Picture::Planar(planar, subsampling),
         format,
         profile: None,
         warnings,
-    })
+    }
+}
+
+/// How samples of a colour space are mixed. Those of high dynamic range follow curves far from sRGB's.
+fn mixing(space: &ColorSpace) -> Mixing {
+    match space {
+        ColorSpace::Cicp { transfer, .. } if hdr::is_hdr(*transfer) => Mixing::Stored,
+        _ => Mixing::Light,
+    }
 }
 
 /// The layers between pixels as decoded and pixels as seen: resized, in the colours of the output (with the profile of these where
@@ -349,7 +366,7 @@ pub(super) fn composed(
     plan: &Plan,
     recipe: &Recipe,
 ) -> Result<(Raster, Option<Vec<u8>>), TransformError> {
-    let raster = resize::raster(raster, plan.crop(extent), plan.target())?;
+    let raster = resize::raster(raster, plan.crop(extent), plan.target(), mixing(space));
     let (raster, profile) = if recipe.wide_gamut {
         color::to_wide(raster, space)?
     } else {

@@ -25,7 +25,6 @@ use super::encode;
 use super::encode::Picture;
 use super::encode::Settings;
 use super::pixels::Channels;
-use super::pixels::Pixels;
 use super::pixels::Raster;
 use super::pixels::Size;
 
@@ -120,19 +119,9 @@ fn half_transparent() -> Vec<u8> {
 fn pixels(made: &Encoded) -> Raster {
     let header = decode::header(&made.bytes).expect("a rendition has a header");
     assert_eq!(header.size, made.size, "the size that was told");
-    let decoded = decode::pixels(
-        &made.bytes,
-        &header,
-        Wanted {
-            denominator: 1,
-            planes: false,
-        },
-    )
-    .expect("a rendition decodes");
-    let Pixels::Raster(raster) = decoded.pixels else {
-        panic!("no planes were wanted")
-    };
-    super::color::expanded(raster)
+    let decoded = decode::pixels(&made.bytes, &header, Wanted { denominator: 1 })
+        .expect("a rendition decodes");
+    super::color::expanded(decoded.raster)
 }
 
 fn pixel(raster: &Raster, x: u32, y: u32) -> Vec<u8> {

@@ -15,7 +15,7 @@ use super::super::metadata::Kept;
 use super::super::metadata::attach;
 use super::super::metadata::of;
 use super::super::metadata::tests::exif_block;
-use super::super::pixels::Pixels;
+use super::super::pixels::Raster;
 use super::super::pixels::Size;
 use super::super::sniff::Kind;
 use super::smaller_source;
@@ -37,15 +37,12 @@ fn encoded(format: Format, alpha: bool, quality: u8) -> Vec<u8> {
     encode::encode(&picture, format, settings).expect("encodes")
 }
 
-fn pixels(file: &[u8]) -> Pixels {
+fn pixels(file: &[u8]) -> Raster {
     let header = decode::header(file).expect("a header");
-    let wanted = Wanted {
-        denominator: 1,
-        planes: false,
-    };
+    let wanted = Wanted { denominator: 1 };
     decode::pixels(file, &header, wanted)
         .expect("pixels")
-        .pixels
+        .raster
 }
 
 fn blocks() -> Kept {

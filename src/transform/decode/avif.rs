@@ -16,7 +16,6 @@ use super::super::color::ColorSpace;
 use super::super::metadata;
 use super::super::orientation::Orientation;
 use super::super::pixels::Channels;
-use super::super::pixels::Pixels;
 use super::super::pixels::Raster;
 use super::super::pixels::Samples;
 use super::super::pixels::Size;
@@ -123,7 +122,7 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
         None => raster,
     };
     Ok(Decoded {
-        pixels: Pixels::Raster(raster),
+        raster,
         extent: whole(header.size),
         space,
     })

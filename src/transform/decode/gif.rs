@@ -10,7 +10,6 @@ use super::super::TransformError;
 use super::super::color::ColorSpace;
 use super::super::orientation::Orientation;
 use super::super::pixels::Channels;
-use super::super::pixels::Pixels;
 use super::super::pixels::Raster;
 use super::super::pixels::Samples;
 use super::super::pixels::Size;
@@ -52,7 +51,7 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
         samples: Samples::U8(samples),
     };
     Ok(Decoded {
-        pixels: Pixels::Raster(raster),
+        raster,
         extent: whole(header.size),
         space: ColorSpace::Srgb,
     })

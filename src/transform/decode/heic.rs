@@ -15,7 +15,6 @@ use super::super::TransformError;
 use super::super::color::ColorSpace;
 use super::super::orientation::Orientation;
 use super::super::pixels::Channels;
-use super::super::pixels::Pixels;
 use super::super::pixels::Raster;
 use super::super::pixels::Samples;
 use super::super::pixels::Size;
@@ -64,11 +63,11 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
         samples
     };
     Ok(Decoded {
-        pixels: Pixels::Raster(Raster {
+        raster: Raster {
             size: header.size,
             channels,
             samples,
-        }),
+        },
         extent: whole(header.size),
         space,
     })

@@ -9,7 +9,6 @@ use super::super::TransformError;
 use super::super::color::ColorSpace;
 use super::super::metadata;
 use super::super::pixels::Channels;
-use super::super::pixels::Pixels;
 use super::super::pixels::Raster;
 use super::super::pixels::Samples;
 use super::super::pixels::Size;
@@ -75,7 +74,7 @@ pub(super) fn decode(
         samples: Samples::U8(samples),
     };
     Ok(Decoded {
-        pixels: Pixels::Raster(raster),
+        raster,
         extent: whole(header.size),
         space: ColorSpace::from_icc(markers.icc),
     })

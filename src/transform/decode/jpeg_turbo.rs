@@ -1,4 +1,5 @@
-//! JPEG by libjpeg-turbo: planes at 1/1, 1/2, 1/4 or 1/8 straight from the DCT, RGB where planes will not do, CMYK as stored.
+//! JPEG by libjpeg-turbo, at 1/1, 1/2, 1/4 or 1/8 straight from the DCT, where chroma of half size comes out at the scale of luma: RGB or
+//! grey, CMYK as stored.
 #![expect(unsafe_code, reason = "binds libjpeg-turbo")]
 
 use std::ffi::CStr;
@@ -10,9 +11,6 @@ use super::super::TransformError;
 use super::super::color::ColorSpace;
 use super::super::metadata;
 use super::super::pixels::Channels;
-use super::super::pixels::Pixels;
-use super::super::pixels::Planar;
-use super::super::pixels::Plane;
 use super::super::pixels::Raster;
 use super::super::pixels::Samples;
 use super::super::pixels::Size;
@@ -104,42 +102,37 @@ fn decode_once(
     let markers = metadata::jpeg(source);
     let colors = decoder.get(tj::TJPARAM_TJPARAM_COLORSPACE).cast_unsigned();
     let space = ColorSpace::from_icc(markers.icc);
-    let pixels = match colors {
+    let raster = match colors {
         tj::TJCS_TJCS_CMYK | tj::TJCS_TJCS_YCCK => {
             let mut samples = decoder.packed(source, scaled, tj::TJPF_TJPF_CMYK, 4)?;
             if markers.adobe {
                 samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
             }
-            Pixels::Raster(Raster {
+            Raster {
                 size: scaled,
                 channels: Channels::Cmyk,
                 samples: Samples::U8(samples),
-            })
-        }
-        tj::TJCS_TJCS_YCbCr | tj::TJCS_TJCS_GRAY
-            if wanted.planes && space == ColorSpace::Srgb && decoder.has_planes() =>
-        {
-            Pixels::Planar(decoder.planes(source, scaled)?)
+            }
         }
         tj::TJCS_TJCS_GRAY => {
             let samples = decoder.packed(source, scaled, tj::TJPF_TJPF_GRAY, 1)?;
-            Pixels::Raster(Raster {
+            Raster {
                 size: scaled,
                 channels: Channels::Gray,
                 samples: Samples::U8(samples),
-            })
+            }
         }
         _ => {
             let samples = decoder.packed(source, scaled, tj::TJPF_TJPF_RGB, 3)?;
-            Pixels::Raster(Raster {
+            Raster {
                 size: scaled,
                 channels: Channels::Rgb,
                 samples: Samples::U8(samples),
-            })
+            }
         }
     };
     Ok(Decoded {
-        pixels,
+        raster,
         extent,
         space,
     })
@@ -238,7 +231,7 @@ impl Decoder {
         }
     }
 
-    /// Bytes of a pixel, as planes or not.
+    /// Bytes of a pixel.
     fn pixel_bytes(&self) -> u64 {
         match self.get(tj::TJPARAM_TJPARAM_SUBSAMP) {
             _ if self.is_inked() => 4,
@@ -251,20 +244,6 @@ impl Decoder {
         matches!(
             self.get(tj::TJPARAM_TJPARAM_COLORSPACE).cast_unsigned(),
             tj::TJCS_TJCS_CMYK | tj::TJCS_TJCS_YCCK
-        )
-    }
-
-    /// Whether the sampling is one that planes can be had for.
-    fn has_planes(&self) -> bool {
-        matches!(
-            self.get(tj::TJPARAM_TJPARAM_SUBSAMP),
-            tj::TJSAMP_TJSAMP_444
-                | tj::TJSAMP_TJSAMP_422
-                | tj::TJSAMP_TJSAMP_420
-                | tj::TJSAMP_TJSAMP_GRAY
-                | tj::TJSAMP_TJSAMP_440
-                | tj::TJSAMP_TJSAMP_411
-                | tj::TJSAMP_TJSAMP_441
         )
     }
 
@@ -282,52 +261,6 @@ impl Decoder {
             size.width.div_ceil(denominator),
             size.height.div_ceil(denominator),
         ))
-    }
-
-    fn planes(&self, source: &[u8], size: Size) -> Result<Planar, Failure> {
-        let sampling = self.get(tj::TJPARAM_TJPARAM_SUBSAMP);
-        let plane = |component: c_int| {
-            // SAFETY: pure arithmetic on its arguments.
-            let (width, height) = unsafe {
-                (
-                    tj::tj3YUVPlaneWidth(component, size.width.cast_signed(), sampling),
-                    tj::tj3YUVPlaneHeight(component, size.height.cast_signed(), sampling),
-                )
-            };
-            size_of(width, height)
-                .map(|size| Plane::filled(size, 0))
-                .map_err(Failure::Other)
-        };
-        let mut planes = [
-            plane(0)?,
-            Plane::filled(Size::new(0, 0), 0),
-            Plane::filled(Size::new(0, 0), 0),
-        ];
-        let colored = sampling != tj::TJSAMP_TJSAMP_GRAY;
-        if colored {
-            planes[1] = plane(1)?;
-            planes[2] = plane(2)?;
-        }
-        let mut pointers = planes.each_mut().map(|plane| plane.samples.as_mut_ptr());
-        let mut strides = planes
-            .each_ref()
-            .map(|plane| plane.size.width.cast_signed());
-        // SAFETY: every plane has the size that the library asked for above, rows without gaps; a grey picture has no others.
-        let status = unsafe {
-            tj::tj3DecompressToYUVPlanes8(
-                self.0,
-                source.as_ptr(),
-                source.len() as tj::size_t,
-                pointers.as_mut_ptr(),
-                strides.as_mut_ptr(),
-            )
-        };
-        self.judge(status)?;
-        let [luma, cb, cr] = planes;
-        Ok(Planar {
-            luma: cropped(luma, size),
-            chroma: colored.then_some([cb, cr]),
-        })
     }
 
     fn packed(
@@ -372,19 +305,4 @@ impl Decoder {
             Err(Failure::Odd)
         }
     }
-}
-
-/// Luma planes are padded to whole chroma samples; the padding is no part of the picture.
-fn cropped(plane: Plane, size: Size) -> Plane {
-    if plane.size == size {
-        return plane;
-    }
-    let rows = plane
-        .samples
-        .chunks_exact(plane.size.width as usize)
-        .take(size.height as usize);
-    let samples = rows
-        .flat_map(|row| row[..size.width as usize].iter().copied())
-        .collect();
-    Plane { size, samples }
 }

@@ -19,7 +19,6 @@ use super::super::color::ColorSpace;
 use super::super::hdr;
 use super::super::orientation::Orientation;
 use super::super::pixels::Channels;
-use super::super::pixels::Pixels;
 use super::super::pixels::Raster;
 use super::super::pixels::Samples;
 use super::super::pixels::Size;
@@ -100,11 +99,11 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
         samples
     };
     Ok(Decoded {
-        pixels: Pixels::Raster(Raster {
+        raster: Raster {
             size,
             channels,
             samples,
-        }),
+        },
         extent: whole(size),
         space,
     })
@@ -252,7 +251,6 @@ mod tests {
     use super::super::super::TransformError;
     use super::super::super::color::ColorSpace;
     use super::super::super::pixels::Channels;
-    use super::super::super::pixels::Pixels;
     use super::super::super::pixels::Raster;
     use super::super::super::pixels::Samples;
     use super::super::super::pixels::Size;
@@ -289,10 +287,7 @@ mod tests {
     fn raster(source: &[u8]) -> Result<(Raster, ColorSpace), TransformError> {
         let header = header(source)?;
         let decoded = decode(source, &header)?;
-        match decoded.pixels {
-            Pixels::Raster(raster) => Ok((raster, decoded.space)),
-            Pixels::Planar(_) => panic!("a raster"),
-        }
+        Ok((decoded.raster, decoded.space))
     }
 
     #[test]

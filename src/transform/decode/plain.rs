@@ -13,7 +13,6 @@ use image::codecs::qoi::QoiDecoder;
 use super::super::TransformError;
 use super::super::color::ColorSpace;
 use super::super::orientation::Orientation;
-use super::super::pixels::Pixels;
 use super::super::pixels::Size;
 use super::super::sniff::Kind;
 use super::Decoded;
@@ -95,7 +94,7 @@ fn read(
     let mut bytes = vec![0; header.size.len() * usize::from(color.bytes_per_pixel())];
     decoder.read_image_boxed(&mut bytes).map_err(failed)?;
     Ok(Decoded {
-        pixels: Pixels::Raster(raster(header.size, color, bytes)?),
+        raster: raster(header.size, color, bytes)?,
         extent: whole(header.size),
         space: ColorSpace::Srgb,
     })
@@ -169,7 +168,6 @@ mod tests {
 
     use super::super::super::TransformError;
     use super::super::super::pixels::Channels;
-    use super::super::super::pixels::Pixels;
     use super::super::super::pixels::Raster;
     use super::super::super::pixels::Samples;
     use super::super::super::pixels::Size;
@@ -178,18 +176,11 @@ mod tests {
     use super::super::pixels;
 
     fn raster(source: &[u8]) -> Result<Raster, TransformError> {
-        let wanted = Wanted {
-            denominator: 1,
-            planes: false,
-        };
+        let wanted = Wanted { denominator: 1 };
         let header = header(source)?;
-        match pixels(source, &header, wanted)?.pixels {
-            Pixels::Raster(raster) => {
-                assert_eq!(raster.size, header.size);
-                Ok(raster)
-            }
-            Pixels::Planar(_) => panic!("a raster"),
-        }
+        let raster = pixels(source, &header, wanted)?.raster;
+        assert_eq!(raster.size, header.size);
+        Ok(raster)
     }
 
     /// Two by two pixels in 24 bits: red, green / blue, white, as the rows are shown.

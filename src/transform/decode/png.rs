@@ -9,7 +9,6 @@ use image::codecs::png::PngDecoder;
 use super::super::TransformError;
 use super::super::color::ColorSpace;
 use super::super::metadata;
-use super::super::pixels::Pixels;
 use super::super::pixels::Size;
 use super::super::sniff::Kind;
 use super::Decoded;
@@ -49,7 +48,7 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     decoder.read_image(&mut bytes).map_err(failed)?;
     let pixels = raster(header.size, color, bytes)?;
     Ok(Decoded {
-        pixels: Pixels::Raster(pixels),
+        raster: pixels,
         extent: whole(header.size),
         space,
     })

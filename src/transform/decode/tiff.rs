@@ -20,7 +20,6 @@ use super::super::TransformError;
 use super::super::color::ColorSpace;
 use super::super::orientation::Orientation;
 use super::super::pixels::Channels;
-use super::super::pixels::Pixels;
 use super::super::pixels::Raster;
 use super::super::pixels::Samples;
 use super::super::pixels::Size;
@@ -139,11 +138,11 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
         samples
     };
     Ok(Decoded {
-        pixels: Pixels::Raster(Raster {
+        raster: Raster {
             size,
             channels,
             samples,
-        }),
+        },
         extent: whole(size),
         space: ColorSpace::from_icc(profile),
     })

@@ -2,7 +2,6 @@ use super::super::super::TransformError;
 use super::super::super::color::ColorSpace;
 use super::super::super::orientation::Orientation;
 use super::super::super::pixels::Channels;
-use super::super::super::pixels::Pixels;
 use super::super::super::pixels::Raster;
 use super::super::super::pixels::Samples;
 use super::super::super::pixels::Size;
@@ -139,10 +138,7 @@ impl File {
 fn raster(source: &[u8]) -> Result<(Raster, ColorSpace), TransformError> {
     let header = header(source)?;
     let decoded = decode(source, &header)?;
-    match decoded.pixels {
-        Pixels::Raster(raster) => Ok((raster, decoded.space)),
-        Pixels::Planar(_) => panic!("a raster"),
-    }
+    Ok((decoded.raster, decoded.space))
 }
 
 #[track_caller]

@@ -11,7 +11,6 @@ use super::super::TransformError;
 use super::super::color::ColorSpace;
 use super::super::metadata;
 use super::super::pixels::Channels;
-use super::super::pixels::Pixels;
 use super::super::pixels::Raster;
 use super::super::pixels::Samples;
 use super::super::pixels::Size;
@@ -55,7 +54,7 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
         still(source, header.size, features.has_alpha != 0)?
     };
     Ok(Decoded {
-        pixels: Pixels::Raster(raster),
+        raster,
         extent: whole(header.size),
         space,
     })

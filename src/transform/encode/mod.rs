@@ -71,10 +71,10 @@ pub(super) fn encode(
     }
 }
 
-/// Whether planes serve this output: a lossless one must have the pixels that were decoded.
+/// Whether an output is made from planes: a lossless one must have the pixels themselves.
 pub(super) fn takes_planes(format: Format, quality: Quality) -> bool {
     match format {
-        Format::Jpeg | Format::Avif => true,
+        Format::Jpeg | Format::Avif => cfg!(feature = "native"),
         Format::Webp => !webp::is_lossless(quality),
         Format::Png | Format::Gif | Format::Svg | Format::Json => false,
     }

@@ -25,14 +25,16 @@ pub(super) fn encode(
         Picture::Planar(..) => return Err(failed("PNG takes no planes")),
     };
     let channels = usize::from(color.channel_count());
-    if let Some(quality) = quality
-        && let Some(reduced) = palette::png(*size, samples, channels, quality)?
-    {
-        return Ok(reduced);
-    }
     let direct = direct(*size, samples, color)?;
-    // Where there are few colours a palette nearly always wins; a smooth grey ramp is where it does not.
-    let indexed = palette::lossless(*size, samples, channels)?;
+    // A palette nearly always wins; smooth shades are where it does not.
+    let reduced = match quality {
+        Some(quality) => palette::png(*size, samples, channels, quality)?,
+        None => None,
+    };
+    let indexed = match reduced {
+        Some(reduced) => Some(reduced),
+        None => palette::lossless(*size, samples, channels)?,
+    };
     Ok(match indexed {
         Some(indexed) if indexed.len() < direct.len() => indexed,
         _ => direct,

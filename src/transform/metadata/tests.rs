@@ -18,7 +18,7 @@ use super::super::encode;
 use super::super::encode::Picture;
 use super::super::encode::Settings;
 use super::super::orientation::Orientation;
-use super::super::pixels::Pixels;
+use super::super::pixels::Raster;
 use super::super::pixels::Size;
 use super::super::sniff::Kind;
 use super::Carried;
@@ -174,17 +174,14 @@ fn files() -> Vec<(Format, Kind, Vec<u8>)> {
     shapes.into_iter().map(file).collect()
 }
 
-fn pixels(file: &[u8]) -> Pixels {
-    let wanted = Wanted {
-        denominator: 1,
-        planes: false,
-    };
+fn pixels(file: &[u8]) -> Raster {
+    let wanted = Wanted { denominator: 1 };
     let header = decode::header(file).expect("a header");
     assert!(header.orientation.is_upright());
     assert_eq!(header.size, Size::new(24, 17));
     decode::pixels(file, &header, wanted)
         .expect("pixels")
-        .pixels
+        .raster
 }
 
 #[test]
@@ -235,17 +232,13 @@ fn the_decoders_see_the_profile() {
     for (format, _, file) in files() {
         let made = attach(file, format, &Kept::default(), Some(&profile)).expect("attaches");
         let header = decode::header(&made).expect("a header");
-        let wanted = Wanted {
-            denominator: 1,
-            planes: true,
-        };
+        let wanted = Wanted { denominator: 1 };
         let decoded = decode::pixels(&made, &header, wanted).expect("pixels");
         assert_eq!(
             decoded.space,
             super::super::color::ColorSpace::Icc(profile.clone()),
             "{format}"
         );
-        assert!(matches!(decoded.pixels, Pixels::Raster(_)));
     }
 }
 

@@ -1,0 +1,121 @@
+//! What the loops of this room are compiled for, and the one thing that compilers do not make of a loop: turning a square of samples.
+#![expect(unsafe_code, reason = "vector instructions of AVX2")]
+
+/// Samples in a vector of AVX2, and in a column of as many rows.
+pub(super) const LANES: usize = 8;
+
+/// The same sample of `LANES` rows, or `LANES` samples of one row.
+pub(super) type Lane = [f32; LANES];
+
+/// A kind of processor.
+pub(super) trait Machine {
+    /// `a * b + c`, in one instruction where there is one; without it, `f32::mul_add` would be a function call.
+    fn mul_add(a: f32, b: f32, c: f32) -> f32;
+
+    /// Turns a square over its diagonal: rows become columns.
+    fn turned(rows: &[Lane; LANES]) -> [Lane; LANES];
+}
+
+/// Whatever the program was compiled for.
+pub(super) struct Baseline;
+
+impl Machine for Baseline {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        // The baseline of 64-bit ARM has it; that of other processors does not.
+        if cfg!(target_arch = "aarch64") {
+            a.mul_add(b, c)
+        } else {
+            a * b + c
+        }
+    }
+
+    #[inline(always)]
+    fn turned(rows: &[Lane; LANES]) -> [Lane; LANES] {
+        std::array::from_fn(|x| std::array::from_fn(|y| rows[y][x]))
+    }
+}
+
+/// With AVX2 and FMA. Only what is compiled for these, and so runs only where they are, may be compiled for this.
+#[cfg(target_arch = "x86_64")]
+pub(super) struct Avx2;
+
+#[cfg(target_arch = "x86_64")]
+impl Machine for Avx2 {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+
+    #[inline(always)]
+    fn turned(rows: &[Lane; LANES]) -> [Lane; LANES] {
+        // SAFETY: the processor has AVX2, or this would not run.
+        unsafe { turned_avx2(rows) }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline]
+fn turned_avx2(rows: &[Lane; LANES]) -> [Lane; LANES] {
+    use std::arch::x86_64 as avx;
+    // SAFETY: a row has the eight samples that are read.
+    let [a, b, c, d, e, f, g, h] = rows
+        .each_ref()
+        .map(|row| unsafe { avx::_mm256_loadu_ps(row.as_ptr()) });
+    // Ones of two rows, then pairs of four, then halves of eight.
+    let (ab, ab2) = (avx::_mm256_unpacklo_ps(a, b), avx::_mm256_unpackhi_ps(a, b));
+    let (cd, cd2) = (avx::_mm256_unpacklo_ps(c, d), avx::_mm256_unpackhi_ps(c, d));
+    let (ef, ef2) = (avx::_mm256_unpacklo_ps(e, f), avx::_mm256_unpackhi_ps(e, f));
+    let (gh, gh2) = (avx::_mm256_unpacklo_ps(g, h), avx::_mm256_unpackhi_ps(g, h));
+    const LOW: i32 = 0x44;
+    const HIGH: i32 = 0xEE;
+    let low = [
+        avx::_mm256_shuffle_ps::<LOW>(ab, cd),
+        avx::_mm256_shuffle_ps::<HIGH>(ab, cd),
+        avx::_mm256_shuffle_ps::<LOW>(ab2, cd2),
+        avx::_mm256_shuffle_ps::<HIGH>(ab2, cd2),
+    ];
+    let high = [
+        avx::_mm256_shuffle_ps::<LOW>(ef, gh),
+        avx::_mm256_shuffle_ps::<HIGH>(ef, gh),
+        avx::_mm256_shuffle_ps::<LOW>(ef2, gh2),
+        avx::_mm256_shuffle_ps::<HIGH>(ef2, gh2),
+    ];
+    let mut made = [[0.0; LANES]; LANES];
+    for x in 0..4 {
+        let first = avx::_mm256_permute2f128_ps::<0x20>(low[x], high[x]);
+        let second = avx::_mm256_permute2f128_ps::<0x31>(low[x], high[x]);
+        // SAFETY: a row has room for the eight samples that are written.
+        unsafe {
+            avx::_mm256_storeu_ps(made[x].as_mut_ptr(), first);
+            avx::_mm256_storeu_ps(made[x + 4].as_mut_ptr(), second);
+        }
+    }
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Baseline;
+    use super::LANES;
+    use super::Lane;
+    use super::Machine;
+
+    #[test]
+    fn rows_become_columns() {
+        let mut next = 0.0;
+        let rows: [Lane; LANES] = std::array::from_fn(|_| {
+            std::array::from_fn(|_| {
+                next += 1.0;
+                next
+            })
+        });
+        let columns: [Lane; LANES] = std::array::from_fn(|x| rows.map(|row| row[x]));
+        assert_eq!(Baseline::turned(&rows), columns);
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            assert_eq!(super::Avx2::turned(&rows), columns);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What becomes of resampled light: interleaved pixels again, or the planes that encoders take, without a detour through either.
+
+use super::super::pixels::Subsampling;
+use super::light::to_encoded;
+use super::machine::LANES;
+use super::machine::Lane;
+use super::machine::Machine;
+
+/// Takes resampled rows from top to bottom.
+pub(super) struct Sink {
+    /// Whether colours come as light.
+    light: bool,
+    /// Whether the last channel is alpha, by which the others are multiplied.
+    alpha: bool,
+    into: Into,
+    /// Room for luma and chroma on their way into planes.
+    planes: [Vec<Lane>; 3],
+}
+
+/// Where rows are written to, and as what.
+pub(super) enum Into {
+    /// Interleaved.
+    U8(Vec<u8>),
+    /// Interleaved.
+    U16(Vec<u16>),
+    /// Full-range BT.601 (JFIF, section 7) of three channels, or of one, which has no chroma.
+    Planes {
+        luma: Vec<u8>,
+        chroma: [Vec<u8>; 2],
+        subsampling: Subsampling,
+    },
+}
+
+impl Sink {
+    pub fn new(light: bool, alpha: bool, into: Into) -> Self {
+        Sink {
+            light,
+            alpha,
+            into,
+            planes: Default::default(),
+        }
+    }
+
+    /// What it has taken.
+    pub fn into(self) -> Into {
+        self.into
+    }
+
+    /// Takes up to `LANES` rows.
+    #[inline(always)]
+    pub fn take<M: Machine, const CHANNELS: usize>(&mut self, pixels: &mut [Lane], rows: usize) {
+        if self.alpha {
+            for pixel in pixels.as_chunks_mut::<CHANNELS>().0 {
+                let alpha = pixel[CHANNELS - 1].map(|alpha| alpha.clamp(0.0, 1.0));
+                let parts = alpha.map(reciprocal);
+                for color in &mut pixel[..CHANNELS - 1] {
+                    for (color, part) in color.iter_mut().zip(parts) {
+                        *color *= part;
+                    }
+                }
+            }
+        }
+        match (self.light, self.alpha) {
+            (false, _) => {}
+            (true, false) => {
+                for color in pixels.as_flattened_mut() {
+                    *color = to_encoded::<M>(*color);
+                }
+            }
+            (true, true) => {
+                for pixel in pixels.as_chunks_mut::<CHANNELS>().0 {
+                    for color in pixel[..CHANNELS - 1].as_flattened_mut() {
+                        *color = to_encoded::<M>(*color);
+                    }
+                }
+            }
+        }
+        for sample in pixels.as_flattened_mut() {
+            *sample = sample.clamp(0.0, 1.0);
+        }
+        match &mut self.into {
+            Into::U8(into) => lay_in_rows::<M, _>(pixels, rows, into, to_u8),
+            Into::U16(into) => lay_in_rows::<M, _>(pixels, rows, into, to_u16),
+            Into::Planes {
+                luma,
+                chroma: [cb, cr],
+                subsampling,
+            } => {
+                if CHANNELS < 3 {
+                    lay_in_rows::<M, _>(pixels, rows, luma, to_u8);
+                    return;
+                }
+                let planes = self.planes.iter_mut();
+                for plane in planes {
+                    plane.resize(pixels.len() / CHANNELS, [0.0; LANES]);
+                }
+                let [first, second, third] = &mut self.planes;
+                to_ycbcr::<M, CHANNELS>(pixels, first, second, third);
+                lay_in_rows::<M, _>(first, rows, luma, rounded);
+                for (channel, into) in [(second, cb), (third, cr)] {
+                    match subsampling {
+                        Subsampling::None => lay_in_rows::<M, _>(channel, rows, into, rounded),
+                        Subsampling::Both => halve(channel, rows, into),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What takes the alpha out of a colour that was multiplied by it; where there is none, there is no colour either.
+#[inline(always)]
+fn reciprocal(alpha: f32) -> f32 {
+    /// A quarter of the faintest alpha that 8 bits can tell.
+    const FAINT: f32 = 1.0 / 1024.0;
+    let whole = 1.0 / alpha;
+    if alpha < FAINT { 0.0 } else { whole }
+}
+
+/// Red, green and blue from 0 to 1 become luma, Cb and Cr from 0 to 255.
+#[inline(always)]
+fn to_ycbcr<M: Machine, const CHANNELS: usize>(
+    pixels: &[Lane],
+    luma: &mut [Lane],
+    cb: &mut [Lane],
+    cr: &mut [Lane],
+) {
+    let planes = luma.iter_mut().zip(cb).zip(cr);
+    for (pixel, ((luma, cb), cr)) in pixels.as_chunks::<CHANNELS>().0.iter().zip(planes) {
+        let (red, green, blue) = (pixel[0], pixel[1], pixel[CHANNELS - 1]);
+        for lane in 0..LANES {
+            let (red, green, blue) = (red[lane] * 255.0, green[lane] * 255.0, blue[lane] * 255.0);
+            let sum = M::mul_add(red, 0.299, M::mul_add(green, 0.587, blue * 0.114));
+            luma[lane] = sum;
+            cb[lane] = M::mul_add(blue - sum, 0.5 / 0.886, 128.0).clamp(0.0, 255.0);
+            cr[lane] = M::mul_add(red - sum, 0.5 / 0.701, 128.0).clamp(0.0, 255.0);
+        }
+    }
+}
+
+/// Appends rows.
+#[inline(always)]
+fn lay_in_rows<M: Machine, T: Copy + Default>(
+    columns: &[Lane],
+    rows: usize,
+    into: &mut Vec<T>,
+    convert: impl Fn(f32) -> T,
+) {
+    let start = into.len();
+    let length = columns.len();
+    into.resize(start + rows * length, T::default());
+    let mut lines = into[start..].chunks_exact_mut(length);
+    let mut lines: [&mut [T]; LANES] = std::array::from_fn(|_| lines.next().unwrap_or_default());
+    if rows < LANES {
+        for (lane, line) in lines.into_iter().enumerate().take(rows) {
+            for (sample, column) in line.iter_mut().zip(columns) {
+                *sample = convert(column[lane]);
+            }
+        }
+        return;
+    }
+    let squares = columns.as_chunks::<LANES>();
+    for (at, square) in squares.0.iter().enumerate() {
+        for (line, row) in lines.iter_mut().zip(M::turned(square)) {
+            line[at * LANES..][..LANES].copy_from_slice(&row.map(&convert));
+        }
+    }
+    let done = length - squares.1.len();
+    for (lane, line) in lines.into_iter().enumerate() {
+        for (sample, column) in line[done..].iter_mut().zip(squares.1) {
+            *sample = convert(column[lane]);
+        }
+    }
+}
+
+/// Appends chroma of half size, averaged before it is rounded; at odd edges the last sample stands for the missing ones.
+#[inline(always)]
+fn halve(columns: &mut [Lane], rows: usize, into: &mut Vec<u8>) {
+    let halved = rows.div_ceil(2);
+    let width = columns.len().div_ceil(2);
+    let start = into.len();
+    into.resize(start + halved * width, 0);
+    for (x, pair) in columns.chunks_mut(2).enumerate() {
+        let mut sum = pair[0];
+        for (sum, &other) in sum.iter_mut().zip(&pair[pair.len() - 1]) {
+            *sum += other;
+        }
+        let last = sum[rows - 1];
+        sum[rows..].fill(last);
+        let mut at = start + x;
+        for two in sum.as_chunks::<2>().0.iter().take(halved) {
+            into[at] = rounded((two[0] + two[1]) * 0.25);
+            at += width;
+        }
+    }
+}
+
+#[inline(always)]
+fn to_u8(value: f32) -> u8 {
+    rounded(value * 255.0)
+}
+
+#[inline(always)]
+fn to_u16(value: f32) -> u16 {
+    let [low, high, ..] = whole_bits(value * 65_535.0);
+    u16::from_le_bytes([low, high])
+}
+
+/// 0 to 255, to the nearest.
+#[inline(always)]
+fn rounded(value: f32) -> u8 {
+    whole_bits(value)[0]
+}
+
+/// A number from 0 to 65535, rounded, least byte first. Adding 2^23 leaves nothing behind the point and the whole in the low bits,
+/// which is one instruction for many numbers, where a cast is several for each.
+#[inline(always)]
+fn whole_bits(value: f32) -> [u8; 4] {
+    (value + 8_388_608.0).to_bits().to_le_bytes()
+}
+
+const _: () = assert!(LANES.is_multiple_of(2), "chroma is halved within a block");

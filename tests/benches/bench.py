@@ -1,0 +1,120 @@
+"""Everything that is said about speed, size and memory, measured: `make bench`.
+
+    bench.py SAFELIGHT --folder FOLDER --score SCORE --sharp MODULES [--oximg BINARY] [--only GROUPS] [--rounds N]
+
+SAFELIGHT is a release binary, FOLDER keeps pictures and references between runs, SCORE is the program in `score/`, and MODULES a
+folder in which npm installed sharp. Prints a table, and writes it as Markdown to FOLDER/table.md.
+"""
+
+import argparse
+import pathlib
+import subprocess
+import tempfile
+import time
+
+import avif
+import contenders
+import hits
+import look
+import memory
+import pictures
+import still
+import table
+import waiting
+from reference import References
+from score import Scorer
+
+GROUPS = {
+    "jpeg": still.run,
+    "webp": still.run,
+    "other": still.run,
+    "look": look.run,
+    "avif": avif.run,
+    "memory": memory.run,
+    "hits": hits.run,
+    "latency": waiting.latency,
+    "idle": waiting.idle,
+}
+
+
+class Bench:
+    """What the groups share: who is compared, where the pictures are, and the rows so far."""
+
+    def __init__(self, arguments, scratch):
+        self.arguments = arguments
+        self.scratch = scratch
+        self.rounds = arguments.rounds
+        self.rows = []
+        self.others = {}
+        self.pictures = pictures.gather(arguments.folder)
+        self.scorer = self.another_scorer()
+        self.safelight = contenders.Safelight(arguments.safelight, self.pictures, scratch)
+        self.sharp = contenders.Sharp(arguments.sharp, self.pictures, scratch)
+        self.oximg = contenders.Oximg(arguments.oximg, self.pictures, scratch) if arguments.oximg else None
+        self.peers = [peer for peer in (self.sharp, self.oximg) if peer]
+        self.contenders = [self.safelight, *self.peers]
+
+    def another_scorer(self):
+        return Scorer(self.arguments.score, References(self.pictures, self.arguments.folder))
+
+    def add(self, row):
+        self.rows.append(row)
+        print("  ".join(cell for cell in row.cells() if cell), flush=True)
+
+    def versions(self):
+        known = {"safelight": _version(self.arguments.safelight), **self.sharp.versions}
+        if self.oximg:
+            known["oximg"] = _version(self.arguments.oximg)
+        return {**known, **self.others}
+
+    def stop(self):
+        for one in self.contenders:
+            one.stop()
+        self.scorer.stop()
+
+
+def _version(binary):
+    done = subprocess.run([binary, "--version"], capture_output=True, text=True)
+    return done.stdout.split()[-1]
+
+
+def arguments(groups):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("safelight", type=pathlib.Path)
+    parser.add_argument("--folder", type=pathlib.Path, required=True)
+    parser.add_argument("--score", type=pathlib.Path, required=True)
+    parser.add_argument("--sharp", type=pathlib.Path, required=True, metavar="MODULES")
+    parser.add_argument("--oximg", type=pathlib.Path, metavar="BINARY")
+    parser.add_argument("--only", default="", metavar="GROUPS", help=f"some of {','.join(groups)}; all where nothing is said")
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    given.only = [group for group in given.only.split(",") if group] or list(groups)
+    for group in given.only:
+        if group not in groups:
+            parser.error(f"group `{group}` must be one of {', '.join(groups)}")
+    return given
+
+
+def measure(groups):
+    """Runs those of `groups` (functions by name) that are asked for, and tells the rows that they add."""
+    given = arguments(groups)
+    given.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
+        bench = Bench(given, pathlib.Path(scratch))
+        try:
+            for group in given.only:
+                started = time.monotonic()
+                groups[group](bench, group)
+                print(f"== {group}: {time.monotonic() - started:.0f} s", flush=True)
+            versions = bench.versions()
+        finally:
+            bench.stop()
+    if bench.rows:
+        print(f"\n{table.plain(bench.rows)}")
+        (given.folder / "table.md").write_text(table.markdown(bench.rows, versions))
+        print(f"\n{given.folder / 'table.md'} has it as Markdown")
+    print(f"\n{table.machine()}\n{', '.join(f'{name} {version}' for name, version in versions.items())}")
+
+
+if __name__ == "__main__":
+    measure(GROUPS)

@@ -1,0 +1,164 @@
+"""Those who are compared, each behind the same two questions: make this picture, and how much CPU does one like it take?"""
+
+import http.client
+import itertools
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import clock
+
+STARTING = 20  # seconds
+ANSWERING = 120  # seconds
+
+
+class Failed(Exception):
+    """A picture that one of them could not make."""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A server that makes pictures. Requests go one after another over one connection, a thread each."""
+
+    name = "server"
+
+    def __init__(self, command, port, environment=None, log=None):
+        self.port = port
+        self.log = open(log, "wb") if log else subprocess.DEVNULL
+        self.process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=self.log, stderr=self.log)
+        self.own = threading.local()
+        self._wait()
+
+    @property
+    def connection(self):
+        """The connection of this thread."""
+        if not hasattr(self.own, "connection"):
+            self.own.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWERING)
+        return self.own.connection
+
+    def _wait(self):
+        end = time.monotonic() + STARTING
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.02)
+        raise SystemExit(f"{self.name} does not start: see its log")
+
+    def get(self, path, headers=None):
+        """The body of the answer to `path`, which must be a picture."""
+        self.connection.request("GET", path, headers=headers or {})
+        answer = self.connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise Failed(f"{self.name}: {path}: {answer.status} {body[:200]!r}")
+        return body
+
+    def make(self, job):
+        return self.get(self.path(job))
+
+    def cpu(self, job, times):
+        """Seconds of CPU for one such picture: all threads and children, HTTP and reading the source included."""
+        before = clock.of_process(self.process.pid)
+        for _ in range(times):
+            self.make(job)
+        return (clock.of_process(self.process.pid) - before) / times
+
+    def path(self, job):
+        raise NotImplementedError
+
+    def stop(self):
+        self.connection.close()
+        self.process.terminate()
+        self.process.wait()
+
+
+class Safelight(Server):
+    """The real server, with its defaults, but for caches that would answer what is to be measured."""
+
+    name = "safelight"
+    unique = itertools.count(int(time.time()) * 1000)
+
+    def __init__(self, binary, pictures, folder, settings=""):
+        self.admin = free_port()
+        port = free_port()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="safelight-", dir=folder))
+        config = self.folder / "config.toml"
+        config.write_text(
+            f'[server]\nlisten = "127.0.0.1:{port}"\n[admin]\nlisten = "127.0.0.1:{self.admin}"\n'
+            f'[zone]\norigin = "file:{pictures.resolve()}"\n[log]\nlevel = "error"\n'
+            + (settings or '[cache.disk]\npath = ""\n')
+        )
+        super().__init__([binary, "serve", "--config", config], port, log=self.folder / "log")
+
+    def path(self, job):
+        # What nobody asked for before: another query is another source, although the file is the same.
+        return f"/cdn-cgi/image/{job.options()}/{job.source}?v={next(self.unique)}"
+
+
+class Oximg(Server):
+    name = "oximg"
+
+    def __init__(self, binary, pictures, folder):
+        port = free_port()
+        environment = {"PORT": str(port), "IMAGES_DIR": str(pictures.resolve()), "OXIMG_OPTIONS_PREFIX": "/image"}
+        super().__init__([binary, "serve"], port, environment, folder / "oximg.log")
+
+    def path(self, job):
+        # It keeps nothing: the same URL is made anew each time.
+        return f"/image/{job.options()}/{job.source}"
+
+
+class Sharp:
+    name = "sharp"
+
+    def __init__(self, modules, pictures, folder):
+        self.pictures = pictures
+        self.out = folder / "sharp.out"
+        script = pathlib.Path(__file__).with_name("sharp.js")
+        self.process = subprocess.Popen(["node", script, modules], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.versions = json.loads(self.process.stdout.readline())
+
+    def _run(self, job, **more):
+        asked = {
+            "source": str(self.pictures / job.source),
+            "width": job.width,
+            "height": job.height,
+            "format": job.format,
+            "options": {"quality": job.quality, **(job.sharp or {})},
+            "animated": job.animated,
+            **more,
+        }
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        if "error" in answer:
+            raise Failed(f"sharp: {job.source}: {answer['error']}")
+        return answer
+
+    def make(self, job):
+        self._run(job, times=1, out=str(self.out))
+        return self.out.read_bytes()
+
+    def cpu(self, job, times):
+        return self._run(job, times=times)["cpu"] / 1e6
+
+    def peak(self, job):
+        return self._run(job, times=1)["peak"]
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()

@@ -1,0 +1,161 @@
+//! The parts of a request by themselves: reading options and URLs, keys, one render for each format, and a hit from end to end.
+//! `make bench-parts`. Numbers that others could be compared with come from `make bench`.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use divan::Bencher;
+use divan::black_box;
+use hyper::Request;
+use hyper::http::request::Parts;
+use safelight::cache::Key;
+use safelight::cache::SourceKey;
+use safelight::cache::Version;
+use safelight::config::Config;
+use safelight::options::Options;
+use safelight::options::Recipe;
+use safelight::pipeline::Pipeline;
+use safelight::policy::Policy;
+use safelight::request::Accept;
+use safelight::request::ImageRequest;
+use safelight::request::Prefixes;
+use safelight::transform;
+use safelight::transform::Budget;
+use safelight::transform::Clues;
+use safelight::transform::Limits;
+use tokio::runtime::Runtime;
+
+const FEW: &str = "width=800,quality=75,format=auto";
+const MANY: &str = "w=800,h=600,fit=cover,g=0.3x0.7,q=75,f=webp,dpr=2,rotate=90,sharpen=1,background=%23ff8800,trim=10;20;30;40,anim=false,metadata=none";
+
+/// Whether many options are asked for, or the few of an everyday URL.
+#[derive(Clone, Copy)]
+struct Many(bool);
+
+impl Many {
+    fn text(self) -> &'static str {
+        if self.0 { MANY } else { FEW }
+    }
+}
+
+impl fmt::Display for Many {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(if self.0 { "many" } else { "few" })
+    }
+}
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = [Many(false), Many(true)])]
+fn options_parse(many: Many) -> Options {
+    let (options, _warnings) =
+        Options::parse(black_box(many.text())).expect("the options are right");
+    options
+}
+
+#[divan::bench(args = [Many(false), Many(true)])]
+fn options_spell(bencher: Bencher<'_, '_>, many: Many) {
+    let (options, _warnings) = Options::parse(many.text()).expect("the options are right");
+    bencher.bench(|| black_box(&options).to_string());
+}
+
+#[divan::bench]
+fn request_parse(bencher: Bencher<'_, '_>) {
+    let prefixes = Prefixes::default();
+    let head = head("mountains.jpg");
+    bencher.bench(|| ImageRequest::parse(black_box(&head), &prefixes));
+}
+
+#[divan::bench]
+fn admit(bencher: Bencher<'_, '_>) {
+    let request = ImageRequest::parse(&head("mountains.jpg"), &Prefixes::default())
+        .expect("the URL is right");
+    let policy = policy();
+    bencher.bench(|| policy.admit(black_box(&request)));
+}
+
+#[divan::bench]
+fn key(bencher: Bencher<'_, '_>) {
+    let request = ImageRequest::parse(&head("mountains.jpg"), &Prefixes::default())
+        .expect("the URL is right");
+    let job = policy().admit(&request).expect("the zone is allowed");
+    let version = Version::of(b"a picture");
+    let manner = Limits::default().manner();
+    bencher.bench(|| {
+        let source = SourceKey::of(&job.source);
+        Key::of(&source, &version, black_box(&job.recipe), &manner).etag()
+    });
+}
+
+#[divan::bench(args = ["jpeg", "webp", "avif", "png-force"], sample_count = 10)]
+fn render(bencher: Bencher<'_, '_>, format: &str) {
+    let source = photograph("mountains.jpg");
+    let recipe = recipe(&format!("width=400,quality=75,format={format}"));
+    bencher.bench(|| {
+        let budget = Budget {
+            limits: Limits::default(),
+            deadline: Instant::now() + Duration::from_secs(60),
+        };
+        transform::render(black_box(&source), &recipe, &Clues::default(), &budget)
+            .expect("the photograph is whole")
+            .bytes
+    });
+}
+
+#[divan::bench]
+fn hit_in_memory(bencher: Bencher<'_, '_>) {
+    let runtime = Runtime::new().expect("threads can be started");
+    let pipeline = runtime.block_on(pipeline());
+    let head = head("mountains.jpg");
+    let status = runtime.block_on(pipeline.respond(&head)).status();
+    assert!(status.is_success(), "the first answer was {status}");
+    bencher.bench(|| runtime.block_on(pipeline.respond(black_box(&head))));
+}
+
+fn photograph(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples/photos")
+        .join(name);
+    fs::read(path).expect("the photographs are part of the repository")
+}
+
+fn head(source: &str) -> Parts {
+    let request = Request::get(format!("/cdn-cgi/image/{FEW}/{source}"))
+        .header("host", "img.example.com")
+        .header("accept", "image/webp,*/*")
+        .body(())
+        .expect("the request is well formed");
+    request.into_parts().0
+}
+
+fn policy() -> Policy {
+    let config = Config::default();
+    Policy::new(&config.policy(), config.zone.origin.clone(), Vec::new())
+        .expect("the defaults fit together")
+}
+
+fn recipe(options: &str) -> Recipe {
+    let (options, _warnings) = Options::parse(options).expect("the options are right");
+    let accept = Accept {
+        avif: true,
+        webp: true,
+    };
+    let (recipe, _warnings) = policy()
+        .decide(&options, accept)
+        .expect("the options ask for a picture");
+    recipe
+}
+
+async fn pipeline() -> Arc<Pipeline> {
+    let mut config = Config::default();
+    config.cache.disk.path = Default::default();
+    Pipeline::open(&config)
+        .await
+        .expect("the defaults fit together")
+}

@@ -226,6 +226,16 @@ impl Freshness {
         header
     }
 
+    /// `Cache-Control` for a client that should come back within `limit`, and not later than the rest of this life. Its `max-age`
+    /// counts from now: no `Age` header belongs with it.
+    pub fn cache_control_within(&self, limit: Duration, now: SystemTime) -> String {
+        if !self.storable {
+            return self.cache_control();
+        }
+        let left = self.lifetime().saturating_sub(self.age(now));
+        format!("public, max-age={}", left.min(limit).as_secs())
+    }
+
     /// Whether the origin asked for less than the floor, which the client is warned of: `cache-control is too restrictive`.
     pub fn is_too_restrictive(&self) -> bool {
         self.raised
@@ -577,6 +587,24 @@ mod tests {
     fn max_age_overrules_expires() {
         let found = freshness(&[("expires", "0"), ("cache-control", "max-age=86400")]);
         assert_eq!(found.lifetime().as_secs(), DAY);
+    }
+
+    #[test]
+    fn a_short_stay_is_never_longer_than_the_rest_of_a_life() {
+        let found = freshness(&[
+            ("cache-control", "max-age=86400, immutable"),
+            ("age", "3600"),
+        ]);
+        let within =
+            |later: u64| found.cache_control_within(Duration::from_secs(300), at(NOW + later));
+        assert_eq!(within(0), "public, max-age=300");
+        assert_eq!(within(DAY - HOUR - 10), "public, max-age=10");
+        assert_eq!(within(DAY), "public, max-age=0");
+        let refused = freshness(&[("cache-control", "no-store")]);
+        assert_eq!(
+            refused.cache_control_within(Duration::from_secs(300), at(NOW)),
+            "private, no-store"
+        );
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Config {
     pub floor: Seconds,
     /// And for at most this long.
     pub ceiling: Seconds,
+    /// What clients keep an interim rendition for, at most; nought: there are none.
+    pub interim: Seconds,
     pub memory: MemoryConfig,
     pub disk: DiskConfig,
 }
@@ -44,6 +46,7 @@ impl Default for Config {
         Config {
             floor: Seconds::new(60 * 60),
             ceiling: Seconds::new(365 * 24 * 60 * 60),
+            interim: Seconds::new(5 * 60),
             memory: MemoryConfig::default(),
             disk: DiskConfig::default(),
         }

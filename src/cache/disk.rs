@@ -96,6 +96,11 @@ impl Disk {
         })
     }
 
+    /// Whether a look at the disk may find an entry.
+    pub(super) fn may_have(&self, key: &EntryKey) -> bool {
+        self.store.may_have(key)
+    }
+
     /// The body of an entry, verified, if it can be had within [`PATIENCE`].
     pub(super) async fn get(&self, key: EntryKey) -> Option<Bytes> {
         if !self.store.may_have(&key) || self.is_resting() {

@@ -127,7 +127,7 @@ impl SourceKey {
 
 #[cfg(test)]
 impl Key {
-    pub(super) fn numbered(number: u64) -> Self {
+    pub(crate) fn numbered(number: u64) -> Self {
         Key(hash(&[b"test", &number.to_le_bytes()]))
     }
 }

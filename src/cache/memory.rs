@@ -63,6 +63,10 @@ impl Memory {
         self.renditions.insert(key, rendition).await;
     }
 
+    pub(super) async fn forget_rendition(&self, key: &Key) {
+        self.renditions.invalidate(key).await;
+    }
+
     pub(super) async fn record(&self, key: &SourceKey) -> Option<Arc<SourceRecord>> {
         self.records.get(key).await
     }

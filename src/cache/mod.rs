@@ -314,6 +314,32 @@ impl Cache {
         })
     }
 
+    /// The rendition kept under `key`, if one is. Of all who ask meanwhile, one looks on disk.
+    pub async fn find(self: &Arc<Self>, key: Key) -> Option<Found> {
+        if let Some(rendition) = self.memory.rendition(&key).await {
+            return Some(Found {
+                rendition,
+                outcome: Outcome::Hit(Tier::Memory),
+            });
+        }
+        let disk = self.renditions.as_ref()?;
+        if !disk.may_have(&EntryKey::rendition(key)) {
+            return None;
+        }
+        let cache = Arc::clone(self);
+        let work = async move { Ok::<_, Arc<FlightLost>>(cache.find_rendition(key).await) };
+        let (landing, _) = self.flights.join(FlightKey::Rendition(key), work).await;
+        landing.ok().flatten()
+    }
+
+    /// Keeps a rendition no longer: a better one has taken its place.
+    pub async fn forget(&self, key: Key) {
+        self.memory.forget_rendition(&key).await;
+        if let Some(disk) = &self.renditions {
+            disk.remove(EntryKey::rendition(key));
+        }
+    }
+
     /// What is held and what went wrong, for metrics.
     pub fn stats(&self) -> Stats {
         Stats {

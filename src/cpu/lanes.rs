@@ -219,8 +219,13 @@ impl<W> Lanes<W> {
         self.reserved
     }
 
+    /// Whether a worker has nothing to do, and nothing waits.
+    pub fn is_idle(&self) -> bool {
+        self.running.len() < self.workers && !self.is_busy()
+    }
+
     /// Whether somebody waits for a worker.
-    pub fn is_busy(&self) -> bool {
+    fn is_busy(&self) -> bool {
         !self.fast.is_empty() || !self.normal.is_empty()
     }
 
@@ -249,8 +254,7 @@ impl<W> Lanes<W> {
             Worker::Regular if normal == Some(true) => Some(Lane::Normal),
             Worker::Regular | Worker::Express => None,
             Worker::Idle => {
-                let is_free = self.running.len() < self.workers && !self.is_busy();
-                (is_free && fits(&self.idle) == Some(true) && self.has_idle_room())
+                (self.is_idle() && fits(&self.idle) == Some(true) && self.has_idle_room())
                     .then_some(Lane::Idle)
             }
         }

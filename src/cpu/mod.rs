@@ -160,6 +160,11 @@ impl CpuPool {
             .sum()
     }
 
+    /// Whether a worker has nothing to do, and nothing waits.
+    pub fn is_idle(&self) -> bool {
+        self.shared.lock().lanes.is_idle()
+    }
+
     /// Bytes that are reserved now.
     pub fn reserved(&self) -> u64 {
         self.shared.lock().lanes.reserved()

@@ -119,6 +119,14 @@ impl Conditional {
         is_held.then_some(Settled::NotModified)
     }
 
+    /// Whether the client has, or requires, the picture with this tag.
+    pub fn names(&self, etag: &str) -> bool {
+        [&self.required, &self.held]
+            .into_iter()
+            .any(|held| matches!(held, Held::Tags(tags) if tags.iter().any(|tag| **tag == *etag)))
+            || matches!(&self.range, Some((_, IfRange::Tag(tag))) if **tag == *etag)
+    }
+
     /// How much is sent of a picture of `length` bytes, which carries this tag.
     pub fn portion(&self, etag: &str, length: usize) -> Portion {
         let Some((range, condition)) = &self.range else {

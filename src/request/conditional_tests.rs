@@ -43,6 +43,18 @@ fn no_condition_is_never_met() {
 }
 
 #[test]
+fn a_tag_is_named_wherever_it_stands() {
+    for name in [IF_NONE_MATCH, IF_MATCH] {
+        assert!(conditional("GET", &[(name.clone(), "\"x\", \"a,b\"")]).names(TAG));
+        assert!(!conditional("GET", &[(name.clone(), "\"x\"")]).names(TAG));
+        assert!(!conditional("GET", &[(name, "*")]).names(TAG));
+    }
+    let range = [(RANGE, "bytes=5-"), (IF_RANGE, TAG)];
+    assert!(conditional("GET", &range).names(TAG));
+    assert!(!conditional("GET", &range).names("\"x\""));
+}
+
+#[test]
 fn tags_compare_weakly() {
     check(&[(IF_NONE_MATCH, "\"a,b\"")], true);
     check(&[(IF_NONE_MATCH, "W/\"a,b\"")], true);

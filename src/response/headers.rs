@@ -46,16 +46,19 @@ pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
         vary,
         warnings,
         spent,
+        interim,
     } = about;
     let freshness = &source.freshness;
     let mut headers = HeaderMap::with_capacity(16);
     insert(&mut headers, ETAG, etag);
-    insert(&mut headers, CACHE_CONTROL, &freshness.cache_control());
-    if freshness.is_storable() {
-        headers.insert(
-            AGE,
-            HeaderValue::from(freshness.age(SystemTime::now()).as_secs()),
-        );
+    let now = SystemTime::now();
+    let control = match interim {
+        Some(limit) => freshness.cache_control_within(*limit, now),
+        None => freshness.cache_control(),
+    };
+    insert(&mut headers, CACHE_CONTROL, &control);
+    if freshness.is_storable() && interim.is_none() {
+        headers.insert(AGE, HeaderValue::from(freshness.age(now).as_secs()));
     }
     if let Some(modified) = source.validators.last_modified.and_then(http_date) {
         insert(&mut headers, LAST_MODIFIED, &modified);
@@ -74,7 +77,7 @@ pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
     insert(
         &mut headers,
         CACHE_STATUS,
-        &cache_status(spent, freshness.is_storable()),
+        &cache_status(spent, freshness.is_storable(), interim.is_some()),
     );
     insert(&mut headers, SERVER_TIMING, &server_timing(spent));
     // Without it an answer was not transformed; a picture says more.
@@ -142,9 +145,13 @@ pub(super) fn resized(rendition: &Rendition, spent: &Spent) -> HeaderValue {
 }
 
 /// RFC 9211.
-fn cache_status(spent: &Spent, storable: bool) -> String {
+fn cache_status(spent: &Spent, storable: bool, interim: bool) -> String {
     let mut text = "safelight".to_owned();
+    // One detail is all that there may be, and where it came from matters less than that it will not stay.
     text.push_str(match spent.outcome {
+        Outcome::Hit(_) if interim => "; hit; detail=interim",
+        Outcome::Miss if interim => "; fwd=miss; stored; detail=interim",
+        Outcome::Coalesced if interim => "; fwd=miss; collapsed; detail=interim",
         Outcome::Hit(Tier::Memory) => "; hit; detail=memory",
         Outcome::Hit(Tier::Disk) => "; hit; detail=disk",
         Outcome::Miss if storable => "; fwd=miss; stored",

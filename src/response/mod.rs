@@ -45,6 +45,8 @@ pub struct About<'a> {
     pub warnings: &'a [Warning],
     /// How the answer was come by.
     pub spent: Spent,
+    /// How long the client keeps it, at most, where a better one is to come.
+    pub interim: Option<Duration>,
 }
 
 /// How an answer was come by, and what it cost.

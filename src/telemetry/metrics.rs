@@ -26,6 +26,8 @@ pub struct Metrics {
     cpu_refusals: Family<ReasonLabels, Counter>,
     cpu_reserved: Gauge,
     cpu_ratio: Family<FormatLabels, Histogram>,
+    interim: Counter,
+    upgrades: Family<FetchLabels, Counter>,
     in_flight: Gauge,
     connections: Gauge,
     cache_bytes: Family<StoreLabels, Gauge>,
@@ -163,6 +165,8 @@ impl Default for Metrics {
             cpu_refusals: Family::default(),
             cpu_reserved: Gauge::default(),
             cpu_ratio: Family::new_with_constructor(ratios),
+            interim: Counter::default(),
+            upgrades: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             cache_bytes: Family::default(),
@@ -228,6 +232,16 @@ impl Default for Metrics {
             "cpu_used_per_estimate",
             "Processor time of transformations, as a multiple of its estimate, by format",
             metrics.cpu_ratio.clone(),
+        );
+        registry.register(
+            "interim_answers",
+            "Pictures answered in a form that a smaller one will take the place of",
+            metrics.interim.clone(),
+        );
+        registry.register(
+            "upgrades",
+            "Interim pictures whose place was to be taken, by the result",
+            metrics.upgrades.clone(),
         );
         registry.register(
             "requests_in_flight",
@@ -310,6 +324,16 @@ impl Metrics {
     pub fn set_cpu_reserved(&self, bytes: u64) {
         self.cpu_reserved
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A picture was answered that a smaller one will take the place of.
+    pub fn interim(&self) {
+        self.interim.inc();
+    }
+
+    /// The place of an interim picture was to be taken; `result` is `made`, `failed` or `skipped`.
+    pub fn upgraded(&self, result: &'static str) {
+        self.upgrades.get_or_create(&FetchLabels { result }).inc();
     }
 
     /// A transformation was not taken up.

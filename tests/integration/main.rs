@@ -3,6 +3,7 @@
 
 mod admin;
 mod caching;
+mod interim;
 mod kinds;
 mod lifecycle;
 mod limits;

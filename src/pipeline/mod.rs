@@ -1,5 +1,8 @@
 //! Every room built once and joined: the whole story of a request on one screen. No decisions of its own.
 
+mod interim;
+mod rendering;
+
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -7,35 +10,27 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use std::time::Instant;
 
-use bytes::Bytes;
 use hyper::Method;
 use hyper::Response;
 use hyper::http::request::Parts;
 
+use self::interim::Upgrades;
+use self::rendering::Terms;
 use crate::bucket::AddressError;
 use crate::bucket::BucketAddress;
 use crate::cache::Cache;
 use crate::cache::CacheError;
-use crate::cache::FoundSource;
-use crate::cache::Key;
 use crate::cache::Outcome;
 use crate::cache::Rendition;
-use crate::cache::SourceBytes;
 use crate::cache::SourceKey;
-use crate::cache::SourceRecord;
 use crate::cache::Tier;
 use crate::config::Config;
 use crate::cpu::Count;
-use crate::cpu::CpuError;
 use crate::cpu::CpuPool;
-use crate::cpu::Demand;
-use crate::cpu::Done;
 use crate::cpu::Lane;
 use crate::deadline::Deadline;
 use crate::deadline::Stage;
 use crate::error::Error;
-use crate::policy::ApprovedSource;
-use crate::policy::Job;
 use crate::policy::Policy;
 use crate::policy::PolicyError;
 use crate::request::Conditional;
@@ -47,21 +42,12 @@ use crate::response;
 use crate::response::About;
 use crate::response::Body;
 use crate::response::Spent;
-use crate::source::Answer;
 use crate::source::SetupError;
 use crate::source::Sources;
 use crate::telemetry;
 use crate::telemetry::Access;
 use crate::telemetry::Metrics;
-use crate::telemetry::RenderStep;
-use crate::transform;
-use crate::transform::Budget;
-use crate::transform::Clues;
-use crate::transform::Encoded;
 use crate::transform::Limits;
-use crate::transform::Price;
-use crate::transform::Timings;
-use crate::transform::TransformError;
 
 /// All rooms, joined.
 pub struct Pipeline {
@@ -74,6 +60,9 @@ pub struct Pipeline {
     /// What renditions depend on beside their recipe.
     manner: String,
     request_timeout: Duration,
+    /// How long clients keep an interim rendition; nought: there are none.
+    interim: Duration,
+    upgrades: Upgrades,
     metrics: Metrics,
 }
 
@@ -146,6 +135,8 @@ impl Pipeline {
             limits: config.limits.of_render(),
             manner: config.limits.of_render().manner(),
             request_timeout: config.server.request_timeout.duration(),
+            interim: config.cache.interim.duration(),
+            upgrades: Upgrades::default(),
             metrics: Metrics::default(),
         }))
     }
@@ -256,6 +247,7 @@ impl Pipeline {
             fallback: self.policy.fallback(&request),
         };
         let job = self.policy.admit(&request).map_err(Error::from)?;
+        let warnings = job.warnings.clone();
         let conditional = Conditional::of(head);
         let deadline = Deadline::after(self.request_timeout);
 
@@ -270,14 +262,15 @@ impl Pipeline {
         let fetch = started.elapsed();
 
         let record = Arc::clone(&source.record);
-        let key = Key::of(&source_key, &record.version, &job.recipe, &self.manner);
-        let warnings = job.warnings.clone();
-        let about = |etag, spent| About {
+        let mut choice = self.choose(job, &source_key, &record, &conditional).await;
+        let key = choice.key;
+        let about = |etag, spent, is_interim: bool| About {
             source: &record,
             etag,
             vary,
             warnings: &warnings,
             spent,
+            interim: is_interim.then_some(self.interim),
         };
         let last_modified = record.validators.last_modified;
         if let Some(settled) = conditional.settled(&key.etag(), last_modified) {
@@ -287,7 +280,12 @@ impl Pipeline {
                 render: None,
                 total: started.elapsed(),
             };
-            let response = response::settled(settled, &about(&key.etag(), spent));
+            // Who has the interim one asks for it again.
+            let is_interim = self.is_interim(&choice).await;
+            if is_interim {
+                self.upgrade(&choice, source_key, &record);
+            }
+            let response = response::settled(settled, &about(&key.etag(), spent, is_interim));
             return Ok(Answered {
                 response,
                 outcome: match settled {
@@ -298,15 +296,36 @@ impl Pipeline {
         }
 
         let spent = Arc::new(OnceLock::new());
-        let render = Arc::clone(self).render(job.clone(), source_key, source, Arc::clone(&spent));
-        let found = self
-            .cache
-            .get_or_render(key, record.freshness.is_storable(), render);
-        let found = deadline
-            .bound(Stage::Render, found)
-            .await
-            .map_err(Error::from)??;
-        job.judge(found.rendition.format).map_err(Error::from)?;
+        let found = match choice.found.take() {
+            Some(found) => found,
+            None => {
+                let render = Arc::clone(self).render(
+                    choice.job.clone(),
+                    source_key,
+                    source,
+                    Terms::Awaited,
+                    Arc::clone(&spent),
+                );
+                let found = self
+                    .cache
+                    .get_or_render(key, record.freshness.is_storable(), render);
+                deadline
+                    .bound(Stage::Render, found)
+                    .await
+                    .map_err(Error::from)??
+            }
+        };
+        choice
+            .job
+            .judge(found.rendition.format)
+            .map_err(Error::from)?;
+        let is_interim = interim::is_interim(&choice, &found.rendition);
+        if is_interim {
+            self.metrics.interim();
+            if matches!(found.outcome, Outcome::Hit(_)) {
+                self.upgrade(&choice, source_key, &record);
+            }
+        }
         let render = spent.get().copied();
         let spent = Spent {
             outcome: found.outcome,
@@ -318,7 +337,7 @@ impl Pipeline {
         let portion = conditional.portion(etag, bytes.len());
         let response = response::image(
             &found.rendition,
-            &about(etag, spent),
+            &about(etag, spent, is_interim),
             portion,
             head.method == Method::HEAD,
         );
@@ -327,153 +346,7 @@ impl Pipeline {
             outcome: outcome(found.outcome),
         })
     }
-
-    /// Makes a rendition, on a clock of its own: other requests may be waiting for it when the one that began it is gone.
-    async fn render(
-        self: Arc<Self>,
-        job: Job,
-        source_key: SourceKey,
-        found: FoundSource,
-        spent: Arc<OnceLock<Timings>>,
-    ) -> Result<Rendition, Arc<Error>> {
-        let deadline = Deadline::after(self.request_timeout);
-        let source = self
-            .cache
-            .bytes_or_fetch(source_key, found, self.fetch(job.source.clone()));
-        let SourceBytes { record, bytes } = deadline
-            .bound(Stage::Fetch, source)
-            .await
-            .map_err(Error::from)??;
-        let key = Key::of(&source_key, &record.version, &job.recipe, &self.manner);
-        let budget = Budget {
-            limits: self.limits,
-            deadline: deadline.instant(),
-        };
-        let looked = self.look(&job, source_key, &record, bytes.clone(), budget, deadline);
-        let clues = deadline
-            .bound(Stage::Render, looked)
-            .await
-            .map_err(Error::from)?;
-        let price = transform::price(&bytes, &job.recipe, &self.limits).map_err(Error::from)?;
-        let work = self.paid(price, deadline, move || {
-            transform::render(&bytes, &job.recipe, &clues, &budget)
-        });
-        let encoded = deadline
-            .bound(Stage::Render, work)
-            .await
-            .map_err(Error::from)??;
-
-        let timings = encoded.timings;
-        let steps = [
-            (RenderStep::Decode, timings.decode),
-            (RenderStep::Resize, timings.resize),
-            (RenderStep::Encode, timings.encode),
-        ];
-        self.metrics.rendered(encoded.format.extension(), steps);
-        // Nobody else sets it: a flight renders once.
-        let _ = spent.set(timings);
-        Ok(rendition(&key, encoded))
-    }
-
-    /// Has a worker do what has a price, and compares that with what it took.
-    async fn paid(
-        &self,
-        price: Price,
-        deadline: Deadline,
-        work: impl FnOnce() -> Result<Encoded, TransformError> + Send + 'static,
-    ) -> Result<Encoded, Error> {
-        let demand = Demand {
-            bytes: price.bytes,
-            time: price.cpu,
-            deadline: deadline.instant(),
-            is_idle: false,
-        };
-        let Done { made, used } = match self.cpu.run(demand, work).await {
-            Ok(done) => done,
-            Err(error) => {
-                if let CpuError::Refused { lack, .. } = error {
-                    self.metrics.refused(lack.word());
-                }
-                return Err(error.into());
-            }
-        };
-        let encoded = made?;
-        if let Some(used) = used {
-            self.metrics
-                .spent(encoded.format.extension(), used, price.cpu);
-        }
-        Ok(encoded)
-    }
-
-    /// What a look at the source tells about where a crop goes: once for all recipes. Where it fails, the render says why.
-    async fn look(
-        self: &Arc<Self>,
-        job: &Job,
-        source_key: SourceKey,
-        record: &SourceRecord,
-        bytes: Bytes,
-        budget: Budget,
-        deadline: Deadline,
-    ) -> Clues {
-        if !transform::needs_look(&job.recipe) {
-            return Clues::default();
-        }
-        let gravity = job.recipe.gravity;
-        let key = Key::of_look(&source_key, &record.version, gravity);
-        let pipeline = Arc::clone(self);
-        let look = async move {
-            let price = transform::price_of_look(&bytes, &pipeline.limits).map_err(Error::from)?;
-            let work = move || transform::look(&bytes, gravity, &budget);
-            let looked = pipeline.paid(price, deadline, work).await?;
-            Ok::<_, Arc<Error>>(rendition(&key, looked))
-        };
-        let storable = record.freshness.is_storable();
-        match self.cache.get_or_render(key, storable, look).await {
-            Ok(found) => Clues::of(&found.rendition.bytes),
-            Err(_) => Clues::default(),
-        }
-    }
-
-    /// How the cache gets a source that it does not have.
-    fn fetch(
-        self: &Arc<Self>,
-        source: ApprovedSource,
-    ) -> impl FnOnce(Option<crate::freshness::Validators>) -> FetchFuture + Send + 'static + use<>
-    {
-        let pipeline = Arc::clone(self);
-        move |known| {
-            Box::pin(async move {
-                let answer = pipeline
-                    .sources
-                    .fetch(&source, known.as_ref())
-                    .await
-                    .map_err(Error::from);
-                match &answer {
-                    Ok(Answer::Fetched(fetched)) => pipeline
-                        .metrics
-                        .fetched("fetched", fetched.bytes.len() as u64),
-                    Ok(Answer::NotModified { .. }) => pipeline.metrics.fetched("not-modified", 0),
-                    Err(error) => pipeline.metrics.fetched(error.verdict().code, 0),
-                }
-                answer
-            })
-        }
-    }
 }
-
-fn rendition(key: &Key, encoded: Encoded) -> Rendition {
-    let warnings = encoded.warnings.iter().map(ToString::to_string).collect();
-    Rendition::new(
-        key,
-        encoded.bytes,
-        encoded.format,
-        encoded.size.width,
-        encoded.size.height,
-        warnings,
-    )
-}
-
-type FetchFuture = std::pin::Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
 
 /// The cache's word in the words of telemetry.
 fn outcome(outcome: Outcome) -> telemetry::Outcome {

@@ -1,0 +1,281 @@
+//! Interim answers: an AVIF is made quickly for whoever asks first, and well, when a processor has nothing else to do, for whoever asks
+//! again. The better one then takes the place of the other, under a tag of its own.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+
+use super::Pipeline;
+use super::rendering::Terms;
+use crate::cache::Found;
+use crate::cache::FoundSource;
+use crate::cache::Key;
+use crate::cache::Outcome;
+use crate::cache::Rendition;
+use crate::cache::SourceKey;
+use crate::cache::SourceRecord;
+use crate::cpu::CpuError;
+use crate::error::Error;
+use crate::options::Effort;
+use crate::options::Output;
+use crate::options::Recipe;
+use crate::policy::Job;
+use crate::request::Conditional;
+use crate::transform;
+use crate::transform::Size;
+
+/// Upgrades that are waited for at once; what is beyond is asked for again.
+const MOST: usize = 256;
+
+/// How long nobody tries again what failed.
+const REST: Duration = Duration::from_secs(10 * 60);
+
+/// The rendition that a request is answered with.
+pub(super) struct Choice {
+    pub job: Job,
+    pub key: Key,
+    /// What was found under that key, where somebody looked.
+    pub found: Option<Found>,
+    /// The job and the key of the rendition that is to take its place.
+    pub better: Option<(Job, Key)>,
+}
+
+impl Pipeline {
+    /// Chooses between the quick and the settled rendition of a job, where there are two: the settled one if it is kept, or if the client
+    /// already has it.
+    pub(super) async fn choose(
+        &self,
+        job: Job,
+        source_key: &SourceKey,
+        record: &SourceRecord,
+        conditional: &Conditional,
+    ) -> Choice {
+        let key_of = |recipe: &Recipe| Key::of(source_key, &record.version, recipe, &self.manner);
+        let key = key_of(&job.recipe);
+        let settled = |job, found| Choice {
+            job,
+            key,
+            found,
+            better: None,
+        };
+        // Where nothing is kept there is no next time.
+        let has_two = job.recipe.output == Output::Avif
+            && !self.interim.is_zero()
+            && record.freshness.is_storable();
+        if !has_two || conditional.names(&key.etag()) {
+            return settled(job, None);
+        }
+        if let Some(found) = self.cache.find(key).await {
+            return settled(job, Some(found));
+        }
+        let mut quick = job.clone();
+        quick.recipe.effort = Effort::Quick;
+        Choice {
+            key: key_of(&quick.recipe),
+            job: quick,
+            found: None,
+            better: Some((job, key)),
+        }
+    }
+
+    /// Whether the client has an interim rendition, by what is kept under its key; what is not kept any more was one.
+    pub(super) async fn is_interim(&self, choice: &Choice) -> bool {
+        if choice.better.is_none() {
+            return false;
+        }
+        let kept = self.cache.find(choice.key).await;
+        kept.is_none_or(|found| is_interim(choice, &found.rendition))
+    }
+
+    /// Has the better rendition made, if nobody is at it and the processors are idle. `choice` is what was answered in the meantime.
+    pub(super) fn upgrade(
+        self: &Arc<Self>,
+        choice: &Choice,
+        source_key: SourceKey,
+        record: &Arc<SourceRecord>,
+    ) {
+        let Some((job, better)) = choice.better.clone() else {
+            return;
+        };
+        let Some(claim) = Claim::of(&self.upgrades, better) else {
+            return;
+        };
+        if !self.cpu.is_idle() {
+            self.metrics.upgraded("skipped");
+            return;
+        }
+        let (pipeline, record, interim) = (Arc::clone(self), Arc::clone(record), choice.key);
+        tokio::spawn(async move {
+            // One at a time: what waits holds no source.
+            let Ok(_turn) = pipeline.upgrades.turn.acquire().await else {
+                return;
+            };
+            match pipeline.settle(job, source_key, record, better).await {
+                Ok(Some(Outcome::Miss)) => pipeline.metrics.upgraded("made"),
+                // Somebody was faster.
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    pipeline.metrics.upgraded("skipped");
+                    return;
+                }
+                Err(error) => {
+                    claim.failed();
+                    let is_refusal = matches!(*error, Error::Cpu(CpuError::Refused { .. }));
+                    pipeline
+                        .metrics
+                        .upgraded(if is_refusal { "skipped" } else { "failed" });
+                    tracing::debug!(%error, "an interim picture stays");
+                    return;
+                }
+            }
+            pipeline.cache.forget(interim).await;
+        });
+    }
+
+    /// Makes the better rendition and keeps it; `None` where the source is no longer what the interim one was made of.
+    async fn settle(
+        self: &Arc<Self>,
+        job: Job,
+        source_key: SourceKey,
+        record: Arc<SourceRecord>,
+        better: Key,
+    ) -> Result<Option<Outcome>, Arc<Error>> {
+        let version = record.version;
+        let known = FoundSource {
+            record,
+            bytes: None,
+            outcome: Outcome::Miss,
+        };
+        let source = self
+            .cache
+            .bytes_or_fetch(source_key, known, self.fetch(job.source.clone()))
+            .await?;
+        if source.record.version != version {
+            return Ok(None);
+        }
+        let source = FoundSource {
+            record: source.record,
+            bytes: Some(source.bytes),
+            outcome: Outcome::Miss,
+        };
+        let spent = Arc::new(OnceLock::new());
+        let render = Arc::clone(self).render(job, source_key, source, Terms::Idle, spent);
+        let found = self.cache.get_or_render(better, true, render).await?;
+        Ok(Some(found.outcome))
+    }
+}
+
+/// Whether a rendition is to be replaced by a better one.
+pub(super) fn is_interim(choice: &Choice, rendition: &Rendition) -> bool {
+    let size = Size::new(rendition.width, rendition.height);
+    choice.better.is_some() && transform::is_interim(&choice.job.recipe, rendition.format, size)
+}
+
+/// Which upgrades are under way, and which are better left alone.
+pub(super) struct Upgrades {
+    turn: Semaphore,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    under_way: HashSet<Key>,
+    failed: HashMap<Key, Instant>,
+}
+
+impl Default for Upgrades {
+    fn default() -> Self {
+        Upgrades {
+            turn: Semaphore::new(1),
+            state: Arc::default(),
+        }
+    }
+}
+
+/// The right to make one upgrade, given back when it is dropped.
+struct Claim {
+    state: Arc<Mutex<State>>,
+    key: Key,
+}
+
+impl Claim {
+    fn of(upgrades: &Upgrades, key: Key) -> Option<Claim> {
+        let mut state = lock(&upgrades.state);
+        let rests = |failed: &Instant| failed.elapsed() < REST;
+        if state.under_way.len() >= MOST || state.failed.get(&key).is_some_and(rests) {
+            return None;
+        }
+        state.under_way.insert(key).then(|| Claim {
+            state: Arc::clone(&upgrades.state),
+            key,
+        })
+    }
+
+    fn failed(&self) {
+        let mut state = lock(&self.state);
+        if state.failed.len() >= MOST {
+            state.failed.retain(|_, failed| failed.elapsed() < REST);
+        }
+        if state.failed.len() >= MOST {
+            state.failed.clear();
+        }
+        state.failed.insert(self.key, Instant::now());
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        lock(&self.state).under_way.remove(&self.key);
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Claim;
+    use super::Key;
+    use super::MOST;
+    use super::Upgrades;
+
+    #[test]
+    fn one_upgrade_is_under_way_and_a_failed_one_rests() {
+        let upgrades = Upgrades::default();
+        let key = Key::numbered(1);
+        let claim = Claim::of(&upgrades, key).expect("nobody is at it");
+        assert!(Claim::of(&upgrades, key).is_none());
+        assert!(Claim::of(&upgrades, Key::numbered(2)).is_some());
+        drop(claim);
+        let claim = Claim::of(&upgrades, key).expect("nobody is at it any more");
+        claim.failed();
+        drop(claim);
+        assert!(Claim::of(&upgrades, key).is_none());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let upgrades = Upgrades::default();
+        let claims: Vec<Claim> = (0..2 * MOST as u64)
+            .filter_map(|number| Claim::of(&upgrades, Key::numbered(number)))
+            .collect();
+        assert_eq!(claims.len(), MOST);
+        for number in 0..2 * MOST as u64 {
+            Claim {
+                state: upgrades.state.clone(),
+                key: Key::numbered(number),
+            }
+            .failed();
+        }
+        assert!(super::lock(&upgrades.state).failed.len() <= MOST);
+    }
+}

@@ -1,0 +1,197 @@
+//! How the pipeline comes by what it does not have: sources from their origins, pictures from the processors.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Pipeline;
+use crate::cache::FoundSource;
+use crate::cache::Key;
+use crate::cache::Rendition;
+use crate::cache::SourceBytes;
+use crate::cache::SourceKey;
+use crate::cache::SourceRecord;
+use crate::cpu::CpuError;
+use crate::cpu::Demand;
+use crate::cpu::Done;
+use crate::deadline::Deadline;
+use crate::deadline::Stage;
+use crate::error::Error;
+use crate::policy::ApprovedSource;
+use crate::policy::Job;
+use crate::source::Answer;
+use crate::telemetry::RenderStep;
+use crate::transform;
+use crate::transform::Budget;
+use crate::transform::Clues;
+use crate::transform::Encoded;
+use crate::transform::Price;
+use crate::transform::Timings;
+use crate::transform::TransformError;
+
+/// How long a picture may take that nobody waits for: on a busy machine it gets a fiftieth of a processor.
+const IDLE_PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// For whom a picture is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Terms {
+    /// For clients, now.
+    Awaited,
+    /// For whoever comes next, when there is time.
+    Idle,
+}
+
+impl Pipeline {
+    /// Makes a rendition, on a clock of its own: other requests may be waiting for it when the one that began it is gone.
+    pub(super) async fn render(
+        self: Arc<Self>,
+        job: Job,
+        source_key: SourceKey,
+        found: FoundSource,
+        terms: Terms,
+        spent: Arc<OnceLock<Timings>>,
+    ) -> Result<Rendition, Arc<Error>> {
+        let deadline = match terms {
+            Terms::Awaited => Deadline::after(self.request_timeout),
+            Terms::Idle => Deadline::after(IDLE_PATIENCE),
+        };
+        let source = self
+            .cache
+            .bytes_or_fetch(source_key, found, self.fetch(job.source.clone()));
+        let SourceBytes { record, bytes } = deadline
+            .bound(Stage::Fetch, source)
+            .await
+            .map_err(Error::from)??;
+        let key = Key::of(&source_key, &record.version, &job.recipe, &self.manner);
+        let budget = Budget {
+            limits: self.limits,
+            deadline: deadline.instant(),
+        };
+        let looked = self.look(&job, source_key, &record, bytes.clone(), budget, deadline);
+        let clues = deadline
+            .bound(Stage::Render, looked)
+            .await
+            .map_err(Error::from)?;
+        let price = transform::price(&bytes, &job.recipe, &self.limits).map_err(Error::from)?;
+        let work = self.paid(price, deadline, terms, move || {
+            transform::render(&bytes, &job.recipe, &clues, &budget)
+        });
+        let encoded = deadline
+            .bound(Stage::Render, work)
+            .await
+            .map_err(Error::from)??;
+
+        let timings = encoded.timings;
+        let steps = [
+            (RenderStep::Decode, timings.decode),
+            (RenderStep::Resize, timings.resize),
+            (RenderStep::Encode, timings.encode),
+        ];
+        self.metrics.rendered(encoded.format.extension(), steps);
+        // Nobody else sets it: a flight renders once.
+        let _ = spent.set(timings);
+        Ok(rendition(&key, encoded))
+    }
+
+    /// Has a worker do what has a price, and compares that with what it took.
+    async fn paid(
+        &self,
+        price: Price,
+        deadline: Deadline,
+        terms: Terms,
+        work: impl FnOnce() -> Result<Encoded, TransformError> + Send + 'static,
+    ) -> Result<Encoded, Error> {
+        let demand = Demand {
+            bytes: price.bytes,
+            time: price.cpu,
+            deadline: deadline.instant(),
+            is_idle: terms == Terms::Idle,
+        };
+        let Done { made, used } = match self.cpu.run(demand, work).await {
+            Ok(done) => done,
+            Err(error) => {
+                if let CpuError::Refused { lack, .. } = error {
+                    self.metrics.refused(lack.word());
+                }
+                return Err(error.into());
+            }
+        };
+        let encoded = made?;
+        if let Some(used) = used {
+            self.metrics
+                .spent(encoded.format.extension(), used, price.cpu);
+        }
+        Ok(encoded)
+    }
+
+    /// What a look at the source tells about where a crop goes: once for all recipes. Where it fails, the render says why.
+    async fn look(
+        self: &Arc<Self>,
+        job: &Job,
+        source_key: SourceKey,
+        record: &SourceRecord,
+        bytes: Bytes,
+        budget: Budget,
+        deadline: Deadline,
+    ) -> Clues {
+        if !transform::needs_look(&job.recipe) {
+            return Clues::default();
+        }
+        let gravity = job.recipe.gravity;
+        let key = Key::of_look(&source_key, &record.version, gravity);
+        let pipeline = Arc::clone(self);
+        let look = async move {
+            let price = transform::price_of_look(&bytes, &pipeline.limits).map_err(Error::from)?;
+            let work = move || transform::look(&bytes, gravity, &budget);
+            let looked = pipeline.paid(price, deadline, Terms::Awaited, work).await?;
+            Ok::<_, Arc<Error>>(rendition(&key, looked))
+        };
+        let storable = record.freshness.is_storable();
+        match self.cache.get_or_render(key, storable, look).await {
+            Ok(found) => Clues::of(&found.rendition.bytes),
+            Err(_) => Clues::default(),
+        }
+    }
+
+    /// How the cache gets a source that it does not have.
+    pub(super) fn fetch(
+        self: &Arc<Self>,
+        source: ApprovedSource,
+    ) -> impl FnOnce(Option<crate::freshness::Validators>) -> FetchFuture + Send + 'static + use<>
+    {
+        let pipeline = Arc::clone(self);
+        move |known| {
+            Box::pin(async move {
+                let answer = pipeline
+                    .sources
+                    .fetch(&source, known.as_ref())
+                    .await
+                    .map_err(Error::from);
+                match &answer {
+                    Ok(Answer::Fetched(fetched)) => pipeline
+                        .metrics
+                        .fetched("fetched", fetched.bytes.len() as u64),
+                    Ok(Answer::NotModified { .. }) => pipeline.metrics.fetched("not-modified", 0),
+                    Err(error) => pipeline.metrics.fetched(error.verdict().code, 0),
+                }
+                answer
+            })
+        }
+    }
+}
+
+fn rendition(key: &Key, encoded: Encoded) -> Rendition {
+    let warnings = encoded.warnings.iter().map(ToString::to_string).collect();
+    Rendition::new(
+        key,
+        encoded.bytes,
+        encoded.format,
+        encoded.size.width,
+        encoded.size.height,
+        warnings,
+    )
+}
+
+type FetchFuture = std::pin::Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;

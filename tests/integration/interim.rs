@@ -1,0 +1,274 @@
+//! Interim answers: an AVIF is quick for the first client, and settled for whoever comes after the second.
+
+use std::path::Path;
+
+use crate::support::eventually;
+use crate::support::origin::Answer;
+use crate::support::origin::TestOrigin;
+use crate::support::proxy::TestProxy;
+use crate::support::proxy::setting;
+use crate::support::proxy::zone;
+use crate::support::reply::Reply;
+use crate::support::samples;
+use safelight::config::Config;
+
+const TARGET: &str = "/cdn-cgi/image/width=480,format=auto/a.jpg";
+const ACCEPT: [(&str, &str); 1] = [("accept", "image/avif,image/webp")];
+
+async fn get(proxy: &TestProxy) -> Reply {
+    proxy.get_with(TARGET, &ACCEPT).await
+}
+
+fn upgrades(proxy: &TestProxy, result: &str) -> f64 {
+    proxy
+        .metrics()
+        .sum("safelight_upgrades_total", &[("result", result)])
+}
+
+async fn upgraded(proxy: &TestProxy) {
+    eventually("the settled picture is made", async || {
+        upgrades(proxy, "made") > 0.0
+    })
+    .await;
+}
+
+async fn on(folder: &Path, origin: &TestOrigin, change: impl FnOnce(&mut Config)) -> TestProxy {
+    let zone = zone(&origin.url(""));
+    TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.cache.disk.path = folder.join("cache");
+        change(config);
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_asker_has_the_settled_picture_made_for_the_third() {
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
+    let proxy = TestProxy::in_front_of(&origin).await;
+    let first = get(&proxy).await;
+    first
+        .assert_header("content-type", "image/avif")
+        .assert_header(
+            "cache-status",
+            "safelight; fwd=miss; stored; detail=interim",
+        )
+        .assert_header("cache-control", "public, max-age=300")
+        .assert_no_header("age")
+        .assert_size(480, 360);
+    let second = get(&proxy).await;
+    second
+        .assert_header("cache-status", "safelight; hit; detail=interim")
+        .assert_header("etag", &first.header("etag"));
+    assert!(second.body == first.body);
+    upgraded(&proxy).await;
+    let third = get(&proxy).await;
+    third
+        .assert_header("content-type", "image/avif")
+        .assert_header("cache-status", "safelight; hit; detail=memory")
+        .assert_header("cache-control", "public, max-age=3600")
+        .assert_size(480, 360);
+    assert_ne!(third.header("etag"), first.header("etag"));
+    assert!(
+        third.body.len() <= first.body.len(),
+        "{} bytes after {}",
+        third.body.len(),
+        first.body.len()
+    );
+    // Who has the interim one gets the settled one, who has that one nothing.
+    let conditional = async |etag: String| {
+        let headers = [ACCEPT[0], ("if-none-match", etag.as_str())];
+        proxy.get_with(TARGET, &headers).await
+    };
+    conditional(first.header("etag")).await.assert_status(200);
+    conditional(third.header("etag")).await.assert_status(304);
+    assert_eq!(proxy.renders(), 2.0);
+    assert_eq!(
+        proxy.metrics().sum("safelight_interim_answers_total", &[]),
+        2.0
+    );
+    assert_eq!(origin.hits("/a.jpg"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_askers_have_one_settled_picture_made() {
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
+    let proxy = TestProxy::in_front_of(&origin).await;
+    get(&proxy).await;
+    let askers: Vec<_> = (0..60)
+        .map(|_| {
+            let client = proxy.client().clone();
+            tokio::spawn(async move { client.get_with(TARGET, &ACCEPT).await })
+        })
+        .collect();
+    for asker in askers {
+        asker.await.expect("no panic").assert_size(480, 360);
+    }
+    upgraded(&proxy).await;
+    for _ in 0..5 {
+        get(&proxy)
+            .await
+            .assert_header("cache-status", "safelight; hit; detail=memory");
+    }
+    assert_eq!(upgrades(&proxy, "made"), 1.0);
+    assert_eq!(proxy.renders(), 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_the_interim_picture_asks_again_with_its_tag() {
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
+    let proxy = TestProxy::in_front_of(&origin).await;
+    let etag = get(&proxy).await.header("etag");
+    let headers = [ACCEPT[0], ("if-none-match", etag.as_str())];
+    proxy
+        .get_with(TARGET, &headers)
+        .await
+        .assert_status(304)
+        .assert_header("etag", &etag)
+        .assert_header("cache-control", "public, max-age=300");
+    upgraded(&proxy).await;
+    let settled = proxy.get_with(TARGET, &headers).await;
+    settled.assert_size(480, 360);
+    assert_ne!(settled.header("etag"), etag);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_keeps_what_there_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
+    let proxy = on(folder.path(), &origin, |_| {}).await;
+    let interim = get(&proxy).await;
+    proxy.stop().await;
+
+    let proxy = on(folder.path(), &origin, |_| {}).await;
+    let kept = get(&proxy).await;
+    kept.assert_header("cache-status", "safelight; hit; detail=interim")
+        .assert_header("etag", &interim.header("etag"));
+    upgraded(&proxy).await;
+    let settled = get(&proxy).await;
+    assert_ne!(settled.header("etag"), interim.header("etag"));
+    proxy.stop().await;
+
+    let proxy = on(folder.path(), &origin, |_| {}).await;
+    get(&proxy)
+        .await
+        .assert_header("cache-status", "safelight; hit; detail=disk")
+        .assert_header("etag", &settled.header("etag"));
+    assert_eq!(proxy.renders(), 0.0);
+    let kept = proxy.metrics();
+    let kept = kept.sum(
+        "safelight_cache_entries",
+        &[("tier", "disk"), ("store", "renditions")],
+    );
+    assert_eq!(kept, 1.0, "the interim one is gone");
+    assert_eq!(origin.asked().len(), 1, "over three lives");
+    proxy.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_changed_in_between_is_not_made_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
+    // Room for what is known of a source, none for its bytes.
+    let forgetful = |config: &mut Config| config.cache.disk.sources = setting("16 KiB");
+    let proxy = on(folder.path(), &origin, forgetful).await;
+    let old = get(&proxy).await;
+    old.assert_size(480, 360);
+    proxy.stop().await;
+
+    origin.serve("/a.jpg", Answer::file(samples::jpeg(640, 400)));
+    let proxy = on(folder.path(), &origin, forgetful).await;
+    get(&proxy)
+        .await
+        .assert_header("cache-status", "safelight; hit; detail=interim")
+        .assert_header("etag", &old.header("etag"));
+    eventually("the change is noticed", async || {
+        upgrades(&proxy, "skipped") > 0.0
+    })
+    .await;
+    let new = get(&proxy).await;
+    new.assert_size(480, 300).assert_header(
+        "cache-status",
+        "safelight; fwd=miss; stored; detail=interim",
+    );
+    assert_eq!(upgrades(&proxy, "made"), 0.0);
+    get(&proxy).await.assert_size(480, 300);
+    upgraded(&proxy).await;
+    get(&proxy).await.assert_size(480, 300);
+    proxy.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_settled_while_somebody_waits_for_a_processor() {
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
+    origin.serve("/slow.jpg", samples::laborious());
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.limits.workers = 1;
+    })
+    .await;
+    get(&proxy).await;
+    let client = proxy.client().clone();
+    let slow = tokio::spawn(async move {
+        let target = "/cdn-cgi/image/format=webp,quality=100/slow.jpg";
+        client.get(target).await
+    });
+    eventually("the worker is busy", async || {
+        proxy.metrics().sum("safelight_cpu_jobs", &[]) > 0.0
+    })
+    .await;
+    get(&proxy)
+        .await
+        .assert_header("cache-status", "safelight; hit; detail=interim");
+    assert_eq!(upgrades(&proxy, "skipped"), 1.0);
+    slow.await.expect("no panic").assert_status(200);
+    get(&proxy).await;
+    upgraded(&proxy).await;
+}
+
+#[tokio::test]
+async fn interim_answers_can_be_turned_off() {
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.cache.interim = setting("0 s");
+    })
+    .await;
+    let first = get(&proxy).await;
+    first
+        .assert_header("cache-status", "safelight; fwd=miss; stored")
+        .assert_header("cache-control", "public, max-age=3600");
+    get(&proxy)
+        .await
+        .assert_header("etag", &first.header("etag"));
+    assert_eq!(proxy.renders(), 1.0);
+}
+
+#[tokio::test]
+async fn what_does_not_become_an_avif_is_settled_at_once() {
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.limits.avif_pixels = 100_000;
+    })
+    .await;
+    // Too large for AVIF, another format, and too small to be quick about.
+    for options in [
+        "width=480,format=avif",
+        "width=480",
+        "width=200,format=avif",
+    ] {
+        let target = format!("/cdn-cgi/image/{options}/a.jpg");
+        for status in ["fwd=miss; stored", "hit; detail=memory"] {
+            proxy
+                .get(&target)
+                .await
+                .assert_header("cache-status", &format!("safelight; {status}"))
+                .assert_header("cache-control", "public, max-age=3600");
+        }
+    }
+    assert_eq!(proxy.renders(), 3.0);
+}

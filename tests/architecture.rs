@@ -75,6 +75,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     (
         "pipeline",
         &[
+            "allocator",
             "options",
             "request",
             "bucket",

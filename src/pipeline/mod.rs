@@ -16,6 +16,7 @@ use hyper::http::request::Parts;
 
 use self::interim::Upgrades;
 use self::rendering::Terms;
+use crate::allocator;
 use crate::bucket::AddressError;
 use crate::bucket::BucketAddress;
 use crate::cache::Cache;
@@ -130,6 +131,7 @@ impl Pipeline {
                 config.limits.workers,
                 config.limits.queue,
                 config.limits.render_memory.bytes(),
+                allocator::rest,
             )
             .map_err(PipelineError::Workers)?,
             limits: config.limits.of_render(),

@@ -136,7 +136,7 @@ const UNSAFE: [&str; 9] = [
     "src/transform/decode/webp.rs",
     "src/transform/encode/animated_webp.rs",
     "src/transform/encode/avif_aom.rs",
-    "src/transform/encode/jpeg_turbo.rs",
+    "src/transform/encode/jpeg_jpegli.rs",
     "src/transform/encode/webp.rs",
 ];
 

@@ -2,12 +2,10 @@
 
 import statistics
 
-import numpy
-
 import rounds
 import table
 from jobs import job
-from look import bytes_at, curve, summary
+from look import bytes_at, curve, quality_at, summary
 
 # sharp takes seconds for each.
 PHOTOGRAPHS = ["saw.jpg", "ladybird.jpg", "twowings.jpg", "wood.jpg", "yellowflower.jpg", "dogs.jpg"]
@@ -31,7 +29,7 @@ def run(bench, group):
             by_webp.append(bytes_at(avif, score) / bytes_at(webp, score))
             print(f"   {name}: sharp q{quality} {score:.1f} {size} B; ours at its score x{by_sharp[-1]:.3f}, of our WebP x{by_webp[-1]:.3f}", flush=True)
             if name == PHOTOGRAPHS[0]:
-                ours_at = quality_at(avif, score)
+                ours_at = quality_at(avif, QUALITIES, score)
         count = f"{len(PHOTOGRAPHS)} photographs, {WIDTH} px AVIF at the score of sharp q{quality}"
         bench.add(summary(group, f"{count}: bytes against sharp", by_sharp))
         bench.add(summary(group, f"{count}: bytes against our WebP", by_webp, 1))
@@ -48,7 +46,7 @@ def single(bench, group, what, name):
     (score, size), = curve(bench, wanted, [50], bench.sharp)
     what = f"{what} to {WIDTH} px AVIF at the score of sharp q50 ({score:.1f})"
     bench.add(summary(group, f"{what}: bytes against sharp", [bytes_at(ours, score) / size]))
-    compare(bench, group, what, wanted.at(quality_at(ours, score)), wanted)
+    compare(bench, group, what, wanted.at(quality_at(ours, QUALITIES, score)), wanted)
 
 
 def compare(bench, group, what, ours, theirs):
@@ -62,9 +60,3 @@ def compare(bench, group, what, ours, theirs):
             rounds.ratios(spent["safelight"], spent["sharp"]),
         )
     )
-
-
-def quality_at(points, score):
-    """Our quality number that comes nearest to a score."""
-    pairs = sorted((scored, quality) for (scored, _), quality in zip(points, QUALITIES))
-    return round(float(numpy.interp(score, [pair[0] for pair in pairs], [pair[1] for pair in pairs])))

@@ -62,6 +62,12 @@ def bytes_at(points, score):
     return math.exp(numpy.interp(score, scores, numpy.log(sizes)))
 
 
+def quality_at(points, qualities, score):
+    """Our quality number that comes nearest to a score."""
+    pairs = sorted((scored, quality) for (scored, _), quality in zip(points, qualities))
+    return round(float(numpy.interp(score, [pair[0] for pair in pairs], [pair[1] for pair in pairs])))
+
+
 def summary(group, what, values, bar=None, at_least=False):
     known = [value for value in values if not math.isnan(value)]
     return table.Row(group, what, "", f"{len(known)} of {len(values)}" if len(known) < len(values) else "", rounds.spread(known), bar, at_least)

@@ -5,6 +5,7 @@ import statistics
 import rounds
 import table
 from jobs import job
+from look import QUALITIES, QUALITY, curve, quality_at
 
 # Group, what is said of it, source, width, format, bar against sharp, bar against oximg.
 ROWS = [
@@ -26,16 +27,21 @@ def run(bench, group):
 
 
 def compare(bench, group, what, wanted, bars):
-    """Rows of CPU for one job at the same quality number, with the bytes that come out."""
-    spent = rounds.cpu_rounds(bench.contenders, {one.name: wanted for one in bench.contenders}, bench.rounds)
-    bytes_of = {one.name: len(one.make(wanted)) for one in bench.contenders}
+    """Rows of CPU for one job, with the bytes that come out: theirs at a quality number, ours at the one with the score of sharp, or at
+    the same where it is that of JPEG, which means the same to all."""
+    jobs = {one.name: wanted for one in bench.contenders}
+    if wanted.format != "jpeg":
+        (score, _), = curve(bench, wanted, [QUALITY], bench.sharp)
+        jobs["safelight"] = wanted.at(quality_at(curve(bench, wanted, QUALITIES), QUALITIES, score))
+    spent = rounds.cpu_rounds(bench.contenders, jobs, bench.rounds)
+    bytes_of = {one.name: len(one.make(jobs[one.name])) for one in bench.contenders}
     for peer in bench.peers:
         ours, theirs = spent["safelight"], spent[peer.name]
         bench.add(
             table.Row(
                 group,
                 f"{what}, q{wanted.quality}: CPU against {peer.name}",
-                f"{table.millis(statistics.median(ours))}, {bytes_of['safelight']} B",
+                f"{table.millis(statistics.median(ours))}, q{jobs['safelight'].quality}, {bytes_of['safelight']} B",
                 f"{table.millis(statistics.median(theirs))}, {bytes_of[peer.name]} B",
                 rounds.ratios(ours, theirs),
                 bars.get(peer.name),

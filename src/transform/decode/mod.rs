@@ -138,10 +138,10 @@ pub(super) fn pixels(
 ///
 /// A scaled decode averages stored values, not light, and all the more of them the fewer it leaves. Over twelve photographs at 300 pixels,
 /// JPEG of quality 75, against a reduction of all pixels in linear light: 76.0 points of SSIMULACRA2 with at least 1.5 decoded pixels for
-/// each output pixel, 76.5 with 2, 76.9 with 3, 77.0 with all. Three cost little while there are few pixels; beyond, 1.5 must do.
+/// each output pixel, 76.5 with 2, 76.9 with 3, 77.0 with all. Two cost little while there are few pixels; beyond, 1.5 must do.
 pub(super) fn denominator(shrink: f64, size: Size) -> u32 {
     const OVERSAMPLING: f64 = 1.5;
-    const PREFERRED: f64 = 3.0;
+    const PREFERRED: f64 = 2.0;
     /// Decoded pixels that are few.
     const FEW: u64 = 1_600_000;
     let leaves = |denominator: u32| shrink / f64::from(denominator);
@@ -273,17 +273,18 @@ mod tests {
             (small, 1.0, 1),
             (small, 3.0, 2),
             (small, 5.99, 2),
-            (small, 6.0, 2),
-            (small, 12.0, 4),
-            (small, 24.0, 8),
+            (small, 7.99, 2),
+            (small, 8.0, 4),
+            (small, 15.99, 4),
+            (small, 16.0, 8),
             (small, 1000.0, 8),
             (large, 2.99, 1),
             (large, 3.0, 2),
             (large, 5.99, 2),
             (large, 6.0, 4),
-            // At a quarter there are 1.5 million pixels, few enough to take twice as many as must be.
-            (large, 23.99, 4),
-            (large, 24.0, 8),
+            // At a quarter there are 1.5 million pixels: few enough not to do with less than two for each.
+            (large, 15.99, 4),
+            (large, 16.0, 8),
         ] {
             assert_eq!(denominator(shrink, size), expected, "{size:?} {shrink}");
         }

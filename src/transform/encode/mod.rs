@@ -16,6 +16,7 @@ mod palette;
 mod planes;
 mod png;
 mod quantize;
+mod scale;
 mod webp;
 
 use crate::options::Effort;

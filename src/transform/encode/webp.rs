@@ -15,8 +15,12 @@ use super::super::pixels::Size;
 use super::super::pixels::Subsampling;
 use super::Picture;
 use super::failed;
+use super::scale;
 
 const METHOD: i32 = 2;
+
+/// libwebp's quality factor, 0 worst, 100 best.
+const FACTORS: [(u8, f32); 2] = [(1, 1.0), (100, 100.0)];
 
 /// Quality 100 asks for every pixel as it is.
 pub(super) fn is_lossless(quality: Quality) -> bool {
@@ -81,7 +85,7 @@ fn packed(
 pub(super) fn config(quality: Quality) -> Result<webp::WebPConfig, TransformError> {
     let mut config = webp::WebPConfig::new().map_err(|()| failed("libwebp of another version"))?;
     config.method = METHOD;
-    config.quality = f32::from(quality.get());
+    config.quality = scale::at(&FACTORS, quality);
     if is_lossless(quality) {
         config.lossless = 1;
         // The colour under transparency is part of the pixels.

@@ -26,6 +26,7 @@ use super::decode::Wanted;
 use super::decode::frames;
 use super::effects;
 use super::encode;
+use super::encode::Chroma;
 use super::encode::Picture;
 use super::encode::Settings;
 use super::geometry;
@@ -318,15 +319,24 @@ fn composed_planes(
         limits,
     );
     let (turn, target) = (plan.turn(), plan.target());
-    let subsampling = encode::subsampling(format, recipe.quality);
+    let sampling = |chroma| encode::subsampling(format, recipe.quality, chroma);
+    // Whether chroma at full size is worth its bytes shows only in the picture as it will be.
+    let is_full = planar
+        .chroma
+        .as_ref()
+        .is_some_and(|[cb, _]| cb.size == planar.luma.size);
     // Turning needs chroma in place; where it would not be, it is turned at full size and halved afterwards.
-    let resampled = if turn.keeps_chroma_in_place(target) {
-        subsampling
+    let resampled = if turn.keeps_chroma_in_place(target) && !is_full {
+        sampling(Chroma::Halved)
     } else {
         pixels::Subsampling::None
     };
     let planar = resize::planar(planar, extent, plan.crop(extent), target, resampled)?;
     let planar = turn.upright_planes(planar);
+    let subsampling = match &planar.chroma {
+        Some(chroma) if is_full => sampling(Chroma::Planes(chroma)),
+        _ => sampling(Chroma::Halved),
+    };
     let planar = if resampled == subsampling {
         planar
     } else {

@@ -298,11 +298,10 @@ fn layers(header: &Header, recipe: &Recipe, output: Size) -> Step {
 /// What the encoder of a format holds, the picture that it is given included, and its time, for each pixel.
 fn encoding(recipe: &Recipe, format: Format, alpha: bool, output: Size) -> Step {
     let quality = recipe.quality;
-    let is_fine = encode::subsampling(format, quality) == super::pixels::Subsampling::None;
     let (bytes, time) = match format {
-        // Pixels, padded planes, and the coefficients of all scans.
-        Format::Jpeg if is_fine => (12, 28),
-        Format::Jpeg => (9, 14),
+        // Pixels, padded planes, and the coefficients of all scans, with chroma at full size, which only the pixels rule out. Time is
+        // that of photographs.
+        Format::Jpeg => (12, 14),
         Format::Png if recipe.palette => (20, 160),
         Format::Png => (12, 250),
         Format::Webp if encode::is_lossless(quality) => (44, 450),
@@ -310,11 +309,7 @@ fn encoding(recipe: &Recipe, format: Format, alpha: bool, output: Size) -> Step 
         Format::Webp => (9, 28),
         Format::Avif => {
             let time = encode::avif_time(output, recipe.effort);
-            match (alpha, is_fine) {
-                (true, _) => (40, 2 * time),
-                (false, true) => (36, time + time / 2),
-                (false, false) => (24, time),
-            }
+            if alpha { (40, 2 * time) } else { (36, time) }
         }
         Format::Gif | Format::Svg | Format::Json => (12, 0),
     };

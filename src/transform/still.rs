@@ -26,6 +26,7 @@ use super::decode::Wanted;
 use super::decode::frames;
 use super::effects;
 use super::encode;
+use super::encode::Chroma;
 use super::encode::Picture;
 use super::encode::Settings;
 use super::geometry;
@@ -321,12 +322,14 @@ fn composed_planes(decoded: &Decoded, plan: &Plan, recipe: &Recipe, limits: &Lim
         limits,
     );
     let (turn, target) = (plan.turn(), plan.target());
-    let subsampling = encode::subsampling(format, recipe.quality);
-    // Turning needs chroma in place; where it would not be, it is turned at full size and halved afterwards.
-    let resampled = if turn.keeps_chroma_in_place(target) {
-        subsampling
-    } else {
+    let sampling = |chroma| encode::subsampling(format, recipe.quality, chroma);
+    // Whether chroma at full size is worth its bytes shows only in the picture as it will be; and turning needs chroma in place: where it
+    // would not be, it is turned at full size and halved afterwards.
+    let is_open = format != Format::Webp && decoded.raster.channels != Channels::Gray;
+    let resampled = if is_open || !turn.keeps_chroma_in_place(target) {
         pixels::Subsampling::None
+    } else {
+        sampling(Chroma::Halved)
     };
     let planar = resize::planes(
         &decoded.raster,
@@ -336,6 +339,10 @@ fn composed_planes(decoded: &Decoded, plan: &Plan, recipe: &Recipe, limits: &Lim
         resampled,
     );
     let planar = turn.upright_planes(planar);
+    let subsampling = match &planar.chroma {
+        Some(chroma) => sampling(Chroma::Planes(chroma)),
+        None => sampling(Chroma::Halved),
+    };
     let planar = if resampled == subsampling {
         planar
     } else {

@@ -21,6 +21,7 @@ use super::super::pixels::Planar;
 use super::super::pixels::Plane;
 use super::super::pixels::Size;
 use super::super::pixels::Subsampling;
+use super::Chroma;
 use super::Picture;
 use super::failed;
 use super::planes;
@@ -54,7 +55,8 @@ pub(super) fn encode(
             None,
         ),
         Picture::Rgb(_, samples) => {
-            let sampling = subsampling(Format::Avif, quality);
+            let chroma = Chroma::Pixels(size, samples, 3);
+            let sampling = subsampling(Format::Avif, quality, chroma);
             (
                 frame(
                     &planes::of_rgb(size, samples, 3, sampling),

@@ -10,6 +10,7 @@ use crate::options::Format;
 
 use super::super::TransformError;
 use super::super::pixels::Subsampling;
+use super::Chroma;
 use super::Picture;
 use super::Settings;
 use super::failed;
@@ -26,7 +27,8 @@ pub(super) fn encode(picture: &Picture, settings: Settings) -> Result<Vec<u8>, T
     encoder.set_progressive(settings.progressive);
     // By default it takes every other sample, which moves colour by half a pixel and lets fine detail of it flicker.
     encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-    encoder.set_sampling_factor(match subsampling(Format::Jpeg, settings.quality) {
+    let chroma = Chroma::Pixels(*size, samples, 3);
+    encoder.set_sampling_factor(match subsampling(Format::Jpeg, settings.quality, chroma) {
         Subsampling::None => SamplingFactor::F_1_1,
         Subsampling::Both => SamplingFactor::F_2_2,
     });

@@ -5,6 +5,7 @@ pub(super) mod animation;
 #[cfg_attr(feature = "native", path = "avif_aom.rs")]
 #[cfg_attr(not(feature = "native"), path = "avif_portable.rs")]
 mod avif;
+mod chroma;
 mod gif;
 #[cfg_attr(feature = "native", path = "jpeg_jpegli.rs")]
 #[cfg_attr(not(feature = "native"), path = "jpeg_portable.rs")]
@@ -27,6 +28,8 @@ use super::TransformError;
 use super::pixels::Planar;
 use super::pixels::Size;
 use super::pixels::Subsampling;
+
+pub(super) use self::chroma::Chroma;
 
 /// A finished picture, upright and in sRGB.
 pub(super) enum Picture {
@@ -98,10 +101,15 @@ pub(super) fn is_settled(size: Size, effort: Effort) -> bool {
     avif::speed(size, effort) == avif::speed(size, Effort::Settled)
 }
 
-/// The chroma sampling for an output: from quality 90 on, colour edges are worth their bytes. Lossy WebP has no choice.
-pub(super) fn subsampling(format: Format, quality: Quality) -> Subsampling {
+/// The chroma sampling for an output: full where the pixels need it, and from quality 90 on, where colour is worth its bytes. Lossy WebP
+/// has no choice.
+pub(super) fn subsampling(format: Format, quality: Quality, chroma: Chroma<'_>) -> Subsampling {
     const FULL_CHROMA_FROM: u8 = 90;
-    if format != Format::Webp && quality.get() >= FULL_CHROMA_FROM {
+    let is_full = match format {
+        Format::Webp => false,
+        _ => quality.get() >= FULL_CHROMA_FROM || chroma::has_edges(chroma),
+    };
+    if is_full {
         Subsampling::None
     } else {
         Subsampling::Both

@@ -75,6 +75,17 @@ impl Key {
         ]))
     }
 
+    /// A copy of a source that is so many times smaller on each axis: it is kept like a rendition.
+    pub fn of_derivative(source: &SourceKey, version: &Version, denominator: u32) -> Self {
+        Key(hash(&[
+            b"derivative",
+            &RENDER_VERSION.to_le_bytes(),
+            &source.0,
+            &version.0,
+            &denominator.to_le_bytes(),
+        ]))
+    }
+
     /// The strong entity tag of the rendition, quotes included.
     pub fn etag(&self) -> String {
         format!("\"{}\"", &hex(&self.0)[..32])

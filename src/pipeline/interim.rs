@@ -1,19 +1,11 @@
 //! Interim answers: an AVIF is made quickly for whoever asks first, and well, when a processor has nothing else to do, for whoever asks
 //! again. The better one then takes the place of the other, under a tag of its own.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
 use std::sync::OnceLock;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::Instant;
-
-use tokio::sync::Semaphore;
 
 use super::Pipeline;
+use super::chores::Claim;
 use super::rendering::Terms;
 use crate::cache::Found;
 use crate::cache::FoundSource;
@@ -31,12 +23,6 @@ use crate::policy::Job;
 use crate::request::Conditional;
 use crate::transform;
 use crate::transform::Size;
-
-/// Upgrades that are waited for at once; what is beyond is asked for again.
-const MOST: usize = 256;
-
-/// How long nobody tries again what failed.
-const REST: Duration = Duration::from_secs(10 * 60);
 
 /// The rendition that a request is answered with.
 pub(super) struct Choice {
@@ -105,7 +91,7 @@ impl Pipeline {
         let Some((job, better)) = choice.better.clone() else {
             return;
         };
-        let Some(claim) = Claim::of(&self.upgrades, better) else {
+        let Some(claim) = Claim::of(&self.chores, better) else {
             return;
         };
         if !self.cpu.is_idle() {
@@ -114,8 +100,7 @@ impl Pipeline {
         }
         let (pipeline, record, interim) = (Arc::clone(self), Arc::clone(record), choice.key);
         tokio::spawn(async move {
-            // One at a time: what waits holds no source.
-            let Ok(_turn) = pipeline.upgrades.turn.acquire().await else {
+            let Ok(_turn) = pipeline.chores.turn.acquire().await else {
                 return;
             };
             match pipeline.settle(job, source_key, record, better).await {
@@ -177,105 +162,4 @@ impl Pipeline {
 pub(super) fn is_interim(choice: &Choice, rendition: &Rendition) -> bool {
     let size = Size::new(rendition.width, rendition.height);
     choice.better.is_some() && transform::is_interim(&choice.job.recipe, rendition.format, size)
-}
-
-/// Which upgrades are under way, and which are better left alone.
-pub(super) struct Upgrades {
-    turn: Semaphore,
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    under_way: HashSet<Key>,
-    failed: HashMap<Key, Instant>,
-}
-
-impl Default for Upgrades {
-    fn default() -> Self {
-        Upgrades {
-            turn: Semaphore::new(1),
-            state: Arc::default(),
-        }
-    }
-}
-
-/// The right to make one upgrade, given back when it is dropped.
-struct Claim {
-    state: Arc<Mutex<State>>,
-    key: Key,
-}
-
-impl Claim {
-    fn of(upgrades: &Upgrades, key: Key) -> Option<Claim> {
-        let mut state = lock(&upgrades.state);
-        let rests = |failed: &Instant| failed.elapsed() < REST;
-        if state.under_way.len() >= MOST || state.failed.get(&key).is_some_and(rests) {
-            return None;
-        }
-        state.under_way.insert(key).then(|| Claim {
-            state: Arc::clone(&upgrades.state),
-            key,
-        })
-    }
-
-    fn failed(&self) {
-        let mut state = lock(&self.state);
-        if state.failed.len() >= MOST {
-            state.failed.retain(|_, failed| failed.elapsed() < REST);
-        }
-        if state.failed.len() >= MOST {
-            state.failed.clear();
-        }
-        state.failed.insert(self.key, Instant::now());
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        lock(&self.state).under_way.remove(&self.key);
-    }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Claim;
-    use super::Key;
-    use super::MOST;
-    use super::Upgrades;
-
-    #[test]
-    fn one_upgrade_is_under_way_and_a_failed_one_rests() {
-        let upgrades = Upgrades::default();
-        let key = Key::numbered(1);
-        let claim = Claim::of(&upgrades, key).expect("nobody is at it");
-        assert!(Claim::of(&upgrades, key).is_none());
-        assert!(Claim::of(&upgrades, Key::numbered(2)).is_some());
-        drop(claim);
-        let claim = Claim::of(&upgrades, key).expect("nobody is at it any more");
-        claim.failed();
-        drop(claim);
-        assert!(Claim::of(&upgrades, key).is_none());
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let upgrades = Upgrades::default();
-        let claims: Vec<Claim> = (0..2 * MOST as u64)
-            .filter_map(|number| Claim::of(&upgrades, Key::numbered(number)))
-            .collect();
-        assert_eq!(claims.len(), MOST);
-        for number in 0..2 * MOST as u64 {
-            Claim {
-                state: upgrades.state.clone(),
-                key: Key::numbered(number),
-            }
-            .failed();
-        }
-        assert!(super::lock(&upgrades.state).failed.len() <= MOST);
-    }
 }

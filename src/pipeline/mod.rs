@@ -1,5 +1,7 @@
 //! Every room built once and joined: the whole story of a request on one screen. No decisions of its own.
 
+mod chores;
+mod derivatives;
 mod interim;
 mod rendering;
 
@@ -14,7 +16,7 @@ use hyper::Method;
 use hyper::Response;
 use hyper::http::request::Parts;
 
-use self::interim::Upgrades;
+use self::chores::Chores;
 use self::rendering::Terms;
 use crate::allocator;
 use crate::bucket::AddressError;
@@ -63,7 +65,7 @@ pub struct Pipeline {
     request_timeout: Duration,
     /// How long clients keep an interim rendition; nought: there are none.
     interim: Duration,
-    upgrades: Upgrades,
+    chores: Chores,
     metrics: Metrics,
 }
 
@@ -138,7 +140,7 @@ impl Pipeline {
             manner: config.limits.of_render().manner(),
             request_timeout: config.server.request_timeout.duration(),
             interim: config.cache.interim.duration(),
-            upgrades: Upgrades::default(),
+            chores: Chores::default(),
             metrics: Metrics::default(),
         }))
     }

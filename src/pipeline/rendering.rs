@@ -32,7 +32,7 @@ use crate::transform::Timings;
 use crate::transform::TransformError;
 
 /// How long a picture may take that nobody waits for: on a busy machine it gets a fiftieth of a processor.
-const IDLE_PATIENCE: Duration = Duration::from_secs(10 * 60);
+pub(super) const IDLE_PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// For whom a picture is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,12 @@ impl Pipeline {
             .bound(Stage::Render, looked)
             .await
             .map_err(Error::from)?;
-        let price = transform::price(&bytes, &job.recipe, &self.limits).map_err(Error::from)?;
+        let (clues, missing) = self
+            .with_derivative(clues, &source_key, &record, &bytes, &job.recipe)
+            .await;
+        let source = job.source.clone();
+        let price =
+            transform::price(&bytes, &job.recipe, &clues, &self.limits).map_err(Error::from)?;
         let work = self.paid(price, deadline, terms, move || {
             transform::render(&bytes, &job.recipe, &clues, &budget)
         });
@@ -90,13 +95,16 @@ impl Pipeline {
             (RenderStep::Encode, timings.encode),
         ];
         self.metrics.rendered(encoded.format.extension(), steps);
+        if let Some(denominator) = missing {
+            self.derive(source, source_key, record, denominator);
+        }
         // Nobody else sets it: a flight renders once.
         let _ = spent.set(timings);
         Ok(rendition(&key, encoded))
     }
 
     /// Has a worker do what has a price, and compares that with what it took.
-    async fn paid(
+    pub(super) async fn paid(
         &self,
         price: Price,
         deadline: Deadline,
@@ -182,7 +190,7 @@ impl Pipeline {
     }
 }
 
-fn rendition(key: &Key, encoded: Encoded) -> Rendition {
+pub(super) fn rendition(key: &Key, encoded: Encoded) -> Rendition {
     let warnings = encoded.warnings.iter().map(ToString::to_string).collect();
     Rendition::new(
         key,

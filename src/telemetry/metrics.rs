@@ -27,6 +27,8 @@ pub struct Metrics {
     cpu_reserved: Gauge,
     cpu_ratio: Family<FormatLabels, Histogram>,
     interim: Counter,
+    derivatives: Family<FetchLabels, Counter>,
+    large_sources: Family<BasisLabels, Counter>,
     upgrades: Family<FetchLabels, Counter>,
     in_flight: Gauge,
     connections: Gauge,
@@ -113,6 +115,11 @@ struct LaneLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BasisLabels {
+    decoded: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
 }
@@ -166,6 +173,8 @@ impl Default for Metrics {
             cpu_reserved: Gauge::default(),
             cpu_ratio: Family::new_with_constructor(ratios),
             interim: Counter::default(),
+            derivatives: Family::default(),
+            large_sources: Family::default(),
             upgrades: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
@@ -237,6 +246,16 @@ impl Default for Metrics {
             "interim_answers",
             "Pictures answered in a form that a smaller one will take the place of",
             metrics.interim.clone(),
+        );
+        registry.register(
+            "derivatives",
+            "Smaller copies of large sources that were to be made, by the result",
+            metrics.derivatives.clone(),
+        );
+        registry.register(
+            "large_sources",
+            "Pictures begun that a smaller copy of their source serves, by what was decoded",
+            metrics.large_sources.clone(),
         );
         registry.register(
             "upgrades",
@@ -329,6 +348,20 @@ impl Metrics {
     /// A picture was answered that a smaller one will take the place of.
     pub fn interim(&self) {
         self.interim.inc();
+    }
+
+    /// A smaller copy of a large source was to be made; `result` is `made`, `failed` or `skipped`.
+    pub fn derived(&self, result: &'static str) {
+        self.derivatives
+            .get_or_create(&FetchLabels { result })
+            .inc();
+    }
+
+    /// A picture is made that a smaller copy of its source would serve; `decoded` is `source` or `derivative`.
+    pub fn large_source(&self, decoded: &'static str) {
+        self.large_sources
+            .get_or_create(&BasisLabels { decoded })
+            .inc();
     }
 
     /// The place of an interim picture was to be taken; `result` is `made`, `failed` or `skipped`.

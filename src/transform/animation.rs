@@ -19,6 +19,7 @@ use super::color::ColorSpace;
 use super::decode;
 use super::decode::Header;
 use super::decode::frames::FrameReader;
+use super::derivative::Basis;
 use super::encode;
 use super::encode::animation::Animator;
 use super::motion;
@@ -139,7 +140,9 @@ pub(super) fn priced(
     match limits.large_animations {
         LargeAnimations::Original => price::of_copy(source),
         LargeAnimations::Still => {
-            price::of_still(source, header, recipe, plan, still::WHOLE, limits)
+            let clues = Clues::default();
+            let basis = Basis::of(source, header, still::WHOLE, &clues);
+            price::of_still(source, &basis, header, recipe, plan, still::WHOLE, limits)
         }
     }
 }

@@ -12,8 +12,8 @@ use super::Clues;
 use super::Encoded;
 use super::Timings;
 use super::TransformError;
-use super::decode;
 use super::decode::Header;
+use super::derivative::Basis;
 use super::facts;
 use super::facts::Facts;
 use super::facts::Original;
@@ -36,10 +36,11 @@ pub(super) fn render(
     let plan = prepared.plan.clone();
     let thumbnail = plan.layout.output();
     let wanted = prepared.wanted();
-    price::of_thumbnail(source, header, &plan, wanted).within(&budget.limits)?;
+    let basis = Basis::of(source, header, wanted, clues);
+    price::of_thumbnail(source, &basis, header, &plan, wanted).within(&budget.limits)?;
     let decoded = match prepared.decoded {
         Some(decoded) => decoded,
-        None => decode::pixels(source, header, wanted)?,
+        None => basis.decoded()?,
     };
     let decode = started.elapsed();
     budget.check()?;

@@ -9,6 +9,7 @@ mod blur;
 mod canvas;
 mod color;
 mod decode;
+mod derivative;
 mod describe;
 mod drawing;
 mod effects;
@@ -34,6 +35,7 @@ mod unchanged;
 use std::time::Duration;
 use std::time::Instant;
 
+use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::options::Format;
@@ -43,10 +45,14 @@ use crate::options::Recipe;
 use crate::options::Warning;
 use crate::units::ByteSize;
 
+use self::decode::Wanted;
 use self::decode::frames;
+use self::derivative::Basis;
+use self::derivative::Derivative;
 use self::saliency::Saliency;
 use self::sniff::Kind;
 
+pub use self::derivative::Derivatives;
 pub use self::error::TransformError;
 pub use self::pixels::Size;
 pub use self::price::Price;
@@ -167,6 +173,7 @@ pub struct Timings {
 #[derive(Clone, Debug, Default)]
 pub struct Clues {
     saliency: Option<Saliency>,
+    derivative: Option<Derivative>,
 }
 
 impl Clues {
@@ -174,6 +181,15 @@ impl Clues {
     pub fn of(looked: &[u8]) -> Self {
         Clues {
             saliency: Saliency::from_png(looked),
+            derivative: None,
+        }
+    }
+
+    /// With a copy of the source that is `denominator` times smaller, as [`derive`] made it.
+    pub fn with_derivative(self, denominator: u32, bytes: Bytes) -> Self {
+        Clues {
+            derivative: Some(Derivative::new(denominator, bytes)),
+            ..self
         }
     }
 }
@@ -232,6 +248,7 @@ pub fn render(
     let clues = if needs_look(recipe) && clues.saliency.is_none() {
         looked = Clues {
             saliency: Some(still::looked_at(source, &header, recipe.gravity, budget)?),
+            derivative: clues.derivative.clone(),
         };
         &looked
     } else {
@@ -256,7 +273,12 @@ pub fn render(
 ///
 /// # Errors
 /// What can be told by then of what `render` would say.
-pub fn price(source: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Price, TransformError> {
+pub fn price(
+    source: &[u8],
+    recipe: &Recipe,
+    clues: &Clues,
+    limits: &Limits,
+) -> Result<Price, TransformError> {
     if sniff::sniff(source) == Some(Kind::Svg) {
         return drawing::priced(source, recipe, limits)?.within(limits);
     }
@@ -273,7 +295,9 @@ pub fn price(source: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Price, T
         (Output::Json, _, _) => {
             let plan = prospect.plan.reduced(facts::THUMBNAIL);
             let prospect = still::Prepared { plan, ..prospect };
-            price::of_thumbnail(source, &header, &prospect.plan, prospect.wanted())
+            let wanted = prospect.wanted();
+            let basis = Basis::of(source, &header, wanted, clues);
+            price::of_thumbnail(source, &basis, &header, &prospect.plan, wanted)
         }
         (_, Some(animation), Some(format)) => {
             let plan = &prospect.plan;
@@ -281,7 +305,16 @@ pub fn price(source: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Price, T
         }
         _ => {
             let wanted = prospect.wanted();
-            price::of_still(source, &header, recipe, &prospect.plan, wanted, limits)
+            let basis = Basis::of(source, &header, wanted, clues);
+            price::of_still(
+                source,
+                &basis,
+                &header,
+                recipe,
+                &prospect.plan,
+                wanted,
+                limits,
+            )
         }
     };
     let price = match recipe.trim.border {
@@ -301,8 +334,45 @@ pub fn price_of_look(source: &[u8], limits: &Limits) -> Result<Price, TransformE
     }
     let header = admitted(source, limits)?;
     let prospect = still::prospect(&header, &still::small(), limits)?;
-    let wanted = prospect.wanted();
-    price::of_thumbnail(source, &header, &prospect.plan, wanted).within(limits)
+    let (wanted, clues) = (prospect.wanted(), Clues::default());
+    let basis = Basis::of(source, &header, wanted, &clues);
+    price::of_thumbnail(source, &basis, &header, &prospect.plan, wanted).within(limits)
+}
+
+/// The copies of a source that what a recipe describes may be made of; `None` where the source itself serves as well.
+pub fn derivatives(source: &[u8], recipe: &Recipe, limits: &Limits) -> Option<Derivatives> {
+    let is_looked_through = recipe.trim.border.is_some();
+    if is_looked_through || sniff::sniff(source) != Some(Kind::Jpeg) {
+        return None;
+    }
+    let header = admitted(source, limits).ok()?;
+    let mut prospect = still::prospect(&header, recipe, limits).ok()?;
+    if recipe.output == Output::Json {
+        prospect.plan = prospect.plan.reduced(facts::THUMBNAIL);
+    }
+    Derivatives::of(&header, &prospect.plan, prospect.wanted())
+}
+
+/// What [`derive`] will hold and take.
+///
+/// # Errors
+/// As [`price`].
+pub fn price_of_derivative(
+    source: &[u8],
+    denominator: u32,
+    limits: &Limits,
+) -> Result<Price, TransformError> {
+    let header = admitted(source, limits)?;
+    price::of_derivative(source, &header, Wanted { denominator }).within(limits)
+}
+
+/// Makes a copy of a source that is `denominator` (2, 4 or 8) times smaller on each axis: the same for every recipe, so worth keeping.
+///
+/// # Errors
+/// As [`render`], and for colours that a copy cannot have.
+pub fn derive(source: &[u8], denominator: u32, budget: &Budget) -> Result<Encoded, TransformError> {
+    let header = admitted(source, &budget.limits)?;
+    derivative::made(source, &header, denominator, budget)
 }
 
 /// The animation that a source is, where the recipe lets it move or counts its frames.

@@ -16,6 +16,8 @@ use super::Limits;
 use super::TransformError;
 use super::decode::Header;
 use super::decode::Wanted;
+use super::derivative;
+use super::derivative::Basis;
 use super::encode;
 use super::motion::Animation;
 use super::pixels::Size;
@@ -120,6 +122,7 @@ struct Step {
 /// A picture.
 pub(super) fn of_still(
     source: &[u8],
+    basis: &Basis<'_>,
     header: &Header,
     recipe: &Recipe,
     plan: &Plan,
@@ -130,7 +133,7 @@ pub(super) fn of_still(
     let alpha = header.alpha && recipe.background.is_none();
     let format = still::written_as(recipe, alpha, output, limits);
     let steps = [
-        decoding(source, header, wanted),
+        decoding_of(basis),
         resizing(header, header.decoded(wanted), plan.target()),
         layers(header, recipe, output),
         encoding(recipe, format, alpha, output),
@@ -139,9 +142,15 @@ pub(super) fn of_still(
 }
 
 /// A picture of the size of a thumbnail, which is looked at and not written.
-pub(super) fn of_thumbnail(source: &[u8], header: &Header, plan: &Plan, wanted: Wanted) -> Price {
+pub(super) fn of_thumbnail(
+    source: &[u8],
+    basis: &Basis<'_>,
+    header: &Header,
+    plan: &Plan,
+    wanted: Wanted,
+) -> Price {
     let steps = [
-        decoding(source, header, wanted),
+        decoding_of(basis),
         resizing(header, header.decoded(wanted), plan.target()),
         layers(header, &Recipe::default(), plan.layout.output()),
     ];
@@ -206,6 +215,21 @@ pub(super) fn of_animation(
     Price::of(source, held, time.saturating_mul(frames))
 }
 
+/// A copy of a source at a fraction of its size.
+pub(super) fn of_derivative(source: &[u8], header: &Header, wanted: Wanted) -> Price {
+    let size = header.decoded(wanted);
+    let recipe = Recipe {
+        quality: derivative::quality(),
+        output: Output::Jpeg { progressive: false },
+        ..Recipe::default()
+    };
+    let steps = [
+        decoding(source, header, wanted),
+        encoding(&recipe, Format::Jpeg, false, size),
+    ];
+    sum(source, &steps)
+}
+
 /// What is passed on as it is, in a copy.
 pub(super) fn of_copy(source: &[u8]) -> Price {
     Price::of(source, source.len() as u64, source.len() as u64)
@@ -234,6 +258,16 @@ fn sum(source: &[u8], steps: &[Step]) -> Price {
         .iter()
         .fold(0, |sum: u64, step| sum.saturating_add(step.time));
     Price::of(source, held, time)
+}
+
+fn decoding_of(basis: &Basis<'_>) -> Step {
+    let (bytes, header, wanted) = basis.parts();
+    let step = decoding(bytes, header, wanted);
+    Step {
+        // More than the source, if it is not the source.
+        bytes: step.bytes.saturating_add(basis.held()),
+        ..step
+    }
 }
 
 fn decoding(source: &[u8], header: &Header, wanted: Wanted) -> Step {

@@ -24,6 +24,7 @@ use super::decode::Decoded;
 use super::decode::Header;
 use super::decode::Wanted;
 use super::decode::frames;
+use super::derivative::Basis;
 use super::effects;
 use super::encode;
 use super::encode::Chroma;
@@ -60,11 +61,20 @@ pub(super) fn render(
     let plan = prepared.plan.clone();
     let size = plan.layout.output();
     let wanted = prepared.wanted();
-    price::of_still(source, header, recipe, &plan, wanted, &budget.limits)
-        .within(&budget.limits)?;
+    let basis = Basis::of(source, header, wanted, clues);
+    price::of_still(
+        source,
+        &basis,
+        header,
+        recipe,
+        &plan,
+        wanted,
+        &budget.limits,
+    )
+    .within(&budget.limits)?;
     let decoded = match prepared.decoded {
         Some(decoded) => decoded,
-        None => decode::pixels(source, header, wanted)?,
+        None => basis.decoded()?,
     };
     let decode = started.elapsed();
     budget.check()?;
@@ -251,7 +261,9 @@ pub(super) fn looked_at(
     let whole = small();
     let prepared = prepare(source, header, &whole, &Clues::default(), budget)?;
     let wanted = prepared.wanted();
-    price::of_thumbnail(source, header, &prepared.plan, wanted).within(&budget.limits)?;
+    let clues = Clues::default();
+    let basis = Basis::of(source, header, wanted, &clues);
+    price::of_thumbnail(source, &basis, header, &prepared.plan, wanted).within(&budget.limits)?;
     let decoded = decode::pixels(source, header, wanted)?;
     let (raster, _) = composed(
         decoded.raster,

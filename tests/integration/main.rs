@@ -3,6 +3,7 @@
 
 mod admin;
 mod caching;
+mod derivatives;
 mod interim;
 mod kinds;
 mod lifecycle;

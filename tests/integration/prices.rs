@@ -19,6 +19,7 @@ use safelight::policy::Policy;
 use safelight::policy::ZoneOrigin;
 use safelight::request::Accept;
 use safelight::transform;
+use safelight::transform::Clues;
 use safelight::transform::Limits;
 
 use crate::support::process::BINARY;
@@ -70,7 +71,8 @@ fn check(what: &str, source: &[u8], options: &str, extension: &str) {
         webp: true,
     };
     let (recipe, _) = policy.decide(&options, accept).expect("within the limits");
-    let price = transform::price(source, &recipe, &Limits::default()).expect("a picture");
+    let price = transform::price(source, &recipe, &Clues::default(), &Limits::default())
+        .expect("a picture");
     let Some(peak) = peak else { return };
     let (peak, bytes) = (peak >> 10, price.bytes >> 10);
     assert!(

@@ -1,0 +1,133 @@
+//! Smaller copies of large sources, kept like renditions: made when a processor has nothing else to do, after a picture for which all of
+//! the source had to be decoded; the next sizes are made of them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Pipeline;
+use super::chores::Claim;
+use super::rendering::IDLE_PATIENCE;
+use super::rendering::Terms;
+use super::rendering::rendition;
+use crate::cache::FoundSource;
+use crate::cache::Key;
+use crate::cache::Outcome;
+use crate::cache::Rendition;
+use crate::cache::SourceBytes;
+use crate::cache::SourceKey;
+use crate::cache::SourceRecord;
+use crate::deadline::Deadline;
+use crate::error::Error;
+use crate::options::Recipe;
+use crate::policy::ApprovedSource;
+use crate::transform;
+use crate::transform::Budget;
+use crate::transform::Clues;
+use crate::transform::Derivatives;
+
+impl Pipeline {
+    /// The clues with a copy that a recipe may be made of, if one is kept; else by how much the copy is smaller that should be.
+    pub(super) async fn with_derivative(
+        &self,
+        clues: Clues,
+        source_key: &SourceKey,
+        record: &SourceRecord,
+        bytes: &[u8],
+        recipe: &Recipe,
+    ) -> (Clues, Option<u32>) {
+        let derivatives = transform::derivatives(bytes, recipe, &self.limits);
+        let Some(Derivatives {
+            serving,
+            worthwhile,
+        }) = derivatives.filter(|_| record.freshness.is_storable())
+        else {
+            return (clues, None);
+        };
+        for denominator in serving {
+            let key = Key::of_derivative(source_key, &record.version, denominator);
+            if let Some(found) = self.cache.find(key).await {
+                self.metrics.large_source("derivative");
+                let bytes = found.rendition.bytes.clone();
+                return (clues.with_derivative(denominator, bytes), None);
+            }
+        }
+        self.metrics.large_source("source");
+        (clues, Some(worthwhile))
+    }
+
+    /// Has a copy of a source made that is so much smaller, if nobody is at it; it takes the place of smaller ones.
+    pub(super) fn derive(
+        self: &Arc<Self>,
+        source: ApprovedSource,
+        source_key: SourceKey,
+        record: Arc<SourceRecord>,
+        denominator: u32,
+    ) {
+        let key = Key::of_derivative(&source_key, &record.version, denominator);
+        let Some(claim) = Claim::of(&self.chores, key) else {
+            return;
+        };
+        let pipeline = Arc::clone(self);
+        tokio::spawn(async move {
+            let Ok(_turn) = pipeline.chores.turn.acquire().await else {
+                return;
+            };
+            let version = record.version;
+            let known = FoundSource {
+                record,
+                bytes: None,
+                outcome: Outcome::Miss,
+            };
+            let fetched = pipeline
+                .cache
+                .bytes_or_fetch(source_key, known, pipeline.fetch(source))
+                .await;
+            let made = match fetched {
+                Ok(SourceBytes { record, bytes }) if record.version == version => {
+                    let work = Arc::clone(&pipeline).derived(key, bytes, denominator);
+                    pipeline.cache.get_or_render(key, true, work).await
+                }
+                Ok(_) => {
+                    pipeline.metrics.derived("skipped");
+                    return;
+                }
+                Err(error) => Err(error),
+            };
+            match made {
+                Ok(_) => pipeline.metrics.derived("made"),
+                Err(error) => {
+                    claim.failed();
+                    pipeline.metrics.derived("failed");
+                    tracing::debug!(%error, "a large source stays without a copy");
+                    return;
+                }
+            }
+            for smaller in Derivatives::DENOMINATORS {
+                if smaller > denominator {
+                    let key = Key::of_derivative(&source_key, &version, smaller);
+                    pipeline.cache.forget(key).await;
+                }
+            }
+        });
+    }
+
+    async fn derived(
+        self: Arc<Self>,
+        key: Key,
+        bytes: Bytes,
+        denominator: u32,
+    ) -> Result<Rendition, Arc<Error>> {
+        let price = transform::price_of_derivative(&bytes, denominator, &self.limits)
+            .map_err(Error::from)?;
+        let limits = self.limits;
+        let work = move || {
+            let deadline = Instant::now() + IDLE_PATIENCE;
+            transform::derive(&bytes, denominator, &Budget { limits, deadline })
+        };
+        let deadline = Deadline::after(IDLE_PATIENCE);
+        let made = self.paid(price, deadline, Terms::Idle, work).await?;
+        Ok(rendition(&key, made))
+    }
+}

@@ -1,0 +1,286 @@
+//! Smaller copies of large sources. However small a picture is made, all of a large JPEG has to be read for it, bit by bit; so a
+//! copy at a half, a quarter or an eighth of its size is worth keeping, and later pictures are made of that.
+//!
+//! Nobody can tell: a copy is what a decode at that scale gives, nearly lossless, in the colours of its source and as that stores it;
+//! it serves only where twice as many pixels are left as the picture needs, and where the source would be decoded at that scale or
+//! a smaller one. Sizes, crops and metadata are still those of the source.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::options::Effort;
+use crate::options::Format;
+use crate::options::Quality;
+
+use super::Budget;
+use super::Clues;
+use super::Encoded;
+use super::Timings;
+use super::TransformError;
+use super::color::ColorSpace;
+use super::decode;
+use super::decode::Decoded;
+use super::decode::Header;
+use super::decode::Wanted;
+use super::encode;
+use super::encode::Picture;
+use super::encode::Settings;
+use super::metadata;
+use super::metadata::Kept;
+use super::pixels::Channels;
+use super::pixels::Planar;
+use super::pixels::Plane;
+use super::pixels::Subsampling;
+use super::plan::Plan;
+use super::price;
+use super::sniff::Kind;
+
+/// Sources of fewer pixels are decoded about as fast as a copy.
+const LARGE: u64 = 8_000_000;
+/// The scales that there are copies at, the smallest copy first: pixels of the source for one of the copy, on each axis.
+const DENOMINATORS: [u32; 3] = [8, 4, 2];
+/// Pixels of the copy for each pixel that is made of it, on each axis.
+const OVERSAMPLING: f64 = 2.0;
+/// A copy with a longer side than this serves the sizes that pages are made of.
+const SIDE: u32 = 1600;
+/// Full-size chroma, and no loss that is left after its pixels are averaged.
+const QUALITY: u8 = 95;
+
+/// A smaller copy of a source.
+#[derive(Clone, Debug)]
+pub(super) struct Derivative {
+    bytes: Bytes,
+    denominator: u32,
+}
+
+/// The copies of a source that a picture may be made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Derivatives {
+    /// By how much they may be smaller than their source, the smallest one first.
+    pub serving: Vec<u32>,
+    /// The one of them that serves other sizes as well.
+    pub worthwhile: u32,
+}
+
+impl Derivatives {
+    /// Every number that copies may be smaller by.
+    pub const DENOMINATORS: [u32; 3] = DENOMINATORS;
+
+    /// The copies for a picture; `None` where the source may as well be decoded itself.
+    pub(super) fn of(header: &Header, plan: &Plan, wanted: Wanted) -> Option<Derivatives> {
+        if header.kind != Kind::Jpeg || header.size.area() < LARGE || !cfg!(feature = "native") {
+            return None;
+        }
+        let shrink = plan.layout.shrink();
+        let serving: Vec<u32> = DENOMINATORS
+            .into_iter()
+            .filter(|&denominator| {
+                denominator <= wanted.denominator && shrink / f64::from(denominator) >= OVERSAMPLING
+            })
+            .collect();
+        let longest = header.size.width.max(header.size.height);
+        let serves_others = |denominator: &&u32| longest / **denominator >= SIDE;
+        let worthwhile = serving.iter().find(serves_others).or(serving.last());
+        worthwhile.copied().map(|worthwhile| Derivatives {
+            serving,
+            worthwhile,
+        })
+    }
+}
+
+impl Derivative {
+    pub fn new(denominator: u32, bytes: Bytes) -> Self {
+        Derivative { bytes, denominator }
+    }
+}
+
+/// What is decoded for a picture: its source, or a derivative in its place.
+pub(super) struct Basis<'a> {
+    source: &'a [u8],
+    header: &'a Header,
+    wanted: Wanted,
+    instead: Option<(&'a [u8], Header, Wanted)>,
+}
+
+impl<'a> Basis<'a> {
+    /// The derivative among the clues, if it has the size that it should.
+    pub fn of(source: &'a [u8], header: &'a Header, wanted: Wanted, clues: &'a Clues) -> Self {
+        let instead =
+            clues.derivative.as_ref().and_then(|derivative| {
+                let Derivative { bytes, denominator } = derivative;
+                let found = decode::header(bytes).ok()?;
+                let size = header.decoded(Wanted {
+                    denominator: *denominator,
+                });
+                let left = Wanted {
+                    denominator: wanted.denominator / denominator,
+                };
+                (found.kind == Kind::Jpeg && found.size == size && left.denominator > 0)
+                    .then_some((bytes.as_ref(), found, left))
+            });
+        Basis {
+            source,
+            header,
+            wanted,
+            instead,
+        }
+    }
+
+    /// What is read, its header, and the scale that it is read at.
+    pub fn parts(&self) -> (&[u8], &Header, Wanted) {
+        match &self.instead {
+            Some((bytes, header, wanted)) => (bytes, header, *wanted),
+            None => (self.source, self.header, self.wanted),
+        }
+    }
+
+    /// Bytes of the derivative, where there is one: its source is held as well.
+    pub fn held(&self) -> u64 {
+        self.instead.map_or(0, |(bytes, _, _)| bytes.len() as u64)
+    }
+
+    /// The pixels, of the same number whatever they come from.
+    pub fn decoded(&self) -> Result<Decoded, TransformError> {
+        if let Some((bytes, header, wanted)) = &self.instead
+            && let Ok(decoded) = decode::pixels(bytes, header, *wanted)
+        {
+            let side = |side: u32| f64::from(side) / f64::from(self.wanted.denominator);
+            return Ok(Decoded {
+                // The copy was rounded up; its source was not.
+                extent: (side(self.header.size.width), side(self.header.size.height)),
+                ..decoded
+            });
+        }
+        decode::pixels(self.source, self.header, self.wanted)
+    }
+}
+
+/// The quality of a copy.
+pub(super) fn quality() -> Quality {
+    Quality::new(QUALITY).unwrap_or(Quality::DEFAULT)
+}
+
+/// A copy of a source: stored as that is, without its orientation and its metadata.
+pub(super) fn made(
+    source: &[u8],
+    header: &Header,
+    denominator: u32,
+    budget: &Budget,
+) -> Result<Encoded, TransformError> {
+    let started = Instant::now();
+    let wanted = Wanted { denominator };
+    price::of_derivative(source, header, wanted).within(&budget.limits)?;
+    let Decoded { raster, space, .. } = decode::pixels(source, header, wanted)?;
+    let decode = started.elapsed();
+    budget.check()?;
+    let started = Instant::now();
+    let size = raster.size;
+    let profile = match space {
+        ColorSpace::Icc(profile) => Some(profile),
+        ColorSpace::Srgb => None,
+        ColorSpace::Cicp { .. } => return Err(uncopied("code points")),
+    };
+    // The profile must find the channels that it is for.
+    let picture = match raster.channels {
+        Channels::Rgb => Picture::Rgb(size, raster.into_u8()),
+        Channels::Gray => {
+            let luma = Plane {
+                size,
+                samples: raster.into_u8(),
+            };
+            Picture::Planar(Planar { luma, chroma: None }, Subsampling::None)
+        }
+        _ => return Err(uncopied("inks")),
+    };
+    let settings = Settings {
+        quality: quality(),
+        progressive: false,
+        palette: false,
+        effort: Effort::Settled,
+    };
+    let bytes = encode::encode(&picture, Format::Jpeg, settings)?;
+    let bytes = metadata::attach(bytes, Format::Jpeg, &Kept::default(), profile.as_deref())?;
+    Ok(Encoded {
+        bytes,
+        format: Format::Jpeg,
+        size,
+        warnings: Vec::new(),
+        timings: Timings {
+            decode,
+            encode: started.elapsed(),
+            ..Timings::default()
+        },
+    })
+}
+
+fn uncopied(what: &str) -> TransformError {
+    TransformError::Encode(format!("no copies are made of {what}"))
+}
+
+#[cfg(all(test, feature = "native"))]
+mod tests {
+    use crate::options::Recipe;
+
+    use super::super::orientation::Orientation;
+    use super::super::pixels::PixelRect;
+    use super::super::pixels::Size;
+    use super::Derivatives;
+    use super::Header;
+    use super::Kind;
+    use super::Plan;
+    use super::Wanted;
+    use super::decode;
+
+    /// The copies that serve a width, and the one that is worth its bytes.
+    #[track_caller]
+    fn check(kind: Kind, size: (u32, u32), width: u32, expected: Option<(&[u32], u32)>) {
+        let size = Size::new(size.0, size.1);
+        let header = Header {
+            kind,
+            size,
+            orientation: Orientation::default(),
+            bytes_per_pixel: 4,
+            coefficient_bytes: 0,
+            pixel_bytes: 3,
+            alpha: false,
+            is_lossless: false,
+            is_scalable: true,
+        };
+        let recipe = Recipe {
+            width: Some(width),
+            ..Recipe::default()
+        };
+        let whole = PixelRect::whole(size);
+        let plan = Plan::of(size, Orientation::default(), whole, &recipe, None);
+        let wanted = Wanted {
+            denominator: decode::denominator(plan.layout.shrink(), size),
+        };
+        let found = Derivatives::of(&header, &plan, wanted);
+        let expected = expected.map(|(serving, worthwhile)| Derivatives {
+            serving: serving.to_vec(),
+            worthwhile,
+        });
+        assert_eq!(found, expected, "{size:?} at {width}");
+    }
+
+    #[test]
+    fn a_copy_serves_what_is_at_most_half_of_it() {
+        let camera = (4000, 3000);
+        check(Kind::Jpeg, camera, 1600, None);
+        check(Kind::Jpeg, camera, 1001, None);
+        check(Kind::Jpeg, camera, 1000, Some((&[2], 2)));
+        check(Kind::Jpeg, camera, 400, Some((&[4, 2], 2)));
+        check(Kind::Jpeg, camera, 100, Some((&[8, 4, 2], 2)));
+        let huge = (16_000, 6000);
+        check(Kind::Jpeg, huge, 4000, Some((&[2], 2)));
+        check(Kind::Jpeg, huge, 1600, Some((&[4, 2], 4)));
+        check(Kind::Jpeg, huge, 300, Some((&[8, 4, 2], 8)));
+    }
+
+    #[test]
+    fn small_sources_and_those_that_have_no_scale_are_decoded_themselves() {
+        check(Kind::Jpeg, (3000, 2000), 300, None);
+        check(Kind::Png, (4000, 3000), 300, None);
+    }
+}

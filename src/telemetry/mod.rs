@@ -108,6 +108,9 @@ pub struct Access<'a> {
 impl Access<'_> {
     /// Writes the line.
     pub fn log(&self) {
+        if !tracing::enabled!(tracing::Level::INFO) {
+            return;
+        }
         let Access {
             method,
             path,

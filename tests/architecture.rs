@@ -75,6 +75,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     (
         "pipeline",
         &[
+            "allocator",
             "options",
             "request",
             "bucket",
@@ -138,7 +139,7 @@ const UNSAFE: [&str; 12] = [
     "src/transform/decode/webp.rs",
     "src/transform/encode/animated_webp.rs",
     "src/transform/encode/avif_aom.rs",
-    "src/transform/encode/jpeg_turbo.rs",
+    "src/transform/encode/jpeg_jpegli.rs",
     "src/transform/encode/webp.rs",
     "src/transform/resize/kernel.rs",
     "src/transform/resize/machine.rs",

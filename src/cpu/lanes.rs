@@ -224,6 +224,11 @@ impl<W> Lanes<W> {
         self.running.len() < self.workers && !self.is_busy()
     }
 
+    /// Whether nothing runs and nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty() && !self.is_busy() && self.idle.is_empty()
+    }
+
     /// Whether somebody waits for a worker.
     fn is_busy(&self) -> bool {
         !self.fast.is_empty() || !self.normal.is_empty()

@@ -94,15 +94,16 @@ impl Refusal {
 
 impl CpuPool {
     /// A pool of `workers` (0: one for each processor) with room for `queue` jobs that wait, which together may hold `budget` bytes.
+    /// `rest` is called once whenever there has been nothing to do for some seconds.
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn new(workers: usize, queue: usize, budget: u64) -> io::Result<Self> {
+    pub fn new(workers: usize, queue: usize, budget: u64, rest: fn()) -> io::Result<Self> {
         let workers = NonZeroUsize::new(workers)
             .or_else(|| thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get);
         let pool = CpuPool {
-            shared: Shared::new(Lanes::new(workers, queue, budget)),
+            shared: Shared::new(Lanes::new(workers, queue, budget), rest),
         };
         // A pool that is dropped half started ends the threads that it has.
         workers::start(&pool.shared, workers)?;
@@ -228,6 +229,8 @@ impl std::error::Error for CpuError {}
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
     use std::sync::mpsc;
     use std::time::Duration;
     use std::time::Instant;
@@ -238,6 +241,7 @@ mod tests {
     use super::Done;
     use super::Lane;
     use super::Refusal;
+    use super::workers::RESTLESS;
 
     /// Work that is not small.
     fn demand() -> Demand {
@@ -250,7 +254,24 @@ mod tests {
     }
 
     fn pool(workers: usize, queue: usize) -> CpuPool {
-        CpuPool::new(workers, queue, 100).expect("there are threads")
+        CpuPool::new(workers, queue, 100, || ()).expect("there are threads")
+    }
+
+    #[tokio::test]
+    async fn it_rests_once_after_work() {
+        static RESTS: AtomicUsize = AtomicUsize::new(0);
+        let rest = || {
+            RESTS.fetch_add(1, Ordering::SeqCst);
+        };
+        let pool = CpuPool::new(1, 1, 100, rest).expect("there are threads");
+        for round in 1..=2 {
+            assert!(pool.run(demand(), || ()).await.is_ok());
+            while RESTS.load(Ordering::SeqCst) < round {
+                tokio::time::sleep(RESTLESS).await;
+            }
+        }
+        tokio::time::sleep(3 * RESTLESS).await;
+        assert_eq!(RESTS.load(Ordering::SeqCst), 2);
     }
 
     fn is_full<T>(outcome: Result<Done<T>, CpuError>) -> bool {

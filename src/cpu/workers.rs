@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::thread;
+use std::time::Duration;
 use std::time::Instant;
 
 use super::lanes::Lanes;
@@ -20,6 +21,9 @@ const NICE: i32 = 5;
 
 /// The least that there is: a fiftieth of a processor that somebody else wants.
 const IDLE_NICE: i32 = 19;
+
+/// How long there must have been nothing to do before the pool rests.
+pub(super) const RESTLESS: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2000 });
 
 /// Work, which hands back how its outcome is told: that is done once its bytes are free again.
 pub(super) type Work = Box<dyn FnOnce() -> Telling + Send>;
@@ -35,14 +39,20 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub lanes: Lanes<Work>,
     pub is_closing: bool,
+    /// Whether nothing was done since the last rest.
+    is_rested: bool,
+    /// What is done once when there has been nothing to do for a while.
+    rest: fn(),
 }
 
 impl Shared {
-    pub fn new(lanes: Lanes<Work>) -> Arc<Self> {
+    pub fn new(lanes: Lanes<Work>, rest: fn()) -> Arc<Self> {
         Arc::new(Shared {
             state: Mutex::new(State {
                 lanes,
                 is_closing: false,
+                is_rested: true,
+                rest,
             }),
             changed: Condvar::new(),
         })
@@ -51,6 +61,24 @@ impl Shared {
     /// Nothing that panics runs under this lock.
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there may be something to begin. One of the workers sees to it that the pool rests when there is nothing.
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>, worker: Worker) -> MutexGuard<'a, State> {
+        if worker != Worker::Express || state.is_rested {
+            let waited = self.changed.wait(state);
+            return waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        let waited = self.changed.wait_timeout(state, RESTLESS);
+        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() && state.lanes.is_empty() {
+            state.is_rested = true;
+            let rest = state.rest;
+            drop(state);
+            rest();
+            state = self.lock();
+        }
+        state
     }
 
     /// There may be something to begin.
@@ -85,12 +113,10 @@ fn obey(shared: &Shared, worker: Worker) {
     let mut state = shared.lock();
     while !state.is_closing {
         let Some((ticket, work)) = state.lanes.begin(worker, Instant::now()) else {
-            state = shared
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = shared.wait(state, worker);
             continue;
         };
+        state.is_rested = false;
         drop(state);
         let done = panic::catch_unwind(AssertUnwindSafe(work));
         state = shared.lock();

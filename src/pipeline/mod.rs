@@ -20,6 +20,7 @@ use self::rendering::Terms;
 use self::understanding::Named;
 use self::understanding::Remembered;
 use self::understanding::Understood;
+use crate::allocator;
 use crate::bucket::AddressError;
 use crate::bucket::BucketAddress;
 use crate::cache::Cache;
@@ -125,6 +126,7 @@ impl Pipeline {
                 config.limits.workers,
                 config.limits.queue,
                 config.limits.render_memory.bytes(),
+                allocator::rest,
             )
             .map_err(PipelineError::Workers)?,
             limits: config.limits.of_render(),

@@ -6,9 +6,11 @@ pub(super) mod animation;
 #[cfg_attr(not(feature = "native"), path = "avif_portable.rs")]
 mod avif;
 mod gif;
-#[cfg_attr(feature = "native", path = "jpeg_turbo.rs")]
+#[cfg_attr(feature = "native", path = "jpeg_jpegli.rs")]
 #[cfg_attr(not(feature = "native"), path = "jpeg_portable.rs")]
 mod jpeg;
+#[cfg(test)]
+mod jpeg_tests;
 mod palette;
 #[cfg(feature = "native")]
 mod planes;

@@ -26,7 +26,12 @@ pub struct TimedOut(pub Stage);
 impl Deadline {
     /// A deadline that lies ahead by `time`.
     pub fn after(time: Duration) -> Self {
-        Deadline(Instant::now() + time)
+        Self::since(Instant::now(), time)
+    }
+
+    /// A deadline that lay ahead by `time` at `start`.
+    pub fn since(start: Instant, time: Duration) -> Self {
+        Deadline(start + time)
     }
 
     /// The point in time.

@@ -135,6 +135,26 @@ impl Cache {
         }))
     }
 
+    /// A fresh source, if memory has its record: at no cost beyond that of looking.
+    pub async fn recall_source(&self, key: &SourceKey) -> Option<FoundSource> {
+        let record = self.memory.record(key).await?;
+        let is_fresh = record.freshness.is_fresh(SystemTime::now());
+        is_fresh.then_some(FoundSource {
+            record,
+            bytes: None,
+            outcome: Outcome::Hit(Tier::Memory),
+        })
+    }
+
+    /// The rendition kept under `key`, if memory has it: at no cost beyond that of looking.
+    pub async fn recall(&self, key: &Key) -> Option<Found> {
+        let rendition = self.memory.rendition(key).await?;
+        Some(Found {
+            rendition,
+            outcome: Outcome::Hit(Tier::Memory),
+        })
+    }
+
     /// A fresh source: the kept record while it is fresh, else what `fetch` gets. `fetch` is given the validators of what is kept, if anything is.
     ///
     /// Coalesced: of all who ask meanwhile, one fetches. An error is told to each and kept by nobody. What may not be stored is handed to those who
@@ -149,14 +169,8 @@ impl Cache {
         F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Answer, E>> + Send + 'static,
     {
-        if let Some(record) = self.memory.record(&key).await
-            && record.freshness.is_fresh(SystemTime::now())
-        {
-            return Ok(FoundSource {
-                record,
-                bytes: None,
-                outcome: Outcome::Hit(Tier::Memory),
-            });
+        if let Some(found) = self.recall_source(&key).await {
+            return Ok(found);
         }
         let cache = Arc::clone(self);
         let work = async move {
@@ -287,11 +301,8 @@ impl Cache {
         E: From<FlightLost> + Send + Sync + 'static,
         Fut: Future<Output = Result<Rendition, Arc<E>>> + Send + 'static,
     {
-        if keep && let Some(rendition) = self.memory.rendition(&key).await {
-            return Ok(Found {
-                rendition,
-                outcome: Outcome::Hit(Tier::Memory),
-            });
+        if keep && let Some(found) = self.recall(&key).await {
+            return Ok(found);
         }
         let cache = Arc::clone(self);
         let work = async move {
@@ -316,11 +327,8 @@ impl Cache {
 
     /// The rendition kept under `key`, if one is. Of all who ask meanwhile, one looks on disk.
     pub async fn find(self: &Arc<Self>, key: Key) -> Option<Found> {
-        if let Some(rendition) = self.memory.rendition(&key).await {
-            return Some(Found {
-                rendition,
-                outcome: Outcome::Hit(Tier::Memory),
-            });
+        if let Some(found) = self.recall(&key).await {
+            return Some(found);
         }
         let disk = self.renditions.as_ref()?;
         if !disk.may_have(&EntryKey::rendition(key)) {
@@ -423,11 +431,8 @@ impl Cache {
 
     async fn find_rendition(&self, key: Key) -> Option<Found> {
         // Again, now that nobody else can be about to keep it.
-        if let Some(rendition) = self.memory.rendition(&key).await {
-            return Some(Found {
-                rendition,
-                outcome: Outcome::Hit(Tier::Memory),
-            });
+        if let Some(found) = self.recall(&key).await {
+            return Some(found);
         }
         let disk = self.renditions.as_ref()?;
         let stored = disk.get(EntryKey::rendition(key)).await?;

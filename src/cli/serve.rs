@@ -36,7 +36,7 @@ pub struct Serving {
 /// [`Failure`] when a setting is wrong or an address taken.
 pub async fn serve(config: &Path, ready: impl FnOnce(Serving)) -> Result<(), Failure> {
     let config = Config::load(config).map_err(Failure::new)?;
-    telemetry::start(&config.log).map_err(Failure::new)?;
+    let _logging = telemetry::start(&config.log).map_err(Failure::new)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::new)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::new)?;
     let pipeline = Pipeline::open(&config).await.map_err(Failure::new)?;

@@ -7,6 +7,10 @@ use std::sync::OnceLock;
 use super::Pipeline;
 use super::chores::Claim;
 use super::rendering::Terms;
+use super::understanding::Admitted;
+use super::understanding::Named;
+use super::understanding::Standing;
+use super::understanding::Understood;
 use crate::cache::Found;
 use crate::cache::FoundSource;
 use crate::cache::Key;
@@ -16,79 +20,83 @@ use crate::cache::SourceKey;
 use crate::cache::SourceRecord;
 use crate::cpu::CpuError;
 use crate::error::Error;
-use crate::options::Effort;
-use crate::options::Output;
-use crate::options::Recipe;
 use crate::policy::Job;
 use crate::request::Conditional;
 use crate::transform;
 use crate::transform::Size;
 
 /// The rendition that a request is answered with.
-pub(super) struct Choice {
-    pub job: Job,
-    pub key: Key,
-    /// What was found under that key, where somebody looked.
+pub(super) struct Choice<'a> {
+    pub admitted: &'a Admitted,
+    pub named: &'a Named,
+    /// What was found under that name, where somebody looked.
     pub found: Option<Found>,
-    /// The job and the key of the rendition that is to take its place.
-    pub better: Option<(Job, Key)>,
+    /// The key of the rendition that is to take its place.
+    pub better: Option<Key>,
+}
+
+impl Choice<'_> {
+    /// What is to be done for it.
+    pub fn job(&self) -> Job {
+        match self.better {
+            Some(_) => self.admitted.quick_job(),
+            None => self.admitted.job.clone(),
+        }
+    }
+
+    /// Whether a rendition is to be replaced by a better one.
+    pub fn is_interim(&self, rendition: &Rendition) -> bool {
+        let size = Size::new(rendition.width, rendition.height);
+        self.better.is_some() && transform::is_interim(&self.job().recipe, rendition.format, size)
+    }
 }
 
 impl Pipeline {
     /// Chooses between the quick and the settled rendition of a job, where there are two: the settled one if it is kept, or if the client
     /// already has it.
-    pub(super) async fn choose(
+    pub(super) async fn choose<'a>(
         &self,
-        job: Job,
-        source_key: &SourceKey,
-        record: &SourceRecord,
+        understood: &Understood,
+        admitted: &'a Admitted,
+        standing: &'a Standing,
         conditional: &Conditional,
-    ) -> Choice {
-        let key_of = |recipe: &Recipe| Key::of(source_key, &record.version, recipe, &self.manner);
-        let key = key_of(&job.recipe);
-        let settled = |job, found| Choice {
-            job,
-            key,
+    ) -> Choice<'a> {
+        let Named { key, told } = &standing.settled;
+        let settled = |found| Choice {
+            admitted,
+            named: &standing.settled,
             found,
             better: None,
         };
-        // Where nothing is kept there is no next time.
-        let has_two = job.recipe.output == Output::Avif
-            && !self.interim.is_zero()
-            && record.freshness.is_storable();
-        if !has_two || conditional.names(&key.etag()) {
-            return settled(job, None);
+        if conditional.names(told.etag()) {
+            return settled(None);
         }
-        if let Some(found) = self.cache.find(key).await {
-            return settled(job, Some(found));
+        let Some(quick) = self.quick(understood, admitted, standing) else {
+            return settled(None);
+        };
+        if let Some(found) = self.cache.find(*key).await {
+            return settled(Some(found));
         }
-        let mut quick = job.clone();
-        quick.recipe.effort = Effort::Quick;
         Choice {
-            key: key_of(&quick.recipe),
-            job: quick,
+            admitted,
+            named: quick,
             found: None,
-            better: Some((job, key)),
+            better: Some(*key),
         }
     }
 
     /// Whether the client has an interim rendition, by what is kept under its key; what is not kept any more was one.
-    pub(super) async fn is_interim(&self, choice: &Choice) -> bool {
+    pub(super) async fn is_interim(&self, choice: &Choice<'_>) -> bool {
         if choice.better.is_none() {
             return false;
         }
-        let kept = self.cache.find(choice.key).await;
-        kept.is_none_or(|found| is_interim(choice, &found.rendition))
+        let kept = self.cache.find(choice.named.key).await;
+        kept.is_none_or(|found| choice.is_interim(&found.rendition))
     }
 
     /// Has the better rendition made, if nobody is at it and the processors are idle. `choice` is what was answered in the meantime.
-    pub(super) fn upgrade(
-        self: &Arc<Self>,
-        choice: &Choice,
-        source_key: SourceKey,
-        record: &Arc<SourceRecord>,
-    ) {
-        let Some((job, better)) = choice.better.clone() else {
+    pub(super) fn upgrade(self: &Arc<Self>, choice: &Choice<'_>, record: &Arc<SourceRecord>) {
+        let Some(better) = choice.better else {
             return;
         };
         let Some(claim) = Claim::of(&self.chores, better) else {
@@ -98,7 +106,11 @@ impl Pipeline {
             self.metrics.upgraded("skipped");
             return;
         }
-        let (pipeline, record, interim) = (Arc::clone(self), Arc::clone(record), choice.key);
+        let Admitted {
+            job, source_key, ..
+        } = choice.admitted;
+        let (job, source_key, interim) = (job.clone(), *source_key, choice.named.key);
+        let (pipeline, record) = (Arc::clone(self), Arc::clone(record));
         tokio::spawn(async move {
             let Ok(_turn) = pipeline.chores.turn.acquire().await else {
                 return;
@@ -156,10 +168,4 @@ impl Pipeline {
         let found = self.cache.get_or_render(better, true, render).await?;
         Ok(Some(found.outcome))
     }
-}
-
-/// Whether a rendition is to be replaced by a better one.
-pub(super) fn is_interim(choice: &Choice, rendition: &Rendition) -> bool {
-    let size = Size::new(rendition.width, rendition.height);
-    choice.better.is_some() && transform::is_interim(&choice.job.recipe, rendition.format, size)
 }

@@ -4,6 +4,7 @@ mod chores;
 mod derivatives;
 mod interim;
 mod rendering;
+mod understanding;
 
 use std::fmt;
 use std::io;
@@ -18,14 +19,15 @@ use hyper::http::request::Parts;
 
 use self::chores::Chores;
 use self::rendering::Terms;
+use self::understanding::Named;
+use self::understanding::Remembered;
+use self::understanding::Understood;
 use crate::allocator;
 use crate::bucket::AddressError;
 use crate::bucket::BucketAddress;
 use crate::cache::Cache;
 use crate::cache::CacheError;
 use crate::cache::Outcome;
-use crate::cache::Rendition;
-use crate::cache::SourceKey;
 use crate::cache::Tier;
 use crate::config::Config;
 use crate::cpu::Count;
@@ -37,14 +39,13 @@ use crate::error::Error;
 use crate::policy::Policy;
 use crate::policy::PolicyError;
 use crate::request::Conditional;
-use crate::request::Consulted;
-use crate::request::ImageRequest;
 use crate::request::Prefixes;
 use crate::request::Settled;
 use crate::response;
 use crate::response::About;
 use crate::response::Body;
 use crate::response::Spent;
+use crate::response::Told;
 use crate::source::SetupError;
 use crate::source::Sources;
 use crate::telemetry;
@@ -66,6 +67,7 @@ pub struct Pipeline {
     /// How long clients keep an interim rendition; nought: there are none.
     interim: Duration,
     chores: Chores,
+    remembered: Remembered,
     metrics: Metrics,
 }
 
@@ -88,13 +90,6 @@ pub enum PipelineError {
 struct Answered {
     response: Response<Body>,
     outcome: telemetry::Outcome,
-}
-
-/// What is known of a request as soon as it is understood, for answers that are no picture.
-#[derive(Default)]
-struct Understood {
-    vary: Consulted,
-    fallback: Option<String>,
 }
 
 impl Pipeline {
@@ -141,6 +136,7 @@ impl Pipeline {
             request_timeout: config.server.request_timeout.duration(),
             interim: config.cache.interim.duration(),
             chores: Chores::default(),
+            remembered: Remembered::default(),
             metrics: Metrics::default(),
         }))
     }
@@ -163,6 +159,8 @@ impl Pipeline {
             self.metrics.set_cpu_jobs(lane.word(), waiting, running);
         }
         self.metrics.set_cpu_reserved(self.cpu.reserved());
+        let (entries, bytes) = self.remembered.held();
+        self.metrics.set_remembered(entries, bytes);
         for (store, held) in [
             ("renditions", stats.memory_renditions),
             ("sources", stats.memory_sources),
@@ -199,16 +197,16 @@ impl Pipeline {
     pub async fn respond(self: &Arc<Self>, head: &Parts) -> Response<Body> {
         let started = Instant::now();
         let _in_flight = self.metrics.request_in_flight();
-        let mut understood = Understood::default();
-        let (answered, error) = match self.run(head, started, &mut understood).await {
+        let understood = self.understand(head);
+        let (answered, error) = match self.run(head, started, &understood).await {
             Ok(answered) => (answered, None),
             Err(error) => {
                 self.metrics.failed(error.verdict().code);
-                let Understood { vary, fallback } = understood;
+                let Understood { vary, fallback, .. } = &*understood;
                 let head_only = head.method == Method::HEAD;
-                let response = match fallback.filter(|_| error.may_redirect()) {
-                    Some(location) => response::redirect(&error, &location, vary, head_only),
-                    None => response::error(&error, vary, head_only),
+                let response = match fallback.as_ref().filter(|_| error.may_redirect()) {
+                    Some(location) => response::redirect(&error, location, *vary, head_only),
+                    None => response::error(&error, *vary, head_only),
                 };
                 (
                     Answered {
@@ -242,42 +240,38 @@ impl Pipeline {
         self: &Arc<Self>,
         head: &Parts,
         started: Instant,
-        understood: &mut Understood,
+        understood: &Understood,
     ) -> Result<Answered, Arc<Error>> {
-        let request = ImageRequest::parse(head, &self.prefixes).map_err(Error::from)?;
-        let vary = self.policy.consulted(&request);
-        *understood = Understood {
-            vary,
-            fallback: self.policy.fallback(&request),
-        };
-        let job = self.policy.admit(&request).map_err(Error::from)?;
-        let warnings = job.warnings.clone();
+        let admitted = understood.admitted.as_ref().map_err(Arc::clone)?;
         let conditional = Conditional::of(head);
-        let deadline = Deadline::after(self.request_timeout);
+        let deadline = Deadline::since(started, self.request_timeout);
 
-        let source_key = SourceKey::of(&job.source);
-        let source = self
-            .cache
-            .get_or_fetch(source_key, self.fetch(job.source.clone()));
-        let source = deadline
-            .bound(Stage::Fetch, source)
-            .await
-            .map_err(Error::from)??;
+        let source_key = admitted.source_key;
+        let source = match self.cache.recall_source(&source_key).await {
+            Some(source) => source,
+            None => {
+                let fetch = self.fetch(admitted.job.source.clone());
+                let source = self.cache.get_or_fetch(source_key, fetch);
+                let source = deadline.bound(Stage::Fetch, Box::pin(source)).await;
+                source.map_err(Error::from)??
+            }
+        };
         let fetch = started.elapsed();
 
         let record = Arc::clone(&source.record);
-        let mut choice = self.choose(job, &source_key, &record, &conditional).await;
-        let key = choice.key;
-        let about = |etag, spent, is_interim: bool| About {
+        let standing = self.standing(understood, admitted, &record);
+        let mut choice = self
+            .choose(understood, admitted, &standing, &conditional)
+            .await;
+        let Named { key, told } = choice.named;
+        let about = |told, spent, is_interim: bool| About {
+            told,
             source: &record,
-            etag,
-            vary,
-            warnings: &warnings,
             spent,
             interim: is_interim.then_some(self.interim),
         };
         let last_modified = record.validators.last_modified;
-        if let Some(settled) = conditional.settled(&key.etag(), last_modified) {
+        if let Some(settled) = conditional.settled(told.etag(), last_modified) {
             let spent = Spent {
                 outcome: source.outcome,
                 fetch,
@@ -287,9 +281,9 @@ impl Pipeline {
             // Who has the interim one asks for it again.
             let is_interim = self.is_interim(&choice).await;
             if is_interim {
-                self.upgrade(&choice, source_key, &record);
+                self.upgrade(&choice, &record);
             }
-            let response = response::settled(settled, &about(&key.etag(), spent, is_interim));
+            let response = response::settled(settled, &about(told, spent, is_interim));
             return Ok(Answered {
                 response,
                 outcome: match settled {
@@ -299,49 +293,54 @@ impl Pipeline {
             });
         }
 
-        let spent = Arc::new(OnceLock::new());
-        let found = match choice.found.take() {
-            Some(found) => found,
+        let keep = record.freshness.is_storable();
+        if choice.found.is_none() && keep {
+            choice.found = self.cache.recall(key).await;
+        }
+        let (found, render) = match choice.found.take() {
+            Some(found) => (found, None),
             None => {
+                let spent = Arc::new(OnceLock::new());
                 let render = Arc::clone(self).render(
-                    choice.job.clone(),
+                    choice.job(),
                     source_key,
                     source,
                     Terms::Awaited,
                     Arc::clone(&spent),
                 );
-                let found = self
-                    .cache
-                    .get_or_render(key, record.freshness.is_storable(), render);
-                deadline
-                    .bound(Stage::Render, found)
-                    .await
-                    .map_err(Error::from)??
+                let found = self.cache.get_or_render(*key, keep, render);
+                let found = deadline.bound(Stage::Render, Box::pin(found)).await;
+                (found.map_err(Error::from)??, spent.get().copied())
             }
         };
-        choice
-            .job
-            .judge(found.rendition.format)
-            .map_err(Error::from)?;
-        let is_interim = interim::is_interim(&choice, &found.rendition);
+        let rendition = &*found.rendition;
+        admitted.job.judge(rendition.format).map_err(Error::from)?;
+        let is_interim = choice.is_interim(rendition);
         if is_interim {
             self.metrics.interim();
             if matches!(found.outcome, Outcome::Hit(_)) {
-                self.upgrade(&choice, source_key, &record);
+                self.upgrade(&choice, &record);
             }
         }
-        let render = spent.get().copied();
         let spent = Spent {
             outcome: found.outcome,
             fetch,
             render,
             total: started.elapsed(),
         };
-        let Rendition { bytes, etag, .. } = &*found.rendition;
-        let portion = conditional.portion(etag, bytes.len());
+        let other;
+        let told = if rendition.etag == told.etag() {
+            told
+        } else {
+            // The source changed on the way.
+            let warnings = &admitted.job.warnings;
+            other = Told::of(&record, rendition.etag.clone(), understood.vary, warnings);
+            &other
+        };
+        let portion = conditional.portion(told.etag(), rendition.bytes.len());
         let response = response::image(
-            &found.rendition,
-            &about(etag, spent, is_interim),
+            rendition,
+            &about(told, spent, is_interim),
             portion,
             head.method == Method::HEAD,
         );

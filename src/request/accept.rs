@@ -6,7 +6,7 @@ use hyper::header::ACCEPT;
 /// The formats a client names in `Accept`.
 ///
 /// Only the type itself counts: browsers that cannot show AVIF send `image/*` and `*/*` all the same.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Accept {
     /// `image/avif` is named, and not with `q=0`.
     pub avif: bool,

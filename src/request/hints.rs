@@ -20,7 +20,7 @@ const DOWNLINK: HeaderName = HeaderName::from_static("downlink");
 const LONGEST_NUMBER: usize = 32;
 
 /// What a client says about itself. What it does not say, says twice or says wrongly is absent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ClientHints {
     /// Width of the viewport in CSS pixels, at least 1, from `Sec-CH-Viewport-Width`.
     pub viewport_width: Option<u32>,
@@ -41,7 +41,7 @@ pub struct ClientHints {
 }
 
 /// How fast a connection is in effect, whatever it is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Connection {
     /// `slow-2g`.
     Slow2g,

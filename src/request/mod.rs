@@ -6,6 +6,7 @@ mod accept;
 mod cloudflare;
 mod conditional;
 mod consulted;
+mod heard;
 mod hints;
 mod next_image;
 mod prefixes;
@@ -13,10 +14,7 @@ mod source_ref;
 
 use std::fmt;
 
-use hyper::HeaderMap;
 use hyper::Method;
-use hyper::header::HOST;
-use hyper::header::VIA;
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use url::Url;
@@ -27,6 +25,8 @@ pub use conditional::Portion;
 pub use conditional::Settled;
 pub use consulted::Consulted;
 pub use consulted::Header;
+pub use heard::Heard;
+pub use heard::Noted;
 pub use hints::ClientHints;
 pub use hints::Connection;
 pub use prefixes::PrefixError;
@@ -35,9 +35,6 @@ pub use source_ref::SourceFault;
 pub use source_ref::SourceRef;
 
 use crate::options::Reading;
-
-/// The token that an image proxy leaves in `Via`. Seeing it on a request means that the request comes from one.
-const VIA_TOKEN: &[u8] = b"image-resizing";
 
 /// A request for an image, as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,23 +70,32 @@ impl ImageRequest {
     /// # Errors
     /// [`RequestError`] says what in the request is wrong.
     pub fn parse(head: &Parts, prefixes: &Prefixes) -> Result<ImageRequest, RequestError> {
-        if !matches!(head.method, Method::GET | Method::HEAD) {
-            return Err(RequestError::Method(head.method.clone()));
-        }
-        let target = head.uri.path_and_query().ok_or(RequestError::NotFound)?;
-        let (dialect, asked, source) = if prefixes::is_next_image(target.path()) {
-            let asked = next_image::parse(target.query().unwrap_or_default())?;
+        Self::of(&Heard::of(head)?, prefixes)
+    }
+
+    /// Reads what was heard of a head.
+    ///
+    /// # Errors
+    /// [`RequestError`] says what in the request is wrong.
+    pub fn of(heard: &Heard<'_>, prefixes: &Prefixes) -> Result<ImageRequest, RequestError> {
+        let Heard {
+            target,
+            host,
+            accept,
+            hints,
+            via_image_resizing,
+        } = *heard;
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (dialect, asked, source) = if prefixes::is_next_image(path) {
+            let asked = next_image::parse(query)?;
             (
                 Dialect::NextImage,
                 Reading::of(&asked.options),
                 asked.source,
             )
         } else {
-            let (options, source) = cloudflare::split(
-                prefixes
-                    .strip(target.as_str())
-                    .ok_or(RequestError::NotFound)?,
-            )?;
+            let (options, source) =
+                cloudflare::split(prefixes.strip(target).ok_or(RequestError::NotFound)?)?;
             (
                 Dialect::Cloudflare,
                 Reading::of(options),
@@ -99,10 +105,10 @@ impl ImageRequest {
         let request = ImageRequest {
             asked,
             source,
-            accept: Accept::of(&head.headers),
-            hints: ClientHints::of(&head.headers),
-            host: asked_host(head),
-            via_image_resizing: is_via_image_resizing(&head.headers),
+            accept,
+            hints,
+            host: host.and_then(asked_host),
+            via_image_resizing,
             dialect,
         };
         if request.is_own_image(prefixes) {
@@ -196,24 +202,14 @@ impl From<SourceFault> for RequestError {
     }
 }
 
-/// The authority of the target (HTTP/2, absolute form) or else of the `Host` header; what is malformed is no host.
-fn asked_host(head: &Parts) -> Option<String> {
-    let in_header = || Authority::try_from(head.headers.get(HOST)?.as_bytes()).ok();
-    let authority = head.uri.authority().cloned().or_else(in_header)?;
+/// What is malformed is no host.
+fn asked_host(text: &[u8]) -> Option<String> {
+    let authority = Authority::try_from(text).ok()?;
     let host = authority.host().to_ascii_lowercase();
     let host = host.strip_suffix('.').unwrap_or(&host);
     Some(match authority.port_u16() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
-    })
-}
-
-fn is_via_image_resizing(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(VIA).iter();
-    lines.any(|line| {
-        line.as_bytes()
-            .windows(VIA_TOKEN.len())
-            .any(|word| word.eq_ignore_ascii_case(VIA_TOKEN))
     })
 }
 

@@ -20,8 +20,10 @@ use hyper::header::X_CONTENT_TYPE_OPTIONS;
 
 use crate::cache::Outcome;
 use crate::cache::Rendition;
+use crate::cache::SourceRecord;
 use crate::cache::Tier;
 use crate::freshness::http_date;
+use crate::options::Warning;
 use crate::request::Consulted;
 
 use super::About;
@@ -38,32 +40,25 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; sandbox",
 );
 
-/// What pictures and "not modified" have in common (RFC 9110, section 15.4.5).
-pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
-    let About {
-        source,
-        etag,
-        vary,
-        warnings,
-        spent,
-        interim,
-    } = about;
+/// What pictures and "not modified" have in common (RFC 9110, section 15.4.5), as far as it is the same for everybody who asks for one
+/// picture. What each answer says for itself has a place already, so that a copy need not grow.
+pub(super) fn of_everybody(
+    source: &SourceRecord,
+    etag: &str,
+    vary: Consulted,
+    warnings: &[Warning],
+) -> HeaderMap {
     let freshness = &source.freshness;
     let mut headers = HeaderMap::with_capacity(16);
     insert(&mut headers, ETAG, etag);
-    let now = SystemTime::now();
-    let control = match interim {
-        Some(limit) => freshness.cache_control_within(*limit, now),
-        None => freshness.cache_control(),
-    };
-    insert(&mut headers, CACHE_CONTROL, &control);
-    if freshness.is_storable() && interim.is_none() {
-        headers.insert(AGE, HeaderValue::from(freshness.age(now).as_secs()));
+    insert(&mut headers, CACHE_CONTROL, &freshness.cache_control());
+    if freshness.is_storable() {
+        headers.insert(AGE, HeaderValue::from_static("0"));
     }
     if let Some(modified) = source.validators.last_modified.and_then(http_date) {
         insert(&mut headers, LAST_MODIFIED, &modified);
     }
-    insert_vary(&mut headers, *vary);
+    insert_vary(&mut headers, vary);
     let restrictive = freshness
         .is_too_restrictive()
         .then_some("cache-control is too restrictive");
@@ -74,16 +69,43 @@ pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
             .map(|warning| warning.as_str())
             .chain(restrictive),
     );
-    insert(
-        &mut headers,
-        CACHE_STATUS,
-        &cache_status(spent, freshness.is_storable(), interim.is_some()),
-    );
-    insert(&mut headers, SERVER_TIMING, &server_timing(spent));
+    headers.insert(CACHE_STATUS, HeaderValue::from_static("safelight"));
+    headers.insert(SERVER_TIMING, HeaderValue::from_static("total"));
     // Without it an answer was not transformed; a picture says more.
     headers.insert(CF_RESIZED, HeaderValue::from_static("internal=ok/m"));
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers
+}
+
+/// What pictures and "not modified" have in common, in one answer.
+pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
+    let About {
+        told,
+        source,
+        spent,
+        interim,
+    } = about;
+    let freshness = &source.freshness;
+    let mut headers = told.headers.clone();
+    if freshness.is_storable() {
+        let now = SystemTime::now();
+        match interim {
+            Some(limit) => {
+                let control = freshness.cache_control_within(*limit, now);
+                insert(&mut headers, CACHE_CONTROL, &control);
+                headers.remove(AGE);
+            }
+            None => {
+                headers.insert(AGE, HeaderValue::from(freshness.age(now).as_secs()));
+            }
+        }
+    }
+    headers.insert(
+        CACHE_STATUS,
+        cache_status(spent, freshness.is_storable(), interim.is_some()),
+    );
+    headers.insert(SERVER_TIMING, server_timing(spent));
     headers
 }
 
@@ -133,7 +155,10 @@ pub(super) fn resized(rendition: &Rendition, spent: &Spent) -> HeaderValue {
         "ok/m"
     };
     let render = spent.render.unwrap_or_default();
-    let text = format!(
+    let mut line = Line::default();
+    // A line has room for all of it.
+    let _ = write!(
+        line,
         "internal={internal} q=0 n={} c={}+{} v={} l={}",
         spent.fetch.as_millis(),
         (render.decode + render.resize).as_millis(),
@@ -141,47 +166,80 @@ pub(super) fn resized(rendition: &Rendition, spent: &Spent) -> HeaderValue {
         env!("CARGO_PKG_VERSION"),
         rendition.bytes.len()
     );
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("internal=ok/m"))
+    line.value()
+        .unwrap_or(HeaderValue::from_static("internal=ok/m"))
 }
 
 /// RFC 9211.
-fn cache_status(spent: &Spent, storable: bool, interim: bool) -> String {
-    let mut text = "safelight".to_owned();
+fn cache_status(spent: &Spent, storable: bool, interim: bool) -> HeaderValue {
     // One detail is all that there may be, and where it came from matters less than that it will not stay.
-    text.push_str(match spent.outcome {
-        Outcome::Hit(_) if interim => "; hit; detail=interim",
-        Outcome::Miss if interim => "; fwd=miss; stored; detail=interim",
-        Outcome::Coalesced if interim => "; fwd=miss; collapsed; detail=interim",
-        Outcome::Hit(Tier::Memory) => "; hit; detail=memory",
-        Outcome::Hit(Tier::Disk) => "; hit; detail=disk",
-        Outcome::Miss if storable => "; fwd=miss; stored",
-        Outcome::Miss => "; fwd=bypass; detail=no-store",
-        Outcome::Revalidated => "; fwd=stale; fwd-status=304",
-        Outcome::Coalesced => "; fwd=miss; collapsed",
-    });
-    text
+    HeaderValue::from_static(match spent.outcome {
+        Outcome::Hit(_) if interim => "safelight; hit; detail=interim",
+        Outcome::Miss if interim => "safelight; fwd=miss; stored; detail=interim",
+        Outcome::Coalesced if interim => "safelight; fwd=miss; collapsed; detail=interim",
+        Outcome::Hit(Tier::Memory) => "safelight; hit; detail=memory",
+        Outcome::Hit(Tier::Disk) => "safelight; hit; detail=disk",
+        Outcome::Miss if storable => "safelight; fwd=miss; stored",
+        Outcome::Miss => "safelight; fwd=bypass; detail=no-store",
+        Outcome::Revalidated => "safelight; fwd=stale; fwd-status=304",
+        Outcome::Coalesced => "safelight; fwd=miss; collapsed",
+    })
 }
 
 /// Milliseconds for each step, and for the answer as a whole what the cache had.
-fn server_timing(spent: &Spent) -> String {
-    let mut text = String::new();
+fn server_timing(spent: &Spent) -> HeaderValue {
+    let mut line = Line::default();
     let mut add = |name: &str, time: Duration| {
-        if !text.is_empty() {
-            text.push_str(", ");
-        }
-        // Writing to a string does not fail.
-        let _ = write!(text, "{name};dur={:.1}", time.as_secs_f64() * 1000.0);
+        let tenths = (time.as_nanos() + 50_000) / 100_000;
+        // A line has room for all steps.
+        let _ = write!(line, "{name};dur={}.{}", tenths / 10, tenths % 10);
     };
     add("fetch", spent.fetch);
     let mut known = spent.fetch;
     if let Some(render) = spent.render {
-        add("decode", render.decode);
-        add("resize", render.resize);
-        add("encode", render.encode);
+        add(", decode", render.decode);
+        add(", resize", render.resize);
+        add(", encode", render.encode);
         known += render.decode + render.resize + render.encode;
     }
-    add("cache", spent.total.saturating_sub(known));
-    text
+    add(", cache", spent.total.saturating_sub(known));
+    line.value().unwrap_or(HeaderValue::from_static("total"))
+}
+
+/// The text of one value, where it is put together without asking for memory.
+struct Line {
+    text: [u8; Line::ROOM],
+    length: usize,
+}
+
+impl Line {
+    /// Five steps with times of years are shorter.
+    const ROOM: usize = 192;
+
+    fn value(&self) -> Option<HeaderValue> {
+        HeaderValue::from_bytes(&self.text[..self.length]).ok()
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line {
+            text: [0; Line::ROOM],
+            length: 0,
+        }
+    }
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        self.text
+            .get_mut(self.length..end)
+            .ok_or(std::fmt::Error)?
+            .copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
 }
 
 pub(super) fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {

@@ -33,16 +33,19 @@ use crate::transform::Timings;
 /// Body of every answer: all of it, at once.
 pub type Body = Full<Bytes>;
 
+/// What is said of one picture whoever asks for it: spelled once, and copied into each answer.
+#[derive(Debug)]
+pub struct Told {
+    etag: Box<str>,
+    headers: HeaderMap,
+}
+
 /// What an answer says about a picture beside the picture itself.
 pub struct About<'a> {
-    /// The source it is made of.
+    /// What all of them say.
+    pub told: &'a Told,
+    /// The source that this was told of.
     pub source: &'a SourceRecord,
-    /// Strong entity tag, quoted.
-    pub etag: &'a str,
-    /// The headers of the request that could have led to another picture.
-    pub vary: Consulted,
-    /// What differs from what was asked for, apart from what the rendition itself says.
-    pub warnings: &'a [Warning],
     /// How the answer was come by.
     pub spent: Spent,
     /// How long the client keeps it, at most, where a better one is to come.
@@ -60,6 +63,23 @@ pub struct Spent {
     pub render: Option<Timings>,
     /// From the head of the request until now.
     pub total: Duration,
+}
+
+impl Told {
+    /// Of a picture made of `source`: its strong entity tag, quoted; the headers of a request that could have led to another picture; and
+    /// what differs from what was asked for, apart from what the rendition itself says.
+    pub fn of(source: &SourceRecord, etag: String, vary: Consulted, warnings: &[Warning]) -> Self {
+        let headers = headers::of_everybody(source, &etag, vary, warnings);
+        Told {
+            etag: etag.into(),
+            headers,
+        }
+    }
+
+    /// The entity tag, quoted.
+    pub fn etag(&self) -> &str {
+        &self.etag
+    }
 }
 
 /// The picture, or the part of it that was asked for; without its body for HEAD.

@@ -1,5 +1,6 @@
 //! Every metric's name and labels, written once.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<OutcomeLabels, Histogram>,
+    /// The two above for each of [`OFTEN`], looked up once.
+    often: [OnceLock<(Counter, Histogram)>; OFTEN.len()],
     errors: Family<CodeLabels, Counter>,
     source_fetches: Family<FetchLabels, Counter>,
     source_bytes: Counter,
@@ -32,6 +35,8 @@ pub struct Metrics {
     upgrades: Family<FetchLabels, Counter>,
     in_flight: Gauge,
     connections: Gauge,
+    remembered: Gauge,
+    remembered_bytes: Gauge,
     cache_bytes: Family<StoreLabels, Gauge>,
     cache_entries: Family<StoreLabels, Gauge>,
     cache_events: Family<EventLabels, Gauge<u64, AtomicU64>>,
@@ -63,6 +68,13 @@ impl Outcome {
         }
     }
 }
+
+/// What most answers are, by status and outcome.
+const OFTEN: [(u16, Outcome); 3] = [
+    (200, Outcome::Memory),
+    (200, Outcome::Disk),
+    (304, Outcome::NotModified),
+];
 
 /// The steps of a render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -163,6 +175,7 @@ impl Default for Metrics {
         let metrics = Metrics {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(histogram),
+            often: Default::default(),
             errors: Family::default(),
             source_fetches: Family::default(),
             source_bytes: Counter::default(),
@@ -178,6 +191,8 @@ impl Default for Metrics {
             upgrades: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
+            remembered: Gauge::default(),
+            remembered_bytes: Gauge::default(),
             cache_bytes: Family::default(),
             cache_entries: Family::default(),
             cache_events: Family::default(),
@@ -272,6 +287,17 @@ impl Default for Metrics {
             "Connections open now",
             metrics.connections.clone(),
         );
+        registry.register(
+            "requests_remembered",
+            "Requests whose meaning is remembered",
+            metrics.remembered.clone(),
+        );
+        registry.register_with_unit(
+            "requests_remembered",
+            "Bytes that this takes",
+            Unit::Bytes,
+            metrics.remembered_bytes.clone(),
+        );
         registry.register_with_unit(
             "cache",
             "Bytes kept, by tier and store",
@@ -298,13 +324,38 @@ impl Default for Metrics {
 impl Metrics {
     /// A request was answered.
     pub fn answered(&self, status: u16, outcome: Outcome, time: Duration) {
-        let outcome = outcome.word();
-        self.requests
-            .get_or_create(&RequestLabels { status, outcome })
-            .inc();
-        self.request_seconds
-            .get_or_create(&OutcomeLabels { outcome })
-            .observe(time.as_secs_f64());
+        let labels = RequestLabels {
+            status,
+            outcome: outcome.word(),
+        };
+        let counts = |labels: &RequestLabels| {
+            let seconds = OutcomeLabels {
+                outcome: labels.outcome,
+            };
+            (
+                self.requests.get_or_create_owned(labels),
+                self.request_seconds.get_or_create_owned(&seconds),
+            )
+        };
+        let place = OFTEN.iter().position(|&often| often == (status, outcome));
+        let found;
+        let (count, seconds) = match place {
+            Some(place) => self.often[place].get_or_init(|| counts(&labels)),
+            None => {
+                found = counts(&labels);
+                &found
+            }
+        };
+        count.inc();
+        seconds.observe(time.as_secs_f64());
+    }
+
+    /// Requests whose meaning is remembered now, and the bytes that this takes.
+    pub fn set_remembered(&self, entries: u64, bytes: u64) {
+        self.remembered
+            .set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.remembered_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// A request ended without a picture.

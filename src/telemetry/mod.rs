@@ -1,6 +1,7 @@
 //! What operators see: one log line for each request, and numbers to scrape. Never a secret: signatures live in queries, so no
 //! query is ever logged.
 
+mod lines;
 mod metrics;
 
 use std::fmt;
@@ -12,6 +13,9 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+use lines::Lines;
+
+pub use lines::Logging;
 pub use metrics::Metrics;
 pub use metrics::Outcome;
 pub use metrics::RenderStep;
@@ -61,16 +65,17 @@ impl fmt::Display for FilterError {
 
 impl std::error::Error for FilterError {}
 
-/// Sends everything that is logged to standard error. The first call in a process counts.
+/// Sends everything that is logged to standard error, the last of it when what is returned is dropped. The first call in a process counts.
 ///
 /// # Errors
 /// [`FilterError`] when the level is none.
-pub fn start(config: &Config) -> Result<(), FilterError> {
+pub fn start(config: &Config) -> Result<Logging, FilterError> {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|error| FilterError(error, config.level.clone()))?;
+    let (writer, logging) = Lines::start(io::stderr());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(writer)
         .with_ansi(io::stderr().is_terminal());
     // A second subscriber (a test, an embedding program that has its own) is no mistake.
     let _ = match config.format {
@@ -81,7 +86,7 @@ pub fn start(config: &Config) -> Result<(), FilterError> {
             .with_current_span(false)
             .try_init(),
     };
-    Ok(())
+    Ok(logging)
 }
 
 /// One request, as its log line tells it.
@@ -108,6 +113,9 @@ pub struct Access<'a> {
 impl Access<'_> {
     /// Writes the line.
     pub fn log(&self) {
+        if !tracing::enabled!(tracing::Level::INFO) {
+            return;
+        }
         let Access {
             method,
             path,

@@ -1,0 +1,221 @@
+//! What a request's head was understood as, remembered: a picture that is asked for again is not parsed, judged, negotiated and hashed again.
+//!
+//! That is safe because an understanding depends on nothing but what was heard and on settings: [`ImageRequest::of`] and the policy see no other
+//! part of a head, and prefixes, policy and the manner of rendering never change while a server runs. What does change, the source, is never
+//! remembered: whether its record is fresh is asked anew every time, and what is spelled of one record is spelled again for the next. Errors are not
+//! remembered either: whoever sends nonsense shall not drive out what is asked for.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+
+use hyper::http::request::Parts;
+use moka::sync::Cache;
+
+use super::Pipeline;
+use crate::cache::Key;
+use crate::cache::SourceKey;
+use crate::cache::SourceRecord;
+use crate::error::Error;
+use crate::options::Effort;
+use crate::options::Output;
+use crate::options::Recipe;
+use crate::policy::Job;
+use crate::request::Consulted;
+use crate::request::Heard;
+use crate::request::ImageRequest;
+use crate::request::Noted;
+use crate::response::Told;
+
+/// For all understandings together, in bytes: some 4000 of them.
+const BYTES: u64 = 16 << 20;
+
+/// What one costs beside its texts: itself, what is spelled of its pictures, and the map's own bookkeeping.
+const OVERHEAD: usize = size_of::<Understood>() + size_of::<Standing>() + 2400;
+
+/// Understandings, those that were asked for most.
+pub(super) struct Remembered(Cache<Noted, Arc<Understood>>);
+
+/// A request, understood or not.
+pub(super) struct Understood {
+    pub vary: Consulted,
+    /// Where the client may be sent when there is no picture for it.
+    pub fallback: Option<String>,
+    pub admitted: Result<Admitted, Arc<Error>>,
+}
+
+/// A request for a picture that may be made.
+pub(super) struct Admitted {
+    pub job: Job,
+    pub source_key: SourceKey,
+    standing: RwLock<Option<Arc<Standing>>>,
+}
+
+/// What an admitted request leads to while its source has one record.
+pub(super) struct Standing {
+    record: Arc<SourceRecord>,
+    pub settled: Named,
+    quick: OnceLock<Named>,
+}
+
+/// The name of one rendition, and what is said of it.
+pub(super) struct Named {
+    pub key: Key,
+    pub told: Told,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Remembered(
+            Cache::builder()
+                .max_capacity(BYTES)
+                .weigher(|noted: &Noted, understood: &Arc<Understood>| {
+                    let weight = noted.weight() + understood.weight();
+                    u32::try_from(weight).unwrap_or(u32::MAX)
+                })
+                .build(),
+        )
+    }
+}
+
+impl Remembered {
+    /// How many, and how many bytes.
+    pub fn held(&self) -> (u64, u64) {
+        (self.0.entry_count(), self.0.weighted_size())
+    }
+}
+
+impl Pipeline {
+    /// Understands a head, or remembers how it was understood.
+    pub(super) fn understand(&self, head: &Parts) -> Arc<Understood> {
+        let heard = match Heard::of(head) {
+            Ok(heard) => heard,
+            Err(error) => return Arc::new(Understood::refused(error.into())),
+        };
+        if let Some(understood) = self.remembered.0.get(&heard) {
+            return understood;
+        }
+        let understood = Arc::new(self.understand_anew(&heard));
+        if understood.admitted.is_ok() {
+            self.remembered
+                .0
+                .insert(heard.noted(), Arc::clone(&understood));
+        }
+        understood
+    }
+
+    fn understand_anew(&self, heard: &Heard<'_>) -> Understood {
+        let request = match ImageRequest::of(heard, &self.prefixes) {
+            Ok(request) => request,
+            Err(error) => return Understood::refused(error.into()),
+        };
+        let admitted = self.policy.admit(&request).map(|job| Admitted {
+            source_key: SourceKey::of(&job.source),
+            job,
+            standing: RwLock::default(),
+        });
+        Understood {
+            vary: self.policy.consulted(&request),
+            fallback: self.policy.fallback(&request),
+            admitted: admitted.map_err(|error| Arc::new(error.into())),
+        }
+    }
+
+    /// What a request leads to now that its source has this record.
+    pub(super) fn standing(
+        &self,
+        understood: &Understood,
+        admitted: &Admitted,
+        record: &Arc<SourceRecord>,
+    ) -> Arc<Standing> {
+        let known = admitted
+            .standing
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*known
+            && Arc::ptr_eq(&known.record, record)
+        {
+            return Arc::clone(known);
+        }
+        drop(known);
+        let standing = Arc::new(Standing {
+            record: Arc::clone(record),
+            settled: self.named(understood, admitted, record, &admitted.job.recipe),
+            quick: OnceLock::new(),
+        });
+        // What may not be stored has another record for every request.
+        if record.freshness.is_storable() {
+            *admitted
+                .standing
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&standing));
+        }
+        standing
+    }
+
+    /// The rendition that is made quickly, where there is one beside the settled one. Where nothing is kept there is no next time.
+    pub(super) fn quick<'a>(
+        &self,
+        understood: &Understood,
+        admitted: &Admitted,
+        standing: &'a Standing,
+    ) -> Option<&'a Named> {
+        let record = &standing.record;
+        let has_two = admitted.job.recipe.output == Output::Avif
+            && !self.interim.is_zero()
+            && record.freshness.is_storable();
+        let quick = || self.named(understood, admitted, record, &admitted.quick_job().recipe);
+        has_two.then(|| standing.quick.get_or_init(quick))
+    }
+
+    fn named(
+        &self,
+        understood: &Understood,
+        admitted: &Admitted,
+        record: &SourceRecord,
+        recipe: &Recipe,
+    ) -> Named {
+        let Admitted {
+            job, source_key, ..
+        } = admitted;
+        let key = Key::of(source_key, &record.version, recipe, &self.manner);
+        Named {
+            key,
+            told: Told::of(record, key.etag(), understood.vary, &job.warnings),
+        }
+    }
+}
+
+impl Understood {
+    fn refused(error: Error) -> Self {
+        Understood {
+            vary: Consulted::default(),
+            fallback: None,
+            admitted: Err(Arc::new(error)),
+        }
+    }
+
+    /// What it takes in memory, in bytes, with all that it will come to hold.
+    fn weight(&self) -> usize {
+        let warnings = self.admitted.as_ref().map_or(0, |admitted| {
+            let texts = admitted.job.warnings.iter();
+            // As text, and as headers.
+            texts.map(|warning| 256 + 3 * warning.as_str().len()).sum()
+        });
+        let source = self
+            .admitted
+            .as_ref()
+            .map_or(0, |admitted| admitted.job.source.canonical().len());
+        OVERHEAD + self.fallback.as_ref().map_or(0, String::len) + source + warnings
+    }
+}
+
+impl Admitted {
+    /// The job as it is done for whoever asks first.
+    pub fn quick_job(&self) -> Job {
+        let mut job = self.job.clone();
+        job.recipe.effort = Effort::Quick;
+        job
+    }
+}

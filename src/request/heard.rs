@@ -1,0 +1,206 @@
+//! All of a request's head that its meaning depends on.
+
+use std::hash::Hash;
+use std::hash::Hasher;
+
+use hyper::HeaderMap;
+use hyper::Method;
+use hyper::header::HOST;
+use hyper::header::VIA;
+use hyper::http::request::Parts;
+use moka::Equivalent;
+
+use super::Accept;
+use super::ClientHints;
+use super::RequestError;
+
+/// The token that an image proxy leaves in `Via`. Seeing it on a request means that the request comes from one.
+const VIA_TOKEN: &[u8] = b"image-resizing";
+
+/// What a request is understood by. [`ImageRequest::of`](super::ImageRequest::of) is given this and nothing else, so heads that are equal here
+/// mean the same, and whoever reads another header of a request adds it here first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Heard<'a> {
+    /// Path and query.
+    pub(super) target: &'a str,
+    /// The authority of the target (HTTP/2, absolute form) or else the `Host` header, as written.
+    pub(super) host: Option<&'a [u8]>,
+    pub(super) accept: Accept,
+    pub(super) hints: ClientHints,
+    /// Another image proxy, or this one, is asking.
+    pub(super) via_image_resizing: bool,
+}
+
+/// What was heard, to keep.
+#[derive(Debug)]
+pub struct Noted {
+    target: Box<str>,
+    host: Option<Box<[u8]>>,
+    accept: Accept,
+    hints: ClientHints,
+    via_image_resizing: bool,
+}
+
+impl<'a> Heard<'a> {
+    /// Reads a head. GET and HEAD mean the same picture.
+    ///
+    /// # Errors
+    /// [`RequestError::Method`] for all others, [`RequestError::NotFound`] where there is no path.
+    pub fn of(head: &'a Parts) -> Result<Self, RequestError> {
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            return Err(RequestError::Method(head.method.clone()));
+        }
+        let target = head.uri.path_and_query().ok_or(RequestError::NotFound)?;
+        let in_target = head.uri.authority().map(|host| host.as_str().as_bytes());
+        let in_header = || Some(head.headers.get(HOST)?.as_bytes());
+        Ok(Heard {
+            target: target.as_str(),
+            host: in_target.or_else(in_header),
+            accept: Accept::of(&head.headers),
+            hints: ClientHints::of(&head.headers),
+            via_image_resizing: is_via_image_resizing(&head.headers),
+        })
+    }
+
+    /// A copy to keep.
+    pub fn noted(&self) -> Noted {
+        Noted {
+            target: self.target.into(),
+            host: self.host.map(Box::from),
+            accept: self.accept,
+            hints: self.hints,
+            via_image_resizing: self.via_image_resizing,
+        }
+    }
+}
+
+impl Noted {
+    /// What it takes in memory, in bytes.
+    pub fn weight(&self) -> usize {
+        let host = self.host.as_ref().map_or(0, |host| host.len());
+        size_of::<Noted>() + self.target.len() + host
+    }
+
+    fn heard(&self) -> Heard<'_> {
+        Heard {
+            target: &self.target,
+            host: self.host.as_deref(),
+            accept: self.accept,
+            hints: self.hints,
+            via_image_resizing: self.via_image_resizing,
+        }
+    }
+}
+
+impl PartialEq for Noted {
+    fn eq(&self, other: &Self) -> bool {
+        self.heard() == other.heard()
+    }
+}
+
+impl Eq for Noted {}
+
+/// As [`Heard`] hashes, so that a note is found by what is heard.
+impl Hash for Noted {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.heard().hash(state);
+    }
+}
+
+impl Equivalent<Noted> for Heard<'_> {
+    fn equivalent(&self, note: &Noted) -> bool {
+        *self == note.heard()
+    }
+}
+
+fn is_via_image_resizing(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(VIA).iter();
+    lines.any(|line| {
+        line.as_bytes()
+            .windows(VIA_TOKEN.len())
+            .any(|word| word.eq_ignore_ascii_case(VIA_TOKEN))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+    use std::hash::RandomState;
+
+    use hyper::Request;
+
+    use super::*;
+
+    const TARGET: &str = "/cdn-cgi/image/width=8/a.jpg";
+
+    fn head(target: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).expect("the tables hold valid requests");
+        request.into_parts().0
+    }
+
+    #[test]
+    fn whatever_a_meaning_depends_on_tells_heads_apart() {
+        let heads = [
+            (TARGET, ("x-other", "1")),
+            ("/cdn-cgi/image/width=8/b.jpg", ("x-other", "1")),
+            ("/cdn-cgi/image/width=8/a.jpg?v=1", ("x-other", "1")),
+            (
+                "http://h.test/cdn-cgi/image/width=8/a.jpg",
+                ("x-other", "1"),
+            ),
+            (TARGET, ("host", "zone.test")),
+            (TARGET, ("via", "1.1 image-resizing")),
+            (TARGET, ("accept", "image/avif")),
+            (TARGET, ("accept", "image/webp")),
+            (TARGET, ("sec-ch-viewport-width", "400")),
+            (TARGET, ("viewport-width", "400")),
+            (TARGET, ("sec-ch-dpr", "2")),
+            (TARGET, ("user-agent", "Android")),
+            (TARGET, ("rtt", "200")),
+            (TARGET, ("save-data", "on")),
+            (TARGET, ("ect", "3g")),
+            (TARGET, ("downlink", "5")),
+        ]
+        .map(|(target, header)| head(target, &[header]));
+        let heard: Vec<Heard<'_>> = heads
+            .iter()
+            .map(|head| Heard::of(head).expect("GET and a path"))
+            .collect();
+        for (index, one) in heard.iter().enumerate() {
+            for (other_index, other) in heard.iter().enumerate() {
+                let is_same = index == other_index;
+                assert_eq!(one == other, is_same, "{one:?} and {other:?}");
+                assert_eq!(one.equivalent(&other.noted()), is_same);
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_meaning_depends_on_tells_none_apart() {
+        let plain = head(TARGET, &[]);
+        let other = head(
+            TARGET,
+            &[
+                ("cookie", "a=b"),
+                ("if-none-match", "\"x\""),
+                ("range", "bytes=0-1"),
+                ("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"),
+                ("accept", "image/*,*/*;q=0.8"),
+            ],
+        );
+        assert_eq!(Heard::of(&plain), Heard::of(&other));
+    }
+
+    #[test]
+    fn a_note_is_found_by_what_is_heard() {
+        let head = head(TARGET, &[("host", "zone.test"), ("accept", "image/webp")]);
+        let heard = Heard::of(&head).expect("GET and a path");
+        let hasher = RandomState::new();
+        assert!(heard.equivalent(&heard.noted()));
+        assert_eq!(hasher.hash_one(heard), hasher.hash_one(heard.noted()));
+    }
+}

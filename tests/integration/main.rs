@@ -9,6 +9,7 @@ mod lifecycle;
 mod limits;
 mod prices;
 mod protocol;
+mod remembering;
 mod responses;
 mod sources;
 mod support;

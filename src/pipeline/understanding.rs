@@ -82,6 +82,8 @@ impl Default for Remembered {
 impl Remembered {
     /// How many, and how many bytes.
     pub fn held(&self) -> (u64, u64) {
+        // Else the numbers lag behind.
+        self.0.run_pending_tasks();
         (self.0.entry_count(), self.0.weighted_size())
     }
 }

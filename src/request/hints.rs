@@ -16,6 +16,17 @@ const SAVE_DATA: HeaderName = HeaderName::from_static("save-data");
 const ECT: HeaderName = HeaderName::from_static("ect");
 const DOWNLINK: HeaderName = HeaderName::from_static("downlink");
 
+/// All of them.
+static HINTS: [HeaderName; 7] = [
+    VIEWPORT_WIDTH,
+    LEGACY_VIEWPORT_WIDTH,
+    DPR,
+    RTT,
+    SAVE_DATA,
+    ECT,
+    DOWNLINK,
+];
+
 /// The longest number of a structured header (RFC 9651, section 3.3.2): twelve digits, a dot, three more.
 const LONGEST_NUMBER: usize = 32;
 
@@ -56,13 +67,21 @@ pub enum Connection {
 impl ClientHints {
     /// Reads the headers of a request.
     pub fn of(headers: &HeaderMap) -> Self {
+        let is_phone = names_phone(headers);
+        // Most clients give none, and seven searches cost more than one look at every name.
+        if !headers.keys().any(|name| HINTS.contains(name)) {
+            return ClientHints {
+                is_phone,
+                ..ClientHints::default()
+            };
+        }
         let text = |name| only(headers, &name);
         let number = |name| text(name).and_then(number);
         ClientHints {
             viewport_width: number(VIEWPORT_WIDTH).and_then(whole_up),
             legacy_viewport_width: number(LEGACY_VIEWPORT_WIDTH).and_then(whole_up),
             dpr: number(DPR).and_then(|dpr| Dpr::new(dpr.min(Dpr::MAX.get()))),
-            is_phone: names_phone(headers),
+            is_phone,
             rtt: number(RTT).and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok()),
             save_data: text(SAVE_DATA).is_some_and(|text| text.eq_ignore_ascii_case("on")),
             connection: text(ECT).and_then(connection),

@@ -1,6 +1,5 @@
 //! What goes into the headers of an answer, and how it is spelled.
 
-use std::fmt::Write;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -150,22 +149,21 @@ pub(super) fn append_warnings<'a>(headers: &mut HeaderMap, texts: impl Iterator<
 /// the source (`n`) and the processor (`c`), our version (`v`) and the length (`l`).
 pub(super) fn resized(rendition: &Rendition, spent: &Spent) -> HeaderValue {
     let internal = if spent.outcome == Outcome::Hit(Tier::Memory) {
-        "ram/h"
+        "internal=ram/h"
     } else {
-        "ok/m"
+        "internal=ok/m"
     };
     let render = spent.render.unwrap_or_default();
     let mut line = Line::default();
-    // A line has room for all of it.
-    let _ = write!(
-        line,
-        "internal={internal} q=0 n={} c={}+{} v={} l={}",
-        spent.fetch.as_millis(),
-        (render.decode + render.resize).as_millis(),
-        render.encode.as_millis(),
-        env!("CARGO_PKG_VERSION"),
-        rendition.bytes.len()
-    );
+    line.push(internal);
+    line.push(" q=0 n=");
+    line.push_number(millis(spent.fetch));
+    line.push(" c=");
+    line.push_number(millis(render.decode + render.resize));
+    line.push("+");
+    line.push_number(millis(render.encode));
+    line.push(concat!(" v=", env!("CARGO_PKG_VERSION"), " l="));
+    line.push_number(rendition.bytes.len() as u64);
     line.value()
         .unwrap_or(HeaderValue::from_static("internal=ok/m"))
 }
@@ -190,9 +188,13 @@ fn cache_status(spent: &Spent, storable: bool, interim: bool) -> HeaderValue {
 fn server_timing(spent: &Spent) -> HeaderValue {
     let mut line = Line::default();
     let mut add = |name: &str, time: Duration| {
-        let tenths = (time.as_nanos() + 50_000) / 100_000;
-        // A line has room for all steps.
-        let _ = write!(line, "{name};dur={}.{}", tenths / 10, tenths % 10);
+        let tenths = time.as_secs().saturating_mul(10_000)
+            + u64::from((time.subsec_nanos() + 50_000) / 100_000);
+        line.push(name);
+        line.push(";dur=");
+        line.push_number(tenths / 10);
+        line.push(".");
+        line.push_number(tenths % 10);
     };
     add("fetch", spent.fetch);
     let mut known = spent.fetch;
@@ -206,15 +208,43 @@ fn server_timing(spent: &Spent) -> HeaderValue {
     line.value().unwrap_or(HeaderValue::from_static("total"))
 }
 
-/// The text of one value, where it is put together without asking for memory.
+fn millis(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1000) + u64::from(time.subsec_millis())
+}
+
+/// The text of one value, put together without asking for memory: numbers are in every answer, and the general way to print them costs more
+/// than all else that is said.
 struct Line {
     text: [u8; Line::ROOM],
     length: usize,
 }
 
 impl Line {
-    /// Five steps with times of years are shorter.
-    const ROOM: usize = 192;
+    /// Five steps with the longest numbers are shorter.
+    const ROOM: usize = 256;
+
+    fn push(&mut self, text: &str) {
+        let end = self.length + text.len();
+        if let Some(place) = self.text.get_mut(self.length..end) {
+            place.copy_from_slice(text.as_bytes());
+            self.length = end;
+        }
+    }
+
+    fn push_number(&mut self, number: u64) {
+        let mut digits = [0; 20];
+        let mut first = digits.len();
+        let mut rest = number;
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (rest % 10).to_le_bytes()[0];
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.push(std::str::from_utf8(&digits[first..]).unwrap_or_default());
+    }
 
     fn value(&self) -> Option<HeaderValue> {
         HeaderValue::from_bytes(&self.text[..self.length]).ok()
@@ -230,21 +260,66 @@ impl Default for Line {
     }
 }
 
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let end = self.length + text.len();
-        self.text
-            .get_mut(self.length..end)
-            .ok_or(std::fmt::Error)?
-            .copy_from_slice(text.as_bytes());
-        self.length = end;
-        Ok(())
-    }
-}
-
 pub(super) fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     // Everything that is inserted is ASCII of our own making.
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::any;
+    use proptest::prop_assert_eq;
+    use proptest::proptest;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_spelled_as_everywhere(number in any::<u64>(), small in 0..1000_u64) {
+            let mut line = Line::default();
+            line.push_number(number);
+            line.push(" ");
+            line.push_number(small);
+            prop_assert_eq!(line.value(), HeaderValue::try_from(format!("{number} {small}")).ok());
+        }
+    }
+
+    #[test]
+    fn times_are_told_to_a_tenth_of_a_millisecond() {
+        let spent = |fetch, total| Spent {
+            outcome: Outcome::Hit(Tier::Memory),
+            fetch: Duration::from_micros(fetch),
+            render: None,
+            total: Duration::from_micros(total),
+        };
+        for (fetch, total, told) in [
+            (0, 0, "fetch;dur=0.0, cache;dur=0.0"),
+            (3, 49, "fetch;dur=0.0, cache;dur=0.0"),
+            (60, 151, "fetch;dur=0.1, cache;dur=0.1"),
+            (999_950, 2_000_000, "fetch;dur=1000.0, cache;dur=1000.1"),
+            (12_340, 12_000, "fetch;dur=12.3, cache;dur=0.0"),
+        ] {
+            assert_eq!(server_timing(&spent(fetch, total)), told);
+        }
+    }
+
+    #[test]
+    fn no_time_is_too_long_to_be_told() {
+        let render = crate::transform::Timings {
+            decode: Duration::MAX / 4,
+            resize: Duration::MAX / 4,
+            encode: Duration::MAX / 4,
+        };
+        let spent = Spent {
+            outcome: Outcome::Miss,
+            fetch: Duration::MAX / 4,
+            render: Some(render),
+            total: Duration::MAX,
+        };
+        let told = server_timing(&spent);
+        let told = told.to_str().expect("ASCII");
+        assert_eq!(told.matches(";dur=").count(), 5, "{told}");
     }
 }

@@ -10,6 +10,7 @@ mod lifecycle;
 mod limits;
 mod prices;
 mod protocol;
+mod remembering;
 mod responses;
 mod sources;
 mod support;

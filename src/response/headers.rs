@@ -188,8 +188,10 @@ fn cache_status(spent: &Spent, storable: bool, interim: bool) -> HeaderValue {
 fn server_timing(spent: &Spent) -> HeaderValue {
     let mut line = Line::default();
     let mut add = |name: &str, time: Duration| {
-        let tenths = time.as_secs().saturating_mul(10_000)
-            + u64::from((time.subsec_nanos() + 50_000) / 100_000);
+        let tenths = time
+            .as_secs()
+            .saturating_mul(10_000)
+            .saturating_add(u64::from((time.subsec_nanos() + 50_000) / 100_000));
         line.push(name);
         line.push(";dur=");
         line.push_number(tenths / 10);
@@ -209,7 +211,9 @@ fn server_timing(spent: &Spent) -> HeaderValue {
 }
 
 fn millis(time: Duration) -> u64 {
-    time.as_secs().saturating_mul(1000) + u64::from(time.subsec_millis())
+    time.as_secs()
+        .saturating_mul(1000)
+        .saturating_add(u64::from(time.subsec_millis()))
 }
 
 /// The text of one value, put together without asking for memory: numbers are in every answer, and the general way to print them costs more

@@ -333,9 +333,9 @@ fn layers(header: &Header, recipe: &Recipe, output: Size) -> Step {
 fn encoding(recipe: &Recipe, format: Format, alpha: bool, output: Size) -> Step {
     let quality = recipe.quality;
     let (bytes, time) = match format {
-        // Pixels, padded planes, and the coefficients of all scans, with chroma at full size, which only the pixels rule out. Time is
-        // that of photographs.
-        Format::Jpeg => (12, 14),
+        // Planes, the coefficients of all scans and the codes they become, with chroma at full size, which only the pixels rule out.
+        // Time is that of photographs.
+        Format::Jpeg => (24, 14),
         Format::Png if recipe.palette => (20, 160),
         Format::Png => (12, 250),
         Format::Webp if encode::is_lossless(quality) => (44, 450),

@@ -60,8 +60,14 @@ class Server:
 
     def get(self, path, headers=None):
         """The body of the answer to `path`, which must be a picture."""
-        self.connection.request("GET", path, headers=headers or {})
-        answer = self.connection.getresponse()
+        try:
+            self.connection.request("GET", path, headers=headers or {})
+            answer = self.connection.getresponse()
+        except (http.client.RemoteDisconnected, ConnectionError):
+            # Servers close connections on which nothing came for a while.
+            self.connection.close()
+            self.connection.request("GET", path, headers=headers or {})
+            answer = self.connection.getresponse()
         body = answer.read()
         if answer.status != 200:
             raise Failed(f"{self.name}: {path}: {answer.status} {body[:200]!r}")

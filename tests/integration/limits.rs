@@ -125,7 +125,7 @@ async fn a_full_queue_sheds_while_kept_pictures_are_still_served() {
         proxy.metrics().sum("safelight_cpu_jobs", &[]) > 0.0
     })
     .await;
-    let target = format!("/cdn-cgi/image/width=1000,{}/slow.jpg", samples::LABORIOUS);
+    let target = format!("/cdn-cgi/image/width=790,{}/slow.jpg", samples::LABORIOUS);
     proxy
         .get(&target)
         .await
@@ -186,7 +186,7 @@ async fn what_would_begin_too_late_is_refused_at_once() {
         proxy.metrics().sum("safelight_cpu_jobs", &[]) > 0.0
     })
     .await;
-    let target = format!("/cdn-cgi/image/width=1000,{}/slow.jpg", samples::LABORIOUS);
+    let target = format!("/cdn-cgi/image/width=790,{}/slow.jpg", samples::LABORIOUS);
     proxy
         .get(&target)
         .await

@@ -46,7 +46,7 @@ pub fn translucent_png(width: u32, height: u32) -> Vec<u8> {
 
 /// Width and height of the laborious picture: the portable encoder takes ten times as long.
 pub const LABORIOUS_SIZE: (u32, u32) = if cfg!(feature = "native") {
-    (1600, 1200)
+    (800, 600)
 } else {
     (480, 360)
 };

@@ -22,19 +22,42 @@ LANCZOS = Image.Resampling.LANCZOS
 BICUBIC = Image.Resampling.BICUBIC
 
 
+def resized(picture, size, how=LANCZOS, box=None):
+    """Reduced as light, in floating point; enlarged as the numbers are stored."""
+    if how != LANCZOS:
+        return picture.resize(size, how, box)
+    box = box or (0, 0, *picture.size)
+    # Only what is inside the box has a share.
+    picture = picture.crop(box)
+    samples = numpy.asarray(picture, numpy.float32) / 255
+    light = numpy.where(samples <= 0.04045, samples / 12.92, ((samples + 0.055) / 1.055) ** 2.4)
+    planes = [numpy.asarray(Image.fromarray(plane.astype(numpy.float32)).resize(size, LANCZOS)) for plane in numpy.moveaxis(light, 2, 0)]
+    light = numpy.clip(numpy.stack(planes, 2), 0, 1)
+    samples = numpy.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return Image.fromarray(numpy.rint(samples * 255).astype(numpy.uint8))
+
+
 def sized(width, height=None, how=LANCZOS):
     def run(picture):
         tall = height or round(picture.height * width / picture.width)
-        return picture.resize((width, tall), how)
+        return resized(picture, (width, tall), how)
     return run
 
 
 def inside(width, height, how=LANCZOS):
-    return lambda picture: ImageOps.contain(picture, (width, height), how)
+    def run(picture):
+        scale = min(width / picture.width, height / picture.height)
+        return resized(picture, (max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), how)
+    return run
 
 
 def cover(width, height, center=(0.5, 0.5)):
-    return lambda picture: ImageOps.fit(picture, (width, height), LANCZOS, centering=center)
+    def run(picture):
+        scale = max(width / picture.width, height / picture.height)
+        across, down = round(width / scale), round(height / scale)
+        left, top = round((picture.width - across) * center[0]), round((picture.height - down) * center[1])
+        return resized(picture, (width, height), box=(left, top, left + across, top + down))
+    return run
 
 
 def cut(left, top, right, bottom):
@@ -43,7 +66,7 @@ def cut(left, top, right, bottom):
 
 def pad(width, height, color):
     def run(picture):
-        small = ImageOps.contain(picture, (width, height), LANCZOS)
+        small = inside(width, height)(picture)
         canvas = Image.new("RGB", (width, height), color)
         canvas.paste(small, ((width - small.width) // 2, (height - small.height) // 2))
         return canvas

@@ -49,6 +49,8 @@ const QUANTIZERS: [(u8, f32); 15] = [
 ];
 /// Edges of alpha show at once, and cost little.
 const WORST_ALPHA_QUANTIZER: u32 = 20;
+/// Alpha is plain nearly everywhere: a search saves next to nothing there.
+const ALPHA_SPEED: c_int = 8;
 
 pub(super) fn encode(
     picture: &Picture,
@@ -57,12 +59,11 @@ pub(super) fn encode(
 ) -> Result<Vec<u8>, TransformError> {
     let quantizer = quantizer(quality);
     let size = picture.size();
+    let speed = speed(size, effort);
     let (color, sampling, alpha) = match picture {
-        Picture::Planar(planar, sampling) => (
-            frame(planar, *sampling, quantizer, effort)?,
-            *sampling,
-            None,
-        ),
+        Picture::Planar(planar, sampling) => {
+            (frame(planar, *sampling, quantizer, speed)?, *sampling, None)
+        }
         Picture::Rgb(_, samples) => {
             let chroma = Chroma::Pixels(size, samples, 3);
             let sampling = subsampling(Format::Avif, quality, chroma);
@@ -71,7 +72,7 @@ pub(super) fn encode(
                     &planes::of_rgb(size, samples, 3, sampling),
                     sampling,
                     quantizer,
-                    effort,
+                    speed,
                 )?,
                 sampling,
                 None,
@@ -88,14 +89,14 @@ pub(super) fn encode(
                 &planar,
                 Subsampling::Both,
                 quantizer.min(WORST_ALPHA_QUANTIZER),
-                effort,
+                speed.max(ALPHA_SPEED),
             )?;
             (
                 frame(
                     &planes::of_rgb(size, samples, 4, sampling),
                     sampling,
                     quantizer,
-                    effort,
+                    speed,
                 )?,
                 sampling,
                 Some(alpha),
@@ -161,7 +162,7 @@ fn frame(
     planar: &Planar,
     sampling: Subsampling,
     quantizer: u32,
-    effort: Effort,
+    speed: c_int,
 ) -> Result<Vec<u8>, TransformError> {
     let size = planar.luma.size;
     let monochrome = planar.chroma.is_none();
@@ -209,7 +210,6 @@ fn frame(
         {
             return Err(failed("libaom refused its settings"));
         }
-        let speed = speed(size, effort);
         encoder.control(aom::AOME_SET_CPUUSED, speed)?;
         if speed == QUICKEST {
             encoder.control(aom::AV1E_SET_ENABLE_QM, 1)?;

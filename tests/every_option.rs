@@ -27,6 +27,7 @@ use safelight::transform::Limits;
 /// Three values for every option, and all words of those that have words; the empty one leaves it out.
 const OPTIONS: &[&[&str]] = &[
     &["", "anim=true", "anim=false"],
+    &["", "auto-quality=60"],
     &["", "background=red", "background=rgb(0 0 255 / 50%25)"],
     &["", "blur=2", "blur=250"],
     &[
@@ -71,6 +72,7 @@ const OPTIONS: &[&[&str]] = &[
         "gravity=0.2x1",
     ],
     &["", "height=24", "height=61"],
+    &["", "max-bytes=900"],
     &["", "metadata=keep", "metadata=none"],
     &["", "onerror=redirect"],
     &["", "quality=10", "quality=100", "quality=high"],

@@ -8,6 +8,7 @@ use proptest::prelude::any;
 use proptest::prop_oneof;
 use proptest::sample::select;
 
+use super::Aim;
 use super::Blur;
 use super::Border;
 use super::Breakpoints;
@@ -17,6 +18,7 @@ use super::Dpr;
 use super::Effects;
 use super::Effort;
 use super::Factor;
+use super::FileSize;
 use super::Fit;
 use super::Flip;
 use super::FormatChoice;
@@ -34,6 +36,7 @@ use super::Quality;
 use super::QualityChoice;
 use super::Recipe;
 use super::Rotation;
+use super::Score;
 use super::Segment;
 use super::Share;
 use super::Sharpen;
@@ -80,16 +83,18 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
         of(any_quality_choice()),
         of(select(Segment::ALL)),
         of(any_quality_choice()),
+        any_aim(),
     )
         .boxed();
     let client = (of(any_breakpoints()), of(any_pixels()), of(any_pixels())).boxed();
     (colours, shape, output, client).prop_map(|(colours, shape, output, client)| {
         let (background, blur, brightness, contrast, saturation, gamma, sharpen, border) = colours;
         let (dpr, fit, flip, gravity, height, rotate, trim, upscale, width, zoom) = shape;
-        let (anim, compression, format, metadata, onerror, quality, segment, slow) = output;
+        let (anim, compression, format, metadata, onerror, quality, segment, slow, aim) = output;
         let (wbreakpoints, wdesktop, wmobile) = client;
         Options {
             anim,
+            auto_quality: aim.score,
             background,
             blur,
             border,
@@ -103,6 +108,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
             gamma,
             gravity,
             height,
+            max_bytes: aim.size,
             metadata,
             onerror,
             quality,
@@ -155,6 +161,7 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
     let output = (
         any::<bool>(),
         any_quality(),
+        any_aim(),
         any::<bool>(),
         select(Metadata::ALL),
         any::<bool>(),
@@ -165,7 +172,7 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
     (shape, colors, output).prop_map(|(shape, colors, output)| {
         let (trim, flip, rotate, width, height, fit, gravity) = shape;
         let (background, effects, border, wide_gamut) = colors;
-        let (animated, quality, palette, metadata, webp, output, effort) = output;
+        let (animated, quality, aim, palette, metadata, webp, output, effort) = output;
         Recipe {
             trim,
             flip,
@@ -180,12 +187,20 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
             wide_gamut,
             animated,
             quality,
+            aim,
             palette,
             metadata,
             webp,
             output,
             effort,
         }
+    })
+}
+
+pub(crate) fn any_aim() -> impl Strategy<Value = Aim> {
+    (of(30..=95_u8), of(1..=u32::MAX)).prop_map(|(score, size)| Aim {
+        score: score.and_then(Score::new),
+        size: size.and_then(FileSize::new),
     })
 }
 

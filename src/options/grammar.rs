@@ -8,6 +8,8 @@ use percent_encoding::percent_decode_str;
 use super::OptionError;
 use super::Options;
 use super::Warning;
+use super::aim::FileSize;
+use super::aim::Score;
 use super::color::Color;
 use super::fit::Fit;
 use super::fit::Flip;
@@ -44,6 +46,7 @@ words! {
     #[derive(PartialOrd, Ord)]
     Key, "the name of an option" {
         Anim = "anim",
+        AutoQuality = "auto-quality",
         Background = "background",
         Blur = "blur",
         BorderBottom = "border.bottom",
@@ -62,6 +65,7 @@ words! {
         Gamma = "gamma",
         Gravity = "gravity",
         Height = "height",
+        MaxBytes = "max-bytes",
         Metadata = "metadata",
         OnError = "onerror",
         Quality = "quality",
@@ -250,6 +254,7 @@ impl Asked<'_> {
 fn take(options: &mut Options, asked: Asked<'_>) -> Result<(), OptionError> {
     match asked.key {
         Key::Anim => options.anim = asked.read(flag)?,
+        Key::AutoQuality => options.auto_quality = asked.read(Score::parse)?,
         Key::Background => options.background = asked.read(Color::parse)?,
         Key::Blur => options.blur = asked.read(Blur::parse)?,
         Key::BorderBottom => options.border.bottom = asked.read(whole_pixels)?,
@@ -275,6 +280,7 @@ fn take(options: &mut Options, asked: Asked<'_>) -> Result<(), OptionError> {
         Key::Gamma => options.gamma = asked.read(Gamma::parse)?,
         Key::Gravity => options.gravity = asked.read(Gravity::parse)?,
         Key::Height => options.height = asked.read(Pixels::parse)?,
+        Key::MaxBytes => options.max_bytes = asked.read(FileSize::parse)?,
         Key::Metadata => options.metadata = asked.read(Metadata::parse)?,
         Key::OnError => options.onerror = asked.read(OnError::parse)?,
         Key::Quality => options.quality = asked.read(QualityChoice::parse)?,

@@ -1,6 +1,7 @@
 //! The vocabulary of a transformation: what a URL may ask ([`Options`]) and what was decided ([`Recipe`]). It reads hostile text
 //! and prints one canonical spelling. It must never see HTTP, pixels, sockets, files or configuration, and never panic.
 
+mod aim;
 mod border;
 mod color;
 mod effects;
@@ -25,6 +26,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+pub use aim::Aim;
+pub use aim::FileSize;
+pub use aim::Score;
 pub use border::Border;
 pub use border::Frame;
 pub use color::Color;
@@ -68,6 +72,8 @@ pub use words::Upscale;
 pub struct Options {
     /// `false` makes a still of an animation.
     pub anim: Option<bool>,
+    /// How well the picture should look; the quality follows.
+    pub auto_quality: Option<Score>,
     pub background: Option<Color>,
     pub blur: Option<Blur>,
     pub border: Border,
@@ -81,6 +87,8 @@ pub struct Options {
     pub gamma: Option<Gamma>,
     pub gravity: Option<Gravity>,
     pub height: Option<Pixels>,
+    /// How large the file may be; the quality follows.
+    pub max_bytes: Option<FileSize>,
     pub metadata: Option<Metadata>,
     pub onerror: Option<OnError>,
     pub quality: Option<QualityChoice>,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::aim::Aim;
 use super::border::Frame;
 use super::color::Color;
 use super::fit::Fit;
@@ -47,6 +48,8 @@ pub struct Recipe {
     pub animated: bool,
     /// Quality for the lossy encoders.
     pub quality: Quality,
+    /// What a quality for a lossy still is searched by, if it is.
+    pub aim: Aim,
     /// Whether a PNG may be reduced to a palette.
     pub palette: bool,
     /// What is kept of the metadata of the source.
@@ -76,6 +79,7 @@ impl Default for Recipe {
             wide_gamut: false,
             animated: true,
             quality: Quality::DEFAULT,
+            aim: Aim::default(),
             palette: false,
             metadata: Metadata::Copyright,
             webp: true,
@@ -149,6 +153,7 @@ impl fmt::Display for Recipe {
             wide_gamut,
             animated,
             quality,
+            aim,
             palette,
             metadata,
             webp,
@@ -166,7 +171,7 @@ impl fmt::Display for Recipe {
         write!(f, ",wide-gamut={wide_gamut}")?;
         write!(
             f,
-            ",animated={animated},quality={quality},palette={palette}"
+            ",animated={animated},quality={quality},aim={aim},palette={palette}"
         )?;
         write!(f, ",metadata={metadata},webp={webp},output={output}")?;
         write!(f, ",effort={effort}")
@@ -179,6 +184,13 @@ impl fmt::Display for Effort {
             Effort::Quick => "quick",
             Effort::Settled => "settled",
         })
+    }
+}
+
+impl fmt::Display for Aim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Aim { score, size } = self;
+        write!(f, "{};{}", OrNone(score), OrNone(size))
     }
 }
 
@@ -237,7 +249,7 @@ mod tests {
     #[test]
     fn the_spelling_names_every_field() {
         let spelling = "trim=none,flip=none,rotate=0,width=640,height=none,fit=scale-down,gravity=center,background=none,\
-            effects=none;none;none;none;none;none,border=none,wide-gamut=false,animated=true,quality=85,palette=false,metadata=copyright,webp=true,output=compatible,effort=settled";
+            effects=none;none;none;none;none;none,border=none,wide-gamut=false,animated=true,quality=85,aim=none;none,palette=false,metadata=copyright,webp=true,output=compatible,effort=settled";
         let recipe = Recipe {
             width: Some(640),
             ..Recipe::default()
@@ -262,6 +274,7 @@ mod tests {
                 Recipe { wide_gamut: other.wide_gamut, ..recipe.clone() },
                 Recipe { animated: other.animated, ..recipe.clone() },
                 Recipe { quality: other.quality, ..recipe.clone() },
+                Recipe { aim: other.aim, ..recipe.clone() },
                 Recipe { palette: other.palette, ..recipe.clone() },
                 Recipe { metadata: other.metadata, ..recipe.clone() },
                 Recipe { webp: other.webp, ..recipe.clone() },

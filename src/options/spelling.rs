@@ -15,6 +15,7 @@ impl fmt::Display for Options {
         // Without `..`, so that a new field stops the build until it has a spelling.
         let Options {
             anim,
+            auto_quality,
             background,
             blur,
             border,
@@ -28,6 +29,7 @@ impl fmt::Display for Options {
             gamma,
             gravity,
             height,
+            max_bytes,
             metadata,
             onerror,
             quality,
@@ -49,6 +51,7 @@ impl fmt::Display for Options {
             is_first: true,
         };
         pairs.add(Key::Anim, anim)?;
+        pairs.add(Key::AutoQuality, auto_quality)?;
         pairs.add(Key::Background, &background.map(Escaped))?;
         pairs.add(Key::Blur, blur)?;
         pairs.add_border(border)?;
@@ -62,6 +65,7 @@ impl fmt::Display for Options {
         pairs.add(Key::Gamma, gamma)?;
         pairs.add(Key::Gravity, gravity)?;
         pairs.add(Key::Height, height)?;
+        pairs.add(Key::MaxBytes, max_bytes)?;
         pairs.add(Key::Metadata, metadata)?;
         pairs.add(Key::OnError, onerror)?;
         pairs.add(Key::Quality, quality)?;

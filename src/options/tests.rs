@@ -725,6 +725,30 @@ fn section_2_23_slow_connections() {
 }
 
 #[test]
+fn quality_may_be_searched_for() {
+    check(
+        "max-bytes=20000,auto-quality=70",
+        "auto-quality=70,max-bytes=20000",
+    );
+    check(
+        "auto-quality=69.6,max-bytes=1e3",
+        "auto-quality=70,max-bytes=1000",
+    );
+    check_warned("auto-quality=good", "", 1);
+    check_warned("max-bytes=20kB", "", 1);
+    for score in ["29", "96", "-5"] {
+        check_error(
+            &format!("auto-quality={score}"),
+            &format!("option `auto-quality` must be a whole number from 30 to 95, got `{score}`"),
+        );
+    }
+    check_error(
+        "max-bytes=0",
+        "option `max-bytes` must be a number of bytes, at least 1, got `0`",
+    );
+}
+
+#[test]
 fn what_was_passed_over_is_known() {
     #[track_caller]
     fn check(segment: &str, is_sound: bool, reasons: &str) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Denied;
+use crate::options::Aim;
 use crate::options::Border;
 use crate::options::Breakpoints;
 use crate::options::Color;
@@ -142,6 +143,7 @@ pub(super) fn negotiate(
             wide_gamut: config.wide_gamut,
             animated: options.anim.unwrap_or(true),
             quality: quality.map_or(config.quality, QualityChoice::quality),
+            aim: aim(options, output),
             palette: quality.is_some() && matches!(output, Output::Compatible { .. } | Output::Png),
             metadata: options.metadata.unwrap_or(Metadata::Copyright),
             // Who asks for AVIF by name is taken to show WebP: everything that shows the one shows the other.
@@ -152,6 +154,17 @@ pub(super) fn negotiate(
         must_be_pixels: names_pixels(options),
         warnings,
     })
+}
+
+/// What the quality is searched by, where the output may be lossy.
+fn aim(options: &Options, output: Output) -> Aim {
+    match output {
+        Output::Compatible { .. } | Output::Jpeg { .. } | Output::Webp | Output::Avif => Aim {
+            score: options.auto_quality,
+            size: options.max_bytes,
+        },
+        Output::Png | Output::Json | Output::Svg => Aim::default(),
+    }
 }
 
 /// Which headers of the request [`negotiate`] looks at, whatever comes of it.

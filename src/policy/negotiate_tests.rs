@@ -1,4 +1,6 @@
 use super::*;
+use crate::options::FileSize;
+use crate::options::Score;
 
 const NOTHING: Accept = Accept {
     avif: false,
@@ -478,6 +480,23 @@ fn section_2_22_a_dense_screen_counts_where_the_operator_says_so() {
         consulted(&options, &dense, &config).to_string(),
         "Sec-CH-Viewport-Width, Sec-CH-DPR, User-Agent"
     );
+}
+
+#[test]
+fn aims_are_for_lossy_outputs() {
+    let aim = |options: &str| hinted(options, ClientHints::default()).aim;
+    for format in ["auto", "png", "jpeg", "baseline-jpeg", "webp", "avif"] {
+        let options = format!("width=5,auto-quality=70,max-bytes=900,format={format}");
+        let expected = Aim {
+            score: Score::new(70),
+            size: FileSize::new(900),
+        };
+        assert_eq!(aim(&options), expected, "{format}");
+    }
+    for format in ["png-force", "json", "svg"] {
+        let options = format!("width=5,auto-quality=70,max-bytes=900,format={format}");
+        assert!(aim(&options).is_none(), "{format}");
+    }
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn without_effect(options: &Options) -> impl Iterator<Item = &'static str> {
     let is_fast = options.compression == Some(Compression::Fast);
     let shows_nothing = matches!(options.format, Some(FormatChoice::Json | FormatChoice::Svg));
     let ignores_speed = shows_nothing || options.format == Some(FormatChoice::PngForce);
+    let is_aimed = options.auto_quality.is_some() || options.max_bytes.is_some();
     let has_quality = options.quality.is_some() || options.slow_connection_quality.is_some();
     let rows = [
         (
@@ -93,6 +94,14 @@ fn without_effect(options: &Options) -> impl Iterator<Item = &'static str> {
         (
             has_quality && shows_nothing,
             "option `quality` counts only where a picture is encoded",
+        ),
+        (
+            has_quality && !shows_nothing && options.auto_quality.is_some(),
+            "option `quality` does not count with auto-quality",
+        ),
+        (
+            is_aimed && ignores_speed,
+            "options `auto-quality` and `max-bytes` count only with JPEG, WebP and AVIF",
         ),
         (
             is_fast && ignores_speed,
@@ -190,6 +199,8 @@ mod tests {
             "saturation=0,brightness=1.2",
             "format=json,anim=false",
             "width=5,compression=fast",
+            "width=5,auto-quality=70,max-bytes=900",
+            "width=5,quality=70,max-bytes=900",
         ] {
             check(segment, &[]);
         }
@@ -287,6 +298,14 @@ mod tests {
                 "option `quality` counts only where a picture is encoded",
                 "option `compression` does not count with this format",
             ],
+        );
+        check(
+            "w=5,f=webp,quality=5,auto-quality=70",
+            &["option `quality` does not count with auto-quality"],
+        );
+        check(
+            "w=5,f=png-force,max-bytes=900",
+            &["options `auto-quality` and `max-bytes` count only with JPEG, WebP and AVIF"],
         );
         check(
             "w=5,f=webp,compression=fast",

@@ -138,7 +138,7 @@ fn pixels(
     let started = Instant::now();
     let size = raster.size;
     let made = still::finished(raster, None, recipe, &budget.limits);
-    let bytes = made.encode(recipe)?;
+    let bytes = made.encode(recipe, recipe.quality)?;
     timings.encode = started.elapsed();
     Ok(Encoded {
         bytes,

@@ -7,6 +7,7 @@ use crate::options::Fit;
 use crate::options::Format;
 use crate::options::Gravity;
 use crate::options::Output;
+use crate::options::Quality;
 use crate::options::Recipe;
 use crate::options::Warning;
 
@@ -97,16 +98,22 @@ pub(super) fn render(
     budget.check()?;
 
     let started = Instant::now();
-    let bytes = made.encode(recipe)?;
-    let Made {
-        format,
-        profile,
-        mut warnings,
-        ..
-    } = made;
+    let format = made.format;
     let kept = metadata::kept_of(source, header.kind, recipe.metadata, format);
-    let mut bytes = metadata::attach(bytes, format, &kept, profile.as_deref())?;
-    let same_pixels = same_colors || profile.is_some();
+    let (mut bytes, missed) = encode::aimed(
+        &made.picture,
+        format,
+        recipe.quality,
+        recipe.aim,
+        budget,
+        |quality| {
+            let bytes = made.encode(recipe, quality)?;
+            metadata::attach(bytes, format, &kept, made.profile.as_deref())
+        },
+    )?;
+    let same_pixels = same_colors || made.profile.is_some();
+    let mut warnings = made.warnings;
+    warnings.extend(missed);
     if same_pixels
         && header.kind.format() == Some(format)
         && is_unchanged(source, header, recipe, &plan)
@@ -312,10 +319,10 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// The file, without metadata and profile.
-    pub fn encode(&self, recipe: &Recipe) -> Result<Vec<u8>, TransformError> {
+    /// The file at a quality, without metadata and profile.
+    pub fn encode(&self, recipe: &Recipe, quality: Quality) -> Result<Vec<u8>, TransformError> {
         let settings = Settings {
-            quality: recipe.quality,
+            quality,
             progressive: is_progressive(recipe.output, self.picture.size()),
             palette: recipe.palette,
             effort: recipe.effort,

@@ -2,6 +2,7 @@
 //! subject; `support` holds what they stand on.
 
 mod admin;
+mod aims;
 mod caching;
 mod derivatives;
 mod interim;

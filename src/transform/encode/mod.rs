@@ -1,5 +1,6 @@
 //! Pixels to bytes: one file per format. Each maps the quality that was asked for to its encoder's own scale, once.
 
+mod aim;
 mod animated_webp;
 pub(super) mod animation;
 #[cfg_attr(feature = "native", path = "avif_aom.rs")]
@@ -12,6 +13,7 @@ mod gif;
 mod jpeg;
 #[cfg(test)]
 mod jpeg_tests;
+mod judge;
 mod palette;
 #[cfg(feature = "native")]
 mod planes;
@@ -29,6 +31,7 @@ use super::pixels::Planar;
 use super::pixels::Size;
 use super::pixels::Subsampling;
 
+pub(super) use self::aim::aimed;
 pub(super) use self::chroma::Chroma;
 
 /// A finished picture, upright and in sRGB.

@@ -73,7 +73,11 @@ const fn scan(components: &[c_int], first: c_int, last: c_int) -> Scan {
     let (chosen, _) = component_index.split_at_mut(components.len());
     chosen.copy_from_slice(components);
     Scan {
-        comps_in_scan: components.len() as c_int,
+        comps_in_scan: match components.len() {
+            1 => 1,
+            2 => 2,
+            _ => 3,
+        },
         component_index,
         Ss: first,
         Se: last,

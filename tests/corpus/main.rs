@@ -37,7 +37,7 @@ use safelight::transform::TransformError;
 use serde_json::Value;
 
 /// Enough for a build without optimisation on a busy machine, where the slowest takes 10 seconds: only what hangs takes longer.
-const LONGEST: Duration = Duration::from_secs(45);
+const LONGEST: Duration = Duration::from_secs(if cfg!(feature = "native") { 45 } else { 150 });
 
 /// Mebibytes that the process may hold at its worst. The portable JPEG decoder has no smaller scales: 99 million pixels are 300 MB.
 const MEMORY: u64 = if cfg!(feature = "native") { 400 } else { 600 };

@@ -343,7 +343,7 @@ fn encoding(recipe: &Recipe, format: Format, alpha: bool, output: Size) -> Step 
         Format::Webp => (9, 28),
         Format::Avif => {
             let time = encode::avif_time(output, recipe.effort);
-            if alpha { (48, 2 * time) } else { (42, time) }
+            if alpha { (64, 2 * time) } else { (42, time) }
         }
         Format::Gif | Format::Svg | Format::Json => (12, 0),
     };

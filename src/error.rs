@@ -3,10 +3,13 @@
 //! address of an origin, a key or a cause.
 
 use std::fmt;
+use std::time::Duration;
 
 use hyper::StatusCode;
 
 use crate::bucket::BucketProblem;
+use crate::cache::ErrorLives;
+use crate::cache::Failure;
 use crate::cache::FlightLost;
 use crate::cpu::CpuError;
 use crate::cpu::Lane;
@@ -239,6 +242,23 @@ impl Error {
         };
         let seconds = wait.as_millis().div_ceil(1000).clamp(1, LONGEST);
         u32::try_from(seconds).ok()
+    }
+}
+
+impl Failure for Error {
+    fn is_outage(&self) -> bool {
+        match self {
+            Error::Source(error) => error.is_outage(),
+            Error::TimedOut(_) => true,
+            _ => false,
+        }
+    }
+
+    fn life(&self, lives: &ErrorLives) -> Duration {
+        match self.verdict().code {
+            "source-not-found" => lives.not_found.duration(),
+            _ => Duration::ZERO,
+        }
     }
 }
 

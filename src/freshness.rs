@@ -190,6 +190,28 @@ impl Freshness {
         self.storable && !from_the_future && self.age(now).as_secs() < self.lifetime
     }
 
+    /// Whether it may be used although it is not fresh, while its origin is asked.
+    pub fn may_serve_while_revalidating(&self, now: SystemTime) -> bool {
+        self.is_stale_for_at_most(self.stale_while_revalidate.unwrap_or(0), now)
+    }
+
+    /// Whether it may be used although it is not fresh, because its origin failed.
+    pub fn may_serve_on_error(&self, now: SystemTime) -> bool {
+        self.is_stale_for_at_most(self.stale_if_error.unwrap_or(0), now)
+    }
+
+    fn is_stale_for_at_most(&self, window: u64, now: SystemTime) -> bool {
+        self.storable && self.age(now).as_secs() < self.lifetime.saturating_add(window)
+    }
+
+    /// This freshness with its life ended at a time, if it did not end before.
+    pub fn ended(&self, at: SystemTime) -> Self {
+        Freshness {
+            lifetime: self.lifetime.min(self.age(at).as_secs()),
+            ..self.clone()
+        }
+    }
+
     /// Whether it may be kept at all.
     pub fn is_storable(&self) -> bool {
         self.storable

@@ -18,8 +18,31 @@ pub struct Config {
     pub ceiling: Seconds,
     /// What clients keep an interim rendition for, at most; nought: there are none.
     pub interim: Seconds,
+    pub errors: ErrorLives,
     pub memory: MemoryConfig,
     pub disk: DiskConfig,
+}
+
+/// Section `[cache.errors]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ErrorLives {
+    /// The source is not there.
+    pub not_found: Seconds,
+    /// The options or the URL are wrong, and will be.
+    pub options: Seconds,
+    /// The source is no picture, or a damaged one, or too large.
+    pub source: Seconds,
+}
+
+impl Default for ErrorLives {
+    fn default() -> Self {
+        ErrorLives {
+            not_found: Seconds::new(10),
+            options: Seconds::new(5 * 60),
+            source: Seconds::new(60),
+        }
+    }
 }
 
 /// Section `[cache.memory]`.
@@ -47,6 +70,7 @@ impl Default for Config {
             floor: Seconds::new(60 * 60),
             ceiling: Seconds::new(365 * 24 * 60 * 60),
             interim: Seconds::new(5 * 60),
+            errors: ErrorLives::default(),
             memory: MemoryConfig::default(),
             disk: DiskConfig::default(),
         }

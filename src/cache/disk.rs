@@ -161,6 +161,17 @@ impl Disk {
         }
     }
 
+    /// The entries that are known and are asked about.
+    pub(super) fn keys(&self, wanted: impl Fn(&EntryKey) -> bool) -> Vec<EntryKey> {
+        self.store.keys(wanted)
+    }
+
+    /// Has an entry removed however much is waiting.
+    pub(super) async fn remove_in_turn(&self, key: EntryKey) {
+        // An error means that the queue is gone, and with it the tier.
+        let _ = self.queue.send(Change::Remove(key)).await;
+    }
+
     /// Returns when everything asked for until now is on disk, or has failed to get there.
     pub(super) async fn flush(&self) {
         let (tell, done) = oneshot::channel();

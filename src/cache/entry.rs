@@ -8,16 +8,17 @@ use std::str::FromStr;
 
 use super::key;
 use super::key::Key;
+use super::key::SourceId;
 use super::key::SourceKey;
 use super::key::Version;
 
 const MAGIC: [u8; 4] = *b"SFLT";
 
 /// Raised when the header or any body changes its layout; what was written before is then deleted on sight.
-const STORED_VERSION: u8 = 1;
+const STORED_VERSION: u8 = 2;
 
-/// magic, version, kind, key, length of the body (little-endian).
-pub(super) const HEADER: usize = 4 + 1 + 1 + 32 + 8;
+/// magic, version, kind, source, epoch, hash, length of the body (numbers little-endian).
+pub(super) const HEADER: usize = 4 + 1 + 1 + 16 + 8 + 32 + 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
@@ -26,10 +27,12 @@ pub(super) enum Kind {
     SourceBytes,
 }
 
-/// What an entry is called on disk.
+/// What an entry is called outside of memory: everything of one source begins alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct EntryKey {
     kind: Kind,
+    source: SourceId,
+    epoch: u64,
     hash: [u8; 32],
 }
 
@@ -37,22 +40,42 @@ impl EntryKey {
     pub(super) fn rendition(key: Key) -> Self {
         EntryKey {
             kind: Kind::Rendition,
-            hash: key.bytes(),
+            source: key.source(),
+            epoch: key.epoch(),
+            hash: key.hash(),
         }
     }
 
     pub(super) fn record(key: SourceKey) -> Self {
         EntryKey {
             kind: Kind::Record,
+            source: key.id(),
+            epoch: 0,
             hash: key.bytes(),
         }
     }
 
-    pub(super) fn source_bytes(version: Version) -> Self {
+    pub(super) fn source_bytes(source: SourceId, version: Version) -> Self {
         EntryKey {
             kind: Kind::SourceBytes,
+            source,
+            epoch: 0,
             hash: version.bytes(),
         }
+    }
+
+    pub(super) fn kind(self) -> Kind {
+        self.kind
+    }
+
+    /// The source that the entry is of.
+    pub(super) fn source(self) -> SourceId {
+        self.source
+    }
+
+    /// The source whose record it is.
+    pub(super) fn source_key(self) -> Option<SourceKey> {
+        (self.kind == Kind::Record).then(|| SourceKey::from_bytes(self.hash))
     }
 
     /// Whether all that will ever be written under this key is the same.
@@ -61,12 +84,21 @@ impl EntryKey {
     }
 
     pub(super) fn header(self, body: u64) -> [u8; HEADER] {
+        let parts: [&[u8]; 6] = [
+            &MAGIC,
+            &[STORED_VERSION, self.kind.code()],
+            &self.source.bytes(),
+            &self.epoch.to_le_bytes(),
+            &self.hash,
+            &body.to_le_bytes(),
+        ];
         let mut header = [0; HEADER];
-        header[..4].copy_from_slice(&MAGIC);
-        header[4] = STORED_VERSION;
-        header[5] = self.kind.code();
-        header[6..38].copy_from_slice(&self.hash);
-        header[38..].copy_from_slice(&body.to_le_bytes());
+        let mut rest = &mut header[..];
+        for part in parts {
+            let (place, behind) = rest.split_at_mut(part.len());
+            place.copy_from_slice(part);
+            rest = behind;
+        }
         header
     }
 
@@ -98,7 +130,13 @@ impl Kind {
 
 impl fmt::Display for EntryKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}-{}", self.kind.name(), key::hex(&self.hash))
+        let EntryKey {
+            kind,
+            source,
+            epoch,
+            hash,
+        } = self;
+        write!(out, "{}-{source}-{epoch:x}-{}", kind.name(), key::hex(hash))
     }
 }
 
@@ -107,13 +145,19 @@ impl FromStr for EntryKey {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (name, hex) = text.split_once('-').ok_or(())?;
+        let mut parts = text.splitn(4, '-');
+        let mut next = || parts.next().ok_or(());
+        let (name, source, epoch, hash) = (next()?, next()?, next()?, next()?);
         let kind = [Kind::Rendition, Kind::Record, Kind::SourceBytes]
             .into_iter()
             .find(|kind| kind.name() == name)
             .ok_or(())?;
-        let hash = *blake3::Hash::from_hex(hex).map_err(|_| ())?.as_bytes();
-        let key = EntryKey { kind, hash };
+        let key = EntryKey {
+            kind,
+            source: SourceId::from_hex(source).ok_or(())?,
+            epoch: u64::from_str_radix(epoch, 16).map_err(|_| ())?,
+            hash: *blake3::Hash::from_hex(hash).map_err(|_| ())?.as_bytes(),
+        };
         // Hexadecimal has two cases, keys have one.
         if key.to_string() == text {
             Ok(key)
@@ -135,7 +179,7 @@ mod tests {
         [
             EntryKey::rendition(Key::numbered(1)),
             EntryKey::record(SourceKey::numbered(1)),
-            EntryKey::source_bytes(Version::of(b"1")),
+            EntryKey::source_bytes(SourceKey::numbered(1).id(), Version::of(b"1")),
         ]
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 
@@ -35,17 +36,59 @@ impl fmt::Display for FlightLost {
 
 impl std::error::Error for FlightLost {}
 
-/// What is being worked on.
+/// What is being worked on. Sources with the number of the last purge: what was asked before it is no answer to who asks after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum FlightKey {
-    Source(SourceKey),
+    Source(SourceKey, u64),
+    /// A source that is kept and has become stale, while it is still served.
+    Refresh(SourceKey, u64),
     /// The whole source, whatever is known of it.
-    SourceBytes(SourceKey),
+    SourceBytes(SourceKey, u64),
     Rendition(Key),
 }
 
 /// How a flight ends, for each of its waiters alike.
-type Landing<V, E> = Result<V, Arc<E>>;
+pub(super) type Landing<V, E> = Result<V, Failed<E>>;
+
+/// The failure of a fetch or a render, as everybody is told of it who waited for it, or who asked while it was kept.
+#[derive(Debug)]
+pub struct Failed<E> {
+    pub error: Arc<E>,
+    /// When it came to that.
+    pub since: SystemTime,
+}
+
+/// It just came to that.
+impl<E> From<E> for Failed<E> {
+    fn from(error: E) -> Self {
+        Failed::from(Arc::new(error))
+    }
+}
+
+/// It just came to that.
+impl<E> From<Arc<E>> for Failed<E> {
+    fn from(error: Arc<E>) -> Self {
+        Failed {
+            error,
+            since: SystemTime::now(),
+        }
+    }
+}
+
+impl<E> From<Failed<E>> for Arc<E> {
+    fn from(failed: Failed<E>) -> Self {
+        failed.error
+    }
+}
+
+impl<E> Clone for Failed<E> {
+    fn clone(&self) -> Self {
+        Failed {
+            error: Arc::clone(&self.error),
+            since: self.since,
+        }
+    }
+}
 
 /// Keys carry the type of the landing, so that callers with different error types share this one map and never each other's flights.
 type Airborne = Mutex<HashMap<(FlightKey, TypeId), Box<dyn Any + Send>>>;
@@ -75,9 +118,23 @@ impl Flights {
             Err(_) => None,
         };
         (
-            landing.unwrap_or_else(|| Err(Arc::new(E::from(FlightLost::Crashed)))),
+            landing.unwrap_or_else(|| Err(Failed::from(E::from(FlightLost::Crashed)))),
             joined,
         )
+    }
+
+    /// Has `work` done for `key` if nobody is at it. Says whether a flight was started.
+    pub(super) fn start<V, E>(
+        &self,
+        key: FlightKey,
+        work: impl Future<Output = Landing<V, E>> + Send + 'static,
+    ) -> bool
+    where
+        V: Clone + Send + Sync + 'static,
+        E: Send + Sync + 'static,
+    {
+        let (_, joined) = self.board(key, work);
+        !joined
     }
 
     /// How many flights are in the air.

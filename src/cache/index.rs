@@ -72,6 +72,11 @@ impl Index {
         self.complete = true;
     }
 
+    pub(super) fn keys(&self, wanted: impl Fn(&EntryKey) -> bool) -> Vec<EntryKey> {
+        let keys = self.slots.keys().copied();
+        keys.filter(|key| wanted(key)).collect()
+    }
+
     pub(super) fn held(&self) -> Held {
         Held {
             entries: self.slots.len() as u64,

@@ -1,7 +1,13 @@
 //! The names under which things are kept: hashes that miss nothing they depend on.
 
 use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::source_record::SourceRecord;
 use crate::options::Gravity;
 use crate::options::Recipe;
 use crate::policy::ApprovedSource;
@@ -10,17 +16,76 @@ use crate::policy::ApprovedSource;
 pub const RENDER_VERSION: u32 = 3;
 
 /// Which source: a hash of the one spelling of its address.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct SourceKey([u8; 32]);
 
 impl SourceKey {
     /// Every way to write one source's address gives one key.
     pub fn of(source: &ApprovedSource) -> Self {
-        SourceKey(hash(&[b"source", source.canonical().as_bytes()]))
+        SourceKey(hash(&[b"source" as &[u8], source.canonical().as_bytes()]))
+    }
+
+    /// What everything that is kept of this source has in its name.
+    pub fn id(&self) -> SourceId {
+        let (id, _) = self
+            .0
+            .split_first_chunk()
+            .expect("32 bytes are more than 16");
+        SourceId(*id)
     }
 
     pub(super) fn bytes(self) -> [u8; 32] {
         self.0
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; 32]) -> Self {
+        SourceKey(bytes)
+    }
+}
+
+/// A source, by as much of its key as tells it from all others: the beginning of the name of everything that is kept of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SourceId([u8; 16]);
+
+impl SourceId {
+    pub(super) fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    pub(super) fn from_hex(text: &str) -> Option<Self> {
+        let number = u128::from_str_radix(text, 16).ok()?;
+        (text.len() == 32).then_some(SourceId(number.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for SourceId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "SourceId({self})")
+    }
+}
+
+/// A source by its key, with the address that the key was made of: purges by prefix ask for that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceName {
+    pub key: SourceKey,
+    /// The one spelling of its address.
+    pub address: Arc<str>,
+}
+
+impl SourceName {
+    /// Every way to write one source's address gives one name.
+    pub fn of(source: &ApprovedSource) -> Self {
+        SourceName {
+            key: SourceKey::of(source),
+            address: source.canonical().into(),
+        }
     }
 }
 
@@ -46,58 +111,92 @@ impl Version {
 }
 
 /// Which rendition: of these source bytes, by this recipe, as this version renders. What is kept under a key never changes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key([u8; 32]);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Key {
+    source: SourceId,
+    /// The number of the last purge that left nothing of the source: what was made before, or is being made of what was fetched before, has
+    /// another key.
+    epoch: u64,
+    hash: [u8; 32],
+}
 
 impl Key {
-    /// The source itself counts as well as its bytes: two sources that happen to be equal can be purged apart. `manner` is what else
-    /// the bytes depend on: the codecs of this build, and settings that no recipe names.
-    pub fn of(source: &SourceKey, version: &Version, recipe: &Recipe, manner: &str) -> Self {
+    /// `record` is the state of the source. `manner` is what else the bytes depend on: the codecs of this build, and settings that no
+    /// recipe names.
+    pub fn of(source: &SourceKey, record: &SourceRecord, recipe: &Recipe, manner: &str) -> Self {
         let recipe = recipe.to_string();
-        Key(hash(&[
+        Key::made_of(
+            source,
+            record,
             b"rendition",
-            &RENDER_VERSION.to_le_bytes(),
-            &source.0,
-            &version.0,
-            recipe.as_bytes(),
-            manner.as_bytes(),
-        ]))
+            &[recipe.as_bytes(), manner.as_bytes()],
+        )
     }
 
     /// What a look at the source found out for a gravity, which no recipe names: it is kept like a rendition.
-    pub fn of_look(source: &SourceKey, version: &Version, gravity: Gravity) -> Self {
-        Key(hash(&[
-            b"look",
-            &RENDER_VERSION.to_le_bytes(),
-            &source.0,
-            &version.0,
-            gravity.to_string().as_bytes(),
-        ]))
+    pub fn of_look(source: &SourceKey, record: &SourceRecord, gravity: Gravity) -> Self {
+        Key::made_of(source, record, b"look", &[gravity.to_string().as_bytes()])
     }
 
     /// A copy of a source that is so many times smaller on each axis: it is kept like a rendition.
-    pub fn of_derivative(source: &SourceKey, version: &Version, denominator: u32) -> Self {
-        Key(hash(&[
-            b"derivative",
+    pub fn of_derivative(source: &SourceKey, record: &SourceRecord, denominator: u32) -> Self {
+        Key::made_of(source, record, b"derivative", &[&denominator.to_le_bytes()])
+    }
+
+    fn made_of(source: &SourceKey, record: &SourceRecord, what: &[u8], how: &[&[u8]]) -> Self {
+        // The source itself counts as well as its bytes: two sources that happen to be equal can be purged apart.
+        let made_of: [&[u8]; 4] = [
+            what,
             &RENDER_VERSION.to_le_bytes(),
             &source.0,
-            &version.0,
-            &denominator.to_le_bytes(),
-        ]))
+            &record.version.0,
+        ];
+        Key {
+            source: source.id(),
+            epoch: record.epoch,
+            hash: hash(made_of.iter().chain(how)),
+        }
     }
 
-    /// The strong entity tag of the rendition, quotes included.
+    /// The strong entity tag of the rendition, quotes included. A purge changes none: equal bytes keep their tag.
     pub fn etag(&self) -> String {
-        format!("\"{}\"", &hex(&self.0)[..32])
+        format!("\"{}\"", &hex(&self.hash)[..32])
     }
 
-    pub(super) fn bytes(self) -> [u8; 32] {
-        self.0
+    /// The source of the rendition.
+    pub fn source(&self) -> SourceId {
+        self.source
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(super) fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Key {
+            source,
+            epoch,
+            hash,
+        } = self;
+        write!(out, "{source}-{epoch:x}-{}", hex(hash))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Key({self})")
     }
 }
 
 /// Each part goes in with its length, so that no two lists of parts read alike.
-fn hash(parts: &[&[u8]]) -> [u8; 32] {
+fn hash<'a>(parts: impl IntoIterator<Item = &'a &'a [u8]>) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
         hasher
@@ -127,19 +226,97 @@ macro_rules! print_as_hex {
     )*};
 }
 
-print_as_hex!(SourceKey, Version, Key);
+print_as_hex!(SourceKey, Version);
+
+/// Text that is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoKey;
+
+impl fmt::Display for NoKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("this is no key of the cache")
+    }
+}
+
+/// The exact inverse of `Display`, as is that of [`SourceKey`].
+impl FromStr for Key {
+    type Err = NoKey;
+
+    fn from_str(text: &str) -> Result<Self, NoKey> {
+        let mut parts = text.splitn(3, '-');
+        let mut next = || parts.next().ok_or(NoKey);
+        let (source, epoch, hash) = (next()?, next()?, next()?);
+        let key = Key {
+            source: SourceId::from_hex(source).ok_or(NoKey)?,
+            epoch: u64::from_str_radix(epoch, 16).map_err(|_| NoKey)?,
+            hash: *blake3::Hash::from_hex(hash).map_err(|_| NoKey)?.as_bytes(),
+        };
+        if key.to_string() == text {
+            Ok(key)
+        } else {
+            Err(NoKey)
+        }
+    }
+}
+
+impl FromStr for SourceKey {
+    type Err = NoKey;
+
+    fn from_str(text: &str) -> Result<Self, NoKey> {
+        let hash = blake3::Hash::from_hex(text).map_err(|_| NoKey)?;
+        Ok(SourceKey(*hash.as_bytes()))
+    }
+}
+
+macro_rules! as_text {
+    ($($name:ident),*) => {$(
+        impl From<$name> for String {
+            fn from(key: $name) -> String {
+                key.to_string()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NoKey;
+
+            fn try_from(text: String) -> Result<Self, NoKey> {
+                text.parse()
+            }
+        }
+    )*};
+}
+
+as_text!(SourceKey, Key);
 
 #[cfg(test)]
 impl SourceKey {
     pub(super) fn numbered(number: u64) -> Self {
-        SourceKey(hash(&[b"test", &number.to_le_bytes()]))
+        SourceKey(hash(&[b"test" as &[u8], &number.to_le_bytes()]))
+    }
+}
+
+#[cfg(test)]
+impl SourceName {
+    pub(super) fn numbered(number: u64) -> Self {
+        SourceName {
+            key: SourceKey::numbered(number),
+            address: format!("https://b.com/{number}.jpg").into(),
+        }
     }
 }
 
 #[cfg(test)]
 impl Key {
     pub(crate) fn numbered(number: u64) -> Self {
-        Key(hash(&[b"test", &number.to_le_bytes()]))
+        Key::numbered_of(&SourceKey::numbered(number), 0, number)
+    }
+
+    pub(super) fn numbered_of(source: &SourceKey, epoch: u64, number: u64) -> Self {
+        Key {
+            source: source.id(),
+            epoch,
+            hash: hash(&[b"test" as &[u8], &number.to_le_bytes()]),
+        }
     }
 }
 
@@ -151,8 +328,8 @@ mod tests {
 
     #[test]
     fn parts_cannot_merge() {
-        assert_ne!(hash(&[b"ab", b"c"]), hash(&[b"a", b"bc"]));
-        assert_ne!(hash(&[b"ab"]), hash(&[b"ab", b""]));
+        assert_ne!(hash(&[b"ab" as &[u8], b"c"]), hash(&[b"a" as &[u8], b"bc"]));
+        assert_ne!(hash(&[b"ab" as &[u8]]), hash(&[b"ab" as &[u8], b""]));
     }
 
     #[test]

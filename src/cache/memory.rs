@@ -1,5 +1,6 @@
 //! The memory tier: bounded by bytes, keys and bookkeeping counted.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use moka::policy::EvictionPolicy;
 
 use super::Held;
 use super::key::Key;
+use super::key::SourceId;
 use super::key::SourceKey;
 use super::key::Version;
 use super::rendition::Rendition;
@@ -31,7 +33,7 @@ pub(super) struct Memory {
     records: Cache<SourceKey, Arc<SourceRecord>>,
     /// Bytes of sources that are about to be asked for again, and on their way to the disk. Least recently used goes first: a frequency-based policy
     /// would turn away exactly the new ones.
-    recent: Cache<Version, Bytes>,
+    recent: Cache<(SourceId, Version), Bytes>,
 }
 
 impl Memory {
@@ -79,12 +81,50 @@ impl Memory {
         self.records.invalidate(key).await;
     }
 
-    pub(super) async fn source_bytes(&self, version: &Version) -> Option<Bytes> {
-        self.recent.get(version).await
+    pub(super) async fn source_bytes(&self, source: SourceId, version: Version) -> Option<Bytes> {
+        self.recent.get(&(source, version)).await
     }
 
-    pub(super) async fn keep_source_bytes(&self, version: Version, bytes: Bytes) {
-        self.recent.insert(version, bytes).await;
+    pub(super) async fn keep_source_bytes(&self, source: SourceId, version: Version, bytes: Bytes) {
+        self.recent.insert((source, version), bytes).await;
+    }
+
+    /// The sources whose records are here and do as asked.
+    pub(super) fn sources_where(
+        &self,
+        met: impl Fn(&SourceKey, &SourceRecord) -> bool,
+    ) -> HashSet<SourceId> {
+        let records = self.records.iter();
+        records
+            .filter(|(key, record)| met(key, record))
+            .map(|(key, _)| key.id())
+            .collect()
+    }
+
+    /// Keeps nothing of these sources.
+    pub(super) async fn forget_sources(&self, sources: &HashSet<SourceId>) {
+        for (key, _) in &self.renditions {
+            if sources.contains(&key.source()) {
+                self.renditions.invalidate(&*key).await;
+            }
+        }
+        for (key, _) in &self.records {
+            if sources.contains(&key.id()) {
+                self.records.invalidate(&*key).await;
+            }
+        }
+        for (key, _) in &self.recent {
+            if sources.contains(&key.0) {
+                self.recent.invalidate(&*key).await;
+            }
+        }
+    }
+
+    /// Keeps nothing.
+    pub(super) fn forget_all(&self) {
+        self.renditions.invalidate_all();
+        self.records.invalidate_all();
+        self.recent.invalidate_all();
     }
 
     /// Catches up with what moka put off, so that [`renditions`](Self::renditions) and [`sources`](Self::sources) are exact.

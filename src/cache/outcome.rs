@@ -16,6 +16,17 @@ pub enum Outcome {
 pub enum Tier {
     Memory,
     Disk,
+    /// The bucket that replicas share.
+    Shared,
+}
+
+/// Why a source is used although it is not fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// Its origin is being asked meanwhile.
+    Revalidating,
+    /// Its origin could not be asked.
+    OriginFailed,
 }
 
 /// What one tier holds.

@@ -1,15 +1,24 @@
 //! What is known of a source without its bytes, and how that is written down.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::key::SourceName;
 use super::key::Version;
 use crate::freshness::Freshness;
+#[cfg(test)]
+use crate::freshness::Rules;
 use crate::freshness::Validators;
+use crate::source::Fetched;
 
-/// Longest record that is read back, in bytes. A real one has a few hundred.
-const MAX_STORED: usize = 16 << 10;
+/// Longest record that is read back, in bytes. A real one has a few hundred, and up to 16 KiB of tags.
+const MAX_STORED: usize = 64 << 10;
 
 /// One state of a source: which, how long it may be used, and how to ask whether it is still the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,48 +28,133 @@ pub struct SourceRecord {
     pub freshness: Freshness,
     /// Length of the source in bytes.
     pub len: u64,
+    /// The one spelling of its address.
+    pub address: Arc<str>,
+    /// What it can be purged by, in lower case.
+    pub tags: Vec<String>,
+    /// The number of the last purge that was known when its fetch began.
+    pub generation: u64,
+    /// The number of the last purge that left nothing of the states before.
+    pub epoch: u64,
+    /// The number of the last purge that is known to leave it alone.
+    judged: Judged,
 }
+
+/// Not part of a record: what was found out about it.
+#[derive(Debug, Default)]
+struct Judged(AtomicU64);
+
+impl Clone for Judged {
+    fn clone(&self) -> Self {
+        Judged(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+    }
+}
+
+impl PartialEq for Judged {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Judged {}
 
 /// The stored form is a small TOML document, so that an operator can read it.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     version: String,
     len: u64,
+    address: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    generation: u64,
+    epoch: u64,
     #[serde(default)]
     validators: Validators,
     freshness: Freshness,
 }
 
 impl SourceRecord {
-    /// This state after the origin said that it still holds.
-    pub(super) fn renewed(&self, validators: &Validators, freshness: &Freshness) -> Self {
+    /// The state that a source was just fetched in, by a fetch that began after the purge `generation`.
+    pub(super) fn new(
+        name: &SourceName,
+        version: Version,
+        fetched: &Fetched,
+        generation: u64,
+        epoch: u64,
+    ) -> Self {
         SourceRecord {
-            version: self.version,
+            version,
+            validators: fetched.validators.clone(),
+            freshness: fetched.freshness.clone(),
+            len: fetched.bytes.len() as u64,
+            address: Arc::clone(&name.address),
+            tags: Vec::new(),
+            generation,
+            epoch,
+            judged: Judged::default(),
+        }
+    }
+
+    /// This state after the origin said that it still holds, asked after the purge `generation`.
+    pub(super) fn renewed(
+        &self,
+        validators: &Validators,
+        freshness: &Freshness,
+        generation: u64,
+    ) -> Self {
+        SourceRecord {
             validators: self.validators.renewed_by(validators),
             freshness: self.freshness.renewed_by(freshness),
-            len: self.len,
+            generation,
+            judged: Judged::default(),
+            ..self.clone()
         }
+    }
+
+    /// This state, stale since a purge that only made it so; later ones than `generation` were not looked at.
+    pub(super) fn ended(&self, at: SystemTime, generation: u64) -> Self {
+        SourceRecord {
+            freshness: self.freshness.ended(at),
+            generation,
+            judged: Judged::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether it is of the same bytes as another, with no purge between that left nothing of them.
+    pub fn is_same_state(&self, other: &SourceRecord) -> bool {
+        (self.version, self.epoch) == (other.version, other.epoch)
+    }
+
+    /// The number of the last purge that is known to leave it alone.
+    pub(super) fn judged_until(&self) -> u64 {
+        self.generation.max(self.judged.0.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn judge_until(&self, generation: u64) {
+        self.judged.0.fetch_max(generation, Ordering::Relaxed);
     }
 
     /// What it takes in memory, in bytes, without the map it sits in.
     pub(super) fn weight(&self) -> usize {
-        size_of::<SourceRecord>() + self.validators.etag.as_ref().map_or(0, String::len)
+        let texts = self.validators.etag.iter().chain(&self.tags);
+        let texts: usize = texts.map(|text| text.len() + size_of::<String>()).sum();
+        size_of::<SourceRecord>() + texts + self.address.len()
     }
 
     pub(super) fn to_stored(&self) -> Option<Bytes> {
-        let SourceRecord {
-            version,
-            validators,
-            freshness,
-            len,
-        } = self;
         let stored = Stored {
-            version: version.to_string(),
-            len: *len,
-            validators: validators.clone(),
-            freshness: freshness.clone(),
+            version: self.version.to_string(),
+            len: self.len,
+            address: self.address.to_string(),
+            tags: self.tags.clone(),
+            generation: self.generation,
+            epoch: self.epoch,
+            validators: self.validators.clone(),
+            freshness: self.freshness.clone(),
         };
-        toml::to_string(&stored).ok().map(Bytes::from)
+        let stored = toml::to_string(&stored).ok()?;
+        (stored.len() <= MAX_STORED).then(|| Bytes::from(stored))
     }
 
     /// Reads the stored form; `None` if it is anything but that, or of a source that may not be kept.
@@ -71,6 +165,10 @@ impl SourceRecord {
         let Stored {
             version,
             len,
+            address,
+            tags,
+            generation,
+            epoch,
             validators,
             freshness,
         } = toml::from_str(text).ok()?;
@@ -80,7 +178,32 @@ impl SourceRecord {
             validators,
             freshness,
             len,
+            address: address.into(),
+            tags,
+            generation,
+            epoch,
+            judged: Judged::default(),
         })
+    }
+}
+
+#[cfg(test)]
+impl SourceRecord {
+    pub(super) fn for_tests(
+        name: &SourceName,
+        bytes: &'static [u8],
+        now: SystemTime,
+        generation: u64,
+    ) -> Self {
+        let fetched = Fetched {
+            bytes: Bytes::from_static(bytes),
+            validators: Validators {
+                etag: Some("W/\"a'\\\"".to_owned()),
+                last_modified: Some(now),
+            },
+            freshness: Freshness::of(&hyper::HeaderMap::new(), now, &Rules::default()),
+        };
+        SourceRecord::new(name, Version::of(bytes), &fetched, generation, 0)
     }
 }
 
@@ -96,21 +219,17 @@ mod tests {
 
     use super::Freshness;
     use super::MAX_STORED;
+    use super::Rules;
+    use super::SourceName;
     use super::SourceRecord;
     use super::Validators;
-    use super::Version;
-    use crate::freshness::Rules;
 
     fn record() -> SourceRecord {
         let now = UNIX_EPOCH + Duration::from_secs(1_767_225_600);
         SourceRecord {
-            version: Version::of(b"bytes"),
-            validators: Validators {
-                etag: Some("W/\"a'\\\"".to_owned()),
-                last_modified: Some(now),
-            },
-            freshness: Freshness::of(&HeaderMap::new(), now, &Rules::default()),
-            len: 5,
+            tags: vec!["cats".to_owned(), "a\"b".to_owned()],
+            epoch: 3,
+            ..SourceRecord::for_tests(&SourceName::numbered(1), b"bytes", now, 7)
         }
     }
 

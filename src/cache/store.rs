@@ -96,6 +96,11 @@ impl Store {
         !matches!(self.index().lookup(key), Lookup::Absent)
     }
 
+    /// The entries that are known and are asked about.
+    pub(super) fn keys(&self, wanted: impl Fn(&EntryKey) -> bool) -> Vec<EntryKey> {
+        self.index().keys(wanted)
+    }
+
     /// The body of an entry, verified.
     pub(super) fn read(&self, key: &EntryKey) -> Read {
         let slot = match self.index().lookup(key) {

@@ -11,12 +11,13 @@ use super::chores::Claim;
 use super::rendering::IDLE_PATIENCE;
 use super::rendering::Terms;
 use super::rendering::rendition;
+use crate::cache::Failed;
 use crate::cache::FoundSource;
 use crate::cache::Key;
 use crate::cache::Outcome;
 use crate::cache::Rendition;
 use crate::cache::SourceBytes;
-use crate::cache::SourceKey;
+use crate::cache::SourceName;
 use crate::cache::SourceRecord;
 use crate::deadline::Deadline;
 use crate::error::Error;
@@ -32,7 +33,7 @@ impl Pipeline {
     pub(super) async fn with_derivative(
         &self,
         clues: Clues,
-        source_key: &SourceKey,
+        name: &SourceName,
         record: &SourceRecord,
         bytes: &[u8],
         recipe: &Recipe,
@@ -46,7 +47,7 @@ impl Pipeline {
             return (clues, None);
         };
         for denominator in serving {
-            let key = Key::of_derivative(source_key, &record.version, denominator);
+            let key = Key::of_derivative(&name.key, record, denominator);
             if let Some(found) = self.cache.find(key).await {
                 self.metrics.large_source("derivative");
                 let bytes = found.rendition.bytes.clone();
@@ -61,11 +62,11 @@ impl Pipeline {
     pub(super) fn derive(
         self: &Arc<Self>,
         source: ApprovedSource,
-        source_key: SourceKey,
+        name: SourceName,
         record: Arc<SourceRecord>,
         denominator: u32,
     ) {
-        let key = Key::of_derivative(&source_key, &record.version, denominator);
+        let key = Key::of_derivative(&name.key, &record, denominator);
         let Some(claim) = Claim::of(&self.chores, key) else {
             return;
         };
@@ -74,18 +75,19 @@ impl Pipeline {
             let Ok(_turn) = pipeline.chores.turn.acquire().await else {
                 return;
             };
-            let version = record.version;
+            let before = Arc::clone(&record);
             let known = FoundSource {
                 record,
                 bytes: None,
                 outcome: Outcome::Miss,
+                stale: None,
             };
             let fetched = pipeline
                 .cache
-                .bytes_or_fetch(source_key, known, pipeline.fetch(source))
+                .bytes_or_fetch(&name, known, pipeline.fetch(source))
                 .await;
             let made = match fetched {
-                Ok(SourceBytes { record, bytes }) if record.version == version => {
+                Ok(SourceBytes { record, bytes }) if record.is_same_state(&before) => {
                     let work = Arc::clone(&pipeline).derived(key, bytes, denominator);
                     pipeline.cache.get_or_render(key, true, work).await
                 }
@@ -97,7 +99,7 @@ impl Pipeline {
             };
             match made {
                 Ok(_) => pipeline.metrics.derived("made"),
-                Err(error) => {
+                Err(Failed { error, .. }) => {
                     claim.failed();
                     pipeline.metrics.derived("failed");
                     tracing::debug!(%error, "a large source stays without a copy");
@@ -106,7 +108,7 @@ impl Pipeline {
             }
             for smaller in Derivatives::DENOMINATORS {
                 if smaller > denominator {
-                    let key = Key::of_derivative(&source_key, &version, smaller);
+                    let key = Key::of_derivative(&name.key, &before, smaller);
                     pipeline.cache.forget(key).await;
                 }
             }

@@ -16,7 +16,7 @@ use crate::cache::FoundSource;
 use crate::cache::Key;
 use crate::cache::Outcome;
 use crate::cache::Rendition;
-use crate::cache::SourceKey;
+use crate::cache::SourceName;
 use crate::cache::SourceRecord;
 use crate::cpu::CpuError;
 use crate::error::Error;
@@ -106,16 +106,14 @@ impl Pipeline {
             self.metrics.upgraded("skipped");
             return;
         }
-        let Admitted {
-            job, source_key, ..
-        } = choice.admitted;
-        let (job, source_key, interim) = (job.clone(), *source_key, choice.named.key);
+        let Admitted { job, name, .. } = choice.admitted;
+        let (job, name, interim) = (job.clone(), name.clone(), choice.named.key);
         let (pipeline, record) = (Arc::clone(self), Arc::clone(record));
         tokio::spawn(async move {
             let Ok(_turn) = pipeline.chores.turn.acquire().await else {
                 return;
             };
-            match pipeline.settle(job, source_key, record, better).await {
+            match pipeline.settle(job, name, record, better).await {
                 Ok(Some(Outcome::Miss)) => pipeline.metrics.upgraded("made"),
                 // Somebody was faster.
                 Ok(Some(_)) => {}
@@ -141,30 +139,32 @@ impl Pipeline {
     async fn settle(
         self: &Arc<Self>,
         job: Job,
-        source_key: SourceKey,
+        name: SourceName,
         record: Arc<SourceRecord>,
         better: Key,
     ) -> Result<Option<Outcome>, Arc<Error>> {
-        let version = record.version;
+        let before = Arc::clone(&record);
         let known = FoundSource {
             record,
             bytes: None,
             outcome: Outcome::Miss,
+            stale: None,
         };
         let source = self
             .cache
-            .bytes_or_fetch(source_key, known, self.fetch(job.source.clone()))
+            .bytes_or_fetch(&name, known, self.fetch(job.source.clone()))
             .await?;
-        if source.record.version != version {
+        if !source.record.is_same_state(&before) {
             return Ok(None);
         }
         let source = FoundSource {
             record: source.record,
             bytes: Some(source.bytes),
             outcome: Outcome::Miss,
+            stale: None,
         };
         let spent = Arc::new(OnceLock::new());
-        let render = Arc::clone(self).render(job, source_key, source, Terms::Idle, spent);
+        let render = Arc::clone(self).render(job, name, source, Terms::Idle, spent);
         let found = self.cache.get_or_render(better, true, render).await?;
         Ok(Some(found.outcome))
     }

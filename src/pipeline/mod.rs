@@ -27,6 +27,7 @@ use crate::bucket::AddressError;
 use crate::bucket::BucketAddress;
 use crate::cache::Cache;
 use crate::cache::CacheError;
+use crate::cache::Failed;
 use crate::cache::Outcome;
 use crate::cache::Tier;
 use crate::config::Config;
@@ -200,7 +201,7 @@ impl Pipeline {
         let understood = self.understand(head);
         let (answered, error) = match self.run(head, started, &understood).await {
             Ok(answered) => (answered, None),
-            Err(error) => {
+            Err(Failed { error, .. }) => {
                 self.metrics.failed(error.verdict().code);
                 let Understood { vary, fallback, .. } = &*understood;
                 let head_only = head.method == Method::HEAD;
@@ -241,17 +242,16 @@ impl Pipeline {
         head: &Parts,
         started: Instant,
         understood: &Understood,
-    ) -> Result<Answered, Arc<Error>> {
+    ) -> Result<Answered, Failed<Error>> {
         let admitted = understood.admitted.as_ref().map_err(Arc::clone)?;
         let conditional = Conditional::of(head);
         let deadline = Deadline::since(started, self.request_timeout);
 
-        let source_key = admitted.source_key;
-        let source = match self.cache.recall_source(&source_key).await {
+        let source = match self.cache.recall_source(&admitted.name.key).await {
             Some(source) => source,
             None => {
                 let fetch = self.fetch(admitted.job.source.clone());
-                let source = self.cache.get_or_fetch(source_key, fetch);
+                let source = self.cache.get_or_fetch(&admitted.name, fetch);
                 let source = deadline.bound(Stage::Fetch, Box::pin(source)).await;
                 source.map_err(Error::from)??
             }
@@ -303,7 +303,7 @@ impl Pipeline {
                 let spent = Arc::new(OnceLock::new());
                 let render = Arc::clone(self).render(
                     choice.job(),
-                    source_key,
+                    admitted.name.clone(),
                     source,
                     Terms::Awaited,
                     Arc::clone(&spent),
@@ -356,6 +356,7 @@ fn outcome(outcome: Outcome) -> telemetry::Outcome {
     match outcome {
         Outcome::Hit(Tier::Memory) => telemetry::Outcome::Memory,
         Outcome::Hit(Tier::Disk) => telemetry::Outcome::Disk,
+        Outcome::Hit(Tier::Shared) => telemetry::Outcome::Shared,
         Outcome::Coalesced => telemetry::Outcome::Coalesced,
         Outcome::Miss | Outcome::Revalidated => telemetry::Outcome::Miss,
     }

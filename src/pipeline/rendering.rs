@@ -11,7 +11,7 @@ use crate::cache::FoundSource;
 use crate::cache::Key;
 use crate::cache::Rendition;
 use crate::cache::SourceBytes;
-use crate::cache::SourceKey;
+use crate::cache::SourceName;
 use crate::cache::SourceRecord;
 use crate::cpu::CpuError;
 use crate::cpu::Demand;
@@ -48,7 +48,7 @@ impl Pipeline {
     pub(super) async fn render(
         self: Arc<Self>,
         job: Job,
-        source_key: SourceKey,
+        name: SourceName,
         found: FoundSource,
         terms: Terms,
         spent: Arc<OnceLock<Timings>>,
@@ -59,23 +59,23 @@ impl Pipeline {
         };
         let source = self
             .cache
-            .bytes_or_fetch(source_key, found, self.fetch(job.source.clone()));
+            .bytes_or_fetch(&name, found, self.fetch(job.source.clone()));
         let SourceBytes { record, bytes } = deadline
             .bound(Stage::Fetch, source)
             .await
             .map_err(Error::from)??;
-        let key = Key::of(&source_key, &record.version, &job.recipe, &self.manner);
+        let key = Key::of(&name.key, &record, &job.recipe, &self.manner);
         let budget = Budget {
             limits: self.limits,
             deadline: deadline.instant(),
         };
-        let looked = self.look(&job, source_key, &record, bytes.clone(), budget, deadline);
+        let looked = self.look(&job, &name, &record, bytes.clone(), budget, deadline);
         let clues = deadline
             .bound(Stage::Render, looked)
             .await
             .map_err(Error::from)?;
         let (clues, missing) = self
-            .with_derivative(clues, &source_key, &record, &bytes, &job.recipe)
+            .with_derivative(clues, &name, &record, &bytes, &job.recipe)
             .await;
         let source = job.source.clone();
         let price =
@@ -96,7 +96,7 @@ impl Pipeline {
         ];
         self.metrics.rendered(encoded.format.extension(), steps);
         if let Some(denominator) = missing {
-            self.derive(source, source_key, record, denominator);
+            self.derive(source, name, record, denominator);
         }
         // Nobody else sets it: a flight renders once.
         let _ = spent.set(timings);
@@ -138,7 +138,7 @@ impl Pipeline {
     async fn look(
         self: &Arc<Self>,
         job: &Job,
-        source_key: SourceKey,
+        name: &SourceName,
         record: &SourceRecord,
         bytes: Bytes,
         budget: Budget,
@@ -148,7 +148,7 @@ impl Pipeline {
             return Clues::default();
         }
         let gravity = job.recipe.gravity;
-        let key = Key::of_look(&source_key, &record.version, gravity);
+        let key = Key::of_look(&name.key, record, gravity);
         let pipeline = Arc::clone(self);
         let look = async move {
             let price = transform::price_of_look(&bytes, &pipeline.limits).map_err(Error::from)?;

@@ -15,7 +15,7 @@ use moka::sync::Cache;
 
 use super::Pipeline;
 use crate::cache::Key;
-use crate::cache::SourceKey;
+use crate::cache::SourceName;
 use crate::cache::SourceRecord;
 use crate::error::Error;
 use crate::options::Effort;
@@ -48,7 +48,7 @@ pub(super) struct Understood {
 /// A request for a picture that may be made.
 pub(super) struct Admitted {
     pub job: Job,
-    pub source_key: SourceKey,
+    pub name: SourceName,
     standing: RwLock<Option<Arc<Standing>>>,
 }
 
@@ -113,7 +113,7 @@ impl Pipeline {
             Err(error) => return Understood::refused(error.into()),
         };
         let admitted = self.policy.admit(&request).map(|job| Admitted {
-            source_key: SourceKey::of(&job.source),
+            name: SourceName::of(&job.source),
             job,
             standing: RwLock::default(),
         });
@@ -178,10 +178,8 @@ impl Pipeline {
         record: &SourceRecord,
         recipe: &Recipe,
     ) -> Named {
-        let Admitted {
-            job, source_key, ..
-        } = admitted;
-        let key = Key::of(source_key, &record.version, recipe, &self.manner);
+        let Admitted { job, name, .. } = admitted;
+        let key = Key::of(&name.key, record, recipe, &self.manner);
         Named {
             key,
             told: Told::of(record, key.etag(), understood.vary, &job.warnings),

@@ -177,6 +177,7 @@ fn cache_status(spent: &Spent, storable: bool, interim: bool) -> HeaderValue {
         Outcome::Coalesced if interim => "safelight; fwd=miss; collapsed; detail=interim",
         Outcome::Hit(Tier::Memory) => "safelight; hit; detail=memory",
         Outcome::Hit(Tier::Disk) => "safelight; hit; detail=disk",
+        Outcome::Hit(Tier::Shared) => "safelight; hit; detail=shared",
         Outcome::Miss if storable => "safelight; fwd=miss; stored",
         Outcome::Miss => "safelight; fwd=bypass; detail=no-store",
         Outcome::Revalidated => "safelight; fwd=stale; fwd-status=304",

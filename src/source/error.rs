@@ -106,6 +106,21 @@ impl SourceError {
     }
 }
 
+impl SourceError {
+    /// Whether the origin failed, rather than answered.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            SourceError::ServerError(_)
+                | SourceError::RequestTimeout(_)
+                | SourceError::Dns { .. }
+                | SourceError::Connect { .. }
+                | SourceError::Timeout(_)
+                | SourceError::BrokenOff(_)
+        )
+    }
+}
+
 impl fmt::Display for SourceError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

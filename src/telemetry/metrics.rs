@@ -47,6 +47,7 @@ pub struct Metrics {
 pub enum Outcome {
     Memory,
     Disk,
+    Shared,
     Miss,
     Coalesced,
     NotModified,
@@ -60,6 +61,7 @@ impl Outcome {
         match self {
             Outcome::Memory => "memory",
             Outcome::Disk => "disk",
+            Outcome::Shared => "shared",
             Outcome::Miss => "miss",
             Outcome::Coalesced => "coalesced",
             Outcome::NotModified => "not-modified",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Landing;
+use super::Rendered;
 use super::buckets;
 use super::config;
 use super::contents;
@@ -24,13 +24,14 @@ use crate::cache::Held;
 use crate::cache::Key;
 use crate::cache::MemoryConfig;
 use crate::cache::Outcome;
+use crate::cache::SourceKey;
 use crate::cache::Tier;
 use crate::cache::Version;
 use crate::cache::entry::EntryKey;
 use crate::units::ByteSize;
 
 async fn render(cache: &Arc<Cache>, key: Key, content: &'static [u8]) -> Found {
-    let render = async move { Landing::Ok(rendition(&key, content)) };
+    let render = async move { Rendered::Ok(rendition(&key, content)) };
     cache
         .get_or_render(key, true, render)
         .await
@@ -113,7 +114,7 @@ async fn a_truncated_index_file_is_a_miss_and_is_replaced() {
                 .metadata()
                 .expect("just written")
                 .len(),
-            46 + 25 + 7
+            70 + 25 + 7
         );
     }
 }
@@ -247,18 +248,23 @@ async fn what_waits_for_the_disk_is_bounded() {
     let place = folder();
     let cache = open(place.path()).await;
     let half = Bytes::from(vec![1; 40 << 20]);
+    let source = SourceKey::numbered(1).id();
     let disk = cache.sources.as_ref().expect("a disk tier");
     // One thread: nothing is written before the first await.
     for number in 0..3 {
         disk.put(
-            EntryKey::source_bytes(Version::of(&[number])),
+            EntryKey::source_bytes(source, Version::of(&[number])),
             Vec::new(),
             half.clone(),
         );
     }
     assert_eq!(disk.stats().skipped_writes, 2);
     cache.flush().await;
-    disk.put(EntryKey::source_bytes(Version::of(&[9])), Vec::new(), half);
+    disk.put(
+        EntryKey::source_bytes(source, Version::of(&[9])),
+        Vec::new(),
+        half,
+    );
     assert_eq!(disk.stats().skipped_writes, 2);
     cache.flush().await;
     assert_eq!(disk.stats().held.entries, 2);

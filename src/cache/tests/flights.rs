@@ -3,21 +3,24 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::task::yield_now;
 
 use super::Landing;
+use super::Rendered;
 use super::TestError;
 use super::in_memory;
 use super::rendition;
 use crate::cache::Cache;
+use crate::cache::ErrorLives;
+use crate::cache::Failure;
 use crate::cache::FlightLost;
 use crate::cache::Found;
 use crate::cache::Key;
 use crate::cache::Outcome;
-use crate::cache::Rendition;
 use crate::cache::Tier;
 
 /// A render that counts its calls, says when it has begun and goes on when told.
@@ -29,7 +32,7 @@ struct Gate {
 }
 
 impl Gate {
-    async fn render(self: Arc<Self>, key: Key) -> Landing<Rendition> {
+    async fn render(self: Arc<Self>, key: Key) -> Rendered {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.begun.notify_one();
         self.go_on.notified().await;
@@ -149,10 +152,10 @@ async fn a_panic_is_an_error_for_its_waiters_and_frees_the_key() {
             .await
             .expect("no asker panics")
             .expect_err("the render panics");
-        assert_eq!(*error, TestError::Lost(FlightLost::Crashed));
+        assert_eq!(*error.error, TestError::Lost(FlightLost::Crashed));
     }
     assert_eq!(cache.stats().flights, 0);
-    let render = async move { Landing::Ok(rendition(&key, b"picture")) };
+    let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
     let found = cache
         .get_or_render(key, true, render)
         .await
@@ -181,7 +184,7 @@ async fn an_error_is_told_to_each_and_not_kept() {
                 .await
                 .expect("no asker panics")
                 .expect_err("the render fails");
-            assert_eq!(*error, TestError::Broken(round));
+            assert_eq!(*error.error, TestError::Broken(round));
         }
     }
     assert_eq!(calls.load(Ordering::SeqCst), 2);
@@ -193,6 +196,15 @@ async fn callers_with_other_errors_do_not_meet() {
     impl From<FlightLost> for Other {
         fn from(_: FlightLost) -> Self {
             Other
+        }
+    }
+    impl Failure for Other {
+        fn is_outage(&self) -> bool {
+            false
+        }
+
+        fn life(&self, _: &ErrorLives) -> Duration {
+            Duration::ZERO
         }
     }
     let (cache, gate, key) = (
@@ -214,7 +226,7 @@ async fn keys_fly_apart() {
     let first = ask(&cache, &gate, Key::numbered(1), true);
     gate.begun.notified().await;
     let key = Key::numbered(2);
-    let render = async move { Landing::Ok(rendition(&key, b"other")) };
+    let render = async move { Rendered::Ok(rendition(&key, b"other")) };
     let found = cache
         .get_or_render(key, true, render)
         .await

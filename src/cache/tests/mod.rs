@@ -16,6 +16,9 @@ use tempfile::TempDir;
 use super::Cache;
 use super::Config;
 use super::DiskConfig;
+use super::ErrorLives;
+use super::Failed;
+use super::Failure;
 use super::FlightLost;
 use super::Key;
 use super::Rendition;
@@ -35,7 +38,24 @@ impl From<FlightLost> for TestError {
     }
 }
 
-pub(super) type Landing<V> = Result<V, Arc<TestError>>;
+/// The origin is down from 500 on; below that it has answered.
+impl Failure for TestError {
+    fn is_outage(&self) -> bool {
+        matches!(self, TestError::Broken(500..))
+    }
+
+    fn life(&self, lives: &ErrorLives) -> Duration {
+        match self {
+            TestError::Broken(404) => lives.not_found.duration(),
+            TestError::Broken(415) => lives.source.duration(),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+pub(super) type Landing<V> = Result<V, Failed<TestError>>;
+
+pub(super) type Rendered = Result<Rendition, Arc<TestError>>;
 
 pub(super) fn folder() -> TempDir {
     tempfile::tempdir().expect("a place for temporary files")

@@ -12,7 +12,7 @@ use hyper::HeaderMap;
 use hyper::header::CACHE_CONTROL;
 use hyper::header::HeaderValue;
 
-use super::Landing;
+use super::Rendered;
 use super::TestError;
 use super::buckets;
 use super::contents;
@@ -27,6 +27,7 @@ use crate::cache::FoundSource;
 use crate::cache::Key;
 use crate::cache::Outcome;
 use crate::cache::SourceKey;
+use crate::cache::SourceName;
 use crate::cache::Tier;
 use crate::cache::Version;
 use crate::freshness::Freshness;
@@ -95,7 +96,7 @@ impl Origin {
 async fn get(cache: &Arc<Cache>, origin: &Origin, answer: Answer) -> FoundSource {
     let fetch = origin.answering(answer);
     cache
-        .get_or_fetch(SourceKey::numbered(1), fetch)
+        .get_or_fetch(&SourceName::numbered(1), fetch)
         .await
         .expect("the origin answers")
 }
@@ -149,7 +150,9 @@ async fn a_not_modified_renews_an_expired_record_and_touches_no_byte() {
         (Outcome::Hit(Tier::Memory), &renewed.record)
     );
     assert_eq!(
-        cache.source_bytes(&third.record).await,
+        cache
+            .source_bytes(&SourceKey::numbered(1), &third.record)
+            .await,
         Some(Bytes::from("one"))
     );
     cache.flush().await;
@@ -193,17 +196,17 @@ async fn a_source_without_validators_is_fetched_unconditionally() {
 #[tokio::test]
 async fn a_not_modified_that_nobody_asked_for_is_an_error() {
     let (cache, origin) = (in_memory().await, Origin::default());
-    let key = SourceKey::numbered(1);
+    let key = SourceName::numbered(1);
     let error = cache
-        .get_or_fetch(key, origin.answering(not_modified("")))
+        .get_or_fetch(&key, origin.answering(not_modified("")))
         .await
         .expect_err("nothing to renew");
-    assert_eq!(*error, TestError::Lost(FlightLost::NothingToRenew));
+    assert_eq!(*error.error, TestError::Lost(FlightLost::NothingToRenew));
     let error = cache
-        .get_or_fetch_again(key, origin.answering(not_modified("")))
+        .get_or_fetch_again(&key, origin.answering(not_modified("")))
         .await
         .expect_err("nothing to renew");
-    assert_eq!(*error, TestError::Lost(FlightLost::NothingToRenew));
+    assert_eq!(*error.error, TestError::Lost(FlightLost::NothingToRenew));
 }
 
 #[tokio::test]
@@ -214,7 +217,7 @@ async fn what_may_not_be_stored_is_handed_out_and_kept_nowhere() {
         let found = get(&cache, &origin, fetched("one", refusal, Duration::ZERO)).await;
         assert_eq!(found.bytes, Some(Bytes::from("one")));
         let key = Key::numbered(1);
-        let render = async move { Landing::Ok(rendition(&key, b"picture")) };
+        let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
         cache
             .get_or_render(key, false, render)
             .await
@@ -234,7 +237,12 @@ async fn what_may_not_be_stored_is_handed_out_and_kept_nowhere() {
             ),
             (0, 0)
         );
-        assert_eq!(cache.source_bytes(&found.record).await, None);
+        assert_eq!(
+            cache
+                .source_bytes(&SourceKey::numbered(1), &found.record)
+                .await,
+            None
+        );
         get(&cache, &origin, fetched("one", refusal, Duration::ZERO)).await;
         assert_eq!(origin.asked(), [None, None]);
     }
@@ -259,12 +267,12 @@ async fn a_source_that_may_no_longer_be_stored_leaves_no_record() {
 async fn an_error_leaves_the_expired_record_alone() {
     let (cache, origin) = (in_memory().await, Origin::default());
     get(&cache, &origin, fetched("one", "", 3 * HOUR)).await;
-    let fail = |_| std::future::ready(Err(TestError::Broken(1)));
+    let fail = |_| std::future::ready(Err(TestError::Broken(503)));
     let error = cache
-        .get_or_fetch(SourceKey::numbered(1), fail)
+        .get_or_fetch(&SourceName::numbered(1), fail)
         .await
         .expect_err("the origin fails");
-    assert_eq!(*error, TestError::Broken(1));
+    assert_eq!(*error.error, TestError::Broken(503));
     get(&cache, &origin, not_modified("")).await;
     assert_eq!(origin.asked(), [None, Some(validators("\"1\""))]);
 }
@@ -284,7 +292,9 @@ async fn a_record_and_its_bytes_survive_a_restart() {
         (Outcome::Hit(Tier::Disk), &first.record)
     );
     assert_eq!(
-        cache.source_bytes(&found.record).await,
+        cache
+            .source_bytes(&SourceKey::numbered(1), &found.record)
+            .await,
         Some(Bytes::from("one"))
     );
     assert_eq!(origin.asked(), [None]);
@@ -303,12 +313,17 @@ async fn bytes_that_are_gone_are_fetched_once_more_and_without_condition() {
     let bytes = only(contents(&sources).into_iter().filter(is_bytes).collect());
     fs::remove_file(bytes).expect("a file of ours");
 
-    let (cache, key) = (open(place.path()).await, SourceKey::numbered(1));
+    let (cache, key) = (open(place.path()).await, SourceName::numbered(1));
     let found = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
     assert!(matches!(found.outcome, Outcome::Hit(_)));
-    assert_eq!(cache.source_bytes(&found.record).await, None);
+    assert_eq!(
+        cache
+            .source_bytes(&SourceKey::numbered(1), &found.record)
+            .await,
+        None
+    );
     let again = cache.bytes_or_fetch(
-        key,
+        &key,
         found.clone(),
         origin.answering(fetched("two", "", Duration::ZERO)),
     );
@@ -320,7 +335,7 @@ async fn bytes_that_are_gone_are_fetched_once_more_and_without_condition() {
     assert_eq!(origin.asked(), [None, None]);
 
     let latecomer =
-        cache.get_or_fetch_again(key, origin.answering(fetched("three", "", Duration::ZERO)));
+        cache.get_or_fetch_again(&key, origin.answering(fetched("three", "", Duration::ZERO)));
     assert_eq!(latecomer.await.expect("kept").bytes, "two");
     let now = get(&cache, &origin, fetched("four", "", Duration::ZERO)).await;
     assert_eq!(now.record.version, Version::of(b"two"));
@@ -330,13 +345,13 @@ async fn bytes_that_are_gone_are_fetched_once_more_and_without_condition() {
 #[tokio::test]
 async fn a_rendition_of_other_bytes_than_its_key_says_is_not_kept() {
     let (cache, key, newer) = (in_memory().await, Key::numbered(1), Key::numbered(2));
-    let render = async move { Landing::Ok(rendition(&newer, b"newer")) };
+    let render = async move { Rendered::Ok(rendition(&newer, b"newer")) };
     let found = cache
         .get_or_render(key, true, render)
         .await
         .expect("the render succeeds");
     assert_eq!(found.rendition.bytes, "newer");
-    let render = async move { Landing::Ok(rendition(&key, b"older")) };
+    let render = async move { Rendered::Ok(rendition(&key, b"older")) };
     let found = cache
         .get_or_render(key, true, render)
         .await

@@ -1,0 +1,33 @@
+//! Where the cache has the time from.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::SystemTime;
+
+/// The system's clock; tests set it ahead or back.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Clock {
+    /// In seconds.
+    ahead: Arc<AtomicI64>,
+}
+
+impl Clock {
+    pub(super) fn now(&self) -> SystemTime {
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        let by = Duration::from_secs(ahead.unsigned_abs());
+        let now = SystemTime::now();
+        let moved = if ahead < 0 {
+            now.checked_sub(by)
+        } else {
+            now.checked_add(by)
+        };
+        moved.unwrap_or(now)
+    }
+
+    #[cfg(test)]
+    pub(super) fn advance(&self, seconds: i64) {
+        self.ahead.fetch_add(seconds, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,139 @@
+//! Renditions: kept, or made once for all who ask.
+
+use std::sync::Arc;
+
+use super::Cache;
+use super::Found;
+use super::entry::EntryKey;
+use super::failures::Failure;
+use super::failures::FailureKey;
+use super::flight::Failed;
+use super::flight::FlightKey;
+use super::flight::FlightLost;
+use super::flight::Landing;
+use super::key::Key;
+use super::outcome::Outcome;
+use super::outcome::Tier;
+use super::rendition::Rendition;
+
+impl Cache {
+    /// The rendition kept under `key`, if memory has it: at no cost beyond that of looking.
+    pub async fn recall(&self, key: &Key) -> Option<Found> {
+        let rendition = self.memory.rendition(key).await?;
+        Some(Found {
+            rendition,
+            outcome: Outcome::Hit(Tier::Memory),
+        })
+    }
+
+    /// The rendition kept under `key`, else what `render` makes, which is then kept.
+    ///
+    /// Coalesced: of all who ask meanwhile, one renders. An error is told to each, and kept as long as its kind is. With `keep` false, nothing is
+    /// looked up and nothing kept. A rendition that was made for another key (because its source changed on the way) is handed out and not kept.
+    pub async fn get_or_render<E, Fut>(
+        self: &Arc<Self>,
+        key: Key,
+        keep: bool,
+        render: Fut,
+    ) -> Landing<Found, E>
+    where
+        E: Failure,
+        Fut: Future<Output = Result<Rendition, Arc<E>>> + Send + 'static,
+    {
+        if keep && let Some(found) = self.recall(&key).await {
+            return Ok(found);
+        }
+        let cache = Arc::clone(self);
+        let work = async move {
+            let generation = cache.purges.generation();
+            if keep {
+                if let Some(found) = cache.find_rendition(key).await {
+                    return Ok(found);
+                }
+                let failure = FailureKey::Rendition(key);
+                let now = cache.clock.now();
+                if let Some(failed) = cache.failures.recall(&failure, generation, now) {
+                    return Err(failed);
+                }
+            }
+            let rendition = match render.await {
+                Ok(rendition) => Arc::new(rendition),
+                Err(error) => {
+                    let life = error.life(&cache.error_lives);
+                    let failed = Failed {
+                        error,
+                        since: cache.clock.now(),
+                    };
+                    if keep {
+                        let failure = FailureKey::Rendition(key);
+                        cache.failures.keep(failure, &failed, life, generation);
+                    }
+                    return Err(failed);
+                }
+            };
+            if keep && rendition.etag == key.etag() {
+                cache.keep_rendition(key, &rendition).await;
+            }
+            Ok(Found {
+                rendition,
+                outcome: Outcome::Miss,
+            })
+        };
+        let (landing, joined) = self.flights.join(FlightKey::Rendition(key), work).await;
+        landing.map(|found| Found {
+            outcome: found.outcome.seen_by(joined),
+            ..found
+        })
+    }
+
+    /// The rendition kept under `key`, if one is. Of all who ask meanwhile, one looks on disk.
+    pub async fn find(self: &Arc<Self>, key: Key) -> Option<Found> {
+        if let Some(found) = self.recall(&key).await {
+            return Some(found);
+        }
+        let disk = self.renditions.as_ref()?;
+        if !disk.may_have(&EntryKey::rendition(key)) {
+            return None;
+        }
+        let cache = Arc::clone(self);
+        let work = async move { Ok::<_, Failed<FlightLost>>(cache.find_rendition(key).await) };
+        let (landing, _) = self.flights.join(FlightKey::Rendition(key), work).await;
+        landing.ok().flatten()
+    }
+
+    /// Keeps a rendition no longer: a better one has taken its place.
+    pub async fn forget(&self, key: Key) {
+        self.memory.forget_rendition(&key).await;
+        if let Some(disk) = &self.renditions {
+            disk.remove(EntryKey::rendition(key));
+        }
+    }
+
+    async fn find_rendition(&self, key: Key) -> Option<Found> {
+        // Again, now that nobody else can be about to keep it.
+        if let Some(found) = self.recall(&key).await {
+            return Some(found);
+        }
+        let disk = self.renditions.as_ref()?;
+        let entry = EntryKey::rendition(key);
+        let stored = disk.get(entry).await?;
+        let rendition = disk.readable(entry, Rendition::from_stored(&key, stored))?;
+        let rendition = Arc::new(rendition);
+        self.memory
+            .keep_rendition(key, Arc::clone(&rendition))
+            .await;
+        Some(Found {
+            rendition,
+            outcome: Outcome::Hit(Tier::Disk),
+        })
+    }
+
+    async fn keep_rendition(&self, key: Key, rendition: &Arc<Rendition>) {
+        self.memory.keep_rendition(key, Arc::clone(rendition)).await;
+        if let Some(disk) = &self.renditions
+            && let Some(head) = rendition.stored_head()
+        {
+            disk.put(EntryKey::rendition(key), head, rendition.bytes.clone());
+        }
+    }
+}

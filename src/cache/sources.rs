@@ -1,0 +1,396 @@
+//! Sources: kept, fetched, asked for again, stood in for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Cache;
+use super::FoundSource;
+use super::SourceBytes;
+use super::blocking;
+use super::entry::EntryKey;
+use super::failures::Failure;
+use super::failures::FailureKey;
+use super::flight::Failed;
+use super::flight::FlightKey;
+use super::flight::FlightLost;
+use super::flight::Landing;
+use super::key::SourceKey;
+use super::key::SourceName;
+use super::key::Version;
+use super::outcome::Outcome;
+use super::outcome::Stale;
+use super::outcome::Tier;
+use super::purge::Verdict;
+use super::source_record::SourceRecord;
+use crate::freshness::Validators;
+use crate::source::Answer;
+use crate::source::Fetched;
+
+/// Sources up to this length, in bytes, are hashed where they are; longer ones on a thread of their own.
+const HASHED_AT_ONCE: usize = 256 << 10;
+
+/// How long an origin that failed is left alone while what is kept stands in for it.
+const HOLD_OFF: Duration = Duration::from_secs(5);
+
+impl Cache {
+    /// A fresh source, if memory has its record: at no cost beyond that of looking.
+    pub async fn recall_source(&self, key: &SourceKey) -> Option<FoundSource> {
+        let record = self.memory.record(key).await?;
+        let usable = self.purges.verdict(key, &record) == Verdict::Holds
+            && record.freshness.is_fresh(self.clock.now());
+        usable.then(|| FoundSource::kept(record, Tier::Memory, None))
+    }
+
+    /// A source: the kept record while it is fresh, or while it may be used although it is not; else what `fetch` gets. `fetch` is given the
+    /// validators of what is kept, if anything is.
+    ///
+    /// Coalesced: of all who ask meanwhile, one fetches. A stale record that may be used is handed out at once, and one fetch is made behind it;
+    /// where the origin fails, one that may stand in does. What the origin answers instead of a source is told to each, and kept as long as its
+    /// kind is. What may not be stored is handed to those who wait, and kept nowhere.
+    pub async fn get_or_fetch<E, F, Fut>(
+        self: &Arc<Self>,
+        name: &SourceName,
+        fetch: F,
+    ) -> Landing<FoundSource, E>
+    where
+        E: Failure,
+        F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Answer, E>> + Send + 'static,
+    {
+        if let Some(found) = self.recall_source(&name.key).await {
+            return Ok(found);
+        }
+        let generation = self.purges.generation();
+        let flight = FlightKey::Source(name.key, generation);
+        let (cache, name) = (Arc::clone(self), name.clone());
+        let work = async move {
+            let known = cache.find_record(&name.key).await;
+            let now = cache.clock.now();
+            match known {
+                Some((record, tier)) if record.freshness.is_fresh(now) => {
+                    Ok(FoundSource::kept(record, tier, None))
+                }
+                Some((record, tier)) if record.freshness.may_serve_while_revalidating(now) => {
+                    cache.refresh(name, Arc::clone(&record), tier, generation, fetch);
+                    Ok(FoundSource::kept(record, tier, Some(Stale::Revalidating)))
+                }
+                known => cache.ask(&name, known, generation, fetch).await,
+            }
+        };
+        let (landing, joined) = self.flights.join(flight, work).await;
+        landing.map(|found| FoundSource {
+            outcome: found.outcome.seen_by(joined),
+            ..found
+        })
+    }
+
+    /// The bytes of a source that [`get_or_fetch`](Self::get_or_fetch) found: those it fetched, or those kept, or, when those have been evicted,
+    /// fetched again, whole and coalesced. The record is the one that belongs to the bytes; after a fetch it may be of a newer version.
+    pub async fn bytes_or_fetch<E, F, Fut>(
+        self: &Arc<Self>,
+        name: &SourceName,
+        found: FoundSource,
+        fetch: F,
+    ) -> Landing<SourceBytes, E>
+    where
+        E: Failure,
+        F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Answer, E>> + Send + 'static,
+    {
+        let FoundSource { record, bytes, .. } = found;
+        let bytes = match bytes {
+            Some(bytes) => Some(bytes),
+            None => self.source_bytes(&name.key, &record).await,
+        };
+        match bytes {
+            Some(bytes) => Ok(SourceBytes { record, bytes }),
+            None => self.get_or_fetch_again(name, fetch).await,
+        }
+    }
+
+    /// The kept bytes of a source; `None` if they have been evicted.
+    pub async fn source_bytes(&self, key: &SourceKey, record: &SourceRecord) -> Option<Bytes> {
+        let (source, version) = (key.id(), record.version);
+        if let Some(bytes) = self.memory.source_bytes(source, version).await {
+            return Some(bytes);
+        }
+        let disk = self.sources.as_ref()?;
+        let entry = EntryKey::source_bytes(source, version);
+        let stored = disk.get(entry).await?;
+        let whole = Some(stored).filter(|bytes| bytes.len() as u64 == record.len);
+        let bytes = disk.readable(entry, whole)?;
+        self.memory
+            .keep_source_bytes(source, version, bytes.clone())
+            .await;
+        Some(bytes)
+    }
+
+    /// A source with its bytes, fetched without condition unless somebody else did so a moment ago.
+    pub async fn get_or_fetch_again<E, F, Fut>(
+        self: &Arc<Self>,
+        name: &SourceName,
+        fetch: F,
+    ) -> Landing<SourceBytes, E>
+    where
+        E: Failure,
+        F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Answer, E>> + Send + 'static,
+    {
+        let generation = self.purges.generation();
+        let flight = FlightKey::SourceBytes(name.key, generation);
+        let (cache, name) = (Arc::clone(self), name.clone());
+        let work = async move {
+            if let Some((record, _)) = cache.find_record(&name.key).await
+                && let Some(bytes) = cache.source_bytes(&name.key, &record).await
+            {
+                return Ok(SourceBytes { record, bytes });
+            }
+            let key = FailureKey::Source(name.key);
+            if let Some(failed) = cache.failures.recall(&key, generation, cache.clock.now()) {
+                return Err(failed);
+            }
+            match fetch(None).await {
+                Ok(Answer::Fetched(fetched)) => {
+                    Ok(cache.keep_source(&name, fetched, generation).await)
+                }
+                Ok(Answer::NotModified { .. }) => {
+                    Err(cache.failed(E::from(FlightLost::NothingToRenew)))
+                }
+                Err(error) => {
+                    let failed = cache.failed(error);
+                    cache
+                        .note_failure(&name.key, &failed, false, generation)
+                        .await;
+                    Err(failed)
+                }
+            }
+        };
+        self.flights.join(flight, work).await.0
+    }
+
+    /// Asks the origin behind a stale record that was handed out, if nobody is at it.
+    fn refresh<E, F, Fut>(
+        self: &Arc<Self>,
+        name: SourceName,
+        known: Arc<SourceRecord>,
+        tier: Tier,
+        generation: u64,
+        fetch: F,
+    ) where
+        E: Failure,
+        F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Answer, E>> + Send + 'static,
+    {
+        let cache = Arc::clone(self);
+        let flight = FlightKey::Refresh(name.key, generation);
+        let work = async move {
+            cache
+                .ask(&name, Some((known, tier)), generation, fetch)
+                .await
+        };
+        self.flights.start::<FoundSource, E>(flight, work);
+    }
+
+    /// Asks the origin, and keeps what it says. `known` stands in where it fails.
+    async fn ask<E, F, Fut>(
+        self: &Arc<Self>,
+        name: &SourceName,
+        known: Option<(Arc<SourceRecord>, Tier)>,
+        generation: u64,
+        fetch: F,
+    ) -> Landing<FoundSource, E>
+    where
+        E: Failure,
+        F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Answer, E>> + Send + 'static,
+    {
+        let key = FailureKey::Source(name.key);
+        if let Some(failed) = self.failures.recall(&key, generation, self.clock.now()) {
+            return self.stand_in(known, failed);
+        }
+        let validators = known.as_ref().map(|(record, _)| record.validators.clone());
+        let answer = fetch(validators.filter(|validators| !validators.is_empty())).await;
+        match (answer, known) {
+            (Ok(Answer::Fetched(fetched)), _) => {
+                let SourceBytes { record, bytes } =
+                    self.keep_source(name, fetched, generation).await;
+                Ok(FoundSource {
+                    record,
+                    bytes: Some(bytes),
+                    outcome: Outcome::Miss,
+                    stale: None,
+                })
+            }
+            (
+                Ok(Answer::NotModified {
+                    freshness,
+                    validators,
+                }),
+                Some((known, _)),
+            ) => {
+                let record = Arc::new(known.renewed(&validators, &freshness, generation));
+                self.keep_record(name.key, &record).await;
+                Ok(FoundSource {
+                    record,
+                    bytes: None,
+                    outcome: Outcome::Revalidated,
+                    stale: None,
+                })
+            }
+            (Ok(Answer::NotModified { .. }), None) => {
+                Err(self.failed(E::from(FlightLost::NothingToRenew)))
+            }
+            (Err(error), known) => {
+                let failed = self.failed(error);
+                let landing = self.stand_in(known, failed.clone());
+                self.note_failure(&name.key, &failed, landing.is_ok(), generation)
+                    .await;
+                landing
+            }
+        }
+    }
+
+    /// What is kept, in place of an origin that failed, if it may be used for that.
+    fn stand_in<E: Failure>(
+        &self,
+        known: Option<(Arc<SourceRecord>, Tier)>,
+        failed: Failed<E>,
+    ) -> Landing<FoundSource, E> {
+        let now = self.clock.now();
+        match known {
+            Some((record, tier))
+                if failed.error.is_outage() && record.freshness.may_serve_on_error(now) =>
+            {
+                Ok(FoundSource::kept(record, tier, Some(Stale::OriginFailed)))
+            }
+            _ => Err(failed),
+        }
+    }
+
+    /// Remembers that a source could not be had: for the life of its kind, and for a moment where something stands in for it. Nothing is kept of a
+    /// source that its origin no longer has.
+    async fn note_failure<E: Failure>(
+        &self,
+        key: &SourceKey,
+        failed: &Failed<E>,
+        stands_in: bool,
+        generation: u64,
+    ) {
+        if !failed.error.is_outage() {
+            self.forget_record(key).await;
+        }
+        let least = if stands_in { HOLD_OFF } else { Duration::ZERO };
+        let life = failed.error.life(&self.error_lives).max(least);
+        let key = FailureKey::Source(*key);
+        self.failures.keep(key, failed, life, generation);
+    }
+
+    pub(super) fn failed<E>(&self, error: E) -> Failed<E> {
+        Failed {
+            error: Arc::new(error),
+            since: self.clock.now(),
+        }
+    }
+
+    async fn find_record(&self, key: &SourceKey) -> Option<(Arc<SourceRecord>, Tier)> {
+        if let Some(record) = self.memory.record(key).await
+            && let Some(record) = self.after_purges(key, record).await
+        {
+            return Some((record, Tier::Memory));
+        }
+        let disk = self.sources.as_ref()?;
+        let entry = EntryKey::record(*key);
+        let stored = disk.get(entry).await?;
+        let record = disk.readable(entry, SourceRecord::from_stored(&stored))?;
+        let record = self.after_purges(key, Arc::new(record)).await?;
+        self.memory.keep_record(*key, Arc::clone(&record)).await;
+        Some((record, Tier::Disk))
+    }
+
+    /// A kept record as the purges since have left it.
+    async fn after_purges(
+        &self,
+        key: &SourceKey,
+        record: Arc<SourceRecord>,
+    ) -> Option<Arc<SourceRecord>> {
+        // Before the look: one that comes during it is looked at next time.
+        let generation = self.purges.generation();
+        match self.purges.verdict(key, &record) {
+            Verdict::Holds => Some(record),
+            Verdict::Stale(at) => {
+                let ended = Arc::new(record.ended(at, generation));
+                self.memory.keep_record(*key, Arc::clone(&ended)).await;
+                Some(ended)
+            }
+            Verdict::Gone => {
+                self.forget_record(key).await;
+                None
+            }
+        }
+    }
+
+    async fn keep_source(
+        &self,
+        name: &SourceName,
+        fetched: Fetched,
+        generation: u64,
+    ) -> SourceBytes {
+        let version = version_of(&fetched.bytes).await;
+        let epoch = self.purges.epoch(name, &[], generation);
+        let record = SourceRecord::new(name, version, &fetched, generation, epoch);
+        let (record, bytes) = (Arc::new(record), fetched.bytes);
+        // Purged while it was on its way: for those who asked before, and nobody else.
+        if self.purges.verdict(&name.key, &record) == Verdict::Gone {
+            return SourceBytes { record, bytes };
+        }
+        if record.freshness.is_storable() {
+            let source = name.key.id();
+            self.memory
+                .keep_source_bytes(source, version, bytes.clone())
+                .await;
+            if let Some(disk) = &self.sources {
+                // Before the record, so that there is no moment at which a record leads nowhere.
+                let entry = EntryKey::source_bytes(source, version);
+                disk.put(entry, Vec::new(), bytes.clone());
+            }
+        }
+        self.failures.forget(&FailureKey::Source(name.key));
+        self.keep_record(name.key, &record).await;
+        SourceBytes { record, bytes }
+    }
+
+    /// Keeps a record, or sees to it that none is left of a source that may no longer be stored.
+    async fn keep_record(&self, key: SourceKey, record: &Arc<SourceRecord>) {
+        let stored = record
+            .to_stored()
+            .filter(|_| record.freshness.is_storable());
+        match stored {
+            Some(stored) => {
+                self.memory.keep_record(key, Arc::clone(record)).await;
+                if let Some(disk) = &self.sources {
+                    disk.put(EntryKey::record(key), Vec::new(), stored);
+                }
+            }
+            None => self.forget_record(&key).await,
+        }
+    }
+
+    async fn forget_record(&self, key: &SourceKey) {
+        self.memory.forget_record(key).await;
+        if let Some(disk) = &self.sources {
+            disk.remove(EntryKey::record(*key));
+        }
+    }
+}
+
+async fn version_of(bytes: &Bytes) -> Version {
+    if bytes.len() > HASHED_AT_ONCE {
+        let elsewhere = bytes.clone();
+        if let Some(version) = blocking(move || Version::of(&elsewhere)).await {
+            return version;
+        }
+    }
+    Version::of(bytes)
+}

@@ -73,6 +73,10 @@ impl EntryKey {
         self.source
     }
 
+    pub(super) fn epoch(self) -> u64 {
+        self.epoch
+    }
+
     /// The source whose record it is.
     pub(super) fn source_key(self) -> Option<SourceKey> {
         (self.kind == Kind::Record).then(|| SourceKey::from_bytes(self.hash))

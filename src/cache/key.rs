@@ -311,6 +311,11 @@ impl Key {
         Key::numbered_of(&SourceKey::numbered(number), 0, number)
     }
 
+    /// The one rendition that tests make of a state of a source.
+    pub(super) fn numbered_in(source: &SourceKey, record: &SourceRecord) -> Self {
+        Key::made_of(source, record, b"test", &[])
+    }
+
     pub(super) fn numbered_of(source: &SourceKey, epoch: u64, number: u64) -> Self {
         Key {
             source: source.id(),

@@ -1,13 +1,16 @@
 //! How a purge reaches every tier, and every process that shares one.
 
+use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Cache;
+use super::entry::EntryKey;
 use super::entry::Kind;
 use super::key::SourceId;
+use super::key::Version;
 use super::purge::Event;
 use super::purge::Purge;
 use super::purge::Target;
@@ -15,6 +18,9 @@ use super::source_record::SourceRecord;
 
 /// How often the purges of others are looked for.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// After how long nothing is under way any more that began before a purge.
+const AFTERMATH: Duration = Duration::from_secs(5 * 60);
 
 /// A purge that holds here and now, but may not hold everywhere or for ever.
 #[derive(Debug)]
@@ -83,7 +89,7 @@ impl Cache {
         if !self.purges.learn(event.clone()) {
             return;
         }
-        let purge = event.purge;
+        let purge = event.purge.clone();
         if let Target::Renditions { keys, .. } = &purge.target {
             for key in keys {
                 self.forget(*key).await;
@@ -104,44 +110,69 @@ impl Cache {
                 self.memory.forget_sources(&met).await;
             }
         }
-        let cache = Arc::clone(self);
-        tokio::spawn(async move { cache.sweep(&purge).await });
+        let cache = Arc::downgrade(self);
+        tokio::spawn(async move {
+            // Twice: what was under way lands under a key that nobody asks for, but it lands.
+            for pause in [Duration::ZERO, AFTERMATH] {
+                tokio::time::sleep(pause).await;
+                let Some(cache) = cache.upgrade() else { return };
+                cache.sweep(&event).await;
+            }
+        });
     }
 
-    /// Deletes from disk what a hard purge leaves nothing of. Nobody would be answered with it any more: this is for the room it takes, and for
-    /// those who must be able to say that it is gone.
-    async fn sweep(&self, purge: &Purge) {
+    /// Deletes from disk what a hard purge leaves nothing of, and nothing that came after it. Nobody would be answered with it any more: this is
+    /// for the room it takes, and for those who must be able to say that it is gone.
+    async fn sweep(&self, event: &Event) {
         // What is on its way to the disk gets there first.
         self.flush().await;
-        let met = match &purge.target {
-            Target::Everything => None,
-            Target::Source(key) => Some(HashSet::from([key.id()])),
-            _ => Some(self.on_disk(purge).await),
+        let (met, newer) = self.met_on_disk(event).await;
+        let is_doomed = |entry: &EntryKey| {
+            let source = entry.source();
+            let is_met = event.purge.target == Target::Everything || met.contains(&source);
+            is_met
+                && match entry.kind() {
+                    Kind::Rendition => entry.epoch() < event.number,
+                    Kind::Record => !newer.contains_key(&source),
+                    Kind::SourceBytes => newer
+                        .get(&source)
+                        .is_none_or(|version| *entry != EntryKey::source_bytes(source, *version)),
+                }
         };
         for disk in [&self.renditions, &self.sources].into_iter().flatten() {
-            let doomed =
-                disk.keys(|key| met.as_ref().is_none_or(|met| met.contains(&key.source())));
-            for key in doomed {
-                disk.remove_in_turn(key).await;
+            for entry in disk.keys(is_doomed) {
+                disk.remove_in_turn(entry).await;
             }
         }
     }
 
-    /// The sources with a record on disk that a purge meets.
-    async fn on_disk(&self, purge: &Purge) -> HashSet<SourceId> {
-        let mut met = HashSet::new();
-        let Some(disk) = &self.sources else {
-            return met;
+    /// The sources that a purge meets, as far as the disk knows, and the state of those that were fetched since.
+    async fn met_on_disk(&self, event: &Event) -> (HashSet<SourceId>, HashMap<SourceId, Version>) {
+        let (mut met, mut newer) = (HashSet::new(), HashMap::new());
+        let target = match &event.purge.target {
+            Target::Source(key) => Some(key.id()),
+            _ => None,
         };
-        for entry in disk.keys(|key| key.kind() == Kind::Record) {
+        met.extend(target);
+        let Some(disk) = &self.sources else {
+            return (met, newer);
+        };
+        let records = disk.keys(|entry| {
+            entry.kind() == Kind::Record && target.is_none_or(|source| source == entry.source())
+        });
+        for entry in records {
             let stored = disk.get(entry).await;
             let record = stored.and_then(|stored| SourceRecord::from_stored(&stored));
-            if let Some((key, record)) = entry.source_key().zip(record)
-                && purge.meets(&key, &record.address, &record.tags)
-            {
-                met.insert(entry.source());
+            let Some((key, record)) = entry.source_key().zip(record) else {
+                continue;
+            };
+            if event.purge.meets(&key, &record.address, &record.tags) {
+                met.insert(key.id());
+                if record.generation >= event.number {
+                    newer.insert(key.id(), record.version);
+                }
             }
         }
-        met
+        (met, newer)
     }
 }

@@ -29,6 +29,7 @@ use crate::cache::Cache;
 use crate::cache::CacheError;
 use crate::cache::Failed;
 use crate::cache::Outcome;
+use crate::cache::Stale;
 use crate::cache::Tier;
 use crate::config::Config;
 use crate::cpu::Count;
@@ -259,6 +260,13 @@ impl Pipeline {
         let fetch = started.elapsed();
 
         let record = Arc::clone(&source.record);
+        let stale = source.stale;
+        if let Some(stale) = stale {
+            self.metrics.stale(match stale {
+                Stale::Revalidating => "revalidating",
+                Stale::OriginFailed => "origin-failed",
+            });
+        }
         let standing = self.standing(understood, admitted, &record);
         let mut choice = self
             .choose(understood, admitted, &standing, &conditional)
@@ -269,6 +277,7 @@ impl Pipeline {
             source: &record,
             spent,
             interim: is_interim.then_some(self.interim),
+            stale,
         };
         let last_modified = record.validators.last_modified;
         if let Some(settled) = conditional.settled(told.etag(), last_modified) {

@@ -20,6 +20,7 @@ use hyper::header::X_CONTENT_TYPE_OPTIONS;
 use crate::cache::Outcome;
 use crate::cache::Rendition;
 use crate::cache::SourceRecord;
+use crate::cache::Stale;
 use crate::cache::Tier;
 use crate::freshness::http_date;
 use crate::options::Warning;
@@ -84,11 +85,12 @@ pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
         source,
         spent,
         interim,
+        stale,
     } = about;
     let freshness = &source.freshness;
     let mut headers = told.headers.clone();
+    let now = SystemTime::now();
     if freshness.is_storable() {
-        let now = SystemTime::now();
         match interim {
             Some(limit) => {
                 let control = freshness.cache_control_within(*limit, now);
@@ -100,10 +102,14 @@ pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
             }
         }
     }
-    headers.insert(
-        CACHE_STATUS,
-        cache_status(spent, freshness.is_storable(), interim.is_some()),
-    );
+    let status = match stale {
+        Some(stale) => {
+            let overdue = freshness.age(now).saturating_sub(freshness.lifetime());
+            stale_status(spent, *stale, overdue)
+        }
+        None => cache_status(spent, freshness.is_storable(), interim.is_some()),
+    };
+    headers.insert(CACHE_STATUS, status);
     headers.insert(SERVER_TIMING, server_timing(spent));
     headers
 }
@@ -183,6 +189,23 @@ fn cache_status(spent: &Spent, storable: bool, interim: bool) -> HeaderValue {
         Outcome::Revalidated => "safelight; fwd=stale; fwd-status=304",
         Outcome::Coalesced => "safelight; fwd=miss; collapsed",
     })
+}
+
+/// RFC 9211 of a picture whose source is not fresh: a negative time to live says since when.
+fn stale_status(spent: &Spent, stale: Stale, overdue: Duration) -> HeaderValue {
+    let mut line = Line::default();
+    line.push(match spent.outcome {
+        Outcome::Hit(_) | Outcome::Revalidated => "safelight; hit; ttl=-",
+        Outcome::Miss => "safelight; fwd=miss; stored; ttl=-",
+        Outcome::Coalesced => "safelight; fwd=miss; collapsed; ttl=-",
+    });
+    line.push_number(overdue.as_secs());
+    line.push(match stale {
+        Stale::Revalidating => "; detail=stale-while-revalidate",
+        Stale::OriginFailed => "; detail=stale-if-error",
+    });
+    line.value()
+        .unwrap_or(HeaderValue::from_static("safelight; hit"))
 }
 
 /// Milliseconds for each step, and for the answer as a whole what the cache had.

@@ -21,6 +21,7 @@ use hyper::header::RETRY_AFTER;
 use crate::cache::Outcome;
 use crate::cache::Rendition;
 use crate::cache::SourceRecord;
+use crate::cache::Stale;
 use crate::error::Error;
 use crate::error::Verdict;
 use crate::options::Warning;
@@ -50,6 +51,8 @@ pub struct About<'a> {
     pub spent: Spent,
     /// How long the client keeps it, at most, where a better one is to come.
     pub interim: Option<Duration>,
+    /// Why the source was used, where it was not fresh.
+    pub stale: Option<Stale>,
 }
 
 /// How an answer was come by, and what it cost.

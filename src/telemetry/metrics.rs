@@ -30,6 +30,7 @@ pub struct Metrics {
     cpu_reserved: Gauge,
     cpu_ratio: Family<FormatLabels, Histogram>,
     interim: Counter,
+    stale: Family<ReasonLabels, Counter>,
     derivatives: Family<FetchLabels, Counter>,
     large_sources: Family<BasisLabels, Counter>,
     upgrades: Family<FetchLabels, Counter>,
@@ -188,6 +189,7 @@ impl Default for Metrics {
             cpu_reserved: Gauge::default(),
             cpu_ratio: Family::new_with_constructor(ratios),
             interim: Counter::default(),
+            stale: Family::default(),
             derivatives: Family::default(),
             large_sources: Family::default(),
             upgrades: Family::default(),
@@ -263,6 +265,11 @@ impl Default for Metrics {
             "interim_answers",
             "Pictures answered in a form that a smaller one will take the place of",
             metrics.interim.clone(),
+        );
+        registry.register(
+            "stale_answers",
+            "Pictures whose source was used although it was not fresh, by the reason",
+            metrics.stale.clone(),
         );
         registry.register(
             "derivatives",
@@ -401,6 +408,11 @@ impl Metrics {
     /// A picture was answered that a smaller one will take the place of.
     pub fn interim(&self) {
         self.interim.inc();
+    }
+
+    /// A source was used although it was not fresh; `reason` is `revalidating` or `origin-failed`.
+    pub fn stale(&self, reason: &'static str) {
+        self.stale.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// A smaller copy of a large source was to be made; `result` is `made`, `failed` or `skipped`.

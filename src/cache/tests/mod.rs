@@ -1,8 +1,12 @@
 //! The cache as its callers see it, over real folders.
 
 mod disk;
+mod failures;
 mod flights;
+mod model;
+mod purging;
 mod sources;
+mod stale;
 mod store;
 
 use std::fs;

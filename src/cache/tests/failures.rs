@@ -1,0 +1,96 @@
+//! Failures that are told again, and for how long.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+
+use super::Landing;
+use super::TestError;
+use super::in_memory;
+use crate::cache::Cache;
+use crate::cache::Found;
+use crate::cache::FoundSource;
+use crate::cache::Key;
+use crate::cache::Purge;
+use crate::cache::SourceName;
+use crate::cache::Target;
+
+async fn fetch(cache: &Arc<Cache>, status: u32, tries: &Arc<AtomicU32>) -> Landing<FoundSource> {
+    let tries = Arc::clone(tries);
+    let fetch = move |_| {
+        tries.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(Err(TestError::Broken(status)))
+    };
+    cache.get_or_fetch(&SourceName::numbered(1), fetch).await
+}
+
+async fn render(cache: &Arc<Cache>, status: u32, tries: &Arc<AtomicU32>) -> Landing<Found> {
+    let tries = Arc::clone(tries);
+    let render = async move {
+        tries.fetch_add(1, Ordering::SeqCst);
+        Err(Arc::new(TestError::Broken(status)))
+    };
+    cache.get_or_render(Key::numbered(1), true, render).await
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_asked_for_again_after_a_moment() {
+    let (cache, tries) = (in_memory().await, Arc::default());
+    let first = fetch(&cache, 404, &tries).await.expect_err("it fails");
+    cache.clock.advance(4);
+    let second = fetch(&cache, 404, &tries)
+        .await
+        .expect_err("it is told again");
+    assert_eq!(second.since, first.since);
+    assert_eq!(tries.load(Ordering::SeqCst), 1);
+    cache.clock.advance(7);
+    let third = fetch(&cache, 404, &tries)
+        .await
+        .expect_err("it fails again");
+    assert!(third.since > first.since);
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn an_outage_is_never_kept() {
+    let (cache, tries) = (in_memory().await, Arc::default());
+    for _ in 0..3 {
+        fetch(&cache, 503, &tries).await.expect_err("it fails");
+        render(&cache, 503, &tries).await.expect_err("it fails");
+    }
+    assert_eq!(tries.load(Ordering::SeqCst), 6);
+}
+
+#[tokio::test]
+async fn a_source_that_is_no_picture_is_not_decoded_again_at_once() {
+    let (cache, tries) = (in_memory().await, Arc::default());
+    for _ in 0..3 {
+        render(&cache, 415, &tries).await.expect_err("it fails");
+    }
+    assert_eq!(tries.load(Ordering::SeqCst), 1);
+    cache.clock.advance(61);
+    render(&cache, 415, &tries)
+        .await
+        .expect_err("it fails again");
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_purge_and_a_clock_set_back_are_reasons_to_try_again() {
+    let (cache, tries) = (in_memory().await, Arc::default());
+    fetch(&cache, 404, &tries).await.expect_err("it fails");
+    let purge = Purge::hard(Target::Tag("anything".to_owned()));
+    cache
+        .purge(vec![purge])
+        .await
+        .expect("there is no journal to fail");
+    fetch(&cache, 404, &tries)
+        .await
+        .expect_err("it fails again");
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+    cache.clock.advance(-3600);
+    fetch(&cache, 404, &tries)
+        .await
+        .expect_err("it fails again");
+    assert_eq!(tries.load(Ordering::SeqCst), 3);
+}

@@ -1,0 +1,282 @@
+//! Purges as they reach what is kept, what is under way, and who comes after.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+use tokio::sync::Notify;
+
+use super::Rendered;
+use super::TestError;
+use super::files;
+use super::folder;
+use super::in_memory;
+use super::open;
+use super::rendition;
+use crate::cache::Cache;
+use crate::cache::DiskStats;
+use crate::cache::FoundSource;
+use crate::cache::Key;
+use crate::cache::Outcome;
+use crate::cache::Purge;
+use crate::cache::SourceName;
+use crate::cache::Stale;
+use crate::cache::Target;
+use crate::freshness::Freshness;
+use crate::freshness::Rules;
+use crate::freshness::Validators;
+use crate::source::Answer;
+use crate::source::Fetched;
+
+fn fetched(cache: &Cache, content: &'static str) -> Answer {
+    Answer::Fetched(Fetched {
+        bytes: Bytes::from_static(content.as_bytes()),
+        validators: Validators {
+            etag: Some("\"1\"".to_owned()),
+            last_modified: None,
+        },
+        freshness: Freshness::of(&HeaderMap::new(), cache.clock.now(), &Rules::default()),
+    })
+}
+
+async fn get(cache: &Arc<Cache>, number: u64, content: &'static str) -> FoundSource {
+    let answer = fetched(cache, content);
+    let fetch = move |_| std::future::ready(Ok::<_, TestError>(answer));
+    cache
+        .get_or_fetch(&SourceName::numbered(number), fetch)
+        .await
+        .expect("the origin answers")
+}
+
+fn key_of(number: u64, found: &FoundSource) -> Key {
+    Key::numbered_of(
+        &SourceName::numbered(number).key,
+        found.record.epoch,
+        number,
+    )
+}
+
+async fn keep(cache: &Arc<Cache>, key: Key) -> Outcome {
+    let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
+    cache
+        .get_or_render(key, true, render)
+        .await
+        .expect("it renders")
+        .outcome
+}
+
+async fn purge(cache: &Arc<Cache>, target: Target, soft: bool) {
+    cache
+        .purge(vec![Purge { target, soft }])
+        .await
+        .expect("a purge on record");
+}
+
+/// Returns when `done` holds; a purge deletes behind itself.
+async fn eventually(done: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never came to that");
+}
+
+#[tokio::test]
+async fn a_hard_purge_leaves_nothing_in_memory_or_on_disk_of_what_it_meets() {
+    let name = SourceName::numbered(1);
+    for target in [
+        Target::Source(name.key),
+        Target::Prefix("https://b.com/1.jpg".to_owned()),
+        Target::Everything,
+    ] {
+        let place = folder();
+        let cache = open(place.path()).await;
+        let first = get(&cache, 1, "one").await;
+        let key = key_of(1, &first);
+        keep(&cache, key).await;
+        get(&cache, 2, "other").await;
+        cache.flush().await;
+        let everything = target == Target::Everything;
+        purge(&cache, target.clone(), false).await;
+        assert!(cache.recall(&key).await.is_none(), "{target:?}");
+        let again = get(&cache, 1, "one").await;
+        assert_eq!(again.outcome, Outcome::Miss, "{target:?}");
+        assert_ne!(again.record.epoch, first.record.epoch);
+        let newer = key_of(1, &again);
+        assert_eq!(newer.etag(), key.etag(), "equal bytes keep their tag");
+        assert_eq!(keep(&cache, newer).await, Outcome::Miss, "{target:?}");
+        let other = get(&cache, 2, "other").await;
+        assert_eq!(other.outcome == Outcome::Miss, everything, "{target:?}");
+        cache.flush().await;
+        let held = || {
+            cache
+                .stats()
+                .disk_renditions
+                .expect("a disk tier")
+                .held
+                .entries
+        };
+        eventually(|| held() <= 1).await;
+    }
+}
+
+#[tokio::test]
+async fn what_came_after_a_purge_is_not_swept_away_with_what_came_before() {
+    for target in [
+        Target::Source(SourceName::numbered(1).key),
+        Target::Everything,
+    ] {
+        let place = folder();
+        let cache = open(place.path()).await;
+        let first = get(&cache, 1, "one").await;
+        keep(&cache, key_of(1, &first)).await;
+        // Before the sweep has had a turn.
+        purge(&cache, target, false).await;
+        let second = get(&cache, 1, "two").await;
+        let key = key_of(1, &second);
+        keep(&cache, key).await;
+        cache.flush().await;
+        let entries = || {
+            let stats = cache.stats();
+            let entries = |disk: Option<DiskStats>| disk.expect("a disk tier").held.entries;
+            (entries(stats.disk_renditions), entries(stats.disk_sources))
+        };
+        eventually(|| entries() == (1, 2)).await;
+        cache.memory.forget_all();
+        assert_eq!(get(&cache, 1, "never").await.record, second.record);
+        assert!(cache.find(key).await.is_some());
+        let bytes = cache
+            .source_bytes(&SourceName::numbered(1).key, &second.record)
+            .await;
+        assert_eq!(bytes, Some(Bytes::from("two")));
+    }
+}
+
+#[tokio::test]
+async fn what_was_purged_stays_purged_after_a_restart() {
+    let place = folder();
+    let cache = open(place.path()).await;
+    let first = get(&cache, 1, "one").await;
+    keep(&cache, key_of(1, &first)).await;
+    cache.flush().await;
+    let copy = folder();
+    for from in files(place.path()) {
+        let to = copy
+            .path()
+            .join(from.strip_prefix(place.path()).expect("below it"));
+        std::fs::create_dir_all(to.parent().expect("a folder")).expect("a folder to write to");
+        std::fs::copy(&from, &to).expect("a folder to write to");
+    }
+    purge(&cache, Target::Tag("unrelated".to_owned()), false).await;
+    purge(&cache, Target::Source(SourceName::numbered(1).key), false).await;
+    drop(cache);
+    // As if the process had been killed before it deleted anything.
+    std::fs::copy(place.path().join("purges"), copy.path().join("purges"))
+        .expect("the purge is on record");
+    let cache = open(copy.path()).await;
+    assert_eq!(get(&cache, 1, "one").await.outcome, Outcome::Miss);
+}
+
+#[tokio::test]
+async fn a_fetch_and_a_render_under_way_bring_nothing_back() {
+    let cache = in_memory().await;
+    let name = SourceName::numbered(1);
+    let go_on = Arc::new(Notify::new());
+    let (slow, gate) = (Arc::clone(&cache), Arc::clone(&go_on));
+    let answer = fetched(&cache, "old");
+    let fetching = tokio::spawn(async move {
+        let fetch = move |_| async move {
+            gate.notified().await;
+            Ok::<_, TestError>(answer)
+        };
+        slow.get_or_fetch(&SourceName::numbered(1), fetch).await
+    });
+    while cache.stats().flights == 0 {
+        tokio::task::yield_now().await;
+    }
+    purge(&cache, Target::Source(name.key), false).await;
+    // Who asks after the purge does not join what began before it.
+    let newer = get(&cache, 1, "new").await;
+    assert_eq!(newer.bytes, Some(Bytes::from("new")));
+    go_on.notify_one();
+    let older = fetching
+        .await
+        .expect("no panic")
+        .expect("its own askers get it");
+    assert_eq!(older.bytes, Some(Bytes::from("old")));
+    keep(&cache, key_of(1, &older)).await;
+    let now = get(&cache, 1, "never").await;
+    assert_eq!(now.record, newer.record);
+    assert!(cache.recall(&key_of(1, &now)).await.is_none());
+}
+
+#[tokio::test]
+async fn a_soft_purge_makes_stale_and_asks_with_validators() {
+    let cache = in_memory().await;
+    let first = get(&cache, 1, "one").await;
+    keep(&cache, key_of(1, &first)).await;
+    purge(&cache, Target::Everything, true).await;
+    let asked = Arc::new(AtomicU32::new(0));
+    let (count, freshness) = (Arc::clone(&asked), first.record.freshness.clone());
+    let fetch = move |known: Option<Validators>| {
+        assert_eq!(known, Some(first.record.validators.clone()));
+        count.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(Ok::<_, TestError>(Answer::NotModified {
+            freshness,
+            validators: Validators::default(),
+        }))
+    };
+    let found = cache
+        .get_or_fetch(&SourceName::numbered(1), fetch)
+        .await
+        .expect("the origin answers");
+    // Where stale answers are allowed, the origin is asked behind one.
+    assert!(
+        found.outcome == Outcome::Revalidated || found.stale == Some(Stale::Revalidating),
+        "{found:?}"
+    );
+    while cache.stats().flights > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let after = get(&cache, 1, "never").await;
+    assert_eq!(after.stale, None);
+    assert!(cache.recall(&key_of(1, &after)).await.is_some());
+}
+
+#[tokio::test]
+async fn renditions_can_go_by_themselves() {
+    let place = folder();
+    let cache = open(place.path()).await;
+    let first = get(&cache, 1, "one").await;
+    let (one, other) = (
+        key_of(1, &first),
+        Key::numbered_of(&SourceName::numbered(1).key, 0, 9),
+    );
+    keep(&cache, one).await;
+    keep(&cache, other).await;
+    cache.flush().await;
+    let target = Target::Renditions {
+        source: SourceName::numbered(1).key,
+        keys: vec![one],
+    };
+    purge(&cache, target, false).await;
+    cache.flush().await;
+    assert!(cache.find(one).await.is_none());
+    assert!(cache.find(other).await.is_some());
+}
+
+#[tokio::test]
+async fn another_process_with_the_same_folder_learns_of_a_purge() {
+    let place = folder();
+    let (cache, other) = (open(place.path()).await, open(place.path()).await);
+    get(&other, 1, "one").await;
+    purge(&cache, Target::Everything, false).await;
+    other.catch_up().await;
+    assert_eq!(get(&other, 1, "one").await.outcome, Outcome::Miss);
+}

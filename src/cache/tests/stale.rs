@@ -1,0 +1,247 @@
+//! What is no longer fresh: while its origin is asked, and when that fails.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::header::CACHE_CONTROL;
+use hyper::header::HeaderValue;
+use tokio::sync::Semaphore;
+
+use super::Landing;
+use super::TestError;
+use super::folder;
+use super::in_memory;
+use super::open;
+use crate::cache::Cache;
+use crate::cache::FoundSource;
+use crate::cache::Outcome;
+use crate::cache::SourceName;
+use crate::cache::Stale;
+use crate::cache::Tier;
+use crate::freshness::Freshness;
+use crate::freshness::Rules;
+use crate::freshness::Validators;
+use crate::source::Answer;
+use crate::source::Fetched;
+
+const HOUR: i64 = 60 * 60;
+
+/// Two hours of life, one more while the origin is asked, four more where it fails.
+const WINDOWS: &str = "max-age=7200, stale-while-revalidate=3600, stale-if-error=14400";
+
+/// Permits of a gate that lets everybody through.
+const ALL: usize = 1000;
+
+/// An origin that answers when it is let, with what it has then.
+struct Origin {
+    cache: Arc<Cache>,
+    asked: AtomicU32,
+    /// What it answers with: a status from 400 on is an error.
+    status: AtomicU32,
+    gate: Semaphore,
+}
+
+impl Origin {
+    fn of(cache: &Arc<Cache>) -> Arc<Self> {
+        Arc::new(Origin {
+            cache: Arc::clone(cache),
+            asked: AtomicU32::new(0),
+            status: AtomicU32::new(200),
+            gate: Semaphore::new(ALL),
+        })
+    }
+
+    async fn answer(self: Arc<Self>, known: Option<Validators>) -> Result<Answer, TestError> {
+        let asked = self.asked.fetch_add(1, Ordering::SeqCst);
+        let _permit = self.gate.acquire().await.expect("the gate is never closed");
+        let status = self.status.load(Ordering::SeqCst);
+        if status >= 400 {
+            return Err(TestError::Broken(status));
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(WINDOWS));
+        let freshness = Freshness::of(&headers, self.cache.clock.now(), &Rules::default());
+        let validators = Validators {
+            etag: Some("\"1\"".to_owned()),
+            last_modified: None,
+        };
+        if status == 304 && known.is_some() {
+            return Ok(Answer::NotModified {
+                freshness,
+                validators,
+            });
+        }
+        Ok(Answer::Fetched(Fetched {
+            bytes: Bytes::from(format!("state {asked}")),
+            validators,
+            freshness,
+        }))
+    }
+
+    fn asked(&self) -> u32 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn now_answers(&self, status: u32) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+}
+
+async fn get(origin: &Arc<Origin>) -> Landing<FoundSource> {
+    let (cache, origin) = (Arc::clone(&origin.cache), Arc::clone(origin));
+    let fetch = move |known| origin.answer(known);
+    cache.get_or_fetch(&SourceName::numbered(1), fetch).await
+}
+
+async fn found(origin: &Arc<Origin>) -> (Outcome, Option<Stale>) {
+    let found = get(origin).await.expect("something is kept");
+    (found.outcome, found.stale)
+}
+
+/// Returns when no flight is in the air.
+async fn landed(cache: &Cache) {
+    while cache.stats().flights > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stale_source_is_served_at_once_and_asked_about_once() {
+    let cache = in_memory().await;
+    let origin = Origin::of(&cache);
+    get(&origin).await.expect("the origin answers");
+    cache.clock.advance(2 * HOUR + 1);
+    origin.now_answers(304);
+    let closed = origin
+        .gate
+        .acquire_many(ALL.try_into().expect("a small number"))
+        .await
+        .expect("the gate is never closed");
+    for _ in 0..50 {
+        assert_eq!(
+            found(&origin).await,
+            (Outcome::Hit(Tier::Memory), Some(Stale::Revalidating))
+        );
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(origin.asked(), 2, "one refresher for fifty askers");
+    drop(closed);
+    landed(&cache).await;
+    assert_eq!(found(&origin).await, (Outcome::Hit(Tier::Memory), None));
+    assert_eq!(origin.asked(), 2);
+}
+
+#[tokio::test]
+async fn beyond_its_window_a_stale_source_waits_for_its_origin() {
+    let cache = in_memory().await;
+    let origin = Origin::of(&cache);
+    get(&origin).await.expect("the origin answers");
+    cache.clock.advance(3 * HOUR + 1);
+    origin.now_answers(304);
+    assert_eq!(found(&origin).await, (Outcome::Revalidated, None));
+    cache.clock.advance(3 * HOUR + 1);
+    origin.now_answers(200);
+    assert_eq!(found(&origin).await, (Outcome::Miss, None));
+}
+
+#[tokio::test]
+async fn a_failed_origin_is_stood_in_for_and_left_alone_for_a_moment() {
+    let cache = in_memory().await;
+    let origin = Origin::of(&cache);
+    get(&origin).await.expect("the origin answers");
+    cache.clock.advance(4 * HOUR);
+    origin.now_answers(503);
+    for _ in 0..20 {
+        assert_eq!(
+            found(&origin).await,
+            (Outcome::Hit(Tier::Memory), Some(Stale::OriginFailed))
+        );
+    }
+    assert_eq!(origin.asked(), 2, "not once for each");
+    cache.clock.advance(10);
+    assert_eq!(found(&origin).await.1, Some(Stale::OriginFailed));
+    assert_eq!(origin.asked(), 3);
+    cache.clock.advance(10);
+    origin.now_answers(304);
+    assert_eq!(found(&origin).await, (Outcome::Revalidated, None));
+
+    // Too old to stand in.
+    cache.clock.advance(6 * HOUR + 1);
+    origin.now_answers(503);
+    let failed = get(&origin).await.expect_err("nothing may stand in");
+    assert_eq!(*failed.error, TestError::Broken(503));
+    origin.now_answers(200);
+    assert_eq!(found(&origin).await, (Outcome::Miss, None));
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_leaves_what_is_kept() {
+    let cache = in_memory().await;
+    let origin = Origin::of(&cache);
+    get(&origin).await.expect("the origin answers");
+    cache.clock.advance(2 * HOUR + 1);
+    origin.now_answers(500);
+    for _ in 0..3 {
+        assert_eq!(found(&origin).await.0, Outcome::Hit(Tier::Memory));
+        landed(&cache).await;
+    }
+    assert_eq!(origin.asked(), 2, "left alone for a moment");
+}
+
+#[tokio::test]
+async fn a_source_that_is_gone_is_not_stood_in_for() {
+    let place = folder();
+    let cache = open(place.path()).await;
+    let origin = Origin::of(&cache);
+    get(&origin).await.expect("the origin answers");
+    cache.flush().await;
+    cache.clock.advance(4 * HOUR);
+    origin.now_answers(404);
+    let failed = get(&origin).await.expect_err("it is gone");
+    assert_eq!(*failed.error, TestError::Broken(404));
+    cache.flush().await;
+    cache.clock.advance(60);
+    origin.now_answers(503);
+    let failed = get(&origin).await.expect_err("nothing is left of it");
+    assert_eq!(*failed.error, TestError::Broken(503));
+}
+
+#[tokio::test]
+async fn a_stale_source_on_disk_is_served_after_a_restart() {
+    let place = folder();
+    let cache = open(place.path()).await;
+    let origin = Origin::of(&cache);
+    get(&origin).await.expect("the origin answers");
+    cache.flush().await;
+    drop((cache, origin));
+    let cache = open(place.path()).await;
+    cache.clock.advance(4 * HOUR);
+    let origin = Origin::of(&cache);
+    origin.now_answers(503);
+    let answer = get(&origin).await.expect("what is on disk stands in");
+    assert_eq!(
+        (answer.outcome, answer.stale),
+        (Outcome::Hit(Tier::Disk), Some(Stale::OriginFailed))
+    );
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_keeps_nothing_for_ever() {
+    let cache = in_memory().await;
+    let origin = Origin::of(&cache);
+    get(&origin).await.expect("the origin answers");
+    // A year back: what is kept lies in the future, and is asked about.
+    cache.clock.advance(-365 * 24 * HOUR);
+    origin.now_answers(304);
+    landed(&cache).await;
+    get(&origin).await.expect("the origin answers");
+    landed(&cache).await;
+    assert_eq!(origin.asked(), 2);
+    cache.clock.advance(2 * 365 * 24 * HOUR);
+    assert_eq!(found(&origin).await, (Outcome::Revalidated, None));
+}

@@ -16,6 +16,12 @@ pub struct Config {
     pub floor: Seconds,
     /// And for at most this long.
     pub ceiling: Seconds,
+    /// The life where its origin says nothing; left out, the floor.
+    pub default: Option<Seconds>,
+    /// How long after its life a source is used while it is asked for anew, where its origin does not say.
+    pub stale_while_revalidate: Seconds,
+    /// And when its origin fails.
+    pub stale_if_error: Seconds,
     /// What clients keep an interim rendition for, at most; nought: there are none.
     pub interim: Seconds,
     pub errors: ErrorLives,
@@ -69,6 +75,9 @@ impl Default for Config {
         Config {
             floor: Seconds::new(60 * 60),
             ceiling: Seconds::new(365 * 24 * 60 * 60),
+            default: None,
+            stale_while_revalidate: Seconds::new(60 * 60),
+            stale_if_error: Seconds::new(24 * 60 * 60),
             interim: Seconds::new(5 * 60),
             errors: ErrorLives::default(),
             memory: MemoryConfig::default(),
@@ -101,6 +110,9 @@ impl Config {
         Rules {
             floor: self.floor.duration(),
             ceiling: self.ceiling.duration(),
+            default: self.default.unwrap_or(self.floor).duration(),
+            stale_while_revalidate: self.stale_while_revalidate.duration(),
+            stale_if_error: self.stale_if_error.duration(),
         }
     }
 }

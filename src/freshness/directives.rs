@@ -15,8 +15,9 @@ use super::since_epoch;
 pub(super) struct Directives {
     pub(super) no_store: bool,
     pub(super) private: bool,
-    no_cache: bool,
-    must_revalidate: bool,
+    pub(super) no_cache: bool,
+    /// Or `proxy-revalidate`, which is the same to us.
+    pub(super) must_revalidate: bool,
     pub(super) immutable: bool,
     max_age: Option<u64>,
     s_maxage: Option<u64>,

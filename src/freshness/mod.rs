@@ -1,10 +1,12 @@
 //! How long a thing may be reused, and how to ask its origin whether it changed.
 //!
-//! [`Freshness`] is what an origin's headers come to under our own [`Rules`] (RFC 9111, with a floor and a ceiling); [`Validators`] are what the next
-//! question carries. Headers are hostile input: garbage, repeated and enormous values all end in a short life, never in an error or a panic.
+//! [`Freshness`] is what an origin's headers come to under our own [`Rules`] (RFC 9111 and RFC 5861, with a floor and a ceiling); [`Validators`] are
+//! what the next question carries; [`Tags`] are the words by which the thing may be purged before its time. Headers are hostile input: garbage,
+//! repeated and enormous values all end in a short life, never in an error or a panic.
 
 mod directives;
 mod rules;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod validators;
@@ -23,6 +25,9 @@ use self::directives::number;
 use self::directives::smallest;
 
 pub use self::rules::Rules;
+pub use self::tags::Tag;
+pub use self::tags::TagError;
+pub use self::tags::Tags;
 pub use self::validators::Validators;
 
 /// Longest time that is told apart from "for ever", in seconds: 68 years, the limit that RFC 9111 section 1.2.2 names.
@@ -53,10 +58,19 @@ pub struct Freshness {
     raised: bool,
     #[serde(default)]
     immutable: bool,
+    /// As the origin stated it, for clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stale_while_revalidate: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stale_if_error: Option<u64>,
+    /// How long after its life we may use it, by the origin's word or else the operator's.
+    #[serde(default)]
+    grace_while_revalidating: u64,
+    #[serde(default)]
+    grace_on_error: u64,
+    /// The age at which a purge ended the life before its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cut: Option<u64>,
 }
 
 fn yes() -> bool {
@@ -66,23 +80,37 @@ fn yes() -> bool {
 impl Freshness {
     /// What the headers of an answer received at `now` come to under `rules`.
     ///
-    /// `s-maxage` goes before `max-age`, that before `Expires` minus `Date`; `Age` is subtracted. Nothing given means the floor. Of contradicting or
-    /// unreadable values the shortest life is taken. `no-store` and `private` make it unstorable; all else is raised to the floor.
+    /// `s-maxage` goes before `max-age`, that before `Expires` minus `Date`; `Age` is subtracted. Nothing given means the default of the rules. Of
+    /// contradicting or unreadable values the shortest life is taken. `no-store` and `private` make it unstorable; all else is raised to the floor.
+    ///
+    /// How long it may be used after its life is what the origin states, `stale-while-revalidate` and `stale-if-error`, and the operator's word
+    /// otherwise. Of the directives that forbid stale answers in RFC 9111 section 4.2.4, `must-revalidate`, `proxy-revalidate` and `no-cache` do so
+    /// here, unless the origin states a time beside them, which is the more exact wish: the operator's floor makes a life longer, and ends there.
+    /// `s-maxage` alone does not: who sends it wants shared caches to keep the thing for longer, not to have clients wait for it.
     pub fn of(headers: &HeaderMap, now: SystemTime, rules: &Rules) -> Self {
         let directives = Directives::of(headers);
         let received = since_epoch(now);
         let storable = !(directives.no_store || directives.private);
         let asked = directives.lifetime(headers, received);
-        let floor = rules.floor.as_secs().min(FOREVER);
-        let ceiling = rules.ceiling.as_secs().min(FOREVER);
+        let floor = seconds(rules.floor);
+        let ceiling = seconds(rules.ceiling);
 
         let age = smallest(headers, AGE, number).unwrap_or(0);
-        let lifetime = asked.unwrap_or(floor).min(ceiling);
+        let lifetime = asked.unwrap_or_else(|| seconds(rules.default)).min(ceiling);
         // What little is left of an old answer is raised as well: asking again at once would be given the same old answer.
         let (lifetime, initial_age) = if lifetime.saturating_sub(age) < floor {
             (floor, 0)
         } else {
             (lifetime, age)
+        };
+        let stated = |value: Option<u64>| value.map(|value| value.min(ceiling));
+        let stale_while_revalidate = stated(directives.stale_while_revalidate);
+        let stale_if_error = stated(directives.stale_if_error);
+        let forbids_stale = directives.must_revalidate || directives.no_cache;
+        let grace = |stated: Option<u64>, configured: Duration| match stated {
+            Some(stated) => stated,
+            None if forbids_stale => 0,
+            None => seconds(configured),
         };
         Freshness {
             received,
@@ -92,10 +120,11 @@ impl Freshness {
             storable,
             raised: storable && asked.is_some_and(|asked| asked < floor),
             immutable: directives.immutable,
-            stale_while_revalidate: directives
-                .stale_while_revalidate
-                .map(|value| value.min(ceiling)),
-            stale_if_error: directives.stale_if_error.map(|value| value.min(ceiling)),
+            stale_while_revalidate,
+            stale_if_error,
+            grace_while_revalidating: grace(stale_while_revalidate, rules.stale_while_revalidate),
+            grace_on_error: grace(stale_if_error, rules.stale_if_error),
+            cut: None,
         }
     }
 
@@ -108,15 +137,43 @@ impl Freshness {
         Freshness {
             received: newer.received,
             initial_age: 0,
+            cut: None,
+            ..self.clone()
+        }
+    }
+
+    /// This freshness with a life that ends at `now`, if not before: to be asked for anew, and until then as usable as anything that is stale.
+    /// A "not modified" gives it its whole life back.
+    pub fn cut_short(&self, now: SystemTime) -> Freshness {
+        let age = self.age(now).as_secs();
+        Freshness {
+            cut: Some(self.cut.map_or(age, |cut| cut.min(age))),
             ..self.clone()
         }
     }
 
     /// Whether it may be used without asking the origin.
     pub fn is_fresh(&self, now: SystemTime) -> bool {
-        // An answer from the future was stored while the clock was wrong; it would stay fresh until the clock got there.
+        // A clock that is set back does not undo a purge.
+        self.cut.is_none() && self.is_usable(now, 0)
+    }
+
+    /// Whether it may be used without waiting for the origin, which is asked meanwhile.
+    pub fn may_serve_while_revalidating(&self, now: SystemTime) -> bool {
+        self.is_usable(now, self.grace_while_revalidating)
+    }
+
+    /// Whether it may be used when the origin was asked and failed.
+    pub fn may_serve_on_error(&self, now: SystemTime) -> bool {
+        self.is_usable(now, self.grace_on_error)
+    }
+
+    /// Whether its life is not over for longer than `grace`, in seconds.
+    fn is_usable(&self, now: SystemTime, grace: u64) -> bool {
+        // An answer from the future was stored while the clock was wrong: how old it is nobody knows, and it would seem young until the clock got there.
         let from_the_future = self.received > since_epoch(now).saturating_add(CLOCK_SLACK);
-        self.storable && !from_the_future && self.age(now).as_secs() < self.lifetime
+        let end = self.lifetime().as_secs().saturating_add(grace);
+        self.storable && !from_the_future && self.age(now).as_secs() < end
     }
 
     /// Whether it may be used although it is not fresh, while its origin is asked.
@@ -154,15 +211,17 @@ impl Freshness {
 
     /// The whole life, of which [`age`](Self::age) is gone; nought if it may not be kept.
     pub fn lifetime(&self) -> Duration {
-        Duration::from_secs(self.lifetime)
+        let lifetime = self.cut.map_or(self.lifetime, |cut| self.lifetime.min(cut));
+        Duration::from_secs(lifetime)
     }
 
-    /// `Cache-Control` for the client. `max-age` is the whole life: it belongs with an `Age` header.
+    /// `Cache-Control` for the client. `max-age` is the whole life: it belongs with an `Age` header, which in a stale answer is the larger of the two,
+    /// so that nobody keeps it (RFC 9111 section 4.2). Of the times after the life only those are passed on that the origin stated itself.
     pub fn cache_control(&self) -> String {
         if !self.storable {
             return "private, no-store".to_owned();
         }
-        let mut header = format!("public, max-age={}", self.lifetime);
+        let mut header = format!("public, max-age={}", self.lifetime().as_secs());
         if self.immutable {
             header.push_str(", immutable");
         }
@@ -202,6 +261,11 @@ pub fn http_date(time: SystemTime) -> Option<String> {
     const YEAR_10000: u64 = 253_402_300_800;
     let since = time.duration_since(UNIX_EPOCH).ok()?;
     (since.as_secs() < YEAR_10000).then(|| httpdate::fmt_http_date(time))
+}
+
+/// Whole seconds, no more than count.
+fn seconds(time: Duration) -> u64 {
+    time.as_secs().min(FOREVER)
 }
 
 fn since_epoch(time: SystemTime) -> u64 {

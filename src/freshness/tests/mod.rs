@@ -1,5 +1,7 @@
 //! Headers, kind and hostile, and what they come to.
 
+mod stale;
+
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -67,6 +69,22 @@ fn nothing_given_means_the_floor() {
     assert_eq!(found.lifetime().as_secs(), HOUR);
     assert!(!found.is_too_restrictive());
     assert_eq!(found.cache_control(), "public, max-age=3600");
+}
+
+#[test]
+fn nothing_given_means_the_default_where_floor_and_ceiling_let_it() {
+    for (default, lifetime) in [(7200, 7200), (1, HOUR), (400 * DAY, 365 * DAY)] {
+        let rules = Rules {
+            default: Duration::from_secs(default),
+            ..Rules::default()
+        };
+        let found = Freshness::of(&HeaderMap::new(), at(NOW), &rules);
+        assert_eq!(found.lifetime().as_secs(), lifetime, "{default} s");
+        assert!(!found.is_too_restrictive());
+        // A date in the past is no hint at how long a thing will stay as it is.
+        let dated = headers(&[("last-modified", "Thu, 01 Jan 2015 00:00:00 GMT")]);
+        assert_eq!(Freshness::of(&dated, at(NOW), &rules), found);
+    }
 }
 
 #[test]
@@ -264,26 +282,23 @@ fn a_clock_set_back_does_not_keep_things_for_ever() {
 
 #[test]
 fn rules_that_contradict_keep_to_the_floor() {
-    let rules = Rules {
-        floor: Duration::from_secs(100),
-        ceiling: Duration::from_secs(10),
+    let rules = |floor, ceiling| Rules {
+        floor,
+        ceiling,
+        default: floor,
+        ..Rules::default()
     };
+    let contradicting = rules(Duration::from_secs(100), Duration::from_secs(10));
     let found = Freshness::of(
         &headers(&[("cache-control", "max-age=50")]),
         at(NOW),
-        &rules,
+        &contradicting,
     );
     assert_eq!(found.lifetime().as_secs(), 100);
-    let rules = Rules {
-        floor: Duration::MAX,
-        ceiling: Duration::MAX,
-    };
-    assert!(Freshness::of(&HeaderMap::new(), at(NOW), &rules).is_fresh(at(NOW)));
-    let rules = Rules {
-        floor: Duration::ZERO,
-        ceiling: Duration::ZERO,
-    };
-    assert!(!Freshness::of(&HeaderMap::new(), at(NOW), &rules).is_fresh(at(NOW)));
+    let for_ever = rules(Duration::MAX, Duration::MAX);
+    assert!(Freshness::of(&HeaderMap::new(), at(NOW), &for_ever).is_fresh(at(NOW)));
+    let never = rules(Duration::ZERO, Duration::ZERO);
+    assert!(!Freshness::of(&HeaderMap::new(), at(NOW), &never).is_fresh(at(NOW)));
 }
 
 #[test]
@@ -398,6 +413,8 @@ proptest! {
         if found.is_storable() {
             prop_assert!((HOUR..=365 * DAY).contains(&found.lifetime().as_secs()));
             prop_assert!(found.is_fresh(at(now.into())));
+            prop_assert!(found.may_serve_while_revalidating(at(now.into())));
+            prop_assert!(found.may_serve_on_error(at(now.into())));
         }
         prop_assert!(HeaderValue::from_str(&found.cache_control()).is_ok());
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::freshness::Rules;
+use crate::source::RuleConfig;
 use crate::units::ByteSize;
 use crate::units::Seconds;
 
@@ -25,6 +26,8 @@ pub struct Config {
     /// What clients keep an interim rendition for, at most; nought: there are none.
     pub interim: Seconds,
     pub errors: ErrorLives,
+    /// What is different for some sources.
+    pub rule: Vec<RuleConfig>,
     pub memory: MemoryConfig,
     pub disk: DiskConfig,
 }
@@ -80,6 +83,7 @@ impl Default for Config {
             stale_if_error: Seconds::new(24 * 60 * 60),
             interim: Seconds::new(5 * 60),
             errors: ErrorLives::default(),
+            rule: Vec::new(),
             memory: MemoryConfig::default(),
             disk: DiskConfig::default(),
         }
@@ -105,12 +109,12 @@ impl Default for DiskConfig {
 }
 
 impl Config {
-    /// What origins' headers are read by.
+    /// What origins' headers are read by, where no rule of its own holds for a source.
     pub fn rules(&self) -> Rules {
         Rules {
             floor: self.floor.duration(),
             ceiling: self.ceiling.duration(),
-            default: self.default.unwrap_or(self.floor).duration(),
+            default: self.default.map(Seconds::duration),
             stale_while_revalidate: self.stale_while_revalidate.duration(),
             stale_if_error: self.stale_if_error.duration(),
         }

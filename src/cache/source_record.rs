@@ -202,6 +202,7 @@ impl SourceRecord {
                 last_modified: Some(now),
             },
             freshness: Freshness::of(&hyper::HeaderMap::new(), now, &Rules::default()),
+            tags: crate::freshness::Tags::default(),
         };
         SourceRecord::new(name, Version::of(bytes), &fetched, generation, 0)
     }

@@ -227,6 +227,7 @@ impl Cache {
                 Ok(Answer::NotModified {
                     freshness,
                     validators,
+                    ..
                 }),
                 Some((known, _)),
             ) => {

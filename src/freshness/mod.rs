@@ -96,7 +96,8 @@ impl Freshness {
         let ceiling = seconds(rules.ceiling);
 
         let age = smallest(headers, AGE, number).unwrap_or(0);
-        let lifetime = asked.unwrap_or_else(|| seconds(rules.default)).min(ceiling);
+        let unasked = rules.default.map_or(floor, seconds);
+        let lifetime = asked.unwrap_or(unasked).min(ceiling);
         // What little is left of an old answer is raised as well: asking again at once would be given the same old answer.
         let (lifetime, initial_age) = if lifetime.saturating_sub(age) < floor {
             (floor, 0)
@@ -144,7 +145,7 @@ impl Freshness {
 
     /// This freshness with a life that ends at `now`, if not before: to be asked for anew, and until then as usable as anything that is stale.
     /// A "not modified" gives it its whole life back.
-    pub fn cut_short(&self, now: SystemTime) -> Freshness {
+    pub fn ended(&self, now: SystemTime) -> Freshness {
         let age = self.age(now).as_secs();
         Freshness {
             cut: Some(self.cut.map_or(age, |cut| cut.min(age))),
@@ -174,28 +175,6 @@ impl Freshness {
         let from_the_future = self.received > since_epoch(now).saturating_add(CLOCK_SLACK);
         let end = self.lifetime().as_secs().saturating_add(grace);
         self.storable && !from_the_future && self.age(now).as_secs() < end
-    }
-
-    /// Whether it may be used although it is not fresh, while its origin is asked.
-    pub fn may_serve_while_revalidating(&self, now: SystemTime) -> bool {
-        self.is_stale_for_at_most(self.stale_while_revalidate.unwrap_or(0), now)
-    }
-
-    /// Whether it may be used although it is not fresh, because its origin failed.
-    pub fn may_serve_on_error(&self, now: SystemTime) -> bool {
-        self.is_stale_for_at_most(self.stale_if_error.unwrap_or(0), now)
-    }
-
-    fn is_stale_for_at_most(&self, window: u64, now: SystemTime) -> bool {
-        self.storable && self.age(now).as_secs() < self.lifetime.saturating_add(window)
-    }
-
-    /// This freshness with its life ended at a time, if it did not end before.
-    pub fn ended(&self, at: SystemTime) -> Self {
-        Freshness {
-            lifetime: self.lifetime.min(self.age(at).as_secs()),
-            ..self.clone()
-        }
     }
 
     /// Whether it may be kept at all.

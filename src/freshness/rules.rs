@@ -12,8 +12,8 @@ pub struct Rules {
     pub floor: Duration,
     /// A longer life becomes this. Where the two contradict, the floor holds.
     pub ceiling: Duration,
-    /// The life where the origin gives none, between floor and ceiling like any other. A `Last-Modified` is no hint at one.
-    pub default: Duration,
+    /// The life where the origin gives none, between floor and ceiling like any other; `None`: the floor. A `Last-Modified` is no hint at one.
+    pub default: Option<Duration>,
     /// How long after its life a thing may still be used while it is asked for anew.
     pub stale_while_revalidate: Duration,
     /// How long after its life a thing may still be used when its origin fails.
@@ -25,7 +25,7 @@ impl Default for Rules {
         Rules {
             floor: HOUR,
             ceiling: 365 * DAY,
-            default: HOUR,
+            default: None,
             stale_while_revalidate: HOUR,
             stale_if_error: DAY,
         }

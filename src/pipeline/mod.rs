@@ -116,6 +116,7 @@ impl Pipeline {
             &config.bucket,
             policy.allowlist(),
             rules,
+            &config.cache.rule,
         )
         .map_err(PipelineError::Sources)?;
         Ok(Arc::new(Pipeline {

@@ -32,6 +32,7 @@ use crate::cache::Tier;
 use crate::cache::Version;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
+use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::source::Answer;
 use crate::source::Fetched;
@@ -59,6 +60,7 @@ fn fetched(content: &'static str, cache_control: &'static str, ago: Duration) ->
         bytes: Bytes::from_static(content.as_bytes()),
         validators: validators("\"1\""),
         freshness: freshness(cache_control, ago),
+        tags: Tags::default(),
     })
 }
 
@@ -66,6 +68,7 @@ fn not_modified(cache_control: &'static str) -> Answer {
     Answer::NotModified {
         freshness: freshness(cache_control, Duration::ZERO),
         validators: Validators::default(),
+        tags: Tags::default(),
     }
 }
 

@@ -75,7 +75,7 @@ fn nothing_given_means_the_floor() {
 fn nothing_given_means_the_default_where_floor_and_ceiling_let_it() {
     for (default, lifetime) in [(7200, 7200), (1, HOUR), (400 * DAY, 365 * DAY)] {
         let rules = Rules {
-            default: Duration::from_secs(default),
+            default: Some(Duration::from_secs(default)),
             ..Rules::default()
         };
         let found = Freshness::of(&HeaderMap::new(), at(NOW), &rules);
@@ -285,7 +285,6 @@ fn rules_that_contradict_keep_to_the_floor() {
     let rules = |floor, ceiling| Rules {
         floor,
         ceiling,
-        default: floor,
         ..Rules::default()
     };
     let contradicting = rules(Duration::from_secs(100), Duration::from_secs(10));

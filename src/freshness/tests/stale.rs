@@ -105,9 +105,9 @@ fn a_stale_answer_says_that_its_life_is_over() {
 }
 
 #[test]
-fn a_life_that_is_cut_short_ends_now() {
+fn a_life_that_is_ended_ends_now() {
     let found = freshness(&[("cache-control", "max-age=86400, immutable")]);
-    let cut = found.cut_short(at(NOW + 100));
+    let cut = found.ended(at(NOW + 100));
     assert!(!cut.is_fresh(at(NOW + 100)));
     assert_eq!(cut.age(at(NOW + 100)), cut.lifetime());
     assert_eq!(cut.cache_control(), "public, max-age=100, immutable");
@@ -116,9 +116,9 @@ fn a_life_that_is_cut_short_ends_now() {
     assert!(cut.may_serve_on_error(at(NOW + 100 + DAY - 1)));
     assert!(!cut.may_serve_on_error(at(NOW + 100 + DAY)));
     // A second cut gives nothing back.
-    assert_eq!(cut.cut_short(at(NOW + 200)), cut);
+    assert_eq!(cut.ended(at(NOW + 200)), cut);
     // Nor is a life made longer that was over already.
-    let over = found.cut_short(at(NOW + 2 * DAY));
+    let over = found.ended(at(NOW + 2 * DAY));
     assert_eq!(over.lifetime().as_secs(), DAY);
     assert!(!over.may_serve_while_revalidating(at(NOW + 2 * DAY)));
 }
@@ -128,17 +128,17 @@ fn a_not_modified_gives_a_cut_life_back() {
     let found = freshness(&[("cache-control", "max-age=86400")]);
     let later = at(NOW + 2 * HOUR);
     let silent = Freshness::of(&HeaderMap::new(), later, &Rules::default());
-    let renewed = found.cut_short(at(NOW)).renewed_by(&silent);
+    let renewed = found.ended(at(NOW)).renewed_by(&silent);
     assert!(renewed.is_fresh(at(NOW + 2 * HOUR + DAY - 1)));
     assert_eq!(renewed.cache_control(), found.cache_control());
     let spoken = headers(&[("cache-control", "max-age=7200")]);
     let spoken = Freshness::of(&spoken, later, &Rules::default());
-    assert_eq!(found.cut_short(at(NOW)).renewed_by(&spoken), spoken);
+    assert_eq!(found.ended(at(NOW)).renewed_by(&spoken), spoken);
 }
 
 #[test]
 fn a_cut_life_may_be_written_down() {
-    let cut = freshness(&[("cache-control", "stale-if-error=5")]).cut_short(at(NOW + 7));
+    let cut = freshness(&[("cache-control", "stale-if-error=5")]).ended(at(NOW + 7));
     let text = toml::to_string(&cut).expect("freshness is plain data");
     assert_eq!(toml::from_str::<Freshness>(&text), Ok(cut));
 }
@@ -165,14 +165,14 @@ fn a_clock_set_back_keeps_nothing_stale_for_ever() {
     assert!(!found.may_serve_while_revalidating(back));
     assert!(!found.may_serve_on_error(back));
     // It does not undo a purge either.
-    let cut = found.cut_short(at(NOW + 50));
+    let cut = found.ended(at(NOW + 50));
     assert!(!cut.is_fresh(at(NOW - 30)));
     assert!(cut.may_serve_while_revalidating(at(NOW - 30)));
 }
 
 #[test]
 fn a_clock_set_ahead_ends_all_grace() {
-    let found = freshness(&[]).cut_short(at(NOW));
+    let found = freshness(&[]).ended(at(NOW));
     for ahead in [
         at(NOW + 10_000 * DAY),
         at(1 << 40),
@@ -180,7 +180,7 @@ fn a_clock_set_ahead_ends_all_grace() {
     ] {
         assert!(!found.may_serve_while_revalidating(ahead));
         assert!(!found.may_serve_on_error(ahead));
-        assert!(!found.cut_short(ahead).may_serve_on_error(ahead));
+        assert!(!found.ended(ahead).may_serve_on_error(ahead));
     }
 }
 
@@ -189,14 +189,14 @@ proptest! {
     fn what_is_fresh_may_always_be_served(control in "[a-z0-9=, -]{0,60}", elapsed in any::<u32>(), cut in any::<Option<u32>>()) {
         let mut found = freshness(&[("cache-control", &control)]);
         if let Some(cut) = cut {
-            found = found.cut_short(at(NOW + u64::from(cut)));
+            found = found.ended(at(NOW + u64::from(cut)));
         }
         let now = at(NOW + u64::from(elapsed));
         if found.is_fresh(now) {
             prop_assert!(found.may_serve_while_revalidating(now));
             prop_assert!(found.may_serve_on_error(now));
         }
-        prop_assert!(!found.cut_short(now).is_fresh(now));
-        prop_assert!(found.cut_short(now).age(now) >= found.cut_short(now).lifetime());
+        prop_assert!(!found.ended(now).is_fresh(now));
+        prop_assert!(found.ended(now).age(now) >= found.ended(now).lifetime());
     }
 }

@@ -25,6 +25,7 @@ pub struct Config {
     pub stale_if_error: Seconds,
     /// What clients keep an interim rendition for, at most; nought: there are none.
     pub interim: Seconds,
+    /// How long errors are kept.
     pub errors: ErrorLives,
     /// What is different for some sources.
     pub rule: Vec<RuleConfig>,
@@ -32,26 +33,16 @@ pub struct Config {
     pub disk: DiskConfig,
 }
 
-/// Section `[cache.errors]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// Section `[cache.errors]`: how long an error holds, by what it takes to make it go away. What passes by itself is never kept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ErrorLives {
-    /// The source is not there.
+    /// There is no such source.
     pub not_found: Seconds,
-    /// The options or the URL are wrong, and will be.
+    /// The URL asks for what cannot be.
     pub options: Seconds,
-    /// The source is no picture, or a damaged one, or too large.
+    /// The source is no picture, damaged, or too large.
     pub source: Seconds,
-}
-
-impl Default for ErrorLives {
-    fn default() -> Self {
-        ErrorLives {
-            not_found: Seconds::new(10),
-            options: Seconds::new(5 * 60),
-            source: Seconds::new(60),
-        }
-    }
 }
 
 /// Section `[cache.memory]`.
@@ -86,6 +77,16 @@ impl Default for Config {
             rule: Vec::new(),
             memory: MemoryConfig::default(),
             disk: DiskConfig::default(),
+        }
+    }
+}
+
+impl Default for ErrorLives {
+    fn default() -> Self {
+        ErrorLives {
+            not_found: Seconds::new(10),
+            options: Seconds::new(5 * 60),
+            source: Seconds::new(60),
         }
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use hyper::Method;
 use hyper::Response;
@@ -27,8 +28,11 @@ use crate::bucket::AddressError;
 use crate::bucket::BucketAddress;
 use crate::cache::Cache;
 use crate::cache::CacheError;
+use crate::cache::ErrorLives;
 use crate::cache::Failed;
+use crate::cache::Failure;
 use crate::cache::Outcome;
+use crate::cache::SourceRecord;
 use crate::cache::Tier;
 use crate::config::Config;
 use crate::cpu::Count;
@@ -45,6 +49,7 @@ use crate::request::Settled;
 use crate::response;
 use crate::response::About;
 use crate::response::Body;
+use crate::response::Kept;
 use crate::response::Spent;
 use crate::response::Told;
 use crate::source::SetupError;
@@ -67,6 +72,8 @@ pub struct Pipeline {
     request_timeout: Duration,
     /// How long clients keep an interim rendition; nought: there are none.
     interim: Duration,
+    /// How long errors are kept.
+    errors: ErrorLives,
     chores: Chores,
     remembered: Remembered,
     metrics: Metrics,
@@ -91,6 +98,32 @@ pub enum PipelineError {
 struct Answered {
     response: Response<Body>,
     outcome: telemetry::Outcome,
+}
+
+/// Why a request has no picture.
+struct Missed {
+    failed: Failed<Error>,
+    /// Not where it tells something of a source that may not be kept.
+    may_be_kept: bool,
+}
+
+impl Missed {
+    /// When the source was known.
+    fn over(failed: Failed<Error>, source: &SourceRecord) -> Self {
+        Missed {
+            failed,
+            may_be_kept: source.freshness.is_storable(),
+        }
+    }
+}
+
+impl<T: Into<Failed<Error>>> From<T> for Missed {
+    fn from(failed: T) -> Self {
+        Missed {
+            failed: failed.into(),
+            may_be_kept: true,
+        }
+    }
 }
 
 impl Pipeline {
@@ -137,6 +170,7 @@ impl Pipeline {
             manner: config.limits.of_render().manner(),
             request_timeout: config.server.request_timeout.duration(),
             interim: config.cache.interim.duration(),
+            errors: config.cache.errors.clone(),
             chores: Chores::default(),
             remembered: Remembered::default(),
             metrics: Metrics::default(),
@@ -202,13 +236,15 @@ impl Pipeline {
         let understood = self.understand(head);
         let (answered, error) = match self.run(head, started, &understood).await {
             Ok(answered) => (answered, None),
-            Err(Failed { error, .. }) => {
+            Err(missed) => {
+                let kept = self.kept(&missed, started);
+                let error = missed.failed.error;
                 self.metrics.failed(error.verdict().code);
                 let Understood { vary, fallback, .. } = &*understood;
                 let head_only = head.method == Method::HEAD;
                 let response = match fallback.as_ref().filter(|_| error.may_redirect()) {
                     Some(location) => response::redirect(&error, location, *vary, head_only),
-                    None => response::error(&error, *vary, head_only),
+                    None => response::error(&error, kept, *vary, head_only),
                 };
                 (
                     Answered {
@@ -238,12 +274,29 @@ impl Pipeline {
         response
     }
 
+    /// For how long others may keep an error; `None`: not at all.
+    fn kept(&self, missed: &Missed, started: Instant) -> Option<Kept> {
+        let Missed {
+            failed: Failed { error, since },
+            may_be_kept,
+        } = missed;
+        let now = SystemTime::now();
+        // What it came to before this request is told again.
+        let is_told_again = now
+            .checked_sub(started.elapsed())
+            .is_some_and(|started| *since < started);
+        may_be_kept.then(|| Kept {
+            life: error.life(&self.errors),
+            age: is_told_again.then(|| now.duration_since(*since).unwrap_or_default()),
+        })
+    }
+
     async fn run(
         self: &Arc<Self>,
         head: &Parts,
         started: Instant,
         understood: &Understood,
-    ) -> Result<Answered, Failed<Error>> {
+    ) -> Result<Answered, Missed> {
         let admitted = understood.admitted.as_ref().map_err(Arc::clone)?;
         let conditional = Conditional::of(head);
         let deadline = Deadline::since(started, self.request_timeout);
@@ -311,11 +364,14 @@ impl Pipeline {
                 );
                 let found = self.cache.get_or_render(*key, keep, render);
                 let found = deadline.bound(Stage::Render, Box::pin(found)).await;
-                (found.map_err(Error::from)??, spent.get().copied())
+                let found = found.map_err(Error::from)?;
+                let found = found.map_err(|failed| Missed::over(failed, &record))?;
+                (found, spent.get().copied())
             }
         };
         let rendition = &*found.rendition;
-        admitted.job.judge(rendition.format).map_err(Error::from)?;
+        let judged = admitted.job.judge(rendition.format);
+        judged.map_err(|denied| Missed::over(Error::from(denied).into(), &record))?;
         let is_interim = choice.is_interim(rendition);
         if is_interim {
             self.metrics.interim();

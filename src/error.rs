@@ -1,6 +1,6 @@
-//! What may go wrong with a request, and the only table from failure to answer: status, Cloudflare's number, and one stable word
-//! for clients, logs and metrics. Clients get a reason for their own mistakes, and a plain sentence for everybody else's: never the
-//! address of an origin, a key or a cause.
+//! What may go wrong with a request, and the only table from failure to answer: status, Cloudflare's number, one stable word for
+//! clients, logs and metrics, and what would make it go away. Clients get a reason for their own mistakes, and a plain sentence for
+//! everybody else's: never the address of an origin, a key or a cause.
 
 use std::fmt;
 use std::time::Duration;
@@ -49,99 +49,117 @@ pub struct Verdict {
     pub number: u16,
     /// The stable word.
     pub code: &'static str,
+    /// What it takes to make it go away.
+    pub class: Class,
+}
+
+/// What it takes to make an error go away, and so for how long it may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Somebody puts the thing there.
+    NotFound,
+    /// Another URL.
+    Options,
+    /// Another picture, or other options: this source does not become what was asked for.
+    Source,
+    /// Another moment, another client or another setting. Kept by nobody.
+    Passing,
 }
 
 impl Error {
     /// The table. Numbers and statuses are those that Cloudflare documents for its own service; where it has several for one number,
     /// the one that tells the client most.
     pub fn verdict(&self) -> Verdict {
-        let (status, number, code) = match self {
+        let (status, number, code, class) = match self {
             Error::Request(error) => match error {
-                RequestError::Method(_) => (405, 9424, "method"),
-                RequestError::NotFound => (404, 9404, "not-found"),
-                RequestError::NoOptions => (400, 9401, "no-options"),
-                RequestError::NoSource => (400, 9401, "no-source"),
-                RequestError::Source(_) => (403, 9406, "source-url"),
-                RequestError::Loop => (508, 9403, "loop"),
-                RequestError::Query(_) => (400, 9401, "query"),
+                RequestError::Method(_) => (405, 9424, "method", Class::Passing),
+                RequestError::NotFound => (404, 9404, "not-found", Class::NotFound),
+                RequestError::NoOptions => (400, 9401, "no-options", Class::Options),
+                RequestError::NoSource => (400, 9401, "no-source", Class::Options),
+                RequestError::Source(_) => (403, 9406, "source-url", Class::Options),
+                RequestError::Loop => (508, 9403, "loop", Class::Passing),
+                RequestError::Query(_) => (400, 9401, "query", Class::Options),
             },
             Error::Denied(denied) => match denied {
-                Denied::Options(_) => (400, 9401, "options"),
-                Denied::Strict(_) => (400, 9401, "strict"),
-                Denied::SourceNotAllowed { .. } => (403, 9401, "source-denied"),
-                Denied::PathNotAllowed => (403, 9419, "path-denied"),
-                Denied::Loop => (508, 9403, "loop"),
-                Denied::Drawing => (415, 9412, "drawing"),
-                Denied::OutputTooLarge { .. } => (403, 9413, "output-size"),
+                Denied::Options(_) => (400, 9401, "options", Class::Options),
+                Denied::Strict(_) => (400, 9401, "strict", Class::Options),
+                Denied::SourceNotAllowed { .. } => (403, 9401, "source-denied", Class::Passing),
+                Denied::PathNotAllowed => (403, 9419, "path-denied", Class::Options),
+                Denied::Loop => (508, 9403, "loop", Class::Passing),
+                Denied::Drawing => (415, 9412, "drawing", Class::Source),
+                Denied::OutputTooLarge { .. } => (403, 9413, "output-size", Class::Options),
             },
             Error::Source(error) => match error {
-                SourceError::NotFound => (404, 9404, "source-not-found"),
-                SourceError::BadRequest(_) => (502, 9519, "source-bad-request"),
-                SourceError::RequestTimeout(_) => (408, 9408, "source-status"),
-                SourceError::ClientError(_) => (403, 9408, "source-status"),
+                SourceError::NotFound => (404, 9404, "source-not-found", Class::NotFound),
+                SourceError::BadRequest(_) => (502, 9519, "source-bad-request", Class::Passing),
+                SourceError::RequestTimeout(_) => (408, 9408, "source-status", Class::Passing),
+                SourceError::ClientError(_) => (403, 9408, "source-status", Class::Passing),
                 // Another door of ours, or another proxy like this: the source leads back to where it is asked for.
                 SourceError::ServerError(said) if said.status == StatusCode::LOOP_DETECTED => {
-                    (508, 9403, "loop")
+                    (508, 9403, "loop", Class::Passing)
                 }
-                SourceError::ServerError(_) => (502, 9509, "source-failing"),
-                SourceError::BadStatus(_) => (502, 9505, "source-status"),
-                SourceError::Dns { .. } => (523, 9407, "source-dns"),
-                SourceError::Connect { .. } => (523, 9510, "source-unreachable"),
-                SourceError::PrivateAddress { .. } => (403, 9401, "source-private"),
-                SourceError::Timeout(_) => (524, 9504, "source-slow"),
-                SourceError::BrokenOff(_) => (502, 9402, "source-broken-off"),
-                SourceError::TooLarge { .. } => (413, 9402, "source-bytes"),
-                SourceError::TooManyRedirects { .. } => (400, 9421, "redirects"),
-                SourceError::BadRedirect { .. } => (400, 9420, "redirect"),
-                SourceError::RedirectDenied(_) => (403, 9401, "redirect-denied"),
+                SourceError::ServerError(_) => (502, 9509, "source-failing", Class::Passing),
+                SourceError::BadStatus(_) => (502, 9505, "source-status", Class::Passing),
+                SourceError::Dns { .. } => (523, 9407, "source-dns", Class::Passing),
+                SourceError::Connect { .. } => (523, 9510, "source-unreachable", Class::Passing),
+                SourceError::PrivateAddress { .. } => (403, 9401, "source-private", Class::Passing),
+                SourceError::Timeout(_) => (524, 9504, "source-slow", Class::Passing),
+                SourceError::BrokenOff(_) => (502, 9402, "source-broken-off", Class::Passing),
+                SourceError::TooLarge { .. } => (413, 9402, "source-bytes", Class::Source),
+                SourceError::TooManyRedirects { .. } => (400, 9421, "redirects", Class::Passing),
+                SourceError::BadRedirect { .. } => (400, 9420, "redirect", Class::Passing),
+                SourceError::RedirectDenied(_) => (403, 9401, "redirect-denied", Class::Passing),
                 SourceError::Bucket(error) => match error.problem {
-                    BucketProblem::UnusableKey => (403, 9419, "path-denied"),
-                    BucketProblem::Dns(_) => (523, 9407, "source-dns"),
-                    BucketProblem::Connect(_) => (523, 9510, "source-unreachable"),
-                    BucketProblem::Timeout => (524, 9504, "source-slow"),
+                    BucketProblem::UnusableKey => (403, 9419, "path-denied", Class::Options),
+                    BucketProblem::Dns(_) => (523, 9407, "source-dns", Class::Passing),
+                    BucketProblem::Connect(_) => (523, 9510, "source-unreachable", Class::Passing),
+                    BucketProblem::Timeout => (524, 9504, "source-slow", Class::Passing),
                     BucketProblem::Setup(_)
                     | BucketProblem::Credentials(_)
                     | BucketProblem::Status { .. }
-                    | BucketProblem::BrokenOff(_) => (502, 9505, "source-bucket"),
+                    | BucketProblem::BrokenOff(_) => (502, 9505, "source-bucket", Class::Passing),
                 },
-                SourceError::UnknownBucket(_) => (502, 9505, "source-bucket"),
-                SourceError::Unreadable(_) => (502, 9505, "source-unreadable"),
+                SourceError::UnknownBucket(_) => (502, 9505, "source-bucket", Class::Passing),
+                SourceError::Unreadable(_) => (502, 9505, "source-unreadable", Class::Passing),
             },
             Error::Transform(error) => match error {
-                TransformError::NotAnImage => (415, 9412, "not-an-image"),
+                TransformError::NotAnImage => (415, 9412, "not-an-image", Class::Source),
                 TransformError::UnsupportedFormat(kind) if kind.is_known_to_cloudflare() => {
-                    (415, 9412, "source-format")
+                    (415, 9412, "source-format", Class::Source)
                 }
-                TransformError::UnsupportedFormat(_) => (415, 9520, "source-format"),
-                TransformError::NotADrawing => (415, 9412, "no-drawing"),
-                TransformError::ZeroSized => (403, 9413, "zero-size"),
-                TransformError::TooManyPixels { .. } => (403, 9413, "source-pixels"),
-                TransformError::TooCostly { .. } => (403, 9413, "render-memory"),
-                TransformError::OutputTooLarge { .. } => (403, 9413, "output-size"),
-                TransformError::OutOfTime => (504, 9529, "render-time"),
-                TransformError::Decode(_) => (422, 9516, "decode"),
-                TransformError::Color(_) => (422, 9516, "color"),
-                TransformError::Resize(_) => (500, 9523, "resize"),
-                TransformError::Encode(_) => (500, 9516, "encode"),
+                TransformError::UnsupportedFormat(_) => (415, 9520, "source-format", Class::Source),
+                TransformError::NotADrawing => (415, 9412, "no-drawing", Class::Source),
+                TransformError::ZeroSized => (403, 9413, "zero-size", Class::Source),
+                TransformError::TooManyPixels { .. } => (403, 9413, "source-pixels", Class::Source),
+                TransformError::TooCostly { .. } => (403, 9413, "render-memory", Class::Source),
+                TransformError::OutputTooLarge { .. } => (403, 9413, "output-size", Class::Source),
+                TransformError::OutOfTime => (504, 9529, "render-time", Class::Passing),
+                TransformError::Decode(_) => (422, 9516, "decode", Class::Source),
+                TransformError::Color(_) => (422, 9516, "color", Class::Source),
+                TransformError::Resize(_) => (500, 9523, "resize", Class::Passing),
+                TransformError::Encode(_) => (500, 9516, "encode", Class::Passing),
             },
             Error::Cpu(error) => match error {
                 CpuError::Refused { lack, .. } => match lack {
-                    Refusal::Wait(Lane::Normal) => (503, 9527, "busy-large"),
-                    Refusal::Wait(_) | Refusal::Queue | Refusal::Idle => (503, 9522, "busy"),
+                    Refusal::Wait(Lane::Normal) => (503, 9527, "busy-large", Class::Passing),
+                    Refusal::Wait(_) | Refusal::Queue | Refusal::Idle => {
+                        (503, 9522, "busy", Class::Passing)
+                    }
                 },
-                CpuError::Panicked => (500, 9523, "crash"),
+                CpuError::Panicked => (500, 9523, "crash", Class::Passing),
             },
             Error::TimedOut(TimedOut(stage)) => match stage {
-                Stage::Fetch => (524, 9504, "source-slow"),
-                Stage::Render => (504, 9529, "render-time"),
+                Stage::Fetch => (524, 9504, "source-slow", Class::Passing),
+                Stage::Render => (504, 9529, "render-time", Class::Passing),
             },
-            Error::Lost(_) => (500, 9523, "lost"),
+            Error::Lost(_) => (500, 9523, "lost", Class::Passing),
         };
         let status = StatusCode::from_u16(status).expect("the table has three-digit statuses only");
         Verdict {
             status,
             number,
             code,
+            class,
         }
     }
 
@@ -249,15 +267,26 @@ impl Failure for Error {
     fn is_outage(&self) -> bool {
         match self {
             Error::Source(error) => error.is_outage(),
-            Error::TimedOut(_) => true,
-            _ => false,
+            Error::TimedOut(TimedOut(stage)) => *stage == Stage::Fetch,
+            Error::Request(_)
+            | Error::Denied(_)
+            | Error::Transform(_)
+            | Error::Cpu(_)
+            | Error::Lost(_) => false,
         }
     }
 
     fn life(&self, lives: &ErrorLives) -> Duration {
-        match self.verdict().code {
-            "source-not-found" => lives.not_found.duration(),
-            _ => Duration::ZERO,
+        let ErrorLives {
+            not_found,
+            options,
+            source,
+        } = lives;
+        match self.verdict().class {
+            Class::NotFound => not_found.duration(),
+            Class::Options => options.duration(),
+            Class::Source => source.duration(),
+            Class::Passing => Duration::ZERO,
         }
     }
 }
@@ -303,6 +332,11 @@ from! {
 mod tests {
     use std::time::Duration;
 
+    use hyper::Method;
+
+    use crate::cache::ErrorLives;
+    use crate::cache::Failure;
+    use crate::cache::FlightLost;
     use crate::cpu::CpuError;
     use crate::cpu::Lane;
     use crate::cpu::Refusal;
@@ -315,8 +349,10 @@ mod tests {
     use crate::source::SourceError;
     use crate::source::Stage as Slow;
     use crate::transform::Foreign;
+    use crate::transform::Size;
     use crate::transform::TransformError;
 
+    use super::Class;
     use super::Error;
     use super::StatusCode;
 
@@ -334,19 +370,35 @@ mod tests {
             text: String::new(),
         };
         let host = || String::from("x");
-        let rows: Vec<(Error, u16, u16)> = vec![
-            (RequestError::NoOptions.into(), 9401, 400),
-            (RequestError::NoSource.into(), 9401, 400),
-            (Denied::SourceNotAllowed { host: host() }.into(), 9401, 403),
-            (SourceError::BrokenOff("half".to_owned()).into(), 9402, 502),
-            (SourceError::TooLarge { limit: 1 }.into(), 9402, 413),
-            (RequestError::Loop.into(), 9403, 508),
-            (Denied::Loop.into(), 9403, 508),
-            (SourceError::NotFound.into(), 9404, 404),
+        let rows: Vec<(Error, u16, u16, Class)> = vec![
+            (RequestError::NoOptions.into(), 9401, 400, Class::Options),
+            (RequestError::NoSource.into(), 9401, 400, Class::Options),
+            (
+                Denied::SourceNotAllowed { host: host() }.into(),
+                9401,
+                403,
+                Class::Passing,
+            ),
+            (
+                SourceError::BrokenOff("half".to_owned()).into(),
+                9402,
+                502,
+                Class::Passing,
+            ),
+            (
+                SourceError::TooLarge { limit: 1 }.into(),
+                9402,
+                413,
+                Class::Source,
+            ),
+            (RequestError::Loop.into(), 9403, 508, Class::Passing),
+            (Denied::Loop.into(), 9403, 508, Class::Passing),
+            (SourceError::NotFound.into(), 9404, 404, Class::NotFound),
             (
                 RequestError::Source(SourceFault::Characters).into(),
                 9406,
                 403,
+                Class::Options,
             ),
             (
                 SourceError::Dns {
@@ -356,24 +408,28 @@ mod tests {
                 .into(),
                 9407,
                 523,
+                Class::Passing,
             ),
             (
                 SourceError::RequestTimeout(said(StatusCode::REQUEST_TIMEOUT)).into(),
                 9408,
                 408,
+                Class::Passing,
             ),
             (
                 SourceError::ClientError(said(StatusCode::FORBIDDEN)).into(),
                 9408,
                 403,
+                Class::Passing,
             ),
-            (TransformError::NotAnImage.into(), 9412, 415),
+            (TransformError::NotAnImage.into(), 9412, 415, Class::Source),
             (
                 TransformError::UnsupportedFormat(Foreign::Heic).into(),
                 9412,
                 415,
+                Class::Source,
             ),
-            (TransformError::ZeroSized.into(), 9413, 403),
+            (TransformError::ZeroSized.into(), 9413, 403, Class::Source),
             (
                 Denied::OutputTooLarge {
                     option: "width",
@@ -383,21 +439,44 @@ mod tests {
                 .into(),
                 9413,
                 403,
+                Class::Options,
             ),
-            (Denied::PathNotAllowed.into(), 9419, 403),
-            (SourceError::BadRedirect { host: host() }.into(), 9420, 400),
-            (SourceError::TooManyRedirects { limit: 5 }.into(), 9421, 400),
-            (SourceError::Timeout(Slow::Body).into(), 9504, 524),
-            (SourceError::UnknownBucket(host()).into(), 9505, 502),
+            (Denied::PathNotAllowed.into(), 9419, 403, Class::Options),
+            (
+                SourceError::BadRedirect { host: host() }.into(),
+                9420,
+                400,
+                Class::Passing,
+            ),
+            (
+                SourceError::TooManyRedirects { limit: 5 }.into(),
+                9421,
+                400,
+                Class::Passing,
+            ),
+            (
+                SourceError::Timeout(Slow::Body).into(),
+                9504,
+                524,
+                Class::Passing,
+            ),
+            (
+                SourceError::UnknownBucket(host()).into(),
+                9505,
+                502,
+                Class::Passing,
+            ),
             (
                 SourceError::ServerError(said(StatusCode::INTERNAL_SERVER_ERROR)).into(),
                 9509,
                 502,
+                Class::Passing,
             ),
             (
                 SourceError::ServerError(said(StatusCode::LOOP_DETECTED)).into(),
                 9403,
                 508,
+                Class::Passing,
             ),
             (
                 SourceError::Connect {
@@ -407,36 +486,138 @@ mod tests {
                 .into(),
                 9510,
                 523,
+                Class::Passing,
             ),
-            (TransformError::Decode(host()).into(), 9516, 422),
-            (TransformError::Encode(host()).into(), 9516, 500),
+            (
+                TransformError::Decode(host()).into(),
+                9516,
+                422,
+                Class::Source,
+            ),
+            (
+                TransformError::TooManyPixels {
+                    size: Size {
+                        width: 9,
+                        height: 9,
+                    },
+                    limit: 1,
+                }
+                .into(),
+                9413,
+                403,
+                Class::Source,
+            ),
+            (
+                TransformError::OutputTooLarge {
+                    size: Size {
+                        width: 9,
+                        height: 9,
+                    },
+                    limit: 1,
+                }
+                .into(),
+                9413,
+                403,
+                Class::Source,
+            ),
+            (Denied::Drawing.into(), 9412, 415, Class::Source),
+            (RequestError::NotFound.into(), 9404, 404, Class::NotFound),
+            (
+                RequestError::Method(Method::POST).into(),
+                9424,
+                405,
+                Class::Passing,
+            ),
+            (
+                SourceError::PrivateAddress { host: host() }.into(),
+                9401,
+                403,
+                Class::Passing,
+            ),
+            (
+                SourceError::RedirectDenied(Denied::PathNotAllowed).into(),
+                9401,
+                403,
+                Class::Passing,
+            ),
+            (FlightLost::Crashed.into(), 9523, 500, Class::Passing),
+            (
+                TransformError::Encode(host()).into(),
+                9516,
+                500,
+                Class::Passing,
+            ),
             (
                 SourceError::BadRequest(said(StatusCode::BAD_REQUEST)).into(),
                 9519,
                 502,
+                Class::Passing,
             ),
             (
                 TransformError::UnsupportedFormat(Foreign::Pdf).into(),
                 9520,
                 415,
+                Class::Source,
             ),
-            (refused(Refusal::Queue, 0).into(), 9522, 503),
-            (refused(Refusal::Wait(Lane::Fast), 90_000).into(), 9522, 503),
+            (refused(Refusal::Queue, 0).into(), 9522, 503, Class::Passing),
+            (
+                refused(Refusal::Wait(Lane::Fast), 90_000).into(),
+                9522,
+                503,
+                Class::Passing,
+            ),
             (
                 refused(Refusal::Wait(Lane::Normal), 90_000).into(),
                 9527,
                 503,
+                Class::Passing,
             ),
-            (CpuError::Panicked.into(), 9523, 500),
-            (TimedOut(Stage::Render).into(), 9529, 504),
+            (CpuError::Panicked.into(), 9523, 500, Class::Passing),
+            (TimedOut(Stage::Render).into(), 9529, 504, Class::Passing),
         ];
-        for (error, number, status) in rows {
+        for (error, number, status, class) in rows {
             let verdict = error.verdict();
             assert_eq!(
-                (verdict.number, verdict.status.as_u16()),
-                (number, status),
+                (verdict.number, verdict.status.as_u16(), verdict.class),
+                (number, status, class),
                 "{error}"
             );
+            let lives = ErrorLives::default();
+            let life = match class {
+                Class::NotFound => lives.not_found.duration(),
+                Class::Options => lives.options.duration(),
+                Class::Source => lives.source.duration(),
+                Class::Passing => Duration::ZERO,
+            };
+            assert_eq!(error.life(&lives), life, "{error}");
+            // No server's failure is kept, nor is what drives an old picture out.
+            let is_passing = class == Class::Passing;
+            assert!(
+                is_passing || (status < 500 && !error.is_outage()),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failing_origin_is_an_outage_and_a_failure_of_ours_is_none() {
+        let outages: [Error; 2] = [
+            SourceError::Timeout(Slow::Body).into(),
+            TimedOut(Stage::Fetch).into(),
+        ];
+        for error in outages {
+            assert!(error.is_outage(), "{error}");
+        }
+        let others: [Error; 6] = [
+            SourceError::NotFound.into(),
+            RequestError::NotFound.into(),
+            Denied::Loop.into(),
+            TransformError::Decode(String::new()).into(),
+            refused(Refusal::Queue, 0).into(),
+            TimedOut(Stage::Render).into(),
+        ];
+        for error in others {
+            assert!(!error.is_outage(), "{error}");
         }
     }
 

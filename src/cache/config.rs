@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::freshness::Rules;
+use crate::source::RuleConfig;
 use crate::units::ByteSize;
 use crate::units::Seconds;
 
@@ -16,33 +17,32 @@ pub struct Config {
     pub floor: Seconds,
     /// And for at most this long.
     pub ceiling: Seconds,
+    /// The life where its origin says nothing; left out, the floor.
+    pub default: Option<Seconds>,
+    /// How long after its life a source is used while it is asked for anew, where its origin does not say.
+    pub stale_while_revalidate: Seconds,
+    /// And when its origin fails.
+    pub stale_if_error: Seconds,
     /// What clients keep an interim rendition for, at most; nought: there are none.
     pub interim: Seconds,
+    /// How long errors are kept.
     pub errors: ErrorLives,
+    /// What is different for some sources.
+    pub rule: Vec<RuleConfig>,
     pub memory: MemoryConfig,
     pub disk: DiskConfig,
 }
 
-/// Section `[cache.errors]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// Section `[cache.errors]`: how long an error holds, by what it takes to make it go away. What passes by itself is never kept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ErrorLives {
-    /// The source is not there.
+    /// There is no such source.
     pub not_found: Seconds,
-    /// The options or the URL are wrong, and will be.
+    /// The URL asks for what cannot be.
     pub options: Seconds,
-    /// The source is no picture, or a damaged one, or too large.
+    /// The source is no picture, damaged, or too large.
     pub source: Seconds,
-}
-
-impl Default for ErrorLives {
-    fn default() -> Self {
-        ErrorLives {
-            not_found: Seconds::new(10),
-            options: Seconds::new(5 * 60),
-            source: Seconds::new(60),
-        }
-    }
 }
 
 /// Section `[cache.memory]`.
@@ -69,10 +69,24 @@ impl Default for Config {
         Config {
             floor: Seconds::new(60 * 60),
             ceiling: Seconds::new(365 * 24 * 60 * 60),
+            default: None,
+            stale_while_revalidate: Seconds::new(60 * 60),
+            stale_if_error: Seconds::new(24 * 60 * 60),
             interim: Seconds::new(5 * 60),
             errors: ErrorLives::default(),
+            rule: Vec::new(),
             memory: MemoryConfig::default(),
             disk: DiskConfig::default(),
+        }
+    }
+}
+
+impl Default for ErrorLives {
+    fn default() -> Self {
+        ErrorLives {
+            not_found: Seconds::new(10),
+            options: Seconds::new(5 * 60),
+            source: Seconds::new(60),
         }
     }
 }
@@ -96,11 +110,14 @@ impl Default for DiskConfig {
 }
 
 impl Config {
-    /// What origins' headers are read by.
+    /// What origins' headers are read by, where no rule of its own holds for a source.
     pub fn rules(&self) -> Rules {
         Rules {
             floor: self.floor.duration(),
             ceiling: self.ceiling.duration(),
+            default: self.default.map(Seconds::duration),
+            stale_while_revalidate: self.stale_while_revalidate.duration(),
+            stale_if_error: self.stale_if_error.duration(),
         }
     }
 }

@@ -61,14 +61,16 @@ impl Failures {
         failed: &Failed<E>,
         life: Duration,
         generation: u64,
+        now: SystemTime,
     ) {
-        if life.is_zero() {
+        // What is told again does not begin anew.
+        if life.is_zero() || failed.since.is_some() {
             return;
         }
         let error = Arc::clone(&failed.error);
         let kept = Kept {
             error,
-            since: failed.since,
+            since: now,
             life,
             generation,
         };
@@ -93,7 +95,7 @@ impl Failures {
         }
         Some(Failed {
             error: kept.error.downcast().ok()?,
-            since: kept.since,
+            since: Some(kept.since),
         })
     }
 

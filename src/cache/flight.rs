@@ -54,8 +54,8 @@ pub(super) type Landing<V, E> = Result<V, Failed<E>>;
 #[derive(Debug)]
 pub struct Failed<E> {
     pub error: Arc<E>,
-    /// When it came to that.
-    pub since: SystemTime,
+    /// When it came to that, where it was kept and is told again.
+    pub since: Option<SystemTime>,
 }
 
 /// It just came to that.
@@ -68,10 +68,7 @@ impl<E> From<E> for Failed<E> {
 /// It just came to that.
 impl<E> From<Arc<E>> for Failed<E> {
     fn from(error: Arc<E>) -> Self {
-        Failed {
-            error,
-            since: SystemTime::now(),
-        }
+        Failed { error, since: None }
     }
 }
 

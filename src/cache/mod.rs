@@ -146,7 +146,7 @@ impl std::error::Error for CacheError {}
 impl Cache {
     /// Opens both tiers. What is on disk is looked through in the background; until that is done, reads ask the disk itself.
     pub async fn open(config: &Config) -> Result<Arc<Cache>, CacheError> {
-        let Rules { floor, ceiling } = config.rules();
+        let Rules { floor, ceiling, .. } = config.rules();
         if floor > ceiling {
             return Err(CacheError::FloorAboveCeiling { floor, ceiling });
         }

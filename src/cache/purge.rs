@@ -20,6 +20,7 @@ use super::key::Key;
 use super::key::SourceKey;
 use super::key::SourceName;
 use super::source_record::SourceRecord;
+use crate::freshness::Tag;
 
 /// Events that are told apart. Of more, the older half becomes one soft purge of everything: that costs questions to origins, and forgets nothing.
 const MOST: usize = 10_000;
@@ -43,8 +44,8 @@ pub enum Target {
     Renditions { source: SourceKey, keys: Vec<Key> },
     /// Sources whose address begins so, up to the end of a segment of its path.
     Prefix(String),
-    /// Sources that carry this tag, in lower case.
-    Tag(String),
+    /// Sources that carry this tag.
+    Tag(Tag),
     /// Every source.
     Everything,
 }
@@ -89,7 +90,7 @@ impl Purge {
     }
 
     /// Whether it takes a source back that is known by this name and these tags.
-    pub(super) fn meets(&self, key: &SourceKey, address: &str, tags: &[String]) -> bool {
+    pub(super) fn meets(&self, key: &SourceKey, address: &str, tags: &[Tag]) -> bool {
         match &self.target {
             Target::Source(source) | Target::Renditions { source, .. } => source == key,
             Target::Prefix(prefix) => begins(address, prefix),
@@ -200,7 +201,7 @@ impl Purges {
     }
 
     /// The number of the last hard purge that met a source, of those up to `generation`; nought where there was none.
-    pub(super) fn epoch(&self, name: &SourceName, tags: &[String], generation: u64) -> u64 {
+    pub(super) fn epoch(&self, name: &SourceName, tags: &[Tag], generation: u64) -> u64 {
         let events = self.events.read().unwrap_or_else(PoisonError::into_inner);
         let met = events.iter().rev().find(|event| {
             event.number <= generation
@@ -222,6 +223,7 @@ mod tests {
     use super::Purge;
     use super::Purges;
     use super::SourceName;
+    use super::Tag;
     use super::Target;
     use super::Verdict;
     use super::begins;
@@ -233,10 +235,14 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(1_767_225_600)
     }
 
+    fn tag(text: &str) -> Tag {
+        Tag::new(text).expect("a tag")
+    }
+
     fn record(number: u64, tags: &[&str], generation: u64) -> SourceRecord {
         let name = SourceName::numbered(number);
         let mut record = SourceRecord::for_tests(&name, b"bytes", now(), generation);
-        record.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        record.tags = tags.iter().map(|text| tag(text)).collect();
         record
     }
 
@@ -270,7 +276,7 @@ mod tests {
         let targets = [
             Target::Source(key),
             Target::Prefix("https://b.com".to_owned()),
-            Target::Tag("cats".to_owned()),
+            Target::Tag(tag("cats")),
             Target::Everything,
         ];
         for target in targets {
@@ -291,7 +297,7 @@ mod tests {
         for target in [
             Target::Source(SourceKey::numbered(2)),
             Target::Prefix("https://c.com".to_owned()),
-            Target::Tag("dogs".to_owned()),
+            Target::Tag(tag("dogs")),
         ] {
             purged(&purges, target, false);
         }
@@ -339,7 +345,7 @@ mod tests {
             purges.learn(Event {
                 number,
                 at: 1,
-                purge: Purge::hard(Target::Tag(format!("t{number}"))),
+                purge: Purge::hard(Target::Tag(tag(&format!("t{number}")))),
             });
         }
         assert!(purges.events().len() <= MOST / 2 + 1);
@@ -354,7 +360,7 @@ mod tests {
             Target::Source(source),
             Target::Renditions { source, keys },
             Target::Prefix("zone:/a".to_owned()),
-            Target::Tag("t".to_owned()),
+            Target::Tag(tag("t")),
             Target::Everything,
         ] {
             let event = Purges::default().next(Purge { target, soft: true }, now());

@@ -60,13 +60,11 @@ impl Cache {
                 Ok(rendition) => Arc::new(rendition),
                 Err(error) => {
                     let life = error.life(&cache.error_lives);
-                    let failed = Failed {
-                        error,
-                        since: cache.clock.now(),
-                    };
+                    let failed = Failed::from(error);
                     if keep {
                         let failure = FailureKey::Rendition(key);
-                        cache.failures.keep(failure, &failed, life, generation);
+                        let now = cache.clock.now();
+                        cache.failures.keep(failure, &failed, life, generation, now);
                     }
                     return Err(failed);
                 }

@@ -14,6 +14,8 @@ use super::key::Version;
 use crate::freshness::Freshness;
 #[cfg(test)]
 use crate::freshness::Rules;
+use crate::freshness::Tag;
+use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::source::Fetched;
 
@@ -30,8 +32,8 @@ pub struct SourceRecord {
     pub len: u64,
     /// The one spelling of its address.
     pub address: Arc<str>,
-    /// What it can be purged by, in lower case.
-    pub tags: Vec<String>,
+    /// What it can be purged by.
+    pub tags: Vec<Tag>,
     /// The number of the last purge that was known when its fetch began.
     pub generation: u64,
     /// The number of the last purge that left nothing of the states before.
@@ -65,7 +67,7 @@ struct Stored {
     len: u64,
     address: String,
     #[serde(default)]
-    tags: Vec<String>,
+    tags: Vec<Tag>,
     generation: u64,
     epoch: u64,
     #[serde(default)]
@@ -78,19 +80,24 @@ impl SourceRecord {
     pub(super) fn new(
         name: &SourceName,
         version: Version,
-        fetched: &Fetched,
+        fetched: Fetched,
         generation: u64,
-        epoch: u64,
     ) -> Self {
+        let Fetched {
+            bytes,
+            validators,
+            freshness,
+            tags,
+        } = fetched;
         SourceRecord {
             version,
-            validators: fetched.validators.clone(),
-            freshness: fetched.freshness.clone(),
-            len: fetched.bytes.len() as u64,
+            validators,
+            freshness,
+            len: bytes.len() as u64,
             address: Arc::clone(&name.address),
-            tags: Vec::new(),
+            tags: tags.into_tags(),
             generation,
-            epoch,
+            epoch: 0,
             judged: Judged::default(),
         }
     }
@@ -100,9 +107,11 @@ impl SourceRecord {
         &self,
         validators: &Validators,
         freshness: &Freshness,
+        tags: Tags,
         generation: u64,
     ) -> Self {
         SourceRecord {
+            tags: tags.renewing(&self.tags),
             validators: self.validators.renewed_by(validators),
             freshness: self.freshness.renewed_by(freshness),
             generation,
@@ -137,7 +146,8 @@ impl SourceRecord {
 
     /// What it takes in memory, in bytes, without the map it sits in.
     pub(super) fn weight(&self) -> usize {
-        let texts = self.validators.etag.iter().chain(&self.tags);
+        let tags = self.tags.iter().map(Tag::as_str);
+        let texts = tags.chain(self.validators.etag.as_deref());
         let texts: usize = texts.map(|text| text.len() + size_of::<String>()).sum();
         size_of::<SourceRecord>() + texts + self.address.len()
     }
@@ -202,8 +212,9 @@ impl SourceRecord {
                 last_modified: Some(now),
             },
             freshness: Freshness::of(&hyper::HeaderMap::new(), now, &Rules::default()),
+            tags: Tags::default(),
         };
-        SourceRecord::new(name, Version::of(bytes), &fetched, generation, 0)
+        SourceRecord::new(name, Version::of(bytes), fetched, generation)
     }
 }
 
@@ -222,12 +233,15 @@ mod tests {
     use super::Rules;
     use super::SourceName;
     use super::SourceRecord;
+    use super::Tag;
     use super::Validators;
 
     fn record() -> SourceRecord {
         let now = UNIX_EPOCH + Duration::from_secs(1_767_225_600);
         SourceRecord {
-            tags: vec!["cats".to_owned(), "a\"b".to_owned()],
+            tags: ["cats", "a\"b"]
+                .map(|tag| Tag::new(tag).expect("a tag"))
+                .to_vec(),
             epoch: 3,
             ..SourceRecord::for_tests(&SourceName::numbered(1), b"bytes", now, 7)
         }

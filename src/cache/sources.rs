@@ -156,10 +156,10 @@ impl Cache {
                     Ok(cache.keep_source(&name, fetched, generation).await)
                 }
                 Ok(Answer::NotModified { .. }) => {
-                    Err(cache.failed(E::from(FlightLost::NothingToRenew)))
+                    Err(Failed::from(E::from(FlightLost::NothingToRenew)))
                 }
                 Err(error) => {
-                    let failed = cache.failed(error);
+                    let failed = Failed::from(error);
                     cache
                         .note_failure(&name.key, &failed, false, generation)
                         .await;
@@ -227,10 +227,12 @@ impl Cache {
                 Ok(Answer::NotModified {
                     freshness,
                     validators,
+                    tags,
                 }),
                 Some((known, _)),
             ) => {
-                let record = Arc::new(known.renewed(&validators, &freshness, generation));
+                let record = known.renewed(&validators, &freshness, tags, generation);
+                let record = Arc::new(record);
                 self.keep_record(name.key, &record).await;
                 Ok(FoundSource {
                     record,
@@ -240,10 +242,10 @@ impl Cache {
                 })
             }
             (Ok(Answer::NotModified { .. }), None) => {
-                Err(self.failed(E::from(FlightLost::NothingToRenew)))
+                Err(Failed::from(E::from(FlightLost::NothingToRenew)))
             }
             (Err(error), known) => {
-                let failed = self.failed(error);
+                let failed = Failed::from(error);
                 let landing = self.stand_in(known, failed.clone());
                 self.note_failure(&name.key, &failed, landing.is_ok(), generation)
                     .await;
@@ -284,14 +286,8 @@ impl Cache {
         let least = if stands_in { HOLD_OFF } else { Duration::ZERO };
         let life = failed.error.life(&self.error_lives).max(least);
         let key = FailureKey::Source(*key);
-        self.failures.keep(key, failed, life, generation);
-    }
-
-    pub(super) fn failed<E>(&self, error: E) -> Failed<E> {
-        Failed {
-            error: Arc::new(error),
-            since: self.clock.now(),
-        }
+        self.failures
+            .keep(key, failed, life, generation, self.clock.now());
     }
 
     async fn find_record(&self, key: &SourceKey) -> Option<(Arc<SourceRecord>, Tier)> {
@@ -337,10 +333,11 @@ impl Cache {
         fetched: Fetched,
         generation: u64,
     ) -> SourceBytes {
-        let version = version_of(&fetched.bytes).await;
-        let epoch = self.purges.epoch(name, &[], generation);
-        let record = SourceRecord::new(name, version, &fetched, generation, epoch);
-        let (record, bytes) = (Arc::new(record), fetched.bytes);
+        let bytes = fetched.bytes.clone();
+        let version = version_of(&bytes).await;
+        let mut record = SourceRecord::new(name, version, fetched, generation);
+        record.epoch = self.purges.epoch(name, &record.tags, generation);
+        let record = Arc::new(record);
         // Purged while it was on its way: for those who asked before, and nobody else.
         if self.purges.verdict(&name.key, &record) == Verdict::Gone {
             return SourceBytes { record, bytes };

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use hyper::Method;
 use hyper::Response;
@@ -27,8 +28,11 @@ use crate::bucket::AddressError;
 use crate::bucket::BucketAddress;
 use crate::cache::Cache;
 use crate::cache::CacheError;
+use crate::cache::ErrorLives;
 use crate::cache::Failed;
+use crate::cache::Failure;
 use crate::cache::Outcome;
+use crate::cache::SourceRecord;
 use crate::cache::Stale;
 use crate::cache::Tier;
 use crate::config::Config;
@@ -46,6 +50,7 @@ use crate::request::Settled;
 use crate::response;
 use crate::response::About;
 use crate::response::Body;
+use crate::response::Kept;
 use crate::response::Spent;
 use crate::response::Told;
 use crate::source::SetupError;
@@ -68,6 +73,8 @@ pub struct Pipeline {
     request_timeout: Duration,
     /// How long clients keep an interim rendition; nought: there are none.
     interim: Duration,
+    /// How long errors are kept.
+    errors: ErrorLives,
     chores: Chores,
     remembered: Remembered,
     metrics: Metrics,
@@ -94,6 +101,47 @@ struct Answered {
     outcome: telemetry::Outcome,
 }
 
+/// Why a request has no picture.
+struct Unanswered {
+    error: Arc<Error>,
+    /// When it came to that, where it was kept and is told again.
+    since: Option<SystemTime>,
+    /// Not where it tells something of a source that may not be kept.
+    may_be_kept: bool,
+}
+
+impl Unanswered {
+    /// When the source was known.
+    fn over(failed: impl Into<Failed<Error>>, source: &SourceRecord) -> Self {
+        Unanswered {
+            may_be_kept: source.freshness.is_storable(),
+            ..failed.into().into()
+        }
+    }
+}
+
+impl From<Failed<Error>> for Unanswered {
+    fn from(Failed { error, since }: Failed<Error>) -> Self {
+        Unanswered {
+            error,
+            since,
+            may_be_kept: true,
+        }
+    }
+}
+
+impl From<Arc<Error>> for Unanswered {
+    fn from(error: Arc<Error>) -> Self {
+        Failed::from(error).into()
+    }
+}
+
+impl From<Error> for Unanswered {
+    fn from(error: Error) -> Self {
+        Failed::from(error).into()
+    }
+}
+
 impl Pipeline {
     /// Builds every room. Nothing is asked of any origin yet.
     ///
@@ -117,6 +165,7 @@ impl Pipeline {
             &config.bucket,
             policy.allowlist(),
             rules,
+            &config.cache.rule,
         )
         .map_err(PipelineError::Sources)?;
         Ok(Arc::new(Pipeline {
@@ -137,6 +186,7 @@ impl Pipeline {
             manner: config.limits.of_render().manner(),
             request_timeout: config.server.request_timeout.duration(),
             interim: config.cache.interim.duration(),
+            errors: config.cache.errors.clone(),
             chores: Chores::default(),
             remembered: Remembered::default(),
             metrics: Metrics::default(),
@@ -202,13 +252,23 @@ impl Pipeline {
         let understood = self.understand(head);
         let (answered, error) = match self.run(head, started, &understood).await {
             Ok(answered) => (answered, None),
-            Err(Failed { error, .. }) => {
+            Err(Unanswered {
+                error,
+                since,
+                may_be_kept,
+            }) => {
                 self.metrics.failed(error.verdict().code);
                 let Understood { vary, fallback, .. } = &*understood;
                 let head_only = head.method == Method::HEAD;
                 let response = match fallback.as_ref().filter(|_| error.may_redirect()) {
                     Some(location) => response::redirect(&error, location, *vary, head_only),
-                    None => response::error(&error, *vary, head_only),
+                    None => {
+                        let kept = may_be_kept.then(|| Kept {
+                            life: error.life(&self.errors),
+                            age: since.map(|since| since.elapsed().unwrap_or_default()),
+                        });
+                        response::error(&error, kept, *vary, head_only)
+                    }
                 };
                 (
                     Answered {
@@ -243,7 +303,7 @@ impl Pipeline {
         head: &Parts,
         started: Instant,
         understood: &Understood,
-    ) -> Result<Answered, Failed<Error>> {
+    ) -> Result<Answered, Unanswered> {
         let admitted = understood.admitted.as_ref().map_err(Arc::clone)?;
         let conditional = Conditional::of(head);
         let deadline = Deadline::since(started, self.request_timeout);
@@ -319,11 +379,14 @@ impl Pipeline {
                 );
                 let found = self.cache.get_or_render(*key, keep, render);
                 let found = deadline.bound(Stage::Render, Box::pin(found)).await;
-                (found.map_err(Error::from)??, spent.get().copied())
+                let found = found.map_err(Error::from)?;
+                let found = found.map_err(|failed| Unanswered::over(failed, &record))?;
+                (found, spent.get().copied())
             }
         };
         let rendition = &*found.rendition;
-        admitted.job.judge(rendition.format).map_err(Error::from)?;
+        let judged = admitted.job.judge(rendition.format);
+        judged.map_err(|denied| Unanswered::over(Error::from(denied), &record))?;
         let is_interim = choice.is_interim(rendition);
         if is_interim {
             self.metrics.interim();

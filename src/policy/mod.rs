@@ -3,6 +3,7 @@
 
 mod allowed;
 mod negotiate;
+mod pattern;
 mod sources;
 mod strict;
 mod zone;
@@ -16,11 +17,14 @@ use serde::Deserialize;
 pub use allowed::AllowedOrigin;
 pub use allowed::AllowedOriginError;
 pub use negotiate::NegotiateConfig;
+pub use pattern::SourcePattern;
+pub use pattern::SourcePatternError;
 pub use sources::Allowlist;
 pub use sources::ApprovedSource;
 pub use sources::Place;
 pub use zone::ZoneOrigin;
 pub use zone::ZoneOriginError;
+pub use zone::zone_url;
 
 use self::negotiate::Decided;
 use crate::bucket::BucketAddress;

@@ -78,6 +78,15 @@ impl TryFrom<String> for ZoneOrigin {
     }
 }
 
+/// The URL of a path of the zone that is the server `base`: its own path first.
+pub fn zone_url(base: &Url, path: &str, query: Option<&str>) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url.set_query(query);
+    url.set_fragment(None);
+    url
+}
+
 impl ZoneOrigin {
     /// The path and query, relative to the zone, of a URL on its server; None for every other URL.
     pub(super) fn path_of<'a>(&self, url: &'a Url) -> Option<&'a str> {

@@ -27,6 +27,7 @@ use crate::options::Warning;
 use crate::request::Consulted;
 
 use super::About;
+use super::Kept;
 use super::Spent;
 
 pub(super) const CF_RESIZED: HeaderName = HeaderName::from_static("cf-resized");
@@ -126,6 +127,20 @@ pub(super) fn of_error(number: u16, vary: Consulted) -> HeaderMap {
     headers.insert(CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers
+}
+
+/// Lets others keep an error for as long as it has to live.
+pub(super) fn keep_error(headers: &mut HeaderMap, kept: Kept) {
+    let life = kept.life.as_secs();
+    if life == 0 {
+        return;
+    }
+    insert(headers, CACHE_CONTROL, &format!("public, max-age={life}"));
+    if let Some(age) = kept.age {
+        headers.insert(AGE, HeaderValue::from(age.as_secs()));
+        let hit = HeaderValue::from_static("safelight; hit; detail=error");
+        headers.insert(CACHE_STATUS, hit);
+    }
 }
 
 /// For what depends on the condition or the range of this one request: what is said of the picture, and that nobody keeps it.
@@ -311,6 +326,36 @@ mod tests {
             line.push(" ");
             line.push_number(small);
             prop_assert_eq!(line.value(), HeaderValue::try_from(format!("{number} {small}")).ok());
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_with_the_rest_of_its_life() {
+        let seconds = Duration::from_secs;
+        let told = |life, age| {
+            let mut headers = of_error(9404, Consulted::default());
+            keep_error(&mut headers, Kept { life, age });
+            let header = |name| {
+                let value: Option<&HeaderValue> = headers.get(name);
+                value
+                    .map_or("", |value| value.to_str().expect("ASCII"))
+                    .to_owned()
+            };
+            [header(CACHE_CONTROL), header(AGE), header(CACHE_STATUS)]
+        };
+        assert_eq!(told(seconds(10), None), ["public, max-age=10", "", ""]);
+        for (age, expected) in [(0, "0"), (9, "9")] {
+            assert_eq!(
+                told(seconds(10), Some(seconds(age))),
+                [
+                    "public, max-age=10",
+                    expected,
+                    "safelight; hit; detail=error"
+                ]
+            );
+        }
+        for life in [Duration::ZERO, Duration::from_millis(999)] {
+            assert_eq!(told(life, Some(seconds(1))), ["no-store", "", ""]);
         }
     }
 

@@ -138,9 +138,26 @@ pub fn settled(settled: Settled, about: &About<'_>) -> Response<Body> {
     with(status, headers, Bytes::new())
 }
 
-/// There is no picture: a line of text that says why.
-pub fn error(error: &Error, vary: Consulted, head_only: bool) -> Response<Body> {
+/// An error that may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// For how long, from its beginning; less than a second is not at all.
+    pub life: Duration,
+    /// How long ago that was, where it was kept already and is told again.
+    pub age: Option<Duration>,
+}
+
+/// There is no picture: a line of text that says why, and for how long that is so. What is not `kept`, nobody else keeps either.
+pub fn error(
+    error: &Error,
+    kept: Option<Kept>,
+    vary: Consulted,
+    head_only: bool,
+) -> Response<Body> {
     let (verdict, mut headers, body) = failure(error, vary, head_only);
+    if let Some(kept) = kept {
+        headers::keep_error(&mut headers, kept);
+    }
     if let Some(seconds) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -154,7 +171,7 @@ pub fn error(error: &Error, vary: Consulted, head_only: bool) -> Response<Body> 
 /// the next try may succeed. Without `Retry-After`, which here would ask clients to wait before they follow.
 pub fn redirect(error: &Error, location: &str, vary: Consulted, head_only: bool) -> Response<Body> {
     let Ok(location) = HeaderValue::from_str(location) else {
-        return self::error(error, vary, head_only);
+        return self::error(error, None, vary, head_only);
     };
     let (_, mut headers, body) = failure(error, vary, head_only);
     headers.insert(LOCATION, location);

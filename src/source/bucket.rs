@@ -18,6 +18,7 @@ use crate::bucket::Known;
 use crate::bucket::Object;
 use crate::bucket::Reply;
 use crate::freshness::Freshness;
+use crate::freshness::Tags;
 use crate::freshness::Validators;
 
 /// S3's words for keys that nobody has, that do not fit together, or whose time is over.
@@ -41,14 +42,14 @@ pub(super) async fn fetch(
     let Asking {
         config,
         limit,
-        rules,
+        terms,
         clock,
     } = asking;
     let condition = known.map_or_else(Known::default, |known| Known {
         etag: known.etag.as_deref(),
         last_modified: known.last_modified,
     });
-    let freshness = |headers: &HeaderMap| Freshness::of(headers, SystemTime::now(), rules);
+    let freshness = |headers: &HeaderMap| Freshness::of(headers, SystemTime::now(), &terms.rules);
     match clock
         .bound_by_end(Stage::FirstByte, bucket.get(key, condition))
         .await??
@@ -59,6 +60,7 @@ pub(super) async fn fetch(
             Ok(Answer::NotModified {
                 freshness: freshness(&headers),
                 validators,
+                tags: Tags::of(&headers, &terms.tags),
             })
         }
         Reply::Object(Object {
@@ -74,6 +76,7 @@ pub(super) async fn fetch(
                 bytes,
                 validators,
                 freshness: freshness(&headers),
+                tags: Tags::of(&headers, &terms.tags),
             }))
         }
     }

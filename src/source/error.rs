@@ -6,6 +6,7 @@ use std::io;
 use hyper::StatusCode;
 
 use crate::bucket::BucketError;
+use crate::bucket::BucketProblem;
 use crate::policy::Denied;
 
 /// Why there is no source. The text is for logs: it names hosts and buckets.
@@ -92,6 +93,43 @@ pub enum Stage {
 }
 
 impl SourceError {
+    /// Whether the origin failed, so that an older state of the source is better than this (RFC 5861 section 4: 500, 502, 503, 504, or no
+    /// answer). That the source is gone, refused or unfit is an answer, and counts.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            // One that has no time for us says nothing about the source.
+            SourceError::ClientError(said) => said.status == StatusCode::TOO_MANY_REQUESTS,
+            SourceError::RequestTimeout(_) => true,
+            // What leads back to us has not failed.
+            SourceError::ServerError(said) => said.status != StatusCode::LOOP_DETECTED,
+            SourceError::BadStatus(_)
+            | SourceError::Dns { .. }
+            | SourceError::Connect { .. }
+            | SourceError::Timeout(_)
+            | SourceError::BrokenOff(_) => true,
+            SourceError::Bucket(error) => match error.problem {
+                // Nobody is asked without keys, and nobody answers to wrong ones; the object may be as it was.
+                BucketProblem::Setup(_)
+                | BucketProblem::Credentials(_)
+                | BucketProblem::Status { .. }
+                | BucketProblem::Dns(_)
+                | BucketProblem::Connect(_)
+                | BucketProblem::Timeout
+                | BucketProblem::BrokenOff(_) => true,
+                BucketProblem::UnusableKey => false,
+            },
+            SourceError::Unreadable(error) => error.kind() != io::ErrorKind::PermissionDenied,
+            SourceError::NotFound
+            | SourceError::BadRequest(_)
+            | SourceError::PrivateAddress { .. }
+            | SourceError::TooLarge { .. }
+            | SourceError::TooManyRedirects { .. }
+            | SourceError::BadRedirect { .. }
+            | SourceError::RedirectDenied(_)
+            | SourceError::UnknownBucket(_) => false,
+        }
+    }
+
     /// The error that an answer with `status` amounts to; `text` says who answered.
     pub(super) fn of_status(status: StatusCode, text: String) -> Self {
         let said = Said { status, text };
@@ -103,21 +141,6 @@ impl SourceError {
             500..600 => SourceError::ServerError(said),
             _ => SourceError::BadStatus(said),
         }
-    }
-}
-
-impl SourceError {
-    /// Whether the origin failed, rather than answered.
-    pub fn is_outage(&self) -> bool {
-        matches!(
-            self,
-            SourceError::ServerError(_)
-                | SourceError::RequestTimeout(_)
-                | SourceError::Dns { .. }
-                | SourceError::Connect { .. }
-                | SourceError::Timeout(_)
-                | SourceError::BrokenOff(_)
-        )
     }
 }
 
@@ -180,5 +203,79 @@ impl fmt::Display for Stage {
             Stage::FirstByte => "answer",
             Stage::Body => "content",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use hyper::StatusCode;
+
+    use super::SourceError;
+    use super::Stage;
+    use crate::bucket::BucketError;
+    use crate::bucket::BucketProblem;
+    use crate::policy::Denied;
+
+    fn of(status: u16) -> SourceError {
+        let status = status.try_into().expect("three digits");
+        SourceError::of_status(status, String::new())
+    }
+
+    fn bucket(problem: BucketProblem) -> SourceError {
+        SourceError::Bucket(BucketError {
+            bucket: "photos".to_owned(),
+            problem,
+        })
+    }
+
+    #[test]
+    fn an_origin_that_fails_is_told_from_one_that_refuses() {
+        for code in [408, 429, 500, 502, 503, 504, 520, 530, 204, 206, 304] {
+            assert!(of(code).is_outage(), "{code}");
+        }
+        for code in [400, 401, 403, 404, 410, 418, 451, 508] {
+            assert!(!of(code).is_outage(), "{code}");
+        }
+    }
+
+    #[test]
+    fn silence_is_an_outage_and_a_refusal_is_none() {
+        let text = String::new;
+        let outages = [
+            SourceError::Dns {
+                host: text(),
+                reason: text(),
+            },
+            SourceError::Connect {
+                host: text(),
+                reason: text(),
+            },
+            SourceError::Timeout(Stage::Body),
+            SourceError::BrokenOff(text()),
+            SourceError::Unreadable(io::ErrorKind::NotFound.into()),
+            bucket(BucketProblem::Credentials(text())),
+            bucket(BucketProblem::Status {
+                status: StatusCode::FORBIDDEN,
+                code: "ExpiredToken".to_owned(),
+            }),
+        ];
+        for error in outages {
+            assert!(error.is_outage(), "{error:?}");
+        }
+        let answers = [
+            SourceError::PrivateAddress { host: text() },
+            SourceError::TooLarge { limit: 1 },
+            SourceError::TooManyRedirects { limit: 1 },
+            SourceError::BadRedirect { host: text() },
+            SourceError::RedirectDenied(Denied::PathNotAllowed),
+            SourceError::UnknownBucket(text()),
+            SourceError::Unreadable(io::ErrorKind::PermissionDenied.into()),
+            bucket(BucketProblem::UnusableKey),
+        ];
+        for error in answers {
+            assert!(!error.is_outage(), "{error:?}");
+        }
     }
 }

@@ -25,6 +25,7 @@ use super::Fetched;
 use super::SourceError;
 use super::Stage;
 use crate::freshness::Freshness;
+use crate::freshness::Tags;
 use crate::freshness::Validators;
 
 /// A directory, looked up anew for every request so that it may be a link that a deployment moves.
@@ -58,14 +59,16 @@ impl Folder {
         known: Option<&Validators>,
         asking: Asking<'_>,
     ) -> Result<Answer, SourceError> {
-        let Asking { limit, rules, .. } = asking;
+        let Asking { limit, terms, .. } = asking;
         let (mut file, before) = self.open(path).await?;
-        let freshness = Freshness::of(&HeaderMap::new(), SystemTime::now(), rules);
+        let freshness = Freshness::of(&HeaderMap::new(), SystemTime::now(), &terms.rules);
+        let tags = Tags::of(&HeaderMap::new(), &terms.tags);
         let validators = validators(&before);
         if known.is_some_and(|known| known.etag.is_some() && known.etag == validators.etag) {
             return Ok(Answer::NotModified {
                 freshness,
                 validators,
+                tags,
             });
         }
         if before.len() > limit {
@@ -89,6 +92,7 @@ impl Folder {
             bytes: Bytes::from(bytes),
             validators,
             freshness,
+            tags,
         }))
     }
 
@@ -183,15 +187,15 @@ mod tests {
     use super::super::Config;
     use super::super::SourceError;
     use super::super::clock::Clock;
+    use super::super::rules::Terms;
     use super::Folder;
     use super::relative;
-    use crate::freshness::Rules;
 
     async fn fetch(root: &Path, path: &str) -> Result<Answer, SourceError> {
         let asking = Asking {
             config: &Config::default(),
             limit: 1000,
-            rules: &Rules::default(),
+            terms: &Terms::default(),
             clock: Clock::starting_now(Duration::from_secs(5)),
         };
         Folder::new(root).fetch(path, None, asking).await

@@ -29,6 +29,7 @@ use super::address::Resolver;
 use super::address::Unresolved;
 use super::body;
 use crate::freshness::Freshness;
+use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::freshness::http_date;
 
@@ -81,7 +82,7 @@ impl Http {
         let Asking {
             config,
             limit,
-            rules,
+            terms,
             clock,
         } = asking;
         self.reach
@@ -110,10 +111,10 @@ impl Http {
                 let newer = Validators::of(response.headers());
                 let validators =
                     known.map_or_else(|| newer.clone(), |known| known.renewed_by(&newer));
-                let freshness = Freshness::of(response.headers(), now, rules);
                 return Ok(Step::Answer(Answer::NotModified {
-                    freshness,
+                    freshness: Freshness::of(response.headers(), now, &terms.rules),
                     validators,
+                    tags: Tags::of(response.headers(), &terms.tags),
                 }));
             }
             StatusCode::MOVED_PERMANENTLY
@@ -129,7 +130,8 @@ impl Http {
             }
         }
         let validators = Validators::of(response.headers());
-        let freshness = Freshness::of(response.headers(), now, rules);
+        let freshness = Freshness::of(response.headers(), now, &terms.rules);
+        let tags = Tags::of(response.headers(), &terms.tags);
         let announced = response.content_length();
         let stream = response
             .bytes_stream()
@@ -146,6 +148,7 @@ impl Http {
             bytes,
             validators,
             freshness,
+            tags,
         })))
     }
 }

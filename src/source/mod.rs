@@ -18,11 +18,13 @@ use crate::bucket::Config as BucketConfig;
 use crate::bucket::Timeouts;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
+use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::policy::Allowlist;
 use crate::policy::ApprovedSource;
 use crate::policy::Place;
 use crate::policy::ZoneOrigin;
+use crate::policy::zone_url;
 use crate::units::ByteSize;
 use crate::units::Seconds;
 use address::Reach;
@@ -32,6 +34,10 @@ pub use error::SourceError;
 pub use error::Stage;
 use folder::Folder;
 use http::Http;
+pub use rules::RuleConfig;
+pub use rules::RuleError;
+use rules::Rulebook;
+use rules::Terms;
 
 mod address;
 mod body;
@@ -40,6 +46,7 @@ mod clock;
 mod error;
 mod folder;
 mod http;
+mod rules;
 
 /// Section `[fetch]`: how patiently origins are asked.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -79,7 +86,7 @@ impl Default for Config {
 pub struct Sources {
     config: Config,
     limit: u64,
-    rules: Rules,
+    rulebook: Rulebook,
     allowlist: Arc<Allowlist>,
     zone: Origin,
     allowed: Http,
@@ -102,6 +109,8 @@ pub struct Fetched {
     pub validators: Validators,
     /// How long the content may be reused.
     pub freshness: Freshness,
+    /// By which words it may be purged.
+    pub tags: Tags,
 }
 
 /// What an origin says.
@@ -115,6 +124,8 @@ pub enum Answer {
         freshness: Freshness,
         /// What to ask with next time.
         validators: Validators,
+        /// By which words it may be purged.
+        tags: Tags,
     },
 }
 
@@ -124,7 +135,7 @@ struct Asking<'a> {
     config: &'a Config,
     /// Largest source, in bytes.
     limit: u64,
-    rules: &'a Rules,
+    terms: &'a Terms,
     clock: Clock,
 }
 
@@ -138,7 +149,7 @@ enum Step {
 impl Sources {
     /// Opens every origin: builds clients and checks settings, without asking anyone anything.
     ///
-    /// `source_bytes` is the largest source that is fetched, `rules` what freshness is held to.
+    /// `source_bytes` is the largest source that is fetched, `rules` what freshness is held to, but for sources that `special` names.
     ///
     /// # Errors
     /// [`SetupError`] names the setting that cannot work.
@@ -149,7 +160,10 @@ impl Sources {
         buckets: &[BucketConfig],
         allowlist: Arc<Allowlist>,
         rules: Rules,
+        special: &[RuleConfig],
     ) -> Result<Sources, SetupError> {
+        let names = buckets.iter().map(|bucket| bucket.name.as_str());
+        let rulebook = Rulebook::new(rules, special, zone, names).map_err(SetupError::Rule)?;
         let timeouts = Timeouts {
             connect: config.connect_timeout.duration(),
             first_byte: config.first_byte_timeout.duration(),
@@ -180,7 +194,7 @@ impl Sources {
         Ok(Sources {
             config: config.clone(),
             limit: source_bytes.bytes(),
-            rules,
+            rulebook,
             allowlist,
             zone,
             allowed: Http::new(config, reach)?,
@@ -201,7 +215,8 @@ impl Sources {
         let asking = Asking {
             config: &self.config,
             limit: self.limit,
-            rules: &self.rules,
+            // Wherever it redirects to, this is the source that was asked for.
+            terms: self.rulebook.of(source),
             clock,
         };
         let mut known = known.cloned();
@@ -236,7 +251,7 @@ impl Sources {
             (Place::Http(url), _) => self.allowed.ask(url, known, asking).await,
             (Place::Bucket { name, key }, _) => self.object(name, key, known, asking).await,
             (Place::Zone { path, query }, Origin::Http { client, base }) => {
-                let url = under(base, path, query.as_deref());
+                let url = zone_url(base, path, query.as_deref());
                 client.ask(&url, known, asking).await
             }
             (Place::Zone { path, .. }, Origin::Folder(folder)) => {
@@ -264,20 +279,13 @@ impl Sources {
     }
 }
 
-/// The URL of a path of the zone: the origin's own path first.
-fn under(base: &Url, path: &str, query: Option<&str>) -> Url {
-    let mut url = base.clone();
-    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
-    url.set_query(query);
-    url.set_fragment(None);
-    url
-}
-
 /// A setting that keeps sources from being fetched at all.
 #[derive(Debug)]
 pub enum SetupError {
     /// A `[[bucket]]` that cannot be opened.
     Bucket(BucketError),
+    /// A `[[cache.rule]]` that cannot hold.
+    Rule(RuleError),
     /// The zone's folder does not exist.
     NoFolder(String),
     /// The zone's bucket is not configured.
@@ -292,6 +300,7 @@ impl fmt::Display for SetupError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SetupError::Bucket(error) => error.fmt(out),
+            SetupError::Rule(error) => error.fmt(out),
             SetupError::NoFolder(folder) => write!(
                 out,
                 "`zone.origin` must name an existing folder, got `{folder}`"

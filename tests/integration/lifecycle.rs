@@ -285,6 +285,15 @@ async fn what_cannot_be_started_says_why() {
             "[cache]\nfloor = \"2 d\"\nceiling = \"1 d\"\n[zone]\norigin = \"file:.\"\n".to_owned(),
             "cache.floor",
         ),
+        (
+            "[[cache.rule]]\nsources = [\"zone\", \"bucket:none\"]\n[zone]\norigin = \"file:.\"\n"
+                .to_owned(),
+            "`cache.rule[0].sources`: `bucket:none` must be",
+        ),
+        (
+            "[[cache.rule]]\nsources = [\"a.com\", \"https://b.com\"]\n".to_owned(),
+            "`cache.rule[0].sources[1]`: sources are `zone`",
+        ),
         ("[log]\nlevel = \"a=b=c\"\n".to_owned(), "log.level"),
         ("not toml".to_owned(), "not TOML"),
         (

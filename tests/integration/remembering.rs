@@ -55,7 +55,12 @@ async fn another_client_is_understood_anew() {
 #[tokio::test]
 async fn nonsense_is_not_remembered() {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(64, 48)).await;
-    let proxy = TestProxy::in_front_of(&origin).await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.cache.errors.not_found = setting("0 s");
+    })
+    .await;
     for target in [
         "/cdn-cgi/image/a.jpg",
         "/cdn-cgi/image/width=16/http://elsewhere.test/a.jpg",

@@ -35,6 +35,7 @@ use crate::cache::Stale;
 use crate::cache::Target;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
+use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::source::Answer;
 use crate::source::Fetched;
@@ -318,12 +319,14 @@ impl World {
                 return Ok(Answer::NotModified {
                     freshness,
                     validators,
+                    tags: Tags::default(),
                 });
             }
             Ok(Answer::Fetched(Fetched {
                 bytes: Bytes::from(life.current().to_owned()),
                 validators,
                 freshness,
+                tags: Tags::default(),
             }))
         };
         let found = self.cache.get_or_fetch(&name, fetch.clone()).await;

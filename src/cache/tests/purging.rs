@@ -27,6 +27,8 @@ use crate::cache::Stale;
 use crate::cache::Target;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
+use crate::freshness::Tag;
+use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::source::Answer;
 use crate::source::Fetched;
@@ -39,6 +41,7 @@ fn fetched(cache: &Cache, content: &'static str) -> Answer {
             last_modified: None,
         },
         freshness: Freshness::of(&HeaderMap::new(), cache.clock.now(), &Rules::default()),
+        tags: Tags::default(),
     })
 }
 
@@ -172,7 +175,12 @@ async fn what_was_purged_stays_purged_after_a_restart() {
         std::fs::create_dir_all(to.parent().expect("a folder")).expect("a folder to write to");
         std::fs::copy(&from, &to).expect("a folder to write to");
     }
-    purge(&cache, Target::Tag("unrelated".to_owned()), false).await;
+    purge(
+        &cache,
+        Target::Tag(Tag::new("unrelated").expect("a tag")),
+        false,
+    )
+    .await;
     purge(&cache, Target::Source(SourceName::numbered(1).key), false).await;
     drop(cache);
     // As if the process had been killed before it deleted anything.
@@ -229,6 +237,7 @@ async fn a_soft_purge_makes_stale_and_asks_with_validators() {
         std::future::ready(Ok::<_, TestError>(Answer::NotModified {
             freshness,
             validators: Validators::default(),
+            tags: Tags::default(),
         }))
     };
     let found = cache

@@ -32,6 +32,7 @@ use crate::cache::Tier;
 use crate::cache::Version;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
+use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::source::Answer;
 use crate::source::Fetched;
@@ -59,6 +60,7 @@ fn fetched(content: &'static str, cache_control: &'static str, ago: Duration) ->
         bytes: Bytes::from_static(content.as_bytes()),
         validators: validators("\"1\""),
         freshness: freshness(cache_control, ago),
+        tags: Tags::default(),
     })
 }
 
@@ -66,6 +68,7 @@ fn not_modified(cache_control: &'static str) -> Answer {
     Answer::NotModified {
         freshness: freshness(cache_control, Duration::ZERO),
         validators: Validators::default(),
+        tags: Tags::default(),
     }
 }
 
@@ -266,7 +269,8 @@ async fn a_source_that_may_no_longer_be_stored_leaves_no_record() {
 #[tokio::test]
 async fn an_error_leaves_the_expired_record_alone() {
     let (cache, origin) = (in_memory().await, Origin::default());
-    get(&cache, &origin, fetched("one", "", 3 * HOUR)).await;
+    let terms = "max-age=7200, stale-if-error=0";
+    get(&cache, &origin, fetched("one", terms, 3 * HOUR)).await;
     let fail = |_| std::future::ready(Err(TestError::Broken(503)));
     let error = cache
         .get_or_fetch(&SourceName::numbered(1), fail)

@@ -23,6 +23,7 @@ use crate::cache::Stale;
 use crate::cache::Tier;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
+use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::source::Answer;
 use crate::source::Fetched;
@@ -72,12 +73,14 @@ impl Origin {
             return Ok(Answer::NotModified {
                 freshness,
                 validators,
+                tags: Tags::default(),
             });
         }
         Ok(Answer::Fetched(Fetched {
             bytes: Bytes::from(format!("state {asked}")),
             validators,
             freshness,
+            tags: Tags::default(),
         }))
     }
 

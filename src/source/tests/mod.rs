@@ -7,6 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::Config;
+use super::RuleConfig;
 use super::SetupError;
 use super::Sources;
 use crate::bucket::BucketAddress;
@@ -26,6 +27,7 @@ mod hostile;
 mod origin;
 mod redirects;
 mod suite;
+mod terms;
 
 /// Largest source that these tests fetch.
 const LIMIT: u64 = 1 << 20;
@@ -50,6 +52,17 @@ struct World {
 }
 
 fn world(config: &Config, zone: ZoneOrigin, allowed: &[String], buckets: &[BucketConfig]) -> World {
+    ruled_world(config, zone, allowed, buckets, &[])
+}
+
+/// With rules of their own for some sources.
+fn ruled_world(
+    config: &Config,
+    zone: ZoneOrigin,
+    allowed: &[String],
+    buckets: &[BucketConfig],
+    rules: &[RuleConfig],
+) -> World {
     let addresses = buckets
         .iter()
         .map(|bucket| BucketAddress::of(bucket).expect("a right address"))
@@ -73,6 +86,7 @@ fn world(config: &Config, zone: ZoneOrigin, allowed: &[String], buckets: &[Bucke
         buckets,
         Arc::clone(&allowlist),
         Rules::default(),
+        rules,
     );
     World {
         sources: sources.expect("right settings"),
@@ -121,6 +135,7 @@ fn a_zone_that_is_not_there_is_named() {
             &[],
             Arc::clone(&allowlist),
             Rules::default(),
+            &[],
         );
         let error: SetupError = sources.err().expect("there is no such zone");
         assert_eq!(error.to_string(), expected);
@@ -141,6 +156,7 @@ fn a_user_agent_that_breaks_the_line_is_named() {
         &[],
         allowlist,
         Rules::default(),
+        &[],
     );
     let error = sources.err().expect("it is no header value").to_string();
     assert!(

@@ -5,6 +5,7 @@ pub mod metrics;
 pub mod origin;
 pub mod process;
 pub mod proxy;
+pub mod raw_origin;
 pub mod reply;
 pub mod s3;
 pub mod samples;

@@ -37,7 +37,7 @@ pub struct TestProxy {
 
 impl TestProxy {
     /// With a folder as its zone (empty: see [`TestProxy::folder`]), a disk cache of its own, both prefixes, and private networks
-    /// open, because every origin here is on this machine. `change` has the last word.
+    /// open, because every origin here is on this machine. Nothing stale is answered unless its origin allows it. `change` has the last word.
     pub async fn start(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let zone = folder.path().join("zone");
@@ -50,6 +50,8 @@ impl TestProxy {
         .expect("both are paths");
         config.zone.origin = ZoneOrigin::Folder(zone);
         config.cache.disk.path = folder.path().join("cache");
+        config.cache.stale_while_revalidate = setting("0 s");
+        config.cache.stale_if_error = setting("0 s");
         config.fetch.private_networks = true;
         change(&mut config);
 

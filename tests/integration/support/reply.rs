@@ -70,14 +70,23 @@ impl Reply {
         self
     }
 
-    /// `ERROR 9404: …` with the same number in `Cf-Resized`, kept by nobody.
+    /// `ERROR 9404: …` with the same number in `Cf-Resized`, kept for as long as such errors are.
     #[track_caller]
     pub fn assert_error(&self, status: u16, number: u16) -> &Self {
         self.assert_status(status)
             .assert_header("cf-resized", &format!("err={number}"))
             .assert_header("content-type", "text/plain; charset=utf-8")
-            .assert_header("cache-control", "no-store")
             .assert_header("x-content-type-options", "nosniff");
+        let lives: &[&str] = match (status, number) {
+            (404, _) => &["public, max-age=10"],
+            (400, 9401) | (403, 9406 | 9419) => &["public, max-age=300"],
+            // Too large as it is asked for, or too large as it is.
+            (403, 9413) => &["public, max-age=300", "public, max-age=60"],
+            (413 | 415 | 422, _) => &["public, max-age=60"],
+            _ => &["no-store"],
+        };
+        let life = self.header("cache-control");
+        assert!(lives.contains(&life.as_str()), "not {lives:?}: {self}");
         let text = self.text();
         assert!(
             text.starts_with(&format!("ERROR {number}: ")) && text.ends_with('\n'),

@@ -1,0 +1,312 @@
+//! Which rules of freshness hold for which source.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::freshness::Rules;
+use crate::freshness::Tag;
+use crate::policy::ApprovedSource;
+use crate::policy::SourcePattern;
+use crate::policy::ZoneOrigin;
+use crate::units::Seconds;
+
+/// Section `[[cache.rule]]`: what is different for some sources. What it leaves open comes from `[cache]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleConfig {
+    /// Which they are; the first rule that names a source holds for it.
+    pub sources: Vec<SourcePattern>,
+    pub floor: Option<Seconds>,
+    pub ceiling: Option<Seconds>,
+    /// The life where the origin says nothing.
+    pub default: Option<Seconds>,
+    pub stale_while_revalidate: Option<Seconds>,
+    pub stale_if_error: Option<Seconds>,
+    /// Words by which they may be purged, beside those of their origin.
+    #[serde(default)]
+    pub tags: Vec<Tag>,
+}
+
+/// All rules.
+#[derive(Clone, Debug)]
+pub(super) struct Rulebook {
+    zone: ZoneOrigin,
+    /// In the order in which they are looked through.
+    special: Vec<(Vec<SourcePattern>, Terms)>,
+    general: Terms,
+}
+
+/// What holds for one source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Terms {
+    pub(super) rules: Rules,
+    /// Given to it by the operator.
+    pub(super) tags: Vec<Tag>,
+}
+
+impl Rulebook {
+    /// `general` holds where none of `special` does. `buckets` are the names of those that are configured.
+    pub(super) fn new<'a>(
+        general: Rules,
+        special: &[RuleConfig],
+        zone: &ZoneOrigin,
+        buckets: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<Self, RuleError> {
+        let special = special.iter().enumerate().map(|(index, config)| {
+            let terms = terms(config, &general, buckets.clone());
+            let terms = terms.map_err(|problem| RuleError { index, problem })?;
+            Ok((config.sources.clone(), terms))
+        });
+        Ok(Rulebook {
+            zone: zone.clone(),
+            special: special.collect::<Result<_, _>>()?,
+            general: Terms {
+                rules: general,
+                tags: Vec::new(),
+            },
+        })
+    }
+
+    /// What holds for `source`.
+    pub(super) fn of(&self, source: &ApprovedSource) -> &Terms {
+        let named = |patterns: &[SourcePattern]| {
+            patterns
+                .iter()
+                .any(|pattern| pattern.covers(source, &self.zone))
+        };
+        self.special
+            .iter()
+            .find(|(patterns, _)| named(patterns))
+            .map_or(&self.general, |(_, terms)| terms)
+    }
+}
+
+fn terms<'a>(
+    config: &RuleConfig,
+    general: &Rules,
+    buckets: impl Iterator<Item = &'a str> + Clone,
+) -> Result<Terms, Problem> {
+    let RuleConfig {
+        sources,
+        floor,
+        ceiling,
+        default,
+        stale_while_revalidate,
+        stale_if_error,
+        tags,
+    } = config;
+    if sources.is_empty() {
+        return Err(Problem::NoSources);
+    }
+    for pattern in sources {
+        if let SourcePattern::Bucket(name) = pattern
+            && !buckets.clone().any(|bucket| bucket == name)
+        {
+            return Err(Problem::UnknownBucket(name.clone()));
+        }
+    }
+    let or = |special: &Option<Seconds>, general| special.map_or(general, Seconds::duration);
+    let rules = Rules {
+        floor: or(floor, general.floor),
+        ceiling: or(ceiling, general.ceiling),
+        default: default.map(Seconds::duration).or(general.default),
+        stale_while_revalidate: or(stale_while_revalidate, general.stale_while_revalidate),
+        stale_if_error: or(stale_if_error, general.stale_if_error),
+    };
+    let (low, high) = (rules.floor.as_secs(), rules.ceiling.as_secs());
+    match (floor, low <= high) {
+        (_, true) => {}
+        (Some(_), false) => return Err(Problem::FloorAboveCeiling(low, high)),
+        (None, false) => return Err(Problem::CeilingBelowFloor(high, low)),
+    }
+    Ok(Terms {
+        rules,
+        tags: tags.clone(),
+    })
+}
+
+/// A `[[cache.rule]]` that cannot hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleError {
+    /// Which of them, from nought.
+    index: usize,
+    problem: Problem,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Problem {
+    NoSources,
+    UnknownBucket(String),
+    /// Both in seconds.
+    FloorAboveCeiling(u64, u64),
+    CeilingBelowFloor(u64, u64),
+}
+
+impl fmt::Display for RuleError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RuleError { index, problem } = self;
+        write!(out, "setting `cache.rule[{index}].")?;
+        match problem {
+            Problem::NoSources => out.write_str(
+                "sources` must name at least one, such as \"b.com\", \"bucket:photos\" or \"zone\"",
+            ),
+            Problem::UnknownBucket(name) => write!(
+                out,
+                "sources`: `bucket:{name}` must be the `name` of a [[bucket]] section"
+            ),
+            Problem::FloorAboveCeiling(floor, ceiling) => write!(
+                out,
+                "floor` must not exceed the ceiling of the rule ({ceiling} s), got {floor} s"
+            ),
+            Problem::CeilingBelowFloor(ceiling, floor) => write!(
+                out,
+                "ceiling` must not be below the floor of the rule ({floor} s), got {ceiling} s"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RuleError {}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde::Deserialize;
+    use url::Url;
+
+    use super::RuleConfig;
+    use super::RuleError;
+    use super::Rulebook;
+    use crate::freshness::Rules;
+    use crate::freshness::Tag;
+    use crate::policy::Config;
+    use crate::policy::Policy;
+    use crate::policy::SourcesConfig;
+    use crate::policy::ZoneOrigin;
+
+    fn rules(text: &str) -> Vec<RuleConfig> {
+        #[derive(Deserialize)]
+        struct Section {
+            rule: Vec<RuleConfig>,
+        }
+        let section: Section = toml::from_str(text).expect("rules as an operator writes them");
+        section.rule
+    }
+
+    fn rulebook(text: &str) -> Result<Rulebook, RuleError> {
+        let names = ["photos"].into_iter();
+        Rulebook::new(
+            Rules::default(),
+            &rules(text),
+            &ZoneOrigin::default(),
+            names,
+        )
+    }
+
+    fn hours(hours: u64) -> Duration {
+        Duration::from_secs(hours * 60 * 60)
+    }
+
+    #[test]
+    fn the_first_rule_that_names_a_source_holds_and_the_rest_comes_from_the_general_ones() {
+        let text = r#"
+            [[rule]]
+            sources = ["zone"]
+            floor = "0 s"
+
+            [[rule]]
+            sources = ["a.com", "*.b.com/themes"]
+            floor = "2 h"
+            default = "3 h"
+            tags = ["Themes"]
+
+            [[rule]]
+            sources = ["*.b.com"]
+            ceiling = "4 h"
+            stale_while_revalidate = "5 h"
+            stale_if_error = "6 h"
+        "#;
+        let allowed = ["a.com", "*.b.com", "c.com"]
+            .map(|entry| entry.to_owned().try_into().expect("an entry"))
+            .to_vec();
+        let config = Config {
+            sources: SourcesConfig { allowed },
+            ..Config::default()
+        };
+        let policy = Policy::new(&config, ZoneOrigin::default(), Vec::new()).expect("they fit");
+        let rulebook = rulebook(text).expect("sound rules");
+        let of = |url: &str| {
+            let url = Url::parse(url).expect("a URL");
+            let source = policy.allowlist().approve(&url).expect("it is allowed");
+            rulebook.of(&source).clone()
+        };
+
+        assert_eq!(of("http://c.com/themes/a.jpg").rules, Rules::default());
+        let themes = of("http://x.b.com/themes/a.jpg");
+        assert_eq!(themes, of("http://a.com/"));
+        assert_eq!(themes.tags, [Tag::new("themes").expect("a tag")]);
+        assert_eq!(
+            themes.rules,
+            Rules {
+                floor: hours(2),
+                default: Some(hours(3)),
+                ..Rules::default()
+            }
+        );
+        assert_eq!(
+            of("http://x.b.com/a.jpg").rules,
+            Rules {
+                ceiling: hours(4),
+                stale_while_revalidate: hours(5),
+                stale_if_error: hours(6),
+                ..Rules::default()
+            }
+        );
+        let zone = policy.allowlist().approve_zone("/a.jpg").expect("it is");
+        assert_eq!(rulebook.of(&zone).rules.floor, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_rule_that_cannot_hold_is_named() {
+        for (text, expected) in [
+            (
+                "sources = []",
+                "setting `cache.rule[1].sources` must name at least one, such as \"b.com\", \"bucket:photos\" or \"zone\"",
+            ),
+            (
+                "sources = [\"bucket:photos\", \"bucket:other\"]",
+                "setting `cache.rule[1].sources`: `bucket:other` must be the `name` of a [[bucket]] section",
+            ),
+            (
+                "sources = [\"zone\"]\nfloor = \"400 d\"",
+                "setting `cache.rule[1].floor` must not exceed the ceiling of the rule (31536000 s), got 34560000 s",
+            ),
+            (
+                "sources = [\"zone\"]\nfloor = \"2 h\"\nceiling = \"1 h\"",
+                "setting `cache.rule[1].floor` must not exceed the ceiling of the rule (3600 s), got 7200 s",
+            ),
+            (
+                "sources = [\"zone\"]\nceiling = \"1 min\"",
+                "setting `cache.rule[1].ceiling` must not be below the floor of the rule (3600 s), got 60 s",
+            ),
+        ] {
+            let text = format!("[[rule]]\nsources = [\"zone\"]\n[[rule]]\n{text}");
+            let error = rulebook(&text).expect_err("the second rule is wrong");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_no_rule_can_say_is_no_setting() {
+        for text in [
+            "floor = \"1 h\"",
+            "sources = [\"zone\"]\nttl = \"1 h\"",
+            "sources = [\"https://b.com\"]",
+            "sources = [\"zone\"]\ntags = [\"two words\"]",
+        ] {
+            assert!(toml::from_str::<RuleConfig>(text).is_err(), "{text}");
+        }
+    }
+}

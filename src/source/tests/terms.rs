@@ -1,0 +1,150 @@
+//! What an answer says about its life, under the rules of whoever was asked.
+
+use std::time::Duration;
+use std::time::SystemTime;
+
+use super::RuleConfig;
+use super::bucket;
+use super::config;
+use super::no_zone;
+use super::origin::TestOrigin;
+use super::origin::answer;
+use super::origin::header;
+use super::origin::redirect;
+use super::origin::target;
+use super::ruled_world;
+use crate::freshness::Tag;
+use crate::freshness::Validators;
+use crate::policy::SourcePattern;
+use crate::policy::ZoneOrigin;
+use crate::source::Answer;
+use crate::source::Fetched;
+use crate::source::SourceError;
+
+fn pattern(text: &str) -> SourcePattern {
+    SourcePattern::try_from(text.to_owned()).expect("sources")
+}
+
+/// So many hours at least, and a tag.
+fn rule(sources: &str, hours: u64, tag: &str) -> RuleConfig {
+    RuleConfig {
+        sources: vec![pattern(sources)],
+        floor: format!("{hours} h").parse().ok(),
+        tags: vec![Tag::new(tag).expect("a tag")],
+        ..RuleConfig::default()
+    }
+}
+
+#[track_caller]
+fn fetched(answer: Result<Answer, SourceError>) -> Fetched {
+    match answer {
+        Ok(Answer::Fetched(fetched)) => fetched,
+        other => panic!("expected content, got {other:?}"),
+    }
+}
+
+#[track_caller]
+fn check(fetched: Fetched, hours: u64, tags: &[&str]) {
+    let lifetime = fetched.freshness.lifetime();
+    assert_eq!(lifetime, Duration::from_secs(hours * 60 * 60));
+    let found = fetched.tags.into_tags();
+    let found: Vec<&str> = found.iter().map(Tag::as_str).collect();
+    assert_eq!(found, tags);
+}
+
+#[tokio::test]
+async fn every_kind_of_source_has_its_rules_and_its_tags() {
+    let origin = TestOrigin::start(|_| answer(200, "Cache-Tag: Cat, dog\r\n", b"cat")).await;
+    let rules = [
+        rule("zone", 2, "of-zone"),
+        rule("bucket:photos", 3, "of-bucket"),
+        rule(&format!("{}/themes", origin.authority()), 4, "of-themes"),
+    ];
+    let world = ruled_world(
+        &config(),
+        ZoneOrigin::Http(origin.url("/zone")),
+        &[origin.authority()],
+        &[bucket(&origin.url(""))],
+        &rules,
+    );
+    for (path, hours, tags) in [
+        ("/zone/a", 2, &["of-zone", "cat", "dog"][..]),
+        ("/my-bucket/a", 3, &["of-bucket", "cat", "dog"]),
+        ("/themes/a", 4, &["of-themes", "cat", "dog"]),
+        ("/a", 1, &["cat", "dog"]),
+    ] {
+        let source = world.allowlist.approve(&origin.url(path)).expect(path);
+        check(
+            fetched(world.sources.fetch(&source, None).await),
+            hours,
+            tags,
+        );
+    }
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("a"), "cat").expect("a file within");
+    let zone = ZoneOrigin::Folder(folder.path().to_owned());
+    let world = ruled_world(&config(), zone, &[], &[], &rules[..1]);
+    let source = world.allowlist.approve_zone("/a").expect("a path");
+    check(
+        fetched(world.sources.fetch(&source, None).await),
+        2,
+        &["of-zone"],
+    );
+}
+
+#[tokio::test]
+async fn the_rules_are_those_of_the_source_that_was_asked_for() {
+    let end = TestOrigin::start(|_| answer(200, "", b"cat")).await;
+    let to = end.url("/end");
+    let origin = TestOrigin::start(move |_| redirect(302, to.as_str())).await;
+    let rules = [
+        rule(&end.authority(), 2, "end"),
+        rule(&origin.authority(), 3, "start"),
+    ];
+    let allowed = [origin.authority(), end.authority()];
+    let world = ruled_world(&config(), no_zone(), &allowed, &[], &rules);
+    let source = world.allowlist.approve(&origin.url("/start"));
+    let source = source.expect("it is allowed");
+    check(
+        fetched(world.sources.fetch(&source, None).await),
+        3,
+        &["start"],
+    );
+}
+
+#[tokio::test]
+async fn a_not_modified_brings_rules_and_tags_as_well() {
+    let origin = TestOrigin::start(|head| {
+        if header(head, "if-none-match").is_none() {
+            return answer(200, "ETag: \"1\"\r\n", b"cat");
+        }
+        match target(head) {
+            "/tagged" => answer(304, "Cache-Tag: new\r\n", b""),
+            _ => answer(304, "", b""),
+        }
+    })
+    .await;
+    let rules = [rule(&origin.authority(), 2, "ours")];
+    let world = ruled_world(&config(), no_zone(), &[origin.authority()], &[], &rules);
+    let known = Validators {
+        etag: Some("\"1\"".to_owned()),
+        last_modified: None,
+    };
+    let old = [Tag::new("old").expect("a tag")];
+    for (path, expected) in [("/tagged", ["ours", "new"]), ("/untagged", ["ours", "old"])] {
+        let source = world.allowlist.approve(&origin.url(path)).expect(path);
+        match world.sources.fetch(&source, Some(&known)).await {
+            Ok(Answer::NotModified {
+                freshness, tags, ..
+            }) => {
+                assert_eq!(freshness.lifetime(), Duration::from_secs(2 * 60 * 60));
+                assert!(freshness.is_fresh(SystemTime::now()));
+                let tags = tags.renewing(&old);
+                let tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+                assert_eq!(tags, expected);
+            }
+            other => panic!("{path}: expected no change, got {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! How long things are kept and what clients are told of it, whatever origins do.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Method;
+use safelight::bucket;
+use safelight::bucket::Credentials;
+use safelight::bucket::Style;
+use safelight::source::RuleConfig;
+
+use crate::support::origin::Answer;
+use crate::support::origin::TestOrigin;
+use crate::support::proxy::TestProxy;
+use crate::support::proxy::allowed;
+use crate::support::proxy::setting;
+use crate::support::proxy::zone;
+use crate::support::raw_origin::Act;
+use crate::support::raw_origin::RawOrigin;
+use crate::support::reply::Reply;
+use crate::support::s3::S3Server;
+use crate::support::samples;
+
+fn target(source: &str) -> String {
+    format!("/cdn-cgi/image/width=16/{source}")
+}
+
+/// Rules as in the settings.
+#[track_caller]
+fn rules(text: &str) -> Vec<RuleConfig> {
+    #[derive(serde::Deserialize)]
+    struct Section {
+        rule: Vec<RuleConfig>,
+    }
+    let section: Section = toml::from_str(text).expect("rules");
+    section.rule
+}
+
+/// The whole life and how much of it is gone, in seconds.
+#[track_caller]
+fn life(reply: &Reply) -> (u64, u64) {
+    let control = reply.header("cache-control");
+    let life = control
+        .split(", ")
+        .find_map(|directive| directive.strip_prefix("max-age="))
+        .unwrap_or_else(|| panic!("no life: {reply}"));
+    let age = reply.header("age");
+    (
+        life.parse().expect("whole seconds"),
+        age.parse().expect("whole seconds"),
+    )
+}
+
+#[tokio::test]
+async fn every_origin_may_have_a_floor_a_ceiling_and_a_default_of_its_own() {
+    let origin = TestOrigin::start().await;
+    let other = TestOrigin::start().await;
+    for (path, control) in [
+        ("/short.png", "max-age=60"),
+        ("/long.png", "max-age=864000"),
+        ("/silent.png", "public"),
+        ("/never.png", "no-store"),
+    ] {
+        for origin in [&origin, &other] {
+            let answer = Answer::file(samples::png(32, 24)).with("cache-control", control);
+            origin.serve(path, answer.clone());
+            origin.serve(&format!("/themes{path}"), answer);
+        }
+    }
+    let text = format!(
+        "[[rule]]\nsources = [\"{0}/themes\"]\nfloor = \"2 h\"\ndefault = \"3 h\"\nceiling = \"4 h\"\n\
+         [[rule]]\nsources = [\"x.test\", \"{0}\"]\nfloor = \"0 s\"\ndefault = \"5 min\"\n\
+         [[rule]]\nsources = [\"{0}/themes\", \"zone\"]\nfloor = \"9 h\"\n",
+        origin.authority()
+    );
+    let entries = allowed(&[origin.authority(), other.authority()]);
+    let proxy = TestProxy::start(|config| {
+        config.sources.allowed = entries;
+        config.cache.rule = rules(&text);
+    })
+    .await;
+    std::fs::write(proxy.folder().join("a.png"), samples::png(32, 24)).expect("a folder");
+    for (source, seconds) in [
+        (origin.url("/themes/short.png"), 2 * 3600),
+        (origin.url("/themes/silent.png"), 3 * 3600),
+        (origin.url("/themes/long.png"), 4 * 3600),
+        (origin.url("/short.png"), 60),
+        (origin.url("/silent.png"), 300),
+        (origin.url("/long.png"), 864_000),
+        (other.url("/themes/short.png"), 3600),
+        (other.url("/silent.png"), 3600),
+        (other.url("/long.png"), 864_000),
+        ("a.png".to_owned(), 9 * 3600),
+    ] {
+        let reply = proxy.get(&target(&source)).await;
+        assert_eq!(life(&reply).0, seconds, "{source}");
+    }
+    // No rule keeps what may not be kept.
+    for path in ["/themes/never.png", "/never.png"] {
+        let reply = proxy.get(&target(&origin.url(path))).await;
+        reply.assert_header("cache-control", "private, no-store");
+    }
+}
+
+fn bucket(server: &S3Server, name: &str) -> bucket::Config {
+    bucket::Config {
+        name: name.to_owned(),
+        bucket: name.to_owned(),
+        region: "us-east-1".to_owned(),
+        endpoint: server.endpoint().to_owned(),
+        style: Style::Path,
+        credentials: Credentials::Static {
+            key: server.access_key().to_owned(),
+            secret: server.secret_key().to_owned(),
+        },
+    }
+}
+
+#[tokio::test]
+async fn every_bucket_may_have_rules_of_its_own() {
+    let server = S3Server::start().await;
+    for bucket in ["private", "other"] {
+        server.put(bucket, "a.png", samples::png(32, 24)).await;
+    }
+    let proxy = TestProxy::start(|config| {
+        config.bucket = ["private", "other"]
+            .map(|name| bucket(&server, name))
+            .to_vec();
+        config.cache.rule = rules("[[rule]]\nsources = [\"bucket:other\"]\nfloor = \"2 h\"\n");
+    })
+    .await;
+    for (bucket, seconds) in [("private", 3600), ("other", 7200)] {
+        let source = format!("{}/{bucket}/a.png", server.endpoint());
+        let reply = proxy.get(&target(&source)).await;
+        reply.assert_size(16, 12);
+        assert_eq!(life(&reply).0, seconds, "{bucket}");
+    }
+}
+
+#[tokio::test]
+async fn headers_that_contradict_each_other_end_in_a_life_of_a_sort() {
+    let picture = samples::png(32, 24);
+    let origin = RawOrigin::start(Vec::new()).await;
+    let entries = allowed(&[origin.authority()]);
+    let proxy = TestProxy::start(|config| {
+        config.sources.allowed = entries;
+        config.cache.floor = setting("1 min");
+    })
+    .await;
+    let length = format!("content-length: {}", picture.len());
+    for (index, (lines, control)) in [
+        (
+            &["cache-control: max-age=900", "cache-control: max-age=300"][..],
+            "public, max-age=300",
+        ),
+        (
+            &["expires: 0", "cache-control: max-age=300"],
+            "public, max-age=300",
+        ),
+        (
+            &[
+                "cache-control: public, max-age=9999",
+                "cache-control: no-store",
+            ],
+            "private, no-store",
+        ),
+        (
+            &["cache-control: PRIVATE=\"x, max-age=7\", immutable"],
+            "private, no-store",
+        ),
+        (
+            &["cache-control: max-age=-5, s-maxage=soon"],
+            "public, max-age=60",
+        ),
+        (
+            &[
+                "expires: tomorrow",
+                "expires: Fri, 31 Dec 9999 23:59:59 GMT",
+            ],
+            "public, max-age=60",
+        ),
+        (
+            &[
+                "cache-control: max-age=300",
+                "age: 99999999999999999999",
+                "age: -1",
+            ],
+            "public, max-age=300",
+        ),
+        (
+            &[
+                "date: Thu, 01 Jan 1970 00:00:00 GMT",
+                "expires: Thu, 01 Jan 1970 00:10:00 GMT",
+            ],
+            "public, max-age=600",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let lines: Vec<&str> = lines.iter().copied().chain([length.as_str()]).collect();
+        origin.play(vec![Act::head(200, &lines), Act::say(picture.clone())]);
+        let reply = proxy
+            .get(&target(&origin.url(&format!("/{index}.png"))))
+            .await;
+        reply
+            .assert_size(16, 12)
+            .assert_header("cache-control", control);
+    }
+}
+
+#[tokio::test]
+async fn an_origin_that_breaks_its_word_is_no_source_and_kept_by_nobody() {
+    let picture = Bytes::from(samples::png(64, 64));
+    let half = picture.slice(..picture.len() / 2);
+    let length = |length: usize| {
+        Act::head(
+            200,
+            &[
+                &format!("content-length: {length}"),
+                "cache-control: max-age=86400",
+            ],
+        )
+    };
+    let short = Duration::from_millis(5);
+    let chunked = Act::head(200, &["transfer-encoding: chunked"]);
+    let rows: [(&str, Vec<Act>, u16, u16); 8] = [
+        (
+            "reset within the content",
+            vec![length(picture.len()), Act::Say(half.clone()), Act::Reset],
+            502,
+            9402,
+        ),
+        ("reset before the head", vec![Act::Reset], 502, 9402),
+        (
+            "shorter than it said",
+            vec![length(picture.len() + 1), Act::Say(picture.clone())],
+            502,
+            9402,
+        ),
+        (
+            "half a chunk",
+            vec![chunked, Act::say("ffff\r\n"), Act::Say(half.clone())],
+            502,
+            9402,
+        ),
+        (
+            "silence within the content",
+            vec![length(picture.len()), Act::Say(half.clone()), Act::Silence],
+            524,
+            9504,
+        ),
+        (
+            "drips for ever",
+            vec![
+                length(1 << 20),
+                Act::Drip(vec![b'x'; 1 << 20].into(), short),
+            ],
+            524,
+            9504,
+        ),
+        (
+            "a 304 that nobody asked for",
+            vec![Act::head(
+                304,
+                &["etag: \"a\"", "cache-control: max-age=86400"],
+            )],
+            502,
+            9505,
+        ),
+        (
+            "no HTTP",
+            vec![Act::say("SSH-2.0-OpenSSH_9.9\r\n")],
+            502,
+            9402,
+        ),
+    ];
+    let origin = RawOrigin::start(Vec::new()).await;
+    let entries = allowed(&[origin.authority()]);
+    let proxy = TestProxy::start(|config| {
+        config.sources.allowed = entries;
+        config.fetch.first_byte_timeout = setting("500 ms");
+        config.fetch.idle_timeout = setting("500 ms");
+        config.fetch.total_timeout = setting("2 s");
+    })
+    .await;
+    for (index, (name, script, status, number)) in rows.into_iter().enumerate() {
+        let target = target(&origin.url(&format!("/{index}.png")));
+        origin.play(script);
+        let asked = origin.asked();
+        let reply = proxy.get(&target).await;
+        assert_eq!(
+            (reply.status, origin.asked() > asked),
+            (status, true),
+            "{name}"
+        );
+        reply
+            .assert_error(status, number)
+            .assert_header("cache-control", "no-store")
+            .assert_no_header("age");
+        origin.play(vec![length(picture.len()), Act::Say(picture.clone())]);
+        let reply = proxy.get(&target).await;
+        assert_eq!(reply.status, 200, "{name}: it recovers at once");
+    }
+}
+
+#[tokio::test]
+async fn what_follows_the_length_that_was_told_is_no_part_of_the_picture() {
+    let picture = samples::png(32, 24);
+    let length = format!("content-length: {}", picture.len());
+    let script = vec![
+        Act::head(200, &[&length]),
+        Act::say(picture),
+        Act::say("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"),
+    ];
+    let origin = RawOrigin::start(script).await;
+    let entries = allowed(&[origin.authority()]);
+    let proxy = TestProxy::start(|config| config.sources.allowed = entries).await;
+    for path in ["/a.png", "/b.png", "/c.png"] {
+        let reply = proxy.get(&target(&origin.url(path))).await;
+        reply.assert_size(16, 12);
+    }
+}
+
+#[tokio::test]
+async fn a_304_to_everything_renews_what_is_known_and_makes_nothing_of_the_rest() {
+    let picture = samples::png(32, 24);
+    let length = format!("content-length: {}", picture.len());
+    let lines = [
+        length.as_str(),
+        "etag: \"v1\"",
+        "cache-control: max-age=0, must-revalidate",
+    ];
+    let origin = RawOrigin::start(vec![Act::head(200, &lines), Act::say(picture)]).await;
+    let entries = allowed(&[origin.authority()]);
+    let proxy = TestProxy::start(|config| {
+        config.sources.allowed = entries;
+        config.cache.floor = setting("0 s");
+    })
+    .await;
+    let known = target(&origin.url("/a.png"));
+    proxy.get(&known).await.assert_size(16, 12);
+    let control = "cache-control: max-age=7200";
+    origin.play(vec![Act::head(304, &["etag: \"v2\"", control])]);
+    let asked = origin.asked();
+    let reply = proxy.get(&known).await;
+    reply.assert_size(16, 12);
+    assert_eq!(life(&reply).0, 7200, "the terms are those of the 304");
+    proxy.get(&known).await.assert_size(16, 12);
+    assert_eq!(origin.asked(), asked + 1, "it is fresh now");
+    let reply = proxy.get(&target(&origin.url("/b.png"))).await;
+    reply.assert_error(502, 9505);
+}
+
+#[tokio::test]
+async fn an_error_says_for_how_long_it_holds() {
+    let origin = TestOrigin::start().await;
+    origin.serve("/a.png", samples::png(32, 24));
+    origin.serve("/text", Answer::file("no picture"));
+    origin.serve(
+        "/secret",
+        Answer::file("no picture").with("cache-control", "private"),
+    );
+    origin.serve("/damaged", samples::png(32, 24)[..60].to_vec());
+    for status in [400, 401, 403, 408, 429, 500, 503] {
+        origin.serve(&format!("/{status}"), Answer::status(status));
+    }
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.limits.source_bytes = setting("64 KiB");
+        config.limits.output_side = setting("100");
+        config.cache.errors.not_found = setting("11 s");
+        config.cache.errors.options = setting("12 min");
+        config.cache.errors.source = setting("13 s");
+    })
+    .await;
+    origin.serve("/large", vec![0; (64 << 10) + 1]);
+    let (not_found, options, source, never) = (
+        "public, max-age=11",
+        "public, max-age=720",
+        "public, max-age=13",
+        "no-store",
+    );
+    for (asked, number, control) in [
+        ("width=16/missing.png", 9404, not_found),
+        ("blur=300/a.png", 9401, options),
+        ("format=mp4/a.png", 9401, options),
+        ("width=101/a.png", 9413, options),
+        ("width=16/ftp://h/a.png", 9406, options),
+        ("width=16/..%2f..%2fa.png", 9419, options),
+        ("width=16/text", 9412, source),
+        ("width=16/damaged", 9516, source),
+        ("width=16/large", 9402, source),
+        // Its origin would have nobody keep anything of it.
+        ("width=16/secret", 9412, never),
+        ("width=16/400", 9519, never),
+        ("width=16/401", 9408, never),
+        ("width=16/403", 9408, never),
+        ("width=16/408", 9408, never),
+        ("width=16/429", 9408, never),
+        ("width=16/500", 9509, never),
+        ("width=16/503", 9509, never),
+        ("width=16/http://elsewhere.test/a.png", 9401, never),
+        ("width=16/cdn-cgi/image/width=8/a.png", 9403, never),
+    ] {
+        let target = format!("/cdn-cgi/image/{asked}");
+        let reply = proxy.get(&target).await;
+        reply
+            .assert_header("cf-resized", &format!("err={number}"))
+            .assert_header("cache-control", control);
+        let head = proxy.client().send(Method::HEAD, &target, &[]).await;
+        head.assert_header("cache-control", control);
+    }
+    // Where the client is sent elsewhere, the next try may succeed.
+    for asked in ["missing.png", "text"] {
+        let target = format!("/cdn-cgi/image/width=16,onerror=redirect/{asked}");
+        let reply = proxy.get(&target).await;
+        reply
+            .assert_status(307)
+            .assert_header("cache-control", "no-store");
+    }
+}
+
+#[tokio::test]
+async fn lives_of_errors_may_be_nought() {
+    let proxy = TestProxy::start(|config| {
+        config.cache.errors.not_found = setting("0 s");
+        config.cache.errors.options = setting("500 ms");
+    })
+    .await;
+    for asked in ["width=16/missing.png", "blur=300/a.png"] {
+        let reply = proxy.get(&format!("/cdn-cgi/image/{asked}")).await;
+        reply.assert_header("cache-control", "no-store");
+    }
+}

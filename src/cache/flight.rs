@@ -7,9 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::key::Key;
 use super::key::SourceKey;
@@ -19,6 +21,8 @@ use super::key::SourceKey;
 pub enum FlightLost {
     /// Its task panicked, or the process is shutting down.
     Crashed,
+    /// It was given up, because it was still in the air when all that it could wait for must have been over.
+    Overdue,
     /// The origin answered "not modified" to a question that named no earlier state.
     NothingToRenew,
 }
@@ -27,6 +31,7 @@ impl fmt::Display for FlightLost {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             FlightLost::Crashed => "the work that this request waited for ended without a result",
+            FlightLost::Overdue => "the work that this request waited for never ended",
             FlightLost::NothingToRenew => {
                 "the origin answered \"not modified\" to an unconditional request"
             }
@@ -35,6 +40,10 @@ impl fmt::Display for FlightLost {
 }
 
 impl std::error::Error for FlightLost {}
+
+/// The longest that anything may take, in case something that bounds itself does not: a key must not be lost for ever. Longer than the most patient
+/// render.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// What is being worked on. Sources with the number of the last purge: what was asked before it is no answer to who asks after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,7 +137,7 @@ impl Flights {
     ) -> bool
     where
         V: Clone + Send + Sync + 'static,
-        E: Send + Sync + 'static,
+        E: From<FlightLost> + Send + Sync + 'static,
     {
         let (_, joined) = self.board(key, work);
         !joined
@@ -146,7 +155,7 @@ impl Flights {
     ) -> (watch::Receiver<Option<Landing<V, E>>>, bool)
     where
         V: Clone + Send + Sync + 'static,
-        E: Send + Sync + 'static,
+        E: From<FlightLost> + Send + Sync + 'static,
     {
         let key = (key, TypeId::of::<Landing<V, E>>());
         let mut airborne = lock(&self.airborne);
@@ -166,7 +175,8 @@ impl Flights {
             tell,
         };
         tokio::spawn(async move {
-            let landing = work.await;
+            let landing = timeout(LONGEST, work).await;
+            let landing = landing.unwrap_or_else(|_| Err(E::from(FlightLost::Overdue).into()));
             let Flight { slot, tell } = flight;
             drop(slot);
             tell.send_replace(Some(landing));

@@ -235,3 +235,24 @@ async fn keys_fly_apart() {
     gate.go_on.notify_one();
     assert!(first.await.expect("no asker panics").is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn work_that_never_ends_is_given_up_and_frees_the_key() {
+    let (cache, key) = (in_memory().await, Key::numbered(1));
+    let askers: Vec<_> = (0..5)
+        .map(|_| {
+            let cache = Arc::clone(&cache);
+            let never = std::future::pending::<Rendered>();
+            tokio::spawn(async move { cache.get_or_render(key, true, never).await })
+        })
+        .collect();
+    for asker in askers {
+        let failed = asker.await.expect("no asker panics");
+        let failed = failed.expect_err("it never ends");
+        assert_eq!(*failed.error, TestError::Lost(FlightLost::Overdue));
+    }
+    assert_eq!(cache.stats().flights, 0);
+    let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
+    let found = cache.get_or_render(key, true, render).await;
+    assert_eq!(found.expect("a new flight").outcome, Outcome::Miss);
+}

@@ -1,5 +1,6 @@
 //! How long things are kept and what clients are told of it, whatever origins do.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use safelight::bucket::Credentials;
 use safelight::bucket::Style;
 use safelight::source::RuleConfig;
 
+use crate::support::eventually;
 use crate::support::origin::Answer;
 use crate::support::origin::TestOrigin;
 use crate::support::proxy::TestProxy;
@@ -433,4 +435,151 @@ async fn lives_of_errors_may_be_nought() {
         let reply = proxy.get(&format!("/cdn-cgi/image/{asked}")).await;
         reply.assert_header("cache-control", "no-store");
     }
+}
+
+/// A proxy whose zone is this origin, where everything is over at once and may be used for so long after that. In memory alone: a disk
+/// forgets when it has time.
+async fn always_stale(origin: &RawOrigin, revalidating: &str, on_error: &str) -> TestProxy {
+    let zone = zone(&origin.url(""));
+    TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.cache.disk.path = PathBuf::new();
+        config.cache.floor = setting("0 s");
+        config.cache.stale_while_revalidate = setting(revalidating);
+        config.cache.stale_if_error = setting(on_error);
+        config.fetch.first_byte_timeout = setting("500 ms");
+        config.fetch.idle_timeout = setting("500 ms");
+    })
+    .await
+}
+
+/// A whole answer, with these lines in its head.
+fn answer(picture: &Bytes, lines: &[&str]) -> Vec<Act> {
+    let length = format!("content-length: {}", picture.len());
+    let lines: Vec<&str> = lines.iter().copied().chain([length.as_str()]).collect();
+    vec![Act::head(200, &lines), Act::Say(picture.clone())]
+}
+
+#[tokio::test]
+async fn what_is_over_is_answered_with_at_once_and_asked_for_behind_it() {
+    let old = Bytes::from(samples::png(32, 24));
+    let new = Bytes::from(samples::png(32, 32));
+    let origin = RawOrigin::start(answer(&old, &["etag: \"v1\""])).await;
+    let proxy = always_stale(&origin, "1 h", "0 s").await;
+    let target = target("a.png");
+    let first = proxy.get(&target).await;
+    first.assert_size(16, 12);
+
+    origin.play(answer(
+        &new,
+        &["etag: \"v2\"", "cache-control: max-age=7200"],
+    ));
+    let reply = proxy.get(&target).await;
+    reply
+        .assert_size(16, 12)
+        .assert_header_has("cache-status", "detail=stale-while-revalidate");
+    let (life, age) = life(&reply);
+    assert!(age >= life, "nobody keeps it: {reply}");
+    assert!(
+        !reply.header("cache-control").contains("stale"),
+        "the operator's word is for the operator's proxy: {reply}"
+    );
+    eventually("the new one is there", async || {
+        let reply = proxy.get(&target).await;
+        reply.header("etag") != first.header("etag")
+    })
+    .await;
+    let reply = proxy.get(&target).await;
+    reply
+        .assert_size(16, 16)
+        .assert_header("cache-control", "public, max-age=7200");
+    assert_eq!(origin.asked(), 2, "once for all who asked meanwhile");
+}
+
+#[tokio::test]
+async fn an_origin_that_fails_in_any_way_is_stood_in_for() {
+    let picture = Bytes::from(samples::png(64, 64));
+    let half = picture.slice(..picture.len() / 2);
+    let length = Act::head(200, &[&format!("content-length: {}", picture.len())]);
+    for (name, script) in [
+        ("500", vec![Act::head(500, &["content-length: 0"])]),
+        ("503", vec![Act::head(503, &["content-length: 0"])]),
+        ("429", vec![Act::head(429, &["content-length: 0"])]),
+        (
+            "reset within the content",
+            vec![length.clone(), Act::Say(half.clone()), Act::Reset],
+        ),
+        ("shorter than it said", vec![length.clone(), Act::Say(half)]),
+        ("silence within the content", vec![length, Act::Silence]),
+        ("silence", vec![Act::Silence]),
+        ("no HTTP", vec![Act::say("SSH-2.0-OpenSSH_9.9\r\n")]),
+    ] {
+        let origin = RawOrigin::start(answer(&picture, &["etag: \"v1\""])).await;
+        let proxy = always_stale(&origin, "0 s", "1 h").await;
+        let target = target("a.png");
+        let first = proxy.get(&target).await;
+        first.assert_size(16, 16);
+        origin.play(script);
+        let reply = proxy.get(&target).await;
+        assert_eq!(reply.status, 200, "{name}");
+        reply.assert_header_has("cache-status", "detail=stale-if-error");
+        assert!(reply.body == first.body, "{name}");
+        let (life, age) = life(&reply);
+        assert!(age >= life, "{name}: nobody keeps it: {reply}");
+        let etag = first.header("etag");
+        let held = proxy.get_with(&target, &[("if-none-match", &etag)]).await;
+        held.assert_status(304)
+            .assert_header_has("cache-status", "detail=stale-if-error");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_counts_is_told_whatever_is_kept() {
+    let picture = Bytes::from(samples::png(32, 24));
+    for (status, told) in [(404, 404), (410, 404), (403, 403)] {
+        let origin = RawOrigin::start(answer(&picture, &["etag: \"v1\""])).await;
+        let proxy = always_stale(&origin, "0 s", "1 h").await;
+        proxy.get(&target("a.png")).await.assert_size(16, 12);
+        origin.play(vec![Act::head(status, &["content-length: 0"])]);
+        proxy.get(&target("a.png")).await.assert_status(told);
+        // And from then on nothing stands in.
+        origin.play(vec![Act::Reset]);
+        let reply = proxy.get(&target("a.png")).await;
+        assert_ne!(reply.status, 200, "{status}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn who_must_be_asked_is_not_stood_in_for() {
+    let picture = Bytes::from(samples::png(32, 24));
+    for (control, status) in [
+        ("max-age=0, must-revalidate", 502),
+        ("no-cache", 502),
+        ("max-age=0, stale-if-error=0", 502),
+        ("max-age=0, must-revalidate, stale-if-error=60", 200),
+        ("s-maxage=0", 200),
+    ] {
+        let line = format!("cache-control: {control}");
+        let origin = RawOrigin::start(answer(&picture, &["etag: \"v1\"", &line])).await;
+        let proxy = always_stale(&origin, "0 s", "1 h").await;
+        proxy.get(&target("a.png")).await.assert_size(16, 12);
+        origin.play(vec![Act::head(500, &["content-length: 0"])]);
+        let reply = proxy.get(&target("a.png")).await;
+        assert_eq!(reply.status, status, "{control}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_is_kept_is_told_again_unasked_with_its_age() {
+    let origin = TestOrigin::start().await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| config.zone.origin = zone).await;
+    let first = proxy.get(&target("none.png")).await;
+    first.assert_error(404, 9404).assert_no_header("age");
+    let again = proxy.get(&target("none.png")).await;
+    again
+        .assert_error(404, 9404)
+        .assert_header("cache-status", "safelight; hit; detail=error");
+    assert!(life(&again).1 < 10, "{again}");
+    assert_eq!(origin.hits("/none.png"), 1);
 }

@@ -230,6 +230,7 @@ mod tests {
     use crate::cache::Key;
     use crate::cache::SourceKey;
     use crate::cache::SourceRecord;
+    use crate::cache::tests;
 
     fn now() -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(1_767_225_600)
@@ -241,7 +242,7 @@ mod tests {
 
     fn record(number: u64, tags: &[&str], generation: u64) -> SourceRecord {
         let name = SourceName::numbered(number);
-        let mut record = SourceRecord::for_tests(&name, b"bytes", now(), generation);
+        let mut record = tests::record(&name, b"bytes", now(), generation);
         record.tags = tags.iter().map(|text| tag(text)).collect();
         record
     }

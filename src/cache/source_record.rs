@@ -12,8 +12,6 @@ use serde::Serialize;
 use super::key::SourceName;
 use super::key::Version;
 use crate::freshness::Freshness;
-#[cfg(test)]
-use crate::freshness::Rules;
 use crate::freshness::Tag;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
@@ -77,7 +75,7 @@ struct Stored {
 
 impl SourceRecord {
     /// The state that a source was just fetched in, by a fetch that began after the purge `generation`.
-    pub(super) fn new(
+    pub fn new(
         name: &SourceName,
         version: Version,
         fetched: Fetched,
@@ -198,27 +196,6 @@ impl SourceRecord {
 }
 
 #[cfg(test)]
-impl SourceRecord {
-    pub(super) fn for_tests(
-        name: &SourceName,
-        bytes: &'static [u8],
-        now: SystemTime,
-        generation: u64,
-    ) -> Self {
-        let fetched = Fetched {
-            bytes: Bytes::from_static(bytes),
-            validators: Validators {
-                etag: Some("W/\"a'\\\"".to_owned()),
-                last_modified: Some(now),
-            },
-            freshness: Freshness::of(&hyper::HeaderMap::new(), now, &Rules::default()),
-            tags: Tags::default(),
-        };
-        SourceRecord::new(name, Version::of(bytes), fetched, generation)
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use std::time::Duration;
     use std::time::UNIX_EPOCH;
@@ -230,11 +207,11 @@ mod tests {
 
     use super::Freshness;
     use super::MAX_STORED;
-    use super::Rules;
     use super::SourceName;
     use super::SourceRecord;
     use super::Tag;
     use super::Validators;
+    use crate::freshness::Rules;
 
     fn record() -> SourceRecord {
         let now = UNIX_EPOCH + Duration::from_secs(1_767_225_600);
@@ -243,7 +220,7 @@ mod tests {
                 .map(|tag| Tag::new(tag).expect("a tag"))
                 .to_vec(),
             epoch: 3,
-            ..SourceRecord::for_tests(&SourceName::numbered(1), b"bytes", now, 7)
+            ..crate::cache::tests::record(&SourceName::numbered(1), b"bytes", now, 7)
         }
     }
 

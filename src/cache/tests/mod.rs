@@ -14,7 +14,10 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
+use bytes::Bytes;
+use hyper::HeaderMap;
 use tempfile::TempDir;
 
 use super::Cache;
@@ -26,7 +29,15 @@ use super::Failure;
 use super::FlightLost;
 use super::Key;
 use super::Rendition;
+use super::SourceName;
+use super::SourceRecord;
+use super::Version;
+use crate::freshness::Freshness;
+use crate::freshness::Rules;
+use crate::freshness::Tags;
+use crate::freshness::Validators;
 use crate::options::Format;
+use crate::source::Fetched;
 use crate::units::ByteSize;
 use crate::units::Seconds;
 
@@ -94,6 +105,25 @@ pub(super) fn rendition(key: &Key, content: &[u8]) -> Rendition {
         3,
         vec!["mind the gap".to_owned()],
     )
+}
+
+/// What is known of a source that was fetched at a time, under the default rules.
+pub(in crate::cache) fn record(
+    name: &SourceName,
+    bytes: &'static [u8],
+    now: SystemTime,
+    generation: u64,
+) -> SourceRecord {
+    let fetched = Fetched {
+        bytes: Bytes::from_static(bytes),
+        validators: Validators {
+            etag: Some("W/\"a'\\\"".to_owned()),
+            last_modified: Some(now),
+        },
+        freshness: Freshness::of(&HeaderMap::new(), now, &Rules::default()),
+        tags: Tags::default(),
+    };
+    SourceRecord::new(name, Version::of(bytes), fetched, generation)
 }
 
 /// Every file below `folder`.

@@ -16,6 +16,7 @@ use super::Limits;
 use super::Timings;
 use super::TransformError;
 use super::color::ColorSpace;
+use super::composition;
 use super::decode;
 use super::decode::Header;
 use super::decode::frames::FrameReader;
@@ -98,7 +99,8 @@ pub(super) fn render(
         budget.check()?;
         let delay = motion::delay_in(format, header.kind, frame.delay);
         let raster = timed(&mut timings.resize, || {
-            let (raster, _) = still::composed(frame.raster, extent, frames.space(), &plan, recipe)?;
+            let (raster, _) =
+                composition::composed(frame.raster, extent, frames.space(), &plan, recipe)?;
             Ok(raster.into_rgba8())
         })?;
         timed(&mut timings.encode, || animator.push(&raster, delay))?;

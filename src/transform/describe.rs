@@ -12,6 +12,7 @@ use super::Clues;
 use super::Encoded;
 use super::Timings;
 use super::TransformError;
+use super::composition;
 use super::decode::Header;
 use super::derivative::Basis;
 use super::facts;
@@ -53,7 +54,7 @@ pub(super) fn render(
         wide_gamut: false,
         ..recipe.clone()
     };
-    let (raster, _) = still::composed(
+    let (raster, _) = composition::composed(
         decoded.raster,
         decoded.extent,
         &decoded.space,

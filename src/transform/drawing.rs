@@ -13,6 +13,7 @@ use super::Limits;
 use super::Timings;
 use super::TransformError;
 use super::color::ColorSpace;
+use super::composition;
 use super::decode;
 use super::facts;
 use super::facts::Facts;
@@ -137,7 +138,7 @@ fn pixels(
     budget.check()?;
     let started = Instant::now();
     let size = raster.size;
-    let made = still::finished(raster, None, recipe, &budget.limits);
+    let made = composition::finished(raster, None, recipe, &budget.limits);
     let bytes = made.encode(recipe, recipe.quality)?;
     timings.encode = started.elapsed();
     Ok(Encoded {
@@ -186,6 +187,6 @@ fn drawn(
     let size = geometry::scaled(own, 1.0 / plan.layout.shrink());
     let raster = svg::rasterize(cleaned, |_| size, limits)?;
     let extent = decode::whole(raster.size);
-    let (raster, _) = still::composed(raster, extent, &ColorSpace::Srgb, &plan, recipe)?;
+    let (raster, _) = composition::composed(raster, extent, &ColorSpace::Srgb, &plan, recipe)?;
     Ok(raster)
 }

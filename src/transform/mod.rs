@@ -8,6 +8,7 @@ mod animation;
 mod blur;
 mod canvas;
 mod color;
+mod composition;
 mod decode;
 mod derivative;
 mod describe;

@@ -14,6 +14,7 @@ use crate::options::Recipe;
 
 use super::Limits;
 use super::TransformError;
+use super::composition;
 use super::decode::Header;
 use super::decode::Wanted;
 use super::derivative;
@@ -23,7 +24,6 @@ use super::motion::Animation;
 use super::pixels::Size;
 use super::plan::Plan;
 use super::sniff::Kind;
-use super::still;
 
 /// What a render costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ pub(super) fn of_still(
 ) -> Price {
     let output = plan.layout.output();
     let alpha = header.alpha && recipe.background.is_none();
-    let format = still::written_as(recipe, alpha, output, limits);
+    let format = composition::written_as(recipe, alpha, output, limits);
     let steps = [
         decoding_of(basis),
         resizing(header, header.decoded(wanted), plan.target()),
@@ -249,7 +249,7 @@ pub(super) fn of_drawing(source: &[u8], markup: u64, pixels: Option<(Size, &Reci
     let mut held = markup.saturating_mul(MARKUP_BYTES);
     let mut time = markup.saturating_mul(DRAWING_TIME.0);
     if let Some((size, recipe)) = pixels {
-        let format = still::written_as(recipe, true, size, &Limits::default());
+        let format = composition::written_as(recipe, true, size, &Limits::default());
         let written = encoding(recipe, format, true, size);
         held = held
             .saturating_add(size.area().saturating_mul(DRAWING_BYTES))

@@ -1,7 +1,10 @@
 //! The layers between pixels as decoded and pixels as an encoder takes them: resized, in the colours of the output, turned, on their
 //! background, with their effects, in their border; and the format that they will be written in.
 
+use std::borrow::Cow;
+
 use crate::options::Color;
+use crate::options::Effects;
 use crate::options::Format;
 use crate::options::Output;
 use crate::options::Quality;
@@ -13,7 +16,6 @@ use super::TransformError;
 use super::canvas;
 use super::color;
 use super::color::ColorSpace;
-use super::decode::Decoded;
 use super::effects;
 use super::encode;
 use super::encode::Chroma;
@@ -21,37 +23,127 @@ use super::encode::Picture;
 use super::encode::Settings;
 use super::geometry::Layout;
 use super::hdr;
-use super::pixels;
 use super::pixels::Channels;
 use super::pixels::Planar;
+use super::pixels::Plane;
 use super::pixels::Raster;
 use super::pixels::Size;
+use super::pixels::Subsampling;
 use super::plan::Plan;
 use super::resize;
 use super::resize::Mixing;
+use super::resize::Planes;
+
+/// Pixels with nothing left to be done to them, of which several files may be made.
+pub(super) enum Composed {
+    /// Upright planes, for encoders that take them.
+    Planes(Planes),
+    /// Pixels in the colours of the output, with the profile of these where they are not sRGB.
+    Pixels(Raster, Option<Vec<u8>>),
+}
+
+impl Composed {
+    /// What `recipes` ask for by one plan. They are of one `Composition`.
+    pub fn of(
+        raster: Cow<'_, Raster>,
+        extent: (f64, f64),
+        space: &ColorSpace,
+        plan: &Plan,
+        recipes: &[&Recipe],
+        limits: &Limits,
+    ) -> Result<Composed, TransformError> {
+        let Some(first) = recipes.first() else {
+            return Err(TransformError::Resize("nobody asks for it".to_owned()));
+        };
+        if !has_planes(&raster, space) || !takes_planes(plan, first, limits) {
+            let (raster, profile) = composed(raster, extent, space, plan, first)?;
+            return Ok(Composed::Pixels(raster, profile));
+        }
+        let is_wanted = |subsampling| {
+            let mut resampled = recipes
+                .iter()
+                .map(|recipe| resampled(opaque(plan, recipe, limits).0, plan));
+            resampled.any(|wanted| wanted == subsampling)
+        };
+        let (crop, target) = (plan.crop(extent), plan.target());
+        let planes = resize::planes(&raster, crop, target, mixing(space), is_wanted);
+        let turn = plan.turn();
+        let turned = |plane| turn.upright_plane(plane);
+        Ok(Composed::Planes(Planes {
+            luma: turned(planes.luma),
+            full: planes.full.map(|chroma| chroma.map(turned)),
+            halved: planes.halved.map(|chroma| chroma.map(turned)),
+        }))
+    }
+
+    /// What of it one recipe needs.
+    pub fn copy_for(&self, plan: &Plan, recipe: &Recipe, limits: &Limits) -> Composed {
+        match self {
+            Composed::Planes(Planes { luma, full, halved }) => {
+                let resampled = resampled(opaque(plan, recipe, limits).0, plan);
+                let if_wanted = |chroma: &Option<[Plane; 2]>, subsampling| {
+                    chroma.clone().filter(|_| resampled == subsampling)
+                };
+                Composed::Planes(Planes {
+                    luma: luma.clone(),
+                    full: if_wanted(full, Subsampling::None),
+                    halved: if_wanted(halved, Subsampling::Both),
+                })
+            }
+            Composed::Pixels(raster, profile) => Composed::Pixels(raster.clone(), profile.clone()),
+        }
+    }
+
+    /// The pixels as the format of a recipe takes them.
+    pub fn finished(self, plan: &Plan, recipe: &Recipe, limits: &Limits) -> Made {
+        match self {
+            Composed::Planes(planes) => finished_planes(planes, plan, recipe, limits),
+            Composed::Pixels(raster, profile) => finished(raster, profile, recipe, limits),
+        }
+    }
+}
+
+/// What decides, beside the plan, how pixels are composed: recipes in which this is equal differ in their files alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Composition {
+    Planes,
+    Pixels {
+        wide_gamut: bool,
+        background: Option<Color>,
+        effects: Effects,
+        /// Whether white stands behind what is transparent before there are effects.
+        is_jpeg: bool,
+    },
+}
+
+impl Composition {
+    /// How a recipe composes pixels that can (`has_planes`) or cannot become planes at once.
+    pub fn of(has_planes: bool, plan: &Plan, recipe: &Recipe, limits: &Limits) -> Composition {
+        if has_planes && takes_planes(plan, recipe, limits) {
+            return Composition::Planes;
+        }
+        Composition::Pixels {
+            wide_gamut: recipe.wide_gamut,
+            background: recipe.background,
+            effects: recipe.effects.clone(),
+            is_jpeg: matches!(recipe.output, Output::Jpeg { .. }),
+        }
+    }
+}
+
+/// Whether pixels can become planes while they are resampled.
+pub(super) fn has_planes(raster: &Raster, space: &ColorSpace) -> bool {
+    matches!(raster.channels, Channels::Gray | Channels::Rgb) && *space == ColorSpace::Srgb
+}
 
 /// Whether nothing stands between resampling and an encoder that takes planes, so that pixels need not be put together in between. A
 /// canvas cannot be laid around planes: its edge may cut a chroma sample.
-pub(super) fn takes_planes(
-    decoded: &Decoded,
-    plan: &Plan,
-    recipe: &Recipe,
-    limits: &Limits,
-) -> bool {
+fn takes_planes(plan: &Plan, recipe: &Recipe, limits: &Limits) -> bool {
     let layout = &plan.layout;
-    let (format, _) = expressible(
-        opaque_format(recipe.output),
-        false,
-        layout.output(),
-        recipe,
-        limits,
-    );
-    matches!(decoded.raster.channels, Channels::Gray | Channels::Rgb)
-        && decoded.space == ColorSpace::Srgb
-        && layout.canvas.is_none()
+    layout.canvas.is_none()
         && layout.border.is_none()
         && recipe.effects.is_neutral()
-        && encode::takes_planes(format, recipe.quality)
+        && encode::takes_planes(opaque(plan, recipe, limits).0, recipe.quality)
 }
 
 /// Pixels ready for an encoder.
@@ -76,49 +168,33 @@ impl Made {
     }
 }
 
-/// The layers between pixels as decoded and planes as encoded.
-pub(super) fn composed_planes(
-    decoded: &Decoded,
-    plan: &Plan,
-    recipe: &Recipe,
-    limits: &Limits,
-) -> Made {
-    let (format, warnings) = expressible(
-        opaque_format(recipe.output),
-        false,
-        plan.layout.output(),
-        recipe,
-        limits,
-    );
-    let (turn, target) = (plan.turn(), plan.target());
+/// The chroma that is resampled for a format. Whether chroma at full size is worth its bytes shows only in the picture as it will be; and
+/// turning needs chroma in place: where it would not be, it is turned at full size and halved afterwards.
+fn resampled(format: Format, plan: &Plan) -> Subsampling {
+    if format == Format::Webp && plan.turn().keeps_chroma_in_place(plan.target()) {
+        Subsampling::Both
+    } else {
+        Subsampling::None
+    }
+}
+
+fn finished_planes(planes: Planes, plan: &Plan, recipe: &Recipe, limits: &Limits) -> Made {
+    let (format, warnings) = opaque(plan, recipe, limits);
     let sampling = |chroma| encode::subsampling(format, recipe.quality, chroma);
-    // Whether chroma at full size is worth its bytes shows only in the picture as it will be; and turning needs chroma in place: where it
-    // would not be, it is turned at full size and halved afterwards.
-    let is_open = format != Format::Webp && decoded.raster.channels != Channels::Gray;
-    let resampled = if is_open || !turn.keeps_chroma_in_place(target) {
-        pixels::Subsampling::None
-    } else {
-        sampling(Chroma::Halved)
-    };
-    let planar = resize::planes(
-        &decoded.raster,
-        plan.crop(decoded.extent),
-        target,
-        mixing(&decoded.space),
-        resampled,
-    );
-    let planar = turn.upright_planes(planar);
-    let subsampling = match &planar.chroma {
-        Some(chroma) => sampling(Chroma::Planes(chroma)),
-        None => sampling(Chroma::Halved),
-    };
-    let planar = if resampled == subsampling {
-        planar
-    } else {
-        with_halved_chroma(planar)
+    let Planes { luma, full, halved } = planes;
+    let is_halved = resampled(format, plan) == Subsampling::Both;
+    let (chroma, subsampling) = match full.filter(|_| !is_halved) {
+        Some(full) => match sampling(Chroma::Planes(&full)) {
+            Subsampling::None => (Some(full), Subsampling::None),
+            Subsampling::Both => {
+                let halved = full.each_ref().map(Plane::halved);
+                (Some(halved), Subsampling::Both)
+            }
+        },
+        None => (halved, sampling(Chroma::Halved)),
     };
     Made {
-        picture: Picture::Planar(planar, subsampling),
+        picture: Picture::Planar(Planar { luma, chroma }, subsampling),
         format,
         profile: None,
         warnings,
@@ -136,7 +212,7 @@ fn mixing(space: &ColorSpace) -> Mixing {
 /// The layers between pixels as decoded and pixels as seen: resized, in the colours of the output (with the profile of these where
 /// they are not sRGB), turned, on their background, with their effects, in their border.
 pub(super) fn composed(
-    raster: Raster,
+    raster: Cow<'_, Raster>,
     extent: (f64, f64),
     space: &ColorSpace,
     plan: &Plan,
@@ -219,13 +295,10 @@ pub(super) fn written_as(recipe: &Recipe, alpha: bool, size: Size, limits: &Limi
     expressible(wanted, alpha, size, recipe, limits).0
 }
 
-fn with_halved_chroma(planar: Planar) -> Planar {
-    Planar {
-        chroma: planar
-            .chroma
-            .map(|planes| planes.each_ref().map(pixels::Plane::halved)),
-        ..planar
-    }
+/// The format that opaque pixels will be written in, with a warning where it is another than was asked for.
+fn opaque(plan: &Plan, recipe: &Recipe, limits: &Limits) -> (Format, Vec<Warning>) {
+    let size = plan.layout.output();
+    expressible(opaque_format(recipe.output), false, size, recipe, limits)
 }
 
 /// The format of an output without transparency. Facts and drawings are no pictures of pixels; what stands for them here is never written.

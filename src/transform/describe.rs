@@ -1,5 +1,6 @@
 //! Facts about the picture that a recipe describes, and placeholders for it, in place of the picture: `format=json`.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use crate::options::Blur;
@@ -55,7 +56,7 @@ pub(super) fn render(
         ..recipe.clone()
     };
     let (raster, _) = composition::composed(
-        decoded.raster,
+        Cow::Owned(decoded.raster),
         decoded.extent,
         &decoded.space,
         &plan,

@@ -1,5 +1,6 @@
 //! A drawing (SVG) is cleaned and stays a drawing, whatever the options say, unless the operator lets it become pixels.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use crate::options::Format;
@@ -187,6 +188,7 @@ fn drawn(
     let size = geometry::scaled(own, 1.0 / plan.layout.shrink());
     let raster = svg::rasterize(cleaned, |_| size, limits)?;
     let extent = decode::whole(raster.size);
-    let (raster, _) = composition::composed(raster, extent, &ColorSpace::Srgb, &plan, recipe)?;
+    let (raster, _) =
+        composition::composed(Cow::Owned(raster), extent, &ColorSpace::Srgb, &plan, recipe)?;
     Ok(raster)
 }

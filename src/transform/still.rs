@@ -1,5 +1,6 @@
 //! One picture: planned, decoded, composed, encoded.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use crate::options::Fit;
@@ -17,6 +18,8 @@ use super::TransformError;
 use super::color;
 use super::color::ColorSpace;
 use super::composition;
+use super::composition::Composed;
+use super::composition::Made;
 use super::decode;
 use super::decode::Decoded;
 use super::decode::Header;
@@ -26,7 +29,6 @@ use super::derivative::Basis;
 use super::encode;
 use super::geometry;
 use super::metadata;
-use super::pixels::Channels;
 use super::pixels::Raster;
 use super::plain_border;
 use super::plan::Plan;
@@ -46,7 +48,6 @@ pub(super) fn render(
     let started = Instant::now();
     let prepared = prepare(source, header, recipe, clues, budget)?;
     let plan = prepared.plan.clone();
-    let size = plan.layout.output();
     let wanted = prepared.wanted();
     let basis = Basis::of(source, header, wanted, clues);
     price::of_still(
@@ -67,23 +68,38 @@ pub(super) fn render(
     budget.check()?;
 
     let started = Instant::now();
-    let same_colors =
-        decoded.space == ColorSpace::Srgb && decoded.raster.channels != Channels::Cmyk;
-    let made = if composition::takes_planes(&decoded, &plan, recipe, &budget.limits) {
-        composition::composed_planes(&decoded, &plan, recipe, &budget.limits)
-    } else {
-        let Decoded {
-            raster,
-            extent,
-            space,
-        } = decoded;
-        let (raster, profile) = composition::composed(raster, extent, &space, &plan, recipe)?;
-        composition::finished(raster, profile, recipe, &budget.limits)
-    };
+    let same_colors = decoded.has_output_colors();
+    let Decoded {
+        raster,
+        extent,
+        space,
+    } = decoded;
+    let (raster, limits) = (Cow::Owned(raster), &budget.limits);
+    let made = Composed::of(raster, extent, &space, &plan, &[recipe], limits)?
+        .finished(&plan, recipe, limits);
     let resize = started.elapsed();
     budget.check()?;
 
     let started = Instant::now();
+    let file = written(source, header, made, recipe, &plan, same_colors, budget)?;
+    let timings = Timings {
+        decode,
+        resize,
+        encode: started.elapsed(),
+    };
+    Ok(Encoded { timings, ..file })
+}
+
+/// The file of a finished picture. `same_colors`: the colours of its source are as they were.
+pub(super) fn written(
+    source: &[u8],
+    header: &Header,
+    made: Made,
+    recipe: &Recipe,
+    plan: &Plan,
+    same_colors: bool,
+    budget: &Budget,
+) -> Result<Encoded, TransformError> {
     let format = made.format;
     let kept = metadata::kept_of(source, header.kind, recipe.metadata, format);
     let (mut bytes, missed) = encode::aimed(
@@ -102,24 +118,19 @@ pub(super) fn render(
     warnings.extend(missed);
     if same_pixels
         && header.kind.format() == Some(format)
-        && is_unchanged(source, header, recipe, &plan)
+        && is_unchanged(source, header, recipe, plan)
         && let Some(source) =
             unchanged::smaller_source(source, header.kind, recipe.metadata, &bytes)
     {
         bytes = source;
         warnings.push(Warning::new("original is smaller"));
     }
-    let timings = Timings {
-        decode,
-        resize,
-        encode: started.elapsed(),
-    };
     Ok(Encoded {
         bytes,
         format,
-        size,
+        size: plan.layout.output(),
         warnings,
-        timings,
+        timings: Timings::default(),
     })
 }
 
@@ -178,10 +189,7 @@ pub(super) fn prepare(
     let trimmed = geometry::trimmed(upright, &recipe.trim).ok_or(TransformError::ZeroSized)?;
     let saliency = clues.saliency.as_ref();
     let prepared = match recipe.trim.border {
-        None => Prepared {
-            plan: Plan::of(header.size, header.orientation, trimmed, recipe, saliency),
-            decoded: None,
-        },
+        None => return prospect(header, recipe, saliency, &budget.limits),
         Some(border) => {
             price::of_search(source, header, WHOLE).within(&budget.limits)?;
             let decoded = decode::pixels(source, header, WHOLE)?;
@@ -204,17 +212,17 @@ pub(super) fn prepare(
     Ok(prepared)
 }
 
-/// What can be planned before any pixel is there: as if there were no border to be found, and nothing that catches the eye, which
-/// changes no size.
+/// What can be planned before any pixel is there: as if there were no border to be found. What catches the eye changes no size.
 pub(super) fn prospect(
     header: &Header,
     recipe: &Recipe,
+    saliency: Option<&Saliency>,
     limits: &Limits,
 ) -> Result<Prepared, TransformError> {
     let upright = header.orientation.size(header.size);
     let trimmed = geometry::trimmed(upright, &recipe.trim).ok_or(TransformError::ZeroSized)?;
     let prospect = Prepared {
-        plan: Plan::of(header.size, header.orientation, trimmed, recipe, None),
+        plan: Plan::of(header.size, header.orientation, trimmed, recipe, saliency),
         decoded: None,
     };
     check_output(&prospect.plan, limits)?;
@@ -259,7 +267,7 @@ pub(super) fn looked_at(
     price::of_thumbnail(source, &basis, header, &prepared.plan, wanted).within(&budget.limits)?;
     let decoded = decode::pixels(source, header, wanted)?;
     let (raster, _) = composition::composed(
-        decoded.raster,
+        Cow::Owned(decoded.raster),
         decoded.extent,
         &decoded.space,
         &prepared.plan,

@@ -118,7 +118,11 @@ impl Price {
 
     /// Refuses what would hold more than there is.
     pub(super) fn within(self, limits: &Limits) -> Result<Price, TransformError> {
-        let limit = limits.render_memory.bytes();
+        self.within_bytes(limits.render_memory.bytes())
+    }
+
+    /// Refuses what would hold more bytes.
+    pub(super) fn within_bytes(self, limit: u64) -> Result<Price, TransformError> {
         if self.bytes > limit {
             return Err(TransformError::TooCostly {
                 bytes: self.bytes,

@@ -10,6 +10,7 @@ use crate::options::Trim;
 use super::super::Limits;
 use super::super::composition::Composition;
 use super::super::plan::Plan;
+use super::super::saliency::Saliency;
 
 /// A picture that can be made of pixels which others are made of as well.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub(in super::super) struct Member<'a> {
     /// Which one of the orders.
     pub at: usize,
     pub recipe: &'a Recipe,
+    /// What is known to catch the eye, where the plan needed it.
+    pub saliency: Option<Saliency>,
     pub plan: Plan,
     /// By how much fewer decoded pixels there are for it than stored ones, on each axis: as if it were made alone.
     pub denominator: u32,

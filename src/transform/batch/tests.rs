@@ -99,8 +99,17 @@ fn source(format: Format, size: (u32, u32), alpha: bool) -> Vec<u8> {
 
 /// What came of each order; every one is told of once.
 fn all(source: &[u8], orders: &[Order], budget: &Budget) -> Vec<Result<Encoded, TransformError>> {
+    within(source, orders, budget, u64::MAX)
+}
+
+fn within(
+    source: &[u8],
+    orders: &[Order],
+    budget: &Budget,
+    most: u64,
+) -> Vec<Result<Encoded, TransformError>> {
     let mut told = BTreeMap::new();
-    render_all(source, orders, budget, |at, made| {
+    render_all(source, orders, budget, most, |at, made| {
         assert!(told.insert(at, made).is_none(), "{at} was told of twice");
         ControlFlow::Continue(())
     });
@@ -272,8 +281,11 @@ fn equal_files_are_written_once() {
     let written = made.iter().filter(|made| !made.timings.encode.is_zero());
     assert_eq!(written.count(), 1);
     assert_eq!(assert_alike(&source, &orders), 3);
-    let same = price_all(&source, &orders, &Limits::default());
-    assert_eq!(same, price_all(&source, &orders[..1], &Limits::default()));
+    let same = price_all(&source, &orders, &Limits::default(), u64::MAX);
+    assert_eq!(
+        same,
+        price_all(&source, &orders[..1], &Limits::default(), u64::MAX)
+    );
 }
 
 #[test]
@@ -374,7 +386,7 @@ fn nothing_more_is_made_for_whoever_breaks_off() {
     let source = source(Format::Png, (100, 80), false);
     let orders = orders([90, 80, 70].map(|width| wide(width, JPEG)));
     let mut told = 0;
-    render_all(&source, &orders, &budget(), |_, _| {
+    render_all(&source, &orders, &budget(), u64::MAX, |_, _| {
         told += 1;
         ControlFlow::Break(())
     });
@@ -389,31 +401,32 @@ fn what_does_not_fit_into_memory_together_is_made_in_parts() {
             .into_iter()
             .flat_map(|output| [790, 780, 300, 100, 50].map(|width| wide(width, output))),
     );
-    let price = |render_memory| {
-        let limits = Limits {
-            render_memory,
-            ..Limits::default()
-        };
-        price_all(&source, &orders, &limits)
-    };
-    let whole = price(ByteSize::gib(1));
+    let limits = Limits::default();
+    let price = |orders, most| price_all(&source, orders, &limits, most);
+    let whole = price(&orders, u64::MAX);
     let dearest = orders
         .iter()
-        .map(|order| price_all(&source, std::slice::from_ref(order), &Limits::default()).bytes)
+        .map(|order| price(std::slice::from_ref(order), u64::MAX).bytes)
         .max()
         .expect("there are some");
     assert!(dearest < whole.bytes, "{dearest} {}", whole.bytes);
-    let tight = format!("{} B", dearest).parse().expect("a size");
-    let parted = price(tight);
+    let parted = price(&orders, dearest);
     assert_eq!(parted.bytes, dearest);
     assert!(parted.cpu > whole.cpu);
-    let limits = Limits {
-        render_memory: tight,
-        ..Limits::default()
-    };
-    let (made, count) = decodes(|| all(&source, &orders, &Budget { limits, ..budget() }));
+    let (made, count) = decodes(|| within(&source, &orders, &budget(), dearest));
     assert!(made.iter().all(Result::is_ok));
     assert!((2..orders.len() as u32).contains(&count), "{count}");
+    // What is dearest is refused where there is less, and the others are made.
+    let made = within(&source, &orders, &budget(), dearest - 1);
+    let refused = made.into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    let limit = dearest - 1;
+    assert_eq!(
+        refused,
+        [TransformError::TooCostly {
+            bytes: dearest,
+            limit
+        }]
+    );
 }
 
 #[test]
@@ -426,9 +439,9 @@ fn a_batch_costs_less_than_its_pictures() {
         .map(|order| super::super::price(&source, &order.recipe, &order.clues, &limits))
         .map(|price| price.expect("a good source").cpu)
         .sum();
-    let together = price_all(&source, &orders, &limits);
+    let together = price_all(&source, &orders, &limits, u64::MAX);
     assert!(together.cpu < one_by_one, "{together:?} {one_by_one:?}");
-    let single = price_all(&source, &orders[..1], &limits);
+    let single = price_all(&source, &orders[..1], &limits, u64::MAX);
     let alone = super::super::price(&source, &orders[0].recipe, &Clues::default(), &limits);
     assert_eq!(single.bytes, alone.expect("a good source").bytes);
 }
@@ -478,7 +491,7 @@ fn what_is_no_plain_still_is_made_the_ordinary_way() {
         let expected = alone(drawing, order).expect("a drawing");
         assert_eq!(made.expect("a drawing").bytes, expected.bytes);
     }
-    assert!(price_all(drawing, &orders, &Limits::default()).bytes > 0);
+    assert!(price_all(drawing, &orders, &Limits::default(), u64::MAX).bytes > 0);
 }
 
 #[test]

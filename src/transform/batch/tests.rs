@@ -415,7 +415,7 @@ fn what_does_not_fit_into_memory_together_is_made_in_parts() {
     assert!(parted.cpu > whole.cpu);
     let (made, count) = decodes(|| within(&source, &orders, &budget(), dearest));
     assert!(made.iter().all(Result::is_ok));
-    assert!((2..orders.len() as u32).contains(&count), "{count}");
+    assert!(count >= 2 && (count as usize) < orders.len(), "{count}");
     // What is dearest is refused where there is less, and the others are made.
     let made = within(&source, &orders, &budget(), dearest - 1);
     let refused = made.into_iter().filter_map(Result::err).collect::<Vec<_>>();

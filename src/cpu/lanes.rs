@@ -131,8 +131,7 @@ impl<W> Lanes<W> {
         demand.bytes = demand.bytes.min(self.budget);
         let lane = Lane::of(&demand);
         if lane == Lane::Idle {
-            // Half of the budget stays free for those who do not choose their moment.
-            if self.idle.len() >= IDLE_QUEUE || demand.bytes > self.budget / 2 {
+            if self.idle.len() >= IDLE_QUEUE || demand.bytes > self.idle_bytes() {
                 return Err((Refusal::Idle, Duration::ZERO));
             }
         } else {
@@ -215,6 +214,15 @@ impl<W> Lanes<W> {
         }
     }
 
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// What all idle work together may hold: half of the budget stays free for those who do not choose their moment.
+    pub fn idle_bytes(&self) -> u64 {
+        self.budget / 2
+    }
+
     pub fn reserved(&self) -> u64 {
         self.reserved
     }
@@ -273,7 +281,7 @@ impl<W> Lanes<W> {
             .map(|job| job.demand.bytes)
             .sum();
         let next = self.idle.front().map_or(0, |job| job.demand.bytes);
-        held + next <= self.budget / 2
+        held + next <= self.idle_bytes()
     }
 
     /// Places for work of a lane, waiting or running.

@@ -146,6 +146,16 @@ impl CpuPool {
         }
     }
 
+    /// Threads for work that somebody waits for; there are as many for what nobody waits for.
+    pub fn workers(&self) -> usize {
+        self.shared.lock().lanes.workers()
+    }
+
+    /// Bytes that a job may hold for which nobody waits.
+    pub fn idle_bytes(&self) -> u64 {
+        self.shared.lock().lanes.idle_bytes()
+    }
+
     /// Jobs of a lane now.
     pub fn count(&self, lane: Lane) -> Count {
         self.shared.lock().lanes.count(lane)

@@ -5,6 +5,7 @@ mod derivatives;
 mod interim;
 mod rendering;
 mod understanding;
+mod warming;
 
 use std::fmt;
 use std::io;
@@ -17,6 +18,7 @@ use std::time::SystemTime;
 use hyper::Method;
 use hyper::Response;
 use hyper::http::request::Parts;
+use tokio::sync::Semaphore;
 
 use self::chores::Chores;
 use self::rendering::Terms;
@@ -42,6 +44,7 @@ use crate::cpu::Lane;
 use crate::deadline::Deadline;
 use crate::deadline::Stage;
 use crate::error::Error;
+use crate::policy::Job;
 use crate::policy::Policy;
 use crate::policy::PolicyError;
 use crate::request::Conditional;
@@ -60,6 +63,8 @@ use crate::telemetry::Access;
 use crate::telemetry::Metrics;
 use crate::transform::Limits;
 
+pub use self::warming::Prepared;
+
 /// All rooms, joined.
 pub struct Pipeline {
     prefixes: Prefixes,
@@ -76,6 +81,8 @@ pub struct Pipeline {
     /// How long errors are kept.
     errors: ErrorLives,
     chores: Chores,
+    /// Turns of those that prepare the pictures of a source.
+    warming: Semaphore,
     remembered: Remembered,
     metrics: Metrics,
 }
@@ -168,6 +175,13 @@ impl Pipeline {
             &config.cache.rule,
         )
         .map_err(PipelineError::Sources)?;
+        let cpu = CpuPool::new(
+            config.limits.workers,
+            config.limits.queue,
+            config.limits.render_memory.bytes(),
+            allocator::rest,
+        )
+        .map_err(PipelineError::Workers)?;
         Ok(Arc::new(Pipeline {
             prefixes: config.server.prefixes.clone(),
             policy,
@@ -175,19 +189,14 @@ impl Pipeline {
             cache: Cache::open(&config.cache)
                 .await
                 .map_err(PipelineError::Cache)?,
-            cpu: CpuPool::new(
-                config.limits.workers,
-                config.limits.queue,
-                config.limits.render_memory.bytes(),
-                allocator::rest,
-            )
-            .map_err(PipelineError::Workers)?,
             limits: config.limits.of_render(),
             manner: config.limits.of_render().manner(),
             request_timeout: config.server.request_timeout.duration(),
             interim: config.cache.interim.duration(),
             errors: config.cache.errors.clone(),
             chores: Chores::default(),
+            warming: Semaphore::new(cpu.workers()),
+            cpu,
             remembered: Remembered::default(),
             metrics: Metrics::default(),
         }))
@@ -243,6 +252,16 @@ impl Pipeline {
     /// Waits, for no longer than `within`, until what was to be kept is on disk.
     pub async fn close(&self, within: Duration) -> bool {
         self.cache.close(within).await
+    }
+
+    /// The job that a request's head asks for.
+    ///
+    /// # Errors
+    /// Those of requests that are not understood, or not admitted.
+    pub fn job(&self, head: &Parts) -> Result<Job, Arc<Error>> {
+        let understood = self.understand(head);
+        let admitted = understood.admitted.as_ref().map_err(Arc::clone)?;
+        Ok(admitted.job.clone())
     }
 
     /// Answers a request for a picture, whatever happens, and says so in the log and in numbers.

@@ -89,12 +89,7 @@ impl Pipeline {
             .map_err(Error::from)??;
 
         let timings = encoded.timings;
-        let steps = [
-            (RenderStep::Decode, timings.decode),
-            (RenderStep::Resize, timings.resize),
-            (RenderStep::Encode, timings.encode),
-        ];
-        self.metrics.rendered(encoded.format.extension(), steps);
+        self.count(&encoded);
         if let Some(denominator) = missing {
             self.derive(source, name, record, denominator);
         }
@@ -103,7 +98,22 @@ impl Pipeline {
         Ok(rendition(&key, encoded))
     }
 
-    /// Has a worker do what has a price, and compares that with what it took.
+    /// Counts a picture that was made.
+    pub(super) fn count(&self, made: &Encoded) {
+        let Timings {
+            decode,
+            resize,
+            encode,
+        } = made.timings;
+        let steps = [
+            (RenderStep::Decode, decode),
+            (RenderStep::Resize, resize),
+            (RenderStep::Encode, encode),
+        ];
+        self.metrics.rendered(made.format.extension(), steps);
+    }
+
+    /// Has a worker make a picture that has a price, and compares that with what it took.
     pub(super) async fn paid(
         &self,
         price: Price,
@@ -111,27 +121,35 @@ impl Pipeline {
         terms: Terms,
         work: impl FnOnce() -> Result<Encoded, TransformError> + Send + 'static,
     ) -> Result<Encoded, Error> {
-        let demand = Demand {
-            bytes: price.bytes,
-            time: price.cpu,
-            deadline: deadline.instant(),
-            is_idle: terms == Terms::Idle,
-        };
-        let Done { made, used } = match self.cpu.run(demand, work).await {
-            Ok(done) => done,
-            Err(error) => {
-                if let CpuError::Refused { lack, .. } = error {
-                    self.metrics.refused(lack.word());
-                }
-                return Err(error.into());
-            }
-        };
+        let Done { made, used } = self.worked(price, deadline, terms, work).await?;
         let encoded = made?;
         if let Some(used) = used {
             self.metrics
                 .spent(encoded.format.extension(), used, price.cpu);
         }
         Ok(encoded)
+    }
+
+    /// Has a worker do what has a price.
+    pub(super) async fn worked<T: Send + 'static>(
+        &self,
+        price: Price,
+        deadline: Deadline,
+        terms: Terms,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Done<T>, Error> {
+        let demand = Demand {
+            bytes: price.bytes,
+            time: price.cpu,
+            deadline: deadline.instant(),
+            is_idle: terms == Terms::Idle,
+        };
+        self.cpu.run(demand, work).await.map_err(|error| {
+            if let CpuError::Refused { lack, .. } = error {
+                self.metrics.refused(lack.word());
+            }
+            error.into()
+        })
     }
 
     /// What a look at the source tells about where a crop goes: once for all recipes. Where it fails, the render says why.

@@ -34,6 +34,7 @@ pub struct Metrics {
     derivatives: Family<FetchLabels, Counter>,
     large_sources: Family<BasisLabels, Counter>,
     upgrades: Family<FetchLabels, Counter>,
+    prepared: Family<FetchLabels, Counter>,
     in_flight: Gauge,
     connections: Gauge,
     remembered: Gauge,
@@ -193,6 +194,7 @@ impl Default for Metrics {
             derivatives: Family::default(),
             large_sources: Family::default(),
             upgrades: Family::default(),
+            prepared: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             remembered: Gauge::default(),
@@ -285,6 +287,11 @@ impl Default for Metrics {
             "upgrades",
             "Interim pictures whose place was to be taken, by the result",
             metrics.upgrades.clone(),
+        );
+        registry.register(
+            "prepared",
+            "Pictures that were to be there before anybody asks, by the result",
+            metrics.prepared.clone(),
         );
         registry.register(
             "requests_in_flight",
@@ -432,6 +439,11 @@ impl Metrics {
     /// The place of an interim picture was to be taken; `result` is `made`, `failed` or `skipped`.
     pub fn upgraded(&self, result: &'static str) {
         self.upgrades.get_or_create(&FetchLabels { result }).inc();
+    }
+
+    /// A picture was to be there before anybody asks; `result` is `made`, `kept`, `unstorable` or `failed`.
+    pub fn prepared(&self, result: &'static str) {
+        self.prepared.get_or_create(&FetchLabels { result }).inc();
     }
 
     /// A transformation was not taken up.

@@ -1,5 +1,6 @@
 //! An animation: every frame takes the way of a still, one at a time, so that memory does not grow with their number.
 
+use std::borrow::Cow;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use super::Limits;
 use super::Timings;
 use super::TransformError;
 use super::color::ColorSpace;
+use super::composition;
 use super::decode;
 use super::decode::Header;
 use super::decode::frames::FrameReader;
@@ -98,7 +100,13 @@ pub(super) fn render(
         budget.check()?;
         let delay = motion::delay_in(format, header.kind, frame.delay);
         let raster = timed(&mut timings.resize, || {
-            let (raster, _) = still::composed(frame.raster, extent, frames.space(), &plan, recipe)?;
+            let (raster, _) = composition::composed(
+                Cow::Owned(frame.raster),
+                extent,
+                frames.space(),
+                &plan,
+                recipe,
+            )?;
             Ok(raster.into_rgba8())
         })?;
         timed(&mut timings.encode, || animator.push(&raster, delay))?;

@@ -1,5 +1,6 @@
 //! Facts about the picture that a recipe describes, and placeholders for it, in place of the picture: `format=json`.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use crate::options::Blur;
@@ -12,6 +13,7 @@ use super::Clues;
 use super::Encoded;
 use super::Timings;
 use super::TransformError;
+use super::composition;
 use super::decode::Header;
 use super::derivative::Basis;
 use super::facts;
@@ -53,8 +55,8 @@ pub(super) fn render(
         wide_gamut: false,
         ..recipe.clone()
     };
-    let (raster, _) = still::composed(
-        decoded.raster,
+    let (raster, _) = composition::composed(
+        Cow::Owned(decoded.raster),
         decoded.extent,
         &decoded.space,
         &plan,

@@ -1,5 +1,6 @@
 //! A drawing (SVG) is cleaned and stays a drawing, whatever the options say, unless the operator lets it become pixels.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use crate::options::Format;
@@ -13,6 +14,7 @@ use super::Limits;
 use super::Timings;
 use super::TransformError;
 use super::color::ColorSpace;
+use super::composition;
 use super::decode;
 use super::facts;
 use super::facts::Facts;
@@ -137,7 +139,7 @@ fn pixels(
     budget.check()?;
     let started = Instant::now();
     let size = raster.size;
-    let made = still::finished(raster, None, recipe, &budget.limits);
+    let made = composition::finished(raster, None, recipe, &budget.limits);
     let bytes = made.encode(recipe, recipe.quality)?;
     timings.encode = started.elapsed();
     Ok(Encoded {
@@ -186,6 +188,7 @@ fn drawn(
     let size = geometry::scaled(own, 1.0 / plan.layout.shrink());
     let raster = svg::rasterize(cleaned, |_| size, limits)?;
     let extent = decode::whole(raster.size);
-    let (raster, _) = still::composed(raster, extent, &ColorSpace::Srgb, &plan, recipe)?;
+    let (raster, _) =
+        composition::composed(Cow::Owned(raster), extent, &ColorSpace::Srgb, &plan, recipe)?;
     Ok(raster)
 }

@@ -5,9 +5,11 @@
 //! facts about a picture; `drawing` does what can be done for SVG.
 
 mod animation;
+mod batch;
 mod blur;
 mod canvas;
 mod color;
+mod composition;
 mod decode;
 mod derivative;
 mod describe;
@@ -52,6 +54,9 @@ use self::derivative::Derivative;
 use self::saliency::Saliency;
 use self::sniff::Kind;
 
+pub use self::batch::Order;
+pub use self::batch::price_all;
+pub use self::batch::render_all;
 pub use self::derivative::Derivatives;
 pub use self::error::TransformError;
 pub use self::pixels::Size;
@@ -286,7 +291,7 @@ pub fn price(
         return Err(TransformError::NotADrawing);
     }
     let header = admitted(source, limits)?;
-    let prospect = still::prospect(&header, recipe, limits)?;
+    let prospect = still::prospect(&header, recipe, None, limits)?;
     let price = match (
         recipe.output,
         moves(source, &header, recipe),
@@ -333,7 +338,7 @@ pub fn price_of_look(source: &[u8], limits: &Limits) -> Result<Price, TransformE
         return Err(TransformError::NotAnImage);
     }
     let header = admitted(source, limits)?;
-    let prospect = still::prospect(&header, &still::small(), limits)?;
+    let prospect = still::prospect(&header, &still::small(), None, limits)?;
     let (wanted, clues) = (prospect.wanted(), Clues::default());
     let basis = Basis::of(source, &header, wanted, &clues);
     price::of_thumbnail(source, &basis, &header, &prospect.plan, wanted).within(limits)
@@ -346,7 +351,7 @@ pub fn derivatives(source: &[u8], recipe: &Recipe, limits: &Limits) -> Option<De
         return None;
     }
     let header = admitted(source, limits).ok()?;
-    let mut prospect = still::prospect(&header, recipe, limits).ok()?;
+    let mut prospect = still::prospect(&header, recipe, None, limits).ok()?;
     if recipe.output == Output::Json {
         prospect.plan = prospect.plan.reduced(facts::THUMBNAIL);
     }

@@ -5,7 +5,6 @@
 use crate::options::Flip;
 use crate::options::Rotation;
 
-use super::pixels::Planar;
 use super::pixels::Plane;
 use super::pixels::Raster;
 use super::pixels::Rect;
@@ -156,18 +155,14 @@ impl Orientation {
         }
     }
 
-    /// Turns planes upright. Chroma of half size keeps its place only where the luma sides are even: see `keeps_chroma_in_place`.
-    pub fn upright_planes(self, planar: Planar) -> Planar {
+    /// Turns a plane upright. Chroma of half size keeps its place only where the luma sides are even: see `keeps_chroma_in_place`.
+    pub fn upright_plane(self, plane: Plane) -> Plane {
         if self.is_upright() {
-            return planar;
+            return plane;
         }
-        let turn = |plane: &Plane| Plane {
+        Plane {
             size: self.size(plane.size),
             samples: self.turn(&plane.samples, plane.size, 1),
-        };
-        Planar {
-            luma: turn(&planar.luma),
-            chroma: planar.chroma.map(|planes| planes.each_ref().map(turn)),
         }
     }
 

@@ -12,7 +12,7 @@ use super::saliency::Saliency;
 
 /// The way of a picture from its stored pixels to its place in the output: upright, trimmed, turned, laid out. All of it comes to one
 /// crop and one resize of the stored pixels and one turn of the few that are left.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Plan {
     /// Size of the picture as stored.
     stored: Size,

@@ -14,6 +14,8 @@ use crate::options::Recipe;
 
 use super::Limits;
 use super::TransformError;
+use super::batch::Level;
+use super::composition;
 use super::decode::Header;
 use super::decode::Wanted;
 use super::derivative;
@@ -23,7 +25,6 @@ use super::motion::Animation;
 use super::pixels::Size;
 use super::plan::Plan;
 use super::sniff::Kind;
-use super::still;
 
 /// What a render costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,13 @@ const KEPT_BYTES: u64 = 4 * 4;
 const WEIGHT_BYTES: u64 = 64;
 /// Nanoseconds for each decoded pixel, and for each pixel that comes out.
 const RESIZE_TIME: (u64, u64) = (2, 5);
+
+// --- several pictures of one decode ---
+
+/// Nanoseconds for each pixel of which there become fewer.
+const REDUCTION_TIME: u64 = 1;
+/// Luma, and chroma at full size and at half of it.
+const SHARED_BYTES: u64 = 5;
 
 // --- the AVIF encoder ---
 
@@ -110,7 +118,11 @@ impl Price {
 
     /// Refuses what would hold more than there is.
     pub(super) fn within(self, limits: &Limits) -> Result<Price, TransformError> {
-        let limit = limits.render_memory.bytes();
+        self.within_bytes(limits.render_memory.bytes())
+    }
+
+    /// Refuses what would hold more bytes.
+    pub(super) fn within_bytes(self, limit: u64) -> Result<Price, TransformError> {
         if self.bytes > limit {
             return Err(TransformError::TooCostly {
                 bytes: self.bytes,
@@ -128,6 +140,16 @@ struct Step {
     time: u64,
 }
 
+impl Step {
+    /// The same step while so many bytes are held beside it.
+    fn beside(self, bytes: u64) -> Step {
+        Step {
+            bytes: self.bytes.saturating_add(bytes),
+            ..self
+        }
+    }
+}
+
 /// A picture.
 pub(super) fn of_still(
     source: &[u8],
@@ -140,7 +162,7 @@ pub(super) fn of_still(
 ) -> Price {
     let output = plan.layout.output();
     let alpha = header.alpha && recipe.background.is_none();
-    let format = still::written_as(recipe, alpha, output, limits);
+    let format = composition::written_as(recipe, alpha, output, limits);
     let steps = [
         decoding_of(basis),
         resizing(header, header.decoded(wanted), plan.target()),
@@ -148,6 +170,70 @@ pub(super) fn of_still(
         encoding(recipe, format, alpha, output),
     ];
     sum(source, &steps)
+}
+
+/// Pictures that are made of one decode, in the order of their schedule. The pixels of a level are held until the last of its pictures
+/// is composed, and those of the next one from then on; composed pixels are held while there are files to be written of them.
+pub(super) fn of_batch(
+    source: &[u8],
+    header: &Header,
+    levels: &[Level<'_>],
+    limits: &Limits,
+) -> Price {
+    let size = |level: &Level<'_>| {
+        header.decoded(Wanted {
+            denominator: level.denominator,
+        })
+    };
+    let held = |level: &Level<'_>| size(level).area().saturating_mul(header.pixel_bytes);
+    let first = levels.first().map(|level| Wanted {
+        denominator: level.denominator,
+    });
+    let mut steps: Vec<Step> = first
+        .map(|wanted| decoding(source, header, wanted))
+        .into_iter()
+        .collect();
+    for (at, level) in levels.iter().enumerate() {
+        let next = levels.get(at + 1);
+        if next.is_some() {
+            steps.push(Step {
+                bytes: held(level) + next.map_or(0, held),
+                time: size(level).area().saturating_mul(REDUCTION_TIME),
+            });
+        }
+        for (index, shared) in level.shared.iter().enumerate() {
+            let is_last = index + 1 == level.shared.len();
+            // While it is resized, the pixels of its level are part of that step.
+            let (beside, after) = match next.filter(|_| is_last) {
+                Some(next) => (held(next), held(next)),
+                None if is_last => (0, 0),
+                None => (0, held(level)),
+            };
+            let output = shared.plan.layout.output();
+            let copies = if shared.files.len() > 1 {
+                output
+                    .area()
+                    .saturating_mul(header.pixel_bytes.max(SHARED_BYTES))
+            } else {
+                0
+            };
+            let resized = resizing(header, size(level), shared.plan.target());
+            steps.push(resized.beside(beside.saturating_add(copies)));
+            let composed = shared.files.first().map(|file| file.recipe);
+            steps.extend(composed.map(|recipe| layers(header, recipe, output).beside(after)));
+            steps.extend(shared.files.iter().map(|file| {
+                let alpha = header.alpha && file.recipe.background.is_none();
+                let format = composition::written_as(file.recipe, alpha, output, limits);
+                encoding(file.recipe, format, alpha, output).beside(after.saturating_add(copies))
+            }));
+        }
+    }
+    sum(source, &steps)
+}
+
+/// What ends before it begins.
+pub(super) fn of_nothing(source: &[u8]) -> Price {
+    sum(source, &[])
 }
 
 /// A picture of the size of a thumbnail, which is looked at and not written.
@@ -249,7 +335,7 @@ pub(super) fn of_drawing(source: &[u8], markup: u64, pixels: Option<(Size, &Reci
     let mut held = markup.saturating_mul(MARKUP_BYTES);
     let mut time = markup.saturating_mul(DRAWING_TIME.0);
     if let Some((size, recipe)) = pixels {
-        let format = still::written_as(recipe, true, size, &Limits::default());
+        let format = composition::written_as(recipe, true, size, &Limits::default());
         let written = encoding(recipe, format, true, size);
         held = held
             .saturating_add(size.area().saturating_mul(DRAWING_BYTES))

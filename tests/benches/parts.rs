@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,10 @@ use safelight::request::Prefixes;
 use safelight::transform;
 use safelight::transform::Budget;
 use safelight::transform::Clues;
+use safelight::transform::Encoded;
 use safelight::transform::Limits;
+use safelight::transform::Order;
+use safelight::transform::TransformError;
 use tokio::runtime::Runtime;
 
 const FEW: &str = "width=800,quality=75,format=auto";
@@ -105,6 +109,44 @@ fn render(bencher: Bencher<'_, '_>, format: &str) {
         transform::render(black_box(&source), &recipe, &Clues::default(), &budget)
             .expect("the photograph is whole")
             .bytes
+    });
+}
+
+/// A dozen widths in two formats of a photograph of six million pixels, decoded once for all of them, or for each.
+#[divan::bench(args = ["together", "one by one"], sample_count = 5, sample_size = 1)]
+fn many_widths(bencher: Bencher<'_, '_>, how: &str) {
+    const WIDTHS: [u32; 12] = [
+        96, 160, 240, 320, 480, 640, 828, 1080, 1200, 1600, 1920, 2560,
+    ];
+    let source = photograph("dogs.jpg");
+    let orders: Vec<Order> = WIDTHS
+        .into_iter()
+        .flat_map(|width| ["webp", "jpeg"].map(|format| (width, format)))
+        .map(|(width, format)| Order {
+            recipe: recipe(&format!("width={width},quality=75,format={format}")),
+            clues: Clues::default(),
+        })
+        .collect();
+    bencher.bench(|| {
+        let budget = Budget {
+            limits: Limits::default(),
+            deadline: Instant::now() + Duration::from_secs(600),
+        };
+        let mut bytes = 0;
+        let mut count = |made: Result<Encoded, TransformError>| {
+            bytes += made.expect("the photograph is whole").bytes.len();
+        };
+        if how == "together" {
+            transform::render_all(&source, &orders, &budget, u64::MAX, |_, made| {
+                count(made);
+                ControlFlow::Continue(())
+            });
+        } else {
+            for Order { recipe, clues } in &orders {
+                count(transform::render(&source, recipe, clues, &budget));
+            }
+        }
+        bytes
     });
 }
 

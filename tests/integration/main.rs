@@ -17,3 +17,4 @@ mod responses;
 mod sources;
 mod support;
 mod urls;
+mod warming;

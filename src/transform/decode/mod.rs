@@ -32,6 +32,12 @@ use super::sniff::Foreign;
 use super::sniff::Kind;
 use super::sniff::sniff;
 
+#[cfg(test)]
+thread_local! {
+    /// How often pixels were decoded on this thread.
+    pub(super) static DECODES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
 /// What is known of a source before its pixels are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
@@ -56,13 +62,19 @@ pub(super) struct Header {
 impl Header {
     /// The size that comes out of a decode.
     pub fn decoded(&self, wanted: Wanted) -> Size {
+        let denominator = self.denominator(wanted);
+        Size::new(
+            self.size.width.div_ceil(denominator),
+            self.size.height.div_ceil(denominator),
+        )
+    }
+
+    /// By how much what comes out of a decode is smaller.
+    pub fn denominator(&self, wanted: Wanted) -> u32 {
         if self.kind == Kind::Jpeg && cfg!(feature = "native") {
-            Size::new(
-                self.size.width.div_ceil(wanted.denominator),
-                self.size.height.div_ceil(wanted.denominator),
-            )
+            wanted.denominator
         } else {
-            self.size
+            1
         }
     }
 }
@@ -73,6 +85,13 @@ pub(super) struct Decoded {
     /// The size that the samples stand for, in samples: see `Rect`.
     pub extent: (f64, f64),
     pub space: ColorSpace,
+}
+
+impl Decoded {
+    /// Whether what an output in sRGB shows are the very colours that are stored.
+    pub fn has_output_colors(&self) -> bool {
+        self.space == ColorSpace::Srgb && self.raster.channels != Channels::Cmyk
+    }
 }
 
 /// How a source may be decoded.
@@ -114,6 +133,8 @@ pub(super) fn pixels(
     header: &Header,
     wanted: Wanted,
 ) -> Result<Decoded, TransformError> {
+    #[cfg(test)]
+    DECODES.set(DECODES.get() + 1);
     match header.kind {
         Kind::Jpeg => jpeg::decode(source, header, wanted),
         Kind::Png => png::decode(source, header),

@@ -5,10 +5,12 @@ mod axis;
 mod kernel;
 mod light;
 mod machine;
+mod reduced;
 mod sink;
 
+use std::borrow::Cow;
+
 use super::pixels::Channels;
-use super::pixels::Planar;
 use super::pixels::Plane;
 use super::pixels::Raster;
 use super::pixels::Rect;
@@ -21,6 +23,8 @@ use kernel::Source;
 use sink::Into;
 use sink::Sink;
 
+pub(super) use reduced::reduced;
+
 /// Whether the samples of a source are mixed as light when there become fewer of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mixing {
@@ -30,10 +34,20 @@ pub(super) enum Mixing {
     Stored,
 }
 
+/// Planes of a picture in full-range BT.601, with its chroma at the sizes that were wanted; a grey one has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Planes {
+    pub luma: Plane,
+    /// Cb and Cr of the size of luma.
+    pub full: Option<[Plane; 2]>,
+    /// Cb and Cr of half of it on each axis.
+    pub halved: Option<[Plane; 2]>,
+}
+
 /// Resamples the part `crop` of a raster to `target` pixels.
-pub(super) fn raster(source: Raster, crop: Rect, target: Size, mixing: Mixing) -> Raster {
+pub(super) fn raster(source: Cow<'_, Raster>, crop: Rect, target: Size, mixing: Mixing) -> Raster {
     if is_whole(crop, source.size) && source.size == target {
-        return source;
+        return source.into_owned();
     }
     let length = target.len() * source.channels.count();
     let into = match source.samples {
@@ -52,36 +66,33 @@ pub(super) fn raster(source: Raster, crop: Rect, target: Size, mixing: Mixing) -
     }
 }
 
-/// Resamples the part `crop` of a grey or RGB raster in sRGB to planes of `target` luma pixels, with chroma at `subsampling`: what the
-/// encoders take, rounded once.
+/// Resamples the part `crop` of a grey or RGB raster in sRGB to planes of `target` luma pixels, with chroma at each `subsampling` that is
+/// wanted: what the encoders take, rounded once.
 pub(super) fn planes(
     source: &Raster,
     crop: Rect,
     target: Size,
     mixing: Mixing,
-    subsampling: Subsampling,
-) -> Planar {
-    let is_colored = source.channels == Channels::Rgb;
-    let half = subsampling.chroma_size(target);
-    let length = if is_colored { half.len() } else { 0 };
+    subsampling: impl Fn(Subsampling) -> bool,
+) -> Planes {
+    let room = |wanted: Subsampling| {
+        let is_wanted = source.channels == Channels::Rgb && subsampling(wanted);
+        let length = wanted.chroma_size(target).len();
+        is_wanted.then(|| [(); 2].map(|()| Vec::with_capacity(length)))
+    };
     let into = Into::Planes {
         luma: Vec::with_capacity(target.len()),
-        chroma: [const { Vec::new() }; 2].map(|_: Vec<u8>| Vec::with_capacity(length)),
-        subsampling,
+        full: room(Subsampling::None),
+        halved: room(Subsampling::Both),
     };
-    let Into::Planes { luma, chroma, .. } = resample(source, crop, target, mixing, into) else {
+    let Into::Planes { luma, full, halved } = resample(source, crop, target, mixing, into) else {
         unreachable!("a sink stays what it is");
     };
-    let plane = |samples| Plane {
-        size: half,
-        samples,
-    };
-    Planar {
-        luma: Plane {
-            size: target,
-            samples: luma,
-        },
-        chroma: is_colored.then(|| chroma.map(plane)),
+    let plane = |size| move |samples| Plane { size, samples };
+    Planes {
+        luma: plane(target)(luma),
+        full: full.map(|chroma| chroma.map(plane(target))),
+        halved: halved.map(|chroma| chroma.map(plane(Subsampling::Both.chroma_size(target)))),
     }
 }
 
@@ -120,6 +131,8 @@ fn is_whole(crop: Rect, size: Size) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use proptest::prop_assert;
     use proptest::proptest;
 
@@ -131,7 +144,10 @@ mod tests {
     use super::super::pixels::Subsampling;
     use super::Mixing;
     use super::planes;
-    use super::raster;
+
+    fn raster(source: Raster, crop: Rect, target: Size, mixing: Mixing) -> Raster {
+        super::raster(Cow::Owned(source), crop, target, mixing)
+    }
 
     fn whole(width: f64, height: f64) -> Rect {
         Rect {
@@ -299,16 +315,19 @@ mod tests {
                 .sum::<f64>()
                 / samples.len() as f64
         };
+        let target = Size::new(101, 3);
+        let both = planes(&source, whole(101.0, 3.0), target, Mixing::Light, |_| true);
         for subsampling in [Subsampling::None, Subsampling::Both] {
-            let target = Size::new(101, 3);
-            let made = planes(
-                &source,
-                whole(101.0, 3.0),
-                target,
-                Mixing::Light,
-                subsampling,
-            );
-            let [cb, cr] = made.chroma.expect("colour in, colour out");
+            let is_wanted = |wanted| wanted == subsampling;
+            let made = planes(&source, whole(101.0, 3.0), target, Mixing::Light, is_wanted);
+            let chroma = match subsampling {
+                Subsampling::None => (&made.full, &made.halved, &both.full),
+                Subsampling::Both => (&made.halved, &made.full, &both.halved),
+            };
+            let (Some([cb, cr]), None, Some(same)) = chroma else {
+                panic!("colour in, and out what is wanted of it");
+            };
+            assert_eq!([cb, cr], same.each_ref(), "whatever else is wanted");
             assert_eq!(cb.size, subsampling.chroma_size(target));
             assert_eq!(cr.size, cb.size);
             let luma = part(0, 29, &made.luma.samples);

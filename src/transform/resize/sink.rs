@@ -1,6 +1,5 @@
 //! What becomes of resampled light: interleaved pixels again, or the planes that encoders take, without a detour through either.
 
-use super::super::pixels::Subsampling;
 use super::light::to_encoded;
 use super::machine::LANES;
 use super::machine::Lane;
@@ -26,8 +25,10 @@ pub(super) enum Into {
     /// Full-range BT.601 (JFIF, section 7) of three channels, or of one, which has no chroma.
     Planes {
         luma: Vec<u8>,
-        chroma: [Vec<u8>; 2],
-        subsampling: Subsampling,
+        /// At the size of luma, where that is wanted.
+        full: Option<[Vec<u8>; 2]>,
+        /// At half of it, where that is wanted.
+        halved: Option<[Vec<u8>; 2]>,
     },
 }
 
@@ -81,11 +82,7 @@ impl Sink {
         match &mut self.into {
             Into::U8(into) => lay_in_rows::<M, _>(pixels, rows, into, to_u8),
             Into::U16(into) => lay_in_rows::<M, _>(pixels, rows, into, to_u16),
-            Into::Planes {
-                luma,
-                chroma: [cb, cr],
-                subsampling,
-            } => {
+            Into::Planes { luma, full, halved } => {
                 if CHANNELS < 3 {
                     lay_in_rows::<M, _>(pixels, rows, luma, to_u8);
                     return;
@@ -97,11 +94,13 @@ impl Sink {
                 let [first, second, third] = &mut self.planes;
                 to_ycbcr::<M, CHANNELS>(pixels, first, second, third);
                 lay_in_rows::<M, _>(first, rows, luma, rounded);
-                for (channel, into) in [(second, cb), (third, cr)] {
-                    match subsampling {
-                        Subsampling::None => lay_in_rows::<M, _>(channel, rows, into, rounded),
-                        Subsampling::Both => halve(channel, rows, into),
-                    }
+                if let Some([cb, cr]) = full {
+                    lay_in_rows::<M, _>(second, rows, cb, rounded);
+                    lay_in_rows::<M, _>(third, rows, cr, rounded);
+                }
+                if let Some([cb, cr]) = halved {
+                    halve(second, rows, cb);
+                    halve(third, rows, cr);
                 }
             }
         }
@@ -175,12 +174,12 @@ fn lay_in_rows<M: Machine, T: Copy + Default>(
 
 /// Appends chroma of half size, averaged before it is rounded; at odd edges the last sample stands for the missing ones.
 #[inline(always)]
-fn halve(columns: &mut [Lane], rows: usize, into: &mut Vec<u8>) {
+fn halve(columns: &[Lane], rows: usize, into: &mut Vec<u8>) {
     let halved = rows.div_ceil(2);
     let width = columns.len().div_ceil(2);
     let start = into.len();
     into.resize(start + halved * width, 0);
-    for (x, pair) in columns.chunks_mut(2).enumerate() {
+    for (x, pair) in columns.chunks(2).enumerate() {
         let mut sum = pair[0];
         for (sum, &other) in sum.iter_mut().zip(&pair[pair.len() - 1]) {
             *sum += other;

@@ -106,6 +106,10 @@ impl TestProxy {
         &self.client
     }
 
+    pub fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
+    }
+
     /// What operators see.
     pub fn admin(&self) -> &Client {
         &self.admin

@@ -1,0 +1,69 @@
+//! What a batch of pictures is thought to hold, and what it holds: the peak of this process, which does nothing else.
+
+#[path = "corpus/memory.rs"]
+mod memory;
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+use std::time::Instant;
+
+use safelight::options::Output;
+use safelight::options::Recipe;
+use safelight::transform;
+use safelight::transform::Budget;
+use safelight::transform::Clues;
+use safelight::transform::Limits;
+use safelight::transform::Order;
+
+/// What the process holds beside: its code, and what its allocator rounds up.
+const BASE: u64 = 28 << 20;
+
+#[test]
+fn a_batch_holds_no_more_than_its_price() {
+    // Six million pixels, and all of them are needed.
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos/dogs.jpg");
+    let source = fs::read(path).expect("the photographs are part of the repository");
+    let order = |width, output| Order {
+        recipe: Recipe {
+            width: Some(width),
+            output,
+            ..Recipe::default()
+        },
+        clues: Clues::default(),
+    };
+    let orders: Vec<Order> = [1700, 640, 100]
+        .into_iter()
+        .flat_map(|width| {
+            [Output::Webp, Output::Jpeg { progressive: true }].map(|output| order(width, output))
+        })
+        .collect();
+    let budget = Budget {
+        limits: Limits::default(),
+        deadline: Instant::now() + Duration::from_secs(600),
+    };
+    let price = transform::price_all(&source, &orders, &budget.limits, u64::MAX);
+    memory::forget_peak();
+    let (mut made, mut bytes) = (0, 0);
+    transform::render_all(&source, &orders, &budget, u64::MAX, |_, picture| {
+        made += 1;
+        bytes += picture.expect("the photograph is whole").bytes.len() as u64;
+        ControlFlow::Continue(())
+    });
+    assert_eq!(made, orders.len());
+    let Some(peak) = memory::peak() else { return };
+    let (peak, pixels) = (peak << 20, 3 * 3088 * 2056);
+    assert!(
+        peak <= price.bytes + BASE,
+        "{peak} held, {} expected",
+        price.bytes
+    );
+    // It is no use to think of far more than that either.
+    assert!(
+        price.bytes <= 3 * peak,
+        "{peak} held, {} expected",
+        price.bytes
+    );
+    assert!(peak > pixels && bytes > 0, "{peak}");
+}

@@ -8,15 +8,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
+use bytes::Bytes;
 use divan::Bencher;
 use divan::black_box;
+use hyper::HeaderMap;
 use hyper::Request;
 use hyper::http::request::Parts;
 use safelight::cache::Key;
 use safelight::cache::SourceKey;
+use safelight::cache::SourceName;
+use safelight::cache::SourceRecord;
 use safelight::cache::Version;
 use safelight::config::Config;
+use safelight::freshness::Freshness;
+use safelight::freshness::Rules;
+use safelight::freshness::Tags;
+use safelight::freshness::Validators;
 use safelight::options::Options;
 use safelight::options::Recipe;
 use safelight::pipeline::Pipeline;
@@ -24,6 +33,7 @@ use safelight::policy::Policy;
 use safelight::request::Accept;
 use safelight::request::ImageRequest;
 use safelight::request::Prefixes;
+use safelight::source::Fetched;
 use safelight::transform;
 use safelight::transform::Budget;
 use safelight::transform::Clues;
@@ -89,11 +99,18 @@ fn key(bencher: Bencher<'_, '_>) {
     let request = ImageRequest::parse(&head("mountains.jpg"), &Prefixes::default())
         .expect("the URL is right");
     let job = policy().admit(&request).expect("the zone is allowed");
-    let version = Version::of(b"a picture");
+    let fetched = Fetched {
+        bytes: Bytes::from_static(b"a picture"),
+        validators: Validators::default(),
+        freshness: Freshness::of(&HeaderMap::new(), SystemTime::now(), &Rules::default()),
+        tags: Tags::default(),
+    };
+    let version = Version::of(&fetched.bytes);
+    let record = SourceRecord::new(&SourceName::of(&job.source), version, fetched, 0);
     let manner = Limits::default().manner();
     bencher.bench(|| {
         let source = SourceKey::of(&job.source);
-        Key::of(&source, &version, black_box(&job.recipe), &manner).etag()
+        Key::of(&source, &record, black_box(&job.recipe), &manner).etag()
     });
 }
 

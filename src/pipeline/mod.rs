@@ -3,6 +3,7 @@
 mod chores;
 mod derivatives;
 mod interim;
+mod purging;
 mod rendering;
 mod understanding;
 
@@ -17,6 +18,10 @@ use std::time::SystemTime;
 use hyper::Method;
 use hyper::Response;
 use hyper::http::request::Parts;
+
+pub use self::purging::Asked;
+pub use self::purging::PurgeFailure;
+pub use self::purging::Purged;
 
 use self::chores::Chores;
 use self::rendering::Terms;

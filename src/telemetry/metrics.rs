@@ -34,6 +34,7 @@ pub struct Metrics {
     derivatives: Family<FetchLabels, Counter>,
     large_sources: Family<BasisLabels, Counter>,
     upgrades: Family<FetchLabels, Counter>,
+    purges: Family<PurgeLabels, Counter>,
     in_flight: Gauge,
     connections: Gauge,
     remembered: Gauge,
@@ -140,6 +141,12 @@ struct ReasonLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PurgeLabels {
+    target: &'static str,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StepLabels {
     step: &'static str,
 }
@@ -193,6 +200,7 @@ impl Default for Metrics {
             derivatives: Family::default(),
             large_sources: Family::default(),
             upgrades: Family::default(),
+            purges: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             remembered: Gauge::default(),
@@ -285,6 +293,11 @@ impl Default for Metrics {
             "upgrades",
             "Interim pictures whose place was to be taken, by the result",
             metrics.upgrades.clone(),
+        );
+        registry.register(
+            "purges",
+            "What operators purged, by what it was named by and by whether it is gone or stale",
+            metrics.purges.clone(),
         );
         registry.register(
             "requests_in_flight",
@@ -432,6 +445,14 @@ impl Metrics {
     /// The place of an interim picture was to be taken; `result` is `made`, `failed` or `skipped`.
     pub fn upgraded(&self, result: &'static str) {
         self.upgrades.get_or_create(&FetchLabels { result }).inc();
+    }
+
+    /// Something was purged; `target` is what it was named by.
+    pub fn purged(&self, target: &'static str, soft: bool) {
+        let kind = if soft { "soft" } else { "hard" };
+        self.purges
+            .get_or_create(&PurgeLabels { target, kind })
+            .inc();
     }
 
     /// A transformation was not taken up.

@@ -65,6 +65,7 @@ impl TestProxy {
         readiness.set(true);
         let operators = tokio::spawn(admin::serve(
             private,
+            config.admin.token.clone(),
             Arc::clone(&pipeline),
             readiness.clone(),
         ));

@@ -94,7 +94,7 @@ pub(super) fn outcome(zone: &str, done: &Result<Purged, PurgeFailure>) -> (Statu
             let wrong = wrong.iter().map(|reason| (CONTENT, reason.clone()));
             refusal(StatusCode::BAD_REQUEST, &wrong.collect())
         }
-        Err(failure @ PurgeFailure::Cache(_)) => refusal(
+        Err(failure @ (PurgeFailure::Cache(_) | PurgeFailure::Broken)) => refusal(
             StatusCode::INTERNAL_SERVER_ERROR,
             &vec![(GENERAL, failure.to_string())],
         ),

@@ -45,7 +45,7 @@ pub(super) fn outcome(done: &Result<Purged, PurgeFailure>) -> (StatusCode, Strin
             (StatusCode::OK, format!("{told}\n"))
         }
         Err(PurgeFailure::Unclear(wrong)) => refusal(StatusCode::BAD_REQUEST, wrong),
-        Err(failure @ PurgeFailure::Cache(_)) => {
+        Err(failure @ (PurgeFailure::Cache(_) | PurgeFailure::Broken)) => {
             refusal(StatusCode::INTERNAL_SERVER_ERROR, &[failure.to_string()])
         }
     }

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use hyper::StatusCode;
 use hyper::header::AUTHORIZATION;
 use hyper::header::CONTENT_TYPE;
 use serde::Serialize;
@@ -119,20 +118,19 @@ pub async fn purge(arguments: &PurgeArguments) -> Result<Vec<String>, Failure> {
         .send()
         .await
         .map_err(unreachable)?;
-    let status = answer.status();
+    let status = answer.status().as_u16();
     let text = answer.text().await.map_err(unreachable)?;
     let told: Value = serde_json::from_str(&text).unwrap_or_default();
     match status {
-        StatusCode::OK if told["success"] == true => Ok(lines(&told)),
-        StatusCode::UNAUTHORIZED => Err(Failure::new(format!(
+        200 if told["success"] == true => Ok(lines(&told)),
+        401 => Err(Failure::new(format!(
             "the server at {url} does not take this token: `admin.token` here must be what it was started with"
         ))),
         _ if told["errors"].is_array() => Err(Failure(
             texts(&told["errors"]).collect::<Vec<_>>().join("\n"),
         )),
         _ => Err(Failure::new(format!(
-            "what answers at {url} is no admin listener of safelight (status {})",
-            status.as_u16()
+            "what answers at {url} is no admin listener of safelight (status {status})"
         ))),
     }
 }

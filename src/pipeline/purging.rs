@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use hyper::Request;
 use hyper::header::ACCEPT;
@@ -71,6 +72,8 @@ pub enum PurgeFailure {
     Unclear(Vec<String>),
     /// It holds here, for now.
     Cache(PurgeError),
+    /// It ended in the middle.
+    Broken,
 }
 
 impl fmt::Display for PurgeFailure {
@@ -78,6 +81,9 @@ impl fmt::Display for PurgeFailure {
         match self {
             PurgeFailure::Unclear(wrong) => out.write_str(&wrong.join("; ")),
             PurgeFailure::Cache(error) => error.fmt(out),
+            PurgeFailure::Broken => {
+                out.write_str("the server failed or stopped in the middle of it: purge again")
+            }
         }
     }
 }
@@ -166,12 +172,14 @@ impl Pipeline {
             targets
         };
         let purges = targets.into_iter().map(|target| Purge { target, soft });
-        let done = self.cache.purge(purges.collect()).await;
+        let (cache, purges) = (Arc::clone(&self.cache), purges.collect());
+        // On its own: half a purge, because whoever asked for it hung up, would be none.
+        let done = tokio::spawn(async move { cache.purge(purges).await }).await;
         for asked in asked {
             self.metrics.purged(asked.word(), soft);
             tracing::info!(what = asked.word(), text = asked.text(), soft, "purged");
         }
-        match done {
+        match done.map_err(|_| PurgeFailure::Broken)? {
             Ok(()) => Ok(purged),
             Err(error) => {
                 tracing::error!(%error, "a purge may be forgotten");

@@ -165,8 +165,10 @@ async fn other_pictures_stay() {
 async fn sources_of_other_origins_go_by_url_and_by_prefix() {
     let origin = TestOrigin::start().await;
     let authority = origin.authority();
-    let proxy =
-        TestProxy::start(|config| config.sources.allowed = allowed(&[authority.clone()])).await;
+    let proxy = TestProxy::start(|config| {
+        config.sources.allowed = allowed(std::slice::from_ref(&authority))
+    })
+    .await;
     let target = format!("/cdn-cgi/image/width=160,format=webp/{}", origin.url(PATH));
     for body in [
         format!(r#"{{"source":"{}"}}"#, origin.url(PATH)),

@@ -20,6 +20,7 @@ use crate::cache::Purge;
 use crate::cache::PurgeError;
 use crate::cache::SourceKey;
 use crate::cache::Target;
+use crate::freshness::Tag;
 use crate::options::Effort;
 use crate::policy::ApprovedSource;
 use crate::request::Header;
@@ -224,14 +225,8 @@ impl Pipeline {
                 }
             }
             Asked::Tag(text) => {
-                let tag = text.trim().to_lowercase();
-                let is_tag = !tag.is_empty() && !tag.contains(|c: char| c == ',' || c.is_control());
-                if !is_tag {
-                    return Err(Wrong::of(
-                        "must be one tag, without commas and control characters",
-                    ));
-                }
-                if into.purged.tags.insert(tag.clone()) {
+                let tag = Tag::new(text.trim()).map_err(Wrong::of)?;
+                if into.purged.tags.insert(tag.as_str().to_owned()) {
                     into.targets.push(Target::Tag(tag));
                 }
             }

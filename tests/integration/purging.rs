@@ -29,9 +29,7 @@ const PATH: &str = "/uploads/a.png";
 
 /// The picture before, with its tag.
 fn old() -> Answer {
-    Answer::file(samples::png(640, 480))
-        .with("etag", "\"old\"")
-        .with("cache-control", "max-age=7200")
+    Answer::file(samples::png(640, 480)).with("etag", "\"old\"")
 }
 
 /// The picture after it.
@@ -159,6 +157,32 @@ async fn other_pictures_stay() {
         proxy.get(other).await.assert_header("cache-status", hit);
     }
     assert_eq!(origin.hits("/uploads-old/b.png"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_origin_tags_goes_by_tag_and_what_it_does_not_stays() {
+    let origin = TestOrigin::with(PATH, old().with("cache-tag", "Shoes, summer")).await;
+    let kept = "/cdn-cgi/image/width=160,format=webp/b.png";
+    origin.serve("/b.png", old().with("cache-tag", "shoes-2"));
+    let proxy = TestProxy::in_front_of(&origin).await;
+    proxy.get(TARGET).await.assert_size(160, 120);
+    proxy.get(kept).await.assert_status(200);
+    origin.serve(PATH, new().with("cache-tag", "shoes"));
+    for tag in ["winter", "shoe", "shoes-22"] {
+        proxy.purge(&format!(r#"{{"tag":"{tag}"}}"#)).await;
+        proxy.get(TARGET).await.assert_size(160, 120);
+    }
+    proxy.purge(r#"{"tag":"shoes"}"#).await;
+    proxy.get(TARGET).await.assert_size(160, 80);
+    assert_eq!(conditions(&origin.last()), [""; 0]);
+    origin.serve(PATH, old().with("cache-tag", "shoes"));
+    proxy.purge(r#"{"tags":["SHOES","x"],"soft":true}"#).await;
+    eventually("the picture of before", async || {
+        samples::size_of(&proxy.get(TARGET).await.body) == (160, 120)
+    })
+    .await;
+    assert_eq!(conditions(&origin.last()), ["\"new\""]);
+    assert_eq!(origin.hits("/b.png"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -420,7 +444,7 @@ async fn what_is_no_purge_is_explained() {
             r#"{"prefix":"/a?b"}"#,
             "`prefix`: must end before the query",
         ),
-        (r#"{"tag":" "}"#, "`tag`: must be one tag"),
+        (r#"{"tag":" "}"#, "`tag`: a tag must be 1 to 1024"),
         (r#"{"url":"/a.jpg"}"#, "`url`: must be a transformation URL"),
         (
             r#"{"url":"/cdn-cgi/image/width=x1/"}"#,

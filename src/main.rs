@@ -1,5 +1,6 @@
 //! Arguments to settings to server; the only file that prints or exits.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,11 +10,8 @@ use safelight::cli;
 use safelight::cli::Arguments;
 use safelight::cli::Command;
 use safelight::cli::Serving;
+use tokio::runtime::Runtime;
 
-#[expect(
-    clippy::print_stdout,
-    reason = "this is what the person at the terminal asked for"
-)]
 fn main() -> ExitCode {
     allocator::set_up();
     let command = Arguments::parse().command.unwrap_or(Command::Serve {
@@ -21,10 +19,7 @@ fn main() -> ExitCode {
     });
     let done = match command {
         Command::Serve { config } => {
-            let runtime = match tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .build()
-            {
+            let runtime = match runtime() {
                 Ok(runtime) => runtime,
                 Err(error) => return complain(&error),
             };
@@ -33,18 +28,35 @@ fn main() -> ExitCode {
             runtime.shutdown_background();
             served
         }
+        Command::Purge(arguments) => match runtime() {
+            Ok(runtime) => runtime.block_on(cli::purge(&arguments)).map(print),
+            Err(error) => return complain(&error),
+        },
         Command::Transform {
             input,
             options,
             output,
             config,
-        } => cli::transform(&input, &options, &output, config.as_deref())
-            .map(|said| said.iter().for_each(|line| println!("{line}"))),
+        } => cli::transform(&input, &options, &output, config.as_deref()).map(print),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => complain(&failure),
     }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "this is what the person at the terminal asked for"
+)]
+fn print(said: Vec<String>) {
+    said.iter().for_each(|line| println!("{line}"));
 }
 
 #[expect(

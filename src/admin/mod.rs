@@ -1,4 +1,11 @@
-//! The operator's listener, on an address of its own: is it alive, is it ready, what are its numbers. It changes nothing.
+//! The operator's listener, on an address of its own: is it alive, is it ready, what are its numbers; and what is to be purged. Nothing changes
+//! without the token, which is asked for before anything else of such a request is read.
+
+mod cloudflare;
+mod fields;
+mod purging;
+mod routes;
+mod token;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -7,13 +14,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hyper::Method;
-use hyper::Request;
-use hyper::Response;
-use hyper::StatusCode;
-use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
-use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -21,22 +21,24 @@ use hyper_util::rt::TokioTimer;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
+pub use self::token::Token;
 use crate::pipeline::Pipeline;
-use crate::response;
-use crate::response::Body;
 
 /// Section `[admin]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where `/healthz`, `/readyz` and `/metrics` are served. Never let strangers reach it.
+    /// Where `/healthz`, `/readyz`, `/metrics` and purges are served. Never let strangers reach it.
     pub listen: SocketAddr,
+    /// What must be sent with whatever changes something; without one, nothing does.
+    pub token: Token,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            token: Token::default(),
         }
     }
 }
@@ -58,20 +60,29 @@ impl Readiness {
 
 /// The longest that the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-const METRICS_TYPE: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// Serves until it is dropped.
-pub async fn serve(listener: TcpListener, pipeline: Arc<Pipeline>, readiness: Readiness) {
+pub async fn serve(
+    listener: TcpListener,
+    token: Token,
+    pipeline: Arc<Pipeline>,
+    readiness: Readiness,
+) {
+    let token = Arc::new(token);
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (pipeline, readiness) = (Arc::clone(&pipeline), readiness.clone());
+        let (token, pipeline) = (Arc::clone(&token), Arc::clone(&pipeline));
+        let readiness = readiness.clone();
         let service = service_fn(move |request| {
-            let response = answer(&request, &pipeline, &readiness);
-            async move { Ok::<_, Infallible>(response) }
+            let (token, pipeline) = (Arc::clone(&token), Arc::clone(&pipeline));
+            let readiness = readiness.clone();
+            async move {
+                let answer = routes::answer(request, &token, &pipeline, &readiness);
+                Ok::<_, Infallible>(answer.await)
+            }
         });
         tokio::spawn(async move {
             let connection = http1::Builder::new()
@@ -82,32 +93,5 @@ pub async fn serve(listener: TcpListener, pipeline: Arc<Pipeline>, readiness: Re
                 tracing::debug!(%error, "an admin connection ended early");
             }
         });
-    }
-}
-
-fn answer(
-    request: &Request<Incoming>,
-    pipeline: &Pipeline,
-    readiness: &Readiness,
-) -> Response<Body> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return response::text(StatusCode::METHOD_NOT_ALLOWED, "this is read with GET\n");
-    }
-    match request.uri().path() {
-        "/healthz" => response::text(StatusCode::OK, "alive\n"),
-        "/readyz" if readiness.get() => response::text(StatusCode::OK, "ready\n"),
-        "/readyz" => response::text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: starting or draining\n",
-        ),
-        "/metrics" => {
-            let mut response = response::text(StatusCode::OK, pipeline.metrics_text());
-            response.headers_mut().insert(CONTENT_TYPE, METRICS_TYPE);
-            response
-        }
-        _ => response::text(
-            StatusCode::NOT_FOUND,
-            "there are /healthz, /readyz and /metrics\n",
-        ),
     }
 }

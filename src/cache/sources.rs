@@ -290,6 +290,11 @@ impl Cache {
             .keep(key, failed, life, generation, self.clock.now());
     }
 
+    /// What is kept of a source without its bytes, fresh or stale: nobody is asked.
+    pub async fn kept_record(&self, key: &SourceKey) -> Option<Arc<SourceRecord>> {
+        Some(self.find_record(key).await?.0)
+    }
+
     async fn find_record(&self, key: &SourceKey) -> Option<(Arc<SourceRecord>, Tier)> {
         if let Some(record) = self.memory.record(key).await
             && let Some(record) = self.after_purges(key, record).await

@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the binary, and doing it. It prints nothing; `main` does.
 
+mod purge;
 mod serve;
 mod transform;
 
@@ -9,6 +10,8 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::Subcommand;
 
+pub use purge::PurgeArguments;
+pub use purge::purge;
 pub use serve::Serving;
 pub use serve::serve;
 pub use transform::transform;
@@ -31,6 +34,8 @@ pub enum Command {
         #[arg(long, default_value = "config.toml", value_name = "FILE")]
         config: PathBuf,
     },
+    /// Have a running server take back what it keeps: as in `purge --source https://b.com/cat.jpg` or `purge --prefix /uploads/ --soft`.
+    Purge(PurgeArguments),
     /// Transform one picture, without a server: as in `transform cat.jpg width=800,format=webp -o cat.webp`.
     Transform {
         /// The source, a file.

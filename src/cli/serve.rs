@@ -55,6 +55,7 @@ pub async fn serve(config: &Path, ready: impl FnOnce(Serving)) -> Result<(), Fai
     tracing::info!(listen = %serving.public, admin = %serving.admin, "serving");
     let operators = tokio::spawn(admin::serve(
         private,
+        config.admin.token.clone(),
         Arc::clone(&pipeline),
         readiness.clone(),
     ));

@@ -109,16 +109,15 @@ impl Config {
                 path.display()
             )])
         })?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "settings come from here and nowhere else"
-        )]
-        let variables = env::vars_os().filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            name.starts_with(PREFIX)
-                .then(|| (name, value.to_string_lossy().into_owned()))
-        });
-        Config::parse(&text, variables)
+        Config::parse(&text, variables())
+    }
+
+    /// Reads the environment alone, for commands that need no file.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn of_environment() -> Result<Config, ConfigError> {
+        Config::parse("", variables())
     }
 
     /// Reads the text of a file, and variables over it.
@@ -173,6 +172,19 @@ impl Config {
             strict: self.policy.strict,
         }
     }
+}
+
+/// The settings in the environment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "settings come from here and nowhere else"
+)]
+fn variables() -> impl Iterator<Item = (String, String)> {
+    env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        name.starts_with(PREFIX)
+            .then(|| (name, value.to_string_lossy().into_owned()))
+    })
 }
 
 /// Reads what there is; at the first bad value says where it is.

@@ -3,6 +3,7 @@
 mod chores;
 mod derivatives;
 mod interim;
+mod purging;
 mod rendering;
 mod understanding;
 mod warming;
@@ -19,6 +20,10 @@ use hyper::Method;
 use hyper::Response;
 use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
+
+pub use self::purging::Asked;
+pub use self::purging::PurgeFailure;
+pub use self::purging::Purged;
 
 use self::chores::Chores;
 use self::rendering::Terms;

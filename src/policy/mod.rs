@@ -2,6 +2,7 @@
 //! open, or it is [`Denied`]. Pure decisions: never a socket, a file or an HTTP type, and no other room may approve a source.
 
 mod allowed;
+mod meaning;
 mod negotiate;
 mod pattern;
 mod sources;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 pub use allowed::AllowedOrigin;
 pub use allowed::AllowedOriginError;
+pub use meaning::Unclear;
 pub use negotiate::NegotiateConfig;
 pub use pattern::SourcePattern;
 pub use pattern::SourcePatternError;
@@ -213,6 +215,14 @@ impl Policy {
             }
         }
         decided
+    }
+
+    /// Decides about a request alone, whatever its source is.
+    ///
+    /// # Errors
+    /// [`Denied`] says what is wrong with its options.
+    pub fn recipe(&self, request: &ImageRequest) -> Result<Recipe, Denied> {
+        Ok(self.decided(request)?.recipe)
     }
 
     /// Decides about options alone, for a source that is at hand and a client that gives no hints.

@@ -1,6 +1,8 @@
 //! Which sources may be read. [`ApprovedSource`] can only be made here, so whoever holds one has permission to read it.
 
+use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::percent_decode_str;
+use percent_encoding::utf8_percent_encode;
 use url::Url;
 
 use super::AllowedOrigin;
@@ -164,6 +166,21 @@ impl Allowlist {
         };
         Ok(ApprovedSource { place })
     }
+
+    /// Judges the key, as it is, of an object in a configured bucket. `None` if there is no such bucket, or the key is none.
+    pub(super) fn approve_key(&self, bucket: &str, key: &str) -> Option<ApprovedSource> {
+        let path = utf8_percent_encode(key, NON_ALPHANUMERIC).to_string();
+        let place = Place::Bucket {
+            name: bucket.to_owned(),
+            key: BucketAddress::key_of_path(&path)?,
+        };
+        self.has_bucket(bucket).then_some(ApprovedSource { place })
+    }
+
+    /// Whether a bucket is configured under this name.
+    pub(super) fn has_bucket(&self, name: &str) -> bool {
+        self.buckets.iter().any(|bucket| bucket.name() == name)
+    }
 }
 
 /// Whether a percent-encoded path has a `.` or `..` segment once it is decoded. The URL parser resolves the plain ones and those
@@ -176,7 +193,7 @@ pub(super) fn hides_dot_segments(path: &str) -> bool {
 }
 
 /// The URL without its fragment and without the dot behind its host.
-fn without_ornaments(url: &Url) -> Url {
+pub(super) fn without_ornaments(url: &Url) -> Url {
     let mut url = url.clone();
     url.set_fragment(None);
     if let Some(host) = url

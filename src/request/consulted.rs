@@ -69,6 +69,11 @@ impl Consulted {
         self.0 |= header.bit();
     }
 
+    /// The others.
+    pub const fn without(self, header: Header) -> Self {
+        Consulted(self.0 & !header.bit())
+    }
+
     /// Whether the target alone decided.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -108,6 +113,7 @@ mod tests {
         assert_eq!(consulted.to_string(), "Accept, ECT");
         assert_eq!(Consulted::default().to_string(), "");
         assert!(Consulted::default().is_empty() && !consulted.is_empty());
+        assert_eq!(consulted.without(Header::Ect).to_string(), "Accept");
         let all = Consulted::from_iter(Header::ALL.into_iter().rev());
         assert_eq!(
             all.to_string(),

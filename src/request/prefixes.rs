@@ -36,6 +36,14 @@ impl Prefixes {
         is_next_image(path) || self.strip(path).is_some()
     }
 
+    /// Whether transformation URLs lie below a path, which may be that of a prefix without the slash at its end.
+    pub fn lie_below(&self, path: &str) -> bool {
+        let path = path.trim_end_matches('/');
+        let ours = self.0.iter().map(String::as_str).chain([NEXT_IMAGE]);
+        ours.filter_map(|ours| ours.strip_prefix(path))
+            .any(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// Whether the path of a source would come back to us from whatever stands in front: servers decode a path, drop what `.` and
     /// `..` cancel, and merge slashes before they look where it leads.
     pub(super) fn leads_to_image(&self, path_and_query: &str) -> bool {
@@ -143,6 +151,25 @@ mod tests {
             "*",
         ] {
             assert!(!prefixes.is_image_path(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn prefixes_lie_below_their_folders() {
+        let prefixes = prefixes(&["/cdn-cgi/image/"]).expect("a path");
+        for path in [
+            "/cdn-cgi",
+            "/cdn-cgi/",
+            "/cdn-cgi/image",
+            "/cdn-cgi/image/",
+            "/_next",
+            "/",
+            "",
+        ] {
+            assert!(prefixes.lie_below(path), "{path}");
+        }
+        for path in ["/cdn", "/cdn-cgi/image/w=8", "/uploads", "cdn-cgi"] {
+            assert!(!prefixes.lie_below(path), "{path}");
         }
     }
 

@@ -32,7 +32,7 @@ use super::Spent;
 
 pub(super) const CF_RESIZED: HeaderName = HeaderName::from_static("cf-resized");
 /// An answer that is not the picture may be the right one for this moment only, or for this client.
-const KEPT_BY_NOBODY: HeaderValue = HeaderValue::from_static("no-store");
+pub(super) const KEPT_BY_NOBODY: HeaderValue = HeaderValue::from_static("no-store");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");

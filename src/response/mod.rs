@@ -11,6 +11,7 @@ use hyper::Response;
 use hyper::StatusCode;
 use hyper::header::ACCEPT_RANGES;
 use hyper::header::ALLOW;
+use hyper::header::CACHE_CONTROL;
 use hyper::header::CONTENT_LENGTH;
 use hyper::header::CONTENT_RANGE;
 use hyper::header::CONTENT_TYPE;
@@ -198,6 +199,14 @@ pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
+    with(status, headers, text.into())
+}
+
+/// A JSON document, kept by nobody.
+pub fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, headers::KEPT_BY_NOBODY);
     with(status, headers, text.into())
 }
 

@@ -35,6 +35,7 @@ pub struct Metrics {
     large_sources: Family<BasisLabels, Counter>,
     upgrades: Family<FetchLabels, Counter>,
     prepared: Family<FetchLabels, Counter>,
+    purges: Family<PurgeLabels, Counter>,
     in_flight: Gauge,
     connections: Gauge,
     remembered: Gauge,
@@ -141,6 +142,12 @@ struct ReasonLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PurgeLabels {
+    target: &'static str,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StepLabels {
     step: &'static str,
 }
@@ -195,6 +202,7 @@ impl Default for Metrics {
             large_sources: Family::default(),
             upgrades: Family::default(),
             prepared: Family::default(),
+            purges: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             remembered: Gauge::default(),
@@ -292,6 +300,11 @@ impl Default for Metrics {
             "prepared",
             "Pictures that were to be there before anybody asks, by the result",
             metrics.prepared.clone(),
+        );
+        registry.register(
+            "purges",
+            "What operators purged, by what it was named by and by whether it is gone or stale",
+            metrics.purges.clone(),
         );
         registry.register(
             "requests_in_flight",
@@ -444,6 +457,14 @@ impl Metrics {
     /// A picture was to be there before anybody asks; `result` is `made`, `kept`, `unstorable` or `failed`.
     pub fn prepared(&self, result: &'static str) {
         self.prepared.get_or_create(&FetchLabels { result }).inc();
+    }
+
+    /// Something was purged; `target` is what it was named by.
+    pub fn purged(&self, target: &'static str, soft: bool) {
+        let kind = if soft { "soft" } else { "hard" };
+        self.purges
+            .get_or_create(&PurgeLabels { target, kind })
+            .inc();
     }
 
     /// A transformation was not taken up.

@@ -12,6 +12,7 @@ mod lifecycle;
 mod limits;
 mod prices;
 mod protocol;
+mod purging;
 mod remembering;
 mod responses;
 mod sources;

@@ -66,6 +66,25 @@ impl Client {
         target: &str,
         headers: &[(&str, &str)],
     ) -> Result<Reply, String> {
+        self.try_send_body(method, target, headers, Bytes::new())
+            .await
+    }
+
+    /// With a body that is JSON, or should be.
+    pub async fn post(&self, target: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        self.try_send_body(Method::POST, target, headers, body)
+            .await
+            .unwrap_or_else(|error| panic!("{target}: no answer: {error}"))
+    }
+
+    async fn try_send_body(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Reply, String> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("http://{}{target}", self.address));
@@ -73,7 +92,7 @@ impl Client {
             request = request.header(*name, *value);
         }
         let request = request
-            .body(Full::default())
+            .body(Full::new(body))
             .map_err(|error| format!("{target} cannot be asked for: {error}"))?;
         let answer = async {
             let (head, body) = self

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use safelight::admin;
 use safelight::admin::Readiness;
+use safelight::admin::Token;
 use safelight::config::Config;
 use safelight::pipeline::Pipeline;
 use safelight::policy::AllowedOrigin;
@@ -21,6 +22,9 @@ use super::client::Client;
 use super::metrics::Metrics;
 use super::origin::TestOrigin;
 use super::reply::Reply;
+
+/// What the admin listener of each proxy asks for.
+pub const TOKEN: &str = "a-token-for-tests";
 
 /// Drains when dropped, as far as the runtime lives on; [`TestProxy::stop`] waits for it.
 pub struct TestProxy {
@@ -53,6 +57,7 @@ impl TestProxy {
         config.cache.stale_while_revalidate = setting("0 s");
         config.cache.stale_if_error = setting("0 s");
         config.fetch.private_networks = true;
+        config.admin.token = Token::new(TOKEN).expect("a token");
         change(&mut config);
 
         let pipeline = Pipeline::open(&config).await.expect("right settings");
@@ -65,6 +70,7 @@ impl TestProxy {
         readiness.set(true);
         let operators = tokio::spawn(admin::serve(
             private,
+            config.admin.token.clone(),
             Arc::clone(&pipeline),
             readiness.clone(),
         ));
@@ -113,6 +119,15 @@ impl TestProxy {
     /// What operators see.
     pub fn admin(&self) -> &Client {
         &self.admin
+    }
+
+    /// Purges, which must succeed.
+    pub async fn purge(&self, body: &str) -> Reply {
+        let authorization = format!("Bearer {TOKEN}");
+        let headers = [("authorization", authorization.as_str())];
+        let reply = self.admin.post("/purge", &headers, body).await;
+        reply.assert_status(200);
+        reply
     }
 
     pub async fn get(&self, target: &str) -> Reply {

@@ -1,0 +1,225 @@
+//! `POST /client/v4/zones/ZONE/purge_cache`, as Cloudflare's API has it: what purges there can be pointed here.
+
+use hyper::StatusCode;
+use serde_json::Value;
+use serde_json::json;
+
+use super::fields::Fields;
+use super::fields::Read;
+use super::token::Refusal;
+use crate::pipeline::Asked;
+use crate::pipeline::PurgeFailure;
+use crate::pipeline::Purged;
+
+/// "Authentication error".
+const AUTHENTICATION: u32 = 10_000;
+/// "Malformed JSON in request body".
+const MALFORMED: u32 = 6007;
+/// "Request must contain one of …", and whatever else is wrong with what it contains.
+const CONTENT: u32 = 1012;
+/// Whatever else there is to say.
+const GENERAL: u32 = 1000;
+
+/// The zone of a path that purges, whatever it is: here there is one.
+pub(super) fn zone_of(path: &str) -> Option<&str> {
+    let zone = path
+        .strip_prefix("/client/v4/zones/")?
+        .strip_suffix("/purge_cache")?;
+    (!zone.is_empty() && !zone.contains('/')).then_some(zone)
+}
+
+/// What is wrong with a body: a number and a sentence each.
+type Wrong = Vec<(u32, String)>;
+
+/// Reads a body: `purge_everything`, `files`, `tags`, `hosts`, `prefixes`.
+pub(super) fn parse(body: &[u8]) -> Result<Vec<Asked>, Wrong> {
+    let Fields(fields) = Fields::of(body).map_err(|wrong| vec![(MALFORMED, wrong)])?;
+    let mut read = Read::default();
+    for (name, value) in &fields {
+        match name.as_str() {
+            "purge_everything" if read.truth(name, value) => read.asked.push(Asked::Everything),
+            "purge_everything" => {}
+            "files" => files(value, &mut read),
+            "tags" => read.texts(name, value, |text| Asked::Tag(text.to_owned())),
+            "prefixes" => read.texts(name, value, |text| Asked::Prefix(text.to_owned())),
+            "hosts" => {
+                // A host alone, as a prefix of either scheme.
+                for scheme in ["https", "http"] {
+                    let host = |text: &str| Asked::Prefix(format!("{scheme}://{}/", text.trim()));
+                    read.texts(name, value, host);
+                }
+            }
+            _ => read.unknown(
+                name,
+                "`purge_everything`, `files`, `tags`, `hosts` and `prefixes`",
+            ),
+        }
+    }
+    let read = read.finished(
+        "Request must contain one of \"purge_everything\", \"files\", \"tags\", \"hosts\" or \"prefixes\"",
+    );
+    let (asked, _) = read.map_err(|wrong| {
+        let wrong = wrong.into_iter();
+        wrong.map(|reason| (CONTENT, reason)).collect::<Wrong>()
+    })?;
+    Ok(asked)
+}
+
+/// URLs, or objects with one. The headers beside it choose among variants there; here a source goes with all of its renditions.
+fn files(value: &Value, read: &mut Read) {
+    let one = std::slice::from_ref(value);
+    for file in value.as_array().map_or(one, Vec::as_slice) {
+        let url = file.get("url").unwrap_or(file);
+        match url.as_str() {
+            Some(url) => read.asked.push(Asked::Source(url.to_owned())),
+            None => read.mistake("files", "a list of URLs or of `{\"url\": …}`", file),
+        }
+    }
+}
+
+/// The answer to a purge that took place, or did not.
+pub(super) fn outcome(zone: &str, done: &Result<Purged, PurgeFailure>) -> (StatusCode, String) {
+    match done {
+        Ok(Purged { notes, .. }) => {
+            let messages = notes.iter().map(|note| (GENERAL, note.clone())).collect();
+            let told = json!({
+                "success": true,
+                "errors": [],
+                "messages": listed(&messages),
+                "result": {"id": zone},
+            });
+            (StatusCode::OK, format!("{told}\n"))
+        }
+        Err(PurgeFailure::Unclear(wrong)) => {
+            let wrong = wrong.iter().map(|reason| (CONTENT, reason.clone()));
+            refusal(StatusCode::BAD_REQUEST, &wrong.collect())
+        }
+        Err(failure @ (PurgeFailure::Cache(_) | PurgeFailure::Broken)) => refusal(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            &vec![(GENERAL, failure.to_string())],
+        ),
+    }
+}
+
+/// The answer to who may not purge.
+pub(super) fn unauthorized(status: StatusCode, refusal: Refusal) -> (StatusCode, String) {
+    let reason = format!("Authentication error: {refusal}");
+    self::refusal(status, &vec![(AUTHENTICATION, reason)])
+}
+
+/// The answer where there is no body to look into.
+pub(super) fn unread(status: StatusCode, reason: &str) -> (StatusCode, String) {
+    refusal(status, &vec![(GENERAL, reason.to_owned())])
+}
+
+/// The answer where nothing was purged.
+pub(super) fn refusal(status: StatusCode, wrong: &Wrong) -> (StatusCode, String) {
+    let told = json!({
+        "success": false,
+        "errors": listed(wrong),
+        "messages": [],
+        "result": null,
+    });
+    (status, format!("{told}\n"))
+}
+
+fn listed(texts: &Wrong) -> Vec<Value> {
+    texts
+        .iter()
+        .map(|(code, message)| json!({"code": code, "message": message}))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::any;
+    use proptest::proptest;
+
+    use super::Asked;
+    use super::parse;
+    use super::zone_of;
+
+    #[track_caller]
+    fn check(body: &str, asked: &[Asked]) {
+        assert_eq!(parse(body.as_bytes()), Ok(asked.to_vec()), "{body}");
+    }
+
+    #[track_caller]
+    fn check_wrong(body: &str, code: u32, part: &str) {
+        let wrong = parse(body.as_bytes()).expect_err(body);
+        let told = wrong
+            .iter()
+            .any(|(number, text)| *number == code && text.contains(part));
+        assert!(told, "no {code} with `{part}` in {wrong:?}");
+    }
+
+    #[test]
+    fn the_bodies_of_cloudflare_are_read() {
+        let source = |text: &str| Asked::Source(text.to_owned());
+        let prefix = |text: &str| Asked::Prefix(text.to_owned());
+        check(r#"{"purge_everything":true}"#, &[Asked::Everything]);
+        check(
+            r#"{"files":["https://a.test/x.jpg",{"url":"https://a.test/y.jpg","headers":{"Origin":"https://a.test"}}]}"#,
+            &[
+                source("https://a.test/x.jpg"),
+                source("https://a.test/y.jpg"),
+            ],
+        );
+        let tags = ["A", "b"].map(|tag| Asked::Tag(tag.to_owned()));
+        check(r#"{"tags":["A","b"]}"#, &tags);
+        check(
+            r#"{"prefixes":["www.a.test/css"]}"#,
+            &[prefix("www.a.test/css")],
+        );
+        let host = [prefix("https://www.a.test/"), prefix("http://www.a.test/")];
+        check(r#"{"hosts":["www.a.test"]}"#, &host);
+    }
+
+    #[test]
+    fn mistakes_have_the_numbers_of_cloudflare() {
+        check_wrong("", 6007, "must be a JSON object");
+        check_wrong("[]", 6007, "must be a JSON object");
+        check_wrong("{}", 1012, "must contain one of");
+        check_wrong(r#"{"purge_everything":false}"#, 1012, "must contain one of");
+        check_wrong(
+            r#"{"files":[7]}"#,
+            1012,
+            "field `files` must be a list of URLs",
+        );
+        check_wrong(r#"{"files":[{"headers":{}}]}"#, 1012, "field `files`");
+        check_wrong(
+            r#"{"cache-tags":["a"]}"#,
+            1012,
+            "field `cache-tags` does not exist",
+        );
+    }
+
+    #[test]
+    fn paths_have_a_zone() {
+        assert_eq!(zone_of("/client/v4/zones/023e/purge_cache"), Some("023e"));
+        for path in [
+            "/client/v4/zones//purge_cache",
+            "/client/v4/zones/purge_cache",
+            "/client/v4/zones/a/b/purge_cache",
+            "/client/v4/zones/a/purge_cache/",
+            "/purge_cache",
+        ] {
+            assert_eq!(zone_of(path), None, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_call_or_not(body in any::<Vec<u8>>()) {
+            let _ = parse(&body);
+        }
+
+        #[test]
+        fn any_object_is_a_call_or_not(
+            name in "files|tags|hosts|prefixes|purge_everything",
+            value in "[\\[\\]{}\":,a-z0-9 ]{0,24}",
+        ) {
+            let _ = parse(format!("{{\"{name}\":{value}}}").as_bytes());
+        }
+    }
+}

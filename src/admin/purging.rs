@@ -1,0 +1,150 @@
+//! `POST /purge`.
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use super::fields::Fields;
+use super::fields::Read;
+use crate::pipeline::Asked;
+use crate::pipeline::PurgeFailure;
+use crate::pipeline::Purged;
+
+/// What there is to say in a body.
+const KNOWN: &str = "`source`, `url`, `prefix`, `tag`, `everything` and `soft`";
+
+/// Reads a body: `{"source": …, "url": …, "prefix": …, "tag": …, "everything": true, "soft": true}`, each but the last two a string or a list of
+/// strings, and any of them left out.
+pub(super) fn parse(body: &[u8]) -> Result<(Vec<Asked>, bool), Vec<String>> {
+    let Fields(fields) = Fields::of(body).map_err(|wrong| vec![wrong])?;
+    let mut read = Read::default();
+    for (name, value) in &fields {
+        match name.as_str() {
+            "source" | "sources" => read.texts(name, value, |text| Asked::Source(text.to_owned())),
+            "url" | "urls" => read.texts(name, value, |text| Asked::Url(text.to_owned())),
+            "prefix" | "prefixes" => {
+                read.texts(name, value, |text| Asked::Prefix(text.to_owned()));
+            }
+            "tag" | "tags" => read.texts(name, value, |text| Asked::Tag(text.to_owned())),
+            "everything" if read.truth(name, value) => read.asked.push(Asked::Everything),
+            "everything" => {}
+            "soft" => read.soft = read.truth(name, value),
+            _ => read.unknown(name, KNOWN),
+        }
+    }
+    read.finished(
+        "the body must name something to purge: `source`, `url`, `prefix` or `tag`, each a string or a list of strings, or `\"everything\": true`",
+    )
+}
+
+/// The answer to a purge that took place, or did not.
+pub(super) fn outcome(done: &Result<Purged, PurgeFailure>) -> (StatusCode, String) {
+    match done {
+        Ok(purged) => {
+            let mut told = json!(purged);
+            told["success"] = true.into();
+            (StatusCode::OK, format!("{told}\n"))
+        }
+        Err(PurgeFailure::Unclear(wrong)) => refusal(StatusCode::BAD_REQUEST, wrong),
+        Err(failure @ (PurgeFailure::Cache(_) | PurgeFailure::Broken)) => {
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, &[failure.to_string()])
+        }
+    }
+}
+
+/// The answer where nothing was purged.
+pub(super) fn refusal(status: StatusCode, wrong: &[String]) -> (StatusCode, String) {
+    (
+        status,
+        format!("{}\n", json!({"success": false, "errors": wrong})),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::any;
+    use proptest::proptest;
+
+    use super::Asked;
+    use super::parse;
+
+    #[track_caller]
+    fn check(body: &str, asked: &[Asked], soft: bool) {
+        assert_eq!(parse(body.as_bytes()), Ok((asked.to_vec(), soft)), "{body}");
+    }
+
+    #[track_caller]
+    fn check_wrong(body: &str, parts: &[&str]) {
+        let wrong = parse(body.as_bytes()).expect_err(body);
+        for part in parts {
+            let told = wrong.iter().any(|line| line.contains(part));
+            assert!(told, "no `{part}` in {wrong:?}");
+        }
+    }
+
+    #[test]
+    fn one_thing_or_many_are_named() {
+        let source = |text: &str| Asked::Source(text.to_owned());
+        check(r#"{"source":"/a.jpg"}"#, &[source("/a.jpg")], false);
+        check(
+            r#"{"source":["/a","/b"],"soft":true}"#,
+            &[source("/a"), source("/b")],
+            true,
+        );
+        check(r#"{"sources":["/a"],"soft":false}"#, &[source("/a")], false);
+        let rest = [
+            Asked::Url("u".to_owned()),
+            Asked::Prefix("p".to_owned()),
+            Asked::Tag("t".to_owned()),
+            Asked::Everything,
+        ];
+        check(
+            r#"{"url":"u","prefix":"p","tag":"t","everything":true}"#,
+            &rest,
+            false,
+        );
+        check(
+            r#"{"urls":["u"],"prefixes":["p"],"tags":["t"],"everything":true}"#,
+            &rest,
+            false,
+        );
+        let twice = [Asked::Tag("a".to_owned()), Asked::Tag("b".to_owned())];
+        check(r#"{"tag":"a","tag":"b","everything":false}"#, &twice, false);
+    }
+
+    #[test]
+    fn mistakes_are_named_all_at_once() {
+        check_wrong("{}", &["must name something to purge"]);
+        check_wrong(r#"{"everything":false}"#, &["must name something to purge"]);
+        check_wrong(r#"{"tags":[]}"#, &["must name something to purge"]);
+        check_wrong(
+            r#"{"source":7,"soft":"yes","everything":1,"urll":"x"}"#,
+            &[
+                "field `source` must be a string or a list of strings, got 7",
+                "field `soft` must be `true` or `false`, got \"yes\"",
+                "field `everything` must be `true` or `false`, got 1",
+                "field `urll` does not exist: there are `source`, `url`",
+            ],
+        );
+        check_wrong(r#"{"tags":["a",["b"]]}"#, &["field `tags`", "got [\"b\"]"]);
+        let many = vec!["\"x\""; 501].join(",");
+        check_wrong(
+            &format!("{{\"tags\":[{many}]}}"),
+            &["at most 500 things, got 501"],
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_call_or_not(body in any::<Vec<u8>>()) {
+            let _ = parse(&body);
+        }
+
+        #[test]
+        fn any_object_is_a_call_or_not(
+            name in "sources?|urls?|prefix(es)?|tags?|everything|soft|[a-z]{0,3}",
+            value in "[\\[\\]{}\":,a-z0-9 ]{0,24}",
+        ) {
+            let _ = parse(format!("{{\"{name}\":{value}}}").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The bearer token of operators. It is never logged, and the time that a comparison takes says nothing about it.
+
+use std::fmt;
+
+use hyper::HeaderMap;
+use hyper::header::AUTHORIZATION;
+use hyper::header::HeaderValue;
+use serde::Deserialize;
+use serde::Deserializer;
+use serde::de::Visitor;
+
+/// What operators prove themselves with; empty, nobody can. `Debug` hides it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Token(String);
+
+/// Why a request may change nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// No token is set: nobody may.
+    Off,
+    /// No token was sent.
+    Missing,
+    /// It is another one.
+    Wrong,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Refusal::Off => {
+                "this is off: set `token` under [admin], or SAFELIGHT__ADMIN__TOKEN, and restart"
+            }
+            Refusal::Missing => {
+                "a token is needed: send the header `Authorization: Bearer TOKEN` with the `token` of section [admin]"
+            }
+            Refusal::Wrong => "this is not the `token` of section [admin]",
+        })
+    }
+}
+
+impl Token {
+    /// A token of visible ASCII characters, which is what a header can carry; or none.
+    pub fn new(text: &str) -> Option<Self> {
+        let is_token = text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_token.then(|| Token(text.to_owned()))
+    }
+
+    /// The value of `Authorization` that proves it; `None` where there is no token.
+    pub fn authorization(&self) -> Option<HeaderValue> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0)).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    /// Whether a request proves that an operator sends it.
+    pub(super) fn judge(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if self.0.is_empty() {
+            return Err(Refusal::Off);
+        }
+        let mut lines = headers.get_all(AUTHORIZATION).iter();
+        let (Some(line), None) = (lines.next(), lines.next()) else {
+            return Err(Refusal::Missing);
+        };
+        let (scheme, given) = line
+            .as_bytes()
+            .split_at_checked("Bearer ".len())
+            .ok_or(Refusal::Missing)?;
+        if !scheme.eq_ignore_ascii_case(b"Bearer ") {
+            return Err(Refusal::Missing);
+        }
+        // Hashes of one length, which `blake3` compares in constant time: neither length nor content shows in how long this takes.
+        let is_right = blake3::hash(given.trim_ascii()) == blake3::hash(self.0.as_bytes());
+        is_right.then_some(()).ok_or(Refusal::Wrong)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(if self.0.is_empty() {
+            "Token { none }"
+        } else {
+            "Token { hidden }"
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TokenVisitor)
+    }
+}
+
+/// Of text alone, and no message repeats what else there is: it may be the token without its quotes.
+struct TokenVisitor;
+
+const EXPECTED: &str = "`token` must be text in quotes, of visible ASCII characters without spaces";
+
+impl Visitor<'_> for TokenVisitor {
+    type Value = Token;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(EXPECTED)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Token, E> {
+        Token::new(text).ok_or_else(|| E::custom(EXPECTED))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Token, E> {
+        Err(E::custom(EXPECTED))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Token, E> {
+        Err(E::custom(EXPECTED))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::HeaderMap;
+    use hyper::header::AUTHORIZATION;
+    use hyper::header::HeaderValue;
+    use serde::Deserialize;
+
+    use super::Refusal;
+    use super::Token;
+
+    fn judged(token: &str, lines: &[&str]) -> Result<(), Refusal> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(
+                AUTHORIZATION,
+                HeaderValue::from_str(line).expect("the table holds header values"),
+            );
+        }
+        Token::new(token).expect("a token").judge(&headers)
+    }
+
+    #[test]
+    fn the_right_token_and_no_other_proves_an_operator() {
+        assert_eq!(judged("secret", &["Bearer secret"]), Ok(()));
+        assert_eq!(judged("secret", &["bearer  secret "]), Ok(()));
+        for line in ["Bearer secre", "Bearer secrets", "Bearer ", "Bearer SECRET"] {
+            assert_eq!(judged("secret", &[line]), Err(Refusal::Wrong), "{line}");
+        }
+        for lines in [
+            &[][..],
+            &["secret"],
+            &["Basic secret"],
+            &["Bearersecret"],
+            &["Bearer"],
+            &["Bearer secret", "Bearer secret"],
+        ] {
+            assert_eq!(judged("secret", lines), Err(Refusal::Missing), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_token_nobody_is_one() {
+        for lines in [&[][..], &["Bearer "], &["Bearer x"]] {
+            assert_eq!(judged("", lines), Err(Refusal::Off), "{lines:?}");
+        }
+        assert_eq!(Token::default().authorization(), None);
+    }
+
+    #[test]
+    fn what_is_sent_is_what_is_asked_for() {
+        let token = Token::new("secret").expect("a token");
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, token.authorization().expect("it is set"));
+        assert_eq!(token.judge(&headers), Ok(()));
+        let told = format!("{token:?} {headers:?}");
+        assert!(!told.contains("secret"), "{told}");
+    }
+
+    #[test]
+    fn a_wrong_setting_is_not_repeated() {
+        #[derive(Debug, Deserialize)]
+        struct Admin {
+            #[expect(dead_code, reason = "read from settings alone")]
+            token: Token,
+        }
+        for value in ["8212121", "82.12121", "'8212121 x'", "'8212121\u{e9}'"] {
+            let error = toml::from_str::<Admin>(&format!("token = {value}"))
+                .expect_err(value)
+                .message()
+                .to_owned();
+            assert!(error.contains("text in quotes"), "{error}");
+            assert!(!error.contains("12121"), "{error}");
+        }
+    }
+}

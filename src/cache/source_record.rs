@@ -75,12 +75,7 @@ struct Stored {
 
 impl SourceRecord {
     /// The state that a source was just fetched in, by a fetch that began after the purge `generation`.
-    pub fn new(
-        name: &SourceName,
-        version: Version,
-        fetched: Fetched,
-        generation: u64,
-    ) -> Self {
+    pub fn new(name: &SourceName, version: Version, fetched: Fetched, generation: u64) -> Self {
         let Fetched {
             bytes,
             validators,

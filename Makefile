@@ -21,6 +21,8 @@ CORPUS = $(or $(SAFELIGHT_CORPUS),../shared/corpus)
 test:
 	@.ci/tools test
 	@test -d "$(CORPUS)" || echo "no corpus at $(CORPUS): nothing is tested with it"
+	@unshare -m mount -t tmpfs none /mnt 2>/dev/null || unshare -Urm mount -t tmpfs none /mnt 2>/dev/null || \
+		echo "nothing can be mounted here: full and read-only disks are not tested with"
 	cargo nextest run
 	cargo test --doc
 

@@ -1,7 +1,8 @@
 //! The disk tier: a [`Store`] seen from async code. A disk that is full, read-only, slow, missing or full of garbage makes misses and counts, never
-//! an error, and no client waits for a write.
+//! an error, and no client waits for a write. It comes back by itself.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -14,11 +15,14 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio::time::sleep;
 use tokio::time::timeout;
 
 use super::DiskStats;
 use super::blocking;
 use super::entry::EntryKey;
+use super::health::Trouble;
+use super::place::Place;
 use super::scan::scan;
 use super::store::Read;
 use super::store::Store;
@@ -55,8 +59,11 @@ enum Change {
     },
     Remove(EntryKey),
     Recheck(EntryKey),
+    Date(EntryKey),
     /// Answered when all before it is done.
     Flush(oneshot::Sender<()>),
+    /// The same, and nothing comes after it.
+    Close(oneshot::Sender<()>),
 }
 
 /// Bytes in the queue, counted until dropped.
@@ -72,28 +79,20 @@ impl Drop for Waiting {
 }
 
 impl Disk {
-    /// Opens the store in `folder` and starts to scan it. `None`, and one line in the log for the operator, if the folder cannot be had.
-    pub(super) async fn open(name: &'static str, folder: PathBuf, budget: u64) -> Option<Self> {
-        let place = folder.clone();
-        let opened = blocking(move || Store::open(name, place, budget)).await?;
-        let store = match opened {
-            Ok(store) => Arc::new(store),
-            Err(error) => {
-                tracing::error!(store = name, folder = %folder.display(), %error, "cannot use the folder of the disk cache, caching in memory only");
-                return None;
-            }
-        };
+    /// Takes up the store in `folder`, if that can be had now, and starts to scan it. Where not, it is tried again until it can.
+    pub(super) async fn open(name: &'static str, folder: PathBuf, budget: u64) -> Self {
+        let store = Arc::new(Store::new(name, Place::new(folder), budget));
+        let taken = Arc::clone(&store);
+        blocking(move || taken.take_up()).await;
         let (queue, changes) = mpsc::channel(QUEUE);
-        tokio::spawn(obey(Arc::clone(&store), changes));
-        let scanned = Arc::clone(&store);
-        tokio::spawn(blocking(move || scan(&scanned)));
-        Some(Disk {
+        tokio::spawn(keep(Arc::clone(&store), changes));
+        Disk {
             store,
             queue,
             waiting_bytes: Arc::default(),
             readers: Arc::new(Semaphore::new(READERS)),
             resting_until: Mutex::default(),
-        })
+        }
     }
 
     /// Whether a look at the disk may find an entry.
@@ -117,18 +116,28 @@ impl Disk {
             .await
         };
         match timeout(PATIENCE, reading).await {
-            Ok(Some(Read::Found(body))) => Some(body),
+            Ok(Some(Read::Found(body))) => {
+                self.hit(&key);
+                Some(body)
+            }
             Ok(Some(Read::Corrupt)) => {
-                self.store.note_corrupt();
                 self.change(Change::Recheck(key));
                 None
             }
             Ok(Some(Read::Missing | Read::Failed) | None) => None,
-            Err(error) => {
-                self.store.note_read_failure(&error);
+            Err(_) => {
+                self.store.note_slow_read();
                 self.rest();
                 None
             }
+        }
+    }
+
+    /// An entry was asked for, and memory had it: what memory answers for long must not be the first to go from disk.
+    pub(super) fn hit(&self, key: &EntryKey) {
+        if self.store.hit(key) {
+            // Nothing depends on it where the queue is full.
+            let _ = self.queue.try_send(Change::Date(*key));
         }
     }
 
@@ -143,7 +152,11 @@ impl Disk {
 
     /// Has an entry written when the disk has time: `head` and `body`, one after the other, as one body. Skipped if too much is waiting already.
     pub(super) fn put(&self, key: EntryKey, head: Vec<u8>, body: Bytes) {
-        match self.reserve((head.len() + body.len()) as u64) {
+        let waiting = self
+            .store
+            .may_write()
+            .then(|| self.reserve((head.len() + body.len()) as u64));
+        match waiting.flatten() {
             Some(_waiting) => self.change(Change::Write {
                 key,
                 head,
@@ -154,9 +167,10 @@ impl Disk {
         }
     }
 
-    /// Has an entry removed when the disk has time.
+    /// Has an entry served no more, and removed when the disk has time.
     pub(super) fn remove(&self, key: EntryKey) {
         if self.store.may_have(&key) || self.waiting_bytes.load(Ordering::Relaxed) > 0 {
+            self.store.kill(&key);
             self.change(Change::Remove(key));
         }
     }
@@ -168,6 +182,7 @@ impl Disk {
 
     /// Has an entry removed however much is waiting.
     pub(super) async fn remove_in_turn(&self, key: EntryKey) {
+        self.store.kill(&key);
         // An error means that the queue is gone, and with it the tier.
         let _ = self.queue.send(Change::Remove(key)).await;
     }
@@ -181,8 +196,20 @@ impl Disk {
         }
     }
 
+    /// [`flush`](Self::flush), and lets go of the folder for good: another process may have it.
+    pub(super) async fn close(&self) {
+        let (tell, done) = oneshot::channel();
+        if self.queue.send(Change::Close(tell)).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+
     pub(super) fn stats(&self) -> DiskStats {
-        self.store.stats()
+        let stats = self.store.stats();
+        DiskStats {
+            trouble: stats.trouble.or(self.is_resting().then_some(Trouble::Slow)),
+            ..stats
+        }
     }
 
     fn change(&self, change: Change) {
@@ -214,6 +241,14 @@ impl Disk {
     }
 
     fn rest(&self) {
+        if !self.is_resting() {
+            tracing::warn!(
+                store = self.store.name,
+                folder = %self.store.place.root().display(),
+                reason = Trouble::Slow.word(),
+                "a read from the disk cache took too long, going on without for a while"
+            );
+        }
         *self
             .resting_until
             .lock()
@@ -227,29 +262,57 @@ impl Drop for Disk {
     }
 }
 
-/// Does one change after the other, until the tier is dropped and the queue is empty.
-async fn obey(store: Arc<Store>, mut changes: mpsc::Receiver<Change>) {
-    while let Some(change) = changes.recv().await {
-        let store = Arc::clone(&store);
-        // A change that panics is given up; the next one is done all the same.
-        blocking(move || match change {
-            Change::Write {
-                key,
-                head,
-                body,
-                _waiting,
-            } => store.write(&key, &head, &body),
-            Change::Remove(key) => store.remove(&key),
-            Change::Recheck(key) => {
-                if let Err(error) = store.recheck(&key) {
-                    store.note_read_failure(&error);
+/// Keeps a store going until the tier is dropped and the queue is empty: scans it, does one change after the other, and while it is off tries to take
+/// it up again. Changes wait for a scan; while the store is off they are given up, but for what is to be deleted.
+async fn keep(store: Arc<Store>, mut changes: mpsc::Receiver<Change>) {
+    loop {
+        if store.needs_scan() {
+            let scanned = Arc::clone(&store);
+            blocking(move || scan(&scanned)).await;
+        }
+        let next_try = async {
+            match store.pause() {
+                Some(pause) => sleep(pause).await,
+                None => store.turned_off.notified().await,
+            }
+        };
+        let mut next_try = pin!(next_try);
+        loop {
+            tokio::select! {
+                () = next_try.as_mut() => break,
+                change = changes.recv() => {
+                    let Some(change) = change else { return };
+                    let store = Arc::clone(&store);
+                    // A change that panics is given up; the next one is done all the same.
+                    blocking(move || obey(&store, change)).await;
                 }
             }
-            Change::Flush(tell) => {
-                // Whoever wanted to know may have stopped waiting.
-                let _ = tell.send(());
-            }
-        })
-        .await;
+        }
+        if store.pause().is_some() {
+            let taken = Arc::clone(&store);
+            blocking(move || taken.take_up()).await;
+        }
+    }
+}
+
+fn obey(store: &Store, change: Change) {
+    match change {
+        Change::Write {
+            key,
+            head,
+            body,
+            _waiting,
+        } => store.write(&key, &head, &body),
+        Change::Remove(key) => store.remove(&key),
+        Change::Recheck(key) => store.recheck(&key),
+        Change::Date(key) => store.date(&key),
+        Change::Flush(tell) => {
+            // Whoever wanted to know may have stopped waiting.
+            let _ = tell.send(());
+        }
+        Change::Close(tell) => {
+            store.close();
+            let _ = tell.send(());
+        }
     }
 }

@@ -1,7 +1,6 @@
-//! How one entry lies on disk: its name in the index, and the header before its body.
+//! How one entry lies on disk: its name, and the header before its body.
 //!
-//! The header repeats the key. So no two keys ever share a content file (cacache stores equal content once, and deleting one would delete both), and
-//! an entry forged to collide in xxh3, which is no cryptographic hash, is recognised as somebody else's.
+//! The header repeats the key, so that a file under a wrong name is recognised as somebody else's.
 
 use std::fmt;
 use std::str::FromStr;
@@ -105,13 +104,6 @@ impl EntryKey {
         }
         header
     }
-
-    /// Whether `content` is an entry of this key in today's layout, whole.
-    pub(super) fn owns(self, content: &[u8]) -> bool {
-        content
-            .split_first_chunk::<HEADER>()
-            .is_some_and(|(header, body)| *header == self.header(body.len() as u64))
-    }
 }
 
 impl Kind {
@@ -199,19 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_belongs_to_one_key_and_is_whole() {
+    fn a_header_belongs_to_one_key_and_one_length() {
         let [key, other, third] = keys();
-        let mut content = key.header(4).to_vec();
-        content.extend_from_slice(b"body");
-        assert!(key.owns(&content));
-        assert!(!other.owns(&content) && !third.owns(&content));
-        for cut in 0..content.len() {
-            assert!(!key.owns(&content[..cut]));
-        }
-        for position in 0..HEADER {
-            let mut changed = content.clone();
-            changed[position] ^= 1;
-            assert!(!key.owns(&changed), "byte {position}");
+        let header = key.header(4);
+        assert_eq!(header.len(), HEADER);
+        for foreign in [other.header(4), third.header(4), key.header(5)] {
+            assert_ne!(header, foreign);
         }
     }
 }

@@ -1,208 +1,442 @@
-//! What lies on disk, from memory: which keys, how long, last asked for when. About a hundred bytes per entry.
+//! What lies on disk, from memory: which keys, how many bytes, last asked for when. A hundred to 150 bytes per entry.
+//!
+//! Time is a count of what happens, never a clock: clocks are set. What an earlier process left comes before all of it, in the order of its dates.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 
 use super::Held;
 use super::entry::EntryKey;
+use super::place::Place;
+use super::place::SHARDS;
 
-/// What a file system hands out at a time on nearly every machine.
-const BLOCK: u64 = 4096;
+/// The first moment of this process. What a scan finds has a date below it until all is found, and then the moments just before.
+const START: u64 = 1 << 62;
 
-/// Where one entry's content is, and how much of it.
+/// No date is kept while fewer things have happened than this since the last one.
+const LEAST_UNDATED: u64 = 64;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slot {
-    /// xxh3 of the content, which is its file name.
-    pub(super) hash: u128,
-    /// Length of the content in bytes, header included.
-    pub(super) len: u64,
-    /// In milliseconds since 1970, nudged so that no two are equal.
-    pub(super) last_hit: u64,
+struct Slot {
+    /// Bytes that its file occupies.
+    held: u64,
+    last_hit: u64,
+    /// The moment that the date of its file stands for.
+    dated: u64,
 }
 
-#[derive(Default)]
+/// The folder of one shard.
+#[derive(Clone, Copy, Default)]
+struct Folder {
+    entries: u32,
+    bytes: u64,
+}
+
 pub(super) struct Index {
     slots: HashMap<EntryKey, Slot>,
+    /// What must not be served any more, and could not be deleted yet.
+    dead: HashSet<EntryKey>,
+    folders: [Folder; SHARDS],
+    root_bytes: u64,
+    /// Of all entries and the folders they are in.
     bytes: u64,
+    now: u64,
     /// Whether everything on disk is in here: only then does "not here" mean "not there".
     complete: bool,
+    /// What goes next, the last one first; each with when it was last asked for, for who is asked for again does not go.
+    victims: Vec<(EntryKey, u64)>,
 }
 
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Lookup {
-    Known(Slot),
+    Known,
     Absent,
     /// The scan has not come by yet.
     Unknown,
 }
 
-impl Index {
-    pub(super) fn lookup(&self, key: &EntryKey) -> Lookup {
-        match self.slots.get(key) {
-            Some(slot) => Lookup::Known(*slot),
-            None if self.complete => Lookup::Absent,
-            None => Lookup::Unknown,
+impl Default for Index {
+    fn default() -> Self {
+        Index {
+            slots: HashMap::new(),
+            dead: HashSet::new(),
+            folders: [Folder::default(); SHARDS],
+            root_bytes: 0,
+            bytes: 0,
+            now: START,
+            complete: false,
+            victims: Vec::new(),
         }
-    }
-
-    pub(super) fn touch(&mut self, key: &EntryKey, now: u64) {
-        if let Some(slot) = self.slots.get_mut(key) {
-            slot.last_hit = now;
-        }
-    }
-
-    pub(super) fn insert(&mut self, key: EntryKey, slot: Slot) {
-        self.remove(&key);
-        self.bytes += footprint(slot.len);
-        self.slots.insert(key, slot);
-    }
-
-    /// For what a scan finds: who wrote or read it before knows better when it was last asked for.
-    pub(super) fn insert_if_new(&mut self, key: EntryKey, slot: Slot) {
-        if !self.slots.contains_key(&key) {
-            self.insert(key, slot);
-        }
-    }
-
-    pub(super) fn remove(&mut self, key: &EntryKey) {
-        if let Some(slot) = self.slots.remove(key) {
-            self.bytes -= footprint(slot.len);
-        }
-    }
-
-    pub(super) fn mark_complete(&mut self) {
-        self.complete = true;
-    }
-
-    pub(super) fn keys(&self, wanted: impl Fn(&EntryKey) -> bool) -> Vec<EntryKey> {
-        let keys = self.slots.keys().copied();
-        keys.filter(|key| wanted(key)).collect()
-    }
-
-    pub(super) fn held(&self) -> Held {
-        Held {
-            entries: self.slots.len() as u64,
-            bytes: self.bytes,
-        }
-    }
-
-    /// The entries to give up so that no more than `target` bytes remain: those not asked for the longest.
-    pub(super) fn oldest_beyond(&self, target: u64) -> Vec<EntryKey> {
-        let mut excess = self.bytes.saturating_sub(target);
-        if excess == 0 {
-            return Vec::new();
-        }
-        let mut by_age: Vec<_> = self
-            .slots
-            .iter()
-            .map(|(key, slot)| (slot.last_hit, slot.len, *key))
-            .collect();
-        by_age.sort_unstable_by_key(|(last_hit, ..)| *last_hit);
-        by_age
-            .into_iter()
-            .take_while(|(_, len, _)| {
-                let needed = excess > 0;
-                excess = excess.saturating_sub(footprint(*len));
-                needed
-            })
-            .map(|(_, _, key)| key)
-            .collect()
     }
 }
 
-/// What an entry takes on disk: its content in whole blocks, and one block for its file in cacache's index.
-pub(super) fn footprint(len: u64) -> u64 {
-    // A length is one of a file that exists or fits in memory, so this is far from the end of `u64`; a forged one must not wrap all the same.
-    len.div_ceil(BLOCK).saturating_add(1).saturating_mul(BLOCK)
+impl Index {
+    pub(super) fn lookup(&self, key: &EntryKey) -> Lookup {
+        if self.dead.contains(key) {
+            Lookup::Absent
+        } else if self.slots.contains_key(key) {
+            Lookup::Known
+        } else if self.complete {
+            Lookup::Absent
+        } else {
+            Lookup::Unknown
+        }
+    }
+
+    /// An entry was asked for. Says whether its file should be dated anew, so that this is not forgotten at the end of the process: only where much
+    /// has happened since, so that hits are not writes.
+    pub(super) fn hit(&mut self, key: &EntryKey) -> bool {
+        self.now += 1;
+        let bearable = (self.slots.len() as u64 / 8).max(LEAST_UNDATED);
+        match self.slots.get_mut(key) {
+            Some(slot) => {
+                slot.last_hit = self.now;
+                let is_due = self.complete && self.now - slot.dated > bearable;
+                if is_due {
+                    slot.dated = self.now;
+                }
+                is_due
+            }
+            None => false,
+        }
+    }
+
+    /// An entry was written just now.
+    pub(super) fn insert(&mut self, key: EntryKey, held: u64) {
+        self.now += 1;
+        self.dead.remove(&key);
+        self.put(
+            key,
+            Slot {
+                held,
+                last_hit: self.now,
+                dated: self.now,
+            },
+        );
+    }
+
+    /// A scan, or a read that was faster, has found an entry of this date.
+    pub(super) fn find(&mut self, key: EntryKey, held: u64, date: u64) {
+        if !self.slots.contains_key(&key) {
+            let date = date.min(START - 1);
+            self.put(
+                key,
+                Slot {
+                    held,
+                    last_hit: date,
+                    dated: date,
+                },
+            );
+        }
+    }
+
+    /// An entry is no longer on disk.
+    pub(super) fn remove(&mut self, key: &EntryKey) {
+        self.dead.remove(key);
+        if let Some(slot) = self.slots.remove(key) {
+            self.bytes -= slot.held;
+            self.folder(key).entries -= 1;
+        }
+    }
+
+    /// An entry must not be served any more. While it is on disk its bytes count.
+    pub(super) fn kill(&mut self, key: EntryKey) {
+        self.dead.insert(key);
+    }
+
+    pub(super) fn dead(&self) -> Vec<EntryKey> {
+        self.dead.iter().copied().collect()
+    }
+
+    /// Forgets everything but what must not be served.
+    pub(super) fn start_over(&mut self) {
+        let dead = std::mem::take(&mut self.dead);
+        *self = Index {
+            dead,
+            ..Index::default()
+        };
+    }
+
+    /// Everything on disk is in here now.
+    pub(super) fn complete(&mut self) {
+        let is_found = |slot: &&mut Slot| slot.dated < START;
+        let mut dates: Vec<u64> = self
+            .slots
+            .values_mut()
+            .filter(is_found)
+            .map(|slot| slot.dated)
+            .collect();
+        dates.sort_unstable();
+        let first = START - dates.len() as u64;
+        for slot in self.slots.values_mut().filter(is_found) {
+            let rank = dates.partition_point(|date| *date < slot.dated) as u64;
+            if slot.last_hit < START {
+                slot.last_hit = first + rank;
+            }
+            slot.dated = first + rank;
+        }
+        self.complete = true;
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The entries that are asked about, but for those that are to go anyway.
+    pub(super) fn keys(&self, wanted: impl Fn(&EntryKey) -> bool) -> Vec<EntryKey> {
+        let keys = self.slots.keys().copied();
+        keys.filter(|key| wanted(key) && !self.dead.contains(key))
+            .collect()
+    }
+
+    /// What the folder of a shard takes itself.
+    pub(super) fn set_folder_bytes(&mut self, shard: u8, bytes: u64) {
+        let folder = &mut self.folders[usize::from(shard)];
+        self.bytes = self.bytes - folder.bytes + bytes;
+        folder.bytes = bytes;
+    }
+
+    pub(super) fn set_root_bytes(&mut self, bytes: u64) {
+        self.root_bytes = bytes;
+    }
+
+    pub(super) fn is_empty(&self, shard: u8) -> bool {
+        self.folders[usize::from(shard)].entries == 0
+    }
+
+    /// All that lies on disk: entries and folders.
+    pub(super) fn held(&self) -> Held {
+        Held {
+            entries: self.slots.len() as u64,
+            bytes: self.bytes + self.root_bytes,
+        }
+    }
+
+    /// The entry to give up next.
+    ///
+    /// What goes first has the largest product of its age and the square root of its size: the larger of two goes at half the age where it is four
+    /// times as large. What is worth keeping is what will be asked for again and is dear to make; who was not asked for long will not be soon, and
+    /// large things cost more to make, but less than in proportion. A tenth of the entries is chosen at a time, so that the price of looking at all
+    /// of them is small for each.
+    pub(super) fn next_victim(&mut self) -> Option<EntryKey> {
+        if let Some(victim) = self.chosen() {
+            return Some(victim);
+        }
+        self.choose();
+        self.chosen()
+    }
+
+    fn chosen(&mut self) -> Option<EntryKey> {
+        while let Some((key, last_hit)) = self.victims.pop() {
+            if self
+                .slots
+                .get(&key)
+                .is_some_and(|slot| slot.last_hit == last_hit)
+            {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    fn choose(&mut self) {
+        let score = |slot: &Slot| (self.now - slot.last_hit).saturating_mul(slot.held.isqrt());
+        let mut scores: Vec<u64> = self.slots.values().map(score).collect();
+        if scores.is_empty() {
+            return;
+        }
+        let kept = scores.len() - scores.len().div_ceil(10);
+        let (_, least, _) = scores.select_nth_unstable(kept);
+        let least = *least;
+        let mut victims: Vec<_> = self
+            .slots
+            .iter()
+            .map(|(key, slot)| (score(slot), slot.last_hit, *key))
+            .filter(|(score, ..)| *score >= least)
+            .collect();
+        victims.sort_unstable_by_key(|(score, ..)| *score);
+        self.victims = victims
+            .into_iter()
+            .map(|(_, last_hit, key)| (key, last_hit))
+            .collect();
+    }
+
+    fn put(&mut self, key: EntryKey, slot: Slot) {
+        let folder = self.folder(&key);
+        folder.entries += 1;
+        self.bytes += slot.held;
+        if let Some(former) = self.slots.insert(key, slot) {
+            self.bytes -= former.held;
+            self.folder(&key).entries -= 1;
+        }
+    }
+
+    fn folder(&mut self, key: &EntryKey) -> &mut Folder {
+        &mut self.folders[usize::from(Place::shard_of(key))]
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::BLOCK;
     use super::EntryKey;
     use super::Held;
     use super::Index;
+    use super::LEAST_UNDATED;
     use super::Lookup;
-    use super::Slot;
     use crate::cache::key::Key;
+    use crate::cache::place::Place;
 
     fn key(number: u64) -> EntryKey {
         EntryKey::rendition(Key::numbered(number))
     }
 
+    /// Ten entries of one size, written in their order.
     fn filled() -> Index {
         let mut index = Index::default();
+        index.complete();
         for number in 0..10 {
-            index.insert(
-                key(number),
-                Slot {
-                    hash: 0,
-                    len: 5000,
-                    last_hit: number,
-                },
-            );
+            index.insert(key(number), 4096);
         }
         index
     }
 
-    #[test]
-    fn bytes_are_counted_in_blocks_and_once() {
-        let mut index = filled();
-        assert_eq!(
-            index.held(),
-            Held {
-                entries: 10,
-                bytes: 10 * 3 * BLOCK
+    /// Everything, in the order in which it goes.
+    fn victims(index: &mut Index) -> Vec<EntryKey> {
+        std::iter::from_fn(|| {
+            let victim = index.next_victim();
+            if let Some(key) = &victim {
+                index.remove(key);
             }
-        );
-        index.insert(
-            key(0),
-            Slot {
-                hash: 1,
-                len: 1,
-                last_hit: 0,
-            },
-        );
-        assert_eq!(
-            index.held(),
-            Held {
-                entries: 10,
-                bytes: 29 * BLOCK
-            }
-        );
-        index.insert_if_new(
-            key(0),
-            Slot {
-                hash: 2,
-                len: 5000,
-                last_hit: 0,
-            },
-        );
-        index.remove(&key(5));
-        index.remove(&key(5));
-        assert_eq!(
-            index.held(),
-            Held {
-                entries: 9,
-                bytes: 26 * BLOCK
-            }
-        );
+            victim
+        })
+        .collect()
+    }
+
+    fn keys(numbers: impl IntoIterator<Item = u64>) -> Vec<EntryKey> {
+        numbers.into_iter().map(key).collect()
     }
 
     #[test]
-    fn the_longest_unasked_goes_first_and_no_more_than_needed() {
+    fn bytes_are_counted_once_and_folders_too() {
         let mut index = filled();
-        index.touch(&key(0), 100);
-        assert_eq!(index.oldest_beyond(24 * BLOCK), [key(1), key(2)]);
-        assert_eq!(index.oldest_beyond(23 * BLOCK), [key(1), key(2), key(3)]);
-        assert_eq!(index.oldest_beyond(30 * BLOCK), []);
-        assert_eq!(index.oldest_beyond(0).len(), 10);
+        let held = |entries, bytes| Held { entries, bytes };
+        assert_eq!(index.held(), held(10, 10 * 4096));
+        index.insert(key(0), 8192);
+        index.find(key(0), 99, 5);
+        assert_eq!(index.held(), held(10, 11 * 4096));
+        index.remove(&key(5));
+        index.remove(&key(5));
+        assert_eq!(index.held(), held(9, 10 * 4096));
+        let shard = Place::shard_of(&key(0));
+        index.set_folder_bytes(shard, 4096);
+        index.set_folder_bytes(shard, 12_288);
+        index.set_root_bytes(8192);
+        assert_eq!(index.held(), held(9, 15 * 4096));
+        assert!(!index.is_empty(shard));
+        for number in 0..10 {
+            index.remove(&key(number));
+        }
+        assert!(index.is_empty(shard));
+        assert_eq!(index.held(), held(0, 5 * 4096));
+    }
+
+    #[test]
+    fn of_equals_the_longest_unasked_goes_first() {
+        let mut index = filled();
+        index.hit(&key(0));
+        index.hit(&key(4));
+        assert_eq!(victims(&mut index), keys([1, 2, 3, 5, 6, 7, 8, 9, 0, 4]));
+    }
+
+    #[test]
+    fn who_is_asked_for_after_being_chosen_does_not_go() {
+        let mut index = Index::default();
+        index.complete();
+        for number in 0..100 {
+            index.insert(key(number), 4096);
+        }
+        assert_eq!(index.next_victim(), Some(key(0)));
+        index.hit(&key(1));
+        assert_eq!(index.next_victim(), Some(key(2)));
+    }
+
+    #[test]
+    fn among_the_old_the_large_go_first() {
+        let mut index = filled();
+        // The newest of eleven, and 10,000 times as large as the others.
+        index.insert(key(10), 40_960_000);
+        for number in 0..5 {
+            index.hit(&key(number));
+        }
+        let order = victims(&mut index);
+        assert_eq!(order[0], key(10));
+        assert_eq!(order[1..], keys([5, 6, 7, 8, 9, 0, 1, 2, 3, 4]));
+        // Four times the size weighs as much as twice the age, and no more.
+        let mut index = Index::default();
+        index.complete();
+        index.insert(key(1), 4096);
+        index.insert(key(2), 4 * 4096);
+        index.hit(&key(9));
+        index.hit(&key(9));
+        assert_eq!(index.next_victim(), Some(key(2)));
+        let mut index = Index::default();
+        index.complete();
+        index.insert(key(1), 4096);
+        for _ in 0..10 {
+            index.hit(&key(9));
+        }
+        index.insert(key(2), 4 * 4096);
+        index.hit(&key(9));
+        assert_eq!(index.next_victim(), Some(key(1)));
+    }
+
+    #[test]
+    fn what_was_found_goes_by_its_date_and_before_what_was_asked_for_since() {
+        let mut index = Index::default();
+        for (number, date) in [(1, 70), (2, 10), (3, u64::MAX), (4, 40), (5, 0)] {
+            index.find(key(number), 4096, date);
+        }
+        index.hit(&key(2));
+        index.complete();
+        index.insert(key(6), 4096);
+        assert_eq!(victims(&mut index), keys([5, 4, 1, 3, 2, 6]));
+    }
+
+    #[test]
+    fn a_file_is_dated_anew_when_much_has_happened_since() {
+        let mut index = filled();
+        assert!(!index.hit(&key(0)));
+        let due = (0..LEAST_UNDATED).filter(|_| index.hit(&key(0))).count();
+        assert_eq!(due, 1);
+        assert!(!index.hit(&key(77)), "nobody knows it");
     }
 
     #[test]
     fn not_here_means_not_there_only_after_the_scan() {
+        let mut index = Index::default();
+        index.insert(key(7), 4096);
+        assert_eq!(index.lookup(&key(77)), Lookup::Unknown);
+        index.complete();
+        assert_eq!(index.lookup(&key(77)), Lookup::Absent);
+        assert_eq!(index.lookup(&key(7)), Lookup::Known);
+    }
+
+    #[test]
+    fn the_dead_are_not_there_and_still_count() {
         let mut index = filled();
-        assert!(matches!(index.lookup(&key(77)), Lookup::Unknown));
-        index.mark_complete();
-        assert!(matches!(index.lookup(&key(77)), Lookup::Absent));
-        assert!(matches!(index.lookup(&key(7)), Lookup::Known(_)));
+        let before = index.held();
+        index.kill(key(3));
+        assert_eq!(index.lookup(&key(3)), Lookup::Absent);
+        assert_eq!(index.held(), before);
+        index.start_over();
+        index.find(key(3), 4096, 1);
+        assert_eq!(
+            index.lookup(&key(3)),
+            Lookup::Absent,
+            "a scan finds it again"
+        );
+        assert_eq!(index.dead(), [key(3)]);
+        index.insert(key(3), 4096);
+        assert_eq!(index.lookup(&key(3)), Lookup::Known);
     }
 }

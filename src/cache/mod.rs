@@ -16,11 +16,13 @@ mod disk;
 mod entry;
 mod failures;
 mod flight;
+mod health;
 mod index;
 mod journal;
 mod key;
 mod memory;
 mod outcome;
+mod place;
 mod purge;
 mod purging;
 mod rendition;
@@ -55,6 +57,7 @@ pub use self::config::MemoryConfig;
 pub use self::failures::Failure;
 pub use self::flight::Failed;
 pub use self::flight::FlightLost;
+pub use self::health::Trouble;
 pub use self::key::Key;
 pub use self::key::RENDER_VERSION;
 pub use self::key::SourceId;
@@ -158,7 +161,7 @@ impl Cache {
         let store = async |name, budget: &ByteSize| match budget.bytes() {
             0 => None,
             _ if path.as_os_str().is_empty() => None,
-            bytes => Disk::open(name, path.join(name), bytes).await,
+            bytes => Some(Disk::open(name, path.join(name), bytes).await),
         };
         let cache = Arc::new(Cache {
             memory: Memory::new(config.memory.renditions.bytes()),
@@ -195,9 +198,16 @@ impl Cache {
         }
     }
 
-    /// For a graceful end: [`flush`](Self::flush), for no longer than `within`. Says whether everything was done by then.
+    /// For a graceful end: [`flush`](Self::flush), for no longer than `within`, after which another process may have the folder. Says whether
+    /// everything was done by then.
     pub async fn close(&self, within: Duration) -> bool {
-        tokio::time::timeout(within, self.flush()).await.is_ok()
+        let closing = async {
+            self.flush().await;
+            for disk in [&self.renditions, &self.sources].into_iter().flatten() {
+                disk.close().await;
+            }
+        };
+        tokio::time::timeout(within, closing).await.is_ok()
     }
 }
 

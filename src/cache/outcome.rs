@@ -1,5 +1,7 @@
 //! What is said of one answer, and of all of them together.
 
+use super::health::Trouble;
+
 /// How the cache came by what it answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -33,7 +35,7 @@ pub enum Stale {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     pub entries: u64,
-    /// Bookkeeping included. In memory this lags behind for a moment; on disk it is what the files occupy, in whole blocks.
+    /// Bookkeeping included. In memory this lags behind for a moment; on disk it is what files and folders occupy, in whole blocks.
     pub bytes: u64,
 }
 
@@ -48,8 +50,10 @@ pub struct DiskStats {
     /// What was read was not what had been written; it was removed.
     pub corrupt: u64,
     pub evictions: u64,
-    /// Not kept because too much was waiting to be written, or because it is larger than the whole store.
+    /// Not kept because too much was waiting to be written, because it is larger than the whole store, or because the store was not in use.
     pub skipped_writes: u64,
+    /// Why it is not in use now.
+    pub trouble: Option<Trouble>,
 }
 
 /// For metrics.

@@ -20,6 +20,9 @@ impl Cache {
     /// The rendition kept under `key`, if memory has it: at no cost beyond that of looking.
     pub async fn recall(&self, key: &Key) -> Option<Found> {
         let rendition = self.memory.rendition(key).await?;
+        if let Some(disk) = &self.renditions {
+            disk.hit(&EntryKey::rendition(*key));
+        }
         Some(Found {
             rendition,
             outcome: Outcome::Hit(Tier::Memory),

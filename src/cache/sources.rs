@@ -38,6 +38,9 @@ impl Cache {
     /// A fresh source, if memory has its record: at no cost beyond that of looking.
     pub async fn recall_source(&self, key: &SourceKey) -> Option<FoundSource> {
         let record = self.memory.record(key).await?;
+        if let Some(disk) = &self.sources {
+            disk.hit(&EntryKey::record(*key));
+        }
         let usable = self.purges.verdict(key, &record) == Verdict::Holds
             && record.freshness.is_fresh(self.clock.now());
         usable.then(|| FoundSource::kept(record, Tier::Memory, None))
@@ -326,7 +329,8 @@ impl Cache {
                 Some(ended)
             }
             Verdict::Gone => {
-                self.forget_record(key).await;
+                // On disk it stays for the sweep behind the purge, which learns from it what else there is of the source.
+                self.memory.forget_record(key).await;
                 None
             }
         }

@@ -1,14 +1,11 @@
-//! One bounded folder of cacache. Synchronous: only ever called from a thread that may block.
+//! One bounded folder of entries. Synchronous: only ever called from a thread that may block.
 //!
-//! cacache gives atomic, verified, content-addressed files. It never forgets: its index only grows, removing leaves the content, nothing is bounded.
-//! So: a key is removed with all its files before it is written again, what cacache holds is counted in an [`Index`] of our own, and the least
-//! recently used entries go when the budget is reached.
+//! The bytes that the folder takes, those of its folders and of the entry being written included, are never above the budget: room is made first,
+//! and nothing is written before a scan has counted what is there. Reads need no scan, for the name of a file follows from its key.
+//!
+//! When the disk fails, the store is off until a try to take it up again succeeds; see [`Health`]. Whoever may change the folder holds its lock.
 
-use std::fs;
 use std::io;
-use std::io::Read as _;
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -21,34 +18,46 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
-use cacache::Algorithm;
-use cacache::Integrity;
-use cacache::RemoveOpts;
-use cacache::SyncReader;
-use cacache::WriteOpts;
+use tokio::sync::Notify;
 
 use super::DiskStats;
 use super::entry::EntryKey;
-use super::entry::HEADER;
+use super::health::Health;
+use super::health::Trouble;
 use super::index::Index;
 use super::index::Lookup;
-use super::index::Slot;
-use super::index::footprint;
+use super::place::BLOCK;
+use super::place::Content;
+use super::place::FRONT;
+use super::place::Lock;
+use super::place::Place;
+use super::place::Refusal;
+use super::place::Written;
+use super::place::in_blocks;
 
-/// How often trouble with one store is logged: a broken disk must not fill the next one with logs.
+/// Kept free: what folders may grow by while an entry is written (the shard is made, or splits its only block in two; the folder above it grows by
+/// one), and the block that a try writes.
+const SPARE: u64 = 5 * BLOCK;
+
+/// How often trouble with single entries is logged: it must not fill a disk with logs.
 const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// In microseconds since 1970: the year 2255. A date after it is that of a clock gone wrong, and not every file system can keep it.
+const FARTHEST: u64 = 1 << 53;
 
 pub(super) struct Store {
     /// For logs: "renditions" or "sources".
     pub(super) name: &'static str,
-    pub(super) folder: PathBuf,
+    pub(super) place: Place,
     budget: u64,
-    /// By the clock of the file system: what is older was there before this process.
-    pub(super) opened: SystemTime,
     index: Mutex<Index>,
     /// Held by whoever creates or deletes files, so that what was checked still holds when it is acted upon. Readers do without.
-    changing: Mutex<()>,
-    last_hit: AtomicU64,
+    changing: Mutex<Option<Lock>>,
+    health: Mutex<Health>,
+    /// Told when the store turns off.
+    pub(super) turned_off: Notify,
+    /// The latest date of any file, in microseconds since 1970.
+    latest: AtomicU64,
     last_logged: Mutex<Option<Instant>>,
     pub(super) stopping: AtomicBool,
     counts: Counts,
@@ -72,28 +81,103 @@ pub(super) enum Read {
     Failed,
 }
 
+/// Why a store cannot be taken up.
+struct Obstacle {
+    trouble: Trouble,
+    error: io::Error,
+}
+
+impl From<io::Error> for Obstacle {
+    fn from(error: io::Error) -> Self {
+        Obstacle {
+            trouble: Trouble::of(&error).unwrap_or(Trouble::Broken),
+            error,
+        }
+    }
+}
+
 impl Store {
-    /// Makes the folder where needed. Fails if that cannot be done; that it cannot be written to shows later, entry by entry.
-    pub(super) fn open(name: &'static str, folder: PathBuf, budget: u64) -> io::Result<Self> {
-        fs::create_dir_all(&folder)?;
-        let opened = now_by(&folder).unwrap_or_else(|_| SystemTime::now());
-        Ok(Store {
+    /// Not in use before [`take_up`](Self::take_up).
+    pub(super) fn new(name: &'static str, place: Place, budget: u64) -> Self {
+        Store {
             name,
-            folder,
+            place,
             budget,
-            opened,
             index: Mutex::default(),
             changing: Mutex::default(),
-            last_hit: AtomicU64::new(0),
+            health: Mutex::default(),
+            turned_off: Notify::new(),
+            latest: AtomicU64::new(0),
             last_logged: Mutex::default(),
             stopping: AtomicBool::new(false),
             counts: Counts::default(),
-        })
+        }
+    }
+
+    /// Makes the folder where needed, and sees whether it can be used. Where it can, it is; a scan may have to follow before anything is written.
+    pub(super) fn take_up(&self) {
+        let mut changing = self.changing();
+        if self.health().is_closed() {
+            return;
+        }
+        match self.try_to_take_up(&mut changing) {
+            Ok(()) => {
+                if self.health().turn_on() {
+                    tracing::info!(store = self.name, folder = %self.place.root().display(), "disk cache in use again");
+                }
+            }
+            Err(Obstacle { trouble, error }) => {
+                if trouble != Trouble::Locked {
+                    self.counts.write_failures.fetch_add(1, Ordering::Relaxed);
+                }
+                if self.health().stay_off(trouble) {
+                    self.log_trouble(trouble, &error);
+                }
+            }
+        }
+    }
+
+    fn try_to_take_up(&self, changing: &mut Option<Lock>) -> Result<(), Obstacle> {
+        if changing
+            .as_ref()
+            .is_none_or(|lock| lock.guards(&self.place).is_err())
+        {
+            *changing = None;
+            std::fs::create_dir_all(self.place.root())?;
+            let lock = Lock::take(&self.place).map_err(|refusal| match refusal {
+                Refusal::Held(holder) => Obstacle {
+                    trouble: Trouble::Locked,
+                    error: io::Error::other(match holder {
+                        Some(holder) => format!("process {holder} uses this folder"),
+                        None => "another process uses this folder".to_owned(),
+                    }),
+                },
+                Refusal::Failed(error) => error.into(),
+            })?;
+            *changing = Some(lock);
+            self.index().start_over();
+        }
+        if self.health().trouble() == Some(Trouble::Gone) {
+            // What is in its place now is not what the index knows.
+            self.index().start_over();
+        }
+        self.place.remove_incoming()?;
+        self.place.probe()?;
+        let dead = self.index().dead();
+        for key in dead {
+            self.delete(&key)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a scan has to come before the next write.
+    pub(super) fn needs_scan(&self) -> bool {
+        self.may_write() && !self.index().is_complete()
     }
 
     /// Whether reading `key` is worth a thread.
     pub(super) fn may_have(&self, key: &EntryKey) -> bool {
-        !matches!(self.index().lookup(key), Lookup::Absent)
+        self.health().may_read() && self.index().lookup(key) != Lookup::Absent
     }
 
     /// The entries that are known and are asked about.
@@ -103,107 +187,251 @@ impl Store {
 
     /// The body of an entry, verified.
     pub(super) fn read(&self, key: &EntryKey) -> Read {
-        let slot = match self.index().lookup(key) {
-            Lookup::Known(slot) => slot,
-            Lookup::Absent => return Read::Missing,
-            Lookup::Unknown => match self.look_on_disk(key) {
-                Ok(Some(slot)) => slot,
-                Ok(None) => return Read::Missing,
-                Err(error) => {
-                    self.note_read_failure(&error);
-                    return Read::Failed;
-                }
-            },
-        };
-        match self.read_content(key, slot) {
-            Ok(Some(body)) => {
-                // Not entered where it is unknown: it may have been removed since, and what is in the index is not written again.
-                self.index().touch(key, self.tick());
-                Read::Found(body)
-            }
-            Ok(None) => Read::Corrupt,
+        if !self.may_have(key) {
+            return Read::Missing;
+        }
+        match self.place.read(key) {
+            Ok(Content::Whole(body)) => Read::Found(body),
+            // Whoever knows the key must learn that it is gone.
+            Ok(Content::Missing) if self.index().lookup(key) == Lookup::Known => Read::Corrupt,
+            Ok(Content::Missing) => Read::Missing,
+            Ok(Content::Corrupt) => Read::Corrupt,
             Err(error) => {
-                self.note_read_failure(&error);
+                self.note_failed_read(key, &error);
                 Read::Failed
             }
         }
     }
 
+    /// An entry was asked for, here or in memory. Says whether its file should be [dated](Self::date) anew. Never waits: one of many hits may be lost.
+    pub(super) fn hit(&self, key: &EntryKey) -> bool {
+        match self.index.try_lock() {
+            Ok(mut index) => index.hit(key),
+            Err(_) => false,
+        }
+    }
+
+    /// Dates the file of an entry, so that the next process knows when it was asked for.
+    pub(super) fn date(&self, key: &EntryKey) {
+        if self.may_write() {
+            // It may be gone by now, and nothing depends on it.
+            let _ = self.place.set_modified(key, self.next_date());
+        }
+    }
+
     /// Keeps an entry, making room first. Whatever goes wrong is counted, and the entry is simply not kept.
     pub(super) fn write(&self, key: &EntryKey, head: &[u8], body: &[u8]) {
-        let len = (HEADER + head.len() + body.len()) as u64;
-        if footprint(len) > self.budget {
+        let need = in_blocks((FRONT + head.len() + body.len()) as u64);
+        let changing = self.changing();
+        let may_write = self.may_write() && self.index().is_complete();
+        let Some(lock) = changing.as_ref().filter(|_| may_write) else {
             self.note_skipped_write();
             return;
-        }
-        let _changing = self.changing();
-        if key.is_immutable() && self.still_has(key) {
+        };
+        if key.is_immutable() && self.index().lookup(key) == Lookup::Known && self.place.has(key) {
             // Equal by the meaning of the key; were it broken, it would have been removed when that was seen.
-            self.index().touch(key, self.tick());
+            self.index().hit(key);
             return;
         }
-        self.make_room(footprint(len));
-        if let Err(error) = self.replace(key, len, head, body) {
-            self.counts.write_failures.fetch_add(1, Ordering::Relaxed);
-            self.log("cannot write to the disk cache, going on without", &error);
+        let written = lock
+            .guards(&self.place)
+            .and_then(|()| self.write_within_budget(key, need, head, body));
+        match written {
+            Ok(Some(written)) => self.note_written(key, &written),
+            Ok(None) => self.note_skipped_write(),
+            Err(error) => {
+                self.note_failure(&self.counts.write_failures, &error);
+            }
         }
     }
 
-    /// Removes an entry, as far as the disk allows.
-    pub(super) fn remove(&self, key: &EntryKey) {
-        let _changing = self.changing();
-        self.remove_locked(key);
-    }
-
-    /// For an entry that read badly: looks again, with nobody writing meanwhile, and removes it if it is no better. Fails if the disk would not say.
-    pub(super) fn recheck(&self, key: &EntryKey) -> io::Result<Option<Slot>> {
-        let _changing = self.changing();
-        self.recheck_locked(key)
-    }
-
-    /// Brings what is kept under the budget again, with `incoming` bytes to spare: down to 90 %, so that this is rare.
-    fn make_room(&self, incoming: u64) {
-        let full = self.index().held().bytes.saturating_add(incoming) > self.budget;
-        if !full {
-            return;
-        }
-        let target = (self.budget - self.budget / 10).saturating_sub(incoming);
-        let oldest = self.index().oldest_beyond(target);
-        for key in oldest {
-            self.remove_locked(&key);
-            self.counts.evictions.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Takes a key that a scan came across into the index, or removes it if its content is not what it should be. Fails if the disk would not say.
-    pub(super) fn adopt(
+    /// `None` if it is larger than the whole store.
+    fn write_within_budget(
         &self,
         key: &EntryKey,
-        len_of: impl Fn(u128) -> Option<u64>,
-    ) -> io::Result<Option<Slot>> {
-        let _changing = self.changing();
-        let slot = self.look_on_disk(key).map_err(into_io)?;
-        match slot.filter(|slot| len_of(slot.hash) == Some(slot.len)) {
-            Some(slot) => {
-                self.index().insert_if_new(*key, slot);
-                Ok(Some(slot))
+        need: u64,
+        head: &[u8],
+        body: &[u8],
+    ) -> io::Result<Option<Written>> {
+        if !self.make_room(need)? {
+            return Ok(None);
+        }
+        let write = || self.place.write(key, head, body, self.next_date());
+        match write() {
+            // The disk is smaller than the budget, or others use it too: then the store is as large as it can be.
+            Err(error)
+                if Trouble::of(&error) == Some(Trouble::Full) && self.give_up_some(need)? =>
+            {
+                write()
             }
-            None => self.recheck_locked(key),
+            written => written,
+        }
+        .map(Some)
+    }
+
+    fn note_written(&self, key: &EntryKey, written: &Written) {
+        let shard = Place::shard_of(key);
+        let folder_bytes = self.place.shard_bytes(shard);
+        let root_bytes = written.in_new_folder.then(|| self.place.root_bytes());
+        let mut index = self.index();
+        index.insert(*key, written.held);
+        index.set_folder_bytes(shard, folder_bytes);
+        if let Some(root_bytes) = root_bytes {
+            index.set_root_bytes(root_bytes);
         }
     }
 
-    /// Everything on disk is in the index now.
-    pub(super) fn complete(&self) {
-        self.index().mark_complete();
-        let _changing = self.changing();
-        self.make_room(0);
+    /// Has an entry served no more, from this moment on. It is deleted by [`remove`](Self::remove).
+    pub(super) fn kill(&self, key: &EntryKey) {
+        self.index().kill(*key);
     }
 
-    fn index(&self) -> MutexGuard<'_, Index> {
+    /// Removes an entry, now or when the disk allows it again.
+    pub(super) fn remove(&self, key: &EntryKey) {
+        let changing = self.changing();
+        if changing.is_some() && self.health().may_delete() {
+            if let Err(error) = self.delete(key) {
+                self.note_failure(&self.counts.write_failures, &error);
+            }
+        } else if self.place.has(key) {
+            self.index().kill(*key);
+        } else {
+            self.index().remove(key);
+        }
+    }
+
+    /// For an entry that read badly: looks again, with nobody writing meanwhile, and removes it if it is no better.
+    pub(super) fn recheck(&self, key: &EntryKey) {
+        let changing = self.changing();
+        if changing.is_none() || !self.health().may_delete() {
+            self.index().kill(*key);
+            return;
+        }
+        let deleted = match self.place.read(key) {
+            Ok(Content::Whole(_)) => return,
+            Ok(Content::Missing) => self.delete(key),
+            Ok(Content::Corrupt) => {
+                self.note_corrupt();
+                self.delete(key)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = deleted {
+            self.note_failure(&self.counts.read_failures, &error);
+        }
+    }
+
+    /// Gives up entries until `need` more bytes fit. Says whether they do.
+    fn make_room(&self, need: u64) -> io::Result<bool> {
+        let limit = self.budget.saturating_sub(SPARE);
+        if need > limit {
+            return Ok(false);
+        }
+        while self.index().held().bytes.saturating_add(need) > limit {
+            let Some(victim) = self.index().next_victim() else {
+                return Ok(false);
+            };
+            self.evict(&victim)?;
+        }
+        Ok(true)
+    }
+
+    /// Gives up a few times what is needed, so that this is rare, and says whether that was anything.
+    fn give_up_some(&self, need: u64) -> io::Result<bool> {
+        let before = self.index().held().bytes;
+        let target = before.saturating_sub(need.saturating_mul(4).max(before / 64));
+        while self.index().held().bytes > target {
+            let Some(victim) = self.index().next_victim() else {
+                break;
+            };
+            self.evict(&victim)?;
+        }
+        Ok(self.index().held().bytes < before)
+    }
+
+    fn evict(&self, key: &EntryKey) -> io::Result<()> {
+        self.delete(key)?;
+        self.counts.evictions.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// For whoever holds the lock. What cannot be deleted is not served any more all the same.
+    fn delete(&self, key: &EntryKey) -> io::Result<()> {
+        if let Err(error) = self.place.remove(key) {
+            self.index().kill(*key);
+            return Err(error);
+        }
+        let shard = Place::shard_of(key);
+        let is_empty = {
+            let mut index = self.index();
+            index.remove(key);
+            index.is_complete() && index.is_empty(shard)
+        };
+        // It may hold what is not ours, or be gone.
+        if is_empty && self.place.remove_shard(shard).is_ok() {
+            self.index().set_folder_bytes(shard, 0);
+        }
+        Ok(())
+    }
+
+    /// Counts what lies in one shard, for the scan.
+    pub(super) fn adopt_shard(&self, shard: u8) -> io::Result<()> {
+        let _changing = self.changing();
+        let found = self.place.list(shard)?;
+        if found.is_empty() {
+            // It may hold what is not ours, or not be there.
+            let _ = self.place.remove_shard(shard);
+        }
+        let folder_bytes = self.place.shard_bytes(shard);
+        let mut index = self.index();
+        index.set_folder_bytes(shard, folder_bytes);
+        for stored in found {
+            let date = stored.modified.and_then(micros).unwrap_or(0);
+            self.latest.fetch_max(date, Ordering::Relaxed);
+            index.find(stored.key, stored.held, date);
+        }
+        Ok(())
+    }
+
+    /// Everything on disk is in the index now: brings it under the budget.
+    pub(super) fn complete(&self) -> io::Result<()> {
+        let _changing = self.changing();
+        let root_bytes = self.place.root_bytes();
+        self.index().set_root_bytes(root_bytes);
+        self.index().complete();
+        let dead = self.index().dead();
+        for key in dead {
+            self.delete(&key)?;
+        }
+        self.make_room(0).map(|_| ())
+    }
+
+    /// Lets go of the folder for good.
+    pub(super) fn close(&self) {
+        let mut changing = self.changing();
+        self.health().close();
+        *changing = None;
+    }
+
+    pub(super) fn may_write(&self) -> bool {
+        self.health().may_write()
+    }
+
+    /// How long until the next try; `None` while the store is in use or closed.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        let health = self.health();
+        (!health.may_write() && !health.is_closed()).then(|| health.pause())
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn changing(&self) -> MutexGuard<'_, ()> {
+    fn changing(&self) -> MutexGuard<'_, Option<Lock>> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -215,13 +443,69 @@ impl Store {
         self.counts.corrupt.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn note_read_failure(&self, error: &dyn std::fmt::Display) {
+    /// The disk would not give an entry.
+    pub(super) fn note_failed_read(&self, key: &EntryKey, error: &io::Error) {
+        if self.note_failure(&self.counts.read_failures, error) {
+            // A sector that could not be read seldom can be later: it goes when the disk is back.
+            self.index().kill(*key);
+        }
+    }
+
+    /// A read has taken longer than anybody waits.
+    pub(super) fn note_slow_read(&self) {
         self.counts.read_failures.fetch_add(1, Ordering::Relaxed);
-        self.log("cannot read from the disk cache, going on without", error);
+    }
+
+    /// The scan could not see everything.
+    pub(super) fn note_failed_scan(&self, error: &io::Error) {
+        if !self.note_failure(&self.counts.read_failures, error) {
+            // Nothing may be written without it.
+            self.turn_off(Trouble::Broken, error);
+        }
+    }
+
+    /// Counts a failure, and turns the store off where it says something of the disk, which is what this returns.
+    fn note_failure(&self, count: &AtomicU64, error: &io::Error) -> bool {
+        count.fetch_add(1, Ordering::Relaxed);
+        match Trouble::of(error) {
+            Some(trouble) => self.turn_off(trouble, error),
+            None => self.log_failure(error),
+        }
+        Trouble::of(error).is_some()
+    }
+
+    fn turn_off(&self, trouble: Trouble, error: &io::Error) {
+        if self.health().fail(trouble) {
+            self.log_trouble(trouble, error);
+            self.turned_off.notify_one();
+        }
+    }
+
+    /// Once for each change.
+    fn log_trouble(&self, trouble: Trouble, error: &io::Error) {
+        tracing::warn!(
+            store = self.name,
+            folder = %self.place.root().display(),
+            reason = trouble.word(),
+            %error,
+            "disk cache not in use, going on without until that works again"
+        );
+    }
+
+    fn log_failure(&self, error: &io::Error) {
+        let mut last = self
+            .last_logged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= LOG_EVERY) {
+            *last = Some(Instant::now());
+            tracing::warn!(store = self.name, folder = %self.place.root().display(), %error, "cannot keep one entry of the disk cache, going on without");
+        }
     }
 
     pub(super) fn stats(&self) -> DiskStats {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let trouble = self.health().trouble();
         DiskStats {
             held: self.index().held(),
             write_failures: read(&self.counts.write_failures),
@@ -229,202 +513,28 @@ impl Store {
             corrupt: read(&self.counts.corrupt),
             evictions: read(&self.counts.evictions),
             skipped_writes: read(&self.counts.skipped_writes),
+            trouble,
         }
     }
 
-    /// What cacache's own index says of a key; `None` if it knows nothing that could be ours.
-    fn look_on_disk(&self, key: &EntryKey) -> cacache::Result<Option<Slot>> {
-        let found = cacache::metadata_sync(&self.folder, key.to_string())?;
-        Ok(found.and_then(|found| {
-            let hash = hash_of(&found.integrity)?;
-            let len = u64::try_from(found.size).ok()?;
-            // When it was written is the best guess at when it was last asked for.
-            let last_hit = u64::try_from(found.time).ok()?;
-            Some(Slot {
-                hash,
-                len,
-                last_hit,
-            })
-        }))
-    }
-
-    /// Whether what the index knows of `key` is still there: somebody may have emptied the folder.
-    fn still_has(&self, key: &EntryKey) -> bool {
-        let known = self.index().lookup(key);
-        matches!(known, Lookup::Known(slot) if cacache::exists_sync(&self.folder, &integrity(slot.hash)))
-    }
-
-    /// The body of what lies at `slot`; `None` if that is not the whole entry of `key`.
-    fn read_content(&self, key: &EntryKey, slot: Slot) -> io::Result<Option<Bytes>> {
-        let gone_or = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound
-            | io::ErrorKind::IsADirectory
-            | io::ErrorKind::NotADirectory => Ok(None),
-            _ => Err(error),
-        };
-        let mut reader = match SyncReader::open_hash(&self.folder, integrity(slot.hash)) {
-            Ok(reader) => reader,
-            Err(error) => return gone_or(into_io(error)),
-        };
-        // Never more than was written: what lies there now may be anything.
-        let Some(len) = usize::try_from(slot.len)
-            .ok()
-            .filter(|_| slot.len <= self.budget)
-        else {
-            return Ok(None);
-        };
-        let mut content = Vec::with_capacity(len.saturating_add(1));
-        if let Err(error) = (&mut reader)
-            .take(slot.len.saturating_add(1))
-            .read_to_end(&mut content)
-        {
-            return gone_or(error);
-        }
-        let whole = content.len() == len && reader.check().is_ok() && key.owns(&content);
-        Ok(whole.then(|| Bytes::from(content).slice(HEADER..)))
-    }
-
-    fn replace(&self, key: &EntryKey, len: u64, head: &[u8], body: &[u8]) -> cacache::Result<()> {
-        if self.may_have(key) {
-            self.remove_locked(key);
-        }
-        // The length is not announced: for small files cacache would then write through a memory map, and a full disk can turn that into a fatal signal.
-        let mut writer = WriteOpts::new()
-            .algorithm(Algorithm::Xxh3)
-            .open_hash_sync(&self.folder)?;
-        let parts = [&key.header(len - HEADER as u64)[..], head, body];
-        let written = parts
-            .into_iter()
-            .try_for_each(|part| writer.write_all(part));
-        written.map_err(|error| {
-            cacache::Error::IoError(error, "failed to write content".to_owned())
-        })?;
-        let content = writer.commit()?;
-
-        let slot = hash_of(&content).map(|hash| Slot {
-            hash,
-            len,
-            last_hit: self.tick(),
-        });
-        let name = WriteOpts::new()
-            .integrity(content.clone())
-            .size(usize::try_from(len).unwrap_or(usize::MAX));
-        if let Err(error) = cacache::index::insert(&self.folder, &key.to_string(), name) {
-            // Content that no key names would lie there uncounted, one more for every failure of a full disk.
-            let _ = cacache::remove_hash_sync(&self.folder, &content);
-            return Err(error);
-        }
-        if let Some(slot) = slot {
-            self.index().insert(*key, slot);
-        }
-        Ok(())
-    }
-
-    /// For whoever holds `changing`, as is the next.
-    fn recheck_locked(&self, key: &EntryKey) -> io::Result<Option<Slot>> {
-        let slot = match self.look_on_disk(key).map_err(into_io)? {
-            Some(slot) if self.read_content(key, slot)?.is_some() => Some(slot),
-            _ => None,
-        };
-        match slot {
-            Some(slot) => self.index().insert(*key, slot),
-            None => self.remove_locked(key),
-        }
-        Ok(slot)
-    }
-
-    fn remove_locked(&self, key: &EntryKey) {
-        let name = key.to_string();
-        let on_disk = self.look_on_disk(key);
-        let known = match self.index().lookup(key) {
-            Lookup::Known(slot) => Some(slot),
-            _ => None,
-        };
-        self.index().remove(key);
-        let hash_on_disk = on_disk.ok().flatten().map(|slot| slot.hash);
-        if let Some(slot) = known.filter(|slot| hash_on_disk != Some(slot.hash)) {
-            // cacache's index has lost its way to it. It is there or it is not.
-            let _ = cacache::remove_hash_sync(&self.folder, &integrity(slot.hash));
-        }
-        let fully = RemoveOpts::new().remove_fully(true);
-        // cacache gives up before the index file if the content is gone. A tombstone makes it forget the content first; it is the second choice
-        // because it must write, which a full disk does not allow.
-        let without_content = || {
-            cacache::remove_sync(&self.folder, &name)
-                .and_then(|()| fully.clone().remove_sync(&self.folder, &name))
-        };
-        let content_is_there =
-            hash_on_disk.is_some_and(|hash| cacache::exists_sync(&self.folder, &integrity(hash)));
-        let removed = if content_is_there {
-            fully.clone().remove_sync(&self.folder, &name)
-        } else {
-            without_content()
-        };
-        if let Err(error) = removed {
-            self.counts.write_failures.fetch_add(1, Ordering::Relaxed);
-            self.log("cannot delete from the disk cache", &error);
-        }
-    }
-
-    /// A moment later than all before, in milliseconds since 1970 where the clock allows.
-    fn tick(&self) -> u64 {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |elapsed| elapsed.as_millis());
-        let now = u64::try_from(now).unwrap_or(u64::MAX / 2);
+    /// A date for a file: that of the clock, but later than all before, so that their order survives a clock that is set.
+    fn next_date(&self) -> SystemTime {
+        let now = micros(SystemTime::now()).unwrap_or(0);
         let next = |last: u64| now.max(last.saturating_add(1));
-        self.last_hit
+        let date = self
+            .latest
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
                 Some(next(last))
             })
-            .map_or(now, next)
-    }
-
-    fn log(&self, trouble: &'static str, error: &dyn std::fmt::Display) {
-        let mut last = self
-            .last_logged
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= LOG_EVERY) {
-            *last = Some(Instant::now());
-            tracing::warn!(store = self.name, folder = %self.folder.display(), %error, "{trouble}");
-        }
+            .map_or(now, next);
+        UNIX_EPOCH + Duration::from_micros(date)
     }
 }
 
-/// Now, by the clock that dates the files in `folder`: a little behind ours, or far from it on a network file system.
-fn now_by(folder: &std::path::Path) -> io::Result<SystemTime> {
-    let path = folder.join("opened");
-    fs::write(&path, std::process::id().to_string())?;
-    fs::metadata(&path)?.modified()
-}
-
-fn integrity(hash: u128) -> Integrity {
-    Integrity::from_hex(format!("{hash:032x}"), Algorithm::Xxh3).expect("32 hexadecimal digits")
-}
-
-/// `None` for whatever was not written by us. cacache panics on text that is not the base64 it expects, so that is checked first.
-fn hash_of(integrity: &Integrity) -> Option<u128> {
-    let [hash] = &integrity.hashes[..] else {
-        return None;
-    };
-    let digits = hash
-        .digest
-        .strip_suffix("==")
-        .filter(|digits| digits.len() == 22)?;
-    let is_base64 = digits
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/');
-    // 22 digits are 132 bits: the last four must be nought.
-    if hash.algorithm != Algorithm::Xxh3 || !is_base64 || !digits.ends_with(['A', 'Q', 'g', 'w']) {
-        return None;
-    }
-    u128::from_str_radix(&integrity.to_hex().1, 16).ok()
-}
-
-fn into_io(error: cacache::Error) -> io::Error {
-    match error {
-        cacache::Error::IoError(error, _) => error,
-        other => io::Error::other(other.to_string()),
-    }
+/// `None` for what no clock in order says.
+fn micros(time: SystemTime) -> Option<u64> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_micros())
+        .ok()
+        .filter(|micros| *micros < FARTHEST)
 }

@@ -42,6 +42,7 @@ use crate::cache::Outcome;
 use crate::cache::SourceRecord;
 use crate::cache::Stale;
 use crate::cache::Tier;
+use crate::cache::Trouble;
 use crate::config::Config;
 use crate::cpu::Count;
 use crate::cpu::CpuPool;
@@ -249,6 +250,10 @@ impl Pipeline {
                 ("skipped-write", disk.skipped_writes),
             ] {
                 self.metrics.set_cache_events(store, event, count);
+            }
+            for trouble in Trouble::ALL {
+                let is_off = disk.trouble == Some(trouble);
+                self.metrics.set_cache_off(store, trouble.word(), is_off);
             }
         }
         self.metrics.text()

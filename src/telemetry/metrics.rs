@@ -43,6 +43,7 @@ pub struct Metrics {
     cache_bytes: Family<StoreLabels, Gauge>,
     cache_entries: Family<StoreLabels, Gauge>,
     cache_events: Family<EventLabels, Gauge<u64, AtomicU64>>,
+    cache_off: Family<TroubleLabels, Gauge>,
 }
 
 /// Where an answer came from.
@@ -164,6 +165,12 @@ struct EventLabels {
     event: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TroubleLabels {
+    store: &'static str,
+    reason: &'static str,
+}
+
 /// From a memory hit to a large AVIF, in seconds.
 const BUCKETS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -210,6 +217,7 @@ impl Default for Metrics {
             cache_bytes: Family::default(),
             cache_entries: Family::default(),
             cache_events: Family::default(),
+            cache_off: Family::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -342,6 +350,11 @@ impl Default for Metrics {
             "cache_disk_events",
             "What happened to disk stores since the start",
             metrics.cache_events.clone(),
+        );
+        registry.register(
+            "cache_disk_off",
+            "1 for a disk store that is not in use, by the reason",
+            metrics.cache_off.clone(),
         );
         Metrics {
             registry,
@@ -497,6 +510,13 @@ impl Metrics {
         self.cache_events
             .get_or_create(&EventLabels { store, event })
             .set(count);
+    }
+
+    /// Whether a disk store is not in use for this reason.
+    pub fn set_cache_off(&self, store: &'static str, reason: &'static str, is_off: bool) {
+        self.cache_off
+            .get_or_create(&TroubleLabels { store, reason })
+            .set(i64::from(is_off));
     }
 
     /// Counts a request as being answered until the guard is dropped.

@@ -16,23 +16,30 @@ use divan::black_box;
 use hyper::HeaderMap;
 use hyper::Request;
 use hyper::http::request::Parts;
+use safelight::cache::Cache;
 use safelight::cache::Key;
+use safelight::cache::Outcome;
+use safelight::cache::Rendition;
 use safelight::cache::SourceKey;
 use safelight::cache::SourceName;
 use safelight::cache::SourceRecord;
-use safelight::cache::Version;
+use safelight::cache::Tier;
 use safelight::config::Config;
+use safelight::error::Error;
 use safelight::freshness::Freshness;
 use safelight::freshness::Rules;
 use safelight::freshness::Tags;
 use safelight::freshness::Validators;
+use safelight::options::Format;
 use safelight::options::Options;
 use safelight::options::Recipe;
 use safelight::pipeline::Pipeline;
+use safelight::policy::Job;
 use safelight::policy::Policy;
 use safelight::request::Accept;
 use safelight::request::ImageRequest;
 use safelight::request::Prefixes;
+use safelight::source::Answer;
 use safelight::source::Fetched;
 use safelight::transform;
 use safelight::transform::Budget;
@@ -99,14 +106,15 @@ fn key(bencher: Bencher<'_, '_>) {
     let request = ImageRequest::parse(&head("mountains.jpg"), &Prefixes::default())
         .expect("the URL is right");
     let job = policy().admit(&request).expect("the zone is allowed");
-    let fetched = Fetched {
-        bytes: Bytes::from_static(b"a picture"),
-        validators: Validators::default(),
-        freshness: Freshness::of(&HeaderMap::new(), SystemTime::now(), &Rules::default()),
-        tags: Tags::default(),
-    };
-    let version = Version::of(&fetched.bytes);
-    let record = SourceRecord::new(&SourceName::of(&job.source), version, fetched, 0);
+    let runtime = Runtime::new().expect("threads can be started");
+    let record = runtime.block_on(async {
+        let mut config = safelight::cache::Config::default();
+        config.disk.path = Default::default();
+        let cache = Cache::open(&config)
+            .await
+            .expect("the defaults fit together");
+        record(&cache, &job).await
+    });
     let manner = Limits::default().manner();
     bencher.bench(|| {
         let source = SourceKey::of(&job.source);
@@ -175,6 +183,62 @@ fn hit_in_memory(bencher: Bencher<'_, '_>) {
     let status = runtime.block_on(pipeline.respond(&head)).status();
     assert!(status.is_success(), "the first answer was {status}");
     bencher.bench(|| runtime.block_on(pipeline.respond(black_box(&head))));
+}
+
+/// A rendition of 40 kB, from a folder that the system has in memory. Beside it, what reading such a file costs by itself.
+#[divan::bench]
+fn hit_on_disk(bencher: Bencher<'_, '_>) {
+    let runtime = Runtime::new().expect("threads can be started");
+    let place = tempfile::tempdir().expect("a place for temporary files");
+    let request = ImageRequest::parse(&head("mountains.jpg"), &Prefixes::default())
+        .expect("the URL is right");
+    let job = policy().admit(&request).expect("the zone is allowed");
+    let mut config = safelight::cache::Config::default();
+    config.disk.path = place.path().to_owned();
+    config.memory.renditions = "0".parse().expect("a size");
+    let (cache, key) = runtime.block_on(async {
+        let cache = Cache::open(&config)
+            .await
+            .expect("the defaults fit together");
+        let (source, record) = (SourceKey::of(&job.source), record(&cache, &job).await);
+        let key = Key::of(&source, &record, &job.recipe, &Limits::default().manner());
+        let rendition = Rendition::new(&key, vec![7; 40_000], Format::Webp, 1, 1, Vec::new());
+        let render = async move { Ok::<_, Arc<Error>>(rendition) };
+        let rendered = cache.get_or_render(key, true, render).await;
+        rendered.expect("it is there already");
+        cache.flush().await;
+        (cache, key)
+    });
+    bencher.bench(|| {
+        let found = runtime.block_on(cache.find(black_box(key)));
+        let found = found.expect("it was written");
+        assert_eq!(found.outcome, Outcome::Hit(Tier::Disk));
+        found
+    });
+}
+
+#[divan::bench]
+fn file_of_the_same_size(bencher: Bencher<'_, '_>) {
+    let place = tempfile::tempdir().expect("a place for temporary files");
+    let path = place.path().join("file");
+    fs::write(&path, [7; 40_000]).expect("a folder of ours");
+    bencher.bench(|| fs::read(black_box(&path)));
+}
+
+/// What the cache knows of a source that it has seen.
+async fn record(cache: &Arc<Cache>, job: &Job) -> Arc<SourceRecord> {
+    let fetch = |_| async {
+        let headers = HeaderMap::new();
+        Ok::<_, Error>(Answer::Fetched(Fetched {
+            bytes: Bytes::from_static(b"a picture"),
+            validators: Validators::of(&headers),
+            freshness: Freshness::of(&headers, SystemTime::now(), &Rules::default()),
+            tags: Tags::default(),
+        }))
+    };
+    let name = SourceName::of(&job.source);
+    let found = cache.get_or_fetch(&name, fetch).await;
+    found.expect("it is there already").record
 }
 
 fn photograph(name: &str) -> Vec<u8> {

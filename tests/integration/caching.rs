@@ -234,14 +234,14 @@ async fn a_source_that_may_no_longer_be_stored_is_forgotten() {
     assert!(!origin.last().headers.contains_key("if-none-match"));
 }
 
-/// Every file, without the one by which a store learns what time it is.
+/// Every file, without those by which a process keeps others out.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("a folder").path();
         if path.is_dir() {
             found.extend(files(&path));
-        } else if !path.ends_with("opened") {
+        } else if !path.ends_with("lock") {
             found.push(path);
         }
     }
@@ -328,13 +328,10 @@ async fn a_source_is_asked_about_again_when_its_time_is_over_and_not_before() {
 async fn a_disk_that_refuses_every_write_costs_nobody_a_picture() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("/a.png", samples::png(640, 480)).await;
-    // Files where the stores want their folders: as good as a read-only disk, and true for root as well.
+    // Folders where the stores want a file: as good as a read-only disk, and true for root as well.
     for store in ["renditions", "sources"] {
-        let store = folder.path().join("cache").join(store);
-        fs::create_dir_all(&store).expect("a folder");
-        for part in ["content-v2", "index-v5", "tmp"] {
-            fs::write(store.join(part), "in the way").expect("a folder");
-        }
+        let incoming = folder.path().join("cache").join(store).join("incoming");
+        fs::create_dir_all(incoming).expect("a folder");
     }
     let proxy = on(folder.path(), &origin).await;
     proxy.get(TARGET).await.assert_size(160, 120);
@@ -351,6 +348,13 @@ async fn a_disk_that_refuses_every_write_costs_nobody_a_picture() {
             > 0.0
     })
     .await;
+    for store in ["renditions", "sources"] {
+        let off = |reason| {
+            let labels = [("store", store), ("reason", reason)];
+            proxy.metrics().sum("safelight_cache_disk_off", &labels)
+        };
+        assert_eq!((off("broken"), off("full")), (1.0, 0.0), "{store}");
+    }
     proxy.stop().await;
 }
 

@@ -213,6 +213,45 @@ fn assert_same_picture(target: &str, got: &[u8], expected: &[u8]) {
     }
 }
 
+/// As when one version takes the place of another: the new server starts while the old one still answers.
+#[tokio::test]
+async fn two_servers_on_one_cache_folder_answer_and_the_second_takes_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = TestOrigin::with("/a.png", samples::png(64, 48)).await;
+    let settings = settings(&origin, folder.path());
+    let target = "/cdn-cgi/image/width=16/a.png";
+    let mut first = Process::start(&settings).await;
+    first.client.get(target).await.assert_size(16, 12);
+
+    let mut second = Process::start(&settings).await;
+    second.client.get(target).await.assert_size(16, 12);
+    let locked = [("reason", "locked")];
+    let off = async |server: &Process| {
+        let metrics = server.metrics().await;
+        metrics.sum("safelight_cache_disk_off", &locked)
+    };
+    assert_eq!((off(&first).await, off(&second).await), (0.0, 2.0));
+    for part in [
+        format!("process {} uses this folder", first.id()),
+        folder.path().join("renditions").display().to_string(),
+    ] {
+        eventually("the log says so", async || second.log().contains(&part)).await;
+    }
+
+    first.terminate().await;
+    assert!(first.ended().await.success());
+    eventually("the second has the folder", async || {
+        off(&second).await == 0.0
+    })
+    .await;
+    assert_eq!(second.log().matches("uses this folder").count(), 2);
+    second.terminate().await;
+    assert!(second.ended().await.success());
+    let third = Process::start(&settings).await;
+    let reply = third.client.get(target).await;
+    reply.assert_header("cache-status", "safelight; hit; detail=disk");
+}
+
 #[tokio::test]
 async fn every_mistake_in_the_settings_is_named_at_once() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -9,26 +9,33 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Rendered;
-use super::buckets;
 use super::config;
-use super::contents;
+use super::entries;
 use super::folder;
 use super::only;
 use super::open;
+use super::open_with;
 use super::rendition;
+use super::store;
 use crate::cache::Cache;
 use crate::cache::Config;
 use crate::cache::DiskConfig;
+use crate::cache::DiskStats;
 use crate::cache::Found;
-use crate::cache::Held;
 use crate::cache::Key;
 use crate::cache::MemoryConfig;
 use crate::cache::Outcome;
 use crate::cache::SourceKey;
 use crate::cache::Tier;
+use crate::cache::Trouble;
 use crate::cache::Version;
 use crate::cache::entry::EntryKey;
+use crate::cache::place::FRONT;
 use crate::units::ByteSize;
+
+fn renditions(cache: &Cache) -> DiskStats {
+    cache.stats().disk_renditions.expect("a disk tier")
+}
 
 async fn render(cache: &Arc<Cache>, key: Key, content: &'static [u8]) -> Found {
     let render = async move { Rendered::Ok(rendition(&key, content)) };
@@ -64,7 +71,7 @@ async fn a_rendition_survives_a_restart() {
 async fn corrupt_content_is_a_miss_and_is_replaced() {
     let place = folder();
     let store = left_behind(place.path()).await;
-    let content = only(contents(&store));
+    let content = only(entries(&store));
     let mut bytes = fs::read(&content).expect("just written");
     *bytes.last_mut().expect("a header at least") ^= 1;
     fs::write(&content, bytes).expect("a file of ours");
@@ -75,9 +82,8 @@ async fn corrupt_content_is_a_miss_and_is_replaced() {
         Outcome::Miss
     );
     cache.flush().await;
-    let stats = cache.stats().disk_renditions.expect("a disk tier");
+    let stats = renditions(&cache);
     assert_eq!((stats.corrupt, stats.held.entries), (1, 1));
-    assert!(!content.exists());
     drop(cache);
     let cache = open(place.path()).await;
     let found = render(&cache, key, b"never").await;
@@ -88,139 +94,164 @@ async fn corrupt_content_is_a_miss_and_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_truncated_index_file_is_a_miss_and_is_replaced() {
+async fn a_truncated_file_is_a_miss_and_is_replaced() {
     let place = folder();
     let store = left_behind(place.path()).await;
-    let bucket = only(buckets(&store));
-    let text = fs::read(&bucket).expect("just written");
-    for cut in [0, 1, 40, text.len() / 2, text.len() - 1] {
-        fs::write(&bucket, &text[..cut]).expect("a file of ours");
+    let file = only(entries(&store));
+    let whole = fs::read(&file).expect("just written");
+    assert_eq!(whole.len(), FRONT + 25 + 7);
+    for cut in [0, 1, 40, whole.len() / 2, whole.len() - 1] {
+        fs::write(&file, &whole[..cut]).expect("a file of ours");
         let cache = open(place.path()).await;
-        assert_eq!(
-            render(&cache, Key::numbered(1), b"picture").await.outcome,
-            Outcome::Miss,
-            "{cut} bytes"
-        );
-        cache.flush().await;
-        drop(cache);
+        let found = render(&cache, Key::numbered(1), b"picture").await;
+        assert_eq!(found.outcome, Outcome::Miss, "{cut} bytes");
+        assert!(cache.close(Duration::from_secs(60)).await);
         let cache = open(place.path()).await;
-        assert_eq!(
-            render(&cache, Key::numbered(1), b"never").await.outcome,
-            Outcome::Hit(Tier::Disk),
-            "{cut} bytes"
-        );
-        assert_eq!(
-            only(contents(&store))
-                .metadata()
-                .expect("just written")
-                .len(),
-            70 + 25 + 7
-        );
+        let found = render(&cache, Key::numbered(1), b"never").await;
+        assert_eq!(found.outcome, Outcome::Hit(Tier::Disk), "{cut} bytes");
+        assert_eq!(fs::read(only(entries(&store))).ok().as_ref(), Some(&whole));
     }
 }
 
 #[tokio::test]
 async fn a_stored_form_of_another_version_is_a_miss_and_is_replaced() {
     let place = folder();
-    let (store, key) = (
+    let (path, key) = (
         left_behind(place.path()).await,
         EntryKey::rendition(Key::numbered(1)),
     );
-    // Valid for cacache and for our header, but no rendition.
-    let mut content = key.header(3).to_vec();
-    content.extend_from_slice(b"???");
-    fs::remove_file(only(buckets(&store))).expect("a file of ours");
-    cacache::write_sync_with_algo(cacache::Algorithm::Xxh3, &store, key.to_string(), &content)
-        .expect("a folder of ours");
-    let forged = cacache::metadata_sync(&store, key.to_string())
-        .expect("just written")
-        .expect("just written");
-    let name = cacache::WriteOpts::new()
-        .integrity(forged.integrity)
-        .size(content.len());
-    cacache::index::insert(&store, &key.to_string(), name).expect("a folder of ours");
+    // Valid for the store, but no rendition.
+    let forger = store(&path, 1 << 20);
+    forger.remove(&key);
+    forger.write(&key, b"", b"???");
+    drop(forger);
 
     let cache = open(place.path()).await;
-    assert_eq!(
-        render(&cache, Key::numbered(1), b"anew").await.outcome,
-        Outcome::Miss
-    );
+    let found = render(&cache, Key::numbered(1), b"anew").await;
+    assert_eq!(found.outcome, Outcome::Miss);
     cache.flush().await;
-    assert_eq!(
-        cache.stats().disk_renditions.expect("a disk tier").corrupt,
-        1
-    );
+    assert_eq!(renditions(&cache).corrupt, 1);
     drop(cache);
     let cache = open(place.path()).await;
-    assert_eq!(
-        render(&cache, Key::numbered(1), b"never")
-            .await
-            .rendition
-            .bytes,
-        "anew"
-    );
+    let found = render(&cache, Key::numbered(1), b"never").await;
+    assert_eq!(found.rendition.bytes, "anew");
 }
 
-#[tokio::test]
-async fn a_folder_that_is_a_file_leaves_memory_only() {
+/// Asks for one rendition again and again until one that memory has never seen comes from disk.
+async fn eventually_kept(cache: &Arc<Cache>, place: &Path) {
+    for number in 1000.. {
+        render(cache, Key::numbered(number), b"picture").await;
+        cache.flush().await;
+        if entries(&place.join("renditions")).len() > 1 {
+            return;
+        }
+        // The next try.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_that_is_a_file_leaves_memory_only_until_it_is_none() {
     let place = folder();
-    let file = place.path().join("cache");
-    fs::write(&file, "in the way").expect("a folder of ours");
-    let cache = open(&file).await;
-    assert_eq!(cache.stats().disk_renditions, None);
-    assert_eq!(
-        render(&cache, Key::numbered(1), b"picture").await.outcome,
-        Outcome::Miss
-    );
-    assert_eq!(
-        render(&cache, Key::numbered(1), b"never").await.outcome,
-        Outcome::Hit(Tier::Memory)
-    );
+    let path = place.path().join("cache");
+    fs::write(&path, "in the way").expect("a folder of ours");
+    let cache = open(&path).await;
+    assert_eq!(renditions(&cache).trouble, Some(Trouble::Gone));
+    let found = render(&cache, Key::numbered(1), b"picture").await;
+    assert_eq!(found.outcome, Outcome::Miss);
+    let found = render(&cache, Key::numbered(1), b"never").await;
+    assert_eq!(found.outcome, Outcome::Hit(Tier::Memory));
     cache.flush().await;
+    assert_eq!(renditions(&cache).skipped_writes, 1);
+
+    fs::remove_file(&path).expect("a file of ours");
+    eventually_kept(&cache, &path).await;
+    assert_eq!(renditions(&cache).trouble, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_folder_that_cannot_be_written_costs_nothing_but_the_disk_tier() {
     let place = folder();
     let store = place.path().join("renditions");
-    // Whoever runs this may be allowed to write anywhere; nobody can make a file inside a file.
-    fs::create_dir_all(&store).expect("a folder of ours");
-    fs::write(store.join("tmp"), "in the way").expect("a folder of ours");
+    // Whoever runs this may be allowed to write anywhere; nobody can write to a folder as to a file.
+    fs::create_dir_all(store.join("incoming")).expect("a folder of ours");
     let cache = open(place.path()).await;
     for number in 0..3 {
-        assert_eq!(
-            render(&cache, Key::numbered(number), b"picture")
-                .await
-                .outcome,
-            Outcome::Miss
-        );
-        assert_eq!(
-            render(&cache, Key::numbered(number), b"never")
-                .await
-                .outcome,
-            Outcome::Hit(Tier::Memory)
-        );
+        let found = render(&cache, Key::numbered(number), b"picture").await;
+        assert_eq!(found.outcome, Outcome::Miss);
+        let found = render(&cache, Key::numbered(number), b"never").await;
+        assert_eq!(found.outcome, Outcome::Hit(Tier::Memory));
     }
     cache.flush().await;
-    let stats = cache.stats().disk_renditions.expect("a disk tier");
-    assert_eq!(stats.write_failures, 3);
-    assert_eq!((stats.held, contents(&store).len()), (Held::default(), 0));
+    let stats = renditions(&cache);
+    assert_eq!(
+        (stats.trouble, stats.held.entries),
+        (Some(Trouble::Broken), 0)
+    );
+    assert!(
+        stats.write_failures > 0 && stats.skipped_writes == 3,
+        "{stats:?}"
+    );
+
+    fs::remove_dir(store.join("incoming")).expect("a folder of ours");
+    eventually_kept(&cache, place.path()).await;
+    assert_eq!(renditions(&cache).trouble, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_folder_deleted_while_in_use_is_a_miss_and_is_made_again() {
     let place = folder();
     let store = left_behind(place.path()).await;
     let (cache, key) = (open(place.path()).await, Key::numbered(1));
-    // The scan may be making files meanwhile.
+    // The scan may be removing files meanwhile.
     while store.exists() {
         let _ = fs::remove_dir_all(&store);
     }
     assert_eq!(render(&cache, key, b"anew").await.outcome, Outcome::Miss);
-    cache.flush().await;
-    drop(cache);
+    eventually_kept(&cache, place.path()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_in_use_is_taken_up_when_it_is_free() {
+    let place = folder();
+    let first = open(place.path()).await;
+    let second = Cache::open(&config(place.path()))
+        .await
+        .expect("sound settings");
+    assert_eq!(renditions(&second).trouble, Some(Trouble::Locked));
+    let found = render(&second, Key::numbered(1), b"picture").await;
+    assert_eq!(found.outcome, Outcome::Miss);
+    render(&first, Key::numbered(2), b"picture").await;
+    assert!(first.close(Duration::from_secs(60)).await);
+    eventually_kept(&second, place.path()).await;
+    let found = render(&second, Key::numbered(2), b"never").await;
+    assert_eq!(found.outcome, Outcome::Hit(Tier::Disk));
+}
+
+#[tokio::test]
+async fn what_memory_answers_is_not_the_first_to_go_from_disk() {
+    let place = folder();
+    let small = DiskConfig {
+        renditions: "1 MiB".parse().expect("a size"),
+        ..config(place.path()).disk
+    };
+    let cache = open_with(&Config {
+        disk: small,
+        ..Config::default()
+    })
+    .await;
+    render(&cache, Key::numbered(0), b"hot").await;
+    for number in 1..200 {
+        render(&cache, Key::numbered(number), &[7; 10_000]).await;
+        cache.flush().await;
+        let found = render(&cache, Key::numbered(0), b"never").await;
+        assert_eq!(found.outcome, Outcome::Hit(Tier::Memory));
+    }
+    assert!(renditions(&cache).evictions > 0);
+    assert!(cache.close(Duration::from_secs(60)).await);
     let cache = open(place.path()).await;
-    assert_eq!(render(&cache, key, b"never").await.rendition.bytes, "anew");
+    let found = render(&cache, Key::numbered(0), b"never").await;
+    assert_eq!(found.outcome, Outcome::Hit(Tier::Disk));
 }
 
 #[tokio::test]
@@ -230,12 +261,11 @@ async fn what_is_larger_than_the_store_is_skipped_and_counted() {
         renditions: "64 KiB".parse().expect("a size"),
         ..config(place.path()).disk
     };
-    let cache = Cache::open(&Config {
+    let cache = open_with(&Config {
         disk: small,
         ..Config::default()
     })
-    .await
-    .expect("sound settings");
+    .await;
     render(&cache, Key::numbered(1), &[7; 100_000]).await;
     render(&cache, Key::numbered(2), &[7; 10_000]).await;
     cache.flush().await;

@@ -1,17 +1,22 @@
 //! The cache as its callers see it, over real folders.
 
+mod bound;
+mod crash;
 mod disk;
 mod failures;
 mod flights;
 mod model;
+mod mounts;
 mod purging;
 mod sources;
 mod stale;
 mod store;
+mod trouble;
 
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -31,7 +36,13 @@ use super::Key;
 use super::Rendition;
 use super::SourceName;
 use super::SourceRecord;
+use super::Trouble;
 use super::Version;
+use super::entry::EntryKey;
+use super::place::Place;
+use super::scan::scan;
+use super::store::Read;
+use super::store::Store;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
 use crate::freshness::Tags;
@@ -86,10 +97,25 @@ pub(super) fn config(path: &Path) -> Config {
     }
 }
 
+/// A cache over `path`, as soon as nobody else uses it: one that was dropped may still be at work.
 pub(super) async fn open(path: &Path) -> Arc<Cache> {
-    Cache::open(&config(path))
-        .await
-        .expect("the default settings are sound")
+    open_with(&config(path)).await
+}
+
+pub(super) async fn open_with(config: &Config) -> Arc<Cache> {
+    loop {
+        let cache = Cache::open(config).await.expect("sound settings");
+        let stats = cache.stats();
+        let is_locked = [stats.disk_renditions, stats.disk_sources]
+            .into_iter()
+            .flatten()
+            .any(|disk| disk.trouble == Some(Trouble::Locked));
+        if !is_locked {
+            return cache;
+        }
+        drop(cache);
+        tokio::task::yield_now().await;
+    }
 }
 
 pub(super) async fn in_memory() -> Arc<Cache> {
@@ -143,12 +169,50 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-pub(super) fn contents(store: &Path) -> Vec<PathBuf> {
-    files(&store.join("content-v2"))
+/// The files of all entries in the folder of one store.
+pub(super) fn entries(store: &Path) -> Vec<PathBuf> {
+    let is_entry = |path: &PathBuf| path.parent() != Some(store);
+    files(store).into_iter().filter(is_entry).collect()
 }
 
-pub(super) fn buckets(store: &Path) -> Vec<PathBuf> {
-    files(&store.join("index-v5"))
+/// The bytes that a folder takes, as the system counts them.
+pub(super) fn du(folder: &Path) -> u64 {
+    let output = Command::new("du")
+        .arg("-sB1")
+        .arg(folder)
+        .output()
+        .expect("every system has it");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let bytes = text.split_whitespace().next().map(str::parse);
+    bytes
+        .expect("it says something")
+        .expect("it begins with a number")
+}
+
+/// A store in use, scanned.
+pub(super) fn store(place: &Path, budget: u64) -> Store {
+    let store = unscanned(place, budget);
+    scan(&store);
+    store
+}
+
+pub(super) fn unscanned(place: &Path, budget: u64) -> Store {
+    let store = Store::new("renditions", Place::new(place.to_owned()), budget);
+    store.take_up();
+    assert_eq!(store.stats().trouble, None);
+    store
+}
+
+pub(super) fn key(number: u64) -> EntryKey {
+    EntryKey::rendition(Key::numbered(number))
+}
+
+/// The body of an entry, where it is there and whole.
+pub(super) fn body(store: &Store, key: EntryKey) -> Option<Bytes> {
+    match store.read(&key) {
+        Read::Found(body) => Some(body),
+        Read::Missing | Read::Corrupt | Read::Failed => None,
+    }
 }
 
 pub(super) fn only(mut paths: Vec<PathBuf>) -> PathBuf {

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::Rendered;
 use super::TestError;
+use super::config;
 use super::files;
 use super::folder;
 use super::in_memory;
@@ -283,7 +284,11 @@ async fn renditions_can_go_by_themselves() {
 #[tokio::test]
 async fn another_process_with_the_same_folder_learns_of_a_purge() {
     let place = folder();
-    let (cache, other) = (open(place.path()).await, open(place.path()).await);
+    let cache = open(place.path()).await;
+    // The one that is to take over: it has memory alone until then.
+    let other = Cache::open(&config(place.path()))
+        .await
+        .expect("sound settings");
     get(&other, 1, "one").await;
     purge(&cache, Target::Everything, false).await;
     other.catch_up().await;

@@ -1,352 +1,340 @@
-//! One folder of cacache: bounded, cleaned up, never growing.
+//! One folder of entries: verified, cleaned up, never growing.
 
 use std::fs;
+use std::fs::File;
 use std::path::Path;
-use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::buckets;
-use super::contents;
+use super::body;
+use super::entries;
 use super::files;
 use super::folder;
+use super::key;
 use super::only;
-use crate::cache::Held;
-use crate::cache::Key;
+use super::store;
+use super::unscanned;
 use crate::cache::SourceKey;
 use crate::cache::entry::EntryKey;
-use crate::cache::entry::HEADER;
+use crate::cache::place::FRONT;
 use crate::cache::scan::scan;
 use crate::cache::store::Read;
 use crate::cache::store::Store;
 
 const BUDGET: u64 = 1 << 20;
 
-fn store(place: &Path) -> Store {
-    Store::open("renditions", place.to_owned(), BUDGET).expect("a folder of ours")
-}
-
-fn scanned(place: &Path) -> Store {
-    let store = store(place);
-    scan(&store);
-    store
-}
-
-fn key(number: u64) -> EntryKey {
-    EntryKey::rendition(Key::numbered(number))
-}
-
-fn body(store: &Store, key: EntryKey) -> Option<Bytes> {
-    match store.read(&key) {
-        Read::Found(body) => Some(body),
-        Read::Missing | Read::Corrupt | Read::Failed => None,
-    }
-}
-
-/// Makes everything below `place` older than any store opened from now on.
-fn let_time_pass(place: &Path) {
-    let long_ago = SystemTime::now() - Duration::from_secs(1000);
-    for path in files(place) {
-        let file = fs::File::options()
-            .write(true)
-            .open(path)
-            .expect("a file of ours");
-        file.set_modified(long_ago).expect("a file of ours");
-    }
+/// The file of an entry.
+fn file_of(store: &Store, number: u64) -> std::path::PathBuf {
+    store.place.path_of(&key(number))
 }
 
 #[test]
-fn before_the_scan_ends_the_disk_itself_is_asked() {
+fn before_the_scan_ends_entries_are_read_and_none_written() {
     let place = folder();
-    scanned(place.path()).write(&key(1), b"he", b"llo");
-    let store = store(place.path());
+    store(place.path(), BUDGET).write(&key(1), b"he", b"llo");
+    let store = unscanned(place.path(), BUDGET);
     assert_eq!(body(&store, key(1)), Some(Bytes::from("hello")));
     assert_eq!(body(&store, key(2)), None);
     store.write(&key(3), b"", b"new");
+    assert_eq!(entries(place.path()).len(), 1);
+    assert_eq!(store.stats().skipped_writes, 1);
     scan(&store);
+    store.write(&key(3), b"", b"new");
     assert_eq!(store.stats().held.entries, 2);
     assert_eq!(body(&store, key(3)), Some(Bytes::from("new")));
 }
 
 #[test]
-fn the_budget_holds_and_the_longest_unasked_goes() {
+fn what_is_to_go_is_not_served_while_the_scan_runs_nor_found_by_it() {
     let place = folder();
-    let store = scanned(place.path());
-    let content = vec![5; 10_000];
-    for number in 0..200 {
-        store.write(&key(number), b"", &content);
-        assert_eq!(
-            body(&store, key(0)).map(|body| body.len()),
-            Some(10_000),
-            "asked for all the time"
-        );
-        assert!(store.stats().held.bytes <= BUDGET);
-    }
-    let stats = store.stats();
-    let on_disk: u64 = contents(place.path())
-        .iter()
-        .map(|path| fs::metadata(path).expect("a file of ours").len())
-        .sum();
-    assert!(on_disk <= BUDGET, "{on_disk}");
-    assert!(stats.held.bytes > BUDGET / 2, "{stats:?}");
-    assert_eq!(stats.held.entries + stats.evictions, 200);
-    assert_eq!(contents(place.path()).len() as u64, stats.held.entries);
-    assert_eq!(buckets(place.path()).len() as u64, stats.held.entries);
-    assert_eq!(stats.write_failures, 0);
-    assert!(body(&store, key(199)).is_some());
-    assert_eq!(body(&store, key(1)), None);
+    store(place.path(), BUDGET).write(&key(1), b"", b"secret");
+    let store = unscanned(place.path(), BUDGET);
+    store.kill(&key(1));
+    assert!(!store.may_have(&key(1)));
+    scan(&store);
+    assert!(!store.may_have(&key(1)));
+    assert_eq!(entries(place.path()).len(), 0);
 }
 
 #[test]
-fn a_smaller_budget_holds_after_a_restart() {
+fn every_bit_flip_is_a_miss_and_the_entry_removed() {
     let place = folder();
-    let large = scanned(place.path());
-    for number in 0..50 {
-        large.write(&key(number), b"", &[5; 10_000]);
+    let store = store(place.path(), BUDGET);
+    let path = file_of(&store, 1);
+    let len = FRONT + 12;
+    for position in 0..len {
+        store.write(&key(1), b"head", b"and body");
+        let mut bytes = fs::read(&path).expect("just written");
+        assert_eq!(bytes.len(), len);
+        bytes[position] ^= 1 << (position % 8);
+        fs::write(&path, bytes).expect("a file of ours");
+        assert!(matches!(store.read(&key(1)), Read::Corrupt), "{position}");
+        store.recheck(&key(1));
+        assert!(!path.exists(), "{position}");
+        assert!(!store.may_have(&key(1)), "{position}");
     }
-    let small =
-        Store::open("renditions", place.path().to_owned(), BUDGET / 4).expect("a folder of ours");
-    scan(&small);
-    assert!(small.stats().held.bytes <= BUDGET / 4);
-    assert_eq!(
-        contents(place.path()).len() as u64,
-        small.stats().held.entries
-    );
-    assert!(small.stats().held.entries > 5);
+    assert_eq!(store.stats().corrupt, len as u64);
+    assert_eq!(store.stats().held.entries, 0);
+}
+
+#[test]
+fn every_truncation_is_a_miss_and_the_entry_removed() {
+    let place = folder();
+    let store = store(place.path(), BUDGET);
+    let path = file_of(&store, 1);
+    let len = (FRONT + 12) as u64;
+    for cut in (0..len).chain([len + 1, 4096, BUDGET, 1 << 42]) {
+        store.write(&key(1), b"head", b"and body");
+        let file = File::options().write(true).open(&path);
+        // The last is a sparse giant, which would not fit in memory.
+        file.and_then(|file| file.set_len(cut))
+            .expect("a file system with holes");
+        assert!(matches!(store.read(&key(1)), Read::Corrupt), "{cut}");
+        store.recheck(&key(1));
+        assert!(!path.exists(), "{cut}");
+    }
+}
+
+#[test]
+fn an_entry_that_read_badly_and_is_whole_now_stays() {
+    let place = folder();
+    let store = store(place.path(), BUDGET);
+    store.write(&key(1), b"", b"whole");
+    store.recheck(&key(1));
+    assert_eq!(body(&store, key(1)), Some(Bytes::from("whole")));
+    assert_eq!(store.stats().corrupt, 0);
+}
+
+#[test]
+fn an_entry_that_somebody_deleted_is_a_miss_and_forgotten() {
+    let place = folder();
+    let store = store(place.path(), BUDGET);
+    store.write(&key(1), b"", b"content");
+    fs::remove_file(file_of(&store, 1)).expect("a file of ours");
+    assert_eq!(body(&store, key(1)), None);
+    store.recheck(&key(1));
+    assert_eq!((store.stats().held.entries, store.stats().corrupt), (0, 0));
+    store.write(&key(1), b"", b"content");
+    assert!(body(&store, key(1)).is_some());
+}
+
+#[test]
+fn an_entry_under_the_name_of_another_is_not_believed() {
+    let place = folder();
+    let store = store(place.path(), BUDGET);
+    store.write(&key(1), b"", b"mine");
+    store.write(&key(2), b"", b"mine");
+    fs::copy(file_of(&store, 1), file_of(&store, 2)).expect("two files of ours");
+    assert!(matches!(store.read(&key(2)), Read::Corrupt));
+    assert_eq!(body(&store, key(1)), Some(Bytes::from("mine")));
 }
 
 #[test]
 fn a_record_rewritten_a_thousand_times_stays_as_small_as_it_was() {
     let place = folder();
-    for known in [true, false] {
-        let store = store(place.path());
-        if known {
-            scan(&store);
-        }
-        let record = EntryKey::record(SourceKey::numbered(1));
-        for round in 0..1000 {
-            store.write(&record, b"round ", format!("{round}").as_bytes());
-        }
-        assert_eq!(body(&store, record), Some(Bytes::from("round 999")));
-        assert!(
-            fs::metadata(only(buckets(place.path())))
-                .expect("just written")
-                .len()
-                < 500
-        );
-        only(contents(place.path()));
-        assert_eq!(store.stats().write_failures, 0);
-        assert_eq!(store.stats().held.entries, 1);
+    let store = store(place.path(), BUDGET);
+    let record = EntryKey::record(SourceKey::numbered(1));
+    for round in 0..1000 {
+        store.write(&record, b"round ", format!("{round}").as_bytes());
     }
+    assert_eq!(body(&store, record), Some(Bytes::from("round 999")));
+    only(entries(place.path()));
+    assert_eq!(store.stats().write_failures, 0);
+    assert_eq!(store.stats().held.entries, 1);
+}
+
+#[test]
+fn who_reads_while_it_is_written_sees_one_version_or_the_other() {
+    let place = folder();
+    let store = store(place.path(), BUDGET);
+    let record = EntryKey::record(SourceKey::numbered(1));
+    store.write(&record, b"", &[0; 5000]);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for round in 1..=u8::MAX {
+                store.write(&record, b"", &vec![round; 5000 - usize::from(round)]);
+            }
+        });
+        while !writer.is_finished() {
+            let read = body(&store, record).expect("there is always one");
+            assert_eq!(read, vec![read[0]; 5000 - usize::from(read[0])]);
+        }
+    });
+    assert_eq!(body(&store, record), Some(Bytes::from(vec![255; 4745])));
 }
 
 #[test]
 fn what_never_changes_is_written_once() {
     let place = folder();
-    let store = scanned(place.path());
+    let store = store(place.path(), BUDGET);
     store.write(&key(1), b"", b"content");
-    let_time_pass(place.path());
+    let long_ago = SystemTime::now() - Duration::from_secs(1000);
+    date(&file_of(&store, 1), long_ago);
     store.write(&key(1), b"", b"content");
-    let written = fs::metadata(only(contents(place.path())))
-        .and_then(|file| file.modified())
-        .expect("just written");
-    assert!(written < store.opened);
+    let written = fs::metadata(file_of(&store, 1)).and_then(|file| file.modified());
+    assert_eq!(written.expect("just written"), long_ago);
 }
 
 #[test]
 fn equal_bodies_of_two_keys_are_deleted_apart() {
     let place = folder();
-    let store = scanned(place.path());
+    let store = store(place.path(), BUDGET);
     store.write(&key(1), b"", b"same");
     store.write(&key(2), b"", b"same");
     store.remove(&key(1));
     assert_eq!(body(&store, key(1)), None);
     assert_eq!(body(&store, key(2)), Some(Bytes::from("same")));
-    assert_eq!(
-        (contents(place.path()).len(), buckets(place.path()).len()),
-        (1, 1)
-    );
+    only(entries(place.path()));
 }
 
 #[test]
-fn what_a_kill_left_behind_is_removed_and_the_rest_kept() {
+fn what_a_kill_and_earlier_versions_left_behind_is_removed_and_the_rest_kept() {
     let place = folder();
-    let store = scanned(place.path());
-    for number in 1..=4 {
-        store.write(&key(number), b"", format!("content {number}").as_bytes());
-    }
-    let file_of = |number: u64| {
-        let holds = |path: &PathBuf| {
-            fs::read(path)
-                .expect("just written")
-                .ends_with(format!("content {number}").as_bytes())
-        };
-        only(contents(place.path()).into_iter().filter(holds).collect())
-    };
-    let bucket_of = |number: u64| {
-        let holds = |path: &PathBuf| {
-            fs::read_to_string(path)
-                .expect("just written")
-                .contains(&key(number).to_string())
-        };
-        only(buckets(place.path()).into_iter().filter(holds).collect())
-    };
-    // Content without an index file, an index file without content, half a content file, half a temporary file, and junk.
-    fs::remove_file(bucket_of(1)).expect("a file of ours");
-    fs::remove_file(file_of(2)).expect("a file of ours");
-    let half = file_of(3);
-    let content = fs::read(&half).expect("just written");
-    fs::write(&half, &content[..content.len() / 2]).expect("a file of ours");
-    fs::write(place.path().join("tmp/.tmpAbCdEf"), "half").expect("a folder of ours");
-    fs::write(place.path().join("content-v2/junk"), "junk").expect("a folder of ours");
-    fs::write(place.path().join("index-v5/junk"), vec![b'x'; 100_000]).expect("a folder of ours");
-    let_time_pass(place.path());
-
-    let store = scanned(place.path());
-    assert_eq!(store.stats().held.entries, 1);
-    assert_eq!(body(&store, key(4)), Some(Bytes::from("content 4")));
-    assert_eq!(
-        (contents(place.path()).len(), buckets(place.path()).len()),
-        (1, 1)
-    );
-    assert_eq!(files(&place.path().join("tmp")).len(), 0);
-    for number in 1..=3 {
-        assert_eq!(body(&store, key(number)), None);
-        store.write(&key(number), b"", b"anew");
-        assert_eq!(body(&store, key(number)), Some(Bytes::from("anew")));
-    }
-}
-
-#[test]
-fn an_entry_written_after_half_a_line_survives_the_next_scan() {
-    let place = folder();
-    let store = scanned(place.path());
-    store.write(&key(1), b"", b"content");
-    let bucket = only(buckets(place.path()));
-    let line = fs::read_to_string(&bucket).expect("just written");
-    fs::write(&bucket, format!("{}{line}", &line[..line.len() / 2])).expect("a file of ours");
-    let_time_pass(place.path());
-    let store = scanned(place.path());
-    assert_eq!(body(&store, key(1)), Some(Bytes::from("content")));
-}
-
-#[test]
-fn what_is_being_written_now_is_left_alone() {
-    let place = folder();
-    let store = store(place.path());
-    fs::create_dir_all(place.path().join("tmp")).expect("a folder of ours");
-    fs::create_dir_all(place.path().join("content-v2/xxh3/ab/cd")).expect("a folder of ours");
-    let young = [
-        place.path().join("tmp/.tmpAbCdEf"),
-        place
-            .path()
-            .join(format!("content-v2/xxh3/ab/cd/{}", "0".repeat(28))),
-    ];
-    for path in &young {
-        fs::write(path, "half").expect("a folder of ours");
-    }
-    scan(&store);
-    assert!(young.iter().all(|path| path.exists()));
-    let_time_pass(place.path());
-    scan(&store);
-    assert!(!young.iter().any(|path| path.exists()));
-}
-
-#[test]
-fn an_entry_of_another_key_is_not_believed() {
-    let place = folder();
-    let store = scanned(place.path());
-    store.write(&key(1), b"", b"mine");
-    // As a collision of hashes would leave it: the index file of one key leads to the content of another.
-    let content = cacache::metadata_sync(place.path(), key(1).to_string())
-        .expect("just written")
-        .expect("just written");
-    let name = cacache::WriteOpts::new()
-        .integrity(content.integrity)
-        .size(content.size);
-    cacache::index::insert(place.path(), &key(2).to_string(), name).expect("a folder of ours");
-    let store = self::store(place.path());
-    assert!(matches!(store.read(&key(2)), Read::Corrupt));
-    assert_eq!(body(&store, key(1)), Some(Bytes::from("mine")));
-    store.recheck(&key(2)).expect("a disk that works");
-    assert!(matches!(store.read(&key(2)), Read::Missing));
-}
-
-#[test]
-fn an_index_file_with_a_forged_hash_is_a_miss_and_no_panic() {
-    let place = folder();
-    for forged in [
-        "sha1-deadbeef",
-        "xxh3-",
-        "xxh3-!!!!",
-        "xxh3-AAAAAAAAAAAAAAAAAAAAAB==",
-        "sha256-AAAA xxh3-AAAAAAAAAAAAAAAAAAAAAA==",
+    let former = store(place.path(), BUDGET);
+    former.write(&key(1), b"", b"content 1");
+    let shard = file_of(&former, 1).parent().expect("a shard").to_owned();
+    drop(former);
+    let other_shard = if shard.ends_with("00") { "01" } else { "00" };
+    for folder in [
+        "content-v2/xxh3/ab/cd",
+        "index-v5/ab/cd",
+        "tmp",
+        other_shard,
     ] {
-        let name = cacache::WriteOpts::new()
-            .integrity(forged.parse().expect("looks like one"))
-            .size(50);
-        cacache::index::insert(place.path(), &key(1).to_string(), name).expect("a folder of ours");
-        let store = store(place.path());
-        assert!(matches!(store.read(&key(1)), Read::Missing), "{forged}");
-        scan(&store);
-        assert_eq!(buckets(place.path()).len(), 0, "{forged}");
+        fs::create_dir_all(place.path().join(folder)).expect("a folder of ours");
     }
+    let name = only(entries(place.path()));
+    let name = name.file_name().expect("it has one");
+    for junk in [
+        place.path().join("incoming"),
+        place.path().join("opened"),
+        place.path().join("tmp/.tmpAbCdEf"),
+        place.path().join("content-v2/xxh3/ab/cd/0123"),
+        place.path().join("index-v5/ab/cd/0123"),
+        place.path().join("ff.txt"),
+        shard.join("junk"),
+        // In the wrong shard nobody would find it.
+        place.path().join(other_shard).join(name),
+    ] {
+        fs::write(junk, vec![b'x'; 10_000]).expect("a folder of ours");
+    }
+    fs::create_dir_all(shard.join("folder/in/the/way")).expect("a folder of ours");
+
+    let store = store(place.path(), BUDGET);
+    assert_eq!(store.stats().held.entries, 1);
+    assert_eq!(body(&store, key(1)), Some(Bytes::from("content 1")));
+    let mut left = files(place.path());
+    left.sort();
+    let mut expected = [
+        place.path().join("ff.txt"),
+        place.path().join("lock"),
+        file_of(&store, 1),
+    ];
+    expected.sort();
+    assert_eq!(left, expected, "what is not ours stays");
+    assert!(!place.path().join(other_shard).exists(), "it was empty");
+    assert!(!place.path().join("content-v2").exists());
 }
 
 #[test]
-fn no_more_is_read_than_was_written() {
+fn a_folder_whose_last_entry_goes_is_removed() {
     let place = folder();
-    let store = scanned(place.path());
-    store.write(&key(1), b"", b"content");
-    let file = fs::File::options()
-        .write(true)
-        .open(only(contents(place.path())))
-        .expect("just written");
-    // A sparse giant, which would not fit in memory.
-    file.set_len(1 << 42).expect("a file system with holes");
-    assert!(matches!(store.read(&key(1)), Read::Corrupt));
-    assert_eq!(store.recheck(&key(1)).expect("a disk that works"), None);
-    assert_eq!(contents(place.path()).len(), 0);
+    let store = store(place.path(), BUDGET);
+    let empty = store.stats().held.bytes;
+    for number in 0..50 {
+        store.write(&key(number), b"", b"content");
+    }
+    for number in 0..50 {
+        store.remove(&key(number));
+    }
+    assert_eq!(files(place.path()), [place.path().join("lock")]);
+    assert_eq!(fs::read_dir(place.path()).expect("ours").count(), 1);
+    assert_eq!(store.stats().held.bytes, empty);
 }
 
 #[test]
-fn a_failed_index_write_leaves_no_content_behind() {
+fn the_order_in_which_entries_go_survives_restarts_and_a_clock_that_is_set() {
     let place = folder();
-    let store = scanned(place.path());
-    // Whoever runs this may be allowed to write anywhere; nobody can make a folder where a file is.
-    fs::write(place.path().join("index-v5"), "in the way").expect("a folder of ours");
-    store.write(&key(1), b"", b"content");
-    assert_eq!(store.stats().write_failures, 1);
-    assert_eq!(
-        (store.stats().held, contents(place.path()).len()),
-        (Held::default(), 0)
+    let first = store(place.path(), BUDGET);
+    for number in 1..=4 {
+        first.write(&key(number), b"", b"content");
+    }
+    // The clock was far ahead when these were written, and wrong when this one was.
+    let far_ahead = SystemTime::now() + Duration::from_secs(50 * 365 * 24 * 3600);
+    for (position, number) in [3, 1, 2].into_iter().enumerate() {
+        let later = Duration::from_secs(position as u64);
+        date(&file_of(&first, number), far_ahead + later);
+    }
+    date(
+        &file_of(&first, 4),
+        SystemTime::UNIX_EPOCH - Duration::from_secs(1),
     );
+    drop(first);
+
+    // Now it is right again, and what is written now is the newest all the same.
+    let second = store(place.path(), BUDGET);
+    second.write(&key(5), b"", b"content");
+    drop(second);
+    let third = store(place.path(), BUDGET);
+    third.write(&key(6), b"", b"content");
+    assert!(third.hit(&key(3)) || body(&third, key(3)).is_some());
+    drop(third);
+
+    let fourth = unscanned(place.path(), BUDGET);
+    scan(&fourth);
+    assert_eq!(order(&fourth), [4, 3, 1, 2, 5, 6]);
 }
 
 #[test]
-fn lengths_are_those_of_whole_files() {
+fn a_hit_counts_after_a_restart_too() {
     let place = folder();
-    let store = scanned(place.path());
-    store.write(&key(1), b"he", b"llo");
-    let len = fs::metadata(only(contents(place.path())))
-        .expect("just written")
-        .len();
-    assert_eq!(len, (HEADER + 5) as u64);
-    assert_eq!(
-        store.stats().held,
-        Held {
-            entries: 1,
-            bytes: 8192
+    let first = store(place.path(), BUDGET);
+    for number in 1..=3 {
+        first.write(&key(number), b"", b"content");
+    }
+    // As the tier does it: what was asked for often is dated anew now and then.
+    let mut dated = 0;
+    for _ in 0..200 {
+        if first.hit(&key(1)) {
+            first.date(&key(1));
+            dated += 1;
         }
-    );
-    drop(store);
-    assert_eq!(
-        scanned(place.path()).stats().held,
-        Held {
-            entries: 1,
-            bytes: 8192
-        }
-    );
+    }
+    assert!((1..=4).contains(&dated), "{dated} of 200");
+    drop(first);
+    assert_eq!(order(&store(place.path(), BUDGET)), [2, 3, 1]);
+}
+
+#[test]
+fn bytes_are_those_that_the_system_counts() {
+    let place = folder();
+    let first = store(place.path(), BUDGET);
+    let content = [7; 20_000];
+    for (number, length) in (0..40).zip((0..).step_by(500)) {
+        first.write(&key(number), b"head", &content[..length]);
+    }
+    let held = first.stats().held;
+    assert_eq!(held.entries, 40);
+    // Less where the file system needs less.
+    assert!(super::du(place.path()) <= held.bytes, "{held:?}");
+    drop(first);
+    assert_eq!(store(place.path(), BUDGET).stats().held, held);
+}
+
+fn date(path: &Path, date: SystemTime) {
+    let file = File::open(path).expect("a file of ours");
+    file.set_modified(date).expect("a file of ours");
+}
+
+/// The numbers of all entries in the order in which they go.
+fn order(store: &Store) -> Vec<u64> {
+    let mut index = store.index();
+    std::iter::from_fn(|| {
+        let victim = index.next_victim()?;
+        index.remove(&victim);
+        (0..10).find(|number| key(*number) == victim)
+    })
+    .collect()
 }

@@ -107,9 +107,14 @@ impl Process {
         std::fs::read_to_string(&self.log).expect("it is being written")
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// SIGTERM: end when what was begun is done.
     pub async fn terminate(&self) {
-        let id = self.child.id().expect("it runs").to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().await;
         assert!(sent.expect("there is a kill").success());
     }

@@ -1,0 +1,405 @@
+//! One folder of files: where each entry lies in it, how its file is laid out, and the lock that makes the folder ours.
+//!
+//! `ab/rendition-…ab` is an entry: a checksum, the header of its key, its body. Files get these names whole, by renaming, and never change
+//! afterwards; `incoming`, the one file that does, is the only thing that a sudden end can leave half done. Nothing is synced: what a power failure
+//! takes is a miss.
+
+use std::fs;
+use std::fs::File;
+use std::fs::Metadata;
+use std::fs::TryLockError;
+use std::io;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::entry::EntryKey;
+use super::entry::HEADER;
+
+/// What a file system hands out at a time on nearly every machine.
+pub(super) const BLOCK: u64 = 4096;
+
+/// The checksum before everything else.
+const SUM: usize = 8;
+
+/// What a file holds beside the body.
+pub(super) const FRONT: usize = SUM + HEADER;
+
+/// Folders that entries are spread over. They are made when needed and removed when empty.
+pub(super) const SHARDS: usize = 256;
+
+/// What this program has left in such a folder under earlier layouts.
+const FORMER: [&str; 4] = ["content-v2", "index-v5", "tmp", "opened"];
+
+pub(super) struct Place {
+    root: PathBuf,
+}
+
+/// What lies where an entry should be.
+pub(super) enum Content {
+    Whole(Bytes),
+    Missing,
+    /// Not what was written.
+    Corrupt,
+}
+
+/// What a write has taken.
+pub(super) struct Written {
+    /// Bytes that the file occupies.
+    pub(super) held: u64,
+    /// Whether its folder had to be made first.
+    pub(super) in_new_folder: bool,
+}
+
+/// A file found under the name of an entry.
+pub(super) struct Stored {
+    pub(super) key: EntryKey,
+    /// Bytes that it occupies.
+    pub(super) held: u64,
+    pub(super) modified: Option<SystemTime>,
+}
+
+impl Place {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Place { root }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Which shard an entry is in: the last two digits of its name, which are those of a hash.
+    pub(super) fn shard_of(key: &EntryKey) -> u8 {
+        shard_in(&key.to_string()).unwrap_or(0)
+    }
+
+    pub(super) fn path_of(&self, key: &EntryKey) -> PathBuf {
+        let name = key.to_string();
+        self.shard(shard_in(&name).unwrap_or(0)).join(name)
+    }
+
+    /// The body of an entry, verified. Nothing is allocated for what does not begin as this entry would.
+    pub(super) fn read(&self, key: &EntryKey) -> io::Result<Content> {
+        let mut file = match File::open(self.path_of(key)) {
+            Ok(file) => file,
+            Err(error) if is_missing(&error) => return Ok(Content::Missing),
+            Err(error) => return Err(error),
+        };
+        let metadata = file.metadata()?;
+        let Some(body_len) = metadata.len().checked_sub(FRONT as u64) else {
+            return Ok(Content::Corrupt);
+        };
+        if !metadata.is_file() {
+            return Ok(Content::Corrupt);
+        }
+        let mut front = [0; FRONT];
+        match file.read_exact(&mut front) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Ok(Content::Corrupt);
+            }
+            read => read?,
+        }
+        let header = key.header(body_len);
+        let Some(len) = usize::try_from(body_len)
+            .ok()
+            .filter(|_| front[SUM..] == header)
+        else {
+            return Ok(Content::Corrupt);
+        };
+        let mut body = Vec::with_capacity(len);
+        file.take(body_len).read_to_end(&mut body)?;
+        let is_whole = body.len() == len && front[..SUM] == sum(&header, &[], &body);
+        Ok(if is_whole {
+            Content::Whole(Bytes::from(body))
+        } else {
+            Content::Corrupt
+        })
+    }
+
+    /// Writes an entry, whole or not at all.
+    pub(super) fn write(
+        &self,
+        key: &EntryKey,
+        head: &[u8],
+        body: &[u8],
+        modified: SystemTime,
+    ) -> io::Result<Written> {
+        let header = key.header((head.len() + body.len()) as u64);
+        let mut front = Vec::with_capacity(FRONT + head.len());
+        front.extend_from_slice(&sum(&header, head, body));
+        front.extend_from_slice(&header);
+        front.extend_from_slice(head);
+        let written = self
+            .write_incoming(&front, body, Some(modified))
+            .and_then(|held| {
+                let in_new_folder = self.move_incoming(key)?;
+                Ok(Written {
+                    held,
+                    in_new_folder,
+                })
+            });
+        if written.is_err() {
+            // Room was made for it: where it cannot be removed, the next write takes its place.
+            let _ = self.remove_incoming();
+        }
+        written
+    }
+
+    /// Whether what is written can be read again.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        let probe = [0x5a; 4096];
+        let result = self.write_incoming(&probe, &[], None).and_then(|_| {
+            if fs::read(self.incoming())? == probe {
+                Ok(())
+            } else {
+                Err(io::Error::other("what was written reads differently"))
+            }
+        });
+        result.and(self.remove_incoming())
+    }
+
+    /// Whether anything lies where an entry should be.
+    pub(super) fn has(&self, key: &EntryKey) -> bool {
+        self.path_of(key).symlink_metadata().is_ok()
+    }
+
+    pub(super) fn remove(&self, key: &EntryKey) -> io::Result<()> {
+        unless_missing(remove_any(&self.path_of(key)))
+    }
+
+    /// Removes a shard if nothing is in it.
+    pub(super) fn remove_shard(&self, shard: u8) -> io::Result<()> {
+        fs::remove_dir(self.shard(shard))
+    }
+
+    /// What a sudden end may have left.
+    pub(super) fn remove_incoming(&self) -> io::Result<()> {
+        unless_missing(fs::remove_file(self.incoming()))
+    }
+
+    /// What earlier versions may have left: it is of no use, and nobody would count it.
+    pub(super) fn remove_former(&self) -> io::Result<()> {
+        FORMER
+            .into_iter()
+            .try_for_each(|name| unless_missing(remove_any(&self.root.join(name))))
+    }
+
+    /// Dates an entry.
+    pub(super) fn set_modified(&self, key: &EntryKey, modified: SystemTime) -> io::Result<()> {
+        File::open(self.path_of(key))?.set_modified(modified)
+    }
+
+    /// All entries in a shard. What is none is removed.
+    pub(super) fn list(&self, shard: u8) -> io::Result<Vec<Stored>> {
+        let folder = self.shard(shard);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                fs::remove_file(&folder)?;
+                return Ok(Vec::new());
+            }
+            Err(error) => return unless_missing(Err(error)).map(|()| Vec::new()),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let key = name
+                .to_str()
+                .filter(|name| shard_in(name) == Some(shard))
+                .and_then(|name| name.parse().ok());
+            let metadata = match entry.metadata() {
+                Ok(metadata) => metadata,
+                // Somebody else cleans up here.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            match key.filter(|_| metadata.is_file()) {
+                Some(key) => found.push(Stored {
+                    key,
+                    held: occupied(&metadata),
+                    modified: metadata.modified().ok(),
+                }),
+                None => unless_missing(remove_any(&entry.path()))?,
+            }
+        }
+        Ok(found)
+    }
+
+    /// Bytes that the folder of a shard takes itself: many, where many files are or have been in it.
+    pub(super) fn shard_bytes(&self, shard: u8) -> u64 {
+        folder_bytes(&self.shard(shard))
+    }
+
+    /// Bytes that the folder itself takes, with the lock.
+    pub(super) fn root_bytes(&self) -> u64 {
+        folder_bytes(&self.root) + BLOCK
+    }
+
+    fn write_incoming(
+        &self,
+        front: &[u8],
+        body: &[u8],
+        modified: Option<SystemTime>,
+    ) -> io::Result<u64> {
+        let mut file = File::create(self.incoming())?;
+        file.write_all(front)?;
+        file.write_all(body)?;
+        if let Some(modified) = modified {
+            file.set_modified(modified)?;
+        }
+        Ok(occupied(&file.metadata()?))
+    }
+
+    fn move_incoming(&self, key: &EntryKey) -> io::Result<bool> {
+        let (from, to) = (self.incoming(), self.path_of(key));
+        match fs::rename(&from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir(self.shard(Place::shard_of(key)))?;
+                fs::rename(&from, &to).map(|()| true)
+            }
+            renamed => renamed.map(|()| false),
+        }
+    }
+
+    fn shard(&self, shard: u8) -> PathBuf {
+        self.root.join(format!("{shard:02x}"))
+    }
+
+    fn incoming(&self) -> PathBuf {
+        self.root.join("incoming")
+    }
+
+    fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+}
+
+/// Held by the one process that may use a folder, until it is dropped or the process ends, however that ends.
+pub(super) struct Lock {
+    _file: File,
+    device: u64,
+    inode: u64,
+}
+
+/// Why a folder could not be locked.
+pub(super) enum Refusal {
+    /// Another process holds it: the one of this number, where that could be read.
+    Held(Option<u32>),
+    Failed(io::Error),
+}
+
+impl Lock {
+    pub(super) fn take(place: &Place) -> Result<Self, Refusal> {
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(place.lock())
+            .map_err(Refusal::Failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // It is only for the log.
+                let _ = (&mut file).take(20).read_to_string(&mut holder);
+                return Err(Refusal::Held(holder.trim().parse().ok()));
+            }
+            Err(TryLockError::Error(error)) => return Err(Refusal::Failed(error)),
+        }
+        // A full disk may refuse this, and the lock is as good without.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        let metadata = file.metadata().map_err(Refusal::Failed)?;
+        let lock = Lock {
+            _file: file,
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        };
+        // Between opening and locking, the folder may have been made anew.
+        lock.guards(place).map_err(Refusal::Failed)?;
+        Ok(lock)
+    }
+
+    /// Fails if the folder is no longer the one that was locked: somebody has moved or deleted it, and another process may use what is there now.
+    pub(super) fn guards(&self, place: &Place) -> io::Result<()> {
+        let there = fs::metadata(place.lock())?;
+        if (there.dev(), there.ino()) == (self.device, self.inode) {
+            Ok(())
+        } else {
+            Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the folder has been replaced",
+            ))
+        }
+    }
+}
+
+fn sum(header: &[u8], head: &[u8], body: &[u8]) -> [u8; SUM] {
+    let mut sum = Xxh3::new();
+    for part in [header, head, body] {
+        sum.update(part);
+    }
+    sum.digest().to_le_bytes()
+}
+
+fn shard_in(name: &str) -> Option<u8> {
+    let digits = name.get(name.len().checked_sub(2)?..)?;
+    u8::from_str_radix(digits, 16).ok()
+}
+
+/// What a file takes on disk. Some file systems say so late, or compress: then it is its length in whole blocks.
+fn occupied(metadata: &Metadata) -> u64 {
+    metadata
+        .blocks()
+        .saturating_mul(512)
+        .max(in_blocks(metadata.len()))
+}
+
+pub(super) fn in_blocks(len: u64) -> u64 {
+    len.div_ceil(BLOCK).saturating_mul(BLOCK)
+}
+
+fn folder_bytes(folder: &Path) -> u64 {
+    fs::symlink_metadata(folder).map_or(0, |metadata| metadata.blocks().saturating_mul(512))
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+fn unless_missing(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| {
+        if is_missing(&error) {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })
+}
+
+/// Removes a file, or a folder with all that is in it; of a link, the link alone.
+fn remove_any(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::IsADirectory | io::ErrorKind::PermissionDenied
+            ) && path.symlink_metadata()?.is_dir() =>
+        {
+            fs::remove_dir_all(path)
+        }
+        removed => removed,
+    }
+}

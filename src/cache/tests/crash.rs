@@ -1,0 +1,181 @@
+//! A process that is killed in the middle of whatever it does, and the next one.
+//!
+//! The processes are this test binary, told to run one test, [`a_task_for_a_child`]; a file in their folder says what they are to do.
+
+use std::fs;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::body;
+use super::du;
+use super::folder;
+use super::key;
+use super::mounts;
+use super::store;
+use crate::cache::SourceKey;
+use crate::cache::Trouble;
+use crate::cache::entry::EntryKey;
+use crate::cache::place::Lock;
+use crate::cache::place::Place;
+use crate::cache::place::Refusal;
+use crate::cache::scan::scan;
+use crate::cache::store::Store;
+
+const BUDGET: u64 = 1 << 20;
+
+/// What a child says when it is at work.
+const READY: &str = "the child is ready";
+
+/// The arguments that make this binary do the task that `task` in its folder names.
+pub(super) const CHILD: [&str; 3] = [
+    "--exact",
+    "cache::tests::crash::a_task_for_a_child",
+    "--nocapture",
+];
+
+#[test]
+fn a_task_for_a_child() {
+    match fs::read_to_string("task").unwrap_or_default().as_str() {
+        "write" => write_for_ever(),
+        "hold" => {
+            let _store = store(Path::new("store"), BUDGET);
+            wait_for_the_end();
+        }
+        "full" => mounts::fill_the_disk(),
+        "read-only" => mounts::lock_the_disk(),
+        // Run among the others, in the folder of the package: nothing is to be done.
+        _ => {}
+    }
+}
+
+fn wait_for_the_end() {
+    use std::io::Write as _;
+    let mut out = std::io::stdout();
+    writeln!(out, "{READY}").expect("somebody listens");
+    // Whoever started this kills it, or is killed and closes the pipe.
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+/// Writes what can be told to be right, until killed.
+fn write_for_ever() {
+    use std::io::Write as _;
+    let store = store(Path::new("store"), BUDGET);
+    let mut out = std::io::stdout();
+    writeln!(out, "{READY}").expect("somebody listens");
+    for number in u64::from(std::process::id()) * 1000.. {
+        store.write(&key(number % 500), b"", &content(number % 500));
+        let record = EntryKey::record(SourceKey::numbered(number % 5));
+        store.write(&record, b"", &vec![(number % 251) as u8; 3000]);
+        if number % 3 == 0 {
+            store.remove(&key((number / 3) % 500));
+        }
+    }
+}
+
+fn content(number: u64) -> Vec<u8> {
+    let length = if number.is_multiple_of(50) {
+        200_000
+    } else {
+        2000 + number * 20
+    };
+    (0..length).map(|at| (at * number % 253) as u8).collect()
+}
+
+/// Starts a child in `folder` and waits until it is at work.
+fn start(folder: &Path, task: &str) -> Child {
+    fs::write(folder.join("task"), task).expect("a folder of ours");
+    let binary = std::env::current_exe().expect("this is running");
+    let mut child = Command::new(binary)
+        .args(CHILD)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it was built");
+    let out = BufReader::new(child.stdout.take().expect("it is piped"));
+    let is_ready = out
+        .lines()
+        .map_while(Result::ok)
+        .any(|line| line.contains(READY));
+    assert!(is_ready, "the child has ended before its time");
+    child
+}
+
+fn kill(mut child: Child) {
+    child.kill().expect("it is ours");
+    child.wait().expect("it is ours");
+}
+
+#[test]
+fn a_hundred_kills_leave_nothing_wrong_and_nothing_uncounted() {
+    let place = folder();
+    let path = place.path().join("store");
+    let (mut found, mut leftovers) = (0, 0);
+    for round in 0..100 {
+        let child = start(place.path(), "write");
+        sleep(Duration::from_millis(2 + round * 7 % 40));
+        kill(child);
+
+        let bytes = du(&path);
+        assert!(bytes <= BUDGET, "{bytes} bytes after round {round}");
+        leftovers += u32::from(path.join("incoming").exists());
+        let store = store(&path, BUDGET);
+        assert!(!path.join("incoming").exists());
+        let held = store.stats().held;
+        let bytes = du(&path);
+        assert!(
+            bytes <= held.bytes && held.bytes <= BUDGET,
+            "{bytes} bytes, {held:?}"
+        );
+        let mut entries = 0;
+        for number in 0..500 {
+            if let Some(body) = body(&store, key(number)) {
+                assert!(body == content(number), "{number} in round {round}");
+                entries += 1;
+            }
+        }
+        for number in 0..5 {
+            if let Some(body) = body(&store, EntryKey::record(SourceKey::numbered(number))) {
+                assert_eq!(body, vec![body[0]; 3000], "{number} in round {round}");
+                entries += 1;
+            }
+        }
+        // So every file that the scan has found is whole.
+        assert_eq!(entries, held.entries, "round {round}");
+        found += entries;
+    }
+    assert!(
+        found > 500,
+        "the children have hardly written anything: {found}"
+    );
+    assert!(leftovers > 0, "no child was killed while it wrote");
+}
+
+#[test]
+fn two_processes_never_share_a_folder() {
+    let place = folder();
+    let child = start(place.path(), "hold");
+    let path = place.path().join("store");
+    let refusal = Lock::take(&Place::new(path.clone()));
+    assert!(matches!(refusal, Err(Refusal::Held(Some(holder))) if holder == child.id()));
+    let store = Store::new("renditions", Place::new(path), BUDGET);
+    store.take_up();
+    assert_eq!(store.stats().trouble, Some(Trouble::Locked));
+    store.write(&key(1), b"", b"content");
+    assert!(!store.may_have(&key(1)));
+    store.take_up();
+    assert_eq!(store.stats().trouble, Some(Trouble::Locked));
+    kill(child);
+    // A killed process holds nothing.
+    store.take_up();
+    scan(&store);
+    assert_eq!(store.stats().trouble, None);
+    store.write(&key(1), b"", b"content");
+    assert!(body(&store, key(1)).is_some());
+}

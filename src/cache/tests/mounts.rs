@@ -1,0 +1,184 @@
+//! Disks that are really full or read-only: file systems of their own, mounted by a child that sees them alone. Where the system lets nobody mount
+//! anything, as in many containers, these tests say so and pass.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::body;
+use super::crash::CHILD;
+use super::du;
+use super::entries;
+use super::folder;
+use super::key;
+use super::store;
+use crate::cache::Trouble;
+use crate::cache::store::Store;
+
+/// The size of the file system that the child mounts, in bytes.
+const DISK: u64 = 2 << 20;
+
+/// More than that.
+const BUDGET: u64 = 64 << 20;
+
+#[test]
+fn a_full_disk_turns_the_store_off_and_room_turns_it_on() {
+    in_a_child_with_a_disk("full");
+}
+
+#[test]
+fn a_disk_turned_read_only_is_still_read_and_comes_back() {
+    in_a_child_with_a_disk("read-only");
+}
+
+/// Has a child do `task` in a folder where `disk` is a file system of 2 MiB, as root or as root of a namespace of its own.
+#[track_caller]
+fn in_a_child_with_a_disk(task: &str) {
+    let place = folder();
+    fs::write(place.path().join("task"), task).expect("a folder of ours");
+    fs::create_dir(place.path().join("disk")).expect("a folder of ours");
+    let binary = std::env::current_exe().expect("this is running");
+    let mount = format!("mount -t tmpfs -o size={DISK} none disk");
+    let ways: [&[&str]; 2] = [&["-m"], &["-Urm"]];
+    let way = ways.into_iter().find(|way| {
+        let tried = Command::new("unshare")
+            .args(*way)
+            .args(["sh", "-c", &mount])
+            .current_dir(place.path())
+            .output();
+        tried.is_ok_and(|tried| tried.status.success())
+    });
+    let Some(way) = way else {
+        eprintln!("nothing can be mounted here: not tested with a disk that is {task}");
+        return;
+    };
+    let output = Command::new("unshare")
+        .args(way)
+        .args(["sh", "-c", &format!("{mount} && exec \"$0\" \"$@\"")])
+        .arg(binary)
+        .args(CHILD)
+        .current_dir(place.path())
+        .output()
+        .expect("it was there a moment ago");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// What the child does: the disk is smaller than the budget, then somebody else fills it.
+pub(super) fn fill_the_disk() {
+    let place = Path::new("disk/store");
+    let store = store(place, BUDGET);
+    for number in 0..1000 {
+        store.write(&key(number), b"", &[7; 10_000]);
+        assert!(body(&store, key(number)).is_some(), "{number}");
+    }
+    let stats = store.stats();
+    assert_eq!(
+        (stats.write_failures, stats.trouble),
+        (0, None),
+        "older ones make room"
+    );
+    assert!(
+        stats.held.bytes > DISK / 2 && stats.held.bytes <= DISK,
+        "{stats:?}"
+    );
+    assert!(!place.join("incoming").exists());
+
+    for number in 0..999 {
+        store.remove(&key(number));
+    }
+    let ballast = Path::new("disk/ballast");
+    fill(ballast);
+    store.write(&key(1000), b"", &[7; 100_000]);
+    let stats = store.stats();
+    assert_eq!(
+        (stats.write_failures, stats.trouble),
+        (1, Some(Trouble::Full))
+    );
+    assert!(!place.join("incoming").exists());
+    fill(ballast);
+    store.take_up();
+    assert_eq!(store.stats().trouble, Some(Trouble::Full));
+    store.write(&key(1001), b"", b"content");
+    assert_eq!(store.stats().skipped_writes, 1);
+
+    fs::remove_file(ballast).expect("a file of ours");
+    store.take_up();
+    assert_eq!(store.stats().trouble, None);
+    store.write(&key(1001), b"", b"content");
+    assert!(body(&store, key(1001)).is_some());
+}
+
+/// Leaves no room at all.
+fn fill(ballast: &Path) {
+    let mut file = fs::File::options()
+        .append(true)
+        .create(true)
+        .open(ballast)
+        .expect("there are names left");
+    while std::io::Write::write(&mut file, &[1; 4096]).is_ok() {}
+}
+
+/// What the child does: a system turns a disk read-only that fails, while it is in use.
+pub(super) fn lock_the_disk() {
+    let place = Path::new("disk/store");
+    let before = store(place, BUDGET);
+    for number in 0..10 {
+        before.write(&key(number), b"", b"content");
+    }
+    assert!(mount(&["--bind", "disk", "disk"]) && mount(&["-o", "remount,ro,bind", "disk"]));
+    // What is open stays as it is; what is opened from now on is on the mount over it.
+    before.write(&key(100), b"", b"content");
+    assert_read_only(&before);
+    before.remove(&key(1));
+    assert_eq!(
+        body(&before, key(1)),
+        None,
+        "it is to go, so it is not served"
+    );
+    before.take_up();
+    assert_read_only(&before);
+    drop(before);
+
+    // A process that starts now.
+    let after = Store::new(
+        "renditions",
+        crate::cache::place::Place::new(place.to_owned()),
+        BUDGET,
+    );
+    after.take_up();
+    assert_read_only(&after);
+    after.kill(&key(2));
+    after.remove(&key(2));
+    assert_eq!(body(&after, key(2)), None);
+    after.remove(&key(200));
+
+    let unmounted = Command::new("umount").arg("disk").status();
+    assert!(unmounted.is_ok_and(|status| status.success()));
+    after.take_up();
+    assert_eq!(after.stats().trouble, None);
+    assert!(after.needs_scan());
+    crate::cache::scan::scan(&after);
+    assert_eq!(body(&after, key(2)), None);
+    assert_eq!(entries(place).len(), 9);
+    after.write(&key(100), b"", b"content");
+    assert!(body(&after, key(100)).is_some());
+    assert!(du(place) <= after.stats().held.bytes);
+}
+
+#[track_caller]
+fn assert_read_only(store: &Store) {
+    assert_eq!(store.stats().trouble, Some(Trouble::ReadOnly));
+    assert!(body(store, key(0)).is_some(), "reading does no harm");
+    store.write(&key(101), b"", b"content");
+    assert_eq!(body(store, key(101)), None);
+}
+
+fn mount(arguments: &[&str]) -> bool {
+    let mounted = Command::new("mount").args(arguments).status();
+    mounted.is_ok_and(|status| status.success())
+}

@@ -1,0 +1,158 @@
+//! Folders and disks that stop working, and come back.
+
+use std::fs;
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::body;
+use super::du;
+use super::entries;
+use super::folder;
+use super::key;
+use super::store;
+use crate::cache::Trouble;
+use crate::cache::place::Place;
+use crate::cache::scan::scan;
+use crate::cache::store::Store;
+
+const BUDGET: u64 = 1 << 20;
+
+#[test]
+fn a_folder_that_vanishes_is_made_anew() {
+    let place = folder();
+    let path = place.path().join("store");
+    let store = store(&path, BUDGET);
+    store.write(&key(1), b"", b"content");
+    fs::remove_dir_all(&path).expect("a folder of ours");
+    assert_eq!(body(&store, key(1)), None);
+    store.write(&key(2), b"", b"content");
+    let stats = store.stats();
+    assert_eq!(
+        (stats.write_failures, stats.trouble),
+        (1, Some(Trouble::Gone))
+    );
+    assert!(!path.exists() && !store.may_have(&key(1)));
+
+    store.take_up();
+    assert_eq!(store.stats().trouble, None);
+    assert!(store.needs_scan());
+    scan(&store);
+    assert_eq!(store.stats().held.entries, 0);
+    store.write(&key(2), b"", b"content");
+    assert!(body(&store, key(2)).is_some());
+}
+
+#[test]
+fn a_folder_that_was_replaced_is_taken_up_as_it_is_now() {
+    let place = folder();
+    let (path, away) = (place.path().join("store"), place.path().join("away"));
+    let first = store(&path, BUDGET);
+    first.write(&key(1), b"", b"content");
+    fs::rename(&path, &away).expect("folders of ours");
+    // Somebody else has it now, and must not be disturbed.
+    let second = store(&path, BUDGET);
+    second.write(&key(2), b"", b"content");
+    let before = du(&path);
+    first.write(&key(3), b"", b"content");
+    assert_eq!(first.stats().trouble, Some(Trouble::Gone));
+    first.take_up();
+    assert_eq!(first.stats().trouble, Some(Trouble::Locked));
+    assert_eq!(du(&path), before);
+    drop(second);
+    first.take_up();
+    scan(&first);
+    assert_eq!(first.stats().trouble, None);
+    assert!(body(&first, key(2)).is_some());
+    assert_eq!(body(&first, key(1)), None);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_tried_again() {
+    let place = folder();
+    let path = place.path().join("store");
+    fs::write(&path, "in the way").expect("a folder of ours");
+    let store = Store::new("renditions", Place::new(path.clone()), BUDGET);
+    store.take_up();
+    assert_eq!(store.stats().trouble, Some(Trouble::Gone));
+    assert_eq!(store.pause().map(|pause| pause.as_secs()), Some(1));
+    store.take_up();
+    assert_eq!(store.pause().map(|pause| pause.as_secs()), Some(2));
+    fs::remove_file(&path).expect("a file of ours");
+    store.take_up();
+    assert_eq!((store.stats().trouble, store.pause()), (None, None));
+}
+
+#[test]
+fn a_folder_without_permission_is_read_only() {
+    let place = folder();
+    let path = place.path().join("store");
+    let store = store(&path, BUDGET);
+    store.write(&key(1), b"", b"content");
+    fs::set_permissions(&path, Permissions::from_mode(0o555)).expect("a folder of ours");
+    store.write(&key(2), b"", b"content");
+    let trouble = store.stats().trouble;
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("a folder of ours");
+    if trouble.is_none() {
+        eprintln!("root may write anywhere: not tested with a folder without permission");
+        return;
+    }
+    assert_eq!(trouble, Some(Trouble::ReadOnly));
+    assert!(body(&store, key(1)).is_some());
+    store.take_up();
+    store.write(&key(2), b"", b"content");
+    assert!(body(&store, key(2)).is_some());
+}
+
+#[test]
+fn a_disk_that_cannot_be_read_turns_the_store_off_and_the_entry_goes() {
+    let place = folder();
+    let store = store(place.path(), BUDGET);
+    store.write(&key(1), b"", b"content");
+    store.write(&key(2), b"", b"content");
+    store.note_failed_read(&key(1), &io::Error::from_raw_os_error(libc::EIO));
+    assert_eq!(store.stats().trouble, Some(Trouble::Broken));
+    assert_eq!((body(&store, key(1)), body(&store, key(2))), (None, None));
+    store.write(&key(3), b"", b"content");
+    assert_eq!(
+        (store.stats().read_failures, store.stats().skipped_writes),
+        (1, 1)
+    );
+    store.take_up();
+    assert_eq!(store.stats().trouble, None);
+    assert_eq!(body(&store, key(1)), None);
+    assert!(body(&store, key(2)).is_some());
+    assert_eq!(entries(place.path()).len(), 1);
+}
+
+#[test]
+fn trouble_with_one_entry_is_counted_and_no_more() {
+    let place = folder();
+    let store = store(place.path(), BUDGET);
+    fs::create_dir_all(store.place.path_of(&key(1))).expect("a folder of ours");
+    store.write(&key(1), b"", b"content");
+    let stats = store.stats();
+    assert_eq!((stats.write_failures, stats.trouble), (1, None));
+    assert!(!place.path().join("incoming").exists());
+    store.write(&key(2), b"", b"content");
+    assert!(body(&store, key(2)).is_some());
+    assert_eq!(body(&store, key(1)), None);
+}
+
+#[test]
+fn what_is_closed_is_free_for_the_next() {
+    let place = folder();
+    let first = store(place.path(), BUDGET);
+    first.write(&key(1), b"", b"content");
+    let second = Store::new("renditions", Place::new(place.path().to_owned()), BUDGET);
+    second.take_up();
+    assert_eq!(second.stats().trouble, Some(Trouble::Locked));
+    first.close();
+    first.take_up();
+    second.take_up();
+    assert_eq!(second.stats().trouble, None);
+    assert!(body(&second, key(1)).is_some());
+    first.write(&key(2), b"", b"content");
+    assert_eq!(body(&first, key(1)), None);
+    assert_eq!(entries(place.path()).len(), 1);
+}

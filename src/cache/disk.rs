@@ -167,10 +167,13 @@ impl Disk {
         }
     }
 
-    /// Has an entry served no more, and removed when the disk has time.
+    /// Has an entry removed when the disk has time.
     pub(super) fn remove(&self, key: EntryKey) {
         if self.store.may_have(&key) || self.waiting_bytes.load(Ordering::Relaxed) > 0 {
-            self.store.kill(&key);
+            if self.store.needs_scan() {
+                // Changes wait for it, and reads do not.
+                self.store.kill(&key);
+            }
             self.change(Change::Remove(key));
         }
     }
@@ -182,7 +185,6 @@ impl Disk {
 
     /// Has an entry removed however much is waiting.
     pub(super) async fn remove_in_turn(&self, key: EntryKey) {
-        self.store.kill(&key);
         // An error means that the queue is gone, and with it the tier.
         let _ = self.queue.send(Change::Remove(key)).await;
     }

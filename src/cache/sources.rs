@@ -329,8 +329,7 @@ impl Cache {
                 Some(ended)
             }
             Verdict::Gone => {
-                // On disk it stays for the sweep behind the purge, which learns from it what else there is of the source.
-                self.memory.forget_record(key).await;
+                self.forget_record(key).await;
                 None
             }
         }

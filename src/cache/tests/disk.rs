@@ -230,10 +230,13 @@ async fn what_is_larger_than_the_store_is_skipped_and_counted() {
         renditions: "64 KiB".parse().expect("a size"),
         ..config(place.path()).disk
     };
-    let cache = Cache::open(&Config {
-        disk: small,
-        ..Config::default()
-    })
+    let cache = Cache::open(
+        &Config {
+            disk: small,
+            ..Config::default()
+        },
+        &[],
+    )
     .await
     .expect("sound settings");
     render(&cache, Key::numbered(1), &[7; 100_000]).await;
@@ -279,7 +282,7 @@ async fn memory_stays_within_its_budget() {
         memory: small,
         ..config(Path::new(""))
     };
-    let cache = Cache::open(&config).await.expect("sound settings");
+    let cache = Cache::open(&config, &[]).await.expect("sound settings");
     for number in 0..100 {
         render(&cache, Key::numbered(number), &[7; 50_000]).await;
     }

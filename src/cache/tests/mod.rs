@@ -87,7 +87,7 @@ pub(super) fn config(path: &Path) -> Config {
 }
 
 pub(super) async fn open(path: &Path) -> Arc<Cache> {
-    Cache::open(&config(path))
+    Cache::open(&config(path), &[])
         .await
         .expect("the default settings are sound")
 }
@@ -177,7 +177,10 @@ async fn a_floor_above_the_ceiling_is_refused() {
         ceiling: Seconds::new(60),
         ..config(Path::new(""))
     };
-    let error = Cache::open(&config).await.err().expect("floor is an hour");
+    let error = Cache::open(&config, &[])
+        .await
+        .err()
+        .expect("floor is an hour");
     assert_eq!(
         error.to_string(),
         "setting `cache.floor` must not exceed `cache.ceiling` (60 s), got 3600 s"

@@ -5,9 +5,11 @@
 //! SeaweedFS and Garage promise). Three rules keep numbers and time in step:
 //!
 //! - A publisher writes its object first and lists then. If it finds one, known or not, that is numbered as high as its own first event or higher, it
-//!   deletes its object and writes it again with numbers above all it found. It applies what it found before its own, and its own last.
+//!   writes its object again, with numbers above all it found, deletes the first one, and lists again. It applies what it found before its own, and
+//!   its own last.
 //! - So of two events, the later in number is written while the earlier can be seen: any listing that shows the later one shows the earlier one, and
 //!   every replica learns events in the order of their numbers. Whatever was fetched before a replica learns of an event has a lower generation.
+//!   (Deleted before it is written again, an object that some have seen would for a moment be seen by nobody who takes a number.)
 //! - Every replica lists every two seconds, beginning a minute before the highest number that it knows. What it finds there that is new and
 //!   numbered below what it knows (its publisher died between writing and writing again, or a clock is far behind) is applied, and, if it is still there at
 //!   the next look, published again under a number above all. That purges some things twice, and misses nothing.
@@ -59,6 +61,8 @@ pub(in crate::cache) struct SharedPurges {
     bucket: Arc<Bucket>,
     /// Ends with a slash.
     folder: String,
+    /// Objects that there may be before the older half becomes one.
+    most: usize,
     state: Mutex<State>,
     is_failing: AtomicBool,
 }
@@ -104,6 +108,7 @@ impl SharedPurges {
         SharedPurges {
             bucket,
             folder,
+            most: MOST,
             state: Mutex::default(),
             is_failing: AtomicBool::new(false),
         }
@@ -118,6 +123,7 @@ impl SharedPurges {
     ) -> Published {
         let mut state = self.state.lock().await;
         let mut news = Vec::new();
+        let mut before: Option<String> = None;
         let own = async {
             for tries in 0..TRIES {
                 // So that two that met do not meet again.
@@ -127,6 +133,10 @@ impl SharedPurges {
                 let name = format!("{last:020}-{:016x}", random());
                 self.bounded(self.bucket.put(&self.key(&name), vec![lines(&own).into()]))
                     .await?;
+                if let Some(before) = before.take() {
+                    self.bounded(self.bucket.delete(vec![self.key(&before)]))
+                        .await?;
+                }
                 news.extend(self.look(&mut state, Some(&name)).await?.events);
                 let highest = state.seen.last().and_then(|name| number_of(name));
                 match highest.filter(|highest| *highest >= first) {
@@ -136,9 +146,8 @@ impl SharedPurges {
                         return Ok(own);
                     }
                     Some(highest) => {
-                        self.bounded(self.bucket.delete(vec![self.key(&name)]))
-                            .await?;
-                        first = highest + 1;
+                        before = Some(name);
+                        first = highest.max(last) + 1;
                     }
                 }
             }
@@ -273,11 +282,11 @@ impl SharedPurges {
 
     /// Makes one soft purge of everything of the older half, where there are too many.
     async fn shorten(&self, state: &mut State) -> Result<(), BucketError> {
-        let is_due = state.seen.len() > MOST && std::mem::take(&mut state.has_published);
+        let is_due = state.seen.len() > self.most && std::mem::take(&mut state.has_published);
         if !is_due {
             return Ok(());
         }
-        let count = state.seen.len() - MOST / 2;
+        let count = state.seen.len() - self.most / 2;
         let older: Vec<String> = state.seen.iter().take(count).cloned().collect();
         let Some(number) = older.last().and_then(|name| number_of(name)) else {
             return Ok(());
@@ -363,4 +372,186 @@ fn number_of(name: &str) -> Option<u64> {
 /// The standard library seeds these from the system.
 fn random() -> u64 {
     RandomState::new().hash_one(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+    use std::time::SystemTime;
+    use std::time::UNIX_EPOCH;
+
+    use super::Event;
+    use super::Purge;
+    use super::SharedPurges;
+    use super::Target;
+    use super::lines;
+    use super::number_of;
+    use crate::bucket::Bucket;
+    use crate::cache::shared::TIMEOUTS;
+    use crate::cache::tests::bucket::TestBucket;
+
+    const NOW: u64 = 1_767_225_600;
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(NOW)
+    }
+
+    fn purges_in(bucket: &TestBucket) -> SharedPurges {
+        let bucket = Bucket::open(&bucket.config(), TIMEOUTS).expect("the settings are right");
+        SharedPurges::new(Arc::new(bucket), "safelight/purges/".to_owned())
+    }
+
+    fn tags(tags: &[&str]) -> Vec<Purge> {
+        let tags = tags.iter().map(|tag| Target::Tag((*tag).to_owned()));
+        tags.map(Purge::hard).collect()
+    }
+
+    fn event(number: u64, tag: &str) -> Event {
+        Event {
+            number,
+            at: NOW,
+            purge: tags(&[tag]).remove(0),
+        }
+    }
+
+    async fn put(purges: &SharedPurges, event: Event) {
+        let key = purges.key(&format!("{:020}-{:016x}", event.number, 7));
+        let put = purges.bucket.put(&key, vec![lines(&[event]).into()]);
+        put.await.expect("the bucket works");
+    }
+
+    #[tokio::test]
+    async fn what_one_publishes_the_others_hear_once() {
+        let bucket = TestBucket::start().await;
+        let (one, other) = (purges_in(&bucket), purges_in(&bucket));
+        assert_eq!(other.news().await.events, []);
+        let published = one.publish(&tags(&["a", "b"]), 1000, now()).await;
+        let own = published.own.expect("the bucket works");
+        assert_eq!(own, [event(1000, "a"), event(1001, "b")]);
+        assert_eq!(other.news().await.events, own);
+        assert_eq!(other.news().await.events, []);
+        assert_eq!(one.news().await.events, [], "its own are no news");
+        assert_eq!(purges_in(&bucket).news().await.events, own, "a new one");
+    }
+
+    #[tokio::test]
+    async fn who_finds_a_number_as_high_as_its_own_takes_one_above_all() {
+        let bucket = TestBucket::start().await;
+        let (one, other) = (purges_in(&bucket), purges_in(&bucket));
+        put(&one, event(500, "earlier")).await;
+        put(&one, event(1001, "same")).await;
+        put(&one, event(9000, "later")).await;
+        let published = other.publish(&tags(&["a", "b"]), 1000, now()).await;
+        let numbers: Vec<u64> = published.news.iter().map(|event| event.number).collect();
+        assert_eq!(numbers, [500, 1001, 9000], "applied before its own");
+        let own = published.own.expect("the bucket works");
+        assert_eq!(own, [event(9001, "a"), event(9002, "b")]);
+        let found = one.news().await.events;
+        let numbers: Vec<u64> = found.iter().map(|event| event.number).collect();
+        assert_eq!(
+            numbers,
+            [500, 1001, 9000, 9001, 9002],
+            "nothing is left of the first try"
+        );
+    }
+
+    /// Each learns of all, in the order of their numbers, its own included.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_publishers_at_once_end_with_one_order() {
+        let bucket = TestBucket::start().await;
+        let mut publishing = Vec::new();
+        for who in 0..4_u64 {
+            let purges = purges_in(&bucket);
+            publishing.push(tokio::spawn(async move {
+                let mut learned = Vec::new();
+                for turn in 0..4 {
+                    let highest = learned.last().map_or(0, |event: &Event| event.number);
+                    // Clocks that differ, and some that stand still.
+                    let first = (1000 + who * 3).max(highest + 1);
+                    let purge = tags(&[&format!("{who}-{turn}")]);
+                    let published = purges.publish(&purge, first, now()).await;
+                    learned.extend(published.news);
+                    learned.extend(published.own.expect("the bucket works"));
+                }
+                (purges, learned)
+            }));
+        }
+        let mut all = Vec::new();
+        for replica in publishing {
+            let (purges, learned) = replica.await.expect("no panic");
+            all.push((purges, learned));
+        }
+        let finally = purges_in(&bucket).news().await.events;
+        assert_eq!(finally.len(), 16);
+        for (purges, learned) in &mut all {
+            let news = purges.news().await;
+            assert_eq!(news.late, []);
+            learned.extend(news.events);
+            // First tries, which were seen for a moment, come in any order.
+            learned.retain(|event| finally.contains(event));
+            assert_eq!(*learned, finally);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_late_is_heard_and_published_again_if_it_stays() {
+        let bucket = TestBucket::start().await;
+        let (one, other) = (purges_in(&bucket), purges_in(&bucket));
+        let published = one.publish(&tags(&["a"]), 100_000, now()).await;
+        published.own.expect("the bucket works");
+        put(&one, event(99_990, "late")).await;
+        let news = one.news().await;
+        assert_eq!(
+            (news.events, news.late),
+            (vec![event(99_990, "late")], vec![])
+        );
+        let mut late = one.news().await.late;
+        assert_eq!(late.len(), 1);
+        assert_eq!(late[0].purges, tags(&["late"]));
+        one.retract(late.remove(0)).await;
+        let news = one.news().await;
+        assert!(news.events.is_empty() && news.late.is_empty());
+        // Whoever comes later hears what is left.
+        assert_eq!(other.news().await.events, [event(100_000, "a")]);
+    }
+
+    #[tokio::test]
+    async fn garbage_among_the_events_costs_nothing_else() {
+        let bucket = TestBucket::start().await;
+        let purges = purges_in(&bucket);
+        for (name, content) in [
+            ("notes.txt", &b"mine"[..]),
+            ("00000000000000000007-0000000000000007", b"\xff\n{}"),
+        ] {
+            let key = purges.key(name);
+            let put = purges.bucket.put(&key, vec![content.to_vec().into()]);
+            put.await.expect("the bucket works");
+        }
+        put(&purges, event(8, "a")).await;
+        assert_eq!(purges.news().await.events, [event(8, "a")]);
+        assert_eq!(purges.news().await.events, []);
+        assert_eq!(number_of("00000000000000000007-x"), None);
+    }
+
+    #[tokio::test]
+    async fn too_many_become_one_soft_purge_of_everything_and_the_newer_half() {
+        let bucket = TestBucket::start().await;
+        let (mut one, other) = (purges_in(&bucket), purges_in(&bucket));
+        one.most = 10;
+        for number in 1..=11 {
+            let published = one.publish(&tags(&["a"]), number, now()).await;
+            published.own.expect("the bucket works");
+        }
+        assert_eq!(one.news().await.events, []);
+        let left = other.news().await.events;
+        let everything = Purge {
+            target: Target::Everything,
+            soft: true,
+        };
+        assert_eq!((left[0].number, &left[0].purge), (6, &everything));
+        let numbers: Vec<u64> = left.iter().map(|event| event.number).collect();
+        assert_eq!(numbers, [6, 7, 8, 9, 10, 11]);
+        assert_eq!(one.news().await.events, [], "it knows its own");
+    }
 }

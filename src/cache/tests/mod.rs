@@ -1,10 +1,12 @@
 //! The cache as its callers see it, over real folders.
 
+pub(super) mod bucket;
 mod disk;
 mod failures;
 mod flights;
 mod model;
 mod purging;
+mod shared;
 mod sources;
 mod stale;
 mod store;

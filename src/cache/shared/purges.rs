@@ -390,6 +390,7 @@ mod tests {
     use crate::bucket::Bucket;
     use crate::cache::shared::TIMEOUTS;
     use crate::cache::tests::bucket::TestBucket;
+    use crate::freshness::Tag;
 
     const NOW: u64 = 1_767_225_600;
 
@@ -403,7 +404,9 @@ mod tests {
     }
 
     fn tags(tags: &[&str]) -> Vec<Purge> {
-        let tags = tags.iter().map(|tag| Target::Tag((*tag).to_owned()));
+        let tags = tags
+            .iter()
+            .map(|tag| Target::Tag(Tag::new(tag).expect("a tag")));
         tags.map(Purge::hard).collect()
     }
 

@@ -24,6 +24,7 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// After how long nothing is under way any more that began before a purge.
 const AFTERMATH: Duration = Duration::from_secs(5 * 60);
+
 /// How long a start waits for a bucket that does not answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -88,8 +89,10 @@ impl Cache {
     pub(super) async fn begin(self: &Arc<Self>) {
         self.read_journal().await;
         if self.shared.is_some() {
-            let late = tokio::time::timeout(PATIENCE, self.catch_up()).await;
-            if late.is_err() {
+            // In a task of its own, so that what it has heard by then is not lost.
+            let cache = Arc::clone(self);
+            let first = tokio::spawn(async move { cache.catch_up().await });
+            if tokio::time::timeout(PATIENCE, first).await.is_err() {
                 tracing::warn!(
                     "the shared bucket does not tell yet what was purged, starting without"
                 );

@@ -42,8 +42,8 @@ mkdir "$work/weed"
 "$weed" server -dir="$work/weed" -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.port=9001 -master.port.grpc=9002 -master.telemetry=false \
     -master.volumeSizeLimitMB=256 -volume.port=9003 -volume.port.grpc=9004 -volume.max=20 -filer -filer.port=9005 -filer.port.grpc=9006 \
     -s3 -s3.port=9000 -s3.port.grpc=9007 -s3.port.iceberg=0 -s3.port.lance=0 -s3.config="$work/s3.json" -s3.ip.bind=127.0.0.1 > "$work/weed.log" 2>&1 &
-started+=($!)
 weed_process=$!
+started+=("$weed_process")
 until_answered http://127.0.0.1:9000/ "$work/weed.log"
 echo "s3.bucket.create -name shared" | "$weed" shell -master=127.0.0.1:9001.9002 -filer=127.0.0.1:9005.9006 > "$work/shell.log" 2>&1
 
@@ -92,7 +92,7 @@ echo
 echo "$number pictures, 3 nodes, $((number * 5)) answers: $(count safelight_renders_total) renders, $(count 'safelight_requests_total{status="200",outcome="shared"') shared hits"
 
 # --- without the bucket ---
-kill -9 "$weed_process"
+{ kill -9 "$weed_process" && wait "$weed_process"; } 2>/dev/null || true
 echo
 echo "the bucket is stopped:"
 for direct in 1 2 3; do

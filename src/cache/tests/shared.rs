@@ -347,7 +347,7 @@ async fn a_purge_of_one_reaches_the_others_and_the_bucket() {
             .expect("the bucket works");
         other.catch_up().await;
         eventually("nothing is left", async || {
-            bucket.named("record-").len() == 0
+            bucket.named("record-").is_empty()
         })
         .await;
     }

@@ -136,9 +136,8 @@ impl State {
         self.requests.fetch_add(1, Ordering::SeqCst);
         let mood = *self.mood.lock().expect("no test panics here");
         let refused = |status| {
-            let mut response = Response::new(Full::default());
-            *response.status_mut() = hyper::StatusCode::from_u16(status).expect("a status");
-            response
+            let response = Response::builder().status(status);
+            response.body(Full::default()).expect("a status")
         };
         match mood {
             Mood::Slow(by) => tokio::time::sleep(by).await,

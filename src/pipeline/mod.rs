@@ -213,11 +213,6 @@ impl Pipeline {
         self.prefixes.is_image_path(path)
     }
 
-    /// What is kept, for those who take it back.
-    pub fn cache(&self) -> &Arc<Cache> {
-        &self.cache
-    }
-
     /// The numbers of this server.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics

@@ -7,7 +7,6 @@ use std::time::Duration;
 use safelight::admin;
 use safelight::admin::Readiness;
 use safelight::admin::Token;
-use safelight::cache::Cache;
 use safelight::config::Config;
 use safelight::pipeline::Pipeline;
 use safelight::policy::AllowedOrigin;
@@ -137,10 +136,6 @@ impl TestProxy {
 
     pub async fn get_with(&self, target: &str, headers: &[(&str, &str)]) -> Reply {
         self.client.get_with(target, headers).await
-    }
-
-    pub fn cache(&self) -> &Arc<Cache> {
-        self.pipeline.cache()
     }
 
     pub fn metrics(&self) -> Metrics {

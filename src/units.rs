@@ -39,6 +39,11 @@ impl Seconds {
         Seconds(Duration::from_secs(seconds))
     }
 
+    /// A whole number of thousandths of a second.
+    pub const fn millis(millis: u64) -> Self {
+        Seconds(Duration::from_millis(millis))
+    }
+
     /// The length of time.
     pub const fn duration(self) -> Duration {
         self.0

@@ -21,10 +21,17 @@ const ROOMS: [(&str, &[&str]); 20] = [
     // `units`, here and below: sizes and times in settings are typed.
     ("source", &["units", "bucket", "policy", "freshness"]),
     ("transform", &["units", "options"]),
-    // `source`: the store of fetched sources keeps what `source` fetches. `bucket` comes with the shared cache.
+    // `source`: the store of fetched sources keeps what `source` fetches. `bucket`: the tier that replicas share is one.
     (
         "cache",
-        &["units", "options", "policy", "freshness", "source"],
+        &[
+            "units",
+            "options",
+            "bucket",
+            "policy",
+            "freshness",
+            "source",
+        ],
     ),
     ("cpu", &[]),
     ("deadline", &[]),

@@ -13,16 +13,22 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 use chrono::DateTime;
 use futures_util::Stream;
+use futures_util::StreamExt;
 use futures_util::TryStreamExt;
+use futures_util::stream;
 use hyper::HeaderMap;
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 use object_store::BackoffConfig;
 use object_store::GetOptions;
 use object_store::ObjectStore;
+use object_store::PutOptions;
+use object_store::PutPayload;
 use object_store::RetryConfig;
 use object_store::aws::AmazonS3;
 use object_store::aws::AmazonS3Builder;
+use object_store::list::PaginatedListOptions;
+use object_store::list::PaginatedListStore;
 use object_store::path::Path;
 use url::Host;
 use url::Url;
@@ -160,11 +166,7 @@ impl Bucket {
     /// # Errors
     /// [`BucketProblem`] says what went wrong; a missing object is [`BucketProblem::Status`] with 404.
     pub async fn get(&self, key: &str, known: Known<'_>) -> Result<Reply, BucketError> {
-        // A key that the path type would change is another object's key; none at all is the bucket's listing; a longer one exists nowhere.
-        let path = Path::parse(key)
-            .ok()
-            .filter(|path| path.as_ref() == key && (1..=KEY_BYTES).contains(&key.len()))
-            .ok_or_else(|| self.error(BucketProblem::UnusableKey))?;
+        let path = self.path(key)?;
         let witness = Witness::default();
         let mut options = GetOptions::default();
         options.extensions.insert(witness.clone());
@@ -201,30 +203,119 @@ impl Bucket {
                     ..
                 }),
             ) if is_conditional => Ok(Reply::NotModified(headers)),
-            (Err(error), Some(Seen::Answer { status, .. })) if status.is_success() => {
-                // The head cannot be understood: without a length, for example.
-                Err(self.error(BucketProblem::BrokenOff(reason(&error))))
-            }
-            (Err(_), Some(Seen::Answer { status, code, .. })) => {
-                Err(self.error(BucketProblem::Status { status, code }))
-            }
-            (Err(_), Some(Seen::Failure { kind, reason })) => Err(self.error(match kind {
-                Failure::Dns => BucketProblem::Dns(reason),
-                Failure::Connect => BucketProblem::Connect(reason),
-                Failure::Timeout => BucketProblem::Timeout,
-                Failure::BrokenOff => BucketProblem::BrokenOff(reason),
-            })),
-            // Nothing was sent: signing failed.
-            (Err(object_store::Error::Generic { source, .. }), None)
-                if source.is::<NoCredentials>() =>
-            {
-                Err(self.error(BucketProblem::Credentials(source.to_string())))
-            }
-            (Err(error), None) => Err(self.error(BucketProblem::Setup(reason(&error)))),
+            (Err(error), seen) => Err(self.failed(&error, seen)),
             (Ok(_), Some(Seen::Failure { .. }) | None) => Err(self.error(
                 BucketProblem::BrokenOff("an answer that nobody received".to_owned()),
             )),
         }
+    }
+
+    /// Stores an object, these parts one after the other, in place of what may be there.
+    ///
+    /// # Errors
+    /// [`BucketProblem`] says what went wrong; the object may be stored all the same.
+    pub async fn put(&self, key: &str, parts: Vec<Bytes>) -> Result<(), BucketError> {
+        let path = self.path(key)?;
+        let witness = Witness::default();
+        let mut options = PutOptions::default();
+        options.extensions.insert(witness.clone());
+        let payload = PutPayload::from_iter(parts);
+        let put = self.store.put_opts(&path, payload, options).await;
+        put.map_err(|error| self.failed(&error, witness.take()))?;
+        Ok(())
+    }
+
+    /// Deletes objects, a thousand with each request. Those that are not there are as good as deleted.
+    ///
+    /// # Errors
+    /// [`BucketProblem`] says why the first one could not be deleted that could not; the others may be gone.
+    pub async fn delete(&self, keys: Vec<String>) -> Result<(), BucketError> {
+        let paths = keys
+            .iter()
+            .map(|key| self.path(key))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut deleted = self
+            .store
+            .delete_stream(stream::iter(paths.into_iter().map(Ok)).boxed());
+        let mut first = Ok(());
+        while let Some(one) = deleted.next().await {
+            match one {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(_) if first.is_err() => {}
+                Err(error) => {
+                    let failed = self.failed(&error, None);
+                    first = Err(match failed.problem {
+                        BucketProblem::Credentials(_) => failed,
+                        // Nobody saw the answer, and the error quotes it.
+                        _ => self.error(BucketProblem::BrokenOff(
+                            "not everything could be deleted; is s3:DeleteObject allowed?"
+                                .to_owned(),
+                        )),
+                    });
+                }
+            }
+        }
+        first
+    }
+
+    /// The first keys (a thousand at most) that begin with `prefix` and come after `after`, in order. None: there are no more.
+    ///
+    /// # Errors
+    /// [`BucketProblem`] says what went wrong.
+    pub async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<String>, BucketError> {
+        let mut after = after.map(str::to_owned);
+        let mut token = None;
+        loop {
+            let witness = Witness::default();
+            let mut options = PaginatedListOptions {
+                offset: after.take(),
+                page_token: token,
+                ..PaginatedListOptions::default()
+            };
+            options.extensions.insert(witness.clone());
+            let page = self.store.list_paginated(Some(prefix), options).await;
+            let page = page.map_err(|error| self.failed(&error, witness.take()))?;
+            let found = page.result.objects.into_iter();
+            let mut keys: Vec<String> = found.map(|found| found.location.into()).collect();
+            keys.sort_unstable();
+            token = page.page_token;
+            // A page may be empty, and more may follow.
+            if !keys.is_empty() || token.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// A key that the path type would change is another object's key; none at all is the bucket's listing; a longer one exists nowhere.
+    fn path(&self, key: &str) -> Result<Path, BucketError> {
+        let path = is_key(key).then(|| Path::parse(key).ok()).flatten();
+        path.ok_or_else(|| self.error(BucketProblem::UnusableKey))
+    }
+
+    /// Why a request failed, by what it met last, if anybody looked.
+    fn failed(&self, error: &object_store::Error, seen: Option<Seen>) -> BucketError {
+        self.error(match (error, seen) {
+            // The answer cannot be understood: it has no length, for example.
+            (error, Some(Seen::Answer { status, .. })) if status.is_success() => {
+                BucketProblem::BrokenOff(reason(error))
+            }
+            (_, Some(Seen::Answer { status, code, .. })) => BucketProblem::Status { status, code },
+            (_, Some(Seen::Failure { kind, reason })) => match kind {
+                Failure::Dns => BucketProblem::Dns(reason),
+                Failure::Connect => BucketProblem::Connect(reason),
+                Failure::Timeout => BucketProblem::Timeout,
+                Failure::BrokenOff => BucketProblem::BrokenOff(reason),
+            },
+            // Nothing was sent: signing failed.
+            (object_store::Error::Generic { source, .. }, None) if source.is::<NoCredentials>() => {
+                BucketProblem::Credentials(source.to_string())
+            }
+            (error, None) => BucketProblem::Setup(reason(error)),
+        })
     }
 
     fn error(&self, problem: BucketProblem) -> BucketError {
@@ -242,7 +333,7 @@ fn is_http_date(date: SystemTime) -> bool {
         .is_ok_and(|since| since < YEAR_10000)
 }
 
-/// Why a bucket gave nothing. Displays without secrets, addresses or the bucket's own words.
+/// Why a bucket did not do as asked. Displays without secrets, addresses or the bucket's own words.
 #[derive(Debug)]
 pub struct BucketError {
     /// The configured name of the bucket.
@@ -277,6 +368,39 @@ pub enum BucketProblem {
     BrokenOff(String),
 }
 
+impl BucketError {
+    /// The bucket works, and has no such object.
+    pub fn is_missing(&self) -> bool {
+        match &self.problem {
+            BucketProblem::Status { status, code } => {
+                *status == StatusCode::NOT_FOUND && code != "NoSuchBucket"
+            }
+            _ => false,
+        }
+    }
+
+    /// Trying again is of no use before somebody changes settings or permissions.
+    pub fn is_for_operator(&self) -> bool {
+        match &self.problem {
+            BucketProblem::Setup(_)
+            | BucketProblem::Credentials(_)
+            | BucketProblem::UnusableKey => true,
+            BucketProblem::Status { status, .. } => {
+                status.is_redirection() || (status.is_client_error() && status.as_u16() != 429)
+            }
+            BucketProblem::Dns(_)
+            | BucketProblem::Connect(_)
+            | BucketProblem::Timeout
+            | BucketProblem::BrokenOff(_) => false,
+        }
+    }
+}
+
+/// Whether an object can have this key.
+pub fn is_key(key: &str) -> bool {
+    (1..=KEY_BYTES).contains(&key.len()) && Path::parse(key).is_ok_and(|path| path.as_ref() == key)
+}
+
 impl fmt::Display for BucketError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "bucket `{}`: ", self.bucket)?;
@@ -297,7 +421,7 @@ impl fmt::Display for BucketError {
                 }
                 match status.as_u16() {
                     300..=399 => out.write_str("; are `region` and `endpoint` those of this bucket?"),
-                    401 | 403 => out.write_str("; may these `credentials` read it (s3:GetObject)?"),
+                    401 | 403 => out.write_str("; may these `credentials` do that (to read is s3:GetObject)?"),
                     _ => Ok(()),
                 }
             }

@@ -230,7 +230,7 @@ async fn a_refusal_says_why_and_quotes_nothing_else() {
     let error = problem(get(&endpoint, keys(), "x").await);
     assert_eq!(
         error.to_string(),
-        "bucket `photos`: answered 403 SignatureDoesNotMatch; may these `credentials` read it (s3:GetObject)?"
+        "bucket `photos`: answered 403 SignatureDoesNotMatch; may these `credentials` do that (to read is s3:GetObject)?"
     );
     assert!(!format!("{error:?}").contains("AKIA"));
 }

@@ -31,6 +31,7 @@ pub struct Config {
     pub rule: Vec<RuleConfig>,
     pub memory: MemoryConfig,
     pub disk: DiskConfig,
+    pub shared: SharedConfig,
 }
 
 /// Section `[cache.errors]`: how long an error holds, by what it takes to make it go away. What passes by itself is never kept.
@@ -64,6 +65,18 @@ pub struct DiskConfig {
     pub sources: ByteSize,
 }
 
+/// Section `[cache.shared]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SharedConfig {
+    /// The name of a `[[bucket]]`; empty: nothing is shared.
+    pub bucket: String,
+    /// What the names of all objects begin with.
+    pub prefix: String,
+    /// For one read.
+    pub timeout: Seconds,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -77,6 +90,7 @@ impl Default for Config {
             rule: Vec::new(),
             memory: MemoryConfig::default(),
             disk: DiskConfig::default(),
+            shared: SharedConfig::default(),
         }
     }
 }
@@ -105,6 +119,16 @@ impl Default for DiskConfig {
             path: PathBuf::from("cache"),
             renditions: ByteSize::gib(10),
             sources: ByteSize::gib(5),
+        }
+    }
+}
+
+impl Default for SharedConfig {
+    fn default() -> Self {
+        SharedConfig {
+            bucket: String::new(),
+            prefix: "safelight".to_owned(),
+            timeout: Seconds::millis(300),
         }
     }
 }

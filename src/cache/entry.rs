@@ -1,4 +1,4 @@
-//! How one entry lies on disk: its name, and the header before its body.
+//! How one entry lies on disk and in the shared bucket: its name, and the header before its body.
 //!
 //! The header repeats the key, so that a file under a wrong name is recognised as somebody else's.
 
@@ -14,7 +14,7 @@ use super::key::Version;
 const MAGIC: [u8; 4] = *b"SFLT";
 
 /// Raised when the header or any body changes its layout; what was written before is then deleted on sight.
-const STORED_VERSION: u8 = 2;
+pub(super) const STORED_VERSION: u8 = 2;
 
 /// magic, version, kind, source, epoch, hash, length of the body (numbers little-endian).
 pub(super) const HEADER: usize = 4 + 1 + 1 + 16 + 8 + 32 + 8;
@@ -72,6 +72,7 @@ impl EntryKey {
         self.source
     }
 
+    /// The number of the last purge that left nothing of what was made before.
     pub(super) fn epoch(self) -> u64 {
         self.epoch
     }

@@ -1,13 +1,13 @@
 //! Have we it; keep it.
 //!
-//! Sources and renditions are kept apart: twelve widths of one picture cost one download. Each is looked for in memory, then on disk, then made, by
-//! one flight per key however many ask. A rendition's key contains the version of its source's bytes, so what is kept under a key never changes, and
+//! Sources and renditions are kept apart: twelve widths of one picture cost one download. Each is looked for in memory, then on disk, then (renditions and
+//! what is known of sources) in the bucket that replicas share, then made, by one flight per key however many ask. A rendition's key contains the version of its source's bytes, so what is kept under a key never changes, and
 //! an origin's "not modified" renews every rendition of a source without touching one.
 //!
 //! A source that is no longer fresh may still be used for a while, as its origin allows, while one flight asks the origin again, or because the
 //! origin failed. What operators purge is told from what comes after by numbers (see `purge`).
 //!
-//! Never: an error for a client because of the disk, a client waiting for a write, an unverified byte served, memory or disk past its budget, a flight
+//! Never: an error for a client because of a disk or a bucket, a client waiting for a write, an unverified byte served, memory or disk past its budget, a flight
 //! that dies with whoever asked first, a purged picture answered with, anything of a source that may not be stored left behind.
 
 mod clock;
@@ -28,6 +28,7 @@ mod purging;
 mod rendition;
 mod renditions;
 mod scan;
+mod shared;
 mod source_record;
 mod sources;
 mod store;
@@ -47,6 +48,9 @@ use self::flight::Flights;
 use self::journal::Journal;
 use self::memory::Memory;
 use self::purge::Purges;
+use self::purging::Purging;
+use self::shared::Shared;
+use crate::bucket;
 use crate::freshness::Rules;
 use crate::units::ByteSize;
 
@@ -54,6 +58,7 @@ pub use self::config::Config;
 pub use self::config::DiskConfig;
 pub use self::config::ErrorLives;
 pub use self::config::MemoryConfig;
+pub use self::config::SharedConfig;
 pub use self::failures::Failure;
 pub use self::flight::Failed;
 pub use self::flight::FlightLost;
@@ -67,6 +72,7 @@ pub use self::key::Version;
 pub use self::outcome::DiskStats;
 pub use self::outcome::Held;
 pub use self::outcome::Outcome;
+pub use self::outcome::SharedStats;
 pub use self::outcome::Stale;
 pub use self::outcome::Stats;
 pub use self::outcome::Tier;
@@ -117,42 +123,77 @@ pub struct Cache {
     memory: Memory,
     renditions: Option<Disk>,
     sources: Option<Disk>,
+    shared: Option<Shared>,
     flights: Flights,
     failures: Failures,
     error_lives: ErrorLives,
     purges: Purges,
     /// `None` where there is no disk tier: what is purged then is gone with the process.
     journal: Option<Journal>,
+    /// One at a time applies what was purged, so that events come in the order of their numbers.
+    purging: tokio::sync::Mutex<Purging>,
     clock: Clock,
 }
 
 /// Why the cache could not be opened. A disk that cannot be used is no reason: then there is memory only, and an error in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CacheError {
-    FloorAboveCeiling { floor: Duration, ceiling: Duration },
+    FloorAboveCeiling {
+        floor: Duration,
+        ceiling: Duration,
+    },
+    /// No `[[bucket]]` has this name.
+    NoSuchBucket(String),
+    /// No key of a bucket can begin so.
+    UnusablePrefix(String),
+    /// The time for a read of the shared tier is nought.
+    NoTime,
+    /// The bucket of the shared tier cannot be used, for this reason.
+    Shared(String),
 }
 
 impl fmt::Display for CacheError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let CacheError::FloorAboveCeiling { floor, ceiling } = self;
-        write!(
-            out,
-            "setting `cache.floor` must not exceed `cache.ceiling` ({} s), got {} s",
-            ceiling.as_secs(),
-            floor.as_secs()
-        )
+        match self {
+            CacheError::FloorAboveCeiling { floor, ceiling } => write!(
+                out,
+                "setting `cache.floor` must not exceed `cache.ceiling` ({} s), got {} s",
+                ceiling.as_secs(),
+                floor.as_secs()
+            ),
+            CacheError::NoSuchBucket(name) => write!(
+                out,
+                "setting `cache.shared.bucket` must be the `name` of a [[bucket]], got `{name}`"
+            ),
+            CacheError::UnusablePrefix(prefix) => write!(
+                out,
+                "setting `cache.shared.prefix` must have 1 to 256 bytes and not begin or end with a slash or hold two in a row, got `{prefix}`"
+            ),
+            CacheError::NoTime => {
+                out.write_str("setting `cache.shared.timeout` must be longer than nought")
+            }
+            CacheError::Shared(reason) => write!(out, "setting `cache.shared.bucket`: {reason}"),
+        }
     }
 }
 
 impl std::error::Error for CacheError {}
 
 impl Cache {
-    /// Opens both tiers. What is on disk is looked through in the background; until that is done, reads ask the disk itself.
-    pub async fn open(config: &Config) -> Result<Arc<Cache>, CacheError> {
+    /// Opens all tiers; `buckets` are those that settings can name. What is on disk is looked through in the background; until that is done, reads ask
+    /// the disk itself. For what was purged elsewhere, a bucket is waited for no longer than a moment.
+    ///
+    /// # Errors
+    /// [`CacheError`] names the setting that cannot work.
+    pub async fn open(
+        config: &Config,
+        buckets: &[bucket::Config],
+    ) -> Result<Arc<Cache>, CacheError> {
         let Rules { floor, ceiling, .. } = config.rules();
         if floor > ceiling {
             return Err(CacheError::FloorAboveCeiling { floor, ceiling });
         }
+        let shared = Shared::open(&config.shared, buckets)?;
         let DiskConfig {
             path,
             renditions,
@@ -167,15 +208,16 @@ impl Cache {
             memory: Memory::new(config.memory.renditions.bytes()),
             renditions: store("renditions", renditions).await,
             sources: store("sources", sources).await,
+            shared,
             flights: Flights::default(),
             failures: Failures::default(),
             error_lives: config.errors.clone(),
             purges: Purges::default(),
             journal: (!path.as_os_str().is_empty()).then(|| Journal::new(path)),
+            purging: tokio::sync::Mutex::default(),
             clock: Clock::default(),
         });
-        cache.catch_up().await;
-        cache.watch();
+        cache.begin().await;
         Ok(cache)
     }
 
@@ -186,15 +228,19 @@ impl Cache {
             memory_sources: self.memory.sources(),
             disk_renditions: self.renditions.as_ref().map(Disk::stats),
             disk_sources: self.sources.as_ref().map(Disk::stats),
+            shared: self.shared.as_ref().map(Shared::stats),
             flights: self.flights.len() as u64,
         }
     }
 
-    /// Returns when everything that was to be kept until now is on disk, or has failed to get there.
+    /// Returns when everything that was to be kept until now is on disk and in the shared bucket, or has failed to get there.
     pub async fn flush(&self) {
         self.memory.settle().await;
         for disk in [&self.renditions, &self.sources].into_iter().flatten() {
             disk.flush().await;
+        }
+        if let Some(shared) = &self.shared {
+            shared.flush().await;
         }
     }
 

@@ -56,6 +56,34 @@ pub struct DiskStats {
     pub trouble: Option<Trouble>,
 }
 
+/// The shared tier: how it is now, and what happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SharedStats {
+    /// To be written.
+    pub waiting: Held,
+    /// It failed to read in a row, and is not asked.
+    pub reading_open: bool,
+    /// It failed to write in a row, and is not written to.
+    pub writing_open: bool,
+    /// The purges of other replicas could not be looked for.
+    pub purges_failing: bool,
+    pub hits: u64,
+    pub misses: u64,
+    /// No answer in time.
+    pub timeouts: u64,
+    /// The bucket refused to read, or could not be reached.
+    pub read_failures: u64,
+    /// What was read was not what had been written; it was removed.
+    pub corrupt: u64,
+    /// Not asked for, because too much was asked for at once, or because the bucket fails.
+    pub skipped_reads: u64,
+    /// Removals among them.
+    pub writes: u64,
+    pub write_failures: u64,
+    /// Not written because too much was waiting, or because it is too large, or because the bucket fails.
+    pub skipped_writes: u64,
+}
+
 /// For metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -65,6 +93,8 @@ pub struct Stats {
     /// `None` where there is no disk tier.
     pub disk_renditions: Option<DiskStats>,
     pub disk_sources: Option<DiskStats>,
+    /// `None` where there is no shared tier.
+    pub shared: Option<SharedStats>,
     /// Fetches and renders under way.
     pub flights: u64,
 }

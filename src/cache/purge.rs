@@ -23,7 +23,7 @@ use super::source_record::SourceRecord;
 use crate::freshness::Tag;
 
 /// Events that are told apart. Of more, the older half becomes one soft purge of everything: that costs questions to origins, and forgets nothing.
-const MOST: usize = 10_000;
+pub(super) const MOST: usize = 10_000;
 
 /// What is to be taken back, and how thoroughly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,12 +129,18 @@ impl Purges {
     /// An event that comes after all that are known, as one that took place `now`.
     pub(super) fn next(&self, purge: Purge, now: SystemTime) -> Event {
         let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX / 2);
         Event {
-            number: millis.max(self.generation().saturating_add(1)),
+            number: self.next_number(now),
             at: since_epoch.as_secs(),
             purge,
         }
+    }
+
+    /// A number above those of all that are known.
+    pub(super) fn next_number(&self, now: SystemTime) -> u64 {
+        let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX / 2);
+        millis.max(self.generation().saturating_add(1))
     }
 
     /// Takes an event in. Says whether it was new.

@@ -14,7 +14,10 @@ use super::key::Version;
 use super::purge::Event;
 use super::purge::Purge;
 use super::purge::Target;
+use super::shared::News;
+use super::shared::Published;
 use super::source_record::SourceRecord;
+use crate::bucket::BucketError;
 
 /// How often the purges of others are looked for.
 const EVERY: Duration = Duration::from_secs(2);
@@ -22,11 +25,29 @@ const EVERY: Duration = Duration::from_secs(2);
 /// After how long nothing is under way any more that began before a purge.
 const AFTERMATH: Duration = Duration::from_secs(5 * 60);
 
+/// How long a start waits for a bucket that does not answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// A purge that holds here and now, but may not hold everywhere or for ever.
 #[derive(Debug)]
 pub enum PurgeError {
     /// It could not be written down: a restart would forget it.
     Journal(std::io::Error),
+    /// The other replicas could not be told. They will be, when the bucket that they share answers again.
+    Shared(BucketError),
+}
+
+/// What is to be told when the shared bucket answers again.
+#[derive(Default)]
+pub(super) struct Purging {
+    unpublished: Vec<Purge>,
+}
+
+/// Which replica a purge was asked of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    Here,
+    Elsewhere,
 }
 
 impl fmt::Display for PurgeError {
@@ -36,6 +57,10 @@ impl fmt::Display for PurgeError {
                 out,
                 "purged, but not on record: a restart would bring back what is on disk ({error})"
             ),
+            PurgeError::Shared(error) => write!(
+                out,
+                "purged here, and elsewhere only when the shared bucket answers again ({error})"
+            ),
         }
     }
 }
@@ -43,36 +68,62 @@ impl fmt::Display for PurgeError {
 impl std::error::Error for PurgeError {}
 
 impl Cache {
-    /// Takes back what the purges name. When this returns, nothing that was fetched before is answered with again, by this process; what lies on
-    /// disk is then deleted behind it.
+    /// Takes back what the purges name. When this returns, nothing that was fetched before is answered with again, by this process, and others know of
+    /// it; what lies on disk and in the shared bucket is then deleted behind it.
     ///
     /// # Errors
     /// [`PurgeError`] says what a purge that was done here lacks.
     pub async fn purge(self: &Arc<Self>, purges: Vec<Purge>) -> Result<(), PurgeError> {
-        let mut events = Vec::with_capacity(purges.len());
-        for purge in purges {
-            let event = self.purges.next(purge, self.clock.now());
-            self.apply(event.clone()).await;
-            events.push(event);
+        if purges.is_empty() {
+            return Ok(());
         }
-        match &self.journal {
-            Some(journal) => journal.append(events).await.map_err(PurgeError::Journal),
-            None => Ok(()),
+        let mut purging = self.purging.lock().await;
+        let done = self.see_to(&purges).await;
+        if let Err(PurgeError::Shared(_)) = done {
+            purging.unpublished.extend(purges);
         }
+        done
     }
 
-    /// Learns of the purges that others saw to.
-    pub(super) async fn catch_up(self: &Arc<Self>) {
-        let Some(journal) = &self.journal else { return };
-        for event in journal.news().await {
-            self.apply(event).await;
+    /// Learns what was purged before, for as long as a bucket may be waited for, and goes on to learn what others purge.
+    pub(super) async fn begin(self: &Arc<Self>) {
+        self.read_journal().await;
+        if self.shared.is_some() {
+            // In a task of its own, so that what it has heard by then is not lost.
+            let cache = Arc::clone(self);
+            let first = tokio::spawn(async move { cache.catch_up().await });
+            if tokio::time::timeout(PATIENCE, first).await.is_err() {
+                tracing::warn!(
+                    "the shared bucket does not tell yet what was purged, starting without"
+                );
+            }
         }
-        journal.shorten(self.purges.events()).await;
+        self.watch();
+    }
+
+    /// Learns of the purges that others saw to, and tells those that they do not know yet.
+    pub(super) async fn catch_up(self: &Arc<Self>) {
+        self.read_journal().await;
+        let Some(shared) = &self.shared else { return };
+        let mut purging = self.purging.lock().await;
+        let News { events, late } = shared.purges.news().await;
+        self.apply_news(events).await;
+        for late in late {
+            if self.see_to(&late.purges).await.is_ok() {
+                shared.purges.retract(late).await;
+            }
+        }
+        if !purging.unpublished.is_empty() && !shared.purges.is_failing() {
+            let again = std::mem::take(&mut purging.unpublished);
+            if let Err(PurgeError::Shared(_)) = self.see_to(&again).await {
+                purging.unpublished = again;
+            }
+        }
     }
 
     /// Catches up every now and then, for as long as there is a cache.
-    pub(super) fn watch(self: &Arc<Self>) {
-        if self.journal.is_none() {
+    fn watch(self: &Arc<Self>) {
+        if self.journal.is_none() && self.shared.is_none() {
             return;
         }
         let cache = Arc::downgrade(self);
@@ -85,30 +136,94 @@ impl Cache {
         });
     }
 
-    async fn apply(self: &Arc<Self>, event: Event) {
+    async fn read_journal(self: &Arc<Self>) {
+        let Some(journal) = &self.journal else { return };
+        for event in journal.news().await {
+            self.apply(event, Taken::Elsewhere).await;
+        }
+        journal.shorten(self.purges.events()).await;
+    }
+
+    /// What others published. A restart must not need the bucket to know of it.
+    async fn apply_news(self: &Arc<Self>, events: Vec<Event>) {
+        let mut unknown = Vec::new();
+        for event in events {
+            if self.apply(event.clone(), Taken::Elsewhere).await {
+                unknown.push(event);
+            }
+        }
+        if let Some(journal) = &self.journal
+            && !unknown.is_empty()
+            && let Err(error) = journal.append(unknown).await
+        {
+            tracing::warn!(%error, "purges of other replicas cannot be written down");
+        }
+    }
+
+    /// Tells the others of purges where there are any, and does what they ask for here.
+    async fn see_to(self: &Arc<Self>, purges: &[Purge]) -> Result<(), PurgeError> {
+        let mut published = Ok(());
+        let mut events = Vec::with_capacity(purges.len());
+        if let Some(shared) = &self.shared {
+            // Before others learn of it: who asks the bucket after that must not find them.
+            let keys = purges.iter().filter_map(|purge| match &purge.target {
+                Target::Renditions { keys, .. } => Some(keys),
+                _ => None,
+            });
+            let keys: Vec<_> = keys.flatten().copied().map(EntryKey::rendition).collect();
+            if !keys.is_empty() {
+                shared.remove_now(&keys).await;
+            }
+            let (first, now) = (self.purges.next_number(self.clock.now()), self.clock.now());
+            let Published { news, own } = shared.purges.publish(purges, first, now).await;
+            self.apply_news(news).await;
+            match own {
+                Ok(own) => events = own,
+                Err(error) => published = Err(PurgeError::Shared(error)),
+            }
+        }
+        if events.is_empty() {
+            for purge in purges {
+                let event = self.purges.next(purge.clone(), self.clock.now());
+                self.apply(event.clone(), Taken::Here).await;
+                events.push(event);
+            }
+        } else {
+            for event in &events {
+                self.apply(event.clone(), Taken::Here).await;
+            }
+        }
+        let written = match &self.journal {
+            Some(journal) => journal.append(events).await,
+            None => Ok(()),
+        };
+        published.and(written.map_err(PurgeError::Journal))
+    }
+
+    /// Says whether the event was new.
+    async fn apply(self: &Arc<Self>, event: Event, taken: Taken) -> bool {
         if !self.purges.learn(event.clone()) {
-            return;
+            return false;
         }
         let purge = event.purge.clone();
         if let Target::Renditions { keys, .. } = &purge.target {
             for key in keys {
-                self.forget(*key).await;
+                self.forget_here(*key).await;
             }
         }
         if !purge.is_hard() {
-            return;
+            return true;
         }
+        let in_memory = match &purge.target {
+            Target::Everything => HashSet::new(),
+            Target::Source(key) => HashSet::from([key.id()]),
+            _ => self
+                .memory
+                .sources_where(|key, record| purge.meets(key, &record.address, &record.tags)),
+        };
         match &purge.target {
             Target::Everything => self.memory.forget_all(),
-            Target::Source(key) => {
-                self.memory.forget_sources(&HashSet::from([key.id()])).await;
-            }
-            _ => {
-                let met = self
-                    .memory
-                    .sources_where(|key, record| purge.meets(key, &record.address, &record.tags));
-                self.memory.forget_sources(&met).await;
-            }
+            _ => self.memory.forget_sources(&in_memory).await,
         }
         let cache = Arc::downgrade(self);
         tokio::spawn(async move {
@@ -116,21 +231,23 @@ impl Cache {
             for pause in [Duration::ZERO, AFTERMATH] {
                 tokio::time::sleep(pause).await;
                 let Some(cache) = cache.upgrade() else { return };
-                cache.sweep(&event).await;
+                cache.sweep(&event, &in_memory, taken).await;
             }
         });
+        true
     }
 
-    /// Deletes from disk what a hard purge leaves nothing of, and nothing that came after it. Nobody would be answered with it any more: this is
-    /// for the room it takes, and for those who must be able to say that it is gone.
-    async fn sweep(&self, event: &Event) {
+    /// Deletes from disk what a hard purge leaves nothing of, and nothing that came after it; and from the shared bucket, if it is this replica that the
+    /// purge was asked of, what it knows of that. Nobody would be answered with it any more: this is for the room it takes, and for those who must
+    /// be able to say that it is gone.
+    async fn sweep(&self, event: &Event, in_memory: &HashSet<SourceId>, taken: Taken) {
         // What is on its way to the disk gets there first.
         self.flush().await;
         let (met, newer) = self.met_on_disk(event).await;
+        let is_of_all = event.purge.target == Target::Everything;
         let is_doomed = |entry: &EntryKey| {
             let source = entry.source();
-            let is_met = event.purge.target == Target::Everything || met.contains(&source);
-            is_met
+            (is_of_all || met.contains(&source))
                 && match entry.kind() {
                     Kind::Rendition => entry.epoch() < event.number,
                     Kind::Record => !newer.contains_key(&source),
@@ -143,6 +260,16 @@ impl Cache {
             for entry in disk.keys(is_doomed) {
                 disk.remove_in_turn(entry).await;
             }
+        }
+        let Some(shared) = self.shared.as_ref().filter(|_| taken == Taken::Here) else {
+            return;
+        };
+        if is_of_all {
+            shared.sweep(None, event.number).await;
+            return;
+        }
+        for source in met.union(in_memory) {
+            shared.sweep(Some(*source), event.number).await;
         }
     }
 

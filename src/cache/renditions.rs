@@ -87,13 +87,17 @@ impl Cache {
         })
     }
 
-    /// The rendition kept under `key`, if one is. Of all who ask meanwhile, one looks on disk.
+    /// The rendition kept under `key`, if one is. Of all who ask meanwhile, one looks on disk and in the shared bucket.
     pub async fn find(self: &Arc<Self>, key: Key) -> Option<Found> {
         if let Some(found) = self.recall(&key).await {
             return Some(found);
         }
-        let disk = self.renditions.as_ref()?;
-        if !disk.may_have(&EntryKey::rendition(key)) {
+        let entry = EntryKey::rendition(key);
+        let disk = self.renditions.as_ref();
+        let shared = self.shared.as_ref();
+        if !disk.is_some_and(|disk| disk.may_have(&entry))
+            && !shared.is_some_and(|shared| shared.may_have(&entry))
+        {
             return None;
         }
         let cache = Arc::clone(self);
@@ -104,6 +108,14 @@ impl Cache {
 
     /// Keeps a rendition no longer: a better one has taken its place.
     pub async fn forget(&self, key: Key) {
+        self.forget_here(key).await;
+        if let Some(shared) = &self.shared {
+            shared.remove(EntryKey::rendition(key));
+        }
+    }
+
+    /// Keeps a rendition no longer in this process, nor on its disk.
+    pub(super) async fn forget_here(&self, key: Key) {
         self.memory.forget_rendition(&key).await;
         if let Some(disk) = &self.renditions {
             disk.remove(EntryKey::rendition(key));
@@ -115,26 +127,51 @@ impl Cache {
         if let Some(found) = self.recall(&key).await {
             return Some(found);
         }
-        let disk = self.renditions.as_ref()?;
-        let entry = EntryKey::rendition(key);
-        let stored = disk.get(entry).await?;
-        let rendition = disk.readable(entry, Rendition::from_stored(&key, stored))?;
+        let (rendition, tier) = match self.on_disk(key).await {
+            Some(rendition) => (rendition, Tier::Disk),
+            None => (self.in_bucket(key).await?, Tier::Shared),
+        };
         let rendition = Arc::new(rendition);
         self.memory
             .keep_rendition(key, Arc::clone(&rendition))
             .await;
         Some(Found {
             rendition,
-            outcome: Outcome::Hit(Tier::Disk),
+            outcome: Outcome::Hit(tier),
         })
+    }
+
+    async fn on_disk(&self, key: Key) -> Option<Rendition> {
+        let disk = self.renditions.as_ref()?;
+        let entry = EntryKey::rendition(key);
+        let stored = disk.get(entry).await?;
+        disk.readable(entry, Rendition::from_stored(&key, stored))
+    }
+
+    /// What another replica made. It is on disk here from then on.
+    async fn in_bucket(&self, key: Key) -> Option<Rendition> {
+        let shared = self.shared.as_ref()?;
+        let entry = EntryKey::rendition(key);
+        let stored = shared.get(entry).await?;
+        let read = Rendition::from_stored(&key, stored.clone());
+        let rendition = shared.readable(entry, read)?;
+        if let Some(disk) = &self.renditions {
+            disk.put(entry, Vec::new(), stored);
+        }
+        Some(rendition)
     }
 
     async fn keep_rendition(&self, key: Key, rendition: &Arc<Rendition>) {
         self.memory.keep_rendition(key, Arc::clone(rendition)).await;
-        if let Some(disk) = &self.renditions
-            && let Some(head) = rendition.stored_head()
-        {
-            disk.put(EntryKey::rendition(key), head, rendition.bytes.clone());
+        let Some(head) = rendition.stored_head() else {
+            return;
+        };
+        let entry = EntryKey::rendition(key);
+        if let Some(disk) = &self.renditions {
+            disk.put(entry, head.clone(), rendition.bytes.clone());
+        }
+        if let Some(shared) = &self.shared {
+            shared.put(entry, head, rendition.bytes.clone());
         }
     }
 }

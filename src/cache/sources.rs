@@ -196,7 +196,7 @@ impl Cache {
         self.flights.start::<FoundSource, E>(flight, work);
     }
 
-    /// Asks the origin, and keeps what it says. `known` stands in where it fails.
+    /// Asks the other replicas, by way of what they share, and then the origin, and keeps what it says. `known` stands in where it fails.
     async fn ask<E, F, Fut>(
         self: &Arc<Self>,
         name: &SourceName,
@@ -213,6 +213,14 @@ impl Cache {
         if let Some(failed) = self.failures.recall(&key, generation, self.clock.now()) {
             return self.stand_in(known, failed);
         }
+        let known = match self.in_shared(&name.key).await {
+            Some(record) if record.freshness.is_fresh(self.clock.now()) => {
+                self.keep_record_here(name.key, &record).await;
+                return Ok(FoundSource::kept(record, Tier::Shared, None));
+            }
+            Some(record) if known.is_none() => Some((record, Tier::Shared)),
+            _ => known,
+        };
         let validators = known.as_ref().map(|(record, _)| record.validators.clone());
         let answer = fetch(validators.filter(|validators| !validators.is_empty())).await;
         match (answer, known) {
@@ -313,6 +321,23 @@ impl Cache {
         Some((record, Tier::Disk))
     }
 
+    /// The record that another replica made or renewed, as the purges since have left it.
+    async fn in_shared(&self, key: &SourceKey) -> Option<Arc<SourceRecord>> {
+        let shared = self.shared.as_ref()?;
+        let entry = EntryKey::record(*key);
+        let stored = shared.get(entry).await?;
+        let record = shared.readable(entry, SourceRecord::from_stored(&stored))?;
+        let generation = self.purges.generation();
+        match self.purges.verdict(key, &record) {
+            Verdict::Holds => Some(Arc::new(record)),
+            Verdict::Stale(at) => Some(Arc::new(record.ended(at, generation))),
+            Verdict::Gone => {
+                shared.remove(entry);
+                None
+            }
+        }
+    }
+
     /// A kept record as the purges since have left it.
     async fn after_purges(
         &self,
@@ -329,7 +354,8 @@ impl Cache {
                 Some(ended)
             }
             Verdict::Gone => {
-                self.forget_record(key).await;
+                // Another replica may have shared a newer one.
+                self.forget_record_here(key).await;
                 None
             }
         }
@@ -368,21 +394,41 @@ impl Cache {
 
     /// Keeps a record, or sees to it that none is left of a source that may no longer be stored.
     async fn keep_record(&self, key: SourceKey, record: &Arc<SourceRecord>) {
-        let stored = record
-            .to_stored()
-            .filter(|_| record.freshness.is_storable());
-        match stored {
-            Some(stored) => {
-                self.memory.keep_record(key, Arc::clone(record)).await;
-                if let Some(disk) = &self.sources {
-                    disk.put(EntryKey::record(key), Vec::new(), stored);
-                }
+        let stored = self.keep_record_here(key, record).await;
+        if let Some(shared) = &self.shared {
+            let entry = EntryKey::record(key);
+            match stored {
+                Some(stored) => shared.put(entry, Vec::new(), stored),
+                None => shared.remove(entry),
             }
-            None => self.forget_record(&key).await,
         }
     }
 
+    /// Keeps a record in this process and on its disk, if it may be stored; says how it is written.
+    async fn keep_record_here(&self, key: SourceKey, record: &Arc<SourceRecord>) -> Option<Bytes> {
+        let stored = record
+            .to_stored()
+            .filter(|_| record.freshness.is_storable());
+        match &stored {
+            Some(stored) => {
+                self.memory.keep_record(key, Arc::clone(record)).await;
+                if let Some(disk) = &self.sources {
+                    disk.put(EntryKey::record(key), Vec::new(), stored.clone());
+                }
+            }
+            None => self.forget_record_here(&key).await,
+        }
+        stored
+    }
+
     async fn forget_record(&self, key: &SourceKey) {
+        self.forget_record_here(key).await;
+        if let Some(shared) = &self.shared {
+            shared.remove(EntryKey::record(*key));
+        }
+    }
+
+    async fn forget_record_here(&self, key: &SourceKey) {
         self.memory.forget_record(key).await;
         if let Some(disk) = &self.sources {
             disk.remove(EntryKey::record(*key));

@@ -39,6 +39,7 @@ use crate::cache::ErrorLives;
 use crate::cache::Failed;
 use crate::cache::Failure;
 use crate::cache::Outcome;
+use crate::cache::SharedStats;
 use crate::cache::SourceRecord;
 use crate::cache::Stale;
 use crate::cache::Tier;
@@ -192,7 +193,7 @@ impl Pipeline {
             prefixes: config.server.prefixes.clone(),
             policy,
             sources,
-            cache: Cache::open(&config.cache)
+            cache: Cache::open(&config.cache, &config.bucket)
                 .await
                 .map_err(PipelineError::Cache)?,
             limits: config.limits.of_render(),
@@ -256,7 +257,35 @@ impl Pipeline {
                 self.metrics.set_cache_off(store, trouble.word(), is_off);
             }
         }
+        if let Some(shared) = stats.shared {
+            self.tell_shared(&shared);
+        }
         self.metrics.text()
+    }
+
+    fn tell_shared(&self, shared: &SharedStats) {
+        self.metrics
+            .set_shared_waiting(shared.waiting.entries, shared.waiting.bytes);
+        for (direction, is_failing) in [
+            ("read", shared.reading_open),
+            ("write", shared.writing_open),
+            ("purges", shared.purges_failing),
+        ] {
+            self.metrics.set_shared_failing(direction, is_failing);
+        }
+        for (event, count) in [
+            ("hit", shared.hits),
+            ("miss", shared.misses),
+            ("timeout", shared.timeouts),
+            ("read-failure", shared.read_failures),
+            ("corrupt", shared.corrupt),
+            ("skipped-read", shared.skipped_reads),
+            ("write", shared.writes),
+            ("write-failure", shared.write_failures),
+            ("skipped-write", shared.skipped_writes),
+        ] {
+            self.metrics.set_shared_events(event, count);
+        }
     }
 
     /// Waits, for no longer than `within`, until what was to be kept is on disk.

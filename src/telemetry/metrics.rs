@@ -44,6 +44,10 @@ pub struct Metrics {
     cache_entries: Family<StoreLabels, Gauge>,
     cache_events: Family<EventLabels, Gauge<u64, AtomicU64>>,
     cache_off: Family<TroubleLabels, Gauge>,
+    shared_events: Family<SharedLabels, Gauge<u64, AtomicU64>>,
+    shared_failing: Family<DirectionLabels, Gauge>,
+    shared_waiting: Gauge,
+    shared_waiting_bytes: Gauge,
 }
 
 /// Where an answer came from.
@@ -171,6 +175,16 @@ struct TroubleLabels {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SharedLabels {
+    event: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DirectionLabels {
+    direction: &'static str,
+}
+
 /// From a memory hit to a large AVIF, in seconds.
 const BUCKETS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -218,6 +232,10 @@ impl Default for Metrics {
             cache_entries: Family::default(),
             cache_events: Family::default(),
             cache_off: Family::default(),
+            shared_events: Family::default(),
+            shared_failing: Family::default(),
+            shared_waiting: Gauge::default(),
+            shared_waiting_bytes: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -355,6 +373,27 @@ impl Default for Metrics {
             "cache_disk_off",
             "1 for a disk store that is not in use, by the reason",
             metrics.cache_off.clone(),
+        );
+        registry.register(
+            "cache_shared_events",
+            "What happened to the shared cache since the start",
+            metrics.shared_events.clone(),
+        );
+        registry.register(
+            "cache_shared_failing",
+            "1 where the shared cache fails, and is done without",
+            metrics.shared_failing.clone(),
+        );
+        registry.register(
+            "cache_shared_waiting",
+            "Entries to be written to the shared cache",
+            metrics.shared_waiting.clone(),
+        );
+        registry.register_with_unit(
+            "cache_shared_waiting",
+            "Bytes to be written to the shared cache",
+            Unit::Bytes,
+            metrics.shared_waiting_bytes.clone(),
         );
         Metrics {
             registry,
@@ -517,6 +556,28 @@ impl Metrics {
         self.cache_off
             .get_or_create(&TroubleLabels { store, reason })
             .set(i64::from(is_off));
+    }
+
+    /// How often something has happened to the shared cache.
+    pub fn set_shared_events(&self, event: &'static str, count: u64) {
+        self.shared_events
+            .get_or_create(&SharedLabels { event })
+            .set(count);
+    }
+
+    /// Whether the shared cache fails; `direction` is `read`, `write` or `purges`.
+    pub fn set_shared_failing(&self, direction: &'static str, is_failing: bool) {
+        self.shared_failing
+            .get_or_create(&DirectionLabels { direction })
+            .set(is_failing.into());
+    }
+
+    /// What is to be written to the shared cache.
+    pub fn set_shared_waiting(&self, entries: u64, bytes: u64) {
+        self.shared_waiting
+            .set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.shared_waiting_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Counts a request as being answered until the guard is dropped.

@@ -18,6 +18,7 @@ import hits
 import look
 import memory
 import pictures
+import shared
 import still
 import table
 import waiting
@@ -32,6 +33,7 @@ GROUPS = {
     "avif": avif.run,
     "memory": memory.run,
     "hits": hits.run,
+    "shared": shared.run,
     "latency": waiting.latency,
     "idle": waiting.idle,
 }

@@ -110,7 +110,7 @@ fn key(bencher: Bencher<'_, '_>) {
     let record = runtime.block_on(async {
         let mut config = safelight::cache::Config::default();
         config.disk.path = Default::default();
-        let cache = Cache::open(&config)
+        let cache = Cache::open(&config, &[])
             .await
             .expect("the defaults fit together");
         record(&cache, &job).await
@@ -197,7 +197,7 @@ fn hit_on_disk(bencher: Bencher<'_, '_>) {
     config.disk.path = place.path().to_owned();
     config.memory.renditions = "0".parse().expect("a size");
     let (cache, key) = runtime.block_on(async {
-        let cache = Cache::open(&config)
+        let cache = Cache::open(&config, &[])
             .await
             .expect("the defaults fit together");
         let (source, record) = (SourceKey::of(&job.source), record(&cache, &job).await);

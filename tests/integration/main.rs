@@ -15,6 +15,7 @@ mod protocol;
 mod purging;
 mod remembering;
 mod responses;
+mod shared;
 mod sources;
 mod support;
 mod urls;

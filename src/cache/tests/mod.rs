@@ -1,6 +1,7 @@
 //! The cache as its callers see it, over real folders.
 
 mod bound;
+pub(super) mod bucket;
 mod crash;
 mod disk;
 mod failures;
@@ -8,6 +9,7 @@ mod flights;
 mod model;
 mod mounts;
 mod purging;
+mod shared;
 mod sources;
 mod stale;
 mod store;
@@ -104,7 +106,7 @@ pub(super) async fn open(path: &Path) -> Arc<Cache> {
 
 pub(super) async fn open_with(config: &Config) -> Arc<Cache> {
     loop {
-        let cache = Cache::open(config).await.expect("sound settings");
+        let cache = Cache::open(config, &[]).await.expect("sound settings");
         let stats = cache.stats();
         let is_locked = [stats.disk_renditions, stats.disk_sources]
             .into_iter()
@@ -241,7 +243,10 @@ async fn a_floor_above_the_ceiling_is_refused() {
         ceiling: Seconds::new(60),
         ..config(Path::new(""))
     };
-    let error = Cache::open(&config).await.err().expect("floor is an hour");
+    let error = Cache::open(&config, &[])
+        .await
+        .err()
+        .expect("floor is an hour");
     assert_eq!(
         error.to_string(),
         "setting `cache.floor` must not exceed `cache.ceiling` (60 s), got 3600 s"

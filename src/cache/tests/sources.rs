@@ -37,7 +37,7 @@ use crate::freshness::Validators;
 use crate::source::Answer;
 use crate::source::Fetched;
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// What was received `ago` with this `Cache-Control`.
 fn freshness(cache_control: &'static str, ago: Duration) -> Freshness {
@@ -48,14 +48,14 @@ fn freshness(cache_control: &'static str, ago: Duration) -> Freshness {
     Freshness::of(&headers, SystemTime::now() - ago, &Rules::default())
 }
 
-fn validators(etag: &str) -> Validators {
+pub(super) fn validators(etag: &str) -> Validators {
     Validators {
         etag: Some(etag.to_owned()),
         last_modified: None,
     }
 }
 
-fn fetched(content: &'static str, cache_control: &'static str, ago: Duration) -> Answer {
+pub(super) fn fetched(content: &'static str, cache_control: &'static str, ago: Duration) -> Answer {
     Answer::Fetched(Fetched {
         bytes: Bytes::from_static(content.as_bytes()),
         validators: validators("\"1\""),
@@ -64,7 +64,7 @@ fn fetched(content: &'static str, cache_control: &'static str, ago: Duration) ->
     })
 }
 
-fn not_modified(cache_control: &'static str) -> Answer {
+pub(super) fn not_modified(cache_control: &'static str) -> Answer {
     Answer::NotModified {
         freshness: freshness(cache_control, Duration::ZERO),
         validators: Validators::default(),
@@ -74,7 +74,7 @@ fn not_modified(cache_control: &'static str) -> Answer {
 
 /// An origin with one answer; remembers what it was asked with.
 #[derive(Clone, Default)]
-struct Origin {
+pub(super) struct Origin {
     asked: Arc<Mutex<Vec<Option<Validators>>>>,
 }
 
@@ -91,12 +91,12 @@ impl Origin {
         }
     }
 
-    fn asked(&self) -> Vec<Option<Validators>> {
+    pub(super) fn asked(&self) -> Vec<Option<Validators>> {
         std::mem::take(&mut *self.asked.lock().expect("no test panics here"))
     }
 }
 
-async fn get(cache: &Arc<Cache>, origin: &Origin, answer: Answer) -> FoundSource {
+pub(super) async fn get(cache: &Arc<Cache>, origin: &Origin, answer: Answer) -> FoundSource {
     let fetch = origin.answering(answer);
     cache
         .get_or_fetch(&SourceName::numbered(1), fetch)

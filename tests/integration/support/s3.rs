@@ -28,6 +28,7 @@ use s3s::service::S3ServiceBuilder;
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 /// The keys that the script's server knows; the other one is given the same.
 const ACCESS_KEY: &str = "testadmin";
@@ -192,9 +193,11 @@ async fn start_task(folder: &Path) -> (String, JoinHandle<()>) {
         .expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
     let task = tokio::spawn(async move {
+        // Stopped, a server closes what is open.
+        let mut connections = JoinSet::new();
         while let Ok((socket, _)) = listener.accept().await {
             let service = service.clone();
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 let connection = Builder::new(TokioExecutor::new());
                 let _ = connection
                     .serve_connection(TokioIo::new(socket), service)

@@ -1,0 +1,406 @@
+//! The tier that replicas share: renditions and records of sources in one bucket, so that many replicas make each once. And the way in which they
+//! learn of each other's purges.
+//!
+//! Its place in a request is before work that takes longer, and it must not make that longer by more than one timeout: a read is given up after it,
+//! what fails in a row is not asked for a while, what was just missing is not asked for again, and nobody waits for a write. Never: an error for a
+//! client because of the bucket, an unverified byte, a source's own bytes (its origin has them), anything of a source that may not be stored.
+
+mod breaker;
+mod purges;
+mod queue;
+mod sealed;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use moka::sync::Cache;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use self::breaker::Breaker;
+use self::breaker::Entry;
+use self::breaker::Pass;
+use self::queue::Change;
+use self::queue::Pushed;
+use self::queue::Queue;
+use super::CacheError;
+use super::SharedConfig;
+use super::entry::EntryKey;
+use super::entry::Kind;
+use super::entry::STORED_VERSION;
+use super::key::SourceId;
+use super::outcome::SharedStats;
+use super::source_record::SourceRecord;
+use crate::bucket;
+use crate::bucket::Bucket;
+use crate::bucket::BucketError;
+use crate::bucket::BucketProblem;
+use crate::bucket::Known;
+use crate::bucket::Reply;
+use crate::bucket::Timeouts;
+
+use self::purges::SharedPurges;
+
+pub(super) use self::purges::News;
+pub(super) use self::purges::Published;
+
+/// For what nobody waits for: writes, deletes and lists. Reads have a time of their own.
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(3),
+    first_byte: Duration::from_secs(10),
+    total: Duration::from_secs(15),
+};
+
+/// How many reads are under way at once. Who finds no place makes the thing anew.
+const READERS: usize = 128;
+
+/// How long and for how many entries it is remembered that the bucket did not have them. Other replicas may have them by then.
+const MISSING_LIFE: Duration = Duration::from_secs(30);
+const MISSING_MOST: u64 = 50_000;
+
+/// Longest entry that is written or read, in bytes.
+const LARGEST: u64 = 64 << 20;
+
+/// When deleting what a purge left nothing of is tried, and tried again.
+const ATTEMPTS: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_secs(5),
+    Duration::from_secs(60),
+];
+
+pub(super) struct Shared {
+    inner: Arc<Inner>,
+    pub(super) purges: SharedPurges,
+}
+
+struct Inner {
+    bucket: Arc<Bucket>,
+    /// What the names of all entries in today's layout begin with; ends with a slash.
+    folder: String,
+    patience: Duration,
+    reading: Arc<Breaker>,
+    writing: Arc<Breaker>,
+    readers: Semaphore,
+    missing: Cache<EntryKey, ()>,
+    queue: Queue,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    timeouts: AtomicU64,
+    read_failures: AtomicU64,
+    corrupt: AtomicU64,
+    skipped_reads: AtomicU64,
+    writes: AtomicU64,
+    write_failures: AtomicU64,
+    skipped_writes: AtomicU64,
+}
+
+impl Shared {
+    /// Prepares to use the bucket that the settings name; nothing is sent. `None` if they name none.
+    pub(super) fn open(
+        config: &SharedConfig,
+        buckets: &[bucket::Config],
+    ) -> Result<Option<Self>, CacheError> {
+        let SharedConfig {
+            bucket,
+            prefix,
+            timeout,
+        } = config;
+        if bucket.is_empty() {
+            return Ok(None);
+        }
+        let Some(place) = buckets.iter().find(|known| known.name == *bucket) else {
+            return Err(CacheError::NoSuchBucket(bucket.clone()));
+        };
+        if !bucket::is_key(prefix) || prefix.len() > 256 {
+            return Err(CacheError::UnusablePrefix(prefix.clone()));
+        }
+        if timeout.duration().is_zero() {
+            return Err(CacheError::NoTime);
+        }
+        let bucket =
+            Bucket::open(place, TIMEOUTS).map_err(|error| CacheError::Shared(error.to_string()))?;
+        let bucket = Arc::new(bucket);
+        Ok(Some(Shared {
+            purges: SharedPurges::new(Arc::clone(&bucket), format!("{prefix}/purges/")),
+            inner: Arc::new(Inner {
+                bucket,
+                folder: format!("{prefix}/v{STORED_VERSION}/"),
+                patience: timeout.duration(),
+                reading: Breaker::new("reading the shared cache"),
+                writing: Breaker::new("writing to the shared cache"),
+                readers: Semaphore::new(READERS),
+                missing: Cache::builder()
+                    .max_capacity(MISSING_MOST)
+                    .time_to_live(MISSING_LIFE)
+                    .build(),
+                queue: Queue::default(),
+                counts: Counts::default(),
+            }),
+        }))
+    }
+
+    /// Whether a look may find an entry.
+    pub(super) fn may_have(&self, key: &EntryKey) -> bool {
+        self.inner.reading.lets_through() && !self.inner.missing.contains_key(key)
+    }
+
+    /// The body of an entry, verified, if it can be had in time.
+    pub(super) async fn get(&self, key: EntryKey) -> Option<Bytes> {
+        let inner = &self.inner;
+        if inner.missing.contains_key(&key) {
+            return None;
+        }
+        match inner.reading.enter() {
+            Some(Entry::Pass(pass)) => inner.read(key, pass).await,
+            Some(Entry::Probe(probe)) => {
+                count(&inner.counts.skipped_reads);
+                let inner = Arc::clone(inner);
+                tokio::spawn(async move { inner.read(key, probe).await });
+                None
+            }
+            None => {
+                count(&inner.counts.skipped_reads);
+                None
+            }
+        }
+    }
+
+    /// What [`get`](Self::get) gave, as its reader understood it. What could not be understood is removed.
+    pub(super) fn readable<T>(&self, key: EntryKey, read: Option<T>) -> Option<T> {
+        if read.is_none() {
+            self.inner.note_corrupt(key);
+        }
+        read
+    }
+
+    /// Has an entry written when there is time: `head` and `body`, one after the other, as one body. Skipped if too much is waiting already, or if
+    /// writing fails anyway.
+    pub(super) fn put(&self, key: EntryKey, head: Vec<u8>, body: Bytes) {
+        self.inner.missing.invalidate(&key);
+        let length = (head.len() + body.len()) as u64;
+        if length > LARGEST || !self.inner.writing.lets_through() {
+            count(&self.inner.counts.skipped_writes);
+            return;
+        }
+        let head = Bytes::from(head);
+        self.inner.change(key, Change::Write { head, body });
+    }
+
+    /// Has an entry removed when there is time, unless it is known not to be there.
+    pub(super) fn remove(&self, key: EntryKey) {
+        if !self.inner.missing.contains_key(&key) {
+            self.inner.change(key, Change::Remove);
+        }
+    }
+
+    /// Removes entries now.
+    pub(super) async fn remove_now(&self, keys: &[EntryKey]) {
+        let names = keys.iter().map(|key| self.inner.name(*key)).collect();
+        let deleted = timeout(TIMEOUTS.first_byte, self.inner.bucket.delete(names)).await;
+        if !matches!(deleted, Ok(Ok(()))) {
+            count(&self.inner.counts.write_failures);
+        }
+    }
+
+    /// Deletes what was made of a source (or of all) before a hard purge. Nobody would be answered with it any more: this is for the room it takes,
+    /// and for those who must be able to say that it is gone.
+    pub(super) async fn sweep(&self, source: Option<SourceId>, number: u64) {
+        let folder = match source {
+            Some(source) => format!("{}{source}/", self.inner.folder),
+            None => self.inner.folder.clone(),
+        };
+        for wait in ATTEMPTS {
+            tokio::time::sleep(wait).await;
+            let Err(error) = self.inner.sweep(&folder, number).await else {
+                return;
+            };
+            count(&self.inner.counts.write_failures);
+            tracing::warn!(%error, folder, "cannot delete what was purged from the shared cache; nobody is answered with it");
+        }
+    }
+
+    /// Returns when everything asked for until now is in the bucket, or has failed to get there.
+    pub(super) async fn flush(&self) {
+        self.inner.queue.flush().await;
+    }
+
+    pub(super) fn stats(&self) -> SharedStats {
+        let Inner {
+            reading,
+            writing,
+            queue,
+            counts,
+            ..
+        } = &*self.inner;
+        let value = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        SharedStats {
+            waiting: queue.held(),
+            reading_open: reading.is_open(),
+            writing_open: writing.is_open(),
+            purges_failing: self.purges.is_failing(),
+            hits: value(&counts.hits),
+            misses: value(&counts.misses),
+            timeouts: value(&counts.timeouts),
+            read_failures: value(&counts.read_failures),
+            corrupt: value(&counts.corrupt),
+            skipped_reads: value(&counts.skipped_reads),
+            writes: value(&counts.writes),
+            write_failures: value(&counts.write_failures),
+            skipped_writes: value(&counts.skipped_writes),
+        }
+    }
+}
+
+impl Inner {
+    async fn read(self: &Arc<Self>, key: EntryKey, pass: Pass) -> Option<Bytes> {
+        let Ok(_place) = self.readers.try_acquire() else {
+            count(&self.counts.skipped_reads);
+            return None;
+        };
+        let name = self.name(key);
+        let reading = read_object(&self.bucket, &name, LARGEST + sealed::SEAL as u64);
+        let content = match timeout(self.patience, reading).await {
+            Ok(Ok(content)) => content,
+            Ok(Err(error)) if error.is_missing() => {
+                pass.succeeded();
+                count(&self.counts.misses);
+                self.missing.insert(key, ());
+                return None;
+            }
+            Ok(Err(error)) => {
+                count(&self.counts.read_failures);
+                pass.failed(&error);
+                return None;
+            }
+            Err(_) => {
+                count(&self.counts.timeouts);
+                pass.failed(&BucketError {
+                    bucket: self.bucket.name().to_owned(),
+                    problem: BucketProblem::Timeout,
+                });
+                return None;
+            }
+        };
+        pass.succeeded();
+        let body = sealed::open(key, content).await;
+        match body {
+            Some(_) => count(&self.counts.hits),
+            None => self.note_corrupt(key),
+        }
+        body
+    }
+
+    fn note_corrupt(self: &Arc<Self>, key: EntryKey) {
+        count(&self.counts.corrupt);
+        self.change(key, Change::Remove);
+    }
+
+    fn change(self: &Arc<Self>, key: EntryKey, change: Change) {
+        match self.queue.push(key, change) {
+            Pushed::Waits => {}
+            Pushed::Dropped => count(&self.counts.skipped_writes),
+            Pushed::NeedsWorker => {
+                let inner = Arc::clone(self);
+                tokio::spawn(async move {
+                    while let Some((key, change)) = inner.queue.take() {
+                        inner.make(key, change).await;
+                        inner.queue.done(&key);
+                    }
+                });
+            }
+        }
+    }
+
+    async fn make(&self, key: EntryKey, change: Change) {
+        let Some(Entry::Pass(pass) | Entry::Probe(pass)) = self.writing.enter() else {
+            count(&self.counts.skipped_writes);
+            return;
+        };
+        let name = self.name(key);
+        let made = match change {
+            Change::Write { head, body } => {
+                let seal = sealed::seal(key, &head, &body).await;
+                self.bucket.put(&name, vec![seal, head, body]).await
+            }
+            Change::Remove => self.bucket.delete(vec![name]).await,
+        };
+        match made {
+            Ok(()) => {
+                count(&self.counts.writes);
+                pass.succeeded();
+            }
+            Err(error) => {
+                count(&self.counts.write_failures);
+                tracing::debug!(%error, %key, "cannot write to the shared cache");
+                pass.failed(&error);
+            }
+        }
+    }
+
+    async fn sweep(&self, folder: &str, number: u64) -> Result<(), BucketError> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.bucket.list(folder, after.as_deref()).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.clone());
+            let mut doomed = Vec::new();
+            for name in page {
+                if self.is_older(&name, number).await? {
+                    doomed.push(name);
+                }
+            }
+            self.bucket.delete(doomed).await?;
+        }
+    }
+
+    /// Whether an object was made before a hard purge that met its source. What is understood by nobody was, too.
+    async fn is_older(&self, name: &str, number: u64) -> Result<bool, BucketError> {
+        let key = name.rsplit('/').next().and_then(|key| key.parse().ok());
+        let Some(key) = key else { return Ok(true) };
+        if EntryKey::kind(key) != Kind::Record {
+            return Ok(key.epoch() < number);
+        }
+        let content = match read_object(&self.bucket, name, LARGEST).await {
+            Ok(content) => content,
+            Err(error) if error.is_missing() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let record = sealed::open(key, content).await;
+        let record = record.and_then(|body| SourceRecord::from_stored(&body));
+        Ok(record.is_none_or(|record| record.generation < number))
+    }
+
+    /// Everything of one source begins alike.
+    fn name(&self, key: EntryKey) -> String {
+        format!("{}{}/{key}", self.folder, key.source())
+    }
+}
+
+/// An object as a whole. What is longer than `most` is as good as unreadable, and read so far only.
+async fn read_object(bucket: &Bucket, name: &str, most: u64) -> Result<Bytes, BucketError> {
+    let mut object = match bucket.get(name, Known::default()).await? {
+        Reply::Object(object) if object.length <= most => object,
+        // "Not modified" answers a question that was not asked.
+        Reply::Object(_) | Reply::NotModified(_) => return Ok(Bytes::new()),
+    };
+    let mut content = Vec::with_capacity(usize::try_from(object.length).unwrap_or_default());
+    while let Some(chunk) = object.body.try_next().await? {
+        content.extend_from_slice(&chunk);
+    }
+    Ok(Bytes::from(content))
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

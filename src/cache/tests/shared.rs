@@ -1,0 +1,466 @@
+//! The tier that replicas share: what one made the others find, and a bucket that is slow, broken, wrong or gone costs little.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Rendered;
+use super::bucket::Mood;
+use super::bucket::TestBucket;
+use super::config;
+use super::folder;
+use super::only;
+use super::rendition;
+use super::sources::HOUR;
+use super::sources::Origin;
+use super::sources::fetched;
+use super::sources::get;
+use super::sources::not_modified;
+use super::sources::validators;
+use crate::cache::Cache;
+use crate::cache::CacheError;
+use crate::cache::Config;
+use crate::cache::Found;
+use crate::cache::Key;
+use crate::cache::Outcome;
+use crate::cache::Purge;
+use crate::cache::PurgeError;
+use crate::cache::SharedConfig;
+use crate::cache::SharedStats;
+use crate::cache::SourceKey;
+use crate::cache::Target;
+use crate::cache::Tier;
+use crate::cache::entry::EntryKey;
+use crate::units::Seconds;
+
+fn sharing(place: &Path, timeout: Seconds) -> Config {
+    Config {
+        shared: SharedConfig {
+            bucket: "shared".to_owned(),
+            timeout,
+            ..SharedConfig::default()
+        },
+        ..config(place)
+    }
+}
+
+async fn replica_at(bucket: &TestBucket, place: &Path) -> Arc<Cache> {
+    // Machines that run tests are slow.
+    let config = sharing(place, Seconds::new(20));
+    Cache::open(&config, &[bucket.config()])
+        .await
+        .expect("sound settings")
+}
+
+async fn replica(bucket: &TestBucket) -> Arc<Cache> {
+    replica_at(bucket, Path::new("")).await
+}
+
+async fn impatient(bucket: &TestBucket) -> Arc<Cache> {
+    let config = sharing(Path::new(""), Seconds::millis(50));
+    Cache::open(&config, &[bucket.config()])
+        .await
+        .expect("sound settings")
+}
+
+async fn render(cache: &Arc<Cache>, key: Key, content: &'static [u8]) -> Found {
+    let render = async move { Rendered::Ok(rendition(&key, content)) };
+    cache
+        .get_or_render(key, true, render)
+        .await
+        .expect("the render succeeds")
+}
+
+fn stats(cache: &Cache) -> SharedStats {
+    cache.stats().shared.expect("a shared tier")
+}
+
+fn object(bucket: &TestBucket, key: Key) -> PathBuf {
+    only(bucket.named(&EntryKey::rendition(key).to_string()))
+}
+
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..3000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never so: {what}");
+}
+
+fn of_source(number: u64) -> Key {
+    Key::numbered_of(&SourceKey::numbered(number), 0, number)
+}
+
+#[tokio::test]
+async fn what_one_renders_the_others_find_and_keep() {
+    let (bucket, place, key) = (TestBucket::start().await, folder(), Key::numbered(1));
+    let (one, other) = (
+        replica(&bucket).await,
+        replica_at(&bucket, place.path()).await,
+    );
+    let made = render(&one, key, b"picture").await;
+    assert_eq!(made.outcome, Outcome::Miss);
+    one.flush().await;
+    let found = render(&other, key, b"never").await;
+    assert_eq!(found.outcome, Outcome::Hit(Tier::Shared));
+    assert_eq!(found.rendition, made.rendition);
+    let again = render(&other, key, b"never").await;
+    assert_eq!(again.outcome, Outcome::Hit(Tier::Memory));
+    other.flush().await;
+    drop(other);
+    bucket.set(Mood::Refusing(503));
+    let restarted = replica_at(&bucket, place.path()).await;
+    let kept = render(&restarted, key, b"never").await;
+    assert_eq!(kept.outcome, Outcome::Hit(Tier::Disk));
+    assert_eq!((stats(&one).writes, stats(&one).misses), (1, 1));
+}
+
+#[tokio::test]
+async fn a_better_rendition_is_found_wherever_it_was_made() {
+    let (bucket, key) = (TestBucket::start().await, Key::numbered(1));
+    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
+    render(&one, key, b"picture").await;
+    one.flush().await;
+    let found = other.find(key).await.expect("the other made it");
+    assert_eq!(found.outcome, Outcome::Hit(Tier::Shared));
+    one.forget(key).await;
+    one.flush().await;
+    assert_eq!(bucket.named("rendition-").len(), 0);
+}
+
+#[tokio::test]
+async fn replicas_agree_on_the_state_of_a_source_and_one_asks_the_origin() {
+    let (bucket, origin) = (TestBucket::start().await, Origin::default());
+    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
+    let first = get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
+    one.flush().await;
+    let found = get(&other, &origin, fetched("two", "", Duration::ZERO)).await;
+    assert_eq!(
+        (found.outcome, &found.record),
+        (Outcome::Hit(Tier::Shared), &first.record)
+    );
+    assert_eq!(origin.asked(), [None]);
+    assert_eq!(bucket.named("source-").len(), 0, "bytes are not shared");
+}
+
+#[tokio::test]
+async fn what_one_revalidates_is_fresh_for_the_others() {
+    let (bucket, origin) = (TestBucket::start().await, Origin::default());
+    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
+    get(&one, &origin, fetched("one", "max-age=7200", 3 * HOUR)).await;
+    one.flush().await;
+    let renewed = get(&other, &origin, not_modified("")).await;
+    assert_eq!(renewed.outcome, Outcome::Revalidated);
+    assert_eq!(origin.asked(), [None, Some(validators("\"1\""))]);
+    other.flush().await;
+    let found = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
+    assert_eq!(
+        (found.outcome, &found.record),
+        (Outcome::Hit(Tier::Shared), &renewed.record)
+    );
+    let again = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
+    assert_eq!(again.outcome, Outcome::Hit(Tier::Memory));
+    assert_eq!(origin.asked(), []);
+}
+
+#[tokio::test]
+async fn what_may_not_be_stored_never_gets_there() {
+    let (bucket, origin) = (TestBucket::start().await, Origin::default());
+    let one = replica(&bucket).await;
+    get(&one, &origin, fetched("one", "no-store", Duration::ZERO)).await;
+    let key = Key::numbered(1);
+    let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
+    one.get_or_render(key, false, render)
+        .await
+        .expect("the render succeeds");
+    one.flush().await;
+    assert_eq!(bucket.named("record-").len(), 0);
+    assert_eq!(bucket.named("rendition-").len(), 0);
+
+    get(&one, &origin, fetched("one", "", 3 * HOUR)).await;
+    one.flush().await;
+    assert_eq!(bucket.named("record-").len(), 1);
+    get(&one, &origin, not_modified("no-store")).await;
+    one.flush().await;
+    assert_eq!(bucket.named("record-").len(), 0);
+}
+
+#[tokio::test]
+async fn wrong_content_is_a_miss_and_does_not_stay() {
+    let bucket = TestBucket::start().await;
+    let one = replica(&bucket).await;
+    for number in 1..=4 {
+        render(&one, Key::numbered(number), b"picture").await;
+    }
+    one.flush().await;
+    let path = |number| object(&bucket, Key::numbered(number));
+    let good = fs::read(path(1)).expect("just written");
+    let mut flipped = good.clone();
+    *flipped.last_mut().expect("it is not empty") ^= 1;
+    fs::write(path(1), flipped).expect("a file of ours");
+    fs::write(path(2), &good[..good.len() - 1]).expect("a file of ours");
+    fs::write(path(3), &good).expect("a file of ours");
+    fs::write(path(4), b"").expect("a file of ours");
+    let other = replica(&bucket).await;
+    for number in 1..=4 {
+        let found = other.find(Key::numbered(number)).await;
+        assert!(found.is_none(), "{number}");
+    }
+    other.flush().await;
+    assert_eq!(bucket.named("rendition-").len(), 0);
+    assert_eq!((stats(&other).corrupt, stats(&other).hits), (4, 0));
+}
+
+#[tokio::test]
+async fn what_is_missing_is_not_asked_for_again_at_once() {
+    let (bucket, key) = (TestBucket::start().await, Key::numbered(1));
+    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
+    for _ in 0..10 {
+        assert!(one.find(key).await.is_none());
+    }
+    assert_eq!(stats(&one).misses, 1);
+    // What it writes itself is there again at once.
+    render(&one, key, b"picture").await;
+    one.flush().await;
+    one.memory.forget_all();
+    assert!(one.find(key).await.is_some());
+    assert!(other.find(key).await.is_some());
+}
+
+#[tokio::test]
+async fn a_slow_bucket_is_given_up_and_comes_back() {
+    let bucket = TestBucket::start().await;
+    let one = impatient(&bucket).await;
+    bucket.set(Mood::Slow(Duration::from_secs(3600)));
+    for number in 0..3 {
+        let made = render(&one, Key::numbered(number), b"picture").await;
+        assert_eq!(made.outcome, Outcome::Miss);
+    }
+    assert_eq!(stats(&one).timeouts, 3);
+    assert!(stats(&one).reading_open);
+    // From now on it is asked by one at a time, who does not wait, and so seldom that most misses ask nothing.
+    for number in 100..200 {
+        let made = render(&one, Key::numbered(number), b"picture").await;
+        assert_eq!(made.outcome, Outcome::Miss);
+    }
+    assert!(stats(&one).skipped_reads >= 100);
+    assert!(stats(&one).timeouts < 10, "{:?}", stats(&one));
+    bucket.set(Mood::Fine);
+    let mut number = 1000;
+    eventually("it is asked again", async || {
+        number += 1;
+        render(&one, Key::numbered(number), b"picture").await;
+        !stats(&one).reading_open
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bucket_that_may_only_be_read_is_read_only() {
+    let (bucket, key) = (TestBucket::start().await, Key::numbered(1));
+    let one = replica(&bucket).await;
+    render(&one, key, b"picture").await;
+    one.flush().await;
+    let other = replica(&bucket).await;
+    bucket.set(Mood::ReadOnly);
+    for number in 2..10 {
+        let made = render(&other, Key::numbered(number), b"picture").await;
+        assert_eq!(made.outcome, Outcome::Miss);
+        other.flush().await;
+    }
+    let told = stats(&other);
+    assert!(told.writing_open && !told.reading_open, "{told:?}");
+    assert!(told.write_failures >= 3 && told.skipped_writes > 0);
+    let found = render(&other, key, b"never").await;
+    assert_eq!(found.outcome, Outcome::Hit(Tier::Shared));
+}
+
+#[tokio::test]
+async fn a_dead_bucket_stops_neither_the_start_nor_a_purge() {
+    let (bucket, origin) = (TestBucket::start().await, Origin::default());
+    bucket.set(Mood::Refusing(503));
+    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
+    assert!(stats(&one).purges_failing);
+    get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
+    get(&other, &origin, fetched("one", "", Duration::ZERO)).await;
+    origin.asked();
+    let error = one
+        .purge(vec![Purge::hard(Target::Source(SourceKey::numbered(1)))])
+        .await
+        .expect_err("nobody else can be told");
+    assert!(matches!(error, PurgeError::Shared(_)), "{error}");
+    let here = get(&one, &origin, fetched("two", "", Duration::ZERO)).await;
+    assert_eq!(here.outcome, Outcome::Miss);
+
+    bucket.set(Mood::Fine);
+    // Nobody calls for it: each looks by itself every now and then.
+    eventually("the other knows", async || {
+        let found = get(&other, &origin, fetched("two", "", Duration::ZERO)).await;
+        found.outcome != Outcome::Hit(Tier::Memory)
+    })
+    .await;
+    assert!(!stats(&one).purges_failing);
+}
+
+#[tokio::test]
+async fn a_purge_of_one_reaches_the_others_and_the_bucket() {
+    let (bucket, origin) = (TestBucket::start().await, Origin::default());
+    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
+    for target in [
+        Target::Source(SourceKey::numbered(1)),
+        Target::Prefix("https://b.com".to_owned()),
+        Target::Everything,
+    ] {
+        let first = get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
+        let key = Key::numbered_of(&SourceKey::numbered(1), first.record.epoch, 1);
+        render(&one, key, b"picture").await;
+        one.flush().await;
+        get(&other, &origin, fetched("never", "", Duration::ZERO)).await;
+        origin.asked();
+        one.purge(vec![Purge::hard(target.clone())])
+            .await
+            .expect("the bucket works");
+        other.catch_up().await;
+        eventually("what was purged is deleted", async || {
+            bucket.named(&EntryKey::rendition(key).to_string()).len()
+                + bucket.named("record-").len()
+                == 0
+        })
+        .await;
+        let again = get(&other, &origin, fetched("two", "", Duration::ZERO)).await;
+        assert_eq!(again.outcome, Outcome::Miss, "{target:?}");
+        assert_eq!(origin.asked(), [None]);
+        other.flush().await;
+        // Both name what they make of it alike.
+        let found = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
+        assert_eq!(
+            (found.outcome, found.record.epoch),
+            (Outcome::Hit(Tier::Shared), again.record.epoch)
+        );
+        assert!(again.record.epoch > first.record.epoch);
+        one.purge(vec![Purge::hard(Target::Everything)])
+            .await
+            .expect("the bucket works");
+        other.catch_up().await;
+        eventually("nothing is left", async || {
+            bucket.named("record-").is_empty()
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_purge_leaves_other_sources_and_what_is_made_anew() {
+    let bucket = TestBucket::start().await;
+    let one = replica(&bucket).await;
+    render(&one, of_source(1), b"picture").await;
+    render(&one, of_source(2), b"picture").await;
+    let later = Key::numbered_of(&SourceKey::numbered(1), u64::MAX, 1);
+    render(&one, later, b"picture").await;
+    one.flush().await;
+    one.purge(vec![Purge::hard(Target::Source(SourceKey::numbered(1)))])
+        .await
+        .expect("the bucket works");
+    eventually("what was purged is deleted", async || {
+        bucket
+            .named(&EntryKey::rendition(of_source(1)).to_string())
+            .is_empty()
+    })
+    .await;
+    object(&bucket, of_source(2));
+    object(&bucket, later);
+}
+
+#[tokio::test]
+async fn a_purged_rendition_is_gone_from_the_bucket_when_others_hear_of_it() {
+    let (bucket, key) = (TestBucket::start().await, of_source(1));
+    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
+    render(&one, key, b"picture").await;
+    one.flush().await;
+    render(&other, key, b"never").await;
+    let target = Target::Renditions {
+        source: SourceKey::numbered(1),
+        keys: vec![key],
+    };
+    one.purge(vec![Purge::hard(target)])
+        .await
+        .expect("the bucket works");
+    assert_eq!(bucket.named("rendition-").len(), 0);
+    other.catch_up().await;
+    let again = render(&other, key, b"picture").await;
+    assert_eq!(again.outcome, Outcome::Miss);
+}
+
+#[tokio::test]
+async fn a_restart_knows_what_others_purged_without_the_bucket() {
+    let (bucket, place, origin) = (TestBucket::start().await, folder(), Origin::default());
+    let other = replica_at(&bucket, place.path()).await;
+    get(&other, &origin, fetched("one", "", Duration::ZERO)).await;
+    other.flush().await;
+    // As it lies on the disk of a replica that was stopped before it could delete it.
+    let kept = folder();
+    for path in super::files(&place.path().join("sources")) {
+        let to = kept.path().join(
+            path.strip_prefix(place.path())
+                .expect("it is below the folder"),
+        );
+        fs::create_dir_all(to.parent().expect("it has one")).expect("a folder of ours");
+        fs::copy(&path, to).expect("a folder of ours");
+    }
+    let one = replica(&bucket).await;
+    one.purge(vec![Purge::hard(Target::Everything)])
+        .await
+        .expect("the bucket works");
+    other.catch_up().await;
+    fs::copy(place.path().join("purges"), kept.path().join("purges")).expect("a folder of ours");
+    bucket.set(Mood::Refusing(503));
+    origin.asked();
+    let restarted = replica_at(&bucket, kept.path()).await;
+    let found = get(&restarted, &origin, fetched("two", "", Duration::ZERO)).await;
+    assert_eq!((found.outcome, origin.asked()), (Outcome::Miss, vec![None]));
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_named() {
+    let bucket = TestBucket::start().await;
+    let place = folder();
+    let sound = sharing(place.path(), Seconds::millis(300));
+    let with = |shared| Config {
+        shared,
+        ..sound.clone()
+    };
+    for (shared, told) in [
+        (
+            SharedConfig {
+                bucket: "other".to_owned(),
+                ..sound.shared.clone()
+            },
+            "setting `cache.shared.bucket` must be the `name` of a [[bucket]], got `other`",
+        ),
+        (
+            SharedConfig {
+                prefix: "a//b".to_owned(),
+                ..sound.shared.clone()
+            },
+            "setting `cache.shared.prefix` must have 1 to 256 bytes and not begin or end with a slash or hold two in a row, got `a//b`",
+        ),
+        (
+            SharedConfig {
+                timeout: Seconds::new(0),
+                ..sound.shared.clone()
+            },
+            "setting `cache.shared.timeout` must be longer than nought",
+        ),
+    ] {
+        let error: CacheError = Cache::open(&with(shared), &[bucket.config()])
+            .await
+            .err()
+            .expect("it cannot work");
+        assert_eq!(error.to_string(), told);
+    }
+    assert_eq!(bucket.requests(), 0);
+}

@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio::time::sleep;
@@ -24,6 +25,7 @@ use super::entry::EntryKey;
 use super::health::Trouble;
 use super::place::Place;
 use super::scan::scan;
+use super::source_record::SourceRecord;
 use super::store::Read;
 use super::store::Store;
 
@@ -58,6 +60,7 @@ enum Change {
         _waiting: Waiting,
     },
     Remove(EntryKey),
+    RemoveOlder(EntryKey, u64),
     Recheck(EntryKey),
     Date(EntryKey),
     /// Answered when all before it is done.
@@ -167,14 +170,18 @@ impl Disk {
         }
     }
 
-    /// Has an entry removed when the disk has time.
+    /// Has an entry served no more, and removed when the disk has time, however much is waiting.
     pub(super) fn remove(&self, key: EntryKey) {
-        if self.store.may_have(&key) || self.waiting_bytes.load(Ordering::Relaxed) > 0 {
-            if self.store.needs_scan() {
-                // Changes wait for it, and reads do not.
-                self.store.kill(&key);
-            }
-            self.change(Change::Remove(key));
+        if !self.store.may_have(&key) && self.waiting_bytes.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        self.store.kill(&key);
+        if let Err(TrySendError::Full(change)) = self.queue.try_send(Change::Remove(key)) {
+            let queue = self.queue.clone();
+            tokio::spawn(async move {
+                // An error means that the queue is gone, and with it the tier.
+                let _ = queue.send(change).await;
+            });
         }
     }
 
@@ -187,6 +194,11 @@ impl Disk {
     pub(super) async fn remove_in_turn(&self, key: EntryKey) {
         // An error means that the queue is gone, and with it the tier.
         let _ = self.queue.send(Change::Remove(key)).await;
+    }
+
+    /// Has a record removed however much is waiting, if it is then still of a fetch that began before the purge of this number.
+    pub(super) async fn remove_older(&self, key: EntryKey, number: u64) {
+        let _ = self.queue.send(Change::RemoveOlder(key, number)).await;
     }
 
     /// Returns when everything asked for until now is on disk, or has failed to get there.
@@ -306,6 +318,14 @@ fn obey(store: &Store, change: Change) {
             _waiting,
         } => store.write(&key, &head, &body),
         Change::Remove(key) => store.remove(&key),
+        Change::RemoveOlder(key, number) => {
+            if let Read::Found(stored) = store.read(&key)
+                && SourceRecord::from_stored(&stored)
+                    .is_none_or(|record| record.generation < number)
+            {
+                store.remove(&key);
+            }
+        }
         Change::Recheck(key) => store.recheck(&key),
         Change::Date(key) => store.date(&key),
         Change::Flush(tell) => {

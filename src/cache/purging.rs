@@ -43,6 +43,37 @@ pub(super) struct Purging {
     unpublished: Vec<Purge>,
 }
 
+/// What hard purges leave to be deleted, each with the number of the last one that met it.
+#[derive(Clone, Debug, Default)]
+struct Doomed {
+    /// Nought: not everything.
+    everything: u64,
+    sources: HashMap<SourceId, u64>,
+    /// Those whose sources only records tell.
+    by_record: Vec<Event>,
+}
+
+impl Doomed {
+    fn is_empty(&self) -> bool {
+        self.everything == 0 && self.sources.is_empty() && self.by_record.is_empty()
+    }
+
+    /// The number of the last purge that met an entry; nought where none did.
+    fn number(&self, entry: &EntryKey) -> u64 {
+        let met = self.sources.get(&entry.source()).copied();
+        met.unwrap_or_default().max(self.everything)
+    }
+
+    fn add(&mut self, other: Doomed) {
+        self.everything = self.everything.max(other.everything);
+        for (source, number) in other.sources {
+            let known = self.sources.entry(source).or_default();
+            *known = number.max(*known);
+        }
+        self.by_record.extend(other.by_record);
+    }
+}
+
 /// Which replica a purge was asked of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taken {
@@ -138,20 +169,24 @@ impl Cache {
 
     async fn read_journal(self: &Arc<Self>) {
         let Some(journal) = &self.journal else { return };
+        let mut doomed = Doomed::default();
         for event in journal.news().await {
-            self.apply(event, Taken::Elsewhere).await;
+            doomed.add(self.apply(event).await.unwrap_or_default());
         }
+        self.sweep_behind(doomed, Taken::Elsewhere);
         journal.shorten(self.purges.events()).await;
     }
 
     /// What others published. A restart must not need the bucket to know of it.
     async fn apply_news(self: &Arc<Self>, events: Vec<Event>) {
-        let mut unknown = Vec::new();
+        let (mut unknown, mut doomed) = (Vec::new(), Doomed::default());
         for event in events {
-            if self.apply(event.clone(), Taken::Elsewhere).await {
+            if let Some(more) = self.apply(event.clone()).await {
+                doomed.add(more);
                 unknown.push(event);
             }
         }
+        self.sweep_behind(doomed, Taken::Elsewhere);
         if let Some(journal) = &self.journal
             && !unknown.is_empty()
             && let Err(error) = journal.append(unknown).await
@@ -182,17 +217,19 @@ impl Cache {
                 Err(error) => published = Err(PurgeError::Shared(error)),
             }
         }
+        let mut doomed = Doomed::default();
         if events.is_empty() {
             for purge in purges {
                 let event = self.purges.next(purge.clone(), self.clock.now());
-                self.apply(event.clone(), Taken::Here).await;
+                doomed.add(self.apply(event.clone()).await.unwrap_or_default());
                 events.push(event);
             }
         } else {
             for event in &events {
-                self.apply(event.clone(), Taken::Here).await;
+                doomed.add(self.apply(event.clone()).await.unwrap_or_default());
             }
         }
+        self.sweep_behind(doomed, Taken::Here);
         let written = match &self.journal {
             Some(journal) => journal.append(events).await,
             None => Ok(()),
@@ -200,30 +237,48 @@ impl Cache {
         published.and(written.map_err(PurgeError::Journal))
     }
 
-    /// Says whether the event was new.
-    async fn apply(self: &Arc<Self>, event: Event, taken: Taken) -> bool {
+    /// What an event leaves to be deleted; `None` where it was known already.
+    async fn apply(&self, event: Event) -> Option<Doomed> {
         if !self.purges.learn(event.clone()) {
-            return false;
+            return None;
         }
-        let purge = event.purge.clone();
+        let purge = &event.purge;
         if let Target::Renditions { keys, .. } = &purge.target {
             for key in keys {
                 self.forget_here(*key).await;
             }
         }
+        let mut doomed = Doomed::default();
         if !purge.is_hard() {
-            return true;
+            return Some(doomed);
         }
-        let in_memory = match &purge.target {
-            Target::Everything => HashSet::new(),
-            Target::Source(key) => HashSet::from([key.id()]),
-            _ => self
-                .memory
-                .sources_where(|key, record| purge.meets(key, &record.address, &record.tags)),
-        };
         match &purge.target {
-            Target::Everything => self.memory.forget_all(),
-            _ => self.memory.forget_sources(&in_memory).await,
+            Target::Everything => {
+                self.memory.forget_all();
+                doomed.everything = event.number;
+            }
+            Target::Source(key) => {
+                let source = HashSet::from([key.id()]);
+                self.memory.forget_sources(&source).await;
+                doomed.sources.insert(key.id(), event.number);
+            }
+            _ => {
+                let met = self
+                    .memory
+                    .sources_where(|key, record| purge.meets(key, &record.address, &record.tags));
+                self.memory.forget_sources(&met).await;
+                let met = met.into_iter().map(|source| (source, event.number));
+                doomed.sources.extend(met);
+                doomed.by_record.push(event);
+            }
+        }
+        Some(doomed)
+    }
+
+    /// Has deleted what events left to be deleted, with nobody waiting for it.
+    fn sweep_behind(self: &Arc<Self>, doomed: Doomed, taken: Taken) {
+        if doomed.is_empty() {
+            return;
         }
         let cache = Arc::downgrade(self);
         tokio::spawn(async move {
@@ -231,61 +286,58 @@ impl Cache {
             for pause in [Duration::ZERO, AFTERMATH] {
                 tokio::time::sleep(pause).await;
                 let Some(cache) = cache.upgrade() else { return };
-                cache.sweep(&event, &in_memory, taken).await;
+                cache.sweep(doomed.clone(), taken).await;
             }
         });
-        true
     }
 
-    /// Deletes from disk what a hard purge leaves nothing of, and nothing that came after it; and from the shared bucket, if it is this replica that the
-    /// purge was asked of, what it knows of that. Nobody would be answered with it any more: this is for the room it takes, and for those who must
+    /// Deletes from disk what hard purges leave nothing of, and nothing that came after them; and from the shared bucket, if it is this replica that
+    /// they were asked of, what it knows of that. Nobody would be answered with it any more: this is for the room it takes, and for those who must
     /// be able to say that it is gone.
-    async fn sweep(&self, event: &Event, in_memory: &HashSet<SourceId>, taken: Taken) {
+    async fn sweep(&self, mut doomed: Doomed, taken: Taken) {
         // What is on its way to the disk gets there first.
         self.flush().await;
-        let (met, newer) = self.met_on_disk(event).await;
-        let is_of_all = event.purge.target == Target::Everything;
-        let is_doomed = |entry: &EntryKey| {
-            let source = entry.source();
-            (is_of_all || met.contains(&source))
-                && match entry.kind() {
-                    Kind::Rendition => entry.epoch() < event.number,
-                    Kind::Record => !newer.contains_key(&source),
-                    Kind::SourceBytes => newer
-                        .get(&source)
-                        .is_none_or(|version| *entry != EntryKey::source_bytes(source, *version)),
-                }
-        };
-        for disk in [&self.renditions, &self.sources].into_iter().flatten() {
-            for entry in disk.keys(is_doomed) {
+        let newer = self.look_through_records(&mut doomed).await;
+        if let Some(disk) = &self.renditions {
+            for entry in disk.keys(|entry| entry.epoch() < doomed.number(entry)) {
                 disk.remove_in_turn(entry).await;
+            }
+        }
+        if let Some(disk) = &self.sources {
+            let is_newer = |entry: &EntryKey| {
+                newer.get(&entry.source()).is_some_and(|version| {
+                    *entry == EntryKey::source_bytes(entry.source(), *version)
+                })
+            };
+            for entry in disk.keys(|entry| doomed.number(entry) > 0 && !is_newer(entry)) {
+                match entry.kind() {
+                    // A newer one may be on its way to the same place.
+                    Kind::Record => disk.remove_older(entry, doomed.number(&entry)).await,
+                    _ => disk.remove_in_turn(entry).await,
+                }
             }
         }
         let Some(shared) = self.shared.as_ref().filter(|_| taken == Taken::Here) else {
             return;
         };
-        if is_of_all {
-            shared.sweep(None, event.number).await;
-            return;
+        if doomed.everything > 0 {
+            shared.sweep(None, doomed.everything).await;
         }
-        for source in met.union(in_memory) {
-            shared.sweep(Some(*source), event.number).await;
+        for (source, number) in &doomed.sources {
+            shared.sweep(Some(*source), *number).await;
         }
     }
 
-    /// The sources that a purge meets, as far as the disk knows, and the state of those that were fetched since.
-    async fn met_on_disk(&self, event: &Event) -> (HashSet<SourceId>, HashMap<SourceId, Version>) {
-        let (mut met, mut newer) = (HashSet::new(), HashMap::new());
-        let target = match &event.purge.target {
-            Target::Source(key) => Some(key.id()),
-            _ => None,
-        };
-        met.extend(target);
+    /// Adds the sources that purges meet by what the disk knows of them. Returns the state of those that were fetched since.
+    async fn look_through_records(&self, doomed: &mut Doomed) -> HashMap<SourceId, Version> {
+        let mut newer = HashMap::new();
         let Some(disk) = &self.sources else {
-            return (met, newer);
+            return newer;
         };
+        let by_record = std::mem::take(&mut doomed.by_record);
         let records = disk.keys(|entry| {
-            entry.kind() == Kind::Record && target.is_none_or(|source| source == entry.source())
+            let may_be_met = !by_record.is_empty() || doomed.number(entry) > 0;
+            entry.kind() == Kind::Record && may_be_met
         });
         for entry in records {
             let stored = disk.get(entry).await;
@@ -293,13 +345,17 @@ impl Cache {
             let Some((key, record)) = entry.source_key().zip(record) else {
                 continue;
             };
-            if event.purge.meets(&key, &record.address, &record.tags) {
-                met.insert(key.id());
-                if record.generation >= event.number {
-                    newer.insert(key.id(), record.version);
-                }
+            let met = by_record
+                .iter()
+                .filter(|event| event.purge.meets(&key, &record.address, &record.tags));
+            if let Some(number) = met.map(|event| event.number).max() {
+                let known = doomed.sources.entry(key.id()).or_default();
+                *known = number.max(*known);
+            }
+            if record.generation >= doomed.number(&entry) {
+                newer.insert(key.id(), record.version);
             }
         }
-        (met, newer)
+        newer
     }
 }

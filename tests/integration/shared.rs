@@ -168,8 +168,8 @@ async fn a_purge_of_one_replica_is_seen_by_all() {
 async fn what_one_revalidated_serves_the_others() {
     let server = server().await;
     let fresh = |seconds| Answer::file(samples::png(640, 480)).with("cache-control", seconds);
-    let origin = TestOrigin::with("/a.png", fresh("max-age=1").with("etag", "\"1\"")).await;
-    let short = |change: &mut Config| change.cache.floor = setting("1 s");
+    let origin = TestOrigin::with("/a.png", fresh("max-age=5").with("etag", "\"1\"")).await;
+    let short = |change: &mut Config| change.cache.floor = setting("5 s");
     let start = async || {
         let share = sharing(&server, &origin);
         TestProxy::start(|config| {
@@ -184,7 +184,7 @@ async fn what_one_revalidated_serves_the_others() {
     other.get(TARGET).await.assert_size(160, 120);
     assert_eq!(origin.asked().len(), 1);
     origin.serve("/a.png", fresh("max-age=3600").with("etag", "\"1\""));
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_millis(5500)).await;
     eventually("one asks the origin", async || {
         one.get(TARGET).await.assert_size(160, 120);
         origin.asked().len() == 2

@@ -110,7 +110,7 @@ async fn what_one_renders_the_others_find_and_keep() {
     assert_eq!(found.rendition, made.rendition);
     let again = render(&other, key, b"never").await;
     assert_eq!(again.outcome, Outcome::Hit(Tier::Memory));
-    other.flush().await;
+    assert!(other.close(Duration::from_secs(30)).await);
     drop(other);
     bucket.set(Mood::Refusing(503));
     let restarted = replica_at(&bucket, place.path()).await;

@@ -106,13 +106,21 @@ pub(super) struct Read {
 impl Read {
     /// Takes in a text or a list of texts.
     pub fn texts(&mut self, name: &str, value: &Value, asked: impl Fn(&str) -> Asked) {
+        let texts = self.list(name, value);
+        self.asked.extend(texts.iter().map(|text| asked(text)));
+    }
+
+    /// A text or a list of texts.
+    pub fn list(&mut self, name: &str, value: &Value) -> Vec<String> {
         let one = std::slice::from_ref(value);
+        let mut texts = Vec::new();
         for value in value.as_array().map_or(one, Vec::as_slice) {
             match value.as_str() {
-                Some(text) => self.asked.push(asked(text)),
+                Some(text) => texts.push(text.to_owned()),
                 None => self.mistake(name, "a string or a list of strings", value),
             }
         }
+        texts
     }
 
     /// `true` or `false`.

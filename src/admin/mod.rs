@@ -1,11 +1,12 @@
-//! The operator's listener, on an address of its own: is it alive, is it ready, what are its numbers; and what is to be purged. Nothing changes
-//! without the token, which is asked for before anything else of such a request is read.
+//! The operator's listener, on an address of its own: is it alive, is it ready, what are its numbers; and what is to be purged or
+//! made ahead. Nothing changes without the token, which is asked for before anything else of such a request is read.
 
 mod cloudflare;
 mod fields;
 mod purging;
 mod routes;
 mod token;
+mod warming;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -20,15 +21,18 @@ use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use serde::Deserialize;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 pub use self::token::Token;
 use crate::pipeline::Pipeline;
+
+use self::routes::Desk;
 
 /// Section `[admin]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where `/healthz`, `/readyz`, `/metrics` and purges are served. Never let strangers reach it.
+    /// Where `/healthz`, `/readyz`, `/metrics`, `/purge` and `/warm` are served. Never let strangers reach it.
     pub listen: SocketAddr,
     /// What must be sent with whatever changes something; without one, nothing does.
     pub token: Token,
@@ -68,21 +72,21 @@ pub async fn serve(
     pipeline: Arc<Pipeline>,
     readiness: Readiness,
 ) {
-    let token = Arc::new(token);
+    let desk = Arc::new(Desk {
+        token,
+        pipeline,
+        readiness,
+        warming: Arc::new(Semaphore::new(warming::CALLS)),
+    });
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (token, pipeline) = (Arc::clone(&token), Arc::clone(&pipeline));
-        let readiness = readiness.clone();
+        let desk = Arc::clone(&desk);
         let service = service_fn(move |request| {
-            let (token, pipeline) = (Arc::clone(&token), Arc::clone(&pipeline));
-            let readiness = readiness.clone();
-            async move {
-                let answer = routes::answer(request, &token, &pipeline, &readiness);
-                Ok::<_, Infallible>(answer.await)
-            }
+            let desk = Arc::clone(&desk);
+            async move { Ok::<_, Infallible>(routes::answer(request, &desk).await) }
         });
         tokio::spawn(async move {
             let connection = http1::Builder::new()

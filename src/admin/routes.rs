@@ -1,5 +1,8 @@
 //! What a request on the operator's listener leads to.
 
+use std::sync::Arc;
+
+use http_body_util::Either;
 use hyper::Method;
 use hyper::Request;
 use hyper::Response;
@@ -9,6 +12,7 @@ use hyper::header::ALLOW;
 use hyper::header::CONTENT_TYPE;
 use hyper::header::HeaderValue;
 use hyper::header::WWW_AUTHENTICATE;
+use tokio::sync::Semaphore;
 
 use super::Readiness;
 use super::cloudflare;
@@ -18,50 +22,87 @@ use super::fields::NoBody;
 use super::purging;
 use super::token::Refusal;
 use super::token::Token;
+use super::warming;
+use super::warming::Call;
+use super::warming::Lines;
 use crate::pipeline::Pipeline;
 use crate::response;
 use crate::response::Body;
 
 const METRICS_TYPE: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const LINES_TYPE: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 const READ: HeaderValue = HeaderValue::from_static("GET, HEAD");
 const POST: HeaderValue = HeaderValue::from_static("POST");
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 
-/// In whose words a purge is asked for and answered.
-#[derive(Clone, Copy)]
-enum Dialect<'a> {
-    Ours,
-    /// With the zone that the path names.
-    Cloudflare(&'a str),
+/// What answers need.
+pub(super) struct Desk {
+    pub token: Token,
+    pub pipeline: Arc<Pipeline>,
+    pub readiness: Readiness,
+    /// Places of calls that have something made ahead.
+    pub warming: Arc<Semaphore>,
 }
 
-pub(super) async fn answer(
-    request: Request<Incoming>,
-    token: &Token,
-    pipeline: &Pipeline,
-    readiness: &Readiness,
-) -> Response<Body> {
+/// Told at once, or line by line.
+type Answer = Response<Either<Body, Lines>>;
+
+/// What is to change, and in whose words that is asked and answered.
+#[derive(Clone, Copy)]
+enum Errand<'a> {
+    Purge,
+    /// A purge in Cloudflare's words, with the zone that the path names.
+    Cloudflare(&'a str),
+    Warm,
+}
+
+impl Errand<'_> {
+    fn word(self) -> &'static str {
+        match self {
+            Errand::Purge | Errand::Cloudflare(_) => "purge",
+            Errand::Warm => "warm",
+        }
+    }
+
+    /// The answer where there is no body to look into.
+    fn refusal(self, status: StatusCode, reason: String) -> (StatusCode, String) {
+        match self {
+            Errand::Purge => purging::refusal(status, &[reason]),
+            Errand::Warm => warming::refusal(status, &[reason]),
+            Errand::Cloudflare(_) => cloudflare::unread(status, &reason),
+        }
+    }
+}
+
+pub(super) async fn answer(request: Request<Incoming>, desk: &Desk) -> Answer {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    let dialect = match path {
-        "/purge" => Some(Dialect::Ours),
-        _ => cloudflare::zone_of(path).map(Dialect::Cloudflare),
+    let errand = match path {
+        "/purge" => Some(Errand::Purge),
+        "/warm" => Some(Errand::Warm),
+        _ => cloudflare::zone_of(path).map(Errand::Cloudflare),
     };
-    let Some(dialect) = dialect else {
-        return answer_reader(&head.method, path, pipeline, readiness);
+    let Some(errand) = errand else {
+        let read = answer_reader(&head.method, path, &desk.pipeline, &desk.readiness);
+        return read.map(Either::Left);
     };
     if head.method != Method::POST {
-        return not_allowed(POST, "this is done with POST\n");
+        return not_allowed(POST, "this is done with POST\n").map(Either::Left);
     }
-    if let Err(refusal) = token.judge(&head.headers) {
-        return unauthorized(dialect, refusal);
+    if let Err(refusal) = desk.token.judge(&head.headers) {
+        return unauthorized(errand, refusal).map(Either::Left);
     }
-    let (status, text) = match fields::read(body).await {
-        Ok(body) => purge(dialect, &body, pipeline).await,
-        Err(why) => unread(dialect, why),
+    let (status, text) = match (fields::read(body).await, errand) {
+        (Ok(body), Errand::Warm) => match warm(&body, desk) {
+            Ok(answer) => return answer,
+            Err(refused) => refused,
+        },
+        (Ok(body), Errand::Purge) => purge(&body, &desk.pipeline).await,
+        (Ok(body), Errand::Cloudflare(zone)) => purge_zone(zone, &body, &desk.pipeline).await,
+        (Err(why), errand) => unread(errand, why),
     };
-    response::json(status, text)
+    response::json(status, text).map(Either::Left)
 }
 
 fn answer_reader(
@@ -88,7 +129,7 @@ fn answer_reader(
         }
         _ => response::text(
             StatusCode::NOT_FOUND,
-            "there are /healthz, /readyz, /metrics, /purge and /client/v4/zones/ZONE/purge_cache\n",
+            "there are /healthz, /readyz, /metrics, /purge, /warm and /client/v4/zones/ZONE/purge_cache\n",
         ),
     }
 }
@@ -99,16 +140,16 @@ fn not_allowed(allowed: HeaderValue, text: &'static str) -> Response<Body> {
     response
 }
 
-fn unauthorized(dialect: Dialect<'_>, refusal: Refusal) -> Response<Body> {
+fn unauthorized(errand: Errand<'_>, refusal: Refusal) -> Response<Body> {
     let status = match refusal {
         Refusal::Off => StatusCode::FORBIDDEN,
         Refusal::Missing | Refusal::Wrong => StatusCode::UNAUTHORIZED,
     };
-    let (status, text) = match dialect {
-        Dialect::Ours => purging::refusal(status, &[refusal.to_string()]),
-        Dialect::Cloudflare(_) => cloudflare::unauthorized(status, refusal),
+    let (status, text) = match errand {
+        Errand::Cloudflare(_) => cloudflare::unauthorized(status, refusal),
+        Errand::Purge | Errand::Warm => errand.refusal(status, refusal.to_string()),
     };
-    tracing::warn!(%refusal, "a purge was refused");
+    tracing::warn!(errand = errand.word(), %refusal, "an operator was refused");
     let mut response = response::json(status, text);
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(WWW_AUTHENTICATE, BEARER);
@@ -116,7 +157,7 @@ fn unauthorized(dialect: Dialect<'_>, refusal: Refusal) -> Response<Body> {
     response
 }
 
-fn unread(dialect: Dialect<'_>, why: NoBody) -> (StatusCode, String) {
+fn unread(errand: Errand<'_>, why: NoBody) -> (StatusCode, String) {
     let (status, reason) = match why {
         NoBody::TooLong => (
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -128,21 +169,44 @@ fn unread(dialect: Dialect<'_>, why: NoBody) -> (StatusCode, String) {
         ),
         NoBody::Broken => (StatusCode::BAD_REQUEST, "the body broke off".to_owned()),
     };
-    match dialect {
-        Dialect::Ours => purging::refusal(status, &[reason]),
-        Dialect::Cloudflare(_) => cloudflare::unread(status, &reason),
+    errand.refusal(status, reason)
+}
+
+async fn purge(body: &[u8], pipeline: &Pipeline) -> (StatusCode, String) {
+    match purging::parse(body) {
+        Ok((asked, soft)) => purging::outcome(&pipeline.purge(&asked, soft).await),
+        Err(wrong) => purging::refusal(StatusCode::BAD_REQUEST, &wrong),
     }
 }
 
-async fn purge(dialect: Dialect<'_>, body: &[u8], pipeline: &Pipeline) -> (StatusCode, String) {
-    match dialect {
-        Dialect::Ours => match purging::parse(body) {
-            Ok((asked, soft)) => purging::outcome(&pipeline.purge(&asked, soft).await),
-            Err(wrong) => purging::refusal(StatusCode::BAD_REQUEST, &wrong),
-        },
-        Dialect::Cloudflare(zone) => match cloudflare::parse(body) {
-            Ok(asked) => cloudflare::outcome(zone, &pipeline.purge(&asked, false).await),
-            Err(wrong) => cloudflare::refusal(StatusCode::BAD_REQUEST, &wrong),
-        },
+async fn purge_zone(zone: &str, body: &[u8], pipeline: &Pipeline) -> (StatusCode, String) {
+    match cloudflare::parse(body) {
+        Ok(asked) => cloudflare::outcome(zone, &pipeline.purge(&asked, false).await),
+        Err(wrong) => cloudflare::refusal(StatusCode::BAD_REQUEST, &wrong),
     }
+}
+
+/// Nothing is begun before all of the call makes sense.
+fn warm(body: &[u8], desk: &Desk) -> Result<Answer, (StatusCode, String)> {
+    let wrong = |wrong: Vec<String>| warming::refusal(StatusCode::BAD_REQUEST, &wrong);
+    let busy =
+        |reason: &str| warming::refusal(StatusCode::SERVICE_UNAVAILABLE, &[reason.to_owned()]);
+    let call = warming::parse(body).map_err(wrong)?;
+    let Call {
+        sources,
+        options,
+        clients,
+        host,
+    } = call;
+    let presets = desk.pipeline.presets(&options, &clients, host.as_deref());
+    let presets = presets.map_err(wrong)?;
+    if !desk.readiness.get() {
+        return Err(busy("not ready: starting or draining"));
+    }
+    let place = Arc::clone(&desk.warming).try_acquire_owned();
+    let place = place.map_err(|_| busy("too many such calls at once, try again in a moment"))?;
+    let lines = warming::lines(Arc::clone(&desk.pipeline), sources, presets, place);
+    let mut answer = Response::new(Either::Right(lines));
+    answer.headers_mut().insert(CONTENT_TYPE, LINES_TYPE);
+    Ok(answer)
 }

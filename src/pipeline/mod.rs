@@ -1,5 +1,6 @@
 //! Every room built once and joined: the whole story of a request on one screen. No decisions of its own.
 
+mod ahead;
 mod chores;
 mod derivatives;
 mod interim;
@@ -21,6 +22,9 @@ use hyper::Response;
 use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
 
+pub use self::ahead::Client;
+pub use self::ahead::Presets;
+pub use self::ahead::Warmed;
 pub use self::purging::Asked;
 pub use self::purging::PurgeFailure;
 pub use self::purging::Purged;

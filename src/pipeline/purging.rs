@@ -34,7 +34,7 @@ const ACCEPTS: [&str; 4] = ["*/*", "image/webp", "image/avif", "image/avif,image
 const QUOTED: usize = 200;
 
 /// What browsers encode in a URL that is typed or pasted.
-const UNTYPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
+pub(super) const UNTYPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
 
 /// One thing to be purged, in the words of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -300,7 +300,7 @@ fn source_text(request: &ImageRequest) -> &str {
 
 /// The host, where there is one, and the rest from its first slash, of a URL with or without a scheme. Canonical addresses have no rest: they
 /// are those of sources.
-fn host_and_target(text: &str) -> (&str, &str) {
+pub(super) fn host_and_target(text: &str) -> (&str, &str) {
     let is_canonical = ["zone:", "bucket:"]
         .iter()
         .any(|start| text.starts_with(start));
@@ -315,7 +315,7 @@ fn host_and_target(text: &str) -> (&str, &str) {
     rest.split_at(rest.find('/').unwrap_or(rest.len()))
 }
 
-fn head_of(host: &str, target: &str, accept: &str) -> Option<Parts> {
+pub(super) fn head_of(host: &str, target: &str, accept: &str) -> Option<Parts> {
     let target = utf8_percent_encode(target, UNTYPED).to_string();
     let mut request = Request::get(target).header(ACCEPT, accept);
     if !host.is_empty() {

@@ -286,8 +286,8 @@ impl Prepared {
         }
     }
 
-    /// The word for metrics.
-    fn word(&self) -> &'static str {
+    /// The word for metrics and operators.
+    pub fn word(&self) -> &'static str {
         match self {
             Prepared::Made => "made",
             Prepared::Kept => "kept",

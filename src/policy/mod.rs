@@ -100,6 +100,19 @@ impl Job {
     }
 }
 
+impl Decided {
+    fn job(self, request: &ImageRequest, source: ApprovedSource) -> Job {
+        let mut warnings = request.asked.warnings().to_vec();
+        warnings.extend(self.warnings);
+        Job {
+            source,
+            recipe: self.recipe,
+            must_be_pixels: self.must_be_pixels,
+            warnings,
+        }
+    }
+}
+
 fn judge(must_be_pixels: bool, made: Format) -> Result<(), Denied> {
     if must_be_pixels && made == Format::Svg {
         return Err(Denied::Drawing);
@@ -178,6 +191,7 @@ impl Policy {
         if request.via_image_resizing {
             return Err(Denied::Loop);
         }
+        // What is wrong with the options is told first.
         let decided = self.decided(request)?;
         let source = match &request.source {
             SourceRef::Zone(path) => self.allowlist.approve_zone(path)?,
@@ -187,14 +201,19 @@ impl Policy {
                 .approve_zone(&url[url::Position::BeforePath..url::Position::AfterQuery])?,
             SourceRef::Absolute(url) => self.allowlist.approve(url)?,
         };
-        let mut warnings = request.asked.warnings().to_vec();
-        warnings.extend(decided.warnings);
-        Ok(Job {
-            source,
-            recipe: decided.recipe,
-            must_be_pixels: decided.must_be_pixels,
-            warnings,
-        })
+        Ok(decided.job(request, source))
+    }
+
+    /// Decides about a request whose source was approved already, whatever it says of it.
+    ///
+    /// # Errors
+    /// [`Denied`] says what is wrong with its options.
+    pub fn admit_approved(
+        &self,
+        request: &ImageRequest,
+        source: ApprovedSource,
+    ) -> Result<Job, Denied> {
+        Ok(self.decided(request)?.job(request, source))
     }
 
     fn decided(&self, request: &ImageRequest) -> Result<Decided, Denied> {

@@ -168,7 +168,7 @@ impl Allowlist {
     }
 
     /// Judges the key, as it is, of an object in a configured bucket. `None` if there is no such bucket, or the key is none.
-    pub(super) fn approve_key(&self, bucket: &str, key: &str) -> Option<ApprovedSource> {
+    pub fn approve_key(&self, bucket: &str, key: &str) -> Option<ApprovedSource> {
         let path = utf8_percent_encode(key, NON_ALPHANUMERIC).to_string();
         let place = Place::Bucket {
             name: bucket.to_owned(),

@@ -61,7 +61,7 @@ impl SourceRef {
     ///
     /// # Errors
     /// [`SourceFault`].
-    pub(super) fn parse(text: &str) -> Result<Self, SourceFault> {
+    pub fn parse(text: &str) -> Result<Self, SourceFault> {
         check_characters(text)?;
         if is_encoded_url(text) {
             let decoded = percent_decode_str(text)

@@ -1,0 +1,244 @@
+//! `POST /warm`: pictures that are to be there before anybody asks, made while the processors have nothing else to do. A call is told one line
+//! of JSON for each source, as soon as it is done, and what has not begun when it hangs up is not begun.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream;
+use http_body_util::StreamBody;
+use hyper::StatusCode;
+use hyper::body::Frame;
+use serde_json::Value;
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::fields::Fields;
+use super::fields::Read;
+use crate::pipeline::Client;
+use crate::pipeline::Pipeline;
+use crate::pipeline::Prepared;
+use crate::pipeline::Presets;
+use crate::pipeline::Warmed;
+
+/// Calls that are answered at once; more are told to come back.
+pub(super) const CALLS: usize = 32;
+/// Sources that one call may name.
+const SOURCES: usize = 100;
+/// Strings of options that one call may name.
+const OPTIONS: usize = 50;
+/// What there is to say in a body.
+const KNOWN: &str = "`source`, `options`, `accept` and `host`";
+
+/// Lines of JSON, each when it is known.
+pub(super) type Lines =
+    StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>>;
+
+/// What a call asks for, before anybody has looked whether it makes sense.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Call {
+    pub sources: Vec<String>,
+    pub options: Vec<String>,
+    pub clients: Vec<Client>,
+    /// What clients call the zone.
+    pub host: Option<String>,
+}
+
+/// Reads a body: `{"source": …, "options": …, "accept": …, "host": …}`, each but the last a string or a list of strings. No source at all asks
+/// whether the options make sense.
+pub(super) fn parse(body: &[u8]) -> Result<Call, Vec<String>> {
+    let Fields(fields) = Fields::of(body).map_err(|wrong| vec![wrong])?;
+    let mut read = Read::default();
+    let mut call = Call {
+        sources: Vec::new(),
+        options: Vec::new(),
+        clients: Vec::new(),
+        host: None,
+    };
+    for (name, value) in &fields {
+        match name.as_str() {
+            "source" | "sources" => call.sources.extend(read.list(name, value)),
+            "options" => call.options.extend(read.list(name, value)),
+            "accept" => call.clients.extend(clients(name, value, &mut read)),
+            "host" => match value.as_str().filter(|host| is_host(host)) {
+                Some(host) => call.host = Some(host.to_owned()),
+                None => read.mistake(name, "a host, as in `www.shop.com`", value),
+            },
+            _ => read.unknown(name, KNOWN),
+        }
+    }
+    let mut wrong = read.wrong;
+    if call.options.is_empty() && wrong.is_empty() {
+        wrong.push(
+            "the body must have `options`: a string such as `width=320,format=auto`, or a list of them"
+                .to_owned(),
+        );
+    }
+    for (what, count, most) in [
+        ("sources", call.sources.len(), SOURCES),
+        ("strings of options", call.options.len(), OPTIONS),
+    ] {
+        if count > most {
+            wrong.push(format!(
+                "one call may name at most {most} {what}, got {count}: send several"
+            ));
+        }
+    }
+    if call.clients.is_empty() {
+        call.clients.extend(Client::USUAL);
+    }
+    if wrong.is_empty() {
+        Ok(call)
+    } else {
+        Err(wrong)
+    }
+}
+
+fn clients(name: &str, value: &Value, read: &mut Read) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for word in read.list(name, value) {
+        match Client::ALL.iter().find(|client| client.word() == word) {
+            Some(client) if clients.contains(client) => {}
+            Some(client) => clients.push(*client),
+            None => read.mistake(name, "`avif`, `webp` or `none`", &word.into()),
+        }
+    }
+    clients
+}
+
+fn is_host(host: &str) -> bool {
+    let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:[]".contains(&byte);
+    !host.is_empty() && host.bytes().all(is_fit)
+}
+
+/// The lines that answer a call. Whoever drops them ends it; so long as they live, `place` is taken.
+pub(super) fn lines(
+    pipeline: Arc<Pipeline>,
+    sources: Vec<String>,
+    presets: Presets,
+    place: OwnedSemaphorePermit,
+) -> Lines {
+    let begun = (sources.into_iter(), pipeline, presets, place);
+    let lines = stream::unfold(begun, |(mut sources, pipeline, presets, place)| async {
+        let source = sources.next()?;
+        let warmed = pipeline.warm(&source, &presets).await;
+        let line = Bytes::from(line(&source, &warmed));
+        Some((Ok(Frame::data(line)), (sources, pipeline, presets, place)))
+    });
+    StreamBody::new(Box::pin(lines))
+}
+
+/// What became of one source.
+fn line(source: &str, warmed: &[Warmed]) -> String {
+    let renditions: Vec<Value> = warmed.iter().map(told).collect();
+    format!("{}\n", json!({"source": source, "renditions": renditions}))
+}
+
+fn told(warmed: &Warmed) -> Value {
+    let Warmed {
+        options,
+        client,
+        result,
+    } = warmed;
+    let mut told = json!({
+        "options": &**options,
+        "accept": client.word(),
+        "result": result.word(),
+    });
+    if let Prepared::Failed(error) = result {
+        let verdict = error.verdict();
+        told["status"] = verdict.status.as_u16().into();
+        told["code"] = verdict.code.into();
+        told["error"] = error.public_message().into();
+    }
+    told
+}
+
+/// The answer where nothing was begun.
+pub(super) fn refusal(status: StatusCode, wrong: &[String]) -> (StatusCode, String) {
+    super::purging::refusal(status, wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::any;
+    use proptest::proptest;
+
+    use super::Call;
+    use super::Client;
+    use super::parse;
+
+    #[track_caller]
+    fn check_wrong(body: &str, parts: &[&str]) {
+        let wrong = parse(body.as_bytes()).expect_err(body);
+        for part in parts {
+            let told = wrong.iter().any(|line| line.contains(part));
+            assert!(told, "no `{part}` in {wrong:?}");
+        }
+    }
+
+    #[test]
+    fn one_thing_or_many_are_named() {
+        let call = Call {
+            sources: vec!["/a.jpg".to_owned()],
+            options: vec!["width=8".to_owned()],
+            clients: Client::USUAL.to_vec(),
+            host: None,
+        };
+        let body = r#"{"source":"/a.jpg","options":"width=8"}"#;
+        assert_eq!(parse(body.as_bytes()), Ok(call.clone()));
+        let body = r#"{"sources":["/a.jpg","/b.jpg"],"options":["width=8","width=9"],"accept":["webp","webp"],"host":"www.shop.com"}"#;
+        let many = Call {
+            sources: vec!["/a.jpg".to_owned(), "/b.jpg".to_owned()],
+            options: vec!["width=8".to_owned(), "width=9".to_owned()],
+            clients: vec![Client::Webp],
+            host: Some("www.shop.com".to_owned()),
+        };
+        assert_eq!(parse(body.as_bytes()), Ok(many));
+        let none = Call {
+            sources: Vec::new(),
+            ..call
+        };
+        assert_eq!(parse(br#"{"sources":[],"options":["width=8"]}"#), Ok(none));
+    }
+
+    #[test]
+    fn mistakes_are_named_all_at_once() {
+        check_wrong("{}", &["the body must have `options`"]);
+        check_wrong(
+            r#"{"source":7,"options":[1],"accept":"jpeg","host":"a/b","presets":"x"}"#,
+            &[
+                "field `source` must be a string or a list of strings, got 7",
+                "field `options` must be a string or a list of strings, got 1",
+                "field `accept` must be `avif`, `webp` or `none`, got \"jpeg\"",
+                "field `host` must be a host, as in `www.shop.com`, got \"a/b\"",
+                "field `presets` does not exist: there are `source`",
+            ],
+        );
+        let many = vec!["\"x\""; 101].join(",");
+        check_wrong(
+            &format!("{{\"sources\":[{many}],\"options\":[{many}]}}"),
+            &[
+                "at most 100 sources, got 101: send several",
+                "at most 50 strings of options, got 101",
+            ],
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_call_or_not(body in any::<Vec<u8>>()) {
+            let _ = parse(&body);
+        }
+
+        #[test]
+        fn any_object_is_a_call_or_not(
+            name in "sources?|options|accept|host|[a-z]{0,3}",
+            value in "[\\[\\]{}\":,a-z0-9 ]{0,24}",
+        ) {
+            let _ = parse(format!("{{\"{name}\":{value}}}").as_bytes());
+        }
+    }
+}

@@ -32,6 +32,19 @@ fn main() -> ExitCode {
             Ok(runtime) => runtime.block_on(cli::purge(&arguments)).map(print),
             Err(error) => return complain(&error),
         },
+        Command::Warm(arguments) => match runtime() {
+            Ok(runtime) => match runtime.block_on(cli::warm(&arguments, tell)) {
+                Ok(warmth) => {
+                    print(warmth.said);
+                    return ExitCode::from(u8::from(!warmth.is_complete));
+                }
+                Err(failure) => {
+                    complain(&failure);
+                    return ExitCode::from(2);
+                }
+            },
+            Err(error) => return complain(&error),
+        },
         Command::Transform {
             input,
             options,
@@ -82,6 +95,14 @@ fn welcome(serving: Serving) {
             println!("  http://{public}/cdn-cgi/image/{path}");
         }
     }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "what is printed may be read by a program, and this is for a person"
+)]
+fn tell(line: &str) {
+    eprintln!("{line}");
 }
 
 #[expect(clippy::print_stderr, reason = "nothing else is listening any more")]

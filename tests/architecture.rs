@@ -103,12 +103,13 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("server", &["units", "request", "pipeline", "response"]),
     // Beside `server`, on an address of its own.
     ("admin", &["pipeline", "response"]),
-    // The commands: `transform` is the policy and the renderer without a server.
+    // The commands: `transform` is the policy and the renderer without a server. `bucket`: what is in one is to be warmed.
     (
         "cli",
         &[
             "options",
             "request",
+            "bucket",
             "policy",
             "transform",
             "telemetry",

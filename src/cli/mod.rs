@@ -1,8 +1,10 @@
 //! The command line: what can be asked of the binary, and doing it. It prints nothing; `main` does.
 
+mod operator;
 mod purge;
 mod serve;
 mod transform;
+mod warm;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +17,9 @@ pub use purge::purge;
 pub use serve::Serving;
 pub use serve::serve;
 pub use transform::transform;
+pub use warm::WarmArguments;
+pub use warm::Warmth;
+pub use warm::warm;
 
 /// An image transformation proxy that speaks Cloudflare's URL dialect.
 #[derive(Debug, Parser)]
@@ -36,6 +41,9 @@ pub enum Command {
     },
     /// Have a running server take back what it keeps: as in `purge --source https://b.com/cat.jpg` or `purge --prefix /uploads/ --soft`.
     Purge(PurgeArguments),
+    /// Have a running server make pictures before anybody asks, with what its processors have to spare: as in
+    /// `warm --sitemap https://b.com/sitemap.xml --options width=640,format=auto`.
+    Warm(Box<WarmArguments>),
     /// Transform one picture, without a server: as in `transform cat.jpg width=800,format=webp -o cat.webp`.
     Transform {
         /// The source, a file.

@@ -209,16 +209,6 @@ impl Pipeline {
 }
 
 impl Presets {
-    /// How many pictures are wanted of each source.
-    pub fn len(&self) -> usize {
-        self.wanted.len()
-    }
-
-    /// Whether none are.
-    pub fn is_empty(&self) -> bool {
-        self.wanted.is_empty()
-    }
-
     fn jobs(&self, pipeline: &Pipeline, named: &Named) -> Vec<Result<Job, Arc<Error>>> {
         let job = |wanted: &Wanted| match named {
             Named::Asked(source) => {

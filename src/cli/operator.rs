@@ -1,0 +1,223 @@
+//! How commands talk to a running server: by the settings that it was started with, over its admin listener.
+
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use hyper::header::AUTHORIZATION;
+use hyper::header::CONTENT_TYPE;
+use hyper::header::HeaderValue;
+use reqwest::Client;
+use serde_json::Value;
+use url::Url;
+
+use super::Failure;
+use crate::admin::Token;
+use crate::config::Config;
+
+/// The settings that are read where no others are named.
+const CONFIG: &str = "config.toml";
+/// For a connection to the server.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Which server.
+#[derive(Debug, Args)]
+pub(super) struct ServerArguments {
+    /// The settings with `admin.token` and `admin.listen`; config.toml, if there is one.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The server's admin listener, if not where the settings say, as in http://127.0.0.1:8081.
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
+}
+
+/// A place of a server's admin listener, and what proves there that an operator is asking.
+pub(super) struct Operator {
+    client: Client,
+    url: Url,
+    authorization: HeaderValue,
+}
+
+/// What a server said.
+pub(super) struct Answer {
+    pub status: u16,
+    pub text: String,
+}
+
+impl ServerArguments {
+    /// The settings.
+    pub fn settings(&self) -> Result<Config, Failure> {
+        let path = match &self.config {
+            Some(path) => Some(path.as_path()),
+            None => Some(Path::new(CONFIG)).filter(|path| path.exists()),
+        };
+        path.map_or_else(Config::of_environment, Config::load)
+            .map_err(Failure::new)
+    }
+
+    /// Where such things are asked for. No call takes longer than `timeout`.
+    pub fn operator(
+        &self,
+        config: &Config,
+        path: &str,
+        timeout: Duration,
+    ) -> Result<Operator, Failure> {
+        let url = endpoint(self.admin.as_deref(), config.admin.listen, path)?;
+        let authorization = Token::authorization(&config.admin.token).ok_or_else(|| {
+            Failure::new("a token is needed: set `token` under [admin], or SAFELIGHT__ADMIN__TOKEN, to what the server was started with")
+        })?;
+        install_cryptography();
+        let client = Client::builder()
+            // The token is for this server and no other.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT)
+            .timeout(timeout)
+            .build()
+            .map_err(Failure::new)?;
+        Ok(Operator {
+            client,
+            url,
+            authorization,
+        })
+    }
+}
+
+impl Operator {
+    /// Sends a body of JSON. The error is that of a server that is not there, or not any more.
+    pub async fn post(&self, body: Vec<u8>) -> Result<Answer, Failure> {
+        let unreachable = |error: reqwest::Error| {
+            let kind = if error.is_timeout() {
+                "does not answer in time"
+            } else {
+                "cannot be reached"
+            };
+            Failure::new(format!(
+                "the server at {} {kind}: is it running, and is this its admin listener? `--admin` names another ({})",
+                self.url,
+                cause(&error)
+            ))
+        };
+        let answer = self
+            .client
+            .post(self.url.clone())
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(body)
+            .send()
+            .await
+            .map_err(unreachable)?;
+        Ok(Answer {
+            status: answer.status().as_u16(),
+            text: answer.text().await.map_err(unreachable)?,
+        })
+    }
+
+    /// What an answer means that is not the one that was hoped for.
+    pub fn refused(&self, answer: &Answer) -> Failure {
+        let told: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+        match answer.status {
+            401 => Failure::new(format!(
+                "the server at {} does not take this token: `admin.token` here must be what it was started with",
+                self.url
+            )),
+            _ if told["errors"].is_array() => {
+                Failure(texts(&told["errors"]).collect::<Vec<_>>().join("\n"))
+            }
+            status => Failure::new(format!(
+                "what answers at {} is no admin listener of safelight (status {status})",
+                self.url
+            )),
+        }
+    }
+}
+
+/// reqwest takes the process's provider; a second installation is refused, and the first one is as good.
+pub(super) fn install_cryptography() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn endpoint(admin: Option<&str>, listen: SocketAddr, path: &str) -> Result<Url, Failure> {
+    let text = match admin {
+        Some(text) if text.contains("://") => text.to_owned(),
+        Some(text) => format!("http://{text}"),
+        None if listen.port() == 0 => {
+            return Err(Failure::new(
+                "`admin.listen` names no port: tell the server's address with `--admin`",
+            ));
+        }
+        None => format!(
+            "http://{}",
+            SocketAddr::new(reachable(listen.ip()), listen.port())
+        ),
+    };
+    let wrong = || {
+        Failure::new(format!(
+            "`--admin` must be a URL such as http://127.0.0.1:8081, got `{text}`"
+        ))
+    };
+    let url = Url::parse(&text).map_err(|_| wrong())?;
+    if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() {
+        return Err(wrong());
+    }
+    url.join(path).map_err(|_| wrong())
+}
+
+/// Where to reach who listens at an address: "everywhere" is no place.
+fn reachable(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        address => address,
+    }
+}
+
+/// The last cause, which says what happened.
+pub(super) fn cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => cause(source),
+        None => error.to_string(),
+    }
+}
+
+/// The texts in a list of JSON.
+pub(super) fn texts(list: &Value) -> impl Iterator<Item = String> {
+    let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    let texts = list.iter().filter_map(Value::as_str);
+    texts.map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::endpoint;
+
+    #[test]
+    fn the_admin_listener_is_found() {
+        for (admin, listen, url) in [
+            (None, "127.0.0.1:8081", "http://127.0.0.1:8081/purge"),
+            (None, "0.0.0.0:9", "http://127.0.0.1:9/purge"),
+            (None, "[::]:9", "http://[::1]:9/purge"),
+            (Some("10.0.0.7:9"), "127.0.0.1:1", "http://10.0.0.7:9/purge"),
+            (
+                Some("https://h.test/"),
+                "127.0.0.1:1",
+                "https://h.test/purge",
+            ),
+        ] {
+            let listen = listen.parse().expect("an address");
+            let found = endpoint(admin, listen, "/purge").map(|url| url.to_string());
+            assert_eq!(found.ok().as_deref(), Some(url));
+        }
+        for admin in ["", "ftp://h.test", "http://u:p@h.test"] {
+            let listen = "127.0.0.1:1".parse().expect("an address");
+            assert!(endpoint(Some(admin), listen, "/purge").is_err(), "{admin}");
+        }
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        assert!(endpoint(None, listen, "/purge").is_err());
+    }
+}

@@ -1,0 +1,179 @@
+//! How far it is: a bar on a terminal, else a line every few seconds; and what failed, as it happens.
+
+use std::collections::HashSet;
+use std::io;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+
+use super::call::Rendition;
+use super::call::Word;
+
+/// How often a line is said where there is no bar.
+pub(super) const EVERY: Duration = Duration::from_secs(5);
+/// Failures that are told one by one.
+const TOLD: usize = 100;
+
+/// What was done, and how it is shown.
+pub(super) struct Progress {
+    say: fn(&str),
+    bar: Option<ProgressBar>,
+    total: usize,
+    sources: usize,
+    made: usize,
+    kept: usize,
+    unstorable: usize,
+    failed: usize,
+    failures: usize,
+    /// Stable words for what failed.
+    codes: HashSet<String>,
+}
+
+impl Progress {
+    /// Of so many sources.
+    pub fn new(total: usize, say: fn(&str)) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(total as u64);
+            if let Ok(style) = ProgressStyle::with_template(
+                "{wide_bar} {pos}/{len} sources, {msg}, {per_sec}, {eta} left",
+            ) {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(500));
+            bar
+        });
+        let progress = Progress {
+            say,
+            bar,
+            total,
+            sources: 0,
+            made: 0,
+            kept: 0,
+            unstorable: 0,
+            failed: 0,
+            failures: 0,
+            codes: HashSet::new(),
+        };
+        progress.show();
+        progress
+    }
+
+    /// Takes in what came of a source, and returns whether nothing of it failed.
+    pub fn take(&mut self, source: &str, renditions: &[Rendition]) -> bool {
+        self.sources += 1;
+        for rendition in renditions {
+            *match rendition.result {
+                Word::Made => &mut self.made,
+                Word::Kept => &mut self.kept,
+                Word::Unstorable => &mut self.unstorable,
+                Word::Failed => &mut self.failed,
+            } += 1;
+        }
+        let lines = failures(source, renditions);
+        for line in &lines {
+            self.failures += 1;
+            if self.failures <= TOLD {
+                self.tell(line);
+            } else if self.failures == TOLD + 1 {
+                self.tell("further failures are counted and not told");
+            }
+        }
+        let failed = renditions.iter().filter(|one| one.result == Word::Failed);
+        self.codes.extend(failed.map(|one| one.code.clone()));
+        self.show();
+        lines.is_empty()
+    }
+
+    /// Says how far it is, where no bar shows it.
+    pub fn remind(&self) {
+        if self.bar.is_none() {
+            (self.say)(&format!(
+                "{} of {} sources: {}",
+                self.sources,
+                self.total,
+                self.counts()
+            ));
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// What was done.
+    pub fn summary(&self) -> String {
+        format!(
+            "warmed {} of {} sources: {}",
+            self.sources,
+            self.total,
+            self.counts()
+        )
+    }
+
+    /// Whether every source had its turn, and nothing failed.
+    pub fn is_complete(&self) -> bool {
+        self.sources == self.total && self.failed == 0
+    }
+
+    /// Whether something failed for this reason.
+    pub fn has_failed_with(&self, code: &str) -> bool {
+        self.codes.contains(code)
+    }
+
+    fn counts(&self) -> String {
+        let Progress {
+            made,
+            kept,
+            unstorable,
+            failed,
+            ..
+        } = self;
+        let mut counts = format!("{made} made, {kept} kept already, {failed} failed");
+        if *unstorable > 0 {
+            counts += &format!(", {unstorable} that their origins let nobody keep");
+        }
+        counts
+    }
+
+    fn show(&self) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.sources as u64);
+            bar.set_message(self.counts());
+        }
+    }
+
+    fn tell(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| (self.say)(line)),
+            None => (self.say)(line),
+        }
+    }
+}
+
+/// What failed of a source: a line where all of it failed for one reason, else a line for each picture.
+fn failures(source: &str, renditions: &[Rendition]) -> Vec<String> {
+    let failed = renditions.iter().filter(|one| one.result == Word::Failed);
+    let failed: Vec<&Rendition> = failed.collect();
+    match failed.first() {
+        Some(first)
+            if failed.len() == renditions.len()
+                && failed.iter().all(|one| one.error == first.error) =>
+        {
+            vec![format!("failed: {source}: {}", first.error)]
+        }
+        _ => failed
+            .iter()
+            .map(|one| {
+                format!(
+                    "failed: {source} with {} for {}: {}",
+                    one.options, one.accept, one.error
+                )
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,299 @@
+//! What a sitemap names: pictures, and other sitemaps. Whoever writes one may be hostile: nothing is expanded, and nothing is followed here.
+
+use std::fmt;
+
+use quick_xml::Reader;
+use quick_xml::escape::resolve_xml_entity;
+use quick_xml::events::BytesRef;
+use quick_xml::events::Event;
+
+use super::lists::looks_like_picture;
+
+/// Elements inside each other; a sitemap with pictures has four.
+const DEPTH: usize = 32;
+/// The longest address, in bytes; sitemaps may have 2048.
+const ADDRESS_BYTES: usize = 8 << 10;
+
+/// What a sitemap names, in its order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Sitemap {
+    pub pictures: Vec<String>,
+    pub sitemaps: Vec<String>,
+}
+
+/// Why a text is no sitemap.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NoSitemap {
+    /// What the parser says.
+    Xml(String),
+    /// It ends in the middle.
+    Unclosed,
+    /// The outermost element is another.
+    Root,
+    /// Elements too far inside each other.
+    Deep,
+    /// An address that no browser would take.
+    LongAddress,
+    /// An entity that it defines itself.
+    Entity(String),
+}
+
+impl fmt::Display for NoSitemap {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoSitemap::Xml(reason) => write!(out, "must be XML: {reason}"),
+            NoSitemap::Unclosed => out.write_str("breaks off in the middle"),
+            NoSitemap::Root => out.write_str("must be XML that begins with <urlset> or <sitemapindex>; plain lists are read with `--file`"),
+            NoSitemap::Deep => write!(out, "must not have more than {DEPTH} elements inside each other"),
+            NoSitemap::LongAddress => write!(out, "must not have addresses longer than {ADDRESS_BYTES} bytes"),
+            NoSitemap::Entity(name) => write!(out, "must not use entities of its own, as `&{name};`"),
+        }
+    }
+}
+
+impl std::error::Error for NoSitemap {}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Element {
+    UrlSet,
+    Index,
+    Url,
+    Sitemap,
+    Image,
+    Loc,
+    Other,
+}
+
+impl Element {
+    /// By its name without a prefix, which every sitemap may choose.
+    fn of(name: &[u8]) -> Self {
+        match name {
+            b"urlset" => Element::UrlSet,
+            b"sitemapindex" => Element::Index,
+            b"url" => Element::Url,
+            b"sitemap" => Element::Sitemap,
+            b"image" => Element::Image,
+            b"loc" => Element::Loc,
+            _ => Element::Other,
+        }
+    }
+
+    /// Whether it may stand inside these.
+    fn check(self, within: &[Element]) -> Result<(), NoSitemap> {
+        if within.is_empty() && !matches!(self, Element::UrlSet | Element::Index) {
+            return Err(NoSitemap::Root);
+        }
+        if within.len() == DEPTH {
+            return Err(NoSitemap::Deep);
+        }
+        Ok(())
+    }
+}
+
+/// Reads a sitemap or an index of sitemaps: the pictures of image sitemaps, and pages that are pictures by their extension.
+pub(super) fn parse(bytes: &[u8]) -> Result<Sitemap, NoSitemap> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut reader = Reader::from_reader(bytes);
+    let mut sitemap = Sitemap::default();
+    let mut open: Vec<Element> = Vec::new();
+    let mut has_root = false;
+    let mut address = String::new();
+    loop {
+        let event = reader
+            .read_event()
+            .map_err(|error| NoSitemap::Xml(error.to_string()))?;
+        let is_address = open.last() == Some(&Element::Loc);
+        match event {
+            Event::Start(start) => {
+                let element = Element::of(start.local_name().as_ref());
+                element.check(&open)?;
+                has_root = true;
+                open.push(element);
+                address.clear();
+            }
+            Event::Empty(empty) => {
+                Element::of(empty.local_name().as_ref()).check(&open)?;
+                has_root = true;
+            }
+            Event::End(_) => {
+                let closed = open.pop();
+                if closed == Some(Element::Loc) {
+                    sitemap.take(&open, address.trim());
+                }
+            }
+            Event::Text(text) if is_address => {
+                let text = text.decode();
+                address += &text.map_err(|error| NoSitemap::Xml(error.to_string()))?;
+            }
+            Event::CData(text) if is_address => {
+                let text = text.decode();
+                address += &text.map_err(|error| NoSitemap::Xml(error.to_string()))?;
+            }
+            Event::GeneralRef(reference) if is_address => address.push(character(&reference)?),
+            Event::Eof => break,
+            _ => {}
+        }
+        if address.len() > ADDRESS_BYTES {
+            return Err(NoSitemap::LongAddress);
+        }
+    }
+    if !open.is_empty() {
+        return Err(NoSitemap::Unclosed);
+    }
+    if !has_root {
+        return Err(NoSitemap::Root);
+    }
+    Ok(sitemap)
+}
+
+impl Sitemap {
+    fn take(&mut self, within: &[Element], address: &str) {
+        // Line breaks and the like are in no address.
+        if address.is_empty() || address.chars().any(char::is_control) {
+            return;
+        }
+        match within {
+            [Element::Index, Element::Sitemap] => self.sitemaps.push(address.to_owned()),
+            [Element::UrlSet, Element::Url, Element::Image] => {
+                self.pictures.push(address.to_owned());
+            }
+            [Element::UrlSet, Element::Url] if looks_like_picture(address) => {
+                self.pictures.push(address.to_owned());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The character that `&…;` stands for: one of XML's own five, or a number.
+fn character(reference: &BytesRef<'_>) -> Result<char, NoSitemap> {
+    let unreadable = |error: &dyn fmt::Display| NoSitemap::Xml(error.to_string());
+    let number = reference.resolve_char_ref();
+    if let Some(character) = number.map_err(|error| unreadable(&error))? {
+        return Ok(character);
+    }
+    let name = reference.decode().map_err(|error| unreadable(&error))?;
+    resolve_xml_entity(&name)
+        .and_then(|text| text.chars().next())
+        .ok_or_else(|| NoSitemap::Entity(name.chars().take(40).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::any;
+    use proptest::proptest;
+
+    use super::NoSitemap;
+    use super::Sitemap;
+    use super::parse;
+
+    const IMAGES: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+        <!-- <url><loc>https://a.test/comment.jpg</loc></url> -->
+        <urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"
+                xmlns:image="http://www.google.com/schemas/sitemap-image/1.1">
+          <url><loc>https://a.test/page</loc>
+            <image:image><image:loc> https://a.test/1.jpg?v=1&amp;w=&#50; </image:loc></image:image>
+            <image:image><image:loc><![CDATA[https://a.test/2?a&b]]></image:loc><image:title>x.jpg</image:title></image:image>
+          </url>
+          <url><loc>https://a.test/3.PNG</loc><lastmod/></url>
+          <loc>https://a.test/stray.jpg</loc>
+          <url><loc/><loc>https://a.test/a
+b.jpg</loc></url>
+        </urlset>"#;
+
+    fn pictures(addresses: &[&str]) -> Sitemap {
+        Sitemap {
+            pictures: addresses
+                .iter()
+                .map(|&address| address.to_owned())
+                .collect(),
+            sitemaps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn pictures_are_found_in_image_sitemaps_and_by_extension() {
+        let found = pictures(&[
+            "https://a.test/1.jpg?v=1&w=2",
+            "https://a.test/2?a&b",
+            "https://a.test/3.PNG",
+        ]);
+        assert_eq!(parse(IMAGES.as_bytes()), Ok(found));
+        for empty in ["\u{feff}<urlset></urlset>", "<urlset/>"] {
+            assert_eq!(parse(empty.as_bytes()), Ok(pictures(&[])));
+        }
+    }
+
+    #[test]
+    fn an_index_names_sitemaps() {
+        let text = "<sitemapindex><sitemap><loc>https://a.test/1.xml</loc></sitemap><sitemap><loc>https://a.test/2.xml.gz</loc></sitemap><url><loc>https://a.test/no.jpg</loc></url></sitemapindex>";
+        let sitemaps = ["https://a.test/1.xml", "https://a.test/2.xml.gz"];
+        let found = Sitemap {
+            pictures: Vec::new(),
+            sitemaps: sitemaps.map(str::to_owned).to_vec(),
+        };
+        assert_eq!(parse(text.as_bytes()), Ok(found));
+    }
+
+    #[test]
+    fn hostile_sitemaps_are_refused() {
+        let laughs = r#"<!DOCTYPE urlset [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>
+            <urlset><url><loc>https://x/&b;.jpg</loc></url></urlset>"#;
+        let named = NoSitemap::Entity("b".to_owned());
+        assert_eq!(parse(laughs.as_bytes()), Err(named));
+        let file = r#"<!DOCTYPE urlset [<!ENTITY f SYSTEM "file:///etc/passwd">]>
+            <urlset><url><loc>https://x/&f;.jpg</loc></url></urlset>"#;
+        let named = NoSitemap::Entity("f".to_owned());
+        assert_eq!(parse(file.as_bytes()), Err(named));
+        let deep = format!("<urlset>{}", "<a>".repeat(100_000));
+        assert_eq!(parse(deep.as_bytes()), Err(NoSitemap::Deep));
+        let long = format!("<urlset><url><loc>{}", "a".repeat(1 << 20));
+        assert_eq!(parse(long.as_bytes()), Err(NoSitemap::LongAddress));
+        for unclosed in ["<urlset>", "<urlset><url><loc>https://x/a.jpg</loc></url>"] {
+            assert_eq!(parse(unclosed.as_bytes()), Err(NoSitemap::Unclosed));
+        }
+        for other in [
+            "",
+            "https://x/a.jpg\n",
+            "<html></html>",
+            "<rss/>",
+            "<urlset/>x<html></html>",
+        ] {
+            assert_eq!(parse(other.as_bytes()), Err(NoSitemap::Root), "{other}");
+        }
+        for broken in [
+            "<urlset><url></urlset></url>",
+            "<urlset><url><loc>&#0;</loc></url></urlset>",
+            "<urlset><url><loc>&#x110000;</loc></url></urlset>",
+            "<urlset><url><loc>\u{0}<",
+            "<urlset><!-- ",
+        ] {
+            let found = parse(broken.as_bytes());
+            assert!(
+                matches!(found, Err(NoSitemap::Xml(_))),
+                "{broken}: {found:?}"
+            );
+        }
+        let latin = b"<urlset><url><loc>https://x/\xe9.jpg</loc></url></urlset>";
+        assert!(matches!(parse(latin), Err(NoSitemap::Xml(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_sitemap_or_not(bytes in any::<Vec<u8>>()) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn any_mixture_of_its_parts_is_a_sitemap_or_not(
+            parts in proptest::collection::vec(
+                "<urlset>|</urlset>|<sitemapindex>|<sitemap>|<url>|</url>|<loc>|</loc>|<image:image>|</image:image>|&[a-z#0-9]{0,4};|<!\\[CDATA\\[|\\]\\]>|<!--|-->|<!DOCTYPE|<\\?xml|[a-z.]{0,6}",
+                0..24,
+            ),
+        ) {
+            if let Ok(found) = parse(format!("<urlset>{}", parts.concat()).as_bytes()) {
+                assert!(found.pictures.iter().all(|address| !address.is_empty()));
+            }
+        }
+    }
+}

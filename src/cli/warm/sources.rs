@@ -1,0 +1,291 @@
+//! Which sources are meant: those of the command line, of lists, of sitemaps and of buckets, each once and in this order.
+
+use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::io::Read;
+use std::time::Duration;
+
+use clap::Args;
+use flate2::read::MultiGzDecoder;
+use reqwest::Client;
+use url::Url;
+
+use super::super::Failure;
+use super::super::operator::cause;
+use super::super::operator::install_cryptography;
+use super::lists;
+use super::sitemap;
+use crate::bucket::Bucket;
+use crate::bucket::Timeouts;
+use crate::config::Config;
+
+/// Sources of one command.
+const SOURCES: usize = 2_000_000;
+/// The longest source, in bytes; servers refuse heads with longer ones.
+const SOURCE_BYTES: usize = 8 << 10;
+/// The longest list or sitemap, in bytes; the protocol of sitemaps has the same bound.
+const FILE_BYTES: u64 = 50 << 20;
+/// Sitemaps that are read, in all.
+const SITEMAPS: usize = 10_000;
+/// Indexes inside each other.
+const INDEXES: usize = 3;
+/// For one sitemap.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What names sources. Each may be given several times.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct Places {
+    /// Sources: URLs, paths of the zone, bucket:NAME/KEY, or URLs of their renditions.
+    #[arg(value_name = "SOURCE")]
+    source: Vec<String>,
+    /// A list with a source on each line; `-` reads it from standard input.
+    #[arg(long, value_name = "FILE")]
+    file: Vec<String>,
+    /// A sitemap or an index of sitemaps: its <image:loc>, and each <loc> with the extension of a picture.
+    #[arg(long, value_name = "URL_OR_FILE")]
+    sitemap: Vec<String>,
+    /// The pictures of a configured bucket, by their extensions, as in photos or photos/cats/.
+    #[arg(long, value_name = "NAME[/PREFIX]")]
+    bucket: Vec<String>,
+}
+
+/// Each source once, in the order in which they are found.
+#[derive(Default)]
+struct Collected {
+    known: HashSet<String>,
+    sources: Vec<String>,
+}
+
+impl Collected {
+    fn add(&mut self, source: String) -> Result<(), Failure> {
+        if source.len() > SOURCE_BYTES {
+            let start: String = source.chars().take(80).collect();
+            return Err(Failure::new(format!(
+                "a source must be at most {SOURCE_BYTES} bytes long, got `{start}…`"
+            )));
+        }
+        if self.sources.len() == SOURCES {
+            return Err(Failure::new(format!(
+                "one command takes at most {SOURCES} sources: use several"
+            )));
+        }
+        if self.known.insert(source.clone()) {
+            self.sources.push(source);
+        }
+        Ok(())
+    }
+}
+
+/// Collects them.
+pub(super) async fn collect(places: &Places, config: &Config) -> Result<Vec<String>, Failure> {
+    let mut collected = Collected::default();
+    for source in &places.source {
+        collected.add(source.clone())?;
+    }
+    for file in &places.file {
+        let text = String::from_utf8(read_file(file)?)
+            .map_err(|_| Failure::new(format!("the list `{file}` must be UTF-8")))?;
+        for line in lists::lines(&text) {
+            collected.add(line.to_owned())?;
+        }
+    }
+    if !places.sitemap.is_empty() {
+        let client = client()?;
+        for sitemap in &places.sitemap {
+            follow(&client, sitemap, &mut collected).await?;
+        }
+    }
+    for place in &places.bucket {
+        list(place, config, &mut collected).await?;
+    }
+    Ok(collected.sources)
+}
+
+/// Reads a sitemap and those that it names. Whoever writes an index chooses among the sitemaps of its own host, and nothing else.
+async fn follow(client: &Client, place: &str, into: &mut Collected) -> Result<(), Failure> {
+    let mut seen = HashSet::from([place.to_owned()]);
+    let mut queue = VecDeque::from([(place.to_owned(), 0)]);
+    while let Some((place, depth)) = queue.pop_front() {
+        let bad = |reason: &dyn std::fmt::Display| {
+            Failure::new(format!("the sitemap `{place}`: {reason}"))
+        };
+        let url = Url::parse(&place)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https"));
+        let bytes = match &url {
+            Some(url) => fetch(client, url).await.map_err(|reason| bad(&reason))?,
+            None => read_file(&place)?,
+        };
+        let bytes = unpacked(bytes).map_err(|reason| bad(&reason))?;
+        let found = sitemap::parse(&bytes).map_err(|error| bad(&error))?;
+        for picture in found.pictures {
+            into.add(picture)?;
+        }
+        for sitemap in found.sitemaps {
+            let child = Url::parse(&sitemap)
+                .ok()
+                .filter(|child| matches!(child.scheme(), "http" | "https"))
+                .ok_or_else(|| {
+                    bad(&format!(
+                        "names `{sitemap}`, which is no URL of http or https"
+                    ))
+                })?;
+            if let Some(url) = &url
+                && child.host() != url.host()
+            {
+                return Err(bad(&format!(
+                    "names `{sitemap}` on another host; if that is right, use `--sitemap` for it too"
+                )));
+            }
+            if depth == INDEXES {
+                return Err(bad(&format!("is the {INDEXES}. index inside another")));
+            }
+            if seen.insert(sitemap.clone()) {
+                queue.push_back((sitemap, depth + 1));
+            }
+        }
+        if seen.len() > SITEMAPS {
+            return Err(bad(&format!("more than {SITEMAPS} sitemaps are too many")));
+        }
+    }
+    Ok(())
+}
+
+fn client() -> Result<Client, Failure> {
+    install_cryptography();
+    Client::builder()
+        .redirect(reqwest::redirect::Policy::limited(5))
+        .no_proxy()
+        .timeout(TIMEOUT)
+        .user_agent(concat!("safelight/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(Failure::new)
+}
+
+async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
+    let unread = |error: reqwest::Error| format!("cannot be read: {}", cause(&error));
+    let sent = client.get(url.clone()).send().await;
+    let mut answer = sent.map_err(unread)?;
+    let status = answer.status().as_u16();
+    if status != 200 {
+        return Err(format!("was answered with status {status}"));
+    }
+    let mut bytes = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(unread)? {
+        bytes.extend_from_slice(&piece);
+        check_length(&bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// The content of what may be gzip, whatever its name or its headers say.
+fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(bytes);
+    }
+    let mut unpacked = Vec::new();
+    MultiGzDecoder::new(bytes.as_slice())
+        .take(FILE_BYTES + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| format!("is broken gzip: {error}"))?;
+    check_length(&unpacked)?;
+    Ok(unpacked)
+}
+
+/// Reads a file that was named on the command line, or standard input.
+pub(super) fn read_file(name: &str) -> Result<Vec<u8>, Failure> {
+    let unread = |reason: &dyn std::fmt::Display| {
+        Failure::new(format!("the file `{name}` cannot be read: {reason}"))
+    };
+    let mut bytes = Vec::new();
+    let most = FILE_BYTES + 1;
+    let read = match name {
+        "-" => io::stdin().lock().take(most).read_to_end(&mut bytes),
+        name => File::open(name).and_then(|file| file.take(most).read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| unread(&error))?;
+    check_length(&bytes).map_err(|reason| unread(&reason))?;
+    Ok(bytes)
+}
+
+fn check_length(bytes: &[u8]) -> Result<(), String> {
+    if bytes.len() as u64 > FILE_BYTES {
+        return Err(format!("it must be at most {FILE_BYTES} bytes long"));
+    }
+    Ok(())
+}
+
+async fn list(place: &str, config: &Config, into: &mut Collected) -> Result<(), Failure> {
+    let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let found = config.bucket.iter().find(|bucket| bucket.name == name);
+    let bucket = found.ok_or_else(|| {
+        Failure::new(format!(
+            "`--bucket` must begin with the `name` of a [[bucket]] section, got `{place}`"
+        ))
+    })?;
+    install_cryptography();
+    let timeouts = Timeouts {
+        connect: config.fetch.connect_timeout.duration(),
+        first_byte: config.fetch.first_byte_timeout.duration(),
+        total: config.fetch.total_timeout.duration(),
+    };
+    let bucket = Bucket::open(bucket, timeouts).map_err(Failure::new)?;
+    let mut after: Option<String> = None;
+    loop {
+        let keys = bucket.list(prefix, after.as_deref()).await;
+        let keys = keys.map_err(Failure::new)?;
+        // Else a service that passes over where to begin would be asked for ever.
+        let next = keys
+            .last()
+            .cloned()
+            .filter(|last| Some(last) > after.as_ref());
+        let Some(last) = next else {
+            return Ok(());
+        };
+        for key in keys {
+            if lists::looks_like_picture(&key) && !key.chars().any(char::is_control) {
+                into.add(format!("bucket:{name}/{key}"))?;
+            }
+        }
+        after = Some(last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::FILE_BYTES;
+    use super::unpacked;
+
+    fn packed(length: u64) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let piece = [b'a'; 1 << 16];
+        let mut left = length;
+        while left > 0 {
+            let part = left.min(1 << 16);
+            let part = usize::try_from(part).expect("64 KiB");
+            encoder.write_all(&piece[..part]).expect("memory");
+            left -= part as u64;
+        }
+        encoder.finish().expect("memory")
+    }
+
+    #[test]
+    fn gzip_is_told_by_its_first_bytes_and_bounded() {
+        assert_eq!(unpacked(b"<urlset/>".to_vec()), Ok(b"<urlset/>".to_vec()));
+        assert_eq!(unpacked(packed(3)), Ok(b"aaa".to_vec()));
+        let bomb = packed(FILE_BYTES + 1);
+        assert!(bomb.len() < 1 << 20);
+        let error = unpacked(bomb).expect_err("a bomb");
+        assert!(error.contains("at most 52428800 bytes"), "{error}");
+        let error = unpacked(packed(3)[..8].to_vec()).expect_err("a part");
+        assert!(error.contains("broken gzip"), "{error}");
+    }
+}

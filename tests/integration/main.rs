@@ -19,4 +19,5 @@ mod shared;
 mod sources;
 mod support;
 mod urls;
+mod warm_command;
 mod warming;

@@ -1,16 +1,29 @@
 //! Pictures that are there before anybody asks: one fetch, one decode, and what is kept already is left alone.
 
+use hyper::Method;
 use hyper::Request;
+use safelight::admin::Token;
 use safelight::error::Error;
 use safelight::pipeline::Prepared;
 use safelight::policy::Job;
 use safelight::transform::TransformError;
 
+use serde_json::Value;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::support::bounded;
+use crate::support::eventually;
 use crate::support::origin::Answer;
+use crate::support::origin::Gate;
 use crate::support::origin::TestOrigin;
+use crate::support::proxy::TOKEN;
 use crate::support::proxy::TestProxy;
+use crate::support::proxy::allowed;
 use crate::support::proxy::setting;
 use crate::support::proxy::zone;
+use crate::support::reply::Reply;
 use crate::support::samples;
 
 const ACCEPT: &str = "image/avif,image/webp";
@@ -135,4 +148,230 @@ async fn what_is_too_costly_for_idle_work_leaves_the_others_alone() {
         .get("/cdn-cgi/image/width=800,format=avif/a.png")
         .await;
     reply.assert_status(200).assert_size(800, 600);
+}
+
+/// Every source with what came of its pictures, in their order.
+fn told(reply: &Reply) -> Vec<(String, Vec<String>)> {
+    reply
+        .assert_status(200)
+        .assert_header("content-type", "application/x-ndjson");
+    let line = |line: &str| {
+        let line: Value = serde_json::from_str(line).expect("a line of JSON");
+        let renditions = line["renditions"].as_array().expect("a list");
+        let word = |rendition: &Value| {
+            let result = rendition["result"].as_str().expect("a word");
+            match rendition["code"].as_str() {
+                Some(code) => format!("{result} {code}"),
+                None => result.to_owned(),
+            }
+        };
+        let source = line["source"].as_str().expect("a text").to_owned();
+        (source, renditions.iter().map(word).collect())
+    };
+    reply.text().lines().map(line).collect()
+}
+
+fn one(source: &str, words: &[&str]) -> (String, Vec<String>) {
+    let words = words.iter().map(|&word| word.to_owned()).collect();
+    (source.to_owned(), words)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_have_pictures_made_for_every_kind_of_client() {
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
+    origin.serve("/b.jpg", samples::jpeg(320, 240));
+    let proxy = TestProxy::in_front_of(&origin).await;
+    let body = r#"{"sources":["/a.jpg","b.jpg"],"options":["width=160,format=auto","width=80,format=jpeg"],"accept":["avif","webp","none"]}"#;
+    // What does not depend on the client is one picture, and is made for the first.
+    let reply = proxy.warm(body).await;
+    let made = ["made"; 6];
+    assert_eq!(told(&reply), [one("/a.jpg", &made), one("b.jpg", &made)]);
+    // Four pictures of each.
+    assert_eq!(proxy.renders(), 8.0);
+    let again = proxy.warm(body).await;
+    let kept = ["kept"; 6];
+    assert_eq!(told(&again), [one("/a.jpg", &kept), one("b.jpg", &kept)]);
+    for accept in ["image/avif,image/webp,*/*", "image/webp,*/*", "*/*"] {
+        for options in ["width=160,format=auto", "width=80,format=jpeg"] {
+            for source in ["a.jpg", "b.jpg"] {
+                let target = format!("/cdn-cgi/image/{options}/{source}");
+                let reply = proxy.get_with(&target, &[("accept", accept)]).await;
+                reply
+                    .assert_status(200)
+                    .assert_header("cache-status", "safelight; hit; detail=memory");
+            }
+        }
+    }
+    assert_eq!((origin.hits("/a.jpg"), origin.hits("/b.jpg")), (1, 1));
+    assert_eq!(proxy.renders(), 8.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_are_named_as_clients_and_sitemaps_name_them_and_fail_by_themselves() {
+    let origin = TestOrigin::with("/a b.jpg", samples::jpeg(64, 48)).await;
+    origin.serve("/a%20b.jpg", samples::jpeg(64, 48));
+    origin.serve("/broken.jpg", b"no picture".to_vec());
+    let secret = Answer::file(samples::png(64, 48)).with("cache-control", "no-store");
+    origin.serve("/secret.png", secret);
+    let zone = zone(&origin.url(""));
+    let allowed = allowed(&["b.test".to_owned()]);
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.sources.allowed = allowed;
+    })
+    .await;
+    let names = [
+        "/a b.jpg",
+        "zone:/a%20b.jpg",
+        "https://WWW.shop.com/a%20b.jpg#x",
+        "https://www.shop.com/cdn-cgi/image/width=1/a%20b.jpg",
+        "/cdn-cgi/image/width=1/https://www.shop.com/a%20b.jpg",
+        "/broken.jpg",
+        "/missing.jpg",
+        "/secret.png",
+        "https://c.test/a.jpg",
+        "ftp://b.test/a.jpg",
+        "https://u:hunter2@b.test/a.jpg",
+        "bucket:none/a.jpg",
+        "",
+        "/a\nb.jpg",
+    ];
+    let body = serde_json::json!({
+        "sources": names, "options": "width=16", "accept": "webp", "host": "www.Shop.com.",
+    });
+    let reply = proxy.warm(&body.to_string()).await;
+    let words = [
+        "made",
+        "kept",
+        "kept",
+        "kept",
+        "kept",
+        "failed not-an-image",
+        "failed source-not-found",
+        "unstorable",
+        "failed source-denied",
+        "failed source-url",
+        "failed source-url",
+        "failed not-found",
+        "failed no-source",
+        "failed source-url",
+    ];
+    let told = told(&reply);
+    for ((source, found), (name, word)) in told.iter().zip(names.iter().zip(words)) {
+        assert_eq!(
+            (source.as_str(), &found[..]),
+            (*name, &[word.to_owned()][..])
+        );
+    }
+    assert_eq!(told.len(), names.len());
+    let line = reply.text().lines().nth(6).map(str::to_owned);
+    assert_eq!(
+        line.as_deref(),
+        Some(
+            r#"{"renditions":[{"accept":"webp","code":"source-not-found","error":"the source was not found","options":"width=16","result":"failed","status":404}],"source":"/missing.jpg"}"#
+        )
+    );
+    assert_eq!(origin.hits("/a%20b.jpg"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_that_make_no_sense_are_refused_before_anything_is_made() {
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(64, 48)).await;
+    let proxy = TestProxy::in_front_of(&origin).await;
+    for (options, part) in [
+        (r#"["width=16","widht=16"]"#, "options `widht=16`: "),
+        (
+            r#""format=tiff""#,
+            "'tiff' is not a supported output format",
+        ),
+        (
+            r#""width=16,quality=excellent""#,
+            "options `width=16,quality=excellent`: ",
+        ),
+        (r#""width""#, "options `width`: "),
+        (r#""""#, "options ``: "),
+        (r#""width=12000,dpr=3""#, "must be at most"),
+        ("[]", "the body must have `options`"),
+    ] {
+        let body = format!(r#"{{"source":"/a.jpg","options":{options}}}"#);
+        let reply = proxy.warm(&body).await;
+        reply.assert_status(400);
+        let text = reply.text();
+        assert!(
+            text.contains(part) && text.contains(r#""success":false"#),
+            "no `{part}` in {reply}"
+        );
+    }
+    // Options alone may be asked about.
+    let reply = proxy.warm(r#"{"options":["width=16,format=auto,quality=75,metadata=none,onerror=redirect,fit=cover,height=9,gravity=auto"]}"#).await;
+    assert_eq!(told(&reply), []);
+    assert!(origin.asked().is_empty());
+    assert_eq!(proxy.renders(), 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_made_without_the_token_or_while_draining() {
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(64, 48)).await;
+    let proxy = TestProxy::in_front_of(&origin).await;
+    let body = r#"{"source":"/a.jpg","options":"width=16"}"#;
+    for headers in [vec![], vec![("authorization", "Bearer wrong")]] {
+        let reply = proxy.admin().post("/warm", &headers, body).await;
+        reply
+            .assert_status(401)
+            .assert_header("www-authenticate", "Bearer");
+    }
+    let get = proxy.admin().send(Method::GET, "/warm", &[]).await;
+    get.assert_status(405).assert_header("allow", "POST");
+    proxy.readiness.set(false);
+    proxy.warm(body).await.assert_status(503);
+    assert!(origin.asked().is_empty());
+    proxy.readiness.set(true);
+    let reply = proxy.warm(body).await;
+    assert_eq!(told(&reply), [one("/a.jpg", &["made", "made"])]);
+
+    let closed = TestProxy::start(|config| config.admin.token = Token::default()).await;
+    closed.warm(body).await.assert_status(403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_bounded_and_who_hangs_up_has_nothing_more_begun() {
+    let gate = Gate::closed();
+    let answer = Answer::file(samples::jpeg(64, 48)).behind(&gate);
+    let origin = TestOrigin::with("/a.jpg", answer).await;
+    origin.serve("/b.jpg", samples::jpeg(64, 48));
+    origin.serve("/c.jpg", samples::jpeg(64, 48));
+    let proxy = TestProxy::in_front_of(&origin).await;
+    let body = r#"{"sources":["/a.jpg","/b.jpg"],"options":"width=16,format=webp"}"#;
+    let call = format!(
+        "POST /warm HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut calls = Vec::new();
+    for _ in 0..32 {
+        let mut stream = TcpStream::connect(proxy.admin().address())
+            .await
+            .expect("it listens");
+        stream.write_all(call.as_bytes()).await.expect("it reads");
+        let mut head = [0; 15];
+        bounded("a head", stream.read_exact(&mut head))
+            .await
+            .expect("it answers");
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+        calls.push(stream);
+    }
+    let other = r#"{"source":"/c.jpg","options":"width=16,format=webp"}"#;
+    let reply = proxy.warm(other).await;
+    reply.assert_status(503);
+    assert!(reply.text().contains("too many such calls"), "{reply}");
+    drop(calls);
+    eventually("a place is free", async || {
+        proxy.warm(r#"{"options":"width=16"}"#).await.status == 200
+    })
+    .await;
+    gate.open();
+    eventually("the others are gone as well", async || {
+        told(&proxy.warm(other).await) == [one("/c.jpg", &["kept", "kept"])]
+    })
+    .await;
+    assert_eq!(origin.hits("/b.jpg"), 0);
 }

@@ -130,6 +130,13 @@ impl TestProxy {
         reply
     }
 
+    /// Asks for pictures to be made ahead, whatever the answer is.
+    pub async fn warm(&self, body: &str) -> Reply {
+        let authorization = format!("Bearer {TOKEN}");
+        let headers = [("authorization", authorization.as_str())];
+        self.admin.post("/warm", &headers, body).await
+    }
+
     pub async fn get(&self, target: &str) -> Reply {
         self.client.get(target).await
     }

@@ -1,10 +1,28 @@
 //! A picture is made once, kept, and asked for again only when it may have changed; whatever becomes of the disk.
+//!
+//! What the cache tests of pingora are named after, and where it is held to here:
+//!
+//! | theirs | ours |
+//! | --- | --- |
+//! | lock, lock timeout, lock on error | `two_hundred_clients_cost_one_fetch_and_one_render`, `a_failure_is_told_to_everybody_and_kept_for_nobody`; `cache::tests::flights` |
+//! | lock on what cannot be cached | `a_source_that_may_not_be_stored_is_kept_nowhere` |
+//! | stale on error, on network error, in the middle of a body | `freshness::an_origin_that_fails_in_any_way_is_stood_in_for` |
+//! | stale while revalidate, many readers, single request | `freshness::what_is_over_is_answered_with_at_once_and_asked_for_behind_it`; `cache::tests::stale` |
+//! | upstream revalidation, with headers that change | `an_expired_source_is_asked_about_and_its_renditions_stay`, `freshness::a_304_to_everything_renews_what_is_known_and_makes_nothing_of_the_rest` |
+//! | downstream revalidation | `responses::section_6_3_a_client_that_has_the_picture_is_told_so` |
+//! | vary | `responses::section_4_1_accept_decides_where_format_is_auto_and_vary_says_so`, `remembering::another_client_is_understood_anew` |
+//! | range | `responses::section_6_3_ranges_are_parts_of_one_picture`, `a_head_or_a_part_that_comes_first_has_the_whole_picture_kept` |
+//! | purge, and what is refused | `purging::a_hard_purge_leaves_nothing_however_the_picture_is_named`, `purging::who_has_no_token_takes_nothing_back` |
+//! | HEAD | `responses::section_6_3_head_is_get_without_the_body`, `a_head_or_a_part_that_comes_first_has_the_whole_picture_kept` |
+//! | downstream gone | `the_first_of_two_hundred_clients_may_leave`, `a_picture_that_everybody_left_is_kept_all_the_same` |
+//! | largest file size | `freshness::an_origin_that_breaks_its_word_is_no_source_and_kept_by_nobody`; `source::tests` |
 
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper::Method;
 use safelight::config::Config;
 use tokio::task::JoinHandle;
 
@@ -100,6 +118,28 @@ async fn a_picture_that_everybody_left_is_kept_all_the_same() {
     proxy.get(TARGET).await.assert_size(160, 120);
     assert_eq!(origin.asked().len(), 1);
     assert_eq!(proxy.renders(), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_or_a_part_that_comes_first_has_the_whole_picture_kept() {
+    let origin = TestOrigin::with("/a.png", samples::png(64, 48)).await;
+    let proxy = TestProxy::in_front_of(&origin).await;
+    let first = "/cdn-cgi/image/width=16/a.png";
+    let head = proxy.client().send(Method::HEAD, first, &[]).await;
+    head.assert_header("cache-status", "safelight; fwd=miss; stored");
+    assert!(head.body.is_empty());
+    let whole = proxy.get(first).await;
+    whole.assert_header("cache-status", "safelight; hit; detail=memory");
+    assert_eq!(whole.body.len().to_string(), head.header("content-length"));
+
+    let second = "/cdn-cgi/image/width=20/a.png";
+    let range = [("range", "bytes=10-19")];
+    let part = proxy.client().send(Method::GET, second, &range).await;
+    part.assert_status(206);
+    let whole = proxy.get(second).await;
+    whole.assert_header("cache-status", "safelight; hit; detail=memory");
+    assert_eq!(part.body, whole.body.slice(10..20));
+    assert_eq!(origin.asked().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

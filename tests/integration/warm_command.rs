@@ -203,7 +203,10 @@ async fn what_makes_no_sense_is_told_before_anything_is_made() {
     write(folder, "long.txt", "a".repeat(10_000));
     write(folder, "photo.jpg", b"\xff\xd8\n");
     for (arguments, part) in [
-        (vec!["/a.jpg", "--options=widht=8"], "options `widht=8`: "),
+        (
+            vec!["/a.jpg", "--options=wideness=8"],
+            "options `wideness=8`: ",
+        ),
         (
             vec!["--file=long.txt", "--options=width=8"],
             "a source must be at most 8192 bytes long",

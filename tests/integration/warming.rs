@@ -279,7 +279,7 @@ async fn options_that_make_no_sense_are_refused_before_anything_is_made() {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(64, 48)).await;
     let proxy = TestProxy::in_front_of(&origin).await;
     for (options, part) in [
-        (r#"["width=16","widht=16"]"#, "options `widht=16`: "),
+        (r#"["width=16","wideness=16"]"#, "options `wideness=16`: "),
         (
             r#""format=tiff""#,
             "'tiff' is not a supported output format",

@@ -13,7 +13,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio::time::sleep;
@@ -172,16 +171,13 @@ impl Disk {
 
     /// Has an entry served no more, and removed when the disk has time, however much is waiting.
     pub(super) fn remove(&self, key: EntryKey) {
-        if !self.store.may_have(&key) && self.waiting_bytes.load(Ordering::Relaxed) == 0 {
+        // Asked of what is known, not of what can be read now: a store that is off for the moment comes back with all that was in it.
+        if !self.store.may_hold(&key) && self.waiting_bytes.load(Ordering::Relaxed) == 0 {
             return;
         }
         self.store.kill(&key);
-        if let Err(TrySendError::Full(change)) = self.queue.try_send(Change::Remove(key)) {
-            let queue = self.queue.clone();
-            tokio::spawn(async move {
-                // An error means that the queue is gone, and with it the tier.
-                let _ = queue.send(change).await;
-            });
+        if self.queue.try_send(Change::Remove(key)).is_err() {
+            self.store.has_dead.store(true, Ordering::Relaxed);
         }
     }
 
@@ -298,7 +294,11 @@ async fn keep(store: Arc<Store>, mut changes: mpsc::Receiver<Change>) {
                     let Some(change) = change else { return };
                     let store = Arc::clone(&store);
                     // A change that panics is given up; the next one is done all the same.
-                    blocking(move || obey(&store, change)).await;
+                    blocking(move || {
+                        obey(&store, change);
+                        store.bury();
+                    })
+                    .await;
                 }
             }
         }

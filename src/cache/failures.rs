@@ -64,7 +64,7 @@ impl Failures {
         now: SystemTime,
     ) {
         // What is told again does not begin anew.
-        if life.is_zero() || failed.since.is_some() {
+        if life.is_zero() || failed.since.is_some() || !failed.may_be_kept {
             return;
         }
         let error = Arc::clone(&failed.error);
@@ -96,6 +96,7 @@ impl Failures {
         Some(Failed {
             error: kept.error.downcast().ok()?,
             since: Some(kept.since),
+            may_be_kept: true,
         })
     }
 

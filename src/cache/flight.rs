@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::key::Key;
 use super::key::SourceKey;
+use super::source_record::SourceRecord;
 
 /// Why a flight ended with neither an answer nor an error of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,18 @@ pub struct Failed<E> {
     pub error: Arc<E>,
     /// When it came to that, where it was kept and is told again.
     pub since: Option<SystemTime>,
+    /// Not where it tells something of a source that may not be kept.
+    pub may_be_kept: bool,
+}
+
+impl<E> Failed<E> {
+    /// One that came of this source.
+    pub fn over(self, source: &SourceRecord) -> Self {
+        Failed {
+            may_be_kept: self.may_be_kept && source.freshness.is_storable(),
+            ..self
+        }
+    }
 }
 
 /// It just came to that.
@@ -77,7 +90,11 @@ impl<E> From<E> for Failed<E> {
 /// It just came to that.
 impl<E> From<Arc<E>> for Failed<E> {
     fn from(error: Arc<E>) -> Self {
-        Failed { error, since: None }
+        Failed {
+            error,
+            since: None,
+            may_be_kept: true,
+        }
     }
 }
 
@@ -92,6 +109,7 @@ impl<E> Clone for Failed<E> {
         Failed {
             error: Arc::clone(&self.error),
             since: self.since,
+            may_be_kept: self.may_be_kept,
         }
     }
 }

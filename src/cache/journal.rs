@@ -86,6 +86,9 @@ fn append(path: &Path, events: &[Event]) -> io::Result<()> {
     // Begins with the end of a line, because a crash may have left one without; and is one write, so that no other process's line gets between.
     let mut text = vec![b'\n'];
     text.extend(lines(events)?);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     file.write_all(&text)?;
     file.sync_data()
@@ -119,7 +122,8 @@ fn read(path: &Path, position: &mut u64) -> io::Result<Vec<Event>> {
 fn shorten(path: &Path, events: &[Event], position: &mut u64) -> io::Result<()> {
     let text = lines(events)?;
     let len = std::fs::metadata(path)?.len();
-    if len < 2 * text.len() as u64 + 4096 {
+    // What was not read yet must not be lost.
+    if len != *position || len < 2 * text.len() as u64 + 4096 {
         return Ok(());
     }
     let beside = path.with_extension("new");
@@ -144,6 +148,7 @@ mod tests {
             number,
             at: 1,
             purge: Purge::hard(Target::Everything),
+            folded: false,
         }
     }
 
@@ -182,6 +187,7 @@ mod tests {
         let journal = Journal::new(folder.path());
         let many: Vec<Event> = (0..1000).map(event).collect();
         journal.append(many).await.expect("a folder to write to");
+        assert_eq!(journal.news().await.len(), 1000);
         journal.shorten(vec![event(999)]).await;
         assert_eq!(journal.news().await, []);
         assert_eq!(Journal::new(folder.path()).news().await, [event(999)]);

@@ -116,6 +116,35 @@ pub struct SourceBytes {
 pub struct Found {
     pub rendition: Arc<Rendition>,
     pub outcome: Outcome,
+    /// The state of the source that it was made of, where that is not the one that it was asked for of.
+    pub source: Option<Arc<SourceRecord>>,
+}
+
+impl Found {
+    pub(super) fn kept(rendition: Arc<Rendition>, tier: Tier) -> Self {
+        Found {
+            rendition,
+            outcome: Outcome::Hit(tier),
+            source: None,
+        }
+    }
+}
+
+/// A rendition that was just made.
+#[derive(Debug)]
+pub struct Made {
+    pub rendition: Rendition,
+    /// The state of the source that it was made of, where that had to be fetched anew.
+    pub source: Option<Arc<SourceRecord>>,
+}
+
+impl From<Rendition> for Made {
+    fn from(rendition: Rendition) -> Self {
+        Made {
+            rendition,
+            source: None,
+        }
+    }
 }
 
 /// Everything that is kept, and every fetch and render under way.

@@ -22,8 +22,11 @@ use super::key::SourceName;
 use super::source_record::SourceRecord;
 use crate::freshness::Tag;
 
-/// Events that are told apart. Of more, the older half becomes one soft purge of everything: that costs questions to origins, and forgets nothing.
+/// Events that are told apart. Of more, the older half becomes one that meets everything: that costs fetches from origins, and forgets nothing.
 pub(super) const MOST: usize = 10_000;
+
+/// The largest number of an event: in the year 5138.
+const FARTHEST: u64 = 100_000_000_000_000;
 
 /// What is to be taken back, and how thoroughly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +63,9 @@ pub(super) struct Event {
     pub at: u64,
     #[serde(flatten)]
     pub purge: Purge,
+    /// Stands for older ones, hard ones among them: what it meets may be used for nothing but to be fetched anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub folded: bool,
 }
 
 /// What the purges since its fetch began say of a record.
@@ -68,6 +74,8 @@ pub(super) enum Verdict {
     Holds,
     /// Since then.
     Stale(SystemTime),
+    /// It may have been purged, and it may not.
+    Doubtful(SystemTime),
     Gone,
 }
 
@@ -133,6 +141,7 @@ impl Purges {
             number: self.next_number(now),
             at: since_epoch.as_secs(),
             purge,
+            folded: false,
         }
     }
 
@@ -143,8 +152,12 @@ impl Purges {
         millis.max(self.generation().saturating_add(1))
     }
 
-    /// Takes an event in. Says whether it was new.
+    /// Takes an event in. Says whether it was new, and a number that there can be.
     pub(super) fn learn(&self, event: Event) -> bool {
+        // Numbers are times, and at most a few more than that. One that is far ahead would make all that come after it mean nothing.
+        if event.number > FARTHEST {
+            return false;
+        }
         let mut events = self.events.write().unwrap_or_else(PoisonError::into_inner);
         let number = event.number;
         let place = events.partition_point(|known| known.number <= number);
@@ -163,6 +176,7 @@ impl Purges {
             events.insert(
                 0,
                 Event {
+                    folded: true,
                     purge: Purge {
                         target: Target::Everything,
                         soft: true,
@@ -197,7 +211,11 @@ impl Purges {
                 if event.purge.is_hard() {
                     return Verdict::Gone;
                 }
-                verdict = Verdict::Stale(event.time());
+                verdict = match verdict {
+                    _ if event.folded => Verdict::Doubtful(event.time()),
+                    Verdict::Doubtful(at) => Verdict::Doubtful(at),
+                    _ => Verdict::Stale(event.time()),
+                };
             }
         }
         if verdict == Verdict::Holds {
@@ -345,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_to_tell_apart_becomes_a_soft_purge_of_everything() {
+    fn what_is_too_much_to_tell_apart_makes_everything_doubtful() {
         let (purges, key) = (Purges::default(), SourceKey::numbered(1));
         let kept = record(1, &[], 0);
         for number in 1..=MOST as u64 + 1 {
@@ -353,10 +371,11 @@ mod tests {
                 number,
                 at: 1,
                 purge: Purge::hard(Target::Tag(tag(&format!("t{number}")))),
+                folded: false,
             });
         }
         assert!(purges.events().len() <= MOST / 2 + 1);
-        assert!(matches!(purges.verdict(&key, &kept), Verdict::Stale(_)));
+        assert!(matches!(purges.verdict(&key, &kept), Verdict::Doubtful(_)));
     }
 
     #[test]

@@ -23,7 +23,11 @@ use crate::bucket::BucketError;
 const EVERY: Duration = Duration::from_secs(2);
 
 /// After how long nothing is under way any more that began before a purge.
-const AFTERMATH: Duration = Duration::from_secs(5 * 60);
+const AFTERMATH: Duration = Duration::from_secs(20 * 60);
+
+/// Purges that are published in one object, and that wait to be published before they become one of everything, in number.
+const PORTION: usize = 500;
+const MOST_UNPUBLISHED: usize = 10_000;
 
 /// How long a start waits for a bucket that does not answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -109,16 +113,25 @@ impl Cache {
             return Ok(());
         }
         let mut purging = self.purging.lock().await;
+        // What another process has purged meanwhile comes first, and has the lower number.
+        self.read_journal().await;
         let done = self.see_to(&purges).await;
         if let Err(PurgeError::Shared(_)) = done {
             purging.unpublished.extend(purges);
+            if purging.unpublished.len() > MOST_UNPUBLISHED {
+                // Too much is purged rather than too little.
+                purging.unpublished = vec![Purge::hard(Target::Everything)];
+            }
         }
         done
     }
 
     /// Learns what was purged before, for as long as a bucket may be waited for, and goes on to learn what others purge.
     pub(super) async fn begin(self: &Arc<Self>) {
-        self.read_journal().await;
+        {
+            let _purging = self.purging.lock().await;
+            self.read_journal().await;
+        }
         if self.shared.is_some() {
             // In a task of its own, so that what it has heard by then is not lost.
             let cache = Arc::clone(self);
@@ -134,9 +147,9 @@ impl Cache {
 
     /// Learns of the purges that others saw to, and tells those that they do not know yet.
     pub(super) async fn catch_up(self: &Arc<Self>) {
+        let mut purging = self.purging.lock().await;
         self.read_journal().await;
         let Some(shared) = &self.shared else { return };
-        let mut purging = self.purging.lock().await;
         let News { events, late } = shared.purges.news().await;
         self.apply_news(events).await;
         for late in late {
@@ -145,9 +158,14 @@ impl Cache {
             }
         }
         if !purging.unpublished.is_empty() && !shared.purges.is_failing() {
-            let again = std::mem::take(&mut purging.unpublished);
-            if let Err(PurgeError::Shared(_)) = self.see_to(&again).await {
-                purging.unpublished = again;
+            // In portions, because an object has a largest size.
+            while !purging.unpublished.is_empty() {
+                let count = purging.unpublished.len().min(PORTION);
+                let portion: Vec<Purge> = purging.unpublished.drain(..count).collect();
+                if let Err(PurgeError::Shared(_)) = self.see_to(&portion).await {
+                    purging.unpublished.splice(..0, portion);
+                    break;
+                }
             }
         }
     }
@@ -167,6 +185,7 @@ impl Cache {
         });
     }
 
+    /// For whoever holds `purging`: nobody appends while it is shortened.
     async fn read_journal(self: &Arc<Self>) {
         let Some(journal) = &self.journal else { return };
         let mut doomed = Doomed::default();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Cache;
 use super::Found;
+use super::Made;
 use super::entry::EntryKey;
 use super::failures::Failure;
 use super::failures::FailureKey;
@@ -23,17 +24,15 @@ impl Cache {
         if let Some(disk) = &self.renditions {
             disk.hit(&EntryKey::rendition(*key));
         }
-        Some(Found {
-            rendition,
-            outcome: Outcome::Hit(Tier::Memory),
-        })
+        Some(Found::kept(rendition, Tier::Memory))
     }
 
     /// The rendition kept under `key`, else what `render` makes, which is then kept.
     ///
     /// Coalesced: of all who ask meanwhile, one renders. An error is told to each, and kept as long as its kind is. With `keep` false, nothing is
     /// looked up and nothing kept. A rendition that was made for another key (because its source changed on the way) is handed out and not kept.
-    pub async fn get_or_render<E, Fut>(
+    /// So is one of a source that was fetched anew on the way and may not be kept.
+    pub async fn get_or_render<E, M, Fut>(
         self: &Arc<Self>,
         key: Key,
         keep: bool,
@@ -41,7 +40,8 @@ impl Cache {
     ) -> Landing<Found, E>
     where
         E: Failure,
-        Fut: Future<Output = Result<Rendition, Arc<E>>> + Send + 'static,
+        M: Into<Made> + Send + 'static,
+        Fut: Future<Output = Landing<M, E>> + Send + 'static,
     {
         if keep && let Some(found) = self.recall(&key).await {
             return Ok(found);
@@ -59,12 +59,11 @@ impl Cache {
                     return Err(failed);
                 }
             }
-            let rendition = match render.await {
-                Ok(rendition) => Arc::new(rendition),
-                Err(error) => {
-                    let life = error.life(&cache.error_lives);
-                    let failed = Failed::from(error);
+            let Made { rendition, source } = match render.await {
+                Ok(made) => made.into(),
+                Err(failed) => {
                     if keep {
+                        let life = failed.error.life(&cache.error_lives);
                         let failure = FailureKey::Rendition(key);
                         let now = cache.clock.now();
                         cache.failures.keep(failure, &failed, life, generation, now);
@@ -72,12 +71,17 @@ impl Cache {
                     return Err(failed);
                 }
             };
-            if keep && rendition.etag == key.etag() {
+            let rendition = Arc::new(rendition);
+            let storable = source
+                .as_ref()
+                .is_none_or(|source| source.freshness.is_storable());
+            if keep && storable && rendition.etag == key.etag() {
                 cache.keep_rendition(key, &rendition).await;
             }
             Ok(Found {
                 rendition,
                 outcome: Outcome::Miss,
+                source,
             })
         };
         let (landing, joined) = self.flights.join(FlightKey::Rendition(key), work).await;
@@ -135,10 +139,7 @@ impl Cache {
         self.memory
             .keep_rendition(key, Arc::clone(&rendition))
             .await;
-        Some(Found {
-            rendition,
-            outcome: Outcome::Hit(tier),
-        })
+        Some(Found::kept(rendition, tier))
     }
 
     async fn on_disk(&self, key: Key) -> Option<Rendition> {

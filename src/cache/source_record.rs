@@ -123,9 +123,20 @@ impl SourceRecord {
         }
     }
 
-    /// Whether it is of the same bytes as another, with no purge between that left nothing of them.
+    /// This state, which may have been purged: to be fetched whole, and to stand in for nothing.
+    pub(super) fn distrusted(&self, at: SystemTime, generation: u64) -> Self {
+        SourceRecord {
+            freshness: self.freshness.distrusted(at),
+            validators: Validators::default(),
+            ..self.ended(at, generation)
+        }
+    }
+
+    /// Whether what is made of it may take the place of what was to be made of another: of the same bytes, with no purge between that left nothing
+    /// of them, and still to be kept.
     pub fn is_same_state(&self, other: &SourceRecord) -> bool {
-        (self.version, self.epoch) == (other.version, other.epoch)
+        let terms = |record: &SourceRecord| record.freshness.is_storable();
+        (self.version, self.epoch, terms(self)) == (other.version, other.epoch, terms(other))
     }
 
     /// The number of the last purge that is known to leave it alone.

@@ -214,7 +214,12 @@ impl Cache {
             return self.stand_in(known, failed);
         }
         let known = match self.in_shared(&name.key).await {
-            Some(record) if record.freshness.is_fresh(self.clock.now()) => {
+            Some(record)
+                if record.freshness.is_fresh(self.clock.now())
+                    && known
+                        .as_ref()
+                        .is_none_or(|(known, _)| record.freshness.is_newer(&known.freshness)) =>
+            {
                 self.keep_record_here(name.key, &record).await;
                 return Ok(FoundSource::kept(record, Tier::Shared, None));
             }
@@ -244,7 +249,10 @@ impl Cache {
             ) => {
                 let record = known.renewed(&validators, &freshness, tags, generation);
                 let record = Arc::new(record);
-                self.keep_record(name.key, &record).await;
+                // Purged while the origin was asked: for those who asked before, and nobody else.
+                if self.purges.verdict(&name.key, &known) != Verdict::Gone {
+                    self.keep_record(name.key, &record).await;
+                }
                 Ok(FoundSource {
                     record,
                     bytes: None,
@@ -323,7 +331,11 @@ impl Cache {
 
     /// The record that another replica made or renewed, as the purges since have left it.
     async fn in_shared(&self, key: &SourceKey) -> Option<Arc<SourceRecord>> {
-        let shared = self.shared.as_ref()?;
+        // Before it is known what was purged, nothing there can be trusted.
+        let shared = self
+            .shared
+            .as_ref()
+            .filter(|shared| shared.purges.is_loaded())?;
         let entry = EntryKey::record(*key);
         let stored = shared.get(entry).await?;
         let record = shared.readable(entry, SourceRecord::from_stored(&stored))?;
@@ -331,6 +343,7 @@ impl Cache {
         match self.purges.verdict(key, &record) {
             Verdict::Holds => Some(Arc::new(record)),
             Verdict::Stale(at) => Some(Arc::new(record.ended(at, generation))),
+            Verdict::Doubtful(_) => None,
             Verdict::Gone => {
                 shared.remove(entry);
                 None
@@ -352,6 +365,11 @@ impl Cache {
                 let ended = Arc::new(record.ended(at, generation));
                 self.memory.keep_record(*key, Arc::clone(&ended)).await;
                 Some(ended)
+            }
+            Verdict::Doubtful(at) => {
+                let distrusted = Arc::new(record.distrusted(at, generation));
+                self.memory.keep_record(*key, Arc::clone(&distrusted)).await;
+                Some(distrusted)
             }
             Verdict::Gone => {
                 // Another replica may have shared a newer one.

@@ -60,6 +60,8 @@ pub(super) struct Store {
     latest: AtomicU64,
     last_logged: Mutex<Option<Instant>>,
     pub(super) stopping: AtomicBool,
+    /// Whether something that must not be served any more waits to be deleted without a place in the queue.
+    pub(super) has_dead: AtomicBool,
     counts: Counts,
 }
 
@@ -110,6 +112,7 @@ impl Store {
             latest: AtomicU64::new(0),
             last_logged: Mutex::default(),
             stopping: AtomicBool::new(false),
+            has_dead: AtomicBool::new(false),
             counts: Counts::default(),
         }
     }
@@ -178,6 +181,21 @@ impl Store {
     /// Whether reading `key` is worth a thread.
     pub(super) fn may_have(&self, key: &EntryKey) -> bool {
         self.health().may_read() && self.index().lookup(key) != Lookup::Absent
+    }
+
+    /// Whether an entry may be there, whether or not it can be read now.
+    pub(super) fn may_hold(&self, key: &EntryKey) -> bool {
+        self.index().lookup(key) != Lookup::Absent
+    }
+
+    /// Deletes what must not be served any more and found no place in the queue.
+    pub(super) fn bury(&self) {
+        if self.has_dead.swap(false, Ordering::Relaxed) {
+            let dead = self.index().dead();
+            for key in dead {
+                self.remove(&key);
+            }
+        }
     }
 
     /// The entries that are known and are asked about.

@@ -153,6 +153,15 @@ impl Freshness {
         }
     }
 
+    /// [`ended`](Self::ended), and of no use until it was fetched anew.
+    pub fn distrusted(&self, now: SystemTime) -> Freshness {
+        Freshness {
+            grace_while_revalidating: 0,
+            grace_on_error: 0,
+            ..self.ended(now)
+        }
+    }
+
     /// Whether it may be used without asking the origin.
     pub fn is_fresh(&self, now: SystemTime) -> bool {
         // A clock that is set back does not undo a purge.
@@ -175,6 +184,11 @@ impl Freshness {
         let from_the_future = self.received > since_epoch(now).saturating_add(CLOCK_SLACK);
         let end = self.lifetime().as_secs().saturating_add(grace);
         self.storable && !from_the_future && self.age(now).as_secs() < end
+    }
+
+    /// Whether it tells of an answer that came later than another.
+    pub fn is_newer(&self, other: &Freshness) -> bool {
+        self.received > other.received
     }
 
     /// Whether it may be kept at all.

@@ -120,7 +120,7 @@ impl Pipeline {
         key: Key,
         bytes: Bytes,
         denominator: u32,
-    ) -> Result<Rendition, Arc<Error>> {
+    ) -> Result<Rendition, Failed<Error>> {
         let price = transform::price_of_derivative(&bytes, denominator, &self.limits)
             .map_err(Error::from)?;
         let limits = self.limits;

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 use std::time::Instant;
-use std::time::SystemTime;
 
 use hyper::Method;
 use hyper::Response;
@@ -117,47 +116,6 @@ pub enum PipelineError {
 struct Answered {
     response: Response<Body>,
     outcome: telemetry::Outcome,
-}
-
-/// Why a request has no picture.
-struct Unanswered {
-    error: Arc<Error>,
-    /// When it came to that, where it was kept and is told again.
-    since: Option<SystemTime>,
-    /// Not where it tells something of a source that may not be kept.
-    may_be_kept: bool,
-}
-
-impl Unanswered {
-    /// When the source was known.
-    fn over(failed: impl Into<Failed<Error>>, source: &SourceRecord) -> Self {
-        Unanswered {
-            may_be_kept: source.freshness.is_storable(),
-            ..failed.into().into()
-        }
-    }
-}
-
-impl From<Failed<Error>> for Unanswered {
-    fn from(Failed { error, since }: Failed<Error>) -> Self {
-        Unanswered {
-            error,
-            since,
-            may_be_kept: true,
-        }
-    }
-}
-
-impl From<Arc<Error>> for Unanswered {
-    fn from(error: Arc<Error>) -> Self {
-        Failed::from(error).into()
-    }
-}
-
-impl From<Error> for Unanswered {
-    fn from(error: Error) -> Self {
-        Failed::from(error).into()
-    }
 }
 
 impl Pipeline {
@@ -314,7 +272,7 @@ impl Pipeline {
         let understood = self.understand(head);
         let (answered, error) = match self.run(head, started, &understood).await {
             Ok(answered) => (answered, None),
-            Err(Unanswered {
+            Err(Failed {
                 error,
                 since,
                 may_be_kept,
@@ -365,7 +323,7 @@ impl Pipeline {
         head: &Parts,
         started: Instant,
         understood: &Understood,
-    ) -> Result<Answered, Unanswered> {
+    ) -> Result<Answered, Failed<Error>> {
         let admitted = understood.admitted.as_ref().map_err(Arc::clone)?;
         let conditional = Conditional::of(head);
         let deadline = Deadline::since(started, self.request_timeout);
@@ -381,8 +339,8 @@ impl Pipeline {
         };
         let fetch = started.elapsed();
 
-        let record = Arc::clone(&source.record);
-        let stale = source.stale;
+        let mut record = Arc::clone(&source.record);
+        let mut stale = source.stale;
         if let Some(stale) = stale {
             self.metrics.stale(match stale {
                 Stale::Revalidating => "revalidating",
@@ -394,13 +352,6 @@ impl Pipeline {
             .choose(understood, admitted, &standing, &conditional)
             .await;
         let Named { key, told } = choice.named;
-        let about = |told, spent, is_interim: bool| About {
-            told,
-            source: &record,
-            spent,
-            interim: is_interim.then_some(self.interim),
-            stale,
-        };
         let last_modified = record.validators.last_modified;
         if let Some(settled) = conditional.settled(told.etag(), last_modified) {
             let spent = Spent {
@@ -414,7 +365,10 @@ impl Pipeline {
             if is_interim {
                 self.upgrade(&choice, &record);
             }
-            let response = response::settled(settled, &about(told, spent, is_interim));
+            let response = response::settled(
+                settled,
+                &self.about(&record, stale, told, spent, is_interim),
+            );
             return Ok(Answered {
                 response,
                 outcome: match settled {
@@ -442,13 +396,18 @@ impl Pipeline {
                 let found = self.cache.get_or_render(*key, keep, render);
                 let found = deadline.bound(Stage::Render, Box::pin(found)).await;
                 let found = found.map_err(Error::from)?;
-                let found = found.map_err(|failed| Unanswered::over(failed, &record))?;
+                let found = found.map_err(|failed| failed.over(&record))?;
                 (found, spent.get().copied())
             }
         };
+        if let Some(source) = found.source {
+            // It changed on the way, or had to be fetched anew: it goes by what its origin says now.
+            record = source;
+            stale = None;
+        }
         let rendition = &*found.rendition;
         let judged = admitted.job.judge(rendition.format);
-        judged.map_err(|denied| Unanswered::over(Error::from(denied), &record))?;
+        judged.map_err(|denied| Failed::from(Error::from(denied)).over(&record))?;
         let is_interim = choice.is_interim(rendition);
         if is_interim {
             self.metrics.interim();
@@ -463,10 +422,9 @@ impl Pipeline {
             total: started.elapsed(),
         };
         let other;
-        let told = if rendition.etag == told.etag() {
+        let told = if rendition.etag == told.etag() && Arc::ptr_eq(&record, &standing.record) {
             told
         } else {
-            // The source changed on the way.
             let warnings = &admitted.job.warnings;
             other = Told::of(&record, rendition.etag.clone(), understood.vary, warnings);
             &other
@@ -474,7 +432,7 @@ impl Pipeline {
         let portion = conditional.portion(told.etag(), rendition.bytes.len());
         let response = response::image(
             rendition,
-            &about(told, spent, is_interim),
+            &self.about(&record, stale, told, spent, is_interim),
             portion,
             head.method == Method::HEAD,
         );
@@ -482,6 +440,25 @@ impl Pipeline {
             response,
             outcome: outcome(found.outcome),
         })
+    }
+}
+
+impl Pipeline {
+    fn about<'a>(
+        &self,
+        source: &'a SourceRecord,
+        stale: Option<Stale>,
+        told: &'a Told,
+        spent: Spent,
+        is_interim: bool,
+    ) -> About<'a> {
+        About {
+            told,
+            source,
+            spent,
+            interim: is_interim.then_some(self.interim),
+            stale,
+        }
     }
 }
 

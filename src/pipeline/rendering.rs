@@ -7,8 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Pipeline;
+use crate::cache::Failed;
 use crate::cache::FoundSource;
 use crate::cache::Key;
+use crate::cache::Made;
 use crate::cache::Rendition;
 use crate::cache::SourceBytes;
 use crate::cache::SourceName;
@@ -52,7 +54,8 @@ impl Pipeline {
         found: FoundSource,
         terms: Terms,
         spent: Arc<OnceLock<Timings>>,
-    ) -> Result<Rendition, Arc<Error>> {
+    ) -> Result<Made, Failed<Error>> {
+        let asked_of = Arc::clone(&found.record);
         let deadline = match terms {
             Terms::Awaited => Deadline::after(self.request_timeout),
             Terms::Idle => Deadline::after(IDLE_PATIENCE),
@@ -64,18 +67,34 @@ impl Pipeline {
             .bound(Stage::Fetch, source)
             .await
             .map_err(Error::from)??;
-        let key = Key::of(&name.key, &record, &job.recipe, &self.manner);
+        let made = Arc::clone(&self).render_of(job, name, &record, bytes, (deadline, terms), spent);
+        Ok(Made {
+            rendition: made.await.map_err(|failed| failed.over(&record))?,
+            source: (!Arc::ptr_eq(&record, &asked_of)).then_some(record),
+        })
+    }
+
+    async fn render_of(
+        self: Arc<Self>,
+        job: Job,
+        name: SourceName,
+        record: &Arc<SourceRecord>,
+        bytes: Bytes,
+        (deadline, terms): (Deadline, Terms),
+        spent: Arc<OnceLock<Timings>>,
+    ) -> Result<Rendition, Failed<Error>> {
+        let key = Key::of(&name.key, record, &job.recipe, &self.manner);
         let budget = Budget {
             limits: self.limits,
             deadline: deadline.instant(),
         };
-        let looked = self.look(&job, &name, &record, bytes.clone(), budget, deadline);
+        let looked = self.look(&job, &name, record, bytes.clone(), budget, deadline);
         let clues = deadline
             .bound(Stage::Render, looked)
             .await
             .map_err(Error::from)?;
         let (clues, missing) = self
-            .with_derivative(clues, &name, &record, &bytes, &job.recipe)
+            .with_derivative(clues, &name, record, &bytes, &job.recipe)
             .await;
         let source = job.source.clone();
         let price =
@@ -91,7 +110,7 @@ impl Pipeline {
         let timings = encoded.timings;
         self.count(&encoded);
         if let Some(denominator) = missing {
-            self.derive(source, name, record, denominator);
+            self.derive(source, name, Arc::clone(record), denominator);
         }
         // Nobody else sets it: a flight renders once.
         let _ = spent.set(timings);
@@ -172,7 +191,7 @@ impl Pipeline {
             let price = transform::price_of_look(&bytes, &pipeline.limits).map_err(Error::from)?;
             let work = move || transform::look(&bytes, gravity, &budget);
             let looked = pipeline.paid(price, deadline, Terms::Awaited, work).await?;
-            Ok::<_, Arc<Error>>(rendition(&key, looked))
+            Ok::<_, Failed<Error>>(rendition(&key, looked))
         };
         let storable = record.freshness.is_storable();
         match self.cache.get_or_render(key, storable, look).await {

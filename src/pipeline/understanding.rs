@@ -54,7 +54,7 @@ pub(super) struct Admitted {
 
 /// What an admitted request leads to while its source has one record.
 pub(super) struct Standing {
-    record: Arc<SourceRecord>,
+    pub record: Arc<SourceRecord>,
     pub settled: Named,
     quick: OnceLock<Named>,
 }

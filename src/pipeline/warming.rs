@@ -11,6 +11,7 @@ use super::Pipeline;
 use super::rendering::IDLE_PATIENCE;
 use super::rendering::Terms;
 use super::rendering::rendition;
+use crate::cache::Failed;
 use crate::cache::Key;
 use crate::cache::Outcome;
 use crate::cache::SourceBytes;
@@ -258,7 +259,7 @@ impl Pipeline {
     /// Keeps a picture, unless somebody was faster.
     async fn keep(self: &Arc<Self>, key: Key, made: Encoded) -> Prepared {
         self.count(&made);
-        let made = future::ready(Ok::<_, Arc<Error>>(rendition(&key, made)));
+        let made = future::ready(Ok::<_, Failed<Error>>(rendition(&key, made)));
         match self.cache.get_or_render(key, true, made).await {
             Ok(found) if found.outcome == Outcome::Miss => Prepared::Made,
             Ok(_) => Prepared::Kept,

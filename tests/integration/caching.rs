@@ -29,6 +29,7 @@ use tokio::task::JoinHandle;
 use crate::support::bounded;
 use crate::support::client::Client;
 use crate::support::eventually;
+use crate::support::forget_bytes;
 use crate::support::origin::Answer;
 use crate::support::origin::Gate;
 use crate::support::origin::TestOrigin;
@@ -118,6 +119,32 @@ async fn a_picture_that_everybody_left_is_kept_all_the_same() {
     proxy.get(TARGET).await.assert_size(160, 120);
     assert_eq!(origin.asked().len(), 1);
     assert_eq!(proxy.renders(), 1.0);
+}
+
+/// The bytes of the source are not kept, so that another width has it fetched anew while what is known of it is fresh.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_fetched_anew_goes_by_what_its_origin_says_now() {
+    let private = "private, no-store";
+    for (case, width) in [("other bytes", 320), ("the same bytes", 64)] {
+        let origin = TestOrigin::with("/a.png", samples::png(64, 48)).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let proxy = on(folder.path(), &origin).await;
+        proxy.get("/cdn-cgi/image/width=16/a.png").await;
+        proxy.stop().await;
+        forget_bytes(&folder.path().join("cache/sources"));
+        let proxy = on(folder.path(), &origin).await;
+        let now = Answer::file(samples::png(width, 48)).with("cache-control", private);
+        origin.serve("/a.png", now);
+        let target = "/cdn-cgi/image/width=20/a.png";
+        let reply = proxy.get(target).await;
+        reply
+            .assert_status(200)
+            .assert_header("cache-control", private);
+        assert!(reply.headers.get("age").is_none(), "{case}");
+        assert_eq!(origin.asked().len(), 2, "{case}");
+        proxy.get(target).await;
+        assert_eq!(origin.asked().len(), 3, "{case}: nothing was kept");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::support::eventually;
+use crate::support::forget_bytes;
 use crate::support::origin::Answer;
 use crate::support::origin::TestOrigin;
 use crate::support::proxy::TestProxy;
@@ -163,25 +164,6 @@ async fn a_restart_keeps_what_there_was() {
     assert_eq!(kept, 1.0, "the interim one is gone");
     assert_eq!(origin.asked().len(), 1, "over three lives");
     proxy.stop().await;
-}
-
-/// Leaves what is known of sources and deletes their bytes, as eviction may.
-fn forget_bytes(sources: &Path) {
-    let mut deleted = 0;
-    for shard in std::fs::read_dir(sources).expect("a store") {
-        let shard = shard.expect("a readable folder").path();
-        let Ok(entries) = std::fs::read_dir(shard) else {
-            continue;
-        };
-        for entry in entries {
-            let entry = entry.expect("a readable folder");
-            if entry.file_name().to_string_lossy().starts_with("source-") {
-                std::fs::remove_file(entry.path()).expect("a file of ours");
-                deleted += 1;
-            }
-        }
-    }
-    assert_eq!(deleted, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,6 +65,7 @@ pub(in crate::cache) struct SharedPurges {
     most: usize,
     state: Mutex<State>,
     is_failing: AtomicBool,
+    is_loaded: AtomicBool,
 }
 
 #[derive(Default)]
@@ -111,6 +112,7 @@ impl SharedPurges {
             most: MOST,
             state: Mutex::default(),
             is_failing: AtomicBool::new(false),
+            is_loaded: AtomicBool::new(false),
         }
     }
 
@@ -161,7 +163,14 @@ impl SharedPurges {
     pub(in crate::cache) async fn news(&self) -> News {
         let mut state = self.state.lock().await;
         let looked = match self.look(&mut state, None).await {
-            Ok(news) => self.shorten(&mut state).await.map(|()| news),
+            Ok(news) => {
+                self.is_loaded.store(true, Ordering::Relaxed);
+                // What is new is known by now, whatever becomes of what is old.
+                if let Err(error) = self.shorten(&mut state).await {
+                    tracing::debug!(%error, "the purges in the shared bucket stay as many as they are");
+                }
+                Ok(news)
+            }
             Err(error) => Err(error),
         };
         let was_failing = self.is_failing.swap(looked.is_err(), Ordering::Relaxed);
@@ -189,6 +198,11 @@ impl SharedPurges {
         if let Err(error) = deleted {
             tracing::debug!(%error, "an event that came late stays where it is");
         }
+    }
+
+    /// Whether it is known what was purged before the start.
+    pub(in crate::cache) fn is_loaded(&self) -> bool {
+        self.is_loaded.load(Ordering::Relaxed)
     }
 
     /// Whether the last look failed.
@@ -298,6 +312,7 @@ impl SharedPurges {
                 target: Target::Everything,
                 soft: true,
             },
+            folded: true,
         };
         let name = format!("{number:020}-{:016x}", random());
         let text = lines(&[event]).into();
@@ -347,6 +362,7 @@ fn numbered(purges: &[Purge], first: u64, now: SystemTime) -> Vec<Event> {
             number,
             at,
             purge: purge.clone(),
+            folded: false,
         })
         .collect()
 }
@@ -415,6 +431,7 @@ mod tests {
             number,
             at: NOW,
             purge: tags(&[tag]).remove(0),
+            folded: false,
         }
     }
 

@@ -5,9 +5,11 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
 use super::Landing;
+use super::Rendered;
 use super::TestError;
 use super::in_memory;
 use crate::cache::Cache;
+use crate::cache::Failed;
 use crate::cache::Found;
 use crate::cache::FoundSource;
 use crate::cache::Key;
@@ -29,7 +31,7 @@ async fn render(cache: &Arc<Cache>, status: u32, tries: &Arc<AtomicU32>) -> Land
     let tries = Arc::clone(tries);
     let render = async move {
         tries.fetch_add(1, Ordering::SeqCst);
-        Err(Arc::new(TestError::Broken(status)))
+        Rendered::Err(Failed::from(TestError::Broken(status)))
     };
     cache.get_or_render(Key::numbered(1), true, render).await
 }

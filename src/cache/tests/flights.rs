@@ -16,11 +16,13 @@ use super::in_memory;
 use super::rendition;
 use crate::cache::Cache;
 use crate::cache::ErrorLives;
+use crate::cache::Failed;
 use crate::cache::Failure;
 use crate::cache::FlightLost;
 use crate::cache::Found;
 use crate::cache::Key;
 use crate::cache::Outcome;
+use crate::cache::Rendition;
 use crate::cache::Tier;
 
 /// A render that counts its calls, says when it has begun and goes on when told.
@@ -144,7 +146,11 @@ async fn a_panic_is_an_error_for_its_waiters_and_frees_the_key() {
             yield_now().await;
             panic!("a render that panics, as this test wants it to")
         };
-        tokio::spawn(async move { cache.get_or_render::<TestError, _>(key, true, render).await })
+        tokio::spawn(async move {
+            cache
+                .get_or_render::<TestError, Rendition, _>(key, true, render)
+                .await
+        })
     };
     let askers: Vec<_> = (0..5).map(|_| crash(&cache)).collect();
     for asker in askers {
@@ -171,7 +177,7 @@ async fn an_error_is_told_to_each_and_not_kept() {
         let (cache, calls) = (Arc::clone(&cache), Arc::clone(&calls));
         let render = async move {
             yield_now().await;
-            Err(Arc::new(TestError::Broken(
+            Rendered::Err(Failed::from(TestError::Broken(
                 calls.fetch_add(1, Ordering::SeqCst),
             )))
         };
@@ -214,7 +220,7 @@ async fn callers_with_other_errors_do_not_meet() {
     );
     let waiting = ask(&cache, &gate, key, true);
     gate.begun.notified().await;
-    let render = async move { Result::<_, Arc<Other>>::Ok(rendition(&key, b"picture")) };
+    let render = async move { Result::<_, Failed<Other>>::Ok(rendition(&key, b"picture")) };
     assert!(cache.get_or_render(key, true, render).await.is_ok());
     gate.go_on.notify_one();
     assert!(waiting.await.expect("no asker panics").is_ok());

@@ -83,7 +83,7 @@ impl Failure for TestError {
 
 pub(super) type Landing<V> = Result<V, Failed<TestError>>;
 
-pub(super) type Rendered = Result<Rendition, Arc<TestError>>;
+pub(super) type Rendered = Landing<Rendition>;
 
 pub(super) fn folder() -> TempDir {
     tempfile::tempdir().expect("a place for temporary files")

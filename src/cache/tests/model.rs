@@ -349,7 +349,7 @@ impl World {
         let (cache, again, named) = (Arc::clone(&self.cache), fetch, name.clone());
         let render = async move {
             let source = cache.bytes_or_fetch(&named, found, again).await;
-            let source = source.map_err(|failed| failed.error)?;
+            let source = source?;
             let key = Key::numbered_in(&named.key, &source.record);
             Rendered::Ok(rendition(&key, &source.bytes))
         };

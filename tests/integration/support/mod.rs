@@ -11,6 +11,7 @@ pub mod s3;
 pub mod samples;
 
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -40,4 +41,23 @@ pub fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> impl Futu
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Leaves what is known of sources and deletes their bytes, as eviction may.
+pub fn forget_bytes(sources: &Path) {
+    let mut deleted = 0;
+    for shard in std::fs::read_dir(sources).expect("a store") {
+        let shard = shard.expect("a readable folder").path();
+        let Ok(entries) = std::fs::read_dir(shard) else {
+            continue;
+        };
+        for entry in entries {
+            let entry = entry.expect("a readable folder");
+            if entry.file_name().to_string_lossy().starts_with("source-") {
+                std::fs::remove_file(entry.path()).expect("a file of ours");
+                deleted += 1;
+            }
+        }
+    }
+    assert_eq!(deleted, 1);
 }

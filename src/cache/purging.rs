@@ -359,7 +359,7 @@ impl Cache {
             entry.kind() == Kind::Record && may_be_met
         });
         for entry in records {
-            let stored = disk.get(entry).await;
+            let stored = disk.peek(entry).await;
             let record = stored.and_then(|stored| SourceRecord::from_stored(&stored));
             let Some((key, record)) = entry.source_key().zip(record) else {
                 continue;

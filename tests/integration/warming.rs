@@ -125,9 +125,11 @@ async fn what_may_not_be_kept_is_not_made() {
 async fn what_is_too_costly_for_idle_work_leaves_the_others_alone() {
     let origin = TestOrigin::with("/a.png", samples::png(800, 600)).await;
     let zone = zone(&origin.url(""));
+    // One of this AVIF takes more than half of it; the encoder of the portable build takes more.
+    let room = if cfg!(feature = "native") { 32 } else { 64 };
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
-        config.limits.render_memory = setting("32 MiB");
+        config.limits.render_memory = setting(&format!("{room} MiB"));
     })
     .await;
     let jobs = [
@@ -142,7 +144,7 @@ async fn what_is_too_costly_for_idle_work_leaves_the_others_alone() {
     let Error::Transform(TransformError::TooCostly { limit, .. }) = &**error else {
         panic!("{error}");
     };
-    assert_eq!(*limit, 16 << 20);
+    assert_eq!(*limit, room << 19);
     // Who asks for it gets it.
     let reply = proxy
         .get("/cdn-cgi/image/width=800,format=avif/a.png")

@@ -201,11 +201,12 @@ fn one_decode_makes_every_width_in_every_format() {
         .map(|made| made.expect("a good source"))
         .collect();
     assert_eq!(made.iter().filter(|made| decoded(made)).count(), 1);
-    // Two formats of a width share its pixels.
+    // Two formats of a width share its pixels, where both encoders take planes; the portable one for JPEG takes RGB.
     let resized = |made: &Encoded| !made.timings.resize.is_zero();
+    let kinds = if cfg!(feature = "native") { 1 } else { 2 };
     assert_eq!(
         made.iter().filter(|made| resized(made)).count(),
-        widths.len()
+        kinds * widths.len()
     );
     let same = assert_alike(&source, &orders);
     assert!(same >= 8, "{same} of {} are the same", orders.len());

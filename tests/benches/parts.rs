@@ -17,6 +17,7 @@ use hyper::HeaderMap;
 use hyper::Request;
 use hyper::http::request::Parts;
 use safelight::cache::Cache;
+use safelight::cache::Failed;
 use safelight::cache::Key;
 use safelight::cache::Outcome;
 use safelight::cache::Rendition;
@@ -203,7 +204,7 @@ fn hit_on_disk(bencher: Bencher<'_, '_>) {
         let (source, record) = (SourceKey::of(&job.source), record(&cache, &job).await);
         let key = Key::of(&source, &record, &job.recipe, &Limits::default().manner());
         let rendition = Rendition::new(&key, vec![7; 40_000], Format::Webp, 1, 1, Vec::new());
-        let render = async move { Ok::<_, Arc<Error>>(rendition) };
+        let render = async move { Ok::<_, Failed<Error>>(rendition) };
         let rendered = cache.get_or_render(key, true, render).await;
         rendered.expect("it is there already");
         cache.flush().await;

@@ -63,7 +63,7 @@ until_answered http://127.0.0.1:8090/ "$work/nginx.log"
 
 # --- pictures ---
 said() { # said URL: how its answer came about
-    curl -s -o /dev/null -D - "$1" | tr -d '\r' | sed -n 's/^[Cc]ache-[Ss]tatus: safelight; //p'
+    curl -s -o /dev/null -D - "$1" | tr -d '\r' | sed -n 's/^cache-status: safelight; //Ip'
 }
 node_of() {
     curl -s -o /dev/null -D - "$1" | tr -d '\r' | sed -n 's/^[Xx]-[Nn]ode: 127.0.0.1:809//p'

@@ -25,6 +25,7 @@ mod outcome;
 mod place;
 mod purge;
 mod purging;
+mod records;
 mod rendition;
 mod renditions;
 mod scan;

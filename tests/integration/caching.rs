@@ -191,21 +191,7 @@ async fn a_failure_is_told_to_everybody_and_kept_for_nobody() {
 
 /// A proxy in front of an origin, with its disk cache in a folder that outlives it.
 async fn on(folder: &Path, origin: &TestOrigin) -> TestProxy {
-    on_with(folder, origin, |_| ()).await
-}
-
-async fn on_with(
-    folder: &Path,
-    origin: &TestOrigin,
-    change: impl FnOnce(&mut Config),
-) -> TestProxy {
-    let zone = zone(&origin.url(""));
-    TestProxy::start(|config| {
-        config.zone.origin = zone;
-        config.cache.disk.path = folder.join("cache");
-        change(config);
-    })
-    .await
+    TestProxy::keeping_in(folder, origin, |_| ()).await
 }
 
 #[tokio::test]
@@ -284,7 +270,7 @@ async fn a_source_that_may_no_longer_be_stored_is_forgotten() {
     let picture = samples::png(640, 480);
     let origin = TestOrigin::with("/a.png", Answer::file(picture.clone())).await;
     let always_stale = |config: &mut Config| config.cache.floor = setting("0 s");
-    let proxy = on_with(folder.path(), &origin, always_stale).await;
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, always_stale).await;
     proxy.get(TARGET).await.assert_size(160, 120);
     origin.serve(
         "/a.png",
@@ -294,7 +280,7 @@ async fn a_source_that_may_no_longer_be_stored_is_forgotten() {
     reply.assert_header("cache-control", "private, no-store");
     proxy.stop().await;
 
-    let proxy = on_with(folder.path(), &origin, always_stale).await;
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, always_stale).await;
     let asked = origin.asked().len();
     proxy.get(TARGET).await.assert_size(160, 120);
     assert_eq!(origin.asked().len(), asked + 1);
@@ -508,7 +494,7 @@ async fn without_a_disk_cache_nothing_is_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("/a.png", samples::png(640, 480)).await;
     let no_disk = |config: &mut Config| config.cache.disk.path = PathBuf::new();
-    let proxy = on_with(folder.path(), &origin, no_disk).await;
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, no_disk).await;
     proxy.get(TARGET).await.assert_size(160, 120);
     proxy
         .get(TARGET)
@@ -523,7 +509,7 @@ async fn the_disk_cache_stays_within_its_budget() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("/a.png", samples::png(320, 240)).await;
     let budget = 400 << 10;
-    let proxy = on_with(folder.path(), &origin, |config| {
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, |config| {
         config.cache.disk.renditions = setting(&budget.to_string());
     })
     .await;

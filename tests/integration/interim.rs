@@ -1,7 +1,5 @@
 //! Interim answers: an AVIF is quick for the first client, and settled for whoever comes after the second.
 
-use std::path::Path;
-
 use crate::support::eventually;
 use crate::support::forget_bytes;
 use crate::support::origin::Answer;
@@ -11,7 +9,6 @@ use crate::support::proxy::setting;
 use crate::support::proxy::zone;
 use crate::support::reply::Reply;
 use crate::support::samples;
-use safelight::config::Config;
 
 const TARGET: &str = "/cdn-cgi/image/width=480,format=auto/a.jpg";
 const ACCEPT: [(&str, &str); 1] = [("accept", "image/avif,image/webp")];
@@ -31,16 +28,6 @@ async fn upgraded(proxy: &TestProxy) {
         upgrades(proxy, "made") > 0.0
     })
     .await;
-}
-
-async fn on(folder: &Path, origin: &TestOrigin, change: impl FnOnce(&mut Config)) -> TestProxy {
-    let zone = zone(&origin.url(""));
-    TestProxy::start(|config| {
-        config.zone.origin = zone;
-        config.cache.disk.path = folder.join("cache");
-        change(config);
-    })
-    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,11 +124,11 @@ async fn who_has_the_interim_picture_asks_again_with_its_tag() {
 async fn a_restart_keeps_what_there_was() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
-    let proxy = on(folder.path(), &origin, |_| {}).await;
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| {}).await;
     let interim = get(&proxy).await;
     proxy.stop().await;
 
-    let proxy = on(folder.path(), &origin, |_| {}).await;
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| {}).await;
     let kept = get(&proxy).await;
     kept.assert_header("cache-status", "safelight; hit; detail=interim")
         .assert_header("etag", &interim.header("etag"));
@@ -150,7 +137,7 @@ async fn a_restart_keeps_what_there_was() {
     assert_ne!(settled.header("etag"), interim.header("etag"));
     proxy.stop().await;
 
-    let proxy = on(folder.path(), &origin, |_| {}).await;
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| {}).await;
     get(&proxy)
         .await
         .assert_header("cache-status", "safelight; hit; detail=disk")
@@ -170,14 +157,14 @@ async fn a_restart_keeps_what_there_was() {
 async fn a_source_that_changed_in_between_is_not_made_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
-    let proxy = on(folder.path(), &origin, |_| {}).await;
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| {}).await;
     let old = get(&proxy).await;
     old.assert_size(480, 360);
     proxy.stop().await;
     forget_bytes(&folder.path().join("cache/sources"));
 
     origin.serve("/a.jpg", Answer::file(samples::jpeg(640, 400)));
-    let proxy = on(folder.path(), &origin, |_| {}).await;
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| {}).await;
     get(&proxy)
         .await
         .assert_header("cache-status", "safelight; hit; detail=interim")

@@ -45,20 +45,6 @@ fn conditions(asked: &Asked) -> Vec<String> {
         .collect()
 }
 
-async fn on_with(
-    folder: &Path,
-    origin: &TestOrigin,
-    change: impl FnOnce(&mut Config),
-) -> TestProxy {
-    let zone = zone(&origin.url(""));
-    TestProxy::start(|config| {
-        config.zone.origin = zone;
-        config.cache.disk.path = folder.join("cache");
-        change(config);
-    })
-    .await
-}
-
 /// Every way to name the picture with all of its renditions.
 const NAMES: [&str; 11] = [
     r#"{"source":"/uploads/a.png"}"#,
@@ -272,7 +258,7 @@ async fn a_source_on_its_way_during_a_purge_does_not_come_back() {
         let folder = tempfile::tempdir().expect("a folder");
         let gate = Gate::closed();
         let origin = TestOrigin::with(PATH, old().behind(&gate)).await;
-        let proxy = on_with(folder.path(), &origin, |_| ()).await;
+        let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| ()).await;
         let first = in_flight(&proxy, &origin).await;
         origin.serve(PATH, new());
         proxy.purge(body).await;
@@ -287,7 +273,7 @@ async fn a_source_on_its_way_during_a_purge_does_not_come_back() {
         let after = proxy.get(TARGET).await;
         assert!(after.body == during.body, "{body}: it came back");
         proxy.stop().await;
-        let proxy = on_with(folder.path(), &origin, |_| ()).await;
+        let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| ()).await;
         let restarted = proxy.get(TARGET).await;
         assert!(
             restarted.body == during.body,
@@ -302,7 +288,7 @@ async fn a_render_under_way_during_a_purge_does_not_come_back() {
     let target = "/cdn-cgi/image/format=avif/a.jpg";
     let origin = TestOrigin::with("/a.jpg", samples::laborious()).await;
     let at_once = |config: &mut Config| config.cache.interim = setting("0 s");
-    let proxy = on_with(folder.path(), &origin, at_once).await;
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, at_once).await;
     let address = proxy.client().address();
     let first = tokio::spawn(async move { Client::new(address).get(target).await });
     eventually("it is being made", async || {
@@ -320,7 +306,7 @@ async fn a_render_under_way_during_a_purge_does_not_come_back() {
     first.assert_size(width, height);
     proxy.get(target).await.assert_size(96, 64);
     proxy.stop().await;
-    let proxy = on_with(folder.path(), &origin, at_once).await;
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, at_once).await;
     proxy.get(target).await.assert_size(96, 64);
 }
 
@@ -348,7 +334,7 @@ async fn what_was_purged_is_deleted_from_disk() {
         let source = samples::png(640, 480);
         origin.serve(PATH, source.clone());
         origin.serve("/kept.png", samples::png(64, 48));
-        let proxy = on_with(folder.path(), &origin, |_| ()).await;
+        let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| ()).await;
         let rendition = proxy.get(TARGET).await.body;
         let kept = "/cdn-cgi/image/width=16,format=webp/kept.png";
         let kept = proxy.get(kept).await.body;

@@ -1,5 +1,6 @@
 //! The proxy within this process: a real pipeline behind real sockets.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +102,21 @@ impl TestProxy {
     pub async fn in_front_of(origin: &TestOrigin) -> Self {
         let zone = zone(&origin.url(""));
         TestProxy::start(|config| config.zone.origin = zone).await
+    }
+
+    /// The zone is an HTTP origin, and the disk cache in a folder that outlives the proxy.
+    pub async fn keeping_in(
+        folder: &Path,
+        origin: &TestOrigin,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let zone = zone(&origin.url(""));
+        TestProxy::start(|config| {
+            config.zone.origin = zone;
+            config.cache.disk.path = folder.join("cache");
+            change(config);
+        })
+        .await
     }
 
     /// The zone's folder.

@@ -31,7 +31,7 @@ use crate::source::Fetched;
 /// Sources up to this length, in bytes, are hashed where they are; longer ones on a thread of their own.
 const HASHED_AT_ONCE: usize = 256 << 10;
 
-/// How long an origin that failed is left alone while what is kept stands in for it.
+/// How long an origin that failed is left alone where what is kept may be used without it.
 const HOLD_OFF: Duration = Duration::from_secs(5);
 
 impl Cache {
@@ -150,8 +150,9 @@ impl Cache {
             {
                 return Ok(SourceBytes { record, bytes });
             }
-            let key = FailureKey::Source(name.key);
-            if let Some(failed) = cache.failures.recall(&key, generation, cache.clock.now()) {
+            if let Some(failed) = cache.recall_failure(&name.key, generation)
+                && cache.is_told_again(&failed)
+            {
                 return Err(failed);
             }
             match fetch(None).await {
@@ -163,9 +164,7 @@ impl Cache {
                 }
                 Err(error) => {
                     let failed = Failed::from(error);
-                    cache
-                        .note_failure(&name.key, &failed, false, generation)
-                        .await;
+                    cache.note_failure(&name.key, &failed, generation).await;
                     Err(failed)
                 }
             }
@@ -173,7 +172,7 @@ impl Cache {
         self.flights.join(flight, work).await.0
     }
 
-    /// Asks the origin behind a stale record that was handed out, if nobody is at it.
+    /// Asks the origin behind a stale record that was handed out, if nobody is at it and it did not just fail.
     fn refresh<E, F, Fut>(
         self: &Arc<Self>,
         name: SourceName,
@@ -186,6 +185,9 @@ impl Cache {
         F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Answer, E>> + Send + 'static,
     {
+        if self.recall_failure::<E>(&name.key, generation).is_some() {
+            return;
+        }
         let cache = Arc::clone(self);
         let flight = FlightKey::Refresh(name.key, generation);
         let work = async move {
@@ -209,9 +211,13 @@ impl Cache {
         F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Answer, E>> + Send + 'static,
     {
-        let key = FailureKey::Source(name.key);
-        if let Some(failed) = self.failures.recall(&key, generation, self.clock.now()) {
-            return self.stand_in(known, failed);
+        if let Some(failed) = self.recall_failure(&name.key, generation) {
+            let told_again = self.is_told_again(&failed);
+            let landing = self.stand_in(known.clone(), failed);
+            // An origin is held off for no longer than something stands in for it: that may have been evicted.
+            if landing.is_ok() || told_again {
+                return landing;
+            }
         }
         let known = match self.in_shared(&name.key).await {
             Some(record)
@@ -249,6 +255,7 @@ impl Cache {
             ) => {
                 let record = known.renewed(&validators, &freshness, tags, generation);
                 let record = Arc::new(record);
+                self.failures.forget(&FailureKey::Source(name.key));
                 // Purged while the origin was asked: for those who asked before, and nobody else.
                 if self.purges.verdict(&name.key, &known) != Verdict::Gone {
                     self.keep_record(name.key, &record).await;
@@ -265,10 +272,8 @@ impl Cache {
             }
             (Err(error), known) => {
                 let failed = Failed::from(error);
-                let landing = self.stand_in(known, failed.clone());
-                self.note_failure(&name.key, &failed, landing.is_ok(), generation)
-                    .await;
-                landing
+                self.note_failure(&name.key, &failed, generation).await;
+                self.stand_in(known, failed)
             }
         }
     }
@@ -290,20 +295,32 @@ impl Cache {
         }
     }
 
-    /// Remembers that a source could not be had: for the life of its kind, and for a moment where something stands in for it. Nothing is kept of a
-    /// source that its origin no longer has.
+    fn recall_failure<E: Failure>(&self, key: &SourceKey, generation: u64) -> Option<Failed<E>> {
+        let key = FailureKey::Source(*key);
+        self.failures.recall(&key, generation, self.clock.now())
+    }
+
+    /// Whether a kept failure is an answer by itself, and not only the reason why something kept stands in.
+    fn is_told_again<E: Failure>(&self, failed: &Failed<E>) -> bool {
+        let life = failed.error.life(&self.error_lives);
+        failed.since.is_some_and(|since| {
+            let age = self.clock.now().duration_since(since);
+            age.is_ok_and(|age| age < life)
+        })
+    }
+
+    /// Remembers that a source could not be had: for the life of its kind, and for a moment at least, in case something stands in for it. Nothing is
+    /// kept of a source that its origin no longer has.
     async fn note_failure<E: Failure>(
         &self,
         key: &SourceKey,
         failed: &Failed<E>,
-        stands_in: bool,
         generation: u64,
     ) {
         if !failed.error.is_outage() {
             self.forget_record(key).await;
         }
-        let least = if stands_in { HOLD_OFF } else { Duration::ZERO };
-        let life = failed.error.life(&self.error_lives).max(least);
+        let life = failed.error.life(&self.error_lives).max(HOLD_OFF);
         let key = FailureKey::Source(*key);
         self.failures
             .keep(key, failed, life, generation, self.clock.now());

@@ -36,6 +36,9 @@ const WINDOWS: &str = "max-age=7200, stale-while-revalidate=3600, stale-if-error
 /// Permits of a gate that lets everybody through.
 const ALL: usize = 1000;
 
+/// What an origin allows that wants no failure of its own covered up.
+const NEVER_ON_ERROR: &str = "max-age=7200, stale-while-revalidate=3600, stale-if-error=0";
+
 /// An origin that answers when it is let, with what it has then.
 struct Origin {
     cache: Arc<Cache>,
@@ -43,15 +46,21 @@ struct Origin {
     /// What it answers with: a status from 400 on is an error.
     status: AtomicU32,
     gate: Semaphore,
+    windows: &'static str,
 }
 
 impl Origin {
     fn of(cache: &Arc<Cache>) -> Arc<Self> {
+        Origin::allowing(WINDOWS, cache)
+    }
+
+    fn allowing(windows: &'static str, cache: &Arc<Cache>) -> Arc<Self> {
         Arc::new(Origin {
             cache: Arc::clone(cache),
             asked: AtomicU32::new(0),
             status: AtomicU32::new(200),
             gate: Semaphore::new(ALL),
+            windows,
         })
     }
 
@@ -63,7 +72,7 @@ impl Origin {
             return Err(TestError::Broken(status));
         }
         let mut headers = HeaderMap::new();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(WINDOWS));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(self.windows));
         let freshness = Freshness::of(&headers, self.cache.clock.now(), &Rules::default());
         let validators = Validators {
             etag: Some("\"1\"".to_owned()),
@@ -184,16 +193,31 @@ async fn a_failed_origin_is_stood_in_for_and_left_alone_for_a_moment() {
 
 #[tokio::test]
 async fn a_refresh_that_fails_leaves_what_is_kept() {
+    for windows in [WINDOWS, NEVER_ON_ERROR] {
+        let cache = in_memory().await;
+        let origin = Origin::allowing(windows, &cache);
+        get(&origin).await.expect("the origin answers");
+        cache.clock.advance(2 * HOUR + 1);
+        origin.now_answers(500);
+        for _ in 0..3 {
+            assert_eq!(found(&origin).await.0, Outcome::Hit(Tier::Memory));
+            landed(&cache).await;
+        }
+        assert_eq!(origin.asked(), 2, "left alone for a moment");
+    }
+}
+
+#[tokio::test]
+async fn an_origin_is_not_left_alone_where_nothing_is_left_to_stand_in() {
     let cache = in_memory().await;
     let origin = Origin::of(&cache);
     get(&origin).await.expect("the origin answers");
-    cache.clock.advance(2 * HOUR + 1);
-    origin.now_answers(500);
-    for _ in 0..3 {
-        assert_eq!(found(&origin).await.0, Outcome::Hit(Tier::Memory));
-        landed(&cache).await;
-    }
-    assert_eq!(origin.asked(), 2, "left alone for a moment");
+    cache.clock.advance(4 * HOUR);
+    origin.now_answers(503);
+    assert_eq!(found(&origin).await.1, Some(Stale::OriginFailed));
+    cache.memory.forget_all();
+    origin.now_answers(200);
+    assert_eq!(found(&origin).await, (Outcome::Miss, None));
 }
 
 #[tokio::test]

@@ -6,7 +6,11 @@
 use std::env;
 use std::fs;
 use std::fs::File;
+use std::io::Read;
+use std::io::Seek;
+use std::io::Write;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
@@ -34,8 +38,9 @@ use tokio::task::JoinSet;
 const ACCESS_KEY: &str = "testadmin";
 const SECRET_KEY: &str = "testadminsecret";
 const REGION: &str = "us-east-1";
-/// The script's server takes this many ports in a row.
-const PORTS: u16 = 8;
+/// Where the script's servers get their ports, and how many in a row each takes.
+const PORTS: Range<u16> = 18_000..30_000;
+const PORTS_OF_ONE: u16 = 8;
 /// What a signed path leaves as it is.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -151,9 +156,15 @@ fn start_script(script: &Path, folder: &Path) -> String {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     fs::create_dir_all(&target).expect("the build wrote there");
     // One start at a time, over all test processes: the first one installs, and two must not choose the same ports.
-    let lock = File::create(target.join("s3-venv.lock")).expect("the build wrote there");
+    let mut lock = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(target.join("s3-venv.lock"))
+        .expect("the build wrote there");
     lock.lock().expect("the file system knows locks");
-    let port = free_ports();
+    let port = free_ports(&mut lock);
     let output = Command::new(script)
         .arg("start")
         .arg(folder)
@@ -171,17 +182,29 @@ fn start_script(script: &Path, folder: &Path) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// The first of a row of free ports, below those that the system hands out by itself.
-fn free_ports() -> u16 {
-    (18000..30000)
-        .step_by(usize::from(PORTS))
+/// The first of a row of free ports, below those that the system hands out by itself. Not those that were handed out last, as `memory` has it: a
+/// test that stops its server must not find another test's in its place.
+fn free_ports(memory: &mut File) -> u16 {
+    let mut last = String::new();
+    memory
+        .read_to_string(&mut last)
+        .expect("the file can be read");
+    let last = last.trim().parse().unwrap_or(0);
+    let rows = || PORTS.step_by(usize::from(PORTS_OF_ONE));
+    let after = rows().filter(|first| *first > last);
+    let port = after
+        .chain(rows())
         .find(|&first| {
-            let row: Vec<_> = (first..first + PORTS)
+            let row: Vec<_> = (first..first + PORTS_OF_ONE)
                 .map(|port| TcpListener::bind(("127.0.0.1", port)))
                 .collect();
             row.iter().all(Result::is_ok)
         })
-        .expect("some ports are free")
+        .expect("some ports are free");
+    memory.rewind().expect("the file can be written");
+    memory.set_len(0).expect("the file can be written");
+    write!(memory, "{port}").expect("the file can be written");
+    port
 }
 
 async fn start_task(folder: &Path) -> (String, JoinHandle<()>) {

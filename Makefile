@@ -4,7 +4,7 @@
 help:
 	@echo "make run            build and serve examples/photos on http://127.0.0.1:8080"
 	@echo "make test           all tests"
-	@echo "make test-portable  all tests, with codecs that need neither cmake nor nasm"
+	@echo "make test-portable  all tests that see a codec, with those that need neither cmake nor nasm"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
 	@echo "make bench          speed, size, looks and memory beside sharp and nginx, one table; ONLY=jpeg,look for some of it"
 	@echo "make bench-crops    crops of ours, theirs and a perfect reduction beside each other, to look at"
@@ -26,9 +26,13 @@ test:
 	cargo nextest run
 	cargo test --doc
 
+# Which build it is makes no difference to these, and `make test` has them.
+WITHOUT_CODECS = test(/^(admin|bucket|cache|cli|freshness|source)::/) | \
+	(binary(integration) & test(/^(admin|caching|freshness|lifecycle|protocol|purging|shared|sources|urls|warm_command)::/))
+
 test-portable:
 	@.ci/tools test
-	cargo nextest run --no-default-features --features portable
+	cargo nextest run --no-default-features --features portable -E 'not ($(WITHOUT_CODECS))'
 
 # Independent renderers, from their packages; nothing of them is part of the product or of `make test`.
 ORACLE = target/oracle

@@ -311,12 +311,7 @@ impl Cache {
 
     /// Remembers that a source could not be had: for the life of its kind, and for a moment at least, in case something stands in for it. Nothing is
     /// kept of a source that its origin no longer has.
-    async fn note_failure<E: Failure>(
-        &self,
-        key: &SourceKey,
-        failed: &Failed<E>,
-        generation: u64,
-    ) {
+    async fn note_failure<E: Failure>(&self, key: &SourceKey, failed: &Failed<E>, generation: u64) {
         if !failed.error.is_outage() {
             self.forget_record(key).await;
         }

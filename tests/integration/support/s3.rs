@@ -155,7 +155,7 @@ fn script() -> Option<PathBuf> {
 fn start_script(script: &Path, folder: &Path) -> String {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     fs::create_dir_all(&target).expect("the build wrote there");
-    // One start at a time, over all test processes: the first one installs, and two must not choose the same ports.
+    // One choice of ports at a time, over all test processes; and until a first start has installed the server, one start.
     let mut lock = File::options()
         .read(true)
         .write(true)
@@ -165,11 +165,14 @@ fn start_script(script: &Path, folder: &Path) -> String {
         .expect("the build wrote there");
     lock.lock().expect("the file system knows locks");
     let port = free_ports(&mut lock);
+    let venv = target.join("s3-venv");
+    let installed = venv.join("started");
+    let lock = (!installed.exists()).then_some(lock);
     let output = Command::new(script)
         .arg("start")
         .arg(folder)
         .arg(port.to_string())
-        .env("S3_TEST_VENV", target.join("s3-venv"))
+        .env("S3_TEST_VENV", &venv)
         .stdin(Stdio::null())
         .output()
         .expect("the script can be run");
@@ -179,6 +182,10 @@ fn start_script(script: &Path, folder: &Path) -> String {
         script.display(),
         String::from_utf8_lossy(&output.stderr)
     );
+    if lock.is_some() {
+        fs::create_dir_all(&venv).expect("the build wrote there");
+        fs::write(&installed, "").expect("the build wrote there");
+    }
     format!("http://127.0.0.1:{port}")
 }
 

@@ -1,5 +1,7 @@
 //! Which sources may be read. [`ApprovedSource`] can only be made here, so whoever holds one has permission to read it.
 
+use std::borrow::Cow;
+
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::percent_decode_str;
 use percent_encoding::utf8_percent_encode;
@@ -56,19 +58,58 @@ impl ApprovedSource {
     }
 
     /// What makes this source this source, for cache keys: two spellings of one object in a configured bucket are the same,
-    /// with or without a signature. Approving what a canonical text names gives the same text again.
+    /// with or without a signature, and so are two ways to encode one path. Approving what a canonical text names gives the same text again.
     pub fn canonical(&self) -> String {
         match &self.place {
-            Place::Zone { path, query: None } => format!("zone:{path}"),
+            Place::Zone { path, query: None } => format!("zone:{}", encoded_alike(path)),
             Place::Zone {
                 path,
                 query: Some(query),
-            } => format!("zone:{path}?{query}"),
+            } => format!("zone:{}?{}", encoded_alike(path), encoded_alike(query)),
             // A name holds no slash, so name and key cannot run together.
             Place::Bucket { name, key } => format!("bucket:{name}/{key}"),
-            Place::Http(url) => url.to_string(),
+            Place::Http(url) => encoded_alike(url.as_str()).into_owned(),
         }
     }
+}
+
+/// Percent-encoding in its normal form (RFC 3986, sections 6.2.2.1 and 6.2.2.2): what needs none has none, and digits are upper case. What is no
+/// percent-encoding stays.
+fn encoded_alike(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut alike = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        alike.push_str(before);
+        let digits = after
+            .get(..2)
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        rest = match (digits, byte) {
+            (Some(_), Some(byte)) if is_unreserved(byte) => {
+                alike.push(char::from(byte));
+                &after[2..]
+            }
+            (Some(digits), _) => {
+                alike.push('%');
+                alike.push_str(&digits.to_ascii_uppercase());
+                &after[2..]
+            }
+            (None, _) => {
+                alike.push('%');
+                after
+            }
+        };
+    }
+    alike.push_str(rest);
+    Cow::Owned(alike)
+}
+
+/// RFC 3986, section 2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 impl Allowlist {

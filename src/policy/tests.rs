@@ -260,6 +260,29 @@ fn section_8_redirects_are_judged_by_the_same_list() {
 }
 
 #[test]
+fn every_way_to_encode_one_path_is_one_source() {
+    let policy = policy("file:photos");
+    let allowlist = policy.allowlist();
+    for (spelling, canonical) in [
+        ("/%61.jpg", "zone:/a.jpg"),
+        ("/a%2ejpg?v=%31", "zone:/a.jpg?v=1"),
+        ("/a%2fb%c3%A9%7e.jpg", "zone:/a%2Fb%C3%A9~.jpg"),
+        ("/a%2541.jpg", "zone:/a%2541.jpg"),
+        ("/100%25.jpg?100%", "zone:/100%25.jpg?100%"),
+    ] {
+        let source = allowlist.approve_zone(spelling).expect(spelling);
+        assert_eq!(source.canonical(), canonical, "{spelling}");
+    }
+    let url = Url::parse("https://b.com/%7Ea%2f%41").expect("a valid URL");
+    let source = allowlist.approve(&url).expect("an allowed origin");
+    assert_eq!(source.canonical(), "https://b.com/~a%2FA");
+    assert!(
+        matches!(source.place(), Place::Http(asked) if *asked == url),
+        "the origin is asked for what was written"
+    );
+}
+
+#[test]
 fn a_claimed_host_leads_to_the_zone_only() {
     let request = request(
         "/cdn-cgi/image/width=8/https://evil.test/a.jpg",

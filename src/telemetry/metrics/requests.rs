@@ -1,0 +1,179 @@
+//! Requests, answers and connections.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Unit;
+
+use super::Labels;
+use super::Metrics;
+use super::Names;
+use super::seconds;
+use super::set;
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    Memory,
+    Disk,
+    Shared,
+    Miss,
+    Coalesced,
+    NotModified,
+    PreconditionFailed,
+    Error,
+}
+
+impl Outcome {
+    /// The word for labels and log lines.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Outcome::Memory => "memory",
+            Outcome::Disk => "disk",
+            Outcome::Shared => "shared",
+            Outcome::Miss => "miss",
+            Outcome::Coalesced => "coalesced",
+            Outcome::NotModified => "not-modified",
+            Outcome::PreconditionFailed => "precondition-failed",
+            Outcome::Error => "error",
+        }
+    }
+}
+
+/// What most answers are, by status and outcome.
+const OFTEN: [(u16, Outcome); 3] = [
+    (200, Outcome::Memory),
+    (200, Outcome::Disk),
+    (304, Outcome::NotModified),
+];
+
+/// Of one server.
+pub(super) struct Requests {
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<Labels<1>, Histogram>,
+    /// The two above for each of [`OFTEN`], looked up once.
+    often: [OnceLock<(Counter, Histogram)>; OFTEN.len()],
+    errors: Family<Labels<1>, Counter>,
+    in_flight: Gauge,
+    connections: Gauge,
+    remembered: Gauge,
+    remembered_bytes: Gauge,
+}
+
+impl Requests {
+    pub fn new(names: &mut Names<'_>) -> Self {
+        Requests {
+            requests: names.add(
+                "requests",
+                "Requests for pictures, by status and by where the answer came from",
+                Family::default(),
+            ),
+            request_seconds: names.add_in(
+                Unit::Seconds,
+                "request",
+                "Time from the head of a request to the head of its answer",
+                Family::new_with_constructor(seconds),
+            ),
+            often: Default::default(),
+            errors: names.add(
+                "errors",
+                "Requests without a picture, by the word of the error",
+                Family::default(),
+            ),
+            in_flight: names.add(
+                "requests_in_flight",
+                "Requests being answered now",
+                Gauge::default(),
+            ),
+            connections: names.add("connections", "Connections open now", Gauge::default()),
+            remembered: names.add(
+                "requests_remembered",
+                "Requests whose meaning is remembered",
+                Gauge::default(),
+            ),
+            remembered_bytes: names.add_in(
+                Unit::Bytes,
+                "requests_remembered",
+                "Bytes that this takes",
+                Gauge::default(),
+            ),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    status: u16,
+    outcome: &'static str,
+}
+
+impl Metrics {
+    /// A request was answered.
+    pub fn answered(&self, status: u16, outcome: Outcome, time: Duration) {
+        let labels = RequestLabels {
+            status,
+            outcome: outcome.word(),
+        };
+        let counts = |labels: &RequestLabels| {
+            let seconds = [("outcome", labels.outcome)];
+            (
+                self.requests.requests.get_or_create_owned(labels),
+                self.requests.request_seconds.get_or_create_owned(&seconds),
+            )
+        };
+        let place = OFTEN.iter().position(|&often| often == (status, outcome));
+        let found;
+        let (count, seconds) = match place {
+            Some(place) => self.requests.often[place].get_or_init(|| counts(&labels)),
+            None => {
+                found = counts(&labels);
+                &found
+            }
+        };
+        count.inc();
+        seconds.observe(time.as_secs_f64());
+    }
+
+    /// A request ended without a picture.
+    pub fn failed(&self, code: &'static str) {
+        self.requests.errors.get_or_create(&[("code", code)]).inc();
+    }
+
+    /// Counts a request as being answered until the guard is dropped.
+    pub fn request_in_flight(&self) -> Held {
+        Held::new(&self.requests.in_flight)
+    }
+
+    /// Counts a connection as open until the guard is dropped.
+    pub fn connection(&self) -> Held {
+        Held::new(&self.requests.connections)
+    }
+
+    /// Requests whose meaning is remembered now, and the bytes that this takes.
+    pub fn set_remembered(&self, entries: u64, bytes: u64) {
+        set(&self.requests.remembered, entries);
+        set(&self.requests.remembered_bytes, bytes);
+    }
+}
+
+/// One more, for as long as it lives.
+#[derive(Debug)]
+pub struct Held(Gauge);
+
+impl Held {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Held(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -73,7 +73,7 @@ pub struct SharedConfig {
     pub bucket: String,
     /// What the names of all objects begin with.
     pub prefix: String,
-    /// For one read.
+    /// For all that one request waits for it.
     pub timeout: Seconds,
 }
 

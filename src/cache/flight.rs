@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::key::Key;
 use super::key::SourceKey;
+use super::patience::Patience;
 use super::source_record::SourceRecord;
 
 /// Why a flight ended with neither an answer nor an error of its own.
@@ -135,11 +136,12 @@ impl Flights {
         V: Clone + Send + Sync + 'static,
         E: From<FlightLost> + Send + Sync + 'static,
     {
-        let (mut waiting, joined) = self.board(key, work);
-        let landing = match waiting.wait_for(Option::is_some).await {
-            Ok(landing) => landing.clone(),
-            // The sender is gone without a word.
-            Err(_) => None,
+        let own = Patience::current();
+        let (Boarded { landing, patience }, joined) = self.board(key, own.clone(), work);
+        let landing = if joined {
+            own.join(&patience, landed(landing)).await
+        } else {
+            landed(landing).await
         };
         (
             landing.unwrap_or_else(|| Err(Failed::from(E::from(FlightLost::Crashed)))),
@@ -147,7 +149,7 @@ impl Flights {
         )
     }
 
-    /// Has `work` done for `key` if nobody is at it. Says whether a flight was started.
+    /// Has `work` done for `key` if nobody is at it, without anybody who waits. Says whether a flight was started.
     pub(super) fn start<V, E>(
         &self,
         key: FlightKey,
@@ -157,7 +159,7 @@ impl Flights {
         V: Clone + Send + Sync + 'static,
         E: From<FlightLost> + Send + Sync + 'static,
     {
-        let (_, joined) = self.board(key, work);
+        let (_, joined) = self.board(key, Patience::endless(), work);
         !joined
     }
 
@@ -169,8 +171,9 @@ impl Flights {
     fn board<V, E>(
         &self,
         key: FlightKey,
+        patience: Patience,
         work: impl Future<Output = Landing<V, E>> + Send + 'static,
-    ) -> (watch::Receiver<Option<Landing<V, E>>>, bool)
+    ) -> (Boarded<V, E>, bool)
     where
         V: Clone + Send + Sync + 'static,
         E: From<FlightLost> + Send + Sync + 'static,
@@ -178,11 +181,15 @@ impl Flights {
         let key = (key, TypeId::of::<Landing<V, E>>());
         let mut airborne = lock(&self.airborne);
         let known = airborne.get(&key).and_then(|flight| flight.downcast_ref());
-        if let Some(waiting) = known {
-            return (watch::Receiver::clone(waiting), true);
+        if let Some(known) = known {
+            return (Boarded::clone(known), true);
         }
-        let (tell, waiting) = watch::channel(None);
-        airborne.insert(key, Box::new(waiting.clone()));
+        let (tell, landing) = watch::channel(None);
+        let boarded = Boarded {
+            landing,
+            patience: patience.clone(),
+        };
+        airborne.insert(key, Box::new(boarded.clone()));
         drop(airborne);
 
         let flight = Flight {
@@ -193,14 +200,39 @@ impl Flights {
             tell,
         };
         tokio::spawn(async move {
+            let work = Patience::scope(Some(patience), work);
             let landing = timeout(LONGEST, work).await;
             let landing = landing.unwrap_or_else(|_| Err(E::from(FlightLost::Overdue).into()));
             let Flight { slot, tell } = flight;
             drop(slot);
             tell.send_replace(Some(landing));
         });
-        (waiting, false)
+        (boarded, false)
     }
+}
+
+/// What is known of a flight in the air.
+struct Boarded<V, E> {
+    landing: Told<V, E>,
+    patience: Patience,
+}
+
+impl<V, E> Clone for Boarded<V, E> {
+    fn clone(&self) -> Self {
+        Boarded {
+            landing: self.landing.clone(),
+            patience: self.patience.clone(),
+        }
+    }
+}
+
+/// Where a landing is told.
+type Told<V, E> = watch::Receiver<Option<Landing<V, E>>>;
+
+/// `None` if the flight was lost without a word.
+async fn landed<V: Clone, E>(mut told: Told<V, E>) -> Option<Landing<V, E>> {
+    let landing = told.wait_for(Option::is_some).await;
+    landing.ok().and_then(|landing| landing.clone())
 }
 
 /// Dropped by a panic as well: fields go in this order, so nobody can join a flight that will never land.

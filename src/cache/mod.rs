@@ -22,6 +22,7 @@ mod journal;
 mod key;
 mod memory;
 mod outcome;
+mod patience;
 mod place;
 mod purge;
 mod purging;
@@ -48,6 +49,7 @@ use self::failures::Failures;
 use self::flight::Flights;
 use self::journal::Journal;
 use self::memory::Memory;
+use self::patience::Patience;
 use self::purge::Purges;
 use self::purging::Purging;
 use self::shared::Shared;
@@ -249,6 +251,12 @@ impl Cache {
         });
         cache.begin().await;
         Ok(cache)
+    }
+
+    /// Does `work` for one request: what it waits for the tier that replicas share is, behind all doors together, no longer than one read may take.
+    pub fn patiently<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
+        let shared = self.shared.as_ref();
+        Patience::scope(shared.map(Shared::patience), work)
     }
 
     /// What is held and what went wrong, for metrics.

@@ -100,7 +100,7 @@ impl Cache {
         let disk = self.renditions.as_ref();
         let shared = self.shared.as_ref();
         if !disk.is_some_and(|disk| disk.may_have(&entry))
-            && !shared.is_some_and(|shared| shared.may_have(&entry))
+            && !shared.is_some_and(|shared| shared.looks_for(&entry))
         {
             return None;
         }

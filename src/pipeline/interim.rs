@@ -19,6 +19,9 @@ use crate::cache::Rendition;
 use crate::cache::SourceName;
 use crate::cache::SourceRecord;
 use crate::cpu::CpuError;
+use crate::deadline::Deadline;
+use crate::deadline::Stage;
+use crate::deadline::TimedOut;
 use crate::error::Error;
 use crate::policy::Job;
 use crate::request::Conditional;
@@ -60,7 +63,8 @@ impl Pipeline {
         admitted: &'a Admitted,
         standing: &'a Standing,
         conditional: &Conditional,
-    ) -> Choice<'a> {
+        deadline: Deadline,
+    ) -> Result<Choice<'a>, TimedOut> {
         let Named { key, told } = &standing.settled;
         let settled = |found| Choice {
             admitted,
@@ -69,29 +73,36 @@ impl Pipeline {
             better: None,
         };
         if conditional.names(told.etag()) {
-            return settled(None);
+            return Ok(settled(None));
         }
         let Some(quick) = self.quick(understood, admitted, standing) else {
-            return settled(None);
+            return Ok(settled(None));
         };
-        if let Some(found) = self.cache.find(*key).await {
-            return settled(Some(found));
+        let found = self.cache.find(*key);
+        let found = deadline.bound(Stage::Render, found).await?;
+        if found.is_some() {
+            return Ok(settled(found));
         }
-        Choice {
+        Ok(Choice {
             admitted,
             named: quick,
             found: None,
             better: Some(*key),
-        }
+        })
     }
 
     /// Whether the client has an interim rendition, by what is kept under its key; what is not kept any more was one.
-    pub(super) async fn is_interim(&self, choice: &Choice<'_>) -> bool {
+    pub(super) async fn is_interim(
+        &self,
+        choice: &Choice<'_>,
+        deadline: Deadline,
+    ) -> Result<bool, TimedOut> {
         if choice.better.is_none() {
-            return false;
+            return Ok(false);
         }
-        let kept = self.cache.find(choice.named.key).await;
-        kept.is_none_or(|found| choice.is_interim(&found.rendition))
+        let kept = self.cache.find(choice.named.key);
+        let kept = deadline.bound(Stage::Render, kept).await?;
+        Ok(kept.is_none_or(|found| choice.is_interim(&found.rendition)))
     }
 
     /// Has the better rendition made, if nobody is at it and the processors are idle. `choice` is what was answered in the meantime.

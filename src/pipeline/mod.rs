@@ -270,7 +270,8 @@ impl Pipeline {
         let started = Instant::now();
         let _in_flight = self.metrics.request_in_flight();
         let understood = self.understand(head);
-        let (answered, error) = match self.run(head, started, &understood).await {
+        let run = self.cache.patiently(self.run(head, started, &understood));
+        let (answered, error) = match run.await {
             Ok(answered) => (answered, None),
             Err(Failed {
                 error,
@@ -349,8 +350,9 @@ impl Pipeline {
         }
         let standing = self.standing(understood, admitted, &record);
         let mut choice = self
-            .choose(understood, admitted, &standing, &conditional)
-            .await;
+            .choose(understood, admitted, &standing, &conditional, deadline)
+            .await
+            .map_err(Error::from)?;
         let Named { key, told } = choice.named;
         let last_modified = record.validators.last_modified;
         if let Some(settled) = conditional.settled(told.etag(), last_modified) {
@@ -361,7 +363,8 @@ impl Pipeline {
                 total: started.elapsed(),
             };
             // Who has the interim one asks for it again.
-            let is_interim = self.is_interim(&choice).await;
+            let is_interim = self.is_interim(&choice, deadline).await;
+            let is_interim = is_interim.map_err(Error::from)?;
             if is_interim {
                 self.upgrade(&choice, &record);
             }

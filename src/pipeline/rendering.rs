@@ -93,9 +93,11 @@ impl Pipeline {
             .bound(Stage::Render, looked)
             .await
             .map_err(Error::from)?;
-        let (clues, missing) = self
-            .with_derivative(clues, &name, record, &bytes, &job.recipe)
-            .await;
+        let with_derivative = self.with_derivative(clues, &name, record, &bytes, &job.recipe);
+        let (clues, missing) = deadline
+            .bound(Stage::Render, with_derivative)
+            .await
+            .map_err(Error::from)?;
         let source = job.source.clone();
         let price =
             transform::price(&bytes, &job.recipe, &clues, &self.limits).map_err(Error::from)?;

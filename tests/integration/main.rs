@@ -16,6 +16,7 @@ mod purging;
 mod remembering;
 mod responses;
 mod shared;
+mod slow_bucket;
 mod sources;
 mod support;
 mod urls;

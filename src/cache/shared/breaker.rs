@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::bucket::BucketError;
 
-/// Failures in a row that are enough. A request may meet as many before it is answered, so they must be few.
+/// Failures in a row that are enough. As many requests may wait in vain one after the other, so they must be few.
 const ENOUGH: u32 = 3;
 
 /// The first pause, and the longest; each is twice the one before.

@@ -1,9 +1,10 @@
 //! The tier that replicas share: renditions and records of sources in one bucket, so that many replicas make each once. And the way in which they
 //! learn of each other's purges.
 //!
-//! Its place in a request is before work that takes longer, and it must not make that longer by more than one timeout: a read is given up after it,
-//! what fails in a row is not asked for a while, what was just missing is not asked for again, and nobody waits for a write. Never: an error for a
-//! client because of the bucket, an unverified byte, a source's own bytes (its origin has them), anything of a source that may not be stored.
+//! Its place in a request is before work that takes longer, and it must not make that longer by more than one timeout: a request gives up a read
+//! when all its reads together have taken so long (see `patience`), what fails in a row is not asked for a while, what was just missing is not asked
+//! for again, and nobody waits for a write. Never: an error for a client because of the bucket, an unverified byte, a source's own bytes (its origin
+//! has them), anything of a source that may not be stored.
 
 mod breaker;
 mod purges;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio::time::timeout;
 
 use self::breaker::Breaker;
@@ -34,6 +36,7 @@ use super::entry::Kind;
 use super::entry::STORED_VERSION;
 use super::key::SourceId;
 use super::outcome::SharedStats;
+use super::patience::Patience;
 use super::source_record::SourceRecord;
 use crate::bucket;
 use crate::bucket::Bucket;
@@ -81,7 +84,8 @@ struct Inner {
     bucket: Arc<Bucket>,
     /// What the names of all entries in today's layout begin with; ends with a slash.
     folder: String,
-    patience: Duration,
+    /// For one read, and for all reads of one request.
+    timeout: Duration,
     reading: Arc<Breaker>,
     writing: Arc<Breaker>,
     readers: Semaphore,
@@ -134,7 +138,7 @@ impl Shared {
             inner: Arc::new(Inner {
                 bucket,
                 folder: format!("{prefix}/v{STORED_VERSION}/"),
-                patience: timeout.duration(),
+                timeout: timeout.duration(),
                 reading: Breaker::new("reading the shared cache"),
                 writing: Breaker::new("writing to the shared cache"),
                 readers: Semaphore::new(READERS),
@@ -148,23 +152,44 @@ impl Shared {
         }))
     }
 
-    /// Whether a look may find an entry.
-    pub(super) fn may_have(&self, key: &EntryKey) -> bool {
-        self.inner.reading.lets_through() && !self.inner.missing.contains_key(key)
+    /// What one request has for all its reads.
+    pub(super) fn patience(&self) -> Patience {
+        Patience::new(self.inner.timeout)
     }
 
-    /// The body of an entry, verified, if it can be had in time.
+    /// Whether [`get`](Self::get) would look for an entry; if not, that counts as one that it skipped.
+    pub(super) fn looks_for(&self, key: &EntryKey) -> bool {
+        let inner = &self.inner;
+        if inner.missing.contains_key(key) {
+            return false;
+        }
+        let looks = inner.reading.lets_through() && !Patience::current().is_spent();
+        if !looks {
+            count(&inner.counts.skipped_reads);
+        }
+        looks
+    }
+
+    /// The body of an entry, verified, if it can be had before the current request loses its patience.
     pub(super) async fn get(&self, key: EntryKey) -> Option<Bytes> {
         let inner = &self.inner;
         if inner.missing.contains_key(&key) {
             return None;
         }
         match inner.reading.enter() {
-            Some(Entry::Pass(pass)) => inner.read(key, pass).await,
+            Some(Entry::Pass(pass)) => {
+                let patience = Patience::current();
+                if patience.is_spent() {
+                    count(&inner.counts.skipped_reads);
+                    return None;
+                }
+                inner.read(key, pass, &patience).await
+            }
             Some(Entry::Probe(probe)) => {
                 count(&inner.counts.skipped_reads);
                 let inner = Arc::clone(inner);
-                tokio::spawn(async move { inner.read(key, probe).await });
+                let nobody_waits = Patience::endless();
+                tokio::spawn(async move { inner.read(key, probe, &nobody_waits).await });
                 None
             }
             None => {
@@ -261,32 +286,41 @@ impl Shared {
 }
 
 impl Inner {
-    async fn read(self: &Arc<Self>, key: EntryKey, pass: Pass) -> Option<Bytes> {
+    async fn read(
+        self: &Arc<Self>,
+        key: EntryKey,
+        pass: Pass,
+        patience: &Patience,
+    ) -> Option<Bytes> {
         let Ok(_place) = self.readers.try_acquire() else {
             count(&self.counts.skipped_reads);
             return None;
         };
         let name = self.name(key);
         let reading = read_object(&self.bucket, &name, LARGEST + sealed::SEAL as u64);
-        let content = match timeout(self.patience, reading).await {
-            Ok(Ok(content)) => content,
-            Ok(Err(error)) if error.is_missing() => {
+        let begun = Instant::now();
+        let content = match patience.wait(self.timeout, reading).await {
+            Some(Ok(content)) => content,
+            Some(Err(error)) if error.is_missing() => {
                 pass.succeeded();
                 count(&self.counts.misses);
                 self.missing.insert(key, ());
                 return None;
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 count(&self.counts.read_failures);
                 pass.failed(&error);
                 return None;
             }
-            Err(_) => {
+            None => {
                 count(&self.counts.timeouts);
-                pass.failed(&BucketError {
-                    bucket: self.bucket.name().to_owned(),
-                    problem: BucketProblem::Timeout,
-                });
+                // One that had less time says little of the bucket.
+                if begun.elapsed() >= self.timeout {
+                    pass.failed(&BucketError {
+                        bucket: self.bucket.name().to_owned(),
+                        problem: BucketProblem::Timeout,
+                    });
+                }
                 return None;
             }
         };

@@ -8,6 +8,7 @@ mod failures;
 mod flights;
 mod model;
 mod mounts;
+mod patience;
 mod purging;
 mod shared;
 mod sources;

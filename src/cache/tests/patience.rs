@@ -1,0 +1,153 @@
+//! A slow bucket costs a request one timeout in all, whatever it looks for, and a healthy one is read behind every door.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Rendered;
+use super::bucket::Mood;
+use super::bucket::TestBucket;
+use super::config;
+use super::rendition;
+use super::sources::Origin;
+use super::sources::fetched;
+use super::sources::get;
+use crate::cache::Cache;
+use crate::cache::Config;
+use crate::cache::Key;
+use crate::cache::Outcome;
+use crate::cache::SharedConfig;
+use crate::cache::SharedStats;
+use crate::cache::Tier;
+use crate::cache::patience::Patience;
+use crate::units::Seconds;
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+async fn replica(bucket: &TestBucket) -> Arc<Cache> {
+    let config = Config {
+        shared: SharedConfig {
+            bucket: "shared".to_owned(),
+            timeout: Seconds::new(TIMEOUT.as_secs()),
+            ..SharedConfig::default()
+        },
+        ..config(Path::new(""))
+    };
+    Cache::open(&config, &[bucket.config()])
+        .await
+        .expect("sound settings")
+}
+
+/// What a request for a picture does that has a better one and a look: four reads, where nothing is kept here.
+async fn request(cache: &Arc<Cache>, origin: &Origin, number: u64) -> [Option<Outcome>; 4] {
+    let work = async {
+        let source = get(cache, origin, fetched("one", "", Duration::ZERO)).await;
+        let better = cache.find(Key::numbered(number)).await;
+        let (quick, look) = (Key::numbered(number + 1), Key::numbered(number + 2));
+        let within = Arc::clone(cache);
+        let render = async move {
+            let render = async move { Rendered::Ok(rendition(&look, b"look")) };
+            let looked = within.get_or_render(look, true, render).await?;
+            let made = if looked.outcome == Outcome::Miss {
+                &b"made"[..]
+            } else {
+                b"made of what was found"
+            };
+            Rendered::Ok(rendition(&quick, made))
+        };
+        let found = cache.get_or_render(quick, true, render).await;
+        let found = found.expect("the render succeeds");
+        let looked = cache.recall(&look).await.map(|found| found.outcome);
+        [
+            Some(source.outcome),
+            better.map(|found| found.outcome),
+            Some(found.outcome),
+            looked,
+        ]
+    };
+    cache.patiently(work).await
+}
+
+fn stats(cache: &Cache) -> SharedStats {
+    cache.stats().shared.expect("a shared tier")
+}
+
+/// The clock stands still from here on, but for those who wait for nothing else.
+fn hang(bucket: &TestBucket) -> Instant {
+    bucket.set(Mood::Slow(Duration::from_secs(3600)));
+    tokio::time::pause();
+    Instant::now()
+}
+
+const MADE: [Option<Outcome>; 4] = [
+    Some(Outcome::Miss),
+    None,
+    Some(Outcome::Miss),
+    Some(Outcome::Hit(Tier::Memory)),
+];
+
+#[tokio::test]
+async fn a_slow_bucket_costs_a_request_one_timeout_in_all() {
+    let (bucket, origin) = (TestBucket::start().await, Origin::default());
+    let one = replica(&bucket).await;
+    let begun = hang(&bucket);
+    assert_eq!(request(&one, &origin, 1).await, MADE);
+    let waited = begun.elapsed();
+    assert!(waited < TIMEOUT + Duration::from_millis(5), "{waited:?}");
+    assert_eq!((stats(&one).timeouts, stats(&one).skipped_reads), (1, 3));
+    // The next one has patience of its own.
+    assert_eq!(
+        one.patiently(one.find(Key::numbered(9))).await.map(|_| ()),
+        None
+    );
+    assert_eq!(stats(&one).timeouts, 2);
+}
+
+#[tokio::test]
+async fn requests_that_join_a_flight_wait_no_longer_than_alone() {
+    let (bucket, origin) = (TestBucket::start().await, Origin::default());
+    let one = replica(&bucket).await;
+    let begun = hang(&bucket);
+    let (first, second) = tokio::join!(request(&one, &origin, 1), request(&one, &origin, 11));
+    let waited = begun.elapsed();
+    assert!(waited < TIMEOUT + Duration::from_millis(5), "{waited:?}");
+    assert_eq!((first[2], second[2]), (MADE[2], MADE[2]));
+    assert_eq!((stats(&one).timeouts, stats(&one).skipped_reads), (1, 6));
+}
+
+#[tokio::test]
+async fn a_healthy_bucket_is_read_behind_every_door() {
+    let (bucket, origin) = (TestBucket::start().await, Origin::default());
+    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
+    assert_eq!(request(&one, &origin, 1).await, MADE);
+    one.flush().await;
+    // Only the look is left of what was made, so that there is something to make.
+    one.forget(Key::numbered(2)).await;
+    one.flush().await;
+    let found = request(&other, &origin, 1).await;
+    assert_eq!(found[0], Some(Outcome::Hit(Tier::Shared)));
+    assert_eq!(found[2], Some(Outcome::Miss));
+    let made = other.recall(&Key::numbered(2)).await.expect("just made");
+    assert_eq!(made.rendition.bytes, &b"made of what was found"[..]);
+    assert_eq!((stats(&other).hits, stats(&other).misses), (2, 2));
+    assert_eq!(
+        (stats(&other).timeouts, stats(&other).skipped_reads),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_read_that_had_less_time_does_not_count_against_the_bucket() {
+    let bucket = TestBucket::start().await;
+    let one = replica(&bucket).await;
+    hang(&bucket);
+    for number in 0..10 {
+        let patience = Patience::new(TIMEOUT / 2);
+        let found = Patience::scope(Some(patience), one.find(Key::numbered(number))).await;
+        assert!(found.is_none());
+    }
+    assert_eq!(stats(&one).timeouts, 10);
+    assert!(!stats(&one).reading_open);
+}

@@ -90,7 +90,7 @@ impl Error {
                 Denied::OutputTooLarge { .. } => (403, 9413, "output-size", Class::Options),
             },
             Error::Source(error) => match error {
-                SourceError::NotFound => (404, 9404, "source-not-found", Class::NotFound),
+                SourceError::NotFound { .. } => (404, 9404, "source-not-found", Class::NotFound),
                 SourceError::BadRequest(_) => (502, 9519, "source-bad-request", Class::Passing),
                 SourceError::RequestTimeout(_) => (408, 9408, "source-status", Class::Passing),
                 SourceError::ClientError(_) => (403, 9408, "source-status", Class::Passing),
@@ -186,8 +186,8 @@ impl Error {
                 | TransformError::OutOfTime => return error.to_string(),
             },
             Error::Source(error) => match error {
-                SourceError::NotFound => "the source was not found",
-                SourceError::TooLarge { limit } => {
+                SourceError::NotFound { .. } => "the source was not found",
+                SourceError::TooLarge { limit, .. } => {
                     return format!("the source is larger than the limit of {limit} bytes");
                 }
                 SourceError::BadRequest(said)
@@ -282,11 +282,16 @@ impl Failure for Error {
             options,
             source,
         } = lives;
-        match self.verdict().class {
+        let life = match self.verdict().class {
             Class::NotFound => not_found.duration(),
             Class::Options => options.duration(),
             Class::Source => source.duration(),
             Class::Passing => Duration::ZERO,
+        };
+        // The origin has a say in what it said itself, but no word of it makes an error last.
+        match self {
+            Error::Source(error) => error.holds().map_or(life, |holds| life.min(holds)),
+            _ => life,
         }
     }
 }
@@ -386,14 +391,23 @@ mod tests {
                 Class::Passing,
             ),
             (
-                SourceError::TooLarge { limit: 1 }.into(),
+                SourceError::TooLarge {
+                    limit: 1,
+                    holds: None,
+                }
+                .into(),
                 9402,
                 413,
                 Class::Source,
             ),
             (RequestError::Loop.into(), 9403, 508, Class::Passing),
             (Denied::Loop.into(), 9403, 508, Class::Passing),
-            (SourceError::NotFound.into(), 9404, 404, Class::NotFound),
+            (
+                SourceError::NotFound { holds: None }.into(),
+                9404,
+                404,
+                Class::NotFound,
+            ),
             (
                 RequestError::Source(SourceFault::Characters).into(),
                 9406,
@@ -609,7 +623,7 @@ mod tests {
             assert!(error.is_outage(), "{error}");
         }
         let others: [Error; 6] = [
-            SourceError::NotFound.into(),
+            SourceError::NotFound { holds: None }.into(),
             RequestError::NotFound.into(),
             Denied::Loop.into(),
             TransformError::Decode(String::new()).into(),
@@ -664,7 +678,7 @@ mod tests {
                 limit: 1,
             }
             .into(),
-            SourceError::NotFound.into(),
+            SourceError::NotFound { holds: None }.into(),
             TransformError::NotAnImage.into(),
             refused(Refusal::Queue, 0).into(),
         ];
@@ -680,5 +694,27 @@ mod tests {
             assert_eq!(error.retry_after(), Some(seconds), "{millis} ms");
         }
         assert_eq!(Error::from(CpuError::Panicked).retry_after(), None);
+    }
+
+    #[test]
+    fn an_origin_may_shorten_the_life_of_what_it_answers_and_not_lengthen_it() {
+        let lives = ErrorLives::default();
+        for (holds, missing, large) in [
+            (None, 10, 60),
+            (Some(0), 0, 0),
+            (Some(3), 3, 3),
+            (Some(30), 10, 30),
+            (Some(3600), 10, 60),
+        ] {
+            let holds = holds.map(Duration::from_secs);
+            let error = Error::from(SourceError::NotFound { holds });
+            assert_eq!(
+                error.life(&lives),
+                Duration::from_secs(missing),
+                "{holds:?}"
+            );
+            let error = Error::from(SourceError::TooLarge { limit: 1, holds });
+            assert_eq!(error.life(&lives), Duration::from_secs(large), "{holds:?}");
+        }
     }
 }

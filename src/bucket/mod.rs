@@ -303,7 +303,18 @@ impl Bucket {
             (error, Some(Seen::Answer { status, .. })) if status.is_success() => {
                 BucketProblem::BrokenOff(reason(error))
             }
-            (_, Some(Seen::Answer { status, code, .. })) => BucketProblem::Status { status, code },
+            (
+                _,
+                Some(Seen::Answer {
+                    status,
+                    headers,
+                    code,
+                }),
+            ) => BucketProblem::Status {
+                status,
+                code,
+                headers: Box::new(headers),
+            },
             (_, Some(Seen::Failure { kind, reason })) => match kind {
                 Failure::Dns => BucketProblem::Dns(reason),
                 Failure::Connect => BucketProblem::Connect(reason),
@@ -357,6 +368,8 @@ pub enum BucketProblem {
         status: StatusCode,
         /// S3's word for it (`AccessDenied`), or nothing.
         code: String,
+        /// As the bucket sent them.
+        headers: Box<HeaderMap>,
     },
     /// The endpoint's name cannot be resolved.
     Dns(String),
@@ -372,7 +385,7 @@ impl BucketError {
     /// The bucket works, and has no such object.
     pub fn is_missing(&self) -> bool {
         match &self.problem {
-            BucketProblem::Status { status, code } => {
+            BucketProblem::Status { status, code, .. } => {
                 *status == StatusCode::NOT_FOUND && code != "NoSuchBucket"
             }
             _ => false,
@@ -414,7 +427,7 @@ impl fmt::Display for BucketError {
             BucketProblem::UnusableKey => {
                 out.write_str("a key must have 1 to 1024 bytes and not begin or end with a slash or hold two in a row")
             }
-            BucketProblem::Status { status, code } => {
+            BucketProblem::Status { status, code, .. } => {
                 write!(out, "answered {}", status.as_u16())?;
                 if !code.is_empty() {
                     write!(out, " {code}")?;

@@ -245,7 +245,7 @@ async fn an_endless_error_document_is_not_read_to_its_end() {
     let (endpoint, _heads) = server(vec![huge]).await;
     let error = problem(get(&endpoint, keys(), "x").await);
     assert!(
-        matches!(&error.problem, BucketProblem::Status { status, code } if *status == 404 && code == "NoSuchKey"),
+        matches!(&error.problem, BucketProblem::Status { status, code, .. } if *status == 404 && code == "NoSuchKey"),
         "{error}"
     );
 }

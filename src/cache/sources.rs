@@ -309,13 +309,15 @@ impl Cache {
         })
     }
 
-    /// Remembers that a source could not be had: for the life of its kind, and for a moment at least, in case something stands in for it. Nothing is
-    /// kept of a source that its origin no longer has.
+    /// Remembers that a source could not be had: for the life of its kind, and an outage for a moment at least, in case something stands in for it.
+    /// Nothing is kept of a source that its origin no longer has.
     async fn note_failure<E: Failure>(&self, key: &SourceKey, failed: &Failed<E>, generation: u64) {
-        if !failed.error.is_outage() {
+        let mut life = failed.error.life(&self.error_lives);
+        if failed.error.is_outage() {
+            life = life.max(HOLD_OFF);
+        } else {
             self.forget_record(key).await;
         }
-        let life = failed.error.life(&self.error_lives).max(HOLD_OFF);
         let key = FailureKey::Source(*key);
         self.failures
             .keep(key, failed, life, generation, self.clock.now());

@@ -245,6 +245,18 @@ impl Freshness {
     }
 }
 
+/// For how long at most the headers of an answer received at `now` let it be told again, where they say anything: for answers that are no source,
+/// whose life no rule makes longer.
+pub fn holds(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let directives = Directives::of(headers);
+    if directives.no_store || directives.private {
+        return Some(Duration::ZERO);
+    }
+    let life = directives.lifetime(headers, since_epoch(now))?;
+    let age = smallest(headers, AGE, number).unwrap_or(0);
+    Some(Duration::from_secs(life.saturating_sub(age)))
+}
+
 fn date(text: &str) -> Option<SystemTime> {
     httpdate::parse_http_date(text.trim()).ok()
 }

@@ -27,7 +27,7 @@ pub(super) async fn collect(
     clock: Clock,
 ) -> Result<Bytes, SourceError> {
     if announced.is_some_and(|length| length > limit) {
-        return Err(SourceError::TooLarge { limit });
+        return Err(SourceError::TooLarge { limit, holds: None });
     }
     let mut stream = pin!(stream);
     let room = usize::try_from(announced.unwrap_or(FIRST_ROOM).min(limit)).unwrap_or(0);
@@ -36,7 +36,7 @@ pub(super) async fn collect(
         let chunk = chunk?;
         let length = u64::try_from(bytes.len().saturating_add(chunk.len())).unwrap_or(u64::MAX);
         if length > limit {
-            return Err(SourceError::TooLarge { limit });
+            return Err(SourceError::TooLarge { limit, holds: None });
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -81,7 +81,7 @@ mod tests {
         for announced in [None, Some(29), Some(0)] {
             let error = collect(chunks(3), announced, 29, IDLE, clock()).await;
             assert!(
-                matches!(error, Err(SourceError::TooLarge { limit: 29 })),
+                matches!(error, Err(SourceError::TooLarge { limit: 29, .. })),
                 "{error:?}"
             );
         }

@@ -17,6 +17,7 @@ use crate::bucket::BucketProblem;
 use crate::bucket::Known;
 use crate::bucket::Object;
 use crate::bucket::Reply;
+use crate::freshness;
 use crate::freshness::Freshness;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
@@ -49,7 +50,7 @@ pub(super) async fn fetch(
         etag: known.etag.as_deref(),
         last_modified: known.last_modified,
     });
-    let freshness = |headers: &HeaderMap| Freshness::of(headers, SystemTime::now(), &terms.rules);
+    let fresh = |headers: &HeaderMap| Freshness::of(headers, SystemTime::now(), &terms.rules);
     match clock
         .bound_by_end(Stage::FirstByte, bucket.get(key, condition))
         .await??
@@ -58,7 +59,7 @@ pub(super) async fn fetch(
             let newer = Validators::of(&headers);
             let validators = known.map_or_else(|| newer.clone(), |known| known.renewed_by(&newer));
             Ok(Answer::NotModified {
-                freshness: freshness(&headers),
+                freshness: fresh(&headers),
                 validators,
                 tags: Tags::of(&headers, &terms.tags),
             })
@@ -70,12 +71,15 @@ pub(super) async fn fetch(
         }) => {
             let stream = body.map_err(SourceError::from);
             let idle = config.idle_timeout.duration();
-            let bytes = body::collect(stream, Some(length), limit, idle, clock).await?;
+            let holds = freshness::holds(&headers, SystemTime::now());
+            let bytes = body::collect(stream, Some(length), limit, idle, clock)
+                .await
+                .map_err(|error| error.holding(holds))?;
             let validators = Validators::of(&headers);
             Ok(Answer::Fetched(Fetched {
                 bytes,
                 validators,
-                freshness: freshness(&headers),
+                freshness: fresh(&headers),
                 tags: Tags::of(&headers, &terms.tags),
             }))
         }
@@ -92,8 +96,13 @@ impl From<BucketError> for SourceError {
             BucketProblem::Status { ref code, .. } if REFUSED_KEYS.contains(&code.as_str()) => {
                 SourceError::Bucket(error)
             }
-            BucketProblem::Status { status, .. } => {
-                SourceError::of_status(status, error.to_string())
+            BucketProblem::Status {
+                status,
+                ref headers,
+                ..
+            } => {
+                let holds = freshness::holds(headers, SystemTime::now());
+                SourceError::of_status(status, error.to_string()).holding(holds)
             }
             BucketProblem::Dns(reason) => SourceError::Dns {
                 host: error.bucket,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use hyper::StatusCode;
 
@@ -13,7 +14,10 @@ use crate::policy::Denied;
 #[derive(Debug)]
 pub enum SourceError {
     /// The origin has no such thing (404, 410), or the folder no such file.
-    NotFound,
+    NotFound {
+        /// For how long at most that may be told again, where the origin says.
+        holds: Option<Duration>,
+    },
     /// The origin answered 400.
     BadRequest(Said),
     /// The origin answered 408.
@@ -51,6 +55,8 @@ pub enum SourceError {
     TooLarge {
         /// What is allowed, in bytes.
         limit: u64,
+        /// For how long at most that may be told again, where the origin says.
+        holds: Option<Duration>,
     },
     /// One redirect more than are followed.
     TooManyRedirects {
@@ -119,7 +125,7 @@ impl SourceError {
                 BucketProblem::UnusableKey => false,
             },
             SourceError::Unreadable(error) => error.kind() != io::ErrorKind::PermissionDenied,
-            SourceError::NotFound
+            SourceError::NotFound { .. }
             | SourceError::BadRequest(_)
             | SourceError::PrivateAddress { .. }
             | SourceError::TooLarge { .. }
@@ -130,11 +136,44 @@ impl SourceError {
         }
     }
 
+    /// For how long at most the origin lets this be told again; `None` where it does not say, or where that does not matter, because such errors are
+    /// never told again.
+    pub fn holds(&self) -> Option<Duration> {
+        match self {
+            SourceError::NotFound { holds } | SourceError::TooLarge { holds, .. } => *holds,
+            SourceError::BadRequest(_)
+            | SourceError::RequestTimeout(_)
+            | SourceError::ClientError(_)
+            | SourceError::ServerError(_)
+            | SourceError::BadStatus(_)
+            | SourceError::Dns { .. }
+            | SourceError::Connect { .. }
+            | SourceError::PrivateAddress { .. }
+            | SourceError::Timeout(_)
+            | SourceError::BrokenOff(_)
+            | SourceError::TooManyRedirects { .. }
+            | SourceError::BadRedirect { .. }
+            | SourceError::RedirectDenied(_)
+            | SourceError::Bucket(_)
+            | SourceError::UnknownBucket(_)
+            | SourceError::Unreadable(_) => None,
+        }
+    }
+
+    /// This error, from an answer that may be told again for no longer than its origin says.
+    pub(super) fn holding(self, holds: Option<Duration>) -> Self {
+        match self {
+            SourceError::NotFound { .. } => SourceError::NotFound { holds },
+            SourceError::TooLarge { limit, .. } => SourceError::TooLarge { limit, holds },
+            other => other,
+        }
+    }
+
     /// The error that an answer with `status` amounts to; `text` says who answered.
     pub(super) fn of_status(status: StatusCode, text: String) -> Self {
         let said = Said { status, text };
         match status.as_u16() {
-            404 | 410 => SourceError::NotFound,
+            404 | 410 => SourceError::NotFound { holds: None },
             400 => SourceError::BadRequest(said),
             408 => SourceError::RequestTimeout(said),
             401..500 => SourceError::ClientError(said),
@@ -147,7 +186,7 @@ impl SourceError {
 impl fmt::Display for SourceError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SourceError::NotFound => out.write_str("source not found"),
+            SourceError::NotFound { .. } => out.write_str("source not found"),
             SourceError::BadRequest(said)
             | SourceError::RequestTimeout(said)
             | SourceError::ClientError(said)
@@ -169,7 +208,7 @@ impl fmt::Display for SourceError {
             SourceError::BrokenOff(reason) => {
                 write!(out, "the origin's answer broke off: {reason}")
             }
-            SourceError::TooLarge { limit } => {
+            SourceError::TooLarge { limit, .. } => {
                 write!(out, "the source is larger than the limit of {limit} bytes")
             }
             SourceError::TooManyRedirects { limit } => {
@@ -259,6 +298,7 @@ mod tests {
             bucket(BucketProblem::Status {
                 status: StatusCode::FORBIDDEN,
                 code: "ExpiredToken".to_owned(),
+                headers: Box::default(),
             }),
         ];
         for error in outages {
@@ -266,7 +306,10 @@ mod tests {
         }
         let answers = [
             SourceError::PrivateAddress { host: text() },
-            SourceError::TooLarge { limit: 1 },
+            SourceError::TooLarge {
+                limit: 1,
+                holds: None,
+            },
             SourceError::TooManyRedirects { limit: 1 },
             SourceError::BadRedirect { host: text() },
             SourceError::RedirectDenied(Denied::PathNotAllowed),

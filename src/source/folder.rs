@@ -28,6 +28,9 @@ use crate::freshness::Freshness;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
 
+/// Nobody says for how long.
+const NOT_FOUND: SourceError = SourceError::NotFound { holds: None };
+
 /// A directory, looked up anew for every request so that it may be a link that a deployment moves.
 pub(super) struct Folder {
     root: PathBuf,
@@ -72,7 +75,7 @@ impl Folder {
             });
         }
         if before.len() > limit {
-            return Err(SourceError::TooLarge { limit });
+            return Err(SourceError::TooLarge { limit, holds: None });
         }
         let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
         // One byte more than announced, so that growth shows.
@@ -97,7 +100,7 @@ impl Folder {
     }
 
     async fn open(&self, path: &str) -> Result<(File, Metadata), SourceError> {
-        let relative = relative(path).ok_or(SourceError::NotFound)?;
+        let relative = relative(path).ok_or(NOT_FOUND)?;
         let root = fs::canonicalize(&self.root)
             .await
             .map_err(SourceError::Unreadable)?;
@@ -105,7 +108,7 @@ impl Folder {
             .await
             .map_err(failure)?;
         if !real.starts_with(&root) {
-            return Err(SourceError::NotFound);
+            return Err(NOT_FOUND);
         }
         // The two flags hold should the name have become a pipe or a link meanwhile: neither waits for a writer nor leads elsewhere.
         let file = OpenOptions::new()
@@ -116,7 +119,7 @@ impl Folder {
             .map_err(failure)?;
         let metadata = file.metadata().await.map_err(failure)?;
         if !metadata.is_file() {
-            return Err(SourceError::NotFound);
+            return Err(NOT_FOUND);
         }
         Ok((file, metadata))
     }
@@ -141,12 +144,10 @@ fn relative(path: &str) -> Option<PathBuf> {
 fn failure(error: io::Error) -> SourceError {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
-            SourceError::NotFound
+            NOT_FOUND
         }
         // A link to itself; a socket, or a device without a driver.
-        _ if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => {
-            SourceError::NotFound
-        }
+        _ if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => NOT_FOUND,
         _ => SourceError::Unreadable(error),
     }
 }
@@ -267,7 +268,7 @@ mod tests {
         ] {
             let answer = fetch(root.path(), path).await;
             assert!(
-                matches!(answer, Err(SourceError::NotFound)),
+                matches!(answer, Err(SourceError::NotFound { .. })),
                 "{path}: {answer:?}"
             );
         }
@@ -286,7 +287,7 @@ mod tests {
         for path in ["/file.jpg", "/dir/secret", "/loop", "/dangling"] {
             let answer = fetch(root.path(), path).await;
             assert!(
-                matches!(answer, Err(SourceError::NotFound)),
+                matches!(answer, Err(SourceError::NotFound { .. })),
                 "{path}: {answer:?}"
             );
         }
@@ -304,7 +305,7 @@ mod tests {
         symlink("../photos-private/x", root.join("x")).expect("a link");
         assert!(matches!(
             fetch(&root, "/x").await,
-            Err(SourceError::NotFound)
+            Err(SourceError::NotFound { .. })
         ));
     }
 
@@ -338,12 +339,15 @@ mod tests {
                 tokio::time::timeout(Duration::from_secs(2), fetch(root.path(), path)).await;
             let answer = answer.expect("nothing waits for a writer");
             assert!(
-                matches!(answer, Err(SourceError::NotFound)),
+                matches!(answer, Err(SourceError::NotFound { .. })),
                 "{path}: {answer:?}"
             );
         }
         let zero = fetch(Path::new("/dev"), "/zero").await;
-        assert!(matches!(zero, Err(SourceError::NotFound)), "{zero:?}");
+        assert!(
+            matches!(zero, Err(SourceError::NotFound { .. })),
+            "{zero:?}"
+        );
     }
 
     #[tokio::test]

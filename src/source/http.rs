@@ -28,6 +28,7 @@ use super::address::Refused;
 use super::address::Resolver;
 use super::address::Unresolved;
 use super::body;
+use crate::freshness;
 use crate::freshness::Freshness;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
@@ -126,12 +127,14 @@ impl Http {
             }
             _ => {
                 let text = format!("origin `{}` answered {}", host(url), status.as_u16());
-                return Err(SourceError::of_status(status, text));
+                let holds = freshness::holds(response.headers(), now);
+                return Err(SourceError::of_status(status, text).holding(holds));
             }
         }
         let validators = Validators::of(response.headers());
         let freshness = Freshness::of(response.headers(), now, &terms.rules);
         let tags = Tags::of(response.headers(), &terms.tags);
+        let holds = freshness::holds(response.headers(), now);
         let announced = response.content_length();
         let stream = response
             .bytes_stream()
@@ -143,7 +146,8 @@ impl Http {
             config.idle_timeout.duration(),
             clock,
         )
-        .await?;
+        .await
+        .map_err(|error| error.holding(holds))?;
         Ok(Step::Answer(Answer::Fetched(Fetched {
             bytes,
             validators,

@@ -258,7 +258,7 @@ impl Sources {
                 folder.fetch(path, known, asking).await.map(Step::Answer)
             }
             // The allowlist makes every path of such a zone a key of the bucket.
-            (Place::Zone { .. }, Origin::Bucket) => Err(SourceError::NotFound),
+            (Place::Zone { .. }, Origin::Bucket) => Err(SourceError::NotFound { holds: None }),
         }
     }
 

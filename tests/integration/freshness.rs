@@ -583,3 +583,38 @@ async fn an_error_that_is_kept_is_told_again_unasked_with_its_age() {
     assert!(life(&again).1 < 10, "{again}");
     assert_eq!(origin.hits("/none.png"), 1);
 }
+
+#[tokio::test]
+async fn an_origin_has_a_say_in_how_long_its_errors_are_kept() {
+    let origin = TestOrigin::start().await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.cache.errors.not_found = setting("1 min");
+    })
+    .await;
+    let mut number = 0;
+    let mut told = async |status: u16, control: &str| {
+        number += 1;
+        let name = format!("{number}.png");
+        let answer = Answer::status(status).with("cache-control", control);
+        origin.serve(&format!("/{name}"), answer);
+        proxy.get(&target(&name)).await.assert_status(404);
+        let again = proxy.get(&target(&name)).await;
+        again.assert_status(404);
+        (origin.hits(&format!("/{name}")), again)
+    };
+    for (status, control) in [
+        (404, "no-store"),
+        (410, "private, max-age=60"),
+        (404, "max-age=0"),
+    ] {
+        let (asked, again) = told(status, control).await;
+        assert_eq!(asked, 2, "{control}");
+        again.assert_header("cache-control", "no-store");
+    }
+    for (control, seconds) in [("max-age=40", 40), ("max-age=1000", 60), ("public", 60)] {
+        let (asked, again) = told(404, control).await;
+        assert_eq!((asked, life(&again).0), (1, seconds), "{control}");
+    }
+}

@@ -21,6 +21,7 @@ use super::FOREVER;
 use super::Freshness;
 use super::Rules;
 use super::Validators;
+use super::holds;
 
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
@@ -417,4 +418,26 @@ proptest! {
         }
         prop_assert!(HeaderValue::from_str(&found.cache_control()).is_ok());
     }
+}
+
+#[test]
+fn what_is_no_source_holds_for_no_longer_than_its_origin_says() {
+    let held = |pairs: &[(&str, &str)]| holds(&headers(pairs), at(NOW)).map(|life| life.as_secs());
+    assert_eq!(held(&[]), None);
+    for (control, life) in [
+        ("public", None),
+        ("no-store", Some(0)),
+        ("private, max-age=60", Some(0)),
+        ("no-cache", Some(0)),
+        ("max-age=3", Some(3)),
+        ("max-age=60, s-maxage=2", Some(2)),
+        ("max-age=x", Some(0)),
+        ("max-age=86400", Some(DAY)),
+    ] {
+        assert_eq!(held(&[("cache-control", control)]), life, "{control}");
+    }
+    let old = [("cache-control", "max-age=10"), ("age", "7")];
+    assert_eq!(held(&old), Some(3));
+    let expired = [("expires", "Thu, 01 Jan 2015 00:00:00 GMT")];
+    assert_eq!(held(&expired), Some(0));
 }

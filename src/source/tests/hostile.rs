@@ -59,7 +59,7 @@ async fn every_status_has_its_error() {
             panic!("{status} is no source")
         };
         let is_right = match (status, &error) {
-            (404 | 410, SourceError::NotFound) => true,
+            (404 | 410, SourceError::NotFound { holds: None }) => true,
             (400, SourceError::BadRequest(said))
             | (408, SourceError::RequestTimeout(said))
             | (401 | 403 | 418 | 429 | 499, SourceError::ClientError(said))

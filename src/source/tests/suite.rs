@@ -226,7 +226,7 @@ async fn what_is_not_there_is_not_found() {
             .fetch(&kind.source("dog.jpg"), None)
             .await;
         assert!(
-            matches!(answer, Err(SourceError::NotFound)),
+            matches!(answer, Err(SourceError::NotFound { .. })),
             "{}: {answer:?}",
             kind.name
         );
@@ -282,7 +282,7 @@ async fn what_is_too_large_is_refused() {
             .fetch(&kind.source("huge.jpg"), None)
             .await;
         assert!(
-            matches!(answer, Err(SourceError::TooLarge { limit: LIMIT })),
+            matches!(answer, Err(SourceError::TooLarge { limit: LIMIT, .. })),
             "{}: {answer:?}",
             kind.name
         );

@@ -13,6 +13,7 @@ use super::origin::header;
 use super::origin::redirect;
 use super::origin::target;
 use super::ruled_world;
+use super::world;
 use crate::freshness::Tag;
 use crate::freshness::Validators;
 use crate::policy::SourcePattern;
@@ -20,6 +21,9 @@ use crate::policy::ZoneOrigin;
 use crate::source::Answer;
 use crate::source::Fetched;
 use crate::source::SourceError;
+
+/// A source of this length, in bytes, is not fetched.
+const TOO_LARGE: usize = (1 << 20) + 1;
 
 fn pattern(text: &str) -> SourcePattern {
     SourcePattern::try_from(text.to_owned()).expect("sources")
@@ -145,6 +149,37 @@ async fn a_not_modified_brings_rules_and_tags_as_well() {
                 assert_eq!(tags, expected);
             }
             other => panic!("{path}: expected no change, got {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_source_holds_as_long_as_its_origin_says() {
+    let held = async |status: u16, headers: &'static str, path: &str| {
+        // Larger than allowed, where it is no error.
+        let body = if status == 200 {
+            vec![0; TOO_LARGE]
+        } else {
+            Vec::new()
+        };
+        let origin = TestOrigin::start(move |_| answer(status, headers, &body)).await;
+        let buckets = [bucket(&origin.url(""))];
+        let world = world(&config(), no_zone(), &[origin.authority()], &buckets);
+        let source = world.allowlist.approve(&origin.url(path)).expect(path);
+        let answer = world.sources.fetch(&source, None).await;
+        answer.expect_err("nothing here is a source").holds()
+    };
+    for path in ["/a", "/my-bucket/a"] {
+        for status in [404, 410, 200] {
+            for (headers, seconds) in [
+                ("", None),
+                ("Cache-Control: no-store\r\n", Some(0)),
+                ("Cache-Control: max-age=60\r\nAge: 57\r\n", Some(3)),
+            ] {
+                let held = held(status, headers, path).await;
+                let seconds = seconds.map(Duration::from_secs);
+                assert_eq!(held, seconds, "{path}: {status} {headers}");
+            }
         }
     }
 }

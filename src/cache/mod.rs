@@ -84,6 +84,7 @@ pub use self::purge::Target;
 pub use self::purging::PurgeError;
 pub use self::rendition::Rendition;
 pub use self::source_record::SourceRecord;
+pub use self::sources::Fetch;
 
 /// A source as the cache found it.
 #[derive(Clone, Debug)]

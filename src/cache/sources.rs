@@ -34,6 +34,28 @@ const HASHED_AT_ONCE: usize = 256 << 10;
 /// How long an origin that failed is left alone where what is kept may be used without it.
 const HOLD_OFF: Duration = Duration::from_secs(5);
 
+/// How an origin is asked for a source: with the validators of what is kept, if anything is.
+pub trait Fetch<E>: Send + 'static {
+    /// Asks once.
+    fn ask(
+        self,
+        known: Option<Validators>,
+    ) -> impl Future<Output = Result<Answer, E>> + Send + 'static;
+}
+
+impl<E, F, Fut> Fetch<E> for F
+where
+    F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<Answer, E>> + Send + 'static,
+{
+    fn ask(
+        self,
+        known: Option<Validators>,
+    ) -> impl Future<Output = Result<Answer, E>> + Send + 'static {
+        self(known)
+    }
+}
+
 impl Cache {
     /// A fresh source, if memory has its record: at no cost beyond that of looking.
     pub async fn recall_source(&self, key: &SourceKey) -> Option<FoundSource> {
@@ -52,16 +74,11 @@ impl Cache {
     /// Coalesced: of all who ask meanwhile, one fetches. A stale record that may be used is handed out at once, and one fetch is made behind it;
     /// where the origin fails, one that may stand in does. What the origin answers instead of a source is told to each, and kept as long as its
     /// kind is. What may not be stored is handed to those who wait, and kept nowhere.
-    pub async fn get_or_fetch<E, F, Fut>(
+    pub async fn get_or_fetch<E: Failure>(
         self: &Arc<Self>,
         name: &SourceName,
-        fetch: F,
-    ) -> Landing<FoundSource, E>
-    where
-        E: Failure,
-        F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Answer, E>> + Send + 'static,
-    {
+        fetch: impl Fetch<E>,
+    ) -> Landing<FoundSource, E> {
         if let Some(found) = self.recall_source(&name.key).await {
             return Ok(found);
         }
@@ -91,17 +108,12 @@ impl Cache {
 
     /// The bytes of a source that [`get_or_fetch`](Self::get_or_fetch) found: those it fetched, or those kept, or, when those have been evicted,
     /// fetched again, whole and coalesced. The record is the one that belongs to the bytes; after a fetch it may be of a newer version.
-    pub async fn bytes_or_fetch<E, F, Fut>(
+    pub async fn bytes_or_fetch<E: Failure>(
         self: &Arc<Self>,
         name: &SourceName,
         found: FoundSource,
-        fetch: F,
-    ) -> Landing<SourceBytes, E>
-    where
-        E: Failure,
-        F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Answer, E>> + Send + 'static,
-    {
+        fetch: impl Fetch<E>,
+    ) -> Landing<SourceBytes, E> {
         let FoundSource { record, bytes, .. } = found;
         let bytes = match bytes {
             Some(bytes) => Some(bytes),
@@ -131,16 +143,11 @@ impl Cache {
     }
 
     /// A source with its bytes, fetched without condition unless somebody else did so a moment ago.
-    pub async fn get_or_fetch_again<E, F, Fut>(
+    pub async fn get_or_fetch_again<E: Failure>(
         self: &Arc<Self>,
         name: &SourceName,
-        fetch: F,
-    ) -> Landing<SourceBytes, E>
-    where
-        E: Failure,
-        F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Answer, E>> + Send + 'static,
-    {
+        fetch: impl Fetch<E>,
+    ) -> Landing<SourceBytes, E> {
         let generation = self.purges.generation();
         let flight = FlightKey::SourceBytes(name.key, generation);
         let (cache, name) = (Arc::clone(self), name.clone());
@@ -155,7 +162,7 @@ impl Cache {
             {
                 return Err(failed);
             }
-            match fetch(None).await {
+            match fetch.ask(None).await {
                 Ok(Answer::Fetched(fetched)) => {
                     Ok(cache.keep_source(&name, fetched, generation).await)
                 }
@@ -173,18 +180,14 @@ impl Cache {
     }
 
     /// Asks the origin behind a stale record that was handed out, if nobody is at it and it did not just fail.
-    fn refresh<E, F, Fut>(
+    fn refresh<E: Failure>(
         self: &Arc<Self>,
         name: SourceName,
         known: Arc<SourceRecord>,
         tier: Tier,
         generation: u64,
-        fetch: F,
-    ) where
-        E: Failure,
-        F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Answer, E>> + Send + 'static,
-    {
+        fetch: impl Fetch<E>,
+    ) {
         if self.recall_failure::<E>(&name.key, generation).is_some() {
             return;
         }
@@ -199,18 +202,13 @@ impl Cache {
     }
 
     /// Asks the other replicas, by way of what they share, and then the origin, and keeps what it says. `known` stands in where it fails.
-    async fn ask<E, F, Fut>(
+    async fn ask<E: Failure>(
         self: &Arc<Self>,
         name: &SourceName,
         known: Option<(Arc<SourceRecord>, Tier)>,
         generation: u64,
-        fetch: F,
-    ) -> Landing<FoundSource, E>
-    where
-        E: Failure,
-        F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Answer, E>> + Send + 'static,
-    {
+        fetch: impl Fetch<E>,
+    ) -> Landing<FoundSource, E> {
         if let Some(failed) = self.recall_failure(&name.key, generation) {
             let told_again = self.is_told_again(&failed);
             let landing = self.stand_in(known.clone(), failed);
@@ -233,7 +231,9 @@ impl Cache {
             _ => known,
         };
         let validators = known.as_ref().map(|(record, _)| record.validators.clone());
-        let answer = fetch(validators.filter(|validators| !validators.is_empty())).await;
+        let answer = fetch
+            .ask(validators.filter(|validators| !validators.is_empty()))
+            .await;
         match (answer, known) {
             (Ok(Answer::Fetched(fetched)), _) => {
                 let SourceBytes { record, bytes } =

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::Pipeline;
 use crate::cache::Failed;
+use crate::cache::Fetch;
 use crate::cache::FoundSource;
 use crate::cache::Key;
 use crate::cache::Made;
@@ -21,6 +22,7 @@ use crate::cpu::Done;
 use crate::deadline::Deadline;
 use crate::deadline::Stage;
 use crate::error::Error;
+use crate::freshness::Validators;
 use crate::policy::ApprovedSource;
 use crate::policy::Job;
 use crate::source::Answer;
@@ -203,28 +205,18 @@ impl Pipeline {
     }
 
     /// How the cache gets a source that it does not have.
-    pub(super) fn fetch(
-        self: &Arc<Self>,
-        source: ApprovedSource,
-    ) -> impl FnOnce(Option<crate::freshness::Validators>) -> FetchFuture + Send + 'static + use<>
-    {
+    pub(super) fn fetch(self: &Arc<Self>, source: ApprovedSource) -> impl Fetch<Error> + use<> {
         let pipeline = Arc::clone(self);
-        move |known| {
-            Box::pin(async move {
-                let answer = pipeline
-                    .sources
-                    .fetch(&source, known.as_ref())
-                    .await
-                    .map_err(Error::from);
-                match &answer {
-                    Ok(Answer::Fetched(fetched)) => pipeline
-                        .metrics
-                        .fetched("fetched", fetched.bytes.len() as u64),
-                    Ok(Answer::NotModified { .. }) => pipeline.metrics.fetched("not-modified", 0),
-                    Err(error) => pipeline.metrics.fetched(error.verdict().code, 0),
-                }
-                answer
-            })
+        move |known: Option<Validators>| async move {
+            let answer = pipeline.sources.fetch(&source, known.as_ref());
+            let answer = answer.await.map_err(Error::from);
+            let (result, bytes) = match &answer {
+                Ok(Answer::Fetched(fetched)) => ("fetched", fetched.bytes.len() as u64),
+                Ok(Answer::NotModified { .. }) => ("not-modified", 0),
+                Err(error) => (error.verdict().code, 0),
+            };
+            pipeline.metrics.fetched(result, bytes);
+            answer
         }
     }
 }
@@ -240,5 +232,3 @@ pub(super) fn rendition(key: &Key, encoded: Encoded) -> Rendition {
         warnings,
     )
 }
-
-type FetchFuture = std::pin::Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;

@@ -130,6 +130,11 @@ impl Index {
         }
     }
 
+    /// Whether an entry is on disk as far as is known, whether or not it may be served.
+    pub(super) fn holds(&self, key: &EntryKey) -> bool {
+        self.slots.contains_key(key)
+    }
+
     /// An entry is no longer on disk.
     pub(super) fn remove(&mut self, key: &EntryKey) {
         self.dead.remove(key);

@@ -311,7 +311,8 @@ impl Store {
             if let Err(error) = self.delete(key) {
                 self.note_failure(&self.counts.write_failures, &error);
             }
-        } else if self.place.has(key) {
+        } else if self.place.has(key) || self.index().holds(key) {
+            // A folder that is away for the moment comes back with all that was in it.
             self.index().kill(*key);
         } else {
             self.index().remove(key);

@@ -1,5 +1,6 @@
 //! Purges on disk, beside what they purge: a line each, so that a restart forgets none. Several processes may share the file, as they do for a moment
-//! when one takes over from another: each appends, and each reads what the others appended.
+//! when one takes over from another: each appends, and each reads what the others appended. The list is shortened by putting a shorter one in its place,
+//! under a lock that keeps all from appending meanwhile.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -8,11 +9,15 @@ use std::io::Read as _;
 use std::io::Seek as _;
 use std::io::SeekFrom;
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::blocking;
 use super::purge::Event;
@@ -23,8 +28,16 @@ const LONGEST: u64 = 32 << 20;
 #[derive(Clone)]
 pub(super) struct Journal {
     path: PathBuf,
-    /// How much of the file was read, in bytes.
-    read: Arc<Mutex<u64>>,
+    reading: Arc<Mutex<Reading>>,
+}
+
+/// How far the list was read.
+#[derive(Default)]
+struct Reading {
+    /// Kept open: when another is in its place, what was appended to this one before is still to be read.
+    file: Option<File>,
+    /// In bytes.
+    position: u64,
 }
 
 impl Journal {
@@ -32,7 +45,7 @@ impl Journal {
     pub(super) fn new(folder: &Path) -> Self {
         Journal {
             path: folder.join("purges"),
-            read: Arc::default(),
+            reading: Arc::default(),
         }
     }
 
@@ -47,8 +60,11 @@ impl Journal {
     pub(super) async fn news(&self) -> Vec<Event> {
         let journal = self.clone();
         let read = blocking(move || {
-            let mut position = journal.read.lock().unwrap_or_else(PoisonError::into_inner);
-            read(&journal.path, &mut position)
+            let mut reading = journal
+                .reading
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            read(&journal.path, &mut reading)
         });
         match read.await {
             Some(Ok(events)) => events,
@@ -64,8 +80,11 @@ impl Journal {
     pub(super) async fn shorten(&self, events: Vec<Event>) {
         let journal = self.clone();
         let shortened = blocking(move || {
-            let mut position = journal.read.lock().unwrap_or_else(PoisonError::into_inner);
-            shorten(&journal.path, &events, &mut position)
+            let mut reading = journal
+                .reading
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            shorten(&journal.path, &events, &mut reading)
         });
         if let Some(Err(error)) = shortened.await {
             tracing::debug!(path = %self.path.display(), %error, "cannot shorten the list of purges");
@@ -73,32 +92,71 @@ impl Journal {
     }
 }
 
-fn lines(events: &[Event]) -> io::Result<Vec<u8>> {
+fn lines(items: &[impl Serialize]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    for event in events {
-        serde_json::to_writer(&mut text, event)?;
+    for item in items {
+        serde_json::to_writer(&mut text, item)?;
         text.push(b'\n');
     }
     Ok(text)
 }
 
-fn append(path: &Path, events: &[Event]) -> io::Result<()> {
+fn append(path: &Path, items: &[impl Serialize]) -> io::Result<()> {
     // Begins with the end of a line, because a crash may have left one without; and is one write, so that no other process's line gets between.
     let mut text = vec![b'\n'];
-    text.extend(lines(events)?);
+    text.extend(lines(items)?);
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    file.write_all(&text)?;
-    file.sync_data()
+    loop {
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        // Where there are no locks, nobody shortens.
+        let _ = file.lock();
+        // Between opening and locking, a shorter one may have been put in its place.
+        if is_at(&file, path)? {
+            file.write_all(&text)?;
+            return file.sync_data();
+        }
+    }
 }
 
-fn read(path: &Path, position: &mut u64) -> io::Result<Vec<Event>> {
-    let mut file = File::open(path)?;
+/// Whether a file is the one that has this name now.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let there = match std::fs::metadata(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let here = file.metadata()?;
+    Ok((here.dev(), here.ino()) == (there.dev(), there.ino()))
+}
+
+fn read(path: &Path, reading: &mut Reading) -> io::Result<Vec<Event>> {
+    let mut events = Vec::new();
+    if let Some(file) = &reading.file {
+        events = read_on(file, &mut reading.position)?;
+        if is_at(file, path)? {
+            return Ok(events);
+        }
+        // Of the one that took its place, what is known already does no harm.
+        *reading = Reading::default();
+    }
+    match File::open(path) {
+        Ok(file) => {
+            events.extend(read_on(&file, &mut reading.position)?);
+            reading.file = Some(file);
+            Ok(events)
+        }
+        Err(_) if !events.is_empty() => Ok(events),
+        Err(error) => Err(error),
+    }
+}
+
+/// The lines after a position, which is then after them.
+fn read_on<T: DeserializeOwned>(mut file: &File, position: &mut u64) -> io::Result<Vec<T>> {
     let len = file.metadata()?.len();
     if len < *position {
-        // Somebody has shortened it; what is known already does no harm.
+        // Somebody has cut it short.
         *position = 0;
     }
     if len == *position {
@@ -113,30 +171,48 @@ fn read(path: &Path, position: &mut u64) -> io::Result<Vec<Event>> {
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |end| end + 1);
     *position += whole as u64;
-    let events = text[..whole].split(|byte| *byte == b'\n');
-    Ok(events
+    let items = text[..whole].split(|byte| *byte == b'\n');
+    Ok(items
         .filter_map(|line| serde_json::from_slice(line).ok())
         .collect())
 }
 
-fn shorten(path: &Path, events: &[Event], position: &mut u64) -> io::Result<()> {
+fn shorten(path: &Path, events: &[Event], reading: &mut Reading) -> io::Result<()> {
     let text = lines(events)?;
-    let len = std::fs::metadata(path)?.len();
+    let Some(read) = &reading.file else {
+        return Ok(());
+    };
+    let long = OpenOptions::new().append(true).open(path)?;
+    long.lock()?;
+    let len = long.metadata()?.len();
     // What was not read yet must not be lost.
-    if len != *position || len < 2 * text.len() as u64 + 4096 {
+    let is_read = is_at(read, path)? && is_at(&long, path)? && len == reading.position;
+    if !is_read || len < 2 * text.len() as u64 + 4096 {
         return Ok(());
     }
     let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&beside)?;
     file.write_all(&text)?;
     file.sync_data()?;
     std::fs::rename(&beside, path)?;
-    *position = text.len() as u64;
+    *reading = Reading {
+        file: Some(file),
+        position: text.len() as u64,
+    };
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::Ordering;
+
     use super::Event;
     use super::Journal;
     use super::append;
@@ -191,5 +267,79 @@ mod tests {
         journal.shorten(vec![event(999)]).await;
         assert_eq!(journal.news().await, []);
         assert_eq!(Journal::new(folder.path()).news().await, [event(999)]);
+    }
+
+    /// Purges that take some room.
+    fn padded(number: u64) -> Event {
+        let prefix = format!("https://b.com/{number:0200}");
+        Event {
+            purge: Purge::hard(Target::Prefix(prefix)),
+            ..event(number)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_was_shortened_and_grew_again_is_read_from_its_beginning() {
+        let folder = tempfile::tempdir().expect("a place for temporary files");
+        let (one, other) = (Journal::new(folder.path()), Journal::new(folder.path()));
+        let many = vec![padded(1); 100];
+        one.append(many.clone())
+            .await
+            .expect("a folder to write to");
+        assert_eq!((one.news().await, other.news().await), (many.clone(), many));
+        // The one does not look while all this happens.
+        other.append(vec![padded(2)]).await.expect("just the same");
+        assert_eq!(other.news().await, [padded(2)]);
+        other.shorten(vec![padded(1), padded(2)]).await;
+        let later: Vec<Event> = (3..200).map(padded).collect();
+        other.append(later.clone()).await.expect("just the same");
+        let news = one.news().await;
+        assert!(news.contains(&padded(2)));
+        assert!(news.ends_with(&later));
+        assert_eq!(one.news().await, []);
+        // What a process left that was killed in the middle is in nobody's way.
+        std::fs::write(folder.path().join("purges.new"), "{\"number\":").expect("a folder of ours");
+        let read: Vec<Event> = (1..200).map(padded).collect();
+        one.append(read.clone()).await.expect("just the same");
+        assert_eq!(one.news().await, read);
+        one.append(read.clone()).await.expect("just the same");
+        assert_eq!(one.news().await, read);
+        one.shorten(read.clone()).await;
+        assert_eq!(Journal::new(folder.path()).news().await, read);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_lost_that_is_appended_while_another_process_shortens() {
+        let folder = tempfile::tempdir().expect("a place for temporary files");
+        let (one, other) = (Journal::new(folder.path()), Journal::new(folder.path()));
+        let times = Arc::new(AtomicU32::new(0));
+        let shortened = Arc::clone(&times);
+        let appending = tokio::spawn(async move {
+            let mut number = 0;
+            while shortened.load(Ordering::SeqCst) < 20 {
+                number += 1;
+                let repeated = vec![padded(number); 30];
+                one.append(repeated).await.expect("a folder to write to");
+            }
+            number
+        });
+        let path = folder.path().join("purges");
+        let len = || std::fs::metadata(&path).map_or(0, |file| file.len());
+        let mut known = Vec::new();
+        while !appending.is_finished() {
+            known.extend(other.news().await);
+            known.dedup();
+            let before = len();
+            other.shorten(known.clone()).await;
+            times.fetch_add(u32::from(len() < before), Ordering::SeqCst);
+        }
+        let last = appending.await.expect("no panic");
+        let all: Vec<Event> = (1..=last).map(padded).collect();
+        let mut left = Journal::new(folder.path()).news().await;
+        left.dedup();
+        assert_eq!(left, all);
+        known.extend(other.news().await);
+        known.dedup();
+        assert_eq!(known, all);
     }
 }

@@ -224,12 +224,12 @@ impl Purges {
         verdict
     }
 
-    /// The number of the last hard purge that met a source, of those up to `generation`; nought where there was none.
+    /// The number of the last purge that left nothing of a source, or may have, of those up to `generation`; nought where there was none.
     pub(super) fn epoch(&self, name: &SourceName, tags: &[Tag], generation: u64) -> u64 {
         let events = self.events.read().unwrap_or_else(PoisonError::into_inner);
         let met = events.iter().rev().find(|event| {
             event.number <= generation
-                && event.purge.is_hard()
+                && (event.purge.is_hard() || event.folded)
                 && event.purge.meets(&name.key, &name.address, tags)
         });
         met.map_or(0, |event| event.number)
@@ -366,7 +366,16 @@ mod tests {
     fn what_is_too_much_to_tell_apart_makes_everything_doubtful() {
         let (purges, key) = (Purges::default(), SourceKey::numbered(1));
         let kept = record(1, &[], 0);
-        for number in 1..=MOST as u64 + 1 {
+        let name = SourceName::numbered(1);
+        let first = Event {
+            number: 1,
+            at: 1,
+            purge: Purge::hard(Target::Source(key)),
+            folded: false,
+        };
+        assert!(purges.learn(first));
+        assert_eq!(purges.epoch(&name, &[], u64::MAX), 1);
+        for number in 2..=MOST as u64 + 1 {
             purges.learn(Event {
                 number,
                 at: 1,
@@ -376,6 +385,8 @@ mod tests {
         }
         assert!(purges.events().len() <= MOST / 2 + 1);
         assert!(matches!(purges.verdict(&key, &kept), Verdict::Doubtful(_)));
+        // What was made before the first one has a key that nobody asks for again.
+        assert!(purges.epoch(&name, &[], u64::MAX) > 1);
     }
 
     #[test]

@@ -227,8 +227,13 @@ impl Shared {
         }
     }
 
-    /// Removes entries now.
+    /// Removes entries now, and those that are about to be written.
     pub(super) async fn remove_now(&self, keys: &[EntryKey]) {
+        for key in keys {
+            self.inner.change(*key, Change::Remove);
+        }
+        // What is on its way must not get there later. Where that takes too long, it cannot be helped.
+        let _ = timeout(TIMEOUTS.first_byte, self.flush()).await;
         let names = keys.iter().map(|key| self.inner.name(*key)).collect();
         let deleted = timeout(TIMEOUTS.first_byte, self.inner.bucket.delete(names)).await;
         if !matches!(deleted, Ok(Ok(()))) {

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 use super::blocking;
 use super::purge::Event;
+use super::purge::Purge;
 
 /// What is read of the file at most, in bytes: some hundred thousand purges.
 const LONGEST: u64 = 32 << 20;
@@ -54,6 +55,31 @@ impl Journal {
         let path = self.path.clone();
         let written = blocking(move || append(&path, &events)).await;
         written.unwrap_or_else(|| Err(io::Error::other("interrupted")))
+    }
+
+    /// Writes down what the other replicas could not be told of: a restart must not keep it from them.
+    pub(super) async fn append_unpublished(&self, purges: Vec<Purge>) -> io::Result<()> {
+        let path = self.unpublished_path();
+        let written = blocking(move || append(&path, &purges)).await;
+        written.unwrap_or_else(|| Err(io::Error::other("interrupted")))
+    }
+
+    /// What the other replicas could not be told of yet.
+    pub(super) async fn unpublished(&self) -> Vec<Purge> {
+        let path = self.unpublished_path();
+        let read = blocking(move || read_on(&File::open(path)?, &mut 0)).await;
+        read.and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// They were told.
+    pub(super) async fn forget_unpublished(&self) {
+        let path = self.unpublished_path();
+        // What stays is told once more after a restart, which does no harm.
+        blocking(move || std::fs::remove_file(path)).await;
+    }
+
+    fn unpublished_path(&self) -> PathBuf {
+        self.path.with_extension("unpublished")
     }
 
     /// What was written down since the last look, by whomever.

@@ -47,6 +47,16 @@ pub(super) struct Purging {
     unpublished: Vec<Purge>,
 }
 
+impl Purging {
+    fn owe(&mut self, purges: Vec<Purge>) {
+        self.unpublished.extend(purges);
+        if self.unpublished.len() > MOST_UNPUBLISHED {
+            // Too much is purged rather than too little.
+            self.unpublished = vec![Purge::hard(Target::Everything)];
+        }
+    }
+}
+
 /// What hard purges leave to be deleted, each with the number of the last one that met it.
 #[derive(Clone, Debug, Default)]
 struct Doomed {
@@ -115,13 +125,19 @@ impl Cache {
         let mut purging = self.purging.lock().await;
         // What another process has purged meanwhile comes first, and has the lower number.
         self.read_journal().await;
-        let done = self.see_to(&purges).await;
-        if let Err(PurgeError::Shared(_)) = done {
-            purging.unpublished.extend(purges);
-            if purging.unpublished.len() > MOST_UNPUBLISHED {
-                // Too much is purged rather than too little.
-                purging.unpublished = vec![Purge::hard(Target::Everything)];
+        let mut done = Ok(());
+        // In portions, because an object has a largest size.
+        for portion in purges.chunks(PORTION) {
+            let seen_to = self.see_to(portion).await;
+            if let Err(PurgeError::Shared(_)) = seen_to {
+                purging.owe(portion.to_vec());
+                if let Some(journal) = &self.journal
+                    && let Err(error) = journal.append_unpublished(portion.to_vec()).await
+                {
+                    tracing::warn!(%error, "purges that other replicas do not know of cannot be written down");
+                }
             }
+            done = done.and(seen_to);
         }
         done
     }
@@ -129,8 +145,11 @@ impl Cache {
     /// Learns what was purged before, for as long as a bucket may be waited for, and goes on to learn what others purge.
     pub(super) async fn begin(self: &Arc<Self>) {
         {
-            let _purging = self.purging.lock().await;
+            let mut purging = self.purging.lock().await;
             self.read_journal().await;
+            if let Some(journal) = self.journal.as_ref().filter(|_| self.shared.is_some()) {
+                purging.owe(journal.unpublished().await);
+            }
         }
         if self.shared.is_some() {
             // In a task of its own, so that what it has heard by then is not lost.
@@ -150,15 +169,15 @@ impl Cache {
         let mut purging = self.purging.lock().await;
         self.read_journal().await;
         let Some(shared) = &self.shared else { return };
-        let News { events, late } = shared.purges.news().await;
+        let News { events, late } = shared.purges.news(self.purges.generation()).await;
         self.apply_news(events).await;
+        shared.purges.note_applied();
         for late in late {
             if self.see_to(&late.purges).await.is_ok() {
                 shared.purges.retract(late).await;
             }
         }
         if !purging.unpublished.is_empty() && !shared.purges.is_failing() {
-            // In portions, because an object has a largest size.
             while !purging.unpublished.is_empty() {
                 let count = purging.unpublished.len().min(PORTION);
                 let portion: Vec<Purge> = purging.unpublished.drain(..count).collect();
@@ -166,6 +185,13 @@ impl Cache {
                     purging.unpublished.splice(..0, portion);
                     break;
                 }
+            }
+            if let Some(journal) = self
+                .journal
+                .as_ref()
+                .filter(|_| purging.unpublished.is_empty())
+            {
+                journal.forget_unpublished().await;
             }
         }
     }
@@ -228,8 +254,9 @@ impl Cache {
             if !keys.is_empty() {
                 shared.remove_now(&keys).await;
             }
-            let (first, now) = (self.purges.next_number(self.clock.now()), self.clock.now());
-            let Published { news, own } = shared.purges.publish(purges, first, now).await;
+            let (known, now) = (self.purges.generation(), self.clock.now());
+            let first = self.purges.next_number(now);
+            let Published { news, own } = shared.purges.publish(purges, first, known, now).await;
             self.apply_news(news).await;
             match own {
                 Ok(own) => events = own,

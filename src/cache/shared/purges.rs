@@ -11,8 +11,9 @@
 //!   every replica learns events in the order of their numbers. Whatever was fetched before a replica learns of an event has a lower generation.
 //!   (Deleted before it is written again, an object that some have seen would for a moment be seen by nobody who takes a number.)
 //! - Every replica lists every two seconds, beginning a minute before the highest number that it knows. What it finds there that is new and
-//!   numbered below what it knows (its publisher died between writing and writing again, or a clock is far behind) is applied, and, if it is still there at
-//!   the next look, published again under a number above all. That purges some things twice, and misses nothing.
+//!   numbered below what it knows (its publisher died between writing and writing again, a clock is far behind, or this one gave out a number that it
+//!   could not publish) is applied, and, if it is still there at the next look, published again under a number above all. That purges some things
+//!   twice, and misses nothing.
 //!
 //! A purge whose publication failed holds here, and is published again until that succeeds. When there are more than 10,000 objects, the older half
 //! becomes one soft purge of everything, numbered as the last of them: what memory does with its events as well.
@@ -116,11 +117,12 @@ impl SharedPurges {
         }
     }
 
-    /// Publishes purges under numbers above all that there are: `first`, if it is.
+    /// Publishes purges under numbers above all that there are: `first`, if it is. `known` is the highest number that this replica knows.
     pub(in crate::cache) async fn publish(
         &self,
         purges: &[Purge],
         mut first: u64,
+        known: u64,
         now: SystemTime,
     ) -> Published {
         let mut state = self.state.lock().await;
@@ -139,7 +141,7 @@ impl SharedPurges {
                     self.bounded(self.bucket.delete(vec![self.key(&before)]))
                         .await?;
                 }
-                news.extend(self.look(&mut state, Some(&name)).await?.events);
+                news.extend(self.look(&mut state, Some(&name), known).await?.events);
                 let highest = state.seen.last().and_then(|name| number_of(name));
                 match highest.filter(|highest| *highest >= first) {
                     None => {
@@ -159,12 +161,11 @@ impl SharedPurges {
         Published { news, own }
     }
 
-    /// What others published since the last look.
-    pub(in crate::cache) async fn news(&self) -> News {
+    /// What others published since the last look. `known` is the highest number that this replica knows.
+    pub(in crate::cache) async fn news(&self, known: u64) -> News {
         let mut state = self.state.lock().await;
-        let looked = match self.look(&mut state, None).await {
+        let looked = match self.look(&mut state, None, known).await {
             Ok(news) => {
-                self.is_loaded.store(true, Ordering::Relaxed);
                 // What is new is known by now, whatever becomes of what is old.
                 if let Err(error) = self.shorten(&mut state).await {
                     tracing::debug!(%error, "the purges in the shared bucket stay as many as they are");
@@ -200,9 +201,16 @@ impl SharedPurges {
         }
     }
 
+    /// What was new at the last look is applied by now.
+    pub(in crate::cache) fn note_applied(&self) {
+        if !self.is_failing() {
+            self.is_loaded.store(true, Ordering::Release);
+        }
+    }
+
     /// Whether it is known what was purged before the start.
     pub(in crate::cache) fn is_loaded(&self) -> bool {
-        self.is_loaded.load(Ordering::Relaxed)
+        self.is_loaded.load(Ordering::Acquire)
     }
 
     /// Whether the last look failed.
@@ -211,11 +219,19 @@ impl SharedPurges {
     }
 
     /// Looks at everything that is new, but for what is called `own`. What cannot be read is new at the next look.
-    async fn look(&self, state: &mut State, own: Option<&str>) -> Result<News, BucketError> {
+    async fn look(
+        &self,
+        state: &mut State,
+        own: Option<&str>,
+        known: u64,
+    ) -> Result<News, BucketError> {
         let highest = state.seen.last().and_then(|name| number_of(name));
-        let begin = highest
-            .filter(|_| state.is_loaded)
-            .map(|highest| format!("{:020}", highest.saturating_sub(OVERLAP)));
+        let begin = highest.filter(|_| state.is_loaded).map(|highest| {
+            // What came late is looked at once more, however late that was.
+            let late = state.late.first().and_then(|name| number_of(name));
+            let begin = highest.saturating_sub(OVERLAP);
+            format!("{:020}", late.map_or(begin, |late| late.min(begin)))
+        });
         let mut listed = BTreeSet::new();
         let mut after = begin.as_deref().map(|begin| self.key(begin));
         loop {
@@ -254,8 +270,11 @@ impl SharedPurges {
             }
             state.late.clear();
         }
+        let known = highest.unwrap_or_default().max(known);
         for (name, events) in found {
-            if state.is_loaded && highest.is_some() && number_of(&name) <= highest {
+            // What stands for many was put where they were.
+            let is_late = |event: &Event| event.number <= known && !event.folded;
+            if state.is_loaded && events.first().is_some_and(is_late) {
                 state.late.insert(name.clone());
             }
             state.seen.insert(name);
@@ -405,6 +424,7 @@ mod tests {
     use super::number_of;
     use crate::bucket::Bucket;
     use crate::cache::shared::TIMEOUTS;
+    use crate::cache::tests::bucket::Mood;
     use crate::cache::tests::bucket::TestBucket;
     use crate::freshness::Tag;
 
@@ -445,14 +465,14 @@ mod tests {
     async fn what_one_publishes_the_others_hear_once() {
         let bucket = TestBucket::start().await;
         let (one, other) = (purges_in(&bucket), purges_in(&bucket));
-        assert_eq!(other.news().await.events, []);
-        let published = one.publish(&tags(&["a", "b"]), 1000, now()).await;
+        assert_eq!(other.news(0).await.events, []);
+        let published = one.publish(&tags(&["a", "b"]), 1000, 0, now()).await;
         let own = published.own.expect("the bucket works");
         assert_eq!(own, [event(1000, "a"), event(1001, "b")]);
-        assert_eq!(other.news().await.events, own);
-        assert_eq!(other.news().await.events, []);
-        assert_eq!(one.news().await.events, [], "its own are no news");
-        assert_eq!(purges_in(&bucket).news().await.events, own, "a new one");
+        assert_eq!(other.news(0).await.events, own);
+        assert_eq!(other.news(0).await.events, []);
+        assert_eq!(one.news(0).await.events, [], "its own are no news");
+        assert_eq!(purges_in(&bucket).news(0).await.events, own, "a new one");
     }
 
     #[tokio::test]
@@ -462,12 +482,12 @@ mod tests {
         put(&one, event(500, "earlier")).await;
         put(&one, event(1001, "same")).await;
         put(&one, event(9000, "later")).await;
-        let published = other.publish(&tags(&["a", "b"]), 1000, now()).await;
+        let published = other.publish(&tags(&["a", "b"]), 1000, 0, now()).await;
         let numbers: Vec<u64> = published.news.iter().map(|event| event.number).collect();
         assert_eq!(numbers, [500, 1001, 9000], "applied before its own");
         let own = published.own.expect("the bucket works");
         assert_eq!(own, [event(9001, "a"), event(9002, "b")]);
-        let found = one.news().await.events;
+        let found = one.news(0).await.events;
         let numbers: Vec<u64> = found.iter().map(|event| event.number).collect();
         assert_eq!(
             numbers,
@@ -490,7 +510,7 @@ mod tests {
                     // Clocks that differ, and some that stand still.
                     let first = (1000 + who * 3).max(highest + 1);
                     let purge = tags(&[&format!("{who}-{turn}")]);
-                    let published = purges.publish(&purge, first, now()).await;
+                    let published = purges.publish(&purge, first, 0, now()).await;
                     learned.extend(published.news);
                     learned.extend(published.own.expect("the bucket works"));
                 }
@@ -502,10 +522,10 @@ mod tests {
             let (purges, learned) = replica.await.expect("no panic");
             all.push((purges, learned));
         }
-        let finally = purges_in(&bucket).news().await.events;
+        let finally = purges_in(&bucket).news(0).await.events;
         assert_eq!(finally.len(), 16);
         for (purges, learned) in &mut all {
-            let news = purges.news().await;
+            let news = purges.news(0).await;
             assert_eq!(news.late, []);
             learned.extend(news.events);
             // First tries, which were seen for a moment, come in any order.
@@ -518,22 +538,22 @@ mod tests {
     async fn what_comes_late_is_heard_and_published_again_if_it_stays() {
         let bucket = TestBucket::start().await;
         let (one, other) = (purges_in(&bucket), purges_in(&bucket));
-        let published = one.publish(&tags(&["a"]), 100_000, now()).await;
+        let published = one.publish(&tags(&["a"]), 100_000, 0, now()).await;
         published.own.expect("the bucket works");
         put(&one, event(99_990, "late")).await;
-        let news = one.news().await;
+        let news = one.news(0).await;
         assert_eq!(
             (news.events, news.late),
             (vec![event(99_990, "late")], vec![])
         );
-        let mut late = one.news().await.late;
+        let mut late = one.news(0).await.late;
         assert_eq!(late.len(), 1);
         assert_eq!(late[0].purges, tags(&["late"]));
         one.retract(late.remove(0)).await;
-        let news = one.news().await;
+        let news = one.news(0).await;
         assert!(news.events.is_empty() && news.late.is_empty());
         // Whoever comes later hears what is left.
-        assert_eq!(other.news().await.events, [event(100_000, "a")]);
+        assert_eq!(other.news(0).await.events, [event(100_000, "a")]);
     }
 
     #[tokio::test]
@@ -549,8 +569,8 @@ mod tests {
             put.await.expect("the bucket works");
         }
         put(&purges, event(8, "a")).await;
-        assert_eq!(purges.news().await.events, [event(8, "a")]);
-        assert_eq!(purges.news().await.events, []);
+        assert_eq!(purges.news(0).await.events, [event(8, "a")]);
+        assert_eq!(purges.news(0).await.events, []);
         assert_eq!(number_of("00000000000000000007-x"), None);
     }
 
@@ -560,11 +580,11 @@ mod tests {
         let (mut one, other) = (purges_in(&bucket), purges_in(&bucket));
         one.most = 10;
         for number in 1..=11 {
-            let published = one.publish(&tags(&["a"]), number, now()).await;
+            let published = one.publish(&tags(&["a"]), number, 0, now()).await;
             published.own.expect("the bucket works");
         }
-        assert_eq!(one.news().await.events, []);
-        let left = other.news().await.events;
+        assert_eq!(one.news(0).await.events, []);
+        let left = other.news(0).await.events;
         let everything = Purge {
             target: Target::Everything,
             soft: true,
@@ -572,6 +592,51 @@ mod tests {
         assert_eq!((left[0].number, &left[0].purge), (6, &everything));
         let numbers: Vec<u64> = left.iter().map(|event| event.number).collect();
         assert_eq!(numbers, [6, 7, 8, 9, 10, 11]);
-        assert_eq!(one.news().await.events, [], "it knows its own");
+        assert_eq!(one.news(0).await.events, [], "it knows its own");
+    }
+
+    #[tokio::test]
+    async fn what_is_numbered_below_a_number_that_was_never_published_comes_late() {
+        let bucket = TestBucket::start().await;
+        let (one, other) = (purges_in(&bucket), purges_in(&bucket));
+        assert_eq!(one.news(0).await.events, []);
+        let published = other.publish(&tags(&["a"]), 1000, 0, now()).await;
+        published.own.expect("the bucket works");
+        let news = one.news(2000).await;
+        assert_eq!((news.events, news.late), (vec![event(1000, "a")], vec![]));
+        let late = one.news(2000).await.late;
+        assert_eq!(late.len(), 1);
+        assert_eq!(late[0].purges, tags(&["a"]));
+    }
+
+    #[tokio::test]
+    async fn what_stands_for_many_is_not_published_again() {
+        let bucket = TestBucket::start().await;
+        let (mut one, other) = (purges_in(&bucket), purges_in(&bucket));
+        one.most = 10;
+        for number in 1..=11 {
+            let published = one.publish(&tags(&["a"]), number, 0, now()).await;
+            published.own.expect("the bucket works");
+        }
+        assert_eq!(other.news(0).await.events.len(), 11);
+        one.news(0).await;
+        let folded = other.news(0).await.events;
+        assert!(folded.len() == 1 && folded[0].folded, "{folded:?}");
+        assert_eq!(other.news(0).await.late, []);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_loaded_before_it_is_applied() {
+        let bucket = TestBucket::start().await;
+        let one = purges_in(&bucket);
+        bucket.set(Mood::Refusing(503));
+        one.news(0).await;
+        one.note_applied();
+        assert!(!one.is_loaded(), "there was nothing to apply");
+        bucket.set(Mood::Fine);
+        one.news(0).await;
+        assert!(!one.is_loaded());
+        one.note_applied();
+        assert!(one.is_loaded());
     }
 }

@@ -33,6 +33,7 @@ use crate::cache::SourceKey;
 use crate::cache::Target;
 use crate::cache::Tier;
 use crate::cache::entry::EntryKey;
+use crate::freshness::Tag;
 use crate::units::Seconds;
 
 fn sharing(place: &Path, timeout: Seconds) -> Config {
@@ -463,4 +464,150 @@ async fn settings_that_cannot_work_are_named() {
         assert_eq!(error.to_string(), told);
     }
     assert_eq!(bucket.requests(), 0);
+}
+
+#[tokio::test]
+async fn an_older_record_of_another_replica_takes_the_place_of_none() {
+    let (bucket, origin) = (TestBucket::start().await, Origin::default());
+    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
+    // Over, and yet what came last.
+    let held = get(&other, &origin, fetched("two", "max-age=7200", 4 * HOUR)).await;
+    other.flush().await;
+    // Fresh, and of before.
+    get(&one, &origin, fetched("one", "max-age=86400", 5 * HOUR)).await;
+    one.flush().await;
+    origin.asked();
+    let renewed = get(&other, &origin, not_modified("max-age=86400")).await;
+    assert_eq!(
+        (renewed.outcome, renewed.record.version),
+        (Outcome::Revalidated, held.record.version)
+    );
+    assert_eq!(origin.asked(), [Some(validators("\"1\""))]);
+    other.flush().await;
+    // What came later does take the place of what came before.
+    one.clock.advance(20 * 3600);
+    let newer = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
+    assert_eq!(
+        (newer.outcome, newer.record.version),
+        (Outcome::Hit(Tier::Shared), held.record.version)
+    );
+}
+
+#[tokio::test]
+async fn before_it_is_known_what_was_purged_nothing_in_the_bucket_is_trusted() {
+    let (bucket, origin) = (TestBucket::start().await, Origin::default());
+    let one = replica(&bucket).await;
+    let first = get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
+    one.flush().await;
+    bucket.set(Mood::Refusing(503));
+    let other = replica(&bucket).await;
+    // So that it does not look by itself.
+    let unknowing = other.purging.lock().await;
+    bucket.set(Mood::Fine);
+    origin.asked();
+    let key = SourceKey::numbered(1);
+    assert_eq!(other.in_shared(&key).await, None);
+    let found = get(&other, &origin, fetched("two", "no-store", Duration::ZERO)).await;
+    assert_eq!((found.outcome, origin.asked()), (Outcome::Miss, vec![None]));
+    other.flush().await;
+    let again = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
+    assert_eq!(again.outcome, Outcome::Hit(Tier::Memory));
+    one.keep_record(key, &first.record).await;
+    one.flush().await;
+    drop(unknowing);
+    other.catch_up().await;
+    assert_eq!(other.in_shared(&key).await, Some(first.record));
+}
+
+#[tokio::test]
+async fn a_purged_rendition_that_was_about_to_be_written_does_not_get_to_the_bucket() {
+    let bucket = TestBucket::start().await;
+    let one = replica(&bucket).await;
+    for number in 2..=10 {
+        render(&one, of_source(number), b"picture").await;
+    }
+    // Behind all of them.
+    let key = of_source(1);
+    render(&one, key, b"picture").await;
+    let target = Target::Renditions {
+        source: SourceKey::numbered(1),
+        keys: vec![key],
+    };
+    one.purge(vec![Purge::hard(target)])
+        .await
+        .expect("the bucket works");
+    one.flush().await;
+    assert_eq!(bucket.named("rendition-").len(), 9);
+    assert!(one.find(key).await.is_none());
+}
+
+#[tokio::test]
+async fn a_restart_tells_the_others_what_they_could_not_be_told_before() {
+    for soft in [false, true] {
+        let (bucket, place, origin) = (TestBucket::start().await, folder(), Origin::default());
+        let one = replica_at(&bucket, place.path()).await;
+        let other = replica(&bucket).await;
+        get(&other, &origin, fetched("one", "", Duration::ZERO)).await;
+        bucket.set(Mood::Refusing(503));
+        let target = Target::Source(SourceKey::numbered(1));
+        let purge = Purge { target, soft };
+        let error = one
+            .purge(vec![purge])
+            .await
+            .expect_err("nobody else can be told");
+        assert!(matches!(error, PurgeError::Shared(_)), "{error}");
+        drop(one);
+        bucket.set(Mood::Fine);
+        let one = replica_at(&bucket, place.path()).await;
+        one.catch_up().await;
+        other.catch_up().await;
+        let record = other.kept_record(&SourceKey::numbered(1)).await;
+        let fresh = record.is_some_and(|record| record.freshness.is_fresh(other.clock.now()));
+        assert!(!fresh, "soft: {soft}");
+        // And once is enough.
+        drop(one);
+        let generation = other.purges.generation();
+        let one = replica_at(&bucket, place.path()).await;
+        one.catch_up().await;
+        other.catch_up().await;
+        assert_eq!(other.purges.generation(), generation);
+    }
+}
+
+#[tokio::test]
+async fn a_purge_that_came_in_between_is_heard_above_one_that_could_not_be_told() {
+    let (bucket, origin) = (TestBucket::start().await, Origin::default());
+    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
+    one.catch_up().await;
+    // Its clock is behind.
+    other.clock.advance(-600);
+    bucket.set(Mood::Refusing(503));
+    let tag = Tag::new("unrelated").expect("a tag");
+    let error = one.purge(vec![Purge::hard(Target::Tag(tag))]).await;
+    assert!(matches!(error, Err(PurgeError::Shared(_))));
+    get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
+    bucket.set(Mood::Fine);
+    let purge = Purge {
+        target: Target::Source(SourceKey::numbered(1)),
+        soft: true,
+    };
+    other.purge(vec![purge]).await.expect("the bucket works");
+    eventually("it is heard", async || {
+        one.catch_up().await;
+        let record = one.kept_record(&SourceKey::numbered(1)).await;
+        !record.is_some_and(|record| record.freshness.is_fresh(one.clock.now()))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_of_any_length_reaches_the_others() {
+    let bucket = TestBucket::start().await;
+    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
+    // Together they are longer than any object that is read.
+    let prefix = |number| format!("https://b.com/{number:03}/{}", "x".repeat(8000));
+    let purges = (0..600).map(|number| Purge::hard(Target::Prefix(prefix(number))));
+    one.purge(purges.collect()).await.expect("the bucket works");
+    other.catch_up().await;
+    assert_eq!(other.purges.events().len(), 600);
 }

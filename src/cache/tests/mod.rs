@@ -9,6 +9,7 @@ mod flights;
 mod model;
 mod mounts;
 mod patience;
+mod purged;
 mod purging;
 mod shared;
 mod sources;

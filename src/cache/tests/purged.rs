@@ -1,0 +1,336 @@
+//! What was taken back, and ways in which it might come back: answers that were on their way, disks that were off, lists that were cut short.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::Landing;
+use super::Rendered;
+use super::TestError;
+use super::folder;
+use super::in_memory;
+use super::open;
+use super::rendition;
+use super::sources::HOUR;
+use super::sources::Origin;
+use super::sources::fetched;
+use super::sources::get;
+use super::sources::not_modified;
+use super::sources::validators;
+use crate::cache::Cache;
+use crate::cache::FoundSource;
+use crate::cache::Key;
+use crate::cache::Outcome;
+use crate::cache::Purge;
+use crate::cache::PurgeError;
+use crate::cache::SourceName;
+use crate::cache::SourceRecord;
+use crate::cache::Stale;
+use crate::cache::Target;
+use crate::cache::Tier;
+use crate::cache::Trouble;
+use crate::cache::purge::MOST;
+use crate::freshness::Tag;
+use crate::freshness::Validators;
+use crate::source::Answer;
+
+fn this() -> Target {
+    Target::Source(SourceName::numbered(1).key)
+}
+
+async fn purge(cache: &Arc<Cache>, target: Target, soft: bool) {
+    cache
+        .purge(vec![Purge { target, soft }])
+        .await
+        .expect("nothing is in the way");
+}
+
+/// So many purges of something else.
+fn purge_others(cache: &Cache, count: usize) {
+    for number in 0..count {
+        let tag = Tag::new(&format!("t{number}")).expect("a tag");
+        let purge = Purge::hard(Target::Tag(tag));
+        let event = cache.purges.next(purge, cache.clock.now());
+        assert!(cache.purges.learn(event));
+    }
+}
+
+/// As if it had lain somewhere until now.
+async fn find_again(cache: &Cache, record: &Arc<SourceRecord>) {
+    let key = SourceName::numbered(1).key;
+    let stored = record.to_stored().expect("plain data");
+    let found = SourceRecord::from_stored(&stored).expect("it may be stored");
+    cache.memory.keep_record(key, Arc::new(found)).await;
+}
+
+async fn get_failing(cache: &Arc<Cache>, status: u32) -> Landing<FoundSource> {
+    let fetch = move |_| std::future::ready(Err(TestError::Broken(status)));
+    cache.get_or_fetch(&SourceName::numbered(1), fetch).await
+}
+
+/// Returns when no flight is in the air.
+async fn landed(cache: &Cache) {
+    while cache.stats().flights > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_been_purged_before_the_list_was_cut_short_is_fetched_whole() {
+    for soft in [false, true] {
+        let (cache, origin) = (in_memory().await, Origin::default());
+        let before = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
+        purge(&cache, this(), soft).await;
+        purge_others(&cache, MOST);
+        assert!(cache.purges.events().len() < MOST);
+        origin.asked();
+        // Nobody can tell any more how it was purged: it stands in for nothing, and no "not modified" can bring it back.
+        find_again(&cache, &before.record).await;
+        assert!(get_failing(&cache, 503).await.is_err(), "soft: {soft}");
+        find_again(&cache, &before.record).await;
+        let after = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
+        assert_eq!(after.outcome, Outcome::Miss, "soft: {soft}");
+        assert_eq!(origin.asked(), [None], "soft: {soft}");
+        let again = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
+        assert_eq!(again.outcome, Outcome::Hit(Tier::Memory), "soft: {soft}");
+    }
+}
+
+#[tokio::test]
+async fn purges_that_are_still_told_apart_are_as_hard_and_soft_as_ever() {
+    for soft in [false, true] {
+        let (cache, origin) = (in_memory().await, Origin::default());
+        purge_others(&cache, MOST + 1);
+        // After those that became one.
+        let record = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
+        purge_others(&cache, 10);
+        let kept = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
+        assert_eq!(kept.outcome, Outcome::Hit(Tier::Memory), "not held purged");
+        purge(&cache, this(), soft).await;
+        purge_others(&cache, 10);
+        find_again(&cache, &record.record).await;
+        let standing = get_failing(&cache, 503).await;
+        landed(&cache).await;
+        assert_eq!(standing.is_ok(), soft);
+        if soft {
+            let standing = standing.expect("just seen");
+            assert_eq!(standing.stale, Some(Stale::Revalidating));
+            cache.clock.advance(10);
+            origin.asked();
+            get(&cache, &origin, not_modified("")).await;
+            landed(&cache).await;
+            assert_eq!(origin.asked(), [Some(validators("\"1\""))]);
+        } else {
+            origin.asked();
+            get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
+            assert_eq!(origin.asked(), [None]);
+        }
+        let again = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
+        assert_eq!(
+            (again.outcome, again.stale),
+            (Outcome::Hit(Tier::Memory), None)
+        );
+    }
+}
+
+/// Asks an origin that answers when told to.
+fn ask(
+    cache: &Arc<Cache>,
+    answer: Result<Answer, TestError>,
+) -> (JoinHandle<Landing<FoundSource>>, Arc<Notify>, Arc<Notify>) {
+    let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (cache, tell, gate) = (Arc::clone(cache), Arc::clone(&asked), Arc::clone(&go_on));
+    let fetch = move |_: Option<Validators>| async move {
+        tell.notify_one();
+        gate.notified().await;
+        answer
+    };
+    let asking =
+        tokio::spawn(async move { cache.get_or_fetch(&SourceName::numbered(1), fetch).await });
+    (asking, asked, go_on)
+}
+
+#[tokio::test]
+async fn a_not_modified_on_its_way_during_a_purge_renews_nothing_for_who_asks_later() {
+    for soft in [false, true] {
+        for target in [this(), Target::Everything] {
+            let place = folder();
+            let (cache, origin) = (open(place.path()).await, Origin::default());
+            get(&cache, &origin, fetched("one", "", 3 * HOUR)).await;
+            cache.flush().await;
+            origin.asked();
+            let (asking, asked, go_on) = ask(&cache, Ok(not_modified("")));
+            asked.notified().await;
+            purge(&cache, target.clone(), soft).await;
+            go_on.notify_one();
+            let own = asking.await.expect("no panic").expect("the origin answers");
+            assert_eq!(own.outcome, Outcome::Revalidated, "who asked before");
+            for memory in [true, false] {
+                if !memory {
+                    cache.flush().await;
+                    cache.memory.forget_all();
+                }
+                let record = cache.kept_record(&SourceName::numbered(1).key).await;
+                let is_fresh =
+                    record.is_some_and(|record| record.freshness.is_fresh(cache.clock.now()));
+                assert!(!is_fresh, "soft: {soft}, memory: {memory}, {target:?}");
+            }
+            get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
+            landed(&cache).await;
+            let known = soft.then(|| validators("\"1\""));
+            assert_eq!(origin.asked(), [known], "soft: {soft}, {target:?}");
+            let after = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
+            let bytes = cache
+                .source_bytes(&SourceName::numbered(1).key, &after.record)
+                .await;
+            assert_eq!(bytes, Some(Bytes::from("two")), "soft: {soft}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_on_its_way_during_a_purge_is_told_to_nobody_who_asks_later() {
+    let (cache, origin) = (in_memory().await, Origin::default());
+    let (asking, asked, go_on) = ask(&cache, Err(TestError::Broken(404)));
+    asked.notified().await;
+    purge(&cache, this(), false).await;
+    go_on.notify_one();
+    assert!(asking.await.expect("no panic").is_err());
+    let after = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
+    assert_eq!(after.outcome, Outcome::Miss);
+}
+
+#[tokio::test]
+async fn a_picture_that_could_not_be_made_is_tried_again_after_a_purge() {
+    let (cache, key) = (in_memory().await, Key::numbered(1));
+    let fail = async || {
+        let render = async { Rendered::Err(TestError::Broken(415).into()) };
+        let failed = cache.get_or_render(key, true, render).await;
+        failed.expect_err("it fails").since
+    };
+    assert_eq!(fail().await, None);
+    assert!(fail().await.is_some(), "told again");
+    purge(&cache, this(), false).await;
+    assert_eq!(fail().await, None, "tried again");
+}
+
+/// A folder in which a disk can be taken away and brought back.
+struct Removable {
+    folder: TempDir,
+}
+
+impl Removable {
+    fn new() -> Self {
+        Removable { folder: folder() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    fn away(&self) -> PathBuf {
+        self.folder.path().join("away")
+    }
+
+    fn take_away(&self) {
+        fs::rename(self.path(), self.away()).expect("folders of ours");
+        fs::write(self.path(), "in the way").expect("a folder of ours");
+    }
+
+    fn bring_back(&self) {
+        fs::remove_file(self.path()).expect("a file of ours");
+        fs::rename(self.away(), self.path()).expect("folders of ours");
+    }
+}
+
+fn trouble(cache: &Cache) -> [Option<Trouble>; 2] {
+    let stats = cache.stats();
+    [stats.disk_renditions, stats.disk_sources].map(|disk| disk.expect("a disk tier").trouble)
+}
+
+/// Returns when both disks are off, or both in use.
+async fn until(cache: &Arc<Cache>, off: bool) {
+    for number in 1000.. {
+        if trouble(cache).map(|trouble| trouble.is_some()) == [off; 2] {
+            return;
+        }
+        let key = Key::numbered(number);
+        let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
+        cache
+            .get_or_render(key, true, render)
+            .await
+            .expect("it renders");
+        let name = SourceName::numbered(number);
+        let answer = fetched("other", "", Duration::ZERO);
+        let fetch = move |_| std::future::ready(Ok::<_, TestError>(answer));
+        cache.get_or_fetch(&name, fetch).await.expect("it answers");
+        cache.flush().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_removed_while_the_disk_is_away_does_not_come_back_with_it() {
+    for status in [200, 404] {
+        let (disk, origin) = (Removable::new(), Origin::default());
+        let cache = open(&disk.path()).await;
+        let terms = "max-age=7200, stale-while-revalidate=0, stale-if-error=864000";
+        get(&cache, &origin, fetched("one", terms, 3 * HOUR)).await;
+        cache.flush().await;
+        disk.take_away();
+        until(&cache, true).await;
+        // Its origin no longer has it, or no longer wants it kept.
+        if status == 404 {
+            assert!(get_failing(&cache, 404).await.is_err());
+        } else {
+            let found = get(&cache, &origin, not_modified("no-store")).await;
+            assert_eq!(found.outcome, Outcome::Revalidated);
+        }
+        cache.flush().await;
+        disk.bring_back();
+        until(&cache, false).await;
+        cache.memory.forget_all();
+        let key = SourceName::numbered(1).key;
+        assert_eq!(cache.kept_record(&key).await, None, "{status}");
+        drop(cache);
+        let cache = open(&disk.path()).await;
+        cache.flush().await;
+        assert_eq!(cache.kept_record(&key).await, None, "{status}, later");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_purged_while_the_disk_is_away_does_not_come_back_with_it() {
+    let (disk, origin) = (Removable::new(), Origin::default());
+    let cache = open(&disk.path()).await;
+    let first = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
+    let name = SourceName::numbered(1);
+    let key = Key::numbered_in(&name.key, &first.record);
+    let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
+    cache
+        .get_or_render(key, true, render)
+        .await
+        .expect("it renders");
+    cache.flush().await;
+    disk.take_away();
+    until(&cache, true).await;
+    let error = cache
+        .purge(vec![Purge::hard(this())])
+        .await
+        .expect_err("it cannot be written down");
+    assert!(matches!(error, PurgeError::Journal(_)), "{error}");
+    disk.bring_back();
+    until(&cache, false).await;
+    cache.memory.forget_all();
+    let again = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
+    assert_eq!(again.outcome, Outcome::Miss);
+    let newer = Key::numbered_in(&name.key, &again.record);
+    assert_ne!(newer, key);
+    assert!(cache.find(newer).await.is_none());
+}

@@ -47,6 +47,7 @@ use super::place::Place;
 use super::scan::scan;
 use super::store::Read;
 use super::store::Store;
+use crate::bucket::Config as BucketConfig;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
 use crate::freshness::Tags;
@@ -107,8 +108,12 @@ pub(super) async fn open(path: &Path) -> Arc<Cache> {
 }
 
 pub(super) async fn open_with(config: &Config) -> Arc<Cache> {
+    open_among(config, &[]).await
+}
+
+pub(super) async fn open_among(config: &Config, buckets: &[BucketConfig]) -> Arc<Cache> {
     loop {
-        let cache = Cache::open(config, &[]).await.expect("sound settings");
+        let cache = Cache::open(config, buckets).await.expect("sound settings");
         let stats = cache.stats();
         let is_locked = [stats.disk_renditions, stats.disk_sources]
             .into_iter()

@@ -3,9 +3,10 @@
 //! The model knows the whole life of each origin: what its source was, and when it failed. It does not predict what the cache does; it judges each
 //! answer by what was true: how long ago the content was the origin's last, whether it was purged since, whether the origin could be asked. So
 //! it needs no knowledge of tiers, flights and files, and every way to be wrong about them shows as an answer that cannot be right.
+//!
+//! There may be two caches that share a bucket: each has heard what the other purged before it is asked again.
 
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 
@@ -20,15 +21,20 @@ use proptest::prelude::any;
 use proptest::prop_oneof;
 use proptest::proptest;
 use proptest::test_runner::TestCaseError;
+use tempfile::TempDir;
 
-use super::Rendered;
+use super::Landing;
 use super::TestError;
+use super::bucket::TestBucket;
 use super::files;
 use super::folder;
 use super::open;
+use super::open_among;
 use super::rendition;
+use super::shared::sharing;
 use crate::cache::Cache;
 use crate::cache::Key;
+use crate::cache::Made;
 use crate::cache::Purge;
 use crate::cache::SourceName;
 use crate::cache::Stale;
@@ -39,6 +45,7 @@ use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::source::Answer;
 use crate::source::Fetched;
+use crate::units::Seconds;
 
 const SOURCES: u64 = 3;
 const HOUR: u64 = 60 * 60;
@@ -61,17 +68,19 @@ enum Health {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Ask for a rendition of a source.
-    Ask(u64),
+    /// Ask one cache for a rendition of a source.
+    Ask(u64, usize),
     /// Another picture under the same address.
     Change(u64),
     Health(u64, Health),
+    /// From now on the origin lets it be stored, or does not.
+    Storable(u64, bool),
     /// Seconds pass.
     Pass(u64),
-    Purge(Aim, bool),
-    Restart,
+    Purge(Aim, bool, usize),
+    Restart(usize),
     /// The process is killed: what was not written down is lost.
-    Kill,
+    Kill(usize),
     /// Memory gives everything up.
     Forget,
     /// Somebody deletes some of the files on disk, or breaks them.
@@ -85,8 +94,8 @@ enum Aim {
     Everything,
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let source = 1..=SOURCES;
+fn step(caches: usize) -> impl Strategy<Value = Step> {
+    let (source, who) = (1..=SOURCES, 0..caches);
     let health = prop_oneof![
         3 => Just(Health::Up),
         2 => Just(Health::Down),
@@ -106,13 +115,14 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Aim::Everything),
     ];
     prop_oneof![
-        12 => source.clone().prop_map(Step::Ask),
+        12 => (source.clone(), who.clone()).prop_map(|(source, who)| Step::Ask(source, who)),
         3 => source.clone().prop_map(Step::Change),
-        3 => (source, health).prop_map(|(source, health)| Step::Health(source, health)),
+        3 => (source.clone(), health).prop_map(|(source, health)| Step::Health(source, health)),
+        2 => (source, any::<bool>()).prop_map(|(source, may_be)| Step::Storable(source, may_be)),
         4 => pass.prop_map(Step::Pass),
-        2 => (aim, any::<bool>()).prop_map(|(aim, soft)| Step::Purge(aim, soft)),
-        1 => Just(Step::Restart),
-        1 => Just(Step::Kill),
+        2 => (aim, any::<bool>(), who.clone()).prop_map(|(aim, soft, who)| Step::Purge(aim, soft, who)),
+        1 => who.clone().prop_map(Step::Restart),
+        1 => who.prop_map(Step::Kill),
         1 => Just(Step::Forget),
         1 => any::<u8>().prop_map(Step::Damage),
     ]
@@ -126,15 +136,27 @@ struct Life {
     health: Vec<(Health, u64)>,
     hard_purge: Option<u64>,
     soft_purge: Option<u64>,
+    /// Whether it may be stored.
+    storable: bool,
+    /// How often it was asked and answered.
+    answers: u64,
+    /// When it last said, to whomever, that it may be stored, by the number of its answer.
+    let_store: u64,
+    /// When it last said to each cache that there is nothing to store.
+    refused: Vec<u64>,
 }
 
 impl Life {
-    fn new(number: u64) -> Self {
+    fn new(number: u64, caches: usize) -> Self {
         Life {
             states: vec![(format!("source {number} state 0"), 0)],
             health: vec![(Health::Up, 0)],
             hard_purge: None,
             soft_purge: None,
+            storable: true,
+            answers: 0,
+            let_store: 0,
+            refused: vec![0; caches],
         }
     }
 
@@ -166,6 +188,21 @@ impl Life {
                 .get(position + 1)
                 .map_or(now, |(_, until)| *until),
         )
+    }
+
+    /// It answers, and may be stored or not.
+    fn answer(&mut self, who: usize, storable: bool) {
+        self.answers += 1;
+        if storable {
+            self.let_store = self.answers;
+        } else {
+            self.refused[who] = self.answers;
+        }
+    }
+
+    /// Whether a cache may answer without asking.
+    fn may_be_kept(&self, who: usize) -> bool {
+        self.let_store > self.refused[who]
     }
 
     /// Whether an answer with this content can be right.
@@ -205,23 +242,41 @@ impl Life {
 }
 
 struct World {
-    place: PathBuf,
-    cache: Arc<Cache>,
+    /// Each with its folder.
+    caches: Vec<(Arc<Cache>, TempDir)>,
+    bucket: Option<TestBucket>,
     now: u64,
     lives: Vec<Arc<Mutex<Life>>>,
     told: String,
 }
 
 impl World {
-    async fn new(place: &Path) -> Self {
-        World {
-            place: place.to_owned(),
-            cache: open(place).await,
+    async fn new(bucket: Option<TestBucket>) -> Self {
+        let count = if bucket.is_some() { 2 } else { 1 };
+        let mut world = World {
+            caches: Vec::new(),
+            bucket,
             now: 0,
             lives: (1..=SOURCES)
-                .map(|number| Arc::new(Mutex::new(Life::new(number))))
+                .map(|number| Arc::new(Mutex::new(Life::new(number, count))))
                 .collect(),
             told: String::new(),
+        };
+        for _ in 0..count {
+            let place = folder();
+            let cache = world.open(place.path()).await;
+            world.caches.push((cache, place));
+        }
+        world
+    }
+
+    async fn open(&self, place: &Path) -> Arc<Cache> {
+        match &self.bucket {
+            Some(bucket) => {
+                let config = sharing(place, Seconds::new(20));
+                open_among(&config, &[bucket.config()]).await
+            }
+            None => open(place).await,
         }
     }
 
@@ -238,7 +293,7 @@ impl World {
     async fn step(&mut self, step: &Step) -> Result<(), String> {
         let now = self.now;
         match *step {
-            Step::Ask(number) => self.ask(number).await?,
+            Step::Ask(number, who) => self.ask(number, who).await?,
             Step::Change(number) => self.each_life(
                 |other| other == number,
                 |life| {
@@ -250,22 +305,29 @@ impl World {
                 |other| other == number,
                 |life| life.health.push((health, now)),
             ),
+            Step::Storable(number, storable) => {
+                self.each_life(|other| other == number, |life| life.storable = storable)
+            }
             Step::Pass(seconds) => {
                 self.now += seconds;
                 let seconds = i64::try_from(seconds).expect("a small number");
-                self.cache.clock.advance(seconds);
+                for (cache, _) in &self.caches {
+                    cache.clock.advance(seconds);
+                }
             }
-            Step::Purge(aim, soft) => {
+            Step::Purge(aim, soft, who) => {
                 let target = match aim {
                     Aim::Source(number) => Target::Source(SourceName::numbered(number).key),
                     Aim::Prefix => Target::Prefix("https://b.com".to_owned()),
                     Aim::Everything => Target::Everything,
                 };
                 let purge = Purge { target, soft };
-                self.cache
-                    .purge(vec![purge])
-                    .await
-                    .map_err(|error| error.to_string())?;
+                let (cache, _) = &self.caches[who];
+                let purged = cache.purge(vec![purge]).await;
+                purged.map_err(|error| error.to_string())?;
+                for (cache, _) in &self.caches {
+                    cache.catch_up().await;
+                }
                 let met = |number| !matches!(aim, Aim::Source(one) if one != number);
                 self.each_life(met, |life| {
                     let when = if soft {
@@ -276,35 +338,64 @@ impl World {
                     *when = Some(now);
                 });
             }
-            Step::Restart => {
-                self.cache.flush().await;
-                self.reopen().await;
+            Step::Restart(who) => {
+                self.caches[who].0.flush().await;
+                self.reopen(who).await;
             }
-            Step::Kill => self.reopen().await,
-            Step::Forget => self.cache.memory.forget_all(),
-            Step::Damage(seed) => self.damage(seed),
+            Step::Kill(who) => {
+                self.reopen(who).await;
+                // It may have been about to delete something.
+                self.each_life(|_| true, |life| life.refused[who] = 0);
+            }
+            Step::Forget => {
+                for (cache, _) in &self.caches {
+                    cache.memory.forget_all();
+                }
+            }
+            Step::Damage(seed) => {
+                for (_, place) in &self.caches {
+                    damage(place.path(), seed);
+                }
+            }
         }
         // One thing after the other, so that the model knows what came first.
-        while self.cache.stats().flights > 0 {
-            tokio::task::yield_now().await;
+        for (cache, _) in &self.caches {
+            while cache.stats().flights > 0 {
+                tokio::task::yield_now().await;
+            }
+            if self.bucket.is_some() {
+                cache.flush().await;
+            }
         }
         Ok(())
     }
 
-    async fn ask(&mut self, number: u64) -> Result<(), String> {
-        let (life, clock) = (self.life(number), self.cache.clock.clone());
+    async fn ask(&mut self, number: u64, who: usize) -> Result<(), String> {
+        let cache = &self.caches[who].0;
+        let (life, clock) = (self.life(number), cache.clock.clone());
         let name = SourceName::numbered(number);
         let origin = Arc::clone(&life);
+        let before = life.lock().expect("no test panics here").answers;
+        let may_be_kept = life.lock().expect("no test panics here").may_be_kept(who);
         let fetch = move |known: Option<Validators>| async move {
-            let life = origin.lock().expect("no test panics here");
+            let mut life = origin.lock().expect("no test panics here");
             match life.health() {
                 Health::Up => {}
                 Health::Down => return Err(TestError::Broken(503)),
-                Health::Gone => return Err(TestError::Broken(404)),
+                Health::Gone => {
+                    life.answer(who, false);
+                    return Err(TestError::Broken(404));
+                }
             }
-            let text = format!(
-                "max-age={LIFE}, stale-while-revalidate={WHILE_REVALIDATING}, stale-if-error={ON_ERROR}"
-            );
+            let storable = life.storable;
+            life.answer(who, storable);
+            let text = if storable {
+                format!(
+                    "max-age={LIFE}, stale-while-revalidate={WHILE_REVALIDATING}, stale-if-error={ON_ERROR}"
+                )
+            } else {
+                "no-store".to_owned()
+            };
             let mut headers = HeaderMap::new();
             headers.insert(
                 CACHE_CONTROL,
@@ -329,7 +420,7 @@ impl World {
                 tags: Tags::default(),
             }))
         };
-        let found = self.cache.get_or_fetch(&name, fetch.clone()).await;
+        let found = cache.get_or_fetch(&name, fetch.clone()).await;
         let life = life.lock().expect("no test panics here");
         let (found, stale) = match found {
             Ok(found) => {
@@ -346,19 +437,24 @@ impl World {
         drop(life);
         let record = Arc::clone(&found.record);
         let key = Key::numbered_in(&name.key, &record);
-        let (cache, again, named) = (Arc::clone(&self.cache), fetch, name.clone());
+        let keep = record.freshness.is_storable();
+        let (again, named, with) = (fetch, name.clone(), Arc::clone(cache));
         let render = async move {
-            let source = cache.bytes_or_fetch(&named, found, again).await;
-            let source = source?;
+            let source = with.bytes_or_fetch(&named, found, again).await?;
             let key = Key::numbered_in(&named.key, &source.record);
-            Rendered::Ok(rendition(&key, &source.bytes))
+            let rendition = rendition(&key, &source.bytes);
+            let source = (!Arc::ptr_eq(&source.record, &record)).then_some(source.record);
+            Landing::Ok(Made { rendition, source })
         };
-        let made = self.cache.get_or_render(key, true, render).await;
+        let made = cache.get_or_render(key, keep, render).await;
         let life = self.life(number);
         let life = life.lock().expect("no test panics here");
         match made {
             Ok(made) => {
                 let content = String::from_utf8_lossy(&made.rendition.bytes).into_owned();
+                if !may_be_kept && life.answers == before {
+                    return Err(format!("`{content}`: kept although its origin said not to"));
+                }
                 life.allows(&content, stale, self.now)
                     .map_err(|wrong| format!("`{content}`: {wrong}"))
             }
@@ -369,48 +465,53 @@ impl World {
         }
     }
 
-    async fn reopen(&mut self) {
+    async fn reopen(&mut self, who: usize) {
         // The old one is not closed: what it still writes comes before the new one looks, or never.
         let ahead = i64::try_from(self.now).expect("a small number");
-        self.cache = open(Path::new("")).await;
-        self.cache = open(&self.place).await;
-        self.cache.clock.advance(ahead);
-    }
-
-    /// Deletes, cuts or changes some of the files.
-    fn damage(&self, seed: u8) {
-        for (number, path) in files(&self.place).into_iter().enumerate() {
-            let is_journal = path.file_name().is_some_and(|name| name == "purges");
-            if is_journal || (number + usize::from(seed)) % 3 != 0 {
-                continue;
-            }
-            // A file that vanished meanwhile is damaged enough.
-            let Ok(mut content) = std::fs::read(&path) else {
-                continue;
-            };
-            let _ = match seed % 4 {
-                0 => std::fs::remove_file(&path),
-                1 => std::fs::write(&path, &content[..content.len() / 2]),
-                _ => {
-                    let position = usize::from(seed) * 7 % content.len().max(1);
-                    if let Some(byte) = content.get_mut(position) {
-                        *byte ^= 1 << (seed % 8);
-                    }
-                    std::fs::write(&path, &content)
-                }
-            };
-        }
+        self.caches[who].0 = open(Path::new("")).await;
+        let cache = self.open(self.caches[who].1.path()).await;
+        cache.clock.advance(ahead);
+        self.caches[who].0 = cache;
     }
 }
 
-fn check(steps: &[Step]) -> Result<(), TestCaseError> {
+/// Deletes, cuts or changes some of the files.
+fn damage(place: &Path, seed: u8) {
+    for (number, path) in files(place).into_iter().enumerate() {
+        let is_journal = path.file_name().is_some_and(|name| name == "purges");
+        if is_journal || (number + usize::from(seed)) % 3 != 0 {
+            continue;
+        }
+        // A file that vanished meanwhile is damaged enough.
+        let Ok(mut content) = std::fs::read(&path) else {
+            continue;
+        };
+        let _ = match seed % 4 {
+            0 => std::fs::remove_file(&path),
+            1 => std::fs::write(&path, &content[..content.len() / 2]),
+            _ => {
+                let position = usize::from(seed) * 7 % content.len().max(1);
+                if let Some(byte) = content.get_mut(position) {
+                    *byte ^= 1 << (seed % 8);
+                }
+                std::fs::write(&path, &content)
+            }
+        };
+    }
+}
+
+fn check(steps: &[Step], is_shared: bool) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    let place = folder();
     runtime.block_on(async {
-        let mut world = World::new(place.path()).await;
+        let bucket = if is_shared {
+            Some(TestBucket::start().await)
+        } else {
+            None
+        };
+        let mut world = World::new(bucket).await;
         for step in steps {
             world.told.push_str(&format!("{} s: {step:?}\n", world.now));
             if let Err(wrong) = world.step(step).await {
@@ -431,15 +532,27 @@ proptest! {
         ..proptest::test_runner::Config::default()
     })]
     #[test]
-    fn no_history_leads_to_an_answer_that_cannot_be_right(steps in vec(step(), 1..60)) {
-        check(&steps)?;
+    fn no_history_leads_to_an_answer_that_cannot_be_right(steps in vec(step(1), 1..60)) {
+        check(&steps, false)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(proptest::test_runner::Config {
+        cases: 10,
+        max_shrink_iters: 100,
+        ..proptest::test_runner::Config::default()
+    })]
+    #[test]
+    fn no_history_of_two_that_share_a_bucket_does_either(steps in vec(step(2), 1..40)) {
+        check(&steps, true)?;
     }
 }
 
 /// A judge that lets everything pass would see nothing.
 #[test]
 fn the_model_itself_tells_right_from_wrong() {
-    let mut life = Life::new(1);
+    let mut life = Life::new(1, 2);
     life.states.push(("later".to_owned(), 100));
     let first = "source 1 state 0";
     assert!(life.allows("later", None, 100).is_ok());
@@ -458,4 +571,10 @@ fn the_model_itself_tells_right_from_wrong() {
     life.soft_purge = Some(150);
     assert!(life.allows(first, None, 160).is_err());
     assert!(life.allows(first, Some(Stale::Revalidating), 160).is_ok());
+    assert!(!life.may_be_kept(0));
+    life.answer(0, true);
+    life.answer(1, false);
+    assert!(life.may_be_kept(0) && !life.may_be_kept(1));
+    life.answer(0, true);
+    assert!(life.may_be_kept(1), "of the other");
 }

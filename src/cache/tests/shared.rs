@@ -36,7 +36,7 @@ use crate::cache::entry::EntryKey;
 use crate::freshness::Tag;
 use crate::units::Seconds;
 
-fn sharing(place: &Path, timeout: Seconds) -> Config {
+pub(super) fn sharing(place: &Path, timeout: Seconds) -> Config {
     Config {
         shared: SharedConfig {
             bucket: "shared".to_owned(),

@@ -126,7 +126,7 @@ impl SourceRecord {
     /// This state, which may have been purged: to be fetched whole, and to stand in for nothing.
     pub(super) fn distrusted(&self, at: SystemTime, generation: u64) -> Self {
         SourceRecord {
-            freshness: self.freshness.distrusted(at),
+            freshness: self.freshness.distrusted(),
             validators: Validators::default(),
             ..self.ended(at, generation)
         }

@@ -153,12 +153,14 @@ impl Freshness {
         }
     }
 
-    /// [`ended`](Self::ended), and of no use until it was fetched anew.
-    pub fn distrusted(&self, now: SystemTime) -> Freshness {
+    /// This freshness with no life left, not even for a moment: of no use until it was fetched anew.
+    pub fn distrusted(&self) -> Freshness {
         Freshness {
             grace_while_revalidating: 0,
             grace_on_error: 0,
-            ..self.ended(now)
+            // However wrong the clock was that said when.
+            cut: Some(0),
+            ..self.clone()
         }
     }
 

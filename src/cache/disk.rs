@@ -56,6 +56,8 @@ enum Change {
         key: EntryKey,
         head: Vec<u8>,
         body: Bytes,
+        /// How many removals came before.
+        removals: u64,
         _waiting: Waiting,
     },
     Remove(EntryKey),
@@ -172,6 +174,7 @@ impl Disk {
                 key,
                 head,
                 body,
+                removals: self.store.removals(),
                 _waiting,
             }),
             None => self.store.note_skipped_write(),
@@ -302,10 +305,17 @@ async fn keep(store: Arc<Store>, mut changes: mpsc::Receiver<Change>) {
                 change = changes.recv() => {
                     let Some(change) = change else { return };
                     let store = Arc::clone(&store);
+                    let wanted_after = match &change {
+                        Change::Write { removals, .. } => *removals,
+                        _ => 0,
+                    };
+                    // In this order: what is removed meanwhile is for the next time.
+                    let removals = store.removals();
+                    let done = if changes.is_empty() { removals } else { wanted_after };
                     // A change that panics is given up; the next one is done all the same.
                     blocking(move || {
                         obey(&store, change);
-                        store.bury();
+                        store.bury(done);
                     })
                     .await;
                 }
@@ -324,8 +334,9 @@ fn obey(store: &Store, change: Change) {
             key,
             head,
             body,
+            removals,
             _waiting,
-        } => store.write(&key, &head, &body),
+        } => store.write_after(removals, &key, &head, &body),
         Change::Remove(key) => store.remove(&key),
         Change::RemoveOlder(key, number) => {
             if let Read::Found(stored) = store.read(&key)

@@ -3,7 +3,6 @@
 //! Time is a count of what happens, never a clock: clocks are set. What an earlier process left comes before all of it, in the order of its dates.
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 
 use super::Held;
 use super::entry::EntryKey;
@@ -34,8 +33,10 @@ struct Folder {
 
 pub(super) struct Index {
     slots: HashMap<EntryKey, Slot>,
-    /// What must not be served any more, and could not be deleted yet.
-    dead: HashSet<EntryKey>,
+    /// What must not be served any more, and could not be deleted yet, each with which removal that was.
+    dead: HashMap<EntryKey, u64>,
+    /// How many removals there were.
+    removals: u64,
     folders: [Folder; SHARDS],
     root_bytes: u64,
     /// Of all entries and the folders they are in.
@@ -59,7 +60,8 @@ impl Default for Index {
     fn default() -> Self {
         Index {
             slots: HashMap::new(),
-            dead: HashSet::new(),
+            dead: HashMap::new(),
+            removals: 0,
             folders: [Folder::default(); SHARDS],
             root_bytes: 0,
             bytes: 0,
@@ -72,7 +74,7 @@ impl Default for Index {
 
 impl Index {
     pub(super) fn lookup(&self, key: &EntryKey) -> Lookup {
-        if self.dead.contains(key) {
+        if self.dead.contains_key(key) {
             Lookup::Absent
         } else if self.slots.contains_key(key) {
             Lookup::Known
@@ -101,10 +103,16 @@ impl Index {
         }
     }
 
-    /// An entry was written just now.
-    pub(super) fn insert(&mut self, key: EntryKey, held: u64) {
+    /// An entry was written just now, which somebody wanted after so many removals: one that was removed since stays so.
+    pub(super) fn insert(&mut self, key: EntryKey, held: u64, removals: u64) {
         self.now += 1;
-        self.dead.remove(&key);
+        if self
+            .dead
+            .get(&key)
+            .is_some_and(|removal| *removal <= removals)
+        {
+            self.dead.remove(&key);
+        }
         self.put(
             key,
             Slot {
@@ -146,11 +154,21 @@ impl Index {
 
     /// An entry must not be served any more. While it is on disk its bytes count.
     pub(super) fn kill(&mut self, key: EntryKey) {
-        self.dead.insert(key);
+        self.removals += 1;
+        self.dead.insert(key, self.removals);
     }
 
-    pub(super) fn dead(&self) -> Vec<EntryKey> {
-        self.dead.iter().copied().collect()
+    /// How many removals there were.
+    pub(super) fn removals(&self) -> u64 {
+        self.removals
+    }
+
+    /// What was removed, by the first so many removals.
+    pub(super) fn dead(&self, removals: u64) -> Vec<EntryKey> {
+        let dead = self.dead.iter();
+        dead.filter(|(_, removal)| **removal <= removals)
+            .map(|(key, _)| *key)
+            .collect()
     }
 
     /// Forgets everything but what must not be served.
@@ -158,6 +176,7 @@ impl Index {
         let dead = std::mem::take(&mut self.dead);
         *self = Index {
             dead,
+            removals: self.removals,
             ..Index::default()
         };
     }
@@ -190,7 +209,7 @@ impl Index {
     /// The entries that are asked about, but for those that are to go anyway.
     pub(super) fn keys(&self, wanted: impl Fn(&EntryKey) -> bool) -> Vec<EntryKey> {
         let keys = self.slots.keys().copied();
-        keys.filter(|key| wanted(key) && !self.dead.contains(key))
+        keys.filter(|key| wanted(key) && !self.dead.contains_key(key))
             .collect()
     }
 
@@ -300,7 +319,7 @@ mod tests {
         let mut index = Index::default();
         index.complete();
         for number in 0..10 {
-            index.insert(key(number), 4096);
+            index.insert(key(number), 4096, 0);
         }
         index
     }
@@ -326,7 +345,7 @@ mod tests {
         let mut index = filled();
         let held = |entries, bytes| Held { entries, bytes };
         assert_eq!(index.held(), held(10, 10 * 4096));
-        index.insert(key(0), 8192);
+        index.insert(key(0), 8192, 0);
         index.find(key(0), 99, 5);
         assert_eq!(index.held(), held(10, 11 * 4096));
         index.remove(&key(5));
@@ -358,7 +377,7 @@ mod tests {
         let mut index = Index::default();
         index.complete();
         for number in 0..100 {
-            index.insert(key(number), 4096);
+            index.insert(key(number), 4096, 0);
         }
         assert_eq!(index.next_victim(), Some(key(0)));
         index.hit(&key(1));
@@ -369,7 +388,7 @@ mod tests {
     fn among_the_old_the_large_go_first() {
         let mut index = filled();
         // The newest of eleven, and 10,000 times as large as the others.
-        index.insert(key(10), 40_960_000);
+        index.insert(key(10), 40_960_000, 0);
         for number in 0..5 {
             index.hit(&key(number));
         }
@@ -379,18 +398,18 @@ mod tests {
         // Four times the size weighs as much as twice the age, and no more.
         let mut index = Index::default();
         index.complete();
-        index.insert(key(1), 4096);
-        index.insert(key(2), 4 * 4096);
+        index.insert(key(1), 4096, 0);
+        index.insert(key(2), 4 * 4096, 0);
         index.hit(&key(9));
         index.hit(&key(9));
         assert_eq!(index.next_victim(), Some(key(2)));
         let mut index = Index::default();
         index.complete();
-        index.insert(key(1), 4096);
+        index.insert(key(1), 4096, 0);
         for _ in 0..10 {
             index.hit(&key(9));
         }
-        index.insert(key(2), 4 * 4096);
+        index.insert(key(2), 4 * 4096, 0);
         index.hit(&key(9));
         assert_eq!(index.next_victim(), Some(key(1)));
     }
@@ -403,7 +422,7 @@ mod tests {
         }
         index.hit(&key(2));
         index.complete();
-        index.insert(key(6), 4096);
+        index.insert(key(6), 4096, 0);
         assert_eq!(victims(&mut index), keys([5, 4, 1, 3, 2, 6]));
     }
 
@@ -419,7 +438,7 @@ mod tests {
     #[test]
     fn not_here_means_not_there_only_after_the_scan() {
         let mut index = Index::default();
-        index.insert(key(7), 4096);
+        index.insert(key(7), 4096, 0);
         assert_eq!(index.lookup(&key(77)), Lookup::Unknown);
         index.complete();
         assert_eq!(index.lookup(&key(77)), Lookup::Absent);
@@ -440,8 +459,8 @@ mod tests {
             Lookup::Absent,
             "a scan finds it again"
         );
-        assert_eq!(index.dead(), [key(3)]);
-        index.insert(key(3), 4096);
+        assert_eq!(index.dead(u64::MAX), [key(3)]);
+        index.insert(key(3), 4096, u64::MAX);
         assert_eq!(index.lookup(&key(3)), Lookup::Known);
     }
 }

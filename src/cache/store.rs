@@ -166,7 +166,7 @@ impl Store {
         }
         self.place.remove_incoming()?;
         self.place.probe()?;
-        let dead = self.index().dead();
+        let dead = self.index().dead(u64::MAX);
         for key in dead {
             self.delete(&key)?;
         }
@@ -188,12 +188,20 @@ impl Store {
         self.index().lookup(key) != Lookup::Absent
     }
 
-    /// Deletes what must not be served any more and found no place in the queue.
-    pub(super) fn bury(&self) {
+    /// How many removals there were.
+    pub(super) fn removals(&self) -> u64 {
+        self.index().removals()
+    }
+
+    /// Deletes what must not be served any more and found no place in the queue, where all is written that somebody wanted before that.
+    pub(super) fn bury(&self, removals: u64) {
         if self.has_dead.swap(false, Ordering::Relaxed) {
-            let dead = self.index().dead();
+            let dead = self.index().dead(removals);
             for key in dead {
                 self.remove(&key);
+            }
+            if !self.index().dead(u64::MAX).is_empty() {
+                self.has_dead.store(true, Ordering::Relaxed);
             }
         }
     }
@@ -237,8 +245,15 @@ impl Store {
         }
     }
 
-    /// Keeps an entry, making room first. Whatever goes wrong is counted, and the entry is simply not kept.
+    /// [`write_after`](Self::write_after) all removals.
+    #[cfg(test)]
     pub(super) fn write(&self, key: &EntryKey, head: &[u8], body: &[u8]) {
+        self.write_after(self.removals(), key, head, body);
+    }
+
+    /// Keeps an entry, making room first. Whatever goes wrong is counted, and the entry is simply not kept. It was wanted after so many removals: one
+    /// that was removed since is not served.
+    pub(super) fn write_after(&self, removals: u64, key: &EntryKey, head: &[u8], body: &[u8]) {
         let need = in_blocks((FRONT + head.len() + body.len()) as u64);
         let changing = self.changing();
         let may_write = self.may_write() && self.index().is_complete();
@@ -255,7 +270,7 @@ impl Store {
             .guards(&self.place)
             .and_then(|()| self.write_within_budget(key, need, head, body));
         match written {
-            Ok(Some(written)) => self.note_written(key, &written),
+            Ok(Some(written)) => self.note_written(key, &written, removals),
             Ok(None) => self.note_skipped_write(),
             Err(error) => {
                 self.note_failure(&self.counts.write_failures, &error);
@@ -287,12 +302,12 @@ impl Store {
         .map(Some)
     }
 
-    fn note_written(&self, key: &EntryKey, written: &Written) {
+    fn note_written(&self, key: &EntryKey, written: &Written, removals: u64) {
         let shard = Place::shard_of(key);
         let folder_bytes = self.place.shard_bytes(shard);
         let root_bytes = written.in_new_folder.then(|| self.place.root_bytes());
         let mut index = self.index();
-        index.insert(*key, written.held);
+        index.insert(*key, written.held, removals);
         index.set_folder_bytes(shard, folder_bytes);
         if let Some(root_bytes) = root_bytes {
             index.set_root_bytes(root_bytes);
@@ -418,7 +433,7 @@ impl Store {
         let root_bytes = self.place.root_bytes();
         self.index().set_root_bytes(root_bytes);
         self.index().complete();
-        let dead = self.index().dead();
+        let dead = self.index().dead(u64::MAX);
         for key in dead {
             self.delete(&key)?;
         }

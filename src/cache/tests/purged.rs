@@ -35,6 +35,7 @@ use crate::cache::Stale;
 use crate::cache::Target;
 use crate::cache::Tier;
 use crate::cache::Trouble;
+use crate::cache::purge::Event;
 use crate::cache::purge::MOST;
 use crate::freshness::Tag;
 use crate::freshness::Validators;
@@ -333,4 +334,68 @@ async fn what_is_purged_while_the_disk_is_away_does_not_come_back_with_it() {
     let newer = Key::numbered_in(&name.key, &again.record);
     assert_ne!(newer, key);
     assert!(cache.find(newer).await.is_none());
+}
+
+#[tokio::test]
+async fn what_is_removed_while_it_waits_to_be_written_is_never_found() {
+    for status in [200, 404] {
+        let (place, origin) = (folder(), Origin::default());
+        let cache = open(place.path()).await;
+        cache.flush().await;
+        let key = SourceName::numbered(1).key;
+        let disk = cache.sources.as_ref().expect("a disk tier");
+        for full in [false, true] {
+            let body = Bytes::from_static(b"x");
+            let others = if full { 1021 } else { 10 };
+            get(&cache, &origin, fetched("one", "", 3 * HOUR)).await;
+            cache.memory.forget_all();
+            // One thread: nothing is written before the next await, or all that waits is ahead of this.
+            for number in 0..others {
+                disk.put(super::key(number), Vec::new(), body.clone());
+            }
+            if status == 404 {
+                assert!(get_failing(&cache, 404).await.is_err());
+            } else {
+                get(&cache, &origin, fetched("two", "no-store", Duration::ZERO)).await;
+            }
+            for _ in 0..200 {
+                assert_eq!(cache.kept_record(&key).await, None, "{status} {full}");
+                tokio::task::yield_now().await;
+            }
+            cache.flush().await;
+            assert_eq!(cache.kept_record(&key).await, None, "{status} {full}");
+            cache.clock.advance(3600);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_after_a_removal_is_found() {
+    let (place, origin) = (folder(), Origin::default());
+    let cache = open(place.path()).await;
+    for _ in 0..10 {
+        get(&cache, &origin, fetched("one", "", 3 * HOUR)).await;
+        get(&cache, &origin, fetched("two", "no-store", Duration::ZERO)).await;
+        let last = get(&cache, &origin, fetched("three", "", Duration::ZERO)).await;
+        cache.flush().await;
+        cache.memory.forget_all();
+        let kept = cache.kept_record(&SourceName::numbered(1).key).await;
+        assert_eq!(kept, Some(last.record));
+        purge(&cache, this(), false).await;
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_been_purged_by_a_clock_that_is_ahead_stands_in_for_nothing() {
+    let (cache, origin) = (in_memory().await, Origin::default());
+    get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
+    let later = cache.clock.now() + HOUR;
+    let purge = Purge {
+        target: Target::Everything,
+        soft: true,
+    };
+    let event = cache.purges.next(purge, later);
+    let folded = true;
+    assert!(cache.purges.learn(Event { folded, ..event }));
+    assert!(get_failing(&cache, 503).await.is_err());
 }

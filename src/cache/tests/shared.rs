@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::Rendered;
 use super::bucket::Mood;
 use super::bucket::TestBucket;
@@ -523,12 +525,13 @@ async fn before_it_is_known_what_was_purged_nothing_in_the_bucket_is_trusted() {
 async fn a_purged_rendition_that_was_about_to_be_written_does_not_get_to_the_bucket() {
     let bucket = TestBucket::start().await;
     let one = replica(&bucket).await;
-    for number in 2..=10 {
-        render(&one, of_source(number), b"picture").await;
-    }
-    // Behind all of them.
     let key = of_source(1);
-    render(&one, key, b"picture").await;
+    let shared = one.shared.as_ref().expect("a shared tier");
+    // Behind many others: nothing is written before the first await.
+    for number in (1..=10).rev() {
+        let entry = EntryKey::rendition(of_source(number));
+        shared.put(entry, Vec::new(), Bytes::from_static(b"picture"));
+    }
     let target = Target::Renditions {
         source: SourceKey::numbered(1),
         keys: vec![key],

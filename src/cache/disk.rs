@@ -60,7 +60,8 @@ enum Change {
         removals: u64,
         _waiting: Waiting,
     },
-    Remove(EntryKey),
+    /// With which removal it is, or how many came before.
+    Remove(EntryKey, u64),
     RemoveOlder(EntryKey, u64),
     Recheck(EntryKey),
     Date(EntryKey),
@@ -158,7 +159,7 @@ impl Disk {
     pub(super) fn readable<T>(&self, key: EntryKey, read: Option<T>) -> Option<T> {
         if read.is_none() {
             self.store.note_corrupt();
-            self.change(Change::Remove(key));
+            self.change(Change::Remove(key, self.store.removals()));
         }
         read
     }
@@ -187,8 +188,8 @@ impl Disk {
         if !self.store.may_hold(&key) && self.waiting_bytes.load(Ordering::Relaxed) == 0 {
             return;
         }
-        self.store.kill(&key);
-        if self.queue.try_send(Change::Remove(key)).is_err() {
+        let removal = self.store.kill(&key);
+        if self.queue.try_send(Change::Remove(key, removal)).is_err() {
             self.store.has_dead.store(true, Ordering::Relaxed);
         }
     }
@@ -201,7 +202,8 @@ impl Disk {
     /// Has an entry removed however much is waiting.
     pub(super) async fn remove_in_turn(&self, key: EntryKey) {
         // An error means that the queue is gone, and with it the tier.
-        let _ = self.queue.send(Change::Remove(key)).await;
+        let removals = self.store.removals();
+        let _ = self.queue.send(Change::Remove(key, removals)).await;
     }
 
     /// Has a record removed however much is waiting, if it is then still of a fetch that began before the purge of this number.
@@ -337,7 +339,7 @@ fn obey(store: &Store, change: Change) {
             removals,
             _waiting,
         } => store.write_after(removals, &key, &head, &body),
-        Change::Remove(key) => store.remove(&key),
+        Change::Remove(key, removals) => store.remove_after(removals, &key),
         Change::RemoveOlder(key, number) => {
             if let Read::Found(stored) = store.read(&key)
                 && SourceRecord::from_stored(&stored)
@@ -346,6 +348,8 @@ fn obey(store: &Store, change: Change) {
                 store.remove(&key);
             }
         }
+        // What is removed already goes when its turn comes.
+        Change::Recheck(key) if !store.may_hold(&key) => {}
         Change::Recheck(key) => store.recheck(&key),
         Change::Date(key) => store.date(&key),
         Change::Flush(tell) => {

@@ -153,9 +153,17 @@ impl Index {
     }
 
     /// An entry must not be served any more. While it is on disk its bytes count.
-    pub(super) fn kill(&mut self, key: EntryKey) {
+    pub(super) fn kill(&mut self, key: EntryKey) -> u64 {
         self.removals += 1;
         self.dead.insert(key, self.removals);
+        self.removals
+    }
+
+    /// Whether an entry was removed again after so many removals.
+    pub(super) fn is_removed_since(&self, key: &EntryKey, removals: u64) -> bool {
+        self.dead
+            .get(key)
+            .is_some_and(|removal| *removal > removals)
     }
 
     /// How many removals there were.

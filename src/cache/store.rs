@@ -315,8 +315,16 @@ impl Store {
     }
 
     /// Has an entry served no more, from this moment on. It is deleted by [`remove`](Self::remove).
-    pub(super) fn kill(&self, key: &EntryKey) {
-        self.index().kill(*key);
+    /// Says which removal this is.
+    pub(super) fn kill(&self, key: &EntryKey) -> u64 {
+        self.index().kill(*key)
+    }
+
+    /// Removes an entry, unless it was removed again since: that one comes after what is yet to be written.
+    pub(super) fn remove_after(&self, removals: u64, key: &EntryKey) {
+        if !self.index().is_removed_since(key, removals) {
+            self.remove(key);
+        }
     }
 
     /// Removes an entry, now or when the disk allows it again.

@@ -77,6 +77,12 @@ impl EntryKey {
         self.epoch
     }
 
+    /// What the last two digits of its name say.
+    pub(super) fn last_byte(self) -> u8 {
+        let [.., last] = self.hash;
+        last
+    }
+
     /// The source whose record it is.
     pub(super) fn source_key(self) -> Option<SourceKey> {
         (self.kind == Kind::Record).then(|| SourceKey::from_bytes(self.hash))
@@ -184,6 +190,10 @@ mod tests {
     fn names_are_read_as_written() {
         for key in keys() {
             assert_eq!(key.to_string().parse(), Ok(key));
+            assert!(
+                key.to_string()
+                    .ends_with(&format!("{:02x}", key.last_byte()))
+            );
             assert!(key.to_string().to_uppercase().parse::<EntryKey>().is_err());
         }
         for garbage in ["", "-", "rendition-", "record-00", "picture-00"] {

@@ -76,12 +76,11 @@ impl Place {
 
     /// Which shard an entry is in: the last two digits of its name, which are those of a hash.
     pub(super) fn shard_of(key: &EntryKey) -> u8 {
-        shard_in(&key.to_string()).unwrap_or(0)
+        key.last_byte()
     }
 
     pub(super) fn path_of(&self, key: &EntryKey) -> PathBuf {
-        let name = key.to_string();
-        self.shard(shard_in(&name).unwrap_or(0)).join(name)
+        self.shard(Place::shard_of(key)).join(key.to_string())
     }
 
     /// The body of an entry, verified. Nothing is allocated for what does not begin as this entry would.

@@ -22,6 +22,7 @@ use super::DiskStats;
 use super::blocking;
 use super::entry::EntryKey;
 use super::health::Trouble;
+use super::key::SourceKey;
 use super::place::Place;
 use super::scan::scan;
 use super::source_record::SourceRecord;
@@ -138,15 +139,6 @@ impl Disk {
         }
     }
 
-    /// The body of an entry, verified, for what nobody asked for: it takes no client's turn, and counts as no hit.
-    pub(super) async fn peek(&self, key: EntryKey) -> Option<Bytes> {
-        let store = Arc::clone(&self.store);
-        match blocking(move || store.read(&key)).await? {
-            Read::Found(body) => Some(body),
-            Read::Corrupt | Read::Missing | Read::Failed => None,
-        }
-    }
-
     /// An entry was asked for, and memory had it: what memory answers for long must not be the first to go from disk.
     pub(super) fn hit(&self, key: &EntryKey) {
         if self.store.hit(key) {
@@ -194,9 +186,35 @@ impl Disk {
         }
     }
 
-    /// The entries that are known and are asked about.
-    pub(super) fn keys(&self, wanted: impl Fn(&EntryKey) -> bool) -> Vec<EntryKey> {
-        self.store.keys(wanted)
+    /// What this moment is counted as.
+    pub(super) fn now(&self) -> u64 {
+        self.store.index().now()
+    }
+
+    /// The entries of a shard that are asked about and were neither written nor asked for after a moment.
+    pub(super) fn keys(
+        &self,
+        shard: u8,
+        until: u64,
+        wanted: impl Fn(&EntryKey) -> bool,
+    ) -> Vec<EntryKey> {
+        self.store.index().keys(shard, until, wanted)
+    }
+
+    /// The records that these entries are, as far as they can be read. Nobody asked for them: no client's turn is taken, and no hit counted.
+    pub(super) fn records(
+        &self,
+        entries: Vec<EntryKey>,
+    ) -> impl Future<Output = Vec<(SourceKey, SourceRecord)>> + use<> {
+        let store = Arc::clone(&self.store);
+        let read = move |entry: EntryKey| match store.read(&entry) {
+            Read::Found(stored) => entry.source_key().zip(SourceRecord::from_stored(&stored)),
+            Read::Corrupt | Read::Missing | Read::Failed => None,
+        };
+        async move {
+            let records = blocking(move || entries.into_iter().filter_map(read).collect()).await;
+            records.unwrap_or_default()
+        }
     }
 
     /// Has an entry removed however much is waiting.
@@ -212,11 +230,16 @@ impl Disk {
     }
 
     /// Returns when everything asked for until now is on disk, or has failed to get there.
-    pub(super) async fn flush(&self) {
-        let (tell, done) = oneshot::channel();
-        if self.queue.send(Change::Flush(tell)).await.is_ok() {
-            // An error means that the queue is gone: nothing is waiting.
-            let _ = done.await;
+    pub(super) fn flush(&self) -> impl Future<Output = ()> + use<> {
+        // Whoever waits need not hold on to the tier.
+        let queue = self.queue.clone();
+        async move {
+            let (tell, done) = oneshot::channel();
+            if queue.send(Change::Flush(tell)).await.is_ok() {
+                drop(queue);
+                // An error means that the queue is gone: nothing is waiting.
+                let _ = done.await;
+            }
         }
     }
 

@@ -25,19 +25,20 @@ struct Slot {
 }
 
 /// The folder of one shard.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Folder {
-    entries: u32,
+    slots: HashMap<EntryKey, Slot>,
     bytes: u64,
 }
 
 pub(super) struct Index {
-    slots: HashMap<EntryKey, Slot>,
+    /// Apart, so that whoever goes through all of them can let others have a turn in between.
+    folders: [Folder; SHARDS],
+    entries: u64,
     /// What must not be served any more, and could not be deleted yet, each with which removal that was.
     dead: HashMap<EntryKey, u64>,
     /// How many removals there were.
     removals: u64,
-    folders: [Folder; SHARDS],
     root_bytes: u64,
     /// Of all entries and the folders they are in.
     bytes: u64,
@@ -59,10 +60,10 @@ pub(super) enum Lookup {
 impl Default for Index {
     fn default() -> Self {
         Index {
-            slots: HashMap::new(),
+            folders: std::array::from_fn(|_| Folder::default()),
+            entries: 0,
             dead: HashMap::new(),
             removals: 0,
-            folders: [Folder::default(); SHARDS],
             root_bytes: 0,
             bytes: 0,
             now: START,
@@ -76,7 +77,7 @@ impl Index {
     pub(super) fn lookup(&self, key: &EntryKey) -> Lookup {
         if self.dead.contains_key(key) {
             Lookup::Absent
-        } else if self.slots.contains_key(key) {
+        } else if self.folder(key).slots.contains_key(key) {
             Lookup::Known
         } else if self.complete {
             Lookup::Absent
@@ -89,13 +90,14 @@ impl Index {
     /// has happened since, so that hits are not writes.
     pub(super) fn hit(&mut self, key: &EntryKey) -> bool {
         self.now += 1;
-        let bearable = (self.slots.len() as u64 / 8).max(LEAST_UNDATED);
-        match self.slots.get_mut(key) {
+        let bearable = (self.entries / 8).max(LEAST_UNDATED);
+        let (now, is_complete) = (self.now, self.complete);
+        match self.folder_mut(key).slots.get_mut(key) {
             Some(slot) => {
-                slot.last_hit = self.now;
-                let is_due = self.complete && self.now - slot.dated > bearable;
+                slot.last_hit = now;
+                let is_due = is_complete && now - slot.dated > bearable;
                 if is_due {
-                    slot.dated = self.now;
+                    slot.dated = now;
                 }
                 is_due
             }
@@ -125,7 +127,7 @@ impl Index {
 
     /// A scan, or a read that was faster, has found an entry of this date.
     pub(super) fn find(&mut self, key: EntryKey, held: u64, date: u64) {
-        if !self.slots.contains_key(&key) {
+        if !self.folder(&key).slots.contains_key(&key) {
             let date = date.min(START - 1);
             self.put(
                 key,
@@ -140,15 +142,15 @@ impl Index {
 
     /// Whether an entry is on disk as far as is known, whether or not it may be served.
     pub(super) fn holds(&self, key: &EntryKey) -> bool {
-        self.slots.contains_key(key)
+        self.folder(key).slots.contains_key(key)
     }
 
     /// An entry is no longer on disk.
     pub(super) fn remove(&mut self, key: &EntryKey) {
         self.dead.remove(key);
-        if let Some(slot) = self.slots.remove(key) {
+        if let Some(slot) = self.folder_mut(key).slots.remove(key) {
             self.bytes -= slot.held;
-            self.folder(key).entries -= 1;
+            self.entries -= 1;
         }
     }
 
@@ -192,15 +194,14 @@ impl Index {
     /// Everything on disk is in here now.
     pub(super) fn complete(&mut self) {
         let is_found = |slot: &&mut Slot| slot.dated < START;
-        let mut dates: Vec<u64> = self
-            .slots
-            .values_mut()
-            .filter(is_found)
-            .map(|slot| slot.dated)
-            .collect();
+        let slots = self.folders.iter_mut();
+        let slots = slots.flat_map(|folder| folder.slots.values_mut());
+        let mut dates: Vec<u64> = slots.filter(is_found).map(|slot| slot.dated).collect();
         dates.sort_unstable();
         let first = START - dates.len() as u64;
-        for slot in self.slots.values_mut().filter(is_found) {
+        let slots = self.folders.iter_mut();
+        let slots = slots.flat_map(|folder| folder.slots.values_mut());
+        for slot in slots.filter(is_found) {
             let rank = dates.partition_point(|date| *date < slot.dated) as u64;
             if slot.last_hit < START {
                 slot.last_hit = first + rank;
@@ -214,10 +215,24 @@ impl Index {
         self.complete
     }
 
-    /// The entries that are asked about, but for those that are to go anyway.
-    pub(super) fn keys(&self, wanted: impl Fn(&EntryKey) -> bool) -> Vec<EntryKey> {
-        let keys = self.slots.keys().copied();
-        keys.filter(|key| wanted(key) && !self.dead.contains_key(key))
+    /// What this moment is counted as.
+    pub(super) fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// The entries of a shard that are asked about and were neither written nor asked for after a moment, but for those that are to go anyway.
+    pub(super) fn keys(
+        &self,
+        shard: u8,
+        until: u64,
+        wanted: impl Fn(&EntryKey) -> bool,
+    ) -> Vec<EntryKey> {
+        let slots = self.folders[usize::from(shard)].slots.iter();
+        slots
+            .filter(|(key, slot)| {
+                slot.last_hit <= until && wanted(key) && !self.dead.contains_key(*key)
+            })
+            .map(|(key, _)| *key)
             .collect()
     }
 
@@ -233,13 +248,13 @@ impl Index {
     }
 
     pub(super) fn is_empty(&self, shard: u8) -> bool {
-        self.folders[usize::from(shard)].entries == 0
+        self.folders[usize::from(shard)].slots.is_empty()
     }
 
     /// All that lies on disk: entries and folders.
     pub(super) fn held(&self) -> Held {
         Held {
-            entries: self.slots.len() as u64,
+            entries: self.entries,
             bytes: self.bytes + self.root_bytes,
         }
     }
@@ -261,6 +276,7 @@ impl Index {
     fn chosen(&mut self) -> Option<EntryKey> {
         while let Some((key, last_hit)) = self.victims.pop() {
             if self
+                .folder(&key)
                 .slots
                 .get(&key)
                 .is_some_and(|slot| slot.last_hit == last_hit)
@@ -273,16 +289,15 @@ impl Index {
 
     fn choose(&mut self) {
         let score = |slot: &Slot| (self.now - slot.last_hit).saturating_mul(slot.held.isqrt());
-        let mut scores: Vec<u64> = self.slots.values().map(score).collect();
+        let slots = || self.folders.iter().flat_map(|folder| &folder.slots);
+        let mut scores: Vec<u64> = slots().map(|(_, slot)| score(slot)).collect();
         if scores.is_empty() {
             return;
         }
         let kept = scores.len() - scores.len().div_ceil(10);
         let (_, least, _) = scores.select_nth_unstable(kept);
         let least = *least;
-        let mut victims: Vec<_> = self
-            .slots
-            .iter()
+        let mut victims: Vec<_> = slots()
             .map(|(key, slot)| (score(slot), slot.last_hit, *key))
             .filter(|(score, ..)| *score >= least)
             .collect();
@@ -294,16 +309,18 @@ impl Index {
     }
 
     fn put(&mut self, key: EntryKey, slot: Slot) {
-        let folder = self.folder(&key);
-        folder.entries += 1;
         self.bytes += slot.held;
-        if let Some(former) = self.slots.insert(key, slot) {
-            self.bytes -= former.held;
-            self.folder(&key).entries -= 1;
+        match self.folder_mut(&key).slots.insert(key, slot) {
+            Some(former) => self.bytes -= former.held,
+            None => self.entries += 1,
         }
     }
 
-    fn folder(&mut self, key: &EntryKey) -> &mut Folder {
+    fn folder(&self, key: &EntryKey) -> &Folder {
+        &self.folders[usize::from(Place::shard_of(key))]
+    }
+
+    fn folder_mut(&mut self, key: &EntryKey) -> &mut Folder {
         &mut self.folders[usize::from(Place::shard_of(key))]
     }
 }

@@ -13,6 +13,7 @@
 mod clock;
 mod config;
 mod disk;
+mod doomed;
 mod entry;
 mod failures;
 mod flight;
@@ -34,6 +35,7 @@ mod shared;
 mod source_record;
 mod sources;
 mod store;
+mod sweeping;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +55,8 @@ use self::patience::Patience;
 use self::purge::Purges;
 use self::purging::Purging;
 use self::shared::Shared;
+use self::sweeping::Sweeper;
+use self::sweeping::keep_sweeping;
 use crate::bucket;
 use crate::freshness::Rules;
 use crate::units::ByteSize;
@@ -165,6 +169,7 @@ pub struct Cache {
     journal: Option<Journal>,
     /// One at a time applies what was purged, so that events come in the order of their numbers.
     purging: tokio::sync::Mutex<Purging>,
+    sweeper: Sweeper,
     clock: Clock,
 }
 
@@ -237,6 +242,7 @@ impl Cache {
             _ if path.as_os_str().is_empty() => None,
             bytes => Some(Disk::open(name, path.join(name), bytes).await),
         };
+        let (sweeper, woken) = Sweeper::new();
         let cache = Arc::new(Cache {
             memory: Memory::new(config.memory.renditions.bytes()),
             renditions: store("renditions", renditions).await,
@@ -248,8 +254,10 @@ impl Cache {
             purges: Purges::default(),
             journal: (!path.as_os_str().is_empty()).then(|| Journal::new(path)),
             purging: tokio::sync::Mutex::default(),
+            sweeper,
             clock: Clock::default(),
         });
+        tokio::spawn(keep_sweeping(Arc::downgrade(&cache), woken));
         cache.begin().await;
         Ok(cache)
     }

@@ -115,9 +115,22 @@ impl Purge {
 
 /// Whether an address begins with a prefix that ends where one of its segments does.
 fn begins(address: &str, prefix: &str) -> bool {
-    address.strip_prefix(prefix).is_some_and(|rest| {
-        prefix.ends_with(['/', ':']) || rest.is_empty() || rest.starts_with(['/', '?'])
-    })
+    address
+        .strip_prefix(prefix)
+        .is_some_and(|rest| is_cut_well(prefix, rest))
+}
+
+/// Whether an address that is cut in two is cut where one of its segments ends.
+fn is_cut_well(prefix: &str, rest: &str) -> bool {
+    prefix.ends_with(['/', ':']) || rest.is_empty() || rest.starts_with(['/', '?'])
+}
+
+/// All prefixes that an address [begins] with.
+pub(super) fn prefixes_of(address: &str) -> impl Iterator<Item = &str> {
+    (0..=address.len())
+        .filter_map(|end| address.split_at_checked(end))
+        .filter(|(prefix, rest)| is_cut_well(prefix, rest))
+        .map(|(prefix, _)| prefix)
 }
 
 impl Event {
@@ -251,6 +264,7 @@ mod tests {
     use super::Target;
     use super::Verdict;
     use super::begins;
+    use super::prefixes_of;
     use crate::cache::Key;
     use crate::cache::SourceKey;
     use crate::cache::SourceRecord;
@@ -292,6 +306,8 @@ mod tests {
             ("zone:/a.jpg", "zone:", true),
         ] {
             assert_eq!(begins(address, prefix), meets, "{address} {prefix}");
+            let listed = prefixes_of(address).any(|known| known == prefix);
+            assert_eq!(listed, meets, "{address} {prefix}");
         }
     }
 

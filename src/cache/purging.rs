@@ -1,29 +1,22 @@
 //! How a purge reaches every tier, and every process that shares one.
 
-use std::collections::HashMap;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Cache;
+use super::doomed::Doomed;
 use super::entry::EntryKey;
-use super::entry::Kind;
-use super::key::SourceId;
-use super::key::Version;
 use super::purge::Event;
 use super::purge::Purge;
 use super::purge::Target;
 use super::shared::News;
 use super::shared::Published;
-use super::source_record::SourceRecord;
 use crate::bucket::BucketError;
 
 /// How often the purges of others are looked for.
 const EVERY: Duration = Duration::from_secs(2);
-
-/// After how long nothing is under way any more that began before a purge.
-const AFTERMATH: Duration = Duration::from_secs(20 * 60);
 
 /// Purges that are published in one object, and that wait to be published before they become one of everything, in number.
 const PORTION: usize = 500;
@@ -55,44 +48,6 @@ impl Purging {
             self.unpublished = vec![Purge::hard(Target::Everything)];
         }
     }
-}
-
-/// What hard purges leave to be deleted, each with the number of the last one that met it.
-#[derive(Clone, Debug, Default)]
-struct Doomed {
-    /// Nought: not everything.
-    everything: u64,
-    sources: HashMap<SourceId, u64>,
-    /// Those whose sources only records tell.
-    by_record: Vec<Event>,
-}
-
-impl Doomed {
-    fn is_empty(&self) -> bool {
-        self.everything == 0 && self.sources.is_empty() && self.by_record.is_empty()
-    }
-
-    /// The number of the last purge that met an entry; nought where none did.
-    fn number(&self, entry: &EntryKey) -> u64 {
-        let met = self.sources.get(&entry.source()).copied();
-        met.unwrap_or_default().max(self.everything)
-    }
-
-    fn add(&mut self, other: Doomed) {
-        self.everything = self.everything.max(other.everything);
-        for (source, number) in other.sources {
-            let known = self.sources.entry(source).or_default();
-            *known = number.max(*known);
-        }
-        self.by_record.extend(other.by_record);
-    }
-}
-
-/// Which replica a purge was asked of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
-    Here,
-    Elsewhere,
 }
 
 impl fmt::Display for PurgeError {
@@ -218,7 +173,7 @@ impl Cache {
         for event in journal.news().await {
             doomed.add(self.apply(event).await.unwrap_or_default());
         }
-        self.sweep_behind(doomed, Taken::Elsewhere);
+        self.sweeper.add(doomed);
         journal.shorten(self.purges.events()).await;
     }
 
@@ -231,7 +186,7 @@ impl Cache {
                 unknown.push(event);
             }
         }
-        self.sweep_behind(doomed, Taken::Elsewhere);
+        self.sweeper.add(doomed);
         if let Some(journal) = &self.journal
             && !unknown.is_empty()
             && let Err(error) = journal.append(unknown).await
@@ -275,7 +230,7 @@ impl Cache {
                 doomed.add(self.apply(event.clone()).await.unwrap_or_default());
             }
         }
-        self.sweep_behind(doomed, Taken::Here);
+        self.sweeper.add(doomed.asked_here());
         let written = match &self.journal {
             Some(journal) => journal.append(events).await,
             None => Ok(()),
@@ -298,110 +253,23 @@ impl Cache {
         if !purge.is_hard() {
             return Some(doomed);
         }
+        doomed.add_event(&event);
         match &purge.target {
-            Target::Everything => {
-                self.memory.forget_all();
-                doomed.everything = event.number;
-            }
+            Target::Everything => self.memory.forget_all(),
             Target::Source(key) => {
                 let source = HashSet::from([key.id()]);
                 self.memory.forget_sources(&source).await;
-                doomed.sources.insert(key.id(), event.number);
             }
             _ => {
                 let met = self
                     .memory
                     .sources_where(|key, record| purge.meets(key, &record.address, &record.tags));
                 self.memory.forget_sources(&met).await;
-                let met = met.into_iter().map(|source| (source, event.number));
-                doomed.sources.extend(met);
-                doomed.by_record.push(event);
-            }
-        }
-        Some(doomed)
-    }
-
-    /// Has deleted what events left to be deleted, with nobody waiting for it.
-    fn sweep_behind(self: &Arc<Self>, doomed: Doomed, taken: Taken) {
-        if doomed.is_empty() {
-            return;
-        }
-        let cache = Arc::downgrade(self);
-        tokio::spawn(async move {
-            // Twice: what was under way lands under a key that nobody asks for, but it lands.
-            for pause in [Duration::ZERO, AFTERMATH] {
-                tokio::time::sleep(pause).await;
-                let Some(cache) = cache.upgrade() else { return };
-                cache.sweep(doomed.clone(), taken).await;
-            }
-        });
-    }
-
-    /// Deletes from disk what hard purges leave nothing of, and nothing that came after them; and from the shared bucket, if it is this replica that
-    /// they were asked of, what it knows of that. Nobody would be answered with it any more: this is for the room it takes, and for those who must
-    /// be able to say that it is gone.
-    async fn sweep(&self, mut doomed: Doomed, taken: Taken) {
-        // What is on its way to the disk gets there first.
-        self.flush().await;
-        let newer = self.look_through_records(&mut doomed).await;
-        if let Some(disk) = &self.renditions {
-            for entry in disk.keys(|entry| entry.epoch() < doomed.number(entry)) {
-                disk.remove_in_turn(entry).await;
-            }
-        }
-        if let Some(disk) = &self.sources {
-            let is_newer = |entry: &EntryKey| {
-                newer.get(&entry.source()).is_some_and(|version| {
-                    *entry == EntryKey::source_bytes(entry.source(), *version)
-                })
-            };
-            for entry in disk.keys(|entry| doomed.number(entry) > 0 && !is_newer(entry)) {
-                match entry.kind() {
-                    // A newer one may be on its way to the same place.
-                    Kind::Record => disk.remove_older(entry, doomed.number(&entry)).await,
-                    _ => disk.remove_in_turn(entry).await,
+                for source in met {
+                    doomed.add_source(source, event.number);
                 }
             }
         }
-        let Some(shared) = self.shared.as_ref().filter(|_| taken == Taken::Here) else {
-            return;
-        };
-        if doomed.everything > 0 {
-            shared.sweep(None, doomed.everything).await;
-        }
-        for (source, number) in &doomed.sources {
-            shared.sweep(Some(*source), *number).await;
-        }
-    }
-
-    /// Adds the sources that purges meet by what the disk knows of them. Returns the state of those that were fetched since.
-    async fn look_through_records(&self, doomed: &mut Doomed) -> HashMap<SourceId, Version> {
-        let mut newer = HashMap::new();
-        let Some(disk) = &self.sources else {
-            return newer;
-        };
-        let by_record = std::mem::take(&mut doomed.by_record);
-        let records = disk.keys(|entry| {
-            let may_be_met = !by_record.is_empty() || doomed.number(entry) > 0;
-            entry.kind() == Kind::Record && may_be_met
-        });
-        for entry in records {
-            let stored = disk.peek(entry).await;
-            let record = stored.and_then(|stored| SourceRecord::from_stored(&stored));
-            let Some((key, record)) = entry.source_key().zip(record) else {
-                continue;
-            };
-            let met = by_record
-                .iter()
-                .filter(|event| event.purge.meets(&key, &record.address, &record.tags));
-            if let Some(number) = met.map(|event| event.number).max() {
-                let known = doomed.sources.entry(key.id()).or_default();
-                *known = number.max(*known);
-            }
-            if record.generation >= doomed.number(&entry) {
-                newer.insert(key.id(), record.version);
-            }
-        }
-        newer
+        Some(doomed)
     }
 }

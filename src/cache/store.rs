@@ -206,11 +206,6 @@ impl Store {
         }
     }
 
-    /// The entries that are known and are asked about.
-    pub(super) fn keys(&self, wanted: impl Fn(&EntryKey) -> bool) -> Vec<EntryKey> {
-        self.index().keys(wanted)
-    }
-
     /// The body of an entry, verified.
     pub(super) fn read(&self, key: &EntryKey) -> Read {
         if !self.may_have(key) {

@@ -10,6 +10,7 @@ mod breaker;
 mod purges;
 mod queue;
 mod sealed;
+mod sweeping;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -29,15 +30,14 @@ use self::breaker::Pass;
 use self::queue::Change;
 use self::queue::Pushed;
 use self::queue::Queue;
+use self::sweeping::Sweeper;
+use self::sweeping::keep_sweeping;
 use super::CacheError;
 use super::SharedConfig;
 use super::entry::EntryKey;
-use super::entry::Kind;
 use super::entry::STORED_VERSION;
-use super::key::SourceId;
 use super::outcome::SharedStats;
 use super::patience::Patience;
-use super::source_record::SourceRecord;
 use crate::bucket;
 use crate::bucket::Bucket;
 use crate::bucket::BucketError;
@@ -68,13 +68,6 @@ const MISSING_MOST: u64 = 50_000;
 /// Longest entry that is written or read, in bytes.
 const LARGEST: u64 = 64 << 20;
 
-/// When deleting what a purge left nothing of is tried, and tried again.
-const ATTEMPTS: [Duration; 3] = [
-    Duration::ZERO,
-    Duration::from_secs(5),
-    Duration::from_secs(60),
-];
-
 pub(super) struct Shared {
     inner: Arc<Inner>,
     pub(super) purges: SharedPurges,
@@ -91,6 +84,7 @@ struct Inner {
     readers: Semaphore,
     missing: Cache<EntryKey, ()>,
     queue: Queue,
+    sweeper: Sweeper,
     counts: Counts,
 }
 
@@ -108,7 +102,7 @@ struct Counts {
 }
 
 impl Shared {
-    /// Prepares to use the bucket that the settings name; nothing is sent. `None` if they name none.
+    /// Prepares to use the bucket that the settings name; nothing is sent. `None` if they name none. Needs a runtime.
     pub(super) fn open(
         config: &SharedConfig,
         buckets: &[bucket::Config],
@@ -133,23 +127,25 @@ impl Shared {
         let bucket =
             Bucket::open(place, TIMEOUTS).map_err(|error| CacheError::Shared(error.to_string()))?;
         let bucket = Arc::new(bucket);
-        Ok(Some(Shared {
-            purges: SharedPurges::new(Arc::clone(&bucket), format!("{prefix}/purges/")),
-            inner: Arc::new(Inner {
-                bucket,
-                folder: format!("{prefix}/v{STORED_VERSION}/"),
-                timeout: timeout.duration(),
-                reading: Breaker::new("reading the shared cache"),
-                writing: Breaker::new("writing to the shared cache"),
-                readers: Semaphore::new(READERS),
-                missing: Cache::builder()
-                    .max_capacity(MISSING_MOST)
-                    .time_to_live(MISSING_LIFE)
-                    .build(),
-                queue: Queue::default(),
-                counts: Counts::default(),
-            }),
-        }))
+        let purges = SharedPurges::new(Arc::clone(&bucket), format!("{prefix}/purges/"));
+        let (sweeper, woken) = Sweeper::new();
+        let inner = Arc::new(Inner {
+            bucket,
+            folder: format!("{prefix}/v{STORED_VERSION}/"),
+            timeout: timeout.duration(),
+            reading: Breaker::new("reading the shared cache"),
+            writing: Breaker::new("writing to the shared cache"),
+            readers: Semaphore::new(READERS),
+            missing: Cache::builder()
+                .max_capacity(MISSING_MOST)
+                .time_to_live(MISSING_LIFE)
+                .build(),
+            queue: Queue::default(),
+            sweeper,
+            counts: Counts::default(),
+        });
+        tokio::spawn(keep_sweeping(Arc::downgrade(&inner), woken));
+        Ok(Some(Shared { inner, purges }))
     }
 
     /// What one request has for all its reads.
@@ -238,23 +234,6 @@ impl Shared {
         let deleted = timeout(TIMEOUTS.first_byte, self.inner.bucket.delete(names)).await;
         if !matches!(deleted, Ok(Ok(()))) {
             count(&self.inner.counts.write_failures);
-        }
-    }
-
-    /// Deletes what was made of a source (or of all) before a hard purge. Nobody would be answered with it any more: this is for the room it takes,
-    /// and for those who must be able to say that it is gone.
-    pub(super) async fn sweep(&self, source: Option<SourceId>, number: u64) {
-        let folder = match source {
-            Some(source) => format!("{}{source}/", self.inner.folder),
-            None => self.inner.folder.clone(),
-        };
-        for wait in ATTEMPTS {
-            tokio::time::sleep(wait).await;
-            let Err(error) = self.inner.sweep(&folder, number).await else {
-                return;
-            };
-            count(&self.inner.counts.write_failures);
-            tracing::warn!(%error, folder, "cannot delete what was purged from the shared cache; nobody is answered with it");
         }
     }
 
@@ -383,41 +362,6 @@ impl Inner {
                 pass.failed(&error);
             }
         }
-    }
-
-    async fn sweep(&self, folder: &str, number: u64) -> Result<(), BucketError> {
-        let mut after: Option<String> = None;
-        loop {
-            let page = self.bucket.list(folder, after.as_deref()).await?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = Some(last.clone());
-            let mut doomed = Vec::new();
-            for name in page {
-                if self.is_older(&name, number).await? {
-                    doomed.push(name);
-                }
-            }
-            self.bucket.delete(doomed).await?;
-        }
-    }
-
-    /// Whether an object was made before a hard purge that met its source. What is understood by nobody was, too.
-    async fn is_older(&self, name: &str, number: u64) -> Result<bool, BucketError> {
-        let key = name.rsplit('/').next().and_then(|key| key.parse().ok());
-        let Some(key) = key else { return Ok(true) };
-        if EntryKey::kind(key) != Kind::Record {
-            return Ok(key.epoch() < number);
-        }
-        let content = match read_object(&self.bucket, name, LARGEST).await {
-            Ok(content) => content,
-            Err(error) if error.is_missing() => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let record = sealed::open(key, content).await;
-        let record = record.and_then(|body| SourceRecord::from_stored(&body));
-        Ok(record.is_none_or(|record| record.generation < number))
     }
 
     /// Everything of one source begins alike.

@@ -15,6 +15,7 @@ mod shared;
 mod sources;
 mod stale;
 mod store;
+mod sweeping;
 mod trouble;
 
 use std::fs;

@@ -1,0 +1,249 @@
+//! The sweeper: whatever was purged goes from disk and bucket, in few passes, behind everybody's back.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::header::HeaderName;
+use hyper::header::HeaderValue;
+use tokio::runtime::Handle;
+
+use super::Rendered;
+use super::TestError;
+use super::bucket::Mood;
+use super::bucket::TestBucket;
+use super::config;
+use super::folder;
+use super::open;
+use super::open_with;
+use super::rendition;
+use crate::cache::Cache;
+use crate::cache::Config;
+use crate::cache::DiskStats;
+use crate::cache::FoundSource;
+use crate::cache::Key;
+use crate::cache::Purge;
+use crate::cache::SharedConfig;
+use crate::cache::SourceName;
+use crate::cache::Target;
+use crate::freshness::Freshness;
+use crate::freshness::Rules;
+use crate::freshness::Tag;
+use crate::freshness::Tags;
+use crate::freshness::Validators;
+use crate::source::Answer;
+use crate::source::Fetched;
+use crate::units::Seconds;
+
+/// Longer than whatever began before a purge may take, twice.
+const AFTERMATH: Duration = Duration::from_secs(41 * 60);
+
+/// Fetches a source, which has its number as a tag.
+async fn get(cache: &Arc<Cache>, number: u64) -> FoundSource {
+    let mut headers = HeaderMap::new();
+    let tag = HeaderValue::from_str(&format!("t{number}")).expect("plain text");
+    headers.insert(HeaderName::from_static("cache-tag"), tag);
+    let answer = Answer::Fetched(Fetched {
+        bytes: Bytes::from("bytes"),
+        validators: Validators::default(),
+        freshness: Freshness::of(&headers, cache.clock.now(), &Rules::default()),
+        tags: Tags::of(&headers, &[]),
+    });
+    let fetch = move |_| std::future::ready(Ok::<_, TestError>(answer));
+    cache
+        .get_or_fetch(&SourceName::numbered(number), fetch)
+        .await
+        .expect("the origin answers")
+}
+
+fn key_of(number: u64, found: &FoundSource) -> Key {
+    let source = SourceName::numbered(number).key;
+    Key::numbered_of(&source, found.record.epoch, number)
+}
+
+async fn keep(cache: &Arc<Cache>, key: Key) {
+    let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
+    cache
+        .get_or_render(key, true, render)
+        .await
+        .expect("it renders");
+}
+
+/// Keeps sources and a rendition of each, on disk alone.
+async fn fill(cache: &Arc<Cache>, numbers: impl Iterator<Item = u64>) {
+    for number in numbers {
+        let found = get(cache, number).await;
+        keep(cache, key_of(number, &found)).await;
+    }
+    cache.flush().await;
+    cache.memory.forget_all();
+}
+
+async fn purge(cache: &Arc<Cache>, target: Target) {
+    cache
+        .purge(vec![Purge::hard(target)])
+        .await
+        .expect("a purge on record");
+}
+
+fn tag(number: u64) -> Target {
+    Target::Tag(Tag::new(&format!("t{number}")).expect("a tag"))
+}
+
+/// How many renditions, and how many records and sources, are on disk.
+fn held(cache: &Cache) -> (u64, u64) {
+    let stats = cache.stats();
+    let entries = |disk: Option<DiskStats>| disk.expect("a disk tier").held.entries;
+    (entries(stats.disk_renditions), entries(stats.disk_sources))
+}
+
+async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..3000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never so: {what}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_purges_are_few_passes_and_nothing_is_left_of_what_they_met() {
+    let place = folder();
+    let cache = open(place.path()).await;
+    fill(&cache, 0..61).await;
+    assert_eq!(held(&cache), (61, 122));
+    for number in 0..20 {
+        purge(&cache, Target::Source(SourceName::numbered(number).key)).await;
+        let address = SourceName::numbered(20 + number).address;
+        purge(&cache, Target::Prefix(address.to_string())).await;
+        purge(&cache, tag(40 + number)).await;
+    }
+    eventually("the others are all there is", || held(&cache) == (1, 2)).await;
+    let passes = cache.sweeper.passes();
+    assert!(passes <= 6, "{passes} passes for 60 purges");
+    assert_eq!(get(&cache, 60).await.bytes, None, "it is kept");
+    let before = cache.sweeper.passes();
+    tokio::time::sleep(AFTERMATH).await;
+    let again = cache.sweeper.passes() - before;
+    assert!(
+        (1..=2).contains(&again),
+        "{again} passes for the aftermath of 60 purges"
+    );
+    assert_eq!(held(&cache), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_writes_late_is_swept_up_in_the_end() {
+    for target in [
+        Target::Source(SourceName::numbered(1).key),
+        Target::Prefix("https://b.com/1.jpg".to_owned()),
+        tag(1),
+        Target::Everything,
+    ] {
+        let place = folder();
+        let cache = open(place.path()).await;
+        let found = get(&cache, 1).await;
+        let key = key_of(1, &found);
+        fill(&cache, 1..2).await;
+        purge(&cache, target.clone()).await;
+        eventually("it is deleted", || held(&cache) == (0, 0)).await;
+        // Its render began before the purge.
+        keep(&cache, key).await;
+        let newer = get(&cache, 1).await;
+        keep(&cache, key_of(1, &newer)).await;
+        cache.flush().await;
+        assert_eq!(held(&cache), (2, 2), "{target:?}");
+        tokio::time::sleep(AFTERMATH).await;
+        eventually("the late one is deleted", || held(&cache) == (1, 2)).await;
+        assert!(cache.find(key_of(1, &newer)).await.is_some(), "{target:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sweeper_ends_with_the_cache() {
+    let metrics = Handle::current().metrics();
+    let before = metrics.num_alive_tasks();
+    let place = folder();
+    let cache = open(place.path()).await;
+    fill(&cache, 1..3).await;
+    purge(&cache, tag(1)).await;
+    eventually("one is left", || held(&cache) == (1, 2)).await;
+    drop(cache);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(metrics.num_alive_tasks(), before);
+}
+
+async fn sharing(bucket: &TestBucket, place: &Path) -> Arc<Cache> {
+    let config = Config {
+        shared: SharedConfig {
+            bucket: "shared".to_owned(),
+            // Machines that run tests are slow.
+            timeout: Seconds::new(20),
+            ..SharedConfig::default()
+        },
+        ..config(place)
+    };
+    Cache::open(&config, &[bucket.config()])
+        .await
+        .expect("sound settings")
+}
+
+#[tokio::test]
+async fn a_dead_bucket_does_not_hold_up_the_disk() {
+    let (bucket, place) = (TestBucket::start().await, folder());
+    let cache = sharing(&bucket, place.path()).await;
+    fill(&cache, 0..10).await;
+    bucket.set(Mood::Refusing(503));
+    for number in 0..9 {
+        let source = Target::Source(SourceName::numbered(number).key);
+        let told = cache.purge(vec![Purge::hard(source)]).await;
+        assert!(told.is_err(), "nobody else can be told");
+    }
+    eventually("one is left on disk", || held(&cache) == (1, 2)).await;
+    assert!(bucket.named("rendition-").len() >= 9, "the bucket is dead");
+}
+
+#[tokio::test]
+async fn many_purges_of_one_replica_leave_nothing_of_them_in_the_bucket() {
+    let (bucket, place) = (TestBucket::start().await, folder());
+    let cache = sharing(&bucket, place.path()).await;
+    fill(&cache, 0..10).await;
+    assert_eq!(bucket.named("rendition-").len(), 10);
+    let purges = (0..9).map(|number| match number % 3 {
+        0 => tag(number),
+        1 => Target::Source(SourceName::numbered(number).key),
+        _ => Target::Prefix(SourceName::numbered(number).address.to_string()),
+    });
+    let purges = purges.map(Purge::hard).collect();
+    cache.purge(purges).await.expect("the bucket works");
+    eventually("one is left in the bucket", || {
+        let left = |kind| bucket.named(kind).len();
+        (left("rendition-"), left("record-")) == (1, 1)
+    })
+    .await;
+}
+
+/// A source that is fetched anew while a pass is under way keeps its bytes, which nothing but their time tells from the old ones.
+#[tokio::test]
+async fn what_comes_during_a_pass_is_left_alone() {
+    let place = folder();
+    let cache = open_with(&config(place.path())).await;
+    fill(&cache, 1..2).await;
+    let disk = cache.sources.as_ref().expect("a disk tier");
+    let began = disk.now();
+    let all = |until| -> usize {
+        let shards = (0..=u8::MAX).map(|shard| disk.keys(shard, until, |_| true).len());
+        shards.sum()
+    };
+    assert_eq!(all(began), 2);
+    fill(&cache, 2..3).await;
+    assert_eq!((all(began), all(u64::MAX)), (2, 4));
+    let found = get(&cache, 1).await;
+    let source = SourceName::numbered(1).key;
+    let bytes = cache.source_bytes(&source, &found.record).await;
+    assert!(bytes.is_some(), "it is on disk");
+    assert_eq!(all(began), 0);
+}

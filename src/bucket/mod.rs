@@ -210,6 +210,35 @@ impl Bucket {
         }
     }
 
+    /// The first bytes of the object `key`, no more than `most`, and its length in bytes: for who need not read the rest.
+    ///
+    /// # Errors
+    /// [`BucketProblem`] says what went wrong; a missing object is [`BucketProblem::Status`] with 404.
+    pub async fn beginning(&self, key: &str, most: u64) -> Result<(Bytes, u64), BucketError> {
+        let path = self.path(key)?;
+        let witness = Witness::default();
+        let mut options = GetOptions::new().with_range(Some(0..most));
+        options.extensions.insert(witness.clone());
+        let found = match self.store.get_opts(&path, options).await {
+            Ok(found) => found,
+            Err(error) => {
+                let error = self.failed(&error, witness.take());
+                return match error.problem {
+                    // An empty object has no first byte.
+                    BucketProblem::Status {
+                        status: StatusCode::RANGE_NOT_SATISFIABLE,
+                        ..
+                    } => Ok((Bytes::new(), 0)),
+                    _ => Err(error),
+                };
+            }
+        };
+        let length = found.meta.size;
+        let bytes = found.bytes().await;
+        let bytes = bytes.map_err(|error| self.error(BucketProblem::BrokenOff(reason(&error))))?;
+        Ok((bytes, length))
+    }
+
     /// Stores an object, these parts one after the other, in place of what may be there.
     ///
     /// # Errors

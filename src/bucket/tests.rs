@@ -90,6 +90,29 @@ fn problem(reply: Result<Reply, BucketError>) -> BucketError {
     }
 }
 
+#[tokio::test]
+async fn the_beginning_of_an_object_is_all_that_is_asked_for() {
+    let (endpoint, mut heads) = server(vec![
+        answer(
+            "206 Partial Content",
+            "Content-Range: bytes 0-3/9000\r\nETag: \"1\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n",
+            "abcd",
+        ),
+        answer("416 Range Not Satisfiable", "Content-Range: bytes */0\r\n", ""),
+        answer("404 Not Found", "", ""),
+    ])
+    .await;
+    let bucket = Bucket::open(&config(&endpoint, keys()), TIMEOUTS).expect("sound settings");
+    let (bytes, length) = bucket.beginning("a", 4).await.expect("it is there");
+    assert_eq!((&bytes[..], length), (&b"abcd"[..], 9000));
+    let head = heads.recv().await.expect("a request");
+    assert!(head.contains("range: bytes=0-3\r\n"), "{head}");
+    let (bytes, length) = bucket.beginning("a", 4).await.expect("it is empty");
+    assert_eq!((bytes.len(), length), (0, 0));
+    let error = bucket.beginning("a", 4).await.expect_err("it is missing");
+    assert!(error.is_missing(), "{error}");
+}
+
 #[test]
 fn requests_go_where_the_style_says() {
     let rows = [

@@ -108,6 +108,21 @@ impl Disk {
 
     /// The body of an entry, verified, if it can be had within [`PATIENCE`].
     pub(super) async fn get(&self, key: EntryKey) -> Option<Bytes> {
+        self.read(key, move |store| store.read(&key)).await
+    }
+
+    /// The first bytes of the body of an entry, no more than `most`, verified to be those of this entry and nothing else, if they can be had within
+    /// [`PATIENCE`]. It counts as a hit.
+    pub(super) async fn beginning(&self, key: EntryKey, most: usize) -> Option<Bytes> {
+        self.read(key, move |store| store.read_beginning(&key, most))
+            .await
+    }
+
+    async fn read(
+        &self,
+        key: EntryKey,
+        read: impl FnOnce(&Store) -> Read + Send + 'static,
+    ) -> Option<Bytes> {
         if !self.store.may_have(&key) || self.is_resting() {
             return None;
         }
@@ -117,7 +132,7 @@ impl Disk {
             blocking(move || {
                 // Held until the disk answers, however long ago the asker lost patience.
                 let _permit = permit;
-                store.read(&key)
+                read(&store)
             })
             .await
         };

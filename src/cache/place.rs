@@ -49,6 +49,14 @@ pub(super) enum Content {
     Corrupt,
 }
 
+/// A file that begins as an entry does, read so far.
+struct Opened {
+    file: File,
+    front: [u8; FRONT],
+    /// Of the body, in bytes.
+    len: usize,
+}
+
 /// What a write has taken.
 pub(super) struct Written {
     /// Bytes that the file occupies.
@@ -85,40 +93,63 @@ impl Place {
 
     /// The body of an entry, verified. Nothing is allocated for what does not begin as this entry would.
     pub(super) fn read(&self, key: &EntryKey) -> io::Result<Content> {
-        let mut file = match File::open(self.path_of(key)) {
-            Ok(file) => file,
-            Err(error) if is_missing(&error) => return Ok(Content::Missing),
-            Err(error) => return Err(error),
-        };
-        let metadata = file.metadata()?;
-        let Some(body_len) = metadata.len().checked_sub(FRONT as u64) else {
-            return Ok(Content::Corrupt);
-        };
-        if !metadata.is_file() {
-            return Ok(Content::Corrupt);
-        }
-        let mut front = [0; FRONT];
-        match file.read_exact(&mut front) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Ok(Content::Corrupt);
-            }
-            read => read?,
-        }
-        let header = key.header(body_len);
-        let Some(len) = usize::try_from(body_len)
-            .ok()
-            .filter(|_| front[SUM..] == header)
-        else {
-            return Ok(Content::Corrupt);
+        let Opened { file, front, len } = match self.open(key)? {
+            Ok(opened) => opened,
+            Err(content) => return Ok(content),
         };
         let mut body = Vec::with_capacity(len);
-        file.take(body_len).read_to_end(&mut body)?;
+        file.take(len as u64).read_to_end(&mut body)?;
+        let header = key.header(len as u64);
         let is_whole = body.len() == len && front[..SUM] == sum(&header, &[], &body);
         Ok(if is_whole {
             Content::Whole(Bytes::from(body))
         } else {
             Content::Corrupt
         })
+    }
+
+    /// The first bytes of the body of an entry, no more than `most`. That it is the body of this entry, and of the right length, is verified, and
+    /// nothing else.
+    pub(super) fn read_beginning(&self, key: &EntryKey, most: usize) -> io::Result<Content> {
+        let Opened { file, len, .. } = match self.open(key)? {
+            Ok(opened) => opened,
+            Err(content) => return Ok(content),
+        };
+        let most = most.min(len);
+        let mut beginning = Vec::with_capacity(most);
+        file.take(most as u64).read_to_end(&mut beginning)?;
+        Ok(if beginning.len() == most {
+            Content::Whole(Bytes::from(beginning))
+        } else {
+            Content::Corrupt
+        })
+    }
+
+    /// The file of an entry, if it begins as that would; else what it is.
+    fn open(&self, key: &EntryKey) -> io::Result<Result<Opened, Content>> {
+        let mut file = match File::open(self.path_of(key)) {
+            Ok(file) => file,
+            Err(error) if is_missing(&error) => return Ok(Err(Content::Missing)),
+            Err(error) => return Err(error),
+        };
+        let metadata = file.metadata()?;
+        let Some(body_len) = metadata.len().checked_sub(FRONT as u64) else {
+            return Ok(Err(Content::Corrupt));
+        };
+        if !metadata.is_file() {
+            return Ok(Err(Content::Corrupt));
+        }
+        let mut front = [0; FRONT];
+        match file.read_exact(&mut front) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Ok(Err(Content::Corrupt));
+            }
+            read => read?,
+        }
+        let len = usize::try_from(body_len);
+        let len = len.ok().filter(|_| front[SUM..] == key.header(body_len));
+        let opened = len.map(|len| Opened { file, front, len });
+        Ok(opened.ok_or(Content::Corrupt))
     }
 
     /// Writes an entry, whole or not at all.

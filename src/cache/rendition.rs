@@ -66,6 +66,11 @@ impl Rendition {
         Some(head)
     }
 
+    /// What the first byte of the stored form tells.
+    pub(super) fn stored_format(beginning: &[u8]) -> Option<Format> {
+        format_of(*beginning.first()?)
+    }
+
     /// Reads the stored form; `None` if it is anything but that.
     pub(super) fn from_stored(key: &Key, mut stored: Bytes) -> Option<Self> {
         let format = format_of(take::<1>(&mut stored)?[0])?;

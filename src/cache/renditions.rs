@@ -16,6 +16,7 @@ use super::key::Key;
 use super::outcome::Outcome;
 use super::outcome::Tier;
 use super::rendition::Rendition;
+use crate::options::Format;
 
 impl Cache {
     /// The rendition kept under `key`, if memory has it: at no cost beyond that of looking.
@@ -108,6 +109,24 @@ impl Cache {
         let work = async move { Ok::<_, Failed<FlightLost>>(cache.find_rendition(key).await) };
         let (landing, _) = self.flights.join(FlightKey::Rendition(key), work).await;
         landing.ok().flatten()
+    }
+
+    /// The format of the rendition kept under `key`, if one is that would be answered with. No more than its beginning is read, so that one that has
+    /// rotted since it was written is found out by who asks for it; and it is copied to no tier that does not have it.
+    pub async fn kept_format(&self, key: Key) -> Option<Format> {
+        if let Some(found) = self.recall(&key).await {
+            return Some(found.rendition.format);
+        }
+        let entry = EntryKey::rendition(key);
+        if let Some(disk) = &self.renditions
+            && let Some(beginning) = disk.beginning(entry, 1).await
+            && let Some(format) = disk.readable(entry, Rendition::stored_format(&beginning))
+        {
+            return Some(format);
+        }
+        let shared = self.shared.as_ref()?;
+        let beginning = shared.beginning(entry, 1).await?;
+        shared.readable(entry, Rendition::stored_format(&beginning))
     }
 
     /// Keeps a rendition no longer: a better one has taken its place.

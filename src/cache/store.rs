@@ -208,10 +208,19 @@ impl Store {
 
     /// The body of an entry, verified.
     pub(super) fn read(&self, key: &EntryKey) -> Read {
+        self.read_by(key, |place| place.read(key))
+    }
+
+    /// The first bytes of the body of an entry, no more than `most`, verified to be those of this entry and nothing else.
+    pub(super) fn read_beginning(&self, key: &EntryKey, most: usize) -> Read {
+        self.read_by(key, |place| place.read_beginning(key, most))
+    }
+
+    fn read_by(&self, key: &EntryKey, read: impl FnOnce(&Place) -> io::Result<Content>) -> Read {
         if !self.may_have(key) {
             return Read::Missing;
         }
-        match self.place.read(key) {
+        match read(&self.place) {
             Ok(Content::Whole(body)) => Read::Found(body),
             // Whoever knows the key must learn that it is gone.
             Ok(Content::Missing) if self.index().lookup(key) == Lookup::Known => Read::Corrupt,

@@ -153,8 +153,8 @@ impl Pipeline {
             let place = match known.get(&key) {
                 Some(&place) => place,
                 None => {
-                    let place = match self.cache.find(key).await {
-                        Some(found) => Err(found.rendition.format),
+                    let place = match self.cache.kept_format(key).await {
+                        Some(format) => Err(format),
                         None => {
                             let jobs = Vec::new();
                             lacking.push(Lacking { key, jobs });

@@ -377,3 +377,36 @@ async fn calls_are_bounded_and_who_hangs_up_has_nothing_more_begun() {
     .await;
     assert_eq!(origin.hits("/b.jpg"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_earlier_run_made_is_known_after_a_restart_and_stays_on_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
+    let drawing = r#"<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"/>"#;
+    origin.serve("/b.svg", drawing.as_bytes().to_vec());
+    let jobs = |proxy: &TestProxy| {
+        [
+            job(proxy, "width=320,format=webp", "a.jpg"),
+            job(proxy, "width=160,format=auto", "a.jpg"),
+            job(proxy, "width=320,format=auto", "b.svg"),
+            job(proxy, "width=320,format=webp", "b.svg"),
+        ]
+    };
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| ()).await;
+    let made = prepare(&proxy, &jobs(&proxy)).await;
+    assert_eq!(made, ["made", "made", "made", "failed"]);
+    proxy.stop().await;
+
+    let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| ()).await;
+    let kept = prepare(&proxy, &jobs(&proxy)).await;
+    assert_eq!(kept, ["kept", "kept", "kept", "failed"]);
+    assert_eq!(proxy.renders(), 0.0);
+    // Clients find it, and it took no room in memory before.
+    let reply = proxy
+        .get("/cdn-cgi/image/width=320,format=webp/a.jpg")
+        .await;
+    reply
+        .assert_status(200)
+        .assert_header("cache-status", "safelight; hit; detail=disk");
+    proxy.stop().await;
+}

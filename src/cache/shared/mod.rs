@@ -195,6 +195,29 @@ impl Shared {
         }
     }
 
+    /// The first bytes of the body of an entry, no more than `most`, verified to be those of this entry and nothing else, if they can be had in
+    /// time.
+    pub(super) async fn beginning(&self, key: EntryKey, most: usize) -> Option<Bytes> {
+        let inner = &self.inner;
+        if inner.missing.contains_key(&key) {
+            return None;
+        }
+        // No client waits for this: it may as well try whether the bucket is back.
+        let Some(Entry::Pass(pass) | Entry::Probe(pass)) = inner.reading.enter() else {
+            count(&inner.counts.skipped_reads);
+            return None;
+        };
+        let name = inner.name(key);
+        let reading = inner.bucket.beginning(&name, (sealed::SEAL + most) as u64);
+        let (beginning, length) = inner.ask(key, pass, &Patience::current(), reading).await?;
+        let body = sealed::begin(key, &beginning, length);
+        match body {
+            Some(_) => count(&inner.counts.hits),
+            None => inner.note_corrupt(key),
+        }
+        body
+    }
+
     /// What [`get`](Self::get) gave, as its reader understood it. What could not be understood is removed.
     pub(super) fn readable<T>(&self, key: EntryKey, read: Option<T>) -> Option<T> {
         if read.is_none() {
@@ -276,15 +299,32 @@ impl Inner {
         pass: Pass,
         patience: &Patience,
     ) -> Option<Bytes> {
+        let name = self.name(key);
+        let reading = read_object(&self.bucket, &name, LARGEST + sealed::SEAL as u64);
+        let content = self.ask(key, pass, patience, reading).await?;
+        let body = sealed::open(key, content).await;
+        match body {
+            Some(_) => count(&self.counts.hits),
+            None => self.note_corrupt(key),
+        }
+        body
+    }
+
+    /// What a request for an entry is answered with, in time.
+    async fn ask<T>(
+        &self,
+        key: EntryKey,
+        pass: Pass,
+        patience: &Patience,
+        reading: impl Future<Output = Result<T, BucketError>>,
+    ) -> Option<T> {
         let Ok(_place) = self.readers.try_acquire() else {
             count(&self.counts.skipped_reads);
             return None;
         };
-        let name = self.name(key);
-        let reading = read_object(&self.bucket, &name, LARGEST + sealed::SEAL as u64);
         let begun = Instant::now();
-        let content = match patience.wait(self.timeout, reading).await {
-            Some(Ok(content)) => content,
+        let answer = match patience.wait(self.timeout, reading).await {
+            Some(Ok(answer)) => answer,
             Some(Err(error)) if error.is_missing() => {
                 pass.succeeded();
                 count(&self.counts.misses);
@@ -309,12 +349,7 @@ impl Inner {
             }
         };
         pass.succeeded();
-        let body = sealed::open(key, content).await;
-        match body {
-            Some(_) => count(&self.counts.hits),
-            None => self.note_corrupt(key),
-        }
-        body
+        Some(answer)
     }
 
     fn note_corrupt(self: &Arc<Self>, key: EntryKey) {

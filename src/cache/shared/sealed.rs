@@ -44,6 +44,13 @@ pub(super) async fn open(key: EntryKey, content: Bytes) -> Option<Bytes> {
     .await
 }
 
+/// What there is of the body in the beginning of an object of this length, if it is of this key.
+pub(super) fn begin(key: EntryKey, beginning: &Bytes, length: u64) -> Option<Bytes> {
+    let body = length.checked_sub(SEAL as u64)?;
+    let is_ours = beginning.get(..HEADER)? == key.header(body);
+    (is_ours && beginning.len() >= SEAL).then(|| beginning.slice(SEAL..))
+}
+
 async fn at_leisure<T: Send + 'static>(
     length: usize,
     work: impl Fn() -> T + Clone + Send + 'static,

@@ -6,6 +6,7 @@ mod crash;
 mod disk;
 mod failures;
 mod flights;
+mod kept;
 mod model;
 mod mounts;
 mod patience;

@@ -1,0 +1,178 @@
+//! Whether a rendition is kept, without reading it.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Rendered;
+use super::bucket::Mood;
+use super::bucket::TestBucket;
+use super::config;
+use super::entries;
+use super::folder;
+use super::in_memory;
+use super::key;
+use super::only;
+use super::open;
+use super::rendition;
+use super::store;
+use super::unscanned;
+use crate::cache::Cache;
+use crate::cache::Config;
+use crate::cache::Key;
+use crate::cache::SharedConfig;
+use crate::cache::store::Read;
+use crate::options::Format;
+use crate::units::Seconds;
+
+/// What every test rendition is.
+const KEPT: Option<Format> = Some(Format::Webp);
+
+async fn render(cache: &Arc<Cache>, key: Key) {
+    let render = async move { Rendered::Ok(rendition(&key, &[7; 100_000])) };
+    cache
+        .get_or_render(key, true, render)
+        .await
+        .expect("it renders");
+}
+
+/// One rendition, written to `place` by a cache that is gone, as the file that it is.
+async fn left_behind(place: &Path) -> PathBuf {
+    let cache = open(place).await;
+    render(&cache, Key::numbered(1)).await;
+    assert!(cache.close(Duration::from_secs(60)).await);
+    only(entries(&place.join("renditions")))
+}
+
+async fn replica(bucket: &TestBucket, place: &Path) -> Arc<Cache> {
+    let config = Config {
+        shared: SharedConfig {
+            bucket: "shared".to_owned(),
+            // Machines that run tests are slow.
+            timeout: Seconds::new(20),
+            ..SharedConfig::default()
+        },
+        ..config(place)
+    };
+    Cache::open(&config, &[bucket.config()])
+        .await
+        .expect("sound settings")
+}
+
+fn flip_last_byte(path: &Path) {
+    let mut content = fs::read(path).expect("a file of ours");
+    *content.last_mut().expect("it is not empty") ^= 1;
+    fs::write(path, content).expect("a file of ours");
+}
+
+#[tokio::test]
+async fn memory_tells_what_it_keeps() {
+    let (cache, key) = (in_memory().await, Key::numbered(1));
+    assert_eq!(cache.kept_format(key).await, None);
+    render(&cache, key).await;
+    assert_eq!(cache.kept_format(key).await, KEPT);
+    cache.forget(key).await;
+    assert_eq!(cache.kept_format(key).await, None);
+}
+
+#[tokio::test]
+async fn the_disk_tells_without_being_read() {
+    let place = folder();
+    let file = left_behind(place.path()).await;
+    flip_last_byte(&file);
+    let (cache, key) = (open(place.path()).await, Key::numbered(1));
+    assert_eq!(cache.kept_format(key).await, KEPT);
+    assert_eq!(cache.kept_format(Key::numbered(2)).await, None);
+    cache.flush().await;
+    assert_eq!(cache.kept_format(key).await, KEPT);
+    cache.flush().await;
+    assert_eq!(cache.stats().memory_renditions.entries, 0);
+    // Who needs it finds out what it has become.
+    assert!(cache.find(key).await.is_none());
+    cache.flush().await;
+    assert_eq!(cache.kept_format(key).await, None);
+}
+
+#[test]
+fn the_disk_tells_before_it_was_scanned() {
+    let place = folder();
+    store(place.path(), 1 << 20).write(&key(1), b"h", b"body");
+    let store = unscanned(place.path(), 1 << 20);
+    let beginning = |number| store.read_beginning(&key(number), 1);
+    assert!(matches!(beginning(1), Read::Found(bytes) if bytes == "h"));
+    assert!(matches!(beginning(2), Read::Missing));
+}
+
+#[tokio::test]
+async fn what_is_gone_or_cut_short_on_disk_is_not_kept() {
+    for damage in ["deleted", "cut", "emptied", "another's"] {
+        let place = folder();
+        let file = left_behind(place.path()).await;
+        let cache = open(place.path()).await;
+        // What the index knows is not asked.
+        cache.flush().await;
+        let content = fs::read(&file).expect("a file of ours");
+        match damage {
+            "deleted" => fs::remove_file(&file),
+            "cut" => fs::write(&file, &content[..content.len() - 1]),
+            "emptied" => fs::write(&file, b""),
+            _ => fs::write(&file, vec![1; content.len()]),
+        }
+        .expect("a file of ours");
+        assert_eq!(cache.kept_format(Key::numbered(1)).await, None, "{damage}");
+        cache.flush().await;
+        let held = cache.stats().disk_renditions.expect("a disk tier").held;
+        assert_eq!(held.entries, 0, "{damage}");
+        render(&cache, Key::numbered(1)).await;
+        cache.flush().await;
+        assert!(cache.close(Duration::from_secs(60)).await);
+        let cache = open(place.path()).await;
+        assert_eq!(cache.kept_format(Key::numbered(1)).await, KEPT, "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn the_bucket_tells_what_another_made_and_sends_its_beginning() {
+    let (bucket, place, key) = (TestBucket::start().await, folder(), Key::numbered(1));
+    let one = replica(&bucket, Path::new("")).await;
+    render(&one, key).await;
+    one.flush().await;
+    flip_last_byte(&only(bucket.named("rendition-")));
+    let other = replica(&bucket, place.path()).await;
+    assert_eq!(other.kept_format(key).await, KEPT);
+    other.flush().await;
+    let stats = other.stats();
+    assert_eq!(stats.memory_renditions.entries, 0);
+    let disk = stats.disk_renditions.expect("a disk tier");
+    assert_eq!(disk.held.entries, 0);
+    assert!(other.find(key).await.is_none(), "it was not read before");
+}
+
+#[tokio::test]
+async fn what_the_bucket_does_not_have_or_cannot_tell_is_not_kept() {
+    let (bucket, key) = (TestBucket::start().await, Key::numbered(1));
+    let one = replica(&bucket, Path::new("")).await;
+    render(&one, key).await;
+    one.flush().await;
+    let object = only(bucket.named("rendition-"));
+    let content = fs::read(&object).expect("a file of ours");
+    for wrong in [&content[..content.len() - 1], &content[..50], b""] {
+        fs::write(&object, wrong).expect("a file of ours");
+        let other = replica(&bucket, Path::new("")).await;
+        assert_eq!(other.kept_format(key).await, None, "{} bytes", wrong.len());
+        other.flush().await;
+        assert!(!object.exists(), "{} bytes", wrong.len());
+    }
+    let other = replica(&bucket, Path::new("")).await;
+    for _ in 0..3 {
+        assert_eq!(other.kept_format(key).await, None);
+    }
+    let stats = other.stats().shared.expect("a shared tier");
+    assert_eq!(stats.misses, 1, "it is remembered");
+    fs::write(&object, &content).expect("a folder of ours");
+    bucket.set(Mood::Refusing(503));
+    let third = replica(&bucket, Path::new("")).await;
+    assert_eq!(third.kept_format(key).await, None);
+}

@@ -7,6 +7,7 @@
 //! has them), anything of a source that may not be stored.
 
 mod breaker;
+mod purge_objects;
 mod purges;
 mod queue;
 mod sealed;

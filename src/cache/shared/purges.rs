@@ -20,8 +20,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::hash::BuildHasher;
-use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -32,19 +30,17 @@ use std::time::UNIX_EPOCH;
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
 
-use super::read_object;
+use super::purge_objects::PurgeObjects;
+use super::purge_objects::name_of;
+use super::purge_objects::number_of;
+use super::purge_objects::random;
 use crate::bucket::Bucket;
 use crate::bucket::BucketError;
-use crate::bucket::BucketProblem;
 use crate::cache::purge::Event;
 use crate::cache::purge::MOST;
 use crate::cache::purge::Purge;
 use crate::cache::purge::Target;
-
-/// How long one request may take. Nobody but an operator waits for it.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How far before the highest known number is looked for what came late. Numbers are milliseconds, so this is a minute.
 const OVERLAP: u64 = 60_000;
@@ -55,13 +51,8 @@ const TRIES: u32 = 10;
 /// Events that are read at once.
 const READERS: usize = 16;
 
-/// Longest object that is read, in bytes: some ten thousand purges.
-const LONGEST: u64 = 4 << 20;
-
 pub(in crate::cache) struct SharedPurges {
-    bucket: Arc<Bucket>,
-    /// Ends with a slash.
-    folder: String,
+    objects: PurgeObjects,
     /// Objects that there may be before the older half becomes one.
     most: usize,
     state: Mutex<State>,
@@ -108,8 +99,7 @@ impl SharedPurges {
     /// `folder` begins the names of all objects here.
     pub(super) fn new(bucket: Arc<Bucket>, folder: String) -> Self {
         SharedPurges {
-            bucket,
-            folder,
+            objects: PurgeObjects::new(bucket, folder),
             most: MOST,
             state: Mutex::default(),
             is_failing: AtomicBool::new(false),
@@ -134,12 +124,10 @@ impl SharedPurges {
                 tokio::time::sleep(Duration::from_millis(random() % 20 * u64::from(tries))).await;
                 let own = numbered(purges, first, now);
                 let last = own.last().map_or(first, |event| event.number);
-                let name = format!("{last:020}-{:016x}", random());
-                self.bounded(self.bucket.put(&self.key(&name), vec![lines(&own).into()]))
-                    .await?;
+                let name = name_of(last);
+                self.objects.write(&name, &own).await?;
                 if let Some(before) = before.take() {
-                    self.bounded(self.bucket.delete(vec![self.key(&before)]))
-                        .await?;
+                    self.objects.delete(&before).await?;
                 }
                 news.extend(self.look(&mut state, Some(&name), known).await?.events);
                 let highest = state.seen.last().and_then(|name| number_of(name));
@@ -155,7 +143,9 @@ impl SharedPurges {
                     }
                 }
             }
-            Err(self.broken("others published at the same time, again and again"))
+            Err(self
+                .objects
+                .broken("others published at the same time, again and again"))
         }
         .await;
         Published { news, own }
@@ -193,10 +183,7 @@ impl SharedPurges {
 
     /// Deletes what came late, after it was published again.
     pub(in crate::cache) async fn retract(&self, late: Late) {
-        let deleted = self
-            .bounded(self.bucket.delete(vec![self.key(&late.name)]))
-            .await;
-        if let Err(error) = deleted {
+        if let Err(error) = self.objects.delete(&late.name).await {
             tracing::debug!(%error, "an event that came late stays where it is");
         }
     }
@@ -232,23 +219,13 @@ impl SharedPurges {
             let begin = highest.saturating_sub(OVERLAP);
             format!("{:020}", late.map_or(begin, |late| late.min(begin)))
         });
-        let mut listed = BTreeSet::new();
-        let mut after = begin.as_deref().map(|begin| self.key(begin));
-        loop {
-            let list = self.bucket.list(&self.folder, after.as_deref());
-            let page = self.bounded(list).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.clone());
-            let names = page.iter().filter_map(|key| key.strip_prefix(&self.folder));
-            listed.extend(
-                names
-                    .filter(|name| number_of(name).is_some() && Some(*name) != own)
-                    .map(str::to_owned),
-            );
+        let mut listed = self.objects.names(begin.as_deref()).await?;
+        if let Some(own) = own {
+            listed.remove(own);
         }
         let unknown: Vec<String> = listed.difference(&state.seen).cloned().collect();
         let mut reading = stream::iter(unknown)
-            .map(async |name| (self.read(&name).await, name))
+            .map(async |name| (self.objects.read(&name).await, name))
             .buffered(READERS);
         let mut found = BTreeMap::new();
         while let Some((events, name)) = reading.next().await {
@@ -262,7 +239,7 @@ impl SharedPurges {
         if own.is_none() {
             // Known since the last look, and read again: there are few, and never for long.
             for name in state.late.intersection(&listed) {
-                if let Some(events) = self.read(name).await? {
+                if let Some(events) = self.objects.read(name).await? {
                     let purges = events.into_iter().map(|event| event.purge).collect();
                     let name = name.clone();
                     news.late.push(Late { name, purges });
@@ -290,29 +267,6 @@ impl SharedPurges {
         Ok(news)
     }
 
-    /// The events of an object; `None` if it is gone.
-    async fn read(&self, name: &str) -> Result<Option<Vec<Event>>, BucketError> {
-        let key = self.key(name);
-        match self.bounded(read_object(&self.bucket, &key, LONGEST)).await {
-            Ok(text) => {
-                let lines = text.split(|byte| *byte == b'\n');
-                let lines = lines.filter(|line| !line.is_empty());
-                let events: Vec<Event> = lines
-                    .filter_map(|line| serde_json::from_slice(line).ok())
-                    .collect();
-                if events.is_empty() {
-                    tracing::warn!(
-                        name,
-                        "an object among the purges holds none that is understood"
-                    );
-                }
-                Ok(Some(events))
-            }
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Makes one soft purge of everything of the older half, where there are too many.
     async fn shorten(&self, state: &mut State) -> Result<(), BucketError> {
         let is_due = state.seen.len() > self.most && std::mem::take(&mut state.has_published);
@@ -333,42 +287,14 @@ impl SharedPurges {
             },
             folded: true,
         };
-        let name = format!("{number:020}-{:016x}", random());
-        let text = lines(&[event]).into();
-        self.bounded(self.bucket.put(&self.key(&name), vec![text]))
-            .await?;
-        let keys = older.iter().map(|name| self.key(name)).collect();
-        // Thousands at once take their time.
-        self.bucket.delete(keys).await?;
+        let name = name_of(number);
+        self.objects.write(&name, &[event]).await?;
+        self.objects.delete_many(&older).await?;
         for name in &older {
             state.seen.remove(name);
         }
         state.seen.insert(name);
         Ok(())
-    }
-
-    fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.folder)
-    }
-
-    async fn bounded<T>(
-        &self,
-        work: impl Future<Output = Result<T, BucketError>>,
-    ) -> Result<T, BucketError> {
-        match timeout(PATIENCE, work).await {
-            Ok(done) => done,
-            Err(_) => Err(BucketError {
-                bucket: self.bucket.name().to_owned(),
-                problem: BucketProblem::Timeout,
-            }),
-        }
-    }
-
-    fn broken(&self, reason: &str) -> BucketError {
-        BucketError {
-            bucket: self.bucket.name().to_owned(),
-            problem: BucketProblem::BrokenOff(reason.to_owned()),
-        }
     }
 }
 
@@ -386,29 +312,6 @@ fn numbered(purges: &[Purge], first: u64, now: SystemTime) -> Vec<Event> {
         .collect()
 }
 
-fn lines(events: &[Event]) -> Vec<u8> {
-    let mut text = Vec::new();
-    for event in events {
-        // Plain data: this cannot fail.
-        if serde_json::to_writer(&mut text, event).is_ok() {
-            text.push(b'\n');
-        }
-    }
-    text
-}
-
-/// The number in a name; `None` if it is no name of ours.
-fn number_of(name: &str) -> Option<u64> {
-    let (number, random) = name.split_once('-')?;
-    let is_ours = number.len() == 20 && random.len() == 16;
-    number.parse().ok().filter(|_| is_ours)
-}
-
-/// The standard library seeds these from the system.
-fn random() -> u64 {
-    RandomState::new().hash_one(0)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -420,7 +323,6 @@ mod tests {
     use super::Purge;
     use super::SharedPurges;
     use super::Target;
-    use super::lines;
     use super::number_of;
     use crate::bucket::Bucket;
     use crate::cache::shared::TIMEOUTS;
@@ -456,9 +358,9 @@ mod tests {
     }
 
     async fn put(purges: &SharedPurges, event: Event) {
-        let key = purges.key(&format!("{:020}-{:016x}", event.number, 7));
-        let put = purges.bucket.put(&key, vec![lines(&[event]).into()]);
-        put.await.expect("the bucket works");
+        let name = format!("{:020}-{:016x}", event.number, 7);
+        let written = purges.objects.write(&name, &[event]).await;
+        written.expect("the bucket works");
     }
 
     #[tokio::test]
@@ -564,8 +466,7 @@ mod tests {
             ("notes.txt", &b"mine"[..]),
             ("00000000000000000007-0000000000000007", b"\xff\n{}"),
         ] {
-            let key = purges.key(name);
-            let put = purges.bucket.put(&key, vec![content.to_vec().into()]);
+            let put = purges.objects.put(name, content.to_vec());
             put.await.expect("the bucket works");
         }
         put(&purges, event(8, "a")).await;

@@ -38,6 +38,7 @@ mod store;
 mod sweeping;
 #[cfg(test)]
 mod tests;
+mod uptake;
 
 use std::fmt;
 use std::sync::Arc;

@@ -31,16 +31,12 @@ use super::place::Content;
 use super::place::FRONT;
 use super::place::Lock;
 use super::place::Place;
-use super::place::Refusal;
 use super::place::Written;
 use super::place::in_blocks;
 
 /// Kept free: what folders may grow by while an entry is written (the shard is made, or splits its only block in two; the folder above it grows by
 /// one), and the block that a try writes.
 const SPARE: u64 = 5 * BLOCK;
-
-/// How often trouble with single entries is logged: it must not fill a disk with logs.
-const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// In microseconds since 1970: the year 2255. A date after it is that of a clock gone wrong, and not every file system can keep it.
 const FARTHEST: u64 = 1 << 53;
@@ -58,17 +54,17 @@ pub(super) struct Store {
     pub(super) turned_off: Notify,
     /// The latest date of any file, in microseconds since 1970.
     latest: AtomicU64,
-    last_logged: Mutex<Option<Instant>>,
+    pub(super) last_logged: Mutex<Option<Instant>>,
     pub(super) stopping: AtomicBool,
     /// Whether something that must not be served any more waits to be deleted without a place in the queue.
     pub(super) has_dead: AtomicBool,
-    counts: Counts,
+    pub(super) counts: Counts,
 }
 
 #[derive(Default)]
-struct Counts {
-    write_failures: AtomicU64,
-    read_failures: AtomicU64,
+pub(super) struct Counts {
+    pub(super) write_failures: AtomicU64,
+    pub(super) read_failures: AtomicU64,
     corrupt: AtomicU64,
     evictions: AtomicU64,
     skipped_writes: AtomicU64,
@@ -81,21 +77,6 @@ pub(super) enum Read {
     Corrupt,
     /// The disk would not say.
     Failed,
-}
-
-/// Why a store cannot be taken up.
-struct Obstacle {
-    trouble: Trouble,
-    error: io::Error,
-}
-
-impl From<io::Error> for Obstacle {
-    fn from(error: io::Error) -> Self {
-        Obstacle {
-            trouble: Trouble::of(&error).unwrap_or(Trouble::Broken),
-            error,
-        }
-    }
 }
 
 impl Store {
@@ -115,62 +96,6 @@ impl Store {
             has_dead: AtomicBool::new(false),
             counts: Counts::default(),
         }
-    }
-
-    /// Makes the folder where needed, and sees whether it can be used. Where it can, it is; a scan may have to follow before anything is written.
-    pub(super) fn take_up(&self) {
-        let mut changing = self.changing();
-        if self.health().is_closed() {
-            return;
-        }
-        match self.try_to_take_up(&mut changing) {
-            Ok(()) => {
-                if self.health().turn_on() {
-                    tracing::info!(store = self.name, folder = %self.place.root().display(), "disk cache in use again");
-                }
-            }
-            Err(Obstacle { trouble, error }) => {
-                if trouble != Trouble::Locked {
-                    self.counts.write_failures.fetch_add(1, Ordering::Relaxed);
-                }
-                if self.health().stay_off(trouble) {
-                    self.log_trouble(trouble, &error);
-                }
-            }
-        }
-    }
-
-    fn try_to_take_up(&self, changing: &mut Option<Lock>) -> Result<(), Obstacle> {
-        if changing
-            .as_ref()
-            .is_none_or(|lock| lock.guards(&self.place).is_err())
-        {
-            *changing = None;
-            std::fs::create_dir_all(self.place.root())?;
-            let lock = Lock::take(&self.place).map_err(|refusal| match refusal {
-                Refusal::Held(holder) => Obstacle {
-                    trouble: Trouble::Locked,
-                    error: io::Error::other(match holder {
-                        Some(holder) => format!("process {holder} uses this folder"),
-                        None => "another process uses this folder".to_owned(),
-                    }),
-                },
-                Refusal::Failed(error) => error.into(),
-            })?;
-            *changing = Some(lock);
-            self.index().start_over();
-        }
-        if self.health().trouble() == Some(Trouble::Gone) {
-            // What is in its place now is not what the index knows.
-            self.index().start_over();
-        }
-        self.place.remove_incoming()?;
-        self.place.probe()?;
-        let dead = self.index().dead(u64::MAX);
-        for key in dead {
-            self.delete(&key)?;
-        }
-        Ok(())
     }
 
     /// Whether a scan has to come before the next write.
@@ -402,7 +327,7 @@ impl Store {
     }
 
     /// For whoever holds the lock. What cannot be deleted is not served any more all the same.
-    fn delete(&self, key: &EntryKey) -> io::Result<()> {
+    pub(super) fn delete(&self, key: &EntryKey) -> io::Result<()> {
         if let Err(error) = self.place.remove(key) {
             self.index().kill(*key);
             return Err(error);
@@ -452,24 +377,11 @@ impl Store {
         self.make_room(0).map(|_| ())
     }
 
-    /// Lets go of the folder for good.
-    pub(super) fn close(&self) {
-        let mut changing = self.changing();
-        self.health().close();
-        *changing = None;
-    }
-
     pub(super) fn may_write(&self) -> bool {
         self.health().may_write()
     }
 
-    /// How long until the next try; `None` while the store is in use or closed.
-    pub(super) fn pause(&self) -> Option<Duration> {
-        let health = self.health();
-        (!health.may_write() && !health.is_closed()).then(|| health.pause())
-    }
-
-    fn health(&self) -> MutexGuard<'_, Health> {
+    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -477,7 +389,7 @@ impl Store {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn changing(&self) -> MutexGuard<'_, Option<Lock>> {
+    pub(super) fn changing(&self) -> MutexGuard<'_, Option<Lock>> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -487,66 +399,6 @@ impl Store {
 
     pub(super) fn note_corrupt(&self) {
         self.counts.corrupt.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The disk would not give an entry.
-    pub(super) fn note_failed_read(&self, key: &EntryKey, error: &io::Error) {
-        if self.note_failure(&self.counts.read_failures, error) {
-            // A sector that could not be read seldom can be later: it goes when the disk is back.
-            self.index().kill(*key);
-        }
-    }
-
-    /// A read has taken longer than anybody waits.
-    pub(super) fn note_slow_read(&self) {
-        self.counts.read_failures.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The scan could not see everything.
-    pub(super) fn note_failed_scan(&self, error: &io::Error) {
-        if !self.note_failure(&self.counts.read_failures, error) {
-            // Nothing may be written without it.
-            self.turn_off(Trouble::Broken, error);
-        }
-    }
-
-    /// Counts a failure, and turns the store off where it says something of the disk, which is what this returns.
-    fn note_failure(&self, count: &AtomicU64, error: &io::Error) -> bool {
-        count.fetch_add(1, Ordering::Relaxed);
-        match Trouble::of(error) {
-            Some(trouble) => self.turn_off(trouble, error),
-            None => self.log_failure(error),
-        }
-        Trouble::of(error).is_some()
-    }
-
-    fn turn_off(&self, trouble: Trouble, error: &io::Error) {
-        if self.health().fail(trouble) {
-            self.log_trouble(trouble, error);
-            self.turned_off.notify_one();
-        }
-    }
-
-    /// Once for each change.
-    fn log_trouble(&self, trouble: Trouble, error: &io::Error) {
-        tracing::warn!(
-            store = self.name,
-            folder = %self.place.root().display(),
-            reason = trouble.word(),
-            %error,
-            "disk cache not in use, going on without until that works again"
-        );
-    }
-
-    fn log_failure(&self, error: &io::Error) {
-        let mut last = self
-            .last_logged
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= LOG_EVERY) {
-            *last = Some(Instant::now());
-            tracing::warn!(store = self.name, folder = %self.place.root().display(), %error, "cannot keep one entry of the disk cache, going on without");
-        }
     }
 
     pub(super) fn stats(&self) -> DiskStats {

@@ -11,6 +11,7 @@ mod warming;
 
 use std::fmt;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -270,8 +271,9 @@ impl Pipeline {
         let started = Instant::now();
         let _in_flight = self.metrics.request_in_flight();
         let understood = self.understand(head);
-        let run = self.cache.patiently(self.run(head, started, &understood));
-        let (answered, error) = match run.await {
+        // Where it stays: it is large, and a hit is short.
+        let run = pin!(self.run(head, started, &understood));
+        let (answered, error) = match self.cache.patiently(run).await {
             Ok(answered) => (answered, None),
             Err(Failed {
                 error,

@@ -9,7 +9,6 @@ use std::time::Duration;
 use super::Rendered;
 use super::bucket::Mood;
 use super::bucket::TestBucket;
-use super::config;
 use super::entries;
 use super::folder;
 use super::in_memory;
@@ -17,15 +16,13 @@ use super::key;
 use super::only;
 use super::open;
 use super::rendition;
+use super::shared::replica_at;
 use super::store;
 use super::unscanned;
 use crate::cache::Cache;
-use crate::cache::Config;
 use crate::cache::Key;
-use crate::cache::SharedConfig;
 use crate::cache::store::Read;
 use crate::options::Format;
-use crate::units::Seconds;
 
 /// What every test rendition is.
 const KEPT: Option<Format> = Some(Format::Webp);
@@ -44,21 +41,6 @@ async fn left_behind(place: &Path) -> PathBuf {
     render(&cache, Key::numbered(1)).await;
     assert!(cache.close(Duration::from_secs(60)).await);
     only(entries(&place.join("renditions")))
-}
-
-async fn replica(bucket: &TestBucket, place: &Path) -> Arc<Cache> {
-    let config = Config {
-        shared: SharedConfig {
-            bucket: "shared".to_owned(),
-            // Machines that run tests are slow.
-            timeout: Seconds::new(20),
-            ..SharedConfig::default()
-        },
-        ..config(place)
-    };
-    Cache::open(&config, &[bucket.config()])
-        .await
-        .expect("sound settings")
 }
 
 fn flip_last_byte(path: &Path) {
@@ -136,11 +118,11 @@ async fn what_is_gone_or_cut_short_on_disk_is_not_kept() {
 #[tokio::test]
 async fn the_bucket_tells_what_another_made_and_sends_its_beginning() {
     let (bucket, place, key) = (TestBucket::start().await, folder(), Key::numbered(1));
-    let one = replica(&bucket, Path::new("")).await;
+    let one = replica_at(&bucket, Path::new("")).await;
     render(&one, key).await;
     one.flush().await;
     flip_last_byte(&only(bucket.named("rendition-")));
-    let other = replica(&bucket, place.path()).await;
+    let other = replica_at(&bucket, place.path()).await;
     assert_eq!(other.kept_format(key).await, KEPT);
     other.flush().await;
     let stats = other.stats();
@@ -153,19 +135,19 @@ async fn the_bucket_tells_what_another_made_and_sends_its_beginning() {
 #[tokio::test]
 async fn what_the_bucket_does_not_have_or_cannot_tell_is_not_kept() {
     let (bucket, key) = (TestBucket::start().await, Key::numbered(1));
-    let one = replica(&bucket, Path::new("")).await;
+    let one = replica_at(&bucket, Path::new("")).await;
     render(&one, key).await;
     one.flush().await;
     let object = only(bucket.named("rendition-"));
     let content = fs::read(&object).expect("a file of ours");
     for wrong in [&content[..content.len() - 1], &content[..50], b""] {
         fs::write(&object, wrong).expect("a file of ours");
-        let other = replica(&bucket, Path::new("")).await;
+        let other = replica_at(&bucket, Path::new("")).await;
         assert_eq!(other.kept_format(key).await, None, "{} bytes", wrong.len());
         other.flush().await;
         assert!(!object.exists(), "{} bytes", wrong.len());
     }
-    let other = replica(&bucket, Path::new("")).await;
+    let other = replica_at(&bucket, Path::new("")).await;
     for _ in 0..3 {
         assert_eq!(other.kept_format(key).await, None);
     }
@@ -173,6 +155,6 @@ async fn what_the_bucket_does_not_have_or_cannot_tell_is_not_kept() {
     assert_eq!(stats.misses, 1, "it is remembered");
     fs::write(&object, &content).expect("a folder of ours");
     bucket.set(Mood::Refusing(503));
-    let third = replica(&bucket, Path::new("")).await;
+    let third = replica_at(&bucket, Path::new("")).await;
     assert_eq!(third.kept_format(key).await, None);
 }

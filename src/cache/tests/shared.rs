@@ -49,7 +49,7 @@ pub(super) fn sharing(place: &Path, timeout: Seconds) -> Config {
     }
 }
 
-async fn replica_at(bucket: &TestBucket, place: &Path) -> Arc<Cache> {
+pub(super) async fn replica_at(bucket: &TestBucket, place: &Path) -> Arc<Cache> {
     // Machines that run tests are slow.
     let config = sharing(place, Seconds::new(20));
     Cache::open(&config, &[bucket.config()])

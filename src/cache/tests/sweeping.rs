@@ -1,6 +1,5 @@
 //! The sweeper: whatever was purged goes from disk and bucket, in few passes, behind everybody's back.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +18,12 @@ use super::folder;
 use super::open;
 use super::open_with;
 use super::rendition;
+use super::shared::replica_at;
 use crate::cache::Cache;
-use crate::cache::Config;
 use crate::cache::DiskStats;
 use crate::cache::FoundSource;
 use crate::cache::Key;
 use crate::cache::Purge;
-use crate::cache::SharedConfig;
 use crate::cache::SourceName;
 use crate::cache::Target;
 use crate::freshness::Freshness;
@@ -35,7 +33,6 @@ use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::source::Answer;
 use crate::source::Fetched;
-use crate::units::Seconds;
 
 /// Longer than whatever began before a purge may take, twice.
 const AFTERMATH: Duration = Duration::from_secs(41 * 60);
@@ -176,25 +173,10 @@ async fn the_sweeper_ends_with_the_cache() {
     assert_eq!(metrics.num_alive_tasks(), before);
 }
 
-async fn sharing(bucket: &TestBucket, place: &Path) -> Arc<Cache> {
-    let config = Config {
-        shared: SharedConfig {
-            bucket: "shared".to_owned(),
-            // Machines that run tests are slow.
-            timeout: Seconds::new(20),
-            ..SharedConfig::default()
-        },
-        ..config(place)
-    };
-    Cache::open(&config, &[bucket.config()])
-        .await
-        .expect("sound settings")
-}
-
 #[tokio::test]
 async fn a_dead_bucket_does_not_hold_up_the_disk() {
     let (bucket, place) = (TestBucket::start().await, folder());
-    let cache = sharing(&bucket, place.path()).await;
+    let cache = replica_at(&bucket, place.path()).await;
     fill(&cache, 0..10).await;
     bucket.set(Mood::Refusing(503));
     for number in 0..9 {
@@ -209,7 +191,7 @@ async fn a_dead_bucket_does_not_hold_up_the_disk() {
 #[tokio::test]
 async fn many_purges_of_one_replica_leave_nothing_of_them_in_the_bucket() {
     let (bucket, place) = (TestBucket::start().await, folder());
-    let cache = sharing(&bucket, place.path()).await;
+    let cache = replica_at(&bucket, place.path()).await;
     fill(&cache, 0..10).await;
     assert_eq!(bucket.named("rendition-").len(), 10);
     let purges = (0..9).map(|number| match number % 3 {

@@ -1,0 +1,169 @@
+//! What an origin's life was, and which answers it allows.
+
+use super::HOUR;
+use crate::cache::Stale;
+
+/// What every origin allows, in seconds.
+pub(super) const LIFE: u64 = 2 * HOUR;
+pub(super) const WHILE_REVALIDATING: u64 = HOUR;
+pub(super) const ON_ERROR: u64 = 4 * HOUR;
+/// How long the cache may go on telling that a source is not there, and how long it leaves an origin alone that failed.
+const NOT_FOUND: u64 = 10;
+const HOLD_OFF: u64 = 5;
+/// Times are told in whole seconds, which are cut off here and there.
+const SLACK: u64 = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    Up,
+    Down,
+    Gone,
+}
+
+/// One origin's life, in seconds since the beginning.
+pub(super) struct Life {
+    /// Each state of the source, and since when it is the last one.
+    pub(super) states: Vec<(String, u64)>,
+    /// Each change of health, and when.
+    pub(super) health: Vec<(Health, u64)>,
+    pub(super) hard_purge: Option<u64>,
+    pub(super) soft_purge: Option<u64>,
+    /// Whether it may be stored.
+    pub(super) storable: bool,
+    /// How often it was asked and answered.
+    pub(super) answers: u64,
+    /// When it last said, to whomever, that it may be stored, by the number of its answer.
+    let_store: u64,
+    /// When it last said to each cache that there is nothing to store.
+    pub(super) refused: Vec<u64>,
+}
+
+impl Life {
+    pub(super) fn new(number: u64, caches: usize) -> Self {
+        Life {
+            states: vec![(format!("source {number} state 0"), 0)],
+            health: vec![(Health::Up, 0)],
+            hard_purge: None,
+            soft_purge: None,
+            storable: true,
+            answers: 0,
+            let_store: 0,
+            refused: vec![0; caches],
+        }
+    }
+
+    pub(super) fn health(&self) -> Health {
+        self.health.last().expect("there is a first one").0
+    }
+
+    pub(super) fn current(&self) -> &str {
+        &self.states.last().expect("there is a first one").0
+    }
+
+    /// Whether it was in this health at some time since.
+    fn was(&self, health: Health, since: u64) -> bool {
+        let ends = self
+            .health
+            .iter()
+            .skip(1)
+            .map(|(_, at)| *at)
+            .chain([u64::MAX]);
+        let mut spans = self.health.iter().zip(ends);
+        spans.any(|((state, _), end)| *state == health && end >= since)
+    }
+
+    /// When a state was the origin's last for the last time; `now` if it still is.
+    fn last_held(&self, content: &str, now: u64) -> Option<u64> {
+        let position = self.states.iter().position(|(state, _)| state == content)?;
+        Some(
+            self.states
+                .get(position + 1)
+                .map_or(now, |(_, until)| *until),
+        )
+    }
+
+    /// It answers, and may be stored or not.
+    pub(super) fn answer(&mut self, who: usize, storable: bool) {
+        self.answers += 1;
+        if storable {
+            self.let_store = self.answers;
+        } else {
+            self.refused[who] = self.answers;
+        }
+    }
+
+    /// Whether a cache may answer without asking.
+    pub(super) fn may_be_kept(&self, who: usize) -> bool {
+        self.let_store > self.refused[who]
+    }
+
+    /// Whether an answer with this content can be right.
+    pub(super) fn allows(
+        &self,
+        content: &str,
+        stale: Option<Stale>,
+        now: u64,
+    ) -> Result<(), String> {
+        let held = self.last_held(content, now).ok_or("nobody ever had that")?;
+        let age = now - held;
+        let most = match stale {
+            None => LIFE,
+            Some(Stale::Revalidating) => LIFE + WHILE_REVALIDATING,
+            Some(Stale::OriginFailed) => LIFE + ON_ERROR,
+        };
+        if age > most + SLACK {
+            return Err(format!("{age} s old, with {stale:?}"));
+        }
+        if self.hard_purge.is_some_and(|purge| held < purge) {
+            return Err("purged".to_owned());
+        }
+        if stale.is_none() && self.soft_purge.is_some_and(|purge| held < purge) {
+            return Err("softly purged, and told as fresh".to_owned());
+        }
+        let recently = now.saturating_sub(HOLD_OFF + SLACK);
+        if stale == Some(Stale::OriginFailed) && !self.was(Health::Down, recently) {
+            return Err("stood in for an origin that did not fail".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether no answer can be right.
+    pub(super) fn allows_none(&self, status: u32, now: u64) -> Result<(), String> {
+        let told = match status {
+            404 => self.was(Health::Gone, now.saturating_sub(NOT_FOUND + SLACK)),
+            503 => self.health() == Health::Down,
+            _ => false,
+        };
+        told.then_some(()).ok_or(format!("{status} told"))
+    }
+}
+
+/// A judge that lets everything pass would see nothing.
+#[test]
+fn the_model_itself_tells_right_from_wrong() {
+    let mut life = Life::new(1, 2);
+    life.states.push(("later".to_owned(), 100));
+    let first = "source 1 state 0";
+    assert!(life.allows("later", None, 100).is_ok());
+    assert!(life.allows("never", None, 100).is_err());
+    assert!(life.allows(first, None, 100 + LIFE).is_ok());
+    assert!(life.allows(first, None, 200 + LIFE).is_err());
+    let late = 200 + LIFE;
+    assert!(life.allows(first, Some(Stale::Revalidating), late).is_ok());
+    assert!(life.allows(first, Some(Stale::OriginFailed), late).is_err());
+    life.health.push((Health::Down, late));
+    assert!(life.allows(first, Some(Stale::OriginFailed), late).is_ok());
+    assert!(life.allows_none(503, late).is_ok() && life.allows_none(404, late).is_err());
+    life.hard_purge = Some(150);
+    assert!(life.allows(first, Some(Stale::OriginFailed), late).is_err());
+    life.hard_purge = None;
+    life.soft_purge = Some(150);
+    assert!(life.allows(first, None, 160).is_err());
+    assert!(life.allows(first, Some(Stale::Revalidating), 160).is_ok());
+    assert!(!life.may_be_kept(0));
+    life.answer(0, true);
+    life.answer(1, false);
+    assert!(life.may_be_kept(0) && !life.may_be_kept(1));
+    life.answer(0, true);
+    assert!(life.may_be_kept(1), "of the other");
+}

@@ -1,12 +1,12 @@
 //! The tier that replicas share: what one made the others find, and a bucket that is slow, broken, wrong or gone costs little.
 
+mod purges;
+
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use super::Rendered;
 use super::bucket::Mood;
@@ -27,15 +27,10 @@ use crate::cache::Config;
 use crate::cache::Found;
 use crate::cache::Key;
 use crate::cache::Outcome;
-use crate::cache::Purge;
-use crate::cache::PurgeError;
 use crate::cache::SharedConfig;
 use crate::cache::SharedStats;
-use crate::cache::SourceKey;
-use crate::cache::Target;
 use crate::cache::Tier;
 use crate::cache::entry::EntryKey;
-use crate::freshness::Tag;
 use crate::units::Seconds;
 
 pub(super) fn sharing(place: &Path, timeout: Seconds) -> Config {
@@ -92,10 +87,6 @@ async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("never so: {what}");
-}
-
-fn of_source(number: u64) -> Key {
-    Key::numbered_of(&SourceKey::numbered(number), 0, number)
 }
 
 #[tokio::test]
@@ -283,151 +274,6 @@ async fn a_bucket_that_may_only_be_read_is_read_only() {
 }
 
 #[tokio::test]
-async fn a_dead_bucket_stops_neither_the_start_nor_a_purge() {
-    let (bucket, origin) = (TestBucket::start().await, Origin::default());
-    bucket.set(Mood::Refusing(503));
-    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
-    assert!(stats(&one).purges_failing);
-    get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
-    get(&other, &origin, fetched("one", "", Duration::ZERO)).await;
-    origin.asked();
-    let error = one
-        .purge(vec![Purge::hard(Target::Source(SourceKey::numbered(1)))])
-        .await
-        .expect_err("nobody else can be told");
-    assert!(matches!(error, PurgeError::Shared(_)), "{error}");
-    let here = get(&one, &origin, fetched("two", "", Duration::ZERO)).await;
-    assert_eq!(here.outcome, Outcome::Miss);
-
-    bucket.set(Mood::Fine);
-    // Nobody calls for it: each looks by itself every now and then.
-    eventually("the other knows", async || {
-        let found = get(&other, &origin, fetched("two", "", Duration::ZERO)).await;
-        found.outcome != Outcome::Hit(Tier::Memory)
-    })
-    .await;
-    assert!(!stats(&one).purges_failing);
-}
-
-#[tokio::test]
-async fn a_purge_of_one_reaches_the_others_and_the_bucket() {
-    let (bucket, origin) = (TestBucket::start().await, Origin::default());
-    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
-    for target in [
-        Target::Source(SourceKey::numbered(1)),
-        Target::Prefix("https://b.com".to_owned()),
-        Target::Everything,
-    ] {
-        let first = get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
-        let key = Key::numbered_of(&SourceKey::numbered(1), first.record.epoch, 1);
-        render(&one, key, b"picture").await;
-        one.flush().await;
-        get(&other, &origin, fetched("never", "", Duration::ZERO)).await;
-        origin.asked();
-        one.purge(vec![Purge::hard(target.clone())])
-            .await
-            .expect("the bucket works");
-        other.catch_up().await;
-        eventually("what was purged is deleted", async || {
-            bucket.named(&EntryKey::rendition(key).to_string()).len()
-                + bucket.named("record-").len()
-                == 0
-        })
-        .await;
-        let again = get(&other, &origin, fetched("two", "", Duration::ZERO)).await;
-        assert_eq!(again.outcome, Outcome::Miss, "{target:?}");
-        assert_eq!(origin.asked(), [None]);
-        other.flush().await;
-        // Both name what they make of it alike.
-        let found = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
-        assert_eq!(
-            (found.outcome, found.record.epoch),
-            (Outcome::Hit(Tier::Shared), again.record.epoch)
-        );
-        assert!(again.record.epoch > first.record.epoch);
-        one.purge(vec![Purge::hard(Target::Everything)])
-            .await
-            .expect("the bucket works");
-        other.catch_up().await;
-        eventually("nothing is left", async || {
-            bucket.named("record-").is_empty()
-        })
-        .await;
-    }
-}
-
-#[tokio::test]
-async fn a_purge_leaves_other_sources_and_what_is_made_anew() {
-    let bucket = TestBucket::start().await;
-    let one = replica(&bucket).await;
-    render(&one, of_source(1), b"picture").await;
-    render(&one, of_source(2), b"picture").await;
-    let later = Key::numbered_of(&SourceKey::numbered(1), u64::MAX, 1);
-    render(&one, later, b"picture").await;
-    one.flush().await;
-    one.purge(vec![Purge::hard(Target::Source(SourceKey::numbered(1)))])
-        .await
-        .expect("the bucket works");
-    eventually("what was purged is deleted", async || {
-        bucket
-            .named(&EntryKey::rendition(of_source(1)).to_string())
-            .is_empty()
-    })
-    .await;
-    object(&bucket, of_source(2));
-    object(&bucket, later);
-}
-
-#[tokio::test]
-async fn a_purged_rendition_is_gone_from_the_bucket_when_others_hear_of_it() {
-    let (bucket, key) = (TestBucket::start().await, of_source(1));
-    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
-    render(&one, key, b"picture").await;
-    one.flush().await;
-    render(&other, key, b"never").await;
-    let target = Target::Renditions {
-        source: SourceKey::numbered(1),
-        keys: vec![key],
-    };
-    one.purge(vec![Purge::hard(target)])
-        .await
-        .expect("the bucket works");
-    assert_eq!(bucket.named("rendition-").len(), 0);
-    other.catch_up().await;
-    let again = render(&other, key, b"picture").await;
-    assert_eq!(again.outcome, Outcome::Miss);
-}
-
-#[tokio::test]
-async fn a_restart_knows_what_others_purged_without_the_bucket() {
-    let (bucket, place, origin) = (TestBucket::start().await, folder(), Origin::default());
-    let other = replica_at(&bucket, place.path()).await;
-    get(&other, &origin, fetched("one", "", Duration::ZERO)).await;
-    other.flush().await;
-    // As it lies on the disk of a replica that was stopped before it could delete it.
-    let kept = folder();
-    for path in super::files(&place.path().join("sources")) {
-        let to = kept.path().join(
-            path.strip_prefix(place.path())
-                .expect("it is below the folder"),
-        );
-        fs::create_dir_all(to.parent().expect("it has one")).expect("a folder of ours");
-        fs::copy(&path, to).expect("a folder of ours");
-    }
-    let one = replica(&bucket).await;
-    one.purge(vec![Purge::hard(Target::Everything)])
-        .await
-        .expect("the bucket works");
-    other.catch_up().await;
-    fs::copy(place.path().join("purges"), kept.path().join("purges")).expect("a folder of ours");
-    bucket.set(Mood::Refusing(503));
-    origin.asked();
-    let restarted = replica_at(&bucket, kept.path()).await;
-    let found = get(&restarted, &origin, fetched("two", "", Duration::ZERO)).await;
-    assert_eq!((found.outcome, origin.asked()), (Outcome::Miss, vec![None]));
-}
-
-#[tokio::test]
 async fn settings_that_cannot_work_are_named() {
     let bucket = TestBucket::start().await;
     let place = folder();
@@ -493,124 +339,4 @@ async fn an_older_record_of_another_replica_takes_the_place_of_none() {
         (newer.outcome, newer.record.version),
         (Outcome::Hit(Tier::Shared), held.record.version)
     );
-}
-
-#[tokio::test]
-async fn before_it_is_known_what_was_purged_nothing_in_the_bucket_is_trusted() {
-    let (bucket, origin) = (TestBucket::start().await, Origin::default());
-    let one = replica(&bucket).await;
-    let first = get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
-    one.flush().await;
-    bucket.set(Mood::Refusing(503));
-    let other = replica(&bucket).await;
-    // So that it does not look by itself.
-    let unknowing = other.purging.lock().await;
-    bucket.set(Mood::Fine);
-    origin.asked();
-    let key = SourceKey::numbered(1);
-    assert_eq!(other.in_shared(&key).await, None);
-    let found = get(&other, &origin, fetched("two", "no-store", Duration::ZERO)).await;
-    assert_eq!((found.outcome, origin.asked()), (Outcome::Miss, vec![None]));
-    other.flush().await;
-    let again = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
-    assert_eq!(again.outcome, Outcome::Hit(Tier::Memory));
-    one.keep_record(key, &first.record).await;
-    one.flush().await;
-    drop(unknowing);
-    other.catch_up().await;
-    assert_eq!(other.in_shared(&key).await, Some(first.record));
-}
-
-#[tokio::test]
-async fn a_purged_rendition_that_was_about_to_be_written_does_not_get_to_the_bucket() {
-    let bucket = TestBucket::start().await;
-    let one = replica(&bucket).await;
-    let key = of_source(1);
-    let shared = one.shared.as_ref().expect("a shared tier");
-    // Behind many others: nothing is written before the first await.
-    for number in (1..=10).rev() {
-        let entry = EntryKey::rendition(of_source(number));
-        shared.put(entry, Vec::new(), Bytes::from_static(b"picture"));
-    }
-    let target = Target::Renditions {
-        source: SourceKey::numbered(1),
-        keys: vec![key],
-    };
-    one.purge(vec![Purge::hard(target)])
-        .await
-        .expect("the bucket works");
-    one.flush().await;
-    assert_eq!(bucket.named("rendition-").len(), 9);
-    assert!(one.find(key).await.is_none());
-}
-
-#[tokio::test]
-async fn a_restart_tells_the_others_what_they_could_not_be_told_before() {
-    for soft in [false, true] {
-        let (bucket, place, origin) = (TestBucket::start().await, folder(), Origin::default());
-        let one = replica_at(&bucket, place.path()).await;
-        let other = replica(&bucket).await;
-        get(&other, &origin, fetched("one", "", Duration::ZERO)).await;
-        bucket.set(Mood::Refusing(503));
-        let target = Target::Source(SourceKey::numbered(1));
-        let purge = Purge { target, soft };
-        let error = one
-            .purge(vec![purge])
-            .await
-            .expect_err("nobody else can be told");
-        assert!(matches!(error, PurgeError::Shared(_)), "{error}");
-        drop(one);
-        bucket.set(Mood::Fine);
-        let one = replica_at(&bucket, place.path()).await;
-        one.catch_up().await;
-        other.catch_up().await;
-        let record = other.kept_record(&SourceKey::numbered(1)).await;
-        let fresh = record.is_some_and(|record| record.freshness.is_fresh(other.clock.now()));
-        assert!(!fresh, "soft: {soft}");
-        // And once is enough.
-        drop(one);
-        let generation = other.purges.generation();
-        let one = replica_at(&bucket, place.path()).await;
-        one.catch_up().await;
-        other.catch_up().await;
-        assert_eq!(other.purges.generation(), generation);
-    }
-}
-
-#[tokio::test]
-async fn a_purge_that_came_in_between_is_heard_above_one_that_could_not_be_told() {
-    let (bucket, origin) = (TestBucket::start().await, Origin::default());
-    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
-    one.catch_up().await;
-    // Its clock is behind.
-    other.clock.advance(-600);
-    bucket.set(Mood::Refusing(503));
-    let tag = Tag::new("unrelated").expect("a tag");
-    let error = one.purge(vec![Purge::hard(Target::Tag(tag))]).await;
-    assert!(matches!(error, Err(PurgeError::Shared(_))));
-    get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
-    bucket.set(Mood::Fine);
-    let purge = Purge {
-        target: Target::Source(SourceKey::numbered(1)),
-        soft: true,
-    };
-    other.purge(vec![purge]).await.expect("the bucket works");
-    eventually("it is heard", async || {
-        one.catch_up().await;
-        let record = one.kept_record(&SourceKey::numbered(1)).await;
-        !record.is_some_and(|record| record.freshness.is_fresh(one.clock.now()))
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_call_of_any_length_reaches_the_others() {
-    let bucket = TestBucket::start().await;
-    let (one, other) = (replica(&bucket).await, replica(&bucket).await);
-    // Together they are longer than any object that is read.
-    let prefix = |number| format!("https://b.com/{number:03}/{}", "x".repeat(8000));
-    let purges = (0..600).map(|number| Purge::hard(Target::Prefix(prefix(number))));
-    one.purge(purges.collect()).await.expect("the bucket works");
-    other.catch_up().await;
-    assert_eq!(other.purges.events().len(), 600);
 }

@@ -1,0 +1,36 @@
+//! Options as a URL asks for them: what a segment means, and what is told of it.
+
+mod canonical;
+mod generators;
+mod grammar;
+mod values;
+mod warnings;
+
+use super::Options;
+use super::Warning;
+
+/// What `segment` means, by its canonical spelling and the number of its warnings.
+#[track_caller]
+fn check_warned(segment: &str, canonical: &str, warnings: usize) {
+    let (options, given) = Options::parse(segment).expect(segment);
+    assert_eq!(options.to_string(), canonical, "{segment}");
+    assert_eq!(given.len(), warnings, "{segment}: {given:?}");
+}
+
+#[track_caller]
+fn check(segment: &str, canonical: &str) {
+    check_warned(segment, canonical, 0);
+}
+
+#[track_caller]
+fn check_error(segment: &str, text: &str) {
+    let error = Options::parse(segment).expect_err(segment);
+    assert_eq!(error.to_string(), text, "{segment}");
+}
+
+#[track_caller]
+fn check_warning(segment: &str, text: &str) {
+    let (_, warnings) = Options::parse(segment).expect(segment);
+    let texts: Vec<String> = warnings.iter().map(Warning::to_string).collect();
+    assert_eq!(texts, [text], "{segment}");
+}

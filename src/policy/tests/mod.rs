@@ -1,0 +1,190 @@
+//! Whole requests against a policy, and settings that fit together.
+
+mod fallback;
+mod sources;
+
+use hyper::Request;
+use proptest::prelude::ProptestConfig;
+use proptest::proptest;
+use serde::Deserialize;
+
+use super::Config;
+use super::Denied;
+use super::Policy;
+use super::PolicyError;
+use super::SourcesConfig;
+use super::ZoneConfig;
+use super::ZoneOrigin;
+use crate::bucket;
+use crate::bucket::BucketAddress;
+use crate::options::Output;
+use crate::options::Recipe;
+use crate::options::Warning;
+use crate::request::ImageRequest;
+use crate::request::Prefixes;
+
+const BUCKETS: &str = "
+    [[bucket]]
+    name = 'photos'
+    bucket = 'b'
+    region = 'eu-west-1'
+    [[bucket]]
+    name = 'local'
+    bucket = 'uploads'
+    endpoint = 'http://minio.test:9000'
+";
+
+fn buckets() -> Vec<BucketAddress> {
+    #[derive(Deserialize)]
+    struct File {
+        bucket: Vec<bucket::Config>,
+    }
+    let file: File = toml::from_str(BUCKETS).expect("the sections are valid");
+    file.bucket
+        .iter()
+        .map(|config| BucketAddress::of(config).expect("the sections name buckets"))
+        .collect()
+}
+
+fn zone(origin: &str) -> ZoneOrigin {
+    ZoneOrigin::try_from(origin.to_owned()).expect("the tables hold origins")
+}
+
+fn policy(origin: &str) -> Policy {
+    let allowed = "allowed = ['b.com', '*.c.com/themes', 'other.s3.eu-west-1.amazonaws.com']";
+    let config = Config {
+        sources: toml::from_str(allowed).expect("the entries are valid"),
+        ..Config::default()
+    };
+    Policy::new(&config, zone(origin), buckets()).expect("the settings fit together")
+}
+
+fn request(target: &str, headers: &[(&str, &str)]) -> ImageRequest {
+    let mut head = Request::builder().uri(target);
+    for (name, value) in headers {
+        head = head.header(*name, *value);
+    }
+    let head = head
+        .body(())
+        .expect("the tables hold valid requests")
+        .into_parts()
+        .0;
+    ImageRequest::parse(&head, &Prefixes::default()).expect(target)
+}
+
+#[test]
+fn section_6_2_image_proxies_are_denied() {
+    let request = request(
+        "/cdn-cgi/image/width=8/a.jpg",
+        &[("via", "1.1 image-resizing")],
+    );
+    assert_eq!(policy("file:photos").admit(&request), Err(Denied::Loop));
+}
+
+#[test]
+fn a_job_carries_the_warnings_of_the_request() {
+    let request = request(
+        "/cdn-cgi/image/width=8,fit=cover,dpr=9/a.jpg",
+        &[("accept", "image/avif")],
+    );
+    let job = policy("file:photos")
+        .admit(&request)
+        .expect("a path of the zone");
+    let warnings: Vec<String> = job.warnings.iter().map(Warning::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "dpr > 3 should never be used",
+            "cover fit mode needs both width and height"
+        ]
+    );
+    assert!(policy("file:photos").consulted(&request).is_empty());
+}
+
+#[test]
+fn next_image_depends_on_accept() {
+    let request = request(
+        "/_next/image?url=%2Fa.jpg&w=640&q=75",
+        &[("accept", "image/webp")],
+    );
+    let job = policy("file:photos")
+        .admit(&request)
+        .expect("a path of the zone");
+    let vary = policy("file:photos").consulted(&request);
+    assert_eq!(vary.to_string(), "Accept");
+    let Recipe {
+        width,
+        quality,
+        output,
+        ..
+    } = job.recipe;
+    assert_eq!(
+        (width, quality.get(), output),
+        (Some(640), 75, Output::Webp)
+    );
+}
+
+#[test]
+fn settings_must_fit_together() {
+    let error = Policy::new(&Config::default(), zone("bucket:nowhere"), buckets())
+        .expect_err("no such bucket");
+    assert_eq!(
+        error.to_string(),
+        "zone origin `bucket:nowhere` must be the `name` of a [[bucket]] section"
+    );
+    let twice = [buckets(), buckets()].concat();
+    let error = Policy::new(&Config::default(), ZoneOrigin::default(), twice)
+        .expect_err("two of each name");
+    assert_eq!(error, PolicyError::DuplicateBucket("photos".to_owned()));
+}
+
+#[test]
+fn sections_refuse_unknown_keys() {
+    toml::from_str::<SourcesConfig>("allow = []").expect_err("no such key");
+    toml::from_str::<ZoneConfig>("source = 'file:a'").expect_err("no such key");
+    let error =
+        toml::from_str::<SourcesConfig>("allowed = ['https://b.com']").expect_err("a scheme");
+    assert!(error.message().contains("leave the scheme out"), "{error}");
+    assert_eq!(
+        toml::from_str::<ZoneConfig>("").expect("it has a default"),
+        ZoneConfig::default()
+    );
+}
+
+#[test]
+fn strict_mode_refuses_what_does_not_count() {
+    let strict = Config {
+        strict: true,
+        ..Config::default()
+    };
+    let strict = Policy::new(&strict, zone("file:photos"), Vec::new()).expect("one setting");
+    let admit = |options: &str| {
+        let head = [("host", "zone.test")];
+        strict.admit(&request(&format!("/cdn-cgi/image/{options}/a.jpg"), &head))
+    };
+    assert!(admit("width=8,format=auto,onerror=redirect").is_ok());
+    let denied = admit("width=8,height=,bogus=1,gravity=left,fit=cover").expect_err("four reasons");
+    assert_eq!(
+        denied.to_string(),
+        "strict mode: option `height` is empty; option `bogus` is unknown; cover fit mode needs both width and height; \
+         option `gravity` counts only where fit is cover, crop or aspect-crop and there are width and height"
+    );
+    assert!(matches!(admit("blur=300"), Err(Denied::Strict(_))));
+    assert!(matches!(
+        admit("width=99999"),
+        Err(Denied::OutputTooLarge { .. })
+    ));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn every_request_is_admitted_or_denied(target in "/cdn-cgi/image/[a-z=,0-9.]{1,16}/[ -~]{0,40}") {
+        if let Ok(head) = Request::builder().uri(target).header("host", "zone.test").body(())
+            && let Ok(request) = ImageRequest::parse(&head.into_parts().0, &Prefixes::default())
+        {
+            let _ = policy("http://origin.test").admit(&request);
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! What may go wrong with a request, and what clients are told of it: a reason for their own mistakes, a plain sentence for everybody
+//! else's, and never the address of an origin, a key or a cause. How a failure is answered stands in one table, [`Error::verdict`].
+
+mod verdict;
+
+use std::fmt;
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+pub use verdict::Class;
+pub use verdict::Verdict;
+
+use crate::bucket::BucketProblem;
+use crate::cache::ErrorLives;
+use crate::cache::Failure;
+use crate::cache::FlightLost;
+use crate::cpu::CpuError;
+use crate::cpu::Lane;
+use crate::cpu::Refusal;
+use crate::deadline::Stage;
+use crate::deadline::TimedOut;
+use crate::policy::Denied;
+use crate::request::RequestError;
+use crate::source::SourceError;
+use crate::transform::TransformError;
+
+/// Why a request has no picture. One variant for each room that can fail.
+#[derive(Debug)]
+pub enum Error {
+    /// It was not understood.
+    Request(RequestError),
+    /// It is not allowed.
+    Denied(Denied),
+    /// There is no source.
+    Source(SourceError),
+    /// The source does not become the picture.
+    Transform(TransformError),
+    /// The processors are busy, or the work crashed.
+    Cpu(CpuError),
+    /// It took too long.
+    TimedOut(TimedOut),
+    /// The work that it waited for vanished.
+    Lost(FlightLost),
+}
+
+impl Error {
+    /// What the client is told.
+    pub fn public_message(&self) -> String {
+        let plain = match self {
+            Error::Request(error) => return error.to_string(),
+            Error::Denied(Denied::SourceNotAllowed { .. }) => {
+                "Transformation origin is not in allowed origins list"
+            }
+            Error::Denied(denied) => return denied.to_string(),
+            Error::Transform(error) => match error {
+                TransformError::Decode(_) => "the source is damaged and could not be decoded",
+                TransformError::Color(_) => "the colour profile of the source could not be applied",
+                TransformError::Resize(_) => "the picture could not be resized",
+                TransformError::Encode(_) => "the picture could not be encoded",
+                TransformError::NotAnImage
+                | TransformError::UnsupportedFormat(_)
+                | TransformError::NotADrawing
+                | TransformError::ZeroSized
+                | TransformError::TooManyPixels { .. }
+                | TransformError::TooCostly { .. }
+                | TransformError::OutputTooLarge { .. }
+                | TransformError::OutOfTime => return error.to_string(),
+            },
+            Error::Source(error) => match error {
+                SourceError::NotFound { .. } => "the source was not found",
+                SourceError::TooLarge { limit, .. } => {
+                    return format!("the source is larger than the limit of {limit} bytes");
+                }
+                SourceError::BadRequest(said)
+                | SourceError::RequestTimeout(said)
+                | SourceError::ClientError(said)
+                | SourceError::ServerError(said)
+                | SourceError::BadStatus(said) => {
+                    return format!("the origin answered {}", said.status.as_u16());
+                }
+                SourceError::Dns { .. } => "the name of the origin could not be resolved",
+                SourceError::Connect { .. } => "could not connect to the origin",
+                SourceError::PrivateAddress { .. } => {
+                    "the origin is at an address that sources may not come from"
+                }
+                SourceError::Timeout(_) => "the origin was too slow",
+                SourceError::BrokenOff(_) => "the answer of the origin broke off",
+                SourceError::TooManyRedirects { .. } => "the origin redirects too many times",
+                SourceError::BadRedirect { .. } => "the origin redirects to an invalid URL",
+                SourceError::RedirectDenied(_) => {
+                    "the origin redirects to where sources may not come from"
+                }
+                SourceError::Bucket(error) => match error.problem {
+                    BucketProblem::UnusableKey => "the path of the source is no key of its bucket",
+                    _ => "the bucket of the source could not be read",
+                },
+                SourceError::UnknownBucket(_) | SourceError::Unreadable(_) => {
+                    "the source could not be read"
+                }
+            },
+            Error::Cpu(CpuError::Refused { lack, .. }) => match lack {
+                Refusal::Wait(Lane::Normal) => "too busy for large pictures, try again in a moment",
+                Refusal::Wait(_) | Refusal::Queue | Refusal::Idle => {
+                    "too busy, try again in a moment"
+                }
+            },
+            Error::Cpu(CpuError::Panicked) | Error::Lost(_) => "an internal error",
+            Error::TimedOut(timeout) => return timeout.to_string(),
+        };
+        plain.to_owned()
+    }
+
+    /// Whether the client may be sent to the source instead, where it asks for that. Not where the request itself leads nowhere, nor
+    /// round in a circle, nor to a source that nobody may have, nor where somebody wants to read what is wrong.
+    pub fn may_redirect(&self) -> bool {
+        match self {
+            Error::Request(_) => false,
+            Error::Denied(denied) => match denied {
+                Denied::Options(_) | Denied::Drawing | Denied::OutputTooLarge { .. } => true,
+                Denied::Strict(_)
+                | Denied::SourceNotAllowed { .. }
+                | Denied::PathNotAllowed
+                | Denied::Loop => false,
+            },
+            Error::Source(error) => match error {
+                SourceError::PrivateAddress { .. } | SourceError::RedirectDenied(_) => false,
+                SourceError::ServerError(said) => said.status != StatusCode::LOOP_DETECTED,
+                SourceError::Bucket(error) => !matches!(error.problem, BucketProblem::UnusableKey),
+                _ => true,
+            },
+            Error::Transform(_) | Error::Cpu(_) | Error::TimedOut(_) | Error::Lost(_) => true,
+        }
+    }
+
+    /// Seconds after which another try may succeed.
+    pub fn retry_after(&self) -> Option<u32> {
+        /// Nobody comes back later than that.
+        const LONGEST: u128 = 60;
+        let Error::Cpu(CpuError::Refused { wait, .. }) = self else {
+            return None;
+        };
+        let seconds = wait.as_millis().div_ceil(1000).clamp(1, LONGEST);
+        u32::try_from(seconds).ok()
+    }
+}
+
+impl Failure for Error {
+    fn is_outage(&self) -> bool {
+        match self {
+            Error::Source(error) => error.is_outage(),
+            Error::TimedOut(TimedOut(stage)) => *stage == Stage::Fetch,
+            Error::Request(_)
+            | Error::Denied(_)
+            | Error::Transform(_)
+            | Error::Cpu(_)
+            | Error::Lost(_) => false,
+        }
+    }
+
+    fn life(&self, lives: &ErrorLives) -> Duration {
+        let ErrorLives {
+            not_found,
+            options,
+            source,
+        } = lives;
+        let life = match self.verdict().class {
+            Class::NotFound => not_found.duration(),
+            Class::Options => options.duration(),
+            Class::Source => source.duration(),
+            Class::Passing => Duration::ZERO,
+        };
+        // The origin has a say in what it said itself, but no word of it makes an error last.
+        match self {
+            Error::Source(error) => error.holds().map_or(life, |holds| life.min(holds)),
+            _ => life,
+        }
+    }
+}
+
+/// The whole story, for logs.
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Request(error) => error.fmt(out),
+            Error::Denied(error) => error.fmt(out),
+            Error::Source(error) => error.fmt(out),
+            Error::Transform(error) => error.fmt(out),
+            Error::Cpu(error) => error.fmt(out),
+            Error::TimedOut(error) => error.fmt(out),
+            Error::Lost(error) => error.fmt(out),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+macro_rules! from {
+    ($($variant:ident($room:ty)),+ $(,)?) => {
+        $(impl From<$room> for Error {
+            fn from(error: $room) -> Self {
+                Error::$variant(error)
+            }
+        })+
+    };
+}
+
+from! {
+    Request(RequestError),
+    Denied(Denied),
+    Source(SourceError),
+    Transform(TransformError),
+    Cpu(CpuError),
+    TimedOut(TimedOut),
+    Lost(FlightLost),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Error;
+    use crate::cache::ErrorLives;
+    use crate::cache::Failure;
+    use crate::cpu::CpuError;
+    use crate::cpu::Refusal;
+    use crate::deadline::Stage;
+    use crate::deadline::TimedOut;
+    use crate::policy::Denied;
+    use crate::request::RequestError;
+    use crate::source::SourceError;
+    use crate::source::Stage as Slow;
+    use crate::transform::TransformError;
+
+    pub(super) fn refused(lack: Refusal, millis: u64) -> CpuError {
+        CpuError::Refused {
+            lack,
+            wait: Duration::from_millis(millis),
+        }
+    }
+
+    #[test]
+    fn a_failing_origin_is_an_outage_and_a_failure_of_ours_is_none() {
+        let outages: [Error; 2] = [
+            SourceError::Timeout(Slow::Body).into(),
+            TimedOut(Stage::Fetch).into(),
+        ];
+        for error in outages {
+            assert!(error.is_outage(), "{error}");
+        }
+        let others: [Error; 6] = [
+            SourceError::NotFound { holds: None }.into(),
+            RequestError::NotFound.into(),
+            Denied::Loop.into(),
+            TransformError::Decode(String::new()).into(),
+            refused(Refusal::Queue, 0).into(),
+            TimedOut(Stage::Render).into(),
+        ];
+        for error in others {
+            assert!(!error.is_outage(), "{error}");
+        }
+    }
+
+    #[test]
+    fn clients_learn_nothing_of_the_inside() {
+        let inside: [Error; 4] = [
+            SourceError::Connect {
+                host: "db.internal".into(),
+                reason: "10.0.0.7 refused".into(),
+            }
+            .into(),
+            SourceError::UnknownBucket("secret-bucket".into()).into(),
+            SourceError::Dns {
+                host: "db.internal".into(),
+                reason: "nope".into(),
+            }
+            .into(),
+            TransformError::Decode("/usr/lib/x".into()).into(),
+        ];
+        for error in inside {
+            let told = error.public_message();
+            for secret in ["internal", "10.0", "secret", "/usr"] {
+                assert!(!told.contains(secret), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn section_2_15_a_circle_is_never_redirected() {
+        let stays: [Error; 5] = [
+            SourceError::PrivateAddress { host: "x".into() }.into(),
+            RequestError::Loop.into(),
+            Denied::Loop.into(),
+            Denied::PathNotAllowed.into(),
+            Denied::SourceNotAllowed { host: "x".into() }.into(),
+        ];
+        for error in stays {
+            assert!(!error.may_redirect(), "{error}");
+        }
+        let leaves: [Error; 4] = [
+            Denied::OutputTooLarge {
+                option: "width",
+                pixels: 2,
+                limit: 1,
+            }
+            .into(),
+            SourceError::NotFound { holds: None }.into(),
+            TransformError::NotAnImage.into(),
+            refused(Refusal::Queue, 0).into(),
+        ];
+        for error in leaves {
+            assert!(error.may_redirect(), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_to_be_tried_again() {
+        for (millis, seconds) in [(0, 1), (1000, 1), (1001, 2), (59_500, 60), (600_000, 60)] {
+            let error = Error::from(refused(Refusal::Queue, millis));
+            assert_eq!(error.retry_after(), Some(seconds), "{millis} ms");
+        }
+        assert_eq!(Error::from(CpuError::Panicked).retry_after(), None);
+    }
+
+    #[test]
+    fn an_origin_may_shorten_the_life_of_what_it_answers_and_not_lengthen_it() {
+        let lives = ErrorLives::default();
+        for (holds, missing, large) in [
+            (None, 10, 60),
+            (Some(0), 0, 0),
+            (Some(3), 3, 3),
+            (Some(30), 10, 30),
+            (Some(3600), 10, 60),
+        ] {
+            let holds = holds.map(Duration::from_secs);
+            let error = Error::from(SourceError::NotFound { holds });
+            assert_eq!(
+                error.life(&lives),
+                Duration::from_secs(missing),
+                "{holds:?}"
+            );
+            let error = Error::from(SourceError::TooLarge { limit: 1, holds });
+            assert_eq!(error.life(&lives), Duration::from_secs(large), "{holds:?}");
+        }
+    }
+}

@@ -49,6 +49,15 @@ async fn put(purges: &SharedPurges, event: Event) {
     written.expect("the bucket works");
 }
 
+/// More than may stay in the bucket.
+async fn publish_too_many(purges: &mut SharedPurges) {
+    purges.most = 10;
+    for number in 1..=11 {
+        let published = purges.publish(&tags(&["a"]), number, 0, now()).await;
+        published.own.expect("the bucket works");
+    }
+}
+
 #[tokio::test]
 async fn what_one_publishes_the_others_hear_once() {
     let bucket = TestBucket::start().await;
@@ -165,11 +174,7 @@ async fn garbage_among_the_events_costs_nothing_else() {
 async fn too_many_become_one_soft_purge_of_everything_and_the_newer_half() {
     let bucket = TestBucket::start().await;
     let (mut one, other) = (purges_in(&bucket), purges_in(&bucket));
-    one.most = 10;
-    for number in 1..=11 {
-        let published = one.publish(&tags(&["a"]), number, 0, now()).await;
-        published.own.expect("the bucket works");
-    }
+    publish_too_many(&mut one).await;
     assert_eq!(one.news(0).await.events, []);
     let left = other.news(0).await.events;
     let everything = Purge {
@@ -200,11 +205,7 @@ async fn what_is_numbered_below_a_number_that_was_never_published_comes_late() {
 async fn what_stands_for_many_is_not_published_again() {
     let bucket = TestBucket::start().await;
     let (mut one, other) = (purges_in(&bucket), purges_in(&bucket));
-    one.most = 10;
-    for number in 1..=11 {
-        let published = one.publish(&tags(&["a"]), number, 0, now()).await;
-        published.own.expect("the bucket works");
-    }
+    publish_too_many(&mut one).await;
     assert_eq!(other.news(0).await.events.len(), 11);
     one.news(0).await;
     let folded = other.news(0).await.events;

@@ -8,20 +8,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Rendered;
 use super::config;
 use super::entries;
 use super::folder;
 use super::only;
 use super::open;
 use super::open_with;
+use super::render;
 use super::rendition;
 use super::store;
 use crate::cache::Cache;
 use crate::cache::Config;
 use crate::cache::DiskConfig;
 use crate::cache::DiskStats;
-use crate::cache::Found;
 use crate::cache::Key;
 use crate::cache::MemoryConfig;
 use crate::cache::Outcome;
@@ -37,12 +36,17 @@ fn renditions(cache: &Cache) -> DiskStats {
     cache.stats().disk_renditions.expect("a disk tier")
 }
 
-async fn render(cache: &Arc<Cache>, key: Key, content: &'static [u8]) -> Found {
-    let render = async move { Rendered::Ok(rendition(&key, content)) };
-    cache
-        .get_or_render(key, true, render)
-        .await
-        .expect("the render succeeds")
+/// A cache with so much room for renditions on disk.
+async fn open_small(path: &Path, renditions: &str) -> Arc<Cache> {
+    let disk = DiskConfig {
+        renditions: renditions.parse().expect("a size"),
+        ..config(path).disk
+    };
+    let config = Config {
+        disk,
+        ..Config::default()
+    };
+    open_with(&config).await
 }
 
 /// A cache that has written one rendition to `place` and is gone.
@@ -231,15 +235,7 @@ async fn a_folder_in_use_is_taken_up_when_it_is_free() {
 #[tokio::test]
 async fn what_memory_answers_is_not_the_first_to_go_from_disk() {
     let place = folder();
-    let small = DiskConfig {
-        renditions: "1 MiB".parse().expect("a size"),
-        ..config(place.path()).disk
-    };
-    let cache = open_with(&Config {
-        disk: small,
-        ..Config::default()
-    })
-    .await;
+    let cache = open_small(place.path(), "1 MiB").await;
     render(&cache, Key::numbered(0), b"hot").await;
     for number in 1..200 {
         render(&cache, Key::numbered(number), &[7; 10_000]).await;
@@ -257,15 +253,7 @@ async fn what_memory_answers_is_not_the_first_to_go_from_disk() {
 #[tokio::test]
 async fn what_is_larger_than_the_store_is_skipped_and_counted() {
     let place = folder();
-    let small = DiskConfig {
-        renditions: "64 KiB".parse().expect("a size"),
-        ..config(place.path()).disk
-    };
-    let cache = open_with(&Config {
-        disk: small,
-        ..Config::default()
-    })
-    .await;
+    let cache = open_small(place.path(), "64 KiB").await;
     render(&cache, Key::numbered(1), &[7; 100_000]).await;
     render(&cache, Key::numbered(2), &[7; 10_000]).await;
     cache.flush().await;

@@ -13,6 +13,7 @@ use super::Landing;
 use super::Rendered;
 use super::TestError;
 use super::in_memory;
+use super::render;
 use super::rendition;
 use crate::cache::Cache;
 use crate::cache::ErrorLives;
@@ -161,11 +162,7 @@ async fn a_panic_is_an_error_for_its_waiters_and_frees_the_key() {
         assert_eq!(*error.error, TestError::Lost(FlightLost::Crashed));
     }
     assert_eq!(cache.stats().flights, 0);
-    let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
-    let found = cache
-        .get_or_render(key, true, render)
-        .await
-        .expect("a new flight");
+    let found = render(&cache, key, b"picture").await;
     assert_eq!(found.outcome, Outcome::Miss);
 }
 
@@ -231,12 +228,7 @@ async fn keys_fly_apart() {
     let (cache, gate) = (in_memory().await, Arc::new(Gate::default()));
     let first = ask(&cache, &gate, Key::numbered(1), true);
     gate.begun.notified().await;
-    let key = Key::numbered(2);
-    let render = async move { Rendered::Ok(rendition(&key, b"other")) };
-    let found = cache
-        .get_or_render(key, true, render)
-        .await
-        .expect("does not wait for the first");
+    let found = render(&cache, Key::numbered(2), b"other").await;
     assert_eq!(found.rendition.bytes, "other");
     gate.go_on.notify_one();
     assert!(first.await.expect("no asker panics").is_ok());
@@ -258,7 +250,6 @@ async fn work_that_never_ends_is_given_up_and_frees_the_key() {
         assert_eq!(*failed.error, TestError::Lost(FlightLost::Overdue));
     }
     assert_eq!(cache.stats().flights, 0);
-    let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
-    let found = cache.get_or_render(key, true, render).await;
-    assert_eq!(found.expect("a new flight").outcome, Outcome::Miss);
+    let found = render(&cache, key, b"picture").await;
+    assert_eq!(found.outcome, Outcome::Miss);
 }

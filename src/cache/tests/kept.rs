@@ -3,10 +3,8 @@
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::Rendered;
 use super::bucket::Mood;
 use super::bucket::TestBucket;
 use super::entries;
@@ -15,11 +13,10 @@ use super::in_memory;
 use super::key;
 use super::only;
 use super::open;
-use super::rendition;
+use super::render;
 use super::shared::replica_at;
 use super::store;
 use super::unscanned;
-use crate::cache::Cache;
 use crate::cache::Key;
 use crate::cache::store::Read;
 use crate::options::Format;
@@ -27,18 +24,12 @@ use crate::options::Format;
 /// What every test rendition is.
 const KEPT: Option<Format> = Some(Format::Webp);
 
-async fn render(cache: &Arc<Cache>, key: Key) {
-    let render = async move { Rendered::Ok(rendition(&key, &[7; 100_000])) };
-    cache
-        .get_or_render(key, true, render)
-        .await
-        .expect("it renders");
-}
+const CONTENT: &[u8] = &[7; 100_000];
 
 /// One rendition, written to `place` by a cache that is gone, as the file that it is.
 async fn left_behind(place: &Path) -> PathBuf {
     let cache = open(place).await;
-    render(&cache, Key::numbered(1)).await;
+    render(&cache, Key::numbered(1), CONTENT).await;
     assert!(cache.close(Duration::from_secs(60)).await);
     only(entries(&place.join("renditions")))
 }
@@ -53,7 +44,7 @@ fn flip_last_byte(path: &Path) {
 async fn memory_tells_what_it_keeps() {
     let (cache, key) = (in_memory().await, Key::numbered(1));
     assert_eq!(cache.kept_format(key).await, None);
-    render(&cache, key).await;
+    render(&cache, key, CONTENT).await;
     assert_eq!(cache.kept_format(key).await, KEPT);
     cache.forget(key).await;
     assert_eq!(cache.kept_format(key).await, None);
@@ -107,7 +98,7 @@ async fn what_is_gone_or_cut_short_on_disk_is_not_kept() {
         cache.flush().await;
         let held = cache.stats().disk_renditions.expect("a disk tier").held;
         assert_eq!(held.entries, 0, "{damage}");
-        render(&cache, Key::numbered(1)).await;
+        render(&cache, Key::numbered(1), CONTENT).await;
         cache.flush().await;
         assert!(cache.close(Duration::from_secs(60)).await);
         let cache = open(place.path()).await;
@@ -119,7 +110,7 @@ async fn what_is_gone_or_cut_short_on_disk_is_not_kept() {
 async fn the_bucket_tells_what_another_made_and_sends_its_beginning() {
     let (bucket, place, key) = (TestBucket::start().await, folder(), Key::numbered(1));
     let one = replica_at(&bucket, Path::new("")).await;
-    render(&one, key).await;
+    render(&one, key, CONTENT).await;
     one.flush().await;
     flip_last_byte(&only(bucket.named("rendition-")));
     let other = replica_at(&bucket, place.path()).await;
@@ -136,7 +127,7 @@ async fn the_bucket_tells_what_another_made_and_sends_its_beginning() {
 async fn what_the_bucket_does_not_have_or_cannot_tell_is_not_kept() {
     let (bucket, key) = (TestBucket::start().await, Key::numbered(1));
     let one = replica_at(&bucket, Path::new("")).await;
-    render(&one, key).await;
+    render(&one, key, CONTENT).await;
     one.flush().await;
     let object = only(bucket.named("rendition-"));
     let content = fs::read(&object).expect("a file of ours");

@@ -38,10 +38,14 @@ use super::ErrorLives;
 use super::Failed;
 use super::Failure;
 use super::FlightLost;
+use super::Found;
+use super::FoundSource;
 use super::Key;
+use super::Purge;
 use super::Rendition;
 use super::SourceName;
 use super::SourceRecord;
+use super::Target;
 use super::Trouble;
 use super::Version;
 use super::entry::EntryKey;
@@ -142,6 +146,46 @@ pub(super) fn rendition(key: &Key, content: &[u8]) -> Rendition {
         3,
         vec!["mind the gap".to_owned()],
     )
+}
+
+/// What a cache answers, with a rendition of this content where it has none.
+pub(super) async fn render(cache: &Arc<Cache>, key: Key, content: &'static [u8]) -> Found {
+    let render = async move { Rendered::Ok(rendition(&key, content)) };
+    cache
+        .get_or_render(key, true, render)
+        .await
+        .expect("the render succeeds")
+}
+
+/// A rendition of a source as it was found.
+pub(super) fn key_of(number: u64, found: &FoundSource) -> Key {
+    let source = SourceName::numbered(number).key;
+    Key::numbered_of(&source, found.record.epoch, number)
+}
+
+pub(super) async fn purge(cache: &Arc<Cache>, target: Target, soft: bool) {
+    cache
+        .purge(vec![Purge { target, soft }])
+        .await
+        .expect("nothing is in the way");
+}
+
+/// Returns when no flight is in the air.
+pub(super) async fn landed(cache: &Cache) {
+    while cache.stats().flights > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Returns when it is so: much happens behind everybody's back.
+pub(super) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..3000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never so: {what}");
 }
 
 /// What is known of a source that was fetched at a time, under the default rules.

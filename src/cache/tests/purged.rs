@@ -15,8 +15,10 @@ use super::Rendered;
 use super::TestError;
 use super::folder;
 use super::in_memory;
+use super::landed;
 use super::open;
-use super::rendition;
+use super::purge;
+use super::render;
 use super::sources::HOUR;
 use super::sources::Origin;
 use super::sources::fetched;
@@ -45,13 +47,6 @@ fn this() -> Target {
     Target::Source(SourceName::numbered(1).key)
 }
 
-async fn purge(cache: &Arc<Cache>, target: Target, soft: bool) {
-    cache
-        .purge(vec![Purge { target, soft }])
-        .await
-        .expect("nothing is in the way");
-}
-
 /// So many purges of something else.
 fn purge_others(cache: &Cache, count: usize) {
     for number in 0..count {
@@ -73,13 +68,6 @@ async fn find_again(cache: &Cache, record: &Arc<SourceRecord>) {
 async fn get_failing(cache: &Arc<Cache>, status: u32) -> Landing<FoundSource> {
     let fetch = move |_| std::future::ready(Err(TestError::Broken(status)));
     cache.get_or_fetch(&SourceName::numbered(1), fetch).await
-}
-
-/// Returns when no flight is in the air.
-async fn landed(cache: &Cache) {
-    while cache.stats().flights > 0 {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]
@@ -261,12 +249,7 @@ async fn until(cache: &Arc<Cache>, off: bool) {
         if trouble(cache).map(|trouble| trouble.is_some()) == [off; 2] {
             return;
         }
-        let key = Key::numbered(number);
-        let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
-        cache
-            .get_or_render(key, true, render)
-            .await
-            .expect("it renders");
+        render(cache, Key::numbered(number), b"picture").await;
         let name = SourceName::numbered(number);
         let answer = fetched("other", "", Duration::ZERO);
         let fetch = move |_| std::future::ready(Ok::<_, TestError>(answer));
@@ -313,11 +296,7 @@ async fn what_is_purged_while_the_disk_is_away_does_not_come_back_with_it() {
     let first = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
     let name = SourceName::numbered(1);
     let key = Key::numbered_in(&name.key, &first.record);
-    let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
-    cache
-        .get_or_render(key, true, render)
-        .await
-        .expect("it renders");
+    render(&cache, key, b"picture").await;
     cache.flush().await;
     disk.take_away();
     until(&cache, true).await;

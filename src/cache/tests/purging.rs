@@ -3,26 +3,27 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
 use tokio::sync::Notify;
 
-use super::Rendered;
 use super::TestError;
 use super::config;
+use super::eventually;
 use super::files;
 use super::folder;
 use super::in_memory;
+use super::key_of;
+use super::landed;
 use super::open;
-use super::rendition;
+use super::purge;
+use super::render;
 use crate::cache::Cache;
 use crate::cache::DiskStats;
 use crate::cache::FoundSource;
 use crate::cache::Key;
 use crate::cache::Outcome;
-use crate::cache::Purge;
 use crate::cache::SourceName;
 use crate::cache::Stale;
 use crate::cache::Target;
@@ -55,41 +56,6 @@ async fn get(cache: &Arc<Cache>, number: u64, content: &'static str) -> FoundSou
         .expect("the origin answers")
 }
 
-fn key_of(number: u64, found: &FoundSource) -> Key {
-    Key::numbered_of(
-        &SourceName::numbered(number).key,
-        found.record.epoch,
-        number,
-    )
-}
-
-async fn keep(cache: &Arc<Cache>, key: Key) -> Outcome {
-    let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
-    cache
-        .get_or_render(key, true, render)
-        .await
-        .expect("it renders")
-        .outcome
-}
-
-async fn purge(cache: &Arc<Cache>, target: Target, soft: bool) {
-    cache
-        .purge(vec![Purge { target, soft }])
-        .await
-        .expect("a purge on record");
-}
-
-/// Returns when `done` holds; a purge deletes behind itself.
-async fn eventually(done: impl Fn() -> bool) {
-    for _ in 0..500 {
-        if done() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it never came to that");
-}
-
 #[tokio::test]
 async fn a_hard_purge_leaves_nothing_in_memory_or_on_disk_of_what_it_meets() {
     let name = SourceName::numbered(1);
@@ -102,7 +68,7 @@ async fn a_hard_purge_leaves_nothing_in_memory_or_on_disk_of_what_it_meets() {
         let cache = open(place.path()).await;
         let first = get(&cache, 1, "one").await;
         let key = key_of(1, &first);
-        keep(&cache, key).await;
+        render(&cache, key, b"picture").await;
         get(&cache, 2, "other").await;
         cache.flush().await;
         let everything = target == Target::Everything;
@@ -113,7 +79,8 @@ async fn a_hard_purge_leaves_nothing_in_memory_or_on_disk_of_what_it_meets() {
         assert_ne!(again.record.epoch, first.record.epoch);
         let newer = key_of(1, &again);
         assert_eq!(newer.etag(), key.etag(), "equal bytes keep their tag");
-        assert_eq!(keep(&cache, newer).await, Outcome::Miss, "{target:?}");
+        let anew = render(&cache, newer, b"picture").await;
+        assert_eq!(anew.outcome, Outcome::Miss, "{target:?}");
         let other = get(&cache, 2, "other").await;
         assert_eq!(other.outcome == Outcome::Miss, everything, "{target:?}");
         cache.flush().await;
@@ -125,7 +92,7 @@ async fn a_hard_purge_leaves_nothing_in_memory_or_on_disk_of_what_it_meets() {
                 .held
                 .entries
         };
-        eventually(|| held() <= 1).await;
+        eventually("nothing is left of it", async || held() <= 1).await;
     }
 }
 
@@ -138,19 +105,19 @@ async fn what_came_after_a_purge_is_not_swept_away_with_what_came_before() {
         let place = folder();
         let cache = open(place.path()).await;
         let first = get(&cache, 1, "one").await;
-        keep(&cache, key_of(1, &first)).await;
+        render(&cache, key_of(1, &first), b"picture").await;
         // Before the sweep has had a turn.
         purge(&cache, target, false).await;
         let second = get(&cache, 1, "two").await;
         let key = key_of(1, &second);
-        keep(&cache, key).await;
+        render(&cache, key, b"picture").await;
         cache.flush().await;
         let entries = || {
             let stats = cache.stats();
             let entries = |disk: Option<DiskStats>| disk.expect("a disk tier").held.entries;
             (entries(stats.disk_renditions), entries(stats.disk_sources))
         };
-        eventually(|| entries() == (1, 2)).await;
+        eventually("what came before is deleted", async || entries() == (1, 2)).await;
         cache.memory.forget_all();
         assert_eq!(get(&cache, 1, "never").await.record, second.record);
         assert!(cache.find(key).await.is_some());
@@ -166,7 +133,7 @@ async fn what_was_purged_stays_purged_after_a_restart() {
     let place = folder();
     let cache = open(place.path()).await;
     let first = get(&cache, 1, "one").await;
-    keep(&cache, key_of(1, &first)).await;
+    render(&cache, key_of(1, &first), b"picture").await;
     cache.flush().await;
     let copy = folder();
     for from in files(place.path()) {
@@ -218,7 +185,7 @@ async fn a_fetch_and_a_render_under_way_bring_nothing_back() {
         .expect("no panic")
         .expect("its own askers get it");
     assert_eq!(older.bytes, Some(Bytes::from("old")));
-    keep(&cache, key_of(1, &older)).await;
+    render(&cache, key_of(1, &older), b"picture").await;
     let now = get(&cache, 1, "never").await;
     assert_eq!(now.record, newer.record);
     assert!(cache.recall(&key_of(1, &now)).await.is_none());
@@ -228,7 +195,7 @@ async fn a_fetch_and_a_render_under_way_bring_nothing_back() {
 async fn a_soft_purge_makes_stale_and_asks_with_validators() {
     let cache = in_memory().await;
     let first = get(&cache, 1, "one").await;
-    keep(&cache, key_of(1, &first)).await;
+    render(&cache, key_of(1, &first), b"picture").await;
     purge(&cache, Target::Everything, true).await;
     let asked = Arc::new(AtomicU32::new(0));
     let (count, freshness) = (Arc::clone(&asked), first.record.freshness.clone());
@@ -250,9 +217,7 @@ async fn a_soft_purge_makes_stale_and_asks_with_validators() {
         found.outcome == Outcome::Revalidated || found.stale == Some(Stale::Revalidating),
         "{found:?}"
     );
-    while cache.stats().flights > 0 {
-        tokio::task::yield_now().await;
-    }
+    landed(&cache).await;
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     let after = get(&cache, 1, "never").await;
     assert_eq!(after.stale, None);
@@ -268,8 +233,8 @@ async fn renditions_can_go_by_themselves() {
         key_of(1, &first),
         Key::numbered_of(&SourceName::numbered(1).key, 0, 9),
     );
-    keep(&cache, one).await;
-    keep(&cache, other).await;
+    render(&cache, one, b"picture").await;
+    render(&cache, other, b"picture").await;
     cache.flush().await;
     let target = Target::Renditions {
         source: SourceName::numbered(1).key,

@@ -20,6 +20,7 @@ use super::folder;
 use super::in_memory;
 use super::only;
 use super::open;
+use super::render;
 use super::rendition;
 use crate::cache::Cache;
 use crate::cache::FlightLost;
@@ -350,17 +351,13 @@ async fn bytes_that_are_gone_are_fetched_once_more_and_without_condition() {
 #[tokio::test]
 async fn a_rendition_of_other_bytes_than_its_key_says_is_not_kept() {
     let (cache, key, newer) = (in_memory().await, Key::numbered(1), Key::numbered(2));
-    let render = async move { Rendered::Ok(rendition(&newer, b"newer")) };
+    let work = async move { Rendered::Ok(rendition(&newer, b"newer")) };
     let found = cache
-        .get_or_render(key, true, render)
+        .get_or_render(key, true, work)
         .await
         .expect("the render succeeds");
     assert_eq!(found.rendition.bytes, "newer");
-    let render = async move { Rendered::Ok(rendition(&key, b"older")) };
-    let found = cache
-        .get_or_render(key, true, render)
-        .await
-        .expect("the render succeeds");
+    let found = render(&cache, key, b"older").await;
     assert_eq!(
         (found.outcome, &found.rendition.bytes[..]),
         (Outcome::Miss, &b"older"[..])

@@ -14,6 +14,7 @@ use super::Landing;
 use super::TestError;
 use super::folder;
 use super::in_memory;
+use super::landed;
 use super::open;
 use crate::cache::Cache;
 use crate::cache::FoundSource;
@@ -111,13 +112,6 @@ async fn get(origin: &Arc<Origin>) -> Landing<FoundSource> {
 async fn found(origin: &Arc<Origin>) -> (Outcome, Option<Stale>) {
     let found = get(origin).await.expect("something is kept");
     (found.outcome, found.stale)
-}
-
-/// Returns when no flight is in the air.
-async fn landed(cache: &Cache) {
-    while cache.stats().flights > 0 {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]

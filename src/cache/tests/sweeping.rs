@@ -9,20 +9,21 @@ use hyper::header::HeaderName;
 use hyper::header::HeaderValue;
 use tokio::runtime::Handle;
 
-use super::Rendered;
 use super::TestError;
 use super::bucket::Mood;
 use super::bucket::TestBucket;
 use super::config;
+use super::eventually;
 use super::folder;
+use super::key_of;
 use super::open;
 use super::open_with;
-use super::rendition;
+use super::purge;
+use super::render;
 use super::shared::replica_at;
 use crate::cache::Cache;
 use crate::cache::DiskStats;
 use crate::cache::FoundSource;
-use crate::cache::Key;
 use crate::cache::Purge;
 use crate::cache::SourceName;
 use crate::cache::Target;
@@ -55,34 +56,14 @@ async fn get(cache: &Arc<Cache>, number: u64) -> FoundSource {
         .expect("the origin answers")
 }
 
-fn key_of(number: u64, found: &FoundSource) -> Key {
-    let source = SourceName::numbered(number).key;
-    Key::numbered_of(&source, found.record.epoch, number)
-}
-
-async fn keep(cache: &Arc<Cache>, key: Key) {
-    let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
-    cache
-        .get_or_render(key, true, render)
-        .await
-        .expect("it renders");
-}
-
 /// Keeps sources and a rendition of each, on disk alone.
 async fn fill(cache: &Arc<Cache>, numbers: impl Iterator<Item = u64>) {
     for number in numbers {
         let found = get(cache, number).await;
-        keep(cache, key_of(number, &found)).await;
+        render(cache, key_of(number, &found), b"picture").await;
     }
     cache.flush().await;
     cache.memory.forget_all();
-}
-
-async fn purge(cache: &Arc<Cache>, target: Target) {
-    cache
-        .purge(vec![Purge::hard(target)])
-        .await
-        .expect("a purge on record");
 }
 
 fn tag(number: u64) -> Target {
@@ -96,16 +77,6 @@ fn held(cache: &Cache) -> (u64, u64) {
     (entries(stats.disk_renditions), entries(stats.disk_sources))
 }
 
-async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..3000 {
-        if is_so() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never so: {what}");
-}
-
 #[tokio::test(start_paused = true)]
 async fn many_purges_are_few_passes_and_nothing_is_left_of_what_they_met() {
     let place = folder();
@@ -113,12 +84,20 @@ async fn many_purges_are_few_passes_and_nothing_is_left_of_what_they_met() {
     fill(&cache, 0..61).await;
     assert_eq!(held(&cache), (61, 122));
     for number in 0..20 {
-        purge(&cache, Target::Source(SourceName::numbered(number).key)).await;
+        purge(
+            &cache,
+            Target::Source(SourceName::numbered(number).key),
+            false,
+        )
+        .await;
         let address = SourceName::numbered(20 + number).address;
-        purge(&cache, Target::Prefix(address.to_string())).await;
-        purge(&cache, tag(40 + number)).await;
+        purge(&cache, Target::Prefix(address.to_string()), false).await;
+        purge(&cache, tag(40 + number), false).await;
     }
-    eventually("the others are all there is", || held(&cache) == (1, 2)).await;
+    eventually("the others are all there is", async || {
+        held(&cache) == (1, 2)
+    })
+    .await;
     let passes = cache.sweeper.passes();
     assert!(passes <= 6, "{passes} passes for 60 purges");
     assert_eq!(get(&cache, 60).await.bytes, None, "it is kept");
@@ -145,16 +124,16 @@ async fn who_writes_late_is_swept_up_in_the_end() {
         let found = get(&cache, 1).await;
         let key = key_of(1, &found);
         fill(&cache, 1..2).await;
-        purge(&cache, target.clone()).await;
-        eventually("it is deleted", || held(&cache) == (0, 0)).await;
+        purge(&cache, target.clone(), false).await;
+        eventually("it is deleted", async || held(&cache) == (0, 0)).await;
         // Its render began before the purge.
-        keep(&cache, key).await;
+        render(&cache, key, b"picture").await;
         let newer = get(&cache, 1).await;
-        keep(&cache, key_of(1, &newer)).await;
+        render(&cache, key_of(1, &newer), b"picture").await;
         cache.flush().await;
         assert_eq!(held(&cache), (2, 2), "{target:?}");
         tokio::time::sleep(AFTERMATH).await;
-        eventually("the late one is deleted", || held(&cache) == (1, 2)).await;
+        eventually("the late one is deleted", async || held(&cache) == (1, 2)).await;
         assert!(cache.find(key_of(1, &newer)).await.is_some(), "{target:?}");
     }
 }
@@ -166,8 +145,8 @@ async fn the_sweeper_ends_with_the_cache() {
     let place = folder();
     let cache = open(place.path()).await;
     fill(&cache, 1..3).await;
-    purge(&cache, tag(1)).await;
-    eventually("one is left", || held(&cache) == (1, 2)).await;
+    purge(&cache, tag(1), false).await;
+    eventually("one is left", async || held(&cache) == (1, 2)).await;
     drop(cache);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(metrics.num_alive_tasks(), before);
@@ -184,7 +163,7 @@ async fn a_dead_bucket_does_not_hold_up_the_disk() {
         let told = cache.purge(vec![Purge::hard(source)]).await;
         assert!(told.is_err(), "nobody else can be told");
     }
-    eventually("one is left on disk", || held(&cache) == (1, 2)).await;
+    eventually("one is left on disk", async || held(&cache) == (1, 2)).await;
     assert!(bucket.named("rendition-").len() >= 9, "the bucket is dead");
 }
 
@@ -201,7 +180,7 @@ async fn many_purges_of_one_replica_leave_nothing_of_them_in_the_bucket() {
     });
     let purges = purges.map(Purge::hard).collect();
     cache.purge(purges).await.expect("the bucket works");
-    eventually("one is left in the bucket", || {
+    eventually("one is left in the bucket", async || {
         let left = |kind| bucket.named(kind).len();
         (left("rendition-"), left("record-")) == (1, 1)
     })

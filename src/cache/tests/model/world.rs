@@ -29,6 +29,7 @@ use crate::cache::tests::TestError;
 use crate::cache::tests::bucket::TestBucket;
 use crate::cache::tests::files;
 use crate::cache::tests::folder;
+use crate::cache::tests::landed;
 use crate::cache::tests::open;
 use crate::cache::tests::open_among;
 use crate::cache::tests::rendition;
@@ -160,9 +161,7 @@ impl World {
         }
         // One thing after the other, so that the model knows what came first.
         for (cache, _) in &self.caches {
-            while cache.stats().flights > 0 {
-                tokio::task::yield_now().await;
-            }
+            landed(cache).await;
             if self.bucket.is_some() {
                 cache.flush().await;
             }

@@ -12,8 +12,10 @@ use super::Rendered;
 use super::bucket::Mood;
 use super::bucket::TestBucket;
 use super::config;
+use super::eventually;
 use super::folder;
 use super::only;
+use super::render;
 use super::rendition;
 use super::sources::HOUR;
 use super::sources::Origin;
@@ -24,7 +26,6 @@ use super::sources::validators;
 use crate::cache::Cache;
 use crate::cache::CacheError;
 use crate::cache::Config;
-use crate::cache::Found;
 use crate::cache::Key;
 use crate::cache::Outcome;
 use crate::cache::SharedConfig;
@@ -63,30 +64,12 @@ async fn impatient(bucket: &TestBucket) -> Arc<Cache> {
         .expect("sound settings")
 }
 
-async fn render(cache: &Arc<Cache>, key: Key, content: &'static [u8]) -> Found {
-    let render = async move { Rendered::Ok(rendition(&key, content)) };
-    cache
-        .get_or_render(key, true, render)
-        .await
-        .expect("the render succeeds")
-}
-
 fn stats(cache: &Cache) -> SharedStats {
     cache.stats().shared.expect("a shared tier")
 }
 
 fn object(bucket: &TestBucket, key: Key) -> PathBuf {
     only(bucket.named(&EntryKey::rendition(key).to_string()))
-}
-
-async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..3000 {
-        if is_so().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never so: {what}");
 }
 
 #[tokio::test]

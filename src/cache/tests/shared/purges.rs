@@ -23,6 +23,7 @@ use crate::cache::tests::bucket::Mood;
 use crate::cache::tests::bucket::TestBucket;
 use crate::cache::tests::files;
 use crate::cache::tests::folder;
+use crate::cache::tests::purge;
 use crate::cache::tests::sources::Origin;
 use crate::cache::tests::sources::fetched;
 use crate::cache::tests::sources::get;
@@ -74,9 +75,7 @@ async fn a_purge_of_one_reaches_the_others_and_the_bucket() {
         one.flush().await;
         get(&other, &origin, fetched("never", "", Duration::ZERO)).await;
         origin.asked();
-        one.purge(vec![Purge::hard(target.clone())])
-            .await
-            .expect("the bucket works");
+        purge(&one, target.clone(), false).await;
         other.catch_up().await;
         eventually("what was purged is deleted", async || {
             bucket.named(&EntryKey::rendition(key).to_string()).len()
@@ -95,9 +94,7 @@ async fn a_purge_of_one_reaches_the_others_and_the_bucket() {
             (Outcome::Hit(Tier::Shared), again.record.epoch)
         );
         assert!(again.record.epoch > first.record.epoch);
-        one.purge(vec![Purge::hard(Target::Everything)])
-            .await
-            .expect("the bucket works");
+        purge(&one, Target::Everything, false).await;
         other.catch_up().await;
         eventually("nothing is left", async || {
             bucket.named("record-").is_empty()
@@ -115,9 +112,7 @@ async fn a_purge_leaves_other_sources_and_what_is_made_anew() {
     let later = Key::numbered_of(&SourceKey::numbered(1), u64::MAX, 1);
     render(&one, later, b"picture").await;
     one.flush().await;
-    one.purge(vec![Purge::hard(Target::Source(SourceKey::numbered(1)))])
-        .await
-        .expect("the bucket works");
+    purge(&one, Target::Source(SourceKey::numbered(1)), false).await;
     eventually("what was purged is deleted", async || {
         bucket
             .named(&EntryKey::rendition(of_source(1)).to_string())
@@ -139,9 +134,7 @@ async fn a_purged_rendition_is_gone_from_the_bucket_when_others_hear_of_it() {
         source: SourceKey::numbered(1),
         keys: vec![key],
     };
-    one.purge(vec![Purge::hard(target)])
-        .await
-        .expect("the bucket works");
+    purge(&one, target, false).await;
     assert_eq!(bucket.named("rendition-").len(), 0);
     other.catch_up().await;
     let again = render(&other, key, b"picture").await;
@@ -165,9 +158,7 @@ async fn a_restart_knows_what_others_purged_without_the_bucket() {
         fs::copy(&path, to).expect("a folder of ours");
     }
     let one = replica(&bucket).await;
-    one.purge(vec![Purge::hard(Target::Everything)])
-        .await
-        .expect("the bucket works");
+    purge(&one, Target::Everything, false).await;
     other.catch_up().await;
     fs::copy(place.path().join("purges"), kept.path().join("purges")).expect("a folder of ours");
     bucket.set(Mood::Refusing(503));
@@ -218,9 +209,7 @@ async fn a_purged_rendition_that_was_about_to_be_written_does_not_get_to_the_buc
         source: SourceKey::numbered(1),
         keys: vec![key],
     };
-    one.purge(vec![Purge::hard(target)])
-        .await
-        .expect("the bucket works");
+    purge(&one, target, false).await;
     one.flush().await;
     assert_eq!(bucket.named("rendition-").len(), 9);
     assert!(one.find(key).await.is_none());
@@ -272,11 +261,7 @@ async fn a_purge_that_came_in_between_is_heard_above_one_that_could_not_be_told(
     assert!(matches!(error, Err(PurgeError::Shared(_))));
     get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
     bucket.set(Mood::Fine);
-    let purge = Purge {
-        target: Target::Source(SourceKey::numbered(1)),
-        soft: true,
-    };
-    other.purge(vec![purge]).await.expect("the bucket works");
+    purge(&other, Target::Source(SourceKey::numbered(1)), true).await;
     eventually("it is heard", async || {
         one.catch_up().await;
         let record = one.kept_record(&SourceKey::numbered(1)).await;

@@ -28,6 +28,17 @@ fn check_error(segment: &str, text: &str) {
     assert_eq!(error.to_string(), text, "{segment}");
 }
 
+/// Each of these values is refused, with what the option must be.
+#[track_caller]
+fn check_refused(option: &str, must_be: &str, values: &[&str]) {
+    for value in values {
+        check_error(
+            &format!("{option}={value}"),
+            &format!("option `{option}` must be {must_be}, got `{value}`"),
+        );
+    }
+}
+
 #[track_caller]
 fn check_warning(segment: &str, text: &str) {
     let (_, warnings) = Options::parse(segment).expect(segment);

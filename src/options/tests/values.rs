@@ -2,6 +2,7 @@
 
 use super::check;
 use super::check_error;
+use super::check_refused;
 use super::check_warned;
 use super::check_warning;
 
@@ -35,9 +36,10 @@ fn section_2_1_to_2_6_stills_and_colours() {
         "border.color=%23ff0000,border.left=0,border.top=1,border.width=5",
     );
     check_warned("border.width=thick", "", 1);
-    check_error(
-        "border.top=-1",
-        "option `border.top` must be a whole number of pixels, at least 0, got `-1`",
+    check_refused(
+        "border.top",
+        "a whole number of pixels, at least 0",
+        &["-1"],
     );
     for option in ["brightness", "contrast", "saturation"] {
         for value in ["0", "0.5", "1", "2", "255"] {
@@ -95,13 +97,10 @@ fn section_2_8_to_2_12_words_and_points() {
     check("gravity=centre", "gravity=center");
     check("gravity=1.0x0", "gravity=1x0");
     check("gravity=0.3333333333x5.55e-17", "gravity=0.333333x0");
-    check_error(
-        "gravity=2x0.5",
-        "option `gravity` must be two numbers from 0 to 1 as in 0.5x0.5, got `2x0.5`",
-    );
-    check_error(
-        "gravity=0.5x-0.1",
-        "option `gravity` must be two numbers from 0 to 1 as in 0.5x0.5, got `0.5x-0.1`",
+    check_refused(
+        "gravity",
+        "two numbers from 0 to 1 as in 0.5x0.5",
+        &["2x0.5", "0.5x-0.1"],
     );
     for ignored in ["0.5X0.5", "0.5", "x", "0.5x", "0.5x0.5x0.5", "LEFT", "side"] {
         check_warned(&format!("gravity={ignored}"), "", 1);
@@ -130,16 +129,10 @@ fn section_2_11_to_2_19_tones_and_words() {
     for degrees in ["0", "90", "180", "270"] {
         check(&format!("rotate={degrees}"), &format!("rotate={degrees}"));
     }
-    check_error(
-        "rotate=-90",
-        "option `rotate` must be 0, 90, 180 or 270, got `-90`",
-    );
+    check_refused("rotate", "0, 90, 180 or 270", &["-90"]);
     check("segment=foreground", "segment=foreground");
     check("sharpen=1,zoom=0.5", "sharpen=1,zoom=0.5");
-    check_error(
-        "sharpen=11",
-        "option `sharpen` must be a number from 0 to 10, got `11`",
-    );
+    check_refused("sharpen", "a number from 0 to 10", &["11"]);
 }
 
 #[test]
@@ -163,17 +156,10 @@ fn section_2_16_quality() {
     for word in ["high", "medium-high", "medium-low", "low"] {
         check(&format!("q={word}"), &format!("quality={word}"));
     }
-    check_error(
-        "quality=0",
-        "option `quality` must be a whole number from 1 to 100, got `0`",
-    );
-    check_error(
-        "quality=101",
-        "option `quality` must be a whole number from 1 to 100, got `101`",
-    );
-    check_error(
-        "quality=-5",
-        "option `quality` must be a whole number from 1 to 100, got `-5`",
+    check_refused(
+        "quality",
+        "a whole number from 1 to 100",
+        &["0", "101", "-5"],
     );
     check_error(
         "scq=1e9",
@@ -227,21 +213,25 @@ fn section_2_20_trim() {
     for ignored in ["20", "1;2;3", "1;2;3;4;5", "1;2;;4", "a;b;c;d", "borders"] {
         check_warned(&format!("trim={ignored}"), "", 1);
     }
-    check_error(
-        "trim.top=-1",
-        "option `trim.top` must be a number of pixels, or a number below 1 for a part of the side, got `-1`",
+    check_refused(
+        "trim.top",
+        "a number of pixels, or a number below 1 for a part of the side",
+        &["-1"],
     );
-    check_error(
-        "trim=1;2;-3;4",
-        "option `trim` must be a number of pixels, or a number below 1 for a part of the side, got `1;2;-3;4`",
+    check_refused(
+        "trim",
+        "a number of pixels, or a number below 1 for a part of the side",
+        &["1;2;-3;4"],
     );
-    check_error(
-        "trim.border.tolerance=256",
-        "option `trim.border.tolerance` must be a whole number from 0 to 255, got `256`",
+    check_refused(
+        "trim.border.tolerance",
+        "a whole number from 0 to 255",
+        &["256"],
     );
-    check_error(
-        "trim.border.keep=-1",
-        "option `trim.border.keep` must be a whole number of pixels, at least 0, got `-1`",
+    check_refused(
+        "trim.border.keep",
+        "a whole number of pixels, at least 0",
+        &["-1"],
     );
 }
 
@@ -276,9 +266,10 @@ fn section_2_23_slow_connections() {
     check("scq=50,q=80", "quality=80,slow-connection-quality=50");
     check("scq=mid", "slow-connection-quality=medium-high");
     check_warned("scq=best", "", 1);
-    check_error(
-        "slow-connection-quality=0",
-        "option `slow-connection-quality` must be a whole number from 1 to 100, got `0`",
+    check_refused(
+        "slow-connection-quality",
+        "a whole number from 1 to 100",
+        &["0"],
     );
 }
 
@@ -294,14 +285,10 @@ fn quality_may_be_searched_for() {
     );
     check_warned("auto-quality=good", "", 1);
     check_warned("max-bytes=20kB", "", 1);
-    for score in ["29", "96", "-5"] {
-        check_error(
-            &format!("auto-quality={score}"),
-            &format!("option `auto-quality` must be a whole number from 30 to 95, got `{score}`"),
-        );
-    }
-    check_error(
-        "max-bytes=0",
-        "option `max-bytes` must be a number of bytes, at least 1, got `0`",
+    check_refused(
+        "auto-quality",
+        "a whole number from 30 to 95",
+        &["29", "96", "-5"],
     );
+    check_refused("max-bytes", "a number of bytes, at least 1", &["0"]);
 }

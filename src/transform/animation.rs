@@ -1,6 +1,5 @@
 //! An animation: every frame takes the way of a still, one at a time, so that memory does not grow with their number.
 
-use std::borrow::Cow;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -100,13 +99,8 @@ pub(super) fn render(
         budget.check()?;
         let delay = motion::delay_in(format, header.kind, frame.delay);
         let raster = timed(&mut timings.resize, || {
-            let (raster, _) = composition::composed(
-                Cow::Owned(frame.raster),
-                extent,
-                frames.space(),
-                &plan,
-                recipe,
-            )?;
+            let (raster, _) =
+                composition::composed(frame.raster.into(), extent, frames.space(), &plan, recipe)?;
             Ok(raster.into_rgba8())
         })?;
         timed(&mut timings.encode, || animator.push(&raster, delay))?;

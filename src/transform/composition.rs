@@ -1,8 +1,6 @@
 //! The layers between pixels as decoded and pixels as an encoder takes them: resized, in the colours of the output, turned, on their
 //! background, with their effects, in their border; and the format that they will be written in.
 
-use std::borrow::Cow;
-
 use crate::options::Color;
 use crate::options::Effects;
 use crate::options::Format;
@@ -24,6 +22,7 @@ use super::encode::Settings;
 use super::geometry::Layout;
 use super::hdr;
 use super::pixels::Channels;
+use super::pixels::Pixels;
 use super::pixels::Planar;
 use super::pixels::Plane;
 use super::pixels::Raster;
@@ -45,7 +44,7 @@ pub(super) enum Composed {
 impl Composed {
     /// What `recipes` ask for by one plan. They are of one `Composition`.
     pub fn of(
-        raster: Cow<'_, Raster>,
+        pixels: Pixels<'_>,
         extent: (f64, f64),
         space: &ColorSpace,
         plan: &Plan,
@@ -55,8 +54,8 @@ impl Composed {
         let Some(first) = recipes.first() else {
             return Err(TransformError::Resize("nobody asks for it".to_owned()));
         };
-        if !has_planes(&raster, space) || !takes_planes(plan, first, limits) {
-            let (raster, profile) = composed(raster, extent, space, plan, first)?;
+        if !has_planes(pixels.channels(), space) || !takes_planes(plan, first, limits) {
+            let (raster, profile) = composed(pixels, extent, space, plan, first)?;
             return Ok(Composed::Pixels(raster, profile));
         }
         let is_wanted = |subsampling| {
@@ -66,7 +65,7 @@ impl Composed {
             resampled.any(|wanted| wanted == subsampling)
         };
         let (crop, target) = (plan.crop(extent), plan.target());
-        let planes = resize::planes(&raster, crop, target, mixing(space), is_wanted);
+        let planes = resize::planes(pixels, crop, target, mixing(space), is_wanted);
         let turn = plan.turn();
         let turned = |plane| turn.upright_plane(plane);
         Ok(Composed::Planes(Planes {
@@ -131,9 +130,14 @@ impl Composition {
     }
 }
 
+/// Whether what is drawn in sRGB shows the very colours that are stored.
+pub(super) fn has_output_colors(channels: Channels, space: &ColorSpace) -> bool {
+    *space == ColorSpace::Srgb && channels != Channels::Cmyk
+}
+
 /// Whether pixels can become planes while they are resampled.
-pub(super) fn has_planes(raster: &Raster, space: &ColorSpace) -> bool {
-    matches!(raster.channels, Channels::Gray | Channels::Rgb) && *space == ColorSpace::Srgb
+pub(super) fn has_planes(channels: Channels, space: &ColorSpace) -> bool {
+    matches!(channels, Channels::Gray | Channels::Rgb) && *space == ColorSpace::Srgb
 }
 
 /// Whether nothing stands between resampling and an encoder that takes planes, so that pixels need not be put together in between. A
@@ -212,13 +216,13 @@ fn mixing(space: &ColorSpace) -> Mixing {
 /// The layers between pixels as decoded and pixels as seen: resized, in the colours of the output (with the profile of these where
 /// they are not sRGB), turned, on their background, with their effects, in their border.
 pub(super) fn composed(
-    raster: Cow<'_, Raster>,
+    pixels: Pixels<'_>,
     extent: (f64, f64),
     space: &ColorSpace,
     plan: &Plan,
     recipe: &Recipe,
 ) -> Result<(Raster, Option<Vec<u8>>), TransformError> {
-    let raster = resize::raster(raster, plan.crop(extent), plan.target(), mixing(space));
+    let raster = resize::raster(pixels, plan.crop(extent), plan.target(), mixing(space));
     let (raster, profile) = if recipe.wide_gamut {
         color::to_wide(raster, space)?
     } else {

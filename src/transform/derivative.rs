@@ -22,6 +22,7 @@ use super::color::ColorSpace;
 use super::decode;
 use super::decode::Decoded;
 use super::decode::Header;
+use super::decode::Streamed;
 use super::decode::Wanted;
 use super::encode;
 use super::encode::Picture;
@@ -145,14 +146,23 @@ impl<'a> Basis<'a> {
         if let Some((bytes, header, wanted)) = &self.instead
             && let Ok(decoded) = decode::pixels(bytes, header, *wanted)
         {
-            let side = |side: u32| f64::from(side) / f64::from(self.wanted.denominator);
-            return Ok(Decoded {
-                // The copy was rounded up; its source was not.
-                extent: (side(self.header.size.width), side(self.header.size.height)),
-                ..decoded
-            });
+            let extent = self.extent();
+            return Ok(Decoded { extent, ..decoded });
         }
         decode::pixels(self.source, self.header, self.wanted)
+    }
+
+    /// The same pixels, as they are resampled, where what is read allows that.
+    pub fn streamed(&self) -> Option<Streamed<'_>> {
+        let (bytes, header, wanted) = self.parts();
+        let extent = self.extent();
+        decode::streamed(bytes, header, wanted).map(|found| Streamed { extent, ..found })
+    }
+
+    /// The size that the pixels stand for: a copy was rounded up, its source was not.
+    fn extent(&self) -> (f64, f64) {
+        let side = |side: u32| f64::from(side) / f64::from(self.header.denominator(self.wanted));
+        (side(self.header.size.width), side(self.header.size.height))
     }
 }
 

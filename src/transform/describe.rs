@@ -1,6 +1,5 @@
 //! Facts about the picture that a recipe describes, and placeholders for it, in place of the picture: `format=json`.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use crate::options::Blur;
@@ -56,7 +55,7 @@ pub(super) fn render(
         ..recipe.clone()
     };
     let (raster, _) = composition::composed(
-        Cow::Owned(decoded.raster),
+        decoded.raster.into(),
         decoded.extent,
         &decoded.space,
         &plan,

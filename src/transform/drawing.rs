@@ -1,6 +1,5 @@
 //! A drawing (SVG) is cleaned and stays a drawing, whatever the options say, unless the operator lets it become pixels.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use crate::options::Format;
@@ -189,6 +188,6 @@ fn drawn(
     let raster = svg::rasterize(cleaned, |_| size, limits)?;
     let extent = decode::whole(raster.size);
     let (raster, _) =
-        composition::composed(Cow::Owned(raster), extent, &ColorSpace::Srgb, &plan, recipe)?;
+        composition::composed(raster.into(), extent, &ColorSpace::Srgb, &plan, recipe)?;
     Ok(raster)
 }

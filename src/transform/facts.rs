@@ -1,6 +1,5 @@
 //! What `format=json` says of a picture in place of the picture: Cloudflare's facts, and beside them, under names of our own,
 //! what a page can show until the picture is there.
-use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -141,7 +140,7 @@ fn within(raster: Raster, side: u32) -> Raster {
         height: f64::from(height),
     };
     let size = Size::new(scaled(width), scaled(height));
-    resize::raster(Cow::Owned(raster), whole, size, Mixing::Light)
+    resize::raster(raster.into(), whole, size, Mixing::Light)
 }
 
 fn blurhash(thumbnail: &Raster) -> Result<String, TransformError> {

@@ -20,6 +20,7 @@ mod error;
 mod facts;
 mod geometry;
 mod hdr;
+mod machine;
 mod metadata;
 mod motion;
 mod orientation;

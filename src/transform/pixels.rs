@@ -1,5 +1,7 @@
 //! What a picture is between the codecs: rows of samples, and how they are to be read.
 
+use std::borrow::Cow;
+
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Size {
@@ -153,6 +155,60 @@ pub(super) struct Raster {
     pub samples: Samples,
 }
 
+/// A picture that comes row by row, from top to bottom, in samples from 0 to 1.
+pub(super) trait Rows {
+    fn size(&self) -> Size;
+
+    fn channels(&self) -> Channels;
+
+    /// A row of interleaved pixels. Rows may be left out, but none is asked for after one below it.
+    fn row(&mut self, y: usize) -> &[f32];
+}
+
+/// Pixels all at once, or row by row.
+pub(super) enum Pixels<'a> {
+    Raster(Cow<'a, Raster>),
+    Rows(&'a mut dyn Rows),
+}
+
+impl From<Raster> for Pixels<'_> {
+    fn from(raster: Raster) -> Self {
+        Pixels::Raster(Cow::Owned(raster))
+    }
+}
+
+impl Pixels<'_> {
+    pub fn size(&self) -> Size {
+        match self {
+            Pixels::Raster(raster) => raster.size,
+            Pixels::Rows(rows) => rows.size(),
+        }
+    }
+
+    pub fn channels(&self) -> Channels {
+        match self {
+            Pixels::Raster(raster) => raster.channels,
+            Pixels::Rows(rows) => rows.channels(),
+        }
+    }
+
+    /// Whether samples have 16 bits.
+    pub fn is_deep(&self) -> bool {
+        match self {
+            Pixels::Raster(raster) => matches!(raster.samples, Samples::U16(_)),
+            Pixels::Rows(_) => false,
+        }
+    }
+
+    /// All of them, as they are.
+    pub fn into_raster(self) -> Raster {
+        match self {
+            Pixels::Raster(raster) => raster.into_owned(),
+            Pixels::Rows(rows) => Raster::of(rows),
+        }
+    }
+}
+
 /// One plane of samples, rows without gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plane {
@@ -231,6 +287,20 @@ impl Subsampling {
 }
 
 impl Raster {
+    /// All rows of a picture, in 8 bits.
+    pub fn of(rows: &mut dyn Rows) -> Raster {
+        let (size, channels) = (rows.size(), rows.channels());
+        let mut samples = Vec::with_capacity(size.len() * channels.count());
+        for y in 0..size.height as usize {
+            samples.extend(rows.row(y).iter().map(|&sample| rounded(sample * 255.0)));
+        }
+        Raster {
+            size,
+            channels,
+            samples: Samples::U8(samples),
+        }
+    }
+
     /// The samples as 8 bits. 16-bit samples are rounded, not cut.
     pub fn into_u8(self) -> Vec<u8> {
         match self.samples {
@@ -305,6 +375,19 @@ fn drop_last<T: Copy>(samples: &[T], channels: usize) -> Vec<T> {
 )]
 pub(super) const fn to_u8(sample: u16) -> u8 {
     ((sample as u32 + 128) / 257) as u8
+}
+
+/// 0 to 255, to the nearest.
+#[inline(always)]
+pub(super) fn rounded(value: f32) -> u8 {
+    whole_bits(value)[0]
+}
+
+/// A number from 0 to 65535, rounded, least byte first. Adding 2^23 leaves nothing behind the point and the whole in the low bits,
+/// which is one instruction for many numbers, where a cast is several for each.
+#[inline(always)]
+pub(super) fn whole_bits(value: f32) -> [u8; 4] {
+    (value + 8_388_608.0).to_bits().to_le_bytes()
 }
 
 #[cfg(test)]

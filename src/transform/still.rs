@@ -1,6 +1,6 @@
 //! One picture: planned, decoded, composed, encoded.
 
-use std::borrow::Cow;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::options::Fit;
@@ -23,13 +23,16 @@ use super::composition::Made;
 use super::decode;
 use super::decode::Decoded;
 use super::decode::Header;
+use super::decode::Streamed;
 use super::decode::Wanted;
 use super::decode::frames;
 use super::derivative::Basis;
 use super::encode;
 use super::geometry;
 use super::metadata;
+use super::pixels::Pixels;
 use super::pixels::Raster;
+use super::pixels::Rows as _;
 use super::plain_border;
 use super::plan::Plan;
 use super::price;
@@ -60,24 +63,24 @@ pub(super) fn render(
         &budget.limits,
     )
     .within(&budget.limits)?;
-    let decoded = match prepared.decoded {
-        Some(decoded) => decoded,
-        None => basis.decoded()?,
+    let limits = &budget.limits;
+    let by_row = || composed_by_row(&basis, &plan, recipe, limits);
+    let Seen {
+        composed,
+        same_colors,
+        decode,
+    } = match prepared.decoded {
+        Some(decoded) => composed(decoded, started.elapsed(), &plan, recipe, budget)?,
+        None => match by_row() {
+            Some(seen) => seen,
+            None => {
+                let decoded = basis.decoded()?;
+                composed(decoded, started.elapsed(), &plan, recipe, budget)?
+            }
+        },
     };
-    let decode = started.elapsed();
-    budget.check()?;
-
-    let started = Instant::now();
-    let same_colors = decoded.has_output_colors();
-    let Decoded {
-        raster,
-        extent,
-        space,
-    } = decoded;
-    let (raster, limits) = (Cow::Owned(raster), &budget.limits);
-    let made = Composed::of(raster, extent, &space, &plan, &[recipe], limits)?
-        .finished(&plan, recipe, limits);
-    let resize = started.elapsed();
+    let made = composed.finished(&plan, recipe, limits);
+    let resize = started.elapsed().saturating_sub(decode);
     budget.check()?;
 
     let started = Instant::now();
@@ -88,6 +91,59 @@ pub(super) fn render(
         encode: started.elapsed(),
     };
     Ok(Encoded { timings, ..file })
+}
+
+/// Composed pixels, and what is known of those that they were made of.
+struct Seen {
+    composed: Composed,
+    /// Whether the colours of the source are as they were.
+    same_colors: bool,
+    /// Time that it took to decode them.
+    decode: Duration,
+}
+
+fn composed(
+    decoded: Decoded,
+    decode: Duration,
+    plan: &Plan,
+    recipe: &Recipe,
+    budget: &Budget,
+) -> Result<Seen, TransformError> {
+    budget.check()?;
+    let Decoded {
+        raster,
+        extent,
+        space,
+    } = decoded;
+    let same_colors = composition::has_output_colors(raster.channels, &space);
+    let limits = &budget.limits;
+    Ok(Seen {
+        composed: Composed::of(raster.into(), extent, &space, plan, &[recipe], limits)?,
+        same_colors,
+        decode,
+    })
+}
+
+/// Pixels that are composed while they are decoded, so that there is never more of them than a few rows; `None` where that is not possible.
+fn composed_by_row(
+    basis: &Basis<'_>,
+    plan: &Plan,
+    recipe: &Recipe,
+    limits: &Limits,
+) -> Option<Seen> {
+    let Streamed {
+        mut rows,
+        extent,
+        space,
+    } = basis.streamed()?;
+    let same_colors = composition::has_output_colors(rows.channels(), &space);
+    let pixels = Pixels::Rows(&mut rows);
+    let composed = Composed::of(pixels, extent, &space, plan, &[recipe], limits).ok()?;
+    rows.end().then(|| Seen {
+        composed,
+        same_colors,
+        decode: rows.spent(),
+    })
 }
 
 /// The file of a finished picture. `same_colors`: the colours of its source are as they were.
@@ -267,7 +323,7 @@ pub(super) fn looked_at(
     price::of_thumbnail(source, &basis, header, &prepared.plan, wanted).within(&budget.limits)?;
     let decoded = decode::pixels(source, header, wanted)?;
     let (raster, _) = composition::composed(
-        Cow::Owned(decoded.raster),
+        decoded.raster.into(),
         decoded.extent,
         &decoded.space,
         &prepared.plan,

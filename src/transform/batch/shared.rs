@@ -18,6 +18,7 @@ use super::super::decode;
 use super::super::decode::Decoded;
 use super::super::decode::Header;
 use super::super::decode::Wanted;
+use super::super::pixels::Pixels;
 use super::super::pixels::Raster;
 use super::super::resize;
 use super::super::still;
@@ -50,13 +51,13 @@ pub(super) fn together(
             return ControlFlow::Continue(());
         }
     };
-    let same_colors = decoded.has_output_colors();
     let Decoded {
         raster,
         extent,
         space,
     } = decoded;
-    let has_planes = composition::has_planes(&raster, &space);
+    let same_colors = composition::has_output_colors(raster.channels, &space);
+    let has_planes = composition::has_planes(raster.channels, &space);
     let levels = schedule(members, has_planes, &budget.limits);
     let mut batch = Batch {
         source,
@@ -127,7 +128,14 @@ impl Batch<'_> {
             let scale = f64::from(self.denominator) / f64::from(denominator);
             let extent = (self.extent.0 * scale, self.extent.1 * scale);
             let recipes: Vec<&Recipe> = shared.files.iter().map(|file| file.recipe).collect();
-            Composed::of(pixels, extent, &self.space, plan, &recipes, limits)
+            Composed::of(
+                Pixels::Raster(pixels),
+                extent,
+                &self.space,
+                plan,
+                &recipes,
+                limits,
+            )
         });
         self.spent.resize += started.elapsed();
         let mut composed = match composed {

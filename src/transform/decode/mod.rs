@@ -1,13 +1,11 @@
 //! Bytes to pixels: one file per format, each with two doors, `header` (a few hundred bytes read, nothing allocated for pixels)
-//! and `decode`. Formats are told apart by content alone. The JPEG door has two codecs behind it, one per build.
+//! and `decode`. Formats are told apart by content alone.
 
 mod avif;
 pub(super) mod frames;
 mod gif;
 #[cfg(feature = "heic")]
 mod heic;
-#[cfg_attr(feature = "native", path = "jpeg_turbo.rs")]
-#[cfg_attr(not(feature = "native"), path = "jpeg_portable.rs")]
 mod jpeg;
 mod jxl;
 mod plain;
@@ -71,7 +69,7 @@ impl Header {
 
     /// By how much what comes out of a decode is smaller.
     pub fn denominator(&self, wanted: Wanted) -> u32 {
-        if self.kind == Kind::Jpeg && cfg!(feature = "native") {
+        if self.kind == Kind::Jpeg {
             wanted.denominator
         } else {
             1
@@ -87,11 +85,12 @@ pub(super) struct Decoded {
     pub space: ColorSpace,
 }
 
-impl Decoded {
-    /// Whether what an output in sRGB shows are the very colours that are stored.
-    pub fn has_output_colors(&self) -> bool {
-        self.space == ColorSpace::Srgb && self.raster.channels != Channels::Cmyk
-    }
+/// Pixels that are decoded as they are asked for, with what is needed to read them.
+pub(super) struct Streamed<'a> {
+    pub rows: jpeg::Rows<'a>,
+    /// As with `Decoded`.
+    pub extent: (f64, f64),
+    pub space: ColorSpace,
 }
 
 /// How a source may be decoded.
@@ -174,6 +173,19 @@ pub(super) fn denominator(shrink: f64, size: Size) -> u32 {
                 || (leaves(denominator) >= OVERSAMPLING && decoded(denominator / 2) > FEW)
         })
         .unwrap_or(1)
+}
+
+/// A source pixel by pixel as it is resampled, where it allows that. What comes of it counts only if `Rows::end` says so afterwards; if
+/// not, `pixels` tells what is wrong, or reads it nevertheless.
+pub(super) fn streamed<'a>(
+    source: &'a [u8],
+    header: &Header,
+    wanted: Wanted,
+) -> Option<Streamed<'a>> {
+    match header.kind {
+        Kind::Jpeg => jpeg::streamed(source, header, wanted),
+        _ => None,
+    }
 }
 
 pub(super) fn whole(size: Size) -> (f64, f64) {

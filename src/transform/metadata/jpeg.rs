@@ -30,8 +30,17 @@ const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 /// Bytes in a segment beside its length.
 const MAX_SEGMENT: usize = 65_533;
 
-/// The markers of a JPEG with their segments, up to and including the head of the first scan. Garbage ends them.
-fn segments(source: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+/// A segment of a JPEG.
+pub struct Segment<'a> {
+    pub marker: u8,
+    /// What it says, without its length.
+    pub content: &'a [u8],
+    /// All that follows it.
+    pub after: &'a [u8],
+}
+
+/// The segments of a JPEG, up to and including the head of the first scan. Garbage ends them.
+pub fn segments(source: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     let mut rest = source.get(2..).unwrap_or_default();
     std::iter::from_fn(move || {
         loop {
@@ -46,14 +55,15 @@ fn segments(source: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
                 _ => {
                     let (length, _) = after.split_first_chunk()?;
                     let length = usize::from(u16::from_be_bytes(*length));
-                    let segment = after.get(2..length)?;
+                    let content = after.get(2..length)?;
+                    let after = &after[length..];
                     // After a scan's head comes its data, which is no marker.
-                    rest = if *marker == 0xDA {
-                        &[]
-                    } else {
-                        &after[length..]
-                    };
-                    return Some((*marker, segment));
+                    rest = if *marker == 0xDA { &[] } else { after };
+                    return Some(Segment {
+                        marker: *marker,
+                        content,
+                        after,
+                    });
                 }
             }
         }
@@ -64,24 +74,27 @@ fn segments(source: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
 pub fn jpeg(source: &[u8]) -> JpegMarkers {
     let mut found = JpegMarkers::default();
     let mut parts: Vec<(u8, &[u8])> = Vec::new();
-    for (marker, segment) in segments(source) {
+    for Segment {
+        marker, content, ..
+    } in segments(source)
+    {
         match marker {
             0xE1 => {
-                if let (None, Some(exif)) = (&found.exif, segment.strip_prefix(b"Exif\0\0")) {
+                if let (None, Some(exif)) = (&found.exif, content.strip_prefix(b"Exif\0\0")) {
                     found.exif = Some(exif.to_vec());
                 }
-                if let (None, Some(packet)) = (&found.xmp, segment.strip_prefix(XMP)) {
+                if let (None, Some(packet)) = (&found.xmp, content.strip_prefix(XMP)) {
                     found.xmp = Some(packet.to_vec());
                 }
             }
             0xE2 => {
-                if let Some([number, _, part @ ..]) = segment.strip_prefix(b"ICC_PROFILE\0")
+                if let Some([number, _, part @ ..]) = content.strip_prefix(b"ICC_PROFILE\0")
                     && parts.len() < MAX_PARTS
                 {
                     parts.push((*number, part));
                 }
             }
-            0xEE => found.adobe |= segment.starts_with(b"Adobe"),
+            0xEE => found.adobe |= content.starts_with(b"Adobe"),
             _ => {}
         }
     }
@@ -129,11 +142,14 @@ pub fn is_in_several_scans(source: &[u8]) -> bool {
     const SEQUENTIAL: [u8; 2] = [0xC0, 0xC1];
     const SCAN: u8 = 0xDA;
     let mut of_frame = None;
-    for (marker, segment) in segments(source) {
+    for Segment {
+        marker, content, ..
+    } in segments(source)
+    {
         if SEQUENTIAL.contains(&marker) {
-            of_frame = segment.get(5).copied();
+            of_frame = content.get(5).copied();
         } else if marker == SCAN {
-            return of_frame.is_some_and(|components| segment.first() < Some(&components));
+            return of_frame.is_some_and(|components| content.first() < Some(&components));
         }
     }
     false

@@ -23,8 +23,10 @@ use super::sniff::Kind;
 
 pub use self::avif::holds_only as avif_holds_only;
 pub use self::avif::is_bounded as avif_is_bounded;
+pub use self::jpeg::Segment as JpegSegment;
 pub use self::jpeg::is_in_several_scans;
 pub use self::jpeg::jpeg;
+pub use self::jpeg::segments as jpeg_segments;
 pub use self::png::chunks as png_chunks;
 pub use self::png::cicp as png_cicp;
 pub use self::webp::chunks as webp_chunks;

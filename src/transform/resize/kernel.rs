@@ -11,21 +11,26 @@
 
 use super::axis::Axis;
 use super::light::to_light;
-use super::machine::Baseline;
-use super::machine::LANES;
-use super::machine::Lane;
-use super::machine::Machine;
+use std::ops::Range;
+
+#[cfg(target_arch = "x86_64")]
+use super::super::machine::Avx2;
+use super::super::machine::Baseline;
+use super::super::machine::LANES;
+use super::super::machine::Lane;
+use super::super::machine::Machine;
+use super::super::pixels::Rows;
 use super::sink::Sink;
 
 /// Interleaved samples.
-#[derive(Clone, Copy)]
 pub(super) enum Samples<'a> {
     U8(&'a [u8]),
     U16(&'a [u16]),
+    /// As they come.
+    Rows(&'a mut dyn Rows),
 }
 
 /// Pixels to be resampled.
-#[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub samples: Samples<'a>,
     /// Pixels in a row.
@@ -51,7 +56,7 @@ pub(super) fn resample(source: Source<'_>, across: &Axis, down: &Axis, sink: &mu
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn resample_avx2(source: Source<'_>, across: &Axis, down: &Axis, sink: &mut Sink) {
-    run::<super::machine::Avx2>(source, across, down, sink);
+    run::<Avx2>(source, across, down, sink);
 }
 
 /// The longest window, in rows, of which all rows are kept until it is full. Beyond it, which takes a reduction by more than ten, the few
@@ -70,7 +75,7 @@ fn run<M: Machine>(source: Source<'_>, across: &Axis, down: &Axis, sink: &mut Si
 
 #[inline(always)]
 fn run_channels<M: Machine, const CHANNELS: usize>(
-    source: Source<'_>,
+    mut source: Source<'_>,
     across: &Axis,
     down: &Axis,
     sink: &mut Sink,
@@ -261,29 +266,44 @@ impl Source<'_> {
     /// Converts columns of one row.
     #[inline(always)]
     fn read<M: Machine, const CHANNELS: usize>(
-        &self,
+        &mut self,
         y: usize,
-        columns: std::ops::Range<usize>,
+        columns: Range<usize>,
         into: &mut [f32],
     ) {
         let start = y * self.width;
-        let part = (start + columns.start) * CHANNELS..(start + columns.end) * CHANNELS;
-        match self.samples {
+        let part = |columns: Range<usize>| columns.start * CHANNELS..columns.end * CHANNELS;
+        let whole = part(start + columns.start..start + columns.end);
+        let alike = Alike {
+            light: self.light,
+            alpha: self.alpha,
+        };
+        match &mut self.samples {
             Samples::U8(samples) => {
-                let part = &samples[part];
-                self.convert::<M, CHANNELS, _>(part, into, |sample| {
+                alike.convert::<M, CHANNELS, _>(&samples[whole], into, |sample| {
                     f32::from(sample) * (1.0 / 255.0)
                 });
             }
             Samples::U16(samples) => {
-                let part = &samples[part];
-                self.convert::<M, CHANNELS, _>(part, into, |sample| {
+                alike.convert::<M, CHANNELS, _>(&samples[whole], into, |sample| {
                     f32::from(sample) * (1.0 / 65_535.0)
                 });
             }
+            Samples::Rows(rows) => {
+                let row = &rows.row(y)[part(columns)];
+                alike.convert::<M, CHANNELS, _>(row, into, |sample| sample);
+            }
         }
     }
+}
 
+/// What is done to samples of any kind.
+struct Alike {
+    light: bool,
+    alpha: bool,
+}
+
+impl Alike {
     #[inline(always)]
     fn convert<M: Machine, const CHANNELS: usize, T: Copy>(
         &self,

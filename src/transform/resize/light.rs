@@ -4,7 +4,7 @@
 //! curve of sRGB stands for that of every other RGB and grey space here: they differ by less than matters for mixing neighbours, and what
 //! goes in comes out unchanged where neighbours are alike.
 
-use super::machine::Machine;
+use super::super::machine::Machine;
 
 /// Where the straight part of the curve ends, as encoded and as light.
 const STRAIGHT_ENCODED: f32 = 0.040_45;
@@ -67,7 +67,7 @@ fn polynomial<M: Machine, const N: usize>(coefficients: &[f32; N], x: f32) -> f3
 
 #[cfg(test)]
 mod tests {
-    use super::super::machine::Baseline;
+    use super::super::super::machine::Baseline;
     use super::to_encoded;
     use super::to_light;
 

@@ -4,13 +4,11 @@
 mod axis;
 mod kernel;
 mod light;
-mod machine;
 mod reduced;
 mod sink;
 
-use std::borrow::Cow;
-
 use super::pixels::Channels;
+use super::pixels::Pixels;
 use super::pixels::Plane;
 use super::pixels::Raster;
 use super::pixels::Rect;
@@ -44,39 +42,42 @@ pub(super) struct Planes {
     pub halved: Option<[Plane; 2]>,
 }
 
-/// Resamples the part `crop` of a raster to `target` pixels.
-pub(super) fn raster(source: Cow<'_, Raster>, crop: Rect, target: Size, mixing: Mixing) -> Raster {
-    if is_whole(crop, source.size) && source.size == target {
-        return source.into_owned();
+/// Resamples the part `crop` of a picture to `target` pixels.
+pub(super) fn raster(pixels: Pixels<'_>, crop: Rect, target: Size, mixing: Mixing) -> Raster {
+    if is_whole(crop, pixels.size()) && pixels.size() == target {
+        return pixels.into_raster();
     }
-    let length = target.len() * source.channels.count();
-    let into = match source.samples {
-        Samples::U8(_) => Into::U8(Vec::with_capacity(length)),
-        Samples::U16(_) => Into::U16(Vec::with_capacity(length)),
+    let channels = pixels.channels();
+    let length = target.len() * channels.count();
+    let into = if pixels.is_deep() {
+        Into::U16(Vec::with_capacity(length))
+    } else {
+        Into::U8(Vec::with_capacity(length))
     };
-    let samples = match resample(&source, crop, target, mixing, into) {
+    let samples = match resample(pixels, crop, target, mixing, into) {
         Into::U8(samples) => Samples::U8(samples),
         Into::U16(samples) => Samples::U16(samples),
         Into::Planes { .. } => unreachable!("a sink stays what it is"),
     };
     Raster {
         size: target,
-        channels: source.channels,
+        channels,
         samples,
     }
 }
 
-/// Resamples the part `crop` of a grey or RGB raster in sRGB to planes of `target` luma pixels, with chroma at each `subsampling` that is
+/// Resamples the part `crop` of a grey or RGB picture in sRGB to planes of `target` luma pixels, with chroma at each `subsampling` that is
 /// wanted: what the encoders take, rounded once.
 pub(super) fn planes(
-    source: &Raster,
+    pixels: Pixels<'_>,
     crop: Rect,
     target: Size,
     mixing: Mixing,
     subsampling: impl Fn(Subsampling) -> bool,
 ) -> Planes {
+    let channels = pixels.channels();
     let room = |wanted: Subsampling| {
-        let is_wanted = source.channels == Channels::Rgb && subsampling(wanted);
+        let is_wanted = channels == Channels::Rgb && subsampling(wanted);
         let length = wanted.chroma_size(target).len();
         is_wanted.then(|| [(); 2].map(|()| Vec::with_capacity(length)))
     };
@@ -85,7 +86,7 @@ pub(super) fn planes(
         full: room(Subsampling::None),
         halved: room(Subsampling::Both),
     };
-    let Into::Planes { luma, full, halved } = resample(source, crop, target, mixing, into) else {
+    let Into::Planes { luma, full, halved } = resample(pixels, crop, target, mixing, into) else {
         unreachable!("a sink stays what it is");
     };
     let plane = |size| move |samples| Plane { size, samples };
@@ -96,23 +97,24 @@ pub(super) fn planes(
     }
 }
 
-fn resample(source: &Raster, crop: Rect, target: Size, mixing: Mixing, into: Into) -> Into {
-    let Size { width, height } = source.size;
+fn resample(mut pixels: Pixels<'_>, crop: Rect, target: Size, mixing: Mixing, into: Into) -> Into {
+    let (Size { width, height }, channels) = (pixels.size(), pixels.channels());
     let across = Axis::new(crop.left, crop.width, width, target.width);
     let down = Axis::new(crop.top, crop.height, height, target.height);
-    let light = mixing == Mixing::Light
-        && source.channels != Channels::Cmyk
-        && !across.enlarges
-        && !down.enlarges;
-    let alpha = source.channels.has_alpha();
+    let light =
+        mixing == Mixing::Light && channels != Channels::Cmyk && !across.enlarges && !down.enlarges;
+    let alpha = channels.has_alpha();
     let mut sink = Sink::new(light, alpha, into);
     let source = Source {
-        samples: match &source.samples {
-            Samples::U8(samples) => kernel::Samples::U8(samples),
-            Samples::U16(samples) => kernel::Samples::U16(samples),
+        samples: match &mut pixels {
+            Pixels::Raster(raster) => match &raster.samples {
+                Samples::U8(samples) => kernel::Samples::U8(samples),
+                Samples::U16(samples) => kernel::Samples::U16(samples),
+            },
+            Pixels::Rows(rows) => kernel::Samples::Rows(*rows),
         },
         width: width as usize,
-        channels: source.channels.count(),
+        channels: channels.count(),
         alpha,
         light,
     };
@@ -137,6 +139,7 @@ mod tests {
     use proptest::proptest;
 
     use super::super::pixels::Channels;
+    use super::super::pixels::Pixels;
     use super::super::pixels::Raster;
     use super::super::pixels::Rect;
     use super::super::pixels::Samples;
@@ -146,7 +149,7 @@ mod tests {
     use super::planes;
 
     fn raster(source: Raster, crop: Rect, target: Size, mixing: Mixing) -> Raster {
-        super::raster(Cow::Owned(source), crop, target, mixing)
+        super::raster(Pixels::Raster(Cow::Owned(source)), crop, target, mixing)
     }
 
     fn whole(width: f64, height: f64) -> Rect {
@@ -316,10 +319,17 @@ mod tests {
                 / samples.len() as f64
         };
         let target = Size::new(101, 3);
-        let both = planes(&source, whole(101.0, 3.0), target, Mixing::Light, |_| true);
+        let pixels = || Pixels::Raster(Cow::Borrowed(&source));
+        let both = planes(pixels(), whole(101.0, 3.0), target, Mixing::Light, |_| true);
         for subsampling in [Subsampling::None, Subsampling::Both] {
             let is_wanted = |wanted| wanted == subsampling;
-            let made = planes(&source, whole(101.0, 3.0), target, Mixing::Light, is_wanted);
+            let made = planes(
+                pixels(),
+                whole(101.0, 3.0),
+                target,
+                Mixing::Light,
+                is_wanted,
+            );
             let chroma = match subsampling {
                 Subsampling::None => (&made.full, &made.halved, &both.full),
                 Subsampling::Both => (&made.halved, &made.full, &both.halved),

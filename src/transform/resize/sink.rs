@@ -1,9 +1,11 @@
 //! What becomes of resampled light: interleaved pixels again, or the planes that encoders take, without a detour through either.
 
+use super::super::machine::LANES;
+use super::super::machine::Lane;
+use super::super::machine::Machine;
+use super::super::pixels::rounded;
+use super::super::pixels::whole_bits;
 use super::light::to_encoded;
-use super::machine::LANES;
-use super::machine::Lane;
-use super::machine::Machine;
 
 /// Takes resampled rows from top to bottom.
 pub(super) struct Sink {
@@ -203,19 +205,6 @@ fn to_u8(value: f32) -> u8 {
 fn to_u16(value: f32) -> u16 {
     let [low, high, ..] = whole_bits(value * 65_535.0);
     u16::from_le_bytes([low, high])
-}
-
-/// 0 to 255, to the nearest.
-#[inline(always)]
-fn rounded(value: f32) -> u8 {
-    whole_bits(value)[0]
-}
-
-/// A number from 0 to 65535, rounded, least byte first. Adding 2^23 leaves nothing behind the point and the whole in the low bits,
-/// which is one instruction for many numbers, where a cast is several for each.
-#[inline(always)]
-fn whole_bits(value: f32) -> [u8; 4] {
-    (value + 8_388_608.0).to_bits().to_le_bytes()
 }
 
 const _: () = assert!(LANES.is_multiple_of(2), "chroma is halved within a block");

@@ -1,24 +1,26 @@
-//! JPEG by `zune-jpeg`, the decoder under `image`: at full size, as RGB, grey or inks.
+//! JPEG by `zune-jpeg`, the decoder under `image`: read at full size, as RGB, grey or inks.
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace as Components;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::super::TransformError;
-use super::super::color::ColorSpace;
-use super::super::metadata;
-use super::super::pixels::Channels;
-use super::super::pixels::Raster;
-use super::super::pixels::Samples;
-use super::super::pixels::Size;
-use super::super::sniff::Kind;
-use super::Decoded;
-use super::Header;
-use super::Wanted;
-use super::whole;
+use super::super::super::TransformError;
+use super::super::super::color::ColorSpace;
+use super::super::super::metadata;
+use super::super::super::pixels::Channels;
+use super::super::super::pixels::Raster;
+use super::super::super::pixels::Samples;
+use super::super::super::pixels::Size;
+use super::super::super::resize;
+use super::super::super::sniff::Kind;
+use super::super::Decoded;
+use super::super::Header;
+use super::super::Wanted;
+use super::baseline;
+use super::extent;
 
-pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
+pub(in super::super) fn header(source: &[u8]) -> Result<Header, TransformError> {
     // `zune-jpeg` 0.5 loses all but the first of them.
     if metadata::is_in_several_scans(source) {
         return Err(failed(
@@ -34,20 +36,20 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         kind: Kind::Jpeg,
         size: Size::new(side(width)?, side(height)?),
         orientation: metadata::orientation(markers.exif.as_deref()),
-        // Coefficients of 16 bits for a progressive file, and the pixels.
-        bytes_per_pixel: 10,
-        coefficient_bytes: 0,
+        bytes_per_pixel: 4,
+        // Coefficients of 16 bits for a progressive file, and the pixels, which it always gives at full size.
+        coefficient_bytes: 10,
         pixel_bytes: 4,
         alpha: false,
         is_lossless: false,
-        is_scalable: false,
+        is_scalable: baseline::is_common(source),
     })
 }
 
 pub(super) fn decode(
     source: &[u8],
     header: &Header,
-    _wanted: Wanted,
+    wanted: Wanted,
 ) -> Result<Decoded, TransformError> {
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(source), options());
     decoder.decode_headers().map_err(failed)?;
@@ -73,9 +75,13 @@ pub(super) fn decode(
         channels,
         samples: Samples::U8(samples),
     };
+    let raster = match wanted.denominator {
+        1 => raster,
+        denominator => resize::reduced(&raster, denominator),
+    };
     Ok(Decoded {
         raster,
-        extent: whole(header.size),
+        extent: extent(header, wanted),
         space: ColorSpace::from_icc(markers.icc),
     })
 }

@@ -1,5 +1,9 @@
-//! What the loops of this room are compiled for, and the one thing that compilers do not make of a loop: turning a square of samples.
+//! What the loops over samples are compiled for: one text for AVX2 with FMA, for NEON, and for everything else. Most loops over slices
+//! become vectors by themselves; for the rest there are the few operations of `Machine`.
 #![expect(unsafe_code, reason = "vector instructions of AVX2")]
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64 as avx;
 
 /// Samples in a vector of AVX2, and in a column of as many rows.
 pub(super) const LANES: usize = 8;
@@ -9,17 +13,38 @@ pub(super) type Lane = [f32; LANES];
 
 /// A kind of processor.
 pub(super) trait Machine {
+    /// A lane in a register.
+    type Vector: Copy;
+
     /// `a * b + c`, in one instruction where there is one; without it, `f32::mul_add` would be a function call.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
 
     /// Turns a square over its diagonal: rows become columns.
     fn turned(rows: &[Lane; LANES]) -> [Lane; LANES];
+
+    fn load(lane: &Lane) -> Self::Vector;
+
+    fn store(vector: Self::Vector, lane: &mut Lane);
+
+    /// The same number throughout.
+    fn splat(value: f32) -> Self::Vector;
+
+    fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    fn subtract(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    fn multiply(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `a * b + c`
+    fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 }
 
 /// Whatever the program was compiled for.
 pub(super) struct Baseline;
 
 impl Machine for Baseline {
+    type Vector = Lane;
+
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         // The baseline of 64-bit ARM has it; that of other processors does not.
@@ -34,6 +59,41 @@ impl Machine for Baseline {
     fn turned(rows: &[Lane; LANES]) -> [Lane; LANES] {
         std::array::from_fn(|x| std::array::from_fn(|y| rows[y][x]))
     }
+
+    #[inline(always)]
+    fn load(lane: &Lane) -> Lane {
+        *lane
+    }
+
+    #[inline(always)]
+    fn store(vector: Lane, lane: &mut Lane) {
+        *lane = vector;
+    }
+
+    #[inline(always)]
+    fn splat(value: f32) -> Lane {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    fn add(a: Lane, b: Lane) -> Lane {
+        std::array::from_fn(|at| a[at] + b[at])
+    }
+
+    #[inline(always)]
+    fn subtract(a: Lane, b: Lane) -> Lane {
+        std::array::from_fn(|at| a[at] - b[at])
+    }
+
+    #[inline(always)]
+    fn multiply(a: Lane, b: Lane) -> Lane {
+        std::array::from_fn(|at| a[at] * b[at])
+    }
+
+    #[inline(always)]
+    fn multiply_add(a: Lane, b: Lane, c: Lane) -> Lane {
+        std::array::from_fn(|at| Self::mul_add(a[at], b[at], c[at]))
+    }
 }
 
 /// With AVX2 and FMA. Only what is compiled for these, and so runs only where they are, may be compiled for this.
@@ -42,6 +102,8 @@ pub(super) struct Avx2;
 
 #[cfg(target_arch = "x86_64")]
 impl Machine for Avx2 {
+    type Vector = avx::__m256;
+
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         // Not optimised, `f32::mul_add` is a call of a call for each sample, and a third of the time of the slowest tests.
@@ -57,13 +119,54 @@ impl Machine for Avx2 {
         // SAFETY: the processor has AVX2, or this would not run.
         unsafe { turned_avx2(rows) }
     }
+
+    #[inline(always)]
+    fn load(lane: &Lane) -> Self::Vector {
+        // SAFETY: the processor has AVX, and the lane the eight samples that are read.
+        unsafe { avx::_mm256_loadu_ps(lane.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(vector: Self::Vector, lane: &mut Lane) {
+        // SAFETY: the processor has AVX, and the lane room for the eight samples that are written.
+        unsafe { avx::_mm256_storeu_ps(lane.as_mut_ptr(), vector) }
+    }
+
+    #[inline(always)]
+    fn splat(value: f32) -> Self::Vector {
+        // SAFETY: the processor has AVX.
+        unsafe { avx::_mm256_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the processor has AVX.
+        unsafe { avx::_mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn subtract(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the processor has AVX.
+        unsafe { avx::_mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn multiply(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the processor has AVX.
+        unsafe { avx::_mm256_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: the processor has FMA.
+        unsafe { avx::_mm256_fmadd_ps(a, b, c) }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline]
 fn turned_avx2(rows: &[Lane; LANES]) -> [Lane; LANES] {
-    use std::arch::x86_64 as avx;
     // SAFETY: a row has the eight samples that are read.
     let [a, b, c, d, e, f, g, h] = rows
         .each_ref()

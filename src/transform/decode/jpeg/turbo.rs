@@ -7,18 +7,19 @@ use std::ffi::c_int;
 
 use turbojpeg_sys as tj;
 
-use super::super::TransformError;
-use super::super::color::ColorSpace;
-use super::super::metadata;
-use super::super::pixels::Channels;
-use super::super::pixels::Raster;
-use super::super::pixels::Samples;
-use super::super::pixels::Size;
-use super::super::sniff::Kind;
-use super::Decoded;
-use super::Header;
-use super::Wanted;
-use super::size_of;
+use super::super::super::TransformError;
+use super::super::super::color::ColorSpace;
+use super::super::super::metadata;
+use super::super::super::pixels::Channels;
+use super::super::super::pixels::Raster;
+use super::super::super::pixels::Samples;
+use super::super::super::pixels::Size;
+use super::super::super::sniff::Kind;
+use super::super::Decoded;
+use super::super::Header;
+use super::super::Wanted;
+use super::super::size_of;
+use super::extent;
 
 /// Scans that a progressive file may have; more of them is an attack on the processor. Cameras write 1, encoders about 10.
 const MAX_SCANS: c_int = 100;
@@ -34,7 +35,7 @@ const HARMLESS: [&str; 6] = [
 /// The end-of-image marker.
 const END: [u8; 2] = [0xFF, 0xD9];
 
-pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
+pub(in super::super) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let decoder = Decoder::open(source)?;
     let size = decoder.size()?;
     let markers = metadata::jpeg(source);
@@ -94,11 +95,6 @@ fn decode_once(
         c_int::from(on_warning == OnWarning::Stop),
     );
     let scaled = decoder.scale(header.size, wanted.denominator)?;
-    let denominator = f64::from(wanted.denominator);
-    let extent = (
-        f64::from(header.size.width) / denominator,
-        f64::from(header.size.height) / denominator,
-    );
     let markers = metadata::jpeg(source);
     let colors = decoder.get(tj::TJPARAM_TJPARAM_COLORSPACE).cast_unsigned();
     let space = ColorSpace::from_icc(markers.icc);
@@ -133,7 +129,7 @@ fn decode_once(
     };
     Ok(Decoded {
         raster,
-        extent,
+        extent: extent(header, wanted),
         space,
     })
 }

@@ -1,0 +1,347 @@
+//! Huffman codes, looked up together with the numbers that follow them (ITU-T T.81, annexes C and F.2.2).
+
+use super::bits::Bits;
+
+/// Bits that are looked up at once. Of a photograph's codes with their numbers, one of a hundred is longer.
+const LOOKED_UP: u32 = 10;
+/// The longest code.
+const LONGEST: u32 = 16;
+
+/// The codes of one table.
+pub(super) struct Table {
+    /// What the next bits say.
+    entries: [Entry; 1 << LOOKED_UP],
+    /// How far the next bits lead, where numbers do not matter.
+    strides: [Stride; 1 << LOOKED_UP],
+    /// By length: the first code that is longer, aligned to `LONGEST` bits; and the place of a symbol less its code.
+    ends: [u32; LONGEST as usize + 1],
+    places: [i32; LONGEST as usize + 1],
+    symbols: Vec<u8>,
+}
+
+/// A code with its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Symbol {
+    /// Coefficients of zero before this one; `END` and `NO_CODE` lead out of the block.
+    pub zeros: usize,
+    pub value: i32,
+}
+
+/// Zeros of the symbol that ends a block.
+pub(super) const END: usize = 128;
+/// Zeros of bits that are no code: more than a block has, and less than end it.
+pub(super) const NO_CODE: usize = 64;
+
+/// From the lowest bit: 7 bits for the length of the code, with its number if that is here; whether that is elsewhere; 8 bits of
+/// zeros; 16 bits of the number, or of how many bits it has.
+#[derive(Clone, Copy)]
+struct Entry(u32);
+
+/// From the lowest bit: 8 bits for the length of several codes with their numbers; 8 bits of the coefficients that they stand for, and
+/// `END`. Nothing fits in where the length is 0.
+#[derive(Clone, Copy)]
+struct Stride(u16);
+
+impl Entry {
+    const IN_PARTS: u32 = 0x80;
+    /// The code itself is longer.
+    const LONG: Entry = Entry(Self::IN_PARTS);
+
+    /// What `bits` say, which begin with the code of a symbol.
+    fn new(symbol: u8, length: u32, bits: u32) -> Entry {
+        let size = u32::from(symbol & 15);
+        let zeros = zeros(symbol) << 8;
+        if length + size > LOOKED_UP {
+            return Entry(length | Self::IN_PARTS | zeros | size << 16);
+        }
+        let number = bits >> (LOOKED_UP - length - size) & ((1 << size) - 1);
+        Entry((length + size) | zeros | extended(number, size).cast_unsigned() << 16)
+    }
+
+    #[inline(always)]
+    fn length(self) -> u32 {
+        self.0 & 0x7F
+    }
+
+    #[inline(always)]
+    fn zeros(self) -> usize {
+        (self.0 >> 8 & 0xFF) as usize
+    }
+}
+
+/// The zeros that a symbol of AC stands for. Without a number, only 15 of them are meant; all else ends the block, as in libjpeg.
+fn zeros(symbol: u8) -> u32 {
+    match (symbol >> 4, symbol & 15) {
+        (15, _) => 15,
+        (_, 0) => 128,
+        (zeros, _) => u32::from(zeros),
+    }
+}
+
+/// A number of `size` bits, of which those that begin with 0 are negative (figure F.12).
+#[inline(always)]
+fn extended(number: u32, size: u32) -> i32 {
+    let half = (1 << size) >> 1;
+    let least = if number < half { 1 - (1 << size) } else { 0 };
+    number.cast_signed() + least
+}
+
+impl Table {
+    /// The table with so many codes of each length from 1 on, for these symbols; `None` where that is no table.
+    pub fn new(counts: &[u8; LONGEST as usize], symbols: &[u8]) -> Option<Table> {
+        let mut entries = [Entry::LONG; 1 << LOOKED_UP];
+        let mut ends = [0; LONGEST as usize + 1];
+        let mut places = [0; LONGEST as usize + 1];
+        let (mut code, mut place) = (0_u32, 0);
+        for (length, &count) in (1..=LONGEST).zip(counts) {
+            places[length as usize] = i32::try_from(place).ok()? - code.cast_signed();
+            for &symbol in symbols.get(place..place + usize::from(count))? {
+                if let Some(spare) = LOOKED_UP.checked_sub(length) {
+                    for bits in code << spare..(code + 1) << spare {
+                        *entries.get_mut(bits as usize)? = Entry::new(symbol, length, bits);
+                    }
+                }
+                code += 1;
+            }
+            if code > 1 << length {
+                return None;
+            }
+            place += usize::from(count);
+            ends[length as usize] = code << (LONGEST - length);
+            code <<= 1;
+        }
+        Some(Table {
+            strides: std::array::from_fn(|bits| Stride::of(bits, &entries)),
+            entries,
+            ends,
+            places,
+            symbols: symbols.to_vec(),
+        })
+    }
+
+    /// Whether the table serves for DC, whose symbols are sizes alone, of up to 11 bits (table F.1).
+    pub fn is_for_dc(&self) -> bool {
+        self.symbols.iter().all(|&symbol| symbol <= 11)
+    }
+
+    /// The next symbol.
+    #[inline(always)]
+    pub fn read(&self, bits: &mut Bits<'_>) -> Symbol {
+        bits.refill();
+        let entry = self.entries[bits.peek(LOOKED_UP) as usize];
+        if entry.0 & Entry::IN_PARTS == 0 {
+            bits.skip(entry.length());
+            return Symbol {
+                zeros: entry.zeros(),
+                value: entry.0.cast_signed() >> 16,
+            };
+        }
+        let (zeros, size) = match entry.length() {
+            0 => self.read_long(bits),
+            length => {
+                bits.skip(length);
+                (entry.zeros(), entry.0 >> 16)
+            }
+        };
+        if size == 0 {
+            return Symbol { zeros, value: 0 };
+        }
+        let number = bits.peek(size);
+        bits.skip(size);
+        Symbol {
+            zeros,
+            value: extended(number, size),
+        }
+    }
+
+    /// The zeros and the size of a code that is longer than what is looked up.
+    #[cold]
+    #[inline(never)]
+    fn read_long(&self, bits: &mut Bits<'_>) -> (usize, u32) {
+        let next = bits.peek(LONGEST);
+        for length in LOOKED_UP + 1..=LONGEST {
+            if next < self.ends[length as usize] {
+                let code = (next >> (LONGEST - length)).cast_signed();
+                let place = usize::try_from(code + self.places[length as usize]);
+                if let Some(&symbol) = place.ok().and_then(|place| self.symbols.get(place)) {
+                    bits.skip(length);
+                    return (zeros(symbol) as usize, u32::from(symbol & 15));
+                }
+            }
+        }
+        (NO_CODE, 0)
+    }
+
+    /// Passes over what is left of a block from a coefficient on, and tells where that leads: to `END` or beyond it, to 64, or astray.
+    #[inline(always)]
+    pub fn pass(&self, bits: &mut Bits<'_>, from: usize) -> usize {
+        let mut at = from;
+        while at < 64 {
+            bits.refill();
+            let Stride(stride) = self.strides[bits.peek(LOOKED_UP) as usize];
+            let [length, coefficients] = stride.to_le_bytes();
+            let coefficients = usize::from(coefficients);
+            // Where the block might end within it, what follows is another block's.
+            if length > 0 && at + coefficients % END < 64 {
+                bits.skip(u32::from(length));
+                at += coefficients;
+            } else {
+                at += self.read(bits).zeros + 1;
+            }
+        }
+        at
+    }
+}
+
+impl Stride {
+    /// As many symbols as fit into `bits` wholly.
+    fn of(bits: usize, entries: &[Entry; 1 << LOOKED_UP]) -> Stride {
+        let (mut length, mut coefficients) = (0, 0);
+        loop {
+            let entry = entries[bits << length & (entries.len() - 1)];
+            let is_whole = entry.0 & Entry::IN_PARTS == 0 && length + entry.length() <= LOOKED_UP;
+            if !is_whole || coefficients + entry.zeros() % END >= 63 {
+                break;
+            }
+            length += entry.length();
+            if entry.zeros() == END {
+                coefficients += END;
+                break;
+            }
+            coefficients += entry.zeros() + 1;
+        }
+        let byte = |number: usize| u8::try_from(number).unwrap_or(0);
+        Stride(u16::from_le_bytes([
+            byte(length as usize),
+            byte(coefficients),
+        ]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bits::Bits;
+    use super::END;
+    use super::NO_CODE;
+    use super::Symbol;
+    use super::Table;
+
+    /// A table with a code of each length from 1 to 16, the last of which is left out: 0, 10, 110, and so on.
+    fn unary(symbols: [u8; 16]) -> Table {
+        Table::new(&[1; 16], &symbols).expect("it is a table")
+    }
+
+    /// Bits written as text, with a second before each byte of 255.
+    fn packed(text: &str) -> Vec<u8> {
+        let bits: Vec<u8> = text.bytes().filter(|bit| b"01".contains(bit)).collect();
+        let bytes = bits.chunks(8).map(|byte| {
+            let bit = |at| u8::from(byte.get(at).is_some_and(|&bit| bit == b'1'));
+            (0..8).fold(0, |value, at| value << 1 | bit(at))
+        });
+        bytes
+            .flat_map(|byte| {
+                if byte == 255 {
+                    vec![255, 0]
+                } else {
+                    vec![byte]
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn codes_of_every_length_are_found_with_their_numbers() {
+        // Zeros and size in one byte; 0 ends the block, 0xF0 is sixteen zeros.
+        let symbols = [
+            0x01, 0x00, 0x02, 0x11, 0xF0, 0x05, 0x23, 0x0A, 0x31, 0x41, 0x51, 0x61, 0x71, 0x81,
+            0x91, 0x0F,
+        ];
+        let table = unary(symbols);
+        let number = |bits: &str| match i32::from_str_radix(bits, 2) {
+            Ok(value) if bits.starts_with('0') => value - (1 << bits.len()) + 1,
+            Ok(value) => value,
+            Err(_) => 0,
+        };
+        for (length, symbol) in (1..).zip(symbols) {
+            let code = format!("{}0", "1".repeat(length - 1));
+            let size = usize::from(symbol & 15);
+            for bits in ["000000000000000", "111111111111111", "010011000111010"] {
+                let bits = &bits[..size];
+                let data = packed(&format!("{code} {bits} 1010101010101010"));
+                let mut stream = Bits::new(&data);
+                let zeros = match symbol {
+                    0 => END,
+                    other => usize::from(other >> 4),
+                };
+                let value = number(bits);
+                assert_eq!(
+                    table.read(&mut stream),
+                    Symbol { zeros, value },
+                    "{code} {bits}"
+                );
+                stream.refill();
+                assert_eq!(stream.peek(8), 0b1010_1010, "what follows {code} {bits}");
+            }
+        }
+    }
+
+    #[test]
+    fn bits_that_are_no_code_are_told() {
+        let table = unary([1; 16]);
+        let data = packed("1111111111111111");
+        assert_eq!(table.read(&mut Bits::new(&data)).zeros, NO_CODE);
+    }
+
+    #[test]
+    fn what_is_passed_over_is_what_would_have_been_read() {
+        let table = unary([
+            0x01, 0x00, 0x02, 0x11, 0xF0, 0x05, 0x23, 0x0A, 0x31, 0x41, 0x51, 0x61, 0x71, 0x81,
+            0x91, 0x0F,
+        ]);
+        let mut random = 1_u32;
+        for _ in 0..2000 {
+            let data: Vec<u8> = (0..90)
+                .map(|_| {
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    // Now and then a byte with many codes in it.
+                    if random & 3 << 20 == 0 {
+                        0
+                    } else {
+                        (random >> 24 & 0x7F).to_le_bytes()[0]
+                    }
+                })
+                .collect();
+            let (mut read, mut passed) = (Bits::new(&data), Bits::new(&data));
+            for from in [1, 5, 25, 60, 63] {
+                let mut at = from;
+                while at < 64 {
+                    at += table.read(&mut read).zeros + 1;
+                }
+                let to = table.pass(&mut passed, from);
+                // The symbol of an end counts as one coefficient, or as none.
+                assert!(to == at || (to >= END && at >= END), "{to} {at}");
+                read.refill();
+                passed.refill();
+                assert_eq!(read.peek(32), passed.peek(32), "from {from}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused() {
+        let mut counts = [0; 16];
+        counts[0] = 3;
+        assert!(
+            Table::new(&counts, &[1, 2, 3]).is_none(),
+            "three codes of one bit"
+        );
+        counts[0] = 2;
+        assert!(Table::new(&counts, &[1]).is_none(), "a symbol is missing");
+        assert!(Table::new(&counts, &[1, 2]).is_some_and(|table| table.is_for_dc()));
+        assert!(Table::new(&counts, &[1, 12]).is_some_and(|table| !table.is_for_dc()));
+        assert!(
+            Table::new(&[255; 16], &[0; 4080]).is_none(),
+            "more than there are"
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! JPEG by two doors: rows of the common kind by a decoder of our own, and everything else by a library, of which each build has one.
+
+mod baseline;
+#[cfg_attr(feature = "native", path = "turbo.rs")]
+#[cfg_attr(not(feature = "native"), path = "zune.rs")]
+mod library;
+
+use super::super::TransformError;
+use super::super::color::ColorSpace;
+use super::super::metadata;
+use super::super::pixels::Raster;
+use super::super::pixels::Rows as _;
+use super::Decoded;
+use super::Header;
+use super::Streamed;
+use super::Wanted;
+
+pub(super) use baseline::Rows;
+pub(super) use library::header;
+
+pub(super) fn decode(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+) -> Result<Decoded, TransformError> {
+    if let Some(Streamed {
+        mut rows,
+        extent,
+        space,
+    }) = streamed(source, header, wanted)
+    {
+        let raster = Raster::of(&mut rows);
+        if rows.end() {
+            return Ok(Decoded {
+                raster,
+                extent,
+                space,
+            });
+        }
+    }
+    library::decode(source, header, wanted)
+}
+
+/// The rows of a file of the common kind. They are worth something only if `Rows::end` says so in the end.
+pub(super) fn streamed<'a>(
+    source: &'a [u8],
+    header: &Header,
+    wanted: Wanted,
+) -> Option<Streamed<'a>> {
+    let rows = Rows::open(source, wanted.denominator)?;
+    (rows.size() == header.decoded(wanted)).then(|| Streamed {
+        rows,
+        extent: extent(header, wanted),
+        space: ColorSpace::from_icc(metadata::jpeg(source).icc),
+    })
+}
+
+/// The size that decoded samples stand for.
+fn extent(header: &Header, wanted: Wanted) -> (f64, f64) {
+    let side = |side: u32| f64::from(side) / f64::from(wanted.denominator);
+    (side(header.size.width), side(header.size.height))
+}

@@ -141,20 +141,33 @@ impl Component {
     #[inline(always)]
     fn read_block(&mut self, bits: &mut Bits<'_>, y: usize, place: usize) -> bool {
         let blocks = &mut self.blocks[y * self.across + place / LANES];
-        let lane = place % LANES;
+        let (lane, scales) = (place % LANES, &self.scales);
         let first = self.dc.read(bits);
         self.predicted = self.predicted.wrapping_add(first.value);
-        blocks[0][lane] = self.predicted as f32 * self.scales[0];
+        set(blocks, lane, 0, self.predicted, scales);
         let mut at = 1;
         while at <= self.last {
-            let symbol = self.ac.read(bits);
-            at += symbol.zeros;
-            if at > 63 {
-                break;
+            let entry = self.ac.look(bits);
+            let place = at + entry.zeros();
+            if !entry.is_in_parts() && place < 63 {
+                // And the second symbol, or a zero at the next place.
+                bits.skip(entry.length_of_both());
+                set(blocks, lane, place, entry.value(), scales);
+                at = place + 1 + entry.second_zeros();
+                if at > 63 {
+                    break;
+                }
+                set(blocks, lane, at, entry.second_value(), scales);
+                at += entry.seconds();
+            } else {
+                let symbol = self.ac.read_entry(entry, bits);
+                at += symbol.zeros;
+                if at > 63 {
+                    break;
+                }
+                set(blocks, lane, at, symbol.value, scales);
+                at += 1;
             }
-            let scaled = symbol.value as f32 * self.scales[at % 64];
-            blocks[usize::from(ZIGZAG[at % 64]) % 64][lane] = scaled;
-            at += 1;
         }
         at = self.ac.pass(bits, at);
         first.zeros != NO_CODE && (at == 64 || at >= END)
@@ -172,6 +185,13 @@ impl Component {
             idct::inverse::<M>(self.points, blocks, into, self.stride);
         }
     }
+}
+
+/// Sets a coefficient of a block, by its place in the order in which they are coded.
+#[inline(always)]
+fn set(blocks: &mut Blocks, lane: usize, at: usize, value: i32, scales: &[f32; 64]) {
+    let place = usize::from(ZIGZAG[at % 64]) % 64;
+    blocks[place][lane % LANES] = value as f32 * scales[at % 64];
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]

@@ -32,10 +32,11 @@ pub(super) const END: usize = 128;
 /// Zeros of bits that are no code: more than a block has, and less than end it.
 pub(super) const NO_CODE: usize = 64;
 
-/// From the lowest bit: 7 bits for the length of the code, with its number if that is here; whether that is elsewhere; 8 bits of
-/// zeros; 16 bits of the number, or of how many bits it has.
+/// One symbol, and the one after it where that fits in as well. From the lowest bit: 7 bits for the length of the code, with its number if
+/// that is here; whether that is elsewhere; 8 bits of zeros; 16 bits of the number, or of how many bits it has. Then the same of both: 7
+/// bits for their length; whether there is a second one; its 8 bits of zeros; its 16 bits of number.
 #[derive(Clone, Copy)]
-struct Entry(u32);
+pub(super) struct Entry(u64);
 
 /// From the lowest bit: 8 bits for the length of several codes with their numbers; 8 bits of the coefficients that they stand for, and
 /// `END`. Nothing fits in where the length is 0.
@@ -43,29 +44,78 @@ struct Entry(u32);
 struct Stride(u16);
 
 impl Entry {
-    const IN_PARTS: u32 = 0x80;
+    const IN_PARTS: u64 = 0x80;
     /// The code itself is longer.
     const LONG: Entry = Entry(Self::IN_PARTS);
 
     /// What `bits` say, which begin with the code of a symbol.
     fn new(symbol: u8, length: u32, bits: u32) -> Entry {
         let size = u32::from(symbol & 15);
-        let zeros = zeros(symbol) << 8;
+        let zeros = u64::from(zeros(symbol)) << 8;
         if length + size > LOOKED_UP {
-            return Entry(length | Self::IN_PARTS | zeros | size << 16);
+            return Entry(u64::from(length | size << 16) | zeros | Self::IN_PARTS);
         }
         let number = bits >> (LOOKED_UP - length - size) & ((1 << size) - 1);
-        Entry((length + size) | zeros | extended(number, size).cast_unsigned() << 16)
+        let value = u64::from(extended(number, size).cast_unsigned() << 16);
+        let length = u64::from(length + size);
+        Entry(length | zeros | value | length << 32)
+    }
+
+    /// The same with what comes next, if that is there wholly.
+    fn and(self, next: Entry) -> Entry {
+        let length = self.length() + next.length();
+        if self.is_in_parts() || next.is_in_parts() || self.zeros() == END || length > LOOKED_UP {
+            return self;
+        }
+        let second = u64::from(length) | 0x80 | (next.0 & 0xFFFF_FF00);
+        Entry(self.0 & 0xFFFF_FFFF | second << 32)
+    }
+
+    /// Whether the number is not here.
+    #[inline(always)]
+    pub fn is_in_parts(self) -> bool {
+        self.0 & Self::IN_PARTS != 0
     }
 
     #[inline(always)]
     fn length(self) -> u32 {
-        self.0 & 0x7F
+        u32::from(self.0.to_le_bytes()[0] & 0x7F)
     }
 
     #[inline(always)]
-    fn zeros(self) -> usize {
-        (self.0 >> 8 & 0xFF) as usize
+    pub fn zeros(self) -> usize {
+        usize::from(self.0.to_le_bytes()[1])
+    }
+
+    #[inline(always)]
+    pub fn value(self) -> i32 {
+        let [_, _, low, high, ..] = self.0.to_le_bytes();
+        i32::from(i16::from_le_bytes([low, high]))
+    }
+
+    /// Length of both symbols, or of the one that is there.
+    #[inline(always)]
+    pub fn length_of_both(self) -> u32 {
+        u32::from(self.0.to_le_bytes()[4] & 0x7F)
+    }
+
+    /// How many second symbols there are.
+    #[inline(always)]
+    pub fn seconds(self) -> usize {
+        usize::from(self.0.to_le_bytes()[4] >> 7)
+    }
+
+    /// Zeros before the second symbol; none where there is no such symbol.
+    #[inline(always)]
+    pub fn second_zeros(self) -> usize {
+        usize::from(self.0.to_le_bytes()[5])
+    }
+
+    /// The number of the second symbol; 0 where there is no such symbol.
+    #[inline(always)]
+    pub fn second_value(self) -> i32 {
+        let [.., low, high] = self.0.to_le_bytes();
+        i32::from(i16::from_le_bytes([low, high]))
     }
 }
 
@@ -110,9 +160,14 @@ impl Table {
             ends[length as usize] = code << (LONGEST - length);
             code <<= 1;
         }
+        let strides = std::array::from_fn(|bits| Stride::of(bits, &entries));
+        let pair = |bits: usize| {
+            let first = entries[bits];
+            first.and(entries[bits << first.length() & (entries.len() - 1)])
+        };
         Some(Table {
-            strides: std::array::from_fn(|bits| Stride::of(bits, &entries)),
-            entries,
+            strides,
+            entries: std::array::from_fn(pair),
             ends,
             places,
             symbols: symbols.to_vec(),
@@ -124,23 +179,35 @@ impl Table {
         self.symbols.iter().all(|&symbol| symbol <= 11)
     }
 
+    /// What the next bits say, as far as they are looked at. They are not left behind.
+    #[inline(always)]
+    pub fn look(&self, bits: &mut Bits<'_>) -> Entry {
+        bits.refill();
+        self.entries[bits.peek(LOOKED_UP) as usize]
+    }
+
     /// The next symbol.
     #[inline(always)]
     pub fn read(&self, bits: &mut Bits<'_>) -> Symbol {
-        bits.refill();
-        let entry = self.entries[bits.peek(LOOKED_UP) as usize];
-        if entry.0 & Entry::IN_PARTS == 0 {
+        let entry = self.look(bits);
+        self.read_entry(entry, bits)
+    }
+
+    /// The first symbol of what was looked at.
+    #[inline(always)]
+    pub fn read_entry(&self, entry: Entry, bits: &mut Bits<'_>) -> Symbol {
+        if !entry.is_in_parts() {
             bits.skip(entry.length());
             return Symbol {
                 zeros: entry.zeros(),
-                value: entry.0.cast_signed() >> 16,
+                value: entry.value(),
             };
         }
         let (zeros, size) = match entry.length() {
             0 => self.read_long(bits),
             length => {
                 bits.skip(length);
-                (entry.zeros(), entry.0 >> 16)
+                (entry.zeros(), entry.value().cast_unsigned())
             }
         };
         if size == 0 {
@@ -199,7 +266,7 @@ impl Stride {
         let (mut length, mut coefficients) = (0, 0);
         loop {
             let entry = entries[bits << length & (entries.len() - 1)];
-            let is_whole = entry.0 & Entry::IN_PARTS == 0 && length + entry.length() <= LOOKED_UP;
+            let is_whole = !entry.is_in_parts() && length + entry.length() <= LOOKED_UP;
             if !is_whole || coefficients + entry.zeros() % END >= 63 {
                 break;
             }

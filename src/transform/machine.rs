@@ -37,6 +37,10 @@ pub(super) trait Machine {
 
     /// `a * b + c`
     fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+
+    fn least(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    fn greatest(a: Self::Vector, b: Self::Vector) -> Self::Vector;
 }
 
 /// Whatever the program was compiled for.
@@ -93,6 +97,16 @@ impl Machine for Baseline {
     #[inline(always)]
     fn multiply_add(a: Lane, b: Lane, c: Lane) -> Lane {
         std::array::from_fn(|at| Self::mul_add(a[at], b[at], c[at]))
+    }
+
+    #[inline(always)]
+    fn least(a: Lane, b: Lane) -> Lane {
+        std::array::from_fn(|at| a[at].min(b[at]))
+    }
+
+    #[inline(always)]
+    fn greatest(a: Lane, b: Lane) -> Lane {
+        std::array::from_fn(|at| a[at].max(b[at]))
     }
 }
 
@@ -160,6 +174,18 @@ impl Machine for Avx2 {
     fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         // SAFETY: the processor has FMA.
         unsafe { avx::_mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn least(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the processor has AVX.
+        unsafe { avx::_mm256_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn greatest(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the processor has AVX.
+        unsafe { avx::_mm256_max_ps(a, b) }
     }
 }
 

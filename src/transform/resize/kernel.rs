@@ -144,42 +144,32 @@ fn run_channels<M: Machine, const CHANNELS: usize>(
     block.finish::<M>();
 }
 
-/// Adds rows, each by its weight. Four at a time, so that the sum is read and written a quarter as often.
+/// Adds rows, each by its weight, a few vectors of all of them at a time: sums stay in registers.
 #[inline(always)]
 fn sum<'a, M: Machine>(sum: &mut [f32], weights: &[f32], row: impl Fn(usize) -> &'a [f32]) {
-    let (fours, rest) = weights.as_chunks::<4>();
-    let mut at = 0;
-    for (index, &[a, b, c, d]) in fours.iter().enumerate() {
-        let rows = row(at)
-            .iter()
-            .zip(row(at + 1))
-            .zip(row(at + 2))
-            .zip(row(at + 3));
-        let of = |(((&first, &second), &third), &fourth): (((&f32, &f32), &f32), &f32), sum| {
-            let sum = M::mul_add(first, a, sum);
-            let sum = M::mul_add(second, b, sum);
-            let sum = M::mul_add(third, c, sum);
-            M::mul_add(fourth, d, sum)
-        };
-        if index == 0 {
-            for (sum, four) in sum.iter_mut().zip(rows) {
-                *sum = of(four, 0.0);
-            }
-        } else {
-            for (sum, four) in sum.iter_mut().zip(rows) {
-                *sum = of(four, *sum);
+    /// Vectors: as many as hide how long an addition takes.
+    const AT_ONCE: usize = 8;
+    const WIDE: usize = AT_ONCE * LANES;
+    let (wide, rest) = sum.as_chunks_mut::<WIDE>();
+    let done = wide.len() * WIDE;
+    for (index, wide) in wide.iter_mut().enumerate() {
+        let mut sums = [M::splat(0.0); AT_ONCE];
+        for (at, &weight) in weights.iter().enumerate() {
+            let weight = M::splat(weight);
+            let lanes = row(at)[index * WIDE..][..WIDE].as_chunks::<LANES>().0;
+            for (sum, lane) in sums.iter_mut().zip(lanes) {
+                *sum = M::multiply_add(M::load(lane), weight, *sum);
             }
         }
-        at += 4;
+        for (lane, sum) in wide.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
+            M::store(sum, lane);
+        }
     }
-    if fours.is_empty() {
-        sum.fill(0.0);
-    }
-    for &weight in rest {
-        for (sum, &sample) in sum.iter_mut().zip(row(at)) {
+    rest.fill(0.0);
+    for (at, &weight) in weights.iter().enumerate() {
+        for (sum, &sample) in rest.iter_mut().zip(&row(at)[done..]) {
             *sum = M::mul_add(sample, weight, *sum);
         }
-        at += 1;
     }
 }
 

@@ -127,15 +127,19 @@ fn to_ycbcr<M: Machine, const CHANNELS: usize>(
     cr: &mut [Lane],
 ) {
     let planes = luma.iter_mut().zip(cb).zip(cr);
+    let [none, most, middle] = [0.0, 255.0, 128.0].map(M::splat);
     for (pixel, ((luma, cb), cr)) in pixels.as_chunks::<CHANNELS>().0.iter().zip(planes) {
-        let (red, green, blue) = (pixel[0], pixel[1], pixel[CHANNELS - 1]);
-        for lane in 0..LANES {
-            let (red, green, blue) = (red[lane] * 255.0, green[lane] * 255.0, blue[lane] * 255.0);
-            let sum = M::mul_add(red, 0.299, M::mul_add(green, 0.587, blue * 0.114));
-            luma[lane] = sum;
-            cb[lane] = M::mul_add(blue - sum, 0.5 / 0.886, 128.0).clamp(0.0, 255.0);
-            cr[lane] = M::mul_add(red - sum, 0.5 / 0.701, 128.0).clamp(0.0, 255.0);
-        }
+        let red = M::multiply(M::load(&pixel[0]), most);
+        let green = M::multiply(M::load(&pixel[1]), most);
+        let blue = M::multiply(M::load(&pixel[CHANNELS - 1]), most);
+        let sum = M::multiply(blue, M::splat(0.114));
+        let sum = M::multiply_add(green, M::splat(0.587), sum);
+        let sum = M::multiply_add(red, M::splat(0.299), sum);
+        M::store(sum, luma);
+        let blue = M::multiply_add(M::subtract(blue, sum), M::splat(0.5 / 0.886), middle);
+        M::store(M::least(M::greatest(blue, none), most), cb);
+        let red = M::multiply_add(M::subtract(red, sum), M::splat(0.5 / 0.701), middle);
+        M::store(M::least(M::greatest(red, none), most), cr);
     }
 }
 

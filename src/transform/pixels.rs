@@ -232,19 +232,21 @@ impl Plane {
     /// Half the samples on each axis: squares of four averaged; at odd edges the last sample stands for the missing ones.
     pub fn halved(&self) -> Plane {
         let size = Subsampling::Both.chroma_size(self.size);
-        let (width, height) = (self.size.width as usize, self.size.height as usize);
+        let width = self.size.width as usize;
         let mut samples = Vec::with_capacity(size.len());
-        for y in 0..size.height as usize {
-            let rows = [2 * y, (2 * y + 1).min(height - 1)]
-                .map(|row| &self.samples[row * width..][..width]);
-            for x in 0..size.width as usize {
-                let columns = [2 * x, (2 * x + 1).min(width - 1)];
-                let sum: u16 = rows
-                    .iter()
-                    .flat_map(|row| columns.map(|column| u16::from(row[column])))
-                    .sum();
-                samples.push(((sum + 2) >> 2).to_le_bytes()[0]);
-            }
+        for rows in self.samples.chunks(2 * width) {
+            let (upper, below) = rows.split_at(width);
+            let lower = if below.is_empty() { upper } else { below };
+            let (upper, last) = upper.as_chunks::<2>();
+            let (lower, last_lower) = lower.as_chunks::<2>();
+            let mean = |[a, b]: [u8; 2], [c, d]: [u8; 2]| {
+                let sum = [a, b, c, d].map(u16::from).iter().sum::<u16>();
+                ((sum + 2) >> 2).to_le_bytes()[0]
+            };
+            let pairs = upper.iter().zip(lower);
+            samples.extend(pairs.map(|(upper, lower)| mean(*upper, *lower)));
+            let pairs = last.iter().zip(last_lower);
+            samples.extend(pairs.map(|(&upper, &lower)| mean([upper; 2], [lower; 2])));
         }
         Plane { size, samples }
     }

@@ -382,7 +382,7 @@ fn decoding(source: &[u8], header: &Header, wanted: Wanted) -> Step {
     let (byte, pixel, sample) = match header.kind {
         // The coefficients of all scans go to memory and back.
         Kind::Jpeg if header.coefficient_bytes > 0 => (50, 2, 4),
-        Kind::Jpeg => (10, 1, 4),
+        Kind::Jpeg => (6, 0, 3),
         Kind::Png | Kind::Tiff | Kind::Ico => (5, 0, 6),
         Kind::Webp if header.is_lossless => (0, 0, 25),
         Kind::Webp => (20, 0, 9),

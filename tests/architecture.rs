@@ -138,19 +138,20 @@ const HTTP: [&str; 6] = [
 ];
 
 /// Files that bind a C library, ask the system for something or name instructions of a processor, and so may contain unsafe code.
-const UNSAFE: [&str; 12] = [
+const UNSAFE: [&str; 13] = [
     "src/allocator.rs",
     "src/cpu/system.rs",
     "src/transform/decode/frames/webp.rs",
     "src/transform/decode/heic.rs",
-    "src/transform/decode/jpeg_turbo.rs",
+    "src/transform/decode/jpeg/baseline/mod.rs",
+    "src/transform/decode/jpeg/turbo.rs",
     "src/transform/decode/webp.rs",
     "src/transform/encode/animated_webp.rs",
     "src/transform/encode/avif_aom.rs",
     "src/transform/encode/jpeg_jpegli.rs",
     "src/transform/encode/webp.rs",
+    "src/transform/machine.rs",
     "src/transform/resize/kernel.rs",
-    "src/transform/resize/machine.rs",
 ];
 
 /// Rooms that may say `StatusCode`: two that hear it from an origin, and those that answer. `error` alone makes one of a number.

@@ -18,6 +18,9 @@ const ZIGZAG: [u8; 64] = [
     58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
+/// The mean of a block that is farther from grey than any, half as far again: the codes before it were not what they should be.
+const MOST: f32 = 192.0;
+
 /// A component of a picture that is being decoded.
 pub(super) struct Component {
     /// Blocks of an MCU.
@@ -170,7 +173,8 @@ impl Component {
             }
         }
         at = self.ac.pass(bits, at);
-        first.zeros != NO_CODE && (at == 64 || at >= END)
+        let is_code = first.zeros != NO_CODE && (at == 64 || at >= END);
+        is_code && (self.predicted as f32 * self.scales[0]).abs() <= MOST
     }
 
     /// Turns the blocks of eight MCUs into samples. `first` is the first of these MCUs in its row.

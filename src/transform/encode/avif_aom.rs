@@ -153,7 +153,7 @@ const QUICKEST: c_int = 9;
 /// The slowest speed. Blocks of two to one are half of its time, for 2 % of the bytes.
 const SLOWEST: c_int = 5;
 /// Which of libaom's quantisation matrices (0 steep, 15 flat) goes with a quantiser: fine detail is kept more coarsely. With a search that
-/// weighs errors by that matrix as well, the same photographs take 2 % (at speed 5) to 9 % (at 7 and 9) fewer bytes at the looks of
+/// weighs errors by that matrix as well, the same photographs take 2 % (at speed 5) to 7 % (at 7) fewer bytes at the looks of
 /// sharp's `quality=50`, and 15 % fewer where detail is finest. The steeper, the more there is to lose: 3 saves 1 % beside 5 from 28
 /// on, 8 saves 2 % at 8, and what is nearly as it was must lose nothing.
 const fn matrix(quantizer: u32) -> c_int {

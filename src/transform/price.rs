@@ -40,6 +40,9 @@ const FIXED_BYTES: u64 = 4 << 20;
 /// What any render takes, however small.
 const FIXED_TIME: u64 = 500_000;
 
+/// A row of blocks of a JPEG, for each column that comes out: 17 rows of three components in single precision, and what becomes of one.
+const JPEG_COLUMN_BYTES: u64 = 4 * (3 * 17 + 7);
+
 // --- the resizer ---
 
 /// Rows of single precision that are kept at once: those of the longest window that is kept, and two blocks of eight.
@@ -374,8 +377,14 @@ fn decoding(source: &[u8], header: &Header, wanted: Wanted) -> Step {
     } else {
         0
     };
+    let row = if header.kind == Kind::Jpeg {
+        u64::from(header.decoded(wanted).width) * JPEG_COLUMN_BYTES
+    } else {
+        0
+    };
     let bytes = decoded
         .saturating_mul(header.bytes_per_pixel)
+        .saturating_add(row)
         .saturating_add(stored.saturating_mul(header.coefficient_bytes))
         .saturating_add(copy);
     // For each byte of the file, each pixel of the file and each pixel that comes out.

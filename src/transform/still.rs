@@ -64,14 +64,13 @@ pub(super) fn render(
     )
     .within(&budget.limits)?;
     let limits = &budget.limits;
-    let by_row = || composed_by_row(&basis, &plan, recipe, limits);
     let Seen {
         composed,
         same_colors,
         decode,
     } = match prepared.decoded {
         Some(decoded) => composed(decoded, started.elapsed(), &plan, recipe, budget)?,
-        None => match by_row() {
+        None => match composed_by_row(&basis, &plan, recipe, limits) {
             Some(seen) => seen,
             None => {
                 let decoded = basis.decoded()?;

@@ -1,11 +1,11 @@
-//! What a decode at a fraction of the size would have given, from pixels that are decoded already: the means of squares of them.
+//! What stands for a decode at a fraction of the size where pixels are decoded already: the means of squares of them.
 
 use super::Raster;
 use super::Samples;
 use super::Size;
 
-/// A raster that is `factor` times smaller on each axis, rounded up. Stored values are averaged, as scaled decodes do; at the far edges
-/// over what there is of a square.
+/// A raster that is `factor` times smaller on each axis, rounded up. Stored values are averaged, as scaled decodes work on them too; at the
+/// far edges over what there is of a square.
 pub(in super::super) fn reduced(source: &Raster, factor: u32) -> Raster {
     let size = Size::new(
         source.size.width.div_ceil(factor),

@@ -19,6 +19,7 @@ use super::color::ColorSpace;
 use super::composition;
 use super::decode;
 use super::decode::Header;
+use super::decode::Wanted;
 use super::decode::frames::FrameReader;
 use super::derivative::Basis;
 use super::encode;
@@ -143,8 +144,8 @@ pub(super) fn priced(
         LargeAnimations::Original => price::of_copy(source),
         LargeAnimations::Still => {
             let clues = Clues::default();
-            let basis = Basis::of(source, header, still::WHOLE, &clues);
-            price::of_still(source, &basis, header, recipe, plan, still::WHOLE, limits)
+            let basis = Basis::of(source, header, Wanted::WHOLE, &clues);
+            price::of_still(source, &basis, header, recipe, plan, Wanted::WHOLE, limits)
         }
     }
 }

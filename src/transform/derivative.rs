@@ -37,8 +37,6 @@ use super::plan::Plan;
 use super::price;
 use super::sniff::Kind;
 
-/// Sources of fewer pixels are decoded about as fast as a copy.
-const LARGE: u64 = 8_000_000;
 /// The scales that there are copies at, the smallest copy first: pixels of the source for one of the copy, on each axis.
 const DENOMINATORS: [u32; 3] = [8, 4, 2];
 /// Pixels of the copy for each pixel that is made of it, on each axis.
@@ -70,14 +68,18 @@ impl Derivatives {
 
     /// The copies for a picture; `None` where the source may as well be decoded itself.
     pub(super) fn of(header: &Header, plan: &Plan, wanted: Wanted) -> Option<Derivatives> {
-        if header.kind != Kind::Jpeg || header.size.area() < LARGE || !cfg!(feature = "native") {
+        if header.kind != Kind::Jpeg
+            || header.size.area() < decode::LARGE
+            || !cfg!(feature = "native")
+        {
             return None;
         }
         let shrink = plan.layout.shrink();
         let serving: Vec<u32> = DENOMINATORS
             .into_iter()
             .filter(|&denominator| {
-                denominator <= wanted.denominator && shrink / f64::from(denominator) >= OVERSAMPLING
+                denominator <= wanted.denominator()
+                    && shrink / f64::from(denominator) >= OVERSAMPLING
             })
             .collect();
         let longest = header.size.width.max(header.size.height);
@@ -107,19 +109,19 @@ pub(super) struct Basis<'a> {
 impl<'a> Basis<'a> {
     /// The derivative among the clues, if it has the size that it should.
     pub fn of(source: &'a [u8], header: &'a Header, wanted: Wanted, clues: &'a Clues) -> Self {
-        let instead =
-            clues.derivative.as_ref().and_then(|derivative| {
-                let Derivative { bytes, denominator } = derivative;
-                let found = decode::header(bytes).ok()?;
-                let size = header.decoded(Wanted {
-                    denominator: *denominator,
-                });
-                let left = Wanted {
-                    denominator: wanted.denominator / denominator,
-                };
-                (found.kind == Kind::Jpeg && found.size == size && left.denominator > 0)
-                    .then_some((bytes.as_ref(), found, left))
-            });
+        let instead = clues.derivative.as_ref().and_then(|derivative| {
+            let Derivative { bytes, denominator } = derivative;
+            let found = decode::header(bytes).ok()?;
+            let size = header.decoded(Wanted::one_of(*denominator));
+            let left = Wanted {
+                eighths: wanted.eighths * denominator,
+            };
+            (found.kind == Kind::Jpeg && found.size == size && left.eighths <= 8).then_some((
+                bytes.as_ref(),
+                found,
+                left,
+            ))
+        });
         Basis {
             source,
             header,
@@ -161,8 +163,7 @@ impl<'a> Basis<'a> {
 
     /// The size that the pixels stand for: a copy was rounded up, its source was not.
     fn extent(&self) -> (f64, f64) {
-        let side = |side: u32| f64::from(side) / f64::from(self.header.denominator(self.wanted));
-        (side(self.header.size.width), side(self.header.size.height))
+        self.header.extent(self.wanted)
     }
 }
 
@@ -179,7 +180,7 @@ pub(super) fn made(
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
     let started = Instant::now();
-    let wanted = Wanted { denominator };
+    let wanted = Wanted::one_of(denominator);
     price::of_derivative(source, header, wanted).within(&budget.limits)?;
     let Decoded { raster, space, .. } = decode::pixels(source, header, wanted)?;
     let decode = started.elapsed();
@@ -239,7 +240,6 @@ mod tests {
     use super::Header;
     use super::Kind;
     use super::Plan;
-    use super::Wanted;
     use super::decode;
 
     /// The copies that serve a width, and the one that is worth its bytes.
@@ -263,9 +263,7 @@ mod tests {
         };
         let whole = PixelRect::whole(size);
         let plan = Plan::of(size, Orientation::default(), whole, &recipe, None);
-        let wanted = Wanted {
-            denominator: decode::denominator(plan.layout.shrink(), size),
-        };
+        let wanted = decode::wanted(plan.layout.shrink(), &header, true);
         let found = Derivatives::of(&header, &plan, wanted);
         let expected = expected.map(|(serving, worthwhile)| Derivatives {
             serving: serving.to_vec(),

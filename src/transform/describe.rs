@@ -36,7 +36,7 @@ pub(super) fn render(
     prepared.plan = prepared.plan.reduced(facts::THUMBNAIL);
     let plan = prepared.plan.clone();
     let thumbnail = plan.layout.output();
-    let wanted = prepared.wanted();
+    let wanted = prepared.wanted(header, recipe);
     let basis = Basis::of(source, header, wanted, clues);
     price::of_thumbnail(source, &basis, header, &plan, wanted).within(&budget.limits)?;
     let decoded = match prepared.decoded {

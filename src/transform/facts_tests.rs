@@ -68,7 +68,7 @@ fn lqip(placeholders: &Placeholders) -> Raster {
         .expect("a data URI");
     let file = STANDARD.decode(data).expect("base64");
     let header = decode::header(&file).expect("a header");
-    let wanted = Wanted { denominator: 1 };
+    let wanted = Wanted::WHOLE;
     decode::pixels(&file, &header, wanted)
         .expect("pixels")
         .raster

@@ -301,7 +301,7 @@ pub fn price(
         (Output::Json, _, _) => {
             let plan = prospect.plan.reduced(facts::THUMBNAIL);
             let prospect = still::Prepared { plan, ..prospect };
-            let wanted = prospect.wanted();
+            let wanted = prospect.wanted(&header, recipe);
             let basis = Basis::of(source, &header, wanted, clues);
             price::of_thumbnail(source, &basis, &header, &prospect.plan, wanted)
         }
@@ -310,7 +310,7 @@ pub fn price(
             animation::priced(source, &header, &animation, format, recipe, plan, limits)
         }
         _ => {
-            let wanted = prospect.wanted();
+            let wanted = prospect.wanted(&header, recipe);
             let basis = Basis::of(source, &header, wanted, clues);
             price::of_still(
                 source,
@@ -324,7 +324,7 @@ pub fn price(
         }
     };
     let price = match recipe.trim.border {
-        Some(_) => price.and(price::of_search(source, &header, still::WHOLE)),
+        Some(_) => price.and(price::of_search(source, &header, Wanted::WHOLE)),
         None => price,
     };
     price.within(limits)
@@ -339,8 +339,9 @@ pub fn price_of_look(source: &[u8], limits: &Limits) -> Result<Price, TransformE
         return Err(TransformError::NotAnImage);
     }
     let header = admitted(source, limits)?;
-    let prospect = still::prospect(&header, &still::small(), None, limits)?;
-    let (wanted, clues) = (prospect.wanted(), Clues::default());
+    let small = still::small();
+    let prospect = still::prospect(&header, &small, None, limits)?;
+    let (wanted, clues) = (prospect.wanted(&header, &small), Clues::default());
     let basis = Basis::of(source, &header, wanted, &clues);
     price::of_thumbnail(source, &basis, &header, &prospect.plan, wanted).within(limits)
 }
@@ -356,7 +357,7 @@ pub fn derivatives(source: &[u8], recipe: &Recipe, limits: &Limits) -> Option<De
     if recipe.output == Output::Json {
         prospect.plan = prospect.plan.reduced(facts::THUMBNAIL);
     }
-    Derivatives::of(&header, &prospect.plan, prospect.wanted())
+    Derivatives::of(&header, &prospect.plan, prospect.wanted(&header, recipe))
 }
 
 /// What [`derive`] will hold and take.
@@ -369,7 +370,7 @@ pub fn price_of_derivative(
     limits: &Limits,
 ) -> Result<Price, TransformError> {
     let header = admitted(source, limits)?;
-    price::of_derivative(source, &header, Wanted { denominator }).within(limits)
+    price::of_derivative(source, &header, Wanted::one_of(denominator)).within(limits)
 }
 
 /// Makes a copy of a source that is `denominator` (2, 4 or 8) times smaller on each axis: the same for every recipe, so worth keeping.

@@ -66,11 +66,6 @@ impl Plan {
         }
     }
 
-    /// The size of the picture as stored.
-    pub fn stored(&self) -> Size {
-        self.stored
-    }
-
     /// The part of the stored picture that is kept, where `extent` samples stand for all of it.
     pub fn crop(&self, extent: (f64, f64)) -> Rect {
         let turned = self.turn.size(self.trimmed.size());

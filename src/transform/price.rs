@@ -183,15 +183,11 @@ pub(super) fn of_batch(
     levels: &[Level<'_>],
     limits: &Limits,
 ) -> Price {
-    let size = |level: &Level<'_>| {
-        header.decoded(Wanted {
-            denominator: level.denominator,
-        })
-    };
+    let size = |level: &Level<'_>| header.decoded(Wanted::one_of(level.denominator));
     let held = |level: &Level<'_>| size(level).area().saturating_mul(header.pixel_bytes);
-    let first = levels.first().map(|level| Wanted {
-        denominator: level.denominator,
-    });
+    let first = levels
+        .first()
+        .map(|level| Wanted::one_of(level.denominator));
     let mut steps: Vec<Step> = first
         .map(|wanted| decoding(source, header, wanted))
         .into_iter()

@@ -3,6 +3,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::options::Aim;
 use crate::options::Fit;
 use crate::options::Gravity;
 use crate::options::Output;
@@ -51,7 +52,7 @@ pub(super) fn render(
     let started = Instant::now();
     let prepared = prepare(source, header, recipe, clues, budget)?;
     let plan = prepared.plan.clone();
-    let wanted = prepared.wanted();
+    let wanted = prepared.wanted(header, recipe);
     let basis = Basis::of(source, header, wanted, clues);
     price::of_still(
         source,
@@ -219,18 +220,21 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// How the pixels are decoded, or were.
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self, header: &Header, recipe: &Recipe) -> Wanted {
         match self.decoded {
-            Some(_) => WHOLE,
-            None => Wanted {
-                denominator: decode::denominator(self.plan.layout.shrink(), self.plan.stored()),
-            },
+            Some(_) => Wanted::WHOLE,
+            None => decode::wanted(self.plan.layout.shrink(), header, is_fine(recipe)),
         }
     }
 }
 
-/// Every pixel of the source, ready to be looked at.
-pub(super) const WHOLE: Wanted = Wanted { denominator: 1 };
+/// Whether so little is lost when a picture is written that what was lost before would be seen.
+fn is_fine(recipe: &Recipe) -> bool {
+    /// Beyond it, half a point of SSIMULACRA2 and more would be lost: see `decode::wanted`.
+    const COARSE: u8 = 80;
+    let is_searched = recipe.aim != Aim::default();
+    is_searched || recipe.output == Output::Png || recipe.quality.get() > COARSE
+}
 
 /// Plans a picture within the limits. Only a border that has to be found needs pixels for that, all of them.
 pub(super) fn prepare(
@@ -246,8 +250,8 @@ pub(super) fn prepare(
     let prepared = match recipe.trim.border {
         None => return prospect(header, recipe, saliency, &budget.limits),
         Some(border) => {
-            price::of_search(source, header, WHOLE).within(&budget.limits)?;
-            let decoded = decode::pixels(source, header, WHOLE)?;
+            price::of_search(source, header, Wanted::WHOLE).within(&budget.limits)?;
+            let decoded = decode::pixels(source, header, Wanted::WHOLE)?;
             budget.check()?;
             let raster = header
                 .orientation
@@ -316,7 +320,7 @@ pub(super) fn looked_at(
 ) -> Result<Saliency, TransformError> {
     let whole = small();
     let prepared = prepare(source, header, &whole, &Clues::default(), budget)?;
-    let wanted = prepared.wanted();
+    let wanted = prepared.wanted(header, &whole);
     let clues = Clues::default();
     let basis = Basis::of(source, header, wanted, &clues);
     price::of_thumbnail(source, &basis, header, &prepared.plan, wanted).within(&budget.limits)?;

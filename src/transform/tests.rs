@@ -119,8 +119,7 @@ fn half_transparent() -> Vec<u8> {
 fn pixels(made: &Encoded) -> Raster {
     let header = decode::header(&made.bytes).expect("a rendition has a header");
     assert_eq!(header.size, made.size, "the size that was told");
-    let decoded = decode::pixels(&made.bytes, &header, Wanted { denominator: 1 })
-        .expect("a rendition decodes");
+    let decoded = decode::pixels(&made.bytes, &header, Wanted::WHOLE).expect("a rendition decodes");
     super::color::expanded(decoded.raster)
 }
 

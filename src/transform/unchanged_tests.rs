@@ -39,7 +39,7 @@ fn encoded(format: Format, alpha: bool, quality: u8) -> Vec<u8> {
 
 fn pixels(file: &[u8]) -> Raster {
     let header = decode::header(file).expect("a header");
-    let wanted = Wanted { denominator: 1 };
+    let wanted = Wanted::WHOLE;
     decode::pixels(file, &header, wanted)
         .expect("pixels")
         .raster

@@ -183,7 +183,7 @@ impl<'a> Whole<'a> {
     ) -> Result<Member<'a>, TransformError> {
         let recipe = &self.orders[at].recipe;
         let prepared = still::prospect(header, recipe, saliency, self.limits)?;
-        let wanted = prepared.wanted();
+        let wanted = prepared.wanted(header, recipe);
         let clues = Clues::default();
         let basis = Basis::of(self.source, header, wanted, &clues);
         let plan = prepared.plan;
@@ -202,7 +202,7 @@ impl<'a> Whole<'a> {
             recipe,
             saliency: saliency.cloned(),
             plan,
-            denominator: header.denominator(wanted),
+            denominator: header.scale(wanted).denominator(),
         })
     }
 

@@ -21,7 +21,8 @@ pub(in super::super) struct Member<'a> {
     /// What is known to catch the eye, where the plan needed it.
     pub saliency: Option<Saliency>,
     pub plan: Plan,
-    /// By how much fewer decoded pixels there are for it than stored ones, on each axis: as if it were made alone.
+    /// By how much fewer decoded pixels there are for it than stored ones, on each axis: as if it were made alone, but that levels are halves
+    /// of each other, so that what would be decoded at three eighths is made of a half.
     pub denominator: u32,
 }
 

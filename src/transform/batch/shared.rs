@@ -38,10 +38,10 @@ pub(super) fn together(
 ) -> ControlFlow<()> {
     let started = Instant::now();
     let denominator = members.iter().map(|member| member.denominator).min();
-    let denominator = denominator.unwrap_or(still::WHOLE.denominator);
+    let denominator = denominator.unwrap_or(1);
     let decoded = budget
         .check()
-        .and_then(|()| decode::pixels(source, header, Wanted { denominator }));
+        .and_then(|()| decode::pixels(source, header, Wanted::one_of(denominator)));
     let decoded = match decoded {
         Ok(decoded) => decoded,
         Err(error) => {

@@ -132,7 +132,7 @@ fn denominator(source: &[u8], recipe: &Recipe) -> u32 {
     let limits = Limits::default();
     let header = super::admitted(source, &limits).expect("a good source");
     let prospect = still::prospect(&header, recipe, None, &limits).expect("a good recipe");
-    header.denominator(prospect.wanted())
+    header.scale(prospect.wanted(&header, recipe)).denominator()
 }
 
 fn opaque(made: &Encoded) -> RgbImage {

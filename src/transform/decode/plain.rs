@@ -176,7 +176,7 @@ mod tests {
     use super::super::pixels;
 
     fn raster(source: &[u8]) -> Result<Raster, TransformError> {
-        let wanted = Wanted { denominator: 1 };
+        let wanted = Wanted::WHOLE;
         let header = header(source)?;
         let raster = pixels(source, &header, wanted)?.raster;
         assert_eq!(raster.size, header.size);

@@ -40,7 +40,7 @@ fn gradient(size: Size) -> Vec<u8> {
 fn difference(file: &[u8], size: Size, samples: &[u8]) -> u8 {
     let header = decode::header(file).expect("a header");
     assert_eq!(header.size, size);
-    let wanted = Wanted { denominator: 1 };
+    let wanted = Wanted::WHOLE;
     let decoded = decode::pixels(file, &header, wanted).expect("a whole file");
     let raster = decoded.raster;
     let channels = raster.channels.count();

@@ -45,7 +45,7 @@ impl Judge {
     /// The score of a file: 100 where it shows the same, 90 where hardly anybody sees a difference, below 30 where everybody does.
     pub fn score(&self, file: &[u8]) -> Result<f64, TransformError> {
         let header = decode::header(file)?;
-        let wanted = Wanted { denominator: 1 };
+        let wanted = Wanted::WHOLE;
         let raster = decode::pixels(file, &header, wanted)?.raster;
         if raster.size != self.size {
             return Err(failed("a file of another size than its picture"));

@@ -175,7 +175,7 @@ fn files() -> Vec<(Format, Kind, Vec<u8>)> {
 }
 
 fn pixels(file: &[u8]) -> Raster {
-    let wanted = Wanted { denominator: 1 };
+    let wanted = Wanted::WHOLE;
     let header = decode::header(file).expect("a header");
     assert!(header.orientation.is_upright());
     assert_eq!(header.size, Size::new(24, 17));
@@ -232,7 +232,7 @@ fn the_decoders_see_the_profile() {
     for (format, _, file) in files() {
         let made = attach(file, format, &Kept::default(), Some(&profile)).expect("attaches");
         let header = decode::header(&made).expect("a header");
-        let wanted = Wanted { denominator: 1 };
+        let wanted = Wanted::WHOLE;
         let decoded = decode::pixels(&made, &header, wanted).expect("pixels");
         assert_eq!(
             decoded.space,

@@ -47,16 +47,10 @@ pub(super) fn streamed<'a>(
     header: &Header,
     wanted: Wanted,
 ) -> Option<Streamed<'a>> {
-    let rows = Rows::open(source, wanted.denominator)?;
+    let rows = Rows::open(source, wanted)?;
     (rows.size() == header.decoded(wanted)).then(|| Streamed {
         rows,
-        extent: extent(header, wanted),
+        extent: header.extent(wanted),
         space: ColorSpace::from_icc(metadata::jpeg(source).icc),
     })
-}
-
-/// The size that decoded samples stand for.
-fn extent(header: &Header, wanted: Wanted) -> (f64, f64) {
-    let side = |side: u32| f64::from(side) / f64::from(wanted.denominator);
-    (side(header.size.width), side(header.size.height))
 }

@@ -1,4 +1,4 @@
-//! JPEG by libjpeg-turbo, at 1/1, 1/2, 1/4 or 1/8 straight from the DCT, where chroma of half size comes out at the scale of luma: RGB or
+//! JPEG by libjpeg-turbo, at 1/1, 1/2, 3/8, 1/4 or 1/8 straight from the DCT, where chroma of half size comes out at the scale of luma: RGB or
 //! grey, CMYK as stored.
 #![expect(unsafe_code, reason = "binds libjpeg-turbo")]
 
@@ -19,7 +19,6 @@ use super::super::Decoded;
 use super::super::Header;
 use super::super::Wanted;
 use super::super::size_of;
-use super::extent;
 
 /// Scans that a progressive file may have; more of them is an attack on the processor. Cameras write 1, encoders about 10.
 const MAX_SCANS: c_int = 100;
@@ -94,7 +93,7 @@ fn decode_once(
         tj::TJPARAM_TJPARAM_STOPONWARNING,
         c_int::from(on_warning == OnWarning::Stop),
     );
-    let scaled = decoder.scale(header.size, wanted.denominator)?;
+    let scaled = decoder.scale(header.size, wanted)?;
     let markers = metadata::jpeg(source);
     let colors = decoder.get(tj::TJPARAM_TJPARAM_COLORSPACE).cast_unsigned();
     let space = ColorSpace::from_icc(markers.icc);
@@ -129,7 +128,7 @@ fn decode_once(
     };
     Ok(Decoded {
         raster,
-        extent: extent(header, wanted),
+        extent: header.extent(wanted),
         space,
     })
 }
@@ -244,19 +243,18 @@ impl Decoder {
     }
 
     /// Sets the scale and tells the size that comes out: rounded up.
-    fn scale(&self, size: Size, denominator: u32) -> Result<Size, Failure> {
+    fn scale(&self, size: Size, wanted: Wanted) -> Result<Size, Failure> {
+        // It knows fractions in their lowest terms alone.
+        let common = wanted.eighths.trailing_zeros();
         let factor = tj::tjscalingfactor {
-            num: 1,
-            denom: denominator.cast_signed(),
+            num: (wanted.eighths >> common).cast_signed(),
+            denom: 8 >> common,
         };
         // SAFETY: a valid handle; a factor that is not offered is refused.
         if unsafe { tj::tj3SetScalingFactor(self.0, factor) } != 0 {
             return Err(Failure::Other(TransformError::Decode(self.message())));
         }
-        Ok(Size::new(
-            size.width.div_ceil(denominator),
-            size.height.div_ceil(denominator),
-        ))
+        Ok(wanted.of(size))
     }
 
     fn packed(

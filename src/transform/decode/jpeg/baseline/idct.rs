@@ -40,6 +40,10 @@ pub(super) fn inverse<M: Machine>(
         (8, 8) => of::<M, 8, 8>(blocks, into, stride),
         (8, 4) => of::<M, 8, 4>(blocks, into, stride),
         (4, 8) => of::<M, 4, 8>(blocks, into, stride),
+        (6, 6) => of::<M, 6, 6>(blocks, into, stride),
+        (6, 3) => of::<M, 6, 3>(blocks, into, stride),
+        (3, 6) => of::<M, 3, 6>(blocks, into, stride),
+        (3, 3) => of::<M, 3, 3>(blocks, into, stride),
         (4, 4) => of::<M, 4, 4>(blocks, into, stride),
         (4, 2) => of::<M, 4, 2>(blocks, into, stride),
         (2, 4) => of::<M, 2, 4>(blocks, into, stride),
@@ -76,7 +80,7 @@ fn of<M: Machine, const ACROSS: usize, const DOWN: usize>(
         for (lane, value) in square.iter_mut().zip(row.iter()) {
             M::store(*value, lane);
         }
-        if ACROSS >= 4 {
+        if ACROSS >= 3 {
             square = M::turned(&square);
             for (into, block) in into.as_chunks_mut::<ACROSS>().0.iter_mut().zip(&square) {
                 into.copy_from_slice(&block[..ACROSS]);
@@ -96,6 +100,8 @@ fn of<M: Machine, const ACROSS: usize, const DOWN: usize>(
 fn one<M: Machine, const POINTS: usize>(values: &mut [M::Vector; POINTS]) {
     match POINTS {
         8 => eight::<M>(values),
+        6 => six::<M>(values),
+        3 => three::<M>(values),
         4 => four::<M>(values),
         2 => two::<M>(values),
         _ => {}
@@ -124,6 +130,49 @@ fn four<M: Machine>(values: &mut [M::Vector]) {
     values[1] = M::add(inner, near);
     values[2] = M::subtract(inner, near);
     values[3] = M::subtract(outer, far);
+}
+
+/// Cosine of pi / 6.
+const COS_1_6: f32 = 0.866_025_4;
+
+#[inline(always)]
+fn three<M: Machine>(values: &mut [M::Vector]) {
+    let [a, b, c] = [0, 1, 2].map(|at| values[at]);
+    let outer = M::multiply_add(c, M::splat(0.5), a);
+    let far = M::multiply(b, M::splat(COS_1_6));
+    values[0] = M::add(outer, far);
+    values[1] = M::subtract(a, c);
+    values[2] = M::subtract(outer, far);
+}
+
+/// Cosines of pi / 12, of 3 pi / 12 and of 5 pi / 12.
+const COS_1_12: f32 = 0.965_925_8;
+const COS_5_12: f32 = 0.258_819_04;
+
+#[inline(always)]
+fn six<M: Machine>(values: &mut [M::Vector]) {
+    let [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map(|at| values[at]);
+    // Even frequencies are those of three points.
+    let mut even = [a, c, e];
+    three::<M>(&mut even);
+    let middle = M::multiply(d, M::splat(FRAC_1_SQRT_2));
+    let far = M::multiply_add(
+        f,
+        M::splat(COS_5_12),
+        M::multiply_add(b, M::splat(COS_1_12), middle),
+    );
+    let near = M::multiply_add(
+        f,
+        M::splat(COS_1_12),
+        M::multiply_add(b, M::splat(COS_5_12), M::subtract(M::splat(0.0), middle)),
+    );
+    let between = M::multiply(M::subtract(M::subtract(b, d), f), M::splat(FRAC_1_SQRT_2));
+    values[0] = M::add(even[0], far);
+    values[1] = M::add(even[1], between);
+    values[2] = M::add(even[2], near);
+    values[3] = M::subtract(even[2], near);
+    values[4] = M::subtract(even[1], between);
+    values[5] = M::subtract(even[0], far);
 }
 
 /// Eight points by five multiplications, the others being part of `scale`: Y. Arai, T. Agui and M. Nakajima, "A fast DCT-SQ scheme for
@@ -191,6 +240,10 @@ mod tests {
             (8, 8),
             (8, 4),
             (4, 8),
+            (6, 6),
+            (6, 3),
+            (3, 6),
+            (3, 3),
             (4, 4),
             (4, 2),
             (2, 4),

@@ -1,4 +1,4 @@
-//! JPEG of the common kind, row by row at 1/1, 1/2, 1/4 or 1/8 of its size: baseline, grey or YCbCr. Whatever is of another kind, or broken,
+//! JPEG of the common kind, row by row at 1/1, 1/2, 3/8, 1/4 or 1/8 of its size: baseline, grey or YCbCr. Whatever is of another kind, or broken,
 //! or odd, is left to a library, which knows all there is to be known about such files.
 //!
 //! Half of the time that a large photograph takes goes into reading its codes; this reads them in half the time of libjpeg-turbo, which
@@ -22,6 +22,7 @@ use super::super::super::machine::Machine;
 use super::super::super::pixels;
 use super::super::super::pixels::Channels;
 use super::super::super::pixels::Size;
+use super::super::Wanted;
 use bits::Bits;
 use color::Spread;
 use component::Component;
@@ -67,27 +68,24 @@ pub(in super::super::super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// The rows of a picture at a fraction of its size, rounded up; `None` where it is not of the common kind.
-    pub fn open(source: &'a [u8], denominator: u32) -> Option<Rows<'a>> {
+    pub fn open(source: &'a [u8], wanted: Wanted) -> Option<Rows<'a>> {
         let frame = Frame::of(source)?;
         let first = frame.components.first()?;
         let (across, down) = (first.across, first.down);
         let of_source = |side: u32, samples: usize| (side as usize).div_ceil(8 * samples);
         let mcus = of_source(frame.size.width, across);
         let mcu_rows = of_source(frame.size.height, down);
-        let size = Size::new(
-            frame.size.width.div_ceil(denominator),
-            frame.size.height.div_ceil(denominator),
-        );
-        let scale = denominator as usize;
+        let size = wanted.of(frame.size);
+        let eighths = wanted.eighths as usize;
         // Chroma has the scale of luma where its blocks have samples enough.
-        let points = |luma: usize, own: usize| (8 * luma / own / scale).min(8);
+        let points = |luma: usize, own: usize| (eighths * luma / own).min(8);
         let side = |whole: u32, luma: usize, own: usize, points: usize| {
             let blocks = (whole as usize * own).div_ceil(luma);
             (blocks * points).div_ceil(8)
         };
         let spread = Spread {
-            across: across == 2 && scale == 1,
-            down: down == 2 && scale == 1,
+            across: across == 2 && eighths == 8,
+            down: down == 2 && eighths == 8,
         };
         let component = |parameters: &Parameters<'_>| {
             let points = (

@@ -1,5 +1,7 @@
 //! Rows beside what a library makes of the same files, in every sampling; and files that are broken, or of another kind.
 
+use std::borrow::Cow;
+
 use jpeg_encoder::ColorType;
 use jpeg_encoder::Encoder;
 use jpeg_encoder::SamplingFactor;
@@ -7,9 +9,13 @@ use proptest::prelude::ProptestConfig;
 use proptest::proptest;
 
 use super::super::super::super::pixels::Channels;
+use super::super::super::super::pixels::Pixels;
 use super::super::super::super::pixels::Raster;
+use super::super::super::super::pixels::Rect;
 use super::super::super::super::pixels::Rows as _;
 use super::super::super::super::pixels::Size;
+use super::super::super::super::resize;
+use super::super::super::super::resize::Mixing;
 use super::super::super::Wanted;
 use super::super::library;
 use super::Rows;
@@ -67,11 +73,35 @@ fn file(size: Size, kind: &Kind) -> Vec<u8> {
     file
 }
 
-fn rows(file: &[u8], denominator: u32) -> Raster {
-    let mut rows = Rows::open(file, denominator).expect("it is of the common kind");
+fn rows(file: &[u8], wanted: Wanted) -> Raster {
+    let mut rows = Rows::open(file, wanted).expect("it is of the common kind");
     let raster = Raster::of(&mut rows);
     assert!(rows.end(), "the file is whole");
     raster
+}
+
+/// Every scale that there is.
+const SCALES: [Wanted; 5] = [
+    Wanted::WHOLE,
+    Wanted { eighths: 4 },
+    Wanted { eighths: 3 },
+    Wanted { eighths: 2 },
+    Wanted { eighths: 1 },
+];
+
+/// A picture at a scale, by the resizer.
+fn reduced(whole: &Raster, scale: Wanted) -> Raster {
+    let size = scale.of(whole.size);
+    let pixels = 8.0 / f64::from(scale.eighths);
+    // Where the size was rounded up, it ends beyond the picture.
+    let extent = Rect {
+        left: 0.0,
+        top: 0.0,
+        width: f64::from(size.width) * pixels,
+        height: f64::from(size.height) * pixels,
+    };
+    let whole = Pixels::Raster(Cow::Borrowed(whole));
+    resize::raster(whole, extent, size, Mixing::Stored)
 }
 
 /// The largest difference of two pictures, and the mean.
@@ -111,9 +141,9 @@ fn every_sampling_is_read_as_a_library_reads_it() {
             };
             let file = file(size, &kind);
             let header = library::header(&file).expect("a header");
-            let whole = Wanted { denominator: 1 };
+            let whole = Wanted::WHOLE;
             let expected = library::decode(&file, &header, whole).expect("a whole file");
-            let (most, mean) = difference(&rows(&file, 1), &expected.raster);
+            let (most, mean) = difference(&rows(&file, Wanted::WHOLE), &expected.raster);
             // Rounding in different places; `zune-jpeg` spreads chroma by other weights at the edges.
             assert!(
                 most <= 24 && mean < 1.0,
@@ -133,17 +163,13 @@ fn a_fraction_of_the_size_shows_the_same_picture() {
     ] {
         for size in SIZES {
             let file = file(size, &Kind { sampling, ..USUAL });
-            let whole = rows(&file, 1);
-            for denominator in [2, 4, 8] {
-                let made = rows(&file, denominator);
-                let means = super::super::super::super::resize::reduced(&whole, denominator);
-                let (_, mean) = difference(&made, &means);
+            let whole = rows(&file, Wanted::WHOLE);
+            for scale in SCALES {
+                let made = rows(&file, scale);
+                let (_, mean) = difference(&made, &reduced(&whole, scale));
                 // What is beyond the edge has a part in the last block of a small picture.
                 let bound = if size.area() < 600 { 24.0 } else { 5.0 };
-                assert!(
-                    mean < bound,
-                    "{sampling:?}, {size:?} / {denominator}: {mean}"
-                );
+                assert!(mean < bound, "{sampling:?}, {size:?}, {scale:?}: {mean}");
             }
         }
     }
@@ -151,13 +177,13 @@ fn a_fraction_of_the_size_shows_the_same_picture() {
 
 #[test]
 fn rows_may_be_left_out() {
-    for denominator in [1, 2, 8] {
+    for scale in SCALES {
         let file = file(Size::new(130, 131), &USUAL);
-        let whole = rows(&file, denominator);
+        let whole = rows(&file, scale);
         let length = whole.size.width as usize * 3;
         let all = whole.into_u8();
         for first in [0, 1, 7, 13, 15, 16] {
-            let mut rows = Rows::open(&file, denominator).expect("it is of the common kind");
+            let mut rows = Rows::open(&file, scale).expect("it is of the common kind");
             let row: Vec<u8> = rows
                 .row(first)
                 .iter()
@@ -181,7 +207,7 @@ fn what_is_of_another_kind_is_left_to_others() {
         ..USUAL
     };
     for kind in [progressive, wide] {
-        assert!(Rows::open(&file(size, &kind), 1).is_none());
+        assert!(Rows::open(&file(size, &kind), Wanted::WHOLE).is_none());
     }
     let usual = file(size, &USUAL);
     let marker = |file: &[u8], marker: u8| {
@@ -199,10 +225,10 @@ fn what_is_of_another_kind_is_left_to_others() {
     ] {
         let mut odd = usual.clone();
         odd.splice(at..at + bytes.len(), bytes);
-        assert!(Rows::open(&odd, 1).is_none(), "at {at}");
+        assert!(Rows::open(&odd, Wanted::WHOLE).is_none(), "at {at}");
     }
-    assert!(Rows::open(&usual[..frame + 12], 1).is_none());
-    assert!(Rows::open(b"\xFF\xD8", 1).is_none());
+    assert!(Rows::open(&usual[..frame + 12], Wanted::WHOLE).is_none());
+    assert!(Rows::open(b"\xFF\xD8", Wanted::WHOLE).is_none());
 }
 
 #[test]
@@ -218,12 +244,13 @@ fn what_ends_early_or_goes_astray_is_told() {
         let scan = scan.expect("it has a scan") + 14;
         for part in 1..20 {
             let end = scan + (file.len() - 2 - scan) * part / 20;
-            let mut rows = Rows::open(&file[..end], 1).expect("its head is whole");
+            let mut rows = Rows::open(&file[..end], Wanted::WHOLE).expect("its head is whole");
             Raster::of(&mut rows);
             assert!(!rows.end(), "{part} of 20 parts");
         }
         // Without its last marker, all of it is there.
-        let mut rows = Rows::open(&file[..file.len() - 2], 1).expect("its head is whole");
+        let mut rows =
+            Rows::open(&file[..file.len() - 2], Wanted::WHOLE).expect("its head is whole");
         assert!(rows.end());
     }
 }
@@ -246,7 +273,9 @@ fn a_restart_marker_that_is_missing_or_out_of_order_is_told() {
         let mut odd = file.clone();
         odd.splice(second..second + 2, instead.iter().copied());
         assert!(
-            !Rows::open(&odd, 1).expect("its head is whole").end(),
+            !Rows::open(&odd, Wanted::WHOLE)
+                .expect("its head is whole")
+                .end(),
             "{instead:?}"
         );
     }
@@ -262,21 +291,24 @@ fn grey_is_grey_whatever_sampling_it_claims() {
     let frame = file.windows(2).position(|pair| pair == [0xFF, 0xC0]);
     let mut claims = file.clone();
     claims[frame.expect("it has a frame") + 11] = 0x22;
-    assert_eq!(rows(&file, 1).channels, Channels::Gray);
-    assert_eq!(rows(&file, 1).samples, rows(&claims, 1).samples);
+    assert_eq!(rows(&file, Wanted::WHOLE).channels, Channels::Gray);
+    assert_eq!(
+        rows(&file, Wanted::WHOLE).samples,
+        rows(&claims, Wanted::WHOLE).samples
+    );
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
     fn garbage_is_read_to_its_end(
-        at in 0..4000_usize, bytes in proptest::collection::vec(0..=255_u8, 1..12), denominator in 0..4_u32,
+        at in 0..4000_usize, bytes in proptest::collection::vec(0..=255_u8, 1..12), scale in 0..SCALES.len(),
     ) {
         let mut file = file(Size::new(72, 41), &USUAL);
         let at = at % file.len();
         let end = (at + bytes.len()).min(file.len());
         file.splice(at..end, bytes);
-        if let Some(mut rows) = Rows::open(&file, 1 << denominator) {
+        if let Some(mut rows) = Rows::open(&file, SCALES[scale]) {
             // Whatever it says its size is.
             for y in 0..rows.size().height.min(80) as usize {
                 rows.row(y);

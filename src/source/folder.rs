@@ -1,9 +1,14 @@
 //! A local directory as an origin. A request names files under it and nothing else: no way up, no hidden files, no links that lead out,
 //! nothing that is not a regular file.
 
+use std::fs;
+use std::fs::File;
 use std::fs::Metadata;
+use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
@@ -14,10 +19,6 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 use hyper::HeaderMap;
 use percent_encoding::percent_decode_str;
-use tokio::fs;
-use tokio::fs::File;
-use tokio::fs::OpenOptions;
-use tokio::io::AsyncReadExt;
 
 use super::Answer;
 use super::Asking;
@@ -56,6 +57,10 @@ impl Folder {
             .await?
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "file system calls; whoever asks for sources bounds how many are asked for at once"
+    )]
     async fn read(
         &self,
         path: &str,
@@ -63,66 +68,88 @@ impl Folder {
         asking: Asking<'_>,
     ) -> Result<Answer, SourceError> {
         let Asking { limit, terms, .. } = asking;
-        let (mut file, before) = self.open(path).await?;
+        let relative = relative(path).ok_or(NOT_FOUND)?;
+        let root = self.root.clone();
+        let etag = known.and_then(|known| known.etag.clone());
+        // All of it on one thread that may block: each change of threads costs as much as the reading of a small file.
+        let found =
+            tokio::task::spawn_blocking(move || found(&root, &relative, etag.as_deref(), limit));
+        let (bytes, validators) = found
+            .await
+            .map_err(|lost| SourceError::Unreadable(lost.into()))??;
         let freshness = Freshness::of(&HeaderMap::new(), SystemTime::now(), &terms.rules);
         let tags = Tags::of(&HeaderMap::new(), &terms.tags);
-        let validators = validators(&before);
-        if known.is_some_and(|known| known.etag.is_some() && known.etag == validators.etag) {
-            return Ok(Answer::NotModified {
+        Ok(match bytes {
+            Some(bytes) => Answer::Fetched(Fetched {
+                bytes,
+                validators,
+                freshness,
+                tags,
+            }),
+            None => Answer::NotModified {
                 freshness,
                 validators,
                 tags,
-            });
-        }
-        if before.len() > limit {
-            return Err(SourceError::TooLarge { limit, holds: None });
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
-        // One byte more than announced, so that growth shows.
-        (&mut file)
-            .take(before.len().saturating_add(1))
-            .read_to_end(&mut bytes)
-            .await
-            .map_err(failure)?;
-        let after = file.metadata().await.map_err(failure)?;
-        let is_whole = u64::try_from(bytes.len()) == Ok(before.len());
-        if !is_whole || changed(&before) != changed(&after) {
-            return Err(SourceError::BrokenOff(
-                "the file changed while it was read".to_owned(),
-            ));
-        }
-        Ok(Answer::Fetched(Fetched {
-            bytes: Bytes::from(bytes),
-            validators,
-            freshness,
-            tags,
-        }))
+            },
+        })
     }
+}
 
-    async fn open(&self, path: &str) -> Result<(File, Metadata), SourceError> {
-        let relative = relative(path).ok_or(NOT_FOUND)?;
-        let root = fs::canonicalize(&self.root)
-            .await
-            .map_err(SourceError::Unreadable)?;
-        let real = fs::canonicalize(root.join(relative))
-            .await
-            .map_err(failure)?;
-        if !real.starts_with(&root) {
-            return Err(NOT_FOUND);
-        }
-        // The two flags hold should the name have become a pipe or a link meanwhile: neither waits for a writer nor leads elsewhere.
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
-            .open(&real)
-            .await
-            .map_err(failure)?;
-        let metadata = file.metadata().await.map_err(failure)?;
-        if !metadata.is_file() {
-            return Err(NOT_FOUND);
-        }
-        Ok((file, metadata))
+/// The bytes of a file, unless they are known by their tag, and what they are known by.
+fn found(
+    root: &Path,
+    relative: &Path,
+    known: Option<&str>,
+    limit: u64,
+) -> Result<(Option<Bytes>, Validators), SourceError> {
+    let (file, metadata) = open(root, relative)?;
+    let validators = validators(&metadata);
+    if known.is_some() && known == validators.etag.as_deref() {
+        return Ok((None, validators));
     }
+    let bytes = content(file, &metadata, limit)?;
+    Ok((Some(bytes), validators))
+}
+
+/// Opens a regular file under a folder.
+fn open(root: &Path, relative: &Path) -> Result<(File, Metadata), SourceError> {
+    let root = fs::canonicalize(root).map_err(SourceError::Unreadable)?;
+    let real = fs::canonicalize(root.join(relative)).map_err(failure)?;
+    if !real.starts_with(&root) {
+        return Err(NOT_FOUND);
+    }
+    // The two flags hold should the name have become a pipe or a link meanwhile: neither waits for a writer nor leads elsewhere.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
+        .open(&real)
+        .map_err(failure)?;
+    let metadata = file.metadata().map_err(failure)?;
+    if !metadata.is_file() {
+        return Err(NOT_FOUND);
+    }
+    Ok((file, metadata))
+}
+
+/// Reads a file that was opened when it had this metadata.
+fn content(mut file: File, before: &Metadata, limit: u64) -> Result<Bytes, SourceError> {
+    if before.len() > limit {
+        return Err(SourceError::TooLarge { limit, holds: None });
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
+    // One byte more than announced, so that growth shows.
+    (&mut file)
+        .take(before.len().saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(failure)?;
+    let after = file.metadata().map_err(failure)?;
+    let is_whole = u64::try_from(bytes.len()) == Ok(before.len());
+    if !is_whole || changed(before) != changed(&after) {
+        return Err(SourceError::BrokenOff(
+            "the file changed while it was read".to_owned(),
+        ));
+    }
+    Ok(Bytes::from(bytes))
 }
 
 /// The decoded path, every part of which is one plain name. None: no file is to be found there.

@@ -28,9 +28,17 @@ impl<'a> Bits<'a> {
     /// Sees to it that there are 32 bits or more: a code of 16 and its number.
     #[inline(always)]
     pub fn refill(&mut self) {
-        if self.count >= 32 {
-            return;
+        if self.count < 32 {
+            self.fill();
         }
+    }
+
+    /// Bits that there are when it was filled.
+    pub const FILLED: u32 = 56;
+
+    /// Sees to it that there are `FILLED` bits or more.
+    #[inline(always)]
+    pub fn fill(&mut self) {
         let rest = self.data.get(self.at..);
         if let Some(next) = rest.and_then(<[u8]>::first_chunk) {
             let next = u64::from_be_bytes(*next);
@@ -49,7 +57,7 @@ impl<'a> Bits<'a> {
     #[cold]
     #[inline(never)]
     fn refill_by_byte(&mut self) {
-        while self.count <= 56 {
+        while self.count < Self::FILLED {
             let byte = match (self.data.get(self.at), self.data.get(self.at + 1)) {
                 (Some(0xFF), Some(0)) => {
                     self.at += 2;
@@ -65,7 +73,7 @@ impl<'a> Bits<'a> {
                     0
                 }
             };
-            self.buffer |= u64::from(byte) << (56 - self.count);
+            self.buffer |= u64::from(byte) << (Self::FILLED - self.count);
             self.count += 8;
         }
     }

@@ -5,6 +5,7 @@ use super::super::super::super::machine::Machine;
 use super::bits::Bits;
 use super::frame::Parameters;
 use super::huffman::END;
+use super::huffman::LOOKS;
 use super::huffman::NO_CODE;
 use super::huffman::Table;
 use super::idct;
@@ -149,27 +150,34 @@ impl Component {
         self.predicted = self.predicted.wrapping_add(first.value);
         set(blocks, lane, 0, self.predicted, scales);
         let mut at = 1;
-        while at <= self.last {
-            let entry = self.ac.look(bits);
-            let place = at + entry.zeros();
-            if !entry.is_in_parts() && place < 63 {
+        'block: while at <= self.last {
+            bits.fill();
+            for _ in 0..LOOKS {
+                let entry = self.ac.look(bits);
+                let place = at + entry.zeros();
+                if entry.is_in_parts() || place >= 63 {
+                    bits.refill();
+                    let symbol = self.ac.read_entry(entry, bits);
+                    at += symbol.zeros;
+                    if at > 63 {
+                        break 'block;
+                    }
+                    set(blocks, lane, at, symbol.value, scales);
+                    at += 1;
+                    break;
+                }
                 // And the second symbol, or a zero at the next place.
                 bits.skip(entry.length_of_both());
                 set(blocks, lane, place, entry.value(), scales);
                 at = place + 1 + entry.second_zeros();
                 if at > 63 {
-                    break;
+                    break 'block;
                 }
                 set(blocks, lane, at, entry.second_value(), scales);
                 at += entry.seconds();
-            } else {
-                let symbol = self.ac.read_entry(entry, bits);
-                at += symbol.zeros;
-                if at > 63 {
+                if at > self.last {
                     break;
                 }
-                set(blocks, lane, at, symbol.value, scales);
-                at += 1;
             }
         }
         at = self.ac.pass(bits, at);

@@ -4,6 +4,12 @@ use super::bits::Bits;
 
 /// Bits that are looked up at once. Of a photograph's codes with their numbers, one of a hundred is longer.
 const LOOKED_UP: u32 = 10;
+/// How often bits are looked up before there might be too few of them. A check each time would be guessed wrongly every so often.
+pub(super) const LOOKS: usize = 4;
+const _: () = assert!(
+    LOOKS as u32 * LOOKED_UP <= Bits::FILLED,
+    "bits for each look"
+);
 /// The longest code.
 const LONGEST: u32 = 16;
 
@@ -181,16 +187,15 @@ impl Table {
 
     /// What the next bits say, as far as they are looked at. They are not left behind.
     #[inline(always)]
-    pub fn look(&self, bits: &mut Bits<'_>) -> Entry {
-        bits.refill();
+    pub fn look(&self, bits: &Bits<'_>) -> Entry {
         self.entries[bits.peek(LOOKED_UP) as usize]
     }
 
     /// The next symbol.
     #[inline(always)]
     pub fn read(&self, bits: &mut Bits<'_>) -> Symbol {
-        let entry = self.look(bits);
-        self.read_entry(entry, bits)
+        bits.refill();
+        self.read_entry(self.look(bits), bits)
     }
 
     /// The first symbol of what was looked at.
@@ -244,16 +249,21 @@ impl Table {
     pub fn pass(&self, bits: &mut Bits<'_>, from: usize) -> usize {
         let mut at = from;
         while at < 64 {
-            bits.refill();
-            let Stride(stride) = self.strides[bits.peek(LOOKED_UP) as usize];
-            let [length, coefficients] = stride.to_le_bytes();
-            let coefficients = usize::from(coefficients);
-            // Where the block might end within it, what follows is another block's.
-            if length > 0 && at + coefficients % END < 64 {
+            bits.fill();
+            for _ in 0..LOOKS {
+                let Stride(stride) = self.strides[bits.peek(LOOKED_UP) as usize];
+                let [length, coefficients] = stride.to_le_bytes();
+                let coefficients = usize::from(coefficients);
+                // Where the block might end within it, what follows is another block's.
+                if length == 0 || at + coefficients % END >= 64 {
+                    at += self.read(bits).zeros + 1;
+                    break;
+                }
                 bits.skip(u32::from(length));
                 at += coefficients;
-            } else {
-                at += self.read(bits).zeros + 1;
+                if at >= 64 {
+                    break;
+                }
             }
         }
         at

@@ -5,11 +5,8 @@ use super::bits::Bits;
 /// Bits that are looked up at once. Of a photograph's codes with their numbers, one of a hundred is longer.
 const LOOKED_UP: u32 = 10;
 /// How often bits are looked up before there might be too few of them. A check each time would be guessed wrongly every so often.
-pub(super) const LOOKS: usize = 4;
-const _: () = assert!(
-    LOOKS as u32 * LOOKED_UP <= Bits::FILLED,
-    "bits for each look"
-);
+pub(super) const LOOKS: u32 = 4;
+const _: () = assert!(LOOKS * LOOKED_UP <= Bits::FILLED, "bits for each look");
 /// The longest code.
 const LONGEST: u32 = 16;
 

@@ -138,7 +138,7 @@ const HTTP: [&str; 6] = [
 ];
 
 /// Files that bind a C library, ask the system for something or name instructions of a processor, and so may contain unsafe code.
-const UNSAFE: [&str; 13] = [
+const UNSAFE: [&str; 14] = [
     "src/allocator.rs",
     "src/cpu/system.rs",
     "src/transform/decode/frames/webp.rs",
@@ -149,6 +149,7 @@ const UNSAFE: [&str; 13] = [
     "src/transform/encode/animated_webp.rs",
     "src/transform/encode/avif_aom.rs",
     "src/transform/encode/jpeg_jpegli.rs",
+    "src/transform/encode/jpeg_turbo.rs",
     "src/transform/encode/webp.rs",
     "src/transform/machine.rs",
     "src/transform/resize/kernel.rs",

@@ -25,6 +25,8 @@ pub struct Config {
     pub stale_if_error: Seconds,
     /// What clients keep an interim rendition for, at most; nought: there are none.
     pub interim: Seconds,
+    /// Whether smaller copies of large sources are made.
+    pub derivatives: bool,
     /// How long errors are kept.
     pub errors: ErrorLives,
     /// What is different for some sources.
@@ -86,6 +88,7 @@ impl Default for Config {
             stale_while_revalidate: Seconds::new(60 * 60),
             stale_if_error: Seconds::new(24 * 60 * 60),
             interim: Seconds::new(5 * 60),
+            derivatives: true,
             errors: ErrorLives::default(),
             rule: Vec::new(),
             memory: MemoryConfig::default(),

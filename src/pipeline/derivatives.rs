@@ -38,6 +38,9 @@ impl Pipeline {
         bytes: &[u8],
         recipe: &Recipe,
     ) -> (Clues, Option<u32>) {
+        if !self.derives {
+            return (clues, None);
+        }
         let derivatives = transform::derivatives(bytes, recipe, &self.limits);
         let Some(Derivatives {
             serving,

@@ -89,6 +89,8 @@ pub struct Pipeline {
     request_timeout: Duration,
     /// How long clients keep an interim rendition; nought: there are none.
     interim: Duration,
+    /// Whether smaller copies of large sources are made.
+    derives: bool,
     /// How long errors are kept.
     errors: ErrorLives,
     chores: Chores,
@@ -163,6 +165,7 @@ impl Pipeline {
             manner: config.limits.of_render().manner(),
             request_timeout: config.server.request_timeout.duration(),
             interim: config.cache.interim.duration(),
+            derives: config.cache.derivatives,
             errors: config.cache.errors.clone(),
             chores: Chores::default(),
             warming: Semaphore::new(cpu.workers()),

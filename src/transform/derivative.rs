@@ -9,9 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::options::Effort;
 use crate::options::Format;
-use crate::options::Quality;
 
 use super::Budget;
 use super::Clues;
@@ -24,15 +22,9 @@ use super::decode::Decoded;
 use super::decode::Header;
 use super::decode::Streamed;
 use super::decode::Wanted;
-use super::encode;
-use super::encode::Picture;
-use super::encode::Settings;
 use super::metadata;
 use super::metadata::Kept;
-use super::pixels::Channels;
-use super::pixels::Planar;
-use super::pixels::Plane;
-use super::pixels::Subsampling;
+use super::pixels::Raster;
 use super::plan::Plan;
 use super::price;
 use super::sniff::Kind;
@@ -43,8 +35,6 @@ const DENOMINATORS: [u32; 3] = [8, 4, 2];
 const OVERSAMPLING: f64 = 2.0;
 /// A copy with a longer side than this serves the sizes that pages are made of.
 const SIDE: u32 = 1600;
-/// Full-size chroma, and no loss that is left after its pixels are averaged.
-const QUALITY: u8 = 95;
 
 /// A smaller copy of a source.
 #[derive(Clone, Debug)]
@@ -167,11 +157,6 @@ impl<'a> Basis<'a> {
     }
 }
 
-/// The quality of a copy.
-pub(super) fn quality() -> Quality {
-    Quality::new(QUALITY).unwrap_or(Quality::DEFAULT)
-}
-
 /// A copy of a source: stored as that is, without its orientation and its metadata.
 pub(super) fn made(
     source: &[u8],
@@ -190,27 +175,13 @@ pub(super) fn made(
     let profile = match space {
         ColorSpace::Icc(profile) => Some(profile),
         ColorSpace::Srgb => None,
-        ColorSpace::Cicp { .. } => return Err(uncopied("code points")),
-    };
-    // The profile must find the channels that it is for.
-    let picture = match raster.channels {
-        Channels::Rgb => Picture::Rgb(size, raster.into_u8()),
-        Channels::Gray => {
-            let luma = Plane {
-                size,
-                samples: raster.into_u8(),
-            };
-            Picture::Planar(Planar { luma, chroma: None }, Subsampling::None)
+        ColorSpace::Cicp { .. } => {
+            let what = "no copies are made of code points";
+            return Err(TransformError::Encode(what.to_owned()));
         }
-        _ => return Err(uncopied("inks")),
     };
-    let settings = Settings {
-        quality: quality(),
-        progressive: false,
-        palette: false,
-        effort: Effort::Settled,
-    };
-    let bytes = encode::encode(&picture, Format::Jpeg, settings)?;
+    let bytes = encoded(&raster)?;
+    drop(raster);
     let bytes = metadata::attach(bytes, Format::Jpeg, &Kept::default(), profile.as_deref())?;
     Ok(Encoded {
         bytes,
@@ -225,8 +196,17 @@ pub(super) fn made(
     })
 }
 
-fn uncopied(what: &str) -> TransformError {
-    TransformError::Encode(format!("no copies are made of {what}"))
+#[cfg(feature = "native")]
+fn encoded(raster: &Raster) -> Result<Vec<u8>, TransformError> {
+    /// Of libjpeg: no loss that is left after pixels are averaged, those of chroma of half size among them.
+    const QUALITY: u8 = 95;
+    super::encode::jpeg_turbo::encode(raster, QUALITY)
+}
+
+#[cfg(not(feature = "native"))]
+fn encoded(_: &Raster) -> Result<Vec<u8>, TransformError> {
+    let what = "copies are made by the native build alone";
+    Err(TransformError::Encode(what.to_owned()))
 }
 
 #[cfg(all(test, feature = "native"))]

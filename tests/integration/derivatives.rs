@@ -132,3 +132,26 @@ async fn a_copy_of_an_old_source_is_never_used_for_a_new_one() {
     copied(&proxy, 1.0).await;
     proxy.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_copies_are_wanted_none_are_made() {
+    let origin = TestOrigin::with("/a.jpg", samples::jpeg(3300, 2500)).await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.cache.derivatives = false;
+    })
+    .await;
+    for options in ["width=500", "width=300"] {
+        let reply = proxy.get(&format!("/cdn-cgi/image/{options}/a.jpg")).await;
+        reply.assert_status(200);
+    }
+    let results = ["made", "skipped", "failed"];
+    let sum = |result| {
+        let labels = [("result", result)];
+        proxy.metrics().sum("safelight_derivatives_total", &labels)
+    };
+    assert_eq!(results.map(sum), [0.0; 3]);
+    assert_eq!(decoded(&proxy, "derivative"), 0.0);
+    proxy.stop().await;
+}

@@ -13,6 +13,8 @@ mod gif;
 mod jpeg;
 #[cfg(test)]
 mod jpeg_tests;
+#[cfg(feature = "native")]
+pub(super) mod jpeg_turbo;
 mod judge;
 mod palette;
 #[cfg(feature = "native")]

@@ -53,6 +53,8 @@ class Bench:
         self.safelight = contenders.Safelight(arguments.safelight, self.pictures, scratch)
         # AVIF as whoever asks again gets it, at once.
         self.settled = contenders.Safelight(arguments.safelight, self.pictures, scratch, '[cache]\ninterim = "0 s"\n[cache.disk]\npath = ""\n')
+        self.alone = contenders.Safelight(arguments.safelight, self.pictures, scratch, contenders.Safelight.ALONE)
+        self.thorough = contenders.Thorough(arguments.safelight, self.pictures, scratch)
         self.sharp = contenders.Sharp(arguments.sharp, self.pictures, scratch)
         self.oximg = contenders.Oximg(arguments.oximg, self.pictures, scratch) if arguments.oximg else None
         self.peers = [peer for peer in (self.sharp, self.oximg) if peer]
@@ -72,7 +74,7 @@ class Bench:
         return {**known, **self.others}
 
     def stop(self):
-        for one in [*self.contenders, self.settled]:
+        for one in [*self.contenders, self.settled, self.alone, self.thorough]:
             one.stop()
         self.scorer.stop()
 

@@ -6,6 +6,10 @@ use super::bits::Bits;
 const LOOKED_UP: u32 = 10;
 /// How often bits are looked up before there might be too few of them. A check each time would be guessed wrongly every so often.
 pub(super) const LOOKS: u32 = 4;
+/// Bits that are looked up at once where numbers do not matter, and the most that is passed over by that.
+const PASSED: u32 = 10;
+const LONGEST_STRIDE: u32 = 14;
+const _: () = assert!(LOOKS * LONGEST_STRIDE <= Bits::FILLED, "bits for each look");
 const _: () = assert!(LOOKS * LOOKED_UP <= Bits::FILLED, "bits for each look");
 /// The longest code.
 const LONGEST: u32 = 16;
@@ -15,7 +19,7 @@ pub(super) struct Table {
     /// What the next bits say.
     entries: [Entry; 1 << LOOKED_UP],
     /// How far the next bits lead, where numbers do not matter.
-    strides: [Stride; 1 << LOOKED_UP],
+    strides: [Stride; 1 << PASSED],
     /// By length: the first code that is longer, aligned to `LONGEST` bits; and the place of a symbol less its code.
     ends: [u32; LONGEST as usize + 1],
     places: [i32; LONGEST as usize + 1],
@@ -248,7 +252,7 @@ impl Table {
         while at < 64 {
             bits.fill();
             for _ in 0..LOOKS {
-                let Stride(stride) = self.strides[bits.peek(LOOKED_UP) as usize];
+                let Stride(stride) = self.strides[bits.peek(PASSED) as usize];
                 let [length, coefficients] = stride.to_le_bytes();
                 let coefficients = usize::from(coefficients);
                 // Where the block might end within it, what follows is another block's.
@@ -268,16 +272,23 @@ impl Table {
 }
 
 impl Stride {
-    /// As many symbols as fit into `bits` wholly.
+    /// As many symbols as there are in `bits`, of the last of which the number may lie beyond.
     fn of(bits: usize, entries: &[Entry; 1 << LOOKED_UP]) -> Stride {
         let (mut length, mut coefficients) = (0, 0);
         loop {
-            let entry = entries[bits << length & (entries.len() - 1)];
-            let is_whole = !entry.is_in_parts() && length + entry.length() <= LOOKED_UP;
-            if !is_whole || coefficients + entry.zeros() % END >= 63 {
+            let next = (bits << length) >> (PASSED - LOOKED_UP) & (entries.len() - 1);
+            let entry = entries[next];
+            let number = if entry.is_in_parts() {
+                entry.value().cast_unsigned()
+            } else {
+                0
+            };
+            let is_there = entry.length() > 0 && length + entry.length() <= PASSED;
+            let is_short = length + entry.length() + number <= LONGEST_STRIDE;
+            if !is_there || !is_short || coefficients + entry.zeros() % END >= 63 {
                 break;
             }
-            length += entry.length();
+            length += entry.length() + number;
             if entry.zeros() == END {
                 coefficients += END;
                 break;

@@ -71,7 +71,8 @@ impl Folder {
         let relative = relative(path).ok_or(NOT_FOUND)?;
         let root = self.root.clone();
         let etag = known.and_then(|known| known.etag.clone());
-        // All of it on one thread that may block: each change of threads costs as much as the reading of a small file.
+        // All of it on one thread that may block: each change of threads costs as much as the reading of a small file. What
+        // nobody waits for any longer is read to its end, or to the limit.
         let found =
             tokio::task::spawn_blocking(move || found(&root, &relative, etag.as_deref(), limit));
         let (bytes, validators) = found

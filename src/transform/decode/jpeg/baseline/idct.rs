@@ -145,7 +145,7 @@ fn three<M: Machine>(values: &mut [M::Vector]) {
     values[2] = M::subtract(outer, far);
 }
 
-/// Cosines of pi / 12, of 3 pi / 12 and of 5 pi / 12.
+/// Cosines of pi / 12 and of 5 pi / 12.
 const COS_1_12: f32 = 0.965_925_8;
 const COS_5_12: f32 = 0.258_819_04;
 

@@ -4,6 +4,8 @@ mod baseline;
 #[cfg_attr(feature = "native", path = "turbo.rs")]
 #[cfg_attr(not(feature = "native"), path = "zune.rs")]
 mod library;
+#[cfg(any(test, not(feature = "native")))]
+mod resampled;
 
 use super::super::TransformError;
 use super::super::color::ColorSpace;

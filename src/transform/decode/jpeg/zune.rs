@@ -1,7 +1,5 @@
 //! JPEG by `zune-jpeg`, the decoder under `image`: read at full size, as RGB, grey or inks.
 
-use std::borrow::Cow;
-
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace as Components;
@@ -11,18 +9,15 @@ use super::super::super::TransformError;
 use super::super::super::color::ColorSpace;
 use super::super::super::metadata;
 use super::super::super::pixels::Channels;
-use super::super::super::pixels::Pixels;
 use super::super::super::pixels::Raster;
-use super::super::super::pixels::Rect;
 use super::super::super::pixels::Samples;
 use super::super::super::pixels::Size;
-use super::super::super::resize;
-use super::super::super::resize::Mixing;
 use super::super::super::sniff::Kind;
 use super::super::Decoded;
 use super::super::Header;
 use super::super::Wanted;
 use super::baseline;
+use super::resampled::at_scale;
 
 pub(in super::super) fn header(source: &[u8]) -> Result<Header, TransformError> {
     // `zune-jpeg` 0.5 loses all but the first of them.
@@ -81,28 +76,13 @@ pub(super) fn decode(
     };
     let raster = match wanted {
         Wanted::WHOLE => raster,
-        _ => at_scale(raster, wanted),
+        _ => at_scale(&raster, wanted),
     };
     Ok(Decoded {
         raster,
         extent: header.extent(wanted),
         space: ColorSpace::from_icc(markers.icc),
     })
-}
-
-/// What stands for a scaled decode.
-fn at_scale(raster: Raster, wanted: Wanted) -> Raster {
-    let size = wanted.of(raster.size);
-    let scale = 8.0 / f64::from(wanted.eighths);
-    // Where the size was rounded up, it ends beyond the picture.
-    let stood_for = Rect {
-        left: 0.0,
-        top: 0.0,
-        width: f64::from(size.width) * scale,
-        height: f64::from(size.height) * scale,
-    };
-    let pixels = Pixels::Raster(Cow::Owned(raster));
-    resize::raster(pixels, stood_for, size, Mixing::Stored)
 }
 
 /// YCCK to CMYK as libjpeg does it: the inks are what RGB lacks, and black stays. `zune-jpeg` goes to RGB alone.

@@ -1,7 +1,5 @@
 //! Rows beside what a library makes of the same files, in every sampling; and files that are broken, or of another kind.
 
-use std::borrow::Cow;
-
 use jpeg_encoder::ColorType;
 use jpeg_encoder::Encoder;
 use jpeg_encoder::SamplingFactor;
@@ -9,15 +7,12 @@ use proptest::prelude::ProptestConfig;
 use proptest::proptest;
 
 use super::super::super::super::pixels::Channels;
-use super::super::super::super::pixels::Pixels;
 use super::super::super::super::pixels::Raster;
-use super::super::super::super::pixels::Rect;
 use super::super::super::super::pixels::Rows as _;
 use super::super::super::super::pixels::Size;
-use super::super::super::super::resize;
-use super::super::super::super::resize::Mixing;
 use super::super::super::Wanted;
 use super::super::library;
+use super::super::resampled::at_scale;
 use super::Rows;
 
 /// A picture with edges, gradients and colours, by its size.
@@ -89,21 +84,6 @@ const SCALES: [Wanted; 5] = [
     Wanted { eighths: 1 },
 ];
 
-/// A picture at a scale, by the resizer.
-fn reduced(whole: &Raster, scale: Wanted) -> Raster {
-    let size = scale.of(whole.size);
-    let pixels = 8.0 / f64::from(scale.eighths);
-    // Where the size was rounded up, it ends beyond the picture.
-    let extent = Rect {
-        left: 0.0,
-        top: 0.0,
-        width: f64::from(size.width) * pixels,
-        height: f64::from(size.height) * pixels,
-    };
-    let whole = Pixels::Raster(Cow::Borrowed(whole));
-    resize::raster(whole, extent, size, Mixing::Stored)
-}
-
 /// The largest difference of two pictures, and the mean.
 fn difference(one: &Raster, other: &Raster) -> (u8, f64) {
     assert_eq!((one.size, one.channels), (other.size, other.channels));
@@ -166,7 +146,7 @@ fn a_fraction_of_the_size_shows_the_same_picture() {
             let whole = rows(&file, Wanted::WHOLE);
             for scale in SCALES {
                 let made = rows(&file, scale);
-                let (_, mean) = difference(&made, &reduced(&whole, scale));
+                let (_, mean) = difference(&made, &at_scale(&whole, scale));
                 // What is beyond the edge has a part in the last block of a small picture.
                 let bound = if size.area() < 600 { 24.0 } else { 5.0 };
                 assert!(mean < bound, "{sampling:?}, {size:?}, {scale:?}: {mean}");

@@ -4,6 +4,8 @@
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64 as avx;
+#[cfg(target_arch = "x86_64")]
+use std::mem;
 
 /// Samples in a vector of AVX2, and in a column of as many rows.
 pub(super) const LANES: usize = 8;
@@ -41,6 +43,17 @@ pub(super) trait Machine {
     fn least(a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
     fn greatest(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// The square root.
+    fn root(a: Self::Vector) -> Self::Vector;
+
+    /// `low` where `a <= b`, `high` elsewhere.
+    fn choose(
+        a: Self::Vector,
+        b: Self::Vector,
+        low: Self::Vector,
+        high: Self::Vector,
+    ) -> Self::Vector;
 }
 
 /// Whatever the program was compiled for.
@@ -108,6 +121,16 @@ impl Machine for Baseline {
     fn greatest(a: Lane, b: Lane) -> Lane {
         std::array::from_fn(|at| a[at].max(b[at]))
     }
+
+    #[inline(always)]
+    fn root(a: Lane) -> Lane {
+        std::array::from_fn(|at| a[at].sqrt())
+    }
+
+    #[inline(always)]
+    fn choose(a: Lane, b: Lane, low: Lane, high: Lane) -> Lane {
+        std::array::from_fn(|at| if a[at] <= b[at] { low[at] } else { high[at] })
+    }
 }
 
 /// With AVX2 and FMA. Only what is compiled for these, and so runs only where they are, may be compiled for this.
@@ -136,20 +159,20 @@ impl Machine for Avx2 {
 
     #[inline(always)]
     fn load(lane: &Lane) -> Self::Vector {
-        // SAFETY: the processor has AVX, and the lane the eight samples that are read.
-        unsafe { avx::_mm256_loadu_ps(lane.as_ptr()) }
+        // Not by `_mm256_loadu_ps`, which without optimisation checks its pointer for longer than it takes to add a row.
+        // SAFETY: both are eight samples, of which any bits are right.
+        unsafe { mem::transmute::<Lane, avx::__m256>(*lane) }
     }
 
     #[inline(always)]
     fn store(vector: Self::Vector, lane: &mut Lane) {
-        // SAFETY: the processor has AVX, and the lane room for the eight samples that are written.
-        unsafe { avx::_mm256_storeu_ps(lane.as_mut_ptr(), vector) }
+        // SAFETY: as above.
+        *lane = unsafe { mem::transmute::<avx::__m256, Lane>(vector) };
     }
 
     #[inline(always)]
     fn splat(value: f32) -> Self::Vector {
-        // SAFETY: the processor has AVX.
-        unsafe { avx::_mm256_set1_ps(value) }
+        Self::load(&[value; LANES])
     }
 
     #[inline(always)]
@@ -187,16 +210,30 @@ impl Machine for Avx2 {
         // SAFETY: the processor has AVX.
         unsafe { avx::_mm256_max_ps(a, b) }
     }
+
+    #[inline(always)]
+    fn root(a: Self::Vector) -> Self::Vector {
+        // SAFETY: the processor has AVX.
+        unsafe { avx::_mm256_sqrt_ps(a) }
+    }
+
+    #[inline(always)]
+    fn choose(
+        a: Self::Vector,
+        b: Self::Vector,
+        low: Self::Vector,
+        high: Self::Vector,
+    ) -> Self::Vector {
+        // SAFETY: the processor has AVX.
+        unsafe { avx::_mm256_blendv_ps(high, low, avx::_mm256_cmp_ps::<{ avx::_CMP_LE_OQ }>(a, b)) }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline]
 fn turned_avx2(rows: &[Lane; LANES]) -> [Lane; LANES] {
-    // SAFETY: a row has the eight samples that are read.
-    let [a, b, c, d, e, f, g, h] = rows
-        .each_ref()
-        .map(|row| unsafe { avx::_mm256_loadu_ps(row.as_ptr()) });
+    let [a, b, c, d, e, f, g, h] = rows.each_ref().map(Avx2::load);
     // Ones of two rows, then pairs of four, then halves of eight.
     let (ab, ab2) = (avx::_mm256_unpacklo_ps(a, b), avx::_mm256_unpackhi_ps(a, b));
     let (cd, cd2) = (avx::_mm256_unpacklo_ps(c, d), avx::_mm256_unpackhi_ps(c, d));
@@ -220,11 +257,8 @@ fn turned_avx2(rows: &[Lane; LANES]) -> [Lane; LANES] {
     for x in 0..4 {
         let first = avx::_mm256_permute2f128_ps::<0x20>(low[x], high[x]);
         let second = avx::_mm256_permute2f128_ps::<0x31>(low[x], high[x]);
-        // SAFETY: a row has room for the eight samples that are written.
-        unsafe {
-            avx::_mm256_storeu_ps(made[x].as_mut_ptr(), first);
-            avx::_mm256_storeu_ps(made[x + 4].as_mut_ptr(), second);
-        }
+        Avx2::store(first, &mut made[x]);
+        Avx2::store(second, &mut made[x + 4]);
     }
     made
 }

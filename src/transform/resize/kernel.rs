@@ -125,9 +125,7 @@ fn run_channels<M: Machine, const CHANNELS: usize>(
             for sample in first..next {
                 let (start, weights) = down.window(sample);
                 let sum = &mut open[sample % ring * length..][..length];
-                for (sum, &sample) in sum.iter_mut().zip(&row) {
-                    *sum = M::mul_add(sample, weights[y - start], *sum);
-                }
+                add::<M>(sum, &row, weights[y - start]);
             }
             while first < next {
                 let (start, weights) = down.window(first);
@@ -167,9 +165,21 @@ fn sum<'a, M: Machine>(sum: &mut [f32], weights: &[f32], row: impl Fn(usize) -> 
     }
     rest.fill(0.0);
     for (at, &weight) in weights.iter().enumerate() {
-        for (sum, &sample) in rest.iter_mut().zip(&row(at)[done..]) {
-            *sum = M::mul_add(sample, weight, *sum);
-        }
+        add::<M>(rest, &row(at)[done..], weight);
+    }
+}
+
+/// Adds one row by its weight.
+#[inline(always)]
+fn add<M: Machine>(sum: &mut [f32], row: &[f32], weight: f32) {
+    let (lanes, rest) = sum.as_chunks_mut::<LANES>();
+    let (row, last) = row.as_chunks::<LANES>();
+    let by = M::splat(weight);
+    for (sum, row) in lanes.iter_mut().zip(row) {
+        M::store(M::multiply_add(M::load(row), by, M::load(sum)), sum);
+    }
+    for (sum, &sample) in rest.iter_mut().zip(last) {
+        *sum = M::mul_add(sample, weight, *sum);
     }
 }
 
@@ -214,15 +224,16 @@ impl<const CHANNELS: usize> Block<'_, CHANNELS> {
         for (sample, made) in made.iter_mut().enumerate() {
             let (start, weights) = self.across.window(sample);
             let columns = &columns[start - self.left..][..weights.len()];
-            let mut sums = [[0.0; LANES]; CHANNELS];
+            let mut sums = [M::splat(0.0); CHANNELS];
             for (pixel, &weight) in columns.iter().zip(weights) {
+                let weight = M::splat(weight);
                 for (sum, column) in sums.iter_mut().zip(pixel) {
-                    for (sum, &sample) in sum.iter_mut().zip(column) {
-                        *sum = M::mul_add(sample, weight, *sum);
-                    }
+                    *sum = M::multiply_add(M::load(column), weight, *sum);
                 }
             }
-            *made = sums;
+            for (lane, sum) in made.iter_mut().zip(sums) {
+                M::store(sum, lane);
+            }
         }
         self.sink.take::<M, CHANNELS>(&mut self.made, self.filled);
         self.filled = 0;
@@ -301,20 +312,30 @@ impl Alike {
         into: &mut [f32],
         part_of_white: impl Fn(T) -> f32,
     ) {
-        if self.light {
-            for (into, &sample) in into.iter_mut().zip(samples) {
-                *into = to_light::<M>(part_of_white(sample));
-            }
-        } else {
+        /// Samples that are converted before they become light: so few that they are in the first cache still.
+        const AT_ONCE: usize = 1024;
+        for (into, samples) in into.chunks_mut(AT_ONCE).zip(samples.chunks(AT_ONCE)) {
             for (into, &sample) in into.iter_mut().zip(samples) {
                 *into = part_of_white(sample);
+            }
+            if self.light {
+                let (lanes, rest) = into.as_chunks_mut::<LANES>();
+                for lane in lanes {
+                    M::store(to_light::<M>(M::load(lane)), lane);
+                }
+                let mut lane = [0.0; LANES];
+                lane[..rest.len()].copy_from_slice(rest);
+                M::store(to_light::<M>(M::load(&lane)), &mut lane);
+                rest.copy_from_slice(&lane[..rest.len()]);
             }
         }
         if self.alpha {
             let pixels = into.as_chunks_mut::<CHANNELS>().0.iter_mut();
             for (pixel, samples) in pixels.zip(samples.as_chunks::<CHANNELS>().0) {
                 let alpha = part_of_white(samples[CHANNELS - 1]);
-                *pixel = pixel.map(|color| color * alpha);
+                for color in &mut pixel[..CHANNELS - 1] {
+                    *color *= alpha;
+                }
                 pixel[CHANNELS - 1] = alpha;
             }
         }

@@ -33,34 +33,30 @@ const ENCODED: [f32; 6] = [
     -6.814_717e-2,
 ];
 
-/// The light that an encoded value stands for, both 0 to 1.
+/// The light that encoded values stand for, both 0 to 1.
 #[inline(always)]
-pub(super) fn to_light<M: Machine>(encoded: f32) -> f32 {
+pub(super) fn to_light<M: Machine>(encoded: M::Vector) -> M::Vector {
     let curved = polynomial::<M, 7>(&LIGHT, encoded);
-    if encoded <= STRAIGHT_ENCODED {
-        encoded * (1.0 / SLOPE)
-    } else {
-        curved
-    }
+    let straight = M::multiply(encoded, M::splat(1.0 / SLOPE));
+    M::choose(encoded, M::splat(STRAIGHT_ENCODED), straight, curved)
 }
 
-/// The encoded value that stands for light, both 0 to 1; what is beyond is clamped.
+/// The encoded values that stand for light, both 0 to 1; what is beyond is clamped.
 #[inline(always)]
-pub(super) fn to_encoded<M: Machine>(light: f32) -> f32 {
-    let light = light.clamp(0.0, 1.0);
-    let curved = polynomial::<M, 6>(&ENCODED, light.sqrt().sqrt());
-    if light <= STRAIGHT_LIGHT {
-        light * SLOPE
-    } else {
-        curved
-    }
+pub(super) fn to_encoded<M: Machine>(light: M::Vector) -> M::Vector {
+    let light = M::least(M::greatest(light, M::splat(0.0)), M::splat(1.0));
+    let curved = polynomial::<M, 6>(&ENCODED, M::root(M::root(light)));
+    let straight = M::multiply(light, M::splat(SLOPE));
+    M::choose(light, M::splat(STRAIGHT_LIGHT), straight, curved)
 }
 
 #[inline(always)]
-fn polynomial<M: Machine, const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
-    let mut value = coefficients[N - 1];
-    for &coefficient in coefficients[..N - 1].iter().rev() {
-        value = M::mul_add(value, x, coefficient);
+fn polynomial<M: Machine, const N: usize>(coefficients: &[f32; N], x: M::Vector) -> M::Vector {
+    let mut value = M::splat(coefficients[N - 1]);
+    let mut at = N - 1;
+    while at > 0 {
+        at -= 1;
+        value = M::multiply_add(value, x, M::splat(coefficients[at]));
     }
     value
 }
@@ -68,8 +64,15 @@ fn polynomial<M: Machine, const N: usize>(coefficients: &[f32; N], x: f32) -> f3
 #[cfg(test)]
 mod tests {
     use super::super::super::machine::Baseline;
-    use super::to_encoded;
-    use super::to_light;
+    use super::super::super::machine::LANES;
+
+    fn to_light(encoded: f32) -> f32 {
+        super::to_light::<Baseline>([encoded; LANES])[0]
+    }
+
+    fn to_encoded(light: f32) -> f32 {
+        super::to_encoded::<Baseline>([light; LANES])[0]
+    }
 
     #[test]
     fn the_curve_is_that_of_srgb() {
@@ -81,15 +84,12 @@ mod tests {
                 ((encoded + 0.055) / 1.055).powf(2.4)
             };
             #[expect(clippy::cast_possible_truncation, reason = "a value from 0 to 1")]
-            let (made, back) = (
-                to_light::<Baseline>(encoded as f32),
-                to_encoded::<Baseline>(light as f32),
-            );
+            let (made, back) = (to_light(encoded as f32), to_encoded(light as f32));
             assert!((f64::from(made) - light).abs() < 1e-4, "{encoded}: {made}");
             // In 8-bit steps.
             let error = (f64::from(back) - encoded).abs() * 255.0;
             assert!(error < 0.005, "{encoded}: {back}");
-            let round = (f64::from(to_encoded::<Baseline>(made)) - encoded).abs() * 255.0;
+            let round = (f64::from(to_encoded(made)) - encoded).abs() * 255.0;
             assert!(round < 0.01, "{encoded} comes back {round} steps off");
         }
     }
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn what_is_beyond_white_and_black_is_clamped() {
         for (light, encoded) in [(-0.5, 0.0), (0.0, 0.0), (1.0, 1.0), (1.7, 1.0)] {
-            assert!((to_encoded::<Baseline>(light) - encoded).abs() < 1e-4);
+            assert!((to_encoded(light) - encoded).abs() < 1e-4);
         }
     }
 }

@@ -66,20 +66,21 @@ impl Sink {
         match (self.light, self.alpha) {
             (false, _) => {}
             (true, false) => {
-                for color in pixels.as_flattened_mut() {
-                    *color = to_encoded::<M>(*color);
+                for color in pixels.iter_mut() {
+                    M::store(to_encoded::<M>(M::load(color)), color);
                 }
             }
             (true, true) => {
                 for pixel in pixels.as_chunks_mut::<CHANNELS>().0 {
-                    for color in pixel[..CHANNELS - 1].as_flattened_mut() {
-                        *color = to_encoded::<M>(*color);
+                    for color in &mut pixel[..CHANNELS - 1] {
+                        M::store(to_encoded::<M>(M::load(color)), color);
                     }
                 }
             }
         }
-        for sample in pixels.as_flattened_mut() {
-            *sample = sample.clamp(0.0, 1.0);
+        let [none, whole] = [0.0, 1.0].map(M::splat);
+        for sample in pixels.iter_mut() {
+            M::store(M::least(M::greatest(M::load(sample), none), whole), sample);
         }
         match &mut self.into {
             Into::U8(into) => lay_in_rows::<M, _>(pixels, rows, into, to_u8),
@@ -167,7 +168,9 @@ fn lay_in_rows<M: Machine, T: Copy + Default>(
     let squares = columns.as_chunks::<LANES>();
     for (at, square) in squares.0.iter().enumerate() {
         for (line, row) in lines.iter_mut().zip(M::turned(square)) {
-            line[at * LANES..][..LANES].copy_from_slice(&row.map(&convert));
+            for (sample, value) in line[at * LANES..][..LANES].iter_mut().zip(row) {
+                *sample = convert(value);
+            }
         }
     }
     let done = length - squares.1.len();

@@ -5,6 +5,8 @@ use super::super::pixels::Channels;
 use super::super::pixels::Raster;
 use super::super::pixels::Samples;
 use super::super::pixels::Size;
+use super::super::pixels::rounded;
+use super::super::pixels::whole_bits;
 
 /// One decoded picture, one component or three.
 pub(super) struct Frame {
@@ -48,15 +50,27 @@ impl Matrix {
         Matrix::Luma { red, blue }
     }
 
-    /// Takes luma in 0 to 1 and chroma in -0.5 to 0.5.
-    fn rgb(self, luma: f32, cb: f32, cr: f32) -> [f32; 3] {
+    /// What makes red, green and blue of luma from 0 to 1 and chroma from -0.5 to 0.5: the weights of luma, Cb and Cr, and what is added.
+    fn weights(self) -> [[f32; 4]; 3] {
         match self {
-            Matrix::Identity => [cr + 0.5, luma, cb + 0.5],
-            Matrix::YCgCo => [luma - cb + cr, luma + cb, luma - cb - cr],
+            Matrix::Identity => [
+                [0.0, 0.0, 1.0, 0.5],
+                [1.0, 0.0, 0.0, 0.0],
+                [0.0, 1.0, 0.0, 0.5],
+            ],
+            Matrix::YCgCo => [
+                [1.0, -1.0, 1.0, 0.0],
+                [1.0, 1.0, 0.0, 0.0],
+                [1.0, -1.0, -1.0, 0.0],
+            ],
             Matrix::Luma { red, blue } => {
-                let r = luma + 2.0 * (1.0 - red) * cr;
-                let b = luma + 2.0 * (1.0 - blue) * cb;
-                [r, (luma - red * r - blue * b) / (1.0 - red - blue), b]
+                let green = 1.0 - red - blue;
+                let (of_cr, of_cb) = (2.0 * (1.0 - red), 2.0 * (1.0 - blue));
+                [
+                    [1.0, 0.0, of_cr, 0.0],
+                    [1.0, -of_cb * blue / green, -of_cr * red / green, 0.0],
+                    [1.0, of_cb, 0.0, 0.0],
+                ]
             }
         }
     }
@@ -141,33 +155,52 @@ fn halved(size: Size, (across, down): (bool, bool)) -> Size {
     )
 }
 
-/// Sample values of black, of the distance from black to white, and of half the range of chroma.
-struct Range {
-    black: f32,
-    luma: f32,
-    chroma: f32,
-    middle: f32,
+/// How samples become numbers: by a factor, with something added.
+#[derive(Clone, Copy)]
+struct Scale {
+    factor: f32,
+    added: f32,
 }
 
-impl Range {
-    fn of(depth: u32, full: bool) -> Self {
+impl Scale {
+    /// Luma from 0 to 1.
+    fn luma(depth: u32, full: bool) -> Self {
         let unit = f32::from(1u16 << (depth - 8));
-        if full {
-            let most = 256.0 * unit - 1.0;
-            Range {
-                black: 0.0,
-                luma: most,
-                chroma: most,
-                middle: 128.0 * unit,
-            }
+        let (black, white) = if full {
+            (0.0, 256.0 * unit - 1.0)
         } else {
-            Range {
-                black: 16.0 * unit,
-                luma: 219.0 * unit,
-                chroma: 224.0 * unit,
-                middle: 128.0 * unit,
-            }
+            (16.0 * unit, 235.0 * unit)
+        };
+        let factor = (white - black).recip();
+        Scale {
+            factor,
+            added: -black * factor,
         }
+    }
+
+    /// Chroma from -0.5 to 0.5.
+    fn chroma(depth: u32, full: bool) -> Self {
+        let unit = f32::from(1u16 << (depth - 8));
+        let range = if full {
+            256.0 * unit - 1.0
+        } else {
+            224.0 * unit
+        };
+        let factor = range.recip();
+        Scale {
+            factor,
+            added: -128.0 * unit * factor,
+        }
+    }
+
+    fn of(self, samples: &[u16], into: &mut Vec<f32>) {
+        let Scale { factor, added } = self;
+        into.clear();
+        into.extend(
+            samples
+                .iter()
+                .map(|&sample| f32::from(sample) * factor + added),
+        );
     }
 }
 
@@ -179,126 +212,180 @@ pub(super) fn to_raster(
     full_range: bool,
     premultiplied: bool,
 ) -> Raster {
-    let colored = frame.planes.len() == 3;
-    let channels = match (colored, alpha.is_some()) {
+    let channels = match (frame.planes.len() == 3, alpha.is_some()) {
         (false, false) => Channels::Gray,
         (false, true) => Channels::GrayAlpha,
         (true, false) => Channels::Rgb,
         (true, true) => Channels::Rgba,
     };
-    let mut values = Vec::with_capacity(channels.count() * frame.size.width as usize);
-    if frame.depth == 8 {
-        let mut samples = Vec::with_capacity(frame.size.len() * channels.count());
-        for y in 0..frame.size.height as usize {
-            row(
-                frame,
-                alpha,
-                (matrix, full_range, premultiplied),
-                y,
-                &mut values,
-            );
-            samples.extend(values.iter().map(|&value| to_u8(value)));
-        }
-        Raster {
-            size: frame.size,
-            channels,
-            samples: Samples::U8(samples),
-        }
+    let rows = Rows {
+        frame,
+        alpha: alpha.map(|alpha| (alpha, Scale::luma(alpha.depth, alpha.full_range))),
+        luma: Scale::luma(frame.depth, full_range),
+        chroma: match matrix {
+            // All three components are on the scale of luma, and none is about grey.
+            Matrix::Identity => {
+                let Scale { factor, added } = Scale::luma(frame.depth, full_range);
+                let added = added - 0.5;
+                Scale { factor, added }
+            }
+            _ => Scale::chroma(frame.depth, full_range),
+        },
+        weights: matrix.weights(),
+        premultiplied,
+        colors: Default::default(),
+        opacity: Vec::new(),
+        chroma_rows: Default::default(),
+    };
+    let samples = if frame.depth == 8 {
+        Samples::U8(rows.all(|value| rounded(value * 255.0)))
     } else {
-        let mut samples = Vec::with_capacity(frame.size.len() * channels.count());
-        for y in 0..frame.size.height as usize {
-            row(
-                frame,
-                alpha,
-                (matrix, full_range, premultiplied),
-                y,
-                &mut values,
-            );
-            samples.extend(values.iter().map(|&value| to_u16(value)));
+        Samples::U16(rows.all(|value| {
+            let [low, high, ..] = whole_bits(value * 65_535.0);
+            u16::from_le_bytes([low, high])
+        }))
+    };
+    Raster {
+        size: frame.size,
+        channels,
+        samples,
+    }
+}
+
+/// The rows of a frame, one after another, in room that is used again.
+struct Rows<'a> {
+    frame: &'a Frame,
+    alpha: Option<(&'a Frame, Scale)>,
+    luma: Scale,
+    chroma: Scale,
+    weights: [[f32; 4]; 3],
+    premultiplied: bool,
+    /// Luma, Cb and Cr, and then red, green and blue in their place.
+    colors: [Vec<f32>; 3],
+    opacity: Vec<f32>,
+    /// Two rows of chroma, to be blended.
+    chroma_rows: [Vec<f32>; 2],
+}
+
+impl Rows<'_> {
+    /// All pixels of the frame, interleaved.
+    fn all<T: Copy + Default>(mut self, convert: impl Fn(f32) -> T) -> Vec<T> {
+        let channels = self.frame.planes.len() + usize::from(self.alpha.is_some());
+        let mut pixels = vec![T::default(); self.frame.size.len() * channels];
+        let width = self.frame.size.width as usize;
+        for (y, row) in pixels.chunks_exact_mut(channels * width).enumerate() {
+            self.convert(y);
+            let [red, green, blue] = &self.colors;
+            let opacity = &self.opacity;
+            match channels {
+                1 => interleave([red], row, &convert),
+                2 => interleave([red, opacity], row, &convert),
+                3 => interleave([red, green, blue], row, &convert),
+                _ => interleave([red, green, blue, opacity], row, &convert),
+            }
         }
-        Raster {
-            size: frame.size,
-            channels,
-            samples: Samples::U16(samples),
+        pixels
+    }
+
+    /// Makes the colours and the opacity of a row, from 0 to 1.
+    fn convert(&mut self, y: usize) {
+        let frame = self.frame;
+        let width = frame.size.width as usize;
+        let [first, second, third] = &mut self.colors;
+        self.luma.of(&frame.planes[0][y * width..][..width], first);
+        if let [_, cb, cr] = &frame.planes[..] {
+            for (plane, into) in [(cb, &mut *second), (cr, &mut *third)] {
+                interpolate(plane, frame, y, self.chroma, &mut self.chroma_rows, into);
+            }
+            let [of_red, of_green, of_blue] = self.weights;
+            for ((first, second), third) in first.iter_mut().zip(second).zip(third) {
+                let (luma, cb, cr) = (*first, *second, *third);
+                let weighed = |[of_luma, of_cb, of_cr, added]: [f32; 4]| {
+                    of_luma * luma + of_cb * cb + (of_cr * cr + added)
+                };
+                *first = weighed(of_red);
+                *second = weighed(of_green);
+                *third = weighed(of_blue);
+            }
+        }
+        if let Some((alpha, scale)) = self.alpha {
+            scale.of(&alpha.planes[0][y * width..][..width], &mut self.opacity);
+            self.opacity
+                .iter_mut()
+                .for_each(|opacity| *opacity = opacity.clamp(0.0, 1.0));
+        }
+        for color in &mut self.colors {
+            if self.premultiplied && self.alpha.is_some() {
+                for (color, &opacity) in color.iter_mut().zip(&self.opacity) {
+                    *color /= if opacity > 0.0 { opacity } else { 1.0 };
+                }
+            }
+            color
+                .iter_mut()
+                .for_each(|color| *color = color.clamp(0.0, 1.0));
         }
     }
 }
 
-/// One row of samples in 0 to 1 (or a little beyond), interleaved.
-fn row(
-    frame: &Frame,
-    alpha: Option<&Frame>,
-    how: (Matrix, bool, bool),
-    y: usize,
-    values: &mut Vec<f32>,
+/// Lays planes side by side, pixel by pixel.
+#[inline(always)]
+fn interleave<T: Copy, const N: usize>(
+    planes: [&Vec<f32>; N],
+    into: &mut [T],
+    convert: impl Fn(f32) -> T,
 ) {
-    let (matrix, full_range, premultiplied) = how;
-    let width = frame.size.width as usize;
-    let range = Range::of(frame.depth, full_range);
-    let luma = &frame.planes[0][y * width..][..width];
-    let chroma = match &frame.planes[..] {
-        [_, cb, cr] => Some([cb, cr].map(|plane| interpolated(plane, frame, y))),
-        _ => None,
-    };
-    let opacity = alpha.map(|alpha| {
-        (
-            &alpha.planes[0][y * width..][..width],
-            Range::of(alpha.depth, alpha.full_range),
-        )
-    });
-    values.clear();
-    for (x, &sample) in luma.iter().enumerate() {
-        let luma = (f32::from(sample) - range.black) / range.luma;
-        let color = chroma.as_ref().map(|[cb, cr]| {
-            if matrix == Matrix::Identity {
-                // All three components are on the scale of luma.
-                let plain = |value: f32| (value - range.black) / range.luma - 0.5;
-                return matrix.rgb(luma, plain(cb[x]), plain(cr[x]));
-            }
-            matrix.rgb(
-                luma,
-                (cb[x] - range.middle) / range.chroma,
-                (cr[x] - range.middle) / range.chroma,
-            )
-        });
-        let opacity = opacity.as_ref().map(|(plane, range)| {
-            ((f32::from(plane[x]) - range.black) / range.luma).clamp(0.0, 1.0)
-        });
-        let by = match opacity {
-            Some(opacity) if premultiplied && opacity > 0.0 => opacity.recip(),
-            _ => 1.0,
-        };
-        match color {
-            Some(rgb) => values.extend(rgb.map(|component| component * by)),
-            None => values.push(luma * by),
+    let pixels = into.as_chunks_mut::<N>().0;
+    let planes = planes.map(|plane| &plane[..pixels.len()]);
+    for (x, pixel) in pixels.iter_mut().enumerate() {
+        for (sample, plane) in pixel.iter_mut().zip(planes) {
+            *sample = convert(plane[x]);
         }
-        values.extend(opacity);
     }
 }
 
 /// A row of chroma at the width of luma. Samples of half-size planes stand between two luma samples: three parts of the nearer
 /// and one of the farther, on each axis.
-fn interpolated(plane: &[u16], frame: &Frame, y: usize) -> Vec<f32> {
+fn interpolate(
+    plane: &[u16],
+    frame: &Frame,
+    y: usize,
+    scale: Scale,
+    rows: &mut [Vec<f32>; 2],
+    into: &mut Vec<f32>,
+) {
     let (across, down) = frame.subsampled;
     let size = halved(frame.size, frame.subsampled);
     let (width, height) = (size.width as usize, size.height as usize);
     let line = |row: usize| &plane[row * width..][..width];
-    let (near, far) = if down {
-        (y / 2, neighbour(y, height))
-    } else {
-        (y, y)
-    };
-    let column = |x: usize| 3.0 * f32::from(line(near)[x]) + f32::from(line(far)[x]);
-    (0..frame.size.width as usize)
-        .map(|x| {
-            let (near, far) = if across {
-                (x / 2, neighbour(x, width))
-            } else {
-                (x, x)
-            };
-            (3.0 * column(near) + column(far)) / 16.0
-        })
-        .collect()
+    let [blended, farther] = rows;
+    scale.of(line(if down { y / 2 } else { y }), blended);
+    if down {
+        scale.of(line(neighbour(y, height)), farther);
+        for (near, far) in blended.iter_mut().zip(farther) {
+            *near = *near * 0.75 + *far * 0.25;
+        }
+    }
+    into.clear();
+    if !across {
+        into.extend_from_slice(blended);
+        return;
+    }
+    // The last one stands for a neighbour that is missing.
+    let last = blended[width - 1];
+    blended.push(last);
+    into.resize(2 * width, 0.0);
+    let mut left = blended[0];
+    for (pair, near) in into
+        .as_chunks_mut::<2>()
+        .0
+        .iter_mut()
+        .zip(blended.windows(2))
+    {
+        let (here, right) = (near[0], near[1]);
+        *pair = [here * 0.75 + left * 0.25, here * 0.75 + right * 0.25];
+        left = here;
+    }
+    into.truncate(frame.size.width as usize);
 }
 
 /// The chroma sample on the other side of a luma sample, or the last one at the edge.
@@ -311,24 +398,6 @@ fn neighbour(luma: usize, length: usize) -> usize {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to the range of u8 first"
-)]
-fn to_u8(value: f32) -> u8 {
-    (value * 255.0).round().clamp(0.0, 255.0) as u8
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to the range of u16 first"
-)]
-fn to_u16(value: f32) -> u16 {
-    (value * 65_535.0).round().clamp(0.0, 65_535.0) as u16
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::color::ColorSpace;
@@ -336,6 +405,7 @@ mod tests {
     use super::super::super::pixels::Size;
     use super::Frame;
     use super::Matrix;
+    use super::Scale;
     use super::to_raster;
 
     fn frame(depth: u32, planes: &[&[u16]], size: Size, subsampled: (bool, bool)) -> Frame {
@@ -393,7 +463,13 @@ mod tests {
             Size::new(4, 2),
             (true, true),
         );
-        let cr: Vec<f32> = super::interpolated(&frame.planes[2], &frame, 0);
+        let plain = Scale {
+            factor: 1.0,
+            added: 0.0,
+        };
+        let mut cr = Vec::new();
+        let rows = &mut Default::default();
+        super::interpolate(&frame.planes[2], &frame, 0, plain, rows, &mut cr);
         assert_eq!(cr, [100.0, 125.0, 175.0, 200.0]);
     }
 

@@ -23,16 +23,19 @@ test:
 	@test -d "$(CORPUS)" || echo "no corpus at $(CORPUS): nothing is tested with it"
 	@unshare -m mount -t tmpfs none /mnt 2>/dev/null || unshare -Urm mount -t tmpfs none /mnt 2>/dev/null || \
 		echo "nothing can be mounted here: full and read-only disks are not tested with"
-	cargo nextest run
+	cargo nextest run --test-threads $(THREADS)
 	cargo test --doc
 
+# Some tests wait for timeouts and other servers: with one for each processor, a quarter of the time would be idle.
+THREADS = $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
+
 # Which build it is makes no difference to these, and `make test` has them.
-WITHOUT_CODECS = test(/^(admin|bucket|cache|cli|freshness|source)::/) | \
-	(binary(integration) & test(/^(admin|caching|freshness|lifecycle|protocol|purging|shared|sources|urls|warm_command)::/))
+WITHOUT_CODECS = test(/^(admin|bucket|cache|cli|freshness|source)::/) | (binary(integration) & \
+	test(/^(admin|caching|freshness|interim|lifecycle|protocol|purging|shared|slow_bucket|sources|urls|warm_command|warming)::/))
 
 test-portable:
 	@.ci/tools test
-	cargo nextest run --no-default-features --features portable -E 'not ($(WITHOUT_CODECS))'
+	cargo nextest run --test-threads $(THREADS) --no-default-features --features portable -E 'not ($(WITHOUT_CODECS))'
 
 # Independent renderers, from their packages; nothing of them is part of the product or of `make test`.
 ORACLE = target/oracle

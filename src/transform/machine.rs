@@ -286,4 +286,37 @@ mod tests {
             assert_eq!(super::Avx2::turned(&rows), columns);
         }
     }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn every_machine_says_the_same() {
+        fn said<M: Machine>([a, b, c]: [&Lane; 3]) -> [Lane; 8] {
+            let [a, b, c] = [a, b, c].map(M::load);
+            let made = [
+                M::add(a, b),
+                M::subtract(a, b),
+                M::multiply(a, b),
+                M::multiply_add(a, b, c),
+                M::least(a, b),
+                M::greatest(a, b),
+                M::root(M::multiply(a, a)),
+                M::choose(a, b, c, M::splat(7.0)),
+            ];
+            made.map(|vector| {
+                let mut lane = [0.0; LANES];
+                M::store(vector, &mut lane);
+                lane
+            })
+        }
+        // Halves, of which nothing is rounded.
+        let a = [-2.0, -0.5, 0.0, 0.5, 1.0, 1.5, 3.0, 8.0];
+        let b = [1.0, -0.5, -3.0, 0.5, 2.0, -1.5, 3.5, 0.0];
+        let c = [4.0, 3.0, 2.0, 1.0, 0.0, -1.0, -2.0, -3.0];
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            assert_eq!(
+                said::<super::Avx2>([&a, &b, &c]),
+                said::<Baseline>([&a, &b, &c])
+            );
+        }
+    }
 }

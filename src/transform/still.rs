@@ -228,12 +228,14 @@ impl Prepared {
     }
 }
 
-/// Whether so little is lost when a picture is written that what was lost before would be seen.
+/// Whether what is lost before a picture is written would be seen in it, or cost more than it saves.
 fn is_fine(recipe: &Recipe) -> bool {
     /// Beyond it, half a point of SSIMULACRA2 and more would be lost: see `decode::wanted`.
     const COARSE: u8 = 80;
+    // AVIF takes so long that what little it saves would not be noticed.
+    let is_kept = matches!(recipe.output, Output::Png | Output::Avif);
     let is_searched = recipe.aim != Aim::default();
-    is_searched || recipe.output == Output::Png || recipe.quality.get() > COARSE
+    is_kept || is_searched || recipe.quality.get() > COARSE
 }
 
 /// Plans a picture within the limits. Only a border that has to be found needs pixels for that, all of them.

@@ -2,6 +2,7 @@
 
 import statistics
 
+import pictures
 import rounds
 import table
 from jobs import job
@@ -20,8 +21,8 @@ BARS = {"first answer": 0.03, "settled": 0.5}
 def run(bench, group):
     for what, server in (("first answer", bench.safelight), ("settled", bench.settled)):
         photographs(bench, group, what, server)
-    single(bench, group, "PNG with alpha", "alpha.png")
-    single(bench, group, "10-bit AVIF", "deep.avif")
+    like_sharp(bench, group, "PNG with alpha", ["alpha.png"])
+    like_sharp(bench, group, "10-bit AVIF", list(pictures.DEEP))
 
 
 def photographs(bench, group, kind, server):
@@ -47,14 +48,21 @@ def photographs(bench, group, kind, server):
         compare(bench, group, what, wanted, wanted.at(quality), server, BARS[kind])
 
 
-def single(bench, group, what, name):
-    """Bytes and CPU for one picture at the score of sharp's q50."""
-    wanted = job(bench.pictures, name, WIDTH, "avif", 50)
-    ours = curve(bench, wanted, QUALITIES, bench.settled)
-    (score, size), = curve(bench, wanted, [50], bench.sharp)
-    what = f"{what} to {WIDTH} px AVIF, settled, at the score of sharp q50 ({score:.1f})"
-    bench.add(summary(group, f"{what}: bytes against sharp", [bytes_at(ours, score) / size], 1))
-    compare(bench, group, what, wanted.at(quality_at(ours, QUALITIES, score)), wanted, bench.settled, BARS["settled"])
+def like_sharp(bench, group, what, names):
+    """Bytes for pictures at the score of sharp's q50, and CPU for the first of them."""
+    by_sharp = []
+    for name in names:
+        wanted = job(bench.pictures, name, WIDTH, "avif", 50)
+        ours = curve(bench, wanted, QUALITIES, bench.settled)
+        (score, size), = curve(bench, wanted, [50], bench.sharp)
+        by_sharp.append(bytes_at(ours, score) / size)
+        print(f"   {name}: sharp q50 {score:.1f} {size} B; ours at its score x{by_sharp[-1]:.3f}", flush=True)
+        if name == names[0]:
+            first, ours_at = wanted, quality_at(ours, QUALITIES, score)
+    count = f"{len(names)} of " if len(names) > 1 else ""
+    what = f"{what} to {WIDTH} px AVIF, settled, at the score of sharp q50"
+    bench.add(summary(group, f"{count}{what}: bytes against sharp", by_sharp, 1))
+    compare(bench, group, what, first.at(ours_at), first, bench.settled, BARS["settled"])
 
 
 def compare(bench, group, what, ours, theirs, server, bar):

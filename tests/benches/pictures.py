@@ -144,11 +144,14 @@ def _animation(place, part):
     frames[0].save(part, "GIF", save_all=True, append_images=frames[1:], duration=70, loop=0)
 
 
-def _deep(place, part):
+def _deep(name):
     """10 bits from 8: the mean of four pixels has the other two."""
-    samples = numpy.asarray(_photograph(place, "picos.jpg"), dtype=numpy.uint16)
-    deep = samples[0::2, 0::2] + samples[1::2, 0::2] + samples[0::2, 1::2] + samples[1::2, 1::2]
-    part.write_bytes(imagecodecs.avif_encode(deep, level=85, speed=8, bitspersample=10, pixelformat="420"))
+    def make(place, part):
+        samples = numpy.asarray(_photograph(place, name), dtype=numpy.uint16)
+        samples = samples[: samples.shape[0] // 2 * 2, : samples.shape[1] // 2 * 2]
+        deep = samples[0::2, 0::2] + samples[1::2, 0::2] + samples[0::2, 1::2] + samples[1::2, 1::2]
+        part.write_bytes(imagecodecs.avif_encode(deep, level=85, speed=8, bitspersample=10, pixelformat="420"))
+    return make
 
 
 def _text(place, part):
@@ -206,6 +209,9 @@ def _chart(place, part):
     page.resize((1600, 1200), Image.Resampling.BOX).save(part, "PNG")
 
 
+# 10-bit AVIFs, and what they are made of.
+DEEP = {f"deep-{name}.avif": f"{name}.jpg" for name in ("saw", "ladybird", "twowings", "wood", "yellowflower", "dogs", "picos")}
+
 # In this order: some are made of others.
 MADE = {
     "saw-baseline.jpg": _baseline,
@@ -214,7 +220,7 @@ MADE = {
     "alpha.png": _alpha,
     "1080.webp": _webp,
     "animation.gif": _animation,
-    "deep.avif": _deep,
+    **{name: _deep(source) for name, source in DEEP.items()},
     "text.png": _text,
     "screenshot.png": _screenshot,
     "chart.png": _chart,

@@ -425,6 +425,17 @@ fn every_format_shows_the_same_photograph() {
     }
 }
 
+/// Large enough that three eighths of each block are read: see `decode::wanted`.
+#[test]
+fn a_photograph_at_a_quarter_of_its_size() {
+    check(
+        "photo_quarter",
+        &photo("mountains.jpg"),
+        "width=320,format=jpeg,quality=75",
+        Format::Jpeg,
+    );
+}
+
 #[test]
 fn photographs_are_cut_to_the_part_that_was_asked_for() {
     check(

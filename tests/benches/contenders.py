@@ -182,7 +182,8 @@ class Sharp:
         return self._run(job, times=times)["cpu"] / 1e6
 
     def peak(self, job):
-        return self._run(job, times=1)["peak"]
+        self._run(job, times=1)
+        return clock.peak_of(self.process.pid)
 
     def stop(self):
         self.process.stdin.close()

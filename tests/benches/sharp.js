@@ -1,5 +1,5 @@
 // sharp in a process of its own. Each line of standard input is a job: { source, width, height, format, options, animated, times, out }.
-// Each answer is a line: CPU time of all threads per transform in microseconds, bytes, size, and the peak memory of this process.
+// Each answer is a line: CPU time of all threads per transform in microseconds, bytes, and size.
 'use strict';
 
 const fs = require('node:fs');
@@ -33,7 +33,6 @@ async function run(job) {
   return {
     cpu: (spent.user + spent.system) / job.times,
     bytes: made.data.length,
-    peak: process.resourceUsage().maxRSS * 1024,
   };
 }
 

@@ -232,10 +232,10 @@ impl Prepared {
 fn is_fine(recipe: &Recipe) -> bool {
     /// Beyond it, half a point of SSIMULACRA2 and more would be lost: see `decode::wanted`.
     const COARSE: u8 = 80;
-    // AVIF takes so long that what little it saves would not be noticed.
-    let is_kept = matches!(recipe.output, Output::Png | Output::Avif);
+    // PNG loses nothing, and AVIF takes so long that what a coarse decode saves would not be noticed.
+    let is_worth_it = matches!(recipe.output, Output::Png | Output::Avif);
     let is_searched = recipe.aim != Aim::default();
-    is_kept || is_searched || recipe.quality.get() > COARSE
+    is_worth_it || is_searched || recipe.quality.get() > COARSE
 }
 
 /// Plans a picture within the limits. Only a border that has to be found needs pixels for that, all of them.

@@ -272,8 +272,8 @@ impl Rows<'_> {
     fn all<T: Copy + Default>(mut self, convert: impl Fn(f32) -> T) -> Vec<T> {
         let channels = self.frame.planes.len() + usize::from(self.alpha.is_some());
         let mut pixels = vec![T::default(); self.frame.size.len() * channels];
-        let width = self.frame.size.width as usize;
-        for (y, row) in pixels.chunks_exact_mut(channels * width).enumerate() {
+        let length = channels * self.frame.size.width as usize;
+        for (y, row) in pixels.chunks_exact_mut(length.max(1)).enumerate() {
             self.convert(y);
             let [red, green, blue] = &self.colors;
             let opacity = &self.opacity;

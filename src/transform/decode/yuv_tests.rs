@@ -103,3 +103,10 @@ fn premultiplied_colours_are_divided() {
     let made = to_raster(&color, Some(&alpha), Matrix::from_cicp(6), true, true);
     assert_eq!(made.samples, Samples::U8(vec![128, 128, 128, 128]));
 }
+
+#[test]
+fn nothing_becomes_nothing() {
+    let none = frame(8, &[&[], &[], &[]], Size::new(0, 0), (true, true));
+    let made = to_raster(&none, None, Matrix::from_cicp(6), true, false);
+    assert_eq!(made.samples, Samples::U8(vec![]));
+}

@@ -27,7 +27,7 @@ test:
 	cargo test --doc
 
 # Some tests wait for timeouts and other servers: with one for each processor, a quarter of the time would be idle.
-THREADS = $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
+THREADS = $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 
 # Which build it is makes no difference to these, and `make test` has them.
 WITHOUT_CODECS = test(/^(admin|bucket|cache|cli|freshness|source)::/) | (binary(integration) & \

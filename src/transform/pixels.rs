@@ -294,7 +294,7 @@ impl Raster {
         let (size, channels) = (rows.size(), rows.channels());
         let mut samples = Vec::with_capacity(size.len() * channels.count());
         for y in 0..size.height as usize {
-            samples.extend(rows.row(y).iter().map(|&sample| rounded(sample * 255.0)));
+            samples.extend(rows.row(y).iter().map(|&sample| eight_bits(sample)));
         }
         Raster {
             size,
@@ -388,8 +388,21 @@ pub(super) fn rounded(value: f32) -> u8 {
 /// A number from 0 to 65535, rounded, least byte first. Adding 2^23 leaves nothing behind the point and the whole in the low bits,
 /// which is one instruction for many numbers, where a cast is several for each.
 #[inline(always)]
-pub(super) fn whole_bits(value: f32) -> [u8; 4] {
+fn whole_bits(value: f32) -> [u8; 4] {
     (value + 8_388_608.0).to_bits().to_le_bytes()
+}
+
+/// From 0 to 1, in 8 bits.
+#[inline(always)]
+pub(super) fn eight_bits(part: f32) -> u8 {
+    rounded(part * 255.0)
+}
+
+/// From 0 to 1, in 16 bits.
+#[inline(always)]
+pub(super) fn sixteen_bits(part: f32) -> u16 {
+    let [low, high, ..] = whole_bits(part * 65_535.0);
+    u16::from_le_bytes([low, high])
 }
 
 #[cfg(test)]

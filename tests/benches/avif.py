@@ -59,9 +59,9 @@ def like_sharp(bench, group, what, names):
         print(f"   {name}: sharp q50 {score:.1f} {size} B; ours at its score x{by_sharp[-1]:.3f}", flush=True)
         if name == names[0]:
             first, ours_at = wanted, quality_at(ours, QUALITIES, score)
-    count = f"{len(names)} of " if len(names) > 1 else ""
     what = f"{what} to {WIDTH} px AVIF, settled, at the score of sharp q50"
-    bench.add(summary(group, f"{count}{what}: bytes against sharp", by_sharp, 1))
+    count = f", {len(names)} pictures" if len(names) > 1 else ""
+    bench.add(summary(group, f"{what}{count}: bytes against sharp", by_sharp, 1))
     compare(bench, group, what, first.at(ours_at), first, bench.settled, BARS["settled"])
 
 

@@ -5,8 +5,8 @@ use super::super::pixels::Channels;
 use super::super::pixels::Raster;
 use super::super::pixels::Samples;
 use super::super::pixels::Size;
-use super::super::pixels::rounded;
-use super::super::pixels::whole_bits;
+use super::super::pixels::eight_bits;
+use super::super::pixels::sixteen_bits;
 
 /// One decoded picture, one component or three.
 pub(super) struct Frame {
@@ -238,12 +238,9 @@ pub(super) fn to_raster(
         chroma_rows: Default::default(),
     };
     let samples = if frame.depth == 8 {
-        Samples::U8(rows.all(|value| rounded(value * 255.0)))
+        Samples::U8(rows.all(eight_bits))
     } else {
-        Samples::U16(rows.all(|value| {
-            let [low, high, ..] = whole_bits(value * 65_535.0);
-            u16::from_le_bytes([low, high])
-        }))
+        Samples::U16(rows.all(sixteen_bits))
     };
     Raster {
         size: frame.size,

@@ -54,6 +54,7 @@ pub(super) fn to_encoded<M: Machine>(light: M::Vector) -> M::Vector {
 fn polynomial<M: Machine, const N: usize>(coefficients: &[f32; N], x: M::Vector) -> M::Vector {
     let mut value = M::splat(coefficients[N - 1]);
     let mut at = N - 1;
+    // No iterator: where nothing is optimised, it takes longer than the vectors.
     while at > 0 {
         at -= 1;
         value = M::multiply_add(value, x, M::splat(coefficients[at]));

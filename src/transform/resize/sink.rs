@@ -3,8 +3,9 @@
 use super::super::machine::LANES;
 use super::super::machine::Lane;
 use super::super::machine::Machine;
+use super::super::pixels::eight_bits;
 use super::super::pixels::rounded;
-use super::super::pixels::whole_bits;
+use super::super::pixels::sixteen_bits;
 use super::light::to_encoded;
 
 /// Takes resampled rows from top to bottom.
@@ -83,11 +84,11 @@ impl Sink {
             M::store(M::least(M::greatest(M::load(sample), none), whole), sample);
         }
         match &mut self.into {
-            Into::U8(into) => lay_in_rows::<M, _>(pixels, rows, into, to_u8),
-            Into::U16(into) => lay_in_rows::<M, _>(pixels, rows, into, to_u16),
+            Into::U8(into) => lay_in_rows::<M, _>(pixels, rows, into, eight_bits),
+            Into::U16(into) => lay_in_rows::<M, _>(pixels, rows, into, sixteen_bits),
             Into::Planes { luma, full, halved } => {
                 if CHANNELS < 3 {
-                    lay_in_rows::<M, _>(pixels, rows, luma, to_u8);
+                    lay_in_rows::<M, _>(pixels, rows, luma, eight_bits);
                     return;
                 }
                 let planes = self.planes.iter_mut();
@@ -201,17 +202,6 @@ fn halve(columns: &[Lane], rows: usize, into: &mut Vec<u8>) {
             at += width;
         }
     }
-}
-
-#[inline(always)]
-fn to_u8(value: f32) -> u8 {
-    rounded(value * 255.0)
-}
-
-#[inline(always)]
-fn to_u16(value: f32) -> u16 {
-    let [low, high, ..] = whole_bits(value * 65_535.0);
-    u16::from_le_bytes([low, high])
 }
 
 const _: () = assert!(LANES.is_multiple_of(2), "chroma is halved within a block");

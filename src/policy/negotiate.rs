@@ -419,3 +419,7 @@ fn output(options: &Options, accept: Accept) -> Output {
 #[cfg(test)]
 #[path = "negotiate_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "negotiate_hints_tests.rs"]
+mod hints_tests;

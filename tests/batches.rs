@@ -16,6 +16,7 @@ use safelight::transform::Budget;
 use safelight::transform::Clues;
 use safelight::transform::Limits;
 use safelight::transform::Order;
+use safelight::transform::Source;
 
 /// What the process holds beside: its code, and what its allocator rounds up.
 const BASE: u64 = 28 << 20;
@@ -43,6 +44,7 @@ fn a_batch_holds_no_more_than_its_price() {
         limits: Limits::default(),
         deadline: Instant::now() + Duration::from_secs(600),
     };
+    let source = Source::open(source.into(), &budget.limits).expect("a header");
     let price = transform::price_all(&source, &orders, &budget.limits, u64::MAX);
     memory::forget_peak();
     let (mut made, mut bytes) = (0, 0);

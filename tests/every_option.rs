@@ -257,7 +257,9 @@ fn render(source: &[u8], options: &str) -> Result<Encoded, Error> {
         limits: Limits::default(),
         deadline: Instant::now() + Duration::from_secs(300),
     };
-    transform::render(source, &recipe, &Clues::default(), &budget).map_err(Error::from)
+    let source =
+        transform::Source::open(source.to_vec().into(), &budget.limits).map_err(Error::from)?;
+    transform::render(&source, &recipe, &Clues::default(), &budget).map_err(Error::from)
 }
 
 /// The size of the picture, counted as the reference says it and not as the program does: `None` where nothing is left.

@@ -13,6 +13,7 @@ use crate::request::Accept;
 use crate::transform;
 use crate::transform::Budget;
 use crate::transform::Clues;
+use crate::transform::Source;
 
 /// Transforms the file `input` into the file `output` and returns what is to be said about it, a line each.
 ///
@@ -50,16 +51,12 @@ pub fn transform(
         |path: &Path, error: std::io::Error| Failure(format!("`{}`: {error}", path.display()));
     let source = fs::read(input).map_err(|error| named(input, error))?;
     let deadline = Instant::now() + config.server.request_timeout.duration();
-    let made = transform::render(
-        &source,
-        &recipe,
-        &Clues::default(),
-        &Budget {
-            limits: config.limits.of_render(),
-            deadline,
-        },
-    )
-    .map_err(Failure::new)?;
+    let length = source.len();
+    let limits = config.limits.of_render();
+    let source = Source::open(source.into(), &limits).map_err(Failure::new)?;
+    let budget = Budget { limits, deadline };
+    let made =
+        transform::render(&source, &recipe, &Clues::default(), &budget).map_err(Failure::new)?;
     policy.judge(&options, made.format).map_err(Failure::new)?;
     fs::write(output, &made.bytes).map_err(|error| named(output, error))?;
     warnings.extend(made.warnings);
@@ -74,7 +71,7 @@ pub fn transform(
         made.size.width,
         made.size.height,
         made.bytes.len(),
-        source.len()
+        length
     ));
     Ok(said)
 }

@@ -27,6 +27,7 @@ use crate::transform;
 use crate::transform::Budget;
 use crate::transform::Clues;
 use crate::transform::Derivatives;
+use crate::transform::Source;
 
 impl Pipeline {
     /// The clues with a copy that a recipe may be made of, if one is kept; else by how much the copy is smaller that should be.
@@ -35,13 +36,13 @@ impl Pipeline {
         clues: Clues,
         name: &SourceName,
         record: &SourceRecord,
-        bytes: &[u8],
+        source: &Source,
         recipe: &Recipe,
     ) -> (Clues, Option<u32>) {
         if !self.derives {
             return (clues, None);
         }
-        let derivatives = transform::derivatives(bytes, recipe, &self.limits);
+        let derivatives = transform::derivatives(source, recipe, &self.limits);
         let Some(Derivatives {
             serving,
             worthwhile,
@@ -124,14 +125,15 @@ impl Pipeline {
         bytes: Bytes,
         denominator: u32,
     ) -> Result<Rendition, Failed<Error>> {
-        let price = transform::price_of_derivative(&bytes, denominator, &self.limits)
+        let deadline = Deadline::after(IDLE_PATIENCE);
+        let source = self.opened(bytes, deadline, Terms::Idle).await?;
+        let price = transform::price_of_derivative(&source, denominator, &self.limits)
             .map_err(Error::from)?;
         let limits = self.limits;
         let work = move || {
             let deadline = Instant::now() + IDLE_PATIENCE;
-            transform::derive(&bytes, denominator, &Budget { limits, deadline })
+            transform::derive(&source, denominator, &Budget { limits, deadline })
         };
-        let deadline = Deadline::after(IDLE_PATIENCE);
         let made = self.paid(price, deadline, Terms::Idle, work).await?;
         Ok(rendition(&key, made))
     }

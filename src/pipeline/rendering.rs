@@ -32,6 +32,7 @@ use crate::transform::Budget;
 use crate::transform::Clues;
 use crate::transform::Encoded;
 use crate::transform::Price;
+use crate::transform::Source;
 use crate::transform::Timings;
 use crate::transform::TransformError;
 
@@ -90,21 +91,25 @@ impl Pipeline {
             limits: self.limits,
             deadline: deadline.instant(),
         };
-        let looked = self.look(&job, &name, record, bytes.clone(), budget, deadline);
+        let opened = deadline
+            .bound(Stage::Render, self.opened(bytes, deadline, terms))
+            .await
+            .map_err(Error::from)??;
+        let looked = self.look(&job, &name, record, opened.clone(), budget, deadline);
         let clues = deadline
             .bound(Stage::Render, looked)
             .await
             .map_err(Error::from)?;
-        let with_derivative = self.with_derivative(clues, &name, record, &bytes, &job.recipe);
+        let with_derivative = self.with_derivative(clues, &name, record, &opened, &job.recipe);
         let (clues, missing) = deadline
             .bound(Stage::Render, with_derivative)
             .await
             .map_err(Error::from)?;
         let source = job.source.clone();
         let price =
-            transform::price(&bytes, &job.recipe, &clues, &self.limits).map_err(Error::from)?;
+            transform::price(&opened, &job.recipe, &clues, &self.limits).map_err(Error::from)?;
         let work = self.paid(price, deadline, terms, move || {
-            transform::render(&bytes, &job.recipe, &clues, &budget)
+            transform::render(&opened, &job.recipe, &clues, &budget)
         });
         let encoded = deadline
             .bound(Stage::Render, work)
@@ -119,6 +124,20 @@ impl Pipeline {
         // Nobody else sets it: a flight renders once.
         let _ = spent.set(timings);
         Ok(rendition(&key, encoded))
+    }
+
+    /// Has a worker read the header of a source: a hostile one takes long, and a copy of the file.
+    pub(super) async fn opened(
+        &self,
+        bytes: Bytes,
+        deadline: Deadline,
+        terms: Terms,
+    ) -> Result<Source, Error> {
+        let price = Source::price_of_open(&bytes);
+        let limits = self.limits;
+        let open = move || Source::open(bytes, &limits);
+        let Done { made, .. } = self.worked(price, deadline, terms, open).await?;
+        Ok(made?)
     }
 
     /// Counts a picture that was made.
@@ -181,7 +200,7 @@ impl Pipeline {
         job: &Job,
         name: &SourceName,
         record: &SourceRecord,
-        bytes: Bytes,
+        source: Source,
         budget: Budget,
         deadline: Deadline,
     ) -> Clues {
@@ -192,8 +211,8 @@ impl Pipeline {
         let key = Key::of_look(&name.key, record, gravity);
         let pipeline = Arc::clone(self);
         let look = async move {
-            let price = transform::price_of_look(&bytes, &pipeline.limits).map_err(Error::from)?;
-            let work = move || transform::look(&bytes, gravity, &budget);
+            let price = transform::price_of_look(&source, &pipeline.limits).map_err(Error::from)?;
+            let work = move || transform::look(&source, gravity, &budget);
             let looked = pipeline.paid(price, deadline, Terms::Awaited, work).await?;
             Ok::<_, Failed<Error>>(rendition(&key, looked))
         };

@@ -128,8 +128,7 @@ impl Pipeline {
             self.lacking(jobs, wanted, &whole.record, prepared).await
         };
         self.make(jobs, &wanted.name, whole, lacking, prepared)
-            .await;
-        Ok(())
+            .await
     }
 
     /// The pictures that are not kept of this state of their source, each once, where any may be.
@@ -181,7 +180,7 @@ impl Pipeline {
         source: SourceBytes,
         lacking: Vec<Lacking>,
         prepared: &mut [Prepared],
-    ) {
+    ) -> Result<(), Arc<Error>> {
         let SourceBytes { record, bytes } = source;
         let pictures = u32::try_from(lacking.len()).unwrap_or(u32::MAX);
         let deadline = Deadline::after(IDLE_PATIENCE.saturating_mul(pictures));
@@ -189,6 +188,7 @@ impl Pipeline {
             limits: self.limits,
             deadline: deadline.instant(),
         };
+        let source = self.opened(bytes, deadline, Terms::Idle).await?;
         let mut orders = Vec::with_capacity(lacking.len());
         for Lacking { jobs: wanting, .. } in &lacking {
             let Some(job) = wanting.first().map(|&at| &jobs[at]) else {
@@ -200,11 +200,11 @@ impl Pipeline {
             });
         }
         let most = self.cpu.idle_bytes();
-        let price = transform::price_all(&bytes, &orders, &budget.limits, most);
+        let price = transform::price_all(&source, &orders, &budget.limits, most);
         // One picture waits to be kept while the next is made, not all of them.
         let (tell, mut told) = mpsc::channel(1);
         let work = self.worked(price, deadline, Terms::Idle, move || {
-            transform::render_all(&bytes, &orders, &budget, most, |at, made| {
+            transform::render_all(&source, &orders, &budget, most, |at, made| {
                 match tell.blocking_send((at, made)) {
                     Ok(()) => ControlFlow::Continue(()),
                     // Nobody wants it any more.
@@ -238,6 +238,7 @@ impl Pipeline {
                 self.forget_interim(&jobs[at], name, &record).await;
             }
         }
+        Ok(())
     }
 
     /// What a look at the source has told, if one is kept. Else the batch looks for itself: a client that asks for the same look must not

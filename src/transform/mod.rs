@@ -31,6 +31,7 @@ mod price;
 mod resize;
 mod saliency;
 mod sniff;
+mod source;
 mod still;
 mod svg;
 mod unchanged;
@@ -49,11 +50,11 @@ use crate::options::Warning;
 use crate::units::ByteSize;
 
 use self::decode::Wanted;
-use self::decode::frames;
 use self::derivative::Basis;
 use self::derivative::Derivative;
 use self::saliency::Saliency;
 use self::sniff::Kind;
+use self::source::Picture;
 
 pub use self::batch::Order;
 pub use self::batch::price_all;
@@ -63,6 +64,7 @@ pub use self::error::TransformError;
 pub use self::pixels::Size;
 pub use self::price::Price;
 pub use self::sniff::Foreign;
+pub use self::source::Source;
 
 /// What bounds one render, from the section `[limits]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,10 +217,10 @@ pub fn is_interim(recipe: &Recipe, format: Format, size: Size) -> bool {
 ///
 /// # Errors
 /// As `render`.
-pub fn look(source: &[u8], gravity: Gravity, budget: &Budget) -> Result<Encoded, TransformError> {
+pub fn look(source: &Source, gravity: Gravity, budget: &Budget) -> Result<Encoded, TransformError> {
     let started = Instant::now();
-    let header = admitted(source, &budget.limits)?;
-    let saliency = still::looked_at(source, &header, gravity, budget)?;
+    let Picture { header, .. } = source.picture().ok_or(TransformError::NotAnImage)?;
+    let saliency = still::looked_at(source.bytes(), header, gravity, budget)?;
     let timings = Timings {
         decode: started.elapsed(),
         ..Timings::default()
@@ -232,45 +234,48 @@ pub fn look(source: &[u8], gravity: Gravity, budget: &Budget) -> Result<Encoded,
     })
 }
 
-/// Makes the picture that `recipe` describes from the bytes of a source. What `clues` do not tell it finds out itself.
+/// Makes the picture that `recipe` describes from a source. What `clues` do not tell it finds out itself.
 ///
 /// # Errors
 /// Every variant of `TransformError`; no input makes it panic on purpose, allocate before the limits are checked, or run on long
 /// after the deadline.
 pub fn render(
-    source: &[u8],
+    source: &Source,
     recipe: &Recipe,
     clues: &Clues,
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
-    if sniff::sniff(source) == Some(Kind::Svg) {
-        return drawing::render(source, recipe, clues, budget);
-    }
+    let bytes = source.bytes();
+    let Some(picture) = source.picture() else {
+        return drawing::render(bytes, recipe, clues, budget);
+    };
     if recipe.output == Output::Svg {
         return Err(TransformError::NotADrawing);
     }
-    let header = admitted(source, &budget.limits)?;
+    let header = &picture.header;
     let looked;
     let clues = if needs_look(recipe) && clues.saliency.is_none() {
         looked = Clues {
-            saliency: Some(still::looked_at(source, &header, recipe.gravity, budget)?),
+            saliency: Some(still::looked_at(bytes, header, recipe.gravity, budget)?),
             derivative: clues.derivative.clone(),
         };
         &looked
     } else {
         clues
     };
-    let moving = animation::format(recipe);
-    let animation = moves(source, &header, recipe);
-    match (recipe.output, animation, moving) {
+    match (
+        recipe.output,
+        moves(picture, recipe),
+        animation::format(recipe),
+    ) {
         (Output::Json, animation, _) => {
             let frames = animation.map(|animation| animation.frames);
-            describe::render(source, &header, frames, recipe, clues, budget)
+            describe::render(bytes, header, frames, recipe, clues, budget)
         }
         (_, Some(animation), Some(format)) => {
-            animation::render(source, &header, &animation, format, recipe, clues, budget)
+            animation::render(bytes, header, animation, format, recipe, clues, budget)
         }
-        _ => still::render(source, &header, recipe, clues, budget),
+        _ => still::render(bytes, header, recipe, clues, budget),
     }
 }
 
@@ -280,42 +285,43 @@ pub fn render(
 /// # Errors
 /// What can be told by then of what `render` would say.
 pub fn price(
-    source: &[u8],
+    source: &Source,
     recipe: &Recipe,
     clues: &Clues,
     limits: &Limits,
 ) -> Result<Price, TransformError> {
-    if sniff::sniff(source) == Some(Kind::Svg) {
-        return drawing::priced(source, recipe, limits)?.within(limits);
-    }
+    let bytes = source.bytes();
+    let Some(picture) = source.picture() else {
+        return drawing::priced(bytes, recipe, limits)?.within(limits);
+    };
     if recipe.output == Output::Svg {
         return Err(TransformError::NotADrawing);
     }
-    let header = admitted(source, limits)?;
-    let prospect = still::prospect(&header, recipe, None, limits)?;
+    let header = &picture.header;
+    let prospect = still::prospect(header, recipe, None, limits)?;
     let price = match (
         recipe.output,
-        moves(source, &header, recipe),
+        moves(picture, recipe),
         animation::format(recipe),
     ) {
         (Output::Json, _, _) => {
             let plan = prospect.plan.reduced(facts::THUMBNAIL);
             let prospect = still::Prepared { plan, ..prospect };
-            let wanted = prospect.wanted(&header, recipe);
-            let basis = Basis::of(source, &header, wanted, clues);
-            price::of_thumbnail(source, &basis, &header, &prospect.plan, wanted)
+            let wanted = prospect.wanted(header, recipe);
+            let basis = Basis::of(bytes, header, wanted, clues);
+            price::of_thumbnail(bytes, &basis, header, &prospect.plan, wanted)
         }
         (_, Some(animation), Some(format)) => {
             let plan = &prospect.plan;
-            animation::priced(source, &header, &animation, format, recipe, plan, limits)
+            animation::priced(bytes, header, animation, format, recipe, plan, limits)
         }
         _ => {
-            let wanted = prospect.wanted(&header, recipe);
-            let basis = Basis::of(source, &header, wanted, clues);
+            let wanted = prospect.wanted(header, recipe);
+            let basis = Basis::of(bytes, header, wanted, clues);
             price::of_still(
-                source,
+                bytes,
                 &basis,
-                &header,
+                header,
                 recipe,
                 &prospect.plan,
                 wanted,
@@ -324,7 +330,7 @@ pub fn price(
         }
     };
     let price = match recipe.trim.border {
-        Some(_) => price.and(price::of_search(source, &header, Wanted::WHOLE)),
+        Some(_) => price.and(price::of_search(bytes, header, Wanted::WHOLE)),
         None => price,
     };
     price.within(limits)
@@ -334,30 +340,27 @@ pub fn price(
 ///
 /// # Errors
 /// As [`price`].
-pub fn price_of_look(source: &[u8], limits: &Limits) -> Result<Price, TransformError> {
-    if sniff::sniff(source) == Some(Kind::Svg) {
-        return Err(TransformError::NotAnImage);
-    }
-    let header = admitted(source, limits)?;
+pub fn price_of_look(source: &Source, limits: &Limits) -> Result<Price, TransformError> {
+    let Picture { header, .. } = source.picture().ok_or(TransformError::NotAnImage)?;
     let small = still::small();
-    let prospect = still::prospect(&header, &small, None, limits)?;
-    let (wanted, clues) = (prospect.wanted(&header, &small), Clues::default());
-    let basis = Basis::of(source, &header, wanted, &clues);
-    price::of_thumbnail(source, &basis, &header, &prospect.plan, wanted).within(limits)
+    let prospect = still::prospect(header, &small, None, limits)?;
+    let (wanted, clues) = (prospect.wanted(header, &small), Clues::default());
+    let basis = Basis::of(source.bytes(), header, wanted, &clues);
+    price::of_thumbnail(source.bytes(), &basis, header, &prospect.plan, wanted).within(limits)
 }
 
 /// The copies of a source that what a recipe describes may be made of; `None` where the source itself serves as well.
-pub fn derivatives(source: &[u8], recipe: &Recipe, limits: &Limits) -> Option<Derivatives> {
+pub fn derivatives(source: &Source, recipe: &Recipe, limits: &Limits) -> Option<Derivatives> {
+    let Picture { header, .. } = source.picture()?;
     let is_looked_through = recipe.trim.border.is_some();
-    if is_looked_through || sniff::sniff(source) != Some(Kind::Jpeg) {
+    if is_looked_through || header.kind != Kind::Jpeg {
         return None;
     }
-    let header = admitted(source, limits).ok()?;
-    let mut prospect = still::prospect(&header, recipe, None, limits).ok()?;
+    let mut prospect = still::prospect(header, recipe, None, limits).ok()?;
     if recipe.output == Output::Json {
         prospect.plan = prospect.plan.reduced(facts::THUMBNAIL);
     }
-    Derivatives::of(&header, &prospect.plan, prospect.wanted(&header, recipe))
+    Derivatives::of(header, &prospect.plan, prospect.wanted(header, recipe))
 }
 
 /// What [`derive`] will hold and take.
@@ -365,42 +368,34 @@ pub fn derivatives(source: &[u8], recipe: &Recipe, limits: &Limits) -> Option<De
 /// # Errors
 /// As [`price`].
 pub fn price_of_derivative(
-    source: &[u8],
+    source: &Source,
     denominator: u32,
     limits: &Limits,
 ) -> Result<Price, TransformError> {
-    let header = admitted(source, limits)?;
-    price::of_derivative(source, &header, Wanted::one_of(denominator)).within(limits)
+    let Picture { header, .. } = source.picture().ok_or(TransformError::NotAnImage)?;
+    price::of_derivative(source.bytes(), header, Wanted::one_of(denominator)).within(limits)
 }
 
 /// Makes a copy of a source that is `denominator` (2, 4 or 8) times smaller on each axis: the same for every recipe, so worth keeping.
 ///
 /// # Errors
 /// As [`render`], and for colours that a copy cannot have.
-pub fn derive(source: &[u8], denominator: u32, budget: &Budget) -> Result<Encoded, TransformError> {
-    let header = admitted(source, &budget.limits)?;
-    derivative::made(source, &header, denominator, budget)
+pub fn derive(
+    source: &Source,
+    denominator: u32,
+    budget: &Budget,
+) -> Result<Encoded, TransformError> {
+    let Picture { header, .. } = source.picture().ok_or(TransformError::NotAnImage)?;
+    derivative::made(source.bytes(), header, denominator, budget)
 }
 
 /// The animation that a source is, where the recipe lets it move or counts its frames.
-fn moves(source: &[u8], header: &decode::Header, recipe: &Recipe) -> Option<motion::Animation> {
+fn moves<'a>(picture: &'a Picture, recipe: &Recipe) -> Option<&'a motion::Animation> {
     let counts = animation::format(recipe).is_some() || recipe.output == Output::Json;
-    (recipe.animated && counts)
-        .then(|| frames::animation(source, header.kind))
-        .flatten()
-}
-
-/// The header of a source that is within the limits.
-fn admitted(source: &[u8], limits: &Limits) -> Result<decode::Header, TransformError> {
-    let header = decode::header(source)?;
-    let limit = limits.source_pixels;
-    if header.size.area() > limit {
-        return Err(TransformError::TooManyPixels {
-            size: header.size,
-            limit,
-        });
-    }
-    Ok(header)
+    picture
+        .animation
+        .as_ref()
+        .filter(|_| recipe.animated && counts)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::options::Color;
 use crate::options::Effort;
 use crate::options::Fit;
@@ -18,6 +20,7 @@ use super::Clues;
 use super::Encoded;
 use super::LargeAnimations;
 use super::Limits;
+use super::Source;
 use super::TransformError;
 use super::decode;
 use super::decode::Wanted;
@@ -52,7 +55,8 @@ fn budget() -> Budget {
 }
 
 fn render(source: &[u8], recipe: &Recipe, budget: &Budget) -> Result<Encoded, TransformError> {
-    super::render(source, recipe, &Clues::default(), budget)
+    let source = Source::open(Bytes::copy_from_slice(source), &budget.limits)?;
+    super::render(&source, recipe, &Clues::default(), budget)
 }
 
 fn quality(value: u8) -> Quality {
@@ -602,5 +606,28 @@ fn damage_is_an_error_and_a_missing_end_marker_is_not() {
             "{format:?}: {:?}",
             cut.map(|made| made.size)
         );
+    }
+}
+
+#[test]
+fn a_header_is_read_once_for_all_that_is_made_of_a_source() {
+    for format in [Format::Jpeg, Format::Png, Format::Webp, Format::Avif] {
+        let (before, budget) = (decode::HEADERS.get(), budget());
+        let bytes = Bytes::from(source(format, 40, 30));
+        let source = Source::open(bytes, &budget.limits).expect("a good source");
+        let recipe = Recipe {
+            width: Some(20),
+            height: Some(20),
+            fit: Fit::Cover,
+            gravity: Gravity::Auto,
+            ..recipe(Output::Webp)
+        };
+        super::price_of_look(&source, &budget.limits).expect("a price");
+        let looked = super::look(&source, recipe.gravity, &budget).expect("a look");
+        let clues = Clues::of(&looked.bytes);
+        super::derivatives(&source, &recipe, &budget.limits);
+        super::price(&source, &recipe, &clues, &budget.limits).expect("a price");
+        super::render(&source, &recipe, &clues, &budget).expect("a picture");
+        assert_eq!(decode::HEADERS.get() - before, 1, "{format:?}");
     }
 }

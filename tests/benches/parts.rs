@@ -48,6 +48,7 @@ use safelight::transform::Clues;
 use safelight::transform::Encoded;
 use safelight::transform::Limits;
 use safelight::transform::Order;
+use safelight::transform::Source;
 use safelight::transform::TransformError;
 use tokio::runtime::Runtime;
 
@@ -132,10 +133,16 @@ fn render(bencher: Bencher<'_, '_>, format: &str) {
             limits: Limits::default(),
             deadline: Instant::now() + Duration::from_secs(60),
         };
-        transform::render(black_box(&source), &recipe, &Clues::default(), &budget)
+        let source = opened(black_box(&source), &budget);
+        transform::render(&source, &recipe, &Clues::default(), &budget)
             .expect("the photograph is whole")
             .bytes
     });
+}
+
+fn opened(source: &[u8], budget: &Budget) -> Source {
+    let bytes = source.to_vec().into();
+    Source::open(bytes, &budget.limits).expect("the photograph is whole")
 }
 
 /// A dozen widths in two formats of a photograph of six million pixels, decoded once for all of them, or for each.
@@ -158,6 +165,7 @@ fn many_widths(bencher: Bencher<'_, '_>, how: &str) {
             limits: Limits::default(),
             deadline: Instant::now() + Duration::from_secs(600),
         };
+        let source = opened(&source, &budget);
         let mut bytes = 0;
         let mut count = |made: Result<Encoded, TransformError>| {
             bytes += made.expect("the photograph is whole").bytes.len();

@@ -21,6 +21,7 @@ use safelight::request::Accept;
 use safelight::transform;
 use safelight::transform::Clues;
 use safelight::transform::Limits;
+use safelight::transform::Source;
 
 use crate::support::process::BINARY;
 use crate::support::samples;
@@ -71,8 +72,9 @@ fn check(what: &str, source: &[u8], options: &str, extension: &str) {
         webp: true,
     };
     let (recipe, _) = policy.decide(&options, accept).expect("within the limits");
-    let price = transform::price(source, &recipe, &Clues::default(), &Limits::default())
-        .expect("a picture");
+    let limits = Limits::default();
+    let source = Source::open(source.to_vec().into(), &limits).expect("a header");
+    let price = transform::price(&source, &recipe, &Clues::default(), &limits).expect("a picture");
     let Some(peak) = peak else { return };
     let (peak, bytes) = (peak >> 10, price.bytes >> 10);
     assert!(

@@ -12,6 +12,7 @@ use safelight::transform::Budget;
 use safelight::transform::Clues;
 use safelight::transform::Encoded;
 use safelight::transform::Limits;
+use safelight::transform::Source;
 use safelight::transform::TransformError;
 
 /// A recipe that asks for a width and an output, and for nothing else.
@@ -32,7 +33,8 @@ pub fn render(source: &[u8], recipe: &Recipe) -> Result<Encoded, TransformError>
         },
         deadline: Instant::now() + Duration::from_secs(120),
     };
-    transform::render(source, recipe, &Clues::default(), &budget)
+    let source = Source::open(source.to_vec().into(), &budget.limits)?;
+    transform::render(&source, recipe, &Clues::default(), &budget)
 }
 
 /// The pixels of a file of any format: it is made a PNG, which `image` reads without any code of ours.

@@ -10,7 +10,6 @@
 mod schedule;
 mod shared;
 
-use std::cell::LazyCell;
 use std::ops::ControlFlow;
 
 use crate::options::Gravity;
@@ -25,12 +24,11 @@ use super::Price;
 use super::TransformError;
 use super::animation;
 use super::decode::Header;
-use super::decode::frames;
 use super::derivative::Basis;
 use super::price;
 use super::saliency::Saliency;
-use super::sniff;
-use super::sniff::Kind;
+use super::source::Picture;
+use super::source::Source;
 use super::still;
 
 pub(super) use self::schedule::Level;
@@ -52,7 +50,7 @@ pub struct Order {
 /// All of it is within one budget: what is not made by its deadline is out of time; and within `most` bytes, beyond which a picture is too
 /// costly. The `Timings` of the pictures come to what was spent: the decode is with the first, resizing with the first of those that share it.
 pub fn render_all(
-    source: &[u8],
+    source: &Source,
     orders: &[Order],
     budget: &Budget,
     most: u64,
@@ -69,7 +67,7 @@ pub fn render_all(
 }
 
 /// What [`render_all`] will hold at its worst, and take in all. What cannot be made takes nothing.
-pub fn price_all(source: &[u8], orders: &[Order], limits: &Limits, most: u64) -> Price {
+pub fn price_all(source: &Source, orders: &[Order], limits: &Limits, most: u64) -> Price {
     let whole = Whole {
         source,
         orders,
@@ -83,7 +81,7 @@ type Each<'a> = &'a mut dyn FnMut(usize, Result<Encoded, TransformError>) -> Con
 
 /// All that is wanted of a source.
 struct Whole<'a> {
-    source: &'a [u8],
+    source: &'a Source,
     orders: &'a [Order],
     limits: &'a Limits,
     /// Bytes that may be held at once.
@@ -92,13 +90,13 @@ struct Whole<'a> {
 
 impl<'a> Whole<'a> {
     fn price(&self) -> Price {
-        let nothing = price::of_nothing(self.source);
+        let nothing = price::of_nothing(self.source.bytes());
         let alone = |order| self.price_alone(order).unwrap_or(nothing);
-        let Ok(header) = admitted(self.source, self.limits) else {
+        let Some(Picture { header, animation }) = self.source.picture() else {
             let prices = self.orders.iter().map(alone);
             return prices.fold(nothing, Price::and);
         };
-        let moves = LazyCell::new(|| moves(self.source, &header));
+        let moves = animation.is_some();
         let (mut members, mut whole) = (Vec::new(), nothing);
         let mut looks = Vec::new();
         for (at, order) in self.orders.iter().enumerate() {
@@ -107,48 +105,47 @@ impl<'a> Whole<'a> {
                 let look = super::price_of_look(self.source, self.limits);
                 whole = look.map_or(whole, |look| whole.and(look));
             }
-            if is_alone(&order.recipe, || *moves) {
+            if is_alone(&order.recipe, moves) {
                 whole = whole.and(alone(order));
             } else {
                 let saliency = order.clues.saliency.as_ref();
-                members.extend(self.member(&header, at, saliency));
+                members.extend(self.member(header, at, saliency));
             }
         }
-        self.parts(&header, members)
+        self.parts(header, members)
             .into_iter()
             .fold(whole, |whole, (_, price)| whole.and(price))
     }
 
     fn told(&self, budget: &Budget, each: Each<'_>) -> ControlFlow<()> {
-        let Ok(header) = admitted(self.source, self.limits) else {
-            // A drawing, or what `render` has an error for.
+        let Some(Picture { header, animation }) = self.source.picture() else {
             for (at, order) in self.orders.iter().enumerate() {
                 each(at, self.alone(order, budget))?;
             }
             return ControlFlow::Continue(());
         };
-        let moves = LazyCell::new(|| moves(self.source, &header));
+        let moves = animation.is_some();
         let (mut members, mut others) = (Vec::new(), Vec::new());
         let mut looks = Looks::default();
         for (at, order) in self.orders.iter().enumerate() {
-            let looked = looks.of(self.source, &header, order, budget);
+            let looked = looks.of(self.source.bytes(), header, order, budget);
             let planned = looked.and_then(|saliency| {
-                if is_alone(&order.recipe, || *moves) {
+                if is_alone(&order.recipe, moves) {
                     others.push((at, saliency));
                     return Ok(None);
                 }
-                self.member(&header, at, saliency.as_ref()).map(Some)
+                self.member(header, at, saliency.as_ref()).map(Some)
             });
             match planned {
                 Ok(member) => members.extend(member),
                 Err(error) => each(at, Err(error))?,
             }
         }
-        for (members, _) in self.parts(&header, members) {
+        for (members, _) in self.parts(header, members) {
             match &members[..] {
                 // It may have a smaller copy of the source, and need not leave anything for others.
                 [only] => others.push((only.at, only.saliency.clone())),
-                _ => shared::together(self.source, &header, &members, budget, each)?,
+                _ => shared::together(self.source.bytes(), header, &members, budget, each)?,
             }
         }
         for (at, saliency) in others {
@@ -185,10 +182,10 @@ impl<'a> Whole<'a> {
         let prepared = still::prospect(header, recipe, saliency, self.limits)?;
         let wanted = prepared.wanted(header, recipe);
         let clues = Clues::default();
-        let basis = Basis::of(self.source, header, wanted, &clues);
+        let basis = Basis::of(self.source.bytes(), header, wanted, &clues);
         let plan = prepared.plan;
         price::of_still(
-            self.source,
+            self.source.bytes(),
             &basis,
             header,
             recipe,
@@ -216,7 +213,7 @@ impl<'a> Whole<'a> {
             return Vec::new();
         }
         let levels = schedule(&members, !header.alpha, self.limits);
-        let price = price::of_batch(self.source, header, &levels, self.limits);
+        let price = price::of_batch(self.source.bytes(), header, &levels, self.limits);
         if members.len() == 1 || price.within_bytes(self.most).is_ok() {
             return vec![(members, price)];
         }
@@ -228,23 +225,11 @@ impl<'a> Whole<'a> {
     }
 }
 
-/// The header of a source of pixels within the limits.
-fn admitted(source: &[u8], limits: &Limits) -> Result<Header, TransformError> {
-    if sniff::sniff(source) == Some(Kind::Svg) {
-        return Err(TransformError::NotAnImage);
-    }
-    super::admitted(source, limits)
-}
-
 /// Whether a picture is not made of the pixels of one still, by its plan alone.
-fn is_alone(recipe: &Recipe, moves: impl Fn() -> bool) -> bool {
+fn is_alone(recipe: &Recipe, moves: bool) -> bool {
     matches!(recipe.output, Output::Json | Output::Svg)
         || recipe.trim.border.is_some()
-        || (recipe.animated && animation::format(recipe).is_some() && moves())
-}
-
-fn moves(source: &[u8], header: &Header) -> bool {
-    frames::animation(source, header.kind).is_some()
+        || (recipe.animated && animation::format(recipe).is_some() && moves)
 }
 
 fn needs_own_look(order: &Order) -> bool {

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 use std::time::Instant;
 
+use bytes::Bytes;
 use image::DynamicImage;
 use image::RgbImage;
 
@@ -33,6 +34,7 @@ use super::Clues;
 use super::Encoded;
 use super::Limits;
 use super::Order;
+use super::Source;
 use super::TransformError;
 use super::price_all;
 use super::render_all;
@@ -108,8 +110,12 @@ fn within(
     budget: &Budget,
     most: u64,
 ) -> Vec<Result<Encoded, TransformError>> {
+    let source = match Source::open(Bytes::copy_from_slice(source), &budget.limits) {
+        Ok(source) => source,
+        Err(error) => return orders.iter().map(|_| Err(error.clone())).collect(),
+    };
     let mut told = BTreeMap::new();
-    render_all(source, orders, budget, most, |at, made| {
+    render_all(&source, orders, budget, most, |at, made| {
         assert!(told.insert(at, made).is_none(), "{at} was told of twice");
         ControlFlow::Continue(())
     });
@@ -125,14 +131,21 @@ fn decodes<T>(work: impl FnOnce() -> T) -> (T, u32) {
 }
 
 fn alone(source: &[u8], order: &Order) -> Result<Encoded, TransformError> {
-    super::super::render(source, &order.recipe, &order.clues, &budget())
+    let budget = budget();
+    let source = Source::open(Bytes::copy_from_slice(source), &budget.limits)?;
+    super::super::render(&source, &order.recipe, &order.clues, &budget)
+}
+
+fn opened(source: &[u8]) -> Source {
+    Source::open(Bytes::copy_from_slice(source), &Limits::default()).expect("a good source")
 }
 
 fn denominator(source: &[u8], recipe: &Recipe) -> u32 {
     let limits = Limits::default();
-    let header = super::admitted(source, &limits).expect("a good source");
-    let prospect = still::prospect(&header, recipe, None, &limits).expect("a good recipe");
-    header.scale(prospect.wanted(&header, recipe)).denominator()
+    let source = opened(source);
+    let header = &source.picture().expect("a picture").header;
+    let prospect = still::prospect(header, recipe, None, &limits).expect("a good recipe");
+    header.scale(prospect.wanted(header, recipe)).denominator()
 }
 
 fn opaque(made: &Encoded) -> RgbImage {
@@ -140,7 +153,7 @@ fn opaque(made: &Encoded) -> RgbImage {
         output: Output::Png,
         ..Recipe::default()
     };
-    let png = super::super::render(&made.bytes, &png, &Clues::default(), &budget());
+    let png = super::super::render(&opened(&made.bytes), &png, &Clues::default(), &budget());
     let png = image::load_from_memory(&png.expect("it was made here").bytes);
     DynamicImage::into_rgb8(png.expect("a PNG"))
 }
@@ -282,6 +295,7 @@ fn equal_files_are_written_once() {
     let written = made.iter().filter(|made| !made.timings.encode.is_zero());
     assert_eq!(written.count(), 1);
     assert_eq!(assert_alike(&source, &orders), 3);
+    let source = opened(&source);
     let same = price_all(&source, &orders, &Limits::default(), u64::MAX);
     assert_eq!(
         same,
@@ -387,7 +401,7 @@ fn nothing_more_is_made_for_whoever_breaks_off() {
     let source = source(Format::Png, (100, 80), false);
     let orders = orders([90, 80, 70].map(|width| wide(width, JPEG)));
     let mut told = 0;
-    render_all(&source, &orders, &budget(), u64::MAX, |_, _| {
+    render_all(&opened(&source), &orders, &budget(), u64::MAX, |_, _| {
         told += 1;
         ControlFlow::Break(())
     });
@@ -403,7 +417,8 @@ fn what_does_not_fit_into_memory_together_is_made_in_parts() {
             .flat_map(|output| [790, 780, 300, 100, 50].map(|width| wide(width, output))),
     );
     let limits = Limits::default();
-    let price = |orders, most| price_all(&source, orders, &limits, most);
+    let known = opened(&source);
+    let price = |orders, most| price_all(&known, orders, &limits, most);
     let whole = price(&orders, u64::MAX);
     let dearest = orders
         .iter()
@@ -432,7 +447,7 @@ fn what_does_not_fit_into_memory_together_is_made_in_parts() {
 
 #[test]
 fn a_batch_costs_less_than_its_pictures() {
-    let source = source(Format::Jpeg, (800, 600), false);
+    let source = opened(&source(Format::Jpeg, (800, 600), false));
     let orders = orders([600, 300, 100].map(|width| wide(width, Output::Webp)));
     let limits = Limits::default();
     let one_by_one: Duration = orders
@@ -492,7 +507,7 @@ fn what_is_no_plain_still_is_made_the_ordinary_way() {
         let expected = alone(drawing, order).expect("a drawing");
         assert_eq!(made.expect("a drawing").bytes, expected.bytes);
     }
-    assert!(price_all(drawing, &orders, &Limits::default(), u64::MAX).bytes > 0);
+    assert!(price_all(&opened(drawing), &orders, &Limits::default(), u64::MAX).bytes > 0);
 }
 
 #[test]

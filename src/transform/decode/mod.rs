@@ -34,6 +34,8 @@ use super::sniff::sniff;
 thread_local! {
     /// How often pixels were decoded on this thread.
     pub(super) static DECODES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    /// How often a header was read on this thread.
+    pub(super) static HEADERS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
 /// What is known of a source before its pixels are.
@@ -137,6 +139,8 @@ pub(super) const LARGE: u64 = 8_000_000;
 
 /// Reads the header of a source.
 pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
+    #[cfg(test)]
+    HEADERS.set(HEADERS.get() + 1);
     let kind = sniff(source).ok_or(TransformError::NotAnImage)?;
     let header = match kind {
         Kind::Jpeg => jpeg::header(source)?,

@@ -18,6 +18,7 @@ use safelight::transform::Budget;
 use safelight::transform::Clues;
 use safelight::transform::Encoded;
 use safelight::transform::Limits;
+use safelight::transform::Source;
 
 /// A photograph of sorts: soft slopes with some grain.
 pub fn png(width: u32, height: u32) -> Vec<u8> {
@@ -133,7 +134,8 @@ pub fn rendered(source: &[u8], options: &str) -> Encoded {
         limits: Limits::default(),
         deadline: Instant::now() + Duration::from_secs(300),
     };
-    transform::render(source, &recipe, &Clues::default(), &budget).expect("a picture")
+    let source = Source::open(source.to_vec().into(), &budget.limits).expect("a header");
+    transform::render(&source, &recipe, &Clues::default(), &budget).expect("a picture")
 }
 
 fn textured(width: u32, height: u32, grain: u32) -> RgbImage {

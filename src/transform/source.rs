@@ -1,0 +1,105 @@
+//! A source whose header has been read: all that is made of it goes by what was read here, once.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Limits;
+use super::Price;
+use super::TransformError;
+use super::decode;
+use super::decode::Header;
+use super::decode::frames;
+use super::motion::Animation;
+use super::sniff::Kind;
+use super::sniff::sniff;
+
+/// The bytes of a source, and what its header says.
+#[derive(Clone, Debug)]
+pub struct Source {
+    bytes: Bytes,
+    content: Content,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    /// SVG: it has no header, and is read when it is cleaned.
+    Drawing,
+    Picture(Picture),
+}
+
+/// What is known of a source that is made of pixels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Picture {
+    pub header: Header,
+    /// `None` for a still.
+    pub animation: Option<Animation>,
+}
+
+impl Source {
+    /// Reads the header of a source. A file that is written to be expensive takes as much time and memory as
+    /// [`price_of_open`](Source::price_of_open) says, so this is work for a CPU worker.
+    ///
+    /// # Errors
+    /// Where the source is no picture, is damaged, or has more pixels than the limit.
+    pub fn open(bytes: Bytes, limits: &Limits) -> Result<Source, TransformError> {
+        let content = match sniff(&bytes) {
+            Some(Kind::Svg) => Content::Drawing,
+            _ => Content::Picture(Picture::of(&bytes, limits)?),
+        };
+        Ok(Source { bytes, content })
+    }
+
+    /// What [`open`](Source::open) holds and takes at most, by the length of the source alone.
+    pub fn price_of_open(bytes: &[u8]) -> Price {
+        /// Palettes of TIFF, JPEG XL in several boxes and cut WebP are copied once.
+        const COPIES: u64 = 2;
+        /// Nanoseconds for each byte: frames of GIF are counted block by block, and a block may have one byte.
+        const TIME: (u64, u64) = (1, 20);
+        let length = bytes.len() as u64;
+        let (most, blocks) = TIME;
+        let time = if bytes.starts_with(b"GIF8") {
+            blocks
+        } else {
+            most
+        };
+        Price {
+            bytes: length.saturating_mul(COPIES).saturating_add(OPENING_BYTES),
+            cpu: Duration::from_nanos(length.saturating_mul(time).saturating_add(OPENING_TIME)),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What is known of it, where it is made of pixels.
+    pub(super) fn picture(&self) -> Option<&Picture> {
+        match &self.content {
+            Content::Drawing => None,
+            Content::Picture(picture) => Some(picture),
+        }
+    }
+}
+
+/// Tables and buffers of decoders that have read no pixel yet.
+const OPENING_BYTES: u64 = 1 << 20;
+/// What any header takes, in nanoseconds.
+const OPENING_TIME: u64 = 100_000;
+
+impl Picture {
+    fn of(bytes: &[u8], limits: &Limits) -> Result<Picture, TransformError> {
+        let header = decode::header(bytes)?;
+        let limit = limits.source_pixels;
+        if header.size.area() > limit {
+            return Err(TransformError::TooManyPixels {
+                size: header.size,
+                limit,
+            });
+        }
+        Ok(Picture {
+            header,
+            animation: frames::animation(bytes, header.kind),
+        })
+    }
+}

@@ -105,6 +105,7 @@ async fn a_full_queue_sheds_while_kept_pictures_are_still_served() {
     let origin = TestOrigin::start().await;
     origin.serve("/slow.jpg", samples::laborious());
     origin.serve("/a.png", samples::png(64, 48));
+    origin.serve("/comments.gif", samples::gif_of_comments(2 << 20));
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
@@ -142,6 +143,11 @@ async fn a_full_queue_sheds_while_kept_pictures_are_still_served() {
         .await
         .assert_size(16, 12)
         .assert_header_has("cache-status", "hit");
+    // A header that takes long to read waits for the same worker.
+    proxy
+        .get("/cdn-cgi/image/width=1/comments.gif")
+        .await
+        .assert_error(503, 9522);
     // What is small has a thread of its own.
     proxy
         .get("/cdn-cgi/image/width=17/a.png")
@@ -157,6 +163,10 @@ async fn a_full_queue_sheds_while_kept_pictures_are_still_served() {
     let (width, height) = samples::LABORIOUS_SIZE;
     slow.await.expect("no panic").assert_size(width, height);
     proxy.get(&target).await.assert_status(200);
+    proxy
+        .get("/cdn-cgi/image/width=1/comments.gif")
+        .await
+        .assert_size(1, 1);
     let metrics = proxy.metrics();
     assert_eq!(metrics.sum("safelight_cpu_reserved_bytes", &[]), 0.0);
     let told = metrics.sum(

@@ -165,3 +165,11 @@ fn encoded(picture: &RgbImage) -> Vec<u8> {
         .expect("a PNG in memory");
     bytes
 }
+
+/// A GIF of one pixel behind a comment of so many bytes, which is in blocks of one byte.
+pub fn gif_of_comments(bytes: usize) -> Vec<u8> {
+    let mut gif = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xFF\xFF\xFF\x21\xFE".to_vec();
+    gif.extend(b"\x01x".repeat(bytes / 2));
+    gif.extend(b"\0\x2C\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0\x3B");
+    gif
+}

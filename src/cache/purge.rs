@@ -26,7 +26,7 @@ use crate::freshness::Tag;
 pub(super) const MOST: usize = 10_000;
 
 /// The largest number of an event: in the year 5138.
-const FARTHEST: u64 = 100_000_000_000_000;
+pub(in crate::cache) const FARTHEST: u64 = 100_000_000_000_000;
 
 /// What is to be taken back, and how thoroughly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

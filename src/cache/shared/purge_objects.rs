@@ -13,6 +13,7 @@ use crate::bucket::Bucket;
 use crate::bucket::BucketError;
 use crate::bucket::BucketProblem;
 use crate::cache::purge::Event;
+use crate::cache::purge::FARTHEST;
 
 /// How long one request may take. Nobody but an operator waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -136,11 +137,13 @@ fn lines(events: &[Event]) -> Vec<u8> {
     text
 }
 
-/// The number in a name; `None` if it is no name of ours.
+/// The number in a name; `None` if it is no name of ours. A number that no purge can have would come after all purges that follow.
 pub(super) fn number_of(name: &str) -> Option<u64> {
     let (number, random) = name.split_once('-')?;
     let is_ours = number.len() == 20 && random.len() == 16;
-    number.parse().ok().filter(|_| is_ours)
+    let is_ours = is_ours && number.bytes().all(|digit| digit.is_ascii_digit());
+    let number = number.parse().ok().filter(|number| *number <= FARTHEST);
+    number.filter(|_| is_ours)
 }
 
 /// The standard library seeds these from the system.

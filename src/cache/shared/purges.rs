@@ -38,6 +38,7 @@ use super::purge_objects::random;
 use crate::bucket::Bucket;
 use crate::bucket::BucketError;
 use crate::cache::purge::Event;
+use crate::cache::purge::FARTHEST;
 use crate::cache::purge::MOST;
 use crate::cache::purge::Purge;
 use crate::cache::purge::Target;
@@ -125,6 +126,11 @@ impl SharedPurges {
                 let own = numbered(purges, first, now);
                 let last = own.last().map_or(first, |event| event.number);
                 let name = name_of(last);
+                if last > FARTHEST {
+                    return Err(self.objects.broken(
+                        "an object among the purges has the largest number that there is, so no purge can come after it: delete it",
+                    ));
+                }
                 self.objects.write(&name, &own).await?;
                 if let Some(before) = before.take() {
                     self.objects.delete(&before).await?;

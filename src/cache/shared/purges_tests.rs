@@ -11,6 +11,7 @@ use super::SharedPurges;
 use super::Target;
 use super::number_of;
 use crate::bucket::Bucket;
+use crate::cache::purge::FARTHEST;
 use crate::cache::shared::TIMEOUTS;
 use crate::cache::tests::bucket::Mood;
 use crate::cache::tests::bucket::TestBucket;
@@ -91,6 +92,32 @@ async fn who_finds_a_number_as_high_as_its_own_takes_one_above_all() {
         [500, 1001, 9000, 9001, 9002],
         "nothing is left of the first try"
     );
+}
+
+#[tokio::test]
+async fn an_object_with_a_number_that_no_purge_can_have_is_passed_over() {
+    let bucket = TestBucket::start().await;
+    let one = purges_in(&bucket);
+    for number in [FARTHEST + 1, 10_u64.pow(17), u64::MAX] {
+        put(&one, event(number, "stray")).await;
+    }
+    let stray = "+0000000000000000009-0000000000000007";
+    let written = one.objects.write(stray, &[event(9, "stray")]).await;
+    written.expect("the bucket works");
+    let published = one.publish(&tags(&["a"]), 1000, 0, now()).await;
+    assert_eq!(published.news, []);
+    assert_eq!(published.own.expect("published"), [event(1000, "a")]);
+    assert_eq!(purges_in(&bucket).news(0).await.events, [event(1000, "a")]);
+}
+
+#[tokio::test]
+async fn a_purge_that_could_not_come_after_all_others_fails() {
+    let bucket = TestBucket::start().await;
+    let one = purges_in(&bucket);
+    put(&one, event(FARTHEST, "last")).await;
+    let published = one.publish(&tags(&["a"]), 1000, 0, now()).await;
+    let error = published.own.expect_err("there is no number for it");
+    assert!(error.to_string().contains("delete it"), "{error}");
 }
 
 /// Each learns of all, in the order of their numbers, its own included.

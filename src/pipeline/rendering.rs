@@ -95,7 +95,16 @@ impl Pipeline {
             .bound(Stage::Render, self.opened(bytes, deadline, terms))
             .await
             .map_err(Error::from)??;
-        let looked = self.look(&job, &name, record, opened.clone(), budget, deadline);
+        let looked = async {
+            match terms {
+                Terms::Awaited => {
+                    let source = opened.clone();
+                    self.look(&job, &name, record, source, budget, deadline)
+                        .await
+                }
+                Terms::Idle => self.kept_look(&job, &name, record).await,
+            }
+        };
         let clues = deadline
             .bound(Stage::Render, looked)
             .await

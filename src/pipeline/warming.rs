@@ -241,9 +241,9 @@ impl Pipeline {
         Ok(())
     }
 
-    /// What a look at the source has told, if one is kept. Else the batch looks for itself: a client that asks for the same look must not
-    /// come to wait for idle work.
-    async fn kept_look(
+    /// What a look at the source has told, if one is kept. Else idle work looks for itself, at its own expense: a client that asks for the
+    /// same look must not come to wait for it.
+    pub(super) async fn kept_look(
         self: &Arc<Self>,
         job: &Job,
         name: &SourceName,

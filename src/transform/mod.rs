@@ -333,6 +333,11 @@ pub fn price(
         Some(_) => price.and(price::of_search(bytes, header, Wanted::WHOLE)),
         None => price,
     };
+    let price = if needs_look(recipe) && clues.saliency.is_none() {
+        price.and(price_of_look(source, limits)?)
+    } else {
+        price
+    };
     price.within(limits)
 }
 

@@ -631,3 +631,25 @@ fn a_header_is_read_once_for_all_that_is_made_of_a_source() {
         assert_eq!(decode::HEADERS.get() - before, 1, "{format:?}");
     }
 }
+
+#[test]
+fn a_look_that_a_render_takes_itself_is_in_its_price() {
+    let limits = Limits::default();
+    let bytes = Bytes::from(source(Format::Png, 400, 300));
+    let source = Source::open(bytes, &limits).expect("a good source");
+    let recipe = Recipe {
+        width: Some(20),
+        height: Some(20),
+        fit: Fit::Cover,
+        gravity: Gravity::Auto,
+        ..recipe(Output::Webp)
+    };
+    let looked = super::look(&source, recipe.gravity, &budget()).expect("a look");
+    let cpu = |clues| super::price(&source, &recipe, &clues, &limits).map(|price| price.cpu);
+    let look = super::price_of_look(&source, &limits).expect("a price");
+    let itself = cpu(Clues::default()).expect("a price");
+    assert_eq!(
+        itself,
+        cpu(Clues::of(&looked.bytes)).expect("a price") + look.cpu
+    );
+}

@@ -275,7 +275,8 @@ mod tests {
         check(zone, "/uploads/a.jpg", &["zone:/uploads/a.jpg"]);
         check(zone, "uploads/a.jpg", &["zone:/uploads/a.jpg"]);
         check(zone, "a.jpg", &["zone:/a.jpg"]);
-        check(zone, "/a b.jpg?v=1", &["zone:/a%20b.jpg?v=1"]);
+        check(zone, "/a b.jpg?v=1", &["zone:/a%20b.jpg"]);
+        check("http://o.test", "/a b.jpg?v=1", &["zone:/a%20b.jpg?v=1"]);
         check(zone, "zone:/a.jpg", &["zone:/a.jpg"]);
         check(
             zone,
@@ -294,11 +295,9 @@ mod tests {
     #[test]
     fn a_url_is_meant_as_one_of_the_zone_as_well() {
         let zone = "file:x";
-        check(
-            zone,
-            "https://www.shop.com/u/a.jpg?v=1",
-            &["zone:/u/a.jpg?v=1"],
-        );
+        let url = "https://www.shop.com/u/a.jpg?v=1";
+        check(zone, url, &["zone:/u/a.jpg"]);
+        check("http://o.test", url, &["zone:/u/a.jpg?v=1"]);
         check(
             zone,
             "https://b.com./u/a.jpg#x",

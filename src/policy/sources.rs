@@ -37,7 +37,7 @@ pub enum Place {
     Zone {
         /// Percent-encoded, starts with exactly one `/`; decoding it once leaves no `.` or `..` segment and no NUL.
         path: String,
-        /// What followed the `?`.
+        /// What followed the `?`, on a server; a folder knows no queries.
         query: Option<String>,
     },
     /// An object of a configured bucket.
@@ -182,7 +182,7 @@ impl Allowlist {
         Err(not_allowed())
     }
 
-    /// Judges a path of the zone, with its query. A zone that is a bucket knows no queries.
+    /// Judges a path of the zone, with its query. A zone that is a folder or a bucket knows no queries.
     ///
     /// # Errors
     /// [`Denied::PathNotAllowed`] when the path hides dot segments (`..%2f`) or a NUL, which whoever decodes it would follow out of
@@ -200,7 +200,12 @@ impl Allowlist {
                 name: name.clone(),
                 key: BucketAddress::key_of_path(path).ok_or(Denied::PathNotAllowed)?,
             },
-            ZoneOrigin::Folder(_) | ZoneOrigin::Http(_) => Place::Zone {
+            // A file is the same whatever is asked of it: with the query, one file would be fetched, rendered and stored for every spelling of it.
+            ZoneOrigin::Folder(_) => Place::Zone {
+                path: format!("/{path}"),
+                query: None,
+            },
+            ZoneOrigin::Http(_) => Place::Zone {
                 path: format!("/{path}"),
                 query: url.query().map(str::to_owned),
             },

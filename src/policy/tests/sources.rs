@@ -32,11 +32,15 @@ fn check(origin: &str, asked: &str, canonical: &str) {
 
 #[test]
 fn section_8_zone_paths_belong_to_the_zone() {
-    for origin in ["file:photos", "http://origin.test/base"] {
+    for (origin, query) in [("file:photos", ""), ("http://origin.test/base", "?v=1")] {
         check(origin, "a/b%20c.jpg", "zone:/a/b%20c.jpg");
-        check(origin, "//a.jpg?v=1", "zone:/a.jpg?v=1");
+        check(origin, "//a.jpg?v=1", &format!("zone:/a.jpg{query}"));
         check(origin, "../../a.jpg", "zone:/a.jpg");
-        check(origin, "https://zone.test/a.jpg?v=1", "zone:/a.jpg?v=1");
+        check(
+            origin,
+            "https://zone.test/a.jpg?v=1",
+            &format!("zone:/a.jpg{query}"),
+        );
         check(origin, "http://ZONE.test./a.jpg", "zone:/a.jpg");
         check(origin, "a...b/..c", "zone:/a...b/..c");
         check(origin, "a%2Fb.jpg", "zone:/a%2Fb.jpg");
@@ -62,6 +66,25 @@ fn zone_paths_cannot_hide_dot_segments() {
             );
         }
     }
+}
+
+#[test]
+fn a_file_is_one_source_whatever_its_query() {
+    for asked in [
+        "a.jpg",
+        "a.jpg?",
+        "a.jpg?v=1",
+        "a.jpg%3Fv=2",
+        "https://zone.test/a.jpg?v=3&v=4",
+    ] {
+        let expected = if asked.contains('%') {
+            "zone:/a.jpg%3Fv=2"
+        } else {
+            "zone:/a.jpg"
+        };
+        check("file:photos", asked, expected);
+    }
+    check("http://origin.test", "a.jpg?v=1", "zone:/a.jpg?v=1");
 }
 
 #[test]
@@ -211,7 +234,7 @@ fn section_8_redirects_are_judged_by_the_same_list() {
 
 #[test]
 fn every_way_to_encode_one_path_is_one_source() {
-    let policy = policy("file:photos");
+    let policy = policy("http://origin.test");
     let allowlist = policy.allowlist();
     for (spelling, canonical) in [
         ("/%61.jpg", "zone:/a.jpg"),

@@ -18,6 +18,7 @@ use futures_util::TryStreamExt;
 use futures_util::stream;
 use hyper::HeaderMap;
 use hyper::StatusCode;
+use hyper::header;
 use hyper::header::HeaderValue;
 use object_store::BackoffConfig;
 use object_store::GetOptions;
@@ -181,6 +182,16 @@ impl Bucket {
         }
         let is_conditional = options.if_none_match.is_some() || options.if_modified_since.is_some();
         match (self.store.get_opts(&path, options).await, witness.take()) {
+            (
+                Ok(_),
+                Some(Seen::Answer {
+                    status, headers, ..
+                }),
+            ) if !is_whole(status, &headers) => Err(self.error(BucketProblem::Status {
+                status,
+                code: String::new(),
+                headers: Box::new(headers),
+            })),
             (Ok(found), Some(Seen::Answer { headers, .. })) => {
                 let length = found.meta.size;
                 let name = self.name.clone();
@@ -364,6 +375,28 @@ impl Bucket {
             problem,
         }
     }
+}
+
+/// Whether an answer holds all of what was asked for. One in part (206) does where its range is the whole: some caches answer so.
+pub fn is_whole(status: StatusCode, headers: &HeaderMap) -> bool {
+    match status {
+        StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => true,
+        StatusCode::PARTIAL_CONTENT => is_whole_range(headers).unwrap_or(false),
+        _ => false,
+    }
+}
+
+/// Whether `Content-Range: bytes 0-9/10` ends with the last byte, and the length is that of the range. `None` where it is not written so.
+fn is_whole_range(headers: &HeaderMap) -> Option<bool> {
+    let value = |name| headers.get(name)?.to_str().ok();
+    let range = value(header::CONTENT_RANGE)?.strip_prefix("bytes 0-")?;
+    let (last, whole) = range.split_once('/')?;
+    let (last, whole): (u64, u64) = (last.parse().ok()?, whole.parse().ok()?);
+    let length = match value(header::CONTENT_LENGTH) {
+        Some(length) => length.parse().ok()?,
+        None => whole,
+    };
+    Some(last.checked_add(1) == Some(whole) && length == whole)
 }
 
 /// HTTP writes years with four digits.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::StatusCode;
 use hyper::header;
+use hyper::header::HeaderValue;
 use object_store::ClientOptions;
 use object_store::client::HttpClient;
 use object_store::client::HttpConnector;
@@ -74,8 +75,15 @@ impl Wire {
     pub(super) fn new(timeouts: Timeouts) -> Result<Self, reqwest::Error> {
         // reqwest takes the process's provider; a second installation is refused, and the first one is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        // Not every store hands out what it holds as it is.
+        let plain = [(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        )];
+        let plain = HeaderMap::from_iter(plain);
         let client = reqwest::Client::builder()
             .user_agent(concat!("safelight/", env!("CARGO_PKG_VERSION")))
+            .default_headers(plain)
             .connect_timeout(timeouts.connect)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)

@@ -86,6 +86,7 @@ impl Error {
                 }
                 SourceError::Timeout(_) => "the origin was too slow",
                 SourceError::BrokenOff(_) => "the answer of the origin broke off",
+                SourceError::Coding(_) => "the content coding of the source cannot be undone",
                 SourceError::TooManyRedirects { .. } => "the origin redirects too many times",
                 SourceError::BadRedirect { .. } => "the origin redirects to an invalid URL",
                 SourceError::RedirectDenied(_) => {

@@ -80,6 +80,7 @@ impl Error {
                 SourceError::PrivateAddress { .. } => (403, 9401, "source-private", Class::Passing),
                 SourceError::Timeout(_) => (524, 9504, "source-slow", Class::Passing),
                 SourceError::BrokenOff(_) => (502, 9402, "source-broken-off", Class::Passing),
+                SourceError::Coding(_) => (502, 9505, "source-coding", Class::Passing),
                 SourceError::TooLarge { .. } => (413, 9402, "source-bytes", Class::Source),
                 SourceError::TooManyRedirects { .. } => (400, 9421, "redirects", Class::Passing),
                 SourceError::BadRedirect { .. } => (400, 9420, "redirect", Class::Passing),

@@ -139,6 +139,12 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             Class::Passing,
         ),
         (
+            SourceError::Coding(host()).into(),
+            9505,
+            502,
+            Class::Passing,
+        ),
+        (
             SourceError::ServerError(said(StatusCode::INTERNAL_SERVER_ERROR)).into(),
             9509,
             502,

@@ -11,6 +11,7 @@ use super::Fetched;
 use super::SourceError;
 use super::Stage;
 use super::body;
+use super::coding::Codings;
 use crate::bucket::Bucket;
 use crate::bucket::BucketError;
 use crate::bucket::BucketProblem;
@@ -69,10 +70,12 @@ pub(super) async fn fetch(
             length,
             body,
         }) => {
-            let stream = body.map_err(SourceError::from);
+            let codings = Codings::of(&headers)?;
+            let announced = codings.is_empty().then_some(length);
+            let stream = codings.undone(body.map_err(SourceError::from));
             let idle = config.idle_timeout.duration();
             let holds = freshness::holds(&headers, SystemTime::now());
-            let bytes = body::collect(stream, Some(length), limit, idle, clock)
+            let bytes = body::collect(stream, announced, limit, idle, clock)
                 .await
                 .map_err(|error| error.holding(holds))?;
             let validators = Validators::of(&headers);

@@ -26,7 +26,7 @@ pub enum SourceError {
     ClientError(Said),
     /// The origin answered 5xx.
     ServerError(Said),
-    /// The origin answered what is neither an image nor an error: 206, 204, a 304 that nobody asked for.
+    /// The origin answered what is neither an image nor an error: a part of one (206), 204, a 304 that nobody asked for.
     BadStatus(Said),
     /// The origin's name cannot be resolved.
     Dns {
@@ -51,6 +51,8 @@ pub enum SourceError {
     Timeout(Stage),
     /// The answer ended early or is not HTTP.
     BrokenOff(String),
+    /// The content is coded in a way that is not undone, or not as it says.
+    Coding(String),
     /// The source is larger than allowed.
     TooLarge {
         /// What is allowed, in bytes.
@@ -112,7 +114,8 @@ impl SourceError {
             | SourceError::Dns { .. }
             | SourceError::Connect { .. }
             | SourceError::Timeout(_)
-            | SourceError::BrokenOff(_) => true,
+            | SourceError::BrokenOff(_)
+            | SourceError::Coding(_) => true,
             SourceError::Bucket(error) => match error.problem {
                 // Nobody is asked without keys, and nobody answers to wrong ones; the object may be as it was.
                 BucketProblem::Setup(_)
@@ -151,6 +154,7 @@ impl SourceError {
             | SourceError::PrivateAddress { .. }
             | SourceError::Timeout(_)
             | SourceError::BrokenOff(_)
+            | SourceError::Coding(_)
             | SourceError::TooManyRedirects { .. }
             | SourceError::BadRedirect { .. }
             | SourceError::RedirectDenied(_)
@@ -207,6 +211,9 @@ impl fmt::Display for SourceError {
             }
             SourceError::BrokenOff(reason) => {
                 write!(out, "the origin's answer broke off: {reason}")
+            }
+            SourceError::Coding(reason) => {
+                write!(out, "the origin's content cannot be unpacked: {reason}")
             }
             SourceError::TooLarge { limit, .. } => {
                 write!(out, "the source is larger than the limit of {limit} bytes")
@@ -293,6 +300,7 @@ mod tests {
             },
             SourceError::Timeout(Stage::Body),
             SourceError::BrokenOff(text()),
+            SourceError::Coding(text()),
             SourceError::Unreadable(io::ErrorKind::NotFound.into()),
             bucket(BucketProblem::Credentials(text())),
             bucket(BucketProblem::Status {

@@ -28,6 +28,8 @@ use super::address::Refused;
 use super::address::Resolver;
 use super::address::Unresolved;
 use super::body;
+use super::coding::Codings;
+use crate::bucket::is_whole;
 use crate::freshness;
 use crate::freshness::Freshness;
 use crate::freshness::Tags;
@@ -54,7 +56,7 @@ impl Http {
             .map_err(|_| SetupError::UserAgent(config.user_agent.clone()))?;
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
-        // Compressed pictures do not get smaller, and a bomb is nothing to unpack.
+        // Compressed pictures do not get smaller. What comes compressed all the same is unpacked.
         headers.insert(
             header::ACCEPT_ENCODING,
             HeaderValue::from_static("identity"),
@@ -107,7 +109,7 @@ impl Http {
         let now = SystemTime::now();
         let status = response.status();
         match status {
-            StatusCode::OK => {}
+            status if is_whole(status, response.headers()) => {}
             StatusCode::NOT_MODIFIED if is_conditional => {
                 let newer = Validators::of(response.headers());
                 let validators =
@@ -135,12 +137,14 @@ impl Http {
         let freshness = Freshness::of(response.headers(), now, &terms.rules);
         let tags = Tags::of(response.headers(), &terms.tags);
         let holds = freshness::holds(response.headers(), now);
-        let announced = response.content_length();
+        let codings = Codings::of(response.headers())?;
+        // What is packed says nothing of its length.
+        let announced = response.content_length().filter(|_| codings.is_empty());
         let stream = response
             .bytes_stream()
             .map_err(|error| SourceError::BrokenOff(reason(&error)));
         let bytes: Bytes = body::collect(
-            stream,
+            codings.undone(stream),
             announced,
             limit,
             config.idle_timeout.duration(),

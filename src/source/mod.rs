@@ -43,6 +43,7 @@ mod address;
 mod body;
 mod bucket;
 mod clock;
+mod coding;
 mod error;
 mod folder;
 mod http;

@@ -1,8 +1,11 @@
 //! Where pictures may come from, and what is said when they do not come.
 
+use std::io::Write as _;
 use std::time::Duration;
 use std::time::Instant;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::signer::Signer;
@@ -66,6 +69,70 @@ async fn a_folder_is_a_zone() {
     for source in ["..%2fup.png", "sub%2f..%2f..%2fup.png"] {
         proxy.get(&target(source)).await.assert_error(403, 9419);
     }
+}
+
+#[tokio::test]
+async fn a_file_is_kept_once_whatever_query_it_is_asked_for_with() {
+    let proxy = TestProxy::start(|_| ()).await;
+    std::fs::write(proxy.folder().join("a.png"), samples::png(32, 24)).expect("a folder");
+    for query in ["", "?v=1", "?v=2&w=3", "?"] {
+        let reply = proxy.get(&target(&format!("a.png{query}"))).await;
+        reply.assert_size(16, 12);
+    }
+    let fetches = "safelight_source_fetches_total";
+    assert_eq!(proxy.metrics().sum(fetches, &[]), 1.0);
+    assert_eq!(proxy.renders(), 1.0);
+    // A purge that names any of the spellings finds it.
+    proxy.purge(r#"{"source":"/a.png?v=9"}"#).await;
+    proxy.get(&target("a.png?v=1")).await.assert_size(16, 12);
+    assert_eq!(proxy.metrics().sum(fetches, &[]), 2.0);
+    let url = format!(r#"{{"url":"{}"}}"#, target("a.png?v=7"));
+    proxy.purge(&url).await;
+    proxy.get(&target("a.png")).await.assert_size(16, 12);
+    assert_eq!(proxy.renders(), 3.0);
+}
+
+#[tokio::test]
+async fn a_source_that_comes_packed_or_by_way_of_a_cache_is_a_source() {
+    let png = samples::png(32, 24);
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&png).expect("a vector takes all");
+    let packed = packed.finish().expect("a vector takes all");
+    let range = format!("bytes 0-{}/{}", png.len() - 1, png.len());
+    let part = format!("bytes 0-{}/{}", png.len() - 1, png.len() + 1);
+    let origin = TestOrigin::start().await;
+    origin.serve(
+        "/gzip.png",
+        Answer::file(packed.clone()).with("content-encoding", "gzip"),
+    );
+    origin.serve(
+        "/broken.png",
+        Answer::file(png.clone()).with("content-encoding", "gzip"),
+    );
+    origin.serve("/203.png", Answer::file(png.clone()).answering(203));
+    origin.serve(
+        "/206.png",
+        Answer::file(png.clone())
+            .answering(206)
+            .with("content-range", range),
+    );
+    origin.serve(
+        "/part.png",
+        Answer::file(png).answering(206).with("content-range", part),
+    );
+    // A drawing that is packed by itself, and says nothing of it.
+    origin.serve("/packed.svg", packed);
+    let proxy = TestProxy::in_front_of(&origin).await;
+    for name in ["gzip.png", "203.png", "206.png"] {
+        proxy.get(&target(name)).await.assert_size(16, 12);
+    }
+    for name in ["broken.png", "part.png"] {
+        proxy.get(&target(name)).await.assert_error(502, 9505);
+    }
+    proxy
+        .get(&target("packed.svg"))
+        .await
+        .assert_error(415, 9412);
 }
 
 #[cfg(unix)]

@@ -23,6 +23,7 @@ use crate::policy::ZoneOrigin;
 use crate::units::ByteSize;
 use origin::TestOrigin;
 
+mod answers;
 mod hostile;
 mod origin;
 mod redirects;

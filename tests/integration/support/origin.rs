@@ -136,6 +136,11 @@ impl Answer {
         }
     }
 
+    /// With another status than 200.
+    pub fn answering(self, status: u16) -> Self {
+        Answer { status, ..self }
+    }
+
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self

@@ -1,0 +1,140 @@
+//! Answers that are sources although they are not plain ones: packed, in part, by way of others.
+
+use std::io::Write;
+use std::time::Duration;
+use std::time::Instant;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::LIMIT;
+use super::World;
+use super::allowing;
+use super::bucket;
+use super::config;
+use super::no_zone;
+use super::origin::Act;
+use super::origin::TestOrigin;
+use super::origin::answer;
+use super::origin::say;
+use super::world;
+use crate::source::Answer;
+use crate::source::Fetched;
+use crate::source::SourceError;
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).expect("a vector takes all");
+    encoder.finish().expect("a vector takes all")
+}
+
+/// What a server and a bucket that do `acts` lead to.
+async fn fetched(acts: Vec<Act>) -> [Result<Fetched, SourceError>; 2] {
+    let origin = TestOrigin::start(move |_| acts.clone()).await;
+    let server = allowing(&config(), &origin);
+    let bucket = world(&config(), no_zone(), &[], &[bucket(&origin.url(""))]);
+    let fetch = async |world: World| {
+        let url = origin.url("/my-bucket/cat.svg");
+        let source = world.allowlist.approve(&url).expect("it is allowed");
+        match world.sources.fetch(&source, None).await? {
+            Answer::Fetched(fetched) => Ok(fetched),
+            Answer::NotModified { .. } => panic!("nothing is known"),
+        }
+    };
+    [fetch(server).await, fetch(bucket).await]
+}
+
+#[tokio::test]
+async fn a_packed_body_is_unpacked_and_its_tag_stays() {
+    let headers = "Content-Encoding: gzip\r\nETag: \"packed\"\r\n";
+    for found in fetched(answer(200, headers, &gzip(b"<svg/>"))).await {
+        let found = found.expect("a source");
+        assert_eq!(found.bytes, b"<svg/>"[..]);
+        assert_eq!(found.validators.etag.as_deref(), Some("\"packed\""));
+    }
+    let twice = gzip(&gzip(b"<svg/>"));
+    let headers = "Content-Encoding: x-gzip\r\nContent-Encoding: identity, GZIP\r\n";
+    for found in fetched(answer(200, headers, &twice)).await {
+        assert_eq!(found.expect("a source").bytes, b"<svg/>"[..]);
+    }
+}
+
+#[tokio::test]
+async fn the_limit_is_one_of_what_is_unpacked() {
+    let limit = usize::try_from(LIMIT).expect("a small number");
+    for (length, fits) in [(limit, true), (limit + 1, false), (64 * limit, false)] {
+        let packed = gzip(&vec![0; length]);
+        for found in fetched(answer(200, "Content-Encoding: gzip\r\n", &packed)).await {
+            match found {
+                Ok(found) => assert!(fits && found.bytes.len() == length, "{length}"),
+                Err(error) => {
+                    assert!(!fits, "{length}: {error}");
+                    assert!(
+                        matches!(error, SourceError::TooLarge { limit: LIMIT, .. }),
+                        "{error:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_coding_that_is_unknown_or_untrue_is_an_error_of_its_own() {
+    for (coding, body) in [("compress", &b"\x1f\x9d"[..]), ("gzip", b"<svg/>")] {
+        let headers = format!("Content-Encoding: {coding}\r\n");
+        for found in fetched(answer(200, &headers, body)).await {
+            assert!(matches!(found, Err(SourceError::Coding(_))), "{found:?}");
+        }
+    }
+    for found in fetched(answer(200, "Content-Encoding: base64\r\n", b"<svg/>")).await {
+        assert_eq!(found.expect("no coding at all").bytes, b"<svg/>"[..]);
+    }
+}
+
+#[tokio::test]
+async fn a_packed_body_that_stalls_or_breaks_off_does_so_as_others_do() {
+    let packed = gzip(b"<svg/>");
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        packed.len()
+    );
+    let half = [head.as_bytes(), &packed[..packed.len() / 2]].concat();
+    let mut stalls = say(half);
+    stalls.push(Act::Wait(Duration::from_secs(5)));
+    let begun = Instant::now();
+    for found in fetched(stalls).await {
+        assert!(matches!(found, Err(SourceError::Timeout(_))), "{found:?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    let cut = answer(200, "Content-Encoding: gzip\r\n", &packed[..12]);
+    for found in fetched(cut).await {
+        assert!(matches!(found, Err(SourceError::BrokenOff(_))), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_holds_the_whole_is_a_source_whatever_its_status() {
+    for (status, range) in [(203, None), (206, Some("bytes 0-5/6"))] {
+        let headers = range.map(|range| format!("Content-Range: {range}\r\n"));
+        for found in fetched(answer(status, &headers.unwrap_or_default(), b"<svg/>")).await {
+            assert_eq!(found.expect("a source").bytes, b"<svg/>"[..], "{status}");
+        }
+    }
+    for range in [
+        "",
+        "Content-Range: bytes 0-5/7\r\n",
+        "Content-Range: bytes 1-6/7\r\n",
+        "Content-Range: bytes 0-5/*\r\n",
+        "Content-Range: bytes 0-6/7\r\n",
+        "Content-Range: bytes 0-18446744073709551615/0\r\n",
+        "Content-Range: items 0-5/6\r\n",
+    ] {
+        for found in fetched(answer(206, range, b"<svg/>")).await {
+            assert!(
+                matches!(&found, Err(SourceError::BadStatus(said)) if said.status == 206),
+                "{range}: {found:?}"
+            );
+        }
+    }
+}

@@ -13,6 +13,11 @@ use serde::de;
 pub struct ByteSize(u64);
 
 impl ByteSize {
+    /// So many bytes.
+    pub const fn new(bytes: u64) -> Self {
+        ByteSize(bytes)
+    }
+
     /// `mib` times 1,048,576 bytes.
     pub const fn mib(mib: u64) -> Self {
         ByteSize(mib << 20)
@@ -27,6 +32,15 @@ impl ByteSize {
     pub const fn bytes(self) -> u64 {
         self.0
     }
+}
+
+/// A number of bytes that the server finds itself: the word `auto`; or else a [`ByteSize`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoByteSize {
+    /// By what there is.
+    Auto,
+    /// As the operator says.
+    Fixed(ByteSize),
 }
 
 /// A length of time: a number with a unit `ms`, `s`, `min`, `h` or `d`.
@@ -90,6 +104,21 @@ impl FromStr for ByteSize {
     }
 }
 
+impl FromStr for AutoByteSize {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        if text.trim() == "auto" {
+            return Ok(AutoByteSize::Auto);
+        }
+        let size = text.parse().map_err(|UnitError { value, .. }| UnitError {
+            value,
+            expected: "\"auto\" or a size such as \"100 MiB\" (units B, KiB, MiB, GiB, TiB)",
+        });
+        size.map(AutoByteSize::Fixed)
+    }
+}
+
 impl FromStr for Seconds {
     type Err = UnitError;
 
@@ -134,6 +163,15 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
+impl<'de> Deserialize<'de> for AutoByteSize {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        match Written::deserialize(input)? {
+            Written::Number(bytes) => Ok(AutoByteSize::Fixed(ByteSize(bytes))),
+            Written::Text(text) => text.parse().map_err(de::Error::custom),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         String::deserialize(input)?
@@ -156,6 +194,7 @@ enum Written {
 mod tests {
     use std::time::Duration;
 
+    use super::AutoByteSize;
     use super::ByteSize;
     use super::Seconds;
 
@@ -175,6 +214,24 @@ mod tests {
                 Ok(bytes),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_size_may_be_left_to_the_server() {
+        for (text, size) in [
+            ("auto", AutoByteSize::Auto),
+            (" auto ", AutoByteSize::Auto),
+            ("1 GiB", AutoByteSize::Fixed(ByteSize::gib(1))),
+            ("17", AutoByteSize::Fixed(ByteSize::new(17))),
+        ] {
+            assert_eq!(text.parse(), Ok(size), "{text}");
+        }
+        for text in ["", "Auto", "automatic", "1 GB", "-1 GiB", "25 %"] {
+            let error = text.parse::<AutoByteSize>().expect_err("is no size");
+            let told = error.to_string();
+            assert!(told.contains("\"auto\" or a size"), "{told}");
+            assert!(told.ends_with(&format!("got `{text}`")), "{told}");
         }
     }
 

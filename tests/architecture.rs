@@ -78,10 +78,11 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "admin",
         ],
     ),
-    // `config`: it builds each room from its section.
+    // `config`: it builds each room from its section. `units`: the share of memory that renders have.
     (
         "pipeline",
         &[
+            "units",
             "allocator",
             "options",
             "request",
@@ -103,7 +104,8 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("server", &["units", "request", "pipeline", "response"]),
     // Beside `server`, on an address of its own.
     ("admin", &["pipeline", "response"]),
-    // The commands: `transform` is the policy and the renderer without a server. `bucket`: what is in one is to be warmed.
+    // The commands: `transform` is the policy and the renderer without a server. `bucket`: what is in one is to be warmed. `cpu`: how much
+    // memory there is.
     (
         "cli",
         &[
@@ -112,6 +114,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "bucket",
             "policy",
             "transform",
+            "cpu",
             "telemetry",
             "config",
             "pipeline",

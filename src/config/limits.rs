@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::transform::LargeAnimations;
 use crate::transform::Limits;
+use crate::units::AutoByteSize;
 use crate::units::ByteSize;
 
 /// What one request, and all of them together, may take.
@@ -18,8 +19,8 @@ pub struct LimitsConfig {
     pub source_pixels: u64,
     /// The longest side of an output, in pixels.
     pub output_side: NonZeroU32,
-    /// What all renders together may hold.
-    pub render_memory: ByteSize,
+    /// What all renders together may hold; by default a share of the memory that there is.
+    pub render_memory: AutoByteSize,
     /// The largest AVIF output, in pixels; what is larger becomes WebP.
     pub avif_pixels: u64,
     /// The largest animation that is transformed, in pixels of all its frames, as they are or as they become.
@@ -39,7 +40,7 @@ impl Default for LimitsConfig {
         let Limits {
             source_pixels,
             output_side,
-            render_memory,
+            render_memory: _,
             avif_pixels,
             animation_pixels,
             large_animations,
@@ -49,7 +50,7 @@ impl Default for LimitsConfig {
             source_bytes: ByteSize::mib(100),
             source_pixels,
             output_side: NonZeroU32::new(output_side).unwrap_or(NonZeroU32::MIN),
-            render_memory,
+            render_memory: AutoByteSize::Auto,
             avif_pixels,
             animation_pixels,
             large_animations,
@@ -61,16 +62,71 @@ impl Default for LimitsConfig {
 }
 
 impl LimitsConfig {
-    /// What bounds one render.
-    pub fn of_render(&self) -> Limits {
+    /// What all renders together may hold, where there are so many bytes of memory, as far as that is known. A quarter leaves room for
+    /// sources, for what is kept in memory, and for whatever else runs on the machine.
+    pub fn render_memory(&self, memory: Option<u64>) -> ByteSize {
+        /// Holds most pictures of 24 megapixels. Where even half of the memory is less, that half must do.
+        const LEAST: u64 = 256 << 20;
+        /// Keeps every processor of a large machine busy, and leaves the rest to those with whom it may be shared.
+        const MOST: u64 = 16 << 30;
+        match (self.render_memory, memory) {
+            (AutoByteSize::Fixed(size), _) => size,
+            (AutoByteSize::Auto, Some(memory)) => {
+                ByteSize::new((memory / 4).clamp(LEAST.min(memory / 2), MOST))
+            }
+            (AutoByteSize::Auto, None) => Limits::default().render_memory,
+        }
+    }
+
+    /// What bounds one render, where all together may hold so much.
+    pub fn of_render(&self, render_memory: ByteSize) -> Limits {
         Limits {
             source_pixels: self.source_pixels,
             output_side: self.output_side.get(),
-            render_memory: self.render_memory,
+            render_memory,
             avif_pixels: self.avif_pixels,
             animation_pixels: self.animation_pixels,
             large_animations: self.large_animations,
             rasterize_svg: self.rasterize_svg,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AutoByteSize;
+    use super::ByteSize;
+    use super::LimitsConfig;
+
+    #[test]
+    fn renders_have_a_quarter_of_the_memory() {
+        const MIB: u64 = 1 << 20;
+        let limits = LimitsConfig::default();
+        for (memory, share) in [
+            (None, 1024),
+            (Some(128), 64),
+            (Some(500), 250),
+            (Some(512), 256),
+            (Some(1000), 256),
+            (Some(2048), 512),
+            (Some(24_105), 6026),
+            (Some(65_536), 16_384),
+            (Some(1 << 20), 16_384),
+        ] {
+            let found = limits.render_memory(memory.map(|mib| mib * MIB));
+            assert_eq!(found.bytes() / MIB, share, "{memory:?} MiB");
+        }
+        assert_eq!(limits.render_memory(Some(0)), ByteSize::new(0));
+    }
+
+    #[test]
+    fn a_size_of_the_operator_holds_whatever_there_is() {
+        let limits = LimitsConfig {
+            render_memory: AutoByteSize::Fixed(ByteSize::mib(77)),
+            ..LimitsConfig::default()
+        };
+        for memory in [None, Some(1), Some(u64::MAX)] {
+            assert_eq!(limits.render_memory(memory), ByteSize::mib(77));
         }
     }
 }

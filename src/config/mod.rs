@@ -279,6 +279,8 @@ fn set(table: &mut Table, name: &str, text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::Config;
+    use crate::units::AutoByteSize;
+    use crate::units::ByteSize;
 
     const SHIPPED: &str = include_str!("../../config.toml");
 
@@ -358,6 +360,30 @@ mod tests {
                 .prefixes
                 .is_image_path("/dynamic/image/w=1/a.jpg")
         );
+    }
+
+    #[test]
+    fn the_memory_of_renders_is_auto_or_a_size() {
+        for (value, size) in [
+            ("\"auto\"", AutoByteSize::Auto),
+            ("\"700 MiB\"", AutoByteSize::Fixed(ByteSize::mib(700))),
+            ("1048576", AutoByteSize::Fixed(ByteSize::mib(1))),
+        ] {
+            let text = format!("[limits]\nrender_memory = {value}\n");
+            let config = Config::parse(&text, []).expect("is right");
+            assert_eq!(config.limits.render_memory, size, "{value}");
+        }
+        for value in ["half", "1 GB", "-1"] {
+            let lines = wrong(&format!("[limits]\nrender_memory = \"{value}\"\n"));
+            let expected = format!(
+                "setting `limits.render_memory`: must be \"auto\" or a size such as \"100 MiB\" (units B, KiB, MiB, GiB, TiB), got `{value}`"
+            );
+            assert_eq!(lines, [expected]);
+        }
+        for value in ["true", "-1", "[1]"] {
+            let lines = wrong(&format!("[limits]\nrender_memory = {value}\n"));
+            assert!(lines[0].contains("limits.render_memory"), "{lines:?}");
+        }
     }
 
     #[test]

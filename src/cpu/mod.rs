@@ -6,6 +6,7 @@
 //! one without end, a place held by work that nobody wants any more, a thread that answers requests waiting for one that transforms.
 
 mod lanes;
+mod memory;
 mod system;
 mod workers;
 
@@ -28,6 +29,7 @@ use self::workers::Telling;
 
 pub use self::lanes::Count;
 pub use self::lanes::Lane;
+pub use self::memory::Memory;
 
 /// Bounded room for work that keeps a processor busy.
 pub struct CpuPool {

@@ -52,6 +52,7 @@ use crate::config::Config;
 use crate::cpu::Count;
 use crate::cpu::CpuPool;
 use crate::cpu::Lane;
+use crate::cpu::Memory;
 use crate::deadline::Deadline;
 use crate::deadline::Stage;
 use crate::error::Error;
@@ -73,6 +74,8 @@ use crate::telemetry;
 use crate::telemetry::Access;
 use crate::telemetry::Metrics;
 use crate::transform::Limits;
+use crate::units::AutoByteSize;
+use crate::units::ByteSize;
 
 pub use self::warming::Prepared;
 
@@ -147,10 +150,11 @@ impl Pipeline {
             &config.cache.rule,
         )
         .map_err(PipelineError::Sources)?;
+        let limits = config.limits.of_render(render_memory(config));
         let cpu = CpuPool::new(
             config.limits.workers,
             config.limits.queue,
-            config.limits.render_memory.bytes(),
+            limits.render_memory.bytes(),
             allocator::rest,
         )
         .map_err(PipelineError::Workers)?;
@@ -161,8 +165,8 @@ impl Pipeline {
             cache: Cache::open(&config.cache, &config.bucket)
                 .await
                 .map_err(PipelineError::Cache)?,
-            limits: config.limits.of_render(),
-            manner: config.limits.of_render().manner(),
+            limits,
+            manner: limits.manner(),
             request_timeout: config.server.request_timeout.duration(),
             interim: config.cache.interim.duration(),
             derives: config.cache.derivatives,
@@ -468,6 +472,28 @@ impl Pipeline {
             stale,
         }
     }
+}
+
+/// What all renders together may hold, which the log tells once.
+fn render_memory(config: &Config) -> ByteSize {
+    let memory = Memory::of_system();
+    let share = config
+        .limits
+        .render_memory(memory.as_ref().map(|memory| memory.bytes));
+    let mib = share.bytes() >> 20;
+    match (config.limits.render_memory, memory) {
+        (AutoByteSize::Fixed(_), _) => tracing::info!(mib, "render memory, as configured"),
+        (AutoByteSize::Auto, Some(memory)) => {
+            tracing::info!(mib, of = %memory, "render memory, a quarter of what there is, within bounds");
+        }
+        (AutoByteSize::Auto, None) => {
+            tracing::info!(
+                mib,
+                "render memory, by default: the system does not tell what there is"
+            );
+        }
+    }
+    share
 }
 
 /// The cache's word in the words of telemetry.

@@ -438,3 +438,39 @@ async fn one_picture_is_transformed_without_a_server() {
         assert!(ran.stderr.starts_with(b"safelight: "), "{ran:?}");
     }
 }
+
+#[tokio::test]
+async fn the_log_tells_at_the_start_what_renders_may_hold() {
+    for (settings, parts) in [
+        (
+            "[limits]\nrender_memory = \"300 MiB\"\n",
+            ["mib=300", "as configured"],
+        ),
+        (
+            "",
+            [
+                "mib=",
+                if cfg!(target_os = "linux") {
+                    "/proc/meminfo"
+                } else {
+                    "by default"
+                },
+            ],
+        ),
+    ] {
+        let server = Process::start(settings).await;
+        // The log is written by a thread of its own.
+        eventually("the log tells", async || {
+            server.log().contains("render memory")
+        })
+        .await;
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains("render memory"));
+        let line = line.unwrap_or_else(|| panic!("not told:\n{log}"));
+        // A control group may allow less than the machine has.
+        let is_told = |part: &str| {
+            line.contains(part) || part == "/proc/meminfo" && line.contains("/sys/fs/cgroup/")
+        };
+        assert!(parts.into_iter().all(is_told), "{line}");
+    }
+}

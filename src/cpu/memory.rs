@@ -1,0 +1,165 @@
+//! How much memory this process may have: what its control group allows, or else what the machine has. Linux tells; elsewhere nothing is
+//! known.
+
+use std::fmt;
+use std::fs;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// Names the control groups of this process.
+const GROUPS: &str = "/proc/self/cgroup";
+/// Describes the memory of the machine.
+const MACHINE: &str = "/proc/meminfo";
+
+/// How much memory there is, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// In bytes.
+    pub bytes: u64,
+    /// The file that it was read from.
+    pub file: PathBuf,
+}
+
+impl Memory {
+    /// The least of what the control groups of this process allow, their parents among them, and of what the machine has; `None` where the
+    /// system does not tell.
+    pub fn of_system() -> Option<Memory> {
+        let read = |path: &Path, parse: fn(&str) -> Option<u64>| {
+            let bytes = parse(&fs::read_to_string(path).ok()?)?;
+            Some(Memory {
+                bytes,
+                file: path.to_owned(),
+            })
+        };
+        let groups = fs::read_to_string(GROUPS).unwrap_or_default();
+        let files = limit_files(&groups);
+        let limits = files.iter().filter_map(|file| read(file, limit));
+        let machine = read(Path::new(MACHINE), total);
+        limits.chain(machine).min_by_key(|memory| memory.bytes)
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} MiB by {}", self.bytes >> 20, self.file.display())
+    }
+}
+
+/// The files with the limits of all control groups that a process is in, by its `/proc/self/cgroup` (cgroups(7)): of each hierarchy that
+/// may bound memory those of its group and of all parents of that. In a container its own group may be seen as the root, so that the inner
+/// ones do not exist.
+fn limit_files(groups: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(group)) = (fields.next(), fields.next()) else {
+            continue;
+        };
+        let (root, name) = match controllers {
+            // The second version has one hierarchy for everything, without a name.
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            _ if controllers.split(',').any(|named| named == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let group = Path::new(group.trim_start_matches('/'));
+        // A group outside of what this process sees is told as `/../other`.
+        let is_seen = group
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        let group = if is_seen { group } else { Path::new("") };
+        let folders = group.ancestors().map(|folder| Path::new(root).join(folder));
+        files.extend(folders.map(|folder| folder.join(name)));
+    }
+    files
+}
+
+/// The limit of a group. Where there is none, the second version says `max`; the first one names a number that no machine has.
+fn limit(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
+}
+
+/// All memory of the machine (proc_meminfo(5)).
+fn total(text: &str) -> Option<u64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Memory;
+    use super::limit;
+    use super::limit_files;
+    use super::total;
+
+    #[test]
+    fn every_group_and_its_parents_are_looked_at() {
+        for (groups, files) in [
+            ("", &[][..]),
+            ("nonsense\n", &[]),
+            ("0::/\n", &["/sys/fs/cgroup/memory.max"]),
+            (
+                "0::/system.slice/safelight.service\n",
+                &[
+                    "/sys/fs/cgroup/system.slice/safelight.service/memory.max",
+                    "/sys/fs/cgroup/system.slice/memory.max",
+                    "/sys/fs/cgroup/memory.max",
+                ],
+            ),
+            ("0::/../../other:a\n", &["/sys/fs/cgroup/memory.max"]),
+            (
+                "9:name=memory:/no\n4:cpu,memory:/docker/ab:cd\n3:cpuset:/no\n",
+                &[
+                    "/sys/fs/cgroup/memory/docker/ab:cd/memory.limit_in_bytes",
+                    "/sys/fs/cgroup/memory/docker/memory.limit_in_bytes",
+                    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                ],
+            ),
+        ] {
+            let files: Vec<_> = files.iter().map(Path::new).collect();
+            assert_eq!(limit_files(groups), files, "{groups}");
+        }
+    }
+
+    #[test]
+    fn limits_are_numbers_or_there_are_none() {
+        for (text, bytes) in [
+            ("max\n", None),
+            ("268435456\n", Some(268_435_456)),
+            ("9223372036854771712\n", Some(9_223_372_036_854_771_712)),
+            ("", None),
+            ("-1\n", None),
+        ] {
+            assert_eq!(limit(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_machine_tells_its_memory_in_kibibytes() {
+        let text = "MemTotal:       24684092 kB\nMemFree:        18224136 kB\n";
+        assert_eq!(total(text), Some(24_684_092 << 10));
+        for text in [
+            "",
+            "MemFree: 1 kB\n",
+            "MemTotal: many kB\n",
+            "MemTotal: 99999999999999999999 kB\n",
+        ] {
+            assert_eq!(total(text), None, "{text}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_machine_tells_how_much_it_has() {
+        let memory = Memory::of_system().expect("Linux tells");
+        assert!(memory.bytes > 64 << 20, "{memory}");
+        assert!(memory.file.is_absolute(), "{memory}");
+    }
+}

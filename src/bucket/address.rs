@@ -249,6 +249,49 @@ impl BucketAddress {
         None
     }
 
+    /// Whether `url` leads into this bucket, or to the bucket itself, whatever it asks for there. Unlike [`BucketAddress::key_of`] this takes in what
+    /// cannot be a key, and the default ports of both schemes, which one service answers: what must not be read should not be found by a detour.
+    pub fn covers(&self, url: &Url) -> bool {
+        let Some(host) = url.host_str().filter(|_| self.has_port_of(url)) else {
+            return false;
+        };
+        let host = host.strip_suffix('.').unwrap_or(host);
+        if self.hosts_with_bucket.iter().any(|known| known == host) {
+            return true;
+        }
+        let is_service = self.hosts_alone.iter().any(|known| known == host);
+        let Some(path) = url.path().strip_prefix(&self.base).filter(|_| is_service) else {
+            return false;
+        };
+        // A server may decode first and look for the bucket then, and may take several slashes for one.
+        let path: Vec<u8> = percent_decode_str(path).collect();
+        let mut segments = path.split(|byte| matches!(byte, b'/' | b'\\'));
+        let first = segments.find(|segment| !segment.is_empty());
+        first == Some(self.bucket.as_bytes())
+    }
+
+    /// Whether two sections describe one bucket, as far as their addresses tell.
+    pub fn is_same_bucket(&self, other: &BucketAddress) -> bool {
+        let ports = |address: &BucketAddress| match address.port {
+            None | Some(80 | 443) => None,
+            other => other,
+        };
+        self.bucket == other.bucket
+            && ports(self) == ports(other)
+            && self.base == other.base
+            && self
+                .hosts_alone
+                .iter()
+                .any(|host| other.hosts_alone.contains(host))
+    }
+
+    fn has_port_of(&self, url: &Url) -> bool {
+        match self.port {
+            None | Some(80 | 443) => url.port().is_none_or(|port| matches!(port, 80 | 443)),
+            Some(port) => url.port() == Some(port),
+        }
+    }
+
     /// The object key that a percent-encoded path (without its leading slash) stands for: decoded once, `+` literal.
     ///
     /// Empty segments stay, because `a//b` is a key of its own. None when the path cannot be a key that is safe to ask for: empty,

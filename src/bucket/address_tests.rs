@@ -234,3 +234,62 @@ fn secrets_stay_out_of_debug_and_messages() {
         .expect_err("not a word we know");
     assert!(!error.message().contains("hunter2"), "{error}");
 }
+
+#[test]
+fn all_of_a_bucket_is_covered_by_whatever_detour() {
+    let covers = |config: &Config, url: &str| {
+        let address = BucketAddress::of(config).expect("a valid bucket");
+        address.covers(&Url::parse(url).expect("a valid URL"))
+    };
+    let aws = bucket("b", "eu-west-1", "");
+    let minio = bucket("b", "", "http://minio.test:9000/s3");
+    let plain = bucket("b", "", "https://s3.test");
+    for (config, url) in [
+        (&aws, "https://b.s3.eu-west-1.amazonaws.com/k"),
+        (&aws, "https://b.s3.eu-west-1.amazonaws.com/"),
+        (&aws, "https://s3.amazonaws.com/b"),
+        (&aws, "http://s3.eu-west-1.amazonaws.com/b/x%2f..%2fk"),
+        (&aws, "http://s3.eu-west-1.amazonaws.com//%62%2Fk"),
+        (&minio, "http://minio.test:9000/s3/b/k"),
+        (&minio, "https://minio.test:9000/s3/b"),
+        (&minio, "http://b.minio.test:9000/k"),
+        (&plain, "http://s3.test/b/k"),
+        (&plain, "https://b.s3.test./k"),
+        (&plain, "http://s3.test:443/b/k"),
+    ] {
+        assert!(covers(config, url), "{url}");
+    }
+    for (config, url) in [
+        (&aws, "https://s3.eu-west-1.amazonaws.com/bb/k"),
+        (&aws, "https://s3.eu-west-1.amazonaws.com:9000/b/k"),
+        (&minio, "http://minio.test:9000/s3/c/b/k"),
+        (&minio, "http://minio.test:9000/b/k"),
+        (&minio, "http://minio.test/s3/b/k"),
+        (&plain, "https://s3.test/a/b/k"),
+        (&plain, "https://xb.s3.test/k"),
+    ] {
+        assert!(!covers(config, url), "{url}");
+    }
+}
+
+#[test]
+fn two_sections_may_describe_one_bucket() {
+    let is_same = |one: &Config, other: &Config| {
+        let [one, other] =
+            [one, other].map(|config| BucketAddress::of(config).expect("a valid bucket"));
+        assert_eq!(one.is_same_bucket(&other), other.is_same_bucket(&one));
+        one.is_same_bucket(&other)
+    };
+    let aws = bucket("b", "eu-west-1", "");
+    assert!(is_same(&aws, &bucket("b", "EU-West-1", "")));
+    let by_endpoint = bucket("b", "", "https://s3.eu-west-1.amazonaws.com");
+    assert!(is_same(&aws, &by_endpoint));
+    let minio = bucket("b", "", "http://minio.test:9000");
+    assert!(is_same(
+        &minio,
+        &bucket("b", "x", "http://minio.test:9000/")
+    ));
+    assert!(!is_same(&minio, &bucket("b", "", "http://minio.test:9001")));
+    assert!(!is_same(&minio, &bucket("c", "", "http://minio.test:9000")));
+    assert!(!is_same(&minio, &bucket("b", "", "http://other.test:9000")));
+}

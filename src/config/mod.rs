@@ -170,7 +170,21 @@ impl Config {
                 viewport_dpr: self.policy.viewport_dpr,
             },
             strict: self.policy.strict,
+            cache_bucket: self.cache_bucket().map(str::to_owned),
         }
+    }
+
+    /// The name of the bucket that renditions are kept in.
+    fn cache_bucket(&self) -> Option<&str> {
+        let name = self.cache.shared.bucket.as_str();
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// Those buckets that sources may be in.
+    pub fn source_buckets(&self) -> Vec<bucket::Config> {
+        let is_source =
+            |bucket: &&bucket::Config| Some(bucket.name.as_str()) != self.cache_bucket();
+        self.bucket.iter().filter(is_source).cloned().collect()
     }
 }
 

@@ -144,7 +144,7 @@ impl Pipeline {
             &config.fetch,
             config.limits.source_bytes,
             &zone,
-            &config.bucket,
+            &config.source_buckets(),
             policy.allowlist(),
             rules,
             &config.cache.rule,

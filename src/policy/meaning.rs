@@ -249,6 +249,7 @@ mod tests {
             allowed.to_vec(),
             ZoneOrigin::try_from(zone.to_owned()).expect("a zone"),
             vec![BucketAddress::of(&bucket).expect("an address")],
+            None,
         )
         .expect("they fit")
     }

@@ -67,6 +67,8 @@ pub struct Config {
     pub negotiate: NegotiateConfig,
     /// Whether URLs with anything that does not count are refused.
     pub strict: bool,
+    /// The name of the bucket that renditions are kept in: no URL may read it.
+    pub cache_bucket: Option<String>,
 }
 
 /// The judge of requests.
@@ -124,7 +126,7 @@ impl Policy {
     /// A policy for one zone and the configured buckets.
     ///
     /// # Errors
-    /// [`PolicyError`] when the zone is a bucket that is not among `buckets`, or two buckets share a name.
+    /// [`PolicyError`] when the zone is a bucket that is not among `buckets`, two buckets share a name, or the bucket of the cache is a source as well.
     pub fn new(
         config: &Config,
         zone: ZoneOrigin,
@@ -134,8 +136,10 @@ impl Policy {
             sources,
             negotiate,
             strict,
+            cache_bucket,
         } = config;
-        let allowlist = Allowlist::new(sources.allowed.clone(), zone, buckets)?;
+        let allowed = sources.allowed.clone();
+        let allowlist = Allowlist::new(allowed, zone, buckets, cache_bucket.as_deref())?;
         Ok(Policy {
             allowlist: Arc::new(allowlist),
             negotiate: negotiate.clone(),
@@ -342,6 +346,10 @@ pub enum PolicyError {
     UnknownZoneBucket(String),
     /// Two `[[bucket]]` sections have this name.
     DuplicateBucket(String),
+    /// The section of this name describes the bucket that the cache has to itself.
+    CacheBucketTwice(String),
+    /// The zone is the bucket of this name, which the cache has to itself.
+    CacheBucketAsZone(String),
 }
 
 impl fmt::Display for PolicyError {
@@ -356,6 +364,14 @@ impl fmt::Display for PolicyError {
             PolicyError::DuplicateBucket(name) => write!(
                 formatter,
                 "the `name` of a [[bucket]] section must be its own, got `{name}` twice"
+            ),
+            PolicyError::CacheBucketTwice(name) => write!(
+                formatter,
+                "setting `cache.shared.bucket` must name a bucket that is no source, but [[bucket]] `{name}` describes the same one: take that out, or give the cache a bucket of its own"
+            ),
+            PolicyError::CacheBucketAsZone(name) => write!(
+                formatter,
+                "setting `cache.shared.bucket` must name a bucket that is no source, but `zone.origin` is in `{name}`: give the cache a bucket of its own"
             ),
         }
     }

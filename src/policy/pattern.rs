@@ -109,7 +109,8 @@ mod tests {
             .map(|entry| entry.to_owned().try_into().expect("an entry"))
             .to_vec();
         let bucket = BucketAddress::of(&bucket).expect("an address");
-        let allowlist = Allowlist::new(allowed, zone.clone(), vec![bucket]).expect("they fit");
+        let allowlist =
+            Allowlist::new(allowed, zone.clone(), vec![bucket], None).expect("they fit");
         let source = match Url::parse(text) {
             Ok(url) => allowlist.approve(&url),
             Err(_) => allowlist.approve_zone(text),

@@ -11,6 +11,7 @@ use super::AllowedOrigin;
 use super::Denied;
 use super::PolicyError;
 use super::ZoneOrigin;
+use super::zone_url;
 use crate::bucket::BucketAddress;
 
 /// The longest host name that a message repeats; names in DNS are not longer.
@@ -21,7 +22,10 @@ const QUOTED_HOST: usize = 253;
 pub struct Allowlist {
     allowed: Vec<AllowedOrigin>,
     zone: ZoneOrigin,
+    /// Those that URLs may name.
     buckets: Vec<BucketAddress>,
+    /// The one that renditions are kept in: what is there was made for the cache, and is read by nobody else.
+    cache: Option<BucketAddress>,
 }
 
 /// A source that the allowlist has let through. There is no other constructor.
@@ -116,7 +120,8 @@ impl Allowlist {
     pub(super) fn new(
         allowed: Vec<AllowedOrigin>,
         zone: ZoneOrigin,
-        buckets: Vec<BucketAddress>,
+        mut buckets: Vec<BucketAddress>,
+        cache: Option<&str>,
     ) -> Result<Self, PolicyError> {
         for (index, bucket) in buckets.iter().enumerate() {
             if buckets[..index]
@@ -124,6 +129,23 @@ impl Allowlist {
                 .any(|earlier| earlier.name() == bucket.name())
             {
                 return Err(PolicyError::DuplicateBucket(bucket.name().to_owned()));
+            }
+        }
+        let cache = cache
+            .and_then(|name| buckets.iter().position(|bucket| bucket.name() == name))
+            .map(|index| buckets.remove(index));
+        if let Some(cache) = &cache {
+            let is_cache = |bucket: &&BucketAddress| bucket.is_same_bucket(cache);
+            if let Some(other) = buckets.iter().find(is_cache) {
+                return Err(PolicyError::CacheBucketTwice(other.name().to_owned()));
+            }
+            let is_zone = match &zone {
+                ZoneOrigin::Bucket(name) => name == cache.name(),
+                ZoneOrigin::Http(url) => cache.covers(url),
+                ZoneOrigin::Folder(_) => false,
+            };
+            if is_zone {
+                return Err(PolicyError::CacheBucketAsZone(cache.name().to_owned()));
             }
         }
         if let ZoneOrigin::Bucket(name) = &zone
@@ -135,6 +157,7 @@ impl Allowlist {
             allowed,
             zone,
             buckets,
+            cache,
         })
     }
 
@@ -142,7 +165,7 @@ impl Allowlist {
     /// zone, then the allowed origins.
     ///
     /// An object of a configured bucket is named by its key alone: the query goes, whatever it is. On a bucket that is not
-    /// configured, a presigned URL is a URL like any other, signature included.
+    /// configured, a presigned URL is a URL like any other, signature included. The bucket of the cache is never a source, whatever else allows it.
     ///
     /// # Errors
     /// [`Denied::SourceNotAllowed`] when nothing lets it through, [`Denied::PathNotAllowed`] for a path that the zone refuses.
@@ -157,6 +180,9 @@ impl Allowlist {
         };
         let is_anonymous = url.username().is_empty() && url.password().is_none();
         if !matches!(url.scheme(), "http" | "https") || !is_anonymous {
+            return Err(not_allowed());
+        }
+        if self.cache.as_ref().is_some_and(|cache| cache.covers(url)) {
             return Err(not_allowed());
         }
         if let Some((bucket, key)) = self
@@ -195,6 +221,11 @@ impl Allowlist {
         if hides_dot_segments(path) || percent_decode_str(path).any(|byte| byte == 0) {
             return Err(Denied::PathNotAllowed);
         }
+        if let (ZoneOrigin::Http(base), Some(cache)) = (&self.zone, &self.cache)
+            && cache.covers(&zone_url(base, &format!("/{path}"), None))
+        {
+            return Err(Denied::PathNotAllowed);
+        }
         let place = match &self.zone {
             ZoneOrigin::Bucket(name) => Place::Bucket {
                 name: name.clone(),
@@ -213,7 +244,7 @@ impl Allowlist {
         Ok(ApprovedSource { place })
     }
 
-    /// Judges the key, as it is, of an object in a configured bucket. `None` if there is no such bucket, or the key is none.
+    /// Judges the key, as it is, of an object in a configured bucket. `None` if URLs may name no such bucket, or the key is none.
     pub fn approve_key(&self, bucket: &str, key: &str) -> Option<ApprovedSource> {
         let path = utf8_percent_encode(key, NON_ALPHANUMERIC).to_string();
         let place = Place::Bucket {
@@ -223,7 +254,7 @@ impl Allowlist {
         self.has_bucket(bucket).then_some(ApprovedSource { place })
     }
 
-    /// Whether a bucket is configured under this name.
+    /// Whether a bucket that URLs may name is configured under this name.
     pub(super) fn has_bucket(&self, name: &str) -> bool {
         self.buckets.iter().any(|bucket| bucket.name() == name)
     }

@@ -153,7 +153,7 @@ impl fmt::Display for RuleError {
             ),
             Problem::UnknownBucket(name) => write!(
                 out,
-                "sources`: `bucket:{name}` must be the `name` of a [[bucket]] section"
+                "sources`: `bucket:{name}` must be the `name` of a [[bucket]] section, and not that of `cache.shared.bucket`"
             ),
             Problem::FloorAboveCeiling(floor, ceiling) => write!(
                 out,
@@ -277,7 +277,7 @@ mod tests {
             ),
             (
                 "sources = [\"bucket:photos\", \"bucket:other\"]",
-                "setting `cache.rule[1].sources`: `bucket:other` must be the `name` of a [[bucket]] section",
+                "setting `cache.rule[1].sources`: `bucket:other` must be the `name` of a [[bucket]] section, and not that of `cache.shared.bucket`",
             ),
             (
                 "sources = [\"zone\"]\nfloor = \"400 d\"",

@@ -138,6 +138,89 @@ fn settings_must_fit_together() {
     assert_eq!(error, PolicyError::DuplicateBucket("photos".to_owned()));
 }
 
+/// The bucket `uploads` at `minio.test:9000` is that of the cache.
+fn beside_the_cache(zone_origin: &str) -> Result<Policy, PolicyError> {
+    let allowed = "allowed = ['minio.test:9000', 'uploads.minio.test:9000', 'b.com']";
+    let config = Config {
+        sources: toml::from_str(allowed).expect("the entries are valid"),
+        cache_bucket: Some("local".to_owned()),
+        ..Config::default()
+    };
+    Policy::new(&config, zone(zone_origin), buckets())
+}
+
+#[test]
+fn the_bucket_of_the_cache_is_no_source_whatever_allows_it() {
+    let policy = beside_the_cache("file:photos").expect("the settings fit together");
+    let admit = |source: &str| {
+        let target = format!("/cdn-cgi/image/width=8/{source}");
+        policy.admit(&request(&target, &[])).map(|job| job.source)
+    };
+    for source in [
+        "http://minio.test:9000/uploads/safelight/v2/a",
+        "http://minio.test:9000/uploads",
+        "http://minio.test:9000//uploads/a.jpg",
+        "http://minio.test:9000/%75ploads/a.jpg",
+        "http%3A%2F%2Fminio.test:9000%2Fuploads%2Fa.jpg",
+        "https://minio.test:9000/uploads/a.jpg",
+        "http://uploads.minio.test:9000/a.jpg",
+        "http://uploads.minio.test:9000/a.jpg?X-Amz-Signature=0",
+    ] {
+        let denied = admit(source);
+        assert!(
+            matches!(denied, Err(Denied::SourceNotAllowed { .. })),
+            "{source}: {denied:?}"
+        );
+    }
+    for source in [
+        "http://minio.test:9000/other/a.jpg",
+        "https://b.com/uploads/a.jpg",
+    ] {
+        admit(source).expect(source);
+    }
+    let allowlist = policy.allowlist();
+    assert_eq!(allowlist.approve_key("local", "a.jpg"), None);
+    assert!(allowlist.approve_key("photos", "a.jpg").is_some());
+    for text in ["bucket:local/a.jpg", "bucket:local/"] {
+        allowlist.meant(text).expect_err(text);
+        allowlist.prefixes_meant(text).expect_err(text);
+    }
+    // Below a zone that is the whole service, too.
+    let policy = beside_the_cache("http://minio.test:9000").expect("they fit");
+    for (source, is_denied) in [
+        ("uploads/a.jpg", true),
+        ("%75ploads", true),
+        ("x/a.jpg", false),
+    ] {
+        let target = format!("/cdn-cgi/image/width=8/{source}");
+        let denied = policy.admit(&request(&target, &[]));
+        assert_eq!(denied == Err(Denied::PathNotAllowed), is_denied, "{source}");
+    }
+}
+
+#[test]
+fn the_bucket_of_the_cache_is_neither_the_zone_nor_another_section() {
+    for origin in [
+        "bucket:local",
+        "http://minio.test:9000/uploads",
+        "http://minio.test:9000/uploads/photos",
+    ] {
+        let error = beside_the_cache(origin).map(|_| ()).expect_err(origin);
+        assert_eq!(error, PolicyError::CacheBucketAsZone("local".to_owned()));
+        assert!(error.to_string().contains("cache.shared.bucket"), "{error}");
+    }
+    let mut sections = buckets();
+    let again = "name = 'again'\nbucket = 'uploads'\nendpoint = 'http://minio.test:9000/'\n";
+    let again = toml::from_str(again).expect("a section");
+    sections.push(BucketAddress::of(&again).expect("a bucket"));
+    let config = Config {
+        cache_bucket: Some("local".to_owned()),
+        ..Config::default()
+    };
+    let error = Policy::new(&config, zone("file:photos"), sections).expect_err("twice");
+    assert_eq!(error, PolicyError::CacheBucketTwice("again".to_owned()));
+}
+
 #[test]
 fn sections_refuse_unknown_keys() {
     toml::from_str::<SourcesConfig>("allow = []").expect_err("no such key");

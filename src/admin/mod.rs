@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 
 pub use self::token::Token;
 use crate::pipeline::Pipeline;
+use crate::telemetry::LogRate;
 
 use self::routes::Desk;
 
@@ -68,12 +69,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Serves until it is dropped.
 pub async fn serve(
     listener: TcpListener,
-    token: Token,
+    config: &Config,
     pipeline: Arc<Pipeline>,
     readiness: Readiness,
 ) {
     let desk = Arc::new(Desk {
-        token,
+        token: config.token.clone(),
+        refusals: LogRate::default(),
         pipeline,
         readiness,
         warming: Arc::new(Semaphore::new(warming::CALLS)),

@@ -28,6 +28,7 @@ use super::warming::Lines;
 use crate::pipeline::Pipeline;
 use crate::response;
 use crate::response::Body;
+use crate::telemetry::LogRate;
 
 const METRICS_TYPE: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -39,6 +40,8 @@ const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 /// What answers need.
 pub(super) struct Desk {
     pub token: Token,
+    /// Of log lines about those who have not the token.
+    pub refusals: LogRate,
     pub pipeline: Arc<Pipeline>,
     pub readiness: Readiness,
     /// Places of calls that have something made ahead.
@@ -91,7 +94,7 @@ pub(super) async fn answer(request: Request<Incoming>, desk: &Desk) -> Answer {
         return not_allowed(POST, "this is done with POST\n").map(Either::Left);
     }
     if let Err(refusal) = desk.token.judge(&head.headers) {
-        return unauthorized(errand, refusal).map(Either::Left);
+        return unauthorized(errand, refusal, &desk.refusals).map(Either::Left);
     }
     let (status, text) = match (fields::read(body).await, errand) {
         (Ok(body), Errand::Warm) => match warm(&body, desk) {
@@ -140,7 +143,7 @@ fn not_allowed(allowed: HeaderValue, text: &'static str) -> Response<Body> {
     response
 }
 
-fn unauthorized(errand: Errand<'_>, refusal: Refusal) -> Response<Body> {
+fn unauthorized(errand: Errand<'_>, refusal: Refusal, refusals: &LogRate) -> Response<Body> {
     let status = match refusal {
         Refusal::Off => StatusCode::FORBIDDEN,
         Refusal::Missing | Refusal::Wrong => StatusCode::UNAUTHORIZED,
@@ -149,7 +152,9 @@ fn unauthorized(errand: Errand<'_>, refusal: Refusal) -> Response<Body> {
         Errand::Cloudflare(_) => cloudflare::unauthorized(status, refusal),
         Errand::Purge | Errand::Warm => errand.refusal(status, refusal.to_string()),
     };
-    tracing::warn!(errand = errand.word(), %refusal, "an operator was refused");
+    if let Some(left_out) = refusals.admit() {
+        tracing::warn!(errand = errand.word(), %refusal, left_out, "an operator was refused");
+    }
     let mut response = response::json(status, text);
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(WWW_AUTHENTICATE, BEARER);

@@ -9,6 +9,9 @@ use serde::Deserialize;
 use serde::Deserializer;
 use serde::de::Visitor;
 
+/// The shortest token, in characters. Nothing bounds how often one is tried.
+const LEAST: usize = 16;
+
 /// What operators prove themselves with; empty, nobody can. `Debug` hides it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Token(String);
@@ -39,10 +42,11 @@ impl fmt::Display for Refusal {
 }
 
 impl Token {
-    /// A token of visible ASCII characters, which is what a header can carry; or none.
+    /// A token of visible ASCII characters, which is what a header can carry, and of enough of them that nobody guesses it; or none.
     pub fn new(text: &str) -> Option<Self> {
         let is_token = text.bytes().all(|byte| byte.is_ascii_graphic());
-        is_token.then(|| Token(text.to_owned()))
+        let is_long = text.is_empty() || text.len() >= LEAST;
+        (is_token && is_long).then(|| Token(text.to_owned()))
     }
 
     /// The value of `Authorization` that proves it; `None` where there is no token.
@@ -96,7 +100,7 @@ impl<'de> Deserialize<'de> for Token {
 /// Of text alone, and no message repeats what else there is: it may be the token without its quotes.
 struct TokenVisitor;
 
-const EXPECTED: &str = "`token` must be text in quotes, of visible ASCII characters without spaces";
+const EXPECTED: &str = "`token` must be text in quotes, of at least 16 visible ASCII characters without spaces (`openssl rand -hex 16` prints one), or empty";
 
 impl Visitor<'_> for TokenVisitor {
     type Value = Token;
@@ -141,20 +145,39 @@ mod tests {
 
     #[test]
     fn the_right_token_and_no_other_proves_an_operator() {
-        assert_eq!(judged("secret", &["Bearer secret"]), Ok(()));
-        assert_eq!(judged("secret", &["bearer  secret "]), Ok(()));
-        for line in ["Bearer secre", "Bearer secrets", "Bearer ", "Bearer SECRET"] {
-            assert_eq!(judged("secret", &[line]), Err(Refusal::Wrong), "{line}");
+        assert_eq!(
+            judged("a-secret-of-ours", &["Bearer a-secret-of-ours"]),
+            Ok(())
+        );
+        assert_eq!(
+            judged("a-secret-of-ours", &["bearer  a-secret-of-ours "]),
+            Ok(())
+        );
+        for line in [
+            "Bearer a-secret-of-our",
+            "Bearer a-secret-of-ourss",
+            "Bearer ",
+            "Bearer A-SECRET-OF-OURS",
+        ] {
+            assert_eq!(
+                judged("a-secret-of-ours", &[line]),
+                Err(Refusal::Wrong),
+                "{line}"
+            );
         }
         for lines in [
             &[][..],
-            &["secret"],
-            &["Basic secret"],
-            &["Bearersecret"],
+            &["a-secret-of-ours"],
+            &["Basic a-secret-of-ours"],
+            &["Bearera-secret-of-ours"],
             &["Bearer"],
-            &["Bearer secret", "Bearer secret"],
+            &["Bearer a-secret-of-ours", "Bearer a-secret-of-ours"],
         ] {
-            assert_eq!(judged("secret", lines), Err(Refusal::Missing), "{lines:?}");
+            assert_eq!(
+                judged("a-secret-of-ours", lines),
+                Err(Refusal::Missing),
+                "{lines:?}"
+            );
         }
     }
 
@@ -168,12 +191,25 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_what_is_asked_for() {
-        let token = Token::new("secret").expect("a token");
+        let token = Token::new("a-secret-of-ours").expect("a token");
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, token.authorization().expect("it is set"));
         assert_eq!(token.judge(&headers), Ok(()));
         let told = format!("{token:?} {headers:?}");
         assert!(!told.contains("secret"), "{told}");
+    }
+
+    #[test]
+    fn a_token_that_can_be_guessed_is_none() {
+        for (text, is_token) in [
+            ("", true),
+            ("x", false),
+            ("fifteen-letters", false),
+            ("sixteen--letters", true),
+            ("sixteen -letters", false),
+        ] {
+            assert_eq!(Token::new(text).is_some(), is_token, "{text}");
+        }
     }
 
     #[test]
@@ -183,7 +219,13 @@ mod tests {
             #[expect(dead_code, reason = "read from settings alone")]
             token: Token,
         }
-        for value in ["8212121", "82.12121", "'8212121 x'", "'8212121\u{e9}'"] {
+        for value in [
+            "8212121",
+            "82.12121",
+            "'8212121'",
+            "'8212121 and more of it'",
+            "'8212121-and-more-of-it\u{e9}'",
+        ] {
             let error = toml::from_str::<Admin>(&format!("token = {value}"))
                 .expect_err(value)
                 .message()

@@ -53,12 +53,11 @@ pub async fn serve(config: &Path, ready: impl FnOnce(Serving)) -> Result<(), Fai
         shows_examples: config.zone == Config::default().zone,
     };
     tracing::info!(listen = %serving.public, admin = %serving.admin, "serving");
-    let operators = tokio::spawn(admin::serve(
-        private,
-        config.admin.token.clone(),
-        Arc::clone(&pipeline),
-        readiness.clone(),
-    ));
+    let operators = {
+        let (pipeline, readiness) = (Arc::clone(&pipeline), readiness.clone());
+        let config = config.admin.clone();
+        tokio::spawn(async move { admin::serve(private, &config, pipeline, readiness).await })
+    };
     readiness.set(true);
     ready(serving);
     let shutdown = async {

@@ -3,6 +3,7 @@
 
 mod lines;
 mod metrics;
+mod rate;
 
 use std::fmt;
 use std::io;
@@ -19,6 +20,7 @@ pub use lines::Logging;
 pub use metrics::Metrics;
 pub use metrics::Outcome;
 pub use metrics::RenderStep;
+pub use rate::LogRate;
 
 /// Section `[log]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

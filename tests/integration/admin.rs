@@ -1,9 +1,14 @@
 //! What operators see on their own listener.
 
+use std::time::Instant;
+
 use hyper::Method;
 
+use crate::support::eventually;
 use crate::support::metrics::Metrics;
 use crate::support::origin::TestOrigin;
+use crate::support::process::Process;
+use crate::support::proxy::TOKEN;
 use crate::support::proxy::TestProxy;
 use crate::support::samples;
 
@@ -83,6 +88,33 @@ async fn numbers_have_the_format_of_prometheus_and_tell_of_the_request_just_made
             .map(String::as_str),
         Some("histogram")
     );
+}
+
+#[tokio::test]
+async fn who_guesses_at_the_token_does_not_fill_the_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = TestOrigin::with("/a.png", samples::png(64, 48)).await;
+    let settings = format!(
+        "[zone]\norigin = \"{}\"\n[cache.disk]\npath = \"{}\"\n[admin]\ntoken = \"{TOKEN}\"\n",
+        origin.url(""),
+        folder.path().display()
+    );
+    let server = Process::start(&settings).await;
+    let begun = Instant::now();
+    for _ in 0..300 {
+        let headers = [("authorization", "Bearer a-guessed-token-1")];
+        let reply = server.admin.post("/purge", &headers, "{}").await;
+        reply.assert_status(401);
+    }
+    let most = begun.elapsed().as_secs() + 2;
+    eventually("it is logged", async || {
+        server.log().contains("was refused")
+    })
+    .await;
+    let log = server.log();
+    let lines = u64::try_from(log.matches("was refused").count()).expect("a few");
+    assert!(lines <= most, "{lines} lines in {most} s:\n{log}");
+    assert!(!log.contains("guessed"), "{log}");
 }
 
 #[tokio::test]

@@ -336,6 +336,15 @@ async fn what_cannot_be_started_says_why() {
         ("[log]\nlevel = \"a=b=c\"\n".to_owned(), "log.level"),
         ("not toml".to_owned(), "not TOML"),
         (
+            "[admin]\ntoken = \"too-short-by-1!\"\n".to_owned(),
+            "at least 16",
+        ),
+        (
+            "[[bucket]]\nname = \"b\"\nbucket = \"b\"\nregion = \"eu-west-1\"\n[cache.shared]\nbucket = \"b\"\n[zone]\norigin = \"bucket:b\"\n"
+                .to_owned(),
+            "cache.shared.bucket",
+        ),
+        (
             format!(
                 "[server]\nlisten = \"{taken}\"\n[zone]\norigin = \"file:.\"\n[cache.disk]\npath = \"\"\n"
             ),

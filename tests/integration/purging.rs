@@ -537,7 +537,7 @@ async fn the_command_line_purges_a_running_server() {
     let origin = TestOrigin::with(PATH, old()).await;
     let folder = tempfile::tempdir().expect("a folder");
     let settings = format!(
-        "[zone]\norigin = '{}'\n[cache.disk]\npath = '{}'\n[admin]\ntoken = 'correct-horse'\n",
+        "[zone]\norigin = '{}'\n[cache.disk]\npath = '{}'\n[admin]\ntoken = 'correct-horse-battery'\n",
         origin.url(""),
         folder.path().join("cache").display()
     );
@@ -545,7 +545,7 @@ async fn the_command_line_purges_a_running_server() {
     server.client.get(TARGET).await.assert_size(160, 120);
     origin.serve(PATH, new());
     let admin = format!("http://{}", server.admin.address());
-    let token = [("SAFELIGHT__ADMIN__TOKEN", "correct-horse")];
+    let token = [("SAFELIGHT__ADMIN__TOKEN", "correct-horse-battery")];
     let purge = async |arguments: &[&str], variables: &[(&str, &str)]| {
         let arguments = [&["purge"], arguments].concat();
         let output = process::run(folder.path(), &arguments, variables).await;
@@ -556,13 +556,13 @@ async fn the_command_line_purges_a_running_server() {
 
     let (code, text) = purge(&["--admin", &admin, "--source", PATH], &[]).await;
     assert!(code == 1 && text.contains("a token is needed"), "{text}");
-    let wrong = [("SAFELIGHT__ADMIN__TOKEN", "wrong-horse")];
+    let wrong = [("SAFELIGHT__ADMIN__TOKEN", "wrong-horse-battery")];
     let (code, text) = purge(&["--admin", &admin, "--source", PATH], &wrong).await;
     assert!(
         code == 1 && text.contains("does not take this token"),
         "{text}"
     );
-    assert!(!text.contains("wrong-horse"), "{text}");
+    assert!(!text.contains("wrong-horse-battery"), "{text}");
     let (code, text) = purge(&["--admin", "127.0.0.1:1", "--everything"], &token).await;
     assert!(code == 1 && text.contains("cannot be reached"), "{text}");
     let (code, text) = purge(&["--admin", &admin, "--source", "ftp://x/a"], &token).await;
@@ -578,7 +578,7 @@ async fn the_command_line_purges_a_running_server() {
     server.client.get(TARGET).await.assert_size(160, 120);
 
     let settings = format!(
-        "[admin]\nlisten = '{}'\ntoken = 'correct-horse'\n",
+        "[admin]\nlisten = '{}'\ntoken = 'correct-horse-battery'\n",
         server.admin.address()
     );
     std::fs::write(folder.path().join("config.toml"), settings).expect("a folder");
@@ -591,7 +591,7 @@ async fn the_command_line_purges_a_running_server() {
     assert_eq!((code, text.as_str()), (0, "made stale: everything\n"));
     let log = server.log();
     assert!(
-        log.contains("purged") && !log.contains("correct-horse"),
+        log.contains("purged") && !log.contains("correct-horse-battery"),
         "{log}"
     );
 }

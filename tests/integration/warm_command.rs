@@ -42,12 +42,13 @@ fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
 /// Settings for commands in the folder, and for a server with the same sections.
 async fn serve(folder: &Path, sections: &str) -> Process {
     let settings = format!(
-        "{sections}\n[cache.disk]\npath = '{}'\n[admin]\ntoken = 'correct-horse'\n",
+        "{sections}\n[cache.disk]\npath = '{}'\n[admin]\ntoken = 'correct-horse-battery'\n",
         folder.join("cache").display()
     );
     let server = Process::start(&settings).await;
     let address = server.admin.address();
-    let settings = format!("{sections}\n[admin]\nlisten = '{address}'\ntoken = 'correct-horse'\n");
+    let settings =
+        format!("{sections}\n[admin]\nlisten = '{address}'\ntoken = 'correct-horse-battery'\n");
     write(folder, "config.toml", settings);
     server
 }
@@ -245,7 +246,7 @@ async fn what_makes_no_sense_is_told_before_anything_is_made() {
         let (code, said, aside) = warm(folder, &arguments).await;
         assert_eq!((code, said.as_str()), (2, ""), "{arguments:?}: {aside}");
         assert_has(&aside, &[part]);
-        assert!(!aside.contains("correct-horse"), "{aside}");
+        assert!(!aside.contains("correct-horse-battery"), "{aside}");
     }
     let metrics = server.metrics().await;
     assert_eq!(metrics.sum("safelight_prepared_total", &[]), 0.0);
@@ -269,7 +270,10 @@ async fn a_server_that_is_busy_is_asked_again() {
     let gate = Gate::closed();
     let server = TestOrigin::with("/warm", Answer::file("").behind(&gate)).await;
     let folder = tempfile::tempdir().expect("a folder");
-    let settings = format!("[admin]\nlisten = '{}'\ntoken = 'x'\n", server.authority());
+    let settings = format!(
+        "[admin]\nlisten = '{}'\ntoken = 'a-token-for-tests'\n",
+        server.authority()
+    );
     write(folder.path(), "config.toml", settings);
     let commanding = warm(folder.path(), &["/a.jpg", "--options=width=8"]);
     let telling = async {
@@ -290,7 +294,10 @@ async fn ctrl_c_ends_with_what_was_done_and_how_to_go_on() {
     let gates = [Gate::closed(), Gate::closed(), Gate::closed()];
     let server = TestOrigin::with("/warm", Answer::file("").behind(&gates[0])).await;
     let folder = tempfile::tempdir().expect("a folder");
-    let settings = format!("[admin]\nlisten = '{}'\ntoken = 'x'\n", server.authority());
+    let settings = format!(
+        "[admin]\nlisten = '{}'\ntoken = 'a-token-for-tests'\n",
+        server.authority()
+    );
     write(folder.path(), "config.toml", settings);
     let arguments = ["/a.jpg", "/b.jpg", "--options=width=8", "--parallel=1"];
     let child = Command::new(process::BINARY)

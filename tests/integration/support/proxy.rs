@@ -69,12 +69,11 @@ impl TestProxy {
         let admin = Client::new(private.local_addr().expect("it is bound"));
         let readiness = Readiness::default();
         readiness.set(true);
-        let operators = tokio::spawn(admin::serve(
-            private,
-            config.admin.token.clone(),
-            Arc::clone(&pipeline),
-            readiness.clone(),
-        ));
+        let operators = {
+            let (pipeline, readiness) = (Arc::clone(&pipeline), readiness.clone());
+            let config = config.admin.clone();
+            tokio::spawn(async move { admin::serve(private, &config, pipeline, readiness).await })
+        };
         let (stop, stopped) = oneshot::channel();
         let serving = {
             let pipeline = Arc::clone(&pipeline);

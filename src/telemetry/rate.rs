@@ -1,0 +1,57 @@
+//! Lines that others can cause, at most one a second: a log that somebody fills hides what matters, and fills the disk that it is on.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+/// How long after a line of its kind there is no other.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Lines of one kind.
+#[derive(Debug, Default)]
+pub struct LogRate(Mutex<Lines>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    last: Option<Instant>,
+    left_out: u64,
+}
+
+impl LogRate {
+    /// Whether a line may be written now; then how many there would have been since the last one.
+    pub fn admit(&self) -> Option<u64> {
+        self.admit_at(Instant::now())
+    }
+
+    fn admit_at(&self, now: Instant) -> Option<u64> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_early = lines
+            .last
+            .is_some_and(|last| now.saturating_duration_since(last) < PAUSE);
+        if is_early {
+            lines.left_out += 1;
+            return None;
+        }
+        lines.last = Some(now);
+        Some(std::mem::take(&mut lines.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+    use std::time::Instant;
+
+    use super::LogRate;
+
+    #[test]
+    fn of_many_lines_one_a_second_is_written_and_the_others_are_counted() {
+        let rate = LogRate::default();
+        let start = Instant::now();
+        let written: Vec<u64> = (0..35)
+            .filter_map(|tenths| rate.admit_at(start + Duration::from_millis(tenths * 100)))
+            .collect();
+        assert_eq!(written, [0, 9, 9, 9]);
+    }
+}

@@ -102,8 +102,8 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ),
     // `request`: the router tells picture URLs by the configured prefixes. `units`: timeouts.
     ("server", &["units", "request", "pipeline", "response"]),
-    // Beside `server`, on an address of its own. `telemetry`: how often refusals are logged.
-    ("admin", &["telemetry", "response", "pipeline"]),
+    // Beside `server`, on an address of its own; what a request's host is, both read alike. `telemetry`: how often refusals are logged.
+    ("admin", &["telemetry", "response", "pipeline", "server"]),
     // The commands: `transform` is the policy and the renderer without a server. `bucket`: what is in one is to be warmed. `cpu`: how much
     // memory there is.
     (

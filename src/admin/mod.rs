@@ -3,6 +3,7 @@
 
 mod cloudflare;
 mod fields;
+mod hosts;
 mod purging;
 mod routes;
 mod token;
@@ -23,6 +24,8 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+pub use self::hosts::HostName;
+pub use self::hosts::HostNameError;
 pub use self::token::Token;
 use crate::pipeline::Pipeline;
 use crate::telemetry::LogRate;
@@ -37,6 +40,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What must be sent with whatever changes something; without one, nothing does.
     pub token: Token,
+    /// Names that the listener answers to, beside `localhost`; to every address it does.
+    pub hosts: Vec<HostName>,
 }
 
 impl Default for Config {
@@ -44,6 +49,7 @@ impl Default for Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             token: Token::default(),
+            hosts: Vec::new(),
         }
     }
 }
@@ -75,6 +81,7 @@ pub async fn serve(
 ) {
     let desk = Arc::new(Desk {
         token: config.token.clone(),
+        hosts: config.hosts.clone(),
         refusals: LogRate::default(),
         pipeline,
         readiness,

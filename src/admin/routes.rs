@@ -19,6 +19,8 @@ use super::cloudflare;
 use super::fields;
 use super::fields::BODY_BYTES;
 use super::fields::NoBody;
+use super::hosts;
+use super::hosts::HostName;
 use super::purging;
 use super::token::Refusal;
 use super::token::Token;
@@ -28,6 +30,7 @@ use super::warming::Lines;
 use crate::pipeline::Pipeline;
 use crate::response;
 use crate::response::Body;
+use crate::server::Host;
 use crate::telemetry::LogRate;
 
 const METRICS_TYPE: HeaderValue =
@@ -40,6 +43,8 @@ const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 /// What answers need.
 pub(super) struct Desk {
     pub token: Token,
+    /// Names that are answered to.
+    pub hosts: Vec<HostName>,
     /// Of log lines about those who have not the token.
     pub refusals: LogRate,
     pub pipeline: Arc<Pipeline>,
@@ -80,6 +85,13 @@ impl Errand<'_> {
 
 pub(super) async fn answer(request: Request<Incoming>, desk: &Desk) -> Answer {
     let (head, body) = request.into_parts();
+    match Host::of(&head) {
+        Err(fault) => return fault.answer(head.version).map(Either::Left),
+        Ok(host) if !hosts::is_known(host, &desk.hosts) => {
+            return misdirected().map(Either::Left);
+        }
+        Ok(_) => {}
+    }
     let path = head.uri.path();
     let errand = match path {
         "/purge" => Some(Errand::Purge),
@@ -141,6 +153,14 @@ fn not_allowed(allowed: HeaderValue, text: &'static str) -> Response<Body> {
     let mut response = response::text(StatusCode::METHOD_NOT_ALLOWED, text);
     response.headers_mut().insert(ALLOW, allowed);
     response
+}
+
+/// Under a name that is not known: whoever asks may be a page that has had its own name lead here.
+fn misdirected() -> Response<Body> {
+    response::text(
+        StatusCode::MISDIRECTED_REQUEST,
+        "this listener answers to IP addresses, to localhost and to the names in `hosts` of section [admin]\n",
+    )
 }
 
 fn unauthorized(errand: Errand<'_>, refusal: Refusal, refusals: &LogRate) -> Response<Body> {

@@ -126,6 +126,10 @@ impl Operator {
                 "the server at {} does not take this token: `admin.token` here must be what it was started with",
                 self.url
             )),
+            421 => Failure::new(format!(
+                "the server at {} does not answer to this name: put it into `hosts` under [admin], or give its address with `--admin`",
+                self.url
+            )),
             _ if told["errors"].is_array() => {
                 Failure(texts(&told["errors"]).collect::<Vec<_>>().join("\n"))
             }

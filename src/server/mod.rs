@@ -1,6 +1,7 @@
 //! Sockets: takes connections, gives each request to the pipeline, and stops without breaking anything off. It never looks into a
 //! request beyond its path.
 
+mod host;
 mod opening;
 mod router;
 
@@ -33,6 +34,9 @@ use crate::units::Seconds;
 
 use opening::Opening;
 use router::Route;
+
+pub use host::Host;
+pub use host::HostFault;
 
 /// Section `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -199,6 +203,9 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
 
 async fn answer(pipeline: &Arc<Pipeline>, request: Request<Incoming>) -> Response<Body> {
     let (head, _body) = request.into_parts();
+    if let Err(fault) = Host::of(&head) {
+        return fault.answer(head.version);
+    }
     match Route::of(pipeline, head.uri.path()) {
         Route::Image => pipeline.respond(&head).await,
         Route::Nothing => response::text(StatusCode::NOT_FOUND, "nothing is served at this path\n"),

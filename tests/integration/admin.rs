@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use hyper::Method;
+use safelight::admin::HostName;
 
+use crate::support::client::raw;
 use crate::support::eventually;
 use crate::support::metrics::Metrics;
 use crate::support::origin::TestOrigin;
@@ -88,6 +90,37 @@ async fn numbers_have_the_format_of_prometheus_and_tell_of_the_request_just_made
             .map(String::as_str),
         Some("histogram")
     );
+}
+
+#[tokio::test]
+async fn a_name_that_a_stranger_had_lead_here_reads_nothing() {
+    let proxy = TestProxy::start(|config| {
+        let name = HostName::try_from("*.internal".to_owned()).expect("a name");
+        config.admin.hosts = vec![name];
+    })
+    .await;
+    let authorization = format!("Bearer {TOKEN}");
+    let ask = async |method: Method, path: &str, host: &str| {
+        let headers = [("host", host), ("authorization", authorization.as_str())];
+        proxy.admin().send(method, path, &headers).await
+    };
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        for host in ["localhost:8081", "10.0.0.7:8081", "[::1]", "a.internal"] {
+            ask(Method::GET, path, host).await.assert_status(200);
+        }
+    }
+    for path in ["/healthz", "/readyz", "/metrics", "/nothing"] {
+        let reply = ask(Method::GET, path, "evil.test:8081").await;
+        reply.assert_status(421);
+        assert!(reply.text().contains("`hosts`"), "{reply}");
+    }
+    for path in ["/purge", "/warm", "/client/v4/zones/z/purge_cache"] {
+        ask(Method::POST, path, "evil.test")
+            .await
+            .assert_status(421);
+    }
+    let answer = raw(proxy.admin().address(), b"GET /metrics HTTP/1.1\r\n\r\n").await;
+    assert!(answer.starts_with(b"HTTP/1.1 400 "));
 }
 
 #[tokio::test]

@@ -340,6 +340,10 @@ async fn what_cannot_be_started_says_why() {
             "at least 16",
         ),
         (
+            "[admin]\nhosts = [\"http://safelight:8081\"]\n".to_owned(),
+            "names without scheme",
+        ),
+        (
             "[[bucket]]\nname = \"b\"\nbucket = \"b\"\nregion = \"eu-west-1\"\n[cache.shared]\nbucket = \"b\"\n[zone]\norigin = \"bucket:b\"\n"
                 .to_owned(),
             "cache.shared.bucket",

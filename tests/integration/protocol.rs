@@ -111,6 +111,60 @@ async fn requests_sent_ahead_are_answered_in_turn() {
     assert_eq!(heads, 3);
 }
 
+/// The head of an answer to a request with these lines after the first one.
+async fn answered(proxy: &TestProxy, first: &str, lines: &str) -> String {
+    let request = format!("{first}\r\n{lines}connection: close\r\n\r\n");
+    let answer = raw(proxy.client().address(), request.as_bytes()).await;
+    let end = answer.iter().position(|&byte| byte == b'\r');
+    String::from_utf8_lossy(&answer[..end.unwrap_or(answer.len())]).into_owned()
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let proxy = proxy().await;
+    let first = format!("GET {TARGET} HTTP/1.1");
+    for (lines, status) in [
+        ("host: h\r\n", "200 OK"),
+        ("", "400 Bad Request"),
+        ("host: h\r\nhost: h\r\n", "400 Bad Request"),
+        ("host: h\r\nHost: evil\r\n", "400 Bad Request"),
+        ("host: a/b\r\n", "400 Bad Request"),
+        ("host: u:p@h\r\n", "400 Bad Request"),
+        ("host:\r\n", "400 Bad Request"),
+    ] {
+        let answer = answered(&proxy, &first, lines).await;
+        assert_eq!(answer, format!("HTTP/1.1 {status}"), "{lines:?}");
+    }
+    let absolute = format!("GET http://other.test{TARGET} HTTP/1.1");
+    let answer = answered(&proxy, &absolute, "host: h\r\n").await;
+    assert_eq!(answer, "HTTP/1.1 200 OK");
+    let old = format!("GET {TARGET} HTTP/1.0");
+    assert_eq!(answered(&proxy, &old, "").await, "HTTP/1.0 200 OK");
+    // What follows on the connection is not looked at.
+    let smuggled =
+        format!("GET {TARGET} HTTP/1.1\r\nhost: h\r\nhost: h\r\n\r\n{first}\r\nhost: h\r\n\r\n");
+    let answer = raw(proxy.client().address(), smuggled.as_bytes()).await;
+    let text = String::from_utf8_lossy(&answer);
+    assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{text}");
+}
+
+#[tokio::test]
+async fn http_2_names_one_host_too() {
+    let proxy = proxy().await;
+    let address = proxy.client().address();
+    let client = Client::h2c(address);
+    let own = address.to_string();
+    client
+        .send(Method::GET, TARGET, &[("host", own.as_str())])
+        .await
+        .assert_size(16, 12);
+    let other = client
+        .send(Method::GET, TARGET, &[("host", "evil.test")])
+        .await;
+    other.assert_status(400);
+    assert_eq!(other.version, Version::HTTP_2);
+}
+
 #[tokio::test]
 async fn other_methods_are_told_which_there_are() {
     let proxy = proxy().await;

@@ -1,0 +1,147 @@
+//! The names that the operator's listener answers to. A page of a stranger can have its own name lead to this machine (DNS rebinding) and then read
+//! what is answered here, because for the browser it is that page's own host; so a name counts only where it is known.
+//!
+//! An address cannot be made to lead elsewhere, and a page that may read what is at an address came from there: every address is answered to, as
+//! those who probe a pod or a container by its address expect.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::server::Host;
+
+/// A name, or `*.` and the name that others are below.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HostName {
+    name: String,
+    with_subdomains: bool,
+}
+
+/// An entry of `hosts` that is no name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostNameError(String);
+
+impl fmt::Display for HostNameError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "`hosts` must be names without scheme and port, such as \"safelight\" or \"*.internal\", got `{}`",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for HostNameError {}
+
+impl TryFrom<String> for HostName {
+    type Error = HostNameError;
+
+    fn try_from(text: String) -> Result<Self, HostNameError> {
+        let (with_subdomains, name) = match text.strip_prefix("*.") {
+            Some(name) => (true, name),
+            None => (false, text.as_str()),
+        };
+        let is_name = name.split('.').all(|label| {
+            let mut bytes = label.bytes();
+            !label.is_empty()
+                && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        });
+        if !is_name {
+            return Err(HostNameError(text));
+        }
+        Ok(HostName {
+            name: name.to_ascii_lowercase(),
+            with_subdomains,
+        })
+    }
+}
+
+impl HostName {
+    fn takes_in(&self, name: &str) -> bool {
+        match name.strip_suffix(self.name.as_str()) {
+            Some("") => true,
+            Some(rest) => self.with_subdomains && rest.ends_with('.'),
+            None => false,
+        }
+    }
+}
+
+/// Whether the listener answers to a host. HTTP/1.0 names none; no browser speaks it.
+pub(super) fn is_known(host: Option<Host<'_>>, names: &[HostName]) -> bool {
+    let Some(host) = host else { return true };
+    if host.is_address() {
+        return true;
+    }
+    let name = host.name().to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(&name);
+    // Below `localhost` there is nothing but this machine (RFC 6761, section 6.3).
+    let is_loopback = name == "localhost" || name.ends_with(".localhost");
+    is_loopback || names.iter().any(|known| known.takes_in(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::HostName;
+    use super::is_known;
+    use crate::server::Host;
+
+    fn is_answered(host: &str, names: &[&str]) -> bool {
+        let names: Vec<HostName> = names
+            .iter()
+            .map(|name| HostName::try_from((*name).to_owned()).expect("a name"))
+            .collect();
+        let request = Request::get("/metrics").header("host", host).body(());
+        let (head, ()) = request.expect("a request").into_parts();
+        is_known(Host::of(&head).expect("a host"), &names)
+    }
+
+    #[test]
+    fn addresses_and_names_of_this_machine_are_answered_to() {
+        for host in [
+            "localhost",
+            "localhost:8081",
+            "LOCALHOST.",
+            "safelight.localhost",
+            "127.0.0.1:8081",
+            "127.9.9.9",
+            "[::1]:8081",
+            "10.1.2.3:8081",
+        ] {
+            assert!(is_answered(host, &[]), "{host}");
+        }
+        assert!(is_known(None, &[]));
+    }
+
+    #[test]
+    fn other_names_are_answered_to_where_they_are_configured() {
+        for host in [
+            "evil.test",
+            "evil.test:8081",
+            "localhost.evil.test",
+            "evillocalhost",
+            "127.0.0.1.evil.test",
+            "127.1",
+            "2130706433",
+        ] {
+            assert!(!is_answered(host, &["safelight", "*.internal"]), "{host}");
+        }
+        for host in ["safelight:8081", "Safelight.", "internal", "a.b.internal"] {
+            assert!(is_answered(host, &["Safelight", "*.internal"]), "{host}");
+        }
+        for host in ["a.safelight", "xinternal"] {
+            assert!(!is_answered(host, &["safelight", "*.internal"]), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for text in [
+            "", "*", "*.", "h:80", "http://h", "h/x", "a..b", ".h", "h.", "u@h", "a b", "**.h",
+        ] {
+            assert!(HostName::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+}

@@ -76,7 +76,8 @@ impl Header {
 
     /// How the source is decoded where that is wanted.
     pub fn scale(&self, wanted: Wanted) -> Wanted {
-        if self.kind == Kind::Jpeg {
+        // The scales are those of the DCT, which lossless JPEG has not.
+        if self.kind == Kind::Jpeg && !self.is_lossless {
             wanted
         } else {
             Wanted::WHOLE
@@ -228,7 +229,9 @@ pub(super) fn wanted(shrink: f64, header: &Header, is_fine: bool) -> Wanted {
         .iter()
         .zip(&scales[1..])
         .find(|&(&eighths, &finer)| leaves(eighths) >= enough(eighths, finer))
-        .map_or(Wanted::WHOLE, |(&eighths, _)| Wanted { eighths })
+        .map_or(Wanted::WHOLE, |(&eighths, _)| {
+            header.scale(Wanted { eighths })
+        })
 }
 
 /// A source pixel by pixel as it is resampled, where it allows that. What comes of it counts only if `Rows::end` says so afterwards; if

@@ -137,9 +137,9 @@ pub(super) fn attach(
     Ok(file.encoder().bytes().into())
 }
 
-/// Whether a sequential file has its components in scans of their own.
+/// Whether a sequential file has its components in scans of their own; a lossless one is sequential as well.
 pub fn is_in_several_scans(source: &[u8]) -> bool {
-    const SEQUENTIAL: [u8; 2] = [0xC0, 0xC1];
+    const SEQUENTIAL: [u8; 3] = [0xC0, 0xC1, 0xC3];
     const SCAN: u8 = 0xDA;
     let mut of_frame = None;
     for Segment {

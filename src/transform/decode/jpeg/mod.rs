@@ -4,6 +4,8 @@ mod baseline;
 #[cfg_attr(feature = "native", path = "turbo.rs")]
 #[cfg_attr(not(feature = "native"), path = "zune.rs")]
 mod library;
+#[cfg(all(test, feature = "native"))]
+mod lossless_tests;
 #[cfg(any(test, not(feature = "native")))]
 mod resampled;
 

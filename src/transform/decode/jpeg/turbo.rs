@@ -22,6 +22,8 @@ use super::super::size_of;
 
 /// Scans that a progressive file may have; more of them is an attack on the processor. Cameras write 1, encoders about 10.
 const MAX_SCANS: c_int = 100;
+/// Bits of the samples that are read here. Others are read by other functions of the library, into other types.
+const BITS: c_int = 8;
 /// Parts of warnings after which every pixel is as it should be.
 const HARMLESS: [&str; 6] = [
     "extraneous bytes",
@@ -54,8 +56,8 @@ pub(in super::super) fn header(source: &[u8]) -> Result<Header, TransformError> 
         },
         pixel_bytes: decoder.pixel_bytes(),
         alpha: false,
-        is_lossless: false,
-        is_scalable: !in_several_scans,
+        is_lossless: decoder.is_lossless(),
+        is_scalable: !in_several_scans && !decoder.is_lossless(),
     })
 }
 
@@ -93,7 +95,12 @@ fn decode_once(
         tj::TJPARAM_TJPARAM_STOPONWARNING,
         c_int::from(on_warning == OnWarning::Stop),
     );
-    let scaled = decoder.scale(header.size, wanted)?;
+    let scaled = decoder.scale(wanted)?;
+    if scaled != header.decoded(wanted) {
+        return Err(Failure::Other(TransformError::Decode(
+            "a JPEG of another size than its header says".to_owned(),
+        )));
+    }
     let markers = metadata::jpeg(source);
     let colors = decoder.get(tj::TJPARAM_TJPARAM_COLORSPACE).cast_unsigned();
     let space = ColorSpace::from_icc(markers.icc);
@@ -188,6 +195,12 @@ impl Decoder {
         {
             return Err(TransformError::Decode(decoder.message()));
         }
+        let bits = decoder.get(tj::TJPARAM_TJPARAM_PRECISION);
+        if bits > BITS {
+            return Err(TransformError::Decode(format!(
+                "a JPEG with samples of {bits} bits is not supported, only of up to {BITS}"
+            )));
+        }
         Ok(decoder)
     }
 
@@ -213,6 +226,11 @@ impl Decoder {
             self.get(tj::TJPARAM_TJPARAM_JPEGWIDTH),
             self.get(tj::TJPARAM_TJPARAM_JPEGHEIGHT),
         )
+    }
+
+    /// Whether samples are coded as they are (ITU-T T.81, annex H), which knows no scale but 1/1.
+    fn is_lossless(&self) -> bool {
+        self.get(tj::TJPARAM_TJPARAM_LOSSLESS) == 1
     }
 
     /// Bytes of the coefficients for each pixel, those that pad the blocks included.
@@ -242,8 +260,9 @@ impl Decoder {
         )
     }
 
-    /// Sets the scale and tells the size that comes out: rounded up.
-    fn scale(&self, size: Size, wanted: Wanted) -> Result<Size, Failure> {
+    /// Sets the scale and tells the size that the library will write: rounded up, but whole where the data are lossless, for which it
+    /// forgets the scale.
+    fn scale(&self, wanted: Wanted) -> Result<Size, Failure> {
         // It knows fractions in their lowest terms alone.
         let common = wanted.eighths.trailing_zeros();
         let factor = tj::tjscalingfactor {
@@ -254,9 +273,15 @@ impl Decoder {
         if unsafe { tj::tj3SetScalingFactor(self.0, factor) } != 0 {
             return Err(Failure::Other(TransformError::Decode(self.message())));
         }
-        Ok(wanted.of(size))
+        let stored = self.size().map_err(Failure::Other)?;
+        Ok(if self.is_lossless() {
+            stored
+        } else {
+            wanted.of(stored)
+        })
     }
 
+    /// The pixels, of which `scale` told the size, in a format that has so many bytes for each.
     fn packed(
         &self,
         source: &[u8],
@@ -264,20 +289,42 @@ impl Decoder {
         format: tj::TJPF,
         channels: usize,
     ) -> Result<Vec<u8>, Failure> {
-        let mut samples = vec![0; size.len() * channels];
-        // SAFETY: the buffer holds `size` pixels of `channels` bytes; a pitch of 0 means rows without gaps.
+        let row = size.width as usize * channels;
+        let pitch = c_int::try_from(row)
+            .map_err(|_| Failure::Other(TransformError::Decode("too wide a JPEG".to_owned())))?;
+        let mut samples = vec![0; row * size.height as usize];
+        // SAFETY: the library writes `size.height` rows of `size.width` pixels, each row `pitch` bytes after the one before, and the
+        // buffer has exactly as many: `size` was made from the library's own account of the same bytes, after the scale was set and by
+        // the rule that it follows itself; no region of the picture was chosen, and its samples have one byte, see `open`.
         let status = unsafe {
             tj::tj3Decompress8(
                 self.0,
                 source.as_ptr(),
                 source.len() as tj::size_t,
                 samples.as_mut_ptr(),
-                0,
+                pitch,
                 format,
             )
         };
         self.judge(status)?;
+        self.widen(&mut samples);
         Ok(samples)
+    }
+
+    /// Lossless samples may have fewer than eight bits, and come as they are: the largest of them is white as well.
+    fn widen(&self, samples: &mut [u8]) {
+        let bits = self.get(tj::TJPARAM_TJPARAM_PRECISION);
+        if !(1..BITS).contains(&bits) {
+            return;
+        }
+        let largest = (1_u32 << bits) - 1;
+        let wide = |sample: u8| {
+            let sample = u32::from(sample).min(largest);
+            u8::try_from((sample * 255 + largest / 2) / largest).unwrap_or(u8::MAX)
+        };
+        samples
+            .iter_mut()
+            .for_each(|sample| *sample = wide(*sample));
     }
 
     /// Tells damage from oddities. libjpeg goes on after both and fills what is missing with grey; a cache must not keep that.

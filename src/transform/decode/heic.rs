@@ -227,6 +227,8 @@ impl<'a> Picture<'a> {
 /// A decoded picture, its samples interleaved.
 struct Plane {
     image: *mut heif::heif_image,
+    /// How its samples are laid out.
+    chroma: heif::heif_chroma,
 }
 
 impl Drop for Plane {
@@ -258,7 +260,7 @@ impl Plane {
         if image.is_null() {
             return Err(broken("no picture came of it"));
         }
-        Ok(Plane { image })
+        Ok(Plane { image, chroma })
     }
 
     /// The samples without the gaps between rows, those of 9 to 16 bits scaled up to 16.
@@ -266,8 +268,9 @@ impl Plane {
         const CHANNEL: heif::heif_channel = heif::heif_channel_heif_channel_interleaved;
         let mut stride = 0;
         // SAFETY: a valid image and a place for the stride; the pointer is checked.
-        let (bits, made, plane) = unsafe {
+        let (chroma, bits, made, plane) = unsafe {
             (
+                heif::heif_image_get_chroma_format(self.image),
                 heif::heif_image_get_bits_per_pixel_range(self.image, CHANNEL),
                 size_of(
                     heif::heif_image_get_width(self.image, CHANNEL),
@@ -283,11 +286,13 @@ impl Plane {
         };
         let row = size.width as usize * channels.count() * if deep { 2 } else { 1 };
         let stride = usize::try_from(stride).unwrap_or(0);
-        if plane.is_null() || made != size || stride < row || row == 0 {
+        if plane.is_null() || chroma != self.chroma || made != size || stride < row || row == 0 {
             return Err(broken("a picture of another size than its header says"));
         }
         let height = size.height as usize;
-        // SAFETY: the image has this many rows of `stride` bytes, the last at least up to its last sample, and outlives the slice.
+        // SAFETY: the library made the plane and says how many rows of how many pixels it has, in which layout, and how many bytes lie
+        // from one row to the next; all of that is what is read here. The last row reaches at least up to its last sample, and the
+        // image outlives the slice.
         let bytes = unsafe { slice::from_raw_parts(plane, stride * (height - 1) + row) };
         let rows = bytes.chunks(stride).map(|bytes| &bytes[..row]);
         if !deep {

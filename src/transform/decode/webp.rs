@@ -46,10 +46,13 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
 
 pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
     let features = features(source)?;
+    if size_of(features.width, features.height)? != header.size {
+        return Err(another_size());
+    }
     let space =
         ColorSpace::from_icc(Demuxer::open(source).and_then(|demuxer| demuxer.chunk(c"ICCP")));
     let raster = if features.has_animation != 0 {
-        first_frame(source)?
+        first_frame(source, header.size)?
     } else {
         still(source, header.size, features.has_alpha != 0)?
     };
@@ -75,7 +78,8 @@ fn still(source: &[u8], size: Size, alpha: bool) -> Result<Raster, TransformErro
     let row = size.width as usize * channels.count();
     let mut samples = vec![0; row * size.height as usize];
     let stride = i32::try_from(row).map_err(|_| broken())?;
-    // SAFETY: buffer, its length and its stride belong together; libwebp refuses a picture that does not fit them.
+    // SAFETY: the size is the one that libwebp read from the same bytes, and the format has `channels` bytes for each pixel. The library
+    // is told the length of the buffer and the bytes of a row, and refuses a picture that does not fit them before it writes.
     let made = unsafe {
         into(
             source.as_ptr(),
@@ -95,10 +99,15 @@ fn still(source: &[u8], size: Size, alpha: bool) -> Result<Raster, TransformErro
     })
 }
 
-fn first_frame(source: &[u8]) -> Result<Raster, TransformError> {
+fn first_frame(source: &[u8], size: Size) -> Result<Raster, TransformError> {
     // The header was priced, so there is no second limit.
     let first = Frames::open(source, u64::MAX)?.next()?;
-    first.map(|frame| frame.raster).ok_or_else(broken)
+    let raster = first.ok_or_else(broken)?.raster;
+    if raster.size == size {
+        Ok(raster)
+    } else {
+        Err(another_size())
+    }
 }
 
 fn features(source: &[u8]) -> Result<webp::WebPBitstreamFeatures, TransformError> {
@@ -119,6 +128,10 @@ fn features(source: &[u8]) -> Result<webp::WebPBitstreamFeatures, TransformError
 
 pub(super) fn broken() -> TransformError {
     TransformError::Decode("the WebP data is damaged or ends early".to_owned())
+}
+
+pub(super) fn another_size() -> TransformError {
+    TransformError::Decode("the WebP has another size than its header says".to_owned())
 }
 
 /// The container of a file: where the chunks beside the pixels are found.
@@ -163,11 +176,13 @@ impl<'a> Demuxer<'a> {
 
     pub fn chunk(&self, name: &std::ffi::CStr) -> Option<Vec<u8>> {
         let name: *const c_char = name.as_ptr();
-        // SAFETY: a valid handle; the name has four characters; the chunk lies in the source and is copied before the iterator goes.
+        // SAFETY: a valid handle; the name has four characters; the library says where in the source the chunk lies and how long it is,
+        // which it has checked against the length of the source; it is copied before the iterator goes.
         unsafe {
             let mut found: webp::WebPChunkIterator = mem::zeroed();
-            let content = (webp::WebPDemuxGetChunk(self.handle, name, 1, &mut found) != 0)
-                .then(|| slice::from_raw_parts(found.chunk.bytes, found.chunk.size).to_vec());
+            let content = (webp::WebPDemuxGetChunk(self.handle, name, 1, &mut found) != 0
+                && !found.chunk.bytes.is_null())
+            .then(|| slice::from_raw_parts(found.chunk.bytes, found.chunk.size).to_vec());
             webp::WebPDemuxReleaseChunkIterator(&mut found);
             content
         }

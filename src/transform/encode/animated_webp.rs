@@ -76,14 +76,17 @@ impl Animator {
     }
 
     pub fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
+        if rgba.len() != self.size.len() * 4 {
+            return Err(failed("samples that do not make the frame"));
+        }
         let stride = i32::try_from(self.size.width as usize * 4).map_err(failed)?;
         let mut picture =
             webp::WebPPicture::new().map_err(|()| failed("libwebp of another version"))?;
         picture.width = self.size.width.cast_signed();
         picture.height = self.size.height.cast_signed();
         picture.use_argb = 1;
-        // SAFETY: the samples are `size` pixels without gaps, which the caller checked, and are copied; encoder, configuration and
-        // picture are valid; the picture was initialised by the library and is freed once.
+        // SAFETY: the library copies `size` pixels of four bytes, in rows `stride` apart: all that there are, as was checked; encoder,
+        // configuration and picture are valid; the picture was initialised by the library and is freed once.
         let added = unsafe {
             let added = webp::WebPPictureImportRGBA(&mut picture, rgba.as_ptr(), stride) != 0
                 && webp::WebPAnimEncoderAdd(self.encoder, &mut picture, self.begins, &self.config)
@@ -119,7 +122,7 @@ impl Animator {
                 && webp::WebPAnimEncoderAssemble(self.encoder, &mut data) != 0
         };
         let bytes = if made && !data.bytes.is_null() {
-            // SAFETY: the library made `size` bytes.
+            // SAFETY: the library made room for the file, and says where and how long it is.
             Ok(unsafe { slice::from_raw_parts(data.bytes, data.size) }.to_vec())
         } else {
             Err(failed("WebP: the animation could not be assembled"))

@@ -201,11 +201,15 @@ fn frame(
             [&grey, &grey]
         }
     };
-    if cb.size != sampling.chroma_size(size) {
-        return Err(failed("chroma that does not fit its luma"));
+    let chroma_size = sampling.chroma_size(size);
+    let fits = |plane: &Plane, size: Size| plane.size == size && plane.samples.len() == size.len();
+    if !fits(&planar.luma, size) || !fits(cb, chroma_size) || !fits(cr, chroma_size) {
+        return Err(failed("planes that do not make the picture"));
     }
     // SAFETY: every structure is filled by the library or zeroed first, where zero is valid; the planes outlive the encoder and
-    // are only read; every packet is copied before the encoder is used again; the encoder is destroyed on every way out.
+    // are only read, in the size and with the shift of chroma that the library says its image has, which are compared with theirs, and
+    // with their strides; every packet is copied, as long as the library says it is, before the encoder is used again; the encoder is
+    // destroyed on every way out.
     unsafe {
         let interface = aom::aom_codec_av1_cx();
         let mut config: aom::aom_codec_enc_cfg = mem::zeroed();
@@ -256,6 +260,12 @@ fn frame(
         let luma = planar.luma.samples.as_ptr().cast_mut();
         if aom::aom_img_wrap(&mut image, format, size.width, size.height, 1, luma).is_null() {
             return Err(failed("libaom refused the size"));
+        }
+        let shift = u32::from(sampling == Subsampling::Both);
+        if (image.d_w, image.d_h) != (size.width, size.height)
+            || (image.x_chroma_shift, image.y_chroma_shift) != (shift, shift)
+        {
+            return Err(failed("libaom reads another size than there is"));
         }
         for (index, plane) in [&planar.luma, cb, cr].into_iter().enumerate() {
             image.planes[index] = plane.samples.as_ptr().cast_mut();

@@ -9,6 +9,7 @@ use std::mem;
 use std::panic;
 use std::panic::AssertUnwindSafe;
 use std::ptr;
+use std::slice;
 
 use jpegli_sys as jpegli;
 use jpegli_sys::J_COLOR_SPACE as ColorSpace;
@@ -158,15 +159,20 @@ fn planes(
         })
         .collect();
     compressed(size, colors, settings, true, |compressor| {
+        let row_lengths: Vec<_> = padded.iter().map(|(plane, ..)| plane.size.width).collect();
+        if !reads_rows_of(compressor, &row_lengths, rows_at_once) {
+            return Err(failed("rows of another size than the library reads"));
+        }
         for group in 0..(height / rows_at_once) as usize {
             let planes: Vec<_> = rows
                 .iter()
                 .map(|(rows, step)| rows[group * step..][..*step].as_ptr())
                 .collect();
-            // SAFETY: one list of rows for each component, of as many rows as the library takes at once, each of whole blocks; all are
-            // only read, and live longer than the call.
+            // SAFETY: one list of rows for each component, of as many rows and as many samples in each as the library said that it
+            // reads at once, see `reads_rows_of`; all are only read, and live longer than the call.
             unsafe { jpegli::jpegli_write_raw_data(compressor, planes.as_ptr(), rows_at_once) };
         }
+        Ok(())
     })
 }
 
@@ -179,10 +185,23 @@ fn rgb(size: Size, samples: &[u8], settings: Settings) -> Result<Vec<u8>, Transf
     let colors = Colors::Color(subsampling(Format::Jpeg, settings.quality, chroma));
     compressed(size, colors, settings, false, |compressor| {
         for row in samples.chunks_exact(size.width as usize * 3) {
-            // SAFETY: one row of `width` pixels of three bytes.
+            // SAFETY: one row of the width and of the three bytes a pixel that the library was told.
             unsafe { jpegli::jpegli_write_scanlines(compressor, &row.as_ptr(), 1) };
         }
+        Ok(())
     })
+}
+
+/// Whether a started compressor reads rows of such lengths, one length for each component, and so many rows of the first at once.
+fn reads_rows_of(compressor: &Compressor, lengths: &[u32], rows: u32) -> bool {
+    let count = usize::try_from(compressor.num_components).unwrap_or(0);
+    // SAFETY: a started compressor has as many components as it says, and nobody else looks at them now.
+    let components = unsafe { slice::from_raw_parts(compressor.comp_info, count) };
+    let read = components
+        .iter()
+        .map(|component| component.width_in_blocks * BLOCK);
+    let rows_read = compressor.max_v_samp_factor.cast_unsigned() * BLOCK;
+    read.eq(lengths.iter().copied()) && rows_read == rows
 }
 
 /// Repeats the last column until a plane is a whole number of blocks wide.
@@ -296,7 +315,7 @@ fn compressed(
     colors: Colors,
     settings: Settings,
     raw: bool,
-    feed: impl FnOnce(&mut Compressor),
+    feed: impl FnOnce(&mut Compressor) -> Result<(), TransformError>,
 ) -> Result<Vec<u8>, TransformError> {
     guarded(|compressor| {
         compressor.image_width = size.width;
@@ -326,9 +345,10 @@ fn compressed(
         compressor.raw_data_in = c_int::from(raw);
         // SAFETY: as before; the scans are static.
         unsafe { jpegli::jpegli_start_compress(compressor, 1) };
-        feed(compressor);
+        feed(compressor)?;
         // SAFETY: the compressor has been started.
         unsafe { jpegli::jpegli_finish_compress(compressor) };
+        Ok(())
     })
 }
 
@@ -336,7 +356,9 @@ fn compressed(
 struct Stopped(String);
 
 /// Runs `work` with a new compressor and gives back what it wrote. Whichever way `work` ends, nothing of the compressor is left.
-fn guarded(work: impl FnOnce(&mut Compressor)) -> Result<Vec<u8>, TransformError> {
+fn guarded(
+    work: impl FnOnce(&mut Compressor) -> Result<(), TransformError>,
+) -> Result<Vec<u8>, TransformError> {
     // SAFETY: numbers, pointers and optional functions, for all of which zero is a value.
     let (mut compressor, mut errors): (Compressor, jpegli::jpegli_error_mgr) =
         unsafe { (mem::zeroed(), mem::zeroed()) };
@@ -363,12 +385,12 @@ fn guarded(work: impl FnOnce(&mut Compressor)) -> Result<Vec<u8>, TransformError
         // SAFETY: zeroed memory of its size; errors and destination outlive it and are touched by it alone until it is destroyed.
         unsafe { jpegli::jpegli_create_compress(&mut compressor) };
         compressor.dest = target.cast();
-        work(&mut compressor);
+        work(&mut compressor)
     }));
     // SAFETY: created, or still zeroed, which the library takes for destroyed.
     unsafe { jpegli::jpegli_destroy_compress(&mut compressor) };
     match outcome {
-        Ok(()) => Ok(destination.bytes),
+        Ok(worked) => worked.map(|()| destination.bytes),
         Err(reason) => match reason.downcast::<Stopped>() {
             Ok(stopped) => Err(failed(stopped.0)),
             Err(panic) => panic::resume_unwind(panic),
@@ -391,7 +413,7 @@ impl Destination {
         unsafe { &mut *compressor.dest.cast() }
     }
 
-    /// Doubles the room, of which all is filled.
+    /// Doubles the room, of which all is filled. The library writes only what it is told is free.
     fn grow(&mut self) {
         const FIRST: usize = 64 << 10;
         let filled = self.bytes.len();
@@ -455,6 +477,7 @@ mod tests {
                     (*compressor.common.mem).max_memory_to_use = 1;
                     jpegli::jpegli_set_defaults(compressor);
                 }
+                Ok(())
             })
             .expect_err("one byte of memory");
             assert!(error.to_string().contains("memory"), "{error}");

@@ -27,6 +27,8 @@ pub(in super::super) fn encode(picture: &Raster, quality: u8) -> Result<Vec<u8>,
     };
     let side = |side: u32| c_int::try_from(side).map_err(failed);
     let (width, height) = (side(picture.size.width)?, side(picture.size.height)?);
+    let pitch = picture.size.width as usize * picture.channels.count();
+    let pitch = c_int::try_from(pitch).map_err(failed)?;
     if samples.len() != picture.size.len() * picture.channels.count() {
         return Err(failed("samples that do not make the picture"));
     }
@@ -34,13 +36,14 @@ pub(in super::super) fn encode(picture: &Raster, quality: u8) -> Result<Vec<u8>,
     encoder.set(tj::TJPARAM_TJPARAM_QUALITY, c_int::from(quality))?;
     encoder.set(tj::TJPARAM_TJPARAM_SUBSAMP, sampling)?;
     let mut written = Written::default();
-    // SAFETY: the samples are those of `width` by `height` pixels without gaps, as was checked; the library makes room for the file.
+    // SAFETY: the library reads `height` rows of `width` pixels of the format, `pitch` bytes apart, and there are exactly as many
+    // samples, as was checked. It makes room for the file by itself, because it is given none, and tells its start and its length.
     let status = unsafe {
         tj::tj3Compress8(
             encoder.0,
             samples.as_ptr(),
             width,
-            0,
+            pitch,
             height,
             format,
             &raw mut written.start,

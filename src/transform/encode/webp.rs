@@ -66,6 +66,11 @@ fn planes(planar: &Planar, quality: Quality) -> Result<Vec<u8>, TransformError> 
         Some(chroma) => chroma.each_ref().map(limited_chroma),
         None => [const { 128u8 }; 2].map(|grey| vec![grey; half.len()]),
     };
+    let lengths = [luma.len(), cb.len(), cr.len()];
+    if lengths != [size.len(), half.len(), half.len()] {
+        return Err(failed("planes that do not make the picture"));
+    }
+    // The library reads `size` samples of luma and half as many of chroma on each axis, rounded up, in rows without gaps: all there are.
     run(size, quality, |picture| {
         picture.use_argb = 0;
         picture.y = luma.as_ptr().cast_mut();
@@ -89,7 +94,7 @@ fn packed(
     let stride = i32::try_from(size.width as usize * channels).map_err(failed)?;
     run(size, quality, |picture| {
         picture.use_argb = i32::from(is_lossless(quality));
-        // SAFETY: the samples are `size` pixels without gaps, checked above; the library copies them.
+        // SAFETY: the library copies `size` pixels of `channels` bytes, in rows `stride` apart: all that there are, as was checked.
         let imported = unsafe {
             if channels == 4 {
                 webp::WebPPictureImportRGBA(picture, samples.as_ptr(), stride)
@@ -116,7 +121,7 @@ pub(super) fn config(quality: Quality) -> Result<webp::WebPConfig, TransformErro
     Ok(config)
 }
 
-/// Encodes a picture whose pixels `fill` points at. They must outlive the call; the library only reads them.
+/// Encodes a picture whose pixels `fill` points at. They must be `size` pixels and outlive the call; the library only reads them.
 fn run(
     size: Size,
     quality: Quality,
@@ -137,7 +142,7 @@ fn run(
     // SAFETY: configuration and picture are valid; writer and pixels live until the end of this function.
     let encoded = filled && unsafe { webp::WebPEncode(&config, &mut picture) } != 0;
     let made = if encoded && !writer.mem.is_null() {
-        // SAFETY: the writer holds `size` bytes at `mem`.
+        // SAFETY: the library's own writer made room for the file, and says where and how long it is.
         Ok(unsafe { slice::from_raw_parts(writer.mem, writer.size) }.to_vec())
     } else {
         Err(failed(format_args!("WebP: {:?}", picture.error_code)))

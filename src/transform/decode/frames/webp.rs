@@ -20,6 +20,7 @@ use super::super::super::pixels::Raster;
 use super::super::super::pixels::Samples;
 use super::super::super::pixels::Size;
 use super::super::webp::Demuxer;
+use super::super::webp::another_size;
 use super::super::webp::broken;
 use super::afford;
 
@@ -117,12 +118,34 @@ impl<'a> Frames<'a> {
         if decoder.is_null() {
             return Err(broken());
         }
-        Ok(Frames {
+        let frames = Frames {
             decoder,
             size,
             elapsed: 0,
             source,
-        })
+        };
+        if frames.canvas_size()? == size {
+            Ok(frames)
+        } else {
+            Err(another_size())
+        }
+    }
+
+    /// The size of the canvas that the library has made, which it hands out with every frame.
+    fn canvas_size(&self) -> Result<Size, TransformError> {
+        // SAFETY: a valid decoder, and plain numbers, for which zero is valid, as the place for its answer.
+        let (told, info) = unsafe {
+            let mut info: webp::WebPAnimInfo = mem::zeroed();
+            (
+                webp::WebPAnimDecoderGetInfo(self.decoder, &mut info) != 0,
+                info,
+            )
+        };
+        if told {
+            Ok(Size::new(info.canvas_width, info.canvas_height))
+        } else {
+            Err(broken())
+        }
     }
 
     pub fn space(&self) -> ColorSpace {
@@ -142,7 +165,8 @@ impl<'a> Frames<'a> {
             return Err(broken());
         }
         let length = self.size.len() * Channels::Rgba.count();
-        // SAFETY: the canvas has the size that the demuxer told, and stays until the next call.
+        // SAFETY: the library writes into a canvas of its own, whose size it has told, see `open`, and which has four bytes for each
+        // pixel without gaps, because RGBA was asked for. It stays until the next call.
         let samples = unsafe { slice::from_raw_parts(canvas, length) }.to_vec();
         let delay = ends.wrapping_sub(self.elapsed);
         self.elapsed = ends;

@@ -22,6 +22,10 @@ const NICE: i32 = 5;
 /// The least that there is: a fiftieth of a processor that somebody else wants.
 const IDLE_NICE: i32 = 19;
 
+/// What a thread may use of its stack. A JPEG XL is drawn by a call within a call for each of its layers, at most 64 of them,
+/// for which 256 KiB are enough; all other work was always done within 2 MiB, the default. What is not used takes no memory.
+const STACK: usize = 4 << 20;
+
 /// How long there must have been nothing to do before the pool rests.
 pub(super) const RESTLESS: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2000 });
 
@@ -100,6 +104,7 @@ pub(super) fn start(shared: &Arc<Shared>, workers: usize) -> io::Result<()> {
         let shared = Arc::clone(shared);
         thread::Builder::new()
             .name(name.to_owned())
+            .stack_size(STACK)
             .spawn(move || {
                 system::give_way(nice);
                 obey(&shared, worker);

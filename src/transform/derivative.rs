@@ -232,6 +232,7 @@ mod tests {
             orientation: Orientation::default(),
             bytes_per_pixel: 4,
             coefficient_bytes: 0,
+            hidden_pixels: 0,
             pixel_bytes: 3,
             alpha: false,
             is_lossless: false,

@@ -402,7 +402,11 @@ fn decoding(source: &[u8], header: &Header, wanted: Wanted) -> Step {
     let time = (source.len() as u64)
         .saturating_mul(byte)
         .saturating_add(stored.saturating_mul(pixel))
-        .saturating_add(decoded.saturating_mul(sample));
+        .saturating_add(
+            decoded
+                .saturating_add(header.hidden_pixels)
+                .saturating_mul(sample),
+        );
     Step { bytes, time }
 }
 

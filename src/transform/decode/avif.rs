@@ -43,6 +43,7 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         // The decoder's frame, our copy of it in 16 bits, alpha of both, and RGB(A) of up to 16 bits.
         bytes_per_pixel: 20,
         coefficient_bytes: 0,
+        hidden_pixels: 0,
         pixel_bytes: 8,
         alpha: true,
         is_lossless: false,

@@ -31,6 +31,7 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         orientation: Orientation::default(),
         bytes_per_pixel: BYTES_PER_PIXEL,
         coefficient_bytes: 0,
+        hidden_pixels: 0,
         pixel_bytes: 4,
         alpha: true,
         is_lossless: false,

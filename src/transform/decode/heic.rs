@@ -38,6 +38,7 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         // YCbCr as decoded and as copied out of the decoder, RGB(A) of the library, and ours.
         bytes_per_pixel: if picture.is_deep() { 28 } else { 14 },
         coefficient_bytes: 0,
+        hidden_pixels: 0,
         pixel_bytes: if picture.is_deep() { 8 } else { 4 },
         alpha: true,
         is_lossless: false,

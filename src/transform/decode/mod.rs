@@ -49,6 +49,8 @@ pub(super) struct Header {
     pub bytes_per_pixel: u64,
     /// Bytes that each stored pixel takes beside that, at whatever scale it is decoded.
     pub coefficient_bytes: u64,
+    /// Pixels that are decoded beside those that come out, in frames of which the picture is composed. They take time as well.
+    pub hidden_pixels: u64,
     /// Bytes of a decoded pixel, at most.
     pub pixel_bytes: u64,
     /// Whether a pixel may be translucent.
@@ -343,6 +345,7 @@ mod tests {
             orientation: Orientation::default(),
             bytes_per_pixel: 4,
             coefficient_bytes: 0,
+            hidden_pixels: 0,
             pixel_bytes: 3,
             alpha: false,
             is_lossless: false,

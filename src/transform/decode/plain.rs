@@ -72,6 +72,7 @@ fn header_of(decoder: &dyn ImageDecoder, kind: Kind) -> Header {
         orientation: Orientation::default(),
         bytes_per_pixel: pixel_bytes * copies(color),
         coefficient_bytes: 0,
+        hidden_pixels: 0,
         pixel_bytes,
         alpha: color.has_alpha(),
         is_lossless: false,

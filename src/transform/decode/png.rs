@@ -32,6 +32,7 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         orientation: metadata::orientation(exif.as_deref()),
         bytes_per_pixel: pixel_bytes * copies(color),
         coefficient_bytes: 0,
+        hidden_pixels: 0,
         pixel_bytes,
         alpha: color.has_alpha(),
         is_lossless: false,

@@ -67,6 +67,7 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         // The samples as stored, and as they leave here; a palette is in a copy of the source as well.
         bytes_per_pixel: 2 * layout.bytes_per_pixel() + if layout.palette { 4 } else { 0 },
         coefficient_bytes: 0,
+        hidden_pixels: 0,
         pixel_bytes: layout.bytes_per_pixel().clamp(3, 8),
         alpha: layout.samples == 2 || layout.samples >= 4,
         is_lossless: false,

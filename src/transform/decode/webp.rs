@@ -37,6 +37,7 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
             (false, false) => 6,
         },
         coefficient_bytes: 0,
+        hidden_pixels: 0,
         pixel_bytes: if features.has_alpha != 0 { 4 } else { 3 },
         alpha: features.has_alpha != 0,
         is_lossless: is_lossless(features),

@@ -54,6 +54,7 @@ pub(in super::super) fn header(source: &[u8]) -> Result<Header, TransformError> 
         } else {
             0
         },
+        hidden_pixels: 0,
         pixel_bytes: decoder.pixel_bytes(),
         alpha: false,
         is_lossless: decoder.is_lossless(),

@@ -38,6 +38,7 @@ pub(in super::super) fn header(source: &[u8]) -> Result<Header, TransformError> 
         bytes_per_pixel: 4,
         // Coefficients of 16 bits for a progressive file, and the pixels, which it always gives at full size.
         coefficient_bytes: 10,
+        hidden_pixels: 0,
         pixel_bytes: 4,
         alpha: false,
         is_lossless: false,

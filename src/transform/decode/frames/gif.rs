@@ -16,6 +16,7 @@ use super::super::super::motion::Animation;
 use super::super::super::motion::Area;
 use super::super::super::motion::Frame;
 use super::super::super::motion::Loops;
+use super::super::super::pixels::Raster;
 use super::super::super::pixels::Size;
 use super::afford;
 use super::canvas::Canvas;
@@ -25,16 +26,14 @@ use super::canvas::Disposal;
 /// canvas of one is an attack.
 const FRAME_PER_CANVAS: u64 = 16;
 
+/// What a block begins with.
+const IMAGE: u8 = 0x2C;
+const EXTENSION: u8 = 0x21;
+const TRAILER: u8 = 0x3B;
+
 /// Counts the frames whose data is complete. The decoder cannot tell a cut frame from a missing trailer, so this walks by itself.
 pub(super) fn animation(source: &[u8]) -> Option<Animation> {
-    let mut blocks = Blocks { rest: source };
-    blocks.take(6)?;
-    let screen = blocks.take(7)?;
-    let size = Size::new(
-        u32::from(u16::from_le_bytes([screen[0], screen[1]])),
-        u32::from(u16::from_le_bytes([screen[2], screen[3]])),
-    );
-    blocks.take(table_length(screen[4]))?;
+    let (mut blocks, size) = Blocks::of(source)?;
     let mut found = Animation {
         frames: 0,
         loops: Loops::ONCE,
@@ -45,6 +44,64 @@ pub(super) fn animation(source: &[u8]) -> Option<Animation> {
     // A larger one is refused.
     found.frame_bytes = found.frame_bytes.min(size.area() * FRAME_PER_CANVAS);
     Some(found)
+}
+
+/// The size of the canvas.
+pub(in super::super) fn canvas_size(source: &[u8]) -> Result<Size, TransformError> {
+    let decoder = decoder(source, DecodeOptions::new())?;
+    Ok(Size::new(
+        u32::from(decoder.width()),
+        u32::from(decoder.height()),
+    ))
+}
+
+/// The first frame, on a canvas of this size; it may have as many times the pixels of that.
+pub(in super::super) fn first(
+    source: &[u8],
+    size: Size,
+    frame_per_canvas: u64,
+) -> Result<Raster, TransformError> {
+    let mut frames = Frames::open(source, u64::MAX)?;
+    if frames.canvas.size() != size {
+        return Err(failed("the size changed"));
+    }
+    frames.frame_per_canvas = frame_per_canvas;
+    let first = frames.next()?.ok_or_else(|| failed("it has no frames"))?;
+    Ok(first.raster)
+}
+
+/// A decoder that skips extensions that nobody knows, as browsers do: all of them have one form, whatever their label.
+fn decoder(
+    source: &[u8],
+    mut options: DecodeOptions,
+) -> Result<Decoder<Cursor<&[u8]>>, TransformError> {
+    options.allow_unknown_blocks(true);
+    options.read_info(Cursor::new(source)).map_err(failed)
+}
+
+/// A file up to the first block that is neither a frame nor an extension: there it ends, as in browsers. The decoder would take it for one
+/// more extension that it does not know.
+fn before_garbage(source: &[u8]) -> &[u8] {
+    let Some((mut blocks, size)) = Blocks::of(source) else {
+        return source;
+    };
+    let mut found = Animation {
+        frames: 0,
+        loops: Loops::ONCE,
+        size,
+        frame_bytes: 0,
+    };
+    loop {
+        let before = blocks.rest.len();
+        match blocks.rest.first() {
+            Some(&(IMAGE | EXTENSION)) => {}
+            Some(&TRAILER) | None => return source,
+            Some(_) => return &source[..source.len() - before],
+        }
+        if blocks.next(&mut found).is_none() {
+            return source;
+        }
+    }
 }
 
 /// What is left of a GIF, block by block.
@@ -59,10 +116,21 @@ impl<'a> Blocks<'a> {
         Some(taken)
     }
 
+    /// The blocks of a file, behind its header; and the size of its canvas.
+    fn of(source: &'a [u8]) -> Option<(Blocks<'a>, Size)> {
+        let mut blocks = Blocks { rest: source };
+        blocks.take(6)?;
+        let screen = blocks.take(7)?;
+        let size = Size::new(
+            u32::from(u16::from_le_bytes([screen[0], screen[1]])),
+            u32::from(u16::from_le_bytes([screen[2], screen[3]])),
+        );
+        blocks.take(table_length(screen[4]))?;
+        Some((blocks, size))
+    }
+
     /// One block: `None` after the last one, and where the data ends within one.
     fn next(&mut self, found: &mut Animation) -> Option<()> {
-        const IMAGE: u8 = 0x2C;
-        const EXTENSION: u8 = 0x21;
         const APPLICATION: u8 = 0xFF;
         match self.take(1)? {
             [IMAGE] => {
@@ -122,6 +190,7 @@ pub(super) struct Frames<'a> {
     decoder: Decoder<Cursor<&'a [u8]>>,
     canvas: Canvas,
     indices: Vec<u8>,
+    frame_per_canvas: u64,
 }
 
 impl<'a> Frames<'a> {
@@ -131,13 +200,14 @@ impl<'a> Frames<'a> {
         options.set_memory_limit(MemoryLimit::Bytes(
             NonZeroU64::new(max_bytes).unwrap_or(NonZeroU64::MIN),
         ));
-        let decoder = options.read_info(Cursor::new(source)).map_err(failed)?;
+        let decoder = decoder(before_garbage(source), options)?;
         let size = Size::new(u32::from(decoder.width()), u32::from(decoder.height()));
         afford(size, max_bytes)?;
         Ok(Frames {
             decoder,
             canvas: Canvas::new(size),
             indices: Vec::new(),
+            frame_per_canvas: FRAME_PER_CANVAS,
         })
     }
 
@@ -151,7 +221,7 @@ impl<'a> Frames<'a> {
             top: u32::from(frame.top),
             size: Size::new(u32::from(frame.width), u32::from(frame.height)),
         };
-        if area.size.area() > self.canvas.size().area() * FRAME_PER_CANVAS {
+        if area.size.area() > self.canvas.size().area() * self.frame_per_canvas {
             return Err(failed("a frame is far larger than the canvas"));
         }
         self.indices.clear();

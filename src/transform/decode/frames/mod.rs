@@ -3,7 +3,7 @@
 
 mod apng;
 mod canvas;
-mod gif;
+pub(super) mod gif;
 pub(super) mod webp;
 
 use super::super::TransformError;

@@ -6,6 +6,7 @@ pub(super) mod frames;
 mod gif;
 #[cfg(feature = "heic")]
 mod heic;
+mod ico;
 mod jpeg;
 mod jxl;
 mod plain;
@@ -153,7 +154,7 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         Kind::Avif => avif::header(source)?,
         Kind::JpegXl => jxl::header(source)?,
         Kind::Tiff => tiff::header(source)?,
-        Kind::Ico => plain::ico_header(source)?,
+        Kind::Ico => ico::header(source)?,
         Kind::Bmp | Kind::Pnm | Kind::Qoi => plain::header(source, kind)?,
         #[cfg(feature = "heic")]
         Kind::Heic => heic::header(source)?,
@@ -184,7 +185,7 @@ pub(super) fn pixels(
         Kind::Avif => avif::decode(source, header),
         Kind::JpegXl => jxl::decode(source, header),
         Kind::Tiff => tiff::decode(source, header),
-        Kind::Ico => plain::ico_decode(source, header),
+        Kind::Ico => ico::decode(source, header),
         Kind::Bmp | Kind::Pnm | Kind::Qoi => plain::decode(source, header),
         #[cfg(feature = "heic")]
         Kind::Heic => heic::decode(source, header),

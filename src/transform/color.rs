@@ -58,6 +58,11 @@ impl ColorSpace {
     }
 }
 
+/// Whether bytes are a profile that can be read.
+pub(super) fn is_profile(bytes: &[u8]) -> bool {
+    ColorProfile::new_from_slice(bytes).is_ok()
+}
+
 /// Converts a raster of any kind to RGB or RGBA samples in sRGB, of the same depth.
 pub(super) fn to_srgb(raster: Raster, space: &ColorSpace) -> Result<Raster, TransformError> {
     match space {

@@ -7,6 +7,8 @@ use image::ImageError;
 use image::codecs::png::PngDecoder;
 
 use super::super::TransformError;
+use super::super::calibration;
+use super::super::color;
 use super::super::color::ColorSpace;
 use super::super::metadata;
 use super::super::pixels::Size;
@@ -55,11 +57,17 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     })
 }
 
-/// What the chunks before the pixels say of their colours: code points count before a profile.
+/// What the chunks before the pixels say of their colours: code points count before a profile that can be read, and that before gamma and
+/// primaries (PNG, third edition, section 4.3).
 pub(super) fn space(source: &[u8]) -> ColorSpace {
-    match metadata::png_cicp(source) {
-        Some((primaries, transfer)) => ColorSpace::from_cicp(primaries, transfer),
-        None => ColorSpace::from_icc(metadata::of(source, Kind::Png).icc),
+    if let Some((primaries, transfer)) = metadata::png_cicp(source) {
+        return ColorSpace::from_cicp(primaries, transfer);
+    }
+    let profile = metadata::of(source, Kind::Png).icc;
+    match profile.filter(|profile| color::is_profile(profile)) {
+        Some(profile) => ColorSpace::from_icc(Some(profile)),
+        None => metadata::png_calibration(source)
+            .map_or(ColorSpace::Srgb, |told| calibration::space(&told)),
     }
 }
 

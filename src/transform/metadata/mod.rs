@@ -1,4 +1,4 @@
-//! What files say beside their pixels: orientation, profile, the meaning of inks; and what of that goes on into an output.
+//! What files say beside their pixels: orientation, profile; and what of that goes on into an output.
 //!
 //! Sources are read by walking their bytes, because they are hostile: nothing is copied before it is known to be wanted, and no
 //! block beyond `MAX_BLOCK`. Only what the encoders here have made is taken apart by `img-parts`.
@@ -27,6 +27,8 @@ pub use self::jpeg::Segment as JpegSegment;
 pub use self::jpeg::is_in_several_scans;
 pub use self::jpeg::jpeg;
 pub use self::jpeg::segments as jpeg_segments;
+pub use self::png::Calibration as PngCalibration;
+pub use self::png::calibration as png_calibration;
 pub use self::png::chunks as png_chunks;
 pub use self::png::cicp as png_cicp;
 pub use self::webp::chunks as webp_chunks;

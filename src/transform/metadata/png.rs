@@ -1,4 +1,5 @@
-//! Chunks of a PNG: `eXIf`, XMP in `iTXt`, the profile in `iCCP`, code points in `cICP` (PNG, third edition, section 11.3).
+//! Chunks of a PNG: `eXIf`, XMP in `iTXt`, the profile in `iCCP`, code points in `cICP`, gamma
+//! and primaries in `gAMA` and `cHRM` (PNG, third edition, section 11.3).
 
 use img_parts::ImageEXIF;
 use img_parts::ImageICC;
@@ -36,6 +37,54 @@ pub fn cicp(source: &[u8]) -> Option<(u8, u8)> {
             (b"cICP", &[primaries, transfer, 0, 1]) => Some((primaries, transfer)),
             _ => None,
         })
+}
+
+/// How the samples of a PNG were made, by its chunks `gAMA` and `cHRM`, in 100,000ths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Calibration {
+    /// The exponent that light was raised to.
+    pub gamma: u32,
+    /// White, red, green and blue, x and y of each.
+    pub chromaticities: Option<[u32; 8]>,
+}
+
+/// What `gAMA` and `cHRM` say, of several the first; `None` where there is no gamma, or where `sRGB` makes both void. Whatever is behind the
+/// beginning of the pixels, broken, or of the wrong length counts as absent.
+pub fn calibration(source: &[u8]) -> Option<Calibration> {
+    let (mut gamma, mut chromaticities) = (None, None);
+    let sound = chunks(source)
+        .take_while(|(name, ..)| *name != b"IDAT")
+        .filter(|(name, ..)| matches!(*name, b"gAMA" | b"cHRM" | b"sRGB"))
+        .filter(|(_, _, chunk)| has_its_checksum(chunk));
+    for (name, content, _) in sound {
+        match (name, content) {
+            // One of four intents.
+            (b"sRGB", [0..=3]) => return None,
+            (b"gAMA", &[a, b, c, d]) => {
+                gamma = gamma.or(Some(u32::from_be_bytes([a, b, c, d])));
+            }
+            (b"cHRM", content) if content.len() == 32 => {
+                let numbers = content.as_chunks().0;
+                let number = |at: usize| u32::from_be_bytes(numbers[at]);
+                chromaticities = chromaticities.or(Some([0, 1, 2, 3, 4, 5, 6, 7].map(number)));
+            }
+            _ => {}
+        }
+    }
+    Some(Calibration {
+        gamma: gamma?,
+        chromaticities,
+    })
+}
+
+/// Whether a whole chunk is as it was written.
+fn has_its_checksum(chunk: &[u8]) -> bool {
+    let Some((told, checksum)) = chunk.split_last_chunk::<4>() else {
+        return false;
+    };
+    let mut crc = flate2::Crc::new();
+    crc.update(told.get(4..).unwrap_or_default());
+    crc.sum() == u32::from_be_bytes(*checksum)
 }
 
 pub(super) fn read(source: &[u8]) -> Carried {

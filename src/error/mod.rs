@@ -60,6 +60,7 @@ impl Error {
                 TransformError::Encode(_) => "the picture could not be encoded",
                 TransformError::NotAnImage
                 | TransformError::UnsupportedFormat(_)
+                | TransformError::UnsupportedCoding(_)
                 | TransformError::NotADrawing
                 | TransformError::ZeroSized
                 | TransformError::TooManyPixels { .. }

@@ -103,7 +103,9 @@ impl Error {
                 TransformError::UnsupportedFormat(kind) if kind.is_known_to_cloudflare() => {
                     (415, 9412, "source-format", Class::Source)
                 }
-                TransformError::UnsupportedFormat(_) => (415, 9520, "source-format", Class::Source),
+                TransformError::UnsupportedFormat(_) | TransformError::UnsupportedCoding(_) => {
+                    (415, 9520, "source-format", Class::Source)
+                }
                 TransformError::NotADrawing => (415, 9412, "no-drawing", Class::Source),
                 TransformError::ZeroSized => (403, 9413, "zero-size", Class::Source),
                 TransformError::TooManyPixels { .. } => (403, 9413, "source-pixels", Class::Source),

@@ -237,6 +237,12 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             415,
             Class::Source,
         ),
+        (
+            TransformError::UnsupportedCoding("a TIFF of another kind".to_owned()).into(),
+            9520,
+            415,
+            Class::Source,
+        ),
         (refused(Refusal::Queue, 0).into(), 9522, 503, Class::Passing),
         (
             refused(Refusal::Wait(Lane::Fast), 90_000).into(),

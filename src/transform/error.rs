@@ -15,6 +15,8 @@ pub enum TransformError {
     NotAnImage,
     /// A picture of a kind that is no source.
     UnsupportedFormat(Foreign),
+    /// A picture of a kind that is a source, coded in a way that is not read: what it is, in words.
+    UnsupportedCoding(String),
     /// A picture of pixels was asked for as a drawing.
     NotADrawing,
     /// A side of zero pixels.
@@ -65,6 +67,12 @@ impl fmt::Display for TransformError {
                     out,
                     "the source is {}, which cannot be transformed: use {SOURCES}",
                     kind.name()
+                )
+            }
+            TransformError::UnsupportedCoding(what) => {
+                write!(
+                    out,
+                    "the source is {what}, which cannot be transformed: save it in another way, or use {SOURCES}"
                 )
             }
             TransformError::NotADrawing => {

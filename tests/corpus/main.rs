@@ -139,6 +139,7 @@ fn kind(error: &TransformError) -> String {
     match error {
         TransformError::NotAnImage => "not an image".to_owned(),
         TransformError::UnsupportedFormat(kind) => format!("unsupported {}", kind.name()),
+        TransformError::UnsupportedCoding(what) => format!("unsupported {what}"),
         TransformError::ZeroSized => "zero-sized".to_owned(),
         TransformError::TooManyPixels { .. } => "too many pixels".to_owned(),
         TransformError::Decode(_) => "damaged".to_owned(),

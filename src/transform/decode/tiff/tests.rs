@@ -70,8 +70,12 @@ impl File {
         bytes
     }
 
-    /// Sizes and places in 32 bits, profiles as bytes, all else in 16 bits.
-    fn bytes(mut self) -> Vec<u8> {
+    fn bytes(self) -> Vec<u8> {
+        pages(vec![self]).0
+    }
+
+    /// What comes before all pages, and where it is said where the first one is.
+    fn head(&self) -> (Vec<u8>, usize) {
         let word = if self.big { 8 } else { 4 };
         let mut file = if self.big_endian {
             b"MM".to_vec()
@@ -87,6 +91,13 @@ impl File {
         }
         let pointer = file.len();
         file.extend(vec![0; word]);
+        (file, pointer)
+    }
+
+    /// Writes a page behind others, and where it is to `pointer`; gives the place for that of the next. Sizes and places have 32 bits,
+    /// profiles are bytes, all else has 16 bits.
+    fn append_to(mut self, file: &mut Vec<u8>, pointer: usize) -> usize {
+        let word = if self.big { 8 } else { 4 };
         let (mut offsets, mut lengths) = (Vec::new(), Vec::new());
         for chunk in &self.chunks {
             offsets.push(u32::try_from(file.len()).expect("small"));
@@ -130,9 +141,19 @@ impl File {
         file[pointer..pointer + word].copy_from_slice(&directory);
         file.extend(self.number(self.tags.len() as u64, if self.big { 8 } else { 2 }));
         file.extend(entries);
+        let next = file.len();
         file.extend(vec![0; word]);
-        file
+        next
     }
+}
+
+/// A file of several pages, and the place of the end of their chain.
+fn pages(pages: Vec<File>) -> (Vec<u8>, usize) {
+    let (mut file, mut pointer) = pages.first().expect("one page at least").head();
+    for page in pages {
+        pointer = page.append_to(&mut file, pointer);
+    }
+    (file, pointer)
 }
 
 fn raster(source: &[u8]) -> Result<(Raster, ColorSpace), TransformError> {
@@ -395,6 +416,117 @@ fn cut_and_wild_files_are_damaged_and_nothing_worse() {
                     let _ = decode(&wild, &found);
                 }
             }
+        }
+    }
+}
+
+const NEW_KIND: u16 = 254;
+const KIND: u16 = 255;
+
+/// A grey page, whose size tells which one it is.
+fn page(width: u32) -> File {
+    let samples = vec![7; usize::try_from(width).expect("small")];
+    File::new((width, 1), 8, 1, 1, &samples)
+}
+
+#[track_caller]
+fn assert_shown(made: Vec<File>, width: u32, what: &str) {
+    for (big_endian, big) in [(false, false), (true, false), (false, true), (true, true)] {
+        let made = made.iter().map(|file| File {
+            big_endian,
+            big,
+            tags: file.tags.clone(),
+            chunks: file.chunks.clone(),
+        });
+        let (raster, _) = raster(&pages(made.collect()).0).expect("has a picture");
+        assert_eq!(
+            raster.size,
+            Size::new(width, 1),
+            "{what} {big_endian} {big}"
+        );
+    }
+}
+
+#[test]
+fn smaller_copies_and_masks_are_not_the_picture() {
+    let reduced = || page(2).with(NEW_KIND, &[1]);
+    let mask = || page(3).with(NEW_KIND, &[4]);
+    assert_shown(vec![page(9), page(8)], 9, "the first of two");
+    assert_shown(vec![reduced(), page(9)], 9, "a smaller copy in front");
+    assert_shown(
+        vec![page(2).with(KIND, &[2]), page(9)],
+        9,
+        "by the older tag",
+    );
+    assert_shown(
+        vec![page(9).with(NEW_KIND, &[2]), page(8)],
+        9,
+        "a page of several",
+    );
+    assert_shown(vec![mask(), reduced(), page(9)], 9, "a mask in front");
+    assert_shown(
+        vec![page(3).with(NEW_KIND, &[5]), page(9)],
+        9,
+        "a smaller mask",
+    );
+    let shape = File::new((8, 1), 1, 4, 1, &[0xFF]);
+    assert_shown(vec![shape, page(9)], 9, "a mask by its colours");
+    assert_shown(vec![reduced(), mask()], 2, "nothing else");
+}
+
+#[test]
+fn a_palette_of_a_later_page_is_its_own() {
+    let palette: Vec<u32> = (0..3 * 4).map(|value| value * 257).collect();
+    let colored = File::new((2, 1), 2, 3, 1, &[0b0110_0000]).with(COLOR_MAP, &palette);
+    let (file, _) = pages(vec![page(1).with(NEW_KIND, &[1]), colored]);
+    let (raster, _) = raster(&file).expect("is whole");
+    assert_eq!(raster.samples, Samples::U8(vec![1, 5, 9, 2, 6, 10]));
+}
+
+#[test]
+fn pages_in_a_circle_and_too_many_are_refused() {
+    let reduced = || page(2).with(NEW_KIND, &[1]);
+    let (mut file, end) = pages(vec![reduced(), reduced()]);
+    let first: [u8; 4] = file[4..8].try_into().expect("four bytes");
+    file[end..end + 4].copy_from_slice(&first);
+    let refused = |file: &[u8]| match raster(file) {
+        Err(TransformError::Decode(cause)) => cause,
+        other => panic!("{other:?}"),
+    };
+    assert!(refused(&file).contains("circle"));
+    let many = |count: usize| {
+        let mut all: Vec<File> = (0..count).map(|_| reduced()).collect();
+        all.push(page(9));
+        pages(all).0
+    };
+    assert_eq!(raster(&many(63)).expect("is the last").0.size.width, 9);
+    assert!(refused(&many(64)).contains("too many pages"));
+    // A picture before the circle is one.
+    let (mut file, end) = pages(vec![page(9), reduced()]);
+    file[end..end + 4].copy_from_slice(&first);
+    assert!(raster(&file).is_ok());
+}
+
+#[test]
+fn what_is_coded_in_another_way_is_not_supported_and_not_damaged() {
+    let grey = || File::new((1, 1), 8, 1, 1, &[0]);
+    for (file, name) in [
+        (grey().with(COMPRESSION, &[50_000]), "Zstandard"),
+        (grey().with(COMPRESSION, &[50_001]), "WebP"),
+        (grey().with(COMPRESSION, &[34_712]), "34712"),
+        (grey().with(COMPRESSION, &[6]), "JPEG of the old style"),
+        (grey().with(COMPRESSION, &[3]), "fax of group 3"),
+        (File::new((1, 1), 8, 8, 3, &[0; 3]), "L*a*b*"),
+        (File::new((1, 1), 8, 9, 3, &[0; 3]), "L*a*b*"),
+        (File::new((1, 1), 16, 8, 3, &[0; 6]), "L*a*b*"),
+        (File::new((1, 1), 8, 10, 3, &[0; 3]), "L*a*b*"),
+        (grey().with(SAMPLE_FORMAT, &[2]), "sign"),
+    ] {
+        match raster(&file.bytes()) {
+            Err(TransformError::UnsupportedCoding(what)) => {
+                assert!(what.starts_with("a TIFF ") && what.contains(name), "{what}");
+            }
+            other => panic!("{name}: {other:?}"),
         }
     }
 }

@@ -1,9 +1,8 @@
-//! TIFF and BigTIFF by `tiff`: the first page; strips and tiles, interleaved or in planes; grey, palettes, RGB, YCbCr and inks of 1
+//! TIFF and BigTIFF by `tiff`: the first page that is the picture itself; strips and tiles, interleaved or in planes; grey, palettes, RGB, YCbCr and inks of 1
 //! to 64 bits or floating point, with alpha. Deeper samples than 16 bits are cut to that, and floating point counts from 0 to 1.
 //! Not `image`'s own door, which turns inks into RGB without their profile and refuses palettes.
 
-use std::borrow::Cow;
-use std::io::Cursor;
+mod pages;
 
 use tiff::ColorType;
 use tiff::TiffError;
@@ -12,6 +11,7 @@ use tiff::decoder::Decoder;
 use tiff::decoder::DecodingResult;
 use tiff::decoder::Limits;
 use tiff::tags::CompressionMethod;
+use tiff::tags::PhotometricInterpretation;
 use tiff::tags::Tag;
 use tiff::tags::Type;
 use tiff::tags::ValueBuffer;
@@ -28,6 +28,8 @@ use super::Decoded;
 use super::Header;
 use super::unmultiplied;
 use super::whole;
+use pages::Page;
+use pages::PageReader;
 
 /// Bytes of one tag's value: a profile for inks may have 2 MiB.
 const MAX_TAG: usize = 16 << 20;
@@ -38,7 +40,7 @@ const MAX_SAMPLES: u16 = 16;
 /// Pixels of padding that any picture may have, however small: a tile has 512x512 pixels at most in practice.
 const PADDING: u64 = 1 << 22;
 
-type Reader<'a> = Decoder<Cursor<&'a [u8]>>;
+type Reader<'a> = Decoder<PageReader<'a>>;
 
 /// What one pixel is made of.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +53,10 @@ struct Layout {
 }
 
 pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
-    let bytes = as_indices(source);
-    let mut decoder = open(&bytes)?;
-    let layout = layout(&mut decoder, matches!(bytes, Cow::Owned(_)))?;
+    let page = Page::of(source)?;
+    let mut decoder = open(source, &page)?;
+    check_compression(&mut decoder)?;
+    let layout = layout(&mut decoder, page.has_palette())?;
     let (width, height) = decoder.dimensions().map_err(failed)?;
     let orientation = decoder
         .find_tag_unsigned(Tag::Orientation)
@@ -64,7 +67,7 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
         kind: Kind::Tiff,
         size: Size::new(width, height),
         orientation,
-        // The samples as stored, and as they leave here; a palette is in a copy of the source as well.
+        // The samples as stored, and as they leave here.
         bytes_per_pixel: 2 * layout.bytes_per_pixel() + if layout.palette { 4 } else { 0 },
         coefficient_bytes: 0,
         hidden_pixels: 0,
@@ -76,14 +79,14 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
 }
 
 pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
-    let bytes = as_indices(source);
-    let mut decoder = open(&bytes)?;
-    let layout = layout(&mut decoder, matches!(bytes, Cow::Owned(_)))?;
+    let page = Page::of(source)?;
+    let mut decoder = open(source, &page)?;
+    let layout = layout(&mut decoder, page.has_palette())?;
     let size = header.size;
     if decoder.dimensions().ok() != Some((size.width, size.height)) {
         return Err(broken("the size changed"));
     }
-    check_chunks(&mut decoder, &bytes, size, layout)?;
+    check_chunks(&mut decoder, source, size, layout)?;
     let mut limits = Limits::default();
     limits.ifd_value_size = MAX_TAG;
     limits.decoding_buffer_size = MAX_TAG;
@@ -97,7 +100,7 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
 
     limits.decoding_buffer_size =
         usize::try_from(size.area() * layout.bytes_per_pixel()).unwrap_or(usize::MAX);
-    limits.intermediate_buffer_size = bytes.len();
+    limits.intermediate_buffer_size = source.len();
     let mut decoder = decoder.with_limits(limits);
     let mut decoded = DecodingResult::U8(Vec::new());
     let stored = decoder.read_image_to_buffer(&mut decoded).map_err(failed)?;
@@ -131,7 +134,7 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
         (ColorType::YCbCr(8), Samples::U8(samples)) => {
             (Channels::Rgb, Samples::U8(rgb_of_ycbcr(&samples)))
         }
-        _ => return Err(broken("colours of a kind that is not read")),
+        _ => return Err(unsupported("in colours of a kind that is not read")),
     };
     let samples = if alpha == Some(1) && channels.has_alpha() {
         unmultiplied(samples, channels.count())
@@ -149,8 +152,24 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     })
 }
 
-fn open(source: &[u8]) -> Result<Reader<'_>, TransformError> {
-    Decoder::new(Cursor::new(source)).map_err(failed)
+fn open<'a>(source: &'a [u8], page: &Page) -> Result<Reader<'a>, TransformError> {
+    Decoder::new(PageReader::new(source, page)).map_err(failed)
+}
+
+/// Refuses by name what is compressed in a way that is not read, before anything is reserved for its pixels.
+fn check_compression(decoder: &mut Reader<'_>) -> Result<(), TransformError> {
+    let method = decoder
+        .find_tag_unsigned(Tag::Compression)
+        .map_err(failed)?;
+    let name = match method.map(CompressionMethod::from_u16_exhaustive) {
+        Some(CompressionMethod::ZSTD) => "Zstandard".to_owned(),
+        Some(CompressionMethod::WebP) => "WebP".to_owned(),
+        Some(CompressionMethod::JPEG) => "JPEG of the old style".to_owned(),
+        Some(CompressionMethod::Huffman | CompressionMethod::Fax3) => "fax of group 3".to_owned(),
+        Some(CompressionMethod::Unknown(number)) => format!("method {number}"),
+        _ => return Ok(()),
+    };
+    Err(unsupported(&format!("compressed by {name}")))
 }
 
 impl Layout {
@@ -160,7 +179,21 @@ impl Layout {
 }
 
 fn layout(decoder: &mut Reader<'_>, palette: bool) -> Result<Layout, TransformError> {
-    let color = decoder.colortype().map_err(failed)?;
+    let color = decoder.colortype();
+    let interpretation = decoder.find_tag_unsigned(Tag::PhotometricInterpretation);
+    if let Ok(Some(interpretation)) = interpretation
+        && matches!(
+            PhotometricInterpretation::from_u16(interpretation),
+            Some(
+                PhotometricInterpretation::CIELab
+                    | PhotometricInterpretation::IccLab
+                    | PhotometricInterpretation::ItuLab
+            )
+        )
+    {
+        return Err(unsupported("in colours of L*a*b*"));
+    }
+    let color = color.map_err(failed)?;
     let samples = decoder
         .find_tag_unsigned(Tag::SamplesPerPixel)
         .map_err(failed)?
@@ -170,62 +203,15 @@ fn layout(decoder: &mut Reader<'_>, palette: bool) -> Result<Layout, TransformEr
     }
     let bits = color.bit_depth();
     if palette && !matches!(color, ColorType::Gray(1 | 2 | 4 | 8)) {
-        return Err(broken("a palette of a kind that is not read"));
+        return Err(unsupported(
+            "with a palette of another depth than 1, 2, 4 or 8 bits",
+        ));
     }
     Ok(Layout {
         color,
         samples,
         bits,
         palette,
-    })
-}
-
-/// The source; one with a palette in a copy that says it is grey, because the decoder gives indices for that only.
-fn as_indices(source: &[u8]) -> Cow<'_, [u8]> {
-    const GREY: u8 = 1;
-    match palette_flag(source) {
-        Some(place) => {
-            let mut copy = source.to_vec();
-            copy[place] = GREY;
-            Cow::Owned(copy)
-        }
-        None => Cow::Borrowed(source),
-    }
-}
-
-/// Where the first directory says that the samples are indices of a palette, if it does (TIFF 6.0, section 2; BigTIFF has wider
-/// counts and offsets).
-fn palette_flag(source: &[u8]) -> Option<usize> {
-    const PHOTOMETRIC: u64 = 262;
-    const SHORT: u64 = 3;
-    const PALETTE: u64 = 3;
-    let big_endian = source.starts_with(b"MM");
-    let number = |at: usize, length: usize| -> Option<u64> {
-        let bytes = source.get(at..at.checked_add(length)?)?;
-        let next = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-        Some(if big_endian {
-            bytes.iter().fold(0, next)
-        } else {
-            bytes.iter().rev().fold(0, next)
-        })
-    };
-    let big = number(2, 2)? == 43;
-    let (start, count_length, entry_length, value_at) = if big {
-        (number(8, 8)?, 8, 20, 12)
-    } else {
-        (number(4, 4)?, 2, 12, 8)
-    };
-    let start = usize::try_from(start).ok()?;
-    let count = number(start, count_length)?;
-    let entries = start.checked_add(count_length)?;
-    // Tags ascend, and few come before this one.
-    (0..usize::try_from(count).ok()?.min(4096)).find_map(|index| {
-        let at = entries.checked_add(index * entry_length)?;
-        let value = at.checked_add(value_at)?;
-        let found = number(at, 2)? == PHOTOMETRIC
-            && number(at + 2, 2)? == SHORT
-            && number(value, 2)? == PALETTE;
-        found.then_some(if big_endian { value + 1 } else { value })
     })
 }
 
@@ -361,7 +347,7 @@ fn unpacked(
         DecodingResult::U8(packed) if layout.bits < 8 => {
             let per_row = match layout.color {
                 ColorType::Gray(1 | 2 | 4) => size.width as usize,
-                _ => return Err(broken("samples of less than 8 bits")),
+                _ => return Err(unsupported("with samples of less than 8 bits in colours")),
             };
             Samples::U8(unpacked_bits(&packed, per_row, layout))
         }
@@ -392,7 +378,7 @@ fn unpacked(
                 .collect(),
         ),
         DecodingResult::F64(samples) => Samples::U16(samples.into_iter().map(code).collect()),
-        _ => return Err(broken("samples with a sign")),
+        _ => return Err(unsupported("with samples that have a sign")),
     };
     Ok(samples)
 }
@@ -484,7 +470,16 @@ fn byte(value: f32) -> u8 {
 }
 
 fn failed(cause: TiffError) -> TransformError {
-    broken(&cause.to_string())
+    match cause {
+        TiffError::UnsupportedError(what) => {
+            unsupported(&format!("of a kind that is not read ({what})"))
+        }
+        other => broken(&other.to_string()),
+    }
+}
+
+fn unsupported(what: &str) -> TransformError {
+    TransformError::UnsupportedCoding(format!("a TIFF {what}"))
 }
 
 fn broken(what: &str) -> TransformError {
@@ -492,5 +487,4 @@ fn broken(what: &str) -> TransformError {
 }
 
 #[cfg(test)]
-#[path = "tiff_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! Markers of a JPEG: EXIF and XMP in APP1, a colour profile in parts in APP2, Adobe's word about inks in APP14.
+//! Markers of a JPEG: EXIF and XMP in APP1, a colour profile in parts in APP2.
 
 use img_parts::ImageEXIF;
 use img_parts::ImageICC;
@@ -19,8 +19,6 @@ pub struct JpegMarkers {
     pub xmp: Option<Vec<u8>>,
     /// The ICC profile, put together from its parts.
     pub icc: Option<Vec<u8>>,
-    /// Whether Adobe's marker is there: its inks are stored inverted.
-    pub adobe: bool,
 }
 
 /// Parts of an ICC profile are numbered from 1 and at most 255 (ICC.1:2022, annex B.4).
@@ -94,7 +92,6 @@ pub fn jpeg(source: &[u8]) -> JpegMarkers {
                     parts.push((*number, part));
                 }
             }
-            0xEE => found.adobe |= content.starts_with(b"Adobe"),
             _ => {}
         }
     }

@@ -58,3 +58,12 @@ pub(super) fn streamed<'a>(
         space: ColorSpace::from_icc(metadata::jpeg(source).icc),
     })
 }
+
+/// Stored samples of four components as amounts of ink. No file says which way round they are. Adobe's programs store how much light is
+/// left (255 is no ink), and so does nearly everybody since, with Adobe's marker or without it; Chromium and Pillow read all of them so.
+fn upright_inks(samples: &mut [u8]) {
+    samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
+}
+
+#[cfg(test)]
+mod tests;

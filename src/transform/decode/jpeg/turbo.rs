@@ -1,5 +1,5 @@
 //! JPEG by libjpeg-turbo, at 1/1, 1/2, 3/8, 1/4 or 1/8 straight from the DCT, where chroma of half size comes out at the scale of luma: RGB or
-//! grey, CMYK as stored.
+//! grey, or inks.
 #![expect(unsafe_code, reason = "binds libjpeg-turbo")]
 
 use std::ffi::CStr;
@@ -19,6 +19,7 @@ use super::super::Decoded;
 use super::super::Header;
 use super::super::Wanted;
 use super::super::size_of;
+use super::upright_inks;
 
 /// Scans that a progressive file may have; more of them is an attack on the processor. Cameras write 1, encoders about 10.
 const MAX_SCANS: c_int = 100;
@@ -108,9 +109,7 @@ fn decode_once(
     let raster = match colors {
         tj::TJCS_TJCS_CMYK | tj::TJCS_TJCS_YCCK => {
             let mut samples = decoder.packed(source, scaled, tj::TJPF_TJPF_CMYK, 4)?;
-            if markers.adobe {
-                samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
-            }
+            upright_inks(&mut samples);
             Raster {
                 size: scaled,
                 channels: Channels::Cmyk,

@@ -18,6 +18,7 @@ use super::super::Header;
 use super::super::Wanted;
 use super::baseline;
 use super::resampled::at_scale;
+use super::upright_inks;
 
 pub(in super::super) fn header(source: &[u8]) -> Result<Header, TransformError> {
     // `zune-jpeg` 0.5 loses all but the first of them.
@@ -67,8 +68,8 @@ pub(super) fn decode(
         to_inks(&mut samples);
     }
     let markers = metadata::jpeg(source);
-    if channels == Channels::Cmyk && markers.adobe {
-        samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
+    if channels == Channels::Cmyk {
+        upright_inks(&mut samples);
     }
     let raster = Raster {
         size: header.size,

@@ -7,6 +7,7 @@ use crate::options::Recipe;
 use super::super::super::Budget;
 use super::super::super::Clues;
 use super::super::super::Limits;
+use super::super::super::Source;
 use super::super::super::TransformError;
 use super::super::super::pixels::Channels;
 use super::super::super::pixels::Raster;
@@ -264,7 +265,8 @@ fn a_small_picture_of_a_lossless_one_is_right() {
             ..Recipe::default()
         };
         let clues = Clues::default();
-        let made = super::super::super::render(&file, &recipe, &clues, &budget).expect("a PNG");
+        let source = Source::open(file.clone().into(), &budget.limits).expect("a picture");
+        let made = super::super::super::render(&source, &recipe, &clues, &budget).expect("a PNG");
         assert_eq!(made.size, Size::new(width, width));
         let (_, raster) = decoded(&made.bytes, Wanted::WHOLE).expect("a whole PNG");
         let is_gray = raster

@@ -9,6 +9,7 @@ use crate::options::Recipe;
 use super::super::Budget;
 use super::super::Clues;
 use super::super::Limits;
+use super::super::Source;
 use super::super::decode;
 use super::super::decode::Wanted;
 use super::super::decode::frames::FrameReader;
@@ -117,7 +118,8 @@ fn made(source: &[u8], recipe: &Recipe) -> Vec<u8> {
         limits: Limits::default(),
         deadline: Instant::now() + Duration::from_secs(60),
     };
-    let made = render(source, recipe, &Clues::default(), &budget);
+    let source = Source::open(source.to_vec().into(), &budget.limits).expect("a picture");
+    let made = render(&source, recipe, &Clues::default(), &budget);
     made.expect("is rendered").bytes
 }
 

@@ -2,6 +2,10 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,7 +37,16 @@ pub(super) struct Memory {
     records: Cache<SourceKey, Arc<SourceRecord>>,
     /// Bytes of sources that are about to be asked for again, and on their way to the disk. Least recently used goes first: a frequency-based policy
     /// would turn away exactly the new ones.
-    recent: Cache<(SourceId, Version), Bytes>,
+    recent: Cache<(SourceId, Version), Recent>,
+    /// Whether there may be any.
+    has_recent: AtomicBool,
+}
+
+/// Bytes that are let go of at once when they are evicted: the cache may keep what holds them for a while.
+type Recent = Arc<Mutex<Option<Bytes>>>;
+
+fn let_go(recent: &Recent) {
+    recent.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
 impl Memory {
@@ -50,10 +63,15 @@ impl Memory {
                 .build(),
             recent: Cache::builder()
                 .max_capacity(RECENT)
-                .weigher(|_, bytes: &Bytes| weight(bytes.len()))
+                .weigher(|_, recent: &Recent| {
+                    let bytes = recent.lock().unwrap_or_else(PoisonError::into_inner);
+                    weight(bytes.as_ref().map_or(0, Bytes::len))
+                })
                 .eviction_policy(EvictionPolicy::lru())
+                .eviction_listener(|_, recent: Recent, _| let_go(&recent))
                 .time_to_idle(RECENT_IDLE)
                 .build(),
+            has_recent: AtomicBool::new(false),
         }
     }
 
@@ -82,11 +100,25 @@ impl Memory {
     }
 
     pub(super) async fn source_bytes(&self, source: SourceId, version: Version) -> Option<Bytes> {
-        self.recent.get(&(source, version)).await
+        let recent = self.recent.get(&(source, version)).await?;
+        let bytes = recent.lock().unwrap_or_else(PoisonError::into_inner);
+        bytes.clone()
     }
 
     pub(super) async fn keep_source_bytes(&self, source: SourceId, version: Version, bytes: Bytes) {
-        self.recent.insert((source, version), bytes).await;
+        let recent = Arc::new(Mutex::new(Some(bytes)));
+        self.recent.insert((source, version), recent).await;
+        self.has_recent.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets go of the bytes of all sources, because somebody waits for the memory.
+    pub(super) fn forget_source_bytes(&self) {
+        if self.has_recent.swap(false, Ordering::SeqCst) {
+            for (_, recent) in &self.recent {
+                let_go(&recent);
+            }
+            self.recent.invalidate_all();
+        }
     }
 
     /// The sources whose records are here and do as asked.

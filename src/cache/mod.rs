@@ -60,6 +60,7 @@ use self::sweeping::Sweeper;
 use self::sweeping::keep_sweeping;
 use crate::bucket;
 use crate::freshness::Rules;
+use crate::source::SourceMemory;
 use crate::units::ByteSize;
 
 pub use self::config::Config;
@@ -159,6 +160,7 @@ impl From<Rendition> for Made {
 /// Everything that is kept, and every fetch and render under way.
 pub struct Cache {
     memory: Memory,
+    source_memory: SourceMemory,
     renditions: Option<Disk>,
     sources: Option<Disk>,
     shared: Option<Shared>,
@@ -219,7 +221,7 @@ impl fmt::Display for CacheError {
 impl std::error::Error for CacheError {}
 
 impl Cache {
-    /// Opens all tiers; `buckets` are those that settings can name. What is on disk is looked through in the background; until that is done, reads ask
+    /// Opens all tiers; `buckets` are those that settings can name, `source_memory` is where sources are read to from disk. What is on disk is looked through in the background; until that is done, reads ask
     /// the disk itself. For what was purged elsewhere, a bucket is waited for no longer than a moment.
     ///
     /// # Errors
@@ -227,6 +229,7 @@ impl Cache {
     pub async fn open(
         config: &Config,
         buckets: &[bucket::Config],
+        source_memory: SourceMemory,
     ) -> Result<Arc<Cache>, CacheError> {
         let Rules { floor, ceiling, .. } = config.rules();
         if floor > ceiling {
@@ -246,6 +249,7 @@ impl Cache {
         let (sweeper, woken) = Sweeper::new();
         let cache = Arc::new(Cache {
             memory: Memory::new(config.memory.renditions.bytes()),
+            source_memory,
             renditions: store("renditions", renditions).await,
             sources: store("sources", sources).await,
             shared,
@@ -259,6 +263,12 @@ impl Cache {
             clock: Clock::default(),
         });
         tokio::spawn(keep_sweeping(Arc::downgrade(&cache), woken));
+        let relieved = Arc::downgrade(&cache);
+        cache.source_memory.on_scarcity(move || {
+            if let Some(cache) = relieved.upgrade() {
+                cache.memory.forget_source_bytes();
+            }
+        });
         cache.begin().await;
         Ok(cache)
     }

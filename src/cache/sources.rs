@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use super::Cache;
 use super::FoundSource;
@@ -16,6 +17,7 @@ use super::flight::Failed;
 use super::flight::FlightKey;
 use super::flight::FlightLost;
 use super::flight::Landing;
+use super::key::SourceId;
 use super::key::SourceKey;
 use super::key::SourceName;
 use super::key::Version;
@@ -33,6 +35,9 @@ const HASHED_AT_ONCE: usize = 256 << 10;
 
 /// How long an origin that failed is left alone where what is kept may be used without it.
 const HOLD_OFF: Duration = Duration::from_secs(5);
+
+/// How long a source on disk is left there where there is no memory for it.
+const ROOM: Duration = Duration::from_secs(5);
 
 /// How an origin is asked for a source: with the validators of what is kept, if anything is.
 pub trait Fetch<E>: Send + 'static {
@@ -133,13 +138,28 @@ impl Cache {
         }
         let disk = self.sources.as_ref()?;
         let entry = EntryKey::source_bytes(source, version);
+        if !disk.may_have(&entry) {
+            return None;
+        }
+        // Who finds no room in time is as one who finds nothing: the fetch that follows says what is the matter.
+        let reservation = self.source_memory.reserve(record.len);
+        let reservation = timeout(ROOM, reservation).await.ok()?;
         let stored = disk.get(entry).await?;
         let whole = Some(stored).filter(|bytes| bytes.len() as u64 == record.len);
-        let bytes = disk.readable(entry, whole)?;
+        let bytes = reservation.hold(disk.readable(entry, whole)?);
+        self.keep_bytes_at_hand(source, version, &bytes).await;
+        Some(bytes)
+    }
+
+    /// Keeps the bytes of a source in memory for those who ask next, unless somebody waits for that memory.
+    async fn keep_bytes_at_hand(&self, source: SourceId, version: Version, bytes: &Bytes) {
         self.memory
             .keep_source_bytes(source, version, bytes.clone())
             .await;
-        Some(bytes)
+        // After it, not before: who begins to wait in between lets go of it.
+        if self.source_memory.is_scarce() {
+            self.memory.forget_source_bytes();
+        }
     }
 
     /// A source with its bytes, fetched without condition unless somebody else did so a moment ago.
@@ -340,9 +360,7 @@ impl Cache {
         }
         if record.freshness.is_storable() {
             let source = name.key.id();
-            self.memory
-                .keep_source_bytes(source, version, bytes.clone())
-                .await;
+            self.keep_bytes_at_hand(source, version, &bytes).await;
             if let Some(disk) = &self.sources {
                 // Before the record, so that there is no moment at which a record leads nowhere.
                 let entry = EntryKey::source_bytes(source, version);

@@ -100,6 +100,7 @@ impl Error {
                 SourceError::UnknownBucket(_) | SourceError::Unreadable(_) => {
                     "the source could not be read"
                 }
+                SourceError::Busy(_) => "too busy to fetch the source, try again in a moment",
             },
             Error::Cpu(CpuError::Refused { lack, .. }) => match lack {
                 Refusal::Wait(Lane::Normal) => "too busy for large pictures, try again in a moment",
@@ -139,8 +140,12 @@ impl Error {
     pub fn retry_after(&self) -> Option<u32> {
         /// Nobody comes back later than that.
         const LONGEST: u128 = 60;
-        let Error::Cpu(CpuError::Refused { wait, .. }) = self else {
-            return None;
+        /// Who could not be fetched for waited long already, and fetches are not foreseen.
+        const BUSY: Duration = Duration::from_secs(5);
+        let wait = match self {
+            Error::Cpu(CpuError::Refused { wait, .. }) => *wait,
+            Error::Source(SourceError::Busy(_)) => BUSY,
+            _ => return None,
         };
         let seconds = wait.as_millis().div_ceil(1000).clamp(1, LONGEST);
         u32::try_from(seconds).ok()
@@ -230,6 +235,7 @@ mod tests {
     use crate::deadline::TimedOut;
     use crate::policy::Denied;
     use crate::request::RequestError;
+    use crate::source::Lack;
     use crate::source::SourceError;
     use crate::source::Stage as Slow;
     use crate::transform::TransformError;
@@ -322,6 +328,8 @@ mod tests {
             assert_eq!(error.retry_after(), Some(seconds), "{millis} ms");
         }
         assert_eq!(Error::from(CpuError::Panicked).retry_after(), None);
+        let busy = Error::from(SourceError::Busy(Lack::Memory));
+        assert_eq!(busy.retry_after(), Some(5));
     }
 
     #[test]

@@ -96,6 +96,7 @@ impl Error {
                     | BucketProblem::BrokenOff(_) => (502, 9505, "source-bucket", Class::Passing),
                 },
                 SourceError::UnknownBucket(_) => (502, 9505, "source-bucket", Class::Passing),
+                SourceError::Busy(_) => (503, 9522, "busy-sources", Class::Passing),
                 SourceError::Unreadable(_) => (502, 9505, "source-unreadable", Class::Passing),
             },
             Error::Transform(error) => match error {

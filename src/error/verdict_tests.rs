@@ -19,6 +19,7 @@ use crate::error::tests::refused;
 use crate::policy::Denied;
 use crate::request::RequestError;
 use crate::request::SourceFault;
+use crate::source::Lack;
 use crate::source::Said;
 use crate::source::SourceError;
 use crate::source::Stage as Slow;
@@ -242,6 +243,12 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             9520,
             415,
             Class::Source,
+        ),
+        (
+            SourceError::Busy(Lack::Fetches).into(),
+            9522,
+            503,
+            Class::Passing,
         ),
         (refused(Refusal::Queue, 0).into(), 9522, 503, Class::Passing),
         (

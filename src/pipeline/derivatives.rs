@@ -86,6 +86,11 @@ impl Pipeline {
                 outcome: Outcome::Miss,
                 stale: None,
             };
+            let Ok((known, _share)) = pipeline.idly(known).await else {
+                claim.failed();
+                pipeline.metrics.derived("skipped");
+                return;
+            };
             let fetched = pipeline
                 .cache
                 .bytes_or_fetch(&name, known, pipeline.fetch(source))

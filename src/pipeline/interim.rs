@@ -161,6 +161,9 @@ impl Pipeline {
             outcome: Outcome::Miss,
             stale: None,
         };
+        let Ok((known, _share)) = self.idly(known).await else {
+            return Ok(None);
+        };
         let source = self
             .cache
             .bytes_or_fetch(&name, known, self.fetch(job.source.clone()))

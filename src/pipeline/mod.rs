@@ -68,7 +68,9 @@ use crate::response::Body;
 use crate::response::Kept;
 use crate::response::Spent;
 use crate::response::Told;
+use crate::source::Fetches;
 use crate::source::SetupError;
+use crate::source::SourceMemory;
 use crate::source::Sources;
 use crate::telemetry;
 use crate::telemetry::Access;
@@ -84,6 +86,7 @@ pub struct Pipeline {
     prefixes: Prefixes,
     policy: Policy,
     sources: Sources,
+    source_memory: SourceMemory,
     cache: Arc<Cache>,
     cpu: CpuPool,
     limits: Limits,
@@ -140,9 +143,14 @@ impl Pipeline {
         let policy =
             Policy::new(&config.policy(), zone.clone(), buckets).map_err(PipelineError::Policy)?;
         let rules = config.cache.rules();
+        let limits = config.limits.of_render(render_memory(config));
+        let source_memory = config
+            .fetch
+            .source_memory(config.limits.source_bytes, limits.render_memory)
+            .map_err(PipelineError::Sources)?;
         let sources = Sources::new(
             &config.fetch,
-            config.limits.source_bytes,
+            source_memory.clone(),
             &zone,
             &config.source_buckets(),
             policy.allowlist(),
@@ -150,7 +158,6 @@ impl Pipeline {
             &config.cache.rule,
         )
         .map_err(PipelineError::Sources)?;
-        let limits = config.limits.of_render(render_memory(config));
         let cpu = CpuPool::new(
             config.limits.workers,
             config.limits.queue,
@@ -162,9 +169,10 @@ impl Pipeline {
             prefixes: config.server.prefixes.clone(),
             policy,
             sources,
-            cache: Cache::open(&config.cache, &config.bucket)
+            cache: Cache::open(&config.cache, &config.bucket, source_memory.clone())
                 .await
                 .map_err(PipelineError::Cache)?,
+            source_memory,
             limits,
             manner: limits.manner(),
             request_timeout: config.server.request_timeout.duration(),
@@ -197,6 +205,10 @@ impl Pipeline {
             self.metrics.set_cpu_jobs(lane.word(), waiting, running);
         }
         self.metrics.set_cpu_reserved(self.cpu.reserved());
+        let Fetches { running, waiting } = self.sources.fetches();
+        self.metrics.set_fetches(waiting, running);
+        self.metrics
+            .set_source_reserved(self.source_memory.reserved());
         let (entries, bytes) = self.remembered.held();
         self.metrics.set_remembered(entries, bytes);
         for (store, held) in [

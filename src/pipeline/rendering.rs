@@ -1,10 +1,12 @@
 //! How the pipeline comes by what it does not have: sources from their origins, pictures from the processors.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::poll_immediate;
 
 use super::Pipeline;
 use crate::cache::Failed;
@@ -26,6 +28,9 @@ use crate::freshness::Validators;
 use crate::policy::ApprovedSource;
 use crate::policy::Job;
 use crate::source::Answer;
+use crate::source::IdleShare;
+use crate::source::Lack;
+use crate::source::SourceError;
 use crate::telemetry::RenderStep;
 use crate::transform;
 use crate::transform::Budget;
@@ -232,6 +237,29 @@ impl Pipeline {
         }
     }
 
+    /// A source that work may hold for which nobody waits: without its bytes, if others like it leave no room at once.
+    pub(super) async fn idly(
+        &self,
+        found: FoundSource,
+    ) -> Result<(FoundSource, IdleShare), SourceError> {
+        let length = found.record.len;
+        let mut share = pin!(self.source_memory.idle_share(length));
+        let (found, share) = match poll_immediate(share.as_mut()).await {
+            Some(share) => (found, share),
+            None => {
+                // What waits holds no source.
+                let known = FoundSource {
+                    bytes: None,
+                    ..found
+                };
+                (known, share.await)
+            }
+        };
+        share
+            .map(|share| (found, share))
+            .ok_or(SourceError::Busy(Lack::Memory))
+    }
+
     /// How the cache gets a source that it does not have.
     pub(super) fn fetch(self: &Arc<Self>, source: ApprovedSource) -> impl Fetch<Error> + use<> {
         let pipeline = Arc::clone(self);
@@ -241,7 +269,12 @@ impl Pipeline {
             let (result, bytes) = match &answer {
                 Ok(Answer::Fetched(fetched)) => ("fetched", fetched.bytes.len() as u64),
                 Ok(Answer::NotModified { .. }) => ("not-modified", 0),
-                Err(error) => (error.verdict().code, 0),
+                Err(error) => {
+                    if let Error::Source(SourceError::Busy(lack)) = error {
+                        pipeline.metrics.source_refused(lack.word());
+                    }
+                    (error.verdict().code, 0)
+                }
             };
             pipeline.metrics.fetched(result, bytes);
             answer

@@ -117,6 +117,7 @@ impl Pipeline {
         if lacking.is_empty() {
             return Ok(());
         }
+        let (found, _share) = self.idly(found).await.map_err(Error::from)?;
         let fetch = self.fetch(source.clone());
         let whole = self.cache.bytes_or_fetch(&wanted.name, found, fetch);
         let whole = deadline.bound(Stage::Fetch, whole).await;

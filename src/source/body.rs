@@ -1,48 +1,80 @@
-//! A stream becomes bytes, under a limit on its length and on its silences.
+//! A stream becomes bytes, under a limit on its length and on its silences, in memory that is reserved before it is used.
 
 use std::pin::pin;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::StreamExt;
 
+use super::Asking;
+use super::Lack;
 use super::SourceError;
 use super::Stage;
-use super::clock::Clock;
+use super::coding::Codings;
 
 /// Room made before anything has arrived, where no length is announced.
 const FIRST_ROOM: u64 = 64 * 1024;
 
-/// Reads `stream` to its end. `announced` is the length that the origin has promised, in bytes, as far as it has.
+/// Reads `body` to its end, without its `codings`. `announced` is the length that the origin has promised, in bytes, as far as it has.
+///
+/// Memory is reserved once for what is announced. Where nothing is, that of a small source is, and once it turns out not to be small, that of the
+/// largest: to reserve more and more would let those who have half of theirs wait for each other.
 ///
 /// # Errors
 /// [`SourceError::TooLarge`] as soon as the limit is certain to be passed, before reading where the announced length says so;
-/// [`SourceError::Timeout`] when no byte comes for `idle` or the clock runs out; whatever the stream itself fails with.
+/// [`SourceError::Timeout`] when no byte comes for long or the clock runs out; [`SourceError::Busy`] where there is no memory until then; whatever
+/// the stream itself fails with.
 pub(super) async fn collect(
-    stream: impl Stream<Item = Result<Bytes, SourceError>>,
+    body: impl Stream<Item = Result<Bytes, SourceError>> + Send + 'static,
     announced: Option<u64>,
-    limit: u64,
-    idle: Duration,
-    clock: Clock,
+    codings: Codings,
+    asking: Asking<'_>,
 ) -> Result<Bytes, SourceError> {
+    let limit = asking.limit();
+    let too_large = || SourceError::TooLarge { limit, holds: None };
+    let idle = asking.config.idle_timeout.duration();
+    // What is packed says nothing of its length.
+    let announced = announced.filter(|_| codings.is_empty());
     if announced.is_some_and(|length| length > limit) {
-        return Err(SourceError::TooLarge { limit, holds: None });
+        return Err(too_large());
     }
-    let mut stream = pin!(stream);
-    let room = usize::try_from(announced.unwrap_or(FIRST_ROOM).min(limit)).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(room);
-    while let Some(chunk) = clock.bound(Stage::Body, idle, stream.next()).await? {
+    let windows = codings.memory();
+    let mut most = announced.unwrap_or_else(|| asking.memory.first_guess());
+    let mut reservation = asking.reserve(most.saturating_add(windows)).await?;
+    let mut body = pin!(codings.undone(body));
+    let mut bytes = Vec::new();
+    make_room(&mut bytes, announced.unwrap_or(FIRST_ROOM).min(limit))?;
+    while let Some(chunk) = asking.clock.bound(Stage::Body, idle, body.next()).await? {
         let chunk = chunk?;
         let length = u64::try_from(bytes.len().saturating_add(chunk.len())).unwrap_or(u64::MAX);
         if length > limit {
-            return Err(SourceError::TooLarge { limit, holds: None });
+            return Err(too_large());
+        }
+        if length > most {
+            // What is held until now goes uncounted while this waits: see above.
+            drop(reservation);
+            most = limit;
+            reservation = asking.reserve(limit.saturating_add(windows)).await?;
+        }
+        if chunk.len() > bytes.capacity() - bytes.len() {
+            let twice = u64::try_from(bytes.capacity()).map_or(limit, |room| 2 * room);
+            make_room(&mut bytes, twice.min(limit).max(length))?;
         }
         bytes.extend_from_slice(&chunk);
     }
     // What is kept is charged by its length, so spare room must not stay behind it.
     bytes.shrink_to_fit();
-    Ok(Bytes::from(bytes))
+    reservation.shrink_to(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    Ok(reservation.hold(bytes))
+}
+
+/// Makes room for so many bytes in all.
+fn make_room(bytes: &mut Vec<u8>, room: u64) -> Result<(), SourceError> {
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    let more = room.saturating_sub(bytes.len());
+    bytes
+        .try_reserve_exact(more)
+        .map_err(|_| SourceError::Busy(Lack::Memory))
 }
 
 #[cfg(test)]
@@ -50,28 +82,56 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
+    use futures_util::Stream;
     use futures_util::StreamExt;
     use futures_util::stream;
+    use hyper::HeaderMap;
 
+    use super::super::Asking;
+    use super::super::Config;
+    use super::super::Lack;
     use super::super::SourceError;
+    use super::super::SourceMemory;
     use super::super::Stage;
+    use super::super::Terms;
     use super::super::clock::Clock;
-    use super::collect;
+    use super::super::coding::Codings;
 
-    const IDLE: Duration = Duration::from_secs(10);
+    type Collected = Result<Bytes, SourceError>;
 
-    fn clock() -> Clock {
-        Clock::starting_now(Duration::from_secs(30))
+    fn memory(limit: u64) -> SourceMemory {
+        SourceMemory::new(8 * limit.max(1024), limit)
     }
 
-    fn chunks(count: usize) -> impl stream::Stream<Item = Result<Bytes, SourceError>> {
+    async fn collect(
+        body: impl Stream<Item = Collected> + Send + 'static,
+        announced: Option<u64>,
+        memory: &SourceMemory,
+        total: Duration,
+    ) -> Collected {
+        let asking = Asking {
+            config: &Config {
+                idle_timeout: "50 ms".parse().expect("a length of time"),
+                ..Config::default()
+            },
+            memory,
+            terms: &Terms::default(),
+            clock: Clock::starting_now(total),
+        };
+        let plain = Codings::of(&HeaderMap::new()).expect("none");
+        super::collect(body, announced, plain, asking).await
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn chunks(count: usize) -> impl Stream<Item = Collected> + Send + 'static {
         stream::iter((0..count).map(|_| Ok(Bytes::from_static(b"0123456789"))))
     }
 
     #[tokio::test]
     async fn exactly_the_limit_is_allowed() {
         for announced in [None, Some(30), Some(7)] {
-            let bytes = collect(chunks(3), announced, 30, IDLE, clock()).await;
+            let bytes = collect(chunks(3), announced, &memory(30), LONG).await;
             assert_eq!(bytes.expect("the limit itself is allowed").len(), 30);
         }
     }
@@ -79,7 +139,7 @@ mod tests {
     #[tokio::test]
     async fn one_byte_more_is_not() {
         for announced in [None, Some(29), Some(0)] {
-            let error = collect(chunks(3), announced, 29, IDLE, clock()).await;
+            let error = collect(chunks(3), announced, &memory(29), LONG).await;
             assert!(
                 matches!(error, Err(SourceError::TooLarge { limit: 29, .. })),
                 "{error:?}"
@@ -90,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn an_announced_length_above_the_limit_is_refused_unread() {
         let untouched = stream::poll_fn(|_| panic!("nothing may be read"));
-        let error = collect(untouched, Some(u64::MAX), 30, IDLE, clock()).await;
+        let error = collect(untouched, Some(u64::MAX), &memory(30), LONG).await;
         assert!(
             matches!(error, Err(SourceError::TooLarge { .. })),
             "{error:?}"
@@ -100,17 +160,19 @@ mod tests {
     #[tokio::test]
     async fn an_endless_stream_ends_at_the_limit() {
         let endless = stream::repeat_with(|| Ok(Bytes::from_static(&[0; 1000])));
-        let error = collect(endless, None, 1_000_000, IDLE, clock()).await;
+        let memory = memory(1_000_000);
+        let error = collect(endless, None, &memory, LONG).await;
         assert!(
             matches!(error, Err(SourceError::TooLarge { .. })),
             "{error:?}"
         );
+        assert_eq!(memory.reserved(), 0);
     }
 
     #[tokio::test]
     async fn silence_ends_it() {
         let stalled = chunks(1).chain(stream::pending());
-        let error = collect(stalled, None, 100, Duration::from_millis(50), clock()).await;
+        let error = collect(stalled, None, &memory(100), LONG).await;
         assert!(
             matches!(error, Err(SourceError::Timeout(Stage::Body))),
             "{error:?}"
@@ -123,11 +185,35 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
             Some((Ok(Bytes::from_static(b"x")), ()))
         });
-        let end = Clock::starting_now(Duration::from_millis(100));
-        let error = collect(trickle, None, 100, IDLE, end).await;
+        let error = collect(trickle, None, &memory(100), Duration::from_millis(100)).await;
         assert!(
             matches!(error, Err(SourceError::Timeout(Stage::Body))),
             "{error:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_reserved_and_no_more() {
+        const MIB: u64 = 1 << 20;
+        let mebibytes =
+            |count| stream::repeat_with(|| Ok(Bytes::from(vec![0; 1 << 20]))).take(count);
+        let memory = SourceMemory::new(16 * MIB, 6 * MIB);
+        for announced in [None, Some(3 * MIB)] {
+            let bytes = collect(mebibytes(3), announced, &memory, LONG).await;
+            let bytes = bytes.expect("there is room");
+            assert_eq!(memory.reserved(), 3 * MIB, "{announced:?}");
+            drop(bytes);
+            assert_eq!(memory.reserved(), 0);
+        }
+        // Of the 12 MiB for sources that are not small, 7 are taken.
+        let _taken = memory.try_reserve(7 * MIB).expect("it is free");
+        let bytes = collect(mebibytes(3), Some(3 * MIB), &memory, LONG).await;
+        assert!(bytes.is_ok(), "{bytes:?}");
+        let short = Duration::from_millis(30);
+        let error = collect(mebibytes(3), None, &memory, short).await;
+        assert!(
+            matches!(error, Err(SourceError::Busy(Lack::Memory))),
+            "it might come to be 6: {error:?}"
         );
     }
 }

@@ -41,12 +41,7 @@ pub(super) async fn fetch(
     known: Option<&Validators>,
     asking: Asking<'_>,
 ) -> Result<Answer, SourceError> {
-    let Asking {
-        config,
-        limit,
-        terms,
-        clock,
-    } = asking;
+    let Asking { terms, clock, .. } = asking;
     let condition = known.map_or_else(Known::default, |known| Known {
         etag: known.etag.as_deref(),
         last_modified: known.last_modified,
@@ -71,11 +66,9 @@ pub(super) async fn fetch(
             body,
         }) => {
             let codings = Codings::of(&headers)?;
-            let announced = codings.is_empty().then_some(length);
-            let stream = codings.undone(body.map_err(SourceError::from));
-            let idle = config.idle_timeout.duration();
+            let stream = body.map_err(SourceError::from);
             let holds = freshness::holds(&headers, SystemTime::now());
-            let bytes = body::collect(stream, announced, limit, idle, clock)
+            let bytes = body::collect(stream, Some(length), codings, asking)
                 .await
                 .map_err(|error| error.holding(holds))?;
             let validators = Validators::of(&headers);

@@ -78,6 +78,30 @@ pub enum SourceError {
     UnknownBucket(String),
     /// The file exists and cannot be read, or the folder is gone.
     Unreadable(io::Error),
+    /// Too many sources are fetched or held at once.
+    Busy(Lack),
+}
+
+/// What there was too little of for another fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Connections to this origin.
+    Connections,
+    /// Fetches at once.
+    Fetches,
+    /// Memory for sources.
+    Memory,
+}
+
+impl Lack {
+    /// The word for metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Lack::Connections => "connections",
+            Lack::Fetches => "fetches",
+            Lack::Memory => "memory",
+        }
+    }
 }
 
 /// An answer that is not a source.
@@ -116,6 +140,8 @@ impl SourceError {
             | SourceError::Timeout(_)
             | SourceError::BrokenOff(_)
             | SourceError::Coding(_) => true,
+            // Not its fault, but an older state is better than none, and waiting for it would not help those who wait.
+            SourceError::Busy(_) => true,
             SourceError::Bucket(error) => match error.problem {
                 // Nobody is asked without keys, and nobody answers to wrong ones; the object may be as it was.
                 BucketProblem::Setup(_)
@@ -160,7 +186,8 @@ impl SourceError {
             | SourceError::RedirectDenied(_)
             | SourceError::Bucket(_)
             | SourceError::UnknownBucket(_)
-            | SourceError::Unreadable(_) => None,
+            | SourceError::Unreadable(_)
+            | SourceError::Busy(_) => None,
         }
     }
 
@@ -236,6 +263,13 @@ impl fmt::Display for SourceError {
             SourceError::Bucket(error) => error.fmt(out),
             SourceError::UnknownBucket(name) => write!(out, "no [[bucket]] has the name `{name}`"),
             SourceError::Unreadable(error) => write!(out, "the file cannot be read: {error}"),
+            SourceError::Busy(lack) => out.write_str(match lack {
+                Lack::Connections => {
+                    "no turn in time: all of `fetch.connections_per_origin` are in use"
+                }
+                Lack::Fetches => "no turn in time: all of `fetch.concurrency` are in use",
+                Lack::Memory => "no room for the source in time: `fetch.memory` is in use",
+            }),
         }
     }
 }
@@ -258,6 +292,7 @@ mod tests {
 
     use hyper::StatusCode;
 
+    use super::Lack;
     use super::SourceError;
     use super::Stage;
     use crate::bucket::BucketError;
@@ -301,6 +336,7 @@ mod tests {
             SourceError::Timeout(Stage::Body),
             SourceError::BrokenOff(text()),
             SourceError::Coding(text()),
+            SourceError::Busy(Lack::Memory),
             SourceError::Unreadable(io::ErrorKind::NotFound.into()),
             bucket(BucketProblem::Credentials(text())),
             bucket(BucketProblem::Status {

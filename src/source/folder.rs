@@ -19,11 +19,15 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 use hyper::HeaderMap;
 use percent_encoding::percent_decode_str;
+use tokio::task::JoinError;
 
 use super::Answer;
 use super::Asking;
 use super::Fetched;
+use super::Lack;
+use super::Reservation;
 use super::SourceError;
+use super::SourceMemory;
 use super::Stage;
 use crate::freshness::Freshness;
 use crate::freshness::Tags;
@@ -67,17 +71,27 @@ impl Folder {
         known: Option<&Validators>,
         asking: Asking<'_>,
     ) -> Result<Answer, SourceError> {
-        let Asking { limit, terms, .. } = asking;
+        let Asking { terms, memory, .. } = asking;
         let relative = relative(path).ok_or(NOT_FOUND)?;
         let root = self.root.clone();
         let etag = known.and_then(|known| known.etag.clone());
+        let lost = |lost: JoinError| SourceError::Unreadable(lost.into());
+        let memory = memory.clone();
         // All of it on one thread that may block: each change of threads costs as much as the reading of a small file. What
-        // nobody waits for any longer is read to its end, or to the limit.
+        // nobody waits for any longer is read to its end, or to the limit, with its reservation.
         let found =
-            tokio::task::spawn_blocking(move || found(&root, &relative, etag.as_deref(), limit));
-        let (bytes, validators) = found
-            .await
-            .map_err(|lost| SourceError::Unreadable(lost.into()))??;
+            tokio::task::spawn_blocking(move || found(&root, &relative, etag.as_deref(), &memory));
+        let (bytes, validators) = match found.await.map_err(lost)?? {
+            Found::Known(validators) => (None, validators),
+            Found::Content(bytes, validators) => (Some(bytes), validators),
+            Found::Waits(file, metadata) => {
+                let reservation = asking.reserve(metadata.len()).await?;
+                let validators = validators(&metadata);
+                let read =
+                    tokio::task::spawn_blocking(move || content(file, &metadata, reservation));
+                (Some(read.await.map_err(lost)??), validators)
+            }
+        };
         let freshness = Freshness::of(&HeaderMap::new(), SystemTime::now(), &terms.rules);
         let tags = Tags::of(&HeaderMap::new(), &terms.tags);
         Ok(match bytes {
@@ -96,20 +110,35 @@ impl Folder {
     }
 }
 
+/// A file that is there.
+enum Found {
+    /// Its tag is the one that is known.
+    Known(Validators),
+    Content(Bytes, Validators),
+    /// There is no memory for it just now.
+    Waits(File, Metadata),
+}
+
 /// The bytes of a file, unless they are known by their tag, and what they are known by.
 fn found(
     root: &Path,
     relative: &Path,
     known: Option<&str>,
-    limit: u64,
-) -> Result<(Option<Bytes>, Validators), SourceError> {
+    memory: &SourceMemory,
+) -> Result<Found, SourceError> {
     let (file, metadata) = open(root, relative)?;
     let validators = validators(&metadata);
     if known.is_some() && known == validators.etag.as_deref() {
-        return Ok((None, validators));
+        return Ok(Found::Known(validators));
     }
-    let bytes = content(file, &metadata, limit)?;
-    Ok((Some(bytes), validators))
+    let limit = memory.largest();
+    if metadata.len() > limit {
+        return Err(SourceError::TooLarge { limit, holds: None });
+    }
+    Ok(match memory.try_reserve(metadata.len()) {
+        Some(reservation) => Found::Content(content(file, &metadata, reservation)?, validators),
+        None => Found::Waits(file, metadata),
+    })
 }
 
 /// Opens a regular file under a folder.
@@ -132,12 +161,16 @@ fn open(root: &Path, relative: &Path) -> Result<(File, Metadata), SourceError> {
     Ok((file, metadata))
 }
 
-/// Reads a file that was opened when it had this metadata.
-fn content(mut file: File, before: &Metadata, limit: u64) -> Result<Bytes, SourceError> {
-    if before.len() > limit {
-        return Err(SourceError::TooLarge { limit, holds: None });
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or(0));
+/// Reads a file that was opened when it had this metadata, into memory that is reserved for it.
+fn content(
+    mut file: File,
+    before: &Metadata,
+    reservation: Reservation,
+) -> Result<Bytes, SourceError> {
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(usize::try_from(before.len()).unwrap_or(usize::MAX))
+        .map_err(|_| SourceError::Busy(Lack::Memory))?;
     // One byte more than announced, so that growth shows.
     (&mut file)
         .take(before.len().saturating_add(1))
@@ -150,7 +183,7 @@ fn content(mut file: File, before: &Metadata, limit: u64) -> Result<Bytes, Sourc
             "the file changed while it was read".to_owned(),
         ));
     }
-    Ok(Bytes::from(bytes))
+    Ok(reservation.hold(bytes))
 }
 
 /// The decoded path, every part of which is one plain name. None: no file is to be found there.
@@ -215,6 +248,7 @@ mod tests {
     use super::super::Asking;
     use super::super::Config;
     use super::super::SourceError;
+    use super::super::SourceMemory;
     use super::super::clock::Clock;
     use super::super::rules::Terms;
     use super::Folder;
@@ -223,7 +257,7 @@ mod tests {
     async fn fetch(root: &Path, path: &str) -> Result<Answer, SourceError> {
         let asking = Asking {
             config: &Config::default(),
-            limit: 1000,
+            memory: &SourceMemory::new(8000, 1000),
             terms: &Terms::default(),
             clock: Clock::starting_now(Duration::from_secs(5)),
         };

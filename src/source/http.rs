@@ -5,7 +5,6 @@
 use std::error::Error;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use futures_util::TryStreamExt;
 use hyper::HeaderMap;
 use hyper::StatusCode;
@@ -84,9 +83,9 @@ impl Http {
     ) -> Result<Step, SourceError> {
         let Asking {
             config,
-            limit,
             terms,
             clock,
+            ..
         } = asking;
         self.reach
             .check_literal(url)
@@ -138,20 +137,13 @@ impl Http {
         let tags = Tags::of(response.headers(), &terms.tags);
         let holds = freshness::holds(response.headers(), now);
         let codings = Codings::of(response.headers())?;
-        // What is packed says nothing of its length.
-        let announced = response.content_length().filter(|_| codings.is_empty());
+        let announced = response.content_length();
         let stream = response
             .bytes_stream()
             .map_err(|error| SourceError::BrokenOff(reason(&error)));
-        let bytes: Bytes = body::collect(
-            codings.undone(stream),
-            announced,
-            limit,
-            config.idle_timeout.duration(),
-            clock,
-        )
-        .await
-        .map_err(|error| error.holding(holds))?;
+        let bytes = body::collect(stream, announced, codings, asking)
+            .await
+            .map_err(|error| error.holding(holds))?;
         Ok(Step::Answer(Answer::Fetched(Fetched {
             bytes,
             validators,

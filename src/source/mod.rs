@@ -1,11 +1,12 @@
 //! Gets the source image from where policy has approved it: an HTTP origin, a bucket, a folder.
 //!
 //! Never asks for what the allowlist has not approved, redirects included, because a redirect is the origin's wish and not a permission; never
-//! connects an allowed origin to a private address unless configuration opens them; never holds more bytes than the limit; never forwards
-//! anything of the client's.
+//! connects an allowed origin to a private address unless configuration opens them; never holds more bytes than the limit, nor all sources together
+//! more than theirs; never forwards anything of the client's.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,19 +26,27 @@ use crate::policy::ApprovedSource;
 use crate::policy::Place;
 use crate::policy::ZoneOrigin;
 use crate::policy::zone_url;
+use crate::units::AutoByteSize;
 use crate::units::ByteSize;
 use crate::units::Seconds;
 use address::Reach;
 use clock::Clock;
+pub use error::Lack;
 pub use error::Said;
 pub use error::SourceError;
 pub use error::Stage;
 use folder::Folder;
 use http::Http;
+pub use memory::IdleShare;
+pub use memory::Reservation;
+pub use memory::SourceMemory;
 pub use rules::RuleConfig;
 pub use rules::RuleError;
 use rules::Rulebook;
 use rules::Terms;
+pub use slots::Fetches;
+use slots::Slot;
+use slots::Slots;
 
 mod address;
 mod body;
@@ -47,7 +56,9 @@ mod coding;
 mod error;
 mod folder;
 mod http;
+mod memory;
 mod rules;
+mod slots;
 
 /// Section `[fetch]`: how patiently origins are asked.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -59,7 +70,7 @@ pub struct Config {
     pub first_byte_timeout: Seconds,
     /// For the next piece of the content.
     pub idle_timeout: Seconds,
-    /// For the whole fetch, redirects and retries included.
+    /// For the whole fetch, redirects and retries included; and before it, for its turn.
     pub total_timeout: Seconds,
     /// Redirects that are followed, each of which must be allowed like a source.
     pub max_redirects: u32,
@@ -67,6 +78,20 @@ pub struct Config {
     pub private_networks: bool,
     /// What origins are told who asks.
     pub user_agent: String,
+    /// What all sources together may hold while they are fetched, wait for a worker and are rendered.
+    pub memory: AutoByteSize,
+    /// Fetches at once.
+    pub concurrency: NonZeroUsize,
+    /// Fetches at once from one origin, each on a connection of its own where that speaks HTTP/1.1.
+    pub connections_per_origin: NonZeroUsize,
+}
+
+/// A number of places that stands in this file.
+const fn places(count: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(count) {
+        Some(count) => count,
+        None => NonZeroUsize::MIN,
+    }
 }
 
 impl Default for Config {
@@ -79,14 +104,47 @@ impl Default for Config {
             max_redirects: 5,
             private_networks: false,
             user_agent: concat!("safelight/", env!("CARGO_PKG_VERSION")).to_owned(),
+            memory: AutoByteSize::Auto,
+            concurrency: places(1024),
+            connections_per_origin: places(512),
         }
+    }
+}
+
+impl Config {
+    /// The memory of sources, of which none has more than `largest`, beside renders that may hold `render_memory`.
+    ///
+    /// By default it is half of the renders', because a render holds several times its source; no more than a gigabyte, which is hundreds of
+    /// photographs; and at least two of the largest sources.
+    ///
+    /// # Errors
+    /// [`SetupError::Memory`] where a source of the largest size would not fit beside others.
+    pub fn source_memory(
+        &self,
+        largest: ByteSize,
+        render_memory: ByteSize,
+    ) -> Result<SourceMemory, SetupError> {
+        const MOST: u64 = 1 << 30;
+        let least = largest.bytes().saturating_mul(2);
+        let total = match self.memory {
+            AutoByteSize::Auto => (render_memory.bytes() / 2).min(MOST).max(least),
+            AutoByteSize::Fixed(total) if total.bytes() >= least => total.bytes(),
+            AutoByteSize::Fixed(total) => {
+                return Err(SetupError::Memory {
+                    total: total.bytes(),
+                    least,
+                });
+            }
+        };
+        Ok(SourceMemory::new(total, largest.bytes()))
     }
 }
 
 /// Every origin there is, ready to be asked.
 pub struct Sources {
     config: Config,
-    limit: u64,
+    memory: SourceMemory,
+    slots: Slots,
     rulebook: Rulebook,
     allowlist: Arc<Allowlist>,
     zone: Origin,
@@ -134,10 +192,23 @@ pub enum Answer {
 #[derive(Clone, Copy)]
 struct Asking<'a> {
     config: &'a Config,
-    /// Largest source, in bytes.
-    limit: u64,
+    memory: &'a SourceMemory,
     terms: &'a Terms,
     clock: Clock,
+}
+
+impl Asking<'_> {
+    /// The largest source, in bytes.
+    fn limit(&self) -> u64 {
+        self.memory.largest()
+    }
+
+    /// Memory for so many bytes, as soon as it is free, but before the fetch must be over.
+    async fn reserve(&self, bytes: u64) -> Result<Reservation, SourceError> {
+        let reservation = self.memory.reserve(bytes);
+        let reservation = self.clock.bound_by_end(Stage::Body, reservation).await;
+        reservation.map_err(|_| SourceError::Busy(Lack::Memory))
+    }
 }
 
 /// What one origin says, before redirects are followed.
@@ -150,13 +221,13 @@ enum Step {
 impl Sources {
     /// Opens every origin: builds clients and checks settings, without asking anyone anything.
     ///
-    /// `source_bytes` is the largest source that is fetched, `rules` what freshness is held to, but for sources that `special` names.
+    /// `memory` is what sources are held in, `rules` what freshness is held to, but for sources that `special` names.
     ///
     /// # Errors
     /// [`SetupError`] names the setting that cannot work.
     pub fn new(
         config: &Config,
-        source_bytes: ByteSize,
+        memory: SourceMemory,
         zone: &ZoneOrigin,
         buckets: &[BucketConfig],
         allowlist: Arc<Allowlist>,
@@ -194,13 +265,22 @@ impl Sources {
         };
         Ok(Sources {
             config: config.clone(),
-            limit: source_bytes.bytes(),
+            memory,
+            slots: Slots::new(
+                config.concurrency.get(),
+                config.connections_per_origin.get(),
+            ),
             rulebook,
             allowlist,
             zone,
             allowed: Http::new(config, reach)?,
             buckets,
         })
+    }
+
+    /// Fetches now.
+    pub fn fetches(&self) -> Fetches {
+        self.slots.fetches()
     }
 
     /// Fetches `source`, or learns that it is still what `known` describes.
@@ -212,16 +292,19 @@ impl Sources {
         source: &ApprovedSource,
         known: Option<&Validators>,
     ) -> Result<Answer, SourceError> {
-        let clock = Clock::starting_now(self.config.total_timeout.duration());
+        let total = self.config.total_timeout.duration();
+        let turn = self.turn(source, Clock::starting_now(total)).await?;
+        let clock = Clock::starting_now(total);
         let asking = Asking {
             config: &self.config,
-            limit: self.limit,
+            memory: &self.memory,
             // Wherever it redirects to, this is the source that was asked for.
             terms: self.rulebook.of(source),
             clock,
         };
         let mut known = known.cloned();
         let mut step = self.ask(source, known.as_ref(), asking).await?;
+        drop(turn);
         for _ in 0..self.config.max_redirects {
             let Step::Redirect(target) = step else { break };
             let source = self
@@ -232,6 +315,7 @@ impl Sources {
             if let Some(known) = &mut known {
                 known.last_modified = None;
             }
+            let _turn = self.turn(&source, clock).await?;
             step = self.ask(&source, known.as_ref(), asking).await?;
         }
         match step {
@@ -240,6 +324,18 @@ impl Sources {
                 limit: self.config.max_redirects,
             }),
         }
+    }
+
+    /// A place to ask the origin of a source.
+    async fn turn(&self, source: &ApprovedSource, clock: Clock) -> Result<Slot, SourceError> {
+        let server = |url: &Url| url.origin().ascii_serialization();
+        let origin = match (source.place(), &self.zone) {
+            (Place::Http(url), _) => server(url),
+            (Place::Bucket { name, .. }, _) => format!("bucket:{name}"),
+            (Place::Zone { .. }, Origin::Http { base, .. }) => server(base),
+            (Place::Zone { .. }, Origin::Folder(_) | Origin::Bucket) => "zone:".to_owned(),
+        };
+        self.slots.take(origin, clock).await
     }
 
     async fn ask(
@@ -291,6 +387,13 @@ pub enum SetupError {
     NoFolder(String),
     /// The zone's bucket is not configured.
     NoBucket(String),
+    /// `fetch.memory` is too little, in bytes.
+    Memory {
+        /// As configured.
+        total: u64,
+        /// What `limits.source_bytes` takes.
+        least: u64,
+    },
     /// `fetch.user_agent` is not a header value.
     UserAgent(String),
     /// The HTTP client cannot start: no certificates to check servers with, for example.
@@ -312,6 +415,10 @@ impl fmt::Display for SetupError {
                     "`zone.origin` must name a configured [[bucket]], got `{name}`"
                 )
             }
+            SetupError::Memory { total, least } => write!(
+                out,
+                "`fetch.memory` must be at least twice `limits.source_bytes` ({least} bytes), got {total}"
+            ),
             SetupError::UserAgent(value) => {
                 write!(
                     out,

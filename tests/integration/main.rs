@@ -5,6 +5,7 @@ mod admin;
 mod aims;
 mod caching;
 mod derivatives;
+mod fetching;
 mod freshness;
 mod interim;
 mod kinds;

@@ -16,6 +16,7 @@ use super::open;
 use super::open_with;
 use super::render;
 use super::rendition;
+use super::source_memory;
 use super::store;
 use crate::cache::Cache;
 use crate::cache::Config;
@@ -219,7 +220,7 @@ async fn a_folder_deleted_while_in_use_is_a_miss_and_is_made_again() {
 async fn a_folder_in_use_is_taken_up_when_it_is_free() {
     let place = folder();
     let first = open(place.path()).await;
-    let second = Cache::open(&config(place.path()), &[])
+    let second = Cache::open(&config(place.path()), &[], source_memory())
         .await
         .expect("sound settings");
     assert_eq!(renditions(&second).trouble, Some(Trouble::Locked));
@@ -297,7 +298,9 @@ async fn memory_stays_within_its_budget() {
         memory: small,
         ..config(Path::new(""))
     };
-    let cache = Cache::open(&config, &[]).await.expect("sound settings");
+    let cache = Cache::open(&config, &[], source_memory())
+        .await
+        .expect("sound settings");
     for number in 0..100 {
         render(&cache, Key::numbered(number), &[7; 50_000]).await;
     }

@@ -60,6 +60,7 @@ use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::options::Format;
 use crate::source::Fetched;
+use crate::source::SourceMemory;
 use crate::units::ByteSize;
 use crate::units::Seconds;
 
@@ -98,6 +99,11 @@ pub(super) fn folder() -> TempDir {
     tempfile::tempdir().expect("a place for temporary files")
 }
 
+/// More than any test needs.
+pub(super) fn source_memory() -> SourceMemory {
+    SourceMemory::new(1 << 40, 1 << 30)
+}
+
 pub(super) fn config(path: &Path) -> Config {
     Config {
         disk: DiskConfig {
@@ -119,7 +125,9 @@ pub(super) async fn open_with(config: &Config) -> Arc<Cache> {
 
 pub(super) async fn open_among(config: &Config, buckets: &[BucketConfig]) -> Arc<Cache> {
     loop {
-        let cache = Cache::open(config, buckets).await.expect("sound settings");
+        let cache = Cache::open(config, buckets, source_memory())
+            .await
+            .expect("sound settings");
         let stats = cache.stats();
         let is_locked = [stats.disk_renditions, stats.disk_sources]
             .into_iter()
@@ -296,7 +304,7 @@ async fn a_floor_above_the_ceiling_is_refused() {
         ceiling: Seconds::new(60),
         ..config(Path::new(""))
     };
-    let error = Cache::open(&config, &[])
+    let error = Cache::open(&config, &[], source_memory())
         .await
         .err()
         .expect("floor is an hour");

@@ -11,6 +11,7 @@ use super::bucket::Mood;
 use super::bucket::TestBucket;
 use super::config;
 use super::rendition;
+use super::source_memory;
 use super::sources::Origin;
 use super::sources::fetched;
 use super::sources::get;
@@ -35,7 +36,7 @@ async fn replica(bucket: &TestBucket) -> Arc<Cache> {
         },
         ..config(Path::new(""))
     };
-    Cache::open(&config, &[bucket.config()])
+    Cache::open(&config, &[bucket.config()], source_memory())
         .await
         .expect("sound settings")
 }

@@ -19,6 +19,7 @@ use super::landed;
 use super::open;
 use super::purge;
 use super::render;
+use super::source_memory;
 use crate::cache::Cache;
 use crate::cache::DiskStats;
 use crate::cache::FoundSource;
@@ -251,7 +252,7 @@ async fn another_process_with_the_same_folder_learns_of_a_purge() {
     let place = folder();
     let cache = open(place.path()).await;
     // The one that is to take over: it has memory alone until then.
-    let other = Cache::open(&config(place.path()), &[])
+    let other = Cache::open(&config(place.path()), &[], source_memory())
         .await
         .expect("sound settings");
     get(&other, 1, "one").await;

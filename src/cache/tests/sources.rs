@@ -363,3 +363,33 @@ async fn a_rendition_of_other_bytes_than_its_key_says_is_not_kept() {
         (Outcome::Miss, &b"older"[..])
     );
 }
+
+#[tokio::test]
+async fn sources_read_from_disk_are_counted_and_let_go_of_for_others() {
+    let place = folder();
+    let content = Box::leak("x".repeat(2 << 20).into_boxed_str());
+    let origin = Origin::default();
+    let cache = open(place.path()).await;
+    get(&cache, &origin, fetched(content, "", Duration::ZERO)).await;
+    cache.flush().await;
+    // What memory has is forgotten: the bytes come from disk.
+    cache.memory.forget_all();
+    cache.memory.settle().await;
+    let name = SourceName::numbered(1);
+    let record = get(&cache, &origin, fetched(content, "", Duration::ZERO)).await;
+    let record = record.record;
+    let memory = cache.source_memory.clone();
+    assert_eq!(memory.reserved(), 0);
+    let bytes = cache.source_bytes(&name.key, &record).await;
+    assert_eq!(bytes.map(|bytes| bytes.len()), Some(2 << 20));
+    // Kept for those who ask next, and counted until somebody needs the room.
+    assert_eq!(memory.reserved(), 2 << 20);
+    let again = cache.source_bytes(&name.key, &record).await;
+    assert_eq!(memory.reserved(), 2 << 20);
+    let all = memory.reserve(u64::MAX);
+    let all = tokio::time::timeout(Duration::from_millis(50), all).await;
+    assert!(all.is_err(), "somebody still holds it");
+    drop(again);
+    assert_eq!(memory.reserved(), 0);
+    assert_eq!(origin.asked().len(), 1);
+}

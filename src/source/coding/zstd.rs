@@ -12,7 +12,7 @@ use super::STEP;
 use super::State;
 
 /// The largest window that a body may ask its reader to keep (RFC 9659), in bytes.
-const WINDOW: u64 = 8 << 20;
+pub(super) const WINDOW: u64 = 8 << 20;
 /// The largest block, packed or not, in bytes.
 const BLOCK: usize = 128 << 10;
 /// In front of each block.

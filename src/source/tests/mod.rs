@@ -9,6 +9,7 @@ use url::Url;
 use super::Config;
 use super::RuleConfig;
 use super::SetupError;
+use super::SourceMemory;
 use super::Sources;
 use crate::bucket::BucketAddress;
 use crate::bucket::Config as BucketConfig;
@@ -79,10 +80,9 @@ fn ruled_world(
     let allowlist = Policy::new(&policy, zone.clone(), addresses)
         .expect("a right policy")
         .allowlist();
-    let limit = LIMIT.to_string().parse().expect("a size");
     let sources = Sources::new(
         config,
-        limit,
+        SourceMemory::new(8 * LIMIT, LIMIT),
         &zone,
         buckets,
         Arc::clone(&allowlist),
@@ -131,7 +131,7 @@ fn a_zone_that_is_not_there_is_named() {
     ] {
         let sources = Sources::new(
             &config(),
-            ByteSize::mib(1),
+            SourceMemory::new(8 * LIMIT, LIMIT),
             &zone,
             &[],
             Arc::clone(&allowlist),
@@ -152,7 +152,7 @@ fn a_user_agent_that_breaks_the_line_is_named() {
     let allowlist = world(&Config::default(), no_zone(), &[], &[]).allowlist;
     let sources = Sources::new(
         &config,
-        ByteSize::mib(1),
+        SourceMemory::new(8 * LIMIT, LIMIT),
         &no_zone(),
         &[],
         allowlist,
@@ -180,4 +180,27 @@ fn settings_are_read_with_their_units() {
         }
     );
     assert!(toml::from_str::<Config>("max_redirect = 1").is_err());
+}
+
+#[test]
+fn the_memory_of_sources_holds_two_of_the_largest() {
+    let (mib, gib) = (ByteSize::mib, ByteSize::gib);
+    let config = |text: &str| -> Config {
+        toml::from_str(&format!("memory = {text}")).expect("right settings")
+    };
+    let largest = |config: &Config, largest, render| {
+        let memory = config.source_memory(largest, render).expect("enough");
+        // Three quarters of all are for sources that are not small.
+        let held: Vec<_> = std::iter::from_fn(|| memory.try_reserve(100 << 20)).collect();
+        held.len()
+    };
+    assert_eq!(largest(&config("\"auto\""), mib(100), gib(1)), 3);
+    assert_eq!(largest(&config("\"auto\""), mib(100), gib(16)), 7);
+    assert_eq!(largest(&config("\"auto\""), mib(100), mib(64)), 1);
+    assert_eq!(largest(&config("\"400 MiB\""), mib(100), mib(64)), 3);
+    let error = config("\"199 MiB\"").source_memory(mib(100), gib(1));
+    assert_eq!(
+        error.expect_err("too little").to_string(),
+        "`fetch.memory` must be at least twice `limits.source_bytes` (209715200 bytes), got 208666624"
+    );
 }

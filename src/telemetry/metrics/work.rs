@@ -36,6 +36,9 @@ impl RenderStep {
 pub(super) struct Work {
     source_fetches: Family<Labels<1>, Counter>,
     source_bytes: Counter,
+    source_fetches_now: Family<Labels<1>, Gauge>,
+    source_reserved: Gauge,
+    source_refusals: Family<Labels<1>, Counter>,
     renders: Family<Labels<1>, Counter>,
     render_seconds: Family<Labels<1>, Histogram>,
     cpu_jobs: Family<Labels<2>, Gauge>,
@@ -61,6 +64,22 @@ impl Work {
                 "source",
                 "Bytes fetched from origins",
                 Counter::default(),
+            ),
+            source_fetches_now: names.add(
+                "source_fetches_in_flight",
+                "Fetches now, by whether they wait for their turn or run",
+                Family::default(),
+            ),
+            source_reserved: names.add_in(
+                Unit::Bytes,
+                "source_reserved",
+                "Bytes of sources that are fetched, wait for a worker, are rendered or just were",
+                Gauge::default(),
+            ),
+            source_refusals: names.add(
+                "source_refusals",
+                "Fetches that were given up before they were made, by what there was too little of",
+                Family::default(),
             ),
             renders: names.add("renders", "Pictures made, by format", Family::default()),
             render_seconds: names.add_in(
@@ -127,6 +146,30 @@ impl Metrics {
             .get_or_create(&[("result", result)])
             .inc();
         self.work.source_bytes.inc_by(bytes);
+    }
+
+    /// Fetches now.
+    pub fn set_fetches(&self, waiting: usize, running: usize) {
+        for (state, fetches) in [("waiting", waiting), ("running", running)] {
+            let gauge = self
+                .work
+                .source_fetches_now
+                .get_or_create(&[("state", state)]);
+            set(&gauge, fetches as u64);
+        }
+    }
+
+    /// Bytes that sources hold.
+    pub fn set_source_reserved(&self, bytes: u64) {
+        set(&self.work.source_reserved, bytes);
+    }
+
+    /// A source was not fetched, or given up on the way, for want of something.
+    pub fn source_refused(&self, reason: &'static str) {
+        self.work
+            .source_refusals
+            .get_or_create(&[("reason", reason)])
+            .inc();
     }
 
     /// A picture was made.

@@ -17,6 +17,7 @@ use super::folder;
 use super::only;
 use super::render;
 use super::rendition;
+use super::source_memory;
 use super::sources::HOUR;
 use super::sources::Origin;
 use super::sources::fetched;
@@ -48,7 +49,7 @@ pub(super) fn sharing(place: &Path, timeout: Seconds) -> Config {
 pub(super) async fn replica_at(bucket: &TestBucket, place: &Path) -> Arc<Cache> {
     // Machines that run tests are slow.
     let config = sharing(place, Seconds::new(20));
-    Cache::open(&config, &[bucket.config()])
+    Cache::open(&config, &[bucket.config()], source_memory())
         .await
         .expect("sound settings")
 }
@@ -59,7 +60,7 @@ async fn replica(bucket: &TestBucket) -> Arc<Cache> {
 
 async fn impatient(bucket: &TestBucket) -> Arc<Cache> {
     let config = sharing(Path::new(""), Seconds::millis(50));
-    Cache::open(&config, &[bucket.config()])
+    Cache::open(&config, &[bucket.config()], source_memory())
         .await
         .expect("sound settings")
 }
@@ -288,7 +289,7 @@ async fn settings_that_cannot_work_are_named() {
             "setting `cache.shared.timeout` must be longer than nought",
         ),
     ] {
-        let error: CacheError = Cache::open(&with(shared), &[bucket.config()])
+        let error: CacheError = Cache::open(&with(shared), &[bucket.config()], source_memory())
             .await
             .err()
             .expect("it cannot work");

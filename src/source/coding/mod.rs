@@ -113,6 +113,16 @@ impl Codings {
         self.0.is_empty()
     }
 
+    /// What undoing them may take of memory beside what comes out, in bytes: their windows.
+    pub(super) fn memory(&self) -> u64 {
+        let window = |coding: &Coding| match coding {
+            Coding::Gzip | Coding::Deflate => 0,
+            Coding::Brotli => 16 << 20,
+            Coding::Zstd => 2 * zstd::WINDOW,
+        };
+        self.0.iter().map(window).sum()
+    }
+
     /// The body without its codings.
     pub(super) fn undone(
         self,
@@ -131,7 +141,7 @@ fn undone(body: Body, coding: Coding) -> Body {
     let unpacking = Unpacking {
         body,
         coding,
-        decoder: Some(Box::new(Decoder::of(coding))),
+        decoder: Some(Decoder::of(coding)),
         input: Bytes::new(),
         has_ended: false,
     };
@@ -143,7 +153,7 @@ struct Unpacking {
     body: Body,
     coding: Coding,
     /// `None` only while a step is being made, or after one that crashed.
-    decoder: Option<Box<Decoder>>,
+    decoder: Option<Decoder>,
     /// What has arrived and was not unpacked yet.
     input: Bytes,
     has_ended: bool,
@@ -234,19 +244,19 @@ impl From<io::Error> for Damaged {
 
 /// A stream of one coding, as far as it was unpacked.
 enum Decoder {
-    Gzip(Gzip),
+    Gzip(Box<Gzip>),
     Deflate(Deflate),
     Brotli(Box<Brotli>),
-    Zstd(Zstd),
+    Zstd(Box<Zstd>),
 }
 
 impl Decoder {
     fn of(coding: Coding) -> Self {
         match coding {
-            Coding::Gzip => Decoder::Gzip(Gzip::default()),
+            Coding::Gzip => Decoder::Gzip(Box::default()),
             Coding::Deflate => Decoder::Deflate(Deflate::default()),
             Coding::Brotli => Decoder::Brotli(Box::new(Brotli::new())),
-            Coding::Zstd => Decoder::Zstd(Zstd::new()),
+            Coding::Zstd => Decoder::Zstd(Box::new(Zstd::new())),
         }
     }
 

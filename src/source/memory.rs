@@ -1,0 +1,360 @@
+//! What sources hold of memory, from the arrival of their bytes to the end of the last render of them: one number, however many are fetched, wait
+//! for a worker, or are read from the disk again.
+//!
+//! A reservation goes with the bytes and ends when the last of those who share them lets go. Never: who holds one and waits for another, because
+//! two who do would wait for each other; a small source that waits behind large ones.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+
+/// Sources up to this length, in bytes, have a quarter of the memory for themselves.
+const SMALL: u64 = 1 << 20;
+
+/// Permits are KiB: a semaphore gives one holder no more than a `u32` of them, which are 4 TiB.
+const UNIT: u64 = 1024;
+
+/// The memory of all sources.
+#[derive(Clone)]
+pub struct SourceMemory(Arc<Inner>);
+
+struct Inner {
+    largest: u64,
+    small: Lane,
+    large: Lane,
+    /// What those may hold for whom nobody waits, out of the other two.
+    idle: Lane,
+    reserved: AtomicU64,
+    waiting: AtomicUsize,
+    /// Called before somebody waits.
+    relief: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// A part of the memory, in permits.
+struct Lane {
+    free: Arc<Semaphore>,
+    size: u32,
+}
+
+impl Lane {
+    fn new(size: u32) -> Self {
+        Lane {
+            free: Arc::new(Semaphore::new(size as usize)),
+            size,
+        }
+    }
+
+    /// `None` where that is not free at once.
+    fn try_take(&self, units: u32) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).try_acquire_many_owned(units).ok()
+    }
+
+    async fn take(&self, units: u32) -> OwnedSemaphorePermit {
+        let taken = Arc::clone(&self.free).acquire_many_owned(units).await;
+        taken.expect("the semaphore is never closed")
+    }
+}
+
+/// Memory for one source, free again when this is dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    permit: OwnedSemaphorePermit,
+    memory: SourceMemory,
+}
+
+/// The right to hold a source for work that nobody waits for, given back when it is dropped.
+#[derive(Debug)]
+pub struct IdleShare {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl SourceMemory {
+    /// `total` bytes for all sources, of which none has more than `largest`. Twice that must be there, so that every source fits beside small ones.
+    pub fn new(total: u64, largest: u64) -> Self {
+        let total = units(total);
+        let quarter = (total / 4).max(1);
+        SourceMemory(Arc::new(Inner {
+            largest,
+            small: Lane::new(quarter),
+            large: Lane::new(total.saturating_sub(quarter).max(1)),
+            idle: Lane::new(quarter),
+            reserved: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            relief: OnceLock::new(),
+        }))
+    }
+
+    /// The largest source that there may be, in bytes.
+    pub fn largest(&self) -> u64 {
+        self.0.largest
+    }
+
+    /// Bytes that are reserved now.
+    pub fn reserved(&self) -> u64 {
+        self.0.reserved.load(Ordering::Relaxed)
+    }
+
+    /// Memory for a source of so many bytes, if it is free.
+    pub fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
+        let Inner { small, large, .. } = &*self.0;
+        let first = || {
+            (bytes <= SMALL)
+                .then(|| small.try_take(units(bytes).min(small.size)))
+                .flatten()
+        };
+        let permit = first().or_else(|| large.try_take(units(bytes).min(large.size)))?;
+        Some(self.reservation(permit))
+    }
+
+    /// Memory for a source of so many bytes, as soon as it is free. Who waits holds no other reservation.
+    pub async fn reserve(&self, bytes: u64) -> Reservation {
+        if let Some(reservation) = self.try_reserve(bytes) {
+            return reservation;
+        }
+        // Before relief is called for, so that what is put aside meanwhile is seen by one or the other.
+        let _waiting = Waiting::in_line(&self.0.waiting);
+        if let Some(relieve) = self.0.relief.get() {
+            relieve();
+        }
+        let lane = if bytes <= SMALL {
+            &self.0.small
+        } else {
+            &self.0.large
+        };
+        let permit = lane.take(units(bytes).min(lane.size)).await;
+        self.reservation(permit)
+    }
+
+    /// The right to hold a source of so many bytes while nobody waits for what is made of it, as soon as others like it leave room; a quarter of
+    /// the memory is theirs. `None` for a source that would take more than all of that.
+    pub async fn idle_share(&self, bytes: u64) -> Option<IdleShare> {
+        let idle = &self.0.idle;
+        if units(bytes) > idle.size {
+            return None;
+        }
+        let _permit = idle.take(units(bytes)).await;
+        Some(IdleShare { _permit })
+    }
+
+    /// Whether somebody waits: nothing may be put aside for later then.
+    pub fn is_scarce(&self) -> bool {
+        self.0.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// Has `relieve` called whenever somebody has to wait. The first one stays.
+    pub fn on_scarcity(&self, relieve: impl Fn() + Send + Sync + 'static) {
+        // A second one is of a second cache, which there is not.
+        let _ = self.0.relief.set(Box::new(relieve));
+    }
+
+    /// What is reserved at first for a body of unknown length, in bytes.
+    pub(super) fn first_guess(&self) -> u64 {
+        SMALL.min(self.0.largest)
+    }
+
+    fn reservation(&self, permit: OwnedSemaphorePermit) -> Reservation {
+        let bytes = bytes_of(permit.num_permits());
+        self.0.reserved.fetch_add(bytes, Ordering::Relaxed);
+        Reservation {
+            permit,
+            memory: self.clone(),
+        }
+    }
+}
+
+impl Reservation {
+    /// How much it is, in bytes.
+    pub fn bytes(&self) -> u64 {
+        bytes_of(self.permit.num_permits())
+    }
+
+    /// Gives back what is beyond so many bytes.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let needed = usize::try_from(units(bytes)).unwrap_or(usize::MAX);
+        let excess = self.permit.num_permits().saturating_sub(needed);
+        if let Some(excess) = self.permit.split(excess) {
+            let bytes = bytes_of(excess.num_permits());
+            self.memory.0.reserved.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// The bytes that it was made for, with it.
+    pub fn hold(self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
+        Bytes::from_owner(Held {
+            bytes,
+            _reservation: self,
+        })
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let reserved = &self.memory.0.reserved;
+        reserved.fetch_sub(self.bytes(), Ordering::Relaxed);
+    }
+}
+
+/// Counted among those who wait, until dropped.
+pub(super) struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    pub(super) fn in_line(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::SeqCst);
+        Waiting(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Bytes and their reservation, dropped together.
+struct Held<B> {
+    bytes: B,
+    _reservation: Reservation,
+}
+
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Held<B> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+}
+
+impl fmt::Debug for SourceMemory {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("SourceMemory")
+            .field("reserved", &self.reserved())
+            .finish_non_exhaustive()
+    }
+}
+
+fn units(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+fn bytes_of(units: usize) -> u64 {
+    u64::try_from(units).map_or(u64::MAX, |units| units.saturating_mul(UNIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::SourceMemory;
+
+    const MIB: u64 = 1 << 20;
+
+    /// 2 MiB for small sources, 6 MiB for others.
+    fn memory() -> SourceMemory {
+        SourceMemory::new(8 * MIB, 4 * MIB)
+    }
+
+    #[test]
+    fn what_is_reserved_is_free_when_the_last_one_lets_go() {
+        let memory = memory();
+        let reservation = memory.try_reserve(4 * MIB).expect("it is all free");
+        let bytes = reservation.hold(vec![7; 4 << 20]);
+        assert_eq!(memory.reserved(), 4 * MIB);
+        let (all, part) = (bytes.clone(), bytes.slice(5..6));
+        drop((bytes, all));
+        assert_eq!(memory.reserved(), 4 * MIB);
+        assert_eq!(part, [7][..]);
+        drop(part);
+        assert_eq!(memory.reserved(), 0);
+    }
+
+    #[test]
+    fn what_is_not_needed_is_given_back() {
+        let memory = memory();
+        let mut reservation = memory.try_reserve(4 * MIB).expect("it is all free");
+        reservation.shrink_to(1500);
+        assert_eq!((memory.reserved(), reservation.bytes()), (2048, 2048));
+        reservation.shrink_to(MIB);
+        assert_eq!(reservation.bytes(), 2048);
+        assert!(memory.try_reserve(5 * MIB).is_some());
+        drop(reservation);
+        assert_eq!(memory.reserved(), 0);
+    }
+
+    #[test]
+    fn small_sources_have_room_beside_large_ones_and_not_the_other_way() {
+        let memory = memory();
+        let large: Vec<_> = std::iter::from_fn(|| memory.try_reserve(2 * MIB)).collect();
+        assert_eq!(large.len(), 3);
+        let small: Vec<_> = std::iter::from_fn(|| memory.try_reserve(MIB)).collect();
+        assert_eq!(small.len(), 2);
+        drop(large);
+        let small: Vec<_> = std::iter::from_fn(|| memory.try_reserve(MIB)).collect();
+        assert_eq!(small.len(), 6);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_fit_waits_for_those_who_go_and_leaves_when_dropped() {
+        let memory = memory();
+        let held = memory.reserve(5 * MIB).await;
+        let wait = Duration::from_millis(20);
+        assert!(timeout(wait, memory.reserve(3 * MIB)).await.is_err());
+        assert!(memory.try_reserve(1).is_some());
+        let waiting = tokio::spawn({
+            let memory = memory.clone();
+            async move { memory.reserve(3 * MIB).await.bytes() }
+        });
+        tokio::task::yield_now().await;
+        drop(held);
+        assert_eq!(waiting.await.expect("no panic"), 3 * MIB);
+        assert_eq!(memory.reserved(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_more_than_all_takes_all() {
+        let memory = memory();
+        let all = memory.reserve(100 * MIB).await;
+        assert_eq!(all.bytes(), 6 * MIB);
+        assert!(memory.try_reserve(MIB).is_some());
+    }
+
+    #[tokio::test]
+    async fn relief_is_called_for_before_anybody_waits() {
+        let memory = memory();
+        let calls = Arc::new(AtomicU32::new(0));
+        let called = Arc::clone(&calls);
+        memory.on_scarcity(move || {
+            called.fetch_add(1, Ordering::Relaxed);
+        });
+        let _held = memory.reserve(6 * MIB).await;
+        assert_eq!(calls.load(Ordering::Relaxed), 0);
+        let wait = timeout(Duration::from_millis(20), memory.reserve(2 * MIB));
+        let look = async {
+            tokio::task::yield_now().await;
+            memory.is_scarce()
+        };
+        let (waited, was_scarce) = tokio::join!(wait, look);
+        assert!(waited.is_err() && was_scarce && !memory.is_scarce());
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn idle_work_has_a_quarter_and_nothing_beyond() {
+        let memory = memory();
+        assert!(memory.idle_share(2 * MIB + 1).await.is_none());
+        let share = memory.idle_share(2 * MIB).await.expect("a quarter");
+        let wait = Duration::from_millis(20);
+        assert!(timeout(wait, memory.idle_share(1)).await.is_err());
+        drop(share);
+        assert!(memory.idle_share(1).await.is_some());
+    }
+}

@@ -1,5 +1,7 @@
 //! Who goes next: what waits, what runs, and the bytes that are spoken for. Arithmetic alone; threads and locks are the workers'.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
@@ -15,6 +17,9 @@ const TURN: Duration = Duration::from_millis(250);
 
 /// Jobs of the idle lane that may wait; what is beyond is not worth remembering.
 const IDLE_QUEUE: usize = 64;
+
+/// What is said of a wait whose end is not in sight. Nobody is asked to come back later than after a minute.
+const UNKNOWN: Duration = Duration::from_secs(60);
 
 /// How work is taken up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,6 +109,19 @@ struct Running {
     since: Instant,
 }
 
+impl Running {
+    /// How long it will still take: what its estimate leaves, and beyond that as long as it is overdue already. So work that takes somewhat
+    /// longer than was thought keeps others waiting for that little, and what does not end seems soon to last longer than anybody can wait.
+    ///
+    /// `None` where it is past its deadline as well: work looks at its clock between two steps, so this has not come to the end of a step for as
+    /// long as it was thought to take for all of them, and nobody knows when it will.
+    fn left(&self, now: Instant) -> Option<Duration> {
+        let spent = now.saturating_duration_since(self.since);
+        let is_stuck = spent > self.demand.time && now > self.demand.deadline;
+        (!is_stuck).then(|| spent.abs_diff(self.demand.time))
+    }
+}
+
 impl<W> Lanes<W> {
     pub fn new(workers: usize, queue: usize, budget: u64) -> Self {
         Lanes {
@@ -135,12 +153,14 @@ impl<W> Lanes<W> {
                 return Err((Refusal::Idle, Duration::ZERO));
             }
         } else {
-            let wait = self.wait(lane, now);
+            let wait = self.wait(lane, demand.bytes, now);
+            let said = wait.unwrap_or(UNKNOWN);
             if self.pressing(lane) >= self.places(lane) {
-                return Err((Refusal::Queue, wait));
+                return Err((Refusal::Queue, said));
             }
-            if now + wait > demand.deadline {
-                return Err((Refusal::Wait(lane), wait));
+            let patience = demand.deadline.saturating_duration_since(now);
+            if wait.is_none_or(|wait| wait > patience) {
+                return Err((Refusal::Wait(lane), said));
             }
         }
         let ticket = self.next;
@@ -302,242 +322,46 @@ impl<W> Lanes<W> {
         self.fast.len() + self.normal.len() + running.count()
     }
 
-    /// When new work of a lane would begin, by the estimates of all that goes before it.
-    fn wait(&self, lane: Lane, now: Instant) -> Duration {
-        let running: Vec<&Running> = self
-            .running
-            .iter()
-            .filter(|job| job.worker != Worker::Idle)
-            .collect();
-        if !self.is_busy() && running.len() < self.workers {
-            return Duration::ZERO;
-        }
-        let sum = |lane: &VecDeque<Waiting<W>>| -> Duration {
-            lane.iter().map(|job| job.demand.time).sum()
-        };
-        let left = |job: &&Running| {
-            let spent = now.saturating_duration_since(job.since);
-            job.demand.time.saturating_sub(spent)
-        };
-        let workers = u32::try_from(self.workers).unwrap_or(u32::MAX);
-        match lane {
-            // The thread for it has fast work alone to end.
-            Lane::Fast => {
-                let is_fast = |job: &&Running| Lane::of(&job.demand) == Lane::Fast;
-                let ending: Duration = running
-                    .into_iter()
-                    .filter(is_fast)
-                    .map(|job| left(&job))
-                    .sum();
-                ending + sum(&self.fast)
-            }
-            Lane::Normal | Lane::Idle => {
-                let ending: Duration = running.iter().map(left).sum();
-                (ending + sum(&self.fast) + sum(&self.normal)) / workers.max(1)
+    /// When new work of a lane would begin, by the estimates of all that goes before it: when it has a thread, and its bytes. `None` where
+    /// threads or bytes that it needs are held by work of which nobody knows when it ends.
+    fn wait(&self, lane: Lane, bytes: u64, now: Instant) -> Option<Duration> {
+        let is_fast = lane == Lane::Fast;
+        let mut threads = self.workers + usize::from(is_fast);
+        let mut free = self.budget - self.reserved;
+        // When a thread and bytes become free.
+        let mut ends = BinaryHeap::new();
+        for job in &self.running {
+            let has_thread = match job.worker {
+                Worker::Regular => true,
+                Worker::Express => is_fast,
+                Worker::Idle => false,
+            };
+            threads = threads.saturating_sub(usize::from(has_thread));
+            if let Some(left) = job.left(now) {
+                ends.push(Reverse((left, has_thread, job.demand.bytes)));
             }
         }
+        let normal = self.normal.iter().filter(|_| !is_fast);
+        let before = self.fast.iter().chain(normal);
+        let mut begins = Duration::ZERO;
+        for (time, bytes) in before
+            .map(|job| (job.demand.time, job.demand.bytes))
+            .chain([(Duration::ZERO, bytes)])
+        {
+            while threads == 0 || bytes > free {
+                let Reverse((end, has_thread, held)) = ends.pop()?;
+                begins = begins.max(end);
+                threads += usize::from(has_thread);
+                free += held;
+            }
+            threads -= 1;
+            free -= bytes;
+            ends.push(Reverse((begins.saturating_add(time), true, bytes)));
+        }
+        Some(begins)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-    use std::time::Instant;
-
-    use super::Demand;
-    use super::IDLE_QUEUE;
-    use super::Lane;
-    use super::Lanes;
-    use super::Refusal;
-    use super::TURN;
-    use super::Worker;
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    /// Ten workers' worth of patience is enough for every test but those of deadlines.
-    fn demand(millis: u64, bytes: u64, now: Instant) -> Demand {
-        Demand {
-            bytes,
-            time: Duration::from_millis(millis),
-            deadline: now + 10 * MINUTE,
-            is_idle: false,
-        }
-    }
-
-    fn idle(bytes: u64, now: Instant) -> Demand {
-        Demand {
-            is_idle: true,
-            ..demand(1, bytes, now)
-        }
-    }
-
-    fn name(begun: Option<(u64, &'static str)>) -> Option<&'static str> {
-        begun.map(|(_, name)| name)
-    }
-
-    #[test]
-    fn fast_work_goes_first_and_large_work_gets_its_turn() {
-        let now = Instant::now();
-        let mut lanes = Lanes::new(1, 100, 100);
-        lanes
-            .enter(demand(1000, 1, now), "large", now)
-            .expect("room");
-        for _ in 0..20 {
-            lanes.enter(demand(25, 1, now), "small", now).expect("room");
-        }
-        let mut order = Vec::new();
-        while let Some((ticket, work)) = lanes.begin(Worker::Regular, now) {
-            lanes.end(ticket);
-            order.push(work);
-        }
-        let turn = usize::try_from(TURN.as_millis() / 25).expect("a small number");
-        assert_eq!(order.iter().position(|&work| work == "large"), Some(turn));
-        assert_eq!(order.len(), 21);
-    }
-
-    #[test]
-    fn one_thread_takes_fast_work_alone() {
-        let now = Instant::now();
-        let mut lanes = Lanes::new(1, 100, 100);
-        lanes
-            .enter(demand(1000, 1, now), "large", now)
-            .expect("room");
-        assert_eq!(lanes.begin(Worker::Express, now), None);
-        assert_eq!(name(lanes.begin(Worker::Regular, now)), Some("large"));
-        lanes.enter(demand(5, 1, now), "small", now).expect("room");
-        assert_eq!(name(lanes.begin(Worker::Express, now)), Some("small"));
-    }
-
-    #[test]
-    fn work_waits_for_memory_and_small_work_cannot_starve_it() {
-        let now = Instant::now();
-        let mut lanes = Lanes::new(2, 1000, 100);
-        lanes
-            .enter(demand(500, 60, now), "first", now)
-            .expect("room");
-        let (first, _) = lanes.begin(Worker::Regular, now).expect("there is room");
-        lanes
-            .enter(demand(500, 60, now), "second", now)
-            .expect("room");
-        assert_eq!(lanes.begin(Worker::Regular, now), None);
-        assert_eq!(lanes.reserved(), 60);
-        for _ in 0..100 {
-            lanes
-                .enter(demand(25, 10, now), "small", now)
-                .expect("room");
-        }
-        let mut passed = 0;
-        while let Some((ticket, work)) = lanes.begin(Worker::Regular, now) {
-            assert_eq!(work, "small");
-            lanes.end(ticket);
-            passed += 1;
-        }
-        assert_eq!(passed, 10, "then nothing begins until there is memory");
-        assert_eq!(lanes.begin(Worker::Express, now), None);
-        lanes.end(first);
-        assert_eq!(name(lanes.begin(Worker::Regular, now)), Some("second"));
-    }
-
-    #[test]
-    fn what_is_larger_than_the_budget_runs_alone() {
-        let now = Instant::now();
-        let mut lanes = Lanes::new(2, 1, 100);
-        lanes
-            .enter(demand(500, 1000, now), "huge", now)
-            .expect("room");
-        let (huge, _) = lanes.begin(Worker::Regular, now).expect("it is alone");
-        assert_eq!(lanes.reserved(), 100);
-        lanes.end(huge);
-        assert_eq!(lanes.reserved(), 0);
-    }
-
-    #[test]
-    fn work_that_would_begin_too_late_is_refused_with_the_wait() {
-        let now = Instant::now();
-        let mut lanes = Lanes::new(2, 100, 100);
-        let soon = |millis| Demand {
-            deadline: now + Duration::from_secs(5),
-            ..demand(millis, 1, now)
-        };
-        for _ in 0..2 {
-            lanes
-                .enter(soon(8000), "running", now)
-                .expect("a worker is free");
-            lanes.begin(Worker::Regular, now).expect("it fits");
-        }
-        assert_eq!(
-            lanes.enter(soon(100), "late", now),
-            Err((Refusal::Wait(Lane::Normal), Duration::from_secs(8)))
-        );
-        // The same work four seconds later: half of what runs is done.
-        let later = now + Duration::from_secs(4);
-        let patient = Demand {
-            deadline: later + Duration::from_secs(5),
-            ..demand(100, 1, now)
-        };
-        lanes
-            .enter(patient, "in time", later)
-            .expect("four seconds are left");
-        // What is small does not wait for what is large.
-        lanes
-            .enter(soon(10), "small", now)
-            .expect("it has a thread");
-    }
-
-    #[test]
-    fn idle_work_begins_only_when_nothing_else_waits_or_runs() {
-        let now = Instant::now();
-        let mut lanes = Lanes::new(1, 10, 100);
-        lanes.enter(idle(10, now), "idle", now).expect("room");
-        lanes
-            .enter(demand(500, 1, now), "large", now)
-            .expect("room");
-        assert_eq!(lanes.begin(Worker::Idle, now), None);
-        let (large, _) = lanes.begin(Worker::Regular, now).expect("it fits");
-        assert_eq!(lanes.begin(Worker::Idle, now), None);
-        lanes.end(large);
-        assert_eq!(name(lanes.begin(Worker::Idle, now)), Some("idle"));
-        // It takes nobody's place.
-        lanes
-            .enter(demand(500, 1, now), "large", now)
-            .expect("room");
-        assert_eq!(name(lanes.begin(Worker::Regular, now)), Some("large"));
-    }
-
-    #[test]
-    fn idle_work_has_places_and_memory_of_its_own() {
-        let now = Instant::now();
-        let mut lanes = Lanes::new(4, 0, 100);
-        let refused = Err((Refusal::Idle, Duration::ZERO));
-        assert_eq!(lanes.enter(idle(51, now), "large", now), refused);
-        for _ in 0..IDLE_QUEUE {
-            lanes.enter(idle(30, now), "idle", now).expect("room");
-        }
-        assert_eq!(lanes.enter(idle(1, now), "one more", now), refused);
-        let (first, _) = lanes.begin(Worker::Idle, now).expect("it fits");
-        assert_eq!(lanes.begin(Worker::Idle, now), None, "half stays free");
-        lanes.end(first);
-        assert!(lanes.begin(Worker::Idle, now).is_some());
-    }
-
-    #[test]
-    fn what_leaves_takes_nothing_with_it() {
-        let now = Instant::now();
-        let mut lanes = Lanes::new(1, 1, 100);
-        lanes
-            .enter(demand(500, 50, now), "running", now)
-            .expect("room");
-        let (running, _) = lanes.begin(Worker::Regular, now).expect("it fits");
-        let waiting = lanes
-            .enter(demand(500, 50, now), "waiting", now)
-            .expect("room");
-        let full = lanes.enter(demand(500, 50, now), "no place", now);
-        assert_eq!(full, Err((Refusal::Queue, Duration::from_secs(1))));
-        assert_eq!(lanes.leave(waiting), Some("waiting"));
-        assert_eq!(lanes.leave(running), None, "what runs, runs on");
-        assert_eq!(lanes.count(Lane::Normal).running, 1);
-        lanes
-            .enter(demand(500, 50, now), "next", now)
-            .expect("room");
-    }
-}
+#[path = "lanes_tests.rs"]
+mod tests;

@@ -44,7 +44,7 @@ pub struct ErrorLives {
     pub not_found: Seconds,
     /// The URL asks for what cannot be.
     pub options: Seconds,
-    /// The source is no picture, damaged, or too large.
+    /// The source is no picture, damaged, too large, or takes too long.
     pub source: Seconds,
 }
 

@@ -112,7 +112,7 @@ impl Error {
                 TransformError::TooManyPixels { .. } => (403, 9413, "source-pixels", Class::Source),
                 TransformError::TooCostly { .. } => (403, 9413, "render-memory", Class::Source),
                 TransformError::OutputTooLarge { .. } => (403, 9413, "output-size", Class::Source),
-                TransformError::OutOfTime => (504, 9529, "render-time", Class::Passing),
+                TransformError::OutOfTime => (504, 9529, "render-time", Class::Source),
                 TransformError::Decode(_) => (422, 9516, "decode", Class::Source),
                 TransformError::Color(_) => (422, 9516, "color", Class::Source),
                 TransformError::Resize(_) => (500, 9523, "resize", Class::Passing),

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::poll_immediate;
@@ -23,6 +24,7 @@ use crate::cpu::Demand;
 use crate::cpu::Done;
 use crate::deadline::Deadline;
 use crate::deadline::Stage;
+use crate::deadline::TimedOut;
 use crate::error::Error;
 use crate::freshness::Validators;
 use crate::policy::ApprovedSource;
@@ -96,10 +98,7 @@ impl Pipeline {
             limits: self.limits,
             deadline: deadline.instant(),
         };
-        let opened = deadline
-            .bound(Stage::Render, self.opened(bytes, deadline, terms))
-            .await
-            .map_err(Error::from)??;
+        let opened = self.opened(bytes, deadline, terms).await?;
         let looked = async {
             match terms {
                 Terms::Awaited => {
@@ -107,13 +106,13 @@ impl Pipeline {
                     self.look(&job, &name, record, source, budget, deadline)
                         .await
                 }
-                Terms::Idle => self.kept_look(&job, &name, record).await,
+                Terms::Idle => Ok(self.kept_look(&job, &name, record).await),
             }
         };
         let clues = deadline
             .bound(Stage::Render, looked)
             .await
-            .map_err(Error::from)?;
+            .map_err(Error::from)??;
         let with_derivative = self.with_derivative(clues, &name, record, &opened, &job.recipe);
         let (clues, missing) = deadline
             .bound(Stage::Render, with_derivative)
@@ -125,10 +124,7 @@ impl Pipeline {
         let work = self.paid(price, deadline, terms, move || {
             transform::render(&opened, &job.recipe, &clues, &budget)
         });
-        let encoded = deadline
-            .bound(Stage::Render, work)
-            .await
-            .map_err(Error::from)??;
+        let encoded = work.await?;
 
         let timings = encoded.timings;
         self.count(&encoded);
@@ -177,8 +173,18 @@ impl Pipeline {
         terms: Terms,
         work: impl FnOnce() -> Result<Encoded, TransformError> + Send + 'static,
     ) -> Result<Encoded, Error> {
-        let Done { made, used } = self.worked(price, deadline, terms, work).await?;
-        let encoded = made?;
+        let work = move || (Instant::now(), work());
+        let done = self.worked(price, deadline, terms, work).await?;
+        let Done {
+            made: (begun, made),
+            used,
+        } = done;
+        let encoded = match made {
+            Err(TransformError::OutOfTime) => {
+                return Err(self.out_of_time(Some(begun), deadline, terms));
+            }
+            made => made?,
+        };
         if let Some(used) = used {
             self.metrics
                 .spent(encoded.format.extension(), used, price.cpu);
@@ -186,7 +192,20 @@ impl Pipeline {
         Ok(encoded)
     }
 
-    /// Has a worker do what has a price.
+    /// What is said of work that was not done in time. If it had at least half of the time that a request has, another try
+    /// would hold a worker for as long: then the source is to blame, and that is kept. It is not if the work waited for longer than that,
+    /// or had only the time that others left to it.
+    fn out_of_time(&self, begun: Option<Instant>, deadline: Deadline, terms: Terms) -> Error {
+        let had = begun.map(|begun| deadline.instant().saturating_duration_since(begun));
+        match terms {
+            Terms::Awaited if had.is_some_and(|had| had >= self.request_timeout / 2) => {
+                TransformError::OutOfTime.into()
+            }
+            Terms::Awaited | Terms::Idle => TimedOut(Stage::Render).into(),
+        }
+    }
+
+    /// Has a worker do what has a price, by a deadline.
     pub(super) async fn worked<T: Send + 'static>(
         &self,
         price: Price,
@@ -200,7 +219,17 @@ impl Pipeline {
             deadline: deadline.instant(),
             is_idle: terms == Terms::Idle,
         };
-        self.cpu.run(demand, work).await.map_err(|error| {
+        let begun = Arc::new(OnceLock::new());
+        let begins = Arc::clone(&begun);
+        let work = move || {
+            begins.get_or_init(Instant::now);
+            work()
+        };
+        let run = self.cpu.run(demand, work);
+        let Ok(done) = deadline.bound(Stage::Render, run).await else {
+            return Err(self.out_of_time(begun.get().copied(), deadline, terms));
+        };
+        done.map_err(|error| {
             if let CpuError::Refused { lack, .. } = error {
                 self.metrics.refused(lack.word());
             }
@@ -208,7 +237,8 @@ impl Pipeline {
         })
     }
 
-    /// What a look at the source tells about where a crop goes: once for all recipes. Where it fails, the render says why.
+    /// What a look at the source tells about where a crop goes: once for all recipes. Where it fails, the render says why, unless
+    /// it would take too long again.
     async fn look(
         self: &Arc<Self>,
         job: &Job,
@@ -217,9 +247,9 @@ impl Pipeline {
         source: Source,
         budget: Budget,
         deadline: Deadline,
-    ) -> Clues {
+    ) -> Result<Clues, Failed<Error>> {
         if !transform::needs_look(&job.recipe) {
-            return Clues::default();
+            return Ok(Clues::default());
         }
         let gravity = job.recipe.gravity;
         let key = Key::of_look(&name.key, record, gravity);
@@ -232,8 +262,11 @@ impl Pipeline {
         };
         let storable = record.freshness.is_storable();
         match self.cache.get_or_render(key, storable, look).await {
-            Ok(found) => Clues::of(&found.rendition.bytes),
-            Err(_) => Clues::default(),
+            Ok(found) => Ok(Clues::of(&found.rendition.bytes)),
+            Err(failed) => match &*failed.error {
+                Error::Transform(TransformError::OutOfTime) => Err(failed),
+                _ => Ok(Clues::default()),
+            },
         }
     }
 

@@ -220,6 +220,30 @@ async fn a_render_that_takes_too_long_is_given_up() {
     reply.assert_error(504, 9529);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_render_that_took_too_long_is_not_tried_again_at_once() {
+    let origin = TestOrigin::with("/slow.jpg", samples::laborious()).await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.server.request_timeout = setting("600 ms");
+        config.cache.interim = setting("0 s");
+    })
+    .await;
+    let target = format!("/cdn-cgi/image/{}/slow.jpg", samples::LABORIOUS);
+    proxy.get(&target).await.assert_error(504, 9529);
+    eventually("the worker has ended", async || {
+        proxy.metrics().sum("safelight_cpu_jobs", &[]) == 0.0
+    })
+    .await;
+    let again = proxy.get(&target).await;
+    again
+        .assert_error(504, 9529)
+        .assert_header("cache-control", "public, max-age=60")
+        .assert_header_has("cache-status", "hit");
+    assert_eq!(proxy.metrics().sum("safelight_cpu_jobs", &[]), 0.0);
+}
+
 #[tokio::test]
 async fn a_source_that_does_not_come_ends_with_the_request_timeout() {
     let gate = Gate::closed();

@@ -83,6 +83,8 @@ impl Reply {
             // Too large as it is asked for, or too large as it is.
             (403, 9413) => &["public, max-age=300", "public, max-age=60"],
             (413 | 415 | 422, _) => &["public, max-age=60"],
+            // By the clock of the request, or by that of the work.
+            (504, 9529) => &["no-store", "public, max-age=60"],
             _ => &["no-store"],
         };
         let life = self.header("cache-control");

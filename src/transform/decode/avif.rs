@@ -1,4 +1,4 @@
-//! AVIF: the container by `zenavif-parse`, the AV1 frames by `re_rav1d`, every depth, sampling, matrix and range; grids, and the
+//! AVIF: the container by `zenavif-parse`, the AV1 frames by `re_rav1d`, every depth, sampling, matrix and range; grids, layers, and the
 //! first frame of sequences. Crop, rotation and mirroring of the container are part of the picture.
 
 use std::borrow::Cow;
@@ -22,6 +22,8 @@ use super::super::pixels::Size;
 use super::super::sniff::Kind;
 use super::Decoded;
 use super::Header;
+use super::av1::ColorDescription;
+use super::av1::FirstPicture;
 use super::whole;
 use super::yuv;
 use super::yuv::Frame;
@@ -30,6 +32,7 @@ use super::yuv::Matrix;
 pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let container = open(source)?;
     let coded = coded_size(&container)?;
+    let frames = most_frames(&container)?;
     Ok(Header {
         kind: Kind::Avif,
         size: container
@@ -40,8 +43,9 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
             container.rotation().map_or(0, |rotation| rotation.angle),
             container.mirror().map(|mirror| mirror.axis),
         ),
-        // The decoder's frame, our copy of it in 16 bits, alpha of both, and RGB(A) of up to 16 bits.
-        bytes_per_pixel: 20,
+        // The decoder's frame, our copy of it in 16 bits, alpha of both, and RGB(A) of up to 16 bits. Each further frame is kept with its
+        // motion and its segments until the picture is whole.
+        bytes_per_pixel: 20 + 7 * u64::from(frames - 1),
         coefficient_bytes: 0,
         hidden_pixels: 0,
         pixel_bytes: 8,
@@ -159,6 +163,22 @@ fn coded_size(container: &AvifParser<'_>) -> Result<Size, TransformError> {
     ))
 }
 
+/// Frames that are decoded for one picture of the file, at most.
+fn most_frames(container: &AvifParser<'_>) -> Result<u32, TransformError> {
+    let frames = |data: &[u8]| Ok(FirstPicture::of(data)?.frames);
+    let mut most = match alpha_data(container)? {
+        Some(data) => frames(&data)?,
+        None => 1,
+    };
+    if container.grid_config().is_none() {
+        return Ok(most.max(frames(&color_data(container)?)?));
+    }
+    for index in 0..container.grid_tile_count() {
+        most = most.max(frames(&container.tile_data(index).map_err(failed)?)?);
+    }
+    Ok(most)
+}
+
 /// The still picture, or the first frame of a sequence.
 fn color_data<'a>(container: &'a AvifParser<'_>) -> Result<Cow<'a, [u8]>, TransformError> {
     if is_sequence(container) {
@@ -183,15 +203,18 @@ fn alpha_data<'a>(container: &'a AvifParser<'_>) -> Result<Option<Cow<'a, [u8]>>
 
 /// Decodes one AV1 picture, on this thread.
 fn av1(data: &[u8], limit: Size) -> Result<Frame, TransformError> {
+    let first = FirstPicture::of(data)?;
     let mut settings = dav1d::Settings::new();
     settings.set_n_threads(1);
     settings.set_max_frame_delay(1);
+    // The finest layer is the picture.
+    settings.set_all_layers(false);
     // A frame may be larger than the header says only by the rounding of its blocks.
     let pixels = limit.transposed().area().saturating_add(1 << 16);
     settings.set_frame_size_limit(u32::try_from(pixels).unwrap_or(u32::MAX));
     let failed = |cause: dav1d::Error| broken(&cause.to_string());
     let mut decoder = dav1d::Decoder::with_settings(&settings).map_err(failed)?;
-    match decoder.send_data(data.to_vec(), None, None, None) {
+    match decoder.send_data(first.bytes(), None, None, None) {
         Ok(()) | Err(dav1d::Error::Again) => {}
         Err(cause) => return Err(failed(cause)),
     }
@@ -206,11 +229,12 @@ fn av1(data: &[u8], limit: Size) -> Result<Frame, TransformError> {
             Err(cause) => return Err(failed(cause)),
         }
     };
-    frame(&picture)
+    frame(&picture, first.color)
 }
 
-/// Copies a decoded picture out, every sample as 16 bits.
-fn frame(picture: &dav1d::Picture) -> Result<Frame, TransformError> {
+/// Copies a decoded picture out, every sample as 16 bits. Its colours are described by the data itself: the picture panics where it is asked
+/// for a code point that is reserved.
+fn frame(picture: &dav1d::Picture, color: ColorDescription) -> Result<Frame, TransformError> {
     let size = Size::new(picture.width(), picture.height());
     let (across, down, components) = match picture.pixel_layout() {
         PixelLayout::I400 => (1, 1, 1),
@@ -259,20 +283,14 @@ fn frame(picture: &dav1d::Picture) -> Result<Frame, TransformError> {
         }
         planes.push(samples);
     }
-    let point = |value: Option<u8>| value.unwrap_or(2);
     Ok(Frame {
         size,
         subsampled: (across == 2, down == 2),
         depth,
         planes,
-        matrix: Matrix::from_cicp(point(
-            u8::try_from(picture.matrix_coefficients() as u32).ok(),
-        )),
+        matrix: Matrix::from_cicp(color.matrix),
         full_range: picture.color_range() == dav1d::pixel::YUVRange::Full,
-        space: ColorSpace::from_cicp(
-            point(u8::try_from(picture.color_primaries() as u32).ok()),
-            point(u8::try_from(picture.transfer_characteristic() as u32).ok()),
-        ),
+        space: ColorSpace::from_cicp(color.primaries, color.transfer),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Bytes to pixels: one file per format, each with two doors, `header` (a few hundred bytes read, nothing allocated for pixels)
 //! and `decode`. Formats are told apart by content alone.
 
+mod av1;
 mod avif;
 pub(super) mod frames;
 mod gif;

@@ -1,7 +1,5 @@
-//! What drawing an SVG would take, before it is drawn: elements once every reference is followed, their depth, and the pixels that
-//! each shape, layer, mask, pattern and filter touches. All of it is estimated from above.
-
-use std::collections::HashMap;
+//! What drawing an SVG would take, before it is drawn: the pixels that each shape, layer, mask, pattern and filter touches. All of it is
+//! estimated from above.
 
 use resvg::tiny_skia::Rect;
 use resvg::usvg;
@@ -11,194 +9,16 @@ use resvg::usvg::Paint;
 use resvg::usvg::Tree;
 use resvg::usvg::filter::Filter;
 use resvg::usvg::filter::Kind as Primitive;
-use resvg::usvg::roxmltree;
-use resvg::usvg::roxmltree::Document;
-use resvg::usvg::roxmltree::NodeId;
 
 use super::super::TransformError;
 use super::super::pixels::Size;
 use super::broken;
 use super::whole;
 
-/// The namespace of SVG.
-const SVG: &str = "http://www.w3.org/2000/svg";
-/// Elements after every reference stands for what it refers to; long paths and texts count as several. Each takes about a kibibyte;
-/// the largest maps have a tenth.
-pub(super) const ELEMENTS: u64 = 100_000;
-/// Elements within elements, a reference counted as what it refers to. Editors nest a dozen.
-const DEPTH: u32 = 256;
 /// Pixels that may be touched, each counted as often as it is: fills at the limit take up to 8 seconds of one processor.
 const WORK: u64 = 1 << 30;
 /// What an element costs however few pixels it has, in pixels.
 const ELEMENT_WORK: u64 = 500;
-
-/// Counts elements and their depth as they are after everything that is referred to takes the place of its reference.
-pub(super) fn check_elements(document: &Document<'_>) -> Result<(), TransformError> {
-    let (mut named, mut styles) = (HashMap::new(), Styles::default());
-    for node in document.descendants() {
-        if let Some(id) = node.attribute("id") {
-            named.entry(id).or_insert(node);
-        }
-        if node.has_tag_name((SVG, "style")) {
-            styles.read(node.text().unwrap_or_default());
-        }
-    }
-    let mut counted = Counted {
-        named,
-        styles,
-        known: HashMap::new(),
-    };
-    let (elements, depth) = counted.count(document.root_element(), 0)?;
-    if elements > ELEMENTS || depth > DEPTH {
-        return Err(broken("too many elements, or too deeply nested ones"));
-    }
-    Ok(())
-}
-
-/// What style sheets refer to, by what may refer to it: for the last part of a selector a class or a name that it has, or else
-/// everything. That is more than what the selectors choose, never less.
-#[derive(Default)]
-struct Styles<'a> {
-    of_classes: HashMap<&'a str, Vec<&'a str>>,
-    of_names: HashMap<&'a str, Vec<&'a str>>,
-    of_all: Vec<&'a str>,
-}
-
-impl<'a> Styles<'a> {
-    fn read(&mut self, sheet: &'a str) {
-        for rule in sheet.split('}') {
-            let Some((selectors, body)) = rule.rsplit_once('{') else {
-                continue;
-            };
-            let targets: Vec<&str> = references(body).collect();
-            if targets.is_empty() {
-                continue;
-            }
-            let selectors = selectors.rsplit(['{', ';']).next().unwrap_or_default();
-            for selector in selectors.split(',') {
-                let last = selector
-                    .trim_end()
-                    .rsplit([' ', '\t', '\n', '>', '+', '~'])
-                    .next();
-                let last = last.unwrap_or_default();
-                let end = |name: &'a str| name.split(['.', '#']).next().unwrap_or_default();
-                let list = if last.contains(['*', '/', ':', '[']) {
-                    &mut self.of_all
-                } else if let Some((_, class)) = last.split_once('.') {
-                    self.of_classes.entry(end(class)).or_default()
-                } else if let Some((_, name)) = last.split_once('#') {
-                    self.of_names.entry(end(name)).or_default()
-                } else {
-                    &mut self.of_all
-                };
-                list.extend(&targets);
-            }
-        }
-    }
-
-    fn of(&self, node: roxmltree::Node<'_, '_>) -> Vec<&'a str> {
-        let classes = node.attribute("class").unwrap_or_default();
-        let of_classes = classes
-            .split_whitespace()
-            .filter_map(|class| self.of_classes.get(class));
-        let of_name = node.attribute("id").and_then(|id| self.of_names.get(id));
-        of_classes
-            .chain(of_name)
-            .chain([&self.of_all])
-            .flatten()
-            .copied()
-            .collect()
-    }
-}
-
-/// Names in `url(#name)`.
-fn references(text: &str) -> impl Iterator<Item = &str> {
-    text.split("url(").skip(1).filter_map(|after| {
-        let (inside, _) = after.split_once(')')?;
-        inside
-            .trim()
-            .trim_matches(['"', '\''])
-            .trim()
-            .strip_prefix('#')
-    })
-}
-
-struct Counted<'a, 'b> {
-    named: HashMap<&'a str, roxmltree::Node<'a, 'b>>,
-    styles: Styles<'a>,
-    /// Elements and depth of what was counted, so that a use of uses is counted once; nothing while it is being counted.
-    known: HashMap<NodeId, Option<(u64, u32)>>,
-}
-
-impl<'a, 'b> Counted<'a, 'b> {
-    fn count(
-        &mut self,
-        node: roxmltree::Node<'a, 'b>,
-        above: u32,
-    ) -> Result<(u64, u32), TransformError> {
-        if above > DEPTH {
-            return Err(broken("elements that are nested too deeply"));
-        }
-        match self.known.get(&node.id()) {
-            Some(Some(known)) => return Ok(*known),
-            // It refers to itself, which draws nothing.
-            Some(None) => return Ok((0, 0)),
-            None => {}
-        }
-        self.known.insert(node.id(), None);
-        let bytes = |text: Option<&str>| text.map_or(0, |text| text.len() as u64);
-        let points = bytes(node.attribute("d")) + bytes(node.attribute("points"));
-        let text: u64 = node.children().map(|child| bytes(child.text())).sum();
-        let (mut elements, mut depth) = (1 + points / 64 + text / 8, 0);
-        for (child, times) in self.below(node, points) {
-            let (more, below) = self.count(child, above + 1)?;
-            elements = elements.saturating_add(more.saturating_mul(times));
-            depth = depth.max(below);
-        }
-        let counted = (elements, depth + 1);
-        self.known.insert(node.id(), Some(counted));
-        Ok(counted)
-    }
-
-    /// Children and what is referred to, with the number of times it is drawn: a marker is at every point of its path.
-    fn below(
-        &self,
-        node: roxmltree::Node<'a, 'b>,
-        points: u64,
-    ) -> Vec<(roxmltree::Node<'a, 'b>, u64)> {
-        let mut below: Vec<_> = node
-            .children()
-            .filter(roxmltree::Node::is_element)
-            .map(|child| (child, 1))
-            .collect();
-        let mut refer = |name: &str| match self.named.get(name) {
-            // These are numbers, not drawings.
-            Some(target)
-                if matches!(
-                    target.tag_name().name(),
-                    "linearGradient" | "radialGradient" | "solidColor"
-                ) => {}
-            Some(target) if target.tag_name().name() == "marker" => {
-                below.push((*target, 1 + points / 2));
-            }
-            Some(target) => below.push((*target, 1)),
-            None => {}
-        };
-        for attribute in node.attributes() {
-            if attribute.name() == "href" {
-                attribute
-                    .value()
-                    .strip_prefix('#')
-                    .into_iter()
-                    .for_each(&mut refer);
-            } else {
-                references(attribute.value()).for_each(&mut refer);
-            }
-        }
-        self.styles.of(node).into_iter().for_each(refer);
-        below
-    }
-}
 
 /// What drawing takes.
 pub(super) struct Estimate {

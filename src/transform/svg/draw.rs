@@ -32,9 +32,10 @@ use super::super::pixels::Size;
 use super::super::sniff::Kind;
 use super::super::sniff::sniff;
 use super::broken;
-use super::cost::ELEMENTS;
 use super::cost::Estimate;
-use super::cost::check_elements;
+use super::elements::ELEMENTS;
+use super::elements::check_attributes;
+use super::elements::check_elements;
 use super::whole;
 
 /// Bytes of stack for as many, several times over: the functions of `usvg` and `resvg` call themselves.
@@ -97,6 +98,7 @@ fn draw(
     target: impl FnOnce(Size) -> Size,
     limits: &Limits,
 ) -> Result<Raster, TransformError> {
+    check_attributes(text)?;
     let parsing = roxmltree::ParsingOptions {
         allow_dtd: false,
         // Text is a node as well.

@@ -5,7 +5,9 @@
 
 mod cost;
 mod draw;
+mod elements;
 mod markup;
+mod style;
 
 use std::borrow::Cow;
 use std::error::Error;

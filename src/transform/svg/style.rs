@@ -1,0 +1,222 @@
+//! What the style sheets of a drawing say about each of its elements, found by the crate that `usvg` uses, and what finding it takes.
+//!
+//! `usvg` tries every rule on every element, and for a selector of several parts walks up from there once for each part: a file of some
+//! megabytes takes hours. Here the same is done first, every step counted, and given up at a limit.
+
+use std::cell::Cell;
+
+use resvg::usvg::roxmltree::Document;
+use resvg::usvg::roxmltree::Node;
+use simplecss::AttributeOperator;
+use simplecss::Element;
+use simplecss::PseudoClass;
+use simplecss::StyleSheet;
+
+use super::super::TransformError;
+use super::broken;
+
+/// Steps of trying rules on elements, all together: about a second. An export of 500 classes and 10,000 elements takes 5 million.
+const STEPS: u64 = 100_000_000;
+/// Declarations in memory, which are copied for each selector of a rule. Exports have some thousands.
+const COPIES: u64 = 2_000_000;
+/// Style sheets times rules: all rules are sorted again after each sheet.
+const SORTED: u64 = 4_000_000;
+/// Rules times bytes of a sheet: at each error the parser counts the lines from the beginning.
+const PARSED: u64 = 1 << 32;
+
+pub(super) struct Styles<'a> {
+    sheet: StyleSheet<'a>,
+    /// Steps that are left.
+    left: Cell<u64>,
+}
+
+/// What the rules say about one element.
+#[derive(Default)]
+pub(super) struct Applied<'a> {
+    /// Steps of finding them.
+    pub steps: u64,
+    /// Bytes of values.
+    pub bytes: u64,
+    /// Names in `url(#name)`.
+    pub references: Vec<&'a str>,
+}
+
+impl<'a> Styles<'a> {
+    /// Reads all style sheets of a document.
+    ///
+    /// # Errors
+    /// `Decode` where reading them, or trying them on so many elements, would take too long.
+    pub fn of(document: &'a Document<'_>) -> Result<Self, TransformError> {
+        let (mut sheet, mut texts, mut rules, mut elements) = (StyleSheet::new(), vec![], 0, 0);
+        for node in document.descendants().filter(Node::is_element) {
+            elements += 1;
+            if node.has_tag_name("style")
+                && let Some(text) = node.text()
+            {
+                // Each ends with a brace, or begins with an at.
+                let own = 1 + count(text, b"{@");
+                let length = text.len() as u64;
+                if own.saturating_mul(length) > PARSED || copies(text) > COPIES {
+                    return Err(too_many());
+                }
+                rules += own;
+                texts.push(text);
+            }
+        }
+        if rules.saturating_mul(texts.len() as u64) > SORTED {
+            return Err(too_many());
+        }
+        for text in texts {
+            sheet.parse_more(text);
+        }
+        if elements * sheet.rules.len() as u64 > STEPS {
+            return Err(too_many());
+        }
+        Ok(Styles {
+            sheet,
+            left: Cell::new(STEPS),
+        })
+    }
+
+    /// # Errors
+    /// `Decode` once all elements together have taken too long.
+    pub fn applied(&self, node: Node<'_, '_>) -> Result<Applied<'a>, TransformError> {
+        let left = self.left.get();
+        let mut applied = Applied::default();
+        let element = Counting {
+            node,
+            left: &self.left,
+        };
+        for rule in &self.sheet.rules {
+            element.spend(1);
+            if !rule.selector.matches(&element) {
+                continue;
+            }
+            for declaration in &rule.declarations {
+                element.spend(1 + declaration.value.len() / 32);
+                applied.bytes += declaration.value.len() as u64;
+                applied.references.extend(references(declaration.value));
+            }
+        }
+        if self.left.get() == 0 {
+            return Err(too_many());
+        }
+        applied.steps = left - self.left.get();
+        Ok(applied)
+    }
+}
+
+/// Names in `url(#name)`.
+pub(super) fn references(text: &str) -> impl Iterator<Item = &str> {
+    text.split("url(").skip(1).filter_map(|after| {
+        let (inside, _) = after.split_once(')')?;
+        inside
+            .trim()
+            .trim_matches(['"', '\''])
+            .trim()
+            .strip_prefix('#')
+    })
+}
+
+fn count(text: &str, of: &[u8]) -> u64 {
+    text.bytes().filter(|byte| of.contains(byte)).count() as u64
+}
+
+/// Declarations that a sheet becomes, from above: those of each rule for each of its selectors.
+fn copies(text: &str) -> u64 {
+    let (selectors, declarations) = (
+        |text: &str| 1 + count(text, b","),
+        |text: &str| 1 + count(text, b";"),
+    );
+    if hides_braces(text) {
+        return selectors(text).saturating_mul(declarations(text));
+    }
+    let parts: Vec<&str> = text.split(['{', '}']).collect();
+    parts
+        .windows(2)
+        .map(|pair| selectors(pair[0]).saturating_mul(declarations(pair[1])))
+        .fold(0, u64::saturating_add)
+}
+
+/// Whether a brace stands in a comment or in quotes, so that it parts nothing.
+fn hides_braces(text: &str) -> bool {
+    let mut inside = None;
+    let mut rest = text.as_bytes();
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        match (inside, byte) {
+            (Some(_), b'{' | b'}') => return true,
+            (Some(b'*'), b'*') if after.first() == Some(&b'/') => inside = None,
+            (Some(b'*'), _) => {}
+            (Some(_), b'\\') => rest = after.get(1..).unwrap_or_default(),
+            (Some(quote), byte) if quote == *byte => inside = None,
+            (None, b'"' | b'\'') => inside = Some(*byte),
+            (None, b'/') if after.first() == Some(&b'*') => {
+                (inside, rest) = (Some(b'*'), &after[1..]);
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+/// An element that counts what it is asked. Once there are no steps left it answers that nothing matches, which ends every search.
+struct Counting<'a, 'd, 'i> {
+    node: Node<'d, 'i>,
+    left: &'a Cell<u64>,
+}
+
+impl Counting<'_, '_, '_> {
+    fn spend(&self, steps: usize) {
+        self.left.set(self.left.get().saturating_sub(steps as u64));
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.spend(1);
+        self.left.get() > 0
+    }
+}
+
+impl Element for Counting<'_, '_, '_> {
+    fn parent_element(&self) -> Option<Self> {
+        let node = self.node.parent_element().filter(|_| self.may_go_on())?;
+        Some(Counting { node, ..*self })
+    }
+
+    fn prev_sibling_element(&self) -> Option<Self> {
+        let mut node = self.node.prev_sibling();
+        while let Some(other) = node.filter(|_| self.may_go_on()) {
+            if other.is_element() {
+                return Some(Counting {
+                    node: other,
+                    ..*self
+                });
+            }
+            node = other.prev_sibling();
+        }
+        None
+    }
+
+    fn has_local_name(&self, name: &str) -> bool {
+        self.may_go_on() && self.node.tag_name().name() == name
+    }
+
+    fn attribute_matches(&self, name: &str, operator: AttributeOperator<'_>) -> bool {
+        self.spend(self.node.attributes().len() / 4);
+        let value = self.node.attribute(name).filter(|_| self.may_go_on());
+        value.is_some_and(|value| {
+            self.spend(value.len() / 32);
+            operator.matches(value)
+        })
+    }
+
+    fn pseudo_class_matches(&self, class: PseudoClass<'_>) -> bool {
+        class == PseudoClass::FirstChild
+            && self.prev_sibling_element().is_none()
+            && self.left.get() > 0
+    }
+}
+
+fn too_many() -> TransformError {
+    broken("its style sheets have too many rules for so many elements")
+}

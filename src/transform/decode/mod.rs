@@ -12,6 +12,7 @@ mod jpeg;
 mod jxl;
 mod plain;
 mod png;
+mod png_end;
 mod tiff;
 mod webp;
 mod yuv;

@@ -1,6 +1,8 @@
 //! PNG by `image`: every colour type and depth, expanded; of an APNG the still that viewers without animation show.
 
+use std::io::BufRead;
 use std::io::Cursor;
+use std::io::Seek;
 
 use image::ImageDecoder;
 use image::ImageError;
@@ -16,6 +18,7 @@ use super::super::sniff::Kind;
 use super::Decoded;
 use super::Header;
 use super::copies;
+use super::png_end::Ended;
 use super::raster;
 use super::whole;
 
@@ -23,7 +26,7 @@ use super::whole;
 const MAX_METADATA: u64 = 4 << 20;
 
 pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
-    let mut decoder = open(source)?;
+    let mut decoder = open(Cursor::new(source))?;
     let (width, height) = decoder.dimensions();
     let exif = decoder.exif_metadata().ok().flatten();
     let color = decoder.color_type();
@@ -43,7 +46,7 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
 }
 
 pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
-    let decoder = open(source)?;
+    let decoder = open(Ended::new(source))?;
     let space = space(source);
     let color = decoder.color_type();
     let length = header.size.len() * usize::from(color.bytes_per_pixel());
@@ -71,10 +74,10 @@ pub(super) fn space(source: &[u8]) -> ColorSpace {
     }
 }
 
-fn open(source: &[u8]) -> Result<PngDecoder<Cursor<&[u8]>>, TransformError> {
+fn open<R: BufRead + Seek>(source: R) -> Result<PngDecoder<R>, TransformError> {
     let mut limits = image::Limits::no_limits();
     limits.max_alloc = Some(MAX_METADATA);
-    PngDecoder::with_limits(Cursor::new(source), limits).map_err(failed)
+    PngDecoder::with_limits(source, limits).map_err(failed)
 }
 
 fn failed(cause: ImageError) -> TransformError {

@@ -14,6 +14,7 @@ use zenavif_parse::DecodeConfig;
 use super::super::TransformError;
 use super::super::color::ColorSpace;
 use super::super::metadata;
+use super::super::metadata::AvifAlphaGrid;
 use super::super::orientation::Orientation;
 use super::super::pixels::Channels;
 use super::super::pixels::Raster;
@@ -59,27 +60,12 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     let container = open(source)?;
     let coded = coded_size(&container)?;
     let frame = match container.grid_config() {
-        Some(grid) => {
-            let tile = |index, limit| av1(&container.tile_data(index).map_err(failed)?, limit);
-            let first = tile(0, coded)?;
-            let limit = first.size;
-            // All tiles are held at once, so none may be for nothing: the last column and the last row begin inside.
-            let begins_inside = |count: u8, tile: u32, side: u32| {
-                u64::from(count.saturating_sub(1)) * u64::from(tile) < u64::from(side)
-            };
-            if !begins_inside(grid.columns, limit.width, coded.width)
-                || !begins_inside(grid.rows, limit.height, coded.height)
-                || container.grid_tile_count() != usize::from(grid.columns) * usize::from(grid.rows)
-            {
-                return Err(broken("more tiles than make the picture"));
-            }
-            let mut tiles = vec![first];
-            for index in 1..container.grid_tile_count() {
-                tiles.push(tile(index, limit)?);
-            }
-            Frame::joined(tiles, usize::from(grid.columns), coded)
-                .ok_or_else(|| broken("tiles that do not make a picture"))?
-        }
+        Some(grid) => tiled(
+            (u32::from(grid.columns), u32::from(grid.rows)),
+            container.grid_tile_count(),
+            |index| container.tile_data(index).map_err(failed),
+            coded,
+        )?,
         None => av1(&color_data(&container)?, coded)?,
     };
     if frame.size != coded {
@@ -108,10 +94,20 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
         ),
         None => (frame.matrix, frame.full_range, frame.space.clone()),
     };
-    let alpha = match alpha_data(&container)? {
-        Some(data) => Some(av1(&data, coded)?).filter(|alpha| alpha.size == coded),
-        None => None,
-    };
+    let alpha = match (alpha_grid(source, &container), alpha_data(&container)?) {
+        (Some(grid), _) => Some(tiled(
+            (grid.columns, grid.rows),
+            grid.len(),
+            |index| {
+                grid.tile(index)
+                    .ok_or_else(|| broken("a tile of the alpha"))
+            },
+            coded,
+        )?),
+        (None, Some(data)) => Some(av1(&data, coded)?),
+        (None, None) => None,
+    }
+    .filter(|alpha| alpha.size == coded);
     let raster = yuv::to_raster(
         &frame,
         alpha.as_ref(),
@@ -199,6 +195,39 @@ fn alpha_data<'a>(container: &'a AvifParser<'_>) -> Result<Option<Cow<'a, [u8]>>
         return Ok(container.frame(0).map_err(failed)?.alpha_data);
     }
     container.alpha_data().transpose().map_err(failed)
+}
+
+/// The alpha of a still picture where it is in tiles: what the container gives for it is then no picture.
+fn alpha_grid<'a>(source: &'a [u8], container: &AvifParser<'_>) -> Option<AvifAlphaGrid<'a>> {
+    metadata::avif_alpha_grid(source).filter(|_| !is_sequence(container))
+}
+
+/// The picture that tiles make, row by row. `grid` is how many there are across and down.
+fn tiled<'a>(
+    grid: (u32, u32),
+    count: usize,
+    data: impl Fn(usize) -> Result<Cow<'a, [u8]>, TransformError>,
+    coded: Size,
+) -> Result<Frame, TransformError> {
+    let (columns, rows) = grid;
+    let first = av1(&data(0)?, coded)?;
+    let limit = first.size;
+    // All tiles are held at once, so none may be for nothing: the last column and the last row begin inside.
+    let begins_inside = |count: u32, tile: u32, side: u32| {
+        u64::from(count.saturating_sub(1)) * u64::from(tile) < u64::from(side)
+    };
+    if !begins_inside(columns, limit.width, coded.width)
+        || !begins_inside(rows, limit.height, coded.height)
+        || count != columns as usize * rows as usize
+    {
+        return Err(broken("more tiles than make the picture"));
+    }
+    let mut tiles = vec![first];
+    for index in 1..count {
+        tiles.push(av1(&data(index)?, limit)?);
+    }
+    Frame::joined(tiles, columns as usize, coded)
+        .ok_or_else(|| broken("tiles that do not make a picture"))
 }
 
 /// Decodes one AV1 picture, on this thread.

@@ -100,15 +100,15 @@ pub(super) fn read(source: &[u8]) -> Carried {
 
 /// A box: what it is, where it begins, where its content does, and where it ends.
 #[derive(Clone, Debug)]
-struct Part {
-    kind: [u8; 4],
+pub(super) struct Part {
+    pub kind: [u8; 4],
     start: usize,
-    content: usize,
-    end: usize,
+    pub content: usize,
+    pub end: usize,
 }
 
 /// The boxes in a range. Garbage ends them.
-fn boxes(source: &[u8], range: std::ops::Range<usize>) -> impl Iterator<Item = Part> {
+pub(super) fn boxes(source: &[u8], range: std::ops::Range<usize>) -> impl Iterator<Item = Part> {
     let source = source.get(..range.end).unwrap_or_default();
     let mut start = range.start;
     std::iter::from_fn(move || {
@@ -137,36 +137,36 @@ fn boxes(source: &[u8], range: std::ops::Range<usize>) -> impl Iterator<Item = P
     })
 }
 
-fn find(mut boxes: impl Iterator<Item = Part>, kind: &[u8; 4]) -> Option<Part> {
+pub(super) fn find(mut boxes: impl Iterator<Item = Part>, kind: &[u8; 4]) -> Option<Part> {
     boxes.find(|part| &part.kind == kind)
 }
 
 /// An entry of `iinf`.
-struct Item {
-    id: u32,
-    kind: [u8; 4],
+pub(super) struct Item {
+    pub id: u32,
+    pub kind: [u8; 4],
     is_xmp: bool,
 }
 
 /// An entry of `iloc`.
-struct Location {
-    id: u32,
+pub(super) struct Location {
+    pub id: u32,
     /// Whether offsets count from the `idat` box, and not from the beginning of the file.
-    in_idat: bool,
+    pub in_idat: bool,
     /// Offset and length; a length of 0 goes to the end.
-    extents: Vec<(u64, u64)>,
+    pub extents: Vec<(u64, u64)>,
 }
 
 /// What a `meta` box says about items.
-struct Meta {
+pub(super) struct Meta {
     /// Where its boxes are.
-    children: std::ops::Range<usize>,
-    items: Vec<Item>,
-    locations: Vec<Location>,
+    pub children: std::ops::Range<usize>,
+    pub items: Vec<Item>,
+    pub locations: Vec<Location>,
 }
 
 impl Meta {
-    fn of(source: &[u8]) -> Option<Self> {
+    pub fn of(source: &[u8]) -> Option<Self> {
         let meta = find(boxes(source, 0..source.len()), b"meta")?;
         let children = meta.content + 4..meta.end;
         let child = |kind| find(boxes(source, children.clone()), kind);
@@ -272,11 +272,11 @@ fn locations(iloc: &[u8]) -> Option<Vec<Location>> {
 }
 
 /// Numbers one after the other, their highest bytes first.
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub &'a [u8]);
 
 impl Reader<'_> {
     /// The next number of up to 8 bytes; one of no bytes is 0.
-    fn number(&mut self, bytes: usize) -> Option<u64> {
+    pub fn number(&mut self, bytes: usize) -> Option<u64> {
         let (number, rest) = self.0.split_at_checked(bytes)?;
         self.0 = rest;
         Some(

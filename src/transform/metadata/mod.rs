@@ -4,6 +4,7 @@
 //! block beyond `MAX_BLOCK`. Only what the encoders here have made is taken apart by `img-parts`.
 
 mod avif;
+mod avif_alpha;
 mod jpeg;
 mod png;
 mod tiff;
@@ -23,6 +24,8 @@ use super::sniff::Kind;
 
 pub use self::avif::holds_only as avif_holds_only;
 pub use self::avif::is_bounded as avif_is_bounded;
+pub use self::avif_alpha::AlphaGrid as AvifAlphaGrid;
+pub use self::avif_alpha::alpha_grid as avif_alpha_grid;
 pub use self::jpeg::Segment as JpegSegment;
 pub use self::jpeg::is_in_several_scans;
 pub use self::jpeg::jpeg;

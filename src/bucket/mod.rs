@@ -94,8 +94,8 @@ pub enum Reply {
 pub struct Object {
     /// As the bucket sent them.
     pub headers: HeaderMap,
-    /// Announced length in bytes.
-    pub length: u64,
+    /// Announced length in bytes, which an answer in chunks does not tell.
+    pub length: Option<u64>,
     /// The content. A break in the middle is mended by asking for the rest, as long as the entity tag stays the same.
     pub body: Pin<Box<dyn Stream<Item = Result<Bytes, BucketError>> + Send>>,
 }
@@ -193,7 +193,9 @@ impl Bucket {
                 headers: Box::new(headers),
             })),
             (Ok(found), Some(Seen::Answer { headers, .. })) => {
-                let length = found.meta.size;
+                let length = headers
+                    .contains_key(header::CONTENT_LENGTH)
+                    .then_some(found.meta.size);
                 let name = self.name.clone();
                 let broken = move |error: object_store::Error| BucketError {
                     bucket: name.clone(),

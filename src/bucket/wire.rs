@@ -29,6 +29,9 @@ use super::Timeouts;
 /// An answer's error document is read up to this many bytes, in search of its code.
 const ERROR_DOCUMENT: usize = 4096;
 
+/// Stands for a length that is not told, and is larger than any object: what breaks off is asked for up to there.
+const UNKNOWN_LENGTH: &str = "9223372036854775807";
+
 /// What a request met last. Travels with the request as an extension, so that its sender can look afterwards.
 #[derive(Clone, Default)]
 pub(super) struct Witness(Arc<Mutex<Option<Seen>>>);
@@ -89,6 +92,10 @@ impl Wire {
             .referer(false)
             .no_proxy()
             .http1_only()
+            // Header lines that browsers forgive, as from other origins.
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
             .build()?;
         Ok(Wire {
             client,
@@ -160,6 +167,9 @@ fn kept(headers: &HeaderMap) -> HeaderMap {
             kept.insert(name, value.clone());
         }
     }
+    // It refuses an answer without a length, which one in chunks has not: the body ends where HTTP says so.
+    kept.entry(header::CONTENT_LENGTH)
+        .or_insert(HeaderValue::from_static(UNKNOWN_LENGTH));
     kept
 }
 

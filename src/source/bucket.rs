@@ -68,7 +68,7 @@ pub(super) async fn fetch(
             let codings = Codings::of(&headers)?;
             let stream = body.map_err(SourceError::from);
             let holds = freshness::holds(&headers, SystemTime::now());
-            let bytes = body::collect(stream, Some(length), codings, asking)
+            let bytes = body::collect(stream, length, codings, asking)
                 .await
                 .map_err(|error| error.holding(holds))?;
             let validators = Validators::of(&headers);

@@ -3,6 +3,7 @@
 //! Nothing of the client's travels on: no cookies, no credentials, no referrer, no headers.
 
 use std::error::Error;
+use std::io;
 use std::time::SystemTime;
 
 use futures_util::TryStreamExt;
@@ -10,7 +11,10 @@ use hyper::HeaderMap;
 use hyper::StatusCode;
 use hyper::header;
 use hyper::header::HeaderValue;
+use percent_encoding::AsciiSet;
+use percent_encoding::percent_encode;
 use reqwest::Client;
+use reqwest::ClientBuilder;
 use reqwest::Response;
 use url::Url;
 
@@ -44,6 +48,8 @@ const VIA: &str = "1.1 safelight, 1.1 image-resizing";
 /// A pool of connections that reach as far as they may.
 pub(super) struct Http {
     client: Client,
+    /// Keeps no connection, so that each request has a new one.
+    unpooled: Client,
     reach: Reach,
 }
 
@@ -61,17 +67,30 @@ impl Http {
             HeaderValue::from_static("identity"),
         );
         headers.insert(header::VIA, HeaderValue::from_static(VIA));
-        let client = Client::builder()
-            .user_agent(agent)
-            .default_headers(headers)
-            .dns_resolver(Resolver(reach))
-            .connect_timeout(config.connect_timeout.duration())
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .build()
-            .map_err(|error| SetupError::Client(reason(&error)))?;
-        Ok(Http { client, reach })
+        let builder = || {
+            Client::builder()
+                .user_agent(agent.clone())
+                .default_headers(headers.clone())
+                .dns_resolver(Resolver(reach))
+                .connect_timeout(config.connect_timeout.duration())
+                .redirect(reqwest::redirect::Policy::none())
+                .referer(false)
+                .no_proxy()
+                // Header lines that browsers forgive. A line that cannot be read is left out, and the rest of the answer counts.
+                .http1_allow_spaces_after_header_name_in_responses(true)
+                .http1_allow_obsolete_multiline_headers_in_responses(true)
+                .http1_ignore_invalid_headers_in_responses(true)
+        };
+        let client = |builder: ClientBuilder| {
+            builder
+                .build()
+                .map_err(|error| SetupError::Client(reason(&error)))
+        };
+        Ok(Http {
+            client: client(builder())?,
+            unpooled: client(builder().pool_max_idle_per_host(0))?,
+            reach,
+        })
     }
 
     /// Asks once. `known` makes it a question whether anything changed.
@@ -92,19 +111,20 @@ impl Http {
             .map_err(|Refused| private(url))?;
         let conditions = conditions(known);
         let is_conditional = !conditions.is_empty();
-        let request = self
-            .client
-            .get(without_credentials(url))
-            .headers(conditions)
-            .send();
-        let response = clock
-            .bound(
-                Stage::FirstByte,
-                config.first_byte_timeout.duration(),
-                request,
-            )
-            .await?
-            .map_err(|error| unanswered(&error, url))?;
+        let send = async |client: &Client| {
+            let request = client
+                .get(without_credentials(url))
+                .headers(conditions.clone())
+                .send();
+            let timeout = config.first_byte_timeout.duration();
+            clock.bound(Stage::FirstByte, timeout, request).await
+        };
+        let response = match send(&self.client).await? {
+            // The origin had given up the connection before it was used again.
+            Err(error) if is_connection_lost(&error) => send(&self.unpooled).await?,
+            response => response,
+        }
+        .map_err(|error| unanswered(&error, url))?;
         let now = SystemTime::now();
         let status = response.status();
         match status {
@@ -185,11 +205,12 @@ fn without_credentials(url: &Url) -> Url {
 }
 
 fn location(base: &Url, response: &Response) -> Result<Url, SourceError> {
+    // Bytes outside ASCII are not allowed there and are sent all the same, in UTF-8 or not: as browsers do, each is kept as it is.
     let target = response
         .headers()
         .get(header::LOCATION)
-        .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
-        .and_then(|text| base.join(text).ok())
+        .map(|value| percent_encode(value.as_bytes(), &AsciiSet::EMPTY).to_string())
+        .and_then(|text| base.join(&text).ok())
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     target.ok_or_else(|| SourceError::BadRedirect { host: host(base) })
 }
@@ -215,6 +236,20 @@ fn unanswered(error: &reqwest::Error, url: &Url) -> SourceError {
     }
 }
 
+/// Whether a connection ended before the head of the answer was there. A GET may then be sent again (RFC 9110, section 9.2.2).
+fn is_connection_lost(error: &reqwest::Error) -> bool {
+    let is_lost = |cause: &(dyn Error + 'static)| {
+        let is_unanswered = cause
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_incomplete_message);
+        let is_reset = cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset);
+        is_unanswered || is_reset
+    };
+    !error.is_connect() && !error.is_timeout() && causes(error).any(is_lost)
+}
+
 fn private(url: &Url) -> SourceError {
     SourceError::PrivateAddress { host: host(url) }
 }
@@ -224,14 +259,17 @@ fn host(url: &Url) -> String {
 }
 
 fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.is::<E>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).any(|cause| cause.is::<E>())
+}
+
+/// An error and what caused it, and so on.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let current = next?;
+        next = current.source();
+        Some(current)
+    })
 }
 
 /// The innermost cause: the layers above it repeat that something failed, and may hold the URL with its signature.

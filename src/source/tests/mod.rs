@@ -26,6 +26,7 @@ use origin::TestOrigin;
 
 mod answers;
 mod hostile;
+mod odd;
 mod origin;
 mod redirects;
 mod suite;

@@ -36,6 +36,7 @@ use super::cost::Estimate;
 use super::elements::ELEMENTS;
 use super::elements::check_attributes;
 use super::elements::check_elements;
+use super::rings::check_rings;
 use super::whole;
 
 /// Bytes of stack for as many, several times over: the functions of `usvg` and `resvg` call themselves.
@@ -108,6 +109,7 @@ fn draw(
     let document =
         Document::parse_with_options(text, parsing).map_err(|error| broken(&error.to_string()))?;
     check_elements(&document)?;
+    check_rings(&document)?;
     let tree = Tree::from_xmltree(&document, &options(limits.source_pixels))
         .map_err(|error| broken(&error.to_string()))?;
     let own = tree.size();

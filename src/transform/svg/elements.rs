@@ -18,7 +18,7 @@ const SVG: &str = "http://www.w3.org/2000/svg";
 /// the largest maps have a tenth.
 pub(super) const ELEMENTS: u64 = 100_000;
 /// Elements within elements, a reference counted as what it refers to. Editors nest a dozen.
-const DEPTH: u32 = 256;
+pub(super) const DEPTH: u32 = 256;
 /// Bytes of attributes and declarations that cost as much as an element: they are copied for each.
 const ELEMENT_BYTES: u64 = 1024;
 /// Bytes of attributes and declarations of one element that are read again for each element inside, because they are inherited.

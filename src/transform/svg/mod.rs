@@ -7,6 +7,7 @@ mod cost;
 mod draw;
 mod elements;
 mod markup;
+mod rings;
 mod style;
 
 use std::borrow::Cow;

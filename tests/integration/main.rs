@@ -7,6 +7,7 @@ mod caching;
 mod derivatives;
 mod fetching;
 mod freshness;
+mod http2;
 mod interim;
 mod kinds;
 mod lifecycle;

@@ -193,6 +193,23 @@ async fn a_body_that_nobody_wants_does_no_harm() {
 }
 
 #[tokio::test]
+async fn an_upgrade_is_not_agreed_to() {
+    let proxy = proxy().await;
+    for protocol in ["websocket", "h2c", "TLS/1.0"] {
+        let request = format!(
+            "GET {TARGET} HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n\r\n\
+             GET /nowhere HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
+        );
+        let answer = raw(proxy.client().address(), request.as_bytes()).await;
+        let text = String::from_utf8_lossy(&answer);
+        // What follows is a request like any other.
+        assert!(text.starts_with("HTTP/1.1 200"), "{protocol}: {text}");
+        assert_eq!(text.matches("HTTP/1.1 404").count(), 1, "{protocol}");
+        assert!(!text.contains("HTTP/1.1 101"), "{protocol}");
+    }
+}
+
+#[tokio::test]
 async fn whoever_says_too_little_is_cut_off() {
     let proxy = proxy_with_head_timeout("300 ms").await;
     let address = proxy.client().address();

@@ -423,6 +423,32 @@ async fn many_slashes_never_name_another_host() {
 }
 
 #[tokio::test]
+async fn backslashes_never_name_another_host() {
+    let world = world().await;
+    let foreign = TestOrigin::with("*", samples::jpeg(64, 48)).await;
+    let host = foreign.authority();
+    for target in [
+        format!("/cdn-cgi\\image/w=16/http://{host}/x.jpg"),
+        format!("/cdn-cgi/image\\w=16/http://{host}/x.jpg"),
+        format!("/cdn-cgi/image/w=16/\\\\{host}/x.jpg"),
+        format!("/cdn-cgi/image/w=16/%5C%5C{host}/x.jpg"),
+        format!("/cdn-cgi/image/w=16//\\{host}/x.jpg"),
+        format!("/cdn-cgi/image/w=16/http:\\\\{host}\\x.jpg"),
+        format!("/cdn-cgi/image/w=16/http:/\\{host}/x.jpg"),
+        format!("/cdn-cgi/image/w=16/http%3A%5C%5C{host}%5Cx.jpg"),
+        format!("/_next/image?url=\\\\{host}\\x.jpg&w=16&q=75"),
+        format!("/_next/image?url=%5C%5C{host}%2Fx.jpg&w=16&q=75"),
+        format!("/_next/image?url=%2F%5C{host}%2Fx.jpg&w=16&q=75"),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+        let answer = raw(world.proxy.client().address(), request.as_bytes()).await;
+        assert!(answer.starts_with(b"HTTP/1.1 "), "{target}: an answer");
+    }
+    assert_eq!(foreign.asked().len(), 0);
+    assert_eq!(world.other.asked().len(), 0);
+}
+
+#[tokio::test]
 async fn section_1_2_what_is_malformed_is_refused_with_a_reason() {
     let world = world().await;
     for (target, status, number, reason) in [

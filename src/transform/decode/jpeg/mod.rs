@@ -1,6 +1,9 @@
 //! JPEG by two doors: rows of the common kind by a decoder of our own, and everything else by a library, of which each build has one.
 
 mod baseline;
+// The portable library takes Adobe's word alone.
+#[cfg(all(test, feature = "native"))]
+mod color_tests;
 #[cfg_attr(feature = "native", path = "turbo.rs")]
 #[cfg_attr(not(feature = "native"), path = "zune.rs")]
 mod library;

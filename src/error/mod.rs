@@ -58,6 +58,7 @@ impl Error {
                 TransformError::Color(_) => "the colour profile of the source could not be applied",
                 TransformError::Resize(_) => "the picture could not be resized",
                 TransformError::Encode(_) => "the picture could not be encoded",
+                TransformError::OutOfMemory { .. } => "too busy, try again in a moment",
                 TransformError::NotAnImage
                 | TransformError::UnsupportedFormat(_)
                 | TransformError::UnsupportedCoding(_)
@@ -140,11 +141,12 @@ impl Error {
     pub fn retry_after(&self) -> Option<u32> {
         /// Nobody comes back later than that.
         const LONGEST: u128 = 60;
-        /// Who could not be fetched for waited long already, and fetches are not foreseen.
-        const BUSY: Duration = Duration::from_secs(5);
+        /// By then another fetch or render has ended; how long they take is not foreseen.
+        const SHORTLY: Duration = Duration::from_secs(5);
         let wait = match self {
             Error::Cpu(CpuError::Refused { wait, .. }) => *wait,
-            Error::Source(SourceError::Busy(_)) => BUSY,
+            Error::Source(SourceError::Busy(_))
+            | Error::Transform(TransformError::OutOfMemory { .. }) => SHORTLY,
             _ => return None,
         };
         let seconds = wait.as_millis().div_ceil(1000).clamp(1, LONGEST);
@@ -330,6 +332,9 @@ mod tests {
         assert_eq!(Error::from(CpuError::Panicked).retry_after(), None);
         let busy = Error::from(SourceError::Busy(Lack::Memory));
         assert_eq!(busy.retry_after(), Some(5));
+        let no_memory = Error::from(TransformError::OutOfMemory { bytes: 1 });
+        assert_eq!(no_memory.retry_after(), Some(5));
+        assert_eq!(no_memory.life(&ErrorLives::default()), Duration::ZERO);
     }
 
     #[test]

@@ -111,6 +111,7 @@ impl Error {
                 TransformError::ZeroSized => (403, 9413, "zero-size", Class::Source),
                 TransformError::TooManyPixels { .. } => (403, 9413, "source-pixels", Class::Source),
                 TransformError::TooCostly { .. } => (403, 9413, "render-memory", Class::Source),
+                TransformError::OutOfMemory { .. } => (503, 9522, "memory", Class::Passing),
                 TransformError::OutputTooLarge { .. } => (403, 9413, "output-size", Class::Source),
                 TransformError::OutOfTime => (504, 9529, "render-time", Class::Source),
                 TransformError::Decode(_) => (422, 9516, "decode", Class::Source),

@@ -90,7 +90,7 @@ pub(super) fn render(
         warnings.push(Warning::new("image too large for WebP"));
     }
     let format = expressible;
-    price::of_animation(source, header, animation, &plan, format, recipe).within(limits)?;
+    price::of_animation(source, header, animation, &plan, format, recipe).available(limits)?;
 
     let extent = decode::whole(header.size);
     let mut timings = Timings::default();
@@ -141,7 +141,7 @@ pub(super) fn priced(
         return price::of_animation(source, header, animation, plan, format, recipe);
     }
     match limits.large_animations {
-        LargeAnimations::Original => price::of_copy(source),
+        LargeAnimations::Original => price::of_copy(source, recipe, format),
         LargeAnimations::Still => {
             let clues = Clues::default();
             let basis = Basis::of(source, header, Wanted::WHOLE, &clues);

@@ -12,6 +12,7 @@ use moxcms::TransferCharacteristics;
 use moxcms::TransformOptions;
 
 use super::TransformError;
+use super::buffer;
 use super::hdr;
 use super::pixels::Channels;
 use super::pixels::Raster;
@@ -208,7 +209,7 @@ fn converted(raster: Raster, profile: &ColorProfile) -> Result<Raster, Transform
             let Ok(transform) = profile.create_transform_8bit(from, &srgb, to, options) else {
                 return Ok(expanded(raster));
             };
-            let mut made = vec![0; length];
+            let mut made = buffer::zeroed(length)?;
             transform.transform(samples, &mut made).map_err(failed)?;
             Samples::U8(made)
         }
@@ -216,7 +217,7 @@ fn converted(raster: Raster, profile: &ColorProfile) -> Result<Raster, Transform
             let Ok(transform) = profile.create_transform_16bit(from, &srgb, to, options) else {
                 return Ok(expanded(raster));
             };
-            let mut made = vec![0; length];
+            let mut made = buffer::zeroed(length)?;
             transform.transform(samples, &mut made).map_err(failed)?;
             Samples::U16(made)
         }

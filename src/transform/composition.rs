@@ -344,7 +344,7 @@ fn expressible(
 }
 
 /// Progressive JPEG, but for thumbnails, which it makes larger (4 % at 100 pixels, 1 % at 160; at 320 it saves 2 %), and for pictures so large that its coefficients fill the memory.
-fn is_progressive(output: Output, size: Size) -> bool {
+pub(super) fn is_progressive(output: Output, size: Size) -> bool {
     const SMALL: u32 = 200;
     const LARGE: u32 = 3000;
     let asked = !matches!(

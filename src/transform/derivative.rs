@@ -166,7 +166,7 @@ pub(super) fn made(
 ) -> Result<Encoded, TransformError> {
     let started = Instant::now();
     let wanted = Wanted::one_of(denominator);
-    price::of_derivative(source, header, wanted).within(&budget.limits)?;
+    price::of_derivative(source, header, wanted).available(&budget.limits)?;
     let Decoded { raster, space, .. } = decode::pixels(source, header, wanted)?;
     let decode = started.elapsed();
     budget.check()?;

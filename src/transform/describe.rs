@@ -38,7 +38,7 @@ pub(super) fn render(
     let thumbnail = plan.layout.output();
     let wanted = prepared.wanted(header, recipe);
     let basis = Basis::of(source, header, wanted, clues);
-    price::of_thumbnail(source, &basis, header, &plan, wanted).within(&budget.limits)?;
+    price::of_thumbnail(source, &basis, header, &plan, wanted).available(&budget.limits)?;
     let decoded = match prepared.decoded {
         Some(decoded) => decoded,
         None => basis.decoded()?,

@@ -64,7 +64,7 @@ pub(super) fn priced(
 ) -> Result<Price, TransformError> {
     let markup = svg::most_markup(source, limits.render_memory.bytes());
     if !limits.rasterize_svg || recipe.output == Output::Svg {
-        return Ok(price::of_drawing(source, markup, None));
+        return Ok(price::of_drawing(source, markup, None, limits));
     }
     let own = svg::size(source).unwrap_or(UNSIZED);
     let trimmed = geometry::trimmed(own, &recipe.trim).ok_or(TransformError::ZeroSized)?;
@@ -74,6 +74,7 @@ pub(super) fn priced(
         source,
         markup,
         Some((plan.layout.output(), recipe)),
+        limits,
     ))
 }
 
@@ -182,7 +183,13 @@ fn drawn(
     );
     still::check_output(&plan, limits)?;
     let output = plan.layout.output();
-    price::of_drawing(cleaned, cleaned.len() as u64, Some((output, recipe))).within(limits)?;
+    price::of_drawing(
+        cleaned,
+        cleaned.len() as u64,
+        Some((output, recipe)),
+        limits,
+    )
+    .available(limits)?;
     budget.check()?;
     let size = geometry::scaled(own, 1.0 / plan.layout.shrink());
     let raster = svg::rasterize(cleaned, |_| size, limits)?;

@@ -35,6 +35,11 @@ pub enum TransformError {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// Memory that the system does not give now.
+    OutOfMemory {
+        /// What was asked for, in bytes.
+        bytes: usize,
+    },
     /// An output side beyond the limit.
     OutputTooLarge {
         /// Size of the output.
@@ -90,6 +95,12 @@ impl fmt::Display for TransformError {
                 write!(
                     out,
                     "the transformation would take {bytes} bytes of memory, at most {limit} are allowed"
+                )
+            }
+            TransformError::OutOfMemory { bytes } => {
+                write!(
+                    out,
+                    "the system has not {bytes} bytes of memory left, try again later"
                 )
             }
             TransformError::OutputTooLarge { size, limit } => write!(

@@ -7,6 +7,7 @@
 mod animation;
 mod batch;
 mod blur;
+mod buffer;
 mod calibration;
 mod canvas;
 mod color;

@@ -9,12 +9,14 @@
 use std::time::Duration;
 
 use crate::options::Format;
+use crate::options::Metadata;
 use crate::options::Output;
 use crate::options::Recipe;
 
 use super::Limits;
 use super::TransformError;
 use super::batch::Level;
+use super::buffer;
 use super::composition;
 use super::decode::Header;
 use super::decode::Wanted;
@@ -24,6 +26,7 @@ use super::motion::Animation;
 use super::pixels::Size;
 use super::plan::Plan;
 use super::sniff::Kind;
+use super::still;
 
 /// What a render costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,9 @@ pub struct Price {
 
 /// Tables of codecs, rows between steps, a profile and its transform.
 const FIXED_BYTES: u64 = 4 << 20;
+/// Freed buffers leave holes that larger ones do not fit into: one part in so many of what is held, and at most so many bytes, because what
+/// is larger than 32 MiB goes back to the system at once (see `allocator`).
+const HOLES: (u64, u64) = (6, 16 << 20);
 /// What any render takes, however small.
 const FIXED_TIME: u64 = 500_000;
 
@@ -71,10 +77,15 @@ const COPY: (u64, u64) = (9, 5);
 
 /// Bytes for each pixel, without alpha and with it: rav1e keeps more than libaom.
 const AVIF_BYTES: (u64, u64) = if cfg!(feature = "native") {
-    (42, 48)
+    (44, 60)
 } else {
     (64, 72)
 };
+
+// --- `auto-quality` ---
+
+/// Bytes for each pixel that is compared, beside the encoder: two pictures in floating point, with their means and variances.
+const COMPARED_BYTES: u64 = 125;
 
 // --- between resizer and encoder ---
 
@@ -107,8 +118,10 @@ const DRAWING_TIME: (u64, u64) = (100, 60);
 
 impl Price {
     fn of(source: &[u8], held: u64, nanos: u64) -> Price {
+        let (part, most) = HOLES;
         Price {
             bytes: held
+                .saturating_add((held / part).min(most))
                 .saturating_add(source.len() as u64)
                 .saturating_add(FIXED_BYTES),
             cpu: Duration::from_nanos(nanos.saturating_add(FIXED_TIME)),
@@ -126,6 +139,13 @@ impl Price {
     /// Refuses what would hold more than there is.
     pub(super) fn within(self, limits: &Limits) -> Result<Price, TransformError> {
         self.within_bytes(limits.render_memory.bytes())
+    }
+
+    /// Refuses what would hold more than there may be, or than the system gives now. To be asked right before the work.
+    pub(super) fn available(self, limits: &Limits) -> Result<Price, TransformError> {
+        let price = self.within(limits)?;
+        buffer::check_room(price.bytes)?;
+        Ok(price)
     }
 
     /// Refuses what would hold more bytes.
@@ -174,9 +194,37 @@ pub(super) fn of_still(
         decoding_of(basis),
         resizing(header, header.decoded(wanted), plan.target()),
         layers(header, recipe, output),
-        encoding(recipe, format, alpha, output),
+        encoding(recipe, format, alpha, output, limits),
+        passing_on(source, header, recipe, plan, format),
     ];
     sum(source, &steps)
+}
+
+/// A source that may be its own rendition: a copy of it, beside the picture and the file that was made.
+fn passing_on(
+    source: &[u8],
+    header: &Header,
+    recipe: &Recipe,
+    plan: &Plan,
+    format: Format,
+) -> Step {
+    let is_own = header.kind.format() == Some(format);
+    let bytes = if is_own && still::leaves_pixels(recipe, plan) {
+        let written = header.size.area().saturating_mul(2 * header.pixel_bytes);
+        copies(source, recipe, format).saturating_add(written)
+    } else {
+        0
+    };
+    Step { bytes, time: 0 }
+}
+
+/// Bytes of the copies that passing on a source takes: metadata is put into another one.
+fn copies(source: &[u8], recipe: &Recipe, format: Format) -> u64 {
+    let copies = match (recipe.metadata, format) {
+        (Metadata::Copyright, Format::Jpeg) | (Metadata::Keep, _) => 2,
+        (Metadata::Copyright | Metadata::Nothing, _) => 1,
+    };
+    copies * source.len() as u64
 }
 
 /// Pictures that are made of one decode, in the order of their schedule. The pixels of a level are held until the last of its pictures
@@ -227,7 +275,8 @@ pub(super) fn of_batch(
             steps.extend(shared.files.iter().map(|file| {
                 let alpha = header.alpha && file.recipe.background.is_none();
                 let format = composition::written_as(file.recipe, alpha, output, limits);
-                encoding(file.recipe, format, alpha, output).beside(after.saturating_add(copies))
+                encoding(file.recipe, format, alpha, output, limits)
+                    .beside(after.saturating_add(copies))
             }));
         }
     }
@@ -328,17 +377,26 @@ pub(super) fn of_derivative(source: &[u8], header: &Header, wanted: Wanted) -> P
 }
 
 /// What is passed on as it is, in a copy.
-pub(super) fn of_copy(source: &[u8]) -> Price {
-    Price::of(source, source.len() as u64, source.len() as u64)
+pub(super) fn of_copy(source: &[u8], recipe: &Recipe, format: Format) -> Price {
+    let held = copies(source, recipe, format);
+    Price::of(source, held, source.len() as u64)
 }
 
 /// A drawing of so many bytes of markup, once it is unpacked, and its pixels where it becomes some.
-pub(super) fn of_drawing(source: &[u8], markup: u64, pixels: Option<(Size, &Recipe)>) -> Price {
+pub(super) fn of_drawing(
+    source: &[u8],
+    markup: u64,
+    pixels: Option<(Size, &Recipe)>,
+    limits: &Limits,
+) -> Price {
     let mut held = markup.saturating_mul(MARKUP_BYTES);
     let mut time = markup.saturating_mul(DRAWING_TIME.0);
     if let Some((size, recipe)) = pixels {
-        let format = composition::written_as(recipe, true, size, &Limits::default());
-        let written = encoding(recipe, format, true, size);
+        let format = composition::written_as(recipe, true, size, limits);
+        let written = match recipe.output {
+            Output::Json => Step { bytes: 0, time: 0 },
+            _ => encoding(recipe, format, true, size, limits),
+        };
         held = held
             .saturating_add(size.area().saturating_mul(DRAWING_BYTES))
             .saturating_add(written.bytes);
@@ -370,12 +428,14 @@ fn decoding_of(basis: &Basis<'_>) -> Step {
 fn decoding(source: &[u8], header: &Header, wanted: Wanted) -> Step {
     let decoded = header.decoded(wanted).area();
     let stored = header.size.area();
-    // Where the last marker of a JPEG is missing, it is put at the end of a copy.
-    let copy = if header.kind == Kind::Jpeg && !source.ends_with(&[0xFF, 0xD9]) {
-        source.len() as u64
-    } else {
-        0
+    let copy = match header.kind {
+        // Where the last marker is missing, it is put at the end of a copy.
+        Kind::Jpeg => !source.ends_with(&[0xFF, 0xD9]),
+        // Their decoders take the data over.
+        Kind::Avif | Kind::Heic | Kind::JpegXl => true,
+        _ => false,
     };
+    let copy = if copy { source.len() as u64 } else { 0 };
     let row = if header.kind == Kind::Jpeg {
         u64::from(header.decoded(wanted).width) * JPEG_COLUMN_BYTES
     } else {
@@ -424,7 +484,13 @@ fn resizing(header: &Header, decoded: Size, target: Size) -> Step {
 }
 
 fn layers(header: &Header, recipe: &Recipe, output: Size) -> Step {
-    let plain = header.pixel_bytes.max(4) * COPIES_OF_LAYERS;
+    // Grey becomes red, green and blue: two bytes may be one sample of 16 bits, and four such a sample with alpha.
+    let pixel = match header.pixel_bytes {
+        ..=1 | 3 => 4,
+        2 => 6,
+        bytes => bytes.max(8),
+    };
+    let plain = pixel * COPIES_OF_LAYERS;
     let (each, time) = if recipe.effects.is_neutral() {
         (plain, 0)
     } else {
@@ -437,16 +503,19 @@ fn layers(header: &Header, recipe: &Recipe, output: Size) -> Step {
 }
 
 /// What the encoder of a format holds, the picture that it is given included, and its time, for each pixel.
-fn encoding(recipe: &Recipe, format: Format, alpha: bool, output: Size) -> Step {
+fn encoding(recipe: &Recipe, format: Format, alpha: bool, output: Size, limits: &Limits) -> Step {
     let quality = recipe.quality;
     let (bytes, time) = match format {
         // Planes, the coefficients of all scans and the codes they become, with chroma at full size, which only the pixels rule out.
         // Time is that of photographs.
-        Format::Jpeg => (24, 14),
+        Format::Jpeg if composition::is_progressive(recipe.output, output) => (26, 14),
+        Format::Jpeg => (21, 14),
         Format::Png if recipe.palette => (20, 160),
+        // Of noise, which alpha makes worse: the file, as it grows as well, and a try with a palette.
+        Format::Png if alpha => (16, 250),
         Format::Png => (12, 250),
-        Format::Webp if encode::is_lossless(quality) => (44, 450),
-        Format::Webp if alpha => (36, 90),
+        Format::Webp if encode::is_lossless(quality) => (46, 450),
+        Format::Webp if alpha => (37, 90),
         Format::Webp => (9, 28),
         Format::Avif => {
             let time = encode::avif_time(output, recipe.effort);
@@ -461,11 +530,16 @@ fn encoding(recipe: &Recipe, format: Format, alpha: bool, output: Size) -> Step 
     };
     // Compatible pictures with alpha that turn out to be opaque become JPEG.
     let bytes = match recipe.output {
-        Output::Compatible { .. } => bytes.max(12),
+        Output::Compatible { .. } => bytes.max(26),
         _ => bytes,
     };
+    let compared = if encode::is_compared(format, recipe.aim, output, limits) {
+        COMPARED_BYTES
+    } else {
+        0
+    };
     Step {
-        bytes: output.area().saturating_mul(bytes),
+        bytes: output.area().saturating_mul(bytes.saturating_add(compared)),
         time: output.area().saturating_mul(time),
     }
 }

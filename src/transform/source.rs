@@ -52,7 +52,7 @@ impl Source {
 
     /// What [`open`](Source::open) holds and takes at most, by the length of the source alone.
     pub fn price_of_open(bytes: &[u8]) -> Price {
-        /// Palettes of TIFF, JPEG XL in several boxes and cut WebP are copied once.
+        /// JPEG XL in several boxes is copied once.
         const COPIES: u64 = 2;
         /// Nanoseconds for each byte: frames of GIF are counted block by block, and a block may have one byte.
         const TIME: (u64, u64) = (1, 20);

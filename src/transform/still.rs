@@ -63,7 +63,7 @@ pub(super) fn render(
         wanted,
         &budget.limits,
     )
-    .within(&budget.limits)?;
+    .available(&budget.limits)?;
     let limits = &budget.limits;
     let Seen {
         composed,
@@ -252,7 +252,7 @@ pub(super) fn prepare(
     let prepared = match recipe.trim.border {
         None => return prospect(header, recipe, saliency, &budget.limits),
         Some(border) => {
-            price::of_search(source, header, Wanted::WHOLE).within(&budget.limits)?;
+            price::of_search(source, header, Wanted::WHOLE).available(&budget.limits)?;
             let decoded = decode::pixels(source, header, Wanted::WHOLE)?;
             budget.check()?;
             let raster = header
@@ -325,7 +325,8 @@ pub(super) fn looked_at(
     let wanted = prepared.wanted(header, &whole);
     let clues = Clues::default();
     let basis = Basis::of(source, header, wanted, &clues);
-    price::of_thumbnail(source, &basis, header, &prepared.plan, wanted).within(&budget.limits)?;
+    price::of_thumbnail(source, &basis, header, &prepared.plan, wanted)
+        .available(&budget.limits)?;
     let decoded = decode::pixels(source, header, wanted)?;
     let (raster, _) = composition::composed(
         decoded.raster.into(),

@@ -23,6 +23,7 @@ use super::Limits;
 use super::Price;
 use super::TransformError;
 use super::animation;
+use super::buffer;
 use super::decode::Header;
 use super::derivative::Basis;
 use super::price;
@@ -141,11 +142,20 @@ impl<'a> Whole<'a> {
                 Err(error) => each(at, Err(error))?,
             }
         }
-        for (members, _) in self.parts(header, members) {
+        for (members, price) in self.parts(header, members) {
             match &members[..] {
                 // It may have a smaller copy of the source, and need not leave anything for others.
                 [only] => others.push((only.at, only.saliency.clone())),
-                _ => shared::together(self.source.bytes(), header, &members, budget, each)?,
+                _ => match buffer::check_room(price.bytes) {
+                    Ok(()) => {
+                        shared::together(self.source.bytes(), header, &members, budget, each)?;
+                    }
+                    Err(error) => {
+                        for member in &members {
+                            each(member.at, Err(error.clone()))?;
+                        }
+                    }
+                },
             }
         }
         for (at, saliency) in others {

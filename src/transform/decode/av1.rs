@@ -6,6 +6,7 @@
 //! does not make pixels is therefore left out.
 
 use super::super::TransformError;
+use super::super::buffer;
 
 /// Kinds of units (AV1 specification, section 6.2.2). The decoder needs no others: messages, padding and tile lists are left out.
 const SEQUENCE_HEADER: u8 = 1;
@@ -113,8 +114,13 @@ impl<'a> FirstPicture<'a> {
     }
 
     /// What the decoder is given.
-    pub fn bytes(&self) -> Vec<u8> {
-        self.units.concat()
+    pub fn bytes(&self) -> Result<Vec<u8>, TransformError> {
+        let length = self.units.iter().map(|unit| unit.len()).sum();
+        let mut bytes = buffer::with_room(length)?;
+        self.units
+            .iter()
+            .for_each(|unit| bytes.extend_from_slice(unit));
+        Ok(bytes)
     }
 }
 

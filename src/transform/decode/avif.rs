@@ -12,6 +12,7 @@ use zenavif_parse::ColorInformation;
 use zenavif_parse::DecodeConfig;
 
 use super::super::TransformError;
+use super::super::buffer;
 use super::super::color::ColorSpace;
 use super::super::metadata;
 use super::super::metadata::AvifAlphaGrid;
@@ -243,7 +244,7 @@ fn av1(data: &[u8], limit: Size) -> Result<Frame, TransformError> {
     settings.set_frame_size_limit(u32::try_from(pixels).unwrap_or(u32::MAX));
     let failed = |cause: dav1d::Error| broken(&cause.to_string());
     let mut decoder = dav1d::Decoder::with_settings(&settings).map_err(failed)?;
-    match decoder.send_data(first.bytes(), None, None, None) {
+    match decoder.send_data(first.bytes()?, None, None, None) {
         Ok(()) | Err(dav1d::Error::Again) => {}
         Err(cause) => return Err(failed(cause)),
     }
@@ -293,7 +294,7 @@ fn frame(picture: &dav1d::Picture, color: ColorDescription) -> Result<Frame, Tra
         let stride = picture.stride(component) as usize;
         let bytes = picture.plane(component);
         let width = of.width as usize;
-        let mut samples = Vec::with_capacity(of.len());
+        let mut samples = buffer::with_room(of.len())?;
         for row in bytes.chunks(stride.max(1)).take(of.height as usize) {
             if depth == 8 {
                 samples.extend(row.iter().take(width).map(|&sample| u16::from(sample)));

@@ -10,6 +10,7 @@ use image::codecs::pnm::PnmDecoder;
 use image::codecs::qoi::QoiDecoder;
 
 use super::super::TransformError;
+use super::super::buffer;
 use super::super::color::ColorSpace;
 use super::super::orientation::Orientation;
 use super::super::pixels::Size;
@@ -71,7 +72,7 @@ pub(super) fn read(
     let mut limits = image::Limits::no_limits();
     limits.max_alloc = Some(header.size.area() * header.pixel_bytes);
     decoder.set_limits(limits).map_err(failed)?;
-    let mut bytes = vec![0; header.size.len() * usize::from(color.bytes_per_pixel())];
+    let mut bytes = buffer::zeroed(header.size.len() * usize::from(color.bytes_per_pixel()))?;
     decoder.read_image_boxed(&mut bytes).map_err(failed)?;
     Ok(Decoded {
         raster: raster(header.size, color, bytes)?,

@@ -9,6 +9,7 @@ use image::ImageError;
 use image::codecs::png::PngDecoder;
 
 use super::super::TransformError;
+use super::super::buffer;
 use super::super::calibration;
 use super::super::color;
 use super::super::color::ColorSpace;
@@ -50,7 +51,7 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     let space = space(source);
     let color = decoder.color_type();
     let length = header.size.len() * usize::from(color.bytes_per_pixel());
-    let mut bytes = vec![0; length];
+    let mut bytes = buffer::zeroed(length)?;
     decoder.read_image(&mut bytes).map_err(failed)?;
     let pixels = raster(header.size, color, bytes)?;
     Ok(Decoded {

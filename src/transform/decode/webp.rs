@@ -1,13 +1,12 @@
 //! WebP by libwebp: lossy and lossless, RGB or RGBA; of an animation the first frame on its canvas.
 #![expect(unsafe_code, reason = "binds libwebp")]
 
-use std::ffi::c_char;
 use std::mem;
-use std::slice;
 
 use libwebp_sys as webp;
 
 use super::super::TransformError;
+use super::super::buffer;
 use super::super::color::ColorSpace;
 use super::super::metadata;
 use super::super::pixels::Channels;
@@ -17,18 +16,19 @@ use super::super::pixels::Size;
 use super::super::sniff::Kind;
 use super::Decoded;
 use super::Header;
-use super::frames::webp::Frames;
 use super::size_of;
 use super::whole;
+
+/// Bytes of a frame of an animation before its picture.
+pub(super) const FRAME_HEAD: usize = 16;
 
 pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let features = features(source)?;
     let size = size_of(features.width, features.height)?;
-    let exif = Demuxer::open(source).and_then(|demuxer| demuxer.chunk(c"EXIF"));
     Ok(Header {
         kind: Kind::Webp,
         size,
-        orientation: metadata::orientation(exif.as_deref()),
+        orientation: metadata::orientation(metadata::webp_exif(source)),
         // Pixels, and what libwebp keeps beside them: all of them again where they are lossless. An animation keeps two canvases and
         // a frame, which may be lossless as well.
         bytes_per_pixel: match (features.has_animation != 0, is_lossless(features)) {
@@ -50,8 +50,7 @@ pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     if size_of(features.width, features.height)? != header.size {
         return Err(another_size());
     }
-    let space =
-        ColorSpace::from_icc(Demuxer::open(source).and_then(|demuxer| demuxer.chunk(c"ICCP")));
+    let space = ColorSpace::from_icc(metadata::webp_profile(source).map(<[u8]>::to_vec));
     let raster = if features.has_animation != 0 {
         first_frame(source, header.size)?
     } else {
@@ -77,7 +76,7 @@ fn still(source: &[u8], size: Size, alpha: bool) -> Result<Raster, TransformErro
         webp::WebPDecodeRGBInto
     };
     let row = size.width as usize * channels.count();
-    let mut samples = vec![0; row * size.height as usize];
+    let mut samples = buffer::zeroed(row * size.height as usize)?;
     let stride = i32::try_from(row).map_err(|_| broken())?;
     // SAFETY: the size is the one that libwebp read from the same bytes, and the format has `channels` bytes for each pixel. The library
     // is told the length of the buffer and the bytes of a row, and refuses a picture that does not fit them before it writes.
@@ -100,15 +99,51 @@ fn still(source: &[u8], size: Size, alpha: bool) -> Result<Raster, TransformErro
     })
 }
 
-fn first_frame(source: &[u8], size: Size) -> Result<Raster, TransformError> {
-    // The header was priced, so there is no second limit.
-    let first = Frames::open(source, u64::MAX)?.next()?;
-    let raster = first.ok_or_else(broken)?.raster;
-    if raster.size == size {
-        Ok(raster)
-    } else {
-        Err(another_size())
+/// The first frame of an animation on its transparent canvas. The library's own reader of animations keeps a table of all frames, of which
+/// a file may have a million.
+fn first_frame(source: &[u8], canvas: Size) -> Result<Raster, TransformError> {
+    let (_, content) = metadata::webp_chunks(source)
+        .find(|(name, _)| *name == b"ANMF")
+        .ok_or_else(broken)?;
+    let (place, picture) = content.split_at_checked(FRAME_HEAD).ok_or_else(broken)?;
+    // Half of the distances from the edges, then the sides less one, of 24 bits each (RFC 9649, section 2.7.1.1).
+    let number = |at: usize| u32::from_le_bytes([place[at], place[at + 1], place[at + 2], 0]);
+    let (left, top) = (2 * number(0), 2 * number(3));
+    let size = Size::new(number(6) + 1, number(9) + 1);
+    let features = features(picture)?;
+    let is_inside = left + size.width <= canvas.width && top + size.height <= canvas.height;
+    if !is_inside || size_of(features.width, features.height)? != size {
+        return Err(broken());
     }
+    let row = canvas.width as usize * Channels::Rgba.count();
+    let stride = i32::try_from(row).map_err(|_| broken())?;
+    let mut samples = buffer::zeroed(row * canvas.height as usize)?;
+    let start = top as usize * row + left as usize * Channels::Rgba.count();
+    let part = &mut samples[start..];
+    // SAFETY: buffer, its length and its stride belong together; libwebp refuses a picture that does not fit them.
+    let made = unsafe {
+        webp::WebPDecodeRGBAInto(
+            picture.as_ptr(),
+            picture.len(),
+            part.as_mut_ptr(),
+            part.len(),
+            stride,
+        )
+    };
+    if made.is_null() {
+        return Err(broken());
+    }
+    Ok(Raster {
+        size: canvas,
+        channels: Channels::Rgba,
+        samples: Samples::U8(samples),
+    })
+}
+
+/// The size of a picture, or of the canvas of an animation.
+pub(super) fn canvas_size(source: &[u8]) -> Result<Size, TransformError> {
+    let features = features(source)?;
+    size_of(features.width, features.height)
 }
 
 fn features(source: &[u8]) -> Result<webp::WebPBitstreamFeatures, TransformError> {
@@ -133,59 +168,4 @@ pub(super) fn broken() -> TransformError {
 
 pub(super) fn another_size() -> TransformError {
     TransformError::Decode("the WebP has another size than its header says".to_owned())
-}
-
-/// The container of a file: where the chunks beside the pixels are found.
-pub(super) struct Demuxer<'a> {
-    handle: *mut webp::WebPDemuxer,
-    _source: &'a [u8],
-}
-
-impl Drop for Demuxer<'_> {
-    fn drop(&mut self) {
-        // SAFETY: the handle came from WebPDemux and is deleted once.
-        unsafe { webp::WebPDemuxDelete(self.handle) }
-    }
-}
-
-impl<'a> Demuxer<'a> {
-    pub fn open(source: &'a [u8]) -> Option<Self> {
-        let data = webp::WebPData {
-            bytes: source.as_ptr(),
-            size: source.len(),
-        };
-        // SAFETY: the handle borrows the source, which outlives it by the lifetime above.
-        let handle = unsafe {
-            webp::WebPDemuxInternal(
-                &data,
-                0,
-                std::ptr::null_mut(),
-                webp::WEBP_DEMUX_ABI_VERSION.cast_signed(),
-            )
-        };
-        (!handle.is_null()).then_some(Demuxer {
-            handle,
-            _source: source,
-        })
-    }
-
-    /// A number of the container.
-    pub fn feature(&self, feature: webp::WebPFormatFeature) -> u32 {
-        // SAFETY: a valid handle.
-        unsafe { webp::WebPDemuxGetI(self.handle, feature) }
-    }
-
-    pub fn chunk(&self, name: &std::ffi::CStr) -> Option<Vec<u8>> {
-        let name: *const c_char = name.as_ptr();
-        // SAFETY: a valid handle; the name has four characters; the library says where in the source the chunk lies and how long it is,
-        // which it has checked against the length of the source; it is copied before the iterator goes.
-        unsafe {
-            let mut found: webp::WebPChunkIterator = mem::zeroed();
-            let content = (webp::WebPDemuxGetChunk(self.handle, name, 1, &mut found) != 0
-                && !found.chunk.bytes.is_null())
-            .then(|| slice::from_raw_parts(found.chunk.bytes, found.chunk.size).to_vec());
-            webp::WebPDemuxReleaseChunkIterator(&mut found);
-            content
-        }
-    }
 }

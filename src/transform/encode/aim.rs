@@ -6,7 +6,9 @@ use crate::options::Quality;
 use crate::options::Warning;
 
 use super::super::Budget;
+use super::super::Limits;
 use super::super::TransformError;
+use super::super::pixels::Size;
 use super::Picture;
 use super::judge::Judge;
 
@@ -81,6 +83,12 @@ pub(in super::super) fn aimed(
         }
     }
     Ok((file, warnings))
+}
+
+/// Whether files of a picture of this size are compared with it.
+pub(in super::super) fn is_compared(format: Format, aim: Aim, size: Size, limits: &Limits) -> bool {
+    let is_lossy = matches!(format, Format::Jpeg | Format::Webp | Format::Avif);
+    is_lossy && aim.score.is_some() && Judge::has_room(size, limits)
 }
 
 /// A try.

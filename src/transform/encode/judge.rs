@@ -25,12 +25,17 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// `None` where a comparison would take more than half the memory of a render.
-    pub fn of(picture: &Picture, limits: &Limits) -> Result<Option<Self>, TransformError> {
+    /// Whether a comparison takes no more than half the memory of a render.
+    pub fn has_room(size: Size, limits: &Limits) -> bool {
         // Both pictures in floating point at all scales, with their means and variances.
         const BYTES_PER_PIXEL: u64 = 200;
+        size.area().saturating_mul(BYTES_PER_PIXEL) <= limits.render_memory.bytes() / 2
+    }
+
+    /// `None` where there is no room for a comparison.
+    pub fn of(picture: &Picture, limits: &Limits) -> Result<Option<Self>, TransformError> {
         let size = picture.size();
-        if size.area().saturating_mul(BYTES_PER_PIXEL) > limits.render_memory.bytes() / 2 {
+        if !Judge::has_room(size, limits) {
             return Ok(None);
         }
         let pixels = match picture {

@@ -34,6 +34,7 @@ use super::pixels::Size;
 use super::pixels::Subsampling;
 
 pub(super) use self::aim::aimed;
+pub(super) use self::aim::is_compared;
 pub(super) use self::chroma::Chroma;
 
 /// A finished picture, upright and in sRGB.

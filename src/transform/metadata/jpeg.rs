@@ -8,6 +8,7 @@ use img_parts::jpeg::markers;
 
 use super::super::TransformError;
 use super::Kept;
+use super::MAX_BLOCK;
 use super::failed;
 
 /// What the markers of a JPEG say before its first scan.
@@ -96,13 +97,14 @@ pub fn jpeg(source: &[u8]) -> JpegMarkers {
         }
     }
     parts.sort_by_key(|(number, _)| *number);
-    if !parts.is_empty() {
-        found.icc = Some(
-            parts
-                .iter()
-                .flat_map(|(_, part)| part.iter().copied())
-                .collect(),
-        );
+    let length: usize = parts.iter().map(|(_, part)| part.len()).sum();
+    // 255 parts may come to 16 MiB, which no profile has.
+    if !parts.is_empty() && length <= MAX_BLOCK {
+        let mut profile = Vec::with_capacity(length);
+        for (_, part) in parts {
+            profile.extend_from_slice(part);
+        }
+        found.icc = Some(profile);
     }
     found
 }

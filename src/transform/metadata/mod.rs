@@ -35,6 +35,9 @@ pub use self::png::calibration as png_calibration;
 pub use self::png::chunks as png_chunks;
 pub use self::png::cicp as png_cicp;
 pub use self::webp::chunks as webp_chunks;
+pub use self::webp::exif as webp_exif;
+pub use self::webp::extended as webp_extended;
+pub use self::webp::profile as webp_profile;
 
 /// Bytes that one block of metadata may have, unpacked: a profile of 4 MiB is already enormous.
 const MAX_BLOCK: usize = 4 << 20;

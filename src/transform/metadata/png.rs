@@ -9,6 +9,7 @@ use img_parts::png::PngChunk;
 use super::super::TransformError;
 use super::Carried;
 use super::Kept;
+use super::MAX_BLOCK;
 use super::failed;
 use super::inflated;
 
@@ -91,7 +92,9 @@ pub(super) fn read(source: &[u8]) -> Carried {
     let mut carried = Carried::default();
     for (name, content, _) in chunks(source) {
         match name {
-            b"eXIf" if carried.exif.is_none() => carried.exif = Some(content.to_vec()),
+            b"eXIf" if carried.exif.is_none() && content.len() <= MAX_BLOCK => {
+                carried.exif = Some(content.to_vec());
+            }
             b"iCCP" if carried.icc.is_none() => carried.icc = profile(content),
             b"iTXt" if carried.xmp.is_none() => carried.xmp = packet(content),
             _ => {}
@@ -113,7 +116,7 @@ fn packet(content: &[u8]) -> Option<Vec<u8>> {
     };
     let text = rest.splitn(3, |&byte| byte == 0).nth(2)?;
     match packed {
-        0 => Some(text.to_vec()),
+        0 => (text.len() <= MAX_BLOCK).then(|| text.to_vec()),
         1 => inflated(text),
         _ => None,
     }

@@ -9,12 +9,17 @@ use img_parts::webp::CHUNK_XMP;
 use img_parts::webp::WebP;
 
 use super::super::TransformError;
+use super::super::pixels::Size;
 use super::Carried;
 use super::Kept;
+use super::MAX_BLOCK;
 use super::failed;
 
-/// The bit in the first byte of `VP8X` that says that there is a packet.
+/// Bits in the first byte of `VP8X`.
+const IS_ANIMATED: u8 = 0b0000_0010;
 const HAS_XMP: u8 = 0b0000_0100;
+const HAS_EXIF: u8 = 0b0000_1000;
+const HAS_PROFILE: u8 = 0b0010_0000;
 
 /// The chunks of a WebP, as far as its own length says: type and content. Garbage ends them.
 pub fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
@@ -35,9 +40,58 @@ pub fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     })
 }
 
+/// What the first chunk of a file in the extended format says.
+#[derive(Clone, Copy, Debug)]
+pub struct Extended {
+    flags: u8,
+    /// The size of the canvas.
+    pub size: Size,
+}
+
+impl Extended {
+    pub fn is_animated(self) -> bool {
+        self.flags & IS_ANIMATED != 0
+    }
+}
+
+/// The header of the extended format, where a file has that.
+pub fn extended(source: &[u8]) -> Option<Extended> {
+    let (name, content) = chunks(source).next()?;
+    let [flags, _, _, _, sides @ ..] = content else {
+        return None;
+    };
+    let side = |at: usize| -> Option<u32> {
+        let [low, middle, high] = sides.get(at..)?.first_chunk()?;
+        Some(u32::from_le_bytes([*low, *middle, *high, 0]) + 1)
+    };
+    (name == b"VP8X").then_some(Extended {
+        flags: *flags,
+        size: Size::new(side(0)?, side(3)?),
+    })
+}
+
+/// The EXIF block that the header announces.
+pub fn exif(source: &[u8]) -> Option<&[u8]> {
+    announced(source, b"EXIF", HAS_EXIF)
+}
+
+/// The colour profile that the header announces.
+pub fn profile(source: &[u8]) -> Option<&[u8]> {
+    announced(source, b"ICCP", HAS_PROFILE)
+}
+
+fn announced<'a>(source: &'a [u8], name: &[u8; 4], flag: u8) -> Option<&'a [u8]> {
+    let is_announced = extended(source).is_some_and(|header| header.flags & flag != 0);
+    let (_, content) = chunks(source)
+        .filter(|_| is_announced)
+        .find(|(found, _)| *found == name)?;
+    (content.len() <= MAX_BLOCK).then_some(content)
+}
+
 pub(super) fn read(source: &[u8]) -> Carried {
     let mut carried = Carried::default();
-    for (name, content) in chunks(source) {
+    let blocks = chunks(source).filter(|(_, content)| content.len() <= MAX_BLOCK);
+    for (name, content) in blocks {
         let slot = match name {
             b"EXIF" => &mut carried.exif,
             b"XMP " => &mut carried.xmp,

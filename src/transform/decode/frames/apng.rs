@@ -13,6 +13,7 @@ use png::Reader;
 use png::Transformations;
 
 use super::super::super::TransformError;
+use super::super::super::buffer::zeroed;
 use super::super::super::color::ColorSpace;
 use super::super::super::motion::Animation;
 use super::super::super::motion::Area;
@@ -99,10 +100,10 @@ impl<'a> Frames<'a> {
         let is_ready = reader.info().frame_control.is_some();
         Ok(Frames {
             reader,
-            canvas: Canvas::new(size),
+            canvas: Canvas::new(size)?,
             remaining: frames,
             is_ready,
-            buffer: vec![0; length],
+            buffer: zeroed(length)?,
             space: super::super::png::space(source),
         })
     }

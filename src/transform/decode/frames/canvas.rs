@@ -1,5 +1,7 @@
 //! The canvas that GIF and APNG paint on: each frame covers a part of it, and says what becomes of that part afterwards.
 
+use super::super::super::TransformError;
+use super::super::super::buffer;
 use super::super::super::motion::Area;
 use super::super::super::pixels::Channels;
 use super::super::super::pixels::Raster;
@@ -27,13 +29,13 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    pub fn new(size: Size) -> Self {
-        Canvas {
+    pub fn new(size: Size) -> Result<Self, TransformError> {
+        Ok(Canvas {
             size,
-            pixels: vec![0; size.len() * CHANNELS],
+            pixels: buffer::zeroed(size.len() * CHANNELS)?,
             last: (Area::EMPTY, Disposal::Keep),
             kept: Vec::new(),
-        }
+        })
     }
 
     pub const fn size(&self) -> Size {

@@ -205,7 +205,7 @@ impl<'a> Frames<'a> {
         afford(size, max_bytes)?;
         Ok(Frames {
             decoder,
-            canvas: Canvas::new(size),
+            canvas: Canvas::new(size)?,
             indices: Vec::new(),
             frame_per_canvas: FRAME_PER_CANVAS,
         })

@@ -12,6 +12,9 @@ use super::super::super::motion::Frame;
 use super::super::super::motion::Loops;
 use super::super::super::pixels::Size;
 use super::super::super::sniff::Kind;
+use super::super::Wanted;
+use super::super::header;
+use super::super::pixels;
 use super::FrameReader;
 use super::animation;
 use crate::options::Format;
@@ -609,4 +612,54 @@ fn what_does_not_fit_is_refused_before_it_is_allocated() {
         frames(&none, Kind::Gif),
         Err(TransformError::ZeroSized)
     ));
+}
+
+/// The library cuts a first frame to what is not transparent, so it lies anywhere on its canvas.
+#[test]
+fn the_still_of_a_webp_is_its_first_frame() {
+    for (left, top, width, height) in [(0, 0, 40, 30), (10, 6, 20, 12), (39, 29, 1, 1)] {
+        for quality in [100, 80] {
+            let quality = Quality::new(quality).expect("in range");
+            let mut animator =
+                Animator::new(Format::Webp, Size::new(40, 30), Loops(1), quality).expect("begins");
+            for number in 0..3u8 {
+                let pixels = (0..40 * 30u32).flat_map(|index| {
+                    let (x, y) = (index % 40, index / 40);
+                    let is_shown =
+                        (left..left + width).contains(&x) && (top..top + height).contains(&y);
+                    let [x, y] = [x, y].map(|side| u8::try_from(side).expect("small"));
+                    if is_shown {
+                        [x * 6, y * 8, number, 200 + x]
+                    } else {
+                        [0; 4]
+                    }
+                });
+                animator
+                    .push(&pixels.collect::<Vec<u8>>(), Duration::from_millis(50))
+                    .expect("is written");
+            }
+            let source = animator.finish().expect("ends");
+            let first = frames(&source, Kind::Webp).expect("decodes").remove(0);
+            let header = header(&source).expect("a header");
+            let still = pixels(&source, &header, Wanted::WHOLE).expect("decodes");
+            assert_eq!(still.raster, first.raster, "{left} {top} {width} {height}");
+        }
+    }
+}
+
+#[test]
+fn a_webp_frame_beyond_its_canvas_is_refused() {
+    let whole = webp(2);
+    let frame = whole
+        .windows(4)
+        .position(|window| window == b"ANMF")
+        .expect("has frames");
+    // Offsets and sides of three bytes each, after the name and the length of the chunk.
+    for at in [8, 11, 14, 17] {
+        let mut source = whole.clone();
+        source[frame + at + 2] = 0x10;
+        let header = header(&source).expect("a header");
+        let damaged = pixels(&source, &header, Wanted::WHOLE).map(|_| ());
+        assert!(matches!(damaged, Err(TransformError::Decode(_))), "{at}");
+    }
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 use libwebp_sys as webp;
 
 use super::super::super::TransformError;
+use super::super::super::buffer;
 use super::super::super::color::ColorSpace;
+use super::super::super::metadata;
 use super::super::super::motion::Animation;
 use super::super::super::motion::Frame;
 use super::super::super::motion::Loops;
@@ -19,29 +21,35 @@ use super::super::super::pixels::Channels;
 use super::super::super::pixels::Raster;
 use super::super::super::pixels::Samples;
 use super::super::super::pixels::Size;
-use super::super::webp::Demuxer;
+use super::super::webp::FRAME_HEAD;
 use super::super::webp::another_size;
 use super::super::webp::broken;
+use super::super::webp::canvas_size;
 use super::afford;
 
+/// Counts the frames whose data is complete. The library would make a table of them, of a hundred bytes for each frame of a few.
 pub(super) fn animation(source: &[u8]) -> Option<Animation> {
-    const ANIMATION: u32 = 2;
-    let source = complete(source);
-    let demuxer = Demuxer::open(&source)?;
-    let feature = |feature| demuxer.feature(feature);
-    if feature(webp::WebPFormatFeature::WEBP_FF_FORMAT_FLAGS) & ANIMATION == 0 {
-        return None;
-    }
-    Some(Animation {
-        frames: feature(webp::WebPFormatFeature::WEBP_FF_FRAME_COUNT),
-        loops: Loops(feature(webp::WebPFormatFeature::WEBP_FF_LOOP_COUNT)),
-        size: Size::new(
-            feature(webp::WebPFormatFeature::WEBP_FF_CANVAS_WIDTH),
-            feature(webp::WebPFormatFeature::WEBP_FF_CANVAS_HEIGHT),
-        ),
+    let header = metadata::webp_extended(source).filter(|header| header.is_animated())?;
+    let mut found = Animation {
+        frames: 0,
+        loops: Loops::ONCE,
+        size: header.size,
         // The library decodes into one of the canvases that the header counts.
         frame_bytes: 0,
-    })
+    };
+    for (name, content) in metadata::webp_chunks(source) {
+        match (name, content) {
+            // After the background colour.
+            (b"ANIM", &[_, _, _, _, low, high, ..]) => {
+                found.loops = Loops(u32::from(u16::from_le_bytes([low, high])));
+            }
+            (b"ANMF", _) if content.len() > FRAME_HEAD => {
+                found.frames = found.frames.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+    Some(found)
 }
 
 /// A file that is shorter than it says, cut to its last complete chunk: libwebp would refuse all of it.
@@ -93,12 +101,7 @@ impl Drop for Frames<'_> {
 impl<'a> Frames<'a> {
     pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
         let source = complete(source);
-        let demuxer = Demuxer::open(&source).ok_or_else(broken)?;
-        let size = Size::new(
-            demuxer.feature(webp::WebPFormatFeature::WEBP_FF_CANVAS_WIDTH),
-            demuxer.feature(webp::WebPFormatFeature::WEBP_FF_CANVAS_HEIGHT),
-        );
-        drop(demuxer);
+        let size = canvas_size(&source)?;
         afford(size, max_bytes)?;
         let data = webp::WebPData {
             bytes: source.as_ptr(),
@@ -149,7 +152,7 @@ impl<'a> Frames<'a> {
     }
 
     pub fn space(&self) -> ColorSpace {
-        ColorSpace::from_icc(Demuxer::open(&self.source).and_then(|demuxer| demuxer.chunk(c"ICCP")))
+        ColorSpace::from_icc(metadata::webp_profile(&self.source).map(<[u8]>::to_vec))
     }
 
     pub fn next(&mut self) -> Result<Option<Frame>, TransformError> {
@@ -167,7 +170,7 @@ impl<'a> Frames<'a> {
         let length = self.size.len() * Channels::Rgba.count();
         // SAFETY: the library writes into a canvas of its own, whose size it has told, see `open`, and which has four bytes for each
         // pixel without gaps, because RGBA was asked for. It stays until the next call.
-        let samples = unsafe { slice::from_raw_parts(canvas, length) }.to_vec();
+        let samples = buffer::copied(unsafe { slice::from_raw_parts(canvas, length) })?;
         let delay = ends.wrapping_sub(self.elapsed);
         self.elapsed = ends;
         Ok(Some(Frame {

@@ -8,6 +8,7 @@ use std::ffi::c_int;
 use turbojpeg_sys as tj;
 
 use super::super::super::TransformError;
+use super::super::super::buffer;
 use super::super::super::color::ColorSpace;
 use super::super::super::metadata;
 use super::super::super::pixels::Channels;
@@ -187,6 +188,8 @@ impl Decoder {
         }
         let decoder = Decoder(handle);
         decoder.set(tj::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS);
+        // Profiles are read by `metadata`; here they would be kept as long as the decoder, once more and of any length.
+        decoder.set(tj::TJPARAM_TJPARAM_SAVEMARKERS, 0);
         // SAFETY: pointer and length are of one slice; the library does not keep them.
         if unsafe {
             tj::tj3DecompressHeader(decoder.0, source.as_ptr(), source.len() as tj::size_t)
@@ -292,7 +295,7 @@ impl Decoder {
         let row = size.width as usize * channels;
         let pitch = c_int::try_from(row)
             .map_err(|_| Failure::Other(TransformError::Decode("too wide a JPEG".to_owned())))?;
-        let mut samples = vec![0; row * size.height as usize];
+        let mut samples = buffer::zeroed(row * size.height as usize).map_err(Failure::Other)?;
         // SAFETY: the library writes `size.height` rows of `size.width` pixels, each row `pitch` bytes after the one before, and the
         // buffer has exactly as many: `size` was made from the library's own account of the same bytes, after the scale was set and by
         // the rule that it follows itself; no region of the picture was chosen, and its samples have one byte, see `open`.

@@ -5,6 +5,7 @@ mod frames;
 
 use std::borrow::Cow;
 
+use bytemuck::Zeroable;
 use jxl_bitstream::Bitstream;
 use jxl_oxide::AllocTracker;
 use jxl_oxide::FrameBufferSample;
@@ -17,6 +18,7 @@ use jxl_oxide::image::ImageHeader;
 use jxl_oxide_common::Bundle;
 
 use super::super::TransformError;
+use super::super::buffer;
 use super::super::color::ColorSpace;
 use super::super::hdr;
 use super::super::orientation::Orientation;
@@ -212,11 +214,11 @@ fn is_deep(header: &ImageHeader, space: &ColorSpace) -> bool {
         || metadata.xyb_encoded && *space != ColorSpace::Srgb
 }
 
-fn samples<T: FrameBufferSample>(
+fn samples<T: FrameBufferSample + Zeroable>(
     stream: &mut ImageStream<'_>,
     length: usize,
 ) -> Result<Vec<T>, TransformError> {
-    let mut samples: Vec<T> = std::iter::repeat_with(T::default).take(length).collect();
+    let mut samples: Vec<T> = buffer::zeroed(length)?;
     if stream.write_to_buffer(&mut samples) == length {
         Ok(samples)
     } else {

@@ -32,7 +32,7 @@ use pages::Page;
 use pages::PageReader;
 
 /// Bytes of one tag's value: a profile for inks may have 2 MiB.
-const MAX_TAG: usize = 16 << 20;
+const MAX_TAG: usize = 4 << 20;
 /// Bytes of a row of tiles or strips, where the row is the unit of work.
 const MAX_ROW: u64 = 64 << 20;
 /// Samples of a pixel: colours, alpha, and a few that nobody knows.

@@ -54,17 +54,17 @@ impl Source {
     pub fn price_of_open(bytes: &[u8]) -> Price {
         /// JPEG XL in several boxes is copied once.
         const COPIES: u64 = 2;
-        /// Nanoseconds for each byte: frames of GIF are counted block by block, and a block may have one byte.
+        /// Nanoseconds for each byte: frames of GIF are counted block by block, and a block may have one byte; so are those of JPEG XL.
         const TIME: (u64, u64) = (1, 20);
         let length = bytes.len() as u64;
         let (most, blocks) = TIME;
-        let time = if bytes.starts_with(b"GIF8") {
-            blocks
-        } else {
-            most
+        let (time, fixed) = match sniff(bytes) {
+            Some(Kind::Gif) => (blocks, OPENING_BYTES),
+            Some(Kind::JpegXl) => (blocks, JPEG_XL_BYTES),
+            _ => (most, OPENING_BYTES),
         };
         Price {
-            bytes: length.saturating_mul(COPIES).saturating_add(OPENING_BYTES),
+            bytes: length.saturating_mul(COPIES).saturating_add(fixed),
             cpu: Duration::from_nanos(length.saturating_mul(time).saturating_add(OPENING_TIME)),
         }
     }
@@ -84,6 +84,8 @@ impl Source {
 
 /// Tables and buffers of decoders that have read no pixel yet.
 const OPENING_BYTES: u64 = 1 << 20;
+/// The same of JPEG XL: a profile as it is packed, or the table of a frame, which has up to 65,536 parts.
+const JPEG_XL_BYTES: u64 = 8 << 20;
 /// What any header takes, in nanoseconds.
 const OPENING_TIME: u64 = 100_000;
 

@@ -1,10 +1,11 @@
 # The front door. `make run` and `make test` do all the set-up there is.
-.PHONY: help run test test-portable oracle bench bench-crops bench-calibrate bench-parts bench-tools tools clean
+.PHONY: help run test test-portable asan oracle bench bench-crops bench-calibrate bench-parts bench-tools tools clean
 
 help:
 	@echo "make run            build and serve examples/photos on http://127.0.0.1:8080"
 	@echo "make test           all tests"
 	@echo "make test-portable  all tests that see a codec, with those that need neither cmake nor nasm"
+	@echo "make asan           tests of the codecs, and 20,000 changed files, with the C code under AddressSanitizer; FILES=100 SEED=2"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
 	@echo "make bench          speed, size, looks and memory beside sharp and nginx, one table; ONLY=jpeg,look for some of it"
 	@echo "make bench-crops    crops of ours, theirs and a perfect reduction beside each other, to look at"
@@ -36,6 +37,26 @@ WITHOUT_CODECS = test(/^(admin|bucket|cache|cli|freshness|source)::/) | (binary(
 test-portable:
 	@.ci/tools test
 	cargo nextest run --test-threads $(THREADS) --no-default-features --features portable -E 'not ($(WITHOUT_CODECS))'
+
+# The C and C++ codecs compiled to report every access out of bounds, with the runtime of gcc, which checks what Rust allocates as well: their
+# own tests, the corpus, and changed files. A target of its own keeps build scripts and macros, which run in the compiler, without.
+FILES = 20000
+SEED = 1
+ASAN_TARGET = $(shell rustc -vV | sed -n 's/^host: //p')
+# Optimised, as `.cargo/config.toml` has it, which this takes the place of.
+ASAN_FLAGS = -O2 -fsanitize=address -fno-omit-frame-pointer -g1
+# All of it, and into the program itself: as a library it would have to be loaded before all others.
+ASAN_RUNTIME = -Wl,--whole-archive,-l:libasan.a,--no-whole-archive
+# What is never freed on purpose would be told as a leak; an allocation that fails has to fail as it would without.
+ASAN = CFLAGS="$(ASAN_FLAGS)" CXXFLAGS="$(ASAN_FLAGS)" RUSTFLAGS="-C link-arg=$(ASAN_RUNTIME)" \
+	ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1:abort_on_error=1" SAFELIGHT_CORPUS="$(abspath $(CORPUS))" \
+	SAFELIGHT_MUTATIONS=$(FILES) SAFELIGHT_SEED=$(SEED)
+ASAN_TESTS = cargo test --target $(ASAN_TARGET) --target-dir target/asan
+
+asan:
+	@.ci/tools
+	$(ASAN) $(ASAN_TESTS) --lib -- transform::decode transform::encode transform::tests
+	$(ASAN) $(ASAN_TESTS) --test mutations -- --nocapture
 
 # Independent renderers, from their packages; nothing of them is part of the product or of `make test`.
 ORACLE = target/oracle

@@ -1,0 +1,239 @@
+//! Small files of every kind that is read, made here, and those of the corpus where there is one.
+
+use std::env;
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+use std::path::PathBuf;
+
+use image::DynamicImage;
+use image::ImageFormat;
+use image::Rgba;
+use image::RgbaImage;
+use jpeg_encoder::ColorType;
+use jpeg_encoder::Encoder;
+use jpeg_encoder::SamplingFactor;
+
+/// A file to begin with.
+pub struct Seed {
+    /// Its kind, and after a slash which one of its kind it is.
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+impl Seed {
+    pub fn kind(&self) -> &str {
+        self.name.split('/').next().unwrap_or_default()
+    }
+}
+
+/// Files of the corpus that are longer than this take too long, ten thousand times.
+const LONGEST: u64 = 64 << 10;
+
+/// JPEG XL, which nothing here writes: waves of 24 by 20 pixels by libjxl, lossy at two qualities, and lossless with alpha.
+const JPEG_XL: [&str; 4] = [
+    "ff0a98a001001408020024026b570a00800a9551c60d5ecef57cf9a1c362dac67586b6dab6b02451641c9ba413382489943cdf0d1f159f611d3537a6bda5bdfdbdfe695bba38fc563f129bd473ac798603800004a0420a7a0600a3aaa2628cd4d4fa5301cc7946efcc7b7e130010fba397946d07f99d18818eab276133f2cf74f5204c514a8799a29de5c614e473efe7ae701ff019",
+    "ff0a98a001001448005c0201791400800a9551c60d5ecef57cf9a1c362dac67586b6dab6b084b1d95e1824a4d039d431bc4a02fb35f2444994d9355a6a59292387fd4177ceb8815d12ec765ed9c0b76838ce5d9109997dec0200a0420a9c01b4557591f1ee0e2f101ac0fc8917a65dab127889a52efcd3868f4121107778f07eacb7190f029ea69f06a63bdf0e89ac28fae9efaa0f62d4e01309b0efa6630b0aa056",
+    "ff0a0840b0a0b81008081000b8004b188b15526c806ef3116f6ff1f0151a0531edec0043fdf9d34eb5c547ef3ff596b9fc3fc3bf72bfed8f478d1705",
+    "ff0a0840c100028a4b0208029209000098004b188b15526c80def078dd727815511a4e07189a8faf66ac69bc747fd52e7bf13f83ef994f0108029205008c004b188b15525cdf6dccf13d2f0c1b11d4e90043980f5b2415c0fe7e7de3f9ef1f9c2d21",
+];
+
+/// All of them; `made` writes what only the program itself can.
+pub fn all(made: impl Fn(&[u8], &str) -> Vec<u8>) -> Vec<Seed> {
+    let mut seeds = of_libraries();
+    seeds.extend(jpegs());
+    let of = |name: &str| {
+        let found = seeds.iter().find(|seed| seed.name == name);
+        found.expect("one that was made").bytes.clone()
+    };
+    let (photo, veiled, moving) = (of("png/opaque"), of("png/veiled"), of("gif/moving"));
+    for (name, source, options) in [
+        ("jpeg/progressive", &photo, "format=jpeg"),
+        ("webp/lossy", &photo, "format=webp,quality=60"),
+        ("webp/veiled", &veiled, "format=webp,quality=60"),
+        ("webp/lossless", &veiled, "format=webp,quality=100"),
+        ("webp/moving", &moving, "format=webp"),
+        ("avif/opaque", &photo, "format=avif"),
+        ("avif/veiled", &veiled, "format=avif,quality=95"),
+        ("png/palette", &photo, "format=png"),
+    ] {
+        let bytes = made(source, options);
+        seeds.push(seed(name, bytes));
+    }
+    for (at, hex) in JPEG_XL.iter().enumerate() {
+        seeds.push(seed(&format!("jxl/{at}"), bytes(hex)));
+    }
+    seeds.push(seed("svg/plain", SVG.as_bytes().to_vec()));
+    seeds.extend(of_corpus());
+    seeds
+}
+
+const SVG: &str = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 90 90'><defs><linearGradient id='g'><stop offset='0' \
+    stop-color='red'/></linearGradient><filter id='f'><feGaussianBlur stdDeviation='2'/></filter></defs><g filter='url(#f)'><rect \
+    width='50' height='50' fill='url(#g)'/><path d='M0 0L9 9' stroke-dasharray='1 2'/></g></svg>";
+
+fn seed(name: &str, bytes: Vec<u8>) -> Seed {
+    Seed {
+        name: name.to_owned(),
+        bytes,
+    }
+}
+
+fn picture(width: u32, height: u32, is_veiled: bool) -> RgbaImage {
+    RgbaImage::from_fn(width, height, |x, y| {
+        let alpha = if is_veiled && (x / 5 + y / 5) % 2 == 0 {
+            90
+        } else {
+            255
+        };
+        let [red, green, ..] = (x * 97 + y * 57 + x * y * 31).to_le_bytes();
+        Rgba([red, green.wrapping_add(red), red ^ 60, alpha])
+    })
+}
+
+/// What the libraries under the decoders write.
+fn of_libraries() -> Vec<Seed> {
+    let opaque = DynamicImage::from(picture(61, 43, false).clone());
+    let veiled = DynamicImage::from(picture(40, 30, true));
+    let rgb = DynamicImage::from(opaque.to_rgb8());
+    let written = |picture: &DynamicImage, format| {
+        let mut bytes = Cursor::new(Vec::new());
+        picture
+            .write_to(&mut bytes, format)
+            .expect("a picture in memory");
+        bytes.into_inner()
+    };
+    let deep = DynamicImage::from(opaque.to_rgb16());
+    vec![
+        seed("png/opaque", written(&rgb, ImageFormat::Png)),
+        seed("png/veiled", written(&veiled, ImageFormat::Png)),
+        seed("png/deep", written(&deep, ImageFormat::Png)),
+        seed("bmp/opaque", written(&rgb, ImageFormat::Bmp)),
+        seed("bmp/veiled", written(&veiled, ImageFormat::Bmp)),
+        seed("ico/png", written(&veiled, ImageFormat::Ico)),
+        seed("qoi/veiled", written(&veiled, ImageFormat::Qoi)),
+        seed("pnm/opaque", written(&rgb, ImageFormat::Pnm)),
+        seed("tiff/opaque", written(&rgb, ImageFormat::Tiff)),
+        seed("tiff/deep", written(&deep, ImageFormat::Tiff)),
+        seed("gif/moving", gif(33, 21)),
+    ]
+}
+
+fn gif(width: u16, height: u16) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = gif::Encoder::new(&mut bytes, width, height, &[]).expect("a GIF in memory");
+    for frame in 0..3_u16 {
+        let mut samples = picture(u32::from(width + frame), u32::from(height), true).into_raw();
+        samples.truncate(usize::from(width) * usize::from(height) * 4);
+        let mut frame = gif::Frame::from_rgba(width, height, &mut samples);
+        frame.delay = 7;
+        frame.dispose = gif::DisposalMethod::Background;
+        encoder.write_frame(&frame).expect("a frame in memory");
+    }
+    drop(encoder);
+    bytes
+}
+
+/// JPEG in every sampling, with and without restart markers, in one scan and in several, and without loss.
+fn jpegs() -> Vec<Seed> {
+    let (width, height) = (97, 65);
+    let picture = DynamicImage::from(picture(97, 65, false));
+    let rgb = picture.to_rgb8().into_raw();
+    let gray = picture.to_luma8().into_raw();
+    let inks = picture.to_rgba8().into_raw();
+    let written = |samples: &[u8], colors, sampling, scans, restarts: u16| {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 80);
+        encoder.set_sampling_factor(sampling);
+        encoder.set_progressive(scans > 1);
+        if restarts > 0 {
+            encoder.set_restart_interval(restarts);
+        }
+        encoder
+            .encode(samples, width, height, colors)
+            .expect("a JPEG in memory");
+        bytes
+    };
+    let mut seeds = vec![
+        seed(
+            "jpeg/gray",
+            written(&gray, ColorType::Luma, SamplingFactor::F_1_1, 1, 0),
+        ),
+        seed(
+            "jpeg/inks",
+            written(&inks, ColorType::Cmyk, SamplingFactor::F_1_1, 1, 0),
+        ),
+        seed("jpeg/lossless", lossless(256, 192)),
+    ];
+    for (name, sampling) in [
+        ("444", SamplingFactor::F_1_1),
+        ("422", SamplingFactor::F_2_1),
+        ("420", SamplingFactor::F_2_2),
+        ("440", SamplingFactor::F_1_2),
+        ("411", SamplingFactor::F_4_1),
+    ] {
+        for (scans, restarts) in [(1, 0), (1, 3), (10, 0)] {
+            let bytes = written(&rgb, ColorType::Rgb, sampling, scans, restarts);
+            seeds.push(seed(&format!("jpeg/{name}-{scans}-{restarts}"), bytes));
+        }
+    }
+    seeds
+}
+
+/// A grey picture without loss (ITU-T T.81, annex H): no sample differs from the one before, and to say that takes one bit.
+fn lossless(width: u16, height: u16) -> Vec<u8> {
+    let segment = |marker: u8, content: &[u8]| {
+        let length = u16::try_from(content.len() + 2).expect("is short");
+        [&[0xFF, marker], &length.to_be_bytes()[..], content].concat()
+    };
+    let ([high, low], [wide, narrow]) = (height.to_be_bytes(), width.to_be_bytes());
+    let mut codes = vec![0; 18];
+    codes[1] = 1;
+    [
+        vec![0xFF, 0xD8],
+        segment(0xC3, &[8, high, low, wide, narrow, 1, 1, 0x11, 0]),
+        segment(0xC4, &codes),
+        segment(0xDA, &[1, 1, 0, 1, 0, 0]),
+        vec![0; usize::from(width) * usize::from(height) / 8],
+        vec![0xFF, 0xD9],
+    ]
+    .concat()
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits = hex.as_bytes().chunks_exact(2);
+    digits
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair).expect("is ASCII");
+            u8::from_str_radix(pair, 16).expect("is hexadecimal")
+        })
+        .collect()
+}
+
+/// The small files of the corpus, in a fixed order.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tells where test data is, no setting of the program"
+)]
+fn of_corpus() -> Vec<Seed> {
+    let corpus = env::var_os("SAFELIGHT_CORPUS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
+        PathBuf::from,
+    );
+    let mut found = Vec::new();
+    for folder in fs::read_dir(&corpus).into_iter().flatten().flatten() {
+        for file in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+            let is_short = file.metadata().is_ok_and(|about| about.len() <= LONGEST);
+            let name = file.path();
+            let name = name.strip_prefix(&corpus).expect("it was found there");
+            let name = name.to_string_lossy().into_owned();
+            if let (true, Ok(bytes)) = (is_short, fs::read(file.path()))
+                && !bytes.is_empty()
+            {
+                found.push(Seed { name, bytes });
+            }
+        }
+    }
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found
+}

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::key::Key;
 use crate::options::Format;
+use crate::options::Warning;
 
 /// A picture as it is sent: its bytes and what is said about them. How fresh it is depends on its source, and is not known here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,12 @@ impl Rendition {
             warnings,
             etag: key.etag(),
         }
+    }
+
+    /// Whether its source lacks its end.
+    pub fn is_of_truncated(&self) -> bool {
+        let mut texts = self.warnings.iter();
+        texts.any(|text| Warning::tells_of_truncated(text))
     }
 
     /// What it takes in memory, in bytes, without the map it sits in.

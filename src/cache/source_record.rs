@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -108,6 +109,15 @@ impl SourceRecord {
             validators: self.validators.renewed_by(validators),
             freshness: self.freshness.renewed_by(freshness),
             generation,
+            judged: Judged::default(),
+            ..self.clone()
+        }
+    }
+
+    /// This state with a life of at most `cap`.
+    pub(super) fn capped(&self, cap: Duration) -> Self {
+        SourceRecord {
+            freshness: self.freshness.capped(cap),
             judged: Judged::default(),
             ..self.clone()
         }

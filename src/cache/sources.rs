@@ -298,6 +298,27 @@ impl Cache {
         }
     }
 
+    /// The record of a source that turned out to lack its end, which may be on its way: with a life no longer than that of an error about it,
+    /// now and after every answer of the origin that it is still the same.
+    pub async fn cap_source(
+        &self,
+        key: &SourceKey,
+        record: &Arc<SourceRecord>,
+    ) -> Arc<SourceRecord> {
+        let cap = self.error_lives.source.duration();
+        if record.freshness.cap() == Some(cap) {
+            return Arc::clone(record);
+        }
+        let capped = Arc::new(record.capped(cap));
+        let kept = self.memory.record(key).await;
+        // Not over what came or was purged meanwhile.
+        let is_last = kept.is_none_or(|kept| Arc::ptr_eq(&kept, record));
+        if is_last && self.purges.verdict(key, record) == Verdict::Holds {
+            self.keep_record(*key, &capped).await;
+        }
+        capped
+    }
+
     /// What is kept, in place of an origin that failed, if it may be used for that.
     fn stand_in<E: Failure>(
         &self,
@@ -353,6 +374,13 @@ impl Cache {
         let version = version_of(&bytes).await;
         let mut record = SourceRecord::new(name, version, fetched, generation);
         record.epoch = self.purges.epoch(name, &record.tags, generation);
+        if let Some(known) = self.memory.record(&name.key).await
+            && known.version == version
+            && let Some(cap) = known.freshness.cap()
+        {
+            // The same bytes as before, which lack their end.
+            record = record.capped(cap);
+        }
         let record = Arc::new(record);
         // Purged while it was on its way: for those who asked before, and nobody else.
         if self.purges.verdict(&name.key, &record) == Verdict::Gone {

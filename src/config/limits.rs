@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::transform::LargeAnimations;
 use crate::transform::Limits;
+use crate::transform::TruncatedSources;
 use crate::units::AutoByteSize;
 use crate::units::ByteSize;
 
@@ -29,6 +30,8 @@ pub struct LimitsConfig {
     pub large_animations: LargeAnimations,
     /// Whether SVG may be made into pixels.
     pub rasterize_svg: bool,
+    /// What becomes of a JPEG that lacks its end.
+    pub truncated: TruncatedSources,
     /// Renders at once, apart from one small one; 0: one for each processor.
     pub workers: usize,
     /// Renders that may wait for a worker; more are refused with 503.
@@ -45,6 +48,7 @@ impl Default for LimitsConfig {
             animation_pixels,
             large_animations,
             rasterize_svg,
+            truncated,
         } = Limits::default();
         LimitsConfig {
             source_bytes: ByteSize::mib(100),
@@ -55,6 +59,7 @@ impl Default for LimitsConfig {
             animation_pixels,
             large_animations,
             rasterize_svg,
+            truncated,
             workers: 0,
             queue: 200,
         }
@@ -88,6 +93,7 @@ impl LimitsConfig {
             animation_pixels: self.animation_pixels,
             large_animations: self.large_animations,
             rasterize_svg: self.rasterize_svg,
+            truncated: self.truncated,
         }
     }
 }

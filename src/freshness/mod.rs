@@ -71,6 +71,9 @@ pub struct Freshness {
     /// The age at which a purge ended the life before its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cut: Option<u64>,
+    /// The most that its life may last, whatever the origin says, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cap: Option<u64>,
 }
 
 fn yes() -> bool {
@@ -126,21 +129,49 @@ impl Freshness {
             grace_while_revalidating: grace(stale_while_revalidate, rules.stale_while_revalidate),
             grace_on_error: grace(stale_if_error, rules.stale_if_error),
             cut: None,
+            cap: None,
         }
     }
 
     /// This freshness after a "not modified" whose headers came to `newer`. One that says nothing of its own leaves the terms as they were and starts
     /// the clock anew (RFC 9111 section 4.3.4).
+    ///
+    /// What was capped stays so, because the thing is the same.
     pub fn renewed_by(&self, newer: &Freshness) -> Freshness {
-        if newer.stated || !self.storable {
-            return newer.clone();
+        let renewed = if newer.stated || !self.storable {
+            newer.clone()
+        } else {
+            Freshness {
+                received: newer.received,
+                initial_age: 0,
+                cut: None,
+                ..self.clone()
+            }
+        };
+        match self.cap() {
+            Some(cap) => renewed.capped(cap),
+            None => renewed,
         }
+    }
+
+    /// This freshness with a life of at most `cap` from when the answer came, and none beyond that: neither here nor with clients.
+    pub fn capped(&self, cap: Duration) -> Freshness {
+        let cap = seconds(cap);
         Freshness {
-            received: newer.received,
-            initial_age: 0,
-            cut: None,
+            lifetime: self.lifetime.min(self.initial_age.saturating_add(cap)),
+            immutable: false,
+            stale_while_revalidate: None,
+            stale_if_error: None,
+            grace_while_revalidating: 0,
+            grace_on_error: 0,
+            cap: Some(cap),
             ..self.clone()
         }
+    }
+
+    /// The most that its life may last, if it was capped.
+    pub fn cap(&self) -> Option<Duration> {
+        self.cap.map(Duration::from_secs)
     }
 
     /// This freshness with a life that ends at `now`, if not before: to be asked for anew, and until then as usable as anything that is stale.

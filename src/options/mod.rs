@@ -163,11 +163,24 @@ impl Warning {
         Warning(Cow::Owned(replaced))
     }
 
+    /// That the source lacks its end, and what there is of it. Its first words are how it is known among others.
+    pub fn of_truncated(what: impl fmt::Display) -> Self {
+        Warning::new(format!("{TRUNCATED}: {what}"))
+    }
+
+    /// Whether a text is that of a warning that the source lacks its end.
+    pub fn tells_of_truncated(text: &str) -> bool {
+        text.starts_with(TRUNCATED)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
+
+/// What is said of a source that lacks its end.
+const TRUNCATED: &str = "the source ends early";
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

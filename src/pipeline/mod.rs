@@ -430,6 +430,9 @@ impl Pipeline {
             stale = None;
         }
         let rendition = &*found.rendition;
+        if rendition.is_of_truncated() {
+            record = self.cache.cap_source(&admitted.name.key, &record).await;
+        }
         let judged = admitted.job.judge(rendition.format);
         judged.map_err(|denied| Failed::from(Error::from(denied)).over(&record))?;
         let is_interim = choice.is_interim(rendition);

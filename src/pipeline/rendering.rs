@@ -128,7 +128,9 @@ impl Pipeline {
 
         let timings = encoded.timings;
         self.count(&encoded);
-        if let Some(denominator) = missing {
+        if let Some(denominator) = missing
+            && !encoded.is_of_truncated()
+        {
             self.derive(source, name, Arc::clone(record), denominator);
         }
         // Nobody else sets it: a flight renders once.

@@ -16,11 +16,13 @@ use super::Clues;
 use super::Encoded;
 use super::Timings;
 use super::TransformError;
+use super::TruncatedSources;
 use super::color::ColorSpace;
 use super::decode;
 use super::decode::Decoded;
 use super::decode::Header;
 use super::decode::Streamed;
+use super::decode::Truncation;
 use super::decode::Wanted;
 use super::metadata;
 use super::metadata::Kept;
@@ -133,15 +135,18 @@ impl<'a> Basis<'a> {
         self.instead.map_or(0, |(bytes, _, _)| bytes.len() as u64)
     }
 
-    /// The pixels, of the same number whatever they come from.
-    pub fn decoded(&self) -> Result<Decoded, TransformError> {
+    /// The pixels, of the same number whatever they come from; of a source that lacks its end what there is of them.
+    pub fn decoded(
+        &self,
+        truncated: TruncatedSources,
+    ) -> Result<(Decoded, Option<Truncation>), TransformError> {
         if let Some((bytes, header, wanted)) = &self.instead
             && let Ok(decoded) = decode::pixels(bytes, header, *wanted)
         {
             let extent = self.extent();
-            return Ok(Decoded { extent, ..decoded });
+            return Ok((Decoded { extent, ..decoded }, None));
         }
-        decode::pixels(self.source, self.header, self.wanted)
+        decode::pixels_there_are(self.source, self.header, self.wanted, truncated)
     }
 
     /// The same pixels, as they are resampled, where what is read allows that.
@@ -157,7 +162,8 @@ impl<'a> Basis<'a> {
     }
 }
 
-/// A copy of a source: stored as that is, without its orientation and its metadata.
+/// A copy of a source: stored as that is, without its orientation and its metadata. There is none of a source that lacks its end: nobody
+/// could tell by the copy that something is missing.
 pub(super) fn made(
     source: &[u8],
     header: &Header,

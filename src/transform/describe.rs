@@ -14,6 +14,7 @@ use super::Timings;
 use super::TransformError;
 use super::composition;
 use super::decode::Header;
+use super::decode::Truncation;
 use super::derivative::Basis;
 use super::facts;
 use super::facts::Facts;
@@ -39,9 +40,9 @@ pub(super) fn render(
     let wanted = prepared.wanted(header, recipe);
     let basis = Basis::of(source, header, wanted, clues);
     price::of_thumbnail(source, &basis, header, &plan, wanted).available(&budget.limits)?;
-    let decoded = match prepared.decoded {
+    let (decoded, truncation) = match prepared.decoded {
         Some(decoded) => decoded,
-        None => basis.decoded()?,
+        None => basis.decoded(budget.limits.truncated)?,
     };
     let decode = started.elapsed();
     budget.check()?;
@@ -86,7 +87,7 @@ pub(super) fn render(
         bytes: facts.to_json()?,
         format: Format::Json,
         size,
-        warnings: Vec::new(),
+        warnings: truncation.map(Truncation::warning).into_iter().collect(),
         timings,
     })
 }

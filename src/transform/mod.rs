@@ -85,6 +85,19 @@ pub struct Limits {
     pub large_animations: LargeAnimations,
     /// Whether an SVG may become a picture of pixels.
     pub rasterize_svg: bool,
+    /// What becomes of a JPEG that lacks its end.
+    pub truncated: TruncatedSources,
+}
+
+/// What is answered for a source that lacks its end, as one whose upload was broken off or is still under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TruncatedSources {
+    /// What there is of it, with a warning, if nine tenths of its rows or more are there.
+    #[default]
+    Show,
+    /// An error.
+    Refuse,
 }
 
 /// What is answered for an animation with more pixels than the limit.
@@ -110,13 +123,16 @@ impl Limits {
             animation_pixels,
             large_animations,
             rasterize_svg,
+            truncated,
         } = self;
         let codecs = if cfg!(feature = "native") {
             "native"
         } else {
             "portable"
         };
-        format!("{codecs} {avif_pixels} {animation_pixels} {large_animations:?} {rasterize_svg}")
+        format!(
+            "{codecs} {avif_pixels} {animation_pixels} {large_animations:?} {rasterize_svg} {truncated:?}"
+        )
     }
 }
 
@@ -130,6 +146,7 @@ impl Default for Limits {
             animation_pixels: 100_000_000,
             large_animations: LargeAnimations::Original,
             rasterize_svg: false,
+            truncated: TruncatedSources::Show,
         }
     }
 }
@@ -166,6 +183,14 @@ pub struct Encoded {
     pub warnings: Vec<Warning>,
     /// Time spent on each step.
     pub timings: Timings,
+}
+
+impl Encoded {
+    /// Whether its source lacks its end.
+    pub fn is_of_truncated(&self) -> bool {
+        let texts = self.warnings.iter().map(Warning::as_str);
+        texts.into_iter().any(Warning::tells_of_truncated)
+    }
 }
 
 /// Time spent on each step of a render.

@@ -25,6 +25,7 @@ use super::decode;
 use super::decode::Decoded;
 use super::decode::Header;
 use super::decode::Streamed;
+use super::decode::Truncation;
 use super::decode::Wanted;
 use super::decode::frames;
 use super::derivative::Basis;
@@ -68,13 +69,14 @@ pub(super) fn render(
     let Seen {
         composed,
         same_colors,
+        truncation,
         decode,
     } = match prepared.decoded {
         Some(decoded) => composed(decoded, started.elapsed(), &plan, recipe, budget)?,
         None => match composed_by_row(&basis, &plan, recipe, limits) {
             Some(seen) => seen,
             None => {
-                let decoded = basis.decoded()?;
+                let decoded = basis.decoded(limits.truncated)?;
                 composed(decoded, started.elapsed(), &plan, recipe, budget)?
             }
         },
@@ -84,7 +86,8 @@ pub(super) fn render(
     budget.check()?;
 
     let started = Instant::now();
-    let file = written(source, header, made, recipe, &plan, same_colors, budget)?;
+    let mut file = written(source, header, made, recipe, &plan, same_colors, budget)?;
+    file.warnings.extend(truncation.map(Truncation::warning));
     let timings = Timings {
         decode,
         resize,
@@ -98,12 +101,14 @@ struct Seen {
     composed: Composed,
     /// Whether the colours of the source are as they were.
     same_colors: bool,
+    /// What there is of the source, where it lacks its end.
+    truncation: Option<Truncation>,
     /// Time that it took to decode them.
     decode: Duration,
 }
 
 fn composed(
-    decoded: Decoded,
+    (decoded, truncation): (Decoded, Option<Truncation>),
     decode: Duration,
     plan: &Plan,
     recipe: &Recipe,
@@ -120,6 +125,7 @@ fn composed(
     Ok(Seen {
         composed: Composed::of(raster.into(), extent, &space, plan, &[recipe], limits)?,
         same_colors,
+        truncation,
         decode,
     })
 }
@@ -142,6 +148,7 @@ fn composed_by_row(
     rows.end().then(|| Seen {
         composed,
         same_colors,
+        truncation: None,
         decode: rows.spent(),
     })
 }
@@ -214,8 +221,8 @@ pub(super) fn leaves_pixels(recipe: &Recipe, plan: &Plan) -> bool {
 /// What is known before the pixels are resampled.
 pub(super) struct Prepared {
     pub plan: Plan,
-    /// Pixels, where the plan needed a look at them: upright already, in sRGB.
-    pub decoded: Option<Decoded>,
+    /// Pixels, where the plan needed a look at them: upright already, in sRGB; and what there is of them, where the source lacks its end.
+    pub decoded: Option<(Decoded, Option<Truncation>)>,
 }
 
 impl Prepared {
@@ -253,7 +260,9 @@ pub(super) fn prepare(
         None => return prospect(header, recipe, saliency, &budget.limits),
         Some(border) => {
             price::of_search(source, header, Wanted::WHOLE).available(&budget.limits)?;
-            let decoded = decode::pixels(source, header, Wanted::WHOLE)?;
+            let truncated = budget.limits.truncated;
+            let (decoded, truncation) =
+                decode::pixels_there_are(source, header, Wanted::WHOLE, truncated)?;
             budget.check()?;
             let raster = header
                 .orientation
@@ -261,11 +270,14 @@ pub(super) fn prepare(
             let trimmed = plain_border::inner(&raster, trimmed, &border);
             Prepared {
                 plan: Plan::of(upright, Default::default(), trimmed, recipe, saliency),
-                decoded: Some(Decoded {
-                    extent: decode::whole(raster.size),
-                    raster,
-                    space: ColorSpace::Srgb,
-                }),
+                decoded: Some((
+                    Decoded {
+                        extent: decode::whole(raster.size),
+                        raster,
+                        space: ColorSpace::Srgb,
+                    },
+                    truncation,
+                )),
             }
         }
     };
@@ -327,7 +339,8 @@ pub(super) fn looked_at(
     let basis = Basis::of(source, header, wanted, &clues);
     price::of_thumbnail(source, &basis, header, &prepared.plan, wanted)
         .available(&budget.limits)?;
-    let decoded = decode::pixels(source, header, wanted)?;
+    // Whoever renders the picture tells what it lacks.
+    let (decoded, _) = decode::pixels_there_are(source, header, wanted, budget.limits.truncated)?;
     let (raster, _) = composition::composed(
         decoded.raster.into(),
         decoded.extent,

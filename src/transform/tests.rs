@@ -22,6 +22,7 @@ use super::LargeAnimations;
 use super::Limits;
 use super::Source;
 use super::TransformError;
+use super::TruncatedSources;
 use super::decode;
 use super::decode::Wanted;
 use super::encode;
@@ -563,6 +564,10 @@ fn settings_that_change_pictures_change_the_manner() {
         },
         Limits {
             rasterize_svg: true,
+            ..limits
+        },
+        Limits {
+            truncated: TruncatedSources::Refuse,
             ..limits
         },
     ] {

@@ -79,7 +79,7 @@ fn jpeg(source: &[u8]) -> Option<Vec<u8>> {
         }
         rest = next;
         if *marker == 0xDA {
-            let (scan, next) = rest.split_at(scan_length(rest)?);
+            let (scan, next) = rest.split_at(metadata::jpeg_scan_length(rest)?);
             made.extend_from_slice(scan);
             rest = next;
         }
@@ -90,19 +90,6 @@ fn jpeg(source: &[u8]) -> Option<Vec<u8>> {
 fn jfif(content: &[u8]) -> Option<Vec<u8>> {
     let head = content.strip_prefix(b"JFIF\0")?.get(..7)?;
     Some([b"\xFF\xE0\0\x10JFIF\0", head, &[0, 0]].concat())
-}
-
-/// The bytes of a scan: up to a marker that is neither a stuffed byte nor a restart.
-fn scan_length(data: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    loop {
-        at += data[at..].iter().position(|&byte| byte == 0xFF)?;
-        match data.get(at + 1)? {
-            0x00 | 0xD0..=0xD7 => at += 2,
-            0xFF => at += 1,
-            _ => return Some(at),
-        }
-    }
 }
 
 /// Critical chunks, and those that colours, size on paper and animation depend on.

@@ -3,6 +3,8 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use safelight::transform::TruncatedSources;
+
 use crate::support::eventually;
 use crate::support::origin::Answer;
 use crate::support::origin::Gate;
@@ -262,4 +264,79 @@ async fn a_source_that_does_not_come_ends_with_the_request_timeout() {
     gate.open();
     proxy.get(target).await.assert_size(4, 4);
     assert_eq!(origin.hits("/a.png"), 1);
+}
+
+/// A JPEG of which the last tenth of all rows is missing, or less, and the whole one.
+fn truncated() -> (Vec<u8>, Vec<u8>) {
+    let whole = samples::rendered(&samples::png(200, 320), "format=baseline-jpeg").bytes;
+    (whole[..whole.len() * 97 / 100].to_vec(), whole)
+}
+
+#[tokio::test]
+async fn a_truncated_source_is_shown_with_a_warning_and_soon_asked_for_again() {
+    let (cut, whole) = truncated();
+    let origin = TestOrigin::start().await;
+    let lasting = |bytes: &[u8]| {
+        Answer::file(bytes.to_vec()).with("cache-control", "max-age=86400, immutable")
+    };
+    origin.serve("/a.jpg", lasting(&cut));
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.cache.errors.source = setting("1 s");
+    })
+    .await;
+    let target = "/cdn-cgi/image/width=50/a.jpg";
+    let shown = || async {
+        let reply = proxy.get(target).await;
+        reply.assert_status(200).assert_size(50, 80);
+        reply.assert_header_has("warning", "the source ends early: ");
+        reply.assert_header("cache-control", "public, max-age=1");
+        reply
+    };
+    let first = shown().await;
+    shown().await;
+    let tag = first.header("etag");
+    let unchanged = proxy.get_with(target, &[("if-none-match", &tag)]).await;
+    unchanged.assert_status(304);
+    unchanged.assert_header("cache-control", "public, max-age=1");
+    // The same bytes again, which nobody renders, have no longer a life.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let unchanged = proxy.get_with(target, &[("if-none-match", &tag)]).await;
+    unchanged.assert_status(304);
+    unchanged.assert_header("cache-control", "public, max-age=1");
+    assert!(origin.hits("/a.jpg") >= 2);
+    shown().await;
+    origin.serve("/a.jpg", lasting(&whole));
+    eventually("the whole source is shown", async || {
+        let reply = proxy.get(target).await;
+        reply.assert_status(200);
+        reply.header("warning").is_empty()
+    })
+    .await;
+    let reply = proxy.get(target).await;
+    reply.assert_header("cache-control", "public, max-age=86400, immutable");
+    assert_ne!(reply.header("etag"), tag);
+}
+
+#[tokio::test]
+async fn a_truncated_source_is_an_error_where_it_lacks_much_or_settings_say_so() {
+    let (cut, whole) = truncated();
+    let origin = TestOrigin::start().await;
+    origin.serve("/most.jpg", cut);
+    origin.serve("/half.jpg", whole[..whole.len() / 2].to_vec());
+    for (truncated, most) in [
+        (TruncatedSources::Show, 200),
+        (TruncatedSources::Refuse, 422),
+    ] {
+        let zone = zone(&origin.url(""));
+        let proxy = TestProxy::start(|config| {
+            config.zone.origin = zone;
+            config.limits.truncated = truncated;
+        })
+        .await;
+        let get = async |name| proxy.get(&format!("/cdn-cgi/image/width=50/{name}")).await;
+        get("most.jpg").await.assert_status(most);
+        get("half.jpg").await.assert_error(422, 9516);
+    }
 }

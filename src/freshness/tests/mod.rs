@@ -441,3 +441,30 @@ fn what_is_no_source_holds_for_no_longer_than_its_origin_says() {
     let expired = [("expires", "Thu, 01 Jan 2015 00:00:00 GMT")];
     assert_eq!(held(&expired), Some(0));
 }
+
+#[test]
+fn what_was_capped_lives_no_longer_whatever_the_origin_says() {
+    let control = "max-age=86400, immutable, stale-while-revalidate=600, stale-if-error=600";
+    let long = freshness(&[("cache-control", control), ("age", "100")]);
+    let cap = Duration::from_secs(60);
+    let capped = long.capped(cap);
+    assert_eq!(capped.cap(), Some(cap));
+    assert_eq!(capped.cache_control(), "public, max-age=160");
+    assert_eq!(capped.age(at(NOW)).as_secs(), 100);
+    assert!(capped.is_fresh(at(NOW + 59)));
+    let after = at(NOW + 60);
+    assert!(!capped.is_fresh(after));
+    assert!(!capped.may_serve_while_revalidating(after) && !capped.may_serve_on_error(after));
+    // Neither does another answer about the same make it longer, with or without a word of its own.
+    let silent = capped.renewed_by(&freshness(&[]));
+    assert_eq!((silent.lifetime().as_secs(), silent.cap()), (60, Some(cap)));
+    let stated = capped.renewed_by(&long);
+    assert_eq!(
+        (stated.lifetime().as_secs(), stated.cap()),
+        (160, Some(cap))
+    );
+    // What has less to live keeps that.
+    let short = capped.capped(Duration::from_secs(10));
+    assert_eq!(short.lifetime().as_secs(), 110);
+    assert_eq!(freshness(&[]).cap(), None);
+}

@@ -17,6 +17,7 @@ use super::super::composition::Composed;
 use super::super::decode;
 use super::super::decode::Decoded;
 use super::super::decode::Header;
+use super::super::decode::Truncation;
 use super::super::decode::Wanted;
 use super::super::pixels::Pixels;
 use super::super::pixels::Raster;
@@ -39,10 +40,11 @@ pub(super) fn together(
     let started = Instant::now();
     let denominator = members.iter().map(|member| member.denominator).min();
     let denominator = denominator.unwrap_or(1);
+    let (wanted, truncated) = (Wanted::one_of(denominator), budget.limits.truncated);
     let decoded = budget
         .check()
-        .and_then(|()| decode::pixels(source, header, Wanted::one_of(denominator)));
-    let decoded = match decoded {
+        .and_then(|()| decode::pixels_there_are(source, header, wanted, truncated));
+    let (decoded, truncation) = match decoded {
         Ok(decoded) => decoded,
         Err(error) => {
             for member in members {
@@ -63,6 +65,7 @@ pub(super) fn together(
         source,
         header,
         same_colors,
+        truncation,
         space,
         extent,
         denominator,
@@ -81,6 +84,7 @@ struct Batch<'a> {
     source: &'a [u8],
     header: &'a Header,
     same_colors: bool,
+    truncation: Option<Truncation>,
     space: ColorSpace,
     extent: (f64, f64),
     denominator: u32,
@@ -190,6 +194,8 @@ impl Batch<'_> {
             self.same_colors,
             self.budget,
         )?;
+        file.warnings
+            .extend(self.truncation.map(Truncation::warning));
         file.timings.encode = started.elapsed();
         Ok(file)
     }

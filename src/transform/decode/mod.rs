@@ -16,6 +16,7 @@ mod plain;
 mod png;
 mod png_end;
 mod tiff;
+mod truncation;
 mod webp;
 mod yuv;
 
@@ -24,6 +25,7 @@ use std::num::TryFromIntError;
 use image::ColorType;
 
 use super::TransformError;
+use super::TruncatedSources;
 use super::color::ColorSpace;
 use super::orientation::Orientation;
 use super::pixels::Channels;
@@ -34,6 +36,8 @@ use super::pixels::Size;
 use super::sniff::Foreign;
 use super::sniff::Kind;
 use super::sniff::sniff;
+
+pub(super) use self::truncation::Truncation;
 
 #[cfg(test)]
 thread_local! {
@@ -197,6 +201,26 @@ pub(super) fn pixels(
         Kind::Heic => Err(TransformError::UnsupportedFormat(Foreign::Heic)),
         Kind::Svg => Err(TransformError::NotAnImage),
         Kind::Foreign(format) => Err(TransformError::UnsupportedFormat(format)),
+    }
+}
+
+/// The same, or what there is of the pixels of a source that lacks its end, where that may be shown and is most of them.
+pub(super) fn pixels_there_are(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+    truncated: TruncatedSources,
+) -> Result<(Decoded, Option<Truncation>), TransformError> {
+    let error = match pixels(source, header, wanted) {
+        Ok(decoded) => return Ok((decoded, None)),
+        Err(error) => error,
+    };
+    if header.kind != Kind::Jpeg || truncated == TruncatedSources::Refuse {
+        return Err(error);
+    }
+    match jpeg::decode_truncated(source, header, wanted) {
+        Some(decoded) => decoded.map(|(decoded, truncation)| (decoded, Some(truncation))),
+        None => Err(error),
     }
 }
 

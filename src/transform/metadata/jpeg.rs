@@ -69,6 +69,19 @@ pub fn segments(source: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     })
 }
 
+/// The bytes of a scan: up to a marker that is neither a stuffed byte nor a restart; `None` where there is no such marker.
+pub fn scan_length(data: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += data[at..].iter().position(|&byte| byte == 0xFF)?;
+        match data.get(at + 1)? {
+            0x00 | 0xD0..=0xD7 => at += 2,
+            0xFF => at += 1,
+            _ => return Some(at),
+        }
+    }
+}
+
 /// Reads what the markers before the first scan say; of garbage, what was read so far counts.
 pub fn jpeg(source: &[u8]) -> JpegMarkers {
     let mut found = JpegMarkers::default();

@@ -29,6 +29,7 @@ pub use self::avif_alpha::alpha_grid as avif_alpha_grid;
 pub use self::jpeg::Segment as JpegSegment;
 pub use self::jpeg::is_in_several_scans;
 pub use self::jpeg::jpeg;
+pub use self::jpeg::scan_length as jpeg_scan_length;
 pub use self::jpeg::segments as jpeg_segments;
 pub use self::png::Calibration as PngCalibration;
 pub use self::png::calibration as png_calibration;

@@ -20,8 +20,10 @@ use super::super::pixels::Rows as _;
 use super::Decoded;
 use super::Header;
 use super::Streamed;
+use super::Truncation;
 use super::Wanted;
 
+use baseline::Coverage;
 pub(super) use baseline::Rows;
 pub(super) use library::header;
 
@@ -48,6 +50,26 @@ pub(super) fn decode(
     library::decode(source, header, wanted)
 }
 
+/// What there is of a file that lacks its end, if that is most of it: rows that are missing are as the library leaves them.
+pub(super) fn decode_truncated(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+) -> Option<Result<(Decoded, Truncation), TransformError>> {
+    /// The end-of-image marker.
+    const END: &[u8] = &[0xFF, 0xD9];
+    let Coverage { rows, of, end } = baseline::coverage(source)?;
+    let truncation = Truncation { rows, of };
+    if !truncation.is_slight() {
+        return Some(Err(TransformError::Decode(
+            truncation.warning().to_string(),
+        )));
+    }
+    let ended = [source.get(..end)?, END].concat();
+    let decoded = library::decode_truncated(&ended, header, wanted);
+    Some(decoded.map(|decoded| (decoded, truncation)))
+}
+
 /// The rows of a file of the common kind. They are worth something only if `Rows::end` says so in the end.
 pub(super) fn streamed<'a>(
     source: &'a [u8],
@@ -70,3 +92,5 @@ fn upright_inks(samples: &mut [u8]) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truncated_tests;

@@ -79,6 +79,15 @@ pub(super) fn decode(
         .map_err(Failure::into_error)
 }
 
+/// A file whose data is known to end early, with a marker for its end: rows that are missing come as grey.
+pub(super) fn decode_truncated(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+) -> Result<Decoded, TransformError> {
+    decode_once(source, header, wanted, OnWarning::Expected).map_err(Failure::into_error)
+}
+
 /// libjpeg tells the last of its warnings only, so the first one stops it; if that was harmless, it may go on.
 fn attempts(source: &[u8], header: &Header, wanted: Wanted) -> Result<Decoded, Failure> {
     match decode_once(source, header, wanted, OnWarning::Stop) {
@@ -109,7 +118,8 @@ fn decode_once(
     let space = ColorSpace::from_icc(markers.icc);
     let raster = match colors {
         tj::TJCS_TJCS_CMYK | tj::TJCS_TJCS_YCCK => {
-            let mut samples = decoder.packed(source, scaled, tj::TJPF_TJPF_CMYK, 4)?;
+            let mut samples =
+                decoder.packed(source, scaled, (tj::TJPF_TJPF_CMYK, 4), on_warning)?;
             upright_inks(&mut samples);
             Raster {
                 size: scaled,
@@ -118,7 +128,7 @@ fn decode_once(
             }
         }
         tj::TJCS_TJCS_GRAY => {
-            let samples = decoder.packed(source, scaled, tj::TJPF_TJPF_GRAY, 1)?;
+            let samples = decoder.packed(source, scaled, (tj::TJPF_TJPF_GRAY, 1), on_warning)?;
             Raster {
                 size: scaled,
                 channels: Channels::Gray,
@@ -126,7 +136,7 @@ fn decode_once(
             }
         }
         _ => {
-            let samples = decoder.packed(source, scaled, tj::TJPF_TJPF_RGB, 3)?;
+            let samples = decoder.packed(source, scaled, (tj::TJPF_TJPF_RGB, 3), on_warning)?;
             Raster {
                 size: scaled,
                 channels: Channels::Rgb,
@@ -146,6 +156,8 @@ fn decode_once(
 enum OnWarning {
     Stop,
     GoOn,
+    /// Nothing: what is wrong is known.
+    Expected,
 }
 
 /// Why a decode stopped.
@@ -289,8 +301,8 @@ impl Decoder {
         &self,
         source: &[u8],
         size: Size,
-        format: tj::TJPF,
-        channels: usize,
+        (format, channels): (tj::TJPF, usize),
+        on_warning: OnWarning,
     ) -> Result<Vec<u8>, Failure> {
         let row = size.width as usize * channels;
         let pitch = c_int::try_from(row)
@@ -309,7 +321,7 @@ impl Decoder {
                 format,
             )
         };
-        self.judge(status)?;
+        self.judge(status, on_warning)?;
         self.widen(&mut samples);
         Ok(samples)
     }
@@ -331,8 +343,11 @@ impl Decoder {
     }
 
     /// Tells damage from oddities. libjpeg goes on after both and fills what is missing with grey; a cache must not keep that.
-    fn judge(&self, status: c_int) -> Result<(), Failure> {
-        if status == 0 {
+    fn judge(&self, status: c_int, on_warning: OnWarning) -> Result<(), Failure> {
+        // SAFETY: a valid handle.
+        let kind = unsafe { tj::tj3GetErrorCode(self.0) };
+        let is_warning = kind.cast_unsigned() == tj::TJERR_TJERR_WARNING;
+        if status == 0 || (is_warning && on_warning == OnWarning::Expected) {
             return Ok(());
         }
         let message = self.message();

@@ -52,14 +52,36 @@ pub(super) fn decode(
     header: &Header,
     wanted: Wanted,
 ) -> Result<Decoded, TransformError> {
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(source), options());
+    // It does not miss what is lacking in the last row of blocks.
+    if baseline::coverage(source).is_some_and(|found| found.rows < found.of) {
+        return Err(failed("the JPEG data ends early"));
+    }
+    decode_with(source, header, wanted, options())
+}
+
+/// A file whose data is known to end early, with a marker for its end.
+pub(super) fn decode_truncated(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+) -> Result<Decoded, TransformError> {
+    decode_with(source, header, wanted, options().set_strict_mode(false))
+}
+
+fn decode_with(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+    options: DecoderOptions,
+) -> Result<Decoded, TransformError> {
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(source), options);
     decoder.decode_headers().map_err(failed)?;
     let (components, channels) = match decoder.input_colorspace() {
         Some(Components::Luma) => (Components::Luma, Channels::Gray),
         Some(inks @ (Components::CMYK | Components::YCCK)) => (inks, Channels::Cmyk),
         _ => (Components::RGB, Channels::Rgb),
     };
-    decoder.set_options(options().jpeg_set_out_colorspace(components));
+    decoder.set_options(options.jpeg_set_out_colorspace(components));
     let mut samples = decoder.decode().map_err(failed)?;
     if samples.len() != header.size.len() * channels.count() {
         return Err(failed("samples that do not make the picture"));

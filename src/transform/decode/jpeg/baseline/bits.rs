@@ -97,6 +97,11 @@ impl<'a> Bits<'a> {
         self.missing > self.count
     }
 
+    /// Whether the data, or what there is of it before a marker, is all in the buffer. What is read there may be cut.
+    pub fn is_at_end(&self) -> bool {
+        self.missing > 0 || self.data.len() - self.at.min(self.data.len()) < 2
+    }
+
     /// Goes on behind the restart marker of a number from 0 to 7, if less than a byte is left before it.
     pub fn restart(&mut self, number: u8) -> bool {
         let is_at_end = !self.is_overdrawn() && self.count - self.missing < 8;

@@ -34,12 +34,12 @@ const COLORS: usize = 3;
 
 /// What the segments before a scan say.
 #[derive(Default)]
-struct Segments<'a> {
+pub(super) struct Segments<'a> {
     /// Size, and identifier, sampling and quantisation table of each component.
     frame: Option<(Size, &'a [[u8; 3]])>,
     steps: [Option<[u16; 64]>; 4],
-    dc: [Option<Codes<'a>>; 4],
-    ac: [Option<Codes<'a>>; 4],
+    pub dc: [Option<Codes<'a>>; 4],
+    pub ac: [Option<Codes<'a>>; 4],
     restart_interval: u32,
     is_jfif: bool,
     /// What Adobe's marker says of the colours.
@@ -78,7 +78,7 @@ impl<'a> Frame<'a> {
 }
 
 impl<'a> Segments<'a> {
-    fn read_codes(&mut self, mut content: &'a [u8]) -> Option<()> {
+    pub fn read_codes(&mut self, mut content: &'a [u8]) -> Option<()> {
         while let Some((&kind, rest)) = content.split_first() {
             let (counts, rest) = rest.split_first_chunk()?;
             let count = counts.iter().map(|&count: &u8| usize::from(count)).sum();

@@ -7,6 +7,7 @@
 mod bits;
 mod color;
 mod component;
+mod coverage;
 mod frame;
 mod huffman;
 mod idct;
@@ -27,6 +28,8 @@ use bits::Bits;
 use color::Spread;
 use component::Component;
 use component::Place;
+pub(super) use coverage::Coverage;
+pub(super) use coverage::coverage;
 use frame::Frame;
 use frame::Parameters;
 

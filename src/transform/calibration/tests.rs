@@ -2,8 +2,6 @@ use std::io::Cursor;
 use std::time::Duration;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use crate::options::Metadata;
 use crate::options::Output;
 use crate::options::Recipe;

@@ -258,7 +258,6 @@ fn a_small_picture_of_a_lossless_one_is_right() {
         deadline: Instant::now() + Duration::from_secs(60),
     };
     let file = Picture::flat(Size::new(256, 256)).file();
-    let file = Source::open(file.into(), &budget.limits).expect("a picture");
     for width in [1, 31, 32, 33, 64, 100, 128, 200, 256] {
         let recipe = Recipe {
             width: Some(width),

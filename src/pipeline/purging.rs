@@ -26,6 +26,7 @@ use crate::policy::ApprovedSource;
 use crate::request::Header;
 use crate::request::ImageRequest;
 use crate::request::SourceRef;
+use crate::telemetry::redacted;
 
 /// What clients can show, as far as answers depend on it.
 const ACCEPTS: [&str; 4] = ["*/*", "image/webp", "image/avif", "image/avif,image/webp"];
@@ -178,7 +179,8 @@ impl Pipeline {
         let done = tokio::spawn(async move { cache.purge(purges).await }).await;
         for asked in asked {
             self.metrics.purged(asked.word(), soft);
-            tracing::info!(what = asked.word(), text = asked.text(), soft, "purged");
+            let text = &*redacted(asked.text());
+            tracing::info!(what = asked.word(), text, soft, "purged");
         }
         match done.map_err(|_| PurgeFailure::Broken)? {
             Ok(()) => Ok(purged),

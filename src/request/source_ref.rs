@@ -136,7 +136,11 @@ fn absolute(text: &str) -> Result<SourceRef, SourceFault> {
         .iter()
         .any(|known| scheme.eq_ignore_ascii_case(known))
     {
-        return Err(SourceFault::Scheme(scheme.to_owned()));
+        // What stands before the colon may be a user, whom no message should repeat, and what follows the password.
+        return Err(match rest.contains('@') {
+            true => SourceFault::Credentials,
+            false => SourceFault::Scheme(scheme.to_owned()),
+        });
     }
     // Without a slash this would be one more way to write a host, which nobody emits.
     if !rest.starts_with('/') {
@@ -303,6 +307,8 @@ mod tests {
             "https://u@h.test/a",
             "https://:p@h.test/a",
             "https%3A%2F%2Fu%40h.test%2Fa",
+            "ftp://u:p@h.test/a",
+            "token:x-oauth-basic@h.test/a",
         ] {
             check_fault(text, "must not hold a user or password");
         }

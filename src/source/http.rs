@@ -124,7 +124,7 @@ impl Http {
             Err(error) if is_connection_lost(&error) => send(&self.unpooled).await?,
             response => response,
         }
-        .map_err(|error| unanswered(&error, url))?;
+        .map_err(|error| unanswered(&error.without_url(), url))?;
         let now = SystemTime::now();
         let status = response.status();
         match status {
@@ -160,7 +160,7 @@ impl Http {
         let announced = response.content_length();
         let stream = response
             .bytes_stream()
-            .map_err(|error| SourceError::BrokenOff(reason(&error)));
+            .map_err(|error| SourceError::BrokenOff(reason(&error.without_url())));
         let bytes = body::collect(stream, announced, codings, asking)
             .await
             .map_err(|error| error.holding(holds))?;

@@ -10,6 +10,7 @@ use indicatif::ProgressStyle;
 
 use super::call::Rendition;
 use super::call::Word;
+use crate::telemetry::redacted;
 
 /// How often a line is said where there is no bar.
 pub(super) const EVERY: Duration = Duration::from_secs(5);
@@ -159,6 +160,8 @@ impl Progress {
 fn failures(source: &str, renditions: &[Rendition]) -> Vec<String> {
     let failed = renditions.iter().filter(|one| one.result == Word::Failed);
     let failed: Vec<&Rendition> = failed.collect();
+    // What is told here ends up in the logs of whatever runs such commands.
+    let source = redacted(source);
     match failed.first() {
         Some(first)
             if failed.len() == renditions.len()
@@ -175,5 +178,27 @@ fn failures(source: &str, renditions: &[Rendition]) -> Vec<String> {
                 )
             })
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rendition;
+    use super::failures;
+
+    #[test]
+    fn what_failed_is_told_without_passwords_and_signatures() {
+        let failed =
+            r#"{"options":"width=8","accept":"avif","result":"failed","error":"no such source"}"#;
+        let made = r#"{"options":"width=9","accept":"avif","result":"made"}"#;
+        let [failed, made] =
+            [failed, made].map(|line| serde_json::from_str::<Rendition>(line).expect("a line"));
+        let source = "https://u:hunter2@h.test/a.jpg?X-Amz-Signature=hunter2";
+        for renditions in [vec![failed.clone()], vec![failed, made]] {
+            let lines = failures(source, &renditions);
+            assert_eq!(lines.len(), 1);
+            assert!(lines[0].contains("https://***h.test/a.jpg"), "{lines:?}");
+            assert!(!lines[0].contains("hunter2"), "{lines:?}");
+        }
     }
 }

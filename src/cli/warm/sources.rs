@@ -20,6 +20,7 @@ use super::sitemap;
 use crate::bucket::Bucket;
 use crate::bucket::Timeouts;
 use crate::config::Config;
+use crate::telemetry::redacted;
 
 /// Sources of one command.
 const SOURCES: usize = 2_000_000;
@@ -62,7 +63,7 @@ struct Collected {
 impl Collected {
     fn add(&mut self, source: String) -> Result<(), Failure> {
         if source.len() > SOURCE_BYTES {
-            let start: String = source.chars().take(80).collect();
+            let start: String = redacted(&source).chars().take(80).collect();
             return Err(Failure::new(format!(
                 "a source must be at most {SOURCE_BYTES} bytes long, got `{start}…`"
             )));
@@ -110,7 +111,7 @@ async fn follow(client: &Client, place: &str, into: &mut Collected) -> Result<()
     let mut queue = VecDeque::from([(place.to_owned(), 0)]);
     while let Some((place, depth)) = queue.pop_front() {
         let bad = |reason: &dyn std::fmt::Display| {
-            Failure::new(format!("the sitemap `{place}`: {reason}"))
+            Failure::new(format!("the sitemap `{}`: {reason}", redacted(&place)))
         };
         let url = Url::parse(&place)
             .ok()
@@ -130,14 +131,16 @@ async fn follow(client: &Client, place: &str, into: &mut Collected) -> Result<()
                 .filter(|child| matches!(child.scheme(), "http" | "https"))
                 .ok_or_else(|| {
                     bad(&format!(
-                        "names `{sitemap}`, which is no URL of http or https"
+                        "names `{}`, which is no URL of http or https",
+                        redacted(&sitemap)
                     ))
                 })?;
             if let Some(url) = &url
                 && child.host() != url.host()
             {
                 return Err(bad(&format!(
-                    "names `{sitemap}` on another host; if that is right, use `--sitemap` for it too"
+                    "names `{}` on another host; if that is right, use `--sitemap` for it too",
+                    redacted(&sitemap)
                 )));
             }
             if depth == INDEXES {
@@ -166,7 +169,7 @@ fn client() -> Result<Client, Failure> {
 }
 
 async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
-    let unread = |error: reqwest::Error| format!("cannot be read: {}", cause(&error));
+    let unread = |error: reqwest::Error| format!("cannot be read: {}", cause(&error.without_url()));
     let sent = client.get(url.clone()).send().await;
     let mut answer = sent.map_err(unread)?;
     let status = answer.status().as_u16();

@@ -20,6 +20,8 @@ pub mod units;
 
 pub mod allocator;
 
+pub mod files;
+
 pub mod options;
 
 pub mod request;

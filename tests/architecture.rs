@@ -8,24 +8,29 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Rooms in the order in which a request meets them, each with the rooms that it imports: no more than these, and no fewer.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("units", &[]),
     // Nothing of ours, and `main` alone calls it.
     ("allocator", &[]),
+    ("files", &[]),
     ("options", &[]),
     ("request", &["options"]),
     ("bucket", &[]),
     // `bucket`: a URL that spells a configured bucket is told from others by the bucket's own addresses.
     ("policy", &["options", "request", "bucket"]),
     ("freshness", &[]),
-    // `units`, here and below: sizes and times in settings are typed.
-    ("source", &["units", "bucket", "policy", "freshness"]),
+    // `units`, here and below: sizes and times in settings are typed. `files`, here and in `cache`: no link leads out of a folder.
+    (
+        "source",
+        &["units", "files", "bucket", "policy", "freshness"],
+    ),
     ("transform", &["units", "options"]),
     // `source`: the store of fetched sources keeps what `source` fetches. `bucket`: the tier that replicas share is one.
     (
         "cache",
         &[
             "units",
+            "files",
             "options",
             "bucket",
             "policy",

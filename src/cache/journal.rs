@@ -10,6 +10,8 @@ use std::io::Seek as _;
 use std::io::SeekFrom;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use serde::de::DeserializeOwned;
 use super::blocking;
 use super::purge::Event;
 use super::purge::Purge;
+use crate::files::Folder;
 
 /// What is read of the file at most, in bytes: some hundred thousand purges.
 const LONGEST: u64 = 32 << 20;
@@ -67,7 +70,7 @@ impl Journal {
     /// What the other replicas could not be told of yet.
     pub(super) async fn unpublished(&self) -> Vec<Purge> {
         let path = self.unpublished_path();
-        let read = blocking(move || read_on(&File::open(path)?, &mut 0)).await;
+        let read = blocking(move || read_on(&options().read(true).open(path)?, &mut 0)).await;
         read.and_then(Result::ok).unwrap_or_default()
     }
 
@@ -127,15 +130,36 @@ fn lines(items: &[impl Serialize]) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
+/// No link is followed, and what is made is for its owner alone. Of a pipe, nothing is waited for.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options
+}
+
+/// For a file of an earlier version, which everybody could read.
+fn make_private(file: &File) {
+    let is_private = file
+        .metadata()
+        .is_ok_and(|metadata| metadata.mode() & 0o077 == 0);
+    if !is_private {
+        // It may be somebody else's who lets us write.
+        let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+    }
+}
+
 fn append(path: &Path, items: &[impl Serialize]) -> io::Result<()> {
     // Begins with the end of a line, because a crash may have left one without; and is one write, so that no other process's line gets between.
     let mut text = vec![b'\n'];
     text.extend(lines(items)?);
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        Folder::make(folder)?;
     }
     loop {
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        let mut file = options().create(true).append(true).open(path)?;
+        make_private(&file);
         // Where there are no locks, nobody shortens.
         let _ = file.lock();
         // Between opening and locking, a shorter one may have been put in its place.
@@ -148,7 +172,7 @@ fn append(path: &Path, items: &[impl Serialize]) -> io::Result<()> {
 
 /// Whether a file is the one that has this name now.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let there = match std::fs::metadata(path) {
+    let there = match std::fs::symlink_metadata(path) {
         Ok(there) => there,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
@@ -167,7 +191,7 @@ fn read(path: &Path, reading: &mut Reading) -> io::Result<Vec<Event>> {
         // Of the one that took its place, what is known already does no harm.
         *reading = Reading::default();
     }
-    match File::open(path) {
+    match options().read(true).open(path) {
         Ok(file) => {
             events.extend(read_on(&file, &mut reading.position)?);
             reading.file = Some(file);
@@ -208,7 +232,7 @@ fn shorten(path: &Path, events: &[Event], reading: &mut Reading) -> io::Result<(
     let Some(read) = &reading.file else {
         return Ok(());
     };
-    let long = OpenOptions::new().append(true).open(path)?;
+    let long = options().append(true).open(path)?;
     long.lock()?;
     let len = long.metadata()?.len();
     // What was not read yet must not be lost.
@@ -217,11 +241,15 @@ fn shorten(path: &Path, events: &[Event], reading: &mut Reading) -> io::Result<(
         return Ok(());
     }
     let beside = path.with_extension("new");
-    let mut file = File::options()
+    // What a crash left, or a link that somebody put there.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = options()
         .read(true)
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .open(&beside)?;
     file.write_all(&text)?;
     file.sync_data()?;

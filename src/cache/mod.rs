@@ -59,6 +59,7 @@ use self::shared::Shared;
 use self::sweeping::Sweeper;
 use self::sweeping::keep_sweeping;
 use crate::bucket;
+use crate::files;
 use crate::freshness::Rules;
 use crate::source::SourceMemory;
 use crate::units::ByteSize;
@@ -241,6 +242,9 @@ impl Cache {
             renditions,
             sources,
         } = &config.disk;
+        if files::is_open_to_all(path) {
+            tracing::warn!(folder = %path.display(), "everybody may write to the folder of the disk cache, and so keep it from being used");
+        }
         let store = async |name, budget: &ByteSize| match budget.bytes() {
             0 => None,
             _ if path.as_os_str().is_empty() => None,

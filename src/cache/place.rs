@@ -3,10 +3,12 @@
 //! `ab/rendition-…ab` is an entry: a checksum, the header of its key, its body. Files get these names whole, by renaming, and never change
 //! afterwards; `incoming`, the one file that does, is the only thing that a sudden end can leave half done. Nothing is synced: what a power failure
 //! takes is a miss.
+//!
+//! Nobody else may read any of it, and no link is followed in it, so that whoever can put one there has nothing of another place read, overwritten or
+//! deleted.
 
 use std::fs;
 use std::fs::File;
-use std::fs::Metadata;
 use std::fs::TryLockError;
 use std::io;
 use std::io::Read as _;
@@ -21,6 +23,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::entry::EntryKey;
 use super::entry::HEADER;
+use crate::files;
+use crate::files::Folder;
 
 /// What a file system hands out at a time on nearly every machine.
 pub(super) const BLOCK: u64 = 4096;
@@ -33,6 +37,10 @@ pub(super) const FRONT: usize = SUM + HEADER;
 
 /// Folders that entries are spread over. They are made when needed and removed when empty.
 pub(super) const SHARDS: usize = 256;
+
+/// The one file that is written to, and the one that is locked.
+const INCOMING: &str = "incoming";
+const LOCK: &str = "lock";
 
 /// What this program has left in such a folder under earlier layouts.
 const FORMER: [&str; 4] = ["content-v2", "index-v5", "tmp", "opened"];
@@ -87,8 +95,10 @@ impl Place {
         key.last_byte()
     }
 
+    #[cfg(test)]
     pub(super) fn path_of(&self, key: &EntryKey) -> PathBuf {
-        self.shard(Place::shard_of(key)).join(key.to_string())
+        let shard = shard_name(Place::shard_of(key));
+        self.root.join(shard).join(key.to_string())
     }
 
     /// The body of an entry, verified. Nothing is allocated for what does not begin as this entry would.
@@ -127,9 +137,11 @@ impl Place {
 
     /// The file of an entry, if it begins as that would; else what it is.
     fn open(&self, key: &EntryKey) -> io::Result<Result<Opened, Content>> {
-        let mut file = match File::open(self.path_of(key)) {
+        let file = self.shard(Place::shard_of(key));
+        let mut file = match file.and_then(|shard| shard.file(&key.to_string())) {
             Ok(file) => file,
             Err(error) if is_missing(&error) => return Ok(Err(Content::Missing)),
+            Err(error) if is_no_file(&error) => return Ok(Err(Content::Corrupt)),
             Err(error) => return Err(error),
         };
         let metadata = file.metadata()?;
@@ -165,15 +177,14 @@ impl Place {
         front.extend_from_slice(&sum(&header, head, body));
         front.extend_from_slice(&header);
         front.extend_from_slice(head);
-        let written = self
-            .write_incoming(&front, body, Some(modified))
-            .and_then(|held| {
-                let in_new_folder = self.move_incoming(key)?;
-                Ok(Written {
-                    held,
-                    in_new_folder,
-                })
-            });
+        let folder = self.folder()?;
+        let written = write_incoming(&folder, &front, body, Some(modified)).and_then(|held| {
+            let in_new_folder = move_incoming(&folder, key)?;
+            Ok(Written {
+                held,
+                in_new_folder,
+            })
+        });
         if written.is_err() {
             // Room was made for it: where it cannot be removed, the next write takes its place.
             let _ = self.remove_incoming();
@@ -184,8 +195,11 @@ impl Place {
     /// Whether what is written can be read again.
     pub(super) fn probe(&self) -> io::Result<()> {
         let probe = [0x5a; 4096];
-        let result = self.write_incoming(&probe, &[], None).and_then(|_| {
-            if fs::read(self.incoming())? == probe {
+        let folder = self.folder()?;
+        let result = write_incoming(&folder, &probe, &[], None).and_then(|_| {
+            let mut read = Vec::with_capacity(probe.len());
+            folder.file(INCOMING)?.read_to_end(&mut read)?;
+            if read == probe {
                 Ok(())
             } else {
                 Err(io::Error::other("what was written reads differently"))
@@ -196,67 +210,69 @@ impl Place {
 
     /// Whether anything lies where an entry should be.
     pub(super) fn has(&self, key: &EntryKey) -> bool {
-        self.path_of(key).symlink_metadata().is_ok()
+        let shard = self.shard(Place::shard_of(key));
+        shard.is_ok_and(|shard| shard.has(&key.to_string()))
     }
 
     pub(super) fn remove(&self, key: &EntryKey) -> io::Result<()> {
-        unless_missing(remove_any(&self.path_of(key)))
+        let shard = self.shard(Place::shard_of(key));
+        unless_missing(shard.and_then(|shard| shard.remove(key.to_string())))
     }
 
     /// Removes a shard if nothing is in it.
     pub(super) fn remove_shard(&self, shard: u8) -> io::Result<()> {
-        fs::remove_dir(self.shard(shard))
+        self.folder()?.remove_empty(shard_name(shard))
     }
 
     /// What a sudden end may have left.
     pub(super) fn remove_incoming(&self) -> io::Result<()> {
-        unless_missing(fs::remove_file(self.incoming()))
+        unless_missing(self.folder().and_then(|folder| folder.remove(INCOMING)))
     }
 
     /// What earlier versions may have left: it is of no use, and nobody would count it.
     pub(super) fn remove_former(&self) -> io::Result<()> {
+        let folder = self.folder()?;
         FORMER
             .into_iter()
-            .try_for_each(|name| unless_missing(remove_any(&self.root.join(name))))
+            .try_for_each(|name| unless_missing(folder.remove(name)))
     }
 
     /// Dates an entry.
     pub(super) fn set_modified(&self, key: &EntryKey, modified: SystemTime) -> io::Result<()> {
-        File::open(self.path_of(key))?.set_modified(modified)
+        let shard = self.shard(Place::shard_of(key))?;
+        shard.file(&key.to_string())?.set_modified(modified)
     }
 
     /// All entries in a shard. What is none is removed.
     pub(super) fn list(&self, shard: u8) -> io::Result<Vec<Stored>> {
-        let folder = self.shard(shard);
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                fs::remove_file(&folder)?;
-                return Ok(Vec::new());
+        let folder = match self.shard(shard) {
+            Ok(folder) => folder,
+            // A file, or a link, whatever that leads to.
+            Err(error) if files::is_link(&error) => {
+                let removed = self.folder()?.remove(shard_name(shard));
+                return unless_missing(removed).map(|()| Vec::new());
             }
             Err(error) => return unless_missing(Err(error)).map(|()| Vec::new()),
         };
         let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            let name = entry.file_name();
+        for name in folder.names()? {
             let key = name
                 .to_str()
                 .filter(|name| shard_in(name) == Some(shard))
                 .and_then(|name| name.parse().ok());
-            let metadata = match entry.metadata() {
-                Ok(metadata) => metadata,
+            let entry = match folder.entry(&name) {
+                Ok(entry) => entry,
                 // Somebody else cleans up here.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            match key.filter(|_| metadata.is_file()) {
+            match key.filter(|_| entry.is_file) {
                 Some(key) => found.push(Stored {
                     key,
-                    held: occupied(&metadata),
-                    modified: metadata.modified().ok(),
+                    held: occupied(entry.len, entry.blocks),
+                    modified: entry.modified,
                 }),
-                None => unless_missing(remove_any(&entry.path()))?,
+                None => unless_missing(folder.remove(&name))?,
             }
         }
         Ok(found)
@@ -264,7 +280,7 @@ impl Place {
 
     /// Bytes that the folder of a shard takes itself: many, where many files are or have been in it.
     pub(super) fn shard_bytes(&self, shard: u8) -> u64 {
-        folder_bytes(&self.shard(shard))
+        folder_bytes(&self.root.join(shard_name(shard)))
     }
 
     /// Bytes that the folder itself takes, with the lock.
@@ -272,43 +288,60 @@ impl Place {
         folder_bytes(&self.root) + BLOCK
     }
 
-    fn write_incoming(
-        &self,
-        front: &[u8],
-        body: &[u8],
-        modified: Option<SystemTime>,
-    ) -> io::Result<u64> {
-        let mut file = File::create(self.incoming())?;
-        file.write_all(front)?;
-        file.write_all(body)?;
-        if let Some(modified) = modified {
-            file.set_modified(modified)?;
-        }
-        Ok(occupied(&file.metadata()?))
+    /// The folder, which must not be a link itself: those above it are the operator's, and may be.
+    fn folder(&self) -> io::Result<Folder> {
+        Folder::open(&self.root)
     }
 
-    fn move_incoming(&self, key: &EntryKey) -> io::Result<bool> {
-        let (from, to) = (self.incoming(), self.path_of(key));
-        match fs::rename(&from, &to) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir(self.shard(Place::shard_of(key)))?;
-                fs::rename(&from, &to).map(|()| true)
-            }
-            renamed => renamed.map(|()| false),
-        }
+    fn shard(&self, shard: u8) -> io::Result<Folder> {
+        self.folder()?.folder(shard_name(shard))
     }
 
-    fn shard(&self, shard: u8) -> PathBuf {
-        self.root.join(format!("{shard:02x}"))
+    /// Makes the folder where it is missing.
+    pub(super) fn make(&self) -> io::Result<()> {
+        Folder::make(&self.root)?;
+        self.folder().map(drop)
     }
 
-    fn incoming(&self) -> PathBuf {
-        self.root.join("incoming")
+    /// Takes from others what they may do in the folder. Says whether they could do anything.
+    pub(super) fn make_private(&self) -> io::Result<bool> {
+        self.folder()?.make_private()
     }
+}
 
-    fn lock(&self) -> PathBuf {
-        self.root.join("lock")
+fn shard_name(shard: u8) -> String {
+    format!("{shard:02x}")
+}
+
+fn write_incoming(
+    folder: &Folder,
+    front: &[u8],
+    body: &[u8],
+    modified: Option<SystemTime>,
+) -> io::Result<u64> {
+    let mut file = folder.new_file(INCOMING)?;
+    file.write_all(front)?;
+    file.write_all(body)?;
+    if let Some(modified) = modified {
+        file.set_modified(modified)?;
     }
+    let metadata = file.metadata()?;
+    Ok(occupied(metadata.len(), metadata.blocks()))
+}
+
+/// Gives the incoming file its name. Says whether the folder for it had to be made first.
+fn move_incoming(folder: &Folder, key: &EntryKey) -> io::Result<bool> {
+    let (shard, name) = (shard_name(Place::shard_of(key)), key.to_string());
+    match folder.folder(&shard) {
+        Ok(shard) => return folder.rename(INCOMING, &shard, &name).map(|()| false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // A file, or a link, whatever that leads to.
+        Err(error) if files::is_link(&error) => folder.remove(&shard)?,
+        Err(error) => return Err(error),
+    }
+    folder.make_folder(&shard)?;
+    folder.rename(INCOMING, &folder.folder(&shard)?, &name)?;
+    Ok(true)
 }
 
 /// Held by the one process that may use a folder, until it is dropped or the process ends, however that ends.
@@ -327,13 +360,8 @@ pub(super) enum Refusal {
 
 impl Lock {
     pub(super) fn take(place: &Place) -> Result<Self, Refusal> {
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(place.lock())
-            .map_err(Refusal::Failed)?;
+        let opened = place.folder().and_then(|folder| folder.file_or_new(LOCK));
+        let mut file = opened.map_err(Refusal::Failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -361,7 +389,7 @@ impl Lock {
 
     /// Fails if the folder is no longer the one that was locked: somebody has moved or deleted it, and another process may use what is there now.
     pub(super) fn guards(&self, place: &Place) -> io::Result<()> {
-        let there = fs::metadata(place.lock())?;
+        let there = fs::symlink_metadata(place.root.join(LOCK))?;
         if (there.dev(), there.ino()) == (self.device, self.inode) {
             Ok(())
         } else {
@@ -387,11 +415,8 @@ fn shard_in(name: &str) -> Option<u8> {
 }
 
 /// What a file takes on disk. Some file systems say so late, or compress: then it is its length in whole blocks.
-fn occupied(metadata: &Metadata) -> u64 {
-    metadata
-        .blocks()
-        .saturating_mul(512)
-        .max(in_blocks(metadata.len()))
+fn occupied(len: u64, blocks: u64) -> u64 {
+    blocks.saturating_mul(512).max(in_blocks(len))
 }
 
 pub(super) fn in_blocks(len: u64) -> u64 {
@@ -409,6 +434,11 @@ fn is_missing(error: &io::Error) -> bool {
     )
 }
 
+/// A link, or a socket: nothing that can be read.
+fn is_no_file(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO))
+}
+
 fn unless_missing(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| {
         if is_missing(&error) {
@@ -417,19 +447,4 @@ fn unless_missing(result: io::Result<()>) -> io::Result<()> {
             Err(error)
         }
     })
-}
-
-/// Removes a file, or a folder with all that is in it; of a link, the link alone.
-fn remove_any(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::IsADirectory | io::ErrorKind::PermissionDenied
-            ) && path.symlink_metadata()?.is_dir() =>
-        {
-            fs::remove_dir_all(path)
-        }
-        removed => removed,
-    }
 }

@@ -61,7 +61,8 @@ impl Store {
             .is_none_or(|lock| lock.guards(&self.place).is_err())
         {
             *changing = None;
-            std::fs::create_dir_all(self.place.root())?;
+            self.place.make().map_err(|error| self.as_link(error))?;
+            self.make_private();
             let lock = Lock::take(&self.place).map_err(|refusal| match refusal {
                 Refusal::Held(holder) => Obstacle {
                     trouble: Trouble::Locked,
@@ -86,6 +87,32 @@ impl Store {
             self.delete(&key)?;
         }
         Ok(())
+    }
+
+    /// One of an earlier version could be read by everybody.
+    fn make_private(&self) {
+        let folder = self.place.root().display();
+        match self.place.make_private() {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!(store = self.name, %folder, "others could read the disk cache, and cannot any more");
+            }
+            Err(error) => {
+                tracing::warn!(store = self.name, %folder, %error, "others can read the disk cache, and its mode cannot be changed");
+            }
+        }
+    }
+
+    /// What the system says of a folder that is a link is a riddle.
+    fn as_link(&self, error: io::Error) -> io::Error {
+        let is_link = self.place.root().is_symlink();
+        if is_link {
+            io::Error::other(
+                "a folder of the cache must not be a link: `cache.disk.path` may be one",
+            )
+        } else {
+            error
+        }
     }
 
     /// Lets go of the folder for good.

@@ -1,14 +1,11 @@
 //! A local directory as an origin. A request names files under it and nothing else: no way up, no hidden files, no links that lead out,
 //! nothing that is not a regular file.
 
-use std::fs;
 use std::fs::File;
 use std::fs::Metadata;
-use std::fs::OpenOptions;
 use std::io;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
@@ -29,6 +26,7 @@ use super::Reservation;
 use super::SourceError;
 use super::SourceMemory;
 use super::Stage;
+use crate::files;
 use crate::freshness::Freshness;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
@@ -143,17 +141,8 @@ fn found(
 
 /// Opens a regular file under a folder.
 fn open(root: &Path, relative: &Path) -> Result<(File, Metadata), SourceError> {
-    let root = fs::canonicalize(root).map_err(SourceError::Unreadable)?;
-    let real = fs::canonicalize(root.join(relative)).map_err(failure)?;
-    if !real.starts_with(&root) {
-        return Err(NOT_FOUND);
-    }
-    // The two flags hold should the name have become a pipe or a link meanwhile: neither waits for a writer nor leads elsewhere.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
-        .open(&real)
-        .map_err(failure)?;
+    let folder = files::Folder::open_followed(root).map_err(SourceError::Unreadable)?;
+    let file = folder.file_beneath(root, relative).map_err(failure)?;
     let metadata = file.metadata().map_err(failure)?;
     if !metadata.is_file() {
         return Err(NOT_FOUND);

@@ -179,7 +179,7 @@ async fn a_folder_that_cannot_be_written_costs_nothing_but_the_disk_tier() {
     let place = folder();
     let store = place.path().join("renditions");
     // Whoever runs this may be allowed to write anywhere; nobody can write to a folder as to a file.
-    fs::create_dir_all(store.join("incoming")).expect("a folder of ours");
+    fs::create_dir_all(store.join("lock")).expect("a folder of ours");
     let cache = open(place.path()).await;
     for number in 0..3 {
         let found = render(&cache, Key::numbered(number), b"picture").await;
@@ -198,7 +198,7 @@ async fn a_folder_that_cannot_be_written_costs_nothing_but_the_disk_tier() {
         "{stats:?}"
     );
 
-    fs::remove_dir(store.join("incoming")).expect("a folder of ours");
+    fs::remove_dir(store.join("lock")).expect("a folder of ours");
     eventually_kept(&cache, place.path()).await;
     assert_eq!(renditions(&cache).trouble, None);
 }

@@ -7,6 +7,7 @@ mod disk;
 mod failures;
 mod flights;
 mod kept;
+mod links;
 mod model;
 mod mounts;
 mod patience;

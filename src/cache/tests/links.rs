@@ -1,0 +1,218 @@
+//! Links and modes in the folder of the cache: nobody else may look into it, and nothing is done to what a link in it leads to.
+
+use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::Mode;
+use rustix::process::umask;
+
+use super::body;
+use super::entries;
+use super::folder;
+use super::key;
+use super::only;
+use super::open;
+use super::purge;
+use super::render;
+use super::store;
+use crate::cache::Key;
+use crate::cache::Outcome;
+use crate::cache::Target;
+use crate::cache::Trouble;
+use crate::cache::place::Place;
+use crate::cache::scan::scan;
+use crate::cache::store::Store;
+
+const BUDGET: u64 = 1 << 20;
+
+/// All that lies in a folder, with its mode.
+fn modes(folder: &Path, into: &mut Vec<(String, u32)>) {
+    for entry in fs::read_dir(folder).expect("a readable folder") {
+        let path = entry.expect("a readable folder").path();
+        let metadata = fs::symlink_metadata(&path).expect("it is there");
+        into.push((
+            path.display().to_string(),
+            metadata.permissions().mode() & 0o777,
+        ));
+        if metadata.is_dir() {
+            modes(&path, into);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_is_readable_for_its_owner_alone_whatever_the_umask() {
+    umask(Mode::empty());
+    let place = folder();
+    let path = place.path().join("cache");
+    let cache = open(&path).await;
+    render(&cache, Key::numbered(1), b"picture").await;
+    purge(&cache, Target::Everything, false).await;
+    render(&cache, Key::numbered(2), b"picture").await;
+    assert!(cache.close(Duration::from_secs(60)).await);
+    let mut found = Vec::new();
+    modes(place.path(), &mut found);
+    for part in [
+        "/cache",
+        "/renditions",
+        "/sources",
+        "/lock",
+        "/purges",
+        "/rendition-",
+    ] {
+        assert!(
+            found.iter().any(|(path, _)| path.contains(part)),
+            "{part}: {found:#?}"
+        );
+    }
+    for (path, mode) in found {
+        let expected = if Path::new(&path).is_dir() {
+            0o700
+        } else {
+            0o600
+        };
+        assert_eq!(mode, expected, "{path}: {mode:o}");
+    }
+}
+
+#[test]
+fn a_folder_that_others_could_read_is_shut() {
+    let place = folder();
+    let path = place.path().join("renditions");
+    fs::create_dir(&path).expect("a folder of ours");
+    fs::set_permissions(&path, Permissions::from_mode(0o777)).expect("a folder of ours");
+    let store = store(&path, BUDGET);
+    store.write(&key(1), b"", b"content");
+    assert!(body(&store, key(1)).is_some());
+    let mode = fs::metadata(&path)
+        .expect("it is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_link_in_place_of_the_file_that_is_written_is_not_written_through() {
+    let place = folder();
+    let victim = place.path().join("victim");
+    fs::write(&victim, "untouched").expect("a folder of ours");
+    let store = store(&place.path().join("store"), BUDGET);
+    symlink(&victim, place.path().join("store/incoming")).expect("a folder of ours");
+    store.write(&key(1), b"", b"content");
+    assert_eq!(body(&store, key(1)).as_deref(), Some(&b"content"[..]));
+    assert_eq!(fs::read(&victim).expect("it is there"), b"untouched");
+}
+
+#[tokio::test]
+async fn an_entry_that_became_a_link_a_pipe_or_a_folder_is_made_anew() {
+    let place = folder();
+    let cache = open(place.path()).await;
+    render(&cache, Key::numbered(1), b"picture").await;
+    assert!(cache.close(Duration::from_secs(60)).await);
+    let entry = only(entries(&place.path().join("renditions")));
+    let whole = fs::read(&entry).expect("just written");
+    let victim = place.path().join("victim");
+    // What it leads to would even be a whole entry.
+    fs::write(&victim, &whole).expect("a folder of ours");
+    for what in ["link", "pipe", "folder", "socket"] {
+        fs::remove_file(&entry).expect("a file of ours");
+        match what {
+            "link" => symlink(&victim, &entry).expect("a folder of ours"),
+            "folder" => {
+                fs::create_dir(&entry).expect("a folder of ours");
+                fs::write(entry.join("inside"), "x").expect("a folder of ours");
+            }
+            "pipe" => {
+                let made = std::process::Command::new("mkfifo").arg(&entry).status();
+                assert!(made.expect("every system has it").success());
+            }
+            // The name must be short.
+            _ => {
+                let bound = std::os::unix::net::UnixListener::bind(place.path().join("s"));
+                bound.expect("a folder of ours");
+                fs::rename(place.path().join("s"), &entry).expect("a folder of ours");
+            }
+        }
+        let cache = open(place.path()).await;
+        let found = render(&cache, Key::numbered(1), b"picture").await;
+        assert_eq!(found.outcome, Outcome::Miss, "{what}");
+        assert!(cache.close(Duration::from_secs(60)).await);
+        let metadata = fs::symlink_metadata(&entry).expect("it was made anew");
+        assert!(metadata.is_file(), "{what}");
+        assert_eq!(fs::read(&victim).expect("it is there"), whole, "{what}");
+    }
+}
+
+#[test]
+fn a_shard_that_is_a_link_is_neither_searched_nor_emptied_nor_written_into() {
+    let place = folder();
+    let path = place.path().join("store");
+    let outside = place.path().join("outside");
+    fs::create_dir(&outside).expect("a folder of ours");
+    fs::write(outside.join("photo.jpg"), "untouched").expect("a folder of ours");
+    let shard = path.join(format!("{:02x}", Place::shard_of(&key(1))));
+    let linked = || {
+        fs::create_dir_all(&path).expect("a folder of ours");
+        symlink(&outside, &shard).expect("a folder of ours");
+    };
+    linked();
+    // The scan takes the link away, and with it nothing else.
+    let store = store(&path, BUDGET);
+    assert!(!shard.is_symlink());
+    // One that comes later is replaced.
+    linked();
+    assert_eq!(body(&store, key(1)), None);
+    store.write(&key(1), b"", b"content");
+    assert_eq!(body(&store, key(1)).as_deref(), Some(&b"content"[..]));
+    assert!(!shard.is_symlink());
+    store.remove(&key(1));
+    let left = fs::read_dir(&outside).expect("it is there").count();
+    assert_eq!(left, 1);
+    assert!(outside.join("photo.jpg").exists());
+}
+
+#[test]
+fn a_store_that_is_a_link_is_not_used() {
+    let place = folder();
+    let outside = place.path().join("outside");
+    fs::create_dir(&outside).expect("a folder of ours");
+    symlink(&outside, place.path().join("store")).expect("a folder of ours");
+    let store = Store::new("renditions", Place::new(place.path().join("store")), BUDGET);
+    store.take_up();
+    assert_eq!(store.stats().trouble, Some(Trouble::Broken));
+    assert_eq!(fs::read_dir(&outside).expect("it is there").count(), 0);
+    // What is above it is the operator's, and may be one.
+    symlink(&outside, place.path().join("mounted")).expect("a folder of ours");
+    let store = Store::new(
+        "renditions",
+        Place::new(place.path().join("mounted/store")),
+        BUDGET,
+    );
+    store.take_up();
+    scan(&store);
+    store.write(&key(1), b"", b"content");
+    assert!(body(&store, key(1)).is_some());
+}
+
+#[tokio::test]
+async fn a_link_in_place_of_the_list_of_purges_is_not_written_through() {
+    let place = folder();
+    let victim = place.path().join("victim");
+    fs::write(&victim, "untouched").expect("a folder of ours");
+    let path = place.path().join("cache");
+    fs::create_dir(&path).expect("a folder of ours");
+    for name in ["purges", "purges.new", "purges.unpublished"] {
+        symlink(&victim, path.join(name)).expect("a folder of ours");
+    }
+    let cache = open(&path).await;
+    let purged = cache
+        .purge(vec![crate::cache::Purge::hard(Target::Everything)])
+        .await;
+    assert!(purged.is_err(), "it holds only until the end");
+    assert!(cache.close(Duration::from_secs(60)).await);
+    assert_eq!(fs::read(&victim).expect("it is there"), b"untouched");
+}

@@ -105,8 +105,11 @@ const ROOMS: [(&str, &[&str]); 21] = [
             "config",
         ],
     ),
-    // `request`: the router tells picture URLs by the configured prefixes. `units`: timeouts.
-    ("server", &["units", "request", "pipeline", "response"]),
+    // `request`: the router tells picture URLs by the configured prefixes. `units`: timeouts. `telemetry`: how often errors are logged.
+    (
+        "server",
+        &["units", "request", "telemetry", "response", "pipeline"],
+    ),
     // Beside `server`, on an address of its own; what a request's host is, both read alike. `telemetry`: how often refusals are logged.
     ("admin", &["telemetry", "response", "pipeline", "server"]),
     // The commands: `transform` is the policy and the renderer without a server. `bucket`: what is in one is to be warmed. `cpu`: how much

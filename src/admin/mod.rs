@@ -10,6 +10,7 @@ mod token;
 mod warming;
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -71,6 +72,10 @@ impl Readiness {
 
 /// The longest that the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections open at once: those who ask are few, and others must not use up the files that may be open.
+const CONNECTIONS: usize = 256;
+/// How long to wait after an error of the listener itself.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// Serves until it is dropped.
 pub async fn serve(
@@ -87,17 +92,37 @@ pub async fn serve(
         readiness,
         warming: Arc::new(Semaphore::new(warming::CALLS)),
     });
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let failures = LogRate::default();
+    let mut spare = spare();
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
+        let place = Arc::clone(&connections)
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // With the spare one given up, the next try succeeds where too many files are open.
+            Err(_) if spare.take().is_some() => continue,
+            Err(error) => {
+                if let Some(left_out) = failures.admit() {
+                    tracing::warn!(%error, left_out, "a connection of an operator could not be taken");
+                }
+                tokio::time::sleep(BREATH).await;
+                spare = self::spare();
+                continue;
+            }
         };
+        if spare.is_none() {
+            spare = self::spare();
+        }
         let desk = Arc::clone(&desk);
         let service = service_fn(move |request| {
             let desk = Arc::clone(&desk);
             async move { Ok::<_, Infallible>(routes::answer(request, &desk).await) }
         });
         tokio::spawn(async move {
+            let _place = place;
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
@@ -107,4 +132,9 @@ pub async fn serve(
             }
         });
     }
+}
+
+/// A file that is held open for nothing, so that there is one to give up for an operator when no more may be open.
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
 }

@@ -35,8 +35,9 @@ pub struct Serving {
 /// # Errors
 /// [`Failure`] when a setting is wrong or an address taken.
 pub async fn serve(config: &Path, ready: impl FnOnce(Serving)) -> Result<(), Failure> {
-    let config = Config::load(config).map_err(Failure::new)?;
+    let mut config = Config::load(config).map_err(Failure::new)?;
     let _logging = telemetry::start(&config.log).map_err(Failure::new)?;
+    config.server.fit_to_descriptors(config.fetch.concurrency.get());
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::new)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::new)?;
     let pipeline = Pipeline::open(&config).await.map_err(Failure::new)?;

@@ -1,6 +1,7 @@
 //! Sockets: takes connections, gives each request to the pipeline, and stops without breaking anything off. It never looks into a
 //! request beyond its path.
 
+mod descriptors;
 mod host;
 mod opening;
 mod router;
@@ -30,6 +31,7 @@ use crate::pipeline::Pipeline;
 use crate::request::Prefixes;
 use crate::response;
 use crate::response::Body;
+use crate::telemetry::LogRate;
 use crate::units::Seconds;
 
 use opening::Opening;
@@ -46,7 +48,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Paths that transformation URLs begin with.
     pub prefixes: Prefixes,
-    /// Connections open at once; more wait.
+    /// Connections open at once, where the system lets as many files be open; more wait.
     pub connections: usize,
     /// The longest head of a request, in bytes; at least 8192.
     pub head_bytes: usize,
@@ -68,6 +70,23 @@ impl Default for Config {
             head_timeout: Seconds::new(15),
             request_timeout: Seconds::new(60),
             drain_timeout: Seconds::new(30),
+        }
+    }
+}
+
+impl Config {
+    /// Raises the limit of open files, and lowers `connections` where clients could use them all up, beside so many fetches.
+    pub fn fit_to_descriptors(&mut self, fetches: usize) {
+        let limit = descriptors::raise();
+        let wanted = self.connections;
+        self.connections = descriptors::connections(wanted, fetches, limit);
+        if self.connections < wanted {
+            tracing::warn!(
+                limit,
+                wanted,
+                connections = self.connections,
+                "fewer connections are taken than `server.connections` says: the limit of open files leaves no more, raise it (ulimit -n, LimitNOFILE)"
+            );
         }
     }
 }
@@ -133,6 +152,7 @@ pub async fn serve(
     ));
     let builder = builder(config);
     let draining = GracefulShutdown::new();
+    let failures = LogRate::default();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = async {
@@ -147,7 +167,9 @@ pub async fn serve(
             accepted = accepted => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be taken");
+                    if let Some(left_out) = failures.admit() {
+                        tracing::warn!(%error, left_out, "a connection could not be taken");
+                    }
                     tokio::time::sleep(BREATH).await;
                     continue;
                 }

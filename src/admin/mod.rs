@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -29,6 +28,7 @@ pub use self::hosts::HostName;
 pub use self::hosts::HostNameError;
 pub use self::token::Token;
 use crate::pipeline::Pipeline;
+use crate::server::Writing;
 use crate::telemetry::LogRate;
 
 use self::routes::Desk;
@@ -72,6 +72,8 @@ impl Readiness {
 
 /// The longest that the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that a client may take nothing of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections open at once: those who ask are few, and others must not use up the files that may be open.
 const CONNECTIONS: usize = 256;
 /// How long to wait after an error of the listener itself.
@@ -126,7 +128,7 @@ pub async fn serve(
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
+                .serve_connection(Writing::new(stream, WRITE_TIMEOUT), service);
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "an admin connection ended early");
             }

@@ -5,6 +5,8 @@ mod descriptors;
 mod host;
 mod opening;
 mod router;
+mod stall;
+mod streams;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -16,29 +18,31 @@ use std::time::Duration;
 use hyper::Request;
 use hyper::Response;
 use hyper::StatusCode;
+use hyper::Version;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioExecutor;
-use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::sync::watch;
 
 use crate::pipeline::Pipeline;
 use crate::request::Prefixes;
 use crate::response;
-use crate::response::Body;
 use crate::telemetry::LogRate;
 use crate::units::Seconds;
 
 use opening::Opening;
 use router::Route;
+use streams::Pieces;
+use streams::Streams;
 
 pub use host::Host;
 pub use host::HostFault;
+pub use stall::Writing;
 
 /// Section `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -56,6 +60,8 @@ pub struct Config {
     pub head_timeout: Seconds,
     /// The longest that a request may take, from its head to the head of its answer.
     pub request_timeout: Seconds,
+    /// The longest that a client may take nothing, or next to nothing, of an answer.
+    pub write_timeout: Seconds,
     /// The longest that requests may take to end after SIGTERM.
     pub drain_timeout: Seconds,
 }
@@ -69,6 +75,7 @@ impl Default for Config {
             head_bytes: 64 << 10,
             head_timeout: Seconds::new(15),
             request_timeout: Seconds::new(60),
+            write_timeout: Seconds::new(20),
             drain_timeout: Seconds::new(30),
         }
     }
@@ -152,6 +159,7 @@ pub async fn serve(
     ));
     let builder = builder(config);
     let draining = GracefulShutdown::new();
+    let (cut, is_cut) = watch::channel(());
     let failures = LogRate::default();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -183,13 +191,19 @@ pub async fn serve(
             let pipeline = Arc::clone(&pipeline);
             async move { Ok::<_, Infallible>(answer(&pipeline, request).await) }
         });
-        let stream = Opening::new(TokioIo::new(stream), config.head_timeout.duration());
+        let stream = Writing::new(stream, config.write_timeout.duration());
+        let stream = Opening::new(stream, config.head_timeout.duration());
         let connection = builder.serve_connection(stream, service).into_owned();
         let connection = draining.watch(connection);
+        let mut is_cut = is_cut.clone();
         tokio::spawn(async move {
             let _held = (place, held);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                },
+                // An error, which says that nobody waits for it any more.
+                _ = is_cut.changed() => {}
             }
         });
     }
@@ -201,11 +215,14 @@ pub async fn serve(
     {
         tracing::warn!("requests were still in flight when the drain timeout ended");
     }
+    drop(cut);
 }
 
-fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
+fn builder(config: &Config) -> auto::Builder<Streams> {
     const LEAST_HEAD: usize = 8 << 10;
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(Streams {
+        within: config.write_timeout.duration(),
+    });
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -223,13 +240,21 @@ fn builder(config: &Config) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-async fn answer(pipeline: &Arc<Pipeline>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(pipeline: &Arc<Pipeline>, request: Request<Incoming>) -> Response<Pieces> {
     let (head, _body) = request.into_parts();
-    if let Err(fault) = Host::of(&head) {
-        return fault.answer(head.version);
-    }
-    match Route::of(pipeline, head.uri.path()) {
-        Route::Image => pipeline.respond(&head).await,
-        Route::Nothing => response::text(StatusCode::NOT_FOUND, "nothing is served at this path\n"),
+    let answer = match Host::of(&head) {
+        Err(fault) => fault.answer(head.version),
+        Ok(_) => match Route::of(pipeline, head.uri.path()) {
+            Route::Image => pipeline.respond(&head).await,
+            Route::Nothing => {
+                response::text(StatusCode::NOT_FOUND, "nothing is served at this path\n")
+            }
+        },
+    };
+    streams::step();
+    if head.version < Version::HTTP_2 {
+        answer.map(Pieces::whole)
+    } else {
+        answer.map(Pieces::of_stream)
     }
 }

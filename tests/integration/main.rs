@@ -4,6 +4,7 @@
 mod admin;
 mod aims;
 mod caching;
+mod clients;
 mod derivatives;
 mod fetching;
 mod freshness;

@@ -55,6 +55,19 @@ impl Process {
         Process::spawn(command, settings).await
     }
 
+    /// Under `ulimit -n`: no more files may be open, connections among them.
+    pub async fn start_with_open_files(settings: &str, files: u32) -> Self {
+        let mut command = command("sh");
+        command.args([
+            "-c",
+            "ulimit -n \"$1\"; shift; exec \"$@\"",
+            "sh",
+            &files.to_string(),
+            BINARY,
+        ]);
+        Process::spawn(command, settings).await
+    }
+
     async fn spawn(mut command: Command, settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("config.toml");

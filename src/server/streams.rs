@@ -1,0 +1,194 @@
+//! Streams of HTTP/2 whose client keeps their window shut. Nothing of that shows at the socket, which may be read and written as ever; so an answer is
+//! given to the connection piece by piece, each when the one before has left, and a stream that has come no further for too long is reset.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Frame;
+use hyper::body::SizeHint;
+use hyper::rt::Executor;
+
+use super::stall::LEAST;
+use crate::response::Body;
+
+tokio::task_local! {
+    /// How far the stream of this task has come: its head, and then its pieces.
+    static STEPS: Arc<AtomicU64>;
+}
+
+/// The stream of this task has come further. Of a connection of HTTP/1 nothing is counted.
+pub(super) fn step() {
+    // An error means that this is no stream.
+    let _ = STEPS.try_with(|steps| steps.fetch_add(1, Ordering::Relaxed));
+}
+
+/// Runs the streams of a connection, and drops those that come no further, by which they are reset.
+#[derive(Clone, Copy)]
+pub(super) struct Streams {
+    pub within: Duration,
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        tokio::spawn(watched(stream, self.within));
+    }
+}
+
+/// Until the head of its answer a stream may take as long as requests may: nothing is counted before.
+async fn watched(stream: impl Future, within: Duration) {
+    let steps = Arc::new(AtomicU64::new(0));
+    let mut stream = pin!(STEPS.scope(Arc::clone(&steps), stream));
+    loop {
+        let before = steps.load(Ordering::Relaxed);
+        let ended = tokio::time::timeout(within, stream.as_mut()).await.is_ok();
+        let is_stuck = before > 0 && steps.load(Ordering::Relaxed) == before;
+        if ended {
+            return;
+        }
+        if is_stuck {
+            tracing::debug!("a stream was reset whose client takes nothing");
+            return;
+        }
+    }
+}
+
+/// The body of an answer: whole where the connection is one of HTTP/1, which is watched over at the socket, and else in pieces.
+pub(super) struct Pieces {
+    whole: Body,
+    left: Bytes,
+    most: usize,
+}
+
+impl Pieces {
+    pub fn whole(body: Body) -> Self {
+        Pieces {
+            whole: body,
+            left: Bytes::new(),
+            most: usize::MAX,
+        }
+    }
+
+    pub fn of_stream(body: Body) -> Self {
+        Pieces {
+            most: LEAST,
+            ..Pieces::whole(body)
+        }
+    }
+}
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        if this.left.is_empty() {
+            let frame = ready!(Pin::new(&mut this.whole).poll_frame(context));
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => this.left = data,
+                _ => return Poll::Ready(None),
+            }
+        }
+        step();
+        let piece = match this.left.len() {
+            left if this.most == usize::MAX => left,
+            // The last piece goes when there is room for it, and with it what watches over the stream: were there more in it than a byte, that would
+            // stay with the connection, and nobody would watch over it.
+            left => left.saturating_sub(1).clamp(left.min(1), this.most),
+        };
+        let piece = this.left.split_to(piece);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty() && self.whole.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let left = self.left.len() as u64;
+        SizeHint::with_exact(left.saturating_add(self.whole.size_hint().lower()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http_body_util::BodyExt as _;
+    use http_body_util::Full;
+    use hyper::body::Body as _;
+    use tokio::time::Instant;
+
+    use super::LEAST;
+    use super::Pieces;
+    use super::step;
+    use super::watched;
+
+    async fn lengths(mut body: Pieces) -> Vec<usize> {
+        let mut lengths = Vec::new();
+        let mut left = body.size_hint().exact();
+        while let Some(frame) = body.frame().await {
+            let data = frame.map(|frame| frame.into_data().expect("data alone"));
+            let length = data.expect("infallible").len();
+            lengths.push(length);
+            left = left.map(|left| left - length as u64);
+            assert_eq!(body.size_hint().exact(), left);
+            assert_eq!(body.is_end_stream(), left == Some(0));
+        }
+        lengths
+    }
+
+    #[tokio::test]
+    async fn the_last_piece_of_a_stream_is_a_byte() {
+        let body = |length| Full::new(Bytes::from(vec![7; length]));
+        for (length, pieces) in [
+            (0, vec![]),
+            (1, vec![1]),
+            (2, vec![1, 1]),
+            (100, vec![99, 1]),
+            (LEAST + 1, vec![LEAST, 1]),
+            (2 * LEAST, vec![LEAST, LEAST - 1, 1]),
+        ] {
+            assert_eq!(lengths(Pieces::of_stream(body(length))).await, pieces);
+            let whole: Vec<usize> = (length > 0).then_some(length).into_iter().collect();
+            assert_eq!(lengths(Pieces::whole(body(length))).await, whole);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_that_comes_no_further() {
+        let within = Duration::from_secs(10);
+        let begun = Instant::now();
+        let stream = async {
+            // For the picture.
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            for _ in 0..10 {
+                step();
+                tokio::time::sleep(Duration::from_secs(9)).await;
+            }
+            pending::<()>().await;
+        };
+        watched(stream, within).await;
+        let took = begun.elapsed().as_secs();
+        assert!((150..=170).contains(&took), "{took} s");
+        watched(async {}, within).await;
+    }
+}

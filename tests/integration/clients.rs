@@ -1,0 +1,278 @@
+//! Clients that ask and do not read, and those that come in such numbers that nothing is left for others.
+
+use std::io::Cursor;
+use std::net::SocketAddr;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::Empty;
+use hyper::Request;
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use image::ImageFormat;
+use image::Rgb;
+use image::RgbImage;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
+use tokio::net::TcpStream;
+
+use crate::support::bounded;
+use crate::support::eventually;
+use crate::support::origin::TestOrigin;
+use crate::support::process::Process;
+use crate::support::proxy::TestProxy;
+use crate::support::proxy::setting;
+use crate::support::proxy::zone;
+use crate::support::samples;
+
+/// The source as it is.
+const LARGE: &str = "/cdn-cgi/image/width=4000,format=png-force/large.png";
+const SMALL: &str = "/cdn-cgi/image/width=4000,format=png-force/small.png";
+/// More than the systems of both sides hold between them.
+const LARGE_BYTES: usize = 7_000_000;
+
+/// What no format makes smaller.
+fn noise(width: u32, height: u32) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let picture = RgbImage::from_fn(width, height, |_, _| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let [red, green, blue, ..] = state.to_le_bytes();
+        Rgb([red, green, blue])
+    });
+    let mut bytes = Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, ImageFormat::Png)
+        .expect("memory");
+    bytes.into_inner()
+}
+
+async fn origin() -> TestOrigin {
+    let origin = TestOrigin::with("/large.png", noise(2000, 1200)).await;
+    origin.serve("/small.png", noise(400, 300));
+    origin
+}
+
+async fn proxy(write_timeout: &str, drain_timeout: &str) -> (TestProxy, TestOrigin) {
+    let origin = origin().await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.server.write_timeout = setting(write_timeout);
+        config.server.drain_timeout = setting(drain_timeout);
+    })
+    .await;
+    proxy.get(LARGE).await.assert_size(2000, 1200);
+    proxy.get(SMALL).await.assert_size(400, 300);
+    (proxy, origin)
+}
+
+fn connections(proxy: &TestProxy) -> f64 {
+    proxy.metrics().sum("safelight_connections", &[])
+}
+
+/// A connection that can take little at a time.
+async fn narrow(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(32 << 10).expect("a size");
+    socket.connect(address).await.expect("it listens")
+}
+
+async fn ask(stream: &mut TcpStream, target: &str) {
+    let request = format!("GET {target} HTTP/1.1\r\nhost: h\r\n\r\n");
+    let sent = stream.write_all(request.as_bytes()).await;
+    sent.expect("it reads");
+}
+
+/// A connection of HTTP/2 whose streams have windows of so many bytes.
+async fn streams(address: SocketAddr, window: u32) -> SendRequest<Empty<Bytes>> {
+    let stream = TcpStream::connect(address).await.expect("it listens");
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(window)
+        .handshake(TokioIo::new(stream))
+        .await
+        .expect("HTTP/2");
+    tokio::spawn(connection);
+    sender
+}
+
+async fn stream(sender: &mut SendRequest<Empty<Bytes>>, target: &str) -> Response<Incoming> {
+    let request = Request::get(format!("http://h{target}")).body(Empty::new());
+    let answer = sender.send_request(request.expect("a request"));
+    let answer = bounded("a head", answer).await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_takes_nothing_ends() {
+    let (proxy, _origin) = proxy("600 ms", "30 s").await;
+    let before = connections(&proxy);
+    let mut stuck = Vec::new();
+    for _ in 0..5 {
+        let mut stream = narrow(proxy.client().address()).await;
+        ask(&mut stream, LARGE).await;
+        stuck.push(stream);
+    }
+    eventually("all are taken", async || {
+        connections(&proxy) == before + 5.0
+    })
+    .await;
+    let begun = Instant::now();
+    eventually("none is left", async || connections(&proxy) <= before).await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{begun:?}");
+    // What was on the way is not kept for them either.
+    for mut stream in stuck {
+        let mut rest = Vec::new();
+        let ended = bounded("the end", stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_err() && rest.len() < LARGE_BYTES, "{ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_gets_all_of_it() {
+    let (proxy, _origin) = proxy("600 ms", "30 s").await;
+    let mut stream = narrow(proxy.client().address()).await;
+    ask(&mut stream, LARGE).await;
+    let begun = Instant::now();
+    let mut read = 0;
+    let mut piece = vec![0; 96 << 10];
+    while read < LARGE_BYTES {
+        let taken = bounded("a piece", stream.read(&mut piece)).await;
+        let taken = taken.expect("it goes on");
+        assert!(taken > 0, "closed after {read} bytes");
+        read += taken;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(begun.elapsed() > Duration::from_millis(1800), "not slow");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_window_stays_shut_is_reset_and_its_connection_goes_on() {
+    let (proxy, _origin) = proxy("600 ms", "30 s").await;
+    // Shut from the beginning, after a byte, and after some.
+    for window in [0, 1, 20_000, 65_535] {
+        let mut sender = streams(proxy.client().address(), window).await;
+        let mut stuck = Vec::new();
+        for target in [SMALL, LARGE] {
+            for _ in 0..10 {
+                stuck.push(stream(&mut sender, target).await);
+            }
+        }
+        // hyper looks at the clock every 600 ms, and resets what has not moved in between.
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        for answer in stuck {
+            let body = bounded("the reset", answer.into_body().collect()).await;
+            assert!(body.is_err(), "window {window}: not reset");
+        }
+        stream(&mut sender, "/cdn-cgi/image/width=1,format=json/small.png").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_stream_gets_all_of_it() {
+    let (proxy, _origin) = proxy("600 ms", "30 s").await;
+    let whole = proxy.get(SMALL).await.body;
+    for window in [65_535, 1 << 20] {
+        let mut sender = streams(proxy.client().address(), window).await;
+        let mut body = stream(&mut sender, SMALL).await.into_body();
+        let begun = Instant::now();
+        let mut read = Vec::new();
+        while let Some(frame) = bounded("a frame", body.frame()).await {
+            let frame = frame.expect("it goes on").into_data().expect("data");
+            read.extend_from_slice(&frame);
+            tokio::time::sleep(Duration::from_millis(80)).await;
+        }
+        assert!(read == whole, "not what HTTP/1 gets");
+        assert!(begun.elapsed() > Duration::from_millis(1200), "not slow");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_cuts_off_who_takes_nothing() {
+    let (proxy, _origin) = proxy("1 h", "500 ms").await;
+    let mut stuck = narrow(proxy.client().address()).await;
+    ask(&mut stuck, LARGE).await;
+    let mut sender = streams(proxy.client().address(), 1).await;
+    let stuck_stream = stream(&mut sender, LARGE).await;
+    let begun = Instant::now();
+    let pipeline = std::sync::Arc::clone(proxy.pipeline());
+    proxy.stop().await;
+    eventually("no connection is left", async || {
+        let text = pipeline.metrics_text();
+        text.contains("safelight_connections 0\n")
+    })
+    .await;
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let body = bounded("the end", stuck_stream.into_body().collect()).await;
+    assert!(body.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_does_not_wait_for_who_takes_nothing() {
+    let origin = origin().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = format!(
+        "[server]\nwrite_timeout = \"1 s\"\ndrain_timeout = \"10 min\"\n[zone]\norigin = \"{}\"\n[cache.disk]\npath = \"{}\"\n",
+        origin.url(""),
+        folder.path().display()
+    );
+    let mut server = Process::start(&settings).await;
+    let address = server.client.address();
+    server.client.get(LARGE).await.assert_status(200);
+    let mut stuck = narrow(address).await;
+    ask(&mut stuck, LARGE).await;
+    let mut sender = streams(address, 1).await;
+    let _stuck_stream = stream(&mut sender, LARGE).await;
+    server.terminate().await;
+    assert!(server.ended().await.success(), "{}", server.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_few_descriptors_idle_clients_leave_some_for_operators_and_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let photos = folder.path().join("photos");
+    std::fs::create_dir(&photos).expect("a folder");
+    std::fs::write(photos.join("a.png"), samples::png(64, 48)).expect("a folder");
+    let settings = format!(
+        "[server]\nhead_timeout = \"60 s\"\n[zone]\norigin = \"file:{}\"\n[cache.disk]\npath = \"{}\"\n",
+        photos.display(),
+        folder.path().join("cache").display()
+    );
+    let server = Process::start_with_open_files(&settings, 64).await;
+    let target = "/cdn-cgi/image/width=16/a.png";
+    server.client.get(target).await.assert_size(16, 12);
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        let stream = TcpStream::connect(server.client.address()).await;
+        idle.push(stream.expect("it listens"));
+    }
+    eventually("as many are taken as may be", async || {
+        server.metrics().await.sum("safelight_connections", &[]) == 32.0
+    })
+    .await;
+    // Not only on the connection that is open already.
+    for _ in 0..5 {
+        let fresh = crate::support::client::Client::new(server.admin.address());
+        fresh.get("/healthz").await.assert_status(200);
+    }
+    let log = server.log();
+    assert!(log.contains("fewer connections are taken"), "{log}");
+    assert!(
+        log.contains("wanted=10000") && log.contains("connections=32"),
+        "{log}"
+    );
+    assert!(log.matches("could not be taken").count() < 5, "{log}");
+    drop(idle);
+    let fresh = crate::support::client::Client::new(server.client.address());
+    let target = "/cdn-cgi/image/width=17/a.png";
+    fresh.get(target).await.assert_size(17, 13);
+}

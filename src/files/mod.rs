@@ -81,7 +81,7 @@ impl Folder {
         if !mode.intersects(Mode::RWXG | Mode::RWXO) {
             return Ok(false);
         }
-        rustix::fs::fchmod(&self.0, Mode::RWXU)?;
+        rustix::fs::fchmod(&self.0, mode & Mode::RWXU)?;
         Ok(true)
     }
 

@@ -3,6 +3,7 @@
 
 mod descriptors;
 mod host;
+mod idle;
 mod opening;
 mod router;
 mod stall;
@@ -12,6 +13,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +25,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use serde::Deserialize;
 use tokio::net::TcpListener;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
@@ -35,6 +37,9 @@ use crate::response;
 use crate::telemetry::LogRate;
 use crate::units::Seconds;
 
+use idle::Busy;
+use idle::Idle;
+use idle::LEAVING;
 use opening::Opening;
 use router::Route;
 use streams::Pieces;
@@ -52,7 +57,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Paths that transformation URLs begin with.
     pub prefixes: Prefixes,
-    /// Connections open at once, where the system lets as many files be open; more wait.
+    /// Connections open at once, where the system lets as many files be open. Where more come, those leave that have been idle longest.
     pub connections: usize,
     /// The longest head of a request, in bytes; at least 8192.
     pub head_bytes: usize,
@@ -154,21 +159,19 @@ pub async fn serve(
     pipeline: Arc<Pipeline>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let connections = Arc::new(Semaphore::new(
-        config.connections.clamp(1, Semaphore::MAX_PERMITS),
-    ));
+    let count = config.connections.clamp(1, Semaphore::MAX_PERMITS);
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    let places = Semaphore::new(usize::try_from(count).unwrap_or(Semaphore::MAX_PERMITS));
+    let places = Arc::new(places);
+    let idle = Idle::default();
     let builder = builder(config);
-    let draining = GracefulShutdown::new();
-    let (cut, is_cut) = watch::channel(());
+    let (phases, phase) = watch::channel(Phase::Serving);
     let failures = LogRate::default();
-    let mut shutdown = std::pin::pin!(shutdown);
+    let mut shutdown = pin!(shutdown);
     loop {
         let accepted = async {
-            let place = Arc::clone(&connections)
-                .acquire_owned()
-                .await
-                .expect("the semaphore is never closed");
-            listener.accept().await.map(|(stream, _)| (stream, place))
+            let (stream, _) = listener.accept().await?;
+            Ok::<_, io::Error>((stream, place(&places, &idle).await))
         };
         let (stream, place) = tokio::select! {
             () = &mut shutdown => break,
@@ -186,36 +189,83 @@ pub async fn serve(
         // Head and body of an answer are two packets; the second must not wait for the first's acknowledgement.
         let _ = stream.set_nodelay(true);
         let held = pipeline.metrics().connection();
-        let pipeline = Arc::clone(&pipeline);
-        let service = service_fn(move |request| {
-            let pipeline = Arc::clone(&pipeline);
-            async move { Ok::<_, Infallible>(answer(&pipeline, request).await) }
-        });
         let stream = Writing::new(stream, config.write_timeout.duration());
+        let activity = idle.connection(stream.is_full());
+        let service = {
+            let (pipeline, activity) = (Arc::clone(&pipeline), Arc::clone(&activity));
+            service_fn(move |request| {
+                let (pipeline, busy) = (Arc::clone(&pipeline), activity.busy());
+                async move { Ok::<_, Infallible>(answer(&pipeline, request, busy).await) }
+            })
+        };
         let stream = Opening::new(stream, config.head_timeout.duration());
         let connection = builder.serve_connection(stream, service).into_owned();
-        let connection = draining.watch(connection);
-        let mut is_cut = is_cut.clone();
+        let mut phase = phase.clone();
         tokio::spawn(async move {
             let _held = (place, held);
-            tokio::select! {
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
-                },
-                // An error, which says that nobody waits for it any more.
-                _ = is_cut.changed() => {}
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => Some(ended),
+                () = activity.evicted() => None,
+                () = reached(&mut phase, Phase::Draining) => None,
+            };
+            let ended = match ended {
+                Some(ended) => ended,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        ended = connection.as_mut() => ended,
+                        () = activity.quiet() => Ok(()),
+                        () = reached(&mut phase, Phase::Over) => Ok(()),
+                    }
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended early");
             }
         });
     }
     drop(listener);
     tracing::info!("draining");
-    if tokio::time::timeout(config.drain_timeout.duration(), draining.shutdown())
+    phases.send_replace(Phase::Draining);
+    let all = places.acquire_many(count);
+    if tokio::time::timeout(config.drain_timeout.duration(), all)
         .await
         .is_err()
     {
         tracing::warn!("requests were still in flight when the drain timeout ended");
     }
-    drop(cut);
+    phases.send_replace(Phase::Over);
+}
+
+/// What is to become of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// They end with what they are doing.
+    Draining,
+    /// They end.
+    Over,
+}
+
+/// Returns when a phase has begun, or when nobody is left to begin one.
+async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
+    // An error means the latter.
+    let _ = phases.wait_for(|now| *now >= phase).await;
+}
+
+/// A place for a client who is there already; where there is none, connections are asked to leave that wait for nothing.
+async fn place(places: &Arc<Semaphore>, idle: &Idle) -> OwnedSemaphorePermit {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return place;
+    }
+    loop {
+        idle.evict();
+        let place = Arc::clone(places).acquire_owned();
+        if let Ok(place) = tokio::time::timeout(LEAVING, place).await {
+            return place.expect("the semaphore is never closed");
+        }
+    }
 }
 
 fn builder(config: &Config) -> auto::Builder<Streams> {
@@ -240,7 +290,11 @@ fn builder(config: &Config) -> auto::Builder<Streams> {
     builder
 }
 
-async fn answer(pipeline: &Arc<Pipeline>, request: Request<Incoming>) -> Response<Pieces> {
+async fn answer(
+    pipeline: &Arc<Pipeline>,
+    request: Request<Incoming>,
+    busy: Busy,
+) -> Response<Pieces> {
     let (head, _body) = request.into_parts();
     let answer = match Host::of(&head) {
         Err(fault) => fault.answer(head.version),
@@ -253,8 +307,8 @@ async fn answer(pipeline: &Arc<Pipeline>, request: Request<Incoming>) -> Respons
     };
     streams::step();
     if head.version < Version::HTTP_2 {
-        answer.map(Pieces::whole)
+        answer.map(|body| Pieces::whole(body, busy))
     } else {
-        answer.map(Pieces::of_stream)
+        answer.map(|body| Pieces::of_stream(body, busy))
     }
 }

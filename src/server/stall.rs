@@ -3,6 +3,9 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -26,6 +29,8 @@ pub struct Writing {
     written: u64,
     /// Since it takes no more.
     stall: Option<Stall>,
+    /// Whether it takes no more, for whoever wants to know.
+    is_full: Arc<AtomicBool>,
 }
 
 struct Stall {
@@ -42,7 +47,13 @@ impl Writing {
             within,
             written: 0,
             stall: None,
+            is_full: Arc::default(),
         }
+    }
+
+    /// Whether something waits to be written that the system does not take now.
+    pub(super) fn is_full(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_full)
     }
 
     /// What the client's system has confirmed; where ours does not say what is on the way, what ours has taken.
@@ -57,6 +68,7 @@ impl Writing {
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        self.is_full.store(written.is_pending(), Ordering::Relaxed);
         if let Poll::Ready(written) = written {
             self.stall = None;
             if let Ok(written) = &written {

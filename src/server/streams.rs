@@ -17,6 +17,7 @@ use hyper::body::Frame;
 use hyper::body::SizeHint;
 use hyper::rt::Executor;
 
+use super::idle::Busy;
 use super::stall::LEAST;
 use crate::response::Body;
 
@@ -65,26 +66,28 @@ async fn watched(stream: impl Future, within: Duration) {
     }
 }
 
-/// The body of an answer: whole where the connection is one of HTTP/1, which is watched over at the socket, and else in pieces.
+/// The body of an answer, until the end of which its connection is busy: whole where the connection is one of HTTP/1, which is watched over at the socket, and else in pieces.
 pub(super) struct Pieces {
     whole: Body,
     left: Bytes,
     most: usize,
+    _busy: Busy,
 }
 
 impl Pieces {
-    pub fn whole(body: Body) -> Self {
+    pub fn whole(body: Body, busy: Busy) -> Self {
         Pieces {
             whole: body,
             left: Bytes::new(),
             most: usize::MAX,
+            _busy: busy,
         }
     }
 
-    pub fn of_stream(body: Body) -> Self {
+    pub fn of_stream(body: Body, busy: Busy) -> Self {
         Pieces {
             most: LEAST,
-            ..Pieces::whole(body)
+            ..Pieces::whole(body, busy)
         }
     }
 }
@@ -129,6 +132,7 @@ impl hyper::body::Body for Pieces {
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use bytes::Bytes;
@@ -137,6 +141,7 @@ mod tests {
     use hyper::body::Body as _;
     use tokio::time::Instant;
 
+    use super::super::idle::Idle;
     use super::LEAST;
     use super::Pieces;
     use super::step;
@@ -167,9 +172,11 @@ mod tests {
             (LEAST + 1, vec![LEAST, 1]),
             (2 * LEAST, vec![LEAST, LEAST - 1, 1]),
         ] {
-            assert_eq!(lengths(Pieces::of_stream(body(length))).await, pieces);
+            let busy = || Idle::default().connection(Arc::default()).busy();
+            let stream = Pieces::of_stream(body(length), busy());
+            assert_eq!(lengths(stream).await, pieces);
             let whole: Vec<usize> = (length > 0).then_some(length).into_iter().collect();
-            assert_eq!(lengths(Pieces::whole(body(length))).await, whole);
+            assert_eq!(lengths(Pieces::whole(body(length), busy())).await, whole);
         }
     }
 

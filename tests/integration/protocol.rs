@@ -276,6 +276,46 @@ async fn slow_connections_do_not_keep_others_waiting() {
 }
 
 #[tokio::test]
+async fn who_says_nothing_makes_room_for_others() {
+    let origin = TestOrigin::with("*", samples::png(32, 24)).await;
+    let zone = crate::support::proxy::zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.server.connections = 5;
+        config.server.head_timeout = setting("10 min");
+    })
+    .await;
+    let address = proxy.client().address();
+    let mut silent = Vec::new();
+    for number in 0..12 {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        // Some say a little, or were answered before.
+        match number % 3 {
+            0 => stream.write_all(b"GET /cdn-cgi").await.expect("it reads"),
+            1 => {
+                let request = format!("GET {TARGET} HTTP/1.1\r\nhost: h\r\n\r\n");
+                stream
+                    .write_all(request.as_bytes())
+                    .await
+                    .expect("it reads");
+                stream.read_u8().await.expect("an answer");
+            }
+            _ => {}
+        }
+        silent.push(stream);
+    }
+    for width in 1..10 {
+        let target = format!("/cdn-cgi/image/width={width}/a.png");
+        let client = Client::new(address);
+        client.get(&target).await.assert_status(200);
+        assert!(connections(&proxy) <= 6.0);
+    }
+    let mut rest = Vec::new();
+    let left = bounded("its end", silent[0].read_to_end(&mut rest)).await;
+    assert!(left.is_ok_and(|_| rest.is_empty()), "{rest:?}");
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_wait_for_their_turn() {
     let origin = TestOrigin::with("*", samples::png(32, 24)).await;
     let zone = crate::support::proxy::zone(&origin.url(""));

@@ -2,7 +2,8 @@
 //!
 //! Nothing is fetched: references to anything but an embedded picture draw nothing. Time and memory are estimated before anything is
 //! drawn, because the drawing cannot be interrupted: elements after every `use` is resolved, their depth, pixels of embedded pictures,
-//! and then the pixels that each shape, layer, mask, pattern and filter will touch. The estimate is made from above.
+//! and then the pixels that each shape, layer, mask, pattern and filter will touch. The estimate is made from above. Text along paths
+//! is not drawn: what it takes cannot be estimated.
 
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -37,6 +38,7 @@ use super::elements::ELEMENTS;
 use super::elements::check_attributes;
 use super::elements::check_elements;
 use super::rings::check_rings;
+use super::text_path::without_text_paths;
 use super::whole;
 
 /// Bytes of stack for as many, several times over: the functions of `usvg` and `resvg` call themselves.
@@ -100,6 +102,7 @@ fn draw(
     limits: &Limits,
 ) -> Result<Raster, TransformError> {
     check_attributes(text)?;
+    let text = &*without_text_paths(text);
     let parsing = roxmltree::ParsingOptions {
         allow_dtd: false,
         // Text is a node as well.

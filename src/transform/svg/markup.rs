@@ -1,5 +1,5 @@
-//! The markup of an SVG before it is parsed: its encoding, its prologue, its entities, and how deep it is. Everything here is linear
-//! in the length of the text, and nothing here decides what is safe: that is `svg-hush`, which gets what is left.
+//! The markup of an SVG before it is parsed: its encoding, its prologue and its entities. Everything here is linear in the length of
+//! the text, and nothing here decides what is safe: that is `sanitize`, which gets what is left.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,11 +9,6 @@ use super::broken;
 
 /// Bytes that all entities of a document may add to it. Drawing programs declare their namespaces as entities; laughter is longer.
 const ENTITIES: usize = 1 << 20;
-/// Elements within elements. Editors nest a dozen, and browsers give up at a few thousand.
-const DEPTH: usize = 512;
-/// Bytes that are copied for namespaces while a document is read, `NAMESPACE` more for each.
-const COPIED: usize = 1 << 29;
-const NAMESPACE: usize = 64;
 
 /// How bytes stand for characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,61 +239,6 @@ fn with_entities<'a>(
         }
     }
     Ok(Cow::Owned(made))
-}
-
-/// Refuses what the parser of `svg-hush` would take too long for: at each element it copies all namespaces that are in force. Up to
-/// where a document is malformed this sees the same tags as the parser, and there the parser stops.
-pub(super) fn check_nesting(text: &str) -> Result<(), TransformError> {
-    let early = || broken("it ends early");
-    let mut namespaces: Vec<usize> = Vec::new();
-    let (mut in_force, mut copied) = (0_usize, 0_usize);
-    let mut rest = text;
-    while let Some(at) = rest.find('<') {
-        rest = &rest[at + 1..];
-        rest = if let Some(comment) = rest.strip_prefix("!--") {
-            comment.split_once("-->").ok_or_else(early)?.1
-        } else if let Some(text) = rest.strip_prefix("![CDATA[") {
-            text.split_once("]]>").ok_or_else(early)?.1
-        } else if rest.starts_with('?') {
-            rest.split_once("?>").ok_or_else(early)?.1
-        } else if rest.starts_with('!') {
-            return Err(broken("a declaration among its elements"));
-        } else if rest.starts_with('/') {
-            in_force -= namespaces.pop().unwrap_or(0);
-            rest.split_once('>').ok_or_else(early)?.1
-        } else {
-            let end = tag_end(rest).ok_or_else(early)?;
-            let (tag, after) = rest.split_at(end);
-            let name = tag.find(|c: char| c.is_whitespace() || c == '/');
-            let declared: usize = attributes(&tag[name.unwrap_or(tag.len())..])
-                .filter(|(name, _)| name.starts_with("xmlns"))
-                .map(|(name, value)| name.len() + value.len() + NAMESPACE)
-                .sum();
-            copied = copied.saturating_add(in_force + declared + namespaces.len());
-            if copied > COPIED || namespaces.len() > DEPTH {
-                return Err(broken("too many namespaces, or elements nested too deeply"));
-            }
-            if !tag.ends_with('/') {
-                namespaces.push(declared);
-                in_force += declared;
-            }
-            &after[1..]
-        };
-    }
-    Ok(())
-}
-
-/// Where a tag ends: at the first `>` outside of quotes.
-fn tag_end(tag: &str) -> Option<usize> {
-    let mut quote = None;
-    tag.bytes().position(|byte| {
-        match (quote, byte) {
-            (None, b'"' | b'\'') => quote = Some(byte),
-            (Some(open), _) if open == byte => quote = None,
-            _ => {}
-        }
-        quote.is_none() && byte == b'>'
-    })
 }
 
 /// Names and values of the attributes of a tag, from after its name on.

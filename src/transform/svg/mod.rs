@@ -1,36 +1,28 @@
-//! SVG: recognised behind any prologue, cleaned by `svg-hush`, measured, and drawn where the operator asks for that. An SVG is a
-//! document that may hold scripts, so none leaves here as it came: what cannot be read to its end is refused.
-//!
-//! What is decoded, unpacked and expanded here is bounded before `svg-hush` sees it, which bounds none of it.
+//! SVG: recognised behind any prologue, cleaned, measured, and drawn where the operator asks for that. An SVG is a document that may
+//! hold scripts, so none leaves here as it came: what cannot be read to its end is refused.
 
 mod cost;
 mod draw;
 mod elements;
 mod markup;
 mod rings;
+mod sanitize;
 mod style;
+mod text_path;
 
 use std::borrow::Cow;
-use std::error::Error;
-use std::io;
 use std::io::Read;
-use std::io::Write;
 
 use flate2::read::GzDecoder;
-use svg_hush::Filter;
-use svg_hush::data_url_filter::DataUrl;
-use svg_hush::data_url_filter::DataUrlFilterResult;
 
 use super::TransformError;
 use super::pixels::Size;
-use super::sniff::Kind;
-use super::sniff::sniff;
 
 use self::markup::Encoding;
 use self::markup::attributes;
-use self::markup::check_nesting;
 use self::markup::document;
 use self::markup::root;
+use self::sanitize::sanitize;
 
 pub(super) use self::draw::rasterize;
 
@@ -60,8 +52,9 @@ pub(super) fn is_svg(bytes: &[u8]) -> bool {
     root(&encoding.lossy(text)).is_some_and(|(name, _)| local(name) == "svg")
 }
 
-/// The picture without what could do more than be looked at: scripts, handlers, foreign objects, links, references to other hosts and
-/// entities; embedded PNG, JPEG, GIF and WebP stay. The result is UTF-8, whatever the source was, and never longer than the limit.
+/// The picture without what could do more than be looked at: scripts, handlers, foreign objects, links, references to other documents
+/// and entities; embedded pictures of pixels and fonts stay. The result is UTF-8, whatever the source was, and never longer than the
+/// limit.
 ///
 /// # Errors
 /// `Decode` for what is no SVG to its last byte, or is larger than `limit` or 32 MiB at any stage.
@@ -73,20 +66,8 @@ pub(super) fn clean(source: &[u8], limit: u64) -> Result<Vec<u8>, TransformError
         .exact(text)
         .ok_or_else(|| broken("its characters are of no encoding that is read"))?;
     let text = document(&text)?;
-    check_nesting(&text)?;
-    let mut filter = Filter::new();
-    filter.set_data_url_filter(embedded);
-    let mut cleaned = Bounded {
-        bytes: Vec::new(),
-        left: usize::try_from(limit).unwrap_or(usize::MAX),
-    };
-    filter
-        .filter(text.as_bytes(), &mut cleaned)
-        .map_err(|error| {
-            let cause = error.source().map(ToString::to_string);
-            broken(&cause.unwrap_or_else(|| error.to_string()))
-        })?;
-    Ok(cleaned.bytes)
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    Ok(sanitize(&text, limit)?.into_bytes())
 }
 
 /// Bytes of markup that a file unpacks to, at most: deflate makes at most 1032 bytes of one.
@@ -163,43 +144,6 @@ fn unpacked(source: &[u8], limit: u64) -> Result<Cow<'_, [u8]>, TransformError> 
         return Err(too_large());
     }
     Ok(bytes)
-}
-
-/// Embedded pictures stay if they are what their type says: anything else in a data URL might be a document.
-fn embedded(url: &DataUrl<'_>) -> DataUrlFilterResult {
-    let mime = url.mime_type();
-    let said = match (mime.type_.as_str(), mime.subtype.as_str()) {
-        ("image", "png") => Kind::Png,
-        ("image", "jpeg" | "jpg") => Kind::Jpeg,
-        ("image", "gif") => Kind::Gif,
-        ("image", "webp") => Kind::Webp,
-        _ => return DataUrlFilterResult::Drop,
-    };
-    match url.decode_to_vec() {
-        Ok((bytes, _)) if sniff(&bytes) == Some(said) => DataUrlFilterResult::Keep,
-        _ => DataUrlFilterResult::Drop,
-    }
-}
-
-/// Takes bytes up to a limit: elements are written one to a line, indented.
-struct Bounded {
-    bytes: Vec<u8>,
-    left: usize,
-}
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.left = self
-            .left
-            .checked_sub(bytes.len())
-            .ok_or_else(|| io::Error::other("it is too large once it is cleaned"))?;
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// A CSS length in pixels (CSS Values 3, section 5.2); one that depends on its surroundings is none.

@@ -140,6 +140,8 @@ fn a_prefixed_picture_is_still_a_picture() {
     let source = "<s:svg xmlns:s='http://www.w3.org/2000/svg' width='4' height='3'><s:rect width='4' height='3' fill='#f00'/></s:svg>";
     assert!(is_svg(source.as_bytes()));
     let made = clean(source.as_bytes(), LIMIT).expect("is a picture");
+    // Browsers show nothing without it.
+    assert!(made.starts_with(b"<svg xmlns=\"http://www.w3.org/2000/svg\""));
     assert_eq!(size(&made), Some(Size::new(4, 3)));
     assert_eq!(
         pixel(&drawn(&made).expect("can be drawn"), 0),
@@ -283,7 +285,7 @@ fn bombs_are_bounded() {
     let bomb = gzipped(&[svg("<rect/>").into_bytes(), vec![b' '; 8 << 20]].concat());
     assert!(is_svg(&bomb));
     assert!(refused(&bomb));
-    // Written indented, which grows with the square of the depth.
+    // Deeper than any editor nests, and any browser reads.
     let deep = svg(&format!(
         "{}{}",
         "<g>".repeat(10_000),
@@ -292,7 +294,7 @@ fn bombs_are_bounded() {
     assert!(refused(deep.as_bytes()));
     let large = svg(&"<rect/>".repeat(200_000));
     assert!(refused(large.as_bytes()));
-    // Elements that leave nothing behind, each of which would copy what all around it declare.
+    // Elements that leave nothing behind, among more declarations than any editor makes.
     let declared: String = (0..150)
         .map(|index| format!(" xmlns:n{index}='{}'", "u".repeat(1000)))
         .collect();
@@ -535,6 +537,25 @@ fn drawings_that_would_take_too_long_are_refused() {
     let _ = rasterize(sheet.as_bytes(), |own| own, &Limits::default());
     let little = rasterize(svg(&turbulent(3)).as_bytes(), |own| own, &Limits::default());
     assert!(little.is_ok());
+}
+
+#[test]
+fn text_along_paths_takes_no_time() {
+    let long = format!(
+        "<path id='p' d='M0 0{}'/><text><textPath href='#p'>{}</textPath></text>",
+        "h1".repeat(1_000_000),
+        "word ".repeat(50_000)
+    );
+    // Scaled so far that no length of a curve is precise enough.
+    let precise = format!(
+        "<path id='p' d='M0 0{}'/><g transform='scale(1e25)'><text><textPath href='#p'>words</textPath></text></g>",
+        "c1 2 3 4 5 6".repeat(1000)
+    );
+    for inside in [long, precise] {
+        let source = clean(svg(&inside).as_bytes(), 8 * LIMIT).expect("is a picture");
+        assert!(String::from_utf8_lossy(&source).contains("href=\"#p\""));
+        let _ = drawn(&source);
+    }
 }
 
 #[test]

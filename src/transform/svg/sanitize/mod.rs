@@ -422,3 +422,6 @@ fn too_large() -> TransformError {
 mod attacks;
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod drawings;

@@ -34,7 +34,7 @@ use super::yuv::Matrix;
 pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let container = open(source)?;
     let coded = coded_size(&container)?;
-    let frames = most_frames(&container)?;
+    let frames = most_frames(source, &container)?;
     Ok(Header {
         kind: Kind::Avif,
         size: container
@@ -161,12 +161,19 @@ fn coded_size(container: &AvifParser<'_>) -> Result<Size, TransformError> {
 }
 
 /// Frames that are decoded for one picture of the file, at most.
-fn most_frames(container: &AvifParser<'_>) -> Result<u32, TransformError> {
+fn most_frames(source: &[u8], container: &AvifParser<'_>) -> Result<u32, TransformError> {
     let frames = |data: &[u8]| Ok(FirstPicture::of(data)?.frames);
-    let mut most = match alpha_data(container)? {
-        Some(data) => frames(&data)?,
-        None => 1,
-    };
+    let mut most = 1;
+    match (alpha_grid(source, container), alpha_data(container)?) {
+        (Some(grid), _) => {
+            // A tile that is missing is told where it is decoded.
+            for tile in (0..grid.len()).filter_map(|index| grid.tile(index)) {
+                most = most.max(frames(&tile)?);
+            }
+        }
+        (None, Some(data)) => most = frames(&data)?,
+        (None, None) => {}
+    }
     if container.grid_config().is_none() {
         return Ok(most.max(frames(&color_data(container)?)?));
     }

@@ -13,7 +13,7 @@ use crate::options::Recipe;
 use crate::policy::ApprovedSource;
 
 /// Raised whenever the same recipe would come out in other pixels or bytes: what older versions made is then never served again.
-pub const RENDER_VERSION: u32 = 6;
+pub const RENDER_VERSION: u32 = 7;
 
 /// Which source: a hash of the one spelling of its address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

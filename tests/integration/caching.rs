@@ -383,8 +383,8 @@ async fn a_disk_that_refuses_every_write_costs_nobody_a_picture() {
     let origin = TestOrigin::with("/a.png", samples::png(640, 480)).await;
     // Folders where the stores want a file: as good as a read-only disk, and true for root as well.
     for store in ["renditions", "sources"] {
-        let incoming = folder.path().join("cache").join(store).join("incoming");
-        fs::create_dir_all(incoming).expect("a folder");
+        let lock = folder.path().join("cache").join(store).join("lock");
+        fs::create_dir_all(lock).expect("a folder");
     }
     let proxy = on(folder.path(), &origin).await;
     proxy.get(TARGET).await.assert_size(160, 120);

@@ -37,7 +37,9 @@ pub struct Serving {
 pub async fn serve(config: &Path, ready: impl FnOnce(Serving)) -> Result<(), Failure> {
     let mut config = Config::load(config).map_err(Failure::new)?;
     let _logging = telemetry::start(&config.log).map_err(Failure::new)?;
-    config.server.fit_to_descriptors(config.fetch.concurrency.get());
+    config
+        .server
+        .fit_to_descriptors(config.fetch.concurrency.get());
     let mut terminated = signal(SignalKind::terminate()).map_err(Failure::new)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(Failure::new)?;
     let pipeline = Pipeline::open(&config).await.map_err(Failure::new)?;

@@ -26,7 +26,18 @@ use super::whole;
 /// Bytes that chunks other than pixels may unpack to: a profile of 4 MiB is already enormous.
 const MAX_METADATA: u64 = 4 << 20;
 
+/// Chunks that may be in a file beside those of its pixels. The decoder keeps each text in a block of memory of its own, which is many times as
+/// large as a short text. Editors write a dozen.
+const MAX_CHUNKS: usize = 10_000;
+
 pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
+    let is_other = |name: &[u8; 4]| !matches!(name, b"IDAT" | b"fdAT" | b"fcTL");
+    let others = metadata::png_chunks(source).filter(|(name, ..)| is_other(name));
+    if others.take(MAX_CHUNKS + 1).count() > MAX_CHUNKS {
+        return Err(TransformError::Decode(format!(
+            "a PNG may have {MAX_CHUNKS} chunks beside its pixels, and this one has more"
+        )));
+    }
     let mut decoder = open(Cursor::new(source))?;
     let (width, height) = decoder.dimensions();
     let exif = decoder.exif_metadata().ok().flatten();
@@ -83,4 +94,37 @@ fn open<R: BufRead + Seek>(source: R) -> Result<PngDecoder<R>, TransformError> {
 
 fn failed(cause: ImageError) -> TransformError {
     TransformError::Decode(cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use image::ExtendedColorType;
+    use image::ImageEncoder;
+    use image::codecs::png::PngEncoder;
+
+    use super::MAX_CHUNKS;
+    use super::header;
+
+    /// A grey pixel behind so many texts.
+    fn with_texts(count: usize) -> Vec<u8> {
+        let mut file = Vec::new();
+        PngEncoder::new(&mut file)
+            .write_image(&[9], 1, 1, ExtendedColorType::L8)
+            .expect("writes to memory");
+        let mut crc = flate2::Crc::new();
+        crc.update(b"tEXta\0b");
+        let text = [b"\0\0\0\x03tEXta\0b", &crc.sum().to_be_bytes()[..]].concat();
+        // Behind the signature and the header.
+        file.splice(33..33, text.repeat(count));
+        file
+    }
+
+    #[test]
+    fn a_file_of_chunks_without_end_is_refused() {
+        // Its header and its end count as well.
+        let most = with_texts(MAX_CHUNKS - 2);
+        assert!(header(&most).is_ok());
+        let refused = header(&with_texts(MAX_CHUNKS - 1)).expect_err("too many");
+        assert!(refused.to_string().contains("10000 chunks"), "{refused}");
+    }
 }

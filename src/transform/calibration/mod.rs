@@ -17,7 +17,7 @@ use moxcms::Xyzd;
 use super::color::ColorSpace;
 use super::metadata::PngCalibration;
 
-/// The gamma that stands for sRGB, in 100,000ths as in the chunk.
+/// The gamma that stands for sRGB, in units of 1/100,000 as in the chunk.
 const SRGB_GAMMA: u32 = 45_455;
 /// White, red, green and blue of sRGB, as x and y.
 const SRGB: [u32; 8] = [

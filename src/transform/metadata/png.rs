@@ -40,7 +40,7 @@ pub fn cicp(source: &[u8]) -> Option<(u8, u8)> {
         })
 }
 
-/// How the samples of a PNG were made, by its chunks `gAMA` and `cHRM`, in 100,000ths.
+/// How the samples of a PNG were made, by its chunks `gAMA` and `cHRM`, in units of 1/100,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Calibration {
     /// The exponent that light was raised to.

@@ -1,14 +1,9 @@
 //! JPEG by two doors: rows of the common kind by a decoder of our own, and everything else by a library, of which each build has one.
 
 mod baseline;
-// The portable library takes Adobe's word alone.
-#[cfg(all(test, feature = "native"))]
-mod color_tests;
 #[cfg_attr(feature = "native", path = "turbo.rs")]
 #[cfg_attr(not(feature = "native"), path = "zune.rs")]
 mod library;
-#[cfg(all(test, feature = "native"))]
-mod lossless_tests;
 #[cfg(any(test, not(feature = "native")))]
 mod resampled;
 
@@ -92,5 +87,3 @@ fn upright_inks(samples: &mut [u8]) {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod truncated_tests;

@@ -243,6 +243,4 @@ fn broken(what: &str) -> TransformError {
 }
 
 #[cfg(test)]
-mod frames_tests;
-#[cfg(test)]
 mod tests;

@@ -2,13 +2,13 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::super::super::TransformError;
-use super::super::super::pixels::Raster;
-use super::super::super::pixels::Size;
-use super::frames::Frames;
-use super::frames::MOST;
-use super::header;
-use super::tests::raster;
+use super::super::super::super::TransformError;
+use super::super::super::super::pixels::Raster;
+use super::super::super::super::pixels::Size;
+use super::super::frames::Frames;
+use super::super::frames::MOST;
+use super::super::header;
+use super::raster;
 
 /// A sixteenth of what a worker has.
 const STACK: usize = 256 << 10;

@@ -4,19 +4,19 @@ use std::time::Instant;
 use crate::options::Output;
 use crate::options::Recipe;
 
-use super::super::super::Budget;
-use super::super::super::Clues;
-use super::super::super::Limits;
-use super::super::super::Source;
-use super::super::super::TransformError;
-use super::super::super::pixels::Channels;
-use super::super::super::pixels::Raster;
-use super::super::super::pixels::Size;
-use super::super::super::price;
-use super::super::Header;
-use super::super::Wanted;
-use super::super::header;
-use super::super::pixels;
+use super::super::super::super::Budget;
+use super::super::super::super::Clues;
+use super::super::super::super::Limits;
+use super::super::super::super::Source;
+use super::super::super::super::TransformError;
+use super::super::super::super::pixels::Channels;
+use super::super::super::super::pixels::Raster;
+use super::super::super::super::pixels::Size;
+use super::super::super::super::price;
+use super::super::super::Header;
+use super::super::super::Wanted;
+use super::super::super::header;
+use super::super::super::pixels;
 
 /// Every scale that a recipe may ask for.
 const EIGHTHS: [u32; 5] = [1, 2, 3, 4, 8];
@@ -266,7 +266,8 @@ fn a_small_picture_of_a_lossless_one_is_right() {
         };
         let clues = Clues::default();
         let source = Source::open(file.clone().into(), &budget.limits).expect("a picture");
-        let made = super::super::super::render(&source, &recipe, &clues, &budget).expect("a PNG");
+        let made =
+            super::super::super::super::render(&source, &recipe, &clues, &budget).expect("a PNG");
         assert_eq!(made.size, Size::new(width, width));
         let (_, raster) = decoded(&made.bytes, Wanted::WHOLE).expect("a whole PNG");
         let is_gray = raster

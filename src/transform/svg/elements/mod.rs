@@ -238,5 +238,4 @@ fn lines(text: roxmltree::Node<'_, '_>, longest: u64) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "elements_tests.rs"]
 mod tests;

@@ -1,3 +1,10 @@
+// The portable library takes Adobe's word alone.
+#[cfg(feature = "native")]
+mod color;
+#[cfg(feature = "native")]
+mod lossless;
+mod truncated;
+
 use jpeg_encoder::ColorType;
 use jpeg_encoder::Encoder;
 use jpeg_encoder::SamplingFactor;

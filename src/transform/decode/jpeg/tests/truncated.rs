@@ -14,25 +14,25 @@ use crate::options::Output;
 use crate::options::Recipe;
 use crate::options::TrimBorder;
 
-use super::super::super::Budget;
-use super::super::super::Clues;
-use super::super::super::Encoded;
-use super::super::super::Limits;
-use super::super::super::Order;
-use super::super::super::Source;
-use super::super::super::TransformError;
-use super::super::super::TruncatedSources;
-use super::super::super::derive;
-use super::super::super::look;
-use super::super::super::pixels::Size;
-use super::super::super::render;
-use super::super::super::render_all;
-use super::super::Truncation;
-use super::super::Wanted;
-use super::super::header;
-use super::super::pixels;
-use super::super::pixels_there_are;
-use super::baseline::coverage;
+use super::super::super::super::Budget;
+use super::super::super::super::Clues;
+use super::super::super::super::Encoded;
+use super::super::super::super::Limits;
+use super::super::super::super::Order;
+use super::super::super::super::Source;
+use super::super::super::super::TransformError;
+use super::super::super::super::TruncatedSources;
+use super::super::super::super::derive;
+use super::super::super::super::look;
+use super::super::super::super::pixels::Size;
+use super::super::super::super::render;
+use super::super::super::super::render_all;
+use super::super::super::Truncation;
+use super::super::super::Wanted;
+use super::super::super::header;
+use super::super::super::pixels;
+use super::super::super::pixels_there_are;
+use super::super::baseline::coverage;
 
 struct Kind {
     name: &'static str,

@@ -363,5 +363,4 @@ impl<W> Lanes<W> {
 }
 
 #[cfg(test)]
-#[path = "lanes_tests.rs"]
 mod tests;

@@ -1,3 +1,5 @@
+mod frames;
+
 use super::super::super::TransformError;
 use super::super::super::color::ColorSpace;
 use super::super::super::pixels::Channels;
@@ -21,7 +23,7 @@ const COLORS: [u8; 18] = [
     255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 10, 20, 30,
 ];
 
-pub(super) fn bytes(hex: &str) -> Vec<u8> {
+fn bytes(hex: &str) -> Vec<u8> {
     hex.as_bytes()
         .chunks_exact(2)
         .map(|pair| {
@@ -31,7 +33,7 @@ pub(super) fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-pub(super) fn raster(source: &[u8]) -> Result<(Raster, ColorSpace), TransformError> {
+fn raster(source: &[u8]) -> Result<(Raster, ColorSpace), TransformError> {
     let header = header(source)?;
     let decoded = decode(source, &header)?;
     Ok((decoded.raster, decoded.space))

@@ -381,5 +381,4 @@ fn broken(what: &str) -> TransformError {
 }
 
 #[cfg(test)]
-#[path = "av1_tests.rs"]
 mod tests;

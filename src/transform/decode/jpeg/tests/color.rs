@@ -5,10 +5,10 @@ use jpeg_encoder::ImageBuffer;
 use jpeg_encoder::JpegColorType;
 use jpeg_encoder::SamplingFactor;
 
-use super::super::super::pixels::Samples;
-use super::super::Wanted;
-use super::super::header;
-use super::super::pixels;
+use super::super::super::super::pixels::Samples;
+use super::super::super::Wanted;
+use super::super::super::header;
+use super::super::super::pixels;
 
 /// What is stored, and what that is where it is read as YCbCr.
 const STORED: [u8; 3] = [200, 90, 160];

@@ -3,8 +3,6 @@
 
 mod av1;
 mod avif;
-#[cfg(test)]
-mod avif_grid_tests;
 pub(super) mod frames;
 mod gif;
 #[cfg(feature = "heic")]

@@ -6,15 +6,15 @@ use crate::options::Effort;
 use crate::options::Format;
 use crate::options::Quality;
 
-use super::super::encode;
-use super::super::encode::Picture;
-use super::super::encode::Settings;
-use super::super::pixels::Channels;
-use super::super::pixels::Samples;
-use super::super::pixels::Size;
-use super::Wanted;
-use super::header;
-use super::pixels;
+use super::super::super::encode;
+use super::super::super::encode::Picture;
+use super::super::super::encode::Settings;
+use super::super::super::pixels::Channels;
+use super::super::super::pixels::Samples;
+use super::super::super::pixels::Size;
+use super::super::Wanted;
+use super::super::header;
+use super::super::pixels;
 
 /// Side of a tile.
 const SIDE: u32 = 64;
@@ -180,8 +180,8 @@ fn every_wrong_byte_is_answered() {
             let mut wrong = whole.clone();
             wrong[at] = byte;
             // Whatever comes of it, nothing panics.
-            let _ =
-                super::super::metadata::avif_alpha_grid(&wrong).map(|grid| grid.tile(0).is_some());
+            let _ = super::super::super::metadata::avif_alpha_grid(&wrong)
+                .map(|grid| grid.tile(0).is_some());
         }
     }
 }

@@ -28,7 +28,7 @@ pub use self::hosts::HostName;
 pub use self::hosts::HostNameError;
 pub use self::token::Token;
 use crate::pipeline::Pipeline;
-use crate::server::Writing;
+use crate::server::TimeoutStream;
 use crate::telemetry::LogRate;
 
 use self::routes::Desk;
@@ -41,7 +41,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What must be sent with whatever changes something; without one, nothing does.
     pub token: Token,
-    /// Names that the listener answers to, beside `localhost`; to every address it does.
+    /// Names that the listener answers to, beside `localhost` and every IP address.
     pub hosts: Vec<HostName>,
 }
 
@@ -128,7 +128,7 @@ pub async fn serve(
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(Writing::new(stream, WRITE_TIMEOUT), service);
+                .serve_connection(TimeoutStream::new(stream, WRITE_TIMEOUT), service);
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "an admin connection ended early");
             }

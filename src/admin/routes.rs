@@ -45,7 +45,7 @@ pub(super) struct Desk {
     pub token: Token,
     /// Names that are answered to.
     pub hosts: Vec<HostName>,
-    /// Of log lines about those who have not the token.
+    /// Bounds the log lines about requests without the right token.
     pub refusals: LogRate,
     pub pipeline: Arc<Pipeline>,
     pub readiness: Readiness,
@@ -155,7 +155,7 @@ fn not_allowed(allowed: HeaderValue, text: &'static str) -> Response<Body> {
     response
 }
 
-/// Under a name that is not known: whoever asks may be a page that has had its own name lead here.
+/// The answer to a request under an unknown name: it may come from a page whose own name leads here (DNS rebinding).
 fn misdirected() -> Response<Body> {
     response::text(
         StatusCode::MISDIRECTED_REQUEST,

@@ -36,7 +36,7 @@ const HASHED_AT_ONCE: usize = 256 << 10;
 /// How long an origin that failed is left alone where what is kept may be used without it.
 const HOLD_OFF: Duration = Duration::from_secs(5);
 
-/// How long a source on disk is left there where there is no memory for it.
+/// How long to wait for memory for a source that is on disk; after that it counts as missing.
 const ROOM: Duration = Duration::from_secs(5);
 
 /// How an origin is asked for a source: with the validators of what is kept, if anything is.
@@ -141,7 +141,7 @@ impl Cache {
         if !disk.may_have(&entry) {
             return None;
         }
-        // Who finds no room in time is as one who finds nothing: the fetch that follows says what is the matter.
+        // No memory in time counts as a miss: the fetch that follows reports the lack of memory.
         let reservation = self.source_memory.reserve(record.len);
         let reservation = timeout(ROOM, reservation).await.ok()?;
         let stored = disk.get(entry).await?;
@@ -156,7 +156,7 @@ impl Cache {
         self.memory
             .keep_source_bytes(source, version, bytes.clone())
             .await;
-        // After it, not before: who begins to wait in between lets go of it.
+        // Asked afterwards, so that a waiter that comes in between is seen here or makes the cache let go itself.
         if self.source_memory.is_scarce() {
             self.memory.forget_source_bytes();
         }

@@ -103,7 +103,7 @@ impl Store {
         }
     }
 
-    /// What the system says of a folder that is a link is a riddle.
+    /// An error that names the link where the folder is one: that of the system (`ENOTDIR`) does not.
     fn as_link(&self, error: io::Error) -> io::Error {
         let is_link = self.place.root().is_symlink();
         if is_link {

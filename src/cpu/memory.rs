@@ -65,7 +65,7 @@ fn limit_files(groups: &str) -> Vec<PathBuf> {
             _ => continue,
         };
         let group = Path::new(group.trim_start_matches('/'));
-        // A group outside of what this process sees is told as `/../other`.
+        // A group outside of what this process sees is shown as `/../other`.
         let is_seen = group
             .components()
             .all(|part| matches!(part, Component::Normal(_)));

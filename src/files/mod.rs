@@ -23,7 +23,7 @@ use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// How deep folders that are removed may be inside each other: what is deeper nobody made by accident.
+/// How deep folders that are removed may be nested, so that the recursion is bounded. The cache keeps nothing but files in its folders.
 const DEPTH: usize = 64;
 
 /// What a name stands for, if it is no link.
@@ -42,7 +42,7 @@ pub struct Entry {
 pub struct Folder(OwnedFd);
 
 impl Folder {
-    /// Opens a folder, which is not a link itself. Those above it are the operator's, and may be.
+    /// Opens a folder that is not a link itself. The folders above it belong to the operator, and may be links.
     ///
     /// # Errors
     /// Those of the system; [`is_link`] tells whether it is a link.
@@ -150,7 +150,7 @@ impl Folder {
     /// Those of the system.
     pub fn entry(&self, name: impl AsRef<OsStr>) -> io::Result<Entry> {
         let stat = rustix::fs::statat(&self.0, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW)?;
-        // Of no type that is the same on every system.
+        // The types of these fields differ from system to system.
         let seconds = u64::try_from(stat.st_mtime).ok();
         let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
         let since = seconds.map(|seconds| Duration::new(seconds, nanoseconds));
@@ -185,7 +185,7 @@ impl Folder {
 
     fn remove_to(&self, name: &OsStr, depth: usize) -> io::Result<()> {
         let removed = rustix::fs::unlinkat(&self.0, name, AtFlags::empty());
-        // Linux says the one of a folder, and others the other.
+        // The error for a folder: Linux answers EISDIR, other systems answer EPERM.
         if !matches!(removed, Err(Errno::ISDIR | Errno::PERM)) {
             return Ok(removed?);
         }

@@ -15,7 +15,7 @@ pub fn raise() -> Option<u64> {
         current: maximum,
         maximum,
     };
-    // Some systems have a lower bound than they admit.
+    // Some systems (macOS) refuse the limit that they report as the highest.
     let is_raised = rustix::process::setrlimit(Resource::Nofile, raised).is_ok();
     if is_raised { maximum } else { current }
 }
@@ -23,7 +23,7 @@ pub fn raise() -> Option<u64> {
 /// How many of `wanted` connections there may be where `limit` files may be open, and as many sources be fetched at once as `fetches` says.
 pub fn connections(wanted: usize, fetches: usize, limit: Option<u64>) -> usize {
     let Some(limit) = limit else { return wanted };
-    // Where there are few, half of them.
+    // Where the limit is low, clients have half of it.
     let reserved = RESERVED.saturating_add(fetches as u64);
     let clients = limit - reserved.min(limit.div_ceil(2));
     usize::try_from(clients).map_or(wanted, |clients| wanted.min(clients.max(1)))

@@ -47,7 +47,7 @@ use streams::Streams;
 
 pub use host::Host;
 pub use host::HostFault;
-pub use stall::Writing;
+pub use stall::TimeoutStream;
 
 /// Section `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -189,7 +189,7 @@ pub async fn serve(
         // Head and body of an answer are two packets; the second must not wait for the first's acknowledgement.
         let _ = stream.set_nodelay(true);
         let held = pipeline.metrics().connection();
-        let stream = Writing::new(stream, config.write_timeout.duration());
+        let stream = TimeoutStream::new(stream, config.write_timeout.duration());
         let activity = idle.connection(stream.is_full());
         let service = {
             let (pipeline, activity) = (Arc::clone(&pipeline), Arc::clone(&activity));

@@ -21,13 +21,13 @@ use tokio::time::Sleep;
 /// What a client takes at least within the timeout while there is more for it, in bytes: less than a telephone on GPRS does.
 pub(super) const LEAST: usize = 16 << 10;
 
-/// A connection that fails when it can be written to no more.
-pub struct Writing {
+/// A connection whose writes fail when the client takes too little for too long.
+pub struct TimeoutStream {
     inner: TokioIo<TcpStream>,
     within: Duration,
     /// What the system has taken so far, in bytes.
     written: u64,
-    /// Since it takes no more.
+    /// The wait for the system to take more, where it takes nothing now.
     stall: Option<Stall>,
     /// Whether it takes no more, for whoever wants to know.
     is_full: Arc<AtomicBool>,
@@ -39,10 +39,10 @@ struct Stall {
     taken: u64,
 }
 
-impl Writing {
+impl TimeoutStream {
     /// A connection whose client takes something within this time, or is gone.
     pub fn new(stream: TcpStream, within: Duration) -> Self {
-        Writing {
+        TimeoutStream {
             inner: TokioIo::new(stream),
             within,
             written: 0,
@@ -83,7 +83,7 @@ impl Writing {
         });
         while stall.deadline.as_mut().poll(context).is_ready() {
             if taken.saturating_sub(stall.taken) < LEAST as u64 {
-                // Else the system would go on to hold what is on the way.
+                // Otherwise the system would keep what is not sent yet, and the connection, for minutes.
                 let _ = self.inner.inner().set_zero_linger();
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
@@ -103,7 +103,7 @@ impl Writing {
 fn unconfirmed(stream: &TcpStream) -> Option<u64> {
     use std::os::fd::AsRawFd as _;
     let mut bytes: libc::c_int = 0;
-    // SAFETY: the descriptor is open as long as `stream` is borrowed, and this request (SIOCOUTQ for a socket) writes one int to where it is told.
+    // SAFETY: the descriptor is open as long as `stream` is borrowed, and this request (SIOCOUTQ for a socket) writes one int to the address that it is given.
     let answer = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     u64::try_from(bytes).ok().filter(|_| answer == 0)
 }
@@ -113,7 +113,7 @@ fn unconfirmed(_: &TcpStream) -> Option<u64> {
     None
 }
 
-impl Read for Writing {
+impl Read for TimeoutStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -123,7 +123,7 @@ impl Read for Writing {
     }
 }
 
-impl Write for Writing {
+impl Write for TimeoutStream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -187,7 +187,7 @@ impl Reservation {
 
     /// The bytes that it was made for, with it.
     pub fn hold(self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
-        Bytes::from_owner(Held {
+        Bytes::from_owner(ReservedBytes {
             bytes,
             _reservation: self,
         })
@@ -218,12 +218,12 @@ impl Drop for Waiting<'_> {
 }
 
 /// Bytes and their reservation, dropped together.
-struct Held<B> {
+struct ReservedBytes<B> {
     bytes: B,
     _reservation: Reservation,
 }
 
-impl<B: AsRef<[u8]>> AsRef<[u8]> for Held<B> {
+impl<B: AsRef<[u8]>> AsRef<[u8]> for ReservedBytes<B> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.as_ref()
     }

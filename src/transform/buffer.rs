@@ -8,14 +8,14 @@ use bytemuck::allocation;
 
 use super::TransformError;
 
-/// So many zeros, on pages that the system clears when they are first written to.
+/// A vector of `length` zeros. The system clears its pages when they are first written to, so taking them costs nothing.
 pub(super) fn zeroed<T: Zeroable>(length: usize) -> Result<Vec<T>, TransformError> {
     let refused = |()| refusal(length.saturating_mul(size_of::<T>()));
     let zeros = allocation::try_zeroed_slice_box(length).map_err(refused)?;
     Ok(zeros.into_vec())
 }
 
-/// An empty vector with room for so many.
+/// An empty vector with room for `length` elements.
 pub(super) fn with_room<T>(length: usize) -> Result<Vec<T>, TransformError> {
     let mut buffer = Vec::new();
     buffer
@@ -24,14 +24,14 @@ pub(super) fn with_room<T>(length: usize) -> Result<Vec<T>, TransformError> {
     Ok(buffer)
 }
 
-/// A copy.
+/// A copy of `samples`.
 pub(super) fn copied<T: Copy>(samples: &[T]) -> Result<Vec<T>, TransformError> {
     let mut copy = with_room(samples.len())?;
     copy.extend_from_slice(samples);
     Ok(copy)
 }
 
-/// Whether the system gives so many bytes now.
+/// Whether the system would give `bytes` now.
 pub(super) fn check_room(bytes: u64) -> Result<(), TransformError> {
     let length = usize::try_from(bytes).unwrap_or(usize::MAX);
     with_room::<u8>(length).map(drop)

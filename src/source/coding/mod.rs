@@ -28,10 +28,10 @@ use zstd::Zstd;
 
 mod zstd;
 
-/// What one step unpacks at least, where there is so much, in bytes: a thread is changed for it.
+/// What one step unpacks at least, where there is so much, in bytes. Each step goes to another thread and back, so it should not be small.
 const STEP: usize = 256 << 10;
 
-/// More codings than this, one over the other, are no picture but an attack.
+/// How many codings may be applied one over the other. Servers apply one; more than a few are an attack.
 const MOST: usize = 4;
 
 /// Registered codings that are not undone. A name that is not registered (`base64`, `utf-8`, `aws-chunked`) is metadata that somebody set by
@@ -138,18 +138,18 @@ impl Codings {
 
 /// A body without its outermost coding.
 fn undone(body: Body, coding: Coding) -> Body {
-    let unpacking = Unpacking {
+    let unpacker = Unpacker {
         body,
         coding,
         decoder: Some(Decoder::of(coding)),
         input: Bytes::new(),
         has_ended: false,
     };
-    Box::pin(stream::try_unfold(unpacking, Unpacking::next))
+    Box::pin(stream::try_unfold(unpacker, Unpacker::next))
 }
 
 /// A body that is being unpacked.
-struct Unpacking {
+struct Unpacker {
     body: Body,
     coding: Coding,
     /// `None` only while a step is being made, or after one that crashed.
@@ -159,7 +159,7 @@ struct Unpacking {
     has_ended: bool,
 }
 
-impl Unpacking {
+impl Unpacker {
     /// The next piece that was unpacked, until the body ends.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, SourceError> {
         loop {
@@ -208,7 +208,7 @@ impl Unpacking {
         let (decoder, input, output, state) = step.await.map_err(|_| crashed())?;
         self.decoder = Some(decoder);
         self.input = input;
-        let state = state.map_err(|Damaged| {
+        let state = state.map_err(|Damage| {
             SourceError::Coding(format!("content coding `{}` is damaged", self.coding))
         })?;
         Ok((output, state))
@@ -232,13 +232,13 @@ impl State {
     }
 }
 
-/// What is unpacked is not what it should be.
+/// The content is not what its coding says.
 #[derive(Debug)]
-struct Damaged;
+struct Damage;
 
-impl From<io::Error> for Damaged {
+impl From<io::Error> for Damage {
     fn from(_: io::Error) -> Self {
-        Damaged
+        Damage
     }
 }
 
@@ -266,7 +266,7 @@ impl Decoder {
         input: &mut Bytes,
         has_ended: bool,
         output: &mut Vec<u8>,
-    ) -> Result<State, Damaged> {
+    ) -> Result<State, Damage> {
         match self {
             Decoder::Gzip(gzip) => gzip.step(input, has_ended, output),
             Decoder::Deflate(deflate) => deflate.step(input, output),
@@ -292,12 +292,12 @@ impl Gzip {
         input: &mut Bytes,
         has_ended: bool,
         output: &mut Vec<u8>,
-    ) -> Result<State, Damaged> {
+    ) -> Result<State, Damage> {
         while output.len() < STEP {
             let Some(first) = input.first() else { break };
             let member = match &mut self.member {
                 Some(member) => member,
-                None if *first != Self::FIRST_BYTE && !self.has_member => return Err(Damaged),
+                None if *first != Self::FIRST_BYTE && !self.has_member => return Err(Damage),
                 None if *first != Self::FIRST_BYTE => {
                     input.clear();
                     break;
@@ -321,7 +321,7 @@ impl Gzip {
         Ok(State::of(self.has_member && self.member.is_none()))
     }
 
-    fn finish(&mut self, output: &mut Vec<u8>) -> Result<(), Damaged> {
+    fn finish(&mut self, output: &mut Vec<u8>) -> Result<(), Damage> {
         if let Some(member) = self.member.take() {
             output.append(&mut member.finish()?);
             self.has_member = true;
@@ -338,7 +338,7 @@ struct Deflate {
 }
 
 impl Deflate {
-    fn step(&mut self, input: &mut Bytes, output: &mut Vec<u8>) -> Result<State, Damaged> {
+    fn step(&mut self, input: &mut Bytes, output: &mut Vec<u8>) -> Result<State, Damage> {
         let inflate = match (&mut self.inflate, input.first()) {
             (Some(inflate), _) => inflate,
             (None, None) => return Ok(State::Incomplete),
@@ -355,13 +355,13 @@ impl Deflate {
         let before = inflate.total_in();
         let status = inflate
             .decompress_vec(input, output, FlushDecompress::None)
-            .map_err(|_| Damaged)?;
-        let read = usize::try_from(inflate.total_in() - before).map_err(|_| Damaged)?;
+            .map_err(|_| Damage)?;
+        let read = usize::try_from(inflate.total_in() - before).map_err(|_| Damage)?;
         let is_stuck = read == 0 && output.is_empty() && !input.is_empty();
         input.advance(read);
         self.is_complete = status == Status::StreamEnd;
         if is_stuck && !self.is_complete {
-            return Err(Damaged);
+            return Err(Damage);
         }
         Ok(State::of(self.is_complete))
     }
@@ -384,7 +384,7 @@ impl Brotli {
         }
     }
 
-    fn step(&mut self, input: &mut Bytes, output: &mut Vec<u8>) -> Result<State, Damaged> {
+    fn step(&mut self, input: &mut Bytes, output: &mut Vec<u8>) -> Result<State, Damage> {
         if self.is_complete {
             return Ok(State::Complete);
         }
@@ -406,7 +406,7 @@ impl Brotli {
         match result {
             BrotliResult::ResultSuccess => self.is_complete = true,
             BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
-            BrotliResult::ResultFailure => return Err(Damaged),
+            BrotliResult::ResultFailure => return Err(Damage),
         }
         Ok(State::of(self.is_complete))
     }

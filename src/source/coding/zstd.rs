@@ -7,7 +7,7 @@ use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::errors::ReadFrameHeaderError;
 
-use super::Damaged;
+use super::Damage;
 use super::STEP;
 use super::State;
 
@@ -15,13 +15,13 @@ use super::State;
 pub(super) const WINDOW: u64 = 8 << 20;
 /// The largest block, packed or not, in bytes.
 const BLOCK: usize = 128 << 10;
-/// In front of each block.
+/// The header of each block, in bytes.
 const BLOCK_HEADER: usize = 3;
-/// The longest header of a frame, with its magic number.
+/// The longest header of a frame, with its magic number, in bytes.
 const FRAME_HEADER: usize = 18;
-/// That of a frame to be skipped.
+/// The header of a frame that is to be skipped, in bytes.
 const SKIPPABLE_HEADER: usize = 8;
-/// Behind the last block of a frame that has one. It is read and not checked: decoders of pictures find damage, and most have checks of their own.
+/// The checksum after the last block of a frame, where the frame has one, in bytes. It is read and not checked: decoders of pictures find damage, and most have checks of their own.
 const CHECKSUM: usize = 4;
 
 /// Frames one after the other, as far as they were unpacked.
@@ -39,7 +39,7 @@ enum Frame {
     Blocks {
         has_checksum: bool,
     },
-    /// So many bytes that mean nothing.
+    /// So many bytes that are to be skipped.
     Skipped(usize),
 }
 
@@ -60,7 +60,7 @@ impl Zstd {
         input: &mut Bytes,
         has_ended: bool,
         output: &mut Vec<u8>,
-    ) -> Result<State, Damaged> {
+    ) -> Result<State, Damage> {
         while output.len() < STEP {
             let room = (BLOCK_HEADER + BLOCK + CHECKSUM).saturating_sub(self.packed.len());
             let taken = input.split_to(room.min(input.len()));
@@ -76,7 +76,7 @@ impl Zstd {
     }
 
     /// Unpacks one header or block. Says how many bytes it had; 0: it is not whole yet.
-    fn advance(&mut self, is_all: bool, output: &mut Vec<u8>) -> Result<usize, Damaged> {
+    fn advance(&mut self, is_all: bool, output: &mut Vec<u8>) -> Result<usize, Damage> {
         let packed = self.packed.as_slice();
         match self.frame {
             Frame::Skipped(left) => {
@@ -99,7 +99,7 @@ impl Zstd {
                     Err(FrameDecoderError::ReadFrameHeaderError(
                         ReadFrameHeaderError::SkipFrame { length, .. },
                     )) => {
-                        let length = usize::try_from(length).map_err(|_| Damaged)?;
+                        let length = usize::try_from(length).map_err(|_| Damage)?;
                         self.frame = Frame::Skipped(length);
                         Ok(SKIPPABLE_HEADER)
                     }
@@ -107,7 +107,7 @@ impl Zstd {
                     Err(_) if self.has_frame => Ok(packed.len()),
                     // One that was cut off is not damaged.
                     Err(_) if is_all && packed.len() < FRAME_HEADER && is_magic(packed) => Ok(0),
-                    Err(_) => Err(Damaged),
+                    Err(_) => Err(Damage),
                 }
             }
             Frame::Blocks { has_checksum } => {
@@ -121,7 +121,7 @@ impl Zstd {
                 let is_last = self
                     .decoder
                     .decode_blocks(&mut block, strategy)
-                    .map_err(|_| Damaged)?;
+                    .map_err(|_| Damage)?;
                 if let Some(mut unpacked) = self.decoder.collect() {
                     output.append(&mut unpacked);
                 }
@@ -142,15 +142,15 @@ fn is_magic(packed: &[u8]) -> bool {
 }
 
 /// How many bytes a block has with its header, and with the checksum where it is the last; `None` where its header is not there yet.
-fn block_length(packed: &[u8], has_checksum: bool) -> Result<Option<usize>, Damaged> {
+fn block_length(packed: &[u8], has_checksum: bool) -> Result<Option<usize>, Damage> {
     let Some(&[low, middle, high]) = packed.first_chunk() else {
         return Ok(None);
     };
     let header = u32::from_le_bytes([low, middle, high, 0]);
     let (is_last, kind, size) = (header & 1 == 1, header >> 1 & 3, header >> 3);
-    let size = usize::try_from(size).map_err(|_| Damaged)?;
+    let size = usize::try_from(size).map_err(|_| Damage)?;
     if size > BLOCK {
-        return Err(Damaged);
+        return Err(Damage);
     }
     // The second kind is one byte that is repeated.
     let content = if kind == 1 { 1 } else { size };

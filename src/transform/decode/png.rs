@@ -19,7 +19,7 @@ use super::super::sniff::Kind;
 use super::Decoded;
 use super::Header;
 use super::copies;
-use super::png_end::Ended;
+use super::png_end::PngReader;
 use super::raster;
 use super::whole;
 
@@ -58,7 +58,7 @@ pub(super) fn header(source: &[u8]) -> Result<Header, TransformError> {
 }
 
 pub(super) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
-    let decoder = open(Ended::new(source))?;
+    let decoder = open(PngReader::new(source))?;
     let space = space(source);
     let color = decoder.color_type();
     let length = header.size.len() * usize::from(color.bytes_per_pixel());

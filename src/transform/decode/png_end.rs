@@ -11,15 +11,15 @@ use super::super::metadata;
 /// The chunk `IEND`: its length, its name, and the checksum of both.
 const END: &[u8] = b"\0\0\0\0IEND\xAE\x42\x60\x82";
 
-/// A PNG to read, with an end in any case.
-pub(super) struct Ended<'a> {
+/// Reads a PNG, and the chunk `IEND` after it where that is missing.
+pub(super) struct PngReader<'a> {
     /// The signature and the whole chunks.
     chunks: &'a [u8],
     position: usize,
 }
 
-impl<'a> Ended<'a> {
-    /// What is broken off within its pixels stays so.
+impl<'a> PngReader<'a> {
+    /// A file that ends within its pixels is left as it is, and the decoder refuses it.
     pub fn new(source: &'a [u8]) -> Self {
         let whole: usize = metadata::png_chunks(source)
             .map(|(_, _, chunk)| chunk.len())
@@ -30,7 +30,7 @@ impl<'a> Ended<'a> {
             Some(chunks) if !is_pixels => chunks,
             _ => source,
         };
-        Ended {
+        PngReader {
             chunks,
             position: 0,
         }
@@ -46,7 +46,7 @@ impl<'a> Ended<'a> {
     }
 }
 
-impl Read for Ended<'_> {
+impl Read for PngReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.rest().read(buffer)?;
         self.position += length;
@@ -54,7 +54,7 @@ impl Read for Ended<'_> {
     }
 }
 
-impl BufRead for Ended<'_> {
+impl BufRead for PngReader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         Ok(self.rest())
     }
@@ -64,7 +64,7 @@ impl BufRead for Ended<'_> {
     }
 }
 
-impl Seek for Ended<'_> {
+impl Seek for PngReader<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let length = (self.chunks.len() + END.len()) as u64;
         let position = match to {

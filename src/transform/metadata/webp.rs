@@ -42,20 +42,20 @@ pub fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
 
 /// What the first chunk of a file in the extended format says.
 #[derive(Clone, Copy, Debug)]
-pub struct Extended {
+pub struct ExtendedHeader {
     flags: u8,
     /// The size of the canvas.
     pub size: Size,
 }
 
-impl Extended {
+impl ExtendedHeader {
     pub fn is_animated(self) -> bool {
         self.flags & IS_ANIMATED != 0
     }
 }
 
 /// The header of the extended format, where a file has that.
-pub fn extended(source: &[u8]) -> Option<Extended> {
+pub fn extended(source: &[u8]) -> Option<ExtendedHeader> {
     let (name, content) = chunks(source).next()?;
     let [flags, _, _, _, sides @ ..] = content else {
         return None;
@@ -64,7 +64,7 @@ pub fn extended(source: &[u8]) -> Option<Extended> {
         let [low, middle, high] = sides.get(at..)?.first_chunk()?;
         Some(u32::from_le_bytes([*low, *middle, *high, 0]) + 1)
     };
-    (name == b"VP8X").then_some(Extended {
+    (name == b"VP8X").then_some(ExtendedHeader {
         flags: *flags,
         size: Size::new(side(0)?, side(3)?),
     })

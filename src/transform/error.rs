@@ -100,7 +100,7 @@ impl fmt::Display for TransformError {
             TransformError::OutOfMemory { bytes } => {
                 write!(
                     out,
-                    "the system has not {bytes} bytes of memory left, try again later"
+                    "the system cannot give {bytes} bytes of memory now, try again later"
                 )
             }
             TransformError::OutputTooLarge { size, limit } => write!(

@@ -1,6 +1,6 @@
 //! What a render will hold and how long it will keep a processor busy, by the header of its source and its recipe alone: from above
 //! for bytes, because memory that is not there ends the process; about right for time, because a wrong guess costs an order of
-//! service. Every number that an estimate depends on is here and in `steps`.
+//! service. Every number that an estimate depends on is here and in `steps`, but for those of reading a header (`Source::price_of_open`).
 //!
 //! Bytes are the largest of what three steps hold, which follow each other: the decoder; the resizer, with the decoded picture
 //! beside it; and the encoder, with the finished picture beside it. Measured as the peak of a process that renders one picture.

@@ -13,6 +13,7 @@ mod interim;
 mod kinds;
 mod lifecycle;
 mod limits;
+mod logging;
 mod prices;
 mod protocol;
 mod purging;

@@ -13,12 +13,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use safelight::allocator;
-use safelight::options::Options;
 use safelight::options::Recipe;
-use safelight::policy::Config;
-use safelight::policy::Policy;
-use safelight::policy::ZoneOrigin;
-use safelight::request::Accept;
 use safelight::transform;
 use safelight::transform::Budget;
 use safelight::transform::Clues;
@@ -28,6 +23,7 @@ use safelight::transform::TransformError;
 use tempfile::TempDir;
 
 use self::pictures::Kind;
+use crate::support::samples::recipe;
 
 /// Names the folder of a process that makes one picture.
 const FOLDER: &str = "SAFELIGHT_TEST_PRICES";
@@ -148,20 +144,6 @@ fn in_a_process_of_its_own() {
         None => String::new(),
     };
     fs::write(folder.join("held"), answer).expect("the folder is there");
-}
-
-fn recipe(options: &str) -> Recipe {
-    let policy = Policy::new(&Config::default(), ZoneOrigin::default(), Vec::new())
-        .expect("the default policy");
-    let (options, _) = Options::parse(options).expect("right options");
-    let accept = Accept {
-        avif: true,
-        webp: true,
-    };
-    policy
-        .decide(&options, accept)
-        .expect("within the limits")
-        .0
 }
 
 /// Does something while the address space of this process may grow by so many bytes only.

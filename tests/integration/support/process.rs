@@ -17,8 +17,18 @@ use tokio::process::Command;
 use super::bounded;
 use super::client::Client;
 use super::metrics::Metrics;
+use super::origin::TestOrigin;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_safelight");
+
+/// A zone at this origin, and a disk cache in this folder.
+pub fn settings(origin: &TestOrigin, cache: &Path) -> String {
+    format!(
+        "[zone]\norigin = \"{}\"\n[cache.disk]\npath = \"{}\"\n",
+        origin.url(""),
+        cache.display()
+    )
+}
 
 /// A server in a process of its own, killed when dropped.
 pub struct Process {

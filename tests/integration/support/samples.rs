@@ -9,6 +9,7 @@ use image::Rgb;
 use image::RgbImage;
 use image::RgbaImage;
 use safelight::options::Options;
+use safelight::options::Recipe;
 use safelight::policy::Config;
 use safelight::policy::Policy;
 use safelight::policy::ZoneOrigin;
@@ -119,9 +120,9 @@ pub fn mime_of(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// What the renderer makes of some bytes, without server and cache.
+/// What these options ask for, by the default policy, of clients that take every format.
 #[track_caller]
-pub fn rendered(source: &[u8], options: &str) -> Encoded {
+pub fn recipe(options: &str) -> Recipe {
     let policy = Policy::new(&Config::default(), ZoneOrigin::default(), Vec::new())
         .expect("the default policy");
     let (options, _) = Options::parse(options).expect("right options");
@@ -129,7 +130,14 @@ pub fn rendered(source: &[u8], options: &str) -> Encoded {
         avif: true,
         webp: true,
     };
-    let (recipe, _) = policy.decide(&options, accept).expect("a small picture");
+    let (recipe, _) = policy.decide(&options, accept).expect("within the limits");
+    recipe
+}
+
+/// What the renderer makes of some bytes, without server and cache.
+#[track_caller]
+pub fn rendered(source: &[u8], options: &str) -> Encoded {
+    let recipe = recipe(options);
     let budget = Budget {
         limits: Limits::default(),
         deadline: Instant::now() + Duration::from_secs(300),

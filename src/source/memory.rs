@@ -27,10 +27,10 @@ pub struct SourceMemory(Arc<Inner>);
 
 struct Inner {
     largest: u64,
-    small: Lane,
-    large: Lane,
+    small: Pool,
+    large: Pool,
     /// What those may hold for whom nobody waits, out of the other two.
-    idle: Lane,
+    idle: Pool,
     reserved: AtomicU64,
     waiting: AtomicUsize,
     /// Called before somebody waits.
@@ -38,14 +38,14 @@ struct Inner {
 }
 
 /// A part of the memory, in permits.
-struct Lane {
+struct Pool {
     free: Arc<Semaphore>,
     size: u32,
 }
 
-impl Lane {
+impl Pool {
     fn new(size: u32) -> Self {
-        Lane {
+        Pool {
             free: Arc::new(Semaphore::new(size as usize)),
             size,
         }
@@ -82,9 +82,9 @@ impl SourceMemory {
         let quarter = (total / 4).max(1);
         SourceMemory(Arc::new(Inner {
             largest,
-            small: Lane::new(quarter),
-            large: Lane::new(total.saturating_sub(quarter).max(1)),
-            idle: Lane::new(quarter),
+            small: Pool::new(quarter),
+            large: Pool::new(total.saturating_sub(quarter).max(1)),
+            idle: Pool::new(quarter),
             reserved: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             relief: OnceLock::new(),
@@ -118,17 +118,17 @@ impl SourceMemory {
         if let Some(reservation) = self.try_reserve(bytes) {
             return reservation;
         }
-        // Before relief is called for, so that what is put aside meanwhile is seen by one or the other.
+        // Counted before the relief, so that a source that is put aside meanwhile is either let go by the relief or sees that memory is scarce.
         let _waiting = Waiting::in_line(&self.0.waiting);
         if let Some(relieve) = self.0.relief.get() {
             relieve();
         }
-        let lane = if bytes <= SMALL {
+        let pool = if bytes <= SMALL {
             &self.0.small
         } else {
             &self.0.large
         };
-        let permit = lane.take(units(bytes).min(lane.size)).await;
+        let permit = pool.take(units(bytes).min(pool.size)).await;
         self.reservation(permit)
     }
 
@@ -150,7 +150,7 @@ impl SourceMemory {
 
     /// Has `relieve` called whenever somebody has to wait. The first one stays.
     pub fn on_scarcity(&self, relieve: impl Fn() + Send + Sync + 'static) {
-        // A second one is of a second cache, which there is not.
+        // There is one cache, so nobody calls this twice.
         let _ = self.0.relief.set(Box::new(relieve));
     }
 

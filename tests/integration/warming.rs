@@ -345,7 +345,7 @@ async fn calls_are_bounded_and_who_hangs_up_has_nothing_more_begun() {
     let proxy = TestProxy::in_front_of(&origin).await;
     let body = r#"{"sources":["/a.jpg","/b.jpg"],"options":"width=16,format=webp"}"#;
     let call = format!(
-        "POST /warm HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /warm HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     let mut calls = Vec::new();

@@ -29,19 +29,23 @@ pub(super) struct Slots {
 }
 
 /// Those that somebody is asking, or waits for, by their names.
-type Origins = Mutex<HashMap<String, Arc<Semaphore>>>;
+type Origins = Mutex<HashMap<String, Asked>>;
+
+/// Places of one origin.
+struct Asked {
+    free: Arc<Semaphore>,
+    /// How many are interested in it. The handles of `free` do not tell: each is let go of somewhat later than its owner.
+    by: usize,
+}
 
 /// One place, free again when this is dropped.
-#[derive(Debug)]
 pub(super) struct Slot {
-    // Fields go in this order: an origin is forgotten by the last who lets go of it.
     _of_all: OwnedSemaphorePermit,
     _of_origin: OwnedSemaphorePermit,
     _origin: Origin,
 }
 
-/// An origin that somebody is interested in.
-#[derive(Debug)]
+/// An origin that somebody is interested in, forgotten by the last who lets go of it.
 struct Origin {
     name: String,
     free: Arc<Semaphore>,
@@ -108,17 +112,14 @@ impl Slots {
 
     fn origin(&self, name: String) -> Origin {
         let mut origins = lock(&self.origins);
-        let free = match origins.get(&name) {
-            Some(free) => Arc::clone(free),
-            None => {
-                let free = Arc::new(Semaphore::new(self.per_origin));
-                origins.insert(name.clone(), Arc::clone(&free));
-                free
-            }
-        };
+        let asked = origins.entry(name.clone()).or_insert_with(|| Asked {
+            free: Arc::new(Semaphore::new(self.per_origin)),
+            by: 0,
+        });
+        asked.by += 1;
         Origin {
             name,
-            free,
+            free: Arc::clone(&asked.free),
             origins: Arc::clone(&self.origins),
         }
     }
@@ -127,19 +128,23 @@ impl Slots {
 impl Drop for Origin {
     fn drop(&mut self) {
         let mut origins = lock(&self.origins);
-        // Here and in the map: whoever else is interested has one as well, and gets it under this lock alone.
-        if Arc::strong_count(&self.free) == 2 {
-            origins.remove(&self.name);
+        if let Some(asked) = origins.get_mut(&self.name) {
+            asked.by -= 1;
+            if asked.by == 0 {
+                origins.remove(&self.name);
+            }
         }
     }
 }
 
-fn lock(origins: &Origins) -> MutexGuard<'_, HashMap<String, Arc<Semaphore>>> {
+fn lock(origins: &Origins) -> MutexGuard<'_, HashMap<String, Asked>> {
     origins.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::thread;
     use std::time::Duration;
 
     use super::Fetches;
@@ -207,6 +212,24 @@ mod tests {
         drop(held);
         assert_eq!(lock(&slots.origins).len(), 0);
         assert!(take(&slots, "a").await.is_ok());
+        assert_eq!(lock(&slots.origins).len(), 0);
+    }
+
+    #[test]
+    fn an_origin_is_forgotten_by_two_who_let_go_of_it_at_once() {
+        let slots = Slots::new(2, 2);
+        let both = Barrier::new(2);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for round in 0..20_000 {
+                        let origin = slots.origin(format!("{round}.test"));
+                        both.wait();
+                        drop(origin);
+                    }
+                });
+            }
+        });
         assert_eq!(lock(&slots.origins).len(), 0);
     }
 }

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -16,6 +17,7 @@ use std::time::UNIX_EPOCH;
 use bytes::Bytes;
 use hyper::HeaderMap;
 use percent_encoding::percent_decode_str;
+use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 use super::Answer;
@@ -34,15 +36,22 @@ use crate::freshness::Validators;
 /// Nobody says for how long.
 const NOT_FOUND: SourceError = SourceError::NotFound { holds: None };
 
+/// Files that are opened or read at once: a quarter of the threads that may block.
+const READERS: usize = 128;
+
 /// A directory, looked up anew for every request so that it may be a link that a deployment moves.
 pub(super) struct Folder {
     root: PathBuf,
+    /// Turns of those who read. A disk or file server that hangs keeps its threads however long ago the askers lost patience, and must not use up
+    /// those that others need.
+    readers: Arc<Semaphore>,
 }
 
 impl Folder {
     pub(super) fn new(root: &Path) -> Self {
         Folder {
             root: root.to_owned(),
+            readers: Arc::new(Semaphore::new(READERS)),
         }
     }
 
@@ -59,10 +68,6 @@ impl Folder {
             .await?
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "file system calls; whoever asks for sources bounds how many are asked for at once"
-    )]
     async fn read(
         &self,
         path: &str,
@@ -73,21 +78,18 @@ impl Folder {
         let relative = relative(path).ok_or(NOT_FOUND)?;
         let root = self.root.clone();
         let etag = known.and_then(|known| known.etag.clone());
-        let lost = |lost: JoinError| SourceError::Unreadable(lost.into());
         let memory = memory.clone();
         // All of it on one thread that may block: each change of threads costs as much as the reading of a small file. What
         // nobody waits for any longer is read to its end, or to the limit, with its reservation.
-        let found =
-            tokio::task::spawn_blocking(move || found(&root, &relative, etag.as_deref(), &memory));
-        let (bytes, validators) = match found.await.map_err(lost)?? {
+        let found = self.blocking(move || found(&root, &relative, etag.as_deref(), &memory));
+        let (bytes, validators) = match found.await? {
             Found::Known(validators) => (None, validators),
             Found::Content(bytes, validators) => (Some(bytes), validators),
             Found::Waits(file, metadata) => {
                 let reservation = asking.reserve(metadata.len()).await?;
                 let validators = validators(&metadata);
-                let read =
-                    tokio::task::spawn_blocking(move || content(file, &metadata, reservation));
-                (Some(read.await.map_err(lost)??), validators)
+                let read = self.blocking(move || content(file, &metadata, reservation));
+                (Some(read.await?), validators)
             }
         };
         let freshness = Freshness::of(&HeaderMap::new(), SystemTime::now(), &terms.rules);
@@ -105,6 +107,27 @@ impl Folder {
                 tags,
             },
         })
+    }
+}
+
+impl Folder {
+    /// Runs what may block on a thread for that, in its turn.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "file system calls, so many at once"
+    )]
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
+    ) -> Result<T, SourceError> {
+        let lost = |lost: JoinError| SourceError::Unreadable(lost.into());
+        let turn = Arc::clone(&self.readers).acquire_owned().await;
+        let turn = turn.map_err(|closed| SourceError::Unreadable(io::Error::other(closed)))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        done.await.map_err(lost)?
     }
 }
 
@@ -223,197 +246,5 @@ fn validators(metadata: &Metadata) -> Validators {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::symlink;
-    use std::os::unix::net::UnixListener;
-    use std::path::Path;
-    use std::process::Command;
-    use std::time::Duration;
-
-    use tempfile::TempDir;
-
-    use super::super::Answer;
-    use super::super::Asking;
-    use super::super::Config;
-    use super::super::SourceError;
-    use super::super::SourceMemory;
-    use super::super::clock::Clock;
-    use super::super::rules::Terms;
-    use super::Folder;
-    use super::relative;
-
-    async fn fetch(root: &Path, path: &str) -> Result<Answer, SourceError> {
-        let asking = Asking {
-            config: &Config::default(),
-            memory: &SourceMemory::new(8000, 1000),
-            terms: &Terms::default(),
-            clock: Clock::starting_now(Duration::from_secs(5)),
-        };
-        Folder::new(root).fetch(path, None, asking).await
-    }
-
-    #[track_caller]
-    fn content(answer: Result<Answer, SourceError>) -> Vec<u8> {
-        match answer {
-            Ok(Answer::Fetched(fetched)) => fetched.bytes.to_vec(),
-            other => panic!("expected a file, got {other:?}"),
-        }
-    }
-
-    fn folder() -> TempDir {
-        let root = tempfile::tempdir().expect("a temporary folder");
-        fs::create_dir(root.path().join("sub")).expect("a folder within");
-        for name in ["cat.jpg", "sub/a b é.jpg", ".hidden", "100%.jpg", "a+b.jpg"] {
-            fs::write(root.path().join(name), name).expect("a file within");
-        }
-        root
-    }
-
-    #[tokio::test]
-    async fn names_are_decoded_once() {
-        let root = folder();
-        for (path, name) in [
-            ("/cat.jpg", "cat.jpg"),
-            ("/c%61t.jpg", "cat.jpg"),
-            ("/sub/a%20b%20%C3%A9.jpg", "sub/a b é.jpg"),
-            ("/100%25.jpg", "100%.jpg"),
-            ("/a+b.jpg", "a+b.jpg"),
-        ] {
-            assert_eq!(
-                content(fetch(root.path(), path).await),
-                name.as_bytes(),
-                "{path}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn nothing_else_is_found() {
-        let root = folder();
-        let long = format!("/{}", "x".repeat(5000));
-        for path in [
-            "",
-            "/",
-            "cat.jpg",
-            "//cat.jpg",
-            "/cat.jpg/",
-            "/cat.jpg/x",
-            "/sub",
-            "/sub/",
-            "/sub//cat.jpg",
-            "/./cat.jpg",
-            "/%2e/cat.jpg",
-            "/sub/../cat.jpg",
-            "/sub/%2e%2e/cat.jpg",
-            "/sub%2F..%2Fcat.jpg",
-            "/..%2f..%2fetc%2fpasswd",
-            "/%2Fetc%2Fpasswd",
-            "/.hidden",
-            "/%2Ehidden",
-            "/cat.jpg%00",
-            "/%00",
-            "/%FF",
-            "/c%2561t.jpg",
-            long.as_str(),
-        ] {
-            let answer = fetch(root.path(), path).await;
-            assert!(
-                matches!(answer, Err(SourceError::NotFound { .. })),
-                "{path}: {answer:?}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn links_stay_inside() {
-        let outside = tempfile::tempdir().expect("a temporary folder");
-        fs::write(outside.path().join("secret"), "secret").expect("a file outside");
-        let root = folder();
-        symlink(outside.path().join("secret"), root.path().join("file.jpg"))
-            .expect("a link to a file");
-        symlink(outside.path(), root.path().join("dir")).expect("a link to a folder");
-        symlink("loop", root.path().join("loop")).expect("a link to itself");
-        symlink("nowhere", root.path().join("dangling")).expect("a link to nothing");
-        for path in ["/file.jpg", "/dir/secret", "/loop", "/dangling"] {
-            let answer = fetch(root.path(), path).await;
-            assert!(
-                matches!(answer, Err(SourceError::NotFound { .. })),
-                "{path}: {answer:?}"
-            );
-        }
-        symlink("cat.jpg", root.path().join("inside.jpg")).expect("a link within");
-        assert_eq!(content(fetch(root.path(), "/inside.jpg").await), b"cat.jpg");
-    }
-
-    #[tokio::test]
-    async fn a_sibling_whose_name_only_begins_alike_is_outside() {
-        let parent = tempfile::tempdir().expect("a temporary folder");
-        let root = parent.path().join("photos");
-        fs::create_dir(&root).expect("the folder");
-        fs::create_dir(parent.path().join("photos-private")).expect("its sibling");
-        fs::write(parent.path().join("photos-private/x"), "x").expect("a file outside");
-        symlink("../photos-private/x", root.join("x")).expect("a link");
-        assert!(matches!(
-            fetch(&root, "/x").await,
-            Err(SourceError::NotFound { .. })
-        ));
-    }
-
-    #[tokio::test]
-    async fn the_folder_itself_may_be_a_link_that_moves() {
-        let parent = tempfile::tempdir().expect("a temporary folder");
-        for release in ["one", "two"] {
-            fs::create_dir(parent.path().join(release)).expect("a release");
-            fs::write(parent.path().join(release).join("x"), release).expect("a file");
-        }
-        let current = parent.path().join("current");
-        symlink("one", &current).expect("a link");
-        assert_eq!(content(fetch(&current, "/x").await), b"one");
-        fs::remove_file(&current).expect("the old link goes");
-        symlink("two", &current).expect("the new link comes");
-        assert_eq!(content(fetch(&current, "/x").await), b"two");
-    }
-
-    #[tokio::test]
-    async fn pipes_sockets_and_devices_neither_hang_nor_answer() {
-        let root = folder();
-        let pipe = root.path().join("pipe.jpg");
-        let made = Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .expect("mkfifo runs");
-        assert!(made.success());
-        let _socket = UnixListener::bind(root.path().join("socket.jpg")).expect("a socket");
-        for path in ["/pipe.jpg", "/socket.jpg"] {
-            let answer =
-                tokio::time::timeout(Duration::from_secs(2), fetch(root.path(), path)).await;
-            let answer = answer.expect("nothing waits for a writer");
-            assert!(
-                matches!(answer, Err(SourceError::NotFound { .. })),
-                "{path}: {answer:?}"
-            );
-        }
-        let zero = fetch(Path::new("/dev"), "/zero").await;
-        assert!(
-            matches!(zero, Err(SourceError::NotFound { .. })),
-            "{zero:?}"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_missing_folder_is_no_missing_file() {
-        let answer = fetch(Path::new("/nonexistent/folder"), "/x").await;
-        assert!(
-            matches!(answer, Err(SourceError::Unreadable(_))),
-            "{answer:?}"
-        );
-    }
-
-    #[test]
-    fn every_part_of_a_path_is_one_plain_name() {
-        assert_eq!(relative("/a/b.jpg").as_deref(), Some(Path::new("a/b.jpg")));
-        assert_eq!(relative("/a...b").as_deref(), Some(Path::new("a...b")));
-        assert_eq!(relative("/..a"), None);
-    }
-}
+#[path = "folder_tests.rs"]
+mod tests;

@@ -22,6 +22,8 @@ pub mod allocator;
 
 pub mod files;
 
+pub mod dns;
+
 pub mod options;
 
 pub mod request;

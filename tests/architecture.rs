@@ -8,21 +8,23 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Rooms in the order in which a request meets them, each with the rooms that it imports: no more than these, and no fewer.
-const ROOMS: [(&str, &[&str]); 21] = [
+const ROOMS: [(&str, &[&str]); 22] = [
     ("units", &[]),
     // Nothing of ours, and `main` alone calls it.
     ("allocator", &[]),
     ("files", &[]),
+    ("dns", &[]),
     ("options", &[]),
     ("request", &["options"]),
-    ("bucket", &[]),
+    // `dns`, here and in `source`: slow names hold few threads.
+    ("bucket", &["dns"]),
     // `bucket`: a URL that spells a configured bucket is told from others by the bucket's own addresses.
     ("policy", &["options", "request", "bucket"]),
     ("freshness", &[]),
     // `units`, here and below: sizes and times in settings are typed. `files`, here and in `cache`: no link leads out of a folder.
     (
         "source",
-        &["units", "files", "bucket", "policy", "freshness"],
+        &["units", "files", "dns", "bucket", "policy", "freshness"],
     ),
     ("transform", &["units", "options"]),
     // `source`: the store of fetched sources keeps what `source` fetches. `bucket`: the tier that replicas share is one.

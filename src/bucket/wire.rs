@@ -22,9 +22,14 @@ use object_store::client::HttpRequest;
 use object_store::client::HttpResponse;
 use object_store::client::HttpResponseBody;
 use object_store::client::HttpService;
+use reqwest::dns::Addrs;
+use reqwest::dns::Name;
+use reqwest::dns::Resolve;
+use reqwest::dns::Resolving;
 use tokio::time::timeout;
 
 use super::Timeouts;
+use crate::dns::Lookups;
 
 /// An answer's error document is read up to this many bytes, in search of its code.
 const ERROR_DOCUMENT: usize = 4096;
@@ -67,6 +72,21 @@ impl Witness {
     }
 }
 
+/// The system's resolver.
+#[derive(Default)]
+struct Resolver(Lookups);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let lookups = self.0.clone();
+        Box::pin(async move {
+            // The port is a placeholder; the client puts in the URL's own.
+            let found = lookups.addresses(name.as_str()).await?;
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
 /// One connection pool, shared by every request to a bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Wire {
@@ -87,6 +107,7 @@ impl Wire {
         let client = reqwest::Client::builder()
             .user_agent(concat!("safelight/", env!("CARGO_PKG_VERSION")))
             .default_headers(plain)
+            .dns_resolver(Resolver::default())
             .connect_timeout(timeouts.connect)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)

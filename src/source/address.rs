@@ -16,6 +16,8 @@ use reqwest::dns::Resolving;
 use url::Host;
 use url::Url;
 
+use crate::dns::Lookups;
+
 /// How far a client may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -75,17 +77,28 @@ impl fmt::Display for Unresolved {
 impl Error for Unresolved {}
 
 /// The system's resolver, of whose answers only those within reach are passed on.
-pub(super) struct Resolver(pub(super) Reach);
+#[derive(Clone)]
+pub(super) struct Resolver {
+    reach: Reach,
+    lookups: Lookups,
+}
+
+impl Resolver {
+    pub(super) fn new(reach: Reach) -> Self {
+        Resolver {
+            reach,
+            lookups: Lookups::default(),
+        }
+    }
+}
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let reach = self.0;
+        let Resolver { reach, lookups } = self.clone();
         Box::pin(async move {
             // The port is a placeholder; the client puts in the URL's own.
-            let found = tokio::net::lookup_host((name.as_str(), 0))
-                .await
-                .map_err(Unresolved)?;
-            let allowed = within_reach(reach, found)?;
+            let found = lookups.addresses(name.as_str()).await;
+            let allowed = within_reach(reach, found.map_err(Unresolved)?)?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
@@ -93,9 +106,8 @@ impl Resolve for Resolver {
 
 fn within_reach(
     reach: Reach,
-    found: impl Iterator<Item = SocketAddr>,
+    found: Vec<SocketAddr>,
 ) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
-    let found: Vec<SocketAddr> = found.collect();
     if found.is_empty() {
         let nothing = io::Error::new(io::ErrorKind::NotFound, "no addresses");
         return Err(Box::new(Unresolved(nothing)));
@@ -332,10 +344,9 @@ mod tests {
     fn only_the_allowed_part_of_a_dns_answer_is_used() {
         let public: SocketAddr = "8.8.8.8:0".parse().expect("an address");
         let private: SocketAddr = "10.0.0.1:0".parse().expect("an address");
-        let kept =
-            within_reach(Reach::Public, [private, public].into_iter()).expect("one is public");
+        let kept = within_reach(Reach::Public, vec![private, public]).expect("one is public");
         assert_eq!(kept, [public]);
-        let error = within_reach(Reach::Public, [private].into_iter()).expect_err("none is public");
+        let error = within_reach(Reach::Public, vec![private]).expect_err("none is public");
         assert!(error.is::<Refused>());
     }
 }

@@ -67,11 +67,12 @@ impl Http {
             HeaderValue::from_static("identity"),
         );
         headers.insert(header::VIA, HeaderValue::from_static(VIA));
+        let resolver = Resolver::new(reach);
         let builder = || {
             Client::builder()
                 .user_agent(agent.clone())
                 .default_headers(headers.clone())
-                .dns_resolver(Resolver(reach))
+                .dns_resolver(resolver.clone())
                 .connect_timeout(config.connect_timeout.duration())
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)

@@ -1,10 +1,12 @@
 //! A stream becomes bytes, under a limit on its length and on its silences, in memory that is reserved before it is used.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
 use super::Asking;
 use super::Lack;
@@ -40,11 +42,17 @@ pub(super) async fn collect(
     }
     let windows = codings.memory();
     let mut most = announced.unwrap_or_else(|| asking.memory.first_guess());
+    let begun = Instant::now();
     let mut reservation = asking.reserve(most.saturating_add(windows)).await?;
+    let mut waited = begun.elapsed();
     let mut body = pin!(codings.undone(body));
     let mut bytes = Vec::new();
     make_room(&mut bytes, announced.unwrap_or(FIRST_ROOM).min(limit))?;
-    while let Some(chunk) = asking.clock.bound(Stage::Body, idle, body.next()).await? {
+    loop {
+        let next = asking.clock.bound(Stage::Body, idle, body.next()).await;
+        let Some(chunk) = next.map_err(|slow| blamed(slow, waited, asking))? else {
+            break;
+        };
         let chunk = chunk?;
         let length = u64::try_from(bytes.len().saturating_add(chunk.len())).unwrap_or(u64::MAX);
         if length > limit {
@@ -54,7 +62,9 @@ pub(super) async fn collect(
             // What is held until now goes uncounted while this waits: see above.
             drop(reservation);
             most = limit;
+            let begun = Instant::now();
             reservation = asking.reserve(limit.saturating_add(windows)).await?;
+            waited += begun.elapsed();
         }
         if chunk.len() > bytes.capacity() - bytes.len() {
             let twice = u64::try_from(bytes.capacity()).map_or(limit, |room| 2 * room);
@@ -66,6 +76,16 @@ pub(super) async fn collect(
     bytes.shrink_to_fit();
     reservation.shrink_to(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
     Ok(reservation.hold(bytes))
+}
+
+/// An origin is not too slow whose time went by, for more than a tenth, while there was no memory for its answer.
+fn blamed(slow: SourceError, waited: Duration, asking: Asking<'_>) -> SourceError {
+    let total = asking.config.total_timeout.duration();
+    if asking.clock.is_over() && waited > total / 10 {
+        SourceError::Busy(Lack::Memory)
+    } else {
+        slow
+    }
 }
 
 /// Makes room for so many bytes in all.
@@ -179,13 +199,36 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn a_trickle_ends_with_the_clock() {
-        let trickle = stream::unfold((), |()| async {
+    fn trickle() -> impl Stream<Item = Collected> + Send + 'static {
+        stream::unfold((), |()| async {
             tokio::time::sleep(Duration::from_millis(20)).await;
             Some((Ok(Bytes::from_static(b"x")), ()))
-        });
-        let error = collect(trickle, None, &memory(100), Duration::from_millis(100)).await;
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_origin_is_not_blamed_for_the_wait_for_memory() {
+        for (seconds, is_blamed) in [(2, true), (4, false), (29, false)] {
+            let memory = memory(1 << 20);
+            let all = memory.reserve(u64::MAX).await;
+            let small = std::iter::from_fn(|| memory.try_reserve(1 << 20));
+            let held: Vec<_> = small.chain([all]).collect();
+            let free = async {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                drop(held);
+            };
+            let (answer, ()) = tokio::join!(collect(trickle(), None, &memory, LONG), free);
+            match answer {
+                Err(SourceError::Timeout(Stage::Body)) => assert!(is_blamed, "{seconds}"),
+                Err(SourceError::Busy(Lack::Memory)) => assert!(!is_blamed, "{seconds}"),
+                other => panic!("{seconds}: {other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_trickle_ends_with_the_clock() {
+        let error = collect(trickle(), None, &memory(100), Duration::from_millis(100)).await;
         assert!(
             matches!(error, Err(SourceError::Timeout(Stage::Body))),
             "{error:?}"

@@ -30,6 +30,11 @@ impl Clock {
             .map_err(|_| SourceError::Timeout(stage))
     }
 
+    /// Whether the end has come.
+    pub(super) fn is_over(self) -> bool {
+        Instant::now() >= self.0
+    }
+
     /// Waits for `work` until the end.
     pub(super) async fn bound_by_end<T>(
         self,

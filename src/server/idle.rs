@@ -11,9 +11,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// How long a connection that is asked to leave may take before it is closed, or the next one is asked.
 pub(super) const LEAVING: Duration = Duration::from_millis(100);
+/// The same where nobody waits for its place: a request that is on its way from far away arrives within this.
+pub(super) const LINGERING: Duration = Duration::from_secs(1);
 
 /// The connections that wait, the longest first.
 #[derive(Clone, Default)]
@@ -37,6 +40,8 @@ pub(super) struct Activity {
 #[derive(Clone, Copy)]
 struct State {
     requests: usize,
+    /// When the last of them ended, or the connection came.
+    since: Instant,
     /// Its turn, while it waits.
     turn: u64,
 }
@@ -60,7 +65,11 @@ impl Idle {
             idle: self.clone(),
             is_full,
             leave,
-            state: Mutex::new(State { requests: 0, turn }),
+            state: Mutex::new(State {
+                requests: 0,
+                since: Instant::now(),
+                turn,
+            }),
         })
     }
 
@@ -83,10 +92,29 @@ impl Activity {
         self.leave.notified().await;
     }
 
-    /// Returns when no request is answered and the client has taken all of the answers: who has begun another request by then has not ended it.
-    pub async fn quiet(&self) {
+    /// Returns when there has been no request for so long, the client has taken all of the answers, and it `is_counted`.
+    pub async fn unused(&self, within: Duration, is_counted: &AtomicBool) {
         loop {
-            tokio::time::sleep(LEAVING).await;
+            let State {
+                requests, since, ..
+            } = *self.state();
+            let is_quiet = requests == 0 && !self.is_full.load(Ordering::Relaxed);
+            let end = since + within;
+            if Instant::now() < end {
+                tokio::time::sleep_until(end).await;
+            } else if is_quiet && is_counted.load(Ordering::Relaxed) {
+                return;
+            } else {
+                tokio::time::sleep(within).await;
+            }
+        }
+    }
+
+    /// Returns when no request is answered and the client has taken all of the answers, but not before a pause: who has begun another request by then
+    /// has not ended it.
+    pub async fn quiet(&self, pause: Duration) {
+        loop {
+            tokio::time::sleep(pause).await;
             if self.state().requests == 0 && !self.is_full.load(Ordering::Relaxed) {
                 return;
             }
@@ -121,6 +149,7 @@ impl Drop for Busy {
         let mut state = self.0.state();
         state.requests -= 1;
         if state.requests == 0 {
+            state.since = Instant::now();
             state.turn = self.0.idle.wait(&self.0.leave);
         }
     }
@@ -129,8 +158,11 @@ impl Drop for Busy {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
 
     use futures_util::FutureExt as _;
+    use tokio::time::Instant;
 
     use super::Activity;
     use super::Idle;
@@ -163,5 +195,26 @@ mod tests {
         let gone = idle.connection(Arc::default());
         drop(gone);
         assert!(idle.lock().told.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_unused_when_its_last_request_has_ended_for_so_long() {
+        const WITHIN: Duration = Duration::from_secs(15);
+        let begun = Instant::now();
+        let activity = Idle::default().connection(Arc::default());
+        let requests = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let (one, other) = (activity.busy(), activity.busy());
+            drop(one);
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            drop(other);
+        };
+        let is_counted = AtomicBool::new(true);
+        tokio::join!(requests, activity.unused(WITHIN, &is_counted));
+        let took = begun.elapsed().as_secs();
+        assert!((125..=130).contains(&took), "{took} s");
+        let is_counted = AtomicBool::new(false);
+        let others = activity.unused(WITHIN, &is_counted);
+        assert!(tokio::time::timeout(WITHIN * 10, others).await.is_err());
     }
 }

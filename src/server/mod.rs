@@ -40,6 +40,7 @@ use crate::units::Seconds;
 use idle::Busy;
 use idle::Idle;
 use idle::LEAVING;
+use idle::LINGERING;
 use opening::Opening;
 use router::Route;
 use streams::Pieces;
@@ -198,24 +199,28 @@ pub async fn serve(
                 async move { Ok::<_, Infallible>(answer(&pipeline, request, busy).await) }
             })
         };
-        let stream = Opening::new(stream, config.head_timeout.duration());
+        let within = config.head_timeout.duration();
+        let stream = Opening::new(stream, within);
+        // hyper itself ends those of HTTP/1, and none of HTTP/2 whose client answers pings.
+        let is_http2 = stream.is_http2();
         let connection = builder.serve_connection(stream, service).into_owned();
         let mut phase = phase.clone();
         tokio::spawn(async move {
             let _held = (place, held);
             let mut connection = pin!(connection);
             let ended = tokio::select! {
-                ended = connection.as_mut() => Some(ended),
-                () = activity.evicted() => None,
-                () = reached(&mut phase, Phase::Draining) => None,
+                ended = connection.as_mut() => Ok(ended),
+                () = activity.evicted() => Err(LEAVING),
+                () = activity.unused(within, &is_http2) => Err(LINGERING),
+                () = reached(&mut phase, Phase::Draining) => Err(LEAVING),
             };
             let ended = match ended {
-                Some(ended) => ended,
-                None => {
+                Ok(ended) => ended,
+                Err(pause) => {
                     connection.as_mut().graceful_shutdown();
                     tokio::select! {
                         ended = connection.as_mut() => ended,
-                        () = activity.quiet() => Ok(()),
+                        () = activity.quiet(pause) => Ok(()),
                         () = reached(&mut phase, Phase::Over) => Ok(()),
                     }
                 }

@@ -5,6 +5,9 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -25,6 +28,8 @@ pub(super) struct Opening<T> {
     deadline: Option<Pin<Box<Sleep>>>,
     /// How much of the preface has come.
     heard: usize,
+    /// Whether all of it has, for whoever wants to know.
+    is_http2: Arc<AtomicBool>,
 }
 
 impl<T> Opening<T> {
@@ -33,7 +38,13 @@ impl<T> Opening<T> {
             inner,
             deadline: Some(Box::pin(tokio::time::sleep(within))),
             heard: 0,
+            is_http2: Arc::default(),
         }
+    }
+
+    /// Whether it has turned out to be one of HTTP/2.
+    pub(super) fn is_http2(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_http2)
     }
 }
 
@@ -47,6 +58,7 @@ impl<T: Read + Unpin> Read for Opening<T> {
             inner,
             deadline,
             heard,
+            is_http2,
         } = self.get_mut();
         let inner = Pin::new(inner);
         let Some(sleep) = deadline else {
@@ -60,8 +72,11 @@ impl<T: Read + Unpin> Read for Opening<T> {
             Poll::Ready(Ok(())) => {
                 let said = read.filled();
                 *heard += said.len();
-                if !awaited.starts_with(said) || *heard == PREFACE.len() {
+                if !awaited.starts_with(said) {
                     *deadline = None;
+                } else if *heard == PREFACE.len() {
+                    *deadline = None;
+                    is_http2.store(true, Ordering::Relaxed);
                 }
                 into.put_slice(said);
                 Poll::Ready(Ok(()))

@@ -237,6 +237,20 @@ async fn whoever_says_too_little_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_connection_of_http_2_that_is_not_used_is_closed_however_alive_its_client_is() {
+    let proxy = proxy_with_head_timeout("300 ms").await;
+    let client = Client::h2c(proxy.client().address());
+    client.get(TARGET).await.assert_size(16, 12);
+    assert_eq!(connections(&proxy), 1.0);
+    // The client keeps it for later, and answers every ping.
+    eventually("the connection is closed", async || {
+        connections(&proxy) == 0.0
+    })
+    .await;
+    client.get(TARGET).await.assert_size(16, 12);
+}
+
+#[tokio::test]
 async fn a_head_that_trickles_in_gets_no_more_time() {
     let proxy = proxy_with_head_timeout("500 ms").await;
     let (mut reading, mut writing) = TcpStream::connect(proxy.client().address())

@@ -5,8 +5,8 @@ use std::fmt;
 use super::pixels::Size;
 use super::sniff::Foreign;
 
-/// What every build decodes, as the texts of the errors list it.
-const SOURCES: &str = "JPEG, PNG, WebP, GIF, AVIF, JPEG XL, TIFF, BMP, ICO, PNM or QOI";
+/// What every build reads, as the texts of the errors list it.
+const SOURCES: &str = "JPEG, PNG, WebP, GIF, AVIF, JPEG XL, TIFF, BMP, ICO, PNM, QOI or SVG";
 
 /// Why a source could not be made into the picture that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

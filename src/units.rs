@@ -174,19 +174,27 @@ impl<'de> Deserialize<'de> for AutoByteSize {
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        String::deserialize(input)?
-            .parse()
-            .map_err(de::Error::custom)
+        let WrittenTime::Text(text) = WrittenTime::deserialize(input)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "a size such as \"100 MiB\" or a whole number of bytes"
+    expecting = "must be a size such as \"100 MiB\" or a whole number of bytes"
 )]
 enum Written {
     Number(u64),
+    Text(String),
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "must be a length of time such as \"30 s\" (units ms, s, min, h, d)"
+)]
+enum WrittenTime {
     Text(String),
 }
 

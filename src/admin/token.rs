@@ -113,6 +113,10 @@ impl Visitor<'_> for TokenVisitor {
         Token::new(text).ok_or_else(|| E::custom(EXPECTED))
     }
 
+    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Token, E> {
+        Err(E::custom(EXPECTED))
+    }
+
     fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Token, E> {
         Err(E::custom(EXPECTED))
     }

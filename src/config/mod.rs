@@ -2,6 +2,7 @@
 //! environment. One run reports every bad value and every unknown key.
 
 mod limits;
+mod wording;
 
 use std::env;
 use std::fmt;
@@ -24,6 +25,8 @@ use crate::source;
 use crate::telemetry;
 
 pub use limits::LimitsConfig;
+
+use wording::plain;
 
 /// Variables that begin with this are settings: `SAFELIGHT__SERVER__LISTEN` is `server.listen`.
 const PREFIX: &str = "SAFELIGHT__";
@@ -219,7 +222,10 @@ fn read(table: &Table, wrong: &mut Vec<String>) -> Result<Config, Vec<Step>> {
         }
         Err(error) => {
             let path = track.path();
-            wrong.push(format!("setting `{path}`: {}", error.message().trim()));
+            wrong.push(format!(
+                "setting `{path}`: {}",
+                plain(error.message().trim())
+            ));
             Err(path
                 .iter()
                 .map(|segment| match segment {

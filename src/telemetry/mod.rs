@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::LevelFilter;
 
 use lines::Lines;
 
@@ -55,14 +55,17 @@ impl Default for Config {
 
 /// A log filter that cannot be read.
 #[derive(Debug)]
-pub struct FilterError(ParseError, String);
+pub struct FilterError {
+    text: String,
+    reason: String,
+}
 
 impl fmt::Display for FilterError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,
             "setting `log.level` must be a level such as \"info\", got `{}`: {}",
-            self.1, self.0
+            self.text, self.reason
         )
     }
 }
@@ -74,8 +77,7 @@ impl std::error::Error for FilterError {}
 /// # Errors
 /// [`FilterError`] when the level is none.
 pub fn start(config: &Config) -> Result<Logging, FilterError> {
-    let filter = EnvFilter::try_new(&config.level)
-        .map_err(|error| FilterError(error, config.level.clone()))?;
+    let filter = filter(&config.level)?;
     let (writer, logging) = Lines::start(io::stderr());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -91,6 +93,20 @@ pub fn start(config: &Config) -> Result<Logging, FilterError> {
             .try_init(),
     };
     Ok(logging)
+}
+
+/// What is logged. A word alone that is no level would be the name of a module, and nothing but that would be logged: `warning` must not be taken so.
+fn filter(text: &str) -> Result<EnvFilter, FilterError> {
+    let error = |reason: String| FilterError {
+        text: text.to_owned(),
+        reason,
+    };
+    let is_sound = |part: &&str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    if let Some(part) = text.split(',').find(|part| !is_sound(part)) {
+        let reason = format!("`{part}` is none of error, warn, info, debug, trace and off");
+        return Err(error(reason));
+    }
+    EnvFilter::try_new(text).map_err(|cause| error(cause.to_string()))
 }
 
 /// One request, as its log line tells it.
@@ -140,6 +156,30 @@ impl Access<'_> {
             tracing::info!(
                 method, path, status, bytes, ms, cache, code, error, "request"
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for text in [
+            "info",
+            "WARN",
+            "off",
+            "info,safelight::source=debug",
+            "safelight=trace, error",
+        ] {
+            assert!(filter(text).is_ok(), "{text}");
+        }
+        for text in ["warning", "verbose", "info,loud", "info,safelight=loud"] {
+            let error = filter(text).expect_err("is no filter").to_string();
+            let start =
+                format!("setting `log.level` must be a level such as \"info\", got `{text}`: ");
+            assert!(error.starts_with(&start), "{error}");
         }
     }
 }

@@ -6,6 +6,7 @@ mod metrics;
 mod rate;
 mod redaction;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::io::IsTerminal;
@@ -109,6 +110,18 @@ fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     EnvFilter::try_new(text).map_err(|cause| error(cause.to_string()))
 }
 
+/// The most of a text of a client that a log line repeats, in bytes: else the log grows as fast as anybody cares to send.
+const LONGEST: usize = 2048;
+
+/// The beginning of a text that is long, and how long it is.
+fn shortened(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST {
+        return Cow::Borrowed(text);
+    }
+    let start = &text[..text.floor_char_boundary(LONGEST)];
+    Cow::Owned(format!("{start}… ({} bytes)", text.len()))
+}
+
 /// One request, as its log line tells it.
 #[derive(Debug)]
 pub struct Access<'a> {
@@ -146,13 +159,16 @@ impl Access<'_> {
             code,
             error,
         } = *self;
-        let path = &*redacted(path);
+        let method = &*shortened(method);
+        let path = redacted(path);
+        let path = &*shortened(&path);
         let ms = duration.as_secs_f64() * 1000.0;
         let ms = (ms * 100.0).round() / 100.0;
         if error.is_empty() {
             tracing::info!(method, path, status, bytes, ms, cache, "request");
         } else {
-            let error = &*redacted(error);
+            let error = redacted(error);
+            let error = &*shortened(&error);
             tracing::info!(
                 method, path, status, bytes, ms, cache, code, error, "request"
             );
@@ -162,7 +178,9 @@ impl Access<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::LONGEST;
     use super::filter;
+    use super::shortened;
 
     #[test]
     fn a_word_that_is_no_level_is_refused() {
@@ -181,5 +199,13 @@ mod tests {
                 format!("setting `log.level` must be a level such as \"info\", got `{text}`: ");
             assert!(error.starts_with(&start), "{error}");
         }
+    }
+
+    #[test]
+    fn a_long_text_is_cut_in_the_log() {
+        assert_eq!(shortened("/a.jpg"), "/a.jpg");
+        let told = shortened(&format!("a{}", "é".repeat(LONGEST))).into_owned();
+        assert!(told.len() < LONGEST + 32, "{} bytes", told.len());
+        assert!(told.ends_with("é… (4097 bytes)"), "{told}");
     }
 }

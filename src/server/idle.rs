@@ -20,12 +20,12 @@ pub(super) const LINGERING: Duration = Duration::from_secs(1);
 
 /// The connections that wait, the longest first.
 #[derive(Clone, Default)]
-pub(super) struct Idle(Arc<Mutex<Waiting>>);
+pub(super) struct Idle(Arc<Mutex<Queue>>);
 
 #[derive(Default)]
-struct Waiting {
+struct Queue {
     next: u64,
-    told: BTreeMap<u64, Arc<Notify>>,
+    connections: BTreeMap<u64, Arc<Notify>>,
 }
 
 /// One connection.
@@ -52,7 +52,7 @@ pub(super) struct Busy(Arc<Activity>);
 impl Idle {
     /// Asks the connection to leave that has waited longest, if there is one.
     pub fn evict(&self) {
-        if let Some((_, leave)) = self.lock().told.pop_first() {
+        if let Some((_, leave)) = self.lock().connections.pop_first() {
             leave.notify_one();
         }
     }
@@ -77,11 +77,11 @@ impl Idle {
         let mut waiting = self.lock();
         let turn = waiting.next;
         waiting.next += 1;
-        waiting.told.insert(turn, Arc::clone(leave));
+        waiting.connections.insert(turn, Arc::clone(leave));
         turn
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -125,7 +125,7 @@ impl Activity {
     pub fn busy(self: &Arc<Self>) -> Busy {
         let mut state = self.state();
         if state.requests == 0 {
-            self.idle.lock().told.remove(&state.turn);
+            self.idle.lock().connections.remove(&state.turn);
         }
         state.requests += 1;
         drop(state);
@@ -140,7 +140,7 @@ impl Activity {
 impl Drop for Activity {
     fn drop(&mut self) {
         let turn = self.state().turn;
-        self.idle.lock().told.remove(&turn);
+        self.idle.lock().connections.remove(&turn);
     }
 }
 
@@ -194,7 +194,7 @@ mod tests {
         assert!(is_evicted(&connections[0]));
         let gone = idle.connection(Arc::default());
         drop(gone);
-        assert!(idle.lock().told.is_empty());
+        assert!(idle.lock().connections.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -83,9 +83,9 @@ impl Folder {
         // nobody waits for any longer is read to its end, or to the limit, with its reservation.
         let found = self.blocking(move || found(&root, &relative, etag.as_deref(), &memory));
         let (bytes, validators) = match found.await? {
-            Found::Known(validators) => (None, validators),
-            Found::Content(bytes, validators) => (Some(bytes), validators),
-            Found::Waits(file, metadata) => {
+            Finding::Known(validators) => (None, validators),
+            Finding::Content(bytes, validators) => (Some(bytes), validators),
+            Finding::Waits(file, metadata) => {
                 let reservation = asking.reserve(metadata.len()).await?;
                 let validators = validators(&metadata);
                 let read = self.blocking(move || content(file, &metadata, reservation));
@@ -132,7 +132,7 @@ impl Folder {
 }
 
 /// A file that is there.
-enum Found {
+enum Finding {
     /// Its tag is the one that is known.
     Known(Validators),
     Content(Bytes, Validators),
@@ -146,19 +146,19 @@ fn found(
     relative: &Path,
     known: Option<&str>,
     memory: &SourceMemory,
-) -> Result<Found, SourceError> {
+) -> Result<Finding, SourceError> {
     let (file, metadata) = open(root, relative)?;
     let validators = validators(&metadata);
     if known.is_some() && known == validators.etag.as_deref() {
-        return Ok(Found::Known(validators));
+        return Ok(Finding::Known(validators));
     }
     let limit = memory.largest();
     if metadata.len() > limit {
         return Err(SourceError::TooLarge { limit, holds: None });
     }
     Ok(match memory.try_reserve(metadata.len()) {
-        Some(reservation) => Found::Content(content(file, &metadata, reservation)?, validators),
-        None => Found::Waits(file, metadata),
+        Some(reservation) => Finding::Content(content(file, &metadata, reservation)?, validators),
+        None => Finding::Waits(file, metadata),
     })
 }
 
@@ -246,5 +246,4 @@ fn validators(metadata: &Metadata) -> Validators {
 }
 
 #[cfg(test)]
-#[path = "folder_tests.rs"]
 mod tests;

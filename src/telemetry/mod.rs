@@ -107,6 +107,18 @@ fn filter(text: &str) -> Result<EnvFilter, FilterError> {
         let reason = format!("`{part}` is none of error, warn, info, debug, trace and off");
         return Err(error(reason));
     }
+    // The bucket client logs every second try, for as long as a bucket is dead: what comes of it is logged by this program.
+    let is_usual = text.split(',').any(|part| {
+        part.trim()
+            .parse::<LevelFilter>()
+            .is_ok_and(|level| level == LevelFilter::INFO)
+    });
+    let quieter = format!("{text},object_store=warn");
+    let text = if is_usual && !text.contains("object_store") {
+        &quieter
+    } else {
+        text
+    };
     EnvFilter::try_new(text).map_err(|cause| error(cause.to_string()))
 }
 
@@ -198,6 +210,24 @@ mod tests {
             let start =
                 format!("setting `log.level` must be a level such as \"info\", got `{text}`: ");
             assert!(error.starts_with(&start), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_bucket_client_does_not_log_its_tries_unless_it_is_asked_to() {
+        for (text, is_quieter) in [
+            ("info", true),
+            ("info,safelight::source=debug", true),
+            ("info,object_store=debug", false),
+            ("error", false),
+            ("trace", false),
+        ] {
+            let directives = filter(text).expect("is a filter").to_string();
+            assert_eq!(
+                directives.contains("object_store=warn"),
+                is_quieter,
+                "{text}"
+            );
         }
     }
 

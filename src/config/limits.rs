@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 
 use serde::Deserialize;
+use serde::Deserializer;
+use serde::de;
 
 use crate::transform::LargeAnimations;
 use crate::transform::Limits;
@@ -33,9 +35,22 @@ pub struct LimitsConfig {
     /// What becomes of a JPEG that lacks its end.
     pub truncated: TruncatedSources,
     /// Renders at once, apart from one small one; 0: one for each processor.
+    #[serde(deserialize_with = "workers")]
     pub workers: usize,
     /// Renders that may wait for a worker; more are refused with 503.
     pub queue: usize,
+}
+
+/// As many threads as a server could have use for: a mistyped number must not exhaust the system.
+fn workers<'de, D: Deserializer<'de>>(input: D) -> Result<usize, D::Error> {
+    const MOST: usize = 1024;
+    let workers = usize::deserialize(input)?;
+    if workers > MOST {
+        return Err(de::Error::custom(format_args!(
+            "must be a number from 0 to {MOST}, got `{workers}`"
+        )));
+    }
+    Ok(workers)
 }
 
 impl Default for LimitsConfig {

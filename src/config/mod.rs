@@ -383,6 +383,17 @@ mod tests {
     }
 
     #[test]
+    fn workers_are_bounded() {
+        let config = Config::parse("[limits]\nworkers = 1024\n", []).expect("as many as may be");
+        assert_eq!(config.limits.workers, 1024);
+        let error = Config::parse("[limits]\nworkers = 1025\n", []).expect_err("too many");
+        assert_eq!(
+            error.to_string().trim(),
+            "setting `limits.workers`: must be a number from 0 to 1024, got `1025`"
+        );
+    }
+
+    #[test]
     fn the_memory_of_renders_is_auto_or_a_size() {
         for (value, size) in [
             ("\"auto\"", AutoByteSize::Auto),

@@ -36,7 +36,7 @@ const RESIZE_TIME: (u64, u64) = (2, 5);
 const AVIF_BYTES: (u64, u64) = if cfg!(feature = "native") {
     (44, 60)
 } else {
-    (64, 72)
+    (88, 98)
 };
 
 // --- `auto-quality` ---
@@ -84,8 +84,8 @@ pub(super) fn decoding(source: &[u8], header: &Header, wanted: Wanted) -> Step {
     let decoded = header.decoded(wanted).area();
     let stored = header.size.area();
     let copy = match header.kind {
-        // Where the last marker is missing, it is put at the end of a copy.
-        Kind::Jpeg => !source.ends_with(&[0xFF, 0xD9]),
+        // Where the last marker is missing, it is put at the end of a copy. The portable decoder copies the profile, which may be nearly all of it.
+        Kind::Jpeg => cfg!(not(feature = "native")) || !source.ends_with(&[0xFF, 0xD9]),
         // Their decoders take the data over.
         Kind::Avif | Kind::Heic | Kind::JpegXl => true,
         _ => false,

@@ -380,5 +380,6 @@ fn broken(what: &str) -> TransformError {
     TransformError::Decode(format!("AVIF: {what}"))
 }
 
-#[cfg(test)]
+// They take apart what libaom writes.
+#[cfg(all(test, feature = "native"))]
 mod tests;

@@ -328,7 +328,7 @@ fn a_render_for_which_there_is_no_memory_is_an_error_and_ends_nothing() {
         for room in [1 << 20, 40 << 20] {
             let told = refusal(LARGE, room);
             assert!(
-                told.contains("of memory left"),
+                told.contains("bytes of memory now"),
                 "{kind:?} in {room} bytes: {told:?}"
             );
         }

@@ -37,6 +37,7 @@ use super::cost::Estimate;
 use super::elements::ELEMENTS;
 use super::elements::check_attributes;
 use super::elements::check_elements;
+use super::properties::Properties;
 use super::rings::check_rings;
 use super::text_path::without_text_paths;
 use super::whole;
@@ -111,8 +112,10 @@ fn draw(
     };
     let document =
         Document::parse_with_options(text, parsing).map_err(|error| broken(&error.to_string()))?;
-    check_elements(&document)?;
-    check_rings(&document)?;
+    let properties = Properties::of(&document)?;
+    check_elements(&document, &properties)?;
+    check_rings(&document, &properties)?;
+    drop(properties);
     let tree = Tree::from_xmltree(&document, &options(limits.source_pixels))
         .map_err(|error| broken(&error.to_string()))?;
     let own = tree.size();

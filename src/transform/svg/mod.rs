@@ -5,6 +5,7 @@ mod cost;
 mod draw;
 mod elements;
 mod markup;
+mod properties;
 mod rings;
 mod sanitize;
 mod style;

@@ -3,51 +3,38 @@
 //!
 //! Browsers draw what is in a ring as if it were not there. Nobody draws rings on purpose.
 
-use std::collections::HashMap;
 use std::collections::HashSet;
-use std::rc::Rc;
 
 use resvg::usvg::roxmltree::Document;
 use resvg::usvg::roxmltree::Node;
 use resvg::usvg::roxmltree::NodeId;
-use simplecss::AttributeOperator;
-use simplecss::Element;
-use simplecss::PseudoClass;
-use simplecss::StyleSheet;
 
 use super::super::TransformError;
 use super::broken;
 use super::elements::DEPTH;
 use super::elements::ELEMENTS;
-use super::style::references;
-
-/// Properties that elements inside inherit, and that draw something: markers count as one.
-const INHERITED: [&str; 3] = ["fill", "stroke", "marker"];
-/// What is drawn only where something refers to it.
-const REFERRED: [&str; 6] = ["pattern", "mask", "clipPath", "marker", "filter", "symbol"];
+use super::properties::INHERITED;
+use super::properties::MARKER;
+use super::properties::Own;
+use super::properties::Properties;
+use super::properties::hrefs;
+use super::properties::is_referred;
 
 /// Refuses a drawing with a ring of references in it. The elements must have been counted before: that bounds what is done here.
-pub(super) fn check_rings(document: &Document<'_>) -> Result<(), TransformError> {
-    let mut named: HashMap<&str, Vec<Node<'_, '_>>> = HashMap::new();
-    let mut sheet = StyleSheet::new();
-    for node in document.descendants().filter(Node::is_element) {
-        if let Some(id) = node.attribute("id") {
-            // Of several with one name `usvg` takes the first for some references and the last for others.
-            named.entry(id).or_default().push(node);
-        }
-        if node.has_tag_name("style")
-            && let Some(text) = node.text()
-        {
-            sheet.parse_more(text);
-        }
-    }
-    if !named.values().flatten().any(|node| is_referred(*node)) {
+pub(super) fn check_rings(
+    document: &Document<'_>,
+    properties: &Properties<'_, '_>,
+) -> Result<(), TransformError> {
+    if !properties
+        .named
+        .values()
+        .flatten()
+        .any(|node| is_referred(*node))
+    {
         return Ok(());
     }
     let mut walk = Walk {
-        named,
-        sheet,
-        known: HashMap::new(),
+        properties,
         open: Vec::new(),
         uses: Vec::new(),
         done: HashSet::new(),
@@ -56,51 +43,9 @@ pub(super) fn check_rings(document: &Document<'_>) -> Result<(), TransformError>
     walk.visit(document.root_element(), &Inherited::default(), 0)
 }
 
-fn is_referred(node: Node<'_, '_>) -> bool {
-    REFERRED.contains(&node.tag_name().name())
-}
-
 /// What the paints and markers of an element refer to where it has none of its own, in the order of `INHERITED`.
 #[derive(Clone, Default)]
 struct Inherited<'a>([Vec<&'a str>; INHERITED.len()]);
-
-/// A property as an element itself has it. Which of several values wins is not told here, so all count.
-#[derive(Default)]
-struct Paint<'a> {
-    names: Vec<&'a str>,
-    /// Whether a value is that of the element above.
-    is_passed_on: bool,
-}
-
-/// What the properties of one element say.
-#[derive(Default)]
-struct Own<'a> {
-    /// In the order of `INHERITED`.
-    paints: [Option<Paint<'a>>; INHERITED.len()],
-    /// Properties that nothing inherits, and the names in them.
-    links: Vec<(&'static str, &'a str)>,
-}
-
-impl<'a> Own<'a> {
-    fn add(&mut self, property: &str, value: &'a str) {
-        const LINKS: [&str; 3] = ["clip-path", "mask", "filter"];
-        if let Some(link) = LINKS.into_iter().find(|link| *link == property) {
-            self.links
-                .extend(references(value).map(|name| (link, name)));
-        }
-        for (of, paint) in INHERITED.iter().zip(&mut self.paints) {
-            let is_of = match *of {
-                "marker" => property.starts_with("marker"),
-                of => property == of,
-            };
-            if is_of {
-                let paint = paint.get_or_insert_default();
-                paint.names.extend(references(value));
-                paint.is_passed_on |= value.trim() == "inherit";
-            }
-        }
-    }
-}
 
 /// Something that is referred to and is being walked through.
 struct Open {
@@ -118,11 +63,8 @@ enum Role {
     Other,
 }
 
-struct Walk<'a, 'b> {
-    named: HashMap<&'a str, Vec<Node<'a, 'b>>>,
-    sheet: StyleSheet<'a>,
-    /// Elements whose properties were read.
-    known: HashMap<NodeId, Rc<Own<'a>>>,
+struct Walk<'p, 'a, 'b> {
+    properties: &'p Properties<'a, 'b>,
     open: Vec<Open>,
     /// What is being used; `usvg` ends rings of these by itself.
     uses: Vec<NodeId>,
@@ -132,7 +74,7 @@ struct Walk<'a, 'b> {
     left: u64,
 }
 
-impl<'a, 'b> Walk<'a, 'b> {
+impl<'p, 'a, 'b> Walk<'p, 'a, 'b> {
     fn visit(
         &mut self,
         node: Node<'a, 'b>,
@@ -143,11 +85,13 @@ impl<'a, 'b> Walk<'a, 'b> {
         if depth > DEPTH || self.left == 0 {
             return Err(broken("too many elements, or too deeply nested ones"));
         }
-        let own = self.own(node);
+        let own = self.properties.own(node);
         let inherited = self.inherited(&own, above, true);
-        for (property, name) in &own.links {
-            if !self.is_cut(node, property, name) {
-                self.enter(name, Role::Other, depth)?;
+        for (property, link) in &own.links {
+            for name in &link.names {
+                if !self.is_cut(node, property, name) {
+                    self.enter(name, Role::Other, depth)?;
+                }
             }
         }
         let is_clip = self.open.last().is_some_and(|open| open.role == Role::Clip);
@@ -156,7 +100,7 @@ impl<'a, 'b> Walk<'a, 'b> {
                 self.enter(name, Role::Other, depth)?;
             }
         }
-        if let Some(name) = href(node) {
+        for name in hrefs(node) {
             match node.tag_name().name() {
                 "use" => self.use_of(name, &inherited, depth)?,
                 "feImage" => self.enter(name, Role::Shown, depth)?,
@@ -179,7 +123,8 @@ impl<'a, 'b> Walk<'a, 'b> {
         inherited: &Inherited<'a>,
         depth: u32,
     ) -> Result<(), TransformError> {
-        for target in self.named.get(name).cloned().unwrap_or_default() {
+        let properties = self.properties;
+        for &target in properties.named.get(name).into_iter().flatten() {
             if self.uses.contains(&target.id()) {
                 continue;
             }
@@ -192,7 +137,8 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     /// Follows a reference to something that inherits from where it is written, not from where it is referred to.
     fn enter(&mut self, name: &str, role: Role, depth: u32) -> Result<(), TransformError> {
-        for target in self.named.get(name).cloned().unwrap_or_default() {
+        let properties = self.properties;
+        for &target in properties.named.get(name).into_iter().flatten() {
             let is_shown = role == Role::Shown;
             if !(is_shown || is_referred(target)) || self.done.contains(&target.id()) {
                 continue;
@@ -216,7 +162,7 @@ impl<'a, 'b> Walk<'a, 'b> {
                 .collect();
             let mut inherited = Inherited::default();
             for node in above.into_iter().rev() {
-                let own = self.own(node);
+                let own = self.properties.own(node);
                 inherited = self.inherited(&own, &inherited, false);
             }
             self.open.push(Open {
@@ -243,7 +189,11 @@ impl<'a, 'b> Walk<'a, 'b> {
 
     /// Whether this is what is meant by a name, and nothing else has that name.
     fn is_alone(&self, open: &Open, name: &str) -> bool {
-        let targets = self.named.get(name).map_or(&[][..], |targets| &targets[..]);
+        let targets = self
+            .properties
+            .named
+            .get(name)
+            .map_or(&[][..], |targets| &targets[..]);
         matches!(targets, [target] if target.id() == open.node)
     }
 
@@ -251,7 +201,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     fn inherited(&self, own: &Own<'a>, above: &Inherited<'a>, is_inside: bool) -> Inherited<'a> {
         let mut inherited = above.clone();
         let innermost = self.open.last().filter(|_| is_inside);
-        let paints = INHERITED.iter().zip(&own.paints);
+        let paints = own.paints.iter().enumerate();
         for ((of, paint), names) in paints.zip(&mut inherited.0) {
             let Some(paint) = paint else {
                 continue;
@@ -260,39 +210,11 @@ impl<'a, 'b> Walk<'a, 'b> {
                 names.clear();
             }
             let is_cut = |name: &str| {
-                *of != "marker" && innermost.is_some_and(|open| self.is_alone(open, name))
+                of != MARKER && innermost.is_some_and(|open| self.is_alone(open, name))
             };
             names.extend(paint.names.iter().copied().filter(|name| !is_cut(name)));
         }
         inherited
-    }
-
-    /// Properties of an element: its attributes, its own declarations, and those of the style sheets.
-    fn own(&mut self, node: Node<'a, 'b>) -> Rc<Own<'a>> {
-        if let Some(known) = self.known.get(&node.id()) {
-            return Rc::clone(known);
-        }
-        let mut own = Own::default();
-        for attribute in node.attributes() {
-            own.add(attribute.name(), attribute.value());
-            if attribute.name() == "style" {
-                for declaration in attribute.value().split(';') {
-                    if let Some((property, value)) = declaration.split_once(':') {
-                        own.add(property.trim(), value);
-                    }
-                }
-            }
-        }
-        for rule in &self.sheet.rules {
-            if rule.selector.matches(&Styled(node)) {
-                for declaration in &rule.declarations {
-                    own.add(declaration.name, declaration.value);
-                }
-            }
-        }
-        let own = Rc::new(own);
-        self.known.insert(node.id(), Rc::clone(&own));
-        own
     }
 }
 
@@ -314,43 +236,11 @@ fn is_drawn(node: Node<'_, '_>) -> bool {
     )
 }
 
-/// The name in `href="#name"`, in whichever namespace.
-fn href<'a>(node: Node<'a, '_>) -> Option<&'a str> {
-    let mut attributes = node.attributes();
-    let href = attributes.find(|attribute| attribute.name() == "href")?;
-    href.value().trim().strip_prefix('#')
-}
-
-/// An element as selectors look at it.
-struct Styled<'a, 'b>(Node<'a, 'b>);
-
-impl Element for Styled<'_, '_> {
-    fn parent_element(&self) -> Option<Self> {
-        self.0.parent_element().map(Styled)
-    }
-
-    fn prev_sibling_element(&self) -> Option<Self> {
-        self.0.prev_sibling_element().map(Styled)
-    }
-
-    fn has_local_name(&self, name: &str) -> bool {
-        self.0.tag_name().name() == name
-    }
-
-    fn attribute_matches(&self, name: &str, operator: AttributeOperator<'_>) -> bool {
-        let value = self.0.attribute(name);
-        value.is_some_and(|value| operator.matches(value))
-    }
-
-    fn pseudo_class_matches(&self, class: PseudoClass<'_>) -> bool {
-        class == PseudoClass::FirstChild && self.prev_sibling_element().is_none()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use resvg::usvg::roxmltree::Document;
 
+    use super::Properties;
     use super::check_rings;
 
     fn check(inside: &str) -> Result<(), String> {
@@ -362,7 +252,9 @@ mod tests {
             )
         );
         let document = Document::parse(&text).expect("well-formed");
-        check_rings(&document).map_err(|error| error.to_string())
+        Properties::of(&document)
+            .and_then(|properties| check_rings(&document, &properties))
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -384,6 +276,14 @@ mod tests {
             "<mask id='a'><rect width='9' height='9' mask='url(#b)'/></mask><mask id='b'><rect width='9' height='9' mask='url(#c)'/></mask><mask id='c'><rect width='9' height='9' mask='url(#a)'/></mask><rect width='9' height='9' mask='url(#a)'/>",
             "[pattern id='a'><rect width='5' height='5' mask='url(#m)'/></pattern><mask id='m'><rect width='5' height='5' fill='url(#a)'/></mask><rect width='9' height='9' fill='url(#a)'/>",
             "<filter id='f'><feImage href='#u'/></filter><g id='u' filter='url(#g)'><rect width='9' height='9'/></g><filter id='g'><feImage href='#v'/></filter><g id='v'><rect width='9' height='9' filter='url(#f)'/></g><rect width='9' height='9' filter='url(#f)'/>",
+            // Names and declarations of every kind.
+            "[pattern id='a)'><rect width='5' height='5' fill='url(\"#b)\")'/></pattern>[pattern id='b)'><rect width='5' height='5' fill='url(\"#c)\")'/></pattern>[pattern id='c)'><rect width='5' height='5' fill='url(\"#a)\")'/></pattern><rect width='9' height='9' fill='url(\"#a)\")'/>",
+            "[pattern id='a\u{2003}'><rect width='5' height='5' fill='url(#b\u{2003})'/></pattern>[pattern id='b\u{2003}'><rect width='5' height='5' fill='url(#c\u{2003})'/></pattern>[pattern id='c\u{2003}'><rect width='5' height='5' fill='url(#a\u{2003})'/></pattern><rect width='9' height='9' fill='url(#a\u{2003})'/>",
+            "[pattern id='a url('><rect width='5' height='5' fill='url(\"#b url(\")'/></pattern>[pattern id='b url('><rect width='5' height='5' fill='url(\"#c url(\")'/></pattern>[pattern id='c url('><rect width='5' height='5' fill='url(\"#a url(\")'/></pattern><rect width='9' height='9' fill='url(\"#a url(\")'/>",
+            "[pattern id='a;'><rect width='5' height='5' style='fill:url(\"#b;\")'/></pattern>[pattern id='b;'><rect width='5' height='5' style='fill:url(\"#c;\")'/></pattern>[pattern id='c;'><rect width='5' height='5' style='fill:url(\"#a;\")'/></pattern><rect width='9' height='9' style='fill:url(\"#a;\")'/>",
+            "[pattern id='a'><rect width='5' height='5' style='/**/fill:url(#b)'/></pattern>[pattern id='b'><rect width='5' height='5' style='/*;*/fill:url(#c)'/></pattern>[pattern id='c'><rect width='5' height='5' style='*fill:url(#a)'/></pattern><rect width='9' height='9' fill='url(#a)'/>",
+            // A mask that is that of the element above.
+            "<g mask='url(#b)'><mask id='a' mask='inherit'><rect width='9' height='9'/></mask></g><g mask='url(#c)'><mask id='b' mask='inherit'><rect width='9' height='9'/></mask></g><g mask='url(#a)'><mask id='c' style='mask:inherit'><rect width='9' height='9'/></mask></g><rect width='9' height='9' mask='url(#a)'/>",
             // The second of a name is the one that is taken.
             "[pattern id='a'><rect width='5' height='5'/></pattern>[pattern id='a'><rect width='5' height='5' fill='url(#b)'/></pattern>[pattern id='b'><rect width='5' height='5' stroke='url(#a)'/></pattern><rect width='9' height='9' fill='url(#a)'/>",
         ] {

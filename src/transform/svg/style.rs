@@ -4,10 +4,13 @@
 //! megabytes takes hours. Here the same is done first, every step counted, and given up at a limit.
 
 use std::cell::Cell;
+use std::iter;
 
 use resvg::usvg::roxmltree::Document;
 use resvg::usvg::roxmltree::Node;
 use simplecss::AttributeOperator;
+use simplecss::Declaration;
+use simplecss::DeclarationTokenizer;
 use simplecss::Element;
 use simplecss::PseudoClass;
 use simplecss::StyleSheet;
@@ -21,24 +24,15 @@ const STEPS: u64 = 100_000_000;
 const COPIES: u64 = 2_000_000;
 /// Style sheets times rules: all rules are sorted again after each sheet.
 const SORTED: u64 = 4_000_000;
-/// Rules times bytes of a sheet: at each error the parser counts the lines from the beginning.
-const PARSED: u64 = 1 << 32;
+/// Rules and declarations times bytes of a sheet: the parser ends each with an error, for which it counts the lines from the beginning.
+const PARSED: u64 = 1 << 31;
+/// What `usvg` skips around names.
+const SPACES: [char; 4] = [' ', '\t', '\n', '\r'];
 
 pub(super) struct Styles<'a> {
     sheet: StyleSheet<'a>,
     /// Steps that are left.
     left: Cell<u64>,
-}
-
-/// What the rules say about one element.
-#[derive(Default)]
-pub(super) struct Applied<'a> {
-    /// Steps of finding them.
-    pub steps: u64,
-    /// Bytes of values.
-    pub bytes: u64,
-    /// Names in `url(#name)`.
-    pub references: Vec<&'a str>,
 }
 
 impl<'a> Styles<'a> {
@@ -55,8 +49,9 @@ impl<'a> Styles<'a> {
             {
                 // Each ends with a brace, or begins with an at.
                 let own = 1 + count(text, b"{@");
-                let length = text.len() as u64;
-                if own.saturating_mul(length) > PARSED || copies(text) > COPIES {
+                if own.saturating_mul(text.len() as u64) + parsing(text) > PARSED
+                    || copies(text) > COPIES
+                {
                     return Err(too_many());
                 }
                 rules += own;
@@ -78,11 +73,16 @@ impl<'a> Styles<'a> {
         })
     }
 
+    /// Hands out what the rules say about an element, and counts the steps of finding it.
+    ///
     /// # Errors
     /// `Decode` once all elements together have taken too long.
-    pub fn applied(&self, node: Node<'_, '_>) -> Result<Applied<'a>, TransformError> {
+    pub fn applied(
+        &self,
+        node: Node<'_, '_>,
+        mut take: impl FnMut(&Declaration<'a>),
+    ) -> Result<u64, TransformError> {
         let left = self.left.get();
-        let mut applied = Applied::default();
         let element = Counting {
             node,
             left: &self.left,
@@ -94,28 +94,58 @@ impl<'a> Styles<'a> {
             }
             for declaration in &rule.declarations {
                 element.spend(1 + declaration.value.len() / 32);
-                applied.bytes += declaration.value.len() as u64;
-                applied.references.extend(references(declaration.value));
+                take(declaration);
             }
         }
         if self.left.get() == 0 {
             return Err(too_many());
         }
-        applied.steps = left - self.left.get();
-        Ok(applied)
+        Ok(left - self.left.get())
     }
 }
 
-/// Names in `url(#name)`.
-pub(super) fn references(text: &str) -> impl Iterator<Item = &str> {
-    text.split("url(").skip(1).filter_map(|after| {
-        let (inside, _) = after.split_once(')')?;
-        inside
-            .trim()
-            .trim_matches(['"', '\''])
-            .trim()
-            .strip_prefix('#')
+/// The declarations of a `style` attribute.
+pub(super) fn declarations(style: &str) -> DeclarationTokenizer<'_> {
+    DeclarationTokenizer::from(style)
+}
+
+/// What reading declarations takes, in bytes: each ends with an error, for which the lines before it are counted.
+pub(super) fn parsing(text: &str) -> u64 {
+    count(text, b":").saturating_mul(text.len() as u64)
+}
+
+/// Names in `url(#name)`, read as `usvg` reads them: to the quote that began them, or else to a space or the parenthesis. Whatever else is
+/// in a name belongs to it.
+pub(super) fn references(value: &str) -> impl Iterator<Item = &str> {
+    let mut rest = value;
+    iter::from_fn(move || {
+        loop {
+            let (_, after) = rest.split_once("url(")?;
+            rest = after;
+            let inside = after.trim_start_matches(SPACES);
+            let quote = inside.chars().next().filter(|c| matches!(c, '"' | '\''));
+            let inside = inside[usize::from(quote.is_some())..].trim_start_matches(SPACES);
+            let Some(name) = inside.strip_prefix('#') else {
+                continue;
+            };
+            let end = match quote {
+                Some(quote) => name.find(quote),
+                None => name.find([' ', ')']),
+            };
+            let (name, after) = name.split_at(end.unwrap_or(name.len()));
+            rest = after;
+            return Some(if quote.is_some() {
+                name.trim_end()
+            } else {
+                name
+            });
+        }
     })
+}
+
+/// The name in the value `#name` of an `href`.
+pub(super) fn referred(href: &str) -> Option<&str> {
+    href.trim_matches(SPACES).strip_prefix('#')
 }
 
 fn count(text: &str, of: &[u8]) -> u64 {

@@ -3,14 +3,15 @@
 
 use std::collections::HashMap;
 
-use resvg::usvg::roxmltree;
 use resvg::usvg::roxmltree::Document;
+use resvg::usvg::roxmltree::Node;
 use resvg::usvg::roxmltree::NodeId;
 
 use super::super::TransformError;
 use super::broken;
-use super::style::Styles;
-use super::style::references;
+use super::properties::MARKER;
+use super::properties::Properties;
+use super::properties::hrefs;
 
 /// The namespace of SVG.
 const SVG: &str = "http://www.w3.org/2000/svg";
@@ -25,6 +26,10 @@ const ELEMENT_BYTES: u64 = 1024;
 const INHERITED_BYTES: u64 = 4096;
 /// Steps of trying rules that cost as much as an element.
 const ELEMENT_STEPS: u64 = 2000;
+/// Bytes that are gone through for the declarations of an element, as `parsing` counts them, that cost as much as an element.
+pub(super) const ELEMENT_PARSING: u64 = 16_384;
+/// Points of a path that count as an element.
+const POINTS: u64 = 32;
 /// Stops of a gradient that cost as much as an element, each time that they are copied for a shape.
 const STOPS: u64 = 16;
 /// What each piece of text takes for each byte of the line that it is in, in such parts of what an element takes: the whole line is shaped for it.
@@ -51,38 +56,35 @@ pub(super) fn check_attributes(text: &str) -> Result<(), TransformError> {
 }
 
 /// Counts elements and their depth as they are after everything that is referred to takes the place of its reference.
-pub(super) fn check_elements(document: &Document<'_>) -> Result<(), TransformError> {
-    let styles = Styles::of(document)?;
-    let (mut named, mut nodes, mut text) = (HashMap::new(), 0, 0);
+pub(super) fn check_elements(
+    document: &Document<'_>,
+    properties: &Properties<'_, '_>,
+) -> Result<(), TransformError> {
+    let (mut nodes, mut text) = (0, 0);
     for node in document.descendants() {
         nodes += 1;
         text += characters(node);
-        if let Some(id) = node.attribute("id") {
-            named.entry(id).or_insert(node);
-        }
     }
-    let mut counted = Counted {
-        named,
-        styles,
+    let mut counting = Counting {
+        properties,
         nodes,
         text,
         references: 0,
         is_circular: false,
         known: HashMap::new(),
     };
-    let (elements, depth) = counted.count(document.root_element(), 0)?;
-    if elements > ELEMENTS || depth > DEPTH {
-        return Err(broken("too many elements, or too deeply nested ones"));
+    let Counted { depth, .. } = counting.count(document.root_element(), 0)?;
+    if depth > DEPTH {
+        return Err(too_many());
     }
-    if counted.is_circular && counted.references.saturating_mul(nodes) > SEARCHED {
+    if counting.is_circular && counting.references.saturating_mul(nodes) > SEARCHED {
         return Err(broken("elements that are parts of themselves"));
     }
     Ok(())
 }
 
-struct Counted<'a, 'b> {
-    named: HashMap<&'a str, roxmltree::Node<'a, 'b>>,
-    styles: Styles<'a>,
+struct Counting<'p, 'a, 'b> {
+    properties: &'p Properties<'a, 'b>,
     /// All nodes of the document.
     nodes: u64,
     /// Bytes of text in it.
@@ -91,25 +93,34 @@ struct Counted<'a, 'b> {
     references: u64,
     /// Whether something refers to what it is in, at whatever distance.
     is_circular: bool,
-    /// Elements and depth of what was counted, so that a use of uses is counted once; nothing while it is being counted.
-    known: HashMap<NodeId, Option<(u64, u32)>>,
+    /// What was counted, so that a use of uses is counted once; nothing while it is being counted.
+    known: HashMap<NodeId, Option<Counted>>,
 }
 
-/// What an element has drawn beside itself.
-struct Below<'a, 'b> {
-    node: roxmltree::Node<'a, 'b>,
-    /// How often it is drawn: a marker is at every point of its path.
-    times: u64,
-    /// What part of it counts.
-    part: u64,
+/// What an element becomes.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    elements: u64,
+    /// Those of them that inherit from it.
+    heirs: u64,
+    depth: u32,
 }
 
-impl<'a, 'b> Counted<'a, 'b> {
-    fn count(
-        &mut self,
-        node: roxmltree::Node<'a, 'b>,
-        above: u32,
-    ) -> Result<(u64, u32), TransformError> {
+impl Counted {
+    fn add(&mut self, elements: u64, depth: u32) {
+        self.elements = self.elements.saturating_add(elements);
+        self.depth = self.depth.max(depth);
+    }
+
+    /// With what takes the place of a part of it.
+    fn add_heir(&mut self, below: Counted) {
+        self.add(below.elements, below.depth);
+        self.heirs = self.heirs.saturating_add(below.heirs);
+    }
+}
+
+impl<'a, 'b> Counting<'_, 'a, 'b> {
+    fn count(&mut self, node: Node<'a, 'b>, above: u32) -> Result<Counted, TransformError> {
         if above > DEPTH {
             return Err(broken("elements that are nested too deeply"));
         }
@@ -118,7 +129,7 @@ impl<'a, 'b> Counted<'a, 'b> {
             // It refers to itself, which draws nothing.
             Some(None) => {
                 self.is_circular = true;
-                return Ok((0, 0));
+                return Ok(Counted::default());
             }
             None => {}
         }
@@ -126,96 +137,133 @@ impl<'a, 'b> Counted<'a, 'b> {
         let length = |text: Option<&str>| text.map_or(0, |text| text.len() as u64);
         let points = length(node.attribute("d")) + length(node.attribute("points"));
         let text: u64 = node.children().map(|child| length(child.text())).sum();
-        let styled = self.styles.applied(node)?;
-        let bytes = styled.bytes
-            + node
-                .attributes()
-                // Counted as points, read once, and never read: the source of a diagram that is its own drawing.
-                .filter(|attribute| {
-                    !matches!(attribute.name(), "d" | "points" | "href" | "content")
-                })
-                .map(|attribute| attribute.value().len() as u64)
-                .sum::<u64>();
-        let (mut elements, mut depth) = (1 + points / 64 + text / 8, 0);
-        elements += bytes / ELEMENT_BYTES + styled.steps / ELEMENT_STEPS;
+        let own = self.properties.own(node);
+        let drawn = 1 + points / (2 * POINTS) + text / 8;
+        let mut counted = Counted {
+            elements: drawn,
+            heirs: drawn,
+            depth: 0,
+        };
+        counted.elements +=
+            own.bytes / ELEMENT_BYTES + own.steps / ELEMENT_STEPS + own.parsing / ELEMENT_PARSING;
         if node.has_tag_name((SVG, "text")) {
-            elements = elements.saturating_add(lines(node, self.text));
+            counted.add(lines(node, self.text), 0);
         }
         if node.has_tag_name((SVG, "tref")) {
             // Its target is searched for among all.
-            elements += self.nodes / 100;
+            counted.add(self.nodes / 100, 0);
         }
-        for Below { node, times, part } in self.below(node, points, styled.references) {
-            let (more, below) = self.count(node, above + 1)?;
-            elements = elements.saturating_add(more.saturating_mul(times) / part);
-            depth = depth.max(below);
+        for child in node.children().filter(Node::is_element) {
+            counted.add_heir(self.count(child, above + 1)?);
         }
-        let counted = (
-            elements.saturating_mul(1 + bytes / INHERITED_BYTES),
-            depth + 1,
-        );
+        // Where a link leads is not drawn.
+        if !node.has_tag_name((SVG, "a")) {
+            for name in hrefs(node) {
+                let below = self.dearest(name, 1, above)?;
+                counted.add_heir(below);
+            }
+        }
+        // One is at every point, which takes two bytes at least, in it and in all that inherits from it.
+        let markers = 1 + points / 2 + counted.heirs.saturating_sub(drawn).saturating_mul(POINTS);
+        self.count_properties(node, &mut counted, markers, above)?;
+        counted.elements = counted
+            .elements
+            .saturating_mul(1 + own.bytes / INHERITED_BYTES);
+        if counted.elements > ELEMENTS {
+            return Err(too_many());
+        }
+        counted.depth += 1;
         self.known.insert(node.id(), Some(counted));
         Ok(counted)
     }
 
-    /// Children and what is referred to.
-    fn below(
+    /// Adds what an element is painted with, its markers, and what it is clipped, masked and filtered by.
+    fn count_properties(
         &mut self,
-        node: roxmltree::Node<'a, 'b>,
-        points: u64,
-        styled: Vec<&'a str>,
-    ) -> Vec<Below<'a, 'b>> {
-        let once = |node| Below {
-            node,
-            times: 1,
-            part: 1,
-        };
-        let mut below: Vec<_> = node
-            .children()
-            .filter(roxmltree::Node::is_element)
-            .map(once)
-            .collect();
-        let mut refer = |name: &str| {
-            let Some(target) = self.named.get(name) else {
-                return;
-            };
-            self.references += 1;
-            below.push(match target.tag_name().name() {
-                "linearGradient" | "radialGradient" | "solidColor" => Below {
-                    part: STOPS,
-                    ..once(*target)
-                },
-                "marker" => Below {
-                    times: 1 + points / 2,
-                    ..once(*target)
-                },
-                _ => once(*target),
-            });
-        };
-        // Where a link leads is not drawn.
-        let is_link = node.has_tag_name((SVG, "a"));
-        for attribute in node.attributes() {
-            if attribute.name() == "href" {
-                let name = attribute.value().strip_prefix('#');
-                name.filter(|_| !is_link).into_iter().for_each(&mut refer);
-            } else {
-                references(attribute.value()).for_each(&mut refer);
+        node: Node<'a, 'b>,
+        counted: &mut Counted,
+        markers: u64,
+        above: u32,
+    ) -> Result<(), TransformError> {
+        let mut owns = vec![self.properties.own(node)];
+        if self.properties.is_drawn_elsewhere(node) {
+            // All of it inherits from where it is written as well.
+            let around = node.ancestors().skip(1);
+            owns.extend(around.map(|above| self.properties.own(above)));
+        }
+        let heirs = counted.heirs;
+        let mut painted = heirs;
+        for own in &owns {
+            for name in own.paints[MARKER].iter().flat_map(|paint| &paint.names) {
+                let below = self.dearest(name, markers, above)?;
+                counted.add(below.elements, below.depth);
+                painted = painted.saturating_add(below.elements);
             }
         }
-        styled.into_iter().for_each(refer);
-        below
+        if !self.properties.paints_by_context {
+            painted = heirs;
+        }
+        for own in &owns {
+            let paints = own.paints[..MARKER].iter().flatten();
+            for name in paints.flat_map(|paint| &paint.names) {
+                let below = self.dearest(name, painted, above)?;
+                counted.add(below.elements, below.depth);
+            }
+        }
+        for (_, link) in &owns[0].links {
+            let times = if self.properties.passes_links_on {
+                heirs
+            } else {
+                1
+            };
+            for name in &link.names {
+                let below = self.dearest(name, times, above)?;
+                counted.add(below.elements, below.depth);
+            }
+        }
+        Ok(())
+    }
+
+    /// The most that what has a name can be, so many times: which of several is meant depends on the reference.
+    fn dearest(&mut self, name: &str, times: u64, above: u32) -> Result<Counted, TransformError> {
+        let mut dearest = Counted::default();
+        let properties = self.properties;
+        for target in properties.named.get(name).into_iter().flatten() {
+            self.references += 1;
+            if self.references > SEARCHED {
+                return Err(too_many());
+            }
+            let Counted {
+                elements,
+                heirs,
+                depth,
+            } = self.count(*target, above + 1)?;
+            let part = match target.tag_name().name() {
+                "linearGradient" | "radialGradient" | "solidColor" => STOPS,
+                _ => 1,
+            };
+            let elements = elements.saturating_mul(times).div_ceil(part);
+            dearest.elements = dearest.elements.max(elements);
+            dearest.heirs = dearest.heirs.max(heirs);
+            dearest.depth = dearest.depth.max(depth);
+        }
+        Ok(dearest)
     }
 }
 
+pub(super) fn too_many() -> TransformError {
+    broken("too many elements, or too deeply nested ones")
+}
+
 /// Bytes of a node that is text.
-fn characters(node: roxmltree::Node<'_, '_>) -> u64 {
+fn characters(node: Node<'_, '_>) -> u64 {
     let text = node.text().filter(|_| node.is_text());
     text.map_or(0, |text| text.len() as u64)
 }
 
 /// What laying out the lines of a text takes. A line goes on until an element has a place of its own. `longest` is what a reference to
 /// text brings at most.
-fn lines(text: roxmltree::Node<'_, '_>, longest: u64) -> u64 {
+fn lines(text: Node<'_, '_>, longest: u64) -> u64 {
     let (mut elements, mut pieces, mut bytes) = (0_u64, 0_u64, 0_u64);
     let line = |pieces: u64, bytes: u64| {
         pieces.saturating_mul(bytes) / SHAPED + bytes.saturating_mul(bytes) / LAID_OUT

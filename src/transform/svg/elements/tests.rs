@@ -4,6 +4,7 @@ use resvg::usvg::roxmltree::Document;
 use resvg::usvg::roxmltree::ParsingOptions;
 
 use super::super::super::TransformError;
+use super::super::properties::Properties;
 use super::check_attributes;
 use super::check_elements;
 
@@ -13,7 +14,8 @@ fn checked(inside: &str) -> Result<(), TransformError> {
         nodes_limit: 1_000_000,
         ..ParsingOptions::default()
     };
-    check_elements(&Document::parse_with_options(&text, options).expect("is XML"))
+    let document = Document::parse_with_options(&text, options).expect("is XML");
+    check_elements(&document, &Properties::of(&document)?)
 }
 
 /// As many as asked for, each made of its number.
@@ -23,6 +25,14 @@ fn many(count: u32, one: impl Fn(u32) -> String) -> String {
 
 fn style(sheet: &str) -> String {
     format!("<style>{sheet}</style>")
+}
+
+/// Patterns, each painted with the one before.
+fn chain(count: u32, painted: impl Fn(&str) -> String) -> String {
+    many(count, |number| {
+        let below = painted(&format!("url(#p{})", number.saturating_sub(1)));
+        format!("<pattern id='p{number}'>{below}</pattern>")
+    })
 }
 
 #[test]
@@ -100,6 +110,61 @@ fn what_multiplies_is_refused_before_it_does() {
                 "<mask id='q'>{}</mask><mask id='p'><rect mask='url(#q)'/></mask>",
                 "<rect mask='url(#p)'/>".repeat(20_000)
             ),
+        ),
+        (
+            "patterns in patterns of the same names",
+            many(27, |number| {
+                format!("<pattern id='p{number}'><rect/></pattern>")
+            }) + &chain(27, |below| format!("<rect fill='{below}'/>").repeat(2))
+                + "<rect fill='url(#p26)'/>",
+        ),
+        (
+            "patterns that are inherited",
+            chain(27, |below| {
+                format!("<g fill='{below}'>{}</g>", RECT.repeat(2))
+            }),
+        ),
+        (
+            "patterns that are inherited from above a pattern",
+            many(27, |number| {
+                format!(
+                    "<g fill='url(#p{})'><pattern id='p{}'>{}</pattern></g>",
+                    number,
+                    number + 1,
+                    RECT.repeat(2)
+                )
+            }) + "<pattern id='p0'><rect/></pattern>",
+        ),
+        (
+            "patterns of pieces of text",
+            chain(20, |below| {
+                format!("<text fill='{below}'><tspan>a</tspan><tspan>b</tspan></text>")
+            }),
+        ),
+        (
+            "patterns of markers",
+            "<marker id='m'><path fill='context-fill' d='M0 0'/></marker>".to_owned()
+                + &chain(20, |below| {
+                    format!("<path fill='{below}' marker-mid='url(#m)' d='M0 0L1 1 2 2 3 3'/>")
+                }),
+        ),
+        (
+            "masks of the element above",
+            many(27, |number| {
+                format!(
+                    "<mask id='p{}'><g mask='url(#p{number})'>{}</g></mask>",
+                    number + 1,
+                    "<rect mask='inherit'/>".repeat(2)
+                )
+            }) + "<mask id='p0'><rect/></mask>",
+        ),
+        (
+            "declarations of a rule",
+            style(&format!("a{{{}}}", "b:c;".repeat(30_000))),
+        ),
+        (
+            "declarations of an element",
+            format!("<rect style='{}'/>", "b:c;".repeat(30_000)),
         ),
         (
             "stops for shapes",

@@ -247,6 +247,8 @@ impl Writer {
             let name = match Namespace::of(&value(&attribute)?) {
                 // No XML: as if it were another, because names without a prefix must stay different.
                 Namespace::None if !prefix.is_empty() => Namespace::Other,
+                // Nor is this, but for its own prefix, and what is written twice is none either.
+                Namespace::Xml => Namespace::Other,
                 name => name,
             };
             self.declared.push((prefix.to_owned(), name));

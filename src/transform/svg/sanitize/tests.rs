@@ -120,6 +120,13 @@ fn names_are_those_of_their_namespace() {
             ),
             linked("<use id=\"a\" xlink:href=\"#a\"/>"),
         ),
+        // Another prefix for what has one already.
+        (
+            format!(
+                "<svg xmlns='{SVG}' id='r' xmlns:l='{XLINK}' xmlns:y='{XML}'><use xml:lang='de' y:lang='en' l:href='#a'/></svg>"
+            ),
+            linked("<use xml:lang=\"de\" xlink:href=\"#a\"/>"),
+        ),
         // One of two, and the one that browsers follow.
         (
             format!(

@@ -172,9 +172,19 @@ fn check_compression(decoder: &mut Reader<'_>) -> Result<(), TransformError> {
         Some(CompressionMethod::JPEG) => "JPEG of the old style".to_owned(),
         Some(CompressionMethod::Huffman | CompressionMethod::Fax3) => "fax of group 3".to_owned(),
         Some(CompressionMethod::Unknown(number)) => format!("method {number}"),
+        // The decoder passes this over. A JPEG has an order of its own.
+        method if method != Some(CompressionMethod::ModernJPEG) && is_reversed(decoder) => {
+            return Err(unsupported("with the lowest bit of each byte first"));
+        }
         _ => return Ok(()),
     };
     Err(unsupported(&format!("compressed by {name}")))
+}
+
+/// Whether the bits of each byte are stored from the lowest on (TIFF 6.0, `FillOrder`).
+fn is_reversed(decoder: &mut Reader<'_>) -> bool {
+    let order: Option<u16> = decoder.find_tag_unsigned(Tag::FillOrder).ok().flatten();
+    order == Some(2)
 }
 
 impl Layout {

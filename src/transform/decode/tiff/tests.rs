@@ -14,6 +14,7 @@ const HEIGHT: u16 = 257;
 const BITS: u16 = 258;
 const COMPRESSION: u16 = 259;
 const PHOTOMETRIC: u16 = 262;
+const FILL_ORDER: u16 = 266;
 const STRIP_OFFSETS: u16 = 273;
 const ORIENTATION: u16 = 274;
 const SAMPLES: u16 = 277;
@@ -508,6 +509,12 @@ fn pages_in_a_circle_and_too_many_are_refused() {
 }
 
 #[test]
+fn an_order_of_bits_that_changes_nothing_is_read() {
+    let grey = File::new((1, 1), 8, 1, 1, &[0]);
+    assert!(raster(&grey.with(FILL_ORDER, &[1]).bytes()).is_ok());
+}
+
+#[test]
 fn what_is_coded_in_another_way_is_not_supported_and_not_damaged() {
     let grey = || File::new((1, 1), 8, 1, 1, &[0]);
     for (file, name) in [
@@ -516,6 +523,8 @@ fn what_is_coded_in_another_way_is_not_supported_and_not_damaged() {
         (grey().with(COMPRESSION, &[34_712]), "34712"),
         (grey().with(COMPRESSION, &[6]), "JPEG of the old style"),
         (grey().with(COMPRESSION, &[3]), "fax of group 3"),
+        (grey().with(COMPRESSION, &[34_925]), "34925"),
+        (grey().with(FILL_ORDER, &[2]), "lowest bit"),
         (File::new((1, 1), 8, 8, 3, &[0; 3]), "L*a*b*"),
         (File::new((1, 1), 8, 9, 3, &[0; 3]), "L*a*b*"),
         (File::new((1, 1), 16, 8, 3, &[0; 6]), "L*a*b*"),

@@ -5,14 +5,19 @@
 //! and then the pixels that each shape, layer, mask, pattern and filter will touch. The estimate is made from above. Text along paths
 //! is not drawn: what it takes cannot be estimated.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::LazyLock;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread;
 
 use resvg::tiny_skia::Pixmap;
 use resvg::tiny_skia::Transform;
+use resvg::usvg::FallbackSelectionFn;
+use resvg::usvg::FontResolver;
 use resvg::usvg::ImageHrefResolver;
 use resvg::usvg::ImageKind;
 use resvg::usvg::Options;
@@ -195,6 +200,31 @@ fn options(pixels: u64) -> Options<'static> {
             }),
             resolve_string: Box::new(|_, _| None),
         },
+        font_resolver: FontResolver {
+            select_fallback: fallback(),
+            ..FontResolver::default()
+        },
         ..Options::default()
     }
+}
+
+/// The usual choice of a font for a character that the wanted one does not have, each made once. It opens all fonts of the system one by
+/// one, so a drawing may have so many of them; what is beyond that is drawn as missing.
+fn fallback() -> FallbackSelectionFn<'static> {
+    const OPENED: usize = 100_000;
+    let usual = FontResolver::default_fallback_selector();
+    let known = Mutex::new(HashMap::new());
+    Box::new(move |character, used, fonts| {
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = (character, used.to_vec());
+        if let Some(chosen) = known.get(&wanted) {
+            return *chosen;
+        }
+        if known.len() * fonts.len() >= OPENED {
+            return None;
+        }
+        let chosen = usual(character, used, fonts);
+        known.insert(wanted, chosen);
+        chosen
+    })
 }

@@ -483,6 +483,11 @@ fn drawings_that_would_take_too_long_are_refused() {
             "<filter id='f'><feTurbulence baseFrequency='.1' numOctaves='{octaves}'/></filter><rect width='8' height='8' filter='url(#f)'/>"
         )
     };
+    let across = |count: u32| -> String {
+        (0..count)
+            .map(|line| format!("M{} 0L{} 9", line * 7919 % 1009, line * 7907 % 1013))
+            .collect()
+    };
     for (what, inside) in [
         ("uses", uses),
         ("masks", format!("{masks}<rect width='8' height='8' mask='url(#m59)'/>")),
@@ -518,6 +523,11 @@ fn drawings_that_would_take_too_long_are_refused() {
                 .to_owned(),
         ),
         ("text", format!("<text>{}</text>", "word ".repeat(200_000))),
+        ("lines across", format!("<path d='{}'/>", across(60_000))),
+        (
+            "outlines across",
+            format!("<path fill='none' stroke='red' d='{}'/>", across(20_000)),
+        ),
     ] {
         let outcome = rasterize(
             svg(&inside).as_bytes(),
@@ -537,6 +547,25 @@ fn drawings_that_would_take_too_long_are_refused() {
     let _ = rasterize(sheet.as_bytes(), |own| own, &Limits::default());
     let little = rasterize(svg(&turbulent(3)).as_bytes(), |own| own, &Limits::default());
     assert!(little.is_ok());
+}
+
+#[test]
+fn long_coasts_and_many_letters_are_drawn() {
+    let coast: String = (0..100_000)
+        .map(|at| format!("L{} {}", f64::from(at) / 1e4, at % 7))
+        .collect();
+    let missing: String = (0x4E00..0x5200)
+        .filter_map(char::from_u32)
+        .map(|letter| format!("<text>{letter}</text>"))
+        .collect();
+    for inside in [
+        format!("<g transform='rotate(90) scale(.1)'><path stroke='red' d='M0 0{coast}'/></g>"),
+        missing,
+        format!("<text font-size='.1'>{}</text>", "word ".repeat(5000)),
+    ] {
+        let drawn = rasterize(svg(&inside).as_bytes(), |own| own, &Limits::default());
+        assert!(drawn.is_ok(), "{:?}", drawn.err());
+    }
 }
 
 #[test]

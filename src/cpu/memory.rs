@@ -1,5 +1,5 @@
-//! How much memory this process may have: what its control group allows, or else what the machine has. Linux tells; elsewhere nothing is
-//! known.
+//! How much memory this process may have: what its control group and its own limits allow, or else what the machine has. Linux tells;
+//! elsewhere nothing is known.
 
 use std::fmt;
 use std::fs;
@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 /// Names the control groups of this process.
 const GROUPS: &str = "/proc/self/cgroup";
+/// Tells what this process itself may have (`ulimit -v`).
+const PROCESS: &str = "/proc/self/limits";
 /// Describes the memory of the machine.
 const MACHINE: &str = "/proc/meminfo";
 
@@ -22,8 +24,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The least of what the control groups of this process allow, their parents among them, and of what the machine has; `None` where the
-    /// system does not tell.
+    /// The least of what the control groups of this process allow, their parents among them, of its address space, and of what the machine has;
+    /// `None` where the system does not tell.
     pub fn of_system() -> Option<Memory> {
         let read = |path: &Path, parse: fn(&str) -> Option<u64>| {
             let bytes = parse(&fs::read_to_string(path).ok()?)?;
@@ -35,8 +37,12 @@ impl Memory {
         let groups = fs::read_to_string(GROUPS).unwrap_or_default();
         let files = limit_files(&groups);
         let limits = files.iter().filter_map(|file| read(file, limit));
+        let process = read(Path::new(PROCESS), address_space);
         let machine = read(Path::new(MACHINE), total);
-        limits.chain(machine).min_by_key(|memory| memory.bytes)
+        limits
+            .chain(process)
+            .chain(machine)
+            .min_by_key(|memory| memory.bytes)
     }
 }
 
@@ -81,6 +87,14 @@ fn limit(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
+/// The address space that this process may have, the soft limit (proc_pid_limits(5)). Where there is none, it says `unlimited`.
+fn address_space(text: &str) -> Option<u64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Max address space"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// All memory of the machine (proc_meminfo(5)).
 fn total(text: &str) -> Option<u64> {
     let line = text
@@ -95,6 +109,7 @@ mod tests {
     use std::path::Path;
 
     use super::Memory;
+    use super::address_space;
     use super::limit;
     use super::limit_files;
     use super::total;
@@ -138,6 +153,29 @@ mod tests {
             ("-1\n", None),
         ] {
             assert_eq!(limit(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_process_may_have_less_address_space() {
+        const HEAD: &str =
+            "Limit                     Soft Limit           Hard Limit           Units\n";
+        for (line, bytes) in [
+            (
+                "Max address space         1073741824           unlimited            bytes",
+                Some(1 << 30),
+            ),
+            (
+                "Max address space         unlimited            unlimited            bytes",
+                None,
+            ),
+            (
+                "Max data size             1073741824           unlimited            bytes",
+                None,
+            ),
+            ("", None),
+        ] {
+            assert_eq!(address_space(&format!("{HEAD}{line}\n")), bytes, "{line}");
         }
     }
 

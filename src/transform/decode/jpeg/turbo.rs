@@ -212,8 +212,8 @@ impl Decoder {
         }
         let bits = decoder.get(tj::TJPARAM_TJPARAM_PRECISION);
         if bits > BITS {
-            return Err(TransformError::Decode(format!(
-                "a JPEG with samples of {bits} bits is not supported, only of up to {BITS}"
+            return Err(TransformError::UnsupportedCoding(format!(
+                "a JPEG with samples of {bits} bits"
             )));
         }
         Ok(decoder)

@@ -55,7 +55,7 @@ ASAN_TESTS = cargo test --target $(ASAN_TARGET) --target-dir target/asan
 
 asan:
 	@.ci/tools
-	$(ASAN) $(ASAN_TESTS) --lib -- transform::decode transform::encode transform::tests
+	$(ASAN) $(ASAN_TESTS) --lib -- codecs:: transform::tests
 	$(ASAN) $(ASAN_TESTS) --test mutations -- --nocapture
 
 # Independent renderers, from their packages; nothing of them is part of the product or of `make test`.

@@ -36,6 +36,10 @@ pub mod freshness;
 
 pub mod source;
 
+pub mod pixels;
+
+pub mod codecs;
+
 pub mod transform;
 
 pub mod cache;
@@ -53,6 +57,8 @@ pub mod response;
 pub mod config;
 
 pub mod pipeline;
+
+pub mod operator;
 
 pub mod server;
 

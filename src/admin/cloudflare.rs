@@ -7,9 +7,9 @@ use serde_json::json;
 use super::fields::Fields;
 use super::fields::Read;
 use super::token::Refusal;
-use crate::pipeline::Asked;
-use crate::pipeline::PurgeFailure;
-use crate::pipeline::Purged;
+use crate::operator::Asked;
+use crate::operator::PurgeFailure;
+use crate::operator::Purged;
 
 /// "Authentication error".
 const AUTHENTICATION: u32 = 10_000;

@@ -13,7 +13,7 @@ use serde::de::MapAccess;
 use serde::de::Visitor;
 use serde_json::Value;
 
-use crate::pipeline::Asked;
+use crate::operator::Asked;
 
 /// The longest body: room for as many things as one call may name, in bytes.
 pub(super) const BODY_BYTES: usize = 1 << 20;

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::fields::Fields;
 use super::fields::Read;
-use crate::pipeline::Asked;
-use crate::pipeline::PurgeFailure;
-use crate::pipeline::Purged;
+use crate::operator::Asked;
+use crate::operator::PurgeFailure;
+use crate::operator::Purged;
 
 /// What there is to say in a body.
 const KNOWN: &str = "`source`, `url`, `prefix`, `tag`, `everything` and `soft`";

@@ -17,11 +17,11 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::fields::Fields;
 use super::fields::Read;
-use crate::pipeline::Client;
+use crate::operator::Client;
+use crate::operator::Prepared;
+use crate::operator::Presets;
+use crate::operator::Warmed;
 use crate::pipeline::Pipeline;
-use crate::pipeline::Prepared;
-use crate::pipeline::Presets;
-use crate::pipeline::Warmed;
 
 /// Calls that are answered at once; more are told to come back.
 pub(super) const CALLS: usize = 32;

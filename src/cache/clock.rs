@@ -8,13 +8,13 @@ use std::time::SystemTime;
 
 /// The system's clock; tests set it ahead or back.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     /// In seconds.
     ahead: Arc<AtomicI64>,
 }
 
 impl Clock {
-    pub(super) fn now(&self) -> SystemTime {
+    pub(crate) fn now(&self) -> SystemTime {
         let ahead = self.ahead.load(Ordering::Relaxed);
         let by = Duration::from_secs(ahead.unsigned_abs());
         let now = SystemTime::now();
@@ -27,7 +27,7 @@ impl Clock {
     }
 
     #[cfg(test)]
-    pub(super) fn advance(&self, seconds: i64) {
+    pub(crate) fn advance(&self, seconds: i64) {
         self.ahead.fetch_add(seconds, Ordering::Relaxed);
     }
 }

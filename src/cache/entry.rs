@@ -5,22 +5,22 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::key;
-use super::key::Key;
-use super::key::SourceId;
-use super::key::SourceKey;
-use super::key::Version;
+use crate::cache::key;
+use crate::cache::key::Key;
+use crate::cache::key::SourceId;
+use crate::cache::key::SourceKey;
+use crate::cache::key::Version;
 
 const MAGIC: [u8; 4] = *b"SFLT";
 
 /// Raised when the header or any body changes its layout; what was written before is then deleted on sight.
-pub(super) const STORED_VERSION: u8 = 2;
+pub(crate) const STORED_VERSION: u8 = 2;
 
 /// magic, version, kind, source, epoch, hash, length of the body (numbers little-endian).
-pub(super) const HEADER: usize = 4 + 1 + 1 + 16 + 8 + 32 + 8;
+pub(crate) const HEADER: usize = 4 + 1 + 1 + 16 + 8 + 32 + 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Rendition,
     Record,
     SourceBytes,
@@ -28,7 +28,7 @@ pub(super) enum Kind {
 
 /// What an entry is called outside of memory: everything of one source begins alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct EntryKey {
+pub(crate) struct EntryKey {
     kind: Kind,
     source: SourceId,
     epoch: u64,
@@ -36,7 +36,7 @@ pub(super) struct EntryKey {
 }
 
 impl EntryKey {
-    pub(super) fn rendition(key: Key) -> Self {
+    pub(crate) fn rendition(key: Key) -> Self {
         EntryKey {
             kind: Kind::Rendition,
             source: key.source(),
@@ -45,7 +45,7 @@ impl EntryKey {
         }
     }
 
-    pub(super) fn record(key: SourceKey) -> Self {
+    pub(crate) fn record(key: SourceKey) -> Self {
         EntryKey {
             kind: Kind::Record,
             source: key.id(),
@@ -54,7 +54,7 @@ impl EntryKey {
         }
     }
 
-    pub(super) fn source_bytes(source: SourceId, version: Version) -> Self {
+    pub(crate) fn source_bytes(source: SourceId, version: Version) -> Self {
         EntryKey {
             kind: Kind::SourceBytes,
             source,
@@ -63,37 +63,37 @@ impl EntryKey {
         }
     }
 
-    pub(super) fn kind(self) -> Kind {
+    pub(crate) fn kind(self) -> Kind {
         self.kind
     }
 
     /// The source that the entry is of.
-    pub(super) fn source(self) -> SourceId {
+    pub(crate) fn source(self) -> SourceId {
         self.source
     }
 
     /// The number of the last purge that left nothing of what was made before.
-    pub(super) fn epoch(self) -> u64 {
+    pub(crate) fn epoch(self) -> u64 {
         self.epoch
     }
 
     /// What the last two digits of its name say.
-    pub(super) fn last_byte(self) -> u8 {
+    pub(crate) fn last_byte(self) -> u8 {
         let [.., last] = self.hash;
         last
     }
 
     /// The source whose record it is.
-    pub(super) fn source_key(self) -> Option<SourceKey> {
+    pub(crate) fn source_key(self) -> Option<SourceKey> {
         (self.kind == Kind::Record).then(|| SourceKey::from_bytes(self.hash))
     }
 
     /// Whether all that will ever be written under this key is the same.
-    pub(super) fn is_immutable(self) -> bool {
+    pub(crate) fn is_immutable(self) -> bool {
         self.kind != Kind::Record
     }
 
-    pub(super) fn header(self, body: u64) -> [u8; HEADER] {
+    pub(crate) fn header(self, body: u64) -> [u8; HEADER] {
         let parts: [&[u8]; 6] = [
             &MAGIC,
             &[STORED_VERSION, self.kind.code()],

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::source_record::SourceRecord;
+use crate::cache::source_record::SourceRecord;
 use crate::options::Gravity;
 use crate::options::Recipe;
 use crate::policy::ApprovedSource;
@@ -35,11 +35,11 @@ impl SourceKey {
         SourceId(*id)
     }
 
-    pub(super) fn bytes(self) -> [u8; 32] {
+    pub(crate) fn bytes(self) -> [u8; 32] {
         self.0
     }
 
-    pub(super) fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
         SourceKey(bytes)
     }
 }
@@ -49,11 +49,11 @@ impl SourceKey {
 pub struct SourceId([u8; 16]);
 
 impl SourceId {
-    pub(super) fn bytes(self) -> [u8; 16] {
+    pub(crate) fn bytes(self) -> [u8; 16] {
         self.0
     }
 
-    pub(super) fn from_hex(text: &str) -> Option<Self> {
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
         let number = u128::from_str_radix(text, 16).ok()?;
         (text.len() == 32).then_some(SourceId(number.to_be_bytes()))
     }
@@ -99,11 +99,11 @@ impl Version {
         Version(*blake3::hash(source).as_bytes())
     }
 
-    pub(super) fn bytes(self) -> [u8; 32] {
+    pub(crate) fn bytes(self) -> [u8; 32] {
         self.0
     }
 
-    pub(super) fn from_hex(text: &str) -> Option<Self> {
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
         blake3::Hash::from_hex(text)
             .ok()
             .map(|hash| Version(*hash.as_bytes()))
@@ -169,11 +169,11 @@ impl Key {
         self.source
     }
 
-    pub(super) fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    pub(super) fn hash(&self) -> [u8; 32] {
+    pub(crate) fn hash(&self) -> [u8; 32] {
         self.hash
     }
 }
@@ -206,7 +206,7 @@ fn hash<'a>(parts: impl IntoIterator<Item = &'a &'a [u8]>) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-pub(super) fn hex(bytes: &[u8; 32]) -> String {
+pub(crate) fn hex(bytes: &[u8; 32]) -> String {
     blake3::Hash::from_bytes(*bytes).to_hex().to_string()
 }
 
@@ -290,14 +290,14 @@ as_text!(SourceKey, Key);
 
 #[cfg(test)]
 impl SourceKey {
-    pub(super) fn numbered(number: u64) -> Self {
+    pub(crate) fn numbered(number: u64) -> Self {
         SourceKey(hash(&[b"test" as &[u8], &number.to_le_bytes()]))
     }
 }
 
 #[cfg(test)]
 impl SourceName {
-    pub(super) fn numbered(number: u64) -> Self {
+    pub(crate) fn numbered(number: u64) -> Self {
         SourceName {
             key: SourceKey::numbered(number),
             address: format!("https://b.com/{number}.jpg").into(),
@@ -312,11 +312,11 @@ impl Key {
     }
 
     /// The one rendition that tests make of a state of a source.
-    pub(super) fn numbered_in(source: &SourceKey, record: &SourceRecord) -> Self {
+    pub(crate) fn numbered_in(source: &SourceKey, record: &SourceRecord) -> Self {
         Key::made_of(source, record, b"test", &[])
     }
 
-    pub(super) fn numbered_of(source: &SourceKey, epoch: u64, number: u64) -> Self {
+    pub(crate) fn numbered_of(source: &SourceKey, epoch: u64, number: u64) -> Self {
         Key {
             source: source.id(),
             epoch,

@@ -12,33 +12,20 @@
 
 mod clock;
 mod config;
-mod disk;
-mod doomed;
 mod entry;
-mod failures;
-mod flight;
-mod health;
-mod index;
-mod journal;
 mod key;
-mod memory;
-mod outcome;
-mod patience;
-mod place;
-mod purge;
-mod purging;
+pub(crate) mod negative;
+pub(crate) mod purge;
 mod records;
 mod rendition;
 mod renditions;
-mod scan;
-mod shared;
+pub(crate) mod single_flight;
 mod source_record;
 mod sources;
-mod store;
-mod sweeping;
+pub(crate) mod stats;
 #[cfg(test)]
 mod tests;
-mod uptake;
+mod tier;
 
 use std::fmt;
 use std::sync::Arc;
@@ -47,18 +34,18 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::clock::Clock;
-use self::disk::Disk;
-use self::failures::Failures;
-use self::flight::Flights;
-use self::journal::Journal;
-use self::memory::Memory;
-use self::patience::Patience;
-use self::purge::Purges;
-use self::purging::Purging;
-use self::shared::Shared;
-use self::sweeping::Sweeper;
-use self::sweeping::keep_sweeping;
 use crate::bucket;
+use crate::cache::negative::Failures;
+use crate::cache::purge::Purging;
+use crate::cache::purge::journal::Journal;
+use crate::cache::purge::log::Purges;
+use crate::cache::purge::sweeper::Sweeper;
+use crate::cache::purge::sweeper::keep_sweeping;
+use crate::cache::single_flight::Flights;
+use crate::cache::tier::disk::Disk;
+use crate::cache::tier::memory::Memory;
+use crate::cache::tier::shared::Shared;
+use crate::cache::tier::shared::wait_budget::Patience;
 use crate::files;
 use crate::freshness::Rules;
 use crate::source::SourceMemory;
@@ -69,29 +56,29 @@ pub use self::config::DiskConfig;
 pub use self::config::ErrorLives;
 pub use self::config::MemoryConfig;
 pub use self::config::SharedConfig;
-pub use self::failures::Failure;
-pub use self::flight::Failed;
-pub use self::flight::FlightLost;
-pub use self::health::Trouble;
 pub use self::key::Key;
 pub use self::key::RENDER_VERSION;
 pub use self::key::SourceId;
 pub use self::key::SourceKey;
 pub use self::key::SourceName;
 pub use self::key::Version;
-pub use self::outcome::DiskStats;
-pub use self::outcome::Held;
-pub use self::outcome::Outcome;
-pub use self::outcome::SharedStats;
-pub use self::outcome::Stale;
-pub use self::outcome::Stats;
-pub use self::outcome::Tier;
-pub use self::purge::Purge;
-pub use self::purge::Target;
-pub use self::purging::PurgeError;
 pub use self::rendition::Rendition;
 pub use self::source_record::SourceRecord;
 pub use self::sources::Fetch;
+pub use crate::cache::negative::Failure;
+pub use crate::cache::purge::PurgeError;
+pub use crate::cache::purge::log::Purge;
+pub use crate::cache::purge::log::Target;
+pub use crate::cache::single_flight::Failed;
+pub use crate::cache::single_flight::FlightLost;
+pub use crate::cache::stats::DiskStats;
+pub use crate::cache::stats::Held;
+pub use crate::cache::stats::Outcome;
+pub use crate::cache::stats::SharedStats;
+pub use crate::cache::stats::Stale;
+pub use crate::cache::stats::Stats;
+pub use crate::cache::stats::Tier;
+pub use crate::cache::tier::disk::health::Trouble;
 
 /// A source as the cache found it.
 #[derive(Clone, Debug)]
@@ -105,7 +92,7 @@ pub struct FoundSource {
 }
 
 impl FoundSource {
-    pub(super) fn kept(record: Arc<SourceRecord>, tier: Tier, stale: Option<Stale>) -> Self {
+    pub(crate) fn kept(record: Arc<SourceRecord>, tier: Tier, stale: Option<Stale>) -> Self {
         FoundSource {
             record,
             bytes: None,
@@ -132,7 +119,7 @@ pub struct Found {
 }
 
 impl Found {
-    pub(super) fn kept(rendition: Arc<Rendition>, tier: Tier) -> Self {
+    pub(crate) fn kept(rendition: Arc<Rendition>, tier: Tier) -> Self {
         Found {
             rendition,
             outcome: Outcome::Hit(tier),

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Cache;
-use super::entry::EntryKey;
-use super::key::SourceKey;
-use super::outcome::Tier;
-use super::purge::Verdict;
-use super::source_record::SourceRecord;
+use crate::cache::Cache;
+use crate::cache::entry::EntryKey;
+use crate::cache::key::SourceKey;
+use crate::cache::purge::log::Verdict;
+use crate::cache::source_record::SourceRecord;
+use crate::cache::stats::Tier;
 
 impl Cache {
     /// What is kept of a source without its bytes, fresh or stale: nobody is asked.
@@ -17,7 +17,7 @@ impl Cache {
         Some(self.find_record(key).await?.0)
     }
 
-    pub(super) async fn find_record(&self, key: &SourceKey) -> Option<(Arc<SourceRecord>, Tier)> {
+    pub(crate) async fn find_record(&self, key: &SourceKey) -> Option<(Arc<SourceRecord>, Tier)> {
         if let Some(record) = self.memory.record(key).await
             && let Some(record) = self.after_purges(key, record).await
         {
@@ -33,7 +33,7 @@ impl Cache {
     }
 
     /// The record that another replica made or renewed, as the purges since have left it.
-    pub(super) async fn in_shared(&self, key: &SourceKey) -> Option<Arc<SourceRecord>> {
+    pub(crate) async fn in_shared(&self, key: &SourceKey) -> Option<Arc<SourceRecord>> {
         // Before it is known what was purged, nothing there can be trusted.
         let shared = self
             .shared
@@ -55,7 +55,7 @@ impl Cache {
     }
 
     /// A kept record as the purges since have left it.
-    pub(super) async fn after_purges(
+    pub(crate) async fn after_purges(
         &self,
         key: &SourceKey,
         record: Arc<SourceRecord>,
@@ -83,7 +83,7 @@ impl Cache {
     }
 
     /// Keeps a record, or sees to it that none is left of a source that may no longer be stored.
-    pub(super) async fn keep_record(&self, key: SourceKey, record: &Arc<SourceRecord>) {
+    pub(crate) async fn keep_record(&self, key: SourceKey, record: &Arc<SourceRecord>) {
         let stored = self.keep_record_here(key, record).await;
         if let Some(shared) = &self.shared {
             let entry = EntryKey::record(key);
@@ -95,7 +95,7 @@ impl Cache {
     }
 
     /// Keeps a record in this process and on its disk, if it may be stored; says how it is written.
-    pub(super) async fn keep_record_here(
+    pub(crate) async fn keep_record_here(
         &self,
         key: SourceKey,
         record: &Arc<SourceRecord>,
@@ -115,14 +115,14 @@ impl Cache {
         stored
     }
 
-    pub(super) async fn forget_record(&self, key: &SourceKey) {
+    pub(crate) async fn forget_record(&self, key: &SourceKey) {
         self.forget_record_here(key).await;
         if let Some(shared) = &self.shared {
             shared.remove(EntryKey::record(*key));
         }
     }
 
-    pub(super) async fn forget_record_here(&self, key: &SourceKey) {
+    pub(crate) async fn forget_record_here(&self, key: &SourceKey) {
         self.memory.forget_record(key).await;
         if let Some(disk) = &self.sources {
             disk.remove(EntryKey::record(*key));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::key::Key;
+use crate::cache::key::Key;
 use crate::options::Format;
 use crate::options::Warning;
 
@@ -50,7 +50,7 @@ impl Rendition {
     }
 
     /// What it takes in memory, in bytes, without the map it sits in.
-    pub(super) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         let warnings: usize = self
             .warnings
             .iter()
@@ -61,7 +61,7 @@ impl Rendition {
 
     /// What precedes the bytes in the stored form: format, width, height, number of warnings, each with its length. All numbers are little-endian.
     /// `None` if it cannot be written down, which no real rendition comes near.
-    pub(super) fn stored_head(&self) -> Option<Vec<u8>> {
+    pub(crate) fn stored_head(&self) -> Option<Vec<u8>> {
         let mut head = vec![format_code(self.format)];
         head.extend(self.width.to_le_bytes());
         head.extend(self.height.to_le_bytes());
@@ -74,12 +74,12 @@ impl Rendition {
     }
 
     /// What the first byte of the stored form tells.
-    pub(super) fn stored_format(beginning: &[u8]) -> Option<Format> {
+    pub(crate) fn stored_format(beginning: &[u8]) -> Option<Format> {
         format_of(*beginning.first()?)
     }
 
     /// Reads the stored form; `None` if it is anything but that.
-    pub(super) fn from_stored(key: &Key, mut stored: Bytes) -> Option<Self> {
+    pub(crate) fn from_stored(key: &Key, mut stored: Bytes) -> Option<Self> {
         let format = format_of(take::<1>(&mut stored)?[0])?;
         let width = u32::from_le_bytes(take(&mut stored)?);
         let height = u32::from_le_bytes(take(&mut stored)?);

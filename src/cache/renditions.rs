@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use super::Cache;
-use super::Found;
-use super::Made;
-use super::entry::EntryKey;
-use super::failures::Failure;
-use super::failures::FailureKey;
-use super::flight::Failed;
-use super::flight::FlightKey;
-use super::flight::FlightLost;
-use super::flight::Landing;
-use super::key::Key;
-use super::outcome::Outcome;
-use super::outcome::Tier;
-use super::rendition::Rendition;
+use crate::cache::Cache;
+use crate::cache::Found;
+use crate::cache::Made;
+use crate::cache::entry::EntryKey;
+use crate::cache::key::Key;
+use crate::cache::negative::Failure;
+use crate::cache::negative::FailureKey;
+use crate::cache::rendition::Rendition;
+use crate::cache::single_flight::Failed;
+use crate::cache::single_flight::FlightKey;
+use crate::cache::single_flight::FlightLost;
+use crate::cache::single_flight::Landing;
+use crate::cache::stats::Outcome;
+use crate::cache::stats::Tier;
 use crate::options::Format;
 
 impl Cache {
@@ -138,7 +138,7 @@ impl Cache {
     }
 
     /// Keeps a rendition no longer in this process, nor on its disk.
-    pub(super) async fn forget_here(&self, key: Key) {
+    pub(crate) async fn forget_here(&self, key: Key) {
         self.memory.forget_rendition(&key).await;
         if let Some(disk) = &self.renditions {
             disk.remove(EntryKey::rendition(key));

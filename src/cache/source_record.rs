@@ -10,8 +10,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::key::SourceName;
-use super::key::Version;
+use crate::cache::key::SourceName;
+use crate::cache::key::Version;
 use crate::freshness::Freshness;
 use crate::freshness::Tag;
 use crate::freshness::Tags;
@@ -97,7 +97,7 @@ impl SourceRecord {
     }
 
     /// This state after the origin said that it still holds, asked after the purge `generation`.
-    pub(super) fn renewed(
+    pub(crate) fn renewed(
         &self,
         validators: &Validators,
         freshness: &Freshness,
@@ -115,7 +115,7 @@ impl SourceRecord {
     }
 
     /// This state with a life of at most `cap`.
-    pub(super) fn capped(&self, cap: Duration) -> Self {
+    pub(crate) fn capped(&self, cap: Duration) -> Self {
         SourceRecord {
             freshness: self.freshness.capped(cap),
             judged: Judged::default(),
@@ -124,7 +124,7 @@ impl SourceRecord {
     }
 
     /// This state, stale since a purge that only made it so; later ones than `generation` were not looked at.
-    pub(super) fn ended(&self, at: SystemTime, generation: u64) -> Self {
+    pub(crate) fn ended(&self, at: SystemTime, generation: u64) -> Self {
         SourceRecord {
             freshness: self.freshness.ended(at),
             generation,
@@ -134,7 +134,7 @@ impl SourceRecord {
     }
 
     /// This state, which may have been purged: to be fetched whole, and to stand in for nothing.
-    pub(super) fn distrusted(&self, at: SystemTime, generation: u64) -> Self {
+    pub(crate) fn distrusted(&self, at: SystemTime, generation: u64) -> Self {
         SourceRecord {
             freshness: self.freshness.distrusted(),
             validators: Validators::default(),
@@ -150,23 +150,23 @@ impl SourceRecord {
     }
 
     /// The number of the last purge that is known to leave it alone.
-    pub(super) fn judged_until(&self) -> u64 {
+    pub(crate) fn judged_until(&self) -> u64 {
         self.generation.max(self.judged.0.load(Ordering::Relaxed))
     }
 
-    pub(super) fn judge_until(&self, generation: u64) {
+    pub(crate) fn judge_until(&self, generation: u64) {
         self.judged.0.fetch_max(generation, Ordering::Relaxed);
     }
 
     /// What it takes in memory, in bytes, without the map it sits in.
-    pub(super) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         let tags = self.tags.iter().map(Tag::as_str);
         let texts = tags.chain(self.validators.etag.as_deref());
         let texts: usize = texts.map(|text| text.len() + size_of::<String>()).sum();
         size_of::<SourceRecord>() + texts + self.address.len()
     }
 
-    pub(super) fn to_stored(&self) -> Option<Bytes> {
+    pub(crate) fn to_stored(&self) -> Option<Bytes> {
         let stored = Stored {
             version: self.version.to_string(),
             len: self.len,
@@ -182,7 +182,7 @@ impl SourceRecord {
     }
 
     /// Reads the stored form; `None` if it is anything but that, or of a source that may not be kept.
-    pub(super) fn from_stored(stored: &[u8]) -> Option<Self> {
+    pub(crate) fn from_stored(stored: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(stored)
             .ok()
             .filter(|text| text.len() <= MAX_STORED)?;

@@ -20,6 +20,7 @@ use crate::cpu::Lane;
 use crate::cpu::Refusal;
 use crate::deadline::Stage;
 use crate::deadline::TimedOut;
+use crate::pixels::PixelError;
 use crate::policy::Denied;
 use crate::request::RequestError;
 use crate::source::SourceError;
@@ -55,10 +56,14 @@ impl Error {
             Error::Denied(denied) => return denied.to_string(),
             Error::Transform(error) => match error {
                 TransformError::Decode(_) => "the source is damaged and could not be decoded",
-                TransformError::Color(_) => "the colour profile of the source could not be applied",
+                TransformError::Pixels(PixelError::Color(_)) => {
+                    "the colour profile of the source could not be applied"
+                }
                 TransformError::Resize(_) => "the picture could not be resized",
                 TransformError::Encode(_) => "the picture could not be encoded",
-                TransformError::OutOfMemory { .. } => "too busy, try again in a moment",
+                TransformError::Pixels(PixelError::OutOfMemory { .. }) => {
+                    "too busy, try again in a moment"
+                }
                 TransformError::NotAnImage
                 | TransformError::UnsupportedFormat(_)
                 | TransformError::UnsupportedCoding(_)
@@ -146,7 +151,7 @@ impl Error {
         let wait = match self {
             Error::Cpu(CpuError::Refused { wait, .. }) => *wait,
             Error::Source(SourceError::Busy(_))
-            | Error::Transform(TransformError::OutOfMemory { .. }) => SHORTLY,
+            | Error::Transform(TransformError::Pixels(PixelError::OutOfMemory { .. })) => SHORTLY,
             _ => return None,
         };
         let seconds = wait.as_millis().div_ceil(1000).clamp(1, LONGEST);
@@ -235,6 +240,7 @@ mod tests {
     use crate::cpu::Refusal;
     use crate::deadline::Stage;
     use crate::deadline::TimedOut;
+    use crate::pixels::PixelError;
     use crate::policy::Denied;
     use crate::request::RequestError;
     use crate::source::Lack;
@@ -332,7 +338,7 @@ mod tests {
         assert_eq!(Error::from(CpuError::Panicked).retry_after(), None);
         let busy = Error::from(SourceError::Busy(Lack::Memory));
         assert_eq!(busy.retry_after(), Some(5));
-        let no_memory = Error::from(TransformError::OutOfMemory { bytes: 1 });
+        let no_memory = Error::from(TransformError::Pixels(PixelError::OutOfMemory { bytes: 1 }));
         assert_eq!(no_memory.retry_after(), Some(5));
         assert_eq!(no_memory.life(&ErrorLives::default()), Duration::ZERO);
     }

@@ -10,6 +10,7 @@ use crate::cpu::Lane;
 use crate::cpu::Refusal;
 use crate::deadline::Stage;
 use crate::deadline::TimedOut;
+use crate::pixels::PixelError;
 use crate::policy::Denied;
 use crate::request::RequestError;
 use crate::source::SourceError;
@@ -111,11 +112,13 @@ impl Error {
                 TransformError::ZeroSized => (403, 9413, "zero-size", Class::Source),
                 TransformError::TooManyPixels { .. } => (403, 9413, "source-pixels", Class::Source),
                 TransformError::TooCostly { .. } => (403, 9413, "render-memory", Class::Source),
-                TransformError::OutOfMemory { .. } => (503, 9522, "memory", Class::Passing),
+                TransformError::Pixels(PixelError::OutOfMemory { .. }) => {
+                    (503, 9522, "memory", Class::Passing)
+                }
                 TransformError::OutputTooLarge { .. } => (403, 9413, "output-size", Class::Source),
                 TransformError::OutOfTime => (504, 9529, "render-time", Class::Source),
                 TransformError::Decode(_) => (422, 9516, "decode", Class::Source),
-                TransformError::Color(_) => (422, 9516, "color", Class::Source),
+                TransformError::Pixels(PixelError::Color(_)) => (422, 9516, "color", Class::Source),
                 TransformError::Resize(_) => (500, 9523, "resize", Class::Passing),
                 TransformError::Encode(_) => (500, 9516, "encode", Class::Passing),
             },

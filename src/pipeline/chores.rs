@@ -21,7 +21,7 @@ const MOST: usize = 256;
 const REST: Duration = Duration::from_secs(10 * 60);
 
 /// Which chores are under way, and which are better left alone.
-pub(super) struct Chores {
+pub(crate) struct Chores {
     /// One at a time: what waits holds no source.
     pub turn: Semaphore,
     state: Arc<Mutex<State>>,
@@ -43,7 +43,7 @@ impl Default for Chores {
 }
 
 /// The right to make one chore, given back when it is dropped.
-pub(super) struct Claim {
+pub(crate) struct Claim {
     state: Arc<Mutex<State>>,
     key: Key,
 }

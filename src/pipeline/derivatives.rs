@@ -6,11 +6,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::Pipeline;
-use super::chores::Claim;
-use super::rendering::IDLE_PATIENCE;
-use super::rendering::Terms;
-use super::rendering::rendition;
 use crate::cache::Failed;
 use crate::cache::FoundSource;
 use crate::cache::Key;
@@ -22,6 +17,11 @@ use crate::cache::SourceRecord;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::options::Recipe;
+use crate::pipeline::Pipeline;
+use crate::pipeline::chores::Claim;
+use crate::pipeline::rendering::IDLE_PATIENCE;
+use crate::pipeline::rendering::Terms;
+use crate::pipeline::rendering::rendition;
 use crate::policy::ApprovedSource;
 use crate::transform;
 use crate::transform::Budget;
@@ -31,7 +31,7 @@ use crate::transform::Source;
 
 impl Pipeline {
     /// The clues with a copy that a recipe may be made of, if one is kept; else by how much the copy is smaller that should be.
-    pub(super) async fn with_derivative(
+    pub(crate) async fn with_derivative(
         &self,
         clues: Clues,
         name: &SourceName,
@@ -63,7 +63,7 @@ impl Pipeline {
     }
 
     /// Has a copy of a source made that is so much smaller, if nobody is at it; it takes the place of smaller ones.
-    pub(super) fn derive(
+    pub(crate) fn derive(
         self: &Arc<Self>,
         source: ApprovedSource,
         name: SourceName,

@@ -4,13 +4,6 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use super::Pipeline;
-use super::chores::Claim;
-use super::rendering::Terms;
-use super::understanding::Admitted;
-use super::understanding::Named;
-use super::understanding::Standing;
-use super::understanding::Understood;
 use crate::cache::Found;
 use crate::cache::FoundSource;
 use crate::cache::Key;
@@ -23,13 +16,20 @@ use crate::deadline::Deadline;
 use crate::deadline::Stage;
 use crate::deadline::TimedOut;
 use crate::error::Error;
+use crate::pipeline::Pipeline;
+use crate::pipeline::chores::Claim;
+use crate::pipeline::rendering::Terms;
+use crate::pipeline::understanding::Admitted;
+use crate::pipeline::understanding::Named;
+use crate::pipeline::understanding::Standing;
+use crate::pipeline::understanding::Understood;
 use crate::policy::Job;
 use crate::request::Conditional;
 use crate::transform;
 use crate::transform::Size;
 
 /// The rendition that a request is answered with.
-pub(super) struct Choice<'a> {
+pub(crate) struct Choice<'a> {
     pub admitted: &'a Admitted,
     pub named: &'a Named,
     /// What was found under that name, where somebody looked.
@@ -57,7 +57,7 @@ impl Choice<'_> {
 impl Pipeline {
     /// Chooses between the quick and the settled rendition of a job, where there are two: the settled one if it is kept, or if the client
     /// already has it.
-    pub(super) async fn choose<'a>(
+    pub(crate) async fn choose<'a>(
         &self,
         understood: &Understood,
         admitted: &'a Admitted,
@@ -92,7 +92,7 @@ impl Pipeline {
     }
 
     /// Whether the client has an interim rendition, by what is kept under its key; what is not kept any more was one.
-    pub(super) async fn is_interim(
+    pub(crate) async fn is_interim(
         &self,
         choice: &Choice<'_>,
         deadline: Deadline,
@@ -106,7 +106,7 @@ impl Pipeline {
     }
 
     /// Has the better rendition made, if nobody is at it and the processors are idle. `choice` is what was answered in the meantime.
-    pub(super) fn upgrade(self: &Arc<Self>, choice: &Choice<'_>, record: &Arc<SourceRecord>) {
+    pub(crate) fn upgrade(self: &Arc<Self>, choice: &Choice<'_>, record: &Arc<SourceRecord>) {
         let Some(better) = choice.better else {
             return;
         };

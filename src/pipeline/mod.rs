@@ -1,13 +1,10 @@
 //! Every room built once and joined: the whole story of a request on one screen. No decisions of its own.
 
-mod ahead;
 mod chores;
 mod derivatives;
 mod interim;
-mod purging;
-mod rendering;
+pub(crate) mod rendering;
 mod understanding;
-mod warming;
 
 use std::fmt;
 use std::io;
@@ -21,13 +18,6 @@ use hyper::Method;
 use hyper::Response;
 use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
-
-pub use self::ahead::Client;
-pub use self::ahead::Presets;
-pub use self::ahead::Warmed;
-pub use self::purging::Asked;
-pub use self::purging::PurgeFailure;
-pub use self::purging::Purged;
 
 use self::chores::Chores;
 use self::rendering::Terms;
@@ -79,19 +69,17 @@ use crate::transform::Limits;
 use crate::units::AutoByteSize;
 use crate::units::ByteSize;
 
-pub use self::warming::Prepared;
-
 /// All rooms, joined.
 pub struct Pipeline {
-    prefixes: Prefixes,
-    policy: Policy,
+    pub(crate) prefixes: Prefixes,
+    pub(crate) policy: Policy,
     sources: Sources,
     source_memory: SourceMemory,
-    cache: Arc<Cache>,
-    cpu: CpuPool,
-    limits: Limits,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) cpu: CpuPool,
+    pub(crate) limits: Limits,
     /// What renditions depend on beside their recipe.
-    manner: String,
+    pub(crate) manner: String,
     request_timeout: Duration,
     /// How long clients keep an interim rendition; nought: there are none.
     interim: Duration,
@@ -101,9 +89,9 @@ pub struct Pipeline {
     errors: ErrorLives,
     chores: Chores,
     /// Turns of those that prepare the pictures of a source.
-    warming: Semaphore,
+    pub(crate) warming: Semaphore,
     remembered: Remembered,
-    metrics: Metrics,
+    pub(crate) metrics: Metrics,
 }
 
 /// A setting with which there is no server.

@@ -9,7 +9,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::future::poll_immediate;
 
-use super::Pipeline;
 use crate::cache::Failed;
 use crate::cache::Fetch;
 use crate::cache::FoundSource;
@@ -27,6 +26,7 @@ use crate::deadline::Stage;
 use crate::deadline::TimedOut;
 use crate::error::Error;
 use crate::freshness::Validators;
+use crate::pipeline::Pipeline;
 use crate::policy::ApprovedSource;
 use crate::policy::Job;
 use crate::source::Answer;
@@ -44,11 +44,11 @@ use crate::transform::Timings;
 use crate::transform::TransformError;
 
 /// How long a picture may take that nobody waits for: on a busy machine it gets a fiftieth of a processor.
-pub(super) const IDLE_PATIENCE: Duration = Duration::from_secs(10 * 60);
+pub(crate) const IDLE_PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// For whom a picture is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Terms {
+pub(crate) enum Terms {
     /// For clients, now.
     Awaited,
     /// For whoever comes next, when there is time.
@@ -57,7 +57,7 @@ pub(super) enum Terms {
 
 impl Pipeline {
     /// Makes a rendition, on a clock of its own: other requests may be waiting for it when the one that began it is gone.
-    pub(super) async fn render(
+    pub(crate) async fn render(
         self: Arc<Self>,
         job: Job,
         name: SourceName,
@@ -139,7 +139,7 @@ impl Pipeline {
     }
 
     /// Has a worker read the header of a source: a hostile one takes long, and a copy of the file.
-    pub(super) async fn opened(
+    pub(crate) async fn opened(
         &self,
         bytes: Bytes,
         deadline: Deadline,
@@ -153,7 +153,7 @@ impl Pipeline {
     }
 
     /// Counts a picture that was made.
-    pub(super) fn count(&self, made: &Encoded) {
+    pub(crate) fn count(&self, made: &Encoded) {
         let Timings {
             decode,
             resize,
@@ -168,7 +168,7 @@ impl Pipeline {
     }
 
     /// Has a worker make a picture that has a price, and compares that with what it took.
-    pub(super) async fn paid(
+    pub(crate) async fn paid(
         &self,
         price: Price,
         deadline: Deadline,
@@ -208,7 +208,7 @@ impl Pipeline {
     }
 
     /// Has a worker do what has a price, by a deadline.
-    pub(super) async fn worked<T: Send + 'static>(
+    pub(crate) async fn worked<T: Send + 'static>(
         &self,
         price: Price,
         deadline: Deadline,
@@ -273,7 +273,7 @@ impl Pipeline {
     }
 
     /// A source that work may hold for which nobody waits: without its bytes, if others like it leave no room at once.
-    pub(super) async fn idly(
+    pub(crate) async fn idly(
         &self,
         found: FoundSource,
     ) -> Result<(FoundSource, IdleShare), SourceError> {
@@ -296,7 +296,7 @@ impl Pipeline {
     }
 
     /// How the cache gets a source that it does not have.
-    pub(super) fn fetch(self: &Arc<Self>, source: ApprovedSource) -> impl Fetch<Error> + use<> {
+    pub(crate) fn fetch(self: &Arc<Self>, source: ApprovedSource) -> impl Fetch<Error> + use<> {
         let pipeline = Arc::clone(self);
         move |known: Option<Validators>| async move {
             let answer = pipeline.sources.fetch(&source, known.as_ref());
@@ -317,7 +317,7 @@ impl Pipeline {
     }
 }
 
-pub(super) fn rendition(key: &Key, encoded: Encoded) -> Rendition {
+pub(crate) fn rendition(key: &Key, encoded: Encoded) -> Rendition {
     let warnings = encoded.warnings.iter().map(ToString::to_string).collect();
     Rendition::new(
         key,

@@ -13,7 +13,6 @@ use std::sync::RwLock;
 use hyper::http::request::Parts;
 use moka::sync::Cache;
 
-use super::Pipeline;
 use crate::cache::Key;
 use crate::cache::SourceName;
 use crate::cache::SourceRecord;
@@ -21,6 +20,7 @@ use crate::error::Error;
 use crate::options::Effort;
 use crate::options::Output;
 use crate::options::Recipe;
+use crate::pipeline::Pipeline;
 use crate::policy::Job;
 use crate::request::Consulted;
 use crate::request::Heard;
@@ -35,10 +35,10 @@ const BYTES: u64 = 16 << 20;
 const OVERHEAD: usize = size_of::<Understood>() + size_of::<Standing>() + 2400;
 
 /// Understandings, those that were asked for most.
-pub(super) struct Remembered(Cache<Noted, Arc<Understood>>);
+pub(crate) struct Remembered(Cache<Noted, Arc<Understood>>);
 
 /// A request, understood or not.
-pub(super) struct Understood {
+pub(crate) struct Understood {
     pub vary: Consulted,
     /// Where the client may be sent when there is no picture for it.
     pub fallback: Option<String>,
@@ -46,21 +46,21 @@ pub(super) struct Understood {
 }
 
 /// A request for a picture that may be made.
-pub(super) struct Admitted {
+pub(crate) struct Admitted {
     pub job: Job,
     pub name: SourceName,
     standing: RwLock<Option<Arc<Standing>>>,
 }
 
 /// What an admitted request leads to while its source has one record.
-pub(super) struct Standing {
+pub(crate) struct Standing {
     pub record: Arc<SourceRecord>,
     pub settled: Named,
     quick: OnceLock<Named>,
 }
 
 /// The name of one rendition, and what is said of it.
-pub(super) struct Named {
+pub(crate) struct Named {
     pub key: Key,
     pub told: Told,
 }
@@ -90,7 +90,7 @@ impl Remembered {
 
 impl Pipeline {
     /// Understands a head, or remembers how it was understood.
-    pub(super) fn understand(&self, head: &Parts) -> Arc<Understood> {
+    pub(crate) fn understand(&self, head: &Parts) -> Arc<Understood> {
         let heard = match Heard::of(head) {
             Ok(heard) => heard,
             Err(error) => return Arc::new(Understood::refused(error.into())),
@@ -125,7 +125,7 @@ impl Pipeline {
     }
 
     /// What a request leads to now that its source has this record.
-    pub(super) fn standing(
+    pub(crate) fn standing(
         &self,
         understood: &Understood,
         admitted: &Admitted,
@@ -157,7 +157,7 @@ impl Pipeline {
     }
 
     /// The rendition that is made quickly, where there is one beside the settled one. Where nothing is kept there is no next time.
-    pub(super) fn quick<'a>(
+    pub(crate) fn quick<'a>(
         &self,
         understood: &Understood,
         admitted: &Admitted,

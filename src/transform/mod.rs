@@ -4,152 +4,49 @@
 //! A `Plan` says in numbers where every pixel goes; `still`, `animation` and `describe` carry it out for a picture, an animation and for
 //! facts about a picture; `drawing` does what can be done for SVG.
 
-mod animation;
-mod batch;
-mod blur;
-mod buffer;
-mod calibration;
-mod canvas;
-mod color;
-mod composition;
-mod decode;
-mod derivative;
-mod describe;
-mod drawing;
-mod effects;
-mod encode;
-mod error;
-mod facts;
-mod geometry;
-mod hdr;
-mod machine;
-mod metadata;
-mod motion;
-mod orientation;
-mod pixels;
-mod plain_border;
-mod plan;
-mod price;
-mod resize;
-mod saliency;
-mod sniff;
+pub(crate) mod plan;
+mod render;
 mod source;
-mod still;
-mod svg;
-mod unchanged;
 
+use crate::codecs::animation::Animation;
+use crate::codecs::encode;
+use crate::transform::plan::cost;
+use crate::transform::render::animation;
+use crate::transform::render::info;
+use crate::transform::render::placeholders;
+use crate::transform::render::reduced_copy;
+use crate::transform::render::still;
+use crate::transform::render::svg;
 use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
-use serde::Deserialize;
 
 use crate::options::Format;
 use crate::options::Gravity;
 use crate::options::Output;
 use crate::options::Recipe;
 use crate::options::Warning;
-use crate::units::ByteSize;
 
-use self::decode::Wanted;
-use self::derivative::Basis;
-use self::derivative::Derivative;
-use self::saliency::Saliency;
-use self::sniff::Kind;
 use self::source::Picture;
+use crate::codecs::decode::Wanted;
+use crate::codecs::sniff::Kind;
+use crate::transform::plan::saliency::Saliency;
+use crate::transform::render::reduced_copy::Basis;
+use crate::transform::render::reduced_copy::Derivative;
 
-pub use self::batch::Order;
-pub use self::batch::price_all;
-pub use self::batch::render_all;
-pub use self::derivative::Derivatives;
-pub use self::error::TransformError;
-pub use self::pixels::Size;
-pub use self::price::Price;
-pub use self::sniff::Foreign;
 pub use self::source::Source;
-
-/// What bounds one render, from the section `[limits]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Pixels of a source, all of them: width times height.
-    pub source_pixels: u64,
-    /// The longest side of an output, in pixels.
-    pub output_side: u32,
-    /// What one render may hold, by the estimate from its header.
-    pub render_memory: ByteSize,
-    /// Pixels of the largest AVIF output; what is larger becomes WebP.
-    pub avif_pixels: u64,
-    /// Pixels of all frames of an animation together; what is larger is not transformed.
-    pub animation_pixels: u64,
-    /// What becomes of animations that are larger.
-    pub large_animations: LargeAnimations,
-    /// Whether an SVG may become a picture of pixels.
-    pub rasterize_svg: bool,
-    /// What becomes of a JPEG that lacks its end.
-    pub truncated: TruncatedSources,
-}
-
-/// What is answered for a source that lacks its end, as one whose upload was broken off or is still under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TruncatedSources {
-    /// What there is of it, with a warning, if nine tenths of its rows or more are there.
-    #[default]
-    Show,
-    /// An error.
-    Refuse,
-}
-
-/// What is answered for an animation with more pixels than the limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LargeAnimations {
-    /// The source as it is.
-    #[default]
-    Original,
-    /// Its first frame, transformed.
-    Still,
-}
-
-impl Limits {
-    /// How renders within these limits, by the codecs of this build, come out differently from others of the same recipe: part of
-    /// the name that a rendition is kept under. What is refused is not kept, so mere ceilings are not in it.
-    pub fn manner(&self) -> String {
-        let Limits {
-            source_pixels: _,
-            output_side: _,
-            render_memory: _,
-            avif_pixels,
-            animation_pixels,
-            large_animations,
-            rasterize_svg,
-            truncated,
-        } = self;
-        let codecs = if cfg!(feature = "native") {
-            "native"
-        } else {
-            "portable"
-        };
-        format!(
-            "{codecs} {avif_pixels} {animation_pixels} {large_animations:?} {rasterize_svg} {truncated:?}"
-        )
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            source_pixels: 100_000_000,
-            output_side: 12_000,
-            render_memory: ByteSize::gib(1),
-            avif_pixels: 24_000_000,
-            animation_pixels: 100_000_000,
-            large_animations: LargeAnimations::Original,
-            rasterize_svg: false,
-            truncated: TruncatedSources::Show,
-        }
-    }
-}
+pub use crate::codecs::LargeAnimations;
+pub use crate::codecs::Limits;
+pub use crate::codecs::TransformError;
+pub use crate::codecs::TruncatedSources;
+pub use crate::codecs::sniff::Foreign;
+pub use crate::pixels::Size;
+pub use crate::transform::plan::cost::Price;
+pub use crate::transform::render::batch::Order;
+pub use crate::transform::render::batch::price_all;
+pub use crate::transform::render::batch::render_all;
+pub use crate::transform::render::reduced_copy::Derivatives;
 
 /// What one render may spend.
 #[derive(Clone, Copy, Debug)]
@@ -274,7 +171,7 @@ pub fn render(
 ) -> Result<Encoded, TransformError> {
     let bytes = source.bytes();
     let Some(picture) = source.picture() else {
-        return drawing::render(bytes, recipe, clues, budget);
+        return svg::render(bytes, recipe, clues, budget);
     };
     if recipe.output == Output::Svg {
         return Err(TransformError::NotADrawing);
@@ -297,7 +194,7 @@ pub fn render(
     ) {
         (Output::Json, animation, _) => {
             let frames = animation.map(|animation| animation.frames);
-            describe::render(bytes, header, frames, recipe, clues, budget)
+            info::render(bytes, header, frames, recipe, clues, budget)
         }
         (_, Some(animation), Some(format)) => {
             animation::render(bytes, header, animation, format, recipe, clues, budget)
@@ -319,7 +216,7 @@ pub fn price(
 ) -> Result<Price, TransformError> {
     let bytes = source.bytes();
     let Some(picture) = source.picture() else {
-        return drawing::priced(bytes, recipe, limits)?.within(limits);
+        return svg::priced(bytes, recipe, limits)?.within(limits);
     };
     if recipe.output == Output::Svg {
         return Err(TransformError::NotADrawing);
@@ -332,11 +229,11 @@ pub fn price(
         animation::format(recipe),
     ) {
         (Output::Json, _, _) => {
-            let plan = prospect.plan.reduced(facts::THUMBNAIL);
+            let plan = prospect.plan.reduced(placeholders::THUMBNAIL);
             let prospect = still::Prepared { plan, ..prospect };
             let wanted = prospect.wanted(header, recipe);
             let basis = Basis::of(bytes, header, wanted, clues);
-            price::of_thumbnail(bytes, &basis, header, &prospect.plan, wanted)
+            cost::of_thumbnail(bytes, &basis, header, &prospect.plan, wanted)
         }
         (_, Some(animation), Some(format)) => {
             let plan = &prospect.plan;
@@ -345,7 +242,7 @@ pub fn price(
         _ => {
             let wanted = prospect.wanted(header, recipe);
             let basis = Basis::of(bytes, header, wanted, clues);
-            price::of_still(
+            cost::of_still(
                 bytes,
                 &basis,
                 header,
@@ -357,7 +254,7 @@ pub fn price(
         }
     };
     let price = match recipe.trim.border {
-        Some(_) => price.and(price::of_search(bytes, header, Wanted::WHOLE)),
+        Some(_) => price.and(cost::of_search(bytes, header, Wanted::WHOLE)),
         None => price,
     };
     let price = if needs_look(recipe) && clues.saliency.is_none() {
@@ -378,7 +275,7 @@ pub fn price_of_look(source: &Source, limits: &Limits) -> Result<Price, Transfor
     let prospect = still::prospect(header, &small, None, limits)?;
     let (wanted, clues) = (prospect.wanted(header, &small), Clues::default());
     let basis = Basis::of(source.bytes(), header, wanted, &clues);
-    price::of_thumbnail(source.bytes(), &basis, header, &prospect.plan, wanted).within(limits)
+    cost::of_thumbnail(source.bytes(), &basis, header, &prospect.plan, wanted).within(limits)
 }
 
 /// The copies of a source that what a recipe describes may be made of; `None` where the source itself serves as well.
@@ -390,7 +287,7 @@ pub fn derivatives(source: &Source, recipe: &Recipe, limits: &Limits) -> Option<
     }
     let mut prospect = still::prospect(header, recipe, None, limits).ok()?;
     if recipe.output == Output::Json {
-        prospect.plan = prospect.plan.reduced(facts::THUMBNAIL);
+        prospect.plan = prospect.plan.reduced(placeholders::THUMBNAIL);
     }
     Derivatives::of(header, &prospect.plan, prospect.wanted(header, recipe))
 }
@@ -405,7 +302,7 @@ pub fn price_of_derivative(
     limits: &Limits,
 ) -> Result<Price, TransformError> {
     let Picture { header, .. } = source.picture().ok_or(TransformError::NotAnImage)?;
-    price::of_derivative(source.bytes(), header, Wanted::one_of(denominator)).within(limits)
+    cost::of_derivative(source.bytes(), header, Wanted::one_of(denominator)).within(limits)
 }
 
 /// Makes a copy of a source that is `denominator` (2, 4 or 8) times smaller on each axis: the same for every recipe, so worth keeping.
@@ -418,11 +315,11 @@ pub fn derive(
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
     let Picture { header, .. } = source.picture().ok_or(TransformError::NotAnImage)?;
-    derivative::made(source.bytes(), header, denominator, budget)
+    reduced_copy::made(source.bytes(), header, denominator, budget)
 }
 
 /// The animation that a source is, where the recipe lets it move or counts its frames.
-fn moves<'a>(picture: &'a Picture, recipe: &Recipe) -> Option<&'a motion::Animation> {
+fn moves<'a>(picture: &'a Picture, recipe: &Recipe) -> Option<&'a Animation> {
     let counts = animation::format(recipe).is_some() || recipe.output == Output::Json;
     picture
         .animation

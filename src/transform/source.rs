@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Limits;
-use super::Price;
-use super::TransformError;
-use super::decode;
-use super::decode::Header;
-use super::decode::frames;
-use super::motion::Animation;
-use super::sniff::Kind;
-use super::sniff::sniff;
+use crate::codecs::animation::Animation;
+use crate::codecs::decode;
+use crate::codecs::decode::Header;
+use crate::codecs::decode::frames;
+use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::sniff;
+use crate::transform::Limits;
+use crate::transform::Price;
+use crate::transform::TransformError;
 
 /// The bytes of a source, and what its header says.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ enum Content {
 
 /// What is known of a source that is made of pixels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Picture {
+pub(crate) struct Picture {
     pub header: Header,
     /// `None` for a still.
     pub animation: Option<Animation>,
@@ -69,12 +69,12 @@ impl Source {
         }
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// What is known of it, where it is made of pixels.
-    pub(super) fn picture(&self) -> Option<&Picture> {
+    pub(crate) fn picture(&self) -> Option<&Picture> {
         match &self.content {
             Content::Drawing => None,
             Content::Picture(picture) => Some(picture),

@@ -15,22 +15,22 @@ use crate::options::Quality;
 use crate::options::Recipe;
 use crate::units::ByteSize;
 
-use super::Budget;
-use super::Clues;
-use super::Encoded;
-use super::LargeAnimations;
-use super::Limits;
-use super::Source;
-use super::TransformError;
-use super::TruncatedSources;
-use super::decode;
-use super::decode::Wanted;
-use super::encode;
-use super::encode::Picture;
-use super::encode::Settings;
-use super::pixels::Channels;
-use super::pixels::Raster;
-use super::pixels::Size;
+use crate::codecs::decode;
+use crate::codecs::decode::Wanted;
+use crate::codecs::encode;
+use crate::codecs::encode::Picture;
+use crate::codecs::encode::Settings;
+use crate::pixels::Channels;
+use crate::pixels::Raster;
+use crate::pixels::Size;
+use crate::transform::Budget;
+use crate::transform::Clues;
+use crate::transform::Encoded;
+use crate::transform::LargeAnimations;
+use crate::transform::Limits;
+use crate::transform::Source;
+use crate::transform::TransformError;
+use crate::transform::TruncatedSources;
 
 const ALL_OUTPUTS: [Output; 6] = [
     Output::Compatible { progressive: true },
@@ -57,7 +57,7 @@ fn budget() -> Budget {
 
 fn render(source: &[u8], recipe: &Recipe, budget: &Budget) -> Result<Encoded, TransformError> {
     let source = Source::open(Bytes::copy_from_slice(source), &budget.limits)?;
-    super::render(&source, recipe, &Clues::default(), budget)
+    crate::transform::render(&source, recipe, &Clues::default(), budget)
 }
 
 fn quality(value: u8) -> Quality {
@@ -125,7 +125,7 @@ fn pixels(made: &Encoded) -> Raster {
     let header = decode::header(&made.bytes).expect("a rendition has a header");
     assert_eq!(header.size, made.size, "the size that was told");
     let decoded = decode::pixels(&made.bytes, &header, Wanted::WHOLE).expect("a rendition decodes");
-    super::color::expanded(decoded.raster)
+    crate::pixels::color::expanded(decoded.raster)
 }
 
 fn pixel(raster: &Raster, x: u32, y: u32) -> Vec<u8> {
@@ -439,7 +439,11 @@ fn exif_orientation_is_baked_in() {
         (6, (32, 64), [0, 0, 255]),
         (8, (32, 64), [0, 255, 0]),
     ] {
-        let exif = [b"Exif\0\0", &super::metadata::tests::exif_block(tag)[..]].concat();
+        let exif = [
+            b"Exif\0\0",
+            &crate::codecs::metadata::tests::exif_block(tag)[..],
+        ]
+        .concat();
         let length = u16::try_from(exif.len() + 2)
             .expect("a short block")
             .to_be_bytes();
@@ -463,7 +467,11 @@ fn exif_orientation_is_baked_in() {
 #[test]
 fn a_crop_follows_its_gravity_in_upright_coordinates() {
     let stored = source(Format::Jpeg, 64, 32);
-    let exif = [b"Exif\0\0", &super::metadata::tests::exif_block(6)[..]].concat();
+    let exif = [
+        b"Exif\0\0",
+        &crate::codecs::metadata::tests::exif_block(6)[..],
+    ]
+    .concat();
     let length = u16::try_from(exif.len() + 2)
         .expect("a short block")
         .to_be_bytes();
@@ -627,12 +635,12 @@ fn a_header_is_read_once_for_all_that_is_made_of_a_source() {
             gravity: Gravity::Auto,
             ..recipe(Output::Webp)
         };
-        super::price_of_look(&source, &budget.limits).expect("a price");
-        let looked = super::look(&source, recipe.gravity, &budget).expect("a look");
+        crate::transform::price_of_look(&source, &budget.limits).expect("a price");
+        let looked = crate::transform::look(&source, recipe.gravity, &budget).expect("a look");
         let clues = Clues::of(&looked.bytes);
-        super::derivatives(&source, &recipe, &budget.limits);
-        super::price(&source, &recipe, &clues, &budget.limits).expect("a price");
-        super::render(&source, &recipe, &clues, &budget).expect("a picture");
+        crate::transform::derivatives(&source, &recipe, &budget.limits);
+        crate::transform::price(&source, &recipe, &clues, &budget.limits).expect("a price");
+        crate::transform::render(&source, &recipe, &clues, &budget).expect("a picture");
         assert_eq!(decode::HEADERS.get() - before, 1, "{format:?}");
     }
 }
@@ -649,9 +657,10 @@ fn a_look_that_a_render_takes_itself_is_in_its_price() {
         gravity: Gravity::Auto,
         ..recipe(Output::Webp)
     };
-    let looked = super::look(&source, recipe.gravity, &budget()).expect("a look");
-    let cpu = |clues| super::price(&source, &recipe, &clues, &limits).map(|price| price.cpu);
-    let look = super::price_of_look(&source, &limits).expect("a price");
+    let looked = crate::transform::look(&source, recipe.gravity, &budget()).expect("a look");
+    let cpu =
+        |clues| crate::transform::price(&source, &recipe, &clues, &limits).map(|price| price.cpu);
+    let look = crate::transform::price_of_look(&source, &limits).expect("a price");
     let itself = cpu(Clues::default()).expect("a price");
     assert_eq!(
         itself,

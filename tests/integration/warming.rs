@@ -4,7 +4,7 @@ use hyper::Method;
 use hyper::Request;
 use safelight::admin::Token;
 use safelight::error::Error;
-use safelight::pipeline::Prepared;
+use safelight::operator::Prepared;
 use safelight::policy::Job;
 use safelight::transform::TransformError;
 

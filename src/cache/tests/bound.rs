@@ -1,15 +1,15 @@
 //! The budget of a store, as the system counts what is on disk.
 
-use super::body;
-use super::du;
-use super::entries;
-use super::folder;
-use super::key;
-use super::store;
-use super::unscanned;
 use crate::cache::SourceKey;
 use crate::cache::entry::EntryKey;
-use crate::cache::scan::scan;
+use crate::cache::tests::body;
+use crate::cache::tests::du;
+use crate::cache::tests::entries;
+use crate::cache::tests::folder;
+use crate::cache::tests::key;
+use crate::cache::tests::store;
+use crate::cache::tests::unscanned;
+use crate::cache::tier::disk::recovery::scan;
 
 /// Of a thumbnail: 2 to 12 kB, scattered.
 fn length(number: u64) -> usize {

@@ -29,7 +29,7 @@ use crate::bucket::Credentials;
 use crate::bucket::Style;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cache) enum Mood {
+pub(crate) enum Mood {
     Fine,
     /// Every answer comes so much later.
     Slow(Duration),
@@ -39,7 +39,7 @@ pub(in crate::cache) enum Mood {
     Refusing(u16),
 }
 
-pub(in crate::cache) struct TestBucket {
+pub(crate) struct TestBucket {
     endpoint: String,
     state: Arc<State>,
     folder: TempDir,
@@ -53,7 +53,7 @@ struct State {
 }
 
 impl TestBucket {
-    pub(in crate::cache) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a place for temporary files");
         fs::create_dir(folder.path().join("shared")).expect("a fresh folder");
         let mut builder =
@@ -91,16 +91,16 @@ impl TestBucket {
         }
     }
 
-    pub(in crate::cache) fn set(&self, mood: Mood) {
+    pub(crate) fn set(&self, mood: Mood) {
         *self.state.mood.lock().expect("no test panics here") = mood;
     }
 
     /// Requests until now.
-    pub(in crate::cache) fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.state.requests.load(Ordering::SeqCst)
     }
 
-    pub(in crate::cache) fn config(&self) -> bucket::Config {
+    pub(crate) fn config(&self) -> bucket::Config {
         bucket::Config {
             name: "shared".to_owned(),
             bucket: "shared".to_owned(),
@@ -115,12 +115,12 @@ impl TestBucket {
     }
 
     /// Every object, as the file that it is.
-    pub(in crate::cache) fn objects(&self) -> Vec<PathBuf> {
-        super::files(&self.folder.path().join("shared"))
+    pub(crate) fn objects(&self) -> Vec<PathBuf> {
+        crate::cache::tests::files(&self.folder.path().join("shared"))
     }
 
     /// The objects whose keys have this in them.
-    pub(in crate::cache) fn named(&self, part: &str) -> Vec<PathBuf> {
+    pub(crate) fn named(&self, part: &str) -> Vec<PathBuf> {
         let all = self.objects().into_iter();
         all.filter(|path| path.to_string_lossy().contains(part))
             .collect()

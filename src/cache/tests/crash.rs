@@ -12,20 +12,20 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::body;
-use super::du;
-use super::folder;
-use super::key;
-use super::mounts;
-use super::store;
 use crate::cache::SourceKey;
 use crate::cache::Trouble;
 use crate::cache::entry::EntryKey;
-use crate::cache::place::Lock;
-use crate::cache::place::Place;
-use crate::cache::place::Refusal;
-use crate::cache::scan::scan;
-use crate::cache::store::Store;
+use crate::cache::tests::body;
+use crate::cache::tests::du;
+use crate::cache::tests::folder;
+use crate::cache::tests::key;
+use crate::cache::tests::mounts;
+use crate::cache::tests::store;
+use crate::cache::tier::disk::layout::Lock;
+use crate::cache::tier::disk::layout::Place;
+use crate::cache::tier::disk::layout::Refusal;
+use crate::cache::tier::disk::recovery::scan;
+use crate::cache::tier::disk::store::Store;
 
 const BUDGET: u64 = 1 << 20;
 
@@ -33,7 +33,7 @@ const BUDGET: u64 = 1 << 20;
 const READY: &str = "the child is ready";
 
 /// The arguments that make this binary do the task that `task` in its folder names.
-pub(super) const CHILD: [&str; 3] = [
+pub(crate) const CHILD: [&str; 3] = [
     "--exact",
     "cache::tests::crash::a_task_for_a_child",
     "--nocapture",

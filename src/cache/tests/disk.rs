@@ -8,16 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::config;
-use super::entries;
-use super::folder;
-use super::only;
-use super::open;
-use super::open_with;
-use super::render;
-use super::rendition;
-use super::source_memory;
-use super::store;
 use crate::cache::Cache;
 use crate::cache::Config;
 use crate::cache::DiskConfig;
@@ -30,7 +20,17 @@ use crate::cache::Tier;
 use crate::cache::Trouble;
 use crate::cache::Version;
 use crate::cache::entry::EntryKey;
-use crate::cache::place::FRONT;
+use crate::cache::tests::config;
+use crate::cache::tests::entries;
+use crate::cache::tests::folder;
+use crate::cache::tests::only;
+use crate::cache::tests::open;
+use crate::cache::tests::open_with;
+use crate::cache::tests::render;
+use crate::cache::tests::rendition;
+use crate::cache::tests::source_memory;
+use crate::cache::tests::store;
+use crate::cache::tier::disk::layout::FRONT;
 use crate::units::ByteSize;
 
 fn renditions(cache: &Cache) -> DiskStats {

@@ -4,10 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
-use super::Landing;
-use super::Rendered;
-use super::TestError;
-use super::in_memory;
 use crate::cache::Cache;
 use crate::cache::Failed;
 use crate::cache::Found;
@@ -16,6 +12,10 @@ use crate::cache::Key;
 use crate::cache::Purge;
 use crate::cache::SourceName;
 use crate::cache::Target;
+use crate::cache::tests::Landing;
+use crate::cache::tests::Rendered;
+use crate::cache::tests::TestError;
+use crate::cache::tests::in_memory;
 use crate::freshness::Tag;
 
 async fn fetch(cache: &Arc<Cache>, status: u32, tries: &Arc<AtomicU32>) -> Landing<FoundSource> {

@@ -9,12 +9,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::task::yield_now;
 
-use super::Landing;
-use super::Rendered;
-use super::TestError;
-use super::in_memory;
-use super::render;
-use super::rendition;
 use crate::cache::Cache;
 use crate::cache::ErrorLives;
 use crate::cache::Failed;
@@ -25,6 +19,12 @@ use crate::cache::Key;
 use crate::cache::Outcome;
 use crate::cache::Rendition;
 use crate::cache::Tier;
+use crate::cache::tests::Landing;
+use crate::cache::tests::Rendered;
+use crate::cache::tests::TestError;
+use crate::cache::tests::in_memory;
+use crate::cache::tests::render;
+use crate::cache::tests::rendition;
 
 /// A render that counts its calls, says when it has begun and goes on when told.
 #[derive(Default)]

@@ -5,20 +5,20 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::bucket::Mood;
-use super::bucket::TestBucket;
-use super::entries;
-use super::folder;
-use super::in_memory;
-use super::key;
-use super::only;
-use super::open;
-use super::render;
-use super::shared::replica_at;
-use super::store;
-use super::unscanned;
 use crate::cache::Key;
-use crate::cache::store::Read;
+use crate::cache::tests::bucket::Mood;
+use crate::cache::tests::bucket::TestBucket;
+use crate::cache::tests::entries;
+use crate::cache::tests::folder;
+use crate::cache::tests::in_memory;
+use crate::cache::tests::key;
+use crate::cache::tests::only;
+use crate::cache::tests::open;
+use crate::cache::tests::render;
+use crate::cache::tests::shared::replica_at;
+use crate::cache::tests::store;
+use crate::cache::tests::unscanned;
+use crate::cache::tier::disk::store::Read;
 use crate::options::Format;
 
 /// What every test rendition is.

@@ -10,22 +10,22 @@ use std::time::Duration;
 use rustix::fs::Mode;
 use rustix::process::umask;
 
-use super::body;
-use super::entries;
-use super::folder;
-use super::key;
-use super::only;
-use super::open;
-use super::purge;
-use super::render;
-use super::store;
 use crate::cache::Key;
 use crate::cache::Outcome;
 use crate::cache::Target;
 use crate::cache::Trouble;
-use crate::cache::place::Place;
-use crate::cache::scan::scan;
-use crate::cache::store::Store;
+use crate::cache::tests::body;
+use crate::cache::tests::entries;
+use crate::cache::tests::folder;
+use crate::cache::tests::key;
+use crate::cache::tests::only;
+use crate::cache::tests::open;
+use crate::cache::tests::purge;
+use crate::cache::tests::render;
+use crate::cache::tests::store;
+use crate::cache::tier::disk::layout::Place;
+use crate::cache::tier::disk::recovery::scan;
+use crate::cache::tier::disk::store::Store;
 
 const BUDGET: u64 = 1 << 20;
 

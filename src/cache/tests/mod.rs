@@ -1,7 +1,7 @@
 //! The cache as its callers see it, over real folders.
 
 mod bound;
-pub(super) mod bucket;
+pub(crate) mod bucket;
 mod crash;
 mod disk;
 mod failures;
@@ -32,29 +32,29 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use tempfile::TempDir;
 
-use super::Cache;
-use super::Config;
-use super::DiskConfig;
-use super::ErrorLives;
-use super::Failed;
-use super::Failure;
-use super::FlightLost;
-use super::Found;
-use super::FoundSource;
-use super::Key;
-use super::Purge;
-use super::Rendition;
-use super::SourceName;
-use super::SourceRecord;
-use super::Target;
-use super::Trouble;
-use super::Version;
-use super::entry::EntryKey;
-use super::place::Place;
-use super::scan::scan;
-use super::store::Read;
-use super::store::Store;
 use crate::bucket::Config as BucketConfig;
+use crate::cache::Cache;
+use crate::cache::Config;
+use crate::cache::DiskConfig;
+use crate::cache::ErrorLives;
+use crate::cache::Failed;
+use crate::cache::Failure;
+use crate::cache::FlightLost;
+use crate::cache::Found;
+use crate::cache::FoundSource;
+use crate::cache::Key;
+use crate::cache::Purge;
+use crate::cache::Rendition;
+use crate::cache::SourceName;
+use crate::cache::SourceRecord;
+use crate::cache::Target;
+use crate::cache::Trouble;
+use crate::cache::Version;
+use crate::cache::entry::EntryKey;
+use crate::cache::tier::disk::layout::Place;
+use crate::cache::tier::disk::recovery::scan;
+use crate::cache::tier::disk::store::Read;
+use crate::cache::tier::disk::store::Store;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
 use crate::freshness::Tags;
@@ -66,7 +66,7 @@ use crate::units::ByteSize;
 use crate::units::Seconds;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum TestError {
+pub(crate) enum TestError {
     Broken(u32),
     Lost(FlightLost),
 }
@@ -92,20 +92,20 @@ impl Failure for TestError {
     }
 }
 
-pub(super) type Landing<V> = Result<V, Failed<TestError>>;
+pub(crate) type Landing<V> = Result<V, Failed<TestError>>;
 
-pub(super) type Rendered = Landing<Rendition>;
+pub(crate) type Rendered = Landing<Rendition>;
 
-pub(super) fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().expect("a place for temporary files")
 }
 
 /// More than any test needs.
-pub(super) fn source_memory() -> SourceMemory {
+pub(crate) fn source_memory() -> SourceMemory {
     SourceMemory::new(1 << 40, 1 << 30)
 }
 
-pub(super) fn config(path: &Path) -> Config {
+pub(crate) fn config(path: &Path) -> Config {
     Config {
         disk: DiskConfig {
             path: path.to_owned(),
@@ -116,15 +116,15 @@ pub(super) fn config(path: &Path) -> Config {
 }
 
 /// A cache over `path`, as soon as nobody else uses it: one that was dropped may still be at work.
-pub(super) async fn open(path: &Path) -> Arc<Cache> {
+pub(crate) async fn open(path: &Path) -> Arc<Cache> {
     open_with(&config(path)).await
 }
 
-pub(super) async fn open_with(config: &Config) -> Arc<Cache> {
+pub(crate) async fn open_with(config: &Config) -> Arc<Cache> {
     open_among(config, &[]).await
 }
 
-pub(super) async fn open_among(config: &Config, buckets: &[BucketConfig]) -> Arc<Cache> {
+pub(crate) async fn open_among(config: &Config, buckets: &[BucketConfig]) -> Arc<Cache> {
     loop {
         let cache = Cache::open(config, buckets, source_memory())
             .await
@@ -142,11 +142,11 @@ pub(super) async fn open_among(config: &Config, buckets: &[BucketConfig]) -> Arc
     }
 }
 
-pub(super) async fn in_memory() -> Arc<Cache> {
+pub(crate) async fn in_memory() -> Arc<Cache> {
     open(Path::new("")).await
 }
 
-pub(super) fn rendition(key: &Key, content: &[u8]) -> Rendition {
+pub(crate) fn rendition(key: &Key, content: &[u8]) -> Rendition {
     Rendition::new(
         key,
         content.to_vec(),
@@ -158,7 +158,7 @@ pub(super) fn rendition(key: &Key, content: &[u8]) -> Rendition {
 }
 
 /// What a cache answers, with a rendition of this content where it has none.
-pub(super) async fn render(cache: &Arc<Cache>, key: Key, content: &'static [u8]) -> Found {
+pub(crate) async fn render(cache: &Arc<Cache>, key: Key, content: &'static [u8]) -> Found {
     let render = async move { Rendered::Ok(rendition(&key, content)) };
     cache
         .get_or_render(key, true, render)
@@ -167,12 +167,12 @@ pub(super) async fn render(cache: &Arc<Cache>, key: Key, content: &'static [u8])
 }
 
 /// A rendition of a source as it was found.
-pub(super) fn key_of(number: u64, found: &FoundSource) -> Key {
+pub(crate) fn key_of(number: u64, found: &FoundSource) -> Key {
     let source = SourceName::numbered(number).key;
     Key::numbered_of(&source, found.record.epoch, number)
 }
 
-pub(super) async fn purge(cache: &Arc<Cache>, target: Target, soft: bool) {
+pub(crate) async fn purge(cache: &Arc<Cache>, target: Target, soft: bool) {
     cache
         .purge(vec![Purge { target, soft }])
         .await
@@ -180,14 +180,14 @@ pub(super) async fn purge(cache: &Arc<Cache>, target: Target, soft: bool) {
 }
 
 /// Returns when no flight is in the air.
-pub(super) async fn landed(cache: &Cache) {
+pub(crate) async fn landed(cache: &Cache) {
     while cache.stats().flights > 0 {
         tokio::task::yield_now().await;
     }
 }
 
 /// Returns when it is so: much happens behind everybody's back.
-pub(super) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..3000 {
         if is_so().await {
             return;
@@ -198,7 +198,7 @@ pub(super) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool)
 }
 
 /// What is known of a source that was fetched at a time, under the default rules.
-pub(in crate::cache) fn record(
+pub(crate) fn record(
     name: &SourceName,
     bytes: &'static [u8],
     now: SystemTime,
@@ -217,7 +217,7 @@ pub(in crate::cache) fn record(
 }
 
 /// Every file below `folder`.
-pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };
@@ -234,13 +234,13 @@ pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The files of all entries in the folder of one store.
-pub(super) fn entries(store: &Path) -> Vec<PathBuf> {
+pub(crate) fn entries(store: &Path) -> Vec<PathBuf> {
     let is_entry = |path: &PathBuf| path.parent() != Some(store);
     files(store).into_iter().filter(is_entry).collect()
 }
 
 /// The bytes that a folder takes, as the system counts them.
-pub(super) fn du(folder: &Path) -> u64 {
+pub(crate) fn du(folder: &Path) -> u64 {
     let output = Command::new("du")
         .arg("-sB1")
         .arg(folder)
@@ -254,32 +254,32 @@ pub(super) fn du(folder: &Path) -> u64 {
 }
 
 /// A store in use, scanned.
-pub(super) fn store(place: &Path, budget: u64) -> Store {
+pub(crate) fn store(place: &Path, budget: u64) -> Store {
     let store = unscanned(place, budget);
     scan(&store);
     store
 }
 
-pub(super) fn unscanned(place: &Path, budget: u64) -> Store {
+pub(crate) fn unscanned(place: &Path, budget: u64) -> Store {
     let store = Store::new("renditions", Place::new(place.to_owned()), budget);
     store.take_up();
     assert_eq!(store.stats().trouble, None);
     store
 }
 
-pub(super) fn key(number: u64) -> EntryKey {
+pub(crate) fn key(number: u64) -> EntryKey {
     EntryKey::rendition(Key::numbered(number))
 }
 
 /// The body of an entry, where it is there and whole.
-pub(super) fn body(store: &Store, key: EntryKey) -> Option<Bytes> {
+pub(crate) fn body(store: &Store, key: EntryKey) -> Option<Bytes> {
     match store.read(&key) {
         Read::Found(body) => Some(body),
         Read::Missing | Read::Corrupt | Read::Failed => None,
     }
 }
 
-pub(super) fn only(mut paths: Vec<PathBuf>) -> PathBuf {
+pub(crate) fn only(mut paths: Vec<PathBuf>) -> PathBuf {
     assert_eq!(paths.len(), 1, "{paths:?}");
     paths.remove(0)
 }

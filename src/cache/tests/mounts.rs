@@ -5,15 +5,15 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::body;
-use super::crash::CHILD;
-use super::du;
-use super::entries;
-use super::folder;
-use super::key;
-use super::store;
 use crate::cache::Trouble;
-use crate::cache::store::Store;
+use crate::cache::tests::body;
+use crate::cache::tests::crash::CHILD;
+use crate::cache::tests::du;
+use crate::cache::tests::entries;
+use crate::cache::tests::folder;
+use crate::cache::tests::key;
+use crate::cache::tests::store;
+use crate::cache::tier::disk::store::Store;
 
 /// The size of the file system that the child mounts, in bytes.
 const DISK: u64 = 2 << 20;
@@ -69,7 +69,7 @@ fn in_a_child_with_a_disk(task: &str) {
 }
 
 /// What the child does: the disk is smaller than the budget, then somebody else fills it.
-pub(super) fn fill_the_disk() {
+pub(crate) fn fill_the_disk() {
     let place = Path::new("disk/store");
     let store = store(place, BUDGET);
     for number in 0..1000 {
@@ -124,7 +124,7 @@ fn fill(ballast: &Path) {
 }
 
 /// What the child does: a system turns a disk read-only that fails, while it is in use.
-pub(super) fn lock_the_disk() {
+pub(crate) fn lock_the_disk() {
     let place = Path::new("disk/store");
     let before = store(place, BUDGET);
     for number in 0..10 {
@@ -147,7 +147,7 @@ pub(super) fn lock_the_disk() {
     // A process that starts now.
     let after = Store::new(
         "renditions",
-        crate::cache::place::Place::new(place.to_owned()),
+        crate::cache::tier::disk::layout::Place::new(place.to_owned()),
         BUDGET,
     );
     after.take_up();
@@ -162,7 +162,7 @@ pub(super) fn lock_the_disk() {
     after.take_up();
     assert_eq!(after.stats().trouble, None);
     assert!(after.needs_scan());
-    crate::cache::scan::scan(&after);
+    crate::cache::tier::disk::recovery::scan(&after);
     assert_eq!(body(&after, key(2)), None);
     assert_eq!(entries(place).len(), 9);
     after.write(&key(100), b"", b"content");

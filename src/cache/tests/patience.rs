@@ -6,15 +6,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Rendered;
-use super::bucket::Mood;
-use super::bucket::TestBucket;
-use super::config;
-use super::rendition;
-use super::source_memory;
-use super::sources::Origin;
-use super::sources::fetched;
-use super::sources::get;
 use crate::cache::Cache;
 use crate::cache::Config;
 use crate::cache::Key;
@@ -22,7 +13,16 @@ use crate::cache::Outcome;
 use crate::cache::SharedConfig;
 use crate::cache::SharedStats;
 use crate::cache::Tier;
-use crate::cache::patience::Patience;
+use crate::cache::tests::Rendered;
+use crate::cache::tests::bucket::Mood;
+use crate::cache::tests::bucket::TestBucket;
+use crate::cache::tests::config;
+use crate::cache::tests::rendition;
+use crate::cache::tests::source_memory;
+use crate::cache::tests::sources::Origin;
+use crate::cache::tests::sources::fetched;
+use crate::cache::tests::sources::get;
+use crate::cache::tier::shared::wait_budget::Patience;
 use crate::units::Seconds;
 
 const TIMEOUT: Duration = Duration::from_secs(20);

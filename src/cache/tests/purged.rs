@@ -10,21 +10,6 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::Landing;
-use super::Rendered;
-use super::TestError;
-use super::folder;
-use super::in_memory;
-use super::landed;
-use super::open;
-use super::purge;
-use super::render;
-use super::sources::HOUR;
-use super::sources::Origin;
-use super::sources::fetched;
-use super::sources::get;
-use super::sources::not_modified;
-use super::sources::validators;
 use crate::cache::Cache;
 use crate::cache::FoundSource;
 use crate::cache::Key;
@@ -37,8 +22,23 @@ use crate::cache::Stale;
 use crate::cache::Target;
 use crate::cache::Tier;
 use crate::cache::Trouble;
-use crate::cache::purge::Event;
-use crate::cache::purge::MOST;
+use crate::cache::purge::log::Event;
+use crate::cache::purge::log::MOST;
+use crate::cache::tests::Landing;
+use crate::cache::tests::Rendered;
+use crate::cache::tests::TestError;
+use crate::cache::tests::folder;
+use crate::cache::tests::in_memory;
+use crate::cache::tests::landed;
+use crate::cache::tests::open;
+use crate::cache::tests::purge;
+use crate::cache::tests::render;
+use crate::cache::tests::sources::HOUR;
+use crate::cache::tests::sources::Origin;
+use crate::cache::tests::sources::fetched;
+use crate::cache::tests::sources::get;
+use crate::cache::tests::sources::not_modified;
+use crate::cache::tests::sources::validators;
 use crate::freshness::Tag;
 use crate::freshness::Validators;
 use crate::source::Answer;
@@ -330,7 +330,7 @@ async fn what_is_removed_while_it_waits_to_be_written_is_never_found() {
             cache.memory.forget_all();
             // One thread: nothing is written before the next await, or all that waits is ahead of this.
             for number in 0..others {
-                disk.put(super::key(number), Vec::new(), body.clone());
+                disk.put(crate::cache::tests::key(number), Vec::new(), body.clone());
             }
             if status == 404 {
                 assert!(get_failing(&cache, 404).await.is_err());

@@ -13,15 +13,6 @@ use hyper::HeaderMap;
 use hyper::header::CACHE_CONTROL;
 use hyper::header::HeaderValue;
 
-use super::Rendered;
-use super::TestError;
-use super::entries;
-use super::folder;
-use super::in_memory;
-use super::only;
-use super::open;
-use super::render;
-use super::rendition;
 use crate::cache::Cache;
 use crate::cache::FlightLost;
 use crate::cache::FoundSource;
@@ -31,6 +22,15 @@ use crate::cache::SourceKey;
 use crate::cache::SourceName;
 use crate::cache::Tier;
 use crate::cache::Version;
+use crate::cache::tests::Rendered;
+use crate::cache::tests::TestError;
+use crate::cache::tests::entries;
+use crate::cache::tests::folder;
+use crate::cache::tests::in_memory;
+use crate::cache::tests::only;
+use crate::cache::tests::open;
+use crate::cache::tests::render;
+use crate::cache::tests::rendition;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
 use crate::freshness::Tags;
@@ -38,7 +38,7 @@ use crate::freshness::Validators;
 use crate::source::Answer;
 use crate::source::Fetched;
 
-pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// What was received `ago` with this `Cache-Control`.
 fn freshness(cache_control: &'static str, ago: Duration) -> Freshness {
@@ -49,14 +49,14 @@ fn freshness(cache_control: &'static str, ago: Duration) -> Freshness {
     Freshness::of(&headers, SystemTime::now() - ago, &Rules::default())
 }
 
-pub(super) fn validators(etag: &str) -> Validators {
+pub(crate) fn validators(etag: &str) -> Validators {
     Validators {
         etag: Some(etag.to_owned()),
         last_modified: None,
     }
 }
 
-pub(super) fn fetched(content: &'static str, cache_control: &'static str, ago: Duration) -> Answer {
+pub(crate) fn fetched(content: &'static str, cache_control: &'static str, ago: Duration) -> Answer {
     Answer::Fetched(Fetched {
         bytes: Bytes::from_static(content.as_bytes()),
         validators: validators("\"1\""),
@@ -65,7 +65,7 @@ pub(super) fn fetched(content: &'static str, cache_control: &'static str, ago: D
     })
 }
 
-pub(super) fn not_modified(cache_control: &'static str) -> Answer {
+pub(crate) fn not_modified(cache_control: &'static str) -> Answer {
     Answer::NotModified {
         freshness: freshness(cache_control, Duration::ZERO),
         validators: Validators::default(),
@@ -75,7 +75,7 @@ pub(super) fn not_modified(cache_control: &'static str) -> Answer {
 
 /// An origin with one answer; remembers what it was asked with.
 #[derive(Clone, Default)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     asked: Arc<Mutex<Vec<Option<Validators>>>>,
 }
 
@@ -92,12 +92,12 @@ impl Origin {
         }
     }
 
-    pub(super) fn asked(&self) -> Vec<Option<Validators>> {
+    pub(crate) fn asked(&self) -> Vec<Option<Validators>> {
         std::mem::take(&mut *self.asked.lock().expect("no test panics here"))
     }
 }
 
-pub(super) async fn get(cache: &Arc<Cache>, origin: &Origin, answer: Answer) -> FoundSource {
+pub(crate) async fn get(cache: &Arc<Cache>, origin: &Origin, answer: Answer) -> FoundSource {
     let fetch = origin.answering(answer);
     cache
         .get_or_fetch(&SourceName::numbered(1), fetch)

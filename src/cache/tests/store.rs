@@ -8,20 +8,20 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::body;
-use super::entries;
-use super::files;
-use super::folder;
-use super::key;
-use super::only;
 use super::store;
-use super::unscanned;
 use crate::cache::SourceKey;
 use crate::cache::entry::EntryKey;
-use crate::cache::place::FRONT;
-use crate::cache::scan::scan;
-use crate::cache::store::Read;
-use crate::cache::store::Store;
+use crate::cache::tests::body;
+use crate::cache::tests::entries;
+use crate::cache::tests::files;
+use crate::cache::tests::folder;
+use crate::cache::tests::key;
+use crate::cache::tests::only;
+use crate::cache::tests::unscanned;
+use crate::cache::tier::disk::layout::FRONT;
+use crate::cache::tier::disk::recovery::scan;
+use crate::cache::tier::disk::store::Read;
+use crate::cache::tier::disk::store::Store;
 
 const BUDGET: u64 = 1 << 20;
 
@@ -318,7 +318,10 @@ fn bytes_are_those_that_the_system_counts() {
     let held = first.stats().held;
     assert_eq!(held.entries, 40);
     // Less where the file system needs less.
-    assert!(super::du(place.path()) <= held.bytes, "{held:?}");
+    assert!(
+        crate::cache::tests::du(place.path()) <= held.bytes,
+        "{held:?}"
+    );
     drop(first);
     assert_eq!(store(place.path(), BUDGET).stats().held, held);
 }

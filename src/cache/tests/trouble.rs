@@ -5,16 +5,16 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::body;
-use super::du;
-use super::entries;
-use super::folder;
-use super::key;
-use super::store;
 use crate::cache::Trouble;
-use crate::cache::place::Place;
-use crate::cache::scan::scan;
-use crate::cache::store::Store;
+use crate::cache::tests::body;
+use crate::cache::tests::du;
+use crate::cache::tests::entries;
+use crate::cache::tests::folder;
+use crate::cache::tests::key;
+use crate::cache::tests::store;
+use crate::cache::tier::disk::layout::Place;
+use crate::cache::tier::disk::recovery::scan;
+use crate::cache::tier::disk::store::Store;
 
 const BUDGET: u64 = 1 << 20;
 

@@ -1,12 +1,12 @@
 //! What an origin's life was, and which answers it allows.
 
-use super::HOUR;
 use crate::cache::Stale;
+use crate::cache::tests::model::HOUR;
 
 /// What every origin allows, in seconds.
-pub(super) const LIFE: u64 = 2 * HOUR;
-pub(super) const WHILE_REVALIDATING: u64 = HOUR;
-pub(super) const ON_ERROR: u64 = 4 * HOUR;
+pub(crate) const LIFE: u64 = 2 * HOUR;
+pub(crate) const WHILE_REVALIDATING: u64 = HOUR;
+pub(crate) const ON_ERROR: u64 = 4 * HOUR;
 /// How long the cache may go on telling that a source is not there, and how long it leaves an origin alone that failed.
 const NOT_FOUND: u64 = 10;
 const HOLD_OFF: u64 = 5;
@@ -14,32 +14,32 @@ const HOLD_OFF: u64 = 5;
 const SLACK: u64 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Health {
+pub(crate) enum Health {
     Up,
     Down,
     Gone,
 }
 
 /// One origin's life, in seconds since the beginning.
-pub(super) struct Life {
+pub(crate) struct Life {
     /// Each state of the source, and since when it is the last one.
-    pub(super) states: Vec<(String, u64)>,
+    pub(crate) states: Vec<(String, u64)>,
     /// Each change of health, and when.
-    pub(super) health: Vec<(Health, u64)>,
-    pub(super) hard_purge: Option<u64>,
-    pub(super) soft_purge: Option<u64>,
+    pub(crate) health: Vec<(Health, u64)>,
+    pub(crate) hard_purge: Option<u64>,
+    pub(crate) soft_purge: Option<u64>,
     /// Whether it may be stored.
-    pub(super) storable: bool,
+    pub(crate) storable: bool,
     /// How often it was asked and answered.
-    pub(super) answers: u64,
+    pub(crate) answers: u64,
     /// When it last said, to whomever, that it may be stored, by the number of its answer.
     let_store: u64,
     /// When it last said to each cache that there is nothing to store.
-    pub(super) refused: Vec<u64>,
+    pub(crate) refused: Vec<u64>,
 }
 
 impl Life {
-    pub(super) fn new(number: u64, caches: usize) -> Self {
+    pub(crate) fn new(number: u64, caches: usize) -> Self {
         Life {
             states: vec![(format!("source {number} state 0"), 0)],
             health: vec![(Health::Up, 0)],
@@ -52,11 +52,11 @@ impl Life {
         }
     }
 
-    pub(super) fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> Health {
         self.health.last().expect("there is a first one").0
     }
 
-    pub(super) fn current(&self) -> &str {
+    pub(crate) fn current(&self) -> &str {
         &self.states.last().expect("there is a first one").0
     }
 
@@ -83,7 +83,7 @@ impl Life {
     }
 
     /// It answers, and may be stored or not.
-    pub(super) fn answer(&mut self, who: usize, storable: bool) {
+    pub(crate) fn answer(&mut self, who: usize, storable: bool) {
         self.answers += 1;
         if storable {
             self.let_store = self.answers;
@@ -93,12 +93,12 @@ impl Life {
     }
 
     /// Whether a cache may answer without asking.
-    pub(super) fn may_be_kept(&self, who: usize) -> bool {
+    pub(crate) fn may_be_kept(&self, who: usize) -> bool {
         self.let_store > self.refused[who]
     }
 
     /// Whether an answer with this content can be right.
-    pub(super) fn allows(
+    pub(crate) fn allows(
         &self,
         content: &str,
         stale: Option<Stale>,
@@ -128,7 +128,7 @@ impl Life {
     }
 
     /// Whether no answer can be right.
-    pub(super) fn allows_none(&self, status: u32, now: u64) -> Result<(), String> {
+    pub(crate) fn allows_none(&self, status: u32, now: u64) -> Result<(), String> {
         let told = match status {
             404 => self.was(Health::Gone, now.saturating_sub(NOT_FOUND + SLACK)),
             503 => self.health() == Health::Down,

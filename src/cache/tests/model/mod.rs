@@ -19,7 +19,7 @@ use proptest::test_runner::TestCaseError;
 
 use self::life::Health;
 use self::world::World;
-use super::bucket::TestBucket;
+use crate::cache::tests::bucket::TestBucket;
 
 const SOURCES: u64 = 3;
 const HOUR: u64 = 60 * 60;

@@ -10,14 +10,6 @@ use hyper::header::CACHE_CONTROL;
 use hyper::header::HeaderValue;
 use tempfile::TempDir;
 
-use super::Aim;
-use super::SOURCES;
-use super::Step;
-use super::life::Health;
-use super::life::LIFE;
-use super::life::Life;
-use super::life::ON_ERROR;
-use super::life::WHILE_REVALIDATING;
 use crate::cache::Cache;
 use crate::cache::Key;
 use crate::cache::Made;
@@ -30,6 +22,14 @@ use crate::cache::tests::bucket::TestBucket;
 use crate::cache::tests::files;
 use crate::cache::tests::folder;
 use crate::cache::tests::landed;
+use crate::cache::tests::model::Aim;
+use crate::cache::tests::model::SOURCES;
+use crate::cache::tests::model::Step;
+use crate::cache::tests::model::life::Health;
+use crate::cache::tests::model::life::LIFE;
+use crate::cache::tests::model::life::Life;
+use crate::cache::tests::model::life::ON_ERROR;
+use crate::cache::tests::model::life::WHILE_REVALIDATING;
 use crate::cache::tests::open;
 use crate::cache::tests::open_among;
 use crate::cache::tests::rendition;
@@ -42,17 +42,17 @@ use crate::source::Answer;
 use crate::source::Fetched;
 use crate::units::Seconds;
 
-pub(super) struct World {
+pub(crate) struct World {
     /// Each with its folder.
     caches: Vec<(Arc<Cache>, TempDir)>,
     bucket: Option<TestBucket>,
-    pub(super) now: u64,
+    pub(crate) now: u64,
     lives: Vec<Arc<Mutex<Life>>>,
-    pub(super) told: String,
+    pub(crate) told: String,
 }
 
 impl World {
-    pub(super) async fn new(bucket: Option<TestBucket>) -> Self {
+    pub(crate) async fn new(bucket: Option<TestBucket>) -> Self {
         let count = if bucket.is_some() { 2 } else { 1 };
         let mut world = World {
             caches: Vec::new(),
@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    pub(super) async fn step(&mut self, step: &Step) -> Result<(), String> {
+    pub(crate) async fn step(&mut self, step: &Step) -> Result<(), String> {
         let now = self.now;
         match *step {
             Step::Ask(number, who) => self.ask(number, who).await?,

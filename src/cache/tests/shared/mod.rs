@@ -8,22 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Rendered;
-use super::bucket::Mood;
-use super::bucket::TestBucket;
-use super::config;
-use super::eventually;
-use super::folder;
-use super::only;
-use super::render;
-use super::rendition;
-use super::source_memory;
-use super::sources::HOUR;
-use super::sources::Origin;
-use super::sources::fetched;
-use super::sources::get;
-use super::sources::not_modified;
-use super::sources::validators;
 use crate::cache::Cache;
 use crate::cache::CacheError;
 use crate::cache::Config;
@@ -33,9 +17,25 @@ use crate::cache::SharedConfig;
 use crate::cache::SharedStats;
 use crate::cache::Tier;
 use crate::cache::entry::EntryKey;
+use crate::cache::tests::Rendered;
+use crate::cache::tests::bucket::Mood;
+use crate::cache::tests::bucket::TestBucket;
+use crate::cache::tests::config;
+use crate::cache::tests::eventually;
+use crate::cache::tests::folder;
+use crate::cache::tests::only;
+use crate::cache::tests::render;
+use crate::cache::tests::rendition;
+use crate::cache::tests::source_memory;
+use crate::cache::tests::sources::HOUR;
+use crate::cache::tests::sources::Origin;
+use crate::cache::tests::sources::fetched;
+use crate::cache::tests::sources::get;
+use crate::cache::tests::sources::not_modified;
+use crate::cache::tests::sources::validators;
 use crate::units::Seconds;
 
-pub(super) fn sharing(place: &Path, timeout: Seconds) -> Config {
+pub(crate) fn sharing(place: &Path, timeout: Seconds) -> Config {
     Config {
         shared: SharedConfig {
             bucket: "shared".to_owned(),
@@ -46,7 +46,7 @@ pub(super) fn sharing(place: &Path, timeout: Seconds) -> Config {
     }
 }
 
-pub(super) async fn replica_at(bucket: &TestBucket, place: &Path) -> Arc<Cache> {
+pub(crate) async fn replica_at(bucket: &TestBucket, place: &Path) -> Arc<Cache> {
     // Machines that run tests are slow.
     let config = sharing(place, Seconds::new(20));
     Cache::open(&config, &[bucket.config()], source_memory())

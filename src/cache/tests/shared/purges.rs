@@ -5,12 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::eventually;
-use super::object;
-use super::render;
-use super::replica;
-use super::replica_at;
-use super::stats;
 use crate::cache::Key;
 use crate::cache::Outcome;
 use crate::cache::Purge;
@@ -24,6 +18,12 @@ use crate::cache::tests::bucket::TestBucket;
 use crate::cache::tests::files;
 use crate::cache::tests::folder;
 use crate::cache::tests::purge;
+use crate::cache::tests::shared::eventually;
+use crate::cache::tests::shared::object;
+use crate::cache::tests::shared::render;
+use crate::cache::tests::shared::replica;
+use crate::cache::tests::shared::replica_at;
+use crate::cache::tests::shared::stats;
 use crate::cache::tests::sources::Origin;
 use crate::cache::tests::sources::fetched;
 use crate::cache::tests::sources::get;

@@ -1,0 +1,400 @@
+//! Purges on disk, beside what they purge: a line each, so that a restart forgets none. Several processes may share the file, as they do for a moment
+//! when one takes over from another: each appends, and each reads what the others appended. The list is shortened by putting a shorter one in its place,
+//! under a lock that keeps all from appending meanwhile.
+
+use std::fs::File;
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Read as _;
+use std::io::Seek as _;
+use std::io::SeekFrom;
+use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cache::blocking;
+use crate::cache::purge::log::Event;
+use crate::cache::purge::log::Purge;
+use crate::files::Folder;
+
+/// What is read of the file at most, in bytes: some hundred thousand purges.
+const LONGEST: u64 = 32 << 20;
+
+#[derive(Clone)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    reading: Arc<Mutex<Reading>>,
+}
+
+/// How far the list was read.
+#[derive(Default)]
+struct Reading {
+    /// Kept open: when another is in its place, what was appended to this one before is still to be read.
+    file: Option<File>,
+    /// In bytes.
+    position: u64,
+}
+
+impl Journal {
+    /// Of the folder of the disk cache; the file need not exist.
+    pub(crate) fn new(folder: &Path) -> Self {
+        Journal {
+            path: folder.join("purges"),
+            reading: Arc::default(),
+        }
+    }
+
+    /// Writes events down. When this returns they are on disk, or an error says why not.
+    pub(crate) async fn append(&self, events: Vec<Event>) -> io::Result<()> {
+        let path = self.path.clone();
+        let written = blocking(move || append(&path, &events)).await;
+        written.unwrap_or_else(|| Err(io::Error::other("interrupted")))
+    }
+
+    /// Writes down what the other replicas could not be told of: a restart must not keep it from them.
+    pub(crate) async fn append_unpublished(&self, purges: Vec<Purge>) -> io::Result<()> {
+        let path = self.unpublished_path();
+        let written = blocking(move || append(&path, &purges)).await;
+        written.unwrap_or_else(|| Err(io::Error::other("interrupted")))
+    }
+
+    /// What the other replicas could not be told of yet.
+    pub(crate) async fn unpublished(&self) -> Vec<Purge> {
+        let path = self.unpublished_path();
+        let read = blocking(move || read_on(&options().read(true).open(path)?, &mut 0)).await;
+        read.and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// They were told.
+    pub(crate) async fn forget_unpublished(&self) {
+        let path = self.unpublished_path();
+        // What stays is told once more after a restart, which does no harm.
+        blocking(move || std::fs::remove_file(path)).await;
+    }
+
+    fn unpublished_path(&self) -> PathBuf {
+        self.path.with_extension("unpublished")
+    }
+
+    /// What was written down since the last look, by whomever.
+    pub(crate) async fn news(&self) -> Vec<Event> {
+        let journal = self.clone();
+        let read = blocking(move || {
+            let mut reading = journal
+                .reading
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            read(&journal.path, &mut reading)
+        });
+        match read.await {
+            Some(Ok(events)) => events,
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %self.path.display(), %error, "cannot read which purges there were");
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Leaves only these, where the file has become much longer than they are.
+    pub(crate) async fn shorten(&self, events: Vec<Event>) {
+        let journal = self.clone();
+        let shortened = blocking(move || {
+            let mut reading = journal
+                .reading
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            shorten(&journal.path, &events, &mut reading)
+        });
+        if let Some(Err(error)) = shortened.await {
+            tracing::debug!(path = %self.path.display(), %error, "cannot shorten the list of purges");
+        }
+    }
+}
+
+fn lines(items: &[impl Serialize]) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for item in items {
+        serde_json::to_writer(&mut text, item)?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// No link is followed, and what is made is for its owner alone. Of a pipe, nothing is waited for.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options
+}
+
+/// For a file of an earlier version, which everybody could read.
+fn make_private(file: &File) {
+    let is_private = file
+        .metadata()
+        .is_ok_and(|metadata| metadata.mode() & 0o077 == 0);
+    if !is_private {
+        // It may be somebody else's who lets us write.
+        let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+    }
+}
+
+fn append(path: &Path, items: &[impl Serialize]) -> io::Result<()> {
+    // Begins with the end of a line, because a crash may have left one without; and is one write, so that no other process's line gets between.
+    let mut text = vec![b'\n'];
+    text.extend(lines(items)?);
+    if let Some(folder) = path.parent() {
+        Folder::make(folder)?;
+    }
+    loop {
+        let mut file = options().create(true).append(true).open(path)?;
+        make_private(&file);
+        // Where there are no locks, nobody shortens.
+        let _ = file.lock();
+        // Between opening and locking, a shorter one may have been put in its place.
+        if is_at(&file, path)? {
+            file.write_all(&text)?;
+            return file.sync_data();
+        }
+    }
+}
+
+/// Whether a file is the one that has this name now.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let there = match std::fs::symlink_metadata(path) {
+        Ok(there) => there,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let here = file.metadata()?;
+    Ok((here.dev(), here.ino()) == (there.dev(), there.ino()))
+}
+
+fn read(path: &Path, reading: &mut Reading) -> io::Result<Vec<Event>> {
+    let mut events = Vec::new();
+    if let Some(file) = &reading.file {
+        events = read_on(file, &mut reading.position)?;
+        if is_at(file, path)? {
+            return Ok(events);
+        }
+        // Of the one that took its place, what is known already does no harm.
+        *reading = Reading::default();
+    }
+    match options().read(true).open(path) {
+        Ok(file) => {
+            events.extend(read_on(&file, &mut reading.position)?);
+            reading.file = Some(file);
+            Ok(events)
+        }
+        Err(_) if !events.is_empty() => Ok(events),
+        Err(error) => Err(error),
+    }
+}
+
+/// The lines after a position, which is then after them.
+fn read_on<T: DeserializeOwned>(mut file: &File, position: &mut u64) -> io::Result<Vec<T>> {
+    let len = file.metadata()?.len();
+    if len < *position {
+        // Somebody has cut it short.
+        *position = 0;
+    }
+    if len == *position {
+        return Ok(Vec::new());
+    }
+    file.seek(SeekFrom::Start(*position))?;
+    let mut text = Vec::new();
+    file.take(LONGEST).read_to_end(&mut text)?;
+    // A line without an end may be one that is just being written.
+    let whole = text
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
+    *position += whole as u64;
+    let items = text[..whole].split(|byte| *byte == b'\n');
+    Ok(items
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect())
+}
+
+fn shorten(path: &Path, events: &[Event], reading: &mut Reading) -> io::Result<()> {
+    let text = lines(events)?;
+    let Some(read) = &reading.file else {
+        return Ok(());
+    };
+    let long = options().append(true).open(path)?;
+    long.lock()?;
+    let len = long.metadata()?.len();
+    // What was not read yet must not be lost.
+    let is_read = is_at(read, path)? && is_at(&long, path)? && len == reading.position;
+    if !is_read || len < 2 * text.len() as u64 + 4096 {
+        return Ok(());
+    }
+    let beside = path.with_extension("new");
+    // What a crash left, or a link that somebody put there.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&beside)?;
+    file.write_all(&text)?;
+    file.sync_data()?;
+    std::fs::rename(&beside, path)?;
+    *reading = Reading {
+        file: Some(file),
+        position: text.len() as u64,
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::Ordering;
+
+    use super::Event;
+    use super::Journal;
+    use super::append;
+    use crate::cache::purge::log::Purge;
+    use crate::cache::purge::log::Target;
+
+    fn event(number: u64) -> Event {
+        Event {
+            number,
+            at: 1,
+            purge: Purge::hard(Target::Everything),
+            folded: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_one_writes_the_other_reads_once() {
+        let folder = tempfile::tempdir().expect("a place for temporary files");
+        let (one, other) = (Journal::new(folder.path()), Journal::new(folder.path()));
+        assert_eq!(one.news().await, []);
+        one.append(vec![event(1), event(2)])
+            .await
+            .expect("a folder to write to");
+        assert_eq!(other.news().await, [event(1), event(2)]);
+        other
+            .append(vec![event(3)])
+            .await
+            .expect("a folder to write to");
+        assert_eq!(one.news().await, [event(1), event(2), event(3)]);
+        assert_eq!(one.news().await, []);
+    }
+
+    #[tokio::test]
+    async fn half_a_line_and_garbage_cost_nothing_else() {
+        let folder = tempfile::tempdir().expect("a place for temporary files");
+        let journal = Journal::new(folder.path());
+        let path = folder.path().join("purges");
+        std::fs::write(&path, b"\xff\n{}\n{\"number\":1").expect("a folder to write to");
+        assert_eq!(journal.news().await, []);
+        append(&path, &[event(5)]).expect("a folder to write to");
+        append(&path, &[event(6)]).expect("a folder to write to");
+        assert_eq!(journal.news().await, [event(5), event(6)]);
+    }
+
+    #[tokio::test]
+    async fn a_long_file_is_shortened_to_what_counts() {
+        let folder = tempfile::tempdir().expect("a place for temporary files");
+        let journal = Journal::new(folder.path());
+        let many: Vec<Event> = (0..1000).map(event).collect();
+        journal.append(many).await.expect("a folder to write to");
+        assert_eq!(journal.news().await.len(), 1000);
+        journal.shorten(vec![event(999)]).await;
+        assert_eq!(journal.news().await, []);
+        assert_eq!(Journal::new(folder.path()).news().await, [event(999)]);
+    }
+
+    /// Purges that take some room.
+    fn padded(number: u64) -> Event {
+        let prefix = format!("https://b.com/{number:0200}");
+        Event {
+            purge: Purge::hard(Target::Prefix(prefix)),
+            ..event(number)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_was_shortened_and_grew_again_is_read_from_its_beginning() {
+        let folder = tempfile::tempdir().expect("a place for temporary files");
+        let (one, other) = (Journal::new(folder.path()), Journal::new(folder.path()));
+        let many = vec![padded(1); 100];
+        one.append(many.clone())
+            .await
+            .expect("a folder to write to");
+        assert_eq!((one.news().await, other.news().await), (many.clone(), many));
+        // The one does not look while all this happens.
+        other.append(vec![padded(2)]).await.expect("just the same");
+        assert_eq!(other.news().await, [padded(2)]);
+        other.shorten(vec![padded(1), padded(2)]).await;
+        let later: Vec<Event> = (3..200).map(padded).collect();
+        other.append(later.clone()).await.expect("just the same");
+        let news = one.news().await;
+        assert!(news.contains(&padded(2)));
+        assert!(news.ends_with(&later));
+        assert_eq!(one.news().await, []);
+        // What a process left that was killed in the middle is in nobody's way.
+        std::fs::write(folder.path().join("purges.new"), "{\"number\":").expect("a folder of ours");
+        let read: Vec<Event> = (1..200).map(padded).collect();
+        one.append(read.clone()).await.expect("just the same");
+        assert_eq!(one.news().await, read);
+        one.append(read.clone()).await.expect("just the same");
+        assert_eq!(one.news().await, read);
+        one.shorten(read.clone()).await;
+        assert_eq!(Journal::new(folder.path()).news().await, read);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_lost_that_is_appended_while_another_process_shortens() {
+        let folder = tempfile::tempdir().expect("a place for temporary files");
+        let (one, other) = (Journal::new(folder.path()), Journal::new(folder.path()));
+        let times = Arc::new(AtomicU32::new(0));
+        let shortened = Arc::clone(&times);
+        let appending = tokio::spawn(async move {
+            let mut number = 0;
+            // Where the appending is so fast that no list gets shorter, many must do.
+            while shortened.load(Ordering::SeqCst) < 20 && number < 300 {
+                number += 1;
+                let repeated = vec![padded(number); 30];
+                one.append(repeated).await.expect("a folder to write to");
+            }
+            number
+        });
+        let path = folder.path().join("purges");
+        let len = || std::fs::metadata(&path).map_or(0, |file| file.len());
+        let mut known = Vec::new();
+        while !appending.is_finished() {
+            known.extend(other.news().await);
+            known.dedup();
+            let before = len();
+            other.shorten(known.clone()).await;
+            times.fetch_add(u32::from(len() < before), Ordering::SeqCst);
+        }
+        let last = appending.await.expect("no panic");
+        let all: Vec<Event> = (1..=last).map(padded).collect();
+        let mut left = Journal::new(folder.path()).news().await;
+        left.dedup();
+        assert_eq!(left, all);
+        known.extend(other.news().await);
+        known.dedup();
+        assert_eq!(known, all);
+    }
+}

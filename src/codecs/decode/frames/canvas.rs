@@ -1,0 +1,83 @@
+//! The canvas that GIF and APNG paint on: each frame covers a part of it, and says what becomes of that part afterwards.
+
+use crate::codecs::TransformError;
+use crate::codecs::animation::Area;
+use crate::pixels::Channels;
+use crate::pixels::Raster;
+use crate::pixels::Samples;
+use crate::pixels::Size;
+use crate::pixels::buffer;
+
+/// What becomes of the area of a frame before the next frame is painted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disposal {
+    Keep,
+    /// It turns transparent. GIF says "background colour", which no browser paints.
+    Clear,
+    /// It shows again what it showed before the frame.
+    Restore,
+}
+
+const CHANNELS: usize = Channels::Rgba.count();
+
+/// RGBA pixels, transparent at first. Beside them, only the area under a frame that will be restored is kept.
+pub(crate) struct Canvas {
+    size: Size,
+    pixels: Vec<u8>,
+    last: (Area, Disposal),
+    kept: Vec<u8>,
+}
+
+impl Canvas {
+    pub fn new(size: Size) -> Result<Self, TransformError> {
+        Ok(Canvas {
+            size,
+            pixels: buffer::zeroed(size.len() * CHANNELS)?,
+            last: (Area::EMPTY, Disposal::Keep),
+            kept: Vec::new(),
+        })
+    }
+
+    pub const fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Disposes of the frame before, and paints this one. `paint` gets the number of a row of the frame and the pixels that the
+    /// row falls on, fewer than the frame is wide where it reaches beyond the canvas.
+    pub fn show(
+        &mut self,
+        area: Area,
+        disposal: Disposal,
+        mut paint: impl FnMut(usize, &mut [u8]),
+    ) -> Raster {
+        self.dispose();
+        let area = area.within(self.size);
+        self.last = (area, disposal);
+        for (row, range) in area.rows(self.size.width).enumerate() {
+            let pixels = &mut self.pixels[range.start * CHANNELS..range.end * CHANNELS];
+            if disposal == Disposal::Restore {
+                self.kept.extend_from_slice(pixels);
+            }
+            paint(row, pixels);
+        }
+        Raster {
+            size: self.size,
+            channels: Channels::Rgba,
+            samples: Samples::U8(self.pixels.clone()),
+        }
+    }
+
+    fn dispose(&mut self) {
+        let (area, disposal) = self.last;
+        let row = area.size.width as usize * CHANNELS;
+        for (index, range) in area.rows(self.size.width).enumerate() {
+            let pixels = &mut self.pixels[range.start * CHANNELS..range.end * CHANNELS];
+            match disposal {
+                Disposal::Keep => return,
+                Disposal::Clear => pixels.fill(0),
+                Disposal::Restore => pixels.copy_from_slice(&self.kept[index * row..][..row]),
+            }
+        }
+        self.kept.clear();
+    }
+}

@@ -1,0 +1,276 @@
+//! GIF by `gif`, painted on our own canvas: `image` does the same on three canvases and in RGBA, and takes a file without a loop
+//! count for one that runs for ever.
+
+use std::io::Cursor;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use gif::ColorOutput;
+use gif::DecodeOptions;
+use gif::Decoder;
+use gif::DisposalMethod;
+use gif::MemoryLimit;
+
+use crate::codecs::TransformError;
+use crate::codecs::animation::Animation;
+use crate::codecs::animation::Area;
+use crate::codecs::animation::Frame;
+use crate::codecs::animation::Loops;
+use crate::codecs::decode::frames::afford;
+use crate::codecs::decode::frames::canvas::Canvas;
+use crate::codecs::decode::frames::canvas::Disposal;
+use crate::pixels::Raster;
+use crate::pixels::Size;
+
+/// How many times the canvas one frame may be. Some files have frames that reach beyond it; a frame of 65535x65535 pixels on a
+/// canvas of one is an attack.
+const FRAME_PER_CANVAS: u64 = 16;
+
+/// What a block begins with.
+const IMAGE: u8 = 0x2C;
+const EXTENSION: u8 = 0x21;
+const TRAILER: u8 = 0x3B;
+
+/// Counts the frames whose data is complete. The decoder cannot tell a cut frame from a missing trailer, so this walks by itself.
+pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
+    let (mut blocks, size) = Blocks::of(source)?;
+    let mut found = Animation {
+        frames: 0,
+        loops: Loops::ONCE,
+        size,
+        frame_bytes: 0,
+    };
+    while blocks.next(&mut found).is_some() {}
+    // A larger one is refused.
+    found.frame_bytes = found.frame_bytes.min(size.area() * FRAME_PER_CANVAS);
+    Some(found)
+}
+
+/// The size of the canvas.
+pub(crate) fn canvas_size(source: &[u8]) -> Result<Size, TransformError> {
+    let decoder = decoder(source, DecodeOptions::new())?;
+    Ok(Size::new(
+        u32::from(decoder.width()),
+        u32::from(decoder.height()),
+    ))
+}
+
+/// The first frame, on a canvas of this size; it may have as many times the pixels of that.
+pub(crate) fn first(
+    source: &[u8],
+    size: Size,
+    frame_per_canvas: u64,
+) -> Result<Raster, TransformError> {
+    let mut frames = Frames::open(source, u64::MAX)?;
+    if frames.canvas.size() != size {
+        return Err(failed("the size changed"));
+    }
+    frames.frame_per_canvas = frame_per_canvas;
+    let first = frames.next()?.ok_or_else(|| failed("it has no frames"))?;
+    Ok(first.raster)
+}
+
+/// A decoder that skips extensions that nobody knows, as browsers do: all of them have one form, whatever their label.
+fn decoder(
+    source: &[u8],
+    mut options: DecodeOptions,
+) -> Result<Decoder<Cursor<&[u8]>>, TransformError> {
+    options.allow_unknown_blocks(true);
+    options.read_info(Cursor::new(source)).map_err(failed)
+}
+
+/// A file up to the first block that is neither a frame nor an extension: there it ends, as in browsers. The decoder would take it for one
+/// more extension that it does not know.
+fn before_garbage(source: &[u8]) -> &[u8] {
+    let Some((mut blocks, size)) = Blocks::of(source) else {
+        return source;
+    };
+    let mut found = Animation {
+        frames: 0,
+        loops: Loops::ONCE,
+        size,
+        frame_bytes: 0,
+    };
+    loop {
+        let before = blocks.rest.len();
+        match blocks.rest.first() {
+            Some(&(IMAGE | EXTENSION)) => {}
+            Some(&TRAILER) | None => return source,
+            Some(_) => return &source[..source.len() - before],
+        }
+        if blocks.next(&mut found).is_none() {
+            return source;
+        }
+    }
+}
+
+/// What is left of a GIF, block by block.
+struct Blocks<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Blocks<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    /// The blocks of a file, behind its header; and the size of its canvas.
+    fn of(source: &'a [u8]) -> Option<(Blocks<'a>, Size)> {
+        let mut blocks = Blocks { rest: source };
+        blocks.take(6)?;
+        let screen = blocks.take(7)?;
+        let size = Size::new(
+            u32::from(u16::from_le_bytes([screen[0], screen[1]])),
+            u32::from(u16::from_le_bytes([screen[2], screen[3]])),
+        );
+        blocks.take(table_length(screen[4]))?;
+        Some((blocks, size))
+    }
+
+    /// One block: `None` after the last one, and where the data ends within one.
+    fn next(&mut self, found: &mut Animation) -> Option<()> {
+        const APPLICATION: u8 = 0xFF;
+        match self.take(1)? {
+            [IMAGE] => {
+                let descriptor = self.take(9)?;
+                let side =
+                    |at: usize| u64::from(u16::from_le_bytes([descriptor[at], descriptor[at + 1]]));
+                // One index for each pixel.
+                found.frame_bytes = found.frame_bytes.max(side(4) * side(6));
+                self.take(table_length(descriptor[8]))?;
+                // The code size of the compression.
+                self.take(1)?;
+                while !self.sub_block()?.is_empty() {}
+                found.frames = found.frames.saturating_add(1);
+            }
+            [EXTENSION] => {
+                let label = self.take(1)?[0];
+                let name = self.sub_block()?;
+                let is_loop =
+                    label == APPLICATION && matches!(name, b"NETSCAPE2.0" | b"ANIMEXTS1.0");
+                if name.is_empty() {
+                    return Some(());
+                }
+                loop {
+                    match self.sub_block()? {
+                        [] => break,
+                        [1, low, high] if is_loop => {
+                            found.loops = match u16::from_le_bytes([*low, *high]) {
+                                0 => Loops::FOREVER,
+                                repeats => Loops(u32::from(repeats) + 1),
+                            };
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn sub_block(&mut self) -> Option<&'a [u8]> {
+        let length = self.take(1)?[0];
+        self.take(usize::from(length))
+    }
+}
+
+/// Bytes of the colour table that a packed field announces.
+fn table_length(packed: u8) -> usize {
+    if packed & 0x80 == 0 {
+        0
+    } else {
+        3 << ((packed & 7) + 1)
+    }
+}
+
+pub(crate) struct Frames<'a> {
+    decoder: Decoder<Cursor<&'a [u8]>>,
+    canvas: Canvas,
+    indices: Vec<u8>,
+    frame_per_canvas: u64,
+}
+
+impl<'a> Frames<'a> {
+    pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
+        let mut options = DecodeOptions::new();
+        options.set_color_output(ColorOutput::Indexed);
+        options.set_memory_limit(MemoryLimit::Bytes(
+            NonZeroU64::new(max_bytes).unwrap_or(NonZeroU64::MIN),
+        ));
+        let decoder = decoder(before_garbage(source), options)?;
+        let size = Size::new(u32::from(decoder.width()), u32::from(decoder.height()));
+        afford(size, max_bytes)?;
+        Ok(Frames {
+            decoder,
+            canvas: Canvas::new(size)?,
+            indices: Vec::new(),
+            frame_per_canvas: FRAME_PER_CANVAS,
+        })
+    }
+
+    pub fn next(&mut self) -> Result<Option<Frame>, TransformError> {
+        let Some(frame) = self.decoder.next_frame_info().map_err(failed)? else {
+            return Ok(None);
+        };
+        let mut frame = frame.clone();
+        let area = Area {
+            left: u32::from(frame.left),
+            top: u32::from(frame.top),
+            size: Size::new(u32::from(frame.width), u32::from(frame.height)),
+        };
+        if area.size.area() > self.canvas.size().area() * self.frame_per_canvas {
+            return Err(failed("a frame is far larger than the canvas"));
+        }
+        self.indices.clear();
+        self.indices.resize(area.size.len(), 0);
+        if !area.is_empty() {
+            self.decoder
+                .read_into_buffer(&mut self.indices)
+                .map_err(failed)?;
+        }
+        let palette = frame
+            .palette
+            .take()
+            .or_else(|| self.decoder.global_palette().map(<[u8]>::to_vec))
+            .unwrap_or_default();
+        let colors = colors(&palette, frame.transparent);
+        let disposal = match frame.dispose {
+            DisposalMethod::Any | DisposalMethod::Keep => Disposal::Keep,
+            DisposalMethod::Background => Disposal::Clear,
+            DisposalMethod::Previous => Disposal::Restore,
+        };
+        let width = area.size.width as usize;
+        let raster = self.canvas.show(area, disposal, |row, pixels| {
+            let indices = &self.indices[row * width..][..width];
+            for (pixel, &index) in pixels.chunks_exact_mut(4).zip(indices) {
+                let color = colors[usize::from(index)];
+                if color[3] != 0 {
+                    pixel.copy_from_slice(&color);
+                }
+            }
+        });
+        Ok(Some(Frame {
+            raster,
+            delay: Duration::from_millis(u64::from(frame.delay) * 10),
+        }))
+    }
+}
+
+/// The colour of every index. One that the palette does not have is transparent.
+fn colors(palette: &[u8], transparent: Option<u8>) -> [[u8; 4]; 256] {
+    let mut colors = [[0; 4]; 256];
+    for (color, rgb) in colors.iter_mut().zip(palette.chunks_exact(3)) {
+        *color = [rgb[0], rgb[1], rgb[2], u8::MAX];
+    }
+    if let Some(index) = transparent {
+        colors[usize::from(index)] = [0; 4];
+    }
+    colors
+}
+
+fn failed(cause: impl std::fmt::Display) -> TransformError {
+    TransformError::Decode(format!("GIF: {cause}"))
+}

@@ -1,0 +1,123 @@
+//! Animations to frames: one whole picture at a time, composed as browsers compose them. However many frames there are, memory
+//! holds the canvas, what a frame may put back onto it, and the frame that is handed out.
+
+mod apng;
+mod canvas;
+pub(crate) mod gif;
+pub(crate) mod webp;
+
+use crate::codecs::TransformError;
+use crate::codecs::animation::Animation;
+use crate::codecs::animation::Frame;
+use crate::codecs::sniff::Kind;
+use crate::pixels::Size;
+use crate::pixels::color::ColorSpace;
+
+/// Canvas, kept pixels, one frame as stored, one as handed out.
+const BYTES_PER_PIXEL: u64 = 16;
+
+/// What an animation is, by its structure alone: no pixel is decoded. `None` is a still, and so is an animation of one frame, and
+/// what is too broken to tell. An AVIF sequence counts as a still: only its first picture can be had.
+pub(crate) fn animation(source: &[u8], kind: Kind) -> Option<Animation> {
+    let found = match kind {
+        Kind::Gif => gif::animation(source),
+        Kind::Webp => webp::animation(source),
+        Kind::Png => apng::animation(source),
+        _ => None,
+    };
+    found.filter(|animation| animation.frames > 1)
+}
+
+/// Reads the frames of an animation, from first to last, once.
+///
+/// A damaged frame ends the animation: those before it are kept, and it is an error only if there are none.
+pub(crate) struct FrameReader<'a> {
+    frames: Frames<'a>,
+    space: ColorSpace,
+    is_started: bool,
+    is_ended: bool,
+}
+
+enum Frames<'a> {
+    Gif(Box<gif::Frames<'a>>),
+    Webp(webp::Frames<'a>),
+    Apng(Box<apng::Frames<'a>>),
+}
+
+impl<'a> FrameReader<'a> {
+    /// Opens an animation that may take `max_bytes` of memory beside the source.
+    pub fn open(source: &'a [u8], kind: Kind, max_bytes: u64) -> Result<Self, TransformError> {
+        let (frames, space) = match kind {
+            Kind::Gif => (
+                Frames::Gif(Box::new(gif::Frames::open(source, max_bytes)?)),
+                ColorSpace::Srgb,
+            ),
+            Kind::Webp => {
+                let frames = webp::Frames::open(source, max_bytes)?;
+                let space = frames.space();
+                (Frames::Webp(frames), space)
+            }
+            Kind::Png => {
+                let frames = apng::Frames::open(source, max_bytes)?;
+                let space = frames.space();
+                (Frames::Apng(Box::new(frames)), space)
+            }
+            _ => {
+                return Err(TransformError::Decode("it has no frames".to_owned()));
+            }
+        };
+        Ok(FrameReader {
+            frames,
+            space,
+            is_started: false,
+            is_ended: false,
+        })
+    }
+
+    /// The colour space of every frame.
+    pub fn space(&self) -> &ColorSpace {
+        &self.space
+    }
+
+    /// The next frame; `None` after the last one.
+    pub fn next(&mut self) -> Result<Option<Frame>, TransformError> {
+        if self.is_ended {
+            return Ok(None);
+        }
+        let frame = match &mut self.frames {
+            Frames::Gif(frames) => frames.next(),
+            Frames::Webp(frames) => frames.next(),
+            Frames::Apng(frames) => frames.next(),
+        };
+        match frame {
+            Ok(Some(frame)) => {
+                self.is_started = true;
+                Ok(Some(frame))
+            }
+            Ok(None) | Err(_) if self.is_started => {
+                self.is_ended = true;
+                Ok(None)
+            }
+            Ok(None) => Err(TransformError::Decode("it has no frames".to_owned())),
+            Err(cause) => Err(cause),
+        }
+    }
+}
+
+/// Refuses a canvas that would not fit into `max_bytes`.
+fn afford(size: Size, max_bytes: u64) -> Result<(), TransformError> {
+    if size.width == 0 || size.height == 0 {
+        return Err(TransformError::ZeroSized);
+    }
+    let bytes = size.area().saturating_mul(BYTES_PER_PIXEL);
+    if bytes > max_bytes {
+        return Err(TransformError::TooCostly {
+            bytes,
+            limit: max_bytes,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

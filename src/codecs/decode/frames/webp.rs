@@ -1,0 +1,185 @@
+//! Animated WebP by libwebp, which composes the frames: on transparent pixels, whatever background colour the file names, as
+//! browsers do.
+#![expect(unsafe_code, reason = "binds libwebp")]
+
+use std::borrow::Cow;
+use std::mem;
+use std::ptr;
+use std::slice;
+use std::time::Duration;
+
+use libwebp_sys as webp;
+
+use crate::codecs::TransformError;
+use crate::codecs::animation::Animation;
+use crate::codecs::animation::Frame;
+use crate::codecs::animation::Loops;
+use crate::codecs::decode::frames::afford;
+use crate::codecs::decode::webp::FRAME_HEAD;
+use crate::codecs::decode::webp::another_size;
+use crate::codecs::decode::webp::broken;
+use crate::codecs::decode::webp::canvas_size;
+use crate::codecs::metadata;
+use crate::pixels::Channels;
+use crate::pixels::Raster;
+use crate::pixels::Samples;
+use crate::pixels::Size;
+use crate::pixels::buffer;
+use crate::pixels::color::ColorSpace;
+
+/// Counts the frames whose data is complete. The library would make a table of them, of a hundred bytes for each frame of a few.
+pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
+    let header = metadata::webp_extended(source).filter(|header| header.is_animated())?;
+    let mut found = Animation {
+        frames: 0,
+        loops: Loops::ONCE,
+        size: header.size,
+        // The library decodes into one of the canvases that the header counts.
+        frame_bytes: 0,
+    };
+    for (name, content) in metadata::webp_chunks(source) {
+        match (name, content) {
+            // After the background colour.
+            (b"ANIM", &[_, _, _, _, low, high, ..]) => {
+                found.loops = Loops(u32::from(u16::from_le_bytes([low, high])));
+            }
+            (b"ANMF", _) if content.len() > FRAME_HEAD => {
+                found.frames = found.frames.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+    Some(found)
+}
+
+/// A file that is shorter than it says, cut to its last complete chunk: libwebp would refuse all of it.
+fn complete(source: &[u8]) -> Cow<'_, [u8]> {
+    const HEAD: usize = 12;
+    const CHUNK_HEAD: usize = 8;
+    let length = |offset: usize| {
+        let bytes = source.get(offset..)?.first_chunk()?;
+        usize::try_from(u32::from_le_bytes(*bytes)).ok()
+    };
+    match length(4) {
+        Some(claimed) if claimed > source.len().saturating_sub(CHUNK_HEAD) => {}
+        _ => return Cow::Borrowed(source),
+    }
+    let mut end = HEAD;
+    while let Some(content) = length(end + 4) {
+        // Chunks are padded to an even length.
+        let next = content
+            .checked_add(content & 1)
+            .and_then(|content| content.checked_add(end + CHUNK_HEAD));
+        match next {
+            Some(next) if next <= source.len() => end = next,
+            _ => break,
+        }
+    }
+    let mut cut = source.get(..end).unwrap_or(source).to_vec();
+    if let (Some(field), Ok(claimed)) = (cut.get_mut(4..8), u32::try_from(end - CHUNK_HEAD)) {
+        field.copy_from_slice(&claimed.to_le_bytes());
+    }
+    Cow::Owned(cut)
+}
+
+pub(crate) struct Frames<'a> {
+    decoder: *mut webp::WebPAnimDecoder,
+    size: Size,
+    /// When the last frame ends, in milliseconds. It wraps around, like the library's own.
+    elapsed: i32,
+    /// The decoder reads from here: it must neither move nor go before it.
+    source: Cow<'a, [u8]>,
+}
+
+impl Drop for Frames<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the decoder came from WebPAnimDecoderNew and is deleted once.
+        unsafe { webp::WebPAnimDecoderDelete(self.decoder) }
+    }
+}
+
+impl<'a> Frames<'a> {
+    pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
+        let source = complete(source);
+        let size = canvas_size(&source)?;
+        afford(size, max_bytes)?;
+        let data = webp::WebPData {
+            bytes: source.as_ptr(),
+            size: source.len(),
+        };
+        // SAFETY: plain numbers, for which zero is valid, and initialised at once; the bytes outlive the decoder, see `source`:
+        // moving a `Cow` moves no bytes.
+        let decoder = unsafe {
+            let mut options: webp::WebPAnimDecoderOptions = mem::zeroed();
+            if webp::WebPAnimDecoderOptionsInit(&mut options) == 0 {
+                return Err(broken());
+            }
+            options.color_mode = webp::WEBP_CSP_MODE::MODE_RGBA;
+            options.use_threads = 0;
+            webp::WebPAnimDecoderNew(&data, &options)
+        };
+        if decoder.is_null() {
+            return Err(broken());
+        }
+        let frames = Frames {
+            decoder,
+            size,
+            elapsed: 0,
+            source,
+        };
+        if frames.canvas_size()? == size {
+            Ok(frames)
+        } else {
+            Err(another_size())
+        }
+    }
+
+    /// The size of the canvas that the library has made, which it hands out with every frame.
+    fn canvas_size(&self) -> Result<Size, TransformError> {
+        // SAFETY: a valid decoder, and plain numbers, for which zero is valid, as the place for its answer.
+        let (told, info) = unsafe {
+            let mut info: webp::WebPAnimInfo = mem::zeroed();
+            (
+                webp::WebPAnimDecoderGetInfo(self.decoder, &mut info) != 0,
+                info,
+            )
+        };
+        if told {
+            Ok(Size::new(info.canvas_width, info.canvas_height))
+        } else {
+            Err(broken())
+        }
+    }
+
+    pub fn space(&self) -> ColorSpace {
+        ColorSpace::from_icc(metadata::webp_profile(&self.source).map(<[u8]>::to_vec))
+    }
+
+    pub fn next(&mut self) -> Result<Option<Frame>, TransformError> {
+        // SAFETY: a valid decoder.
+        if unsafe { webp::WebPAnimDecoderHasMoreFrames(self.decoder) } == 0 {
+            return Ok(None);
+        }
+        let (mut canvas, mut ends) = (ptr::null_mut(), 0);
+        // SAFETY: a valid decoder and two valid places for its answer.
+        let shown =
+            unsafe { webp::WebPAnimDecoderGetNext(self.decoder, &mut canvas, &mut ends) } != 0;
+        if !shown || canvas.is_null() {
+            return Err(broken());
+        }
+        let length = self.size.len() * Channels::Rgba.count();
+        // SAFETY: the library writes into a canvas of its own, whose size it has told, see `open`, and which has four bytes for each
+        // pixel without gaps, because RGBA was asked for. It stays until the next call.
+        let samples = buffer::copied(unsafe { slice::from_raw_parts(canvas, length) })?;
+        let delay = ends.wrapping_sub(self.elapsed);
+        self.elapsed = ends;
+        Ok(Some(Frame {
+            raster: Raster {
+                size: self.size,
+                channels: Channels::Rgba,
+                samples: Samples::U8(samples),
+            },
+            delay: Duration::from_millis(u64::try_from(delay).unwrap_or(0)),
+        }))
+    }
+}

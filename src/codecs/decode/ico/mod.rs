@@ -1,0 +1,237 @@
+//! ICO and CUR: the largest of their pictures, which is a PNG, or a BMP without its first header. Of 32 bits the alpha counts, as it is
+//! stored; where there is none, or no pixel has any, the mask of one bit behind the pixels does. As Chromium does it, and unlike `image`,
+//! which puts the mask on every picture, so this reads masks by itself.
+
+use std::io::Cursor;
+
+use image::codecs::ico::IcoDecoder;
+
+use crate::codecs::TransformError;
+use crate::codecs::decode::Decoded;
+use crate::codecs::decode::Header;
+use crate::codecs::decode::plain;
+use crate::codecs::decode::plain::failed;
+use crate::codecs::decode::png;
+use crate::codecs::sniff::Kind;
+use crate::pixels::Samples;
+
+pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
+    match largest(source)? {
+        Entry::Png(picture) => Ok(Header {
+            kind: Kind::Ico,
+            ..png::header(picture)?
+        }),
+        Entry::Bmp { icon, .. } => Ok(plain::header_of(&open(&icon)?, Kind::Ico)),
+    }
+}
+
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+    match largest(source)? {
+        Entry::Png(picture) => png::decode(picture, header),
+        Entry::Bmp { icon, mask } => {
+            let mut decoded = plain::read(Box::new(open(&icon)?), header)?;
+            if let (Some(mask), Samples::U8(samples)) = (mask, &mut decoded.raster.samples) {
+                mask.apply(samples, header.size.width as usize);
+            }
+            Ok(decoded)
+        }
+    }
+}
+
+/// One picture of an icon.
+#[derive(Debug)]
+enum Entry<'a> {
+    /// A whole file.
+    Png(&'a [u8]),
+    Bmp {
+        /// An icon of its own with this picture alone: its header has to be halved in height, which `image` does for icons only, but of
+        /// several pictures it would choose the deepest.
+        icon: Vec<u8>,
+        /// What was left out of it; `None` where it is all there, and `image` sees to the mask.
+        mask: Option<Mask<'a>>,
+    },
+}
+
+/// The picture with the most pixels, of equal ones the deepest, and of those the first; the directory gives both, and may lie, which costs
+/// quality only.
+fn largest(source: &[u8]) -> Result<Entry<'_>, TransformError> {
+    const HEAD: usize = 6;
+    const ENTRY: usize = 16;
+    let damaged = || TransformError::Decode("ICO: the directory is damaged".to_owned());
+    let count = source.get(4..HEAD).ok_or_else(damaged)?;
+    let count = usize::from(u16::from_le_bytes([count[0], count[1]]));
+    let is_cursor = source[2] == 2;
+    // A side of 256 or more is written as 0.
+    let side = |byte: u8| if byte == 0 { 256 } else { u32::from(byte) };
+    let (_, entry, picture) = source[HEAD..]
+        .as_chunks::<ENTRY>()
+        .0
+        .iter()
+        .take(count)
+        .rev()
+        .filter_map(|entry| {
+            let (length, start) = (number(entry, 8)? as usize, number(entry, 12)? as usize);
+            let picture = source.get(start..start.checked_add(length)?)?;
+            // In a cursor these two bytes are the hot spot.
+            let depth = if is_cursor { 0 } else { entry[6] };
+            (!picture.is_empty()).then_some((
+                (side(entry[0]) * side(entry[1]), depth),
+                entry,
+                picture,
+            ))
+        })
+        .max_by_key(|(rank, _, _)| *rank)
+        .ok_or_else(damaged)?;
+    if picture.starts_with(b"\x89PNG\r\n\x1a\n") {
+        return Ok(Entry::Png(picture));
+    }
+    let bitmap = Bitmap::of(picture);
+    let (parts, mask) = match &bitmap {
+        Some(bitmap) => (
+            [&bitmap.head[..], bitmap.colors, bitmap.pixels],
+            Some(bitmap.mask),
+        ),
+        None => ([picture, &[], &[]], None),
+    };
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    let mut icon = Vec::with_capacity(22 + length);
+    icon.extend([0, 0, 1, 0, 1, 0, entry[0], entry[1], 0, 0, 0, 0, 0, 0]);
+    icon.extend(u32::try_from(length).map_err(|_| damaged())?.to_le_bytes());
+    icon.extend([22, 0, 0, 0]);
+    parts.iter().for_each(|part| icon.extend_from_slice(part));
+    Ok(Entry::Bmp { icon, mask })
+}
+
+fn open(icon: &[u8]) -> Result<IcoDecoder<Cursor<&[u8]>>, TransformError> {
+    IcoDecoder::new(Cursor::new(icon)).map_err(failed)
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+fn short(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .map(|bytes| u16::from_le_bytes(*bytes))
+}
+
+/// A bitmap in its parts.
+struct Bitmap<'a> {
+    head: Vec<u8>,
+    /// Palette, or masks of the colours.
+    colors: &'a [u8],
+    pixels: &'a [u8],
+    mask: Mask<'a>,
+}
+
+/// Which pixels are transparent.
+#[derive(Clone, Copy, Debug)]
+struct Mask<'a> {
+    /// Rows of one bit for each pixel, in the order of the rows of the pixels, padded to 32 bits. They may be missing.
+    rows: &'a [u8],
+    is_top_down: bool,
+    /// Whether pixels have alpha, so that the mask counts only if all of that is 0.
+    has_alpha: bool,
+}
+
+impl<'a> Bitmap<'a> {
+    /// `None` where rows are compressed, or so odd that it is for `image` to say what is wrong.
+    fn of(picture: &'a [u8]) -> Option<Self> {
+        const CORE: u32 = 12;
+        const INFO: u32 = 40;
+        /// Those of `image`: later ones have more to say.
+        const LENGTHS: [u32; 6] = [CORE, INFO, 52, 56, 108, 124];
+        const PLAIN: u32 = 0;
+        const FIELDS: u32 = 3;
+        /// Red, green and blue where 32 bits have them anyway.
+        const USUAL: [u32; 3] = [0x00FF_0000, 0x0000_FF00, 0x0000_00FF];
+        let length = number(picture, 0).filter(|length| LENGTHS.contains(length))?;
+        let (width, height, bits, compression, used) = if length == CORE {
+            let (width, height) = (short(picture, 4)?, short(picture, 6)?);
+            let side = |side: u16| i32::from(side);
+            (side(width), side(height), short(picture, 10)?, PLAIN, 0)
+        } else {
+            let side = |at| number(picture, at).map(u32::cast_signed);
+            let (width, height) = (side(4)?, side(8)?);
+            let (bits, used) = (short(picture, 14)?, number(picture, 32)?);
+            (width, height, bits, number(picture, 16)?, used)
+        };
+        let (head, colors, has_alpha) = match compression {
+            PLAIN => {
+                let entry = if length == CORE { 3 } else { 4 };
+                let entries: u32 = match (bits, used) {
+                    (1..=8, 0) => 1 << bits,
+                    (1..=8, 1..=256) => used,
+                    (1..=8, _) => return None,
+                    _ => 0,
+                };
+                (length, entries * entry, bits == 32)
+            }
+            // Masks of the colours follow the shortest header, and are part of the longer ones. The usual ones need not be told.
+            FIELDS
+                if bits == 32
+                    && [0, 1, 2].map(|at| number(picture, 40 + 4 * at)) == USUAL.map(Some) =>
+            {
+                let masks = if length == INFO { 12 } else { 0 };
+                let alpha = if length >= 56 {
+                    number(picture, 52)?
+                } else {
+                    0
+                };
+                (length + masks, 0, alpha != 0)
+            }
+            _ => return None,
+        };
+        let colors_at = usize::try_from(head).ok()?;
+        let pixels_at = colors_at.checked_add(usize::try_from(colors).ok()?)?;
+        let rows = u64::from(height.unsigned_abs() / 2);
+        let row = (u64::from(width.unsigned_abs()) * u64::from(bits)).div_ceil(32) * 4;
+        let mask_at = pixels_at.checked_add(usize::try_from(row * rows).ok()?)?;
+        let mut told = picture.get(..colors_at)?.to_vec();
+        if compression == FIELDS {
+            told.truncate(INFO as usize);
+            told[0..4].copy_from_slice(&INFO.to_le_bytes());
+            told[16..20].copy_from_slice(&PLAIN.to_le_bytes());
+        }
+        Some(Bitmap {
+            head: told,
+            colors: picture.get(colors_at..pixels_at)?,
+            pixels: picture.get(pixels_at..mask_at)?,
+            mask: Mask {
+                rows: picture.get(mask_at..)?,
+                is_top_down: height < 0,
+                has_alpha,
+            },
+        })
+    }
+}
+
+impl Mask<'_> {
+    /// Sets the alpha of RGBA samples in rows of `width` pixels, where it is not that of the pixels that counts.
+    fn apply(self, samples: &mut [u8], width: usize) {
+        let pixels = samples.as_chunks_mut::<4>().0;
+        if width == 0 || (self.has_alpha && pixels.iter().any(|pixel| pixel[3] != 0)) {
+            return;
+        }
+        let height = pixels.len() / width;
+        let row_bytes = width.div_ceil(32) * 4;
+        for (y, row) in pixels.chunks_exact_mut(width).enumerate() {
+            let stored = if self.is_top_down { y } else { height - 1 - y };
+            let mask = self.rows.get(stored * row_bytes..).unwrap_or_default();
+            for (x, pixel) in row.iter_mut().enumerate() {
+                // What is not there hides nothing.
+                let byte = mask.get(x / 8).copied().unwrap_or(0);
+                let is_hidden = byte & (0x80 >> (x % 8)) != 0;
+                pixel[3] = if is_hidden { 0 } else { u8::MAX };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! The samples of one component, a row of MCUs at a time, with the last row of the one before where chroma is spread over two rows.
+
+use crate::codecs::decode::jpeg::baseline::bits::Bits;
+use crate::codecs::decode::jpeg::baseline::frame::Parameters;
+use crate::codecs::decode::jpeg::baseline::huffman::END;
+use crate::codecs::decode::jpeg::baseline::huffman::LOOKS;
+use crate::codecs::decode::jpeg::baseline::huffman::NO_CODE;
+use crate::codecs::decode::jpeg::baseline::huffman::Table;
+use crate::codecs::decode::jpeg::baseline::idct;
+use crate::codecs::decode::jpeg::baseline::idct::Blocks;
+use crate::pixels::simd::LANES;
+use crate::pixels::simd::Machine;
+
+/// Where in a block the coefficients belong in the order in which they are coded (figure A.6), row by row.
+const ZIGZAG: [u8; 64] = [
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, //
+    12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28, //
+    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, //
+    58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+];
+
+/// The mean of a block that is farther from grey than any, half as far again: the codes before it were not what they should be.
+const MOST: f32 = 192.0;
+
+/// A component of a picture that is being decoded.
+pub(crate) struct Component {
+    /// Blocks of an MCU.
+    across: usize,
+    down: usize,
+    dc: Table,
+    ac: Table,
+    /// Samples of a block.
+    points: (usize, usize),
+    /// By what coefficients are multiplied, in the order in which they are coded.
+    scales: [f32; 64],
+    /// The last coefficient in that order that makes a difference.
+    last: usize,
+    /// DC of the block before.
+    predicted: i32,
+    /// The blocks of eight MCUs, eight together.
+    blocks: Vec<Blocks>,
+    samples: Vec<f32>,
+    /// Samples of a row, some of which lie beyond the picture.
+    stride: usize,
+    /// Samples within the picture.
+    pub width: usize,
+    pub height: usize,
+    /// Rows from before the row of MCUs.
+    kept: usize,
+    /// The first row that is there.
+    first: usize,
+}
+
+/// How a component lies in its picture.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// MCUs of a row.
+    pub mcus: usize,
+    /// Samples of a block, at most 8 on each axis.
+    pub points: (usize, usize),
+    /// Samples within the picture.
+    pub width: usize,
+    pub height: usize,
+    /// Whether rows are looked back at.
+    pub looks_back: bool,
+}
+
+impl Component {
+    /// A component before its first row; `None` where its tables are none.
+    pub fn new(parameters: &Parameters<'_>, place: Place) -> Option<Component> {
+        let Parameters { across, down, .. } = *parameters;
+        let dc = Table::new(parameters.dc.0, parameters.dc.1)?;
+        let ac = Table::new(parameters.ac.0, parameters.ac.1)?;
+        let points = place.points;
+        let mut last = 0;
+        let mut scales = [0.0; 64];
+        for (at, scale) in scales.iter_mut().enumerate() {
+            let (x, y) = (usize::from(ZIGZAG[at] % 8), usize::from(ZIGZAG[at] / 8));
+            if x < points.0 && y < points.1 {
+                last = at;
+                let step = f64::from(parameters.steps[at]);
+                *scale = single(step * idct::scale(points.0, x) * idct::scale(points.1, y));
+            }
+        }
+        let kept = usize::from(place.looks_back);
+        let stride = place.mcus.next_multiple_of(LANES) * across * points.0;
+        let rows = down * points.1;
+        dc.is_for_dc().then(|| Component {
+            across,
+            down,
+            dc,
+            ac,
+            points,
+            scales,
+            last,
+            predicted: 0,
+            blocks: vec![[[0.0; LANES]; 64]; across * down],
+            samples: vec![0.0; (rows + kept) * stride],
+            stride,
+            width: place.width,
+            height: place.height,
+            kept,
+            first: 0,
+        })
+    }
+
+    /// Makes room for the row of MCUs that begins with a row of samples.
+    pub fn advance(&mut self, row: usize) {
+        let first = row - self.kept.min(row);
+        let kept = (first - self.first) * self.stride..(row - self.first) * self.stride;
+        self.samples.copy_within(kept, 0);
+        self.first = first;
+    }
+
+    /// Rows of samples in a row of MCUs.
+    pub fn rows(&self) -> usize {
+        self.down * self.points.1
+    }
+
+    /// A row of those that are there; the nearest where the picture has no such row.
+    pub fn row(&self, y: usize) -> &[f32] {
+        let at = y.min(self.height - 1).saturating_sub(self.first) * self.stride;
+        &self.samples[at..at + self.width]
+    }
+
+    /// After a restart marker nothing is predicted.
+    pub fn restart(&mut self) {
+        self.predicted = 0;
+    }
+
+    /// Reads the blocks of an MCU, by its number among eight. Tells whether they are blocks.
+    #[inline(always)]
+    pub fn read(&mut self, bits: &mut Bits<'_>, mcu: usize) -> bool {
+        for y in 0..self.down {
+            for x in 0..self.across {
+                if !self.read_block(bits, y, mcu * self.across + x) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Reads a block, by its row in its MCU and its place in that row of eight MCUs.
+    #[inline(always)]
+    fn read_block(&mut self, bits: &mut Bits<'_>, y: usize, place: usize) -> bool {
+        let blocks = &mut self.blocks[y * self.across + place / LANES];
+        let (lane, scales) = (place % LANES, &self.scales);
+        let first = self.dc.read(bits);
+        self.predicted = self.predicted.wrapping_add(first.value);
+        set(blocks, lane, 0, self.predicted, scales);
+        let mut at = 1;
+        'block: while at <= self.last {
+            bits.fill();
+            for _ in 0..LOOKS {
+                let entry = self.ac.look(bits);
+                let place = at + entry.zeros();
+                if entry.is_in_parts() || place >= 63 {
+                    bits.refill();
+                    let symbol = self.ac.read_entry(entry, bits);
+                    at += symbol.zeros;
+                    if at > 63 {
+                        break 'block;
+                    }
+                    set(blocks, lane, at, symbol.value, scales);
+                    at += 1;
+                    break;
+                }
+                // And the second symbol, or a zero at the next place.
+                bits.skip(entry.length_of_both());
+                set(blocks, lane, place, entry.value(), scales);
+                at = place + 1 + entry.second_zeros();
+                if at > 63 {
+                    break 'block;
+                }
+                set(blocks, lane, at, entry.second_value(), scales);
+                at += entry.seconds();
+                if at > self.last {
+                    break;
+                }
+            }
+        }
+        at = self.ac.pass(bits, at);
+        let is_code = first.zeros != NO_CODE && (at == 64 || at >= END);
+        is_code && (self.predicted as f32 * self.scales[0]).abs() <= MOST
+    }
+
+    /// Turns the blocks of eight MCUs into samples. `first` is the first of these MCUs in its row.
+    #[inline(always)]
+    pub fn transform<M: Machine>(&mut self, first: usize, row: usize) {
+        let top = row - self.first;
+        for (at, blocks) in self.blocks.iter_mut().enumerate() {
+            let (x, y) = (at % self.across, at / self.across);
+            let left = (first * self.across + x * LANES) * self.points.0;
+            let start = (top + y * self.points.1) * self.stride + left;
+            let into = &mut self.samples[start..];
+            idct::inverse::<M>(self.points, blocks, into, self.stride);
+        }
+    }
+}
+
+/// Sets a coefficient of a block, by its place in the order in which they are coded.
+#[inline(always)]
+fn set(blocks: &mut Blocks, lane: usize, at: usize, value: i32, scales: &[f32; 64]) {
+    let place = usize::from(ZIGZAG[at % 64]) % 64;
+    blocks[place][lane % LANES] = value as f32 * scales[at % 64];
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "single precision is meant")]
+fn single(value: f64) -> f32 {
+    value as f32
+}

@@ -1,0 +1,432 @@
+//! Huffman codes, looked up together with the numbers that follow them (ITU-T T.81, annexes C and F.2.2).
+
+use crate::codecs::decode::jpeg::baseline::bits::Bits;
+
+/// Bits that are looked up at once. Of a photograph's codes with their numbers, one of a hundred is longer.
+const LOOKED_UP: u32 = 10;
+/// How often bits are looked up before there might be too few of them. A check each time would be guessed wrongly every so often.
+pub(crate) const LOOKS: u32 = 4;
+/// Bits that are looked up at once where numbers do not matter, and the most that is passed over by that.
+const PASSED: u32 = 10;
+const LONGEST_STRIDE: u32 = 14;
+const _: () = assert!(LOOKS * LONGEST_STRIDE <= Bits::FILLED, "bits for each look");
+const _: () = assert!(LOOKS * LOOKED_UP <= Bits::FILLED, "bits for each look");
+/// The longest code.
+const LONGEST: u32 = 16;
+
+/// The codes of one table.
+pub(crate) struct Table {
+    /// What the next bits say.
+    entries: [Entry; 1 << LOOKED_UP],
+    /// How far the next bits lead, where numbers do not matter.
+    strides: [Stride; 1 << PASSED],
+    /// By length: the first code that is longer, aligned to `LONGEST` bits; and the place of a symbol less its code.
+    ends: [u32; LONGEST as usize + 1],
+    places: [i32; LONGEST as usize + 1],
+    symbols: Vec<u8>,
+}
+
+/// A code with its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Symbol {
+    /// Coefficients of zero before this one; `END` and `NO_CODE` lead out of the block.
+    pub zeros: usize,
+    pub value: i32,
+}
+
+/// Zeros of the symbol that ends a block.
+pub(crate) const END: usize = 128;
+/// Zeros of bits that are no code: more than a block has, and less than end it.
+pub(crate) const NO_CODE: usize = 64;
+
+/// One symbol, and the one after it where that fits in as well. From the lowest bit: 7 bits for the length of the code, with its number if
+/// that is here; whether that is elsewhere; 8 bits of zeros; 16 bits of the number, or of how many bits it has. Then the same of both: 7
+/// bits for their length; whether there is a second one; its 8 bits of zeros; its 16 bits of number.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry(u64);
+
+/// From the lowest bit: 8 bits for the length of several codes with their numbers; 8 bits of the coefficients that they stand for, and
+/// `END`. Nothing fits in where the length is 0.
+#[derive(Clone, Copy)]
+struct Stride(u16);
+
+impl Entry {
+    const IN_PARTS: u64 = 0x80;
+    /// The code itself is longer.
+    const LONG: Entry = Entry(Self::IN_PARTS);
+
+    /// What `bits` say, which begin with the code of a symbol.
+    fn new(symbol: u8, length: u32, bits: u32) -> Entry {
+        let size = u32::from(symbol & 15);
+        let zeros = u64::from(zeros(symbol)) << 8;
+        if length + size > LOOKED_UP {
+            return Entry(u64::from(length | size << 16) | zeros | Self::IN_PARTS);
+        }
+        let number = bits >> (LOOKED_UP - length - size) & ((1 << size) - 1);
+        let value = u64::from(extended(number, size).cast_unsigned() << 16);
+        let length = u64::from(length + size);
+        Entry(length | zeros | value | length << 32)
+    }
+
+    /// The same with what comes next, if that is there wholly.
+    fn and(self, next: Entry) -> Entry {
+        let length = self.length() + next.length();
+        if self.is_in_parts() || next.is_in_parts() || self.zeros() == END || length > LOOKED_UP {
+            return self;
+        }
+        let second = u64::from(length) | 0x80 | (next.0 & 0xFFFF_FF00);
+        Entry(self.0 & 0xFFFF_FFFF | second << 32)
+    }
+
+    /// Whether the number is not here.
+    #[inline(always)]
+    pub fn is_in_parts(self) -> bool {
+        self.0 & Self::IN_PARTS != 0
+    }
+
+    #[inline(always)]
+    fn length(self) -> u32 {
+        u32::from(self.0.to_le_bytes()[0] & 0x7F)
+    }
+
+    #[inline(always)]
+    pub fn zeros(self) -> usize {
+        usize::from(self.0.to_le_bytes()[1])
+    }
+
+    #[inline(always)]
+    pub fn value(self) -> i32 {
+        let [_, _, low, high, ..] = self.0.to_le_bytes();
+        i32::from(i16::from_le_bytes([low, high]))
+    }
+
+    /// Length of both symbols, or of the one that is there.
+    #[inline(always)]
+    pub fn length_of_both(self) -> u32 {
+        u32::from(self.0.to_le_bytes()[4] & 0x7F)
+    }
+
+    /// How many second symbols there are.
+    #[inline(always)]
+    pub fn seconds(self) -> usize {
+        usize::from(self.0.to_le_bytes()[4] >> 7)
+    }
+
+    /// Zeros before the second symbol; none where there is no such symbol.
+    #[inline(always)]
+    pub fn second_zeros(self) -> usize {
+        usize::from(self.0.to_le_bytes()[5])
+    }
+
+    /// The number of the second symbol; 0 where there is no such symbol.
+    #[inline(always)]
+    pub fn second_value(self) -> i32 {
+        let [.., low, high] = self.0.to_le_bytes();
+        i32::from(i16::from_le_bytes([low, high]))
+    }
+}
+
+/// The zeros that a symbol of AC stands for. Without a number, only 15 of them are meant; all else ends the block, as in libjpeg.
+fn zeros(symbol: u8) -> u32 {
+    match (symbol >> 4, symbol & 15) {
+        (15, _) => 15,
+        (_, 0) => 128,
+        (zeros, _) => u32::from(zeros),
+    }
+}
+
+/// A number of `size` bits, of which those that begin with 0 are negative (figure F.12).
+#[inline(always)]
+fn extended(number: u32, size: u32) -> i32 {
+    let half = (1 << size) >> 1;
+    let least = if number < half { 1 - (1 << size) } else { 0 };
+    number.cast_signed() + least
+}
+
+impl Table {
+    /// The table with so many codes of each length from 1 on, for these symbols; `None` where that is no table.
+    pub fn new(counts: &[u8; LONGEST as usize], symbols: &[u8]) -> Option<Table> {
+        let mut entries = [Entry::LONG; 1 << LOOKED_UP];
+        let mut ends = [0; LONGEST as usize + 1];
+        let mut places = [0; LONGEST as usize + 1];
+        let (mut code, mut place) = (0_u32, 0);
+        for (length, &count) in (1..=LONGEST).zip(counts) {
+            places[length as usize] = i32::try_from(place).ok()? - code.cast_signed();
+            for &symbol in symbols.get(place..place + usize::from(count))? {
+                if let Some(spare) = LOOKED_UP.checked_sub(length) {
+                    for bits in code << spare..(code + 1) << spare {
+                        *entries.get_mut(bits as usize)? = Entry::new(symbol, length, bits);
+                    }
+                }
+                code += 1;
+            }
+            if code > 1 << length {
+                return None;
+            }
+            place += usize::from(count);
+            ends[length as usize] = code << (LONGEST - length);
+            code <<= 1;
+        }
+        let strides = std::array::from_fn(|bits| Stride::of(bits, &entries));
+        let pair = |bits: usize| {
+            let first = entries[bits];
+            first.and(entries[bits << first.length() & (entries.len() - 1)])
+        };
+        Some(Table {
+            strides,
+            entries: std::array::from_fn(pair),
+            ends,
+            places,
+            symbols: symbols.to_vec(),
+        })
+    }
+
+    /// Whether the table serves for DC, whose symbols are sizes alone, of up to 11 bits (table F.1).
+    pub fn is_for_dc(&self) -> bool {
+        self.symbols.iter().all(|&symbol| symbol <= 11)
+    }
+
+    /// What the next bits say, as far as they are looked at. They are not left behind.
+    #[inline(always)]
+    pub fn look(&self, bits: &Bits<'_>) -> Entry {
+        self.entries[bits.peek(LOOKED_UP) as usize]
+    }
+
+    /// The next symbol.
+    #[inline(always)]
+    pub fn read(&self, bits: &mut Bits<'_>) -> Symbol {
+        bits.refill();
+        self.read_entry(self.look(bits), bits)
+    }
+
+    /// The first symbol of what was looked at.
+    #[inline(always)]
+    pub fn read_entry(&self, entry: Entry, bits: &mut Bits<'_>) -> Symbol {
+        if !entry.is_in_parts() {
+            bits.skip(entry.length());
+            return Symbol {
+                zeros: entry.zeros(),
+                value: entry.value(),
+            };
+        }
+        let (zeros, size) = match entry.length() {
+            0 => self.read_long(bits),
+            length => {
+                bits.skip(length);
+                (entry.zeros(), entry.value().cast_unsigned())
+            }
+        };
+        if size == 0 {
+            return Symbol { zeros, value: 0 };
+        }
+        let number = bits.peek(size);
+        bits.skip(size);
+        Symbol {
+            zeros,
+            value: extended(number, size),
+        }
+    }
+
+    /// The zeros and the size of a code that is longer than what is looked up.
+    #[cold]
+    #[inline(never)]
+    fn read_long(&self, bits: &mut Bits<'_>) -> (usize, u32) {
+        let next = bits.peek(LONGEST);
+        for length in LOOKED_UP + 1..=LONGEST {
+            if next < self.ends[length as usize] {
+                let code = (next >> (LONGEST - length)).cast_signed();
+                let place = usize::try_from(code + self.places[length as usize]);
+                if let Some(&symbol) = place.ok().and_then(|place| self.symbols.get(place)) {
+                    bits.skip(length);
+                    return (zeros(symbol) as usize, u32::from(symbol & 15));
+                }
+            }
+        }
+        (NO_CODE, 0)
+    }
+
+    /// Passes over what is left of a block from a coefficient on, and tells where that leads: to `END` or beyond it, to 64, or astray.
+    #[inline(always)]
+    pub fn pass(&self, bits: &mut Bits<'_>, from: usize) -> usize {
+        let mut at = from;
+        while at < 64 {
+            bits.fill();
+            for _ in 0..LOOKS {
+                let Stride(stride) = self.strides[bits.peek(PASSED) as usize];
+                let [length, coefficients] = stride.to_le_bytes();
+                let coefficients = usize::from(coefficients);
+                // Where the block might end within it, what follows is another block's.
+                if length == 0 || at + coefficients % END >= 64 {
+                    at += self.read(bits).zeros + 1;
+                    break;
+                }
+                bits.skip(u32::from(length));
+                at += coefficients;
+                if at >= 64 {
+                    break;
+                }
+            }
+        }
+        at
+    }
+}
+
+impl Stride {
+    /// As many symbols as there are in `bits`, of the last of which the number may lie beyond.
+    fn of(bits: usize, entries: &[Entry; 1 << LOOKED_UP]) -> Stride {
+        let (mut length, mut coefficients) = (0, 0);
+        loop {
+            let next = (bits << length) >> (PASSED - LOOKED_UP) & (entries.len() - 1);
+            let entry = entries[next];
+            let number = if entry.is_in_parts() {
+                entry.value().cast_unsigned()
+            } else {
+                0
+            };
+            let is_there = entry.length() > 0 && length + entry.length() <= PASSED;
+            let is_short = length + entry.length() + number <= LONGEST_STRIDE;
+            if !is_there || !is_short || coefficients + entry.zeros() % END >= 63 {
+                break;
+            }
+            length += entry.length() + number;
+            if entry.zeros() == END {
+                coefficients += END;
+                break;
+            }
+            coefficients += entry.zeros() + 1;
+        }
+        let byte = |number: usize| u8::try_from(number).unwrap_or(0);
+        Stride(u16::from_le_bytes([
+            byte(length as usize),
+            byte(coefficients),
+        ]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::END;
+    use super::NO_CODE;
+    use super::Symbol;
+    use super::Table;
+    use crate::codecs::decode::jpeg::baseline::bits::Bits;
+
+    /// A table with a code of each length from 1 to 16, the last of which is left out: 0, 10, 110, and so on.
+    fn unary(symbols: [u8; 16]) -> Table {
+        Table::new(&[1; 16], &symbols).expect("it is a table")
+    }
+
+    /// Bits written as text, with a second before each byte of 255.
+    fn packed(text: &str) -> Vec<u8> {
+        let bits: Vec<u8> = text.bytes().filter(|bit| b"01".contains(bit)).collect();
+        let bytes = bits.chunks(8).map(|byte| {
+            let bit = |at| u8::from(byte.get(at).is_some_and(|&bit| bit == b'1'));
+            (0..8).fold(0, |value, at| value << 1 | bit(at))
+        });
+        bytes
+            .flat_map(|byte| {
+                if byte == 255 {
+                    vec![255, 0]
+                } else {
+                    vec![byte]
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn codes_of_every_length_are_found_with_their_numbers() {
+        // Zeros and size in one byte; 0 ends the block, 0xF0 is sixteen zeros.
+        let symbols = [
+            0x01, 0x00, 0x02, 0x11, 0xF0, 0x05, 0x23, 0x0A, 0x31, 0x41, 0x51, 0x61, 0x71, 0x81,
+            0x91, 0x0F,
+        ];
+        let table = unary(symbols);
+        let number = |bits: &str| match i32::from_str_radix(bits, 2) {
+            Ok(value) if bits.starts_with('0') => value - (1 << bits.len()) + 1,
+            Ok(value) => value,
+            Err(_) => 0,
+        };
+        for (length, symbol) in (1..).zip(symbols) {
+            let code = format!("{}0", "1".repeat(length - 1));
+            let size = usize::from(symbol & 15);
+            for bits in ["000000000000000", "111111111111111", "010011000111010"] {
+                let bits = &bits[..size];
+                let data = packed(&format!("{code} {bits} 1010101010101010"));
+                let mut stream = Bits::new(&data);
+                let zeros = match symbol {
+                    0 => END,
+                    other => usize::from(other >> 4),
+                };
+                let value = number(bits);
+                assert_eq!(
+                    table.read(&mut stream),
+                    Symbol { zeros, value },
+                    "{code} {bits}"
+                );
+                stream.refill();
+                assert_eq!(stream.peek(8), 0b1010_1010, "what follows {code} {bits}");
+            }
+        }
+    }
+
+    #[test]
+    fn bits_that_are_no_code_are_told() {
+        let table = unary([1; 16]);
+        let data = packed("1111111111111111");
+        assert_eq!(table.read(&mut Bits::new(&data)).zeros, NO_CODE);
+    }
+
+    #[test]
+    fn what_is_passed_over_is_what_would_have_been_read() {
+        let table = unary([
+            0x01, 0x00, 0x02, 0x11, 0xF0, 0x05, 0x23, 0x0A, 0x31, 0x41, 0x51, 0x61, 0x71, 0x81,
+            0x91, 0x0F,
+        ]);
+        let mut random = 1_u32;
+        for _ in 0..2000 {
+            let data: Vec<u8> = (0..90)
+                .map(|_| {
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    // Now and then a byte with many codes in it.
+                    if random & 3 << 20 == 0 {
+                        0
+                    } else {
+                        (random >> 24 & 0x7F).to_le_bytes()[0]
+                    }
+                })
+                .collect();
+            let (mut read, mut passed) = (Bits::new(&data), Bits::new(&data));
+            for from in [1, 5, 25, 60, 63] {
+                let mut at = from;
+                while at < 64 {
+                    at += table.read(&mut read).zeros + 1;
+                }
+                let to = table.pass(&mut passed, from);
+                // The symbol of an end counts as one coefficient, or as none.
+                assert!(to == at || (to >= END && at >= END), "{to} {at}");
+                read.refill();
+                passed.refill();
+                assert_eq!(read.peek(32), passed.peek(32), "from {from}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_table_is_refused() {
+        let mut counts = [0; 16];
+        counts[0] = 3;
+        assert!(
+            Table::new(&counts, &[1, 2, 3]).is_none(),
+            "three codes of one bit"
+        );
+        counts[0] = 2;
+        assert!(Table::new(&counts, &[1]).is_none(), "a symbol is missing");
+        assert!(Table::new(&counts, &[1, 2]).is_some_and(|table| table.is_for_dc()));
+        assert!(Table::new(&counts, &[1, 12]).is_some_and(|table| !table.is_for_dc()));
+        assert!(
+            Table::new(&[255; 16], &[0; 4080]).is_none(),
+            "more than there are"
+        );
+    }
+}

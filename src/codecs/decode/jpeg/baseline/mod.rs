@@ -1,0 +1,266 @@
+//! JPEG of the common kind, row by row at 1/1, 1/2, 3/8, 1/4 or 1/8 of its size: baseline, grey or YCbCr. Whatever is of another kind, or broken,
+//! or odd, is left to a library, which knows all there is to be known about such files.
+//!
+//! Half of the time that a large photograph takes goes into reading its codes; this reads them in half the time of libjpeg-turbo, which
+//! reads more slowly still where there are restart markers. Nothing is kept of a picture but the rows of its blocks that are at work.
+
+mod bits;
+mod color;
+mod component;
+mod coverage;
+mod frame;
+mod huffman;
+mod idct;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::codecs::decode::Wanted;
+use crate::pixels;
+use crate::pixels::Channels;
+use crate::pixels::Size;
+use crate::pixels::simd::Baseline;
+use crate::pixels::simd::LANES;
+use crate::pixels::simd::Machine;
+use bits::Bits;
+use color::Spread;
+use component::Component;
+use component::Place;
+pub(crate) use coverage::Coverage;
+pub(crate) use coverage::coverage;
+use frame::Frame;
+use frame::Parameters;
+
+/// Whether a file is of the common kind, by its markers.
+#[cfg_attr(
+    feature = "native",
+    allow(
+        dead_code,
+        reason = "libjpeg-turbo reads all kinds at a fraction of their size"
+    )
+)]
+pub(crate) fn is_common(source: &[u8]) -> bool {
+    Frame::of(source).is_some()
+}
+
+/// The rows of a picture.
+pub(crate) struct Rows<'a> {
+    size: Size,
+    /// Luma, then Cb and Cr where it is not grey.
+    components: Vec<Component>,
+    spread: Spread,
+    bits: Bits<'a>,
+    restart_interval: u32,
+    /// MCUs before the next restart marker, and the number of that.
+    until_restart: u32,
+    restart: u8,
+    /// MCUs of a row, and rows of them.
+    mcus: usize,
+    mcu_rows: usize,
+    /// Rows of MCUs that were read.
+    read: usize,
+    row: Vec<f32>,
+    /// Chroma on its way to where luma is.
+    chroma: [Vec<f32>; 3],
+    is_sound: bool,
+    /// Time that was spent here.
+    spent: Duration,
+}
+
+impl<'a> Rows<'a> {
+    /// The rows of a picture at a fraction of its size, rounded up; `None` where it is not of the common kind.
+    pub fn open(source: &'a [u8], wanted: Wanted) -> Option<Rows<'a>> {
+        let frame = Frame::of(source)?;
+        let first = frame.components.first()?;
+        let (across, down) = (first.across, first.down);
+        let of_source = |side: u32, samples: usize| (side as usize).div_ceil(8 * samples);
+        let mcus = of_source(frame.size.width, across);
+        let mcu_rows = of_source(frame.size.height, down);
+        let size = wanted.of(frame.size);
+        let eighths = wanted.eighths as usize;
+        // Chroma has the scale of luma where its blocks have samples enough.
+        let points = |luma: usize, own: usize| (eighths * luma / own).min(8);
+        let side = |whole: u32, luma: usize, own: usize, points: usize| {
+            let blocks = (whole as usize * own).div_ceil(luma);
+            (blocks * points).div_ceil(8)
+        };
+        let spread = Spread {
+            across: across == 2 && eighths == 8,
+            down: down == 2 && eighths == 8,
+        };
+        let component = |parameters: &Parameters<'_>| {
+            let points = (
+                points(across, parameters.across),
+                points(down, parameters.down),
+            );
+            let place = Place {
+                mcus,
+                points,
+                width: side(frame.size.width, across, parameters.across, points.0),
+                height: side(frame.size.height, down, parameters.down, points.1),
+                looks_back: spread.down,
+            };
+            Component::new(parameters, place)
+        };
+        let components: Vec<Component> = frame
+            .components
+            .iter()
+            .map(component)
+            .collect::<Option<_>>()?;
+        Some(Rows {
+            row: vec![0.0; components.len() * size.width as usize],
+            size,
+            components,
+            spread,
+            bits: Bits::new(frame.scan),
+            restart_interval: frame.restart_interval,
+            until_restart: frame.restart_interval,
+            restart: 0,
+            mcus,
+            mcu_rows,
+            read: 0,
+            chroma: Default::default(),
+            is_sound: true,
+            spent: Duration::ZERO,
+        })
+    }
+
+    /// Reads to the end, and tells whether all of the picture was there and as it should be.
+    pub fn end(&mut self) -> bool {
+        let started = Instant::now();
+        self.run(Step::End);
+        self.spent += started.elapsed();
+        self.is_sound
+    }
+
+    /// Time that was spent on decoding.
+    pub fn spent(&self) -> Duration {
+        self.spent
+    }
+
+    #[expect(
+        unsafe_code,
+        reason = "calls code compiled for AVX2 once the processor is known to have it"
+    )]
+    fn run(&mut self, step: Step) {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("bmi2")
+        {
+            // SAFETY: the processor has all three, as was asked right above.
+            return unsafe { self.run_avx2(step) };
+        }
+        self.run_for::<Baseline>(step);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma,bmi2")]
+    fn run_avx2(&mut self, step: Step) {
+        self.run_for::<crate::pixels::simd::Avx2>(step);
+    }
+
+    #[inline(always)]
+    fn run_for<M: Machine>(&mut self, step: Step) {
+        let needed = match step {
+            Step::Row(y) => {
+                let luma = y / self.components[0].rows();
+                let chroma = self.components.get(1).map_or(0, |chroma| {
+                    self.spread.last_row(y).min(chroma.height - 1) / chroma.rows()
+                });
+                luma.max(chroma) + 1
+            }
+            Step::End => self.mcu_rows,
+        };
+        while self.read < needed && self.is_sound {
+            self.is_sound = self.read_mcus::<M>();
+            self.read += 1;
+        }
+        if let Step::Row(y) = step
+            && self.is_sound
+        {
+            self.color::<M>(y);
+        }
+    }
+
+    /// Reads a row of MCUs. Tells whether it is all there.
+    // Loops, not closures: these would not be compiled for the machine that this is inlined into.
+    #[inline(always)]
+    fn read_mcus<M: Machine>(&mut self) -> bool {
+        let row = self.read;
+        for component in &mut self.components {
+            component.advance(row * component.rows());
+        }
+        let mut bits = self.bits;
+        for first in (0..self.mcus).step_by(LANES) {
+            for mcu in first..self.mcus.min(first + LANES) {
+                if self.restart_interval > 0 {
+                    if self.until_restart == 0 {
+                        if !bits.restart(self.restart) {
+                            return false;
+                        }
+                        self.restart = (self.restart + 1) % 8;
+                        self.until_restart = self.restart_interval;
+                        self.components.iter_mut().for_each(Component::restart);
+                    }
+                    self.until_restart -= 1;
+                }
+                for component in &mut self.components {
+                    if !component.read(&mut bits, mcu - first) {
+                        return false;
+                    }
+                }
+            }
+            for component in &mut self.components {
+                component.transform::<M>(first, row * component.rows());
+            }
+        }
+        self.bits = bits;
+        !bits.is_overdrawn()
+    }
+
+    #[inline(always)]
+    fn color<M: Machine>(&mut self, y: usize) {
+        match self.components.as_slice() {
+            [luma, cb, cr] => {
+                let [blended, spread_cb, spread_cr] = &mut self.chroma;
+                let cb = self.spread.row::<M>(cb, y, blended, spread_cb);
+                let cr = self.spread.row::<M>(cr, y, blended, spread_cr);
+                color::to_rgb::<M>(luma.row(y), cb, cr, &mut self.row);
+            }
+            luma => color::to_gray(luma[0].row(y), &mut self.row),
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Copy)]
+enum Step {
+    /// A row of pixels.
+    Row(usize),
+    /// Whatever is left.
+    End,
+}
+
+impl pixels::Rows for Rows<'_> {
+    fn size(&self) -> Size {
+        self.size
+    }
+
+    fn channels(&self) -> Channels {
+        if self.components.len() == 1 {
+            Channels::Gray
+        } else {
+            Channels::Rgb
+        }
+    }
+
+    fn row(&mut self, y: usize) -> &[f32] {
+        let started = Instant::now();
+        self.run(Step::Row(y));
+        self.spent += started.elapsed();
+        &self.row
+    }
+}

@@ -1,0 +1,89 @@
+//! JPEG by two doors: rows of the common kind by a decoder of our own, and everything else by a library, of which each build has one.
+
+mod baseline;
+#[cfg_attr(feature = "native", path = "turbo.rs")]
+#[cfg_attr(not(feature = "native"), path = "zune.rs")]
+mod library;
+#[cfg(any(test, not(feature = "native")))]
+mod resampled;
+
+use crate::codecs::TransformError;
+use crate::codecs::decode::Decoded;
+use crate::codecs::decode::Header;
+use crate::codecs::decode::Streamed;
+use crate::codecs::decode::Truncation;
+use crate::codecs::decode::Wanted;
+use crate::codecs::metadata;
+use crate::pixels::Raster;
+use crate::pixels::Rows as _;
+use crate::pixels::color::ColorSpace;
+
+use baseline::Coverage;
+pub(crate) use baseline::Rows;
+pub(crate) use library::header;
+
+pub(crate) fn decode(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+) -> Result<Decoded, TransformError> {
+    if let Some(Streamed {
+        mut rows,
+        extent,
+        space,
+    }) = streamed(source, header, wanted)
+    {
+        let raster = Raster::of(&mut rows);
+        if rows.end() {
+            return Ok(Decoded {
+                raster,
+                extent,
+                space,
+            });
+        }
+    }
+    library::decode(source, header, wanted)
+}
+
+/// What there is of a file that lacks its end, if that is most of it: rows that are missing are as the library leaves them.
+pub(crate) fn decode_truncated(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+) -> Option<Result<(Decoded, Truncation), TransformError>> {
+    /// The end-of-image marker.
+    const END: &[u8] = &[0xFF, 0xD9];
+    let Coverage { rows, of, end } = baseline::coverage(source)?;
+    let truncation = Truncation { rows, of };
+    if !truncation.is_slight() {
+        return Some(Err(TransformError::Decode(
+            truncation.warning().to_string(),
+        )));
+    }
+    let ended = [source.get(..end)?, END].concat();
+    let decoded = library::decode_truncated(&ended, header, wanted);
+    Some(decoded.map(|decoded| (decoded, truncation)))
+}
+
+/// The rows of a file of the common kind. They are worth something only if `Rows::end` says so in the end.
+pub(crate) fn streamed<'a>(
+    source: &'a [u8],
+    header: &Header,
+    wanted: Wanted,
+) -> Option<Streamed<'a>> {
+    let rows = Rows::open(source, wanted)?;
+    (rows.size() == header.decoded(wanted)).then(|| Streamed {
+        rows,
+        extent: header.extent(wanted),
+        space: ColorSpace::from_icc(metadata::jpeg(source).icc),
+    })
+}
+
+/// Stored samples of four components as amounts of ink. No file says which way round they are. Adobe's programs store how much light is
+/// left (255 is no ink), and so does nearly everybody since, with Adobe's marker or without it; Chromium and Pillow read all of them so.
+fn upright_inks(samples: &mut [u8]) {
+    samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
+}
+
+#[cfg(test)]
+mod tests;

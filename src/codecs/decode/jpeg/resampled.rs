@@ -1,0 +1,25 @@
+//! What stands for a scaled decode where pixels are decoded already.
+
+use std::borrow::Cow;
+
+use crate::codecs::decode::Wanted;
+use crate::pixels::Pixels;
+use crate::pixels::Raster;
+use crate::pixels::Rect;
+use crate::pixels::resize;
+use crate::pixels::resize::Mixing;
+
+/// A whole picture at a scale.
+pub(crate) fn at_scale(whole: &Raster, wanted: Wanted) -> Raster {
+    let size = wanted.of(whole.size);
+    let pixels = 8.0 / f64::from(wanted.eighths);
+    // Where the size was rounded up, it ends beyond the picture.
+    let extent = Rect {
+        left: 0.0,
+        top: 0.0,
+        width: f64::from(size.width) * pixels,
+        height: f64::from(size.height) * pixels,
+    };
+    let whole = Pixels::Raster(Cow::Borrowed(whole));
+    resize::raster(whole, extent, size, Mixing::Stored)
+}

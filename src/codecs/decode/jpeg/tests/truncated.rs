@@ -1,0 +1,443 @@
+//! Files cut at every place, beside the whole ones; and what comes of them, in every way that a source is rendered.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use jpeg_encoder::ColorType;
+use jpeg_encoder::Encoder;
+use jpeg_encoder::SamplingFactor;
+
+use crate::options::Gravity;
+use crate::options::Output;
+use crate::options::Recipe;
+use crate::options::TrimBorder;
+
+use crate::codecs::Limits;
+use crate::codecs::TransformError;
+use crate::codecs::TruncatedSources;
+use crate::codecs::decode::Truncation;
+use crate::codecs::decode::Wanted;
+use crate::codecs::decode::header;
+use crate::codecs::decode::jpeg::baseline::coverage;
+use crate::codecs::decode::pixels;
+use crate::codecs::decode::pixels_there_are;
+use crate::pixels::Size;
+use crate::transform::Budget;
+use crate::transform::Clues;
+use crate::transform::Encoded;
+use crate::transform::Order;
+use crate::transform::Source;
+use crate::transform::derive;
+use crate::transform::look;
+use crate::transform::render;
+use crate::transform::render_all;
+
+struct Kind {
+    name: &'static str,
+    colors: ColorType,
+    sampling: SamplingFactor,
+    restart_interval: u16,
+    is_progressive: bool,
+}
+
+const USUAL: Kind = Kind {
+    name: "usual",
+    colors: ColorType::Rgb,
+    sampling: SamplingFactor::F_2_2,
+    restart_interval: 0,
+    is_progressive: false,
+};
+
+const RESTARTED: Kind = Kind {
+    name: "restarted",
+    restart_interval: 3,
+    ..USUAL
+};
+
+const PROGRESSIVE: Kind = Kind {
+    name: "progressive",
+    is_progressive: true,
+    ..USUAL
+};
+
+/// Kinds whose blocks come once, in one scan.
+fn sequential() -> [Kind; 5] {
+    [
+        USUAL,
+        RESTARTED,
+        Kind {
+            name: "grey",
+            colors: ColorType::Luma,
+            ..USUAL
+        },
+        Kind {
+            name: "full chroma",
+            sampling: SamplingFactor::F_1_1,
+            ..USUAL
+        },
+        Kind {
+            name: "inks",
+            colors: ColorType::Cmyk,
+            sampling: SamplingFactor::F_1_1,
+            ..USUAL
+        },
+    ]
+}
+
+/// Kinds whose components come one after another.
+fn in_scans() -> Kind {
+    Kind {
+        name: "in scans",
+        sampling: SamplingFactor::F_4_1,
+        ..USUAL
+    }
+}
+
+/// A picture that is nowhere grey, nor alike from one block to the next.
+fn file(size: Size, kind: &Kind) -> Vec<u8> {
+    let channels = match kind.colors {
+        ColorType::Luma => 1,
+        ColorType::Cmyk => 4,
+        _ => 3,
+    };
+    let mut seed = 7_u32;
+    let samples: Vec<u8> = (0..size.len() * channels)
+        .map(|at| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let x = at / channels % size.width as usize;
+            let wave = if (x / 8).is_multiple_of(2) { 200 } else { 30 };
+            wave + seed.to_be_bytes()[0] / 8
+        })
+        .collect();
+    let mut file = Vec::new();
+    let mut encoder = Encoder::new(&mut file, 85);
+    encoder.set_sampling_factor(kind.sampling);
+    encoder.set_restart_interval(kind.restart_interval);
+    encoder.set_progressive(kind.is_progressive);
+    let side = |side: u32| u16::try_from(side).expect("a small picture");
+    encoder
+        .encode(&samples, side(size.width), side(size.height), kind.colors)
+        .expect("the encoder takes what it offers");
+    file
+}
+
+const SIZE: Size = Size::new(97, 203);
+
+/// Where the first scan begins.
+fn head(file: &[u8]) -> usize {
+    let scan = file.windows(2).position(|pair| pair == [0xFF, 0xDA]);
+    scan.expect("it has a scan") + 14
+}
+
+#[test]
+fn rows_are_counted_up_to_where_they_differ() {
+    for kind in sequential() {
+        let whole = file(SIZE, &kind);
+        let header = header(&whole).expect("is whole");
+        let expected = pixels(&whole, &header, Wanted::WHOLE)
+            .expect("is whole")
+            .raster;
+        let row = expected.channels.count() * SIZE.width as usize;
+        let expected = expected.into_u8();
+        let mut before = 0;
+        for share in 90..100 {
+            let cut = &whole[..whole.len() * share / 100];
+            let found = coverage(cut).expect("it ends early");
+            assert_eq!(found.of, SIZE.height);
+            assert!((before..SIZE.height).contains(&found.rows), "{}", kind.name);
+            before = found.rows;
+            let there = pixels_there_are(cut, &header, Wanted::WHOLE, TruncatedSources::Show);
+            let truncation = Truncation {
+                rows: found.rows,
+                of: found.of,
+            };
+            if !truncation.is_slight() {
+                assert!(there.is_err(), "{} at {share} %", kind.name);
+                continue;
+            }
+            let (decoded, said) = there.expect("most of it is there");
+            assert_eq!(said, Some(truncation));
+            let rows = decoded.raster.into_u8();
+            let pairs = rows.chunks(row).zip(expected.chunks(row));
+            let same = pairs.take_while(|(found, expected)| near(found, expected));
+            let same = u32::try_from(same.count()).expect("few rows");
+            // Chroma is spread over one row beyond its own.
+            let range = found.rows.saturating_sub(1)..=found.rows + 16;
+            assert!(
+                range.contains(&same),
+                "{} at {share} %: {same}, {found:?}",
+                kind.name
+            );
+        }
+        assert!(before > SIZE.height * 9 / 10, "{}", kind.name);
+    }
+}
+
+fn near(one: &[u8], other: &[u8]) -> bool {
+    one.iter().zip(other).all(|(a, b)| a.abs_diff(*b) <= 8)
+}
+
+#[test]
+fn rows_of_a_progressive_file_are_there_with_its_first_approximation() {
+    let whole = file(SIZE, &PROGRESSIVE);
+    // Scans of the first coefficient alone, some of one component.
+    let is_first = |head: &[u8]| {
+        let [0xFF, 0xDA, _, _, count, rest @ ..] = head else {
+            return false;
+        };
+        rest[2 * usize::from(*count)..][..2] == [0, 0]
+    };
+    let heads = 0..whole.len() - 16;
+    let last = heads
+        .rev()
+        .find(|&at| is_first(&whole[at..]))
+        .expect("a first scan");
+    let data = last + 2 + usize::from(whole[last + 3]);
+    let end = whole[data..]
+        .windows(2)
+        .position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xD0..=0xD7))
+        .expect("another scan")
+        + data;
+    let rows = |length: usize| coverage(&whole[..length]).map(|found| found.rows);
+    assert!(rows(end - 5) < Some(SIZE.height), "{:?}", rows(end - 5));
+    for length in [end, end + 1, end + 7, end + 50, whole.len() - 9] {
+        assert_eq!(rows(length), Some(SIZE.height), "{length}");
+    }
+    let half = rows(data + (end - data) / 2).expect("ends early");
+    assert!(
+        (SIZE.height / 4..SIZE.height * 3 / 4).contains(&half),
+        "{half}"
+    );
+}
+
+#[test]
+fn rows_of_components_one_after_another_are_there_with_the_last() {
+    let whole = file(SIZE, &in_scans());
+    let rows = |length: usize| coverage(&whole[..length]).map(|found| found.rows);
+    let last = whole.windows(2).rposition(|pair| pair == [0xFF, 0xDA]);
+    let last = last.expect("the last scan");
+    assert_eq!(rows(last), Some(0));
+    assert_eq!(rows(last + 5), Some(0));
+    let half = rows(last + (whole.len() - last) / 2).expect("ends early");
+    assert!(
+        (SIZE.height / 4..SIZE.height * 3 / 4).contains(&half),
+        "{half}"
+    );
+    let nearly = rows(whole.len() - 6).expect("ends early");
+    assert!(
+        (SIZE.height * 9 / 10..SIZE.height).contains(&nearly),
+        "{nearly}"
+    );
+}
+
+#[test]
+fn whole_files_and_broken_ones_do_not_end_early() {
+    for kind in sequential().iter().chain([&PROGRESSIVE]) {
+        let whole = file(SIZE, kind);
+        assert_eq!(coverage(&whole), None, "{}", kind.name);
+        let bare = coverage(&whole[..head(&whole) - 16]).map(|found| found.rows);
+        assert_eq!(bare, Some(0), "{}", kind.name);
+        let unended = coverage(&whole[..whole.len() - 2]);
+        let all = unended.is_none_or(|found| found.rows == SIZE.height);
+        assert!(all, "{}: {unended:?}", kind.name);
+    }
+    let mut broken = file(SIZE, &USUAL);
+    let middle = broken.len() / 2;
+    broken.truncate(middle * 2 - 40);
+    broken[middle..middle + 12].copy_from_slice(&[0xFF, 0xC4, 0, 10, 9, 9, 9, 9, 9, 9, 9, 9]);
+    assert_eq!(coverage(&broken), None);
+}
+
+#[test]
+fn files_cut_anywhere_are_shown_or_damaged_and_nothing_worse() {
+    let size = Size::new(40, 70);
+    let kinds = sequential();
+    for kind in kinds.iter().chain([&PROGRESSIVE]) {
+        let whole = file(size, kind);
+        for length in 2..whole.len() {
+            let cut = &whole[..length];
+            let Ok(header) = header(cut) else { continue };
+            match pixels_there_are(cut, &header, Wanted { eighths: 4 }, TruncatedSources::Show) {
+                Ok((_, said)) => assert!(said.is_none_or(Truncation::is_slight)),
+                Err(TransformError::Decode(_)) => {}
+                Err(other) => panic!("{}: {other}", kind.name),
+            }
+        }
+        for at in 2..whole.len() - 20 {
+            let mut wild = whole[..whole.len() - 20].to_vec();
+            wild[at] ^= 0x55;
+            let _ = coverage(&wild);
+        }
+    }
+}
+
+fn budget(truncated: TruncatedSources) -> Budget {
+    Budget {
+        limits: Limits {
+            truncated,
+            ..Limits::default()
+        },
+        deadline: Instant::now() + Duration::from_secs(60),
+    }
+}
+
+fn recipe(output: Output) -> Recipe {
+    Recipe {
+        width: Some(40),
+        output,
+        ..Recipe::default()
+    }
+}
+
+fn opened(source: &[u8]) -> Source {
+    let source = Bytes::copy_from_slice(source);
+    Source::open(source, &Limits::default()).expect("has a header")
+}
+
+fn rendered(source: &[u8], recipe: &Recipe) -> Result<Encoded, TransformError> {
+    render(
+        &opened(source),
+        recipe,
+        &Clues::default(),
+        &budget(TruncatedSources::Show),
+    )
+}
+
+fn cut(kind: &Kind, percent: usize) -> Vec<u8> {
+    let mut file = file(SIZE, kind);
+    let head = head(&file);
+    file.truncate(head + (file.len() - head) * percent / 100);
+    file
+}
+
+fn warnings(made: &Encoded) -> Vec<&str> {
+    made.warnings
+        .iter()
+        .map(|warning| warning.as_str())
+        .collect()
+}
+
+#[test]
+fn most_of_a_source_is_shown_with_a_warning_and_less_is_refused() {
+    for kind in [USUAL, RESTARTED, PROGRESSIVE] {
+        let made = rendered(&cut(&kind, 95), &recipe(Output::Png)).expect("most is there");
+        assert!(made.is_of_truncated(), "{}", kind.name);
+        let [said] = warnings(&made)[..] else {
+            panic!("{}: {:?}", kind.name, made.warnings)
+        };
+        let expected = if kind.is_progressive {
+            "the source ends early: 203 rows decoded, some of them coarsely"
+        } else {
+            "the source ends early: 192 of 203 rows decoded"
+        };
+        assert_eq!(said, expected, "{}", kind.name);
+    }
+    for (kind, percent, told) in [
+        (USUAL, 50, "the source ends early: "),
+        (RESTARTED, 50, "the source ends early: "),
+        (PROGRESSIVE, 2, "the source ends early: "),
+    ] {
+        match rendered(&cut(&kind, percent), &recipe(Output::Png)) {
+            Err(TransformError::Decode(cause)) => {
+                assert!(cause.starts_with(told) && cause.ends_with(" of 203 rows decoded"));
+            }
+            other => panic!("{}: {other:?}", kind.name),
+        }
+    }
+    let half = rendered(&cut(&PROGRESSIVE, 50), &recipe(Output::Png));
+    assert!(half.expect("coarsely").is_of_truncated());
+}
+
+#[test]
+fn a_missing_end_marker_alone_is_no_reason_to_warn() {
+    // The portable library does not tell a progressive file without its last marker from one that ends within its data.
+    let progressive = cfg!(feature = "native").then_some(PROGRESSIVE);
+    for kind in [USUAL, RESTARTED].into_iter().chain(progressive) {
+        let whole = file(SIZE, &kind);
+        let made = rendered(&whole[..whole.len() - 2], &recipe(Output::Png)).expect("is there");
+        assert_eq!(warnings(&made), [""; 0], "{}", kind.name);
+    }
+}
+
+#[test]
+fn whatever_is_made_of_a_truncated_source_tells_so() {
+    let source = cut(&USUAL, 95);
+    let bordered = Recipe {
+        trim: crate::options::Trim {
+            border: Some(TrimBorder::default()),
+            ..Default::default()
+        },
+        ..recipe(Output::Png)
+    };
+    let looked = Recipe {
+        height: Some(40),
+        fit: crate::options::Fit::Cover,
+        gravity: Gravity::Auto,
+        ..recipe(Output::Webp)
+    };
+    for (what, recipe) in [
+        ("JPEG", recipe(Output::Jpeg { progressive: true })),
+        ("facts", recipe(Output::Json)),
+        ("a border", bordered),
+        ("what catches the eye", looked),
+        (
+            "all of it",
+            Recipe {
+                width: None,
+                ..recipe(Output::Jpeg { progressive: false })
+            },
+        ),
+    ] {
+        let made = rendered(&source, &recipe).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(made.is_of_truncated(), "{what}");
+        let refused = render(
+            &opened(&source),
+            &recipe,
+            &Clues::default(),
+            &budget(TruncatedSources::Refuse),
+        );
+        assert!(matches!(refused, Err(TransformError::Decode(_))), "{what}");
+    }
+    assert!(
+        look(
+            &opened(&source),
+            Gravity::Auto,
+            &budget(TruncatedSources::Show)
+        )
+        .is_ok()
+    );
+    let orders: Vec<Order> = [20, 40, 60]
+        .map(|width| Order {
+            recipe: Recipe {
+                width: Some(width),
+                ..recipe(Output::Png)
+            },
+            clues: Clues::default(),
+        })
+        .to_vec();
+    let mut told = 0;
+    render_all(
+        &opened(&source),
+        &orders,
+        &budget(TruncatedSources::Show),
+        u64::MAX,
+        |_, made| {
+            assert!(made.expect("most is there").is_of_truncated());
+            told += 1;
+            ControlFlow::Continue(())
+        },
+    );
+    assert_eq!(told, 3);
+}
+
+#[test]
+fn no_copy_is_made_of_a_truncated_source() {
+    let made = derive(
+        &opened(&cut(&USUAL, 95)),
+        2,
+        &budget(TruncatedSources::Show),
+    );
+    assert!(made.is_err());
+}

@@ -1,0 +1,369 @@
+//! JPEG by libjpeg-turbo, at 1/1, 1/2, 3/8, 1/4 or 1/8 straight from the DCT, where chroma of half size comes out at the scale of luma: RGB or
+//! grey, or inks.
+#![expect(unsafe_code, reason = "binds libjpeg-turbo")]
+
+use std::ffi::CStr;
+use std::ffi::c_int;
+
+use turbojpeg_sys as tj;
+
+use crate::codecs::TransformError;
+use crate::codecs::decode::Decoded;
+use crate::codecs::decode::Header;
+use crate::codecs::decode::Wanted;
+use crate::codecs::decode::jpeg::upright_inks;
+use crate::codecs::decode::size_of;
+use crate::codecs::metadata;
+use crate::codecs::sniff::Kind;
+use crate::pixels::Channels;
+use crate::pixels::Raster;
+use crate::pixels::Samples;
+use crate::pixels::Size;
+use crate::pixels::buffer;
+use crate::pixels::color::ColorSpace;
+
+/// Scans that a progressive file may have; more of them is an attack on the processor. Cameras write 1, encoders about 10.
+const MAX_SCANS: c_int = 100;
+/// Bits of the samples that are read here. Others are read by other functions of the library, into other types.
+const BITS: c_int = 8;
+/// Parts of warnings after which every pixel is as it should be.
+const HARMLESS: [&str; 6] = [
+    "extraneous bytes",
+    "unknown JFIF revision",
+    "Unknown Adobe",
+    "Inconsistent progression",
+    "Invalid SOS",
+    "bad ICC marker",
+];
+/// The end-of-image marker.
+const END: [u8; 2] = [0xFF, 0xD9];
+
+pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
+    let decoder = Decoder::open(source)?;
+    let size = decoder.size()?;
+    let markers = metadata::jpeg(source);
+    let in_several_scans =
+        decoder.get(tj::TJPARAM_TJPARAM_PROGRESSIVE) != 0 || metadata::is_in_several_scans(source);
+    Ok(Header {
+        kind: Kind::Jpeg,
+        size,
+        orientation: metadata::orientation(markers.exif.as_deref()),
+        // Planes, padded and cut to size; inks are four samples anyway.
+        bytes_per_pixel: 4,
+        // With several scans it keeps 16-bit coefficients of everything.
+        coefficient_bytes: if in_several_scans {
+            decoder.coefficient_bytes()
+        } else {
+            0
+        },
+        hidden_pixels: 0,
+        pixel_bytes: decoder.pixel_bytes(),
+        alpha: false,
+        is_lossless: decoder.is_lossless(),
+        is_scalable: !in_several_scans && !decoder.is_lossless(),
+    })
+}
+
+pub(crate) fn decode(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+) -> Result<Decoded, TransformError> {
+    let end = |failure| match failure {
+        // Only the last marker may be missing; if data is missing too, the marker ends it early and that is told.
+        Failure::NoEnd => attempts(&[source, &END].concat(), header, wanted),
+        other => Err(other),
+    };
+    attempts(source, header, wanted)
+        .or_else(end)
+        .map_err(Failure::into_error)
+}
+
+/// A file whose data is known to end early, with a marker for its end: rows that are missing come as grey.
+pub(crate) fn decode_truncated(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+) -> Result<Decoded, TransformError> {
+    decode_once(source, header, wanted, OnWarning::Expected).map_err(Failure::into_error)
+}
+
+/// libjpeg tells the last of its warnings only, so the first one stops it; if that was harmless, it may go on.
+fn attempts(source: &[u8], header: &Header, wanted: Wanted) -> Result<Decoded, Failure> {
+    match decode_once(source, header, wanted, OnWarning::Stop) {
+        Err(Failure::Odd) => decode_once(source, header, wanted, OnWarning::GoOn),
+        other => other,
+    }
+}
+
+fn decode_once(
+    source: &[u8],
+    header: &Header,
+    wanted: Wanted,
+    on_warning: OnWarning,
+) -> Result<Decoded, Failure> {
+    let decoder = Decoder::open(source).map_err(Failure::Other)?;
+    decoder.set(
+        tj::TJPARAM_TJPARAM_STOPONWARNING,
+        c_int::from(on_warning == OnWarning::Stop),
+    );
+    let scaled = decoder.scale(wanted)?;
+    if scaled != header.decoded(wanted) {
+        return Err(Failure::Other(TransformError::Decode(
+            "a JPEG of another size than its header says".to_owned(),
+        )));
+    }
+    let markers = metadata::jpeg(source);
+    let colors = decoder.get(tj::TJPARAM_TJPARAM_COLORSPACE).cast_unsigned();
+    let space = ColorSpace::from_icc(markers.icc);
+    let raster = match colors {
+        tj::TJCS_TJCS_CMYK | tj::TJCS_TJCS_YCCK => {
+            let mut samples =
+                decoder.packed(source, scaled, (tj::TJPF_TJPF_CMYK, 4), on_warning)?;
+            upright_inks(&mut samples);
+            Raster {
+                size: scaled,
+                channels: Channels::Cmyk,
+                samples: Samples::U8(samples),
+            }
+        }
+        tj::TJCS_TJCS_GRAY => {
+            let samples = decoder.packed(source, scaled, (tj::TJPF_TJPF_GRAY, 1), on_warning)?;
+            Raster {
+                size: scaled,
+                channels: Channels::Gray,
+                samples: Samples::U8(samples),
+            }
+        }
+        _ => {
+            let samples = decoder.packed(source, scaled, (tj::TJPF_TJPF_RGB, 3), on_warning)?;
+            Raster {
+                size: scaled,
+                channels: Channels::Rgb,
+                samples: Samples::U8(samples),
+            }
+        }
+    };
+    Ok(Decoded {
+        raster,
+        extent: header.extent(wanted),
+        space,
+    })
+}
+
+/// What a warning does to a decode.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnWarning {
+    Stop,
+    GoOn,
+    /// Nothing: what is wrong is known.
+    Expected,
+}
+
+/// Why a decode stopped.
+enum Failure {
+    /// At something odd that does no harm.
+    Odd,
+    /// The data ran out.
+    NoEnd,
+    Other(TransformError),
+}
+
+impl Failure {
+    fn into_error(self) -> TransformError {
+        match self {
+            Failure::NoEnd => TransformError::Decode("the JPEG data ends early".to_owned()),
+            Failure::Odd => TransformError::Decode("the JPEG data is odd".to_owned()),
+            Failure::Other(error) => error,
+        }
+    }
+}
+
+/// A decompressor with the header of one file read.
+struct Decoder(tj::tjhandle);
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from tj3Init and is destroyed once.
+        unsafe { tj::tj3Destroy(self.0) }
+    }
+}
+
+impl Decoder {
+    fn open(source: &[u8]) -> Result<Self, TransformError> {
+        // SAFETY: no arguments that could be wrong; a null handle is checked.
+        let handle = unsafe { tj::tj3Init(tj::TJINIT_TJINIT_DECOMPRESS.cast_signed()) };
+        if handle.is_null() {
+            return Err(TransformError::Decode(
+                "no memory for a JPEG decoder".to_owned(),
+            ));
+        }
+        let decoder = Decoder(handle);
+        decoder.set(tj::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS);
+        // Profiles are read by `metadata`; here they would be kept as long as the decoder, once more and of any length.
+        decoder.set(tj::TJPARAM_TJPARAM_SAVEMARKERS, 0);
+        // SAFETY: pointer and length are of one slice; the library does not keep them.
+        if unsafe {
+            tj::tj3DecompressHeader(decoder.0, source.as_ptr(), source.len() as tj::size_t)
+        } != 0
+            && decoder.size().is_err()
+        {
+            return Err(TransformError::Decode(decoder.message()));
+        }
+        let bits = decoder.get(tj::TJPARAM_TJPARAM_PRECISION);
+        if bits > BITS {
+            return Err(TransformError::UnsupportedCoding(format!(
+                "a JPEG with samples of {bits} bits"
+            )));
+        }
+        Ok(decoder)
+    }
+
+    fn get(&self, parameter: tj::TJPARAM) -> c_int {
+        // SAFETY: a valid handle; an unknown parameter gives -1.
+        unsafe { tj::tj3Get(self.0, parameter.cast_signed()) }
+    }
+
+    fn set(&self, parameter: tj::TJPARAM, value: c_int) {
+        // SAFETY: a valid handle; a value out of range is refused.
+        unsafe { tj::tj3Set(self.0, parameter.cast_signed(), value) };
+    }
+
+    fn message(&self) -> String {
+        // SAFETY: a valid handle; the text lives until the next call and is copied at once.
+        unsafe { CStr::from_ptr(tj::tj3GetErrorStr(self.0)) }
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    fn size(&self) -> Result<Size, TransformError> {
+        size_of(
+            self.get(tj::TJPARAM_TJPARAM_JPEGWIDTH),
+            self.get(tj::TJPARAM_TJPARAM_JPEGHEIGHT),
+        )
+    }
+
+    /// Whether samples are coded as they are (ITU-T T.81, annex H), which knows no scale but 1/1.
+    fn is_lossless(&self) -> bool {
+        self.get(tj::TJPARAM_TJPARAM_LOSSLESS) == 1
+    }
+
+    /// Bytes of the coefficients for each pixel, those that pad the blocks included.
+    fn coefficient_bytes(&self) -> u64 {
+        match self.get(tj::TJPARAM_TJPARAM_SUBSAMP) {
+            _ if self.is_inked() => 8,
+            tj::TJSAMP_TJSAMP_GRAY => 2,
+            tj::TJSAMP_TJSAMP_420 | tj::TJSAMP_TJSAMP_411 | tj::TJSAMP_TJSAMP_441 => 3,
+            tj::TJSAMP_TJSAMP_422 | tj::TJSAMP_TJSAMP_440 => 4,
+            _ => 6,
+        }
+    }
+
+    /// Bytes of a pixel.
+    fn pixel_bytes(&self) -> u64 {
+        match self.get(tj::TJPARAM_TJPARAM_SUBSAMP) {
+            _ if self.is_inked() => 4,
+            tj::TJSAMP_TJSAMP_GRAY => 1,
+            _ => 3,
+        }
+    }
+
+    fn is_inked(&self) -> bool {
+        matches!(
+            self.get(tj::TJPARAM_TJPARAM_COLORSPACE).cast_unsigned(),
+            tj::TJCS_TJCS_CMYK | tj::TJCS_TJCS_YCCK
+        )
+    }
+
+    /// Sets the scale and tells the size that the library will write: rounded up, but whole where the data are lossless, for which it
+    /// forgets the scale.
+    fn scale(&self, wanted: Wanted) -> Result<Size, Failure> {
+        // It knows fractions in their lowest terms alone.
+        let common = wanted.eighths.trailing_zeros();
+        let factor = tj::tjscalingfactor {
+            num: (wanted.eighths >> common).cast_signed(),
+            denom: 8 >> common,
+        };
+        // SAFETY: a valid handle; a factor that is not offered is refused.
+        if unsafe { tj::tj3SetScalingFactor(self.0, factor) } != 0 {
+            return Err(Failure::Other(TransformError::Decode(self.message())));
+        }
+        let stored = self.size().map_err(Failure::Other)?;
+        Ok(if self.is_lossless() {
+            stored
+        } else {
+            wanted.of(stored)
+        })
+    }
+
+    /// The pixels, of which `scale` told the size, in a format that has so many bytes for each.
+    fn packed(
+        &self,
+        source: &[u8],
+        size: Size,
+        (format, channels): (tj::TJPF, usize),
+        on_warning: OnWarning,
+    ) -> Result<Vec<u8>, Failure> {
+        let row = size.width as usize * channels;
+        let pitch = c_int::try_from(row)
+            .map_err(|_| Failure::Other(TransformError::Decode("too wide a JPEG".to_owned())))?;
+        let mut samples = buffer::zeroed(row * size.height as usize)
+            .map_err(TransformError::from)
+            .map_err(Failure::Other)?;
+        // SAFETY: the library writes `size.height` rows of `size.width` pixels, each row `pitch` bytes after the one before, and the
+        // buffer has exactly as many: `size` was made from the library's own account of the same bytes, after the scale was set and by
+        // the rule that it follows itself; no region of the picture was chosen, and its samples have one byte, see `open`.
+        let status = unsafe {
+            tj::tj3Decompress8(
+                self.0,
+                source.as_ptr(),
+                source.len() as tj::size_t,
+                samples.as_mut_ptr(),
+                pitch,
+                format,
+            )
+        };
+        self.judge(status, on_warning)?;
+        self.widen(&mut samples);
+        Ok(samples)
+    }
+
+    /// Lossless samples may have fewer than eight bits, and come as they are: the largest of them is white as well.
+    fn widen(&self, samples: &mut [u8]) {
+        let bits = self.get(tj::TJPARAM_TJPARAM_PRECISION);
+        if !(1..BITS).contains(&bits) {
+            return;
+        }
+        let largest = (1_u32 << bits) - 1;
+        let wide = |sample: u8| {
+            let sample = u32::from(sample).min(largest);
+            u8::try_from((sample * 255 + largest / 2) / largest).unwrap_or(u8::MAX)
+        };
+        samples
+            .iter_mut()
+            .for_each(|sample| *sample = wide(*sample));
+    }
+
+    /// Tells damage from oddities. libjpeg goes on after both and fills what is missing with grey; a cache must not keep that.
+    fn judge(&self, status: c_int, on_warning: OnWarning) -> Result<(), Failure> {
+        // SAFETY: a valid handle.
+        let kind = unsafe { tj::tj3GetErrorCode(self.0) };
+        let is_warning = kind.cast_unsigned() == tj::TJERR_TJERR_WARNING;
+        if status == 0 || (is_warning && on_warning == OnWarning::Expected) {
+            return Ok(());
+        }
+        let message = self.message();
+        if message.contains("Premature end of JPEG file") {
+            return Err(Failure::NoEnd);
+        }
+        if !HARMLESS.iter().any(|sign| message.contains(sign)) {
+            return Err(Failure::Other(TransformError::Decode(message)));
+        }
+        // With warnings ignored, the picture is there.
+        if self.get(tj::TJPARAM_TJPARAM_STOPONWARNING) == 0 {
+            Ok(())
+        } else {
+            Err(Failure::Odd)
+        }
+    }
+}

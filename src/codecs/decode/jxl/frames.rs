@@ -1,0 +1,214 @@
+//! The frames that make the first picture which a JPEG XL shows: how many, how large, and where they end, by their headers alone (ISO/IEC
+//! 18181-1, annexes F and G). Layers of an editor are such frames, and parts of the picture that are used again.
+//!
+//! The decoder draws a frame by a call within the call for the next one, and copies the whole canvas for each that is blended onto it. A
+//! frame takes 15 bytes of a file, so that their number decides over stack and time, not the bytes.
+
+use std::sync::Arc;
+
+use jxl_bitstream::Bitstream;
+use jxl_color::icc;
+use jxl_frame::Frame;
+use jxl_frame::FrameContext;
+use jxl_frame::FrameHeader;
+use jxl_oxide::JxlThreadPool;
+use jxl_oxide::image::ImageHeader;
+use jxl_oxide_common::Bundle;
+
+use crate::codecs::TransformError;
+use crate::codecs::decode::jxl::broken;
+use crate::codecs::decode::jxl::channels;
+use crate::codecs::decode::jxl::failed;
+use crate::codecs::decode::jxl::header_of;
+use crate::pixels::Size;
+
+/// Frames of one picture. Drawings with more layers than this are not made for the web, and 64 of them take less than 256 KiB of stack.
+pub(crate) const MOST: u32 = 64;
+/// How many times the area of the picture all of its frames together may have.
+const AREAS: u64 = 16;
+/// Pixels beside that, so that a small picture may have larger frames.
+const SPARE: u64 = 1 << 20;
+/// Pixels of all canvases onto which frames are blended: ten seconds.
+const BLENDED: u64 = 1 << 30;
+/// A pixel of a canvas is copied in this part of the time in which one is decoded.
+const COPIES: u64 = 8;
+/// Parts of all frames whose order differs from that of the picture: to put them in order takes time by the square of their number.
+const PERMUTED: u64 = 1 << 14;
+
+/// The frames of the first picture that is shown.
+pub(crate) struct Frames {
+    /// Where they end in the codestream, if it does not end before.
+    pub end: Option<usize>,
+    counts: Counts,
+}
+
+impl Frames {
+    /// Those of a codestream, if they are not too many.
+    pub fn of(codestream: &[u8]) -> Result<Frames, TransformError> {
+        let mut bits = Bitstream::new(codestream);
+        let header = Arc::new(header_of(&mut bits)?);
+        let canvas = Size::new(header.size.width, header.size.height);
+        let mut counts = Counts::new(canvas);
+        let end = match end_of_header(&mut bits, &header, codestream)? {
+            Some(start) => end_of_frames(codestream, start, &header, &mut counts)?,
+            None => None,
+        };
+        Ok(Frames { end, counts })
+    }
+
+    /// Pixels that are decoded beside those of the picture, copies of the canvas among them.
+    pub fn hidden_pixels(&self) -> u64 {
+        self.counts.hidden_area() + self.counts.blended / COPIES
+    }
+
+    /// Bytes for each pixel of the picture, in which the other frames are held until it is drawn: in the decoder's 32 bits.
+    pub fn bytes_per_pixel(&self, header: &ImageHeader) -> u64 {
+        let bytes = self
+            .counts
+            .hidden_area()
+            .saturating_mul(channels(header) * 4);
+        bytes.div_ceil(self.counts.canvas.area().max(1))
+    }
+}
+
+/// Where the first frame begins; `None` where the codestream ends before.
+fn end_of_header(
+    bits: &mut Bitstream<'_>,
+    header: &Arc<ImageHeader>,
+    codestream: &[u8],
+) -> Result<Option<usize>, TransformError> {
+    if header.metadata.colour_encoding.want_icc() {
+        match icc::read_icc(bits) {
+            Err(cause) if cause.unexpected_eof() => return Ok(None),
+            read => read.map_err(failed)?,
+        };
+    }
+    if bits.zero_pad_to_byte().is_err() {
+        return Ok(None);
+    }
+    let start = bits.num_read_bits() / 8;
+    if header.metadata.preview.is_none() {
+        return Ok(Some(start));
+    }
+    // It counts for itself: nothing is drawn of it.
+    let mut counts = Counts::new(Size::new(header.size.width, header.size.height));
+    let preview = frame(codestream, start, header, &mut counts)?;
+    Ok(preview.map(|(_, end)| end))
+}
+
+/// Where the first frame ends that is shown.
+fn end_of_frames(
+    codestream: &[u8],
+    mut start: usize,
+    header: &Arc<ImageHeader>,
+    counts: &mut Counts,
+) -> Result<Option<usize>, TransformError> {
+    while let Some((is_shown, end)) = frame(codestream, start, header, counts)? {
+        if is_shown {
+            return Ok(Some(end));
+        }
+        start = end;
+    }
+    Ok(None)
+}
+
+/// Whether the frame that begins somewhere is shown, and where it ends; `None` where the codestream ends before.
+fn frame(
+    codestream: &[u8],
+    start: usize,
+    header: &Arc<ImageHeader>,
+    counts: &mut Counts,
+) -> Result<Option<(bool, usize)>, TransformError> {
+    let Some(rest) = codestream.get(start..) else {
+        return Ok(None);
+    };
+    let mut bits = Bitstream::new(rest);
+    // By its header alone at first: the table behind that may be long.
+    let mut ahead = bits.clone();
+    match FrameHeader::parse(&mut ahead, header) {
+        Err(cause) if cause.unexpected_eof() => return Ok(None),
+        found => counts.add(&found.map_err(failed)?, ahead.read_bool().unwrap_or(false))?,
+    }
+    let context = FrameContext {
+        image_header: Arc::clone(header),
+        tracker: None,
+        pool: JxlThreadPool::none(),
+    };
+    let frame = match Frame::parse(&mut bits, context) {
+        Err(cause) if cause.unexpected_eof() => return Ok(None),
+        found => found.map_err(failed)?,
+    };
+    let length = (bits.num_read_bits() / 8).saturating_add(frame.toc().total_byte_size());
+    let end = start.saturating_add(length);
+    let is_whole = end <= codestream.len();
+    Ok(is_whole.then(|| (frame.header().is_keyframe(), end)))
+}
+
+/// What was counted of the frames so far.
+struct Counts {
+    canvas: Size,
+    frames: u32,
+    area: u64,
+    blended: u64,
+    permuted: u64,
+}
+
+impl Counts {
+    fn new(canvas: Size) -> Self {
+        Counts {
+            canvas,
+            frames: 0,
+            area: 0,
+            blended: 0,
+            permuted: 0,
+        }
+    }
+
+    /// Counts a frame, whose parts may be in an order of their own.
+    fn add(&mut self, header: &FrameHeader, is_permuted: bool) -> Result<(), TransformError> {
+        let size = Size::new(header.width, header.height);
+        self.frames += 1;
+        self.area = self.area.saturating_add(size.area());
+        if header.frame_type.is_normal_frame() && !header.resets_canvas {
+            self.blended = self.blended.saturating_add(self.canvas.area());
+        }
+        let Size { width, height } = self.canvas;
+        if self.frames > MOST {
+            return Err(broken(&format!(
+                "too many layers: at most {MOST} are drawn, parts that are used again among them"
+            )));
+        }
+        if self.area
+            > self
+                .canvas
+                .area()
+                .saturating_mul(AREAS)
+                .saturating_add(SPARE)
+        {
+            return Err(broken(&format!(
+                "too many layers: together they have more than {AREAS} times the pixels of the picture"
+            )));
+        }
+        if self.blended > BLENDED {
+            return Err(broken(&format!(
+                "too many layers on {width}x{height} pixels: at most {BLENDED} pixels are drawn in all"
+            )));
+        }
+        // Only now is it certain that there are few enough to be counted.
+        if is_permuted {
+            let groups = u64::from(header.num_groups()) * u64::from(header.passes.num_passes);
+            self.permuted += groups + u64::from(header.num_lf_groups()) + 2;
+        }
+        if self.permuted > PERMUTED {
+            return Err(broken(&format!(
+                "more than {PERMUTED} parts in an order of their own"
+            )));
+        }
+        Ok(())
+    }
+
+    /// That of all frames but one, which is the picture itself.
+    fn hidden_area(&self) -> u64 {
+        self.area.saturating_sub(self.canvas.area())
+    }
+}

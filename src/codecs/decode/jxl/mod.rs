@@ -1,0 +1,246 @@
+//! JPEG XL by `jxl-oxide`: the still picture, or the first frame of an animation, in 8 or 16 bits, upright. Colours leave as they are
+//! meant to be shown, with a profile that is part of the file or made from its header; high dynamic range by its code points.
+
+mod frames;
+
+use std::borrow::Cow;
+
+use bytemuck::Zeroable;
+use jxl_bitstream::Bitstream;
+use jxl_oxide::AllocTracker;
+use jxl_oxide::FrameBufferSample;
+use jxl_oxide::ImageStream;
+use jxl_oxide::InitializeResult;
+use jxl_oxide::JxlImage;
+use jxl_oxide::PixelFormat;
+use jxl_oxide::image::BitDepth;
+use jxl_oxide::image::ImageHeader;
+use jxl_oxide_common::Bundle;
+
+use crate::codecs::TransformError;
+use crate::codecs::decode::Decoded;
+use crate::codecs::decode::Header;
+use crate::codecs::decode::unmultiplied;
+use crate::codecs::decode::whole;
+use crate::codecs::sniff::Kind;
+use crate::pixels::Channels;
+use crate::pixels::Raster;
+use crate::pixels::Samples;
+use crate::pixels::Size;
+use crate::pixels::buffer;
+use crate::pixels::color::ColorSpace;
+use crate::pixels::hdr;
+use crate::pixels::orientation::Orientation;
+use frames::Frames;
+
+/// Bytes of a packed profile: 4 MiB is already enormous, and a few bytes can stand for 256 MiB.
+const MAX_PROFILE: u64 = 4 << 20;
+/// Bytes that the decoder may hold beside what the pixels take: tables, and a picture's smallest parts.
+const TABLES: u64 = 16 << 20;
+/// Bytes that are handed over at a time.
+const STEP: usize = 64 << 10;
+
+pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
+    let codestream = codestream(source);
+    let header = image_header(&codestream)?;
+    let frames = Frames::of(&codestream)?;
+    Ok(Header {
+        kind: Kind::JpegXl,
+        size: size(&header),
+        // The decoder turns it.
+        orientation: Orientation::default(),
+        bytes_per_pixel: bytes_per_pixel(&header),
+        coefficient_bytes: frames.bytes_per_pixel(&header),
+        hidden_pixels: frames.hidden_pixels(),
+        pixel_bytes: 8,
+        alpha: true,
+        is_lossless: false,
+        is_scalable: false,
+    })
+}
+
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+    let codestream = codestream(source);
+    let image_header = image_header(&codestream)?;
+    let size = size(&image_header);
+    if size != header.size {
+        return Err(broken("the size changed"));
+    }
+    let frames = Frames::of(&codestream)?;
+    let shown = frames.end.and_then(|end| codestream.get(..end));
+    let shown = shown.ok_or_else(|| broken("it ends early"))?;
+    let each = bytes_per_pixel(&image_header) + frames.bytes_per_pixel(&image_header);
+    let limit = size.area() * each + TABLES;
+    let tracker = AllocTracker::with_limit(usize::try_from(limit).unwrap_or(usize::MAX));
+    let image = load(shown, tracker)?;
+
+    let space = match image.rendered_cicp() {
+        Some([primaries, transfer, ..]) if hdr::is_hdr(transfer) => ColorSpace::Cicp {
+            primaries,
+            transfer,
+        },
+        _ => ColorSpace::from_icc(Some(image.rendered_icc())),
+    };
+    let render = image.render_frame(0).map_err(failed)?;
+    let (channels, mut stream) = match image.pixel_format() {
+        PixelFormat::Gray => (Channels::Gray, render.stream()),
+        PixelFormat::Graya => (Channels::GrayAlpha, render.stream()),
+        PixelFormat::Rgb => (Channels::Rgb, render.stream()),
+        PixelFormat::Rgba => (Channels::Rgba, render.stream()),
+        PixelFormat::Cmyk | PixelFormat::Cmyka => (Channels::Cmyk, render.stream_no_alpha()),
+    };
+    let length = size.len() * channels.count();
+    let samples = if is_deep(&image_header, &space) {
+        Samples::U16(samples(&mut stream, length)?)
+    } else {
+        Samples::U8(samples(&mut stream, length)?)
+    };
+    let samples = if channels == Channels::Cmyk {
+        inks(samples)
+    } else {
+        samples
+    };
+    let mut alphas = image_header.metadata.ec_info.iter();
+    let premultiplied = alphas.find_map(|channel| channel.alpha_associated()) == Some(true);
+    let samples = if premultiplied && channels.has_alpha() {
+        unmultiplied(samples, channels.count())
+    } else {
+        samples
+    };
+    Ok(Decoded {
+        raster: Raster {
+            size,
+            channels,
+            samples,
+        },
+        extent: whole(size),
+        space,
+    })
+}
+
+/// The compressed picture without its container, whose other boxes may unpack to any size (ISO/IEC 18181-2, clause 9).
+fn codestream(source: &[u8]) -> Cow<'_, [u8]> {
+    if source.starts_with(&[0xFF, 0x0A]) {
+        return Cow::Borrowed(source);
+    }
+    let mut parts = Vec::new();
+    let mut rest = source;
+    while let Some((length, after)) = rest.split_first_chunk::<4>()
+        && let Some((name, after)) = after.split_first_chunk::<4>()
+    {
+        let (length, head, after) = match u32::from_be_bytes(*length) {
+            1 => match after.split_first_chunk::<8>() {
+                Some((length, after)) => (u64::from_be_bytes(*length), 16, after),
+                None => break,
+            },
+            0 => (u64::MAX, 8, after),
+            length => (u64::from(length), 8, after),
+        };
+        let length = usize::try_from(length.saturating_sub(head)).unwrap_or(usize::MAX);
+        let (content, next) = after.split_at(length.min(after.len()));
+        match name {
+            b"jxlc" => return Cow::Borrowed(content),
+            // After the number of the part.
+            b"jxlp" => parts.push(content.get(4..).unwrap_or_default()),
+            _ => {}
+        }
+        rest = next;
+    }
+    Cow::Owned(parts.concat())
+}
+
+/// The header of the picture; a profile after it is not unpacked, but must not be absurd.
+fn image_header(codestream: &[u8]) -> Result<ImageHeader, TransformError> {
+    header_of(&mut Bitstream::new(codestream))
+}
+
+/// The header that begins here, which leaves the reader where it ends.
+fn header_of(bits: &mut Bitstream<'_>) -> Result<ImageHeader, TransformError> {
+    let header = ImageHeader::parse(bits, ()).map_err(failed)?;
+    if header.metadata.colour_encoding.want_icc() {
+        let length = bits.clone().read_u64().map_err(failed)?;
+        if length > MAX_PROFILE {
+            return Err(broken("a profile that is too large"));
+        }
+    }
+    Ok(header)
+}
+
+fn size(header: &ImageHeader) -> Size {
+    Size::new(
+        header.width_with_orientation(),
+        header.height_with_orientation(),
+    )
+}
+
+/// Channels in the decoder's 32 bits, three times over: as decoded, as filtered, and as blended; and the samples that leave.
+fn bytes_per_pixel(header: &ImageHeader) -> u64 {
+    channels(header) * 8 + 8
+}
+
+/// Colours, and whatever there is beside them.
+fn channels(header: &ImageHeader) -> u64 {
+    3 + u64::try_from(header.metadata.ec_info.len()).unwrap_or(u64::MAX - 3)
+}
+
+/// Hands over the file up to the end of the first frame that would be shown. No frame after it is looked at.
+fn load(shown: &[u8], tracker: AllocTracker) -> Result<JxlImage, TransformError> {
+    let mut state =
+        InitializeResult::NeedMoreData(JxlImage::builder().alloc_tracker(tracker).build_uninit());
+    for step in shown.chunks(STEP) {
+        state = match state {
+            InitializeResult::NeedMoreData(mut image) => {
+                image.feed_bytes(step).map_err(failed)?;
+                image.try_init().map_err(failed)?
+            }
+            InitializeResult::Initialized(mut image) => {
+                image.feed_bytes(step).map_err(failed)?;
+                InitializeResult::Initialized(image)
+            }
+        };
+    }
+    match state {
+        InitializeResult::Initialized(image) if image.num_loaded_keyframes() > 0 => Ok(image),
+        _ => Err(broken("it ends early")),
+    }
+}
+
+/// More than 8 bits, or light that 8 bits are too few for.
+fn is_deep(header: &ImageHeader, space: &ColorSpace) -> bool {
+    let metadata = &header.metadata;
+    let deep = |depth: BitDepth| !matches!(depth, BitDepth::IntegerSample { bits_per_sample } if bits_per_sample <= 8);
+    deep(metadata.bit_depth)
+        || matches!(space, ColorSpace::Cicp { .. })
+        || metadata.xyb_encoded && *space != ColorSpace::Srgb
+}
+
+fn samples<T: FrameBufferSample + Zeroable>(
+    stream: &mut ImageStream<'_>,
+    length: usize,
+) -> Result<Vec<T>, TransformError> {
+    let mut samples: Vec<T> = buffer::zeroed(length)?;
+    if stream.write_to_buffer(&mut samples) == length {
+        Ok(samples)
+    } else {
+        Err(broken("fewer samples than its header says"))
+    }
+}
+
+/// JPEG XL stores what is left of the paper, 0 being all ink.
+fn inks(samples: Samples) -> Samples {
+    match samples {
+        Samples::U8(samples) => Samples::U8(samples.into_iter().map(|sample| !sample).collect()),
+        Samples::U16(samples) => Samples::U16(samples.into_iter().map(|sample| !sample).collect()),
+    }
+}
+
+fn failed(cause: impl std::fmt::Display) -> TransformError {
+    broken(&cause.to_string())
+}
+
+fn broken(what: &str) -> TransformError {
+    TransformError::Decode(format!("JPEG XL: {what}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,373 @@
+//! TIFF and BigTIFF by `tiff`: the first page that is the picture itself; strips and tiles, interleaved or in planes; grey, palettes, RGB, YCbCr and inks of 1
+//! to 64 bits or floating point, with alpha. Deeper samples than 16 bits are cut to that, and floating point counts from 0 to 1.
+//! Not `image`'s own door, which turns inks into RGB without their profile and refuses palettes.
+
+mod pages;
+mod samples;
+
+use tiff::ColorType;
+use tiff::TiffError;
+use tiff::decoder::ChunkType;
+use tiff::decoder::Decoder;
+use tiff::decoder::DecodingResult;
+use tiff::decoder::Limits;
+use tiff::tags::CompressionMethod;
+use tiff::tags::PhotometricInterpretation;
+use tiff::tags::Tag;
+use tiff::tags::Type;
+use tiff::tags::ValueBuffer;
+
+use crate::codecs::TransformError;
+use crate::codecs::decode::Decoded;
+use crate::codecs::decode::Header;
+use crate::codecs::decode::unmultiplied;
+use crate::codecs::decode::whole;
+use crate::codecs::sniff::Kind;
+use crate::pixels::Channels;
+use crate::pixels::Raster;
+use crate::pixels::Samples;
+use crate::pixels::Size;
+use crate::pixels::color::ColorSpace;
+use crate::pixels::orientation::Orientation;
+use pages::Page;
+use pages::PageReader;
+use samples::first_of;
+use samples::interleaved;
+use samples::rgb_of_ycbcr;
+use samples::unpacked;
+
+/// Bytes of one tag's value: a profile for inks may have 2 MiB.
+const MAX_TAG: usize = 4 << 20;
+/// Bytes of a row of tiles or strips, where the row is the unit of work.
+const MAX_ROW: u64 = 64 << 20;
+/// Samples of a pixel: colours, alpha, and a few that nobody knows.
+const MAX_SAMPLES: u16 = 16;
+/// Pixels of padding that any picture may have, however small: a tile has 512x512 pixels at most in practice.
+const PADDING: u64 = 1 << 22;
+
+type Reader<'a> = Decoder<PageReader<'a>>;
+
+/// What one pixel is made of.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    color: ColorType,
+    /// Samples that are stored and decoded, those without a meaning included.
+    samples: u16,
+    bits: u8,
+    palette: bool,
+}
+
+pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
+    let page = Page::of(source)?;
+    let mut decoder = open(source, &page)?;
+    check_compression(&mut decoder)?;
+    let layout = layout(&mut decoder, page.has_palette())?;
+    let (width, height) = decoder.dimensions().map_err(failed)?;
+    let orientation = decoder
+        .find_tag_unsigned(Tag::Orientation)
+        .ok()
+        .flatten()
+        .map_or_else(Orientation::default, Orientation::from_exif);
+    Ok(Header {
+        kind: Kind::Tiff,
+        size: Size::new(width, height),
+        orientation,
+        // The samples as stored, and as they leave here.
+        bytes_per_pixel: 2 * layout.bytes_per_pixel() + if layout.palette { 4 } else { 0 },
+        coefficient_bytes: 0,
+        hidden_pixels: 0,
+        pixel_bytes: layout.bytes_per_pixel().clamp(3, 8),
+        alpha: layout.samples == 2 || layout.samples >= 4,
+        is_lossless: false,
+        is_scalable: false,
+    })
+}
+
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+    let page = Page::of(source)?;
+    let mut decoder = open(source, &page)?;
+    let layout = layout(&mut decoder, page.has_palette())?;
+    let size = header.size;
+    if decoder.dimensions().ok() != Some((size.width, size.height)) {
+        return Err(broken("the size changed"));
+    }
+    check_chunks(&mut decoder, source, size, layout)?;
+    let mut limits = Limits::default();
+    limits.ifd_value_size = MAX_TAG;
+    limits.decoding_buffer_size = MAX_TAG;
+    let mut decoder = decoder.with_limits(limits.clone());
+    let profile = raw_tag(&mut decoder, Tag::IccProfile);
+    let map = layout
+        .palette
+        .then(|| color_map(&mut decoder, layout.bits))
+        .transpose()?;
+    let alpha = extra_samples(&mut decoder).first().copied();
+
+    limits.decoding_buffer_size =
+        usize::try_from(size.area() * layout.bytes_per_pixel()).unwrap_or(usize::MAX);
+    limits.intermediate_buffer_size = source.len();
+    let mut decoder = decoder.with_limits(limits);
+    let mut decoded = DecodingResult::U8(Vec::new());
+    let stored = decoder.read_image_to_buffer(&mut decoded).map_err(failed)?;
+    if decoded.as_buffer(0).byte_len() < stored.complete_len {
+        return Err(broken("more planes than its header says"));
+    }
+    let samples = unpacked(decoded, size, layout)?;
+    let samples = match samples {
+        Samples::U8(samples) => Samples::U8(interleaved(samples, stored.planes)),
+        Samples::U16(samples) => Samples::U16(interleaved(samples, stored.planes)),
+    };
+    let (channels, samples) = match (layout.color, samples) {
+        (ColorType::Gray(_), Samples::U8(indices)) if layout.palette => {
+            let map = map.ok_or_else(|| broken("a palette that is missing"))?;
+            let colors = indices.iter().flat_map(|&index| map[usize::from(index)]);
+            (Channels::Rgb, Samples::U8(colors.collect()))
+        }
+        (ColorType::Gray(_), samples) => (Channels::Gray, samples),
+        (ColorType::Multiband { num_samples, .. }, samples) => {
+            let (channels, kept) = if matches!(alpha, Some(1 | 2)) {
+                (Channels::GrayAlpha, 2)
+            } else {
+                (Channels::Gray, 1)
+            };
+            (channels, first_of(samples, usize::from(num_samples), kept))
+        }
+        (ColorType::RGB(_), samples) => (Channels::Rgb, samples),
+        (ColorType::RGBA(_), samples) => (Channels::Rgba, samples),
+        (ColorType::CMYK(_), samples) => (Channels::Cmyk, samples),
+        (ColorType::CMYKA(_), samples) => (Channels::Cmyk, first_of(samples, 5, 4)),
+        (ColorType::YCbCr(8), Samples::U8(samples)) => {
+            (Channels::Rgb, Samples::U8(rgb_of_ycbcr(&samples)))
+        }
+        _ => return Err(unsupported("in colours of a kind that is not read")),
+    };
+    let samples = if alpha == Some(1) && channels.has_alpha() {
+        unmultiplied(samples, channels.count())
+    } else {
+        samples
+    };
+    Ok(Decoded {
+        raster: Raster {
+            size,
+            channels,
+            samples,
+        },
+        extent: whole(size),
+        space: ColorSpace::from_icc(profile),
+    })
+}
+
+fn open<'a>(source: &'a [u8], page: &Page) -> Result<Reader<'a>, TransformError> {
+    Decoder::new(PageReader::new(source, page)).map_err(failed)
+}
+
+/// Refuses by name what is compressed in a way that is not read, before anything is reserved for its pixels.
+fn check_compression(decoder: &mut Reader<'_>) -> Result<(), TransformError> {
+    let method = decoder
+        .find_tag_unsigned(Tag::Compression)
+        .map_err(failed)?;
+    let name = match method.map(CompressionMethod::from_u16_exhaustive) {
+        Some(CompressionMethod::ZSTD) => "Zstandard".to_owned(),
+        Some(CompressionMethod::WebP) => "WebP".to_owned(),
+        Some(CompressionMethod::JPEG) => "JPEG of the old style".to_owned(),
+        Some(CompressionMethod::Huffman | CompressionMethod::Fax3) => "fax of group 3".to_owned(),
+        Some(CompressionMethod::Unknown(number)) => format!("method {number}"),
+        // The decoder passes this over. A JPEG has an order of its own.
+        method if method != Some(CompressionMethod::ModernJPEG) && is_reversed(decoder) => {
+            return Err(unsupported("with the lowest bit of each byte first"));
+        }
+        _ => return Ok(()),
+    };
+    Err(unsupported(&format!("compressed by {name}")))
+}
+
+/// Whether the bits of each byte are stored from the lowest on (TIFF 6.0, `FillOrder`).
+fn is_reversed(decoder: &mut Reader<'_>) -> bool {
+    let order: Option<u16> = decoder.find_tag_unsigned(Tag::FillOrder).ok().flatten();
+    order == Some(2)
+}
+
+impl Layout {
+    fn bytes_per_pixel(self) -> u64 {
+        (u64::from(self.samples) * u64::from(self.bits)).div_ceil(8)
+    }
+}
+
+fn layout(decoder: &mut Reader<'_>, palette: bool) -> Result<Layout, TransformError> {
+    let color = decoder.colortype();
+    let interpretation = decoder.find_tag_unsigned(Tag::PhotometricInterpretation);
+    if let Ok(Some(interpretation)) = interpretation
+        && matches!(
+            PhotometricInterpretation::from_u16(interpretation),
+            Some(
+                PhotometricInterpretation::CIELab
+                    | PhotometricInterpretation::IccLab
+                    | PhotometricInterpretation::ItuLab
+            )
+        )
+    {
+        return Err(unsupported("in colours of L*a*b*"));
+    }
+    let color = color.map_err(failed)?;
+    let samples = decoder
+        .find_tag_unsigned(Tag::SamplesPerPixel)
+        .map_err(failed)?
+        .unwrap_or(1);
+    if samples > MAX_SAMPLES {
+        return Err(broken("too many samples in a pixel"));
+    }
+    let bits = color.bit_depth();
+    if palette && !matches!(color, ColorType::Gray(1 | 2 | 4 | 8)) {
+        return Err(unsupported(
+            "with a palette of another depth than 1, 2, 4 or 8 bits",
+        ));
+    }
+    Ok(Layout {
+        color,
+        samples,
+        bits,
+        palette,
+    })
+}
+
+/// Refuses tiles that are mostly padding, and JPEGs in tiles and strips that are larger than these: both would take what the header
+/// does not say.
+fn check_chunks(
+    decoder: &mut Reader<'_>,
+    source: &[u8],
+    size: Size,
+    layout: Layout,
+) -> Result<(), TransformError> {
+    let (width, height) = match decoder.get_chunk_type() {
+        ChunkType::Strip => {
+            let (width, rows) = decoder.chunk_dimensions();
+            (width, rows.min(size.height))
+        }
+        ChunkType::Tile => decoder.chunk_dimensions(),
+    };
+    let padded = |side: u32, of: u32| u64::from(side.div_ceil(of)) * u64::from(of);
+    let all = padded(size.width, width).saturating_mul(padded(size.height, height));
+    if u64::from(width) * layout.bytes_per_pixel() > MAX_ROW
+        || all > size.area().saturating_mul(4).saturating_add(PADDING)
+    {
+        return Err(broken("tiles that are far larger than the picture"));
+    }
+    let compression = decoder
+        .find_tag_unsigned(Tag::Compression)
+        .map_err(failed)?
+        .map(CompressionMethod::from_u16_exhaustive);
+    if compression != Some(CompressionMethod::ModernJPEG) {
+        return Ok(());
+    }
+    let (starts, lengths) = match decoder.get_chunk_type() {
+        ChunkType::Strip => (Tag::StripOffsets, Tag::StripByteCounts),
+        ChunkType::Tile => (Tag::TileOffsets, Tag::TileByteCounts),
+    };
+    let mut list = |tag| -> Result<Vec<usize>, TransformError> {
+        Ok(decoder
+            .find_tag_unsigned_vec(tag)
+            .map_err(failed)?
+            .unwrap_or_default())
+    };
+    let (starts, lengths) = (list(starts)?, list(lengths)?);
+    // Chunks that share their bytes would be looked through again and again.
+    if lengths
+        .iter()
+        .fold(0, |sum: usize, length| sum.saturating_add(*length))
+        > source.len()
+    {
+        return Err(broken("chunks that overlap"));
+    }
+    let tables = raw_tag(decoder, Tag::JPEGTables).unwrap_or_default();
+    let limit = (u64::from(width) + 16) * (u64::from(height) + 16);
+    if largest_jpeg(&tables) > limit {
+        return Err(broken("a JPEG that is larger than its tile"));
+    }
+    let seam = &tables[tables.len().saturating_sub(12)..];
+    for (start, length) in starts.into_iter().zip(lengths) {
+        let chunk = start
+            .checked_add(length)
+            .and_then(|end| source.get(start..end))
+            .ok_or_else(|| broken("it ends early"))?;
+        // The decoder puts the tables before the chunk, less the marker that ends the one and the marker that begins the other.
+        let joined = [
+            &seam[..seam.len().saturating_sub(2)],
+            chunk.get(2..12.min(chunk.len())).unwrap_or_default(),
+        ]
+        .concat();
+        if largest_jpeg(chunk).max(largest_jpeg(&joined)) > limit {
+            return Err(broken("a JPEG that is larger than its tile"));
+        }
+    }
+    Ok(())
+}
+
+/// Pixels of the largest frame that anything in the bytes might be the header of: compressed data never holds such a marker
+/// (ITU-T T.81, B.1.1.2 and B.2.2).
+fn largest_jpeg(bytes: &[u8]) -> u64 {
+    bytes
+        .windows(9)
+        .filter(|window| window[0] == 0xFF)
+        .filter(|window| matches!(window[1], 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF))
+        .map(|window| {
+            let side = |at: usize| u64::from(u16::from_be_bytes([window[at], window[at + 1]]));
+            side(5) * side(7)
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+fn raw_tag(decoder: &mut Reader<'_>, tag: Tag) -> Option<Vec<u8>> {
+    let mut value = ValueBuffer::empty(Type::BYTE);
+    let found = decoder.image_ifd().find_tag_buf(tag, &mut value);
+    found.ok().flatten().map(|_| value.as_bytes().to_vec())
+}
+
+/// The meaning of samples after the colours: 1 is alpha that the colours were multiplied with, 2 alpha (TIFF 6.0, section 18).
+fn extra_samples(decoder: &mut Reader<'_>) -> Vec<u16> {
+    let found = decoder.find_tag_unsigned_vec(Tag::ExtraSamples);
+    found.ok().flatten().unwrap_or_default()
+}
+
+/// The palette, filled up to 256 entries: all reds come first, then all greens, then all blues, each of 16 bits (TIFF 6.0,
+/// section 5). Some writers use 8 of them.
+fn color_map(decoder: &mut Reader<'_>, bits: u8) -> Result<Vec<[u8; 3]>, TransformError> {
+    let count = 1 << bits;
+    let values: Vec<u16> = decoder
+        .find_tag_unsigned_vec(Tag::ColorMap)
+        .map_err(failed)?
+        .unwrap_or_default();
+    if values.len() != 3 * count {
+        return Err(broken("a palette of the wrong length"));
+    }
+    let shallow = values.iter().all(|&value| value < 256);
+    let byte = |value: u16| {
+        let [high, low] = value.to_be_bytes();
+        if shallow { low } else { high }
+    };
+    let mut map: Vec<_> = (0..count)
+        .map(|index| [0, 1, 2].map(|color| byte(values[color * count + index])))
+        .collect();
+    map.resize(256, [0; 3]);
+    Ok(map)
+}
+
+fn failed(cause: TiffError) -> TransformError {
+    match cause {
+        TiffError::UnsupportedError(what) => {
+            unsupported(&format!("of a kind that is not read ({what})"))
+        }
+        other => broken(&other.to_string()),
+    }
+}
+
+fn unsupported(what: &str) -> TransformError {
+    TransformError::UnsupportedCoding(format!("a TIFF {what}"))
+}
+
+fn broken(what: &str) -> TransformError {
+    TransformError::Decode(format!("TIFF: {what}"))
+}
+
+#[cfg(test)]
+mod tests;

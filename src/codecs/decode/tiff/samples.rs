@@ -1,0 +1,142 @@
+//! Samples of a TIFF as they are stored, made into samples of 8 or 16 bits in the order of pixels.
+
+use tiff::ColorType;
+use tiff::decoder::DecodingResult;
+
+use crate::codecs::TransformError;
+use crate::codecs::decode::tiff::Layout;
+use crate::codecs::decode::tiff::unsupported;
+use crate::pixels::Samples;
+use crate::pixels::Size;
+
+/// Samples of any type as 8 or 16 bits.
+pub(crate) fn unpacked(
+    decoded: DecodingResult,
+    size: Size,
+    layout: Layout,
+) -> Result<Samples, TransformError> {
+    let samples = match decoded {
+        DecodingResult::U8(packed) if layout.bits < 8 => {
+            let per_row = match layout.color {
+                ColorType::Gray(1 | 2 | 4) => size.width as usize,
+                _ => return Err(unsupported("with samples of less than 8 bits in colours")),
+            };
+            Samples::U8(unpacked_bits(&packed, per_row, layout))
+        }
+        DecodingResult::U8(samples) => Samples::U8(samples),
+        DecodingResult::U16(samples) => Samples::U16(samples),
+        DecodingResult::U32(samples) => Samples::U16(
+            samples
+                .into_iter()
+                .map(|sample| upper(sample.into()))
+                .collect(),
+        ),
+        DecodingResult::U64(samples) => Samples::U16(
+            samples
+                .into_iter()
+                .map(|sample| upper(sample >> 32))
+                .collect(),
+        ),
+        DecodingResult::F16(samples) => Samples::U16(
+            samples
+                .into_iter()
+                .map(|sample| code(sample.into()))
+                .collect(),
+        ),
+        DecodingResult::F32(samples) => Samples::U16(
+            samples
+                .into_iter()
+                .map(|sample| code(sample.into()))
+                .collect(),
+        ),
+        DecodingResult::F64(samples) => Samples::U16(samples.into_iter().map(code).collect()),
+        _ => return Err(unsupported("with samples that have a sign")),
+    };
+    Ok(samples)
+}
+
+/// The upper half of 32 bits.
+fn upper(sample: u64) -> u16 {
+    u16::try_from(sample >> 16).unwrap_or(u16::MAX)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the range of u16 first; what is no number becomes 0"
+)]
+fn code(value: f64) -> u16 {
+    (value.clamp(0.0, 1.0) * f64::from(u16::MAX)).round() as u16
+}
+
+/// Samples of 1, 2 or 4 bits, the first in the highest, each row from a new byte on; scaled to 8 bits unless they are indices.
+fn unpacked_bits(packed: &[u8], per_row: usize, layout: Layout) -> Vec<u8> {
+    let bits = usize::from(layout.bits);
+    let most = u8::MAX >> (8 - bits);
+    let scale = if layout.palette { 1 } else { u8::MAX / most };
+    packed
+        .chunks_exact((per_row * bits).div_ceil(8).max(1))
+        .flat_map(|row| {
+            (0..per_row).map(move |x| {
+                let at = x * bits;
+                (row[at / 8] >> (8 - bits - at % 8) & most) * scale
+            })
+        })
+        .collect()
+}
+
+pub(crate) fn interleaved<T: Copy>(samples: Vec<T>, planes: usize) -> Vec<T> {
+    if planes < 2 {
+        return samples;
+    }
+    let length = samples.len() / planes;
+    (0..length)
+        .flat_map(|index| (0..planes).map(move |plane| plane * length + index))
+        .map(|index| samples[index])
+        .collect()
+}
+
+/// The first samples of each pixel.
+pub(crate) fn first_of(samples: Samples, count: usize, kept: usize) -> Samples {
+    fn first<T: Copy>(samples: &[T], count: usize, kept: usize) -> Vec<T> {
+        samples
+            .chunks_exact(count)
+            .flat_map(|pixel| pixel[..kept.min(count)].iter().copied())
+            .collect()
+    }
+    match samples {
+        Samples::U8(samples) => Samples::U8(first(&samples, count, kept)),
+        Samples::U16(samples) => Samples::U16(first(&samples, count, kept)),
+    }
+}
+
+/// YCbCr as in JPEG, with the coefficients that TIFF has by default (TIFF 6.0, section 21), of the full range.
+pub(crate) fn rgb_of_ycbcr(samples: &[u8]) -> Vec<u8> {
+    samples
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .flat_map(|&[luma, blue, red]| {
+            let (luma, blue, red) = (
+                f32::from(luma),
+                f32::from(blue) - 128.0,
+                f32::from(red) - 128.0,
+            );
+            [
+                luma + 1.402 * red,
+                luma - 0.344_136 * blue - 0.714_136 * red,
+                luma + 1.772 * blue,
+            ]
+            .map(byte)
+        })
+        .collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the range of u8 first"
+)]
+fn byte(value: f32) -> u8 {
+    value.round().clamp(0.0, 255.0) as u8
+}

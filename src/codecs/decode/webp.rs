@@ -1,0 +1,171 @@
+//! WebP by libwebp: lossy and lossless, RGB or RGBA; of an animation the first frame on its canvas.
+#![expect(unsafe_code, reason = "binds libwebp")]
+
+use std::mem;
+
+use libwebp_sys as webp;
+
+use crate::codecs::TransformError;
+use crate::codecs::decode::Decoded;
+use crate::codecs::decode::Header;
+use crate::codecs::decode::size_of;
+use crate::codecs::decode::whole;
+use crate::codecs::metadata;
+use crate::codecs::sniff::Kind;
+use crate::pixels::Channels;
+use crate::pixels::Raster;
+use crate::pixels::Samples;
+use crate::pixels::Size;
+use crate::pixels::buffer;
+use crate::pixels::color::ColorSpace;
+
+/// Bytes of a frame of an animation before its picture.
+pub(crate) const FRAME_HEAD: usize = 16;
+
+pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
+    let features = features(source)?;
+    let size = size_of(features.width, features.height)?;
+    Ok(Header {
+        kind: Kind::Webp,
+        size,
+        orientation: metadata::orientation(metadata::webp_exif(source)),
+        // Pixels, and what libwebp keeps beside them: all of them again where they are lossless. An animation keeps two canvases and
+        // a frame, which may be lossless as well.
+        bytes_per_pixel: match (features.has_animation != 0, is_lossless(features)) {
+            (true, _) => 16,
+            (false, true) => 9,
+            (false, false) => 6,
+        },
+        coefficient_bytes: 0,
+        hidden_pixels: 0,
+        pixel_bytes: if features.has_alpha != 0 { 4 } else { 3 },
+        alpha: features.has_alpha != 0,
+        is_lossless: is_lossless(features),
+        is_scalable: false,
+    })
+}
+
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+    let features = features(source)?;
+    if size_of(features.width, features.height)? != header.size {
+        return Err(another_size());
+    }
+    let space = ColorSpace::from_icc(metadata::webp_profile(source).map(<[u8]>::to_vec));
+    let raster = if features.has_animation != 0 {
+        first_frame(source, header.size)?
+    } else {
+        still(source, header.size, features.has_alpha != 0)?
+    };
+    Ok(Decoded {
+        raster,
+        extent: whole(header.size),
+        space,
+    })
+}
+
+/// The format is 0 where it is mixed, 1 where it is lossy and 2 where it is lossless.
+const fn is_lossless(features: webp::WebPBitstreamFeatures) -> bool {
+    features.format == 2
+}
+
+fn still(source: &[u8], size: Size, alpha: bool) -> Result<Raster, TransformError> {
+    let channels = if alpha { Channels::Rgba } else { Channels::Rgb };
+    let into = if alpha {
+        webp::WebPDecodeRGBAInto
+    } else {
+        webp::WebPDecodeRGBInto
+    };
+    let row = size.width as usize * channels.count();
+    let mut samples = buffer::zeroed(row * size.height as usize)?;
+    let stride = i32::try_from(row).map_err(|_| broken())?;
+    // SAFETY: the size is the one that libwebp read from the same bytes, and the format has `channels` bytes for each pixel. The library
+    // is told the length of the buffer and the bytes of a row, and refuses a picture that does not fit them before it writes.
+    let made = unsafe {
+        into(
+            source.as_ptr(),
+            source.len(),
+            samples.as_mut_ptr(),
+            samples.len(),
+            stride,
+        )
+    };
+    if made.is_null() {
+        return Err(broken());
+    }
+    Ok(Raster {
+        size,
+        channels,
+        samples: Samples::U8(samples),
+    })
+}
+
+/// The first frame of an animation on its transparent canvas. The library's own reader of animations keeps a table of all frames, of which
+/// a file may have a million.
+fn first_frame(source: &[u8], canvas: Size) -> Result<Raster, TransformError> {
+    let (_, content) = metadata::webp_chunks(source)
+        .find(|(name, _)| *name == b"ANMF")
+        .ok_or_else(broken)?;
+    let (place, picture) = content.split_at_checked(FRAME_HEAD).ok_or_else(broken)?;
+    // Half of the distances from the edges, then the sides less one, of 24 bits each (RFC 9649, section 2.7.1.1).
+    let number = |at: usize| u32::from_le_bytes([place[at], place[at + 1], place[at + 2], 0]);
+    let (left, top) = (2 * number(0), 2 * number(3));
+    let size = Size::new(number(6) + 1, number(9) + 1);
+    let features = features(picture)?;
+    let is_inside = left + size.width <= canvas.width && top + size.height <= canvas.height;
+    if !is_inside || size_of(features.width, features.height)? != size {
+        return Err(broken());
+    }
+    let row = canvas.width as usize * Channels::Rgba.count();
+    let stride = i32::try_from(row).map_err(|_| broken())?;
+    let mut samples = buffer::zeroed(row * canvas.height as usize)?;
+    let start = top as usize * row + left as usize * Channels::Rgba.count();
+    let part = &mut samples[start..];
+    // SAFETY: buffer, its length and its stride belong together; libwebp refuses a picture that does not fit them.
+    let made = unsafe {
+        webp::WebPDecodeRGBAInto(
+            picture.as_ptr(),
+            picture.len(),
+            part.as_mut_ptr(),
+            part.len(),
+            stride,
+        )
+    };
+    if made.is_null() {
+        return Err(broken());
+    }
+    Ok(Raster {
+        size: canvas,
+        channels: Channels::Rgba,
+        samples: Samples::U8(samples),
+    })
+}
+
+/// The size of a picture, or of the canvas of an animation.
+pub(crate) fn canvas_size(source: &[u8]) -> Result<Size, TransformError> {
+    let features = features(source)?;
+    size_of(features.width, features.height)
+}
+
+fn features(source: &[u8]) -> Result<webp::WebPBitstreamFeatures, TransformError> {
+    // SAFETY: plain numbers, for which zero is valid; pointer and length are of one slice.
+    let (status, features) = unsafe {
+        let mut features: webp::WebPBitstreamFeatures = mem::zeroed();
+        (
+            webp::WebPGetFeatures(source.as_ptr(), source.len(), &mut features),
+            features,
+        )
+    };
+    if status == webp::VP8StatusCode::VP8_STATUS_OK {
+        Ok(features)
+    } else {
+        Err(broken())
+    }
+}
+
+pub(crate) fn broken() -> TransformError {
+    TransformError::Decode("the WebP data is damaged or ends early".to_owned())
+}
+
+pub(crate) fn another_size() -> TransformError {
+    TransformError::Decode("the WebP has another size than its header says".to_owned())
+}

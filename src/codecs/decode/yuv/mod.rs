@@ -1,0 +1,399 @@
+//! Decoded AV1 planes to RGB: ITU-T H.273 matrices and ranges, any depth, chroma interpolated between its neighbours.
+
+use crate::pixels::Channels;
+use crate::pixels::Raster;
+use crate::pixels::Samples;
+use crate::pixels::Size;
+use crate::pixels::color::ColorSpace;
+use crate::pixels::eight_bits;
+use crate::pixels::sixteen_bits;
+
+/// One decoded picture, one component or three.
+pub(crate) struct Frame {
+    pub size: Size,
+    /// Whether chroma has half the samples, across and down.
+    pub subsampled: (bool, bool),
+    /// Bits of a sample, 8 to 16.
+    pub depth: u32,
+    /// Luma, Cb, Cr; or luma alone. Rows without gaps.
+    pub planes: Vec<Vec<u16>>,
+    pub matrix: Matrix,
+    pub full_range: bool,
+    pub space: ColorSpace,
+}
+
+/// How components become red, green and blue.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Matrix {
+    /// Green, blue, red as they are.
+    Identity,
+    YCgCo,
+    /// Shares of red and of blue in luma.
+    Luma {
+        red: f32,
+        blue: f32,
+    },
+}
+
+impl Matrix {
+    /// From a code point of H.273, table 4. Unknown ones count as BT.601, as decoders of AVIF have it.
+    pub fn from_cicp(code: u8) -> Self {
+        let (red, blue) = match code {
+            0 => return Matrix::Identity,
+            8 => return Matrix::YCgCo,
+            1 => (0.2126, 0.0722),
+            4 => (0.30, 0.11),
+            7 => (0.212, 0.087),
+            9 | 10 => (0.2627, 0.0593),
+            _ => (0.299, 0.114),
+        };
+        Matrix::Luma { red, blue }
+    }
+
+    /// What makes red, green and blue of luma from 0 to 1 and chroma from -0.5 to 0.5: the weights of luma, Cb and Cr, and what is added.
+    fn weights(self) -> [[f32; 4]; 3] {
+        match self {
+            Matrix::Identity => [
+                [0.0, 0.0, 1.0, 0.5],
+                [1.0, 0.0, 0.0, 0.0],
+                [0.0, 1.0, 0.0, 0.5],
+            ],
+            Matrix::YCgCo => [
+                [1.0, -1.0, 1.0, 0.0],
+                [1.0, 1.0, 0.0, 0.0],
+                [1.0, -1.0, -1.0, 0.0],
+            ],
+            Matrix::Luma { red, blue } => {
+                let green = 1.0 - red - blue;
+                let (of_cr, of_cb) = (2.0 * (1.0 - red), 2.0 * (1.0 - blue));
+                [
+                    [1.0, 0.0, of_cr, 0.0],
+                    [1.0, -of_cb * blue / green, -of_cr * red / green, 0.0],
+                    [1.0, of_cb, 0.0, 0.0],
+                ]
+            }
+        }
+    }
+}
+
+impl Frame {
+    /// Puts tiles of one kind together, row by row, and cuts what reaches beyond `size`.
+    pub fn joined(tiles: Vec<Frame>, columns: usize, size: Size) -> Option<Frame> {
+        let first = tiles.first()?;
+        let (tile, subsampled, depth, components) = (
+            first.size,
+            first.subsampled,
+            first.depth,
+            first.planes.len(),
+        );
+        let alike = tiles.iter().all(|other| {
+            other.size == tile
+                && other.subsampled == subsampled
+                && other.depth == depth
+                && other.planes.len() == components
+        });
+        let rows = tiles.len().checked_div(columns)?;
+        let covered = tile.width as usize * columns >= size.width as usize
+            && tile.height as usize * rows >= size.height as usize;
+        if !alike || !covered || rows * columns != tiles.len() {
+            return None;
+        }
+        let planes = (0..components)
+            .map(|component| {
+                let of = |size: Size| {
+                    if component == 0 {
+                        size
+                    } else {
+                        halved(size, subsampled)
+                    }
+                };
+                let (from, to) = (of(tile), of(size));
+                let mut plane = Vec::with_capacity(to.len());
+                for y in 0..to.height as usize {
+                    let (row, inner) = (y / from.height as usize, y % from.height as usize);
+                    let start = plane.len();
+                    for tile in &tiles[row * columns..(row + 1) * columns] {
+                        let left = to.width as usize - (plane.len() - start);
+                        let line = &tile.planes[component][inner * from.width as usize..]
+                            [..from.width as usize];
+                        plane.extend_from_slice(&line[..left.min(line.len())]);
+                    }
+                }
+                plane
+            })
+            .collect();
+        let Frame {
+            matrix,
+            full_range,
+            ref space,
+            ..
+        } = *first;
+        Some(Frame {
+            size,
+            subsampled,
+            depth,
+            planes,
+            matrix,
+            full_range,
+            space: space.clone(),
+        })
+    }
+}
+
+fn halved(size: Size, (across, down): (bool, bool)) -> Size {
+    Size::new(
+        if across {
+            size.width.div_ceil(2)
+        } else {
+            size.width
+        },
+        if down {
+            size.height.div_ceil(2)
+        } else {
+            size.height
+        },
+    )
+}
+
+/// How samples become numbers: by a factor, with something added.
+#[derive(Clone, Copy)]
+struct Scale {
+    factor: f32,
+    added: f32,
+}
+
+impl Scale {
+    /// Luma from 0 to 1.
+    fn luma(depth: u32, full: bool) -> Self {
+        let unit = f32::from(1u16 << (depth - 8));
+        let (black, white) = if full {
+            (0.0, 256.0 * unit - 1.0)
+        } else {
+            (16.0 * unit, 235.0 * unit)
+        };
+        let factor = (white - black).recip();
+        Scale {
+            factor,
+            added: -black * factor,
+        }
+    }
+
+    /// Chroma from -0.5 to 0.5.
+    fn chroma(depth: u32, full: bool) -> Self {
+        let unit = f32::from(1u16 << (depth - 8));
+        let range = if full {
+            256.0 * unit - 1.0
+        } else {
+            224.0 * unit
+        };
+        let factor = range.recip();
+        Scale {
+            factor,
+            added: -128.0 * unit * factor,
+        }
+    }
+
+    fn of(self, samples: &[u16], into: &mut Vec<f32>) {
+        let Scale { factor, added } = self;
+        into.clear();
+        into.extend(
+            samples
+                .iter()
+                .map(|&sample| f32::from(sample) * factor + added),
+        );
+    }
+}
+
+/// Converts a frame, with the luma of another as its alpha, to grey or RGB: 8 bits from 8, 16 bits from more.
+pub(crate) fn to_raster(
+    frame: &Frame,
+    alpha: Option<&Frame>,
+    matrix: Matrix,
+    full_range: bool,
+    premultiplied: bool,
+) -> Raster {
+    let channels = match (frame.planes.len() == 3, alpha.is_some()) {
+        (false, false) => Channels::Gray,
+        (false, true) => Channels::GrayAlpha,
+        (true, false) => Channels::Rgb,
+        (true, true) => Channels::Rgba,
+    };
+    let rows = Rows {
+        frame,
+        alpha: alpha.map(|alpha| (alpha, Scale::luma(alpha.depth, alpha.full_range))),
+        luma: Scale::luma(frame.depth, full_range),
+        chroma: match matrix {
+            // All three components are on the scale of luma, and none is about grey.
+            Matrix::Identity => {
+                let Scale { factor, added } = Scale::luma(frame.depth, full_range);
+                let added = added - 0.5;
+                Scale { factor, added }
+            }
+            _ => Scale::chroma(frame.depth, full_range),
+        },
+        weights: matrix.weights(),
+        premultiplied,
+        colors: Default::default(),
+        opacity: Vec::new(),
+        chroma_rows: Default::default(),
+    };
+    let samples = if frame.depth == 8 {
+        Samples::U8(rows.all(eight_bits))
+    } else {
+        Samples::U16(rows.all(sixteen_bits))
+    };
+    Raster {
+        size: frame.size,
+        channels,
+        samples,
+    }
+}
+
+/// The rows of a frame, one after another, in room that is used again.
+struct Rows<'a> {
+    frame: &'a Frame,
+    alpha: Option<(&'a Frame, Scale)>,
+    luma: Scale,
+    chroma: Scale,
+    weights: [[f32; 4]; 3],
+    premultiplied: bool,
+    /// Luma, Cb and Cr, and then red, green and blue in their place.
+    colors: [Vec<f32>; 3],
+    opacity: Vec<f32>,
+    /// Two rows of chroma, to be blended.
+    chroma_rows: [Vec<f32>; 2],
+}
+
+impl Rows<'_> {
+    /// All pixels of the frame, interleaved.
+    fn all<T: Copy + Default>(mut self, convert: impl Fn(f32) -> T) -> Vec<T> {
+        let channels = self.frame.planes.len() + usize::from(self.alpha.is_some());
+        let mut pixels = vec![T::default(); self.frame.size.len() * channels];
+        let length = channels * self.frame.size.width as usize;
+        for (y, row) in pixels.chunks_exact_mut(length.max(1)).enumerate() {
+            self.convert(y);
+            let [red, green, blue] = &self.colors;
+            let opacity = &self.opacity;
+            match channels {
+                1 => interleave([red], row, &convert),
+                2 => interleave([red, opacity], row, &convert),
+                3 => interleave([red, green, blue], row, &convert),
+                _ => interleave([red, green, blue, opacity], row, &convert),
+            }
+        }
+        pixels
+    }
+
+    /// Makes the colours and the opacity of a row, from 0 to 1.
+    fn convert(&mut self, y: usize) {
+        let frame = self.frame;
+        let width = frame.size.width as usize;
+        let [first, second, third] = &mut self.colors;
+        self.luma.of(&frame.planes[0][y * width..][..width], first);
+        if let [_, cb, cr] = &frame.planes[..] {
+            for (plane, into) in [(cb, &mut *second), (cr, &mut *third)] {
+                interpolate(plane, frame, y, self.chroma, &mut self.chroma_rows, into);
+            }
+            let [of_red, of_green, of_blue] = self.weights;
+            for ((first, second), third) in first.iter_mut().zip(second).zip(third) {
+                let (luma, cb, cr) = (*first, *second, *third);
+                let weighed = |[of_luma, of_cb, of_cr, added]: [f32; 4]| {
+                    of_luma * luma + of_cb * cb + (of_cr * cr + added)
+                };
+                *first = weighed(of_red);
+                *second = weighed(of_green);
+                *third = weighed(of_blue);
+            }
+        }
+        if let Some((alpha, scale)) = self.alpha {
+            scale.of(&alpha.planes[0][y * width..][..width], &mut self.opacity);
+            self.opacity
+                .iter_mut()
+                .for_each(|opacity| *opacity = opacity.clamp(0.0, 1.0));
+        }
+        for color in &mut self.colors {
+            if self.premultiplied && self.alpha.is_some() {
+                for (color, &opacity) in color.iter_mut().zip(&self.opacity) {
+                    *color /= if opacity > 0.0 { opacity } else { 1.0 };
+                }
+            }
+            color
+                .iter_mut()
+                .for_each(|color| *color = color.clamp(0.0, 1.0));
+        }
+    }
+}
+
+/// Lays planes side by side, pixel by pixel.
+#[inline(always)]
+fn interleave<T: Copy, const N: usize>(
+    planes: [&Vec<f32>; N],
+    into: &mut [T],
+    convert: impl Fn(f32) -> T,
+) {
+    let pixels = into.as_chunks_mut::<N>().0;
+    let planes = planes.map(|plane| &plane[..pixels.len()]);
+    for (x, pixel) in pixels.iter_mut().enumerate() {
+        for (sample, plane) in pixel.iter_mut().zip(planes) {
+            *sample = convert(plane[x]);
+        }
+    }
+}
+
+/// A row of chroma at the width of luma. Samples of half-size planes stand between two luma samples: three parts of the nearer
+/// and one of the farther, on each axis.
+fn interpolate(
+    plane: &[u16],
+    frame: &Frame,
+    y: usize,
+    scale: Scale,
+    rows: &mut [Vec<f32>; 2],
+    into: &mut Vec<f32>,
+) {
+    let (across, down) = frame.subsampled;
+    let size = halved(frame.size, frame.subsampled);
+    let (width, height) = (size.width as usize, size.height as usize);
+    let line = |row: usize| &plane[row * width..][..width];
+    let [blended, farther] = rows;
+    scale.of(line(if down { y / 2 } else { y }), blended);
+    if down {
+        scale.of(line(neighbour(y, height)), farther);
+        for (near, far) in blended.iter_mut().zip(farther) {
+            *near = *near * 0.75 + *far * 0.25;
+        }
+    }
+    into.clear();
+    if !across {
+        into.extend_from_slice(blended);
+        return;
+    }
+    // The last one stands for a neighbour that is missing.
+    let last = blended[width - 1];
+    blended.push(last);
+    into.resize(2 * width, 0.0);
+    let mut left = blended[0];
+    for (pair, near) in into
+        .as_chunks_mut::<2>()
+        .0
+        .iter_mut()
+        .zip(blended.windows(2))
+    {
+        let (here, right) = (near[0], near[1]);
+        *pair = [here * 0.75 + left * 0.25, here * 0.75 + right * 0.25];
+        left = here;
+    }
+    into.truncate(frame.size.width as usize);
+}
+
+/// The chroma sample on the other side of a luma sample, or the last one at the edge.
+fn neighbour(luma: usize, length: usize) -> usize {
+    let near = luma / 2;
+    if luma.is_multiple_of(2) {
+        near.saturating_sub(1)
+    } else {
+        (near + 1).min(length - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

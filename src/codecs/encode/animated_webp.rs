@@ -1,0 +1,148 @@
+//! Animated WebP by libwebp, which finds by itself what changes from frame to frame. It holds three canvases and what is written
+//! so far; frames of equal looks become one.
+#![expect(unsafe_code, reason = "binds libwebp")]
+
+use std::mem;
+use std::ops::Range;
+use std::ptr;
+use std::slice;
+use std::time::Duration;
+
+use libwebp_sys as webp;
+
+use crate::options::Quality;
+
+use crate::codecs::TransformError;
+use crate::codecs::animation::Loops;
+use crate::codecs::encode::failed;
+use crate::codecs::encode::webp::config;
+use crate::codecs::encode::webp::is_lossless;
+use crate::pixels::Size;
+
+/// What the container can hold: 24 bits of milliseconds.
+const LONGEST: Duration = Duration::from_millis((1 << 24) - 1);
+
+pub(crate) struct Animator {
+    encoder: *mut webp::WebPAnimEncoder,
+    config: webp::WebPConfig,
+    size: Size,
+    is_translucent: bool,
+    elapsed: Duration,
+    /// When the next frame begins, in milliseconds.
+    begins: i32,
+}
+
+impl Drop for Animator {
+    fn drop(&mut self) {
+        // SAFETY: the encoder came from WebPAnimEncoderNew and is deleted once.
+        unsafe { webp::WebPAnimEncoderDelete(self.encoder) }
+    }
+}
+
+impl Animator {
+    pub fn new(size: Size, loops: Loops, quality: Quality) -> Result<Self, TransformError> {
+        /// The container has 16 bits for it.
+        const MOST_LOOPS: u32 = 65_535;
+        let mut config = config(quality)?;
+        // A frame is laid over the one before: what is transparent has no colour to keep.
+        config.exact = 0;
+        let version = webp::WEBP_MUX_ABI_VERSION.cast_signed();
+        // SAFETY: plain numbers, for which zero is valid, and initialised at once.
+        let mut options: webp::WebPAnimEncoderOptions = unsafe { mem::zeroed() };
+        // SAFETY: a valid reference.
+        if unsafe { webp::WebPAnimEncoderOptionsInitInternal(&mut options, version) } == 0 {
+            return Err(failed("libwebp of another version"));
+        }
+        options.anim_params.loop_count = loops.0.min(MOST_LOOPS).cast_signed();
+        // Transparent, for the viewers that heed it.
+        options.anim_params.bgcolor = 0;
+        // Flat frames, as most GIFs have them, may be lossless: a third to two thirds of the bytes, and none more elsewhere, for up
+        // to 1.7 times the time.
+        options.allow_mixed = i32::from(!is_lossless(quality));
+        let (width, height) = (size.width.cast_signed(), size.height.cast_signed());
+        // SAFETY: valid options, which are copied; the library refuses sizes that it cannot do.
+        let encoder = unsafe { webp::WebPAnimEncoderNewInternal(width, height, &options, version) };
+        if encoder.is_null() {
+            return Err(failed("WebP: no animation of this size"));
+        }
+        Ok(Animator {
+            encoder,
+            config,
+            size,
+            is_translucent: false,
+            elapsed: Duration::ZERO,
+            begins: 0,
+        })
+    }
+
+    pub fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
+        if rgba.len() != self.size.len() * 4 {
+            return Err(failed("samples that do not make the frame"));
+        }
+        let stride = i32::try_from(self.size.width as usize * 4).map_err(failed)?;
+        let mut picture =
+            webp::WebPPicture::new().map_err(|()| failed("libwebp of another version"))?;
+        picture.width = self.size.width.cast_signed();
+        picture.height = self.size.height.cast_signed();
+        picture.use_argb = 1;
+        // SAFETY: the library copies `size` pixels of four bytes, in rows `stride` apart: all that there are, as was checked; encoder,
+        // configuration and picture are valid; the picture was initialised by the library and is freed once.
+        let added = unsafe {
+            let added = webp::WebPPictureImportRGBA(&mut picture, rgba.as_ptr(), stride) != 0
+                && webp::WebPAnimEncoderAdd(self.encoder, &mut picture, self.begins, &self.config)
+                    != 0;
+            webp::WebPPictureFree(&mut picture);
+            added
+        };
+        if !added {
+            return Err(failed(format_args!("WebP: {:?}", picture.error_code)));
+        }
+        self.is_translucent |= rgba.iter().skip(3).step_by(4).any(|&alpha| alpha < u8::MAX);
+        self.elapsed = self.elapsed.saturating_add(delay.min(LONGEST));
+        self.begins = self.end();
+        Ok(())
+    }
+
+    /// When the last frame ends: rounded from the sum, so that fractions do not add up. The encoder has 31 bits for it, 24 days: what
+    /// goes beyond is cut.
+    fn end(&self) -> i32 {
+        let millis = self
+            .elapsed
+            .saturating_add(Duration::from_micros(500))
+            .as_millis();
+        i32::try_from(millis).unwrap_or(i32::MAX)
+    }
+
+    pub fn finish(self) -> Result<Vec<u8>, TransformError> {
+        // SAFETY: plain numbers, for which zero is valid.
+        let mut data: webp::WebPData = unsafe { mem::zeroed() };
+        // SAFETY: a valid encoder; no picture says that the last frame ends here.
+        let made = unsafe {
+            webp::WebPAnimEncoderAdd(self.encoder, ptr::null_mut(), self.begins, ptr::null()) != 0
+                && webp::WebPAnimEncoderAssemble(self.encoder, &mut data) != 0
+        };
+        let bytes = if made && !data.bytes.is_null() {
+            // SAFETY: the library made room for the file, and says where and how long it is.
+            Ok(unsafe { slice::from_raw_parts(data.bytes, data.size) }.to_vec())
+        } else {
+            Err(failed("WebP: the animation could not be assembled"))
+        };
+        // SAFETY: the library's own allocation, or null.
+        unsafe { webp::WebPFree(data.bytes.cast_mut().cast()) };
+        bytes.map(|bytes| self.announced(bytes))
+    }
+
+    /// The library cuts each frame to what is not transparent, and where nothing but opaque rectangles is left, it does not announce
+    /// alpha: some viewers then show black around them.
+    fn announced(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        const ALPHA: u8 = 0x10;
+        const NAME: Range<usize> = 12..16;
+        const FLAGS: usize = 20;
+        let is_extended = bytes.get(NAME) == Some(b"VP8X".as_slice());
+        if let (true, true, Some(flags)) = (self.is_translucent, is_extended, bytes.get_mut(FLAGS))
+        {
+            *flags |= ALPHA;
+        }
+        bytes
+    }
+}

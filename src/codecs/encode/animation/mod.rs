@@ -1,0 +1,76 @@
+//! Frames to an animation, one at a time: memory holds a few canvases and the file so far, however many frames there are.
+
+use std::time::Duration;
+
+use crate::options::Format;
+use crate::options::Quality;
+
+use crate::codecs::TransformError;
+use crate::codecs::animation::Loops;
+use crate::codecs::encode::animated_webp;
+use crate::codecs::encode::failed;
+use crate::codecs::encode::gif;
+use crate::pixels::Size;
+
+/// Writes an animation. One frame is as good as many.
+pub(crate) struct Animator {
+    size: Size,
+    is_empty: bool,
+    kind: Kind,
+}
+
+enum Kind {
+    Webp(Box<animated_webp::Animator>),
+    Gif(Box<gif::Animator>),
+}
+
+impl Animator {
+    /// `format` is WebP or GIF. The sides must be within `longest_side`.
+    pub fn new(
+        format: Format,
+        size: Size,
+        loops: Loops,
+        quality: Quality,
+    ) -> Result<Self, TransformError> {
+        let kind = match format {
+            Format::Webp => Kind::Webp(Box::new(animated_webp::Animator::new(
+                size, loops, quality,
+            )?)),
+            Format::Gif => Kind::Gif(Box::new(gif::Animator::new(size, loops, quality))),
+            _ => {
+                return Err(failed(format_args!("no animation is written as {format}")));
+            }
+        };
+        Ok(Animator {
+            size,
+            is_empty: true,
+            kind,
+        })
+    }
+
+    /// Adds a frame: RGBA, upright, in sRGB, alpha not premultiplied, of the size of the animation.
+    pub fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
+        if rgba.len() != self.size.len() * 4 {
+            return Err(failed("samples that do not make the frame"));
+        }
+        self.is_empty = false;
+        match &mut self.kind {
+            Kind::Webp(animator) => animator.push(rgba, delay),
+            Kind::Gif(animator) => animator.push(rgba, delay),
+        }
+    }
+
+    /// The file.
+    pub fn finish(self) -> Result<Vec<u8>, TransformError> {
+        if self.is_empty {
+            return Err(failed("an animation without frames"));
+        }
+        match self.kind {
+            Kind::Webp(animator) => animator.finish(),
+            Kind::Gif(animator) => animator.finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

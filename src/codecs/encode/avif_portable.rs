@@ -1,0 +1,62 @@
+//! AVIF by `ravif` on one thread.
+
+use ravif::Encoder;
+use ravif::Img;
+use ravif::RGB8;
+use ravif::RGBA8;
+
+use crate::options::Effort;
+use crate::options::Quality;
+
+use crate::codecs::TransformError;
+use crate::codecs::encode::Picture;
+use crate::codecs::encode::failed;
+use crate::pixels::Size;
+
+pub(crate) fn encode(
+    picture: &Picture,
+    quality: Quality,
+    effort: Effort,
+) -> Result<Vec<u8>, TransformError> {
+    let size = picture.size();
+    let encoder = Encoder::new()
+        .with_quality(f32::from(quality.get()))
+        .with_speed(speed(size, effort))
+        .with_num_threads(Some(1));
+    let (width, height) = (size.width as usize, size.height as usize);
+    let made = match picture {
+        Picture::Rgb(_, samples) => {
+            let pixels: Vec<RGB8> = samples
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&[r, g, b]| RGB8::new(r, g, b))
+                .collect();
+            encoder.encode_rgb(Img::new(&pixels, width, height))
+        }
+        Picture::Rgba(_, samples) => {
+            let pixels: Vec<RGBA8> = samples
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&[r, g, b, a]| RGBA8::new(r, g, b, a))
+                .collect();
+            encoder.encode_rgba(Img::new(&pixels, width, height))
+        }
+        Picture::Planar(..) => return Err(failed("AVIF is made of RGB here")),
+    };
+    made.map(|made| made.avif_file).map_err(failed)
+}
+
+/// Nanoseconds for each pixel at a speed.
+pub(crate) fn time(speed: u8) -> u64 {
+    if speed <= 9 { 3000 } else { 1800 }
+}
+
+/// rav1e's speed (1 slow, 10 fast) by size and effort.
+pub(crate) fn speed(size: Size, effort: Effort) -> u8 {
+    match (effort, size.area()) {
+        (_, 0..=65_536) | (Effort::Settled, 65_537..=750_000) => 9,
+        _ => 10,
+    }
+}

@@ -1,0 +1,165 @@
+//! Whether colour edges are worth chroma at full size. Photographs look the same with half of it, for 5 to 20 % fewer bytes; coloured text
+//! and drawings blur, and at equal looks take up to 20 % more.
+
+use std::ops::Range;
+
+use crate::pixels::Plane;
+use crate::pixels::Size;
+
+/// What is known of the chroma of a picture, before it is halved or not.
+#[derive(Clone, Copy)]
+pub(crate) enum Chroma<'a> {
+    /// It has been half the size already, so nothing more can be lost.
+    Halved,
+    /// Cb and Cr at full size.
+    Planes(&'a [Plane; 2]),
+    /// Pixels of so many samples, of which the first three are red, green and blue.
+    Pixels(Size, &'a [u8], usize),
+}
+
+/// Squares of two by two pixels that are looked at; of larger pictures, rows are passed over.
+const SQUARES: usize = 40_000;
+
+/// How far a sample is from the mean of its square where the square shows an edge that will be seen to blur, and where it is not plain.
+const EDGE: i16 = 40;
+const TEXTURE: i16 = 8;
+
+/// Whether a picture has colour edges that would blur at half the chroma. Of 35 pictures, those with at least 0.15 % of such squares took
+/// 2 % more to 21 % fewer bytes at equal looks with all of it, and the others up to 20 % more. Edges stand in plain surroundings: where
+/// everything is uneven, as in noise, nobody sees them.
+pub(crate) fn has_edges(chroma: Chroma<'_>) -> bool {
+    let (edges, textured, seen) = match chroma {
+        Chroma::Halved => return false,
+        Chroma::Planes(planes) => count(planes[0].size, |rows, [cb, cr]| {
+            for (into, plane) in [cb, cr].into_iter().zip(planes) {
+                for (into, &sample) in into.iter_mut().zip(&plane.samples[rows.clone()]) {
+                    *into = i16::from(sample);
+                }
+            }
+        }),
+        Chroma::Pixels(size, samples, channels) => count(size, |rows, [cb, cr]| {
+            let pixels = samples[rows.start * channels..rows.end * channels].chunks_exact(channels);
+            for ((pixel, cb), cr) in pixels.zip(cb).zip(cr) {
+                let [red, green, blue] = [pixel[0], pixel[1], pixel[2]].map(i32::from);
+                *cb = high(-11_059 * red - 21_709 * green + 32_768 * blue);
+                *cr = high(32_768 * red - 27_439 * green - 5_329 * blue);
+            }
+        }),
+    };
+    edges > 0 && edges * 2_000 >= seen * 3 && edges * 50 >= textured
+}
+
+/// A fixed-point number without its 16 bits of fraction.
+fn high(fixed: i32) -> i16 {
+    (fixed >> 16) as i16
+}
+
+/// Squares with an edge, squares that are not plain (those with an edge included), and all that were looked at. `chroma_of` gives Cb and Cr
+/// of two rows, by their pixels.
+fn count(
+    size: Size,
+    chroma_of: impl Fn(Range<usize>, &mut [Vec<i16>; 2]),
+) -> (usize, usize, usize) {
+    let (width, height) = (size.width as usize, size.height as usize);
+    let (columns, rows) = (width / 2, height / 2);
+    let step = (columns * rows).div_ceil(SQUARES).max(1);
+    let (mut edges, mut textured, mut seen) = (0, 0, 0);
+    let mut chroma = [vec![0; 2 * width], vec![0; 2 * width]];
+    let mut farthest = vec![0; columns];
+    for y in (0..rows).step_by(step) {
+        chroma_of(2 * y * width..2 * (y + 1) * width, &mut chroma);
+        farthest.fill(0);
+        for plane in &chroma {
+            let (upper, lower) = plane.split_at(width);
+            let pairs = upper.as_chunks().0.iter().zip(lower.as_chunks().0);
+            for (farthest, (&[a, b], &[c, d])) in farthest.iter_mut().zip(pairs) {
+                let mean = (a + b + c + d + 2) >> 2;
+                for sample in [a, b, c, d] {
+                    *farthest = (sample - mean).abs().max(*farthest);
+                }
+            }
+        }
+        edges += farthest.iter().filter(|&&far| far > EDGE).count();
+        textured += farthest.iter().filter(|&&far| far > TEXTURE).count();
+        seen += columns;
+    }
+    (edges, textured, seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Chroma;
+    use super::has_edges;
+    use crate::pixels::Plane;
+    use crate::pixels::Size;
+
+    const SIZE: Size = Size::new(400, 300);
+
+    fn pixels(color: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
+        (0..SIZE.height)
+            .flat_map(|y| (0..SIZE.width).map(move |x| (x, y)))
+            .flat_map(|(x, y)| color(x, y))
+            .collect()
+    }
+
+    /// Strokes one pixel wide, as of letters, in the upper left part.
+    fn strokes(x: u32, y: u32) -> bool {
+        x < 100 && y < 40 && (x % 7 == 3 || y % 9 == 4)
+    }
+
+    fn wants_full_chroma(samples: &[u8]) -> bool {
+        has_edges(Chroma::Pixels(SIZE, samples, 3))
+    }
+
+    #[test]
+    fn coloured_strokes_are_edges() {
+        let red = pixels(|x, y| if strokes(x, y) { [208, 0, 0] } else { [255; 3] });
+        assert!(wants_full_chroma(&red));
+        let gray = pixels(|x, y| if strokes(x, y) { [20; 3] } else { [255; 3] });
+        assert!(!wants_full_chroma(&gray));
+    }
+
+    #[test]
+    fn gradients_and_noise_are_not() {
+        let small = |value: u32| u8::try_from(value % 256).expect("below 256");
+        let gradient = pixels(|x, y| [small(x / 2), small(y / 2), 128]);
+        assert!(!wants_full_chroma(&gradient));
+        // Every square is uneven, and a few by much.
+        let noise = pixels(|x, y| {
+            let random = (x * 7_919 + y * 104_729).wrapping_mul(2_654_435_761) >> 24;
+            [small(random), 128, small(255 - random)]
+        });
+        assert!(!has_edges(Chroma::Pixels(SIZE, &softened(&noise), 3)));
+    }
+
+    /// The mean of every pixel and grey: noise as a camera makes it.
+    fn softened(samples: &[u8]) -> Vec<u8> {
+        samples.iter().map(|&sample| 85 + sample / 3).collect()
+    }
+
+    #[test]
+    fn planes_say_what_pixels_say() {
+        let mut cb = Plane::filled(SIZE, 128);
+        let cr = Plane::filled(SIZE, 128);
+        assert!(!has_edges(Chroma::Planes(&[cb.clone(), cr.clone()])));
+        for (index, sample) in cb.samples.iter_mut().enumerate() {
+            let (x, y) = (index % SIZE.width as usize, index / SIZE.width as usize);
+            if strokes(
+                u32::try_from(x).expect("small"),
+                u32::try_from(y).expect("small"),
+            ) {
+                *sample = 255;
+            }
+        }
+        assert!(has_edges(Chroma::Planes(&[cb, cr])));
+        assert!(!has_edges(Chroma::Halved));
+    }
+
+    #[test]
+    fn pictures_too_small_for_a_square_have_none() {
+        for size in [Size::new(1, 1), Size::new(1, 9), Size::new(9, 1)] {
+            let samples = vec![255; size.len() * 3];
+            assert!(!has_edges(Chroma::Pixels(size, &samples, 3)));
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Animated GIF by `gif`. Each frame holds what changed and has a palette of its own: with up to 256 colours in that part, every
+//! colour is exact. Alpha is on or off.
+
+use std::time::Duration;
+
+use gif::DisposalMethod;
+use gif::Encoder;
+use gif::Frame;
+use gif::Repeat;
+
+use crate::options::Quality;
+
+use crate::codecs::TransformError;
+use crate::codecs::animation::Area;
+use crate::codecs::animation::Loops;
+use crate::codecs::encode::failed;
+use crate::codecs::encode::quantize;
+use crate::codecs::encode::quantize::Color;
+use crate::codecs::encode::quantize::Indexed;
+use crate::codecs::encode::quantize::MOST;
+use crate::codecs::encode::quantize::TRANSPARENT;
+use crate::pixels::Size;
+
+pub(crate) struct Animator {
+    size: Size,
+    loops: Loops,
+    /// For a frame that has too many.
+    colors: usize,
+    /// What a sample of such a frame may differ from what is shown and yet count as unchanged.
+    tolerance: u8,
+    /// Begins with the first frame, whose palette is the file's as well.
+    file: Option<(Encoder<Vec<u8>>, Vec<Color>)>,
+    /// The canvas as the waiting frame shows it: each pixel as it was asked for when it was painted last.
+    shown: Vec<Color>,
+    /// The last frame: only the next one decides how it is disposed of.
+    waiting: Option<Waiting>,
+    clock: Clock,
+}
+
+/// A frame that is not written yet.
+struct Waiting {
+    area: Area,
+    picture: Indexed,
+    delay: u16,
+}
+
+impl Animator {
+    pub fn new(size: Size, loops: Loops, quality: Quality) -> Self {
+        Animator {
+            size,
+            loops,
+            colors: quantize::colors(quality),
+            // Noise that nobody sees costs more bytes than what moves: at quality 85 this halves the file of a filmed scene.
+            tolerance: (100 - quality.get()) / 3,
+            file: None,
+            shown: vec![TRANSPARENT; size.len()],
+            waiting: None,
+            clock: Clock::default(),
+        }
+    }
+
+    pub fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
+        let pixels: Vec<Color> = rgba.as_chunks().0.iter().copied().map(hard).collect();
+        let is_first = self.waiting.is_none();
+        if let Some(waiting) = self.waiting.take() {
+            self.settle(waiting, &pixels)?;
+        }
+        // Some viewers take the size of the first frame for that of the canvas.
+        let all = is_first.then(|| Area::whole(self.size));
+        let (area, picture) = self.paint(&pixels, all);
+        let delay = self.clock.tick(delay);
+        self.waiting = Some(Waiting {
+            area,
+            picture,
+            delay,
+        });
+        Ok(())
+    }
+
+    pub fn finish(mut self) -> Result<Vec<u8>, TransformError> {
+        if let Some(waiting) = self.waiting.take() {
+            self.write(waiting, DisposalMethod::Keep)?;
+        }
+        let (encoder, _) = self.file.ok_or_else(|| failed("GIF: no frame"))?;
+        encoder.into_inner().map_err(failed)
+    }
+
+    /// Writes the waiting frame. Where pixels turn transparent there is nothing to paint over them, so it goes away before the
+    /// next one comes, and its area grows over those pixels first.
+    fn settle(&mut self, mut waiting: Waiting, next: &[Color]) -> Result<(), TransformError> {
+        let vanishing = self.differing(next, |shown, pixel| {
+            pixel == TRANSPARENT && shown != TRANSPARENT
+        });
+        if vanishing.is_empty() {
+            return self.write(waiting, DisposalMethod::Keep);
+        }
+        let area = waiting.area.union(vanishing);
+        waiting.picture = enlarged(waiting.picture, waiting.area, area);
+        waiting.area = area;
+        for row in area.rows(self.size.width) {
+            self.shown[row].fill(TRANSPARENT);
+        }
+        self.write(waiting, DisposalMethod::Background)
+    }
+
+    /// The smallest area with all pixels that differ from those that are shown.
+    fn differing(&self, pixels: &[Color], differ: impl Fn(Color, Color) -> bool) -> Area {
+        let width = self.size.width as usize;
+        let mut area = Area::EMPTY;
+        let rows = self.shown.chunks(width).zip(pixels.chunks(width));
+        for (top, (shown, pixels)) in (0..).zip(rows) {
+            let mut columns = shown.iter().zip(pixels);
+            let Some(left) = columns.position(|(&shown, &pixel)| differ(shown, pixel)) else {
+                continue;
+            };
+            let mut columns = shown.iter().zip(pixels);
+            let right = columns
+                .rposition(|(&shown, &pixel)| differ(shown, pixel))
+                .unwrap_or(left);
+            let column = |index| u32::try_from(index).unwrap_or(u32::MAX);
+            area = area.union(Area {
+                left: column(left),
+                top,
+                size: Size::new(column(right - left + 1), 1),
+            });
+        }
+        area
+    }
+
+    /// What a frame must paint to show `pixels`, in `all` of an area or where they differ. Exact if that has few enough colours.
+    fn paint(&mut self, pixels: &[Color], all: Option<Area>) -> (Area, Indexed) {
+        let (mut area, mut part) = self.changes(pixels, all, 0);
+        let room = |area: Area, part: &[Color]| {
+            // A frame that may grow needs a transparent colour.
+            let may_grow = area != Area::whole(self.size) && !part.contains(&TRANSPARENT);
+            MOST - usize::from(may_grow)
+        };
+        let picture =
+            quantize::exact(part.iter().copied(), room(area, &part)).unwrap_or_else(|| {
+                (area, part) = self.changes(pixels, all, self.tolerance);
+                let most = self.colors.min(room(area, &part));
+                quantize::reduced(&part, area.size.width.max(1) as usize, most)
+            });
+        let lines = part.chunks(area.size.width.max(1) as usize);
+        for (row, line) in area.rows(self.size.width).zip(lines) {
+            for (shown, &pixel) in self.shown[row].iter_mut().zip(line) {
+                if pixel != TRANSPARENT {
+                    *shown = pixel;
+                }
+            }
+        }
+        (area, picture)
+    }
+
+    /// The area that changes, and its pixels, transparent where nothing changes.
+    fn changes(&self, pixels: &[Color], all: Option<Area>, tolerance: u8) -> (Area, Vec<Color>) {
+        let differ = |shown, pixel| differ(shown, pixel, tolerance);
+        let area = all.unwrap_or_else(|| self.differing(pixels, differ));
+        let mut part = Vec::with_capacity(area.size.len());
+        for row in area.rows(self.size.width) {
+            let pairs = self.shown[row.clone()].iter().zip(&pixels[row]);
+            part.extend(pairs.map(|(&shown, &pixel)| match differ(shown, pixel) {
+                true => pixel,
+                false => TRANSPARENT,
+            }));
+        }
+        (area, part)
+    }
+
+    fn write(&mut self, waiting: Waiting, dispose: DisposalMethod) -> Result<(), TransformError> {
+        let Waiting {
+            mut area,
+            mut picture,
+            delay,
+        } = waiting;
+        if area.is_empty() {
+            // Nothing changes for a while: the smallest frame there is.
+            area.size = Size::new(1, 1);
+            picture = Indexed {
+                palette: vec![TRANSPARENT],
+                indices: vec![0],
+            };
+        }
+        let (mut encoder, shared) = match self.file.take() {
+            Some(file) => file,
+            None => self.begin(&picture)?,
+        };
+        // A palette of its own takes up to 768 bytes.
+        let (palette, indices) = match by(&shared, &picture) {
+            Some(indices) => (None, indices),
+            None => (Some(picture.palette), picture.indices),
+        };
+        let transparent = palette
+            .as_ref()
+            .unwrap_or(&shared)
+            .iter()
+            .position(|&color| color == TRANSPARENT)
+            .and_then(|index| u8::try_from(index).ok());
+        let frame = Frame {
+            delay,
+            dispose,
+            transparent,
+            left: side(area.left)?,
+            top: side(area.top)?,
+            width: side(area.size.width)?,
+            height: side(area.size.height)?,
+            palette: palette.as_deref().map(table),
+            buffer: indices.into(),
+            ..Frame::default()
+        };
+        encoder.write_frame(&frame).map_err(failed)?;
+        self.file = Some((encoder, shared));
+        Ok(())
+    }
+
+    fn begin(&self, first: &Indexed) -> Result<(Encoder<Vec<u8>>, Vec<Color>), TransformError> {
+        let mut shared = first.palette.clone();
+        if shared.len() < MOST && !shared.contains(&TRANSPARENT) {
+            shared.push(TRANSPARENT);
+        }
+        let (width, height) = (side(self.size.width)?, side(self.size.height)?);
+        let mut encoder =
+            Encoder::new(Vec::new(), width, height, &table(&shared)).map_err(failed)?;
+        let repeat = match self.loops {
+            Loops::FOREVER => Repeat::Infinite,
+            Loops(plays) => Repeat::Finite(u16::try_from(plays - 1).unwrap_or(u16::MAX)),
+        };
+        encoder.set_repeat(repeat).map_err(failed)?;
+        Ok((encoder, shared))
+    }
+}
+
+/// The picture by another palette, if that has all of its colours.
+fn by(palette: &[Color], picture: &Indexed) -> Option<Vec<u8>> {
+    let place = |color| {
+        let place = palette.iter().position(|other| other == color)?;
+        u8::try_from(place).ok()
+    };
+    let places: Vec<u8> = picture.palette.iter().map(place).collect::<Option<_>>()?;
+    let indices = picture.indices.iter();
+    Some(indices.map(|&index| places[usize::from(index)]).collect())
+}
+
+/// A palette as the file has it.
+fn table(palette: &[Color]) -> Vec<u8> {
+    palette
+        .iter()
+        .flat_map(|&[red, green, blue, _]| [red, green, blue])
+        .collect()
+}
+
+fn side(pixels: u32) -> Result<u16, TransformError> {
+    u16::try_from(pixels).map_err(failed)
+}
+
+fn differ(shown: Color, pixel: Color, tolerance: u8) -> bool {
+    let samples = shown.iter().zip(pixel);
+    shown[3] != pixel[3]
+        || samples
+            .into_iter()
+            .any(|(shown, sample)| shown.abs_diff(sample) > tolerance)
+}
+
+/// Opaque, or transparent without a hidden colour.
+const fn hard([red, green, blue, alpha]: Color) -> Color {
+    if alpha < 128 {
+        TRANSPARENT
+    } else {
+        [red, green, blue, u8::MAX]
+    }
+}
+
+/// The picture of an area on a larger one, transparent around it.
+fn enlarged(picture: Indexed, from: Area, to: Area) -> Indexed {
+    if from == to {
+        return picture;
+    }
+    let Indexed {
+        mut palette,
+        indices,
+    } = picture;
+    let transparent = palette
+        .iter()
+        .position(|&color| color == TRANSPARENT)
+        .unwrap_or_else(|| {
+            palette.push(TRANSPARENT);
+            palette.len() - 1
+        });
+    let mut made = vec![u8::try_from(transparent).unwrap_or(u8::MAX); to.size.len()];
+    let inside = Area {
+        left: from.left.saturating_sub(to.left),
+        top: from.top.saturating_sub(to.top),
+        size: from.size,
+    };
+    let lines = indices.chunks(from.size.width.max(1) as usize);
+    for (row, line) in inside.rows(to.size.width).zip(lines) {
+        made[row].copy_from_slice(line);
+    }
+    Indexed {
+        palette,
+        indices: made,
+    }
+}
+
+/// Time in hundredths of a second.
+#[derive(Default)]
+struct Clock {
+    elapsed: Duration,
+    written: u64,
+}
+
+impl Clock {
+    /// The delay to write: rounded from the sum, so that fractions do not add up. Browsers show up to 1/100 s as 1/10 s, so
+    /// whoever asked for a little more than that gets 2/100.
+    fn tick(&mut self, delay: Duration) -> u16 {
+        const TOO_FAST: Duration = Duration::from_millis(10);
+        const LONGEST: Duration = Duration::from_millis(655_350);
+        self.elapsed = self.elapsed.saturating_add(delay.min(LONGEST));
+        let due = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX);
+        let least = if delay > TOO_FAST { 2 } else { 0 };
+        let delay = (due.saturating_add(5) / 10)
+            .saturating_sub(self.written)
+            .max(least);
+        let delay = u16::try_from(delay).unwrap_or(u16::MAX);
+        self.written = self.written.saturating_add(u64::from(delay));
+        delay
+    }
+}

@@ -1,0 +1,44 @@
+//! JPEG by `jpeg-encoder`. Huffman tables are optimised for progressive files only: for the others it would write each component
+//! into a scan of its own, which some decoders cannot read.
+
+use jpeg_encoder::ChromaSubsamplingMethod;
+use jpeg_encoder::ColorType;
+use jpeg_encoder::Encoder;
+use jpeg_encoder::SamplingFactor;
+
+use crate::options::Format;
+
+use crate::codecs::TransformError;
+use crate::codecs::encode::Chroma;
+use crate::codecs::encode::Picture;
+use crate::codecs::encode::Settings;
+use crate::codecs::encode::failed;
+use crate::codecs::encode::subsampling;
+use crate::pixels::Subsampling;
+
+pub(crate) fn encode(picture: &Picture, settings: Settings) -> Result<Vec<u8>, TransformError> {
+    let Picture::Rgb(size, samples) = picture else {
+        return Err(failed("JPEG is made of RGB without alpha here"));
+    };
+    let side = |side: u32| u16::try_from(side).map_err(failed);
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, settings.quality.get());
+    encoder.set_optimized_huffman_tables(settings.progressive);
+    encoder.set_progressive(settings.progressive);
+    // By default it takes every other sample, which moves colour by half a pixel and lets fine detail of it flicker.
+    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
+    let chroma = Chroma::Pixels(*size, samples, 3);
+    encoder.set_sampling_factor(match subsampling(Format::Jpeg, settings.quality, chroma) {
+        Subsampling::None => SamplingFactor::F_1_1,
+        Subsampling::Both => SamplingFactor::F_2_2,
+    });
+    encoder
+        .encode(
+            samples,
+            side(size.width)?,
+            side(size.height)?,
+            ColorType::Rgb,
+        )
+        .map_err(failed)?;
+    Ok(bytes)
+}

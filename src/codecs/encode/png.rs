@@ -1,0 +1,89 @@
+//! PNG by `image`: 8 bits, grey where there is no colour, filters chosen row by row; with a palette where that is exact and smaller.
+
+use image::ExtendedColorType;
+use image::ImageEncoder;
+use image::codecs::png::CompressionType;
+use image::codecs::png::FilterType;
+use image::codecs::png::PngEncoder;
+
+use crate::options::Quality;
+
+use crate::codecs::TransformError;
+use crate::codecs::encode::Picture;
+use crate::codecs::encode::failed;
+use crate::codecs::encode::palette;
+use crate::pixels::Size;
+
+/// With a `quality`, as many colours as it is worth are enough.
+pub(crate) fn encode(
+    picture: &Picture,
+    quality: Option<Quality>,
+) -> Result<Vec<u8>, TransformError> {
+    let (size, samples, color) = match picture {
+        Picture::Rgb(size, samples) => (size, samples, ExtendedColorType::Rgb8),
+        Picture::Rgba(size, samples) => (size, samples, ExtendedColorType::Rgba8),
+        Picture::Planar(..) => return Err(failed("PNG takes no planes")),
+    };
+    let channels = usize::from(color.channel_count());
+    let direct = direct(*size, samples, color)?;
+    // A palette nearly always wins; smooth shades are where it does not.
+    let reduced = match quality {
+        Some(quality) => palette::png(*size, samples, channels, quality)?,
+        None => None,
+    };
+    let indexed = match reduced {
+        Some(reduced) => Some(reduced),
+        None => palette::lossless(*size, samples, channels)?,
+    };
+    Ok(match indexed {
+        Some(indexed) if indexed.len() < direct.len() => indexed,
+        _ => direct,
+    })
+}
+
+fn direct(size: Size, samples: &[u8], color: ExtendedColorType) -> Result<Vec<u8>, TransformError> {
+    let mut bytes = Vec::new();
+    let grey = grey(samples, color);
+    let (samples, color) = grey.as_ref().map_or((samples, color), |grey| {
+        (grey.as_slice(), ExtendedColorType::L8)
+    });
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
+        .write_image(samples, size.width, size.height, color)
+        .map_err(failed)?;
+    Ok(bytes)
+}
+
+/// The grey samples of a picture without any colour: a third of the bytes to compress.
+fn grey(samples: &[u8], color: ExtendedColorType) -> Option<Vec<u8>> {
+    let is_grey = color == ExtendedColorType::Rgb8
+        && samples
+            .chunks_exact(3)
+            .all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]);
+    is_grey.then(|| samples.iter().step_by(3).copied().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encode;
+    use crate::codecs::encode::Picture;
+    use crate::pixels::Size;
+
+    #[test]
+    fn a_palette_is_used_where_it_is_smaller() {
+        // The colour type is the 26th byte of a PNG: 0 grey, 2 RGB, 3 palette.
+        let kind = |samples: Vec<u8>| {
+            let picture = Picture::Rgb(Size::new(64, 32), samples);
+            encode(&picture, None).expect("encodes")[25]
+        };
+        let spots = (0..64 * 32u32).flat_map(|index| match index * index % 7 {
+            0 => [200, 10, 10],
+            1 | 2 => [10, 200, 10],
+            _ => [255, 255, 255],
+        });
+        assert_eq!(kind(spots.collect()), 3);
+        let ramp = (0..32u8).flat_map(|y| (0..64u8).flat_map(move |x| [x * 3 + y; 3]));
+        assert_eq!(kind(ramp.collect()), 0);
+        let shades = (0..32u8).flat_map(|y| (0..64u8).flat_map(move |x| [x, y, x ^ y]));
+        assert_eq!(kind(shades.collect()), 2);
+    }
+}

@@ -1,0 +1,543 @@
+//! Pictures of few colours: a palette, and for each pixel its index. Exact where the colours are few already; else chosen in Oklab,
+//! where distances are what the eye sees, and dithered. `quantette` converts and finds the nearest colour; its own choice of a
+//! palette (Wu's) looks at a grid too coarse for a gradient, 38 dB where 48 dB are possible, and knows no alpha.
+
+use std::ops::Range;
+
+use quantette::ColorComponents;
+use quantette::PaletteBuf;
+use quantette::color_map::IndexedColorMap;
+use quantette::color_map::NearestNeighborColorMap;
+use quantette::color_space::oklab_to_srgb8;
+use quantette::color_space::srgb8_to_oklab;
+use quantette::deps::palette::Oklab;
+use quantette::deps::palette::Oklaba;
+use quantette::deps::palette::Srgb;
+use quantette::deps::palette::cast;
+
+use crate::options::Quality;
+
+/// A colour with its alpha, not premultiplied.
+pub(crate) type Color = [u8; 4];
+
+/// What a transparent pixel is, whatever colour it hides.
+pub(crate) const TRANSPARENT: Color = [0; 4];
+
+/// The most that an index of 8 bits can tell apart.
+pub(crate) const MOST: usize = 256;
+
+/// A picture of at most 256 colours.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Indexed {
+    pub palette: Vec<Color>,
+    /// One for each pixel, all of them inside the palette.
+    pub indices: Vec<u8>,
+}
+
+/// How many colours a quality is worth: all of them from 75 on, and fewer in proportion below.
+pub(crate) fn colors(quality: Quality) -> usize {
+    const ALL_FROM: usize = 75;
+    const FEWEST: usize = 16;
+    (MOST * usize::from(quality.get()) / ALL_FROM).clamp(FEWEST, MOST)
+}
+
+/// The picture as it is, if it has at most `most` colours. Stops at the first colour too many, so a photo costs next to nothing.
+pub(crate) fn exact(pixels: impl Iterator<Item = Color>, most: usize) -> Option<Indexed> {
+    let mut table = Table::new();
+    let mut indices = Vec::new();
+    let (mut last, mut index) = (None, 0);
+    for pixel in pixels {
+        if last != Some(pixel) {
+            index = table.index(pixel, most.min(MOST))?;
+            last = Some(pixel);
+        }
+        indices.push(index);
+    }
+    Some(Indexed {
+        palette: table.palette,
+        indices,
+    })
+}
+
+/// Colours met so far, with their places: open addressing, at most a quarter full.
+struct Table {
+    slots: [u16; 4 * MOST],
+    palette: Vec<Color>,
+}
+
+impl Table {
+    const EMPTY: u16 = u16::MAX;
+
+    fn new() -> Self {
+        Table {
+            slots: [Self::EMPTY; 4 * MOST],
+            palette: Vec::new(),
+        }
+    }
+
+    fn index(&mut self, color: Color, most: usize) -> Option<u8> {
+        // Fibonacci hashing: the upper 10 bits.
+        let hash = u32::from_ne_bytes(color).wrapping_mul(0x9E37_79B9) >> 22;
+        let mut slot = hash as usize;
+        loop {
+            let index = self.slots[slot];
+            if index == Self::EMPTY {
+                let next = self.palette.len();
+                let index = u8::try_from(next).ok().filter(|_| next < most)?;
+                self.slots[slot] = u16::from(index);
+                self.palette.push(color);
+                return Some(index);
+            }
+            if self.palette[usize::from(index)] == color {
+                return u8::try_from(index).ok();
+            }
+            slot = (slot + 1) % self.slots.len();
+        }
+    }
+}
+
+/// The picture in at most `most` colours, 2 to 256, transparent ones among them. `width` is that of a row in pixels.
+pub(crate) fn reduced(pixels: &[Color], width: usize, most: usize) -> Indexed {
+    let is_soft = pixels.iter().any(|pixel| (1..u8::MAX).contains(&pixel[3]));
+    if is_soft {
+        quantized(pixels, width, most, oklaba, soft_color)
+    } else {
+        quantized(pixels, width, most, oklab, opaque_color)
+    }
+}
+
+/// The same, where `to` makes colours points of a space with `N` dimensions and `from` makes a point a colour.
+fn quantized<C, const N: usize>(
+    pixels: &[Color],
+    width: usize,
+    most: usize,
+    to: fn(&[Color]) -> Vec<C>,
+    from: fn([f32; N]) -> Color,
+) -> Indexed
+where
+    C: ColorComponents<f32, N>,
+{
+    /// Rounds of moving each colour to the middle of what is nearest to it. More of them change less than 1 % of the error.
+    const ROUNDS: usize = 2;
+    let has_holes = pixels.iter().any(|pixel| pixel[3] == 0);
+    let room = most.clamp(2, MOST) - usize::from(has_holes);
+    let mut sample: Vec<[f32; N]> = cast::into_array_vec(to(&sample(pixels, width)));
+    let mut palette: Vec<Color> = split(&mut sample, room).into_iter().map(from).collect();
+    if palette.is_empty() {
+        palette.push(TRANSPARENT);
+    }
+    for _ in 0..ROUNDS {
+        let map = NearestNeighborColorMap::new(points(&palette, to));
+        settle(&mut palette, &sample, &map, from);
+    }
+    let hole = u8::try_from(palette.len()).ok().filter(|_| has_holes);
+    let map = NearestNeighborColorMap::new(points(&palette, to));
+    let indices = dithered(pixels, width, &map, hole, to);
+    if has_holes {
+        palette.push(TRANSPARENT);
+    }
+    Indexed { palette, indices }
+}
+
+/// Visible pixels to choose a palette by: all of a small picture, a grid of a large one.
+fn sample(pixels: &[Color], width: usize) -> Vec<Color> {
+    const ENOUGH: usize = 1 << 15;
+    let mut step = pixels.len().div_ceil(ENOUGH).max(1);
+    // A step that shares a factor with the width would look at the same columns in every row.
+    while greatest_common_divisor(step, width) > 1 {
+        step += 1;
+    }
+    pixels
+        .iter()
+        .step_by(step)
+        .copied()
+        .filter(|pixel| pixel[3] > 0)
+        .collect()
+}
+
+const fn greatest_common_divisor(mut a: usize, mut b: usize) -> usize {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// The means of at most `most` groups of points: again and again the group with the greatest error is cut in two, at its mean,
+/// across the dimension in which it spreads most (Orchard and Bouman, 1991, with the axes for eigenvectors).
+fn split<const N: usize>(points: &mut [[f32; N]], most: usize) -> Vec<[f32; N]> {
+    let mut groups = Vec::with_capacity(most);
+    if !points.is_empty() {
+        groups.push(Group::of(points, 0..points.len()));
+    }
+    while groups.len() < most {
+        let worst = groups
+            .iter()
+            .enumerate()
+            .max_by(|(_, one), (_, other)| one.error.total_cmp(&other.error));
+        let Some((index, Group { error, .. })) = worst else {
+            break;
+        };
+        if *error <= 0.0 {
+            break;
+        }
+        let Group {
+            range, axis, mean, ..
+        } = groups.swap_remove(index);
+        let members = &mut points[range.clone()];
+        let mut below = 0;
+        for place in 0..members.len() {
+            if members[place][axis] < mean[axis] {
+                members.swap(place, below);
+                below += 1;
+            }
+        }
+        let middle = range.start + below;
+        for part in [range.start..middle, middle..range.end] {
+            if !part.is_empty() {
+                groups.push(Group::of(points, part));
+            }
+        }
+        if below == 0 {
+            // Its spread is but an error of rounding.
+            if let Some(group) = groups.last_mut() {
+                group.error = 0.0;
+            }
+        }
+    }
+    groups.into_iter().map(|group| group.mean).collect()
+}
+
+/// Some of the points, side by side.
+struct Group<const N: usize> {
+    range: Range<usize>,
+    mean: [f32; N],
+    /// Sum of the squared distances from the mean.
+    error: f64,
+    /// The dimension with most of the error.
+    axis: usize,
+}
+
+impl<const N: usize> Group<N> {
+    fn of(points: &[[f32; N]], range: Range<usize>) -> Self {
+        let members = &points[range.clone()];
+        let count = f64::from(u32::try_from(members.len()).unwrap_or(u32::MAX));
+        let (mut sums, mut squares) = ([0f64; N], [0f64; N]);
+        for member in members {
+            for part in 0..N {
+                let value = f64::from(member[part]);
+                sums[part] += value;
+                squares[part] += value * value;
+            }
+        }
+        let (mut error, mut axis, mut greatest) = (0.0, 0, 0.0);
+        for part in 0..N {
+            let spread = squares[part] - sums[part] * sums[part] / count;
+            error += spread.max(0.0);
+            if spread > greatest {
+                (axis, greatest) = (part, spread);
+            }
+        }
+        Group {
+            range,
+            mean: sums.map(|sum| single(sum / count)),
+            error,
+            axis,
+        }
+    }
+}
+
+/// Moves each colour to the mean of the points that are nearest to it (Lloyd's algorithm). One that is nearest to none stays.
+fn settle<C, const N: usize>(
+    palette: &mut [Color],
+    points: &[[f32; N]],
+    map: &NearestNeighborColorMap<C, f32, N>,
+    from: fn([f32; N]) -> Color,
+) where
+    C: ColorComponents<f32, N>,
+{
+    let mut sums = vec![([0f64; N], 0u32); palette.len()];
+    for &point in points {
+        let nearest = map.palette_index(&cast::from_array(point));
+        let (sum, count) = &mut sums[usize::from(nearest)];
+        for (sum, part) in sum.iter_mut().zip(point) {
+            *sum += f64::from(part);
+        }
+        *count += 1;
+    }
+    for (color, (sum, count)) in palette.iter_mut().zip(sums) {
+        if count > 0 {
+            *color = from(sum.map(|part| single(part / f64::from(count))));
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "single precision is enough for a mean"
+)]
+const fn single(value: f64) -> f32 {
+    value as f32
+}
+
+/// How much a difference in alpha counts beside one in lightness. Halfway between black and white behind the picture, it counts half;
+/// edges that swell and shrink are seen before shades are.
+const ALPHA_WEIGHT: f32 = 0.75;
+
+/// Opaque colours as points.
+fn oklab(pixels: &[Color]) -> Vec<Oklab> {
+    let colors: Vec<Srgb<u8>> = pixels
+        .iter()
+        .map(|&[red, green, blue, _]| Srgb::new(red, green, blue))
+        .collect();
+    srgb8_to_oklab(&colors)
+}
+
+/// Translucent colours as points, premultiplied: what cannot be seen does not count.
+fn oklaba(pixels: &[Color]) -> Vec<Oklaba> {
+    oklab(pixels)
+        .into_iter()
+        .zip(pixels)
+        .map(|(Oklab { l, a, b, .. }, pixel)| {
+            let alpha = f32::from(pixel[3]) / 255.0;
+            Oklaba::new(l * alpha, a * alpha, b * alpha, alpha * ALPHA_WEIGHT)
+        })
+        .collect()
+}
+
+fn opaque_color([l, a, b]: [f32; 3]) -> Color {
+    match oklab_to_srgb8(&[Oklab::new(l, a, b)])[..] {
+        [
+            Srgb {
+                red, green, blue, ..
+            },
+        ] => [red, green, blue, u8::MAX],
+        _ => TRANSPARENT,
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the range of u8 first"
+)]
+fn soft_color([l, a, b, alpha]: [f32; 4]) -> Color {
+    let alpha = (alpha / ALPHA_WEIGHT).clamp(1.0 / 255.0, 1.0);
+    let [red, green, blue, _] = opaque_color([l, a, b].map(|part| part / alpha));
+    [red, green, blue, (alpha * 255.0).round() as u8]
+}
+
+/// A palette as points. It has 1 to 256 colours.
+fn points<C>(palette: &[Color], to: fn(&[Color]) -> Vec<C>) -> PaletteBuf<C> {
+    PaletteBuf::new(to(palette)).unwrap_or_else(|_| unreachable!("a palette has 1 to 256 colours"))
+}
+
+/// Floyd-Steinberg dithering, row by row to and fro, so that the picture is never held as points. `quantette` has it as well, but
+/// neither with holes, which take no colour and give no error, nor with alpha.
+fn dithered<C, const N: usize>(
+    pixels: &[Color],
+    width: usize,
+    map: &NearestNeighborColorMap<C, f32, N>,
+    hole: Option<u8>,
+    to: fn(&[Color]) -> Vec<C>,
+) -> Vec<u8>
+where
+    C: ColorComponents<f32, N>,
+{
+    /// Of the error of a pixel, the part that its neighbours make good. Seen from afar, three quarters take 2 to 5 dB off the
+    /// error, for 5 to 25 % more bytes; all of it costs as much again and gains next to nothing.
+    const DIFFUSION: f32 = 0.75;
+    let mut indices = vec![hole.unwrap_or(0); pixels.len()];
+    // One more pixel on either side takes what falls off the edge.
+    let (mut here, mut below) = (vec![[0f32; N]; width + 2], vec![[0f32; N]; width + 2]);
+    for (row, (line, indices)) in pixels
+        .chunks(width)
+        .zip(indices.chunks_mut(width))
+        .enumerate()
+    {
+        let points = to(line);
+        let forward = row % 2 == 0;
+        for column in 0..line.len() {
+            let column = if forward {
+                column
+            } else {
+                line.len() - 1 - column
+            };
+            if hole.is_some() && line[column][3] == 0 {
+                continue;
+            }
+            let mut wanted = cast::into_array(points[column]);
+            for (part, error) in wanted.iter_mut().zip(here[column + 1]) {
+                *part += error;
+            }
+            let index = map.palette_index(&cast::from_array(wanted));
+            indices[column] = index;
+            let got = cast::into_array(map.palette()[index]);
+            let (next, previous) = if forward {
+                (column + 2, column)
+            } else {
+                (column, column + 2)
+            };
+            for part in 0..N {
+                let error = (wanted[part] - got[part]) * (DIFFUSION / 16.0);
+                here[next][part] += error * 7.0;
+                below[previous][part] += error * 3.0;
+                below[column + 1][part] += error * 5.0;
+                below[next][part] += error;
+            }
+        }
+        std::mem::swap(&mut here, &mut below);
+        below.fill([0.0; N]);
+    }
+    indices
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::options::Quality;
+
+    use super::Color;
+    use super::MOST;
+    use super::TRANSPARENT;
+    use super::colors;
+    use super::exact;
+    use super::reduced;
+
+    fn reds(count: u16) -> impl Iterator<Item = Color> {
+        (0..count).map(|value| {
+            let [low, high] = value.to_le_bytes();
+            [low, high, 0, 255]
+        })
+    }
+
+    fn shown(indexed: &super::Indexed) -> Vec<Color> {
+        let indices = indexed.indices.iter();
+        indices
+            .map(|&index| indexed.palette[usize::from(index)])
+            .collect()
+    }
+
+    /// The mean difference over all samples.
+    fn error(shown: &[Color], wanted: &[Color]) -> f64 {
+        let samples = shown.as_flattened().iter().zip(wanted.as_flattened());
+        let sum: u32 = samples
+            .map(|(shown, wanted)| u32::from(shown.abs_diff(*wanted)))
+            .sum();
+        f64::from(sum) / (4.0 * f64::from(u32::try_from(wanted.len()).expect("small")))
+    }
+
+    #[test]
+    fn few_colours_are_kept_and_one_too_many_is_told() {
+        for (count, most, fits) in [
+            (1, 1, true),
+            (2, 1, false),
+            (256, 256, true),
+            (257, 256, false),
+            (300, 1000, false),
+        ] {
+            let made = exact(reds(count).chain(reds(count)), most);
+            assert_eq!(made.is_some(), fits, "{count} of {most}");
+            if let Some(made) = made {
+                assert_eq!(made.palette.len(), usize::from(count));
+                assert_eq!(
+                    shown(&made),
+                    reds(count).chain(reds(count)).collect::<Vec<_>>()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn colours_that_share_a_slot_are_told_apart() {
+        let same_hash: Vec<Color> = (0..200u32)
+            .map(|step| step.wrapping_mul(0x0001_0001).to_ne_bytes())
+            .collect();
+        let made = exact(same_hash.iter().copied(), MOST).expect("200 colours");
+        assert_eq!(shown(&made), same_hash);
+    }
+
+    fn gradient(alpha: impl Fn(u8) -> u8) -> Vec<Color> {
+        (0..48u8)
+            .flat_map(|y| (0..40u8).map(move |x| (x, y)))
+            .map(|(x, y)| [x * 6, y * 5, 128, alpha(x)])
+            .collect()
+    }
+
+    #[test]
+    fn many_colours_become_few_that_look_the_same() {
+        let picture = gradient(|_| 255);
+        for (most, allowed) in [(256, 3.0), (32, 9.0), (2, 60.0)] {
+            let made = reduced(&picture, 40, most);
+            assert!(made.palette.len() <= most);
+            assert_eq!(made.indices.len(), picture.len());
+            let error = error(&shown(&made), &picture);
+            assert!(error < allowed, "{most}: {error}");
+        }
+    }
+
+    #[test]
+    fn dithering_keeps_the_mean() {
+        let picture = gradient(|_| 255);
+        let made = shown(&reduced(&picture, 40, 64));
+        for channel in 0..3 {
+            let mean = |pixels: &[Color]| {
+                let sum: u32 = pixels.iter().map(|pixel| u32::from(pixel[channel])).sum();
+                f64::from(sum) / (40.0 * 48.0)
+            };
+            let difference = (mean(&made) - mean(&picture)).abs();
+            assert!(difference < 4.0, "{channel}: {difference}");
+        }
+    }
+
+    #[test]
+    fn holes_stay_holes_and_translucent_pixels_translucent() {
+        let picture = gradient(|x| match x {
+            0..10 => 0,
+            10..30 => (x - 9) * 12,
+            _ => 255,
+        });
+        for most in [256, 24] {
+            let made = reduced(&picture, 40, most);
+            assert!(made.palette.len() <= most);
+            let made = shown(&made);
+            for (made, wanted) in made.iter().zip(&picture) {
+                assert_eq!(
+                    *made == TRANSPARENT,
+                    wanted[3] == 0,
+                    "{made:?} for {wanted:?}"
+                );
+                let off = made[3].abs_diff(wanted[3]);
+                assert!(off <= 64, "{most}: {made:?} for {wanted:?}");
+            }
+            let seen = |pixel: &Color| {
+                let alpha = u16::from(pixel[3]);
+                let part = |sample: u8| (u16::from(sample) * alpha / 255).to_le_bytes()[0];
+                [part(pixel[0]), part(pixel[1]), part(pixel[2]), pixel[3]]
+            };
+            let (made, wanted): (Vec<_>, Vec<_>) = made
+                .iter()
+                .zip(&picture)
+                .map(|(a, b)| (seen(a), seen(b)))
+                .unzip();
+            let error = error(&made, &wanted);
+            assert!(
+                error < if most == 256 { 4.0 } else { 12.0 },
+                "{most}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_but_holes_is_one_colour() {
+        let made = reduced(&[TRANSPARENT; 6], 3, 2);
+        assert_eq!(shown(&made), [TRANSPARENT; 6]);
+        assert!(made.palette.len() <= 2);
+    }
+
+    #[test]
+    fn colours_follow_quality() {
+        for (quality, most) in [(1, 16), (10, 34), (50, 170), (75, 256), (100, 256)] {
+            let quality = Quality::new(quality).expect("in range");
+            assert_eq!(colors(quality), most);
+        }
+    }
+}

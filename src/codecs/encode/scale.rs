@@ -1,0 +1,36 @@
+//! One quality, one look: what each encoder calls the look that a JPEG of that quality has.
+
+use crate::options::Quality;
+
+/// Qualities, and what an encoder calls the same look; straight lines between them. The first row is for 1, the last for 100.
+pub(crate) type Scale = [(u8, f32)];
+
+/// What an encoder calls the look of a quality.
+pub(crate) fn at(scale: &Scale, quality: Quality) -> f32 {
+    let quality = quality.get();
+    let after = scale
+        .iter()
+        .position(|&(at, _)| at >= quality)
+        .unwrap_or(scale.len() - 1);
+    let (high, better) = scale[after];
+    let (low, worse) = scale[after.saturating_sub(1)];
+    match high - low {
+        0 => better,
+        whole => worse + (better - worse) * f32::from(quality - low) / f32::from(whole),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::at;
+    use crate::options::Quality;
+
+    #[test]
+    fn between_two_rows_lies_a_straight_line() {
+        let scale = [(1, 60.0), (11, 40.0), (100, 0.0)];
+        for (quality, expected) in [(1, 60.0), (6, 50.0), (11, 40.0), (100, 0.0)] {
+            let quality = Quality::new(quality).expect("in range");
+            assert!((at(&scale, quality) - expected).abs() < 1e-4, "{quality}");
+        }
+    }
+}

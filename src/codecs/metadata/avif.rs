@@ -1,0 +1,468 @@
+//! The `meta` box of an AVIF: items for EXIF and XMP, and a property for the profile (ISO/IEC 14496-12, section 8.11;
+//! ISO/IEC 23008-12, annexes A and C).
+//!
+//! Reading is done here and not by the decoder's parser, because a file of some kilobytes can name the same bytes as parts of an
+//! item tens of thousands of times.
+
+use crate::codecs::TransformError;
+use crate::codecs::metadata::Carried;
+use crate::codecs::metadata::Kept;
+use crate::codecs::metadata::MAX_BLOCK;
+use crate::codecs::metadata::failed;
+
+/// Parts that all items of a file may have together. Encoders write one for each item, and items for at most 256 tiles.
+const MAX_EXTENTS: usize = 16_384;
+/// The MIME type of an XMP packet.
+const XMP: &[u8] = b"application/rdf+xml\0";
+
+/// Whether the items of a file are no larger than the file, all their parts counted. Whoever joins the parts of others runs out of
+/// memory.
+pub fn is_bounded(source: &[u8]) -> bool {
+    let Some(meta) = Meta::of(source) else {
+        // A sequence has none. Neither has garbage, which is for the decoder to refuse.
+        return find(boxes(source, 0..source.len()), b"meta").is_none();
+    };
+    meta.locations.iter().all(|location| {
+        let length: u64 = location
+            .extents
+            .iter()
+            .map(|&(start, length)| match length {
+                0 => (source.len() as u64).saturating_sub(start),
+                length => length,
+            })
+            .fold(0, u64::saturating_add);
+        length <= source.len() as u64
+    })
+}
+
+/// Whether a file is a picture and, beside it, just these blocks: no thumbnail, no signature, no second picture. It must be built
+/// in the usual way, which browsers insist on and the decoder here does not.
+pub fn holds_only(source: &[u8], kept: &Kept, carried: &Carried) -> bool {
+    let Some(meta) = Meta::of(source) else {
+        return false;
+    };
+    let inside = |part: Option<Part>, skipped: usize| {
+        let range = part.map_or(0..0, |part| part.content + skipped..part.end);
+        boxes(source, range).map(|part| part.kind)
+    };
+    let child = |kind| find(boxes(source, meta.children.clone()), kind);
+    let parts: Vec<Part> = boxes(source, 0..source.len()).collect();
+    let is_whole = parts.last().is_some_and(|part| part.end == source.len());
+    let is_plain = parts
+        .iter()
+        .all(|part| matches!(&part.kind, b"ftyp" | b"meta" | b"mdat" | b"free"))
+        && parts.iter().filter(|part| &part.kind == b"meta").count() == 1
+        && inside(child(b"iprp"), 0).eq([*b"ipco", *b"ipma"])
+        && inside(child(b"iref"), 4).all(|kind| &kind != b"thmb");
+    let items = |kind: &[u8; 4]| meta.items.iter().filter(|item| &item.kind == kind).count();
+    let (exif, xmp) = (items(b"Exif"), items(b"mime"));
+    // Every item is known, and none is but the picture and the blocks.
+    let is_known = meta.items.len() == meta.locations.len()
+        && meta.items.len() == items(b"av01") + items(b"grid") + exif + xmp
+        && exif == usize::from(kept.exif.is_some())
+        && xmp == usize::from(kept.xmp.is_some());
+    let is_exact = kept.exif == carried.exif && kept.xmp == carried.xmp;
+    is_whole && is_plain && is_known && is_exact
+}
+
+pub(crate) fn read(source: &[u8]) -> Carried {
+    let Some(meta) = Meta::of(source) else {
+        return Carried::default();
+    };
+    let content = |item: &Item| meta.content(source, item.id);
+    let exif = meta
+        .items
+        .iter()
+        .find(|item| &item.kind == b"Exif")
+        .and_then(content)
+        .and_then(|item| {
+            // The block lies behind its own offset.
+            let (offset, rest) = item.split_first_chunk()?;
+            let offset = usize::try_from(u32::from_be_bytes(*offset)).ok()?;
+            rest.get(offset..).map(<[u8]>::to_vec)
+        });
+    let xmp = meta.items.iter().find(|item| item.is_xmp).and_then(content);
+    let icc = find(boxes(source, meta.children.clone()), b"iprp")
+        .and_then(|part| find(boxes(source, part.content..part.end), b"ipco"))
+        .and_then(|part| {
+            boxes(source, part.content..part.end)
+                .filter(|part| &part.kind == b"colr")
+                .find_map(|part| {
+                    let content = &source[part.content..part.end];
+                    content
+                        .strip_prefix(b"prof")
+                        .or(content.strip_prefix(b"rICC"))
+                })
+        })
+        .map(<[u8]>::to_vec);
+    Carried { exif, xmp, icc }
+}
+
+/// A box: what it is, where it begins, where its content does, and where it ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub kind: [u8; 4],
+    start: usize,
+    pub content: usize,
+    pub end: usize,
+}
+
+/// The boxes in a range. Garbage ends them.
+pub(crate) fn boxes(source: &[u8], range: std::ops::Range<usize>) -> impl Iterator<Item = Part> {
+    let source = source.get(..range.end).unwrap_or_default();
+    let mut start = range.start;
+    std::iter::from_fn(move || {
+        let head = source.get(start..)?;
+        let length = usize::try_from(u32::from_be_bytes(*head.first_chunk()?)).ok()?;
+        let kind = *head.get(4..)?.first_chunk()?;
+        let (header, length) = match length {
+            0 => (8, head.len()),
+            1 => {
+                let length = u64::from_be_bytes(*head.get(8..)?.first_chunk()?);
+                (16, usize::try_from(length).ok()?)
+            }
+            length => (8, length),
+        };
+        if length < header || length > head.len() {
+            return None;
+        }
+        let part = Part {
+            kind,
+            start,
+            content: start + header,
+            end: start + length,
+        };
+        start = part.end;
+        Some(part)
+    })
+}
+
+pub(crate) fn find(mut boxes: impl Iterator<Item = Part>, kind: &[u8; 4]) -> Option<Part> {
+    boxes.find(|part| &part.kind == kind)
+}
+
+/// An entry of `iinf`.
+pub(crate) struct Item {
+    pub id: u32,
+    pub kind: [u8; 4],
+    is_xmp: bool,
+}
+
+/// An entry of `iloc`.
+pub(crate) struct Location {
+    pub id: u32,
+    /// Whether offsets count from the `idat` box, and not from the beginning of the file.
+    pub in_idat: bool,
+    /// Offset and length; a length of 0 goes to the end.
+    pub extents: Vec<(u64, u64)>,
+}
+
+/// What a `meta` box says about items.
+pub(crate) struct Meta {
+    /// Where its boxes are.
+    pub children: std::ops::Range<usize>,
+    pub items: Vec<Item>,
+    pub locations: Vec<Location>,
+}
+
+impl Meta {
+    pub fn of(source: &[u8]) -> Option<Self> {
+        let meta = find(boxes(source, 0..source.len()), b"meta")?;
+        let children = meta.content + 4..meta.end;
+        let child = |kind| find(boxes(source, children.clone()), kind);
+        let items = child(b"iinf").map_or_else(Vec::new, |part| items(source, &part));
+        let locations = match child(b"iloc") {
+            Some(part) => locations(&source[part.content..part.end])?,
+            None => Vec::new(),
+        };
+        Some(Meta {
+            children,
+            items,
+            locations,
+        })
+    }
+
+    /// The bytes of an item, put together from its parts.
+    fn content(&self, source: &[u8], id: u32) -> Option<Vec<u8>> {
+        let location = self.locations.iter().find(|location| location.id == id)?;
+        let base = if location.in_idat {
+            let idat = find(boxes(source, self.children.clone()), b"idat")?;
+            &source[idat.content..idat.end]
+        } else {
+            source
+        };
+        let mut content = Vec::new();
+        for &(start, length) in &location.extents {
+            let rest = base.get(usize::try_from(start).ok()?..)?;
+            let part = match usize::try_from(length).ok()? {
+                0 => rest,
+                length => rest.get(..length)?,
+            };
+            if content.len() + part.len() > MAX_BLOCK {
+                return None;
+            }
+            content.extend_from_slice(part);
+        }
+        Some(content)
+    }
+}
+
+fn items(source: &[u8], iinf: &Part) -> Vec<Item> {
+    // Version and flags, then a count that is 4 bytes long from version 1 on.
+    let count = if source[iinf.content..iinf.end].first() == Some(&0) {
+        2
+    } else {
+        4
+    };
+    let entry = |part: Part| {
+        let mut content = Reader(&source[part.content..part.end]);
+        let version = content.number(1)?;
+        content.number(3)?;
+        let id = content.number(if version < 3 { 2 } else { 4 })?;
+        content.number(2)?;
+        let (kind, rest) = content.0.split_first_chunk()?;
+        let after_name = rest.splitn(2, |&byte| byte == 0).nth(1);
+        Some(Item {
+            id: u32::try_from(id).ok()?,
+            kind: *kind,
+            is_xmp: kind == b"mime" && after_name.is_some_and(|mime| mime.starts_with(XMP)),
+        })
+    };
+    boxes(source, iinf.content + 4 + count..iinf.end)
+        .filter(|part| &part.kind == b"infe")
+        .filter_map(entry)
+        .collect()
+}
+
+fn locations(iloc: &[u8]) -> Option<Vec<Location>> {
+    let mut content = Reader(iloc);
+    let version = content.number(1)?;
+    content.number(3)?;
+    let sizes = content.number(2)?;
+    let size = |shift: u32| usize::try_from(sizes >> shift & 0xF).ok();
+    let (offset_size, length_size, base_size) = (size(12)?, size(8)?, size(4)?);
+    let index_size = if version > 0 { size(0)? } else { 0 };
+    let id_size = if version < 2 { 2 } else { 4 };
+    let mut left = MAX_EXTENTS;
+    let mut locations = Vec::new();
+    for _ in 0..content.number(id_size)? {
+        let id = u32::try_from(content.number(id_size)?).ok()?;
+        let method = if version > 0 {
+            content.number(2)? & 0xF
+        } else {
+            0
+        };
+        content.number(2)?;
+        let base = content.number(base_size)?;
+        let count = usize::try_from(content.number(2)?).ok()?;
+        left = left.checked_sub(count.max(1))?;
+        let mut extents = Vec::with_capacity(count);
+        for _ in 0..count {
+            content.number(index_size)?;
+            let start = base.checked_add(content.number(offset_size)?)?;
+            extents.push((start, content.number(length_size)?));
+        }
+        locations.push(Location {
+            id,
+            in_idat: method == 1,
+            extents,
+        });
+    }
+    Some(locations)
+}
+
+/// Numbers one after the other, their highest bytes first.
+pub(crate) struct Reader<'a>(pub &'a [u8]);
+
+impl Reader<'_> {
+    /// The next number of up to 8 bytes; one of no bytes is 0.
+    pub fn number(&mut self, bytes: usize) -> Option<u64> {
+        let (number, rest) = self.0.split_at_checked(bytes)?;
+        self.0 = rest;
+        Some(
+            number
+                .iter()
+                .fold(0, |number, &byte| number << 8 | u64::from(byte)),
+        )
+    }
+}
+
+/// Adds items and a property to a file as the encoders here write it: one `meta`, 4-byte offsets into what comes after, and the
+/// picture as item 1. The contents go into a second `mdat` at the end.
+pub(crate) fn attach(
+    file: &[u8],
+    kept: &Kept,
+    icc: Option<&[u8]>,
+) -> Result<Vec<u8>, TransformError> {
+    let unusual = || failed("an AVIF of an unusual build");
+    let meta = find(boxes(file, 0..file.len()), b"meta").ok_or_else(unusual)?;
+    let known = Meta::of(file).ok_or_else(unusual)?;
+    let mut added: Vec<New> = Vec::new();
+    let mut id = known.items.iter().map(|item| item.id).max().unwrap_or(1);
+    let exif = kept
+        .exif
+        .as_ref()
+        .map(|block| (*b"Exif", [&[0; 4], &block[..]].concat()));
+    let xmp = kept.xmp.as_ref().map(|packet| (*b"mime", packet.clone()));
+    for (kind, content) in exif.into_iter().chain(xmp) {
+        id += 1;
+        added.push(New {
+            id: u16::try_from(id).map_err(failed)?,
+            kind,
+            content,
+        });
+    }
+    // Offsets depend on how long the box becomes, which does not depend on the offsets.
+    let length = rewritten(file, &meta, &added, icc, 0, 0)
+        .ok_or_else(unusual)?
+        .len();
+    let shift = length - (meta.end - meta.start);
+    let data = file.len() + shift + 8;
+    let made = rewritten(file, &meta, &added, icc, shift, data).ok_or_else(unusual)?;
+    let contents: Vec<u8> = added.into_iter().flat_map(|item| item.content).collect();
+    let mut whole = Vec::with_capacity(data + contents.len());
+    whole.extend_from_slice(&file[..meta.start]);
+    whole.extend(made);
+    whole.extend_from_slice(&file[meta.end..]);
+    if !contents.is_empty() {
+        whole.extend(boxed(*b"mdat", &contents).ok_or_else(unusual)?);
+    }
+    Ok(whole)
+}
+
+/// An item that is added.
+struct New {
+    id: u16,
+    kind: [u8; 4],
+    content: Vec<u8>,
+}
+
+/// The `meta` box with additions; what it points at lies `shift` bytes further on, and new contents at `data`.
+fn rewritten(
+    file: &[u8],
+    meta: &Part,
+    added: &[New],
+    icc: Option<&[u8]>,
+    shift: usize,
+    data: usize,
+) -> Option<Vec<u8>> {
+    let mut content = file.get(meta.content..meta.content + 4)?.to_vec();
+    let mut has_references = false;
+    for part in boxes(file, meta.content + 4..meta.end) {
+        let old = &file[part.content..part.end];
+        match &part.kind {
+            b"iloc" => content.extend(boxed(part.kind, &located(old, added, shift, data)?)?),
+            b"iinf" => content.extend(boxed(part.kind, &listed(old, added)?)?),
+            b"iref" => {
+                has_references = true;
+                content.extend(boxed(part.kind, &[old, &references(added)?].concat())?);
+            }
+            b"iprp" => content.extend(boxed(part.kind, &described(file, &part, icc)?)?),
+            _ => content.extend_from_slice(&file[part.start..part.end]),
+        }
+    }
+    if !has_references && !added.is_empty() {
+        let references = [&[0; 4], &references(added)?[..]].concat();
+        content.extend(boxed(*b"iref", &references)?);
+    }
+    boxed(meta.kind, &content)
+}
+
+/// Locations of version 0 with 4-byte numbers and no bases, moved and added to.
+fn located(old: &[u8], added: &[New], shift: usize, data: usize) -> Option<Vec<u8>> {
+    if !old.starts_with(&[0, 0, 0, 0, 0x44, 0]) {
+        return None;
+    }
+    let mut content = old[..6].to_vec();
+    let old = locations(old)?;
+    content.extend(u16::try_from(old.len() + added.len()).ok()?.to_be_bytes());
+    for location in &old {
+        content.extend(u16::try_from(location.id).ok()?.to_be_bytes());
+        content.extend([0, 0]);
+        content.extend(u16::try_from(location.extents.len()).ok()?.to_be_bytes());
+        for &(start, length) in &location.extents {
+            content.extend(u32::try_from(start + shift as u64).ok()?.to_be_bytes());
+            content.extend(u32::try_from(length).ok()?.to_be_bytes());
+        }
+    }
+    let mut at = data;
+    for item in added {
+        content.extend(item.id.to_be_bytes());
+        content.extend([0, 0, 0, 1]);
+        content.extend(u32::try_from(at).ok()?.to_be_bytes());
+        content.extend(u32::try_from(item.content.len()).ok()?.to_be_bytes());
+        at += item.content.len();
+    }
+    Some(content)
+}
+
+/// Item entries of version 0, added to.
+fn listed(old: &[u8], added: &[New]) -> Option<Vec<u8>> {
+    let (head, entries) = old.split_first_chunk::<6>()?;
+    let [0, 0, 0, 0, high, low] = *head else {
+        return None;
+    };
+    let count = u16::from_be_bytes([high, low]).checked_add(u16::try_from(added.len()).ok()?)?;
+    let mut content = [&[0; 4], &count.to_be_bytes()[..], entries].concat();
+    for item in added {
+        let mut entry = vec![2, 0, 0, 0];
+        entry.extend(item.id.to_be_bytes());
+        entry.extend([0, 0]);
+        entry.extend(item.kind);
+        // An empty name.
+        entry.push(0);
+        if &item.kind == b"mime" {
+            entry.extend(XMP);
+        }
+        content.extend(boxed(*b"infe", &entry)?);
+    }
+    Some(content)
+}
+
+/// References that say that each item describes item 1.
+fn references(added: &[New]) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    for item in added {
+        let reference = [&item.id.to_be_bytes()[..], &[0, 1, 0, 1]].concat();
+        content.extend(boxed(*b"cdsc", &reference)?);
+    }
+    Some(content)
+}
+
+/// Properties and their associations, with a profile for item 1.
+fn described(file: &[u8], iprp: &Part, icc: Option<&[u8]>) -> Option<Vec<u8>> {
+    let Some(profile) = icc else {
+        return Some(file[iprp.content..iprp.end].to_vec());
+    };
+    let mut content = Vec::new();
+    let mut index = 0;
+    for part in boxes(file, iprp.content..iprp.end) {
+        let old = &file[part.content..part.end];
+        match &part.kind {
+            b"ipco" => {
+                index = boxes(file, part.content..part.end).count() + 1;
+                let property = boxed(*b"colr", &[b"prof", profile].concat())?;
+                content.extend(boxed(part.kind, &[old, &property].concat())?);
+            }
+            b"ipma" => {
+                // Version 0, an entry for item 1 first, indices of 7 bits.
+                let (head, rest) = old.split_first_chunk::<10>()?;
+                let ([0, 0, 0, 0, _, _, _, _, 0, 1], [count, rest @ ..]) = (head, rest) else {
+                    return None;
+                };
+                let index = u8::try_from(index)
+                    .ok()
+                    .filter(|index| (1..0x80).contains(index))?;
+                let associations = [&head[..], &[count + 1, index], rest].concat();
+                content.extend(boxed(part.kind, &associations)?);
+            }
+            _ => content.extend_from_slice(&file[part.start..part.end]),
+        }
+    }
+    Some(content)
+}
+
+fn boxed(kind: [u8; 4], content: &[u8]) -> Option<Vec<u8>> {
+    let length = u32::try_from(content.len() + 8).ok()?;
+    Some([&length.to_be_bytes()[..], &kind, content].concat())
+}

@@ -1,0 +1,166 @@
+//! The alpha of an AVIF that is a grid of tiles: a grid as well, of tiles of its own (ISO/IEC 23008-12, sections 6.5.8 and 6.6.2.3).
+//! The decoder's parser knows the tiles of the picture alone.
+
+use std::borrow::Cow;
+
+use crate::codecs::metadata::avif::Meta;
+use crate::codecs::metadata::avif::Part;
+use crate::codecs::metadata::avif::Reader;
+use crate::codecs::metadata::avif::boxes;
+use crate::codecs::metadata::avif::find;
+
+/// What says that an auxiliary picture is alpha, behind the version and flags of its `auxC` property.
+const ALPHA: &[u8] = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0";
+/// Auxiliary pictures that are looked at: alpha and a map of depths are usual. Each look reads all properties of the file.
+const MAX_AUXILIARIES: usize = 16;
+
+/// Tiles that make the alpha of a picture, row by row.
+pub struct AlphaGrid<'a> {
+    source: &'a [u8],
+    meta: Meta,
+    tiles: Vec<u32>,
+    pub columns: u32,
+    pub rows: u32,
+}
+
+/// The grid that is the alpha of the primary picture, or `None` where it has no alpha or one of a single piece.
+pub fn alpha_grid(source: &[u8]) -> Option<AlphaGrid<'_>> {
+    let meta = Meta::of(source)?;
+    let child = |kind| find(boxes(source, meta.children.clone()), kind);
+    let primary = {
+        let part = child(b"pitm")?;
+        let mut content = Reader(&source[part.content..part.end]);
+        let id_size = if content.number(1)? == 0 { 2 } else { 4 };
+        content.number(3)?;
+        content.number(id_size)?
+    };
+    let all = child(b"iref")?;
+    let grid = |id: u64| meta.items.iter().find(|item| u64::from(item.id) == id);
+    let alpha = references(source, &all)
+        .filter(|reference| {
+            &reference.kind == b"auxl" && reference.targets().any(|id| id == primary)
+        })
+        .take(MAX_AUXILIARIES)
+        .filter(|reference| grid(reference.from).is_some_and(|item| &item.kind == b"grid"))
+        .find(|reference| is_alpha(source, &meta, reference.from) == Some(true))?
+        .from;
+    let tiles: Vec<u32> = references(source, &all)
+        .find(|reference| &reference.kind == b"dimg" && reference.from == alpha)?
+        .targets()
+        .filter_map(|id| u32::try_from(id).ok())
+        .collect();
+    // Version, flags, and how many rows and columns there are beyond the first.
+    let (rows, columns) = match *item(source, &meta, u32::try_from(alpha).ok()?)? {
+        [0, _, rows, columns, ..] => (u32::from(rows) + 1, u32::from(columns) + 1),
+        _ => return None,
+    };
+    Some(AlphaGrid {
+        source,
+        meta,
+        tiles,
+        columns,
+        rows,
+    })
+}
+
+impl AlphaGrid<'_> {
+    pub fn len(&self) -> usize {
+        self.tiles.len()
+    }
+
+    /// The AV1 data of a tile.
+    pub fn tile(&self, index: usize) -> Option<Cow<'_, [u8]>> {
+        item(self.source, &self.meta, *self.tiles.get(index)?)
+    }
+}
+
+/// An entry of `iref`: what an item has to do with others.
+struct Reference<'a> {
+    kind: [u8; 4],
+    from: u64,
+    id_size: usize,
+    /// The numbers of the other items.
+    to: &'a [u8],
+}
+
+impl Reference<'_> {
+    fn targets(&self) -> impl Iterator<Item = u64> {
+        self.to
+            .chunks_exact(self.id_size)
+            .filter_map(|id| Reader(id).number(self.id_size))
+    }
+}
+
+/// The entries of an `iref` box.
+fn references<'a>(source: &'a [u8], iref: &Part) -> impl Iterator<Item = Reference<'a>> {
+    let id_size = match source[iref.content..iref.end].first() {
+        Some(0) => 2,
+        _ => 4,
+    };
+    boxes(source, iref.content + 4..iref.end).filter_map(move |part| {
+        let mut content = Reader(&source[part.content..part.end]);
+        let from = content.number(id_size)?;
+        let count = usize::try_from(content.number(2)?).ok()?;
+        Some(Reference {
+            kind: part.kind,
+            from,
+            id_size,
+            to: content.0.get(..count * id_size)?,
+        })
+    })
+}
+
+/// Whether a property of an item says that it is alpha.
+fn is_alpha(source: &[u8], meta: &Meta, id: u64) -> Option<bool> {
+    let iprp = find(boxes(source, meta.children.clone()), b"iprp")?;
+    let child = |kind| find(boxes(source, iprp.content..iprp.end), kind);
+    let (properties, associations) = (child(b"ipco")?, child(b"ipma")?);
+    let mut content = Reader(&source[associations.content..associations.end]);
+    let id_size = if content.number(1)? == 0 { 2 } else { 4 };
+    // Numbers of properties have a bit before them that says whether readers must know the property.
+    let index_size = if content.number(3)? & 1 == 0 { 1 } else { 2 };
+    let essential = 1 << (8 * index_size - 1);
+    for _ in 0..content.number(4)? {
+        let item = content.number(id_size)?;
+        let indices = (0..content.number(1)?)
+            .map(|_| content.number(index_size))
+            .collect::<Option<Vec<u64>>>()?;
+        if item != id {
+            continue;
+        }
+        let is_one = |index: u64| indices.iter().any(|of| of & !essential == index);
+        let mut properties = (1..).zip(boxes(source, properties.content..properties.end));
+        return Some(properties.any(|(index, part)| {
+            let content = &source[part.content..part.end];
+            &part.kind == b"auxC"
+                && content.get(4..).is_some_and(|name| name.starts_with(ALPHA))
+                && is_one(index)
+        }));
+    }
+    None
+}
+
+/// The bytes of an item, put together where they are in parts. `is_bounded` says that they are no more than the file.
+fn item<'a>(source: &'a [u8], meta: &Meta, id: u32) -> Option<Cow<'a, [u8]>> {
+    let location = meta.locations.iter().find(|location| location.id == id)?;
+    let base = if location.in_idat {
+        let idat = find(boxes(source, meta.children.clone()), b"idat")?;
+        &source[idat.content..idat.end]
+    } else {
+        source
+    };
+    let part = |&(start, length): &(u64, u64)| {
+        let rest = base.get(usize::try_from(start).ok()?..)?;
+        match usize::try_from(length).ok()? {
+            0 => Some(rest),
+            length => rest.get(..length),
+        }
+    };
+    match &location.extents[..] {
+        [one] => part(one).map(Cow::Borrowed),
+        parts => {
+            let parts = parts.iter().map(part).collect::<Option<Vec<_>>>()?;
+            Some(Cow::Owned(parts.concat()))
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Markers of a JPEG: EXIF and XMP in APP1, a colour profile in parts in APP2.
+
+use img_parts::ImageEXIF;
+use img_parts::ImageICC;
+use img_parts::jpeg::Jpeg;
+use img_parts::jpeg::JpegSegment;
+use img_parts::jpeg::markers;
+
+use crate::codecs::TransformError;
+use crate::codecs::metadata::Kept;
+use crate::codecs::metadata::MAX_BLOCK;
+use crate::codecs::metadata::failed;
+
+/// What the markers of a JPEG say before its first scan.
+#[derive(Debug, Default)]
+pub struct JpegMarkers {
+    /// The EXIF block, from its TIFF header on.
+    pub exif: Option<Vec<u8>>,
+    /// The XMP packet, without its extension.
+    pub xmp: Option<Vec<u8>>,
+    /// The ICC profile, put together from its parts.
+    pub icc: Option<Vec<u8>>,
+}
+
+/// Parts of an ICC profile are numbered from 1 and at most 255 (ICC.1:2022, annex B.4).
+const MAX_PARTS: usize = 255;
+/// What an XMP packet in APP1 begins with (XMP specification, part 3, section 1.1.3).
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+/// Bytes in a segment beside its length.
+const MAX_SEGMENT: usize = 65_533;
+
+/// A segment of a JPEG.
+pub struct Segment<'a> {
+    pub marker: u8,
+    /// What it says, without its length.
+    pub content: &'a [u8],
+    /// All that follows it.
+    pub after: &'a [u8],
+}
+
+/// The segments of a JPEG, up to and including the head of the first scan. Garbage ends them.
+pub fn segments(source: &[u8]) -> impl Iterator<Item = Segment<'_>> {
+    let mut rest = source.get(2..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        loop {
+            let [0xFF, marker, after @ ..] = rest else {
+                return None;
+            };
+            match marker {
+                // A fill byte, and markers without a segment.
+                0xFF => rest = &rest[1..],
+                0x01 | 0xD0..=0xD7 => rest = after,
+                0xD9 => return None,
+                _ => {
+                    let (length, _) = after.split_first_chunk()?;
+                    let length = usize::from(u16::from_be_bytes(*length));
+                    let content = after.get(2..length)?;
+                    let after = &after[length..];
+                    // After a scan's head comes its data, which is no marker.
+                    rest = if *marker == 0xDA { &[] } else { after };
+                    return Some(Segment {
+                        marker: *marker,
+                        content,
+                        after,
+                    });
+                }
+            }
+        }
+    })
+}
+
+/// The bytes of a scan: up to a marker that is neither a stuffed byte nor a restart; `None` where there is no such marker.
+pub fn scan_length(data: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += data[at..].iter().position(|&byte| byte == 0xFF)?;
+        match data.get(at + 1)? {
+            0x00 | 0xD0..=0xD7 => at += 2,
+            0xFF => at += 1,
+            _ => return Some(at),
+        }
+    }
+}
+
+/// Reads what the markers before the first scan say; of garbage, what was read so far counts.
+pub fn jpeg(source: &[u8]) -> JpegMarkers {
+    let mut found = JpegMarkers::default();
+    let mut parts: Vec<(u8, &[u8])> = Vec::new();
+    for Segment {
+        marker, content, ..
+    } in segments(source)
+    {
+        match marker {
+            0xE1 => {
+                if let (None, Some(exif)) = (&found.exif, content.strip_prefix(b"Exif\0\0")) {
+                    found.exif = Some(exif.to_vec());
+                }
+                if let (None, Some(packet)) = (&found.xmp, content.strip_prefix(XMP)) {
+                    found.xmp = Some(packet.to_vec());
+                }
+            }
+            0xE2 => {
+                if let Some([number, _, part @ ..]) = content.strip_prefix(b"ICC_PROFILE\0")
+                    && parts.len() < MAX_PARTS
+                {
+                    parts.push((*number, part));
+                }
+            }
+            _ => {}
+        }
+    }
+    parts.sort_by_key(|(number, _)| *number);
+    let length: usize = parts.iter().map(|(_, part)| part.len()).sum();
+    // 255 parts may come to 16 MiB, which no profile has.
+    if !parts.is_empty() && length <= MAX_BLOCK {
+        let mut profile = Vec::with_capacity(length);
+        for (_, part) in parts {
+            profile.extend_from_slice(part);
+        }
+        found.icc = Some(profile);
+    }
+    found
+}
+
+pub(crate) fn attach(
+    bytes: Vec<u8>,
+    kept: &Kept,
+    icc: Option<&[u8]>,
+) -> Result<Vec<u8>, TransformError> {
+    let mut file = Jpeg::from_bytes(bytes.into()).map_err(failed)?;
+    if let Some(profile) = icc {
+        file.set_icc_profile(Some(profile.to_vec().into()));
+    }
+    if let Some(packet) = &kept.xmp {
+        let content = [XMP, packet].concat();
+        if content.len() <= MAX_SEGMENT {
+            let place = file
+                .segments()
+                .iter()
+                .take_while(|segment| segment.marker() == markers::APP0)
+                .count();
+            let segment = JpegSegment::new_with_contents(markers::APP1, content.into());
+            file.segments_mut().insert(place, segment);
+        }
+    }
+    if let Some(block) = &kept.exif {
+        file.set_exif(Some(block.clone().into()));
+    }
+    Ok(file.encoder().bytes().into())
+}
+
+/// Whether a sequential file has its components in scans of their own; a lossless one is sequential as well.
+pub fn is_in_several_scans(source: &[u8]) -> bool {
+    const SEQUENTIAL: [u8; 3] = [0xC0, 0xC1, 0xC3];
+    const SCAN: u8 = 0xDA;
+    let mut of_frame = None;
+    for Segment {
+        marker, content, ..
+    } in segments(source)
+    {
+        if SEQUENTIAL.contains(&marker) {
+            of_frame = content.get(5).copied();
+        } else if marker == SCAN {
+            return of_frame.is_some_and(|components| content.first() < Some(&components));
+        }
+    }
+    false
+}

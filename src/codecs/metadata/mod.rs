@@ -1,0 +1,187 @@
+//! What files say beside their pixels: orientation, profile; and what of that goes on into an output.
+//!
+//! Sources are read by walking their bytes, because they are hostile: nothing is copied before it is known to be wanted, and no
+//! block beyond `MAX_BLOCK`. Only what the encoders here have made is taken apart by `img-parts`.
+
+mod avif;
+mod avif_alpha;
+mod jpeg;
+mod png;
+mod tiff;
+mod webp;
+mod xmp;
+
+use exif::In;
+use exif::Reader;
+use exif::Tag;
+
+use crate::options::Format;
+use crate::options::Metadata;
+
+use crate::codecs::TransformError;
+use crate::codecs::sniff::Kind;
+use crate::pixels::orientation::Orientation;
+
+pub use self::avif::holds_only as avif_holds_only;
+pub use self::avif::is_bounded as avif_is_bounded;
+pub use self::avif_alpha::AlphaGrid as AvifAlphaGrid;
+pub use self::avif_alpha::alpha_grid as avif_alpha_grid;
+pub use self::jpeg::Segment as JpegSegment;
+pub use self::jpeg::is_in_several_scans;
+pub use self::jpeg::jpeg;
+pub use self::jpeg::scan_length as jpeg_scan_length;
+pub use self::jpeg::segments as jpeg_segments;
+pub use self::png::Calibration as PngCalibration;
+pub use self::png::calibration as png_calibration;
+pub use self::png::chunks as png_chunks;
+pub use self::png::cicp as png_cicp;
+pub use self::webp::chunks as webp_chunks;
+pub use self::webp::exif as webp_exif;
+pub use self::webp::extended as webp_extended;
+pub use self::webp::profile as webp_profile;
+
+/// Bytes that one block of metadata may have, unpacked: a profile of 4 MiB is already enormous.
+const MAX_BLOCK: usize = 4 << 20;
+
+/// The blocks that a source carries. Broken ones count as absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Carried {
+    /// From the TIFF header on.
+    pub exif: Option<Vec<u8>>,
+    /// The packet; of one in several parts the first.
+    pub xmp: Option<Vec<u8>>,
+    /// The colour profile.
+    pub icc: Option<Vec<u8>>,
+}
+
+/// The blocks that go into an output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// From the TIFF header on, upright.
+    pub exif: Option<Vec<u8>>,
+    /// The packet, upright.
+    pub xmp: Option<Vec<u8>>,
+}
+
+/// Reads the blocks that a source carries, wherever its format keeps them.
+pub(crate) fn of(source: &[u8], kind: Kind) -> Carried {
+    let carried = match kind {
+        Kind::Jpeg => {
+            let markers = jpeg(source);
+            Carried {
+                exif: markers.exif,
+                xmp: markers.xmp,
+                icc: markers.icc,
+            }
+        }
+        Kind::Png => png::read(source),
+        Kind::Webp => webp::read(source),
+        Kind::Avif => avif::read(source),
+        _ => Carried::default(),
+    };
+    let sound = |block: &Vec<u8>| (1..=MAX_BLOCK).contains(&block.len());
+    Carried {
+        exif: carried.exif.and_then(tiff::bare).filter(sound),
+        xmp: carried.xmp.filter(sound),
+        icc: carried.icc.filter(sound),
+    }
+}
+
+/// Chooses what goes into an output. Its pixels are upright and may be a part of the source's, so orientations become upright and
+/// thumbnails go.
+///
+/// | wanted | JPEG | PNG, WebP, AVIF | others |
+/// |---|---|---|---|
+/// | `copyright` | the EXIF copyright tag | nothing | nothing |
+/// | `keep` | EXIF with GPS and maker notes, XMP | the same | nothing |
+/// | `none` | nothing | nothing | nothing |
+///
+/// Cloudflare keeps nothing in other formats than JPEG, whatever is asked. IPTC blocks, comments and content credentials (C2PA)
+/// are always dropped: a signature over bytes that have changed is worth nothing.
+pub(crate) fn kept(carried: &Carried, wanted: Metadata, format: Format) -> Kept {
+    let exif = carried.exif.as_deref();
+    match (wanted, format) {
+        (Metadata::Copyright, Format::Jpeg) => Kept {
+            exif: exif.and_then(tiff::copyright),
+            xmp: None,
+        },
+        (Metadata::Keep, Format::Jpeg | Format::Png | Format::Webp | Format::Avif) => Kept {
+            exif: exif.and_then(tiff::upright),
+            xmp: carried.xmp.as_deref().and_then(xmp::upright),
+        },
+        (Metadata::Copyright | Metadata::Keep | Metadata::Nothing, _) => Kept::default(),
+    }
+}
+
+/// The same of a source, whose blocks are unpacked only where any of them may be kept: by default that is in JPEG alone.
+pub(crate) fn kept_of(source: &[u8], kind: Kind, wanted: Metadata, format: Format) -> Kept {
+    match (wanted, format) {
+        (Metadata::Copyright, Format::Jpeg) | (Metadata::Keep, _) => {
+            kept(&of(source, kind), wanted, format)
+        }
+        (Metadata::Copyright | Metadata::Nothing, _) => Kept::default(),
+    }
+}
+
+/// Puts blocks and a colour profile into a finished file. A JPEG takes 64 KiB of EXIF and as much XMP: what is longer is left out.
+pub(crate) fn attach(
+    bytes: Vec<u8>,
+    format: Format,
+    kept: &Kept,
+    icc: Option<&[u8]>,
+) -> Result<Vec<u8>, TransformError> {
+    if *kept == Kept::default() && icc.is_none() {
+        return Ok(bytes);
+    }
+    // Without its profile a picture shows other colours, so this one is no case for leaving out.
+    if icc.is_some_and(|profile| profile.len() > MAX_BLOCK) {
+        return Err(failed("the colour profile is too long"));
+    }
+    match format {
+        Format::Jpeg => jpeg::attach(bytes, kept, icc),
+        Format::Png => png::attach(bytes, kept, icc),
+        Format::Webp => webp::attach(bytes, kept, icc),
+        Format::Avif => avif::attach(&bytes, kept, icc),
+        Format::Gif | Format::Svg | Format::Json => Ok(bytes),
+    }
+}
+
+/// The orientation that an EXIF block (from its TIFF header on, or with the `Exif` prefix that some writers add) asks for.
+pub(crate) fn orientation(exif: Option<&[u8]>) -> Orientation {
+    let Some(block) = exif else {
+        return Orientation::default();
+    };
+    let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
+    let mut reader = Reader::new();
+    // Many cameras and editors write blocks with one broken entry.
+    reader.continue_on_error(true);
+    let exif = match reader.read_raw(block.to_vec()) {
+        Ok(exif) => exif,
+        Err(error) => match error.distill_partial_result(|_| {}) {
+            Ok(exif) => exif,
+            Err(_) => return Orientation::default(),
+        },
+    };
+    let tag = exif
+        .get_field(Tag::Orientation, In::PRIMARY)
+        .and_then(|field| field.value.get_uint(0));
+    Orientation::from_exif(tag.unwrap_or(1))
+}
+
+/// Unpacks zlib data of at most `MAX_BLOCK` bytes.
+fn inflated(packed: &[u8]) -> Option<Vec<u8>> {
+    use std::io::Read;
+    let mut unpacked = Vec::new();
+    flate2::read::ZlibDecoder::new(packed)
+        .take(MAX_BLOCK as u64 + 1)
+        .read_to_end(&mut unpacked)
+        .ok()?;
+    (unpacked.len() <= MAX_BLOCK).then_some(unpacked)
+}
+
+fn failed(what: impl std::fmt::Display) -> TransformError {
+    TransformError::Encode(format!("metadata: {what}"))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,226 @@
+//! EXIF blocks, which are TIFF files without a picture (TIFF 6.0, section 2; EXIF 2.32, section 4.6).
+//!
+//! Blocks are patched in place and nothing in them moves: maker notes point at places in ways that only their makers know.
+
+use std::ops::Range;
+
+const ORIENTATION: u16 = 0x0112;
+const COPYRIGHT: u16 = 0x8298;
+/// Tags that say where the bytes of a thumbnail are, and how many: of a JPEG, and of plain strips.
+const THUMBNAIL: [(u16, u16); 2] = [(0x0201, 0x0202), (0x0111, 0x0117)];
+/// Strips that a thumbnail may have: each is at least a row of it.
+const MAX_STRIPS: u32 = 512;
+
+const SHORT: u16 = 3;
+const LONG: u16 = 4;
+const ASCII: u16 = 2;
+/// Text of EXIF 3.0.
+const UTF8: u16 = 129;
+
+/// A block without the prefix that only JPEG needs, if it begins like one.
+pub(crate) fn bare(mut block: Vec<u8>) -> Option<Vec<u8>> {
+    if block.starts_with(b"Exif\0\0") {
+        block.drain(..6);
+    }
+    Tiff::of(&block).is_some().then_some(block)
+}
+
+/// A block with nothing but the copyright of this one: the photographer's part and the editor's.
+pub(crate) fn copyright(block: &[u8]) -> Option<Vec<u8>> {
+    const DATA: u32 = 8 + 2 + 12 + 4;
+    let tiff = Tiff::of(block)?;
+    let entry = tiff
+        .directory(tiff.u32(4)?)?
+        .entries
+        .into_iter()
+        .find(|entry| entry.tag == COPYRIGHT && matches!(entry.kind, ASCII | UTF8))?;
+    let mut text = block.get(entry.value(&tiff)?)?.to_vec();
+    if text.iter().all(|&byte| byte == 0 || byte == b' ') {
+        return None;
+    }
+    if text.last() != Some(&0) {
+        text.push(0);
+    }
+    let length = u32::try_from(text.len()).ok()?;
+    let mut made = b"MM\0*\0\0\0\x08\0\x01".to_vec();
+    made.extend(COPYRIGHT.to_be_bytes());
+    made.extend(entry.kind.to_be_bytes());
+    made.extend(length.to_be_bytes());
+    if length <= 4 {
+        text.resize(4, 0);
+        made.extend(text);
+        made.extend([0; 4]);
+    } else {
+        made.extend(DATA.to_be_bytes());
+        made.extend([0; 4]);
+        made.extend(text);
+    }
+    Some(made)
+}
+
+/// The block with an upright orientation and without its thumbnail, which shows the source before it was cropped.
+pub(crate) fn upright(block: &[u8]) -> Option<Vec<u8>> {
+    let tiff = Tiff::of(block)?;
+    let first = tiff.directory(tiff.u32(4)?)?;
+    let mut patched = block.to_vec();
+    for entry in first
+        .entries
+        .iter()
+        .filter(|entry| entry.tag == ORIENTATION && entry.count > 0)
+    {
+        let place = entry.value(&tiff)?.start;
+        match (entry.kind, tiff.little) {
+            (SHORT, true) => patched[place..place + 2].copy_from_slice(&1u16.to_le_bytes()),
+            (SHORT, false) => patched[place..place + 2].copy_from_slice(&1u16.to_be_bytes()),
+            (LONG, true) => patched[place..place + 4].copy_from_slice(&1u32.to_le_bytes()),
+            (LONG, false) => patched[place..place + 4].copy_from_slice(&1u32.to_be_bytes()),
+            _ => patched[place] = 1,
+        }
+    }
+    let Some(next) = tiff.u32(first.next).filter(|&next| next != 0) else {
+        return Some(patched);
+    };
+    let thumbnail: Vec<Range<usize>> = tiff
+        .directory(next)
+        .map(|second| second.thumbnail(&tiff))
+        .unwrap_or_default();
+    for range in &thumbnail {
+        patched[range.clone()].fill(0);
+    }
+    patched[first.next..first.next + 4].fill(0);
+    // Mostly the thumbnail is the last thing in the block.
+    if let [.., last] = thumbnail.as_slice()
+        && last.end == patched.len()
+    {
+        patched.truncate(last.start);
+    }
+    Some(patched)
+}
+
+/// A block whose header is right.
+struct Tiff<'a> {
+    block: &'a [u8],
+    little: bool,
+}
+
+impl<'a> Tiff<'a> {
+    fn of(block: &'a [u8]) -> Option<Self> {
+        let little = match block.first_chunk()? {
+            b"II*\0" => true,
+            b"MM\0*" => false,
+            _ => return None,
+        };
+        Some(Tiff { block, little })
+    }
+
+    fn u16(&self, at: usize) -> Option<u16> {
+        let bytes = *self.block.get(at..)?.first_chunk()?;
+        Some(if self.little {
+            u16::from_le_bytes(bytes)
+        } else {
+            u16::from_be_bytes(bytes)
+        })
+    }
+
+    fn u32(&self, at: usize) -> Option<u32> {
+        let bytes = *self.block.get(at..)?.first_chunk()?;
+        Some(if self.little {
+            u32::from_le_bytes(bytes)
+        } else {
+            u32::from_be_bytes(bytes)
+        })
+    }
+
+    /// The directory at an offset, if all of it is there.
+    fn directory(&self, at: u32) -> Option<Directory> {
+        let at = usize::try_from(at).ok()?;
+        let count = usize::from(self.u16(at)?);
+        let entries = (0..count)
+            .map(|index| {
+                let at = at + 2 + 12 * index;
+                Some(Entry {
+                    tag: self.u16(at)?,
+                    kind: self.u16(at + 2)?,
+                    count: self.u32(at + 4)?,
+                    // Where the value is, or where it is said to be.
+                    field: (at + 8 + 4 <= self.block.len()).then_some(at + 8)?,
+                })
+            })
+            .collect::<Option<Vec<_>>>()?;
+        Some(Directory {
+            entries,
+            next: at + 2 + 12 * count,
+        })
+    }
+}
+
+struct Directory {
+    entries: Vec<Entry>,
+    /// Where the offset of the next directory is, if the block goes on.
+    next: usize,
+}
+
+impl Directory {
+    /// Where the bytes of a thumbnail are.
+    fn thumbnail(&self, tiff: &Tiff) -> Vec<Range<usize>> {
+        let numbers = |tag| {
+            self.entries
+                .iter()
+                .find(|entry| entry.tag == tag)
+                .map(|entry| entry.numbers(tiff))
+                .unwrap_or_default()
+        };
+        THUMBNAIL
+            .into_iter()
+            .flat_map(|(starts, lengths)| numbers(starts).into_iter().zip(numbers(lengths)))
+            .filter_map(|(start, length)| {
+                // Some writers give a length that goes beyond the block.
+                let end = start.saturating_add(length).min(tiff.block.len());
+                (8..end).contains(&start).then_some(start..end)
+            })
+            .collect()
+    }
+}
+
+struct Entry {
+    tag: u16,
+    kind: u16,
+    count: u32,
+    field: usize,
+}
+
+impl Entry {
+    /// Where the value is: four bytes fit into the entry itself. `None` where it is not all there.
+    fn value(&self, tiff: &Tiff) -> Option<Range<usize>> {
+        let unit: usize = match self.kind {
+            1 | ASCII | 6 | 7 | UTF8 => 1,
+            SHORT | 8 => 2,
+            LONG | 9 | 11 | 13 => 4,
+            5 | 10 | 12 => 8,
+            _ => return None,
+        };
+        let length = usize::try_from(self.count).ok()?.checked_mul(unit)?;
+        let start = if length <= 4 {
+            self.field
+        } else {
+            usize::try_from(tiff.u32(self.field)?).ok()?
+        };
+        let end = start.checked_add(length)?;
+        (end <= tiff.block.len()).then_some(start..end)
+    }
+
+    fn numbers(&self, tiff: &Tiff) -> Vec<usize> {
+        let Some(value) = self.value(tiff) else {
+            return Vec::new();
+        };
+        (0..self.count.min(MAX_STRIPS) as usize)
+            .filter_map(|index| match self.kind {
+                SHORT => tiff.u16(value.start + 2 * index).map(usize::from),
+                LONG => tiff
+                    .u32(value.start + 4 * index)
+                    .and_then(|number| usize::try_from(number).ok()),
+                _ => None,
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,294 @@
+//! What the bytes of a source are, by what they begin with. Extension and Content-Type are never believed.
+
+use crate::options::Format;
+
+use crate::codecs::svg;
+
+/// A kind of file that is, or might be, a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Jpeg,
+    Png,
+    Webp,
+    Gif,
+    Avif,
+    JpegXl,
+    Tiff,
+    Bmp,
+    /// Windows icons, and cursors, which differ by one byte.
+    Ico,
+    /// PBM, PGM, PPM and PAM: one family.
+    Pnm,
+    Qoi,
+    /// Decoded where the build has libheif, and otherwise refused with a text that says how to get it.
+    Heic,
+    /// A drawing: cleaned, not decoded.
+    Svg,
+    /// Recognised, and refused by name.
+    Foreign(Foreign),
+}
+
+impl Kind {
+    /// The output format that this is, if it is one.
+    pub const fn format(self) -> Option<Format> {
+        match self {
+            Kind::Jpeg => Some(Format::Jpeg),
+            Kind::Png => Some(Format::Png),
+            Kind::Webp => Some(Format::Webp),
+            Kind::Gif => Some(Format::Gif),
+            Kind::Avif => Some(Format::Avif),
+            Kind::Svg => Some(Format::Svg),
+            _ => None,
+        }
+    }
+
+    /// The media type that a description of the source names.
+    pub const fn mime(self) -> &'static str {
+        match self {
+            Kind::Jpeg => "image/jpeg",
+            Kind::Png => "image/png",
+            Kind::Webp => "image/webp",
+            Kind::Gif => "image/gif",
+            Kind::Avif => "image/avif",
+            Kind::JpegXl => "image/jxl",
+            Kind::Tiff => "image/tiff",
+            Kind::Bmp => "image/bmp",
+            Kind::Ico => "image/x-icon",
+            Kind::Pnm => "image/x-portable-anymap",
+            Kind::Qoi => "image/qoi",
+            Kind::Heic | Kind::Foreign(Foreign::Heic) => "image/heic",
+            Kind::Svg => "image/svg+xml",
+            Kind::Foreign(Foreign::Psd) => "image/vnd.adobe.photoshop",
+            Kind::Foreign(Foreign::Jpeg2000) => "image/jp2",
+            Kind::Foreign(Foreign::Pdf) => "application/pdf",
+        }
+    }
+}
+
+/// Kinds of pictures that are not decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// In a build without libheif.
+    Heic,
+    Psd,
+    Jpeg2000,
+    Pdf,
+}
+
+impl Foreign {
+    /// Kinds that Cloudflare counts among pictures that it will not convert, apart from those it does not know.
+    pub const fn is_known_to_cloudflare(self) -> bool {
+        matches!(self, Foreign::Heic)
+    }
+
+    /// The name that people know it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Foreign::Heic => "HEIC",
+            Foreign::Psd => "PSD",
+            Foreign::Jpeg2000 => "JPEG 2000",
+            Foreign::Pdf => "PDF",
+        }
+    }
+}
+
+/// Recognises a file by its first bytes; `None` is nothing that shows a picture.
+pub(crate) fn sniff(bytes: &[u8]) -> Option<Kind> {
+    let kind = match bytes {
+        [0xFF, 0xD8, 0xFF, ..] => Kind::Jpeg,
+        [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Kind::Png,
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Kind::Gif,
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => Kind::Webp,
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => return iso_media(bytes),
+        [0xFF, 0x0A, ..]
+        | [
+            0,
+            0,
+            0,
+            0x0C,
+            b'J',
+            b'X',
+            b'L',
+            b' ',
+            0x0D,
+            0x0A,
+            0x87,
+            0x0A,
+            ..,
+        ] => Kind::JpegXl,
+        // The second pair is BigTIFF.
+        [b'I', b'I', b'*' | b'+', 0, ..] | [b'M', b'M', 0, b'*' | b'+', ..] => Kind::Tiff,
+        [b'q', b'o', b'i', b'f', ..] => Kind::Qoi,
+        [b'B', b'M', ..] if is_bmp(bytes) => Kind::Bmp,
+        [0, 0, 1 | 2, 0, ..] if is_ico(bytes) => Kind::Ico,
+        [b'P', b'1'..=b'7', ..] if is_pnm(bytes) => Kind::Pnm,
+        [b'8', b'B', b'P', b'S', ..] => Kind::Foreign(Foreign::Psd),
+        [0, 0, 0, 0x0C, b'j', b'P', b' ', b' ', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => {
+            Kind::Foreign(Foreign::Jpeg2000)
+        }
+        [b'%', b'P', b'D', b'F', ..] => Kind::Foreign(Foreign::Pdf),
+        _ if svg::is_svg(bytes) => Kind::Svg,
+        _ => return None,
+    };
+    Some(kind)
+}
+
+/// ISO base media: the brands of the `ftyp` box tell AVIF from HEIC.
+fn iso_media(bytes: &[u8]) -> Option<Kind> {
+    let length = usize::try_from(u32::from_be_bytes(bytes.first_chunk().copied()?)).ok()?;
+    let brands = bytes.get(8..length.clamp(8, 512).min(bytes.len()))?;
+    // The second word is a version, not a brand.
+    let mut brands = brands
+        .chunks_exact(4)
+        .enumerate()
+        .filter(|(index, _)| *index != 1)
+        .map(|(_, brand)| brand);
+    if brands
+        .clone()
+        .any(|brand| matches!(brand, b"avif" | b"avis"))
+    {
+        return Some(Kind::Avif);
+    }
+    brands
+        .any(|brand| {
+            matches!(
+                brand,
+                b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1"
+            )
+        })
+        .then_some(Kind::Heic)
+}
+
+/// Two letters begin many texts: the length of the second header is one of those that were ever defined, or the reserved words are
+/// zero, as they should be.
+fn is_bmp(bytes: &[u8]) -> bool {
+    let length = bytes
+        .get(14..18)
+        .and_then(|word| word.first_chunk())
+        .map(|word| u32::from_le_bytes(*word));
+    matches!(length, Some(12 | 16 | 40 | 52 | 56 | 64 | 108 | 124))
+        || bytes.get(6..10) == Some(&[0; 4])
+}
+
+/// A directory that begins with an entry which could be: its picture has bytes, and they come after the directory.
+fn is_ico(bytes: &[u8]) -> bool {
+    let (Some(count), Some(entry)) = (bytes.get(4..6), bytes.get(6..22)) else {
+        return false;
+    };
+    let count = u32::from(u16::from_le_bytes([count[0], count[1]]));
+    let word =
+        |at: usize| u32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]);
+    count > 0 && word(8) > 0 && word(12) >= 6 + 16 * count
+}
+
+/// After the digit comes white space and then, perhaps behind comments, the width; in P7 a line.
+fn is_pnm(bytes: &[u8]) -> bool {
+    if bytes[1] == b'7' {
+        return matches!(bytes, [_, _, b'\n', ..] | [_, _, b'\r', b'\n', ..]);
+    }
+    matches!(bytes, [_, _, after, ..] if after.is_ascii_whitespace())
+        && bytes[2..]
+            .iter()
+            .find(|byte| !byte.is_ascii_whitespace())
+            .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'#')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Foreign;
+    use super::Kind;
+    use super::sniff;
+
+    #[test]
+    fn kinds_are_known_by_their_first_bytes() {
+        const SVG: Option<Kind> = Some(Kind::Svg);
+        let rows: &[(&[u8], Option<Kind>)] = &[
+            (b"\xFF\xD8\xFF\xE0", Some(Kind::Jpeg)),
+            (b"\x89PNG\r\n\x1a\n", Some(Kind::Png)),
+            (b"GIF89a", Some(Kind::Gif)),
+            (b"GIF87a", Some(Kind::Gif)),
+            (b"RIFF\x10\0\0\0WEBPVP8 <svg", Some(Kind::Webp)),
+            (b"\0\0\0\x18ftypavif\0\0\0\0mif1miaf", Some(Kind::Avif)),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0avifmiaf", Some(Kind::Avif)),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", Some(Kind::Heic)),
+            (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", None),
+            (b"II*\0\x08\0\0\0", Some(Kind::Tiff)),
+            (b"MM\0*\0\0\0\x08", Some(Kind::Tiff)),
+            (b"II+\0\x08\0\0\0", Some(Kind::Tiff)),
+            (b"MM\0+\0\x08\0\0", Some(Kind::Tiff)),
+            (b"MM in a text", None),
+            (b"\xFF\x0A\xFF\x07", Some(Kind::JpegXl)),
+            (b"\0\0\0\x0CJXL \r\n\x87\n", Some(Kind::JpegXl)),
+            (b"qoif\0\0\0\x01", Some(Kind::Qoi)),
+            (b"BM\x46\0\0\0\0\0\0\0", Some(Kind::Bmp)),
+            (
+                b"BM\x46\0\0\0\x07\0\0\0\x36\0\0\0\x28\0\0\0",
+                Some(Kind::Bmp),
+            ),
+            (b"BMX is a way to ride a bicycle", None),
+            (
+                b"\0\0\x01\0\x01\0\x10\x10\0\0\x01\0\x20\0\x68\x04\0\0\x16\0\0\0",
+                Some(Kind::Ico),
+            ),
+            (
+                b"\0\0\x02\0\0\0\0\0\0\0\0\0\x10\0\x10\0\x18\0\0\0\0\0",
+                None,
+            ),
+            (b"\0\0\x01\xBA\x44\0\x04\0\x04", None),
+            (b"P1\n2 2\n0 1 1 0", Some(Kind::Pnm)),
+            (b"P6 # made by hand\n1 1 255\n", Some(Kind::Pnm)),
+            (b"P5\n#first a comment\n", Some(Kind::Pnm)),
+            (b"P7\nWIDTH 1\n", Some(Kind::Pnm)),
+            (b"P4", None),
+            (b"P2P", None),
+            (b"P1 is the first of ten", None),
+            (b"P8\n1 1\n", None),
+            (b"8BPS\0\x01", Some(Kind::Foreign(Foreign::Psd))),
+            (b"%PDF-1.7", Some(Kind::Foreign(Foreign::Pdf))),
+            (
+                b"\xFF\x4F\xFF\x51\0\x2F",
+                Some(Kind::Foreign(Foreign::Jpeg2000)),
+            ),
+            (b"<?xml version=\"1.0\"?>\n<svg xmlns=\"x\">", SVG),
+            (b"\xFF\xFE<\0s\0v\0g\0>\0", SVG),
+            (b"\x1F\x8B\x08\0", None),
+            (b"<!doctype html><html><svg>", None),
+            (b"plain text", None),
+            (b"", None),
+        ];
+        for (bytes, kind) in rows {
+            assert_eq!(sniff(bytes), *kind, "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn every_cut_of_a_head_is_answered() {
+        for head in [
+            &b"\0\0\0\x20ftypavif\0\0\0\0mif1miafMA1B\0\0"[..],
+            b"\0\0\x01\0\x01\0\x10\x10\0\0\x01\0\x20\0\x68\x04\0\0\x16\0\0\0",
+            b"BM\x46\0\0\0\x07\0\0\0\x36\0\0\0\x28\0\0\0",
+            b"P6 # made by hand\n1 1 255\n",
+            b"<?xml version='1.0'?><!DOCTYPE svg [<!ENTITY a '>'>]><!-- --><svg>",
+        ] {
+            for length in 0..head.len() {
+                let _ = sniff(&head[..length]);
+            }
+        }
+        let avif = b"\0\0\0\x20ftypavif\0\0\0\0";
+        assert_eq!(sniff(&avif[..12]), Some(Kind::Avif));
+    }
+}

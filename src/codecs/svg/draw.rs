@@ -1,0 +1,230 @@
+//! Drawing a cleaned SVG with `resvg`: at the asked size at once, so that edges are sharp at any.
+//!
+//! Nothing is fetched: references to anything but an embedded picture draw nothing. Time and memory are estimated before anything is
+//! drawn, because the drawing cannot be interrupted: elements after every `use` is resolved, their depth, pixels of embedded pictures,
+//! and then the pixels that each shape, layer, mask, pattern and filter will touch. The estimate is made from above. Text along paths
+//! is not drawn: what it takes cannot be estimated.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use resvg::tiny_skia::Pixmap;
+use resvg::tiny_skia::Transform;
+use resvg::usvg::FallbackSelectionFn;
+use resvg::usvg::FontResolver;
+use resvg::usvg::ImageHrefResolver;
+use resvg::usvg::ImageKind;
+use resvg::usvg::Options;
+use resvg::usvg::Tree;
+use resvg::usvg::fontdb;
+use resvg::usvg::fontdb::Family;
+use resvg::usvg::fontdb::Query;
+use resvg::usvg::roxmltree;
+use resvg::usvg::roxmltree::Document;
+
+use crate::codecs::Limits;
+use crate::codecs::TransformError;
+use crate::codecs::decode;
+use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::sniff;
+use crate::codecs::svg::broken;
+use crate::codecs::svg::cost::Estimate;
+use crate::codecs::svg::elements::ELEMENTS;
+use crate::codecs::svg::elements::check_attributes;
+use crate::codecs::svg::elements::check_elements;
+use crate::codecs::svg::properties::Properties;
+use crate::codecs::svg::rings::check_rings;
+use crate::codecs::svg::text_path::without_text_paths;
+use crate::codecs::svg::whole;
+use crate::pixels::Channels;
+use crate::pixels::Raster;
+use crate::pixels::Samples;
+use crate::pixels::Size;
+
+/// Bytes of stack for as many, several times over: the functions of `usvg` and `resvg` call themselves.
+const STACK: usize = 128 << 20;
+/// The fonts of the system, looked up once, when the first picture is drawn.
+static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
+    let mut fonts = fontdb::Database::new();
+    fonts.load_system_fonts();
+    let first = fonts
+        .faces()
+        .next()
+        .and_then(|face| face.families.first())
+        .map(|(name, _)| name.clone());
+    if let Some(name) = first {
+        let missing = |fonts: &fontdb::Database, family| {
+            let query = Query {
+                families: &[family],
+                ..Query::default()
+            };
+            fonts.query(&query).is_none()
+        };
+        // Text in any font is better than none.
+        if missing(&fonts, Family::SansSerif) {
+            fonts.set_sans_serif_family(name.clone());
+        }
+        if missing(&fonts, Family::Serif) {
+            fonts.set_serif_family(name.clone());
+        }
+        if missing(&fonts, Family::Monospace) {
+            fonts.set_monospace_family(name);
+        }
+    }
+    Arc::new(fonts)
+});
+
+/// Draws a cleaned SVG on nothing, at the size that `target` makes of its own.
+///
+/// # Errors
+/// `OutputTooLarge`, `TooManyPixels` and `TooCostly` by the limits, and `Decode` for what is no picture or would take too long.
+pub(crate) fn rasterize(
+    cleaned: &[u8],
+    target: impl FnOnce(Size) -> Size + Send,
+    limits: &Limits,
+) -> Result<Raster, TransformError> {
+    let text = std::str::from_utf8(cleaned).map_err(|error| broken(&error.to_string()))?;
+    // A thread for its stack: that of a worker is too small for the depth that is allowed.
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .name("svg".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, || draw(text, target, limits))
+            .map_err(|error| broken(&error.to_string()))?
+            .join()
+            .unwrap_or_else(|_| Err(broken("the drawing crashed")))
+    })
+}
+
+fn draw(
+    text: &str,
+    target: impl FnOnce(Size) -> Size,
+    limits: &Limits,
+) -> Result<Raster, TransformError> {
+    check_attributes(text)?;
+    let text = &*without_text_paths(text);
+    let parsing = roxmltree::ParsingOptions {
+        allow_dtd: false,
+        // Text is a node as well.
+        nodes_limit: u32::try_from(4 * ELEMENTS).unwrap_or(u32::MAX),
+        ..roxmltree::ParsingOptions::default()
+    };
+    let document =
+        Document::parse_with_options(text, parsing).map_err(|error| broken(&error.to_string()))?;
+    let properties = Properties::of(&document)?;
+    check_elements(&document, &properties)?;
+    check_rings(&document, &properties)?;
+    drop(properties);
+    let tree = Tree::from_xmltree(&document, &options(limits.source_pixels))
+        .map_err(|error| broken(&error.to_string()))?;
+    let own = tree.size();
+    let (width, height) = (f64::from(own.width()), f64::from(own.height()));
+    let size = target(Size::new(whole(width), whole(height)));
+    check_size(size, limits)?;
+    let (across, down) = (
+        f64::from(size.width) / width,
+        f64::from(size.height) / height,
+    );
+    let cost = Estimate::of(&tree, (across, down), size)?;
+    let limit = limits.render_memory.bytes();
+    if cost.memory > limit {
+        return Err(TransformError::TooCostly {
+            bytes: cost.memory,
+            limit,
+        });
+    }
+    let mut canvas = Pixmap::new(size.width, size.height).ok_or(TransformError::ZeroSized)?;
+    let scale = Transform::from_scale(narrow(across), narrow(down));
+    resvg::render(&tree, scale, &mut canvas.as_mut());
+    Ok(Raster {
+        size,
+        channels: Channels::Rgba,
+        samples: Samples::U8(canvas.take_demultiplied()),
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a scale, of which 7 digits are enough"
+)]
+fn narrow(scale: f64) -> f32 {
+    scale as f32
+}
+
+fn check_size(size: Size, limits: &Limits) -> Result<(), TransformError> {
+    if size.width == 0 || size.height == 0 {
+        return Err(TransformError::ZeroSized);
+    }
+    if size.width.max(size.height) > limits.output_side {
+        return Err(TransformError::OutputTooLarge {
+            size,
+            limit: limits.output_side,
+        });
+    }
+    if size.area() > limits.source_pixels {
+        return Err(TransformError::TooManyPixels {
+            size,
+            limit: limits.source_pixels,
+        });
+    }
+    Ok(())
+}
+
+/// No files, no network, and embedded pictures of at most so many pixels together, each use of one counted.
+fn options(pixels: u64) -> Options<'static> {
+    let left = AtomicU64::new(pixels);
+    Options {
+        resources_dir: None,
+        fontdb: Arc::clone(&FONTS),
+        image_href_resolver: ImageHrefResolver {
+            resolve_data: Box::new(move |_, data, _| {
+                let kind = match sniff(&data)? {
+                    Kind::Png => ImageKind::PNG,
+                    Kind::Jpeg => ImageKind::JPEG,
+                    Kind::Gif => ImageKind::GIF,
+                    Kind::Webp => ImageKind::WEBP,
+                    _ => return None,
+                };
+                let area = decode::header(&data).ok()?.size.area();
+                left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                    left.checked_sub(area)
+                })
+                .ok()?;
+                Some(kind(data))
+            }),
+            resolve_string: Box::new(|_, _| None),
+        },
+        font_resolver: FontResolver {
+            select_fallback: fallback(),
+            ..FontResolver::default()
+        },
+        ..Options::default()
+    }
+}
+
+/// The usual choice of a font for a character that the wanted one does not have, each made once. It opens all fonts of the system one by
+/// one, so a drawing may have so many of them; what is beyond that is drawn as missing.
+fn fallback() -> FallbackSelectionFn<'static> {
+    const OPENED: usize = 100_000;
+    let usual = FontResolver::default_fallback_selector();
+    let known = Mutex::new(HashMap::new());
+    Box::new(move |character, used, fonts| {
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = (character, used.to_vec());
+        if let Some(chosen) = known.get(&wanted) {
+            return *chosen;
+        }
+        if known.len() * fonts.len() >= OPENED {
+            return None;
+        }
+        let chosen = usual(character, used, fonts);
+        known.insert(wanted, chosen);
+        chosen
+    })
+}

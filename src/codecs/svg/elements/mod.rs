@@ -1,0 +1,289 @@
+//! What an SVG is made of once every reference stands for what it refers to, before anything expands it: elements, their depth, and
+//! everything else that multiplies on the way to a drawing. All of it is estimated from above.
+
+use std::collections::HashMap;
+
+use resvg::usvg::roxmltree::Document;
+use resvg::usvg::roxmltree::Node;
+use resvg::usvg::roxmltree::NodeId;
+
+use crate::codecs::TransformError;
+use crate::codecs::svg::broken;
+use crate::codecs::svg::properties::MARKER;
+use crate::codecs::svg::properties::Properties;
+use crate::codecs::svg::properties::hrefs;
+
+/// The namespace of SVG.
+const SVG: &str = "http://www.w3.org/2000/svg";
+/// Elements after every reference stands for what it refers to; long paths and texts count as several. Each takes about a kibibyte;
+/// the largest maps have a tenth.
+pub(crate) const ELEMENTS: u64 = 100_000;
+/// Elements within elements, a reference counted as what it refers to. Editors nest a dozen.
+pub(crate) const DEPTH: u32 = 256;
+/// Bytes of attributes and declarations that cost as much as an element: they are copied for each.
+const ELEMENT_BYTES: u64 = 1024;
+/// Bytes of attributes and declarations of one element that are read again for each element inside, because they are inherited.
+const INHERITED_BYTES: u64 = 4096;
+/// Steps of trying rules that cost as much as an element.
+const ELEMENT_STEPS: u64 = 2000;
+/// Bytes that are gone through for the declarations of an element, as `parsing` counts them, that cost as much as an element.
+pub(crate) const ELEMENT_PARSING: u64 = 16_384;
+/// Points of a path that count as an element.
+const POINTS: u64 = 32;
+/// Stops of a gradient that cost as much as an element, each time that they are copied for a shape.
+const STOPS: u64 = 16;
+/// What each piece of text takes for each byte of the line that it is in, in such parts of what an element takes: the whole line is shaped for it.
+const SHAPED: u64 = 80;
+/// What each byte of a line of text takes for each other one.
+const LAID_OUT: u64 = 100_000;
+/// References times nodes where something refers to itself: all is searched again after each such reference.
+const SEARCHED: u64 = 16_000_000;
+
+/// Attributes of one element: the parser compares each with all before it. Editors write some dozens.
+const ATTRIBUTES: usize = 256;
+
+/// Counts what may be attributes in each tag, before the document is parsed: an equals sign before a quote.
+pub(crate) fn check_attributes(text: &str) -> Result<(), TransformError> {
+    let is_too_much = |tag: &str| {
+        let values = tag.split('=').skip(1);
+        let quoted = values.filter(|value| value.trim_start().starts_with(['"', '\'']));
+        quoted.count() > ATTRIBUTES
+    };
+    if text.split('<').any(is_too_much) {
+        return Err(broken("an element of too many attributes"));
+    }
+    Ok(())
+}
+
+/// Counts elements and their depth as they are after everything that is referred to takes the place of its reference.
+pub(crate) fn check_elements(
+    document: &Document<'_>,
+    properties: &Properties<'_, '_>,
+) -> Result<(), TransformError> {
+    let (mut nodes, mut text) = (0, 0);
+    for node in document.descendants() {
+        nodes += 1;
+        text += characters(node);
+    }
+    let mut counting = Counting {
+        properties,
+        nodes,
+        text,
+        references: 0,
+        is_circular: false,
+        known: HashMap::new(),
+    };
+    let Counted { depth, .. } = counting.count(document.root_element(), 0)?;
+    if depth > DEPTH {
+        return Err(too_many());
+    }
+    if counting.is_circular && counting.references.saturating_mul(nodes) > SEARCHED {
+        return Err(broken("elements that are parts of themselves"));
+    }
+    Ok(())
+}
+
+struct Counting<'p, 'a, 'b> {
+    properties: &'p Properties<'a, 'b>,
+    /// All nodes of the document.
+    nodes: u64,
+    /// Bytes of text in it.
+    text: u64,
+    /// References to elements so far.
+    references: u64,
+    /// Whether something refers to what it is in, at whatever distance.
+    is_circular: bool,
+    /// What was counted, so that a use of uses is counted once; nothing while it is being counted.
+    known: HashMap<NodeId, Option<Counted>>,
+}
+
+/// What an element becomes.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    elements: u64,
+    /// Those of them that inherit from it.
+    heirs: u64,
+    depth: u32,
+}
+
+impl Counted {
+    fn add(&mut self, elements: u64, depth: u32) {
+        self.elements = self.elements.saturating_add(elements);
+        self.depth = self.depth.max(depth);
+    }
+
+    /// With what takes the place of a part of it.
+    fn add_heir(&mut self, below: Counted) {
+        self.add(below.elements, below.depth);
+        self.heirs = self.heirs.saturating_add(below.heirs);
+    }
+}
+
+impl<'a, 'b> Counting<'_, 'a, 'b> {
+    fn count(&mut self, node: Node<'a, 'b>, above: u32) -> Result<Counted, TransformError> {
+        if above > DEPTH {
+            return Err(broken("elements that are nested too deeply"));
+        }
+        match self.known.get(&node.id()) {
+            Some(Some(known)) => return Ok(*known),
+            // It refers to itself, which draws nothing.
+            Some(None) => {
+                self.is_circular = true;
+                return Ok(Counted::default());
+            }
+            None => {}
+        }
+        self.known.insert(node.id(), None);
+        let length = |text: Option<&str>| text.map_or(0, |text| text.len() as u64);
+        let points = length(node.attribute("d")) + length(node.attribute("points"));
+        let text: u64 = node.children().map(|child| length(child.text())).sum();
+        let own = self.properties.own(node);
+        let drawn = 1 + points / (2 * POINTS) + text / 8;
+        let mut counted = Counted {
+            elements: drawn,
+            heirs: drawn,
+            depth: 0,
+        };
+        counted.elements +=
+            own.bytes / ELEMENT_BYTES + own.steps / ELEMENT_STEPS + own.parsing / ELEMENT_PARSING;
+        if node.has_tag_name((SVG, "text")) {
+            counted.add(lines(node, self.text), 0);
+        }
+        if node.has_tag_name((SVG, "tref")) {
+            // Its target is searched for among all.
+            counted.add(self.nodes / 100, 0);
+        }
+        for child in node.children().filter(Node::is_element) {
+            counted.add_heir(self.count(child, above + 1)?);
+        }
+        // Where a link leads is not drawn.
+        if !node.has_tag_name((SVG, "a")) {
+            for name in hrefs(node) {
+                let below = self.dearest(name, 1, above)?;
+                counted.add_heir(below);
+            }
+        }
+        // One is at every point, which takes two bytes at least, in it and in all that inherits from it.
+        let markers = 1 + points / 2 + counted.heirs.saturating_sub(drawn).saturating_mul(POINTS);
+        self.count_properties(node, &mut counted, markers, above)?;
+        counted.elements = counted
+            .elements
+            .saturating_mul(1 + own.bytes / INHERITED_BYTES);
+        if counted.elements > ELEMENTS {
+            return Err(too_many());
+        }
+        counted.depth += 1;
+        self.known.insert(node.id(), Some(counted));
+        Ok(counted)
+    }
+
+    /// Adds what an element is painted with, its markers, and what it is clipped, masked and filtered by.
+    fn count_properties(
+        &mut self,
+        node: Node<'a, 'b>,
+        counted: &mut Counted,
+        markers: u64,
+        above: u32,
+    ) -> Result<(), TransformError> {
+        let mut owns = vec![self.properties.own(node)];
+        if self.properties.is_drawn_elsewhere(node) {
+            // All of it inherits from where it is written as well.
+            let around = node.ancestors().skip(1);
+            owns.extend(around.map(|above| self.properties.own(above)));
+        }
+        let heirs = counted.heirs;
+        let mut painted = heirs;
+        for own in &owns {
+            for name in own.paints[MARKER].iter().flat_map(|paint| &paint.names) {
+                let below = self.dearest(name, markers, above)?;
+                counted.add(below.elements, below.depth);
+                painted = painted.saturating_add(below.elements);
+            }
+        }
+        if !self.properties.paints_by_context {
+            painted = heirs;
+        }
+        for own in &owns {
+            let paints = own.paints[..MARKER].iter().flatten();
+            for name in paints.flat_map(|paint| &paint.names) {
+                let below = self.dearest(name, painted, above)?;
+                counted.add(below.elements, below.depth);
+            }
+        }
+        for (_, link) in &owns[0].links {
+            let times = if self.properties.passes_links_on {
+                heirs
+            } else {
+                1
+            };
+            for name in &link.names {
+                let below = self.dearest(name, times, above)?;
+                counted.add(below.elements, below.depth);
+            }
+        }
+        Ok(())
+    }
+
+    /// The most that what has a name can be, so many times: which of several is meant depends on the reference.
+    fn dearest(&mut self, name: &str, times: u64, above: u32) -> Result<Counted, TransformError> {
+        let mut dearest = Counted::default();
+        let properties = self.properties;
+        for target in properties.named.get(name).into_iter().flatten() {
+            self.references += 1;
+            if self.references > SEARCHED {
+                return Err(too_many());
+            }
+            let Counted {
+                elements,
+                heirs,
+                depth,
+            } = self.count(*target, above + 1)?;
+            let part = match target.tag_name().name() {
+                "linearGradient" | "radialGradient" | "solidColor" => STOPS,
+                _ => 1,
+            };
+            let elements = elements.saturating_mul(times).div_ceil(part);
+            dearest.elements = dearest.elements.max(elements);
+            dearest.heirs = dearest.heirs.max(heirs);
+            dearest.depth = dearest.depth.max(depth);
+        }
+        Ok(dearest)
+    }
+}
+
+pub(crate) fn too_many() -> TransformError {
+    broken("too many elements, or too deeply nested ones")
+}
+
+/// Bytes of a node that is text.
+fn characters(node: Node<'_, '_>) -> u64 {
+    let text = node.text().filter(|_| node.is_text());
+    text.map_or(0, |text| text.len() as u64)
+}
+
+/// What laying out the lines of a text takes. A line goes on until an element has a place of its own. `longest` is what a reference to
+/// text brings at most.
+fn lines(text: Node<'_, '_>, longest: u64) -> u64 {
+    let (mut elements, mut pieces, mut bytes) = (0_u64, 0_u64, 0_u64);
+    let line = |pieces: u64, bytes: u64| {
+        pieces.saturating_mul(bytes) / SHAPED + bytes.saturating_mul(bytes) / LAID_OUT
+    };
+    for node in text.descendants() {
+        if node.has_attribute("x") || node.has_attribute("y") {
+            elements = elements.saturating_add(line(pieces, bytes));
+            (pieces, bytes) = (0, 0);
+        }
+        let more = if node.has_tag_name((SVG, "tref")) {
+            longest
+        } else {
+            characters(node)
+        };
+        if more > 0 {
+            (pieces, bytes) = (pieces + 1, bytes.saturating_add(more));
+        }
+    }
+    elements.saturating_add(line(pieces, bytes))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! What the elements of a drawing refer to, read once for all that looks at it before it is drawn: by attributes, style sheets and
+//! declarations of their own, and by what is above them. Which of several values wins is not told, so all count.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use resvg::usvg::roxmltree::Document;
+use resvg::usvg::roxmltree::Node;
+use resvg::usvg::roxmltree::NodeId;
+
+use crate::codecs::TransformError;
+use crate::codecs::svg::elements::ELEMENT_PARSING;
+use crate::codecs::svg::elements::ELEMENTS;
+use crate::codecs::svg::elements::too_many;
+use crate::codecs::svg::style::Styles;
+use crate::codecs::svg::style::declarations;
+use crate::codecs::svg::style::parsing;
+use crate::codecs::svg::style::references;
+use crate::codecs::svg::style::referred;
+
+/// Properties that elements inside inherit, and that draw something: markers count as one.
+pub(crate) const INHERITED: [&str; 3] = ["fill", "stroke", "marker"];
+/// Where markers are among these, behind the paints.
+pub(crate) const MARKER: usize = 2;
+/// Properties that draw something and are of one element, unless one below says that it inherits them.
+const LINKS: [&str; 3] = ["clip-path", "mask", "filter"];
+/// What is drawn only where something refers to it.
+const REFERRED: [&str; 6] = ["pattern", "mask", "clipPath", "marker", "filter", "symbol"];
+
+/// Names that all elements together may refer to, each counted for each property and element.
+const NAMES: usize = 1_000_000;
+
+/// A property as an element itself has it.
+#[derive(Clone, Default)]
+pub(crate) struct Paint<'a> {
+    pub names: Vec<&'a str>,
+    /// Whether a value is that of the element above.
+    pub is_passed_on: bool,
+}
+
+impl<'a> Paint<'a> {
+    /// Filters are the one property with several references.
+    fn add(&mut self, value: &'a str, several: bool, is_named: &impl Fn(&str) -> bool) {
+        let most = if several { usize::MAX } else { 1 };
+        let names = references(value).take(most);
+        self.names.extend(names.filter(|name| is_named(name)));
+        self.is_passed_on |= value.trim() == "inherit";
+    }
+}
+
+/// What one element says.
+#[derive(Default)]
+pub(crate) struct Own<'a> {
+    /// In the order of `INHERITED`.
+    pub paints: [Option<Paint<'a>>; INHERITED.len()],
+    /// Properties that are of this element alone, and the names in them.
+    pub links: Vec<(&'static str, Paint<'a>)>,
+    /// Steps of trying rules.
+    pub steps: u64,
+    /// Bytes of values, but for those of points and of what is never read.
+    pub bytes: u64,
+    /// Bytes that are gone through for its `style`, as `parsing` counts them.
+    pub parsing: u64,
+    /// How many names there are in all of it.
+    names: usize,
+}
+
+impl<'a> Own<'a> {
+    fn add(&mut self, property: &str, value: &'a str, is_named: &impl Fn(&str) -> bool) {
+        if let Some(link) = LINKS.into_iter().find(|link| *link == property) {
+            let at = self.links.iter().position(|(known, _)| *known == link);
+            let at = at.unwrap_or_else(|| {
+                self.links.push((link, Paint::default()));
+                self.links.len() - 1
+            });
+            self.links[at].1.add(value, link == "filter", is_named);
+        }
+        for (of, paint) in INHERITED.iter().zip(&mut self.paints) {
+            let is_of = match *of {
+                "marker" => property.starts_with("marker"),
+                of => property == of,
+            };
+            if is_of {
+                paint.get_or_insert_default().add(value, false, is_named);
+            }
+        }
+    }
+
+    /// Takes each name once, because thousands of rules may say the same, and returns how many there are.
+    fn settle(&mut self) -> usize {
+        let paints = self.paints.iter_mut().flatten();
+        let links = self.links.iter_mut().map(|(_, paint)| paint);
+        let mut count = 0;
+        for Paint { names, .. } in paints.chain(links) {
+            names.sort_unstable();
+            names.dedup();
+            names.shrink_to_fit();
+            count += names.len();
+        }
+        count
+    }
+}
+
+pub(crate) struct Properties<'a, 'b> {
+    /// Elements by their names. Of several with one name `usvg` takes the first for some references and the last for others.
+    pub named: HashMap<&'a str, Vec<Node<'a, 'b>>>,
+    own: HashMap<NodeId, Rc<Own<'a>>>,
+    /// What an `feImage` shows, which inherits from where it is written.
+    shown: HashSet<NodeId>,
+    /// Whether an element has the clip path, mask or filter of the one above.
+    pub passes_links_on: bool,
+    /// Whether a marker is painted as its path.
+    pub paints_by_context: bool,
+}
+
+impl<'a, 'b> Properties<'a, 'b> {
+    /// # Errors
+    /// `Decode` where finding them would take too long.
+    pub fn of(document: &'a Document<'b>) -> Result<Self, TransformError> {
+        let elements = document.descendants().filter(Node::is_element);
+        if elements.clone().count() as u64 > ELEMENTS {
+            return Err(too_many());
+        }
+        let styles = Styles::of(document)?;
+        let mut named: HashMap<&str, Vec<Node<'_, '_>>> = HashMap::new();
+        for node in elements.clone() {
+            if let Some(id) = node.attribute("id") {
+                named.entry(id).or_default().push(node);
+            }
+        }
+        let mut properties = Properties {
+            named,
+            own: HashMap::new(),
+            shown: HashSet::new(),
+            passes_links_on: false,
+            paints_by_context: false,
+        };
+        let (mut parsed, mut names) = (0, 0);
+        for node in elements {
+            let own = properties.read(node, &styles)?;
+            // Every element is counted at least once.
+            parsed += own.parsing;
+            names += own.names;
+            if parsed > ELEMENTS * ELEMENT_PARSING || names > NAMES {
+                return Err(too_many());
+            }
+            properties.own.insert(node.id(), Rc::new(own));
+        }
+        Ok(properties)
+    }
+
+    fn read(&mut self, node: Node<'a, 'b>, styles: &Styles<'a>) -> Result<Own<'a>, TransformError> {
+        let mut own = Own::default();
+        let (named, by_context) = (&self.named, &mut self.paints_by_context);
+        let is_named = |name: &str| named.contains_key(name);
+        let mut add = |property: &str, value: &'a str| {
+            *by_context |= value.contains("context-");
+            own.add(property, value, &is_named);
+        };
+        let (mut bytes, mut parsed) = (0, 0);
+        for attribute in node.attributes() {
+            let value = attribute.value();
+            match attribute.name() {
+                // Counted as points, read once, and never read: the source of a diagram that is its own drawing.
+                "d" | "points" | "href" | "content" => continue,
+                "style" => {
+                    parsed = parsing(value);
+                    if parsed > ELEMENTS * ELEMENT_PARSING {
+                        return Err(too_many());
+                    }
+                    for declaration in declarations(value) {
+                        add(declaration.name, declaration.value);
+                    }
+                }
+                name => add(name, value),
+            }
+            bytes += value.len() as u64;
+        }
+        let steps = styles.applied(node, |declaration| {
+            bytes += declaration.value.len() as u64;
+            add(declaration.name, declaration.value);
+        })?;
+        (own.steps, own.bytes, own.parsing) = (steps, bytes, parsed);
+        let above = node
+            .parent_element()
+            .and_then(|above| self.own.get(&above.id()));
+        for (link, paint) in own.links.iter_mut().filter(|(_, paint)| paint.is_passed_on) {
+            self.passes_links_on = true;
+            let above = above.iter().flat_map(|above| &above.links);
+            for (_, inherited) in above.filter(|(of, _)| of == link) {
+                paint.names.extend(&inherited.names);
+            }
+        }
+        if node.tag_name().name() == "feImage" {
+            let targets = hrefs(node)
+                .filter_map(|name| self.named.get(name))
+                .flatten();
+            self.shown.extend(targets.map(Node::id));
+        }
+        own.names = own.settle();
+        Ok(own)
+    }
+
+    /// What an element itself says; nothing for what is no element.
+    pub fn own(&self, node: Node<'_, '_>) -> Rc<Own<'a>> {
+        self.own.get(&node.id()).map(Rc::clone).unwrap_or_default()
+    }
+
+    /// Whether something is drawn where it is referred to, with what it inherits from where it is written.
+    pub fn is_drawn_elsewhere(&self, node: Node<'_, '_>) -> bool {
+        is_referred(node) || self.shown.contains(&node.id())
+    }
+}
+
+/// Whether an element is drawn only where something refers to it.
+pub(crate) fn is_referred(node: Node<'_, '_>) -> bool {
+    REFERRED.contains(&node.tag_name().name())
+}
+
+/// The names in `href="#name"`, in whichever namespaces.
+pub(crate) fn hrefs<'a>(node: Node<'a, '_>) -> impl Iterator<Item = &'a str> {
+    let hrefs = node
+        .attributes()
+        .filter(|attribute| attribute.name() == "href");
+    hrefs.filter_map(|attribute| referred(attribute.value()))
+}

@@ -1,0 +1,318 @@
+//! References that lead back to where they are. `usvg` cuts the short rings that it knows and follows all others until its stack ends, and
+//! with it the process; so a drawing with such a ring is refused.
+//!
+//! Browsers draw what is in a ring as if it were not there. Nobody draws rings on purpose.
+
+use std::collections::HashSet;
+
+use resvg::usvg::roxmltree::Document;
+use resvg::usvg::roxmltree::Node;
+use resvg::usvg::roxmltree::NodeId;
+
+use crate::codecs::TransformError;
+use crate::codecs::svg::broken;
+use crate::codecs::svg::elements::DEPTH;
+use crate::codecs::svg::elements::ELEMENTS;
+use crate::codecs::svg::properties::INHERITED;
+use crate::codecs::svg::properties::MARKER;
+use crate::codecs::svg::properties::Own;
+use crate::codecs::svg::properties::Properties;
+use crate::codecs::svg::properties::hrefs;
+use crate::codecs::svg::properties::is_referred;
+
+/// Refuses a drawing with a ring of references in it. The elements must have been counted before: that bounds what is done here.
+pub(crate) fn check_rings(
+    document: &Document<'_>,
+    properties: &Properties<'_, '_>,
+) -> Result<(), TransformError> {
+    if !properties
+        .named
+        .values()
+        .flatten()
+        .any(|node| is_referred(*node))
+    {
+        return Ok(());
+    }
+    let mut walk = Walk {
+        properties,
+        open: Vec::new(),
+        uses: Vec::new(),
+        done: HashSet::new(),
+        left: ELEMENTS,
+    };
+    walk.visit(document.root_element(), &Inherited::default(), 0)
+}
+
+/// What the paints and markers of an element refer to where it has none of its own, in the order of `INHERITED`.
+#[derive(Clone, Default)]
+struct Inherited<'a>([Vec<&'a str>; INHERITED.len()]);
+
+/// Something that is referred to and is being walked through.
+struct Open {
+    node: NodeId,
+    role: Role,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Marker,
+    /// Its paints do not count.
+    Clip,
+    /// What an `feImage` shows.
+    Shown,
+    Other,
+}
+
+struct Walk<'p, 'a, 'b> {
+    properties: &'p Properties<'a, 'b>,
+    open: Vec<Open>,
+    /// What is being used; `usvg` ends rings of these by itself.
+    uses: Vec<NodeId>,
+    /// What leads to no ring, wherever it is referred to.
+    done: HashSet<NodeId>,
+    /// Elements that may still be visited.
+    left: u64,
+}
+
+impl<'p, 'a, 'b> Walk<'p, 'a, 'b> {
+    fn visit(
+        &mut self,
+        node: Node<'a, 'b>,
+        above: &Inherited<'a>,
+        depth: u32,
+    ) -> Result<(), TransformError> {
+        self.left = self.left.saturating_sub(1);
+        if depth > DEPTH || self.left == 0 {
+            return Err(broken("too many elements, or too deeply nested ones"));
+        }
+        let own = self.properties.own(node);
+        let inherited = self.inherited(&own, above, true);
+        for (property, link) in &own.links {
+            for name in &link.names {
+                if !self.is_cut(node, property, name) {
+                    self.enter(name, Role::Other, depth)?;
+                }
+            }
+        }
+        let is_clip = self.open.last().is_some_and(|open| open.role == Role::Clip);
+        if is_drawn(node) && !is_clip {
+            for name in inherited.0.iter().flatten() {
+                self.enter(name, Role::Other, depth)?;
+            }
+        }
+        for name in hrefs(node) {
+            match node.tag_name().name() {
+                "use" => self.use_of(name, &inherited, depth)?,
+                "feImage" => self.enter(name, Role::Shown, depth)?,
+                "pattern" => self.enter(name, Role::Other, depth)?,
+                _ => {}
+            }
+        }
+        for child in node.children().filter(Node::is_element) {
+            if !is_referred(child) {
+                self.visit(child, &inherited, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws in its place what a `use` refers to.
+    fn use_of(
+        &mut self,
+        name: &str,
+        inherited: &Inherited<'a>,
+        depth: u32,
+    ) -> Result<(), TransformError> {
+        let properties = self.properties;
+        for &target in properties.named.get(name).into_iter().flatten() {
+            if self.uses.contains(&target.id()) {
+                continue;
+            }
+            self.uses.push(target.id());
+            self.visit(target, inherited, depth + 1)?;
+            self.uses.pop();
+        }
+        Ok(())
+    }
+
+    /// Follows a reference to something that inherits from where it is written, not from where it is referred to.
+    fn enter(&mut self, name: &str, role: Role, depth: u32) -> Result<(), TransformError> {
+        let properties = self.properties;
+        for &target in properties.named.get(name).into_iter().flatten() {
+            let is_shown = role == Role::Shown;
+            if !(is_shown || is_referred(target)) || self.done.contains(&target.id()) {
+                continue;
+            }
+            let role = match target.tag_name().name() {
+                "marker" => Role::Marker,
+                "clipPath" => Role::Clip,
+                _ => role,
+            };
+            if let Some(at) = self.open.iter().rposition(|open| open.node == target.id()) {
+                // A marker on the line of a marker is not drawn.
+                if self.open[at..].iter().all(|open| open.role == Role::Marker) {
+                    continue;
+                }
+                return Err(broken("elements that are parts of themselves"));
+            }
+            let above: Vec<_> = target
+                .ancestors()
+                .skip(1)
+                .filter(Node::is_element)
+                .collect();
+            let mut inherited = Inherited::default();
+            for node in above.into_iter().rev() {
+                let own = self.properties.own(node);
+                inherited = self.inherited(&own, &inherited, false);
+            }
+            self.open.push(Open {
+                node: target.id(),
+                role,
+            });
+            self.visit(target, &inherited, depth + 1)?;
+            self.open.pop();
+            self.done.insert(target.id());
+        }
+        Ok(())
+    }
+
+    /// Whether `usvg` takes this reference away, because it leads from within something straight back to it.
+    fn is_cut(&self, node: Node<'_, '_>, property: &str, name: &str) -> bool {
+        match (&self.open[..], property) {
+            ([.., filter, shown], "filter") => {
+                shown.role == Role::Shown && shown.node == node.id() && self.is_alone(filter, name)
+            }
+            (_, "filter") => false,
+            (opens, _) => opens.last().is_some_and(|open| self.is_alone(open, name)),
+        }
+    }
+
+    /// Whether this is what is meant by a name, and nothing else has that name.
+    fn is_alone(&self, open: &Open, name: &str) -> bool {
+        let targets = self
+            .properties
+            .named
+            .get(name)
+            .map_or(&[][..], |targets| &targets[..]);
+        matches!(targets, [target] if target.id() == open.node)
+    }
+
+    /// What elements inside inherit. `is_inside`: whether the element is a part of what is open innermost, which a paint within it cannot be.
+    fn inherited(&self, own: &Own<'a>, above: &Inherited<'a>, is_inside: bool) -> Inherited<'a> {
+        let mut inherited = above.clone();
+        let innermost = self.open.last().filter(|_| is_inside);
+        let paints = own.paints.iter().enumerate();
+        for ((of, paint), names) in paints.zip(&mut inherited.0) {
+            let Some(paint) = paint else {
+                continue;
+            };
+            if !paint.is_passed_on {
+                names.clear();
+            }
+            let is_cut = |name: &str| {
+                of != MARKER && innermost.is_some_and(|open| self.is_alone(open, name))
+            };
+            names.extend(paint.names.iter().copied().filter(|name| !is_cut(name)));
+        }
+        inherited
+    }
+}
+
+fn is_drawn(node: Node<'_, '_>) -> bool {
+    matches!(
+        node.tag_name().name(),
+        "path"
+            | "rect"
+            | "circle"
+            | "ellipse"
+            | "line"
+            | "polyline"
+            | "polygon"
+            | "text"
+            | "tspan"
+            | "textPath"
+            | "tref"
+            | "a"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use resvg::usvg::roxmltree::Document;
+
+    use super::Properties;
+    use super::check_rings;
+
+    fn check(inside: &str) -> Result<(), String> {
+        let text = format!(
+            "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'>{}</svg>",
+            inside.replace(
+                "[pattern",
+                "<pattern width='5' height='5' patternUnits='userSpaceOnUse'"
+            )
+        );
+        let document = Document::parse(&text).expect("well-formed");
+        Properties::of(&document)
+            .and_then(|properties| check_rings(&document, &properties))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn rings_of_references_are_refused() {
+        for inside in [
+            // What is inherited leads back.
+            "<g fill='url(#a)'>[pattern id='a'><rect width='5' height='5'/></pattern><rect width='9' height='9'/></g>",
+            "<g stroke='url(#a)'>[pattern id='a'><use href='#r'/></pattern><rect id='r' width='9' height='9'/></g>",
+            "<g fill='url(#a)'>[pattern id='a' href='#b'/>[pattern id='b'><rect width='5' height='5'/></pattern><rect width='9' height='9'/></g>",
+            "<g fill='url(#a)'>[pattern id='a'><text>x</text></pattern><rect width='9' height='9'/></g>",
+            "<style>.k{fill:url(#a)}</style><g class='k'>[pattern id='a'><rect width='5' height='5'/></pattern><rect width='9' height='9'/></g>",
+            "<defs style='fill: url(#a)'>[pattern id='a'><rect width='5' height='5'/></pattern></defs><rect fill='url(#a)' width='9' height='9'/>",
+            "<g style='fill:url(#a)'><symbol id='s'>[pattern id='a'><rect width='5' height='5'/></pattern><rect width='9' height='9'/></symbol></g><use href='#s' fill='url(#a)'/>",
+            // Rings of three, and of two properties.
+            "[pattern id='a'><rect width='5' height='5' fill='url(#b)'/></pattern>[pattern id='b'><rect width='5' height='5' fill='url(#c)'/></pattern>[pattern id='c'><rect width='5' height='5' fill='url(#a)'/></pattern><rect width='9' height='9' fill='url(#a)'/>",
+            "[pattern id='a'><rect width='5' height='5' stroke='url(#b)'/></pattern>[pattern id='b'><rect width='5' height='5' fill='url(#a)'/></pattern><rect width='9' height='9' fill='url(#a)'/>",
+            "<clipPath id='a'><rect width='9' height='9' clip-path='url(#b)'/></clipPath><clipPath id='b'><rect width='9' height='9' clip-path='url(#c)'/></clipPath><clipPath id='c'><rect width='9' height='9' clip-path='url(#a)'/></clipPath><rect width='9' height='9' clip-path='url(#a)'/>",
+            "<clipPath id='a' clip-path='url(#b)'><rect width='9' height='9'/></clipPath><clipPath id='b' clip-path='url(#c)'><rect width='9' height='9'/></clipPath><clipPath id='c' clip-path='url(#a)'><rect width='9' height='9'/></clipPath><rect width='9' height='9' clip-path='url(#a)'/>",
+            "<mask id='a'><rect width='9' height='9' mask='url(#b)'/></mask><mask id='b'><rect width='9' height='9' mask='url(#c)'/></mask><mask id='c'><rect width='9' height='9' mask='url(#a)'/></mask><rect width='9' height='9' mask='url(#a)'/>",
+            "[pattern id='a'><rect width='5' height='5' mask='url(#m)'/></pattern><mask id='m'><rect width='5' height='5' fill='url(#a)'/></mask><rect width='9' height='9' fill='url(#a)'/>",
+            "<filter id='f'><feImage href='#u'/></filter><g id='u' filter='url(#g)'><rect width='9' height='9'/></g><filter id='g'><feImage href='#v'/></filter><g id='v'><rect width='9' height='9' filter='url(#f)'/></g><rect width='9' height='9' filter='url(#f)'/>",
+            // Names and declarations of every kind.
+            "[pattern id='a)'><rect width='5' height='5' fill='url(\"#b)\")'/></pattern>[pattern id='b)'><rect width='5' height='5' fill='url(\"#c)\")'/></pattern>[pattern id='c)'><rect width='5' height='5' fill='url(\"#a)\")'/></pattern><rect width='9' height='9' fill='url(\"#a)\")'/>",
+            "[pattern id='a\u{2003}'><rect width='5' height='5' fill='url(#b\u{2003})'/></pattern>[pattern id='b\u{2003}'><rect width='5' height='5' fill='url(#c\u{2003})'/></pattern>[pattern id='c\u{2003}'><rect width='5' height='5' fill='url(#a\u{2003})'/></pattern><rect width='9' height='9' fill='url(#a\u{2003})'/>",
+            "[pattern id='a url('><rect width='5' height='5' fill='url(\"#b url(\")'/></pattern>[pattern id='b url('><rect width='5' height='5' fill='url(\"#c url(\")'/></pattern>[pattern id='c url('><rect width='5' height='5' fill='url(\"#a url(\")'/></pattern><rect width='9' height='9' fill='url(\"#a url(\")'/>",
+            "[pattern id='a;'><rect width='5' height='5' style='fill:url(\"#b;\")'/></pattern>[pattern id='b;'><rect width='5' height='5' style='fill:url(\"#c;\")'/></pattern>[pattern id='c;'><rect width='5' height='5' style='fill:url(\"#a;\")'/></pattern><rect width='9' height='9' style='fill:url(\"#a;\")'/>",
+            "[pattern id='a'><rect width='5' height='5' style='/**/fill:url(#b)'/></pattern>[pattern id='b'><rect width='5' height='5' style='/*;*/fill:url(#c)'/></pattern>[pattern id='c'><rect width='5' height='5' style='*fill:url(#a)'/></pattern><rect width='9' height='9' fill='url(#a)'/>",
+            // A mask that is that of the element above.
+            "<g mask='url(#b)'><mask id='a' mask='inherit'><rect width='9' height='9'/></mask></g><g mask='url(#c)'><mask id='b' mask='inherit'><rect width='9' height='9'/></mask></g><g mask='url(#a)'><mask id='c' style='mask:inherit'><rect width='9' height='9'/></mask></g><rect width='9' height='9' mask='url(#a)'/>",
+            // The second of a name is the one that is taken.
+            "[pattern id='a'><rect width='5' height='5'/></pattern>[pattern id='a'><rect width='5' height='5' fill='url(#b)'/></pattern>[pattern id='b'><rect width='5' height='5' stroke='url(#a)'/></pattern><rect width='9' height='9' fill='url(#a)'/>",
+        ] {
+            let told = check(inside).expect_err(inside);
+            assert!(told.contains("parts of themselves"), "{inside}: {told}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_ring_is_drawn() {
+        for inside in [
+            "<rect width='9' height='9'/>",
+            // Written inside of what refers to it, and with colours of its own.
+            "<g fill='url(#a)'>[pattern id='a'><rect width='5' height='5' fill='red'/></pattern><rect width='9' height='9'/></g>",
+            "<style>rect{fill:red}</style><g fill='url(#a)'>[pattern id='a'><rect width='5' height='5'/></pattern><circle r='5'/></g>",
+            "<g clip-path='url(#c)'><clipPath id='c'><rect width='5' height='5'/></clipPath><rect width='9' height='9'/></g>",
+            "<g mask='url(#m)'><defs><mask id='m'><rect width='5' height='5' fill='#fff'/></mask></defs><rect width='9' height='9'/></g>",
+            // A use inherits from where it is.
+            "[pattern id='a'><use href='#r'/></pattern><g fill='url(#a)'><rect id='r' width='9' height='9'/></g>",
+            // What `usvg` cuts by itself.
+            "[pattern id='a'><rect width='5' height='5' fill='url(#a)'/></pattern><rect width='9' height='9' fill='url(#a)'/>",
+            "<style>rect{fill:url(#a)}</style>[pattern id='a'><rect width='5' height='5'/></pattern><rect width='9' height='9'/>",
+            "<mask id='m'><rect width='8' height='8' mask='url(#m)'/></mask><rect width='8' height='8' mask='url(#m)'/>",
+            "<filter id='f'><feImage href='#x'/></filter><g id='x' filter='url(#f)'><rect width='8' height='8'/></g>",
+            "<style>path{marker-end:url(#m)}</style><marker id='m'><path d='M0 0L9 9'/></marker><path d='M0 0L9 9'/>",
+            "<marker id='a'><path d='M0 0L9 9' marker-end='url(#b)'/></marker><marker id='b'><path d='M0 0L9 9' marker-end='url(#a)'/></marker><path d='M0 0L9 9' marker-end='url(#a)'/>",
+            "<g id='a'><use href='#b'/></g><g id='b'><use href='#a'/></g><use href='#a'/>",
+        ] {
+            assert_eq!(check(inside), Ok(()), "{inside}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Style sheets, declarations and values without what loads something. They are taken apart as browsers do (CSS Syntax 3, section 4):
+//! where a token begins and ends depends on nothing but the text, so that what is judged here is what a browser sees. Each token is
+//! harmless by itself when it leaves here: an address is of this document or an embedded picture or font, a function and a rule is one
+//! that is known. Comments become empty ones, so that tokens which they part do not grow together.
+
+mod tokens;
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use crate::codecs::svg::sanitize::reference;
+
+use self::tokens::Token;
+use self::tokens::Tokens;
+use self::tokens::unescaped;
+
+/// What stands for a function that is not known: it is none in any grammar, so that the declaration or selector around it is ignored.
+const REMOVED: &str = "x()";
+/// What stands for nothing, between tokens.
+const GAP: &str = "/**/";
+
+/// Functions of values and selectors that take no address, neither as such nor as a text: not `image-set`, `src`, `element` and the
+/// like. `url` is judged by itself.
+const FUNCTIONS: &str = "
+    abs acos asin atan atan2 blur brightness calc circle clamp color color-mix conic-gradient contrast cos cubic-bezier device-cmyk dir
+    drop-shadow ellipse env exp fit-content format grayscale has hsl hsla hue-rotate hwb hypot icc-color inset invert is lab lang lch
+    light-dark linear linear-gradient local log matches matrix matrix3d max min minmax mod not nth-child nth-last-child nth-last-of-type
+    nth-of-type oklab oklch opacity path perspective polygon pow radial-gradient ray rect rem repeat repeating-conic-gradient
+    repeating-linear-gradient repeating-radial-gradient rgb rgba rotate rotate3d rotatex rotatey rotatez round saturate scale scale3d
+    scalex scaley scalez selector sepia shape sign sin skew skewx skewy sqrt steps tan tech translate translate3d translatex translatey
+    translatez var where xywh
+";
+
+static KNOWN_FUNCTIONS: LazyLock<HashSet<&str>> =
+    LazyLock::new(|| FUNCTIONS.split_whitespace().collect());
+
+/// Rules of style sheets. Not: `import`, which loads another, and `document`, `charset` and `page`, which are for documents of other kinds.
+const RULES: &str = "
+    -moz-keyframes -webkit-keyframes container counter-style font-face font-palette-values keyframes layer media property scope
+    starting-style supports
+";
+
+/// Properties that old browsers run.
+const PROPERTIES: &str = "-moz-binding -ms-behavior behavior";
+
+/// The style without what loads something; `None` if that is longer than `limit`.
+pub(crate) fn filter(style: &str, limit: usize) -> Option<Cow<'_, str>> {
+    // Without these there is no address, no function and no rule.
+    if !style.contains(['(', '\\', '@']) {
+        return Some(Cow::Borrowed(style));
+    }
+    let style = if style.contains('\r') {
+        Cow::Owned(style.replace("\r\n", "\n").replace('\r', "\n"))
+    } else {
+        Cow::Borrowed(style)
+    };
+    let mut tokens = Tokens::of(&style);
+    let mut clean = String::with_capacity(style.len());
+    // Whether a rule may begin: elsewhere one is a mistake in a value.
+    let mut begins = true;
+    while let Some((token, text)) = tokens.next() {
+        let began = begins;
+        begins = match token {
+            Token::Semicolon | Token::Open(b'{') | Token::Close(b'}') => true,
+            Token::Space | Token::Nothing | Token::Rule => began,
+            _ => false,
+        };
+        match token {
+            Token::Nothing => clean.push_str(GAP),
+            Token::Broken => {
+                clean.push_str(GAP);
+                clean.push_str(REMOVED);
+            }
+            Token::OpenText(quote) => {
+                // As the end of the style closes it, where a backslash of its own is nothing.
+                let backslashes = text.bytes().rev().take_while(|byte| *byte == b'\\').count();
+                clean.push_str(&text[..text.len() - backslashes % 2]);
+                clean.push(quote);
+            }
+            Token::Function => {
+                let name = unescaped(&text[..text.len() - 1]).to_ascii_lowercase();
+                if name == "url" {
+                    match tokens.quoted_address() {
+                        Some(url) => push_address(&mut clean, &url),
+                        None => clean.push_str(REMOVED),
+                    }
+                } else if KNOWN_FUNCTIONS.contains(&*name) {
+                    clean.push_str(if text.contains('\\') {
+                        &name
+                    } else {
+                        &text[..text.len() - 1]
+                    });
+                    clean.push('(');
+                } else {
+                    tokens.skip_block(b')');
+                    clean.push_str(REMOVED);
+                }
+            }
+            Token::Address(url) => push_address(&mut clean, &url),
+            Token::Rule => {
+                let rest = tokens.rest();
+                let name = unescaped(&text[1..]).to_ascii_lowercase();
+                if listed(RULES, &name) {
+                    clean.push('@');
+                    clean.push_str(&name);
+                } else if name == "namespace" && tokens.skip_known_namespace() {
+                    // It names the namespace that all elements have.
+                    clean.push_str(text);
+                    clean.push_str(&rest[..rest.len() - tokens.rest().len()]);
+                } else if began {
+                    tokens.skip_rule();
+                    clean.push_str(GAP);
+                } else {
+                    clean.push_str(GAP);
+                    clean.push_str(REMOVED);
+                }
+            }
+            // Browsers do not agree which letters are part of a name, and so where a function begins.
+            Token::Open(b'(') if !clean.ends_with([' ', '\t', '\n', '(', ',', ':', '/']) => {
+                clean.push_str(GAP);
+                clean.push_str(text);
+            }
+            Token::Name if listed(PROPERTIES, &unescaped(text)) && tokens.is_property() => {
+                clean.push_str("x-removed");
+            }
+            Token::Name
+            | Token::Open(_)
+            | Token::Close(_)
+            | Token::Semicolon
+            | Token::Space
+            | Token::Text
+            | Token::Other => {
+                clean.push_str(text);
+            }
+        }
+        if clean.len() > limit {
+            return None;
+        }
+    }
+    Some(Cow::Owned(clean))
+}
+
+fn listed(list: &str, name: &str) -> bool {
+    list.split_whitespace()
+        .any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// An address that may stay, or one that leads nowhere: a value without any might mean something else.
+fn push_address(clean: &mut String, url: &str) {
+    let url = reference::local(url)
+        .or_else(|| reference::picture(url))
+        .or_else(|| reference::font(url))
+        .unwrap_or("#");
+    // As browsers do, and because a line end would end the text.
+    let url = url.replace(|character: char| character.is_ascii_control(), "");
+    let is_plain = |byte: u8| {
+        byte >= 0x80 || byte.is_ascii_alphanumeric() || b"#%&*+,-./:;=?@_~!$".contains(&byte)
+    };
+    clean.push_str("url(");
+    if url.bytes().all(is_plain) {
+        clean.push_str(&url);
+    } else {
+        clean.push('"');
+        for character in url.chars() {
+            if matches!(character, '"' | '\\') {
+                clean.push('\\');
+            }
+            clean.push(character);
+        }
+        clean.push('"');
+    }
+    clean.push(')');
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,422 @@
+//! The tokens of CSS (CSS Syntax 3, section 4.3), as much of them as tells what is an address, a function, a rule and a text.
+
+use std::borrow::Cow;
+
+/// What a piece of a style is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Token<'a> {
+    Space,
+    /// A comment, or what browsers skip where style sheets were hidden from older ones.
+    Nothing,
+    /// A text in quotes.
+    Text,
+    /// A text that only the end of the style ends, and its quote.
+    OpenText(char),
+    /// A text with a line end in it, or an address with what may not be in one.
+    Broken,
+    /// An identifier.
+    Name,
+    /// A name and the parenthesis after it.
+    Function,
+    /// `url(` and an address without quotes, to the parenthesis.
+    Address(Cow<'a, str>),
+    /// `@` and a name.
+    Rule,
+    Open(u8),
+    Close(u8),
+    Semicolon,
+    /// A number, with or without unit, a hash or a sign.
+    Other,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Tokens<'a> {
+    style: &'a str,
+    at: usize,
+}
+
+impl<'a> Tokens<'a> {
+    /// Line ends of `style` are line feeds.
+    pub fn of(style: &'a str) -> Self {
+        Tokens { style, at: 0 }
+    }
+
+    /// What comes next.
+    pub fn rest(&self) -> &'a str {
+        &self.style[self.at..]
+    }
+
+    /// Skips a block whose opening was read, to the bracket that closes it.
+    pub fn skip_block(&mut self, close: u8) {
+        let mut open = vec![close];
+        while let Some((token, _)) = self.next() {
+            match token {
+                Token::Function => open.push(b')'),
+                Token::Open(bracket) => open.push(closing(bracket)),
+                Token::Close(bracket) if open.last() == Some(&bracket) => {
+                    open.pop();
+                    if open.is_empty() {
+                        return;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Skips a rule whose name was read: to its semicolon, to the end of its block, or to the end of the block that it is in.
+    pub fn skip_rule(&mut self) {
+        let mut open = Vec::new();
+        loop {
+            let before = self.at;
+            let Some((token, _)) = self.next() else {
+                return;
+            };
+            match token {
+                Token::Semicolon if open.is_empty() => return,
+                Token::Open(b'{') if open.is_empty() => return self.skip_block(b'}'),
+                Token::Close(b'}') if open.is_empty() => {
+                    self.at = before;
+                    return;
+                }
+                Token::Function => open.push(b')'),
+                Token::Open(bracket) => open.push(closing(bracket)),
+                Token::Close(bracket) if open.last() == Some(&bracket) => {
+                    open.pop();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What is in the quotes of an address whose `url(` was read, to its parenthesis; `None` if there is more in it.
+    pub fn quoted_address(&mut self) -> Option<Cow<'a, str>> {
+        let (token, text) = self.next_solid()?;
+        let url = match token {
+            Token::Text => unescaped(&text[1..text.len() - 1]),
+            Token::OpenText(_) => return Some(unescaped(&text[1..])),
+            _ => {
+                self.skip_block(b')');
+                return None;
+            }
+        };
+        let before = self.at;
+        match self.next_solid() {
+            Some((Token::Close(b')'), _)) | None => Some(url),
+            Some(_) => {
+                self.at = before;
+                self.skip_block(b')');
+                None
+            }
+        }
+    }
+
+    /// Whether a colon follows, after space and comments.
+    pub fn is_property(mut self) -> bool {
+        self.next_solid().is_some_and(|(_, text)| text == ":")
+    }
+
+    /// Reads the rest of a rule `@namespace` for the namespace of SVG, whose name is no address that is loaded. Where it is another
+    /// nothing is read.
+    pub fn skip_known_namespace(&mut self) -> bool {
+        let mut rest = *self;
+        let mut token = rest.next_solid();
+        if matches!(token, Some((Token::Name, _))) {
+            token = rest.next_solid();
+        }
+        let name = match token {
+            Some((Token::Address(name), _)) => Some(name),
+            Some((Token::Text, text)) => Some(unescaped(&text[1..text.len() - 1])),
+            Some((Token::Function, text)) if text.eq_ignore_ascii_case("url(") => {
+                rest.quoted_address()
+            }
+            _ => None,
+        };
+        let is_known = name.is_some_and(|name| name == crate::codecs::svg::sanitize::SVG)
+            && matches!(rest.next_solid(), Some((Token::Semicolon, _)));
+        if is_known {
+            *self = rest;
+        }
+        is_known
+    }
+
+    fn next_solid(&mut self) -> Option<(Token<'a>, &'a str)> {
+        loop {
+            let next = self.next()?;
+            if !matches!(next.0, Token::Space | Token::Nothing) {
+                return Some(next);
+            }
+        }
+    }
+
+    /// The next token and its text.
+    pub fn next(&mut self) -> Option<(Token<'a>, &'a str)> {
+        let from = self.at;
+        let bytes = &self.style.as_bytes()[from..];
+        let token = match *bytes.first()? {
+            b' ' | b'\t' | b'\n' | 0x0C => {
+                let is_space = |byte: &u8| b" \t\n\x0C".contains(byte);
+                self.at += bytes.iter().take_while(|byte| is_space(byte)).count();
+                Token::Space
+            }
+            quote @ (b'"' | b'\'') => self.text(quote),
+            b'#' if self.is_name(from + 1) || self.begins_escape(from + 1) => {
+                self.at = self.name_end(from + 1);
+                Token::Other
+            }
+            b'+' | b'.' | b'0'..=b'9' | b'-' if self.begins_number(from) => self.number(),
+            b'-' if bytes.starts_with(b"-->") => self.take(3, Token::Nothing),
+            b'<' if bytes.starts_with(b"<!--") => self.take(4, Token::Nothing),
+            b'/' if bytes.starts_with(b"/*") => {
+                self.at = self.style[from + 2..]
+                    .find("*/")
+                    .map_or(self.style.len(), |end| from + 2 + end + 2);
+                Token::Nothing
+            }
+            b'@' if self.begins_name(from + 1) => {
+                self.at = self.name_end(from + 1);
+                Token::Rule
+            }
+            _ if self.begins_name(from) => self.name(),
+            // An escape of a line end is none, and is ignored with what it is in.
+            b'\\' => self.take(1, Token::Nothing),
+            bracket @ (b'(' | b'[' | b'{') => self.take(1, Token::Open(bracket)),
+            bracket @ (b')' | b']' | b'}') => self.take(1, Token::Close(bracket)),
+            b';' => self.take(1, Token::Semicolon),
+            _ => self.take(1, Token::Other),
+        };
+        Some((token, &self.style[from..self.at]))
+    }
+
+    fn take(&mut self, bytes: usize, token: Token<'a>) -> Token<'a> {
+        self.at += bytes;
+        token
+    }
+
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.style.as_bytes().get(at).copied()
+    }
+
+    fn text(&mut self, quote: u8) -> Token<'a> {
+        self.at += 1;
+        while let Some(byte) = self.byte(self.at) {
+            self.at += 1;
+            match byte {
+                b'\n' | 0x0C => {
+                    self.at -= 1;
+                    return Token::Broken;
+                }
+                // A line end goes on in the next line, and one after digits belongs to them.
+                b'\\' => {
+                    self.at = if self.begins_escape(self.at - 1) {
+                        self.escape_end(self.at - 1)
+                    } else {
+                        self.at + 1
+                    };
+                }
+                _ if byte == quote => return Token::Text,
+                _ => {}
+            }
+        }
+        Token::OpenText(char::from(quote))
+    }
+
+    fn number(&mut self) -> Token<'a> {
+        let digits = |at: usize| {
+            let rest = &self.style.as_bytes()[at..];
+            at + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+        };
+        let mut end = self.at + usize::from(matches!(self.byte(self.at), Some(b'+' | b'-')));
+        end = digits(end);
+        if self.byte(end) == Some(b'.')
+            && self.byte(end + 1).is_some_and(|byte| byte.is_ascii_digit())
+        {
+            end = digits(end + 1);
+        }
+        if matches!(self.byte(end), Some(b'e' | b'E')) {
+            let sign = usize::from(matches!(self.byte(end + 1), Some(b'+' | b'-')));
+            if self
+                .byte(end + 1 + sign)
+                .is_some_and(|byte| byte.is_ascii_digit())
+            {
+                end = digits(end + 1 + sign);
+            }
+        }
+        self.at = if self.begins_name(end) {
+            self.name_end(end)
+        } else {
+            end + usize::from(self.byte(end) == Some(b'%'))
+        };
+        Token::Other
+    }
+
+    /// A name, or what one begins.
+    fn name(&mut self) -> Token<'a> {
+        let from = self.at;
+        self.at = self.name_end(from);
+        if self.byte(self.at) != Some(b'(') {
+            return Token::Name;
+        }
+        let name = &self.style[from..self.at];
+        self.at += 1;
+        if !unescaped(name).eq_ignore_ascii_case("url") {
+            return Token::Function;
+        }
+        let rest = self.style[self.at..].trim_start_matches([' ', '\t', '\n', '\x0C']);
+        if rest.starts_with(['"', '\'']) {
+            return Token::Function;
+        }
+        self.at = self.style.len() - rest.len();
+        self.address()
+    }
+
+    /// An address without quotes.
+    fn address(&mut self) -> Token<'a> {
+        let from = self.at;
+        loop {
+            match self.byte(self.at) {
+                None | Some(b')') => {
+                    let url = unescaped(&self.style[from..self.at]);
+                    self.at = self.style.len().min(self.at + 1);
+                    return Token::Address(url);
+                }
+                Some(b' ' | b'\t' | b'\n' | 0x0C) => {
+                    let url = &self.style[from..self.at];
+                    let rest = self.style[self.at..].trim_start_matches([' ', '\t', '\n', '\x0C']);
+                    if rest.is_empty() || rest.starts_with(')') {
+                        self.at = self.style.len() - rest.len() + usize::from(!rest.is_empty());
+                        return Token::Address(unescaped(url));
+                    }
+                    return self.broken_address();
+                }
+                Some(b'"' | b'\'' | b'(' | 0..=8 | 0x0B | 0x0E..=0x1F | 0x7F) => {
+                    return self.broken_address();
+                }
+                Some(b'\\') if !self.begins_escape(self.at) => return self.broken_address(),
+                Some(b'\\') => self.at = self.escape_end(self.at),
+                Some(_) => self.at += 1,
+            }
+        }
+    }
+
+    /// To the parenthesis that ends an address in which something is wrong.
+    fn broken_address(&mut self) -> Token<'a> {
+        while let Some(byte) = self.byte(self.at) {
+            if byte == b'\\' && self.begins_escape(self.at) {
+                self.at = self.escape_end(self.at);
+                continue;
+            }
+            self.at += 1;
+            if byte == b')' {
+                break;
+            }
+        }
+        Token::Broken
+    }
+
+    /// Whether the byte there may be within a name. All letters beyond ASCII may, whole.
+    fn is_name(&self, at: usize) -> bool {
+        self.byte(at).is_some_and(|byte| {
+            byte.is_ascii_alphanumeric() || byte >= 0x80 || b"-_".contains(&byte)
+        })
+    }
+
+    fn begins_name(&self, at: usize) -> bool {
+        let is_first = |at| {
+            self.is_name(at)
+                && self
+                    .byte(at)
+                    .is_some_and(|byte| !byte.is_ascii_digit() && byte != b'-')
+        };
+        match self.byte(at) {
+            Some(b'-') => {
+                self.byte(at + 1) == Some(b'-') || is_first(at + 1) || self.begins_escape(at + 1)
+            }
+            Some(b'\\') => self.begins_escape(at),
+            _ => is_first(at),
+        }
+    }
+
+    fn begins_number(&self, at: usize) -> bool {
+        let is_digit = |at| self.byte(at).is_some_and(|byte| byte.is_ascii_digit());
+        let at = at + usize::from(matches!(self.byte(at), Some(b'+' | b'-')));
+        is_digit(at) || (self.byte(at) == Some(b'.') && is_digit(at + 1))
+    }
+
+    fn begins_escape(&self, at: usize) -> bool {
+        self.byte(at) == Some(b'\\') && !matches!(self.byte(at + 1), Some(b'\n' | 0x0C))
+    }
+
+    fn name_end(&self, from: usize) -> usize {
+        let mut at = from;
+        loop {
+            if self.is_name(at) {
+                at += 1;
+            } else if self.begins_escape(at) {
+                at = self.escape_end(at);
+            } else {
+                return at;
+            }
+        }
+    }
+
+    /// Where the escape that begins there ends.
+    fn escape_end(&self, at: usize) -> usize {
+        at + 1 + escaped(&self.style[at + 1..]).1
+    }
+}
+
+fn closing(bracket: u8) -> u8 {
+    match bracket {
+        b'(' => b')',
+        b'[' => b']',
+        _ => b'}',
+    }
+}
+
+/// The character that the text after a backslash stands for, and how many bytes of it do.
+fn escaped(text: &str) -> (char, usize) {
+    let digits = text
+        .bytes()
+        .take(6)
+        .take_while(u8::is_ascii_hexdigit)
+        .count();
+    if digits == 0 {
+        return text
+            .chars()
+            .next()
+            .map_or((char::REPLACEMENT_CHARACTER, 0), |character| {
+                (character, character.len_utf8())
+            });
+    }
+    let space = usize::from(text[digits..].starts_with([' ', '\t', '\n', '\x0C']));
+    let character = u32::from_str_radix(&text[..digits], 16)
+        .ok()
+        .and_then(char::from_u32)
+        .filter(|character| *character != '\0')
+        .unwrap_or(char::REPLACEMENT_CHARACTER);
+    (character, digits + space)
+}
+
+/// The text with its escapes resolved. One of a line end, which is in texts alone, is nothing.
+pub(crate) fn unescaped(text: &str) -> Cow<'_, str> {
+    let mut parts = text.split('\\');
+    let Some(first) = parts.next().filter(|first| first.len() < text.len()) else {
+        return Cow::Borrowed(text);
+    };
+    let mut made = first.to_owned();
+    let mut rest = &text[first.len()..];
+    while let Some(after) = rest.strip_prefix('\\') {
+        rest = if let Some(after) = after.strip_prefix('\n') {
+            after
+        } else {
+            let (character, length) = escaped(after);
+            made.push(character);
+            &after[length..]
+        };
+        let end = rest.find('\\').unwrap_or(rest.len());
+        made.push_str(&rest[..end]);
+        rest = &rest[end..];
+    }
+    Cow::Owned(made)
+}

@@ -1,0 +1,190 @@
+//! The names that are known. These are the elements and attributes of SVG 1.1 and 2 and of the editors that went beyond them, but for
+//! those that act. What is not here is left out.
+
+use std::collections::HashMap;
+use std::str::from_utf8;
+use std::sync::LazyLock;
+
+use crate::codecs::svg::sanitize::reference;
+
+/// What is in an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Elements,
+    Text,
+    Style,
+}
+
+/// What the `href` of an element may refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Nothing,
+    Element,
+    Picture,
+    Either,
+}
+
+/// What an attribute holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// Text, numbers, keywords: nothing that is looked up.
+    Plain,
+    /// Declarations or a value of CSS.
+    Style,
+    /// The name of an attribute that is animated.
+    Animated,
+    /// A value that an animation gives to an attribute.
+    Animation,
+}
+
+#[derive(Debug)]
+pub(crate) struct Element {
+    pub name: &'static str,
+    pub content: Content,
+    target: Target,
+}
+
+impl Element {
+    pub fn is_svg(&self) -> bool {
+        self.name == "svg"
+    }
+
+    pub fn is_animation(&self) -> bool {
+        self.name == "set" || self.name.starts_with("animate")
+    }
+
+    /// Whether an attribute that is known means something here.
+    pub fn may_have(&self, (name, meaning): (&str, Meaning)) -> bool {
+        match meaning {
+            // Judged where an animation begins.
+            Meaning::Animated => self.is_animation(),
+            // At a `font` with a colour a parser of HTML leaves SVG.
+            Meaning::Style => !(self.name == "font" && name == "color"),
+            Meaning::Plain | Meaning::Animation => true,
+        }
+    }
+
+    /// As much of a reference as this element may have.
+    pub fn reference<'a>(&self, url: &'a str) -> Option<&'a str> {
+        match self.target {
+            Target::Nothing => None,
+            Target::Element => reference::local(url),
+            Target::Picture => reference::picture(url),
+            Target::Either => reference::local(url).or_else(|| reference::picture(url)),
+        }
+    }
+}
+
+/// Elements that draw, or say how, and refer to nothing. A link is among them, because what is in it is drawn; where it leads is not kept.
+/// Not: `script` and `handler`; `foreignObject` and what plays, which are documents of other kinds; `cursor` and `font-face-uri`, which
+/// are other files; `discard`, which removes elements; `metadata`, which draws nothing.
+const ELEMENTS: &str = "
+    a altGlyphDef altGlyphItem circle clipPath color-profile defs ellipse feBlend feColorMatrix feComponentTransfer feComposite
+    feConvolveMatrix feDiffuseLighting feDisplacementMap feDistantLight feDropShadow feFlood feFuncA feFuncB feFuncG feFuncR
+    feGaussianBlur feMerge feMergeNode feMorphology feOffset fePointLight feSpecularLighting feSpotLight feTile feTurbulence flowDiv
+    flowLine flowPara flowRegion flowRegionExclude flowRoot flowSpan font font-face font-face-format font-face-name font-face-src g glyph
+    hatchpath hkern line marker mask meshpatch meshrow missing-glyph path polygon polyline rect solidColor solidcolor stop svg switch
+    symbol text tspan view vkern
+";
+
+/// Elements that may refer to others of the same document. `mPath` is how some write it.
+const REFERRING: &str = "
+    altGlyph animate animateColor animateMotion animateTransform filter flowTref glyphRef hatch linearGradient mesh meshgradient mPath
+    mpath pattern radialGradient set textPath tref use
+";
+
+/// Attributes that hold text, numbers and keywords.
+const PLAIN: &str = "
+    accent-height accumulate additive alphabetic amplitude arabic-form ascent attributeType azimuth baseFrequency baseProfile bbox begin
+    bias calcMode cap-height class clipPathUnits d descent description diffuseConstant divisor dur dx dy edgeMode elevation end exponent
+    externalResourcesRequired filterPrimitiveUnits filterRes filterUnits format fr fx fy g1 g2 glyph-name glyphRef gradientUnits hanging
+    hatchContentUnits hatchUnits hidden horiz-adv-x horiz-origin-x horiz-origin-y id ideographic in in2 intercept k k1 k2 k3 k4
+    kernelMatrix kernelUnitLength keyPoints keySplines keyTimes lang lengthAdjust limitingConeAngle local markerHeight markerUnits
+    markerWidth maskContentUnits maskUnits mathematical max media method min mode name numOctaves offset operator order orient orientation
+    origin overline-position overline-thickness panose-1 path pathLength patternContentUnits patternUnits pitch playbackorder points
+    pointsAtX pointsAtY pointsAtZ preserveAlpha preserveAspectRatio primitiveUnits radius refX refY rendering-intent repeatCount repeatDur
+    requiredExtensions requiredFeatures restart result role rotate scale seed side slope spacing specularConstant specularExponent
+    spreadMethod startOffset stdDeviation stemh stemv stitchTiles strikethrough-position strikethrough-thickness string surfaceScale
+    systemLanguage tabindex tableValues targetX targetY textLength timelinebegin title type u1 u2 underline-position underline-thickness
+    unicode unicode-range units-per-em v-alphabetic v-hanging v-ideographic v-mathematical version vert-adv-y vert-origin-x vert-origin-y
+    viewBox viewTarget widths x-height x1 x2 xChannelSelector y1 y2 yChannelSelector z zoomAndPan
+";
+
+/// Attributes that browsers read as CSS, in which `url()` may be anywhere.
+const STYLE: &str = "
+    alignment-baseline backdrop-filter background-color baseline-shift baseline-source blend buffered-rendering clip clip-path clip-rule
+    color color-interpolation color-interpolation-filters color-profile color-rendering color-scheme cursor cx cy direction display
+    dominant-baseline enable-background fill fill-opacity fill-rule filter flood-color flood-opacity font font-family
+    font-feature-settings font-kerning font-optical-sizing font-palette font-size font-size-adjust font-stretch font-style font-synthesis
+    font-variant font-variant-alternates font-variant-caps font-variant-east-asian font-variant-ligatures font-variant-numeric
+    font-variant-position font-variation-settings font-weight glyph-orientation-horizontal glyph-orientation-vertical gradientTransform
+    hatchTransform height image-rendering inline-size isolation kerning letter-spacing lighting-color line-height marker marker-end
+    marker-mid marker-start mask mask-clip mask-composite mask-image mask-mode mask-origin mask-position mask-repeat mask-size mask-type
+    mix-blend-mode opacity overflow paint-order patternTransform pointer-events r rx ry shape-image-threshold shape-inside shape-margin
+    shape-padding shape-rendering shape-subtract solid-color solid-opacity stop-color stop-opacity stroke stroke-dasharray
+    stroke-dashoffset stroke-linecap stroke-linejoin stroke-miterlimit stroke-opacity stroke-width style text-align text-align-last
+    text-anchor text-decoration text-decoration-color text-decoration-line text-decoration-style text-decoration-thickness text-indent
+    text-orientation text-overflow text-rendering text-shadow text-transform text-underline-offset text-underline-position transform
+    transform-box transform-origin unicode-bidi vector-effect visibility white-space width will-change word-break word-spacing
+    writing-mode x y
+";
+
+/// Attributes of animations.
+const ANIMATION: &str = "by from to values";
+
+static KNOWN_ELEMENTS: LazyLock<HashMap<&str, Element>> = LazyLock::new(|| {
+    let group = |names: &'static str, content, target| {
+        names.split_whitespace().map(move |name| Element {
+            name,
+            content,
+            target,
+        })
+    };
+    group(ELEMENTS, Content::Elements, Target::Nothing)
+        .chain(group(REFERRING, Content::Elements, Target::Element))
+        .chain(group("image", Content::Elements, Target::Picture))
+        .chain(group("feImage", Content::Elements, Target::Either))
+        .chain(group("desc title", Content::Text, Target::Nothing))
+        .chain(group("style", Content::Style, Target::Nothing))
+        .map(|element| (element.name, element))
+        .collect()
+});
+
+static KNOWN_ATTRIBUTES: LazyLock<HashMap<&str, Meaning>> = LazyLock::new(|| {
+    let group =
+        |names: &'static str, meaning| names.split_whitespace().map(move |name| (name, meaning));
+    group(PLAIN, Meaning::Plain)
+        .chain(group(STYLE, Meaning::Style))
+        .chain(group(ANIMATION, Meaning::Animation))
+        .chain([("attributeName", Meaning::Animated)])
+        .collect()
+});
+
+/// The element of SVG with this name.
+pub(crate) fn element(name: &[u8]) -> Option<&'static Element> {
+    KNOWN_ELEMENTS.get(from_utf8(name).ok()?)
+}
+
+/// The attribute with this name, which is in no namespace.
+pub(crate) fn attribute(name: &[u8]) -> Option<(&str, Meaning)> {
+    let name = from_utf8(name).ok()?;
+    let noted = || {
+        // For style sheets to choose by, and for readers of screens.
+        let rest = name
+            .strip_prefix("data-")
+            .or_else(|| name.strip_prefix("aria-"))?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        (!rest.is_empty() && rest.bytes().all(is_plain)).then_some(Meaning::Plain)
+    };
+    let meaning = KNOWN_ATTRIBUTES.get(name).copied().or_else(noted)?;
+    Some((name, meaning))
+}
+
+/// Whether an attribute of this name may be animated: no reference, which could become a script, no handler, and no style.
+pub(crate) fn may_be_animated(name: &str) -> bool {
+    name != "style"
+        && matches!(
+            KNOWN_ATTRIBUTES.get(name),
+            Some(Meaning::Plain | Meaning::Style)
+        )
+}

@@ -1,0 +1,630 @@
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::codecs::Limits;
+use crate::codecs::TransformError;
+use crate::codecs::svg::clean;
+use crate::codecs::svg::is_svg;
+use crate::codecs::svg::rasterize;
+use crate::codecs::svg::size;
+use crate::pixels::Raster;
+use crate::pixels::Samples;
+use crate::pixels::Size;
+
+const LIMIT: u64 = 1 << 20;
+
+/// A picture with this inside.
+fn svg(inside: &str) -> String {
+    format!(
+        "<svg xmlns='http://www.w3.org/2000/svg' xmlns:xlink='http://www.w3.org/1999/xlink' width='8' height='8'>{inside}</svg>"
+    )
+}
+
+#[track_caller]
+fn cleaned(source: impl AsRef<[u8]>) -> String {
+    let cleaned = clean(source.as_ref(), LIMIT).expect("is a picture");
+    String::from_utf8(cleaned).expect("is UTF-8")
+}
+
+fn refused(source: &[u8]) -> bool {
+    matches!(clean(source, LIMIT), Err(TransformError::Decode(_)))
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).expect("writes to memory");
+    encoder.finish().expect("writes to memory")
+}
+
+fn utf16(text: &str, mark: bool, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    let mark = mark.then_some(0xFEFF);
+    mark.into_iter()
+        .chain(text.encode_utf16())
+        .flat_map(bytes)
+        .collect()
+}
+
+#[test]
+fn what_is_more_than_a_picture_goes() {
+    for (inside, gone) in [
+        ("<script>alert(1)</script>", "alert"),
+        ("<SCRIPT>alert(1)</SCRIPT>", "alert"),
+        (
+            "<h:script xmlns:h='http://www.w3.org/1999/xhtml'>alert(1)</h:script>",
+            "alert",
+        ),
+        ("<rect width='1' height='1' onload='alert(1)'/>", "alert"),
+        ("<g onclick='alert(1)'/>", "alert"),
+        (
+            "<foreignObject><iframe xmlns='http://www.w3.org/1999/xhtml' src='https://evil.test/'/></foreignObject>",
+            "evil",
+        ),
+        ("<a href='javascript:alert(1)'><rect/></a>", "alert"),
+        ("<a xlink:href='jAvascript:alert(1)'><rect/></a>", "lert"),
+        ("<a href='https://evil.test/'><rect/></a>", "evil"),
+        ("<image href='http://evil.test/a.png'/>", "evil"),
+        ("<image xlink:href='//evil.test/a.png'/>", "evil"),
+        ("<image href='file:///etc/passwd'/>", "file:"),
+        ("<use href='https://evil.test/other.svg#a'/>", "evil"),
+        ("<use href='data:image/svg+xml,&lt;svg/&gt;#a'/>", "data:"),
+        (
+            "<image href='data:text/html;base64,PHNjcmlwdD4='/>",
+            "data:",
+        ),
+        (
+            "<image href='data:image/svg+xml;base64,PHN2Zy8+'/>",
+            "data:",
+        ),
+        // A document that calls itself a PNG.
+        (
+            "<image href='data:image/png;base64,PHNjcmlwdD4='/>",
+            "data:",
+        ),
+        (
+            "<style>@import url(https://evil.test/a.css);</style>",
+            "url(",
+        ),
+        (
+            "<style>@import 'https://evil.test/a.css';</style>",
+            "import",
+        ),
+        (
+            "<style>rect{background:url(https://evil.test/a.png)}</style>",
+            "evil",
+        ),
+        (
+            "<style>@font-face{font-family:a;src:url('//evil.test/a.woff')}</style>",
+            "evil",
+        ),
+        ("<rect style='fill:url(https://evil.test/a#b)'/>", "evil"),
+        ("<rect fill='url(https://evil.test/a.svg#b)'/>", "evil"),
+        ("<set attributeName='onload' to='alert(1)'/>", "onload"),
+        (
+            "<animate attributeName='href' to='javascript:alert(1)'/>",
+            "attributeName",
+        ),
+        ("<handler>alert(1)</handler>", "alert"),
+        ("<?xml-stylesheet href='https://evil.test/a.css'?>", "evil"),
+    ] {
+        let made = cleaned(svg(inside));
+        assert!(!made.contains(gone), "{inside} became {made}");
+        assert!(made.contains("<svg"), "{inside} became {made}");
+    }
+}
+
+#[test]
+fn what_is_a_picture_stays() {
+    const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    let made = cleaned(svg(&format!(
+        "<defs><linearGradient id='g'><stop offset='0' stop-color='red'/></linearGradient></defs>\
+         <style>.a{{fill:url(#g)}}</style><rect class='a' fill='url(#g)'/><use href='#g'/><text>grün &amp; blau</text>\
+         <image href='{PIXEL}'/>"
+    )));
+    for kept in [
+        "linearGradient",
+        ".a{fill:url(#g)}",
+        "fill=\"url(#g)\"",
+        "href=\"#g\"",
+        "grün &amp; blau",
+        PIXEL,
+        "http://www.w3.org/2000/svg",
+    ] {
+        assert!(made.contains(kept), "{kept} is missing in {made}");
+    }
+}
+
+#[test]
+fn a_prefixed_picture_is_still_a_picture() {
+    let source = "<s:svg xmlns:s='http://www.w3.org/2000/svg' width='4' height='3'><s:rect width='4' height='3' fill='#f00'/></s:svg>";
+    assert!(is_svg(source.as_bytes()));
+    let made = clean(source.as_bytes(), LIMIT).expect("is a picture");
+    // Browsers show nothing without it.
+    assert!(made.starts_with(b"<svg xmlns=\"http://www.w3.org/2000/svg\""));
+    assert_eq!(size(&made), Some(Size::new(4, 3)));
+    assert_eq!(
+        pixel(&drawn(&made).expect("can be drawn"), 0),
+        [255, 0, 0, 255]
+    );
+}
+
+#[test]
+fn every_prologue_is_seen_through() {
+    let long = "x".repeat(20_000);
+    for prologue in [
+        String::new(),
+        " \r\n\t".to_owned(),
+        "\u{FEFF}".to_owned(),
+        "<?xml version='1.0'?>".to_owned(),
+        "\n<?xml version='1.0' encoding='utf-16'?>".to_owned(),
+        "<?xml version='1.0' encoding='koi8-r' standalone='no'?>\n".to_owned(),
+        format!("<?xml version='1.0'?><?note {long}?>"),
+        format!("<!-- {long} <html> -->"),
+        "<!DOCTYPE svg>".to_owned(),
+        "<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' \"http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd\">"
+            .to_owned(),
+        "<!DOCTYPE svg [ <!-- it's ]> --> <!ENTITY a \"]>'<html>\"> <?p ]> ?> ]>".to_owned(),
+        "<!DOCTYPE svg [<!ENTITY ns 'http://www.w3.org/2000/svg'>]>\n<!-- a --> <!-- b -->".to_owned(),
+    ] {
+        let source = format!("{prologue}{}", svg("<script>alert(1)</script><rect/>"));
+        for bytes in [
+            source.clone().into_bytes(),
+            utf16(&source, false, u16::to_le_bytes),
+            utf16(&source, false, u16::to_be_bytes),
+            utf16(&source, true, u16::to_le_bytes),
+            utf16(&source, true, u16::to_be_bytes),
+            gzipped(source.as_bytes()),
+            gzipped(&gzipped(source.as_bytes())),
+        ] {
+            // A mark and one more character of the same kind.
+            let twice = prologue.starts_with('\u{FEFF}') && bytes.len() % 2 == 0;
+            assert!(is_svg(&bytes) || twice, "{source}");
+            match clean(&bytes, LIMIT) {
+                Ok(made) => {
+                    let made = String::from_utf8(made).expect("is UTF-8");
+                    assert!(!made.contains("alert"), "{made}");
+                    assert!(made.contains("<rect"), "{made}");
+                }
+                Err(error) => assert!(twice, "{error}: {source}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn other_documents_are_none() {
+    for source in [
+        &b"<!doctype html><html><body><svg xmlns='http://www.w3.org/2000/svg'/></body></html>"[..],
+        b"<html><svg></svg></html>",
+        b"<!-- <svg> --><html>",
+        b"<?x <svg ?><p>",
+        b"<!DOCTYPE svg [<!ENTITY a '<svg>'>]><html>",
+        b"<svgfoo>",
+        b"<svg",
+        b"svg>",
+        b"",
+        b"\x1F\x8B",
+        b"\xFF\xFE",
+    ] {
+        assert!(!is_svg(source), "{}", String::from_utf8_lossy(source));
+    }
+    assert!(!is_svg(&gzipped(b"a log of something else, gzipped")));
+    assert!(!is_svg(&gzipped(&gzipped(&gzipped(b"<svg>")))));
+    // No work without end: what does not show itself early is none.
+    let late = format!("<!-- {} --><svg>", "x".repeat(100_000));
+    assert!(!is_svg(late.as_bytes()));
+}
+
+#[test]
+fn letters_beyond_ascii_survive_every_encoding() {
+    let text = svg("<text>Größe €</text>");
+    for bytes in [
+        text.clone().into_bytes(),
+        utf16(&text, true, u16::to_le_bytes),
+        utf16(&text, false, u16::to_be_bytes),
+    ] {
+        assert!(cleaned(bytes).contains("Größe €"));
+    }
+    let latin = format!(
+        "<?xml version='1.0' encoding='ISO-8859-1'?>{}",
+        svg("<text>Gr@e</text>")
+    );
+    let latin: Vec<u8> = latin
+        .bytes()
+        .map(|byte| if byte == b'@' { 0xF6 } else { byte })
+        .collect();
+    assert!(cleaned(&latin).contains("Gröe"));
+    // The same without the word is nothing.
+    let undeclared: Vec<u8> = svg("<text>Gr@e</text>")
+        .bytes()
+        .map(|byte| if byte == b'@' { 0xF6 } else { byte })
+        .collect();
+    assert!(refused(&undeclared));
+    assert!(refused(&utf16(&text, true, u16::to_le_bytes)[..41]));
+}
+
+#[test]
+fn entities_are_short_or_refused() {
+    let document = |subset: &str, inside: &str| {
+        format!("<!DOCTYPE svg [{subset}]>{}", svg(inside)).into_bytes()
+    };
+    // As drawing programs write them.
+    let known = document(
+        "<!ENTITY name 'plain'><!ENTITY ns_x 'http://ns.test/'>",
+        "<text>&name; &#65;</text>",
+    );
+    assert!(cleaned(&known).contains("plain A"));
+    let file = document(
+        "<!ENTITY x SYSTEM 'file:///etc/passwd'>",
+        "<text>[&x;]</text>",
+    );
+    match clean(&file, LIMIT) {
+        Ok(made) => assert!(!String::from_utf8_lossy(&made).contains("root:")),
+        Err(error) => assert!(matches!(error, TransformError::Decode(_))),
+    }
+    let laughs = document(
+        "<!ENTITY a 'ha'><!ENTITY b '&a;&a;&a;&a;'><!ENTITY c '&b;&b;&b;&b;'>",
+        "<text>&c;</text>",
+    );
+    assert!(refused(&laughs));
+    let long = format!("<!ENTITY a '{}'>", "ha".repeat(10_000));
+    assert!(refused(&document(
+        &long,
+        &format!("<foo>{}</foo>", "&a;".repeat(10_000))
+    )));
+    let parameter = document("<!ENTITY % p '<!ENTITY a \"x\">'> %p;", "<text>a</text>");
+    let _ = clean(&parameter, LIMIT);
+    assert!(refused(&document("", "<text>&undefined;</text>")));
+}
+
+#[test]
+fn bombs_are_bounded() {
+    // 64 MiB in 64 KiB.
+    assert!(refused(&gzipped(&vec![b' '; 64 << 20])));
+    let bomb = gzipped(&[svg("<rect/>").into_bytes(), vec![b' '; 8 << 20]].concat());
+    assert!(is_svg(&bomb));
+    assert!(refused(&bomb));
+    // Deeper than any editor nests, and any browser reads.
+    let deep = svg(&format!(
+        "{}{}",
+        "<g>".repeat(10_000),
+        "</g>".repeat(10_000)
+    ));
+    assert!(refused(deep.as_bytes()));
+    let large = svg(&"<rect/>".repeat(200_000));
+    assert!(refused(large.as_bytes()));
+    // Elements that leave nothing behind, among more declarations than any editor makes.
+    let declared: String = (0..150)
+        .map(|index| format!(" xmlns:n{index}='{}'", "u".repeat(1000)))
+        .collect();
+    let wide = svg(&format!("<x{declared}>{}</x>", "<x/>".repeat(20_000)));
+    assert!(refused(wide.as_bytes()));
+    let hidden = svg(&format!(
+        "{}{}",
+        "<x a='>'><!-- </x> --><![CDATA[</x>]]>".repeat(1000),
+        "</x>".repeat(1000)
+    ));
+    assert!(refused(hidden.as_bytes()));
+}
+
+#[test]
+fn what_is_not_whole_is_refused() {
+    let whole = svg("<rect width='1' height='1'/>");
+    for length in 0..whole.len() {
+        assert!(refused(&whole.as_bytes()[..length]), "{length}");
+    }
+    for source in [
+        "<svg width='1' height='1'><rect/></svg>",
+        "<svg xmlns='http://other.test/'><rect/></svg>",
+        "<svg xmlns='http://www.w3.org/2000/svg'><rect></svg>",
+        "<svg xmlns='http://www.w3.org/2000/svg'/><svg xmlns='http://www.w3.org/2000/svg'/>",
+        "<svg xmlns='http://www.w3.org/2000/svg' a=b/>",
+    ] {
+        assert!(refused(source.as_bytes()), "{source}");
+    }
+    let mut cut = gzipped(whole.as_bytes());
+    cut.truncate(cut.len() / 2);
+    assert!(refused(&cut));
+}
+
+#[test]
+fn sizes_are_those_of_a_replaced_element() {
+    for (attributes, expected) in [
+        ("width='10' height='20'", Some((10, 20))),
+        ("width='10px' height='20.4px'", Some((10, 20))),
+        ("width='1in' height='2.54cm'", Some((96, 96))),
+        ("width='12pt' height='1pc'", Some((16, 16))),
+        ("width='2em' height='1e1'", Some((32, 10))),
+        ("viewBox='0 0 30 40'", Some((30, 40))),
+        ("viewBox='-5,-5, 30,40' width='60'", Some((60, 80))),
+        ("viewBox='0 0 30 40' height='20'", Some((15, 20))),
+        (
+            "viewBox='0 0 30 40' width='100%' height='100%'",
+            Some((30, 40)),
+        ),
+        ("viewBox='0 0 0 40'", None),
+        ("width='100%'", None),
+        ("width='-3' height='4'", None),
+        ("", None),
+        ("width='0.1' height='1e30'", Some((1, u32::MAX))),
+    ] {
+        let source =
+            format!("<svg xmlns='http://www.w3.org/2000/svg' {attributes}><rect width='7'/></svg>");
+        let made = clean(source.as_bytes(), LIMIT).expect("is a picture");
+        assert_eq!(
+            size(&made),
+            expected.map(|(width, height)| Size::new(width, height)),
+            "{attributes}"
+        );
+    }
+    assert_eq!(size(b"not a picture"), None);
+}
+
+fn drawn(cleaned: &[u8]) -> Result<Raster, TransformError> {
+    rasterize(cleaned, |own| own, &Limits::default())
+}
+
+fn pixel(raster: &Raster, index: usize) -> [u8; 4] {
+    match &raster.samples {
+        Samples::U8(samples) => samples.as_chunks().0[index],
+        Samples::U16(_) => panic!("8 bits"),
+    }
+}
+
+#[test]
+fn drawings_are_sharp_at_the_asked_size() {
+    let source = clean(
+        svg("<rect width='4' height='8' fill='#00f'/><rect x='4' width='4' height='8' fill='#f00' fill-opacity='.5'/>")
+            .as_bytes(),
+        LIMIT,
+    )
+    .expect("is a picture");
+    let raster = rasterize(
+        &source,
+        |own| {
+            assert_eq!(own, Size::new(8, 8));
+            Size::new(40, 20)
+        },
+        &Limits::default(),
+    )
+    .expect("can be drawn");
+    assert_eq!(raster.size, Size::new(40, 20));
+    // The edge is between two pixels, and colours are not multiplied with their alpha.
+    assert_eq!(pixel(&raster, 19), [0, 0, 255, 255]);
+    let [red, green, blue, alpha] = pixel(&raster, 20);
+    assert!(alpha.abs_diff(128) <= 1 && red >= 254 && green <= 1 && blue <= 1);
+}
+
+#[test]
+fn drawings_fetch_nothing() {
+    // As if cleaning had missed them.
+    for reference in [
+        "file:///etc/hostname",
+        "/etc/hostname",
+        "http://127.0.0.1:9/a.png",
+        "data:image/svg+xml,&lt;svg xmlns='http://www.w3.org/2000/svg' width='8' height='8'&gt;&lt;rect width='8' height='8'/&gt;&lt;/svg&gt;",
+        "data:text/plain,hello",
+    ] {
+        let source = svg(&format!(
+            "<image width='8' height='8' href=\"{reference}\"/>"
+        ));
+        let raster = drawn(source.as_bytes()).expect("draws nothing");
+        assert_eq!(pixel(&raster, 0), [0; 4], "{reference}");
+    }
+}
+
+#[test]
+fn embedded_pictures_are_drawn_within_the_limit() {
+    let source = svg(
+        "<image width='8' height='8' href='data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='/>",
+    );
+    let cleaned = clean(source.as_bytes(), LIMIT).expect("is a picture");
+    assert_ne!(pixel(&drawn(&cleaned).expect("can be drawn"), 9)[3], 0);
+    let limits = Limits {
+        source_pixels: 64,
+        ..Limits::default()
+    };
+    let many = source.replace("<image", "<g/><image").replace(
+        "</svg>",
+        &format!(
+            "{}</svg>",
+            &source[source.find("<image").expect("it has one")..source.len() - 6].repeat(100)
+        ),
+    );
+    // The canvas has 64 pixels; the pictures beyond as many are left out.
+    assert!(rasterize(many.as_bytes(), |own| own, &limits).is_ok());
+}
+
+#[test]
+fn sizes_are_checked_before_anything_is_drawn() {
+    let source = svg("<rect width='8' height='8'/>");
+    let at = |width, height| {
+        rasterize(
+            source.as_bytes(),
+            |_| Size::new(width, height),
+            &Limits::default(),
+        )
+    };
+    assert!(matches!(
+        at(12_001, 1),
+        Err(TransformError::OutputTooLarge { .. })
+    ));
+    assert!(matches!(
+        at(12_000, 12_000),
+        Err(TransformError::TooManyPixels { .. })
+    ));
+    assert!(matches!(at(0, 5), Err(TransformError::ZeroSized)));
+    assert!(at(3, 2).is_ok());
+}
+
+#[test]
+fn drawings_that_would_take_too_long_are_refused() {
+    let uses = (1..12).fold(
+        "<rect id='u0' width='1' height='1'/>".to_owned(),
+        |uses, level| {
+            let uses_below = format!("<use href='#u{}'/>", level - 1).repeat(10);
+            format!("{uses}<g id='u{level}'>{uses_below}</g>")
+        },
+    );
+    let masks = (1..60).fold(
+        "<mask id='m0'><rect width='1' height='1'/></mask>".to_owned(),
+        |masks, level| {
+            let below = level - 1;
+            format!(
+                "{masks}<mask id='m{level}' maskContentUnits='objectBoundingBox'><rect width='1' height='1' mask='url(#m{below})'/><rect width='1' height='1' mask='url(#m{below})'/></mask>"
+            )
+        },
+    );
+    let by_sheet = masks.replace("mask='url", "class='c' data-m='url")
+        + "<style>.c{mask:url(#m59)} mask .c{mask:url(#m58)}</style>";
+    let turbulent = |octaves: u32| {
+        format!(
+            "<filter id='f'><feTurbulence baseFrequency='.1' numOctaves='{octaves}'/></filter><rect width='8' height='8' filter='url(#f)'/>"
+        )
+    };
+    let across = |count: u32| -> String {
+        (0..count)
+            .map(|line| format!("M{} 0L{} 9", line * 7919 % 1009, line * 7907 % 1013))
+            .collect()
+    };
+    for (what, inside) in [
+        ("uses", uses),
+        ("masks", format!("{masks}<rect width='8' height='8' mask='url(#m59)'/>")),
+        (
+            "depth",
+            format!("{}<rect/>{}", "<g>".repeat(300), "</g>".repeat(300)),
+        ),
+        (
+            "morphology",
+            "<filter id='f'><feMorphology radius='100'/></filter><rect width='8' height='8' filter='url(#f)'/>"
+                .to_owned(),
+        ),
+        ("octaves", turbulent(1_000_000)),
+        (
+            "markers",
+            format!(
+                "<marker id='k' markerWidth='9' markerHeight='9'>{}</marker><path marker-mid='url(#k)' d='M0 0{}'/>",
+                "<rect width='9' height='9'/>".repeat(100),
+                "h1".repeat(10_000)
+            ),
+        ),
+        (
+            "layers",
+            format!(
+                "{}<rect width='8' height='8'/>{}",
+                "<g opacity='.9'>".repeat(250),
+                "</g>".repeat(250)
+            ),
+        ),
+        (
+            "pattern",
+            "<pattern id='p' width='1e6' height='1e6' patternUnits='userSpaceOnUse'><rect width='9' height='9'/></pattern><rect width='8' height='8' fill='url(#p)'/>"
+                .to_owned(),
+        ),
+        ("text", format!("<text>{}</text>", "word ".repeat(200_000))),
+        ("lines across", format!("<path d='{}'/>", across(60_000))),
+        (
+            "outlines across",
+            format!("<path fill='none' stroke='red' d='{}'/>", across(20_000)),
+        ),
+    ] {
+        let outcome = rasterize(
+            svg(&inside).as_bytes(),
+            |_| Size::new(2000, 2000),
+            &Limits::default(),
+        );
+        assert!(
+            matches!(
+                outcome,
+                Err(TransformError::Decode(_) | TransformError::TooCostly { .. })
+            ),
+            "{what}: {:?}",
+            outcome.map(|raster| raster.size)
+        );
+    }
+    let sheet = svg(&by_sheet);
+    let _ = rasterize(sheet.as_bytes(), |own| own, &Limits::default());
+    let little = rasterize(svg(&turbulent(3)).as_bytes(), |own| own, &Limits::default());
+    assert!(little.is_ok());
+}
+
+#[test]
+fn long_coasts_and_many_letters_are_drawn() {
+    let coast: String = (0..100_000)
+        .map(|at| format!("L{} {}", f64::from(at) / 1e4, at % 7))
+        .collect();
+    let missing: String = (0x4E00..0x5200)
+        .filter_map(char::from_u32)
+        .map(|letter| format!("<text>{letter}</text>"))
+        .collect();
+    for inside in [
+        format!("<g transform='rotate(90) scale(.1)'><path stroke='red' d='M0 0{coast}'/></g>"),
+        missing,
+        format!("<text font-size='.1'>{}</text>", "word ".repeat(5000)),
+    ] {
+        let drawn = rasterize(svg(&inside).as_bytes(), |own| own, &Limits::default());
+        assert!(drawn.is_ok(), "{:?}", drawn.err());
+    }
+}
+
+#[test]
+fn text_along_paths_takes_no_time() {
+    let long = format!(
+        "<path id='p' d='M0 0{}'/><text><textPath href='#p'>{}</textPath></text>",
+        "h1".repeat(1_000_000),
+        "word ".repeat(50_000)
+    );
+    // Scaled so far that no length of a curve is precise enough.
+    let precise = format!(
+        "<path id='p' d='M0 0{}'/><g transform='scale(1e25)'><text><textPath href='#p'>words</textPath></text></g>",
+        "c1 2 3 4 5 6".repeat(1000)
+    );
+    for inside in [long, precise] {
+        let source = clean(svg(&inside).as_bytes(), 8 * LIMIT).expect("is a picture");
+        assert!(String::from_utf8_lossy(&source).contains("href=\"#p\""));
+        let _ = drawn(&source);
+    }
+}
+
+#[test]
+fn references_to_themselves_end() {
+    for inside in [
+        "<g id='a'><use href='#a'/></g>",
+        "<g id='a'><use href='#b'/></g><g id='b'><use href='#a'/></g><use href='#a'/>",
+        "<mask id='m'><rect width='8' height='8' mask='url(#m)'/></mask><rect width='8' height='8' mask='url(#m)'/>",
+        "<pattern id='p' width='1' height='1'><rect width='8' height='8' fill='url(#p)'/></pattern><rect width='8' height='8' fill='url(#p)'/>",
+        "<filter id='f'><feImage href='#x'/></filter><g id='x' filter='url(#f)'><rect width='8' height='8'/></g>",
+        "<clipPath id='c' clip-path='url(#c)'><rect width='8' height='8' clip-path='url(#c)'/></clipPath><rect clip-path='url(#c)'/>",
+        "<style>*{mask:url(#m)}</style><mask id='m'><rect width='8' height='8'/></mask><rect width='8' height='8'/>",
+    ] {
+        let _ = drawn(svg(inside).as_bytes());
+    }
+}
+
+#[test]
+fn what_is_deep_but_small_is_drawn() {
+    let groups = format!(
+        "{}<rect width='8' height='8' fill='#0f0'/>{}",
+        "<g opacity='.999'>".repeat(250),
+        "</g>".repeat(250)
+    );
+    let masks = (1..80).fold(
+        "<mask id='m0'><rect width='8' height='8' fill='#fff'/></mask>".to_owned(),
+        |masks, level| {
+            format!(
+                "{masks}<mask id='m{level}'><rect width='8' height='8' fill='#fff' mask='url(#m{})'/></mask>",
+                level - 1
+            )
+        },
+    );
+    let masked = format!("{masks}<rect width='8' height='8' fill='#0f0' mask='url(#m79)'/>");
+    for inside in [groups, masked] {
+        let raster = drawn(svg(&inside).as_bytes()).expect("can be drawn");
+        let [red, green, blue, alpha] = pixel(&raster, 27);
+        assert!(
+            red < 9 && green > 246 && blue < 9 && alpha > 0,
+            "{raster:?}"
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! What operators do beside serving: purge and prewarm.
+
+pub(crate) mod prewarm;
+pub(crate) mod purge;
+
+pub use self::prewarm::Client;
+pub use self::prewarm::Presets;
+pub use self::prewarm::Warmed;
+pub use self::prewarm::batch::Prepared;
+pub use self::purge::Asked;
+pub use self::purge::PurgeFailure;
+pub use self::purge::Purged;

@@ -1,0 +1,301 @@
+//! Pictures that are made before anybody asks: all of one source from one fetch and one decode, while a processor has nothing else to do.
+
+use std::collections::HashMap;
+use std::future;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::cache::Failed;
+use crate::cache::Key;
+use crate::cache::Outcome;
+use crate::cache::SourceBytes;
+use crate::cache::SourceName;
+use crate::cache::SourceRecord;
+use crate::cpu::CpuError;
+use crate::deadline::Deadline;
+use crate::deadline::Stage;
+use crate::error::Error;
+use crate::options::Effort;
+use crate::options::Format;
+use crate::options::Output;
+use crate::pipeline::Pipeline;
+use crate::pipeline::rendering::IDLE_PATIENCE;
+use crate::pipeline::rendering::Terms;
+use crate::pipeline::rendering::rendition;
+use crate::policy::Job;
+use crate::transform;
+use crate::transform::Budget;
+use crate::transform::Clues;
+use crate::transform::Encoded;
+use crate::transform::Order;
+
+/// What came of a picture that was to be there before anybody asks.
+#[derive(Clone, Debug)]
+pub enum Prepared {
+    /// It was made, and is kept.
+    Made,
+    /// It was kept already.
+    Kept,
+    /// Its source may not be kept, so neither may it.
+    Unstorable,
+    /// It could not be made. What would take more than half of `limits.render_memory` is left to those who ask for it.
+    Failed(Arc<Error>),
+}
+
+/// Pictures of one source that are wanted.
+struct Wanted {
+    name: SourceName,
+    /// Which of the jobs.
+    jobs: Vec<usize>,
+}
+
+/// A picture that has to be made, and the jobs that it is for.
+struct Lacking {
+    key: Key,
+    jobs: Vec<usize>,
+}
+
+impl Pipeline {
+    /// Makes and keeps what is not kept of the pictures that jobs ask for, source by source, each fetched and decoded once. AVIF is made as
+    /// for those who ask later: nothing interim. Nobody waits: it takes its turn among idle work, and gives way to every request.
+    ///
+    /// The answers are in the order of the jobs. Where this future is dropped, the picture that is being made is the last.
+    pub async fn prepare(self: &Arc<Self>, jobs: &[Job]) -> Vec<Prepared> {
+        let mut sources: Vec<Wanted> = Vec::new();
+        for (at, job) in jobs.iter().enumerate() {
+            let name = SourceName::of(&job.source);
+            match sources
+                .iter_mut()
+                .find(|wanted| wanted.name.key == name.key)
+            {
+                Some(wanted) => wanted.jobs.push(at),
+                None => sources.push(Wanted {
+                    name,
+                    jobs: vec![at],
+                }),
+            }
+        }
+        let mut prepared = vec![Prepared::Unstorable; jobs.len()];
+        for wanted in sources {
+            let result = self.prepare_source(jobs, &wanted, &mut prepared).await;
+            if let Err(error) = result {
+                for at in wanted.jobs {
+                    prepared[at] = Prepared::Failed(Arc::clone(&error));
+                }
+            }
+        }
+        for prepared in &prepared {
+            self.metrics.prepared(prepared.word());
+        }
+        prepared
+    }
+
+    /// Prepares what is wanted of one source. An error is one of all.
+    async fn prepare_source(
+        self: &Arc<Self>,
+        jobs: &[Job],
+        wanted: &Wanted,
+        prepared: &mut [Prepared],
+    ) -> Result<(), Arc<Error>> {
+        let Some(&first) = wanted.jobs.first() else {
+            return Ok(());
+        };
+        // What waits holds no source.
+        let Ok(_turn) = self.warming.acquire().await else {
+            return Ok(());
+        };
+        let source = &jobs[first].source;
+        let deadline = Deadline::after(IDLE_PATIENCE);
+        let fetch = self.fetch(source.clone());
+        let found = self.cache.get_or_fetch(&wanted.name, fetch);
+        let found = deadline.bound(Stage::Fetch, found).await;
+        let found = found.map_err(Error::from)??;
+        let before = Arc::clone(&found.record);
+        let lacking = self.lacking(jobs, wanted, &before, prepared).await;
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let (found, _share) = self.idly(found).await.map_err(Error::from)?;
+        let fetch = self.fetch(source.clone());
+        let whole = self.cache.bytes_or_fetch(&wanted.name, found, fetch);
+        let whole = deadline.bound(Stage::Fetch, whole).await;
+        let whole = whole.map_err(Error::from)??;
+        let lacking = if whole.record.is_same_state(&before) {
+            lacking
+        } else {
+            // The source changed on the way.
+            self.lacking(jobs, wanted, &whole.record, prepared).await
+        };
+        self.make(jobs, &wanted.name, whole, lacking, prepared)
+            .await
+    }
+
+    /// The pictures that are not kept of this state of their source, each once, where any may be.
+    async fn lacking(
+        self: &Arc<Self>,
+        jobs: &[Job],
+        wanted: &Wanted,
+        record: &SourceRecord,
+        prepared: &mut [Prepared],
+    ) -> Vec<Lacking> {
+        let mut lacking: Vec<Lacking> = Vec::new();
+        if !record.freshness.is_storable() {
+            for &at in &wanted.jobs {
+                prepared[at] = Prepared::Unstorable;
+            }
+            return lacking;
+        }
+        let mut known = HashMap::new();
+        for &at in &wanted.jobs {
+            let key = Key::of(&wanted.name.key, record, &jobs[at].recipe, &self.manner);
+            let place = match known.get(&key) {
+                Some(&place) => place,
+                None => {
+                    let place = match self.cache.kept_format(key).await {
+                        Some(format) => Err(format),
+                        None => {
+                            let jobs = Vec::new();
+                            lacking.push(Lacking { key, jobs });
+                            Ok(lacking.len() - 1)
+                        }
+                    };
+                    known.insert(key, place);
+                    place
+                }
+            };
+            match place {
+                Ok(place) => lacking[place].jobs.push(at),
+                Err(format) => prepared[at] = Prepared::Kept.judged(&jobs[at], Some(format)),
+            }
+        }
+        lacking
+    }
+
+    /// Makes what is lacking, all of it in one piece of work, and keeps each picture as soon as it is there.
+    async fn make(
+        self: &Arc<Self>,
+        jobs: &[Job],
+        name: &SourceName,
+        source: SourceBytes,
+        lacking: Vec<Lacking>,
+        prepared: &mut [Prepared],
+    ) -> Result<(), Arc<Error>> {
+        let SourceBytes { record, bytes } = source;
+        let pictures = u32::try_from(lacking.len()).unwrap_or(u32::MAX);
+        let deadline = Deadline::after(IDLE_PATIENCE.saturating_mul(pictures));
+        let budget = Budget {
+            limits: self.limits,
+            deadline: deadline.instant(),
+        };
+        let source = self.opened(bytes, deadline, Terms::Idle).await?;
+        let mut orders = Vec::with_capacity(lacking.len());
+        for Lacking { jobs: wanting, .. } in &lacking {
+            let Some(job) = wanting.first().map(|&at| &jobs[at]) else {
+                continue;
+            };
+            orders.push(Order {
+                recipe: job.recipe.clone(),
+                clues: self.kept_look(job, name, &record).await,
+            });
+        }
+        let most = self.cpu.idle_bytes();
+        let price = transform::price_all(&source, &orders, &budget.limits, most);
+        // One picture waits to be kept while the next is made, not all of them.
+        let (tell, mut told) = mpsc::channel(1);
+        let work = self.worked(price, deadline, Terms::Idle, move || {
+            transform::render_all(&source, &orders, &budget, most, |at, made| {
+                match tell.blocking_send((at, made)) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    // Nobody wants it any more.
+                    Err(_) => ControlFlow::Break(()),
+                }
+            });
+        });
+        let keep = async {
+            let mut results = vec![None; lacking.len()];
+            while let Some((at, made)) = told.recv().await {
+                let format = made.as_ref().ok().map(|made| made.format);
+                let result = match made {
+                    Ok(made) => self.keep(lacking[at].key, made).await,
+                    Err(error) => Prepared::Failed(Arc::new(error.into())),
+                };
+                results[at] = Some((result, format));
+            }
+            results
+        };
+        let (done, results) = tokio::join!(work, keep);
+        let lost = Arc::new(done.err().unwrap_or(Error::Cpu(CpuError::Panicked)));
+        for (Lacking { jobs: wanting, .. }, result) in lacking.iter().zip(results) {
+            let (result, format) =
+                result.unwrap_or_else(|| (Prepared::Failed(Arc::clone(&lost)), None));
+            for &at in wanting {
+                prepared[at] = result.clone().judged(&jobs[at], format);
+            }
+            if matches!(result, Prepared::Made)
+                && let Some(&at) = wanting.first()
+            {
+                self.forget_interim(&jobs[at], name, &record).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a look at the source has told, if one is kept. Else idle work looks for itself, at its own expense: a client that asks for the
+    /// same look must not come to wait for it.
+    pub(crate) async fn kept_look(
+        self: &Arc<Self>,
+        job: &Job,
+        name: &SourceName,
+        record: &SourceRecord,
+    ) -> Clues {
+        if !transform::needs_look(&job.recipe) {
+            return Clues::default();
+        }
+        let key = Key::of_look(&name.key, record, job.recipe.gravity);
+        let found = self.cache.find(key).await;
+        found.map_or_else(Clues::default, |found| Clues::of(&found.rendition.bytes))
+    }
+
+    /// Keeps a picture, unless somebody was faster.
+    async fn keep(self: &Arc<Self>, key: Key, made: Encoded) -> Prepared {
+        self.count(&made);
+        let made = future::ready(Ok::<_, Failed<Error>>(rendition(&key, made)));
+        match self.cache.get_or_render(key, true, made).await {
+            Ok(found) if found.outcome == Outcome::Miss => Prepared::Made,
+            Ok(_) => Prepared::Kept,
+            Err(failed) => Prepared::Failed(failed.error),
+        }
+    }
+
+    /// Keeps the interim picture no longer whose place has been taken.
+    async fn forget_interim(&self, job: &Job, name: &SourceName, record: &SourceRecord) {
+        if job.recipe.output == Output::Avif {
+            let mut quick = job.recipe.clone();
+            quick.effort = Effort::Quick;
+            let key = Key::of(&name.key, record, &quick, &self.manner);
+            self.cache.forget(key).await;
+        }
+    }
+}
+
+impl Prepared {
+    /// What it is for a job whose picture came to be of this format.
+    fn judged(self, job: &Job, format: Option<Format>) -> Self {
+        match format.map(|format| job.judge(format)) {
+            Some(Err(denied)) => Prepared::Failed(Arc::new(denied.into())),
+            Some(Ok(())) | None => self,
+        }
+    }
+
+    /// The word for metrics and operators.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Prepared::Made => "made",
+            Prepared::Kept => "kept",
+            Prepared::Unstorable => "unstorable",
+            Prepared::Failed(_) => "failed",
+        }
+    }
+}

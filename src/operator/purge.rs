@@ -1,0 +1,346 @@
+//! What operators take back, told in their words: which sources and renditions that is, and having the cache forget them.
+
+use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::header::ACCEPT;
+use hyper::header::HOST;
+use hyper::http::request::Parts;
+use percent_encoding::AsciiSet;
+use percent_encoding::CONTROLS;
+use percent_encoding::utf8_percent_encode;
+use serde::Serialize;
+
+use crate::cache::Key;
+use crate::cache::Purge;
+use crate::cache::PurgeError;
+use crate::cache::SourceKey;
+use crate::cache::Target;
+use crate::freshness::Tag;
+use crate::options::Effort;
+use crate::pipeline::Pipeline;
+use crate::policy::ApprovedSource;
+use crate::request::Header;
+use crate::request::ImageRequest;
+use crate::request::SourceRef;
+use crate::telemetry::redacted;
+
+/// What clients can show, as far as answers depend on it.
+const ACCEPTS: [&str; 4] = ["*/*", "image/webp", "image/avif", "image/avif,image/webp"];
+
+/// The longest value that a message repeats, in characters.
+const QUOTED: usize = 200;
+
+/// What browsers encode in a URL that is typed or pasted.
+pub(crate) const UNTYPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
+
+/// One thing to be purged, in the words of an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A source with all its renditions, by its own address or by that of one of its renditions.
+    Source(String),
+    /// What a transformation URL leads to, whoever asks.
+    Url(String),
+    /// All sources whose address begins so.
+    Prefix(String),
+    /// All sources with this tag.
+    Tag(String),
+    /// All sources.
+    Everything,
+}
+
+/// What was purged, in canonical addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Purged {
+    /// It is stale, not gone.
+    pub soft: bool,
+    pub sources: BTreeSet<String>,
+    /// Names of renditions that one URL leads to. How many of them were kept is not counted.
+    pub renditions: usize,
+    pub prefixes: BTreeSet<String>,
+    pub tags: BTreeSet<String>,
+    pub everything: bool,
+    /// Where more was purged than was asked for, and why.
+    pub notes: Vec<String>,
+}
+
+/// Why a purge did not take place, or not for good.
+#[derive(Debug)]
+pub enum PurgeFailure {
+    /// What the operator wrote makes no sense; a sentence for each mistake. Nothing was purged.
+    Unclear(Vec<String>),
+    /// It holds here, for now.
+    Cache(PurgeError),
+    /// It ended in the middle.
+    Broken,
+}
+
+impl fmt::Display for PurgeFailure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PurgeFailure::Unclear(wrong) => out.write_str(&wrong.join("; ")),
+            PurgeFailure::Cache(error) => error.fmt(out),
+            PurgeFailure::Broken => {
+                out.write_str("the server failed or stopped in the middle of it: purge again")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PurgeFailure {}
+
+impl Asked {
+    /// The word for metrics, logs and messages.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Asked::Source(_) => "source",
+            Asked::Url(_) => "url",
+            Asked::Prefix(_) => "prefix",
+            Asked::Tag(_) => "tag",
+            Asked::Everything => "everything",
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Asked::Source(text) | Asked::Url(text) | Asked::Prefix(text) | Asked::Tag(text) => text,
+            Asked::Everything => "",
+        }
+    }
+}
+
+/// What is to be purged, collected before anything is.
+#[derive(Default)]
+struct Collected {
+    purged: Purged,
+    known: HashSet<SourceKey>,
+    targets: Vec<Target>,
+}
+
+impl Collected {
+    fn source(&mut self, source: &ApprovedSource) {
+        let key = SourceKey::of(source);
+        if self.known.insert(key) {
+            self.purged.sources.insert(source.canonical());
+            self.targets.push(Target::Source(key));
+        }
+    }
+
+    fn prefix(&mut self, prefix: String) {
+        if self.purged.prefixes.insert(prefix.clone()) {
+            self.targets.push(Target::Prefix(prefix));
+        }
+    }
+
+    fn everything(&mut self) {
+        self.purged.everything = true;
+    }
+
+    fn note(&mut self, note: String) {
+        if !self.purged.notes.contains(&note) {
+            self.purged.notes.push(note);
+        }
+    }
+}
+
+impl Pipeline {
+    /// Purges what is asked for, all of it or, where something makes no sense, nothing. When this returns, nobody is answered with it any more.
+    ///
+    /// # Errors
+    /// [`PurgeFailure`].
+    pub async fn purge(&self, asked: &[Asked], soft: bool) -> Result<Purged, PurgeFailure> {
+        let mut collected = Collected::default();
+        let mut wrong = Vec::new();
+        for asked in asked {
+            if let Err(reason) = self.collect(asked, &mut collected).await {
+                wrong.push(complaint(asked, &reason));
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(PurgeFailure::Unclear(wrong));
+        }
+        let Collected {
+            mut purged,
+            targets,
+            ..
+        } = collected;
+        purged.soft = soft;
+        let targets = if purged.everything {
+            vec![Target::Everything]
+        } else {
+            targets
+        };
+        let purges = targets.into_iter().map(|target| Purge { target, soft });
+        let (cache, purges) = (Arc::clone(&self.cache), purges.collect());
+        // On its own: half a purge, because whoever asked for it hung up, would be none.
+        let done = tokio::spawn(async move { cache.purge(purges).await }).await;
+        for asked in asked {
+            self.metrics.purged(asked.word(), soft);
+            let text = &*redacted(asked.text());
+            tracing::info!(what = asked.word(), text, soft, "purged");
+        }
+        match done.map_err(|_| PurgeFailure::Broken)? {
+            Ok(()) => Ok(purged),
+            Err(error) => {
+                tracing::error!(%error, "a purge may be forgotten");
+                Err(PurgeFailure::Cache(error))
+            }
+        }
+    }
+
+    async fn collect(&self, asked: &Asked, into: &mut Collected) -> Result<(), Wrong> {
+        let allowlist = self.policy.allowlist();
+        match asked {
+            Asked::Source(text) => {
+                let request = self.request_of(text, "")?;
+                let source = request.as_ref().map_or(text.as_str(), source_text);
+                for source in allowlist.meant(source).map_err(Wrong::of)? {
+                    into.source(&source);
+                }
+            }
+            Asked::Url(text) => self.collect_renditions(text, into).await?,
+            Asked::Prefix(text) => {
+                let (_, path) = host_and_target(text);
+                let is_ours = self.prefixes.is_image_path(path)
+                    || (path.len() > 1 && self.prefixes.lie_below(path));
+                if !is_ours {
+                    for prefix in allowlist.prefixes_meant(text).map_err(Wrong::of)? {
+                        into.prefix(prefix);
+                    }
+                    return Ok(());
+                }
+                // Of transformation URLs: those of sources whose addresses begin with what follows the options.
+                match self.request_of(text, "") {
+                    Ok(Some(request)) => {
+                        let prefixes = allowlist.prefixes_meant(source_text(&request));
+                        for prefix in prefixes.map_err(Wrong::of)? {
+                            into.prefix(prefix);
+                        }
+                    }
+                    _ => {
+                        into.everything();
+                        into.note(format!("transformation URLs of every source begin with `{text}`: everything was purged"));
+                    }
+                }
+            }
+            Asked::Tag(text) => {
+                let tag = Tag::new(text.trim()).map_err(Wrong::of)?;
+                if into.purged.tags.insert(tag.as_str().to_owned()) {
+                    into.targets.push(Target::Tag(tag));
+                }
+            }
+            Asked::Everything => into.everything(),
+        }
+        Ok(())
+    }
+
+    /// What one transformation URL leads to, for clients of every kind.
+    async fn collect_renditions(&self, text: &str, into: &mut Collected) -> Result<(), Wrong> {
+        let mut recipes = Vec::new();
+        let mut sources = Vec::new();
+        let mut is_by_hints = false;
+        for accept in ACCEPTS {
+            let request = self.request_of(text, accept)?.ok_or_else(|| {
+                Wrong::of("must be a transformation URL, as in `/cdn-cgi/image/width=80/cat.jpg`; for that of a picture itself use `source`")
+            })?;
+            let mut recipe = self.policy.recipe(&request).map_err(Wrong::of)?;
+            let consulted = self.policy.consulted(&request);
+            is_by_hints |= !consulted.without(Header::Accept).is_empty();
+            recipes.push(recipe.clone());
+            recipe.effort = Effort::Quick;
+            recipes.push(recipe);
+            let source = source_text(&request);
+            sources = self.policy.allowlist().meant(source).map_err(Wrong::of)?;
+        }
+        if is_by_hints {
+            into.note(format!(
+                "`{text}` leads to other renditions by client hints: its source was purged with all of them"
+            ));
+        }
+        for source in &sources {
+            let key = SourceKey::of(source);
+            let record = self.cache.kept_record(&key).await;
+            // Without a record nobody knows what the renditions are called.
+            let Some(record) = record.filter(|_| !is_by_hints) else {
+                into.source(source);
+                continue;
+            };
+            let keys = recipes
+                .iter()
+                .map(|recipe| Key::of(&key, &record, recipe, &self.manner));
+            let keys: Vec<Key> = keys.collect::<HashSet<_>>().into_iter().collect();
+            into.purged.renditions += keys.len();
+            into.targets.push(Target::Renditions { source: key, keys });
+        }
+        Ok(())
+    }
+
+    /// The request that a text is the URL of; `None` if it is not under a prefix of ours.
+    fn request_of(&self, text: &str, accept: &str) -> Result<Option<ImageRequest>, Wrong> {
+        let (host, target) = host_and_target(text);
+        let path = target.split('?').next().unwrap_or_default();
+        if !self.prefixes.is_image_path(path) {
+            return Ok(None);
+        }
+        let unreadable = || Wrong::of("must be a URL that can be read");
+        let head = head_of(host, target, accept).ok_or_else(unreadable)?;
+        let request = ImageRequest::parse(&head, &self.prefixes).map_err(Wrong::of)?;
+        Ok(Some(request))
+    }
+}
+
+/// The source of a request, as the allowlist reads it.
+fn source_text(request: &ImageRequest) -> &str {
+    match &request.source {
+        SourceRef::Zone(path) => path,
+        SourceRef::Absolute(url) => url.as_str(),
+    }
+}
+
+/// The host, where there is one, and the rest from its first slash, of a URL with or without a scheme. Canonical addresses have no rest: they
+/// are those of sources.
+pub(crate) fn host_and_target(text: &str) -> (&str, &str) {
+    let is_canonical = ["zone:", "bucket:"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    if is_canonical {
+        return (text, "");
+    }
+    let text = text.split('#').next().unwrap_or_default();
+    let rest = match text.split_once("://") {
+        Some((scheme, rest)) if !scheme.contains(['/', '?']) => rest,
+        _ => text,
+    };
+    rest.split_at(rest.find('/').unwrap_or(rest.len()))
+}
+
+pub(crate) fn head_of(host: &str, target: &str, accept: &str) -> Option<Parts> {
+    let target = utf8_percent_encode(target, UNTYPED).to_string();
+    let mut request = Request::get(target).header(ACCEPT, accept);
+    if !host.is_empty() {
+        request = request.header(HOST, host);
+    }
+    Some(request.body(()).ok()?.into_parts().0)
+}
+
+/// What is wrong with a value.
+struct Wrong(String);
+
+impl Wrong {
+    fn of(reason: impl fmt::Display) -> Self {
+        Wrong(reason.to_string())
+    }
+}
+
+fn complaint(asked: &Asked, Wrong(reason): &Wrong) -> String {
+    let (word, text) = (asked.word(), asked.text());
+    // What stands before an `@` may be a password.
+    if text.contains('@') {
+        return format!("`{word}`: {reason}");
+    }
+    let quoted: String = text.chars().take(QUOTED).collect();
+    format!("`{word}`: {reason}, got `{quoted}`")
+}

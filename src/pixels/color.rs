@@ -1,0 +1,503 @@
+//! Every picture leaves in sRGB: profiles and code points are applied after resampling, when there are fewest pixels.
+
+use moxcms::CicpColorPrimaries;
+use moxcms::CicpProfile;
+use moxcms::ColorProfile;
+use moxcms::DataColorSpace;
+use moxcms::Layout;
+use moxcms::LocalizableString;
+use moxcms::MatrixCoefficients;
+use moxcms::ProfileText;
+use moxcms::TransferCharacteristics;
+use moxcms::TransformOptions;
+
+use crate::pixels::Channels;
+use crate::pixels::Raster;
+use crate::pixels::Samples;
+use crate::pixels::buffer;
+use crate::pixels::error::PixelError;
+use crate::pixels::hdr;
+
+/// The colour space that the samples of a source are in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ColorSpace {
+    /// sRGB, or nothing said.
+    #[default]
+    Srgb,
+    /// An embedded ICC profile. A broken one, or one that does not fit the samples, counts as nothing said.
+    Icc(Vec<u8>),
+    /// Code points of ITU-T H.273.
+    Cicp {
+        /// Table 2.
+        primaries: u8,
+        /// Table 3.
+        transfer: u8,
+    },
+}
+
+impl ColorSpace {
+    /// From code points, where the usual ones for standard video and pictures count as sRGB, as browsers do.
+    pub fn from_cicp(primaries: u8, transfer: u8) -> Self {
+        let usual_primaries = matches!(primaries, 0 | 1 | 2 | 5 | 6 | 7);
+        let usual_transfer = matches!(transfer, 0 | 1 | 2 | 6 | 13 | 14 | 15);
+        if usual_primaries && usual_transfer {
+            ColorSpace::Srgb
+        } else {
+            ColorSpace::Cicp {
+                primaries,
+                transfer,
+            }
+        }
+    }
+
+    /// From an ICC profile; one whose colours are those of sRGB, to the last but one bit, counts as sRGB.
+    pub fn from_icc(profile: Option<Vec<u8>>) -> Self {
+        match profile {
+            Some(bytes) if !is_srgb(&bytes) => ColorSpace::Icc(bytes),
+            _ => ColorSpace::Srgb,
+        }
+    }
+}
+
+/// Whether bytes are a profile that can be read.
+pub(crate) fn is_profile(bytes: &[u8]) -> bool {
+    ColorProfile::new_from_slice(bytes).is_ok()
+}
+
+/// Converts a raster of any kind to RGB or RGBA samples in sRGB, of the same depth.
+pub(crate) fn to_srgb(raster: Raster, space: &ColorSpace) -> Result<Raster, PixelError> {
+    match space {
+        ColorSpace::Srgb => Ok(expanded(raster)),
+        ColorSpace::Cicp {
+            primaries,
+            transfer,
+        } if hdr::is_hdr(*transfer) => Ok(hdr::to_srgb(expanded(raster), *primaries, *transfer)),
+        ColorSpace::Cicp {
+            primaries,
+            transfer,
+        } => match cicp_profile(*primaries, *transfer) {
+            Some(profile) => converted(expanded(raster), &profile),
+            None => Ok(expanded(raster)),
+        },
+        ColorSpace::Icc(bytes) => {
+            let Ok(profile) = ColorProfile::new_from_slice(bytes) else {
+                return Ok(expanded(raster));
+            };
+            match (profile.color_space, raster.channels) {
+                (DataColorSpace::Rgb, Channels::Cmyk) => Ok(expanded(raster)),
+                (DataColorSpace::Rgb, _) => converted(expanded(raster), &profile),
+                (DataColorSpace::Gray, Channels::Gray | Channels::GrayAlpha)
+                | (DataColorSpace::Cmyk, Channels::Cmyk) => converted(raster, &profile),
+                _ => Ok(expanded(raster)),
+            }
+        }
+    }
+}
+
+/// Leaves a picture in the wide-gamut RGB of its source, and gives the profile that tells so. Everything else becomes sRGB and needs
+/// no profile: sRGB itself, narrower or odder spaces, grey, inks, and high dynamic range.
+pub(crate) fn to_wide(
+    raster: Raster,
+    space: &ColorSpace,
+) -> Result<(Raster, Option<Vec<u8>>), PixelError> {
+    let profile = if raster.channels == Channels::Cmyk {
+        None
+    } else {
+        wide_profile(space)
+    };
+    if profile.is_some() {
+        Ok((expanded(raster), profile))
+    } else {
+        Ok((to_srgb(raster, space)?, None))
+    }
+}
+
+/// The profile of a wide-gamut space: the source's own, or one written for its code points.
+fn wide_profile(space: &ColorSpace) -> Option<Vec<u8>> {
+    /// Profiles of a matrix and three curves have 500 bytes to 25 KiB; what is longer carries something else as well.
+    const MAX_PROFILE: usize = 64 << 10;
+    match space {
+        ColorSpace::Srgb => None,
+        ColorSpace::Cicp { transfer, .. } if hdr::is_hdr(*transfer) => None,
+        ColorSpace::Cicp {
+            primaries,
+            transfer,
+        } => cicp_profile(*primaries, *transfer)
+            .filter(is_wide)
+            .and_then(|profile| profile.encode().ok()),
+        ColorSpace::Icc(bytes) => ColorProfile::new_from_slice(bytes)
+            .is_ok_and(|profile| bytes.len() <= MAX_PROFILE && is_wide(&profile))
+            .then(|| bytes.clone()),
+    }
+}
+
+/// Whether a profile is one that pictures are made in: red, green and blue where sRGB has them and none nearer to grey, and grey of
+/// about the usual brightness. Resampling, effects and chroma subsampling are made for such spaces only.
+fn is_wide(profile: &ColorProfile) -> bool {
+    /// What middle grey becomes in sRGB: 147 from ProPhoto's gamma of 1.8, 128 from 2.2. Linear light gives 188, PQ 25.
+    const MIDDLE: std::ops::RangeInclusive<u8> = 100..=160;
+    let tables = [
+        &profile.lut_a_to_b_perceptual,
+        &profile.lut_a_to_b_colorimetric,
+        &profile.lut_a_to_b_saturation,
+    ];
+    if !profile.is_matrix_shaper() || tables.iter().any(|table| table.is_some()) {
+        return false;
+    }
+    let srgb = ColorProfile::new_srgb();
+    // Columns are the profile's primaries as amounts of linear sRGB.
+    let primaries = srgb
+        .colorant_matrix()
+        .inverse()
+        .mat_mul(profile.colorant_matrix())
+        .v;
+    let reach = [0, 1, 2].map(|primary| primaries[primary][primary]);
+    if reach.iter().any(|&reach| reach < 0.99) || reach.iter().all(|&reach| reach < 1.02) {
+        return false;
+    }
+    let mut grey = [0; 3];
+    profile
+        .create_transform_8bit(Layout::Rgb, &srgb, Layout::Rgb, TransformOptions::default())
+        .is_ok_and(|transform| transform.transform(&[128; 3], &mut grey).is_ok())
+        && grey.iter().all(|component| MIDDLE.contains(component))
+}
+
+fn cicp_profile(primaries: u8, transfer: u8) -> Option<ColorProfile> {
+    let color_primaries = CicpColorPrimaries::try_from(primaries).ok()?;
+    let transfer_characteristics = match transfer {
+        1 | 2 | 6 | 13..=15 => TransferCharacteristics::Srgb,
+        other => TransferCharacteristics::try_from(other).ok()?,
+    };
+    let mut profile = ColorProfile::new_srgb();
+    (profile.cicp, profile.red_trc) = (None, None);
+    // moxcms 0.9.2 answers `false` to known code points as well, so what it has set tells whether it knew them.
+    profile.update_rgb_colorimetry_from_cicp(CicpProfile {
+        color_primaries,
+        transfer_characteristics,
+        matrix_coefficients: MatrixCoefficients::Identity,
+        full_range: true,
+    });
+    let name = match (primaries, transfer_characteristics) {
+        (9, TransferCharacteristics::Srgb) => "Rec. 2020 primaries".to_owned(),
+        (12, TransferCharacteristics::Srgb) => "Display P3".to_owned(),
+        _ => format!("H.273 primaries {primaries}, transfer {transfer}"),
+    };
+    profile.description = Some(ProfileText::Localizable(vec![LocalizableString::new(
+        "en".to_owned(),
+        "US".to_owned(),
+        name,
+    )]));
+    (profile.cicp.is_some() && profile.red_trc.is_some()).then_some(profile)
+}
+
+/// Runs the colour management over a raster. A profile that cannot be used leaves the samples as they are.
+fn converted(raster: Raster, profile: &ColorProfile) -> Result<Raster, PixelError> {
+    let (from, to, channels) = match raster.channels {
+        Channels::Gray => (Layout::Gray, Layout::Rgb, Channels::Rgb),
+        Channels::GrayAlpha => (Layout::GrayAlpha, Layout::Rgba, Channels::Rgba),
+        Channels::Rgb => (Layout::Rgb, Layout::Rgb, Channels::Rgb),
+        Channels::Rgba => (Layout::Rgba, Layout::Rgba, Channels::Rgba),
+        // moxcms has one layout for four channels, whatever they are.
+        Channels::Cmyk => (Layout::Rgba, Layout::Rgb, Channels::Rgb),
+    };
+    let srgb = ColorProfile::new_srgb();
+    let options = TransformOptions::default();
+    let failed = |cause: moxcms::CmsError| PixelError::Color(cause.to_string());
+    let length = raster.size.len() * channels.count();
+    let samples = match &raster.samples {
+        Samples::U8(samples) => {
+            let Ok(transform) = profile.create_transform_8bit(from, &srgb, to, options) else {
+                return Ok(expanded(raster));
+            };
+            let mut made = buffer::zeroed(length)?;
+            transform.transform(samples, &mut made).map_err(failed)?;
+            Samples::U8(made)
+        }
+        Samples::U16(samples) => {
+            let Ok(transform) = profile.create_transform_16bit(from, &srgb, to, options) else {
+                return Ok(expanded(raster));
+            };
+            let mut made = buffer::zeroed(length)?;
+            transform.transform(samples, &mut made).map_err(failed)?;
+            Samples::U16(made)
+        }
+    };
+    Ok(Raster {
+        size: raster.size,
+        channels,
+        samples,
+    })
+}
+
+/// The plain way to RGB, without a profile: grey repeated, inks multiplied.
+pub(crate) fn expanded(raster: Raster) -> Raster {
+    let Raster {
+        size,
+        channels,
+        samples,
+    } = raster;
+    let (wanted, samples) = match (channels, samples) {
+        (Channels::Rgb | Channels::Rgba, samples) => (channels, samples),
+        (Channels::Gray, Samples::U8(samples)) => {
+            (Channels::Rgb, Samples::U8(repeat_gray(&samples)))
+        }
+        (Channels::Gray, Samples::U16(samples)) => {
+            (Channels::Rgb, Samples::U16(repeat_gray(&samples)))
+        }
+        (Channels::GrayAlpha, Samples::U8(samples)) => {
+            (Channels::Rgba, Samples::U8(repeat_gray_alpha(&samples)))
+        }
+        (Channels::GrayAlpha, Samples::U16(samples)) => {
+            (Channels::Rgba, Samples::U16(repeat_gray_alpha(&samples)))
+        }
+        (Channels::Cmyk, Samples::U8(samples)) => {
+            (Channels::Rgb, Samples::U8(multiply_inks(&samples)))
+        }
+        (Channels::Cmyk, Samples::U16(samples)) => {
+            let samples: Vec<u8> = samples.into_iter().map(crate::pixels::to_u8).collect();
+            (Channels::Rgb, Samples::U8(multiply_inks(&samples)))
+        }
+    };
+    Raster {
+        size,
+        channels: wanted,
+        samples,
+    }
+}
+
+fn repeat_gray<T: Copy>(samples: &[T]) -> Vec<T> {
+    samples.iter().flat_map(|&gray| [gray; 3]).collect()
+}
+
+fn repeat_gray_alpha<T: Copy>(samples: &[T]) -> Vec<T> {
+    samples
+        .chunks_exact(2)
+        .flat_map(|pixel| [pixel[0], pixel[0], pixel[0], pixel[1]])
+        .collect()
+}
+
+/// What is left of white paper under each ink and under black.
+fn multiply_inks(samples: &[u8]) -> Vec<u8> {
+    samples
+        .chunks_exact(4)
+        .flat_map(|inks| {
+            let paper = 255 - u32::from(inks[3]);
+            [inks[0], inks[1], inks[2]].map(|ink| {
+                u8::try_from(((255 - u32::from(ink)) * paper + 127) / 255).unwrap_or(255)
+            })
+        })
+        .collect()
+}
+
+/// Compares what a profile makes of a grid of colours with the colours themselves: names and descriptions of profiles lie.
+fn is_srgb(profile: &[u8]) -> bool {
+    const STEPS: [u8; 6] = [0, 51, 102, 153, 204, 255];
+    let Ok(profile) = ColorProfile::new_from_slice(profile) else {
+        return true;
+    };
+    if profile.color_space != DataColorSpace::Rgb {
+        return false;
+    }
+    let srgb = ColorProfile::new_srgb();
+    let Ok(transform) =
+        profile.create_transform_8bit(Layout::Rgb, &srgb, Layout::Rgb, TransformOptions::default())
+    else {
+        return true;
+    };
+    let grid: Vec<u8> = STEPS
+        .iter()
+        .flat_map(|&red| {
+            STEPS
+                .iter()
+                .flat_map(move |&green| STEPS.iter().flat_map(move |&blue| [red, green, blue]))
+        })
+        .collect();
+    let mut made = vec![0; grid.len()];
+    transform.transform(&grid, &mut made).is_ok()
+        && grid
+            .iter()
+            .zip(&made)
+            .all(|(before, after)| before.abs_diff(*after) <= 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use moxcms::ColorProfile;
+
+    use super::ColorSpace;
+    use super::to_srgb;
+    use super::to_wide;
+    use crate::pixels::Channels;
+    use crate::pixels::Raster;
+    use crate::pixels::Samples;
+    use crate::pixels::Size;
+
+    fn one_pixel(channels: Channels, samples: &[u8]) -> Raster {
+        Raster {
+            size: Size::new(1, 1),
+            channels,
+            samples: Samples::U8(samples.to_vec()),
+        }
+    }
+
+    fn icc(profile: &ColorProfile) -> ColorSpace {
+        ColorSpace::from_icc(Some(
+            profile.encode().expect("moxcms writes its own profiles"),
+        ))
+    }
+
+    #[test]
+    fn an_srgb_profile_is_recognised_by_its_colours() {
+        assert_eq!(icc(&ColorProfile::new_srgb()), ColorSpace::Srgb);
+        assert_ne!(icc(&ColorProfile::new_display_p3()), ColorSpace::Srgb);
+        assert_eq!(
+            ColorSpace::from_icc(Some(b"not a profile".to_vec())),
+            ColorSpace::Srgb
+        );
+        assert_eq!(ColorSpace::from_icc(None), ColorSpace::Srgb);
+    }
+
+    #[test]
+    fn display_p3_becomes_srgb() {
+        // P3 (200, 100, 50) is sRGB (215, 93, 31) by the matrices of CSS Color 4.
+        let made = to_srgb(
+            one_pixel(Channels::Rgb, &[200, 100, 50]),
+            &icc(&ColorProfile::new_display_p3()),
+        )
+        .expect("converts");
+        let [red, green, blue] = made.into_u8()[..] else {
+            panic!("three samples")
+        };
+        assert!(
+            red.abs_diff(215) <= 1 && green.abs_diff(93) <= 1 && blue.abs_diff(31) <= 1,
+            "{red} {green} {blue}"
+        );
+    }
+
+    #[test]
+    fn alpha_is_no_colour() {
+        let made = to_srgb(
+            one_pixel(Channels::Rgba, &[200, 100, 50, 77]),
+            &icc(&ColorProfile::new_display_p3()),
+        )
+        .expect("converts");
+        assert_eq!(made.into_u8()[3], 77);
+    }
+
+    #[test]
+    fn inks_without_a_profile_darken_the_paper() {
+        for (inks, rgb) in [
+            ([0, 0, 0, 0], [255; 3]),
+            ([0, 0, 0, 255], [0; 3]),
+            ([255, 0, 0, 0], [0, 255, 255]),
+            ([0, 0, 0, 128], [127; 3]),
+        ] {
+            let made = to_srgb(one_pixel(Channels::Cmyk, &inks), &ColorSpace::Srgb)
+                .expect("needs no profile");
+            assert_eq!(made.into_u8(), rgb, "{inks:?}");
+        }
+    }
+
+    #[test]
+    fn a_profile_of_another_kind_is_ignored() {
+        let made = to_srgb(
+            one_pixel(Channels::Cmyk, &[0, 0, 0, 0]),
+            &icc(&ColorProfile::new_display_p3()),
+        )
+        .expect("is ignored");
+        assert_eq!(made.into_u8(), [255; 3]);
+    }
+
+    #[test]
+    fn usual_code_points_are_srgb() {
+        for (primaries, transfer) in [(1, 13), (2, 2), (1, 1), (6, 6)] {
+            assert_eq!(ColorSpace::from_cicp(primaries, transfer), ColorSpace::Srgb);
+        }
+        assert_ne!(ColorSpace::from_cicp(12, 13), ColorSpace::Srgb);
+        assert_ne!(ColorSpace::from_cicp(9, 16), ColorSpace::Srgb);
+    }
+
+    #[test]
+    fn code_points_of_display_p3_become_srgb() {
+        let made = to_srgb(
+            one_pixel(Channels::Rgb, &[200, 100, 50]),
+            &ColorSpace::from_cicp(12, 13),
+        )
+        .expect("converts");
+        assert!(near(&made.into_u8(), [215, 93, 31]));
+    }
+
+    fn near(samples: &[u8], expected: [u8; 3]) -> bool {
+        samples
+            .iter()
+            .zip(expected)
+            .all(|(&sample, expected)| sample.abs_diff(expected) <= 1)
+    }
+
+    #[test]
+    fn wide_spaces_are_kept_with_their_profile() {
+        let own = |profile: ColorProfile| icc(&profile);
+        for space in [
+            own(ColorProfile::new_display_p3()),
+            own(ColorProfile::new_adobe_rgb()),
+            own(ColorProfile::new_pro_photo_rgb()),
+            own(ColorProfile::new_bt2020()),
+            ColorSpace::from_cicp(12, 13),
+            ColorSpace::from_cicp(9, 13),
+            ColorSpace::from_cicp(9, 14),
+        ] {
+            let pixel = one_pixel(Channels::Rgba, &[200, 100, 50, 9]);
+            let (kept, profile) = to_wide(pixel.clone(), &space).expect("is kept");
+            assert_eq!(kept, pixel, "{space:?}");
+            let profile = profile.expect("a wide space needs its profile");
+            if let ColorSpace::Icc(bytes) = &space {
+                assert_eq!(&profile, bytes);
+            }
+            // The profile that goes out says the same as the space that came in.
+            let read = to_srgb(pixel.clone(), &ColorSpace::from_icc(Some(profile)))
+                .expect("converts")
+                .into_u8();
+            let meant = to_srgb(pixel, &space).expect("converts").into_u8();
+            assert!(
+                near(&read[..3], [meant[0], meant[1], meant[2]]),
+                "{read:?} {meant:?}"
+            );
+        }
+        // A grey raster in an RGB profile.
+        let (grey, profile) = to_wide(
+            one_pixel(Channels::Gray, &[7]),
+            &icc(&ColorProfile::new_display_p3()),
+        )
+        .expect("is kept");
+        assert_eq!(grey.into_u8(), [7; 3]);
+        assert!(profile.is_some());
+    }
+
+    #[test]
+    fn other_spaces_become_srgb_also_where_wide_ones_are_kept() {
+        let mut swapped = ColorProfile::new_display_p3();
+        std::mem::swap(&mut swapped.red_colorant, &mut swapped.green_colorant);
+        let mut linear = ColorProfile::new_display_p3();
+        let curve = Some(moxcms::ToneReprCurve::Lut(vec![]));
+        (linear.red_trc, linear.green_trc, linear.blue_trc) = (curve.clone(), curve.clone(), curve);
+        (swapped.cicp, linear.cicp) = (None, None);
+        for (channels, space) in [
+            (Channels::Rgb, ColorSpace::Srgb),
+            (Channels::Rgb, icc(&swapped)),
+            (Channels::Rgb, icc(&linear)),
+            (Channels::Rgb, icc(&ColorProfile::new_display_p3_pq())),
+            (Channels::Rgb, icc(&ColorProfile::new_gray_with_gamma(1.8))),
+            (Channels::Rgb, ColorSpace::from_cicp(9, 16)),
+            (Channels::Rgb, ColorSpace::from_cicp(12, 18)),
+            (Channels::Rgb, ColorSpace::from_cicp(12, 8)),
+            (Channels::Rgb, ColorSpace::from_cicp(77, 13)),
+            (Channels::Gray, icc(&ColorProfile::new_gray_with_gamma(1.8))),
+            (Channels::Cmyk, icc(&ColorProfile::new_display_p3())),
+        ] {
+            let pixel = one_pixel(channels, &[200, 100, 50, 9][..channels.count()]);
+            let made = to_wide(pixel.clone(), &space).expect("is converted");
+            let expected = to_srgb(pixel, &space).expect("is converted");
+            assert_eq!(made, (expected, None), "{channels:?} {space:?}");
+        }
+    }
+}

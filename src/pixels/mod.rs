@@ -1,0 +1,486 @@
+//! What a picture is between the codecs: rows of samples, and how they are to be read.
+
+pub(crate) mod blur;
+pub(crate) mod buffer;
+pub(crate) mod canvas;
+pub(crate) mod color;
+pub(crate) mod effects;
+pub(crate) mod error;
+pub(crate) mod hdr;
+pub(crate) mod orientation;
+pub(crate) mod resize;
+pub(crate) mod simd;
+
+use std::borrow::Cow;
+
+pub use self::error::PixelError;
+
+/// Width and height in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Size {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+impl Size {
+    /// A size from its two sides.
+    pub const fn new(width: u32, height: u32) -> Self {
+        Size { width, height }
+    }
+
+    /// Number of pixels.
+    pub const fn area(self) -> u64 {
+        self.width as u64 * self.height as u64
+    }
+
+    /// The size with its sides exchanged.
+    pub const fn transposed(self) -> Self {
+        Size {
+            width: self.height,
+            height: self.width,
+        }
+    }
+
+    /// Number of pixels as an index.
+    pub(crate) const fn len(self) -> usize {
+        self.width as usize * self.height as usize
+    }
+}
+
+/// A rectangle of source pixels. Its edges may lie inside a pixel: a decode at 1/8 scale of a picture 2725 pixels wide
+/// yields 341 samples that stand for 340.625, and resizing from the rounded width would shift the picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rect {
+    /// Distance from the left edge.
+    pub left: f64,
+    /// Distance from the top edge.
+    pub top: f64,
+    /// Extent to the right, more than 0.
+    pub width: f64,
+    /// Extent downwards, more than 0.
+    pub height: f64,
+}
+
+impl Rect {
+    /// The rectangle seen through a scale, one factor for each axis.
+    pub(crate) fn scaled(self, horizontal: f64, vertical: f64) -> Rect {
+        Rect {
+            left: self.left * horizontal,
+            top: self.top * vertical,
+            width: self.width * horizontal,
+            height: self.height * vertical,
+        }
+    }
+}
+
+/// A rectangle of whole pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PixelRect {
+    /// Distance from the left edge.
+    pub left: u32,
+    /// Distance from the top edge.
+    pub top: u32,
+    /// Extent to the right.
+    pub width: u32,
+    /// Extent downwards.
+    pub height: u32,
+}
+
+impl PixelRect {
+    /// All of a picture.
+    pub const fn whole(size: Size) -> Self {
+        PixelRect {
+            left: 0,
+            top: 0,
+            width: size.width,
+            height: size.height,
+        }
+    }
+
+    /// The extent alone.
+    pub const fn size(self) -> Size {
+        Size::new(self.width, self.height)
+    }
+
+    /// The same rectangle among those whose edges may lie inside a pixel.
+    pub fn exact(self) -> Rect {
+        Rect {
+            left: f64::from(self.left),
+            top: f64::from(self.top),
+            width: f64::from(self.width),
+            height: f64::from(self.height),
+        }
+    }
+
+    /// What of it lies inside a picture; nothing is left of it where it lies outside.
+    pub fn inside(self, size: Size) -> Self {
+        let left = self.left.min(size.width);
+        let top = self.top.min(size.height);
+        PixelRect {
+            left,
+            top,
+            width: self.width.min(size.width - left),
+            height: self.height.min(size.height - top),
+        }
+    }
+}
+
+/// What the samples of one pixel are, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channels {
+    Gray,
+    GrayAlpha,
+    Rgb,
+    Rgba,
+    /// Amounts of ink: 0 is paper.
+    Cmyk,
+}
+
+impl Channels {
+    pub const fn count(self) -> usize {
+        match self {
+            Channels::Gray => 1,
+            Channels::GrayAlpha => 2,
+            Channels::Rgb => 3,
+            Channels::Rgba | Channels::Cmyk => 4,
+        }
+    }
+
+    pub const fn has_alpha(self) -> bool {
+        matches!(self, Channels::GrayAlpha | Channels::Rgba)
+    }
+}
+
+/// Samples of 8 or of 16 bits. Deeper sources (10, 12 bits) are scaled up to 16.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Samples {
+    U8(Vec<u8>),
+    U16(Vec<u16>),
+}
+
+/// Interleaved pixels, rows without gaps, alpha not premultiplied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Raster {
+    pub size: Size,
+    pub channels: Channels,
+    pub samples: Samples,
+}
+
+/// A picture that comes row by row, from top to bottom, in samples from 0 to 1.
+pub(crate) trait Rows {
+    fn size(&self) -> Size;
+
+    fn channels(&self) -> Channels;
+
+    /// A row of interleaved pixels. Rows may be left out, but none is asked for after one below it.
+    fn row(&mut self, y: usize) -> &[f32];
+}
+
+/// Pixels all at once, or row by row.
+pub(crate) enum Pixels<'a> {
+    Raster(Cow<'a, Raster>),
+    Rows(&'a mut dyn Rows),
+}
+
+impl From<Raster> for Pixels<'_> {
+    fn from(raster: Raster) -> Self {
+        Pixels::Raster(Cow::Owned(raster))
+    }
+}
+
+impl Pixels<'_> {
+    pub fn size(&self) -> Size {
+        match self {
+            Pixels::Raster(raster) => raster.size,
+            Pixels::Rows(rows) => rows.size(),
+        }
+    }
+
+    pub fn channels(&self) -> Channels {
+        match self {
+            Pixels::Raster(raster) => raster.channels,
+            Pixels::Rows(rows) => rows.channels(),
+        }
+    }
+
+    /// Whether samples have 16 bits.
+    pub fn is_deep(&self) -> bool {
+        match self {
+            Pixels::Raster(raster) => matches!(raster.samples, Samples::U16(_)),
+            Pixels::Rows(_) => false,
+        }
+    }
+
+    /// All of them, as they are.
+    pub fn into_raster(self) -> Raster {
+        match self {
+            Pixels::Raster(raster) => raster.into_owned(),
+            Pixels::Rows(rows) => Raster::of(rows),
+        }
+    }
+}
+
+/// One plane of samples, rows without gaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plane {
+    pub size: Size,
+    pub samples: Vec<u8>,
+}
+
+impl Plane {
+    /// A plane in one colour.
+    #[cfg_attr(
+        not(feature = "native"),
+        allow(dead_code, reason = "the portable encoders take no planes")
+    )]
+    pub fn filled(size: Size, value: u8) -> Self {
+        Plane {
+            size,
+            samples: vec![value; size.len()],
+        }
+    }
+
+    /// Half the samples on each axis: squares of four averaged; at odd edges the last sample stands for the missing ones.
+    pub fn halved(&self) -> Plane {
+        let size = Subsampling::Both.chroma_size(self.size);
+        let width = self.size.width as usize;
+        let mut samples = Vec::with_capacity(size.len());
+        for rows in self.samples.chunks(2 * width) {
+            let (upper, below) = rows.split_at(width);
+            let lower = if below.is_empty() { upper } else { below };
+            let (upper, last) = upper.as_chunks::<2>();
+            let (lower, last_lower) = lower.as_chunks::<2>();
+            let mean = |[a, b]: [u8; 2], [c, d]: [u8; 2]| {
+                let sum = [a, b, c, d].map(u16::from).iter().sum::<u16>();
+                ((sum + 2) >> 2).to_le_bytes()[0]
+            };
+            let pairs = upper.iter().zip(lower);
+            samples.extend(pairs.map(|(upper, lower)| mean(*upper, *lower)));
+            let pairs = last.iter().zip(last_lower);
+            samples.extend(pairs.map(|(&upper, &lower)| mean([upper; 2], [lower; 2])));
+        }
+        Plane { size, samples }
+    }
+}
+
+/// YCbCr planes: full range, BT.601, 8 bits, in sRGB: what the lossy encoders work on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Planar {
+    /// Size of the luma plane.
+    pub luma: Plane,
+    /// Cb and Cr, both of one size; none for a grey picture.
+    pub chroma: Option<[Plane; 2]>,
+}
+
+/// How many luma samples one chroma sample stands for, on each axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subsampling {
+    /// 4:4:4
+    None,
+    /// 4:2:0
+    Both,
+}
+
+impl Subsampling {
+    /// Luma samples per chroma sample on either axis.
+    pub const fn factor(self) -> u32 {
+        match self {
+            Subsampling::None => 1,
+            Subsampling::Both => 2,
+        }
+    }
+
+    /// Size of a chroma plane beside a luma plane of `luma`.
+    pub const fn chroma_size(self, luma: Size) -> Size {
+        Size::new(
+            luma.width.div_ceil(self.factor()),
+            luma.height.div_ceil(self.factor()),
+        )
+    }
+}
+
+impl Raster {
+    /// All rows of a picture, in 8 bits.
+    pub fn of(rows: &mut dyn Rows) -> Raster {
+        let (size, channels) = (rows.size(), rows.channels());
+        let mut samples = Vec::with_capacity(size.len() * channels.count());
+        for y in 0..size.height as usize {
+            samples.extend(rows.row(y).iter().map(|&sample| eight_bits(sample)));
+        }
+        Raster {
+            size,
+            channels,
+            samples: Samples::U8(samples),
+        }
+    }
+
+    /// The samples as 8 bits. 16-bit samples are rounded, not cut.
+    pub fn into_u8(self) -> Vec<u8> {
+        match self.samples {
+            Samples::U8(samples) => samples,
+            Samples::U16(samples) => samples.into_iter().map(to_u8).collect(),
+        }
+    }
+
+    /// RGB or RGBA samples as RGBA of 8 bits.
+    pub fn into_rgba8(self) -> Vec<u8> {
+        if self.channels != Channels::Rgb {
+            return self.into_u8();
+        }
+        let samples = self.into_u8();
+        let pixels = samples.chunks_exact(3);
+        pixels
+            .flat_map(|pixel| [pixel[0], pixel[1], pixel[2], u8::MAX])
+            .collect()
+    }
+
+    /// Whether any pixel is less than opaque.
+    pub fn is_translucent(&self) -> bool {
+        if !self.channels.has_alpha() {
+            return false;
+        }
+        let channels = self.channels.count();
+        match &self.samples {
+            Samples::U8(samples) => samples
+                .iter()
+                .skip(channels - 1)
+                .step_by(channels)
+                .any(|&alpha| alpha < u8::MAX),
+            Samples::U16(samples) => samples
+                .iter()
+                .skip(channels - 1)
+                .step_by(channels)
+                .any(|&alpha| to_u8(alpha) < u8::MAX),
+        }
+    }
+
+    /// Drops the alpha channel, whatever it says.
+    pub fn without_alpha(self) -> Raster {
+        let kept = match self.channels {
+            Channels::GrayAlpha => Channels::Gray,
+            Channels::Rgba => Channels::Rgb,
+            Channels::Gray | Channels::Rgb | Channels::Cmyk => return self,
+        };
+        let channels = self.channels.count();
+        let samples = match self.samples {
+            Samples::U8(samples) => Samples::U8(drop_last(&samples, channels)),
+            Samples::U16(samples) => Samples::U16(drop_last(&samples, channels)),
+        };
+        Raster {
+            size: self.size,
+            channels: kept,
+            samples,
+        }
+    }
+}
+
+fn drop_last<T: Copy>(samples: &[T], channels: usize) -> Vec<T> {
+    samples
+        .chunks_exact(channels)
+        .flat_map(|pixel| pixel[..channels - 1].iter().copied())
+        .collect()
+}
+
+/// 16 bits to 8, to the nearest: 65535 / 255 = 257.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "65535 + 128 over 257 is at most 255"
+)]
+pub(crate) const fn to_u8(sample: u16) -> u8 {
+    ((sample as u32 + 128) / 257) as u8
+}
+
+/// 0 to 255, to the nearest.
+#[inline(always)]
+pub(crate) fn rounded(value: f32) -> u8 {
+    whole_bits(value)[0]
+}
+
+/// A number from 0 to 65535, rounded, least byte first. Adding 2^23 leaves nothing behind the point and the whole in the low bits,
+/// which is one instruction for many numbers, where a cast is several for each.
+#[inline(always)]
+fn whole_bits(value: f32) -> [u8; 4] {
+    (value + 8_388_608.0).to_bits().to_le_bytes()
+}
+
+/// From 0 to 1, in 8 bits.
+#[inline(always)]
+pub(crate) fn eight_bits(part: f32) -> u8 {
+    rounded(part * 255.0)
+}
+
+/// From 0 to 1, in 16 bits.
+#[inline(always)]
+pub(crate) fn sixteen_bits(part: f32) -> u16 {
+    let [low, high, ..] = whole_bits(part * 65_535.0);
+    u16::from_le_bytes([low, high])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Channels;
+    use super::Plane;
+    use super::Raster;
+    use super::Samples;
+    use super::Size;
+    use super::Subsampling;
+    use super::to_u8;
+
+    #[test]
+    fn sixteen_bits_round_to_the_nearest_eight() {
+        for (deep, shallow) in [
+            (0, 0),
+            (128, 0),
+            (129, 1),
+            (257, 1),
+            (65_535, 255),
+            (65_406, 254),
+            (65_407, 255),
+        ] {
+            assert_eq!(to_u8(deep), shallow, "{deep}");
+        }
+        assert!((0..=255u8).all(|value| to_u8(u16::from(value) * 257) == value));
+    }
+
+    #[test]
+    fn chroma_of_odd_sizes_rounds_up() {
+        assert_eq!(
+            Subsampling::Both.chroma_size(Size::new(5, 4)),
+            Size::new(3, 2)
+        );
+        assert_eq!(
+            Subsampling::None.chroma_size(Size::new(5, 4)),
+            Size::new(5, 4)
+        );
+    }
+
+    #[test]
+    fn odd_edges_repeat_when_halved() {
+        let plane = Plane {
+            size: Size::new(3, 3),
+            samples: vec![0, 4, 8, 0, 4, 8, 40, 40, 80],
+        };
+        assert_eq!(
+            plane.halved(),
+            Plane {
+                size: Size::new(2, 2),
+                samples: vec![2, 8, 40, 80]
+            }
+        );
+    }
+
+    #[test]
+    fn a_nearly_opaque_sixteen_bit_alpha_counts_as_opaque() {
+        let raster = |alpha| Raster {
+            size: Size::new(1, 1),
+            channels: Channels::GrayAlpha,
+            samples: Samples::U16(vec![7, alpha]),
+        };
+        assert!(!raster(65_535).is_translucent());
+        assert!(!raster(65_500).is_translucent());
+        assert!(raster(65_000).is_translucent());
+        assert_eq!(raster(3).without_alpha().samples, Samples::U16(vec![7]));
+    }
+}

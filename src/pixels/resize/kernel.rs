@@ -1,0 +1,343 @@
+//! The resampling itself: rows in, rows out, a handful of rows in between, whatever the sizes. One text, compiled for AVX2 with FMA, for
+//! NEON, and for everything else: plain loops over slices, which the compiler turns into vectors.
+//!
+//! Every source row is converted once to single-precision light, colours multiplied by their alpha. The vertical pass comes first: what it
+//! reads last lies in the cache still. Eight of its rows are laid side by side for the horizontal pass, so that one weight serves eight
+//! samples at once. The sink turns light back into what is wanted.
+#![expect(
+    unsafe_code,
+    reason = "calls code compiled for AVX2 once the processor is known to have it"
+)]
+
+use crate::pixels::resize::axis::Axis;
+use crate::pixels::resize::light::to_light;
+use std::ops::Range;
+
+use crate::pixels::Rows;
+use crate::pixels::resize::sink::Sink;
+#[cfg(target_arch = "x86_64")]
+use crate::pixels::simd::Avx2;
+use crate::pixels::simd::Baseline;
+use crate::pixels::simd::LANES;
+use crate::pixels::simd::Lane;
+use crate::pixels::simd::Machine;
+
+/// Interleaved samples.
+pub(crate) enum Samples<'a> {
+    U8(&'a [u8]),
+    U16(&'a [u16]),
+    /// As they come.
+    Rows(&'a mut dyn Rows),
+}
+
+/// Pixels to be resampled.
+pub(crate) struct Source<'a> {
+    pub samples: Samples<'a>,
+    /// Pixels in a row.
+    pub width: usize,
+    /// Samples of a pixel, 1 to 4.
+    pub channels: usize,
+    /// Whether the last of them is alpha, by which the others are multiplied.
+    pub alpha: bool,
+    /// Whether the others are turned into light.
+    pub light: bool,
+}
+
+/// Resamples `source` along both axes and gives the rows to `sink`, from top to bottom.
+pub(crate) fn resample(source: Source<'_>, across: &Axis, down: &Axis, sink: &mut Sink) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        // SAFETY: the processor has both, as was asked right above.
+        return unsafe { resample_avx2(source, across, down, sink) };
+    }
+    run::<Baseline>(source, across, down, sink);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn resample_avx2(source: Source<'_>, across: &Axis, down: &Axis, sink: &mut Sink) {
+    run::<Avx2>(source, across, down, sink);
+}
+
+/// The longest window, in rows, of which all rows are kept until it is full. Beyond it, which takes a reduction by more than ten, the few
+/// output rows under way are kept instead, and added to: slower, because they are written as often as read.
+const LONGEST_KEPT: usize = 64;
+
+#[inline(always)]
+fn run<M: Machine>(source: Source<'_>, across: &Axis, down: &Axis, sink: &mut Sink) {
+    match source.channels {
+        1 => run_channels::<M, 1>(source, across, down, sink),
+        2 => run_channels::<M, 2>(source, across, down, sink),
+        3 => run_channels::<M, 3>(source, across, down, sink),
+        _ => run_channels::<M, 4>(source, across, down, sink),
+    }
+}
+
+#[inline(always)]
+fn run_channels<M: Machine, const CHANNELS: usize>(
+    mut source: Source<'_>,
+    across: &Axis,
+    down: &Axis,
+    sink: &mut Sink,
+) {
+    let (left, right) = across.used();
+    let (top, bottom) = down.used();
+    let length = CHANNELS * (right - left);
+    let columns = left..right;
+    let mut block = Block::<CHANNELS> {
+        across,
+        left,
+        length,
+        rows: vec![0.0; LANES * length],
+        filled: 0,
+        columns: vec![[0.0; LANES]; length],
+        made: vec![[0.0; LANES]; CHANNELS * across.len()],
+        sink,
+    };
+    if down.longest() <= LONGEST_KEPT {
+        let ring = down.longest();
+        let mut rows = vec![0.0; ring * length];
+        let mut read = top;
+        for sample in 0..down.len() {
+            let (start, weights) = down.window(sample);
+            while read < start + weights.len() {
+                let row = &mut rows[read % ring * length..][..length];
+                source.read::<M, CHANNELS>(read, columns.clone(), row);
+                read += 1;
+            }
+            let finished = block.next_row();
+            sum::<M>(finished, weights, |at| {
+                &rows[(start + at) % ring * length..][..length]
+            });
+            block.took_row::<M>();
+        }
+    } else {
+        let ring = down.most_open();
+        let mut open = vec![0.0; ring * length];
+        let mut row = vec![0.0; length];
+        let (mut first, mut next) = (0, 0);
+        for y in top..bottom {
+            while next < down.len() && down.window(next).0 <= y {
+                open[next % ring * length..][..length].fill(0.0);
+                next += 1;
+            }
+            source.read::<M, CHANNELS>(y, columns.clone(), &mut row);
+            for sample in first..next {
+                let (start, weights) = down.window(sample);
+                let sum = &mut open[sample % ring * length..][..length];
+                add::<M>(sum, &row, weights[y - start]);
+            }
+            while first < next {
+                let (start, weights) = down.window(first);
+                if start + weights.len() > y + 1 {
+                    break;
+                }
+                let finished = block.next_row();
+                finished.copy_from_slice(&open[first % ring * length..][..length]);
+                block.took_row::<M>();
+                first += 1;
+            }
+        }
+    }
+    block.finish::<M>();
+}
+
+/// Adds rows, each by its weight, a few vectors of all of them at a time: sums stay in registers.
+#[inline(always)]
+fn sum<'a, M: Machine>(sum: &mut [f32], weights: &[f32], row: impl Fn(usize) -> &'a [f32]) {
+    /// Vectors: as many as hide how long an addition takes.
+    const AT_ONCE: usize = 8;
+    const WIDE: usize = AT_ONCE * LANES;
+    let (wide, rest) = sum.as_chunks_mut::<WIDE>();
+    let done = wide.len() * WIDE;
+    for (index, wide) in wide.iter_mut().enumerate() {
+        let mut sums = [M::splat(0.0); AT_ONCE];
+        for (at, &weight) in weights.iter().enumerate() {
+            let weight = M::splat(weight);
+            let lanes = row(at)[index * WIDE..][..WIDE].as_chunks::<LANES>().0;
+            for (sum, lane) in sums.iter_mut().zip(lanes) {
+                *sum = M::multiply_add(M::load(lane), weight, *sum);
+            }
+        }
+        for (lane, sum) in wide.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
+            M::store(sum, lane);
+        }
+    }
+    rest.fill(0.0);
+    for (at, &weight) in weights.iter().enumerate() {
+        add::<M>(rest, &row(at)[done..], weight);
+    }
+}
+
+/// Adds one row by its weight.
+#[inline(always)]
+fn add<M: Machine>(sum: &mut [f32], row: &[f32], weight: f32) {
+    let (lanes, rest) = sum.as_chunks_mut::<LANES>();
+    let (row, last) = row.as_chunks::<LANES>();
+    let by = M::splat(weight);
+    for (sum, row) in lanes.iter_mut().zip(row) {
+        M::store(M::multiply_add(M::load(row), by, M::load(sum)), sum);
+    }
+    for (sum, &sample) in rest.iter_mut().zip(last) {
+        *sum = M::mul_add(sample, weight, *sum);
+    }
+}
+
+/// Rows that wait to be resampled horizontally, together.
+struct Block<'a, const CHANNELS: usize> {
+    across: &'a Axis,
+    /// The source column that the first one here is.
+    left: usize,
+    /// Samples of a row.
+    length: usize,
+    rows: Vec<f32>,
+    /// Rows that have come.
+    filled: usize,
+    columns: Vec<Lane>,
+    made: Vec<Lane>,
+    sink: &'a mut Sink,
+}
+
+impl<const CHANNELS: usize> Block<'_, CHANNELS> {
+    /// Where the next row is to be written, every sample of it.
+    #[inline(always)]
+    fn next_row(&mut self) -> &mut [f32] {
+        &mut self.rows[self.filled * self.length..][..self.length]
+    }
+
+    #[inline(always)]
+    fn took_row<M: Machine>(&mut self) {
+        self.filled += 1;
+        if self.filled == LANES {
+            self.finish::<M>();
+        }
+    }
+
+    #[inline(always)]
+    fn finish<M: Machine>(&mut self) {
+        if self.filled == 0 {
+            return;
+        }
+        lay_side_by_side::<M>(&self.rows, self.length, &mut self.columns);
+        let columns = self.columns.as_chunks::<CHANNELS>().0;
+        let made = self.made.as_chunks_mut::<CHANNELS>().0;
+        for (sample, made) in made.iter_mut().enumerate() {
+            let (start, weights) = self.across.window(sample);
+            let columns = &columns[start - self.left..][..weights.len()];
+            let mut sums = [M::splat(0.0); CHANNELS];
+            for (pixel, &weight) in columns.iter().zip(weights) {
+                let weight = M::splat(weight);
+                for (sum, column) in sums.iter_mut().zip(pixel) {
+                    *sum = M::multiply_add(M::load(column), weight, *sum);
+                }
+            }
+            for (lane, sum) in made.iter_mut().zip(sums) {
+                M::store(sum, lane);
+            }
+        }
+        self.sink.take::<M, CHANNELS>(&mut self.made, self.filled);
+        self.filled = 0;
+    }
+}
+
+/// Turns `LANES` rows of `length` samples into columns, squares of eight by eight at a time.
+#[inline(always)]
+fn lay_side_by_side<M: Machine>(rows: &[f32], length: usize, columns: &mut [Lane]) {
+    let mut lines: [&[f32]; LANES] = [&[]; LANES];
+    for (line, row) in lines.iter_mut().zip(rows.chunks_exact(length)) {
+        *line = row;
+    }
+    let whole = length / LANES * LANES;
+    let (squares, rest) = columns.split_at_mut(whole);
+    for (at, square) in squares.chunks_exact_mut(LANES).enumerate() {
+        let mut from = [[0.0; LANES]; LANES];
+        for (from, line) in from.iter_mut().zip(lines) {
+            from.copy_from_slice(&line[at * LANES..][..LANES]);
+        }
+        square.copy_from_slice(&M::turned(&from));
+    }
+    for (x, column) in rest.iter_mut().enumerate() {
+        for (sample, line) in column.iter_mut().zip(lines) {
+            *sample = line[whole + x];
+        }
+    }
+}
+
+impl Source<'_> {
+    /// Converts columns of one row.
+    #[inline(always)]
+    fn read<M: Machine, const CHANNELS: usize>(
+        &mut self,
+        y: usize,
+        columns: Range<usize>,
+        into: &mut [f32],
+    ) {
+        let start = y * self.width;
+        let part = |columns: Range<usize>| columns.start * CHANNELS..columns.end * CHANNELS;
+        let whole = part(start + columns.start..start + columns.end);
+        let alike = Alike {
+            light: self.light,
+            alpha: self.alpha,
+        };
+        match &mut self.samples {
+            Samples::U8(samples) => {
+                alike.convert::<M, CHANNELS, _>(&samples[whole], into, |sample| {
+                    f32::from(sample) * (1.0 / 255.0)
+                });
+            }
+            Samples::U16(samples) => {
+                alike.convert::<M, CHANNELS, _>(&samples[whole], into, |sample| {
+                    f32::from(sample) * (1.0 / 65_535.0)
+                });
+            }
+            Samples::Rows(rows) => {
+                let row = &rows.row(y)[part(columns)];
+                alike.convert::<M, CHANNELS, _>(row, into, |sample| sample);
+            }
+        }
+    }
+}
+
+/// What is done to samples of any kind.
+struct Alike {
+    light: bool,
+    alpha: bool,
+}
+
+impl Alike {
+    #[inline(always)]
+    fn convert<M: Machine, const CHANNELS: usize, T: Copy>(
+        &self,
+        samples: &[T],
+        into: &mut [f32],
+        part_of_white: impl Fn(T) -> f32,
+    ) {
+        /// Samples that are converted before they become light: so few that they are in the first cache still.
+        const AT_ONCE: usize = 1024;
+        for (into, samples) in into.chunks_mut(AT_ONCE).zip(samples.chunks(AT_ONCE)) {
+            for (into, &sample) in into.iter_mut().zip(samples) {
+                *into = part_of_white(sample);
+            }
+            if self.light {
+                let (lanes, rest) = into.as_chunks_mut::<LANES>();
+                for lane in lanes {
+                    M::store(to_light::<M>(M::load(lane)), lane);
+                }
+                let mut lane = [0.0; LANES];
+                lane[..rest.len()].copy_from_slice(rest);
+                M::store(to_light::<M>(M::load(&lane)), &mut lane);
+                rest.copy_from_slice(&lane[..rest.len()]);
+            }
+        }
+        if self.alpha {
+            let pixels = into.as_chunks_mut::<CHANNELS>().0.iter_mut();
+            for (pixel, samples) in pixels.zip(samples.as_chunks::<CHANNELS>().0) {
+                let alpha = part_of_white(samples[CHANNELS - 1]);
+                for color in &mut pixel[..CHANNELS - 1] {
+                    *color *= alpha;
+                }
+                pixel[CHANNELS - 1] = alpha;
+            }
+        }
+    }
+}

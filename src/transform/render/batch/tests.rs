@@ -1,0 +1,558 @@
+//! Batches beside renders of the same recipes one by one, and what they share.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use image::DynamicImage;
+use image::RgbImage;
+
+use crate::options::Blur;
+use crate::options::Effects;
+use crate::options::Effort;
+use crate::options::Fit;
+use crate::options::Format;
+use crate::options::Gravity;
+use crate::options::Output;
+use crate::options::Quality;
+use crate::options::Recipe;
+use crate::options::Rotation;
+use crate::options::Trim;
+use crate::options::TrimBorder;
+use crate::units::ByteSize;
+
+use crate::codecs::decode::DECODES;
+use crate::codecs::encode;
+use crate::codecs::encode::Picture;
+use crate::codecs::encode::Settings;
+use crate::pixels::Size;
+use crate::transform::render::batch::Budget;
+use crate::transform::render::batch::Clues;
+use crate::transform::render::batch::Encoded;
+use crate::transform::render::batch::Limits;
+use crate::transform::render::batch::Order;
+use crate::transform::render::batch::Source;
+use crate::transform::render::batch::TransformError;
+use crate::transform::render::batch::price_all;
+use crate::transform::render::batch::render_all;
+use crate::transform::render::still;
+
+const JPEG: Output = Output::Jpeg { progressive: true };
+
+fn budget() -> Budget {
+    Budget {
+        limits: Limits::default(),
+        deadline: Instant::now() + Duration::from_secs(600),
+    }
+}
+
+fn wide(width: u32, output: Output) -> Recipe {
+    Recipe {
+        width: Some(width),
+        output,
+        ..Recipe::default()
+    }
+}
+
+fn orders(recipes: impl IntoIterator<Item = Recipe>) -> Vec<Order> {
+    let order = |recipe| Order {
+        recipe,
+        clues: Clues::default(),
+    };
+    recipes.into_iter().map(order).collect()
+}
+
+/// Slopes, edges and some grain, with alpha where it is asked for.
+fn picture(size: Size, alpha: bool) -> Picture {
+    let mut seed = 1_u32;
+    let mut samples = Vec::new();
+    for y in 0..size.height {
+        for x in 0..size.width {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let grain = seed.to_le_bytes()[3] / 32;
+            let stripe = if (x / 40 + y / 60) % 3 == 0 { 50 } else { 0 };
+            let slope = |at: u32, side: u32| (at * 180 / side).to_le_bytes()[0];
+            let (across, down) = (slope(x, size.width), slope(y, size.height));
+            samples.extend([across + stripe + grain, down + grain, 200 - across + grain]);
+            if alpha {
+                samples.push(if x < size.width / 3 { across } else { 255 });
+            }
+        }
+    }
+    if alpha {
+        Picture::Rgba(size, samples)
+    } else {
+        Picture::Rgb(size, samples)
+    }
+}
+
+fn source(format: Format, size: (u32, u32), alpha: bool) -> Vec<u8> {
+    let settings = Settings {
+        quality: Quality::new(92).expect("from 1 to 100"),
+        progressive: false,
+        palette: false,
+        effort: Effort::Quick,
+    };
+    encode::encode(&picture(Size::new(size.0, size.1), alpha), format, settings)
+        .expect("encoders write what they are given")
+}
+
+/// What came of each order; every one is told of once.
+fn all(source: &[u8], orders: &[Order], budget: &Budget) -> Vec<Result<Encoded, TransformError>> {
+    within(source, orders, budget, u64::MAX)
+}
+
+fn within(
+    source: &[u8],
+    orders: &[Order],
+    budget: &Budget,
+    most: u64,
+) -> Vec<Result<Encoded, TransformError>> {
+    let source = match Source::open(Bytes::copy_from_slice(source), &budget.limits) {
+        Ok(source) => source,
+        Err(error) => return orders.iter().map(|_| Err(error.clone())).collect(),
+    };
+    let mut told = BTreeMap::new();
+    render_all(&source, orders, budget, most, |at, made| {
+        assert!(told.insert(at, made).is_none(), "{at} was told of twice");
+        ControlFlow::Continue(())
+    });
+    assert_eq!(told.len(), orders.len(), "not every order was told of");
+    told.into_values().collect()
+}
+
+/// How often pixels are decoded meanwhile.
+fn decodes<T>(work: impl FnOnce() -> T) -> (T, u32) {
+    let before = DECODES.get();
+    let made = work();
+    (made, DECODES.get() - before)
+}
+
+fn alone(source: &[u8], order: &Order) -> Result<Encoded, TransformError> {
+    let budget = budget();
+    let source = Source::open(Bytes::copy_from_slice(source), &budget.limits)?;
+    crate::transform::render(&source, &order.recipe, &order.clues, &budget)
+}
+
+fn opened(source: &[u8]) -> Source {
+    Source::open(Bytes::copy_from_slice(source), &Limits::default()).expect("a good source")
+}
+
+fn denominator(source: &[u8], recipe: &Recipe) -> u32 {
+    let limits = Limits::default();
+    let source = opened(source);
+    let header = &source.picture().expect("a picture").header;
+    let prospect = still::prospect(header, recipe, None, &limits).expect("a good recipe");
+    header.scale(prospect.wanted(header, recipe)).denominator()
+}
+
+fn opaque(made: &Encoded) -> RgbImage {
+    let png = Recipe {
+        output: Output::Png,
+        ..Recipe::default()
+    };
+    let png = crate::transform::render(&opened(&made.bytes), &png, &Clues::default(), &budget());
+    let png = image::load_from_memory(&png.expect("it was made here").bytes);
+    DynamicImage::into_rgb8(png.expect("a PNG"))
+}
+
+/// Compares each picture of a batch with the same one rendered alone. Returns how many are the same to the byte.
+#[track_caller]
+fn assert_alike(source: &[u8], orders: &[Order]) -> usize {
+    let least = orders
+        .iter()
+        .map(|order| denominator(source, &order.recipe))
+        .min();
+    let mut same = 0;
+    for (order, made) in orders.iter().zip(all(source, orders, &budget())) {
+        let recipe = &order.recipe;
+        let made = made.unwrap_or_else(|error| panic!("{recipe}: {error}"));
+        let expected = alone(source, order).unwrap_or_else(|error| panic!("{recipe}: {error}"));
+        assert_eq!(made.size, expected.size, "{recipe}");
+        assert_eq!(made.format, expected.format, "{recipe}");
+        assert_eq!(made.warnings, expected.warnings, "{recipe}");
+        if made.bytes == expected.bytes {
+            same += 1;
+            continue;
+        }
+        assert_ne!(
+            Some(denominator(source, recipe)),
+            least,
+            "{recipe}: decoded alike and yet another file"
+        );
+        let likeness = image_compare::rgb_hybrid_compare(&opaque(&made), &opaque(&expected))
+            .expect("of one size")
+            .score;
+        // Photographs are at 0.986 or more, and as near as before to what is made of all their pixels. Grain in small pictures is the
+        // worst there is, and what loses some of it loses another part each time.
+        let least = if recipe.output == Output::Png {
+            0.985
+        } else {
+            0.95
+        };
+        assert!(likeness > least, "{recipe}: {likeness}");
+    }
+    same
+}
+
+#[test]
+fn one_decode_makes_every_width_in_every_format() {
+    let source = source(Format::Jpeg, (403, 301), false);
+    let widths = [20, 32, 50, 80, 100, 128, 160, 200, 240, 320, 375, 1000];
+    let orders = orders(
+        widths
+            .into_iter()
+            .flat_map(|width| [Output::Webp, JPEG].map(|output| wide(width, output))),
+    );
+    let (made, decodes) = decodes(|| all(&source, &orders, &budget()));
+    assert_eq!(decodes, 1);
+    let decoded = |made: &Encoded| !made.timings.decode.is_zero();
+    let made: Vec<Encoded> = made
+        .into_iter()
+        .map(|made| made.expect("a good source"))
+        .collect();
+    assert_eq!(made.iter().filter(|made| decoded(made)).count(), 1);
+    // Two formats of a width share its pixels, where both encoders take planes; the portable one for JPEG takes RGB.
+    let resized = |made: &Encoded| !made.timings.resize.is_zero();
+    let kinds = if cfg!(feature = "native") { 1 } else { 2 };
+    assert_eq!(
+        made.iter().filter(|made| resized(made)).count(),
+        kinds * widths.len()
+    );
+    let same = assert_alike(&source, &orders);
+    assert!(same >= 8, "{same} of {} are the same", orders.len());
+}
+
+#[test]
+fn scales_that_the_decoder_has_look_the_same_when_they_are_averaged() {
+    let source = source(Format::Jpeg, (403, 301), false);
+    let orders = orders([320, 100, 50, 24].map(|width| wide(width, Output::Png)));
+    if cfg!(feature = "native") {
+        let scales: Vec<u32> = orders
+            .iter()
+            .map(|order| denominator(&source, &order.recipe))
+            .collect();
+        assert_eq!(scales, [1, 2, 4, 8]);
+    }
+    assert_alike(&source, &orders);
+}
+
+#[test]
+fn sources_without_scales_come_out_the_same_to_the_byte() {
+    let soft = Effects {
+        blur: Blur::new(2.0),
+        ..Effects::default()
+    };
+    for format in [Format::Png, Format::Webp] {
+        let source = source(format, (301, 203), true);
+        let mut recipes = Vec::new();
+        for output in [
+            JPEG,
+            Output::Png,
+            Output::Webp,
+            Output::Avif,
+            Output::Compatible { progressive: true },
+        ] {
+            let recipe = wide(90, output);
+            recipes.push(Recipe {
+                effects: soft.clone(),
+                ..recipe.clone()
+            });
+            recipes.push(Recipe {
+                rotate: Rotation::Clockwise90,
+                ..recipe.clone()
+            });
+            recipes.push(recipe);
+        }
+        let orders = orders(recipes);
+        assert_eq!(assert_alike(&source, &orders), orders.len());
+        assert_eq!(decodes(|| all(&source, &orders, &budget())).1, 1);
+    }
+}
+
+#[test]
+fn odd_sizes_turn_alike_alone_and_together() {
+    let source = source(Format::Png, (301, 203), false);
+    let turned = [Output::Webp, JPEG, Output::Avif].map(|output| Recipe {
+        rotate: Rotation::Clockwise180,
+        ..wide(91, output)
+    });
+    assert_eq!(assert_alike(&source, &orders(turned)), 3);
+}
+
+#[test]
+fn equal_files_are_written_once() {
+    let source = source(Format::Jpeg, (160, 120), false);
+    // None of them enlarges.
+    let orders = orders([160, 640, 1920].map(|width| wide(width, Output::Webp)));
+    let made: Vec<Encoded> = all(&source, &orders, &budget())
+        .into_iter()
+        .map(|made| made.expect("a good source"))
+        .collect();
+    assert!(made.iter().all(|other| other.bytes == made[0].bytes));
+    let written = made.iter().filter(|made| !made.timings.encode.is_zero());
+    assert_eq!(written.count(), 1);
+    assert_eq!(assert_alike(&source, &orders), 3);
+    let source = opened(&source);
+    let same = price_all(&source, &orders, &Limits::default(), u64::MAX);
+    assert_eq!(
+        same,
+        price_all(&source, &orders[..1], &Limits::default(), u64::MAX)
+    );
+}
+
+#[test]
+fn what_fails_fails_alone() {
+    let source = source(Format::Png, (200, 100), false);
+    let nothing = Trim {
+        left: Some(crate::options::Length::Pixels(200)),
+        ..Trim::default()
+    };
+    let limits = Limits {
+        output_side: 300,
+        ..Limits::default()
+    };
+    let recipes = [
+        wide(100, Output::Webp),
+        Recipe {
+            trim: nothing,
+            ..wide(90, Output::Webp)
+        },
+        Recipe {
+            fit: Fit::Contain,
+            ..wide(301, JPEG)
+        },
+        wide(80, Output::Svg),
+        wide(70, JPEG),
+    ];
+    let made = all(&source, &orders(recipes), &Budget { limits, ..budget() });
+    let errors: Vec<Option<TransformError>> = made.into_iter().map(Result::err).collect();
+    let [
+        None,
+        Some(TransformError::ZeroSized),
+        Some(too_large),
+        Some(no_drawing),
+        None,
+    ] = &errors[..]
+    else {
+        panic!("{errors:?}");
+    };
+    assert!(matches!(
+        too_large,
+        TransformError::OutputTooLarge { limit: 300, .. }
+    ));
+    assert_eq!(*no_drawing, TransformError::NotADrawing);
+}
+
+#[test]
+fn a_damaged_source_fails_every_picture_and_is_decoded_once() {
+    let mut source = source(Format::Png, (200, 100), false);
+    source.truncate(source.len() / 2);
+    let orders = orders([90, 80, 70].map(|width| wide(width, JPEG)));
+    let (made, decodes) = decodes(|| all(&source, &orders, &budget()));
+    assert_eq!(decodes, 1);
+    let is_damaged = |made: &Result<_, _>| matches!(made, Err(TransformError::Decode(_)));
+    assert!(made.iter().all(is_damaged));
+}
+
+#[test]
+fn limits_and_the_deadline_come_before_pixels() {
+    let source = source(Format::Jpeg, (200, 100), false);
+    let mut orders = orders([90, 80].map(|width| wide(width, JPEG)));
+    orders[1].recipe.gravity = Gravity::Auto;
+    let refused = |budget| {
+        let (made, decodes) = decodes(|| all(&source, &orders, &budget));
+        assert_eq!(decodes, 0);
+        let errors = made.into_iter().map(|made| made.map(|_| ()));
+        errors.collect::<Vec<_>>()
+    };
+    let limits = Limits {
+        source_pixels: 19_999,
+        ..Limits::default()
+    };
+    let too_many = TransformError::TooManyPixels {
+        size: Size::new(200, 100),
+        limit: 19_999,
+    };
+    let expected = vec![Err(too_many.clone()), Err(too_many)];
+    assert_eq!(refused(Budget { limits, ..budget() }), expected);
+    let limits = Limits {
+        render_memory: ByteSize::mib(1),
+        ..Limits::default()
+    };
+    let made = refused(Budget { limits, ..budget() });
+    let is_dear = |made: &Result<_, _>| matches!(made, Err(TransformError::TooCostly { .. }));
+    assert!(made.iter().all(is_dear), "{made:?}");
+    let late = Budget {
+        deadline: Instant::now(),
+        ..budget()
+    };
+    let expected = vec![
+        Err(TransformError::OutOfTime),
+        Err(TransformError::OutOfTime),
+    ];
+    assert_eq!(refused(late), expected);
+}
+
+#[test]
+fn nothing_more_is_made_for_whoever_breaks_off() {
+    let source = source(Format::Png, (100, 80), false);
+    let orders = orders([90, 80, 70].map(|width| wide(width, JPEG)));
+    let mut told = 0;
+    render_all(&opened(&source), &orders, &budget(), u64::MAX, |_, _| {
+        told += 1;
+        ControlFlow::Break(())
+    });
+    assert_eq!(told, 1);
+}
+
+#[test]
+fn what_does_not_fit_into_memory_together_is_made_in_parts() {
+    let source = source(Format::Jpeg, (800, 600), false);
+    let orders = orders(
+        [JPEG, Output::Webp]
+            .into_iter()
+            .flat_map(|output| [790, 780, 300, 100, 50].map(|width| wide(width, output))),
+    );
+    let limits = Limits::default();
+    let known = opened(&source);
+    let price = |orders, most| price_all(&known, orders, &limits, most);
+    let whole = price(&orders, u64::MAX);
+    let dearest = orders
+        .iter()
+        .map(|order| price(std::slice::from_ref(order), u64::MAX).bytes)
+        .max()
+        .expect("there are some");
+    assert!(dearest < whole.bytes, "{dearest} {}", whole.bytes);
+    let parted = price(&orders, dearest);
+    assert_eq!(parted.bytes, dearest);
+    assert!(parted.cpu > whole.cpu);
+    let (made, count) = decodes(|| within(&source, &orders, &budget(), dearest));
+    assert!(made.iter().all(Result::is_ok));
+    assert!(count >= 2 && (count as usize) < orders.len(), "{count}");
+    // What is dearest is refused where there is less, and the others are made.
+    let made = within(&source, &orders, &budget(), dearest - 1);
+    let refused = made.into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    let limit = dearest - 1;
+    assert_eq!(
+        refused,
+        [TransformError::TooCostly {
+            bytes: dearest,
+            limit
+        }]
+    );
+}
+
+#[test]
+fn a_batch_costs_less_than_its_pictures() {
+    let source = opened(&source(Format::Jpeg, (800, 600), false));
+    let orders = orders([600, 300, 100].map(|width| wide(width, Output::Webp)));
+    let limits = Limits::default();
+    let one_by_one: Duration = orders
+        .iter()
+        .map(|order| crate::transform::price(&source, &order.recipe, &order.clues, &limits))
+        .map(|price| price.expect("a good source").cpu)
+        .sum();
+    let together = price_all(&source, &orders, &limits, u64::MAX);
+    assert!(together.cpu < one_by_one, "{together:?} {one_by_one:?}");
+    let single = price_all(&source, &orders[..1], &limits, u64::MAX);
+    let alone = crate::transform::price(&source, &orders[0].recipe, &Clues::default(), &limits);
+    assert_eq!(single.bytes, alone.expect("a good source").bytes);
+}
+
+#[test]
+fn one_look_tells_every_crop_where_to_go() {
+    let source = source(Format::Jpeg, (400, 300), false);
+    let square = |side, gravity| Recipe {
+        height: Some(side),
+        fit: Fit::Cover,
+        gravity,
+        ..wide(side, Output::Png)
+    };
+    let orders = orders([
+        square(150, Gravity::Auto),
+        square(160, Gravity::Auto),
+        square(170, Gravity::Entropy),
+        square(180, Gravity::Center),
+    ]);
+    // One decode for each of the two gravities that look, and one for the pictures.
+    assert_eq!(decodes(|| all(&source, &orders, &budget())).1, 3);
+    assert_alike(&source, &orders);
+}
+
+#[test]
+fn what_is_no_plain_still_is_made_the_ordinary_way() {
+    let border = Recipe {
+        trim: Trim {
+            border: Some(TrimBorder::default()),
+            ..Trim::default()
+        },
+        ..wide(50, JPEG)
+    };
+    let jpeg = source(Format::Jpeg, (120, 90), false);
+    let mixed = orders([
+        wide(60, Output::Json),
+        border,
+        wide(60, JPEG),
+        wide(40, JPEG),
+    ]);
+    assert_eq!(assert_alike(&jpeg, &mixed), 4);
+
+    let drawing = b"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"40\" height=\"20\"><rect width=\"9\" height=\"9\"/></svg>";
+    let orders = orders([wide(10, Output::Webp), wide(20, Output::Json)]);
+    let made = all(drawing, &orders, &budget());
+    for (order, made) in orders.iter().zip(made) {
+        let expected = alone(drawing, order).expect("a drawing");
+        assert_eq!(made.expect("a drawing").bytes, expected.bytes);
+    }
+    assert!(price_all(&opened(drawing), &orders, &Limits::default(), u64::MAX).bytes > 0);
+}
+
+#[test]
+fn animations_move_beside_their_first_frames() {
+    let still = Recipe {
+        animated: false,
+        ..wide(20, Output::Webp)
+    };
+    let mut small = still.clone();
+    small.width = Some(16);
+    let orders = orders([wide(20, Output::Webp), still, small]);
+    let source = moving();
+    let made = all(&source, &orders, &budget());
+    for (order, made) in orders.iter().zip(made) {
+        let expected = alone(&source, order).expect("an animation");
+        assert_eq!(made.expect("an animation").bytes, expected.bytes);
+    }
+}
+
+/// Two frames.
+fn moving() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+    for shade in [40, 200] {
+        let frame = image::RgbaImage::from_fn(40, 30, |x, _| {
+            image::Rgba([shade, x.to_le_bytes()[0], 90, 255])
+        });
+        encoder
+            .encode_frame(image::Frame::new(frame))
+            .expect("a GIF in memory");
+    }
+    drop(encoder);
+    bytes
+}
+
+#[test]
+fn a_source_that_is_smaller_is_passed_on() {
+    let source = source(Format::Jpeg, (160, 120), false);
+    let own = Recipe {
+        quality: Quality::new(100).expect("from 1 to 100"),
+        ..wide(160, JPEG)
+    };
+    let orders = orders([own, wide(80, JPEG), wide(160, Output::Webp)]);
+    let made = all(&source, &orders, &budget());
+    let first = made[0].as_ref().expect("a good source");
+    assert_eq!(first.warnings.len(), 1, "{:?}", first.warnings);
+    assert_eq!(assert_alike(&source, &orders), 3);
+}

@@ -304,9 +304,7 @@ fn lines_of(path: &Path) -> Vec<Line> {
         _ if stem.ends_with("_tests") => parts.len() + 1,
         _ => parts.len(),
     };
-    let is_test_file = stem.ends_with("_tests")
-        || parts.iter().any(|part| part == "tests")
-        || below_root == Path::new("src/options/any.rs");
+    let is_test_file = stem.ends_with("_tests") || parts.iter().any(|part| part == "tests");
     let text = fs::read_to_string(path).expect("the sources are text");
     // Unit tests stand at the foot of their file.
     let tests_begin = text

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use super::keywords::words;
 use super::values::Fraction;
 use super::values::Unread;
 use super::values::number;
-use super::words::words;
 
 words! {
     /// How the picture fills the box of width and height.

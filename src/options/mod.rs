@@ -1,34 +1,29 @@
 //! The vocabulary of a transformation: what a URL may ask ([`Options`]) and what was decided ([`Recipe`]). It reads hostile text
 //! and prints one canonical spelling. It must never see HTTP, pixels, sockets, files or configuration, and never panic.
 
-mod aim;
 mod border;
+mod canonical;
 mod color;
-mod effects;
 mod fit;
 mod format;
 mod grammar;
+mod keywords;
+mod parsed;
 mod quality;
-mod reading;
+mod quality_target;
 mod recipe;
 mod size;
-mod spelling;
 mod trim;
+mod unsupported;
 mod values;
-mod words;
 
 #[cfg(test)]
-pub(crate) mod any;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-pub use aim::Aim;
-pub use aim::FileSize;
-pub use aim::Score;
 pub use border::Border;
 pub use border::Frame;
 pub use color::Color;
@@ -38,10 +33,18 @@ pub use fit::Gravity;
 pub use fit::Rotation;
 pub use format::Format;
 pub use format::FormatChoice;
+pub use keywords::Compression;
+pub use keywords::Metadata;
+pub use keywords::OnError;
+pub use keywords::Segment;
+pub use keywords::Upscale;
+pub use parsed::Reading;
+pub use parsed::Reasons;
 pub use quality::Quality;
 pub use quality::QualityChoice;
-pub use reading::Reading;
-pub use reading::Reasons;
+pub use quality_target::Aim;
+pub use quality_target::FileSize;
+pub use quality_target::Score;
 pub use recipe::Effects;
 pub use recipe::Effort;
 pub use recipe::Output;
@@ -60,11 +63,6 @@ pub use values::Gamma;
 pub use values::Share;
 pub use values::Sharpen;
 pub use values::Zoom;
-pub use words::Compression;
-pub use words::Metadata;
-pub use words::OnError;
-pub use words::Segment;
-pub use words::Upscale;
 
 /// A transformation as asked. A field is `None` where the URL does not say. `Display` is the canonical spelling (long names, fixed
 /// order, one form for each value, safe in a URL path), and `FromStr` its exact inverse.
@@ -125,7 +123,7 @@ impl Options {
 
     /// One warning for each option that asks for something which this version does not do yet.
     pub fn effects_to_come(&self) -> Vec<Warning> {
-        effects::to_come(self)
+        unsupported::to_come(self)
     }
 }
 

@@ -2,20 +2,20 @@
 
 use std::fmt;
 
-use super::aim::Aim;
 use super::border::Frame;
 use super::color::Color;
 use super::fit::Fit;
 use super::fit::Flip;
 use super::fit::Gravity;
 use super::fit::Rotation;
+use super::keywords::Metadata;
 use super::quality::Quality;
+use super::quality_target::Aim;
 use super::trim::Trim;
 use super::values::Blur;
 use super::values::Factor;
 use super::values::Gamma;
 use super::values::Sharpen;
-use super::words::Metadata;
 
 /// Everything that a render depends on beside the bytes of the source. Its `Display` goes into the cache key, so it names every field.
 ///
@@ -244,7 +244,7 @@ mod tests {
     use proptest::proptest;
 
     use super::Recipe;
-    use crate::options::any::any_recipe;
+    use crate::options::tests::arbitrary::any_recipe;
 
     #[test]
     fn the_spelling_names_every_field() {

@@ -1,10 +1,10 @@
 //! May it happen, and how exactly: an [`ImageRequest`] becomes a [`Job`] with an approved source and a recipe that leaves nothing
 //! open, or it is [`Denied`]. Pure decisions: never a socket, a file or an HTTP type, and no other room may approve a source.
 
-mod allowed;
-mod meaning;
 mod negotiate;
-mod pattern;
+mod origin_pattern;
+mod resolve;
+mod source_pattern;
 mod sources;
 mod strict;
 mod zone;
@@ -15,12 +15,12 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-pub use allowed::AllowedOrigin;
-pub use allowed::AllowedOriginError;
-pub use meaning::Unclear;
 pub use negotiate::NegotiateConfig;
-pub use pattern::SourcePattern;
-pub use pattern::SourcePatternError;
+pub use origin_pattern::AllowedOrigin;
+pub use origin_pattern::AllowedOriginError;
+pub use resolve::Unclear;
+pub use source_pattern::SourcePattern;
+pub use source_pattern::SourcePatternError;
 pub use sources::Allowlist;
 pub use sources::ApprovedSource;
 pub use sources::Place;

@@ -5,12 +5,12 @@
 mod accept;
 mod cloudflare;
 mod conditional;
-mod consulted;
-mod heard;
 mod hints;
 mod next_image;
 mod prefixes;
+mod request_key;
 mod source_ref;
+mod vary;
 
 use std::fmt;
 
@@ -23,16 +23,16 @@ pub use accept::Accept;
 pub use conditional::Conditional;
 pub use conditional::Portion;
 pub use conditional::Settled;
-pub use consulted::Consulted;
-pub use consulted::Header;
-pub use heard::Heard;
-pub use heard::Noted;
 pub use hints::ClientHints;
 pub use hints::Connection;
 pub use prefixes::PrefixError;
 pub use prefixes::Prefixes;
+pub use request_key::Heard;
+pub use request_key::Noted;
 pub use source_ref::SourceFault;
 pub use source_ref::SourceRef;
+pub use vary::Consulted;
+pub use vary::Header;
 
 use crate::options::Reading;
 

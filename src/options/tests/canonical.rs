@@ -15,8 +15,8 @@ use proptest::sample::select;
 
 use crate::options::OptionError;
 use crate::options::Options;
-use crate::options::any::any_options;
 use crate::options::grammar::Key;
+use crate::options::tests::arbitrary::any_options;
 
 proptest! {
     #[test]

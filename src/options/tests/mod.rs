@@ -1,5 +1,6 @@
 //! Options as a URL asks for them: what a segment means, and what is told of it.
 
+pub(crate) mod arbitrary;
 mod canonical;
 mod generators;
 mod grammar;

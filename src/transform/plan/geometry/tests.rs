@@ -20,8 +20,8 @@ use crate::pixels::Size;
 use crate::transform::plan::geometry::Layout;
 use crate::transform::plan::geometry::layout;
 use crate::transform::plan::geometry::trimmed;
-use crate::options::any::any_options;
-use crate::options::any::any_recipe;
+use crate::options::tests::arbitrary::any_options;
+use crate::options::tests::arbitrary::any_recipe;
 
 const BOTH: fn(u32, u32) -> (Option<u32>, Option<u32>) =
     |width, height| (Some(width), Some(height));

@@ -249,5 +249,4 @@ fn if_range(headers: &HeaderMap) -> IfRange {
 }
 
 #[cfg(test)]
-#[path = "conditional_tests.rs"]
 mod tests;

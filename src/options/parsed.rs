@@ -6,7 +6,7 @@ use super::OptionError;
 use super::Options;
 use super::Warning;
 use super::grammar;
-use super::words::OnError;
+use super::keywords::OnError;
 
 /// An options segment as read. Lenient readers take what is left when everything that makes no sense is passed over; strict ones
 /// look at the reasons first.

@@ -1,8 +1,10 @@
+mod hints;
+
 use super::*;
 use crate::options::FileSize;
 use crate::options::Score;
 
-pub(super) const NOTHING: Accept = Accept {
+const NOTHING: Accept = Accept {
     avif: false,
     webp: false,
 };
@@ -37,13 +39,13 @@ fn check_output(options: &str, accept: Accept, output: Output, varies: bool) {
     assert_eq!(vary, if varies { "Accept" } else { "" }, "{options}");
 }
 
-pub(super) fn vary(options: &str, hints: &ClientHints) -> String {
+fn vary(options: &str, hints: &ClientHints) -> String {
     let (options, _) = Options::parse(options).expect("the table holds valid options");
     consulted(&options, hints, &NegotiateConfig::default()).to_string()
 }
 
 /// The recipe for a client that gives hints.
-pub(super) fn hinted(options: &str, hints: ClientHints) -> Recipe {
+fn hinted(options: &str, hints: ClientHints) -> Recipe {
     let (options, _) = Options::parse(options).expect("the table holds valid options");
     let decided = negotiate(&options, NOTHING, &hints, &NegotiateConfig::default());
     decided.expect("a small picture").recipe

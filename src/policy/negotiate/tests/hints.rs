@@ -1,8 +1,5 @@
 //! What client hints make of a recipe, and of `Vary`.
 
-use super::tests::NOTHING;
-use super::tests::hinted;
-use super::tests::vary;
 use super::*;
 
 fn viewport(width: u32) -> ClientHints {

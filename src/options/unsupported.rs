@@ -3,8 +3,8 @@
 use super::Options;
 use super::Warning;
 use super::fit::Gravity;
+use super::keywords::Upscale;
 use super::values::Zoom;
-use super::words::Upscale;
 
 /// A warning for each option whose value should change the picture and does not yet. Neutral values ask for nothing.
 pub(super) fn to_come(options: &Options) -> Vec<Warning> {

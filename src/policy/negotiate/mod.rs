@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Denied;
 use crate::options::Aim;
 use crate::options::Border;
 use crate::options::Breakpoints;
@@ -32,6 +31,7 @@ use crate::options::Trim;
 use crate::options::TrimBorder;
 use crate::options::Warning;
 use crate::options::Width;
+use crate::policy::Denied;
 use crate::request::Accept;
 use crate::request::ClientHints;
 use crate::request::Connection;
@@ -417,9 +417,4 @@ fn output(options: &Options, accept: Accept) -> Output {
 }
 
 #[cfg(test)]
-#[path = "negotiate_tests.rs"]
 mod tests;
-
-#[cfg(test)]
-#[path = "negotiate_hints_tests.rs"]
-mod hints_tests;

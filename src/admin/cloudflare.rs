@@ -90,7 +90,7 @@ pub(super) fn outcome(zone: &str, done: &Result<Purged, PurgeFailure>) -> (Statu
             });
             (StatusCode::OK, format!("{told}\n"))
         }
-        Err(PurgeFailure::Unclear(wrong)) => {
+        Err(PurgeFailure::ResolveError(wrong)) => {
             let wrong = wrong.iter().map(|reason| (CONTENT, reason.clone()));
             refusal(StatusCode::BAD_REQUEST, &wrong.collect())
         }

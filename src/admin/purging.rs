@@ -44,7 +44,7 @@ pub(super) fn outcome(done: &Result<Purged, PurgeFailure>) -> (StatusCode, Strin
             told["success"] = true.into();
             (StatusCode::OK, format!("{told}\n"))
         }
-        Err(PurgeFailure::Unclear(wrong)) => refusal(StatusCode::BAD_REQUEST, wrong),
+        Err(PurgeFailure::ResolveError(wrong)) => refusal(StatusCode::BAD_REQUEST, wrong),
         Err(failure @ (PurgeFailure::Cache(_) | PurgeFailure::Broken)) => {
             refusal(StatusCode::INTERNAL_SERVER_ERROR, &[failure.to_string()])
         }

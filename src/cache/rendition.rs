@@ -46,7 +46,7 @@ impl Rendition {
     /// Whether its source lacks its end.
     pub fn is_of_truncated(&self) -> bool {
         let mut texts = self.warnings.iter();
-        texts.any(|text| Warning::tells_of_truncated(text))
+        texts.any(|text| Warning::is_truncated_source(text))
     }
 
     /// What it takes in memory, in bytes, without the map it sits in.

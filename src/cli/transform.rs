@@ -60,7 +60,9 @@ pub fn transform(
     let budget = Budget { limits, deadline };
     let made =
         transform::render(&source, &recipe, &Clues::default(), &budget).map_err(Failure::new)?;
-    policy.judge(&options, made.format).map_err(Failure::new)?;
+    policy
+        .check_output(&options, made.format)
+        .map_err(Failure::new)?;
     fs::write(output, &made.bytes).map_err(|error| named(output, error))?;
     warnings.extend(made.warnings);
     let mut said: Vec<String> = warnings

@@ -21,7 +21,7 @@ use crate::cpu::Refusal;
 use crate::deadline::Stage;
 use crate::deadline::TimedOut;
 use crate::pixels::PixelError;
-use crate::policy::Denied;
+use crate::policy::Denial;
 use crate::request::RequestError;
 use crate::source::SourceError;
 use crate::transform::TransformError;
@@ -32,7 +32,7 @@ pub enum Error {
     /// It was not understood.
     Request(RequestError),
     /// It is not allowed.
-    Denied(Denied),
+    Denied(Denial),
     /// There is no source.
     Source(SourceError),
     /// The source does not become the picture.
@@ -50,7 +50,7 @@ impl Error {
     pub fn public_message(&self) -> String {
         let plain = match self {
             Error::Request(error) => return error.to_string(),
-            Error::Denied(Denied::SourceNotAllowed { .. }) => {
+            Error::Denied(Denial::SourceNotAllowed { .. }) => {
                 "Transformation origin is not in allowed origins list"
             }
             Error::Denied(denied) => return denied.to_string(),
@@ -126,11 +126,11 @@ impl Error {
         match self {
             Error::Request(_) => false,
             Error::Denied(denied) => match denied {
-                Denied::Options(_) | Denied::Drawing | Denied::OutputTooLarge { .. } => true,
-                Denied::Strict(_)
-                | Denied::SourceNotAllowed { .. }
-                | Denied::PathNotAllowed
-                | Denied::Loop => false,
+                Denial::Options(_) | Denial::Drawing | Denial::OutputTooLarge { .. } => true,
+                Denial::Strict(_)
+                | Denial::SourceNotAllowed { .. }
+                | Denial::PathNotAllowed
+                | Denial::Loop => false,
             },
             Error::Source(error) => match error {
                 SourceError::PrivateAddress { .. } | SourceError::RedirectDenied(_) => false,
@@ -221,7 +221,7 @@ macro_rules! from {
 
 from! {
     Request(RequestError),
-    Denied(Denied),
+    Denied(Denial),
     Source(SourceError),
     Transform(TransformError),
     Cpu(CpuError),
@@ -241,7 +241,7 @@ mod tests {
     use crate::deadline::Stage;
     use crate::deadline::TimedOut;
     use crate::pixels::PixelError;
-    use crate::policy::Denied;
+    use crate::policy::Denial;
     use crate::request::RequestError;
     use crate::source::Lack;
     use crate::source::SourceError;
@@ -267,7 +267,7 @@ mod tests {
         let others: [Error; 6] = [
             SourceError::NotFound { holds: None }.into(),
             RequestError::NotFound.into(),
-            Denied::Loop.into(),
+            Denial::Loop.into(),
             TransformError::Decode(String::new()).into(),
             refused(Refusal::Queue, 0).into(),
             TimedOut(Stage::Render).into(),
@@ -306,15 +306,15 @@ mod tests {
         let stays: [Error; 5] = [
             SourceError::PrivateAddress { host: "x".into() }.into(),
             RequestError::Loop.into(),
-            Denied::Loop.into(),
-            Denied::PathNotAllowed.into(),
-            Denied::SourceNotAllowed { host: "x".into() }.into(),
+            Denial::Loop.into(),
+            Denial::PathNotAllowed.into(),
+            Denial::SourceNotAllowed { host: "x".into() }.into(),
         ];
         for error in stays {
             assert!(!error.may_redirect(), "{error}");
         }
         let leaves: [Error; 4] = [
-            Denied::OutputTooLarge {
+            Denial::OutputTooLarge {
                 option: "width",
                 pixels: 2,
                 limit: 1,

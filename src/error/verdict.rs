@@ -11,7 +11,7 @@ use crate::cpu::Refusal;
 use crate::deadline::Stage;
 use crate::deadline::TimedOut;
 use crate::pixels::PixelError;
-use crate::policy::Denied;
+use crate::policy::Denial;
 use crate::request::RequestError;
 use crate::source::SourceError;
 use crate::transform::TransformError;
@@ -57,13 +57,13 @@ impl Error {
                 RequestError::Query(_) => (400, 9401, "query", Class::Options),
             },
             Error::Denied(denied) => match denied {
-                Denied::Options(_) => (400, 9401, "options", Class::Options),
-                Denied::Strict(_) => (400, 9401, "strict", Class::Options),
-                Denied::SourceNotAllowed { .. } => (403, 9401, "source-denied", Class::Passing),
-                Denied::PathNotAllowed => (403, 9419, "path-denied", Class::Options),
-                Denied::Loop => (508, 9403, "loop", Class::Passing),
-                Denied::Drawing => (415, 9412, "drawing", Class::Source),
-                Denied::OutputTooLarge { .. } => (403, 9413, "output-size", Class::Options),
+                Denial::Options(_) => (400, 9401, "options", Class::Options),
+                Denial::Strict(_) => (400, 9401, "strict", Class::Options),
+                Denial::SourceNotAllowed { .. } => (403, 9401, "source-denied", Class::Passing),
+                Denial::PathNotAllowed => (403, 9419, "path-denied", Class::Options),
+                Denial::Loop => (508, 9403, "loop", Class::Passing),
+                Denial::Drawing => (415, 9412, "drawing", Class::Source),
+                Denial::OutputTooLarge { .. } => (403, 9413, "output-size", Class::Options),
             },
             Error::Source(error) => match error {
                 SourceError::NotFound { .. } => (404, 9404, "source-not-found", Class::NotFound),

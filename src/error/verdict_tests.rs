@@ -16,9 +16,9 @@ use crate::cpu::Refusal;
 use crate::deadline::Stage;
 use crate::deadline::TimedOut;
 use crate::error::tests::refused;
-use crate::policy::Denied;
+use crate::policy::Denial;
 use crate::request::RequestError;
-use crate::request::SourceFault;
+use crate::request::SourceRefError;
 use crate::source::Lack;
 use crate::source::Said;
 use crate::source::SourceError;
@@ -38,7 +38,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
         (RequestError::NoOptions.into(), 9401, 400, Class::Options),
         (RequestError::NoSource.into(), 9401, 400, Class::Options),
         (
-            Denied::SourceNotAllowed { host: host() }.into(),
+            Denial::SourceNotAllowed { host: host() }.into(),
             9401,
             403,
             Class::Passing,
@@ -60,7 +60,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             Class::Source,
         ),
         (RequestError::Loop.into(), 9403, 508, Class::Passing),
-        (Denied::Loop.into(), 9403, 508, Class::Passing),
+        (Denial::Loop.into(), 9403, 508, Class::Passing),
         (
             SourceError::NotFound { holds: None }.into(),
             9404,
@@ -68,7 +68,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             Class::NotFound,
         ),
         (
-            RequestError::Source(SourceFault::Characters).into(),
+            RequestError::Source(SourceRefError::Characters).into(),
             9406,
             403,
             Class::Options,
@@ -104,7 +104,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
         ),
         (TransformError::ZeroSized.into(), 9413, 403, Class::Source),
         (
-            Denied::OutputTooLarge {
+            Denial::OutputTooLarge {
                 option: "width",
                 pixels: 2,
                 limit: 1,
@@ -114,7 +114,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             403,
             Class::Options,
         ),
-        (Denied::PathNotAllowed.into(), 9419, 403, Class::Options),
+        (Denial::PathNotAllowed.into(), 9419, 403, Class::Options),
         (
             SourceError::BadRedirect { host: host() }.into(),
             9420,
@@ -199,7 +199,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             403,
             Class::Source,
         ),
-        (Denied::Drawing.into(), 9412, 415, Class::Source),
+        (Denial::Drawing.into(), 9412, 415, Class::Source),
         (RequestError::NotFound.into(), 9404, 404, Class::NotFound),
         (
             RequestError::Method(Method::POST).into(),
@@ -214,7 +214,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             Class::Passing,
         ),
         (
-            SourceError::RedirectDenied(Denied::PathNotAllowed).into(),
+            SourceError::RedirectDenied(Denial::PathNotAllowed).into(),
             9401,
             403,
             Class::Passing,

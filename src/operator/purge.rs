@@ -23,9 +23,9 @@ use crate::freshness::Tag;
 use crate::options::Effort;
 use crate::pipeline::Pipeline;
 use crate::policy::ApprovedSource;
-use crate::request::Header;
 use crate::request::ImageRequest;
 use crate::request::SourceRef;
+use crate::request::VaryHeader;
 use crate::telemetry::redacted;
 
 /// What clients can show, as far as answers depend on it.
@@ -71,7 +71,7 @@ pub struct Purged {
 #[derive(Debug)]
 pub enum PurgeFailure {
     /// What the operator wrote makes no sense; a sentence for each mistake. Nothing was purged.
-    Unclear(Vec<String>),
+    ResolveError(Vec<String>),
     /// It holds here, for now.
     Cache(PurgeError),
     /// It ended in the middle.
@@ -81,7 +81,7 @@ pub enum PurgeFailure {
 impl fmt::Display for PurgeFailure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PurgeFailure::Unclear(wrong) => out.write_str(&wrong.join("; ")),
+            PurgeFailure::ResolveError(wrong) => out.write_str(&wrong.join("; ")),
             PurgeFailure::Cache(error) => error.fmt(out),
             PurgeFailure::Broken => {
                 out.write_str("the server failed or stopped in the middle of it: purge again")
@@ -160,7 +160,7 @@ impl Pipeline {
             }
         }
         if !wrong.is_empty() {
-            return Err(PurgeFailure::Unclear(wrong));
+            return Err(PurgeFailure::ResolveError(wrong));
         }
         let Collected {
             mut purged,
@@ -197,7 +197,7 @@ impl Pipeline {
             Asked::Source(text) => {
                 let request = self.request_of(text, "")?;
                 let source = request.as_ref().map_or(text.as_str(), source_text);
-                for source in allowlist.meant(source).map_err(Wrong::of)? {
+                for source in allowlist.resolve(source).map_err(Wrong::of)? {
                     into.source(&source);
                 }
             }
@@ -207,7 +207,7 @@ impl Pipeline {
                 let is_ours = self.prefixes.is_image_path(path)
                     || (path.len() > 1 && self.prefixes.lie_below(path));
                 if !is_ours {
-                    for prefix in allowlist.prefixes_meant(text).map_err(Wrong::of)? {
+                    for prefix in allowlist.resolve_prefixes(text).map_err(Wrong::of)? {
                         into.prefix(prefix);
                     }
                     return Ok(());
@@ -215,7 +215,7 @@ impl Pipeline {
                 // Of transformation URLs: those of sources whose addresses begin with what follows the options.
                 match self.request_of(text, "") {
                     Ok(Some(request)) => {
-                        let prefixes = allowlist.prefixes_meant(source_text(&request));
+                        let prefixes = allowlist.resolve_prefixes(source_text(&request));
                         for prefix in prefixes.map_err(Wrong::of)? {
                             into.prefix(prefix);
                         }
@@ -247,13 +247,13 @@ impl Pipeline {
                 Wrong::of("must be a transformation URL, as in `/cdn-cgi/image/width=80/cat.jpg`; for that of a picture itself use `source`")
             })?;
             let mut recipe = self.policy.recipe(&request).map_err(Wrong::of)?;
-            let consulted = self.policy.consulted(&request);
-            is_by_hints |= !consulted.without(Header::Accept).is_empty();
+            let vary = self.policy.vary(&request);
+            is_by_hints |= !vary.without(VaryHeader::Accept).is_empty();
             recipes.push(recipe.clone());
             recipe.effort = Effort::Quick;
             recipes.push(recipe);
             let source = source_text(&request);
-            sources = self.policy.allowlist().meant(source).map_err(Wrong::of)?;
+            sources = self.policy.allowlist().resolve(source).map_err(Wrong::of)?;
         }
         if is_by_hints {
             into.note(format!(

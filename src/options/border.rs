@@ -6,7 +6,7 @@ use super::color::Color;
 
 /// A border as asked: Cloudflare knows it in Workers only; in a URL it is ours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Border {
+pub struct BorderOptions {
     /// Its colour; black where none is named.
     pub color: Option<Color>,
     /// Width in pixels of every side that is not named by itself.
@@ -23,7 +23,7 @@ pub struct Border {
 
 /// A border as decided: at least one side is wider than nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Frame {
+pub struct Border {
     pub color: Color,
     /// Width of this side in output pixels.
     pub top: u32,
@@ -35,9 +35,9 @@ pub struct Frame {
     pub left: u32,
 }
 
-impl fmt::Display for Frame {
+impl fmt::Display for Border {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Frame {
+        let Border {
             color,
             top,
             right,

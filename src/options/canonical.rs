@@ -4,7 +4,7 @@ use std::fmt;
 use std::fmt::Display;
 
 use super::Options;
-use super::border::Border;
+use super::border::BorderOptions;
 use super::color::Color;
 use super::grammar::Key;
 use super::trim::Trim;
@@ -52,7 +52,7 @@ impl fmt::Display for Options {
         };
         pairs.add(Key::Anim, anim)?;
         pairs.add(Key::AutoQuality, auto_quality)?;
-        pairs.add(Key::Background, &background.map(Escaped))?;
+        pairs.add(Key::Background, &background.map(UrlColor))?;
         pairs.add(Key::Blur, blur)?;
         pairs.add_border(border)?;
         pairs.add(Key::Brightness, brightness)?;
@@ -98,8 +98,8 @@ impl Pairs<'_, '_> {
         write!(self.out, "{comma}{key}={value}")
     }
 
-    fn add_border(&mut self, border: &Border) -> fmt::Result {
-        let Border {
+    fn add_border(&mut self, border: &BorderOptions) -> fmt::Result {
+        let BorderOptions {
             color,
             width,
             top,
@@ -108,7 +108,7 @@ impl Pairs<'_, '_> {
             left,
         } = border;
         self.add(Key::BorderBottom, bottom)?;
-        self.add(Key::BorderColor, &color.map(Escaped))?;
+        self.add(Key::BorderColor, &color.map(UrlColor))?;
         self.add(Key::BorderLeft, left)?;
         self.add(Key::BorderRight, right)?;
         self.add(Key::BorderTop, top)?;
@@ -131,7 +131,7 @@ impl Pairs<'_, '_> {
             tolerance,
             keep,
         } = border.unwrap_or_default();
-        self.add(Key::TrimBorderColor, &color.map(Escaped))?;
+        self.add(Key::TrimBorderColor, &color.map(UrlColor))?;
         self.add(Key::TrimBorderKeep, &keep)?;
         self.add(Key::TrimBorderTolerance, &tolerance)?;
         self.add(Key::TrimBottom, bottom)?;
@@ -144,9 +144,9 @@ impl Pairs<'_, '_> {
 }
 
 /// A colour with its `#` percent-encoded, because a bare one would end the path of a URL.
-struct Escaped(Color);
+struct UrlColor(Color);
 
-impl Display for Escaped {
+impl Display for UrlColor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spelling = self.0.to_string();
         write!(f, "%23{}", spelling.trim_start_matches('#'))

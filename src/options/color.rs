@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::values::Unread;
+use super::values::ValueError;
 
 /// Colours are short; the bound keeps the parser away from hostile text, because it nests and looks again.
 const MAX_LENGTH: usize = 128;
@@ -42,12 +42,12 @@ impl Color {
     }
 
     /// Any CSS colour. `+` is a space, because form encoders write `rgb(255 255 0)` with it.
-    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
         if text.len() > MAX_LENGTH {
-            return Err(Unread::Malformed(Self::EXPECTED));
+            return Err(ValueError::Malformed(Self::EXPECTED));
         }
         let parsed = csscolorparser::parse(&text.replace('+', " "))
-            .map_err(|_| Unread::Malformed(Self::EXPECTED))?;
+            .map_err(|_| ValueError::Malformed(Self::EXPECTED))?;
         let [red, green, blue, alpha] = parsed.to_rgba8();
         Ok(Color {
             red,

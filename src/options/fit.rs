@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::keywords::words;
+use super::keywords::keywords;
 use super::values::Fraction;
-use super::values::Unread;
+use super::values::ValueError;
 use super::values::number;
 
-words! {
+keywords! {
     /// How the picture fills the box of width and height.
     #[derive(Default)]
     Fit, "scale-down, contain, cover, crop, aspect-crop, pad, squeeze or scale-up" {
@@ -81,7 +81,7 @@ impl Gravity {
         }
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
         match text {
             "center" => return Ok(Gravity::Center),
             "left" => return Ok(Gravity::Left),
@@ -95,12 +95,12 @@ impl Gravity {
         }
         let (x, y) = text
             .split_once('x')
-            .ok_or(Unread::Malformed(Self::EXPECTED))?;
+            .ok_or(ValueError::Malformed(Self::EXPECTED))?;
         let (Some(x), Some(y)) = (number(x), number(y)) else {
-            return Err(Unread::Malformed(Self::EXPECTED));
+            return Err(ValueError::Malformed(Self::EXPECTED));
         };
         let (Some(x), Some(y)) = (Fraction::new(x), Fraction::new(y)) else {
-            return Err(Unread::OutOfRange(Self::POINT));
+            return Err(ValueError::OutOfRange(Self::POINT));
         };
         Ok(Gravity::At(x, y))
     }
@@ -122,7 +122,7 @@ impl fmt::Display for Gravity {
     }
 }
 
-words! {
+keywords! {
     /// Mirroring, before rotation.
     Flip, "h, v or hv" {
         Horizontal = "h",
@@ -173,14 +173,14 @@ impl Rotation {
         }
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
-        let degrees = number(text).ok_or(Unread::Malformed(Self::EXPECTED))?;
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+        let degrees = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;
         let quarter = [0_u32, 90, 180, 270, 360]
             .into_iter()
             .find(|&quarter| f64::from(quarter) == degrees);
         quarter
             .and_then(Rotation::new)
-            .ok_or(Unread::OutOfRange(Self::EXPECTED))
+            .ok_or(ValueError::OutOfRange(Self::EXPECTED))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::keywords::words;
+use super::keywords::keywords;
 
 /// The format of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ impl fmt::Display for Format {
     }
 }
 
-words! {
+keywords! {
     /// The value of `format` as asked. Without one, JPEG or PNG is chosen by what the picture needs.
     FormatChoice, "auto, avif, webp, jpeg, baseline-jpeg, png, png-force, json or svg" {
         /// The best that the client says it can show.

@@ -19,8 +19,8 @@ use super::keywords::Metadata;
 use super::keywords::OnError;
 use super::keywords::Segment;
 use super::keywords::Upscale;
-use super::keywords::words;
-use super::parsed::Reading;
+use super::keywords::keywords;
+use super::parsed::ParsedOptions;
 use super::quality::QualityChoice;
 use super::quality_target::FileSize;
 use super::quality_target::Score;
@@ -35,13 +35,13 @@ use super::values::Dpr;
 use super::values::Factor;
 use super::values::Gamma;
 use super::values::Sharpen;
-use super::values::Unread;
+use super::values::ValueError;
 use super::values::Zoom;
 
 /// The most of a client's text that a message repeats, in characters.
 const MAX_SHOWN: usize = 40;
 
-words! {
+keywords! {
     /// The long names, in the order of the canonical spelling.
     #[derive(PartialOrd, Ord)]
     Key, "the name of an option" {
@@ -95,8 +95,8 @@ words! {
 }
 
 /// Reads a segment that is still percent-encoded; [`Options::parse`] says how.
-pub(super) fn read(segment: &str) -> Reading {
-    let mut reading = Reading::default();
+pub(super) fn read(segment: &str) -> ParsedOptions {
+    let mut reading = ParsedOptions::default();
     let text = match decode(segment) {
         Ok(text) => text,
         Err(error) => {
@@ -113,7 +113,7 @@ pub(super) fn read(segment: &str) -> Reading {
     let mut asked = BTreeMap::new();
     for piece in pieces(&text).map(str::trim) {
         if piece.is_empty() {
-            reading.unsaid.add("nothing stands between two commas");
+            reading.strict_only.add("nothing stands between two commas");
             continue;
         }
         let Some((name, value)) = piece.split_once('=') else {
@@ -127,16 +127,18 @@ pub(super) fn read(segment: &str) -> Reading {
             None => {
                 let name = shown(name.trim());
                 reading
-                    .unsaid
+                    .strict_only
                     .add(format_args!("option `{name}` is unknown"));
             }
             Some(key) if value.is_empty() => {
-                reading.unsaid.add(format_args!("option `{key}` is empty"));
+                reading
+                    .strict_only
+                    .add(format_args!("option `{key}` is empty"));
             }
             Some(key) => {
                 if asked.insert(key, value).is_some() {
                     let reason = format_args!("option `{key}` is given twice: the last one counts");
-                    reading.unsaid.add(reason);
+                    reading.strict_only.add(reason);
                 }
             }
         }
@@ -148,7 +150,7 @@ pub(super) fn read(segment: &str) -> Reading {
         let value = native(key, asked);
         if value != asked {
             let reason = format_args!("option `{key}` knows no `{asked}`, only `{value}`");
-            reading.unsaid.add(reason);
+            reading.strict_only.add(reason);
         }
         let asked = Asked {
             key,
@@ -204,7 +206,7 @@ fn key(name: &str) -> Option<Key> {
 }
 
 /// Our word for one that generators pass through from another vocabulary, where only one picture can be meant. `mid` and `max`
-/// come from a scale of four words (low, mid, high, max) and take the neighbouring steps of ours; `max` is not 100, which would
+/// come from a scale of four keywords (low, mid, high, max) and take the neighbouring steps of ours; `max` is not 100, which would
 /// make WebP lossless. `fill` is to stretch, as in CSS. `inside`, `outside`, `none` and the gravity `side` are left to be
 /// ignored: the default comes as close to them as anything else.
 fn native(key: Key, value: &str) -> &str {
@@ -229,11 +231,11 @@ impl Asked<'_> {
     /// The value, or `None` and a warning where the text makes no sense.
     fn read<T>(
         self,
-        parse: impl FnOnce(&str) -> Result<T, Unread>,
+        parse: impl FnOnce(&str) -> Result<T, ValueError>,
     ) -> Result<Option<T>, OptionError> {
         match parse(self.value) {
             Ok(value) => Ok(Some(value)),
-            Err(Unread::Malformed(expected)) => {
+            Err(ValueError::Malformed(expected)) => {
                 let text = format!(
                     "{} must be {expected}, got {}: ignored",
                     self.key,
@@ -242,8 +244,8 @@ impl Asked<'_> {
                 self.warnings.push(Warning::new(text));
                 Ok(None)
             }
-            Err(Unread::OutOfRange(expected)) => Err(OptionError::OutOfRange {
-                option: self.key.word(),
+            Err(ValueError::OutOfRange(expected)) => Err(OptionError::OutOfRange {
+                option: self.key.keyword(),
                 expected,
                 got: shown(self.value),
             }),
@@ -272,7 +274,7 @@ fn take(options: &mut Options, asked: Asked<'_>) -> Result<(), OptionError> {
         }
         // What is below is no reason for no picture either.
         Key::Dpr => {
-            options.dpr = asked.read(|text| Dpr::parse(text).map_err(Unread::ignored))?;
+            options.dpr = asked.read(|text| Dpr::parse(text).map_err(ValueError::ignored))?;
         }
         Key::Fit => options.fit = asked.read(Fit::parse)?,
         Key::Flip => options.flip = asked.read(Flip::parse)?,
@@ -291,9 +293,11 @@ fn take(options: &mut Options, asked: Asked<'_>) -> Result<(), OptionError> {
         Key::SlowConnectionQuality => {
             options.slow_connection_quality = asked.read(QualityChoice::parse)?
         }
-        Key::Trim => match asked.read(trim::Whole::parse)? {
-            Some(trim::Whole::Border) => options.trim.border = Some(trim::TrimBorder::default()),
-            Some(trim::Whole::Sides([top, right, bottom, left])) => {
+        Key::Trim => match asked.read(trim::TrimValue::parse)? {
+            Some(trim::TrimValue::BorderOptions) => {
+                options.trim.border = Some(trim::TrimBorder::default())
+            }
+            Some(trim::TrimValue::Sides([top, right, bottom, left])) => {
                 (options.trim.top, options.trim.right) = (Some(top), Some(right));
                 (options.trim.bottom, options.trim.left) = (Some(bottom), Some(left));
             }
@@ -330,15 +334,15 @@ fn take(options: &mut Options, asked: Asked<'_>) -> Result<(), OptionError> {
     Ok(())
 }
 
-fn flag(text: &str) -> Result<bool, Unread> {
+fn flag(text: &str) -> Result<bool, ValueError> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(Unread::Malformed("true or false")),
+        _ => Err(ValueError::Malformed("true or false")),
     }
 }
 
-/// The one list of words where an unknown one is an error: a client that gets another format than it can read is not helped.
+/// The one list of keywords where an unknown one is an error: a client that gets another format than it can read is not helped.
 fn format(text: &str) -> Result<FormatChoice, OptionError> {
     FormatChoice::parse(text).map_err(|_| OptionError::UnsupportedFormat {
         format: shown(text),

@@ -25,7 +25,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use border::Border;
-pub use border::Frame;
+pub use border::BorderOptions;
 pub use color::Color;
 pub use fit::Fit;
 pub use fit::Flip;
@@ -38,12 +38,12 @@ pub use keywords::Metadata;
 pub use keywords::OnError;
 pub use keywords::Segment;
 pub use keywords::Upscale;
-pub use parsed::Reading;
-pub use parsed::Reasons;
+pub use parsed::Diagnostics;
+pub use parsed::ParsedOptions;
 pub use quality::Quality;
 pub use quality::QualityChoice;
-pub use quality_target::Aim;
 pub use quality_target::FileSize;
+pub use quality_target::QualityTarget;
 pub use quality_target::Score;
 pub use recipe::Effects;
 pub use recipe::Effort;
@@ -74,7 +74,7 @@ pub struct Options {
     pub auto_quality: Option<Score>,
     pub background: Option<Color>,
     pub blur: Option<Blur>,
-    pub border: Border,
+    pub border: BorderOptions,
     pub brightness: Option<Factor>,
     pub compression: Option<Compression>,
     pub contrast: Option<Factor>,
@@ -118,12 +118,12 @@ impl Options {
     /// When the percent-encoding is broken, a piece has no `=`, nothing known is asked for, a number is out of its range or the
     /// `format` is not one we make.
     pub fn parse(segment: &str) -> Result<(Options, Vec<Warning>), OptionError> {
-        Reading::of(segment).into_lenient()
+        ParsedOptions::of(segment).into_lenient()
     }
 
     /// One warning for each option that asks for something which this version does not do yet.
-    pub fn effects_to_come(&self) -> Vec<Warning> {
-        unsupported::to_come(self)
+    pub fn unsupported_warnings(&self) -> Vec<Warning> {
+        unsupported::warnings(self)
     }
 }
 
@@ -162,12 +162,12 @@ impl Warning {
     }
 
     /// That the source lacks its end, and what there is of it. Its first words are how it is known among others.
-    pub fn of_truncated(what: impl fmt::Display) -> Self {
+    pub fn truncated_source(what: impl fmt::Display) -> Self {
         Warning::new(format!("{TRUNCATED}: {what}"))
     }
 
     /// Whether a text is that of a warning that the source lacks its end.
-    pub fn tells_of_truncated(text: &str) -> bool {
+    pub fn is_truncated_source(text: &str) -> bool {
         text.starts_with(TRUNCATED)
     }
 

@@ -9,17 +9,17 @@ use super::grammar;
 use super::keywords::OnError;
 
 /// An options segment as read. Lenient readers take what is left when everything that makes no sense is passed over; strict ones
-/// look at the reasons first.
+/// look at the diagnostics first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reading {
+pub struct ParsedOptions {
     pub(super) options: Options,
     pub(super) warnings: Vec<Warning>,
     pub(super) error: Option<OptionError>,
     /// What is passed over without a word, and errors behind the first.
-    pub(super) unsaid: Reasons,
+    pub(super) strict_only: Diagnostics,
 }
 
-impl Reading {
+impl ParsedOptions {
     /// Reads a segment that is still percent-encoded; [`Options::parse`] says how.
     pub fn of(segment: &str) -> Self {
         grammar::read(segment)
@@ -29,7 +29,7 @@ impl Reading {
     ///
     /// # Errors
     /// The first thing for which there is no picture.
-    pub fn options(&self) -> Result<&Options, &OptionError> {
+    pub fn as_result(&self) -> Result<&Options, &OptionError> {
         match &self.error {
             Some(error) => Err(error),
             None => Ok(&self.options),
@@ -47,21 +47,21 @@ impl Reading {
     }
 
     /// Everything that does not count, errors first.
-    pub fn reasons(&self) -> Reasons {
-        let mut reasons = Reasons::default();
+    pub fn diagnostics(&self) -> Diagnostics {
+        let mut diagnostics = Diagnostics::default();
         if let Some(error) = &self.error {
-            reasons.add(error);
+            diagnostics.add(error);
         }
         for warning in &self.warnings {
-            reasons.add(warning);
+            diagnostics.add(warning);
         }
-        reasons.join(&self.unsaid);
-        reasons
+        diagnostics.join(&self.strict_only);
+        diagnostics
     }
 
     pub(super) fn fail(&mut self, error: OptionError) {
         match self.error {
-            Some(_) => self.unsaid.add(&error),
+            Some(_) => self.strict_only.add(&error),
             None => self.error = Some(error),
         }
     }
@@ -74,44 +74,44 @@ impl Reading {
     }
 }
 
-/// Reasons against a URL. Only the first few are kept, so that no URL makes a long answer; each is short because of what it quotes.
+/// Diagnostics against a URL. Only the first few are kept, so that no URL makes a long answer; each is short because of what it quotes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reasons {
-    told: Vec<String>,
-    untold: usize,
+pub struct Diagnostics {
+    messages: Vec<String>,
+    omitted: usize,
 }
 
-impl Reasons {
-    const MOST: usize = 24;
+impl Diagnostics {
+    const MAX_MESSAGES: usize = 24;
 
     /// One more.
     pub fn add(&mut self, reason: impl fmt::Display) {
-        if self.told.len() < Self::MOST {
-            self.told.push(reason.to_string());
+        if self.messages.len() < Self::MAX_MESSAGES {
+            self.messages.push(reason.to_string());
         } else {
-            self.untold += 1;
+            self.omitted += 1;
         }
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.told.is_empty()
+        self.messages.is_empty()
     }
 
-    fn join(&mut self, others: &Reasons) {
-        for reason in &others.told {
+    fn join(&mut self, others: &Diagnostics) {
+        for reason in &others.messages {
             self.add(reason);
         }
-        self.untold += others.untold;
+        self.omitted += others.omitted;
     }
 }
 
-impl fmt::Display for Reasons {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.told.join("; "))?;
-        match self.untold {
+        f.write_str(&self.messages.join("; "))?;
+        match self.omitted {
             0 => Ok(()),
-            untold => write!(f, "; and {untold} more"),
+            omitted => write!(f, "; and {omitted} more"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::values::Unread;
+use super::values::ValueError;
 use super::values::nearest;
 use super::values::number;
 
@@ -74,7 +74,7 @@ impl QualityChoice {
         }
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
         match text {
             "high" => return Ok(QualityChoice::High),
             "medium-high" => return Ok(QualityChoice::MediumHigh),
@@ -82,11 +82,11 @@ impl QualityChoice {
             "low" => return Ok(QualityChoice::Low),
             _ => {}
         }
-        let value = number(text).ok_or(Unread::Malformed(Self::EXPECTED))?;
+        let value = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;
         let quality = u8::try_from(nearest(value)).ok().and_then(Quality::new);
         quality
             .map(QualityChoice::Exactly)
-            .ok_or(Unread::OutOfRange(Quality::EXPECTED))
+            .ok_or(ValueError::OutOfRange(Quality::EXPECTED))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
-use super::values::Unread;
+use super::values::ValueError;
 use super::values::nearest;
 use super::values::number;
 
@@ -28,10 +28,10 @@ impl Score {
         self.0
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
-        let value = number(text).ok_or(Unread::Malformed(Self::EXPECTED))?;
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+        let value = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;
         let score = u8::try_from(nearest(value)).ok().and_then(Score::new);
-        score.ok_or(Unread::OutOfRange(Self::EXPECTED))
+        score.ok_or(ValueError::OutOfRange(Self::EXPECTED))
     }
 }
 
@@ -61,9 +61,9 @@ impl FileSize {
         self.0.get()
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
-        let value = number(text).ok_or(Unread::Malformed(Self::EXPECTED))?;
-        FileSize::new(nearest(value)).ok_or(Unread::OutOfRange(Self::EXPECTED))
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+        let value = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;
+        FileSize::new(nearest(value)).ok_or(ValueError::OutOfRange(Self::EXPECTED))
     }
 }
 
@@ -75,16 +75,16 @@ impl fmt::Display for FileSize {
 
 /// What the quality of a lossy still is searched by, in place of being what it is asked to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Aim {
+pub struct QualityTarget {
     /// The lowest quality that looks so well.
     pub score: Option<Score>,
     /// The best quality whose file is no larger.
     pub size: Option<FileSize>,
 }
 
-impl Aim {
+impl QualityTarget {
     /// Whether there is nothing to search by.
     pub fn is_none(self) -> bool {
-        self == Aim::default()
+        self == QualityTarget::default()
     }
 }

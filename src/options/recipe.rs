@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::border::Frame;
+use super::border::Border;
 use super::color::Color;
 use super::fit::Fit;
 use super::fit::Flip;
@@ -10,7 +10,7 @@ use super::fit::Gravity;
 use super::fit::Rotation;
 use super::keywords::Metadata;
 use super::quality::Quality;
-use super::quality_target::Aim;
+use super::quality_target::QualityTarget;
 use super::trim::Trim;
 use super::values::Blur;
 use super::values::Factor;
@@ -41,7 +41,7 @@ pub struct Recipe {
     /// What is done to the colours, padding included.
     pub effects: Effects,
     /// What is laid around all of it.
-    pub border: Option<Frame>,
+    pub border: Option<Border>,
     /// Whether colours beyond sRGB are kept, with their profile, rather than brought into it.
     pub wide_gamut: bool,
     /// Whether an animation keeps its frames.
@@ -49,7 +49,7 @@ pub struct Recipe {
     /// Quality for the lossy encoders.
     pub quality: Quality,
     /// What a quality for a lossy still is searched by, if it is.
-    pub aim: Aim,
+    pub quality_target: QualityTarget,
     /// Whether a PNG may be reduced to a palette.
     pub palette: bool,
     /// What is kept of the metadata of the source.
@@ -79,7 +79,7 @@ impl Default for Recipe {
             wide_gamut: false,
             animated: true,
             quality: Quality::DEFAULT,
-            aim: Aim::default(),
+            quality_target: QualityTarget::default(),
             palette: false,
             metadata: Metadata::Copyright,
             webp: true,
@@ -153,7 +153,7 @@ impl fmt::Display for Recipe {
             wide_gamut,
             animated,
             quality,
-            aim,
+            quality_target,
             palette,
             metadata,
             webp,
@@ -171,7 +171,7 @@ impl fmt::Display for Recipe {
         write!(f, ",wide-gamut={wide_gamut}")?;
         write!(
             f,
-            ",animated={animated},quality={quality},aim={aim},palette={palette}"
+            ",animated={animated},quality={quality},aim={quality_target},palette={palette}"
         )?;
         write!(f, ",metadata={metadata},webp={webp},output={output}")?;
         write!(f, ",effort={effort}")
@@ -187,9 +187,9 @@ impl fmt::Display for Effort {
     }
 }
 
-impl fmt::Display for Aim {
+impl fmt::Display for QualityTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Aim { score, size } = self;
+        let QualityTarget { score, size } = self;
         write!(f, "{};{}", OrNone(score), OrNone(size))
     }
 }
@@ -274,7 +274,7 @@ mod tests {
                 Recipe { wide_gamut: other.wide_gamut, ..recipe.clone() },
                 Recipe { animated: other.animated, ..recipe.clone() },
                 Recipe { quality: other.quality, ..recipe.clone() },
-                Recipe { aim: other.aim, ..recipe.clone() },
+                Recipe { quality_target: other.quality_target, ..recipe.clone() },
                 Recipe { palette: other.palette, ..recipe.clone() },
                 Recipe { metadata: other.metadata, ..recipe.clone() },
                 Recipe { webp: other.webp, ..recipe.clone() },

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
-use super::values::Unread;
+use super::values::ValueError;
 use super::values::nearest;
 use super::values::number;
 
@@ -32,10 +32,10 @@ impl Pixels {
 
     /// Fractions, which loaders that multiply by an aspect ratio send, go to the nearest whole number. What rounds to 0 and
     /// what is negative is malformed rather than out of range: a picture without that side is better than none.
-    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
         number(text)
             .and_then(|value| Pixels::new(nearest(value)))
-            .ok_or(Unread::Malformed(Self::EXPECTED))
+            .ok_or(ValueError::Malformed(Self::EXPECTED))
     }
 }
 
@@ -46,11 +46,11 @@ impl fmt::Display for Pixels {
 }
 
 /// The width of a line, which may be nothing: the nearest whole number of pixels.
-pub(super) fn whole_pixels(text: &str) -> Result<u32, Unread> {
+pub(super) fn whole_pixels(text: &str) -> Result<u32, ValueError> {
     const EXPECTED: &str = "a whole number of pixels, at least 0";
-    let value = number(text).ok_or(Unread::Malformed(EXPECTED))?;
+    let value = number(text).ok_or(ValueError::Malformed(EXPECTED))?;
     if value < 0.0 {
-        Err(Unread::OutOfRange(EXPECTED))
+        Err(ValueError::OutOfRange(EXPECTED))
     } else {
         Ok(nearest(value))
     }
@@ -67,13 +67,13 @@ pub enum Width {
 impl Width {
     const EXPECTED: &'static str = "a number of pixels, at least 1, or auto";
 
-    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
         if text == "auto" {
             return Ok(Width::Auto);
         }
         Pixels::parse(text)
             .map(Width::Pixels)
-            .map_err(|_| Unread::Malformed(Self::EXPECTED))
+            .map_err(|_| ValueError::Malformed(Self::EXPECTED))
     }
 }
 
@@ -109,7 +109,7 @@ impl Breakpoints {
         &self.0
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
         // One more than allowed is enough to know that there are too many.
         let parts = text
             .split(';')
@@ -119,11 +119,11 @@ impl Breakpoints {
         let widths: Vec<Pixels> = parts
             .map(Pixels::parse)
             .collect::<Result<_, _>>()
-            .map_err(|_| Unread::Malformed(Self::EXPECTED))?;
+            .map_err(|_| ValueError::Malformed(Self::EXPECTED))?;
         if widths.is_empty() {
-            return Err(Unread::Malformed(Self::EXPECTED));
+            return Err(ValueError::Malformed(Self::EXPECTED));
         }
-        Breakpoints::new(widths).ok_or(Unread::OutOfRange(Self::TOO_MANY))
+        Breakpoints::new(widths).ok_or(ValueError::OutOfRange(Self::TOO_MANY))
     }
 }
 

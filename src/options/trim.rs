@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::color::Color;
 use super::values::Share;
-use super::values::Unread;
+use super::values::ValueError;
 use super::values::nearest;
 use super::values::number;
 
@@ -117,10 +117,10 @@ pub enum Length {
 impl Length {
     const EXPECTED: &'static str = "a number of pixels, or a number below 1 for a part of the side";
 
-    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
-        let value = number(text).ok_or(Unread::Malformed(Self::EXPECTED))?;
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+        let value = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;
         if value < 0.0 {
-            return Err(Unread::OutOfRange(Self::EXPECTED));
+            return Err(ValueError::OutOfRange(Self::EXPECTED));
         }
         if value > 0.0 && value < 1.0 {
             return Ok(Length::Share(Share::nearest(value)));
@@ -140,18 +140,18 @@ impl fmt::Display for Length {
 
 /// The value of the option `trim` itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whole {
-    Border,
+pub(super) enum TrimValue {
+    BorderOptions,
     /// Top, right, bottom, left.
     Sides([Length; 4]),
 }
 
-impl Whole {
+impl TrimValue {
     const EXPECTED: &'static str = "border, or four numbers as in 20;30;20;0";
 
-    pub(super) fn parse(text: &str) -> Result<Self, Unread> {
+    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
         if text == "border" {
-            return Ok(Whole::Border);
+            return Ok(TrimValue::BorderOptions);
         }
         let mut parts = text.split(';').map(|part| Length::parse(part.trim()));
         let (Some(top), Some(right), Some(bottom), Some(left), None) = (
@@ -161,18 +161,18 @@ impl Whole {
             parts.next(),
             parts.next(),
         ) else {
-            return Err(Unread::Malformed(Self::EXPECTED));
+            return Err(ValueError::Malformed(Self::EXPECTED));
         };
-        Ok(Whole::Sides([top?, right?, bottom?, left?]))
+        Ok(TrimValue::Sides([top?, right?, bottom?, left?]))
     }
 }
 
 /// The largest difference that still is border.
-pub(super) fn tolerance(text: &str) -> Result<u8, Unread> {
+pub(super) fn tolerance(text: &str) -> Result<u8, ValueError> {
     const EXPECTED: &str = "a whole number from 0 to 255";
-    let value = number(text).ok_or(Unread::Malformed(EXPECTED))?;
+    let value = number(text).ok_or(ValueError::Malformed(EXPECTED))?;
     if value < 0.0 {
-        return Err(Unread::OutOfRange(EXPECTED));
+        return Err(ValueError::OutOfRange(EXPECTED));
     }
-    u8::try_from(nearest(value)).map_err(|_| Unread::OutOfRange(EXPECTED))
+    u8::try_from(nearest(value)).map_err(|_| ValueError::OutOfRange(EXPECTED))
 }

@@ -7,7 +7,7 @@ use super::keywords::Upscale;
 use super::values::Zoom;
 
 /// A warning for each option whose value should change the picture and does not yet. Neutral values ask for nothing.
-pub(super) fn to_come(options: &Options) -> Vec<Warning> {
+pub(super) fn warnings(options: &Options) -> Vec<Warning> {
     let Options {
         gravity,
         segment,

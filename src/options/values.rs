@@ -8,19 +8,19 @@ const SCALE: u32 = 1_000_000;
 
 /// Why a value was not taken. Both carry what would have been right, to follow the words "must be".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(super) enum ValueError {
     /// Not the kind of value this option has: the option is ignored, with a warning.
     Malformed(&'static str),
     /// The right kind, outside the range: the request is wrong.
     OutOfRange(&'static str),
 }
 
-impl Unread {
+impl ValueError {
     /// The same where even a number outside the range is passed over.
     pub fn ignored(self) -> Self {
         match self {
-            Unread::Malformed(expected) | Unread::OutOfRange(expected) => {
-                Unread::Malformed(expected)
+            ValueError::Malformed(expected) | ValueError::OutOfRange(expected) => {
+                ValueError::Malformed(expected)
             }
         }
     }
@@ -91,9 +91,9 @@ macro_rules! decimal {
             }
 
             $(
-                pub(super) fn parse(text: &str) -> Result<Self, Unread> {
-                    let value = number(text).ok_or(Unread::Malformed($expected))?;
-                    Self::new(value).ok_or(Unread::OutOfRange($expected))
+                pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+                    let value = number(text).ok_or(ValueError::Malformed($expected))?;
+                    Self::new(value).ok_or(ValueError::OutOfRange($expected))
                 }
             )?
         }

@@ -50,8 +50,8 @@ use crate::policy::Job;
 use crate::policy::Policy;
 use crate::policy::PolicyError;
 use crate::request::Conditional;
+use crate::request::PreconditionOutcome;
 use crate::request::Prefixes;
-use crate::request::Settled;
 use crate::response;
 use crate::response::About;
 use crate::response::Body;
@@ -364,7 +364,7 @@ impl Pipeline {
             .map_err(Error::from)?;
         let Named { key, told } = choice.named;
         let last_modified = record.validators.last_modified;
-        if let Some(settled) = conditional.settled(told.etag(), last_modified) {
+        if let Some(settled) = conditional.evaluate_preconditions(told.etag(), last_modified) {
             let spent = Spent {
                 outcome: source.outcome,
                 fetch,
@@ -384,8 +384,10 @@ impl Pipeline {
             return Ok(Answered {
                 response,
                 outcome: match settled {
-                    Settled::NotModified => telemetry::Outcome::NotModified,
-                    Settled::PreconditionFailed => telemetry::Outcome::PreconditionFailed,
+                    PreconditionOutcome::NotModified => telemetry::Outcome::NotModified,
+                    PreconditionOutcome::PreconditionFailed => {
+                        telemetry::Outcome::PreconditionFailed
+                    }
                 },
             });
         }
@@ -421,7 +423,7 @@ impl Pipeline {
         if rendition.is_of_truncated() {
             record = self.cache.cap_source(&admitted.name.key, &record).await;
         }
-        let judged = admitted.job.judge(rendition.format);
+        let judged = admitted.job.check_output(rendition.format);
         judged.map_err(|denied| Failed::from(Error::from(denied)).over(&record))?;
         let is_interim = choice.is_interim(rendition);
         if is_interim {
@@ -444,7 +446,7 @@ impl Pipeline {
             other = Told::of(&record, rendition.etag.clone(), understood.vary, warnings);
             &other
         };
-        let portion = conditional.portion(told.etag(), rendition.bytes.len());
+        let portion = conditional.select_range(told.etag(), rendition.bytes.len());
         let response = response::image(
             rendition,
             &self.about(&record, stale, told, spent, is_interim),

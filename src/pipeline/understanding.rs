@@ -1,6 +1,6 @@
 //! What a request's head was understood as, remembered: a picture that is asked for again is not parsed, judged, negotiated and hashed again.
 //!
-//! That is safe because an understanding depends on nothing but what was heard and on settings: [`ImageRequest::of`] and the policy see no other
+//! That is safe because an understanding depends on nothing but what was key and on settings: [`ImageRequest::of`] and the policy see no other
 //! part of a head, and prefixes, policy and the manner of rendering never change while a server runs. What does change, the source, is never
 //! remembered: whether its record is fresh is asked anew every time, and what is spelled of one record is spelled again for the next. Errors are not
 //! remembered either: whoever sends nonsense shall not drive out what is asked for.
@@ -22,10 +22,10 @@ use crate::options::Output;
 use crate::options::Recipe;
 use crate::pipeline::Pipeline;
 use crate::policy::Job;
-use crate::request::Consulted;
-use crate::request::Heard;
 use crate::request::ImageRequest;
-use crate::request::Noted;
+use crate::request::RequestKey;
+use crate::request::RequestKeyRef;
+use crate::request::Vary;
 use crate::response::Told;
 
 /// For all understandings together, in bytes: some 4000 of them.
@@ -35,11 +35,11 @@ const BYTES: u64 = 16 << 20;
 const OVERHEAD: usize = size_of::<Understood>() + size_of::<Standing>() + 2400;
 
 /// Understandings, those that were asked for most.
-pub(crate) struct Remembered(Cache<Noted, Arc<Understood>>);
+pub(crate) struct Remembered(Cache<RequestKey, Arc<Understood>>);
 
 /// A request, understood or not.
 pub(crate) struct Understood {
-    pub vary: Consulted,
+    pub vary: Vary,
     /// Where the client may be sent when there is no picture for it.
     pub fallback: Option<String>,
     pub admitted: Result<Admitted, Arc<Error>>,
@@ -70,8 +70,8 @@ impl Default for Remembered {
         Remembered(
             Cache::builder()
                 .max_capacity(BYTES)
-                .weigher(|noted: &Noted, understood: &Arc<Understood>| {
-                    let weight = noted.weight() + understood.weight();
+                .weigher(|key: &RequestKey, understood: &Arc<Understood>| {
+                    let weight = key.weight() + understood.weight();
                     u32::try_from(weight).unwrap_or(u32::MAX)
                 })
                 .build(),
@@ -91,24 +91,24 @@ impl Remembered {
 impl Pipeline {
     /// Understands a head, or remembers how it was understood.
     pub(crate) fn understand(&self, head: &Parts) -> Arc<Understood> {
-        let heard = match Heard::of(head) {
-            Ok(heard) => heard,
+        let key = match RequestKeyRef::of(head) {
+            Ok(key) => key,
             Err(error) => return Arc::new(Understood::refused(error.into())),
         };
-        if let Some(understood) = self.remembered.0.get(&heard) {
+        if let Some(understood) = self.remembered.0.get(&key) {
             return understood;
         }
-        let understood = Arc::new(self.understand_anew(&heard));
+        let understood = Arc::new(self.understand_anew(&key));
         if understood.admitted.is_ok() {
             self.remembered
                 .0
-                .insert(heard.noted(), Arc::clone(&understood));
+                .insert(key.to_key(), Arc::clone(&understood));
         }
         understood
     }
 
-    fn understand_anew(&self, heard: &Heard<'_>) -> Understood {
-        let request = match ImageRequest::of(heard, &self.prefixes) {
+    fn understand_anew(&self, key: &RequestKeyRef<'_>) -> Understood {
+        let request = match ImageRequest::of(key, &self.prefixes) {
             Ok(request) => request,
             Err(error) => return Understood::refused(error.into()),
         };
@@ -118,7 +118,7 @@ impl Pipeline {
             standing: RwLock::default(),
         });
         Understood {
-            vary: self.policy.consulted(&request),
+            vary: self.policy.vary(&request),
             fallback: self.policy.fallback(&request),
             admitted: admitted.map_err(|error| Arc::new(error.into())),
         }
@@ -190,7 +190,7 @@ impl Pipeline {
 impl Understood {
     fn refused(error: Error) -> Self {
         Understood {
-            vary: Consulted::default(),
+            vary: Vary::default(),
             fallback: None,
             admitted: Err(Arc::new(error)),
         }

@@ -1,7 +1,7 @@
 //! Backgrounds: what shows through, and what lies around.
 
+use crate::options::Border;
 use crate::options::Color;
-use crate::options::Frame;
 
 use crate::pixels::Channels;
 use crate::pixels::Raster;
@@ -85,7 +85,7 @@ pub(crate) fn pad(raster: Raster, canvas: Canvas, color: Color) -> Raster {
 }
 
 /// Lays a border around an RGB or RGBA picture, whose size together with it has passed the limits.
-pub(crate) fn framed(raster: Raster, frame: &Frame) -> Raster {
+pub(crate) fn framed(raster: Raster, frame: &Border) -> Raster {
     let beside = frame.left.saturating_add(frame.right);
     let above_and_below = frame.top.saturating_add(frame.bottom);
     let canvas = Canvas {
@@ -110,8 +110,8 @@ fn to_sample(value: f32) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use crate::options::Border;
     use crate::options::Color;
-    use crate::options::Frame;
 
     use super::Canvas;
     use super::flatten;
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_frame_has_its_width_on_every_side() {
-        let frame = Frame {
+        let frame = Border {
             color: RED,
             top: 1,
             right: 2,
@@ -208,7 +208,7 @@ mod tests {
 
         let faint = framed(
             rgb,
-            &Frame {
+            &Border {
                 color: FAINT,
                 ..frame
             },

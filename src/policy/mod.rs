@@ -1,5 +1,5 @@
 //! May it happen, and how exactly: an [`ImageRequest`] becomes a [`Job`] with an approved source and a recipe that leaves nothing
-//! open, or it is [`Denied`]. Pure decisions: never a socket, a file or an HTTP type, and no other room may approve a source.
+//! open, or it is [`Denial`]. Pure decisions: never a socket, a file or an HTTP type, and no other room may approve a source.
 
 mod negotiate;
 mod origin_pattern;
@@ -16,38 +16,38 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 pub use negotiate::NegotiateConfig;
-pub use origin_pattern::AllowedOrigin;
-pub use origin_pattern::AllowedOriginError;
-pub use resolve::Unclear;
+pub use origin_pattern::OriginPattern;
+pub use origin_pattern::OriginPatternError;
+pub use resolve::ResolveError;
 pub use source_pattern::SourcePattern;
 pub use source_pattern::SourcePatternError;
 pub use sources::Allowlist;
 pub use sources::ApprovedSource;
-pub use sources::Place;
+pub use sources::SourceLocation;
 pub use zone::ZoneOrigin;
 pub use zone::ZoneOriginError;
 pub use zone::zone_url;
 
-use self::negotiate::Decided;
+use self::negotiate::Decision;
 use crate::bucket::BucketAddress;
+use crate::options::Diagnostics;
 use crate::options::Format;
 use crate::options::OptionError;
 use crate::options::Options;
-use crate::options::Reasons;
 use crate::options::Recipe;
 use crate::options::Warning;
 use crate::request::Accept;
 use crate::request::ClientHints;
-use crate::request::Consulted;
 use crate::request::ImageRequest;
 use crate::request::SourceRef;
+use crate::request::Vary;
 
 /// Section `[sources]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourcesConfig {
     /// What may be read beside the zone and the configured buckets.
-    pub allowed: Vec<AllowedOrigin>,
+    pub allowed: Vec<OriginPattern>,
 }
 
 /// Section `[zone]`.
@@ -96,15 +96,15 @@ impl Job {
     /// Judges what was made by what it came to be.
     ///
     /// # Errors
-    /// [`Denied::Drawing`].
-    pub fn judge(&self, made: Format) -> Result<(), Denied> {
-        judge(self.must_be_pixels, made)
+    /// [`Denial::Drawing`].
+    pub fn check_output(&self, made: Format) -> Result<(), Denial> {
+        check_output(self.must_be_pixels, made)
     }
 }
 
-impl Decided {
+impl Decision {
     fn job(self, request: &ImageRequest, source: ApprovedSource) -> Job {
-        let mut warnings = request.asked.warnings().to_vec();
+        let mut warnings = request.options.warnings().to_vec();
         warnings.extend(self.warnings);
         Job {
             source,
@@ -115,9 +115,9 @@ impl Decided {
     }
 }
 
-fn judge(must_be_pixels: bool, made: Format) -> Result<(), Denied> {
+fn check_output(must_be_pixels: bool, made: Format) -> Result<(), Denial> {
     if must_be_pixels && made == Format::Svg {
-        return Err(Denied::Drawing);
+        return Err(Denial::Drawing);
     }
     Ok(())
 }
@@ -148,17 +148,17 @@ impl Policy {
     }
 
     /// Which headers take part in the decision about a request, whatever it is.
-    pub fn consulted(&self, request: &ImageRequest) -> Consulted {
-        request.asked.options().map_or_else(
-            |_| Consulted::default(),
-            |options| negotiate::consulted(options, &request.hints, &self.negotiate),
+    pub fn vary(&self, request: &ImageRequest) -> Vary {
+        request.options.as_result().map_or_else(
+            |_| Vary::default(),
+            |options| negotiate::vary(options, &request.hints, &self.negotiate),
         )
     }
 
     /// Where the client may be sent when there is no picture for it: to the source, where `onerror=redirect` asks for that and the
     /// source is on the host that the client asked or below it. A path stays a path: it leads to the same host for every client.
     pub fn fallback(&self, request: &ImageRequest) -> Option<String> {
-        if !request.asked.redirects_on_error() {
+        if !request.options.redirects_on_error() {
             return None;
         }
         match &request.source {
@@ -190,13 +190,13 @@ impl Policy {
     /// Decides about one request.
     ///
     /// # Errors
-    /// [`Denied`] says what is not allowed.
-    pub fn admit(&self, request: &ImageRequest) -> Result<Job, Denied> {
+    /// [`Denial`] says what is not allowed.
+    pub fn admit(&self, request: &ImageRequest) -> Result<Job, Denial> {
         if request.via_image_resizing {
-            return Err(Denied::Loop);
+            return Err(Denial::Loop);
         }
         // What is wrong with the options is told first.
-        let decided = self.decided(request)?;
+        let decision = self.decision(request)?;
         let source = match &request.source {
             SourceRef::Zone(path) => self.allowlist.approve_zone(path)?,
             // Whatever host the client claims to have asked, what it gets is an image of the zone.
@@ -205,69 +205,69 @@ impl Policy {
                 .approve_zone(&url[url::Position::BeforePath..url::Position::AfterQuery])?,
             SourceRef::Absolute(url) => self.allowlist.approve(url)?,
         };
-        Ok(decided.job(request, source))
+        Ok(decision.job(request, source))
     }
 
     /// Decides about a request whose source was approved already, whatever it says of it.
     ///
     /// # Errors
-    /// [`Denied`] says what is wrong with its options.
+    /// [`Denial`] says what is wrong with its options.
     pub fn admit_approved(
         &self,
         request: &ImageRequest,
         source: ApprovedSource,
-    ) -> Result<Job, Denied> {
-        Ok(self.decided(request)?.job(request, source))
+    ) -> Result<Job, Denial> {
+        Ok(self.decision(request)?.job(request, source))
     }
 
-    fn decided(&self, request: &ImageRequest) -> Result<Decided, Denied> {
+    fn decision(&self, request: &ImageRequest) -> Result<Decision, Denial> {
         let ImageRequest {
-            asked,
+            options,
             accept,
             hints,
             ..
         } = request;
-        let decided = asked
-            .options()
-            .map_err(|error| Denied::Options(error.clone()))
+        let decision = options
+            .as_result()
+            .map_err(|error| Denial::Options(error.clone()))
             .and_then(|options| negotiate::negotiate(options, *accept, hints, &self.negotiate));
         if self.strict {
-            let reasons = strict::reasons(asked, decided.as_ref());
-            if !reasons.is_empty() {
-                return Err(Denied::Strict(reasons));
+            let diagnostics = strict::diagnostics(options, decision.as_ref());
+            if !diagnostics.is_empty() {
+                return Err(Denial::Strict(diagnostics));
             }
         }
-        decided
+        decision
     }
 
     /// Decides about a request alone, whatever its source is.
     ///
     /// # Errors
-    /// [`Denied`] says what is wrong with its options.
-    pub fn recipe(&self, request: &ImageRequest) -> Result<Recipe, Denied> {
-        Ok(self.decided(request)?.recipe)
+    /// [`Denial`] says what is wrong with its options.
+    pub fn recipe(&self, request: &ImageRequest) -> Result<Recipe, Denial> {
+        Ok(self.decision(request)?.recipe)
     }
 
     /// Decides about options alone, for a source that is at hand and a client that gives no hints.
     ///
     /// # Errors
-    /// [`Denied::OutputTooLarge`].
+    /// [`Denial::OutputTooLarge`].
     pub fn decide(
         &self,
         options: &Options,
         accept: Accept,
-    ) -> Result<(Recipe, Vec<Warning>), Denied> {
+    ) -> Result<(Recipe, Vec<Warning>), Denial> {
         let hints = ClientHints::default();
-        let decided = negotiate::negotiate(options, accept, &hints, &self.negotiate)?;
-        Ok((decided.recipe, decided.warnings))
+        let decision = negotiate::negotiate(options, accept, &hints, &self.negotiate)?;
+        Ok((decision.recipe, decision.warnings))
     }
 
     /// Judges what was made for options alone, as [`Job::judge`] does.
     ///
     /// # Errors
-    /// [`Denied::Drawing`].
-    pub fn judge(&self, options: &Options, made: Format) -> Result<(), Denied> {
-        judge(negotiate::names_pixels(options), made)
+    /// [`Denial::Drawing`].
+    pub fn check_output(&self, options: &Options, made: Format) -> Result<(), Denial> {
+        check_output(negotiate::names_pixels(options), made)
     }
 
     /// The judge of sources, for what is found on the way: redirects.
@@ -278,11 +278,11 @@ impl Policy {
 
 /// Why a request may not happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Denied {
+pub enum Denial {
     /// The options ask for no picture.
     Options(OptionError),
     /// Something in the options does not count, and everything should.
-    Strict(Reasons),
+    Strict(Diagnostics),
     /// Neither the zone, nor a configured bucket, nor in the list of allowed origins.
     SourceNotAllowed {
         /// The host of the source.
@@ -305,25 +305,25 @@ pub enum Denied {
     },
 }
 
-impl fmt::Display for Denied {
+impl fmt::Display for Denial {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Denied::Options(error) => error.fmt(formatter),
-            Denied::Strict(reasons) => write!(formatter, "strict mode: {reasons}"),
-            Denied::SourceNotAllowed { host } => write!(
+            Denial::Options(error) => error.fmt(formatter),
+            Denial::Strict(diagnostics) => write!(formatter, "strict mode: {diagnostics}"),
+            Denial::SourceNotAllowed { host } => write!(
                 formatter,
                 "source host `{host}` is not in the list of allowed origins"
             ),
-            Denied::PathNotAllowed => formatter.write_str(
+            Denial::PathNotAllowed => formatter.write_str(
                 "the path of the source must not hide `.` or `..` and must name an image",
             ),
-            Denied::Loop => {
+            Denial::Loop => {
                 formatter.write_str("an image proxy is asking: the source leads back here")
             }
-            Denied::Drawing => formatter.write_str(
+            Denial::Drawing => formatter.write_str(
                 "the source is SVG, which is not made into pixels here: leave `format` out or use `format=auto`",
             ),
-            Denied::OutputTooLarge {
+            Denial::OutputTooLarge {
                 option,
                 pixels,
                 limit,
@@ -337,7 +337,7 @@ impl fmt::Display for Denied {
     }
 }
 
-impl std::error::Error for Denied {}
+impl std::error::Error for Denial {}
 
 /// Settings that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::sources::hides_dot_segments;
 /// Without a port, only the default ports of http and https are allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct AllowedOrigin {
+pub struct OriginPattern {
     /// As the URL parser writes it (lower case, punycode), without a trailing dot.
     host: String,
     with_subdomains: bool,
@@ -26,12 +26,12 @@ pub struct AllowedOrigin {
 
 /// An entry that names no origin; the text says why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AllowedOriginError {
+pub struct OriginPatternError {
     entry: String,
     problem: &'static str,
 }
 
-impl fmt::Display for AllowedOriginError {
+impl fmt::Display for OriginPatternError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
@@ -41,17 +41,17 @@ impl fmt::Display for AllowedOriginError {
     }
 }
 
-impl std::error::Error for AllowedOriginError {}
+impl std::error::Error for OriginPatternError {}
 
-impl TryFrom<String> for AllowedOrigin {
-    type Error = AllowedOriginError;
+impl TryFrom<String> for OriginPattern {
+    type Error = OriginPatternError;
 
-    fn try_from(entry: String) -> Result<Self, AllowedOriginError> {
-        parse(&entry).map_err(|problem| AllowedOriginError { entry, problem })
+    fn try_from(entry: String) -> Result<Self, OriginPatternError> {
+        parse(&entry).map_err(|problem| OriginPatternError { entry, problem })
     }
 }
 
-impl AllowedOrigin {
+impl OriginPattern {
     /// Whether the entry allows a URL of either scheme.
     pub(super) fn allows(&self, url: &Url) -> bool {
         self.allows_host(url) && self.allows_port(url) && self.allows_path(url)
@@ -103,7 +103,7 @@ fn segments(path: &str) -> impl Iterator<Item = Vec<u8>> {
         .map(|segment| percent_decode_str(segment).collect())
 }
 
-fn parse(entry: &str) -> Result<AllowedOrigin, &'static str> {
+fn parse(entry: &str) -> Result<OriginPattern, &'static str> {
     if entry.contains("://") {
         return Err("leave the scheme out, both are allowed");
     }
@@ -145,7 +145,7 @@ fn parse(entry: &str) -> Result<AllowedOrigin, &'static str> {
         return Err("the path must not hide `.` or `..`");
     }
     let path = as_http.path().trim_end_matches('/');
-    Ok(AllowedOrigin {
+    Ok(OriginPattern {
         host: host.to_owned(),
         with_subdomains,
         // The parser drops the default port of its scheme, and no port is the default of both.
@@ -164,7 +164,7 @@ mod tests {
 
     #[track_caller]
     fn check(entry: &str, url: &str, is_allowed: bool) {
-        let allowed = AllowedOrigin::try_from(entry.to_owned()).expect(entry);
+        let allowed = OriginPattern::try_from(entry.to_owned()).expect(entry);
         let parsed = Url::parse(url).expect("the table holds valid URLs");
         assert_eq!(allowed.allows(&parsed), is_allowed, "{entry} {url}");
     }
@@ -270,7 +270,7 @@ mod tests {
             ("*.127.0.0.1", "an address has no subdomains"),
             ("b.com/a%2f..%2fb", "must not hide"),
         ] {
-            let error = AllowedOrigin::try_from(entry.to_owned())
+            let error = OriginPattern::try_from(entry.to_owned())
                 .expect_err(entry)
                 .to_string();
             assert!(

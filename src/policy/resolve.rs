@@ -7,15 +7,15 @@ use url::Url;
 
 use super::Allowlist;
 use super::ApprovedSource;
-use super::Denied;
-use super::Place;
+use super::Denial;
+use super::SourceLocation;
 
 /// A last segment that no prefix has: what is approved with it is approved as something below the prefix.
-const MARK: &str = "~";
+const MARKER: &str = "~";
 
 /// Why a text names no source, and begins the address of none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unclear {
+pub enum ResolveError {
     /// Nothing, or line breaks and the like.
     Characters,
     /// Another scheme than `http` and `https`.
@@ -32,26 +32,26 @@ pub enum Unclear {
     Path,
 }
 
-impl fmt::Display for Unclear {
+impl fmt::Display for ResolveError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Unclear::Characters => "must not be empty or hold control characters",
-            Unclear::Scheme => {
+            ResolveError::Characters => "must not be empty or hold control characters",
+            ResolveError::Scheme => {
                 "must be a URL with `http://` or `https://`, a path of the zone as in `/uploads/cat.jpg`, or `bucket:NAME/KEY`"
             }
-            Unclear::Malformed => "must be a URL that can be read",
-            Unclear::Credentials => "must not hold a user or password",
-            Unclear::Query => "must end before the query: a prefix takes in every query",
-            Unclear::Bucket => "must name a [[bucket]] and a key, as in `bucket:NAME/KEY`",
-            Unclear::Path => "must not hide `.` or `..` and must name something of the zone",
+            ResolveError::Malformed => "must be a URL that can be read",
+            ResolveError::Credentials => "must not hold a user or password",
+            ResolveError::Query => "must end before the query: a prefix takes in every query",
+            ResolveError::Bucket => "must name a [[bucket]] and a key, as in `bucket:NAME/KEY`",
+            ResolveError::Path => "must not hide `.` or `..` and must name something of the zone",
         })
     }
 }
 
-impl std::error::Error for Unclear {}
+impl std::error::Error for ResolveError {}
 
 /// The ways to name a source or a prefix.
-enum Spelling<'a> {
+enum SourceSpec<'a> {
     /// A path, or `zone:` and a path.
     Zone(&'a str),
     /// `bucket:NAME/KEY`, the key as it is.
@@ -64,42 +64,44 @@ enum Spelling<'a> {
     Bare(&'a str),
 }
 
-impl<'a> Spelling<'a> {
-    fn of(text: &'a str) -> Result<Self, Unclear> {
+impl<'a> SourceSpec<'a> {
+    fn of(text: &'a str) -> Result<Self, ResolveError> {
         if text.is_empty() || text.chars().any(char::is_control) {
-            return Err(Unclear::Characters);
+            return Err(ResolveError::Characters);
         }
         if let Some(path) = text.strip_prefix("zone:") {
-            return Ok(Spelling::Zone(path));
+            return Ok(SourceSpec::Zone(path));
         }
         if let Some(object) = text.strip_prefix("bucket:") {
             let (bucket, key) = object.split_once('/').unwrap_or((object, ""));
-            return Ok(Spelling::Object { bucket, key });
+            return Ok(SourceSpec::Object { bucket, key });
         }
         if text.starts_with(['/', '\\']) {
-            return Ok(Spelling::Zone(text));
+            return Ok(SourceSpec::Zone(text));
         }
         match text.split_once("://") {
-            Some((scheme, _)) if !scheme.contains(['/', '?']) => absolute(text).map(Spelling::Url),
-            _ => Ok(Spelling::Bare(text)),
+            Some((scheme, _)) if !scheme.contains(['/', '?']) => {
+                absolute(text).map(SourceSpec::Url)
+            }
+            _ => Ok(SourceSpec::Bare(text)),
         }
     }
 }
 
-fn absolute(text: &str) -> Result<Url, Unclear> {
-    let mut url = Url::parse(text).map_err(|_| Unclear::Malformed)?;
+fn absolute(text: &str) -> Result<Url, ResolveError> {
+    let mut url = Url::parse(text).map_err(|_| ResolveError::Malformed)?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(Unclear::Scheme);
+        return Err(ResolveError::Scheme);
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Unclear::Credentials);
+        return Err(ResolveError::Credentials);
     }
     url.set_fragment(None);
     Ok(url)
 }
 
 /// The URLs of both schemes that a text without one may stand for: none where it does not begin like a host.
-fn with_schemes(text: &str) -> Result<Vec<Url>, Unclear> {
+fn with_schemes(text: &str) -> Result<Vec<Url>, ResolveError> {
     let host = text.split(['/', '?']).next().unwrap_or_default();
     if !host.contains(['.', ':']) && host != "localhost" {
         return Ok(Vec::new());
@@ -117,20 +119,22 @@ impl Allowlist {
     /// A URL means what is read at it and, because its host may be one that clients know the zone by, what the zone has at its path.
     ///
     /// # Errors
-    /// [`Unclear`] where it can mean none.
-    pub fn meant(&self, text: &str) -> Result<Vec<ApprovedSource>, Unclear> {
+    /// [`ResolveError`] where it can mean none.
+    pub fn resolve(&self, text: &str) -> Result<Vec<ApprovedSource>, ResolveError> {
         let mut meant = Vec::new();
-        match Spelling::of(text)? {
-            Spelling::Zone(path) => meant.push(self.approve_zone(path)),
-            Spelling::Object { bucket, key } => {
-                meant.push(Ok(self.approve_key(bucket, key).ok_or(Unclear::Bucket)?));
+        match SourceSpec::of(text)? {
+            SourceSpec::Zone(path) => meant.push(self.approve_zone(path)),
+            SourceSpec::Object { bucket, key } => {
+                meant.push(Ok(self
+                    .approve_key(bucket, key)
+                    .ok_or(ResolveError::Bucket)?));
             }
-            Spelling::Url(url) => self.mean(&url, &mut meant),
-            Spelling::Bare(text) => {
+            SourceSpec::Url(url) => self.resolve_url(&url, &mut meant),
+            SourceSpec::Bare(text) => {
                 meant.push(self.approve_zone(text));
                 if text.contains('/') {
                     for url in with_schemes(text)? {
-                        self.mean(&url, &mut meant);
+                        self.resolve_url(&url, &mut meant);
                     }
                 }
             }
@@ -142,12 +146,12 @@ impl Allowlist {
             }
         }
         if sources.is_empty() {
-            return Err(Unclear::Path);
+            return Err(ResolveError::Path);
         }
         Ok(sources)
     }
 
-    fn mean(&self, url: &Url, meant: &mut Vec<Result<ApprovedSource, Denied>>) {
+    fn resolve_url(&self, url: &Url, meant: &mut Vec<Result<ApprovedSource, Denial>>) {
         let source = self.approve(url);
         let is_object = is_object(&source);
         meant.push(source);
@@ -162,36 +166,36 @@ impl Allowlist {
     /// does. Whether a source that begins so may be read does not matter: it may have been when it was.
     ///
     /// # Errors
-    /// [`Unclear`] where it can mean none.
-    pub fn prefixes_meant(&self, text: &str) -> Result<Vec<String>, Unclear> {
+    /// [`ResolveError`] where it can mean none.
+    pub fn resolve_prefixes(&self, text: &str) -> Result<Vec<String>, ResolveError> {
         let mut meant = Vec::new();
-        match Spelling::of(text)? {
-            Spelling::Object { bucket, key } => {
+        match SourceSpec::of(text)? {
+            SourceSpec::Object { bucket, key } => {
                 if !self.has_bucket(bucket) {
-                    return Err(Unclear::Bucket);
+                    return Err(ResolveError::Bucket);
                 }
                 meant.push(format!("bucket:{bucket}/{key}"));
             }
-            _ if text.contains(['?', '#']) => return Err(Unclear::Query),
-            Spelling::Zone(path) => meant.extend(self.prefix_of_zone(path)),
-            Spelling::Url(url) => self.mean_prefixes(&url, &mut meant),
-            Spelling::Bare(text) => {
+            _ if text.contains(['?', '#']) => return Err(ResolveError::Query),
+            SourceSpec::Zone(path) => meant.extend(self.prefix_of_zone(path)),
+            SourceSpec::Url(url) => self.resolve_prefixes_of_url(&url, &mut meant),
+            SourceSpec::Bare(text) => {
                 meant.extend(self.prefix_of_zone(text));
                 for url in with_schemes(text)? {
-                    self.mean_prefixes(&url, &mut meant);
+                    self.resolve_prefixes_of_url(&url, &mut meant);
                 }
             }
         }
         if meant.is_empty() {
-            return Err(Unclear::Path);
+            return Err(ResolveError::Path);
         }
         meant.sort();
         meant.dedup();
         Ok(meant)
     }
 
-    fn mean_prefixes(&self, url: &Url, meant: &mut Vec<String>) {
-        let (path, mark) = marked(url.path());
+    fn resolve_prefixes_of_url(&self, url: &Url, meant: &mut Vec<String>) {
+        let (path, marker) = with_marker(url.path());
         let mut below = url.clone();
         below.set_path(&path);
         let source = self.approve(&below);
@@ -199,32 +203,35 @@ impl Allowlist {
             meant.extend(self.prefix_of_zone(url.path()));
         }
         meant.push(match source {
-            Ok(source) => unmarked(&source, mark),
+            Ok(source) => without_marker(&source, marker),
             Err(_) => super::sources::without_ornaments(url).to_string(),
         });
     }
 
     fn prefix_of_zone(&self, path: &str) -> Option<String> {
-        let (path, mark) = marked(path);
+        let (path, marker) = with_marker(path);
         let below = self.approve_zone(&path).ok()?;
-        Some(unmarked(&below, mark))
+        Some(without_marker(&below, marker))
     }
 }
 
-fn is_object(source: &Result<ApprovedSource, Denied>) -> bool {
-    let place = source.as_ref().map(ApprovedSource::place);
-    matches!(place, Ok(Place::Bucket { .. }))
+fn is_object(source: &Result<ApprovedSource, Denial>) -> bool {
+    let location = source.as_ref().map(ApprovedSource::location);
+    matches!(location, Ok(SourceLocation::Bucket { .. }))
 }
 
 /// The path of something below a prefix, and how many of its last bytes the prefix does not have.
-fn marked(prefix: &str) -> (String, usize) {
-    let mark = if prefix.ends_with('/') { "" } else { "/" };
-    (format!("{prefix}{mark}{MARK}"), mark.len() + MARK.len())
+fn with_marker(prefix: &str) -> (String, usize) {
+    let marker = if prefix.ends_with('/') { "" } else { "/" };
+    (
+        format!("{prefix}{marker}{MARKER}"),
+        marker.len() + MARKER.len(),
+    )
 }
 
-fn unmarked(below: &ApprovedSource, mark: usize) -> String {
+fn without_marker(below: &ApprovedSource, marker: usize) -> String {
     let mut prefix = below.canonical();
-    prefix.truncate(prefix.len().saturating_sub(mark));
+    prefix.truncate(prefix.len().saturating_sub(marker));
     prefix
 }
 
@@ -235,16 +242,16 @@ mod tests {
 
     use super::Allowlist;
     use super::ApprovedSource;
-    use super::Unclear;
+    use super::ResolveError;
     use crate::bucket::BucketAddress;
-    use crate::policy::AllowedOrigin;
+    use crate::policy::OriginPattern;
     use crate::policy::ZoneOrigin;
 
     fn allowlist(zone: &str) -> Allowlist {
         let bucket = toml::from_str("name = 'photos'\nbucket = 'shop'\nregion = 'eu-west-1'\n")
             .expect("a bucket");
         let allowed = ["b.com", "*.c.com/themes"]
-            .map(|entry| AllowedOrigin::try_from(entry.to_owned()).expect("an origin"));
+            .map(|entry| OriginPattern::try_from(entry.to_owned()).expect("an origin"));
         Allowlist::new(
             allowed.to_vec(),
             ZoneOrigin::try_from(zone.to_owned()).expect("a zone"),
@@ -256,7 +263,7 @@ mod tests {
 
     #[track_caller]
     fn check(zone: &str, text: &str, meant: &[&str]) {
-        let sources = allowlist(zone).meant(text).expect(text);
+        let sources = allowlist(zone).resolve(text).expect(text);
         let addresses: Vec<_> = sources.iter().map(ApprovedSource::canonical).collect();
         assert_eq!(addresses, meant, "{text}");
     }
@@ -264,7 +271,7 @@ mod tests {
     #[track_caller]
     fn check_prefix(zone: &str, text: &str, meant: &[&str]) {
         assert_eq!(
-            allowlist(zone).prefixes_meant(text).expect(text),
+            allowlist(zone).resolve_prefixes(text).expect(text),
             meant,
             "{text}"
         );
@@ -367,30 +374,33 @@ mod tests {
     fn what_means_nothing_is_told() {
         let allowlist = allowlist("file:x");
         for (text, unclear) in [
-            ("", Unclear::Characters),
-            ("/a\nb", Unclear::Characters),
-            ("s3://shop/a.jpg", Unclear::Scheme),
-            ("ftp://b.com/a.jpg", Unclear::Scheme),
-            ("https://", Unclear::Malformed),
-            ("https://b.com:x/a", Unclear::Malformed),
-            ("https://u:p@b.com/a.jpg", Unclear::Credentials),
-            ("u:p@b.com/a.jpg", Unclear::Credentials),
-            ("bucket:other/a.jpg", Unclear::Bucket),
+            ("", ResolveError::Characters),
+            ("/a\nb", ResolveError::Characters),
+            ("s3://shop/a.jpg", ResolveError::Scheme),
+            ("ftp://b.com/a.jpg", ResolveError::Scheme),
+            ("https://", ResolveError::Malformed),
+            ("https://b.com:x/a", ResolveError::Malformed),
+            ("https://u:p@b.com/a.jpg", ResolveError::Credentials),
+            ("u:p@b.com/a.jpg", ResolveError::Credentials),
+            ("bucket:other/a.jpg", ResolveError::Bucket),
         ] {
-            assert_eq!(allowlist.meant(text), Err(unclear), "{text}");
-            assert_eq!(allowlist.prefixes_meant(text), Err(unclear), "{text}");
+            assert_eq!(allowlist.resolve(text), Err(unclear), "{text}");
+            assert_eq!(allowlist.resolve_prefixes(text), Err(unclear), "{text}");
         }
-        assert_eq!(allowlist.meant("bucket:photos"), Err(Unclear::Bucket));
-        assert_eq!(allowlist.meant("/..%2fa.jpg"), Err(Unclear::Path));
-        assert_eq!(allowlist.prefixes_meant("/a?b"), Err(Unclear::Query));
+        assert_eq!(
+            allowlist.resolve("bucket:photos"),
+            Err(ResolveError::Bucket)
+        );
+        assert_eq!(allowlist.resolve("/..%2fa.jpg"), Err(ResolveError::Path));
+        assert_eq!(allowlist.resolve_prefixes("/a?b"), Err(ResolveError::Query));
     }
 
     proptest! {
         #[test]
         fn any_text_means_something_or_not(text in any::<String>()) {
             let allowlist = allowlist("bucket:photos");
-            let _ = allowlist.meant(&text);
-            let _ = allowlist.prefixes_meant(&text);
+            let _ = allowlist.resolve(&text);
+            let _ = allowlist.resolve_prefixes(&text);
         }
     }
 }

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::AllowedOrigin;
-use super::AllowedOriginError;
 use super::ApprovedSource;
-use super::Place;
+use super::OriginPattern;
+use super::OriginPatternError;
+use super::SourceLocation;
 use super::ZoneOrigin;
 use super::zone_url;
 
@@ -20,12 +20,12 @@ pub enum SourcePattern {
     /// The configured bucket of this name.
     Bucket(String),
     /// What is on such a server, that of the zone included.
-    Origin(AllowedOrigin),
+    Origin(OriginPattern),
 }
 
 /// A text that means no sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourcePatternError(AllowedOriginError);
+pub struct SourcePatternError(OriginPatternError);
 
 impl fmt::Display for SourcePatternError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,7 +46,7 @@ impl TryFrom<String> for SourcePattern {
         match text.split_once(':') {
             None if text == "zone" => Ok(SourcePattern::Zone),
             Some(("bucket", name)) => Ok(SourcePattern::Bucket(name.to_owned())),
-            _ => AllowedOrigin::try_from(text)
+            _ => OriginPattern::try_from(text)
                 .map(SourcePattern::Origin)
                 .map_err(SourcePatternError),
         }
@@ -56,20 +56,20 @@ impl TryFrom<String> for SourcePattern {
 impl SourcePattern {
     /// Whether `source` is among those that are meant, where `zone` is the zone.
     pub fn covers(&self, source: &ApprovedSource, zone: &ZoneOrigin) -> bool {
-        match (self, source.place()) {
-            (SourcePattern::Zone, Place::Zone { .. }) => true,
-            (SourcePattern::Zone, Place::Bucket { name, .. }) => {
+        match (self, source.location()) {
+            (SourcePattern::Zone, SourceLocation::Zone { .. }) => true,
+            (SourcePattern::Zone, SourceLocation::Bucket { name, .. }) => {
                 matches!(zone, ZoneOrigin::Bucket(zone) if zone == name)
             }
-            (SourcePattern::Bucket(wanted), Place::Bucket { name, .. }) => wanted == name,
-            (SourcePattern::Origin(origin), Place::Http(url)) => origin.allows(url),
-            (SourcePattern::Origin(origin), Place::Zone { path, query }) => match zone {
+            (SourcePattern::Bucket(wanted), SourceLocation::Bucket { name, .. }) => wanted == name,
+            (SourcePattern::Origin(origin), SourceLocation::Http(url)) => origin.allows(url),
+            (SourcePattern::Origin(origin), SourceLocation::Zone { path, query }) => match zone {
                 ZoneOrigin::Http(base) => origin.allows(&zone_url(base, path, query.as_deref())),
                 ZoneOrigin::Folder(_) | ZoneOrigin::Bucket(_) => false,
             },
-            (SourcePattern::Zone, Place::Http(_))
-            | (SourcePattern::Bucket(_), Place::Zone { .. } | Place::Http(_))
-            | (SourcePattern::Origin(_), Place::Bucket { .. }) => false,
+            (SourcePattern::Zone, SourceLocation::Http(_))
+            | (SourcePattern::Bucket(_), SourceLocation::Zone { .. } | SourceLocation::Http(_))
+            | (SourcePattern::Origin(_), SourceLocation::Bucket { .. }) => false,
         }
     }
 }

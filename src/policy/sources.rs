@@ -7,8 +7,8 @@ use percent_encoding::percent_decode_str;
 use percent_encoding::utf8_percent_encode;
 use url::Url;
 
-use super::AllowedOrigin;
-use super::Denied;
+use super::Denial;
+use super::OriginPattern;
 use super::PolicyError;
 use super::ZoneOrigin;
 use super::zone_url;
@@ -20,7 +20,7 @@ const QUOTED_HOST: usize = 253;
 /// The sources that may be read: the zone, the configured buckets, and the allowed origins.
 #[derive(Debug, Clone)]
 pub struct Allowlist {
-    allowed: Vec<AllowedOrigin>,
+    allowed: Vec<OriginPattern>,
     zone: ZoneOrigin,
     /// Those that URLs may name.
     buckets: Vec<BucketAddress>,
@@ -31,12 +31,12 @@ pub struct Allowlist {
 /// A source that the allowlist has let through. There is no other constructor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ApprovedSource {
-    place: Place,
+    location: SourceLocation,
 }
 
 /// Where an approved source is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum SourceLocation {
     /// On the zone's folder or server.
     Zone {
         /// Percent-encoded, starts with exactly one `/`; decoding it once leaves no `.` or `..` segment and no NUL.
@@ -57,22 +57,22 @@ pub enum Place {
 
 impl ApprovedSource {
     /// Where it is.
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn location(&self) -> &SourceLocation {
+        &self.location
     }
 
     /// What makes this source this source, for cache keys: two spellings of one object in a configured bucket are the same,
     /// with or without a signature, and so are two ways to encode one path. Approving what a canonical text names gives the same text again.
     pub fn canonical(&self) -> String {
-        match &self.place {
-            Place::Zone { path, query: None } => format!("zone:{}", encoded_alike(path)),
-            Place::Zone {
+        match &self.location {
+            SourceLocation::Zone { path, query: None } => format!("zone:{}", encoded_alike(path)),
+            SourceLocation::Zone {
                 path,
                 query: Some(query),
             } => format!("zone:{}?{}", encoded_alike(path), encoded_alike(query)),
             // A name holds no slash, so name and key cannot run together.
-            Place::Bucket { name, key } => format!("bucket:{name}/{key}"),
-            Place::Http(url) => encoded_alike(url.as_str()).into_owned(),
+            SourceLocation::Bucket { name, key } => format!("bucket:{name}/{key}"),
+            SourceLocation::Http(url) => encoded_alike(url.as_str()).into_owned(),
         }
     }
 }
@@ -118,7 +118,7 @@ fn is_unreserved(byte: u8) -> bool {
 
 impl Allowlist {
     pub(super) fn new(
-        allowed: Vec<AllowedOrigin>,
+        allowed: Vec<OriginPattern>,
         zone: ZoneOrigin,
         mut buckets: Vec<BucketAddress>,
         cache: Option<&str>,
@@ -168,9 +168,9 @@ impl Allowlist {
     /// configured, a presigned URL is a URL like any other, signature included. The bucket of the cache is never a source, whatever else allows it.
     ///
     /// # Errors
-    /// [`Denied::SourceNotAllowed`] when nothing lets it through, [`Denied::PathNotAllowed`] for a path that the zone refuses.
-    pub fn approve(&self, url: &Url) -> Result<ApprovedSource, Denied> {
-        let not_allowed = || Denied::SourceNotAllowed {
+    /// [`Denial::SourceNotAllowed`] when nothing lets it through, [`Denial::PathNotAllowed`] for a path that the zone refuses.
+    pub fn approve(&self, url: &Url) -> Result<ApprovedSource, Denial> {
+        let not_allowed = || Denial::SourceNotAllowed {
             host: url
                 .host_str()
                 .unwrap_or_default()
@@ -191,7 +191,7 @@ impl Allowlist {
             .find_map(|bucket| Some((bucket, bucket.key_of(url)?)))
         {
             return Ok(ApprovedSource {
-                place: Place::Bucket {
+                location: SourceLocation::Bucket {
                     name: bucket.name().to_owned(),
                     key,
                 },
@@ -202,7 +202,7 @@ impl Allowlist {
         }
         if self.allowed.iter().any(|allowed| allowed.allows(url)) {
             return Ok(ApprovedSource {
-                place: Place::Http(without_ornaments(url)),
+                location: SourceLocation::Http(without_ornaments(url)),
             });
         }
         Err(not_allowed())
@@ -211,47 +211,48 @@ impl Allowlist {
     /// Judges a path of the zone, with its query. A zone that is a folder or a bucket knows no queries.
     ///
     /// # Errors
-    /// [`Denied::PathNotAllowed`] when the path hides dot segments (`..%2f`) or a NUL, which whoever decodes it would follow out of
+    /// [`Denial::PathNotAllowed`] when the path hides dot segments (`..%2f`) or a NUL, which whoever decodes it would follow out of
     /// the zone, or when it is no key of the bucket.
-    pub fn approve_zone(&self, path_and_query: &str) -> Result<ApprovedSource, Denied> {
+    pub fn approve_zone(&self, path_and_query: &str) -> Result<ApprovedSource, Denial> {
         // Parsed behind a fixed host: dot segments stop at the root, and no number of slashes names another host.
         let url = Url::parse(&format!("http://zone.invalid/{path_and_query}"))
-            .map_err(|_| Denied::PathNotAllowed)?;
+            .map_err(|_| Denial::PathNotAllowed)?;
         let path = url.path().trim_start_matches('/');
         if hides_dot_segments(path) || percent_decode_str(path).any(|byte| byte == 0) {
-            return Err(Denied::PathNotAllowed);
+            return Err(Denial::PathNotAllowed);
         }
         if let (ZoneOrigin::Http(base), Some(cache)) = (&self.zone, &self.cache)
             && cache.covers(&zone_url(base, &format!("/{path}"), None))
         {
-            return Err(Denied::PathNotAllowed);
+            return Err(Denial::PathNotAllowed);
         }
-        let place = match &self.zone {
-            ZoneOrigin::Bucket(name) => Place::Bucket {
+        let location = match &self.zone {
+            ZoneOrigin::Bucket(name) => SourceLocation::Bucket {
                 name: name.clone(),
-                key: BucketAddress::key_of_path(path).ok_or(Denied::PathNotAllowed)?,
+                key: BucketAddress::key_of_path(path).ok_or(Denial::PathNotAllowed)?,
             },
             // A file is the same whatever is asked of it: with the query, one file would be fetched, rendered and stored for every spelling of it.
-            ZoneOrigin::Folder(_) => Place::Zone {
+            ZoneOrigin::Folder(_) => SourceLocation::Zone {
                 path: format!("/{path}"),
                 query: None,
             },
-            ZoneOrigin::Http(_) => Place::Zone {
+            ZoneOrigin::Http(_) => SourceLocation::Zone {
                 path: format!("/{path}"),
                 query: url.query().map(str::to_owned),
             },
         };
-        Ok(ApprovedSource { place })
+        Ok(ApprovedSource { location })
     }
 
     /// Judges the key, as it is, of an object in a configured bucket. `None` if URLs may name no such bucket, or the key is none.
     pub fn approve_key(&self, bucket: &str, key: &str) -> Option<ApprovedSource> {
         let path = utf8_percent_encode(key, NON_ALPHANUMERIC).to_string();
-        let place = Place::Bucket {
+        let location = SourceLocation::Bucket {
             name: bucket.to_owned(),
             key: BucketAddress::key_of_path(&path)?,
         };
-        self.has_bucket(bucket).then_some(ApprovedSource { place })
+        self.has_bucket(bucket)
+            .then_some(ApprovedSource { location })
     }
 
     /// Whether a bucket that URLs may name is configured under this name.

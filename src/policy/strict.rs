@@ -1,10 +1,11 @@
 //! Strict mode: everything in a URL that does not count, for people who wonder what became of it.
 
-use super::Denied;
-use super::negotiate::Decided;
+use super::Denial;
+use super::negotiate::Decision;
 use super::negotiate::needs_both_sides;
-use crate::options::Border;
+use crate::options::BorderOptions;
 use crate::options::Compression;
+use crate::options::Diagnostics;
 use crate::options::Dpr;
 use crate::options::Factor;
 use crate::options::Fit;
@@ -12,32 +13,34 @@ use crate::options::FormatChoice;
 use crate::options::Gravity;
 use crate::options::Length;
 use crate::options::Options;
-use crate::options::Reading;
-use crate::options::Reasons;
+use crate::options::ParsedOptions;
 use crate::options::Upscale;
 use crate::options::Width;
 
-/// All reasons against a request, in the order in which they are found: by the parser, by negotiation, and here.
-pub(super) fn reasons(asked: &Reading, decided: Result<&Decided, &Denied>) -> Reasons {
-    let mut reasons = asked.reasons();
-    match decided {
-        Ok(decided) => {
-            for warning in &decided.warnings {
-                reasons.add(warning);
+/// All diagnostics against a request, in the order in which they are found: by the parser, by negotiation, and here.
+pub(super) fn diagnostics(
+    asked: &ParsedOptions,
+    decision: Result<&Decision, &Denial>,
+) -> Diagnostics {
+    let mut diagnostics = asked.diagnostics();
+    match decision {
+        Ok(decision) => {
+            for warning in &decision.warnings {
+                diagnostics.add(warning);
             }
         }
         // The parser has said so already.
-        Err(Denied::Options(_)) => {}
+        Err(Denial::Options(_)) => {}
         // By itself it is an error in any mode, and keeps its own number.
-        Err(denied) if !reasons.is_empty() => reasons.add(denied),
+        Err(denied) if !diagnostics.is_empty() => diagnostics.add(denied),
         Err(_) => {}
     }
-    if let Ok(options) = asked.options() {
+    if let Ok(options) = asked.as_result() {
         for reason in without_effect(options) {
-            reasons.add(reason);
+            diagnostics.add(reason);
         }
     }
-    reasons
+    diagnostics
 }
 
 /// Options with sound values that cannot matter beside the others, or that change nothing by definition. Neutral values that say in
@@ -152,7 +155,7 @@ fn has_pixels_beside_sides(options: &Options) -> bool {
     cuts_pixels || keeps_pixels || has_border(&options.border)
 }
 
-fn has_border(border: &Border) -> bool {
+fn has_border(border: &BorderOptions) -> bool {
     let widths = [
         border.width,
         border.top,
@@ -175,14 +178,14 @@ mod tests {
 
     #[track_caller]
     fn check(segment: &str, expected: &[&str]) {
-        let asked = Reading::of(segment);
+        let asked = ParsedOptions::of(segment);
         let (accept, hints) = (Accept::default(), ClientHints::default());
-        let decided = asked
-            .options()
-            .map_err(|error| Denied::Options(error.clone()))
+        let decision = asked
+            .as_result()
+            .map_err(|error| Denial::Options(error.clone()))
             .and_then(|options| negotiate(options, accept, &hints, &NegotiateConfig::default()));
-        let reasons = reasons(&asked, decided.as_ref()).to_string();
-        assert_eq!(reasons, expected.join("; "), "{segment}");
+        let diagnostics = diagnostics(&asked, decision.as_ref()).to_string();
+        assert_eq!(diagnostics, expected.join("; "), "{segment}");
     }
 
     #[test]
@@ -251,7 +254,7 @@ mod tests {
                 "option `height` is empty",
             ],
         );
-        // Too large is too large in any mode; beside other reasons it is one of them.
+        // Too large is too large in any mode; beside other diagnostics it is one of them.
         check("w=12001", &[]);
         check(
             "w=12001,x=1",
@@ -331,9 +334,9 @@ mod tests {
             ",".repeat(10_000),
             "w=1,".repeat(10_000),
         ] {
-            let reasons = Reading::of(&segment).reasons().to_string();
-            assert!(reasons.len() < 3000, "{}", reasons.len());
-            assert!(reasons.ends_with(" more"), "{reasons}");
+            let diagnostics = ParsedOptions::of(&segment).diagnostics().to_string();
+            assert!(diagnostics.len() < 3000, "{}", diagnostics.len());
+            assert!(diagnostics.ends_with(" more"), "{diagnostics}");
         }
     }
 }

@@ -46,14 +46,14 @@ pub struct ClientHints {
     /// `Save-Data: on`.
     pub save_data: bool,
     /// From `ECT`.
-    pub connection: Option<Connection>,
+    pub connection: Option<EffectiveConnectionType>,
     /// Bandwidth in kilobits per second, rounded down, from `Downlink`.
     pub downlink_kbps: Option<u32>,
 }
 
 /// How fast a connection is in effect, whatever it is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Connection {
+pub enum EffectiveConnectionType {
     /// `slow-2g`.
     Slow2g,
     /// `2g`.
@@ -125,12 +125,12 @@ fn truncated(number: f64) -> u32 {
     number as u32
 }
 
-fn connection(text: &str) -> Option<Connection> {
+fn connection(text: &str) -> Option<EffectiveConnectionType> {
     Some(match text {
-        "slow-2g" => Connection::Slow2g,
-        "2g" => Connection::Like2g,
-        "3g" => Connection::Like3g,
-        "4g" => Connection::Like4g,
+        "slow-2g" => EffectiveConnectionType::Slow2g,
+        "2g" => EffectiveConnectionType::Like2g,
+        "3g" => EffectiveConnectionType::Like3g,
+        "4g" => EffectiveConnectionType::Like4g,
         _ => return None,
     })
 }
@@ -246,12 +246,12 @@ mod tests {
         ]);
         assert_eq!(said.rtt, Some(Duration::from_millis(150)));
         assert!(said.save_data);
-        assert_eq!(said.connection, Some(Connection::Slow2g));
+        assert_eq!(said.connection, Some(EffectiveConnectionType::Slow2g));
         assert_eq!(said.downlink_kbps, Some(4999));
         for (text, connection) in [
-            ("2g", Some(Connection::Like2g)),
-            ("3g", Some(Connection::Like3g)),
-            ("4g", Some(Connection::Like4g)),
+            ("2g", Some(EffectiveConnectionType::Like2g)),
+            ("3g", Some(EffectiveConnectionType::Like3g)),
+            ("4g", Some(EffectiveConnectionType::Like4g)),
             ("5g", None),
             ("3G", None),
             ("2g, 3g", None),

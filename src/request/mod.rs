@@ -21,26 +21,26 @@ use url::Url;
 
 pub use accept::Accept;
 pub use conditional::Conditional;
-pub use conditional::Portion;
-pub use conditional::Settled;
+pub use conditional::PreconditionOutcome;
+pub use conditional::RangeOutcome;
 pub use hints::ClientHints;
-pub use hints::Connection;
+pub use hints::EffectiveConnectionType;
 pub use prefixes::PrefixError;
 pub use prefixes::Prefixes;
-pub use request_key::Heard;
-pub use request_key::Noted;
-pub use source_ref::SourceFault;
+pub use request_key::RequestKey;
+pub use request_key::RequestKeyRef;
 pub use source_ref::SourceRef;
-pub use vary::Consulted;
-pub use vary::Header;
+pub use source_ref::SourceRefError;
+pub use vary::Vary;
+pub use vary::VaryHeader;
 
-use crate::options::Reading;
+use crate::options::ParsedOptions;
 
 /// A request for an image, as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRequest {
     /// The transformation, with what is wrong with it: whether that matters is for the policy to say.
-    pub asked: Reading,
+    pub options: ParsedOptions,
     /// The image to transform.
     pub source: SourceRef,
     /// What the client can show.
@@ -70,27 +70,27 @@ impl ImageRequest {
     /// # Errors
     /// [`RequestError`] says what in the request is wrong.
     pub fn parse(head: &Parts, prefixes: &Prefixes) -> Result<ImageRequest, RequestError> {
-        Self::of(&Heard::of(head)?, prefixes)
+        Self::of(&RequestKeyRef::of(head)?, prefixes)
     }
 
-    /// Reads what was heard of a head.
+    /// Reads what was key of a head.
     ///
     /// # Errors
     /// [`RequestError`] says what in the request is wrong.
-    pub fn of(heard: &Heard<'_>, prefixes: &Prefixes) -> Result<ImageRequest, RequestError> {
-        let Heard {
+    pub fn of(key: &RequestKeyRef<'_>, prefixes: &Prefixes) -> Result<ImageRequest, RequestError> {
+        let RequestKeyRef {
             target,
             host,
             accept,
             hints,
             via_image_resizing,
-        } = *heard;
+        } = *key;
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let (dialect, asked, source) = if prefixes::is_next_image(path) {
+        let (dialect, options, source) = if prefixes::is_next_image(path) {
             let asked = next_image::parse(query)?;
             (
                 Dialect::NextImage,
-                Reading::of(&asked.options),
+                ParsedOptions::of(&asked.options),
                 asked.source,
             )
         } else {
@@ -98,12 +98,12 @@ impl ImageRequest {
                 cloudflare::split(prefixes.strip(target).ok_or(RequestError::NotFound)?)?;
             (
                 Dialect::Cloudflare,
-                Reading::of(options),
+                ParsedOptions::of(options),
                 SourceRef::parse(source)?,
             )
         };
         let request = ImageRequest {
-            asked,
+            options,
             source,
             accept,
             hints,
@@ -170,7 +170,7 @@ pub enum RequestError {
     /// Nothing after the options.
     NoSource,
     /// The source is not an address of anything.
-    Source(SourceFault),
+    Source(SourceRefError),
     /// The source is itself a transformed image.
     Loop,
     /// The query of `/_next/image` is wrong; the text says how.
@@ -196,8 +196,8 @@ impl fmt::Display for RequestError {
 
 impl std::error::Error for RequestError {}
 
-impl From<SourceFault> for RequestError {
-    fn from(fault: SourceFault) -> Self {
+impl From<SourceRefError> for RequestError {
+    fn from(fault: SourceRefError) -> Self {
         RequestError::Source(fault)
     }
 }

@@ -20,7 +20,7 @@ const VIA_TOKEN: &[u8] = b"image-resizing";
 /// What a request is understood by. [`ImageRequest::of`](super::ImageRequest::of) is given this and nothing else, so heads that are equal here
 /// mean the same, and whoever reads another header of a request adds it here first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Heard<'a> {
+pub struct RequestKeyRef<'a> {
     /// Path and query.
     pub(super) target: &'a str,
     /// The authority of the target (HTTP/2, absolute form) or else the `Host` header, as written.
@@ -31,9 +31,9 @@ pub struct Heard<'a> {
     pub(super) via_image_resizing: bool,
 }
 
-/// What was heard, to keep.
+/// An owned copy of a [`RequestKeyRef`], for the keys of a map.
 #[derive(Debug)]
-pub struct Noted {
+pub struct RequestKey {
     target: Box<str>,
     host: Option<Box<[u8]>>,
     accept: Accept,
@@ -41,7 +41,7 @@ pub struct Noted {
     via_image_resizing: bool,
 }
 
-impl<'a> Heard<'a> {
+impl<'a> RequestKeyRef<'a> {
     /// Reads a head. GET and HEAD mean the same picture.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl<'a> Heard<'a> {
         let target = head.uri.path_and_query().ok_or(RequestError::NotFound)?;
         let in_target = head.uri.authority().map(|host| host.as_str().as_bytes());
         let in_header = || Some(head.headers.get(HOST)?.as_bytes());
-        Ok(Heard {
+        Ok(RequestKeyRef {
             target: target.as_str(),
             host: in_target.or_else(in_header),
             accept: Accept::of(&head.headers),
@@ -63,8 +63,8 @@ impl<'a> Heard<'a> {
     }
 
     /// A copy to keep.
-    pub fn noted(&self) -> Noted {
-        Noted {
+    pub fn to_key(&self) -> RequestKey {
+        RequestKey {
             target: self.target.into(),
             host: self.host.map(Box::from),
             accept: self.accept,
@@ -74,15 +74,15 @@ impl<'a> Heard<'a> {
     }
 }
 
-impl Noted {
+impl RequestKey {
     /// What it takes in memory, in bytes.
     pub fn weight(&self) -> usize {
         let host = self.host.as_ref().map_or(0, |host| host.len());
-        size_of::<Noted>() + self.target.len() + host
+        size_of::<RequestKey>() + self.target.len() + host
     }
 
-    fn heard(&self) -> Heard<'_> {
-        Heard {
+    fn as_key_ref(&self) -> RequestKeyRef<'_> {
+        RequestKeyRef {
             target: &self.target,
             host: self.host.as_deref(),
             accept: self.accept,
@@ -92,24 +92,24 @@ impl Noted {
     }
 }
 
-impl PartialEq for Noted {
+impl PartialEq for RequestKey {
     fn eq(&self, other: &Self) -> bool {
-        self.heard() == other.heard()
+        self.as_key_ref() == other.as_key_ref()
     }
 }
 
-impl Eq for Noted {}
+impl Eq for RequestKey {}
 
-/// As [`Heard`] hashes, so that a note is found by what is heard.
-impl Hash for Noted {
+/// As [`RequestKeyRef`] hashes, so that an owned key is found by a borrowed one.
+impl Hash for RequestKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.heard().hash(state);
+        self.as_key_ref().hash(state);
     }
 }
 
-impl Equivalent<Noted> for Heard<'_> {
-    fn equivalent(&self, note: &Noted) -> bool {
-        *self == note.heard()
+impl Equivalent<RequestKey> for RequestKeyRef<'_> {
+    fn equivalent(&self, owned: &RequestKey) -> bool {
+        *self == owned.as_key_ref()
     }
 }
 
@@ -166,15 +166,15 @@ mod tests {
             (TARGET, ("downlink", "5")),
         ]
         .map(|(target, header)| head(target, &[header]));
-        let heard: Vec<Heard<'_>> = heads
+        let keys: Vec<RequestKeyRef<'_>> = heads
             .iter()
-            .map(|head| Heard::of(head).expect("GET and a path"))
+            .map(|head| RequestKeyRef::of(head).expect("GET and a path"))
             .collect();
-        for (index, one) in heard.iter().enumerate() {
-            for (other_index, other) in heard.iter().enumerate() {
+        for (index, one) in keys.iter().enumerate() {
+            for (other_index, other) in keys.iter().enumerate() {
                 let is_same = index == other_index;
                 assert_eq!(one == other, is_same, "{one:?} and {other:?}");
-                assert_eq!(one.equivalent(&other.noted()), is_same);
+                assert_eq!(one.equivalent(&other.to_key()), is_same);
             }
         }
     }
@@ -192,15 +192,15 @@ mod tests {
                 ("accept", "image/*,*/*;q=0.8"),
             ],
         );
-        assert_eq!(Heard::of(&plain), Heard::of(&other));
+        assert_eq!(RequestKeyRef::of(&plain), RequestKeyRef::of(&other));
     }
 
     #[test]
-    fn a_note_is_found_by_what_is_heard() {
+    fn an_owned_key_is_found_by_a_borrowed_one() {
         let head = head(TARGET, &[("host", "zone.test"), ("accept", "image/webp")]);
-        let heard = Heard::of(&head).expect("GET and a path");
+        let key = RequestKeyRef::of(&head).expect("GET and a path");
         let hasher = RandomState::new();
-        assert!(heard.equivalent(&heard.noted()));
-        assert_eq!(hasher.hash_one(heard), hasher.hash_one(heard.noted()));
+        assert!(key.equivalent(&key.to_key()));
+        assert_eq!(hasher.hash_one(key), hasher.hash_one(key.to_key()));
     }
 }

@@ -19,7 +19,7 @@ pub enum SourceRef {
 
 /// Why a text is not the address of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SourceFault {
+pub enum SourceRefError {
     /// A space, a control character or raw non-ASCII.
     Characters,
     /// Percent-encoded bytes that are not UTF-8.
@@ -32,24 +32,24 @@ pub enum SourceFault {
     Malformed(url::ParseError),
 }
 
-impl fmt::Display for SourceFault {
+impl fmt::Display for SourceRefError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SourceFault::Characters => {
+            SourceRefError::Characters => {
                 formatter.write_str("spaces, control characters and letters outside ASCII must be percent-encoded in the source")
             }
-            SourceFault::Encoding => formatter.write_str("the source must be percent-encoded UTF-8"),
-            SourceFault::Scheme(scheme) => {
+            SourceRefError::Encoding => formatter.write_str("the source must be percent-encoded UTF-8"),
+            SourceRefError::Scheme(scheme) => {
                 let scheme: String = scheme.chars().take(QUOTED_CHARACTERS).collect();
                 write!(formatter, "the source must be a path or an `http://` or `https://` URL, got scheme `{scheme}`")
             }
-            SourceFault::Credentials => formatter.write_str("the source must not hold a user or password"),
-            SourceFault::Malformed(error) => write!(formatter, "the source must be a URL: {error}"),
+            SourceRefError::Credentials => formatter.write_str("the source must not hold a user or password"),
+            SourceRefError::Malformed(error) => write!(formatter, "the source must be a URL: {error}"),
         }
     }
 }
 
-impl std::error::Error for SourceFault {}
+impl std::error::Error for SourceRefError {}
 
 impl SourceRef {
     /// Reads the source part of a transform URL, query included.
@@ -60,13 +60,13 @@ impl SourceRef {
     /// a scheme is a path of the zone, however many slashes it starts with.
     ///
     /// # Errors
-    /// [`SourceFault`].
-    pub fn parse(text: &str) -> Result<Self, SourceFault> {
+    /// [`SourceRefError`].
+    pub fn parse(text: &str) -> Result<Self, SourceRefError> {
         check_characters(text)?;
         if is_encoded_url(text) {
             let decoded = percent_decode_str(text)
                 .decode_utf8()
-                .map_err(|_| SourceFault::Encoding)?;
+                .map_err(|_| SourceRefError::Encoding)?;
             check_characters(&decoded)?;
             return absolute(&decoded);
         }
@@ -80,11 +80,11 @@ impl SourceRef {
     /// Reads a URL or a path that was decoded already, where a browser would take spaces and letters of any script as they are.
     ///
     /// # Errors
-    /// [`SourceFault`].
-    pub(super) fn parse_decoded(text: &str) -> Result<Self, SourceFault> {
+    /// [`SourceRefError`].
+    pub(super) fn parse_decoded(text: &str) -> Result<Self, SourceRefError> {
         // The URL parser would drop line breaks and tabs silently, and so join what stood apart.
         if text.chars().any(char::is_control) {
-            return Err(SourceFault::Characters);
+            return Err(SourceRefError::Characters);
         }
         if scheme(text).is_some() {
             absolute(text)
@@ -94,11 +94,11 @@ impl SourceRef {
     }
 }
 
-fn check_characters(text: &str) -> Result<(), SourceFault> {
+fn check_characters(text: &str) -> Result<(), SourceRefError> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(())
     } else {
-        Err(SourceFault::Characters)
+        Err(SourceRefError::Characters)
     }
 }
 
@@ -128,8 +128,8 @@ fn scheme(text: &str) -> Option<&str> {
     is_scheme.then_some(scheme)
 }
 
-fn absolute(text: &str) -> Result<SourceRef, SourceFault> {
-    let (scheme, rest) = text.split_once(':').ok_or(SourceFault::Malformed(
+fn absolute(text: &str) -> Result<SourceRef, SourceRefError> {
+    let (scheme, rest) = text.split_once(':').ok_or(SourceRefError::Malformed(
         url::ParseError::RelativeUrlWithoutBase,
     ))?;
     if !["http", "https"]
@@ -138,27 +138,28 @@ fn absolute(text: &str) -> Result<SourceRef, SourceFault> {
     {
         // What stands before the colon may be a user, whom no message should repeat, and what follows the password.
         return Err(match rest.contains('@') {
-            true => SourceFault::Credentials,
-            false => SourceFault::Scheme(scheme.to_owned()),
+            true => SourceRefError::Credentials,
+            false => SourceRefError::Scheme(scheme.to_owned()),
         });
     }
     // Without a slash this would be one more way to write a host, which nobody emits.
     if !rest.starts_with('/') {
-        return Err(SourceFault::Malformed(url::ParseError::EmptyHost));
+        return Err(SourceRefError::Malformed(url::ParseError::EmptyHost));
     }
     let mut url = Url::parse(&format!("{scheme}://{}", rest.trim_start_matches('/')))
-        .map_err(SourceFault::Malformed)?;
+        .map_err(SourceRefError::Malformed)?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(SourceFault::Credentials);
+        return Err(SourceRefError::Credentials);
     }
     url.set_fragment(None);
     Ok(SourceRef::Absolute(url))
 }
 
-fn zone(text: &str) -> Result<SourceRef, SourceFault> {
+fn zone(text: &str) -> Result<SourceRef, SourceRefError> {
     // The host stands before the path whatever the path is, so that no number of slashes makes another host of it, and the URL
     // parser stops every `..` and `%2e%2e` at the root. It reads a backslash as a slash.
-    let url = Url::parse(&format!("http://zone.invalid/{text}")).map_err(SourceFault::Malformed)?;
+    let url =
+        Url::parse(&format!("http://zone.invalid/{text}")).map_err(SourceRefError::Malformed)?;
     let path = url.path().trim_start_matches('/');
     Ok(SourceRef::Zone(match url.query() {
         Some(query) => format!("/{path}?{query}"),

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A header that a decision may depend on, beside the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Header {
+pub enum VaryHeader {
     /// `Accept`.
     Accept,
     /// `Sec-CH-Viewport-Width`.
@@ -25,31 +25,31 @@ pub enum Header {
     Downlink,
 }
 
-impl Header {
+impl VaryHeader {
     /// In the order in which they are told.
-    const ALL: [Header; 9] = [
-        Header::Accept,
-        Header::ViewportWidth,
-        Header::LegacyViewportWidth,
-        Header::Dpr,
-        Header::UserAgent,
-        Header::Rtt,
-        Header::SaveData,
-        Header::Ect,
-        Header::Downlink,
+    const ALL: [VaryHeader; 9] = [
+        VaryHeader::Accept,
+        VaryHeader::ViewportWidth,
+        VaryHeader::LegacyViewportWidth,
+        VaryHeader::Dpr,
+        VaryHeader::UserAgent,
+        VaryHeader::Rtt,
+        VaryHeader::SaveData,
+        VaryHeader::Ect,
+        VaryHeader::Downlink,
     ];
 
     const fn name(self) -> &'static str {
         match self {
-            Header::Accept => "Accept",
-            Header::ViewportWidth => "Sec-CH-Viewport-Width",
-            Header::LegacyViewportWidth => "Viewport-Width",
-            Header::Dpr => "Sec-CH-DPR",
-            Header::UserAgent => "User-Agent",
-            Header::Rtt => "RTT",
-            Header::SaveData => "Save-Data",
-            Header::Ect => "ECT",
-            Header::Downlink => "Downlink",
+            VaryHeader::Accept => "Accept",
+            VaryHeader::ViewportWidth => "Sec-CH-Viewport-Width",
+            VaryHeader::LegacyViewportWidth => "Viewport-Width",
+            VaryHeader::Dpr => "Sec-CH-DPR",
+            VaryHeader::UserAgent => "User-Agent",
+            VaryHeader::Rtt => "RTT",
+            VaryHeader::SaveData => "Save-Data",
+            VaryHeader::Ect => "ECT",
+            VaryHeader::Downlink => "Downlink",
         }
     }
 
@@ -61,17 +61,17 @@ impl Header {
 /// The headers that took part in a decision. Printed, it is the value of `Vary`: always in one order, so that caches that compare
 /// texts see one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Consulted(u16);
+pub struct Vary(u16);
 
-impl Consulted {
+impl Vary {
     /// Another header took part.
-    pub fn add(&mut self, header: Header) {
+    pub fn add(&mut self, header: VaryHeader) {
         self.0 |= header.bit();
     }
 
     /// The others.
-    pub const fn without(self, header: Header) -> Self {
-        Consulted(self.0 & !header.bit())
+    pub const fn without(self, header: VaryHeader) -> Self {
+        Vary(self.0 & !header.bit())
     }
 
     /// Whether the target alone decided.
@@ -80,20 +80,20 @@ impl Consulted {
     }
 }
 
-impl FromIterator<Header> for Consulted {
-    fn from_iter<T: IntoIterator<Item = Header>>(headers: T) -> Self {
-        let mut consulted = Consulted::default();
+impl FromIterator<VaryHeader> for Vary {
+    fn from_iter<T: IntoIterator<Item = VaryHeader>>(headers: T) -> Self {
+        let mut vary = Vary::default();
         for header in headers {
-            consulted.add(header);
+            vary.add(header);
         }
-        consulted
+        vary
     }
 }
 
-impl fmt::Display for Consulted {
+impl fmt::Display for Vary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut comma = "";
-        for header in Header::ALL {
+        for header in VaryHeader::ALL {
             if self.0 & header.bit() != 0 {
                 write!(out, "{comma}{}", header.name())?;
                 comma = ", ";
@@ -109,12 +109,12 @@ mod tests {
 
     #[test]
     fn there_is_one_spelling() {
-        let consulted = Consulted::from_iter([Header::Ect, Header::Accept, Header::Ect]);
-        assert_eq!(consulted.to_string(), "Accept, ECT");
-        assert_eq!(Consulted::default().to_string(), "");
-        assert!(Consulted::default().is_empty() && !consulted.is_empty());
-        assert_eq!(consulted.without(Header::Ect).to_string(), "Accept");
-        let all = Consulted::from_iter(Header::ALL.into_iter().rev());
+        let vary = Vary::from_iter([VaryHeader::Ect, VaryHeader::Accept, VaryHeader::Ect]);
+        assert_eq!(vary.to_string(), "Accept, ECT");
+        assert_eq!(Vary::default().to_string(), "");
+        assert!(Vary::default().is_empty() && !vary.is_empty());
+        assert_eq!(vary.without(VaryHeader::Ect).to_string(), "Accept");
+        let all = Vary::from_iter(VaryHeader::ALL.into_iter().rev());
         assert_eq!(
             all.to_string(),
             "Accept, Sec-CH-Viewport-Width, Viewport-Width, Sec-CH-DPR, User-Agent, RTT, Save-Data, ECT, Downlink"

@@ -24,7 +24,7 @@ use crate::cache::Stale;
 use crate::cache::Tier;
 use crate::freshness::http_date;
 use crate::options::Warning;
-use crate::request::Consulted;
+use crate::request::Vary;
 
 use super::About;
 use super::Kept;
@@ -46,7 +46,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 pub(super) fn of_everybody(
     source: &SourceRecord,
     etag: &str,
-    vary: Consulted,
+    vary: Vary,
     warnings: &[Warning],
 ) -> HeaderMap {
     let freshness = &source.freshness;
@@ -115,7 +115,7 @@ pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
     headers
 }
 
-pub(super) fn of_error(number: u16, vary: Consulted) -> HeaderMap {
+pub(super) fn of_error(number: u16, vary: Vary) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     insert_vary(&mut headers, vary);
     headers.insert(
@@ -152,7 +152,7 @@ pub(super) fn of_refusal(about: &About<'_>) -> HeaderMap {
     headers
 }
 
-fn insert_vary(headers: &mut HeaderMap, vary: Consulted) {
+fn insert_vary(headers: &mut HeaderMap, vary: Vary) {
     if !vary.is_empty() {
         insert(headers, VARY, &vary.to_string());
     }
@@ -333,7 +333,7 @@ mod tests {
     fn an_error_is_told_with_the_rest_of_its_life() {
         let seconds = Duration::from_secs;
         let told = |life, age| {
-            let mut headers = of_error(9404, Consulted::default());
+            let mut headers = of_error(9404, Vary::default());
             keep_error(&mut headers, Kept { life, age });
             let header = |name| {
                 let value: Option<&HeaderValue> = headers.get(name);

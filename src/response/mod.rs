@@ -26,10 +26,10 @@ use crate::cache::Stale;
 use crate::error::Error;
 use crate::error::Verdict;
 use crate::options::Warning;
-use crate::request::Consulted;
-use crate::request::Portion;
+use crate::request::PreconditionOutcome;
+use crate::request::RangeOutcome;
 use crate::request::RequestError;
-use crate::request::Settled;
+use crate::request::Vary;
 use crate::transform::Timings;
 
 /// Body of every answer: all of it, at once.
@@ -72,7 +72,7 @@ pub struct Spent {
 impl Told {
     /// Of a picture made of `source`: its strong entity tag, quoted; the headers of a request that could have led to another picture; and
     /// what differs from what was asked for, apart from what the rendition itself says.
-    pub fn of(source: &SourceRecord, etag: String, vary: Consulted, warnings: &[Warning]) -> Self {
+    pub fn of(source: &SourceRecord, etag: String, vary: Vary, warnings: &[Warning]) -> Self {
         let headers = headers::of_everybody(source, &etag, vary, warnings);
         Told {
             etag: etag.into(),
@@ -90,14 +90,14 @@ impl Told {
 pub fn image(
     rendition: &Rendition,
     about: &About<'_>,
-    portion: Portion,
+    portion: RangeOutcome,
     head_only: bool,
 ) -> Response<Body> {
     let length = rendition.bytes.len();
     let (status, part) = match portion {
-        Portion::Whole => (StatusCode::OK, 0..length),
-        Portion::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
-        Portion::Unsatisfiable => {
+        RangeOutcome::Whole => (StatusCode::OK, 0..length),
+        RangeOutcome::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
+        RangeOutcome::Unsatisfiable => {
             let mut headers = headers::of_refusal(about);
             headers::insert(&mut headers, CONTENT_RANGE, &format!("bytes */{length}"));
             return with(StatusCode::RANGE_NOT_SATISFIABLE, headers, Bytes::new());
@@ -129,10 +129,10 @@ pub fn image(
 }
 
 /// What the client has, or has not, is all that it needs to know.
-pub fn settled(settled: Settled, about: &About<'_>) -> Response<Body> {
+pub fn settled(settled: PreconditionOutcome, about: &About<'_>) -> Response<Body> {
     let (status, headers) = match settled {
-        Settled::NotModified => (StatusCode::NOT_MODIFIED, headers::of_picture(about)),
-        Settled::PreconditionFailed => {
+        PreconditionOutcome::NotModified => (StatusCode::NOT_MODIFIED, headers::of_picture(about)),
+        PreconditionOutcome::PreconditionFailed => {
             (StatusCode::PRECONDITION_FAILED, headers::of_refusal(about))
         }
     };
@@ -149,12 +149,7 @@ pub struct Kept {
 }
 
 /// There is no picture: a line of text that says why, and for how long that is so. What is not `kept`, nobody else keeps either.
-pub fn error(
-    error: &Error,
-    kept: Option<Kept>,
-    vary: Consulted,
-    head_only: bool,
-) -> Response<Body> {
+pub fn error(error: &Error, kept: Option<Kept>, vary: Vary, head_only: bool) -> Response<Body> {
     let (verdict, mut headers, body) = failure(error, vary, head_only);
     if let Some(kept) = kept {
         headers::keep_error(&mut headers, kept);
@@ -170,7 +165,7 @@ pub fn error(
 
 /// There is no picture, but there is the source: the client is sent there, and still told why. Nobody keeps the redirect, because
 /// the next try may succeed. Without `Retry-After`, which here would ask clients to wait before they follow.
-pub fn redirect(error: &Error, location: &str, vary: Consulted, head_only: bool) -> Response<Body> {
+pub fn redirect(error: &Error, location: &str, vary: Vary, head_only: bool) -> Response<Body> {
     let Ok(location) = HeaderValue::from_str(location) else {
         return self::error(error, None, vary, head_only);
     };
@@ -179,7 +174,7 @@ pub fn redirect(error: &Error, location: &str, vary: Consulted, head_only: bool)
     with(StatusCode::TEMPORARY_REDIRECT, headers, body)
 }
 
-fn failure(error: &Error, vary: Consulted, head_only: bool) -> (Verdict, HeaderMap, Bytes) {
+fn failure(error: &Error, vary: Vary, head_only: bool) -> (Verdict, HeaderMap, Bytes) {
     let verdict = error.verdict();
     let text = format!("ERROR {}: {}\n", verdict.number, error.public_message());
     let mut headers = headers::of_error(verdict.number, vary);

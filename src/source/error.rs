@@ -8,7 +8,7 @@ use hyper::StatusCode;
 
 use crate::bucket::BucketError;
 use crate::bucket::BucketProblem;
-use crate::policy::Denied;
+use crate::policy::Denial;
 
 /// Why there is no source. The text is for logs: it names hosts and buckets.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ pub enum SourceError {
         host: String,
     },
     /// A redirect to where sources may not come from.
-    RedirectDenied(Denied),
+    RedirectDenied(Denial),
     /// The bucket cannot be asked: settings, credentials, or a key of a form that cannot be asked for.
     Bucket(BucketError),
     /// An approved source names a bucket that is not configured.
@@ -297,7 +297,7 @@ mod tests {
     use super::Stage;
     use crate::bucket::BucketError;
     use crate::bucket::BucketProblem;
-    use crate::policy::Denied;
+    use crate::policy::Denial;
 
     fn of(status: u16) -> SourceError {
         let status = status.try_into().expect("three digits");
@@ -356,7 +356,7 @@ mod tests {
             },
             SourceError::TooManyRedirects { limit: 1 },
             SourceError::BadRedirect { host: text() },
-            SourceError::RedirectDenied(Denied::PathNotAllowed),
+            SourceError::RedirectDenied(Denial::PathNotAllowed),
             SourceError::UnknownBucket(text()),
             SourceError::Unreadable(io::ErrorKind::PermissionDenied.into()),
             bucket(BucketProblem::UnusableKey),

@@ -23,7 +23,7 @@ use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::policy::Allowlist;
 use crate::policy::ApprovedSource;
-use crate::policy::Place;
+use crate::policy::SourceLocation;
 use crate::policy::ZoneOrigin;
 use crate::policy::zone_url;
 use crate::units::AutoByteSize;
@@ -329,11 +329,11 @@ impl Sources {
     /// A place to ask the origin of a source.
     async fn turn(&self, source: &ApprovedSource, clock: Clock) -> Result<Slot, SourceError> {
         let server = |url: &Url| url.origin().ascii_serialization();
-        let origin = match (source.place(), &self.zone) {
-            (Place::Http(url), _) => server(url),
-            (Place::Bucket { name, .. }, _) => format!("bucket:{name}"),
-            (Place::Zone { .. }, Origin::Http { base, .. }) => server(base),
-            (Place::Zone { .. }, Origin::Folder(_) | Origin::Bucket) => "zone:".to_owned(),
+        let origin = match (source.location(), &self.zone) {
+            (SourceLocation::Http(url), _) => server(url),
+            (SourceLocation::Bucket { name, .. }, _) => format!("bucket:{name}"),
+            (SourceLocation::Zone { .. }, Origin::Http { base, .. }) => server(base),
+            (SourceLocation::Zone { .. }, Origin::Folder(_) | Origin::Bucket) => "zone:".to_owned(),
         };
         self.slots.take(origin, clock).await
     }
@@ -344,18 +344,22 @@ impl Sources {
         known: Option<&Validators>,
         asking: Asking<'_>,
     ) -> Result<Step, SourceError> {
-        match (source.place(), &self.zone) {
-            (Place::Http(url), _) => self.allowed.ask(url, known, asking).await,
-            (Place::Bucket { name, key }, _) => self.object(name, key, known, asking).await,
-            (Place::Zone { path, query }, Origin::Http { client, base }) => {
+        match (source.location(), &self.zone) {
+            (SourceLocation::Http(url), _) => self.allowed.ask(url, known, asking).await,
+            (SourceLocation::Bucket { name, key }, _) => {
+                self.object(name, key, known, asking).await
+            }
+            (SourceLocation::Zone { path, query }, Origin::Http { client, base }) => {
                 let url = zone_url(base, path, query.as_deref());
                 client.ask(&url, known, asking).await
             }
-            (Place::Zone { path, .. }, Origin::Folder(folder)) => {
+            (SourceLocation::Zone { path, .. }, Origin::Folder(folder)) => {
                 folder.fetch(path, known, asking).await.map(Step::Answer)
             }
             // The allowlist makes every path of such a zone a key of the bucket.
-            (Place::Zone { .. }, Origin::Bucket) => Err(SourceError::NotFound { holds: None }),
+            (SourceLocation::Zone { .. }, Origin::Bucket) => {
+                Err(SourceError::NotFound { holds: None })
+            }
         }
     }
 

@@ -86,7 +86,7 @@ impl Encoded {
     /// Whether its source lacks its end.
     pub fn is_of_truncated(&self) -> bool {
         let texts = self.warnings.iter().map(Warning::as_str);
-        texts.into_iter().any(Warning::tells_of_truncated)
+        texts.into_iter().any(Warning::is_truncated_source)
     }
 }
 

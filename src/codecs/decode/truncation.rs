@@ -19,7 +19,7 @@ impl Truncation {
     /// What whoever gets the picture has to know.
     pub fn warning(self) -> Warning {
         let Truncation { rows, of } = self;
-        Warning::of_truncated(if rows < of {
+        Warning::truncated_source(if rows < of {
             format!("{rows} of {of} rows decoded")
         } else {
             format!("{of} rows decoded, some of them coarsely")

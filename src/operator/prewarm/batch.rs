@@ -283,7 +283,7 @@ impl Pipeline {
 impl Prepared {
     /// What it is for a job whose picture came to be of this format.
     fn judged(self, job: &Job, format: Option<Format>) -> Self {
-        match format.map(|format| job.judge(format)) {
+        match format.map(|format| job.check_output(format)) {
             Some(Err(denied)) => Prepared::Failed(Arc::new(denied.into())),
             Some(Ok(())) | None => self,
         }

@@ -11,7 +11,7 @@ use crate::operator::prewarm::batch::Prepared;
 use crate::operator::purge::UNTYPED;
 use crate::operator::purge::head_of;
 use crate::operator::purge::host_and_target;
-use crate::options::Reading;
+use crate::options::ParsedOptions;
 use crate::pipeline::Pipeline;
 use crate::policy::Job;
 use crate::request::Accept;
@@ -19,8 +19,8 @@ use crate::request::ClientHints;
 use crate::request::Dialect;
 use crate::request::ImageRequest;
 use crate::request::RequestError;
-use crate::request::SourceFault;
 use crate::request::SourceRef;
+use crate::request::SourceRefError;
 
 /// The longest string of options that a message repeats, in characters.
 const QUOTED: usize = 200;
@@ -79,7 +79,7 @@ pub struct Presets {
 struct Wanted {
     options: Arc<str>,
     client: Client,
-    asked: Reading,
+    asked: ParsedOptions,
 }
 
 /// What came of one picture.
@@ -121,8 +121,8 @@ impl Pipeline {
         let mut wrong = Vec::new();
         for text in options {
             // As they would stand in a URL.
-            let asked = Reading::of(&utf8_percent_encode(text, UNTYPED).to_string());
-            let reasons = asked.reasons();
+            let asked = ParsedOptions::of(&utf8_percent_encode(text, UNTYPED).to_string());
+            let reasons = asked.diagnostics();
             if !reasons.is_empty() {
                 wrong.push(complaint(text, &reasons));
                 continue;
@@ -185,7 +185,7 @@ impl Pipeline {
             return Err(RequestError::NoSource.into());
         }
         if text.chars().any(char::is_control) {
-            return Err(RequestError::Source(SourceFault::Characters).into());
+            return Err(RequestError::Source(SourceRefError::Characters).into());
         }
         if let Some(object) = text.strip_prefix("bucket:") {
             let (bucket, key) = object.split_once('/').unwrap_or((object, ""));
@@ -198,7 +198,7 @@ impl Pipeline {
         let (host, target) = host_and_target(text);
         let path = target.split('?').next().unwrap_or_default();
         let source = if self.prefixes.is_image_path(path) {
-            let malformed = || RequestError::Source(SourceFault::Characters);
+            let malformed = || RequestError::Source(SourceRefError::Characters);
             let head = head_of(host, target, "").ok_or_else(malformed)?;
             ImageRequest::parse(&head, &self.prefixes)?.source
         } else {
@@ -232,7 +232,7 @@ impl Presets {
     /// What a client would ask that tells nothing of its screen.
     fn request(&self, wanted: &Wanted, source: SourceRef) -> ImageRequest {
         ImageRequest {
-            asked: wanted.asked.clone(),
+            options: wanted.asked.clone(),
             source,
             accept: wanted.client.accept(),
             hints: ClientHints::default(),

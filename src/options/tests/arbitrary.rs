@@ -8,9 +8,9 @@ use proptest::prelude::any;
 use proptest::prop_oneof;
 use proptest::sample::select;
 
-use crate::options::Aim;
 use crate::options::Blur;
 use crate::options::Border;
+use crate::options::BorderOptions;
 use crate::options::Breakpoints;
 use crate::options::Color;
 use crate::options::Compression;
@@ -23,7 +23,6 @@ use crate::options::Fit;
 use crate::options::Flip;
 use crate::options::FormatChoice;
 use crate::options::Fraction;
-use crate::options::Frame;
 use crate::options::Gamma;
 use crate::options::Gravity;
 use crate::options::Length;
@@ -34,6 +33,7 @@ use crate::options::Output;
 use crate::options::Pixels;
 use crate::options::Quality;
 use crate::options::QualityChoice;
+use crate::options::QualityTarget;
 use crate::options::Recipe;
 use crate::options::Rotation;
 use crate::options::Score;
@@ -58,7 +58,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
         of(any_factor()),
         of(any_gamma()),
         of(any_sharpen()),
-        any_border(),
+        any_border_options(),
     )
         .boxed();
     let shape = (
@@ -83,18 +83,19 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
         of(any_quality_choice()),
         of(select(Segment::ALL)),
         of(any_quality_choice()),
-        any_aim(),
+        any_quality_target(),
     )
         .boxed();
     let client = (of(any_breakpoints()), of(any_pixels()), of(any_pixels())).boxed();
     (colours, shape, output, client).prop_map(|(colours, shape, output, client)| {
         let (background, blur, brightness, contrast, saturation, gamma, sharpen, border) = colours;
         let (dpr, fit, flip, gravity, height, rotate, trim, upscale, width, zoom) = shape;
-        let (anim, compression, format, metadata, onerror, quality, segment, slow, aim) = output;
+        let (anim, compression, format, metadata, onerror, quality, segment, slow, quality_target) =
+            output;
         let (wbreakpoints, wdesktop, wmobile) = client;
         Options {
             anim,
-            auto_quality: aim.score,
+            auto_quality: quality_target.score,
             background,
             blur,
             border,
@@ -108,7 +109,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
             gamma,
             gravity,
             height,
-            max_bytes: aim.size,
+            max_bytes: quality_target.size,
             metadata,
             onerror,
             quality,
@@ -154,14 +155,14 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
     let colors = (
         of(any_color()),
         any_effects(),
-        of(any_frame()),
+        of(any_border()),
         any::<bool>(),
     )
         .boxed();
     let output = (
         any::<bool>(),
         any_quality(),
-        any_aim(),
+        any_quality_target(),
         any::<bool>(),
         select(Metadata::ALL),
         any::<bool>(),
@@ -172,7 +173,7 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
     (shape, colors, output).prop_map(|(shape, colors, output)| {
         let (trim, flip, rotate, width, height, fit, gravity) = shape;
         let (background, effects, border, wide_gamut) = colors;
-        let (animated, quality, aim, palette, metadata, webp, output, effort) = output;
+        let (animated, quality, quality_target, palette, metadata, webp, output, effort) = output;
         Recipe {
             trim,
             flip,
@@ -187,7 +188,7 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
             wide_gamut,
             animated,
             quality,
-            aim,
+            quality_target,
             palette,
             metadata,
             webp,
@@ -197,8 +198,8 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
     })
 }
 
-pub(crate) fn any_aim() -> impl Strategy<Value = Aim> {
-    (of(30..=95_u8), of(1..=u32::MAX)).prop_map(|(score, size)| Aim {
+pub(crate) fn any_quality_target() -> impl Strategy<Value = QualityTarget> {
+    (of(30..=95_u8), of(1..=u32::MAX)).prop_map(|(score, size)| QualityTarget {
         score: score.and_then(Score::new),
         size: size.and_then(FileSize::new),
     })
@@ -225,10 +226,10 @@ pub(crate) fn any_effects() -> impl Strategy<Value = Effects> {
         )
 }
 
-fn any_frame() -> impl Strategy<Value = Frame> {
+fn any_border() -> impl Strategy<Value = Border> {
     (any_color(), any::<[u16; 4]>()).prop_map(|(color, sides)| {
         let [top, right, bottom, left] = sides.map(u32::from);
-        Frame {
+        Border {
             color,
             top,
             right,
@@ -238,10 +239,10 @@ fn any_frame() -> impl Strategy<Value = Frame> {
     })
 }
 
-fn any_border() -> impl Strategy<Value = Border> {
+fn any_border_options() -> impl Strategy<Value = BorderOptions> {
     let width = || of(prop_oneof![Just(0), Just(u32::MAX), any::<u32>()]);
     (of(any_color()), width(), width(), width(), width(), width()).prop_map(
-        |(color, width, top, right, bottom, left)| Border {
+        |(color, width, top, right, bottom, left)| BorderOptions {
             color,
             width,
             top,

@@ -2,16 +2,16 @@
 
 use super::check_error;
 use crate::options::Options;
-use crate::options::Reading;
+use crate::options::ParsedOptions;
 use crate::options::Warning;
 
 #[test]
 fn what_was_passed_over_is_known() {
     #[track_caller]
     fn check(segment: &str, is_sound: bool, reasons: &str) {
-        let reading = Reading::of(segment);
-        assert_eq!(reading.options().is_ok(), is_sound, "{segment}");
-        assert_eq!(reading.reasons().to_string(), reasons, "{segment}");
+        let reading = ParsedOptions::of(segment);
+        assert_eq!(reading.as_result().is_ok(), is_sound, "{segment}");
+        assert_eq!(reading.diagnostics().to_string(), reasons, "{segment}");
     }
     check("width=80,quality=75", true, "");
     check("width=80,height=", true, "option `height` is empty");
@@ -49,7 +49,7 @@ fn effects_to_come_are_told() {
     fn check(segment: &str, expected: &[&str]) {
         let (options, _) = Options::parse(segment).expect(segment);
         let told: Vec<String> = options
-            .effects_to_come()
+            .unsupported_warnings()
             .iter()
             .map(Warning::to_string)
             .collect();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::options::Aim;
 use crate::options::Border;
+use crate::options::BorderOptions;
 use crate::options::Breakpoints;
 use crate::options::Color;
 use crate::options::Compression;
@@ -16,7 +16,6 @@ use crate::options::Effort;
 use crate::options::Factor;
 use crate::options::Fit;
 use crate::options::FormatChoice;
-use crate::options::Frame;
 use crate::options::Gravity;
 use crate::options::Length;
 use crate::options::Metadata;
@@ -25,18 +24,19 @@ use crate::options::Output;
 use crate::options::Pixels;
 use crate::options::Quality;
 use crate::options::QualityChoice;
+use crate::options::QualityTarget;
 use crate::options::Recipe;
 use crate::options::Rotation;
 use crate::options::Trim;
 use crate::options::TrimBorder;
 use crate::options::Warning;
 use crate::options::Width;
-use crate::policy::Denied;
+use crate::policy::Denial;
 use crate::request::Accept;
 use crate::request::ClientHints;
-use crate::request::Connection;
-use crate::request::Consulted;
-use crate::request::Header;
+use crate::request::EffectiveConnectionType;
+use crate::request::Vary;
+use crate::request::VaryHeader;
 
 /// What `width=auto` chooses from where the URL does not say.
 const BREAKPOINTS: [Pixels; 4] = [pixels(320), pixels(768), pixels(960), pixels(1200)];
@@ -76,9 +76,9 @@ impl Default for NegotiateConfig {
     }
 }
 
-/// What was decided.
+/// What was decision.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Decided {
+pub(super) struct Decision {
     pub(super) recipe: Recipe,
     pub(super) must_be_pixels: bool,
     pub(super) warnings: Vec<Warning>,
@@ -87,13 +87,13 @@ pub(super) struct Decided {
 /// Leaves nothing open. What cannot matter takes its default, so that URLs with the same result share one recipe.
 ///
 /// # Errors
-/// [`Denied::OutputTooLarge`] when a side is beyond the limit.
+/// [`Denial::OutputTooLarge`] when a side is beyond the limit.
 pub(super) fn negotiate(
     options: &Options,
     accept: Accept,
     hints: &ClientHints,
     config: &NegotiateConfig,
-) -> Result<Decided, Denied> {
+) -> Result<Decision, Denial> {
     let limit = config.output_side.get();
     let asked_width = options.width.map(|width| match width {
         Width::Pixels(width) => width,
@@ -106,7 +106,7 @@ pub(super) fn negotiate(
         .height
         .map(|height| side("height", height, options.dpr, limit))
         .transpose()?;
-    let mut warnings = options.effects_to_come();
+    let mut warnings = options.unsupported_warnings();
     let asked_fit = options.fit.unwrap_or(Fit::ScaleDown);
     let fit = match (width, height) {
         (Some(_), Some(_)) => asked_fit,
@@ -128,7 +128,7 @@ pub(super) fn negotiate(
     if options.format == Some(FormatChoice::Png) {
         warnings.push(Warning::new("JPEG vs PNG selection is automatic"));
     }
-    Ok(Decided {
+    Ok(Decision {
         recipe: Recipe {
             trim: trim(&options.trim, options.dpr),
             flip: options.flip,
@@ -143,7 +143,7 @@ pub(super) fn negotiate(
             wide_gamut: config.wide_gamut,
             animated: options.anim.unwrap_or(true),
             quality: quality.map_or(config.quality, QualityChoice::quality),
-            aim: aim(options, output),
+            quality_target: quality_target(options, output),
             palette: quality.is_some() && matches!(output, Output::Compatible { .. } | Output::Png),
             metadata: options.metadata.unwrap_or(Metadata::Copyright),
             // Who asks for AVIF by name is taken to show WebP: everything that shows the one shows the other.
@@ -157,42 +157,45 @@ pub(super) fn negotiate(
 }
 
 /// What the quality is searched by, where the output may be lossy.
-fn aim(options: &Options, output: Output) -> Aim {
+fn quality_target(options: &Options, output: Output) -> QualityTarget {
     match output {
-        Output::Compatible { .. } | Output::Jpeg { .. } | Output::Webp | Output::Avif => Aim {
-            score: options.auto_quality,
-            size: options.max_bytes,
-        },
-        Output::Png | Output::Json | Output::Svg => Aim::default(),
+        Output::Compatible { .. } | Output::Jpeg { .. } | Output::Webp | Output::Avif => {
+            QualityTarget {
+                score: options.auto_quality,
+                size: options.max_bytes,
+            }
+        }
+        Output::Png | Output::Json | Output::Svg => QualityTarget::default(),
     }
 }
 
 /// Which headers of the request [`negotiate`] looks at, whatever comes of it.
-pub(super) fn consulted(
-    options: &Options,
-    hints: &ClientHints,
-    config: &NegotiateConfig,
-) -> Consulted {
-    let mut consulted = Consulted::default();
+pub(super) fn vary(options: &Options, hints: &ClientHints, config: &NegotiateConfig) -> Vary {
+    let mut vary = Vary::default();
     if is_negotiated(options) {
-        consulted.add(Header::Accept);
+        vary.add(VaryHeader::Accept);
     }
     if options.width == Some(Width::Auto) {
-        consulted.add(Header::ViewportWidth);
-        consulted.add(Header::UserAgent);
+        vary.add(VaryHeader::ViewportWidth);
+        vary.add(VaryHeader::UserAgent);
         if hints.viewport_width.is_none() {
-            consulted.add(Header::LegacyViewportWidth);
+            vary.add(VaryHeader::LegacyViewportWidth);
         }
         if config.viewport_dpr {
-            consulted.add(Header::Dpr);
+            vary.add(VaryHeader::Dpr);
         }
     }
     if options.slow_connection_quality.is_some() {
-        for header in [Header::Rtt, Header::SaveData, Header::Ect, Header::Downlink] {
-            consulted.add(header);
+        for header in [
+            VaryHeader::Rtt,
+            VaryHeader::SaveData,
+            VaryHeader::Ect,
+            VaryHeader::Downlink,
+        ] {
+            vary.add(header);
         }
     }
-    consulted
+    vary
 }
 
 /// What `width=auto` stands for: the smallest breakpoint that is as wide as the viewport, or the largest there is; without a viewport
@@ -237,7 +240,11 @@ fn quality(options: &Options, hints: &ClientHints) -> Option<QualityChoice> {
 fn is_slow(hints: &ClientHints) -> bool {
     let is_slow_kind = matches!(
         hints.connection,
-        Some(Connection::Slow2g | Connection::Like2g | Connection::Like3g)
+        Some(
+            EffectiveConnectionType::Slow2g
+                | EffectiveConnectionType::Like2g
+                | EffectiveConnectionType::Like3g
+        )
     );
     hints.save_data
         || is_slow_kind
@@ -289,11 +296,11 @@ fn effects(options: &Options) -> Effects {
 }
 
 /// The widths of a border in output pixels; `None` where every side is nothing.
-fn border(asked: &Border, dpr: Option<Dpr>, limit: u32) -> Result<Option<Frame>, Denied> {
+fn border(asked: &BorderOptions, dpr: Option<Dpr>, limit: u32) -> Result<Option<Border>, Denial> {
     let side = |side: Option<u32>| {
         let pixels = scaled(side.or(asked.width).unwrap_or(0), dpr);
         if pixels > limit {
-            return Err(Denied::OutputTooLarge {
+            return Err(Denial::OutputTooLarge {
                 option: "border",
                 pixels,
                 limit,
@@ -301,7 +308,7 @@ fn border(asked: &Border, dpr: Option<Dpr>, limit: u32) -> Result<Option<Frame>,
         }
         Ok(pixels)
     };
-    let frame = Frame {
+    let frame = Border {
         color: asked.color.unwrap_or(Color::BLACK),
         top: side(asked.top)?,
         right: side(asked.right)?,
@@ -326,10 +333,10 @@ fn scaled(pixels: u32, dpr: Option<Dpr>) -> u32 {
 }
 
 /// A side in output pixels: the nearest whole number, at least 1.
-fn side(option: &'static str, asked: Pixels, dpr: Option<Dpr>, limit: u32) -> Result<u32, Denied> {
+fn side(option: &'static str, asked: Pixels, dpr: Option<Dpr>, limit: u32) -> Result<u32, Denial> {
     let pixels = scaled(asked.get(), dpr).max(1);
     if pixels > limit {
-        return Err(Denied::OutputTooLarge {
+        return Err(Denial::OutputTooLarge {
             option,
             pixels,
             limit,

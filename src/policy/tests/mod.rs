@@ -9,7 +9,7 @@ use proptest::proptest;
 use serde::Deserialize;
 
 use super::Config;
-use super::Denied;
+use super::Denial;
 use super::Policy;
 use super::PolicyError;
 use super::SourcesConfig;
@@ -78,7 +78,7 @@ fn section_6_2_image_proxies_are_denied() {
         "/cdn-cgi/image/width=8/a.jpg",
         &[("via", "1.1 image-resizing")],
     );
-    assert_eq!(policy("file:photos").admit(&request), Err(Denied::Loop));
+    assert_eq!(policy("file:photos").admit(&request), Err(Denial::Loop));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_job_carries_the_warnings_of_the_request() {
             "cover fit mode needs both width and height"
         ]
     );
-    assert!(policy("file:photos").consulted(&request).is_empty());
+    assert!(policy("file:photos").vary(&request).is_empty());
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn next_image_depends_on_accept() {
     let job = policy("file:photos")
         .admit(&request)
         .expect("a path of the zone");
-    let vary = policy("file:photos").consulted(&request);
+    let vary = policy("file:photos").vary(&request);
     assert_eq!(vary.to_string(), "Accept");
     let Recipe {
         width,
@@ -168,7 +168,7 @@ fn the_bucket_of_the_cache_is_no_source_whatever_allows_it() {
     ] {
         let denied = admit(source);
         assert!(
-            matches!(denied, Err(Denied::SourceNotAllowed { .. })),
+            matches!(denied, Err(Denial::SourceNotAllowed { .. })),
             "{source}: {denied:?}"
         );
     }
@@ -182,8 +182,8 @@ fn the_bucket_of_the_cache_is_no_source_whatever_allows_it() {
     assert_eq!(allowlist.approve_key("local", "a.jpg"), None);
     assert!(allowlist.approve_key("photos", "a.jpg").is_some());
     for text in ["bucket:local/a.jpg", "bucket:local/"] {
-        allowlist.meant(text).expect_err(text);
-        allowlist.prefixes_meant(text).expect_err(text);
+        allowlist.resolve(text).expect_err(text);
+        allowlist.resolve_prefixes(text).expect_err(text);
     }
     // Below a zone that is the whole service, too.
     let policy = beside_the_cache("http://minio.test:9000").expect("they fit");
@@ -194,7 +194,7 @@ fn the_bucket_of_the_cache_is_no_source_whatever_allows_it() {
     ] {
         let target = format!("/cdn-cgi/image/width=8/{source}");
         let denied = policy.admit(&request(&target, &[]));
-        assert_eq!(denied == Err(Denied::PathNotAllowed), is_denied, "{source}");
+        assert_eq!(denied == Err(Denial::PathNotAllowed), is_denied, "{source}");
     }
 }
 
@@ -252,10 +252,10 @@ fn strict_mode_refuses_what_does_not_count() {
         "strict mode: option `height` is empty; option `bogus` is unknown; cover fit mode needs both width and height; \
          option `gravity` counts only where fit is cover, crop or aspect-crop and there are width and height"
     );
-    assert!(matches!(admit("blur=300"), Err(Denied::Strict(_))));
+    assert!(matches!(admit("blur=300"), Err(Denial::Strict(_))));
     assert!(matches!(
         admit("width=99999"),
-        Err(Denied::OutputTooLarge { .. })
+        Err(Denial::OutputTooLarge { .. })
     ));
 }
 

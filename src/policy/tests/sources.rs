@@ -8,10 +8,10 @@ use url::Url;
 
 use super::policy;
 use super::request;
-use crate::policy::Denied;
-use crate::policy::Place;
+use crate::policy::Denial;
+use crate::policy::SourceLocation;
 
-fn source(origin: &str, source: &str) -> Result<String, Denied> {
+fn source(origin: &str, source: &str) -> Result<String, Denial> {
     let request = request(
         &format!("/cdn-cgi/image/width=8/{source}"),
         &[("host", "zone.test")],
@@ -61,7 +61,7 @@ fn zone_paths_cannot_hide_dot_segments() {
         ] {
             assert_eq!(
                 source(origin, path),
-                Err(Denied::PathNotAllowed),
+                Err(Denial::PathNotAllowed),
                 "{origin} {path}"
             );
         }
@@ -104,8 +104,8 @@ fn a_bucket_may_be_the_zone() {
         "https://b.s3.eu-west-1.amazonaws.com/a.jpg",
         "bucket:photos/a.jpg",
     );
-    assert_eq!(source("bucket:photos", "/"), Err(Denied::PathNotAllowed));
-    assert_eq!(source("bucket:photos", "%ff"), Err(Denied::PathNotAllowed));
+    assert_eq!(source("bucket:photos", "/"), Err(Denial::PathNotAllowed));
+    assert_eq!(source("bucket:photos", "%ff"), Err(Denial::PathNotAllowed));
 }
 
 #[test]
@@ -123,14 +123,14 @@ fn urls_on_the_server_of_the_zone_belong_to_the_zone() {
         assert!(
             matches!(
                 source("http://origin.test:8080/base", url),
-                Err(Denied::SourceNotAllowed { .. })
+                Err(Denial::SourceNotAllowed { .. })
             ),
             "{url}"
         );
     }
     assert_eq!(
         source("http://origin.test", "http://origin.test/..%2fa"),
-        Err(Denied::PathNotAllowed)
+        Err(Denial::PathNotAllowed)
     );
 }
 
@@ -191,7 +191,7 @@ fn section_8_other_sources_need_an_entry() {
         let denied = source("file:photos", url).expect_err(url);
         assert_eq!(
             denied,
-            Denied::SourceNotAllowed {
+            Denial::SourceNotAllowed {
                 host: host.to_owned()
             },
             "{url}"
@@ -217,7 +217,7 @@ fn section_8_redirects_are_judged_by_the_same_list() {
         assert!(
             matches!(
                 allowlist.approve(&url),
-                Err(Denied::SourceNotAllowed { .. })
+                Err(Denial::SourceNotAllowed { .. })
             ),
             "{url}"
         );
@@ -250,7 +250,7 @@ fn every_way_to_encode_one_path_is_one_source() {
     let source = allowlist.approve(&url).expect("an allowed origin");
     assert_eq!(source.canonical(), "https://b.com/~a%2FA");
     assert!(
-        matches!(source.place(), Place::Http(asked) if *asked == url),
+        matches!(source.location(), SourceLocation::Http(asked) if *asked == url),
         "the origin is asked for what was written"
     );
 }
@@ -279,10 +279,10 @@ proptest! {
             let allowlist = policy(origin).allowlist();
             let Ok(url) = Url::parse(&format!("http://{host}{path}")) else { continue };
             let Ok(first) = allowlist.approve(&url) else { continue };
-            let again = match first.place() {
-                Place::Zone { .. } => allowlist.approve_zone(first.canonical().trim_start_matches("zone:")),
-                Place::Http(url) => allowlist.approve(url),
-                Place::Bucket { key, .. } => {
+            let again = match first.location() {
+                SourceLocation::Zone { .. } => allowlist.approve_zone(first.canonical().trim_start_matches("zone:")),
+                SourceLocation::Http(url) => allowlist.approve(url),
+                SourceLocation::Bucket { key, .. } => {
                     prop_assert!(!key.is_empty() && !key.split('/').any(|segment| matches!(segment, "." | "..")), "{}", key);
                     continue;
                 }
@@ -296,7 +296,7 @@ proptest! {
         for origin in ["file:photos", "bucket:photos"] {
             let allowlist = policy(origin).allowlist();
             let Ok(source) = allowlist.approve_zone(&path) else { continue };
-            if let Place::Zone { path, .. } = source.place() {
+            if let SourceLocation::Zone { path, .. } = source.location() {
                 prop_assert!(path.starts_with('/') && !path.starts_with("//"), "{}", path);
                 let decoded: Vec<u8> = percent_encoding::percent_decode_str(path).collect();
                 let mut segments = decoded.split(|&byte| matches!(byte, b'/' | b'\\'));

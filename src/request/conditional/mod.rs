@@ -19,18 +19,18 @@ use hyper::http::request::Parts;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditional {
     /// If-Match or, where there is none, If-Unmodified-Since: the picture must still be this one.
-    required: Held,
+    if_match: Precondition,
     /// If-None-Match or, where there is none, If-Modified-Since: the picture must be another one.
-    held: Held,
+    if_none_match: Precondition,
     range: Option<(ByteRange, IfRange)>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-enum Held {
+enum Precondition {
     #[default]
-    Nothing,
+    Absent,
     /// `*`.
-    Anything,
+    Any,
     /// Entity tags with their quotes, without `W/`.
     Tags(Vec<Box<str>>),
     Date(SystemTime),
@@ -57,7 +57,7 @@ enum IfRange {
 
 /// An answer that needs no picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
+pub enum PreconditionOutcome {
     /// 304: the client has it.
     NotModified,
     /// 412: it is not the one that the client requires.
@@ -66,7 +66,7 @@ pub enum Settled {
 
 /// How much of a picture is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Portion {
+pub enum RangeOutcome {
     /// 200.
     Whole,
     /// 206: these bytes, at least one, all of them within the picture.
@@ -84,12 +84,12 @@ impl Conditional {
             if headers.contains_key(&tags) {
                 tags_of(headers, &tags, read_tags)
             } else {
-                date_of(headers, &date).map_or(Held::Nothing, Held::Date)
+                date_of(headers, &date).map_or(Precondition::Absent, Precondition::Date)
             }
         };
         Conditional {
-            required: condition(IF_MATCH, IF_UNMODIFIED_SINCE, strong_tags),
-            held: condition(IF_NONE_MATCH, IF_MODIFIED_SINCE, all_tags),
+            if_match: condition(IF_MATCH, IF_UNMODIFIED_SINCE, strong_tags),
+            if_none_match: condition(IF_NONE_MATCH, IF_MODIFIED_SINCE, all_tags),
             // Ranges have a meaning for GET alone.
             range: (head.method == Method::GET)
                 .then(|| only(headers, &RANGE).and_then(byte_range))
@@ -100,37 +100,45 @@ impl Conditional {
 
     /// The answer, where it is known before there is a picture: what we have carries this `etag` (strong, with its quotes) and this
     /// date. The order is that of RFC 9110, section 13.2.2.
-    pub fn settled(&self, etag: &str, last_modified: Option<SystemTime>) -> Option<Settled> {
-        let is_required = match &self.required {
-            Held::Nothing | Held::Anything => true,
-            Held::Tags(tags) => tags.iter().any(|tag| **tag == *etag),
+    pub fn evaluate_preconditions(
+        &self,
+        etag: &str,
+        last_modified: Option<SystemTime>,
+    ) -> Option<PreconditionOutcome> {
+        let is_required = match &self.if_match {
+            Precondition::Absent | Precondition::Any => true,
+            Precondition::Tags(tags) => tags.iter().any(|tag| **tag == *etag),
             // Without a date of ours there is nothing to compare.
-            Held::Date(date) => last_modified.is_none_or(|modified| !is_later(modified, *date)),
+            Precondition::Date(date) => {
+                last_modified.is_none_or(|modified| !is_later(modified, *date))
+            }
         };
         if !is_required {
-            return Some(Settled::PreconditionFailed);
+            return Some(PreconditionOutcome::PreconditionFailed);
         }
-        let is_held = match &self.held {
-            Held::Nothing => false,
-            Held::Anything => true,
-            Held::Tags(tags) => tags.iter().any(|tag| **tag == *etag),
-            Held::Date(date) => last_modified.is_some_and(|modified| !is_later(modified, *date)),
+        let is_held = match &self.if_none_match {
+            Precondition::Absent => false,
+            Precondition::Any => true,
+            Precondition::Tags(tags) => tags.iter().any(|tag| **tag == *etag),
+            Precondition::Date(date) => {
+                last_modified.is_some_and(|modified| !is_later(modified, *date))
+            }
         };
-        is_held.then_some(Settled::NotModified)
+        is_held.then_some(PreconditionOutcome::NotModified)
     }
 
     /// Whether the client has, or requires, the picture with this tag.
     pub fn names(&self, etag: &str) -> bool {
-        [&self.required, &self.held]
+        [&self.if_match, &self.if_none_match]
             .into_iter()
-            .any(|held| matches!(held, Held::Tags(tags) if tags.iter().any(|tag| **tag == *etag)))
+            .any(|held| matches!(held, Precondition::Tags(tags) if tags.iter().any(|tag| **tag == *etag)))
             || matches!(&self.range, Some((_, IfRange::Tag(tag))) if **tag == *etag)
     }
 
     /// How much is sent of a picture of `length` bytes, which carries this tag.
-    pub fn portion(&self, etag: &str, length: usize) -> Portion {
+    pub fn select_range(&self, etag: &str, length: usize) -> RangeOutcome {
         let Some((range, condition)) = &self.range else {
-            return Portion::Whole;
+            return RangeOutcome::Whole;
         };
         let is_same = match condition {
             IfRange::Always => true,
@@ -138,7 +146,7 @@ impl Conditional {
             IfRange::Never => false,
         };
         if !is_same {
-            return Portion::Whole;
+            return RangeOutcome::Whole;
         }
         let part = match *range {
             ByteRange::From(first, last) => {
@@ -147,9 +155,9 @@ impl Conditional {
             ByteRange::Last(count) => length.saturating_sub(count)..length,
         };
         if part.is_empty() {
-            Portion::Unsatisfiable
+            RangeOutcome::Unsatisfiable
         } else {
-            Portion::Part(part)
+            RangeOutcome::Part(part)
         }
     }
 }
@@ -174,16 +182,20 @@ fn date_of(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     only(headers, name).and_then(|date| httpdate::parse_http_date(date).ok())
 }
 
-fn tags_of(headers: &HeaderMap, name: &HeaderName, read: fn(&str) -> Vec<Box<str>>) -> Held {
+fn tags_of(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    read: fn(&str) -> Vec<Box<str>>,
+) -> Precondition {
     let mut tags = Vec::new();
     for line in headers.get_all(name) {
         let line = line.as_bytes().trim_ascii();
         if line == b"*" {
-            return Held::Anything;
+            return Precondition::Any;
         }
         tags.extend(std::str::from_utf8(line).into_iter().flat_map(read));
     }
-    Held::Tags(tags)
+    Precondition::Tags(tags)
 }
 
 /// For the weak comparison: `W/` makes no difference.

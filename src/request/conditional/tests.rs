@@ -21,19 +21,22 @@ fn modified() -> SystemTime {
 }
 
 #[track_caller]
-fn check_settled(lines: &[(HeaderName, &str)], expected: Option<Settled>) {
-    let settled = conditional("GET", lines).settled(TAG, Some(modified()));
+fn check_settled(lines: &[(HeaderName, &str)], expected: Option<PreconditionOutcome>) {
+    let settled = conditional("GET", lines).evaluate_preconditions(TAG, Some(modified()));
     assert_eq!(settled, expected, "{lines:?}");
 }
 
 #[track_caller]
 fn check(lines: &[(HeaderName, &str)], is_not_modified: bool) {
-    check_settled(lines, is_not_modified.then_some(Settled::NotModified));
+    check_settled(
+        lines,
+        is_not_modified.then_some(PreconditionOutcome::NotModified),
+    );
 }
 
 #[track_caller]
-fn check_portion(lines: &[(HeaderName, &str)], expected: Portion) {
-    let portion = conditional("GET", lines).portion(TAG, 100);
+fn check_portion(lines: &[(HeaderName, &str)], expected: RangeOutcome) {
+    let portion = conditional("GET", lines).select_range(TAG, 100);
     assert_eq!(portion, expected, "{lines:?}");
 }
 
@@ -102,7 +105,7 @@ fn dates_compare_in_whole_seconds() {
 fn a_date_needs_a_date_of_ours() {
     for name in [IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE] {
         let dated = conditional("GET", &[(name, "Sun, 06 Nov 1994 08:49:37 GMT")]);
-        assert_eq!(dated.settled("\"a\"", None), None);
+        assert_eq!(dated.evaluate_preconditions("\"a\"", None), None);
     }
 }
 
@@ -125,7 +128,7 @@ fn tags_silence_the_date() {
 
 #[test]
 fn requirements_compare_strongly() {
-    let failed = Some(Settled::PreconditionFailed);
+    let failed = Some(PreconditionOutcome::PreconditionFailed);
     check_settled(&[(IF_MATCH, TAG)], None);
     check_settled(&[(IF_MATCH, "*")], None);
     check_settled(&[(IF_MATCH, "W/\"x\", \"a,b\"")], None);
@@ -142,7 +145,7 @@ fn requirements_compare_strongly() {
 #[test]
 fn requirements_come_first() {
     let early = "Sun, 06 Nov 1994 08:49:36 GMT";
-    let failed = Some(Settled::PreconditionFailed);
+    let failed = Some(PreconditionOutcome::PreconditionFailed);
     check_settled(&[(IF_MATCH, "\"x\""), (IF_NONE_MATCH, TAG)], failed);
     check_settled(
         &[(IF_UNMODIFIED_SINCE, early), (IF_NONE_MATCH, "*")],
@@ -151,25 +154,25 @@ fn requirements_come_first() {
     check_settled(&[(IF_MATCH, TAG), (IF_UNMODIFIED_SINCE, early)], None);
     check_settled(
         &[(IF_MATCH, TAG), (IF_NONE_MATCH, TAG)],
-        Some(Settled::NotModified),
+        Some(PreconditionOutcome::NotModified),
     );
 }
 
 #[test]
 fn one_range_is_a_part() {
     let range = |range| [(RANGE, range)];
-    check_portion(&[], Portion::Whole);
-    check_portion(&range("bytes=0-0"), Portion::Part(0..1));
-    check_portion(&range("bytes=10-19"), Portion::Part(10..20));
-    check_portion(&range("bytes=10-"), Portion::Part(10..100));
-    check_portion(&range("bytes=99-99"), Portion::Part(99..100));
-    check_portion(&range("bytes=10-1000"), Portion::Part(10..100));
-    check_portion(&range("bytes=-10"), Portion::Part(90..100));
-    check_portion(&range("bytes=-1000"), Portion::Part(0..100));
-    check_portion(&range("Bytes = 0-4"), Portion::Part(0..5));
+    check_portion(&[], RangeOutcome::Whole);
+    check_portion(&range("bytes=0-0"), RangeOutcome::Part(0..1));
+    check_portion(&range("bytes=10-19"), RangeOutcome::Part(10..20));
+    check_portion(&range("bytes=10-"), RangeOutcome::Part(10..100));
+    check_portion(&range("bytes=99-99"), RangeOutcome::Part(99..100));
+    check_portion(&range("bytes=10-1000"), RangeOutcome::Part(10..100));
+    check_portion(&range("bytes=-10"), RangeOutcome::Part(90..100));
+    check_portion(&range("bytes=-1000"), RangeOutcome::Part(0..100));
+    check_portion(&range("Bytes = 0-4"), RangeOutcome::Part(0..5));
     check_portion(
         &range("bytes=0-99999999999999999999999"),
-        Portion::Part(0..100),
+        RangeOutcome::Part(0..100),
     );
 }
 
@@ -181,7 +184,7 @@ fn a_range_behind_the_end_is_none() {
         "bytes=-0",
         "bytes=99999999999999999999999-",
     ] {
-        check_portion(&[(RANGE, range)], Portion::Unsatisfiable);
+        check_portion(&[(RANGE, range)], RangeOutcome::Unsatisfiable);
     }
 }
 
@@ -201,20 +204,20 @@ fn other_ranges_are_passed_over() {
         "lines=0-4",
         "",
     ] {
-        check_portion(&[(RANGE, range)], Portion::Whole);
+        check_portion(&[(RANGE, range)], RangeOutcome::Whole);
     }
     check_portion(
         &[(RANGE, "bytes=0-4"), (RANGE, "bytes=0-4")],
-        Portion::Whole,
+        RangeOutcome::Whole,
     );
     let head = conditional("HEAD", &[(RANGE, "bytes=0-4")]);
-    assert_eq!(head.portion(TAG, 100), Portion::Whole);
+    assert_eq!(head.select_range(TAG, 100), RangeOutcome::Whole);
 }
 
 #[test]
 fn a_part_of_another_picture_is_of_no_use() {
     let range = (RANGE, "bytes=0-4");
-    let part = Portion::Part(0..5);
+    let part = RangeOutcome::Part(0..5);
     let given = |condition| [range.clone(), (IF_RANGE, condition)];
     check_portion(&given(TAG), part);
     for condition in [
@@ -228,17 +231,17 @@ fn a_part_of_another_picture_is_of_no_use() {
         "Sun, 06 Nov 1994 08:49:36 GMT",
         "Mon, 07 Nov 1994 08:49:37 GMT",
     ] {
-        check_portion(&given(condition), Portion::Whole);
+        check_portion(&given(condition), RangeOutcome::Whole);
     }
     let far = [(RANGE, "bytes=100-"), (IF_RANGE, "\"x\"")];
-    check_portion(&far, Portion::Whole);
+    check_portion(&far, RangeOutcome::Whole);
 }
 
 proptest! {
     #[test]
     fn a_part_lies_within(range in "(bytes=)?[0-9,= -]{0,30}", length in 0..300_usize) {
         let asked = conditional("GET", &[(RANGE, &range)]);
-        if let Portion::Part(part) = asked.portion(TAG, length) {
+        if let RangeOutcome::Part(part) = asked.select_range(TAG, length) {
             prop_assert!(part.start < part.end && part.end <= length);
         }
     }

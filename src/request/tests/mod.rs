@@ -14,8 +14,8 @@ use super::Dialect;
 use super::ImageRequest;
 use super::Prefixes;
 use super::RequestError;
-use super::SourceFault;
 use super::SourceRef;
+use super::SourceRefError;
 use crate::options::Options;
 
 fn prefixes() -> Prefixes {
@@ -54,7 +54,7 @@ fn shown(source: &SourceRef) -> &str {
 fn check(target: &str, options: &str, source: &str) {
     let request = parse(target).unwrap_or_else(|error| panic!("{target}: {error}"));
     let (expected, _) = Options::parse(options).expect("the table holds valid options");
-    assert_eq!(request.asked.options(), Ok(&expected), "{target}");
+    assert_eq!(request.options.as_result(), Ok(&expected), "{target}");
     assert_eq!(shown(&request.source), source, "{target}");
 }
 
@@ -88,7 +88,7 @@ fn next_image_asks_the_same() {
         Options::parse("width=640,quality=75,fit=scale-down,format=auto").expect("valid options");
     assert_eq!(
         (
-            request.asked.options(),
+            request.options.as_result(),
             request.dialect,
             shown(&request.source)
         ),
@@ -131,10 +131,10 @@ fn malformed_targets_are_told_apart() {
     );
     // Options that make no sense are for the policy to refuse: it knows what else the client may get.
     let request = parse("/cdn-cgi/image/a,onerror=redirect/b.jpg").expect("a source");
-    assert!(request.asked.options().is_err() && request.asked.redirects_on_error());
+    assert!(request.options.as_result().is_err() && request.options.redirects_on_error());
     assert!(matches!(
         parse("/cdn-cgi/image/width=8/ftp://h.test/a"),
-        Err(RequestError::Source(SourceFault::Scheme(_)))
+        Err(RequestError::Source(SourceRefError::Scheme(_)))
     ));
 }
 

@@ -12,8 +12,8 @@ use super::parse;
 use super::prefixes;
 use crate::request::ImageRequest;
 use crate::request::RequestError;
-use crate::request::SourceFault;
 use crate::request::SourceRef;
+use crate::request::SourceRefError;
 
 #[test]
 fn section_1_3_five_forms_of_a_source() {
@@ -43,7 +43,7 @@ fn section_1_3_five_forms_of_a_source() {
     );
     assert!(matches!(
         parse("/cdn-cgi/image/width=8/data:image/png;base64,AAAA"),
-        Err(RequestError::Source(SourceFault::Scheme(_)))
+        Err(RequestError::Source(SourceRefError::Scheme(_)))
     ));
 }
 
@@ -171,7 +171,7 @@ proptest! {
                 SourceRef::Zone(path) => {
                     prop_assert!(path.starts_with('/') && !path.starts_with("//"), "{}", path);
                     prop_assert!(path.bytes().all(|byte| byte.is_ascii_graphic()), "{}", path);
-                    // Reading it again changes nothing, so no dot segment is left.
+                    // ParsedOptions it again changes nothing, so no dot segment is left.
                     prop_assert_eq!(SourceRef::parse(&path), Ok(SourceRef::Zone(path)));
                 }
                 SourceRef::Absolute(url) => {

@@ -1,8 +1,8 @@
 //! The search for a quality, by how a file looks or by how many bytes it has. Each try is an encode, so there are few of them.
 
-use crate::options::Aim;
 use crate::options::Format;
 use crate::options::Quality;
+use crate::options::QualityTarget;
 use crate::options::Warning;
 
 use crate::codecs::encode::Picture;
@@ -30,7 +30,7 @@ pub(crate) fn aimed(
     picture: &Picture,
     format: Format,
     quality: Quality,
-    aim: Aim,
+    aim: QualityTarget,
     budget: &Budget,
     write: impl Fn(Quality) -> Result<Vec<u8>, TransformError>,
 ) -> Result<(Vec<u8>, Vec<Warning>), TransformError> {
@@ -86,7 +86,7 @@ pub(crate) fn aimed(
 }
 
 /// Whether files of a picture of this size are compared with it.
-pub(crate) fn is_compared(format: Format, aim: Aim, size: Size, limits: &Limits) -> bool {
+pub(crate) fn is_compared(format: Format, aim: QualityTarget, size: Size, limits: &Limits) -> bool {
     let is_lossy = matches!(format, Format::Jpeg | Format::Webp | Format::Avif);
     is_lossy && aim.score.is_some() && Judge::has_room(size, limits)
 }

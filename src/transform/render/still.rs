@@ -3,10 +3,10 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::options::Aim;
 use crate::options::Fit;
 use crate::options::Gravity;
 use crate::options::Output;
+use crate::options::QualityTarget;
 use crate::options::Recipe;
 use crate::options::Warning;
 
@@ -169,7 +169,7 @@ pub(crate) fn written(
         &made.picture,
         format,
         recipe.quality,
-        recipe.aim,
+        recipe.quality_target,
         budget,
         |quality| {
             let bytes = made.encode(recipe, quality)?;
@@ -241,7 +241,7 @@ fn is_fine(recipe: &Recipe) -> bool {
     const COARSE: u8 = 80;
     // PNG loses nothing, and AVIF takes so long that what a coarse decode saves would not be noticed.
     let is_worth_it = matches!(recipe.output, Output::Png | Output::Avif);
-    let is_searched = recipe.aim != Aim::default();
+    let is_searched = recipe.quality_target != QualityTarget::default();
     is_worth_it || is_searched || recipe.quality.get() > COARSE
 }
 

@@ -10,7 +10,7 @@ use safelight::admin::Readiness;
 use safelight::admin::Token;
 use safelight::config::Config;
 use safelight::pipeline::Pipeline;
-use safelight::policy::AllowedOrigin;
+use safelight::policy::OriginPattern;
 use safelight::policy::ZoneOrigin;
 use safelight::request::Prefixes;
 use safelight::server;
@@ -199,7 +199,7 @@ pub fn zone(text: &str) -> ZoneOrigin {
 
 /// As in the settings.
 #[track_caller]
-pub fn allowed(entries: &[String]) -> Vec<AllowedOrigin> {
+pub fn allowed(entries: &[String]) -> Vec<OriginPattern> {
     entries
         .iter()
         .map(|entry| entry.clone().try_into().expect("an entry"))

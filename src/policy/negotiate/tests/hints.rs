@@ -85,7 +85,7 @@ fn section_2_22_a_dense_screen_counts_where_the_operator_says_so() {
     let decided = negotiate(&options, NOTHING, &dense, &config).expect("a small picture");
     assert_eq!(decided.recipe.width, Some(768), "300 times 2.5 is 750");
     assert_eq!(
-        consulted(&options, &dense, &config).to_string(),
+        vary(&options, &dense, &config).to_string(),
         "Sec-CH-Viewport-Width, Sec-CH-DPR, User-Agent"
     );
 }
@@ -96,7 +96,7 @@ fn section_2_23_a_slow_connection_gets_its_own_quality() {
     let fast = ClientHints {
         rtt: Some(Duration::from_millis(150)),
         downlink_kbps: Some(5000),
-        connection: Some(Connection::Like4g),
+        connection: Some(EffectiveConnectionType::Like4g),
         ..ClientHints::default()
     };
     let quality = |options, hints| hinted(options, hints).quality.get();
@@ -112,15 +112,15 @@ fn section_2_23_a_slow_connection_gets_its_own_quality() {
             ..fast
         },
         ClientHints {
-            connection: Some(Connection::Slow2g),
+            connection: Some(EffectiveConnectionType::Slow2g),
             ..fast
         },
         ClientHints {
-            connection: Some(Connection::Like2g),
+            connection: Some(EffectiveConnectionType::Like2g),
             ..fast
         },
         ClientHints {
-            connection: Some(Connection::Like3g),
+            connection: Some(EffectiveConnectionType::Like3g),
             ..fast
         },
         ClientHints {
@@ -142,18 +142,18 @@ fn section_2_23_a_slow_connection_gets_its_own_quality() {
 #[test]
 fn vary_names_what_was_looked_at() {
     let silent = ClientHints::default();
-    assert_eq!(vary("width=5,wbreakpoints=5,quality=5", &silent), "");
+    assert_eq!(vary_of("width=5,wbreakpoints=5,quality=5", &silent), "");
     assert_eq!(
-        vary("width=auto", &silent),
+        vary_of("width=auto", &silent),
         "Sec-CH-Viewport-Width, Viewport-Width, User-Agent"
     );
     assert_eq!(
-        vary("width=auto", &viewport(5)),
+        vary_of("width=auto", &viewport(5)),
         "Sec-CH-Viewport-Width, User-Agent"
     );
-    assert_eq!(vary("scq=5", &silent), "RTT, Save-Data, ECT, Downlink");
+    assert_eq!(vary_of("scq=5", &silent), "RTT, Save-Data, ECT, Downlink");
     assert_eq!(
-        vary("scq=5,format=auto,width=auto", &viewport(5)),
+        vary_of("scq=5,format=auto,width=auto", &viewport(5)),
         "Accept, Sec-CH-Viewport-Width, User-Agent, RTT, Save-Data, ECT, Downlink"
     );
 }

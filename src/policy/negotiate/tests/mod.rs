@@ -17,7 +17,7 @@ const BOTH: Accept = Accept {
     webp: true,
 };
 
-fn decide(options: &str, accept: Accept) -> Result<Decided, Denied> {
+fn decide(options: &str, accept: Accept) -> Result<Decision, Denial> {
     let (options, _) = Options::parse(options).expect("the table holds valid options");
     negotiate(
         &options,
@@ -27,7 +27,7 @@ fn decide(options: &str, accept: Accept) -> Result<Decided, Denied> {
     )
 }
 
-fn decided(options: &str, accept: Accept) -> Decided {
+fn decided(options: &str, accept: Accept) -> Decision {
     decide(options, accept).expect(options)
 }
 
@@ -35,13 +35,13 @@ fn decided(options: &str, accept: Accept) -> Decided {
 fn check_output(options: &str, accept: Accept, output: Output, varies: bool) {
     let recipe = decided(options, accept).recipe;
     assert_eq!(recipe.output, output, "{options} {accept:?}");
-    let vary = vary(options, &ClientHints::default());
+    let vary = vary_of(options, &ClientHints::default());
     assert_eq!(vary, if varies { "Accept" } else { "" }, "{options}");
 }
 
-fn vary(options: &str, hints: &ClientHints) -> String {
+fn vary_of(options: &str, hints: &ClientHints) -> String {
     let (options, _) = Options::parse(options).expect("the table holds valid options");
-    consulted(&options, hints, &NegotiateConfig::default()).to_string()
+    vary(&options, hints, &NegotiateConfig::default()).to_string()
 }
 
 /// The recipe for a client that gives hints.
@@ -53,7 +53,7 @@ fn hinted(options: &str, hints: ClientHints) -> Recipe {
 
 #[track_caller]
 fn check_box(options: &str, width: Option<u32>, height: Option<u32>, fit: Fit, warning: &str) {
-    let Decided {
+    let Decision {
         recipe, warnings, ..
     } = decided(options, NOTHING);
     assert_eq!(
@@ -248,7 +248,7 @@ fn section_2_7_dpr_multiplies_trim_and_border() {
     );
     assert!(matches!(
         decide("border.width=9000,dpr=2", NOTHING),
-        Err(Denied::OutputTooLarge {
+        Err(Denial::OutputTooLarge {
             option: "border",
             pixels: 18_000,
             ..
@@ -312,7 +312,7 @@ fn section_4_3_sides_beyond_the_limit_are_denied() {
         let denied = decide(options, NOTHING).expect_err(options);
         assert_eq!(
             denied,
-            Denied::OutputTooLarge {
+            Denial::OutputTooLarge {
                 option,
                 pixels,
                 limit: 12_000
@@ -398,18 +398,18 @@ fn section_2_8_no_side_leaves_nothing_to_fit() {
 
 #[test]
 fn aims_are_for_lossy_outputs() {
-    let aim = |options: &str| hinted(options, ClientHints::default()).aim;
+    let quality_target = |options: &str| hinted(options, ClientHints::default()).quality_target;
     for format in ["auto", "png", "jpeg", "baseline-jpeg", "webp", "avif"] {
         let options = format!("width=5,auto-quality=70,max-bytes=900,format={format}");
-        let expected = Aim {
+        let expected = QualityTarget {
             score: Score::new(70),
             size: FileSize::new(900),
         };
-        assert_eq!(aim(&options), expected, "{format}");
+        assert_eq!(quality_target(&options), expected, "{format}");
     }
     for format in ["png-force", "json", "svg"] {
         let options = format!("width=5,auto-quality=70,max-bytes=900,format={format}");
-        assert!(aim(&options).is_none(), "{format}");
+        assert!(quality_target(&options).is_none(), "{format}");
     }
 }
 

@@ -195,7 +195,7 @@ pub(crate) fn encoding(
         Output::Compatible { .. } => bytes.max(26),
         _ => bytes,
     };
-    let compared = if quality_search::is_compared(format, recipe.aim, output, limits) {
+    let compared = if quality_search::is_compared(format, recipe.quality_target, output, limits) {
         COMPARED_BYTES
     } else {
         0

@@ -2,8 +2,8 @@
 //!
 //! Sizes here are of the picture as the recipe sees it: upright, trimmed, flipped and rotated. `Plan` translates them to the stored one.
 
+use crate::options::Border;
 use crate::options::Fit;
-use crate::options::Frame;
 use crate::options::Gravity;
 use crate::options::Length;
 use crate::options::Recipe;
@@ -24,7 +24,7 @@ pub struct Layout {
     /// What the scaled part is laid on, for `fit=pad`; none where it is the whole output.
     pub canvas: Option<Canvas>,
     /// What is laid around all of it.
-    pub border: Option<Frame>,
+    pub border: Option<Border>,
 }
 
 /// Finds the position of a crop in the picture itself: from the extents of the window, as shares of the source, to the position in
@@ -66,7 +66,7 @@ impl Layout {
                     top: line(canvas.top).min(size.height.saturating_sub(scaled.height)),
                 }
             }),
-            border: self.border.map(|border| Frame {
+            border: self.border.map(|border| Border {
                 color: border.color,
                 top: line(border.top),
                 right: line(border.right),

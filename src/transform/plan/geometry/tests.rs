@@ -10,7 +10,7 @@ use proptest::proptest;
 
 use crate::options::Color;
 use crate::options::Fit;
-use crate::options::Frame;
+use crate::options::Border;
 use crate::options::Gravity;
 use crate::options::Options;
 use crate::options::Recipe;
@@ -323,7 +323,7 @@ fn a_reduced_layout_keeps_its_proportions() {
         width: Some(1000),
         height: Some(500),
         fit: Fit::Pad,
-        border: Some(Frame { color: Color::BLACK, top: 240, right: 500, bottom: 260, left: 500 }),
+        border: Some(Border { color: Color::BLACK, top: 240, right: 500, bottom: 260, left: 500 }),
         ..Recipe::default()
     };
     let whole = layout(Size::new(300, 300), &recipe, None);

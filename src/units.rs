@@ -156,25 +156,25 @@ fn split_unit(text: &str) -> (&str, &str) {
 
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        match Written::deserialize(input)? {
-            Written::Number(bytes) => Ok(ByteSize(bytes)),
-            Written::Text(text) => text.parse().map_err(de::Error::custom),
+        match SizeValue::deserialize(input)? {
+            SizeValue::Number(bytes) => Ok(ByteSize(bytes)),
+            SizeValue::Text(text) => text.parse().map_err(de::Error::custom),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for AutoByteSize {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        match Written::deserialize(input)? {
-            Written::Number(bytes) => Ok(AutoByteSize::Fixed(ByteSize(bytes))),
-            Written::Text(text) => text.parse().map_err(de::Error::custom),
+        match SizeValue::deserialize(input)? {
+            SizeValue::Number(bytes) => Ok(AutoByteSize::Fixed(ByteSize(bytes))),
+            SizeValue::Text(text) => text.parse().map_err(de::Error::custom),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let WrittenTime::Text(text) = WrittenTime::deserialize(input)?;
+        let TimeValue::Text(text) = TimeValue::deserialize(input)?;
         text.parse().map_err(de::Error::custom)
     }
 }
@@ -184,7 +184,7 @@ impl<'de> Deserialize<'de> for Seconds {
     untagged,
     expecting = "must be a size such as \"100 MiB\" or a whole number of bytes"
 )]
-enum Written {
+enum SizeValue {
     Number(u64),
     Text(String),
 }
@@ -194,7 +194,7 @@ enum Written {
     untagged,
     expecting = "must be a length of time such as \"30 s\" (units ms, s, min, h, d)"
 )]
-enum WrittenTime {
+enum TimeValue {
     Text(String),
 }
 

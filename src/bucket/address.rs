@@ -33,7 +33,7 @@ pub struct Config {
     pub endpoint: String,
     /// Where requests put the bucket's name. URLs are recognised in both styles whatever is set here.
     #[serde(default)]
-    pub style: Style,
+    pub style: AddressingStyle,
     /// Who signs.
     #[serde(default)]
     pub credentials: Credentials,
@@ -42,7 +42,7 @@ pub struct Config {
 /// Where a request to the bucket puts the bucket's name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Style {
+pub enum AddressingStyle {
     /// In the host: `https://BUCKET.HOST/KEY`.
     #[default]
     Virtual,

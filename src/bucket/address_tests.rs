@@ -6,7 +6,7 @@ fn bucket(bucket: &str, region: &str, endpoint: &str) -> Config {
         bucket: bucket.to_owned(),
         region: region.to_owned(),
         endpoint: endpoint.to_owned(),
-        style: Style::Virtual,
+        style: AddressingStyle::Virtual,
         credentials: Credentials::Chain,
     }
 }
@@ -188,7 +188,7 @@ fn sections_parse_and_refuse_unknown_keys() {
     .expect("every key is known");
     assert_eq!(
         (config.style, config.credentials),
-        (Style::Path, Credentials::Anonymous)
+        (AddressingStyle::Path, Credentials::Anonymous)
     );
     let config: Config =
         toml::from_str("name = 'p'\nbucket = 'b'\ncredentials = { key = 'k', secret = 's' }")
@@ -203,7 +203,7 @@ fn sections_parse_and_refuse_unknown_keys() {
     let config: Config = toml::from_str("name = 'p'\nbucket = 'b'").expect("the rest has defaults");
     assert_eq!(
         (config.style, config.credentials),
-        (Style::Virtual, Credentials::Chain)
+        (AddressingStyle::Virtual, Credentials::Chain)
     );
     for text in [
         "name = 'p'\nbucket = 'b'\nzone = 'r'",

@@ -33,20 +33,20 @@ const REREAD_AFTER: Duration = Duration::from_secs(15 * 60);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// The chain of one bucket.
-pub(super) struct Chain {
+pub(super) struct CredentialChain {
     bucket: String,
     region: String,
     provider: OnceCell<SharedCredentialsProvider>,
-    state: Mutex<State>,
+    state: Mutex<LookupState>,
 }
 
 /// The chain holds no usable credentials.
 #[derive(Clone, Debug)]
-pub(super) struct NoCredentials {
+pub(super) struct ChainError {
     pub(super) reason: String,
 }
 
-enum State {
+enum LookupState {
     Empty,
     Held {
         credential: Arc<AwsCredential>,
@@ -54,41 +54,41 @@ enum State {
         expiry: Option<SystemTime>,
     },
     Failed {
-        error: NoCredentials,
+        error: ChainError,
         until: SystemTime,
     },
 }
 
-impl Chain {
+impl CredentialChain {
     /// A chain that looks nothing up yet. Roles are assumed in `region`.
     pub(super) fn new(bucket: &str, region: &str) -> Self {
-        Chain {
+        CredentialChain {
             bucket: bucket.to_owned(),
             region: region.to_owned(),
             provider: OnceCell::new(),
-            state: Mutex::new(State::Empty),
+            state: Mutex::new(LookupState::Empty),
         }
     }
 
     /// The credentials to sign with now. One lookup at a time: whoever comes meanwhile waits for it.
-    async fn current(&self, now: SystemTime) -> Result<Arc<AwsCredential>, NoCredentials> {
+    async fn current(&self, now: SystemTime) -> Result<Arc<AwsCredential>, ChainError> {
         let mut state = self.state.lock().await;
         let fallback = match &*state {
-            State::Held {
+            LookupState::Held {
                 credential, renew, ..
             } if now < *renew => return Ok(Arc::clone(credential)),
             // The second half: a clock that is set back must not make this moment long.
-            State::Failed { error, until }
+            LookupState::Failed { error, until }
                 if now < *until && *until <= now + PAUSE_AFTER_FAILURE =>
             {
                 return Err(error.clone());
             }
-            State::Held {
+            LookupState::Held {
                 credential, expiry, ..
             } if expiry.is_none_or(|expiry| now < expiry) => {
                 Some((Arc::clone(credential), *expiry))
             }
-            State::Held { .. } | State::Failed { .. } | State::Empty => None,
+            LookupState::Held { .. } | LookupState::Failed { .. } | LookupState::Empty => None,
         };
         match (self.look_up().await, fallback) {
             (Ok(found), _) => {
@@ -104,7 +104,7 @@ impl Chain {
                     secret_key: found.secret_access_key().to_owned(),
                     token: found.session_token().map(str::to_owned),
                 });
-                *state = State::Held {
+                *state = LookupState::Held {
                     credential: Arc::clone(&credential),
                     renew,
                     expiry: found.expiry(),
@@ -114,7 +114,7 @@ impl Chain {
             // What was found before is still good: a hiccup of the provider costs nothing yet.
             (Err(_), Some((credential, expiry))) => {
                 let renew = now + PAUSE_AFTER_FAILURE;
-                *state = State::Held {
+                *state = LookupState::Held {
                     credential: Arc::clone(&credential),
                     renew,
                     expiry,
@@ -123,7 +123,7 @@ impl Chain {
             }
             (Err(error), None) => {
                 let until = now + PAUSE_AFTER_FAILURE;
-                *state = State::Failed {
+                *state = LookupState::Failed {
                     error: error.clone(),
                     until,
                 };
@@ -132,7 +132,7 @@ impl Chain {
         }
     }
 
-    async fn look_up(&self) -> Result<Credentials, NoCredentials> {
+    async fn look_up(&self) -> Result<Credentials, ChainError> {
         let lookup = async {
             let provider = self
                 .provider
@@ -142,10 +142,10 @@ impl Chain {
         };
         match timeout(LOOKUP_TIMEOUT, lookup).await {
             Ok(Ok(credentials)) => Ok(credentials),
-            Ok(Err(error)) => Err(NoCredentials {
+            Ok(Err(error)) => Err(ChainError {
                 reason: describe(&error).to_owned(),
             }),
-            Err(_) => Err(NoCredentials {
+            Err(_) => Err(ChainError {
                 reason: format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs()),
             }),
         }
@@ -186,7 +186,7 @@ async fn standard_chain(region: &str) -> SharedCredentialsProvider {
 }
 
 #[async_trait]
-impl CredentialProvider for Chain {
+impl CredentialProvider for CredentialChain {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
@@ -199,21 +199,21 @@ impl CredentialProvider for Chain {
     }
 }
 
-impl fmt::Debug for Chain {
+impl fmt::Debug for CredentialChain {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Chain")
+        out.debug_struct("CredentialChain")
             .field("bucket", &self.bucket)
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Display for NoCredentials {
+impl fmt::Display for ChainError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "no AWS credentials: {}", self.reason)
     }
 }
 
-impl std::error::Error for NoCredentials {}
+impl std::error::Error for ChainError {}
 
 #[cfg(test)]
 mod tests {
@@ -230,7 +230,7 @@ mod tests {
     use aws_credential_types::provider::future;
     use tokio::sync::OnceCell;
 
-    use super::Chain;
+    use super::CredentialChain;
     use super::PAUSE_AFTER_FAILURE;
 
     /// Gives out numbered credentials that live for `life`, and fails from the `good`-th lookup on.
@@ -267,7 +267,11 @@ mod tests {
         }
     }
 
-    fn chain(good: usize, start: SystemTime, life: Option<Duration>) -> (Chain, Arc<AtomicUsize>) {
+    fn chain(
+        good: usize,
+        start: SystemTime,
+        life: Option<Duration>,
+    ) -> (CredentialChain, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let provider = Provider {
             asked: Arc::clone(&asked),
@@ -275,9 +279,9 @@ mod tests {
             start,
             life,
         };
-        let chain = Chain {
+        let chain = CredentialChain {
             provider: OnceCell::new_with(Some(SharedCredentialsProvider::new(provider))),
-            ..Chain::new("photos", "us-east-1")
+            ..CredentialChain::new("photos", "us-east-1")
         };
         (chain, asked)
     }

@@ -34,24 +34,24 @@ use url::Host;
 use url::Url;
 
 pub use address::AddressError;
+pub use address::AddressingStyle;
 pub use address::BucketAddress;
 pub use address::Config;
 pub use address::Credentials;
-pub use address::Style;
-use credentials::Chain;
-use credentials::NoCredentials;
+use credentials::ChainError;
+use credentials::CredentialChain;
 pub use error::BucketError;
 pub use error::BucketProblem;
-use wire::Failure;
-use wire::Seen;
-use wire::Wire;
-use wire::Witness;
-use wire::reason;
+use http::Capture;
+use http::Exchange;
+use http::FailureKind;
+use http::Transport;
+use http::reason;
 
 mod address;
 mod credentials;
 mod error;
-mod wire;
+mod http;
 
 /// A request that fails for a passing reason is sent again this often.
 const RETRIES: usize = 2;
@@ -77,7 +77,7 @@ pub struct Timeouts {
 
 /// What the reader has already.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Known<'a> {
+pub struct Conditions<'a> {
     /// The entity tag, with its quotes.
     pub etag: Option<&'a str>,
     /// When the object changed last. Counts only without an entity tag.
@@ -85,7 +85,7 @@ pub struct Known<'a> {
 }
 
 /// What a bucket says when asked for an object.
-pub enum Reply {
+pub enum GetResponse {
     /// The object.
     Object(Object),
     /// The reader has it already. The headers say for how long that holds.
@@ -121,9 +121,9 @@ impl Bucket {
             problem: BucketProblem::Setup(reason),
         };
         BucketAddress::of(config).map_err(|error| fail(error.to_string()))?;
-        let wire = Wire::new(timeouts).map_err(|error| fail(reason(&error)))?;
-        let place =
-            Place::of(bucket, region, endpoint, *style).map_err(|error| fail(error.to_string()))?;
+        let http = Transport::new(timeouts).map_err(|error| fail(reason(&error)))?;
+        let service = ServiceEndpoint::of(bucket, region, endpoint, *style)
+            .map_err(|error| fail(error.to_string()))?;
         let backoff = BackoffConfig {
             init_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(1),
@@ -137,16 +137,18 @@ impl Bucket {
             } else {
                 region
             })
-            .with_endpoint(place.endpoint)
-            .with_virtual_hosted_style_request(place.is_virtual)
-            .with_http_connector(wire)
+            .with_endpoint(service.endpoint)
+            .with_virtual_hosted_style_request(service.is_virtual)
+            .with_http_connector(http)
             .with_retry(RetryConfig {
                 backoff,
                 max_retries: RETRIES,
                 retry_timeout: timeouts.total,
             });
         let builder = match credentials {
-            Credentials::Chain => builder.with_credentials(Arc::new(Chain::new(name, region))),
+            Credentials::Chain => {
+                builder.with_credentials(Arc::new(CredentialChain::new(name, region)))
+            }
             Credentials::Anonymous => builder.with_skip_signature(true),
             Credentials::Static { key, secret } => builder
                 .with_access_key_id(key)
@@ -168,11 +170,11 @@ impl Bucket {
     ///
     /// # Errors
     /// [`BucketProblem`] says what went wrong; a missing object is [`BucketProblem::Status`] with 404.
-    pub async fn get(&self, key: &str, known: Known<'_>) -> Result<Reply, BucketError> {
+    pub async fn get(&self, key: &str, known: Conditions<'_>) -> Result<GetResponse, BucketError> {
         let path = self.path(key)?;
-        let witness = Witness::default();
+        let capture = Capture::default();
         let mut options = GetOptions::default();
-        options.extensions.insert(witness.clone());
+        options.extensions.insert(capture.clone());
         // What does not fit a header panics further down.
         let etag = known
             .etag
@@ -183,10 +185,10 @@ impl Bucket {
             None => options.if_modified_since = since.map(DateTime::from),
         }
         let is_conditional = options.if_none_match.is_some() || options.if_modified_since.is_some();
-        match (self.store.get_opts(&path, options).await, witness.take()) {
+        match (self.store.get_opts(&path, options).await, capture.take()) {
             (
                 Ok(_),
-                Some(Seen::Answer {
+                Some(Exchange::Response {
                     status, headers, ..
                 }),
             ) if !is_whole(status, &headers) => Err(self.error(BucketProblem::Status {
@@ -194,7 +196,7 @@ impl Bucket {
                 code: String::new(),
                 headers: Box::new(headers),
             })),
-            (Ok(found), Some(Seen::Answer { headers, .. })) => {
+            (Ok(found), Some(Exchange::Response { headers, .. })) => {
                 let length = headers
                     .contains_key(header::CONTENT_LENGTH)
                     .then_some(found.meta.size);
@@ -204,7 +206,7 @@ impl Bucket {
                     problem: BucketProblem::BrokenOff(reason(&error)),
                 };
                 let body = Box::pin(found.into_stream().map_err(broken));
-                Ok(Reply::Object(Object {
+                Ok(GetResponse::Object(Object {
                     headers,
                     length,
                     body,
@@ -212,14 +214,14 @@ impl Bucket {
             }
             (
                 Err(_),
-                Some(Seen::Answer {
+                Some(Exchange::Response {
                     status: StatusCode::NOT_MODIFIED,
                     headers,
                     ..
                 }),
-            ) if is_conditional => Ok(Reply::NotModified(headers)),
-            (Err(error), seen) => Err(self.failed(&error, seen)),
-            (Ok(_), Some(Seen::Failure { .. }) | None) => Err(self.error(
+            ) if is_conditional => Ok(GetResponse::NotModified(headers)),
+            (Err(error), exchange) => Err(self.failed(&error, exchange)),
+            (Ok(_), Some(Exchange::Failure { .. }) | None) => Err(self.error(
                 BucketProblem::BrokenOff("an answer that nobody received".to_owned()),
             )),
         }
@@ -231,13 +233,13 @@ impl Bucket {
     /// [`BucketProblem`] says what went wrong; a missing object is [`BucketProblem::Status`] with 404.
     pub async fn beginning(&self, key: &str, most: u64) -> Result<(Bytes, u64), BucketError> {
         let path = self.path(key)?;
-        let witness = Witness::default();
+        let capture = Capture::default();
         let mut options = GetOptions::new().with_range(Some(0..most));
-        options.extensions.insert(witness.clone());
+        options.extensions.insert(capture.clone());
         let found = match self.store.get_opts(&path, options).await {
             Ok(found) => found,
             Err(error) => {
-                let error = self.failed(&error, witness.take());
+                let error = self.failed(&error, capture.take());
                 return match error.problem {
                     // An empty object has no first byte.
                     BucketProblem::Status {
@@ -260,12 +262,12 @@ impl Bucket {
     /// [`BucketProblem`] says what went wrong; the object may be stored all the same.
     pub async fn put(&self, key: &str, parts: Vec<Bytes>) -> Result<(), BucketError> {
         let path = self.path(key)?;
-        let witness = Witness::default();
+        let capture = Capture::default();
         let mut options = PutOptions::default();
-        options.extensions.insert(witness.clone());
+        options.extensions.insert(capture.clone());
         let payload = PutPayload::from_iter(parts);
         let put = self.store.put_opts(&path, payload, options).await;
-        put.map_err(|error| self.failed(&error, witness.take()))?;
+        put.map_err(|error| self.failed(&error, capture.take()))?;
         Ok(())
     }
 
@@ -314,15 +316,15 @@ impl Bucket {
         let mut after = after.map(str::to_owned);
         let mut token = None;
         loop {
-            let witness = Witness::default();
+            let capture = Capture::default();
             let mut options = PaginatedListOptions {
                 offset: after.take(),
                 page_token: token,
                 ..PaginatedListOptions::default()
             };
-            options.extensions.insert(witness.clone());
+            options.extensions.insert(capture.clone());
             let page = self.store.list_paginated(Some(prefix), options).await;
-            let page = page.map_err(|error| self.failed(&error, witness.take()))?;
+            let page = page.map_err(|error| self.failed(&error, capture.take()))?;
             let found = page.result.objects.into_iter();
             let mut keys: Vec<String> = found.map(|found| found.location.into()).collect();
             keys.sort_unstable();
@@ -341,15 +343,15 @@ impl Bucket {
     }
 
     /// Why a request failed, by what it met last, if anybody looked.
-    fn failed(&self, error: &object_store::Error, seen: Option<Seen>) -> BucketError {
-        self.error(match (error, seen) {
+    fn failed(&self, error: &object_store::Error, exchange: Option<Exchange>) -> BucketError {
+        self.error(match (error, exchange) {
             // The answer cannot be understood: it has no length, for example.
-            (error, Some(Seen::Answer { status, .. })) if status.is_success() => {
+            (error, Some(Exchange::Response { status, .. })) if status.is_success() => {
                 BucketProblem::BrokenOff(reason(error))
             }
             (
                 _,
-                Some(Seen::Answer {
+                Some(Exchange::Response {
                     status,
                     headers,
                     code,
@@ -359,14 +361,14 @@ impl Bucket {
                 code,
                 headers: Box::new(headers),
             },
-            (_, Some(Seen::Failure { kind, reason })) => match kind {
-                Failure::Dns => BucketProblem::Dns(reason),
-                Failure::Connect => BucketProblem::Connect(reason),
-                Failure::Timeout => BucketProblem::Timeout,
-                Failure::BrokenOff => BucketProblem::BrokenOff(reason),
+            (_, Some(Exchange::Failure { kind, reason })) => match kind {
+                FailureKind::Dns => BucketProblem::Dns(reason),
+                FailureKind::Connect => BucketProblem::Connect(reason),
+                FailureKind::Timeout => BucketProblem::Timeout,
+                FailureKind::BrokenOff => BucketProblem::BrokenOff(reason),
             },
             // Nothing was sent: signing failed.
-            (object_store::Error::Generic { source, .. }, None) if source.is::<NoCredentials>() => {
+            (object_store::Error::Generic { source, .. }, None) if source.is::<ChainError>() => {
                 BucketProblem::Credentials(source.to_string())
             }
             (error, None) => BucketProblem::Setup(reason(error)),
@@ -417,18 +419,18 @@ pub fn is_key(key: &str) -> bool {
 
 /// Where requests go.
 #[derive(Debug, PartialEq, Eq)]
-struct Place {
+struct ServiceEndpoint {
     endpoint: String,
     /// The endpoint holds the bucket's name already.
     is_virtual: bool,
 }
 
-impl Place {
+impl ServiceEndpoint {
     fn of(
         bucket: &str,
         region: &str,
         endpoint: &str,
-        style: Style,
+        style: AddressingStyle,
     ) -> Result<Self, url::ParseError> {
         let service = if endpoint.is_empty() {
             let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
@@ -439,18 +441,18 @@ impl Place {
         let mut url = Url::parse(&service)?;
         let is_virtual = match (style, url.host()) {
             // A dot in the bucket's name and TLS: the service's certificate covers one label only.
-            (Style::Virtual, Some(Host::Domain(_))) => {
+            (AddressingStyle::Virtual, Some(Host::Domain(_))) => {
                 url.scheme() == "http" || !bucket.contains('.')
             }
             // An address has no room for the bucket's name.
-            (Style::Virtual, _) | (Style::Path, _) => false,
+            (AddressingStyle::Virtual, _) | (AddressingStyle::Path, _) => false,
         };
         if is_virtual {
             let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
             url.set_host(Some(&host))?;
         }
         let endpoint = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Place {
+        Ok(ServiceEndpoint {
             endpoint,
             is_virtual,
         })

@@ -6,15 +6,15 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use super::AddressingStyle;
 use super::Bucket;
 use super::BucketError;
 use super::BucketProblem;
+use super::Conditions;
 use super::Config;
 use super::Credentials;
-use super::Known;
-use super::Place;
-use super::Reply;
-use super::Style;
+use super::GetResponse;
+use super::ServiceEndpoint;
 use super::Timeouts;
 
 const TIMEOUTS: Timeouts = Timeouts {
@@ -29,7 +29,7 @@ fn config(endpoint: &str, credentials: Credentials) -> Config {
         bucket: "my-bucket".to_owned(),
         region: "eu-west-1".to_owned(),
         endpoint: endpoint.to_owned(),
-        style: Style::Path,
+        style: AddressingStyle::Path,
         credentials,
     }
 }
@@ -76,14 +76,18 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
     )
 }
 
-async fn get(endpoint: &str, credentials: Credentials, key: &str) -> Result<Reply, BucketError> {
+async fn get(
+    endpoint: &str,
+    credentials: Credentials,
+    key: &str,
+) -> Result<GetResponse, BucketError> {
     let bucket =
         Bucket::open(&config(endpoint, credentials), TIMEOUTS).expect("the settings are right");
-    bucket.get(key, Known::default()).await
+    bucket.get(key, Conditions::default()).await
 }
 
 #[track_caller]
-fn problem(reply: Result<Reply, BucketError>) -> BucketError {
+fn problem(reply: Result<GetResponse, BucketError>) -> BucketError {
     match reply {
         Ok(_) => panic!("expected an error"),
         Err(error) => error,
@@ -120,7 +124,7 @@ fn requests_go_where_the_style_says() {
             "b",
             "eu-west-1",
             "",
-            Style::Virtual,
+            AddressingStyle::Virtual,
             "https://b.s3.eu-west-1.amazonaws.com",
             true,
         ),
@@ -128,7 +132,7 @@ fn requests_go_where_the_style_says() {
             "b",
             "eu-west-1",
             "",
-            Style::Path,
+            AddressingStyle::Path,
             "https://s3.eu-west-1.amazonaws.com",
             false,
         ),
@@ -136,7 +140,7 @@ fn requests_go_where_the_style_says() {
             "b",
             "cn-north-1",
             "",
-            Style::Virtual,
+            AddressingStyle::Virtual,
             "https://b.s3.cn-north-1.amazonaws.com.cn",
             true,
         ),
@@ -145,7 +149,7 @@ fn requests_go_where_the_style_says() {
             "a.b",
             "eu-west-1",
             "",
-            Style::Virtual,
+            AddressingStyle::Virtual,
             "https://s3.eu-west-1.amazonaws.com",
             false,
         ),
@@ -153,7 +157,7 @@ fn requests_go_where_the_style_says() {
             "b",
             "",
             "https://s3.example.com/",
-            Style::Virtual,
+            AddressingStyle::Virtual,
             "https://b.s3.example.com",
             true,
         ),
@@ -161,7 +165,7 @@ fn requests_go_where_the_style_says() {
             "b",
             "",
             "http://minio:9000",
-            Style::Virtual,
+            AddressingStyle::Virtual,
             "http://b.minio:9000",
             true,
         ),
@@ -169,7 +173,7 @@ fn requests_go_where_the_style_says() {
             "b",
             "",
             "http://minio:9000/base/",
-            Style::Path,
+            AddressingStyle::Path,
             "http://minio:9000/base",
             false,
         ),
@@ -177,7 +181,7 @@ fn requests_go_where_the_style_says() {
             "b",
             "",
             "http://127.0.0.1:9000",
-            Style::Virtual,
+            AddressingStyle::Virtual,
             "http://127.0.0.1:9000",
             false,
         ),
@@ -185,15 +189,16 @@ fn requests_go_where_the_style_says() {
             "b",
             "",
             "http://[::1]:9000",
-            Style::Virtual,
+            AddressingStyle::Virtual,
             "http://[::1]:9000",
             false,
         ),
     ];
     for (bucket, region, endpoint, style, expected, is_virtual) in rows {
-        let place = Place::of(bucket, region, endpoint, style).expect("the row holds a URL");
+        let service =
+            ServiceEndpoint::of(bucket, region, endpoint, style).expect("the row holds a URL");
         assert_eq!(
-            (place.endpoint.as_str(), place.is_virtual),
+            (service.endpoint.as_str(), service.is_virtual),
             (expected, is_virtual),
             "{bucket} {region} {endpoint}"
         );
@@ -330,7 +335,7 @@ async fn hostile_validators_and_keys_end_in_an_answer() {
     let (endpoint, _heads) = server(vec![answer("200 OK", "", "cat")]).await;
     let bucket =
         Bucket::open(&config(&endpoint, keys()), TIMEOUTS).expect("the settings are right");
-    let odd = Known {
+    let odd = Conditions {
         etag: Some("\"a\r\nx: y\""),
         last_modified: None,
     };
@@ -343,7 +348,7 @@ async fn hostile_validators_and_keys_end_in_an_answer() {
         bucket
             .get(
                 "x",
-                Known {
+                Conditions {
                     etag: None,
                     last_modified: date,
                 },
@@ -364,7 +369,7 @@ async fn hostile_validators_and_keys_end_in_an_answer() {
         "a\nb",
         long.as_str(),
     ] {
-        let error = problem(bucket.get(key, Known::default()).await);
+        let error = problem(bucket.get(key, Conditions::default()).await);
         assert!(
             matches!(error.problem, BucketProblem::UnusableKey),
             "{error}"

@@ -16,7 +16,7 @@ use crate::freshness::Freshness;
 use crate::freshness::Tag;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
-use crate::source::Fetched;
+use crate::source::FetchedSource;
 
 /// Longest record that is read back, in bytes. A real one has a few hundred, and up to 16 KiB of tags.
 const MAX_STORED: usize = 64 << 10;
@@ -76,8 +76,13 @@ struct Stored {
 
 impl SourceRecord {
     /// The state that a source was just fetched in, by a fetch that began after the purge `generation`.
-    pub fn new(name: &SourceName, version: Version, fetched: Fetched, generation: u64) -> Self {
-        let Fetched {
+    pub fn new(
+        name: &SourceName,
+        version: Version,
+        fetched: FetchedSource,
+        generation: u64,
+    ) -> Self {
+        let FetchedSource {
             bytes,
             validators,
             freshness,

@@ -27,8 +27,8 @@ use crate::cache::stats::Outcome;
 use crate::cache::stats::Stale;
 use crate::cache::stats::Tier;
 use crate::freshness::Validators;
-use crate::source::Answer;
-use crate::source::Fetched;
+use crate::source::FetchOutcome;
+use crate::source::FetchedSource;
 
 /// Sources up to this length, in bytes, are hashed where they are; longer ones on a thread of their own.
 const HASHED_AT_ONCE: usize = 256 << 10;
@@ -45,18 +45,18 @@ pub trait Fetch<E>: Send + 'static {
     fn ask(
         self,
         known: Option<Validators>,
-    ) -> impl Future<Output = Result<Answer, E>> + Send + 'static;
+    ) -> impl Future<Output = Result<FetchOutcome, E>> + Send + 'static;
 }
 
 impl<E, F, Fut> Fetch<E> for F
 where
     F: FnOnce(Option<Validators>) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<Answer, E>> + Send + 'static,
+    Fut: Future<Output = Result<FetchOutcome, E>> + Send + 'static,
 {
     fn ask(
         self,
         known: Option<Validators>,
-    ) -> impl Future<Output = Result<Answer, E>> + Send + 'static {
+    ) -> impl Future<Output = Result<FetchOutcome, E>> + Send + 'static {
         self(known)
     }
 }
@@ -183,10 +183,10 @@ impl Cache {
                 return Err(failed);
             }
             match fetch.ask(None).await {
-                Ok(Answer::Fetched(fetched)) => {
+                Ok(FetchOutcome::Fetched(fetched)) => {
                     Ok(cache.keep_source(&name, fetched, generation).await)
                 }
-                Ok(Answer::NotModified { .. }) => {
+                Ok(FetchOutcome::NotModified { .. }) => {
                     Err(Failed::from(E::from(FlightLost::NothingToRenew)))
                 }
                 Err(error) => {
@@ -255,7 +255,7 @@ impl Cache {
             .ask(validators.filter(|validators| !validators.is_empty()))
             .await;
         match (answer, known) {
-            (Ok(Answer::Fetched(fetched)), _) => {
+            (Ok(FetchOutcome::Fetched(fetched)), _) => {
                 let SourceBytes { record, bytes } =
                     self.keep_source(name, fetched, generation).await;
                 Ok(FoundSource {
@@ -266,7 +266,7 @@ impl Cache {
                 })
             }
             (
-                Ok(Answer::NotModified {
+                Ok(FetchOutcome::NotModified {
                     freshness,
                     validators,
                     tags,
@@ -287,7 +287,7 @@ impl Cache {
                     stale: None,
                 })
             }
-            (Ok(Answer::NotModified { .. }), None) => {
+            (Ok(FetchOutcome::NotModified { .. }), None) => {
                 Err(Failed::from(E::from(FlightLost::NothingToRenew)))
             }
             (Err(error), known) => {
@@ -367,7 +367,7 @@ impl Cache {
     async fn keep_source(
         &self,
         name: &SourceName,
-        fetched: Fetched,
+        fetched: FetchedSource,
         generation: u64,
     ) -> SourceBytes {
         let bytes = fetched.bytes.clone();

@@ -13,15 +13,15 @@ const LOOKUPS: usize = 128;
 
 /// Turns for those who look up names.
 #[derive(Clone, Debug)]
-pub struct Lookups(Arc<Semaphore>);
+pub struct Resolver(Arc<Semaphore>);
 
-impl Default for Lookups {
+impl Default for Resolver {
     fn default() -> Self {
-        Lookups(Arc::new(Semaphore::new(LOOKUPS)))
+        Resolver(Arc::new(Semaphore::new(LOOKUPS)))
     }
 }
 
-impl Lookups {
+impl Resolver {
     /// The addresses of a host, each with port 0.
     ///
     /// # Errors
@@ -49,15 +49,15 @@ mod tests {
     use tokio::time::timeout;
 
     use super::LOOKUPS;
-    use super::Lookups;
+    use super::Resolver;
 
     #[tokio::test]
     async fn names_have_addresses_or_an_error() {
-        let lookups = Lookups::default();
-        let found = lookups.addresses("localhost").await.expect("it is known");
+        let resolver = Resolver::default();
+        let found = resolver.addresses("localhost").await.expect("it is known");
         assert!(found.iter().all(|address| address.ip().is_loopback()));
         assert!(!found.is_empty());
-        assert!(lookups.addresses("no host").await.is_err());
+        assert!(resolver.addresses("no host").await.is_err());
     }
 
     #[test]
@@ -74,21 +74,21 @@ mod tests {
         runtime.block_on(async {
             let (answer, silence) = mpsc::channel::<()>();
             let silent = tokio::task::spawn_blocking(move || silence.recv());
-            let lookups = Lookups::default();
+            let resolver = Resolver::default();
             let wait = Duration::from_millis(20);
-            let waited = timeout(wait, lookups.addresses("127.0.0.1")).await;
+            let waited = timeout(wait, resolver.addresses("127.0.0.1")).await;
             // An address takes no thread.
             assert!(waited.is_ok());
             for _ in 0..3 {
-                let waited = timeout(wait, lookups.addresses("localhost")).await;
+                let waited = timeout(wait, resolver.addresses("localhost")).await;
                 assert!(waited.is_err());
             }
-            assert_eq!(lookups.0.available_permits(), LOOKUPS - 3);
+            assert_eq!(resolver.0.available_permits(), LOOKUPS - 3);
             drop(answer);
             let ended = silent.await.expect("no panic");
             assert!(ended.is_err());
             let all = u32::try_from(LOOKUPS).expect("a few");
-            let all = timeout(Duration::from_secs(5), lookups.0.acquire_many(all)).await;
+            let all = timeout(Duration::from_secs(5), resolver.0.acquire_many(all)).await;
             assert!(all.is_ok());
         });
     }

@@ -79,12 +79,12 @@ impl Error {
                 SourceError::TooLarge { limit, .. } => {
                     return format!("the source is larger than the limit of {limit} bytes");
                 }
-                SourceError::BadRequest(said)
-                | SourceError::RequestTimeout(said)
-                | SourceError::ClientError(said)
-                | SourceError::ServerError(said)
-                | SourceError::BadStatus(said) => {
-                    return format!("the origin answered {}", said.status.as_u16());
+                SourceError::BadRequest(origin)
+                | SourceError::RequestTimeout(origin)
+                | SourceError::ClientError(origin)
+                | SourceError::ServerError(origin)
+                | SourceError::BadStatus(origin) => {
+                    return format!("the origin answered {}", origin.status.as_u16());
                 }
                 SourceError::Dns { .. } => "the name of the origin could not be resolved",
                 SourceError::Connect { .. } => "could not connect to the origin",
@@ -134,7 +134,7 @@ impl Error {
             },
             Error::Source(error) => match error {
                 SourceError::PrivateAddress { .. } | SourceError::RedirectDenied(_) => false,
-                SourceError::ServerError(said) => said.status != StatusCode::LOOP_DETECTED,
+                SourceError::ServerError(origin) => origin.status != StatusCode::LOOP_DETECTED,
                 SourceError::Bucket(error) => !matches!(error.problem, BucketProblem::UnusableKey),
                 _ => true,
             },
@@ -184,9 +184,11 @@ impl Failure for Error {
             Class::Source => source.duration(),
             Class::Passing => Duration::ZERO,
         };
-        // The origin has a say in what it said itself, but no word of it makes an error last.
+        // The origin has a say in what it origin itself, but no word of it makes an error last.
         match self {
-            Error::Source(error) => error.holds().map_or(life, |holds| life.min(holds)),
+            Error::Source(error) => error
+                .negative_ttl()
+                .map_or(life, |negative_ttl| life.min(negative_ttl)),
             _ => life,
         }
     }
@@ -243,9 +245,9 @@ mod tests {
     use crate::pixels::PixelError;
     use crate::policy::Denial;
     use crate::request::RequestError;
-    use crate::source::Lack;
+    use crate::source::BusyReason;
+    use crate::source::FetchStage as Slow;
     use crate::source::SourceError;
-    use crate::source::Stage as Slow;
     use crate::transform::TransformError;
 
     pub(super) fn refused(lack: Refusal, millis: u64) -> CpuError {
@@ -265,7 +267,7 @@ mod tests {
             assert!(error.is_outage(), "{error}");
         }
         let others: [Error; 6] = [
-            SourceError::NotFound { holds: None }.into(),
+            SourceError::NotFound { negative_ttl: None }.into(),
             RequestError::NotFound.into(),
             Denial::Loop.into(),
             TransformError::Decode(String::new()).into(),
@@ -320,7 +322,7 @@ mod tests {
                 limit: 1,
             }
             .into(),
-            SourceError::NotFound { holds: None }.into(),
+            SourceError::NotFound { negative_ttl: None }.into(),
             TransformError::NotAnImage.into(),
             refused(Refusal::Queue, 0).into(),
         ];
@@ -336,7 +338,7 @@ mod tests {
             assert_eq!(error.retry_after(), Some(seconds), "{millis} ms");
         }
         assert_eq!(Error::from(CpuError::Panicked).retry_after(), None);
-        let busy = Error::from(SourceError::Busy(Lack::Memory));
+        let busy = Error::from(SourceError::Busy(BusyReason::Memory));
         assert_eq!(busy.retry_after(), Some(5));
         let no_memory = Error::from(TransformError::Pixels(PixelError::OutOfMemory { bytes: 1 }));
         assert_eq!(no_memory.retry_after(), Some(5));
@@ -346,22 +348,29 @@ mod tests {
     #[test]
     fn an_origin_may_shorten_the_life_of_what_it_answers_and_not_lengthen_it() {
         let lives = ErrorLives::default();
-        for (holds, missing, large) in [
+        for (negative_ttl, missing, large) in [
             (None, 10, 60),
             (Some(0), 0, 0),
             (Some(3), 3, 3),
             (Some(30), 10, 30),
             (Some(3600), 10, 60),
         ] {
-            let holds = holds.map(Duration::from_secs);
-            let error = Error::from(SourceError::NotFound { holds });
+            let negative_ttl = negative_ttl.map(Duration::from_secs);
+            let error = Error::from(SourceError::NotFound { negative_ttl });
             assert_eq!(
                 error.life(&lives),
                 Duration::from_secs(missing),
-                "{holds:?}"
+                "{negative_ttl:?}"
             );
-            let error = Error::from(SourceError::TooLarge { limit: 1, holds });
-            assert_eq!(error.life(&lives), Duration::from_secs(large), "{holds:?}");
+            let error = Error::from(SourceError::TooLarge {
+                limit: 1,
+                negative_ttl,
+            });
+            assert_eq!(
+                error.life(&lives),
+                Duration::from_secs(large),
+                "{negative_ttl:?}"
+            );
         }
     }
 }

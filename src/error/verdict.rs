@@ -71,7 +71,7 @@ impl Error {
                 SourceError::RequestTimeout(_) => (408, 9408, "source-status", Class::Passing),
                 SourceError::ClientError(_) => (403, 9408, "source-status", Class::Passing),
                 // Another door of ours, or another proxy like this: the source leads back to where it is asked for.
-                SourceError::ServerError(said) if said.status == StatusCode::LOOP_DETECTED => {
+                SourceError::ServerError(origin) if origin.status == StatusCode::LOOP_DETECTED => {
                     (508, 9403, "loop", Class::Passing)
                 }
                 SourceError::ServerError(_) => (502, 9509, "source-failing", Class::Passing),

@@ -19,17 +19,17 @@ use crate::error::tests::refused;
 use crate::policy::Denial;
 use crate::request::RequestError;
 use crate::request::SourceRefError;
-use crate::source::Lack;
-use crate::source::Said;
+use crate::source::BusyReason;
+use crate::source::FetchStage as Slow;
+use crate::source::OriginStatus;
 use crate::source::SourceError;
-use crate::source::Stage as Slow;
 use crate::transform::Foreign;
 use crate::transform::Size;
 use crate::transform::TransformError;
 
 #[test]
 fn section_7_documented_numbers_go_with_documented_statuses() {
-    let said = |status| Said {
+    let origin = |status| OriginStatus {
         status,
         text: String::new(),
     };
@@ -52,7 +52,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
         (
             SourceError::TooLarge {
                 limit: 1,
-                holds: None,
+                negative_ttl: None,
             }
             .into(),
             9402,
@@ -62,7 +62,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
         (RequestError::Loop.into(), 9403, 508, Class::Passing),
         (Denial::Loop.into(), 9403, 508, Class::Passing),
         (
-            SourceError::NotFound { holds: None }.into(),
+            SourceError::NotFound { negative_ttl: None }.into(),
             9404,
             404,
             Class::NotFound,
@@ -84,13 +84,13 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             Class::Passing,
         ),
         (
-            SourceError::RequestTimeout(said(StatusCode::REQUEST_TIMEOUT)).into(),
+            SourceError::RequestTimeout(origin(StatusCode::REQUEST_TIMEOUT)).into(),
             9408,
             408,
             Class::Passing,
         ),
         (
-            SourceError::ClientError(said(StatusCode::FORBIDDEN)).into(),
+            SourceError::ClientError(origin(StatusCode::FORBIDDEN)).into(),
             9408,
             403,
             Class::Passing,
@@ -146,13 +146,13 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             Class::Passing,
         ),
         (
-            SourceError::ServerError(said(StatusCode::INTERNAL_SERVER_ERROR)).into(),
+            SourceError::ServerError(origin(StatusCode::INTERNAL_SERVER_ERROR)).into(),
             9509,
             502,
             Class::Passing,
         ),
         (
-            SourceError::ServerError(said(StatusCode::LOOP_DETECTED)).into(),
+            SourceError::ServerError(origin(StatusCode::LOOP_DETECTED)).into(),
             9403,
             508,
             Class::Passing,
@@ -227,7 +227,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             Class::Passing,
         ),
         (
-            SourceError::BadRequest(said(StatusCode::BAD_REQUEST)).into(),
+            SourceError::BadRequest(origin(StatusCode::BAD_REQUEST)).into(),
             9519,
             502,
             Class::Passing,
@@ -245,7 +245,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             Class::Source,
         ),
         (
-            SourceError::Busy(Lack::Fetches).into(),
+            SourceError::Busy(BusyReason::Fetches).into(),
             9522,
             503,
             Class::Passing,

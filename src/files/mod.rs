@@ -1,5 +1,5 @@
 //! Files by their names below a folder that is held open, so that nobody can make a name lead elsewhere between two looks at it. No name is followed
-//! where it is a link, but by [`Folder::file_beneath`], which follows those that stay inside.
+//! where it is a link, but by [`DirHandle::file_beneath`], which follows those that stay inside.
 //!
 //! `rustix` and not `libc`: the same calls without unsafe code, and without the errors of hand-made bindings.
 
@@ -28,7 +28,7 @@ const DEPTH: usize = 64;
 
 /// What a name stands for, if it is no link.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct FileStat {
     pub is_file: bool,
     /// In bytes.
     pub len: u64,
@@ -39,16 +39,16 @@ pub struct Entry {
 
 /// A folder that is held open.
 #[derive(Debug)]
-pub struct Folder(OwnedFd);
+pub struct DirHandle(OwnedFd);
 
-impl Folder {
+impl DirHandle {
     /// Opens a folder that is not a link itself. The folders above it belong to the operator, and may be links.
     ///
     /// # Errors
     /// Those of the system; [`is_link`] tells whether it is a link.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-        Ok(Folder(rustix::fs::open(path, flags, Mode::empty())?))
+        Ok(DirHandle(rustix::fs::open(path, flags, Mode::empty())?))
     }
 
     /// Opens a folder, wherever its name leads to.
@@ -57,7 +57,7 @@ impl Folder {
     /// Those of the system.
     pub fn open_followed(path: &Path) -> io::Result<Self> {
         let flags = WALKED | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Folder(rustix::fs::open(path, flags, Mode::empty())?))
+        Ok(DirHandle(rustix::fs::open(path, flags, Mode::empty())?))
     }
 
     /// Makes a folder, with those above it, that is readable for nobody else; one that is there is left as it is.
@@ -91,7 +91,7 @@ impl Folder {
     /// Those of the system; [`is_link`] tells whether it is a link.
     pub fn folder(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-        Ok(Folder(rustix::fs::openat(
+        Ok(DirHandle(rustix::fs::openat(
             &self.0,
             name.as_ref(),
             flags,
@@ -148,13 +148,13 @@ impl Folder {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn entry(&self, name: impl AsRef<OsStr>) -> io::Result<Entry> {
+    pub fn stat(&self, name: impl AsRef<OsStr>) -> io::Result<FileStat> {
         let stat = rustix::fs::statat(&self.0, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW)?;
         // The types of these fields differ from system to system.
         let seconds = u64::try_from(stat.st_mtime).ok();
         let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
         let since = seconds.map(|seconds| Duration::new(seconds, nanoseconds));
-        Ok(Entry {
+        Ok(FileStat {
             is_file: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
             len: u64::try_from(stat.st_size).unwrap_or(0),
             blocks: u64::try_from(stat.st_blocks).unwrap_or(0),
@@ -171,7 +171,7 @@ impl Folder {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn rename(&self, name: &str, to: &Folder, new: &str) -> io::Result<()> {
+    pub fn rename(&self, name: &str, to: &DirHandle, new: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, name, &to.0, new)?)
     }
 
@@ -327,7 +327,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::Folder;
+    use super::DirHandle;
     use super::is_link;
 
     fn folder() -> TempDir {
@@ -343,8 +343,8 @@ mod tests {
     fn what_is_made_is_for_its_owner_alone() {
         let place = folder();
         let path = place.path().join("a/b");
-        Folder::make(&path).expect("a folder of ours");
-        let made = Folder::open(&path).expect("it was made");
+        DirHandle::make(&path).expect("a folder of ours");
+        let made = DirHandle::open(&path).expect("it was made");
         made.make_folder("c").expect("a fresh folder");
         for name in ["new", "lock"] {
             let mut file = match name {
@@ -373,12 +373,12 @@ mod tests {
         let inside = place.path();
         symlink(&victim, inside.join("file")).expect("a link");
         symlink(outside.path(), inside.join("folder")).expect("a link");
-        let opened = Folder::open(inside).expect("a folder");
+        let opened = DirHandle::open(inside).expect("a folder");
         let errors = [
             opened.file("file").map(drop),
             opened.file_or_new("file").map(drop),
             opened.folder("folder").map(drop),
-            Folder::open(&inside.join("folder")).map(drop),
+            DirHandle::open(&inside.join("folder")).map(drop),
         ];
         for error in errors {
             assert!(is_link(&error.expect_err("a link")));
@@ -399,7 +399,7 @@ mod tests {
         fs::create_dir_all(&deep).expect("folders");
         fs::write(deep.join("file"), "x").expect("a file");
         symlink(outside.path(), deep.join("link")).expect("a link");
-        let opened = Folder::open(place.path()).expect("a folder");
+        let opened = DirHandle::open(place.path()).expect("a folder");
         opened.remove("x").expect("all of it");
         assert!(!opened.has("x") && outside.path().join("kept").exists());
         opened.remove("x").expect_err("it is gone");
@@ -432,7 +432,7 @@ mod tests {
         ] {
             symlink(target, real.join(name)).expect("a link");
         }
-        let opened = Folder::open_followed(&root).expect("a folder");
+        let opened = DirHandle::open_followed(&root).expect("a folder");
         let open = |way, name: &str| match way {
             "system" => opened.file_beneath(&root, Path::new(name)),
             _ => opened.resolved_here(&root, Path::new(name)),

@@ -280,7 +280,7 @@ impl Freshness {
 
 /// For how long at most the headers of an answer received at `now` let it be told again, where they say anything: for answers that are no source,
 /// whose life no rule makes longer.
-pub fn holds(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn negative_ttl(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let directives = Directives::of(headers);
     if directives.no_store || directives.private {
         return Some(Duration::ZERO);

@@ -58,7 +58,7 @@ use crate::response::Body;
 use crate::response::Kept;
 use crate::response::Spent;
 use crate::response::Told;
-use crate::source::Fetches;
+use crate::source::FetchCounts;
 use crate::source::SetupError;
 use crate::source::SourceMemory;
 use crate::source::Sources;
@@ -193,7 +193,7 @@ impl Pipeline {
             self.metrics.set_cpu_jobs(lane.word(), waiting, running);
         }
         self.metrics.set_cpu_reserved(self.cpu.reserved());
-        let Fetches { running, waiting } = self.sources.fetches();
+        let FetchCounts { running, waiting } = self.sources.fetches();
         self.metrics.set_fetches(waiting, running);
         self.metrics
             .set_source_reserved(self.source_memory.reserved());

@@ -29,9 +29,9 @@ use crate::freshness::Validators;
 use crate::pipeline::Pipeline;
 use crate::policy::ApprovedSource;
 use crate::policy::Job;
-use crate::source::Answer;
-use crate::source::IdleShare;
-use crate::source::Lack;
+use crate::source::BusyReason;
+use crate::source::FetchOutcome;
+use crate::source::IdleReservation;
 use crate::source::SourceError;
 use crate::telemetry::RenderStep;
 use crate::transform;
@@ -276,9 +276,9 @@ impl Pipeline {
     pub(crate) async fn idly(
         &self,
         found: FoundSource,
-    ) -> Result<(FoundSource, IdleShare), SourceError> {
+    ) -> Result<(FoundSource, IdleReservation), SourceError> {
         let length = found.record.len;
-        let mut share = pin!(self.source_memory.idle_share(length));
+        let mut share = pin!(self.source_memory.reserve_idle(length));
         let (found, share) = match poll_immediate(share.as_mut()).await {
             Some(share) => (found, share),
             None => {
@@ -292,7 +292,7 @@ impl Pipeline {
         };
         share
             .map(|share| (found, share))
-            .ok_or(SourceError::Busy(Lack::Memory))
+            .ok_or(SourceError::Busy(BusyReason::Memory))
     }
 
     /// How the cache gets a source that it does not have.
@@ -302,8 +302,8 @@ impl Pipeline {
             let answer = pipeline.sources.fetch(&source, known.as_ref());
             let answer = answer.await.map_err(Error::from);
             let (result, bytes) = match &answer {
-                Ok(Answer::Fetched(fetched)) => ("fetched", fetched.bytes.len() as u64),
-                Ok(Answer::NotModified { .. }) => ("not-modified", 0),
+                Ok(FetchOutcome::Fetched(fetched)) => ("fetched", fetched.bytes.len() as u64),
+                Ok(FetchOutcome::NotModified { .. }) => ("not-modified", 0),
                 Err(error) => {
                     if let Error::Source(SourceError::Busy(lack)) = error {
                         pipeline.metrics.source_refused(lack.word());

@@ -80,10 +80,10 @@ mod tests {
 
     use super::SourcePattern;
     use super::ZoneOrigin;
+    use crate::bucket::AddressingStyle;
     use crate::bucket::BucketAddress;
     use crate::bucket::Config as BucketConfig;
     use crate::bucket::Credentials;
-    use crate::bucket::Style;
     use crate::policy::Allowlist;
     use crate::policy::ApprovedSource;
 
@@ -102,7 +102,7 @@ mod tests {
             bucket: "my-bucket".to_owned(),
             region: String::new(),
             endpoint: "http://s3.test".to_owned(),
-            style: Style::Path,
+            style: AddressingStyle::Path,
             credentials: Credentials::Anonymous,
         };
         let allowed = ["*.b.com", "b.com:8080"]

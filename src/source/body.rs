@@ -8,10 +8,10 @@ use futures_util::Stream;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::Asking;
-use super::Lack;
+use super::BusyReason;
+use super::FetchContext;
+use super::FetchStage;
 use super::SourceError;
-use super::Stage;
 use super::coding::Codings;
 
 /// Room made before anything has arrived, where no length is announced.
@@ -30,27 +30,33 @@ pub(super) async fn collect(
     body: impl Stream<Item = Result<Bytes, SourceError>> + Send + 'static,
     announced: Option<u64>,
     codings: Codings,
-    asking: Asking<'_>,
+    context: FetchContext<'_>,
 ) -> Result<Bytes, SourceError> {
-    let limit = asking.limit();
-    let too_large = || SourceError::TooLarge { limit, holds: None };
-    let idle = asking.config.idle_timeout.duration();
+    let limit = context.limit();
+    let too_large = || SourceError::TooLarge {
+        limit,
+        negative_ttl: None,
+    };
+    let idle = context.config.idle_timeout.duration();
     // What is packed says nothing of its length.
     let announced = announced.filter(|_| codings.is_empty());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
     let windows = codings.memory();
-    let mut most = announced.unwrap_or_else(|| asking.memory.first_guess());
+    let mut most = announced.unwrap_or_else(|| context.memory.first_guess());
     let begun = Instant::now();
-    let mut reservation = asking.reserve(most.saturating_add(windows)).await?;
+    let mut reservation = context.reserve(most.saturating_add(windows)).await?;
     let mut waited = begun.elapsed();
     let mut body = pin!(codings.undone(body));
     let mut bytes = Vec::new();
     make_room(&mut bytes, announced.unwrap_or(FIRST_ROOM).min(limit))?;
     loop {
-        let next = asking.clock.bound(Stage::Body, idle, body.next()).await;
-        let Some(chunk) = next.map_err(|slow| blamed(slow, waited, asking))? else {
+        let next = context
+            .clock
+            .bound(FetchStage::Body, idle, body.next())
+            .await;
+        let Some(chunk) = next.map_err(|slow| blamed(slow, waited, context))? else {
             break;
         };
         let chunk = chunk?;
@@ -63,7 +69,7 @@ pub(super) async fn collect(
             drop(reservation);
             most = limit;
             let begun = Instant::now();
-            reservation = asking.reserve(limit.saturating_add(windows)).await?;
+            reservation = context.reserve(limit.saturating_add(windows)).await?;
             waited += begun.elapsed();
         }
         if chunk.len() > bytes.capacity() - bytes.len() {
@@ -79,10 +85,10 @@ pub(super) async fn collect(
 }
 
 /// An origin is not too slow whose time went by, for more than a tenth, while there was no memory for its answer.
-fn blamed(slow: SourceError, waited: Duration, asking: Asking<'_>) -> SourceError {
-    let total = asking.config.total_timeout.duration();
-    if asking.clock.is_over() && waited > total / 10 {
-        SourceError::Busy(Lack::Memory)
+fn blamed(slow: SourceError, waited: Duration, context: FetchContext<'_>) -> SourceError {
+    let total = context.config.total_timeout.duration();
+    if context.clock.is_over() && waited > total / 10 {
+        SourceError::Busy(BusyReason::Memory)
     } else {
         slow
     }
@@ -94,7 +100,7 @@ fn make_room(bytes: &mut Vec<u8>, room: u64) -> Result<(), SourceError> {
     let more = room.saturating_sub(bytes.len());
     bytes
         .try_reserve_exact(more)
-        .map_err(|_| SourceError::Busy(Lack::Memory))
+        .map_err(|_| SourceError::Busy(BusyReason::Memory))
 }
 
 #[cfg(test)]
@@ -107,44 +113,44 @@ mod tests {
     use futures_util::stream;
     use hyper::HeaderMap;
 
-    use super::super::Asking;
+    use super::super::BusyReason;
     use super::super::Config;
-    use super::super::Lack;
+    use super::super::FetchContext;
+    use super::super::FetchStage;
     use super::super::SourceError;
     use super::super::SourceMemory;
-    use super::super::Stage;
-    use super::super::Terms;
+    use super::super::SourceRules;
     use super::super::clock::Clock;
     use super::super::coding::Codings;
 
-    type Collected = Result<Bytes, SourceError>;
+    type BodyResult = Result<Bytes, SourceError>;
 
     fn memory(limit: u64) -> SourceMemory {
         SourceMemory::new(8 * limit.max(1024), limit)
     }
 
     async fn collect(
-        body: impl Stream<Item = Collected> + Send + 'static,
+        body: impl Stream<Item = BodyResult> + Send + 'static,
         announced: Option<u64>,
         memory: &SourceMemory,
         total: Duration,
-    ) -> Collected {
-        let asking = Asking {
+    ) -> BodyResult {
+        let context = FetchContext {
             config: &Config {
                 idle_timeout: "50 ms".parse().expect("a length of time"),
                 ..Config::default()
             },
             memory,
-            terms: &Terms::default(),
+            terms: &SourceRules::default(),
             clock: Clock::starting_now(total),
         };
         let plain = Codings::of(&HeaderMap::new()).expect("none");
-        super::collect(body, announced, plain, asking).await
+        super::collect(body, announced, plain, context).await
     }
 
     const LONG: Duration = Duration::from_secs(30);
 
-    fn chunks(count: usize) -> impl Stream<Item = Collected> + Send + 'static {
+    fn chunks(count: usize) -> impl Stream<Item = BodyResult> + Send + 'static {
         stream::iter((0..count).map(|_| Ok(Bytes::from_static(b"0123456789"))))
     }
 
@@ -194,12 +200,12 @@ mod tests {
         let stalled = chunks(1).chain(stream::pending());
         let error = collect(stalled, None, &memory(100), LONG).await;
         assert!(
-            matches!(error, Err(SourceError::Timeout(Stage::Body))),
+            matches!(error, Err(SourceError::Timeout(FetchStage::Body))),
             "{error:?}"
         );
     }
 
-    fn trickle() -> impl Stream<Item = Collected> + Send + 'static {
+    fn trickle() -> impl Stream<Item = BodyResult> + Send + 'static {
         stream::unfold((), |()| async {
             tokio::time::sleep(Duration::from_millis(20)).await;
             Some((Ok(Bytes::from_static(b"x")), ()))
@@ -219,8 +225,8 @@ mod tests {
             };
             let (answer, ()) = tokio::join!(collect(trickle(), None, &memory, LONG), free);
             match answer {
-                Err(SourceError::Timeout(Stage::Body)) => assert!(is_blamed, "{seconds}"),
-                Err(SourceError::Busy(Lack::Memory)) => assert!(!is_blamed, "{seconds}"),
+                Err(SourceError::Timeout(FetchStage::Body)) => assert!(is_blamed, "{seconds}"),
+                Err(SourceError::Busy(BusyReason::Memory)) => assert!(!is_blamed, "{seconds}"),
                 other => panic!("{seconds}: {other:?}"),
             }
         }
@@ -230,7 +236,7 @@ mod tests {
     async fn a_trickle_ends_with_the_clock() {
         let error = collect(trickle(), None, &memory(100), Duration::from_millis(100)).await;
         assert!(
-            matches!(error, Err(SourceError::Timeout(Stage::Body))),
+            matches!(error, Err(SourceError::Timeout(FetchStage::Body))),
             "{error:?}"
         );
     }
@@ -255,7 +261,7 @@ mod tests {
         let short = Duration::from_millis(30);
         let error = collect(mebibytes(3), None, &memory, short).await;
         assert!(
-            matches!(error, Err(SourceError::Busy(Lack::Memory))),
+            matches!(error, Err(SourceError::Busy(BusyReason::Memory))),
             "it might come to be 6: {error:?}"
         );
     }

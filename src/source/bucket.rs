@@ -5,19 +5,19 @@ use std::time::SystemTime;
 use futures_util::TryStreamExt;
 use hyper::HeaderMap;
 
-use super::Answer;
-use super::Asking;
-use super::Fetched;
+use super::FetchContext;
+use super::FetchOutcome;
+use super::FetchStage;
+use super::FetchedSource;
 use super::SourceError;
-use super::Stage;
 use super::body;
 use super::coding::Codings;
 use crate::bucket::Bucket;
 use crate::bucket::BucketError;
 use crate::bucket::BucketProblem;
-use crate::bucket::Known;
+use crate::bucket::Conditions;
+use crate::bucket::GetResponse;
 use crate::bucket::Object;
-use crate::bucket::Reply;
 use crate::freshness;
 use crate::freshness::Freshness;
 use crate::freshness::Tags;
@@ -39,40 +39,40 @@ pub(super) async fn fetch(
     bucket: &Bucket,
     key: &str,
     known: Option<&Validators>,
-    asking: Asking<'_>,
-) -> Result<Answer, SourceError> {
-    let Asking { terms, clock, .. } = asking;
-    let condition = known.map_or_else(Known::default, |known| Known {
+    context: FetchContext<'_>,
+) -> Result<FetchOutcome, SourceError> {
+    let FetchContext { terms, clock, .. } = context;
+    let condition = known.map_or_else(Conditions::default, |known| Conditions {
         etag: known.etag.as_deref(),
         last_modified: known.last_modified,
     });
     let fresh = |headers: &HeaderMap| Freshness::of(headers, SystemTime::now(), &terms.rules);
     match clock
-        .bound_by_end(Stage::FirstByte, bucket.get(key, condition))
+        .bound_by_end(FetchStage::FirstByte, bucket.get(key, condition))
         .await??
     {
-        Reply::NotModified(headers) => {
+        GetResponse::NotModified(headers) => {
             let newer = Validators::of(&headers);
             let validators = known.map_or_else(|| newer.clone(), |known| known.renewed_by(&newer));
-            Ok(Answer::NotModified {
+            Ok(FetchOutcome::NotModified {
                 freshness: fresh(&headers),
                 validators,
                 tags: Tags::of(&headers, &terms.tags),
             })
         }
-        Reply::Object(Object {
+        GetResponse::Object(Object {
             headers,
             length,
             body,
         }) => {
             let codings = Codings::of(&headers)?;
             let stream = body.map_err(SourceError::from);
-            let holds = freshness::holds(&headers, SystemTime::now());
-            let bytes = body::collect(stream, length, codings, asking)
+            let negative_ttl = freshness::negative_ttl(&headers, SystemTime::now());
+            let bytes = body::collect(stream, length, codings, context)
                 .await
-                .map_err(|error| error.holding(holds))?;
+                .map_err(|error| error.with_negative_ttl(negative_ttl))?;
             let validators = Validators::of(&headers);
-            Ok(Answer::Fetched(Fetched {
+            Ok(FetchOutcome::Fetched(FetchedSource {
                 bytes,
                 validators,
                 freshness: fresh(&headers),
@@ -97,8 +97,8 @@ impl From<BucketError> for SourceError {
                 ref headers,
                 ..
             } => {
-                let holds = freshness::holds(headers, SystemTime::now());
-                SourceError::of_status(status, error.to_string()).holding(holds)
+                let negative_ttl = freshness::negative_ttl(headers, SystemTime::now());
+                SourceError::of_status(status, error.to_string()).with_negative_ttl(negative_ttl)
             }
             BucketProblem::Dns(reason) => SourceError::Dns {
                 host: error.bucket,
@@ -108,7 +108,7 @@ impl From<BucketError> for SourceError {
                 host: error.bucket,
                 reason,
             },
-            BucketProblem::Timeout => SourceError::Timeout(Stage::FirstByte),
+            BucketProblem::Timeout => SourceError::Timeout(FetchStage::FirstByte),
             BucketProblem::BrokenOff(reason) => SourceError::BrokenOff(reason),
         }
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::timeout_at;
 
+use super::FetchStage;
 use super::SourceError;
-use super::Stage;
 
 /// When a whole fetch must be over.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,7 @@ impl Clock {
     /// Waits for `work`, at most `patience` and never past the end. The error names the stage that was waited for.
     pub(super) async fn bound<T>(
         self,
-        stage: Stage,
+        stage: FetchStage,
         patience: Duration,
         work: impl Future<Output = T>,
     ) -> Result<T, SourceError> {
@@ -38,7 +38,7 @@ impl Clock {
     /// Waits for `work` until the end.
     pub(super) async fn bound_by_end<T>(
         self,
-        stage: Stage,
+        stage: FetchStage,
         work: impl Future<Output = T>,
     ) -> Result<T, SourceError> {
         timeout_at(self.0, work)

@@ -16,18 +16,18 @@ pub enum SourceError {
     /// The origin has no such thing (404, 410), or the folder no such file.
     NotFound {
         /// For how long at most that may be told again, where the origin says.
-        holds: Option<Duration>,
+        negative_ttl: Option<Duration>,
     },
     /// The origin answered 400.
-    BadRequest(Said),
+    BadRequest(OriginStatus),
     /// The origin answered 408.
-    RequestTimeout(Said),
+    RequestTimeout(OriginStatus),
     /// The origin answered another 4xx: 401 and 403 are the common ones.
-    ClientError(Said),
+    ClientError(OriginStatus),
     /// The origin answered 5xx.
-    ServerError(Said),
+    ServerError(OriginStatus),
     /// The origin answered what is neither an image nor an error: a part of one (206), 204, a 304 that nobody asked for.
-    BadStatus(Said),
+    BadStatus(OriginStatus),
     /// The origin's name cannot be resolved.
     Dns {
         /// The host, or the bucket's configured name.
@@ -48,7 +48,7 @@ pub enum SourceError {
         host: String,
     },
     /// The origin was too slow.
-    Timeout(Stage),
+    Timeout(FetchStage),
     /// The answer ended early or is not HTTP.
     BrokenOff(String),
     /// The content is coded in a way that is not undone, or not as it says.
@@ -58,7 +58,7 @@ pub enum SourceError {
         /// What is allowed, in bytes.
         limit: u64,
         /// For how long at most that may be told again, where the origin says.
-        holds: Option<Duration>,
+        negative_ttl: Option<Duration>,
     },
     /// One redirect more than are followed.
     TooManyRedirects {
@@ -79,12 +79,12 @@ pub enum SourceError {
     /// The file exists and cannot be read, or the folder is gone.
     Unreadable(io::Error),
     /// Too many sources are fetched or held at once.
-    Busy(Lack),
+    Busy(BusyReason),
 }
 
 /// What there was too little of for another fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lack {
+pub enum BusyReason {
     /// Connections to this origin.
     Connections,
     /// Fetches at once.
@@ -93,20 +93,20 @@ pub enum Lack {
     Memory,
 }
 
-impl Lack {
+impl BusyReason {
     /// The word for metrics.
     pub const fn word(self) -> &'static str {
         match self {
-            Lack::Connections => "connections",
-            Lack::Fetches => "fetches",
-            Lack::Memory => "memory",
+            BusyReason::Connections => "connections",
+            BusyReason::Fetches => "fetches",
+            BusyReason::Memory => "memory",
         }
     }
 }
 
 /// An answer that is not a source.
 #[derive(Debug)]
-pub struct Said {
+pub struct OriginStatus {
     /// As answered.
     pub status: StatusCode,
     /// Who answered, and what more is known about it.
@@ -115,7 +115,7 @@ pub struct Said {
 
 /// What was waited for when a timeout struck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum FetchStage {
     /// A connection.
     Connect,
     /// The head of the answer.
@@ -130,10 +130,10 @@ impl SourceError {
     pub fn is_outage(&self) -> bool {
         match self {
             // One that has no time for us says nothing about the source.
-            SourceError::ClientError(said) => said.status == StatusCode::TOO_MANY_REQUESTS,
+            SourceError::ClientError(origin) => origin.status == StatusCode::TOO_MANY_REQUESTS,
             SourceError::RequestTimeout(_) => true,
             // What leads back to us has not failed.
-            SourceError::ServerError(said) => said.status != StatusCode::LOOP_DETECTED,
+            SourceError::ServerError(origin) => origin.status != StatusCode::LOOP_DETECTED,
             SourceError::BadStatus(_)
             | SourceError::Dns { .. }
             | SourceError::Connect { .. }
@@ -167,9 +167,11 @@ impl SourceError {
 
     /// For how long at most the origin lets this be told again; `None` where it does not say, or where that does not matter, because such errors are
     /// never told again.
-    pub fn holds(&self) -> Option<Duration> {
+    pub fn negative_ttl(&self) -> Option<Duration> {
         match self {
-            SourceError::NotFound { holds } | SourceError::TooLarge { holds, .. } => *holds,
+            SourceError::NotFound { negative_ttl } | SourceError::TooLarge { negative_ttl, .. } => {
+                *negative_ttl
+            }
             SourceError::BadRequest(_)
             | SourceError::RequestTimeout(_)
             | SourceError::ClientError(_)
@@ -192,24 +194,27 @@ impl SourceError {
     }
 
     /// This error, from an answer that may be told again for no longer than its origin says.
-    pub(super) fn holding(self, holds: Option<Duration>) -> Self {
+    pub(super) fn with_negative_ttl(self, negative_ttl: Option<Duration>) -> Self {
         match self {
-            SourceError::NotFound { .. } => SourceError::NotFound { holds },
-            SourceError::TooLarge { limit, .. } => SourceError::TooLarge { limit, holds },
+            SourceError::NotFound { .. } => SourceError::NotFound { negative_ttl },
+            SourceError::TooLarge { limit, .. } => SourceError::TooLarge {
+                limit,
+                negative_ttl,
+            },
             other => other,
         }
     }
 
     /// The error that an answer with `status` amounts to; `text` says who answered.
     pub(super) fn of_status(status: StatusCode, text: String) -> Self {
-        let said = Said { status, text };
+        let origin = OriginStatus { status, text };
         match status.as_u16() {
-            404 | 410 => SourceError::NotFound { holds: None },
-            400 => SourceError::BadRequest(said),
-            408 => SourceError::RequestTimeout(said),
-            401..500 => SourceError::ClientError(said),
-            500..600 => SourceError::ServerError(said),
-            _ => SourceError::BadStatus(said),
+            404 | 410 => SourceError::NotFound { negative_ttl: None },
+            400 => SourceError::BadRequest(origin),
+            408 => SourceError::RequestTimeout(origin),
+            401..500 => SourceError::ClientError(origin),
+            500..600 => SourceError::ServerError(origin),
+            _ => SourceError::BadStatus(origin),
         }
     }
 }
@@ -218,11 +223,11 @@ impl fmt::Display for SourceError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SourceError::NotFound { .. } => out.write_str("source not found"),
-            SourceError::BadRequest(said)
-            | SourceError::RequestTimeout(said)
-            | SourceError::ClientError(said)
-            | SourceError::ServerError(said)
-            | SourceError::BadStatus(said) => out.write_str(&said.text),
+            SourceError::BadRequest(origin)
+            | SourceError::RequestTimeout(origin)
+            | SourceError::ClientError(origin)
+            | SourceError::ServerError(origin)
+            | SourceError::BadStatus(origin) => out.write_str(&origin.text),
             SourceError::Dns { host, reason } => {
                 write!(out, "origin `{host}` cannot be resolved: {reason}")
             }
@@ -263,12 +268,12 @@ impl fmt::Display for SourceError {
             SourceError::Bucket(error) => error.fmt(out),
             SourceError::UnknownBucket(name) => write!(out, "no [[bucket]] has the name `{name}`"),
             SourceError::Unreadable(error) => write!(out, "the file cannot be read: {error}"),
-            SourceError::Busy(lack) => out.write_str(match lack {
-                Lack::Connections => {
+            SourceError::Busy(reason) => out.write_str(match reason {
+                BusyReason::Connections => {
                     "no turn in time: all of `fetch.connections_per_origin` are in use"
                 }
-                Lack::Fetches => "no turn in time: all of `fetch.concurrency` are in use",
-                Lack::Memory => "no room for the source in time: `fetch.memory` is in use",
+                BusyReason::Fetches => "no turn in time: all of `fetch.concurrency` are in use",
+                BusyReason::Memory => "no room for the source in time: `fetch.memory` is in use",
             }),
         }
     }
@@ -276,12 +281,12 @@ impl fmt::Display for SourceError {
 
 impl std::error::Error for SourceError {}
 
-impl fmt::Display for Stage {
+impl fmt::Display for FetchStage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Stage::Connect => "connection",
-            Stage::FirstByte => "answer",
-            Stage::Body => "content",
+            FetchStage::Connect => "connection",
+            FetchStage::FirstByte => "answer",
+            FetchStage::Body => "content",
         })
     }
 }
@@ -292,9 +297,9 @@ mod tests {
 
     use hyper::StatusCode;
 
-    use super::Lack;
+    use super::BusyReason;
+    use super::FetchStage;
     use super::SourceError;
-    use super::Stage;
     use crate::bucket::BucketError;
     use crate::bucket::BucketProblem;
     use crate::policy::Denial;
@@ -333,10 +338,10 @@ mod tests {
                 host: text(),
                 reason: text(),
             },
-            SourceError::Timeout(Stage::Body),
+            SourceError::Timeout(FetchStage::Body),
             SourceError::BrokenOff(text()),
             SourceError::Coding(text()),
-            SourceError::Busy(Lack::Memory),
+            SourceError::Busy(BusyReason::Memory),
             SourceError::Unreadable(io::ErrorKind::NotFound.into()),
             bucket(BucketProblem::Credentials(text())),
             bucket(BucketProblem::Status {
@@ -352,7 +357,7 @@ mod tests {
             SourceError::PrivateAddress { host: text() },
             SourceError::TooLarge {
                 limit: 1,
-                holds: None,
+                negative_ttl: None,
             },
             SourceError::TooManyRedirects { limit: 1 },
             SourceError::BadRedirect { host: text() },

@@ -18,20 +18,20 @@ use reqwest::ClientBuilder;
 use reqwest::Response;
 use url::Url;
 
-use super::Answer;
-use super::Asking;
 use super::Config;
-use super::Fetched;
+use super::FetchContext;
+use super::FetchOutcome;
+use super::FetchStage;
+use super::FetchedSource;
+use super::OriginResponse;
 use super::SetupError;
 use super::SourceError;
-use super::Stage;
-use super::Step;
-use super::address::Reach;
-use super::address::Refused;
-use super::address::Resolver;
-use super::address::Unresolved;
 use super::body;
 use super::coding::Codings;
+use super::egress::AddressDenial;
+use super::egress::DnsError;
+use super::egress::EgressPolicy;
+use super::egress::EgressResolver;
 use crate::bucket::is_whole;
 use crate::freshness;
 use crate::freshness::Freshness;
@@ -45,16 +45,16 @@ const ACCEPT: &str =
 /// Origins and rewrite rules look for `image-resizing` to tell this request from a browser's, and so do not send it round in a circle.
 const VIA: &str = "1.1 safelight, 1.1 image-resizing";
 
-/// A pool of connections that reach as far as they may.
-pub(super) struct Http {
+/// A pool of connections to the addresses that its policy allows.
+pub(super) struct HttpClient {
     client: Client,
     /// Keeps no connection, so that each request has a new one.
     unpooled: Client,
-    reach: Reach,
+    egress: EgressPolicy,
 }
 
-impl Http {
-    pub(super) fn new(config: &Config, reach: Reach) -> Result<Self, SetupError> {
+impl HttpClient {
+    pub(super) fn new(config: &Config, egress: EgressPolicy) -> Result<Self, SetupError> {
         // reqwest takes the process's provider; a second installation is refused, and the first one is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let agent = HeaderValue::from_str(&config.user_agent)
@@ -67,7 +67,7 @@ impl Http {
             HeaderValue::from_static("identity"),
         );
         headers.insert(header::VIA, HeaderValue::from_static(VIA));
-        let resolver = Resolver::new(reach);
+        let resolver = EgressResolver::new(egress);
         let builder = || {
             Client::builder()
                 .user_agent(agent.clone())
@@ -87,10 +87,10 @@ impl Http {
                 .build()
                 .map_err(|error| SetupError::Client(reason(&error)))
         };
-        Ok(Http {
+        Ok(HttpClient {
             client: client(builder())?,
             unpooled: client(builder().pool_max_idle_per_host(0))?,
-            reach,
+            egress,
         })
     }
 
@@ -99,17 +99,17 @@ impl Http {
         &self,
         url: &Url,
         known: Option<&Validators>,
-        asking: Asking<'_>,
-    ) -> Result<Step, SourceError> {
-        let Asking {
+        context: FetchContext<'_>,
+    ) -> Result<OriginResponse, SourceError> {
+        let FetchContext {
             config,
             terms,
             clock,
             ..
-        } = asking;
-        self.reach
+        } = context;
+        self.egress
             .check_literal(url)
-            .map_err(|Refused| private(url))?;
+            .map_err(|AddressDenial| private(url))?;
         let conditions = conditions(known);
         let is_conditional = !conditions.is_empty();
         let send = async |client: &Client| {
@@ -118,7 +118,7 @@ impl Http {
                 .headers(conditions.clone())
                 .send();
             let timeout = config.first_byte_timeout.duration();
-            clock.bound(Stage::FirstByte, timeout, request).await
+            clock.bound(FetchStage::FirstByte, timeout, request).await
         };
         let response = match send(&self.client).await? {
             // The origin had given up the connection before it was used again.
@@ -134,7 +134,7 @@ impl Http {
                 let newer = Validators::of(response.headers());
                 let validators =
                     known.map_or_else(|| newer.clone(), |known| known.renewed_by(&newer));
-                return Ok(Step::Answer(Answer::NotModified {
+                return Ok(OriginResponse::Final(FetchOutcome::NotModified {
                     freshness: Freshness::of(response.headers(), now, &terms.rules),
                     validators,
                     tags: Tags::of(response.headers(), &terms.tags),
@@ -145,32 +145,34 @@ impl Http {
             | StatusCode::SEE_OTHER
             | StatusCode::TEMPORARY_REDIRECT
             | StatusCode::PERMANENT_REDIRECT => {
-                return location(url, &response).map(Step::Redirect);
+                return location(url, &response).map(OriginResponse::Redirect);
             }
             _ => {
                 let text = format!("origin `{}` answered {}", host(url), status.as_u16());
-                let holds = freshness::holds(response.headers(), now);
-                return Err(SourceError::of_status(status, text).holding(holds));
+                let negative_ttl = freshness::negative_ttl(response.headers(), now);
+                return Err(SourceError::of_status(status, text).with_negative_ttl(negative_ttl));
             }
         }
         let validators = Validators::of(response.headers());
         let freshness = Freshness::of(response.headers(), now, &terms.rules);
         let tags = Tags::of(response.headers(), &terms.tags);
-        let holds = freshness::holds(response.headers(), now);
+        let negative_ttl = freshness::negative_ttl(response.headers(), now);
         let codings = Codings::of(response.headers())?;
         let announced = response.content_length();
         let stream = response
             .bytes_stream()
             .map_err(|error| SourceError::BrokenOff(reason(&error.without_url())));
-        let bytes = body::collect(stream, announced, codings, asking)
+        let bytes = body::collect(stream, announced, codings, context)
             .await
-            .map_err(|error| error.holding(holds))?;
-        Ok(Step::Answer(Answer::Fetched(Fetched {
-            bytes,
-            validators,
-            freshness,
-            tags,
-        })))
+            .map_err(|error| error.with_negative_ttl(negative_ttl))?;
+        Ok(OriginResponse::Final(FetchOutcome::Fetched(
+            FetchedSource {
+                bytes,
+                validators,
+                freshness,
+                tags,
+            },
+        )))
     }
 }
 
@@ -218,15 +220,15 @@ fn location(base: &Url, response: &Response) -> Result<Url, SourceError> {
 
 /// Why a request got no answer.
 fn unanswered(error: &reqwest::Error, url: &Url) -> SourceError {
-    if is_caused_by::<Refused>(error) {
+    if is_caused_by::<AddressDenial>(error) {
         private(url)
-    } else if is_caused_by::<Unresolved>(error) {
+    } else if is_caused_by::<DnsError>(error) {
         SourceError::Dns {
             host: host(url),
             reason: reason(error),
         }
     } else if error.is_connect() && error.is_timeout() {
-        SourceError::Timeout(Stage::Connect)
+        SourceError::Timeout(FetchStage::Connect)
     } else if error.is_connect() {
         SourceError::Connect {
             host: host(url),

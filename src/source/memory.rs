@@ -23,9 +23,9 @@ const UNIT: u64 = 1024;
 
 /// The memory of all sources.
 #[derive(Clone)]
-pub struct SourceMemory(Arc<Inner>);
+pub struct SourceMemory(Arc<Pools>);
 
-struct Inner {
+struct Pools {
     largest: u64,
     small: Pool,
     large: Pool,
@@ -71,7 +71,7 @@ pub struct Reservation {
 
 /// The right to hold a source for work that nobody waits for, given back when it is dropped.
 #[derive(Debug)]
-pub struct IdleShare {
+pub struct IdleReservation {
     _permit: OwnedSemaphorePermit,
 }
 
@@ -80,7 +80,7 @@ impl SourceMemory {
     pub fn new(total: u64, largest: u64) -> Self {
         let total = units(total);
         let quarter = (total / 4).max(1);
-        SourceMemory(Arc::new(Inner {
+        SourceMemory(Arc::new(Pools {
             largest,
             small: Pool::new(quarter),
             large: Pool::new(total.saturating_sub(quarter).max(1)),
@@ -103,7 +103,7 @@ impl SourceMemory {
 
     /// Memory for a source of so many bytes, if it is free.
     pub fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
-        let Inner { small, large, .. } = &*self.0;
+        let Pools { small, large, .. } = &*self.0;
         let first = || {
             (bytes <= SMALL)
                 .then(|| small.try_take(units(bytes).min(small.size)))
@@ -119,7 +119,7 @@ impl SourceMemory {
             return reservation;
         }
         // Counted before the relief, so that a source that is put aside meanwhile is either let go by the relief or sees that memory is scarce.
-        let _waiting = Waiting::in_line(&self.0.waiting);
+        let _waiting = WaitGuard::in_line(&self.0.waiting);
         if let Some(relieve) = self.0.relief.get() {
             relieve();
         }
@@ -134,13 +134,13 @@ impl SourceMemory {
 
     /// The right to hold a source of so many bytes while nobody waits for what is made of it, as soon as others like it leave room; a quarter of
     /// the memory is theirs. `None` for a source that would take more than all of that.
-    pub async fn idle_share(&self, bytes: u64) -> Option<IdleShare> {
+    pub async fn reserve_idle(&self, bytes: u64) -> Option<IdleReservation> {
         let idle = &self.0.idle;
         if units(bytes) > idle.size {
             return None;
         }
         let _permit = idle.take(units(bytes)).await;
-        Some(IdleShare { _permit })
+        Some(IdleReservation { _permit })
     }
 
     /// Whether somebody waits: nothing may be put aside for later then.
@@ -202,16 +202,16 @@ impl Drop for Reservation {
 }
 
 /// Counted among those who wait, until dropped.
-pub(super) struct Waiting<'a>(&'a AtomicUsize);
+pub(super) struct WaitGuard<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitGuard<'a> {
     pub(super) fn in_line(waiting: &'a AtomicUsize) -> Self {
         waiting.fetch_add(1, Ordering::SeqCst);
-        Waiting(waiting)
+        WaitGuard(waiting)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
@@ -350,11 +350,11 @@ mod tests {
     #[tokio::test]
     async fn idle_work_has_a_quarter_and_nothing_beyond() {
         let memory = memory();
-        assert!(memory.idle_share(2 * MIB + 1).await.is_none());
-        let share = memory.idle_share(2 * MIB).await.expect("a quarter");
+        assert!(memory.reserve_idle(2 * MIB + 1).await.is_none());
+        let share = memory.reserve_idle(2 * MIB).await.expect("a quarter");
         let wait = Duration::from_millis(20);
-        assert!(timeout(wait, memory.idle_share(1)).await.is_err());
+        assert!(timeout(wait, memory.reserve_idle(1)).await.is_err());
         drop(share);
-        assert!(memory.idle_share(1).await.is_some());
+        assert!(memory.reserve_idle(1).await.is_some());
     }
 }

@@ -29,30 +29,30 @@ use crate::policy::zone_url;
 use crate::units::AutoByteSize;
 use crate::units::ByteSize;
 use crate::units::Seconds;
-use address::Reach;
 use clock::Clock;
-pub use error::Lack;
-pub use error::Said;
+use egress::EgressPolicy;
+pub use error::BusyReason;
+pub use error::FetchStage;
+pub use error::OriginStatus;
 pub use error::SourceError;
-pub use error::Stage;
-use folder::Folder;
-use http::Http;
-pub use memory::IdleShare;
+use folder::FolderOrigin;
+use http::HttpClient;
+pub use memory::IdleReservation;
 pub use memory::Reservation;
 pub use memory::SourceMemory;
 pub use rules::RuleConfig;
 pub use rules::RuleError;
-use rules::Rulebook;
-use rules::Terms;
-pub use slots::Fetches;
-use slots::Slot;
-use slots::Slots;
+use rules::RuleSet;
+use rules::SourceRules;
+pub use slots::FetchCounts;
+use slots::FetchSlot;
+use slots::FetchSlots;
 
-mod address;
 mod body;
 mod bucket;
 mod clock;
 mod coding;
+mod egress;
 mod error;
 mod folder;
 mod http;
@@ -86,8 +86,8 @@ pub struct Config {
     pub connections_per_origin: NonZeroUsize,
 }
 
-/// A number of places that stands in this file.
-const fn places(count: usize) -> NonZeroUsize {
+/// A number in this file that is not zero.
+const fn non_zero(count: usize) -> NonZeroUsize {
     match NonZeroUsize::new(count) {
         Some(count) => count,
         None => NonZeroUsize::MIN,
@@ -105,8 +105,8 @@ impl Default for Config {
             private_networks: false,
             user_agent: concat!("safelight/", env!("CARGO_PKG_VERSION")).to_owned(),
             memory: AutoByteSize::Auto,
-            concurrency: places(1024),
-            connections_per_origin: places(512),
+            concurrency: non_zero(1024),
+            connections_per_origin: non_zero(512),
         }
     }
 }
@@ -144,24 +144,24 @@ impl Config {
 pub struct Sources {
     config: Config,
     memory: SourceMemory,
-    slots: Slots,
-    rulebook: Rulebook,
+    slots: FetchSlots,
+    rule_set: RuleSet,
     allowlist: Arc<Allowlist>,
-    zone: Origin,
-    allowed: Http,
+    zone: ZoneClient,
+    allowed: HttpClient,
     buckets: HashMap<String, Bucket>,
 }
 
 /// What stands behind the zone's paths.
-enum Origin {
-    Folder(Folder),
-    Http { client: Http, base: Url },
+enum ZoneClient {
+    Folder(FolderOrigin),
+    Http { client: HttpClient, base: Url },
     Bucket,
 }
 
 /// A source, whole.
 #[derive(Clone, Debug)]
-pub struct Fetched {
+pub struct FetchedSource {
     /// The content as the origin stores it.
     pub bytes: Bytes,
     /// What to ask with next time.
@@ -174,9 +174,9 @@ pub struct Fetched {
 
 /// What an origin says.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub enum FetchOutcome {
     /// Here it is.
-    Fetched(Fetched),
+    Fetched(FetchedSource),
     /// It is still what the asker knows.
     NotModified {
         /// How long that holds.
@@ -190,14 +190,14 @@ pub enum Answer {
 
 /// What every request of one fetch shares.
 #[derive(Clone, Copy)]
-struct Asking<'a> {
+struct FetchContext<'a> {
     config: &'a Config,
     memory: &'a SourceMemory,
-    terms: &'a Terms,
+    terms: &'a SourceRules,
     clock: Clock,
 }
 
-impl Asking<'_> {
+impl FetchContext<'_> {
     /// The largest source, in bytes.
     fn limit(&self) -> u64 {
         self.memory.largest()
@@ -206,14 +206,14 @@ impl Asking<'_> {
     /// Memory for so many bytes, as soon as it is free, but before the fetch must be over.
     async fn reserve(&self, bytes: u64) -> Result<Reservation, SourceError> {
         let reservation = self.memory.reserve(bytes);
-        let reservation = self.clock.bound_by_end(Stage::Body, reservation).await;
-        reservation.map_err(|_| SourceError::Busy(Lack::Memory))
+        let reservation = self.clock.bound_by_end(FetchStage::Body, reservation).await;
+        reservation.map_err(|_| SourceError::Busy(BusyReason::Memory))
     }
 }
 
 /// What one origin says, before redirects are followed.
-enum Step {
-    Answer(Answer),
+enum OriginResponse {
+    Final(FetchOutcome),
     /// Go and ask there; nobody has approved it yet.
     Redirect(Url),
 }
@@ -235,7 +235,7 @@ impl Sources {
         special: &[RuleConfig],
     ) -> Result<Sources, SetupError> {
         let names = buckets.iter().map(|bucket| bucket.name.as_str());
-        let rulebook = Rulebook::new(rules, special, zone, names).map_err(SetupError::Rule)?;
+        let rule_set = RuleSet::new(rules, special, zone, names).map_err(SetupError::Rule)?;
         let timeouts = Timeouts {
             connect: config.connect_timeout.duration(),
             first_byte: config.first_byte_timeout.duration(),
@@ -247,39 +247,41 @@ impl Sources {
             .collect::<Result<HashMap<String, Bucket>, BucketError>>()
             .map_err(SetupError::Bucket)?;
         let zone = match zone {
-            ZoneOrigin::Folder(folder) if folder.is_dir() => Origin::Folder(Folder::new(folder)),
+            ZoneOrigin::Folder(folder) if folder.is_dir() => {
+                ZoneClient::Folder(FolderOrigin::new(folder))
+            }
             ZoneOrigin::Folder(folder) => {
                 return Err(SetupError::NoFolder(folder.display().to_string()));
             }
-            ZoneOrigin::Http(base) => Origin::Http {
-                client: Http::new(config, Reach::Anywhere)?,
+            ZoneOrigin::Http(base) => ZoneClient::Http {
+                client: HttpClient::new(config, EgressPolicy::Anywhere)?,
                 base: base.clone(),
             },
-            ZoneOrigin::Bucket(name) if buckets.contains_key(name) => Origin::Bucket,
+            ZoneOrigin::Bucket(name) if buckets.contains_key(name) => ZoneClient::Bucket,
             ZoneOrigin::Bucket(name) => return Err(SetupError::NoBucket(name.clone())),
         };
-        let reach = if config.private_networks {
-            Reach::Private
+        let egress = if config.private_networks {
+            EgressPolicy::Private
         } else {
-            Reach::Public
+            EgressPolicy::Public
         };
         Ok(Sources {
             config: config.clone(),
             memory,
-            slots: Slots::new(
+            slots: FetchSlots::new(
                 config.concurrency.get(),
                 config.connections_per_origin.get(),
             ),
-            rulebook,
+            rule_set,
             allowlist,
             zone,
-            allowed: Http::new(config, reach)?,
+            allowed: HttpClient::new(config, egress)?,
             buckets,
         })
     }
 
-    /// Fetches now.
-    pub fn fetches(&self) -> Fetches {
+    /// How many fetches run and wait now.
+    pub fn fetches(&self) -> FetchCounts {
         self.slots.fetches()
     }
 
@@ -291,22 +293,24 @@ impl Sources {
         &self,
         source: &ApprovedSource,
         known: Option<&Validators>,
-    ) -> Result<Answer, SourceError> {
+    ) -> Result<FetchOutcome, SourceError> {
         let total = self.config.total_timeout.duration();
         let turn = self.turn(source, Clock::starting_now(total)).await?;
         let clock = Clock::starting_now(total);
-        let asking = Asking {
+        let context = FetchContext {
             config: &self.config,
             memory: &self.memory,
             // Wherever it redirects to, this is the source that was asked for.
-            terms: self.rulebook.of(source),
+            terms: self.rule_set.of(source),
             clock,
         };
         let mut known = known.cloned();
-        let mut step = self.ask(source, known.as_ref(), asking).await?;
+        let mut step = self.ask(source, known.as_ref(), context).await?;
         drop(turn);
         for _ in 0..self.config.max_redirects {
-            let Step::Redirect(target) = step else { break };
+            let OriginResponse::Redirect(target) = step else {
+                break;
+            };
             let source = self
                 .allowlist
                 .approve(&target)
@@ -316,24 +320,26 @@ impl Sources {
                 known.last_modified = None;
             }
             let _turn = self.turn(&source, clock).await?;
-            step = self.ask(&source, known.as_ref(), asking).await?;
+            step = self.ask(&source, known.as_ref(), context).await?;
         }
         match step {
-            Step::Answer(answer) => Ok(answer),
-            Step::Redirect(_) => Err(SourceError::TooManyRedirects {
+            OriginResponse::Final(answer) => Ok(answer),
+            OriginResponse::Redirect(_) => Err(SourceError::TooManyRedirects {
                 limit: self.config.max_redirects,
             }),
         }
     }
 
     /// A place to ask the origin of a source.
-    async fn turn(&self, source: &ApprovedSource, clock: Clock) -> Result<Slot, SourceError> {
+    async fn turn(&self, source: &ApprovedSource, clock: Clock) -> Result<FetchSlot, SourceError> {
         let server = |url: &Url| url.origin().ascii_serialization();
         let origin = match (source.location(), &self.zone) {
             (SourceLocation::Http(url), _) => server(url),
             (SourceLocation::Bucket { name, .. }, _) => format!("bucket:{name}"),
-            (SourceLocation::Zone { .. }, Origin::Http { base, .. }) => server(base),
-            (SourceLocation::Zone { .. }, Origin::Folder(_) | Origin::Bucket) => "zone:".to_owned(),
+            (SourceLocation::Zone { .. }, ZoneClient::Http { base, .. }) => server(base),
+            (SourceLocation::Zone { .. }, ZoneClient::Folder(_) | ZoneClient::Bucket) => {
+                "zone:".to_owned()
+            }
         };
         self.slots.take(origin, clock).await
     }
@@ -342,23 +348,24 @@ impl Sources {
         &self,
         source: &ApprovedSource,
         known: Option<&Validators>,
-        asking: Asking<'_>,
-    ) -> Result<Step, SourceError> {
+        context: FetchContext<'_>,
+    ) -> Result<OriginResponse, SourceError> {
         match (source.location(), &self.zone) {
-            (SourceLocation::Http(url), _) => self.allowed.ask(url, known, asking).await,
+            (SourceLocation::Http(url), _) => self.allowed.ask(url, known, context).await,
             (SourceLocation::Bucket { name, key }, _) => {
-                self.object(name, key, known, asking).await
+                self.object(name, key, known, context).await
             }
-            (SourceLocation::Zone { path, query }, Origin::Http { client, base }) => {
+            (SourceLocation::Zone { path, query }, ZoneClient::Http { client, base }) => {
                 let url = zone_url(base, path, query.as_deref());
-                client.ask(&url, known, asking).await
+                client.ask(&url, known, context).await
             }
-            (SourceLocation::Zone { path, .. }, Origin::Folder(folder)) => {
-                folder.fetch(path, known, asking).await.map(Step::Answer)
-            }
+            (SourceLocation::Zone { path, .. }, ZoneClient::Folder(folder)) => folder
+                .fetch(path, known, context)
+                .await
+                .map(OriginResponse::Final),
             // The allowlist makes every path of such a zone a key of the bucket.
-            (SourceLocation::Zone { .. }, Origin::Bucket) => {
-                Err(SourceError::NotFound { holds: None })
+            (SourceLocation::Zone { .. }, ZoneClient::Bucket) => {
+                Err(SourceError::NotFound { negative_ttl: None })
             }
         }
     }
@@ -368,15 +375,15 @@ impl Sources {
         name: &str,
         key: &str,
         known: Option<&Validators>,
-        asking: Asking<'_>,
-    ) -> Result<Step, SourceError> {
+        context: FetchContext<'_>,
+    ) -> Result<OriginResponse, SourceError> {
         let opened = self
             .buckets
             .get(name)
             .ok_or_else(|| SourceError::UnknownBucket(name.to_owned()))?;
-        bucket::fetch(opened, key, known, asking)
+        bucket::fetch(opened, key, known, context)
             .await
-            .map(Step::Answer)
+            .map(OriginResponse::Final)
     }
 }
 

@@ -30,22 +30,22 @@ pub struct RuleConfig {
 
 /// All rules.
 #[derive(Clone, Debug)]
-pub(super) struct Rulebook {
+pub(super) struct RuleSet {
     zone: ZoneOrigin,
     /// In the order in which they are looked through.
-    special: Vec<(Vec<SourcePattern>, Terms)>,
-    general: Terms,
+    special: Vec<(Vec<SourcePattern>, SourceRules)>,
+    general: SourceRules,
 }
 
 /// What holds for one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Terms {
+pub(super) struct SourceRules {
     pub(super) rules: Rules,
     /// Given to it by the operator.
     pub(super) tags: Vec<Tag>,
 }
 
-impl Rulebook {
+impl RuleSet {
     /// `general` holds where none of `special` does. `buckets` are the names of those that are configured.
     pub(super) fn new<'a>(
         general: Rules,
@@ -58,10 +58,10 @@ impl Rulebook {
             let terms = terms.map_err(|problem| RuleError { index, problem })?;
             Ok((config.sources.clone(), terms))
         });
-        Ok(Rulebook {
+        Ok(RuleSet {
             zone: zone.clone(),
             special: special.collect::<Result<_, _>>()?,
-            general: Terms {
+            general: SourceRules {
                 rules: general,
                 tags: Vec::new(),
             },
@@ -69,7 +69,7 @@ impl Rulebook {
     }
 
     /// What holds for `source`.
-    pub(super) fn of(&self, source: &ApprovedSource) -> &Terms {
+    pub(super) fn of(&self, source: &ApprovedSource) -> &SourceRules {
         let named = |patterns: &[SourcePattern]| {
             patterns
                 .iter()
@@ -86,7 +86,7 @@ fn terms<'a>(
     config: &RuleConfig,
     general: &Rules,
     buckets: impl Iterator<Item = &'a str> + Clone,
-) -> Result<Terms, Problem> {
+) -> Result<SourceRules, Problem> {
     let RuleConfig {
         sources,
         floor,
@@ -120,7 +120,7 @@ fn terms<'a>(
         (Some(_), false) => return Err(Problem::FloorAboveCeiling(low, high)),
         (None, false) => return Err(Problem::CeilingBelowFloor(high, low)),
     }
-    Ok(Terms {
+    Ok(SourceRules {
         rules,
         tags: tags.clone(),
     })
@@ -178,7 +178,7 @@ mod tests {
 
     use super::RuleConfig;
     use super::RuleError;
-    use super::Rulebook;
+    use super::RuleSet;
     use crate::freshness::Rules;
     use crate::freshness::Tag;
     use crate::policy::Config;
@@ -195,9 +195,9 @@ mod tests {
         section.rule
     }
 
-    fn rulebook(text: &str) -> Result<Rulebook, RuleError> {
+    fn rule_set(text: &str) -> Result<RuleSet, RuleError> {
         let names = ["photos"].into_iter();
-        Rulebook::new(
+        RuleSet::new(
             Rules::default(),
             &rules(text),
             &ZoneOrigin::default(),
@@ -236,11 +236,11 @@ mod tests {
             ..Config::default()
         };
         let policy = Policy::new(&config, ZoneOrigin::default(), Vec::new()).expect("they fit");
-        let rulebook = rulebook(text).expect("sound rules");
+        let rule_set = rule_set(text).expect("sound rules");
         let of = |url: &str| {
             let url = Url::parse(url).expect("a URL");
             let source = policy.allowlist().approve(&url).expect("it is allowed");
-            rulebook.of(&source).clone()
+            rule_set.of(&source).clone()
         };
 
         assert_eq!(of("http://c.com/themes/a.jpg").rules, Rules::default());
@@ -265,7 +265,7 @@ mod tests {
             }
         );
         let zone = policy.allowlist().approve_zone("/a.jpg").expect("it is");
-        assert_eq!(rulebook.of(&zone).rules.floor, Duration::ZERO);
+        assert_eq!(rule_set.of(&zone).rules.floor, Duration::ZERO);
     }
 
     #[test]
@@ -293,7 +293,7 @@ mod tests {
             ),
         ] {
             let text = format!("[[rule]]\nsources = [\"zone\"]\n[[rule]]\n{text}");
-            let error = rulebook(&text).expect_err("the second rule is wrong");
+            let error = rule_set(&text).expect_err("the second rule is wrong");
             assert_eq!(error.to_string(), expected);
         }
     }

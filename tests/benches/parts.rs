@@ -40,8 +40,8 @@ use safelight::policy::Policy;
 use safelight::request::Accept;
 use safelight::request::ImageRequest;
 use safelight::request::Prefixes;
-use safelight::source::Answer;
-use safelight::source::Fetched;
+use safelight::source::FetchOutcome;
+use safelight::source::FetchedSource;
 use safelight::source::SourceMemory;
 use safelight::transform;
 use safelight::transform::Budget;
@@ -239,7 +239,7 @@ fn file_of_the_same_size(bencher: Bencher<'_, '_>) {
 async fn record(cache: &Arc<Cache>, job: &Job) -> Arc<SourceRecord> {
     let fetch = |_| async {
         let headers = HeaderMap::new();
-        Ok::<_, Error>(Answer::Fetched(Fetched {
+        Ok::<_, Error>(FetchOutcome::Fetched(FetchedSource {
             bytes: Bytes::from_static(b"a picture"),
             validators: Validators::of(&headers),
             freshness: Freshness::of(&headers, SystemTime::now(), &Rules::default()),

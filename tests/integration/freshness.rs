@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::Method;
 use safelight::bucket;
+use safelight::bucket::AddressingStyle;
 use safelight::bucket::Credentials;
-use safelight::bucket::Style;
 use safelight::source::RuleConfig;
 
 use crate::support::eventually;
@@ -110,7 +110,7 @@ fn bucket(server: &S3Server, name: &str) -> bucket::Config {
         bucket: name.to_owned(),
         region: "us-east-1".to_owned(),
         endpoint: server.endpoint().to_owned(),
-        style: Style::Path,
+        style: AddressingStyle::Path,
         credentials: Credentials::Static {
             key: server.access_key().to_owned(),
             secret: server.secret_key().to_owned(),

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use safelight::bucket;
+use safelight::bucket::AddressingStyle;
 use safelight::bucket::Credentials;
-use safelight::bucket::Style;
 use safelight::config::Config;
 
 use crate::support::bounded;
@@ -38,7 +38,7 @@ fn bucket_of(server: &S3Server) -> bucket::Config {
         bucket: "shared".to_owned(),
         region: "us-east-1".to_owned(),
         endpoint: server.endpoint().to_owned(),
-        style: Style::Path,
+        style: AddressingStyle::Path,
         credentials: Credentials::Static {
             key: server.access_key().to_owned(),
             secret: server.secret_key().to_owned(),

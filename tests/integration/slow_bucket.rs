@@ -1,8 +1,8 @@
 //! A shared tier whose bucket takes every question and answers none.
 
 use safelight::bucket;
+use safelight::bucket::AddressingStyle;
 use safelight::bucket::Credentials;
-use safelight::bucket::Style;
 use tokio::net::TcpListener;
 
 use crate::support::bounded;
@@ -30,7 +30,7 @@ async fn silent_bucket() -> bucket::Config {
         bucket: "shared".to_owned(),
         region: "us-east-1".to_owned(),
         endpoint,
-        style: Style::Path,
+        style: AddressingStyle::Path,
         credentials: Credentials::Anonymous,
     }
 }

@@ -10,8 +10,8 @@ use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::signer::Signer;
 use safelight::bucket;
+use safelight::bucket::AddressingStyle;
 use safelight::bucket::Credentials;
-use safelight::bucket::Style;
 use tokio::net::TcpSocket;
 
 use crate::support::client::Client;
@@ -444,7 +444,7 @@ fn private_bucket(server: &S3Server, secret: &str) -> bucket::Config {
         bucket: "private".to_owned(),
         region: "us-east-1".to_owned(),
         endpoint: server.endpoint().to_owned(),
-        style: Style::Path,
+        style: AddressingStyle::Path,
         credentials: Credentials::Static {
             key: server.access_key().to_owned(),
             secret: secret.to_owned(),
@@ -610,7 +610,7 @@ async fn a_bucket_that_cannot_be_reached_is_told_apart() {
         bucket: "private".to_owned(),
         region: String::new(),
         endpoint: format!("http://{closed}"),
-        style: Style::Path,
+        style: AddressingStyle::Path,
         credentials: Credentials::Anonymous,
     };
     let proxy = TestProxy::start(|config| config.bucket = vec![bucket]).await;

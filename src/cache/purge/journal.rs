@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use crate::cache::blocking;
 use crate::cache::purge::log::Event;
 use crate::cache::purge::log::Purge;
-use crate::files::Folder;
+use crate::files::DirHandle;
 
 /// What is read of the file at most, in bytes: some hundred thousand purges.
 const LONGEST: u64 = 32 << 20;
@@ -155,7 +155,7 @@ fn append(path: &Path, items: &[impl Serialize]) -> io::Result<()> {
     let mut text = vec![b'\n'];
     text.extend(lines(items)?);
     if let Some(folder) = path.parent() {
-        Folder::make(folder)?;
+        DirHandle::make(folder)?;
     }
     loop {
         let mut file = options().create(true).append(true).open(path)?;

@@ -25,8 +25,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::bucket;
+use crate::bucket::AddressingStyle;
 use crate::bucket::Credentials;
-use crate::bucket::Style;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
@@ -106,7 +106,7 @@ impl TestBucket {
             bucket: "shared".to_owned(),
             region: "us-east-1".to_owned(),
             endpoint: self.endpoint.clone(),
-            style: Style::Path,
+            style: AddressingStyle::Path,
             credentials: Credentials::Static {
                 key: "key".to_owned(),
                 secret: "secret".to_owned(),

@@ -60,7 +60,7 @@ use crate::freshness::Rules;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::options::Format;
-use crate::source::Fetched;
+use crate::source::FetchedSource;
 use crate::source::SourceMemory;
 use crate::units::ByteSize;
 use crate::units::Seconds;
@@ -204,7 +204,7 @@ pub(crate) fn record(
     now: SystemTime,
     generation: u64,
 ) -> SourceRecord {
-    let fetched = Fetched {
+    let fetched = FetchedSource {
         bytes: Bytes::from_static(bytes),
         validators: Validators {
             etag: Some("W/\"a'\\\"".to_owned()),

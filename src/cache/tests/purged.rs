@@ -41,7 +41,7 @@ use crate::cache::tests::sources::not_modified;
 use crate::cache::tests::sources::validators;
 use crate::freshness::Tag;
 use crate::freshness::Validators;
-use crate::source::Answer;
+use crate::source::FetchOutcome;
 
 fn this() -> Target {
     Target::Source(SourceName::numbered(1).key)
@@ -131,7 +131,7 @@ async fn purges_that_are_still_told_apart_are_as_hard_and_soft_as_ever() {
 /// Asks an origin that answers when told to.
 fn ask(
     cache: &Arc<Cache>,
-    answer: Result<Answer, TestError>,
+    answer: Result<FetchOutcome, TestError>,
 ) -> (JoinHandle<Landing<FoundSource>>, Arc<Notify>, Arc<Notify>) {
     let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (cache, tell, gate) = (Arc::clone(cache), Arc::clone(&asked), Arc::clone(&go_on));

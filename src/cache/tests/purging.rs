@@ -33,11 +33,11 @@ use crate::freshness::Rules;
 use crate::freshness::Tag;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
-use crate::source::Answer;
-use crate::source::Fetched;
+use crate::source::FetchOutcome;
+use crate::source::FetchedSource;
 
-fn fetched(cache: &Cache, content: &'static str) -> Answer {
-    Answer::Fetched(Fetched {
+fn fetched(cache: &Cache, content: &'static str) -> FetchOutcome {
+    FetchOutcome::Fetched(FetchedSource {
         bytes: Bytes::from_static(content.as_bytes()),
         validators: Validators {
             etag: Some("\"1\"".to_owned()),
@@ -203,7 +203,7 @@ async fn a_soft_purge_makes_stale_and_asks_with_validators() {
     let fetch = move |known: Option<Validators>| {
         assert_eq!(known, Some(first.record.validators.clone()));
         count.fetch_add(1, Ordering::SeqCst);
-        std::future::ready(Ok::<_, TestError>(Answer::NotModified {
+        std::future::ready(Ok::<_, TestError>(FetchOutcome::NotModified {
             freshness,
             validators: Validators::default(),
             tags: Tags::default(),

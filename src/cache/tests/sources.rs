@@ -35,8 +35,8 @@ use crate::freshness::Freshness;
 use crate::freshness::Rules;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
-use crate::source::Answer;
-use crate::source::Fetched;
+use crate::source::FetchOutcome;
+use crate::source::FetchedSource;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -56,8 +56,12 @@ pub(crate) fn validators(etag: &str) -> Validators {
     }
 }
 
-pub(crate) fn fetched(content: &'static str, cache_control: &'static str, ago: Duration) -> Answer {
-    Answer::Fetched(Fetched {
+pub(crate) fn fetched(
+    content: &'static str,
+    cache_control: &'static str,
+    ago: Duration,
+) -> FetchOutcome {
+    FetchOutcome::Fetched(FetchedSource {
         bytes: Bytes::from_static(content.as_bytes()),
         validators: validators("\"1\""),
         freshness: freshness(cache_control, ago),
@@ -65,8 +69,8 @@ pub(crate) fn fetched(content: &'static str, cache_control: &'static str, ago: D
     })
 }
 
-pub(crate) fn not_modified(cache_control: &'static str) -> Answer {
-    Answer::NotModified {
+pub(crate) fn not_modified(cache_control: &'static str) -> FetchOutcome {
+    FetchOutcome::NotModified {
         freshness: freshness(cache_control, Duration::ZERO),
         validators: Validators::default(),
         tags: Tags::default(),
@@ -82,8 +86,8 @@ pub(crate) struct Origin {
 impl Origin {
     fn answering(
         &self,
-        answer: Answer,
-    ) -> impl FnOnce(Option<Validators>) -> std::future::Ready<Result<Answer, TestError>> + use<>
+        answer: FetchOutcome,
+    ) -> impl FnOnce(Option<Validators>) -> std::future::Ready<Result<FetchOutcome, TestError>> + use<>
     {
         let asked = Arc::clone(&self.asked);
         move |known| {
@@ -97,7 +101,7 @@ impl Origin {
     }
 }
 
-pub(crate) async fn get(cache: &Arc<Cache>, origin: &Origin, answer: Answer) -> FoundSource {
+pub(crate) async fn get(cache: &Arc<Cache>, origin: &Origin, answer: FetchOutcome) -> FoundSource {
     let fetch = origin.answering(answer);
     cache
         .get_or_fetch(&SourceName::numbered(1), fetch)
@@ -190,14 +194,14 @@ async fn a_changed_source_replaces_an_expired_record() {
 #[tokio::test]
 async fn a_source_without_validators_is_fetched_unconditionally() {
     let (cache, origin) = (in_memory().await, Origin::default());
-    let Answer::Fetched(bare) = fetched("one", "", 3 * HOUR) else {
+    let FetchOutcome::Fetched(bare) = fetched("one", "", 3 * HOUR) else {
         unreachable!("built above")
     };
-    let bare = Fetched {
+    let bare = FetchedSource {
         validators: Validators::default(),
         ..bare
     };
-    get(&cache, &origin, Answer::Fetched(bare)).await;
+    get(&cache, &origin, FetchOutcome::Fetched(bare)).await;
     get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
     assert_eq!(origin.asked(), [None, None]);
 }

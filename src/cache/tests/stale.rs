@@ -26,8 +26,8 @@ use crate::freshness::Freshness;
 use crate::freshness::Rules;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
-use crate::source::Answer;
-use crate::source::Fetched;
+use crate::source::FetchOutcome;
+use crate::source::FetchedSource;
 
 const HOUR: i64 = 60 * 60;
 
@@ -65,7 +65,7 @@ impl Origin {
         })
     }
 
-    async fn answer(self: Arc<Self>, known: Option<Validators>) -> Result<Answer, TestError> {
+    async fn answer(self: Arc<Self>, known: Option<Validators>) -> Result<FetchOutcome, TestError> {
         let asked = self.asked.fetch_add(1, Ordering::SeqCst);
         let _permit = self.gate.acquire().await.expect("the gate is never closed");
         let status = self.status.load(Ordering::SeqCst);
@@ -80,13 +80,13 @@ impl Origin {
             last_modified: None,
         };
         if status == 304 && known.is_some() {
-            return Ok(Answer::NotModified {
+            return Ok(FetchOutcome::NotModified {
                 freshness,
                 validators,
                 tags: Tags::default(),
             });
         }
-        Ok(Answer::Fetched(Fetched {
+        Ok(FetchOutcome::Fetched(FetchedSource {
             bytes: Bytes::from(format!("state {asked}")),
             validators,
             freshness,

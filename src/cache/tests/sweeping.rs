@@ -32,18 +32,18 @@ use crate::freshness::Rules;
 use crate::freshness::Tag;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
-use crate::source::Answer;
-use crate::source::Fetched;
+use crate::source::FetchOutcome;
+use crate::source::FetchedSource;
 
 /// Longer than whatever began before a purge may take, twice.
 const AFTERMATH: Duration = Duration::from_secs(41 * 60);
 
-/// Fetches a source, which has its number as a tag.
+/// FetchCounts a source, which has its number as a tag.
 async fn get(cache: &Arc<Cache>, number: u64) -> FoundSource {
     let mut headers = HeaderMap::new();
     let tag = HeaderValue::from_str(&format!("t{number}")).expect("plain text");
     headers.insert(HeaderName::from_static("cache-tag"), tag);
-    let answer = Answer::Fetched(Fetched {
+    let answer = FetchOutcome::Fetched(FetchedSource {
         bytes: Bytes::from("bytes"),
         validators: Validators::default(),
         freshness: Freshness::of(&headers, cache.clock.now(), &Rules::default()),

@@ -21,7 +21,7 @@ use super::FOREVER;
 use super::Freshness;
 use super::Rules;
 use super::Validators;
-use super::holds;
+use super::negative_ttl;
 
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
@@ -422,7 +422,8 @@ proptest! {
 
 #[test]
 fn what_is_no_source_holds_for_no_longer_than_its_origin_says() {
-    let held = |pairs: &[(&str, &str)]| holds(&headers(pairs), at(NOW)).map(|life| life.as_secs());
+    let held =
+        |pairs: &[(&str, &str)]| negative_ttl(&headers(pairs), at(NOW)).map(|life| life.as_secs());
     assert_eq!(held(&[]), None);
     for (control, life) in [
         ("public", None),

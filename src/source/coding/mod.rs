@@ -32,7 +32,7 @@ mod zstd;
 const STEP: usize = 256 << 10;
 
 /// How many codings may be applied one over the other. Servers apply one; more than a few are an attack.
-const MOST: usize = 4;
+const MAX_CODINGS: usize = 4;
 
 /// Registered codings that are not undone. A name that is not registered (`base64`, `utf-8`, `aws-chunked`) is metadata that somebody set by
 /// mistake: it changes nothing, as in browsers.
@@ -47,7 +47,7 @@ const UNSUPPORTED: [&str; 7] = [
 ];
 
 /// A body, as it arrives.
-pub(super) type Body = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
+pub(super) type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
 
 /// A coding that can be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,9 +98,9 @@ impl Codings {
                 }
                 _ => continue,
             };
-            if codings.len() == MOST {
+            if codings.len() == MAX_CODINGS {
                 return Err(SourceError::Coding(format!(
-                    "at most {MOST} content codings may be applied one over the other"
+                    "at most {MAX_CODINGS} content codings may be applied one over the other"
                 )));
             }
             codings.push(coding);
@@ -127,30 +127,32 @@ impl Codings {
     pub(super) fn undone(
         self,
         body: impl Stream<Item = Result<Bytes, SourceError>> + Send + 'static,
-    ) -> Body {
+    ) -> BodyStream {
         let Codings(codings) = self;
         codings
             .into_iter()
             .rev()
-            .fold(Box::pin(body), |body: Body, coding| undone(body, coding))
+            .fold(Box::pin(body), |body: BodyStream, coding| {
+                undone(body, coding)
+            })
     }
 }
 
 /// A body without its outermost coding.
-fn undone(body: Body, coding: Coding) -> Body {
-    let unpacker = Unpacker {
+fn undone(body: BodyStream, coding: Coding) -> BodyStream {
+    let decoder = BodyDecoder {
         body,
         coding,
         decoder: Some(Decoder::of(coding)),
         input: Bytes::new(),
         has_ended: false,
     };
-    Box::pin(stream::try_unfold(unpacker, Unpacker::next))
+    Box::pin(stream::try_unfold(decoder, BodyDecoder::next))
 }
 
 /// A body that is being unpacked.
-struct Unpacker {
-    body: Body,
+struct BodyDecoder {
+    body: BodyStream,
     coding: Coding,
     /// `None` only while a step is being made, or after one that crashed.
     decoder: Option<Decoder>,
@@ -159,7 +161,7 @@ struct Unpacker {
     has_ended: bool,
 }
 
-impl Unpacker {
+impl BodyDecoder {
     /// The next piece that was unpacked, until the body ends.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, SourceError> {
         loop {
@@ -174,16 +176,16 @@ impl Unpacker {
                 return Ok(Some((Bytes::from(output), self)));
             }
             match (self.has_ended, state) {
-                (true, State::Complete) => return Ok(None),
-                (true, State::Incomplete) => {
+                (true, StreamState::Complete) => return Ok(None),
+                (true, StreamState::Incomplete) => {
                     let coding = self.coding;
                     return Err(SourceError::BrokenOff(format!(
                         "the content coding `{coding}` has no end"
                     )));
                 }
                 // What follows the end of the stream is read, so that the connection can be used again, and means nothing.
-                (false, State::Complete) => self.input.clear(),
-                (false, State::Incomplete) => {}
+                (false, StreamState::Complete) => self.input.clear(),
+                (false, StreamState::Incomplete) => {}
             }
         }
     }
@@ -194,7 +196,7 @@ impl Unpacker {
         clippy::disallowed_methods,
         reason = "no more at once than fetches, each for a bounded step"
     )]
-    async fn step(&mut self) -> Result<(Vec<u8>, State), SourceError> {
+    async fn step(&mut self) -> Result<(Vec<u8>, StreamState), SourceError> {
         let crashed =
             || SourceError::Coding(format!("undoing content coding `{}` crashed", self.coding));
         let mut decoder = self.decoder.take().ok_or_else(crashed)?;
@@ -208,7 +210,7 @@ impl Unpacker {
         let (decoder, input, output, state) = step.await.map_err(|_| crashed())?;
         self.decoder = Some(decoder);
         self.input = input;
-        let state = state.map_err(|Damage| {
+        let state = state.map_err(|CorruptData| {
             SourceError::Coding(format!("content coding `{}` is damaged", self.coding))
         })?;
         Ok((output, state))
@@ -217,28 +219,28 @@ impl Unpacker {
 
 /// Whether everything has been unpacked that there is to unpack, if nothing more comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum StreamState {
     Complete,
     Incomplete,
 }
 
-impl State {
+impl StreamState {
     fn of(is_complete: bool) -> Self {
         if is_complete {
-            State::Complete
+            StreamState::Complete
         } else {
-            State::Incomplete
+            StreamState::Incomplete
         }
     }
 }
 
 /// The content is not what its coding says.
 #[derive(Debug)]
-struct Damage;
+struct CorruptData;
 
-impl From<io::Error> for Damage {
+impl From<io::Error> for CorruptData {
     fn from(_: io::Error) -> Self {
-        Damage
+        CorruptData
     }
 }
 
@@ -266,7 +268,7 @@ impl Decoder {
         input: &mut Bytes,
         has_ended: bool,
         output: &mut Vec<u8>,
-    ) -> Result<State, Damage> {
+    ) -> Result<StreamState, CorruptData> {
         match self {
             Decoder::Gzip(gzip) => gzip.step(input, has_ended, output),
             Decoder::Deflate(deflate) => deflate.step(input, output),
@@ -292,12 +294,12 @@ impl Gzip {
         input: &mut Bytes,
         has_ended: bool,
         output: &mut Vec<u8>,
-    ) -> Result<State, Damage> {
+    ) -> Result<StreamState, CorruptData> {
         while output.len() < STEP {
             let Some(first) = input.first() else { break };
             let member = match &mut self.member {
                 Some(member) => member,
-                None if *first != Self::FIRST_BYTE && !self.has_member => return Err(Damage),
+                None if *first != Self::FIRST_BYTE && !self.has_member => return Err(CorruptData),
                 None if *first != Self::FIRST_BYTE => {
                     input.clear();
                     break;
@@ -315,13 +317,13 @@ impl Gzip {
             // Its end is not seen before somebody asks. Where it has none, it stays incomplete.
             if self.finish(output).is_err() {
                 self.has_member = false;
-                return Ok(State::Incomplete);
+                return Ok(StreamState::Incomplete);
             }
         }
-        Ok(State::of(self.has_member && self.member.is_none()))
+        Ok(StreamState::of(self.has_member && self.member.is_none()))
     }
 
-    fn finish(&mut self, output: &mut Vec<u8>) -> Result<(), Damage> {
+    fn finish(&mut self, output: &mut Vec<u8>) -> Result<(), CorruptData> {
         if let Some(member) = self.member.take() {
             output.append(&mut member.finish()?);
             self.has_member = true;
@@ -338,10 +340,14 @@ struct Deflate {
 }
 
 impl Deflate {
-    fn step(&mut self, input: &mut Bytes, output: &mut Vec<u8>) -> Result<State, Damage> {
+    fn step(
+        &mut self,
+        input: &mut Bytes,
+        output: &mut Vec<u8>,
+    ) -> Result<StreamState, CorruptData> {
         let inflate = match (&mut self.inflate, input.first()) {
             (Some(inflate), _) => inflate,
-            (None, None) => return Ok(State::Incomplete),
+            (None, None) => return Ok(StreamState::Incomplete),
             // A raw stream that began so would have bits set in its padding.
             (None, Some(first)) => {
                 let is_zlib = first & 0x0f == 8 && first >> 4 <= 7;
@@ -349,21 +355,21 @@ impl Deflate {
             }
         };
         if self.is_complete {
-            return Ok(State::Complete);
+            return Ok(StreamState::Complete);
         }
         output.reserve(STEP);
         let before = inflate.total_in();
         let status = inflate
             .decompress_vec(input, output, FlushDecompress::None)
-            .map_err(|_| Damage)?;
-        let read = usize::try_from(inflate.total_in() - before).map_err(|_| Damage)?;
+            .map_err(|_| CorruptData)?;
+        let read = usize::try_from(inflate.total_in() - before).map_err(|_| CorruptData)?;
         let is_stuck = read == 0 && output.is_empty() && !input.is_empty();
         input.advance(read);
         self.is_complete = status == Status::StreamEnd;
         if is_stuck && !self.is_complete {
-            return Err(Damage);
+            return Err(CorruptData);
         }
-        Ok(State::of(self.is_complete))
+        Ok(StreamState::of(self.is_complete))
     }
 }
 
@@ -384,9 +390,13 @@ impl Brotli {
         }
     }
 
-    fn step(&mut self, input: &mut Bytes, output: &mut Vec<u8>) -> Result<State, Damage> {
+    fn step(
+        &mut self,
+        input: &mut Bytes,
+        output: &mut Vec<u8>,
+    ) -> Result<StreamState, CorruptData> {
         if self.is_complete {
-            return Ok(State::Complete);
+            return Ok(StreamState::Complete);
         }
         output.resize(STEP, 0);
         let (mut unread, mut read) = (input.len(), 0);
@@ -406,9 +416,9 @@ impl Brotli {
         match result {
             BrotliResult::ResultSuccess => self.is_complete = true,
             BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
-            BrotliResult::ResultFailure => return Err(Damage),
+            BrotliResult::ResultFailure => return Err(CorruptData),
         }
-        Ok(State::of(self.is_complete))
+        Ok(StreamState::of(self.is_complete))
     }
 }
 

@@ -7,9 +7,9 @@ use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::errors::ReadFrameHeaderError;
 
-use super::Damage;
+use super::CorruptData;
 use super::STEP;
-use super::State;
+use super::StreamState;
 
 /// The largest window that a body may ask its reader to keep (RFC 9659), in bytes.
 pub(super) const WINDOW: u64 = 8 << 20;
@@ -29,12 +29,12 @@ pub(super) struct Zstd {
     decoder: FrameDecoder,
     /// Packed bytes that do not make a whole header or block yet.
     packed: Vec<u8>,
-    frame: Frame,
+    state: ParseState,
     has_frame: bool,
 }
 
 /// What comes next.
-enum Frame {
+enum ParseState {
     Header,
     Blocks {
         has_checksum: bool,
@@ -50,7 +50,7 @@ impl Zstd {
         Zstd {
             decoder,
             packed: Vec::new(),
-            frame: Frame::Header,
+            state: ParseState::Header,
             has_frame: false,
         }
     }
@@ -60,7 +60,7 @@ impl Zstd {
         input: &mut Bytes,
         has_ended: bool,
         output: &mut Vec<u8>,
-    ) -> Result<State, Damage> {
+    ) -> Result<StreamState, CorruptData> {
         while output.len() < STEP {
             let room = (BLOCK_HEADER + BLOCK + CHECKSUM).saturating_sub(self.packed.len());
             let taken = input.split_to(room.min(input.len()));
@@ -71,46 +71,50 @@ impl Zstd {
             }
             self.packed.drain(..read);
         }
-        let is_between = matches!(self.frame, Frame::Header) && self.packed.is_empty();
-        Ok(State::of(self.has_frame && is_between && input.is_empty()))
+        let is_between = matches!(self.state, ParseState::Header) && self.packed.is_empty();
+        Ok(StreamState::of(
+            self.has_frame && is_between && input.is_empty(),
+        ))
     }
 
     /// Unpacks one header or block. Says how many bytes it had; 0: it is not whole yet.
-    fn advance(&mut self, is_all: bool, output: &mut Vec<u8>) -> Result<usize, Damage> {
+    fn advance(&mut self, is_all: bool, output: &mut Vec<u8>) -> Result<usize, CorruptData> {
         let packed = self.packed.as_slice();
-        match self.frame {
-            Frame::Skipped(left) => {
+        match self.state {
+            ParseState::Skipped(left) => {
                 let skipped = left.min(packed.len());
-                self.frame = match left - skipped {
-                    0 => Frame::Header,
-                    left => Frame::Skipped(left),
+                self.state = match left - skipped {
+                    0 => ParseState::Header,
+                    left => ParseState::Skipped(left),
                 };
                 Ok(skipped)
             }
-            Frame::Header if packed.is_empty() || (packed.len() < FRAME_HEADER && !is_all) => Ok(0),
-            Frame::Header => {
+            ParseState::Header if packed.is_empty() || (packed.len() < FRAME_HEADER && !is_all) => {
+                Ok(0)
+            }
+            ParseState::Header => {
                 let mut rest = packed;
                 match self.decoder.reset(&mut rest) {
                     Ok(()) => {
                         let has_checksum = packed.get(4).is_some_and(|byte| byte & 4 != 0);
-                        self.frame = Frame::Blocks { has_checksum };
+                        self.state = ParseState::Blocks { has_checksum };
                         Ok(packed.len() - rest.remaining())
                     }
                     Err(FrameDecoderError::ReadFrameHeaderError(
                         ReadFrameHeaderError::SkipFrame { length, .. },
                     )) => {
-                        let length = usize::try_from(length).map_err(|_| Damage)?;
-                        self.frame = Frame::Skipped(length);
+                        let length = usize::try_from(length).map_err(|_| CorruptData)?;
+                        self.state = ParseState::Skipped(length);
                         Ok(SKIPPABLE_HEADER)
                     }
                     // What follows the last frame and is none.
                     Err(_) if self.has_frame => Ok(packed.len()),
                     // One that was cut off is not damaged.
                     Err(_) if is_all && packed.len() < FRAME_HEADER && is_magic(packed) => Ok(0),
-                    Err(_) => Err(Damage),
+                    Err(_) => Err(CorruptData),
                 }
             }
-            Frame::Blocks { has_checksum } => {
+            ParseState::Blocks { has_checksum } => {
                 let Some(length) = block_length(packed, has_checksum)? else {
                     return Ok(0);
                 };
@@ -121,12 +125,12 @@ impl Zstd {
                 let is_last = self
                     .decoder
                     .decode_blocks(&mut block, strategy)
-                    .map_err(|_| Damage)?;
+                    .map_err(|_| CorruptData)?;
                 if let Some(mut unpacked) = self.decoder.collect() {
                     output.append(&mut unpacked);
                 }
                 if is_last {
-                    self.frame = Frame::Header;
+                    self.state = ParseState::Header;
                     self.has_frame = true;
                 }
                 Ok(length - block.len())
@@ -142,15 +146,15 @@ fn is_magic(packed: &[u8]) -> bool {
 }
 
 /// How many bytes a block has with its header, and with the checksum where it is the last; `None` where its header is not there yet.
-fn block_length(packed: &[u8], has_checksum: bool) -> Result<Option<usize>, Damage> {
+fn block_length(packed: &[u8], has_checksum: bool) -> Result<Option<usize>, CorruptData> {
     let Some(&[low, middle, high]) = packed.first_chunk() else {
         return Ok(None);
     };
     let header = u32::from_le_bytes([low, middle, high, 0]);
     let (is_last, kind, size) = (header & 1 == 1, header >> 1 & 3, header >> 3);
-    let size = usize::try_from(size).map_err(|_| Damage)?;
+    let size = usize::try_from(size).map_err(|_| CorruptData)?;
     if size > BLOCK {
-        return Err(Damage);
+        return Err(CorruptData);
     }
     // The second kind is one byte that is repeated.
     let content = if kind == 1 { 1 } else { size };

@@ -20,36 +20,36 @@ use percent_encoding::percent_decode_str;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
-use super::Answer;
-use super::Asking;
-use super::Fetched;
-use super::Lack;
+use super::BusyReason;
+use super::FetchContext;
+use super::FetchOutcome;
+use super::FetchStage;
+use super::FetchedSource;
 use super::Reservation;
 use super::SourceError;
 use super::SourceMemory;
-use super::Stage;
 use crate::files;
 use crate::freshness::Freshness;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
 
 /// Nobody says for how long.
-const NOT_FOUND: SourceError = SourceError::NotFound { holds: None };
+const NOT_FOUND: SourceError = SourceError::NotFound { negative_ttl: None };
 
 /// Files that are opened or read at once: a quarter of the threads that may block.
 const READERS: usize = 128;
 
 /// A directory, looked up anew for every request so that it may be a link that a deployment moves.
-pub(super) struct Folder {
+pub(super) struct FolderOrigin {
     root: PathBuf,
     /// Turns of those who read. A disk or file server that hangs keeps its threads however long ago the askers lost patience, and must not use up
     /// those that others need.
     readers: Arc<Semaphore>,
 }
 
-impl Folder {
+impl FolderOrigin {
     pub(super) fn new(root: &Path) -> Self {
-        Folder {
+        FolderOrigin {
             root: root.to_owned(),
             readers: Arc::new(Semaphore::new(READERS)),
         }
@@ -60,11 +60,11 @@ impl Folder {
         &self,
         path: &str,
         known: Option<&Validators>,
-        asking: Asking<'_>,
-    ) -> Result<Answer, SourceError> {
-        asking
+        context: FetchContext<'_>,
+    ) -> Result<FetchOutcome, SourceError> {
+        context
             .clock
-            .bound_by_end(Stage::Body, self.read(path, known, asking))
+            .bound_by_end(FetchStage::Body, self.read(path, known, context))
             .await?
     }
 
@@ -72,9 +72,9 @@ impl Folder {
         &self,
         path: &str,
         known: Option<&Validators>,
-        asking: Asking<'_>,
-    ) -> Result<Answer, SourceError> {
-        let Asking { terms, memory, .. } = asking;
+        context: FetchContext<'_>,
+    ) -> Result<FetchOutcome, SourceError> {
+        let FetchContext { terms, memory, .. } = context;
         let relative = relative(path).ok_or(NOT_FOUND)?;
         let root = self.root.clone();
         let etag = known.and_then(|known| known.etag.clone());
@@ -83,10 +83,10 @@ impl Folder {
         // nobody waits for any longer is read to its end, or to the limit, with its reservation.
         let found = self.blocking(move || found(&root, &relative, etag.as_deref(), &memory));
         let (bytes, validators) = match found.await? {
-            Finding::Known(validators) => (None, validators),
-            Finding::Content(bytes, validators) => (Some(bytes), validators),
-            Finding::Waits(file, metadata) => {
-                let reservation = asking.reserve(metadata.len()).await?;
+            FileRead::Known(validators) => (None, validators),
+            FileRead::Content(bytes, validators) => (Some(bytes), validators),
+            FileRead::Waits(file, metadata) => {
+                let reservation = context.reserve(metadata.len()).await?;
                 let validators = validators(&metadata);
                 let read = self.blocking(move || content(file, &metadata, reservation));
                 (Some(read.await?), validators)
@@ -95,13 +95,13 @@ impl Folder {
         let freshness = Freshness::of(&HeaderMap::new(), SystemTime::now(), &terms.rules);
         let tags = Tags::of(&HeaderMap::new(), &terms.tags);
         Ok(match bytes {
-            Some(bytes) => Answer::Fetched(Fetched {
+            Some(bytes) => FetchOutcome::Fetched(FetchedSource {
                 bytes,
                 validators,
                 freshness,
                 tags,
             }),
-            None => Answer::NotModified {
+            None => FetchOutcome::NotModified {
                 freshness,
                 validators,
                 tags,
@@ -110,7 +110,7 @@ impl Folder {
     }
 }
 
-impl Folder {
+impl FolderOrigin {
     /// Runs what may block on a thread for that, in its turn.
     #[expect(
         clippy::disallowed_methods,
@@ -132,7 +132,7 @@ impl Folder {
 }
 
 /// A file that is there.
-enum Finding {
+enum FileRead {
     /// Its tag is the one that is known.
     Known(Validators),
     Content(Bytes, Validators),
@@ -146,25 +146,28 @@ fn found(
     relative: &Path,
     known: Option<&str>,
     memory: &SourceMemory,
-) -> Result<Finding, SourceError> {
+) -> Result<FileRead, SourceError> {
     let (file, metadata) = open(root, relative)?;
     let validators = validators(&metadata);
     if known.is_some() && known == validators.etag.as_deref() {
-        return Ok(Finding::Known(validators));
+        return Ok(FileRead::Known(validators));
     }
     let limit = memory.largest();
     if metadata.len() > limit {
-        return Err(SourceError::TooLarge { limit, holds: None });
+        return Err(SourceError::TooLarge {
+            limit,
+            negative_ttl: None,
+        });
     }
     Ok(match memory.try_reserve(metadata.len()) {
-        Some(reservation) => Finding::Content(content(file, &metadata, reservation)?, validators),
-        None => Finding::Waits(file, metadata),
+        Some(reservation) => FileRead::Content(content(file, &metadata, reservation)?, validators),
+        None => FileRead::Waits(file, metadata),
     })
 }
 
 /// Opens a regular file under a folder.
 fn open(root: &Path, relative: &Path) -> Result<(File, Metadata), SourceError> {
-    let folder = files::Folder::open_followed(root).map_err(SourceError::Unreadable)?;
+    let folder = files::DirHandle::open_followed(root).map_err(SourceError::Unreadable)?;
     let file = folder.file_beneath(root, relative).map_err(failure)?;
     let metadata = file.metadata().map_err(failure)?;
     if !metadata.is_file() {
@@ -182,7 +185,7 @@ fn content(
     let mut bytes = Vec::new();
     bytes
         .try_reserve_exact(usize::try_from(before.len()).unwrap_or(usize::MAX))
-        .map_err(|_| SourceError::Busy(Lack::Memory))?;
+        .map_err(|_| SourceError::Busy(BusyReason::Memory))?;
     // One byte more than announced, so that growth shows.
     (&mut file)
         .take(before.len().saturating_add(1))

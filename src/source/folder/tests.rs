@@ -10,35 +10,39 @@ use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 
-use super::super::Answer;
-use super::super::Asking;
 use super::super::Config;
+use super::super::FetchContext;
+use super::super::FetchOutcome;
 use super::super::SourceError;
 use super::super::SourceMemory;
 use super::super::clock::Clock;
-use super::super::rules::Terms;
-use super::Folder;
+use super::super::rules::SourceRules;
+use super::FolderOrigin;
 use super::READERS;
 use super::relative;
 
-async fn fetch(root: &Path, path: &str) -> Result<Answer, SourceError> {
-    fetch_within(&Folder::new(root), path, Duration::from_secs(5)).await
+async fn fetch(root: &Path, path: &str) -> Result<FetchOutcome, SourceError> {
+    fetch_within(&FolderOrigin::new(root), path, Duration::from_secs(5)).await
 }
 
-async fn fetch_within(folder: &Folder, path: &str, total: Duration) -> Result<Answer, SourceError> {
-    let asking = Asking {
+async fn fetch_within(
+    folder: &FolderOrigin,
+    path: &str,
+    total: Duration,
+) -> Result<FetchOutcome, SourceError> {
+    let context = FetchContext {
         config: &Config::default(),
         memory: &SourceMemory::new(8000, 1000),
-        terms: &Terms::default(),
+        terms: &SourceRules::default(),
         clock: Clock::starting_now(total),
     };
-    folder.fetch(path, None, asking).await
+    folder.fetch(path, None, context).await
 }
 
 #[track_caller]
-fn content(answer: Result<Answer, SourceError>) -> Vec<u8> {
+fn content(answer: Result<FetchOutcome, SourceError>) -> Vec<u8> {
     match answer {
-        Ok(Answer::Fetched(fetched)) => fetched.bytes.to_vec(),
+        Ok(FetchOutcome::Fetched(fetched)) => fetched.bytes.to_vec(),
         other => panic!("expected a file, got {other:?}"),
     }
 }
@@ -206,7 +210,7 @@ fn a_read_that_hangs_keeps_its_turn_and_no_more_than_those() {
         .expect("a runtime");
     runtime.block_on(async {
         let root = folder();
-        let folder = Folder::new(root.path());
+        let folder = FolderOrigin::new(root.path());
         let (answer, silence) = mpsc::channel::<()>();
         let hanging = folder.blocking(move || {
             // It is dropped when the disk answers.

@@ -8,18 +8,18 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::LIMIT;
-use super::World;
+use super::TestSources;
 use super::allowing;
 use super::bucket;
 use super::config;
 use super::no_zone;
-use super::origin::Act;
+use super::origin::Action;
 use super::origin::TestOrigin;
 use super::origin::answer;
 use super::origin::say;
 use super::world;
-use crate::source::Answer;
-use crate::source::Fetched;
+use crate::source::FetchOutcome;
+use crate::source::FetchedSource;
 use crate::source::SourceError;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -28,17 +28,17 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("a vector takes all")
 }
 
-/// What a server and a bucket that do `acts` lead to.
-async fn fetched(acts: Vec<Act>) -> [Result<Fetched, SourceError>; 2] {
-    let origin = TestOrigin::start(move |_| acts.clone()).await;
+/// What a server and a bucket that do `actions` lead to.
+async fn fetched(actions: Vec<Action>) -> [Result<FetchedSource, SourceError>; 2] {
+    let origin = TestOrigin::start(move |_| actions.clone()).await;
     let server = allowing(&config(), &origin);
     let bucket = world(&config(), no_zone(), &[], &[bucket(&origin.url(""))]);
-    let fetch = async |world: World| {
+    let fetch = async |world: TestSources| {
         let url = origin.url("/my-bucket/cat.svg");
         let source = world.allowlist.approve(&url).expect("it is allowed");
         match world.sources.fetch(&source, None).await? {
-            Answer::Fetched(fetched) => Ok(fetched),
-            Answer::NotModified { .. } => panic!("nothing is known"),
+            FetchOutcome::Fetched(fetched) => Ok(fetched),
+            FetchOutcome::NotModified { .. } => panic!("nothing is known"),
         }
     };
     [fetch(server).await, fetch(bucket).await]
@@ -101,7 +101,7 @@ async fn a_packed_body_that_stalls_or_breaks_off_does_so_as_others_do() {
     );
     let half = [head.as_bytes(), &packed[..packed.len() / 2]].concat();
     let mut stalls = say(half);
-    stalls.push(Act::Wait(Duration::from_secs(5)));
+    stalls.push(Action::Wait(Duration::from_secs(5)));
     let begun = Instant::now();
     for found in fetched(stalls).await {
         assert!(matches!(found, Err(SourceError::Timeout(_))), "{found:?}");
@@ -132,7 +132,7 @@ async fn what_holds_the_whole_is_a_source_whatever_its_status() {
     ] {
         for found in fetched(answer(206, range, b"<svg/>")).await {
             assert!(
-                matches!(&found, Err(SourceError::BadStatus(said)) if said.status == 206),
+                matches!(&found, Err(SourceError::BadStatus(origin)) if origin.status == 206),
                 "{range}: {found:?}"
             );
         }

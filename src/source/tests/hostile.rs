@@ -12,20 +12,20 @@ use super::allowing;
 use super::bucket;
 use super::config;
 use super::no_zone;
-use super::origin::Act;
+use super::origin::Action;
 use super::origin::TestOrigin;
 use super::origin::answer;
 use super::origin::header;
 use super::origin::say;
 use super::world;
 use crate::freshness::Validators;
-use crate::source::Answer;
+use crate::source::FetchOutcome;
+use crate::source::FetchStage;
 use crate::source::SourceError;
-use crate::source::Stage;
 
-/// Fetches from an allowed origin that does `acts`.
-async fn fetch(acts: Vec<Act>) -> Result<Answer, SourceError> {
-    let origin = TestOrigin::start(move |_| acts.clone()).await;
+/// FetchCounts from an allowed origin that does `actions`.
+async fn fetch(actions: Vec<Action>) -> Result<FetchOutcome, SourceError> {
+    let origin = TestOrigin::start(move |_| actions.clone()).await;
     let world = allowing(&config(), &origin);
     let source = world
         .allowlist
@@ -34,7 +34,7 @@ async fn fetch(acts: Vec<Act>) -> Result<Answer, SourceError> {
     world.sources.fetch(&source, None).await
 }
 
-async fn fetch_url(config: &Config, allowed: &str, url: &str) -> Result<Answer, SourceError> {
+async fn fetch_url(config: &Config, allowed: &str, url: &str) -> Result<FetchOutcome, SourceError> {
     let world = world(config, no_zone(), &[allowed.to_owned()], &[]);
     let url = Url::parse(url).expect("a URL");
     let source = world.allowlist.approve(&url).expect("it is allowed");
@@ -42,9 +42,9 @@ async fn fetch_url(config: &Config, allowed: &str, url: &str) -> Result<Answer, 
 }
 
 #[track_caller]
-fn bytes(answer: Result<Answer, SourceError>) -> Vec<u8> {
+fn bytes(answer: Result<FetchOutcome, SourceError>) -> Vec<u8> {
     match answer {
-        Ok(Answer::Fetched(fetched)) => fetched.bytes.to_vec(),
+        Ok(FetchOutcome::Fetched(fetched)) => fetched.bytes.to_vec(),
         other => panic!("expected content, got {other:?}"),
     }
 }
@@ -59,14 +59,14 @@ async fn every_status_has_its_error() {
             panic!("{status} is no source")
         };
         let is_right = match (status, &error) {
-            (404 | 410, SourceError::NotFound { holds: None }) => true,
-            (400, SourceError::BadRequest(said))
-            | (408, SourceError::RequestTimeout(said))
-            | (401 | 403 | 418 | 429 | 499, SourceError::ClientError(said))
-            | (500..600, SourceError::ServerError(said))
-            | (201..400 | 600.., SourceError::BadStatus(said)) => {
-                said.text == format!("origin `127.0.0.1` answered {status}")
-                    && said.status == status
+            (404 | 410, SourceError::NotFound { negative_ttl: None }) => true,
+            (400, SourceError::BadRequest(origin))
+            | (408, SourceError::RequestTimeout(origin))
+            | (401 | 403 | 418 | 429 | 499, SourceError::ClientError(origin))
+            | (500..600, SourceError::ServerError(origin))
+            | (201..400 | 600.., SourceError::BadStatus(origin)) => {
+                origin.text == format!("origin `127.0.0.1` answered {status}")
+                    && origin.status == status
             }
             _ => false,
         };
@@ -76,42 +76,42 @@ async fn every_status_has_its_error() {
 
 #[tokio::test]
 async fn a_slow_head_times_out() {
-    let error = fetch(vec![Act::Wait(Duration::from_secs(5))]).await;
+    let error = fetch(vec![Action::Wait(Duration::from_secs(5))]).await;
     assert!(
-        matches!(error, Err(SourceError::Timeout(Stage::FirstByte))),
+        matches!(error, Err(SourceError::Timeout(FetchStage::FirstByte))),
         "{error:?}"
     );
     let mut trickle = say("HTTP/1.1 200 OK\r\n");
     for _ in 0..100 {
-        trickle.push(Act::Wait(Duration::from_millis(50)));
+        trickle.push(Action::Wait(Duration::from_millis(50)));
         trickle.extend(say("X: y\r\n"));
     }
     let error = fetch(trickle).await;
     assert!(
-        matches!(error, Err(SourceError::Timeout(Stage::FirstByte))),
+        matches!(error, Err(SourceError::Timeout(FetchStage::FirstByte))),
         "{error:?}"
     );
 }
 
 #[tokio::test]
 async fn a_body_that_stalls_times_out() {
-    let mut acts = say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345");
-    acts.push(Act::Wait(Duration::from_secs(5)));
-    let error = fetch(acts).await;
+    let mut actions = say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345");
+    actions.push(Action::Wait(Duration::from_secs(5)));
+    let error = fetch(actions).await;
     assert!(
-        matches!(error, Err(SourceError::Timeout(Stage::Body))),
+        matches!(error, Err(SourceError::Timeout(FetchStage::Body))),
         "{error:?}"
     );
 }
 
 #[tokio::test]
 async fn a_trickling_body_ends_with_the_whole_fetch() {
-    let mut acts = say("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
+    let mut actions = say("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
     for _ in 0..100 {
-        acts.push(Act::Wait(Duration::from_millis(100)));
-        acts.extend(say("x"));
+        actions.push(Action::Wait(Duration::from_millis(100)));
+        actions.extend(say("x"));
     }
-    let origin = TestOrigin::start(move |_| acts.clone()).await;
+    let origin = TestOrigin::start(move |_| actions.clone()).await;
     let config = Config {
         total_timeout: "600 ms".parse().expect("a length of time"),
         ..config()
@@ -124,7 +124,7 @@ async fn a_trickling_body_ends_with_the_whole_fetch() {
     let before = Instant::now();
     let error = world.sources.fetch(&source, None).await;
     assert!(
-        matches!(error, Err(SourceError::Timeout(Stage::Body))),
+        matches!(error, Err(SourceError::Timeout(FetchStage::Body))),
         "{error:?}"
     );
     assert!(before.elapsed() < Duration::from_secs(2));
@@ -153,14 +153,14 @@ async fn half_an_answer_is_none() {
 #[tokio::test]
 async fn an_endless_body_or_head_ends() {
     let mut body = say("HTTP/1.1 200 OK\r\n\r\n");
-    body.push(Act::SayForever(vec![b'x'; 65536]));
+    body.push(Action::SayForever(vec![b'x'; 65536]));
     let error = fetch(body).await;
     assert!(
         matches!(error, Err(SourceError::TooLarge { .. })),
         "{error:?}"
     );
     let mut head = say("HTTP/1.1 200 OK\r\n");
-    head.push(Act::SayForever(
+    head.push(Action::SayForever(
         b"X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".to_vec(),
     ));
     let error = fetch(head).await;
@@ -170,11 +170,11 @@ async fn an_endless_body_or_head_ends() {
 #[tokio::test]
 async fn an_announced_length_above_the_limit_is_refused_at_once() {
     for length in ["1048577", "99999999999", "18446744073709551615"] {
-        let mut acts = say(format!(
+        let mut actions = say(format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
         ));
-        acts.push(Act::Wait(Duration::from_secs(5)));
-        let error = fetch(acts).await;
+        actions.push(Action::Wait(Duration::from_secs(5)));
+        let error = fetch(actions).await;
         assert!(
             matches!(
                 error,
@@ -332,19 +332,19 @@ async fn messages_hold_no_signature() {
     assert!(!format!("{error} {error:?}").contains("hush"));
 }
 
-type Expected = fn(&SourceError) -> bool;
+type ErrorCheck = fn(&SourceError) -> bool;
 
 #[tokio::test]
 async fn buckets_are_no_more_trusted_than_servers() {
     let stall = [
         say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345"),
-        vec![Act::Wait(Duration::from_secs(5))],
+        vec![Action::Wait(Duration::from_secs(5))],
     ]
     .concat();
-    let rows: [(Vec<Act>, Expected); 6] = [
+    let rows: [(Vec<Action>, ErrorCheck); 6] = [
         (
             answer(403, "", b"<Error><Code>AccessDenied</Code></Error>"),
-            |error| matches!(error, SourceError::ClientError(said) if said.text.contains("403 AccessDenied")),
+            |error| matches!(error, SourceError::ClientError(origin) if origin.text.contains("403 AccessDenied")),
         ),
         (answer(400, "", b""), |error| {
             matches!(error, SourceError::BadRequest(_))
@@ -360,11 +360,11 @@ async fn buckets_are_no_more_trusted_than_servers() {
             |error| matches!(error, SourceError::TooLarge { .. }),
         ),
         (stall, |error| {
-            matches!(error, SourceError::Timeout(Stage::Body))
+            matches!(error, SourceError::Timeout(FetchStage::Body))
         }),
     ];
-    for (index, (acts, is_right)) in rows.into_iter().enumerate() {
-        let origin = TestOrigin::start(move |_| acts.clone()).await;
+    for (index, (actions, is_right)) in rows.into_iter().enumerate() {
+        let origin = TestOrigin::start(move |_| actions.clone()).await;
         let world = world(&config(), no_zone(), &[], &[bucket(&origin.url(""))]);
         let source = world
             .allowlist

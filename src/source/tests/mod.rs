@@ -11,10 +11,10 @@ use super::RuleConfig;
 use super::SetupError;
 use super::SourceMemory;
 use super::Sources;
+use crate::bucket::AddressingStyle;
 use crate::bucket::BucketAddress;
 use crate::bucket::Config as BucketConfig;
 use crate::bucket::Credentials;
-use crate::bucket::Style;
 use crate::freshness::Rules;
 use crate::policy::Allowlist;
 use crate::policy::Config as PolicyConfig;
@@ -26,11 +26,11 @@ use origin::TestOrigin;
 
 mod answers;
 mod hostile;
-mod odd;
+mod lenient;
 mod origin;
 mod redirects;
+mod rules;
 mod suite;
-mod terms;
 
 /// Largest source that these tests fetch.
 const LIMIT: u64 = 1 << 20;
@@ -49,12 +49,17 @@ fn config() -> Config {
 }
 
 /// The sources of one proxy, with the judge that approves what they fetch.
-struct World {
+struct TestSources {
     sources: Sources,
     allowlist: Arc<Allowlist>,
 }
 
-fn world(config: &Config, zone: ZoneOrigin, allowed: &[String], buckets: &[BucketConfig]) -> World {
+fn world(
+    config: &Config,
+    zone: ZoneOrigin,
+    allowed: &[String],
+    buckets: &[BucketConfig],
+) -> TestSources {
     ruled_world(config, zone, allowed, buckets, &[])
 }
 
@@ -65,7 +70,7 @@ fn ruled_world(
     allowed: &[String],
     buckets: &[BucketConfig],
     rules: &[RuleConfig],
-) -> World {
+) -> TestSources {
     let addresses = buckets
         .iter()
         .map(|bucket| BucketAddress::of(bucket).expect("a right address"))
@@ -90,7 +95,7 @@ fn ruled_world(
         Rules::default(),
         rules,
     );
-    World {
+    TestSources {
         sources: sources.expect("right settings"),
         allowlist,
     }
@@ -102,7 +107,7 @@ fn no_zone() -> ZoneOrigin {
 }
 
 /// A proxy that may fetch from `origin` as one of the allowed.
-fn allowing(config: &Config, origin: &TestOrigin) -> World {
+fn allowing(config: &Config, origin: &TestOrigin) -> TestSources {
     world(config, no_zone(), &[origin.authority()], &[])
 }
 
@@ -112,7 +117,7 @@ fn bucket(endpoint: &Url) -> BucketConfig {
         bucket: "my-bucket".to_owned(),
         region: String::new(),
         endpoint: endpoint.to_string(),
-        style: Style::Path,
+        style: AddressingStyle::Path,
         credentials: Credentials::Anonymous,
     }
 }

@@ -20,19 +20,19 @@ pub(super) struct TestOrigin {
 
 /// One thing to do on a connection, which is closed after the last.
 #[derive(Clone)]
-pub(super) enum Act {
+pub(super) enum Action {
     Say(Vec<u8>),
     /// Until the other side goes away.
     SayForever(Vec<u8>),
     Wait(Duration),
 }
 
-pub(super) fn say(text: impl Into<Vec<u8>>) -> Vec<Act> {
-    vec![Act::Say(text.into())]
+pub(super) fn say(text: impl Into<Vec<u8>>) -> Vec<Action> {
+    vec![Action::Say(text.into())]
 }
 
 /// A whole answer. `headers` are lines with their ends.
-pub(super) fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<Act> {
+pub(super) fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<Action> {
     let mut text = format!(
         "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{headers}\r\n",
         body.len()
@@ -42,7 +42,7 @@ pub(super) fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<Act> {
     say(text)
 }
 
-pub(super) fn redirect(status: u16, to: &str) -> Vec<Act> {
+pub(super) fn redirect(status: u16, to: &str) -> Vec<Action> {
     answer(status, &format!("Location: {to}\r\n"), b"moved")
 }
 
@@ -59,16 +59,18 @@ pub(super) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl TestOrigin {
-    /// Serves on a free port. `acts` is given the head of each request.
-    pub(super) async fn start(acts: impl Fn(&str) -> Vec<Act> + Send + Sync + 'static) -> Self {
+    /// Serves on a free port. `actions` is given the head of each request.
+    pub(super) async fn start(
+        actions: impl Fn(&str) -> Vec<Action> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let heads = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&heads);
-        let acts = Arc::new(acts);
+        let actions = Arc::new(actions);
         let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(converse(socket, Arc::clone(&acts), Arc::clone(&seen)));
+                tokio::spawn(converse(socket, Arc::clone(&actions), Arc::clone(&seen)));
             }
         });
         TestOrigin {
@@ -107,7 +109,7 @@ impl Drop for TestOrigin {
 
 async fn converse(
     mut socket: TcpStream,
-    acts: Arc<impl Fn(&str) -> Vec<Act>>,
+    actions: Arc<impl Fn(&str) -> Vec<Action>>,
     seen: Arc<Mutex<Vec<String>>>,
 ) {
     let mut head = Vec::new();
@@ -118,19 +120,19 @@ async fn converse(
         }
     }
     let head = String::from_utf8(head).expect("clients send ASCII");
-    let todo = acts(&head);
+    let todo = actions(&head);
     seen.lock()
         .expect("no test panics while holding it")
         .push(head);
     for act in todo {
         let done = match act {
-            Act::Say(bytes) => socket.write_all(&bytes).await,
-            Act::SayForever(bytes) => loop {
+            Action::Say(bytes) => socket.write_all(&bytes).await,
+            Action::SayForever(bytes) => loop {
                 if let Err(error) = socket.write_all(&bytes).await {
                     break Err(error);
                 }
             },
-            Act::Wait(time) => {
+            Action::Wait(time) => {
                 tokio::time::sleep(time).await;
                 Ok(())
             }

@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 use url::Url;
 
 use super::Config;
-use super::World;
+use super::TestSources;
 use super::allowing;
 use super::bucket;
 use super::config;
@@ -19,18 +19,18 @@ use super::origin::target;
 use super::world;
 use crate::freshness::Validators;
 use crate::policy::ZoneOrigin;
-use crate::source::Answer;
+use crate::source::FetchOutcome;
 use crate::source::SourceError;
 
-async fn fetch(world: &World, url: &Url) -> Result<Answer, SourceError> {
+async fn fetch(world: &TestSources, url: &Url) -> Result<FetchOutcome, SourceError> {
     let source = world.allowlist.approve(url).expect("it is allowed");
     world.sources.fetch(&source, None).await
 }
 
 #[track_caller]
-fn content(answer: Result<Answer, SourceError>) -> String {
+fn content(answer: Result<FetchOutcome, SourceError>) -> String {
     match answer {
-        Ok(Answer::Fetched(fetched)) => String::from_utf8_lossy(&fetched.bytes).into_owned(),
+        Ok(FetchOutcome::Fetched(fetched)) => String::from_utf8_lossy(&fetched.bytes).into_owned(),
         other => panic!("expected content, got {other:?}"),
     }
 }
@@ -235,7 +235,7 @@ async fn a_date_is_not_carried_over_a_redirect() {
     };
     let answer = world.sources.fetch(&source, Some(&known)).await;
     assert!(
-        matches!(answer, Ok(Answer::NotModified { .. })),
+        matches!(answer, Ok(FetchOutcome::NotModified { .. })),
         "{answer:?}"
     );
     let heads = origin.heads();

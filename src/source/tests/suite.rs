@@ -8,12 +8,12 @@ use std::sync::Mutex;
 use tempfile::TempDir;
 
 use super::LIMIT;
-use super::World;
+use super::TestSources;
 use super::allowing;
 use super::bucket;
 use super::config;
 use super::no_zone;
-use super::origin::Act;
+use super::origin::Action;
 use super::origin::TestOrigin;
 use super::origin::answer;
 use super::origin::header;
@@ -21,17 +21,17 @@ use super::origin::target;
 use super::world;
 use crate::policy::ApprovedSource;
 use crate::policy::ZoneOrigin;
-use crate::source::Answer;
-use crate::source::Fetched;
+use crate::source::FetchOutcome;
+use crate::source::FetchedSource;
 use crate::source::SourceError;
 
 type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
-type Approve = Box<dyn Fn(&World, &str) -> ApprovedSource>;
+type Approve = Box<dyn Fn(&TestSources, &str) -> ApprovedSource>;
 
 /// One kind of origin, and how to reach a file on it.
-struct Kind {
+struct OriginKind {
     name: &'static str,
-    world: World,
+    world: TestSources,
     store: Store,
     approve: Approve,
 }
@@ -41,7 +41,7 @@ enum Store {
     Folder(TempDir),
 }
 
-impl Kind {
+impl OriginKind {
     fn put(&self, name: &str, content: &[u8]) {
         match &self.store {
             Store::Server { files, .. } => {
@@ -69,7 +69,7 @@ async fn server() -> (Files, TestOrigin) {
     (files, origin)
 }
 
-fn serve(files: &Files, head: &str) -> Vec<Act> {
+fn serve(files: &Files, head: &str) -> Vec<Action> {
     let files = files.lock().expect("not poisoned");
     let Some(content) = files.get(target(head)) else {
         return answer(404, "", b"no such key");
@@ -82,19 +82,19 @@ fn serve(files: &Files, head: &str) -> Vec<Act> {
     answer(200, &headers, content)
 }
 
-fn approve_zone(world: &World, name: &str) -> ApprovedSource {
+fn approve_zone(world: &TestSources, name: &str) -> ApprovedSource {
     world
         .allowlist
         .approve_zone(&format!("/{name}"))
         .expect("the zone allows it")
 }
 
-async fn kinds() -> Vec<Kind> {
+async fn kinds() -> Vec<OriginKind> {
     let mut kinds = Vec::new();
 
     let (files, origin) = server().await;
     let base = origin.url("/my-bucket/");
-    kinds.push(Kind {
+    kinds.push(OriginKind {
         name: "allowed server",
         world: allowing(&config(), &origin),
         store: Store::Server {
@@ -115,7 +115,7 @@ async fn kinds() -> Vec<Kind> {
         ..config()
     };
     let (files, origin) = server().await;
-    kinds.push(Kind {
+    kinds.push(OriginKind {
         name: "zone server",
         world: world(
             &closed,
@@ -131,7 +131,7 @@ async fn kinds() -> Vec<Kind> {
     });
 
     let folder = tempfile::tempdir().expect("a temporary folder");
-    kinds.push(Kind {
+    kinds.push(OriginKind {
         name: "zone folder",
         world: world(
             &closed,
@@ -145,7 +145,7 @@ async fn kinds() -> Vec<Kind> {
 
     let (files, origin) = server().await;
     let base = origin.url("/my-bucket/");
-    kinds.push(Kind {
+    kinds.push(OriginKind {
         name: "bucket",
         world: world(&closed, no_zone(), &[], &[bucket(&origin.url(""))]),
         store: Store::Server {
@@ -161,7 +161,7 @@ async fn kinds() -> Vec<Kind> {
     });
 
     let (files, origin) = server().await;
-    kinds.push(Kind {
+    kinds.push(OriginKind {
         name: "zone bucket",
         world: world(
             &closed,
@@ -179,9 +179,9 @@ async fn kinds() -> Vec<Kind> {
 }
 
 #[track_caller]
-fn fetched(kind: &Kind, answer: Result<Answer, SourceError>) -> Fetched {
+fn fetched(kind: &OriginKind, answer: Result<FetchOutcome, SourceError>) -> FetchedSource {
     match answer {
-        Ok(Answer::Fetched(fetched)) => fetched,
+        Ok(FetchOutcome::Fetched(fetched)) => fetched,
         other => panic!("{}: expected content, got {other:?}", kind.name),
     }
 }
@@ -241,7 +241,7 @@ async fn what_has_not_changed_is_not_sent_again() {
         let known = fetched(&kind, kind.world.sources.fetch(&source, None).await).validators;
         let answer = kind.world.sources.fetch(&source, Some(&known)).await;
         match answer {
-            Ok(Answer::NotModified { validators, .. }) => {
+            Ok(FetchOutcome::NotModified { validators, .. }) => {
                 assert_eq!(validators, known, "{}", kind.name)
             }
             other => panic!("{}: expected no change, got {other:?}", kind.name),

@@ -67,7 +67,7 @@ impl Work {
             ),
             source_fetches_now: names.add(
                 "source_fetches_in_flight",
-                "Fetches now, by whether they wait for their turn or run",
+                "FetchCounts now, by whether they wait for their turn or run",
                 Family::default(),
             ),
             source_reserved: names.add_in(
@@ -78,7 +78,7 @@ impl Work {
             ),
             source_refusals: names.add(
                 "source_refusals",
-                "Fetches that were given up before they were made, by what there was too little of",
+                "FetchCounts that were given up before they were made, by what there was too little of",
                 Family::default(),
             ),
             renders: names.add("renders", "Pictures made, by format", Family::default()),
@@ -148,7 +148,7 @@ impl Metrics {
         self.work.source_bytes.inc_by(bytes);
     }
 
-    /// Fetches now.
+    /// FetchCounts now.
     pub fn set_fetches(&self, waiting: usize, running: usize) {
         for (state, fetches) in [("waiting", waiting), ("running", running)] {
             let gauge = self

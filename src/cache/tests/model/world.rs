@@ -38,8 +38,8 @@ use crate::freshness::Freshness;
 use crate::freshness::Rules;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
-use crate::source::Answer;
-use crate::source::Fetched;
+use crate::source::FetchOutcome;
+use crate::source::FetchedSource;
 use crate::units::Seconds;
 
 pub(crate) struct World {
@@ -206,13 +206,13 @@ impl World {
                 last_modified: None,
             };
             if known.is_some_and(|known| known.etag == validators.etag) {
-                return Ok(Answer::NotModified {
+                return Ok(FetchOutcome::NotModified {
                     freshness,
                     validators,
                     tags: Tags::default(),
                 });
             }
-            Ok(Answer::Fetched(Fetched {
+            Ok(FetchOutcome::Fetched(FetchedSource {
                 bytes: Bytes::from(life.current().to_owned()),
                 validators,
                 freshness,

@@ -24,7 +24,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::cache::entry::EntryKey;
 use crate::cache::entry::HEADER;
 use crate::files;
-use crate::files::Folder;
+use crate::files::DirHandle;
 
 /// What a file system hands out at a time on nearly every machine.
 pub(crate) const BLOCK: u64 = 4096;
@@ -260,7 +260,7 @@ impl Place {
                 .to_str()
                 .filter(|name| shard_in(name) == Some(shard))
                 .and_then(|name| name.parse().ok());
-            let entry = match folder.entry(&name) {
+            let entry = match folder.stat(&name) {
                 Ok(entry) => entry,
                 // Somebody else cleans up here.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -289,17 +289,17 @@ impl Place {
     }
 
     /// The folder, which must not be a link itself: those above it are the operator's, and may be.
-    fn folder(&self) -> io::Result<Folder> {
-        Folder::open(&self.root)
+    fn folder(&self) -> io::Result<DirHandle> {
+        DirHandle::open(&self.root)
     }
 
-    fn shard(&self, shard: u8) -> io::Result<Folder> {
+    fn shard(&self, shard: u8) -> io::Result<DirHandle> {
         self.folder()?.folder(shard_name(shard))
     }
 
     /// Makes the folder where it is missing.
     pub(crate) fn make(&self) -> io::Result<()> {
-        Folder::make(&self.root)?;
+        DirHandle::make(&self.root)?;
         self.folder().map(drop)
     }
 
@@ -314,7 +314,7 @@ fn shard_name(shard: u8) -> String {
 }
 
 fn write_incoming(
-    folder: &Folder,
+    folder: &DirHandle,
     front: &[u8],
     body: &[u8],
     modified: Option<SystemTime>,
@@ -330,7 +330,7 @@ fn write_incoming(
 }
 
 /// Gives the incoming file its name. Says whether the folder for it had to be made first.
-fn move_incoming(folder: &Folder, key: &EntryKey) -> io::Result<bool> {
+fn move_incoming(folder: &DirHandle, key: &EntryKey) -> io::Result<bool> {
     let (shard, name) = (shard_name(Place::shard_of(key)), key.to_string());
     match folder.folder(&shard) {
         Ok(shard) => return folder.rename(INCOMING, &shard, &name).map(|()| false),

@@ -36,8 +36,8 @@ use crate::bucket;
 use crate::bucket::Bucket;
 use crate::bucket::BucketError;
 use crate::bucket::BucketProblem;
-use crate::bucket::Known;
-use crate::bucket::Reply;
+use crate::bucket::Conditions;
+use crate::bucket::GetResponse;
 use crate::bucket::Timeouts;
 use crate::cache::CacheError;
 use crate::cache::SharedConfig;
@@ -411,10 +411,10 @@ impl Inner {
 
 /// An object as a whole. What is longer than `most` is as good as unreadable, and read so far only.
 async fn read_object(bucket: &Bucket, name: &str, most: u64) -> Result<Bytes, BucketError> {
-    let mut object = match bucket.get(name, Known::default()).await? {
-        Reply::Object(object) if object.length.is_none_or(|length| length <= most) => object,
+    let mut object = match bucket.get(name, Conditions::default()).await? {
+        GetResponse::Object(object) if object.length.is_none_or(|length| length <= most) => object,
         // "Not modified" answers a question that was not asked.
-        Reply::Object(_) | Reply::NotModified(_) => return Ok(Bytes::new()),
+        GetResponse::Object(_) | GetResponse::NotModified(_) => return Ok(Bytes::new()),
     };
     let room = object.length.unwrap_or_default();
     let mut content = Vec::with_capacity(usize::try_from(room).unwrap_or_default());

@@ -29,7 +29,7 @@ use reqwest::dns::Resolving;
 use tokio::time::timeout;
 
 use super::Timeouts;
-use crate::dns::Lookups;
+use crate::dns::Resolver;
 
 /// An answer's error document is read up to this many bytes, in search of its code.
 const ERROR_DOCUMENT: usize = 4096;
@@ -39,49 +39,49 @@ const UNKNOWN_LENGTH: &str = "9223372036854775807";
 
 /// What a request met last. Travels with the request as an extension, so that its sender can look afterwards.
 #[derive(Clone, Default)]
-pub(super) struct Witness(Arc<Mutex<Option<Seen>>>);
+pub(super) struct Capture(Arc<Mutex<Option<Exchange>>>);
 
-pub(super) enum Seen {
-    Answer {
+pub(super) enum Exchange {
+    Response {
         status: StatusCode,
         headers: HeaderMap,
         /// The word within `<Code>` of an error document, or nothing.
         code: String,
     },
     Failure {
-        kind: Failure,
+        kind: FailureKind,
         reason: String,
     },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum FailureKind {
     Dns,
     Connect,
     Timeout,
     BrokenOff,
 }
 
-impl Witness {
-    pub(super) fn take(&self) -> Option<Seen> {
+impl Capture {
+    pub(super) fn take(&self) -> Option<Exchange> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn note(&self, seen: Seen) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+    fn note(&self, exchange: Exchange) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(exchange);
     }
 }
 
 /// The system's resolver.
 #[derive(Default)]
-struct Resolver(Lookups);
+struct BucketResolver(Resolver);
 
-impl Resolve for Resolver {
+impl Resolve for BucketResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let lookups = self.0.clone();
+        let resolver = self.0.clone();
         Box::pin(async move {
             // The port is a placeholder; the client puts in the URL's own.
-            let found = lookups.addresses(name.as_str()).await?;
+            let found = resolver.addresses(name.as_str()).await?;
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
@@ -89,12 +89,12 @@ impl Resolve for Resolver {
 
 /// One connection pool, shared by every request to a bucket.
 #[derive(Clone, Debug)]
-pub(super) struct Wire {
+pub(super) struct Transport {
     client: reqwest::Client,
     first_byte: Duration,
 }
 
-impl Wire {
+impl Transport {
     pub(super) fn new(timeouts: Timeouts) -> Result<Self, reqwest::Error> {
         // reqwest takes the process's provider; a second installation is refused, and the first one is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -107,7 +107,7 @@ impl Wire {
         let client = reqwest::Client::builder()
             .user_agent(concat!("safelight/", env!("CARGO_PKG_VERSION")))
             .default_headers(plain)
-            .dns_resolver(Resolver::default())
+            .dns_resolver(BucketResolver::default())
             .connect_timeout(timeouts.connect)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
@@ -118,7 +118,7 @@ impl Wire {
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true)
             .build()?;
-        Ok(Wire {
+        Ok(Transport {
             client,
             first_byte: timeouts.first_byte,
         })
@@ -133,17 +133,17 @@ impl Wire {
 }
 
 #[async_trait]
-impl HttpService for Wire {
+impl HttpService for Transport {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let witness = request
+        let capture = request
             .extensions()
-            .get::<Witness>()
+            .get::<Capture>()
             .cloned()
             .unwrap_or_default();
         let (mut parts, mut body) = match self.attempt(request).await {
             Ok(answer) => answer.into_parts(),
             Err(error) => {
-                witness.note(Seen::Failure {
+                capture.note(Exchange::Failure {
                     kind: failure(&error),
                     reason: reason(&error),
                 });
@@ -160,7 +160,7 @@ impl HttpService for Wire {
             body = HttpResponseBody::from(Bytes::new());
         }
         let headers = kept(&parts.headers);
-        witness.note(Seen::Answer {
+        capture.note(Exchange::Response {
             status: parts.status,
             headers: std::mem::replace(&mut parts.headers, headers),
             code,
@@ -169,7 +169,7 @@ impl HttpService for Wire {
     }
 }
 
-impl HttpConnector for Wire {
+impl HttpConnector for Transport {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(self.clone()))
     }
@@ -223,19 +223,19 @@ fn code_of(document: &[u8]) -> String {
     }
 }
 
-fn failure(error: &HttpError) -> Failure {
+fn failure(error: &HttpError) -> FailureKind {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
         // The connector under reqwest gives a failed lookup no type of its own.
         if error.to_string() == "dns error" {
-            return Failure::Dns;
+            return FailureKind::Dns;
         }
         cause = error.source();
     }
     match error.kind() {
-        HttpErrorKind::Connect => Failure::Connect,
-        HttpErrorKind::Timeout => Failure::Timeout,
-        _ => Failure::BrokenOff,
+        HttpErrorKind::Connect => FailureKind::Connect,
+        HttpErrorKind::Timeout => FailureKind::Timeout,
+        _ => FailureKind::BrokenOff,
     }
 }
 

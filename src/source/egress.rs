@@ -16,11 +16,11 @@ use reqwest::dns::Resolving;
 use url::Host;
 use url::Url;
 
-use crate::dns::Lookups;
+use crate::dns::Resolver;
 
-/// How far a client may reach.
+/// Which addresses a client may connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum EgressPolicy {
     /// Public addresses only.
     Public,
     /// Private networks and this machine as well, but never link-local, metadata services, multicast or reserved ranges.
@@ -29,16 +29,18 @@ pub(super) enum Reach {
     Anywhere,
 }
 
-impl Reach {
+impl EgressPolicy {
     fn allows(self, address: IpAddr) -> bool {
-        match (self, kind(address)) {
-            (Reach::Anywhere, _) | (_, Kind::Public) | (Reach::Private, Kind::Private) => true,
-            (Reach::Public, Kind::Private) | (_, Kind::Special) => false,
+        match (self, address_class(address)) {
+            (EgressPolicy::Anywhere, _)
+            | (_, AddressClass::Public)
+            | (EgressPolicy::Private, AddressClass::Private) => true,
+            (EgressPolicy::Public, AddressClass::Private) | (_, AddressClass::Special) => false,
         }
     }
 
     /// Judges a URL whose host is written as an address: such a host never passes through a resolver.
-    pub(super) fn check_literal(self, url: &Url) -> Result<(), Refused> {
+    pub(super) fn check_literal(self, url: &Url) -> Result<(), AddressDenial> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
@@ -47,132 +49,136 @@ impl Reach {
         if self.allows(address) {
             Ok(())
         } else {
-            Err(Refused)
+            Err(AddressDenial)
         }
     }
 }
 
-/// DNS answered, but only with addresses out of reach.
+/// DNS answered, but only with addresses that the policy does not allow.
 #[derive(Debug)]
-pub(super) struct Refused;
+pub(super) struct AddressDenial;
 
-impl fmt::Display for Refused {
+impl fmt::Display for AddressDenial {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("the address is private or reserved")
     }
 }
 
-impl Error for Refused {}
+impl Error for AddressDenial {}
 
 /// DNS has no answer.
 #[derive(Debug)]
-pub(super) struct Unresolved(io::Error);
+pub(super) struct DnsError(io::Error);
 
-impl fmt::Display for Unresolved {
+impl fmt::Display for DnsError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "the name cannot be resolved: {}", self.0)
     }
 }
 
-impl Error for Unresolved {}
+impl Error for DnsError {}
 
-/// The system's resolver, of whose answers only those within reach are passed on.
+/// The system's resolver, of whose answers only those that the policy allows are passed on.
 #[derive(Clone)]
-pub(super) struct Resolver {
-    reach: Reach,
-    lookups: Lookups,
+pub(super) struct EgressResolver {
+    egress: EgressPolicy,
+    system: Resolver,
 }
 
-impl Resolver {
-    pub(super) fn new(reach: Reach) -> Self {
-        Resolver {
-            reach,
-            lookups: Lookups::default(),
+impl EgressResolver {
+    pub(super) fn new(egress: EgressPolicy) -> Self {
+        EgressResolver {
+            egress,
+            system: Resolver::default(),
         }
     }
 }
 
-impl Resolve for Resolver {
+impl Resolve for EgressResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let Resolver { reach, lookups } = self.clone();
+        let EgressResolver { egress, system } = self.clone();
         Box::pin(async move {
             // The port is a placeholder; the client puts in the URL's own.
-            let found = lookups.addresses(name.as_str()).await;
-            let allowed = within_reach(reach, found.map_err(Unresolved)?)?;
+            let found = system.addresses(name.as_str()).await;
+            let allowed = permitted(egress, found.map_err(DnsError)?)?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
 }
 
-fn within_reach(
-    reach: Reach,
+fn permitted(
+    egress: EgressPolicy,
     found: Vec<SocketAddr>,
 ) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
     if found.is_empty() {
         let nothing = io::Error::new(io::ErrorKind::NotFound, "no addresses");
-        return Err(Box::new(Unresolved(nothing)));
+        return Err(Box::new(DnsError(nothing)));
     }
     let allowed: Vec<SocketAddr> = found
         .into_iter()
-        .filter(|address| reach.allows(address.ip()))
+        .filter(|address| egress.allows(address.ip()))
         .collect();
     if allowed.is_empty() {
-        return Err(Box::new(Refused));
+        return Err(Box::new(AddressDenial));
     }
     Ok(allowed)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum AddressClass {
     Public,
     Private,
     Special,
 }
 
-fn kind(address: IpAddr) -> Kind {
+fn address_class(address: IpAddr) -> AddressClass {
     match address {
-        IpAddr::V4(address) => kind_v4(address),
-        IpAddr::V6(address) => kind_v6(address),
+        IpAddr::V4(address) => class_v4(address),
+        IpAddr::V6(address) => class_v6(address),
     }
 }
 
-fn kind_v4(address: Ipv4Addr) -> Kind {
+fn class_v4(address: Ipv4Addr) -> AddressClass {
     match address.octets() {
         // Metadata services outside the link-local range: Alibaba, Azure's host agent. (Oracle's is within 192.0.0.0/24.)
-        [100, 100, 100, 200] | [168, 63, 129, 16] => Kind::Special,
+        [100, 100, 100, 200] | [168, 63, 129, 16] => AddressClass::Special,
         // Private networks, this machine, carrier-grade NAT.
-        [10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Kind::Private,
+        [10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => {
+            AddressClass::Private
+        }
         // "This network"; link-local, where metadata services live; protocol assignments; 6to4 relays.
-        [0, ..] | [169, 254, ..] | [192, 0, 0, _] | [192, 88, 99, _] => Kind::Special,
+        [0, ..] | [169, 254, ..] | [192, 0, 0, _] | [192, 88, 99, _] => AddressClass::Special,
         // Documentation, benchmarking.
-        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [198, 18..=19, ..] => Kind::Special,
+        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [198, 18..=19, ..] => {
+            AddressClass::Special
+        }
         // Multicast, reserved, broadcast.
-        [224..=255, ..] => Kind::Special,
-        _ => Kind::Public,
+        [224..=255, ..] => AddressClass::Special,
+        _ => AddressClass::Public,
     }
 }
 
-fn kind_v6(address: Ipv6Addr) -> Kind {
+fn class_v6(address: Ipv6Addr) -> AddressClass {
     match address.segments() {
         // IPv4-mapped, and NAT64 (the only way to an IPv4 host from an IPv6-only network): what counts is the IPv4 address within.
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             let [a, b] = high.to_be_bytes();
             let [c, d] = low.to_be_bytes();
-            kind_v4(Ipv4Addr::new(a, b, c, d))
+            class_v4(Ipv4Addr::new(a, b, c, d))
         }
-        [0, 0, 0, 0, 0, 0, 0, 1] => Kind::Private,
+        [0, 0, 0, 0, 0, 0, 0, 1] => AddressClass::Private,
         // Metadata services within the unique local range: EC2 and EKS, Google.
-        [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, ..] => Kind::Special,
-        [0xfc00..=0xfdff, ..] => Kind::Private,
+        [0xfd00, 0x0ec2, ..] | [0xfd20, 0x00ce, ..] => AddressClass::Special,
+        [0xfc00..=0xfdff, ..] => AddressClass::Private,
         // Teredo, benchmarking, ORCHID and the other protocol assignments of 2001::/23; documentation; 6to4. The tunnels wrap an IPv4
         // address, any address; no origin needs them.
         [0x2001, 0..=0x01ff, ..]
         | [0x2001, 0x0db8, ..]
         | [0x3fff, 0..=0x0fff, ..]
-        | [0x2002, ..] => Kind::Special,
+        | [0x2002, ..] => AddressClass::Special,
         // Global unicast; all else is unspecified, IPv4-compatible, link-local, site-local, multicast or not yet assigned.
-        [0x2000..=0x3fff, ..] => Kind::Public,
-        _ => Kind::Special,
+        [0x2000..=0x3fff, ..] => AddressClass::Public,
+        _ => AddressClass::Special,
     }
 }
 
@@ -182,16 +188,16 @@ mod tests {
 
     use url::Url;
 
-    use super::Kind;
-    use super::Reach;
-    use super::Refused;
-    use super::kind;
-    use super::within_reach;
+    use super::AddressClass;
+    use super::AddressDenial;
+    use super::EgressPolicy;
+    use super::address_class;
+    use super::permitted;
 
     #[track_caller]
-    fn check(address: &str, expected: Kind) {
+    fn check(address: &str, expected: AddressClass) {
         let parsed = address.parse().expect("the row holds an address");
-        assert_eq!(kind(parsed), expected, "{address}");
+        assert_eq!(address_class(parsed), expected, "{address}");
     }
 
     #[test]
@@ -223,7 +229,7 @@ mod tests {
             "::ffff:8.8.8.8",
             "64:ff9b::8.8.8.8",
         ] {
-            check(address, Kind::Public);
+            check(address, AddressClass::Public);
         }
     }
 
@@ -247,7 +253,7 @@ mod tests {
             "64:ff9b::10.0.0.1",
             "64:ff9b::7f00:1",
         ] {
-            check(address, Kind::Private);
+            check(address, AddressClass::Private);
         }
     }
 
@@ -297,7 +303,7 @@ mod tests {
             "3fff::1",
             "5f00::1",
         ] {
-            check(address, Kind::Special);
+            check(address, AddressClass::Special);
         }
     }
 
@@ -314,10 +320,10 @@ mod tests {
             "http://169.254.169.254/",
         ] {
             let url = Url::parse(url).expect("the row holds a URL");
-            assert!(Reach::Public.check_literal(&url).is_err(), "{url}");
+            assert!(EgressPolicy::Public.check_literal(&url).is_err(), "{url}");
         }
         let url = Url::parse("http://1.1.1.1/").expect("a URL");
-        assert!(Reach::Public.check_literal(&url).is_ok());
+        assert!(EgressPolicy::Public.check_literal(&url).is_ok());
     }
 
     #[test]
@@ -332,11 +338,11 @@ mod tests {
         ] {
             let url = Url::parse(url).expect("the row holds a URL");
             assert_eq!(
-                Reach::Private.check_literal(&url).is_ok(),
+                EgressPolicy::Private.check_literal(&url).is_ok(),
                 expected,
                 "{url}"
             );
-            assert!(Reach::Anywhere.check_literal(&url).is_ok(), "{url}");
+            assert!(EgressPolicy::Anywhere.check_literal(&url).is_ok(), "{url}");
         }
     }
 
@@ -344,9 +350,9 @@ mod tests {
     fn only_the_allowed_part_of_a_dns_answer_is_used() {
         let public: SocketAddr = "8.8.8.8:0".parse().expect("an address");
         let private: SocketAddr = "10.0.0.1:0".parse().expect("an address");
-        let kept = within_reach(Reach::Public, vec![private, public]).expect("one is public");
+        let kept = permitted(EgressPolicy::Public, vec![private, public]).expect("one is public");
         assert_eq!(kept, [public]);
-        let error = within_reach(Reach::Public, vec![private]).expect_err("none is public");
-        assert!(error.is::<Refused>());
+        let error = permitted(EgressPolicy::Public, vec![private]).expect_err("none is public");
+        assert!(error.is::<AddressDenial>());
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::World;
+use super::TestSources;
 use super::allowing;
 use super::bucket;
 use super::config;
@@ -20,12 +20,12 @@ use super::origin::answer;
 use super::origin::say;
 use super::origin::target;
 use super::world;
-use crate::source::Answer;
+use crate::source::FetchOutcome;
 
-async fn content(world: &World, url: &Url) -> String {
+async fn content(world: &TestSources, url: &Url) -> String {
     let source = world.allowlist.approve(url).expect("it is allowed");
     match world.sources.fetch(&source, None).await {
-        Ok(Answer::Fetched(fetched)) => String::from_utf8_lossy(&fetched.bytes).into_owned(),
+        Ok(FetchOutcome::Fetched(fetched)) => String::from_utf8_lossy(&fetched.bytes).into_owned(),
         other => panic!("{url}: expected content, got {other:?}"),
     }
 }

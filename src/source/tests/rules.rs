@@ -18,8 +18,8 @@ use crate::freshness::Tag;
 use crate::freshness::Validators;
 use crate::policy::SourcePattern;
 use crate::policy::ZoneOrigin;
-use crate::source::Answer;
-use crate::source::Fetched;
+use crate::source::FetchOutcome;
+use crate::source::FetchedSource;
 use crate::source::SourceError;
 
 /// A source of this length, in bytes, is not fetched.
@@ -40,15 +40,15 @@ fn rule(sources: &str, hours: u64, tag: &str) -> RuleConfig {
 }
 
 #[track_caller]
-fn fetched(answer: Result<Answer, SourceError>) -> Fetched {
+fn fetched(answer: Result<FetchOutcome, SourceError>) -> FetchedSource {
     match answer {
-        Ok(Answer::Fetched(fetched)) => fetched,
+        Ok(FetchOutcome::Fetched(fetched)) => fetched,
         other => panic!("expected content, got {other:?}"),
     }
 }
 
 #[track_caller]
-fn check(fetched: Fetched, hours: u64, tags: &[&str]) {
+fn check(fetched: FetchedSource, hours: u64, tags: &[&str]) {
     let lifetime = fetched.freshness.lifetime();
     assert_eq!(lifetime, Duration::from_secs(hours * 60 * 60));
     let found = fetched.tags.into_tags();
@@ -139,7 +139,7 @@ async fn a_not_modified_brings_rules_and_tags_as_well() {
     for (path, expected) in [("/tagged", ["ours", "new"]), ("/untagged", ["ours", "old"])] {
         let source = world.allowlist.approve(&origin.url(path)).expect(path);
         match world.sources.fetch(&source, Some(&known)).await {
-            Ok(Answer::NotModified {
+            Ok(FetchOutcome::NotModified {
                 freshness, tags, ..
             }) => {
                 assert_eq!(freshness.lifetime(), Duration::from_secs(2 * 60 * 60));
@@ -167,7 +167,7 @@ async fn what_is_no_source_holds_as_long_as_its_origin_says() {
         let world = world(&config(), no_zone(), &[origin.authority()], &buckets);
         let source = world.allowlist.approve(&origin.url(path)).expect(path);
         let answer = world.sources.fetch(&source, None).await;
-        answer.expect_err("nothing here is a source").holds()
+        answer.expect_err("nothing here is a source").negative_ttl()
     };
     for path in ["/a", "/my-bucket/a"] {
         for status in [404, 410, 200] {

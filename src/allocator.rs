@@ -14,20 +14,20 @@ pub fn set_up() {
     /// Arenas: one for each of two threads that allocate at once; more of them keep what they do not need.
     const ARENAS: i32 = 2;
     /// From here on, in bytes, an allocation is a mapping of its own, which is given back when it is freed: the largest that glibc takes.
-    const MAPPED: i32 = 32 << 20;
+    const MMAP_THRESHOLD: i32 = 32 << 20;
     /// So much free memory at the end of an arena is kept, in bytes.
-    const KEPT: i32 = 64 << 20;
+    const TRIM_THRESHOLD: i32 = 64 << 20;
     // SAFETY: plain settings; the process has one thread.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, ARENAS);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, TRIM_THRESHOLD);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     }
 }
 
 /// Gives back to the system what is free. It takes milliseconds, so it is for when there is nothing else to do.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub fn rest() {
+pub fn trim() {
     // SAFETY: may be called at any time, by any thread.
     unsafe { libc::malloc_trim(0) };
 }
@@ -38,4 +38,4 @@ pub fn set_up() {}
 
 /// Nor do they keep what is free.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub fn rest() {}
+pub fn trim() {}

@@ -395,7 +395,7 @@ fn check(source: &Source, options: &str) {
             assert_eq!((shown.size.width, shown.size.height), size, "{about}");
         }
         Err(error) => {
-            let status = error.verdict().status;
+            let status = error.info().status;
             assert!(status.is_client_error(), "{about}: {status} {error}");
             assert_eq!(expected, None, "{about}: {error}");
         }

@@ -148,9 +148,9 @@ fn told(warmed: &Warmed) -> Value {
         "result": result.word(),
     });
     if let Prepared::Failed(error) = result {
-        let verdict = error.verdict();
-        told["status"] = verdict.status.as_u16().into();
-        told["code"] = verdict.code.into();
+        let info = error.info();
+        told["status"] = info.status.as_u16().into();
+        told["code"] = info.code.into();
         told["error"] = error.public_message().into();
     }
     told

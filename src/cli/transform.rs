@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Failure;
 use crate::config::Config;
-use crate::cpu::Memory;
+use crate::cpu::MemoryLimit;
 use crate::options::FormatChoice;
 use crate::options::Options;
 use crate::policy::Policy;
@@ -51,7 +51,7 @@ pub fn transform(
     let named =
         |path: &Path, error: std::io::Error| Failure(format!("`{}`: {error}", path.display()));
     let source = fs::read(input).map_err(|error| named(input, error))?;
-    let memory = Memory::of_system().map(|memory| memory.bytes);
+    let memory = MemoryLimit::of_system().map(|memory| memory.bytes);
     let render_memory = config.limits.render_memory(memory);
     let deadline = Instant::now() + config.server.request_timeout.duration();
     let length = source.len();

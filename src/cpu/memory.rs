@@ -16,20 +16,20 @@ const MACHINE: &str = "/proc/meminfo";
 
 /// How much memory there is, and who says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Memory {
+pub struct MemoryLimit {
     /// In bytes.
     pub bytes: u64,
     /// The file that it was read from.
     pub file: PathBuf,
 }
 
-impl Memory {
+impl MemoryLimit {
     /// The least of what the control groups of this process allow, their parents among them, of its address space, and of what the machine has;
     /// `None` where the system does not tell.
-    pub fn of_system() -> Option<Memory> {
+    pub fn of_system() -> Option<MemoryLimit> {
         let read = |path: &Path, parse: fn(&str) -> Option<u64>| {
             let bytes = parse(&fs::read_to_string(path).ok()?)?;
-            Some(Memory {
+            Some(MemoryLimit {
                 bytes,
                 file: path.to_owned(),
             })
@@ -46,7 +46,7 @@ impl Memory {
     }
 }
 
-impl fmt::Display for Memory {
+impl fmt::Display for MemoryLimit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} MiB by {}", self.bytes >> 20, self.file.display())
     }
@@ -108,7 +108,7 @@ fn total(text: &str) -> Option<u64> {
 mod tests {
     use std::path::Path;
 
-    use super::Memory;
+    use super::MemoryLimit;
     use super::address_space;
     use super::limit;
     use super::limit_files;
@@ -196,7 +196,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn this_machine_tells_how_much_it_has() {
-        let memory = Memory::of_system().expect("Linux tells");
+        let memory = MemoryLimit::of_system().expect("Linux tells");
         assert!(memory.bytes > 64 << 20, "{memory}");
         assert!(memory.file.is_absolute(), "{memory}");
     }

@@ -22,23 +22,23 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use self::lanes::JobId;
 use self::lanes::Lanes;
-use self::lanes::Ticket;
-use self::workers::Shared;
-use self::workers::Telling;
+use self::workers::Notification;
+use self::workers::Scheduler;
 
-pub use self::lanes::Count;
 pub use self::lanes::Lane;
-pub use self::memory::Memory;
+pub use self::lanes::LaneCounts;
+pub use self::memory::MemoryLimit;
 
 /// Bounded room for work that keeps a processor busy.
 pub struct CpuPool {
-    shared: Arc<Shared>,
+    scheduler: Arc<Scheduler>,
 }
 
 /// What a job will take, as far as it can be told beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Demand {
+pub struct Cost {
     /// Bytes that it holds at its worst.
     pub bytes: u64,
     /// Time of one processor.
@@ -51,20 +51,20 @@ pub struct Demand {
 
 /// What came of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Done<T> {
+pub struct Completion<T> {
     /// What it made.
-    pub made: T,
+    pub value: T,
     /// The time of the processor that it took, where the system tells it. Threads that it started are not counted.
-    pub used: Option<Duration>,
+    pub cpu_time: Option<Duration>,
 }
 
 /// Why work was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CpuError {
     /// There was no room for it.
-    Refused {
+    Rejected {
         /// What there was too little of.
-        lack: Refusal,
+        reason: Rejection,
         /// How long it would have waited, by the estimates of what goes before it.
         wait: Duration,
     },
@@ -74,7 +74,7 @@ pub enum CpuError {
 
 /// What there was too little of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum Rejection {
     /// Places: as many jobs wait as may.
     Queue,
     /// Time: it would have begun after its deadline. There may be time for work of another lane.
@@ -83,32 +83,32 @@ pub enum Refusal {
     Idle,
 }
 
-impl Refusal {
+impl Rejection {
     /// The word for metrics.
     pub const fn word(self) -> &'static str {
         match self {
-            Refusal::Queue => "queue",
-            Refusal::Wait(_) => "wait",
-            Refusal::Idle => "idle",
+            Rejection::Queue => "queue",
+            Rejection::Wait(_) => "wait",
+            Rejection::Idle => "idle",
         }
     }
 }
 
 impl CpuPool {
     /// A pool of `workers` (0: one for each processor) with room for `queue` jobs that wait, which together may hold `budget` bytes.
-    /// `rest` is called once whenever there has been nothing to do for some seconds.
+    /// `on_idle` is called once whenever there has been nothing to do for some seconds.
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn new(workers: usize, queue: usize, budget: u64, rest: fn()) -> io::Result<Self> {
+    pub fn new(workers: usize, queue: usize, budget: u64, on_idle: fn()) -> io::Result<Self> {
         let workers = NonZeroUsize::new(workers)
             .or_else(|| thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get);
         let pool = CpuPool {
-            shared: Shared::new(Lanes::new(workers, queue, budget), rest),
+            scheduler: Scheduler::new(Lanes::new(workers, queue, budget), on_idle),
         };
         // A pool that is dropped half started ends the threads that it has.
-        workers::start(&pool.shared, workers)?;
+        workers::start(&pool.scheduler, workers)?;
         Ok(pool)
     }
 
@@ -119,28 +119,32 @@ impl CpuPool {
     /// [`CpuError`].
     pub async fn run<T: Send + 'static>(
         &self,
-        demand: Demand,
+        cost: Cost,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<Done<T>, CpuError> {
+    ) -> Result<Completion<T>, CpuError> {
         let (tell, told) = oneshot::channel();
-        let work = Box::new(move || -> Telling {
+        let work = Box::new(move || -> Notification {
             let begun = system::thread_time();
-            let made = panic::catch_unwind(AssertUnwindSafe(work)).map_err(drop);
+            let value = panic::catch_unwind(AssertUnwindSafe(work)).map_err(drop);
             let ended = system::thread_time();
             Box::new(move || {
-                let used = begun
+                let cpu_time = begun
                     .zip(ended)
                     .map(|(begun, ended)| ended.saturating_sub(begun));
                 // Nobody may be waiting any more.
-                let _ = tell.send(made.map(|made| Done { made, used }));
+                let _ = tell.send(value.map(|value| Completion { value, cpu_time }));
             })
         });
-        let entered = self.shared.lock().lanes.enter(demand, work, Instant::now());
-        let ticket = entered.map_err(|(lack, wait)| CpuError::Refused { lack, wait })?;
-        self.shared.wake();
-        let _place = Place {
-            shared: &self.shared,
-            ticket,
+        let entered = self
+            .scheduler
+            .lock()
+            .lanes
+            .enqueue(cost, work, Instant::now());
+        let id = entered.map_err(|(reason, wait)| CpuError::Rejected { reason, wait })?;
+        self.scheduler.wake();
+        let _guard = QueueGuard {
+            scheduler: &self.scheduler,
+            id,
         };
         match told.await {
             Ok(Ok(done)) => Ok(done),
@@ -150,22 +154,22 @@ impl CpuPool {
 
     /// Threads for work that somebody waits for; there are as many for what nobody waits for.
     pub fn workers(&self) -> usize {
-        self.shared.lock().lanes.workers()
+        self.scheduler.lock().lanes.workers()
     }
 
     /// Bytes that a job may hold for which nobody waits.
     pub fn idle_bytes(&self) -> u64 {
-        self.shared.lock().lanes.idle_bytes()
+        self.scheduler.lock().lanes.idle_bytes()
     }
 
     /// Jobs of a lane now.
-    pub fn count(&self, lane: Lane) -> Count {
-        self.shared.lock().lanes.count(lane)
+    pub fn count(&self, lane: Lane) -> LaneCounts {
+        self.scheduler.lock().lanes.count(lane)
     }
 
     /// Jobs that run or wait now.
     pub fn load(&self) -> usize {
-        let state = self.shared.lock();
+        let state = self.scheduler.lock();
         Lane::ALL
             .into_iter()
             .map(|lane| state.lanes.count(lane))
@@ -175,24 +179,24 @@ impl CpuPool {
 
     /// Whether a worker has nothing to do, and nothing waits.
     pub fn is_idle(&self) -> bool {
-        self.shared.lock().lanes.is_idle()
+        self.scheduler.lock().lanes.is_idle()
     }
 
     /// Bytes that are reserved now.
     pub fn reserved(&self) -> u64 {
-        self.shared.lock().lanes.reserved()
+        self.scheduler.lock().lanes.reserved()
     }
 }
 
 impl Drop for CpuPool {
     /// What runs, runs to its end; then its thread ends.
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = self.scheduler.lock();
         state.is_closing = true;
         let waiting = state.lanes.clear();
         drop(state);
         drop(waiting);
-        self.shared.wake();
+        self.scheduler.wake();
     }
 }
 
@@ -205,17 +209,17 @@ impl fmt::Debug for CpuPool {
 }
 
 /// A place in the queue, left when it is dropped. Where the work has begun, there is nothing to leave.
-struct Place<'a> {
-    shared: &'a Shared,
-    ticket: Ticket,
+struct QueueGuard<'a> {
+    scheduler: &'a Scheduler,
+    id: JobId,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
-        let work = self.shared.lock().lanes.leave(self.ticket);
+        let work = self.scheduler.lock().lanes.cancel(self.id);
         if work.is_some() {
             // What stood behind it may fit.
-            self.shared.wake();
+            self.scheduler.wake();
         }
     }
 }
@@ -223,13 +227,13 @@ impl Drop for Place<'_> {
 impl fmt::Display for CpuError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CpuError::Refused { lack, wait } => {
-                let lack = match lack {
-                    Refusal::Queue => "too many transformations are waiting",
-                    Refusal::Wait(_) => "the transformation would begin too late",
-                    Refusal::Idle => "there is no idle time",
+            CpuError::Rejected { reason, wait } => {
+                let reason = match reason {
+                    Rejection::Queue => "too many transformations are waiting",
+                    Rejection::Wait(_) => "the transformation would begin too late",
+                    Rejection::Idle => "there is no idle time",
                 };
-                write!(out, "{lack} (expected wait {:.1} s)", wait.as_secs_f64())
+                write!(out, "{reason} (expected wait {:.1} s)", wait.as_secs_f64())
             }
             CpuError::Panicked => out.write_str("the transformation crashed"),
         }
@@ -247,17 +251,17 @@ mod tests {
     use std::time::Duration;
     use std::time::Instant;
 
+    use super::Completion;
+    use super::Cost;
     use super::CpuError;
     use super::CpuPool;
-    use super::Demand;
-    use super::Done;
     use super::Lane;
-    use super::Refusal;
-    use super::workers::RESTLESS;
+    use super::Rejection;
+    use super::workers::IDLE_DELAY;
 
     /// Work that is not small.
-    fn demand() -> Demand {
-        Demand {
+    fn cost() -> Cost {
+        Cost {
             bytes: 10,
             time: Duration::from_millis(100),
             deadline: Instant::now() + Duration::from_secs(3600),
@@ -272,32 +276,32 @@ mod tests {
     #[tokio::test]
     async fn it_rests_once_after_work() {
         static RESTS: AtomicUsize = AtomicUsize::new(0);
-        let rest = || {
+        let on_idle = || {
             RESTS.fetch_add(1, Ordering::SeqCst);
         };
-        let pool = CpuPool::new(1, 1, 100, rest).expect("there are threads");
+        let pool = CpuPool::new(1, 1, 100, on_idle).expect("there are threads");
         for round in 1..=2 {
-            assert!(pool.run(demand(), || ()).await.is_ok());
+            assert!(pool.run(cost(), || ()).await.is_ok());
             while RESTS.load(Ordering::SeqCst) < round {
-                tokio::time::sleep(RESTLESS).await;
+                tokio::time::sleep(IDLE_DELAY).await;
             }
         }
-        tokio::time::sleep(3 * RESTLESS).await;
+        tokio::time::sleep(3 * IDLE_DELAY).await;
         assert_eq!(RESTS.load(Ordering::SeqCst), 2);
     }
 
-    fn is_full<T>(outcome: Result<Done<T>, CpuError>) -> bool {
+    fn is_full<T>(outcome: Result<Completion<T>, CpuError>) -> bool {
         matches!(
             outcome,
-            Err(CpuError::Refused {
-                lack: Refusal::Queue,
+            Err(CpuError::Rejected {
+                reason: Rejection::Queue,
                 ..
             })
         )
     }
 
-    fn made<T>(outcome: Result<Done<T>, CpuError>) -> Result<T, CpuError> {
-        outcome.map(|done| done.made)
+    fn value<T>(outcome: Result<Completion<T>, CpuError>) -> Result<T, CpuError> {
+        outcome.map(|done| done.value)
     }
 
     #[tokio::test]
@@ -306,7 +310,7 @@ mod tests {
         let (release, gate) = mpsc::channel::<()>();
         let spawn = |work: Box<dyn FnOnce() + Send>| {
             let pool = Arc::clone(&pool);
-            tokio::spawn(async move { pool.run(demand(), work).await })
+            tokio::spawn(async move { pool.run(cost(), work).await })
         };
         let running = spawn(Box::new(move || gate.recv().expect("the test releases it")));
         while pool.load() < 1 {
@@ -316,11 +320,11 @@ mod tests {
         while pool.load() < 2 {
             tokio::task::yield_now().await;
         }
-        assert!(is_full(pool.run(demand(), || ()).await));
+        assert!(is_full(pool.run(cost(), || ()).await));
         release.send(()).expect("the job waits for it");
-        assert_eq!(made(running.await.expect("no panic")), Ok(()));
-        assert_eq!(made(waiting.await.expect("no panic")), Ok(()));
-        assert_eq!(made(pool.run(demand(), || 7).await), Ok(7));
+        assert_eq!(value(running.await.expect("no panic")), Ok(()));
+        assert_eq!(value(waiting.await.expect("no panic")), Ok(()));
+        assert_eq!(value(pool.run(cost(), || 7).await), Ok(7));
         assert_eq!(pool.reserved(), 0);
     }
 
@@ -329,11 +333,11 @@ mod tests {
         let pool = pool(1, 0);
         for _ in 0..3 {
             assert_eq!(
-                made(pool.run(demand(), || panic!("as tested")).await),
+                value(pool.run(cost(), || panic!("as tested")).await),
                 Err::<(), _>(CpuError::Panicked)
             );
         }
-        assert_eq!(made(pool.run(demand(), || 7).await), Ok(7));
+        assert_eq!(value(pool.run(cost(), || 7).await), Ok(7));
         assert_eq!(pool.reserved(), 0);
     }
 
@@ -345,7 +349,7 @@ mod tests {
         let task = tokio::spawn({
             let pool = Arc::clone(&pool);
             async move {
-                pool.run(demand(), move || {
+                pool.run(cost(), move || {
                     begun.send(()).expect("the test listens");
                     gate.recv().expect("the test releases it");
                 })
@@ -355,14 +359,14 @@ mod tests {
         has_begun.await.expect("the job begins");
         task.abort();
         assert!(task.await.is_err());
-        assert!(is_full(pool.run(demand(), || ()).await));
+        assert!(is_full(pool.run(cost(), || ()).await));
         assert_eq!(pool.reserved(), 10);
         release.send(()).expect("the job still runs");
         while pool.load() > 0 {
             tokio::task::yield_now().await;
         }
         assert_eq!(pool.reserved(), 0);
-        assert_eq!(made(pool.run(demand(), || 7).await), Ok(7));
+        assert_eq!(value(pool.run(cost(), || 7).await), Ok(7));
     }
 
     #[tokio::test]
@@ -373,7 +377,7 @@ mod tests {
             let pool = Arc::clone(&pool);
             async move {
                 let work = move || gate.recv().expect("the test releases it");
-                pool.run(demand(), work).await
+                pool.run(cost(), work).await
             }
         });
         while pool.count(Lane::Normal).running < 1 {
@@ -381,7 +385,7 @@ mod tests {
         }
         let waiting = tokio::spawn({
             let pool = Arc::clone(&pool);
-            async move { pool.run(demand(), || panic!("nobody wants it")).await }
+            async move { pool.run(cost(), || panic!("nobody wants it")).await }
         });
         while pool.count(Lane::Normal).waiting < 1 {
             tokio::task::yield_now().await;
@@ -390,7 +394,7 @@ mod tests {
         assert!(waiting.await.is_err());
         assert_eq!(pool.count(Lane::Normal).waiting, 0);
         release.send(()).expect("the job waits for it");
-        assert_eq!(made(running.await.expect("no panic")), Ok(()));
+        assert_eq!(value(running.await.expect("no panic")), Ok(()));
     }
 
     #[tokio::test]
@@ -401,19 +405,19 @@ mod tests {
             let pool = Arc::clone(&pool);
             async move {
                 let work = move || gate.recv().expect("the test releases it");
-                pool.run(demand(), work).await
+                pool.run(cost(), work).await
             }
         });
         while pool.count(Lane::Normal).running < 1 {
             tokio::task::yield_now().await;
         }
-        let small = Demand {
+        let small = Cost {
             time: Duration::from_millis(1),
-            ..demand()
+            ..cost()
         };
-        assert_eq!(made(pool.run(small, || 7).await), Ok(7));
+        assert_eq!(value(pool.run(small, || 7).await), Ok(7));
         release.send(()).expect("the job waits for it");
-        assert_eq!(made(large.await.expect("no panic")), Ok(()));
+        assert_eq!(value(large.await.expect("no panic")), Ok(()));
     }
 
     #[cfg(target_os = "linux")]
@@ -427,13 +431,13 @@ mod tests {
             nice.parse().expect("a number")
         }
         let pool = pool(1, 0);
-        let idle = Demand {
+        let idle = Cost {
             is_idle: true,
-            ..demand()
+            ..cost()
         };
         let ours = nice();
-        let theirs = pool.run(demand(), nice).await.expect("there is room").made;
-        let idle = pool.run(idle, nice).await.expect("there is room").made;
+        let theirs = pool.run(cost(), nice).await.expect("there is room").value;
+        let idle = pool.run(idle, nice).await.expect("there is room").value;
         assert!(ours < theirs || ours >= 5, "{ours} {theirs}");
         assert!(theirs < idle || theirs == 19, "{theirs} {idle}");
         let work = || {
@@ -442,7 +446,11 @@ mod tests {
                 std::hint::spin_loop();
             }
         };
-        let used = pool.run(demand(), work).await.expect("there is room").used;
-        assert!(used.is_some_and(|used| used > Duration::ZERO));
+        let cpu_time = pool
+            .run(cost(), work)
+            .await
+            .expect("there is room")
+            .cpu_time;
+        assert!(cpu_time.is_some_and(|cpu_time| cpu_time > Duration::ZERO));
     }
 }

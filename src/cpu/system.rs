@@ -8,14 +8,14 @@ use std::time::Duration;
 
 /// Makes the calling thread give way: the higher `nice`, the more. On Linux every thread has a value of its own, and anybody may raise it.
 #[cfg(target_os = "linux")]
-pub(super) fn give_way(nice: i32) {
+pub(super) fn lower_priority(nice: i32) {
     // SAFETY: plain numbers; 0 is the calling thread. Where it is not permitted, nothing changes.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
 }
 
 /// Elsewhere the value is that of the whole process.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn give_way(_nice: i32) {}
+pub(super) fn lower_priority(_nice: i32) {}
 
 /// Processor time that the calling thread has used; `None` where it is not told.
 #[cfg(target_os = "linux")]

@@ -24,18 +24,18 @@ const IDLE_NICE: i32 = 19;
 
 /// What a thread may use of its stack. A JPEG XL is drawn by a call within a call for each of its layers, at most 64 of them,
 /// for which 256 KiB are enough; all other work was always done within 2 MiB, the default. What is not used takes no memory.
-const STACK: usize = 4 << 20;
+const STACK_BYTES: usize = 4 << 20;
 
 /// How long there must have been nothing to do before the pool rests.
-pub(super) const RESTLESS: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2000 });
+pub(super) const IDLE_DELAY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2000 });
 
 /// Work, which hands back how its outcome is told: that is done once its bytes are free again.
-pub(super) type Work = Box<dyn FnOnce() -> Telling + Send>;
+pub(super) type Work = Box<dyn FnOnce() -> Notification + Send>;
 
-pub(super) type Telling = Box<dyn FnOnce() + Send>;
+pub(super) type Notification = Box<dyn FnOnce() + Send>;
 
 /// What the workers share.
-pub(super) struct Shared {
+pub(super) struct Scheduler {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -44,19 +44,19 @@ pub(super) struct State {
     pub lanes: Lanes<Work>,
     pub is_closing: bool,
     /// Whether nothing was done since the last rest.
-    is_rested: bool,
+    is_idle_reported: bool,
     /// What is done once when there has been nothing to do for a while.
-    rest: fn(),
+    on_idle: fn(),
 }
 
-impl Shared {
-    pub fn new(lanes: Lanes<Work>, rest: fn()) -> Arc<Self> {
-        Arc::new(Shared {
+impl Scheduler {
+    pub fn new(lanes: Lanes<Work>, on_idle: fn()) -> Arc<Self> {
+        Arc::new(Scheduler {
             state: Mutex::new(State {
                 lanes,
                 is_closing: false,
-                is_rested: true,
-                rest,
+                is_idle_reported: true,
+                on_idle,
             }),
             changed: Condvar::new(),
         })
@@ -69,17 +69,17 @@ impl Shared {
 
     /// Waits until there may be something to begin. One of the workers sees to it that the pool rests when there is nothing.
     fn wait<'a>(&'a self, state: MutexGuard<'a, State>, worker: Worker) -> MutexGuard<'a, State> {
-        if worker != Worker::Express || state.is_rested {
+        if worker != Worker::Express || state.is_idle_reported {
             let waited = self.changed.wait(state);
             return waited.unwrap_or_else(PoisonError::into_inner);
         }
-        let waited = self.changed.wait_timeout(state, RESTLESS);
+        let waited = self.changed.wait_timeout(state, IDLE_DELAY);
         let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() && state.lanes.is_empty() {
-            state.is_rested = true;
-            let rest = state.rest;
+            state.is_idle_reported = true;
+            let on_idle = state.on_idle;
             drop(state);
-            rest();
+            on_idle();
             state = self.lock();
         }
         state
@@ -92,7 +92,7 @@ impl Shared {
 }
 
 /// Starts `workers` threads for work that somebody waits for, one more for what is small, and as many for what nobody waits for.
-pub(super) fn start(shared: &Arc<Shared>, workers: usize) -> io::Result<()> {
+pub(super) fn start(scheduler: &Arc<Scheduler>, workers: usize) -> io::Result<()> {
     let regular = (0..workers).map(|_| Worker::Regular);
     let idle = (0..workers).map(|_| Worker::Idle);
     for worker in regular.chain([Worker::Express]).chain(idle) {
@@ -101,36 +101,36 @@ pub(super) fn start(shared: &Arc<Shared>, workers: usize) -> io::Result<()> {
             Worker::Express => ("render-fast", NICE),
             Worker::Idle => ("render-idle", IDLE_NICE),
         };
-        let shared = Arc::clone(shared);
+        let scheduler = Arc::clone(scheduler);
         thread::Builder::new()
             .name(name.to_owned())
-            .stack_size(STACK)
+            .stack_size(STACK_BYTES)
             .spawn(move || {
-                system::give_way(nice);
-                obey(&shared, worker);
+                system::lower_priority(nice);
+                worker_loop(&scheduler, worker);
             })?;
     }
     Ok(())
 }
 
 /// Does one piece of work after the other until the pool closes.
-fn obey(shared: &Shared, worker: Worker) {
-    let mut state = shared.lock();
+fn worker_loop(scheduler: &Scheduler, worker: Worker) {
+    let mut state = scheduler.lock();
     while !state.is_closing {
-        let Some((ticket, work)) = state.lanes.begin(worker, Instant::now()) else {
-            state = shared.wait(state, worker);
+        let Some((id, work)) = state.lanes.start(worker, Instant::now()) else {
+            state = scheduler.wait(state, worker);
             continue;
         };
-        state.is_rested = false;
+        state.is_idle_reported = false;
         drop(state);
         let done = panic::catch_unwind(AssertUnwindSafe(work));
-        state = shared.lock();
-        state.lanes.end(ticket);
+        state = scheduler.lock();
+        state.lanes.finish(id);
         drop(state);
-        shared.wake();
+        scheduler.wake();
         if let Ok(tell) = done {
             tell();
         }
-        state = shared.lock();
+        state = scheduler.lock();
     }
 }

@@ -1,15 +1,15 @@
 //! What may go wrong with a request, and what clients are told of it: a reason for their own mistakes, a plain sentence for everybody
-//! else's, and never the address of an origin, a key or a cause. How a failure is answered stands in one table, [`Error::verdict`].
+//! else's, and never the address of an origin, a key or a cause. How a failure is answered stands in one table, [`Error::info`].
 
-mod verdict;
+mod table;
 
 use std::fmt;
 use std::time::Duration;
 
 use hyper::StatusCode;
 
-pub use verdict::Class;
-pub use verdict::Verdict;
+pub use table::ErrorCacheClass;
+pub use table::ErrorInfo;
 
 use crate::bucket::BucketProblem;
 use crate::cache::ErrorLives;
@@ -17,7 +17,7 @@ use crate::cache::Failure;
 use crate::cache::FlightLost;
 use crate::cpu::CpuError;
 use crate::cpu::Lane;
-use crate::cpu::Refusal;
+use crate::cpu::Rejection;
 use crate::deadline::Stage;
 use crate::deadline::TimedOut;
 use crate::pixels::PixelError;
@@ -108,9 +108,11 @@ impl Error {
                 }
                 SourceError::Busy(_) => "too busy to fetch the source, try again in a moment",
             },
-            Error::Cpu(CpuError::Refused { lack, .. }) => match lack {
-                Refusal::Wait(Lane::Normal) => "too busy for large pictures, try again in a moment",
-                Refusal::Wait(_) | Refusal::Queue | Refusal::Idle => {
+            Error::Cpu(CpuError::Rejected { reason, .. }) => match reason {
+                Rejection::Wait(Lane::Normal) => {
+                    "too busy for large pictures, try again in a moment"
+                }
+                Rejection::Wait(_) | Rejection::Queue | Rejection::Idle => {
                     "too busy, try again in a moment"
                 }
             },
@@ -149,7 +151,7 @@ impl Error {
         /// By then another fetch or render has ended; how long they take is not foreseen.
         const SHORTLY: Duration = Duration::from_secs(5);
         let wait = match self {
-            Error::Cpu(CpuError::Refused { wait, .. }) => *wait,
+            Error::Cpu(CpuError::Rejected { wait, .. }) => *wait,
             Error::Source(SourceError::Busy(_))
             | Error::Transform(TransformError::Pixels(PixelError::OutOfMemory { .. })) => SHORTLY,
             _ => return None,
@@ -178,11 +180,11 @@ impl Failure for Error {
             options,
             source,
         } = lives;
-        let life = match self.verdict().class {
-            Class::NotFound => not_found.duration(),
-            Class::Options => options.duration(),
-            Class::Source => source.duration(),
-            Class::Passing => Duration::ZERO,
+        let life = match self.info().class {
+            ErrorCacheClass::NotFound => not_found.duration(),
+            ErrorCacheClass::Options => options.duration(),
+            ErrorCacheClass::Source => source.duration(),
+            ErrorCacheClass::NoStore => Duration::ZERO,
         };
         // The origin has a say in what it origin itself, but no word of it makes an error last.
         match self {
@@ -212,9 +214,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 macro_rules! from {
-    ($($variant:ident($room:ty)),+ $(,)?) => {
-        $(impl From<$room> for Error {
-            fn from(error: $room) -> Self {
+    ($($variant:ident($source:ty)),+ $(,)?) => {
+        $(impl From<$source> for Error {
+            fn from(error: $source) -> Self {
                 Error::$variant(error)
             }
         })+
@@ -239,7 +241,7 @@ mod tests {
     use crate::cache::ErrorLives;
     use crate::cache::Failure;
     use crate::cpu::CpuError;
-    use crate::cpu::Refusal;
+    use crate::cpu::Rejection;
     use crate::deadline::Stage;
     use crate::deadline::TimedOut;
     use crate::pixels::PixelError;
@@ -250,9 +252,9 @@ mod tests {
     use crate::source::SourceError;
     use crate::transform::TransformError;
 
-    pub(super) fn refused(lack: Refusal, millis: u64) -> CpuError {
-        CpuError::Refused {
-            lack,
+    pub(super) fn refused(reason: Rejection, millis: u64) -> CpuError {
+        CpuError::Rejected {
+            reason,
             wait: Duration::from_millis(millis),
         }
     }
@@ -271,7 +273,7 @@ mod tests {
             RequestError::NotFound.into(),
             Denial::Loop.into(),
             TransformError::Decode(String::new()).into(),
-            refused(Refusal::Queue, 0).into(),
+            refused(Rejection::Queue, 0).into(),
             TimedOut(Stage::Render).into(),
         ];
         for error in others {
@@ -324,7 +326,7 @@ mod tests {
             .into(),
             SourceError::NotFound { negative_ttl: None }.into(),
             TransformError::NotAnImage.into(),
-            refused(Refusal::Queue, 0).into(),
+            refused(Rejection::Queue, 0).into(),
         ];
         for error in leaves {
             assert!(error.may_redirect(), "{error}");
@@ -334,7 +336,7 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_to_be_tried_again() {
         for (millis, seconds) in [(0, 1), (1000, 1), (1001, 2), (59_500, 60), (600_000, 60)] {
-            let error = Error::from(refused(Refusal::Queue, millis));
+            let error = Error::from(refused(Rejection::Queue, millis));
             assert_eq!(error.retry_after(), Some(seconds), "{millis} ms");
         }
         assert_eq!(Error::from(CpuError::Panicked).retry_after(), None);

@@ -134,7 +134,7 @@ impl Pipeline {
                 }
                 Err(error) => {
                     claim.failed();
-                    let is_refusal = matches!(*error, Error::Cpu(CpuError::Refused { .. }));
+                    let is_refusal = matches!(*error, Error::Cpu(CpuError::Rejected { .. }));
                     pipeline
                         .metrics
                         .upgraded(if is_refusal { "skipped" } else { "failed" });

@@ -39,10 +39,10 @@ use crate::cache::Stale;
 use crate::cache::Tier;
 use crate::cache::Trouble;
 use crate::config::Config;
-use crate::cpu::Count;
 use crate::cpu::CpuPool;
 use crate::cpu::Lane;
-use crate::cpu::Memory;
+use crate::cpu::LaneCounts;
+use crate::cpu::MemoryLimit;
 use crate::deadline::Deadline;
 use crate::deadline::Stage;
 use crate::error::Error;
@@ -53,11 +53,11 @@ use crate::request::Conditional;
 use crate::request::PreconditionOutcome;
 use crate::request::Prefixes;
 use crate::response;
-use crate::response::About;
 use crate::response::Body;
-use crate::response::Kept;
-use crate::response::Spent;
-use crate::response::Told;
+use crate::response::ErrorCaching;
+use crate::response::RepresentationHeaders;
+use crate::response::RequestTimings;
+use crate::response::ResponseContext;
 use crate::source::FetchCounts;
 use crate::source::SetupError;
 use crate::source::SourceMemory;
@@ -150,7 +150,7 @@ impl Pipeline {
             config.limits.workers,
             config.limits.queue,
             limits.render_memory.bytes(),
-            allocator::rest,
+            allocator::trim,
         )
         .map_err(PipelineError::Workers)?;
         Ok(Arc::new(Pipeline {
@@ -189,7 +189,7 @@ impl Pipeline {
     pub fn metrics_text(&self) -> String {
         let stats = self.cache.stats();
         for lane in Lane::ALL {
-            let Count { waiting, running } = self.cpu.count(lane);
+            let LaneCounts { waiting, running } = self.cpu.count(lane);
             self.metrics.set_cpu_jobs(lane.word(), waiting, running);
         }
         self.metrics.set_cpu_reserved(self.cpu.reserved());
@@ -287,13 +287,13 @@ impl Pipeline {
                 since,
                 may_be_kept,
             }) => {
-                self.metrics.failed(error.verdict().code);
+                self.metrics.failed(error.info().code);
                 let Understood { vary, fallback, .. } = &*understood;
                 let head_only = head.method == Method::HEAD;
                 let response = match fallback.as_ref().filter(|_| error.may_redirect()) {
                     Some(location) => response::redirect(&error, location, *vary, head_only),
                     None => {
-                        let kept = may_be_kept.then(|| Kept {
+                        let kept = may_be_kept.then(|| ErrorCaching {
                             life: error.life(&self.errors),
                             age: since.map(|since| since.elapsed().unwrap_or_default()),
                         });
@@ -319,7 +319,7 @@ impl Pipeline {
             bytes: hyper::body::Body::size_hint(response.body()).lower(),
             duration,
             cache: outcome.word(),
-            code: error.as_ref().map_or("", |error| error.verdict().code),
+            code: error.as_ref().map_or("", |error| error.info().code),
             error: &error
                 .as_ref()
                 .map_or_else(String::new, |error| error.to_string()),
@@ -365,7 +365,7 @@ impl Pipeline {
         let Named { key, told } = choice.named;
         let last_modified = record.validators.last_modified;
         if let Some(settled) = conditional.evaluate_preconditions(told.etag(), last_modified) {
-            let spent = Spent {
+            let spent = RequestTimings {
                 outcome: source.outcome,
                 fetch,
                 render: None,
@@ -432,7 +432,7 @@ impl Pipeline {
                 self.upgrade(&choice, &record);
             }
         }
-        let spent = Spent {
+        let spent = RequestTimings {
             outcome: found.outcome,
             fetch,
             render,
@@ -443,7 +443,12 @@ impl Pipeline {
             told
         } else {
             let warnings = &admitted.job.warnings;
-            other = Told::of(&record, rendition.etag.clone(), understood.vary, warnings);
+            other = RepresentationHeaders::of(
+                &record,
+                rendition.etag.clone(),
+                understood.vary,
+                warnings,
+            );
             &other
         };
         let portion = conditional.select_range(told.etag(), rendition.bytes.len());
@@ -465,14 +470,14 @@ impl Pipeline {
         &self,
         source: &'a SourceRecord,
         stale: Option<Stale>,
-        told: &'a Told,
-        spent: Spent,
+        told: &'a RepresentationHeaders,
+        spent: RequestTimings,
         is_interim: bool,
-    ) -> About<'a> {
-        About {
-            told,
+    ) -> ResponseContext<'a> {
+        ResponseContext {
+            representation: told,
             source,
-            spent,
+            timings: spent,
             interim: is_interim.then_some(self.interim),
             stale,
         }
@@ -481,7 +486,7 @@ impl Pipeline {
 
 /// What all renders together may hold, which the log tells once.
 fn render_memory(config: &Config) -> ByteSize {
-    let memory = Memory::of_system();
+    let memory = MemoryLimit::of_system();
     let share = config
         .limits
         .render_memory(memory.as_ref().map(|memory| memory.bytes));

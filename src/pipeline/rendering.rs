@@ -18,9 +18,9 @@ use crate::cache::Rendition;
 use crate::cache::SourceBytes;
 use crate::cache::SourceName;
 use crate::cache::SourceRecord;
+use crate::cpu::Completion;
+use crate::cpu::Cost;
 use crate::cpu::CpuError;
-use crate::cpu::Demand;
-use crate::cpu::Done;
 use crate::deadline::Deadline;
 use crate::deadline::Stage;
 use crate::deadline::TimedOut;
@@ -148,7 +148,7 @@ impl Pipeline {
         let price = Source::price_of_open(&bytes);
         let limits = self.limits;
         let open = move || Source::open(bytes, &limits);
-        let Done { made, .. } = self.worked(price, deadline, terms, open).await?;
+        let Completion { value: made, .. } = self.worked(price, deadline, terms, open).await?;
         Ok(made?)
     }
 
@@ -177,9 +177,9 @@ impl Pipeline {
     ) -> Result<Encoded, Error> {
         let work = move || (Instant::now(), work());
         let done = self.worked(price, deadline, terms, work).await?;
-        let Done {
-            made: (begun, made),
-            used,
+        let Completion {
+            value: (begun, made),
+            cpu_time,
         } = done;
         let encoded = match made {
             Err(TransformError::OutOfTime) => {
@@ -187,9 +187,9 @@ impl Pipeline {
             }
             made => made?,
         };
-        if let Some(used) = used {
+        if let Some(cpu_time) = cpu_time {
             self.metrics
-                .spent(encoded.format.extension(), used, price.cpu);
+                .spent(encoded.format.extension(), cpu_time, price.cpu);
         }
         Ok(encoded)
     }
@@ -214,8 +214,8 @@ impl Pipeline {
         deadline: Deadline,
         terms: Terms,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<Done<T>, Error> {
-        let demand = Demand {
+    ) -> Result<Completion<T>, Error> {
+        let cost = Cost {
             bytes: price.bytes,
             time: price.cpu,
             deadline: deadline.instant(),
@@ -227,13 +227,13 @@ impl Pipeline {
             begins.get_or_init(Instant::now);
             work()
         };
-        let run = self.cpu.run(demand, work);
+        let run = self.cpu.run(cost, work);
         let Ok(done) = deadline.bound(Stage::Render, run).await else {
             return Err(self.out_of_time(begun.get().copied(), deadline, terms));
         };
         done.map_err(|error| {
-            if let CpuError::Refused { lack, .. } = error {
-                self.metrics.refused(lack.word());
+            if let CpuError::Rejected { reason, .. } = error {
+                self.metrics.refused(reason.word());
             }
             error.into()
         })
@@ -308,7 +308,7 @@ impl Pipeline {
                     if let Error::Source(SourceError::Busy(lack)) = error {
                         pipeline.metrics.source_refused(lack.word());
                     }
-                    (error.verdict().code, 0)
+                    (error.info().code, 0)
                 }
             };
             pipeline.metrics.fetched(result, bytes);

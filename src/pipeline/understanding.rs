@@ -26,7 +26,7 @@ use crate::request::ImageRequest;
 use crate::request::RequestKey;
 use crate::request::RequestKeyRef;
 use crate::request::Vary;
-use crate::response::Told;
+use crate::response::RepresentationHeaders;
 
 /// For all understandings together, in bytes: some 4000 of them.
 const BYTES: u64 = 16 << 20;
@@ -62,7 +62,7 @@ pub(crate) struct Standing {
 /// The name of one rendition, and what is said of it.
 pub(crate) struct Named {
     pub key: Key,
-    pub told: Told,
+    pub told: RepresentationHeaders,
 }
 
 impl Default for Remembered {
@@ -182,7 +182,7 @@ impl Pipeline {
         let key = Key::of(&name.key, record, recipe, &self.manner);
         Named {
             key,
-            told: Told::of(record, key.etag(), understood.vary, &job.warnings),
+            told: RepresentationHeaders::of(record, key.etag(), understood.vary, &job.warnings),
         }
     }
 }

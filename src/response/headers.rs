@@ -26,24 +26,24 @@ use crate::freshness::http_date;
 use crate::options::Warning;
 use crate::request::Vary;
 
-use super::About;
-use super::Kept;
-use super::Spent;
+use super::ErrorCaching;
+use super::RequestTimings;
+use super::ResponseContext;
 
 pub(super) const CF_RESIZED: HeaderName = HeaderName::from_static("cf-resized");
 /// An answer that is not the picture may be the right one for this moment only, or for this client.
-pub(super) const KEPT_BY_NOBODY: HeaderValue = HeaderValue::from_static("no-store");
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// A picture opened as a document runs and loads nothing.
-const POLICY: HeaderValue = HeaderValue::from_static(
+const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; sandbox",
 );
 
 /// What pictures and "not modified" have in common (RFC 9110, section 15.4.5), as far as it is the same for everybody who asks for one
 /// picture. What each answer says for itself has a place already, so that a copy need not grow.
-pub(super) fn of_everybody(
+pub(super) fn of_representation(
     source: &SourceRecord,
     etag: &str,
     vary: Vary,
@@ -74,22 +74,22 @@ pub(super) fn of_everybody(
     headers.insert(SERVER_TIMING, HeaderValue::from_static("total"));
     // Without it an answer was not transformed; a picture says more.
     headers.insert(CF_RESIZED, HeaderValue::from_static("internal=ok/m"));
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers
 }
 
 /// What pictures and "not modified" have in common, in one answer.
-pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
-    let About {
-        told,
+pub(super) fn of_image(context: &ResponseContext<'_>) -> HeaderMap {
+    let ResponseContext {
+        representation,
         source,
-        spent,
+        timings,
         interim,
         stale,
-    } = about;
+    } = context;
     let freshness = &source.freshness;
-    let mut headers = told.headers.clone();
+    let mut headers = representation.headers.clone();
     let now = SystemTime::now();
     if freshness.is_storable() {
         match interim {
@@ -106,12 +106,12 @@ pub(super) fn of_picture(about: &About<'_>) -> HeaderMap {
     let status = match stale {
         Some(stale) => {
             let overdue = freshness.age(now).saturating_sub(freshness.lifetime());
-            stale_status(spent, *stale, overdue)
+            stale_status(timings, *stale, overdue)
         }
-        None => cache_status(spent, freshness.is_storable(), interim.is_some()),
+        None => cache_status(timings, freshness.is_storable(), interim.is_some()),
     };
     headers.insert(CACHE_STATUS, status);
-    headers.insert(SERVER_TIMING, server_timing(spent));
+    headers.insert(SERVER_TIMING, server_timing(timings));
     headers
 }
 
@@ -122,21 +122,21 @@ pub(super) fn of_error(number: u16, vary: Vary) -> HeaderMap {
         CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    headers.insert(CACHE_CONTROL, KEPT_BY_NOBODY);
+    headers.insert(CACHE_CONTROL, NO_STORE);
     insert(&mut headers, CF_RESIZED, &format!("err={number}"));
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers
 }
 
 /// Lets others keep an error for as long as it has to live.
-pub(super) fn keep_error(headers: &mut HeaderMap, kept: Kept) {
-    let life = kept.life.as_secs();
+pub(super) fn cache_error(headers: &mut HeaderMap, caching: ErrorCaching) {
+    let life = caching.life.as_secs();
     if life == 0 {
         return;
     }
     insert(headers, CACHE_CONTROL, &format!("public, max-age={life}"));
-    if let Some(age) = kept.age {
+    if let Some(age) = caching.age {
         headers.insert(AGE, HeaderValue::from(age.as_secs()));
         let hit = HeaderValue::from_static("safelight; hit; detail=error");
         headers.insert(CACHE_STATUS, hit);
@@ -144,9 +144,9 @@ pub(super) fn keep_error(headers: &mut HeaderMap, kept: Kept) {
 }
 
 /// For what depends on the condition or the range of this one request: what is said of the picture, and that nobody keeps it.
-pub(super) fn of_refusal(about: &About<'_>) -> HeaderMap {
-    let mut headers = of_picture(about);
-    headers.insert(CACHE_CONTROL, KEPT_BY_NOBODY);
+pub(super) fn of_unmet_condition(context: &ResponseContext<'_>) -> HeaderMap {
+    let mut headers = of_image(context);
+    headers.insert(CACHE_CONTROL, NO_STORE);
     headers.remove(AGE);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
     headers
@@ -168,17 +168,17 @@ pub(super) fn append_warnings<'a>(headers: &mut HeaderMap, texts: impl Iterator<
 
 /// `internal=ok/m` where the picture was made or read from disk, `internal=ram/h` where it came from memory; then milliseconds for
 /// the source (`n`) and the processor (`c`), our version (`v`) and the length (`l`).
-pub(super) fn resized(rendition: &Rendition, spent: &Spent) -> HeaderValue {
-    let internal = if spent.outcome == Outcome::Hit(Tier::Memory) {
+pub(super) fn resized(rendition: &Rendition, timings: &RequestTimings) -> HeaderValue {
+    let internal = if timings.outcome == Outcome::Hit(Tier::Memory) {
         "internal=ram/h"
     } else {
         "internal=ok/m"
     };
-    let render = spent.render.unwrap_or_default();
+    let render = timings.render.unwrap_or_default();
     let mut line = Line::default();
     line.push(internal);
     line.push(" q=0 n=");
-    line.push_number(millis(spent.fetch));
+    line.push_number(millis(timings.fetch));
     line.push(" c=");
     line.push_number(millis(render.decode + render.resize));
     line.push("+");
@@ -190,9 +190,9 @@ pub(super) fn resized(rendition: &Rendition, spent: &Spent) -> HeaderValue {
 }
 
 /// RFC 9211.
-fn cache_status(spent: &Spent, storable: bool, interim: bool) -> HeaderValue {
+fn cache_status(timings: &RequestTimings, storable: bool, interim: bool) -> HeaderValue {
     // One detail is all that there may be, and where it came from matters less than that it will not stay.
-    HeaderValue::from_static(match spent.outcome {
+    HeaderValue::from_static(match timings.outcome {
         Outcome::Hit(_) if interim => "safelight; hit; detail=interim",
         Outcome::Miss if interim => "safelight; fwd=miss; stored; detail=interim",
         Outcome::Coalesced if interim => "safelight; fwd=miss; collapsed; detail=interim",
@@ -207,9 +207,9 @@ fn cache_status(spent: &Spent, storable: bool, interim: bool) -> HeaderValue {
 }
 
 /// RFC 9211 of a picture whose source is not fresh: a negative time to live says since when.
-fn stale_status(spent: &Spent, stale: Stale, overdue: Duration) -> HeaderValue {
+fn stale_status(timings: &RequestTimings, stale: Stale, overdue: Duration) -> HeaderValue {
     let mut line = Line::default();
-    line.push(match spent.outcome {
+    line.push(match timings.outcome {
         Outcome::Hit(_) | Outcome::Revalidated => "safelight; hit; ttl=-",
         Outcome::Miss => "safelight; fwd=miss; stored; ttl=-",
         Outcome::Coalesced => "safelight; fwd=miss; collapsed; ttl=-",
@@ -224,7 +224,7 @@ fn stale_status(spent: &Spent, stale: Stale, overdue: Duration) -> HeaderValue {
 }
 
 /// Milliseconds for each step, and for the answer as a whole what the cache had.
-fn server_timing(spent: &Spent) -> HeaderValue {
+fn server_timing(timings: &RequestTimings) -> HeaderValue {
     let mut line = Line::default();
     let mut add = |name: &str, time: Duration| {
         let tenths = time
@@ -237,15 +237,15 @@ fn server_timing(spent: &Spent) -> HeaderValue {
         line.push(".");
         line.push_number(tenths % 10);
     };
-    add("fetch", spent.fetch);
-    let mut known = spent.fetch;
-    if let Some(render) = spent.render {
+    add("fetch", timings.fetch);
+    let mut known = timings.fetch;
+    if let Some(render) = timings.render {
         add(", decode", render.decode);
         add(", resize", render.resize);
         add(", encode", render.encode);
         known += render.decode + render.resize + render.encode;
     }
-    add(", cache", spent.total.saturating_sub(known));
+    add(", cache", timings.total.saturating_sub(known));
     line.value().unwrap_or(HeaderValue::from_static("total"))
 }
 
@@ -334,7 +334,7 @@ mod tests {
         let seconds = Duration::from_secs;
         let told = |life, age| {
             let mut headers = of_error(9404, Vary::default());
-            keep_error(&mut headers, Kept { life, age });
+            cache_error(&mut headers, ErrorCaching { life, age });
             let header = |name| {
                 let value: Option<&HeaderValue> = headers.get(name);
                 value
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn times_are_told_to_a_tenth_of_a_millisecond() {
-        let spent = |fetch, total| Spent {
+        let timings = |fetch, total| RequestTimings {
             outcome: Outcome::Hit(Tier::Memory),
             fetch: Duration::from_micros(fetch),
             render: None,
@@ -374,7 +374,7 @@ mod tests {
             (999_950, 2_000_000, "fetch;dur=1000.0, cache;dur=1000.1"),
             (12_340, 12_000, "fetch;dur=12.3, cache;dur=0.0"),
         ] {
-            assert_eq!(server_timing(&spent(fetch, total)), told);
+            assert_eq!(server_timing(&timings(fetch, total)), told);
         }
     }
 
@@ -385,13 +385,13 @@ mod tests {
             resize: Duration::MAX / 4,
             encode: Duration::MAX / 4,
         };
-        let spent = Spent {
+        let timings = RequestTimings {
             outcome: Outcome::Miss,
             fetch: Duration::MAX / 4,
             render: Some(render),
             total: Duration::MAX,
         };
-        let told = server_timing(&spent);
+        let told = server_timing(&timings);
         let told = told.to_str().expect("ASCII");
         assert_eq!(told.matches(";dur=").count(), 5, "{told}");
     }

@@ -24,7 +24,7 @@ use crate::cache::Rendition;
 use crate::cache::SourceRecord;
 use crate::cache::Stale;
 use crate::error::Error;
-use crate::error::Verdict;
+use crate::error::ErrorInfo;
 use crate::options::Warning;
 use crate::request::PreconditionOutcome;
 use crate::request::RangeOutcome;
@@ -37,19 +37,19 @@ pub type Body = Full<Bytes>;
 
 /// What is said of one picture whoever asks for it: spelled once, and copied into each answer.
 #[derive(Debug)]
-pub struct Told {
+pub struct RepresentationHeaders {
     etag: Box<str>,
     headers: HeaderMap,
 }
 
 /// What an answer says about a picture beside the picture itself.
-pub struct About<'a> {
+pub struct ResponseContext<'a> {
     /// What all of them say.
-    pub told: &'a Told,
+    pub representation: &'a RepresentationHeaders,
     /// The source that this was told of.
     pub source: &'a SourceRecord,
     /// How the answer was come by.
-    pub spent: Spent,
+    pub timings: RequestTimings,
     /// How long the client keeps it, at most, where a better one is to come.
     pub interim: Option<Duration>,
     /// Why the source was used, where it was not fresh.
@@ -58,7 +58,7 @@ pub struct About<'a> {
 
 /// How an answer was come by, and what it cost.
 #[derive(Clone, Copy, Debug)]
-pub struct Spent {
+pub struct RequestTimings {
     /// What the cache had.
     pub outcome: Outcome,
     /// Until the source was known.
@@ -69,12 +69,12 @@ pub struct Spent {
     pub total: Duration,
 }
 
-impl Told {
+impl RepresentationHeaders {
     /// Of a picture made of `source`: its strong entity tag, quoted; the headers of a request that could have led to another picture; and
     /// what differs from what was asked for, apart from what the rendition itself says.
     pub fn of(source: &SourceRecord, etag: String, vary: Vary, warnings: &[Warning]) -> Self {
-        let headers = headers::of_everybody(source, &etag, vary, warnings);
-        Told {
+        let headers = headers::of_representation(source, &etag, vary, warnings);
+        RepresentationHeaders {
             etag: etag.into(),
             headers,
         }
@@ -89,7 +89,7 @@ impl Told {
 /// The picture, or the part of it that was asked for; without its body for HEAD.
 pub fn image(
     rendition: &Rendition,
-    about: &About<'_>,
+    context: &ResponseContext<'_>,
     portion: RangeOutcome,
     head_only: bool,
 ) -> Response<Body> {
@@ -98,12 +98,12 @@ pub fn image(
         RangeOutcome::Whole => (StatusCode::OK, 0..length),
         RangeOutcome::Part(part) => (StatusCode::PARTIAL_CONTENT, part),
         RangeOutcome::Unsatisfiable => {
-            let mut headers = headers::of_refusal(about);
+            let mut headers = headers::of_unmet_condition(context);
             headers::insert(&mut headers, CONTENT_RANGE, &format!("bytes */{length}"));
             return with(StatusCode::RANGE_NOT_SATISFIABLE, headers, Bytes::new());
         }
     };
-    let mut headers = headers::of_picture(about);
+    let mut headers = headers::of_image(context);
     headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static(rendition.format.mime()),
@@ -118,7 +118,7 @@ pub fn image(
     headers::append_warnings(&mut headers, rendition.warnings.iter().map(String::as_str));
     headers.insert(
         headers::CF_RESIZED,
-        headers::resized(rendition, &about.spent),
+        headers::resized(rendition, &context.timings),
     );
     let body = if head_only {
         Bytes::new()
@@ -129,30 +129,36 @@ pub fn image(
 }
 
 /// What the client has, or has not, is all that it needs to know.
-pub fn settled(settled: PreconditionOutcome, about: &About<'_>) -> Response<Body> {
+pub fn settled(settled: PreconditionOutcome, context: &ResponseContext<'_>) -> Response<Body> {
     let (status, headers) = match settled {
-        PreconditionOutcome::NotModified => (StatusCode::NOT_MODIFIED, headers::of_picture(about)),
-        PreconditionOutcome::PreconditionFailed => {
-            (StatusCode::PRECONDITION_FAILED, headers::of_refusal(about))
-        }
+        PreconditionOutcome::NotModified => (StatusCode::NOT_MODIFIED, headers::of_image(context)),
+        PreconditionOutcome::PreconditionFailed => (
+            StatusCode::PRECONDITION_FAILED,
+            headers::of_unmet_condition(context),
+        ),
     };
     with(status, headers, Bytes::new())
 }
 
 /// An error that may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct ErrorCaching {
     /// For how long, from its beginning; less than a second is not at all.
     pub life: Duration,
     /// How long ago that was, where it was kept already and is told again.
     pub age: Option<Duration>,
 }
 
-/// There is no picture: a line of text that says why, and for how long that is so. What is not `kept`, nobody else keeps either.
-pub fn error(error: &Error, kept: Option<Kept>, vary: Vary, head_only: bool) -> Response<Body> {
-    let (verdict, mut headers, body) = failure(error, vary, head_only);
-    if let Some(kept) = kept {
-        headers::keep_error(&mut headers, kept);
+/// There is no picture: a line of text that says why, and for how long that is so. What is not `caching`, nobody else keeps either.
+pub fn error(
+    error: &Error,
+    caching: Option<ErrorCaching>,
+    vary: Vary,
+    head_only: bool,
+) -> Response<Body> {
+    let (info, mut headers, body) = failure(error, vary, head_only);
+    if let Some(caching) = caching {
+        headers::cache_error(&mut headers, caching);
     }
     if let Some(seconds) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -160,7 +166,7 @@ pub fn error(error: &Error, kept: Option<Kept>, vary: Vary, head_only: bool) -> 
     if let Error::Request(RequestError::Method(_)) = error {
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
-    with(verdict.status, headers, body)
+    with(info.status, headers, body)
 }
 
 /// There is no picture, but there is the source: the client is sent there, and still told why. Nobody keeps the redirect, because
@@ -174,17 +180,17 @@ pub fn redirect(error: &Error, location: &str, vary: Vary, head_only: bool) -> R
     with(StatusCode::TEMPORARY_REDIRECT, headers, body)
 }
 
-fn failure(error: &Error, vary: Vary, head_only: bool) -> (Verdict, HeaderMap, Bytes) {
-    let verdict = error.verdict();
-    let text = format!("ERROR {}: {}\n", verdict.number, error.public_message());
-    let mut headers = headers::of_error(verdict.number, vary);
+fn failure(error: &Error, vary: Vary, head_only: bool) -> (ErrorInfo, HeaderMap, Bytes) {
+    let info = error.info();
+    let text = format!("ERROR {}: {}\n", info.number, error.public_message());
+    let mut headers = headers::of_error(info.number, vary);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
     let body = if head_only {
         Bytes::new()
     } else {
         Bytes::from(text)
     };
-    (verdict, headers, body)
+    (info, headers, body)
 }
 
 /// A line of text.
@@ -201,7 +207,7 @@ pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
 pub fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, headers::KEPT_BY_NOBODY);
+    headers.insert(CACHE_CONTROL, headers::NO_STORE);
     with(status, headers, text.into())
 }
 

@@ -131,7 +131,7 @@ impl Work {
         let elapsed = started.elapsed();
         let reason = match outcome {
             Err(_) => "panics".to_owned(),
-            Ok(Err(error)) if !error.verdict().status.is_client_error() => error.to_string(),
+            Ok(Err(error)) if !error.info().status.is_client_error() => error.to_string(),
             Ok(_) if elapsed > LONGEST => format!("takes {elapsed:?}"),
             Ok(_) => return,
         };

@@ -6,20 +6,20 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::Demand;
-use super::Refusal;
+use super::Cost;
+use super::Rejection;
 
 /// Work up to this estimate takes the fast lane: it is over before a person notices.
-const FAST: Duration = Duration::from_millis(30);
+const FAST_LIMIT: Duration = Duration::from_millis(30);
 
 /// For so much fast work that goes first, the oldest work of the normal lane gets its turn.
-const TURN: Duration = Duration::from_millis(250);
+const STARVATION_LIMIT: Duration = Duration::from_millis(250);
 
 /// Jobs of the idle lane that may wait; what is beyond is not worth remembering.
-const IDLE_QUEUE: usize = 64;
+const MAX_IDLE_QUEUE: usize = 64;
 
 /// What is said of a wait whose end is not in sight. Nobody is asked to come back later than after a minute.
-const UNKNOWN: Duration = Duration::from_secs(60);
+const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
 
 /// How work is taken up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,10 +45,10 @@ impl Lane {
         }
     }
 
-    fn of(demand: &Demand) -> Lane {
-        if demand.is_idle {
+    fn of(cost: &Cost) -> Lane {
+        if cost.is_idle {
             Lane::Idle
-        } else if demand.time <= FAST {
+        } else if cost.time <= FAST_LIMIT {
             Lane::Fast
         } else {
             Lane::Normal
@@ -69,7 +69,7 @@ pub(super) enum Worker {
 
 /// Jobs of one lane now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
+pub struct LaneCounts {
     /// Not begun.
     pub waiting: usize,
     /// Begun.
@@ -77,7 +77,7 @@ pub struct Count {
 }
 
 /// A name for a job that no other has.
-pub(super) type Ticket = u64;
+pub(super) type JobId = u64;
 
 /// Everything that waits and runs. `W` is the work itself, which is of no interest here.
 pub(super) struct Lanes<W> {
@@ -86,39 +86,39 @@ pub(super) struct Lanes<W> {
     queue: usize,
     /// Bytes that all work together may hold.
     budget: u64,
-    fast: VecDeque<Waiting<W>>,
-    normal: VecDeque<Waiting<W>>,
-    idle: VecDeque<Waiting<W>>,
-    running: Vec<Running>,
+    fast: VecDeque<QueuedJob<W>>,
+    normal: VecDeque<QueuedJob<W>>,
+    idle: VecDeque<QueuedJob<W>>,
+    running: Vec<RunningJob>,
     reserved: u64,
     /// Estimated time of fast work that went before the oldest normal work.
-    passed: Duration,
-    next: Ticket,
+    overtaken: Duration,
+    next: JobId,
 }
 
-struct Waiting<W> {
-    ticket: Ticket,
-    demand: Demand,
+struct QueuedJob<W> {
+    id: JobId,
+    cost: Cost,
     work: W,
 }
 
-struct Running {
-    ticket: Ticket,
-    demand: Demand,
+struct RunningJob {
+    id: JobId,
+    cost: Cost,
     worker: Worker,
     since: Instant,
 }
 
-impl Running {
+impl RunningJob {
     /// How long it will still take: what its estimate leaves, and beyond that as long as it is overdue already. So work that takes somewhat
     /// longer than was thought keeps others waiting for that little, and what does not end seems soon to last longer than anybody can wait.
     ///
     /// `None` where it is past its deadline as well: work looks at its clock between two steps, so this has not come to the end of a step for as
     /// long as it was thought to take for all of them, and nobody knows when it will.
-    fn left(&self, now: Instant) -> Option<Duration> {
+    fn remaining(&self, now: Instant) -> Option<Duration> {
         let spent = now.saturating_duration_since(self.since);
-        let is_stuck = spent > self.demand.time && now > self.demand.deadline;
-        (!is_stuck).then(|| spent.abs_diff(self.demand.time))
+        let is_stuck = spent > self.cost.time && now > self.cost.deadline;
+        (!is_stuck).then(|| spent.abs_diff(self.cost.time))
     }
 }
 
@@ -133,82 +133,74 @@ impl<W> Lanes<W> {
             idle: VecDeque::new(),
             running: Vec::new(),
             reserved: 0,
-            passed: Duration::ZERO,
+            overtaken: Duration::ZERO,
             next: 0,
         }
     }
 
     /// Takes work in, or says why not and how long it would have waited.
-    pub fn enter(
+    pub fn enqueue(
         &mut self,
-        mut demand: Demand,
+        mut cost: Cost,
         work: W,
         now: Instant,
-    ) -> Result<Ticket, (Refusal, Duration)> {
+    ) -> Result<JobId, (Rejection, Duration)> {
         // Alone, everything fits: whoever asks knows how much is too much.
-        demand.bytes = demand.bytes.min(self.budget);
-        let lane = Lane::of(&demand);
+        cost.bytes = cost.bytes.min(self.budget);
+        let lane = Lane::of(&cost);
         if lane == Lane::Idle {
-            if self.idle.len() >= IDLE_QUEUE || demand.bytes > self.idle_bytes() {
-                return Err((Refusal::Idle, Duration::ZERO));
+            if self.idle.len() >= MAX_IDLE_QUEUE || cost.bytes > self.idle_bytes() {
+                return Err((Rejection::Idle, Duration::ZERO));
             }
         } else {
-            let wait = self.wait(lane, demand.bytes, now);
-            let said = wait.unwrap_or(UNKNOWN);
-            if self.pressing(lane) >= self.places(lane) {
-                return Err((Refusal::Queue, said));
+            let wait = self.wait(lane, cost.bytes, now);
+            let said = wait.unwrap_or(UNKNOWN_WAIT);
+            if self.occupied(lane) >= self.capacity(lane) {
+                return Err((Rejection::Queue, said));
             }
-            let patience = demand.deadline.saturating_duration_since(now);
+            let patience = cost.deadline.saturating_duration_since(now);
             if wait.is_none_or(|wait| wait > patience) {
-                return Err((Refusal::Wait(lane), said));
+                return Err((Rejection::Wait(lane), said));
             }
         }
-        let ticket = self.next;
+        let id = self.next;
         self.next += 1;
-        self.lane(lane).push_back(Waiting {
-            ticket,
-            demand,
-            work,
-        });
-        Ok(ticket)
+        self.lane(lane).push_back(QueuedJob { id, cost, work });
+        Ok(id)
     }
 
     /// What this worker begins now, if anything: its bytes are reserved.
-    pub fn begin(&mut self, worker: Worker, now: Instant) -> Option<(Ticket, W)> {
+    pub fn start(&mut self, worker: Worker, now: Instant) -> Option<(JobId, W)> {
         let lane = self.choose(worker)?;
-        let Waiting {
-            ticket,
-            demand,
-            work,
-        } = self.lane(lane).pop_front()?;
+        let QueuedJob { id, cost, work } = self.lane(lane).pop_front()?;
         match lane {
-            Lane::Fast if !self.normal.is_empty() => self.passed += demand.time,
+            Lane::Fast if !self.normal.is_empty() => self.overtaken += cost.time,
             Lane::Fast | Lane::Idle => {}
-            Lane::Normal => self.passed = Duration::ZERO,
+            Lane::Normal => self.overtaken = Duration::ZERO,
         }
-        self.reserved += demand.bytes;
-        self.running.push(Running {
-            ticket,
-            demand,
+        self.reserved += cost.bytes;
+        self.running.push(RunningJob {
+            id,
+            cost,
             worker,
             since: now,
         });
-        Some((ticket, work))
+        Some((id, work))
     }
 
     /// Work has ended: its bytes are free.
-    pub fn end(&mut self, ticket: Ticket) {
-        if let Some(at) = self.running.iter().position(|job| job.ticket == ticket) {
-            self.reserved -= self.running.swap_remove(at).demand.bytes;
+    pub fn finish(&mut self, id: JobId) {
+        if let Some(at) = self.running.iter().position(|job| job.id == id) {
+            self.reserved -= self.running.swap_remove(at).cost.bytes;
         }
     }
 
     /// Takes out what still waits; nobody wants it any more. What runs, runs on.
-    pub fn leave(&mut self, ticket: Ticket) -> Option<W> {
+    pub fn cancel(&mut self, id: JobId) -> Option<W> {
         [&mut self.fast, &mut self.normal, &mut self.idle]
             .into_iter()
             .find_map(|lane| {
-                let at = lane.iter().position(|job| job.ticket == ticket)?;
+                let at = lane.iter().position(|job| job.id == id)?;
                 lane.remove(at).map(|job| job.work)
             })
     }
@@ -221,16 +213,16 @@ impl<W> Lanes<W> {
             .collect()
     }
 
-    pub fn count(&self, lane: Lane) -> Count {
+    pub fn count(&self, lane: Lane) -> LaneCounts {
         let waiting = match lane {
             Lane::Fast => &self.fast,
             Lane::Normal => &self.normal,
             Lane::Idle => &self.idle,
         };
         let running = self.running.iter();
-        Count {
+        LaneCounts {
             waiting: waiting.len(),
-            running: running.filter(|job| Lane::of(&job.demand) == lane).count(),
+            running: running.filter(|job| Lane::of(&job.cost) == lane).count(),
         }
     }
 
@@ -249,20 +241,20 @@ impl<W> Lanes<W> {
 
     /// Whether a worker has nothing to do, and nothing waits.
     pub fn is_idle(&self) -> bool {
-        self.running.len() < self.workers && !self.is_busy()
+        self.running.len() < self.workers && !self.has_foreground_work()
     }
 
     /// Whether nothing runs and nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.running.is_empty() && !self.is_busy() && self.idle.is_empty()
+        self.running.is_empty() && !self.has_foreground_work() && self.idle.is_empty()
     }
 
     /// Whether somebody waits for a worker.
-    fn is_busy(&self) -> bool {
+    fn has_foreground_work(&self) -> bool {
         !self.fast.is_empty() || !self.normal.is_empty()
     }
 
-    fn lane(&mut self, lane: Lane) -> &mut VecDeque<Waiting<W>> {
+    fn lane(&mut self, lane: Lane) -> &mut VecDeque<QueuedJob<W>> {
         match lane {
             Lane::Fast => &mut self.fast,
             Lane::Normal => &mut self.normal,
@@ -271,13 +263,13 @@ impl<W> Lanes<W> {
     }
 
     fn choose(&self, worker: Worker) -> Option<Lane> {
-        let fits = |lane: &VecDeque<Waiting<W>>| {
-            let bytes = lane.front()?.demand.bytes;
+        let fits = |lane: &VecDeque<QueuedJob<W>>| {
+            let bytes = lane.front()?.cost.bytes;
             Some(bytes <= self.budget - self.reserved)
         };
         let (fast, normal) = (fits(&self.fast), fits(&self.normal));
         // Its turn has come: if it lacks memory, nothing new may take any.
-        let is_turn = self.passed >= TURN;
+        let is_turn = self.overtaken >= STARVATION_LIMIT;
         if is_turn && normal == Some(false) {
             return None;
         }
@@ -298,14 +290,14 @@ impl<W> Lanes<W> {
         let running = self.running.iter();
         let held: u64 = running
             .filter(|job| job.worker == Worker::Idle)
-            .map(|job| job.demand.bytes)
+            .map(|job| job.cost.bytes)
             .sum();
-        let next = self.idle.front().map_or(0, |job| job.demand.bytes);
+        let next = self.idle.front().map_or(0, |job| job.cost.bytes);
         held + next <= self.idle_bytes()
     }
 
     /// Places for work of a lane, waiting or running.
-    fn places(&self, lane: Lane) -> usize {
+    fn capacity(&self, lane: Lane) -> usize {
         let express = usize::from(lane == Lane::Fast);
         self.workers
             .saturating_add(self.queue)
@@ -313,7 +305,7 @@ impl<W> Lanes<W> {
     }
 
     /// Work that takes up such places. What runs on the thread for fast work is in nobody else's way.
-    fn pressing(&self, lane: Lane) -> usize {
+    fn occupied(&self, lane: Lane) -> usize {
         let running = self.running.iter().filter(|job| match job.worker {
             Worker::Regular => true,
             Worker::Express => lane == Lane::Fast,
@@ -337,15 +329,15 @@ impl<W> Lanes<W> {
                 Worker::Idle => false,
             };
             threads = threads.saturating_sub(usize::from(has_thread));
-            if let Some(left) = job.left(now) {
-                ends.push(Reverse((left, has_thread, job.demand.bytes)));
+            if let Some(left) = job.remaining(now) {
+                ends.push(Reverse((left, has_thread, job.cost.bytes)));
             }
         }
         let normal = self.normal.iter().filter(|_| !is_fast);
         let before = self.fast.iter().chain(normal);
         let mut begins = Duration::ZERO;
         for (time, bytes) in before
-            .map(|job| (job.demand.time, job.demand.bytes))
+            .map(|job| (job.cost.time, job.cost.bytes))
             .chain([(Duration::ZERO, bytes)])
         {
             while threads == 0 || bytes > free {

@@ -1,19 +1,19 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use super::Demand;
-use super::IDLE_QUEUE;
+use super::Cost;
 use super::Lane;
 use super::Lanes;
-use super::Refusal;
-use super::TURN;
+use super::MAX_IDLE_QUEUE;
+use super::Rejection;
+use super::STARVATION_LIMIT;
 use super::Worker;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Ten workers' worth of patience is enough for every test but those of deadlines.
-fn demand(millis: u64, bytes: u64, now: Instant) -> Demand {
-    Demand {
+fn cost(millis: u64, bytes: u64, now: Instant) -> Cost {
+    Cost {
         bytes,
         time: Duration::from_millis(millis),
         deadline: now + 10 * MINUTE,
@@ -21,10 +21,10 @@ fn demand(millis: u64, bytes: u64, now: Instant) -> Demand {
     }
 }
 
-fn idle(bytes: u64, now: Instant) -> Demand {
-    Demand {
+fn idle(bytes: u64, now: Instant) -> Cost {
+    Cost {
         is_idle: true,
-        ..demand(1, bytes, now)
+        ..cost(1, bytes, now)
     }
 }
 
@@ -37,17 +37,17 @@ fn fast_work_goes_first_and_large_work_gets_its_turn() {
     let now = Instant::now();
     let mut lanes = Lanes::new(1, 100, 100);
     lanes
-        .enter(demand(1000, 1, now), "large", now)
+        .enqueue(cost(1000, 1, now), "large", now)
         .expect("room");
     for _ in 0..20 {
-        lanes.enter(demand(25, 1, now), "small", now).expect("room");
+        lanes.enqueue(cost(25, 1, now), "small", now).expect("room");
     }
     let mut order = Vec::new();
-    while let Some((ticket, work)) = lanes.begin(Worker::Regular, now) {
-        lanes.end(ticket);
+    while let Some((id, work)) = lanes.start(Worker::Regular, now) {
+        lanes.finish(id);
         order.push(work);
     }
-    let turn = usize::try_from(TURN.as_millis() / 25).expect("a small number");
+    let turn = usize::try_from(STARVATION_LIMIT.as_millis() / 25).expect("a small number");
     assert_eq!(order.iter().position(|&work| work == "large"), Some(turn));
     assert_eq!(order.len(), 21);
 }
@@ -57,12 +57,12 @@ fn one_thread_takes_fast_work_alone() {
     let now = Instant::now();
     let mut lanes = Lanes::new(1, 100, 100);
     lanes
-        .enter(demand(1000, 1, now), "large", now)
+        .enqueue(cost(1000, 1, now), "large", now)
         .expect("room");
-    assert_eq!(lanes.begin(Worker::Express, now), None);
-    assert_eq!(name(lanes.begin(Worker::Regular, now)), Some("large"));
-    lanes.enter(demand(5, 1, now), "small", now).expect("room");
-    assert_eq!(name(lanes.begin(Worker::Express, now)), Some("small"));
+    assert_eq!(lanes.start(Worker::Express, now), None);
+    assert_eq!(name(lanes.start(Worker::Regular, now)), Some("large"));
+    lanes.enqueue(cost(5, 1, now), "small", now).expect("room");
+    assert_eq!(name(lanes.start(Worker::Express, now)), Some("small"));
 }
 
 #[test]
@@ -70,29 +70,29 @@ fn work_waits_for_memory_and_small_work_cannot_starve_it() {
     let now = Instant::now();
     let mut lanes = Lanes::new(2, 1000, 100);
     lanes
-        .enter(demand(500, 60, now), "first", now)
+        .enqueue(cost(500, 60, now), "first", now)
         .expect("room");
-    let (first, _) = lanes.begin(Worker::Regular, now).expect("there is room");
+    let (first, _) = lanes.start(Worker::Regular, now).expect("there is room");
     lanes
-        .enter(demand(500, 60, now), "second", now)
+        .enqueue(cost(500, 60, now), "second", now)
         .expect("room");
-    assert_eq!(lanes.begin(Worker::Regular, now), None);
+    assert_eq!(lanes.start(Worker::Regular, now), None);
     assert_eq!(lanes.reserved(), 60);
     for _ in 0..100 {
         lanes
-            .enter(demand(25, 10, now), "small", now)
+            .enqueue(cost(25, 10, now), "small", now)
             .expect("room");
     }
     let mut passed = 0;
-    while let Some((ticket, work)) = lanes.begin(Worker::Regular, now) {
+    while let Some((id, work)) = lanes.start(Worker::Regular, now) {
         assert_eq!(work, "small");
-        lanes.end(ticket);
+        lanes.finish(id);
         passed += 1;
     }
     assert_eq!(passed, 10, "then nothing begins until there is memory");
-    assert_eq!(lanes.begin(Worker::Express, now), None);
-    lanes.end(first);
-    assert_eq!(name(lanes.begin(Worker::Regular, now)), Some("second"));
+    assert_eq!(lanes.start(Worker::Express, now), None);
+    lanes.finish(first);
+    assert_eq!(name(lanes.start(Worker::Regular, now)), Some("second"));
 }
 
 #[test]
@@ -100,11 +100,11 @@ fn what_is_larger_than_the_budget_runs_alone() {
     let now = Instant::now();
     let mut lanes = Lanes::new(2, 1, 100);
     lanes
-        .enter(demand(500, 1000, now), "huge", now)
+        .enqueue(cost(500, 1000, now), "huge", now)
         .expect("room");
-    let (huge, _) = lanes.begin(Worker::Regular, now).expect("it is alone");
+    let (huge, _) = lanes.start(Worker::Regular, now).expect("it is alone");
     assert_eq!(lanes.reserved(), 100);
-    lanes.end(huge);
+    lanes.finish(huge);
     assert_eq!(lanes.reserved(), 0);
 }
 
@@ -112,32 +112,32 @@ fn what_is_larger_than_the_budget_runs_alone() {
 fn work_that_would_begin_too_late_is_refused_with_the_wait() {
     let now = Instant::now();
     let mut lanes = Lanes::new(2, 100, 100);
-    let soon = |millis| Demand {
+    let soon = |millis| Cost {
         deadline: now + Duration::from_secs(5),
-        ..demand(millis, 1, now)
+        ..cost(millis, 1, now)
     };
     for _ in 0..2 {
         lanes
-            .enter(soon(8000), "running", now)
+            .enqueue(soon(8000), "running", now)
             .expect("a worker is free");
-        lanes.begin(Worker::Regular, now).expect("it fits");
+        lanes.start(Worker::Regular, now).expect("it fits");
     }
     assert_eq!(
-        lanes.enter(soon(100), "late", now),
-        Err((Refusal::Wait(Lane::Normal), Duration::from_secs(8)))
+        lanes.enqueue(soon(100), "late", now),
+        Err((Rejection::Wait(Lane::Normal), Duration::from_secs(8)))
     );
     // The same work four seconds later: half of what runs is done.
     let later = now + Duration::from_secs(4);
-    let patient = Demand {
+    let patient = Cost {
         deadline: later + Duration::from_secs(5),
-        ..demand(100, 1, now)
+        ..cost(100, 1, now)
     };
     lanes
-        .enter(patient, "in time", later)
+        .enqueue(patient, "in time", later)
         .expect("four seconds are left");
     // What is small does not wait for what is large.
     lanes
-        .enter(soon(10), "small", now)
+        .enqueue(soon(10), "small", now)
         .expect("it has a thread");
 }
 
@@ -145,36 +145,36 @@ fn work_that_would_begin_too_late_is_refused_with_the_wait() {
 fn idle_work_begins_only_when_nothing_else_waits_or_runs() {
     let now = Instant::now();
     let mut lanes = Lanes::new(1, 10, 100);
-    lanes.enter(idle(10, now), "idle", now).expect("room");
+    lanes.enqueue(idle(10, now), "idle", now).expect("room");
     lanes
-        .enter(demand(500, 1, now), "large", now)
+        .enqueue(cost(500, 1, now), "large", now)
         .expect("room");
-    assert_eq!(lanes.begin(Worker::Idle, now), None);
-    let (large, _) = lanes.begin(Worker::Regular, now).expect("it fits");
-    assert_eq!(lanes.begin(Worker::Idle, now), None);
-    lanes.end(large);
-    assert_eq!(name(lanes.begin(Worker::Idle, now)), Some("idle"));
+    assert_eq!(lanes.start(Worker::Idle, now), None);
+    let (large, _) = lanes.start(Worker::Regular, now).expect("it fits");
+    assert_eq!(lanes.start(Worker::Idle, now), None);
+    lanes.finish(large);
+    assert_eq!(name(lanes.start(Worker::Idle, now)), Some("idle"));
     // It takes nobody's place.
     lanes
-        .enter(demand(500, 1, now), "large", now)
+        .enqueue(cost(500, 1, now), "large", now)
         .expect("room");
-    assert_eq!(name(lanes.begin(Worker::Regular, now)), Some("large"));
+    assert_eq!(name(lanes.start(Worker::Regular, now)), Some("large"));
 }
 
 #[test]
 fn idle_work_has_places_and_memory_of_its_own() {
     let now = Instant::now();
     let mut lanes = Lanes::new(4, 0, 100);
-    let refused = Err((Refusal::Idle, Duration::ZERO));
-    assert_eq!(lanes.enter(idle(51, now), "large", now), refused);
-    for _ in 0..IDLE_QUEUE {
-        lanes.enter(idle(30, now), "idle", now).expect("room");
+    let refused = Err((Rejection::Idle, Duration::ZERO));
+    assert_eq!(lanes.enqueue(idle(51, now), "large", now), refused);
+    for _ in 0..MAX_IDLE_QUEUE {
+        lanes.enqueue(idle(30, now), "idle", now).expect("room");
     }
-    assert_eq!(lanes.enter(idle(1, now), "one more", now), refused);
-    let (first, _) = lanes.begin(Worker::Idle, now).expect("it fits");
-    assert_eq!(lanes.begin(Worker::Idle, now), None, "half stays free");
-    lanes.end(first);
-    assert!(lanes.begin(Worker::Idle, now).is_some());
+    assert_eq!(lanes.enqueue(idle(1, now), "one more", now), refused);
+    let (first, _) = lanes.start(Worker::Idle, now).expect("it fits");
+    assert_eq!(lanes.start(Worker::Idle, now), None, "half stays free");
+    lanes.finish(first);
+    assert!(lanes.start(Worker::Idle, now).is_some());
 }
 
 #[test]
@@ -182,31 +182,31 @@ fn what_leaves_takes_nothing_with_it() {
     let now = Instant::now();
     let mut lanes = Lanes::new(1, 1, 100);
     lanes
-        .enter(demand(500, 50, now), "running", now)
+        .enqueue(cost(500, 50, now), "running", now)
         .expect("room");
-    let (running, _) = lanes.begin(Worker::Regular, now).expect("it fits");
+    let (running, _) = lanes.start(Worker::Regular, now).expect("it fits");
     let waiting = lanes
-        .enter(demand(500, 50, now), "waiting", now)
+        .enqueue(cost(500, 50, now), "waiting", now)
         .expect("room");
-    let full = lanes.enter(demand(500, 50, now), "no place", now);
-    assert_eq!(full, Err((Refusal::Queue, Duration::from_secs(1))));
-    assert_eq!(lanes.leave(waiting), Some("waiting"));
-    assert_eq!(lanes.leave(running), None, "what runs, runs on");
+    let full = lanes.enqueue(cost(500, 50, now), "no place", now);
+    assert_eq!(full, Err((Rejection::Queue, Duration::from_secs(1))));
+    assert_eq!(lanes.cancel(waiting), Some("waiting"));
+    assert_eq!(lanes.cancel(running), None, "what runs, runs on");
     assert_eq!(lanes.count(Lane::Normal).running, 1);
     lanes
-        .enter(demand(500, 50, now), "next", now)
+        .enqueue(cost(500, 50, now), "next", now)
         .expect("room");
 }
 
 /// What one more job of a lane is told of its wait; it has none of its own.
 fn wait(lanes: &mut Lanes<&'static str>, millis: u64, now: Instant) -> Duration {
-    let impatient = Demand {
+    let impatient = Cost {
         deadline: now,
-        ..demand(millis, 1, now)
+        ..cost(millis, 1, now)
     };
-    match lanes.enter(impatient, "one more", now) {
-        Ok(ticket) => {
-            lanes.leave(ticket);
+    match lanes.enqueue(impatient, "one more", now) {
+        Ok(id) => {
+            lanes.cancel(id);
             Duration::ZERO
         }
         Err((_, wait)) => wait,
@@ -220,25 +220,27 @@ fn overdue_work_is_expected_to_go_on_for_as_long_as_it_is_overdue() {
     let now = Instant::now();
     let mut lanes = Lanes::new(1, 10, 100);
     lanes
-        .enter(demand(10_000, 1, now), "slow", now)
+        .enqueue(cost(10_000, 1, now), "slow", now)
         .expect("room");
-    lanes.begin(Worker::Regular, now).expect("it fits");
+    lanes.start(Worker::Regular, now).expect("it fits");
     for (spent, left) in [(0, 10), (4, 6), (10, 0), (11, 1), (15, 5), (70, 60)] {
         let later = now + spent * SECOND;
         assert_eq!(wait(&mut lanes, 100, later), left * SECOND, "{spent} s");
     }
     // Half as long again as was thought, and others still wait for it.
     let later = now + 15 * SECOND;
-    let patient = |now| Demand {
+    let patient = |now| Cost {
         deadline: now + MINUTE,
-        ..demand(100, 1, now)
+        ..cost(100, 1, now)
     };
-    let waits = lanes.enter(patient(later), "patient", later).expect("room");
-    lanes.leave(waits);
+    let waits = lanes
+        .enqueue(patient(later), "patient", later)
+        .expect("room");
+    lanes.cancel(waits);
     let later = now + 71 * SECOND;
     assert_eq!(
-        lanes.enter(patient(later), "patient", later),
-        Err((Refusal::Wait(Lane::Normal), 61 * SECOND))
+        lanes.enqueue(patient(later), "patient", later),
+        Err((Rejection::Wait(Lane::Normal), 61 * SECOND))
     );
 }
 
@@ -246,32 +248,32 @@ fn overdue_work_is_expected_to_go_on_for_as_long_as_it_is_overdue() {
 fn work_past_its_deadline_holds_a_thread_for_nobody_knows_how_long() {
     let now = Instant::now();
     let mut lanes = Lanes::new(2, 10, 100);
-    let short = |time, now| Demand {
+    let short = |time, now| Cost {
         deadline: now + 10 * SECOND,
-        ..demand(time, 40, now)
+        ..cost(time, 40, now)
     };
-    lanes.enter(short(500, now), "stuck", now).expect("room");
-    lanes.enter(short(8000, now), "slow", now).expect("room");
-    let (stuck, _) = lanes.begin(Worker::Regular, now).expect("it fits");
-    let (slow, _) = lanes.begin(Worker::Regular, now).expect("it fits");
+    lanes.enqueue(short(500, now), "stuck", now).expect("room");
+    lanes.enqueue(short(8000, now), "slow", now).expect("room");
+    let (stuck, _) = lanes.start(Worker::Regular, now).expect("it fits");
+    let (slow, _) = lanes.start(Worker::Regular, now).expect("it fits");
     let later = now + 11 * SECOND;
     // Both are past their deadlines: work is refused at once, however long it could wait.
-    let refused = Err((Refusal::Wait(Lane::Normal), super::UNKNOWN));
-    assert_eq!(lanes.enter(demand(100, 1, later), "new", later), refused);
+    let refused = Err((Rejection::Wait(Lane::Normal), super::UNKNOWN_WAIT));
+    assert_eq!(lanes.enqueue(cost(100, 1, later), "new", later), refused);
     // What is small has a thread of its own.
-    let small = lanes.enter(demand(1, 1, later), "small", later);
-    assert_eq!(lanes.leave(small.expect("room")), Some("small"));
+    let small = lanes.enqueue(cost(1, 1, later), "small", later);
+    assert_eq!(lanes.cancel(small.expect("room")), Some("small"));
     // With one thread left, it counts alone.
-    lanes.end(slow);
+    lanes.finish(slow);
     for _ in 0..2 {
         lanes
-            .enter(demand(3000, 10, later), "next", later)
+            .enqueue(cost(3000, 10, later), "next", later)
             .expect("a thread is free");
     }
     assert_eq!(wait(&mut lanes, 100, later), 6 * SECOND);
     // Its bytes are not there either.
-    assert_eq!(lanes.enter(demand(100, 61, later), "large", later), refused);
-    lanes.end(stuck);
+    assert_eq!(lanes.enqueue(cost(100, 61, later), "large", later), refused);
+    lanes.finish(stuck);
     assert_eq!(wait(&mut lanes, 100, later), 3 * SECOND);
 }
 
@@ -279,23 +281,23 @@ fn work_past_its_deadline_holds_a_thread_for_nobody_knows_how_long() {
 fn stuck_small_work_stops_small_work_only_where_no_other_thread_takes_it() {
     let now = Instant::now();
     let mut lanes = Lanes::new(1, 10, 100);
-    let small = Demand {
+    let small = Cost {
         deadline: now + SECOND,
-        ..demand(5, 1, now)
+        ..cost(5, 1, now)
     };
-    lanes.enter(small, "stuck", now).expect("room");
-    lanes.begin(Worker::Express, now).expect("it fits");
+    lanes.enqueue(small, "stuck", now).expect("room");
+    lanes.start(Worker::Express, now).expect("it fits");
     let later = now + 2 * SECOND;
     assert_eq!(wait(&mut lanes, 5, later), Duration::ZERO);
     lanes
-        .enter(demand(4000, 1, later), "large", later)
+        .enqueue(cost(4000, 1, later), "large", later)
         .expect("room");
-    lanes.begin(Worker::Regular, later).expect("it fits");
+    lanes.start(Worker::Regular, later).expect("it fits");
     assert_eq!(wait(&mut lanes, 5, later), 4 * SECOND);
     let later = later + 11 * MINUTE;
     assert_eq!(
-        lanes.enter(demand(5, 1, later), "small", later),
-        Err((Refusal::Wait(Lane::Fast), super::UNKNOWN))
+        lanes.enqueue(cost(5, 1, later), "small", later),
+        Err((Rejection::Wait(Lane::Fast), super::UNKNOWN_WAIT))
     );
 }
 
@@ -304,10 +306,10 @@ fn a_wait_for_memory_is_part_of_the_wait() {
     let now = Instant::now();
     let mut lanes = Lanes::new(4, 10, 100);
     for name in ["first", "second"] {
-        lanes.enter(demand(5000, 60, now), name, now).expect("room");
+        lanes.enqueue(cost(5000, 60, now), name, now).expect("room");
     }
-    lanes.begin(Worker::Regular, now).expect("it fits");
-    assert_eq!(lanes.begin(Worker::Regular, now), None);
+    lanes.start(Worker::Regular, now).expect("it fits");
+    assert_eq!(lanes.start(Worker::Regular, now), None);
     // It stands behind the second one, which fits when the first has ended.
     assert_eq!(wait(&mut lanes, 100, now), 5 * SECOND);
 }

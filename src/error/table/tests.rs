@@ -5,14 +5,14 @@ use std::time::Duration;
 use hyper::Method;
 use hyper::StatusCode;
 
-use super::Class;
 use super::Error;
+use super::ErrorCacheClass;
 use crate::cache::ErrorLives;
 use crate::cache::Failure;
 use crate::cache::FlightLost;
 use crate::cpu::CpuError;
 use crate::cpu::Lane;
-use crate::cpu::Refusal;
+use crate::cpu::Rejection;
 use crate::deadline::Stage;
 use crate::deadline::TimedOut;
 use crate::error::tests::refused;
@@ -34,20 +34,30 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
         text: String::new(),
     };
     let host = || String::from("x");
-    let rows: Vec<(Error, u16, u16, Class)> = vec![
-        (RequestError::NoOptions.into(), 9401, 400, Class::Options),
-        (RequestError::NoSource.into(), 9401, 400, Class::Options),
+    let rows: Vec<(Error, u16, u16, ErrorCacheClass)> = vec![
+        (
+            RequestError::NoOptions.into(),
+            9401,
+            400,
+            ErrorCacheClass::Options,
+        ),
+        (
+            RequestError::NoSource.into(),
+            9401,
+            400,
+            ErrorCacheClass::Options,
+        ),
         (
             Denial::SourceNotAllowed { host: host() }.into(),
             9401,
             403,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::BrokenOff("half".to_owned()).into(),
             9402,
             502,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::TooLarge {
@@ -57,21 +67,26 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             .into(),
             9402,
             413,
-            Class::Source,
+            ErrorCacheClass::Source,
         ),
-        (RequestError::Loop.into(), 9403, 508, Class::Passing),
-        (Denial::Loop.into(), 9403, 508, Class::Passing),
+        (
+            RequestError::Loop.into(),
+            9403,
+            508,
+            ErrorCacheClass::NoStore,
+        ),
+        (Denial::Loop.into(), 9403, 508, ErrorCacheClass::NoStore),
         (
             SourceError::NotFound { negative_ttl: None }.into(),
             9404,
             404,
-            Class::NotFound,
+            ErrorCacheClass::NotFound,
         ),
         (
             RequestError::Source(SourceRefError::Characters).into(),
             9406,
             403,
-            Class::Options,
+            ErrorCacheClass::Options,
         ),
         (
             SourceError::Dns {
@@ -81,28 +96,38 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             .into(),
             9407,
             523,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::RequestTimeout(origin(StatusCode::REQUEST_TIMEOUT)).into(),
             9408,
             408,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::ClientError(origin(StatusCode::FORBIDDEN)).into(),
             9408,
             403,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
-        (TransformError::NotAnImage.into(), 9412, 415, Class::Source),
+        (
+            TransformError::NotAnImage.into(),
+            9412,
+            415,
+            ErrorCacheClass::Source,
+        ),
         (
             TransformError::UnsupportedFormat(Foreign::Heic).into(),
             9412,
             415,
-            Class::Source,
+            ErrorCacheClass::Source,
         ),
-        (TransformError::ZeroSized.into(), 9413, 403, Class::Source),
+        (
+            TransformError::ZeroSized.into(),
+            9413,
+            403,
+            ErrorCacheClass::Source,
+        ),
         (
             Denial::OutputTooLarge {
                 option: "width",
@@ -112,50 +137,55 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             .into(),
             9413,
             403,
-            Class::Options,
+            ErrorCacheClass::Options,
         ),
-        (Denial::PathNotAllowed.into(), 9419, 403, Class::Options),
+        (
+            Denial::PathNotAllowed.into(),
+            9419,
+            403,
+            ErrorCacheClass::Options,
+        ),
         (
             SourceError::BadRedirect { host: host() }.into(),
             9420,
             400,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::TooManyRedirects { limit: 5 }.into(),
             9421,
             400,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::Timeout(Slow::Body).into(),
             9504,
             524,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::UnknownBucket(host()).into(),
             9505,
             502,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::Coding(host()).into(),
             9505,
             502,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::ServerError(origin(StatusCode::INTERNAL_SERVER_ERROR)).into(),
             9509,
             502,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::ServerError(origin(StatusCode::LOOP_DETECTED)).into(),
             9403,
             508,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::Connect {
@@ -165,13 +195,13 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             .into(),
             9510,
             523,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             TransformError::Decode(host()).into(),
             9516,
             422,
-            Class::Source,
+            ErrorCacheClass::Source,
         ),
         (
             TransformError::TooManyPixels {
@@ -184,7 +214,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             .into(),
             9413,
             403,
-            Class::Source,
+            ErrorCacheClass::Source,
         ),
         (
             TransformError::OutputTooLarge {
@@ -197,93 +227,123 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             .into(),
             9413,
             403,
-            Class::Source,
+            ErrorCacheClass::Source,
         ),
-        (Denial::Drawing.into(), 9412, 415, Class::Source),
-        (RequestError::NotFound.into(), 9404, 404, Class::NotFound),
+        (Denial::Drawing.into(), 9412, 415, ErrorCacheClass::Source),
+        (
+            RequestError::NotFound.into(),
+            9404,
+            404,
+            ErrorCacheClass::NotFound,
+        ),
         (
             RequestError::Method(Method::POST).into(),
             9424,
             405,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::PrivateAddress { host: host() }.into(),
             9401,
             403,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::RedirectDenied(Denial::PathNotAllowed).into(),
             9401,
             403,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
-        (FlightLost::Crashed.into(), 9523, 500, Class::Passing),
+        (
+            FlightLost::Crashed.into(),
+            9523,
+            500,
+            ErrorCacheClass::NoStore,
+        ),
         (
             TransformError::Encode(host()).into(),
             9516,
             500,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             SourceError::BadRequest(origin(StatusCode::BAD_REQUEST)).into(),
             9519,
             502,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
             TransformError::UnsupportedFormat(Foreign::Pdf).into(),
             9520,
             415,
-            Class::Source,
+            ErrorCacheClass::Source,
         ),
         (
             TransformError::UnsupportedCoding("a TIFF of another kind".to_owned()).into(),
             9520,
             415,
-            Class::Source,
+            ErrorCacheClass::Source,
         ),
         (
             SourceError::Busy(BusyReason::Fetches).into(),
             9522,
             503,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
-        (refused(Refusal::Queue, 0).into(), 9522, 503, Class::Passing),
         (
-            refused(Refusal::Wait(Lane::Fast), 90_000).into(),
+            refused(Rejection::Queue, 0).into(),
             9522,
             503,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
         (
-            refused(Refusal::Wait(Lane::Normal), 90_000).into(),
+            refused(Rejection::Wait(Lane::Fast), 90_000).into(),
+            9522,
+            503,
+            ErrorCacheClass::NoStore,
+        ),
+        (
+            refused(Rejection::Wait(Lane::Normal), 90_000).into(),
             9527,
             503,
-            Class::Passing,
+            ErrorCacheClass::NoStore,
         ),
-        (CpuError::Panicked.into(), 9523, 500, Class::Passing),
-        (TimedOut(Stage::Render).into(), 9529, 504, Class::Passing),
-        (TransformError::OutOfTime.into(), 9529, 504, Class::Source),
+        (
+            CpuError::Panicked.into(),
+            9523,
+            500,
+            ErrorCacheClass::NoStore,
+        ),
+        (
+            TimedOut(Stage::Render).into(),
+            9529,
+            504,
+            ErrorCacheClass::NoStore,
+        ),
+        (
+            TransformError::OutOfTime.into(),
+            9529,
+            504,
+            ErrorCacheClass::Source,
+        ),
     ];
     for (error, number, status, class) in rows {
-        let verdict = error.verdict();
+        let info = error.info();
         assert_eq!(
-            (verdict.number, verdict.status.as_u16(), verdict.class),
+            (info.number, info.status.as_u16(), info.class),
             (number, status, class),
             "{error}"
         );
         let lives = ErrorLives::default();
         let life = match class {
-            Class::NotFound => lives.not_found.duration(),
-            Class::Options => lives.options.duration(),
-            Class::Source => lives.source.duration(),
-            Class::Passing => Duration::ZERO,
+            ErrorCacheClass::NotFound => lives.not_found.duration(),
+            ErrorCacheClass::Options => lives.options.duration(),
+            ErrorCacheClass::Source => lives.source.duration(),
+            ErrorCacheClass::NoStore => Duration::ZERO,
         };
         assert_eq!(error.life(&lives), life, "{error}");
         // No server's failure is kept, unless the source made it fail, nor is what drives an old picture out.
-        let is_passing = class == Class::Passing;
+        let is_passing = class == ErrorCacheClass::NoStore;
         assert!(
             is_passing || ((status < 500 || status == 504) && !error.is_outage()),
             "{error}"

@@ -9,7 +9,7 @@ use safelight::allocator;
 use safelight::cli;
 use safelight::cli::Arguments;
 use safelight::cli::Command;
-use safelight::cli::Serving;
+use safelight::cli::ServerAddresses;
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
@@ -21,29 +21,29 @@ fn main() -> ExitCode {
         Command::Serve { config } => {
             let runtime = match runtime() {
                 Ok(runtime) => runtime,
-                Err(error) => return complain(&error),
+                Err(error) => return print_error(&error),
             };
-            let served = runtime.block_on(cli::serve(&config, welcome));
+            let served = runtime.block_on(cli::serve(&config, print_addresses));
             // A render that nobody waits for any more must not hold the process.
             runtime.shutdown_background();
             served
         }
         Command::Purge(arguments) => match runtime() {
             Ok(runtime) => runtime.block_on(cli::purge(&arguments)).map(print),
-            Err(error) => return complain(&error),
+            Err(error) => return print_error(&error),
         },
         Command::Warm(arguments) => match runtime() {
-            Ok(runtime) => match runtime.block_on(cli::warm(&arguments, tell)) {
-                Ok(warmth) => {
-                    print(warmth.said);
-                    return ExitCode::from(u8::from(!warmth.is_complete));
+            Ok(runtime) => match runtime.block_on(cli::warm(&arguments, print_progress)) {
+                Ok(report) => {
+                    print(report.lines);
+                    return ExitCode::from(u8::from(!report.is_complete));
                 }
                 Err(failure) => {
-                    complain(&failure);
+                    print_error(&failure);
                     return ExitCode::from(2);
                 }
             },
-            Err(error) => return complain(&error),
+            Err(error) => return print_error(&error),
         },
         Command::Transform {
             input,
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => complain(&failure),
+        Err(failure) => print_error(&failure),
     }
 }
 
@@ -68,16 +68,16 @@ fn runtime() -> io::Result<Runtime> {
     clippy::print_stdout,
     reason = "this is what the person at the terminal asked for"
 )]
-fn print(said: Vec<String>) {
-    said.iter().for_each(|line| println!("{line}"));
+fn print(lines: Vec<String>) {
+    lines.iter().for_each(|line| println!("{line}"));
 }
 
 #[expect(
     clippy::print_stdout,
     reason = "this is what the person at the terminal asked for"
 )]
-fn welcome(serving: Serving) {
-    let Serving {
+fn print_addresses(serving: ServerAddresses) {
+    let ServerAddresses {
         public,
         admin,
         shows_examples,
@@ -101,12 +101,12 @@ fn welcome(serving: Serving) {
     clippy::print_stderr,
     reason = "what is printed may be read by a program, and this is for a person"
 )]
-fn tell(line: &str) {
+fn print_progress(line: &str) {
     eprintln!("{line}");
 }
 
 #[expect(clippy::print_stderr, reason = "nothing else is listening any more")]
-fn complain(failure: &dyn std::error::Error) -> ExitCode {
+fn print_error(failure: &dyn std::error::Error) -> ExitCode {
     for line in failure.to_string().lines() {
         eprintln!("safelight: {line}");
     }

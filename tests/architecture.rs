@@ -189,7 +189,7 @@ const UNSAFE: [&str; 15] = [
     "src/cpu/system.rs",
     "src/pixels/resize/kernel.rs",
     "src/pixels/simd.rs",
-    "src/server/stall.rs",
+    "src/server/write_timeout.rs",
 ];
 
 /// Rooms that may say `StatusCode`: two that hear it from an origin, and those that answer. `error` alone makes one of a number.

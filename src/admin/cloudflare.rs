@@ -4,11 +4,11 @@ use hyper::StatusCode;
 use serde_json::Value;
 use serde_json::json;
 
+use super::fields::FieldReader;
 use super::fields::Fields;
-use super::fields::Read;
-use super::token::Refusal;
-use crate::operator::Asked;
+use super::token::TokenError;
 use crate::operator::PurgeFailure;
+use crate::operator::PurgeTarget;
 use crate::operator::Purged;
 
 /// "Authentication error".
@@ -29,23 +29,26 @@ pub(super) fn zone_of(path: &str) -> Option<&str> {
 }
 
 /// What is wrong with a body: a number and a sentence each.
-type Wrong = Vec<(u32, String)>;
+type ApiErrors = Vec<(u32, String)>;
 
 /// Reads a body: `purge_everything`, `files`, `tags`, `hosts`, `prefixes`.
-pub(super) fn parse(body: &[u8]) -> Result<Vec<Asked>, Wrong> {
+pub(super) fn parse(body: &[u8]) -> Result<Vec<PurgeTarget>, ApiErrors> {
     let Fields(fields) = Fields::of(body).map_err(|wrong| vec![(MALFORMED, wrong)])?;
-    let mut read = Read::default();
+    let mut read = FieldReader::default();
     for (name, value) in &fields {
         match name.as_str() {
-            "purge_everything" if read.truth(name, value) => read.asked.push(Asked::Everything),
+            "purge_everything" if read.boolean(name, value) => {
+                read.targets.push(PurgeTarget::Everything)
+            }
             "purge_everything" => {}
             "files" => files(value, &mut read),
-            "tags" => read.texts(name, value, |text| Asked::Tag(text.to_owned())),
-            "prefixes" => read.texts(name, value, |text| Asked::Prefix(text.to_owned())),
+            "tags" => read.texts(name, value, |text| PurgeTarget::Tag(text.to_owned())),
+            "prefixes" => read.texts(name, value, |text| PurgeTarget::Prefix(text.to_owned())),
             "hosts" => {
                 // A host alone, as a prefix of either scheme.
                 for scheme in ["https", "http"] {
-                    let host = |text: &str| Asked::Prefix(format!("{scheme}://{}/", text.trim()));
+                    let host =
+                        |text: &str| PurgeTarget::Prefix(format!("{scheme}://{}/", text.trim()));
                     read.texts(name, value, host);
                 }
             }
@@ -55,23 +58,23 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Asked>, Wrong> {
             ),
         }
     }
-    let read = read.finished(
+    let read = read.finish(
         "Request must contain one of \"purge_everything\", \"files\", \"tags\", \"hosts\" or \"prefixes\"",
     );
     let (asked, _) = read.map_err(|wrong| {
         let wrong = wrong.into_iter();
-        wrong.map(|reason| (CONTENT, reason)).collect::<Wrong>()
+        wrong.map(|reason| (CONTENT, reason)).collect::<ApiErrors>()
     })?;
     Ok(asked)
 }
 
 /// URLs, or objects with one. The headers beside it choose among variants there; here a source goes with all of its renditions.
-fn files(value: &Value, read: &mut Read) {
+fn files(value: &Value, read: &mut FieldReader) {
     let one = std::slice::from_ref(value);
     for file in value.as_array().map_or(one, Vec::as_slice) {
         let url = file.get("url").unwrap_or(file);
         match url.as_str() {
-            Some(url) => read.asked.push(Asked::Source(url.to_owned())),
+            Some(url) => read.targets.push(PurgeTarget::Source(url.to_owned())),
             None => read.mistake("files", "a list of URLs or of `{\"url\": …}`", file),
         }
     }
@@ -102,7 +105,7 @@ pub(super) fn outcome(zone: &str, done: &Result<Purged, PurgeFailure>) -> (Statu
 }
 
 /// The answer to who may not purge.
-pub(super) fn unauthorized(status: StatusCode, refusal: Refusal) -> (StatusCode, String) {
+pub(super) fn unauthorized(status: StatusCode, refusal: TokenError) -> (StatusCode, String) {
     let reason = format!("Authentication error: {refusal}");
     self::refusal(status, &vec![(AUTHENTICATION, reason)])
 }
@@ -113,7 +116,7 @@ pub(super) fn unread(status: StatusCode, reason: &str) -> (StatusCode, String) {
 }
 
 /// The answer where nothing was purged.
-pub(super) fn refusal(status: StatusCode, wrong: &Wrong) -> (StatusCode, String) {
+pub(super) fn refusal(status: StatusCode, wrong: &ApiErrors) -> (StatusCode, String) {
     let told = json!({
         "success": false,
         "errors": listed(wrong),
@@ -123,7 +126,7 @@ pub(super) fn refusal(status: StatusCode, wrong: &Wrong) -> (StatusCode, String)
     (status, format!("{told}\n"))
 }
 
-fn listed(texts: &Wrong) -> Vec<Value> {
+fn listed(texts: &ApiErrors) -> Vec<Value> {
     texts
         .iter()
         .map(|(code, message)| json!({"code": code, "message": message}))
@@ -135,12 +138,12 @@ mod tests {
     use proptest::prelude::any;
     use proptest::proptest;
 
-    use super::Asked;
+    use super::PurgeTarget;
     use super::parse;
     use super::zone_of;
 
     #[track_caller]
-    fn check(body: &str, asked: &[Asked]) {
+    fn check(body: &str, asked: &[PurgeTarget]) {
         assert_eq!(parse(body.as_bytes()), Ok(asked.to_vec()), "{body}");
     }
 
@@ -155,9 +158,9 @@ mod tests {
 
     #[test]
     fn the_bodies_of_cloudflare_are_read() {
-        let source = |text: &str| Asked::Source(text.to_owned());
-        let prefix = |text: &str| Asked::Prefix(text.to_owned());
-        check(r#"{"purge_everything":true}"#, &[Asked::Everything]);
+        let source = |text: &str| PurgeTarget::Source(text.to_owned());
+        let prefix = |text: &str| PurgeTarget::Prefix(text.to_owned());
+        check(r#"{"purge_everything":true}"#, &[PurgeTarget::Everything]);
         check(
             r#"{"files":["https://a.test/x.jpg",{"url":"https://a.test/y.jpg","headers":{"Origin":"https://a.test"}}]}"#,
             &[
@@ -165,7 +168,7 @@ mod tests {
                 source("https://a.test/y.jpg"),
             ],
         );
-        let tags = ["A", "b"].map(|tag| Asked::Tag(tag.to_owned()));
+        let tags = ["A", "b"].map(|tag| PurgeTarget::Tag(tag.to_owned()));
         check(r#"{"tags":["A","b"]}"#, &tags);
         check(
             r#"{"prefixes":["www.a.test/css"]}"#,

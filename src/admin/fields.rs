@@ -13,22 +13,22 @@ use serde::de::MapAccess;
 use serde::de::Visitor;
 use serde_json::Value;
 
-use crate::operator::Asked;
+use crate::operator::PurgeTarget;
 
 /// The longest body: room for as many things as one call may name, in bytes.
-pub(super) const BODY_BYTES: usize = 1 << 20;
+pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
 /// Things that one call may name. Cloudflare takes 500 at most.
-pub(super) const THINGS: usize = 500;
+pub(super) const MAX_TARGETS: usize = 500;
 /// What is read of a longer body, so that whoever sends it comes to hear why it is refused, in bytes.
-const HEARD_OUT: usize = 8 << 20;
+const DRAINED_BYTES: usize = 8 << 20;
 /// The longest that a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest value that a message repeats, in characters.
-const QUOTED: usize = 100;
+const MAX_QUOTED: usize = 100;
 
 /// Why there is no body to look into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoBody {
+pub(super) enum BodyError {
     TooLong,
     TooSlow,
     /// The connection broke.
@@ -36,27 +36,27 @@ pub(super) enum NoBody {
 }
 
 /// Reads a body.
-pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(body: B) -> Result<Vec<u8>, NoBody> {
+pub(super) async fn read<B: Body<Data = Bytes> + Unpin>(body: B) -> Result<Vec<u8>, BodyError> {
     let reading = read_all(body);
     let read = tokio::time::timeout(BODY_TIMEOUT, reading).await;
-    read.map_err(|_| NoBody::TooSlow)?
+    read.map_err(|_| BodyError::TooSlow)?
 }
 
-async fn read_all<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Vec<u8>, NoBody> {
+async fn read_all<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Vec<u8>, BodyError> {
     let (mut read, mut length) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| NoBody::Broken)?;
+        let frame = frame.map_err(|_| BodyError::Broken)?;
         let piece = frame.into_data().unwrap_or_default();
         length += piece.len();
-        if length <= BODY_BYTES {
+        if length <= MAX_BODY_BYTES {
             read.extend_from_slice(&piece);
-        } else if length > HEARD_OUT {
+        } else if length > DRAINED_BYTES {
             break;
         }
     }
-    (length <= BODY_BYTES)
+    (length <= MAX_BODY_BYTES)
         .then_some(read)
-        .ok_or(NoBody::TooLong)
+        .ok_or(BodyError::TooLong)
 }
 
 /// The fields of a JSON object, in their order. A name that is there twice is there twice: nothing that was to be purged is passed over.
@@ -97,17 +97,17 @@ impl Fields {
 
 /// What one call asks for, as far as it could be read, and what is wrong with the rest.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Read {
-    pub asked: Vec<Asked>,
+pub(super) struct FieldReader {
+    pub targets: Vec<PurgeTarget>,
     pub soft: bool,
-    pub wrong: Vec<String>,
+    pub errors: Vec<String>,
 }
 
-impl Read {
+impl FieldReader {
     /// Takes in a text or a list of texts.
-    pub fn texts(&mut self, name: &str, value: &Value, asked: impl Fn(&str) -> Asked) {
+    pub fn texts(&mut self, name: &str, value: &Value, asked: impl Fn(&str) -> PurgeTarget) {
         let texts = self.list(name, value);
-        self.asked.extend(texts.iter().map(|text| asked(text)));
+        self.targets.extend(texts.iter().map(|text| asked(text)));
     }
 
     /// A text or a list of texts.
@@ -124,7 +124,7 @@ impl Read {
     }
 
     /// `true` or `false`.
-    pub fn truth(&mut self, name: &str, value: &Value) -> bool {
+    pub fn boolean(&mut self, name: &str, value: &Value) -> bool {
         value.as_bool().unwrap_or_else(|| {
             self.mistake(name, "`true` or `false`", value);
             false
@@ -132,34 +132,34 @@ impl Read {
     }
 
     pub fn mistake(&mut self, name: &str, expected: &str, value: &Value) {
-        let value: String = value.to_string().chars().take(QUOTED).collect();
-        self.wrong
+        let value: String = value.to_string().chars().take(MAX_QUOTED).collect();
+        self.errors
             .push(format!("field `{name}` must be {expected}, got {value}"));
     }
 
     /// A field that is none.
     pub fn unknown(&mut self, name: &str, known: &str) {
-        let name: String = name.chars().take(QUOTED).collect();
-        self.wrong
+        let name: String = name.chars().take(MAX_QUOTED).collect();
+        self.errors
             .push(format!("field `{name}` does not exist: there are {known}"));
     }
 
     /// Judges the call as a whole.
-    pub fn finished(mut self, needed: &str) -> Result<(Vec<Asked>, bool), Vec<String>> {
-        if self.wrong.is_empty() && self.asked.is_empty() {
-            self.wrong.push(needed.to_owned());
+    pub fn finish(mut self, needed: &str) -> Result<(Vec<PurgeTarget>, bool), Vec<String>> {
+        if self.errors.is_empty() && self.targets.is_empty() {
+            self.errors.push(needed.to_owned());
         }
-        if self.asked.len() > THINGS {
-            let count = self.asked.len();
-            self.wrong.push(format!(
-                "one call may name at most {THINGS} things, got {count}: send several"
+        if self.targets.len() > MAX_TARGETS {
+            let count = self.targets.len();
+            self.errors.push(format!(
+                "one call may name at most {MAX_TARGETS} things, got {count}: send several"
             ));
         }
-        if self.wrong.is_empty() {
-            Ok((self.asked, self.soft))
+        if self.errors.is_empty() {
+            Ok((self.targets, self.soft))
         } else {
-            self.wrong.truncate(THINGS);
-            Err(self.wrong)
+            self.errors.truncate(MAX_TARGETS);
+            Err(self.errors)
         }
     }
 }
@@ -169,17 +169,21 @@ mod tests {
     use bytes::Bytes;
     use http_body_util::Full;
 
-    use super::BODY_BYTES;
+    use super::BodyError;
     use super::Fields;
-    use super::NoBody;
+    use super::MAX_BODY_BYTES;
     use super::read;
 
     #[tokio::test]
     async fn a_body_is_read_up_to_its_bound() {
-        for (length, is_read) in [(0, true), (BODY_BYTES, true), (BODY_BYTES + 1, false)] {
+        for (length, is_read) in [
+            (0, true),
+            (MAX_BODY_BYTES, true),
+            (MAX_BODY_BYTES + 1, false),
+        ] {
             let body = Full::new(Bytes::from(vec![b' '; length]));
             let outcome = read(body).await.map(|read| read.len());
-            let expected = is_read.then_some(length).ok_or(NoBody::TooLong);
+            let expected = is_read.then_some(length).ok_or(BodyError::TooLong);
             assert_eq!(outcome, expected);
         }
     }

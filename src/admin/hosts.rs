@@ -58,7 +58,7 @@ impl TryFrom<String> for HostName {
 }
 
 impl HostName {
-    fn takes_in(&self, name: &str) -> bool {
+    fn matches(&self, name: &str) -> bool {
         match name.strip_suffix(self.name.as_str()) {
             Some("") => true,
             Some(rest) => self.with_subdomains && rest.ends_with('.'),
@@ -68,7 +68,7 @@ impl HostName {
 }
 
 /// Whether the listener answers to a host. HTTP/1.0 names none; no browser speaks it.
-pub(super) fn is_known(host: Option<Host<'_>>, names: &[HostName]) -> bool {
+pub(super) fn is_accepted(host: Option<Host<'_>>, names: &[HostName]) -> bool {
     let Some(host) = host else { return true };
     if host.is_address() {
         return true;
@@ -77,7 +77,7 @@ pub(super) fn is_known(host: Option<Host<'_>>, names: &[HostName]) -> bool {
     let name = name.strip_suffix('.').unwrap_or(&name);
     // Below `localhost` there is nothing but this machine (RFC 6761, section 6.3).
     let is_loopback = name == "localhost" || name.ends_with(".localhost");
-    is_loopback || names.iter().any(|known| known.takes_in(name))
+    is_loopback || names.iter().any(|known| known.matches(name))
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
     use hyper::Request;
 
     use super::HostName;
-    use super::is_known;
+    use super::is_accepted;
     use crate::server::Host;
 
     fn is_answered(host: &str, names: &[&str]) -> bool {
@@ -95,7 +95,7 @@ mod tests {
             .collect();
         let request = Request::get("/metrics").header("host", host).body(());
         let (head, ()) = request.expect("a request").into_parts();
-        is_known(Host::of(&head).expect("a host"), &names)
+        is_accepted(Host::of(&head).expect("a host"), &names)
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         ] {
             assert!(is_answered(host, &[]), "{host}");
         }
-        assert!(is_known(None, &[]));
+        assert!(is_accepted(None, &[]));
     }
 
     #[test]

@@ -4,10 +4,10 @@
 mod cloudflare;
 mod fields;
 mod hosts;
-mod purging;
+mod purge;
 mod routes;
 mod token;
-mod warming;
+mod warm;
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -28,10 +28,10 @@ pub use self::hosts::HostName;
 pub use self::hosts::HostNameError;
 pub use self::token::Token;
 use crate::pipeline::Pipeline;
-use crate::server::TimeoutStream;
+use crate::server::WriteTimeout;
 use crate::telemetry::LogRate;
 
-use self::routes::Desk;
+use self::routes::AdminState;
 
 /// Section `[admin]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -71,13 +71,13 @@ impl Readiness {
 }
 
 /// The longest that the head of a request may take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest that a client may take nothing of an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections open at once: those who ask are few, and others must not use up the files that may be open.
-const CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: usize = 256;
 /// How long to wait after an error of the listener itself.
-const BREATH: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Serves until it is dropped.
 pub async fn serve(
@@ -86,15 +86,15 @@ pub async fn serve(
     pipeline: Arc<Pipeline>,
     readiness: Readiness,
 ) {
-    let desk = Arc::new(Desk {
+    let state = Arc::new(AdminState {
         token: config.token.clone(),
         hosts: config.hosts.clone(),
         refusals: LogRate::default(),
         pipeline,
         readiness,
-        warming: Arc::new(Semaphore::new(warming::CALLS)),
+        warm_calls: Arc::new(Semaphore::new(warm::MAX_CALLS)),
     });
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let failures = LogRate::default();
     let mut spare = spare();
     loop {
@@ -110,7 +110,7 @@ pub async fn serve(
                 if let Some(left_out) = failures.admit() {
                     tracing::warn!(%error, left_out, "a connection of an operator could not be taken");
                 }
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 spare = self::spare();
                 continue;
             }
@@ -118,17 +118,17 @@ pub async fn serve(
         if spare.is_none() {
             spare = self::spare();
         }
-        let desk = Arc::clone(&desk);
+        let state = Arc::clone(&state);
         let service = service_fn(move |request| {
-            let desk = Arc::clone(&desk);
-            async move { Ok::<_, Infallible>(routes::answer(request, &desk).await) }
+            let state = Arc::clone(&state);
+            async move { Ok::<_, Infallible>(routes::answer(request, &state).await) }
         });
         tokio::spawn(async move {
             let _place = place;
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .serve_connection(TimeoutStream::new(stream, WRITE_TIMEOUT), service);
+                .header_read_timeout(HEADER_TIMEOUT)
+                .serve_connection(WriteTimeout::new(stream, WRITE_TIMEOUT), service);
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "an admin connection ended early");
             }

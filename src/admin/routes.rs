@@ -17,31 +17,31 @@ use tokio::sync::Semaphore;
 use super::Readiness;
 use super::cloudflare;
 use super::fields;
-use super::fields::BODY_BYTES;
-use super::fields::NoBody;
+use super::fields::BodyError;
+use super::fields::MAX_BODY_BYTES;
 use super::hosts;
 use super::hosts::HostName;
-use super::purging;
-use super::token::Refusal;
+use super::purge;
 use super::token::Token;
-use super::warming;
-use super::warming::Call;
-use super::warming::Lines;
+use super::token::TokenError;
+use super::warm;
+use super::warm::WarmLines;
+use super::warm::WarmRequest;
 use crate::pipeline::Pipeline;
 use crate::response;
 use crate::response::Body;
 use crate::server::Host;
 use crate::telemetry::LogRate;
 
-const METRICS_TYPE: HeaderValue =
+const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-const LINES_TYPE: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 const READ: HeaderValue = HeaderValue::from_static("GET, HEAD");
 const POST: HeaderValue = HeaderValue::from_static("POST");
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 
 /// What answers need.
-pub(super) struct Desk {
+pub(super) struct AdminState {
     pub token: Token,
     /// Names that are answered to.
     pub hosts: Vec<HostName>,
@@ -50,72 +50,74 @@ pub(super) struct Desk {
     pub pipeline: Arc<Pipeline>,
     pub readiness: Readiness,
     /// Places of calls that have something made ahead.
-    pub warming: Arc<Semaphore>,
+    pub warm_calls: Arc<Semaphore>,
 }
 
 /// Told at once, or line by line.
-type Answer = Response<Either<Body, Lines>>;
+type AdminResponse = Response<Either<Body, WarmLines>>;
 
 /// What is to change, and in whose words that is asked and answered.
 #[derive(Clone, Copy)]
-enum Errand<'a> {
+enum AdminCommand<'a> {
     Purge,
     /// A purge in Cloudflare's words, with the zone that the path names.
     Cloudflare(&'a str),
     Warm,
 }
 
-impl Errand<'_> {
+impl AdminCommand<'_> {
     fn word(self) -> &'static str {
         match self {
-            Errand::Purge | Errand::Cloudflare(_) => "purge",
-            Errand::Warm => "warm",
+            AdminCommand::Purge | AdminCommand::Cloudflare(_) => "purge",
+            AdminCommand::Warm => "warm",
         }
     }
 
     /// The answer where there is no body to look into.
     fn refusal(self, status: StatusCode, reason: String) -> (StatusCode, String) {
         match self {
-            Errand::Purge => purging::refusal(status, &[reason]),
-            Errand::Warm => warming::refusal(status, &[reason]),
-            Errand::Cloudflare(_) => cloudflare::unread(status, &reason),
+            AdminCommand::Purge => purge::refusal(status, &[reason]),
+            AdminCommand::Warm => warm::refusal(status, &[reason]),
+            AdminCommand::Cloudflare(_) => cloudflare::unread(status, &reason),
         }
     }
 }
 
-pub(super) async fn answer(request: Request<Incoming>, desk: &Desk) -> Answer {
+pub(super) async fn answer(request: Request<Incoming>, state: &AdminState) -> AdminResponse {
     let (head, body) = request.into_parts();
     match Host::of(&head) {
         Err(fault) => return fault.answer(head.version).map(Either::Left),
-        Ok(host) if !hosts::is_known(host, &desk.hosts) => {
+        Ok(host) if !hosts::is_accepted(host, &state.hosts) => {
             return misdirected().map(Either::Left);
         }
         Ok(_) => {}
     }
     let path = head.uri.path();
-    let errand = match path {
-        "/purge" => Some(Errand::Purge),
-        "/warm" => Some(Errand::Warm),
-        _ => cloudflare::zone_of(path).map(Errand::Cloudflare),
+    let command = match path {
+        "/purge" => Some(AdminCommand::Purge),
+        "/warm" => Some(AdminCommand::Warm),
+        _ => cloudflare::zone_of(path).map(AdminCommand::Cloudflare),
     };
-    let Some(errand) = errand else {
-        let read = answer_reader(&head.method, path, &desk.pipeline, &desk.readiness);
+    let Some(command) = command else {
+        let read = answer_reader(&head.method, path, &state.pipeline, &state.readiness);
         return read.map(Either::Left);
     };
     if head.method != Method::POST {
         return not_allowed(POST, "this is done with POST\n").map(Either::Left);
     }
-    if let Err(refusal) = desk.token.judge(&head.headers) {
-        return unauthorized(errand, refusal, &desk.refusals).map(Either::Left);
+    if let Err(refusal) = state.token.check(&head.headers) {
+        return unauthorized(command, refusal, &state.refusals).map(Either::Left);
     }
-    let (status, text) = match (fields::read(body).await, errand) {
-        (Ok(body), Errand::Warm) => match warm(&body, desk) {
+    let (status, text) = match (fields::read(body).await, command) {
+        (Ok(body), AdminCommand::Warm) => match warm(&body, state) {
             Ok(answer) => return answer,
             Err(refused) => refused,
         },
-        (Ok(body), Errand::Purge) => purge(&body, &desk.pipeline).await,
-        (Ok(body), Errand::Cloudflare(zone)) => purge_zone(zone, &body, &desk.pipeline).await,
-        (Err(why), errand) => unread(errand, why),
+        (Ok(body), AdminCommand::Purge) => purge(&body, &state.pipeline).await,
+        (Ok(body), AdminCommand::Cloudflare(zone)) => {
+            purge_zone(zone, &body, &state.pipeline).await
+        }
+        (Err(why), command) => unread(command, why),
     };
     response::json(status, text).map(Either::Left)
 }
@@ -139,7 +141,7 @@ fn answer_reader(
         ),
         "/metrics" => {
             let mut response = response::text(StatusCode::OK, pipeline.metrics_text());
-            response.headers_mut().insert(CONTENT_TYPE, METRICS_TYPE);
+            response.headers_mut().insert(CONTENT_TYPE, OPENMETRICS);
             response
         }
         _ => response::text(
@@ -163,17 +165,21 @@ fn misdirected() -> Response<Body> {
     )
 }
 
-fn unauthorized(errand: Errand<'_>, refusal: Refusal, refusals: &LogRate) -> Response<Body> {
+fn unauthorized(
+    command: AdminCommand<'_>,
+    refusal: TokenError,
+    refusals: &LogRate,
+) -> Response<Body> {
     let status = match refusal {
-        Refusal::Off => StatusCode::FORBIDDEN,
-        Refusal::Missing | Refusal::Wrong => StatusCode::UNAUTHORIZED,
+        TokenError::NotConfigured => StatusCode::FORBIDDEN,
+        TokenError::Missing | TokenError::Wrong => StatusCode::UNAUTHORIZED,
     };
-    let (status, text) = match errand {
-        Errand::Cloudflare(_) => cloudflare::unauthorized(status, refusal),
-        Errand::Purge | Errand::Warm => errand.refusal(status, refusal.to_string()),
+    let (status, text) = match command {
+        AdminCommand::Cloudflare(_) => cloudflare::unauthorized(status, refusal),
+        AdminCommand::Purge | AdminCommand::Warm => command.refusal(status, refusal.to_string()),
     };
     if let Some(left_out) = refusals.admit() {
-        tracing::warn!(errand = errand.word(), %refusal, left_out, "an operator was refused");
+        tracing::warn!(command = command.word(), %refusal, left_out, "an operator was refused");
     }
     let mut response = response::json(status, text);
     if status == StatusCode::UNAUTHORIZED {
@@ -182,25 +188,25 @@ fn unauthorized(errand: Errand<'_>, refusal: Refusal, refusals: &LogRate) -> Res
     response
 }
 
-fn unread(errand: Errand<'_>, why: NoBody) -> (StatusCode, String) {
+fn unread(command: AdminCommand<'_>, why: BodyError) -> (StatusCode, String) {
     let (status, reason) = match why {
-        NoBody::TooLong => (
+        BodyError::TooLong => (
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body must be at most {BODY_BYTES} bytes long: send several"),
+            format!("the body must be at most {MAX_BODY_BYTES} bytes long: send several"),
         ),
-        NoBody::TooSlow => (
+        BodyError::TooSlow => (
             StatusCode::REQUEST_TIMEOUT,
             "the body took too long to arrive".to_owned(),
         ),
-        NoBody::Broken => (StatusCode::BAD_REQUEST, "the body broke off".to_owned()),
+        BodyError::Broken => (StatusCode::BAD_REQUEST, "the body broke off".to_owned()),
     };
-    errand.refusal(status, reason)
+    command.refusal(status, reason)
 }
 
 async fn purge(body: &[u8], pipeline: &Pipeline) -> (StatusCode, String) {
-    match purging::parse(body) {
-        Ok((asked, soft)) => purging::outcome(&pipeline.purge(&asked, soft).await),
-        Err(wrong) => purging::refusal(StatusCode::BAD_REQUEST, &wrong),
+    match purge::parse(body) {
+        Ok((asked, soft)) => purge::outcome(&pipeline.purge(&asked, soft).await),
+        Err(wrong) => purge::refusal(StatusCode::BAD_REQUEST, &wrong),
     }
 }
 
@@ -212,26 +218,25 @@ async fn purge_zone(zone: &str, body: &[u8], pipeline: &Pipeline) -> (StatusCode
 }
 
 /// Nothing is begun before all of the call makes sense.
-fn warm(body: &[u8], desk: &Desk) -> Result<Answer, (StatusCode, String)> {
-    let wrong = |wrong: Vec<String>| warming::refusal(StatusCode::BAD_REQUEST, &wrong);
-    let busy =
-        |reason: &str| warming::refusal(StatusCode::SERVICE_UNAVAILABLE, &[reason.to_owned()]);
-    let call = warming::parse(body).map_err(wrong)?;
-    let Call {
+fn warm(body: &[u8], state: &AdminState) -> Result<AdminResponse, (StatusCode, String)> {
+    let wrong = |wrong: Vec<String>| warm::refusal(StatusCode::BAD_REQUEST, &wrong);
+    let busy = |reason: &str| warm::refusal(StatusCode::SERVICE_UNAVAILABLE, &[reason.to_owned()]);
+    let call = warm::parse(body).map_err(wrong)?;
+    let WarmRequest {
         sources,
         options,
         clients,
         host,
     } = call;
-    let presets = desk.pipeline.presets(&options, &clients, host.as_deref());
+    let presets = state.pipeline.presets(&options, &clients, host.as_deref());
     let presets = presets.map_err(wrong)?;
-    if !desk.readiness.get() {
+    if !state.readiness.get() {
         return Err(busy("not ready: starting or draining"));
     }
-    let place = Arc::clone(&desk.warming).try_acquire_owned();
+    let place = Arc::clone(&state.warm_calls).try_acquire_owned();
     let place = place.map_err(|_| busy("too many such calls at once, try again in a moment"))?;
-    let lines = warming::lines(Arc::clone(&desk.pipeline), sources, presets, place);
+    let lines = warm::lines(Arc::clone(&state.pipeline), sources, presets, place);
     let mut answer = Response::new(Either::Right(lines));
-    answer.headers_mut().insert(CONTENT_TYPE, LINES_TYPE);
+    answer.headers_mut().insert(CONTENT_TYPE, NDJSON);
     Ok(answer)
 }

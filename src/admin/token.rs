@@ -10,7 +10,7 @@ use serde::Deserializer;
 use serde::de::Visitor;
 
 /// The shortest token, in characters. Nothing bounds how often one is tried.
-const LEAST: usize = 16;
+const MIN_LENGTH: usize = 16;
 
 /// What operators prove themselves with; empty, nobody can. `Debug` hides it.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -18,25 +18,25 @@ pub struct Token(String);
 
 /// Why a request may change nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum TokenError {
     /// No token is set: nobody may.
-    Off,
+    NotConfigured,
     /// No token was sent.
     Missing,
     /// It is another one.
     Wrong,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for TokenError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            Refusal::Off => {
+            TokenError::NotConfigured => {
                 "this is off: set `token` under [admin], or SAFELIGHT__ADMIN__TOKEN, and restart"
             }
-            Refusal::Missing => {
+            TokenError::Missing => {
                 "a token is needed: send the header `Authorization: Bearer TOKEN` with the `token` of section [admin]"
             }
-            Refusal::Wrong => "this is not the `token` of section [admin]",
+            TokenError::Wrong => "this is not the `token` of section [admin]",
         })
     }
 }
@@ -45,7 +45,7 @@ impl Token {
     /// A token of visible ASCII characters, which is what a header can carry, and of enough of them that nobody guesses it; or none.
     pub fn new(text: &str) -> Option<Self> {
         let is_token = text.bytes().all(|byte| byte.is_ascii_graphic());
-        let is_long = text.is_empty() || text.len() >= LEAST;
+        let is_long = text.is_empty() || text.len() >= MIN_LENGTH;
         (is_token && is_long).then(|| Token(text.to_owned()))
     }
 
@@ -60,24 +60,24 @@ impl Token {
     }
 
     /// Whether a request proves that an operator sends it.
-    pub(super) fn judge(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), TokenError> {
         if self.0.is_empty() {
-            return Err(Refusal::Off);
+            return Err(TokenError::NotConfigured);
         }
         let mut lines = headers.get_all(AUTHORIZATION).iter();
         let (Some(line), None) = (lines.next(), lines.next()) else {
-            return Err(Refusal::Missing);
+            return Err(TokenError::Missing);
         };
         let (scheme, given) = line
             .as_bytes()
             .split_at_checked("Bearer ".len())
-            .ok_or(Refusal::Missing)?;
+            .ok_or(TokenError::Missing)?;
         if !scheme.eq_ignore_ascii_case(b"Bearer ") {
-            return Err(Refusal::Missing);
+            return Err(TokenError::Missing);
         }
         // Hashes of one length, which `blake3` compares in constant time: neither length nor content shows in how long this takes.
         let is_right = blake3::hash(given.trim_ascii()) == blake3::hash(self.0.as_bytes());
-        is_right.then_some(()).ok_or(Refusal::Wrong)
+        is_right.then_some(()).ok_or(TokenError::Wrong)
     }
 }
 
@@ -133,10 +133,10 @@ mod tests {
     use hyper::header::HeaderValue;
     use serde::Deserialize;
 
-    use super::Refusal;
     use super::Token;
+    use super::TokenError;
 
-    fn judged(token: &str, lines: &[&str]) -> Result<(), Refusal> {
+    fn judged(token: &str, lines: &[&str]) -> Result<(), TokenError> {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(
@@ -144,7 +144,7 @@ mod tests {
                 HeaderValue::from_str(line).expect("the table holds header values"),
             );
         }
-        Token::new(token).expect("a token").judge(&headers)
+        Token::new(token).expect("a token").check(&headers)
     }
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
         ] {
             assert_eq!(
                 judged("a-secret-of-ours", &[line]),
-                Err(Refusal::Wrong),
+                Err(TokenError::Wrong),
                 "{line}"
             );
         }
@@ -179,7 +179,7 @@ mod tests {
         ] {
             assert_eq!(
                 judged("a-secret-of-ours", lines),
-                Err(Refusal::Missing),
+                Err(TokenError::Missing),
                 "{lines:?}"
             );
         }
@@ -188,7 +188,11 @@ mod tests {
     #[test]
     fn without_a_token_nobody_is_one() {
         for lines in [&[][..], &["Bearer "], &["Bearer x"]] {
-            assert_eq!(judged("", lines), Err(Refusal::Off), "{lines:?}");
+            assert_eq!(
+                judged("", lines),
+                Err(TokenError::NotConfigured),
+                "{lines:?}"
+            );
         }
         assert_eq!(Token::default().authorization(), None);
     }
@@ -198,7 +202,7 @@ mod tests {
         let token = Token::new("a-secret-of-ours").expect("a token");
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, token.authorization().expect("it is set"));
-        assert_eq!(token.judge(&headers), Ok(()));
+        assert_eq!(token.check(&headers), Ok(()));
         let told = format!("{token:?} {headers:?}");
         assert!(!told.contains("secret"), "{told}");
     }

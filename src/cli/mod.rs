@@ -1,6 +1,6 @@
 //! The command line: what can be asked of the binary, and doing it. It prints nothing; `main` does.
 
-mod operator;
+mod admin_client;
 mod purge;
 mod serve;
 mod transform;
@@ -14,11 +14,11 @@ use clap::Subcommand;
 
 pub use purge::PurgeArguments;
 pub use purge::purge;
-pub use serve::Serving;
+pub use serve::ServerAddresses;
 pub use serve::serve;
 pub use transform::transform;
 pub use warm::WarmArguments;
-pub use warm::Warmth;
+pub use warm::WarmReport;
 pub use warm::warm;
 
 /// An image transformation proxy that speaks Cloudflare's URL dialect.
@@ -61,18 +61,18 @@ pub enum Command {
 
 /// Why a command did not do what it was asked to: a sentence for the person at the terminal.
 #[derive(Debug)]
-pub struct Failure(String);
+pub struct CommandError(String);
 
-impl Failure {
+impl CommandError {
     fn new(reason: impl fmt::Display) -> Self {
-        Failure(reason.to_string())
+        CommandError(reason.to_string())
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for CommandError {}

@@ -6,9 +6,9 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Failure;
-use super::operator::ServerArguments;
-use super::operator::texts;
+use super::CommandError;
+use super::admin_client::ServerArguments;
+use super::admin_client::texts;
 
 /// For the whole call.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Args)]
 pub struct PurgeArguments {
     #[command(flatten)]
-    targets: Targets,
+    targets: PurgeTargets,
     /// Make it stale instead of missing: origins are asked whether it changed, and it is shown where they fail.
     #[arg(long)]
     soft: bool,
@@ -28,7 +28,7 @@ pub struct PurgeArguments {
 /// Each may be given several times.
 #[derive(Debug, Args, Serialize)]
 #[group(required = true, multiple = true)]
-struct Targets {
+struct PurgeTargets {
     /// A source with all its renditions: a URL, a path of the zone or bucket:NAME/KEY.
     #[arg(long, value_name = "URL")]
     source: Vec<String>,
@@ -48,34 +48,34 @@ struct Targets {
 
 /// The body of the call.
 #[derive(Serialize)]
-struct Call<'a> {
+struct RequestBody<'a> {
     #[serde(flatten)]
-    targets: &'a Targets,
+    targets: &'a PurgeTargets,
     soft: bool,
 }
 
 /// Asks the server, and returns what is to be said about it, a line each.
 ///
 /// # Errors
-/// [`Failure`] where there is no server, no token or the wrong one, or where the server does not understand.
-pub async fn purge(arguments: &PurgeArguments) -> Result<Vec<String>, Failure> {
+/// [`CommandError`] where there is no server, no token or the wrong one, or where the server does not understand.
+pub async fn purge(arguments: &PurgeArguments) -> Result<Vec<String>, CommandError> {
     let PurgeArguments {
         targets,
         soft,
         server,
     } = arguments;
-    let operator = server.operator(&server.settings()?, "/purge", TIMEOUT)?;
-    let call = Call {
+    let admin_client = server.admin_client(&server.settings()?, "/purge", TIMEOUT)?;
+    let call = RequestBody {
         targets,
         soft: *soft,
     };
-    let body = serde_json::to_vec(&call).map_err(Failure::new)?;
-    let answer = operator.post(body).await?;
+    let body = serde_json::to_vec(&call).map_err(CommandError::new)?;
+    let answer = admin_client.post(body).await?;
     let told: Value = serde_json::from_str(&answer.text).unwrap_or_default();
     if answer.status == 200 && told["success"] == true {
         Ok(lines(&told))
     } else {
-        Err(operator.refused(&answer))
+        Err(admin_client.refused(&answer))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use super::Failure;
+use super::CommandError;
 use crate::config::Config;
 use crate::cpu::MemoryLimit;
 use crate::options::FormatChoice;
@@ -19,17 +19,17 @@ use crate::transform::Source;
 /// Transforms the file `input` into the file `output` and returns what is to be said about it, a line each.
 ///
 /// # Errors
-/// [`Failure`] when the options are wrong, a file cannot be read or written, or the picture cannot be made.
+/// [`CommandError`] when the options are wrong, a file cannot be read or written, or the picture cannot be made.
 pub fn transform(
     input: &Path,
     options: &str,
     output: &Path,
     config: Option<&Path>,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, CommandError> {
     let config = config
         .map_or_else(|| Ok(Config::default()), Config::load)
-        .map_err(Failure::new)?;
-    let (mut options, mut warnings) = Options::parse(options).map_err(Failure::new)?;
+        .map_err(CommandError::new)?;
+    let (mut options, mut warnings) = Options::parse(options).map_err(CommandError::new)?;
     let extension = output
         .extension()
         .and_then(|extension| extension.to_str())
@@ -37,7 +37,7 @@ pub fn transform(
     options.format = options.format.or(format_of(extension));
     // Neither sources nor buckets are asked for anything here, so the shipped zone does.
     let policy = Policy::new(&config.policy(), Config::default().zone.origin, Vec::new())
-        .map_err(Failure::new)?;
+        .map_err(CommandError::new)?;
     let (recipe, more) = policy
         .decide(
             &options,
@@ -46,30 +46,30 @@ pub fn transform(
                 webp: true,
             },
         )
-        .map_err(Failure::new)?;
+        .map_err(CommandError::new)?;
     warnings.extend(more);
     let named =
-        |path: &Path, error: std::io::Error| Failure(format!("`{}`: {error}", path.display()));
+        |path: &Path, error: std::io::Error| CommandError(format!("`{}`: {error}", path.display()));
     let source = fs::read(input).map_err(|error| named(input, error))?;
     let memory = MemoryLimit::of_system().map(|memory| memory.bytes);
     let render_memory = config.limits.render_memory(memory);
     let deadline = Instant::now() + config.server.request_timeout.duration();
     let length = source.len();
     let limits = config.limits.of_render(render_memory);
-    let source = Source::open(source.into(), &limits).map_err(Failure::new)?;
+    let source = Source::open(source.into(), &limits).map_err(CommandError::new)?;
     let budget = Budget { limits, deadline };
-    let made =
-        transform::render(&source, &recipe, &Clues::default(), &budget).map_err(Failure::new)?;
+    let made = transform::render(&source, &recipe, &Clues::default(), &budget)
+        .map_err(CommandError::new)?;
     policy
         .check_output(&options, made.format)
-        .map_err(Failure::new)?;
+        .map_err(CommandError::new)?;
     fs::write(output, &made.bytes).map_err(|error| named(output, error))?;
     warnings.extend(made.warnings);
-    let mut said: Vec<String> = warnings
+    let mut lines: Vec<String> = warnings
         .iter()
         .map(|warning| format!("warning: {warning}"))
         .collect();
-    said.push(format!(
+    lines.push(format!(
         "{}: {} {}x{}, {} bytes (source {} bytes)",
         output.display(),
         made.format,
@@ -78,7 +78,7 @@ pub fn transform(
         made.bytes.len(),
         length
     ));
-    Ok(said)
+    Ok(lines)
 }
 
 /// The format that the extension of an output file asks for.

@@ -205,7 +205,7 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 }
 
 /// Reads what there is; at the first bad value says where it is.
-fn read(table: &Table, wrong: &mut Vec<String>) -> Result<Config, Vec<Step>> {
+fn read(table: &Table, wrong: &mut Vec<String>) -> Result<Config, Vec<PathStep>> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let reader = serde_path_to_error::Deserializer::new(Value::Table(table.clone()), &mut track);
@@ -229,8 +229,8 @@ fn read(table: &Table, wrong: &mut Vec<String>) -> Result<Config, Vec<Step>> {
             Err(path
                 .iter()
                 .map(|segment| match segment {
-                    serde_path_to_error::Segment::Seq { index } => Step::Index(*index),
-                    other => Step::Key(other.to_string()),
+                    serde_path_to_error::Segment::Seq { index } => PathStep::Index(*index),
+                    other => PathStep::Key(other.to_string()),
                 })
                 .collect())
         }
@@ -239,14 +239,14 @@ fn read(table: &Table, wrong: &mut Vec<String>) -> Result<Config, Vec<Step>> {
 
 /// One step down into a table.
 #[derive(Clone, Debug)]
-enum Step {
+enum PathStep {
     Key(String),
     Index(usize),
 }
 
 /// Removes the deepest thing of a path that exists. Says whether anything was removed.
-fn remove(table: &mut Table, path: &[Step]) -> bool {
-    let Some((Step::Key(first), rest)) = path.split_first() else {
+fn remove(table: &mut Table, path: &[PathStep]) -> bool {
+    let Some((PathStep::Key(first), rest)) = path.split_first() else {
         return false;
     };
     let within = table
@@ -255,10 +255,10 @@ fn remove(table: &mut Table, path: &[Step]) -> bool {
     within || table.remove(first).is_some()
 }
 
-fn remove_within(value: &mut Value, path: &[Step]) -> bool {
+fn remove_within(value: &mut Value, path: &[PathStep]) -> bool {
     match (value, path) {
-        (Value::Table(table), [Step::Key(_), ..]) => remove(table, path),
-        (Value::Array(array), [Step::Index(index), rest @ ..]) if *index < array.len() => {
+        (Value::Table(table), [PathStep::Key(_), ..]) => remove(table, path),
+        (Value::Array(array), [PathStep::Index(index), rest @ ..]) if *index < array.len() => {
             if !remove_within(&mut array[*index], rest) {
                 array.remove(*index);
             }

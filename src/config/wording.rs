@@ -46,8 +46,8 @@ mod tests {
                 "setting `server.listen`: must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"",
             ),
             (
-                "[server]\nhead_timeout = 5\n",
-                "setting `server.head_timeout`: must be a length of time such as \"30 s\" (units ms, s, min, h, d)",
+                "[server]\nheader_timeout = 5\n",
+                "setting `server.header_timeout`: must be a length of time such as \"30 s\" (units ms, s, min, h, d)",
             ),
             (
                 "[limits]\nsource_bytes = true\n",

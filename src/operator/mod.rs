@@ -7,6 +7,6 @@ pub use self::prewarm::Client;
 pub use self::prewarm::Presets;
 pub use self::prewarm::Warmed;
 pub use self::prewarm::batch::Prepared;
-pub use self::purge::Asked;
 pub use self::purge::PurgeFailure;
+pub use self::purge::PurgeTarget;
 pub use self::purge::Purged;

@@ -39,7 +39,7 @@ pub(crate) const UNTYPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').ad
 
 /// One thing to be purged, in the words of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum PurgeTarget {
     /// A source with all its renditions, by its own address or by that of one of its renditions.
     Source(String),
     /// What a transformation URL leads to, whoever asks.
@@ -92,22 +92,25 @@ impl fmt::Display for PurgeFailure {
 
 impl std::error::Error for PurgeFailure {}
 
-impl Asked {
+impl PurgeTarget {
     /// The word for metrics, logs and messages.
     pub const fn word(&self) -> &'static str {
         match self {
-            Asked::Source(_) => "source",
-            Asked::Url(_) => "url",
-            Asked::Prefix(_) => "prefix",
-            Asked::Tag(_) => "tag",
-            Asked::Everything => "everything",
+            PurgeTarget::Source(_) => "source",
+            PurgeTarget::Url(_) => "url",
+            PurgeTarget::Prefix(_) => "prefix",
+            PurgeTarget::Tag(_) => "tag",
+            PurgeTarget::Everything => "everything",
         }
     }
 
     fn text(&self) -> &str {
         match self {
-            Asked::Source(text) | Asked::Url(text) | Asked::Prefix(text) | Asked::Tag(text) => text,
-            Asked::Everything => "",
+            PurgeTarget::Source(text)
+            | PurgeTarget::Url(text)
+            | PurgeTarget::Prefix(text)
+            | PurgeTarget::Tag(text) => text,
+            PurgeTarget::Everything => "",
         }
     }
 }
@@ -151,7 +154,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`PurgeFailure`].
-    pub async fn purge(&self, asked: &[Asked], soft: bool) -> Result<Purged, PurgeFailure> {
+    pub async fn purge(&self, asked: &[PurgeTarget], soft: bool) -> Result<Purged, PurgeFailure> {
         let mut collected = Collected::default();
         let mut wrong = Vec::new();
         for asked in asked {
@@ -178,7 +181,7 @@ impl Pipeline {
         // On its own: half a purge, because whoever asked for it hung up, would be none.
         let done = tokio::spawn(async move { cache.purge(purges).await }).await;
         for asked in asked {
-            self.metrics.purged(asked.word(), soft);
+            self.metrics.record_purge(asked.word(), soft);
             let text = &*redacted(asked.text());
             tracing::info!(what = asked.word(), text, soft, "purged");
         }
@@ -191,18 +194,18 @@ impl Pipeline {
         }
     }
 
-    async fn collect(&self, asked: &Asked, into: &mut Collected) -> Result<(), Wrong> {
+    async fn collect(&self, asked: &PurgeTarget, into: &mut Collected) -> Result<(), Wrong> {
         let allowlist = self.policy.allowlist();
         match asked {
-            Asked::Source(text) => {
+            PurgeTarget::Source(text) => {
                 let request = self.request_of(text, "")?;
                 let source = request.as_ref().map_or(text.as_str(), source_text);
                 for source in allowlist.resolve(source).map_err(Wrong::of)? {
                     into.source(&source);
                 }
             }
-            Asked::Url(text) => self.collect_renditions(text, into).await?,
-            Asked::Prefix(text) => {
+            PurgeTarget::Url(text) => self.collect_renditions(text, into).await?,
+            PurgeTarget::Prefix(text) => {
                 let (_, path) = host_and_target(text);
                 let is_ours = self.prefixes.is_image_path(path)
                     || (path.len() > 1 && self.prefixes.lie_below(path));
@@ -226,13 +229,13 @@ impl Pipeline {
                     }
                 }
             }
-            Asked::Tag(text) => {
+            PurgeTarget::Tag(text) => {
                 let tag = Tag::new(text.trim()).map_err(Wrong::of)?;
                 if into.purged.tags.insert(tag.as_str().to_owned()) {
                     into.targets.push(Target::Tag(tag));
                 }
             }
-            Asked::Everything => into.everything(),
+            PurgeTarget::Everything => into.everything(),
         }
         Ok(())
     }
@@ -335,7 +338,7 @@ impl Wrong {
     }
 }
 
-fn complaint(asked: &Asked, Wrong(reason): &Wrong) -> String {
+fn complaint(asked: &PurgeTarget, Wrong(reason): &Wrong) -> String {
     let (word, text) = (asked.word(), asked.text());
     // What stands before an `@` may be a password.
     if text.contains('@') {

@@ -53,12 +53,12 @@ impl Pipeline {
         for denominator in serving {
             let key = Key::of_derivative(&name.key, record, denominator);
             if let Some(found) = self.cache.find(key).await {
-                self.metrics.large_source("derivative");
+                self.metrics.record_large_source("derivative");
                 let bytes = found.rendition.bytes.clone();
                 return (clues.with_derivative(denominator, bytes), None);
             }
         }
-        self.metrics.large_source("source");
+        self.metrics.record_large_source("source");
         (clues, Some(worthwhile))
     }
 
@@ -88,7 +88,7 @@ impl Pipeline {
             };
             let Ok((known, _share)) = pipeline.idly(known).await else {
                 claim.failed();
-                pipeline.metrics.derived("skipped");
+                pipeline.metrics.record_reduced_copy("skipped");
                 return;
             };
             let fetched = pipeline
@@ -101,16 +101,16 @@ impl Pipeline {
                     pipeline.cache.get_or_render(key, true, work).await
                 }
                 Ok(_) => {
-                    pipeline.metrics.derived("skipped");
+                    pipeline.metrics.record_reduced_copy("skipped");
                     return;
                 }
                 Err(error) => Err(error),
             };
             match made {
-                Ok(_) => pipeline.metrics.derived("made"),
+                Ok(_) => pipeline.metrics.record_reduced_copy("made"),
                 Err(Failed { error, .. }) => {
                     claim.failed();
-                    pipeline.metrics.derived("failed");
+                    pipeline.metrics.record_reduced_copy("failed");
                     tracing::debug!(%error, "a large source stays without a copy");
                     return;
                 }

@@ -114,7 +114,7 @@ impl Pipeline {
             return;
         };
         if !self.cpu.is_idle() {
-            self.metrics.upgraded("skipped");
+            self.metrics.record_upgrade("skipped");
             return;
         }
         let Admitted { job, name, .. } = choice.admitted;
@@ -125,11 +125,11 @@ impl Pipeline {
                 return;
             };
             match pipeline.settle(job, name, record, better).await {
-                Ok(Some(Outcome::Miss)) => pipeline.metrics.upgraded("made"),
+                Ok(Some(Outcome::Miss)) => pipeline.metrics.record_upgrade("made"),
                 // Somebody was faster.
                 Ok(Some(_)) => {}
                 Ok(None) => {
-                    pipeline.metrics.upgraded("skipped");
+                    pipeline.metrics.record_upgrade("skipped");
                     return;
                 }
                 Err(error) => {
@@ -137,7 +137,7 @@ impl Pipeline {
                     let is_refusal = matches!(*error, Error::Cpu(CpuError::Rejected { .. }));
                     pipeline
                         .metrics
-                        .upgraded(if is_refusal { "skipped" } else { "failed" });
+                        .record_upgrade(if is_refusal { "skipped" } else { "failed" });
                     tracing::debug!(%error, "an interim picture stays");
                     return;
                 }

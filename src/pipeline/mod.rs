@@ -63,7 +63,7 @@ use crate::source::SetupError;
 use crate::source::SourceMemory;
 use crate::source::Sources;
 use crate::telemetry;
-use crate::telemetry::Access;
+use crate::telemetry::AccessLog;
 use crate::telemetry::Metrics;
 use crate::transform::Limits;
 use crate::units::AutoByteSize;
@@ -112,7 +112,7 @@ pub enum PipelineError {
 /// What a request came to, before it is told.
 struct Answered {
     response: Response<Body>,
-    outcome: telemetry::Outcome,
+    outcome: telemetry::RequestOutcome,
 }
 
 impl Pipeline {
@@ -276,7 +276,7 @@ impl Pipeline {
     /// Answers a request for a picture, whatever happens, and says so in the log and in numbers.
     pub async fn respond(self: &Arc<Self>, head: &Parts) -> Response<Body> {
         let started = Instant::now();
-        let _in_flight = self.metrics.request_in_flight();
+        let _in_flight = self.metrics.count_request();
         let understood = self.understand(head);
         // Where it stays: it is large, and a hit is short.
         let run = pin!(self.run(head, started, &understood));
@@ -287,7 +287,7 @@ impl Pipeline {
                 since,
                 may_be_kept,
             }) => {
-                self.metrics.failed(error.info().code);
+                self.metrics.record_error(error.info().code);
                 let Understood { vary, fallback, .. } = &*understood;
                 let head_only = head.method == Method::HEAD;
                 let response = match fallback.as_ref().filter(|_| error.may_redirect()) {
@@ -303,7 +303,7 @@ impl Pipeline {
                 (
                     Answered {
                         response,
-                        outcome: telemetry::Outcome::Error,
+                        outcome: telemetry::RequestOutcome::Error,
                     },
                     Some(error),
                 )
@@ -311,8 +311,8 @@ impl Pipeline {
         };
         let Answered { response, outcome } = answered;
         let (status, duration) = (response.status().as_u16(), started.elapsed());
-        self.metrics.answered(status, outcome, duration);
-        Access {
+        self.metrics.record_request(status, outcome, duration);
+        AccessLog {
             method: head.method.as_str(),
             path: head.uri.path(),
             status,
@@ -352,7 +352,7 @@ impl Pipeline {
         let mut record = Arc::clone(&source.record);
         let mut stale = source.stale;
         if let Some(stale) = stale {
-            self.metrics.stale(match stale {
+            self.metrics.record_stale(match stale {
                 Stale::Revalidating => "revalidating",
                 Stale::OriginFailed => "origin-failed",
             });
@@ -384,9 +384,9 @@ impl Pipeline {
             return Ok(Answered {
                 response,
                 outcome: match settled {
-                    PreconditionOutcome::NotModified => telemetry::Outcome::NotModified,
+                    PreconditionOutcome::NotModified => telemetry::RequestOutcome::NotModified,
                     PreconditionOutcome::PreconditionFailed => {
-                        telemetry::Outcome::PreconditionFailed
+                        telemetry::RequestOutcome::PreconditionFailed
                     }
                 },
             });
@@ -427,7 +427,7 @@ impl Pipeline {
         judged.map_err(|denied| Failed::from(Error::from(denied)).over(&record))?;
         let is_interim = choice.is_interim(rendition);
         if is_interim {
-            self.metrics.interim();
+            self.metrics.record_interim();
             if matches!(found.outcome, Outcome::Hit(_)) {
                 self.upgrade(&choice, &record);
             }
@@ -507,13 +507,13 @@ fn render_memory(config: &Config) -> ByteSize {
 }
 
 /// The cache's word in the words of telemetry.
-fn outcome(outcome: Outcome) -> telemetry::Outcome {
+fn outcome(outcome: Outcome) -> telemetry::RequestOutcome {
     match outcome {
-        Outcome::Hit(Tier::Memory) => telemetry::Outcome::Memory,
-        Outcome::Hit(Tier::Disk) => telemetry::Outcome::Disk,
-        Outcome::Hit(Tier::Shared) => telemetry::Outcome::Shared,
-        Outcome::Coalesced => telemetry::Outcome::Coalesced,
-        Outcome::Miss | Outcome::Revalidated => telemetry::Outcome::Miss,
+        Outcome::Hit(Tier::Memory) => telemetry::RequestOutcome::Memory,
+        Outcome::Hit(Tier::Disk) => telemetry::RequestOutcome::Disk,
+        Outcome::Hit(Tier::Shared) => telemetry::RequestOutcome::Shared,
+        Outcome::Coalesced => telemetry::RequestOutcome::Coalesced,
+        Outcome::Miss | Outcome::Revalidated => telemetry::RequestOutcome::Miss,
     }
 }
 

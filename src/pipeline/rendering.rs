@@ -164,7 +164,7 @@ impl Pipeline {
             (RenderStep::Resize, resize),
             (RenderStep::Encode, encode),
         ];
-        self.metrics.rendered(made.format.extension(), steps);
+        self.metrics.record_render(made.format.extension(), steps);
     }
 
     /// Has a worker make a picture that has a price, and compares that with what it took.
@@ -189,7 +189,7 @@ impl Pipeline {
         };
         if let Some(cpu_time) = cpu_time {
             self.metrics
-                .spent(encoded.format.extension(), cpu_time, price.cpu);
+                .record_cpu_ratio(encoded.format.extension(), cpu_time, price.cpu);
         }
         Ok(encoded)
     }
@@ -233,7 +233,7 @@ impl Pipeline {
         };
         done.map_err(|error| {
             if let CpuError::Rejected { reason, .. } = error {
-                self.metrics.refused(reason.word());
+                self.metrics.record_cpu_rejection(reason.word());
             }
             error.into()
         })
@@ -306,12 +306,12 @@ impl Pipeline {
                 Ok(FetchOutcome::NotModified { .. }) => ("not-modified", 0),
                 Err(error) => {
                     if let Error::Source(SourceError::Busy(lack)) = error {
-                        pipeline.metrics.source_refused(lack.word());
+                        pipeline.metrics.record_source_refusal(lack.word());
                     }
                     (error.info().code, 0)
                 }
             };
-            pipeline.metrics.fetched(result, bytes);
+            pipeline.metrics.record_fetch(result, bytes);
             answer
         }
     }

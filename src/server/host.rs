@@ -25,7 +25,7 @@ pub struct Host<'a> {
 
 /// Why a request names no host that it could be answered for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HostFault {
+pub enum HostError {
     /// There is none, where there has to be one.
     Missing,
     /// There are several lines.
@@ -36,22 +36,22 @@ pub enum HostFault {
     Different,
 }
 
-impl fmt::Display for HostFault {
+impl fmt::Display for HostError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
-            HostFault::Missing => "a request must name its host: the header `Host` is missing",
-            HostFault::Repeated => "a request must name one host: the header `Host` is there twice",
-            HostFault::Malformed => {
+            HostError::Missing => "a request must name its host: the header `Host` is missing",
+            HostError::Repeated => "a request must name one host: the header `Host` is there twice",
+            HostError::Malformed => {
                 "a request must name its host: the header `Host` must be `host` or `host:port`"
             }
-            HostFault::Different => {
+            HostError::Different => {
                 "a request must name one host: `:authority` and `Host` are not the same"
             }
         })
     }
 }
 
-impl HostFault {
+impl HostError {
     /// The answer, after which an HTTP/1 connection ends: what follows such a head may be meant for somebody else.
     pub fn answer(self, version: Version) -> Response<Body> {
         let mut response = response::text(StatusCode::BAD_REQUEST, format!("{self}\n"));
@@ -67,18 +67,18 @@ impl<'a> Host<'a> {
     /// The host that a request names; `None` for one of HTTP/1.0 that names none.
     ///
     /// # Errors
-    /// [`HostFault`] for what has to be answered with 400.
-    pub fn of(head: &'a Parts) -> Result<Option<Self>, HostFault> {
+    /// [`HostError`] for what has to be answered with 400.
+    pub fn of(head: &'a Parts) -> Result<Option<Self>, HostError> {
         let mut lines = head.headers.get_all(HOST).iter();
         let in_header = lines
             .next()
-            .map(|line| Host::parse(line.as_bytes()).ok_or(HostFault::Malformed))
+            .map(|line| Host::parse(line.as_bytes()).ok_or(HostError::Malformed))
             .transpose()?;
         if lines.next().is_some() {
-            return Err(HostFault::Repeated);
+            return Err(HostError::Repeated);
         }
         let in_target = head.uri.authority().map(|authority| {
-            Host::parse(authority.as_str().as_bytes()).ok_or(HostFault::Malformed)
+            Host::parse(authority.as_str().as_bytes()).ok_or(HostError::Malformed)
         });
         let in_target = in_target.transpose()?;
         match (in_target, in_header) {
@@ -91,13 +91,13 @@ impl<'a> Host<'a> {
                 if target.is_same(&header, default) {
                     Ok(Some(target))
                 } else {
-                    Err(HostFault::Different)
+                    Err(HostError::Different)
                 }
             }
             (Some(target), None) if head.version >= Version::HTTP_2 => Ok(Some(target)),
             (target, Some(header)) => Ok(Some(target.unwrap_or(header))),
             (target, None) if head.version <= Version::HTTP_10 => Ok(target),
-            (_, None) => Err(HostFault::Missing),
+            (_, None) => Err(HostError::Missing),
         }
     }
 
@@ -165,14 +165,14 @@ mod tests {
     use hyper::Version;
 
     use super::Host;
-    use super::HostFault;
+    use super::HostError;
 
     #[track_caller]
     fn check(
         version: Version,
         target: &str,
         lines: &[&str],
-        expected: Result<Option<&str>, HostFault>,
+        expected: Result<Option<&str>, HostError>,
     ) {
         let mut request = Request::get(target).version(version);
         for line in lines {
@@ -193,20 +193,20 @@ mod tests {
             check("/a", &[&format!("{host}:8080")], Ok(Some(host)));
             check("/a", &[&format!("{host}:")], Ok(Some(host)));
         }
-        check("/a", &[], Err(HostFault::Missing));
-        check("http://h.test/a", &[], Err(HostFault::Missing));
-        check("/a", &["h", "h"], Err(HostFault::Repeated));
-        check("/a", &["h", "evil"], Err(HostFault::Repeated));
+        check("/a", &[], Err(HostError::Missing));
+        check("http://h.test/a", &[], Err(HostError::Missing));
+        check("/a", &["h", "h"], Err(HostError::Repeated));
+        check("/a", &["h", "evil"], Err(HostError::Repeated));
         for host in [
             "", " ", "a/b", "a b", "u@h", "u:p@h", "h:x", "h:99999", "h:-1", "h:1:2", "[::1",
             "[x]", "[::1]x", "::1", "http://h", "h?x", "h#x", "h,i ", "h%4", "h%", "h\\i",
             "\u{e9}",
         ] {
-            check("/a", &[host], Err(HostFault::Malformed));
-            check("http://h.test/a", &[host], Err(HostFault::Malformed));
+            check("/a", &[host], Err(HostError::Malformed));
+            check("http://h.test/a", &[host], Err(HostError::Malformed));
         }
         check("http://h.test/a", &["other"], Ok(Some("h.test")));
-        check("http://u:p@h.test/a", &["h"], Err(HostFault::Malformed));
+        check("http://u:p@h.test/a", &["h"], Err(HostError::Malformed));
     }
 
     #[test]
@@ -217,8 +217,8 @@ mod tests {
         check("/a", &[], Ok(None));
         check("/a", &["h"], Ok(Some("h")));
         check("http://h.test/a", &[], Ok(Some("h.test")));
-        check("/a", &["h", "h"], Err(HostFault::Repeated));
-        check("/a", &["a/b"], Err(HostFault::Malformed));
+        check("/a", &["h", "h"], Err(HostError::Repeated));
+        check("/a", &["a/b"], Err(HostError::Malformed));
     }
 
     #[test]
@@ -230,13 +230,13 @@ mod tests {
         check("http://h.test/a", &["H.test:80"], Ok(Some("h.test")));
         check("https://h.test:443/a", &["h.test"], Ok(Some("h.test")));
         check("/a", &["h"], Ok(Some("h")));
-        check("/a", &[], Err(HostFault::Missing));
-        check("http://h.test/a", &["evil.test"], Err(HostFault::Different));
-        check("http://h.test/a", &["h.test:81"], Err(HostFault::Different));
+        check("/a", &[], Err(HostError::Missing));
+        check("http://h.test/a", &["evil.test"], Err(HostError::Different));
+        check("http://h.test/a", &["h.test:81"], Err(HostError::Different));
         check(
             "http://h.test/a",
             &["h.test", "h.test"],
-            Err(HostFault::Repeated),
+            Err(HostError::Repeated),
         );
     }
 

@@ -14,23 +14,23 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How long a connection that is asked to leave may take before it is closed, or the next one is asked.
-pub(super) const LEAVING: Duration = Duration::from_millis(100);
+pub(super) const EVICTION_GRACE: Duration = Duration::from_millis(100);
 /// The same where nobody waits for its place: a request that is on its way from far away arrives within this.
-pub(super) const LINGERING: Duration = Duration::from_secs(1);
+pub(super) const IDLE_GRACE: Duration = Duration::from_secs(1);
 
 /// The connections that wait, the longest first.
 #[derive(Clone, Default)]
-pub(super) struct Idle(Arc<Mutex<Queue>>);
+pub(super) struct IdleConnections(Arc<Mutex<IdleQueue>>);
 
 #[derive(Default)]
-struct Queue {
+struct IdleQueue {
     next: u64,
     connections: BTreeMap<u64, Arc<Notify>>,
 }
 
 /// One connection.
-pub(super) struct Activity {
-    idle: Idle,
+pub(super) struct ConnectionActivity {
+    idle: IdleConnections,
     /// Whether some of an answer waits that the client does not take.
     is_full: Arc<AtomicBool>,
     leave: Arc<Notify>,
@@ -47,9 +47,9 @@ struct State {
 }
 
 /// A request that is answered, until it is dropped.
-pub(super) struct Busy(Arc<Activity>);
+pub(super) struct RequestGuard(Arc<ConnectionActivity>);
 
-impl Idle {
+impl IdleConnections {
     /// Asks the connection to leave that has waited longest, if there is one.
     pub fn evict(&self) {
         if let Some((_, leave)) = self.lock().connections.pop_first() {
@@ -58,10 +58,10 @@ impl Idle {
     }
 
     /// A new connection, which waits.
-    pub fn connection(&self, is_full: Arc<AtomicBool>) -> Arc<Activity> {
+    pub fn connection(&self, is_full: Arc<AtomicBool>) -> Arc<ConnectionActivity> {
         let leave = Arc::new(Notify::new());
         let turn = self.wait(&leave);
-        Arc::new(Activity {
+        Arc::new(ConnectionActivity {
             idle: self.clone(),
             is_full,
             leave,
@@ -81,19 +81,19 @@ impl Idle {
         turn
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, IdleQueue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Activity {
+impl ConnectionActivity {
     /// Returns when it is asked to leave.
-    pub async fn evicted(&self) {
+    pub async fn wait_for_eviction(&self) {
         self.leave.notified().await;
     }
 
     /// Returns when there has been no request for so long, the client has taken all of the answers, and it `is_counted`.
-    pub async fn unused(&self, within: Duration, is_counted: &AtomicBool) {
+    pub async fn wait_until_unused(&self, within: Duration, is_counted: &AtomicBool) {
         loop {
             let State {
                 requests, since, ..
@@ -112,7 +112,7 @@ impl Activity {
 
     /// Returns when no request is answered and the client has taken all of the answers, but not before a pause: who has begun another request by then
     /// has not ended it.
-    pub async fn quiet(&self, pause: Duration) {
+    pub async fn wait_until_quiet(&self, pause: Duration) {
         loop {
             tokio::time::sleep(pause).await;
             if self.state().requests == 0 && !self.is_full.load(Ordering::Relaxed) {
@@ -122,14 +122,14 @@ impl Activity {
     }
 
     /// A request has come.
-    pub fn busy(self: &Arc<Self>) -> Busy {
+    pub fn begin_request(self: &Arc<Self>) -> RequestGuard {
         let mut state = self.state();
         if state.requests == 0 {
             self.idle.lock().connections.remove(&state.turn);
         }
         state.requests += 1;
         drop(state);
-        Busy(Arc::clone(self))
+        RequestGuard(Arc::clone(self))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -137,14 +137,14 @@ impl Activity {
     }
 }
 
-impl Drop for Activity {
+impl Drop for ConnectionActivity {
     fn drop(&mut self) {
         let turn = self.state().turn;
         self.idle.lock().connections.remove(&turn);
     }
 }
 
-impl Drop for Busy {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.requests -= 1;
@@ -164,21 +164,24 @@ mod tests {
     use futures_util::FutureExt as _;
     use tokio::time::Instant;
 
-    use super::Activity;
-    use super::Idle;
+    use super::ConnectionActivity;
+    use super::IdleConnections;
 
-    fn is_evicted(connection: &Arc<Activity>) -> bool {
-        connection.evicted().now_or_never().is_some()
+    fn is_evicted(connection: &Arc<ConnectionActivity>) -> bool {
+        connection.wait_for_eviction().now_or_never().is_some()
     }
 
     #[test]
     fn who_has_waited_longest_leaves_and_who_is_answered_stays() {
-        let idle = Idle::default();
+        let idle = IdleConnections::default();
         let connections: Vec<_> = (0..4).map(|_| idle.connection(Arc::default())).collect();
         // The first has two requests, one of which is answered; the second had one.
-        let first = (connections[0].busy(), connections[0].busy());
+        let first = (
+            connections[0].begin_request(),
+            connections[0].begin_request(),
+        );
         drop(first.0);
-        drop(connections[1].busy());
+        drop(connections[1].begin_request());
         let expected = [2, 3, 1];
         for next in expected {
             idle.evict();
@@ -201,20 +204,20 @@ mod tests {
     async fn a_connection_is_unused_when_its_last_request_has_ended_for_so_long() {
         const WITHIN: Duration = Duration::from_secs(15);
         let begun = Instant::now();
-        let activity = Idle::default().connection(Arc::default());
+        let activity = IdleConnections::default().connection(Arc::default());
         let requests = async {
             tokio::time::sleep(Duration::from_secs(10)).await;
-            let (one, other) = (activity.busy(), activity.busy());
+            let (one, other) = (activity.begin_request(), activity.begin_request());
             drop(one);
             tokio::time::sleep(Duration::from_secs(100)).await;
             drop(other);
         };
         let is_counted = AtomicBool::new(true);
-        tokio::join!(requests, activity.unused(WITHIN, &is_counted));
+        tokio::join!(requests, activity.wait_until_unused(WITHIN, &is_counted));
         let took = begun.elapsed().as_secs();
         assert!((125..=130).contains(&took), "{took} s");
         let is_counted = AtomicBool::new(false);
-        let others = activity.unused(WITHIN, &is_counted);
+        let others = activity.wait_until_unused(WITHIN, &is_counted);
         assert!(tokio::time::timeout(WITHIN * 10, others).await.is_err());
     }
 }

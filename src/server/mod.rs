@@ -4,10 +4,10 @@
 mod descriptors;
 mod host;
 mod idle;
-mod opening;
+mod preface_timeout;
 mod router;
-mod stall;
 mod streams;
+mod write_timeout;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -37,18 +37,18 @@ use crate::response;
 use crate::telemetry::LogRate;
 use crate::units::Seconds;
 
-use idle::Busy;
-use idle::Idle;
-use idle::LEAVING;
-use idle::LINGERING;
-use opening::Opening;
+use idle::EVICTION_GRACE;
+use idle::IDLE_GRACE;
+use idle::IdleConnections;
+use idle::RequestGuard;
+use preface_timeout::PrefaceTimeout;
 use router::Route;
-use streams::Pieces;
-use streams::Streams;
+use streams::PacedBody;
+use streams::StreamExecutor;
 
 pub use host::Host;
-pub use host::HostFault;
-pub use stall::TimeoutStream;
+pub use host::HostError;
+pub use write_timeout::WriteTimeout;
 
 /// Section `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -61,9 +61,9 @@ pub struct Config {
     /// Connections open at once, where the system lets as many files be open. Where more come, those leave that have been idle longest.
     pub connections: usize,
     /// The longest head of a request, in bytes; at least 8192.
-    pub head_bytes: usize,
+    pub header_bytes: usize,
     /// The longest that the head of a request may take to arrive, and that a connection may sit idle.
-    pub head_timeout: Seconds,
+    pub header_timeout: Seconds,
     /// The longest that a request may take, from its head to the head of its answer.
     pub request_timeout: Seconds,
     /// The longest that a client may take nothing, or next to nothing, of an answer.
@@ -78,8 +78,8 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             prefixes: Prefixes::default(),
             connections: 10_000,
-            head_bytes: 64 << 10,
-            head_timeout: Seconds::new(15),
+            header_bytes: 64 << 10,
+            header_timeout: Seconds::new(15),
             request_timeout: Seconds::new(60),
             write_timeout: Seconds::new(20),
             drain_timeout: Seconds::new(30),
@@ -105,9 +105,9 @@ impl Config {
 }
 
 /// Streams of one HTTP/2 connection at once: what one client may keep waiting.
-const STREAMS: u32 = 200;
+const MAX_STREAMS: u32 = 200;
 /// How long to wait after an error of the listener itself: out of file descriptors, most likely.
-const BREATH: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// An address that cannot be listened on.
 #[derive(Debug)]
@@ -162,9 +162,9 @@ pub async fn serve(
 ) {
     let count = config.connections.clamp(1, Semaphore::MAX_PERMITS);
     let count = u32::try_from(count).unwrap_or(u32::MAX);
-    let places = Semaphore::new(usize::try_from(count).unwrap_or(Semaphore::MAX_PERMITS));
-    let places = Arc::new(places);
-    let idle = Idle::default();
+    let permits = Semaphore::new(usize::try_from(count).unwrap_or(Semaphore::MAX_PERMITS));
+    let permits = Arc::new(permits);
+    let idle = IdleConnections::default();
     let builder = builder(config);
     let (phases, phase) = watch::channel(Phase::Serving);
     let failures = LogRate::default();
@@ -172,9 +172,9 @@ pub async fn serve(
     loop {
         let accepted = async {
             let (stream, _) = listener.accept().await?;
-            Ok::<_, io::Error>((stream, place(&places, &idle).await))
+            Ok::<_, io::Error>((stream, connection_permit(&permits, &idle).await))
         };
-        let (stream, place) = tokio::select! {
+        let (stream, permit) = tokio::select! {
             () = &mut shutdown => break,
             accepted = accepted => match accepted {
                 Ok(accepted) => accepted,
@@ -182,37 +182,37 @@ pub async fn serve(
                     if let Some(left_out) = failures.admit() {
                         tracing::warn!(%error, left_out, "a connection could not be taken");
                     }
-                    tokio::time::sleep(BREATH).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                     continue;
                 }
             },
         };
         // Head and body of an answer are two packets; the second must not wait for the first's acknowledgement.
         let _ = stream.set_nodelay(true);
-        let held = pipeline.metrics().connection();
-        let stream = TimeoutStream::new(stream, config.write_timeout.duration());
+        let held = pipeline.metrics().count_connection();
+        let stream = WriteTimeout::new(stream, config.write_timeout.duration());
         let activity = idle.connection(stream.is_full());
         let service = {
             let (pipeline, activity) = (Arc::clone(&pipeline), Arc::clone(&activity));
             service_fn(move |request| {
-                let (pipeline, busy) = (Arc::clone(&pipeline), activity.busy());
+                let (pipeline, busy) = (Arc::clone(&pipeline), activity.begin_request());
                 async move { Ok::<_, Infallible>(answer(&pipeline, request, busy).await) }
             })
         };
-        let within = config.head_timeout.duration();
-        let stream = Opening::new(stream, within);
+        let within = config.header_timeout.duration();
+        let stream = PrefaceTimeout::new(stream, within);
         // hyper itself ends those of HTTP/1, and none of HTTP/2 whose client answers pings.
         let is_http2 = stream.is_http2();
         let connection = builder.serve_connection(stream, service).into_owned();
         let mut phase = phase.clone();
         tokio::spawn(async move {
-            let _held = (place, held);
+            let _held = (permit, held);
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => Ok(ended),
-                () = activity.evicted() => Err(LEAVING),
-                () = activity.unused(within, &is_http2) => Err(LINGERING),
-                () = reached(&mut phase, Phase::Draining) => Err(LEAVING),
+                () = activity.wait_for_eviction() => Err(EVICTION_GRACE),
+                () = activity.wait_until_unused(within, &is_http2) => Err(IDLE_GRACE),
+                () = reached(&mut phase, Phase::Draining) => Err(EVICTION_GRACE),
             };
             let ended = match ended {
                 Ok(ended) => ended,
@@ -220,7 +220,7 @@ pub async fn serve(
                     connection.as_mut().graceful_shutdown();
                     tokio::select! {
                         ended = connection.as_mut() => ended,
-                        () = activity.quiet(pause) => Ok(()),
+                        () = activity.wait_until_quiet(pause) => Ok(()),
                         () = reached(&mut phase, Phase::Over) => Ok(()),
                     }
                 }
@@ -233,7 +233,7 @@ pub async fn serve(
     drop(listener);
     tracing::info!("draining");
     phases.send_replace(Phase::Draining);
-    let all = places.acquire_many(count);
+    let all = permits.acquire_many(count);
     if tokio::time::timeout(config.drain_timeout.duration(), all)
         .await
         .is_err()
@@ -259,50 +259,53 @@ async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
     let _ = phases.wait_for(|now| *now >= phase).await;
 }
 
-/// A place for a client who is there already; where there is none, connections are asked to leave that wait for nothing.
-async fn place(places: &Arc<Semaphore>, idle: &Idle) -> OwnedSemaphorePermit {
-    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
-        return place;
+/// A permit for a client who is there already; where there is none, connections are asked to leave that wait for nothing.
+async fn connection_permit(
+    permits: &Arc<Semaphore>,
+    idle: &IdleConnections,
+) -> OwnedSemaphorePermit {
+    if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+        return permit;
     }
     loop {
         idle.evict();
-        let place = Arc::clone(places).acquire_owned();
-        if let Ok(place) = tokio::time::timeout(LEAVING, place).await {
-            return place.expect("the semaphore is never closed");
+        let permit = Arc::clone(permits).acquire_owned();
+        if let Ok(permit) = tokio::time::timeout(EVICTION_GRACE, permit).await {
+            return permit.expect("the semaphore is never closed");
         }
     }
 }
 
-fn builder(config: &Config) -> auto::Builder<Streams> {
-    const LEAST_HEAD: usize = 8 << 10;
-    let mut builder = auto::Builder::new(Streams {
+fn builder(config: &Config) -> auto::Builder<StreamExecutor> {
+    const MIN_HEADER_BYTES: usize = 8 << 10;
+    let mut builder = auto::Builder::new(StreamExecutor {
         within: config.write_timeout.duration(),
     });
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(config.head_timeout.duration())
+        .header_read_timeout(config.header_timeout.duration())
         // The buffer that told the versions apart does not say that it passes on several slices at once, and every body would be copied.
         .writev(true)
-        .max_buf_size(config.head_bytes.max(LEAST_HEAD));
+        .max_buf_size(config.header_bytes.max(MIN_HEADER_BYTES));
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(u32::try_from(config.head_bytes).unwrap_or(u32::MAX))
-        .keep_alive_interval(config.head_timeout.duration())
-        .keep_alive_timeout(config.head_timeout.duration());
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(config.header_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(config.header_timeout.duration())
+        .keep_alive_timeout(config.header_timeout.duration());
     builder
 }
 
 async fn answer(
     pipeline: &Arc<Pipeline>,
     request: Request<Incoming>,
-    busy: Busy,
-) -> Response<Pieces> {
+    busy: RequestGuard,
+) -> Response<PacedBody> {
     let (head, _body) = request.into_parts();
     let answer = match Host::of(&head) {
-        Err(fault) => fault.answer(head.version),
+        Err(error) => error.answer(head.version),
         Ok(_) => match Route::of(pipeline, head.uri.path()) {
             Route::Image => pipeline.respond(&head).await,
             Route::Nothing => {
@@ -312,8 +315,8 @@ async fn answer(
     };
     streams::step();
     if head.version < Version::HTTP_2 {
-        answer.map(|body| Pieces::whole(body, busy))
+        answer.map(|body| PacedBody::whole(body, busy))
     } else {
-        answer.map(|body| Pieces::of_stream(body, busy))
+        answer.map(|body| PacedBody::of_stream(body, busy))
     }
 }

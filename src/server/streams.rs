@@ -17,28 +17,28 @@ use hyper::body::Frame;
 use hyper::body::SizeHint;
 use hyper::rt::Executor;
 
-use super::idle::Busy;
-use super::stall::LEAST;
+use super::idle::RequestGuard;
+use super::write_timeout::MIN_PROGRESS;
 use crate::response::Body;
 
 tokio::task_local! {
     /// How far the stream of this task has come: its head, and then its pieces.
-    static STEPS: Arc<AtomicU64>;
+    static PROGRESS: Arc<AtomicU64>;
 }
 
 /// The stream of this task has come further. Of a connection of HTTP/1 nothing is counted.
 pub(super) fn step() {
     // An error means that this is no stream.
-    let _ = STEPS.try_with(|steps| steps.fetch_add(1, Ordering::Relaxed));
+    let _ = PROGRESS.try_with(|steps| steps.fetch_add(1, Ordering::Relaxed));
 }
 
 /// Runs the streams of a connection, and drops those that come no further, by which they are reset.
 #[derive(Clone, Copy)]
-pub(super) struct Streams {
+pub(super) struct StreamExecutor {
     pub within: Duration,
 }
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for StreamExecutor
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -51,7 +51,7 @@ where
 /// Until the head of its answer a stream may take as long as requests may: nothing is counted before.
 async fn watched(stream: impl Future, within: Duration) {
     let steps = Arc::new(AtomicU64::new(0));
-    let mut stream = pin!(STEPS.scope(Arc::clone(&steps), stream));
+    let mut stream = pin!(PROGRESS.scope(Arc::clone(&steps), stream));
     loop {
         let before = steps.load(Ordering::Relaxed);
         let ended = tokio::time::timeout(within, stream.as_mut()).await.is_ok();
@@ -67,16 +67,16 @@ async fn watched(stream: impl Future, within: Duration) {
 }
 
 /// The body of an answer, until the end of which its connection is busy: whole where the connection is one of HTTP/1, which is watched over at the socket, and else in pieces.
-pub(super) struct Pieces {
+pub(super) struct PacedBody {
     whole: Body,
     left: Bytes,
     most: usize,
-    _busy: Busy,
+    _busy: RequestGuard,
 }
 
-impl Pieces {
-    pub fn whole(body: Body, busy: Busy) -> Self {
-        Pieces {
+impl PacedBody {
+    pub fn whole(body: Body, busy: RequestGuard) -> Self {
+        PacedBody {
             whole: body,
             left: Bytes::new(),
             most: usize::MAX,
@@ -84,15 +84,15 @@ impl Pieces {
         }
     }
 
-    pub fn of_stream(body: Body, busy: Busy) -> Self {
-        Pieces {
-            most: LEAST,
-            ..Pieces::whole(body, busy)
+    pub fn of_stream(body: Body, busy: RequestGuard) -> Self {
+        PacedBody {
+            most: MIN_PROGRESS,
+            ..PacedBody::whole(body, busy)
         }
     }
 }
 
-impl hyper::body::Body for Pieces {
+impl hyper::body::Body for PacedBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -141,13 +141,13 @@ mod tests {
     use hyper::body::Body as _;
     use tokio::time::Instant;
 
-    use super::super::idle::Idle;
-    use super::LEAST;
-    use super::Pieces;
+    use super::super::idle::IdleConnections;
+    use super::MIN_PROGRESS;
+    use super::PacedBody;
     use super::step;
     use super::watched;
 
-    async fn lengths(mut body: Pieces) -> Vec<usize> {
+    async fn lengths(mut body: PacedBody) -> Vec<usize> {
         let mut lengths = Vec::new();
         let mut left = body.size_hint().exact();
         while let Some(frame) = body.frame().await {
@@ -169,14 +169,18 @@ mod tests {
             (1, vec![1]),
             (2, vec![1, 1]),
             (100, vec![99, 1]),
-            (LEAST + 1, vec![LEAST, 1]),
-            (2 * LEAST, vec![LEAST, LEAST - 1, 1]),
+            (MIN_PROGRESS + 1, vec![MIN_PROGRESS, 1]),
+            (2 * MIN_PROGRESS, vec![MIN_PROGRESS, MIN_PROGRESS - 1, 1]),
         ] {
-            let busy = || Idle::default().connection(Arc::default()).busy();
-            let stream = Pieces::of_stream(body(length), busy());
+            let busy = || {
+                IdleConnections::default()
+                    .connection(Arc::default())
+                    .begin_request()
+            };
+            let stream = PacedBody::of_stream(body(length), busy());
             assert_eq!(lengths(stream).await, pieces);
             let whole: Vec<usize> = (length > 0).then_some(length).into_iter().collect();
-            assert_eq!(lengths(Pieces::whole(body(length), busy())).await, whole);
+            assert_eq!(lengths(PacedBody::whole(body(length), busy())).await, whole);
         }
     }
 

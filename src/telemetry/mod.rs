@@ -1,7 +1,7 @@
 //! What operators see: one log line for each request, and numbers to scrape. Never a secret: whatever is or holds a URL is [`redacted`] before it is
 //! logged, because signatures live in queries, and passwords before hosts.
 
-mod lines;
+mod log_writer;
 mod metrics;
 mod rate;
 mod redaction;
@@ -16,12 +16,12 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use lines::Lines;
+use log_writer::LogWriter;
 
-pub use lines::Logging;
+pub use log_writer::LogGuard;
 pub use metrics::Metrics;
-pub use metrics::Outcome;
 pub use metrics::RenderStep;
+pub use metrics::RequestOutcome;
 pub use rate::LogRate;
 pub use redaction::redacted;
 
@@ -77,9 +77,9 @@ impl std::error::Error for FilterError {}
 ///
 /// # Errors
 /// [`FilterError`] when the level is none.
-pub fn start(config: &Config) -> Result<Logging, FilterError> {
+pub fn start(config: &Config) -> Result<LogGuard, FilterError> {
     let filter = filter(&config.level)?;
-    let (writer, logging) = Lines::start(io::stderr());
+    let (writer, logging) = LogWriter::start(io::stderr());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
@@ -123,20 +123,20 @@ fn filter(text: &str) -> Result<EnvFilter, FilterError> {
 }
 
 /// The most of a text of a client that a log line repeats, in bytes: else the log grows as fast as anybody cares to send.
-const LONGEST: usize = 2048;
+const MAX_TEXT_BYTES: usize = 2048;
 
 /// The beginning of a text that is long, and how long it is.
 fn shortened(text: &str) -> Cow<'_, str> {
-    if text.len() <= LONGEST {
+    if text.len() <= MAX_TEXT_BYTES {
         return Cow::Borrowed(text);
     }
-    let start = &text[..text.floor_char_boundary(LONGEST)];
+    let start = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
     Cow::Owned(format!("{start}… ({} bytes)", text.len()))
 }
 
 /// One request, as its log line tells it.
 #[derive(Debug)]
-pub struct Access<'a> {
+pub struct AccessLog<'a> {
     /// GET, HEAD.
     pub method: &'a str,
     /// The target.
@@ -155,13 +155,13 @@ pub struct Access<'a> {
     pub error: &'a str,
 }
 
-impl Access<'_> {
+impl AccessLog<'_> {
     /// Writes the line.
     pub fn log(&self) {
         if !tracing::enabled!(tracing::Level::INFO) {
             return;
         }
-        let Access {
+        let AccessLog {
             method,
             path,
             status,
@@ -190,7 +190,7 @@ impl Access<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::LONGEST;
+    use super::MAX_TEXT_BYTES;
     use super::filter;
     use super::shortened;
 
@@ -234,8 +234,8 @@ mod tests {
     #[test]
     fn a_long_text_is_cut_in_the_log() {
         assert_eq!(shortened("/a.jpg"), "/a.jpg");
-        let told = shortened(&format!("a{}", "é".repeat(LONGEST))).into_owned();
-        assert!(told.len() < LONGEST + 32, "{} bytes", told.len());
+        let told = shortened(&format!("a{}", "é".repeat(MAX_TEXT_BYTES))).into_owned();
+        assert!(told.len() < MAX_TEXT_BYTES + 32, "{} bytes", told.len());
         assert!(told.ends_with("é… (4097 bytes)"), "{told}");
     }
 }

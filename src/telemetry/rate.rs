@@ -10,10 +10,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Lines of one kind.
 #[derive(Debug, Default)]
-pub struct LogRate(Mutex<Lines>);
+pub struct LogRate(Mutex<RateState>);
 
 #[derive(Debug, Default)]
-struct Lines {
+struct RateState {
     last: Option<Instant>,
     left_out: u64,
 }
@@ -25,16 +25,16 @@ impl LogRate {
     }
 
     fn admit_at(&self, now: Instant) -> Option<u64> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_early = lines
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_early = state
             .last
             .is_some_and(|last| now.saturating_duration_since(last) < PAUSE);
         if is_early {
-            lines.left_out += 1;
+            state.left_out += 1;
             return None;
         }
-        lines.last = Some(now);
-        Some(std::mem::take(&mut lines.left_out))
+        state.last = Some(now);
+        Some(std::mem::take(&mut state.left_out))
     }
 }
 

@@ -250,7 +250,7 @@ async fn with_few_descriptors_idle_clients_leave_some_for_operators_and_files() 
     std::fs::create_dir(&photos).expect("a folder");
     std::fs::write(photos.join("a.png"), samples::png(64, 48)).expect("a folder");
     let settings = format!(
-        "[server]\nhead_timeout = \"60 s\"\n[zone]\norigin = \"file:{}\"\n[cache.disk]\npath = \"{}\"\n",
+        "[server]\nheader_timeout = \"60 s\"\n[zone]\norigin = \"file:{}\"\n[cache.disk]\npath = \"{}\"\n",
         photos.display(),
         folder.path().join("cache").display()
     );

@@ -27,11 +27,11 @@ use crate::support::samples;
 const TARGET: &str = "/cdn-cgi/image/width=16/a.png";
 
 async fn proxy() -> TestProxy {
-    proxy_with_head_timeout("15 s").await
+    proxy_with_header_timeout("15 s").await
 }
 
-async fn proxy_with_head_timeout(timeout: &str) -> TestProxy {
-    let proxy = TestProxy::start(|config| config.server.head_timeout = setting(timeout)).await;
+async fn proxy_with_header_timeout(timeout: &str) -> TestProxy {
+    let proxy = TestProxy::start(|config| config.server.header_timeout = setting(timeout)).await;
     std::fs::write(proxy.folder().join("a.png"), samples::png(32, 24)).expect("a folder");
     proxy
 }
@@ -211,7 +211,7 @@ async fn an_upgrade_is_not_agreed_to() {
 
 #[tokio::test]
 async fn whoever_says_too_little_is_cut_off() {
-    let proxy = proxy_with_head_timeout("300 ms").await;
+    let proxy = proxy_with_header_timeout("300 ms").await;
     let address = proxy.client().address();
     for said in [
         // Nothing at all; what may still become either version; the second version, and then nothing; half a head; a whole
@@ -238,7 +238,7 @@ async fn whoever_says_too_little_is_cut_off() {
 
 #[tokio::test]
 async fn a_connection_of_http_2_that_is_not_used_is_closed_however_alive_its_client_is() {
-    let proxy = proxy_with_head_timeout("300 ms").await;
+    let proxy = proxy_with_header_timeout("300 ms").await;
     let client = Client::h2c(proxy.client().address());
     client.get(TARGET).await.assert_size(16, 12);
     assert_eq!(connections(&proxy), 1.0);
@@ -252,7 +252,7 @@ async fn a_connection_of_http_2_that_is_not_used_is_closed_however_alive_its_cli
 
 #[tokio::test]
 async fn a_head_that_trickles_in_gets_no_more_time() {
-    let proxy = proxy_with_head_timeout("500 ms").await;
+    let proxy = proxy_with_header_timeout("500 ms").await;
     let (mut reading, mut writing) = TcpStream::connect(proxy.client().address())
         .await
         .expect("it listens")
@@ -296,7 +296,7 @@ async fn who_says_nothing_makes_room_for_others() {
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
         config.server.connections = 5;
-        config.server.head_timeout = setting("10 min");
+        config.server.header_timeout = setting("10 min");
     })
     .await;
     let address = proxy.client().address();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::super::Failure;
-use super::super::operator::Operator;
+use super::super::CommandError;
+use super::super::admin_client::AdminClient;
 
 /// For one call: many pictures, each of which waits until the processors have nothing else to do.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(6 * 60 * 60);
@@ -17,8 +17,8 @@ const PAUSES: [u64; 8] = [1, 2, 4, 8, 15, 30, 30, 30];
 const BUSY: u16 = 503;
 
 /// What is wanted of every source, and who makes it.
-pub(super) struct Warmer {
-    pub operator: Operator,
+pub(super) struct WarmClient {
+    pub admin_client: AdminClient,
     pub options: Vec<String>,
     pub accept: Vec<String>,
     pub host: Option<String>,
@@ -26,10 +26,10 @@ pub(super) struct Warmer {
 
 /// What came of one picture.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Rendition {
+pub(super) struct RenditionReport {
     pub options: String,
     pub accept: String,
-    pub result: Word,
+    pub result: WarmResult,
     /// As a client would get it, where there is no picture.
     #[serde(default)]
     pub status: u16,
@@ -41,7 +41,7 @@ pub(super) struct Rendition {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Word {
+pub(super) enum WarmResult {
     Made,
     Kept,
     Unstorable,
@@ -50,7 +50,7 @@ pub(super) enum Word {
 
 /// The body of a call.
 #[derive(Serialize)]
-struct Call<'a> {
+struct RequestBody<'a> {
     sources: &'a [&'a str],
     options: &'a [String],
     accept: &'a [String],
@@ -60,38 +60,38 @@ struct Call<'a> {
 
 /// A line of its answer.
 #[derive(Deserialize)]
-struct Line {
-    renditions: Vec<Rendition>,
+struct WarmLine {
+    renditions: Vec<RenditionReport>,
 }
 
 /// Why a try came to nothing.
-enum Trouble {
+enum CallError {
     /// Another may not.
-    Passing(Failure),
-    Lasting(Failure),
+    Transient(CommandError),
+    Permanent(CommandError),
 }
 
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
-        let (Trouble::Passing(failure) | Trouble::Lasting(failure)) = trouble;
+impl From<CallError> for CommandError {
+    fn from(trouble: CallError) -> Self {
+        let (CallError::Transient(failure) | CallError::Permanent(failure)) = trouble;
         failure
     }
 }
 
-impl Warmer {
+impl WarmClient {
     /// Asks whether the server is there and understands the options. Nothing is made, and nothing is tried twice.
-    pub async fn check(&self) -> Result<(), Failure> {
+    pub async fn check(&self) -> Result<(), CommandError> {
         self.ask(&[]).await?;
         Ok(())
     }
 
     /// Has the pictures of a source made. An error is one of the server, and of every other source too.
-    pub async fn warm(&self, source: &str) -> Result<Vec<Rendition>, Failure> {
+    pub async fn warm(&self, source: &str) -> Result<Vec<RenditionReport>, CommandError> {
         let mut pauses = PAUSES.iter();
         loop {
             let answer = self.ask(&[source]).await.and_then(|lines| {
                 let line = lines.into_iter().next().ok_or_else(|| {
-                    Trouble::Passing(Failure::new(
+                    CallError::Transient(CommandError::new(
                         "the server stopped in the middle of an answer",
                     ))
                 })?;
@@ -99,35 +99,39 @@ impl Warmer {
             });
             let is_busy = match &answer {
                 Ok(renditions) => renditions.iter().any(|one| one.status == BUSY),
-                Err(Trouble::Passing(_)) => true,
-                Err(Trouble::Lasting(_)) => false,
+                Err(CallError::Transient(_)) => true,
+                Err(CallError::Permanent(_)) => false,
             };
             match pauses.next().filter(|_| is_busy) {
                 Some(&pause) => tokio::time::sleep(Duration::from_secs(pause)).await,
-                None => return answer.map_err(Failure::from),
+                None => return answer.map_err(CommandError::from),
             }
         }
     }
 
-    async fn ask(&self, sources: &[&str]) -> Result<Vec<Line>, Trouble> {
-        let call = Call {
+    async fn ask(&self, sources: &[&str]) -> Result<Vec<WarmLine>, CallError> {
+        let call = RequestBody {
             sources,
             options: &self.options,
             accept: &self.accept,
             host: self.host.as_deref(),
         };
-        let body =
-            serde_json::to_vec(&call).map_err(|error| Trouble::Lasting(Failure::new(error)))?;
-        let answer = self.operator.post(body).await.map_err(Trouble::Passing)?;
+        let body = serde_json::to_vec(&call)
+            .map_err(|error| CallError::Permanent(CommandError::new(error)))?;
+        let answer = self
+            .admin_client
+            .post(body)
+            .await
+            .map_err(CallError::Transient)?;
         match answer.status {
             200 => answer
                 .text
                 .lines()
                 .map(serde_json::from_str)
                 .collect::<Result<_, _>>()
-                .map_err(|_| Trouble::Lasting(self.operator.refused(&answer))),
-            BUSY => Err(Trouble::Passing(self.operator.refused(&answer))),
-            _ => Err(Trouble::Lasting(self.operator.refused(&answer))),
+                .map_err(|_| CallError::Permanent(self.admin_client.refused(&answer))),
+            BUSY => Err(CallError::Transient(self.admin_client.refused(&answer))),
+            _ => Err(CallError::Permanent(self.admin_client.refused(&answer))),
         }
     }
 }

@@ -15,23 +15,23 @@ use clap::Args;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::Failure;
-use super::operator::ServerArguments;
+use super::CommandError;
+use super::admin_client::ServerArguments;
 use call::TIMEOUT;
-use call::Warmer;
-use progress::EVERY;
+use call::WarmClient;
 use progress::Progress;
-use sources::Places;
+use progress::REPORT_INTERVAL;
+use sources::SourceArguments;
 use sources::collect;
 use sources::read_file;
-use state::State;
+use state::StateFile;
 use state::mark;
 
 /// What to make, of what, and where.
 #[derive(Debug, Args)]
 pub struct WarmArguments {
     #[command(flatten)]
-    places: Places,
+    sources: SourceArguments,
     /// Options as in a URL; may be given several times.
     #[arg(long, value_name = "OPTIONS", required_unless_present = "presets")]
     options: Vec<String>,
@@ -56,9 +56,9 @@ pub struct WarmArguments {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Warmth {
+pub struct WarmReport {
     /// What is to be said, a line each.
-    pub said: Vec<String>,
+    pub lines: Vec<String>,
     /// Every picture is there that may be.
     pub is_complete: bool,
 }
@@ -66,26 +66,26 @@ pub struct Warmth {
 /// Has the server make the pictures, until all are there, something stands in the way, or Ctrl-C. `say` is told how far it is.
 ///
 /// # Errors
-/// [`Failure`] where nothing was begun: no server, no token, or something that makes no sense.
-pub async fn warm(arguments: &WarmArguments, say: fn(&str)) -> Result<Warmth, Failure> {
+/// [`CommandError`] where nothing was begun: no server, no token, or something that makes no sense.
+pub async fn warm(arguments: &WarmArguments, say: fn(&str)) -> Result<WarmReport, CommandError> {
     let config = arguments.server.settings()?;
     let options = options(arguments)?;
     let WarmArguments { accept, host, .. } = arguments;
     let mut state = match &arguments.state {
         Some(path) => {
             let mark = mark(&options, accept, host.as_deref());
-            Some(State::open(path, mark)?)
+            Some(StateFile::open(path, mark)?)
         }
         None => None,
     };
-    let warmer = Warmer {
-        operator: arguments.server.operator(&config, "/warm", TIMEOUT)?,
+    let warmer = WarmClient {
+        admin_client: arguments.server.admin_client(&config, "/warm", TIMEOUT)?,
         options,
         accept: accept.clone(),
         host: host.clone(),
     };
     warmer.check().await?;
-    let sources = collect(&arguments.places, &config).await?;
+    let sources = collect(&arguments.sources, &config).await?;
     let found = sources.len();
     let is_left = |source: &String| !state.as_ref().is_some_and(|state| state.is_done(source));
     let left: Vec<String> = sources.into_iter().filter(is_left).collect();
@@ -94,38 +94,38 @@ pub async fn warm(arguments: &WarmArguments, say: fn(&str)) -> Result<Warmth, Fa
     let mut progress = Progress::new(left.len(), say);
     let stopped = run(&warmer, left, arguments.parallel, &mut progress, &mut state).await;
     progress.end();
-    let mut said = vec![progress.summary()];
+    let mut lines = vec![progress.summary()];
     if before > 0 {
-        said.push(format!("{before} more were done before, as the state says"));
+        lines.push(format!("{before} more were done before, as the state says"));
     }
     if host.is_none() && progress.has_failed_with("source-denied") {
-        said.push(
+        lines.push(
             "hint: if that host is what clients call the zone, say so with `--host`".to_owned(),
         );
     }
     let is_complete = progress.is_complete() && stopped.is_none();
     if let Some(reason) = stopped {
-        said.push(format!("stopped: {reason}"));
+        lines.push(format!("stopped: {reason}"));
     }
     if !is_complete {
-        said.push(match state {
+        lines.push(match state {
             Some(_) => "the same command goes on with what is left".to_owned(),
             None => "the same command goes on: what is there is left alone; with `--state FILE` it is not even asked for".to_owned(),
         });
     }
-    Ok(Warmth { said, is_complete })
+    Ok(WarmReport { lines, is_complete })
 }
 
 /// Those of the command line and those of the file, each once.
-fn options(arguments: &WarmArguments) -> Result<Vec<String>, Failure> {
+fn options(arguments: &WarmArguments) -> Result<Vec<String>, CommandError> {
     let mut options = arguments.options.clone();
     if let Some(file) = &arguments.presets {
         let text = String::from_utf8(read_file(file)?)
-            .map_err(|_| Failure::new(format!("the presets `{file}` must be UTF-8")))?;
+            .map_err(|_| CommandError::new(format!("the presets `{file}` must be UTF-8")))?;
         let found = options.len();
         options.extend(lists::lines(&text).map(str::to_owned));
         if options.len() == found {
-            return Err(Failure::new(format!(
+            return Err(CommandError::new(format!(
                 "the presets `{file}` must have options on a line, as in `width=320,format=auto`"
             )));
         }
@@ -137,11 +137,11 @@ fn options(arguments: &WarmArguments) -> Result<Vec<String>, Failure> {
 
 /// Has everything made, and returns why it stopped before.
 async fn run(
-    warmer: &Warmer,
+    warmer: &WarmClient,
     sources: Vec<String>,
     parallel: u8,
     progress: &mut Progress,
-    state: &mut Option<State>,
+    state: &mut Option<StateFile>,
 ) -> Option<String> {
     let calls = stream::iter(sources).map(|source| async move {
         let warmed = warmer.warm(&source).await;
@@ -149,7 +149,7 @@ async fn run(
     });
     let mut calls = pin!(calls.buffer_unordered(parallel.into()));
     let mut interrupted = pin!(tokio::signal::ctrl_c());
-    let mut reminders = tokio::time::interval(EVERY);
+    let mut reminders = tokio::time::interval(REPORT_INTERVAL);
     // The first comes at once.
     reminders.tick().await;
     loop {

@@ -8,14 +8,14 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 
-use super::call::Rendition;
-use super::call::Word;
+use super::call::RenditionReport;
+use super::call::WarmResult;
 use crate::telemetry::redacted;
 
 /// How often a line is said where there is no bar.
-pub(super) const EVERY: Duration = Duration::from_secs(5);
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Failures that are told one by one.
-const TOLD: usize = 100;
+const MAX_REPORTED: usize = 100;
 
 /// What was done, and how it is shown.
 pub(super) struct Progress {
@@ -62,26 +62,28 @@ impl Progress {
     }
 
     /// Takes in what came of a source, and returns whether nothing of it failed.
-    pub fn take(&mut self, source: &str, renditions: &[Rendition]) -> bool {
+    pub fn take(&mut self, source: &str, renditions: &[RenditionReport]) -> bool {
         self.sources += 1;
         for rendition in renditions {
             *match rendition.result {
-                Word::Made => &mut self.made,
-                Word::Kept => &mut self.kept,
-                Word::Unstorable => &mut self.unstorable,
-                Word::Failed => &mut self.failed,
+                WarmResult::Made => &mut self.made,
+                WarmResult::Kept => &mut self.kept,
+                WarmResult::Unstorable => &mut self.unstorable,
+                WarmResult::Failed => &mut self.failed,
             } += 1;
         }
         let lines = failures(source, renditions);
         for line in &lines {
             self.failures += 1;
-            if self.failures <= TOLD {
-                self.tell(line);
-            } else if self.failures == TOLD + 1 {
-                self.tell("further failures are counted and not told");
+            if self.failures <= MAX_REPORTED {
+                self.print_line(line);
+            } else if self.failures == MAX_REPORTED + 1 {
+                self.print_line("further failures are counted and not told");
             }
         }
-        let failed = renditions.iter().filter(|one| one.result == Word::Failed);
+        let failed = renditions
+            .iter()
+            .filter(|one| one.result == WarmResult::Failed);
         self.codes.extend(failed.map(|one| one.code.clone()));
         self.show();
         lines.is_empty()
@@ -148,7 +150,7 @@ impl Progress {
         }
     }
 
-    fn tell(&self, line: &str) {
+    fn print_line(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| (self.say)(line)),
             None => (self.say)(line),
@@ -157,9 +159,11 @@ impl Progress {
 }
 
 /// What failed of a source: a line where all of it failed for one reason, else a line for each picture.
-fn failures(source: &str, renditions: &[Rendition]) -> Vec<String> {
-    let failed = renditions.iter().filter(|one| one.result == Word::Failed);
-    let failed: Vec<&Rendition> = failed.collect();
+fn failures(source: &str, renditions: &[RenditionReport]) -> Vec<String> {
+    let failed = renditions
+        .iter()
+        .filter(|one| one.result == WarmResult::Failed);
+    let failed: Vec<&RenditionReport> = failed.collect();
     // What is told here ends up in the logs of whatever runs such commands.
     let source = redacted(source);
     match failed.first() {
@@ -183,7 +187,7 @@ fn failures(source: &str, renditions: &[Rendition]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Rendition;
+    use super::RenditionReport;
     use super::failures;
 
     #[test]
@@ -191,8 +195,8 @@ mod tests {
         let failed =
             r#"{"options":"width=8","accept":"avif","result":"failed","error":"no such source"}"#;
         let made = r#"{"options":"width=9","accept":"avif","result":"made"}"#;
-        let [failed, made] =
-            [failed, made].map(|line| serde_json::from_str::<Rendition>(line).expect("a line"));
+        let [failed, made] = [failed, made]
+            .map(|line| serde_json::from_str::<RenditionReport>(line).expect("a line"));
         let source = "https://u:hunter2@h.test/a.jpg?X-Amz-Signature=hunter2";
         for renditions in [vec![failed.clone()], vec![failed, made]] {
             let lines = failures(source, &renditions);

@@ -10,9 +10,9 @@ use quick_xml::events::Event;
 use super::lists::looks_like_picture;
 
 /// Elements inside each other; a sitemap with pictures has four.
-const DEPTH: usize = 32;
+const MAX_DEPTH: usize = 32;
 /// The longest address, in bytes; sitemaps may have 2048.
-const ADDRESS_BYTES: usize = 8 << 10;
+const MAX_ADDRESS_BYTES: usize = 8 << 10;
 
 /// What a sitemap names, in its order.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) struct Sitemap {
 
 /// Why a text is no sitemap.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum NoSitemap {
+pub(super) enum SitemapError {
     /// What the parser says.
     Xml(String),
     /// It ends in the middle.
@@ -38,20 +38,20 @@ pub(super) enum NoSitemap {
     Entity(String),
 }
 
-impl fmt::Display for NoSitemap {
+impl fmt::Display for SitemapError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NoSitemap::Xml(reason) => write!(out, "must be XML: {reason}"),
-            NoSitemap::Unclosed => out.write_str("breaks off in the middle"),
-            NoSitemap::Root => out.write_str("must be XML that begins with <urlset> or <sitemapindex>; plain lists are read with `--file`"),
-            NoSitemap::Deep => write!(out, "must not have more than {DEPTH} elements inside each other"),
-            NoSitemap::LongAddress => write!(out, "must not have addresses longer than {ADDRESS_BYTES} bytes"),
-            NoSitemap::Entity(name) => write!(out, "must not use entities of its own, as `&{name};`"),
+            SitemapError::Xml(reason) => write!(out, "must be XML: {reason}"),
+            SitemapError::Unclosed => out.write_str("breaks off in the middle"),
+            SitemapError::Root => out.write_str("must be XML that begins with <urlset> or <sitemapindex>; plain lists are read with `--file`"),
+            SitemapError::Deep => write!(out, "must not have more than {MAX_DEPTH} elements inside each other"),
+            SitemapError::LongAddress => write!(out, "must not have addresses longer than {MAX_ADDRESS_BYTES} bytes"),
+            SitemapError::Entity(name) => write!(out, "must not use entities of its own, as `&{name};`"),
         }
     }
 }
 
-impl std::error::Error for NoSitemap {}
+impl std::error::Error for SitemapError {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Element {
@@ -79,19 +79,19 @@ impl Element {
     }
 
     /// Whether it may stand inside these.
-    fn check(self, within: &[Element]) -> Result<(), NoSitemap> {
+    fn check(self, within: &[Element]) -> Result<(), SitemapError> {
         if within.is_empty() && !matches!(self, Element::UrlSet | Element::Index) {
-            return Err(NoSitemap::Root);
+            return Err(SitemapError::Root);
         }
-        if within.len() == DEPTH {
-            return Err(NoSitemap::Deep);
+        if within.len() == MAX_DEPTH {
+            return Err(SitemapError::Deep);
         }
         Ok(())
     }
 }
 
 /// Reads a sitemap or an index of sitemaps: the pictures of image sitemaps, and pages that are pictures by their extension.
-pub(super) fn parse(bytes: &[u8]) -> Result<Sitemap, NoSitemap> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Sitemap, SitemapError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = Reader::from_reader(bytes);
     let mut sitemap = Sitemap::default();
@@ -101,7 +101,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Sitemap, NoSitemap> {
     loop {
         let event = reader
             .read_event()
-            .map_err(|error| NoSitemap::Xml(error.to_string()))?;
+            .map_err(|error| SitemapError::Xml(error.to_string()))?;
         let is_address = open.last() == Some(&Element::Loc);
         match event {
             Event::Start(start) => {
@@ -123,25 +123,25 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Sitemap, NoSitemap> {
             }
             Event::Text(text) if is_address => {
                 let text = text.decode();
-                address += &text.map_err(|error| NoSitemap::Xml(error.to_string()))?;
+                address += &text.map_err(|error| SitemapError::Xml(error.to_string()))?;
             }
             Event::CData(text) if is_address => {
                 let text = text.decode();
-                address += &text.map_err(|error| NoSitemap::Xml(error.to_string()))?;
+                address += &text.map_err(|error| SitemapError::Xml(error.to_string()))?;
             }
             Event::GeneralRef(reference) if is_address => address.push(character(&reference)?),
             Event::Eof => break,
             _ => {}
         }
-        if address.len() > ADDRESS_BYTES {
-            return Err(NoSitemap::LongAddress);
+        if address.len() > MAX_ADDRESS_BYTES {
+            return Err(SitemapError::LongAddress);
         }
     }
     if !open.is_empty() {
-        return Err(NoSitemap::Unclosed);
+        return Err(SitemapError::Unclosed);
     }
     if !has_root {
-        return Err(NoSitemap::Root);
+        return Err(SitemapError::Root);
     }
     Ok(sitemap)
 }
@@ -166,8 +166,8 @@ impl Sitemap {
 }
 
 /// The character that `&…;` stands for: one of XML's own five, or a number.
-fn character(reference: &BytesRef<'_>) -> Result<char, NoSitemap> {
-    let unreadable = |error: &dyn fmt::Display| NoSitemap::Xml(error.to_string());
+fn character(reference: &BytesRef<'_>) -> Result<char, SitemapError> {
+    let unreadable = |error: &dyn fmt::Display| SitemapError::Xml(error.to_string());
     let number = reference.resolve_char_ref();
     if let Some(character) = number.map_err(|error| unreadable(&error))? {
         return Ok(character);
@@ -175,7 +175,7 @@ fn character(reference: &BytesRef<'_>) -> Result<char, NoSitemap> {
     let name = reference.decode().map_err(|error| unreadable(&error))?;
     resolve_xml_entity(&name)
         .and_then(|text| text.chars().next())
-        .ok_or_else(|| NoSitemap::Entity(name.chars().take(40).collect()))
+        .ok_or_else(|| SitemapError::Entity(name.chars().take(40).collect()))
 }
 
 #[cfg(test)]
@@ -183,8 +183,8 @@ mod tests {
     use proptest::prelude::any;
     use proptest::proptest;
 
-    use super::NoSitemap;
     use super::Sitemap;
+    use super::SitemapError;
     use super::parse;
 
     const IMAGES: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
@@ -239,18 +239,18 @@ b.jpg</loc></url>
     fn hostile_sitemaps_are_refused() {
         let laughs = r#"<!DOCTYPE urlset [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>
             <urlset><url><loc>https://x/&b;.jpg</loc></url></urlset>"#;
-        let named = NoSitemap::Entity("b".to_owned());
+        let named = SitemapError::Entity("b".to_owned());
         assert_eq!(parse(laughs.as_bytes()), Err(named));
         let file = r#"<!DOCTYPE urlset [<!ENTITY f SYSTEM "file:///etc/passwd">]>
             <urlset><url><loc>https://x/&f;.jpg</loc></url></urlset>"#;
-        let named = NoSitemap::Entity("f".to_owned());
+        let named = SitemapError::Entity("f".to_owned());
         assert_eq!(parse(file.as_bytes()), Err(named));
         let deep = format!("<urlset>{}", "<a>".repeat(100_000));
-        assert_eq!(parse(deep.as_bytes()), Err(NoSitemap::Deep));
+        assert_eq!(parse(deep.as_bytes()), Err(SitemapError::Deep));
         let long = format!("<urlset><url><loc>{}", "a".repeat(1 << 20));
-        assert_eq!(parse(long.as_bytes()), Err(NoSitemap::LongAddress));
+        assert_eq!(parse(long.as_bytes()), Err(SitemapError::LongAddress));
         for unclosed in ["<urlset>", "<urlset><url><loc>https://x/a.jpg</loc></url>"] {
-            assert_eq!(parse(unclosed.as_bytes()), Err(NoSitemap::Unclosed));
+            assert_eq!(parse(unclosed.as_bytes()), Err(SitemapError::Unclosed));
         }
         for other in [
             "",
@@ -259,7 +259,7 @@ b.jpg</loc></url>
             "<rss/>",
             "<urlset/>x<html></html>",
         ] {
-            assert_eq!(parse(other.as_bytes()), Err(NoSitemap::Root), "{other}");
+            assert_eq!(parse(other.as_bytes()), Err(SitemapError::Root), "{other}");
         }
         for broken in [
             "<urlset><url></urlset></url>",
@@ -270,12 +270,12 @@ b.jpg</loc></url>
         ] {
             let found = parse(broken.as_bytes());
             assert!(
-                matches!(found, Err(NoSitemap::Xml(_))),
+                matches!(found, Err(SitemapError::Xml(_))),
                 "{broken}: {found:?}"
             );
         }
         let latin = b"<urlset><url><loc>https://x/\xe9.jpg</loc></url></urlset>";
-        assert!(matches!(parse(latin), Err(NoSitemap::Xml(_))));
+        assert!(matches!(parse(latin), Err(SitemapError::Xml(_))));
     }
 
     proptest! {

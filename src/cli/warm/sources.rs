@@ -12,9 +12,9 @@ use flate2::read::MultiGzDecoder;
 use reqwest::Client;
 use url::Url;
 
-use super::super::Failure;
-use super::super::operator::cause;
-use super::super::operator::install_cryptography;
+use super::super::CommandError;
+use super::super::admin_client::cause;
+use super::super::admin_client::install_cryptography;
 use super::lists;
 use super::sitemap;
 use crate::bucket::Bucket;
@@ -23,22 +23,22 @@ use crate::config::Config;
 use crate::telemetry::redacted;
 
 /// Sources of one command.
-const SOURCES: usize = 2_000_000;
+const MAX_SOURCES: usize = 2_000_000;
 /// The longest source, in bytes; servers refuse heads with longer ones.
-const SOURCE_BYTES: usize = 8 << 10;
+const MAX_SOURCE_BYTES: usize = 8 << 10;
 /// The longest list or sitemap, in bytes; the protocol of sitemaps has the same bound.
-const FILE_BYTES: u64 = 50 << 20;
+const MAX_FILE_BYTES: u64 = 50 << 20;
 /// Sitemaps that are read, in all.
-const SITEMAPS: usize = 10_000;
+const MAX_SITEMAPS: usize = 10_000;
 /// Indexes inside each other.
-const INDEXES: usize = 3;
+const MAX_INDEX_DEPTH: usize = 3;
 /// For one sitemap.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What names sources. Each may be given several times.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
-pub(super) struct Places {
+pub(super) struct SourceArguments {
     /// Sources: URLs, paths of the zone, bucket:NAME/KEY, or URLs of their renditions.
     #[arg(value_name = "SOURCE")]
     source: Vec<String>,
@@ -55,22 +55,22 @@ pub(super) struct Places {
 
 /// Each source once, in the order in which they are found.
 #[derive(Default)]
-struct Collected {
+struct SourceList {
     known: HashSet<String>,
     sources: Vec<String>,
 }
 
-impl Collected {
-    fn add(&mut self, source: String) -> Result<(), Failure> {
-        if source.len() > SOURCE_BYTES {
+impl SourceList {
+    fn add(&mut self, source: String) -> Result<(), CommandError> {
+        if source.len() > MAX_SOURCE_BYTES {
             let start: String = redacted(&source).chars().take(80).collect();
-            return Err(Failure::new(format!(
-                "a source must be at most {SOURCE_BYTES} bytes long, got `{start}…`"
+            return Err(CommandError::new(format!(
+                "a source must be at most {MAX_SOURCE_BYTES} bytes long, got `{start}…`"
             )));
         }
-        if self.sources.len() == SOURCES {
-            return Err(Failure::new(format!(
-                "one command takes at most {SOURCES} sources: use several"
+        if self.sources.len() == MAX_SOURCES {
+            return Err(CommandError::new(format!(
+                "one command takes at most {MAX_SOURCES} sources: use several"
             )));
         }
         if self.known.insert(source.clone()) {
@@ -81,37 +81,40 @@ impl Collected {
 }
 
 /// Collects them.
-pub(super) async fn collect(places: &Places, config: &Config) -> Result<Vec<String>, Failure> {
-    let mut collected = Collected::default();
-    for source in &places.source {
+pub(super) async fn collect(
+    arguments: &SourceArguments,
+    config: &Config,
+) -> Result<Vec<String>, CommandError> {
+    let mut collected = SourceList::default();
+    for source in &arguments.source {
         collected.add(source.clone())?;
     }
-    for file in &places.file {
+    for file in &arguments.file {
         let text = String::from_utf8(read_file(file)?)
-            .map_err(|_| Failure::new(format!("the list `{file}` must be UTF-8")))?;
+            .map_err(|_| CommandError::new(format!("the list `{file}` must be UTF-8")))?;
         for line in lists::lines(&text) {
             collected.add(line.to_owned())?;
         }
     }
-    if !places.sitemap.is_empty() {
+    if !arguments.sitemap.is_empty() {
         let client = client()?;
-        for sitemap in &places.sitemap {
+        for sitemap in &arguments.sitemap {
             follow(&client, sitemap, &mut collected).await?;
         }
     }
-    for place in &places.bucket {
+    for place in &arguments.bucket {
         list(place, config, &mut collected).await?;
     }
     Ok(collected.sources)
 }
 
 /// Reads a sitemap and those that it names. Whoever writes an index chooses among the sitemaps of its own host, and nothing else.
-async fn follow(client: &Client, place: &str, into: &mut Collected) -> Result<(), Failure> {
+async fn follow(client: &Client, place: &str, into: &mut SourceList) -> Result<(), CommandError> {
     let mut seen = HashSet::from([place.to_owned()]);
     let mut queue = VecDeque::from([(place.to_owned(), 0)]);
     while let Some((place, depth)) = queue.pop_front() {
         let bad = |reason: &dyn std::fmt::Display| {
-            Failure::new(format!("the sitemap `{}`: {reason}", redacted(&place)))
+            CommandError::new(format!("the sitemap `{}`: {reason}", redacted(&place)))
         };
         let url = Url::parse(&place)
             .ok()
@@ -143,21 +146,25 @@ async fn follow(client: &Client, place: &str, into: &mut Collected) -> Result<()
                     redacted(&sitemap)
                 )));
             }
-            if depth == INDEXES {
-                return Err(bad(&format!("is the {INDEXES}. index inside another")));
+            if depth == MAX_INDEX_DEPTH {
+                return Err(bad(&format!(
+                    "is the {MAX_INDEX_DEPTH}. index inside another"
+                )));
             }
             if seen.insert(sitemap.clone()) {
                 queue.push_back((sitemap, depth + 1));
             }
         }
-        if seen.len() > SITEMAPS {
-            return Err(bad(&format!("more than {SITEMAPS} sitemaps are too many")));
+        if seen.len() > MAX_SITEMAPS {
+            return Err(bad(&format!(
+                "more than {MAX_SITEMAPS} sitemaps are too many"
+            )));
         }
     }
     Ok(())
 }
 
-fn client() -> Result<Client, Failure> {
+fn client() -> Result<Client, CommandError> {
     install_cryptography();
     Client::builder()
         .redirect(reqwest::redirect::Policy::limited(5))
@@ -165,7 +172,7 @@ fn client() -> Result<Client, Failure> {
         .timeout(TIMEOUT)
         .user_agent(concat!("safelight/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(Failure::new)
+        .map_err(CommandError::new)
 }
 
 async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
@@ -191,7 +198,7 @@ fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     }
     let mut unpacked = Vec::new();
     MultiGzDecoder::new(bytes.as_slice())
-        .take(FILE_BYTES + 1)
+        .take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut unpacked)
         .map_err(|error| format!("is broken gzip: {error}"))?;
     check_length(&unpacked)?;
@@ -199,12 +206,12 @@ fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
 }
 
 /// Reads a file that was named on the command line, or standard input.
-pub(super) fn read_file(name: &str) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_file(name: &str) -> Result<Vec<u8>, CommandError> {
     let unread = |reason: &dyn std::fmt::Display| {
-        Failure::new(format!("the file `{name}` cannot be read: {reason}"))
+        CommandError::new(format!("the file `{name}` cannot be read: {reason}"))
     };
     let mut bytes = Vec::new();
-    let most = FILE_BYTES + 1;
+    let most = MAX_FILE_BYTES + 1;
     let read = match name {
         "-" => io::stdin().lock().take(most).read_to_end(&mut bytes),
         name => File::open(name).and_then(|file| file.take(most).read_to_end(&mut bytes)),
@@ -215,17 +222,17 @@ pub(super) fn read_file(name: &str) -> Result<Vec<u8>, Failure> {
 }
 
 fn check_length(bytes: &[u8]) -> Result<(), String> {
-    if bytes.len() as u64 > FILE_BYTES {
-        return Err(format!("it must be at most {FILE_BYTES} bytes long"));
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(format!("it must be at most {MAX_FILE_BYTES} bytes long"));
     }
     Ok(())
 }
 
-async fn list(place: &str, config: &Config, into: &mut Collected) -> Result<(), Failure> {
+async fn list(place: &str, config: &Config, into: &mut SourceList) -> Result<(), CommandError> {
     let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
     let found = config.bucket.iter().find(|bucket| bucket.name == name);
     let bucket = found.ok_or_else(|| {
-        Failure::new(format!(
+        CommandError::new(format!(
             "`--bucket` must begin with the `name` of a [[bucket]] section, got `{place}`"
         ))
     })?;
@@ -235,11 +242,11 @@ async fn list(place: &str, config: &Config, into: &mut Collected) -> Result<(), 
         first_byte: config.fetch.first_byte_timeout.duration(),
         total: config.fetch.total_timeout.duration(),
     };
-    let bucket = Bucket::open(bucket, timeouts).map_err(Failure::new)?;
+    let bucket = Bucket::open(bucket, timeouts).map_err(CommandError::new)?;
     let mut after: Option<String> = None;
     loop {
         let keys = bucket.list(prefix, after.as_deref()).await;
-        let keys = keys.map_err(Failure::new)?;
+        let keys = keys.map_err(CommandError::new)?;
         // Else a service that passes over where to begin would be asked for ever.
         let next = keys
             .last()
@@ -264,7 +271,7 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
-    use super::FILE_BYTES;
+    use super::MAX_FILE_BYTES;
     use super::unpacked;
 
     fn packed(length: u64) -> Vec<u8> {
@@ -284,7 +291,7 @@ mod tests {
     fn gzip_is_told_by_its_first_bytes_and_bounded() {
         assert_eq!(unpacked(b"<urlset/>".to_vec()), Ok(b"<urlset/>".to_vec()));
         assert_eq!(unpacked(packed(3)), Ok(b"aaa".to_vec()));
-        let bomb = packed(FILE_BYTES + 1);
+        let bomb = packed(MAX_FILE_BYTES + 1);
         assert!(bomb.len() < 1 << 20);
         let error = unpacked(bomb).expect_err("a bomb");
         assert!(error.contains("at most 52428800 bytes"), "{error}");

@@ -9,13 +9,13 @@ use std::io::Read;
 use std::io::Write;
 use std::path::Path;
 
-use super::super::Failure;
+use super::super::CommandError;
 
 /// What such a file begins with, so that no other is written to.
 const HEAD: &str = "# safelight warm, sources that are done; version 1\n";
 
 /// Sources that are done.
-pub(super) struct State {
+pub(super) struct StateFile {
     file: File,
     mark: String,
     done: HashSet<String>,
@@ -41,11 +41,11 @@ pub(super) fn mark(options: &[String], accept: &[String], host: Option<&str>) ->
     hash.finalize().to_hex().chars().take(16).collect()
 }
 
-impl State {
+impl StateFile {
     /// Opens a state, or begins it.
-    pub fn open(path: &Path, mark: String) -> Result<Self, Failure> {
+    pub fn open(path: &Path, mark: String) -> Result<Self, CommandError> {
         let cannot = |error: io::Error| {
-            Failure::new(format!(
+            CommandError::new(format!(
                 "the state `{}` cannot be used: {error}",
                 path.display()
             ))
@@ -64,12 +64,12 @@ impl State {
             file.set_len(0).map_err(cannot)?;
             file.write_all(HEAD.as_bytes()).map_err(cannot)?;
         } else if !bytes.starts_with(HEAD.as_bytes()) {
-            return Err(Failure::new(format!(
+            return Err(CommandError::new(format!(
                 "`--state` must name a file that `safelight warm` wrote, or none that exists, got `{}`",
                 path.display()
             )));
         } else if whole < bytes.len() {
-            let whole = u64::try_from(whole).map_err(Failure::new)?;
+            let whole = u64::try_from(whole).map_err(CommandError::new)?;
             file.set_len(whole).map_err(cannot)?;
         }
         let text = String::from_utf8_lossy(&bytes[..whole]);
@@ -78,7 +78,7 @@ impl State {
             (of == mark).then(|| source.to_owned())
         });
         let done = done.collect();
-        Ok(State { file, mark, done })
+        Ok(StateFile { file, mark, done })
     }
 
     /// Whether there is nothing left to do for a source.
@@ -98,7 +98,7 @@ impl State {
 mod tests {
     use std::fs;
 
-    use super::State;
+    use super::StateFile;
     use super::mark;
 
     fn texts(texts: &[&str]) -> Vec<String> {
@@ -109,12 +109,12 @@ mod tests {
     fn what_is_done_stays_done_for_the_same_options_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("state");
-        let mut state = State::open(&path, "one".to_owned()).expect("a fresh file");
+        let mut state = StateFile::open(&path, "one".to_owned()).expect("a fresh file");
         assert!(!state.is_done("/a b.jpg"));
         state.finish("/a b.jpg").expect("a file");
-        let state = State::open(&path, "one".to_owned()).expect("a state");
+        let state = StateFile::open(&path, "one".to_owned()).expect("a state");
         assert!(state.is_done("/a b.jpg") && !state.is_done("/a"));
-        let state = State::open(&path, "two".to_owned()).expect("a state");
+        let state = StateFile::open(&path, "two".to_owned()).expect("a state");
         assert!(!state.is_done("/a b.jpg"));
     }
 
@@ -122,7 +122,7 @@ mod tests {
     fn a_torn_last_line_is_cut_off_and_others_are_passed_over() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("state");
-        let mut state = State::open(&path, "one".to_owned()).expect("a fresh file");
+        let mut state = StateFile::open(&path, "one".to_owned()).expect("a fresh file");
         for source in ["/a.jpg", "/b.jpg"] {
             state.finish(source).expect("a file");
         }
@@ -132,7 +132,7 @@ mod tests {
             let torn = [&text[..cut], b"\0\0".as_slice()].concat();
             for left in [&text[..cut], torn.as_slice()] {
                 fs::write(&path, left).expect("a folder");
-                let Ok(mut state) = State::open(&path, "one".to_owned()) else {
+                let Ok(mut state) = StateFile::open(&path, "one".to_owned()) else {
                     // Of the head alone, with what it never had.
                     assert!(left.ends_with(b"\0") && cut < super::HEAD.len());
                     continue;
@@ -141,7 +141,7 @@ mod tests {
                 assert_eq!(state.is_done("/a.jpg"), cut >= first);
                 assert!(!state.is_done("/b.jpg"));
                 state.finish("/b.jpg").expect("a file");
-                let state = State::open(&path, "one".to_owned()).expect("a state");
+                let state = StateFile::open(&path, "one".to_owned()).expect("a state");
                 assert!(state.is_done("/b.jpg"));
                 assert_eq!(state.is_done("/a.jpg"), cut >= first);
             }
@@ -154,7 +154,7 @@ mod tests {
         let path = folder.path().join("photo.jpg");
         for content in ["\u{1}\u{2}", "line\n", "line\nline"] {
             fs::write(&path, content).expect("a folder");
-            let error = State::open(&path, String::new())
+            let error = StateFile::open(&path, String::new())
                 .map(|_| ())
                 .expect_err(content);
             assert!(error.to_string().contains("`--state` must name"), "{error}");

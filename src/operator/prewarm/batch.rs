@@ -87,7 +87,7 @@ impl Pipeline {
             }
         }
         for prepared in &prepared {
-            self.metrics.prepared(prepared.word());
+            self.metrics.record_prewarm(prepared.word());
         }
         prepared
     }

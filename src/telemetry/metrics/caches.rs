@@ -9,11 +9,11 @@ use prometheus_client::registry::Unit;
 
 use super::Labels;
 use super::Metrics;
-use super::Names;
+use super::Registrar;
 use super::set;
 
 /// Of one server.
-pub(super) struct Caches {
+pub(super) struct CacheMetrics {
     interim: Counter,
     stale: Family<Labels<1>, Counter>,
     purges: Family<Labels<2>, Counter>,
@@ -27,9 +27,9 @@ pub(super) struct Caches {
     shared_waiting_bytes: Gauge,
 }
 
-impl Caches {
-    pub fn new(names: &mut Names<'_>) -> Self {
-        Caches {
+impl CacheMetrics {
+    pub fn new(names: &mut Registrar<'_>) -> Self {
+        CacheMetrics {
             interim: names.add(
                 "interim_answers",
                 "Pictures answered in a form that a smaller one will take the place of",
@@ -93,17 +93,17 @@ impl Caches {
 
 impl Metrics {
     /// A picture was answered that a smaller one will take the place of.
-    pub fn interim(&self) {
+    pub fn record_interim(&self) {
         self.caches.interim.inc();
     }
 
     /// A source was used although it was not fresh; `reason` is `revalidating` or `origin-failed`.
-    pub fn stale(&self, reason: &'static str) {
+    pub fn record_stale(&self, reason: &'static str) {
         self.caches.stale.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// Something was purged; `target` is what it was named by.
-    pub fn purged(&self, target: &'static str, soft: bool) {
+    pub fn record_purge(&self, target: &'static str, soft: bool) {
         let kind = if soft { "soft" } else { "hard" };
         self.caches
             .purges

@@ -11,28 +11,28 @@ use prometheus_client::registry::Metric;
 use prometheus_client::registry::Registry;
 use prometheus_client::registry::Unit;
 
-use caches::Caches;
-use requests::Requests;
-use work::Work;
+use caches::CacheMetrics;
+use requests::RequestMetrics;
+use work::WorkMetrics;
 
-pub use requests::Outcome;
+pub use requests::RequestOutcome;
 pub use work::RenderStep;
 
 /// Numbers of one server.
 pub struct Metrics {
     registry: Registry,
-    requests: Requests,
-    work: Work,
-    caches: Caches,
+    requests: RequestMetrics,
+    work: WorkMetrics,
+    caches: CacheMetrics,
 }
 
 /// Names of labels with their values.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// Where metrics get their names.
-struct Names<'a>(&'a mut Registry);
+struct Registrar<'a>(&'a mut Registry);
 
-impl Names<'_> {
+impl Registrar<'_> {
     /// The metric, under its name.
     fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
         self.0.register(name, help, metric.clone());
@@ -60,11 +60,11 @@ fn set(gauge: &Gauge, number: u64) {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("safelight");
-        let names = &mut Names(&mut registry);
+        let names = &mut Registrar(&mut registry);
         Metrics {
-            requests: Requests::new(names),
-            work: Work::new(names),
-            caches: Caches::new(names),
+            requests: RequestMetrics::new(names),
+            work: WorkMetrics::new(names),
+            caches: CacheMetrics::new(names),
             registry,
         }
     }
@@ -84,14 +84,14 @@ mod tests {
     use std::time::Duration;
 
     use super::Metrics;
-    use super::Outcome;
+    use super::RequestOutcome;
 
     #[test]
     fn numbers_are_told_under_their_names() {
         let metrics = Metrics::default();
-        metrics.answered(200, Outcome::Memory, Duration::from_millis(2));
-        metrics.fetched("fetched", 17);
-        let connection = metrics.connection();
+        metrics.record_request(200, RequestOutcome::Memory, Duration::from_millis(2));
+        metrics.record_fetch("fetched", 17);
+        let connection = metrics.count_connection();
         let text = metrics.text();
         for line in [
             "safelight_requests_total{status=\"200\",outcome=\"memory\"} 1",

@@ -12,13 +12,13 @@ use prometheus_client::registry::Unit;
 
 use super::Labels;
 use super::Metrics;
-use super::Names;
+use super::Registrar;
 use super::seconds;
 use super::set;
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum RequestOutcome {
     Memory,
     Disk,
     Shared,
@@ -29,35 +29,35 @@ pub enum Outcome {
     Error,
 }
 
-impl Outcome {
+impl RequestOutcome {
     /// The word for labels and log lines.
     pub const fn word(self) -> &'static str {
         match self {
-            Outcome::Memory => "memory",
-            Outcome::Disk => "disk",
-            Outcome::Shared => "shared",
-            Outcome::Miss => "miss",
-            Outcome::Coalesced => "coalesced",
-            Outcome::NotModified => "not-modified",
-            Outcome::PreconditionFailed => "precondition-failed",
-            Outcome::Error => "error",
+            RequestOutcome::Memory => "memory",
+            RequestOutcome::Disk => "disk",
+            RequestOutcome::Shared => "shared",
+            RequestOutcome::Miss => "miss",
+            RequestOutcome::Coalesced => "coalesced",
+            RequestOutcome::NotModified => "not-modified",
+            RequestOutcome::PreconditionFailed => "precondition-failed",
+            RequestOutcome::Error => "error",
         }
     }
 }
 
 /// What most answers are, by status and outcome.
-const OFTEN: [(u16, Outcome); 3] = [
-    (200, Outcome::Memory),
-    (200, Outcome::Disk),
-    (304, Outcome::NotModified),
+const COMMON: [(u16, RequestOutcome); 3] = [
+    (200, RequestOutcome::Memory),
+    (200, RequestOutcome::Disk),
+    (304, RequestOutcome::NotModified),
 ];
 
 /// Of one server.
-pub(super) struct Requests {
+pub(super) struct RequestMetrics {
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<Labels<1>, Histogram>,
-    /// The two above for each of [`OFTEN`], looked up once.
-    often: [OnceLock<(Counter, Histogram)>; OFTEN.len()],
+    /// The two above for each of [`COMMON`], looked up once.
+    common: [OnceLock<(Counter, Histogram)>; COMMON.len()],
     errors: Family<Labels<1>, Counter>,
     in_flight: Gauge,
     connections: Gauge,
@@ -65,9 +65,9 @@ pub(super) struct Requests {
     remembered_bytes: Gauge,
 }
 
-impl Requests {
-    pub fn new(names: &mut Names<'_>) -> Self {
-        Requests {
+impl RequestMetrics {
+    pub fn new(names: &mut Registrar<'_>) -> Self {
+        RequestMetrics {
             requests: names.add(
                 "requests",
                 "Requests for pictures, by status and by where the answer came from",
@@ -79,7 +79,7 @@ impl Requests {
                 "Time from the head of a request to the head of its answer",
                 Family::new_with_constructor(seconds),
             ),
-            often: Default::default(),
+            common: Default::default(),
             errors: names.add(
                 "errors",
                 "Requests without a picture, by the word of the error",
@@ -114,7 +114,7 @@ struct RequestLabels {
 
 impl Metrics {
     /// A request was answered.
-    pub fn answered(&self, status: u16, outcome: Outcome, time: Duration) {
+    pub fn record_request(&self, status: u16, outcome: RequestOutcome, time: Duration) {
         let labels = RequestLabels {
             status,
             outcome: outcome.word(),
@@ -126,10 +126,12 @@ impl Metrics {
                 self.requests.request_seconds.get_or_create_owned(&seconds),
             )
         };
-        let place = OFTEN.iter().position(|&often| often == (status, outcome));
+        let place = COMMON
+            .iter()
+            .position(|&common| common == (status, outcome));
         let found;
         let (count, seconds) = match place {
-            Some(place) => self.requests.often[place].get_or_init(|| counts(&labels)),
+            Some(place) => self.requests.common[place].get_or_init(|| counts(&labels)),
             None => {
                 found = counts(&labels);
                 &found
@@ -140,18 +142,18 @@ impl Metrics {
     }
 
     /// A request ended without a picture.
-    pub fn failed(&self, code: &'static str) {
+    pub fn record_error(&self, code: &'static str) {
         self.requests.errors.get_or_create(&[("code", code)]).inc();
     }
 
     /// Counts a request as being answered until the guard is dropped.
-    pub fn request_in_flight(&self) -> Held {
-        Held::new(&self.requests.in_flight)
+    pub fn count_request(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.requests.in_flight)
     }
 
     /// Counts a connection as open until the guard is dropped.
-    pub fn connection(&self) -> Held {
-        Held::new(&self.requests.connections)
+    pub fn count_connection(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.requests.connections)
     }
 
     /// Requests whose meaning is remembered now, and the bytes that this takes.
@@ -163,16 +165,16 @@ impl Metrics {
 
 /// One more, for as long as it lives.
 #[derive(Debug)]
-pub struct Held(Gauge);
+pub struct GaugeGuard(Gauge);
 
-impl Held {
+impl GaugeGuard {
     fn new(gauge: &Gauge) -> Self {
         gauge.inc();
-        Held(gauge.clone())
+        GaugeGuard(gauge.clone())
     }
 }
 
-impl Drop for Held {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -10,7 +10,7 @@ use prometheus_client::registry::Unit;
 
 use super::Labels;
 use super::Metrics;
-use super::Names;
+use super::Registrar;
 use super::seconds;
 use super::set;
 
@@ -33,7 +33,7 @@ impl RenderStep {
 }
 
 /// Of one server.
-pub(super) struct Work {
+pub(super) struct WorkMetrics {
     source_fetches: Family<Labels<1>, Counter>,
     source_bytes: Counter,
     source_fetches_now: Family<Labels<1>, Gauge>,
@@ -51,9 +51,9 @@ pub(super) struct Work {
     prepared: Family<Labels<1>, Counter>,
 }
 
-impl Work {
-    pub fn new(names: &mut Names<'_>) -> Self {
-        Work {
+impl WorkMetrics {
+    pub fn new(names: &mut Registrar<'_>) -> Self {
+        WorkMetrics {
             source_fetches: names.add(
                 "source_fetches",
                 "Questions to origins, by their result",
@@ -140,7 +140,7 @@ fn ratios() -> Histogram {
 
 impl Metrics {
     /// An origin was asked; `result` is `fetched`, `not-modified` or the word of an error.
-    pub fn fetched(&self, result: &'static str, bytes: u64) {
+    pub fn record_fetch(&self, result: &'static str, bytes: u64) {
         self.work
             .source_fetches
             .get_or_create(&[("result", result)])
@@ -165,7 +165,7 @@ impl Metrics {
     }
 
     /// A source was not fetched, or given up on the way, for want of something.
-    pub fn source_refused(&self, reason: &'static str) {
+    pub fn record_source_refusal(&self, reason: &'static str) {
         self.work
             .source_refusals
             .get_or_create(&[("reason", reason)])
@@ -173,7 +173,7 @@ impl Metrics {
     }
 
     /// A picture was made.
-    pub fn rendered(&self, format: &'static str, steps: [(RenderStep, Duration); 3]) {
+    pub fn record_render(&self, format: &'static str, steps: [(RenderStep, Duration); 3]) {
         self.work.renders.get_or_create(&[("format", format)]).inc();
         for (step, time) in steps {
             self.work
@@ -202,7 +202,7 @@ impl Metrics {
     }
 
     /// A transformation was not taken up.
-    pub fn refused(&self, reason: &'static str) {
+    pub fn record_cpu_rejection(&self, reason: &'static str) {
         self.work
             .cpu_refusals
             .get_or_create(&[("reason", reason)])
@@ -210,7 +210,7 @@ impl Metrics {
     }
 
     /// A transformation took so much of the processor, and was thought to take so much.
-    pub fn spent(&self, format: &'static str, used: Duration, estimate: Duration) {
+    pub fn record_cpu_ratio(&self, format: &'static str, used: Duration, estimate: Duration) {
         self.work
             .cpu_ratio
             .get_or_create(&[("format", format)])
@@ -218,7 +218,7 @@ impl Metrics {
     }
 
     /// A smaller copy of a large source was to be made; `result` is `made`, `failed` or `skipped`.
-    pub fn derived(&self, result: &'static str) {
+    pub fn record_reduced_copy(&self, result: &'static str) {
         self.work
             .derivatives
             .get_or_create(&[("result", result)])
@@ -226,7 +226,7 @@ impl Metrics {
     }
 
     /// A picture is made that a smaller copy of its source would serve; `decoded` is `source` or `derivative`.
-    pub fn large_source(&self, decoded: &'static str) {
+    pub fn record_large_source(&self, decoded: &'static str) {
         self.work
             .large_sources
             .get_or_create(&[("decoded", decoded)])
@@ -234,7 +234,7 @@ impl Metrics {
     }
 
     /// The place of an interim picture was to be taken; `result` is `made`, `failed` or `skipped`.
-    pub fn upgraded(&self, result: &'static str) {
+    pub fn record_upgrade(&self, result: &'static str) {
         self.work
             .upgrades
             .get_or_create(&[("result", result)])
@@ -242,7 +242,7 @@ impl Metrics {
     }
 
     /// A picture was to be there before anybody asks; `result` is `made`, `kept`, `unstorable` or `failed`.
-    pub fn prepared(&self, result: &'static str) {
+    pub fn record_prewarm(&self, result: &'static str) {
         self.work
             .prepared
             .get_or_create(&[("result", result)])

@@ -19,10 +19,10 @@ use tokio::time::Instant;
 use tokio::time::Sleep;
 
 /// What a client takes at least within the timeout while there is more for it, in bytes: less than a telephone on GPRS does.
-pub(super) const LEAST: usize = 16 << 10;
+pub(super) const MIN_PROGRESS: usize = 16 << 10;
 
 /// A connection whose writes fail when the client takes too little for too long.
-pub struct TimeoutStream {
+pub struct WriteTimeout {
     inner: TokioIo<TcpStream>,
     within: Duration,
     /// What the system has taken so far, in bytes.
@@ -39,10 +39,10 @@ struct Stall {
     taken: u64,
 }
 
-impl TimeoutStream {
+impl WriteTimeout {
     /// A connection whose client takes something within this time, or is gone.
     pub fn new(stream: TcpStream, within: Duration) -> Self {
-        TimeoutStream {
+        WriteTimeout {
             inner: TokioIo::new(stream),
             within,
             written: 0,
@@ -82,7 +82,7 @@ impl TimeoutStream {
             taken,
         });
         while stall.deadline.as_mut().poll(context).is_ready() {
-            if taken.saturating_sub(stall.taken) < LEAST as u64 {
+            if taken.saturating_sub(stall.taken) < MIN_PROGRESS as u64 {
                 // Otherwise the system would keep what is not sent yet, and the connection, for minutes.
                 let _ = self.inner.inner().set_zero_linger();
                 return Poll::Ready(Err(io::Error::new(
@@ -113,7 +113,7 @@ fn unconfirmed(_: &TcpStream) -> Option<u64> {
     None
 }
 
-impl Read for TimeoutStream {
+impl Read for WriteTimeout {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -123,7 +123,7 @@ impl Read for TimeoutStream {
     }
 }
 
-impl Write for TimeoutStream {
+impl Write for WriteTimeout {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -3,10 +3,10 @@
 use hyper::StatusCode;
 use serde_json::json;
 
+use super::fields::FieldReader;
 use super::fields::Fields;
-use super::fields::Read;
-use crate::operator::Asked;
 use crate::operator::PurgeFailure;
+use crate::operator::PurgeTarget;
 use crate::operator::Purged;
 
 /// What there is to say in a body.
@@ -14,24 +14,26 @@ const KNOWN: &str = "`source`, `url`, `prefix`, `tag`, `everything` and `soft`";
 
 /// Reads a body: `{"source": …, "url": …, "prefix": …, "tag": …, "everything": true, "soft": true}`, each but the last two a string or a list of
 /// strings, and any of them left out.
-pub(super) fn parse(body: &[u8]) -> Result<(Vec<Asked>, bool), Vec<String>> {
+pub(super) fn parse(body: &[u8]) -> Result<(Vec<PurgeTarget>, bool), Vec<String>> {
     let Fields(fields) = Fields::of(body).map_err(|wrong| vec![wrong])?;
-    let mut read = Read::default();
+    let mut read = FieldReader::default();
     for (name, value) in &fields {
         match name.as_str() {
-            "source" | "sources" => read.texts(name, value, |text| Asked::Source(text.to_owned())),
-            "url" | "urls" => read.texts(name, value, |text| Asked::Url(text.to_owned())),
-            "prefix" | "prefixes" => {
-                read.texts(name, value, |text| Asked::Prefix(text.to_owned()));
+            "source" | "sources" => {
+                read.texts(name, value, |text| PurgeTarget::Source(text.to_owned()))
             }
-            "tag" | "tags" => read.texts(name, value, |text| Asked::Tag(text.to_owned())),
-            "everything" if read.truth(name, value) => read.asked.push(Asked::Everything),
+            "url" | "urls" => read.texts(name, value, |text| PurgeTarget::Url(text.to_owned())),
+            "prefix" | "prefixes" => {
+                read.texts(name, value, |text| PurgeTarget::Prefix(text.to_owned()));
+            }
+            "tag" | "tags" => read.texts(name, value, |text| PurgeTarget::Tag(text.to_owned())),
+            "everything" if read.boolean(name, value) => read.targets.push(PurgeTarget::Everything),
             "everything" => {}
-            "soft" => read.soft = read.truth(name, value),
+            "soft" => read.soft = read.boolean(name, value),
             _ => read.unknown(name, KNOWN),
         }
     }
-    read.finished(
+    read.finish(
         "the body must name something to purge: `source`, `url`, `prefix` or `tag`, each a string or a list of strings, or `\"everything\": true`",
     )
 }
@@ -64,11 +66,11 @@ mod tests {
     use proptest::prelude::any;
     use proptest::proptest;
 
-    use super::Asked;
+    use super::PurgeTarget;
     use super::parse;
 
     #[track_caller]
-    fn check(body: &str, asked: &[Asked], soft: bool) {
+    fn check(body: &str, asked: &[PurgeTarget], soft: bool) {
         assert_eq!(parse(body.as_bytes()), Ok((asked.to_vec(), soft)), "{body}");
     }
 
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn one_thing_or_many_are_named() {
-        let source = |text: &str| Asked::Source(text.to_owned());
+        let source = |text: &str| PurgeTarget::Source(text.to_owned());
         check(r#"{"source":"/a.jpg"}"#, &[source("/a.jpg")], false);
         check(
             r#"{"source":["/a","/b"],"soft":true}"#,
@@ -92,10 +94,10 @@ mod tests {
         );
         check(r#"{"sources":["/a"],"soft":false}"#, &[source("/a")], false);
         let rest = [
-            Asked::Url("u".to_owned()),
-            Asked::Prefix("p".to_owned()),
-            Asked::Tag("t".to_owned()),
-            Asked::Everything,
+            PurgeTarget::Url("u".to_owned()),
+            PurgeTarget::Prefix("p".to_owned()),
+            PurgeTarget::Tag("t".to_owned()),
+            PurgeTarget::Everything,
         ];
         check(
             r#"{"url":"u","prefix":"p","tag":"t","everything":true}"#,
@@ -107,7 +109,10 @@ mod tests {
             &rest,
             false,
         );
-        let twice = [Asked::Tag("a".to_owned()), Asked::Tag("b".to_owned())];
+        let twice = [
+            PurgeTarget::Tag("a".to_owned()),
+            PurgeTarget::Tag("b".to_owned()),
+        ];
         check(r#"{"tag":"a","tag":"b","everything":false}"#, &twice, false);
     }
 

@@ -16,14 +16,14 @@ use reqwest::Client;
 use serde_json::Value;
 use url::Url;
 
-use super::Failure;
+use super::CommandError;
 use crate::admin::Token;
 use crate::config::Config;
 
 /// The settings that are read where no others are named.
 const CONFIG: &str = "config.toml";
 /// For a connection to the server.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which server.
 #[derive(Debug, Args)]
@@ -37,50 +37,50 @@ pub(super) struct ServerArguments {
 }
 
 /// A place of a server's admin listener, and what proves there that an operator is asking.
-pub(super) struct Operator {
+pub(super) struct AdminClient {
     client: Client,
     url: Url,
     authorization: HeaderValue,
 }
 
 /// What a server said.
-pub(super) struct Answer {
+pub(super) struct AdminResponse {
     pub status: u16,
     pub text: String,
 }
 
 impl ServerArguments {
     /// The settings.
-    pub fn settings(&self) -> Result<Config, Failure> {
+    pub fn settings(&self) -> Result<Config, CommandError> {
         let path = match &self.config {
             Some(path) => Some(path.as_path()),
             None => Some(Path::new(CONFIG)).filter(|path| path.exists()),
         };
         path.map_or_else(Config::of_environment, Config::load)
-            .map_err(Failure::new)
+            .map_err(CommandError::new)
     }
 
     /// Where such things are asked for. No call takes longer than `timeout`.
-    pub fn operator(
+    pub fn admin_client(
         &self,
         config: &Config,
         path: &str,
         timeout: Duration,
-    ) -> Result<Operator, Failure> {
+    ) -> Result<AdminClient, CommandError> {
         let url = endpoint(self.admin.as_deref(), config.admin.listen, path)?;
         let authorization = Token::authorization(&config.admin.token).ok_or_else(|| {
-            Failure::new("a token is needed: set `token` under [admin], or SAFELIGHT__ADMIN__TOKEN, to what the server was started with")
+            CommandError::new("a token is needed: set `token` under [admin], or SAFELIGHT__ADMIN__TOKEN, to what the server was started with")
         })?;
         install_cryptography();
         let client = Client::builder()
             // The token is for this server and no other.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .timeout(timeout)
             .build()
-            .map_err(Failure::new)?;
-        Ok(Operator {
+            .map_err(CommandError::new)?;
+        Ok(AdminClient {
             client,
             url,
             authorization,
@@ -88,16 +88,16 @@ impl ServerArguments {
     }
 }
 
-impl Operator {
+impl AdminClient {
     /// Sends a body of JSON. The error is that of a server that is not there, or not any more.
-    pub async fn post(&self, body: Vec<u8>) -> Result<Answer, Failure> {
+    pub async fn post(&self, body: Vec<u8>) -> Result<AdminResponse, CommandError> {
         let unreachable = |error: reqwest::Error| {
             let kind = if error.is_timeout() {
                 "does not answer in time"
             } else {
                 "cannot be reached"
             };
-            Failure::new(format!(
+            CommandError::new(format!(
                 "the server at {} {kind}: is it running, and is this its admin listener? `--admin` names another ({})",
                 self.url,
                 cause(&error)
@@ -112,28 +112,28 @@ impl Operator {
             .send()
             .await
             .map_err(unreachable)?;
-        Ok(Answer {
+        Ok(AdminResponse {
             status: answer.status().as_u16(),
             text: answer.text().await.map_err(unreachable)?,
         })
     }
 
     /// What an answer means that is not the one that was hoped for.
-    pub fn refused(&self, answer: &Answer) -> Failure {
+    pub fn refused(&self, answer: &AdminResponse) -> CommandError {
         let told: Value = serde_json::from_str(&answer.text).unwrap_or_default();
         match answer.status {
-            401 => Failure::new(format!(
+            401 => CommandError::new(format!(
                 "the server at {} does not take this token: `admin.token` here must be what it was started with",
                 self.url
             )),
-            421 => Failure::new(format!(
+            421 => CommandError::new(format!(
                 "the server at {} does not answer to this name: put it into `hosts` under [admin], or give its address with `--admin`",
                 self.url
             )),
             _ if told["errors"].is_array() => {
-                Failure(texts(&told["errors"]).collect::<Vec<_>>().join("\n"))
+                CommandError(texts(&told["errors"]).collect::<Vec<_>>().join("\n"))
             }
-            status => Failure::new(format!(
+            status => CommandError::new(format!(
                 "what answers at {} is no admin listener of safelight (status {status})",
                 self.url
             )),
@@ -146,12 +146,12 @@ pub(super) fn install_cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-fn endpoint(admin: Option<&str>, listen: SocketAddr, path: &str) -> Result<Url, Failure> {
+fn endpoint(admin: Option<&str>, listen: SocketAddr, path: &str) -> Result<Url, CommandError> {
     let text = match admin {
         Some(text) if text.contains("://") => text.to_owned(),
         Some(text) => format!("http://{text}"),
         None if listen.port() == 0 => {
-            return Err(Failure::new(
+            return Err(CommandError::new(
                 "`admin.listen` names no port: tell the server's address with `--admin`",
             ));
         }
@@ -161,7 +161,7 @@ fn endpoint(admin: Option<&str>, listen: SocketAddr, path: &str) -> Result<Url, 
         ),
     };
     let wrong = || {
-        Failure::new(format!(
+        CommandError::new(format!(
             "`--admin` must be a URL such as http://127.0.0.1:8081, got `{text}`"
         ))
     };

@@ -14,30 +14,30 @@ use std::time::Duration;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What may wait to be written, in bytes. Where the reader is slower than that, lines are lost, and counted.
-const ROOM: usize = 4 << 20;
+const MAX_BUFFERED_BYTES: usize = 4 << 20;
 
 /// How long lines are collected before they are written: waking the thread costs more than a line.
-const PAUSE: Duration = Duration::from_millis(10);
+const WRITE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How long the last lines are waited for at the end, if nobody reads them.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Takes lines in.
 #[derive(Clone)]
-pub(super) struct Lines(Arc<Shared>);
+pub(super) struct LogWriter(Arc<LogBuffer>);
 
 /// Writes what is left when it is dropped. Lines that come later are written at once.
 #[must_use = "the last lines are written when it is dropped"]
-pub struct Logging(Arc<Shared>);
+pub struct LogGuard(Arc<LogBuffer>);
 
 #[derive(Default)]
-struct Shared {
-    waiting: Mutex<Waiting>,
+struct LogBuffer {
+    state: Mutex<BufferState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct BufferState {
     text: Vec<u8>,
     lost: u64,
     /// Everybody writes for themselves.
@@ -46,45 +46,45 @@ struct Waiting {
     is_ending: bool,
 }
 
-impl Lines {
+impl LogWriter {
     /// Starts the thread. Where the system gives none, lines are written by whoever has something to say.
-    pub(super) fn start(to: impl Write + Send + 'static) -> (Lines, Logging) {
-        let shared = Arc::new(Shared::default());
-        let writing = Arc::clone(&shared);
+    pub(super) fn start(to: impl Write + Send + 'static) -> (LogWriter, LogGuard) {
+        let buffer = Arc::new(LogBuffer::default());
+        let writing = Arc::clone(&buffer);
         let started = thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || write(&writing, to));
-        shared.lock().is_direct = started.is_err();
-        (Lines(Arc::clone(&shared)), Logging(shared))
+        buffer.lock().is_direct = started.is_err();
+        (LogWriter(Arc::clone(&buffer)), LogGuard(buffer))
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+impl LogBuffer {
+    fn lock(&self) -> MutexGuard<'_, BufferState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Writes until it is told to end. What cannot be written cannot be complained of either.
-fn write(shared: &Shared, mut to: impl Write) {
+fn write(buffer: &LogBuffer, mut to: impl Write) {
     let mut text = Vec::new();
     loop {
-        let is_idle = |waiting: &mut Waiting| waiting.text.is_empty() && !waiting.is_ending;
-        let waiting = shared
+        let is_idle = |state: &mut BufferState| state.text.is_empty() && !state.is_ending;
+        let state = buffer
             .changed
-            .wait_while(shared.lock(), is_idle)
+            .wait_while(buffer.lock(), is_idle)
             .unwrap_or_else(PoisonError::into_inner);
-        let (mut waiting, _) = shared
+        let (mut state, _) = buffer
             .changed
-            .wait_timeout_while(waiting, PAUSE, |waiting| !waiting.is_ending)
+            .wait_timeout_while(state, WRITE_INTERVAL, |state| !state.is_ending)
             .unwrap_or_else(PoisonError::into_inner);
-        std::mem::swap(&mut text, &mut waiting.text);
-        let lost = std::mem::take(&mut waiting.lost);
+        std::mem::swap(&mut text, &mut state.text);
+        let lost = std::mem::take(&mut state.lost);
         let is_last = text.is_empty();
-        waiting.is_direct |= is_last;
-        drop(waiting);
+        state.is_direct |= is_last;
+        drop(state);
         if is_last {
-            shared.changed.notify_all();
+            buffer.changed.notify_all();
             return;
         }
         let _ = to.write_all(&text);
@@ -92,45 +92,45 @@ fn write(shared: &Shared, mut to: impl Write) {
             let _ = writeln!(to, "{lost} log lines were lost: nobody read them in time");
         }
         text.clear();
-        text.shrink_to(ROOM / 64);
+        text.shrink_to(MAX_BUFFERED_BYTES / 64);
     }
 }
 
-impl Drop for Logging {
+impl Drop for LogGuard {
     fn drop(&mut self) {
-        let mut waiting = self.0.lock();
-        waiting.is_ending = true;
+        let mut state = self.0.lock();
+        state.is_ending = true;
         self.0.changed.notify_all();
-        let is_busy = |waiting: &mut Waiting| !waiting.is_direct;
+        let is_busy = |state: &mut BufferState| !state.is_direct;
         let _ = self
             .0
             .changed
-            .wait_timeout_while(waiting, PATIENCE, is_busy);
+            .wait_timeout_while(state, FLUSH_TIMEOUT, is_busy);
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = &'a Lines;
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = &'a LogWriter;
 
-    fn make_writer(&'a self) -> &'a Lines {
+    fn make_writer(&'a self) -> &'a LogWriter {
         self
     }
 }
 
-impl Write for &Lines {
+impl Write for &LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut waiting = self.0.lock();
-        if waiting.is_direct {
-            drop(waiting);
+        let mut state = self.0.lock();
+        if state.is_direct {
+            drop(state);
             return io::stderr().write(line);
         }
-        if waiting.text.len() + line.len() > ROOM {
-            waiting.lost += 1;
+        if state.text.len() + line.len() > MAX_BUFFERED_BYTES {
+            state.lost += 1;
             return Ok(line.len());
         }
-        let was_idle = waiting.text.is_empty();
-        waiting.text.extend_from_slice(line);
-        drop(waiting);
+        let was_idle = state.text.is_empty();
+        state.text.extend_from_slice(line);
+        drop(state);
         if was_idle {
             self.0.changed.notify_all();
         }
@@ -149,16 +149,16 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    struct MemoryWriter(Arc<Mutex<Vec<u8>>>);
 
-    impl Written {
+    impl MemoryWriter {
         fn text(&self) -> String {
             let written = self.0.lock().expect("nobody panics with it");
             String::from_utf8(written.clone()).expect("whole lines")
         }
     }
 
-    impl Write for Written {
+    impl Write for MemoryWriter {
         fn write(&mut self, text: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("nobody panics with it").write(text)
         }
@@ -169,9 +169,9 @@ mod tests {
     }
 
     /// Does not take anything before it is told to.
-    struct Stuck(mpsc::Receiver<()>, Written);
+    struct BlockedWriter(mpsc::Receiver<()>, MemoryWriter);
 
-    impl Write for Stuck {
+    impl Write for BlockedWriter {
         fn write(&mut self, text: &[u8]) -> io::Result<usize> {
             // An error means that nobody holds it back any more.
             let _ = self.0.recv();
@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn lines_come_out_whole_in_order_and_to_the_last() {
-        let written = Written::default();
-        let (lines, logging) = Lines::start(written.clone());
+        let written = MemoryWriter::default();
+        let (lines, logging) = LogWriter::start(written.clone());
         let expected: String = (0..1000).map(|number| format!("line {number}\n")).collect();
         for line in expected.split_inclusive('\n') {
             (&lines).write_all(line.as_bytes()).expect("there is room");
@@ -197,21 +197,25 @@ mod tests {
 
     #[test]
     fn whoever_logs_does_not_wait_for_a_reader_who_has_stopped() {
-        let written = Written::default();
+        let written = MemoryWriter::default();
         let (go, held_back) = mpsc::channel();
-        let (lines, logging) = Lines::start(Stuck(held_back, written.clone()));
+        let (lines, logging) = LogWriter::start(BlockedWriter(held_back, written.clone()));
         let line = [b'x'; 1023]
             .iter()
             .chain(b"\n")
             .copied()
             .collect::<Vec<u8>>();
-        for _ in 0..3 * ROOM / line.len() {
+        for _ in 0..3 * MAX_BUFFERED_BYTES / line.len() {
             (&lines).write_all(&line).expect("it is taken or lost");
         }
         drop(go);
         drop(logging);
         let text = written.text();
-        assert!(text.len() <= 2 * ROOM + 100, "{} bytes", text.len());
+        assert!(
+            text.len() <= 2 * MAX_BUFFERED_BYTES + 100,
+            "{} bytes",
+            text.len()
+        );
         assert!(text.contains("log lines were lost"));
     }
 }

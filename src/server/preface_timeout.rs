@@ -22,22 +22,22 @@ use tokio::time::Sleep;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection that fails when its version is not known in time.
-pub(super) struct Opening<T> {
+pub(super) struct PrefaceTimeout<T> {
     inner: T,
     /// Until the version is known.
     deadline: Option<Pin<Box<Sleep>>>,
     /// How much of the preface has come.
-    heard: usize,
+    matched: usize,
     /// Whether all of it has, for whoever wants to know.
     is_http2: Arc<AtomicBool>,
 }
 
-impl<T> Opening<T> {
+impl<T> PrefaceTimeout<T> {
     pub(super) fn new(inner: T, within: Duration) -> Self {
-        Opening {
+        PrefaceTimeout {
             inner,
             deadline: Some(Box::pin(tokio::time::sleep(within))),
-            heard: 0,
+            matched: 0,
             is_http2: Arc::default(),
         }
     }
@@ -48,33 +48,33 @@ impl<T> Opening<T> {
     }
 }
 
-impl<T: Read + Unpin> Read for Opening<T> {
+impl<T: Read + Unpin> Read for PrefaceTimeout<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let Opening {
+        let PrefaceTimeout {
             inner,
             deadline,
-            heard,
+            matched,
             is_http2,
         } = self.get_mut();
         let inner = Pin::new(inner);
         let Some(sleep) = deadline else {
             return inner.poll_read(context, into);
         };
-        let awaited = &PREFACE[*heard..];
+        let expected = &PREFACE[*matched..];
         let mut bytes = [0; PREFACE.len()];
-        let room = into.remaining().min(awaited.len());
+        let room = into.remaining().min(expected.len());
         let mut read = ReadBuf::new(&mut bytes[..room]);
         match inner.poll_read(context, read.unfilled()) {
             Poll::Ready(Ok(())) => {
                 let said = read.filled();
-                *heard += said.len();
-                if !awaited.starts_with(said) {
+                *matched += said.len();
+                if !expected.starts_with(said) {
                     *deadline = None;
-                } else if *heard == PREFACE.len() {
+                } else if *matched == PREFACE.len() {
                     *deadline = None;
                     is_http2.store(true, Ordering::Relaxed);
                 }
@@ -90,7 +90,7 @@ impl<T: Read + Unpin> Read for Opening<T> {
     }
 }
 
-impl<T: Write + Unpin> Write for Opening<T> {
+impl<T: Write + Unpin> Write for PrefaceTimeout<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -15,8 +15,8 @@ use serde_json::Value;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::fields::FieldReader;
 use super::fields::Fields;
-use super::fields::Read;
 use crate::operator::Client;
 use crate::operator::Prepared;
 use crate::operator::Presets;
@@ -24,21 +24,21 @@ use crate::operator::Warmed;
 use crate::pipeline::Pipeline;
 
 /// Calls that are answered at once; more are told to come back.
-pub(super) const CALLS: usize = 32;
+pub(super) const MAX_CALLS: usize = 32;
 /// Sources that one call may name.
-const SOURCES: usize = 100;
+const MAX_SOURCES: usize = 100;
 /// Strings of options that one call may name.
-const OPTIONS: usize = 50;
+const MAX_OPTIONS: usize = 50;
 /// What there is to say in a body.
 const KNOWN: &str = "`source`, `options`, `accept` and `host`";
 
 /// Lines of JSON, each when it is known.
-pub(super) type Lines =
+pub(super) type WarmLines =
     StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>>;
 
 /// What a call asks for, before anybody has looked whether it makes sense.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Call {
+pub(super) struct WarmRequest {
     pub sources: Vec<String>,
     pub options: Vec<String>,
     pub clients: Vec<Client>,
@@ -48,10 +48,10 @@ pub(super) struct Call {
 
 /// Reads a body: `{"source": …, "options": …, "accept": …, "host": …}`, each but the last a string or a list of strings. No source at all asks
 /// whether the options make sense.
-pub(super) fn parse(body: &[u8]) -> Result<Call, Vec<String>> {
+pub(super) fn parse(body: &[u8]) -> Result<WarmRequest, Vec<String>> {
     let Fields(fields) = Fields::of(body).map_err(|wrong| vec![wrong])?;
-    let mut read = Read::default();
-    let mut call = Call {
+    let mut read = FieldReader::default();
+    let mut call = WarmRequest {
         sources: Vec::new(),
         options: Vec::new(),
         clients: Vec::new(),
@@ -69,7 +69,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Call, Vec<String>> {
             _ => read.unknown(name, KNOWN),
         }
     }
-    let mut wrong = read.wrong;
+    let mut wrong = read.errors;
     if call.options.is_empty() && wrong.is_empty() {
         wrong.push(
             "the body must have `options`: a string such as `width=320,format=auto`, or a list of them"
@@ -77,8 +77,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Call, Vec<String>> {
         );
     }
     for (what, count, most) in [
-        ("sources", call.sources.len(), SOURCES),
-        ("strings of options", call.options.len(), OPTIONS),
+        ("sources", call.sources.len(), MAX_SOURCES),
+        ("strings of options", call.options.len(), MAX_OPTIONS),
     ] {
         if count > most {
             wrong.push(format!(
@@ -96,7 +96,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Call, Vec<String>> {
     }
 }
 
-fn clients(name: &str, value: &Value, read: &mut Read) -> Vec<Client> {
+fn clients(name: &str, value: &Value, read: &mut FieldReader) -> Vec<Client> {
     let mut clients = Vec::new();
     for word in read.list(name, value) {
         match Client::ALL.iter().find(|client| client.word() == word) {
@@ -119,7 +119,7 @@ pub(super) fn lines(
     sources: Vec<String>,
     presets: Presets,
     place: OwnedSemaphorePermit,
-) -> Lines {
+) -> WarmLines {
     let begun = (sources.into_iter(), pipeline, presets, place);
     let lines = stream::unfold(begun, |(mut sources, pipeline, presets, place)| async {
         let source = sources.next()?;
@@ -158,7 +158,7 @@ fn told(warmed: &Warmed) -> Value {
 
 /// The answer where nothing was begun.
 pub(super) fn refusal(status: StatusCode, wrong: &[String]) -> (StatusCode, String) {
-    super::purging::refusal(status, wrong)
+    super::purge::refusal(status, wrong)
 }
 
 #[cfg(test)]
@@ -166,8 +166,8 @@ mod tests {
     use proptest::prelude::any;
     use proptest::proptest;
 
-    use super::Call;
     use super::Client;
+    use super::WarmRequest;
     use super::parse;
 
     #[track_caller]
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn one_thing_or_many_are_named() {
-        let call = Call {
+        let call = WarmRequest {
             sources: vec!["/a.jpg".to_owned()],
             options: vec!["width=8".to_owned()],
             clients: Client::USUAL.to_vec(),
@@ -190,14 +190,14 @@ mod tests {
         let body = r#"{"source":"/a.jpg","options":"width=8"}"#;
         assert_eq!(parse(body.as_bytes()), Ok(call.clone()));
         let body = r#"{"sources":["/a.jpg","/b.jpg"],"options":["width=8","width=9"],"accept":["webp","webp"],"host":"www.shop.com"}"#;
-        let many = Call {
+        let many = WarmRequest {
             sources: vec!["/a.jpg".to_owned(), "/b.jpg".to_owned()],
             options: vec!["width=8".to_owned(), "width=9".to_owned()],
             clients: vec![Client::Webp],
             host: Some("www.shop.com".to_owned()),
         };
         assert_eq!(parse(body.as_bytes()), Ok(many));
-        let none = Call {
+        let none = WarmRequest {
             sources: Vec::new(),
             ..call
         };

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
@@ -30,6 +31,12 @@ pub struct ServerAddresses {
     pub shows_examples: bool,
 }
 
+/// What asks the server to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
 /// Serves until SIGTERM or Ctrl-C, then drains. Tells `ready` once both listeners are open.
 ///
 /// # Errors
@@ -40,8 +47,10 @@ pub async fn serve(config: &Path, ready: impl FnOnce(ServerAddresses)) -> Result
     config
         .server
         .fit_to_descriptors(config.fetch.concurrency.get());
-    let mut terminated = signal(SignalKind::terminate()).map_err(CommandError::new)?;
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(CommandError::new)?;
+    let mut signals = Signals {
+        terminate: signal(SignalKind::terminate()).map_err(CommandError::new)?,
+        interrupt: signal(SignalKind::interrupt()).map_err(CommandError::new)?,
+    };
     let pipeline = Pipeline::open(&config).await.map_err(CommandError::new)?;
     let public = server::listen("server.listen", config.server.listen)
         .await
@@ -63,13 +72,8 @@ pub async fn serve(config: &Path, ready: impl FnOnce(ServerAddresses)) -> Result
     };
     readiness.set(true);
     ready(serving);
-    let shutdown = async {
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
-        }
-        readiness.set(false);
-    };
+    let delay = config.server.drain_delay.duration();
+    let shutdown = shutdown(&mut signals, &readiness, delay);
     server::serve(public, &config.server, Arc::clone(&pipeline), shutdown).await;
     if !pipeline.close(FLUSH_TIMEOUT).await {
         tracing::warn!("some of the cache was not written down in time; it will be made again");
@@ -77,4 +81,30 @@ pub async fn serve(config: &Path, ready: impl FnOnce(ServerAddresses)) -> Result
     operators.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Returns when the listener is to close. A load balancer goes on sending requests until it has seen that the server is not ready: after
+/// SIGTERM they are answered for `delay`, or until another signal. Ctrl-C comes from a person at a terminal, and does not wait.
+async fn shutdown(signals: &mut Signals, readiness: &Readiness, delay: Duration) {
+    let is_interrupt = signals.next().await;
+    readiness.set(false);
+    if is_interrupt || delay.is_zero() {
+        return;
+    }
+    tracing::info!(
+        ?delay,
+        "not ready any more; closing the listener after the drain delay"
+    );
+    // An error means that the delay is over.
+    let _ = tokio::time::timeout(delay, signals.next()).await;
+}
+
+impl Signals {
+    /// Waits for one of them, and tells whether it is SIGINT.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => false,
+            _ = self.interrupt.recv() => true,
+        }
+    }
 }

@@ -68,7 +68,9 @@ pub struct Config {
     pub request_timeout: Seconds,
     /// The longest that a client may take nothing, or next to nothing, of an answer.
     pub write_timeout: Seconds,
-    /// The longest that requests may take to end after SIGTERM.
+    /// From SIGTERM until the listener closes: time for load balancers to see that `/readyz` says no.
+    pub drain_delay: Seconds,
+    /// The longest that requests in flight may take to end after that.
     pub drain_timeout: Seconds,
 }
 
@@ -82,6 +84,7 @@ impl Default for Config {
             header_timeout: Seconds::new(15),
             request_timeout: Seconds::new(60),
             write_timeout: Seconds::new(20),
+            drain_delay: Seconds::new(5),
             drain_timeout: Seconds::new(30),
         }
     }

@@ -9,6 +9,7 @@ use hyper::Method;
 use tokio::task::JoinHandle;
 
 use crate::support::bounded;
+use crate::support::client::Client;
 use crate::support::eventually;
 use crate::support::origin::Answer;
 use crate::support::origin::Gate;
@@ -54,6 +55,48 @@ async fn sigterm_ends_the_server_when_what_it_began_is_done() {
     let reply = server.client.get("/cdn-cgi/image/width=16/a.png").await;
     reply.assert_header("cache-status", "safelight; hit; detail=disk");
     assert_eq!(origin.hits("/a.png"), 1);
+}
+
+/// As behind a load balancer, which goes on sending requests until it has seen that the server is not ready.
+#[tokio::test]
+async fn requests_are_answered_between_sigterm_and_the_end_of_the_drain_delay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = TestOrigin::with("*", samples::png(64, 48)).await;
+    let with_delay = |delay: &str| {
+        let settings = settings(&origin, folder.path());
+        format!("[server]\ndrain_delay = \"{delay}\"\n{settings}")
+    };
+    let not_ready = async |server: &Process| {
+        eventually("it is not ready", async || {
+            server.admin.get("/readyz").await.status == 503
+        })
+        .await;
+    };
+
+    let mut server = Process::start(&with_delay("10 min")).await;
+    let kept_alive = server.client.get("/cdn-cgi/image/width=16/a.png").await;
+    kept_alive.assert_size(16, 12);
+    server.terminate().await;
+    not_ready(&server).await;
+    for width in [16, 20] {
+        let target = format!("/cdn-cgi/image/width={width}/a.png");
+        let fresh = Client::new(server.client.address());
+        fresh.get(&target).await.assert_status(200);
+        server.client.get(&target).await.assert_status(200);
+    }
+    server.admin.get("/healthz").await.assert_status(200);
+    // A second signal means that nobody waits.
+    server.terminate().await;
+    let status = server.ended().await;
+    assert!(status.success(), "{status}: {}", server.log());
+
+    let mut server = Process::start(&with_delay("300 ms")).await;
+    server.terminate().await;
+    assert!(server.ended().await.success());
+
+    let mut server = Process::start(&with_delay("10 min")).await;
+    server.interrupt().await;
+    assert!(server.ended().await.success());
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub fn settings(origin: &TestOrigin, cache: &Path) -> String {
     )
 }
 
-/// A server in a process of its own, killed when dropped.
+/// A server in a process of its own, killed when dropped. Without a setting that says otherwise, SIGTERM closes its listener at once.
 pub struct Process {
     child: Child,
     pub client: Client,
@@ -81,7 +81,7 @@ impl Process {
     async fn spawn(mut command: Command, settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("config.toml");
-        std::fs::write(&config, on_free_ports(settings)).expect("a fresh folder");
+        std::fs::write(&config, for_tests(settings)).expect("a fresh folder");
         let log = folder.path().join("log");
         let mut child = command
             .arg("serve")
@@ -137,8 +137,17 @@ impl Process {
 
     /// SIGTERM: end when what was begun is done.
     pub async fn terminate(&self) {
+        self.signal("-TERM").await;
+    }
+
+    /// SIGINT, as Ctrl-C sends it.
+    pub async fn interrupt(&self) {
+        self.signal("-INT").await;
+    }
+
+    async fn signal(&self, signal: &str) {
         let id = self.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().await;
+        let sent = Command::new("kill").args([signal, &id]).status().await;
         assert!(sent.expect("there is a kill").success());
     }
 
@@ -183,15 +192,21 @@ fn command(program: &str) -> Command {
     command
 }
 
-fn on_free_ports(settings: &str) -> String {
+/// The settings with free ports and without a drain delay.
+fn for_tests(settings: &str) -> String {
     let mut table: toml::Table = settings.parse().expect("a test's own settings");
     for section in ["server", "admin"] {
-        table
+        let section = table
             .entry(section)
             .or_insert_with(|| toml::Value::Table(toml::Table::new()))
             .as_table_mut()
-            .expect("a section")
-            .insert("listen".to_owned(), "127.0.0.1:0".into());
+            .expect("a section");
+        section.insert("listen".to_owned(), "127.0.0.1:0".into());
     }
+    table["server"]
+        .as_table_mut()
+        .expect("a section")
+        .entry("drain_delay")
+        .or_insert_with(|| "0 s".into());
     table.to_string()
 }

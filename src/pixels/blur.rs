@@ -11,13 +11,15 @@
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
+use crate::pixels::buffer;
+use crate::pixels::error::PixelError;
 use crate::pixels::to_u8;
 
 /// Columns that are blurred together: their samples of one row fill a cache line.
 const STRIP: usize = 32;
 
 /// Blurs an RGB or RGBA raster with a standard deviation of `deviation` pixels, which is at most 250.
-pub(crate) fn blurred(raster: Raster, deviation: f64) -> Raster {
+pub(crate) fn blurred(raster: Raster, deviation: f64) -> Result<Raster, PixelError> {
     let Raster {
         size,
         channels,
@@ -25,10 +27,10 @@ pub(crate) fn blurred(raster: Raster, deviation: f64) -> Raster {
     } = raster;
     let is_deep = matches!(samples, Samples::U16(_));
     let mut deep = match samples {
-        Samples::U8(samples) => samples
-            .into_iter()
-            .map(|sample| u16::from(sample) * 257)
-            .collect(),
+        Samples::U8(samples) => buffer::collected(
+            samples.len(),
+            samples.into_iter().map(|sample| u16::from(sample) * 257),
+        )?,
         Samples::U16(samples) => samples,
     };
     let kernel = Kernel::of(deviation);
@@ -36,25 +38,25 @@ pub(crate) fn blurred(raster: Raster, deviation: f64) -> Raster {
     match channels {
         Channels::Rgba => {
             deep.chunks_exact_mut(4).for_each(multiply_alpha);
-            blur_rows::<4>(&mut deep, width, &kernel);
-            blur_columns(&mut deep, width * 4, &kernel);
+            blur_rows::<4>(&mut deep, width, &kernel)?;
+            blur_columns(&mut deep, width * 4, &kernel)?;
             deep.chunks_exact_mut(4).for_each(divide_alpha);
         }
         _ => {
-            blur_rows::<3>(&mut deep, width, &kernel);
-            blur_columns(&mut deep, width * 3, &kernel);
+            blur_rows::<3>(&mut deep, width, &kernel)?;
+            blur_columns(&mut deep, width * 3, &kernel)?;
         }
     }
     let samples = if is_deep {
         Samples::U16(deep)
     } else {
-        Samples::U8(deep.into_iter().map(to_u8).collect())
+        Samples::U8(buffer::collected(deep.len(), deep.into_iter().map(to_u8))?)
     };
-    Raster {
+    Ok(Raster {
         size,
         channels,
         samples,
-    }
+    })
 }
 
 /// A box of `2 * radius + 1` whole samples and a part of one more at either end.
@@ -100,19 +102,26 @@ fn to_f32(weight: f64) -> f32 {
     weight as f32
 }
 
-fn blur_rows<const LANES: usize>(samples: &mut [u16], width: usize, kernel: &Kernel) {
-    let (mut first, mut second) = (vec![[0; LANES]; width], vec![[0; LANES]; width]);
+fn blur_rows<const LANES: usize>(
+    samples: &mut [u16],
+    width: usize,
+    kernel: &Kernel,
+) -> Result<(), PixelError> {
+    let mut first = buffer::filled([0; LANES], width)?;
+    let mut second = buffer::filled([0; LANES], width)?;
     for row in samples.chunks_exact_mut(width * LANES) {
         let (row, _) = row.as_chunks_mut::<LANES>();
         pass(row, &mut first, kernel);
         pass(&first, &mut second, kernel);
         pass(&second, row, kernel);
     }
+    Ok(())
 }
 
-fn blur_columns(samples: &mut [u16], stride: usize, kernel: &Kernel) {
+fn blur_columns(samples: &mut [u16], stride: usize, kernel: &Kernel) -> Result<(), PixelError> {
     let height = samples.len() / stride;
-    let (mut first, mut second) = (vec![[0; STRIP]; height], vec![[0; STRIP]; height]);
+    let mut first = buffer::filled([0; STRIP], height)?;
+    let mut second = buffer::filled([0; STRIP], height)?;
     for left in (0..stride).step_by(STRIP) {
         let lanes = STRIP.min(stride - left);
         for (row, line) in samples.chunks_exact(stride).zip(&mut first) {
@@ -125,6 +134,7 @@ fn blur_columns(samples: &mut [u16], stride: usize, kernel: &Kernel) {
             row[left..left + lanes].copy_from_slice(&line[..lanes]);
         }
     }
+    Ok(())
 }
 
 /// One box blur along a line, of several samples abreast. The sum under the box is carried along: what enters is added, what leaves
@@ -189,11 +199,14 @@ fn divide_alpha(pixel: &mut [u16]) {
 
 #[cfg(test)]
 mod tests {
-    use super::blurred;
     use crate::pixels::Channels;
     use crate::pixels::Raster;
     use crate::pixels::Samples;
     use crate::pixels::Size;
+
+    fn blurred(raster: Raster, deviation: f64) -> Raster {
+        super::blurred(raster, deviation).expect("there is memory")
+    }
 
     /// What a blur makes of a row of 97 red values, from 0 to 1.
     fn response(deviation: f64, value: impl Fn(u16) -> f64) -> Vec<f64> {
@@ -293,7 +306,11 @@ mod tests {
             channels: Channels::Rgb,
             samples: Samples::U8(samples),
         };
-        for pixel in blurred(raster, 250.0).into_u8().chunks_exact(3) {
+        for pixel in blurred(raster, 250.0)
+            .into_u8()
+            .expect("there is memory")
+            .chunks_exact(3)
+        {
             assert!(
                 pixel[0].abs_diff(128) <= 3 && pixel[1] == 40 && pixel[2].abs_diff(128) <= 3,
                 "{pixel:?}"
@@ -333,7 +350,7 @@ mod tests {
             channels: Channels::Rgba,
             samples: Samples::U8(samples),
         };
-        let made = blurred(raster, 3.0).into_u8();
+        let made = blurred(raster, 3.0).into_u8().expect("there is memory");
         let total: f64 = made
             .chunks_exact(4)
             .map(|pixel| f64::from(pixel[3]) / 255.0)
@@ -357,7 +374,7 @@ mod tests {
                 channels: Channels::Rgb,
                 samples: Samples::U8(samples),
             };
-            let made = blurred(raster, 1.0).into_u8();
+            let made = blurred(raster, 1.0).into_u8().expect("there is memory");
             let reds: u32 = made.iter().step_by(3).map(|&red| u32::from(red)).sum();
             assert!((250..=260).contains(&reds), "{size:?}: {made:?}");
         }

@@ -1,7 +1,11 @@
-//! Large buffers, taken so that memory which is not there is an error of one render and not the end of the process.
+//! Large buffers, taken so that memory which is not there is an error of one render and not the end of the process. Whatever grows with
+//! a picture is taken here.
 //!
 //! What libraries in Rust take for themselves ends the process where it is not there. So a render asks for all that it is thought to hold
 //! before it begins, and gives it back at once: no page of it is touched.
+
+use std::io;
+use std::io::Write;
 
 use bytemuck::Zeroable;
 use bytemuck::allocation;
@@ -24,11 +28,55 @@ pub(crate) fn with_room<T>(length: usize) -> Result<Vec<T>, PixelError> {
     Ok(buffer)
 }
 
+/// A vector of `length` times the same value.
+pub(crate) fn filled<T: Clone>(value: T, length: usize) -> Result<Vec<T>, PixelError> {
+    let mut buffer = with_room(length)?;
+    buffer.resize(length, value);
+    Ok(buffer)
+}
+
+/// A vector of elements, of which there are `length`.
+#[inline(always)]
+pub(crate) fn collected<T>(
+    length: usize,
+    elements: impl IntoIterator<Item = T>,
+) -> Result<Vec<T>, PixelError> {
+    let mut buffer = with_room(length)?;
+    buffer.extend(elements);
+    Ok(buffer)
+}
+
+/// Room for `more` elements in a buffer that grows.
+pub(crate) fn reserve<T>(buffer: &mut Vec<T>, more: usize) -> Result<(), PixelError> {
+    buffer
+        .try_reserve(more)
+        .map_err(|_| refusal(more.saturating_mul(size_of::<T>())))
+}
+
 /// A copy of `samples`.
 pub(crate) fn copied<T: Copy>(samples: &[T]) -> Result<Vec<T>, PixelError> {
     let mut copy = with_room(samples.len())?;
     copy.extend_from_slice(samples);
     Ok(copy)
+}
+
+/// The same elements so many times, one after another.
+pub(crate) fn repeated<T: Copy>(part: &[T], times: usize) -> Result<Vec<T>, PixelError> {
+    let length = part.len() * times;
+    let mut whole = with_room(length)?;
+    whole.extend_from_slice(&part[..part.len().min(length)]);
+    while whole.len() < length {
+        whole.extend_from_within(..whole.len().min(length - whole.len()));
+    }
+    Ok(whole)
+}
+
+/// Parts of a file, one after another.
+pub(crate) fn joined(parts: &[&[u8]]) -> Result<Vec<u8>, PixelError> {
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut whole = with_room(length)?;
+    parts.iter().for_each(|part| whole.extend_from_slice(part));
+    Ok(whole)
 }
 
 /// Whether the system would give `bytes` now.
@@ -37,15 +85,60 @@ pub(crate) fn check_room(bytes: u64) -> Result<(), PixelError> {
     with_room::<u8>(length).map(drop)
 }
 
+/// A file in memory, for encoders that write as they go.
+#[derive(Default)]
+pub(crate) struct Output {
+    bytes: Vec<u8>,
+    refused: Option<PixelError>,
+}
+
+impl Output {
+    /// How an encoder ended. It would not tell by itself that there was no memory for what it wrote.
+    pub fn outcome<E: From<PixelError>>(&self, end: Result<(), E>) -> Result<(), E> {
+        self.refused
+            .clone()
+            .map_or(end, |refusal| Err(refusal.into()))
+    }
+
+    /// The file, where its encoder came to its end.
+    pub fn finish<E: From<PixelError>>(self, end: Result<(), E>) -> Result<Vec<u8>, E> {
+        self.outcome(end)?;
+        Ok(self.bytes)
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(refusal) = reserve(&mut self.bytes, bytes.len()) {
+            self.refused = Some(refusal);
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn refusal(bytes: usize) -> PixelError {
     PixelError::OutOfMemory { bytes }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use super::Output;
     use super::PixelError;
     use super::check_room;
+    use super::collected;
     use super::copied;
+    use super::filled;
+    use super::joined;
+    use super::repeated;
+    use super::reserve;
     use super::with_room;
     use super::zeroed;
 
@@ -58,6 +151,11 @@ mod tests {
         assert!(zeroed::<u16>(usize::MAX).is_err_and(is_refusal));
         assert!(with_room::<u8>(most * 2).is_err_and(is_refusal));
         assert!(check_room(u64::MAX).is_err_and(is_refusal));
+        assert!(filled(7_u16, most).is_err_and(is_refusal));
+        assert!(collected(most * 2, [7_u8]).is_err_and(is_refusal));
+        let mut buffer = vec![7_u8];
+        assert!(reserve(&mut buffer, most * 2).is_err_and(is_refusal));
+        assert_eq!(buffer, [7]);
     }
 
     #[test]
@@ -67,5 +165,30 @@ mod tests {
         assert_eq!(copied(&[1, 2, 3]), Ok(vec![1, 2, 3]));
         assert!(with_room::<u8>(7).is_ok_and(|buffer| buffer.is_empty() && buffer.capacity() >= 7));
         assert_eq!(check_room(1 << 20), Ok(()));
+        assert_eq!(filled(7_u16, 2), Ok(vec![7, 7]));
+        assert_eq!(collected(2, [7, 8]), Ok(vec![7, 8]));
+        assert_eq!(repeated(&[7, 8], 3), Ok(vec![7, 8, 7, 8, 7, 8]));
+        assert_eq!(repeated(&[7, 8], 0), Ok(vec![]));
+        assert_eq!(joined(&[b"one", b"", b"two"]), Ok(b"onetwo".to_vec()));
+    }
+
+    #[test]
+    fn a_file_is_what_was_written_unless_there_was_no_memory() {
+        let mut file = Output::default();
+        file.write_all(b"one").expect("there is memory");
+        file.write_all(b"two").expect("there is memory");
+        let end: Result<(), PixelError> = Ok(());
+        assert_eq!(file.finish(end), Ok(b"onetwo".to_vec()));
+
+        let (missing, told) = (
+            PixelError::OutOfMemory { bytes: 1 },
+            PixelError::Color(String::new()),
+        );
+        let file = Output {
+            bytes: Vec::new(),
+            refused: Some(missing.clone()),
+        };
+        assert_eq!(file.finish(Err(told.clone())), Err(missing));
+        assert_eq!(Output::default().finish(Err(told.clone())), Err(told));
     }
 }

@@ -7,6 +7,8 @@ use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
 use crate::pixels::Size;
+use crate::pixels::buffer;
+use crate::pixels::error::PixelError;
 
 /// A larger surface with the picture on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,14 +22,14 @@ pub struct Canvas {
 }
 
 /// Blends a picture onto a colour. Where the colour is opaque, so is the result, and it has no alpha channel.
-pub(crate) fn flatten(raster: Raster, color: Color) -> Raster {
+pub(crate) fn flatten(raster: Raster, color: Color) -> Result<Raster, PixelError> {
     if raster.channels != Channels::Rgba {
-        return raster;
+        return Ok(raster);
     }
     let size = raster.size;
     let below = [color.red, color.green, color.blue].map(f32::from);
     let below_alpha = f32::from(color.alpha) / 255.0;
-    let mut samples = raster.into_u8();
+    let mut samples = raster.into_u8()?;
     for pixel in samples.chunks_exact_mut(4) {
         let alpha = f32::from(pixel[3]) / 255.0;
         let shining = below_alpha * (1.0 - alpha);
@@ -47,12 +49,12 @@ pub(crate) fn flatten(raster: Raster, color: Color) -> Raster {
     if color.is_opaque() {
         flat.without_alpha()
     } else {
-        flat
+        Ok(flat)
     }
 }
 
 /// Lays an RGB or RGBA picture on a larger surface in one colour. The colour does not shine through the picture: `flatten` does that.
-pub(crate) fn pad(raster: Raster, canvas: Canvas, color: Color) -> Raster {
+pub(crate) fn pad(raster: Raster, canvas: Canvas, color: Color) -> Result<Raster, PixelError> {
     let size = raster.size;
     let needs_alpha = raster.channels == Channels::Rgba || !color.is_opaque();
     let from = raster.channels.count();
@@ -62,8 +64,8 @@ pub(crate) fn pad(raster: Raster, canvas: Canvas, color: Color) -> Raster {
         (Channels::Rgb, 3)
     };
     let fill = [color.red, color.green, color.blue, color.alpha];
-    let samples = raster.into_u8();
-    let mut made = fill[..count].repeat(canvas.size.len());
+    let samples = raster.into_u8()?;
+    let mut made = buffer::repeated(&fill[..count], canvas.size.len())?;
     let stride = canvas.size.width as usize * count;
     for (row, line) in samples.chunks_exact(size.width as usize * from).enumerate() {
         let start = (canvas.top as usize + row) * stride + canvas.left as usize * count;
@@ -77,15 +79,15 @@ pub(crate) fn pad(raster: Raster, canvas: Canvas, color: Color) -> Raster {
             }
         }
     }
-    Raster {
+    Ok(Raster {
         size: canvas.size,
         channels,
         samples: Samples::U8(made),
-    }
+    })
 }
 
 /// Lays a border around an RGB or RGBA picture, whose size together with it has passed the limits.
-pub(crate) fn framed(raster: Raster, frame: &Border) -> Raster {
+pub(crate) fn framed(raster: Raster, frame: &Border) -> Result<Raster, PixelError> {
     let beside = frame.left.saturating_add(frame.right);
     let above_and_below = frame.top.saturating_add(frame.bottom);
     let canvas = Canvas {
@@ -113,14 +115,11 @@ mod tests {
     use crate::options::Border;
     use crate::options::Color;
 
-    use super::Canvas;
-    use super::flatten;
-    use super::framed;
-    use super::pad;
     use crate::pixels::Channels;
     use crate::pixels::Raster;
     use crate::pixels::Samples;
     use crate::pixels::Size;
+    use crate::pixels::canvas::Canvas;
 
     const RED: Color = Color {
         red: 255,
@@ -129,6 +128,18 @@ mod tests {
         alpha: 255,
     };
     const FAINT: Color = Color { alpha: 0, ..RED };
+
+    fn flatten(raster: Raster, color: Color) -> Raster {
+        super::flatten(raster, color).expect("there is memory")
+    }
+
+    fn pad(raster: Raster, canvas: Canvas, color: Color) -> Raster {
+        super::pad(raster, canvas, color).expect("there is memory")
+    }
+
+    fn framed(raster: Raster, frame: &Border) -> Raster {
+        super::framed(raster, frame).expect("there is memory")
+    }
 
     fn pixel(rgba: [u8; 4]) -> Raster {
         Raster {
@@ -148,7 +159,9 @@ mod tests {
             ([9, 9, 9, 0], FAINT, vec![9, 9, 9, 0]),
         ] {
             assert_eq!(
-                flatten(pixel(rgba), color).into_u8(),
+                flatten(pixel(rgba), color)
+                    .into_u8()
+                    .expect("there is memory"),
                 expected,
                 "{rgba:?} on {color}"
             );
@@ -170,15 +183,17 @@ mod tests {
         let made = pad(rgb.clone(), canvas, RED);
         assert_eq!(made.channels, Channels::Rgb);
         assert_eq!(
-            made.into_u8(),
+            made.into_u8().expect("there is memory"),
             [
                 255, 0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 1, 2, 3, 255, 0, 0
             ]
         );
-        let clear = pad(rgb, canvas, FAINT).into_u8();
+        let clear = pad(rgb, canvas, FAINT).into_u8().expect("there is memory");
         assert_eq!(clear[..4], [255, 0, 0, 0]);
         assert_eq!(clear[16..20], [1, 2, 3, 255]);
-        let kept = pad(pixel([1, 2, 3, 4]), canvas, RED).into_u8();
+        let kept = pad(pixel([1, 2, 3, 4]), canvas, RED)
+            .into_u8()
+            .expect("there is memory");
         assert_eq!((kept[3], &kept[16..20]), (255, &[1, 2, 3, 4][..]));
     }
 
@@ -204,7 +219,10 @@ mod tests {
             [red, first, red, red],
             [red, second, red, red],
         ];
-        assert_eq!(made.into_u8(), expected.as_flattened().as_flattened());
+        assert_eq!(
+            made.into_u8().expect("there is memory"),
+            expected.as_flattened().as_flattened()
+        );
 
         let faint = framed(
             rgb,
@@ -215,7 +233,7 @@ mod tests {
         );
         assert_eq!(faint.channels, Channels::Rgba);
         assert_eq!(
-            faint.into_u8()[12..24],
+            faint.into_u8().expect("there is memory")[12..24],
             [255, 0, 0, 0, 255, 0, 0, 0, 1, 2, 3, 255]
         );
     }

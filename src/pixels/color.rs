@@ -67,28 +67,28 @@ pub(crate) fn is_profile(bytes: &[u8]) -> bool {
 /// Converts a raster of any kind to RGB or RGBA samples in sRGB, of the same depth.
 pub(crate) fn to_srgb(raster: Raster, space: &ColorSpace) -> Result<Raster, PixelError> {
     match space {
-        ColorSpace::Srgb => Ok(expanded(raster)),
+        ColorSpace::Srgb => expanded(raster),
         ColorSpace::Cicp {
             primaries,
             transfer,
-        } if hdr::is_hdr(*transfer) => Ok(hdr::to_srgb(expanded(raster), *primaries, *transfer)),
+        } if hdr::is_hdr(*transfer) => hdr::to_srgb(expanded(raster)?, *primaries, *transfer),
         ColorSpace::Cicp {
             primaries,
             transfer,
         } => match cicp_profile(*primaries, *transfer) {
-            Some(profile) => converted(expanded(raster), &profile),
-            None => Ok(expanded(raster)),
+            Some(profile) => converted(expanded(raster)?, &profile),
+            None => expanded(raster),
         },
         ColorSpace::Icc(bytes) => {
             let Ok(profile) = ColorProfile::new_from_slice(bytes) else {
-                return Ok(expanded(raster));
+                return expanded(raster);
             };
             match (profile.color_space, raster.channels) {
-                (DataColorSpace::Rgb, Channels::Cmyk) => Ok(expanded(raster)),
-                (DataColorSpace::Rgb, _) => converted(expanded(raster), &profile),
+                (DataColorSpace::Rgb, Channels::Cmyk) => expanded(raster),
+                (DataColorSpace::Rgb, _) => converted(expanded(raster)?, &profile),
                 (DataColorSpace::Gray, Channels::Gray | Channels::GrayAlpha)
                 | (DataColorSpace::Cmyk, Channels::Cmyk) => converted(raster, &profile),
-                _ => Ok(expanded(raster)),
+                _ => expanded(raster),
             }
         }
     }
@@ -106,7 +106,7 @@ pub(crate) fn to_wide(
         wide_profile(space)
     };
     if profile.is_some() {
-        Ok((expanded(raster), profile))
+        Ok((expanded(raster)?, profile))
     } else {
         Ok((to_srgb(raster, space)?, None))
     }
@@ -207,7 +207,7 @@ fn converted(raster: Raster, profile: &ColorProfile) -> Result<Raster, PixelErro
     let samples = match &raster.samples {
         Samples::U8(samples) => {
             let Ok(transform) = profile.create_transform_8bit(from, &srgb, to, options) else {
-                return Ok(expanded(raster));
+                return expanded(raster);
             };
             let mut made = buffer::zeroed(length)?;
             transform.transform(samples, &mut made).map_err(failed)?;
@@ -215,7 +215,7 @@ fn converted(raster: Raster, profile: &ColorProfile) -> Result<Raster, PixelErro
         }
         Samples::U16(samples) => {
             let Ok(transform) = profile.create_transform_16bit(from, &srgb, to, options) else {
-                return Ok(expanded(raster));
+                return expanded(raster);
             };
             let mut made = buffer::zeroed(length)?;
             transform.transform(samples, &mut made).map_err(failed)?;
@@ -230,7 +230,7 @@ fn converted(raster: Raster, profile: &ColorProfile) -> Result<Raster, PixelErro
 }
 
 /// The plain way to RGB, without a profile: grey repeated, inks multiplied.
-pub(crate) fn expanded(raster: Raster) -> Raster {
+pub(crate) fn expanded(raster: Raster) -> Result<Raster, PixelError> {
     let Raster {
         size,
         channels,
@@ -239,54 +239,55 @@ pub(crate) fn expanded(raster: Raster) -> Raster {
     let (wanted, samples) = match (channels, samples) {
         (Channels::Rgb | Channels::Rgba, samples) => (channels, samples),
         (Channels::Gray, Samples::U8(samples)) => {
-            (Channels::Rgb, Samples::U8(repeat_gray(&samples)))
+            (Channels::Rgb, Samples::U8(repeat_gray(&samples)?))
         }
         (Channels::Gray, Samples::U16(samples)) => {
-            (Channels::Rgb, Samples::U16(repeat_gray(&samples)))
+            (Channels::Rgb, Samples::U16(repeat_gray(&samples)?))
         }
         (Channels::GrayAlpha, Samples::U8(samples)) => {
-            (Channels::Rgba, Samples::U8(repeat_gray_alpha(&samples)))
+            (Channels::Rgba, Samples::U8(repeat_gray_alpha(&samples)?))
         }
         (Channels::GrayAlpha, Samples::U16(samples)) => {
-            (Channels::Rgba, Samples::U16(repeat_gray_alpha(&samples)))
+            (Channels::Rgba, Samples::U16(repeat_gray_alpha(&samples)?))
         }
         (Channels::Cmyk, Samples::U8(samples)) => {
-            (Channels::Rgb, Samples::U8(multiply_inks(&samples)))
+            (Channels::Rgb, Samples::U8(multiply_inks(&samples)?))
         }
         (Channels::Cmyk, Samples::U16(samples)) => {
-            let samples: Vec<u8> = samples.into_iter().map(crate::pixels::to_u8).collect();
-            (Channels::Rgb, Samples::U8(multiply_inks(&samples)))
+            let samples = samples.into_iter().map(crate::pixels::to_u8);
+            let samples = buffer::collected(samples.len(), samples)?;
+            (Channels::Rgb, Samples::U8(multiply_inks(&samples)?))
         }
     };
-    Raster {
+    Ok(Raster {
         size,
         channels: wanted,
         samples,
-    }
+    })
 }
 
-fn repeat_gray<T: Copy>(samples: &[T]) -> Vec<T> {
-    samples.iter().flat_map(|&gray| [gray; 3]).collect()
+fn repeat_gray<T: Copy>(samples: &[T]) -> Result<Vec<T>, PixelError> {
+    let colors = samples.iter().flat_map(|&gray| [gray; 3]);
+    buffer::collected(3 * samples.len(), colors)
 }
 
-fn repeat_gray_alpha<T: Copy>(samples: &[T]) -> Vec<T> {
-    samples
-        .chunks_exact(2)
-        .flat_map(|pixel| [pixel[0], pixel[0], pixel[0], pixel[1]])
-        .collect()
+fn repeat_gray_alpha<T: Copy>(samples: &[T]) -> Result<Vec<T>, PixelError> {
+    let (pixels, _) = samples.as_chunks();
+    let colors = pixels
+        .iter()
+        .flat_map(|&[gray, alpha]| [gray, gray, gray, alpha]);
+    buffer::collected(4 * pixels.len(), colors)
 }
 
 /// What is left of white paper under each ink and under black.
-fn multiply_inks(samples: &[u8]) -> Vec<u8> {
-    samples
-        .chunks_exact(4)
-        .flat_map(|inks| {
-            let paper = 255 - u32::from(inks[3]);
-            [inks[0], inks[1], inks[2]].map(|ink| {
-                u8::try_from(((255 - u32::from(ink)) * paper + 127) / 255).unwrap_or(255)
-            })
-        })
-        .collect()
+fn multiply_inks(samples: &[u8]) -> Result<Vec<u8>, PixelError> {
+    let (pixels, _) = samples.as_chunks();
+    let colors = pixels.iter().flat_map(|&[cyan, magenta, yellow, black]| {
+        let paper = 255 - u32::from(black);
+        [cyan, magenta, yellow]
+            .map(|ink| u8::try_from(((255 - u32::from(ink)) * paper + 127) / 255).unwrap_or(255))
+    });
+    buffer::collected(3 * pixels.len(), colors)
 }
 
 /// Compares what a profile makes of a grid of colours with the colours themselves: names and descriptions of profiles lie.
@@ -365,7 +366,7 @@ mod tests {
             &icc(&ColorProfile::new_display_p3()),
         )
         .expect("converts");
-        let [red, green, blue] = made.into_u8()[..] else {
+        let [red, green, blue] = made.into_u8().expect("there is memory")[..] else {
             panic!("three samples")
         };
         assert!(
@@ -381,7 +382,7 @@ mod tests {
             &icc(&ColorProfile::new_display_p3()),
         )
         .expect("converts");
-        assert_eq!(made.into_u8()[3], 77);
+        assert_eq!(made.into_u8().expect("there is memory")[3], 77);
     }
 
     #[test]
@@ -394,7 +395,7 @@ mod tests {
         ] {
             let made = to_srgb(one_pixel(Channels::Cmyk, &inks), &ColorSpace::Srgb)
                 .expect("needs no profile");
-            assert_eq!(made.into_u8(), rgb, "{inks:?}");
+            assert_eq!(made.into_u8().expect("there is memory"), rgb, "{inks:?}");
         }
     }
 
@@ -405,7 +406,7 @@ mod tests {
             &icc(&ColorProfile::new_display_p3()),
         )
         .expect("is ignored");
-        assert_eq!(made.into_u8(), [255; 3]);
+        assert_eq!(made.into_u8().expect("there is memory"), [255; 3]);
     }
 
     #[test]
@@ -424,7 +425,10 @@ mod tests {
             &ColorSpace::from_cicp(12, 13),
         )
         .expect("converts");
-        assert!(near(&made.into_u8(), [215, 93, 31]));
+        assert!(near(
+            &made.into_u8().expect("there is memory"),
+            [215, 93, 31]
+        ));
     }
 
     fn near(samples: &[u8], expected: [u8; 3]) -> bool {
@@ -456,8 +460,12 @@ mod tests {
             // The profile that goes out says the same as the space that came in.
             let read = to_srgb(pixel.clone(), &ColorSpace::from_icc(Some(profile)))
                 .expect("converts")
-                .into_u8();
-            let meant = to_srgb(pixel, &space).expect("converts").into_u8();
+                .into_u8()
+                .expect("there is memory");
+            let meant = to_srgb(pixel, &space)
+                .expect("converts")
+                .into_u8()
+                .expect("there is memory");
             assert!(
                 near(&read[..3], [meant[0], meant[1], meant[2]]),
                 "{read:?} {meant:?}"
@@ -469,7 +477,7 @@ mod tests {
             &icc(&ColorProfile::new_display_p3()),
         )
         .expect("is kept");
-        assert_eq!(grey.into_u8(), [7; 3]);
+        assert_eq!(grey.into_u8().expect("there is memory"), [7; 3]);
         assert!(profile.is_some());
     }
 

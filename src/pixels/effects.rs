@@ -23,6 +23,7 @@ use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
 use crate::pixels::blur;
+use crate::pixels::error::PixelError;
 
 /// Shares of red, green and blue in the luma, ITU-R BT.709.
 const LUMA: [f32; 3] = [0.2126, 0.7152, 0.0722];
@@ -32,16 +33,16 @@ const LUMA: [f32; 3] = [0.2126, 0.7152, 0.0722];
 const SHARPEN_UNIT: f32 = 0.5;
 
 /// Applies the effects to an RGB or RGBA raster in sRGB. Its depth stays; at most 8 bytes more per pixel are held on the way.
-pub(crate) fn apply(raster: Raster, effects: &Effects) -> Raster {
+pub(crate) fn apply(raster: Raster, effects: &Effects) -> Result<Raster, PixelError> {
     let raster = recolored(raster, effects);
     let raster = match effects.blur {
-        Some(radius) => blur::blurred(raster, radius.get()),
+        Some(radius) => blur::blurred(raster, radius.get())?,
         None => raster,
     };
-    match effects.sharpen {
+    Ok(match effects.sharpen {
         Some(strength) => sharpened(raster, to_f32(strength.get()) * SHARPEN_UNIT),
         None => raster,
-    }
+    })
 }
 
 /// A sample of 8 or of 16 bits, as a value from 0 to 1.
@@ -227,12 +228,15 @@ mod tests {
     use crate::options::Gamma;
     use crate::options::Sharpen;
 
-    use super::apply;
     use crate::pixels::Channels;
     use crate::pixels::Raster;
     use crate::pixels::Samples;
     use crate::pixels::Size;
     use crate::pixels::to_u8;
+
+    fn apply(raster: Raster, effects: &Effects) -> Raster {
+        super::apply(raster, effects).expect("there is memory")
+    }
 
     /// Effects in a row: blur, brightness, contrast, gamma, saturation, sharpen.
     fn effects(values: [Option<f64>; 6]) -> Effects {
@@ -279,7 +283,9 @@ mod tests {
     #[track_caller]
     fn check(effects: &Effects, before: &[u8], after: &[u8]) {
         assert_eq!(
-            apply(row(Channels::Rgb, before), effects).into_u8(),
+            apply(row(Channels::Rgb, before), effects)
+                .into_u8()
+                .expect("there is memory"),
             after,
             "{effects}"
         );
@@ -373,7 +379,8 @@ mod tests {
             },
             &all,
         )
-        .into_u8();
+        .into_u8()
+        .expect("there is memory");
         let before = colorful();
         assert!(
             made.iter()
@@ -410,7 +417,9 @@ mod tests {
             let Samples::U16(samples) = apply(deep.clone(), &effects).samples else {
                 panic!("16 bits in, 16 bits out")
             };
-            let expected = apply(shallow.clone(), &effects).into_u8();
+            let expected = apply(shallow.clone(), &effects)
+                .into_u8()
+                .expect("there is memory");
             for (deep, shallow) in samples.into_iter().zip(expected) {
                 assert!(
                     to_u8(deep).abs_diff(shallow) <= 1,
@@ -424,10 +433,14 @@ mod tests {
     fn sharpening_steepens_an_edge_and_leaves_the_flat() {
         let edge = [[80; 3]; 5].into_iter().chain([[160; 3]; 5]);
         let samples: Vec<u8> = edge.flatten().collect();
-        let made = apply(row(Channels::Rgb, &samples), &sharpness(1.0)).into_u8();
+        let made = apply(row(Channels::Rgb, &samples), &sharpness(1.0))
+            .into_u8()
+            .expect("there is memory");
         let reds: Vec<u8> = made.iter().step_by(3).copied().collect();
         assert_eq!(reds, [80, 80, 80, 80, 70, 170, 160, 160, 160, 160]);
-        let hard = apply(row(Channels::Rgb, &samples), &sharpness(10.0)).into_u8();
+        let hard = apply(row(Channels::Rgb, &samples), &sharpness(10.0))
+            .into_u8()
+            .expect("there is memory");
         assert_eq!((hard[12], hard[15], hard[0]), (0, 255, 80));
     }
 
@@ -437,7 +450,8 @@ mod tests {
             row(Channels::Rgb, &[100, 90, 80, 100, 90, 80, 150, 140, 130]),
             &sharpness(2.0),
         )
-        .into_u8();
+        .into_u8()
+        .expect("there is memory");
         for pixel in made.chunks_exact(3) {
             let (warm, cold) = (pixel[0] - pixel[1], pixel[1] - pixel[2]);
             assert!(warm.abs_diff(10) <= 1 && cold.abs_diff(10) <= 1, "{made:?}");
@@ -449,7 +463,9 @@ mod tests {
         let samples = [
             90, 90, 90, 255, 90, 90, 90, 255, 0, 0, 0, 0, 255, 255, 255, 0,
         ];
-        let made = apply(row(Channels::Rgba, &samples), &sharpness(10.0)).into_u8();
+        let made = apply(row(Channels::Rgba, &samples), &sharpness(10.0))
+            .into_u8()
+            .expect("there is memory");
         assert_eq!(made[..8], samples[..8]);
     }
 }

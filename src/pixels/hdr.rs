@@ -5,6 +5,8 @@
 
 use crate::pixels::Raster;
 use crate::pixels::Samples;
+use crate::pixels::buffer;
+use crate::pixels::error::PixelError;
 
 const PQ: u8 = 16;
 const HLG: u8 = 18;
@@ -33,7 +35,7 @@ pub(crate) const fn is_hdr(transfer: u8) -> bool {
 }
 
 /// Converts RGB or RGBA samples; alpha is kept.
-pub(crate) fn to_srgb(raster: Raster, primaries: u8, transfer: u8) -> Raster {
+pub(crate) fn to_srgb(raster: Raster, primaries: u8, transfer: u8) -> Result<Raster, PixelError> {
     let channels = raster.channels.count();
     let light: Vec<f32> = match transfer {
         PQ => (0..=u16::MAX).map(|code| pq_light(unit(code))).collect(),
@@ -46,10 +48,10 @@ pub(crate) fn to_srgb(raster: Raster, primaries: u8, transfer: u8) -> Raster {
     };
     let mut samples = match raster.samples {
         Samples::U16(samples) => samples,
-        Samples::U8(samples) => samples
-            .into_iter()
-            .map(|sample| u16::from(sample) * 257)
-            .collect(),
+        Samples::U8(samples) => buffer::collected(
+            samples.len(),
+            samples.into_iter().map(|sample| u16::from(sample) * 257),
+        )?,
     };
     for pixel in samples.chunks_exact_mut(channels) {
         let linear = [0, 1, 2].map(|channel| light[usize::from(pixel[channel])]);
@@ -61,10 +63,10 @@ pub(crate) fn to_srgb(raster: Raster, primaries: u8, transfer: u8) -> Raster {
             *sample = code(srgb_encoded(component));
         }
     }
-    Raster {
+    Ok(Raster {
         samples: Samples::U16(samples),
         ..raster
-    }
+    })
 }
 
 fn unit(code: u16) -> f32 {
@@ -152,7 +154,8 @@ mod tests {
                 channels: Channels::Rgba,
                 samples: Samples::U16(vec![code, code, code, 9]),
             };
-            let Samples::U16(samples) = to_srgb(pixel, 9, 16).samples else {
+            let Samples::U16(samples) = to_srgb(pixel, 9, 16).expect("there is memory").samples
+            else {
                 panic!("16 bits out")
             };
             assert_eq!(samples[3], 9, "alpha is kept");

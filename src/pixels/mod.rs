@@ -214,9 +214,10 @@ impl Pixels<'_> {
     }
 
     /// All of them, as they are.
-    pub fn into_raster(self) -> Raster {
+    pub fn into_raster(self) -> Result<Raster, PixelError> {
         match self {
-            Pixels::Raster(raster) => raster.into_owned(),
+            Pixels::Raster(Cow::Owned(raster)) => Ok(raster),
+            Pixels::Raster(Cow::Borrowed(raster)) => raster.copy(),
             Pixels::Rows(rows) => Raster::of(rows),
         }
     }
@@ -235,18 +236,23 @@ impl Plane {
         not(feature = "native"),
         allow(dead_code, reason = "the portable encoders take no planes")
     )]
-    pub fn filled(size: Size, value: u8) -> Self {
-        Plane {
-            size,
-            samples: vec![value; size.len()],
-        }
+    pub fn filled(size: Size, value: u8) -> Result<Self, PixelError> {
+        let samples = buffer::filled(value, size.len())?;
+        Ok(Plane { size, samples })
+    }
+
+    pub fn copy(&self) -> Result<Self, PixelError> {
+        Ok(Plane {
+            size: self.size,
+            samples: buffer::copied(&self.samples)?,
+        })
     }
 
     /// Half the samples on each axis: squares of four averaged; at odd edges the last sample stands for the missing ones.
-    pub fn halved(&self) -> Plane {
+    pub fn halved(&self) -> Result<Plane, PixelError> {
         let size = Subsampling::Both.chroma_size(self.size);
         let width = self.size.width as usize;
-        let mut samples = Vec::with_capacity(size.len());
+        let mut samples = buffer::with_room(size.len())?;
         for rows in self.samples.chunks(2 * width) {
             let (upper, below) = rows.split_at(width);
             let lower = if below.is_empty() { upper } else { below };
@@ -261,8 +267,16 @@ impl Plane {
             let pairs = last.iter().zip(last_lower);
             samples.extend(pairs.map(|(&upper, &lower)| mean([upper; 2], [lower; 2])));
         }
-        Plane { size, samples }
+        Ok(Plane { size, samples })
     }
+}
+
+/// Makes something of both chroma planes, or of what stands for them.
+pub(crate) fn of_both<T, U>(
+    [cb, cr]: [T; 2],
+    make: impl Fn(T) -> Result<U, PixelError>,
+) -> Result<[U; 2], PixelError> {
+    Ok([make(cb)?, make(cr)?])
 }
 
 /// YCbCr planes: full range, BT.601, 8 bits, in sRGB: what the lossy encoders work on.
@@ -303,37 +317,48 @@ impl Subsampling {
 
 impl Raster {
     /// All rows of a picture, in 8 bits.
-    pub fn of(rows: &mut dyn Rows) -> Raster {
+    pub fn of(rows: &mut dyn Rows) -> Result<Raster, PixelError> {
         let (size, channels) = (rows.size(), rows.channels());
-        let mut samples = Vec::with_capacity(size.len() * channels.count());
+        let mut samples = buffer::with_room(size.len() * channels.count())?;
         for y in 0..size.height as usize {
             samples.extend(rows.row(y).iter().map(|&sample| eight_bits(sample)));
         }
-        Raster {
+        Ok(Raster {
             size,
             channels,
             samples: Samples::U8(samples),
-        }
+        })
+    }
+
+    pub fn copy(&self) -> Result<Raster, PixelError> {
+        let samples = match &self.samples {
+            Samples::U8(samples) => Samples::U8(buffer::copied(samples)?),
+            Samples::U16(samples) => Samples::U16(buffer::copied(samples)?),
+        };
+        Ok(Raster { samples, ..*self })
     }
 
     /// The samples as 8 bits. 16-bit samples are rounded, not cut.
-    pub fn into_u8(self) -> Vec<u8> {
+    pub fn into_u8(self) -> Result<Vec<u8>, PixelError> {
         match self.samples {
-            Samples::U8(samples) => samples,
-            Samples::U16(samples) => samples.into_iter().map(to_u8).collect(),
+            Samples::U8(samples) => Ok(samples),
+            Samples::U16(samples) => {
+                buffer::collected(samples.len(), samples.into_iter().map(to_u8))
+            }
         }
     }
 
     /// RGB or RGBA samples as RGBA of 8 bits.
-    pub fn into_rgba8(self) -> Vec<u8> {
+    pub fn into_rgba8(self) -> Result<Vec<u8>, PixelError> {
         if self.channels != Channels::Rgb {
             return self.into_u8();
         }
-        let samples = self.into_u8();
-        let pixels = samples.chunks_exact(3);
-        pixels
-            .flat_map(|pixel| [pixel[0], pixel[1], pixel[2], u8::MAX])
-            .collect()
+        let samples = self.into_u8()?;
+        let (pixels, _) = samples.as_chunks();
+        let colors = pixels
+            .iter()
+            .flat_map(|&[red, green, blue]| [red, green, blue, u8::MAX]);
+        buffer::collected(4 * pixels.len(), colors)
     }
 
     /// Whether any pixel is less than opaque.
@@ -357,30 +382,32 @@ impl Raster {
     }
 
     /// Drops the alpha channel, whatever it says.
-    pub fn without_alpha(self) -> Raster {
+    pub fn without_alpha(self) -> Result<Raster, PixelError> {
         let kept = match self.channels {
             Channels::GrayAlpha => Channels::Gray,
             Channels::Rgba => Channels::Rgb,
-            Channels::Gray | Channels::Rgb | Channels::Cmyk => return self,
+            Channels::Gray | Channels::Rgb | Channels::Cmyk => return Ok(self),
         };
         let channels = self.channels.count();
         let samples = match self.samples {
-            Samples::U8(samples) => Samples::U8(drop_last(&samples, channels)),
-            Samples::U16(samples) => Samples::U16(drop_last(&samples, channels)),
+            Samples::U8(samples) => Samples::U8(drop_last(&samples, channels)?),
+            Samples::U16(samples) => Samples::U16(drop_last(&samples, channels)?),
         };
-        Raster {
+        Ok(Raster {
             size: self.size,
             channels: kept,
             samples,
-        }
+        })
     }
 }
 
-fn drop_last<T: Copy>(samples: &[T], channels: usize) -> Vec<T> {
-    samples
-        .chunks_exact(channels)
-        .flat_map(|pixel| pixel[..channels - 1].iter().copied())
-        .collect()
+fn drop_last<T: Copy>(samples: &[T], channels: usize) -> Result<Vec<T>, PixelError> {
+    let pixels = samples.chunks_exact(channels);
+    let length = pixels.len() * (channels - 1);
+    buffer::collected(
+        length,
+        pixels.flat_map(|pixel| pixel[..channels - 1].iter().copied()),
+    )
 }
 
 /// 16 bits to 8, to the nearest: 65535 / 255 = 257.
@@ -464,10 +491,10 @@ mod tests {
         };
         assert_eq!(
             plane.halved(),
-            Plane {
+            Ok(Plane {
                 size: Size::new(2, 2),
                 samples: vec![2, 8, 40, 80]
-            }
+            })
         );
     }
 
@@ -481,6 +508,9 @@ mod tests {
         assert!(!raster(65_535).is_translucent());
         assert!(!raster(65_500).is_translucent());
         assert!(raster(65_000).is_translucent());
-        assert_eq!(raster(3).without_alpha().samples, Samples::U16(vec![7]));
+        assert_eq!(
+            raster(3).without_alpha().map(|opaque| opaque.samples),
+            Ok(Samples::U16(vec![7]))
+        );
     }
 }

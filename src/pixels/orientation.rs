@@ -10,6 +10,8 @@ use crate::pixels::Raster;
 use crate::pixels::Rect;
 use crate::pixels::Samples;
 use crate::pixels::Size;
+use crate::pixels::buffer;
+use crate::pixels::error::PixelError;
 
 /// How a stored picture becomes upright: first its axes are exchanged, then it is mirrored, then flipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,31 +141,31 @@ impl Orientation {
     }
 
     /// Turns pixels upright.
-    pub fn upright(self, raster: Raster) -> Raster {
+    pub fn upright(self, raster: Raster) -> Result<Raster, PixelError> {
         if self.is_upright() {
-            return raster;
+            return Ok(raster);
         }
         let channels = raster.channels.count();
         let samples = match &raster.samples {
-            Samples::U8(samples) => Samples::U8(self.turn(samples, raster.size, channels)),
-            Samples::U16(samples) => Samples::U16(self.turn(samples, raster.size, channels)),
+            Samples::U8(samples) => Samples::U8(self.turn(samples, raster.size, channels)?),
+            Samples::U16(samples) => Samples::U16(self.turn(samples, raster.size, channels)?),
         };
-        Raster {
+        Ok(Raster {
             size: self.size(raster.size),
             samples,
             ..raster
-        }
+        })
     }
 
     /// Turns a plane upright. Chroma of half size keeps its place only where the luma sides are even: see `keeps_chroma_in_place`.
-    pub fn upright_plane(self, plane: Plane) -> Plane {
+    pub fn upright_plane(self, plane: Plane) -> Result<Plane, PixelError> {
         if self.is_upright() {
-            return plane;
+            return Ok(plane);
         }
-        Plane {
+        Ok(Plane {
             size: self.size(plane.size),
-            samples: self.turn(&plane.samples, plane.size, 1),
-        }
+            samples: self.turn(&plane.samples, plane.size, 1)?,
+        })
     }
 
     /// Whether chroma planes of half size lie right after turning. The last chroma sample of an odd side stands for one luma
@@ -172,10 +174,27 @@ impl Orientation {
         self.is_upright() || (stored.width.is_multiple_of(2) && stored.height.is_multiple_of(2))
     }
 
-    fn turn<T: Copy>(self, samples: &[T], stored: Size, channels: usize) -> Vec<T> {
+    fn turn<T: Copy>(
+        self,
+        samples: &[T],
+        stored: Size,
+        channels: usize,
+    ) -> Result<Vec<T>, PixelError> {
+        let mut turned = buffer::with_room(samples.len())?;
+        self.turn_into(samples, stored, channels, &mut turned);
+        Ok(turned)
+    }
+
+    /// Appends samples of the upright picture.
+    pub fn turn_into<T: Copy>(
+        self,
+        samples: &[T],
+        stored: Size,
+        channels: usize,
+        turned: &mut Vec<T>,
+    ) {
         let upright = self.size(stored);
         let (width, height) = (upright.width as usize, upright.height as usize);
-        let mut turned = Vec::with_capacity(samples.len());
         for row in 0..height {
             let y = if self.flipped { height - 1 - row } else { row };
             for column in 0..width {
@@ -192,7 +211,6 @@ impl Orientation {
                 turned.extend_from_slice(&samples[pixel * channels..(pixel + 1) * channels]);
             }
         }
-        turned
     }
 }
 
@@ -231,7 +249,8 @@ mod tests {
     fn every_exif_orientation_comes_out_upright() {
         for (tag, width, samples) in STORED {
             let upright = Orientation::from_exif(tag).upright(stored(width, samples));
-            assert_eq!(upright, stored(3, &[1, 2, 3, 4, 5, 6]), "orientation {tag}");
+            let expected = stored(3, &[1, 2, 3, 4, 5, 6]);
+            assert_eq!(upright, Ok(expected), "orientation {tag}");
         }
     }
 
@@ -296,7 +315,9 @@ mod tests {
                 let picture = stored(3, &[1, 2, 3, 4, 5, 6]);
                 assert_eq!(
                     first.then(second).upright(picture.clone()),
-                    second.upright(first.upright(picture)),
+                    first
+                        .upright(picture)
+                        .and_then(|turned| second.upright(turned)),
                     "{first:?} then {second:?}"
                 );
             }
@@ -333,7 +354,7 @@ mod tests {
         ];
         for (flip, rotate, width, expected) in rows {
             let made = Orientation::asked(flip, rotate).upright(stored(3, &[1, 2, 3, 4, 5, 6]));
-            assert_eq!(made, stored(width, expected), "{flip:?} {rotate:?}");
+            assert_eq!(made, Ok(stored(width, expected)), "{flip:?} {rotate:?}");
         }
     }
 

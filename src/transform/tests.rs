@@ -125,13 +125,13 @@ fn pixels(made: &Encoded) -> Raster {
     let header = decode::header(&made.bytes).expect("a rendition has a header");
     assert_eq!(header.size, made.size, "the size that was told");
     let decoded = decode::pixels(&made.bytes, &header, Wanted::WHOLE).expect("a rendition decodes");
-    crate::pixels::color::expanded(decoded.raster)
+    crate::pixels::color::expanded(decoded.raster).expect("there is memory")
 }
 
 fn pixel(raster: &Raster, x: u32, y: u32) -> Vec<u8> {
     let channels = raster.channels.count();
     let at = (y * raster.size.width + x) as usize * channels;
-    raster.clone().into_u8()[at..at + channels].to_vec()
+    raster.clone().into_u8().expect("there is memory")[at..at + channels].to_vec()
 }
 
 #[track_caller]
@@ -228,7 +228,10 @@ fn lossless_webp_keeps_every_pixel() {
         ..recipe(Output::Webp)
     };
     let made = render(&source(Format::Png, 61, 43), &wanted, &budget()).expect("a good source");
-    assert_eq!(pixels(&made).into_u8(), quarters(61, 43));
+    assert_eq!(
+        pixels(&made).into_u8().expect("there is memory"),
+        quarters(61, 43)
+    );
 }
 
 #[test]
@@ -244,7 +247,7 @@ fn halved_chroma_is_the_mean_of_its_pixels() {
     let source = encode::encode(&picture, Format::Png, settings).expect("PNG");
     for output in [Output::Compatible { progressive: true }, Output::Webp] {
         let made = render(&source, &recipe(output), &budget()).expect("a good source");
-        let samples = pixels(&made).into_u8();
+        let samples = pixels(&made).into_u8().expect("there is memory");
         let sum = |channel| -> i32 {
             let channel = samples.iter().skip(channel).step_by(3);
             channel.map(|sample| i32::from(*sample)).sum()

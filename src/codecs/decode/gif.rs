@@ -76,11 +76,14 @@ mod tests {
     /// The first pixel of the still, and of every frame.
     fn shown(source: &[u8]) -> Result<(Vec<u8>, Vec<Vec<u8>>), TransformError> {
         let header = header(source)?;
-        let still = pixels(source, &header, Wanted::WHOLE)?.raster.into_u8();
+        let still = pixels(source, &header, Wanted::WHOLE)?
+            .raster
+            .into_u8()
+            .expect("there is memory");
         let mut reader = FrameReader::open(source, Kind::Gif, 1 << 20)?;
         let mut frames = Vec::new();
         while let Some(frame) = reader.next()? {
-            frames.push(frame.raster.into_u8()[..4].to_vec());
+            frames.push(frame.raster.into_u8().expect("there is memory")[..4].to_vec());
         }
         Ok((still[..4].to_vec(), frames))
     }

@@ -22,6 +22,7 @@ use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
 use crate::pixels::Size;
+use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
 
@@ -297,7 +298,8 @@ impl Plane {
         let bytes = unsafe { slice::from_raw_parts(plane, stride * (height - 1) + row) };
         let rows = bytes.chunks(stride).map(|bytes| &bytes[..row]);
         if !deep {
-            return Ok(Samples::U8(rows.flatten().copied().collect()));
+            let samples = rows.flatten().copied();
+            return Ok(Samples::U8(buffer::collected(row * height, samples)?));
         }
         // Upper bits are repeated in the lower ones, so that the largest sample stays the largest.
         let (up, down) = (16 - bits, 2 * bits - 16);
@@ -308,7 +310,7 @@ impl Plane {
         let samples = rows
             .flat_map(|row| row.as_chunks::<2>().0)
             .map(|pair| wide(u16::from_le_bytes(*pair)));
-        Ok(Samples::U16(samples.collect()))
+        Ok(Samples::U16(buffer::collected(row * height / 2, samples)?))
     }
 }
 

@@ -33,6 +33,7 @@ use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
 use crate::pixels::Size;
+use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
 
@@ -295,17 +296,18 @@ fn raster(size: Size, color: ColorType, bytes: Vec<u8>) -> Result<Raster, Transf
     // It writes 16-bit samples in the machine's byte order.
     let deep = |bytes: &[u8]| {
         let pairs = bytes.as_chunks().0.iter();
-        Samples::U16(pairs.map(|pair| u16::from_ne_bytes(*pair)).collect())
+        let samples = pairs.map(|pair| u16::from_ne_bytes(*pair));
+        buffer::collected(samples.len(), samples).map(Samples::U16)
     };
     let (channels, samples) = match color {
         ColorType::L8 => (Channels::Gray, Samples::U8(bytes)),
         ColorType::La8 => (Channels::GrayAlpha, Samples::U8(bytes)),
         ColorType::Rgb8 => (Channels::Rgb, Samples::U8(bytes)),
         ColorType::Rgba8 => (Channels::Rgba, Samples::U8(bytes)),
-        ColorType::L16 => (Channels::Gray, deep(&bytes)),
-        ColorType::La16 => (Channels::GrayAlpha, deep(&bytes)),
-        ColorType::Rgb16 => (Channels::Rgb, deep(&bytes)),
-        ColorType::Rgba16 => (Channels::Rgba, deep(&bytes)),
+        ColorType::L16 => (Channels::Gray, deep(&bytes)?),
+        ColorType::La16 => (Channels::GrayAlpha, deep(&bytes)?),
+        ColorType::Rgb16 => (Channels::Rgb, deep(&bytes)?),
+        ColorType::Rgba16 => (Channels::Rgba, deep(&bytes)?),
         other => {
             return Err(TransformError::Decode(format!("samples of kind {other:?}")));
         }

@@ -18,6 +18,7 @@ use crate::codecs::encode::failed;
 use crate::codecs::encode::webp::config;
 use crate::codecs::encode::webp::is_lossless;
 use crate::pixels::Size;
+use crate::pixels::buffer;
 
 /// What the container can hold: 24 bits of milliseconds.
 const LONGEST: Duration = Duration::from_millis((1 << 24) - 1);
@@ -123,7 +124,8 @@ impl Animator {
         };
         let bytes = if made && !data.bytes.is_null() {
             // SAFETY: the library made room for the file, and says where and how long it is.
-            Ok(unsafe { slice::from_raw_parts(data.bytes, data.size) }.to_vec())
+            buffer::copied(unsafe { slice::from_raw_parts(data.bytes, data.size) })
+                .map_err(TransformError::from)
         } else {
             Err(failed("WebP: the animation could not be assembled"))
         };

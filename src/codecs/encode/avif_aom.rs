@@ -28,6 +28,7 @@ use crate::pixels::Planar;
 use crate::pixels::Plane;
 use crate::pixels::Size;
 use crate::pixels::Subsampling;
+use crate::pixels::buffer;
 
 /// libaom's quantiser, 0 best and 63 worst, for the look of a JPEG of that quality: the same median of SSIMULACRA2 over 15 photographs and
 /// 5 drawings, 800 pixels wide, at speed 5 (`make bench-calibrate`). From 90 on, chroma is full in both.
@@ -77,7 +78,7 @@ pub(crate) fn encode(
             let sampling = subsampling(Format::Avif, quality, chroma);
             (
                 frame(
-                    &planes::of_rgb(size, samples, 3, sampling),
+                    &planes::of_rgb(size, samples, 3, sampling)?,
                     sampling,
                     quantizer,
                     speed,
@@ -90,7 +91,7 @@ pub(crate) fn encode(
             // Half-size chroma bleeds over the edges that alpha cuts.
             let sampling = Subsampling::None;
             let planar = Planar {
-                luma: planes::alpha(size, samples),
+                luma: planes::alpha(size, samples)?,
                 chroma: None,
             };
             let alpha = frame(
@@ -101,7 +102,7 @@ pub(crate) fn encode(
             )?;
             (
                 frame(
-                    &planes::of_rgb(size, samples, 4, sampling),
+                    &planes::of_rgb(size, samples, 4, sampling)?,
                     sampling,
                     quantizer,
                     speed,
@@ -197,7 +198,7 @@ fn frame(
     let [cb, cr] = match &planar.chroma {
         Some([cb, cr]) => [cb, cr],
         None => {
-            grey = Plane::filled(sampling.chroma_size(size), 128);
+            grey = Plane::filled(sampling.chroma_size(size), 128)?;
             [&grey, &grey]
         }
     };
@@ -287,6 +288,7 @@ fn frame(
             {
                 if packet.kind == aom::AOM_CODEC_CX_FRAME_PKT {
                     let frame = packet.data.frame;
+                    buffer::reserve(&mut made, frame.sz)?;
                     made.extend_from_slice(slice::from_raw_parts(frame.buf.cast::<u8>(), frame.sz));
                 }
             }

@@ -12,6 +12,7 @@ use crate::codecs::TransformError;
 use crate::codecs::encode::Picture;
 use crate::codecs::encode::failed;
 use crate::pixels::Size;
+use crate::pixels::buffer;
 
 pub(crate) fn encode(
     picture: &Picture,
@@ -26,21 +27,15 @@ pub(crate) fn encode(
     let (width, height) = (size.width as usize, size.height as usize);
     let made = match picture {
         Picture::Rgb(_, samples) => {
-            let pixels: Vec<RGB8> = samples
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&[r, g, b]| RGB8::new(r, g, b))
-                .collect();
+            let (pixels, _) = samples.as_chunks();
+            let colors = pixels.iter().map(|&[r, g, b]| RGB8::new(r, g, b));
+            let pixels = buffer::collected(pixels.len(), colors)?;
             encoder.encode_rgb(Img::new(&pixels, width, height))
         }
         Picture::Rgba(_, samples) => {
-            let pixels: Vec<RGBA8> = samples
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&[r, g, b, a]| RGBA8::new(r, g, b, a))
-                .collect();
+            let (pixels, _) = samples.as_chunks();
+            let colors = pixels.iter().map(|&[r, g, b, a]| RGBA8::new(r, g, b, a));
+            let pixels = buffer::collected(pixels.len(), colors)?;
             encoder.encode_rgba(Img::new(&pixels, width, height))
         }
         Picture::Planar(..) => return Err(failed("AVIF is made of RGB here")),

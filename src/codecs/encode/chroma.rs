@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn planes_say_what_pixels_say() {
-        let mut cb = Plane::filled(SIZE, 128);
-        let cr = Plane::filled(SIZE, 128);
+        let mut cb = Plane::filled(SIZE, 128).expect("there is memory");
+        let cr = Plane::filled(SIZE, 128).expect("there is memory");
         assert!(!has_edges(Chroma::Planes(&[cb.clone(), cr.clone()])));
         for (index, sample) in cb.samples.iter_mut().enumerate() {
             let (x, y) = (index % SIZE.width as usize, index / SIZE.width as usize);

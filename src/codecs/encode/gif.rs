@@ -19,7 +19,10 @@ use crate::codecs::encode::quantize::Color;
 use crate::codecs::encode::quantize::Indexed;
 use crate::codecs::encode::quantize::MOST;
 use crate::codecs::encode::quantize::TRANSPARENT;
+use crate::pixels::PixelError;
 use crate::pixels::Size;
+use crate::pixels::buffer;
+use crate::pixels::buffer::Output;
 
 pub(crate) struct Animator {
     size: Size,
@@ -29,7 +32,7 @@ pub(crate) struct Animator {
     /// What a sample of such a frame may differ from what is shown and yet count as unchanged.
     tolerance: u8,
     /// Begins with the first frame, whose palette is the file's as well.
-    file: Option<(Encoder<Vec<u8>>, Vec<Color>)>,
+    file: Option<(Encoder<Output>, Vec<Color>)>,
     /// The canvas as the waiting frame shows it: each pixel as it was asked for when it was painted last.
     shown: Vec<Color>,
     /// The last frame: only the next one decides how it is disposed of.
@@ -45,29 +48,30 @@ struct Waiting {
 }
 
 impl Animator {
-    pub fn new(size: Size, loops: Loops, quality: Quality) -> Self {
-        Animator {
+    pub fn new(size: Size, loops: Loops, quality: Quality) -> Result<Self, TransformError> {
+        Ok(Animator {
             size,
             loops,
             colors: quantize::colors(quality),
             // Noise that nobody sees costs more bytes than what moves: at quality 85 this halves the file of a filmed scene.
             tolerance: (100 - quality.get()) / 3,
             file: None,
-            shown: vec![TRANSPARENT; size.len()],
+            shown: buffer::zeroed(size.len())?,
             waiting: None,
             clock: Clock::default(),
-        }
+        })
     }
 
     pub fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
-        let pixels: Vec<Color> = rgba.as_chunks().0.iter().copied().map(hard).collect();
+        let (pixels, _) = rgba.as_chunks();
+        let pixels = buffer::collected(pixels.len(), pixels.iter().copied().map(hard))?;
         let is_first = self.waiting.is_none();
         if let Some(waiting) = self.waiting.take() {
             self.settle(waiting, &pixels)?;
         }
         // Some viewers take the size of the first frame for that of the canvas.
         let all = is_first.then(|| Area::whole(self.size));
-        let (area, picture) = self.paint(&pixels, all);
+        let (area, picture) = self.paint(&pixels, all)?;
         let delay = self.clock.tick(delay);
         self.waiting = Some(Waiting {
             area,
@@ -82,7 +86,9 @@ impl Animator {
             self.write(waiting, DisposalMethod::Keep)?;
         }
         let (encoder, _) = self.file.ok_or_else(|| failed("GIF: no frame"))?;
-        encoder.into_inner().map_err(failed)
+        // Of its last byte, nothing but memory can be missing.
+        let no_memory = |_| PixelError::OutOfMemory { bytes: 1 };
+        encoder.into_inner().map_err(no_memory)?.finish(Ok(()))
     }
 
     /// Writes the waiting frame. Where pixels turn transparent there is nothing to paint over them, so it goes away before the
@@ -95,7 +101,7 @@ impl Animator {
             return self.write(waiting, DisposalMethod::Keep);
         }
         let area = waiting.area.union(vanishing);
-        waiting.picture = enlarged(waiting.picture, waiting.area, area);
+        waiting.picture = enlarged(waiting.picture, waiting.area, area)?;
         waiting.area = area;
         for row in area.rows(self.size.width) {
             self.shown[row].fill(TRANSPARENT);
@@ -128,19 +134,25 @@ impl Animator {
     }
 
     /// What a frame must paint to show `pixels`, in `all` of an area or where they differ. Exact if that has few enough colours.
-    fn paint(&mut self, pixels: &[Color], all: Option<Area>) -> (Area, Indexed) {
-        let (mut area, mut part) = self.changes(pixels, all, 0);
+    fn paint(
+        &mut self,
+        pixels: &[Color],
+        all: Option<Area>,
+    ) -> Result<(Area, Indexed), TransformError> {
+        let (mut area, mut part) = self.changes(pixels, all, 0)?;
         let room = |area: Area, part: &[Color]| {
             // A frame that may grow needs a transparent colour.
             let may_grow = area != Area::whole(self.size) && !part.contains(&TRANSPARENT);
             MOST - usize::from(may_grow)
         };
-        let picture =
-            quantize::exact(part.iter().copied(), room(area, &part)).unwrap_or_else(|| {
-                (area, part) = self.changes(pixels, all, self.tolerance);
+        let picture = match quantize::exact(part.iter().copied(), room(area, &part))? {
+            Some(exact) => exact,
+            None => {
+                (area, part) = self.changes(pixels, all, self.tolerance)?;
                 let most = self.colors.min(room(area, &part));
-                quantize::reduced(&part, area.size.width.max(1) as usize, most)
-            });
+                quantize::reduced(&part, area.size.width.max(1) as usize, most)?
+            }
+        };
         let lines = part.chunks(area.size.width.max(1) as usize);
         for (row, line) in area.rows(self.size.width).zip(lines) {
             for (shown, &pixel) in self.shown[row].iter_mut().zip(line) {
@@ -149,14 +161,19 @@ impl Animator {
                 }
             }
         }
-        (area, picture)
+        Ok((area, picture))
     }
 
     /// The area that changes, and its pixels, transparent where nothing changes.
-    fn changes(&self, pixels: &[Color], all: Option<Area>, tolerance: u8) -> (Area, Vec<Color>) {
+    fn changes(
+        &self,
+        pixels: &[Color],
+        all: Option<Area>,
+        tolerance: u8,
+    ) -> Result<(Area, Vec<Color>), TransformError> {
         let differ = |shown, pixel| differ(shown, pixel, tolerance);
         let area = all.unwrap_or_else(|| self.differing(pixels, differ));
-        let mut part = Vec::with_capacity(area.size.len());
+        let mut part = buffer::with_room(area.size.len())?;
         for row in area.rows(self.size.width) {
             let pairs = self.shown[row.clone()].iter().zip(&pixels[row]);
             part.extend(pairs.map(|(&shown, &pixel)| match differ(shown, pixel) {
@@ -164,7 +181,7 @@ impl Animator {
                 false => TRANSPARENT,
             }));
         }
-        (area, part)
+        Ok((area, part))
     }
 
     fn write(&mut self, waiting: Waiting, dispose: DisposalMethod) -> Result<(), TransformError> {
@@ -186,7 +203,7 @@ impl Animator {
             None => self.begin(&picture)?,
         };
         // A palette of its own takes up to 768 bytes.
-        let (palette, indices) = match by(&shared, &picture) {
+        let (palette, indices) = match by(&shared, &picture)? {
             Some(indices) => (None, indices),
             None => (Some(picture.palette), picture.indices),
         };
@@ -208,19 +225,20 @@ impl Animator {
             buffer: indices.into(),
             ..Frame::default()
         };
-        encoder.write_frame(&frame).map_err(failed)?;
+        let end = encoder.write_frame(&frame).map_err(failed);
+        encoder.get_ref().outcome(end)?;
         self.file = Some((encoder, shared));
         Ok(())
     }
 
-    fn begin(&self, first: &Indexed) -> Result<(Encoder<Vec<u8>>, Vec<Color>), TransformError> {
+    fn begin(&self, first: &Indexed) -> Result<(Encoder<Output>, Vec<Color>), TransformError> {
         let mut shared = first.palette.clone();
         if shared.len() < MOST && !shared.contains(&TRANSPARENT) {
             shared.push(TRANSPARENT);
         }
         let (width, height) = (side(self.size.width)?, side(self.size.height)?);
         let mut encoder =
-            Encoder::new(Vec::new(), width, height, &table(&shared)).map_err(failed)?;
+            Encoder::new(Output::default(), width, height, &table(&shared)).map_err(failed)?;
         let repeat = match self.loops {
             Loops::FOREVER => Repeat::Infinite,
             Loops(plays) => Repeat::Finite(u16::try_from(plays - 1).unwrap_or(u16::MAX)),
@@ -231,14 +249,20 @@ impl Animator {
 }
 
 /// The picture by another palette, if that has all of its colours.
-fn by(palette: &[Color], picture: &Indexed) -> Option<Vec<u8>> {
+fn by(palette: &[Color], picture: &Indexed) -> Result<Option<Vec<u8>>, TransformError> {
     let place = |color| {
         let place = palette.iter().position(|other| other == color)?;
         u8::try_from(place).ok()
     };
-    let places: Vec<u8> = picture.palette.iter().map(place).collect::<Option<_>>()?;
-    let indices = picture.indices.iter();
-    Some(indices.map(|&index| places[usize::from(index)]).collect())
+    let places: Option<Vec<u8>> = picture.palette.iter().map(place).collect();
+    let by = |places: Vec<u8>| {
+        let indices = picture.indices.iter();
+        buffer::collected(
+            indices.len(),
+            indices.map(|&index| places[usize::from(index)]),
+        )
+    };
+    Ok(places.map(by).transpose()?)
 }
 
 /// A palette as the file has it.
@@ -271,9 +295,9 @@ const fn hard([red, green, blue, alpha]: Color) -> Color {
 }
 
 /// The picture of an area on a larger one, transparent around it.
-fn enlarged(picture: Indexed, from: Area, to: Area) -> Indexed {
+fn enlarged(picture: Indexed, from: Area, to: Area) -> Result<Indexed, TransformError> {
     if from == to {
-        return picture;
+        return Ok(picture);
     }
     let Indexed {
         mut palette,
@@ -286,7 +310,8 @@ fn enlarged(picture: Indexed, from: Area, to: Area) -> Indexed {
             palette.push(TRANSPARENT);
             palette.len() - 1
         });
-    let mut made = vec![u8::try_from(transparent).unwrap_or(u8::MAX); to.size.len()];
+    let transparent = u8::try_from(transparent).unwrap_or(u8::MAX);
+    let mut made = buffer::filled(transparent, to.size.len())?;
     let inside = Area {
         left: from.left.saturating_sub(to.left),
         top: from.top.saturating_sub(to.top),
@@ -296,10 +321,10 @@ fn enlarged(picture: Indexed, from: Area, to: Area) -> Indexed {
     for (row, line) in inside.rows(to.size.width).zip(lines) {
         made[row].copy_from_slice(line);
     }
-    Indexed {
+    Ok(Indexed {
         palette,
         indices: made,
-    }
+    })
 }
 
 /// Time in hundredths of a second.

@@ -31,6 +31,7 @@ use crate::pixels::Planar;
 use crate::pixels::Plane;
 use crate::pixels::Size;
 use crate::pixels::Subsampling;
+use crate::pixels::buffer;
 
 unsafe extern "C-unwind" {
     // Of `jpegli/encode.h`; the bindings leave them out.
@@ -147,8 +148,8 @@ fn planes(
     let padded: Vec<_> = [(&planar.luma, height, rows_at_once)]
         .into_iter()
         .chain(chroma.map(|plane| (plane, height / factor, BLOCK)))
-        .map(|(plane, height, step)| (of_whole_blocks(plane), height, step))
-        .collect();
+        .map(|(plane, height, step)| Ok((of_whole_blocks(plane)?, height, step)))
+        .collect::<Result<_, TransformError>>()?;
     let rows: Vec<(Vec<*const u8>, usize)> = padded
         .iter()
         .map(|(plane, height, step)| {
@@ -205,19 +206,19 @@ fn reads_rows_of(compressor: &Compressor, lengths: &[u32], rows: u32) -> bool {
 }
 
 /// Repeats the last column until a plane is a whole number of blocks wide.
-fn of_whole_blocks(plane: &Plane) -> Cow<'_, Plane> {
+fn of_whole_blocks(plane: &Plane) -> Result<Cow<'_, Plane>, TransformError> {
     let width = plane.size.width.next_multiple_of(BLOCK);
     if plane.size.width == width {
-        return Cow::Borrowed(plane);
+        return Ok(Cow::Borrowed(plane));
     }
     let size = Size::new(width, plane.size.height);
-    let mut samples = Vec::with_capacity(size.len());
+    let mut samples = buffer::with_room(size.len())?;
     for row in plane.samples.chunks_exact(plane.size.width as usize) {
         samples.extend_from_slice(row);
         let missing = width as usize - row.len();
         samples.extend(row.last().into_iter().cycle().take(missing));
     }
-    Cow::Owned(Plane { size, samples })
+    Ok(Cow::Owned(Plane { size, samples }))
 }
 
 /// What may differ at a quality, in units of the library: 1 is hardly visible.
@@ -353,7 +354,7 @@ fn compressed(
 }
 
 /// What an encoder that has to stop leaves by.
-struct Stopped(String);
+struct Stopped(TransformError);
 
 /// Runs `work` with a new compressor and gives back what it wrote. Whichever way `work` ends, nothing of the compressor is left.
 fn guarded(
@@ -392,7 +393,7 @@ fn guarded(
     match outcome {
         Ok(worked) => worked.map(|()| destination.bytes),
         Err(reason) => match reason.downcast::<Stopped>() {
-            Ok(stopped) => Err(failed(stopped.0)),
+            Ok(stopped) => Err(stopped.0),
             Err(panic) => panic::resume_unwind(panic),
         },
     }
@@ -413,11 +414,16 @@ impl Destination {
         unsafe { &mut *compressor.dest.cast() }
     }
 
-    /// Doubles the room, of which all is filled. The library writes only what it is told is free.
+    /// Doubles the room, of which all is filled. The library writes only what it is told is free. Where there is no memory, the library is
+    /// left by unwinding, as after an error of its own.
     fn grow(&mut self) {
         const FIRST: usize = 64 << 10;
         let filled = self.bytes.len();
-        self.bytes.resize((filled * 2).max(FIRST), 0);
+        let more = filled.max(FIRST);
+        if let Err(refusal) = buffer::reserve(&mut self.bytes, more) {
+            panic::resume_unwind(Box::new(Stopped(refusal.into())));
+        }
+        self.bytes.resize(filled + more, 0);
         let free = &mut self.bytes[filled..];
         self.manager.next_output_byte = free.as_mut_ptr();
         self.manager.free_in_buffer = free.len();
@@ -448,7 +454,7 @@ unsafe extern "C-unwind" fn stop(common: &mut Common) {
     // SAFETY: the error manager of `guarded`, whose text the library ends with a zero.
     let text = unsafe { CStr::from_ptr((*common.err).msg_parm.s.as_ptr()) };
     let text = text.to_string_lossy().into_owned();
-    panic::resume_unwind(Box::new(Stopped(text)))
+    panic::resume_unwind(Box::new(Stopped(failed(text))))
 }
 
 unsafe extern "C-unwind" fn ignore_level(_: &mut Common, _: c_int) {}

@@ -15,14 +15,16 @@ use crate::codecs::encode::Settings;
 use crate::codecs::encode::failed;
 use crate::codecs::encode::subsampling;
 use crate::pixels::Subsampling;
+use crate::pixels::buffer::Output;
 
 pub(crate) fn encode(picture: &Picture, settings: Settings) -> Result<Vec<u8>, TransformError> {
     let Picture::Rgb(size, samples) = picture else {
         return Err(failed("JPEG is made of RGB without alpha here"));
     };
     let side = |side: u32| u16::try_from(side).map_err(failed);
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, settings.quality.get());
+    let (width, height) = (side(size.width)?, side(size.height)?);
+    let mut file = Output::default();
+    let mut encoder = Encoder::new(&mut file, settings.quality.get());
     encoder.set_optimized_huffman_tables(settings.progressive);
     encoder.set_progressive(settings.progressive);
     // By default it takes every other sample, which moves colour by half a pixel and lets fine detail of it flicker.
@@ -32,13 +34,8 @@ pub(crate) fn encode(picture: &Picture, settings: Settings) -> Result<Vec<u8>, T
         Subsampling::None => SamplingFactor::F_1_1,
         Subsampling::Both => SamplingFactor::F_2_2,
     });
-    encoder
-        .encode(
-            samples,
-            side(size.width)?,
-            side(size.height)?,
-            ColorType::Rgb,
-        )
-        .map_err(failed)?;
-    Ok(bytes)
+    let end = encoder
+        .encode(samples, width, height, ColorType::Rgb)
+        .map_err(failed);
+    file.finish(end)
 }

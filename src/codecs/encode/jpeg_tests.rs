@@ -44,7 +44,7 @@ fn difference(file: &[u8], size: Size, samples: &[u8]) -> u8 {
     let decoded = decode::pixels(file, &header, wanted).expect("a whole file");
     let raster = decoded.raster;
     let channels = raster.channels.count();
-    let shown = raster.into_u8();
+    let shown = raster.into_u8().expect("there is memory");
     assert_eq!(shown.len(), size.len() * channels);
     // A grey file has one sample for three.
     let shown = shown
@@ -118,7 +118,8 @@ fn planes_of_every_small_size_come_back() {
         let samples = gradient(size);
         for subsampling in [Subsampling::None, Subsampling::Both] {
             for progressive in [false, true] {
-                let planar = planes::of_rgb(size, &samples, 3, subsampling);
+                let planar =
+                    planes::of_rgb(size, &samples, 3, subsampling).expect("there is memory");
                 let file = written(&Picture::Planar(planar, subsampling), 90, progressive);
                 let worst = difference(&file, size, &samples);
                 assert!(
@@ -144,7 +145,8 @@ fn planes_of_every_small_size_come_back() {
 fn grey_stays_one_component() {
     for (width, height) in [(1, 1), (7, 9), (8, 8), (17, 16), (33, 40)] {
         let size = Size::new(width, height);
-        let mut planar = planes::of_rgb(size, &gradient(size), 3, Subsampling::None);
+        let mut planar =
+            planes::of_rgb(size, &gradient(size), 3, Subsampling::None).expect("there is memory");
         planar.chroma = None;
         let grey: Vec<u8> = planar
             .luma
@@ -172,11 +174,12 @@ fn planes_that_do_not_fit_each_other_are_refused() {
         progressive: false,
         palette: false,
     };
-    let good = planes::of_rgb(size, &gradient(size), 3, Subsampling::Both);
+    let good =
+        planes::of_rgb(size, &gradient(size), 3, Subsampling::Both).expect("there is memory");
     let mut short = good.clone();
     short.luma.samples.pop();
     let mut large = good.clone();
-    large.chroma = Some([(); 2].map(|()| Plane::filled(size, 128)));
+    large.chroma = Some([(); 2].map(|()| Plane::filled(size, 128).expect("there is memory")));
     for planar in [short, large] {
         let picture = Picture::Planar(planar, Subsampling::Both);
         encode(&picture, Format::Jpeg, settings).expect_err("no picture");

@@ -14,6 +14,7 @@ use crate::codecs::encode::failed;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
+use crate::pixels::buffer;
 
 /// Writes grey or RGB of 8 bits, with chroma of half size, at a quality of the scale of libjpeg.
 pub(crate) fn encode(picture: &Raster, quality: u8) -> Result<Vec<u8>, TransformError> {
@@ -53,7 +54,7 @@ pub(crate) fn encode(picture: &Raster, quality: u8) -> Result<Vec<u8>, Transform
     if status != 0 {
         return Err(encoder.error());
     }
-    Ok(written.bytes().to_vec())
+    Ok(buffer::copied(written.bytes())?)
 }
 
 struct Encoder(tj::tjhandle);
@@ -158,8 +159,10 @@ mod tests {
             let header = decode::header(&made).expect("a JPEG");
             let found = decode::pixels(&made, &header, Wanted::WHOLE).expect("a whole one");
             assert_eq!((found.raster.size, found.raster.channels), (size, channels));
-            let found = found.raster.into_u8();
-            let differences = found.iter().zip(picture.into_u8());
+            let found = found.raster.into_u8().expect("there is memory");
+            let differences = found
+                .iter()
+                .zip(picture.into_u8().expect("there is memory"));
             let sum: u32 = differences.map(|(a, b)| u32::from(a.abs_diff(b))).sum();
             let mean = f64::from(sum) / found.len() as f64;
             assert!(mean < 1.5, "{size:?}, {channels:?}: {mean}");

@@ -15,6 +15,8 @@ use crate::codecs::encode::quantize::Color;
 use crate::codecs::encode::quantize::Indexed;
 use crate::codecs::encode::quantize::MOST;
 use crate::pixels::Size;
+use crate::pixels::buffer;
+use crate::pixels::buffer::Output;
 
 /// The picture with as many colours as its quality is worth; `None` where that is all of them. `samples` are RGB or RGBA.
 pub(crate) fn png(
@@ -27,15 +29,18 @@ pub(crate) fn png(
     if quality.get() == LOSSLESS {
         return Ok(None);
     }
-    if let Some(exact) = exact(samples, channels) {
+    if let Some(exact) = exact(samples, channels)? {
         return write(size, exact).map(Some);
     }
     let pixels: Vec<Color> = match channels {
-        4 => samples.as_chunks().0.to_vec(),
-        _ => samples.as_chunks().0.iter().map(opaque).collect(),
+        4 => buffer::copied(samples.as_chunks().0)?,
+        _ => {
+            let (pixels, _) = samples.as_chunks();
+            buffer::collected(pixels.len(), pixels.iter().map(opaque))?
+        }
     };
     let most = quantize::colors(quality);
-    write(size, quantize::reduced(&pixels, size.width as usize, most)).map(Some)
+    write(size, quantize::reduced(&pixels, size.width as usize, most)?).map(Some)
 }
 
 /// The picture as it is, if it has at most 256 colours.
@@ -44,12 +49,12 @@ pub(crate) fn lossless(
     samples: &[u8],
     channels: usize,
 ) -> Result<Option<Vec<u8>>, TransformError> {
-    exact(samples, channels)
+    exact(samples, channels)?
         .map(|indexed| write(size, indexed))
         .transpose()
 }
 
-fn exact(samples: &[u8], channels: usize) -> Option<Indexed> {
+fn exact(samples: &[u8], channels: usize) -> Result<Option<Indexed>, TransformError> {
     match channels {
         4 => quantize::exact(samples.as_chunks().0.iter().copied(), MOST),
         _ => quantize::exact(samples.as_chunks().0.iter().map(opaque), MOST),
@@ -61,6 +66,12 @@ const fn opaque(&[red, green, blue]: &[u8; 3]) -> Color {
 }
 
 fn write(size: Size, indexed: Indexed) -> Result<Vec<u8>, TransformError> {
+    let mut file = Output::default();
+    let end = write_to(&mut file, size, indexed);
+    file.finish(end)
+}
+
+fn write_to(file: &mut Output, size: Size, indexed: Indexed) -> Result<(), TransformError> {
     let Indexed { palette, indices } = opaque_last(indexed);
     let colors: Vec<u8> = palette
         .iter()
@@ -78,8 +89,7 @@ fn write(size: Size, indexed: Indexed) -> Result<Vec<u8>, TransformError> {
         5..=16 => (BitDepth::Four, 4),
         _ => (BitDepth::Eight, 8),
     };
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, size.width, size.height);
+    let mut encoder = Encoder::new(file, size.width, size.height);
     encoder.set_color(ColorType::Indexed);
     encoder.set_depth(depth);
     encoder.set_palette(colors);
@@ -91,10 +101,9 @@ fn write(size: Size, indexed: Indexed) -> Result<Vec<u8>, TransformError> {
     encoder.set_filter(Filter::NoFilter);
     let mut writer = encoder.write_header().map_err(failed)?;
     writer
-        .write_image_data(&packed(&indices, size.width as usize, bits))
+        .write_image_data(&packed(&indices, size.width as usize, bits)?)
         .map_err(failed)?;
-    writer.finish().map_err(failed)?;
-    Ok(bytes)
+    writer.finish().map_err(failed)
 }
 
 /// Sorts the palette by alpha, so that the list of alphas ends with the translucent colours.
@@ -119,19 +128,19 @@ fn opaque_last(indexed: Indexed) -> Indexed {
 }
 
 /// Several indices to a byte, the first one in the highest bits; each row begins with a new byte.
-fn packed(indices: &[u8], width: usize, bits: usize) -> Vec<u8> {
-    indices
-        .chunks(width)
-        .flat_map(|row| {
-            row.chunks(8 / bits).map(|group| {
-                let shifts = (0..8).step_by(bits).rev();
-                group
-                    .iter()
-                    .zip(shifts)
-                    .fold(0, |byte, (index, shift)| byte | (index << shift))
-            })
+fn packed(indices: &[u8], width: usize, bits: usize) -> Result<Vec<u8>, TransformError> {
+    let rows = indices.chunks(width);
+    let length = rows.len() * width.div_ceil(8 / bits);
+    let bytes = rows.flat_map(|row| {
+        row.chunks(8 / bits).map(|group| {
+            let shifts = (0..8).step_by(bits).rev();
+            group
+                .iter()
+                .zip(shifts)
+                .fold(0, |byte, (index, shift)| byte | (index << shift))
         })
-        .collect()
+    });
+    Ok(buffer::collected(length, bytes)?)
 }
 
 #[cfg(test)]

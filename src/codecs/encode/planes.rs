@@ -1,9 +1,12 @@
 //! RGB to full-range BT.601 planes (JFIF, section 7), for the encoders that take no RGB.
 
+use crate::codecs::TransformError;
 use crate::pixels::Planar;
 use crate::pixels::Plane;
 use crate::pixels::Size;
 use crate::pixels::Subsampling;
+use crate::pixels::buffer;
+use crate::pixels::of_both;
 
 /// Converts pixels of `channels` samples, of which the first three are red, green and blue.
 pub(crate) fn of_rgb(
@@ -11,10 +14,10 @@ pub(crate) fn of_rgb(
     samples: &[u8],
     channels: usize,
     subsampling: Subsampling,
-) -> Planar {
-    let mut luma = Vec::with_capacity(size.len());
-    let mut cb = Vec::with_capacity(size.len());
-    let mut cr = Vec::with_capacity(size.len());
+) -> Result<Planar, TransformError> {
+    let mut luma = buffer::with_room(size.len())?;
+    let mut cb = buffer::with_room(size.len())?;
+    let mut cr = buffer::with_room(size.len())?;
     for pixel in samples.chunks_exact(channels) {
         let [red, green, blue] = [pixel[0], pixel[1], pixel[2]].map(i32::from);
         // 16-bit fixed point, rounded.
@@ -28,28 +31,27 @@ pub(crate) fn of_rgb(
             ((32_768 * red - 27_439 * green - 5_329 * blue + 32_767) >> 16) + 128,
         ));
     }
-    let chroma = [cb, cr].map(|samples| {
+    let chroma = of_both([cb, cr], |samples| {
         let full = Plane { size, samples };
         match subsampling {
-            Subsampling::None => full,
+            Subsampling::None => Ok(full),
             Subsampling::Both => full.halved(),
         }
-    });
-    Planar {
+    })?;
+    Ok(Planar {
         luma: Plane {
             size,
             samples: luma,
         },
         chroma: Some(chroma),
-    }
+    })
 }
 
 /// The alpha channel of RGBA pixels.
-pub(crate) fn alpha(size: Size, samples: &[u8]) -> Plane {
-    Plane {
-        size,
-        samples: samples.chunks_exact(4).map(|pixel| pixel[3]).collect(),
-    }
+pub(crate) fn alpha(size: Size, samples: &[u8]) -> Result<Plane, TransformError> {
+    let alphas = samples.chunks_exact(4).map(|pixel| pixel[3]);
+    let samples = buffer::collected(alphas.len(), alphas)?;
+    Ok(Plane { size, samples })
 }
 
 #[expect(clippy::cast_sign_loss, reason = "clamped to the range of u8 first")]
@@ -72,7 +74,8 @@ mod tests {
             ([0, 255, 0], [150, 44, 21]),
             ([0, 0, 255], [29, 255, 107]),
         ] {
-            let planar = of_rgb(Size::new(1, 1), &rgb, 3, Subsampling::None);
+            let planar =
+                of_rgb(Size::new(1, 1), &rgb, 3, Subsampling::None).expect("there is memory");
             let chroma = planar.chroma.expect("colour");
             let made = [
                 planar.luma.samples[0],

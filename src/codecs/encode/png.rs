@@ -13,6 +13,8 @@ use crate::codecs::encode::Picture;
 use crate::codecs::encode::failed;
 use crate::codecs::encode::palette;
 use crate::pixels::Size;
+use crate::pixels::buffer;
+use crate::pixels::buffer::Output;
 
 /// With a `quality`, as many colours as it is worth are enough.
 pub(crate) fn encode(
@@ -42,24 +44,27 @@ pub(crate) fn encode(
 }
 
 fn direct(size: Size, samples: &[u8], color: ExtendedColorType) -> Result<Vec<u8>, TransformError> {
-    let mut bytes = Vec::new();
-    let grey = grey(samples, color);
+    let mut file = Output::default();
+    let grey = grey(samples, color)?;
     let (samples, color) = grey.as_ref().map_or((samples, color), |grey| {
         (grey.as_slice(), ExtendedColorType::L8)
     });
-    PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive)
-        .write_image(samples, size.width, size.height, color)
-        .map_err(failed)?;
-    Ok(bytes)
+    let end =
+        PngEncoder::new_with_quality(&mut file, CompressionType::Default, FilterType::Adaptive)
+            .write_image(samples, size.width, size.height, color)
+            .map_err(failed);
+    file.finish(end)
 }
 
 /// The grey samples of a picture without any colour: a third of the bytes to compress.
-fn grey(samples: &[u8], color: ExtendedColorType) -> Option<Vec<u8>> {
+fn grey(samples: &[u8], color: ExtendedColorType) -> Result<Option<Vec<u8>>, TransformError> {
     let is_grey = color == ExtendedColorType::Rgb8
         && samples
             .chunks_exact(3)
             .all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]);
-    is_grey.then(|| samples.iter().step_by(3).copied().collect())
+    let greys = samples.iter().step_by(3).copied();
+    let greys = is_grey.then(|| buffer::collected(greys.len(), greys));
+    Ok(greys.transpose()?)
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ use quantette::deps::palette::cast;
 
 use crate::options::Quality;
 
+use crate::codecs::TransformError;
+use crate::pixels::buffer;
+
 /// A colour with its alpha, not premultiplied.
 pub(crate) type Color = [u8; 4];
 
@@ -42,21 +45,28 @@ pub(crate) fn colors(quality: Quality) -> usize {
 }
 
 /// The picture as it is, if it has at most `most` colours. Stops at the first colour too many, so a photo costs next to nothing.
-pub(crate) fn exact(pixels: impl Iterator<Item = Color>, most: usize) -> Option<Indexed> {
+pub(crate) fn exact(
+    pixels: impl Iterator<Item = Color>,
+    most: usize,
+) -> Result<Option<Indexed>, TransformError> {
     let mut table = Table::new();
     let mut indices = Vec::new();
     let (mut last, mut index) = (None, 0);
     for pixel in pixels {
         if last != Some(pixel) {
-            index = table.index(pixel, most.min(MOST))?;
+            let Some(found) = table.index(pixel, most.min(MOST)) else {
+                return Ok(None);
+            };
+            index = found;
             last = Some(pixel);
         }
+        buffer::reserve(&mut indices, 1)?;
         indices.push(index);
     }
-    Some(Indexed {
+    Ok(Some(Indexed {
         palette: table.palette,
         indices,
-    })
+    }))
 }
 
 /// Colours met so far, with their places: open addressing, at most a quarter full.
@@ -97,7 +107,11 @@ impl Table {
 }
 
 /// The picture in at most `most` colours, 2 to 256, transparent ones among them. `width` is that of a row in pixels.
-pub(crate) fn reduced(pixels: &[Color], width: usize, most: usize) -> Indexed {
+pub(crate) fn reduced(
+    pixels: &[Color],
+    width: usize,
+    most: usize,
+) -> Result<Indexed, TransformError> {
     let is_soft = pixels.iter().any(|pixel| (1..u8::MAX).contains(&pixel[3]));
     if is_soft {
         quantized(pixels, width, most, oklaba, soft_color)
@@ -113,7 +127,7 @@ fn quantized<C, const N: usize>(
     most: usize,
     to: fn(&[Color]) -> Vec<C>,
     from: fn([f32; N]) -> Color,
-) -> Indexed
+) -> Result<Indexed, TransformError>
 where
     C: ColorComponents<f32, N>,
 {
@@ -132,11 +146,11 @@ where
     }
     let hole = u8::try_from(palette.len()).ok().filter(|_| has_holes);
     let map = NearestNeighborColorMap::new(points(&palette, to));
-    let indices = dithered(pixels, width, &map, hole, to);
+    let indices = dithered(pixels, width, &map, hole, to)?;
     if has_holes {
         palette.push(TRANSPARENT);
     }
-    Indexed { palette, indices }
+    Ok(Indexed { palette, indices })
 }
 
 /// Visible pixels to choose a palette by: all of a small picture, a grid of a large one.
@@ -339,14 +353,14 @@ fn dithered<C, const N: usize>(
     map: &NearestNeighborColorMap<C, f32, N>,
     hole: Option<u8>,
     to: fn(&[Color]) -> Vec<C>,
-) -> Vec<u8>
+) -> Result<Vec<u8>, TransformError>
 where
     C: ColorComponents<f32, N>,
 {
     /// Of the error of a pixel, the part that its neighbours make good. Seen from afar, three quarters take 2 to 5 dB off the
     /// error, for 5 to 25 % more bytes; all of it costs as much again and gains next to nothing.
     const DIFFUSION: f32 = 0.75;
-    let mut indices = vec![hole.unwrap_or(0); pixels.len()];
+    let mut indices = buffer::filled(hole.unwrap_or(0), pixels.len())?;
     // One more pixel on either side takes what falls off the edge.
     let (mut here, mut below) = (vec![[0f32; N]; width + 2], vec![[0f32; N]; width + 2]);
     for (row, (line, indices)) in pixels
@@ -388,7 +402,7 @@ where
         std::mem::swap(&mut here, &mut below);
         below.fill([0.0; N]);
     }
-    indices
+    Ok(indices)
 }
 
 #[cfg(test)]
@@ -396,11 +410,18 @@ mod tests {
     use crate::options::Quality;
 
     use super::Color;
+    use super::Indexed;
     use super::MOST;
     use super::TRANSPARENT;
     use super::colors;
-    use super::exact;
-    use super::reduced;
+
+    fn exact(pixels: impl Iterator<Item = Color>, most: usize) -> Option<Indexed> {
+        super::exact(pixels, most).expect("there is memory")
+    }
+
+    fn reduced(pixels: &[Color], width: usize, most: usize) -> Indexed {
+        super::reduced(pixels, width, most).expect("there is memory")
+    }
 
     fn reds(count: u16) -> impl Iterator<Item = Color> {
         (0..count).map(|value| {
@@ -409,7 +430,7 @@ mod tests {
         })
     }
 
-    fn shown(indexed: &super::Indexed) -> Vec<Color> {
+    fn shown(indexed: &Indexed) -> Vec<Color> {
         let indices = indexed.indices.iter();
         indices
             .map(|&index| indexed.palette[usize::from(index)])

@@ -12,10 +12,13 @@ use crate::codecs::TransformError;
 use crate::codecs::encode::Picture;
 use crate::codecs::encode::failed;
 use crate::codecs::encode::scale;
+use crate::pixels::PixelError;
 use crate::pixels::Planar;
 use crate::pixels::Plane;
 use crate::pixels::Size;
 use crate::pixels::Subsampling;
+use crate::pixels::buffer;
+use crate::pixels::of_both;
 
 const METHOD: i32 = 2;
 
@@ -60,11 +63,11 @@ pub(crate) fn encode(picture: &Picture, quality: Quality) -> Result<Vec<u8>, Tra
 
 fn planes(planar: &Planar, quality: Quality) -> Result<Vec<u8>, TransformError> {
     let size = planar.luma.size;
-    let luma = limited_luma(&planar.luma);
+    let luma = limited_luma(&planar.luma)?;
     let half = Subsampling::Both.chroma_size(size);
     let [cb, cr] = match &planar.chroma {
-        Some(chroma) => chroma.each_ref().map(limited_chroma),
-        None => [const { 128u8 }; 2].map(|grey| vec![grey; half.len()]),
+        Some(chroma) => of_both(chroma.each_ref(), limited_chroma)?,
+        None => of_both([128; 2], |grey| buffer::filled(grey, half.len()))?,
     };
     let lengths = [luma.len(), cb.len(), cr.len()];
     if lengths != [size.len(), half.len(), half.len()] {
@@ -143,7 +146,8 @@ fn run(
     let encoded = filled && unsafe { webp::WebPEncode(&config, &mut picture) } != 0;
     let made = if encoded && !writer.mem.is_null() {
         // SAFETY: the library's own writer made room for the file, and says where and how long it is.
-        Ok(unsafe { slice::from_raw_parts(writer.mem, writer.size) }.to_vec())
+        buffer::copied(unsafe { slice::from_raw_parts(writer.mem, writer.size) })
+            .map_err(TransformError::from)
     } else {
         Err(failed(format_args!("WebP: {:?}", picture.error_code)))
     };
@@ -156,25 +160,19 @@ fn run(
 }
 
 /// Full range to 16..=235: WebP stores BT.601 in limited range.
-fn limited_luma(plane: &Plane) -> Vec<u8> {
+fn limited_luma(plane: &Plane) -> Result<Vec<u8>, PixelError> {
     // 219 / 255 in 14 bits.
-    plane
-        .samples
-        .iter()
-        .map(|&sample| sample_of((u32::from(sample) * 14_071 + (16 << 14) + 8_192) >> 14))
-        .collect()
+    let limited = |&sample: &u8| sample_of((u32::from(sample) * 14_071 + (16 << 14) + 8_192) >> 14);
+    buffer::collected(plane.samples.len(), plane.samples.iter().map(limited))
 }
 
 /// Full range to 16..=240 around 128.
-fn limited_chroma(plane: &Plane) -> Vec<u8> {
+fn limited_chroma(plane: &Plane) -> Result<Vec<u8>, PixelError> {
     // 224 / 255 in 14 bits; 128 * 14_392 is taken off before, so the sum never goes below 0.
-    plane
-        .samples
-        .iter()
-        .map(|&sample| {
-            sample_of((u32::from(sample) * 14_392 + (128 << 14) + 8_192 - 128 * 14_392) >> 14)
-        })
-        .collect()
+    let limited = |&sample: &u8| {
+        sample_of((u32::from(sample) * 14_392 + (128 << 14) + 8_192 - 128 * 14_392) >> 14)
+    };
+    buffer::collected(plane.samples.len(), plane.samples.iter().map(limited))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "both formulas end at 240")]
@@ -195,7 +193,7 @@ mod tests {
             size: Size::new(3, 1),
             samples: vec![0, 128, 255],
         };
-        assert_eq!(limited_luma(&plane), [16, 126, 235]);
-        assert_eq!(limited_chroma(&plane), [16, 128, 240]);
+        assert_eq!(limited_luma(&plane), Ok(vec![16, 126, 235]));
+        assert_eq!(limited_chroma(&plane), Ok(vec![16, 128, 240]));
     }
 }

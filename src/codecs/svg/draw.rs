@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use resvg::tiny_skia::IntSize;
 use resvg::tiny_skia::Pixmap;
 use resvg::tiny_skia::Transform;
 use resvg::usvg::FallbackSelectionFn;
@@ -46,6 +47,7 @@ use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
 use crate::pixels::Size;
+use crate::pixels::buffer;
 
 /// Bytes of stack for as many, several times over: the functions of `usvg` and `resvg` call themselves.
 const STACK: usize = 128 << 20;
@@ -139,7 +141,10 @@ fn draw(
             limit,
         });
     }
-    let mut canvas = Pixmap::new(size.width, size.height).ok_or(TransformError::ZeroSized)?;
+    let pixels = buffer::zeroed(size.len() * Channels::Rgba.count())?;
+    let mut canvas = IntSize::from_wh(size.width, size.height)
+        .and_then(|size| Pixmap::from_vec(pixels, size))
+        .ok_or(TransformError::ZeroSized)?;
     let scale = Transform::from_scale(narrow(across), narrow(down));
     resvg::render(&tree, scale, &mut canvas.as_mut());
     Ok(Raster {

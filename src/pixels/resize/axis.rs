@@ -3,6 +3,9 @@
 
 use std::f64::consts::PI;
 
+use crate::pixels::buffer;
+use crate::pixels::error::PixelError;
+
 /// What is too little to be a part of anything, of a whole of 1: a hundredth of what 16 bits can tell.
 const NOTHING: f64 = 1e-7;
 
@@ -25,7 +28,7 @@ struct Window {
 impl Axis {
     /// Weights for `target` samples that stand for the part from `start` on, `extent` long, of an axis of `side` samples. Start and end
     /// of the part may lie inside a sample. Samples wholly outside of the part have no share: what was cut off must not shine in.
-    pub fn new(start: f64, extent: f64, side: u32, target: u32) -> Axis {
+    pub fn new(start: f64, extent: f64, side: u32, target: u32) -> Result<Axis, PixelError> {
         let scale = extent / f64::from(target);
         let enlarges = scale < 1.0;
         let (kernel, support): (fn(f64) -> f64, f64) = if enlarges {
@@ -37,7 +40,7 @@ impl Axis {
         let reach = support * stretch;
         let first = index(start.floor()).min(side as usize - 1);
         let last = index((start + extent - NOTHING).ceil()).clamp(first + 1, side as usize);
-        let mut windows = Vec::with_capacity(target as usize);
+        let mut windows = buffer::with_room(target as usize)?;
         let mut weights = Vec::new();
         let mut shares: Vec<f64> = Vec::new();
         for sample in 0..target {
@@ -45,6 +48,8 @@ impl Axis {
             let from = index((center - reach).floor()).clamp(first, last - 1);
             let to = index((center + reach).ceil()).clamp(from + 1, last);
             shares.clear();
+            buffer::reserve(&mut shares, to - from)?;
+            buffer::reserve(&mut weights, to - from)?;
             shares.extend((from..to).map(|at| kernel((position(at) + 0.5 - center) / stretch)));
             let whole: f64 = shares.iter().sum();
             let is_part = |share: &f64| (share / whole).abs() > NOTHING;
@@ -75,8 +80,8 @@ impl Axis {
             weights,
             enlarges,
         };
-        axis.settle();
-        axis
+        axis.settle()?;
+        Ok(axis)
     }
 
     /// Number of output samples.
@@ -122,10 +127,10 @@ impl Axis {
     }
 
     /// Lets no window begin or end before the one that precedes it, by weights of zero.
-    fn settle(&mut self) {
-        let mut settled = Vec::with_capacity(self.weights.len());
+    fn settle(&mut self) -> Result<(), PixelError> {
+        let mut settled = buffer::with_room(self.weights.len())?;
         let mut start_after = usize::MAX;
-        let mut starts = vec![0; self.windows.len()];
+        let mut starts = buffer::filled(0, self.windows.len())?;
         for (sample, window) in self.windows.iter().enumerate().rev() {
             start_after = start_after.min(window.start);
             starts[sample] = start_after;
@@ -135,6 +140,7 @@ impl Axis {
             let end = window.end().max(end_before);
             end_before = end;
             let at = settled.len();
+            buffer::reserve(&mut settled, end - start)?;
             settled.resize(at + (window.start - start), 0.0);
             settled
                 .extend_from_slice(&self.weights[window.weights..window.weights + window.length]);
@@ -146,6 +152,7 @@ impl Axis {
             };
         }
         self.weights = settled;
+        Ok(())
     }
 }
 
@@ -213,9 +220,13 @@ mod tests {
     use super::PI;
     use super::lanczos3;
 
+    fn axis(start: f64, extent: f64, side: u32, target: u32) -> Axis {
+        Axis::new(start, extent, side, target).expect("there is memory")
+    }
+
     #[test]
     fn as_many_samples_are_the_same_samples() {
-        let axis = Axis::new(0.0, 7.0, 7, 7);
+        let axis = axis(0.0, 7.0, 7, 7);
         for sample in 0..7 {
             assert_eq!(axis.window(sample), (sample, &[1.0][..]));
         }
@@ -226,11 +237,11 @@ mod tests {
     fn a_part_takes_nothing_from_outside() {
         // Samples 4 to 7 of 12, to half as many and to twice as many.
         for target in [2, 8] {
-            let axis = Axis::new(4.0, 4.0, 12, target);
+            let axis = axis(4.0, 4.0, 12, target);
             assert_eq!(axis.used(), (4, 8), "{target}");
         }
         // A part that ends inside a sample takes that sample.
-        assert_eq!(Axis::new(0.0, 340.625, 341, 100).used(), (0, 341));
+        assert_eq!(axis(0.0, 340.625, 341, 100).used(), (0, 341));
     }
 
     #[test]
@@ -255,7 +266,7 @@ mod tests {
 
     #[test]
     fn windows_widen_with_the_reduction() {
-        let axis = Axis::new(0.0, 1000.0, 1000, 100);
+        let axis = axis(0.0, 1000.0, 1000, 100);
         let (start, weights) = axis.window(50);
         // The centre is at 505, and three outputs to either side have a share.
         assert!((475..=476).contains(&start), "{start}");
@@ -273,7 +284,7 @@ mod tests {
         ) {
             let start = from * f64::from(side);
             let extent = (part * f64::from(side)).min(f64::from(side) - start).max(1e-3);
-            let axis = Axis::new(start, extent, side, target);
+            let axis = axis(start, extent, side, target);
             prop_assert!(axis.len() == target as usize);
             let (mut before, mut ended) = (0, 0);
             for sample in 0..axis.len() {

@@ -9,6 +9,8 @@
     reason = "calls code compiled for AVX2 once the processor is known to have it"
 )]
 
+use crate::pixels::buffer;
+use crate::pixels::error::PixelError;
 use crate::pixels::resize::axis::Axis;
 use crate::pixels::resize::light::to_light;
 use std::ops::Range;
@@ -44,19 +46,29 @@ pub(crate) struct Source<'a> {
 }
 
 /// Resamples `source` along both axes and gives the rows to `sink`, from top to bottom.
-pub(crate) fn resample(source: Source<'_>, across: &Axis, down: &Axis, sink: &mut Sink) {
+pub(crate) fn resample(
+    source: Source<'_>,
+    across: &Axis,
+    down: &Axis,
+    sink: &mut Sink,
+) -> Result<(), PixelError> {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         // SAFETY: the processor has both, as was asked right above.
         return unsafe { resample_avx2(source, across, down, sink) };
     }
-    run::<Baseline>(source, across, down, sink);
+    run::<Baseline>(source, across, down, sink)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn resample_avx2(source: Source<'_>, across: &Axis, down: &Axis, sink: &mut Sink) {
-    run::<Avx2>(source, across, down, sink);
+fn resample_avx2(
+    source: Source<'_>,
+    across: &Axis,
+    down: &Axis,
+    sink: &mut Sink,
+) -> Result<(), PixelError> {
+    run::<Avx2>(source, across, down, sink)
 }
 
 /// The longest window, in rows, of which all rows are kept until it is full. Beyond it, which takes a reduction by more than ten, the few
@@ -64,7 +76,12 @@ fn resample_avx2(source: Source<'_>, across: &Axis, down: &Axis, sink: &mut Sink
 const LONGEST_KEPT: usize = 64;
 
 #[inline(always)]
-fn run<M: Machine>(source: Source<'_>, across: &Axis, down: &Axis, sink: &mut Sink) {
+fn run<M: Machine>(
+    source: Source<'_>,
+    across: &Axis,
+    down: &Axis,
+    sink: &mut Sink,
+) -> Result<(), PixelError> {
     match source.channels {
         1 => run_channels::<M, 1>(source, across, down, sink),
         2 => run_channels::<M, 2>(source, across, down, sink),
@@ -79,7 +96,7 @@ fn run_channels<M: Machine, const CHANNELS: usize>(
     across: &Axis,
     down: &Axis,
     sink: &mut Sink,
-) {
+) -> Result<(), PixelError> {
     let (left, right) = across.used();
     let (top, bottom) = down.used();
     let length = CHANNELS * (right - left);
@@ -88,15 +105,15 @@ fn run_channels<M: Machine, const CHANNELS: usize>(
         across,
         left,
         length,
-        rows: vec![0.0; LANES * length],
+        rows: buffer::zeroed(LANES * length)?,
         filled: 0,
-        columns: vec![[0.0; LANES]; length],
-        made: vec![[0.0; LANES]; CHANNELS * across.len()],
+        columns: buffer::zeroed(length)?,
+        made: buffer::zeroed(CHANNELS * across.len())?,
         sink,
     };
     if down.longest() <= LONGEST_KEPT {
         let ring = down.longest();
-        let mut rows = vec![0.0; ring * length];
+        let mut rows: Vec<f32> = buffer::zeroed(ring * length)?;
         let mut read = top;
         for sample in 0..down.len() {
             let (start, weights) = down.window(sample);
@@ -113,8 +130,8 @@ fn run_channels<M: Machine, const CHANNELS: usize>(
         }
     } else {
         let ring = down.most_open();
-        let mut open = vec![0.0; ring * length];
-        let mut row = vec![0.0; length];
+        let mut open: Vec<f32> = buffer::zeroed(ring * length)?;
+        let mut row: Vec<f32> = buffer::zeroed(length)?;
         let (mut first, mut next) = (0, 0);
         for y in top..bottom {
             while next < down.len() && down.window(next).0 <= y {
@@ -140,6 +157,7 @@ fn run_channels<M: Machine, const CHANNELS: usize>(
         }
     }
     block.finish::<M>();
+    Ok(())
 }
 
 /// Adds rows, each by its weight, a few vectors of all of them at a time: sums stay in registers.

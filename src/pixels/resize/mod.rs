@@ -15,6 +15,9 @@ use crate::pixels::Rect;
 use crate::pixels::Samples;
 use crate::pixels::Size;
 use crate::pixels::Subsampling;
+use crate::pixels::buffer;
+use crate::pixels::error::PixelError;
+use crate::pixels::of_both;
 
 use axis::Axis;
 use kernel::Source;
@@ -43,27 +46,32 @@ pub(crate) struct Planes {
 }
 
 /// Resamples the part `crop` of a picture to `target` pixels.
-pub(crate) fn raster(pixels: Pixels<'_>, crop: Rect, target: Size, mixing: Mixing) -> Raster {
+pub(crate) fn raster(
+    pixels: Pixels<'_>,
+    crop: Rect,
+    target: Size,
+    mixing: Mixing,
+) -> Result<Raster, PixelError> {
     if is_whole(crop, pixels.size()) && pixels.size() == target {
         return pixels.into_raster();
     }
     let channels = pixels.channels();
     let length = target.len() * channels.count();
     let into = if pixels.is_deep() {
-        Into::U16(Vec::with_capacity(length))
+        Into::U16(buffer::with_room(length)?)
     } else {
-        Into::U8(Vec::with_capacity(length))
+        Into::U8(buffer::with_room(length)?)
     };
-    let samples = match resample(pixels, crop, target, mixing, into) {
+    let samples = match resample(pixels, crop, target, mixing, into)? {
         Into::U8(samples) => Samples::U8(samples),
         Into::U16(samples) => Samples::U16(samples),
         Into::Planes { .. } => unreachable!("a sink stays what it is"),
     };
-    Raster {
+    Ok(Raster {
         size: target,
         channels,
         samples,
-    }
+    })
 }
 
 /// Resamples the part `crop` of a grey or RGB picture in sRGB to planes of `target` luma pixels, with chroma at each `subsampling` that is
@@ -74,37 +82,45 @@ pub(crate) fn planes(
     target: Size,
     mixing: Mixing,
     subsampling: impl Fn(Subsampling) -> bool,
-) -> Planes {
+) -> Result<Planes, PixelError> {
     let channels = pixels.channels();
     let room = |wanted: Subsampling| {
         let is_wanted = channels == Channels::Rgb && subsampling(wanted);
         let length = wanted.chroma_size(target).len();
-        is_wanted.then(|| [(); 2].map(|()| Vec::with_capacity(length)))
+        is_wanted
+            .then(|| of_both([length; 2], buffer::with_room))
+            .transpose()
     };
     let into = Into::Planes {
-        luma: Vec::with_capacity(target.len()),
-        full: room(Subsampling::None),
-        halved: room(Subsampling::Both),
+        luma: buffer::with_room(target.len())?,
+        full: room(Subsampling::None)?,
+        halved: room(Subsampling::Both)?,
     };
-    let Into::Planes { luma, full, halved } = resample(pixels, crop, target, mixing, into) else {
+    let Into::Planes { luma, full, halved } = resample(pixels, crop, target, mixing, into)? else {
         unreachable!("a sink stays what it is");
     };
     let plane = |size| move |samples| Plane { size, samples };
-    Planes {
+    Ok(Planes {
         luma: plane(target)(luma),
         full: full.map(|chroma| chroma.map(plane(target))),
         halved: halved.map(|chroma| chroma.map(plane(Subsampling::Both.chroma_size(target)))),
-    }
+    })
 }
 
-fn resample(mut pixels: Pixels<'_>, crop: Rect, target: Size, mixing: Mixing, into: Into) -> Into {
+fn resample(
+    mut pixels: Pixels<'_>,
+    crop: Rect,
+    target: Size,
+    mixing: Mixing,
+    into: Into,
+) -> Result<Into, PixelError> {
     let (Size { width, height }, channels) = (pixels.size(), pixels.channels());
-    let across = Axis::new(crop.left, crop.width, width, target.width);
-    let down = Axis::new(crop.top, crop.height, height, target.height);
+    let across = Axis::new(crop.left, crop.width, width, target.width)?;
+    let down = Axis::new(crop.top, crop.height, height, target.height)?;
     let light =
         mixing == Mixing::Light && channels != Channels::Cmyk && !across.enlarges && !down.enlarges;
     let alpha = channels.has_alpha();
-    let mut sink = Sink::new(light, alpha, into);
+    let mut sink = Sink::new(light, alpha, target.width as usize, into)?;
     let source = Source {
         samples: match &mut pixels {
             Pixels::Raster(raster) => match &raster.samples {
@@ -118,8 +134,8 @@ fn resample(mut pixels: Pixels<'_>, crop: Rect, target: Size, mixing: Mixing, in
         alpha,
         light,
     };
-    kernel::resample(source, &across, &down, &mut sink);
-    sink.into()
+    kernel::resample(source, &across, &down, &mut sink)?;
+    Ok(sink.into())
 }
 
 fn is_whole(crop: Rect, size: Size) -> bool {
@@ -150,6 +166,7 @@ mod tests {
 
     fn raster(source: Raster, crop: Rect, target: Size, mixing: Mixing) -> Raster {
         super::raster(Pixels::Raster(Cow::Owned(source)), crop, target, mixing)
+            .expect("there is memory")
     }
 
     fn whole(width: f64, height: f64) -> Rect {
@@ -187,7 +204,9 @@ mod tests {
             channels: Channels::Rgba,
             samples: Samples::U8(samples),
         };
-        let resized = raster(source, whole(8.0, 8.0), Size::new(3, 3), Mixing::Light).into_u8();
+        let resized = raster(source, whole(8.0, 8.0), Size::new(3, 3), Mixing::Light)
+            .into_u8()
+            .expect("there is memory");
         for pixel in resized.chunks_exact(4).filter(|pixel| pixel[3] > 8) {
             assert!(pixel[0] < 12, "{pixel:?} is not black");
         }
@@ -231,7 +250,8 @@ mod tests {
             Size::new(100, 1),
             Mixing::Light,
         )
-        .into_u8();
+        .into_u8()
+        .expect("there is memory");
         for (x, &sample) in resized.iter().enumerate().skip(3).take(94) {
             let expected = ramp((x as f64 + 0.5) * 27.25 - 0.5);
             assert!(
@@ -269,7 +289,10 @@ mod tests {
                 height: extent,
             };
             let made = raster(source, part, Size::new(target, target), Mixing::Light);
-            assert_eq!(made.into_u8().len(), (target * target * 4) as usize);
+            assert_eq!(
+                made.into_u8().expect("there is memory").len(),
+                (target * target * 4) as usize
+            );
         }
     }
 
@@ -289,7 +312,7 @@ mod tests {
                 width: sixteenths(width.min(400 - across.min(399))),
                 height: sixteenths(height.min(400 - down.min(399))),
             };
-            let made = raster(source, part, Size::new(wide, high), Mixing::Light).into_u8();
+            let made = raster(source, part, Size::new(wide, high), Mixing::Light).into_u8().expect("there is memory");
             prop_assert!(made.iter().all(|&sample| sample == 77), "{part:?}");
         }
     }
@@ -320,7 +343,8 @@ mod tests {
         };
         let target = Size::new(101, 3);
         let pixels = || Pixels::Raster(Cow::Borrowed(&source));
-        let both = planes(pixels(), whole(101.0, 3.0), target, Mixing::Light, |_| true);
+        let both = planes(pixels(), whole(101.0, 3.0), target, Mixing::Light, |_| true)
+            .expect("there is memory");
         for subsampling in [Subsampling::None, Subsampling::Both] {
             let is_wanted = |wanted| wanted == subsampling;
             let made = planes(
@@ -329,7 +353,8 @@ mod tests {
                 target,
                 Mixing::Light,
                 is_wanted,
-            );
+            )
+            .expect("there is memory");
             let chroma = match subsampling {
                 Subsampling::None => (&made.full, &made.halved, &both.full),
                 Subsampling::Both => (&made.halved, &made.full, &both.halved),
@@ -365,7 +390,9 @@ mod tests {
             ),
         };
         let small = |source, mixing| {
-            let made = raster(source, whole(64.0, 64.0), Size::new(8, 8), mixing).into_u8();
+            let made = raster(source, whole(64.0, 64.0), Size::new(8, 8), mixing)
+                .into_u8()
+                .expect("there is memory");
             // Away from the edges, where a row may have more of one kind.
             made[3 * 8 + 3]
         };
@@ -427,7 +454,13 @@ mod tests {
         };
         for side in [7, 40, 100, 160] {
             let made = raster(source.clone(), part, Size::new(side, side), Mixing::Light);
-            assert!(made.into_u8().iter().all(|&sample| sample == 0), "{side}");
+            assert!(
+                made.into_u8()
+                    .expect("there is memory")
+                    .iter()
+                    .all(|&sample| sample == 0),
+                "{side}"
+            );
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What stands for a decode at a fraction of the size where pixels are decoded already: the means of squares of them.
 
+use crate::pixels::buffer;
+use crate::pixels::error::PixelError;
 use crate::pixels::resize::Raster;
 use crate::pixels::resize::Samples;
 use crate::pixels::resize::Size;
 
 /// A raster that is `factor` times smaller on each axis, rounded up. Stored values are averaged, as scaled decodes work on them too; at the
 /// far edges over what there is of a square.
-pub(crate) fn reduced(source: &Raster, factor: u32) -> Raster {
+pub(crate) fn reduced(source: &Raster, factor: u32) -> Result<Raster, PixelError> {
     let size = Size::new(
         source.size.width.div_ceil(factor),
         source.size.height.div_ceil(factor),
@@ -16,20 +18,20 @@ pub(crate) fn reduced(source: &Raster, factor: u32) -> Raster {
         Samples::U8(samples) => {
             Samples::U8(means(samples, source.size, channels, factor, |mean| {
                 mean.to_le_bytes()[0]
-            }))
+            })?)
         }
         Samples::U16(samples) => {
             Samples::U16(means(samples, source.size, channels, factor, |mean| {
                 let [low, high, ..] = mean.to_le_bytes();
                 u16::from_le_bytes([low, high])
-            }))
+            })?)
         }
     };
-    Raster {
+    Ok(Raster {
         size,
         channels: source.channels,
         samples,
-    }
+    })
 }
 
 fn means<T: Copy + Into<u32>>(
@@ -38,7 +40,7 @@ fn means<T: Copy + Into<u32>>(
     channels: usize,
     factor: u32,
     convert: impl Fn(u32) -> T,
-) -> Vec<T> {
+) -> Result<Vec<T>, PixelError> {
     match channels {
         1 => means_of::<T, 1>(samples, size, factor, convert),
         2 => means_of::<T, 2>(samples, size, factor, convert),
@@ -52,13 +54,13 @@ fn means_of<T: Copy + Into<u32>, const CHANNELS: usize>(
     size: Size,
     factor: u32,
     convert: impl Fn(u32) -> T,
-) -> Vec<T> {
+) -> Result<Vec<T>, PixelError> {
     let length = size.width as usize * CHANNELS;
     let side = factor as usize;
     let columns = size.width.div_ceil(factor) as usize;
     let rows = size.height.div_ceil(factor) as usize;
-    let mut made = Vec::with_capacity(columns * rows * CHANNELS);
-    let mut sums = vec![0; length];
+    let mut made = buffer::with_room(columns * rows * CHANNELS)?;
+    let mut sums = buffer::zeroed(length)?;
     for lines in samples.chunks(length * side) {
         sums.fill(0);
         for line in lines.chunks_exact(length) {
@@ -78,7 +80,7 @@ fn means_of<T: Copy + Into<u32>, const CHANNELS: usize>(
             made.extend(whole.map(|sum| convert(mean(sum, count))));
         }
     }
-    made
+    Ok(made)
 }
 
 /// To the nearest. Most squares are whole, and dividing by a power of two is a shift.
@@ -95,8 +97,11 @@ mod tests {
     use super::Raster;
     use super::Samples;
     use super::Size;
-    use super::reduced;
     use crate::pixels::Channels;
+
+    fn reduced(source: &Raster, factor: u32) -> Raster {
+        super::reduced(source, factor).expect("there is memory")
+    }
 
     #[test]
     fn squares_become_their_means_and_edges_of_what_there_is() {

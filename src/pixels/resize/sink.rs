@@ -1,6 +1,8 @@
 //! What becomes of resampled light: interleaved pixels again, or the planes that encoders take, without a detour through either.
 
+use crate::pixels::buffer;
 use crate::pixels::eight_bits;
+use crate::pixels::error::PixelError;
 use crate::pixels::resize::light::to_encoded;
 use crate::pixels::rounded;
 use crate::pixels::simd::LANES;
@@ -36,13 +38,22 @@ pub(crate) enum Into {
 }
 
 impl Sink {
-    pub fn new(light: bool, alpha: bool, into: Into) -> Self {
-        Sink {
+    /// For rows of so many pixels.
+    pub fn new(light: bool, alpha: bool, width: usize, into: Into) -> Result<Self, PixelError> {
+        let length = match into {
+            Into::Planes { .. } => width,
+            Into::U8(_) | Into::U16(_) => 0,
+        };
+        Ok(Sink {
             light,
             alpha,
             into,
-            planes: Default::default(),
-        }
+            planes: [
+                buffer::zeroed(length)?,
+                buffer::zeroed(length)?,
+                buffer::zeroed(length)?,
+            ],
+        })
     }
 
     /// What it has taken.
@@ -90,10 +101,6 @@ impl Sink {
                 if CHANNELS < 3 {
                     lay_in_rows::<M, _>(pixels, rows, luma, eight_bits);
                     return;
-                }
-                let planes = self.planes.iter_mut();
-                for plane in planes {
-                    plane.resize(pixels.len() / CHANNELS, [0.0; LANES]);
                 }
                 let [first, second, third] = &mut self.planes;
                 to_ycbcr::<M, CHANNELS>(pixels, first, second, third);

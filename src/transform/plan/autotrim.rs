@@ -10,7 +10,9 @@ use crate::pixels::Channels;
 use crate::pixels::PixelRect;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
+use crate::pixels::buffer;
 use crate::pixels::to_u8;
+use crate::transform::TransformError;
 
 /// The tolerance where none is asked for. Cloudflare names no default; its examples use this one throughout. It covers the noise of
 /// a JPEG at usual quality, and not the faint shadow of a product on white.
@@ -27,10 +29,14 @@ const OUTLIER_FACTOR: u8 = 3;
 ///
 /// The border has the colour asked for, or else the one that most corners share; of colours in as many corners, the one that comes
 /// first from top left over top right and bottom left to bottom right. Rows are cut first, then columns of the rows that remain.
-pub(crate) fn inner(raster: &Raster, within: PixelRect, border: &TrimBorder) -> PixelRect {
+pub(crate) fn inner(
+    raster: &Raster,
+    within: PixelRect,
+    border: &TrimBorder,
+) -> Result<PixelRect, TransformError> {
     let within = within.inside(raster.size);
     if within.width == 0 || within.height == 0 || raster.channels == Channels::Cmyk {
-        return within;
+        return Ok(within);
     }
     let tolerance = border.tolerance.unwrap_or(DEFAULT_TOLERANCE);
     let color = border
@@ -48,22 +54,22 @@ pub(crate) fn inner(raster: &Raster, within: PixelRect, border: &TrimBorder) -> 
         .count();
     let top = u32::try_from(top).unwrap_or(within.height);
     if top == within.height {
-        return within;
+        return Ok(within);
     }
     let bottom = (top + 1..within.height)
         .rev()
         .take_while(|&row| scan.is_border(row))
         .count();
     let bottom = u32::try_from(bottom).unwrap_or(0);
-    let (left, right) = scan.columns(top, within.height - bottom);
+    let (left, right) = scan.columns(top, within.height - bottom)?;
     let keep = border.keep.unwrap_or(0);
     let [top, right, bottom, left] = [top, right, bottom, left].map(|cut| cut.saturating_sub(keep));
-    PixelRect {
+    Ok(PixelRect {
         left: within.left + left,
         top: within.top + top,
         width: within.width - left - right,
         height: within.height - top - bottom,
-    }
+    })
 }
 
 /// Red, green, blue and alpha, the colours multiplied with alpha.
@@ -177,10 +183,10 @@ impl Scan<'_> {
 
     /// Columns of border to the left and to the right of the rows from `top` to before `bottom`. All rows are gone through once, in
     /// the order in which they lie in memory; each can only narrow what still looks like border.
-    fn columns(&self, top: u32, bottom: u32) -> (u32, u32) {
+    fn columns(&self, top: u32, bottom: u32) -> Result<(u32, u32), TransformError> {
         let width = self.within.width;
         let allowed = (bottom - top) / PIXELS_PER_OUTLIER;
-        let mut outliers = vec![0; width as usize];
+        let mut outliers = buffer::zeroed::<u32>(width as usize)?;
         let mut ends = |column: u32, row: u32| {
             let difference = self.difference(column, row);
             if difference <= self.tolerance {
@@ -203,11 +209,11 @@ impl Scan<'_> {
             }
         }
         // No column at all that is not border: noise in the rows, not a picture between borders.
-        if left.saturating_add(right) >= width {
+        Ok(if left.saturating_add(right) >= width {
             (0, 0)
         } else {
             (left, right)
-        }
+        })
     }
 }
 
@@ -216,12 +222,15 @@ mod tests {
     use crate::options::Color;
     use crate::options::TrimBorder;
 
-    use super::inner;
     use crate::pixels::Channels;
     use crate::pixels::PixelRect;
     use crate::pixels::Raster;
     use crate::pixels::Samples;
     use crate::pixels::Size;
+
+    fn inner(raster: &Raster, within: PixelRect, border: &TrimBorder) -> PixelRect {
+        super::inner(raster, within, border).expect("there is memory")
+    }
 
     const WHITE: [u8; 4] = [255; 4];
     const RED: [u8; 4] = [200, 0, 0, 255];

@@ -68,7 +68,7 @@ pub(crate) fn render(
     let size = plan.layout.output();
     if is_too_large(header.size, size, animation, limits) {
         let original = match limits.large_animations {
-            LargeAnimations::Original => original(source, header, format, recipe),
+            LargeAnimations::Original => original(source, header, format, recipe)?,
             LargeAnimations::Still => None,
         };
         return match original {
@@ -102,7 +102,7 @@ pub(crate) fn render(
         let raster = timed(&mut timings.resize, || {
             let (raster, _) =
                 compose::composed(frame.raster.into(), extent, frames.space(), &plan, recipe)?;
-            Ok(raster.into_rgba8())
+            Ok(raster.into_rgba8()?)
         })?;
         timed(&mut timings.encode, || animator.push(&raster, delay))?;
     }
@@ -111,7 +111,7 @@ pub(crate) fn render(
         && *frames.space() == ColorSpace::Srgb
         && still::leaves_pixels(recipe, &plan)
         && let Some(source) =
-            passthrough::smaller_source(source, header.kind, recipe.metadata, &bytes)
+            passthrough::smaller_source(source, header.kind, recipe.metadata, &bytes)?
     {
         bytes = source;
         warnings.push(Warning::new("original is smaller"));
@@ -172,19 +172,31 @@ fn pixels(source: Size, output: Size, animation: &Animation) -> u64 {
 
 /// The source as it is but for its metadata, for an animation that would take too long; `None` where a client for whom `format` is made
 /// cannot be shown it, or its file is unusual.
-fn original(source: &[u8], header: &Header, format: Format, recipe: &Recipe) -> Option<Encoded> {
-    let own = header.kind.format()?;
-    if own == Format::Webp && format != Format::Webp {
-        return None;
-    }
+fn original(
+    source: &[u8],
+    header: &Header,
+    format: Format,
+    recipe: &Recipe,
+) -> Result<Option<Encoded>, TransformError> {
+    let own = header.kind.format();
+    let shown = own.filter(|&own| own != Format::Webp || format == Format::Webp);
+    let Some(own) = shown else {
+        return Ok(None);
+    };
+    let Some(bytes) = passthrough::passed_on(source, header.kind, recipe.metadata)? else {
+        return Ok(None);
+    };
     let made = Encoded {
-        bytes: passthrough::passed_on(source, header.kind, recipe.metadata)?,
+        bytes,
         format: own,
         size: header.orientation.size(header.size),
         warnings: Vec::new(),
         timings: Timings::default(),
     };
-    Some(with_warning(made, "animation too large: passed through"))
+    Ok(Some(with_warning(
+        made,
+        "animation too large: passed through",
+    )))
 }
 
 fn with_warning(mut made: Encoded, text: &'static str) -> Encoded {

@@ -25,6 +25,7 @@ use crate::pixels::color;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::effects;
 use crate::pixels::hdr;
+use crate::pixels::of_both;
 use crate::pixels::resize;
 use crate::pixels::resize::Mixing;
 use crate::pixels::resize::Planes;
@@ -65,36 +66,53 @@ impl Composed {
             resampled.any(|wanted| wanted == subsampling)
         };
         let (crop, target) = (plan.crop(extent), plan.target());
-        let planes = resize::planes(pixels, crop, target, mixing(space), is_wanted);
+        let planes = resize::planes(pixels, crop, target, mixing(space), is_wanted)?;
         let turn = plan.turn();
         let turned = |plane| turn.upright_plane(plane);
+        let both_turned =
+            |chroma: Option<[Plane; 2]>| chroma.map(|chroma| of_both(chroma, turned)).transpose();
         Ok(Composed::Planes(Planes {
-            luma: turned(planes.luma),
-            full: planes.full.map(|chroma| chroma.map(turned)),
-            halved: planes.halved.map(|chroma| chroma.map(turned)),
+            luma: turned(planes.luma)?,
+            full: both_turned(planes.full)?,
+            halved: both_turned(planes.halved)?,
         }))
     }
 
     /// What of it one recipe needs.
-    pub fn copy_for(&self, plan: &Plan, recipe: &Recipe, limits: &Limits) -> Composed {
+    pub fn copy_for(
+        &self,
+        plan: &Plan,
+        recipe: &Recipe,
+        limits: &Limits,
+    ) -> Result<Composed, TransformError> {
         match self {
             Composed::Planes(Planes { luma, full, halved }) => {
                 let resampled = resampled(opaque(plan, recipe, limits).0, plan);
                 let if_wanted = |chroma: &Option<[Plane; 2]>, subsampling| {
-                    chroma.clone().filter(|_| resampled == subsampling)
+                    let wanted = chroma.as_ref().filter(|_| resampled == subsampling);
+                    wanted
+                        .map(|chroma| of_both(chroma.each_ref(), Plane::copy))
+                        .transpose()
                 };
-                Composed::Planes(Planes {
-                    luma: luma.clone(),
-                    full: if_wanted(full, Subsampling::None),
-                    halved: if_wanted(halved, Subsampling::Both),
-                })
+                Ok(Composed::Planes(Planes {
+                    luma: luma.copy()?,
+                    full: if_wanted(full, Subsampling::None)?,
+                    halved: if_wanted(halved, Subsampling::Both)?,
+                }))
             }
-            Composed::Pixels(raster, profile) => Composed::Pixels(raster.clone(), profile.clone()),
+            Composed::Pixels(raster, profile) => {
+                Ok(Composed::Pixels(raster.copy()?, profile.clone()))
+            }
         }
     }
 
     /// The pixels as the format of a recipe takes them.
-    pub fn finished(self, plan: &Plan, recipe: &Recipe, limits: &Limits) -> Made {
+    pub fn finished(
+        self,
+        plan: &Plan,
+        recipe: &Recipe,
+        limits: &Limits,
+    ) -> Result<Made, TransformError> {
         match self {
             Composed::Planes(planes) => finished_planes(planes, plan, recipe, limits),
             Composed::Pixels(raster, profile) => finished(raster, profile, recipe, limits),
@@ -182,7 +200,12 @@ fn resampled(format: Format, plan: &Plan) -> Subsampling {
     }
 }
 
-fn finished_planes(planes: Planes, plan: &Plan, recipe: &Recipe, limits: &Limits) -> Made {
+fn finished_planes(
+    planes: Planes,
+    plan: &Plan,
+    recipe: &Recipe,
+    limits: &Limits,
+) -> Result<Made, TransformError> {
     let (format, warnings) = opaque(plan, recipe, limits);
     let sampling = |chroma| encode::subsampling(format, recipe.quality, chroma);
     let Planes { luma, full, halved } = planes;
@@ -191,18 +214,18 @@ fn finished_planes(planes: Planes, plan: &Plan, recipe: &Recipe, limits: &Limits
         Some(full) => match sampling(Chroma::Planes(&full)) {
             Subsampling::None => (Some(full), Subsampling::None),
             Subsampling::Both => {
-                let halved = full.each_ref().map(Plane::halved);
+                let halved = of_both(full.each_ref(), Plane::halved)?;
                 (Some(halved), Subsampling::Both)
             }
         },
         None => (halved, sampling(Chroma::Halved)),
     };
-    Made {
+    Ok(Made {
         picture: Picture::Planar(Planar { luma, chroma }, subsampling),
         format,
         profile: None,
         warnings,
-    }
+    })
 }
 
 /// How samples of a colour space are mixed. Those of high dynamic range follow curves far from sRGB's.
@@ -222,41 +245,41 @@ pub(crate) fn composed(
     plan: &Plan,
     recipe: &Recipe,
 ) -> Result<(Raster, Option<Vec<u8>>), TransformError> {
-    let raster = resize::raster(pixels, plan.crop(extent), plan.target(), mixing(space));
+    let raster = resize::raster(pixels, plan.crop(extent), plan.target(), mixing(space))?;
     let (raster, profile) = if recipe.wide_gamut {
         color::to_wide(raster, space)?
     } else {
         (color::to_srgb(raster, space)?, None)
     };
-    let raster = backed(plan.turn().upright(raster), &plan.layout, recipe);
+    let raster = backed(plan.turn().upright(raster)?, &plan.layout, recipe)?;
     // What a JPEG shows in place of transparency takes part in the effects.
     let raster = match recipe.output {
-        Output::Jpeg { .. } => canvas::flatten(raster, Color::WHITE),
+        Output::Jpeg { .. } => canvas::flatten(raster, Color::WHITE)?,
         _ => raster,
     };
-    let raster = effects::apply(raster, &recipe.effects);
+    let raster = effects::apply(raster, &recipe.effects)?;
     let raster = match &plan.layout.border {
-        Some(border) => canvas::framed(raster, border),
+        Some(border) => canvas::framed(raster, border)?,
         None => raster,
     };
     Ok((raster, profile))
 }
 
 /// Puts the background behind the picture, where one was asked for, and around it, where the layout leaves room.
-fn backed(raster: Raster, layout: &Layout, recipe: &Recipe) -> Raster {
+fn backed(raster: Raster, layout: &Layout, recipe: &Recipe) -> Result<Raster, TransformError> {
     let raster = match recipe.background {
-        Some(color) => canvas::flatten(raster, color),
+        Some(color) => canvas::flatten(raster, color)?,
         None => raster,
     };
     let raster = if raster.is_translucent() {
         raster
     } else {
-        raster.without_alpha()
+        raster.without_alpha()?
     };
-    match layout.canvas {
-        Some(canvas) => canvas::pad(raster, canvas, recipe.background.unwrap_or(Color::WHITE)),
+    Ok(match layout.canvas {
+        Some(canvas) => canvas::pad(raster, canvas, recipe.background.unwrap_or(Color::WHITE))?,
         None => raster,
-    }
+    })
 }
 
 /// The format for pixels as seen, and the pixels as that format takes them.
@@ -265,7 +288,7 @@ pub(crate) fn finished(
     profile: Option<Vec<u8>>,
     recipe: &Recipe,
     limits: &Limits,
-) -> Made {
+) -> Result<Made, TransformError> {
     let alpha = raster.channels == Channels::Rgba;
     let wanted = match recipe.output {
         Output::Compatible { .. } if alpha => Format::Png,
@@ -275,19 +298,19 @@ pub(crate) fn finished(
     let raster = if format.has_alpha() {
         raster
     } else {
-        canvas::flatten(raster, Color::WHITE)
+        canvas::flatten(raster, Color::WHITE)?
     };
     let size = raster.size;
     let picture = match raster.channels {
-        Channels::Rgba => Picture::Rgba(size, raster.into_u8()),
-        _ => Picture::Rgb(size, raster.into_u8()),
+        Channels::Rgba => Picture::Rgba(size, raster.into_u8()?),
+        _ => Picture::Rgb(size, raster.into_u8()?),
     };
-    Made {
+    Ok(Made {
         picture,
         format,
         profile,
         warnings,
-    }
+    })
 }
 
 /// The format that pixels will be written in.

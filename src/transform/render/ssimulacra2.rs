@@ -15,6 +15,7 @@ use crate::pixels::Planar;
 use crate::pixels::Plane;
 use crate::pixels::Size;
 use crate::pixels::Subsampling;
+use crate::pixels::buffer;
 use crate::transform::Limits;
 use crate::transform::TransformError;
 
@@ -39,9 +40,9 @@ impl Judge {
             return Ok(None);
         }
         let pixels = match picture {
-            Picture::Planar(planar, subsampling) => Cow::Owned(of_planes(planar, *subsampling)),
+            Picture::Planar(planar, subsampling) => Cow::Owned(of_planes(planar, *subsampling)?),
             Picture::Rgb(_, samples) => Cow::Borrowed(samples.as_slice()),
-            Picture::Rgba(_, samples) => Cow::Owned(on_gray(samples)),
+            Picture::Rgba(_, samples) => Cow::Owned(on_gray(samples)?),
         };
         let reference = Ssimulacra2Reference::new(&slice(size, &pixels)?).map_err(failed)?;
         Ok(Some(Judge { size, reference }))
@@ -56,11 +57,11 @@ impl Judge {
             return Err(failed("a file of another size than its picture"));
         }
         let channels = raster.channels;
-        let samples = raster.into_u8();
+        let samples = raster.into_u8()?;
         let pixels = match channels {
             Channels::Rgb => samples,
-            Channels::Rgba => on_gray(&samples),
-            Channels::Gray => samples.iter().flat_map(|&sample| [sample; 3]).collect(),
+            Channels::Rgba => on_gray(&samples)?,
+            Channels::Gray => repeated(&samples)?,
             Channels::GrayAlpha | Channels::Cmyk => {
                 return Err(failed("a file of other colours than its picture"));
             }
@@ -84,26 +85,31 @@ fn slice(size: Size, pixels: &[u8]) -> Result<PixelSlice<'_>, TransformError> {
 }
 
 /// RGBA as it looks on grey, before which both black and white edges show.
-fn on_gray(samples: &[u8]) -> Vec<u8> {
+fn on_gray(samples: &[u8]) -> Result<Vec<u8>, TransformError> {
     const GRAY: u32 = 128;
     let over = |color: u8, alpha: u8| {
         let (color, alpha) = (u32::from(color), u32::from(alpha));
         u8::try_from((color * alpha + GRAY * (255 - alpha) + 127) / 255).unwrap_or(u8::MAX)
     };
     let pixels = samples.chunks_exact(4);
-    pixels
-        .flat_map(|pixel| [0, 1, 2].map(|color| over(pixel[color], pixel[3])))
-        .collect()
+    let length = 3 * pixels.len();
+    let colors = pixels.flat_map(|pixel| [0, 1, 2].map(|color| over(pixel[color], pixel[3])));
+    Ok(buffer::collected(length, colors)?)
+}
+
+/// Grey as RGB.
+fn repeated(samples: &[u8]) -> Result<Vec<u8>, TransformError> {
+    let colors = samples.iter().flat_map(|&sample| [sample; 3]);
+    Ok(buffer::collected(3 * samples.len(), colors)?)
 }
 
 /// Full-range BT.601 planes as RGB, chroma interpolated between its neighbours, as decoders do.
-fn of_planes(planar: &Planar, subsampling: Subsampling) -> Vec<u8> {
+fn of_planes(planar: &Planar, subsampling: Subsampling) -> Result<Vec<u8>, TransformError> {
     let Some([cb, cr]) = &planar.chroma else {
-        let samples = planar.luma.samples.iter();
-        return samples.flat_map(|&sample| [sample; 3]).collect();
+        return repeated(&planar.luma.samples);
     };
     let width = planar.luma.size.width as usize;
-    let mut pixels = Vec::with_capacity(planar.luma.samples.len() * 3);
+    let mut pixels = buffer::with_room(planar.luma.samples.len() * 3)?;
     for (y, row) in planar.luma.samples.chunks_exact(width).enumerate() {
         for (x, &luma) in row.iter().enumerate() {
             let at = |plane: &Plane| match subsampling {
@@ -120,7 +126,7 @@ fn of_planes(planar: &Planar, subsampling: Subsampling) -> Vec<u8> {
             ]);
         }
     }
-    pixels
+    Ok(pixels)
 }
 
 /// A sample of a plane of half the size, times 16: nine parts of the nearest one, three of each on its sides, one of the fourth.
@@ -243,6 +249,7 @@ mod tests {
 
     #[test]
     fn planes_become_the_colours_that_they_stand_for() {
+        let filled = |size: Size, value: u8| Plane::filled(size, value).expect("there is memory");
         let size = Size::new(3, 3);
         for subsampling in [Subsampling::None, Subsampling::Both] {
             let chroma = subsampling.chroma_size(size);
@@ -252,10 +259,11 @@ mod tests {
                 ([29, 255, 107], [0, 0, 254]),
             ] {
                 let planar = Planar {
-                    luma: Plane::filled(size, y),
-                    chroma: Some([Plane::filled(chroma, cb), Plane::filled(chroma, cr)]),
+                    luma: filled(size, y),
+                    chroma: Some([filled(chroma, cb), filled(chroma, cr)]),
                 };
-                for pixel in of_planes(&planar, subsampling).chunks_exact(3) {
+                let pixels = of_planes(&planar, subsampling).expect("there is memory");
+                for pixel in pixels.chunks_exact(3) {
                     let is_near = pixel.iter().zip(expected).all(|(&a, b)| a.abs_diff(b) <= 1);
                     assert!(is_near, "{pixel:?}, not {expected:?}");
                 }

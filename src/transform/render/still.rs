@@ -73,7 +73,7 @@ pub(crate) fn render(
         decode,
     } = match prepared.decoded {
         Some(decoded) => composed(decoded, started.elapsed(), &plan, recipe, budget)?,
-        None => match composed_by_row(&basis, &plan, recipe, limits) {
+        None => match composed_by_row(&basis, &plan, recipe, limits)? {
             Some(seen) => seen,
             None => {
                 let decoded = basis.decoded(limits.truncated)?;
@@ -81,7 +81,7 @@ pub(crate) fn render(
             }
         },
     };
-    let made = composed.finished(&plan, recipe, limits);
+    let made = composed.finished(&plan, recipe, limits)?;
     let resize = started.elapsed().saturating_sub(decode);
     budget.check()?;
 
@@ -136,21 +136,24 @@ fn composed_by_row(
     plan: &Plan,
     recipe: &Recipe,
     limits: &Limits,
-) -> Option<Seen> {
-    let Streamed {
+) -> Result<Option<Seen>, TransformError> {
+    let Some(Streamed {
         mut rows,
         extent,
         space,
-    } = basis.streamed()?;
+    }) = basis.streamed()
+    else {
+        return Ok(None);
+    };
     let same_colors = compose::has_output_colors(rows.channels(), &space);
     let pixels = Pixels::Rows(&mut rows);
-    let composed = Composed::of(pixels, extent, &space, plan, &[recipe], limits).ok()?;
-    rows.end().then(|| Seen {
+    let composed = Composed::of(pixels, extent, &space, plan, &[recipe], limits)?;
+    Ok(rows.end().then(|| Seen {
         composed,
         same_colors,
         truncation: None,
         decode: rows.spent(),
-    })
+    }))
 }
 
 /// The file of a finished picture. `same_colors`: the colours of its source are as they were.
@@ -183,7 +186,7 @@ pub(crate) fn written(
         && header.kind.format() == Some(format)
         && is_unchanged(source, header, recipe, plan)
         && let Some(source) =
-            passthrough::smaller_source(source, header.kind, recipe.metadata, &bytes)
+            passthrough::smaller_source(source, header.kind, recipe.metadata, &bytes)?
     {
         bytes = source;
         warnings.push(Warning::new("original is smaller"));
@@ -266,8 +269,8 @@ pub(crate) fn prepare(
             budget.check()?;
             let raster = header
                 .orientation
-                .upright(color::to_srgb(decoded.raster, &decoded.space)?);
-            let trimmed = autotrim::inner(&raster, trimmed, &border);
+                .upright(color::to_srgb(decoded.raster, &decoded.space)?)?;
+            let trimmed = autotrim::inner(&raster, trimmed, &border)?;
             Prepared {
                 plan: Plan::of(upright, Default::default(), trimmed, recipe, saliency),
                 decoded: Some((

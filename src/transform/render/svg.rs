@@ -139,7 +139,7 @@ fn pixels(
     budget.check()?;
     let started = Instant::now();
     let size = raster.size;
-    let made = compose::finished(raster, None, recipe, &budget.limits);
+    let made = compose::finished(raster, None, recipe, &budget.limits)?;
     let bytes = made.encode(recipe, recipe.quality)?;
     timings.encode = started.elapsed();
     Ok(Encoded {
@@ -163,7 +163,7 @@ fn drawn(
     let mut trimmed = geometry::trimmed(own, &recipe.trim).ok_or(TransformError::ZeroSized)?;
     if let Some(border) = recipe.trim.border {
         let sketch = svg::rasterize(cleaned, |_| own, limits)?;
-        trimmed = autotrim::inner(&sketch, trimmed, &border);
+        trimmed = autotrim::inner(&sketch, trimmed, &border)?;
     }
     let looked = match &clues.saliency {
         None if crate::transform::needs_look(recipe) => {

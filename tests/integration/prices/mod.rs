@@ -2,6 +2,7 @@
 //! the allocator has room to spare and the peak does not show. A tiny picture of the same kind goes first, in the same way, so that code,
 //! tables and fonts that any picture takes are not counted.
 
+mod exhaustion;
 mod pictures;
 
 use std::env;
@@ -49,7 +50,7 @@ fn conclude(wrong: impl Iterator<Item = Option<String>>) {
 
 /// Compares estimate and peak of what options make of a source, and says what is wrong with them.
 fn check(what: &str, tiny: &[u8], source: &[u8], options: &str) -> Option<String> {
-    let folder = made_alone(tiny, source, options, None);
+    let folder = made_alone(tiny, source, options, Memory::Enough);
     let answer = fs::read_to_string(folder.path().join("held")).expect("it answered");
     let numbers: Vec<u64> = answer
         .split_whitespace()
@@ -70,17 +71,30 @@ fn check(what: &str, tiny: &[u8], source: &[u8], options: &str) -> Option<String
     (is_short || is_wasteful).then_some(told)
 }
 
-/// Makes a picture in a process of its own, which may take so much room where that is said, and leaves its answers in a folder.
+/// The memory that a process may have for a picture.
+#[derive(Clone, Copy, Debug)]
+enum Memory {
+    Enough,
+    /// So many bytes more than it has already.
+    Room(u64),
+    /// Enough, but for one buffer: every one of them in turn.
+    Refused,
+}
+
+/// Makes a picture in a process of its own, and leaves its answers in a folder.
 #[track_caller]
-fn made_alone(tiny: &[u8], source: &[u8], options: &str, room: Option<u64>) -> TempDir {
+fn made_alone(tiny: &[u8], source: &[u8], options: &str, memory: Memory) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, content: &[u8]| fs::write(folder.path().join(name), content);
     write("tiny", tiny).expect("a fresh folder");
     write("source", source).expect("a fresh folder");
     write("options", options.as_bytes()).expect("a fresh folder");
-    if let Some(room) = room {
-        write("room", room.to_string().as_bytes()).expect("a fresh folder");
+    match memory {
+        Memory::Enough => Ok(()),
+        Memory::Room(room) => write("room", room.to_string().as_bytes()),
+        Memory::Refused => write("refused", b""),
     }
+    .expect("a fresh folder");
     let program = env::current_exe().expect("it runs");
     let made = Command::new(program)
         .args(["--exact", "prices::in_a_process_of_its_own", "--nocapture"])
@@ -90,7 +104,7 @@ fn made_alone(tiny: &[u8], source: &[u8], options: &str, room: Option<u64>) -> T
     let told = String::from_utf8_lossy(&made.stderr);
     assert!(
         made.status.success(),
-        "{options} in {room:?}: {} {told}",
+        "{options}, {memory:?}: {} {told}",
         made.status
     );
     folder
@@ -131,6 +145,11 @@ fn in_a_process_of_its_own() {
         let answer = made.map_or_else(|error| error.to_string(), |_| String::new());
         return fs::write(folder.join("refusal"), answer).expect("the folder is there");
     }
+    if folder.join("refused").exists() {
+        let refusals = exhaustion::refuse_each(|| Ok(try_render(&source, &recipe)?.1));
+        return fs::write(folder.join("refusals"), refusals.to_string())
+            .expect("the folder is there");
+    }
     // Where it is not permitted to forget the peak, it only grows, which makes the check stricter.
     let _ = fs::write("/proc/self/clear_refs", "5");
     let before = resident("VmRSS:");
@@ -169,10 +188,11 @@ fn within<T>(room: u64, work: impl FnOnce() -> T) -> T {
 
 /// Makes a picture and tells what it was thought to hold.
 fn render(source: &Bytes, recipe: &Recipe) -> u64 {
-    try_render(source, recipe).expect("a picture")
+    try_render(source, recipe).expect("a picture").0
 }
 
-fn try_render(source: &Bytes, recipe: &Recipe) -> Result<u64, TransformError> {
+/// What a picture was thought to hold, and the picture.
+fn try_render(source: &Bytes, recipe: &Recipe) -> Result<(u64, Vec<u8>), TransformError> {
     let limits = Limits {
         rasterize_svg: true,
         ..Limits::default()
@@ -186,7 +206,7 @@ fn try_render(source: &Bytes, recipe: &Recipe) -> Result<u64, TransformError> {
     let price = transform::price(&source, recipe, &clues, &limits)?;
     let made = transform::render(&source, recipe, &clues, &budget)?;
     assert!(!made.bytes.is_empty());
-    Ok(price.bytes)
+    Ok((price.bytes, made.bytes))
 }
 
 /// A number of this process, in bytes; `None` where the system does not tell.
@@ -322,7 +342,7 @@ fn a_render_for_which_there_is_no_memory_is_an_error_and_ends_nothing() {
     for kind in [Kind::Jpeg, Kind::PngAlpha, Kind::JpegXl] {
         let (tiny, source) = (kind.picture(TINY), kind.picture(SIZE));
         let refusal = |options: &str, room: u64| {
-            let folder = made_alone(&tiny, &source, options, Some(room));
+            let folder = made_alone(&tiny, &source, options, Memory::Room(room));
             fs::read_to_string(folder.path().join("refusal")).expect("it answered")
         };
         for room in [1 << 20, 40 << 20] {
@@ -333,5 +353,29 @@ fn a_render_for_which_there_is_no_memory_is_an_error_and_ends_nothing() {
             );
         }
         assert_eq!(refusal(SMALL, 1 << 30), "", "{kind:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn between_too_little_memory_and_enough_a_render_is_a_picture_or_an_error() {
+    let rooms = [2, 6, 12, 20, 28, 40, 60, 90, 140, 1024];
+    for (kind, options) in [
+        (Kind::Jpeg, "width=2000,fit=contain,format=jpeg"),
+        (Kind::JpegProgressive, "rotate=90,blur=20,format=webp"),
+        (Kind::WebpAlpha, "width=1300,fit=contain,format=avif"),
+        (Kind::AvifAlpha, "width=990,sharpen=3,format=webp"),
+    ] {
+        let (tiny, source) = (kind.picture(TINY), kind.picture(SIZE));
+        let told = rooms.map(|room| {
+            let folder = made_alone(&tiny, &source, options, Memory::Room(room << 20));
+            fs::read_to_string(folder.path().join("refusal")).expect("it answered")
+        });
+        for (told, room) in told.iter().zip(rooms) {
+            let is_known = told.is_empty() || told.contains("bytes of memory now");
+            assert!(is_known, "{kind:?}, {options} in {room} MiB: {told}");
+        }
+        let (first, last) = (&told[0], &told[rooms.len() - 1]);
+        assert!(!first.is_empty() && last.is_empty(), "{kind:?}, {options}");
     }
 }

@@ -2,10 +2,12 @@
 
 use zenavif_parse::CleanAperture;
 
+use crate::codecs::TransformError;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
 use crate::pixels::Size;
+use crate::pixels::buffer;
 
 /// The crop of a `clap` property: its corner and size, if they are whole pixels inside the picture (ISO/IEC 14496-12, 12.1.4.3).
 pub(crate) fn clean(aperture: &CleanAperture, coded: Size) -> Option<((u32, u32), Size)> {
@@ -46,7 +48,11 @@ fn whole_pixels(value: f64) -> u32 {
     value as u32
 }
 
-pub(crate) fn cut(raster: &Raster, (left, top): (u32, u32), size: Size) -> Raster {
+pub(crate) fn cut(
+    raster: &Raster,
+    (left, top): (u32, u32),
+    size: Size,
+) -> Result<Raster, TransformError> {
     let samples = match &raster.samples {
         Samples::U8(samples) => Samples::U8(cut_samples(
             samples,
@@ -54,20 +60,20 @@ pub(crate) fn cut(raster: &Raster, (left, top): (u32, u32), size: Size) -> Raste
             raster.channels,
             (left, top),
             size,
-        )),
+        )?),
         Samples::U16(samples) => Samples::U16(cut_samples(
             samples,
             raster.size,
             raster.channels,
             (left, top),
             size,
-        )),
+        )?),
     };
-    Raster {
+    Ok(Raster {
         size,
         channels: raster.channels,
         samples,
-    }
+    })
 }
 
 fn cut_samples<T: Copy>(
@@ -76,19 +82,15 @@ fn cut_samples<T: Copy>(
     channels: Channels,
     (left, top): (u32, u32),
     size: Size,
-) -> Vec<T> {
+) -> Result<Vec<T>, TransformError> {
     let count = channels.count();
-    let start = left as usize * count;
-    samples
+    let (start, length) = (left as usize * count, size.width as usize * count);
+    let rows = samples
         .chunks_exact(from.width as usize * count)
         .skip(top as usize)
-        .take(size.height as usize)
-        .flat_map(|row| {
-            row[start..start + size.width as usize * count]
-                .iter()
-                .copied()
-        })
-        .collect()
+        .take(size.height as usize);
+    let parts = rows.flat_map(|row| row[start..start + length].iter().copied());
+    Ok(buffer::collected(size.len() * count, parts)?)
 }
 
 #[cfg(test)]

@@ -115,12 +115,12 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
         matrix,
         full_range,
         container.premultiplied_alpha(),
-    );
+    )?;
     let raster = match container
         .clean_aperture()
         .and_then(|aperture| clean(aperture, coded))
     {
-        Some((corner, size)) => cut(&raster, corner, size),
+        Some((corner, size)) => cut(&raster, corner, size)?,
         None => raster,
     };
     Ok(Decoded {
@@ -234,7 +234,7 @@ fn tiled<'a>(
     for index in 1..count {
         tiles.push(av1(&data(index)?, limit)?);
     }
-    Frame::joined(tiles, columns as usize, coded)
+    Frame::joined(tiles, columns as usize, coded)?
         .ok_or_else(|| broken("tiles that do not make a picture"))
 }
 

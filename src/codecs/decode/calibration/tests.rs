@@ -12,6 +12,7 @@ use crate::codecs::decode::Wanted;
 use crate::codecs::decode::frames::FrameReader;
 use crate::codecs::metadata;
 use crate::codecs::sniff::Kind;
+use crate::pixels::Raster;
 use crate::transform::Budget;
 use crate::transform::Clues;
 use crate::transform::Source;
@@ -130,7 +131,9 @@ fn shown(source: &[u8], recipe: &Recipe) -> Vec<[u8; 3]> {
     assert_eq!(metadata::png_calibration(&made), None);
     let header = decode::header(&made).expect("a PNG");
     let decoded = decode::pixels(&made, &header, Wanted::WHOLE).expect("a PNG");
-    let samples = crate::pixels::color::expanded(decoded.raster).into_u8();
+    let samples = crate::pixels::color::expanded(decoded.raster)
+        .and_then(Raster::into_u8)
+        .expect("there is memory");
     samples.as_chunks::<3>().0.to_vec()
 }
 
@@ -345,7 +348,8 @@ fn shown_as_stored(source: &[u8]) -> Vec<[u8; 3]> {
     let header = decode::header(&made).expect("a PNG");
     let decoded = decode::pixels(&made, &header, Wanted::WHOLE).expect("a PNG");
     crate::pixels::color::expanded(decoded.raster)
-        .into_u8()
+        .and_then(Raster::into_u8)
+        .expect("there is memory")
         .as_chunks::<3>()
         .0
         .to_vec()
@@ -383,10 +387,14 @@ fn a_wide_space_keeps_its_colours_and_says_so() {
     // The source itself, or a file with a profile.
     let header = decode::header(&made).expect("a PNG");
     let decoded = decode::pixels(&made, &header, Wanted::WHOLE).expect("a PNG");
-    let stored = decoded.raster.clone().into_u8();
+    let stored = decoded.raster.clone().into_u8().expect("there is memory");
     assert_eq!(stored.as_chunks::<3>().0, STORED);
     let shown = crate::pixels::color::to_srgb(decoded.raster, &decoded.space).expect("converts");
-    assert_near(shown.into_u8().as_chunks::<3>().0, &ADOBE_SHOWN, "wide");
+    assert_near(
+        shown.into_u8().expect("there is memory").as_chunks::<3>().0,
+        &ADOBE_SHOWN,
+        "wide",
+    );
 }
 
 #[test]
@@ -396,7 +404,7 @@ fn frames_have_the_gamma_of_their_file() {
     let mut frames = 0;
     while let Some(frame) = reader.next().expect("is whole") {
         let pixels = crate::pixels::color::to_srgb(frame.raster, reader.space()).expect("converts");
-        let samples = pixels.into_u8();
+        let samples = pixels.into_u8().expect("there is memory");
         let colors: Vec<[u8; 3]> = samples
             .as_chunks::<4>()
             .0

@@ -21,7 +21,7 @@ use crate::codecs::decode::frames::afford;
 use crate::codecs::decode::frames::canvas::Canvas;
 use crate::codecs::decode::frames::canvas::Disposal;
 use crate::pixels::Size;
-use crate::pixels::buffer::zeroed;
+use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::to_u8;
 
@@ -103,7 +103,7 @@ impl<'a> Frames<'a> {
             canvas: Canvas::new(size)?,
             remaining: frames,
             is_ready,
-            buffer: zeroed(length)?,
+            buffer: buffer::zeroed(length)?,
             space: crate::codecs::decode::png::space(source),
         })
     }
@@ -144,7 +144,7 @@ impl<'a> Frames<'a> {
             DisposeOp::Background => Disposal::Clear,
             DisposeOp::Previous => Disposal::Restore,
         };
-        let mut line = Vec::new();
+        let mut line = buffer::with_room(output.line_size)?;
         let raster = self.canvas.show(area, disposal, |row, pixels| {
             let samples = &self.buffer[row * stride..][..output.line_size];
             line.clear();
@@ -155,7 +155,7 @@ impl<'a> Frames<'a> {
                 line.extend_from_slice(samples);
             }
             paint(pixels, &line, output.color_type, control.blend_op);
-        });
+        })?;
         // A denominator of 0 stands for 100.
         let parts = u64::from(if control.delay_den == 0 {
             100

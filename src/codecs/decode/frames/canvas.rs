@@ -49,10 +49,13 @@ impl Canvas {
         area: Area,
         disposal: Disposal,
         mut paint: impl FnMut(usize, &mut [u8]),
-    ) -> Raster {
+    ) -> Result<Raster, TransformError> {
         self.dispose();
         let area = area.within(self.size);
         self.last = (area, disposal);
+        if disposal == Disposal::Restore {
+            buffer::reserve(&mut self.kept, area.size.len() * CHANNELS)?;
+        }
         for (row, range) in area.rows(self.size.width).enumerate() {
             let pixels = &mut self.pixels[range.start * CHANNELS..range.end * CHANNELS];
             if disposal == Disposal::Restore {
@@ -60,11 +63,11 @@ impl Canvas {
             }
             paint(row, pixels);
         }
-        Raster {
+        Ok(Raster {
             size: self.size,
             channels: Channels::Rgba,
-            samples: Samples::U8(self.pixels.clone()),
-        }
+            samples: Samples::U8(buffer::copied(&self.pixels)?),
+        })
     }
 
     fn dispose(&mut self) {

@@ -21,6 +21,7 @@ use crate::codecs::decode::frames::canvas::Canvas;
 use crate::codecs::decode::frames::canvas::Disposal;
 use crate::pixels::Raster;
 use crate::pixels::Size;
+use crate::pixels::buffer;
 
 /// How many times the canvas one frame may be. Some files have frames that reach beyond it; a frame of 65535x65535 pixels on a
 /// canvas of one is an attack.
@@ -225,6 +226,7 @@ impl<'a> Frames<'a> {
             return Err(failed("a frame is far larger than the canvas"));
         }
         self.indices.clear();
+        buffer::reserve(&mut self.indices, area.size.len())?;
         self.indices.resize(area.size.len(), 0);
         if !area.is_empty() {
             self.decoder
@@ -251,7 +253,7 @@ impl<'a> Frames<'a> {
                     pixel.copy_from_slice(&color);
                 }
             }
-        });
+        })?;
         Ok(Some(Frame {
             raster,
             delay: Duration::from_millis(u64::from(frame.delay) * 10),

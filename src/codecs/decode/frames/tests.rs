@@ -49,7 +49,15 @@ fn spelled(source: &[u8], kind: Kind) -> Vec<String> {
     };
     frames
         .into_iter()
-        .map(|frame| frame.raster.into_u8().chunks(4).map(spell).collect())
+        .map(|frame| {
+            frame
+                .raster
+                .into_u8()
+                .expect("there is memory")
+                .chunks(4)
+                .map(spell)
+                .collect()
+        })
         .collect()
 }
 
@@ -181,7 +189,13 @@ fn a_gif_frame_may_be_interlaced_and_have_its_own_palette() {
     }
     let source = encoder.into_inner().expect("ends");
     for frame in frames(&source, Kind::Gif).expect("decodes") {
-        let reds: Vec<u8> = frame.raster.into_u8().into_iter().step_by(4).collect();
+        let reds: Vec<u8> = frame
+            .raster
+            .into_u8()
+            .expect("there is memory")
+            .into_iter()
+            .step_by(4)
+            .collect();
         assert_eq!(reds, [0, 10, 20, 30, 40, 50, 60, 70]);
     }
 }
@@ -433,7 +447,7 @@ fn translucent_apng_pixels_are_laid_over_each_other() {
     let expected = [[0, 0, 255, 128], [170, 0, 85, 192], [170, 0, 85, 192]];
     for (frame, pixel) in shown.into_iter().zip(expected) {
         assert_eq!(frame.delay, Duration::from_millis(10));
-        assert_eq!(frame.raster.into_u8(), pixel);
+        assert_eq!(frame.raster.into_u8().expect("there is memory"), pixel);
     }
 }
 
@@ -479,7 +493,15 @@ fn an_interlaced_apng_frame_may_be_smaller_than_the_canvas() {
     let shown = frames(&file, Kind::Png).expect("decodes");
     let reds: Vec<Vec<u8>> = shown
         .into_iter()
-        .map(|frame| frame.raster.into_u8().into_iter().step_by(4).collect())
+        .map(|frame| {
+            frame
+                .raster
+                .into_u8()
+                .expect("there is memory")
+                .into_iter()
+                .step_by(4)
+                .collect()
+        })
         .collect();
     assert_eq!(reds, [[1, 2, 3, 4, 5, 6], [1, 10, 20, 4, 30, 40]]);
 }
@@ -512,7 +534,7 @@ fn webp_frames_come_whole_with_their_delays() {
     assert_eq!(shown.len(), 5);
     for (number, frame) in (0u8..).zip(shown) {
         assert_eq!(frame.delay, Duration::from_millis(50 + u64::from(number)));
-        let samples = frame.raster.into_u8();
+        let samples = frame.raster.into_u8().expect("there is memory");
         let opaque: Vec<usize> = (0..64).filter(|pixel| samples[pixel * 4 + 3] > 0).collect();
         let row = usize::from(number) * 8;
         assert_eq!(opaque, [row, row + 1, row + 2, row + 3]);

@@ -53,7 +53,7 @@ pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
 }
 
 /// A file that is shorter than it says, cut to its last complete chunk: libwebp would refuse all of it.
-fn complete(source: &[u8]) -> Cow<'_, [u8]> {
+fn complete(source: &[u8]) -> Result<Cow<'_, [u8]>, TransformError> {
     const HEAD: usize = 12;
     const CHUNK_HEAD: usize = 8;
     let length = |offset: usize| {
@@ -62,7 +62,7 @@ fn complete(source: &[u8]) -> Cow<'_, [u8]> {
     };
     match length(4) {
         Some(claimed) if claimed > source.len().saturating_sub(CHUNK_HEAD) => {}
-        _ => return Cow::Borrowed(source),
+        _ => return Ok(Cow::Borrowed(source)),
     }
     let mut end = HEAD;
     while let Some(content) = length(end + 4) {
@@ -75,11 +75,11 @@ fn complete(source: &[u8]) -> Cow<'_, [u8]> {
             _ => break,
         }
     }
-    let mut cut = source.get(..end).unwrap_or(source).to_vec();
+    let mut cut = buffer::copied(source.get(..end).unwrap_or(source))?;
     if let (Some(field), Ok(claimed)) = (cut.get_mut(4..8), u32::try_from(end - CHUNK_HEAD)) {
         field.copy_from_slice(&claimed.to_le_bytes());
     }
-    Cow::Owned(cut)
+    Ok(Cow::Owned(cut))
 }
 
 pub(crate) struct Frames<'a> {
@@ -100,7 +100,7 @@ impl Drop for Frames<'_> {
 
 impl<'a> Frames<'a> {
     pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
-        let source = complete(source);
+        let source = complete(source)?;
         let size = canvas_size(&source)?;
         afford(size, max_bytes)?;
         let data = webp::WebPData {

@@ -14,6 +14,7 @@ use crate::codecs::decode::plain::failed;
 use crate::codecs::decode::png;
 use crate::codecs::sniff::Kind;
 use crate::pixels::Samples;
+use crate::pixels::buffer;
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     match largest(source)? {
@@ -94,7 +95,7 @@ fn largest(source: &[u8]) -> Result<Entry<'_>, TransformError> {
         None => ([picture, &[], &[]], None),
     };
     let length: usize = parts.iter().map(|part| part.len()).sum();
-    let mut icon = Vec::with_capacity(22 + length);
+    let mut icon = buffer::with_room(22 + length)?;
     icon.extend([0, 0, 1, 0, 1, 0, entry[0], entry[1], 0, 0, 0, 0, 0, 0]);
     icon.extend(u32::try_from(length).map_err(|_| damaged())?.to_le_bytes());
     icon.extend([22, 0, 0, 0]);

@@ -73,7 +73,7 @@ fn ico(pictures: &[(u8, u8, Vec<u8>)]) -> Vec<u8> {
 fn alphas(picture: Vec<u8>) -> [u8; 4] {
     let raster = raster(&ico(&[(2, 32, picture)])).expect("is whole");
     assert_eq!(raster.channels, Channels::Rgba);
-    let samples = raster.into_u8();
+    let samples = raster.into_u8().expect("there is memory");
     [3, 7, 11, 15].map(|at| samples[at])
 }
 
@@ -176,7 +176,8 @@ fn colours_of_an_icon_are_what_they_were() {
     ] {
         let samples = raster(&ico(&[(2, 32, picture)]))
             .expect("is whole")
-            .into_u8();
+            .into_u8()
+            .expect("there is memory");
         for pixel in samples.as_chunks::<4>().0 {
             assert_eq!(pixel[..3], [10, 20, 30]);
         }
@@ -193,7 +194,10 @@ fn a_cursor_is_an_icon() {
     );
     let mut file = ico(&[(2, 32, picture)]);
     file[2] = 2;
-    let samples = raster(&file).expect("is whole").into_u8();
+    let samples = raster(&file)
+        .expect("is whole")
+        .into_u8()
+        .expect("there is memory");
     assert_eq!([3, 7, 11, 15].map(|at| samples[at]), [0, 64, 255, 128]);
 }
 
@@ -218,7 +222,7 @@ fn the_largest_picture_of_an_icon_wins_over_the_deepest() {
 fn of_equal_pictures_the_deepest_wins_and_then_the_first() {
     let first = |pictures: &[(u8, u8, Vec<u8>)]| {
         let raster = raster(&ico(pictures)).expect("is whole");
-        raster.into_u8()[0]
+        raster.into_u8().expect("there is memory")[0]
     };
     assert_eq!(first(&[(1, 32, dot(1)), (1, 32, dot(2))]), 1);
     assert_eq!(first(&[(1, 8, dot(1)), (1, 32, dot(2))]), 2);

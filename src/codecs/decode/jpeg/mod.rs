@@ -16,6 +16,7 @@ use crate::codecs::decode::Wanted;
 use crate::codecs::metadata;
 use crate::pixels::Raster;
 use crate::pixels::Rows as _;
+use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 
 use baseline::Coverage;
@@ -33,7 +34,7 @@ pub(crate) fn decode(
         space,
     }) = streamed(source, header, wanted)
     {
-        let raster = Raster::of(&mut rows);
+        let raster = Raster::of(&mut rows)?;
         if rows.end() {
             return Ok(Decoded {
                 raster,
@@ -60,8 +61,10 @@ pub(crate) fn decode_truncated(
             truncation.warning().to_string(),
         )));
     }
-    let ended = [source.get(..end)?, END].concat();
-    let decoded = library::decode_truncated(&ended, header, wanted);
+    let whole = source.get(..end)?;
+    let decoded = buffer::joined(&[whole, END])
+        .map_err(TransformError::from)
+        .and_then(|ended| library::decode_truncated(&ended, header, wanted));
     Some(decoded.map(|decoded| (decoded, truncation)))
 }
 

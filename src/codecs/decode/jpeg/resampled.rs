@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::codecs::TransformError;
 use crate::codecs::decode::Wanted;
 use crate::pixels::Pixels;
 use crate::pixels::Raster;
@@ -10,7 +11,7 @@ use crate::pixels::resize;
 use crate::pixels::resize::Mixing;
 
 /// A whole picture at a scale.
-pub(crate) fn at_scale(whole: &Raster, wanted: Wanted) -> Raster {
+pub(crate) fn at_scale(whole: &Raster, wanted: Wanted) -> Result<Raster, TransformError> {
     let size = wanted.of(whole.size);
     let pixels = 8.0 / f64::from(wanted.eighths);
     // Where the size was rounded up, it ends beyond the picture.
@@ -21,5 +22,5 @@ pub(crate) fn at_scale(whole: &Raster, wanted: Wanted) -> Raster {
         height: f64::from(size.height) * pixels,
     };
     let whole = Pixels::Raster(Cow::Borrowed(whole));
-    resize::raster(whole, extent, size, Mixing::Stored)
+    Ok(resize::raster(whole, extent, size, Mixing::Stored)?)
 }

@@ -71,7 +71,12 @@ pub(crate) fn decode(
 ) -> Result<Decoded, TransformError> {
     let end = |failure| match failure {
         // Only the last marker may be missing; if data is missing too, the marker ends it early and that is told.
-        Failure::NoEnd => attempts(&[source, &END].concat(), header, wanted),
+        Failure::NoEnd => {
+            let ended = buffer::joined(&[source, &END])
+                .map_err(TransformError::from)
+                .map_err(Failure::Other)?;
+            attempts(&ended, header, wanted)
+        }
         other => Err(other),
     };
     attempts(source, header, wanted)

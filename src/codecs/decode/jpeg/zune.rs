@@ -100,7 +100,7 @@ fn decode_with(
     };
     let raster = match wanted {
         Wanted::WHOLE => raster,
-        _ => at_scale(&raster, wanted),
+        _ => at_scale(&raster, wanted)?,
     };
     Ok(Decoded {
         raster,

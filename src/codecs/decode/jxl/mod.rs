@@ -41,7 +41,7 @@ const TABLES: u64 = 16 << 20;
 const STEP: usize = 64 << 10;
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
-    let codestream = codestream(source);
+    let codestream = codestream(source)?;
     let header = image_header(&codestream)?;
     let frames = Frames::of(&codestream)?;
     Ok(Header {
@@ -60,7 +60,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
 }
 
 pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
-    let codestream = codestream(source);
+    let codestream = codestream(source)?;
     let image_header = image_header(&codestream)?;
     let size = size(&image_header);
     if size != header.size {
@@ -119,9 +119,9 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
 }
 
 /// The compressed picture without its container, whose other boxes may unpack to any size (ISO/IEC 18181-2, clause 9).
-fn codestream(source: &[u8]) -> Cow<'_, [u8]> {
+fn codestream(source: &[u8]) -> Result<Cow<'_, [u8]>, TransformError> {
     if source.starts_with(&[0xFF, 0x0A]) {
-        return Cow::Borrowed(source);
+        return Ok(Cow::Borrowed(source));
     }
     let mut parts = Vec::new();
     let mut rest = source;
@@ -139,14 +139,14 @@ fn codestream(source: &[u8]) -> Cow<'_, [u8]> {
         let length = usize::try_from(length.saturating_sub(head)).unwrap_or(usize::MAX);
         let (content, next) = after.split_at(length.min(after.len()));
         match name {
-            b"jxlc" => return Cow::Borrowed(content),
+            b"jxlc" => return Ok(Cow::Borrowed(content)),
             // After the number of the part.
             b"jxlp" => parts.push(content.get(4..).unwrap_or_default()),
             _ => {}
         }
         rest = next;
     }
-    Cow::Owned(parts.concat())
+    Ok(Cow::Owned(buffer::joined(&parts)?))
 }
 
 /// The header of the picture; a profile after it is not unpacked, but must not be absurd.

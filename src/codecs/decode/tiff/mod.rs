@@ -27,6 +27,7 @@ use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
 use crate::pixels::Size;
+use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
 use pages::Page;
@@ -114,14 +115,15 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     }
     let samples = unpacked(decoded, size, layout)?;
     let samples = match samples {
-        Samples::U8(samples) => Samples::U8(interleaved(samples, stored.planes)),
-        Samples::U16(samples) => Samples::U16(interleaved(samples, stored.planes)),
+        Samples::U8(samples) => Samples::U8(interleaved(samples, stored.planes)?),
+        Samples::U16(samples) => Samples::U16(interleaved(samples, stored.planes)?),
     };
     let (channels, samples) = match (layout.color, samples) {
         (ColorType::Gray(_), Samples::U8(indices)) if layout.palette => {
             let map = map.ok_or_else(|| broken("a palette that is missing"))?;
             let colors = indices.iter().flat_map(|&index| map[usize::from(index)]);
-            (Channels::Rgb, Samples::U8(colors.collect()))
+            let samples = buffer::collected(3 * indices.len(), colors)?;
+            (Channels::Rgb, Samples::U8(samples))
         }
         (ColorType::Gray(_), samples) => (Channels::Gray, samples),
         (ColorType::Multiband { num_samples, .. }, samples) => {
@@ -130,14 +132,14 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
             } else {
                 (Channels::Gray, 1)
             };
-            (channels, first_of(samples, usize::from(num_samples), kept))
+            (channels, first_of(samples, usize::from(num_samples), kept)?)
         }
         (ColorType::RGB(_), samples) => (Channels::Rgb, samples),
         (ColorType::RGBA(_), samples) => (Channels::Rgba, samples),
         (ColorType::CMYK(_), samples) => (Channels::Cmyk, samples),
-        (ColorType::CMYKA(_), samples) => (Channels::Cmyk, first_of(samples, 5, 4)),
+        (ColorType::CMYKA(_), samples) => (Channels::Cmyk, first_of(samples, 5, 4)?),
         (ColorType::YCbCr(8), Samples::U8(samples)) => {
-            (Channels::Rgb, Samples::U8(rgb_of_ycbcr(&samples)))
+            (Channels::Rgb, Samples::U8(rgb_of_ycbcr(&samples)?))
         }
         _ => return Err(unsupported("in colours of a kind that is not read")),
     };

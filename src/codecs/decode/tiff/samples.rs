@@ -8,6 +8,7 @@ use crate::codecs::decode::tiff::Layout;
 use crate::codecs::decode::tiff::unsupported;
 use crate::pixels::Samples;
 use crate::pixels::Size;
+use crate::pixels::buffer;
 
 /// Samples of any type as 8 or 16 bits.
 pub(crate) fn unpacked(
@@ -21,38 +22,23 @@ pub(crate) fn unpacked(
                 ColorType::Gray(1 | 2 | 4) => size.width as usize,
                 _ => return Err(unsupported("with samples of less than 8 bits in colours")),
             };
-            Samples::U8(unpacked_bits(&packed, per_row, layout))
+            Samples::U8(unpacked_bits(&packed, per_row, layout)?)
         }
         DecodingResult::U8(samples) => Samples::U8(samples),
         DecodingResult::U16(samples) => Samples::U16(samples),
-        DecodingResult::U32(samples) => Samples::U16(
-            samples
-                .into_iter()
-                .map(|sample| upper(sample.into()))
-                .collect(),
-        ),
-        DecodingResult::U64(samples) => Samples::U16(
-            samples
-                .into_iter()
-                .map(|sample| upper(sample >> 32))
-                .collect(),
-        ),
-        DecodingResult::F16(samples) => Samples::U16(
-            samples
-                .into_iter()
-                .map(|sample| code(sample.into()))
-                .collect(),
-        ),
-        DecodingResult::F32(samples) => Samples::U16(
-            samples
-                .into_iter()
-                .map(|sample| code(sample.into()))
-                .collect(),
-        ),
-        DecodingResult::F64(samples) => Samples::U16(samples.into_iter().map(code).collect()),
+        DecodingResult::U32(samples) => converted(samples, |sample| upper(sample.into()))?,
+        DecodingResult::U64(samples) => converted(samples, |sample| upper(sample >> 32))?,
+        DecodingResult::F16(samples) => converted(samples, |sample| code(sample.into()))?,
+        DecodingResult::F32(samples) => converted(samples, |sample| code(sample.into()))?,
+        DecodingResult::F64(samples) => converted(samples, code)?,
         _ => return Err(unsupported("with samples that have a sign")),
     };
     Ok(samples)
+}
+
+fn converted<T>(samples: Vec<T>, convert: impl Fn(T) -> u16) -> Result<Samples, TransformError> {
+    let samples = buffer::collected(samples.len(), samples.into_iter().map(convert))?;
+    Ok(Samples::U16(samples))
 }
 
 /// The upper half of 32 bits.
@@ -70,66 +56,73 @@ fn code(value: f64) -> u16 {
 }
 
 /// Samples of 1, 2 or 4 bits, the first in the highest, each row from a new byte on; scaled to 8 bits unless they are indices.
-fn unpacked_bits(packed: &[u8], per_row: usize, layout: Layout) -> Vec<u8> {
+fn unpacked_bits(packed: &[u8], per_row: usize, layout: Layout) -> Result<Vec<u8>, TransformError> {
     let bits = usize::from(layout.bits);
     let most = u8::MAX >> (8 - bits);
     let scale = if layout.palette { 1 } else { u8::MAX / most };
-    packed
-        .chunks_exact((per_row * bits).div_ceil(8).max(1))
-        .flat_map(|row| {
-            (0..per_row).map(move |x| {
-                let at = x * bits;
-                (row[at / 8] >> (8 - bits - at % 8) & most) * scale
-            })
+    let rows = packed.chunks_exact((per_row * bits).div_ceil(8).max(1));
+    let length = rows.len() * per_row;
+    let samples = rows.flat_map(|row| {
+        (0..per_row).map(move |x| {
+            let at = x * bits;
+            (row[at / 8] >> (8 - bits - at % 8) & most) * scale
         })
-        .collect()
+    });
+    Ok(buffer::collected(length, samples)?)
 }
 
-pub(crate) fn interleaved<T: Copy>(samples: Vec<T>, planes: usize) -> Vec<T> {
+pub(crate) fn interleaved<T: Copy>(
+    samples: Vec<T>,
+    planes: usize,
+) -> Result<Vec<T>, TransformError> {
     if planes < 2 {
-        return samples;
+        return Ok(samples);
     }
     let length = samples.len() / planes;
-    (0..length)
-        .flat_map(|index| (0..planes).map(move |plane| plane * length + index))
-        .map(|index| samples[index])
-        .collect()
+    let indices =
+        (0..length).flat_map(|index| (0..planes).map(move |plane| plane * length + index));
+    Ok(buffer::collected(
+        length * planes,
+        indices.map(|index| samples[index]),
+    )?)
 }
 
 /// The first samples of each pixel.
-pub(crate) fn first_of(samples: Samples, count: usize, kept: usize) -> Samples {
-    fn first<T: Copy>(samples: &[T], count: usize, kept: usize) -> Vec<T> {
-        samples
-            .chunks_exact(count)
-            .flat_map(|pixel| pixel[..kept.min(count)].iter().copied())
-            .collect()
+pub(crate) fn first_of(
+    samples: Samples,
+    count: usize,
+    kept: usize,
+) -> Result<Samples, TransformError> {
+    fn first<T: Copy>(samples: &[T], count: usize, kept: usize) -> Result<Vec<T>, TransformError> {
+        let pixels = samples.chunks_exact(count);
+        let kept = kept.min(count);
+        let count_kept = pixels.len() * kept;
+        let samples = pixels.flat_map(|pixel| pixel[..kept].iter().copied());
+        Ok(buffer::collected(count_kept, samples)?)
     }
-    match samples {
-        Samples::U8(samples) => Samples::U8(first(&samples, count, kept)),
-        Samples::U16(samples) => Samples::U16(first(&samples, count, kept)),
-    }
+    Ok(match samples {
+        Samples::U8(samples) => Samples::U8(first(&samples, count, kept)?),
+        Samples::U16(samples) => Samples::U16(first(&samples, count, kept)?),
+    })
 }
 
 /// YCbCr as in JPEG, with the coefficients that TIFF has by default (TIFF 6.0, section 21), of the full range.
-pub(crate) fn rgb_of_ycbcr(samples: &[u8]) -> Vec<u8> {
-    samples
-        .as_chunks::<3>()
-        .0
-        .iter()
-        .flat_map(|&[luma, blue, red]| {
-            let (luma, blue, red) = (
-                f32::from(luma),
-                f32::from(blue) - 128.0,
-                f32::from(red) - 128.0,
-            );
-            [
-                luma + 1.402 * red,
-                luma - 0.344_136 * blue - 0.714_136 * red,
-                luma + 1.772 * blue,
-            ]
-            .map(byte)
-        })
-        .collect()
+pub(crate) fn rgb_of_ycbcr(samples: &[u8]) -> Result<Vec<u8>, TransformError> {
+    let (pixels, _) = samples.as_chunks::<3>();
+    let colors = pixels.iter().flat_map(|&[luma, blue, red]| {
+        let (luma, blue, red) = (
+            f32::from(luma),
+            f32::from(blue) - 128.0,
+            f32::from(red) - 128.0,
+        );
+        [
+            luma + 1.402 * red,
+            luma - 0.344_136 * blue - 0.714_136 * red,
+            luma + 1.772 * blue,
+        ]
+        .map(byte)
+    });
+    Ok(buffer::collected(3 * pixels.len(), colors)?)
 }
 
 #[expect(

@@ -1,9 +1,13 @@
 //! Decoded AV1 planes to RGB: ITU-T H.273 matrices and ranges, any depth, chroma interpolated between its neighbours.
 
+use bytemuck::Zeroable;
+
+use crate::codecs::TransformError;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
 use crate::pixels::Size;
+use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::eight_bits;
 use crate::pixels::sixteen_bits;
@@ -78,8 +82,14 @@ impl Matrix {
 
 impl Frame {
     /// Puts tiles of one kind together, row by row, and cuts what reaches beyond `size`.
-    pub fn joined(tiles: Vec<Frame>, columns: usize, size: Size) -> Option<Frame> {
-        let first = tiles.first()?;
+    pub fn joined(
+        tiles: Vec<Frame>,
+        columns: usize,
+        size: Size,
+    ) -> Result<Option<Frame>, TransformError> {
+        let Some(first) = tiles.first() else {
+            return Ok(None);
+        };
         let (tile, subsampled, depth, components) = (
             first.size,
             first.subsampled,
@@ -92,11 +102,13 @@ impl Frame {
                 && other.depth == depth
                 && other.planes.len() == components
         });
-        let rows = tiles.len().checked_div(columns)?;
+        let Some(rows) = tiles.len().checked_div(columns) else {
+            return Ok(None);
+        };
         let covered = tile.width as usize * columns >= size.width as usize
             && tile.height as usize * rows >= size.height as usize;
         if !alike || !covered || rows * columns != tiles.len() {
-            return None;
+            return Ok(None);
         }
         let planes = (0..components)
             .map(|component| {
@@ -108,7 +120,7 @@ impl Frame {
                     }
                 };
                 let (from, to) = (of(tile), of(size));
-                let mut plane = Vec::with_capacity(to.len());
+                let mut plane = buffer::with_room(to.len())?;
                 for y in 0..to.height as usize {
                     let (row, inner) = (y / from.height as usize, y % from.height as usize);
                     let start = plane.len();
@@ -119,16 +131,16 @@ impl Frame {
                         plane.extend_from_slice(&line[..left.min(line.len())]);
                     }
                 }
-                plane
+                Ok(plane)
             })
-            .collect();
+            .collect::<Result<_, TransformError>>()?;
         let Frame {
             matrix,
             full_range,
             ref space,
             ..
         } = *first;
-        Some(Frame {
+        Ok(Some(Frame {
             size,
             subsampled,
             depth,
@@ -136,7 +148,7 @@ impl Frame {
             matrix,
             full_range,
             space: space.clone(),
-        })
+        }))
     }
 }
 
@@ -211,7 +223,7 @@ pub(crate) fn to_raster(
     matrix: Matrix,
     full_range: bool,
     premultiplied: bool,
-) -> Raster {
+) -> Result<Raster, TransformError> {
     let channels = match (frame.planes.len() == 3, alpha.is_some()) {
         (false, false) => Channels::Gray,
         (false, true) => Channels::GrayAlpha,
@@ -238,15 +250,15 @@ pub(crate) fn to_raster(
         chroma_rows: Default::default(),
     };
     let samples = if frame.depth == 8 {
-        Samples::U8(rows.all(eight_bits))
+        Samples::U8(rows.all(eight_bits)?)
     } else {
-        Samples::U16(rows.all(sixteen_bits))
+        Samples::U16(rows.all(sixteen_bits)?)
     };
-    Raster {
+    Ok(Raster {
         size: frame.size,
         channels,
         samples,
-    }
+    })
 }
 
 /// The rows of a frame, one after another, in room that is used again.
@@ -266,9 +278,12 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     /// All pixels of the frame, interleaved.
-    fn all<T: Copy + Default>(mut self, convert: impl Fn(f32) -> T) -> Vec<T> {
+    fn all<T: Copy + Zeroable>(
+        mut self,
+        convert: impl Fn(f32) -> T,
+    ) -> Result<Vec<T>, TransformError> {
         let channels = self.frame.planes.len() + usize::from(self.alpha.is_some());
-        let mut pixels = vec![T::default(); self.frame.size.len() * channels];
+        let mut pixels = buffer::zeroed(self.frame.size.len() * channels)?;
         let length = channels * self.frame.size.width as usize;
         for (y, row) in pixels.chunks_exact_mut(length.max(1)).enumerate() {
             self.convert(y);
@@ -281,7 +296,7 @@ impl Rows<'_> {
                 _ => interleave([red, green, blue, opacity], row, &convert),
             }
         }
-        pixels
+        Ok(pixels)
     }
 
     /// Makes the colours and the opacity of a row, from 0 to 1.

@@ -26,7 +26,9 @@ fn one(depth: u32, planes: [u16; 3], code: u8, full: bool) -> Samples {
         Size::new(1, 1),
         (false, false),
     );
-    to_raster(&frame, None, Matrix::from_cicp(code), full, false).samples
+    to_raster(&frame, None, Matrix::from_cicp(code), full, false)
+        .expect("there is memory")
+        .samples
 }
 
 #[test]
@@ -87,26 +89,30 @@ fn chroma_is_interpolated_between_samples() {
 #[test]
 fn tiles_are_joined_and_cut() {
     let tile = |value: u16| frame(8, &[&[value; 4]], Size::new(2, 2), (false, false));
-    let joined = Frame::joined(vec![tile(1), tile(2), tile(3), tile(4)], 2, Size::new(3, 3))
-        .expect("they fit");
-    assert_eq!(joined.planes[0], [1, 1, 2, 1, 1, 2, 3, 3, 4]);
-    assert!(Frame::joined(vec![tile(1), tile(2)], 2, Size::new(5, 2)).is_none());
-    assert!(Frame::joined(vec![tile(1), tile(2), tile(3)], 2, Size::new(4, 4)).is_none());
-    assert!(Frame::joined(vec![], 2, Size::new(1, 1)).is_none());
-    assert!(Frame::joined(vec![tile(1)], 0, Size::new(1, 1)).is_none());
+    let joined = |tiles: Vec<Frame>, columns: usize, size: Size| {
+        Frame::joined(tiles, columns, size).expect("there is memory")
+    };
+    let four = vec![tile(1), tile(2), tile(3), tile(4)];
+    let whole = joined(four, 2, Size::new(3, 3)).expect("they fit");
+    assert_eq!(whole.planes[0], [1, 1, 2, 1, 1, 2, 3, 3, 4]);
+    assert!(joined(vec![tile(1), tile(2)], 2, Size::new(5, 2)).is_none());
+    assert!(joined(vec![tile(1), tile(2), tile(3)], 2, Size::new(4, 4)).is_none());
+    assert!(joined(vec![], 2, Size::new(1, 1)).is_none());
+    assert!(joined(vec![tile(1)], 0, Size::new(1, 1)).is_none());
 }
 
 #[test]
 fn premultiplied_colours_are_divided() {
     let color = frame(8, &[&[64], &[128], &[128]], Size::new(1, 1), (false, false));
     let alpha = frame(8, &[&[128]], Size::new(1, 1), (false, false));
-    let made = to_raster(&color, Some(&alpha), Matrix::from_cicp(6), true, true);
+    let made =
+        to_raster(&color, Some(&alpha), Matrix::from_cicp(6), true, true).expect("there is memory");
     assert_eq!(made.samples, Samples::U8(vec![128, 128, 128, 128]));
 }
 
 #[test]
 fn nothing_becomes_nothing() {
     let none = frame(8, &[&[], &[], &[]], Size::new(0, 0), (true, true));
-    let made = to_raster(&none, None, Matrix::from_cicp(6), true, false);
+    let made = to_raster(&none, None, Matrix::from_cicp(6), true, false).expect("there is memory");
     assert_eq!(made.samples, Samples::U8(vec![]));
 }

@@ -36,7 +36,7 @@ impl Animator {
             Format::Webp => Kind::Webp(Box::new(animated_webp::Animator::new(
                 size, loops, quality,
             )?)),
-            Format::Gif => Kind::Gif(Box::new(gif::Animator::new(size, loops, quality))),
+            Format::Gif => Kind::Gif(Box::new(gif::Animator::new(size, loops, quality)?)),
             _ => {
                 return Err(failed(format_args!("no animation is written as {format}")));
             }

@@ -46,7 +46,12 @@ fn read(bytes: &[u8]) -> Vec<Frame> {
 fn seen(frames: Vec<Frame>) -> Vec<(Vec<u8>, Duration)> {
     frames
         .into_iter()
-        .map(|frame| (frame.raster.into_u8(), frame.delay))
+        .map(|frame| {
+            (
+                frame.raster.into_u8().expect("there is memory"),
+                frame.delay,
+            )
+        })
         .collect()
 }
 
@@ -193,7 +198,11 @@ fn soft_edges_become_hard_in_a_gif() {
         85,
         &[(rgba, millis(0))],
     );
-    let shown = read(&bytes).remove(0).raster.into_u8();
+    let shown = read(&bytes)
+        .remove(0)
+        .raster
+        .into_u8()
+        .expect("there is memory");
     assert_eq!(shown, [0, 0, 0, 0, 10, 20, 30, 255]);
 }
 
@@ -293,7 +302,15 @@ fn one_frame_is_enough_and_none_is_an_error() {
             LOSSLESS,
             &[(rgba.clone(), millis(0))],
         );
-        assert_eq!(read(&bytes)[0].raster.clone().into_u8(), rgba, "{format}");
+        assert_eq!(
+            read(&bytes)[0]
+                .raster
+                .clone()
+                .into_u8()
+                .expect("there is memory"),
+            rgba,
+            "{format}"
+        );
         let empty = Animator::new(format, size, Loops::FOREVER, Quality::DEFAULT).expect("begins");
         assert!(empty.finish().is_err(), "{format}");
         let mut short =

@@ -17,7 +17,6 @@ use png::BitDepth;
 use png::ColorType;
 use png::Transformations;
 
-use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Rect;
 use crate::pixels::Samples;
@@ -105,14 +104,11 @@ impl Saliency {
 
     /// The map of the picture after it is turned upright.
     pub fn turned(&self, orientation: Orientation) -> Saliency {
-        let turned = orientation.upright(Raster {
-            size: self.size,
-            channels: Channels::Gray,
-            samples: Samples::U8(self.cells.clone()),
-        });
+        let mut cells = Vec::new();
+        orientation.turn_into(&self.cells, self.size, 1, &mut cells);
         Saliency {
-            size: turned.size,
-            cells: turned.into_u8(),
+            size: orientation.size(self.size),
+            cells,
         }
     }
 

@@ -165,7 +165,11 @@ fn a_map_turned_is_the_map_of_the_turned_picture() {
     for tag in 1..=8 {
         let orientation = Orientation::from_exif(tag);
         let turned = Saliency::of(&raster).turned(orientation);
-        let expected = Saliency::of(&orientation.upright(raster.clone()));
+        let expected = Saliency::of(
+            &orientation
+                .upright(raster.clone())
+                .expect("there is memory"),
+        );
         assert_eq!(turned.size, expected.size);
         let furthest = turned
             .cells
@@ -190,7 +194,10 @@ fn a_map_turned_is_the_map_of_the_turned_picture() {
 fn depth_and_an_idle_alpha_make_no_difference() {
     let raster = disc(Size::new(150, 100), (0.2, 0.3), 14.0, ORANGE);
     let map = Saliency::of(&raster);
-    assert_eq!(Saliency::of(&raster.clone().without_alpha()), map);
+    assert_eq!(
+        Saliency::of(&raster.clone().without_alpha().expect("there is memory")),
+        map
+    );
     let Samples::U8(samples) = &raster.samples else {
         panic!("8 bits")
     };

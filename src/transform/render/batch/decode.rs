@@ -14,6 +14,7 @@ use crate::codecs::decode::Truncation;
 use crate::codecs::decode::Wanted;
 use crate::pixels::Pixels;
 use crate::pixels::Raster;
+use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::resize;
 use crate::transform::Budget;
@@ -114,7 +115,12 @@ impl Batch<'_> {
         self.spent.resize += started.elapsed();
         self.files(Cow::Owned(pixels), level.denominator, last)?;
         match fewer {
-            Some(fewer) => self.levels(fewer, further),
+            Some(Ok(fewer)) => self.levels(fewer, further),
+            Some(Err(error)) => {
+                let error = TransformError::from(error);
+                let mut shared = further.iter().flat_map(|level| &level.shared);
+                shared.try_for_each(|shared| self.refuse(shared, &error))
+            }
             None => ControlFlow::Continue(()),
         }
     }
@@ -145,10 +151,7 @@ impl Batch<'_> {
         let mut composed = match composed {
             Ok(composed) => Some(composed),
             Err(error) => {
-                for &at in shared.files.iter().flat_map(|file| &file.orders) {
-                    (self.each)(at, Err(error.clone()))?;
-                }
-                return ControlFlow::Continue(());
+                return self.refuse(shared, &error);
             }
         };
         let mut files = shared.files.iter().peekable();
@@ -157,10 +160,10 @@ impl Batch<'_> {
                 Some(_) => composed
                     .as_ref()
                     .map(|composed| composed.copy_for(plan, file.recipe, limits)),
-                None => composed.take(),
+                None => composed.take().map(Ok),
             };
             let Some(part) = part else { continue };
-            let mut made = self.written(part, shared, file.recipe);
+            let mut made = part.and_then(|part| self.written(part, shared, file.recipe));
             if let Ok(made) = &mut made {
                 made.timings.decode = mem::take(&mut self.spent.decode);
                 made.timings.resize = mem::take(&mut self.spent.resize);
@@ -169,11 +172,17 @@ impl Batch<'_> {
                 continue;
             };
             for &at in others {
-                (self.each)(at, made.as_ref().map(copy).map_err(Clone::clone))?;
+                (self.each)(at, made.as_ref().map_err(Clone::clone).and_then(copy))?;
             }
             (self.each)(first, made)?;
         }
         ControlFlow::Continue(())
+    }
+
+    /// Tells of an error whoever waits for a file.
+    fn refuse(&mut self, shared: &Shared<'_>, error: &TransformError) -> ControlFlow<()> {
+        let mut orders = shared.files.iter().flat_map(|file| &file.orders);
+        orders.try_for_each(|&at| (self.each)(at, Err(error.clone())))
     }
 
     fn written(
@@ -184,7 +193,7 @@ impl Batch<'_> {
     ) -> Result<Encoded, TransformError> {
         self.budget.check()?;
         let started = Instant::now();
-        let made = composed.finished(&shared.plan, recipe, &self.budget.limits);
+        let made = composed.finished(&shared.plan, recipe, &self.budget.limits)?;
         let mut file = still::written(
             self.source,
             self.header,
@@ -202,12 +211,12 @@ impl Batch<'_> {
 }
 
 /// The same file for another order, at no cost.
-fn copy(made: &Encoded) -> Encoded {
-    Encoded {
-        bytes: made.bytes.clone(),
+fn copy(made: &Encoded) -> Result<Encoded, TransformError> {
+    Ok(Encoded {
+        bytes: buffer::copied(&made.bytes)?,
         format: made.format,
         size: made.size,
         warnings: made.warnings.clone(),
         timings: Timings::default(),
-    }
+    })
 }

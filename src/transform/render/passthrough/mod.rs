@@ -5,6 +5,8 @@ use crate::options::Metadata;
 
 use crate::codecs::metadata;
 use crate::codecs::sniff::Kind;
+use crate::pixels::buffer;
+use crate::transform::TransformError;
 
 /// The source with its metadata chosen as `wanted`, if it is smaller than what was `made` of it.
 ///
@@ -16,36 +18,47 @@ pub(crate) fn smaller_source(
     kind: Kind,
     wanted: Metadata,
     made: &[u8],
-) -> Option<Vec<u8>> {
-    passed_on(source, kind, wanted).filter(|whole| whole.len() < made.len())
+) -> Result<Option<Vec<u8>>, TransformError> {
+    let whole = passed_on(source, kind, wanted)?;
+    Ok(whole.filter(|whole| whole.len() < made.len()))
 }
 
+/// Bytes that a file may gain where headers are written again.
+const HEADERS: usize = 64;
+
 /// The source with its metadata chosen as `wanted`, every pixel and frame as it was.
-pub(crate) fn passed_on(source: &[u8], kind: Kind, wanted: Metadata) -> Option<Vec<u8>> {
-    let (bare, format) = match kind {
-        Kind::Jpeg => (jpeg(source)?, Format::Jpeg),
-        Kind::Png => (png(source)?, Format::Png),
-        Kind::Webp => (webp(source)?, Format::Webp),
-        Kind::Gif => (gif(source)?, Format::Gif),
+pub(crate) fn passed_on(
+    source: &[u8],
+    kind: Kind,
+    wanted: Metadata,
+) -> Result<Option<Vec<u8>>, TransformError> {
+    type Strip = fn(&[u8], Vec<u8>) -> Option<Vec<u8>>;
+    let (strip, format): (Strip, Format) = match kind {
+        Kind::Jpeg => (jpeg, Format::Jpeg),
+        Kind::Png => (png, Format::Png),
+        Kind::Webp => (webp, Format::Webp),
+        Kind::Gif => (gif, Format::Gif),
         Kind::Avif => return avif(source, wanted),
-        _ => return None,
+        _ => return Ok(None),
     };
+    let room = buffer::with_room(source.len() + HEADERS)?;
     let kept = metadata::kept_of(source, kind, wanted, format);
-    metadata::attach(bare, format, &kept, None).ok()
+    let bare = strip(source, room);
+    Ok(bare.and_then(|bare| metadata::attach(bare, format, &kept, None).ok()))
 }
 
 /// Boxes of an AVIF point at each other by offsets, so it is passed on whole or not at all.
-fn avif(source: &[u8], wanted: Metadata) -> Option<Vec<u8>> {
+fn avif(source: &[u8], wanted: Metadata) -> Result<Option<Vec<u8>>, TransformError> {
     let carried = metadata::of(source, Kind::Avif);
     let kept = metadata::kept(&carried, wanted, Format::Avif);
-    metadata::avif_holds_only(source, &kept, &carried).then(|| source.to_vec())
+    let copy = metadata::avif_holds_only(source, &kept, &carried).then(|| buffer::copied(source));
+    Ok(copy.transpose()?)
 }
 
 /// Everything up to the end of the first picture but application segments and comments. The profile and Adobe's marker stay,
 /// because colours depend on them, and the JFIF header without its thumbnail. Arithmetic coding, lossless frames and 12 bits are
 /// for decoding here, and nothing that a browser shows.
-fn jpeg(source: &[u8]) -> Option<Vec<u8>> {
-    let mut made = Vec::with_capacity(source.len());
+fn jpeg(source: &[u8], mut made: Vec<u8>) -> Option<Vec<u8>> {
     let mut rest = source.strip_prefix(&[0xFF, 0xD8])?;
     made.extend([0xFF, 0xD8]);
     loop {
@@ -93,8 +106,7 @@ fn jfif(content: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Critical chunks, and those that colours, size on paper and animation depend on.
-fn png(source: &[u8]) -> Option<Vec<u8>> {
-    let mut made = Vec::with_capacity(source.len());
+fn png(source: &[u8], mut made: Vec<u8>) -> Option<Vec<u8>> {
     made.extend_from_slice(source.get(..8)?);
     let mut ended = false;
     for (name, _, chunk) in metadata::png_chunks(source) {
@@ -125,10 +137,9 @@ fn png(source: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Pixels, profile and animation, with a header that promises nothing else.
-fn webp(source: &[u8]) -> Option<Vec<u8>> {
+fn webp(source: &[u8], mut made: Vec<u8>) -> Option<Vec<u8>> {
     /// Bits of the extended header for EXIF and XMP (RFC 9649, section 2.7.1).
     const METADATA: u8 = 0b0000_1100;
-    let mut made = Vec::with_capacity(source.len());
     made.extend_from_slice(source.get(..12)?);
     let promised = usize::try_from(u32::from_le_bytes(*source.get(4..)?.first_chunk()?)).ok()?;
     let (mut has_pixels, mut found) = (false, 4);
@@ -156,7 +167,7 @@ fn webp(source: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Everything up to the end but comments, and extensions of applications other than those that loop.
-fn gif(source: &[u8]) -> Option<Vec<u8>> {
+fn gif(source: &[u8], mut made: Vec<u8>) -> Option<Vec<u8>> {
     /// Bytes of a table of colours, by the flags that announce it.
     const fn table(flags: u8) -> usize {
         if flags & 0x80 == 0 {
@@ -166,7 +177,6 @@ fn gif(source: &[u8]) -> Option<Vec<u8>> {
         }
     }
     let head = 13 + table(*source.get(10)?);
-    let mut made = Vec::with_capacity(source.len());
     made.extend_from_slice(source.get(..head)?);
     let mut rest = &source[head..];
     loop {

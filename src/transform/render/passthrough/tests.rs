@@ -54,7 +54,7 @@ fn blocks() -> Kept {
 
 /// What was made is always one byte longer than the source.
 fn passed(source: &[u8], kind: Kind, wanted: Metadata) -> Option<Vec<u8>> {
-    smaller_source(source, kind, wanted, &vec![0; source.len() + 1])
+    smaller_source(source, kind, wanted, &vec![0; source.len() + 1]).expect("there is memory")
 }
 
 /// A source with everything in it comes out bare, or with just the blocks that were asked for, and with the same pixels.
@@ -82,7 +82,7 @@ fn check(full: &[u8], bare: &[u8], kind: Kind, format: Format, icc: Option<&[u8]
     // Nothing smaller than what was made, nothing passed on.
     assert_eq!(
         smaller_source(full, kind, Metadata::Nothing, &nothing),
-        None
+        Ok(None)
     );
     for length in 0..full.len() {
         let _ = passed(&full[..length], kind, Metadata::Keep);
@@ -268,6 +268,6 @@ fn an_avif_is_passed_whole_or_not_at_all() {
     }
     assert_eq!(
         smaller_source(&bare, Kind::Avif, Metadata::Keep, &bare),
-        None
+        Ok(None)
     );
 }

@@ -84,11 +84,11 @@ impl Facts {
 
 /// Makes placeholders of a finished picture in sRGB, which may have been scaled down to 100 pixels before.
 pub(crate) fn of_picture(thumbnail: &Raster) -> Result<Placeholders, TransformError> {
-    let thumbnail = within(rgba(thumbnail.clone()), THUMBNAIL);
+    let thumbnail = within(rgba(thumbnail.copy()?)?, THUMBNAIL)?;
     let size = thumbnail.size;
     let lqip = lqip(&thumbnail)?;
     let blurhash = blurhash(&thumbnail)?;
-    let samples = thumbnail.into_u8();
+    let samples = thumbnail.into_u8()?;
     let thumbhash =
         thumbhash::rgba_to_thumb_hash(size.width as usize, size.height as usize, &samples);
     Ok(Placeholders {
@@ -101,31 +101,21 @@ pub(crate) fn of_picture(thumbnail: &Raster) -> Result<Placeholders, TransformEr
 }
 
 /// Any raster with four channels of 8 bits.
-fn rgba(raster: Raster) -> Raster {
-    let raster = color::expanded(raster);
-    let (size, channels) = (raster.size, raster.channels);
-    let samples = raster.into_u8();
-    let samples = if channels == Channels::Rgba {
-        samples
-    } else {
-        samples
-            .chunks_exact(3)
-            .flat_map(|pixel| [pixel[0], pixel[1], pixel[2], u8::MAX])
-            .collect()
-    };
-    Raster {
-        size,
+fn rgba(raster: Raster) -> Result<Raster, TransformError> {
+    let raster = color::expanded(raster)?;
+    Ok(Raster {
+        size: raster.size,
         channels: Channels::Rgba,
-        samples: Samples::U8(samples),
-    }
+        samples: Samples::U8(raster.into_rgba8()?),
+    })
 }
 
 /// The whole picture, its longer side at most `side`.
-fn within(raster: Raster, side: u32) -> Raster {
+fn within(raster: Raster, side: u32) -> Result<Raster, TransformError> {
     let Size { width, height } = raster.size;
     let longest = width.max(height);
     if longest <= side {
-        return raster;
+        return Ok(raster);
     }
     // To the nearest pixel, and never to none.
     let scaled = |length: u32| {
@@ -140,31 +130,31 @@ fn within(raster: Raster, side: u32) -> Raster {
         height: f64::from(height),
     };
     let size = Size::new(scaled(width), scaled(height));
-    resize::raster(raster.into(), whole, size, Mixing::Light)
+    Ok(resize::raster(raster.into(), whole, size, Mixing::Light)?)
 }
 
 fn blurhash(thumbnail: &Raster) -> Result<String, TransformError> {
-    let small = within(thumbnail.clone(), BLURRED);
+    let small = within(thumbnail.copy()?, BLURRED)?;
     // It knows no transparency: what is transparent is as on most pages.
-    let small = rgba(canvas::flatten(small, Color::WHITE));
+    let small = rgba(canvas::flatten(small, Color::WHITE)?)?;
     let Size { width, height } = small.size;
     let (across, down) = match width.cmp(&height) {
         std::cmp::Ordering::Greater => (4, 3),
         std::cmp::Ordering::Equal => (4, 4),
         std::cmp::Ordering::Less => (3, 4),
     };
-    blurhash::encode(across, down, width, height, &small.into_u8())
+    blurhash::encode(across, down, width, height, &small.into_u8()?)
         .map_err(|cause| TransformError::Encode(format!("BlurHash: {cause}")))
 }
 
 fn lqip(thumbnail: &Raster) -> Result<String, TransformError> {
     const QUALITY: u8 = 50;
-    let tiny = within(thumbnail.clone(), TINY);
+    let tiny = within(thumbnail.copy()?, TINY)?;
     let size = tiny.size;
     let picture = if tiny.is_translucent() {
-        Picture::Rgba(size, tiny.into_u8())
+        Picture::Rgba(size, tiny.into_u8()?)
     } else {
-        Picture::Rgb(size, tiny.without_alpha().into_u8())
+        Picture::Rgb(size, tiny.without_alpha()?.into_u8()?)
     };
     let settings = Settings {
         quality: Quality::new(QUALITY).unwrap_or(Quality::DEFAULT),

@@ -117,7 +117,7 @@ fn placeholders_show_the_picture() {
     let picture = landscape(100, 60);
     let made = of_picture(&picture).expect("makes placeholders");
     assert_eq!(of_picture(&picture), Ok(made.clone()), "always the same");
-    let expected = average(&picture.clone().into_u8());
+    let expected = average(&picture.clone().into_u8().expect("there is memory"));
 
     let hash = STANDARD.decode(&made.thumbhash).expect("base64");
     let (width, height, samples) = thumbhash::thumb_hash_to_rgba(&hash).expect("a hash");
@@ -144,6 +144,7 @@ fn placeholders_show_the_picture() {
     assert!(made.lqip.len() < 250, "{}", made.lqip);
     let samples: Vec<u8> = tiny
         .into_u8()
+        .expect("there is memory")
         .chunks_exact(3)
         .flat_map(|pixel| [pixel[0], pixel[1], pixel[2], 255])
         .collect();

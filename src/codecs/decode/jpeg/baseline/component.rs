@@ -8,6 +8,7 @@ use crate::codecs::decode::jpeg::baseline::huffman::NO_CODE;
 use crate::codecs::decode::jpeg::baseline::huffman::Table;
 use crate::codecs::decode::jpeg::baseline::idct;
 use crate::codecs::decode::jpeg::baseline::idct::Blocks;
+use crate::pixels::buffer;
 use crate::pixels::simd::LANES;
 use crate::pixels::simd::Machine;
 
@@ -66,7 +67,7 @@ pub(crate) struct Place {
 }
 
 impl Component {
-    /// A component before its first row; `None` where its tables are none.
+    /// A component before its first row; `None` where its tables are none, or there is no memory.
     pub fn new(parameters: &Parameters<'_>, place: Place) -> Option<Component> {
         let Parameters { across, down, .. } = *parameters;
         let dc = Table::new(parameters.dc.0, parameters.dc.1)?;
@@ -85,6 +86,7 @@ impl Component {
         let kept = usize::from(place.looks_back);
         let stride = place.mcus.next_multiple_of(LANES) * across * points.0;
         let rows = down * points.1;
+        let samples = buffer::zeroed((rows + kept) * stride).ok()?;
         dc.is_for_dc().then(|| Component {
             across,
             down,
@@ -95,7 +97,7 @@ impl Component {
             last,
             predicted: 0,
             blocks: vec![[[0.0; LANES]; 64]; across * down],
-            samples: vec![0.0; (rows + kept) * stride],
+            samples,
             stride,
             width: place.width,
             height: place.height,

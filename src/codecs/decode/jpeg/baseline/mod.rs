@@ -21,6 +21,7 @@ use crate::codecs::decode::Wanted;
 use crate::pixels;
 use crate::pixels::Channels;
 use crate::pixels::Size;
+use crate::pixels::buffer;
 use crate::pixels::simd::Baseline;
 use crate::pixels::simd::LANES;
 use crate::pixels::simd::Machine;
@@ -70,7 +71,8 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// The rows of a picture at a fraction of its size, rounded up; `None` where it is not of the common kind.
+    /// The rows of a picture at a fraction of its size, rounded up; `None` where it is not of the common kind, or there is no memory
+    /// for them: then another decoder may try.
     pub fn open(source: &'a [u8], wanted: Wanted) -> Option<Rows<'a>> {
         let frame = Frame::of(source)?;
         let first = frame.components.first()?;
@@ -110,7 +112,7 @@ impl<'a> Rows<'a> {
             .map(component)
             .collect::<Option<_>>()?;
         Some(Rows {
-            row: vec![0.0; components.len() * size.width as usize],
+            row: buffer::zeroed(components.len() * size.width as usize).ok()?,
             size,
             components,
             spread,

@@ -70,7 +70,7 @@ fn file(size: Size, kind: &Kind) -> Vec<u8> {
 
 fn rows(file: &[u8], wanted: Wanted) -> Raster {
     let mut rows = Rows::open(file, wanted).expect("it is of the common kind");
-    let raster = Raster::of(&mut rows);
+    let raster = Raster::of(&mut rows).expect("there is memory");
     assert!(rows.end(), "the file is whole");
     raster
 }
@@ -87,7 +87,10 @@ const SCALES: [Wanted; 5] = [
 /// The largest difference of two pictures, and the mean.
 fn difference(one: &Raster, other: &Raster) -> (u8, f64) {
     assert_eq!((one.size, one.channels), (other.size, other.channels));
-    let (one, other) = (one.clone().into_u8(), other.clone().into_u8());
+    let (one, other) = (
+        one.clone().into_u8().expect("there is memory"),
+        other.clone().into_u8().expect("there is memory"),
+    );
     let differences = one.iter().zip(&other).map(|(a, b)| a.abs_diff(*b));
     let mean = differences.clone().map(f64::from).sum::<f64>() / one.len() as f64;
     (differences.max().unwrap_or(0), mean)
@@ -146,7 +149,8 @@ fn a_fraction_of_the_size_shows_the_same_picture() {
             let whole = rows(&file, Wanted::WHOLE);
             for scale in SCALES {
                 let made = rows(&file, scale);
-                let (_, mean) = difference(&made, &at_scale(&whole, scale));
+                let scaled = at_scale(&whole, scale).expect("there is memory");
+                let (_, mean) = difference(&made, &scaled);
                 // What is beyond the edge has a part in the last block of a small picture.
                 let bound = if size.area() < 600 { 24.0 } else { 5.0 };
                 assert!(mean < bound, "{sampling:?}, {size:?}, {scale:?}: {mean}");
@@ -161,7 +165,7 @@ fn rows_may_be_left_out() {
         let file = file(Size::new(130, 131), &USUAL);
         let whole = rows(&file, scale);
         let length = whole.size.width as usize * 3;
-        let all = whole.into_u8();
+        let all = whole.into_u8().expect("there is memory");
         for first in [0, 1, 7, 13, 15, 16] {
             let mut rows = Rows::open(&file, scale).expect("it is of the common kind");
             let row: Vec<u8> = rows
@@ -225,7 +229,7 @@ fn what_ends_early_or_goes_astray_is_told() {
         for part in 1..20 {
             let end = scan + (file.len() - 2 - scan) * part / 20;
             let mut rows = Rows::open(&file[..end], Wanted::WHOLE).expect("its head is whole");
-            Raster::of(&mut rows);
+            Raster::of(&mut rows).expect("there is memory");
             assert!(!rows.end(), "{part} of 20 parts");
         }
         // Without its last marker, all of it is there.

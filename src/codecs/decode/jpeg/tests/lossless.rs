@@ -198,7 +198,12 @@ fn lossless_pictures_come_whole_whatever_scale_is_wanted() {
                 if channels == Channels::Cmyk {
                     continue;
                 }
-                let found: Vec<u16> = raster.into_u8().into_iter().map(u16::from).collect();
+                let found: Vec<u16> = raster
+                    .into_u8()
+                    .expect("there is memory")
+                    .into_iter()
+                    .map(u16::from)
+                    .collect();
                 assert_eq!(found, picture.samples, "{size:?} {components} {eighths}");
             }
         }
@@ -211,7 +216,10 @@ fn the_largest_sample_of_few_bits_is_white() {
         let picture = Picture::waves(Size::new(64, 64), 1, bits);
         let (_, raster) = decoded(&picture.file(), Wanted::WHOLE).expect("a whole picture");
         let largest = (1_u32 << bits) - 1;
-        let samples = picture.samples.iter().zip(raster.into_u8());
+        let samples = picture
+            .samples
+            .iter()
+            .zip(raster.into_u8().expect("there is memory"));
         for (&stored, found) in samples {
             let expected = f64::from(stored) * 255.0 / f64::from(largest);
             assert!(
@@ -245,7 +253,12 @@ fn components_in_scans_of_their_own_are_decoded_and_paid_for() {
     let (header, raster) = decoded(&picture.file(), Wanted { eighths: 2 }).expect("a picture");
     // The library keeps all samples until the last scan was read.
     assert!(header.coefficient_bytes >= 3);
-    let found: Vec<u16> = raster.into_u8().into_iter().map(u16::from).collect();
+    let found: Vec<u16> = raster
+        .into_u8()
+        .expect("there is memory")
+        .into_iter()
+        .map(u16::from)
+        .collect();
     assert_eq!(found, picture.samples);
 }
 
@@ -269,6 +282,7 @@ fn a_small_picture_of_a_lossless_one_is_right() {
         let (_, raster) = decoded(&made.bytes, Wanted::WHOLE).expect("a whole PNG");
         let is_gray = raster
             .into_u8()
+            .expect("there is memory")
             .iter()
             .all(|sample| sample.abs_diff(128) <= 1);
         assert!(is_gray, "{width}");

@@ -53,7 +53,7 @@ fn inks_are_inverted_whatever_marker_there_is() {
         for eighths in [8, 4, 1] {
             let found = pixels(&file, &header, Wanted { eighths }).expect("is whole");
             assert_eq!(found.raster.channels, Channels::Cmyk);
-            for pixel in found.raster.into_u8().chunks(4) {
+            for pixel in found.raster.into_u8().expect("there is memory").chunks(4) {
                 let near = pixel.iter().zip(inks).all(|(a, b)| a.abs_diff(b) <= 3);
                 assert!(near, "{what} at {eighths}: {pixel:?}");
             }

@@ -140,7 +140,7 @@ fn rows_are_counted_up_to_where_they_differ() {
             .expect("is whole")
             .raster;
         let row = expected.channels.count() * SIZE.width as usize;
-        let expected = expected.into_u8();
+        let expected = expected.into_u8().expect("there is memory");
         let mut before = 0;
         for share in 90..100 {
             let cut = &whole[..whole.len() * share / 100];
@@ -159,7 +159,7 @@ fn rows_are_counted_up_to_where_they_differ() {
             }
             let (decoded, said) = there.expect("most of it is there");
             assert_eq!(said, Some(truncation));
-            let rows = decoded.raster.into_u8();
+            let rows = decoded.raster.into_u8().expect("there is memory");
             let pairs = rows.chunks(row).zip(expected.chunks(row));
             let same = pairs.take_while(|(found, expected)| near(found, expected));
             let same = u32::try_from(same.count()).expect("few rows");

@@ -195,7 +195,7 @@ fn as_many_layers_as_there_may_be_are_drawn() {
     for frames in [2, 3, MOST] {
         let raster = decoded(layered(size, frames)).expect("not too many");
         assert_eq!(raster.size, size);
-        let samples = raster.into_u8();
+        let samples = raster.into_u8().expect("there is memory");
         let (first, rest) = samples.split_at(3);
         assert_eq!(first, [201; 3], "the last layer is on top");
         assert!(rest.iter().all(|&sample| sample == 100));
@@ -223,7 +223,13 @@ fn parts_that_are_used_again_count_as_well() {
         file
     };
     let raster = decoded(parts(MOST)).expect("not too many");
-    assert!(raster.into_u8().iter().all(|&sample| sample == 77));
+    assert!(
+        raster
+            .into_u8()
+            .expect("there is memory")
+            .iter()
+            .all(|&sample| sample == 77)
+    );
     assert!(refusal(&parts(MOST + 1)).contains("too many layers"));
 }
 
@@ -244,7 +250,13 @@ fn layers_as_large_as_the_picture_may_be_fewer() {
         file
     };
     let raster = decoded(whole(17)).expect("not too many");
-    assert!(raster.into_u8().iter().all(|&sample| sample == 77));
+    assert!(
+        raster
+            .into_u8()
+            .expect("there is memory")
+            .iter()
+            .all(|&sample| sample == 77)
+    );
     let refusal = refusal(&whole(18));
     assert!(refusal.contains("16 times the pixels"), "{refusal}");
 }
@@ -264,7 +276,13 @@ fn of_an_animation_the_frames_of_its_first_picture_count() {
     (0..5000).for_each(|_| file.extend(shown(70, 10).bytes()));
     assert_eq!(Frames::of(&file).expect("few enough").end, Some(end));
     let raster = decoded(file).expect("few enough");
-    assert!(raster.into_u8().iter().all(|&sample| sample == 60));
+    assert!(
+        raster
+            .into_u8()
+            .expect("there is memory")
+            .iter()
+            .all(|&sample| sample == 60)
+    );
 }
 
 #[test]

@@ -7,7 +7,8 @@ help:
 	@echo "make test-portable  all tests that see a codec, with those that need neither cmake nor nasm"
 	@echo "make asan           tests of the codecs, and 20,000 changed files, with the C code under AddressSanitizer; FILES=100 SEED=2"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
-	@echo "make bench          speed, size, looks and memory beside sharp and nginx, one table; ONLY=jpeg,look for some of it"
+	@echo "make bench          speed, size, looks and memory beside sharp and nginx, one table; ONLY=jpeg,look for some of it;"
+	@echo "                    needs Python 3.11 with venv, Node with npm, and Debian's apt-get"
 	@echo "make bench-crops    crops of ours, theirs and a perfect reduction beside each other, to look at"
 	@echo "make bench-parts    the parts of a request by themselves"
 	@echo "make tools          install the build tools that are missing"
@@ -98,7 +99,9 @@ bench-parts:
 
 bench-tools: $(if $(OXIMG),$(OXIMG_BINARY))
 	@.ci/tools
+	@python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "please install: python3 (3.11 or newer) and python3-venv"; exit 1; }
 	@command -v npm >/dev/null || { echo "please install: nodejs and npm (for sharp)"; exit 1; }
+	@command -v apt-get >/dev/null || { echo "please run it on Debian or its like: nginx, wrk and pictures come from Debian's packages (apt-get)"; exit 1; }
 	$(if $(filter target/release/safelight,$(SAFELIGHT)),cargo build --release)
 	python3 -m venv $(BENCH)/python
 	$(BENCH)/python/bin/pip install --quiet --disable-pip-version-check -r tests/benches/requirements.txt

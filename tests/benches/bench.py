@@ -2,13 +2,12 @@
 
     bench.py SAFELIGHT --folder FOLDER --score SCORE --sharp MODULES [--oximg BINARY] [--only GROUPS] [--rounds N]
 
-SAFELIGHT is a release binary, FOLDER keeps pictures and references between runs, SCORE is the program in `score/`, and MODULES a
+SAFELIGHT is a release binary, FOLDER keeps pictures and references between runs, and the logs of the last one, SCORE is the program in `score/`, and MODULES a
 folder in which npm installed sharp. Prints a table, and writes it as Markdown to FOLDER/table.md.
 """
 
 import argparse
 import pathlib
-import subprocess
 import tempfile
 import time
 
@@ -18,6 +17,7 @@ import hits
 import look
 import memory
 import pictures
+import processes
 import shared
 import still
 import table
@@ -80,8 +80,7 @@ class Bench:
 
 
 def _version(binary):
-    done = subprocess.run([binary, "--version"], capture_output=True, text=True)
-    return done.stdout.split()[-1]
+    return processes.run(f"{binary.name} --version", [binary, "--version"], text=True).split()[-1]
 
 
 def arguments(groups):
@@ -94,6 +93,8 @@ def arguments(groups):
     parser.add_argument("--only", default="", metavar="GROUPS", help=f"some of {','.join(groups)}; all where nothing is said")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
+    # Programs that are started may have other ideas of where they are.
+    given.folder = given.folder.resolve()
     given.only = [group for group in given.only.split(",") if group] or list(groups)
     for group in given.only:
         if group not in groups:
@@ -104,7 +105,7 @@ def arguments(groups):
 def measure(groups):
     """Runs those of `groups` (functions by name) that are asked for, and tells the rows that they add."""
     given = arguments(groups)
-    given.folder.mkdir(parents=True, exist_ok=True)
+    processes.keep_logs(given.folder)
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         bench = Bench(given, pathlib.Path(scratch))
         try:

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import tempfile
@@ -12,6 +13,7 @@ import threading
 import time
 
 import clock
+import processes
 
 STARTING = 20  # seconds
 ANSWERING = 120  # seconds
@@ -33,10 +35,9 @@ class Server:
 
     name = "server"
 
-    def __init__(self, command, port, environment=None, log=None):
+    def __init__(self, command, port, environment=None):
         self.port = port
-        self.log = open(log, "wb") if log else subprocess.DEVNULL
-        self.process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=self.log, stderr=self.log)
+        self.process = processes.start(self.name, command, env={**os.environ, **(environment or {})})
         self.own = threading.local()
         self._wait()
 
@@ -57,7 +58,7 @@ class Server:
                 if self.process.poll() is not None:
                     break
                 time.sleep(0.02)
-        raise SystemExit(f"{self.name} does not start: see its log")
+        raise processes.failure(f"{self.name} does not start", self.process.log)
 
     def get(self, path, headers=None):
         """The body of the answer to `path`, which must be a picture."""
@@ -89,7 +90,8 @@ class Server:
 
     def stop(self):
         self.connection.close()
-        self.process.terminate()
+        # Not SIGTERM, after which safelight goes on answering for a while.
+        self.process.send_signal(signal.SIGINT)
         self.process.wait()
 
 
@@ -104,18 +106,24 @@ class Safelight(Server):
     def __init__(self, binary, pictures, folder, settings=""):
         self.admin = free_port()
         port = free_port()
+        self.pictures = pictures
+        # The same for all servers of a run, so that they have the same sources.
+        self.zone = folder / "zone"
+        self.zone.mkdir(exist_ok=True)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="safelight-", dir=folder))
         config = self.folder / "config.toml"
         config.write_text(
             f'[server]\nlisten = "127.0.0.1:{port}"\n[admin]\nlisten = "127.0.0.1:{self.admin}"\n'
-            f'[zone]\norigin = "file:{pictures.resolve()}"\n[log]\nlevel = "error"\n'
+            f'[zone]\norigin = "file:{self.zone}"\n[log]\nlevel = "error"\n'
             + (settings or '[cache.disk]\npath = ""\n')
         )
-        super().__init__([binary, "serve", "--config", config], port, log=self.folder / "log")
+        super().__init__([binary, "serve", "--config", config], port)
 
     def path(self, job):
-        # What nobody asked for before: another query is another source, although the file is the same.
-        return f"/cdn-cgi/image/{job.options()}/{job.source}?v={next(self.unique)}"
+        # What nobody asked for before: another name is another source, although the file is the same.
+        source = f"{next(self.unique)}-{job.source}"
+        os.link(self.pictures / job.source, self.zone / source)
+        return f"/cdn-cgi/image/{job.options()}/{source}"
 
 
 class Thorough(Safelight):
@@ -140,7 +148,7 @@ class Oximg(Server):
     def __init__(self, binary, pictures, folder):
         port = free_port()
         environment = {"PORT": str(port), "IMAGES_DIR": str(pictures.resolve()), "OXIMG_OPTIONS_PREFIX": "/image"}
-        super().__init__([binary, "serve"], port, environment, folder / "oximg.log")
+        super().__init__([binary, "serve"], port, environment)
 
     def path(self, job):
         # It keeps nothing: the same URL is made anew each time.
@@ -154,8 +162,14 @@ class Sharp:
         self.pictures = pictures
         self.out = folder / "sharp.out"
         script = pathlib.Path(__file__).with_name("sharp.js")
-        self.process = subprocess.Popen(["node", script, modules], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.versions = json.loads(self.process.stdout.readline())
+        self.process = processes.start(self.name, ["node", script, modules], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.versions = self._read()
+
+    def _read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise processes.failure("sharp has ended", self.process.log)
+        return json.loads(line)
 
     def _run(self, job, **more):
         asked = {
@@ -169,7 +183,7 @@ class Sharp:
         }
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
+        answer = self._read()
         if "error" in answer:
             raise Failed(f"sharp: {job.source}: {answer['error']}")
         return answer

@@ -9,6 +9,7 @@ import subprocess
 import clock
 import contenders
 import packages
+import processes
 import rounds
 import table
 from jobs import job
@@ -95,8 +96,7 @@ class Nginx(contenders.Server):
             """
         )
         self.program = packages.debian("nginx", bench.arguments.folder) / "usr/sbin/nginx"
-        super().__init__([self.program, "-e", folder / "errors", "-c", folder / "nginx.conf"], port)
-
+        super().__init__([self.program, "-e", "stderr", "-c", folder / "nginx.conf"], port)
 
     def version(self):
         return subprocess.run([self.program, "-v"], capture_output=True, text=True).stderr.split("/")[-1].strip()
@@ -111,13 +111,11 @@ def load(bench, server, path, etag=None):
     if etag:
         command += ["-H", f"If-None-Match: {etag}"]
     before = clock.of_process(server.process.pid)
-    done = subprocess.run(
-        command, env={**os.environ, "LD_LIBRARY_PATH": str(libraries)}, capture_output=True, text=True, check=True, preexec_fn=lambda: os.sched_setaffinity(0, {1})
-    )
+    told = processes.run("wrk", command, env={**os.environ, "LD_LIBRARY_PATH": str(libraries)}, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {1}))
     spent = clock.of_process(server.process.pid) - before
-    if "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-        raise SystemExit(f"not all requests to {server.name} were answered:\n{done.stdout}")
-    return spent / int(re.search(r"(\d+) requests in", done.stdout)[1])
+    if "Non-2xx" in told or "Socket errors" in told:
+        raise SystemExit(f"not all requests to {server.name} were answered:\n{told}")
+    return spent / int(re.search(r"(\d+) requests in", told)[1])
 
 
 def _pin(pid, processors):

@@ -1,11 +1,11 @@
 """Peak memory of one transform in a process of its own, and how CPU grows with the source where the result stays the same."""
 
 import statistics
-import subprocess
 import time
 
 import contenders
 import packages
+import processes
 import rounds
 import table
 from jobs import job
@@ -82,7 +82,7 @@ def peak(bench, wanted):
     time_program = packages.debian("time", bench.arguments.folder) / "usr/bin/time"
     out, told = bench.scratch / f"peak.{wanted.format}", bench.scratch / "peak.txt"
     command = [bench.arguments.safelight, "transform", bench.pictures / wanted.source, wanted.options(), "-o", out]
-    subprocess.run([time_program, "--format=%M", f"--output={told}", *command], stdout=subprocess.DEVNULL, check=True)
+    processes.run("safelight transform", [time_program, "--format=%M", f"--output={told}", *command])
     return int(told.read_text()) * 1024
 
 

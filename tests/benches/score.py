@@ -7,6 +7,8 @@ import subprocess
 import numpy
 from PIL import Image
 
+import processes
+
 
 def decoded(made):
     """The bytes of a picture as 8-bit RGB or RGBA; of an animation, its first frame."""
@@ -23,7 +25,7 @@ class Scorer:
 
     def __init__(self, program, references):
         self.references = references
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = processes.start("score", [program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def scores(self, name, files):
         """Scores of files that were made from the picture `name`, all of one size."""
@@ -48,7 +50,10 @@ class Scorer:
         for picture in pictures:
             pipe.write(b"D" + numpy.ascontiguousarray(picture).tobytes())
             pipe.flush()
-            scores.append(float(self.process.stdout.readline()))
+            line = self.process.stdout.readline()
+            if not line:
+                raise processes.failure("score has ended", self.process.log)
+            scores.append(float(line))
         return scores
 
     def stop(self):

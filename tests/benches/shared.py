@@ -12,6 +12,7 @@ import sys
 import time
 
 import contenders
+import processes
 import rounds
 import table
 from jobs import job
@@ -113,14 +114,15 @@ class SeaweedFS:
             -master.telemetry=false -master.volumeSizeLimitMB=256 -volume.port={volume} -volume.port.grpc={volume_grpc} -volume.max=20
             -filer -filer.port={filer} -filer.port.grpc={filer_grpc} -s3 -s3.port={self.port} -s3.port.grpc={s3_grpc} -s3.port.iceberg=0
             -s3.port.lance=0 -s3.config={folder}/s3.json -s3.ip.bind=127.0.0.1"""
-        self.log = open(folder / "log", "wb")
-        self.process = subprocess.Popen(command.split(), stdout=self.log, stderr=self.log)
-        _until(self._answers, "SeaweedFS answers")
+        self.process = processes.start("SeaweedFS", command.split())
+        _until(self._answers, f"SeaweedFS answers, see {self.process.log}")
         shell = [self.program, "shell", f"-master=127.0.0.1:{master}.{master_grpc}", f"-filer=127.0.0.1:{filer}.{filer_grpc}"]
-        subprocess.run(shell, input="s3.bucket.create -name shared\n", text=True, check=True, stdout=self.log, stderr=self.log)
+        processes.run("weed shell", shell, input="s3.bucket.create -name shared\n", text=True)
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port)
 
     def _answers(self):
+        if self.process.poll() is not None:
+            raise processes.failure("SeaweedFS does not start", self.process.log)
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             return True
@@ -147,7 +149,6 @@ class SeaweedFS:
         # It would drain for long, and its data is thrown away.
         self.process.kill()
         self.process.wait()
-        self.log.close()
 
 
 def _median(ask):

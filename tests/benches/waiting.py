@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import clock
 import contenders
+import processes
 import rounds
 import table
 from jobs import job
@@ -54,7 +55,7 @@ def _busy(server, heavy):
     """As many transforms as there are processors, always, asked for by another process."""
     paths = "\n".join(server.path(heavy) for _ in range(4000))
     askers = [
-        subprocess.Popen([sys.executable, __file__, str(server.port)], stdin=subprocess.PIPE, text=True)
+        processes.start("asker", [sys.executable, __file__, server.port], stdin=subprocess.PIPE, text=True)
         for _ in range(os.cpu_count())
     ]
     try:

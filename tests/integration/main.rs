@@ -6,6 +6,7 @@ mod aims;
 mod caching;
 mod clients;
 mod derivatives;
+mod documents;
 mod fetching;
 mod freshness;
 mod http2;

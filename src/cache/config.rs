@@ -28,7 +28,7 @@ pub struct Config {
     /// Whether smaller copies of large sources are made.
     pub derivatives: bool,
     /// How long errors are kept.
-    pub errors: ErrorLives,
+    pub errors: ErrorTtls,
     /// What is different for some sources.
     pub rule: Vec<RuleConfig>,
     pub memory: MemoryConfig,
@@ -39,7 +39,7 @@ pub struct Config {
 /// Section `[cache.errors]`: how long an error holds, by what it takes to make it go away. What passes by itself is never kept.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ErrorLives {
+pub struct ErrorTtls {
     /// There is no such source.
     pub not_found: Seconds,
     /// The URL asks for what cannot be.
@@ -59,7 +59,7 @@ pub struct MemoryConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskConfig {
-    /// Made where it is missing; empty: nothing is kept on disk.
+    /// RenderOutput where it is missing; empty: nothing is kept on disk.
     pub path: PathBuf,
     /// Nought: none are kept on disk.
     pub renditions: ByteSize,
@@ -89,7 +89,7 @@ impl Default for Config {
             stale_if_error: Seconds::new(24 * 60 * 60),
             interim: Seconds::new(5 * 60),
             derivatives: true,
-            errors: ErrorLives::default(),
+            errors: ErrorTtls::default(),
             rule: Vec::new(),
             memory: MemoryConfig::default(),
             disk: DiskConfig::default(),
@@ -98,9 +98,9 @@ impl Default for Config {
     }
 }
 
-impl Default for ErrorLives {
+impl Default for ErrorTtls {
     fn default() -> Self {
-        ErrorLives {
+        ErrorTtls {
             not_found: Seconds::new(10),
             options: Seconds::new(5 * 60),
             source: Seconds::new(60),

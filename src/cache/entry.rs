@@ -6,10 +6,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::cache::key;
-use crate::cache::key::Key;
+use crate::cache::key::ContentHash;
+use crate::cache::key::RenditionKey;
 use crate::cache::key::SourceId;
 use crate::cache::key::SourceKey;
-use crate::cache::key::Version;
 
 const MAGIC: [u8; 4] = *b"SFLT";
 
@@ -20,7 +20,7 @@ pub(crate) const STORED_VERSION: u8 = 2;
 pub(crate) const HEADER: usize = 4 + 1 + 1 + 16 + 8 + 32 + 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum EntryKind {
     Rendition,
     Record,
     SourceBytes,
@@ -29,16 +29,16 @@ pub(crate) enum Kind {
 /// What an entry is called outside of memory: everything of one source begins alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct EntryKey {
-    kind: Kind,
+    kind: EntryKind,
     source: SourceId,
     epoch: u64,
     hash: [u8; 32],
 }
 
 impl EntryKey {
-    pub(crate) fn rendition(key: Key) -> Self {
+    pub(crate) fn rendition(key: RenditionKey) -> Self {
         EntryKey {
-            kind: Kind::Rendition,
+            kind: EntryKind::Rendition,
             source: key.source(),
             epoch: key.epoch(),
             hash: key.hash(),
@@ -47,23 +47,23 @@ impl EntryKey {
 
     pub(crate) fn record(key: SourceKey) -> Self {
         EntryKey {
-            kind: Kind::Record,
+            kind: EntryKind::Record,
             source: key.id(),
             epoch: 0,
             hash: key.bytes(),
         }
     }
 
-    pub(crate) fn source_bytes(source: SourceId, version: Version) -> Self {
+    pub(crate) fn source_bytes(source: SourceId, version: ContentHash) -> Self {
         EntryKey {
-            kind: Kind::SourceBytes,
+            kind: EntryKind::SourceBytes,
             source,
             epoch: 0,
             hash: version.bytes(),
         }
     }
 
-    pub(crate) fn kind(self) -> Kind {
+    pub(crate) fn kind(self) -> EntryKind {
         self.kind
     }
 
@@ -85,12 +85,12 @@ impl EntryKey {
 
     /// The source whose record it is.
     pub(crate) fn source_key(self) -> Option<SourceKey> {
-        (self.kind == Kind::Record).then(|| SourceKey::from_bytes(self.hash))
+        (self.kind == EntryKind::Record).then(|| SourceKey::from_bytes(self.hash))
     }
 
     /// Whether all that will ever be written under this key is the same.
     pub(crate) fn is_immutable(self) -> bool {
-        self.kind != Kind::Record
+        self.kind != EntryKind::Record
     }
 
     pub(crate) fn header(self, body: u64) -> [u8; HEADER] {
@@ -113,20 +113,20 @@ impl EntryKey {
     }
 }
 
-impl Kind {
+impl EntryKind {
     fn code(self) -> u8 {
         match self {
-            Kind::Rendition => 1,
-            Kind::Record => 2,
-            Kind::SourceBytes => 3,
+            EntryKind::Rendition => 1,
+            EntryKind::Record => 2,
+            EntryKind::SourceBytes => 3,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Kind::Rendition => "rendition",
-            Kind::Record => "record",
-            Kind::SourceBytes => "source",
+            EntryKind::Rendition => "rendition",
+            EntryKind::Record => "record",
+            EntryKind::SourceBytes => "source",
         }
     }
 }
@@ -151,10 +151,14 @@ impl FromStr for EntryKey {
         let mut parts = text.splitn(4, '-');
         let mut next = || parts.next().ok_or(());
         let (name, source, epoch, hash) = (next()?, next()?, next()?, next()?);
-        let kind = [Kind::Rendition, Kind::Record, Kind::SourceBytes]
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or(())?;
+        let kind = [
+            EntryKind::Rendition,
+            EntryKind::Record,
+            EntryKind::SourceBytes,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == name)
+        .ok_or(())?;
         let key = EntryKey {
             kind,
             source: SourceId::from_hex(source).ok_or(())?,
@@ -172,17 +176,17 @@ impl FromStr for EntryKey {
 
 #[cfg(test)]
 mod tests {
+    use super::ContentHash;
     use super::EntryKey;
     use super::HEADER;
-    use super::Key;
+    use super::RenditionKey;
     use super::SourceKey;
-    use super::Version;
 
     fn keys() -> [EntryKey; 3] {
         [
-            EntryKey::rendition(Key::numbered(1)),
+            EntryKey::rendition(RenditionKey::numbered(1)),
             EntryKey::record(SourceKey::numbered(1)),
-            EntryKey::source_bytes(SourceKey::numbered(1).id(), Version::of(b"1")),
+            EntryKey::source_bytes(SourceKey::numbered(1).id(), ContentHash::of(b"1")),
         ]
     }
 

@@ -91,12 +91,12 @@ impl SourceName {
 
 /// Which state of a source: a hash of its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Version([u8; 32]);
+pub struct ContentHash([u8; 32]);
 
-impl Version {
+impl ContentHash {
     /// Takes about a millisecond per megabyte.
     pub fn of(source: &[u8]) -> Self {
-        Version(*blake3::hash(source).as_bytes())
+        ContentHash(*blake3::hash(source).as_bytes())
     }
 
     pub(crate) fn bytes(self) -> [u8; 32] {
@@ -106,14 +106,14 @@ impl Version {
     pub(crate) fn from_hex(text: &str) -> Option<Self> {
         blake3::Hash::from_hex(text)
             .ok()
-            .map(|hash| Version(*hash.as_bytes()))
+            .map(|hash| ContentHash(*hash.as_bytes()))
     }
 }
 
 /// Which rendition: of these source bytes, by this recipe, as this version renders. What is kept under a key never changes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Key {
+pub struct RenditionKey {
     source: SourceId,
     /// The number of the last purge that left nothing of the source: what was made before, or is being made of what was fetched before, has
     /// another key.
@@ -121,12 +121,12 @@ pub struct Key {
     hash: [u8; 32],
 }
 
-impl Key {
+impl RenditionKey {
     /// `record` is the state of the source. `manner` is what else the bytes depend on: the codecs of this build, and settings that no
     /// recipe names.
     pub fn of(source: &SourceKey, record: &SourceRecord, recipe: &Recipe, manner: &str) -> Self {
         let recipe = recipe.to_string();
-        Key::made_of(
+        RenditionKey::made_of(
             source,
             record,
             b"rendition",
@@ -136,12 +136,12 @@ impl Key {
 
     /// What a look at the source found out for a gravity, which no recipe names: it is kept like a rendition.
     pub fn of_look(source: &SourceKey, record: &SourceRecord, gravity: Gravity) -> Self {
-        Key::made_of(source, record, b"look", &[gravity.to_string().as_bytes()])
+        RenditionKey::made_of(source, record, b"look", &[gravity.to_string().as_bytes()])
     }
 
     /// A copy of a source that is so many times smaller on each axis: it is kept like a rendition.
     pub fn of_derivative(source: &SourceKey, record: &SourceRecord, denominator: u32) -> Self {
-        Key::made_of(source, record, b"derivative", &[&denominator.to_le_bytes()])
+        RenditionKey::made_of(source, record, b"derivative", &[&denominator.to_le_bytes()])
     }
 
     fn made_of(source: &SourceKey, record: &SourceRecord, what: &[u8], how: &[&[u8]]) -> Self {
@@ -152,7 +152,7 @@ impl Key {
             &source.0,
             &record.version.0,
         ];
-        Key {
+        RenditionKey {
             source: source.id(),
             epoch: record.epoch,
             hash: hash(made_of.iter().chain(how)),
@@ -178,9 +178,9 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for RenditionKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Key {
+        let RenditionKey {
             source,
             epoch,
             hash,
@@ -189,9 +189,9 @@ impl fmt::Display for Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for RenditionKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Key({self})")
+        write!(out, "RenditionKey({self})")
     }
 }
 
@@ -226,44 +226,46 @@ macro_rules! print_as_hex {
     )*};
 }
 
-print_as_hex!(SourceKey, Version);
+print_as_hex!(SourceKey, ContentHash);
 
 /// Text that is no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoKey;
+pub struct KeyError;
 
-impl fmt::Display for NoKey {
+impl fmt::Display for KeyError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("this is no key of the cache")
     }
 }
 
 /// The exact inverse of `Display`, as is that of [`SourceKey`].
-impl FromStr for Key {
-    type Err = NoKey;
+impl FromStr for RenditionKey {
+    type Err = KeyError;
 
-    fn from_str(text: &str) -> Result<Self, NoKey> {
+    fn from_str(text: &str) -> Result<Self, KeyError> {
         let mut parts = text.splitn(3, '-');
-        let mut next = || parts.next().ok_or(NoKey);
+        let mut next = || parts.next().ok_or(KeyError);
         let (source, epoch, hash) = (next()?, next()?, next()?);
-        let key = Key {
-            source: SourceId::from_hex(source).ok_or(NoKey)?,
-            epoch: u64::from_str_radix(epoch, 16).map_err(|_| NoKey)?,
-            hash: *blake3::Hash::from_hex(hash).map_err(|_| NoKey)?.as_bytes(),
+        let key = RenditionKey {
+            source: SourceId::from_hex(source).ok_or(KeyError)?,
+            epoch: u64::from_str_radix(epoch, 16).map_err(|_| KeyError)?,
+            hash: *blake3::Hash::from_hex(hash)
+                .map_err(|_| KeyError)?
+                .as_bytes(),
         };
         if key.to_string() == text {
             Ok(key)
         } else {
-            Err(NoKey)
+            Err(KeyError)
         }
     }
 }
 
 impl FromStr for SourceKey {
-    type Err = NoKey;
+    type Err = KeyError;
 
-    fn from_str(text: &str) -> Result<Self, NoKey> {
-        let hash = blake3::Hash::from_hex(text).map_err(|_| NoKey)?;
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let hash = blake3::Hash::from_hex(text).map_err(|_| KeyError)?;
         Ok(SourceKey(*hash.as_bytes()))
     }
 }
@@ -277,16 +279,16 @@ macro_rules! as_text {
         }
 
         impl TryFrom<String> for $name {
-            type Error = NoKey;
+            type Error = KeyError;
 
-            fn try_from(text: String) -> Result<Self, NoKey> {
+            fn try_from(text: String) -> Result<Self, KeyError> {
                 text.parse()
             }
         }
     )*};
 }
 
-as_text!(SourceKey, Key);
+as_text!(SourceKey, RenditionKey);
 
 #[cfg(test)]
 impl SourceKey {
@@ -306,18 +308,18 @@ impl SourceName {
 }
 
 #[cfg(test)]
-impl Key {
+impl RenditionKey {
     pub(crate) fn numbered(number: u64) -> Self {
-        Key::numbered_of(&SourceKey::numbered(number), 0, number)
+        RenditionKey::numbered_of(&SourceKey::numbered(number), 0, number)
     }
 
     /// The one rendition that tests make of a state of a source.
     pub(crate) fn numbered_in(source: &SourceKey, record: &SourceRecord) -> Self {
-        Key::made_of(source, record, b"test", &[])
+        RenditionKey::made_of(source, record, b"test", &[])
     }
 
     pub(crate) fn numbered_of(source: &SourceKey, epoch: u64, number: u64) -> Self {
-        Key {
+        RenditionKey {
             source: source.id(),
             epoch,
             hash: hash(&[b"test" as &[u8], &number.to_le_bytes()]),
@@ -327,8 +329,8 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
-    use super::Key;
-    use super::Version;
+    use super::ContentHash;
+    use super::RenditionKey;
     use super::hash;
 
     #[test]
@@ -339,19 +341,19 @@ mod tests {
 
     #[test]
     fn a_version_is_written_and_read_alike() {
-        let version = Version::of(b"bytes");
-        assert_eq!(Version::from_hex(&version.to_string()), Some(version));
-        assert_eq!(Version::from_hex("00"), None);
-        assert_ne!(version, Version::of(b"other bytes"));
+        let version = ContentHash::of(b"bytes");
+        assert_eq!(ContentHash::from_hex(&version.to_string()), Some(version));
+        assert_eq!(ContentHash::from_hex("00"), None);
+        assert_ne!(version, ContentHash::of(b"other bytes"));
     }
 
     #[test]
     fn an_etag_is_a_quoted_strong_tag_of_its_key() {
-        let etag = Key::numbered(1).etag();
+        let etag = RenditionKey::numbered(1).etag();
         assert!(
             etag.len() == 34 && etag.starts_with('"') && etag.ends_with('"'),
             "{etag}"
         );
-        assert_ne!(etag, Key::numbered(2).etag());
+        assert_ne!(etag, RenditionKey::numbered(2).etag());
     }
 }

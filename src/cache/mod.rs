@@ -35,17 +35,17 @@ use bytes::Bytes;
 
 use self::clock::Clock;
 use crate::bucket;
-use crate::cache::negative::Failures;
-use crate::cache::purge::Purging;
+use crate::cache::negative::NegativeCache;
+use crate::cache::purge::PublishBacklog;
 use crate::cache::purge::journal::Journal;
-use crate::cache::purge::log::Purges;
+use crate::cache::purge::log::PurgeLog;
 use crate::cache::purge::sweeper::Sweeper;
 use crate::cache::purge::sweeper::keep_sweeping;
 use crate::cache::single_flight::Flights;
 use crate::cache::tier::disk::Disk;
 use crate::cache::tier::memory::Memory;
 use crate::cache::tier::shared::Shared;
-use crate::cache::tier::shared::wait_budget::Patience;
+use crate::cache::tier::shared::wait_budget::WaitBudget;
 use crate::files;
 use crate::freshness::Rules;
 use crate::source::SourceMemory;
@@ -53,50 +53,50 @@ use crate::units::ByteSize;
 
 pub use self::config::Config;
 pub use self::config::DiskConfig;
-pub use self::config::ErrorLives;
+pub use self::config::ErrorTtls;
 pub use self::config::MemoryConfig;
 pub use self::config::SharedConfig;
-pub use self::key::Key;
+pub use self::key::ContentHash;
 pub use self::key::RENDER_VERSION;
+pub use self::key::RenditionKey;
 pub use self::key::SourceId;
 pub use self::key::SourceKey;
 pub use self::key::SourceName;
-pub use self::key::Version;
 pub use self::rendition::Rendition;
 pub use self::source_record::SourceRecord;
 pub use self::sources::Fetch;
-pub use crate::cache::negative::Failure;
+pub use crate::cache::negative::CacheableError;
 pub use crate::cache::purge::PurgeError;
 pub use crate::cache::purge::log::Purge;
 pub use crate::cache::purge::log::Target;
-pub use crate::cache::single_flight::Failed;
+pub use crate::cache::single_flight::FlightError;
 pub use crate::cache::single_flight::FlightLost;
+pub use crate::cache::stats::CacheStatus;
 pub use crate::cache::stats::DiskStats;
-pub use crate::cache::stats::Held;
-pub use crate::cache::stats::Outcome;
 pub use crate::cache::stats::SharedStats;
 pub use crate::cache::stats::Stale;
 pub use crate::cache::stats::Stats;
+pub use crate::cache::stats::StoreSize;
 pub use crate::cache::stats::Tier;
-pub use crate::cache::tier::disk::health::Trouble;
+pub use crate::cache::tier::disk::health::DiskFault;
 
 /// A source as the cache found it.
 #[derive(Clone, Debug)]
-pub struct FoundSource {
+pub struct CachedSource {
     pub record: Arc<SourceRecord>,
     /// There when the source was just fetched; else [`Cache::bytes_or_fetch`] finds them.
     pub bytes: Option<Bytes>,
-    pub outcome: Outcome,
+    pub outcome: CacheStatus,
     /// Why it may be used although it is not fresh; `None` where it is.
     pub stale: Option<Stale>,
 }
 
-impl FoundSource {
+impl CachedSource {
     pub(crate) fn kept(record: Arc<SourceRecord>, tier: Tier, stale: Option<Stale>) -> Self {
-        FoundSource {
+        CachedSource {
             record,
             bytes: None,
-            outcome: Outcome::Hit(tier),
+            outcome: CacheStatus::Hit(tier),
             stale,
         }
     }
@@ -111,18 +111,18 @@ pub struct SourceBytes {
 
 /// A rendition as the cache found it.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct CachedRendition {
     pub rendition: Arc<Rendition>,
-    pub outcome: Outcome,
+    pub outcome: CacheStatus,
     /// The state of the source that it was made of, where that is not the one that it was asked for of.
     pub source: Option<Arc<SourceRecord>>,
 }
 
-impl Found {
+impl CachedRendition {
     pub(crate) fn kept(rendition: Arc<Rendition>, tier: Tier) -> Self {
-        Found {
+        CachedRendition {
             rendition,
-            outcome: Outcome::Hit(tier),
+            outcome: CacheStatus::Hit(tier),
             source: None,
         }
     }
@@ -130,15 +130,15 @@ impl Found {
 
 /// A rendition that was just made.
 #[derive(Debug)]
-pub struct Made {
+pub struct RenderOutput {
     pub rendition: Rendition,
     /// The state of the source that it was made of, where that had to be fetched anew.
     pub source: Option<Arc<SourceRecord>>,
 }
 
-impl From<Rendition> for Made {
+impl From<Rendition> for RenderOutput {
     fn from(rendition: Rendition) -> Self {
-        Made {
+        RenderOutput {
             rendition,
             source: None,
         }
@@ -153,13 +153,13 @@ pub struct Cache {
     sources: Option<Disk>,
     shared: Option<Shared>,
     flights: Flights,
-    failures: Failures,
-    error_lives: ErrorLives,
-    purges: Purges,
+    failures: NegativeCache,
+    error_lives: ErrorTtls,
+    purges: PurgeLog,
     /// `None` where there is no disk tier: what is purged then is gone with the process.
     journal: Option<Journal>,
     /// One at a time applies what was purged, so that events come in the order of their numbers.
-    purging: tokio::sync::Mutex<Purging>,
+    purging: tokio::sync::Mutex<PublishBacklog>,
     sweeper: Sweeper,
     clock: Clock,
 }
@@ -245,9 +245,9 @@ impl Cache {
             sources: store("sources", sources).await,
             shared,
             flights: Flights::default(),
-            failures: Failures::default(),
+            failures: NegativeCache::default(),
             error_lives: config.errors.clone(),
-            purges: Purges::default(),
+            purges: PurgeLog::default(),
             journal: (!path.as_os_str().is_empty()).then(|| Journal::new(path)),
             purging: tokio::sync::Mutex::default(),
             sweeper,
@@ -257,7 +257,7 @@ impl Cache {
         let relieved = Arc::downgrade(&cache);
         cache.source_memory.on_scarcity(move || {
             if let Some(cache) = relieved.upgrade() {
-                cache.memory.forget_source_bytes();
+                cache.memory.remove_source_bytes();
             }
         });
         cache.begin().await;
@@ -265,9 +265,9 @@ impl Cache {
     }
 
     /// Does `work` for one request: what it waits for the tier that replicas share is, behind all doors together, no longer than one read may take.
-    pub fn patiently<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
+    pub fn within_wait_budget<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
         let shared = self.shared.as_ref();
-        Patience::scope(shared.map(Shared::patience), work)
+        WaitBudget::scope(shared.map(Shared::wait_budget), work)
     }
 
     /// What is held and what went wrong, for metrics.

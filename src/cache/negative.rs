@@ -1,4 +1,4 @@
-//! Failures that are told again for a while without another try: pictures that are not there, sources that are none, origins that were just seen
+//! NegativeCache that are told again for a while without another try: pictures that are not there, sources that are none, origins that were just seen
 //! to be down. In memory only, and few.
 
 use std::any::Any;
@@ -8,37 +8,37 @@ use std::time::SystemTime;
 
 use moka::sync::Cache;
 
-use crate::cache::ErrorLives;
-use crate::cache::key::Key;
+use crate::cache::ErrorTtls;
+use crate::cache::key::RenditionKey;
 use crate::cache::key::SourceKey;
-use crate::cache::single_flight::Failed;
+use crate::cache::single_flight::FlightError;
 use crate::cache::single_flight::FlightLost;
 
-/// Failures that are kept at once, in number.
+/// NegativeCache that are kept at once, in number.
 const MOST: u64 = 10_000;
 
 /// What the cache asks of the failure of a fetch or a render.
-pub trait Failure: From<FlightLost> + Send + Sync + 'static {
+pub trait CacheableError: From<FlightLost> + Send + Sync + 'static {
     /// Whether the origin failed, rather than answered: then what is kept may stand in.
     fn is_outage(&self) -> bool;
 
     /// How long it is told again without another try.
-    fn life(&self, lives: &ErrorLives) -> Duration;
+    fn life(&self, lives: &ErrorTtls) -> Duration;
 }
 
 /// What failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum FailureKey {
+pub(crate) enum NegativeKey {
     Source(SourceKey),
-    Rendition(Key),
+    Rendition(RenditionKey),
 }
 
-pub(crate) struct Failures {
-    kept: Cache<FailureKey, Kept>,
+pub(crate) struct NegativeCache {
+    kept: Cache<NegativeKey, NegativeEntry>,
 }
 
 #[derive(Clone)]
-struct Kept {
+struct NegativeEntry {
     error: Arc<dyn Any + Send + Sync>,
     since: SystemTime,
     life: Duration,
@@ -46,19 +46,19 @@ struct Kept {
     generation: u64,
 }
 
-impl Default for Failures {
+impl Default for NegativeCache {
     fn default() -> Self {
-        Failures {
+        NegativeCache {
             kept: Cache::new(MOST),
         }
     }
 }
 
-impl Failures {
-    pub(crate) fn keep<E: Failure>(
+impl NegativeCache {
+    pub(crate) fn insert<E: CacheableError>(
         &self,
-        key: FailureKey,
-        failed: &Failed<E>,
+        key: NegativeKey,
+        failed: &FlightError<E>,
         life: Duration,
         generation: u64,
         now: SystemTime,
@@ -68,7 +68,7 @@ impl Failures {
             return;
         }
         let error = Arc::clone(&failed.error);
-        let kept = Kept {
+        let kept = NegativeEntry {
             error,
             since: now,
             life,
@@ -78,12 +78,12 @@ impl Failures {
     }
 
     /// The failure under `key`, if it is still to be told, and nothing was purged since.
-    pub(crate) fn recall<E: Failure>(
+    pub(crate) fn get<E: CacheableError>(
         &self,
-        key: &FailureKey,
+        key: &NegativeKey,
         generation: u64,
         now: SystemTime,
-    ) -> Option<Failed<E>> {
+    ) -> Option<FlightError<E>> {
         let kept = self.kept.get(key)?;
         // A clock that was set back makes it older than it is, not younger.
         let lives = now
@@ -93,14 +93,14 @@ impl Failures {
             self.kept.invalidate(key);
             return None;
         }
-        Some(Failed {
+        Some(FlightError {
             error: kept.error.downcast().ok()?,
             since: Some(kept.since),
             may_be_kept: true,
         })
     }
 
-    pub(crate) fn forget(&self, key: &FailureKey) {
+    pub(crate) fn remove(&self, key: &NegativeKey) {
         self.kept.invalidate(key);
     }
 }

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use crate::cache::Cache;
 use crate::cache::entry::EntryKey;
 use crate::cache::key::SourceKey;
-use crate::cache::purge::log::Verdict;
+use crate::cache::purge::log::PurgeEffect;
 use crate::cache::source_record::SourceRecord;
 use crate::cache::stats::Tier;
 
 impl Cache {
     /// What is kept of a source without its bytes, fresh or stale: nobody is asked.
-    pub async fn kept_record(&self, key: &SourceKey) -> Option<Arc<SourceRecord>> {
+    pub async fn get_record(&self, key: &SourceKey) -> Option<Arc<SourceRecord>> {
         Some(self.find_record(key).await?.0)
     }
 
@@ -28,7 +28,7 @@ impl Cache {
         let stored = disk.get(entry).await?;
         let record = disk.readable(entry, SourceRecord::from_stored(&stored))?;
         let record = self.after_purges(key, Arc::new(record)).await?;
-        self.memory.keep_record(*key, Arc::clone(&record)).await;
+        self.memory.insert_record(*key, Arc::clone(&record)).await;
         Some((record, Tier::Disk))
     }
 
@@ -44,10 +44,10 @@ impl Cache {
         let record = shared.readable(entry, SourceRecord::from_stored(&stored))?;
         let generation = self.purges.generation();
         match self.purges.verdict(key, &record) {
-            Verdict::Holds => Some(Arc::new(record)),
-            Verdict::Stale(at) => Some(Arc::new(record.ended(at, generation))),
-            Verdict::Doubtful(_) => None,
-            Verdict::Gone => {
+            PurgeEffect::Holds => Some(Arc::new(record)),
+            PurgeEffect::Stale(at) => Some(Arc::new(record.ended(at, generation))),
+            PurgeEffect::Doubtful(_) => None,
+            PurgeEffect::Gone => {
                 shared.remove(entry);
                 None
             }
@@ -63,28 +63,30 @@ impl Cache {
         // Before the look: one that comes during it is looked at next time.
         let generation = self.purges.generation();
         match self.purges.verdict(key, &record) {
-            Verdict::Holds => Some(record),
-            Verdict::Stale(at) => {
+            PurgeEffect::Holds => Some(record),
+            PurgeEffect::Stale(at) => {
                 let ended = Arc::new(record.ended(at, generation));
-                self.memory.keep_record(*key, Arc::clone(&ended)).await;
+                self.memory.insert_record(*key, Arc::clone(&ended)).await;
                 Some(ended)
             }
-            Verdict::Doubtful(at) => {
+            PurgeEffect::Doubtful(at) => {
                 let distrusted = Arc::new(record.distrusted(at, generation));
-                self.memory.keep_record(*key, Arc::clone(&distrusted)).await;
+                self.memory
+                    .insert_record(*key, Arc::clone(&distrusted))
+                    .await;
                 Some(distrusted)
             }
-            Verdict::Gone => {
+            PurgeEffect::Gone => {
                 // Another replica may have shared a newer one.
-                self.forget_record_here(key).await;
+                self.remove_record_locally(key).await;
                 None
             }
         }
     }
 
     /// Keeps a record, or sees to it that none is left of a source that may no longer be stored.
-    pub(crate) async fn keep_record(&self, key: SourceKey, record: &Arc<SourceRecord>) {
-        let stored = self.keep_record_here(key, record).await;
+    pub(crate) async fn insert_record(&self, key: SourceKey, record: &Arc<SourceRecord>) {
+        let stored = self.insert_record_locally(key, record).await;
         if let Some(shared) = &self.shared {
             let entry = EntryKey::record(key);
             match stored {
@@ -95,7 +97,7 @@ impl Cache {
     }
 
     /// Keeps a record in this process and on its disk, if it may be stored; says how it is written.
-    pub(crate) async fn keep_record_here(
+    pub(crate) async fn insert_record_locally(
         &self,
         key: SourceKey,
         record: &Arc<SourceRecord>,
@@ -105,25 +107,25 @@ impl Cache {
             .filter(|_| record.freshness.is_storable());
         match &stored {
             Some(stored) => {
-                self.memory.keep_record(key, Arc::clone(record)).await;
+                self.memory.insert_record(key, Arc::clone(record)).await;
                 if let Some(disk) = &self.sources {
                     disk.put(EntryKey::record(key), Vec::new(), stored.clone());
                 }
             }
-            None => self.forget_record_here(&key).await,
+            None => self.remove_record_locally(&key).await,
         }
         stored
     }
 
-    pub(crate) async fn forget_record(&self, key: &SourceKey) {
-        self.forget_record_here(key).await;
+    pub(crate) async fn remove_record(&self, key: &SourceKey) {
+        self.remove_record_locally(key).await;
         if let Some(shared) = &self.shared {
             shared.remove(EntryKey::record(*key));
         }
     }
 
-    pub(crate) async fn forget_record_here(&self, key: &SourceKey) {
-        self.memory.forget_record(key).await;
+    pub(crate) async fn remove_record_locally(&self, key: &SourceKey) {
+        self.memory.remove_record(key).await;
         if let Some(disk) = &self.sources {
             disk.remove(EntryKey::record(*key));
         }

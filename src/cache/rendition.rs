@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::cache::key::Key;
+use crate::cache::key::RenditionKey;
 use crate::options::Format;
 use crate::options::Warning;
 
@@ -24,7 +24,7 @@ pub struct Rendition {
 impl Rendition {
     /// What was made for `key`. It will be kept only under that key.
     pub fn new(
-        key: &Key,
+        key: &RenditionKey,
         mut bytes: Vec<u8>,
         format: Format,
         width: u32,
@@ -79,7 +79,7 @@ impl Rendition {
     }
 
     /// Reads the stored form; `None` if it is anything but that.
-    pub(crate) fn from_stored(key: &Key, mut stored: Bytes) -> Option<Self> {
+    pub(crate) fn from_stored(key: &RenditionKey, mut stored: Bytes) -> Option<Self> {
         let format = format_of(take::<1>(&mut stored)?[0])?;
         let width = u32::from_le_bytes(take(&mut stored)?);
         let height = u32::from_le_bytes(take(&mut stored)?);
@@ -147,8 +147,8 @@ mod tests {
     use super::Bytes;
     use super::FORMATS;
     use super::Format;
-    use super::Key;
     use super::Rendition;
+    use super::RenditionKey;
     use super::format_code;
     use super::format_of;
 
@@ -158,7 +158,7 @@ mod tests {
             "héllo".to_owned(),
         ];
         Rendition::new(
-            &Key::numbered(7),
+            &RenditionKey::numbered(7),
             b"picture".to_vec(),
             Format::Avif,
             800,
@@ -175,7 +175,10 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let read = Rendition::from_stored(&Key::numbered(7), Bytes::from(stored(&rendition())));
+        let read = Rendition::from_stored(
+            &RenditionKey::numbered(7),
+            Bytes::from(stored(&rendition())),
+        );
         assert_eq!(read, Some(rendition()));
     }
 
@@ -194,7 +197,7 @@ mod tests {
         for cut in 0..=head {
             let part = Bytes::copy_from_slice(&whole[..cut]);
             assert_eq!(
-                Rendition::from_stored(&Key::numbered(7), part),
+                Rendition::from_stored(&RenditionKey::numbered(7), part),
                 None,
                 "{cut} bytes"
             );
@@ -211,7 +214,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic_and_written_back_alike(bytes in any::<Vec<u8>>()) {
-            if let Some(read) = Rendition::from_stored(&Key::numbered(1), Bytes::from(bytes.clone())) {
+            if let Some(read) = Rendition::from_stored(&RenditionKey::numbered(1), Bytes::from(bytes.clone())) {
                 prop_assert_eq!(stored(&read), bytes);
             }
         }

@@ -3,29 +3,29 @@
 use std::sync::Arc;
 
 use crate::cache::Cache;
-use crate::cache::Found;
-use crate::cache::Made;
+use crate::cache::CachedRendition;
+use crate::cache::RenderOutput;
 use crate::cache::entry::EntryKey;
-use crate::cache::key::Key;
-use crate::cache::negative::Failure;
-use crate::cache::negative::FailureKey;
+use crate::cache::key::RenditionKey;
+use crate::cache::negative::CacheableError;
+use crate::cache::negative::NegativeKey;
 use crate::cache::rendition::Rendition;
-use crate::cache::single_flight::Failed;
+use crate::cache::single_flight::FlightError;
 use crate::cache::single_flight::FlightKey;
 use crate::cache::single_flight::FlightLost;
-use crate::cache::single_flight::Landing;
-use crate::cache::stats::Outcome;
+use crate::cache::single_flight::FlightResult;
+use crate::cache::stats::CacheStatus;
 use crate::cache::stats::Tier;
 use crate::options::Format;
 
 impl Cache {
     /// The rendition kept under `key`, if memory has it: at no cost beyond that of looking.
-    pub async fn recall(&self, key: &Key) -> Option<Found> {
+    pub async fn get(&self, key: &RenditionKey) -> Option<CachedRendition> {
         let rendition = self.memory.rendition(key).await?;
         if let Some(disk) = &self.renditions {
             disk.hit(&EntryKey::rendition(*key));
         }
-        Some(Found::kept(rendition, Tier::Memory))
+        Some(CachedRendition::kept(rendition, Tier::Memory))
     }
 
     /// The rendition kept under `key`, else what `render` makes, which is then kept.
@@ -35,16 +35,16 @@ impl Cache {
     /// So is one of a source that was fetched anew on the way and may not be kept.
     pub async fn get_or_render<E, M, Fut>(
         self: &Arc<Self>,
-        key: Key,
+        key: RenditionKey,
         keep: bool,
         render: Fut,
-    ) -> Landing<Found, E>
+    ) -> FlightResult<CachedRendition, E>
     where
-        E: Failure,
-        M: Into<Made> + Send + 'static,
-        Fut: Future<Output = Landing<M, E>> + Send + 'static,
+        E: CacheableError,
+        M: Into<RenderOutput> + Send + 'static,
+        Fut: Future<Output = FlightResult<M, E>> + Send + 'static,
     {
-        if keep && let Some(found) = self.recall(&key).await {
+        if keep && let Some(found) = self.get(&key).await {
             return Ok(found);
         }
         let cache = Arc::clone(self);
@@ -54,20 +54,22 @@ impl Cache {
                 if let Some(found) = cache.find_rendition(key).await {
                     return Ok(found);
                 }
-                let failure = FailureKey::Rendition(key);
+                let failure = NegativeKey::Rendition(key);
                 let now = cache.clock.now();
-                if let Some(failed) = cache.failures.recall(&failure, generation, now) {
+                if let Some(failed) = cache.failures.get(&failure, generation, now) {
                     return Err(failed);
                 }
             }
-            let Made { rendition, source } = match render.await {
+            let RenderOutput { rendition, source } = match render.await {
                 Ok(made) => made.into(),
                 Err(failed) => {
                     if keep {
                         let life = failed.error.life(&cache.error_lives);
-                        let failure = FailureKey::Rendition(key);
+                        let failure = NegativeKey::Rendition(key);
                         let now = cache.clock.now();
-                        cache.failures.keep(failure, &failed, life, generation, now);
+                        cache
+                            .failures
+                            .insert(failure, &failed, life, generation, now);
                     }
                     return Err(failed);
                 }
@@ -77,24 +79,24 @@ impl Cache {
                 .as_ref()
                 .is_none_or(|source| source.freshness.is_storable());
             if keep && storable && rendition.etag == key.etag() {
-                cache.keep_rendition(key, &rendition).await;
+                cache.insert_rendition(key, &rendition).await;
             }
-            Ok(Found {
+            Ok(CachedRendition {
                 rendition,
-                outcome: Outcome::Miss,
+                outcome: CacheStatus::Miss,
                 source,
             })
         };
         let (landing, joined) = self.flights.join(FlightKey::Rendition(key), work).await;
-        landing.map(|found| Found {
+        landing.map(|found| CachedRendition {
             outcome: found.outcome.seen_by(joined),
             ..found
         })
     }
 
     /// The rendition kept under `key`, if one is. Of all who ask meanwhile, one looks on disk and in the shared bucket.
-    pub async fn find(self: &Arc<Self>, key: Key) -> Option<Found> {
-        if let Some(found) = self.recall(&key).await {
+    pub async fn find(self: &Arc<Self>, key: RenditionKey) -> Option<CachedRendition> {
+        if let Some(found) = self.get(&key).await {
             return Some(found);
         }
         let entry = EntryKey::rendition(key);
@@ -106,15 +108,15 @@ impl Cache {
             return None;
         }
         let cache = Arc::clone(self);
-        let work = async move { Ok::<_, Failed<FlightLost>>(cache.find_rendition(key).await) };
+        let work = async move { Ok::<_, FlightError<FlightLost>>(cache.find_rendition(key).await) };
         let (landing, _) = self.flights.join(FlightKey::Rendition(key), work).await;
         landing.ok().flatten()
     }
 
     /// The format of the rendition kept under `key`, if one is that would be answered with. No more than its beginning is read, so that one that has
     /// rotted since it was written is found out by who asks for it; and it is copied to no tier that does not have it.
-    pub async fn kept_format(&self, key: Key) -> Option<Format> {
-        if let Some(found) = self.recall(&key).await {
+    pub async fn get_format(&self, key: RenditionKey) -> Option<Format> {
+        if let Some(found) = self.get(&key).await {
             return Some(found.rendition.format);
         }
         let entry = EntryKey::rendition(key);
@@ -130,24 +132,24 @@ impl Cache {
     }
 
     /// Keeps a rendition no longer: a better one has taken its place.
-    pub async fn forget(&self, key: Key) {
-        self.forget_here(key).await;
+    pub async fn remove(&self, key: RenditionKey) {
+        self.remove_locally(key).await;
         if let Some(shared) = &self.shared {
             shared.remove(EntryKey::rendition(key));
         }
     }
 
     /// Keeps a rendition no longer in this process, nor on its disk.
-    pub(crate) async fn forget_here(&self, key: Key) {
-        self.memory.forget_rendition(&key).await;
+    pub(crate) async fn remove_locally(&self, key: RenditionKey) {
+        self.memory.remove_rendition(&key).await;
         if let Some(disk) = &self.renditions {
             disk.remove(EntryKey::rendition(key));
         }
     }
 
-    async fn find_rendition(&self, key: Key) -> Option<Found> {
+    async fn find_rendition(&self, key: RenditionKey) -> Option<CachedRendition> {
         // Again, now that nobody else can be about to keep it.
-        if let Some(found) = self.recall(&key).await {
+        if let Some(found) = self.get(&key).await {
             return Some(found);
         }
         let (rendition, tier) = match self.on_disk(key).await {
@@ -156,12 +158,12 @@ impl Cache {
         };
         let rendition = Arc::new(rendition);
         self.memory
-            .keep_rendition(key, Arc::clone(&rendition))
+            .insert_rendition(key, Arc::clone(&rendition))
             .await;
-        Some(Found::kept(rendition, tier))
+        Some(CachedRendition::kept(rendition, tier))
     }
 
-    async fn on_disk(&self, key: Key) -> Option<Rendition> {
+    async fn on_disk(&self, key: RenditionKey) -> Option<Rendition> {
         let disk = self.renditions.as_ref()?;
         let entry = EntryKey::rendition(key);
         let stored = disk.get(entry).await?;
@@ -169,7 +171,7 @@ impl Cache {
     }
 
     /// What another replica made. It is on disk here from then on.
-    async fn in_bucket(&self, key: Key) -> Option<Rendition> {
+    async fn in_bucket(&self, key: RenditionKey) -> Option<Rendition> {
         let shared = self.shared.as_ref()?;
         let entry = EntryKey::rendition(key);
         let stored = shared.get(entry).await?;
@@ -181,8 +183,10 @@ impl Cache {
         Some(rendition)
     }
 
-    async fn keep_rendition(&self, key: Key, rendition: &Arc<Rendition>) {
-        self.memory.keep_rendition(key, Arc::clone(rendition)).await;
+    async fn insert_rendition(&self, key: RenditionKey, rendition: &Arc<Rendition>) {
+        self.memory
+            .insert_rendition(key, Arc::clone(rendition))
+            .await;
         let Some(head) = rendition.stored_head() else {
             return;
         };

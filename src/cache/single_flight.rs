@@ -13,10 +13,10 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::cache::key::Key;
+use crate::cache::key::RenditionKey;
 use crate::cache::key::SourceKey;
 use crate::cache::source_record::SourceRecord;
-use crate::cache::tier::shared::wait_budget::Patience;
+use crate::cache::tier::shared::wait_budget::WaitBudget;
 
 /// Why a flight ended with neither an answer nor an error of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,15 +55,15 @@ pub(crate) enum FlightKey {
     Refresh(SourceKey, u64),
     /// The whole source, whatever is known of it.
     SourceBytes(SourceKey, u64),
-    Rendition(Key),
+    Rendition(RenditionKey),
 }
 
 /// How a flight ends, for each of its waiters alike.
-pub(crate) type Landing<V, E> = Result<V, Failed<E>>;
+pub(crate) type FlightResult<V, E> = Result<V, FlightError<E>>;
 
 /// The failure of a fetch or a render, as everybody is told of it who waited for it, or who asked while it was kept.
 #[derive(Debug)]
-pub struct Failed<E> {
+pub struct FlightError<E> {
     pub error: Arc<E>,
     /// When it came to that, where it was kept and is told again.
     pub since: Option<SystemTime>,
@@ -71,10 +71,10 @@ pub struct Failed<E> {
     pub may_be_kept: bool,
 }
 
-impl<E> Failed<E> {
+impl<E> FlightError<E> {
     /// One that came of this source.
     pub fn over(self, source: &SourceRecord) -> Self {
-        Failed {
+        FlightError {
             may_be_kept: self.may_be_kept && source.freshness.is_storable(),
             ..self
         }
@@ -82,16 +82,16 @@ impl<E> Failed<E> {
 }
 
 /// It just came to that.
-impl<E> From<E> for Failed<E> {
+impl<E> From<E> for FlightError<E> {
     fn from(error: E) -> Self {
-        Failed::from(Arc::new(error))
+        FlightError::from(Arc::new(error))
     }
 }
 
 /// It just came to that.
-impl<E> From<Arc<E>> for Failed<E> {
+impl<E> From<Arc<E>> for FlightError<E> {
     fn from(error: Arc<E>) -> Self {
-        Failed {
+        FlightError {
             error,
             since: None,
             may_be_kept: true,
@@ -99,15 +99,15 @@ impl<E> From<Arc<E>> for Failed<E> {
     }
 }
 
-impl<E> From<Failed<E>> for Arc<E> {
-    fn from(failed: Failed<E>) -> Self {
+impl<E> From<FlightError<E>> for Arc<E> {
+    fn from(failed: FlightError<E>) -> Self {
         failed.error
     }
 }
 
-impl<E> Clone for Failed<E> {
+impl<E> Clone for FlightError<E> {
     fn clone(&self) -> Self {
-        Failed {
+        FlightError {
             error: Arc::clone(&self.error),
             since: self.since,
             may_be_kept: self.may_be_kept,
@@ -116,11 +116,11 @@ impl<E> Clone for Failed<E> {
 }
 
 /// Keys carry the type of the landing, so that callers with different error types share this one map and never each other's flights.
-type Airborne = Mutex<HashMap<(FlightKey, TypeId), Box<dyn Any + Send>>>;
+type FlightMap = Mutex<HashMap<(FlightKey, TypeId), Box<dyn Any + Send>>>;
 
 #[derive(Default)]
 pub(crate) struct Flights {
-    airborne: Arc<Airborne>,
+    airborne: Arc<FlightMap>,
 }
 
 impl Flights {
@@ -130,21 +130,27 @@ impl Flights {
     pub(crate) async fn join<V, E>(
         &self,
         key: FlightKey,
-        work: impl Future<Output = Landing<V, E>> + Send + 'static,
-    ) -> (Landing<V, E>, bool)
+        work: impl Future<Output = FlightResult<V, E>> + Send + 'static,
+    ) -> (FlightResult<V, E>, bool)
     where
         V: Clone + Send + Sync + 'static,
         E: From<FlightLost> + Send + Sync + 'static,
     {
-        let own = Patience::current();
-        let (Boarded { landing, patience }, joined) = self.board(key, own.clone(), work);
+        let own = WaitBudget::current();
+        let (
+            FlightHandle {
+                landing,
+                wait_budget,
+            },
+            joined,
+        ) = self.board(key, own.clone(), work);
         let landing = if joined {
-            own.join(&patience, landed(landing)).await
+            own.join(&wait_budget, landed(landing)).await
         } else {
             landed(landing).await
         };
         (
-            landing.unwrap_or_else(|| Err(Failed::from(E::from(FlightLost::Crashed)))),
+            landing.unwrap_or_else(|| Err(FlightError::from(E::from(FlightLost::Crashed)))),
             joined,
         )
     }
@@ -153,13 +159,13 @@ impl Flights {
     pub(crate) fn start<V, E>(
         &self,
         key: FlightKey,
-        work: impl Future<Output = Landing<V, E>> + Send + 'static,
+        work: impl Future<Output = FlightResult<V, E>> + Send + 'static,
     ) -> bool
     where
         V: Clone + Send + Sync + 'static,
         E: From<FlightLost> + Send + Sync + 'static,
     {
-        let (_, joined) = self.board(key, Patience::endless(), work);
+        let (_, joined) = self.board(key, WaitBudget::unlimited(), work);
         !joined
     }
 
@@ -171,23 +177,23 @@ impl Flights {
     fn board<V, E>(
         &self,
         key: FlightKey,
-        patience: Patience,
-        work: impl Future<Output = Landing<V, E>> + Send + 'static,
-    ) -> (Boarded<V, E>, bool)
+        wait_budget: WaitBudget,
+        work: impl Future<Output = FlightResult<V, E>> + Send + 'static,
+    ) -> (FlightHandle<V, E>, bool)
     where
         V: Clone + Send + Sync + 'static,
         E: From<FlightLost> + Send + Sync + 'static,
     {
-        let key = (key, TypeId::of::<Landing<V, E>>());
+        let key = (key, TypeId::of::<FlightResult<V, E>>());
         let mut airborne = lock(&self.airborne);
         let known = airborne.get(&key).and_then(|flight| flight.downcast_ref());
         if let Some(known) = known {
-            return (Boarded::clone(known), true);
+            return (FlightHandle::clone(known), true);
         }
         let (tell, landing) = watch::channel(None);
-        let boarded = Boarded {
+        let boarded = FlightHandle {
             landing,
-            patience: patience.clone(),
+            wait_budget: wait_budget.clone(),
         };
         airborne.insert(key, Box::new(boarded.clone()));
         drop(airborne);
@@ -200,7 +206,7 @@ impl Flights {
             tell,
         };
         tokio::spawn(async move {
-            let work = Patience::scope(Some(patience), work);
+            let work = WaitBudget::scope(Some(wait_budget), work);
             let landing = timeout(LONGEST, work).await;
             let landing = landing.unwrap_or_else(|_| Err(E::from(FlightLost::Overdue).into()));
             let Flight { slot, tell } = flight;
@@ -212,25 +218,25 @@ impl Flights {
 }
 
 /// What is known of a flight in the air.
-struct Boarded<V, E> {
-    landing: Told<V, E>,
-    patience: Patience,
+struct FlightHandle<V, E> {
+    landing: ResultReceiver<V, E>,
+    wait_budget: WaitBudget,
 }
 
-impl<V, E> Clone for Boarded<V, E> {
+impl<V, E> Clone for FlightHandle<V, E> {
     fn clone(&self) -> Self {
-        Boarded {
+        FlightHandle {
             landing: self.landing.clone(),
-            patience: self.patience.clone(),
+            wait_budget: self.wait_budget.clone(),
         }
     }
 }
 
 /// Where a landing is told.
-type Told<V, E> = watch::Receiver<Option<Landing<V, E>>>;
+type ResultReceiver<V, E> = watch::Receiver<Option<FlightResult<V, E>>>;
 
 /// `None` if the flight was lost without a word.
-async fn landed<V: Clone, E>(mut told: Told<V, E>) -> Option<Landing<V, E>> {
+async fn landed<V: Clone, E>(mut told: ResultReceiver<V, E>) -> Option<FlightResult<V, E>> {
     let landing = told.wait_for(Option::is_some).await;
     landing.ok().and_then(|landing| landing.clone())
 }
@@ -238,12 +244,12 @@ async fn landed<V: Clone, E>(mut told: Told<V, E>) -> Option<Landing<V, E>> {
 /// Dropped by a panic as well: fields go in this order, so nobody can join a flight that will never land.
 struct Flight<V, E> {
     slot: Slot,
-    tell: watch::Sender<Option<Landing<V, E>>>,
+    tell: watch::Sender<Option<FlightResult<V, E>>>,
 }
 
 /// A key's place in the map; freed when dropped.
 struct Slot {
-    airborne: Arc<Airborne>,
+    airborne: Arc<FlightMap>,
     key: (FlightKey, TypeId),
 }
 
@@ -254,7 +260,7 @@ impl Drop for Slot {
 }
 
 fn lock(
-    airborne: &Airborne,
+    airborne: &FlightMap,
 ) -> std::sync::MutexGuard<'_, HashMap<(FlightKey, TypeId), Box<dyn Any + Send>>> {
     airborne.lock().unwrap_or_else(PoisonError::into_inner)
 }

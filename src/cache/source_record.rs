@@ -10,8 +10,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::cache::key::ContentHash;
 use crate::cache::key::SourceName;
-use crate::cache::key::Version;
 use crate::freshness::Freshness;
 use crate::freshness::Tag;
 use crate::freshness::Tags;
@@ -24,7 +24,7 @@ const MAX_STORED: usize = 64 << 10;
 /// One state of a source: which, how long it may be used, and how to ask whether it is still the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceRecord {
-    pub version: Version,
+    pub version: ContentHash,
     pub validators: Validators,
     pub freshness: Freshness,
     /// Length of the source in bytes.
@@ -38,30 +38,30 @@ pub struct SourceRecord {
     /// The number of the last purge that left nothing of the states before.
     pub epoch: u64,
     /// The number of the last purge that is known to leave it alone.
-    judged: Judged,
+    judged: CheckedUntil,
 }
 
 /// Not part of a record: what was found out about it.
 #[derive(Debug, Default)]
-struct Judged(AtomicU64);
+struct CheckedUntil(AtomicU64);
 
-impl Clone for Judged {
+impl Clone for CheckedUntil {
     fn clone(&self) -> Self {
-        Judged(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+        CheckedUntil(AtomicU64::new(self.0.load(Ordering::Relaxed)))
     }
 }
 
-impl PartialEq for Judged {
+impl PartialEq for CheckedUntil {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Judged {}
+impl Eq for CheckedUntil {}
 
 /// The stored form is a small TOML document, so that an operator can read it.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct RecordFile {
     version: String,
     len: u64,
     address: String,
@@ -78,7 +78,7 @@ impl SourceRecord {
     /// The state that a source was just fetched in, by a fetch that began after the purge `generation`.
     pub fn new(
         name: &SourceName,
-        version: Version,
+        version: ContentHash,
         fetched: FetchedSource,
         generation: u64,
     ) -> Self {
@@ -97,7 +97,7 @@ impl SourceRecord {
             tags: tags.into_tags(),
             generation,
             epoch: 0,
-            judged: Judged::default(),
+            judged: CheckedUntil::default(),
         }
     }
 
@@ -114,7 +114,7 @@ impl SourceRecord {
             validators: self.validators.renewed_by(validators),
             freshness: self.freshness.renewed_by(freshness),
             generation,
-            judged: Judged::default(),
+            judged: CheckedUntil::default(),
             ..self.clone()
         }
     }
@@ -123,7 +123,7 @@ impl SourceRecord {
     pub(crate) fn capped(&self, cap: Duration) -> Self {
         SourceRecord {
             freshness: self.freshness.capped(cap),
-            judged: Judged::default(),
+            judged: CheckedUntil::default(),
             ..self.clone()
         }
     }
@@ -133,7 +133,7 @@ impl SourceRecord {
         SourceRecord {
             freshness: self.freshness.ended(at),
             generation,
-            judged: Judged::default(),
+            judged: CheckedUntil::default(),
             ..self.clone()
         }
     }
@@ -155,11 +155,11 @@ impl SourceRecord {
     }
 
     /// The number of the last purge that is known to leave it alone.
-    pub(crate) fn judged_until(&self) -> u64 {
+    pub(crate) fn checked_until(&self) -> u64 {
         self.generation.max(self.judged.0.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn judge_until(&self, generation: u64) {
+    pub(crate) fn set_checked_until(&self, generation: u64) {
         self.judged.0.fetch_max(generation, Ordering::Relaxed);
     }
 
@@ -172,7 +172,7 @@ impl SourceRecord {
     }
 
     pub(crate) fn to_stored(&self) -> Option<Bytes> {
-        let stored = Stored {
+        let stored = RecordFile {
             version: self.version.to_string(),
             len: self.len,
             address: self.address.to_string(),
@@ -191,7 +191,7 @@ impl SourceRecord {
         let text = std::str::from_utf8(stored)
             .ok()
             .filter(|text| text.len() <= MAX_STORED)?;
-        let Stored {
+        let RecordFile {
             version,
             len,
             address,
@@ -201,7 +201,7 @@ impl SourceRecord {
             validators,
             freshness,
         } = toml::from_str(text).ok()?;
-        let version = Version::from_hex(&version)?;
+        let version = ContentHash::from_hex(&version)?;
         freshness.is_storable().then_some(SourceRecord {
             version,
             validators,
@@ -211,7 +211,7 @@ impl SourceRecord {
             tags,
             generation,
             epoch,
-            judged: Judged::default(),
+            judged: CheckedUntil::default(),
         })
     }
 }

@@ -7,23 +7,23 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use crate::cache::Cache;
-use crate::cache::FoundSource;
+use crate::cache::CachedSource;
 use crate::cache::SourceBytes;
 use crate::cache::blocking;
 use crate::cache::entry::EntryKey;
+use crate::cache::key::ContentHash;
 use crate::cache::key::SourceId;
 use crate::cache::key::SourceKey;
 use crate::cache::key::SourceName;
-use crate::cache::key::Version;
-use crate::cache::negative::Failure;
-use crate::cache::negative::FailureKey;
-use crate::cache::purge::log::Verdict;
-use crate::cache::single_flight::Failed;
+use crate::cache::negative::CacheableError;
+use crate::cache::negative::NegativeKey;
+use crate::cache::purge::log::PurgeEffect;
+use crate::cache::single_flight::FlightError;
 use crate::cache::single_flight::FlightKey;
 use crate::cache::single_flight::FlightLost;
-use crate::cache::single_flight::Landing;
+use crate::cache::single_flight::FlightResult;
 use crate::cache::source_record::SourceRecord;
-use crate::cache::stats::Outcome;
+use crate::cache::stats::CacheStatus;
 use crate::cache::stats::Stale;
 use crate::cache::stats::Tier;
 use crate::freshness::Validators;
@@ -63,14 +63,14 @@ where
 
 impl Cache {
     /// A fresh source, if memory has its record: at no cost beyond that of looking.
-    pub async fn recall_source(&self, key: &SourceKey) -> Option<FoundSource> {
+    pub async fn get_source(&self, key: &SourceKey) -> Option<CachedSource> {
         let record = self.memory.record(key).await?;
         if let Some(disk) = &self.sources {
             disk.hit(&EntryKey::record(*key));
         }
-        let usable = self.purges.verdict(key, &record) == Verdict::Holds
+        let usable = self.purges.verdict(key, &record) == PurgeEffect::Holds
             && record.freshness.is_fresh(self.clock.now());
-        usable.then(|| FoundSource::kept(record, Tier::Memory, None))
+        usable.then(|| CachedSource::kept(record, Tier::Memory, None))
     }
 
     /// A source: the kept record while it is fresh, or while it may be used although it is not; else what `fetch` gets. `fetch` is given the
@@ -79,12 +79,12 @@ impl Cache {
     /// Coalesced: of all who ask meanwhile, one fetches. A stale record that may be used is handed out at once, and one fetch is made behind it;
     /// where the origin fails, one that may stand in does. What the origin answers instead of a source is told to each, and kept as long as its
     /// kind is. What may not be stored is handed to those who wait, and kept nowhere.
-    pub async fn get_or_fetch<E: Failure>(
+    pub async fn get_or_fetch<E: CacheableError>(
         self: &Arc<Self>,
         name: &SourceName,
         fetch: impl Fetch<E>,
-    ) -> Landing<FoundSource, E> {
-        if let Some(found) = self.recall_source(&name.key).await {
+    ) -> FlightResult<CachedSource, E> {
+        if let Some(found) = self.get_source(&name.key).await {
             return Ok(found);
         }
         let generation = self.purges.generation();
@@ -95,17 +95,17 @@ impl Cache {
             let now = cache.clock.now();
             match known {
                 Some((record, tier)) if record.freshness.is_fresh(now) => {
-                    Ok(FoundSource::kept(record, tier, None))
+                    Ok(CachedSource::kept(record, tier, None))
                 }
                 Some((record, tier)) if record.freshness.may_serve_while_revalidating(now) => {
                     cache.refresh(name, Arc::clone(&record), tier, generation, fetch);
-                    Ok(FoundSource::kept(record, tier, Some(Stale::Revalidating)))
+                    Ok(CachedSource::kept(record, tier, Some(Stale::Revalidating)))
                 }
                 known => cache.ask(&name, known, generation, fetch).await,
             }
         };
         let (landing, joined) = self.flights.join(flight, work).await;
-        landing.map(|found| FoundSource {
+        landing.map(|found| CachedSource {
             outcome: found.outcome.seen_by(joined),
             ..found
         })
@@ -113,13 +113,13 @@ impl Cache {
 
     /// The bytes of a source that [`get_or_fetch`](Self::get_or_fetch) found: those it fetched, or those kept, or, when those have been evicted,
     /// fetched again, whole and coalesced. The record is the one that belongs to the bytes; after a fetch it may be of a newer version.
-    pub async fn bytes_or_fetch<E: Failure>(
+    pub async fn bytes_or_fetch<E: CacheableError>(
         self: &Arc<Self>,
         name: &SourceName,
-        found: FoundSource,
+        found: CachedSource,
         fetch: impl Fetch<E>,
-    ) -> Landing<SourceBytes, E> {
-        let FoundSource { record, bytes, .. } = found;
+    ) -> FlightResult<SourceBytes, E> {
+        let CachedSource { record, bytes, .. } = found;
         let bytes = match bytes {
             Some(bytes) => Some(bytes),
             None => self.source_bytes(&name.key, &record).await,
@@ -152,22 +152,22 @@ impl Cache {
     }
 
     /// Keeps the bytes of a source in memory for those who ask next, unless somebody waits for that memory.
-    async fn keep_bytes_at_hand(&self, source: SourceId, version: Version, bytes: &Bytes) {
+    async fn keep_bytes_at_hand(&self, source: SourceId, version: ContentHash, bytes: &Bytes) {
         self.memory
-            .keep_source_bytes(source, version, bytes.clone())
+            .insert_source_bytes(source, version, bytes.clone())
             .await;
         // Asked afterwards, so that a waiter that comes in between is seen here or makes the cache let go itself.
         if self.source_memory.is_scarce() {
-            self.memory.forget_source_bytes();
+            self.memory.remove_source_bytes();
         }
     }
 
     /// A source with its bytes, fetched without condition unless somebody else did so a moment ago.
-    pub async fn get_or_fetch_again<E: Failure>(
+    pub async fn get_or_fetch_again<E: CacheableError>(
         self: &Arc<Self>,
         name: &SourceName,
         fetch: impl Fetch<E>,
-    ) -> Landing<SourceBytes, E> {
+    ) -> FlightResult<SourceBytes, E> {
         let generation = self.purges.generation();
         let flight = FlightKey::SourceBytes(name.key, generation);
         let (cache, name) = (Arc::clone(self), name.clone());
@@ -177,21 +177,21 @@ impl Cache {
             {
                 return Ok(SourceBytes { record, bytes });
             }
-            if let Some(failed) = cache.recall_failure(&name.key, generation)
+            if let Some(failed) = cache.get_error(&name.key, generation)
                 && cache.is_told_again(&failed)
             {
                 return Err(failed);
             }
             match fetch.ask(None).await {
                 Ok(FetchOutcome::Fetched(fetched)) => {
-                    Ok(cache.keep_source(&name, fetched, generation).await)
+                    Ok(cache.insert_source(&name, fetched, generation).await)
                 }
                 Ok(FetchOutcome::NotModified { .. }) => {
-                    Err(Failed::from(E::from(FlightLost::NothingToRenew)))
+                    Err(FlightError::from(E::from(FlightLost::NothingToRenew)))
                 }
                 Err(error) => {
-                    let failed = Failed::from(error);
-                    cache.note_failure(&name.key, &failed, generation).await;
+                    let failed = FlightError::from(error);
+                    cache.insert_error(&name.key, &failed, generation).await;
                     Err(failed)
                 }
             }
@@ -200,7 +200,7 @@ impl Cache {
     }
 
     /// Asks the origin behind a stale record that was handed out, if nobody is at it and it did not just fail.
-    fn refresh<E: Failure>(
+    fn refresh<E: CacheableError>(
         self: &Arc<Self>,
         name: SourceName,
         known: Arc<SourceRecord>,
@@ -208,7 +208,7 @@ impl Cache {
         generation: u64,
         fetch: impl Fetch<E>,
     ) {
-        if self.recall_failure::<E>(&name.key, generation).is_some() {
+        if self.get_error::<E>(&name.key, generation).is_some() {
             return;
         }
         let cache = Arc::clone(self);
@@ -218,18 +218,18 @@ impl Cache {
                 .ask(&name, Some((known, tier)), generation, fetch)
                 .await
         };
-        self.flights.start::<FoundSource, E>(flight, work);
+        self.flights.start::<CachedSource, E>(flight, work);
     }
 
     /// Asks the other replicas, by way of what they share, and then the origin, and keeps what it says. `known` stands in where it fails.
-    async fn ask<E: Failure>(
+    async fn ask<E: CacheableError>(
         self: &Arc<Self>,
         name: &SourceName,
         known: Option<(Arc<SourceRecord>, Tier)>,
         generation: u64,
         fetch: impl Fetch<E>,
-    ) -> Landing<FoundSource, E> {
-        if let Some(failed) = self.recall_failure(&name.key, generation) {
+    ) -> FlightResult<CachedSource, E> {
+        if let Some(failed) = self.get_error(&name.key, generation) {
             let told_again = self.is_told_again(&failed);
             let landing = self.stand_in(known.clone(), failed);
             // An origin is held off for no longer than something stands in for it: that may have been evicted.
@@ -244,8 +244,8 @@ impl Cache {
                         .as_ref()
                         .is_none_or(|(known, _)| record.freshness.is_newer(&known.freshness)) =>
             {
-                self.keep_record_here(name.key, &record).await;
-                return Ok(FoundSource::kept(record, Tier::Shared, None));
+                self.insert_record_locally(name.key, &record).await;
+                return Ok(CachedSource::kept(record, Tier::Shared, None));
             }
             Some(record) if known.is_none() => Some((record, Tier::Shared)),
             _ => known,
@@ -257,11 +257,11 @@ impl Cache {
         match (answer, known) {
             (Ok(FetchOutcome::Fetched(fetched)), _) => {
                 let SourceBytes { record, bytes } =
-                    self.keep_source(name, fetched, generation).await;
-                Ok(FoundSource {
+                    self.insert_source(name, fetched, generation).await;
+                Ok(CachedSource {
                     record,
                     bytes: Some(bytes),
-                    outcome: Outcome::Miss,
+                    outcome: CacheStatus::Miss,
                     stale: None,
                 })
             }
@@ -275,24 +275,24 @@ impl Cache {
             ) => {
                 let record = known.renewed(&validators, &freshness, tags, generation);
                 let record = Arc::new(record);
-                self.failures.forget(&FailureKey::Source(name.key));
+                self.failures.remove(&NegativeKey::Source(name.key));
                 // Purged while the origin was asked: for those who asked before, and nobody else.
-                if self.purges.verdict(&name.key, &known) != Verdict::Gone {
-                    self.keep_record(name.key, &record).await;
+                if self.purges.verdict(&name.key, &known) != PurgeEffect::Gone {
+                    self.insert_record(name.key, &record).await;
                 }
-                Ok(FoundSource {
+                Ok(CachedSource {
                     record,
                     bytes: None,
-                    outcome: Outcome::Revalidated,
+                    outcome: CacheStatus::Revalidated,
                     stale: None,
                 })
             }
             (Ok(FetchOutcome::NotModified { .. }), None) => {
-                Err(Failed::from(E::from(FlightLost::NothingToRenew)))
+                Err(FlightError::from(E::from(FlightLost::NothingToRenew)))
             }
             (Err(error), known) => {
-                let failed = Failed::from(error);
-                self.note_failure(&name.key, &failed, generation).await;
+                let failed = FlightError::from(error);
+                self.insert_error(&name.key, &failed, generation).await;
                 self.stand_in(known, failed)
             }
         }
@@ -313,36 +313,40 @@ impl Cache {
         let kept = self.memory.record(key).await;
         // Not over what came or was purged meanwhile.
         let is_last = kept.is_none_or(|kept| Arc::ptr_eq(&kept, record));
-        if is_last && self.purges.verdict(key, record) == Verdict::Holds {
-            self.keep_record(*key, &capped).await;
+        if is_last && self.purges.verdict(key, record) == PurgeEffect::Holds {
+            self.insert_record(*key, &capped).await;
         }
         capped
     }
 
     /// What is kept, in place of an origin that failed, if it may be used for that.
-    fn stand_in<E: Failure>(
+    fn stand_in<E: CacheableError>(
         &self,
         known: Option<(Arc<SourceRecord>, Tier)>,
-        failed: Failed<E>,
-    ) -> Landing<FoundSource, E> {
+        failed: FlightError<E>,
+    ) -> FlightResult<CachedSource, E> {
         let now = self.clock.now();
         match known {
             Some((record, tier))
                 if failed.error.is_outage() && record.freshness.may_serve_on_error(now) =>
             {
-                Ok(FoundSource::kept(record, tier, Some(Stale::OriginFailed)))
+                Ok(CachedSource::kept(record, tier, Some(Stale::OriginFailed)))
             }
             _ => Err(failed),
         }
     }
 
-    fn recall_failure<E: Failure>(&self, key: &SourceKey, generation: u64) -> Option<Failed<E>> {
-        let key = FailureKey::Source(*key);
-        self.failures.recall(&key, generation, self.clock.now())
+    fn get_error<E: CacheableError>(
+        &self,
+        key: &SourceKey,
+        generation: u64,
+    ) -> Option<FlightError<E>> {
+        let key = NegativeKey::Source(*key);
+        self.failures.get(&key, generation, self.clock.now())
     }
 
     /// Whether a kept failure is an answer by itself, and not only the reason why something kept stands in.
-    fn is_told_again<E: Failure>(&self, failed: &Failed<E>) -> bool {
+    fn is_told_again<E: CacheableError>(&self, failed: &FlightError<E>) -> bool {
         let life = failed.error.life(&self.error_lives);
         failed.since.is_some_and(|since| {
             let age = self.clock.now().duration_since(since);
@@ -352,19 +356,24 @@ impl Cache {
 
     /// Remembers that a source could not be had: for the life of its kind, and an outage for a moment at least, in case something stands in for it.
     /// Nothing is kept of a source that its origin no longer has.
-    async fn note_failure<E: Failure>(&self, key: &SourceKey, failed: &Failed<E>, generation: u64) {
+    async fn insert_error<E: CacheableError>(
+        &self,
+        key: &SourceKey,
+        failed: &FlightError<E>,
+        generation: u64,
+    ) {
         let mut life = failed.error.life(&self.error_lives);
         if failed.error.is_outage() {
             life = life.max(HOLD_OFF);
         } else {
-            self.forget_record(key).await;
+            self.remove_record(key).await;
         }
-        let key = FailureKey::Source(*key);
+        let key = NegativeKey::Source(*key);
         self.failures
-            .keep(key, failed, life, generation, self.clock.now());
+            .insert(key, failed, life, generation, self.clock.now());
     }
 
-    async fn keep_source(
+    async fn insert_source(
         &self,
         name: &SourceName,
         fetched: FetchedSource,
@@ -383,7 +392,7 @@ impl Cache {
         }
         let record = Arc::new(record);
         // Purged while it was on its way: for those who asked before, and nobody else.
-        if self.purges.verdict(&name.key, &record) == Verdict::Gone {
+        if self.purges.verdict(&name.key, &record) == PurgeEffect::Gone {
             return SourceBytes { record, bytes };
         }
         if record.freshness.is_storable() {
@@ -395,18 +404,18 @@ impl Cache {
                 disk.put(entry, Vec::new(), bytes.clone());
             }
         }
-        self.failures.forget(&FailureKey::Source(name.key));
-        self.keep_record(name.key, &record).await;
+        self.failures.remove(&NegativeKey::Source(name.key));
+        self.insert_record(name.key, &record).await;
         SourceBytes { record, bytes }
     }
 }
 
-async fn version_of(bytes: &Bytes) -> Version {
+async fn version_of(bytes: &Bytes) -> ContentHash {
     if bytes.len() > HASHED_AT_ONCE {
         let elsewhere = bytes.clone();
-        if let Some(version) = blocking(move || Version::of(&elsewhere)).await {
+        if let Some(version) = blocking(move || ContentHash::of(&elsewhere)).await {
             return version;
         }
     }
-    Version::of(bytes)
+    ContentHash::of(bytes)
 }

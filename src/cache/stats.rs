@@ -1,10 +1,10 @@
 //! What is said of one answer, and of all of them together.
 
-use crate::cache::tier::disk::health::Trouble;
+use crate::cache::tier::disk::health::DiskFault;
 
 /// How the cache came by what it answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CacheStatus {
     Hit(Tier),
     Miss,
     /// It was kept but too old, and the origin said that it still holds.
@@ -33,7 +33,7 @@ pub enum Stale {
 
 /// What one tier holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct StoreSize {
     pub entries: u64,
     /// Bookkeeping included. In memory this lags behind for a moment; on disk it is what files and folders occupy, in whole blocks.
     pub bytes: u64,
@@ -42,7 +42,7 @@ pub struct Held {
 /// One disk store: what it holds now, and what happened since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskStats {
-    pub held: Held,
+    pub held: StoreSize,
     /// The disk refused to write or to delete.
     pub write_failures: u64,
     /// The disk refused to read, or took too long.
@@ -53,14 +53,14 @@ pub struct DiskStats {
     /// Not kept because too much was waiting to be written, because it is larger than the whole store, or because the store was not in use.
     pub skipped_writes: u64,
     /// Why it is not in use now.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<DiskFault>,
 }
 
 /// The shared tier: how it is now, and what happened since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SharedStats {
     /// To be written.
-    pub waiting: Held,
+    pub waiting: StoreSize,
     /// It failed to read in a row, and is not asked.
     pub reading_open: bool,
     /// It failed to write in a row, and is not written to.
@@ -87,9 +87,9 @@ pub struct SharedStats {
 /// For metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    pub memory_renditions: Held,
+    pub memory_renditions: StoreSize,
     /// Records, and the bytes of those just fetched.
-    pub memory_sources: Held,
+    pub memory_sources: StoreSize,
     /// `None` where there is no disk tier.
     pub disk_renditions: Option<DiskStats>,
     pub disk_sources: Option<DiskStats>,
@@ -99,11 +99,11 @@ pub struct Stats {
     pub flights: u64,
 }
 
-impl Outcome {
+impl CacheStatus {
     /// Who joined a flight that had to work was coalesced; who joined one that found the thing kept has a hit like everybody else.
     pub(crate) fn seen_by(self, joined: bool) -> Self {
         match self {
-            Outcome::Miss | Outcome::Revalidated if joined => Outcome::Coalesced,
+            CacheStatus::Miss | CacheStatus::Revalidated if joined => CacheStatus::Coalesced,
             outcome => outcome,
         }
     }

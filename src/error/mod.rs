@@ -12,8 +12,8 @@ pub use table::ErrorCacheClass;
 pub use table::ErrorInfo;
 
 use crate::bucket::BucketProblem;
-use crate::cache::ErrorLives;
-use crate::cache::Failure;
+use crate::cache::CacheableError;
+use crate::cache::ErrorTtls;
 use crate::cache::FlightLost;
 use crate::cpu::CpuError;
 use crate::cpu::Lane;
@@ -161,7 +161,7 @@ impl Error {
     }
 }
 
-impl Failure for Error {
+impl CacheableError for Error {
     fn is_outage(&self) -> bool {
         match self {
             Error::Source(error) => error.is_outage(),
@@ -174,8 +174,8 @@ impl Failure for Error {
         }
     }
 
-    fn life(&self, lives: &ErrorLives) -> Duration {
-        let ErrorLives {
+    fn life(&self, lives: &ErrorTtls) -> Duration {
+        let ErrorTtls {
             not_found,
             options,
             source,
@@ -238,8 +238,8 @@ mod tests {
     use std::time::Duration;
 
     use super::Error;
-    use crate::cache::ErrorLives;
-    use crate::cache::Failure;
+    use crate::cache::CacheableError;
+    use crate::cache::ErrorTtls;
     use crate::cpu::CpuError;
     use crate::cpu::Rejection;
     use crate::deadline::Stage;
@@ -344,12 +344,12 @@ mod tests {
         assert_eq!(busy.retry_after(), Some(5));
         let no_memory = Error::from(TransformError::Pixels(PixelError::OutOfMemory { bytes: 1 }));
         assert_eq!(no_memory.retry_after(), Some(5));
-        assert_eq!(no_memory.life(&ErrorLives::default()), Duration::ZERO);
+        assert_eq!(no_memory.life(&ErrorTtls::default()), Duration::ZERO);
     }
 
     #[test]
     fn an_origin_may_shorten_the_life_of_what_it_answers_and_not_lengthen_it() {
-        let lives = ErrorLives::default();
+        let lives = ErrorTtls::default();
         for (negative_ttl, missing, large) in [
             (None, 10, 60),
             (Some(0), 0, 0),

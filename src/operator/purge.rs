@@ -14,9 +14,9 @@ use percent_encoding::CONTROLS;
 use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 
-use crate::cache::Key;
 use crate::cache::Purge;
 use crate::cache::PurgeError;
+use crate::cache::RenditionKey;
 use crate::cache::SourceKey;
 use crate::cache::Target;
 use crate::freshness::Tag;
@@ -265,7 +265,7 @@ impl Pipeline {
         }
         for source in &sources {
             let key = SourceKey::of(source);
-            let record = self.cache.kept_record(&key).await;
+            let record = self.cache.get_record(&key).await;
             // Without a record nobody knows what the renditions are called.
             let Some(record) = record.filter(|_| !is_by_hints) else {
                 into.source(source);
@@ -273,8 +273,8 @@ impl Pipeline {
             };
             let keys = recipes
                 .iter()
-                .map(|recipe| Key::of(&key, &record, recipe, &self.manner));
-            let keys: Vec<Key> = keys.collect::<HashSet<_>>().into_iter().collect();
+                .map(|recipe| RenditionKey::of(&key, &record, recipe, &self.manner));
+            let keys: Vec<RenditionKey> = keys.collect::<HashSet<_>>().into_iter().collect();
             into.purged.renditions += keys.len();
             into.targets.push(Target::Renditions { source: key, keys });
         }

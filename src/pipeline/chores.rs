@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use tokio::sync::Semaphore;
 
-use crate::cache::Key;
+use crate::cache::RenditionKey;
 
 /// Chores that are waited for at once; what is beyond is asked for again.
 const MOST: usize = 256;
@@ -29,8 +29,8 @@ pub(crate) struct Chores {
 
 #[derive(Default)]
 struct State {
-    under_way: HashSet<Key>,
-    failed: HashMap<Key, Instant>,
+    under_way: HashSet<RenditionKey>,
+    failed: HashMap<RenditionKey, Instant>,
 }
 
 impl Default for Chores {
@@ -45,12 +45,12 @@ impl Default for Chores {
 /// The right to make one chore, given back when it is dropped.
 pub(crate) struct Claim {
     state: Arc<Mutex<State>>,
-    key: Key,
+    key: RenditionKey,
 }
 
 impl Claim {
     /// `None` if somebody is at it, or if it failed not long ago.
-    pub fn of(chores: &Chores, key: Key) -> Option<Claim> {
+    pub fn of(chores: &Chores, key: RenditionKey) -> Option<Claim> {
         let mut state = lock(&chores.state);
         let rests = |failed: &Instant| failed.elapsed() < REST;
         if state.under_way.len() >= MOST || state.failed.get(&key).is_some_and(rests) {
@@ -89,16 +89,16 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 mod tests {
     use super::Chores;
     use super::Claim;
-    use super::Key;
     use super::MOST;
+    use super::RenditionKey;
 
     #[test]
     fn one_chore_is_under_way_and_a_failed_one_rests() {
         let chores = Chores::default();
-        let key = Key::numbered(1);
+        let key = RenditionKey::numbered(1);
         let claim = Claim::of(&chores, key).expect("nobody is at it");
         assert!(Claim::of(&chores, key).is_none());
-        assert!(Claim::of(&chores, Key::numbered(2)).is_some());
+        assert!(Claim::of(&chores, RenditionKey::numbered(2)).is_some());
         drop(claim);
         let claim = Claim::of(&chores, key).expect("nobody is at it any more");
         claim.failed();
@@ -110,13 +110,13 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let chores = Chores::default();
         let claims: Vec<Claim> = (0..2 * MOST as u64)
-            .filter_map(|number| Claim::of(&chores, Key::numbered(number)))
+            .filter_map(|number| Claim::of(&chores, RenditionKey::numbered(number)))
             .collect();
         assert_eq!(claims.len(), MOST);
         for number in 0..2 * MOST as u64 {
             Claim {
                 state: chores.state.clone(),
-                key: Key::numbered(number),
+                key: RenditionKey::numbered(number),
             }
             .failed();
         }

@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::cache::Failed;
-use crate::cache::FoundSource;
-use crate::cache::Key;
-use crate::cache::Outcome;
+use crate::cache::CacheStatus;
+use crate::cache::CachedSource;
+use crate::cache::FlightError;
 use crate::cache::Rendition;
+use crate::cache::RenditionKey;
 use crate::cache::SourceBytes;
 use crate::cache::SourceName;
 use crate::cache::SourceRecord;
@@ -51,7 +51,7 @@ impl Pipeline {
             return (clues, None);
         };
         for denominator in serving {
-            let key = Key::of_derivative(&name.key, record, denominator);
+            let key = RenditionKey::of_derivative(&name.key, record, denominator);
             if let Some(found) = self.cache.find(key).await {
                 self.metrics.record_large_source("derivative");
                 let bytes = found.rendition.bytes.clone();
@@ -70,7 +70,7 @@ impl Pipeline {
         record: Arc<SourceRecord>,
         denominator: u32,
     ) {
-        let key = Key::of_derivative(&name.key, &record, denominator);
+        let key = RenditionKey::of_derivative(&name.key, &record, denominator);
         let Some(claim) = Claim::of(&self.chores, key) else {
             return;
         };
@@ -80,10 +80,10 @@ impl Pipeline {
                 return;
             };
             let before = Arc::clone(&record);
-            let known = FoundSource {
+            let known = CachedSource {
                 record,
                 bytes: None,
-                outcome: Outcome::Miss,
+                outcome: CacheStatus::Miss,
                 stale: None,
             };
             let Ok((known, _share)) = pipeline.idly(known).await else {
@@ -108,7 +108,7 @@ impl Pipeline {
             };
             match made {
                 Ok(_) => pipeline.metrics.record_reduced_copy("made"),
-                Err(Failed { error, .. }) => {
+                Err(FlightError { error, .. }) => {
                     claim.failed();
                     pipeline.metrics.record_reduced_copy("failed");
                     tracing::debug!(%error, "a large source stays without a copy");
@@ -117,8 +117,8 @@ impl Pipeline {
             }
             for smaller in Derivatives::DENOMINATORS {
                 if smaller > denominator {
-                    let key = Key::of_derivative(&name.key, &before, smaller);
-                    pipeline.cache.forget(key).await;
+                    let key = RenditionKey::of_derivative(&name.key, &before, smaller);
+                    pipeline.cache.remove(key).await;
                 }
             }
         });
@@ -126,10 +126,10 @@ impl Pipeline {
 
     async fn derived(
         self: Arc<Self>,
-        key: Key,
+        key: RenditionKey,
         bytes: Bytes,
         denominator: u32,
-    ) -> Result<Rendition, Failed<Error>> {
+    ) -> Result<Rendition, FlightError<Error>> {
         let deadline = Deadline::after(IDLE_PATIENCE);
         let source = self.opened(bytes, deadline, Terms::Idle).await?;
         let price = transform::price_of_derivative(&source, denominator, &self.limits)

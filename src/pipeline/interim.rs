@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 
-use crate::cache::Found;
-use crate::cache::FoundSource;
-use crate::cache::Key;
-use crate::cache::Outcome;
+use crate::cache::CacheStatus;
+use crate::cache::CachedRendition;
+use crate::cache::CachedSource;
 use crate::cache::Rendition;
+use crate::cache::RenditionKey;
 use crate::cache::SourceName;
 use crate::cache::SourceRecord;
 use crate::cpu::CpuError;
@@ -33,9 +33,9 @@ pub(crate) struct Choice<'a> {
     pub admitted: &'a Admitted,
     pub named: &'a Named,
     /// What was found under that name, where somebody looked.
-    pub found: Option<Found>,
+    pub found: Option<CachedRendition>,
     /// The key of the rendition that is to take its place.
-    pub better: Option<Key>,
+    pub better: Option<RenditionKey>,
 }
 
 impl Choice<'_> {
@@ -125,7 +125,7 @@ impl Pipeline {
                 return;
             };
             match pipeline.settle(job, name, record, better).await {
-                Ok(Some(Outcome::Miss)) => pipeline.metrics.record_upgrade("made"),
+                Ok(Some(CacheStatus::Miss)) => pipeline.metrics.record_upgrade("made"),
                 // Somebody was faster.
                 Ok(Some(_)) => {}
                 Ok(None) => {
@@ -142,7 +142,7 @@ impl Pipeline {
                     return;
                 }
             }
-            pipeline.cache.forget(interim).await;
+            pipeline.cache.remove(interim).await;
         });
     }
 
@@ -152,13 +152,13 @@ impl Pipeline {
         job: Job,
         name: SourceName,
         record: Arc<SourceRecord>,
-        better: Key,
-    ) -> Result<Option<Outcome>, Arc<Error>> {
+        better: RenditionKey,
+    ) -> Result<Option<CacheStatus>, Arc<Error>> {
         let before = Arc::clone(&record);
-        let known = FoundSource {
+        let known = CachedSource {
             record,
             bytes: None,
-            outcome: Outcome::Miss,
+            outcome: CacheStatus::Miss,
             stale: None,
         };
         let Ok((known, _share)) = self.idly(known).await else {
@@ -171,10 +171,10 @@ impl Pipeline {
         if !source.record.is_same_state(&before) {
             return Ok(None);
         }
-        let source = FoundSource {
+        let source = CachedSource {
             record: source.record,
             bytes: Some(source.bytes),
-            outcome: Outcome::Miss,
+            outcome: CacheStatus::Miss,
             stale: None,
         };
         let spent = Arc::new(OnceLock::new());

@@ -29,15 +29,15 @@ use crate::bucket::AddressError;
 use crate::bucket::BucketAddress;
 use crate::cache::Cache;
 use crate::cache::CacheError;
-use crate::cache::ErrorLives;
-use crate::cache::Failed;
-use crate::cache::Failure;
-use crate::cache::Outcome;
+use crate::cache::CacheStatus;
+use crate::cache::CacheableError;
+use crate::cache::DiskFault;
+use crate::cache::ErrorTtls;
+use crate::cache::FlightError;
 use crate::cache::SharedStats;
 use crate::cache::SourceRecord;
 use crate::cache::Stale;
 use crate::cache::Tier;
-use crate::cache::Trouble;
 use crate::config::Config;
 use crate::cpu::CpuPool;
 use crate::cpu::Lane;
@@ -86,7 +86,7 @@ pub struct Pipeline {
     /// Whether smaller copies of large sources are made.
     derives: bool,
     /// How long errors are kept.
-    errors: ErrorLives,
+    errors: ErrorTtls,
     chores: Chores,
     /// Turns of those that prepare the pictures of a source.
     pub(crate) warming: Semaphore,
@@ -222,7 +222,7 @@ impl Pipeline {
             ] {
                 self.metrics.set_cache_events(store, event, count);
             }
-            for trouble in Trouble::ALL {
+            for trouble in DiskFault::ALL {
                 let is_off = disk.trouble == Some(trouble);
                 self.metrics.set_cache_off(store, trouble.word(), is_off);
             }
@@ -280,9 +280,9 @@ impl Pipeline {
         let understood = self.understand(head);
         // Where it stays: it is large, and a hit is short.
         let run = pin!(self.run(head, started, &understood));
-        let (answered, error) = match self.cache.patiently(run).await {
+        let (answered, error) = match self.cache.within_wait_budget(run).await {
             Ok(answered) => (answered, None),
-            Err(Failed {
+            Err(FlightError {
                 error,
                 since,
                 may_be_kept,
@@ -333,12 +333,12 @@ impl Pipeline {
         head: &Parts,
         started: Instant,
         understood: &Understood,
-    ) -> Result<Answered, Failed<Error>> {
+    ) -> Result<Answered, FlightError<Error>> {
         let admitted = understood.admitted.as_ref().map_err(Arc::clone)?;
         let conditional = Conditional::of(head);
         let deadline = Deadline::since(started, self.request_timeout);
 
-        let source = match self.cache.recall_source(&admitted.name.key).await {
+        let source = match self.cache.get_source(&admitted.name.key).await {
             Some(source) => source,
             None => {
                 let fetch = self.fetch(admitted.job.source.clone());
@@ -394,7 +394,7 @@ impl Pipeline {
 
         let keep = record.freshness.is_storable();
         if choice.found.is_none() && keep {
-            choice.found = self.cache.recall(key).await;
+            choice.found = self.cache.get(key).await;
         }
         let (found, render) = match choice.found.take() {
             Some(found) => (found, None),
@@ -424,11 +424,11 @@ impl Pipeline {
             record = self.cache.cap_source(&admitted.name.key, &record).await;
         }
         let judged = admitted.job.check_output(rendition.format);
-        judged.map_err(|denied| Failed::from(Error::from(denied)).over(&record))?;
+        judged.map_err(|denied| FlightError::from(Error::from(denied)).over(&record))?;
         let is_interim = choice.is_interim(rendition);
         if is_interim {
             self.metrics.record_interim();
-            if matches!(found.outcome, Outcome::Hit(_)) {
+            if matches!(found.outcome, CacheStatus::Hit(_)) {
                 self.upgrade(&choice, &record);
             }
         }
@@ -507,13 +507,13 @@ fn render_memory(config: &Config) -> ByteSize {
 }
 
 /// The cache's word in the words of telemetry.
-fn outcome(outcome: Outcome) -> telemetry::RequestOutcome {
+fn outcome(outcome: CacheStatus) -> telemetry::RequestOutcome {
     match outcome {
-        Outcome::Hit(Tier::Memory) => telemetry::RequestOutcome::Memory,
-        Outcome::Hit(Tier::Disk) => telemetry::RequestOutcome::Disk,
-        Outcome::Hit(Tier::Shared) => telemetry::RequestOutcome::Shared,
-        Outcome::Coalesced => telemetry::RequestOutcome::Coalesced,
-        Outcome::Miss | Outcome::Revalidated => telemetry::RequestOutcome::Miss,
+        CacheStatus::Hit(Tier::Memory) => telemetry::RequestOutcome::Memory,
+        CacheStatus::Hit(Tier::Disk) => telemetry::RequestOutcome::Disk,
+        CacheStatus::Hit(Tier::Shared) => telemetry::RequestOutcome::Shared,
+        CacheStatus::Coalesced => telemetry::RequestOutcome::Coalesced,
+        CacheStatus::Miss | CacheStatus::Revalidated => telemetry::RequestOutcome::Miss,
     }
 }
 

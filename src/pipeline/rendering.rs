@@ -9,12 +9,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::future::poll_immediate;
 
-use crate::cache::Failed;
+use crate::cache::CachedSource;
 use crate::cache::Fetch;
-use crate::cache::FoundSource;
-use crate::cache::Key;
-use crate::cache::Made;
+use crate::cache::FlightError;
+use crate::cache::RenderOutput;
 use crate::cache::Rendition;
+use crate::cache::RenditionKey;
 use crate::cache::SourceBytes;
 use crate::cache::SourceName;
 use crate::cache::SourceRecord;
@@ -61,10 +61,10 @@ impl Pipeline {
         self: Arc<Self>,
         job: Job,
         name: SourceName,
-        found: FoundSource,
+        found: CachedSource,
         terms: Terms,
         spent: Arc<OnceLock<Timings>>,
-    ) -> Result<Made, Failed<Error>> {
+    ) -> Result<RenderOutput, FlightError<Error>> {
         let asked_of = Arc::clone(&found.record);
         let deadline = match terms {
             Terms::Awaited => Deadline::after(self.request_timeout),
@@ -78,7 +78,7 @@ impl Pipeline {
             .await
             .map_err(Error::from)??;
         let made = Arc::clone(&self).render_of(job, name, &record, bytes, (deadline, terms), spent);
-        Ok(Made {
+        Ok(RenderOutput {
             rendition: made.await.map_err(|failed| failed.over(&record))?,
             source: (!Arc::ptr_eq(&record, &asked_of)).then_some(record),
         })
@@ -92,8 +92,8 @@ impl Pipeline {
         bytes: Bytes,
         (deadline, terms): (Deadline, Terms),
         spent: Arc<OnceLock<Timings>>,
-    ) -> Result<Rendition, Failed<Error>> {
-        let key = Key::of(&name.key, record, &job.recipe, &self.manner);
+    ) -> Result<Rendition, FlightError<Error>> {
+        let key = RenditionKey::of(&name.key, record, &job.recipe, &self.manner);
         let budget = Budget {
             limits: self.limits,
             deadline: deadline.instant(),
@@ -249,18 +249,18 @@ impl Pipeline {
         source: Source,
         budget: Budget,
         deadline: Deadline,
-    ) -> Result<Clues, Failed<Error>> {
+    ) -> Result<Clues, FlightError<Error>> {
         if !transform::needs_look(&job.recipe) {
             return Ok(Clues::default());
         }
         let gravity = job.recipe.gravity;
-        let key = Key::of_look(&name.key, record, gravity);
+        let key = RenditionKey::of_look(&name.key, record, gravity);
         let pipeline = Arc::clone(self);
         let look = async move {
             let price = transform::price_of_look(&source, &pipeline.limits).map_err(Error::from)?;
             let work = move || transform::look(&source, gravity, &budget);
             let looked = pipeline.paid(price, deadline, Terms::Awaited, work).await?;
-            Ok::<_, Failed<Error>>(rendition(&key, looked))
+            Ok::<_, FlightError<Error>>(rendition(&key, looked))
         };
         let storable = record.freshness.is_storable();
         match self.cache.get_or_render(key, storable, look).await {
@@ -275,15 +275,15 @@ impl Pipeline {
     /// A source that work may hold for which nobody waits: without its bytes, if others like it leave no room at once.
     pub(crate) async fn idly(
         &self,
-        found: FoundSource,
-    ) -> Result<(FoundSource, IdleReservation), SourceError> {
+        found: CachedSource,
+    ) -> Result<(CachedSource, IdleReservation), SourceError> {
         let length = found.record.len;
         let mut share = pin!(self.source_memory.reserve_idle(length));
         let (found, share) = match poll_immediate(share.as_mut()).await {
             Some(share) => (found, share),
             None => {
                 // What waits holds no source.
-                let known = FoundSource {
+                let known = CachedSource {
                     bytes: None,
                     ..found
                 };
@@ -317,7 +317,7 @@ impl Pipeline {
     }
 }
 
-pub(crate) fn rendition(key: &Key, encoded: Encoded) -> Rendition {
+pub(crate) fn rendition(key: &RenditionKey, encoded: Encoded) -> Rendition {
     let warnings = encoded.warnings.iter().map(ToString::to_string).collect();
     Rendition::new(
         key,

@@ -13,7 +13,7 @@ use std::sync::RwLock;
 use hyper::http::request::Parts;
 use moka::sync::Cache;
 
-use crate::cache::Key;
+use crate::cache::RenditionKey;
 use crate::cache::SourceName;
 use crate::cache::SourceRecord;
 use crate::error::Error;
@@ -61,7 +61,7 @@ pub(crate) struct Standing {
 
 /// The name of one rendition, and what is said of it.
 pub(crate) struct Named {
-    pub key: Key,
+    pub key: RenditionKey,
     pub told: RepresentationHeaders,
 }
 
@@ -179,7 +179,7 @@ impl Pipeline {
         recipe: &Recipe,
     ) -> Named {
         let Admitted { job, name, .. } = admitted;
-        let key = Key::of(&name.key, record, recipe, &self.manner);
+        let key = RenditionKey::of(&name.key, record, recipe, &self.manner);
         Named {
             key,
             told: RepresentationHeaders::of(record, key.etag(), understood.vary, &job.warnings),

@@ -17,7 +17,7 @@ use hyper::header::VARY;
 use hyper::header::WARNING;
 use hyper::header::X_CONTENT_TYPE_OPTIONS;
 
-use crate::cache::Outcome;
+use crate::cache::CacheStatus;
 use crate::cache::Rendition;
 use crate::cache::SourceRecord;
 use crate::cache::Stale;
@@ -169,7 +169,7 @@ pub(super) fn append_warnings<'a>(headers: &mut HeaderMap, texts: impl Iterator<
 /// `internal=ok/m` where the picture was made or read from disk, `internal=ram/h` where it came from memory; then milliseconds for
 /// the source (`n`) and the processor (`c`), our version (`v`) and the length (`l`).
 pub(super) fn resized(rendition: &Rendition, timings: &RequestTimings) -> HeaderValue {
-    let internal = if timings.outcome == Outcome::Hit(Tier::Memory) {
+    let internal = if timings.outcome == CacheStatus::Hit(Tier::Memory) {
         "internal=ram/h"
     } else {
         "internal=ok/m"
@@ -193,16 +193,16 @@ pub(super) fn resized(rendition: &Rendition, timings: &RequestTimings) -> Header
 fn cache_status(timings: &RequestTimings, storable: bool, interim: bool) -> HeaderValue {
     // One detail is all that there may be, and where it came from matters less than that it will not stay.
     HeaderValue::from_static(match timings.outcome {
-        Outcome::Hit(_) if interim => "safelight; hit; detail=interim",
-        Outcome::Miss if interim => "safelight; fwd=miss; stored; detail=interim",
-        Outcome::Coalesced if interim => "safelight; fwd=miss; collapsed; detail=interim",
-        Outcome::Hit(Tier::Memory) => "safelight; hit; detail=memory",
-        Outcome::Hit(Tier::Disk) => "safelight; hit; detail=disk",
-        Outcome::Hit(Tier::Shared) => "safelight; hit; detail=shared",
-        Outcome::Miss if storable => "safelight; fwd=miss; stored",
-        Outcome::Miss => "safelight; fwd=bypass; detail=no-store",
-        Outcome::Revalidated => "safelight; fwd=stale; fwd-status=304",
-        Outcome::Coalesced => "safelight; fwd=miss; collapsed",
+        CacheStatus::Hit(_) if interim => "safelight; hit; detail=interim",
+        CacheStatus::Miss if interim => "safelight; fwd=miss; stored; detail=interim",
+        CacheStatus::Coalesced if interim => "safelight; fwd=miss; collapsed; detail=interim",
+        CacheStatus::Hit(Tier::Memory) => "safelight; hit; detail=memory",
+        CacheStatus::Hit(Tier::Disk) => "safelight; hit; detail=disk",
+        CacheStatus::Hit(Tier::Shared) => "safelight; hit; detail=shared",
+        CacheStatus::Miss if storable => "safelight; fwd=miss; stored",
+        CacheStatus::Miss => "safelight; fwd=bypass; detail=no-store",
+        CacheStatus::Revalidated => "safelight; fwd=stale; fwd-status=304",
+        CacheStatus::Coalesced => "safelight; fwd=miss; collapsed",
     })
 }
 
@@ -210,9 +210,9 @@ fn cache_status(timings: &RequestTimings, storable: bool, interim: bool) -> Head
 fn stale_status(timings: &RequestTimings, stale: Stale, overdue: Duration) -> HeaderValue {
     let mut line = Line::default();
     line.push(match timings.outcome {
-        Outcome::Hit(_) | Outcome::Revalidated => "safelight; hit; ttl=-",
-        Outcome::Miss => "safelight; fwd=miss; stored; ttl=-",
-        Outcome::Coalesced => "safelight; fwd=miss; collapsed; ttl=-",
+        CacheStatus::Hit(_) | CacheStatus::Revalidated => "safelight; hit; ttl=-",
+        CacheStatus::Miss => "safelight; fwd=miss; stored; ttl=-",
+        CacheStatus::Coalesced => "safelight; fwd=miss; collapsed; ttl=-",
     });
     line.push_number(overdue.as_secs());
     line.push(match stale {
@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn times_are_told_to_a_tenth_of_a_millisecond() {
         let timings = |fetch, total| RequestTimings {
-            outcome: Outcome::Hit(Tier::Memory),
+            outcome: CacheStatus::Hit(Tier::Memory),
             fetch: Duration::from_micros(fetch),
             render: None,
             total: Duration::from_micros(total),
@@ -386,7 +386,7 @@ mod tests {
             encode: Duration::MAX / 4,
         };
         let timings = RequestTimings {
-            outcome: Outcome::Miss,
+            outcome: CacheStatus::Miss,
             fetch: Duration::MAX / 4,
             render: Some(render),
             total: Duration::MAX,

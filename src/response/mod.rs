@@ -19,7 +19,7 @@ use hyper::header::HeaderValue;
 use hyper::header::LOCATION;
 use hyper::header::RETRY_AFTER;
 
-use crate::cache::Outcome;
+use crate::cache::CacheStatus;
 use crate::cache::Rendition;
 use crate::cache::SourceRecord;
 use crate::cache::Stale;
@@ -60,7 +60,7 @@ pub struct ResponseContext<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct RequestTimings {
     /// What the cache had.
-    pub outcome: Outcome,
+    pub outcome: CacheStatus,
     /// Until the source was known.
     pub fetch: Duration,
     /// The render, if this request made it.

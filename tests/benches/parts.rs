@@ -17,10 +17,10 @@ use hyper::HeaderMap;
 use hyper::Request;
 use hyper::http::request::Parts;
 use safelight::cache::Cache;
-use safelight::cache::Failed;
-use safelight::cache::Key;
-use safelight::cache::Outcome;
+use safelight::cache::CacheStatus;
+use safelight::cache::FlightError;
 use safelight::cache::Rendition;
+use safelight::cache::RenditionKey;
 use safelight::cache::SourceKey;
 use safelight::cache::SourceName;
 use safelight::cache::SourceRecord;
@@ -121,7 +121,7 @@ fn key(bencher: Bencher<'_, '_>) {
     let manner = Limits::default().manner();
     bencher.bench(|| {
         let source = SourceKey::of(&job.source);
-        Key::of(&source, &record, black_box(&job.recipe), &manner).etag()
+        RenditionKey::of(&source, &record, black_box(&job.recipe), &manner).etag()
     });
 }
 
@@ -211,9 +211,9 @@ fn hit_on_disk(bencher: Bencher<'_, '_>) {
             .await
             .expect("the defaults fit together");
         let (source, record) = (SourceKey::of(&job.source), record(&cache, &job).await);
-        let key = Key::of(&source, &record, &job.recipe, &Limits::default().manner());
+        let key = RenditionKey::of(&source, &record, &job.recipe, &Limits::default().manner());
         let rendition = Rendition::new(&key, vec![7; 40_000], Format::Webp, 1, 1, Vec::new());
-        let render = async move { Ok::<_, Failed<Error>>(rendition) };
+        let render = async move { Ok::<_, FlightError<Error>>(rendition) };
         let rendered = cache.get_or_render(key, true, render).await;
         rendered.expect("it is there already");
         cache.flush().await;
@@ -222,7 +222,7 @@ fn hit_on_disk(bencher: Bencher<'_, '_>) {
     bencher.bench(|| {
         let found = runtime.block_on(cache.find(black_box(key)));
         let found = found.expect("it was written");
-        assert_eq!(found.outcome, Outcome::Hit(Tier::Disk));
+        assert_eq!(found.outcome, CacheStatus::Hit(Tier::Disk));
         found
     });
 }

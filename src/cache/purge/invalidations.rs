@@ -6,7 +6,7 @@ use crate::cache::entry::EntryKey;
 use crate::cache::key::SourceId;
 use crate::cache::key::SourceKey;
 use crate::cache::purge::log;
-use crate::cache::purge::log::Event;
+use crate::cache::purge::log::PurgeEvent;
 use crate::cache::purge::log::Target;
 use crate::cache::source_record::SourceRecord;
 use crate::freshness::Tag;
@@ -19,36 +19,36 @@ const MOST_NAMES: usize = log::MOST;
 
 /// The numbers of the last hard purges that met something; nought where none did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Numbers {
+struct PurgeNumbers {
     /// Of all: what this process keeps goes.
     any: u64,
     /// Of those that this replica was asked for: what the shared bucket keeps goes, too.
     own: u64,
 }
 
-impl Numbers {
-    fn raise(&mut self, other: Numbers) {
+impl PurgeNumbers {
+    fn raise(&mut self, other: PurgeNumbers) {
         self.any = self.any.max(other.any);
         self.own = self.own.max(other.own);
     }
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Doomed {
-    everything: Numbers,
-    sources: HashMap<SourceId, Numbers>,
+pub(crate) struct Invalidations {
+    everything: PurgeNumbers,
+    sources: HashMap<SourceId, PurgeNumbers>,
     /// These and tags stand for sources that only records tell.
-    prefixes: HashMap<String, Numbers>,
-    tags: HashMap<Tag, Numbers>,
+    prefixes: HashMap<String, PurgeNumbers>,
+    tags: HashMap<Tag, PurgeNumbers>,
 }
 
-impl Doomed {
+impl Invalidations {
     /// What an event names, but for single renditions.
-    pub(crate) fn add_event(&mut self, event: &Event) {
+    pub(crate) fn add_event(&mut self, event: &PurgeEvent) {
         if !event.purge.is_hard() {
             return;
         }
-        let numbers = Numbers {
+        let numbers = PurgeNumbers {
             any: event.number,
             own: 0,
         };
@@ -68,7 +68,7 @@ impl Doomed {
     pub(crate) fn add_source(&mut self, source: SourceId, number: u64) {
         self.raise_source(
             source,
-            Numbers {
+            PurgeNumbers {
                 any: number,
                 own: 0,
             },
@@ -85,7 +85,7 @@ impl Doomed {
         self
     }
 
-    pub(crate) fn add(&mut self, other: Doomed) {
+    pub(crate) fn add(&mut self, other: Invalidations) {
         self.everything.raise(other.everything);
         for (source, numbers) in other.sources {
             self.raise_source(source, numbers);
@@ -127,9 +127,9 @@ impl Doomed {
         for numbers in sources.chain(named) {
             everything.raise(*numbers);
         }
-        *self = Doomed {
+        *self = Invalidations {
             everything,
-            ..Doomed::default()
+            ..Invalidations::default()
         };
     }
 
@@ -141,7 +141,7 @@ impl Doomed {
 
     /// Adds the source of a record, if it is one that prefixes or tags stand for.
     pub(crate) fn look_at(&mut self, key: &SourceKey, record: &SourceRecord) {
-        let mut met = Numbers::default();
+        let mut met = PurgeNumbers::default();
         if !self.prefixes.is_empty() {
             for numbers in
                 log::prefixes_of(&record.address).filter_map(|prefix| self.prefixes.get(prefix))
@@ -167,7 +167,7 @@ impl Doomed {
             .collect()
     }
 
-    fn raise_source(&mut self, source: SourceId, numbers: Numbers) {
+    fn raise_source(&mut self, source: SourceId, numbers: PurgeNumbers) {
         self.sources.entry(source).or_default().raise(numbers);
     }
 }
@@ -177,10 +177,10 @@ mod tests {
     use std::collections::HashMap;
     use std::time::UNIX_EPOCH;
 
-    use super::Doomed;
     use super::EntryKey;
-    use super::Event;
+    use super::Invalidations;
     use super::MOST_NAMES;
+    use super::PurgeEvent;
     use super::SourceKey;
     use super::Tag;
     use super::Target;
@@ -189,8 +189,8 @@ mod tests {
     use crate::cache::SourceRecord;
     use crate::cache::tests;
 
-    fn event(number: u64, target: Target) -> Event {
-        Event {
+    fn event(number: u64, target: Target) -> PurgeEvent {
+        PurgeEvent {
             number,
             at: 1,
             purge: Purge::hard(target),
@@ -198,8 +198,8 @@ mod tests {
         }
     }
 
-    fn doomed(events: &[Event]) -> Doomed {
-        let mut doomed = Doomed::default();
+    fn doomed(events: &[PurgeEvent]) -> Invalidations {
+        let mut doomed = Invalidations::default();
         for event in events {
             doomed.add_event(event);
         }

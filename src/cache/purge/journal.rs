@@ -1,4 +1,4 @@
-//! Purges on disk, beside what they purge: a line each, so that a restart forgets none. Several processes may share the file, as they do for a moment
+//! PurgeLog on disk, beside what they purge: a line each, so that a restart forgets none. Several processes may share the file, as they do for a moment
 //! when one takes over from another: each appends, and each reads what the others appended. The list is shortened by putting a shorter one in its place,
 //! under a lock that keeps all from appending meanwhile.
 
@@ -22,8 +22,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cache::blocking;
-use crate::cache::purge::log::Event;
 use crate::cache::purge::log::Purge;
+use crate::cache::purge::log::PurgeEvent;
 use crate::files::DirHandle;
 
 /// What is read of the file at most, in bytes: some hundred thousand purges.
@@ -32,12 +32,12 @@ const LONGEST: u64 = 32 << 20;
 #[derive(Clone)]
 pub(crate) struct Journal {
     path: PathBuf,
-    reading: Arc<Mutex<Reading>>,
+    reading: Arc<Mutex<ReadPosition>>,
 }
 
 /// How far the list was read.
 #[derive(Default)]
-struct Reading {
+struct ReadPosition {
     /// Kept open: when another is in its place, what was appended to this one before is still to be read.
     file: Option<File>,
     /// In bytes.
@@ -54,7 +54,7 @@ impl Journal {
     }
 
     /// Writes events down. When this returns they are on disk, or an error says why not.
-    pub(crate) async fn append(&self, events: Vec<Event>) -> io::Result<()> {
+    pub(crate) async fn append(&self, events: Vec<PurgeEvent>) -> io::Result<()> {
         let path = self.path.clone();
         let written = blocking(move || append(&path, &events)).await;
         written.unwrap_or_else(|| Err(io::Error::other("interrupted")))
@@ -75,7 +75,7 @@ impl Journal {
     }
 
     /// They were told.
-    pub(crate) async fn forget_unpublished(&self) {
+    pub(crate) async fn clear_unpublished(&self) {
         let path = self.unpublished_path();
         // What stays is told once more after a restart, which does no harm.
         blocking(move || std::fs::remove_file(path)).await;
@@ -86,7 +86,7 @@ impl Journal {
     }
 
     /// What was written down since the last look, by whomever.
-    pub(crate) async fn news(&self) -> Vec<Event> {
+    pub(crate) async fn news(&self) -> Vec<PurgeEvent> {
         let journal = self.clone();
         let read = blocking(move || {
             let mut reading = journal
@@ -106,7 +106,7 @@ impl Journal {
     }
 
     /// Leaves only these, where the file has become much longer than they are.
-    pub(crate) async fn shorten(&self, events: Vec<Event>) {
+    pub(crate) async fn shorten(&self, events: Vec<PurgeEvent>) {
         let journal = self.clone();
         let shortened = blocking(move || {
             let mut reading = journal
@@ -181,7 +181,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     Ok((here.dev(), here.ino()) == (there.dev(), there.ino()))
 }
 
-fn read(path: &Path, reading: &mut Reading) -> io::Result<Vec<Event>> {
+fn read(path: &Path, reading: &mut ReadPosition) -> io::Result<Vec<PurgeEvent>> {
     let mut events = Vec::new();
     if let Some(file) = &reading.file {
         events = read_on(file, &mut reading.position)?;
@@ -189,7 +189,7 @@ fn read(path: &Path, reading: &mut Reading) -> io::Result<Vec<Event>> {
             return Ok(events);
         }
         // Of the one that took its place, what is known already does no harm.
-        *reading = Reading::default();
+        *reading = ReadPosition::default();
     }
     match options().read(true).open(path) {
         Ok(file) => {
@@ -227,7 +227,7 @@ fn read_on<T: DeserializeOwned>(mut file: &File, position: &mut u64) -> io::Resu
         .collect())
 }
 
-fn shorten(path: &Path, events: &[Event], reading: &mut Reading) -> io::Result<()> {
+fn shorten(path: &Path, events: &[PurgeEvent], reading: &mut ReadPosition) -> io::Result<()> {
     let text = lines(events)?;
     let Some(read) = &reading.file else {
         return Ok(());
@@ -254,7 +254,7 @@ fn shorten(path: &Path, events: &[Event], reading: &mut Reading) -> io::Result<(
     file.write_all(&text)?;
     file.sync_data()?;
     std::fs::rename(&beside, path)?;
-    *reading = Reading {
+    *reading = ReadPosition {
         file: Some(file),
         position: text.len() as u64,
     };
@@ -267,14 +267,14 @@ mod tests {
     use std::sync::atomic::AtomicU32;
     use std::sync::atomic::Ordering;
 
-    use super::Event;
     use super::Journal;
+    use super::PurgeEvent;
     use super::append;
     use crate::cache::purge::log::Purge;
     use crate::cache::purge::log::Target;
 
-    fn event(number: u64) -> Event {
-        Event {
+    fn event(number: u64) -> PurgeEvent {
+        PurgeEvent {
             number,
             at: 1,
             purge: Purge::hard(Target::Everything),
@@ -315,7 +315,7 @@ mod tests {
     async fn a_long_file_is_shortened_to_what_counts() {
         let folder = tempfile::tempdir().expect("a place for temporary files");
         let journal = Journal::new(folder.path());
-        let many: Vec<Event> = (0..1000).map(event).collect();
+        let many: Vec<PurgeEvent> = (0..1000).map(event).collect();
         journal.append(many).await.expect("a folder to write to");
         assert_eq!(journal.news().await.len(), 1000);
         journal.shorten(vec![event(999)]).await;
@@ -323,10 +323,10 @@ mod tests {
         assert_eq!(Journal::new(folder.path()).news().await, [event(999)]);
     }
 
-    /// Purges that take some room.
-    fn padded(number: u64) -> Event {
+    /// PurgeLog that take some room.
+    fn padded(number: u64) -> PurgeEvent {
         let prefix = format!("https://b.com/{number:0200}");
-        Event {
+        PurgeEvent {
             purge: Purge::hard(Target::Prefix(prefix)),
             ..event(number)
         }
@@ -345,7 +345,7 @@ mod tests {
         other.append(vec![padded(2)]).await.expect("just the same");
         assert_eq!(other.news().await, [padded(2)]);
         other.shorten(vec![padded(1), padded(2)]).await;
-        let later: Vec<Event> = (3..200).map(padded).collect();
+        let later: Vec<PurgeEvent> = (3..200).map(padded).collect();
         other.append(later.clone()).await.expect("just the same");
         let news = one.news().await;
         assert!(news.contains(&padded(2)));
@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(one.news().await, []);
         // What a process left that was killed in the middle is in nobody's way.
         std::fs::write(folder.path().join("purges.new"), "{\"number\":").expect("a folder of ours");
-        let read: Vec<Event> = (1..200).map(padded).collect();
+        let read: Vec<PurgeEvent> = (1..200).map(padded).collect();
         one.append(read.clone()).await.expect("just the same");
         assert_eq!(one.news().await, read);
         one.append(read.clone()).await.expect("just the same");
@@ -389,7 +389,7 @@ mod tests {
             times.fetch_add(u32::from(len() < before), Ordering::SeqCst);
         }
         let last = appending.await.expect("no panic");
-        let all: Vec<Event> = (1..=last).map(padded).collect();
+        let all: Vec<PurgeEvent> = (1..=last).map(padded).collect();
         let mut left = Journal::new(folder.path()).news().await;
         left.dedup();
         assert_eq!(left, all);

@@ -1,4 +1,4 @@
-//! Purges: what operators take back.
+//! PurgeLog: what operators take back.
 //!
 //! A purge is an event with a number, and numbers only grow. Every record of a source says which number was the last when its fetch began, so
 //! whatever was fetched before a purge is told from what came after it, wherever it lies and however late it arrives: in memory, on disk, in the
@@ -16,7 +16,7 @@ use std::time::UNIX_EPOCH;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::cache::key::Key;
+use crate::cache::key::RenditionKey;
 use crate::cache::key::SourceKey;
 use crate::cache::key::SourceName;
 use crate::cache::source_record::SourceRecord;
@@ -44,7 +44,10 @@ pub enum Target {
     /// One source, with all its renditions.
     Source(SourceKey),
     /// Some renditions of a source, which itself becomes stale. Hard and soft are the same: a rendition has no life of its own.
-    Renditions { source: SourceKey, keys: Vec<Key> },
+    Renditions {
+        source: SourceKey,
+        keys: Vec<RenditionKey>,
+    },
     /// Sources whose address begins so, up to the end of a segment of its path.
     Prefix(String),
     /// Sources that carry this tag.
@@ -55,7 +58,7 @@ pub enum Target {
 
 /// A purge that took place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Event {
+pub(crate) struct PurgeEvent {
     /// Larger than those of all purges before. Milliseconds since 1970 where the clock allows, so that numbers grow even where those before are
     /// forgotten.
     pub number: u64,
@@ -70,7 +73,7 @@ pub(crate) struct Event {
 
 /// What the purges since its fetch began say of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum PurgeEffect {
     Holds,
     /// Since then.
     Stale(SystemTime),
@@ -81,11 +84,11 @@ pub(crate) enum Verdict {
 
 /// All purges that are known.
 #[derive(Default)]
-pub(crate) struct Purges {
+pub(crate) struct PurgeLog {
     /// The number of the last one.
     generation: AtomicU64,
     /// By number.
-    events: RwLock<Vec<Event>>,
+    events: RwLock<Vec<PurgeEvent>>,
 }
 
 impl Purge {
@@ -133,7 +136,7 @@ pub(crate) fn prefixes_of(address: &str) -> impl Iterator<Item = &str> {
         .map(|(prefix, _)| prefix)
 }
 
-impl Event {
+impl PurgeEvent {
     pub(crate) fn time(&self) -> SystemTime {
         UNIX_EPOCH
             .checked_add(Duration::from_secs(self.at))
@@ -141,16 +144,16 @@ impl Event {
     }
 }
 
-impl Purges {
+impl PurgeLog {
     /// The number of the last purge.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
     /// An event that comes after all that are known, as one that took place `now`.
-    pub(crate) fn next(&self, purge: Purge, now: SystemTime) -> Event {
+    pub(crate) fn next(&self, purge: Purge, now: SystemTime) -> PurgeEvent {
         let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Event {
+        PurgeEvent {
             number: self.next_number(now),
             at: since_epoch.as_secs(),
             purge,
@@ -166,8 +169,8 @@ impl Purges {
     }
 
     /// Takes an event in. Says whether it was new, and a number that there can be.
-    pub(crate) fn learn(&self, event: Event) -> bool {
-        // Numbers are times, and at most a few more than that. One that is far ahead would make all that come after it mean nothing.
+    pub(crate) fn learn(&self, event: PurgeEvent) -> bool {
+        // PurgeNumbers are times, and at most a few more than that. One that is far ahead would make all that come after it mean nothing.
         if event.number > FARTHEST {
             return false;
         }
@@ -188,7 +191,7 @@ impl Purges {
             events.drain(..=MOST / 2);
             events.insert(
                 0,
-                Event {
+                PurgeEvent {
                     folded: true,
                     purge: Purge {
                         target: Target::Everything,
@@ -204,35 +207,35 @@ impl Purges {
     }
 
     /// All that are told apart, by number.
-    pub(crate) fn events(&self) -> Vec<Event> {
+    pub(crate) fn events(&self) -> Vec<PurgeEvent> {
         let events = self.events.read().unwrap_or_else(PoisonError::into_inner);
         events.clone()
     }
 
     /// What became of a record. At no cost where nothing was purged since it was last asked about.
-    pub(crate) fn verdict(&self, key: &SourceKey, record: &SourceRecord) -> Verdict {
+    pub(crate) fn verdict(&self, key: &SourceKey, record: &SourceRecord) -> PurgeEffect {
         let generation = self.generation();
-        let judged = record.judged_until();
+        let judged = record.checked_until();
         if judged >= generation {
-            return Verdict::Holds;
+            return PurgeEffect::Holds;
         }
-        let mut verdict = Verdict::Holds;
+        let mut verdict = PurgeEffect::Holds;
         let events = self.events.read().unwrap_or_else(PoisonError::into_inner);
         let later = events.partition_point(|event| event.number <= judged);
         for event in &events[later..] {
             if event.purge.meets(key, &record.address, &record.tags) {
                 if event.purge.is_hard() {
-                    return Verdict::Gone;
+                    return PurgeEffect::Gone;
                 }
                 verdict = match verdict {
-                    _ if event.folded => Verdict::Doubtful(event.time()),
-                    Verdict::Doubtful(at) => Verdict::Doubtful(at),
-                    _ => Verdict::Stale(event.time()),
+                    _ if event.folded => PurgeEffect::Doubtful(event.time()),
+                    PurgeEffect::Doubtful(at) => PurgeEffect::Doubtful(at),
+                    _ => PurgeEffect::Stale(event.time()),
                 };
             }
         }
-        if verdict == Verdict::Holds {
-            record.judge_until(generation);
+        if verdict == PurgeEffect::Holds {
+            record.set_checked_until(generation);
         }
         verdict
     }
@@ -255,17 +258,17 @@ mod tests {
     use std::time::SystemTime;
     use std::time::UNIX_EPOCH;
 
-    use super::Event;
     use super::MOST;
     use super::Purge;
-    use super::Purges;
+    use super::PurgeEffect;
+    use super::PurgeEvent;
+    use super::PurgeLog;
     use super::SourceName;
     use super::Tag;
     use super::Target;
-    use super::Verdict;
     use super::begins;
     use super::prefixes_of;
-    use crate::cache::Key;
+    use crate::cache::RenditionKey;
     use crate::cache::SourceKey;
     use crate::cache::SourceRecord;
     use crate::cache::tests;
@@ -285,7 +288,7 @@ mod tests {
         record
     }
 
-    fn purged(purges: &Purges, target: Target, soft: bool) -> u64 {
+    fn purged(purges: &PurgeLog, target: Target, soft: bool) -> u64 {
         let event = purges.next(Purge { target, soft }, now());
         let number = event.number;
         assert!(purges.learn(event));
@@ -321,19 +324,27 @@ mod tests {
             Target::Everything,
         ];
         for target in targets {
-            let purges = Purges::default();
+            let purges = PurgeLog::default();
             let before = record(1, &["cats"], purges.generation());
-            assert_eq!(purges.verdict(&key, &before), Verdict::Holds);
+            assert_eq!(purges.verdict(&key, &before), PurgeEffect::Holds);
             purged(&purges, target.clone(), false);
-            assert_eq!(purges.verdict(&key, &before), Verdict::Gone, "{target:?}");
+            assert_eq!(
+                purges.verdict(&key, &before),
+                PurgeEffect::Gone,
+                "{target:?}"
+            );
             let after = record(1, &["cats"], purges.generation());
-            assert_eq!(purges.verdict(&key, &after), Verdict::Holds, "{target:?}");
+            assert_eq!(
+                purges.verdict(&key, &after),
+                PurgeEffect::Holds,
+                "{target:?}"
+            );
         }
     }
 
     #[test]
     fn a_purge_of_something_else_leaves_a_record_alone() {
-        let purges = Purges::default();
+        let purges = PurgeLog::default();
         let kept = record(1, &["cats"], 0);
         for target in [
             Target::Source(SourceKey::numbered(2)),
@@ -344,31 +355,31 @@ mod tests {
         }
         assert_eq!(
             purges.verdict(&SourceKey::numbered(1), &kept),
-            Verdict::Holds
+            PurgeEffect::Holds
         );
-        assert_eq!(kept.judged_until(), purges.generation());
+        assert_eq!(kept.checked_until(), purges.generation());
     }
 
     #[test]
     fn soft_purges_and_purges_of_renditions_make_stale_and_hard_ones_win() {
-        let (purges, key) = (Purges::default(), SourceKey::numbered(1));
+        let (purges, key) = (PurgeLog::default(), SourceKey::numbered(1));
         let kept = record(1, &[], 0);
-        let keys = vec![Key::numbered(1)];
+        let keys = vec![RenditionKey::numbered(1)];
         purged(&purges, Target::Renditions { source: key, keys }, false);
-        assert_eq!(purges.verdict(&key, &kept), Verdict::Stale(now()));
+        assert_eq!(purges.verdict(&key, &kept), PurgeEffect::Stale(now()));
         purged(&purges, Target::Source(key), true);
-        assert_eq!(purges.verdict(&key, &kept), Verdict::Stale(now()));
+        assert_eq!(purges.verdict(&key, &kept), PurgeEffect::Stale(now()));
         let name = SourceName::numbered(1);
         assert_eq!(purges.epoch(&name, &[], u64::MAX), 0);
         let number = purged(&purges, Target::Everything, false);
-        assert_eq!(purges.verdict(&key, &kept), Verdict::Gone);
+        assert_eq!(purges.verdict(&key, &kept), PurgeEffect::Gone);
         assert_eq!(purges.epoch(&name, &[], u64::MAX), number);
         assert_eq!(purges.epoch(&name, &[], number - 1), 0);
     }
 
     #[test]
     fn numbers_grow_whatever_the_clock_does() {
-        let purges = Purges::default();
+        let purges = PurgeLog::default();
         let first = purged(&purges, Target::Everything, true);
         let event = purges.next(
             Purge::hard(Target::Everything),
@@ -380,10 +391,10 @@ mod tests {
 
     #[test]
     fn what_is_too_much_to_tell_apart_makes_everything_doubtful() {
-        let (purges, key) = (Purges::default(), SourceKey::numbered(1));
+        let (purges, key) = (PurgeLog::default(), SourceKey::numbered(1));
         let kept = record(1, &[], 0);
         let name = SourceName::numbered(1);
-        let first = Event {
+        let first = PurgeEvent {
             number: 1,
             at: 1,
             purge: Purge::hard(Target::Source(key)),
@@ -392,7 +403,7 @@ mod tests {
         assert!(purges.learn(first));
         assert_eq!(purges.epoch(&name, &[], u64::MAX), 1);
         for number in 2..=MOST as u64 + 1 {
-            purges.learn(Event {
+            purges.learn(PurgeEvent {
                 number,
                 at: 1,
                 purge: Purge::hard(Target::Tag(tag(&format!("t{number}")))),
@@ -400,14 +411,17 @@ mod tests {
             });
         }
         assert!(purges.events().len() <= MOST / 2 + 1);
-        assert!(matches!(purges.verdict(&key, &kept), Verdict::Doubtful(_)));
+        assert!(matches!(
+            purges.verdict(&key, &kept),
+            PurgeEffect::Doubtful(_)
+        ));
         // What was made before the first one has a key that nobody asks for again.
         assert!(purges.epoch(&name, &[], u64::MAX) > 1);
     }
 
     #[test]
     fn an_event_is_read_as_it_was_written() {
-        let keys = vec![Key::numbered(1), Key::numbered(2)];
+        let keys = vec![RenditionKey::numbered(1), RenditionKey::numbered(2)];
         let source = SourceKey::numbered(1);
         for target in [
             Target::Source(source),
@@ -416,9 +430,9 @@ mod tests {
             Target::Tag(tag("t")),
             Target::Everything,
         ] {
-            let event = Purges::default().next(Purge { target, soft: true }, now());
+            let event = PurgeLog::default().next(Purge { target, soft: true }, now());
             let text = serde_json::to_string(&event).expect("plain data");
-            let read: Event = serde_json::from_str(&text).expect("just written");
+            let read: PurgeEvent = serde_json::from_str(&text).expect("just written");
             assert_eq!(read, event, "{text}");
         }
     }

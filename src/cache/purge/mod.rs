@@ -12,17 +12,17 @@ use std::time::Duration;
 use crate::bucket::BucketError;
 use crate::cache::Cache;
 use crate::cache::entry::EntryKey;
-use crate::cache::purge::invalidations::Doomed;
-use crate::cache::purge::log::Event;
+use crate::cache::purge::invalidations::Invalidations;
 use crate::cache::purge::log::Purge;
+use crate::cache::purge::log::PurgeEvent;
 use crate::cache::purge::log::Target;
-use crate::cache::tier::shared::News;
-use crate::cache::tier::shared::Published;
+use crate::cache::tier::shared::PublishResult;
+use crate::cache::tier::shared::RemotePurges;
 
 /// How often the purges of others are looked for.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Purges that are published in one object, and that wait to be published before they become one of everything, in number.
+/// PurgeLog that are published in one object, and that wait to be published before they become one of everything, in number.
 const PORTION: usize = 500;
 const MOST_UNPUBLISHED: usize = 10_000;
 
@@ -40,11 +40,11 @@ pub enum PurgeError {
 
 /// What is to be told when the shared bucket answers again.
 #[derive(Default)]
-pub(crate) struct Purging {
+pub(crate) struct PublishBacklog {
     unpublished: Vec<Purge>,
 }
 
-impl Purging {
+impl PublishBacklog {
     fn owe(&mut self, purges: Vec<Purge>) {
         self.unpublished.extend(purges);
         if self.unpublished.len() > MOST_UNPUBLISHED {
@@ -128,7 +128,7 @@ impl Cache {
         let mut purging = self.purging.lock().await;
         self.read_journal().await;
         let Some(shared) = &self.shared else { return };
-        let News { events, late } = shared.purges.news(self.purges.generation()).await;
+        let RemotePurges { events, late } = shared.purges.news(self.purges.generation()).await;
         self.apply_news(events).await;
         shared.purges.note_applied();
         for late in late {
@@ -150,7 +150,7 @@ impl Cache {
                 .as_ref()
                 .filter(|_| purging.unpublished.is_empty())
             {
-                journal.forget_unpublished().await;
+                journal.clear_unpublished().await;
             }
         }
     }
@@ -173,7 +173,7 @@ impl Cache {
     /// For whoever holds `purging`: nobody appends while it is shortened.
     async fn read_journal(self: &Arc<Self>) {
         let Some(journal) = &self.journal else { return };
-        let mut doomed = Doomed::default();
+        let mut doomed = Invalidations::default();
         for event in journal.news().await {
             doomed.add(self.apply(event).await.unwrap_or_default());
         }
@@ -182,8 +182,8 @@ impl Cache {
     }
 
     /// What others published. A restart must not need the bucket to know of it.
-    async fn apply_news(self: &Arc<Self>, events: Vec<Event>) {
-        let (mut unknown, mut doomed) = (Vec::new(), Doomed::default());
+    async fn apply_news(self: &Arc<Self>, events: Vec<PurgeEvent>) {
+        let (mut unknown, mut doomed) = (Vec::new(), Invalidations::default());
         for event in events {
             if let Some(more) = self.apply(event.clone()).await {
                 doomed.add(more);
@@ -215,14 +215,15 @@ impl Cache {
             }
             let (known, now) = (self.purges.generation(), self.clock.now());
             let first = self.purges.next_number(now);
-            let Published { news, own } = shared.purges.publish(purges, first, known, now).await;
+            let PublishResult { news, own } =
+                shared.purges.publish(purges, first, known, now).await;
             self.apply_news(news).await;
             match own {
                 Ok(own) => events = own,
                 Err(error) => published = Err(PurgeError::Shared(error)),
             }
         }
-        let mut doomed = Doomed::default();
+        let mut doomed = Invalidations::default();
         if events.is_empty() {
             for purge in purges {
                 let event = self.purges.next(purge.clone(), self.clock.now());
@@ -243,32 +244,32 @@ impl Cache {
     }
 
     /// What an event leaves to be deleted; `None` where it was known already.
-    async fn apply(&self, event: Event) -> Option<Doomed> {
+    async fn apply(&self, event: PurgeEvent) -> Option<Invalidations> {
         if !self.purges.learn(event.clone()) {
             return None;
         }
         let purge = &event.purge;
         if let Target::Renditions { keys, .. } = &purge.target {
             for key in keys {
-                self.forget_here(*key).await;
+                self.remove_locally(*key).await;
             }
         }
-        let mut doomed = Doomed::default();
+        let mut doomed = Invalidations::default();
         if !purge.is_hard() {
             return Some(doomed);
         }
         doomed.add_event(&event);
         match &purge.target {
-            Target::Everything => self.memory.forget_all(),
+            Target::Everything => self.memory.clear(),
             Target::Source(key) => {
                 let source = HashSet::from([key.id()]);
-                self.memory.forget_sources(&source).await;
+                self.memory.remove_sources(&source).await;
             }
             _ => {
                 let met = self
                     .memory
                     .sources_where(|key, record| purge.meets(key, &record.address, &record.tags));
-                self.memory.forget_sources(&met).await;
+                self.memory.remove_sources(&met).await;
                 for source in met {
                     doomed.add_source(source, event.number);
                 }

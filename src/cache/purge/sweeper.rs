@@ -21,10 +21,10 @@ use tokio::time::sleep_until;
 
 use crate::cache::Cache;
 use crate::cache::entry::EntryKey;
-use crate::cache::entry::Kind;
+use crate::cache::entry::EntryKind;
+use crate::cache::key::ContentHash;
 use crate::cache::key::SourceId;
-use crate::cache::key::Version;
-use crate::cache::purge::invalidations::Doomed;
+use crate::cache::purge::invalidations::Invalidations;
 use crate::cache::tier::disk::Disk;
 
 /// After how long nothing is under way any more that began before a purge.
@@ -43,7 +43,7 @@ const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// What is to be swept, and who is told of it.
 pub(crate) struct Sweeper {
-    waiting: Mutex<Doomed>,
+    waiting: Mutex<Invalidations>,
     wake: mpsc::Sender<()>,
     passes: AtomicU64,
 }
@@ -53,10 +53,10 @@ pub(crate) struct Sweeper {
 ///
 /// One timer serves all: what comes while it runs is for the next time, so that it waits up to twice as long.
 #[derive(Default)]
-struct Aftermath {
+struct SecondSweep {
     due: Option<Instant>,
-    next: Doomed,
-    later: Doomed,
+    next: Invalidations,
+    later: Invalidations,
 }
 
 impl Sweeper {
@@ -72,7 +72,7 @@ impl Sweeper {
     }
 
     /// Has swept what is doomed, with nobody waiting for it.
-    pub(crate) fn add(&self, doomed: Doomed) {
+    pub(crate) fn add(&self, doomed: Invalidations) {
         if doomed.is_empty() {
             return;
         }
@@ -91,13 +91,13 @@ impl Sweeper {
         self.passes.load(Ordering::Relaxed)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Doomed> {
+    fn waiting(&self) -> MutexGuard<'_, Invalidations> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Aftermath {
-    fn add(&mut self, swept: Doomed, now: Instant) {
+impl SecondSweep {
+    fn add(&mut self, swept: Invalidations, now: Instant) {
         if swept.is_empty() {
             return;
         }
@@ -115,9 +115,9 @@ impl Aftermath {
     }
 
     /// What is to be swept again now.
-    fn take(&mut self, now: Instant) -> Doomed {
+    fn take(&mut self, now: Instant) -> Invalidations {
         if self.due.is_none_or(|due| now < due) {
-            return Doomed::default();
+            return Invalidations::default();
         }
         let taken = std::mem::replace(&mut self.next, std::mem::take(&mut self.later));
         self.due = match &self.next {
@@ -138,7 +138,7 @@ impl Aftermath {
 
 /// Sweeps whenever there is something to sweep, for as long as there is a cache.
 pub(crate) async fn keep_sweeping(cache: Weak<Cache>, mut woken: mpsc::Receiver<()>) {
-    let mut aftermath = Aftermath::default();
+    let mut aftermath = SecondSweep::default();
     loop {
         tokio::select! {
             () = aftermath.until_due() => {}
@@ -153,7 +153,7 @@ pub(crate) async fn keep_sweeping(cache: Weak<Cache>, mut woken: mpsc::Receiver<
 }
 
 /// Sweeps once. `None`, here and below, if the cache is gone.
-async fn pass(cache: &Weak<Cache>, aftermath: &mut Aftermath) -> Option<()> {
+async fn pass(cache: &Weak<Cache>, aftermath: &mut SecondSweep) -> Option<()> {
     let (mut fresh, number) = {
         let sweeper = &cache.upgrade()?.sweeper;
         let fresh = std::mem::take(&mut *sweeper.waiting());
@@ -168,7 +168,7 @@ async fn pass(cache: &Weak<Cache>, aftermath: &mut Aftermath) -> Option<()> {
 
 /// Deletes from disk what hard purges leave nothing of, and nothing that came after them; and has deleted from the shared bucket what it knows of
 /// that, if it was this replica that they were asked of. What records tell of `fresh` is added to it.
-async fn sweep(cache: &Weak<Cache>, fresh: &mut Doomed, again: Doomed) -> Option<()> {
+async fn sweep(cache: &Weak<Cache>, fresh: &mut Invalidations, again: Invalidations) -> Option<()> {
     let mut doomed = again;
     doomed.add(fresh.clone());
     if doomed.is_empty() {
@@ -218,14 +218,14 @@ fn sources(cache: &Cache) -> Option<&Disk> {
 /// Adds the sources that were purged by what the disk knows of them. Returns the state of those that were fetched since.
 async fn look_through_records(
     cache: &Weak<Cache>,
-    doomed: &mut Doomed,
-    fresh: &mut Doomed,
-) -> Option<HashMap<SourceId, Version>> {
+    doomed: &mut Invalidations,
+    fresh: &mut Invalidations,
+) -> Option<HashMap<SourceId, ContentHash>> {
     let mut newer = HashMap::new();
     for shard in 0..=u8::MAX {
         let entries = keys(cache, sources, shard, u64::MAX, |entry| {
             let may_be_met = doomed.asks_for_records() || doomed.number(entry) > 0;
-            entry.kind() == Kind::Record && may_be_met
+            entry.kind() == EntryKind::Record && may_be_met
         })?;
         for portion in entries.chunks(PORTION) {
             let began = Instant::now();
@@ -251,7 +251,7 @@ async fn remove(
     tier: Tier,
     until: u64,
     wanted: impl Fn(&EntryKey) -> bool,
-    doomed: &Doomed,
+    doomed: &Invalidations,
 ) -> Option<()> {
     for shard in 0..=u8::MAX {
         let entries = keys(cache, tier, shard, until, &wanted)?;
@@ -263,7 +263,7 @@ async fn remove(
                 for entry in portion {
                     match entry.kind() {
                         // A newer one may be on its way to the same place.
-                        Kind::Record => disk.remove_older(*entry, doomed.number(entry)).await,
+                        EntryKind::Record => disk.remove_older(*entry, doomed.number(entry)).await,
                         _ => disk.remove_in_turn(*entry).await,
                     }
                 }
@@ -297,26 +297,26 @@ async fn rest(began: Instant) {
 #[cfg(test)]
 mod tests {
     use super::AFTERMATH;
-    use super::Aftermath;
-    use super::Doomed;
     use super::Duration;
     use super::EntryKey;
     use super::Instant;
+    use super::Invalidations;
+    use super::SecondSweep;
     use crate::cache::SourceKey;
 
-    fn of_source(number: u64) -> Doomed {
-        let mut doomed = Doomed::default();
+    fn of_source(number: u64) -> Invalidations {
+        let mut doomed = Invalidations::default();
         doomed.add_source(SourceKey::numbered(number).id(), number);
         doomed
     }
 
-    fn holds(doomed: &Doomed, number: u64) -> bool {
+    fn holds(doomed: &Invalidations, number: u64) -> bool {
         doomed.number(&EntryKey::record(SourceKey::numbered(number))) > 0
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_timer_serves_all_and_none_is_swept_again_too_early() {
-        let (mut aftermath, start) = (Aftermath::default(), Instant::now());
+        let (mut aftermath, start) = (SecondSweep::default(), Instant::now());
         let second = Duration::from_secs(1);
         aftermath.add(of_source(1), start);
         aftermath.add(of_source(2), start + second);
@@ -332,8 +332,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_too_much_to_remember_is_swept_early() {
-        let (mut aftermath, start) = (Aftermath::default(), Instant::now());
-        let mut many = Doomed::default();
+        let (mut aftermath, start) = (SecondSweep::default(), Instant::now());
+        let mut many = Invalidations::default();
         for number in 1..=100_001 {
             many.add_source(SourceKey::numbered(number).id(), number);
         }

@@ -77,7 +77,7 @@ impl TestBucket {
                         async move { Ok::<_, Infallible>(state.answer(&service, request).await) }
                     });
                     let connection = hyper::server::conn::http1::Builder::new();
-                    // Whoever loses patience closes the connection.
+                    // Whoever loses wait_budget closes the connection.
                     let _ = connection
                         .serve_connection(TokioIo::new(socket), answer)
                         .await;

@@ -12,8 +12,8 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::cache::DiskFault;
 use crate::cache::SourceKey;
-use crate::cache::Trouble;
 use crate::cache::entry::EntryKey;
 use crate::cache::tests::body;
 use crate::cache::tests::du;
@@ -21,9 +21,9 @@ use crate::cache::tests::folder;
 use crate::cache::tests::key;
 use crate::cache::tests::mounts;
 use crate::cache::tests::store;
+use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::layout::Lock;
-use crate::cache::tier::disk::layout::Place;
-use crate::cache::tier::disk::layout::Refusal;
+use crate::cache::tier::disk::layout::LockError;
 use crate::cache::tier::disk::recovery::scan;
 use crate::cache::tier::disk::store::Store;
 
@@ -107,7 +107,7 @@ fn start(folder: &Path, task: &str) -> Child {
     child
 }
 
-fn kill(mut child: Child) {
+fn tombstone(mut child: Child) {
     child.kill().expect("it is ours");
     child.wait().expect("it is ours");
 }
@@ -120,7 +120,7 @@ fn a_hundred_kills_leave_nothing_wrong_and_nothing_uncounted() {
     for round in 0..100 {
         let child = start(place.path(), "write");
         sleep(Duration::from_millis(2 + round * 7 % 40));
-        kill(child);
+        tombstone(child);
 
         let bytes = du(&path);
         assert!(bytes <= BUDGET, "{bytes} bytes after round {round}");
@@ -162,18 +162,18 @@ fn two_processes_never_share_a_folder() {
     let place = folder();
     let child = start(place.path(), "hold");
     let path = place.path().join("store");
-    let refusal = Lock::take(&Place::new(path.clone()));
-    assert!(matches!(refusal, Err(Refusal::Held(Some(holder))) if holder == child.id()));
-    let store = Store::new("renditions", Place::new(path), BUDGET);
-    store.take_up();
-    assert_eq!(store.stats().trouble, Some(Trouble::Locked));
+    let refusal = Lock::take(&DiskLayout::new(path.clone()));
+    assert!(matches!(refusal, Err(LockError::Held(Some(holder))) if holder == child.id()));
+    let store = Store::new("renditions", DiskLayout::new(path), BUDGET);
+    store.activate();
+    assert_eq!(store.stats().trouble, Some(DiskFault::Locked));
     store.write(&key(1), b"", b"content");
     assert!(!store.may_have(&key(1)));
-    store.take_up();
-    assert_eq!(store.stats().trouble, Some(Trouble::Locked));
-    kill(child);
+    store.activate();
+    assert_eq!(store.stats().trouble, Some(DiskFault::Locked));
+    tombstone(child);
     // A killed process holds nothing.
-    store.take_up();
+    store.activate();
     scan(&store);
     assert_eq!(store.stats().trouble, None);
     store.write(&key(1), b"", b"content");

@@ -9,16 +9,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::cache::Cache;
+use crate::cache::CacheStatus;
 use crate::cache::Config;
+use crate::cache::ContentHash;
 use crate::cache::DiskConfig;
+use crate::cache::DiskFault;
 use crate::cache::DiskStats;
-use crate::cache::Key;
 use crate::cache::MemoryConfig;
-use crate::cache::Outcome;
+use crate::cache::RenditionKey;
 use crate::cache::SourceKey;
 use crate::cache::Tier;
-use crate::cache::Trouble;
-use crate::cache::Version;
 use crate::cache::entry::EntryKey;
 use crate::cache::tests::config;
 use crate::cache::tests::entries;
@@ -53,7 +53,7 @@ async fn open_small(path: &Path, renditions: &str) -> Arc<Cache> {
 /// A cache that has written one rendition to `place` and is gone.
 async fn left_behind(place: &Path) -> PathBuf {
     let cache = open(place).await;
-    render(&cache, Key::numbered(1), b"picture").await;
+    render(&cache, RenditionKey::numbered(1), b"picture").await;
     assert!(cache.close(Duration::from_secs(60)).await);
     place.join("renditions")
 }
@@ -62,13 +62,13 @@ async fn left_behind(place: &Path) -> PathBuf {
 async fn a_rendition_survives_a_restart() {
     let place = folder();
     left_behind(place.path()).await;
-    let (cache, key) = (open(place.path()).await, Key::numbered(1));
+    let (cache, key) = (open(place.path()).await, RenditionKey::numbered(1));
     let found = render(&cache, key, b"never").await;
-    assert_eq!(found.outcome, Outcome::Hit(Tier::Disk));
+    assert_eq!(found.outcome, CacheStatus::Hit(Tier::Disk));
     assert_eq!(*found.rendition, rendition(&key, b"picture"));
     assert_eq!(
         render(&cache, key, b"never").await.outcome,
-        Outcome::Hit(Tier::Memory)
+        CacheStatus::Hit(Tier::Memory)
     );
 }
 
@@ -81,10 +81,10 @@ async fn corrupt_content_is_a_miss_and_is_replaced() {
     *bytes.last_mut().expect("a header at least") ^= 1;
     fs::write(&content, bytes).expect("a file of ours");
 
-    let (cache, key) = (open(place.path()).await, Key::numbered(1));
+    let (cache, key) = (open(place.path()).await, RenditionKey::numbered(1));
     assert_eq!(
         render(&cache, key, b"picture anew").await.outcome,
-        Outcome::Miss
+        CacheStatus::Miss
     );
     cache.flush().await;
     let stats = renditions(&cache);
@@ -94,7 +94,7 @@ async fn corrupt_content_is_a_miss_and_is_replaced() {
     let found = render(&cache, key, b"never").await;
     assert_eq!(
         (found.outcome, &found.rendition.bytes[..]),
-        (Outcome::Hit(Tier::Disk), &b"picture anew"[..])
+        (CacheStatus::Hit(Tier::Disk), &b"picture anew"[..])
     );
 }
 
@@ -108,12 +108,12 @@ async fn a_truncated_file_is_a_miss_and_is_replaced() {
     for cut in [0, 1, 40, whole.len() / 2, whole.len() - 1] {
         fs::write(&file, &whole[..cut]).expect("a file of ours");
         let cache = open(place.path()).await;
-        let found = render(&cache, Key::numbered(1), b"picture").await;
-        assert_eq!(found.outcome, Outcome::Miss, "{cut} bytes");
+        let found = render(&cache, RenditionKey::numbered(1), b"picture").await;
+        assert_eq!(found.outcome, CacheStatus::Miss, "{cut} bytes");
         assert!(cache.close(Duration::from_secs(60)).await);
         let cache = open(place.path()).await;
-        let found = render(&cache, Key::numbered(1), b"never").await;
-        assert_eq!(found.outcome, Outcome::Hit(Tier::Disk), "{cut} bytes");
+        let found = render(&cache, RenditionKey::numbered(1), b"never").await;
+        assert_eq!(found.outcome, CacheStatus::Hit(Tier::Disk), "{cut} bytes");
         assert_eq!(fs::read(only(entries(&store))).ok().as_ref(), Some(&whole));
     }
 }
@@ -123,7 +123,7 @@ async fn a_stored_form_of_another_version_is_a_miss_and_is_replaced() {
     let place = folder();
     let (path, key) = (
         left_behind(place.path()).await,
-        EntryKey::rendition(Key::numbered(1)),
+        EntryKey::rendition(RenditionKey::numbered(1)),
     );
     // Valid for the store, but no rendition.
     let forger = store(&path, 1 << 20);
@@ -132,20 +132,20 @@ async fn a_stored_form_of_another_version_is_a_miss_and_is_replaced() {
     drop(forger);
 
     let cache = open(place.path()).await;
-    let found = render(&cache, Key::numbered(1), b"anew").await;
-    assert_eq!(found.outcome, Outcome::Miss);
+    let found = render(&cache, RenditionKey::numbered(1), b"anew").await;
+    assert_eq!(found.outcome, CacheStatus::Miss);
     cache.flush().await;
     assert_eq!(renditions(&cache).corrupt, 1);
     drop(cache);
     let cache = open(place.path()).await;
-    let found = render(&cache, Key::numbered(1), b"never").await;
+    let found = render(&cache, RenditionKey::numbered(1), b"never").await;
     assert_eq!(found.rendition.bytes, "anew");
 }
 
 /// Asks for one rendition again and again until one that memory has never seen comes from disk.
 async fn eventually_kept(cache: &Arc<Cache>, place: &Path) {
     for number in 1000.. {
-        render(cache, Key::numbered(number), b"picture").await;
+        render(cache, RenditionKey::numbered(number), b"picture").await;
         cache.flush().await;
         if entries(&place.join("renditions")).len() > 1 {
             return;
@@ -161,11 +161,11 @@ async fn a_folder_that_is_a_file_leaves_memory_only_until_it_is_none() {
     let path = place.path().join("cache");
     fs::write(&path, "in the way").expect("a folder of ours");
     let cache = open(&path).await;
-    assert_eq!(renditions(&cache).trouble, Some(Trouble::Gone));
-    let found = render(&cache, Key::numbered(1), b"picture").await;
-    assert_eq!(found.outcome, Outcome::Miss);
-    let found = render(&cache, Key::numbered(1), b"never").await;
-    assert_eq!(found.outcome, Outcome::Hit(Tier::Memory));
+    assert_eq!(renditions(&cache).trouble, Some(DiskFault::Gone));
+    let found = render(&cache, RenditionKey::numbered(1), b"picture").await;
+    assert_eq!(found.outcome, CacheStatus::Miss);
+    let found = render(&cache, RenditionKey::numbered(1), b"never").await;
+    assert_eq!(found.outcome, CacheStatus::Hit(Tier::Memory));
     cache.flush().await;
     assert_eq!(renditions(&cache).skipped_writes, 1);
 
@@ -182,16 +182,16 @@ async fn a_folder_that_cannot_be_written_costs_nothing_but_the_disk_tier() {
     fs::create_dir_all(store.join("lock")).expect("a folder of ours");
     let cache = open(place.path()).await;
     for number in 0..3 {
-        let found = render(&cache, Key::numbered(number), b"picture").await;
-        assert_eq!(found.outcome, Outcome::Miss);
-        let found = render(&cache, Key::numbered(number), b"never").await;
-        assert_eq!(found.outcome, Outcome::Hit(Tier::Memory));
+        let found = render(&cache, RenditionKey::numbered(number), b"picture").await;
+        assert_eq!(found.outcome, CacheStatus::Miss);
+        let found = render(&cache, RenditionKey::numbered(number), b"never").await;
+        assert_eq!(found.outcome, CacheStatus::Hit(Tier::Memory));
     }
     cache.flush().await;
     let stats = renditions(&cache);
     assert_eq!(
         (stats.trouble, stats.held.entries),
-        (Some(Trouble::Broken), 0)
+        (Some(DiskFault::Broken), 0)
     );
     assert!(
         stats.write_failures > 0 && stats.skipped_writes == 3,
@@ -207,12 +207,15 @@ async fn a_folder_that_cannot_be_written_costs_nothing_but_the_disk_tier() {
 async fn a_folder_deleted_while_in_use_is_a_miss_and_is_made_again() {
     let place = folder();
     let store = left_behind(place.path()).await;
-    let (cache, key) = (open(place.path()).await, Key::numbered(1));
+    let (cache, key) = (open(place.path()).await, RenditionKey::numbered(1));
     // The scan may be removing files meanwhile.
     while store.exists() {
         let _ = fs::remove_dir_all(&store);
     }
-    assert_eq!(render(&cache, key, b"anew").await.outcome, Outcome::Miss);
+    assert_eq!(
+        render(&cache, key, b"anew").await.outcome,
+        CacheStatus::Miss
+    );
     eventually_kept(&cache, place.path()).await;
 }
 
@@ -223,40 +226,40 @@ async fn a_folder_in_use_is_taken_up_when_it_is_free() {
     let second = Cache::open(&config(place.path()), &[], source_memory())
         .await
         .expect("sound settings");
-    assert_eq!(renditions(&second).trouble, Some(Trouble::Locked));
-    let found = render(&second, Key::numbered(1), b"picture").await;
-    assert_eq!(found.outcome, Outcome::Miss);
-    render(&first, Key::numbered(2), b"picture").await;
+    assert_eq!(renditions(&second).trouble, Some(DiskFault::Locked));
+    let found = render(&second, RenditionKey::numbered(1), b"picture").await;
+    assert_eq!(found.outcome, CacheStatus::Miss);
+    render(&first, RenditionKey::numbered(2), b"picture").await;
     assert!(first.close(Duration::from_secs(60)).await);
     eventually_kept(&second, place.path()).await;
-    let found = render(&second, Key::numbered(2), b"never").await;
-    assert_eq!(found.outcome, Outcome::Hit(Tier::Disk));
+    let found = render(&second, RenditionKey::numbered(2), b"never").await;
+    assert_eq!(found.outcome, CacheStatus::Hit(Tier::Disk));
 }
 
 #[tokio::test]
 async fn what_memory_answers_is_not_the_first_to_go_from_disk() {
     let place = folder();
     let cache = open_small(place.path(), "1 MiB").await;
-    render(&cache, Key::numbered(0), b"hot").await;
+    render(&cache, RenditionKey::numbered(0), b"hot").await;
     for number in 1..200 {
-        render(&cache, Key::numbered(number), &[7; 10_000]).await;
+        render(&cache, RenditionKey::numbered(number), &[7; 10_000]).await;
         cache.flush().await;
-        let found = render(&cache, Key::numbered(0), b"never").await;
-        assert_eq!(found.outcome, Outcome::Hit(Tier::Memory));
+        let found = render(&cache, RenditionKey::numbered(0), b"never").await;
+        assert_eq!(found.outcome, CacheStatus::Hit(Tier::Memory));
     }
     assert!(renditions(&cache).evictions > 0);
     assert!(cache.close(Duration::from_secs(60)).await);
     let cache = open(place.path()).await;
-    let found = render(&cache, Key::numbered(0), b"never").await;
-    assert_eq!(found.outcome, Outcome::Hit(Tier::Disk));
+    let found = render(&cache, RenditionKey::numbered(0), b"never").await;
+    assert_eq!(found.outcome, CacheStatus::Hit(Tier::Disk));
 }
 
 #[tokio::test]
 async fn what_is_larger_than_the_store_is_skipped_and_counted() {
     let place = folder();
     let cache = open_small(place.path(), "64 KiB").await;
-    render(&cache, Key::numbered(1), &[7; 100_000]).await;
-    render(&cache, Key::numbered(2), &[7; 10_000]).await;
+    render(&cache, RenditionKey::numbered(1), &[7; 100_000]).await;
+    render(&cache, RenditionKey::numbered(2), &[7; 10_000]).await;
     cache.flush().await;
     let stats = cache.stats().disk_renditions.expect("a disk tier");
     assert_eq!((stats.skipped_writes, stats.held.entries), (1, 1));
@@ -272,7 +275,7 @@ async fn what_waits_for_the_disk_is_bounded() {
     // One thread: nothing is written before the first await.
     for number in 0..3 {
         disk.put(
-            EntryKey::source_bytes(source, Version::of(&[number])),
+            EntryKey::source_bytes(source, ContentHash::of(&[number])),
             Vec::new(),
             half.clone(),
         );
@@ -280,7 +283,7 @@ async fn what_waits_for_the_disk_is_bounded() {
     assert_eq!(disk.stats().skipped_writes, 2);
     cache.flush().await;
     disk.put(
-        EntryKey::source_bytes(source, Version::of(&[9])),
+        EntryKey::source_bytes(source, ContentHash::of(&[9])),
         Vec::new(),
         half,
     );
@@ -302,7 +305,7 @@ async fn memory_stays_within_its_budget() {
         .await
         .expect("sound settings");
     for number in 0..100 {
-        render(&cache, Key::numbered(number), &[7; 50_000]).await;
+        render(&cache, RenditionKey::numbered(number), &[7; 50_000]).await;
     }
     cache.flush().await;
     let held = cache.stats().memory_renditions;

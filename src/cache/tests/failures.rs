@@ -1,24 +1,28 @@
-//! Failures that are told again, and for how long.
+//! NegativeCache that are told again, and for how long.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
 use crate::cache::Cache;
-use crate::cache::Failed;
-use crate::cache::Found;
-use crate::cache::FoundSource;
-use crate::cache::Key;
+use crate::cache::CachedRendition;
+use crate::cache::CachedSource;
+use crate::cache::FlightError;
 use crate::cache::Purge;
+use crate::cache::RenditionKey;
 use crate::cache::SourceName;
 use crate::cache::Target;
-use crate::cache::tests::Landing;
+use crate::cache::tests::FlightResult;
 use crate::cache::tests::Rendered;
 use crate::cache::tests::TestError;
 use crate::cache::tests::in_memory;
 use crate::freshness::Tag;
 
-async fn fetch(cache: &Arc<Cache>, status: u32, tries: &Arc<AtomicU32>) -> Landing<FoundSource> {
+async fn fetch(
+    cache: &Arc<Cache>,
+    status: u32,
+    tries: &Arc<AtomicU32>,
+) -> FlightResult<CachedSource> {
     let tries = Arc::clone(tries);
     let fetch = move |_| {
         tries.fetch_add(1, Ordering::SeqCst);
@@ -27,13 +31,19 @@ async fn fetch(cache: &Arc<Cache>, status: u32, tries: &Arc<AtomicU32>) -> Landi
     cache.get_or_fetch(&SourceName::numbered(1), fetch).await
 }
 
-async fn render(cache: &Arc<Cache>, status: u32, tries: &Arc<AtomicU32>) -> Landing<Found> {
+async fn render(
+    cache: &Arc<Cache>,
+    status: u32,
+    tries: &Arc<AtomicU32>,
+) -> FlightResult<CachedRendition> {
     let tries = Arc::clone(tries);
     let render = async move {
         tries.fetch_add(1, Ordering::SeqCst);
-        Rendered::Err(Failed::from(TestError::Broken(status)))
+        Rendered::Err(FlightError::from(TestError::Broken(status)))
     };
-    cache.get_or_render(Key::numbered(1), true, render).await
+    cache
+        .get_or_render(RenditionKey::numbered(1), true, render)
+        .await
 }
 
 #[tokio::test]

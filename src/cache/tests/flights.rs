@@ -10,16 +10,16 @@ use tokio::task::JoinHandle;
 use tokio::task::yield_now;
 
 use crate::cache::Cache;
-use crate::cache::ErrorLives;
-use crate::cache::Failed;
-use crate::cache::Failure;
+use crate::cache::CacheStatus;
+use crate::cache::CacheableError;
+use crate::cache::CachedRendition;
+use crate::cache::ErrorTtls;
+use crate::cache::FlightError;
 use crate::cache::FlightLost;
-use crate::cache::Found;
-use crate::cache::Key;
-use crate::cache::Outcome;
 use crate::cache::Rendition;
+use crate::cache::RenditionKey;
 use crate::cache::Tier;
-use crate::cache::tests::Landing;
+use crate::cache::tests::FlightResult;
 use crate::cache::tests::Rendered;
 use crate::cache::tests::TestError;
 use crate::cache::tests::in_memory;
@@ -35,7 +35,7 @@ struct Gate {
 }
 
 impl Gate {
-    async fn render(self: Arc<Self>, key: Key) -> Rendered {
+    async fn render(self: Arc<Self>, key: RenditionKey) -> Rendered {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.begun.notify_one();
         self.go_on.notified().await;
@@ -43,7 +43,12 @@ impl Gate {
     }
 }
 
-fn ask(cache: &Arc<Cache>, gate: &Arc<Gate>, key: Key, keep: bool) -> JoinHandle<Landing<Found>> {
+fn ask(
+    cache: &Arc<Cache>,
+    gate: &Arc<Gate>,
+    key: RenditionKey,
+    keep: bool,
+) -> JoinHandle<FlightResult<CachedRendition>> {
     let (cache, gate) = (Arc::clone(cache), Arc::clone(gate));
     tokio::spawn(async move { cache.get_or_render(key, keep, gate.render(key)).await })
 }
@@ -61,7 +66,7 @@ async fn two_hundred_askers_cost_one_render() {
         let (cache, gate, key) = (
             in_memory().await,
             Arc::new(Gate::default()),
-            Key::numbered(1),
+            RenditionKey::numbered(1),
         );
         let askers: Vec<_> = (0..200).map(|_| ask(&cache, &gate, key, keep)).collect();
         settle().await;
@@ -80,14 +85,14 @@ async fn two_hundred_askers_cost_one_render() {
         assert_eq!(
             outcomes
                 .iter()
-                .filter(|outcome| **outcome == Outcome::Miss)
+                .filter(|outcome| **outcome == CacheStatus::Miss)
                 .count(),
             1
         );
         assert_eq!(
             outcomes
                 .iter()
-                .filter(|outcome| **outcome == Outcome::Coalesced)
+                .filter(|outcome| **outcome == CacheStatus::Coalesced)
                 .count(),
             199
         );
@@ -100,7 +105,7 @@ async fn the_flight_outlives_whoever_started_it() {
     let (cache, gate, key) = (
         in_memory().await,
         Arc::new(Gate::default()),
-        Key::numbered(1),
+        RenditionKey::numbered(1),
     );
     let first = ask(&cache, &gate, key, true);
     gate.begun.notified().await;
@@ -114,7 +119,7 @@ async fn the_flight_outlives_whoever_started_it() {
             .await
             .expect("no asker panics")
             .expect("the render succeeds");
-        assert_eq!(found.outcome, Outcome::Coalesced);
+        assert_eq!(found.outcome, CacheStatus::Coalesced);
     }
     assert_eq!(gate.calls.load(Ordering::SeqCst), 1);
 }
@@ -124,7 +129,7 @@ async fn a_flight_that_all_have_left_still_lands_in_the_cache() {
     let (cache, gate, key) = (
         in_memory().await,
         Arc::new(Gate::default()),
-        Key::numbered(1),
+        RenditionKey::numbered(1),
     );
     let only = ask(&cache, &gate, key, true);
     gate.begun.notified().await;
@@ -135,12 +140,12 @@ async fn a_flight_that_all_have_left_still_lands_in_the_cache() {
         .await
         .expect("no asker panics")
         .expect("kept");
-    assert_eq!(found.outcome, Outcome::Hit(Tier::Memory));
+    assert_eq!(found.outcome, CacheStatus::Hit(Tier::Memory));
 }
 
 #[tokio::test]
 async fn a_panic_is_an_error_for_its_waiters_and_frees_the_key() {
-    let (cache, key) = (in_memory().await, Key::numbered(1));
+    let (cache, key) = (in_memory().await, RenditionKey::numbered(1));
     let crash = |cache: &Arc<Cache>| {
         let cache = Arc::clone(cache);
         let render = async {
@@ -163,18 +168,18 @@ async fn a_panic_is_an_error_for_its_waiters_and_frees_the_key() {
     }
     assert_eq!(cache.stats().flights, 0);
     let found = render(&cache, key, b"picture").await;
-    assert_eq!(found.outcome, Outcome::Miss);
+    assert_eq!(found.outcome, CacheStatus::Miss);
 }
 
 #[tokio::test]
 async fn an_error_is_told_to_each_and_not_kept() {
-    let (cache, key) = (in_memory().await, Key::numbered(1));
+    let (cache, key) = (in_memory().await, RenditionKey::numbered(1));
     let calls = Arc::new(AtomicU32::new(0));
     let ask = || {
         let (cache, calls) = (Arc::clone(&cache), Arc::clone(&calls));
         let render = async move {
             yield_now().await;
-            Rendered::Err(Failed::from(TestError::Broken(
+            Rendered::Err(FlightError::from(TestError::Broken(
                 calls.fetch_add(1, Ordering::SeqCst),
             )))
         };
@@ -201,23 +206,23 @@ async fn callers_with_other_errors_do_not_meet() {
             Other
         }
     }
-    impl Failure for Other {
+    impl CacheableError for Other {
         fn is_outage(&self) -> bool {
             false
         }
 
-        fn life(&self, _: &ErrorLives) -> Duration {
+        fn life(&self, _: &ErrorTtls) -> Duration {
             Duration::ZERO
         }
     }
     let (cache, gate, key) = (
         in_memory().await,
         Arc::new(Gate::default()),
-        Key::numbered(1),
+        RenditionKey::numbered(1),
     );
     let waiting = ask(&cache, &gate, key, true);
     gate.begun.notified().await;
-    let render = async move { Result::<_, Failed<Other>>::Ok(rendition(&key, b"picture")) };
+    let render = async move { Result::<_, FlightError<Other>>::Ok(rendition(&key, b"picture")) };
     assert!(cache.get_or_render(key, true, render).await.is_ok());
     gate.go_on.notify_one();
     assert!(waiting.await.expect("no asker panics").is_ok());
@@ -226,9 +231,9 @@ async fn callers_with_other_errors_do_not_meet() {
 #[tokio::test]
 async fn keys_fly_apart() {
     let (cache, gate) = (in_memory().await, Arc::new(Gate::default()));
-    let first = ask(&cache, &gate, Key::numbered(1), true);
+    let first = ask(&cache, &gate, RenditionKey::numbered(1), true);
     gate.begun.notified().await;
-    let found = render(&cache, Key::numbered(2), b"other").await;
+    let found = render(&cache, RenditionKey::numbered(2), b"other").await;
     assert_eq!(found.rendition.bytes, "other");
     gate.go_on.notify_one();
     assert!(first.await.expect("no asker panics").is_ok());
@@ -236,7 +241,7 @@ async fn keys_fly_apart() {
 
 #[tokio::test(start_paused = true)]
 async fn work_that_never_ends_is_given_up_and_frees_the_key() {
-    let (cache, key) = (in_memory().await, Key::numbered(1));
+    let (cache, key) = (in_memory().await, RenditionKey::numbered(1));
     let askers: Vec<_> = (0..5)
         .map(|_| {
             let cache = Arc::clone(&cache);
@@ -251,5 +256,5 @@ async fn work_that_never_ends_is_given_up_and_frees_the_key() {
     }
     assert_eq!(cache.stats().flights, 0);
     let found = render(&cache, key, b"picture").await;
-    assert_eq!(found.outcome, Outcome::Miss);
+    assert_eq!(found.outcome, CacheStatus::Miss);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cache::Key;
+use crate::cache::RenditionKey;
 use crate::cache::tests::bucket::Mood;
 use crate::cache::tests::bucket::TestBucket;
 use crate::cache::tests::entries;
@@ -18,7 +18,7 @@ use crate::cache::tests::render;
 use crate::cache::tests::shared::replica_at;
 use crate::cache::tests::store;
 use crate::cache::tests::unscanned;
-use crate::cache::tier::disk::store::Read;
+use crate::cache::tier::disk::store::ReadResult;
 use crate::options::Format;
 
 /// What every test rendition is.
@@ -29,7 +29,7 @@ const CONTENT: &[u8] = &[7; 100_000];
 /// One rendition, written to `place` by a cache that is gone, as the file that it is.
 async fn left_behind(place: &Path) -> PathBuf {
     let cache = open(place).await;
-    render(&cache, Key::numbered(1), CONTENT).await;
+    render(&cache, RenditionKey::numbered(1), CONTENT).await;
     assert!(cache.close(Duration::from_secs(60)).await);
     only(entries(&place.join("renditions")))
 }
@@ -42,12 +42,12 @@ fn flip_last_byte(path: &Path) {
 
 #[tokio::test]
 async fn memory_tells_what_it_keeps() {
-    let (cache, key) = (in_memory().await, Key::numbered(1));
-    assert_eq!(cache.kept_format(key).await, None);
+    let (cache, key) = (in_memory().await, RenditionKey::numbered(1));
+    assert_eq!(cache.get_format(key).await, None);
     render(&cache, key, CONTENT).await;
-    assert_eq!(cache.kept_format(key).await, KEPT);
-    cache.forget(key).await;
-    assert_eq!(cache.kept_format(key).await, None);
+    assert_eq!(cache.get_format(key).await, KEPT);
+    cache.remove(key).await;
+    assert_eq!(cache.get_format(key).await, None);
 }
 
 #[tokio::test]
@@ -55,17 +55,17 @@ async fn the_disk_tells_without_being_read() {
     let place = folder();
     let file = left_behind(place.path()).await;
     flip_last_byte(&file);
-    let (cache, key) = (open(place.path()).await, Key::numbered(1));
-    assert_eq!(cache.kept_format(key).await, KEPT);
-    assert_eq!(cache.kept_format(Key::numbered(2)).await, None);
+    let (cache, key) = (open(place.path()).await, RenditionKey::numbered(1));
+    assert_eq!(cache.get_format(key).await, KEPT);
+    assert_eq!(cache.get_format(RenditionKey::numbered(2)).await, None);
     cache.flush().await;
-    assert_eq!(cache.kept_format(key).await, KEPT);
+    assert_eq!(cache.get_format(key).await, KEPT);
     cache.flush().await;
     assert_eq!(cache.stats().memory_renditions.entries, 0);
     // Who needs it finds out what it has become.
     assert!(cache.find(key).await.is_none());
     cache.flush().await;
-    assert_eq!(cache.kept_format(key).await, None);
+    assert_eq!(cache.get_format(key).await, None);
 }
 
 #[test]
@@ -74,8 +74,8 @@ fn the_disk_tells_before_it_was_scanned() {
     store(place.path(), 1 << 20).write(&key(1), b"h", b"body");
     let store = unscanned(place.path(), 1 << 20);
     let beginning = |number| store.read_beginning(&key(number), 1);
-    assert!(matches!(beginning(1), Read::Found(bytes) if bytes == "h"));
-    assert!(matches!(beginning(2), Read::Missing));
+    assert!(matches!(beginning(1), ReadResult::Found(bytes) if bytes == "h"));
+    assert!(matches!(beginning(2), ReadResult::Missing));
 }
 
 #[tokio::test]
@@ -94,27 +94,39 @@ async fn what_is_gone_or_cut_short_on_disk_is_not_kept() {
             _ => fs::write(&file, vec![1; content.len()]),
         }
         .expect("a file of ours");
-        assert_eq!(cache.kept_format(Key::numbered(1)).await, None, "{damage}");
+        assert_eq!(
+            cache.get_format(RenditionKey::numbered(1)).await,
+            None,
+            "{damage}"
+        );
         cache.flush().await;
         let held = cache.stats().disk_renditions.expect("a disk tier").held;
         assert_eq!(held.entries, 0, "{damage}");
-        render(&cache, Key::numbered(1), CONTENT).await;
+        render(&cache, RenditionKey::numbered(1), CONTENT).await;
         cache.flush().await;
         assert!(cache.close(Duration::from_secs(60)).await);
         let cache = open(place.path()).await;
-        assert_eq!(cache.kept_format(Key::numbered(1)).await, KEPT, "{damage}");
+        assert_eq!(
+            cache.get_format(RenditionKey::numbered(1)).await,
+            KEPT,
+            "{damage}"
+        );
     }
 }
 
 #[tokio::test]
 async fn the_bucket_tells_what_another_made_and_sends_its_beginning() {
-    let (bucket, place, key) = (TestBucket::start().await, folder(), Key::numbered(1));
+    let (bucket, place, key) = (
+        TestBucket::start().await,
+        folder(),
+        RenditionKey::numbered(1),
+    );
     let one = replica_at(&bucket, Path::new("")).await;
     render(&one, key, CONTENT).await;
     one.flush().await;
     flip_last_byte(&only(bucket.named("rendition-")));
     let other = replica_at(&bucket, place.path()).await;
-    assert_eq!(other.kept_format(key).await, KEPT);
+    assert_eq!(other.get_format(key).await, KEPT);
     other.flush().await;
     let stats = other.stats();
     assert_eq!(stats.memory_renditions.entries, 0);
@@ -125,7 +137,7 @@ async fn the_bucket_tells_what_another_made_and_sends_its_beginning() {
 
 #[tokio::test]
 async fn what_the_bucket_does_not_have_or_cannot_tell_is_not_kept() {
-    let (bucket, key) = (TestBucket::start().await, Key::numbered(1));
+    let (bucket, key) = (TestBucket::start().await, RenditionKey::numbered(1));
     let one = replica_at(&bucket, Path::new("")).await;
     render(&one, key, CONTENT).await;
     one.flush().await;
@@ -134,18 +146,18 @@ async fn what_the_bucket_does_not_have_or_cannot_tell_is_not_kept() {
     for wrong in [&content[..content.len() - 1], &content[..50], b""] {
         fs::write(&object, wrong).expect("a file of ours");
         let other = replica_at(&bucket, Path::new("")).await;
-        assert_eq!(other.kept_format(key).await, None, "{} bytes", wrong.len());
+        assert_eq!(other.get_format(key).await, None, "{} bytes", wrong.len());
         other.flush().await;
         assert!(!object.exists(), "{} bytes", wrong.len());
     }
     let other = replica_at(&bucket, Path::new("")).await;
     for _ in 0..3 {
-        assert_eq!(other.kept_format(key).await, None);
+        assert_eq!(other.get_format(key).await, None);
     }
     let stats = other.stats().shared.expect("a shared tier");
     assert_eq!(stats.misses, 1, "it is remembered");
     fs::write(&object, &content).expect("a folder of ours");
     bucket.set(Mood::Refusing(503));
     let third = replica_at(&bucket, Path::new("")).await;
-    assert_eq!(third.kept_format(key).await, None);
+    assert_eq!(third.get_format(key).await, None);
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use rustix::fs::Mode;
 use rustix::process::umask;
 
-use crate::cache::Key;
-use crate::cache::Outcome;
+use crate::cache::CacheStatus;
+use crate::cache::DiskFault;
+use crate::cache::RenditionKey;
 use crate::cache::Target;
-use crate::cache::Trouble;
 use crate::cache::tests::body;
 use crate::cache::tests::entries;
 use crate::cache::tests::folder;
@@ -23,7 +23,7 @@ use crate::cache::tests::open;
 use crate::cache::tests::purge;
 use crate::cache::tests::render;
 use crate::cache::tests::store;
-use crate::cache::tier::disk::layout::Place;
+use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::recovery::scan;
 use crate::cache::tier::disk::store::Store;
 
@@ -50,9 +50,9 @@ async fn what_is_kept_is_readable_for_its_owner_alone_whatever_the_umask() {
     let place = folder();
     let path = place.path().join("cache");
     let cache = open(&path).await;
-    render(&cache, Key::numbered(1), b"picture").await;
+    render(&cache, RenditionKey::numbered(1), b"picture").await;
     purge(&cache, Target::Everything, false).await;
-    render(&cache, Key::numbered(2), b"picture").await;
+    render(&cache, RenditionKey::numbered(2), b"picture").await;
     assert!(cache.close(Duration::from_secs(60)).await);
     let mut found = Vec::new();
     modes(place.path(), &mut found);
@@ -111,7 +111,7 @@ fn a_link_in_place_of_the_file_that_is_written_is_not_written_through() {
 async fn an_entry_that_became_a_link_a_pipe_or_a_folder_is_made_anew() {
     let place = folder();
     let cache = open(place.path()).await;
-    render(&cache, Key::numbered(1), b"picture").await;
+    render(&cache, RenditionKey::numbered(1), b"picture").await;
     assert!(cache.close(Duration::from_secs(60)).await);
     let entry = only(entries(&place.path().join("renditions")));
     let whole = fs::read(&entry).expect("just written");
@@ -138,8 +138,8 @@ async fn an_entry_that_became_a_link_a_pipe_or_a_folder_is_made_anew() {
             }
         }
         let cache = open(place.path()).await;
-        let found = render(&cache, Key::numbered(1), b"picture").await;
-        assert_eq!(found.outcome, Outcome::Miss, "{what}");
+        let found = render(&cache, RenditionKey::numbered(1), b"picture").await;
+        assert_eq!(found.outcome, CacheStatus::Miss, "{what}");
         assert!(cache.close(Duration::from_secs(60)).await);
         let metadata = fs::symlink_metadata(&entry).expect("it was made anew");
         assert!(metadata.is_file(), "{what}");
@@ -154,7 +154,7 @@ fn a_shard_that_is_a_link_is_neither_searched_nor_emptied_nor_written_into() {
     let outside = place.path().join("outside");
     fs::create_dir(&outside).expect("a folder of ours");
     fs::write(outside.join("photo.jpg"), "untouched").expect("a folder of ours");
-    let shard = path.join(format!("{:02x}", Place::shard_of(&key(1))));
+    let shard = path.join(format!("{:02x}", DiskLayout::shard_of(&key(1))));
     let linked = || {
         fs::create_dir_all(&path).expect("a folder of ours");
         symlink(&outside, &shard).expect("a folder of ours");
@@ -181,18 +181,22 @@ fn a_store_that_is_a_link_is_not_used() {
     let outside = place.path().join("outside");
     fs::create_dir(&outside).expect("a folder of ours");
     symlink(&outside, place.path().join("store")).expect("a folder of ours");
-    let store = Store::new("renditions", Place::new(place.path().join("store")), BUDGET);
-    store.take_up();
-    assert_eq!(store.stats().trouble, Some(Trouble::Broken));
+    let store = Store::new(
+        "renditions",
+        DiskLayout::new(place.path().join("store")),
+        BUDGET,
+    );
+    store.activate();
+    assert_eq!(store.stats().trouble, Some(DiskFault::Broken));
     assert_eq!(fs::read_dir(&outside).expect("it is there").count(), 0);
     // What is above it is the operator's, and may be one.
     symlink(&outside, place.path().join("mounted")).expect("a folder of ours");
     let store = Store::new(
         "renditions",
-        Place::new(place.path().join("mounted/store")),
+        DiskLayout::new(place.path().join("mounted/store")),
         BUDGET,
     );
-    store.take_up();
+    store.activate();
     scan(&store);
     store.write(&key(1), b"", b"content");
     assert!(body(&store, key(1)).is_some());

@@ -10,7 +10,6 @@ mod kept;
 mod links;
 mod model;
 mod mounts;
-mod patience;
 mod purged;
 mod purging;
 mod shared;
@@ -19,6 +18,7 @@ mod stale;
 mod store;
 mod sweeping;
 mod trouble;
+mod wait_budget;
 
 use std::fs;
 use std::path::Path;
@@ -34,26 +34,26 @@ use tempfile::TempDir;
 
 use crate::bucket::Config as BucketConfig;
 use crate::cache::Cache;
+use crate::cache::CacheableError;
+use crate::cache::CachedRendition;
+use crate::cache::CachedSource;
 use crate::cache::Config;
+use crate::cache::ContentHash;
 use crate::cache::DiskConfig;
-use crate::cache::ErrorLives;
-use crate::cache::Failed;
-use crate::cache::Failure;
+use crate::cache::DiskFault;
+use crate::cache::ErrorTtls;
+use crate::cache::FlightError;
 use crate::cache::FlightLost;
-use crate::cache::Found;
-use crate::cache::FoundSource;
-use crate::cache::Key;
 use crate::cache::Purge;
 use crate::cache::Rendition;
+use crate::cache::RenditionKey;
 use crate::cache::SourceName;
 use crate::cache::SourceRecord;
 use crate::cache::Target;
-use crate::cache::Trouble;
-use crate::cache::Version;
 use crate::cache::entry::EntryKey;
-use crate::cache::tier::disk::layout::Place;
+use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::recovery::scan;
-use crate::cache::tier::disk::store::Read;
+use crate::cache::tier::disk::store::ReadResult;
 use crate::cache::tier::disk::store::Store;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
@@ -78,12 +78,12 @@ impl From<FlightLost> for TestError {
 }
 
 /// The origin is down from 500 on; below that it has answered.
-impl Failure for TestError {
+impl CacheableError for TestError {
     fn is_outage(&self) -> bool {
         matches!(self, TestError::Broken(500..))
     }
 
-    fn life(&self, lives: &ErrorLives) -> Duration {
+    fn life(&self, lives: &ErrorTtls) -> Duration {
         match self {
             TestError::Broken(404) => lives.not_found.duration(),
             TestError::Broken(415) => lives.source.duration(),
@@ -92,9 +92,9 @@ impl Failure for TestError {
     }
 }
 
-pub(crate) type Landing<V> = Result<V, Failed<TestError>>;
+pub(crate) type FlightResult<V> = Result<V, FlightError<TestError>>;
 
-pub(crate) type Rendered = Landing<Rendition>;
+pub(crate) type Rendered = FlightResult<Rendition>;
 
 pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().expect("a place for temporary files")
@@ -133,7 +133,7 @@ pub(crate) async fn open_among(config: &Config, buckets: &[BucketConfig]) -> Arc
         let is_locked = [stats.disk_renditions, stats.disk_sources]
             .into_iter()
             .flatten()
-            .any(|disk| disk.trouble == Some(Trouble::Locked));
+            .any(|disk| disk.trouble == Some(DiskFault::Locked));
         if !is_locked {
             return cache;
         }
@@ -146,7 +146,7 @@ pub(crate) async fn in_memory() -> Arc<Cache> {
     open(Path::new("")).await
 }
 
-pub(crate) fn rendition(key: &Key, content: &[u8]) -> Rendition {
+pub(crate) fn rendition(key: &RenditionKey, content: &[u8]) -> Rendition {
     Rendition::new(
         key,
         content.to_vec(),
@@ -158,7 +158,11 @@ pub(crate) fn rendition(key: &Key, content: &[u8]) -> Rendition {
 }
 
 /// What a cache answers, with a rendition of this content where it has none.
-pub(crate) async fn render(cache: &Arc<Cache>, key: Key, content: &'static [u8]) -> Found {
+pub(crate) async fn render(
+    cache: &Arc<Cache>,
+    key: RenditionKey,
+    content: &'static [u8],
+) -> CachedRendition {
     let render = async move { Rendered::Ok(rendition(&key, content)) };
     cache
         .get_or_render(key, true, render)
@@ -167,9 +171,9 @@ pub(crate) async fn render(cache: &Arc<Cache>, key: Key, content: &'static [u8])
 }
 
 /// A rendition of a source as it was found.
-pub(crate) fn key_of(number: u64, found: &FoundSource) -> Key {
+pub(crate) fn key_of(number: u64, found: &CachedSource) -> RenditionKey {
     let source = SourceName::numbered(number).key;
-    Key::numbered_of(&source, found.record.epoch, number)
+    RenditionKey::numbered_of(&source, found.record.epoch, number)
 }
 
 pub(crate) async fn purge(cache: &Arc<Cache>, target: Target, soft: bool) {
@@ -213,7 +217,7 @@ pub(crate) fn record(
         freshness: Freshness::of(&HeaderMap::new(), now, &Rules::default()),
         tags: Tags::default(),
     };
-    SourceRecord::new(name, Version::of(bytes), fetched, generation)
+    SourceRecord::new(name, ContentHash::of(bytes), fetched, generation)
 }
 
 /// Every file below `folder`.
@@ -261,21 +265,21 @@ pub(crate) fn store(place: &Path, budget: u64) -> Store {
 }
 
 pub(crate) fn unscanned(place: &Path, budget: u64) -> Store {
-    let store = Store::new("renditions", Place::new(place.to_owned()), budget);
-    store.take_up();
+    let store = Store::new("renditions", DiskLayout::new(place.to_owned()), budget);
+    store.activate();
     assert_eq!(store.stats().trouble, None);
     store
 }
 
 pub(crate) fn key(number: u64) -> EntryKey {
-    EntryKey::rendition(Key::numbered(number))
+    EntryKey::rendition(RenditionKey::numbered(number))
 }
 
 /// The body of an entry, where it is there and whole.
 pub(crate) fn body(store: &Store, key: EntryKey) -> Option<Bytes> {
     match store.read(&key) {
-        Read::Found(body) => Some(body),
-        Read::Missing | Read::Corrupt | Read::Failed => None,
+        ReadResult::Found(body) => Some(body),
+        ReadResult::Missing | ReadResult::Corrupt | ReadResult::Failed => None,
     }
 }
 

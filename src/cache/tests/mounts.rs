@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::cache::Trouble;
+use crate::cache::DiskFault;
 use crate::cache::tests::body;
 use crate::cache::tests::crash::CHILD;
 use crate::cache::tests::du;
@@ -97,17 +97,17 @@ pub(crate) fn fill_the_disk() {
     let stats = store.stats();
     assert_eq!(
         (stats.write_failures, stats.trouble),
-        (1, Some(Trouble::Full))
+        (1, Some(DiskFault::Full))
     );
     assert!(!place.join("incoming").exists());
     fill(ballast);
-    store.take_up();
-    assert_eq!(store.stats().trouble, Some(Trouble::Full));
+    store.activate();
+    assert_eq!(store.stats().trouble, Some(DiskFault::Full));
     store.write(&key(1001), b"", b"content");
     assert_eq!(store.stats().skipped_writes, 1);
 
     fs::remove_file(ballast).expect("a file of ours");
-    store.take_up();
+    store.activate();
     assert_eq!(store.stats().trouble, None);
     store.write(&key(1001), b"", b"content");
     assert!(body(&store, key(1001)).is_some());
@@ -140,26 +140,26 @@ pub(crate) fn lock_the_disk() {
         None,
         "it is to go, so it is not served"
     );
-    before.take_up();
+    before.activate();
     assert_read_only(&before);
     drop(before);
 
     // A process that starts now.
     let after = Store::new(
         "renditions",
-        crate::cache::tier::disk::layout::Place::new(place.to_owned()),
+        crate::cache::tier::disk::layout::DiskLayout::new(place.to_owned()),
         BUDGET,
     );
-    after.take_up();
+    after.activate();
     assert_read_only(&after);
-    after.kill(&key(2));
+    after.tombstone(&key(2));
     after.remove(&key(2));
     assert_eq!(body(&after, key(2)), None);
     after.remove(&key(200));
 
     let unmounted = Command::new("umount").arg("disk").status();
     assert!(unmounted.is_ok_and(|status| status.success()));
-    after.take_up();
+    after.activate();
     assert_eq!(after.stats().trouble, None);
     assert!(after.needs_scan());
     crate::cache::tier::disk::recovery::scan(&after);
@@ -172,7 +172,7 @@ pub(crate) fn lock_the_disk() {
 
 #[track_caller]
 fn assert_read_only(store: &Store) {
-    assert_eq!(store.stats().trouble, Some(Trouble::ReadOnly));
+    assert_eq!(store.stats().trouble, Some(DiskFault::ReadOnly));
     assert!(body(store, key(0)).is_some(), "reading does no harm");
     store.write(&key(101), b"", b"content");
     assert_eq!(body(store, key(101)), None);

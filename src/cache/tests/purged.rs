@@ -11,20 +11,20 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::cache::Cache;
-use crate::cache::FoundSource;
-use crate::cache::Key;
-use crate::cache::Outcome;
+use crate::cache::CacheStatus;
+use crate::cache::CachedSource;
+use crate::cache::DiskFault;
 use crate::cache::Purge;
 use crate::cache::PurgeError;
+use crate::cache::RenditionKey;
 use crate::cache::SourceName;
 use crate::cache::SourceRecord;
 use crate::cache::Stale;
 use crate::cache::Target;
 use crate::cache::Tier;
-use crate::cache::Trouble;
-use crate::cache::purge::log::Event;
 use crate::cache::purge::log::MOST;
-use crate::cache::tests::Landing;
+use crate::cache::purge::log::PurgeEvent;
+use crate::cache::tests::FlightResult;
 use crate::cache::tests::Rendered;
 use crate::cache::tests::TestError;
 use crate::cache::tests::folder;
@@ -62,10 +62,10 @@ async fn find_again(cache: &Cache, record: &Arc<SourceRecord>) {
     let key = SourceName::numbered(1).key;
     let stored = record.to_stored().expect("plain data");
     let found = SourceRecord::from_stored(&stored).expect("it may be stored");
-    cache.memory.keep_record(key, Arc::new(found)).await;
+    cache.memory.insert_record(key, Arc::new(found)).await;
 }
 
-async fn get_failing(cache: &Arc<Cache>, status: u32) -> Landing<FoundSource> {
+async fn get_failing(cache: &Arc<Cache>, status: u32) -> FlightResult<CachedSource> {
     let fetch = move |_| std::future::ready(Err(TestError::Broken(status)));
     cache.get_or_fetch(&SourceName::numbered(1), fetch).await
 }
@@ -84,10 +84,14 @@ async fn what_may_have_been_purged_before_the_list_was_cut_short_is_fetched_whol
         assert!(get_failing(&cache, 503).await.is_err(), "soft: {soft}");
         find_again(&cache, &before.record).await;
         let after = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
-        assert_eq!(after.outcome, Outcome::Miss, "soft: {soft}");
+        assert_eq!(after.outcome, CacheStatus::Miss, "soft: {soft}");
         assert_eq!(origin.asked(), [None], "soft: {soft}");
         let again = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
-        assert_eq!(again.outcome, Outcome::Hit(Tier::Memory), "soft: {soft}");
+        assert_eq!(
+            again.outcome,
+            CacheStatus::Hit(Tier::Memory),
+            "soft: {soft}"
+        );
     }
 }
 
@@ -100,7 +104,11 @@ async fn purges_that_are_still_told_apart_are_as_hard_and_soft_as_ever() {
         let record = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
         purge_others(&cache, 10);
         let kept = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
-        assert_eq!(kept.outcome, Outcome::Hit(Tier::Memory), "not held purged");
+        assert_eq!(
+            kept.outcome,
+            CacheStatus::Hit(Tier::Memory),
+            "not held purged"
+        );
         purge(&cache, this(), soft).await;
         purge_others(&cache, 10);
         find_again(&cache, &record.record).await;
@@ -123,7 +131,7 @@ async fn purges_that_are_still_told_apart_are_as_hard_and_soft_as_ever() {
         let again = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
         assert_eq!(
             (again.outcome, again.stale),
-            (Outcome::Hit(Tier::Memory), None)
+            (CacheStatus::Hit(Tier::Memory), None)
         );
     }
 }
@@ -132,7 +140,11 @@ async fn purges_that_are_still_told_apart_are_as_hard_and_soft_as_ever() {
 fn ask(
     cache: &Arc<Cache>,
     answer: Result<FetchOutcome, TestError>,
-) -> (JoinHandle<Landing<FoundSource>>, Arc<Notify>, Arc<Notify>) {
+) -> (
+    JoinHandle<FlightResult<CachedSource>>,
+    Arc<Notify>,
+    Arc<Notify>,
+) {
     let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (cache, tell, gate) = (Arc::clone(cache), Arc::clone(&asked), Arc::clone(&go_on));
     let fetch = move |_: Option<Validators>| async move {
@@ -159,13 +171,13 @@ async fn a_not_modified_on_its_way_during_a_purge_renews_nothing_for_who_asks_la
             purge(&cache, target.clone(), soft).await;
             go_on.notify_one();
             let own = asking.await.expect("no panic").expect("the origin answers");
-            assert_eq!(own.outcome, Outcome::Revalidated, "who asked before");
+            assert_eq!(own.outcome, CacheStatus::Revalidated, "who asked before");
             for memory in [true, false] {
                 if !memory {
                     cache.flush().await;
-                    cache.memory.forget_all();
+                    cache.memory.clear();
                 }
-                let record = cache.kept_record(&SourceName::numbered(1).key).await;
+                let record = cache.get_record(&SourceName::numbered(1).key).await;
                 let is_fresh =
                     record.is_some_and(|record| record.freshness.is_fresh(cache.clock.now()));
                 assert!(!is_fresh, "soft: {soft}, memory: {memory}, {target:?}");
@@ -192,12 +204,12 @@ async fn a_failure_on_its_way_during_a_purge_is_told_to_nobody_who_asks_later() 
     go_on.notify_one();
     assert!(asking.await.expect("no panic").is_err());
     let after = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
-    assert_eq!(after.outcome, Outcome::Miss);
+    assert_eq!(after.outcome, CacheStatus::Miss);
 }
 
 #[tokio::test]
 async fn a_picture_that_could_not_be_made_is_tried_again_after_a_purge() {
-    let (cache, key) = (in_memory().await, Key::numbered(1));
+    let (cache, key) = (in_memory().await, RenditionKey::numbered(1));
     let fail = async || {
         let render = async { Rendered::Err(TestError::Broken(415).into()) };
         let failed = cache.get_or_render(key, true, render).await;
@@ -238,7 +250,7 @@ impl Removable {
     }
 }
 
-fn trouble(cache: &Cache) -> [Option<Trouble>; 2] {
+fn trouble(cache: &Cache) -> [Option<DiskFault>; 2] {
     let stats = cache.stats();
     [stats.disk_renditions, stats.disk_sources].map(|disk| disk.expect("a disk tier").trouble)
 }
@@ -249,7 +261,7 @@ async fn until(cache: &Arc<Cache>, off: bool) {
         if trouble(cache).map(|trouble| trouble.is_some()) == [off; 2] {
             return;
         }
-        render(cache, Key::numbered(number), b"picture").await;
+        render(cache, RenditionKey::numbered(number), b"picture").await;
         let name = SourceName::numbered(number);
         let answer = fetched("other", "", Duration::ZERO);
         let fetch = move |_| std::future::ready(Ok::<_, TestError>(answer));
@@ -274,18 +286,18 @@ async fn what_is_removed_while_the_disk_is_away_does_not_come_back_with_it() {
             assert!(get_failing(&cache, 404).await.is_err());
         } else {
             let found = get(&cache, &origin, not_modified("no-store")).await;
-            assert_eq!(found.outcome, Outcome::Revalidated);
+            assert_eq!(found.outcome, CacheStatus::Revalidated);
         }
         cache.flush().await;
         disk.bring_back();
         until(&cache, false).await;
-        cache.memory.forget_all();
+        cache.memory.clear();
         let key = SourceName::numbered(1).key;
-        assert_eq!(cache.kept_record(&key).await, None, "{status}");
+        assert_eq!(cache.get_record(&key).await, None, "{status}");
         drop(cache);
         let cache = open(&disk.path()).await;
         cache.flush().await;
-        assert_eq!(cache.kept_record(&key).await, None, "{status}, later");
+        assert_eq!(cache.get_record(&key).await, None, "{status}, later");
     }
 }
 
@@ -295,7 +307,7 @@ async fn what_is_purged_while_the_disk_is_away_does_not_come_back_with_it() {
     let cache = open(&disk.path()).await;
     let first = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
     let name = SourceName::numbered(1);
-    let key = Key::numbered_in(&name.key, &first.record);
+    let key = RenditionKey::numbered_in(&name.key, &first.record);
     render(&cache, key, b"picture").await;
     cache.flush().await;
     disk.take_away();
@@ -307,10 +319,10 @@ async fn what_is_purged_while_the_disk_is_away_does_not_come_back_with_it() {
     assert!(matches!(error, PurgeError::Journal(_)), "{error}");
     disk.bring_back();
     until(&cache, false).await;
-    cache.memory.forget_all();
+    cache.memory.clear();
     let again = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
-    assert_eq!(again.outcome, Outcome::Miss);
-    let newer = Key::numbered_in(&name.key, &again.record);
+    assert_eq!(again.outcome, CacheStatus::Miss);
+    let newer = RenditionKey::numbered_in(&name.key, &again.record);
     assert_ne!(newer, key);
     assert!(cache.find(newer).await.is_none());
 }
@@ -327,7 +339,7 @@ async fn what_is_removed_while_it_waits_to_be_written_is_never_found() {
             let body = Bytes::from_static(b"x");
             let others = if full { 1021 } else { 10 };
             get(&cache, &origin, fetched("one", "", 3 * HOUR)).await;
-            cache.memory.forget_all();
+            cache.memory.clear();
             // One thread: nothing is written before the next await, or all that waits is ahead of this.
             for number in 0..others {
                 disk.put(crate::cache::tests::key(number), Vec::new(), body.clone());
@@ -338,11 +350,11 @@ async fn what_is_removed_while_it_waits_to_be_written_is_never_found() {
                 get(&cache, &origin, fetched("two", "no-store", Duration::ZERO)).await;
             }
             for _ in 0..200 {
-                assert_eq!(cache.kept_record(&key).await, None, "{status} {full}");
+                assert_eq!(cache.get_record(&key).await, None, "{status} {full}");
                 tokio::task::yield_now().await;
             }
             cache.flush().await;
-            assert_eq!(cache.kept_record(&key).await, None, "{status} {full}");
+            assert_eq!(cache.get_record(&key).await, None, "{status} {full}");
             cache.clock.advance(3600);
         }
     }
@@ -357,8 +369,8 @@ async fn what_is_written_after_a_removal_is_found() {
         get(&cache, &origin, fetched("two", "no-store", Duration::ZERO)).await;
         let last = get(&cache, &origin, fetched("three", "", Duration::ZERO)).await;
         cache.flush().await;
-        cache.memory.forget_all();
-        let kept = cache.kept_record(&SourceName::numbered(1).key).await;
+        cache.memory.clear();
+        let kept = cache.get_record(&SourceName::numbered(1).key).await;
         assert_eq!(kept, Some(last.record));
         purge(&cache, this(), false).await;
     }
@@ -375,6 +387,6 @@ async fn what_may_have_been_purged_by_a_clock_that_is_ahead_stands_in_for_nothin
     };
     let event = cache.purges.next(purge, later);
     let folded = true;
-    assert!(cache.purges.learn(Event { folded, ..event }));
+    assert!(cache.purges.learn(PurgeEvent { folded, ..event }));
     assert!(get_failing(&cache, 503).await.is_err());
 }

@@ -1,4 +1,4 @@
-//! Purges as they reach what is kept, what is under way, and who comes after.
+//! PurgeLog as they reach what is kept, what is under way, and who comes after.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -9,10 +9,10 @@ use hyper::HeaderMap;
 use tokio::sync::Notify;
 
 use crate::cache::Cache;
+use crate::cache::CacheStatus;
+use crate::cache::CachedSource;
 use crate::cache::DiskStats;
-use crate::cache::FoundSource;
-use crate::cache::Key;
-use crate::cache::Outcome;
+use crate::cache::RenditionKey;
 use crate::cache::SourceName;
 use crate::cache::Stale;
 use crate::cache::Target;
@@ -48,7 +48,7 @@ fn fetched(cache: &Cache, content: &'static str) -> FetchOutcome {
     })
 }
 
-async fn get(cache: &Arc<Cache>, number: u64, content: &'static str) -> FoundSource {
+async fn get(cache: &Arc<Cache>, number: u64, content: &'static str) -> CachedSource {
     let answer = fetched(cache, content);
     let fetch = move |_| std::future::ready(Ok::<_, TestError>(answer));
     cache
@@ -74,16 +74,16 @@ async fn a_hard_purge_leaves_nothing_in_memory_or_on_disk_of_what_it_meets() {
         cache.flush().await;
         let everything = target == Target::Everything;
         purge(&cache, target.clone(), false).await;
-        assert!(cache.recall(&key).await.is_none(), "{target:?}");
+        assert!(cache.get(&key).await.is_none(), "{target:?}");
         let again = get(&cache, 1, "one").await;
-        assert_eq!(again.outcome, Outcome::Miss, "{target:?}");
+        assert_eq!(again.outcome, CacheStatus::Miss, "{target:?}");
         assert_ne!(again.record.epoch, first.record.epoch);
         let newer = key_of(1, &again);
         assert_eq!(newer.etag(), key.etag(), "equal bytes keep their tag");
         let anew = render(&cache, newer, b"picture").await;
-        assert_eq!(anew.outcome, Outcome::Miss, "{target:?}");
+        assert_eq!(anew.outcome, CacheStatus::Miss, "{target:?}");
         let other = get(&cache, 2, "other").await;
-        assert_eq!(other.outcome == Outcome::Miss, everything, "{target:?}");
+        assert_eq!(other.outcome == CacheStatus::Miss, everything, "{target:?}");
         cache.flush().await;
         let held = || {
             cache
@@ -119,7 +119,7 @@ async fn what_came_after_a_purge_is_not_swept_away_with_what_came_before() {
             (entries(stats.disk_renditions), entries(stats.disk_sources))
         };
         eventually("what came before is deleted", async || entries() == (1, 2)).await;
-        cache.memory.forget_all();
+        cache.memory.clear();
         assert_eq!(get(&cache, 1, "never").await.record, second.record);
         assert!(cache.find(key).await.is_some());
         let bytes = cache
@@ -156,7 +156,7 @@ async fn what_was_purged_stays_purged_after_a_restart() {
     std::fs::copy(place.path().join("purges"), copy.path().join("purges"))
         .expect("the purge is on record");
     let cache = open(copy.path()).await;
-    assert_eq!(get(&cache, 1, "one").await.outcome, Outcome::Miss);
+    assert_eq!(get(&cache, 1, "one").await.outcome, CacheStatus::Miss);
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn a_fetch_and_a_render_under_way_bring_nothing_back() {
     render(&cache, key_of(1, &older), b"picture").await;
     let now = get(&cache, 1, "never").await;
     assert_eq!(now.record, newer.record);
-    assert!(cache.recall(&key_of(1, &now)).await.is_none());
+    assert!(cache.get(&key_of(1, &now)).await.is_none());
 }
 
 #[tokio::test]
@@ -215,14 +215,14 @@ async fn a_soft_purge_makes_stale_and_asks_with_validators() {
         .expect("the origin answers");
     // Where stale answers are allowed, the origin is asked behind one.
     assert!(
-        found.outcome == Outcome::Revalidated || found.stale == Some(Stale::Revalidating),
+        found.outcome == CacheStatus::Revalidated || found.stale == Some(Stale::Revalidating),
         "{found:?}"
     );
     landed(&cache).await;
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     let after = get(&cache, 1, "never").await;
     assert_eq!(after.stale, None);
-    assert!(cache.recall(&key_of(1, &after)).await.is_some());
+    assert!(cache.get(&key_of(1, &after)).await.is_some());
 }
 
 #[tokio::test]
@@ -232,7 +232,7 @@ async fn renditions_can_go_by_themselves() {
     let first = get(&cache, 1, "one").await;
     let (one, other) = (
         key_of(1, &first),
-        Key::numbered_of(&SourceName::numbered(1).key, 0, 9),
+        RenditionKey::numbered_of(&SourceName::numbered(1).key, 0, 9),
     );
     render(&cache, one, b"picture").await;
     render(&cache, other, b"picture").await;
@@ -258,5 +258,5 @@ async fn another_process_with_the_same_folder_learns_of_a_purge() {
     get(&other, 1, "one").await;
     purge(&cache, Target::Everything, false).await;
     other.catch_up().await;
-    assert_eq!(get(&other, 1, "one").await.outcome, Outcome::Miss);
+    assert_eq!(get(&other, 1, "one").await.outcome, CacheStatus::Miss);
 }

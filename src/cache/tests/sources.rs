@@ -14,14 +14,14 @@ use hyper::header::CACHE_CONTROL;
 use hyper::header::HeaderValue;
 
 use crate::cache::Cache;
+use crate::cache::CacheStatus;
+use crate::cache::CachedSource;
+use crate::cache::ContentHash;
 use crate::cache::FlightLost;
-use crate::cache::FoundSource;
-use crate::cache::Key;
-use crate::cache::Outcome;
+use crate::cache::RenditionKey;
 use crate::cache::SourceKey;
 use crate::cache::SourceName;
 use crate::cache::Tier;
-use crate::cache::Version;
 use crate::cache::tests::Rendered;
 use crate::cache::tests::TestError;
 use crate::cache::tests::entries;
@@ -101,7 +101,7 @@ impl Origin {
     }
 }
 
-pub(crate) async fn get(cache: &Arc<Cache>, origin: &Origin, answer: FetchOutcome) -> FoundSource {
+pub(crate) async fn get(cache: &Arc<Cache>, origin: &Origin, answer: FetchOutcome) -> CachedSource {
     let fetch = origin.answering(answer);
     cache
         .get_or_fetch(&SourceName::numbered(1), fetch)
@@ -120,16 +120,16 @@ async fn a_fresh_source_is_not_asked_for_again() {
     .await;
     assert_eq!(
         (first.outcome, first.bytes),
-        (Outcome::Miss, Some(Bytes::from("one")))
+        (CacheStatus::Miss, Some(Bytes::from("one")))
     );
     assert_eq!(
         (first.record.version, first.record.len),
-        (Version::of(b"one"), 3)
+        (ContentHash::of(b"one"), 3)
     );
     let second = get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
     assert_eq!(
         (second.outcome, second.record),
-        (Outcome::Hit(Tier::Memory), first.record)
+        (CacheStatus::Hit(Tier::Memory), first.record)
     );
     assert_eq!(origin.asked(), [None]);
 }
@@ -147,7 +147,7 @@ async fn a_not_modified_renews_an_expired_record_and_touches_no_byte() {
     };
     let before = inodes();
     let renewed = get(&cache, &origin, not_modified("")).await;
-    assert_eq!(renewed.outcome, Outcome::Revalidated);
+    assert_eq!(renewed.outcome, CacheStatus::Revalidated);
     assert_eq!(
         (renewed.record.version, renewed.bytes.clone()),
         (first.record.version, None)
@@ -160,7 +160,7 @@ async fn a_not_modified_renews_an_expired_record_and_touches_no_byte() {
     let third = get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
     assert_eq!(
         (third.outcome, &third.record),
-        (Outcome::Hit(Tier::Memory), &renewed.record)
+        (CacheStatus::Hit(Tier::Memory), &renewed.record)
     );
     assert_eq!(
         cache
@@ -183,11 +183,11 @@ async fn a_changed_source_replaces_an_expired_record() {
     let (cache, origin) = (in_memory().await, Origin::default());
     get(&cache, &origin, fetched("one", "", 3 * HOUR)).await;
     let changed = get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
-    assert_eq!(changed.record.version, Version::of(b"two"));
+    assert_eq!(changed.record.version, ContentHash::of(b"two"));
     let kept = get(&cache, &origin, fetched("three", "", Duration::ZERO)).await;
     assert_eq!(
         (kept.outcome, kept.record.version),
-        (Outcome::Hit(Tier::Memory), Version::of(b"two"))
+        (CacheStatus::Hit(Tier::Memory), ContentHash::of(b"two"))
     );
 }
 
@@ -229,7 +229,7 @@ async fn what_may_not_be_stored_is_handed_out_and_kept_nowhere() {
         let (cache, origin) = (open(place.path()).await, Origin::default());
         let found = get(&cache, &origin, fetched("one", refusal, Duration::ZERO)).await;
         assert_eq!(found.bytes, Some(Bytes::from("one")));
-        let key = Key::numbered(1);
+        let key = RenditionKey::numbered(1);
         let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
         cache
             .get_or_render(key, false, render)
@@ -299,7 +299,7 @@ async fn a_record_and_its_bytes_survive_a_restart() {
     let found = get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
     assert_eq!(
         (found.outcome, &found.record),
-        (Outcome::Hit(Tier::Disk), &first.record)
+        (CacheStatus::Hit(Tier::Disk), &first.record)
     );
     assert_eq!(
         cache
@@ -325,7 +325,7 @@ async fn bytes_that_are_gone_are_fetched_once_more_and_without_condition() {
 
     let (cache, key) = (open(place.path()).await, SourceName::numbered(1));
     let found = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
-    assert!(matches!(found.outcome, Outcome::Hit(_)));
+    assert!(matches!(found.outcome, CacheStatus::Hit(_)));
     assert_eq!(
         cache
             .source_bytes(&SourceKey::numbered(1), &found.record)
@@ -340,7 +340,7 @@ async fn bytes_that_are_gone_are_fetched_once_more_and_without_condition() {
     let again = again.await.expect("the origin answers");
     assert_eq!(
         (again.bytes, again.record.version),
-        (Bytes::from("two"), Version::of(b"two"))
+        (Bytes::from("two"), ContentHash::of(b"two"))
     );
     assert_eq!(origin.asked(), [None, None]);
 
@@ -348,13 +348,17 @@ async fn bytes_that_are_gone_are_fetched_once_more_and_without_condition() {
         cache.get_or_fetch_again(&key, origin.answering(fetched("three", "", Duration::ZERO)));
     assert_eq!(latecomer.await.expect("kept").bytes, "two");
     let now = get(&cache, &origin, fetched("four", "", Duration::ZERO)).await;
-    assert_eq!(now.record.version, Version::of(b"two"));
+    assert_eq!(now.record.version, ContentHash::of(b"two"));
     assert_eq!(origin.asked(), []);
 }
 
 #[tokio::test]
 async fn a_rendition_of_other_bytes_than_its_key_says_is_not_kept() {
-    let (cache, key, newer) = (in_memory().await, Key::numbered(1), Key::numbered(2));
+    let (cache, key, newer) = (
+        in_memory().await,
+        RenditionKey::numbered(1),
+        RenditionKey::numbered(2),
+    );
     let work = async move { Rendered::Ok(rendition(&newer, b"newer")) };
     let found = cache
         .get_or_render(key, true, work)
@@ -364,7 +368,7 @@ async fn a_rendition_of_other_bytes_than_its_key_says_is_not_kept() {
     let found = render(&cache, key, b"older").await;
     assert_eq!(
         (found.outcome, &found.rendition.bytes[..]),
-        (Outcome::Miss, &b"older"[..])
+        (CacheStatus::Miss, &b"older"[..])
     );
 }
 
@@ -377,7 +381,7 @@ async fn sources_read_from_disk_are_counted_and_let_go_of_for_others() {
     get(&cache, &origin, fetched(content, "", Duration::ZERO)).await;
     cache.flush().await;
     // What memory has is forgotten: the bytes come from disk.
-    cache.memory.forget_all();
+    cache.memory.clear();
     cache.memory.settle().await;
     let name = SourceName::numbered(1);
     let record = get(&cache, &origin, fetched(content, "", Duration::ZERO)).await;

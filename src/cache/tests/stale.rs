@@ -11,12 +11,12 @@ use hyper::header::HeaderValue;
 use tokio::sync::Semaphore;
 
 use crate::cache::Cache;
-use crate::cache::FoundSource;
-use crate::cache::Outcome;
+use crate::cache::CacheStatus;
+use crate::cache::CachedSource;
 use crate::cache::SourceName;
 use crate::cache::Stale;
 use crate::cache::Tier;
-use crate::cache::tests::Landing;
+use crate::cache::tests::FlightResult;
 use crate::cache::tests::TestError;
 use crate::cache::tests::folder;
 use crate::cache::tests::in_memory;
@@ -103,13 +103,13 @@ impl Origin {
     }
 }
 
-async fn get(origin: &Arc<Origin>) -> Landing<FoundSource> {
+async fn get(origin: &Arc<Origin>) -> FlightResult<CachedSource> {
     let (cache, origin) = (Arc::clone(&origin.cache), Arc::clone(origin));
     let fetch = move |known| origin.answer(known);
     cache.get_or_fetch(&SourceName::numbered(1), fetch).await
 }
 
-async fn found(origin: &Arc<Origin>) -> (Outcome, Option<Stale>) {
+async fn found(origin: &Arc<Origin>) -> (CacheStatus, Option<Stale>) {
     let found = get(origin).await.expect("something is kept");
     (found.outcome, found.stale)
 }
@@ -129,7 +129,7 @@ async fn a_stale_source_is_served_at_once_and_asked_about_once() {
     for _ in 0..50 {
         assert_eq!(
             found(&origin).await,
-            (Outcome::Hit(Tier::Memory), Some(Stale::Revalidating))
+            (CacheStatus::Hit(Tier::Memory), Some(Stale::Revalidating))
         );
     }
     for _ in 0..100 {
@@ -138,7 +138,7 @@ async fn a_stale_source_is_served_at_once_and_asked_about_once() {
     assert_eq!(origin.asked(), 2, "one refresher for fifty askers");
     drop(closed);
     landed(&cache).await;
-    assert_eq!(found(&origin).await, (Outcome::Hit(Tier::Memory), None));
+    assert_eq!(found(&origin).await, (CacheStatus::Hit(Tier::Memory), None));
     assert_eq!(origin.asked(), 2);
 }
 
@@ -149,10 +149,10 @@ async fn beyond_its_window_a_stale_source_waits_for_its_origin() {
     get(&origin).await.expect("the origin answers");
     cache.clock.advance(3 * HOUR + 1);
     origin.now_answers(304);
-    assert_eq!(found(&origin).await, (Outcome::Revalidated, None));
+    assert_eq!(found(&origin).await, (CacheStatus::Revalidated, None));
     cache.clock.advance(3 * HOUR + 1);
     origin.now_answers(200);
-    assert_eq!(found(&origin).await, (Outcome::Miss, None));
+    assert_eq!(found(&origin).await, (CacheStatus::Miss, None));
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn a_failed_origin_is_stood_in_for_and_left_alone_for_a_moment() {
     for _ in 0..20 {
         assert_eq!(
             found(&origin).await,
-            (Outcome::Hit(Tier::Memory), Some(Stale::OriginFailed))
+            (CacheStatus::Hit(Tier::Memory), Some(Stale::OriginFailed))
         );
     }
     assert_eq!(origin.asked(), 2, "not once for each");
@@ -174,7 +174,7 @@ async fn a_failed_origin_is_stood_in_for_and_left_alone_for_a_moment() {
     assert_eq!(origin.asked(), 3);
     cache.clock.advance(10);
     origin.now_answers(304);
-    assert_eq!(found(&origin).await, (Outcome::Revalidated, None));
+    assert_eq!(found(&origin).await, (CacheStatus::Revalidated, None));
 
     // Too old to stand in.
     cache.clock.advance(6 * HOUR + 1);
@@ -182,7 +182,7 @@ async fn a_failed_origin_is_stood_in_for_and_left_alone_for_a_moment() {
     let failed = get(&origin).await.expect_err("nothing may stand in");
     assert_eq!(*failed.error, TestError::Broken(503));
     origin.now_answers(200);
-    assert_eq!(found(&origin).await, (Outcome::Miss, None));
+    assert_eq!(found(&origin).await, (CacheStatus::Miss, None));
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn a_refresh_that_fails_leaves_what_is_kept() {
         cache.clock.advance(2 * HOUR + 1);
         origin.now_answers(500);
         for _ in 0..3 {
-            assert_eq!(found(&origin).await.0, Outcome::Hit(Tier::Memory));
+            assert_eq!(found(&origin).await.0, CacheStatus::Hit(Tier::Memory));
             landed(&cache).await;
         }
         assert_eq!(origin.asked(), 2, "left alone for a moment");
@@ -209,9 +209,9 @@ async fn an_origin_is_not_left_alone_where_nothing_is_left_to_stand_in() {
     cache.clock.advance(4 * HOUR);
     origin.now_answers(503);
     assert_eq!(found(&origin).await.1, Some(Stale::OriginFailed));
-    cache.memory.forget_all();
+    cache.memory.clear();
     origin.now_answers(200);
-    assert_eq!(found(&origin).await, (Outcome::Miss, None));
+    assert_eq!(found(&origin).await, (CacheStatus::Miss, None));
 }
 
 #[tokio::test]
@@ -247,7 +247,7 @@ async fn a_stale_source_on_disk_is_served_after_a_restart() {
     let answer = get(&origin).await.expect("what is on disk stands in");
     assert_eq!(
         (answer.outcome, answer.stale),
-        (Outcome::Hit(Tier::Disk), Some(Stale::OriginFailed))
+        (CacheStatus::Hit(Tier::Disk), Some(Stale::OriginFailed))
     );
 }
 
@@ -264,5 +264,5 @@ async fn a_clock_that_jumps_keeps_nothing_for_ever() {
     landed(&cache).await;
     assert_eq!(origin.asked(), 2);
     cache.clock.advance(2 * 365 * 24 * HOUR);
-    assert_eq!(found(&origin).await, (Outcome::Revalidated, None));
+    assert_eq!(found(&origin).await, (CacheStatus::Revalidated, None));
 }

@@ -20,7 +20,7 @@ use crate::cache::tests::only;
 use crate::cache::tests::unscanned;
 use crate::cache::tier::disk::layout::FRONT;
 use crate::cache::tier::disk::recovery::scan;
-use crate::cache::tier::disk::store::Read;
+use crate::cache::tier::disk::store::ReadResult;
 use crate::cache::tier::disk::store::Store;
 
 const BUDGET: u64 = 1 << 20;
@@ -51,7 +51,7 @@ fn what_is_to_go_is_not_served_while_the_scan_runs_nor_found_by_it() {
     let place = folder();
     store(place.path(), BUDGET).write(&key(1), b"", b"secret");
     let store = unscanned(place.path(), BUDGET);
-    store.kill(&key(1));
+    store.tombstone(&key(1));
     assert!(!store.may_have(&key(1)));
     scan(&store);
     assert!(!store.may_have(&key(1)));
@@ -70,7 +70,10 @@ fn every_bit_flip_is_a_miss_and_the_entry_removed() {
         assert_eq!(bytes.len(), len);
         bytes[position] ^= 1 << (position % 8);
         fs::write(&path, bytes).expect("a file of ours");
-        assert!(matches!(store.read(&key(1)), Read::Corrupt), "{position}");
+        assert!(
+            matches!(store.read(&key(1)), ReadResult::Corrupt),
+            "{position}"
+        );
         store.recheck(&key(1));
         assert!(!path.exists(), "{position}");
         assert!(!store.may_have(&key(1)), "{position}");
@@ -91,7 +94,7 @@ fn every_truncation_is_a_miss_and_the_entry_removed() {
         // The last is a sparse giant, which would not fit in memory.
         file.and_then(|file| file.set_len(cut))
             .expect("a file system with holes");
-        assert!(matches!(store.read(&key(1)), Read::Corrupt), "{cut}");
+        assert!(matches!(store.read(&key(1)), ReadResult::Corrupt), "{cut}");
         store.recheck(&key(1));
         assert!(!path.exists(), "{cut}");
     }
@@ -127,7 +130,7 @@ fn an_entry_under_the_name_of_another_is_not_believed() {
     store.write(&key(1), b"", b"mine");
     store.write(&key(2), b"", b"mine");
     fs::copy(file_of(&store, 1), file_of(&store, 2)).expect("two files of ours");
-    assert!(matches!(store.read(&key(2)), Read::Corrupt));
+    assert!(matches!(store.read(&key(2)), ReadResult::Corrupt));
     assert_eq!(body(&store, key(1)), Some(Bytes::from("mine")));
 }
 

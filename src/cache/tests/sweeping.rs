@@ -10,8 +10,8 @@ use hyper::header::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::cache::Cache;
+use crate::cache::CachedSource;
 use crate::cache::DiskStats;
-use crate::cache::FoundSource;
 use crate::cache::Purge;
 use crate::cache::SourceName;
 use crate::cache::Target;
@@ -39,7 +39,7 @@ use crate::source::FetchedSource;
 const AFTERMATH: Duration = Duration::from_secs(41 * 60);
 
 /// FetchCounts a source, which has its number as a tag.
-async fn get(cache: &Arc<Cache>, number: u64) -> FoundSource {
+async fn get(cache: &Arc<Cache>, number: u64) -> CachedSource {
     let mut headers = HeaderMap::new();
     let tag = HeaderValue::from_str(&format!("t{number}")).expect("plain text");
     headers.insert(HeaderName::from_static("cache-tag"), tag);
@@ -63,7 +63,7 @@ async fn fill(cache: &Arc<Cache>, numbers: impl Iterator<Item = u64>) {
         render(cache, key_of(number, &found), b"picture").await;
     }
     cache.flush().await;
-    cache.memory.forget_all();
+    cache.memory.clear();
 }
 
 fn tag(number: u64) -> Target {

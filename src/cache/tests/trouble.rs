@@ -5,14 +5,14 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::cache::Trouble;
+use crate::cache::DiskFault;
 use crate::cache::tests::body;
 use crate::cache::tests::du;
 use crate::cache::tests::entries;
 use crate::cache::tests::folder;
 use crate::cache::tests::key;
 use crate::cache::tests::store;
-use crate::cache::tier::disk::layout::Place;
+use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::recovery::scan;
 use crate::cache::tier::disk::store::Store;
 
@@ -30,11 +30,11 @@ fn a_folder_that_vanishes_is_made_anew() {
     let stats = store.stats();
     assert_eq!(
         (stats.write_failures, stats.trouble),
-        (1, Some(Trouble::Gone))
+        (1, Some(DiskFault::Gone))
     );
     assert!(!path.exists() && !store.may_have(&key(1)));
 
-    store.take_up();
+    store.activate();
     assert_eq!(store.stats().trouble, None);
     assert!(store.needs_scan());
     scan(&store);
@@ -55,12 +55,12 @@ fn a_folder_that_was_replaced_is_taken_up_as_it_is_now() {
     second.write(&key(2), b"", b"content");
     let before = du(&path);
     first.write(&key(3), b"", b"content");
-    assert_eq!(first.stats().trouble, Some(Trouble::Gone));
-    first.take_up();
-    assert_eq!(first.stats().trouble, Some(Trouble::Locked));
+    assert_eq!(first.stats().trouble, Some(DiskFault::Gone));
+    first.activate();
+    assert_eq!(first.stats().trouble, Some(DiskFault::Locked));
     assert_eq!(du(&path), before);
     drop(second);
-    first.take_up();
+    first.activate();
     scan(&first);
     assert_eq!(first.stats().trouble, None);
     assert!(body(&first, key(2)).is_some());
@@ -72,14 +72,14 @@ fn a_folder_that_cannot_be_made_is_tried_again() {
     let place = folder();
     let path = place.path().join("store");
     fs::write(&path, "in the way").expect("a folder of ours");
-    let store = Store::new("renditions", Place::new(path.clone()), BUDGET);
-    store.take_up();
-    assert_eq!(store.stats().trouble, Some(Trouble::Gone));
+    let store = Store::new("renditions", DiskLayout::new(path.clone()), BUDGET);
+    store.activate();
+    assert_eq!(store.stats().trouble, Some(DiskFault::Gone));
     assert_eq!(store.pause().map(|pause| pause.as_secs()), Some(1));
-    store.take_up();
+    store.activate();
     assert_eq!(store.pause().map(|pause| pause.as_secs()), Some(2));
     fs::remove_file(&path).expect("a file of ours");
-    store.take_up();
+    store.activate();
     assert_eq!((store.stats().trouble, store.pause()), (None, None));
 }
 
@@ -97,9 +97,9 @@ fn a_folder_without_permission_is_read_only() {
         eprintln!("root may write anywhere: not tested with a folder without permission");
         return;
     }
-    assert_eq!(trouble, Some(Trouble::ReadOnly));
+    assert_eq!(trouble, Some(DiskFault::ReadOnly));
     assert!(body(&store, key(1)).is_some());
-    store.take_up();
+    store.activate();
     store.write(&key(2), b"", b"content");
     assert!(body(&store, key(2)).is_some());
 }
@@ -111,14 +111,14 @@ fn a_disk_that_cannot_be_read_turns_the_store_off_and_the_entry_goes() {
     store.write(&key(1), b"", b"content");
     store.write(&key(2), b"", b"content");
     store.note_failed_read(&key(1), &io::Error::from_raw_os_error(libc::EIO));
-    assert_eq!(store.stats().trouble, Some(Trouble::Broken));
+    assert_eq!(store.stats().trouble, Some(DiskFault::Broken));
     assert_eq!((body(&store, key(1)), body(&store, key(2))), (None, None));
     store.write(&key(3), b"", b"content");
     assert_eq!(
         (store.stats().read_failures, store.stats().skipped_writes),
         (1, 1)
     );
-    store.take_up();
+    store.activate();
     assert_eq!(store.stats().trouble, None);
     assert_eq!(body(&store, key(1)), None);
     assert!(body(&store, key(2)).is_some());
@@ -144,12 +144,16 @@ fn what_is_closed_is_free_for_the_next() {
     let place = folder();
     let first = store(place.path(), BUDGET);
     first.write(&key(1), b"", b"content");
-    let second = Store::new("renditions", Place::new(place.path().to_owned()), BUDGET);
-    second.take_up();
-    assert_eq!(second.stats().trouble, Some(Trouble::Locked));
+    let second = Store::new(
+        "renditions",
+        DiskLayout::new(place.path().to_owned()),
+        BUDGET,
+    );
+    second.activate();
+    assert_eq!(second.stats().trouble, Some(DiskFault::Locked));
     first.close();
-    first.take_up();
-    second.take_up();
+    first.activate();
+    second.activate();
     assert_eq!(second.stats().trouble, None);
     assert!(body(&second, key(1)).is_some());
     first.write(&key(2), b"", b"content");

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
-use crate::cache::Held;
-use crate::cache::key::Key;
+use crate::cache::StoreSize;
+use crate::cache::key::ContentHash;
+use crate::cache::key::RenditionKey;
 use crate::cache::key::SourceId;
 use crate::cache::key::SourceKey;
-use crate::cache::key::Version;
 use crate::cache::rendition::Rendition;
 use crate::cache::source_record::SourceRecord;
 
@@ -33,11 +33,11 @@ const RECENT: u64 = 64 << 20;
 const RECENT_IDLE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Memory {
-    renditions: Cache<Key, Arc<Rendition>>,
+    renditions: Cache<RenditionKey, Arc<Rendition>>,
     records: Cache<SourceKey, Arc<SourceRecord>>,
     /// Bytes of sources that are about to be asked for again, and on their way to the disk. Least recently used goes first: a frequency-based policy
     /// would turn away exactly the new ones.
-    recent: Cache<(SourceId, Version), Recent>,
+    recent: Cache<(SourceId, ContentHash), Recent>,
     /// Whether there may be any.
     has_recent: AtomicBool,
 }
@@ -75,15 +75,15 @@ impl Memory {
         }
     }
 
-    pub(crate) async fn rendition(&self, key: &Key) -> Option<Arc<Rendition>> {
+    pub(crate) async fn rendition(&self, key: &RenditionKey) -> Option<Arc<Rendition>> {
         self.renditions.get(key).await
     }
 
-    pub(crate) async fn keep_rendition(&self, key: Key, rendition: Arc<Rendition>) {
+    pub(crate) async fn insert_rendition(&self, key: RenditionKey, rendition: Arc<Rendition>) {
         self.renditions.insert(key, rendition).await;
     }
 
-    pub(crate) async fn forget_rendition(&self, key: &Key) {
+    pub(crate) async fn remove_rendition(&self, key: &RenditionKey) {
         self.renditions.invalidate(key).await;
     }
 
@@ -91,28 +91,37 @@ impl Memory {
         self.records.get(key).await
     }
 
-    pub(crate) async fn keep_record(&self, key: SourceKey, record: Arc<SourceRecord>) {
+    pub(crate) async fn insert_record(&self, key: SourceKey, record: Arc<SourceRecord>) {
         self.records.insert(key, record).await;
     }
 
-    pub(crate) async fn forget_record(&self, key: &SourceKey) {
+    pub(crate) async fn remove_record(&self, key: &SourceKey) {
         self.records.invalidate(key).await;
     }
 
-    pub(crate) async fn source_bytes(&self, source: SourceId, version: Version) -> Option<Bytes> {
+    pub(crate) async fn source_bytes(
+        &self,
+        source: SourceId,
+        version: ContentHash,
+    ) -> Option<Bytes> {
         let recent = self.recent.get(&(source, version)).await?;
         let bytes = recent.lock().unwrap_or_else(PoisonError::into_inner);
         bytes.clone()
     }
 
-    pub(crate) async fn keep_source_bytes(&self, source: SourceId, version: Version, bytes: Bytes) {
+    pub(crate) async fn insert_source_bytes(
+        &self,
+        source: SourceId,
+        version: ContentHash,
+        bytes: Bytes,
+    ) {
         let recent = Arc::new(Mutex::new(Some(bytes)));
         self.recent.insert((source, version), recent).await;
         self.has_recent.store(true, Ordering::SeqCst);
     }
 
     /// Lets go of the bytes of all sources, because somebody waits for the memory.
-    pub(crate) fn forget_source_bytes(&self) {
+    pub(crate) fn remove_source_bytes(&self) {
         if self.has_recent.swap(false, Ordering::SeqCst) {
             for (_, recent) in &self.recent {
                 let_go(&recent);
@@ -134,7 +143,7 @@ impl Memory {
     }
 
     /// Keeps nothing of these sources.
-    pub(crate) async fn forget_sources(&self, sources: &HashSet<SourceId>) {
+    pub(crate) async fn remove_sources(&self, sources: &HashSet<SourceId>) {
         for (key, _) in &self.renditions {
             if sources.contains(&key.source()) {
                 self.renditions.invalidate(&*key).await;
@@ -153,7 +162,7 @@ impl Memory {
     }
 
     /// Keeps nothing.
-    pub(crate) fn forget_all(&self) {
+    pub(crate) fn clear(&self) {
         self.renditions.invalidate_all();
         self.records.invalidate_all();
         self.recent.invalidate_all();
@@ -166,15 +175,15 @@ impl Memory {
         self.recent.run_pending_tasks().await;
     }
 
-    pub(crate) fn renditions(&self) -> Held {
-        Held {
+    pub(crate) fn renditions(&self) -> StoreSize {
+        StoreSize {
             entries: self.renditions.entry_count(),
             bytes: self.renditions.weighted_size(),
         }
     }
 
-    pub(crate) fn sources(&self) -> Held {
-        Held {
+    pub(crate) fn sources(&self) -> StoreSize {
+        StoreSize {
             entries: self.records.entry_count(),
             bytes: self.records.weighted_size() + self.recent.weighted_size(),
         }

@@ -7,8 +7,8 @@ use hyper::StatusCode;
 
 use super::Error;
 use super::ErrorCacheClass;
-use crate::cache::ErrorLives;
-use crate::cache::Failure;
+use crate::cache::CacheableError;
+use crate::cache::ErrorTtls;
 use crate::cache::FlightLost;
 use crate::cpu::CpuError;
 use crate::cpu::Lane;
@@ -334,7 +334,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             (number, status, class),
             "{error}"
         );
-        let lives = ErrorLives::default();
+        let lives = ErrorTtls::default();
         let life = match class {
             ErrorCacheClass::NotFound => lives.not_found.duration(),
             ErrorCacheClass::Options => lives.options.duration(),

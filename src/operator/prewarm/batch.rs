@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::cache::Failed;
-use crate::cache::Key;
-use crate::cache::Outcome;
+use crate::cache::CacheStatus;
+use crate::cache::FlightError;
+use crate::cache::RenditionKey;
 use crate::cache::SourceBytes;
 use crate::cache::SourceName;
 use crate::cache::SourceRecord;
@@ -53,7 +53,7 @@ struct Wanted {
 
 /// A picture that has to be made, and the jobs that it is for.
 struct Lacking {
-    key: Key,
+    key: RenditionKey,
     jobs: Vec<usize>,
 }
 
@@ -149,11 +149,11 @@ impl Pipeline {
         }
         let mut known = HashMap::new();
         for &at in &wanted.jobs {
-            let key = Key::of(&wanted.name.key, record, &jobs[at].recipe, &self.manner);
+            let key = RenditionKey::of(&wanted.name.key, record, &jobs[at].recipe, &self.manner);
             let place = match known.get(&key) {
                 Some(&place) => place,
                 None => {
-                    let place = match self.cache.kept_format(key).await {
+                    let place = match self.cache.get_format(key).await {
                         Some(format) => Err(format),
                         None => {
                             let jobs = Vec::new();
@@ -253,17 +253,17 @@ impl Pipeline {
         if !transform::needs_look(&job.recipe) {
             return Clues::default();
         }
-        let key = Key::of_look(&name.key, record, job.recipe.gravity);
+        let key = RenditionKey::of_look(&name.key, record, job.recipe.gravity);
         let found = self.cache.find(key).await;
         found.map_or_else(Clues::default, |found| Clues::of(&found.rendition.bytes))
     }
 
     /// Keeps a picture, unless somebody was faster.
-    async fn keep(self: &Arc<Self>, key: Key, made: Encoded) -> Prepared {
+    async fn keep(self: &Arc<Self>, key: RenditionKey, made: Encoded) -> Prepared {
         self.count(&made);
-        let made = future::ready(Ok::<_, Failed<Error>>(rendition(&key, made)));
+        let made = future::ready(Ok::<_, FlightError<Error>>(rendition(&key, made)));
         match self.cache.get_or_render(key, true, made).await {
-            Ok(found) if found.outcome == Outcome::Miss => Prepared::Made,
+            Ok(found) if found.outcome == CacheStatus::Miss => Prepared::Made,
             Ok(_) => Prepared::Kept,
             Err(failed) => Prepared::Failed(failed.error),
         }
@@ -274,8 +274,8 @@ impl Pipeline {
         if job.recipe.output == Output::Avif {
             let mut quick = job.recipe.clone();
             quick.effort = Effort::Quick;
-            let key = Key::of(&name.key, record, &quick, &self.manner);
-            self.cache.forget(key).await;
+            let key = RenditionKey::of(&name.key, record, &quick, &self.manner);
+            self.cache.remove(key).await;
         }
     }
 }

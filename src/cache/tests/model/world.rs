@@ -11,12 +11,12 @@ use hyper::header::HeaderValue;
 use tempfile::TempDir;
 
 use crate::cache::Cache;
-use crate::cache::Key;
-use crate::cache::Made;
 use crate::cache::Purge;
+use crate::cache::RenderOutput;
+use crate::cache::RenditionKey;
 use crate::cache::SourceName;
 use crate::cache::Target;
-use crate::cache::tests::Landing;
+use crate::cache::tests::FlightResult;
 use crate::cache::tests::TestError;
 use crate::cache::tests::bucket::TestBucket;
 use crate::cache::tests::files;
@@ -150,7 +150,7 @@ impl World {
             }
             Step::Forget => {
                 for (cache, _) in &self.caches {
-                    cache.memory.forget_all();
+                    cache.memory.clear();
                 }
             }
             Step::Damage(seed) => {
@@ -235,15 +235,15 @@ impl World {
         };
         drop(life);
         let record = Arc::clone(&found.record);
-        let key = Key::numbered_in(&name.key, &record);
+        let key = RenditionKey::numbered_in(&name.key, &record);
         let keep = record.freshness.is_storable();
         let (again, named, with) = (fetch, name.clone(), Arc::clone(cache));
         let render = async move {
             let source = with.bytes_or_fetch(&named, found, again).await?;
-            let key = Key::numbered_in(&named.key, &source.record);
+            let key = RenditionKey::numbered_in(&named.key, &source.record);
             let rendition = rendition(&key, &source.bytes);
             let source = (!Arc::ptr_eq(&source.record, &record)).then_some(source.record);
-            Landing::Ok(Made { rendition, source })
+            FlightResult::Ok(RenderOutput { rendition, source })
         };
         let made = cache.get_or_render(key, keep, render).await;
         let life = self.life(number);

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::cache::CacheError;
+use crate::cache::CacheStatus;
 use crate::cache::Config;
-use crate::cache::Key;
-use crate::cache::Outcome;
+use crate::cache::RenditionKey;
 use crate::cache::SharedConfig;
 use crate::cache::SharedStats;
 use crate::cache::Tier;
@@ -69,43 +69,47 @@ fn stats(cache: &Cache) -> SharedStats {
     cache.stats().shared.expect("a shared tier")
 }
 
-fn object(bucket: &TestBucket, key: Key) -> PathBuf {
+fn object(bucket: &TestBucket, key: RenditionKey) -> PathBuf {
     only(bucket.named(&EntryKey::rendition(key).to_string()))
 }
 
 #[tokio::test]
 async fn what_one_renders_the_others_find_and_keep() {
-    let (bucket, place, key) = (TestBucket::start().await, folder(), Key::numbered(1));
+    let (bucket, place, key) = (
+        TestBucket::start().await,
+        folder(),
+        RenditionKey::numbered(1),
+    );
     let (one, other) = (
         replica(&bucket).await,
         replica_at(&bucket, place.path()).await,
     );
     let made = render(&one, key, b"picture").await;
-    assert_eq!(made.outcome, Outcome::Miss);
+    assert_eq!(made.outcome, CacheStatus::Miss);
     one.flush().await;
     let found = render(&other, key, b"never").await;
-    assert_eq!(found.outcome, Outcome::Hit(Tier::Shared));
+    assert_eq!(found.outcome, CacheStatus::Hit(Tier::Shared));
     assert_eq!(found.rendition, made.rendition);
     let again = render(&other, key, b"never").await;
-    assert_eq!(again.outcome, Outcome::Hit(Tier::Memory));
+    assert_eq!(again.outcome, CacheStatus::Hit(Tier::Memory));
     assert!(other.close(Duration::from_secs(30)).await);
     drop(other);
     bucket.set(Mood::Refusing(503));
     let restarted = replica_at(&bucket, place.path()).await;
     let kept = render(&restarted, key, b"never").await;
-    assert_eq!(kept.outcome, Outcome::Hit(Tier::Disk));
+    assert_eq!(kept.outcome, CacheStatus::Hit(Tier::Disk));
     assert_eq!((stats(&one).writes, stats(&one).misses), (1, 1));
 }
 
 #[tokio::test]
 async fn a_better_rendition_is_found_wherever_it_was_made() {
-    let (bucket, key) = (TestBucket::start().await, Key::numbered(1));
+    let (bucket, key) = (TestBucket::start().await, RenditionKey::numbered(1));
     let (one, other) = (replica(&bucket).await, replica(&bucket).await);
     render(&one, key, b"picture").await;
     one.flush().await;
     let found = other.find(key).await.expect("the other made it");
-    assert_eq!(found.outcome, Outcome::Hit(Tier::Shared));
-    one.forget(key).await;
+    assert_eq!(found.outcome, CacheStatus::Hit(Tier::Shared));
+    one.remove(key).await;
     one.flush().await;
     assert_eq!(bucket.named("rendition-").len(), 0);
 }
@@ -119,7 +123,7 @@ async fn replicas_agree_on_the_state_of_a_source_and_one_asks_the_origin() {
     let found = get(&other, &origin, fetched("two", "", Duration::ZERO)).await;
     assert_eq!(
         (found.outcome, &found.record),
-        (Outcome::Hit(Tier::Shared), &first.record)
+        (CacheStatus::Hit(Tier::Shared), &first.record)
     );
     assert_eq!(origin.asked(), [None]);
     assert_eq!(bucket.named("source-").len(), 0, "bytes are not shared");
@@ -132,16 +136,16 @@ async fn what_one_revalidates_is_fresh_for_the_others() {
     get(&one, &origin, fetched("one", "max-age=7200", 3 * HOUR)).await;
     one.flush().await;
     let renewed = get(&other, &origin, not_modified("")).await;
-    assert_eq!(renewed.outcome, Outcome::Revalidated);
+    assert_eq!(renewed.outcome, CacheStatus::Revalidated);
     assert_eq!(origin.asked(), [None, Some(validators("\"1\""))]);
     other.flush().await;
     let found = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
     assert_eq!(
         (found.outcome, &found.record),
-        (Outcome::Hit(Tier::Shared), &renewed.record)
+        (CacheStatus::Hit(Tier::Shared), &renewed.record)
     );
     let again = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
-    assert_eq!(again.outcome, Outcome::Hit(Tier::Memory));
+    assert_eq!(again.outcome, CacheStatus::Hit(Tier::Memory));
     assert_eq!(origin.asked(), []);
 }
 
@@ -150,7 +154,7 @@ async fn what_may_not_be_stored_never_gets_there() {
     let (bucket, origin) = (TestBucket::start().await, Origin::default());
     let one = replica(&bucket).await;
     get(&one, &origin, fetched("one", "no-store", Duration::ZERO)).await;
-    let key = Key::numbered(1);
+    let key = RenditionKey::numbered(1);
     let render = async move { Rendered::Ok(rendition(&key, b"picture")) };
     one.get_or_render(key, false, render)
         .await
@@ -172,10 +176,10 @@ async fn wrong_content_is_a_miss_and_does_not_stay() {
     let bucket = TestBucket::start().await;
     let one = replica(&bucket).await;
     for number in 1..=4 {
-        render(&one, Key::numbered(number), b"picture").await;
+        render(&one, RenditionKey::numbered(number), b"picture").await;
     }
     one.flush().await;
-    let path = |number| object(&bucket, Key::numbered(number));
+    let path = |number| object(&bucket, RenditionKey::numbered(number));
     let good = fs::read(path(1)).expect("just written");
     let mut flipped = good.clone();
     *flipped.last_mut().expect("it is not empty") ^= 1;
@@ -185,7 +189,7 @@ async fn wrong_content_is_a_miss_and_does_not_stay() {
     fs::write(path(4), b"").expect("a file of ours");
     let other = replica(&bucket).await;
     for number in 1..=4 {
-        let found = other.find(Key::numbered(number)).await;
+        let found = other.find(RenditionKey::numbered(number)).await;
         assert!(found.is_none(), "{number}");
     }
     other.flush().await;
@@ -195,7 +199,7 @@ async fn wrong_content_is_a_miss_and_does_not_stay() {
 
 #[tokio::test]
 async fn what_is_missing_is_not_asked_for_again_at_once() {
-    let (bucket, key) = (TestBucket::start().await, Key::numbered(1));
+    let (bucket, key) = (TestBucket::start().await, RenditionKey::numbered(1));
     let (one, other) = (replica(&bucket).await, replica(&bucket).await);
     for _ in 0..10 {
         assert!(one.find(key).await.is_none());
@@ -204,7 +208,7 @@ async fn what_is_missing_is_not_asked_for_again_at_once() {
     // What it writes itself is there again at once.
     render(&one, key, b"picture").await;
     one.flush().await;
-    one.memory.forget_all();
+    one.memory.clear();
     assert!(one.find(key).await.is_some());
     assert!(other.find(key).await.is_some());
 }
@@ -215,15 +219,15 @@ async fn a_slow_bucket_is_given_up_and_comes_back() {
     let one = impatient(&bucket).await;
     bucket.set(Mood::Slow(Duration::from_secs(3600)));
     for number in 0..3 {
-        let made = render(&one, Key::numbered(number), b"picture").await;
-        assert_eq!(made.outcome, Outcome::Miss);
+        let made = render(&one, RenditionKey::numbered(number), b"picture").await;
+        assert_eq!(made.outcome, CacheStatus::Miss);
     }
     assert_eq!(stats(&one).timeouts, 3);
     assert!(stats(&one).reading_open);
     // From now on it is asked by one at a time, who does not wait, and so seldom that most misses ask nothing.
     for number in 100..200 {
-        let made = render(&one, Key::numbered(number), b"picture").await;
-        assert_eq!(made.outcome, Outcome::Miss);
+        let made = render(&one, RenditionKey::numbered(number), b"picture").await;
+        assert_eq!(made.outcome, CacheStatus::Miss);
     }
     assert!(stats(&one).skipped_reads >= 100);
     assert!(stats(&one).timeouts < 10, "{:?}", stats(&one));
@@ -231,7 +235,7 @@ async fn a_slow_bucket_is_given_up_and_comes_back() {
     let mut number = 1000;
     eventually("it is asked again", async || {
         number += 1;
-        render(&one, Key::numbered(number), b"picture").await;
+        render(&one, RenditionKey::numbered(number), b"picture").await;
         !stats(&one).reading_open
     })
     .await;
@@ -239,22 +243,22 @@ async fn a_slow_bucket_is_given_up_and_comes_back() {
 
 #[tokio::test]
 async fn a_bucket_that_may_only_be_read_is_read_only() {
-    let (bucket, key) = (TestBucket::start().await, Key::numbered(1));
+    let (bucket, key) = (TestBucket::start().await, RenditionKey::numbered(1));
     let one = replica(&bucket).await;
     render(&one, key, b"picture").await;
     one.flush().await;
     let other = replica(&bucket).await;
     bucket.set(Mood::ReadOnly);
     for number in 2..10 {
-        let made = render(&other, Key::numbered(number), b"picture").await;
-        assert_eq!(made.outcome, Outcome::Miss);
+        let made = render(&other, RenditionKey::numbered(number), b"picture").await;
+        assert_eq!(made.outcome, CacheStatus::Miss);
         other.flush().await;
     }
     let told = stats(&other);
     assert!(told.writing_open && !told.reading_open, "{told:?}");
     assert!(told.write_failures >= 3 && told.skipped_writes > 0);
     let found = render(&other, key, b"never").await;
-    assert_eq!(found.outcome, Outcome::Hit(Tier::Shared));
+    assert_eq!(found.outcome, CacheStatus::Hit(Tier::Shared));
 }
 
 #[tokio::test]
@@ -312,7 +316,7 @@ async fn an_older_record_of_another_replica_takes_the_place_of_none() {
     let renewed = get(&other, &origin, not_modified("max-age=86400")).await;
     assert_eq!(
         (renewed.outcome, renewed.record.version),
-        (Outcome::Revalidated, held.record.version)
+        (CacheStatus::Revalidated, held.record.version)
     );
     assert_eq!(origin.asked(), [Some(validators("\"1\""))]);
     other.flush().await;
@@ -321,6 +325,6 @@ async fn an_older_record_of_another_replica_takes_the_place_of_none() {
     let newer = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
     assert_eq!(
         (newer.outcome, newer.record.version),
-        (Outcome::Hit(Tier::Shared), held.record.version)
+        (CacheStatus::Hit(Tier::Shared), held.record.version)
     );
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::cache::Key;
-use crate::cache::Outcome;
+use crate::cache::CacheStatus;
 use crate::cache::Purge;
 use crate::cache::PurgeError;
+use crate::cache::RenditionKey;
 use crate::cache::SourceKey;
 use crate::cache::Target;
 use crate::cache::Tier;
@@ -29,8 +29,8 @@ use crate::cache::tests::sources::fetched;
 use crate::cache::tests::sources::get;
 use crate::freshness::Tag;
 
-fn of_source(number: u64) -> Key {
-    Key::numbered_of(&SourceKey::numbered(number), 0, number)
+fn of_source(number: u64) -> RenditionKey {
+    RenditionKey::numbered_of(&SourceKey::numbered(number), 0, number)
 }
 
 #[tokio::test]
@@ -48,13 +48,13 @@ async fn a_dead_bucket_stops_neither_the_start_nor_a_purge() {
         .expect_err("nobody else can be told");
     assert!(matches!(error, PurgeError::Shared(_)), "{error}");
     let here = get(&one, &origin, fetched("two", "", Duration::ZERO)).await;
-    assert_eq!(here.outcome, Outcome::Miss);
+    assert_eq!(here.outcome, CacheStatus::Miss);
 
     bucket.set(Mood::Fine);
     // Nobody calls for it: each looks by itself every now and then.
     eventually("the other knows", async || {
         let found = get(&other, &origin, fetched("two", "", Duration::ZERO)).await;
-        found.outcome != Outcome::Hit(Tier::Memory)
+        found.outcome != CacheStatus::Hit(Tier::Memory)
     })
     .await;
     assert!(!stats(&one).purges_failing);
@@ -70,7 +70,7 @@ async fn a_purge_of_one_reaches_the_others_and_the_bucket() {
         Target::Everything,
     ] {
         let first = get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
-        let key = Key::numbered_of(&SourceKey::numbered(1), first.record.epoch, 1);
+        let key = RenditionKey::numbered_of(&SourceKey::numbered(1), first.record.epoch, 1);
         render(&one, key, b"picture").await;
         one.flush().await;
         get(&other, &origin, fetched("never", "", Duration::ZERO)).await;
@@ -84,14 +84,14 @@ async fn a_purge_of_one_reaches_the_others_and_the_bucket() {
         })
         .await;
         let again = get(&other, &origin, fetched("two", "", Duration::ZERO)).await;
-        assert_eq!(again.outcome, Outcome::Miss, "{target:?}");
+        assert_eq!(again.outcome, CacheStatus::Miss, "{target:?}");
         assert_eq!(origin.asked(), [None]);
         other.flush().await;
         // Both name what they make of it alike.
         let found = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
         assert_eq!(
             (found.outcome, found.record.epoch),
-            (Outcome::Hit(Tier::Shared), again.record.epoch)
+            (CacheStatus::Hit(Tier::Shared), again.record.epoch)
         );
         assert!(again.record.epoch > first.record.epoch);
         purge(&one, Target::Everything, false).await;
@@ -109,7 +109,7 @@ async fn a_purge_leaves_other_sources_and_what_is_made_anew() {
     let one = replica(&bucket).await;
     render(&one, of_source(1), b"picture").await;
     render(&one, of_source(2), b"picture").await;
-    let later = Key::numbered_of(&SourceKey::numbered(1), u64::MAX, 1);
+    let later = RenditionKey::numbered_of(&SourceKey::numbered(1), u64::MAX, 1);
     render(&one, later, b"picture").await;
     one.flush().await;
     purge(&one, Target::Source(SourceKey::numbered(1)), false).await;
@@ -138,7 +138,7 @@ async fn a_purged_rendition_is_gone_from_the_bucket_when_others_hear_of_it() {
     assert_eq!(bucket.named("rendition-").len(), 0);
     other.catch_up().await;
     let again = render(&other, key, b"picture").await;
-    assert_eq!(again.outcome, Outcome::Miss);
+    assert_eq!(again.outcome, CacheStatus::Miss);
 }
 
 #[tokio::test]
@@ -165,7 +165,10 @@ async fn a_restart_knows_what_others_purged_without_the_bucket() {
     origin.asked();
     let restarted = replica_at(&bucket, kept.path()).await;
     let found = get(&restarted, &origin, fetched("two", "", Duration::ZERO)).await;
-    assert_eq!((found.outcome, origin.asked()), (Outcome::Miss, vec![None]));
+    assert_eq!(
+        (found.outcome, origin.asked()),
+        (CacheStatus::Miss, vec![None])
+    );
 }
 
 #[tokio::test]
@@ -183,11 +186,14 @@ async fn before_it_is_known_what_was_purged_nothing_in_the_bucket_is_trusted() {
     let key = SourceKey::numbered(1);
     assert_eq!(other.in_shared(&key).await, None);
     let found = get(&other, &origin, fetched("two", "no-store", Duration::ZERO)).await;
-    assert_eq!((found.outcome, origin.asked()), (Outcome::Miss, vec![None]));
+    assert_eq!(
+        (found.outcome, origin.asked()),
+        (CacheStatus::Miss, vec![None])
+    );
     other.flush().await;
     let again = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
-    assert_eq!(again.outcome, Outcome::Hit(Tier::Memory));
-    one.keep_record(key, &first.record).await;
+    assert_eq!(again.outcome, CacheStatus::Hit(Tier::Memory));
+    one.insert_record(key, &first.record).await;
     one.flush().await;
     drop(unknowing);
     other.catch_up().await;
@@ -235,7 +241,7 @@ async fn a_restart_tells_the_others_what_they_could_not_be_told_before() {
         let one = replica_at(&bucket, place.path()).await;
         one.catch_up().await;
         other.catch_up().await;
-        let record = other.kept_record(&SourceKey::numbered(1)).await;
+        let record = other.get_record(&SourceKey::numbered(1)).await;
         let fresh = record.is_some_and(|record| record.freshness.is_fresh(other.clock.now()));
         assert!(!fresh, "soft: {soft}");
         // And once is enough.
@@ -264,7 +270,7 @@ async fn a_purge_that_came_in_between_is_heard_above_one_that_could_not_be_told(
     purge(&other, Target::Source(SourceKey::numbered(1)), true).await;
     eventually("it is heard", async || {
         one.catch_up().await;
-        let record = one.kept_record(&SourceKey::numbered(1)).await;
+        let record = one.get_record(&SourceKey::numbered(1)).await;
         !record.is_some_and(|record| record.freshness.is_fresh(one.clock.now()))
     })
     .await;

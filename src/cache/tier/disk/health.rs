@@ -15,7 +15,7 @@ const ROW: Duration = Duration::from_secs(60);
 
 /// Why a store is not in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum DiskFault {
     /// Another process uses the folder.
     Locked,
     /// The folder is not there, and cannot be made.
@@ -30,39 +30,39 @@ pub enum Trouble {
     Slow,
 }
 
-impl Trouble {
-    pub const ALL: [Trouble; 6] = [
-        Trouble::Locked,
-        Trouble::Gone,
-        Trouble::ReadOnly,
-        Trouble::Full,
-        Trouble::Broken,
-        Trouble::Slow,
+impl DiskFault {
+    pub const ALL: [DiskFault; 6] = [
+        DiskFault::Locked,
+        DiskFault::Gone,
+        DiskFault::ReadOnly,
+        DiskFault::Full,
+        DiskFault::Broken,
+        DiskFault::Slow,
     ];
 
     /// The word for labels and log lines.
     pub const fn word(self) -> &'static str {
         match self {
-            Trouble::Locked => "locked",
-            Trouble::Gone => "gone",
-            Trouble::ReadOnly => "read-only",
-            Trouble::Full => "full",
-            Trouble::Broken => "broken",
-            Trouble::Slow => "slow",
+            DiskFault::Locked => "locked",
+            DiskFault::Gone => "gone",
+            DiskFault::ReadOnly => "read-only",
+            DiskFault::Full => "full",
+            DiskFault::Broken => "broken",
+            DiskFault::Slow => "slow",
         }
     }
 
     /// `None` for what says nothing of the disk: one entry could not be written or read, the next one may be.
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(Trouble::Full),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(DiskFault::Full),
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-                Some(Trouble::ReadOnly)
+                Some(DiskFault::ReadOnly)
             }
             io::ErrorKind::NotFound
             | io::ErrorKind::NotADirectory
             | io::ErrorKind::AlreadyExists
-            | io::ErrorKind::StaleNetworkFileHandle => Some(Trouble::Gone),
+            | io::ErrorKind::StaleNetworkFileHandle => Some(DiskFault::Gone),
             io::ErrorKind::FileTooLarge
             | io::ErrorKind::IsADirectory
             | io::ErrorKind::DirectoryNotEmpty
@@ -70,14 +70,14 @@ impl Trouble {
             | io::ErrorKind::OutOfMemory => None,
             _ => match error.raw_os_error() {
                 Some(libc::EMFILE | libc::ENFILE) => None,
-                _ => Some(Trouble::Broken),
+                _ => Some(DiskFault::Broken),
             },
         }
     }
 
     /// Whether what is there can still be read.
     fn allows_reads(self) -> bool {
-        matches!(self, Trouble::ReadOnly | Trouble::Full)
+        matches!(self, DiskFault::ReadOnly | DiskFault::Full)
     }
 }
 
@@ -85,7 +85,7 @@ impl Trouble {
 enum State {
     Starting,
     On,
-    Off(Trouble),
+    Off(DiskFault),
     /// For good.
     Closed,
 }
@@ -121,14 +121,14 @@ impl Health {
 
     /// Deleting needs no room.
     pub(crate) fn may_delete(&self) -> bool {
-        matches!(self.state, State::On | State::Off(Trouble::Full))
+        matches!(self.state, State::On | State::Off(DiskFault::Full))
     }
 
     pub(crate) fn is_closed(&self) -> bool {
         self.state == State::Closed
     }
 
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
+    pub(crate) fn trouble(&self) -> Option<DiskFault> {
         match self.state {
             State::Off(trouble) => Some(trouble),
             State::Starting | State::On | State::Closed => None,
@@ -141,7 +141,7 @@ impl Health {
     }
 
     /// A store that was in use has failed. Says whether that is news: of many who fail at once, one turns it off.
-    pub(crate) fn fail(&mut self, trouble: Trouble) -> bool {
+    pub(crate) fn fail(&mut self, trouble: DiskFault) -> bool {
         if self.state != State::On {
             return false;
         }
@@ -150,7 +150,7 @@ impl Health {
     }
 
     /// A try to take it up has failed. Says whether the reason is news.
-    pub(crate) fn stay_off(&mut self, trouble: Trouble) -> bool {
+    pub(crate) fn stay_off(&mut self, trouble: DiskFault) -> bool {
         if self.is_closed() {
             return false;
         }
@@ -172,7 +172,7 @@ impl Health {
         self.state = State::Closed;
     }
 
-    fn turn_off(&mut self, trouble: Trouble) {
+    fn turn_off(&mut self, trouble: DiskFault) {
         self.state = State::Off(trouble);
         let now = Instant::now();
         let in_a_row = self
@@ -181,7 +181,7 @@ impl Health {
         self.last_failure = Some(now);
         // Whoever holds the lock may let go of it at any time, and looking costs next to nothing.
         self.pause = match trouble {
-            Trouble::Locked => FIRST_PAUSE,
+            DiskFault::Locked => FIRST_PAUSE,
             _ if in_a_row => (self.pause * 2).min(LONGEST_PAUSE),
             _ => FIRST_PAUSE,
         };
@@ -193,29 +193,29 @@ mod tests {
     use std::io;
     use std::time::Duration;
 
+    use super::DiskFault;
     use super::Health;
     use super::LONGEST_PAUSE;
-    use super::Trouble;
 
     #[test]
     fn errors_are_told_apart_by_what_they_say_of_the_disk() {
         for (number, trouble) in [
-            (libc::ENOSPC, Some(Trouble::Full)),
-            (libc::EDQUOT, Some(Trouble::Full)),
-            (libc::EROFS, Some(Trouble::ReadOnly)),
-            (libc::EACCES, Some(Trouble::ReadOnly)),
-            (libc::EPERM, Some(Trouble::ReadOnly)),
-            (libc::ENOENT, Some(Trouble::Gone)),
-            (libc::ENOTDIR, Some(Trouble::Gone)),
-            (libc::ESTALE, Some(Trouble::Gone)),
-            (libc::EIO, Some(Trouble::Broken)),
-            (libc::ENODEV, Some(Trouble::Broken)),
+            (libc::ENOSPC, Some(DiskFault::Full)),
+            (libc::EDQUOT, Some(DiskFault::Full)),
+            (libc::EROFS, Some(DiskFault::ReadOnly)),
+            (libc::EACCES, Some(DiskFault::ReadOnly)),
+            (libc::EPERM, Some(DiskFault::ReadOnly)),
+            (libc::ENOENT, Some(DiskFault::Gone)),
+            (libc::ENOTDIR, Some(DiskFault::Gone)),
+            (libc::ESTALE, Some(DiskFault::Gone)),
+            (libc::EIO, Some(DiskFault::Broken)),
+            (libc::ENODEV, Some(DiskFault::Broken)),
             (libc::EFBIG, None),
             (libc::EMFILE, None),
             (libc::EISDIR, None),
         ] {
             let error = io::Error::from_raw_os_error(number);
-            assert_eq!(Trouble::of(&error), trouble, "{error}");
+            assert_eq!(DiskFault::of(&error), trouble, "{error}");
         }
     }
 
@@ -225,19 +225,19 @@ mod tests {
         assert!(!health.may_read() && !health.may_write());
         health.turn_on();
         assert!(health.may_read() && health.may_write());
-        assert!(health.fail(Trouble::Broken));
-        assert!(!health.fail(Trouble::Broken), "that is known");
+        assert!(health.fail(DiskFault::Broken));
+        assert!(!health.fail(DiskFault::Broken), "that is known");
         assert!(!health.may_read() && !health.may_write());
         let mut pauses = vec![health.pause().as_secs()];
         for _ in 0..10 {
-            assert!(!health.stay_off(Trouble::Broken));
+            assert!(!health.stay_off(DiskFault::Broken));
             pauses.push(health.pause().as_secs());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert_eq!(health.pause(), LONGEST_PAUSE);
         // What works for a moment and fails again gets no new start.
         assert!(health.turn_on());
-        assert!(health.fail(Trouble::Full));
+        assert!(health.fail(DiskFault::Full));
         assert_eq!(health.pause(), LONGEST_PAUSE);
         assert!(health.may_read() && !health.may_write());
     }
@@ -246,7 +246,7 @@ mod tests {
     fn a_lock_is_looked_at_every_second() {
         let mut health = Health::default();
         for _ in 0..5 {
-            health.stay_off(Trouble::Locked);
+            health.stay_off(DiskFault::Locked);
             assert_eq!(health.pause(), Duration::from_secs(1));
         }
         assert!(!health.may_read());
@@ -258,7 +258,7 @@ mod tests {
         health.turn_on();
         health.close();
         health.turn_on();
-        assert!(!health.fail(Trouble::Broken) && !health.stay_off(Trouble::Broken));
+        assert!(!health.fail(DiskFault::Broken) && !health.stay_off(DiskFault::Broken));
         assert!(!health.may_read() && !health.may_write() && health.trouble().is_none());
     }
 }

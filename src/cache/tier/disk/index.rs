@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 
-use crate::cache::Held;
+use crate::cache::StoreSize;
 use crate::cache::entry::EntryKey;
-use crate::cache::tier::disk::layout::Place;
+use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::layout::SHARDS;
 
 /// The first moment of this process. What a scan finds has a date below it until all is found, and then the moments just before.
@@ -155,7 +155,7 @@ impl Index {
     }
 
     /// An entry must not be served any more. While it is on disk its bytes count.
-    pub(crate) fn kill(&mut self, key: EntryKey) -> u64 {
+    pub(crate) fn tombstone(&mut self, key: EntryKey) -> u64 {
         self.removals += 1;
         self.dead.insert(key, self.removals);
         self.removals
@@ -174,7 +174,7 @@ impl Index {
     }
 
     /// What was removed, by the first so many removals.
-    pub(crate) fn dead(&self, removals: u64) -> Vec<EntryKey> {
+    pub(crate) fn tombstones(&self, removals: u64) -> Vec<EntryKey> {
         let dead = self.dead.iter();
         dead.filter(|(_, removal)| **removal <= removals)
             .map(|(key, _)| *key)
@@ -252,8 +252,8 @@ impl Index {
     }
 
     /// All that lies on disk: entries and folders.
-    pub(crate) fn held(&self) -> Held {
-        Held {
+    pub(crate) fn held(&self) -> StoreSize {
+        StoreSize {
             entries: self.entries,
             bytes: self.bytes + self.root_bytes,
         }
@@ -317,26 +317,26 @@ impl Index {
     }
 
     fn folder(&self, key: &EntryKey) -> &Folder {
-        &self.folders[usize::from(Place::shard_of(key))]
+        &self.folders[usize::from(DiskLayout::shard_of(key))]
     }
 
     fn folder_mut(&mut self, key: &EntryKey) -> &mut Folder {
-        &mut self.folders[usize::from(Place::shard_of(key))]
+        &mut self.folders[usize::from(DiskLayout::shard_of(key))]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::EntryKey;
-    use super::Held;
     use super::Index;
     use super::LEAST_UNDATED;
     use super::Lookup;
-    use crate::cache::key::Key;
-    use crate::cache::tier::disk::layout::Place;
+    use super::StoreSize;
+    use crate::cache::key::RenditionKey;
+    use crate::cache::tier::disk::layout::DiskLayout;
 
     fn key(number: u64) -> EntryKey {
-        EntryKey::rendition(Key::numbered(number))
+        EntryKey::rendition(RenditionKey::numbered(number))
     }
 
     /// Ten entries of one size, written in their order.
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn bytes_are_counted_once_and_folders_too() {
         let mut index = filled();
-        let held = |entries, bytes| Held { entries, bytes };
+        let held = |entries, bytes| StoreSize { entries, bytes };
         assert_eq!(index.held(), held(10, 10 * 4096));
         index.insert(key(0), 8192, 0);
         index.find(key(0), 99, 5);
@@ -376,7 +376,7 @@ mod tests {
         index.remove(&key(5));
         index.remove(&key(5));
         assert_eq!(index.held(), held(9, 10 * 4096));
-        let shard = Place::shard_of(&key(0));
+        let shard = DiskLayout::shard_of(&key(0));
         index.set_folder_bytes(shard, 4096);
         index.set_folder_bytes(shard, 12_288);
         index.set_root_bytes(8192);
@@ -474,7 +474,7 @@ mod tests {
     fn the_dead_are_not_there_and_still_count() {
         let mut index = filled();
         let before = index.held();
-        index.kill(key(3));
+        index.tombstone(key(3));
         assert_eq!(index.lookup(&key(3)), Lookup::Absent);
         assert_eq!(index.held(), before);
         index.start_over();
@@ -484,7 +484,7 @@ mod tests {
             Lookup::Absent,
             "a scan finds it again"
         );
-        assert_eq!(index.dead(u64::MAX), [key(3)]);
+        assert_eq!(index.tombstones(u64::MAX), [key(3)]);
         index.insert(key(3), 4096, u64::MAX);
         assert_eq!(index.lookup(&key(3)), Lookup::Known);
     }

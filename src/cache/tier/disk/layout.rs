@@ -45,12 +45,12 @@ const LOCK: &str = "lock";
 /// What this program has left in such a folder under earlier layouts.
 const FORMER: [&str; 4] = ["content-v2", "index-v5", "tmp", "opened"];
 
-pub(crate) struct Place {
+pub(crate) struct DiskLayout {
     root: PathBuf,
 }
 
 /// What lies where an entry should be.
-pub(crate) enum Content {
+pub(crate) enum EntryFile {
     Whole(Bytes),
     Missing,
     /// Not what was written.
@@ -58,7 +58,7 @@ pub(crate) enum Content {
 }
 
 /// A file that begins as an entry does, read so far.
-struct Opened {
+struct EntryReader {
     file: File,
     front: [u8; FRONT],
     /// Of the body, in bytes.
@@ -66,7 +66,7 @@ struct Opened {
 }
 
 /// What a write has taken.
-pub(crate) struct Written {
+pub(crate) struct WriteReport {
     /// Bytes that the file occupies.
     pub(crate) held: u64,
     /// Whether its folder had to be made first.
@@ -74,16 +74,16 @@ pub(crate) struct Written {
 }
 
 /// A file found under the name of an entry.
-pub(crate) struct Stored {
+pub(crate) struct EntryInfo {
     pub(crate) key: EntryKey,
     /// Bytes that it occupies.
     pub(crate) held: u64,
     pub(crate) modified: Option<SystemTime>,
 }
 
-impl Place {
+impl DiskLayout {
     pub(crate) fn new(root: PathBuf) -> Self {
-        Place { root }
+        DiskLayout { root }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -97,13 +97,13 @@ impl Place {
 
     #[cfg(test)]
     pub(crate) fn path_of(&self, key: &EntryKey) -> PathBuf {
-        let shard = shard_name(Place::shard_of(key));
+        let shard = shard_name(DiskLayout::shard_of(key));
         self.root.join(shard).join(key.to_string())
     }
 
     /// The body of an entry, verified. Nothing is allocated for what does not begin as this entry would.
-    pub(crate) fn read(&self, key: &EntryKey) -> io::Result<Content> {
-        let Opened { file, front, len } = match self.open(key)? {
+    pub(crate) fn read(&self, key: &EntryKey) -> io::Result<EntryFile> {
+        let EntryReader { file, front, len } = match self.open(key)? {
             Ok(opened) => opened,
             Err(content) => return Ok(content),
         };
@@ -112,16 +112,16 @@ impl Place {
         let header = key.header(len as u64);
         let is_whole = body.len() == len && front[..SUM] == sum(&header, &[], &body);
         Ok(if is_whole {
-            Content::Whole(Bytes::from(body))
+            EntryFile::Whole(Bytes::from(body))
         } else {
-            Content::Corrupt
+            EntryFile::Corrupt
         })
     }
 
     /// The first bytes of the body of an entry, no more than `most`. That it is the body of this entry, and of the right length, is verified, and
     /// nothing else.
-    pub(crate) fn read_beginning(&self, key: &EntryKey, most: usize) -> io::Result<Content> {
-        let Opened { file, len, .. } = match self.open(key)? {
+    pub(crate) fn read_beginning(&self, key: &EntryKey, most: usize) -> io::Result<EntryFile> {
+        let EntryReader { file, len, .. } = match self.open(key)? {
             Ok(opened) => opened,
             Err(content) => return Ok(content),
         };
@@ -129,39 +129,39 @@ impl Place {
         let mut beginning = Vec::with_capacity(most);
         file.take(most as u64).read_to_end(&mut beginning)?;
         Ok(if beginning.len() == most {
-            Content::Whole(Bytes::from(beginning))
+            EntryFile::Whole(Bytes::from(beginning))
         } else {
-            Content::Corrupt
+            EntryFile::Corrupt
         })
     }
 
     /// The file of an entry, if it begins as that would; else what it is.
-    fn open(&self, key: &EntryKey) -> io::Result<Result<Opened, Content>> {
-        let file = self.shard(Place::shard_of(key));
+    fn open(&self, key: &EntryKey) -> io::Result<Result<EntryReader, EntryFile>> {
+        let file = self.shard(DiskLayout::shard_of(key));
         let mut file = match file.and_then(|shard| shard.file(&key.to_string())) {
             Ok(file) => file,
-            Err(error) if is_missing(&error) => return Ok(Err(Content::Missing)),
-            Err(error) if is_no_file(&error) => return Ok(Err(Content::Corrupt)),
+            Err(error) if is_missing(&error) => return Ok(Err(EntryFile::Missing)),
+            Err(error) if is_no_file(&error) => return Ok(Err(EntryFile::Corrupt)),
             Err(error) => return Err(error),
         };
         let metadata = file.metadata()?;
         let Some(body_len) = metadata.len().checked_sub(FRONT as u64) else {
-            return Ok(Err(Content::Corrupt));
+            return Ok(Err(EntryFile::Corrupt));
         };
         if !metadata.is_file() {
-            return Ok(Err(Content::Corrupt));
+            return Ok(Err(EntryFile::Corrupt));
         }
         let mut front = [0; FRONT];
         match file.read_exact(&mut front) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Ok(Err(Content::Corrupt));
+                return Ok(Err(EntryFile::Corrupt));
             }
             read => read?,
         }
         let len = usize::try_from(body_len);
         let len = len.ok().filter(|_| front[SUM..] == key.header(body_len));
-        let opened = len.map(|len| Opened { file, front, len });
-        Ok(opened.ok_or(Content::Corrupt))
+        let opened = len.map(|len| EntryReader { file, front, len });
+        Ok(opened.ok_or(EntryFile::Corrupt))
     }
 
     /// Writes an entry, whole or not at all.
@@ -171,7 +171,7 @@ impl Place {
         head: &[u8],
         body: &[u8],
         modified: SystemTime,
-    ) -> io::Result<Written> {
+    ) -> io::Result<WriteReport> {
         let header = key.header((head.len() + body.len()) as u64);
         let mut front = Vec::with_capacity(FRONT + head.len());
         front.extend_from_slice(&sum(&header, head, body));
@@ -180,7 +180,7 @@ impl Place {
         let folder = self.folder()?;
         let written = write_incoming(&folder, &front, body, Some(modified)).and_then(|held| {
             let in_new_folder = move_incoming(&folder, key)?;
-            Ok(Written {
+            Ok(WriteReport {
                 held,
                 in_new_folder,
             })
@@ -210,12 +210,12 @@ impl Place {
 
     /// Whether anything lies where an entry should be.
     pub(crate) fn has(&self, key: &EntryKey) -> bool {
-        let shard = self.shard(Place::shard_of(key));
+        let shard = self.shard(DiskLayout::shard_of(key));
         shard.is_ok_and(|shard| shard.has(&key.to_string()))
     }
 
     pub(crate) fn remove(&self, key: &EntryKey) -> io::Result<()> {
-        let shard = self.shard(Place::shard_of(key));
+        let shard = self.shard(DiskLayout::shard_of(key));
         unless_missing(shard.and_then(|shard| shard.remove(key.to_string())))
     }
 
@@ -239,12 +239,12 @@ impl Place {
 
     /// Dates an entry.
     pub(crate) fn set_modified(&self, key: &EntryKey, modified: SystemTime) -> io::Result<()> {
-        let shard = self.shard(Place::shard_of(key))?;
+        let shard = self.shard(DiskLayout::shard_of(key))?;
         shard.file(&key.to_string())?.set_modified(modified)
     }
 
     /// All entries in a shard. What is none is removed.
-    pub(crate) fn list(&self, shard: u8) -> io::Result<Vec<Stored>> {
+    pub(crate) fn list(&self, shard: u8) -> io::Result<Vec<EntryInfo>> {
         let folder = match self.shard(shard) {
             Ok(folder) => folder,
             // A file, or a link, whatever that leads to.
@@ -267,7 +267,7 @@ impl Place {
                 Err(error) => return Err(error),
             };
             match key.filter(|_| entry.is_file) {
-                Some(key) => found.push(Stored {
+                Some(key) => found.push(EntryInfo {
                     key,
                     held: occupied(entry.len, entry.blocks),
                     modified: entry.modified,
@@ -331,7 +331,7 @@ fn write_incoming(
 
 /// Gives the incoming file its name. Says whether the folder for it had to be made first.
 fn move_incoming(folder: &DirHandle, key: &EntryKey) -> io::Result<bool> {
-    let (shard, name) = (shard_name(Place::shard_of(key)), key.to_string());
+    let (shard, name) = (shard_name(DiskLayout::shard_of(key)), key.to_string());
     match folder.folder(&shard) {
         Ok(shard) => return folder.rename(INCOMING, &shard, &name).map(|()| false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -344,7 +344,7 @@ fn move_incoming(folder: &DirHandle, key: &EntryKey) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Held by the one process that may use a folder, until it is dropped or the process ends, however that ends.
+/// StoreSize by the one process that may use a folder, until it is dropped or the process ends, however that ends.
 pub(crate) struct Lock {
     _file: File,
     device: u64,
@@ -352,43 +352,43 @@ pub(crate) struct Lock {
 }
 
 /// Why a folder could not be locked.
-pub(crate) enum Refusal {
+pub(crate) enum LockError {
     /// Another process holds it: the one of this number, where that could be read.
     Held(Option<u32>),
     Failed(io::Error),
 }
 
 impl Lock {
-    pub(crate) fn take(place: &Place) -> Result<Self, Refusal> {
+    pub(crate) fn take(place: &DiskLayout) -> Result<Self, LockError> {
         let opened = place.folder().and_then(|folder| folder.file_or_new(LOCK));
-        let mut file = opened.map_err(Refusal::Failed)?;
+        let mut file = opened.map_err(LockError::Failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 // It is only for the log.
                 let _ = (&mut file).take(20).read_to_string(&mut holder);
-                return Err(Refusal::Held(holder.trim().parse().ok()));
+                return Err(LockError::Held(holder.trim().parse().ok()));
             }
-            Err(TryLockError::Error(error)) => return Err(Refusal::Failed(error)),
+            Err(TryLockError::Error(error)) => return Err(LockError::Failed(error)),
         }
         // A full disk may refuse this, and the lock is as good without.
         let _ = file
             .set_len(0)
             .and_then(|()| writeln!(file, "{}", std::process::id()));
-        let metadata = file.metadata().map_err(Refusal::Failed)?;
+        let metadata = file.metadata().map_err(LockError::Failed)?;
         let lock = Lock {
             _file: file,
             device: metadata.dev(),
             inode: metadata.ino(),
         };
         // Between opening and locking, the folder may have been made anew.
-        lock.guards(place).map_err(Refusal::Failed)?;
+        lock.guards(place).map_err(LockError::Failed)?;
         Ok(lock)
     }
 
     /// Fails if the folder is no longer the one that was locked: somebody has moved or deleted it, and another process may use what is there now.
-    pub(crate) fn guards(&self, place: &Place) -> io::Result<()> {
+    pub(crate) fn guards(&self, place: &DiskLayout) -> io::Result<()> {
         let there = fs::symlink_metadata(place.root.join(LOCK))?;
         if (there.dev(), there.ino()) == (self.device, self.inode) {
             Ok(())

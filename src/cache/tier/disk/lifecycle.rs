@@ -8,24 +8,24 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::cache::entry::EntryKey;
-use crate::cache::tier::disk::health::Trouble;
+use crate::cache::tier::disk::health::DiskFault;
 use crate::cache::tier::disk::layout::Lock;
-use crate::cache::tier::disk::layout::Refusal;
+use crate::cache::tier::disk::layout::LockError;
 use crate::cache::tier::disk::store::Store;
 
 /// How often trouble with single entries is logged: it must not fill a disk with logs.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// Why a store cannot be taken up.
-struct Obstacle {
-    trouble: Trouble,
+struct ActivationError {
+    trouble: DiskFault,
     error: io::Error,
 }
 
-impl From<io::Error> for Obstacle {
+impl From<io::Error> for ActivationError {
     fn from(error: io::Error) -> Self {
-        Obstacle {
-            trouble: Trouble::of(&error).unwrap_or(Trouble::Broken),
+        ActivationError {
+            trouble: DiskFault::of(&error).unwrap_or(DiskFault::Broken),
             error,
         }
     }
@@ -33,19 +33,19 @@ impl From<io::Error> for Obstacle {
 
 impl Store {
     /// Makes the folder where needed, and sees whether it can be used. Where it can, it is; a scan may have to follow before anything is written.
-    pub(crate) fn take_up(&self) {
+    pub(crate) fn activate(&self) {
         let mut changing = self.changing();
         if self.health().is_closed() {
             return;
         }
-        match self.try_to_take_up(&mut changing) {
+        match self.try_activate(&mut changing) {
             Ok(()) => {
                 if self.health().turn_on() {
                     tracing::info!(store = self.name, folder = %self.place.root().display(), "disk cache in use again");
                 }
             }
-            Err(Obstacle { trouble, error }) => {
-                if trouble != Trouble::Locked {
+            Err(ActivationError { trouble, error }) => {
+                if trouble != DiskFault::Locked {
                     self.counts.write_failures.fetch_add(1, Ordering::Relaxed);
                 }
                 if self.health().stay_off(trouble) {
@@ -55,7 +55,7 @@ impl Store {
         }
     }
 
-    fn try_to_take_up(&self, changing: &mut Option<Lock>) -> Result<(), Obstacle> {
+    fn try_activate(&self, changing: &mut Option<Lock>) -> Result<(), ActivationError> {
         if changing
             .as_ref()
             .is_none_or(|lock| lock.guards(&self.place).is_err())
@@ -64,25 +64,25 @@ impl Store {
             self.place.make().map_err(|error| self.as_link(error))?;
             self.make_private();
             let lock = Lock::take(&self.place).map_err(|refusal| match refusal {
-                Refusal::Held(holder) => Obstacle {
-                    trouble: Trouble::Locked,
+                LockError::Held(holder) => ActivationError {
+                    trouble: DiskFault::Locked,
                     error: io::Error::other(match holder {
                         Some(holder) => format!("process {holder} uses this folder"),
                         None => "another process uses this folder".to_owned(),
                     }),
                 },
-                Refusal::Failed(error) => error.into(),
+                LockError::Failed(error) => error.into(),
             })?;
             *changing = Some(lock);
             self.index().start_over();
         }
-        if self.health().trouble() == Some(Trouble::Gone) {
+        if self.health().trouble() == Some(DiskFault::Gone) {
             // What is in its place now is not what the index knows.
             self.index().start_over();
         }
         self.place.remove_incoming()?;
         self.place.probe()?;
-        let dead = self.index().dead(u64::MAX);
+        let dead = self.index().tombstones(u64::MAX);
         for key in dead {
             self.delete(&key)?;
         }
@@ -132,7 +132,7 @@ impl Store {
     pub(crate) fn note_failed_read(&self, key: &EntryKey, error: &io::Error) {
         if self.note_failure(&self.counts.read_failures, error) {
             // A sector that could not be read seldom can be later: it goes when the disk is back.
-            self.index().kill(*key);
+            self.index().tombstone(*key);
         }
     }
 
@@ -145,21 +145,21 @@ impl Store {
     pub(crate) fn note_failed_scan(&self, error: &io::Error) {
         if !self.note_failure(&self.counts.read_failures, error) {
             // Nothing may be written without it.
-            self.turn_off(Trouble::Broken, error);
+            self.turn_off(DiskFault::Broken, error);
         }
     }
 
     /// Counts a failure, and turns the store off where it says something of the disk, which is what this returns.
     pub(crate) fn note_failure(&self, count: &AtomicU64, error: &io::Error) -> bool {
         count.fetch_add(1, Ordering::Relaxed);
-        match Trouble::of(error) {
+        match DiskFault::of(error) {
             Some(trouble) => self.turn_off(trouble, error),
             None => self.log_failure(error),
         }
-        Trouble::of(error).is_some()
+        DiskFault::of(error).is_some()
     }
 
-    fn turn_off(&self, trouble: Trouble, error: &io::Error) {
+    fn turn_off(&self, trouble: DiskFault, error: &io::Error) {
         if self.health().fail(trouble) {
             self.log_trouble(trouble, error);
             self.turned_off.notify_one();
@@ -167,7 +167,7 @@ impl Store {
     }
 
     /// Once for each change.
-    fn log_trouble(&self, trouble: Trouble, error: &io::Error) {
+    fn log_trouble(&self, trouble: DiskFault, error: &io::Error) {
         tracing::warn!(
             store = self.name,
             folder = %self.place.root().display(),

@@ -29,10 +29,10 @@ use crate::cache::blocking;
 use crate::cache::entry::EntryKey;
 use crate::cache::key::SourceKey;
 use crate::cache::source_record::SourceRecord;
-use crate::cache::tier::disk::health::Trouble;
-use crate::cache::tier::disk::layout::Place;
+use crate::cache::tier::disk::health::DiskFault;
+use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::recovery::scan;
-use crate::cache::tier::disk::store::Read;
+use crate::cache::tier::disk::store::ReadResult;
 use crate::cache::tier::disk::store::Store;
 
 /// How many changes may wait for the disk.
@@ -93,9 +93,9 @@ impl Drop for Waiting {
 impl Disk {
     /// Takes up the store in `folder`, if that can be had now, and starts to scan it. Where not, it is tried again until it can.
     pub(crate) async fn open(name: &'static str, folder: PathBuf, budget: u64) -> Self {
-        let store = Arc::new(Store::new(name, Place::new(folder), budget));
+        let store = Arc::new(Store::new(name, DiskLayout::new(folder), budget));
         let taken = Arc::clone(&store);
-        blocking(move || taken.take_up()).await;
+        blocking(move || taken.activate()).await;
         let (queue, changes) = mpsc::channel(QUEUE);
         tokio::spawn(keep(Arc::clone(&store), changes));
         Disk {
@@ -127,7 +127,7 @@ impl Disk {
     async fn read(
         &self,
         key: EntryKey,
-        read: impl FnOnce(&Store) -> Read + Send + 'static,
+        read: impl FnOnce(&Store) -> ReadResult + Send + 'static,
     ) -> Option<Bytes> {
         if !self.store.may_have(&key) || self.is_resting() {
             return None;
@@ -136,22 +136,22 @@ impl Disk {
             let permit = Arc::clone(&self.readers).acquire_owned().await.ok()?;
             let store = Arc::clone(&self.store);
             blocking(move || {
-                // Held until the disk answers, however long ago the asker lost patience.
+                // StoreSize until the disk answers, however long ago the asker lost wait_budget.
                 let _permit = permit;
                 read(&store)
             })
             .await
         };
         match timeout(PATIENCE, reading).await {
-            Ok(Some(Read::Found(body))) => {
+            Ok(Some(ReadResult::Found(body))) => {
                 self.hit(&key);
                 Some(body)
             }
-            Ok(Some(Read::Corrupt)) => {
+            Ok(Some(ReadResult::Corrupt)) => {
                 self.change(Change::Recheck(key));
                 None
             }
-            Ok(Some(Read::Missing | Read::Failed) | None) => None,
+            Ok(Some(ReadResult::Missing | ReadResult::Failed) | None) => None,
             Err(_) => {
                 self.store.note_slow_read();
                 self.rest();
@@ -201,7 +201,7 @@ impl Disk {
         if !self.store.may_hold(&key) && self.waiting_bytes.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let removal = self.store.kill(&key);
+        let removal = self.store.tombstone(&key);
         if self.queue.try_send(Change::Remove(key, removal)).is_err() {
             self.store.has_dead.store(true, Ordering::Relaxed);
         }
@@ -229,8 +229,8 @@ impl Disk {
     ) -> impl Future<Output = Vec<(SourceKey, SourceRecord)>> + use<> {
         let store = Arc::clone(&self.store);
         let read = move |entry: EntryKey| match store.read(&entry) {
-            Read::Found(stored) => entry.source_key().zip(SourceRecord::from_stored(&stored)),
-            Read::Corrupt | Read::Missing | Read::Failed => None,
+            ReadResult::Found(stored) => entry.source_key().zip(SourceRecord::from_stored(&stored)),
+            ReadResult::Corrupt | ReadResult::Missing | ReadResult::Failed => None,
         };
         async move {
             let records = blocking(move || entries.into_iter().filter_map(read).collect()).await;
@@ -275,7 +275,9 @@ impl Disk {
     pub(crate) fn stats(&self) -> DiskStats {
         let stats = self.store.stats();
         DiskStats {
-            trouble: stats.trouble.or(self.is_resting().then_some(Trouble::Slow)),
+            trouble: stats
+                .trouble
+                .or(self.is_resting().then_some(DiskFault::Slow)),
             ..stats
         }
     }
@@ -313,7 +315,7 @@ impl Disk {
             tracing::warn!(
                 store = self.store.name,
                 folder = %self.store.place.root().display(),
-                reason = Trouble::Slow.word(),
+                reason = DiskFault::Slow.word(),
                 "a read from the disk cache took too long, going on without for a while"
             );
         }
@@ -361,7 +363,7 @@ async fn keep(store: Arc<Store>, mut changes: mpsc::Receiver<Change>) {
                     // A change that panics is given up; the next one is done all the same.
                     blocking(move || {
                         obey(&store, change);
-                        store.bury(done);
+                        store.flush_tombstones(done);
                     })
                     .await;
                 }
@@ -369,7 +371,7 @@ async fn keep(store: Arc<Store>, mut changes: mpsc::Receiver<Change>) {
         }
         if store.pause().is_some() {
             let taken = Arc::clone(&store);
-            blocking(move || taken.take_up()).await;
+            blocking(move || taken.activate()).await;
         }
     }
 }
@@ -385,7 +387,7 @@ fn obey(store: &Store, change: Change) {
         } => store.write_after(removals, &key, &head, &body),
         Change::Remove(key, removals) => store.remove_after(removals, &key),
         Change::RemoveOlder(key, number) => {
-            if let Read::Found(stored) = store.read(&key)
+            if let ReadResult::Found(stored) = store.read(&key)
                 && SourceRecord::from_stored(&stored)
                     .is_none_or(|record| record.generation < number)
             {

@@ -22,16 +22,16 @@ use tokio::sync::Notify;
 
 use crate::cache::DiskStats;
 use crate::cache::entry::EntryKey;
+use crate::cache::tier::disk::health::DiskFault;
 use crate::cache::tier::disk::health::Health;
-use crate::cache::tier::disk::health::Trouble;
 use crate::cache::tier::disk::index::Index;
 use crate::cache::tier::disk::index::Lookup;
 use crate::cache::tier::disk::layout::BLOCK;
-use crate::cache::tier::disk::layout::Content;
+use crate::cache::tier::disk::layout::DiskLayout;
+use crate::cache::tier::disk::layout::EntryFile;
 use crate::cache::tier::disk::layout::FRONT;
 use crate::cache::tier::disk::layout::Lock;
-use crate::cache::tier::disk::layout::Place;
-use crate::cache::tier::disk::layout::Written;
+use crate::cache::tier::disk::layout::WriteReport;
 use crate::cache::tier::disk::layout::in_blocks;
 
 /// Kept free: what folders may grow by while an entry is written (the shard is made, or splits its only block in two; the folder above it grows by
@@ -44,13 +44,13 @@ const FARTHEST: u64 = 1 << 53;
 pub(crate) struct Store {
     /// For logs: "renditions" or "sources".
     pub(crate) name: &'static str,
-    pub(crate) place: Place,
+    pub(crate) place: DiskLayout,
     budget: u64,
     index: Mutex<Index>,
-    /// Held by whoever creates or deletes files, so that what was checked still holds when it is acted upon. Readers do without.
+    /// StoreSize by whoever creates or deletes files, so that what was checked still holds when it is acted upon. Readers do without.
     changing: Mutex<Option<Lock>>,
     health: Mutex<Health>,
-    /// Told when the store turns off.
+    /// ResultReceiver when the store turns off.
     pub(crate) turned_off: Notify,
     /// The latest date of any file, in microseconds since 1970.
     latest: AtomicU64,
@@ -70,7 +70,7 @@ pub(crate) struct Counts {
     skipped_writes: AtomicU64,
 }
 
-pub(crate) enum Read {
+pub(crate) enum ReadResult {
     Found(Bytes),
     Missing,
     /// What is there is not what was written.
@@ -80,8 +80,8 @@ pub(crate) enum Read {
 }
 
 impl Store {
-    /// Not in use before [`take_up`](Self::take_up).
-    pub(crate) fn new(name: &'static str, place: Place, budget: u64) -> Self {
+    /// Not in use before [`activate`](Self::activate).
+    pub(crate) fn new(name: &'static str, place: DiskLayout, budget: u64) -> Self {
         Store {
             name,
             place,
@@ -119,41 +119,47 @@ impl Store {
     }
 
     /// Deletes what must not be served any more and found no place in the queue, where all is written that somebody wanted before that.
-    pub(crate) fn bury(&self, removals: u64) {
+    pub(crate) fn flush_tombstones(&self, removals: u64) {
         if self.has_dead.swap(false, Ordering::Relaxed) {
-            let dead = self.index().dead(removals);
+            let dead = self.index().tombstones(removals);
             for key in dead {
                 self.remove(&key);
             }
-            if !self.index().dead(u64::MAX).is_empty() {
+            if !self.index().tombstones(u64::MAX).is_empty() {
                 self.has_dead.store(true, Ordering::Relaxed);
             }
         }
     }
 
     /// The body of an entry, verified.
-    pub(crate) fn read(&self, key: &EntryKey) -> Read {
+    pub(crate) fn read(&self, key: &EntryKey) -> ReadResult {
         self.read_by(key, |place| place.read(key))
     }
 
     /// The first bytes of the body of an entry, no more than `most`, verified to be those of this entry and nothing else.
-    pub(crate) fn read_beginning(&self, key: &EntryKey, most: usize) -> Read {
+    pub(crate) fn read_beginning(&self, key: &EntryKey, most: usize) -> ReadResult {
         self.read_by(key, |place| place.read_beginning(key, most))
     }
 
-    fn read_by(&self, key: &EntryKey, read: impl FnOnce(&Place) -> io::Result<Content>) -> Read {
+    fn read_by(
+        &self,
+        key: &EntryKey,
+        read: impl FnOnce(&DiskLayout) -> io::Result<EntryFile>,
+    ) -> ReadResult {
         if !self.may_have(key) {
-            return Read::Missing;
+            return ReadResult::Missing;
         }
         match read(&self.place) {
-            Ok(Content::Whole(body)) => Read::Found(body),
+            Ok(EntryFile::Whole(body)) => ReadResult::Found(body),
             // Whoever knows the key must learn that it is gone.
-            Ok(Content::Missing) if self.index().lookup(key) == Lookup::Known => Read::Corrupt,
-            Ok(Content::Missing) => Read::Missing,
-            Ok(Content::Corrupt) => Read::Corrupt,
+            Ok(EntryFile::Missing) if self.index().lookup(key) == Lookup::Known => {
+                ReadResult::Corrupt
+            }
+            Ok(EntryFile::Missing) => ReadResult::Missing,
+            Ok(EntryFile::Corrupt) => ReadResult::Corrupt,
             Err(error) => {
                 self.note_failed_read(key, &error);
-                Read::Failed
+                ReadResult::Failed
             }
         }
     }
@@ -214,7 +220,7 @@ impl Store {
         need: u64,
         head: &[u8],
         body: &[u8],
-    ) -> io::Result<Option<Written>> {
+    ) -> io::Result<Option<WriteReport>> {
         if !self.make_room(need)? {
             return Ok(None);
         }
@@ -222,7 +228,7 @@ impl Store {
         match write() {
             // The disk is smaller than the budget, or others use it too: then the store is as large as it can be.
             Err(error)
-                if Trouble::of(&error) == Some(Trouble::Full) && self.give_up_some(need)? =>
+                if DiskFault::of(&error) == Some(DiskFault::Full) && self.give_up_some(need)? =>
             {
                 write()
             }
@@ -231,8 +237,8 @@ impl Store {
         .map(Some)
     }
 
-    fn note_written(&self, key: &EntryKey, written: &Written, removals: u64) {
-        let shard = Place::shard_of(key);
+    fn note_written(&self, key: &EntryKey, written: &WriteReport, removals: u64) {
+        let shard = DiskLayout::shard_of(key);
         let folder_bytes = self.place.shard_bytes(shard);
         let root_bytes = written.in_new_folder.then(|| self.place.root_bytes());
         let mut index = self.index();
@@ -245,8 +251,8 @@ impl Store {
 
     /// Has an entry served no more, from this moment on. It is deleted by [`remove`](Self::remove).
     /// Says which removal this is.
-    pub(crate) fn kill(&self, key: &EntryKey) -> u64 {
-        self.index().kill(*key)
+    pub(crate) fn tombstone(&self, key: &EntryKey) -> u64 {
+        self.index().tombstone(*key)
     }
 
     /// Removes an entry, unless it was removed again since: that one comes after what is yet to be written.
@@ -265,7 +271,7 @@ impl Store {
             }
         } else if self.place.has(key) || self.index().holds(key) {
             // A folder that is away for the moment comes back with all that was in it.
-            self.index().kill(*key);
+            self.index().tombstone(*key);
         } else {
             self.index().remove(key);
         }
@@ -275,13 +281,13 @@ impl Store {
     pub(crate) fn recheck(&self, key: &EntryKey) {
         let changing = self.changing();
         if changing.is_none() || !self.health().may_delete() {
-            self.index().kill(*key);
+            self.index().tombstone(*key);
             return;
         }
         let deleted = match self.place.read(key) {
-            Ok(Content::Whole(_)) => return,
-            Ok(Content::Missing) => self.delete(key),
-            Ok(Content::Corrupt) => {
+            Ok(EntryFile::Whole(_)) => return,
+            Ok(EntryFile::Missing) => self.delete(key),
+            Ok(EntryFile::Corrupt) => {
                 self.note_corrupt();
                 self.delete(key)
             }
@@ -329,10 +335,10 @@ impl Store {
     /// For whoever holds the lock. What cannot be deleted is not served any more all the same.
     pub(crate) fn delete(&self, key: &EntryKey) -> io::Result<()> {
         if let Err(error) = self.place.remove(key) {
-            self.index().kill(*key);
+            self.index().tombstone(*key);
             return Err(error);
         }
-        let shard = Place::shard_of(key);
+        let shard = DiskLayout::shard_of(key);
         let is_empty = {
             let mut index = self.index();
             index.remove(key);
@@ -370,7 +376,7 @@ impl Store {
         let root_bytes = self.place.root_bytes();
         self.index().set_root_bytes(root_bytes);
         self.index().complete();
-        let dead = self.index().dead(u64::MAX);
+        let dead = self.index().tombstones(u64::MAX);
         for key in dead {
             self.delete(&key)?;
         }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::bucket::BucketError;
 
-/// Failures in a row that are enough. As many requests may wait in vain one after the other, so they must be few.
+/// NegativeCache in a row that are enough. As many requests may wait in vain one after the other, so they must be few.
 const ENOUGH: u32 = 3;
 
 /// The first pause, and the longest; each is twice the one before.
@@ -41,21 +41,21 @@ enum State {
 
 /// Who may try.
 #[derive(Debug)]
-pub(crate) enum Entry {
-    Pass(Pass),
+pub(crate) enum Admission {
+    Pass(Permit),
     /// The only one for now: better in the background.
-    Probe(Pass),
+    Probe(Permit),
 }
 
 /// The right to one try, whose outcome is told. Untold, it leaves all as it was.
-pub(crate) struct Pass {
+pub(crate) struct Permit {
     breaker: Arc<Breaker>,
     told: bool,
 }
 
-impl fmt::Debug for Pass {
+impl fmt::Debug for Permit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Pass({})", self.breaker.what)
+        write!(out, "Permit({})", self.breaker.what)
     }
 }
 
@@ -68,17 +68,17 @@ impl Breaker {
     }
 
     /// `None` while it is open, and while somebody else tries whether it may close.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<Entry> {
-        let pass = || Pass {
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Admission> {
+        let pass = || Permit {
             breaker: Arc::clone(self),
             told: false,
         };
         let mut state = self.lock();
         match *state {
-            State::Closed { .. } => Some(Entry::Pass(pass())),
+            State::Closed { .. } => Some(Admission::Pass(pass())),
             State::Open { until, pause } if Instant::now() >= until => {
                 *state = State::HalfOpen { pause };
-                Some(Entry::Probe(pass()))
+                Some(Admission::Probe(pass()))
             }
             State::Open { .. } | State::HalfOpen { .. } => None,
         }
@@ -144,7 +144,7 @@ impl Breaker {
     }
 }
 
-impl Pass {
+impl Permit {
     pub(crate) fn succeeded(mut self) {
         self.told = true;
         self.breaker.succeed();
@@ -156,7 +156,7 @@ impl Pass {
     }
 }
 
-impl Drop for Pass {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.breaker.lock();
         if let State::HalfOpen { pause } = *state
@@ -175,9 +175,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use super::Admission;
     use super::Breaker;
     use super::ENOUGH;
-    use super::Entry;
     use crate::bucket::BucketError;
     use crate::bucket::BucketProblem;
 
@@ -190,7 +190,7 @@ mod tests {
 
     fn fail(breaker: &Arc<Breaker>) {
         match breaker.enter() {
-            Some(Entry::Pass(pass) | Entry::Probe(pass)) => pass.failed(&timeout()),
+            Some(Admission::Pass(pass) | Admission::Probe(pass)) => pass.failed(&timeout()),
             None => panic!("it is open"),
         }
     }
@@ -206,7 +206,7 @@ mod tests {
             for _ in 1..ENOUGH {
                 fail(&breaker);
             }
-            let Some(Entry::Pass(pass)) = breaker.enter() else {
+            let Some(Admission::Pass(pass)) = breaker.enter() else {
                 panic!("it is open");
             };
             pass.succeeded();
@@ -228,7 +228,7 @@ mod tests {
             pause(seconds - 1).await;
             assert!(breaker.enter().is_none(), "before {seconds} s");
             pause(1).await;
-            let Some(Entry::Probe(probe)) = breaker.enter() else {
+            let Some(Admission::Probe(probe)) = breaker.enter() else {
                 panic!("nobody may try after {seconds} s");
             };
             assert!(breaker.enter().is_none(), "two at once");
@@ -236,7 +236,7 @@ mod tests {
             assert!(breaker.enter().is_none(), "right after a failure");
         }
         pause(60).await;
-        let Some(Entry::Probe(probe)) = breaker.enter() else {
+        let Some(Admission::Probe(probe)) = breaker.enter() else {
             panic!("nobody may try");
         };
         probe.succeeded();
@@ -255,6 +255,6 @@ mod tests {
         }
         pause(1).await;
         drop(breaker.enter());
-        assert!(matches!(breaker.enter(), Some(Entry::Probe(_))));
+        assert!(matches!(breaker.enter(), Some(Admission::Probe(_))));
     }
 }

@@ -70,17 +70,17 @@ mod tests {
     use super::HASHED_AT_ONCE;
     use super::open;
     use super::seal;
-    use crate::cache::Key;
+    use crate::cache::RenditionKey;
 
     #[tokio::test]
     async fn what_is_sealed_opens_and_what_was_touched_does_not() {
-        let key = EntryKey::rendition(Key::numbered(1));
+        let key = EntryKey::rendition(RenditionKey::numbered(1));
         let (head, body) = (Bytes::from_static(b"head"), Bytes::from_static(b"body"));
         let mut content = seal(key, &head, &body).await.to_vec();
         content.extend_from_slice(b"headbody");
         let opened = open(key, Bytes::from(content.clone())).await;
         assert_eq!(opened, Some(Bytes::from_static(b"headbody")));
-        let other = EntryKey::rendition(Key::numbered(2));
+        let other = EntryKey::rendition(RenditionKey::numbered(2));
         assert_eq!(open(other, Bytes::from(content.clone())).await, None);
         for position in 0..content.len() {
             let mut touched = content.clone();
@@ -93,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_one_is_no_different() {
-        let key = EntryKey::rendition(Key::numbered(1));
+        let key = EntryKey::rendition(RenditionKey::numbered(1));
         let body = Bytes::from(vec![7; 2 * HASHED_AT_ONCE]);
         let mut content = seal(key, &Bytes::new(), &body).await.to_vec();
         content.extend_from_slice(&body);

@@ -2,7 +2,7 @@
 //! learn of each other's purges.
 //!
 //! Its place in a request is before work that takes longer, and it must not make that longer by more than one timeout: a request gives up a read
-//! when all its reads together have taken so long (see `patience`), what fails in a row is not asked for a while, what was just missing is not asked
+//! when all its reads together have taken so long (see `wait_budget`), what fails in a row is not asked for a while, what was just missing is not asked
 //! for again, and nobody waits for a write. Never: an error for a client because of the bucket, an unverified byte, a source's own bytes (its origin
 //! has them), anything of a source that may not be stored.
 
@@ -26,11 +26,11 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio::time::timeout;
 
+use self::breaker::Admission;
 use self::breaker::Breaker;
-use self::breaker::Entry;
-use self::breaker::Pass;
+use self::breaker::Permit;
 use self::queue::Change;
-use self::queue::Pushed;
+use self::queue::PushResult;
 use self::queue::Queue;
 use crate::bucket;
 use crate::bucket::Bucket;
@@ -46,12 +46,12 @@ use crate::cache::entry::STORED_VERSION;
 use crate::cache::stats::SharedStats;
 use crate::cache::tier::shared::sweeper::Sweeper;
 use crate::cache::tier::shared::sweeper::keep_sweeping;
-use crate::cache::tier::shared::wait_budget::Patience;
+use crate::cache::tier::shared::wait_budget::WaitBudget;
 
 use crate::cache::tier::shared::purge_log::SharedPurges;
 
-pub(crate) use crate::cache::tier::shared::purge_log::News;
-pub(crate) use crate::cache::tier::shared::purge_log::Published;
+pub(crate) use crate::cache::tier::shared::purge_log::PublishResult;
+pub(crate) use crate::cache::tier::shared::purge_log::RemotePurges;
 
 /// For what nobody waits for: writes, deletes and lists. Reads have a time of their own.
 const TIMEOUTS: Timeouts = Timeouts {
@@ -151,8 +151,8 @@ impl Shared {
     }
 
     /// What one request has for all its reads.
-    pub(crate) fn patience(&self) -> Patience {
-        Patience::new(self.inner.timeout)
+    pub(crate) fn wait_budget(&self) -> WaitBudget {
+        WaitBudget::new(self.inner.timeout)
     }
 
     /// Whether [`get`](Self::get) would look for an entry; if not, that counts as one that it skipped.
@@ -161,32 +161,32 @@ impl Shared {
         if inner.missing.contains_key(key) {
             return false;
         }
-        let looks = inner.reading.lets_through() && !Patience::current().is_spent();
+        let looks = inner.reading.lets_through() && !WaitBudget::current().is_spent();
         if !looks {
             count(&inner.counts.skipped_reads);
         }
         looks
     }
 
-    /// The body of an entry, verified, if it can be had before the current request loses its patience.
+    /// The body of an entry, verified, if it can be had before the current request loses its wait_budget.
     pub(crate) async fn get(&self, key: EntryKey) -> Option<Bytes> {
         let inner = &self.inner;
         if inner.missing.contains_key(&key) {
             return None;
         }
         match inner.reading.enter() {
-            Some(Entry::Pass(pass)) => {
-                let patience = Patience::current();
-                if patience.is_spent() {
+            Some(Admission::Pass(pass)) => {
+                let wait_budget = WaitBudget::current();
+                if wait_budget.is_spent() {
                     count(&inner.counts.skipped_reads);
                     return None;
                 }
-                inner.read(key, pass, &patience).await
+                inner.read(key, pass, &wait_budget).await
             }
-            Some(Entry::Probe(probe)) => {
+            Some(Admission::Probe(probe)) => {
                 count(&inner.counts.skipped_reads);
                 let inner = Arc::clone(inner);
-                let nobody_waits = Patience::endless();
+                let nobody_waits = WaitBudget::unlimited();
                 tokio::spawn(async move { inner.read(key, probe, &nobody_waits).await });
                 None
             }
@@ -205,7 +205,7 @@ impl Shared {
             return None;
         }
         // No client waits for this: it may as well try whether the bucket is back.
-        let Some(Entry::Pass(pass) | Entry::Probe(pass)) = inner.reading.enter() else {
+        let Some(Admission::Pass(pass) | Admission::Probe(pass)) = inner.reading.enter() else {
             count(&inner.counts.skipped_reads);
             return None;
         };
@@ -213,7 +213,9 @@ impl Shared {
         let reading = inner
             .bucket
             .beginning(&name, (envelope::SEAL + most) as u64);
-        let (beginning, length) = inner.ask(key, pass, &Patience::current(), reading).await?;
+        let (beginning, length) = inner
+            .ask(key, pass, &WaitBudget::current(), reading)
+            .await?;
         let body = envelope::begin(key, &beginning, length);
         match body {
             Some(_) => count(&inner.counts.hits),
@@ -300,12 +302,12 @@ impl Inner {
     async fn read(
         self: &Arc<Self>,
         key: EntryKey,
-        pass: Pass,
-        patience: &Patience,
+        pass: Permit,
+        wait_budget: &WaitBudget,
     ) -> Option<Bytes> {
         let name = self.name(key);
         let reading = read_object(&self.bucket, &name, LARGEST + envelope::SEAL as u64);
-        let content = self.ask(key, pass, patience, reading).await?;
+        let content = self.ask(key, pass, wait_budget, reading).await?;
         let body = envelope::open(key, content).await;
         match body {
             Some(_) => count(&self.counts.hits),
@@ -318,8 +320,8 @@ impl Inner {
     async fn ask<T>(
         &self,
         key: EntryKey,
-        pass: Pass,
-        patience: &Patience,
+        pass: Permit,
+        wait_budget: &WaitBudget,
         reading: impl Future<Output = Result<T, BucketError>>,
     ) -> Option<T> {
         let Ok(_place) = self.readers.try_acquire() else {
@@ -327,7 +329,7 @@ impl Inner {
             return None;
         };
         let begun = Instant::now();
-        let answer = match patience.wait(self.timeout, reading).await {
+        let answer = match wait_budget.wait(self.timeout, reading).await {
             Some(Ok(answer)) => answer,
             Some(Err(error)) if error.is_missing() => {
                 pass.succeeded();
@@ -363,9 +365,9 @@ impl Inner {
 
     fn change(self: &Arc<Self>, key: EntryKey, change: Change) {
         match self.queue.push(key, change) {
-            Pushed::Waits => {}
-            Pushed::Dropped => count(&self.counts.skipped_writes),
-            Pushed::NeedsWorker => {
+            PushResult::Waits => {}
+            PushResult::Dropped => count(&self.counts.skipped_writes),
+            PushResult::NeedsWorker => {
                 let inner = Arc::clone(self);
                 tokio::spawn(async move {
                     while let Some((key, change)) = inner.queue.take() {
@@ -378,7 +380,7 @@ impl Inner {
     }
 
     async fn make(&self, key: EntryKey, change: Change) {
-        let Some(Entry::Pass(pass) | Entry::Probe(pass)) = self.writing.enter() else {
+        let Some(Admission::Pass(pass) | Admission::Probe(pass)) = self.writing.enter() else {
             count(&self.counts.skipped_writes);
             return;
         };

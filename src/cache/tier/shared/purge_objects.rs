@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use crate::bucket::Bucket;
 use crate::bucket::BucketError;
 use crate::bucket::BucketProblem;
-use crate::cache::purge::log::Event;
 use crate::cache::purge::log::FARTHEST;
+use crate::cache::purge::log::PurgeEvent;
 use crate::cache::tier::shared::read_object;
 
 /// How long one request may take. Nobody but an operator waits for it.
@@ -53,7 +53,7 @@ impl PurgeObjects {
         }
     }
 
-    pub(crate) async fn write(&self, name: &str, events: &[Event]) -> Result<(), BucketError> {
+    pub(crate) async fn write(&self, name: &str, events: &[PurgeEvent]) -> Result<(), BucketError> {
         self.put(name, lines(events)).await
     }
 
@@ -73,13 +73,13 @@ impl PurgeObjects {
     }
 
     /// The events of an object; `None` if it is gone.
-    pub(crate) async fn read(&self, name: &str) -> Result<Option<Vec<Event>>, BucketError> {
+    pub(crate) async fn read(&self, name: &str) -> Result<Option<Vec<PurgeEvent>>, BucketError> {
         let key = self.key(name);
         match self.bounded(read_object(&self.bucket, &key, LONGEST)).await {
             Ok(text) => {
                 let lines = text.split(|byte| *byte == b'\n');
                 let lines = lines.filter(|line| !line.is_empty());
-                let events: Vec<Event> = lines
+                let events: Vec<PurgeEvent> = lines
                     .filter_map(|line| serde_json::from_slice(line).ok())
                     .collect();
                 if events.is_empty() {
@@ -126,7 +126,7 @@ pub(crate) fn name_of(number: u64) -> String {
     format!("{number:020}-{:016x}", random())
 }
 
-fn lines(events: &[Event]) -> Vec<u8> {
+fn lines(events: &[PurgeEvent]) -> Vec<u8> {
     let mut text = Vec::new();
     for event in events {
         // Plain data: this cannot fail.

@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::cache::Held;
+use crate::cache::StoreSize;
 use crate::cache::entry::EntryKey;
 
 /// How many changes may wait.
@@ -30,7 +30,7 @@ pub(crate) enum Change {
 #[derive(Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
-    /// Told whenever something was done.
+    /// ResultReceiver whenever something was done.
     done: Notify,
 }
 
@@ -48,7 +48,7 @@ struct State {
 
 /// What became of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pushed {
+pub(crate) enum PushResult {
     Waits,
     /// And somebody is needed who calls [`Queue::take`] until there is nothing left.
     NeedsWorker,
@@ -66,7 +66,7 @@ impl Change {
 }
 
 impl Queue {
-    pub(crate) fn push(&self, key: EntryKey, change: Change) -> Pushed {
+    pub(crate) fn push(&self, key: EntryKey, change: Change) -> PushResult {
         let mut state = self.lock();
         if let Some((ticket, replaced)) = state.waiting.remove(&key) {
             state.order.remove(&ticket);
@@ -77,7 +77,7 @@ impl Queue {
             drop(state);
             // What was replaced is done with.
             self.done.notify_waiters();
-            return Pushed::Dropped;
+            return PushResult::Dropped;
         }
         let ticket = state.next;
         state.next += 1;
@@ -86,9 +86,9 @@ impl Queue {
         state.waiting.insert(key, (ticket, change));
         if state.workers < WORKERS {
             state.workers += 1;
-            return Pushed::NeedsWorker;
+            return PushResult::NeedsWorker;
         }
-        Pushed::Waits
+        PushResult::Waits
     }
 
     /// The next change to make. With `None`, the worker is no longer one.
@@ -141,9 +141,9 @@ impl Queue {
     }
 
     /// What waits, and what is on its way.
-    pub(crate) fn held(&self) -> Held {
+    pub(crate) fn held(&self) -> StoreSize {
         let state = self.lock();
-        Held {
+        StoreSize {
             entries: (state.waiting.len() + state.busy.len()) as u64,
             bytes: state.bytes,
         }
@@ -161,16 +161,16 @@ mod tests {
     use super::Bytes;
     use super::Change;
     use super::EntryKey;
-    use super::Held;
     use super::MOST;
     use super::MOST_BYTES;
-    use super::Pushed;
+    use super::PushResult;
     use super::Queue;
+    use super::StoreSize;
     use super::WORKERS;
-    use crate::cache::Key;
+    use crate::cache::RenditionKey;
 
     fn key(number: usize) -> EntryKey {
-        EntryKey::rendition(Key::numbered(number as u64))
+        EntryKey::rendition(RenditionKey::numbered(number as u64))
     }
 
     fn write(bytes: usize) -> Change {
@@ -188,35 +188,43 @@ mod tests {
     fn it_is_bounded_in_number_and_bytes() {
         let queue = Queue::default();
         for number in 0..MOST {
-            assert_ne!(queue.push(key(number), write(1)), Pushed::Dropped);
+            assert_ne!(queue.push(key(number), write(1)), PushResult::Dropped);
         }
-        assert_eq!(queue.push(key(MOST), write(1)), Pushed::Dropped);
-        assert_ne!(queue.push(key(0), write(1)), Pushed::Dropped, "in place");
+        assert_eq!(queue.push(key(MOST), write(1)), PushResult::Dropped);
+        assert_ne!(
+            queue.push(key(0), write(1)),
+            PushResult::Dropped,
+            "in place"
+        );
         assert_eq!(queue.held().entries, MOST as u64);
 
         let queue = Queue::default();
         let most = usize::try_from(MOST_BYTES).expect("a small number");
-        assert_ne!(queue.push(key(1), write(most + 1)), Pushed::Dropped);
-        assert_eq!(queue.push(key(2), write(1)), Pushed::Dropped);
-        assert_eq!(queue.push(key(2), Change::Remove), Pushed::Dropped);
+        assert_ne!(queue.push(key(1), write(most + 1)), PushResult::Dropped);
+        assert_eq!(queue.push(key(2), write(1)), PushResult::Dropped);
+        assert_eq!(queue.push(key(2), Change::Remove), PushResult::Dropped);
         let (taken, _) = queue.take().expect("something waits");
-        assert_eq!(queue.push(key(2), write(1)), Pushed::Dropped, "on its way");
+        assert_eq!(
+            queue.push(key(2), write(1)),
+            PushResult::Dropped,
+            "on its way"
+        );
         queue.done(&taken);
-        assert_ne!(queue.push(key(2), write(1)), Pushed::Dropped);
+        assert_ne!(queue.push(key(2), write(1)), PushResult::Dropped);
     }
 
     #[test]
     fn so_many_work_and_none_is_asked_for_in_vain() {
         let queue = Queue::default();
         for number in 0..WORKERS {
-            assert_eq!(queue.push(key(number), write(1)), Pushed::NeedsWorker);
+            assert_eq!(queue.push(key(number), write(1)), PushResult::NeedsWorker);
         }
-        assert_eq!(queue.push(key(99), write(1)), Pushed::Waits);
+        assert_eq!(queue.push(key(99), write(1)), PushResult::Waits);
         while let Some((key, _)) = queue.take() {
             queue.done(&key);
         }
-        assert_eq!(queue.held(), Held::default());
-        assert_eq!(queue.push(key(1), write(1)), Pushed::NeedsWorker);
+        assert_eq!(queue.held(), StoreSize::default());
+        assert_eq!(queue.push(key(1), write(1)), PushResult::NeedsWorker);
     }
 
     #[test]

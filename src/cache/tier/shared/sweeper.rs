@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::bucket::BucketError;
 use crate::cache::entry::EntryKey;
-use crate::cache::entry::Kind;
+use crate::cache::entry::EntryKind;
 use crate::cache::key::SourceId;
 use crate::cache::source_record::SourceRecord;
 use crate::cache::tier::shared::Inner;
@@ -35,10 +35,10 @@ const ENOUGH: u32 = 3;
 const MOST: usize = 100_000;
 
 /// Sources, or all of them (`None`), each with the number of the last hard purge that met it.
-type Doomed = HashMap<Option<SourceId>, u64>;
+type SweepTargets = HashMap<Option<SourceId>, u64>;
 
 pub(crate) struct Sweeper {
-    waiting: Mutex<Doomed>,
+    waiting: Mutex<SweepTargets>,
     wake: mpsc::Sender<()>,
 }
 
@@ -53,7 +53,7 @@ impl Sweeper {
         (sweeper, woken)
     }
 
-    fn add(&self, doomed: Doomed) {
+    fn add(&self, doomed: SweepTargets) {
         let mut waiting = self.waiting();
         for (source, number) in doomed {
             let known = waiting.entry(source).or_default();
@@ -65,7 +65,7 @@ impl Sweeper {
         }
     }
 
-    fn take(&self) -> Doomed {
+    fn take(&self) -> SweepTargets {
         let mut doomed = std::mem::take(&mut *self.waiting());
         if let Some(everything) = doomed.get(&None).copied() {
             doomed.retain(|source, number| source.is_none() || *number > everything);
@@ -73,14 +73,14 @@ impl Sweeper {
         doomed
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Doomed> {
+    fn waiting(&self) -> MutexGuard<'_, SweepTargets> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shared {
     /// Has deleted what was made of sources before hard purges, with nobody waiting for it.
-    pub(crate) fn sweep(&self, doomed: Doomed) {
+    pub(crate) fn sweep(&self, doomed: SweepTargets) {
         if !doomed.is_empty() {
             let sweeper = &self.inner.sweeper;
             sweeper.add(doomed);
@@ -93,13 +93,13 @@ impl Shared {
 /// Sweeps whenever there is something to sweep, for as long as there is a tier.
 pub(crate) async fn keep_sweeping(tier: Weak<Inner>, mut woken: mpsc::Receiver<()>) {
     while woken.recv().await.is_some() {
-        let mut left = Doomed::new();
+        let mut left = SweepTargets::new();
         for wait in ATTEMPTS {
             tokio::time::sleep(wait).await;
             let Some(swept) = sweep_all(&tier, left).await else {
                 return;
             };
-            let Err(Unswept { doomed, error }) = swept else {
+            let Err(SweepError { doomed, error }) = swept else {
                 break;
             };
             tracing::warn!(%error, sources = doomed.len(), "cannot delete what was purged from the shared cache; nobody is answered with it");
@@ -109,13 +109,13 @@ pub(crate) async fn keep_sweeping(tier: Weak<Inner>, mut woken: mpsc::Receiver<(
 }
 
 /// What could not be deleted, and the last reason.
-struct Unswept {
-    doomed: Doomed,
+struct SweepError {
+    doomed: SweepTargets,
     error: BucketError,
 }
 
 /// One attempt at what is left of the one before and all that came since; `None` if the tier is gone.
-async fn sweep_all(tier: &Weak<Inner>, left: Doomed) -> Option<Result<(), Unswept>> {
+async fn sweep_all(tier: &Weak<Inner>, left: SweepTargets) -> Option<Result<(), SweepError>> {
     let doomed = {
         let tier = tier.upgrade()?;
         // What is on its way to the bucket gets there first.
@@ -123,7 +123,7 @@ async fn sweep_all(tier: &Weak<Inner>, left: Doomed) -> Option<Result<(), Unswep
         tier.sweeper.add(left);
         tier.sweeper.take()
     };
-    let (mut unswept, mut last, mut in_a_row) = (Doomed::new(), None, 0);
+    let (mut unswept, mut last, mut in_a_row) = (SweepTargets::new(), None, 0);
     for (source, number) in doomed {
         if in_a_row == ENOUGH {
             unswept.insert(source, number);
@@ -141,7 +141,7 @@ async fn sweep_all(tier: &Weak<Inner>, left: Doomed) -> Option<Result<(), Unswep
         }
     }
     Some(match last {
-        Some(error) => Err(Unswept {
+        Some(error) => Err(SweepError {
             doomed: unswept,
             error,
         }),
@@ -176,7 +176,7 @@ impl Inner {
     async fn is_older(&self, name: &str, number: u64) -> Result<bool, BucketError> {
         let key = name.rsplit('/').next().and_then(|key| key.parse().ok());
         let Some(key) = key else { return Ok(true) };
-        if EntryKey::kind(key) != Kind::Record {
+        if EntryKey::kind(key) != EntryKind::Record {
             return Ok(key.epoch() < number);
         }
         let content = match read_object(&self.bucket, name, LARGEST).await {

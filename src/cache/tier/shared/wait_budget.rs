@@ -1,7 +1,7 @@
 //! How long one request waits for the tier that replicas share: for all its reads together no longer than one read may take, so that a slow bucket
 //! never makes a miss slower than a render by more than that.
 //!
-//! Patience goes with a task instead of through every signature: between the request and the read lie flights, renders and looks that know nothing
+//! WaitBudget goes with a task instead of through every signature: between the request and the read lie flights, renders and looks that know nothing
 //! of a bucket. A flight takes that of whoever started it. Whoever joins it lends it no more than is left of their own, and has spent what the
 //! flight spends meanwhile.
 
@@ -18,21 +18,21 @@ use tokio::time::sleep;
 
 tokio::task_local! {
     /// Of the request that a task works for; `None` where nothing is shared.
-    static CURRENT: Option<Patience>;
+    static CURRENT: Option<WaitBudget>;
 }
 
 /// Longer than any read may take: what nobody waits for.
 const ENDLESS: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Clone)]
-pub(crate) struct Patience(Arc<Inner>);
+pub(crate) struct WaitBudget(Arc<Inner>);
 
 struct Inner {
-    account: Mutex<Account>,
+    account: Mutex<Balance>,
     shortened: Notify,
 }
 
-struct Account {
+struct Balance {
     limit: Duration,
     /// By reads that have ended, and until the last change of their number by those that have not.
     spent: Duration,
@@ -41,7 +41,7 @@ struct Account {
     since: Instant,
 }
 
-impl Account {
+impl Balance {
     fn settle(&mut self) {
         let now = Instant::now();
         if self.reads > 0 {
@@ -56,25 +56,25 @@ impl Account {
 }
 
 /// One read is waited for, until this is dropped.
-struct Reading<'a>(&'a Patience);
+struct ReadTimer<'a>(&'a WaitBudget);
 
-impl<'a> Reading<'a> {
-    fn of(patience: &'a Patience) -> Self {
-        patience.settled().reads += 1;
-        Reading(patience)
+impl<'a> ReadTimer<'a> {
+    fn of(wait_budget: &'a WaitBudget) -> Self {
+        wait_budget.settled().reads += 1;
+        ReadTimer(wait_budget)
     }
 }
 
-impl Drop for Reading<'_> {
+impl Drop for ReadTimer<'_> {
     fn drop(&mut self) {
         self.0.settled().reads -= 1;
     }
 }
 
-impl Patience {
+impl WaitBudget {
     pub(crate) fn new(limit: Duration) -> Self {
-        Patience(Arc::new(Inner {
-            account: Mutex::new(Account {
+        WaitBudget(Arc::new(Inner {
+            account: Mutex::new(Balance {
                 limit,
                 spent: Duration::ZERO,
                 reads: 0,
@@ -85,31 +85,31 @@ impl Patience {
     }
 
     /// That of work for which nobody waits, or not yet.
-    pub(crate) fn endless() -> Self {
-        Patience::new(ENDLESS)
+    pub(crate) fn unlimited() -> Self {
+        WaitBudget::new(ENDLESS)
     }
 
     /// That of the request for which the current task works.
     pub(crate) fn current() -> Self {
         let current = CURRENT.try_with(Clone::clone).ok().flatten();
-        current.unwrap_or_else(Patience::endless)
+        current.unwrap_or_else(WaitBudget::unlimited)
     }
 
-    /// Does `work` with this patience, where there is any to have.
+    /// Does `work` with this wait_budget, where there is any to have.
     pub(crate) fn scope<F: Future>(
-        patience: Option<Self>,
+        wait_budget: Option<Self>,
         work: F,
     ) -> impl Future<Output = F::Output> {
-        CURRENT.scope(patience, work)
+        CURRENT.scope(wait_budget, work)
     }
 
     pub(crate) fn is_spent(&self) -> bool {
         self.settled().left().is_zero()
     }
 
-    /// Waits for `read` as long as there is patience, and for no longer than `most`.
+    /// Waits for `read` as long as there is wait_budget, and for no longer than `most`.
     pub(crate) async fn wait<T>(&self, most: Duration, read: impl Future<Output = T>) -> Option<T> {
-        let _reading = Reading::of(self);
+        let _reading = ReadTimer::of(self);
         let begun = Instant::now();
         let mut read = pin!(read);
         loop {
@@ -127,8 +127,8 @@ impl Patience {
         }
     }
 
-    /// Waits for a flight that others began, with the patience of `flight`.
-    pub(crate) async fn join<T>(&self, flight: &Patience, landing: impl Future<Output = T>) -> T {
+    /// Waits for a flight that others began, with the wait_budget of `flight`.
+    pub(crate) async fn join<T>(&self, flight: &WaitBudget, landing: impl Future<Output = T>) -> T {
         let before = flight.shorten(self.settled().left());
         let landing = landing.await;
         let spent = flight.settled().spent.saturating_sub(before);
@@ -147,7 +147,7 @@ impl Patience {
     }
 
     /// The account as it stands now.
-    fn settled(&self) -> MutexGuard<'_, Account> {
+    fn settled(&self) -> MutexGuard<'_, Balance> {
         let mut account = self
             .0
             .account
@@ -167,7 +167,7 @@ mod tests {
     use tokio::time::Instant;
     use tokio::time::sleep;
 
-    use super::Patience;
+    use super::WaitBudget;
 
     const fn millis(count: u64) -> Duration {
         Duration::from_millis(count)
@@ -177,29 +177,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn reads_one_after_the_other_spend_one_patience() {
-        let (patience, begun) = (Patience::new(millis(300)), Instant::now());
-        assert_eq!(patience.wait(LONG, sleep(millis(100))).await, Some(()));
+        let (wait_budget, begun) = (WaitBudget::new(millis(300)), Instant::now());
+        assert_eq!(wait_budget.wait(LONG, sleep(millis(100))).await, Some(()));
         // What is no read is not spent.
         sleep(millis(1000)).await;
-        assert_eq!(patience.wait(LONG, sleep(millis(100))).await, Some(()));
-        assert_eq!(patience.wait(LONG, sleep(millis(150))).await, None);
-        assert!(patience.is_spent());
-        assert_eq!(patience.wait(LONG, pending::<()>()).await, None);
+        assert_eq!(wait_budget.wait(LONG, sleep(millis(100))).await, Some(()));
+        assert_eq!(wait_budget.wait(LONG, sleep(millis(150))).await, None);
+        assert!(wait_budget.is_spent());
+        assert_eq!(wait_budget.wait(LONG, pending::<()>()).await, None);
         assert_eq!(begun.elapsed(), millis(1300));
     }
 
     #[tokio::test(start_paused = true)]
     async fn reads_at_once_spend_their_time_once() {
-        let patience = Patience::new(millis(300));
+        let wait_budget = WaitBudget::new(millis(300));
         let (one, other) = tokio::join!(
-            patience.wait(LONG, sleep(millis(200))),
-            patience.wait(LONG, sleep(millis(250))),
+            wait_budget.wait(LONG, sleep(millis(200))),
+            wait_budget.wait(LONG, sleep(millis(250))),
         );
         assert!(one.is_some() && other.is_some());
         let begun = Instant::now();
         let (one, other) = tokio::join!(
-            patience.wait(LONG, pending::<()>()),
-            patience.wait(LONG, pending::<()>()),
+            wait_budget.wait(LONG, pending::<()>()),
+            wait_budget.wait(LONG, pending::<()>()),
         );
         assert!(one.is_none() && other.is_none());
         assert_eq!(begun.elapsed(), millis(50));
@@ -207,25 +207,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_read_takes_no_more_than_it_may() {
-        let (patience, begun) = (Patience::endless(), Instant::now());
+        let (wait_budget, begun) = (WaitBudget::unlimited(), Instant::now());
         for _ in 0..5 {
-            assert_eq!(patience.wait(millis(300), pending::<()>()).await, None);
+            assert_eq!(wait_budget.wait(millis(300), pending::<()>()).await, None);
         }
         assert_eq!(begun.elapsed(), millis(1500));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_read_that_is_dropped_spends_no_more() {
-        let patience = Patience::new(millis(300));
-        let read = patience.wait(LONG, pending::<()>());
+        let wait_budget = WaitBudget::new(millis(300));
+        let read = wait_budget.wait(LONG, pending::<()>());
         assert!(tokio::time::timeout(millis(100), read).await.is_err());
         sleep(LONG).await;
-        assert_eq!(patience.wait(LONG, sleep(millis(190))).await, Some(()));
+        assert_eq!(wait_budget.wait(LONG, sleep(millis(190))).await, Some(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_joins_a_flight_spends_what_it_spends() {
-        let (flight, joining) = (Patience::new(millis(300)), Patience::new(millis(300)));
+        let (flight, joining) = (WaitBudget::new(millis(300)), WaitBudget::new(millis(300)));
         let read = flight.wait(LONG, pending::<()>());
         let landing = async {
             sleep(millis(100)).await;
@@ -239,8 +239,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_flight_waits_no_longer_than_whoever_joins_it() {
-        for flight in [Patience::new(millis(300)), Patience::endless()] {
-            let (joining, begun) = (Patience::new(millis(50)), Instant::now());
+        for flight in [WaitBudget::new(millis(300)), WaitBudget::unlimited()] {
+            let (joining, begun) = (WaitBudget::new(millis(50)), Instant::now());
             let read = async {
                 assert_eq!(flight.wait(LONG, pending::<()>()).await, None);
                 begun.elapsed()
@@ -252,16 +252,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn patience_goes_with_the_task() {
-        let patience = Patience::new(millis(300));
+        let wait_budget = WaitBudget::new(millis(300));
         let work = async {
-            let current = Patience::current();
+            let current = WaitBudget::current();
             current.wait(LONG, sleep(millis(200))).await
         };
         assert!(
-            Patience::scope(Some(patience.clone()), work)
+            WaitBudget::scope(Some(wait_budget.clone()), work)
                 .await
                 .is_some()
         );
-        assert_eq!(patience.wait(LONG, sleep(millis(200))).await, None);
+        assert_eq!(wait_budget.wait(LONG, sleep(millis(200))).await, None);
     }
 }

@@ -1,4 +1,4 @@
-//! Purges in the bucket, so that every replica learns of each within seconds.
+//! PurgeLog in the bucket, so that every replica learns of each within seconds.
 //!
 //! What one publishes is one object, `purges/<number, 20 digits>-<random, 16 hex digits>`: the events of one call, a line each, numbered in a row;
 //! the name has the last number. No store's conditional writes are needed, only that a listing shows what was written before it began (which S3,
@@ -33,17 +33,17 @@ use tokio::sync::Mutex;
 
 use crate::bucket::Bucket;
 use crate::bucket::BucketError;
-use crate::cache::purge::log::Event;
 use crate::cache::purge::log::FARTHEST;
 use crate::cache::purge::log::MOST;
 use crate::cache::purge::log::Purge;
+use crate::cache::purge::log::PurgeEvent;
 use crate::cache::purge::log::Target;
 use crate::cache::tier::shared::purge_objects::PurgeObjects;
 use crate::cache::tier::shared::purge_objects::name_of;
 use crate::cache::tier::shared::purge_objects::number_of;
 use crate::cache::tier::shared::purge_objects::random;
 
-/// How far before the highest known number is looked for what came late. Numbers are milliseconds, so this is a minute.
+/// How far before the highest known number is looked for what came late. PurgeNumbers are milliseconds, so this is a minute.
 const OVERLAP: u64 = 60_000;
 
 /// How often one publishes again because others came in between.
@@ -75,25 +75,25 @@ struct State {
 
 /// What others published.
 #[derive(Debug, Default)]
-pub(crate) struct News {
+pub(crate) struct RemotePurges {
     /// By number.
-    pub events: Vec<Event>,
-    pub late: Vec<Late>,
+    pub events: Vec<PurgeEvent>,
+    pub late: Vec<LatePurges>,
 }
 
 /// What came late, is known by now, and must be published again.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Late {
+pub(crate) struct LatePurges {
     name: String,
     pub purges: Vec<Purge>,
 }
 
 /// What came of publishing.
-pub(crate) struct Published {
+pub(crate) struct PublishResult {
     /// What others published before, by number: to be applied first.
-    pub news: Vec<Event>,
+    pub news: Vec<PurgeEvent>,
     /// As they are known to all.
-    pub own: Result<Vec<Event>, BucketError>,
+    pub own: Result<Vec<PurgeEvent>, BucketError>,
 }
 
 impl SharedPurges {
@@ -115,7 +115,7 @@ impl SharedPurges {
         mut first: u64,
         known: u64,
         now: SystemTime,
-    ) -> Published {
+    ) -> PublishResult {
         let mut state = self.state.lock().await;
         let mut news = Vec::new();
         let mut before: Option<String> = None;
@@ -154,11 +154,11 @@ impl SharedPurges {
                 .broken("others published at the same time, again and again"))
         }
         .await;
-        Published { news, own }
+        PublishResult { news, own }
     }
 
     /// What others published since the last look. `known` is the highest number that this replica knows.
-    pub(crate) async fn news(&self, known: u64) -> News {
+    pub(crate) async fn news(&self, known: u64) -> RemotePurges {
         let mut state = self.state.lock().await;
         let looked = match self.look(&mut state, None, known).await {
             Ok(news) => {
@@ -182,13 +182,13 @@ impl SharedPurges {
                 if !was_failing {
                     tracing::error!(%error, "cannot look for purges of other replicas, trying on");
                 }
-                News::default()
+                RemotePurges::default()
             }
         }
     }
 
     /// Deletes what came late, after it was published again.
-    pub(crate) async fn retract(&self, late: Late) {
+    pub(crate) async fn retract(&self, late: LatePurges) {
         if let Err(error) = self.objects.delete(&late.name).await {
             tracing::debug!(%error, "an event that came late stays where it is");
         }
@@ -217,7 +217,7 @@ impl SharedPurges {
         state: &mut State,
         own: Option<&str>,
         known: u64,
-    ) -> Result<News, BucketError> {
+    ) -> Result<RemotePurges, BucketError> {
         let highest = state.seen.last().and_then(|name| number_of(name));
         let begin = highest.filter(|_| state.is_loaded).map(|highest| {
             // What came late is looked at once more, however late that was.
@@ -241,14 +241,14 @@ impl SharedPurges {
         }
         drop(reading);
 
-        let mut news = News::default();
+        let mut news = RemotePurges::default();
         if own.is_none() {
             // Known since the last look, and read again: there are few, and never for long.
             for name in state.late.intersection(&listed) {
                 if let Some(events) = self.objects.read(name).await? {
                     let purges = events.into_iter().map(|event| event.purge).collect();
                     let name = name.clone();
-                    news.late.push(Late { name, purges });
+                    news.late.push(LatePurges { name, purges });
                 }
             }
             state.late.clear();
@@ -256,7 +256,7 @@ impl SharedPurges {
         let known = highest.unwrap_or_default().max(known);
         for (name, events) in found {
             // What stands for many was put where they were.
-            let is_late = |event: &Event| event.number <= known && !event.folded;
+            let is_late = |event: &PurgeEvent| event.number <= known && !event.folded;
             if state.is_loaded && events.first().is_some_and(is_late) {
                 state.late.insert(name.clone());
             }
@@ -284,7 +284,7 @@ impl SharedPurges {
         let Some(number) = older.last().and_then(|name| number_of(name)) else {
             return Ok(());
         };
-        let event = Event {
+        let event = PurgeEvent {
             number,
             at: number / 1000,
             purge: Purge {
@@ -304,12 +304,12 @@ impl SharedPurges {
     }
 }
 
-fn numbered(purges: &[Purge], first: u64, now: SystemTime) -> Vec<Event> {
+fn numbered(purges: &[Purge], first: u64, now: SystemTime) -> Vec<PurgeEvent> {
     let at = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let numbers = first..;
     numbers
         .zip(purges)
-        .map(|(number, purge)| Event {
+        .map(|(number, purge)| PurgeEvent {
             number,
             at,
             purge: purge.clone(),

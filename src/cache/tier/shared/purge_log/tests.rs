@@ -10,8 +10,8 @@ use crate::cache::purge::log::FARTHEST;
 use crate::cache::tests::bucket::Mood;
 use crate::cache::tests::bucket::TestBucket;
 use crate::cache::tier::shared::TIMEOUTS;
-use crate::cache::tier::shared::purge_log::Event;
 use crate::cache::tier::shared::purge_log::Purge;
+use crate::cache::tier::shared::purge_log::PurgeEvent;
 use crate::cache::tier::shared::purge_log::SharedPurges;
 use crate::cache::tier::shared::purge_log::Target;
 use crate::cache::tier::shared::purge_log::number_of;
@@ -35,8 +35,8 @@ fn tags(tags: &[&str]) -> Vec<Purge> {
     tags.map(Purge::hard).collect()
 }
 
-fn event(number: u64, tag: &str) -> Event {
-    Event {
+fn event(number: u64, tag: &str) -> PurgeEvent {
+    PurgeEvent {
         number,
         at: NOW,
         purge: tags(&[tag]).remove(0),
@@ -44,7 +44,7 @@ fn event(number: u64, tag: &str) -> Event {
     }
 }
 
-async fn put(purges: &SharedPurges, event: Event) {
+async fn put(purges: &SharedPurges, event: PurgeEvent) {
     let name = format!("{:020}-{:016x}", event.number, 7);
     let written = purges.objects.write(&name, &[event]).await;
     written.expect("the bucket works");
@@ -130,7 +130,7 @@ async fn many_publishers_at_once_end_with_one_order() {
         publishing.push(tokio::spawn(async move {
             let mut learned = Vec::new();
             for turn in 0..4 {
-                let highest = learned.last().map_or(0, |event: &Event| event.number);
+                let highest = learned.last().map_or(0, |event: &PurgeEvent| event.number);
                 // Clocks that differ, and some that stand still.
                 let first = (1000 + who * 3).max(highest + 1);
                 let purge = tags(&[&format!("{who}-{turn}")]);

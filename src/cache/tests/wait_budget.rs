@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cache::Cache;
+use crate::cache::CacheStatus;
 use crate::cache::Config;
-use crate::cache::Key;
-use crate::cache::Outcome;
+use crate::cache::RenditionKey;
 use crate::cache::SharedConfig;
 use crate::cache::SharedStats;
 use crate::cache::Tier;
@@ -22,7 +22,7 @@ use crate::cache::tests::source_memory;
 use crate::cache::tests::sources::Origin;
 use crate::cache::tests::sources::fetched;
 use crate::cache::tests::sources::get;
-use crate::cache::tier::shared::wait_budget::Patience;
+use crate::cache::tier::shared::wait_budget::WaitBudget;
 use crate::units::Seconds;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -42,16 +42,19 @@ async fn replica(bucket: &TestBucket) -> Arc<Cache> {
 }
 
 /// What a request for a picture does that has a better one and a look: four reads, where nothing is kept here.
-async fn request(cache: &Arc<Cache>, origin: &Origin, number: u64) -> [Option<Outcome>; 4] {
+async fn request(cache: &Arc<Cache>, origin: &Origin, number: u64) -> [Option<CacheStatus>; 4] {
     let work = async {
         let source = get(cache, origin, fetched("one", "", Duration::ZERO)).await;
-        let better = cache.find(Key::numbered(number)).await;
-        let (quick, look) = (Key::numbered(number + 1), Key::numbered(number + 2));
+        let better = cache.find(RenditionKey::numbered(number)).await;
+        let (quick, look) = (
+            RenditionKey::numbered(number + 1),
+            RenditionKey::numbered(number + 2),
+        );
         let within = Arc::clone(cache);
         let render = async move {
             let render = async move { Rendered::Ok(rendition(&look, b"look")) };
             let looked = within.get_or_render(look, true, render).await?;
-            let made = if looked.outcome == Outcome::Miss {
+            let made = if looked.outcome == CacheStatus::Miss {
                 &b"made"[..]
             } else {
                 b"made of what was found"
@@ -60,7 +63,7 @@ async fn request(cache: &Arc<Cache>, origin: &Origin, number: u64) -> [Option<Ou
         };
         let found = cache.get_or_render(quick, true, render).await;
         let found = found.expect("the render succeeds");
-        let looked = cache.recall(&look).await.map(|found| found.outcome);
+        let looked = cache.get(&look).await.map(|found| found.outcome);
         [
             Some(source.outcome),
             better.map(|found| found.outcome),
@@ -68,7 +71,7 @@ async fn request(cache: &Arc<Cache>, origin: &Origin, number: u64) -> [Option<Ou
             looked,
         ]
     };
-    cache.patiently(work).await
+    cache.within_wait_budget(work).await
 }
 
 fn stats(cache: &Cache) -> SharedStats {
@@ -82,11 +85,11 @@ fn hang(bucket: &TestBucket) -> Instant {
     Instant::now()
 }
 
-const MADE: [Option<Outcome>; 4] = [
-    Some(Outcome::Miss),
+const MADE: [Option<CacheStatus>; 4] = [
+    Some(CacheStatus::Miss),
     None,
-    Some(Outcome::Miss),
-    Some(Outcome::Hit(Tier::Memory)),
+    Some(CacheStatus::Miss),
+    Some(CacheStatus::Hit(Tier::Memory)),
 ];
 
 #[tokio::test]
@@ -98,9 +101,11 @@ async fn a_slow_bucket_costs_a_request_one_timeout_in_all() {
     let waited = begun.elapsed();
     assert!(waited < TIMEOUT + Duration::from_millis(5), "{waited:?}");
     assert_eq!((stats(&one).timeouts, stats(&one).skipped_reads), (1, 3));
-    // The next one has patience of its own.
+    // The next one has wait_budget of its own.
     assert_eq!(
-        one.patiently(one.find(Key::numbered(9))).await.map(|_| ()),
+        one.within_wait_budget(one.find(RenditionKey::numbered(9)))
+            .await
+            .map(|_| ()),
         None
     );
     assert_eq!(stats(&one).timeouts, 2);
@@ -125,12 +130,15 @@ async fn a_healthy_bucket_is_read_behind_every_door() {
     assert_eq!(request(&one, &origin, 1).await, MADE);
     one.flush().await;
     // Only the look is left of what was made, so that there is something to make.
-    one.forget(Key::numbered(2)).await;
+    one.remove(RenditionKey::numbered(2)).await;
     one.flush().await;
     let found = request(&other, &origin, 1).await;
-    assert_eq!(found[0], Some(Outcome::Hit(Tier::Shared)));
-    assert_eq!(found[2], Some(Outcome::Miss));
-    let made = other.recall(&Key::numbered(2)).await.expect("just made");
+    assert_eq!(found[0], Some(CacheStatus::Hit(Tier::Shared)));
+    assert_eq!(found[2], Some(CacheStatus::Miss));
+    let made = other
+        .get(&RenditionKey::numbered(2))
+        .await
+        .expect("just made");
     assert_eq!(made.rendition.bytes, &b"made of what was found"[..]);
     assert_eq!((stats(&other).hits, stats(&other).misses), (2, 2));
     assert_eq!(
@@ -145,8 +153,9 @@ async fn a_read_that_had_less_time_does_not_count_against_the_bucket() {
     let one = replica(&bucket).await;
     hang(&bucket);
     for number in 0..10 {
-        let patience = Patience::new(TIMEOUT / 2);
-        let found = Patience::scope(Some(patience), one.find(Key::numbered(number))).await;
+        let wait_budget = WaitBudget::new(TIMEOUT / 2);
+        let found =
+            WaitBudget::scope(Some(wait_budget), one.find(RenditionKey::numbered(number))).await;
         assert!(found.is_none());
     }
     assert_eq!(stats(&one).timeouts, 10);

@@ -14,19 +14,19 @@ use crate::units::Seconds;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// A source is taken to be fresh for at least this long.
-    pub floor: Seconds,
+    pub min_ttl: Seconds,
     /// And for at most this long.
-    pub ceiling: Seconds,
-    /// The life where its origin says nothing; left out, the floor.
-    pub default: Option<Seconds>,
+    pub max_ttl: Seconds,
+    /// The life where its origin says nothing; left out, `min_ttl`.
+    pub default_ttl: Option<Seconds>,
     /// How long after its life a source is used while it is asked for anew, where its origin does not say.
     pub stale_while_revalidate: Seconds,
     /// And when its origin fails.
     pub stale_if_error: Seconds,
     /// What clients keep an interim rendition for, at most; nought: there are none.
-    pub interim: Seconds,
+    pub interim_ttl: Seconds,
     /// Whether smaller copies of large sources are made.
-    pub derivatives: bool,
+    pub reduced_copies: bool,
     /// How long errors are kept.
     pub errors: ErrorTtls,
     /// What is different for some sources.
@@ -82,13 +82,13 @@ pub struct SharedConfig {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            floor: Seconds::new(60 * 60),
-            ceiling: Seconds::new(365 * 24 * 60 * 60),
-            default: None,
+            min_ttl: Seconds::new(60 * 60),
+            max_ttl: Seconds::new(365 * 24 * 60 * 60),
+            default_ttl: None,
             stale_while_revalidate: Seconds::new(60 * 60),
             stale_if_error: Seconds::new(24 * 60 * 60),
-            interim: Seconds::new(5 * 60),
-            derivatives: true,
+            interim_ttl: Seconds::new(5 * 60),
+            reduced_copies: true,
             errors: ErrorTtls::default(),
             rule: Vec::new(),
             memory: MemoryConfig::default(),
@@ -140,9 +140,9 @@ impl Config {
     /// What origins' headers are read by, where no rule of its own holds for a source.
     pub fn rules(&self) -> Rules {
         Rules {
-            floor: self.floor.duration(),
-            ceiling: self.ceiling.duration(),
-            default: self.default.map(Seconds::duration),
+            min_ttl: self.min_ttl.duration(),
+            max_ttl: self.max_ttl.duration(),
+            default_ttl: self.default_ttl.map(Seconds::duration),
             stale_while_revalidate: self.stale_while_revalidate.duration(),
             stale_if_error: self.stale_if_error.duration(),
         }

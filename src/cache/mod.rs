@@ -167,9 +167,9 @@ pub struct Cache {
 /// Why the cache could not be opened. A disk that cannot be used is no reason: then there is memory only, and an error in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CacheError {
-    FloorAboveCeiling {
-        floor: Duration,
-        ceiling: Duration,
+    MinAboveMax {
+        min_ttl: Duration,
+        max_ttl: Duration,
     },
     /// No `[[bucket]]` has this name.
     NoSuchBucket(String),
@@ -184,11 +184,11 @@ pub enum CacheError {
 impl fmt::Display for CacheError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CacheError::FloorAboveCeiling { floor, ceiling } => write!(
+            CacheError::MinAboveMax { min_ttl, max_ttl } => write!(
                 out,
-                "setting `cache.floor` must not exceed `cache.ceiling` ({} s), got {} s",
-                ceiling.as_secs(),
-                floor.as_secs()
+                "setting `cache.min_ttl` must not exceed `cache.max_ttl` ({} s), got {} s",
+                max_ttl.as_secs(),
+                min_ttl.as_secs()
             ),
             CacheError::NoSuchBucket(name) => write!(
                 out,
@@ -219,9 +219,11 @@ impl Cache {
         buckets: &[bucket::Config],
         source_memory: SourceMemory,
     ) -> Result<Arc<Cache>, CacheError> {
-        let Rules { floor, ceiling, .. } = config.rules();
-        if floor > ceiling {
-            return Err(CacheError::FloorAboveCeiling { floor, ceiling });
+        let Rules {
+            min_ttl, max_ttl, ..
+        } = config.rules();
+        if min_ttl > max_ttl {
+            return Err(CacheError::MinAboveMax { min_ttl, max_ttl });
         }
         let shared = Shared::open(&config.shared, buckets)?;
         let DiskConfig {

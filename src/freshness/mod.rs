@@ -1,6 +1,6 @@
 //! How long a thing may be reused, and how to ask its origin whether it changed.
 //!
-//! [`Freshness`] is what an origin's headers come to under our own [`Rules`] (RFC 9111 and RFC 5861, with a floor and a ceiling); [`Validators`] are
+//! [`Freshness`] is what an origin's headers come to under our own [`Rules`] (RFC 9111 and RFC 5861, with a shortest and a longest life); [`Validators`] are
 //! what the next question carries; [`Tags`] are the words by which the thing may be purged before its time. Headers are hostile input: garbage,
 //! repeated and enormous values all end in a short life, never in an error or a panic.
 
@@ -46,14 +46,14 @@ pub struct Freshness {
     /// How old it was then.
     #[serde(default)]
     initial_age: u64,
-    /// The whole life, counted from age nought, after floor and ceiling.
+    /// The whole life, counted from age nought, after `min_ttl` and `max_ttl`.
     lifetime: u64,
     /// Whether the origin said anything about it.
     #[serde(default)]
     stated: bool,
     #[serde(default = "yes")]
     storable: bool,
-    /// Whether the origin asked for less than the floor.
+    /// Whether the origin asked for less than `min_ttl`.
     #[serde(default)]
     raised: bool,
     #[serde(default)]
@@ -84,30 +84,30 @@ impl Freshness {
     /// What the headers of an answer received at `now` come to under `rules`.
     ///
     /// `s-maxage` goes before `max-age`, that before `Expires` minus `Date`; `Age` is subtracted. Nothing given means the default of the rules. Of
-    /// contradicting or unreadable values the shortest life is taken. `no-store` and `private` make it unstorable; all else is raised to the floor.
+    /// contradicting or unreadable values the shortest life is taken. `no-store` and `private` make it unstorable; all else is raised to `min_ttl`.
     ///
     /// How long it may be used after its life is what the origin states, `stale-while-revalidate` and `stale-if-error`, and the operator's word
     /// otherwise. Of the directives that forbid stale answers in RFC 9111 section 4.2.4, `must-revalidate`, `proxy-revalidate` and `no-cache` do so
-    /// here, unless the origin states a time beside them, which is the more exact wish: the operator's floor makes a life longer, and ends there.
+    /// here, unless the origin states a time beside them, which is the more exact wish: the operator's `min_ttl` makes a life longer, and ends there.
     /// `s-maxage` alone does not: who sends it wants shared caches to keep the thing for longer, not to have clients wait for it.
     pub fn of(headers: &HeaderMap, now: SystemTime, rules: &Rules) -> Self {
         let directives = Directives::of(headers);
         let received = since_epoch(now);
         let storable = !(directives.no_store || directives.private);
         let asked = directives.lifetime(headers, received);
-        let floor = seconds(rules.floor);
-        let ceiling = seconds(rules.ceiling);
+        let min_ttl = seconds(rules.min_ttl);
+        let max_ttl = seconds(rules.max_ttl);
 
         let age = smallest(headers, AGE, number).unwrap_or(0);
-        let unasked = rules.default.map_or(floor, seconds);
-        let lifetime = asked.unwrap_or(unasked).min(ceiling);
+        let unasked = rules.default_ttl.map_or(min_ttl, seconds);
+        let lifetime = asked.unwrap_or(unasked).min(max_ttl);
         // What little is left of an old answer is raised as well: asking again at once would be given the same old answer.
-        let (lifetime, initial_age) = if lifetime.saturating_sub(age) < floor {
-            (floor, 0)
+        let (lifetime, initial_age) = if lifetime.saturating_sub(age) < min_ttl {
+            (min_ttl, 0)
         } else {
             (lifetime, age)
         };
-        let stated = |value: Option<u64>| value.map(|value| value.min(ceiling));
+        let stated = |value: Option<u64>| value.map(|value| value.min(max_ttl));
         let stale_while_revalidate = stated(directives.stale_while_revalidate);
         let stale_if_error = stated(directives.stale_if_error);
         let forbids_stale = directives.must_revalidate || directives.no_cache;
@@ -122,7 +122,7 @@ impl Freshness {
             lifetime: if storable { lifetime } else { 0 },
             stated: asked.is_some() || !storable,
             storable,
-            raised: storable && asked.is_some_and(|asked| asked < floor),
+            raised: storable && asked.is_some_and(|asked| asked < min_ttl),
             immutable: directives.immutable,
             stale_while_revalidate,
             stale_if_error,
@@ -272,7 +272,7 @@ impl Freshness {
         format!("public, max-age={}", left.min(limit).as_secs())
     }
 
-    /// Whether the origin asked for less than the floor, which the client is warned of: `cache-control is too restrictive`.
+    /// Whether the origin asked for less than `min_ttl`, which the client is warned of: `cache-control is too restrictive`.
     pub fn is_too_restrictive(&self) -> bool {
         self.raised
     }

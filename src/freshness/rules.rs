@@ -9,11 +9,11 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// A shorter life becomes this.
-    pub floor: Duration,
-    /// A longer life becomes this. Where the two contradict, the floor holds.
-    pub ceiling: Duration,
-    /// The life where the origin gives none, between floor and ceiling like any other; `None`: the floor. A `Last-Modified` is no hint at one.
-    pub default: Option<Duration>,
+    pub min_ttl: Duration,
+    /// A longer life becomes this. Where the two contradict, `min_ttl` holds.
+    pub max_ttl: Duration,
+    /// The life where the origin gives none, between `min_ttl` and `max_ttl` like any other; `None`: `min_ttl`. A `Last-Modified` is no hint at one.
+    pub default_ttl: Option<Duration>,
     /// How long after its life a thing may still be used while it is asked for anew.
     pub stale_while_revalidate: Duration,
     /// How long after its life a thing may still be used when its origin fails.
@@ -23,9 +23,9 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Rules {
-            floor: HOUR,
-            ceiling: 365 * DAY,
-            default: None,
+            min_ttl: HOUR,
+            max_ttl: 365 * DAY,
+            default_ttl: None,
             stale_while_revalidate: HOUR,
             stale_if_error: DAY,
         }

@@ -17,10 +17,10 @@ use crate::units::Seconds;
 pub struct RuleConfig {
     /// Which they are; the first rule that names a source holds for it.
     pub sources: Vec<SourcePattern>,
-    pub floor: Option<Seconds>,
-    pub ceiling: Option<Seconds>,
+    pub min_ttl: Option<Seconds>,
+    pub max_ttl: Option<Seconds>,
     /// The life where the origin says nothing.
-    pub default: Option<Seconds>,
+    pub default_ttl: Option<Seconds>,
     pub stale_while_revalidate: Option<Seconds>,
     pub stale_if_error: Option<Seconds>,
     /// Words by which they may be purged, beside those of their origin.
@@ -89,9 +89,9 @@ fn terms<'a>(
 ) -> Result<SourceRules, Problem> {
     let RuleConfig {
         sources,
-        floor,
-        ceiling,
-        default,
+        min_ttl,
+        max_ttl,
+        default_ttl,
         stale_while_revalidate,
         stale_if_error,
         tags,
@@ -108,17 +108,17 @@ fn terms<'a>(
     }
     let or = |special: &Option<Seconds>, general| special.map_or(general, Seconds::duration);
     let rules = Rules {
-        floor: or(floor, general.floor),
-        ceiling: or(ceiling, general.ceiling),
-        default: default.map(Seconds::duration).or(general.default),
+        min_ttl: or(min_ttl, general.min_ttl),
+        max_ttl: or(max_ttl, general.max_ttl),
+        default_ttl: default_ttl.map(Seconds::duration).or(general.default_ttl),
         stale_while_revalidate: or(stale_while_revalidate, general.stale_while_revalidate),
         stale_if_error: or(stale_if_error, general.stale_if_error),
     };
-    let (low, high) = (rules.floor.as_secs(), rules.ceiling.as_secs());
-    match (floor, low <= high) {
+    let (low, high) = (rules.min_ttl.as_secs(), rules.max_ttl.as_secs());
+    match (min_ttl, low <= high) {
         (_, true) => {}
-        (Some(_), false) => return Err(Problem::FloorAboveCeiling(low, high)),
-        (None, false) => return Err(Problem::CeilingBelowFloor(high, low)),
+        (Some(_), false) => return Err(Problem::MinAboveMax(low, high)),
+        (None, false) => return Err(Problem::MaxBelowMin(high, low)),
     }
     Ok(SourceRules {
         rules,
@@ -139,8 +139,8 @@ enum Problem {
     NoSources,
     UnknownBucket(String),
     /// Both in seconds.
-    FloorAboveCeiling(u64, u64),
-    CeilingBelowFloor(u64, u64),
+    MinAboveMax(u64, u64),
+    MaxBelowMin(u64, u64),
 }
 
 impl fmt::Display for RuleError {
@@ -155,13 +155,13 @@ impl fmt::Display for RuleError {
                 out,
                 "sources`: `bucket:{name}` must be the `name` of a [[bucket]] section, and not that of `cache.shared.bucket`"
             ),
-            Problem::FloorAboveCeiling(floor, ceiling) => write!(
+            Problem::MinAboveMax(min_ttl, max_ttl) => write!(
                 out,
-                "floor` must not exceed the ceiling of the rule ({ceiling} s), got {floor} s"
+                "min_ttl` must not exceed the max_ttl of the rule ({max_ttl} s), got {min_ttl} s"
             ),
-            Problem::CeilingBelowFloor(ceiling, floor) => write!(
+            Problem::MaxBelowMin(max_ttl, min_ttl) => write!(
                 out,
-                "ceiling` must not be below the floor of the rule ({floor} s), got {ceiling} s"
+                "max_ttl` must not be below the min_ttl of the rule ({min_ttl} s), got {max_ttl} s"
             ),
         }
     }
@@ -214,17 +214,17 @@ mod tests {
         let text = r#"
             [[rule]]
             sources = ["zone"]
-            floor = "0 s"
+            min_ttl = "0 s"
 
             [[rule]]
             sources = ["a.com", "*.b.com/themes"]
-            floor = "2 h"
-            default = "3 h"
+            min_ttl = "2 h"
+            default_ttl = "3 h"
             tags = ["Themes"]
 
             [[rule]]
             sources = ["*.b.com"]
-            ceiling = "4 h"
+            max_ttl = "4 h"
             stale_while_revalidate = "5 h"
             stale_if_error = "6 h"
         "#;
@@ -250,22 +250,22 @@ mod tests {
         assert_eq!(
             themes.rules,
             Rules {
-                floor: hours(2),
-                default: Some(hours(3)),
+                min_ttl: hours(2),
+                default_ttl: Some(hours(3)),
                 ..Rules::default()
             }
         );
         assert_eq!(
             of("http://x.b.com/a.jpg").rules,
             Rules {
-                ceiling: hours(4),
+                max_ttl: hours(4),
                 stale_while_revalidate: hours(5),
                 stale_if_error: hours(6),
                 ..Rules::default()
             }
         );
         let zone = policy.allowlist().approve_zone("/a.jpg").expect("it is");
-        assert_eq!(rule_set.of(&zone).rules.floor, Duration::ZERO);
+        assert_eq!(rule_set.of(&zone).rules.min_ttl, Duration::ZERO);
     }
 
     #[test]
@@ -280,16 +280,16 @@ mod tests {
                 "setting `cache.rule[1].sources`: `bucket:other` must be the `name` of a [[bucket]] section, and not that of `cache.shared.bucket`",
             ),
             (
-                "sources = [\"zone\"]\nfloor = \"400 d\"",
-                "setting `cache.rule[1].floor` must not exceed the ceiling of the rule (31536000 s), got 34560000 s",
+                "sources = [\"zone\"]\nmin_ttl = \"400 d\"",
+                "setting `cache.rule[1].min_ttl` must not exceed the max_ttl of the rule (31536000 s), got 34560000 s",
             ),
             (
-                "sources = [\"zone\"]\nfloor = \"2 h\"\nceiling = \"1 h\"",
-                "setting `cache.rule[1].floor` must not exceed the ceiling of the rule (3600 s), got 7200 s",
+                "sources = [\"zone\"]\nmin_ttl = \"2 h\"\nmax_ttl = \"1 h\"",
+                "setting `cache.rule[1].min_ttl` must not exceed the max_ttl of the rule (3600 s), got 7200 s",
             ),
             (
-                "sources = [\"zone\"]\nceiling = \"1 min\"",
-                "setting `cache.rule[1].ceiling` must not be below the floor of the rule (3600 s), got 60 s",
+                "sources = [\"zone\"]\nmax_ttl = \"1 min\"",
+                "setting `cache.rule[1].max_ttl` must not be below the min_ttl of the rule (3600 s), got 60 s",
             ),
         ] {
             let text = format!("[[rule]]\nsources = [\"zone\"]\n[[rule]]\n{text}");
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn what_no_rule_can_say_is_no_setting() {
         for text in [
-            "floor = \"1 h\"",
+            "min_ttl = \"1 h\"",
             "sources = [\"zone\"]\nttl = \"1 h\"",
             "sources = [\"https://b.com\"]",
             "sources = [\"zone\"]\ntags = [\"two words\"]",

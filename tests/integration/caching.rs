@@ -269,7 +269,7 @@ async fn a_source_that_may_no_longer_be_stored_is_forgotten() {
     let folder = tempfile::tempdir().expect("a folder");
     let picture = samples::png(640, 480);
     let origin = TestOrigin::with("/a.png", Answer::file(picture.clone())).await;
-    let always_stale = |config: &mut Config| config.cache.floor = setting("0 s");
+    let always_stale = |config: &mut Config| config.cache.min_ttl = setting("0 s");
     let proxy = TestProxy::keeping_in(folder.path(), &origin, always_stale).await;
     proxy.get(TARGET).await.assert_size(160, 120);
     origin.serve(
@@ -313,7 +313,7 @@ async fn an_expired_source_is_asked_about_and_its_renditions_stay() {
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
-        config.cache.floor = setting("0 s");
+        config.cache.min_ttl = setting("0 s");
     })
     .await;
     let first = proxy.get(TARGET).await;
@@ -361,7 +361,7 @@ async fn a_source_is_asked_about_again_when_its_time_is_over_and_not_before() {
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
-        config.cache.floor = setting("1 s");
+        config.cache.min_ttl = setting("1 s");
     })
     .await;
     let first = proxy.get(TARGET).await;
@@ -545,7 +545,7 @@ async fn a_source_that_changes_during_a_render_is_never_served_under_the_old_tag
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
-        config.cache.floor = setting("0 s");
+        config.cache.min_ttl = setting("0 s");
     })
     .await;
     let mut tags = std::collections::HashMap::new();

@@ -97,7 +97,7 @@ async fn a_copy_of_an_old_source_is_never_used_for_a_new_one() {
         TestProxy::start(|config| {
             config.zone.origin = zone;
             config.cache.disk.path = folder.path().join("cache");
-            config.cache.floor = setting("0 s");
+            config.cache.min_ttl = setting("0 s");
         })
         .await
     };
@@ -139,7 +139,7 @@ async fn where_no_copies_are_wanted_none_are_made() {
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
-        config.cache.derivatives = false;
+        config.cache.reduced_copies = false;
     })
     .await;
     for options in ["width=500", "width=300"] {

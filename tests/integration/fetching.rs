@@ -222,7 +222,7 @@ async fn an_older_state_stands_in_for_a_source_that_gets_no_turn() {
     };
     origin.serve("/a.png", kept("\"one\""));
     let proxy = in_front_of(&origin, |config| {
-        config.cache.floor = setting("0 s");
+        config.cache.min_ttl = setting("0 s");
         config.fetch.first_byte_timeout = setting("600 ms");
         config.fetch.total_timeout = setting("1 s");
         config.fetch.concurrency = 1.try_into().expect("not zero");

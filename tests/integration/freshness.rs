@@ -70,9 +70,9 @@ async fn every_origin_may_have_a_floor_a_ceiling_and_a_default_of_its_own() {
         }
     }
     let text = format!(
-        "[[rule]]\nsources = [\"{0}/themes\"]\nfloor = \"2 h\"\ndefault = \"3 h\"\nceiling = \"4 h\"\n\
-         [[rule]]\nsources = [\"x.test\", \"{0}\"]\nfloor = \"0 s\"\ndefault = \"5 min\"\n\
-         [[rule]]\nsources = [\"{0}/themes\", \"zone\"]\nfloor = \"9 h\"\n",
+        "[[rule]]\nsources = [\"{0}/themes\"]\nmin_ttl = \"2 h\"\ndefault = \"3 h\"\nmax_ttl = \"4 h\"\n\
+         [[rule]]\nsources = [\"x.test\", \"{0}\"]\nmin_ttl = \"0 s\"\ndefault = \"5 min\"\n\
+         [[rule]]\nsources = [\"{0}/themes\", \"zone\"]\nmin_ttl = \"9 h\"\n",
         origin.authority()
     );
     let entries = allowed(&[origin.authority(), other.authority()]);
@@ -128,7 +128,7 @@ async fn every_bucket_may_have_rules_of_its_own() {
         config.bucket = ["private", "other"]
             .map(|name| bucket(&server, name))
             .to_vec();
-        config.cache.rule = rules("[[rule]]\nsources = [\"bucket:other\"]\nfloor = \"2 h\"\n");
+        config.cache.rule = rules("[[rule]]\nsources = [\"bucket:other\"]\nmin_ttl = \"2 h\"\n");
     })
     .await;
     for (bucket, seconds) in [("private", 3600), ("other", 7200)] {
@@ -146,7 +146,7 @@ async fn headers_that_contradict_each_other_end_in_a_life_of_a_sort() {
     let entries = allowed(&[origin.authority()]);
     let proxy = TestProxy::start(|config| {
         config.sources.allowed = entries;
-        config.cache.floor = setting("1 min");
+        config.cache.min_ttl = setting("1 min");
     })
     .await;
     let length = format!("content-length: {}", picture.len());
@@ -337,7 +337,7 @@ async fn a_304_to_everything_renews_what_is_known_and_makes_nothing_of_the_rest(
     let entries = allowed(&[origin.authority()]);
     let proxy = TestProxy::start(|config| {
         config.sources.allowed = entries;
-        config.cache.floor = setting("0 s");
+        config.cache.min_ttl = setting("0 s");
     })
     .await;
     let known = target(&origin.url("/a.png"));
@@ -444,7 +444,7 @@ async fn always_stale(origin: &RawOrigin, revalidating: &str, on_error: &str) ->
     TestProxy::start(|config| {
         config.zone.origin = zone;
         config.cache.disk.path = PathBuf::new();
-        config.cache.floor = setting("0 s");
+        config.cache.min_ttl = setting("0 s");
         config.cache.stale_while_revalidate = setting(revalidating);
         config.cache.stale_if_error = setting(on_error);
         config.fetch.first_byte_timeout = setting("500 ms");

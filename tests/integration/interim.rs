@@ -220,7 +220,7 @@ async fn interim_answers_can_be_turned_off() {
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
-        config.cache.interim = setting("0 s");
+        config.cache.interim_ttl = setting("0 s");
     })
     .await;
     let first = get(&proxy).await;

@@ -356,8 +356,8 @@ async fn what_cannot_be_started_says_why() {
             "bucket:none",
         ),
         (
-            "[cache]\nfloor = \"2 d\"\nceiling = \"1 d\"\n[zone]\norigin = \"file:.\"\n".to_owned(),
-            "cache.floor",
+            "[cache]\nmin_ttl = \"2 d\"\nmax_ttl = \"1 d\"\n[zone]\norigin = \"file:.\"\n".to_owned(),
+            "cache.min_ttl",
         ),
         (
             "[[cache.rule]]\nsources = [\"zone\", \"bucket:none\"]\n[zone]\norigin = \"file:.\"\n"

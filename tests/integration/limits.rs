@@ -112,7 +112,7 @@ async fn a_full_queue_sheds_while_kept_pictures_are_still_served() {
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
         config.limits.workers = 1;
-        config.cache.interim = setting("0 s");
+        config.cache.interim_ttl = setting("0 s");
         config.limits.queue = 0;
     })
     .await;
@@ -185,7 +185,7 @@ async fn what_would_begin_too_late_is_refused_at_once() {
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
         config.limits.workers = 1;
-        config.cache.interim = setting("0 s");
+        config.cache.interim_ttl = setting("0 s");
         config.server.request_timeout = setting("250 ms");
     })
     .await;
@@ -214,7 +214,7 @@ async fn a_render_that_takes_too_long_is_given_up() {
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
         config.server.request_timeout = setting("200 ms");
-        config.cache.interim = setting("0 s");
+        config.cache.interim_ttl = setting("0 s");
     })
     .await;
     let target = format!("/cdn-cgi/image/{}/slow.jpg", samples::LABORIOUS);
@@ -229,7 +229,7 @@ async fn a_render_that_took_too_long_is_not_tried_again_at_once() {
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
         config.server.request_timeout = setting("600 ms");
-        config.cache.interim = setting("0 s");
+        config.cache.interim_ttl = setting("0 s");
     })
     .await;
     let target = format!("/cdn-cgi/image/{}/slow.jpg", samples::LABORIOUS);

@@ -287,7 +287,7 @@ async fn a_render_under_way_during_a_purge_does_not_come_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let target = "/cdn-cgi/image/format=avif/a.jpg";
     let origin = TestOrigin::with("/a.jpg", samples::laborious()).await;
-    let at_once = |config: &mut Config| config.cache.interim = setting("0 s");
+    let at_once = |config: &mut Config| config.cache.interim_ttl = setting("0 s");
     let proxy = TestProxy::keeping_in(folder.path(), &origin, at_once).await;
     let address = proxy.client().address();
     let first = tokio::spawn(async move { Client::new(address).get(target).await });

@@ -20,7 +20,7 @@ async fn another_client_is_understood_anew() {
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
         // A picture that is replaced by a better one changes its tag.
-        config.cache.interim = setting("0 s");
+        config.cache.interim_ttl = setting("0 s");
     })
     .await;
     let target =
@@ -93,7 +93,7 @@ async fn what_is_said_of_a_source_that_changed_is_not_remembered() {
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config: &mut Config| {
         config.zone.origin = zone;
-        config.cache.floor = setting("0 s");
+        config.cache.min_ttl = setting("0 s");
     })
     .await;
     let first = proxy.get(TARGET).await;

@@ -169,7 +169,7 @@ async fn what_one_revalidated_serves_the_others() {
     let server = server().await;
     let fresh = |seconds| Answer::file(samples::png(640, 480)).with("cache-control", seconds);
     let origin = TestOrigin::with("/a.png", fresh("max-age=5").with("etag", "\"1\"")).await;
-    let short = |change: &mut Config| change.cache.floor = setting("5 s");
+    let short = |change: &mut Config| change.cache.min_ttl = setting("5 s");
     let start = async || {
         let share = sharing(&server, &origin);
         TestProxy::start(|config| {

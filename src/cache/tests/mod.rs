@@ -292,9 +292,9 @@ pub(crate) fn only(mut paths: Vec<PathBuf>) -> PathBuf {
 fn settings_have_sound_defaults_and_refuse_what_they_do_not_know() {
     assert_eq!(toml::from_str::<Config>(""), Ok(Config::default()));
     let text =
-        "floor = \"2 h\"\n[memory]\nrenditions = \"1 MiB\"\n[disk]\npath = \"\"\nsources = \"0\"";
+        "min_ttl = \"2 h\"\n[memory]\nrenditions = \"1 MiB\"\n[disk]\npath = \"\"\nsources = \"0\"";
     let read: Config = toml::from_str(text).expect("settings as an operator writes them");
-    assert_eq!(read.rules().floor, Duration::from_secs(7200));
+    assert_eq!(read.rules().min_ttl, Duration::from_secs(7200));
     assert_eq!(
         (read.memory.renditions, read.disk.sources),
         (ByteSize::mib(1), ByteSize::mib(0))
@@ -306,15 +306,15 @@ fn settings_have_sound_defaults_and_refuse_what_they_do_not_know() {
 #[tokio::test]
 async fn a_floor_above_the_ceiling_is_refused() {
     let config = Config {
-        ceiling: Seconds::new(60),
+        max_ttl: Seconds::new(60),
         ..config(Path::new(""))
     };
     let error = Cache::open(&config, &[], source_memory())
         .await
         .err()
-        .expect("floor is an hour");
+        .expect("min_ttl is an hour");
     assert_eq!(
         error.to_string(),
-        "setting `cache.floor` must not exceed `cache.ceiling` (60 s), got 3600 s"
+        "setting `cache.min_ttl` must not exceed `cache.max_ttl` (60 s), got 3600 s"
     );
 }

@@ -76,7 +76,7 @@ fn nothing_given_means_the_floor() {
 fn nothing_given_means_the_default_where_floor_and_ceiling_let_it() {
     for (default, lifetime) in [(7200, 7200), (1, HOUR), (400 * DAY, 365 * DAY)] {
         let rules = Rules {
-            default: Some(Duration::from_secs(default)),
+            default_ttl: Some(Duration::from_secs(default)),
             ..Rules::default()
         };
         let found = Freshness::of(&HeaderMap::new(), at(NOW), &rules);
@@ -283,9 +283,9 @@ fn a_clock_set_back_does_not_keep_things_for_ever() {
 
 #[test]
 fn rules_that_contradict_keep_to_the_floor() {
-    let rules = |floor, ceiling| Rules {
-        floor,
-        ceiling,
+    let rules = |min_ttl, max_ttl| Rules {
+        min_ttl,
+        max_ttl,
         ..Rules::default()
     };
     let contradicting = rules(Duration::from_secs(100), Duration::from_secs(10));

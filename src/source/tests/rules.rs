@@ -33,7 +33,7 @@ fn pattern(text: &str) -> SourcePattern {
 fn rule(sources: &str, hours: u64, tag: &str) -> RuleConfig {
     RuleConfig {
         sources: vec![pattern(sources)],
-        floor: format!("{hours} h").parse().ok(),
+        min_ttl: format!("{hours} h").parse().ok(),
         tags: vec![Tag::new(tag).expect("a tag")],
         ..RuleConfig::default()
     }

@@ -1,5 +1,6 @@
 //! The documents: every command and every URL in them is tried against the real binary, and what they say is compared with the code.
 
+mod facts;
 mod markdown;
 mod pages;
 
@@ -12,11 +13,11 @@ use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use self::facts::named_options;
 use self::markdown::Page;
 use self::markdown::manual;
 use self::markdown::quoted;
 use self::markdown::root;
-use self::pages::named_options;
 use crate::support::bounded;
 use crate::support::process::BINARY;
 use crate::support::process::Process;
@@ -29,6 +30,12 @@ const STAND_INS: [(&str, &str); 3] = [
     ("cat.jpg", "mountains.jpg"),
     ("uploads/a.jpg", "mountains.jpg"),
 ];
+
+/// Fails with all that is wrong, not with the first of it.
+#[track_caller]
+fn check(wrong: &[String]) {
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
 
 /// A server with the photographs of the examples, and a folder in which commands find what they name.
 struct Reader {
@@ -120,7 +127,7 @@ async fn every_command_runs() {
         }
     }
     assert!(count > 10, "{count} commands: are they still read right?");
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    check(&wrong);
 }
 
 /// The paths of pictures in a text: from where the prefix begins to where the text around it goes on.
@@ -163,7 +170,7 @@ async fn every_url_is_answered() {
         }
     }
     assert!(count > 10, "{count} URLs: are they still read right?");
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    check(&wrong);
 }
 
 /// Options in the documents that are examples of what is not understood, or that need more than themselves.
@@ -172,7 +179,7 @@ const SPECIAL: [&str; 3] = ["format=svg", "g=side", "slow-connection-quality"];
 #[tokio::test]
 async fn every_option_is_understood() {
     let reader = Reader::start().await;
-    let names = pages::option_names();
+    let names = facts::option_names();
     let mut asked = BTreeSet::new();
     let mut wrong = Vec::new();
     for page in manual() {
@@ -202,7 +209,7 @@ async fn every_option_is_understood() {
         }
     }
     assert!(asked.len() > 30, "{asked:?}");
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    check(&wrong);
 }
 
 /// Names of metrics with the names of their labels, as the page about them has them.
@@ -308,5 +315,5 @@ async fn every_metric_is_told_with_its_labels() {
             .difference(&code)
             .map(|name| format!("there is no {name}")),
     );
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    check(&wrong);
 }

@@ -1,4 +1,4 @@
-//! What an origin says in `Cache-Control` and the headers beside it, number by number.
+//! Reads `Cache-Control`, `Expires` and `Age`.
 
 use hyper::HeaderMap;
 use hyper::header::AsHeaderName;
@@ -6,17 +6,17 @@ use hyper::header::CACHE_CONTROL;
 use hyper::header::DATE;
 use hyper::header::EXPIRES;
 
-use super::FOREVER;
-use super::date;
-use super::since_epoch;
+use crate::freshness::time::FOREVER;
+use crate::freshness::time::parse_date;
+use crate::freshness::time::since_epoch;
 
-/// What we read in `Cache-Control`, over all its lines.
+/// The directives of `Cache-Control`, from all its lines.
 #[derive(Default)]
 pub(super) struct Directives {
     pub(super) no_store: bool,
     pub(super) private: bool,
     pub(super) no_cache: bool,
-    /// Or `proxy-revalidate`, which is the same to us.
+    /// Also for `proxy-revalidate`: this is a proxy.
     pub(super) must_revalidate: bool,
     pub(super) immutable: bool,
     max_age: Option<u64>,
@@ -32,14 +32,14 @@ impl Directives {
             for directive in split_outside_quotes(line.as_bytes()) {
                 let text = String::from_utf8_lossy(directive);
                 let (name, value) = text.split_once('=').unwrap_or((&text, ""));
-                found.note(name.trim(), value.trim());
+                found.add(name.trim(), value.trim());
             }
         }
         found
     }
 
-    /// `private="set-cookie"` and `no-cache="set-cookie"` count as the bare words: stricter than asked, and allowed.
-    fn note(&mut self, name: &str, value: &str) {
+    /// `private="set-cookie"` and `no-cache="set-cookie"` are read as `private` and `no-cache`, which is stricter and allowed.
+    fn add(&mut self, name: &str, value: &str) {
         match name.to_ascii_lowercase().as_str() {
             "no-store" => self.no_store = true,
             "private" => self.private = true,
@@ -54,7 +54,7 @@ impl Directives {
         }
     }
 
-    /// The life asked for, in seconds; `None` where nothing was said.
+    /// The lifetime that the header gives, in seconds, if it gives one.
     pub(super) fn lifetime(&self, headers: &HeaderMap, received: u64) -> Option<u64> {
         if self.no_cache {
             return Some(0);
@@ -62,10 +62,10 @@ impl Directives {
         let expires = || {
             let sent = headers
                 .get(DATE)
-                .and_then(|value| date(value.to_str().ok()?));
+                .and_then(|value| parse_date(value.to_str().ok()?));
             let sent = sent.map_or(received, since_epoch);
             smallest(headers, EXPIRES, |text| {
-                Some(since_epoch(date(text)?).saturating_sub(sent))
+                Some(since_epoch(parse_date(text)?).saturating_sub(sent))
             })
         };
         self.s_maxage
@@ -76,13 +76,13 @@ impl Directives {
     }
 }
 
-/// A repeated value counts once, as the smaller; an unreadable one as nought, which is how RFC 9111 section 4.2.1 wants it.
+/// Of a repeated value the smallest counts, and a malformed one counts as zero, as RFC 9111 section 4.2.1 asks for.
 fn lower(kept: &mut Option<u64>, read: Option<u64>) {
     let read = read.unwrap_or(0);
     *kept = Some(kept.map_or(read, |kept| kept.min(read)));
 }
 
-/// The smallest reading over all lines of one header; an unreadable line counts as nought.
+/// The smallest value of all lines of one header field. A malformed line counts as zero.
 pub(super) fn smallest(
     headers: &HeaderMap,
     name: impl AsHeaderName,
@@ -95,7 +95,7 @@ pub(super) fn smallest(
         .min()
 }
 
-/// Whole seconds, bare or in quotes. More digits than fit mean for ever.
+/// Whole seconds, with or without quotes. A number that is too large means for ever.
 pub(super) fn number(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text
@@ -106,7 +106,7 @@ pub(super) fn number(text: &str) -> Option<u64> {
     is_number.then(|| digits.parse().unwrap_or(FOREVER).min(FOREVER))
 }
 
-/// The parts between commas, where a comma inside a quoted string (with its backslash escapes) is not one.
+/// The parts between commas. Commas inside quoted strings do not separate; a backslash escapes a quote.
 fn split_outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut quoted = false;
     let mut escaped = false;

@@ -1,19 +1,19 @@
-//! How long a thing may be reused, and how to ask its origin whether it changed.
+//! How long a response may be reused, and how to revalidate it.
 //!
-//! [`Freshness`] is what an origin's headers come to under our own [`Rules`] (RFC 9111 and RFC 5861, with a shortest and a longest life); [`Validators`] are
-//! what the next question carries; [`Tags`] are the words by which the thing may be purged before its time. Headers are hostile input: garbage,
-//! repeated and enormous values all end in a short life, never in an error or a panic.
+//! [`Freshness`] follows from the header of a response and the operator's [`Rules`] (RFC 9111 and RFC 5861, with a minimum and a maximum).
+//! [`Validators`] are for conditional requests, and [`Tags`] for purging. Headers are hostile input: malformed, repeated and enormous values result in
+//! a short lifetime, and never in an error or a panic.
 
 mod directives;
 mod rules;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod time;
 mod validators;
 
 use std::time::Duration;
 use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use hyper::HeaderMap;
 use hyper::header::AGE;
@@ -23,55 +23,54 @@ use serde::Serialize;
 use self::directives::Directives;
 use self::directives::number;
 use self::directives::smallest;
+use self::time::FOREVER;
+use self::time::seconds;
+use self::time::since_epoch;
 
 pub use self::rules::Rules;
 pub use self::tags::Tag;
 pub use self::tags::TagError;
 pub use self::tags::Tags;
+pub use self::time::http_date;
 pub use self::validators::Validators;
 
-/// Longest time that is told apart from "for ever", in seconds: 68 years, the limit that RFC 9111 section 1.2.2 names.
-const FOREVER: u64 = 1 << 31;
-
-/// How far into the future a stored answer may lie before the clock is taken to have been wrong, in seconds.
+/// How far in the future a stored response may be, in seconds. If it is more, the clock was wrong when the response was stored.
 const CLOCK_SLACK: u64 = 60;
 
-/// For how long an answer may be reused, from when, and what its clients are told.
-///
-/// Everything is in whole seconds, because HTTP is.
+/// From when and for how long a response may be reused, and what clients are told about that. All times are in whole seconds, as in HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Freshness {
-    /// When the answer came, in seconds since 1970.
+    /// When the response was received, in seconds since 1970.
     received: u64,
-    /// How old it was then.
+    /// Its age at that time.
     #[serde(default)]
     initial_age: u64,
-    /// The whole life, counted from age nought, after `min_ttl` and `max_ttl`.
+    /// The freshness lifetime, counted from age zero, within minimum and maximum.
     lifetime: u64,
-    /// Whether the origin said anything about it.
+    /// Whether the origin gave a lifetime.
     #[serde(default)]
     stated: bool,
     #[serde(default = "yes")]
     storable: bool,
-    /// Whether the origin asked for less than `min_ttl`.
+    /// Whether the origin gave less than the minimum.
     #[serde(default)]
     raised: bool,
     #[serde(default)]
     immutable: bool,
-    /// As the origin stated it, for clients.
+    /// The directives of the origin, for clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stale_while_revalidate: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stale_if_error: Option<u64>,
-    /// How long after its life we may use it, by the origin's word or else the operator's.
+    /// How long it may be used after its lifetime: as the origin says, or else the operator.
     #[serde(default)]
     grace_while_revalidating: u64,
     #[serde(default)]
     grace_on_error: u64,
-    /// The age at which a purge ended the life before its time.
+    /// The age at which a purge ended its lifetime.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cut: Option<u64>,
-    /// The most that its life may last, whatever the origin says, in seconds.
+    /// The longest lifetime, whatever the origin says, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cap: Option<u64>,
 }
@@ -81,15 +80,16 @@ fn yes() -> bool {
 }
 
 impl Freshness {
-    /// What the headers of an answer received at `now` come to under `rules`.
+    /// The freshness of a response whose header was received at `now`, under `rules`.
     ///
-    /// `s-maxage` goes before `max-age`, that before `Expires` minus `Date`; `Age` is subtracted. Nothing given means the default of the rules. Of
-    /// contradicting or unreadable values the shortest life is taken. `no-store` and `private` make it unstorable; all else is raised to `min_ttl`.
+    /// `s-maxage` comes before `max-age`, and that before `Expires` minus `Date`. `Age` is subtracted. Without any of them the default of the rules
+    /// counts. Of contradictory or malformed values the shortest lifetime counts. With `no-store` or `private` the response is not storable. All other
+    /// lifetimes are at least the minimum.
     ///
-    /// How long it may be used after its life is what the origin states, `stale-while-revalidate` and `stale-if-error`, and the operator's word
-    /// otherwise. Of the directives that forbid stale answers in RFC 9111 section 4.2.4, `must-revalidate`, `proxy-revalidate` and `no-cache` do so
-    /// here, unless the origin states a time beside them, which is the more exact wish: the operator's `min_ttl` makes a life longer, and ends there.
-    /// `s-maxage` alone does not: who sends it wants shared caches to keep the thing for longer, not to have clients wait for it.
+    /// `stale-while-revalidate` and `stale-if-error` of the origin say how long the response may be used when stale, or else the operator's rules do.
+    /// `must-revalidate`, `proxy-revalidate` and `no-cache` forbid it (RFC 9111 section 4.2.4), unless the origin gives one of these times too, which
+    /// is more exact. `s-maxage` alone does not forbid it here: an origin that sends it wants shared caches to keep the response for longer, and not
+    /// to make clients wait for a new one.
     pub fn of(headers: &HeaderMap, now: SystemTime, rules: &Rules) -> Self {
         let directives = Directives::of(headers);
         let received = since_epoch(now);
@@ -101,7 +101,7 @@ impl Freshness {
         let age = smallest(headers, AGE, number).unwrap_or(0);
         let unasked = rules.default_ttl.map_or(min_ttl, seconds);
         let lifetime = asked.unwrap_or(unasked).min(max_ttl);
-        // What little is left of an old answer is raised as well: asking again at once would be given the same old answer.
+        // The rest of an old response's lifetime is raised too: the next request would get the same old response again.
         let (lifetime, initial_age) = if lifetime.saturating_sub(age) < min_ttl {
             (min_ttl, 0)
         } else {
@@ -133,10 +133,8 @@ impl Freshness {
         }
     }
 
-    /// This freshness after a "not modified" whose headers came to `newer`. One that says nothing of its own leaves the terms as they were and starts
-    /// the clock anew (RFC 9111 section 4.3.4).
-    ///
-    /// What was capped stays so, because the thing is the same.
+    /// This freshness after a 304 whose header has the freshness `newer`. A 304 without a lifetime keeps the previous one and restarts it (RFC 9111
+    /// section 4.3.4). A cap stays, because the content is the same.
     pub fn renewed_by(&self, newer: &Freshness) -> Freshness {
         let renewed = if newer.stated || !self.storable {
             newer.clone()
@@ -154,7 +152,7 @@ impl Freshness {
         }
     }
 
-    /// This freshness with a life of at most `cap` from when the answer came, and none beyond that: neither here nor with clients.
+    /// This freshness with a lifetime of at most `cap` from when the response was received, and without any stale use, here or by clients.
     pub fn capped(&self, cap: Duration) -> Freshness {
         let cap = seconds(cap);
         Freshness {
@@ -169,13 +167,12 @@ impl Freshness {
         }
     }
 
-    /// The most that its life may last, if it was capped.
+    /// The cap of the lifetime, if there is one.
     pub fn cap(&self) -> Option<Duration> {
         self.cap.map(Duration::from_secs)
     }
 
-    /// This freshness with a life that ends at `now`, if not before: to be asked for anew, and until then as usable as anything that is stale.
-    /// A "not modified" gives it its whole life back.
+    /// This freshness with a lifetime that ends at `now` at the latest: the response is stale and must be revalidated. A 304 restores its lifetime.
     pub fn ended(&self, now: SystemTime) -> Freshness {
         let age = self.age(now).as_secs();
         Freshness {
@@ -184,65 +181,65 @@ impl Freshness {
         }
     }
 
-    /// This freshness with no life left, not even for a moment: of no use until it was fetched anew.
+    /// This freshness without any lifetime or stale use: the response must be fetched again.
     pub fn distrusted(&self) -> Freshness {
         Freshness {
             grace_while_revalidating: 0,
             grace_on_error: 0,
-            // However wrong the clock was that said when.
+            // Zero, because the clock may have been wrong.
             cut: Some(0),
             ..self.clone()
         }
     }
 
-    /// Whether it may be used without asking the origin.
+    /// Whether it may be used without a request to the origin.
     pub fn is_fresh(&self, now: SystemTime) -> bool {
-        // A clock that is set back does not undo a purge.
+        // Not by age: a clock that is set back must not undo a purge.
         self.cut.is_none() && self.is_usable(now, 0)
     }
 
-    /// Whether it may be used without waiting for the origin, which is asked meanwhile.
+    /// Whether it may be used while it is revalidated.
     pub fn may_serve_while_revalidating(&self, now: SystemTime) -> bool {
         self.is_usable(now, self.grace_while_revalidating)
     }
 
-    /// Whether it may be used when the origin was asked and failed.
+    /// Whether it may be used if the origin failed.
     pub fn may_serve_on_error(&self, now: SystemTime) -> bool {
         self.is_usable(now, self.grace_on_error)
     }
 
-    /// Whether its life is not over for longer than `grace`, in seconds.
+    /// Whether its lifetime ended at most `grace` seconds ago.
     fn is_usable(&self, now: SystemTime, grace: u64) -> bool {
-        // An answer from the future was stored while the clock was wrong: how old it is nobody knows, and it would seem young until the clock got there.
+        // A response from the future was stored while the clock was wrong. Its age is unknown, and it would look fresh until the clock gets there.
         let from_the_future = self.received > since_epoch(now).saturating_add(CLOCK_SLACK);
         let end = self.lifetime().as_secs().saturating_add(grace);
         self.storable && !from_the_future && self.age(now).as_secs() < end
     }
 
-    /// Whether it tells of an answer that came later than another.
+    /// Whether its response was received later than the other.
     pub fn is_newer(&self, other: &Freshness) -> bool {
         self.received > other.received
     }
 
-    /// Whether it may be kept at all.
+    /// Whether it may be stored.
     pub fn is_storable(&self) -> bool {
         self.storable
     }
 
-    /// How much of its life is gone, for the `Age` header: whole seconds.
+    /// The age, for the `Age` header, in whole seconds.
     pub fn age(&self, now: SystemTime) -> Duration {
         let elapsed = since_epoch(now).saturating_sub(self.received);
         Duration::from_secs(self.initial_age.saturating_add(elapsed).min(FOREVER))
     }
 
-    /// The whole life, of which [`age`](Self::age) is gone; nought if it may not be kept.
+    /// The freshness lifetime, of which [`age`](Self::age) has passed. Zero if it may not be stored.
     pub fn lifetime(&self) -> Duration {
         let lifetime = self.cut.map_or(self.lifetime, |cut| self.lifetime.min(cut));
         Duration::from_secs(lifetime)
     }
 
-    /// `Cache-Control` for the client. `max-age` is the whole life: it belongs with an `Age` header, which in a stale answer is the larger of the two,
-    /// so that nobody keeps it (RFC 9111 section 4.2). Of the times after the life only those are passed on that the origin stated itself.
+    /// `Cache-Control` for the client. `max-age` is the whole lifetime and needs an `Age` header beside it, which is larger in a stale response, so
+    /// that nobody stores that (RFC 9111 section 4.2). `stale-while-revalidate` and `stale-if-error` are passed on only if the origin sent them.
     pub fn cache_control(&self) -> String {
         if !self.storable {
             return "private, no-store".to_owned();
@@ -262,8 +259,8 @@ impl Freshness {
         header
     }
 
-    /// `Cache-Control` for a client that should come back within `limit`, and not later than the rest of this life. Its `max-age`
-    /// counts from now: no `Age` header belongs with it.
+    /// `Cache-Control` for a client that should come back after `limit` at the latest. Its `max-age` counts from now, so there must be no `Age` header
+    /// beside it.
     pub fn cache_control_within(&self, limit: Duration, now: SystemTime) -> String {
         if !self.storable {
             return self.cache_control();
@@ -272,14 +269,13 @@ impl Freshness {
         format!("public, max-age={}", left.min(limit).as_secs())
     }
 
-    /// Whether the origin asked for less than `min_ttl`, which the client is warned of: `cache-control is too restrictive`.
+    /// Whether the origin gave less than the minimum. Then the client gets the warning `cache-control is too restrictive`.
     pub fn is_too_restrictive(&self) -> bool {
         self.raised
     }
 }
 
-/// For how long at most the headers of an answer received at `now` let it be told again, where they say anything: for answers that are no source,
-/// whose life no rule makes longer.
+/// How long the header of an error response, received at `now`, allows it to be cached, if it says. The rules do not make that longer.
 pub fn negative_ttl(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let directives = Directives::of(headers);
     if directives.no_store || directives.private {
@@ -288,25 +284,4 @@ pub fn negative_ttl(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let life = directives.lifetime(headers, since_epoch(now))?;
     let age = smallest(headers, AGE, number).unwrap_or(0);
     Some(Duration::from_secs(life.saturating_sub(age)))
-}
-
-fn date(text: &str) -> Option<SystemTime> {
-    httpdate::parse_http_date(text.trim()).ok()
-}
-
-/// A time as HTTP writes it; `None` for times that it cannot write, because its years have four digits and begin in 1970.
-pub fn http_date(time: SystemTime) -> Option<String> {
-    const YEAR_10000: u64 = 253_402_300_800;
-    let since = time.duration_since(UNIX_EPOCH).ok()?;
-    (since.as_secs() < YEAR_10000).then(|| httpdate::fmt_http_date(time))
-}
-
-/// Whole seconds, no more than count.
-fn seconds(time: Duration) -> u64 {
-    time.as_secs().min(FOREVER)
-}
-
-fn since_epoch(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .map_or(0, |duration| duration.as_secs())
 }

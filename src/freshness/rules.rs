@@ -1,22 +1,22 @@
-//! What the operator says about lives.
+//! The operator's rules for the freshness of sources.
 
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a thing is kept: within which bounds its origin is heard, and what holds where the origin says nothing.
+/// How long sources stay fresh: the bounds for what origins say, and what counts if they say nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// A shorter life becomes this.
+    /// The shortest lifetime. A shorter one becomes this.
     pub min_ttl: Duration,
-    /// A longer life becomes this. Where the two contradict, `min_ttl` holds.
+    /// The longest lifetime. A longer one becomes this. If it is less than the shortest, the shortest counts.
     pub max_ttl: Duration,
-    /// The life where the origin gives none, between `min_ttl` and `max_ttl` like any other; `None`: `min_ttl`. A `Last-Modified` is no hint at one.
+    /// The lifetime if the origin gives none, within the same bounds. `None` is the shortest. `Last-Modified` is not used to guess one.
     pub default_ttl: Option<Duration>,
-    /// How long after its life a thing may still be used while it is asked for anew.
+    /// How long a stale source may be used while it is revalidated.
     pub stale_while_revalidate: Duration,
-    /// How long after its life a thing may still be used when its origin fails.
+    /// How long a stale source may be used when its origin fails.
     pub stale_if_error: Duration,
 }
 

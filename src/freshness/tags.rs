@@ -1,4 +1,4 @@
-//! Words by which things are purged together.
+//! Cache tags, by which sources are purged together.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use hyper::header::HeaderName;
 use serde::Deserialize;
 use serde::Serialize;
 
-/// As Cloudflare spells it.
+/// The header field of Cloudflare.
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 
-/// Longest tag, in bytes: Cloudflare's limit.
+/// The longest tag, in bytes: Cloudflare's limit.
 const MAX_TAG: usize = 1024;
 
-/// Most tags of one thing, and most bytes of all of them together. The header that Cloudflare takes is no longer; what comes after is left out.
+/// The limits on the number of tags of one source, and on the bytes of all its tags. Cloudflare accepts no longer header. Further tags are left out.
 const MAX_TAGS: usize = 100;
 const MAX_BYTES: usize = 16 << 10;
 
@@ -22,7 +22,7 @@ const MAX_BYTES: usize = 16 << 10;
 #[serde(try_from = "String")]
 pub struct Tag(String);
 
-/// A text that is no tag.
+/// A text that is not a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagError;
 
@@ -38,10 +38,10 @@ impl fmt::Display for TagError {
 impl std::error::Error for TagError {}
 
 impl Tag {
-    /// Reads a tag, whatever its case.
+    /// Reads a tag, in upper or lower case.
     ///
     /// # Errors
-    /// [`TagError`] for what cannot be one.
+    /// [`TagError`] for a text that is not a tag.
     pub fn new(text: &str) -> Result<Self, TagError> {
         let is_tag = (1..=MAX_TAG).contains(&text.len())
             && text
@@ -74,16 +74,16 @@ impl From<Tag> for String {
     }
 }
 
-/// The tags that an answer brings: those of its `Cache-Tag` headers, and those that the operator gives to its source.
+/// The tags of a response: those of its `Cache-Tag` header, and those of the operator for its source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tags {
-    /// `None` where there was no such header.
+    /// `None` without such a header.
     stated: Option<Vec<Tag>>,
     given: Vec<Tag>,
 }
 
 impl Tags {
-    /// The tags among an answer's headers, and the operator's. What is no tag is left out.
+    /// The tags in the header of a response, and those of the operator. A text that is not a tag is left out.
     pub fn of(headers: &HeaderMap, given: &[Tag]) -> Self {
         let lines = headers.get_all(CACHE_TAG);
         let is_stated = lines.iter().next().is_some();
@@ -92,44 +92,44 @@ impl Tags {
             .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
             .filter_map(|tag| Tag::new(std::str::from_utf8(tag.trim_ascii()).ok()?).ok());
         Tags {
-            stated: is_stated.then(|| gathered(stated)),
+            stated: is_stated.then(|| limited(stated)),
             given: given.to_vec(),
         }
     }
 
-    /// Those of a thing that was just fetched whole.
+    /// The tags of a source that was just fetched.
     pub fn into_tags(self) -> Vec<Tag> {
-        gathered(
+        limited(
             self.given
                 .into_iter()
                 .chain(self.stated.into_iter().flatten()),
         )
     }
 
-    /// Those of a thing that had `known` ones and was not modified. An answer without the header leaves them as they were.
+    /// The tags of a source that had the tags `known` and was not modified. A 304 without the header keeps them.
     pub fn renewing(self, known: &[Tag]) -> Vec<Tag> {
         match self.stated {
             Some(_) => self.into_tags(),
-            None => gathered(self.given.into_iter().chain(known.iter().cloned())),
+            None => limited(self.given.into_iter().chain(known.iter().cloned())),
         }
     }
 }
 
-/// Each once, and no more of them than are kept.
-fn gathered(tags: impl Iterator<Item = Tag>) -> Vec<Tag> {
-    let mut gathered: Vec<Tag> = Vec::new();
+/// Removes duplicates, and all tags beyond the limits.
+fn limited(tags: impl Iterator<Item = Tag>) -> Vec<Tag> {
+    let mut kept: Vec<Tag> = Vec::new();
     let mut bytes = 0;
     for tag in tags {
-        if gathered.contains(&tag) {
+        if kept.contains(&tag) {
             continue;
         }
         bytes += tag.0.len();
-        if gathered.len() == MAX_TAGS || bytes > MAX_BYTES {
+        if kept.len() == MAX_TAGS || bytes > MAX_BYTES {
             break;
         }
-        gathered.push(tag);
+        kept.push(tag);
     }
-    gathered
+    kept
 }
 
 #[cfg(test)]
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tag_is_left_out() {
+    fn a_text_that_is_not_a_tag_is_left_out() {
         check(&[b"a b,c\td,e,\xff\xfe,\xc3\xa9,f"], &["e", "f"]);
         let long = "x".repeat(1025);
         check(
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_fills_the_memory_with_tags() {
+    fn the_number_and_size_of_tags_are_limited() {
         let many: Vec<String> = (0..5000).map(|number| format!("tag{number}")).collect();
         let found = Tags::of(&headers(&[many.join(",").as_bytes()]), &[]).into_tags();
         assert_eq!(found.len(), MAX_TAGS);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_not_modified_replaces_tags_only_by_others() {
+    fn a_304_replaces_tags_only_if_it_has_some() {
         let known = tags(&["old", "bucket"]);
         let renewed = |lines: &[&[u8]]| {
             Tags::of(&headers(lines), &tags(&["bucket", "late"])).renewing(&known)
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_survive_being_written_down() {
+    fn tags_are_serialized_and_checked_when_read() {
         #[derive(serde::Serialize, serde::Deserialize)]
         struct Stored {
             tags: Vec<Tag>,
@@ -237,7 +237,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_headers_end_in_sound_tags(lines in proptest::collection::vec(any::<Vec<u8>>(), 0..4)) {
+        fn any_header_results_in_valid_tags(lines in proptest::collection::vec(any::<Vec<u8>>(), 0..4)) {
             let mut headers = HeaderMap::new();
             for line in &lines {
                 if let Ok(value) = HeaderValue::from_bytes(line) {

@@ -1,4 +1,4 @@
-//! How to ask an origin whether a thing changed.
+//! The validators of a response, for conditional requests.
 
 use std::time::SystemTime;
 
@@ -8,24 +8,24 @@ use hyper::header::LAST_MODIFIED;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::date;
+use crate::freshness::time::parse_date;
 
-/// Longest entity tag that is kept and sent back, in bytes. A longer one is nobody's honest tag.
+/// The longest entity tag that is kept, in bytes. No honest origin sends a longer one.
 const MAX_ETAG: usize = 1024;
 
-/// What an origin gave to tell one state of a thing from another: sent back in `If-None-Match` and `If-Modified-Since`.
+/// The validators of a response. They are sent back in `If-None-Match` and `If-Modified-Since`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validators {
-    /// The entity tag exactly as the origin wrote it, quotes and `W/` included.
+    /// The entity tag exactly as the origin wrote it, with quotes and `W/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// To the second, as HTTP dates are.
+    /// In whole seconds, like all HTTP dates.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds")]
     pub last_modified: Option<SystemTime>,
 }
 
 impl Validators {
-    /// The validators among an answer's headers. What could not be sent back, or would match anything, is left out.
+    /// The validators in the header of a response. One that cannot be sent back, or would match everything, is left out.
     pub fn of(headers: &HeaderMap) -> Self {
         Validators {
             etag: headers
@@ -36,16 +36,16 @@ impl Validators {
                 .map(str::to_owned),
             last_modified: headers
                 .get(LAST_MODIFIED)
-                .and_then(|value| date(value.to_str().ok()?)),
+                .and_then(|value| parse_date(value.to_str().ok()?)),
         }
     }
 
-    /// Whether there is nothing to ask with: the thing can only be fetched whole.
+    /// Whether there are none, so no conditional request is possible.
     pub fn is_empty(&self) -> bool {
         self.etag.is_none() && self.last_modified.is_none()
     }
 
-    /// These validators after a "not modified" that brought `newer` ones: what it repeats is replaced, the rest stays (RFC 9111 section 3.2).
+    /// These validators after a 304 with `newer` ones: those that it has are replaced, the others stay (RFC 9111 section 3.2).
     pub fn renewed_by(&self, newer: &Validators) -> Validators {
         Validators {
             etag: newer.etag.clone().or_else(|| self.etag.clone()),
@@ -54,7 +54,8 @@ impl Validators {
     }
 }
 
-/// An entity tag in quotes, or the bare word that some origins send. A lone `*` in `If-None-Match` would match anything, and a comma would be a list.
+/// Whether this is an entity tag in quotes, or without them as some origins send it. In `If-None-Match` a `*` without quotes would match everything,
+/// and a comma would separate two tags.
 fn is_etag(text: &str) -> bool {
     let opaque = text.strip_prefix("W/").unwrap_or(text);
     let quoted = opaque.len() >= 2 && opaque.starts_with('"') && opaque.ends_with('"');
@@ -70,7 +71,7 @@ fn is_etag(text: &str) -> bool {
         && (quoted || !(inside.is_empty() || inside == "*" || inside.contains(',')))
 }
 
-/// Whole seconds since 1970, clamped to what a clock can hold, so that a stored record cannot overflow one.
+/// Serializes a time as whole seconds since 1970. A stored number that is too large for a clock is left out.
 mod seconds {
     use std::time::Duration;
     use std::time::SystemTime;
@@ -85,7 +86,8 @@ mod seconds {
         time: &Option<SystemTime>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        time.map(super::super::since_epoch).serialize(serializer)
+        time.map(crate::freshness::time::since_epoch)
+            .serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(

@@ -17,11 +17,11 @@ use proptest::prelude::any;
 use proptest::prop_assert;
 use proptest::proptest;
 
-use super::FOREVER;
 use super::Freshness;
 use super::Rules;
 use super::Validators;
 use super::negative_ttl;
+use crate::freshness::time::FOREVER;
 
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
@@ -65,7 +65,7 @@ fn check(cache_control: &str, lifetime: u64, too_restrictive: bool) {
 }
 
 #[test]
-fn nothing_given_means_the_floor() {
+fn no_lifetime_means_the_minimum() {
     let found = freshness(&[]);
     assert_eq!(found.lifetime().as_secs(), HOUR);
     assert!(!found.is_too_restrictive());
@@ -73,7 +73,7 @@ fn nothing_given_means_the_floor() {
 }
 
 #[test]
-fn nothing_given_means_the_default_where_floor_and_ceiling_let_it() {
+fn no_lifetime_means_the_default_within_the_bounds() {
     for (default, lifetime) in [(7200, 7200), (1, HOUR), (400 * DAY, 365 * DAY)] {
         let rules = Rules {
             default_ttl: Some(Duration::from_secs(default)),
@@ -89,7 +89,7 @@ fn nothing_given_means_the_default_where_floor_and_ceiling_let_it() {
 }
 
 #[test]
-fn lifetimes_are_read_in_order_of_rank() {
+fn lifetimes_are_read_in_order_of_precedence() {
     check("max-age=86400", DAY, false);
     check("max-age=7200, s-maxage=86400", DAY, false);
     check("s-maxage=7200, max-age=86400", 7200, false);
@@ -98,7 +98,7 @@ fn lifetimes_are_read_in_order_of_rank() {
 }
 
 #[test]
-fn short_lives_are_raised_to_the_floor_and_warned_of() {
+fn short_lifetimes_are_raised_to_the_minimum_with_a_warning() {
     check("max-age=1800", HOUR, true);
     check("max-age=0", HOUR, true);
     check("no-cache", HOUR, true);
@@ -109,18 +109,18 @@ fn short_lives_are_raised_to_the_floor_and_warned_of() {
 }
 
 #[test]
-fn must_revalidate_does_not_shorten_a_long_life() {
+fn must_revalidate_does_not_shorten_a_long_lifetime() {
     check("max-age=86400, must-revalidate", DAY, false);
 }
 
 #[test]
-fn long_lives_are_clamped_to_the_ceiling() {
+fn long_lifetimes_are_clamped_to_the_maximum() {
     check("max-age=999999999", 365 * DAY, false);
     check("max-age=99999999999999999999999999999999", 365 * DAY, false);
 }
 
 #[test]
-fn garbage_counts_as_a_short_life() {
+fn malformed_values_count_as_zero() {
     for garbage in [
         "max-age=-1",
         "max-age=",
@@ -135,7 +135,7 @@ fn garbage_counts_as_a_short_life() {
 }
 
 #[test]
-fn of_repeated_values_the_shortest_is_taken() {
+fn of_repeated_values_the_shortest_counts() {
     check("max-age=86400, max-age=7200", 7200, false);
     let found = freshness(&[
         ("cache-control", "max-age=7200"),
@@ -155,7 +155,7 @@ fn words_inside_quotes_are_not_directives() {
 }
 
 #[test]
-fn no_store_and_private_are_not_kept() {
+fn no_store_and_private_are_not_storable() {
     for refused in [
         "no-store",
         "private",
@@ -189,7 +189,7 @@ fn expires_is_measured_from_the_origins_own_clock() {
 }
 
 #[test]
-fn an_unreadable_or_past_expires_is_a_short_life() {
+fn a_malformed_or_past_expires_means_stale() {
     for expires in [
         "0",
         "-1",
@@ -207,13 +207,13 @@ fn an_unreadable_or_past_expires_is_a_short_life() {
 }
 
 #[test]
-fn max_age_overrules_expires() {
+fn max_age_comes_before_expires() {
     let found = freshness(&[("expires", "0"), ("cache-control", "max-age=86400")]);
     assert_eq!(found.lifetime().as_secs(), DAY);
 }
 
 #[test]
-fn a_short_stay_is_never_longer_than_the_rest_of_a_life() {
+fn max_age_within_a_limit_is_never_more_than_the_rest_of_the_lifetime() {
     let found = freshness(&[
         ("cache-control", "max-age=86400, immutable"),
         ("age", "3600"),
@@ -239,7 +239,7 @@ fn age_is_subtracted() {
 }
 
 #[test]
-fn an_answer_that_is_nearly_over_lives_for_the_floor_unwarned() {
+fn a_response_that_is_nearly_stale_gets_the_minimum_without_a_warning() {
     let found = freshness(&[("cache-control", "max-age=86400"), ("age", "86399")]);
     assert_eq!(
         (found.age(at(NOW)).as_secs(), found.lifetime().as_secs()),
@@ -249,7 +249,7 @@ fn an_answer_that_is_nearly_over_lives_for_the_floor_unwarned() {
 }
 
 #[test]
-fn a_huge_or_unreadable_age_does_no_harm() {
+fn a_huge_or_malformed_age_does_no_harm() {
     for age in [
         "18446744073709551615",
         "99999999999999999999999",
@@ -262,7 +262,7 @@ fn a_huge_or_unreadable_age_does_no_harm() {
 }
 
 #[test]
-fn what_clients_can_use_is_passed_on() {
+fn directives_for_clients_are_passed_on() {
     let found = freshness(&[(
         "cache-control",
         "max-age=86400, stale-while-revalidate=60, immutable, stale-if-error=9999999999999",
@@ -274,7 +274,7 @@ fn what_clients_can_use_is_passed_on() {
 }
 
 #[test]
-fn a_clock_set_back_does_not_keep_things_for_ever() {
+fn a_clock_set_back_keeps_nothing_fresh_for_ever() {
     let found = freshness(&[]);
     assert!(found.is_fresh(at(NOW - 30)));
     assert!(!found.is_fresh(at(NOW - HOUR)));
@@ -282,7 +282,7 @@ fn a_clock_set_back_does_not_keep_things_for_ever() {
 }
 
 #[test]
-fn rules_that_contradict_keep_to_the_floor() {
+fn with_contradictory_rules_the_minimum_counts() {
     let rules = |min_ttl, max_ttl| Rules {
         min_ttl,
         max_ttl,
@@ -302,7 +302,7 @@ fn rules_that_contradict_keep_to_the_floor() {
 }
 
 #[test]
-fn a_silent_not_modified_starts_the_clock_anew() {
+fn a_304_without_a_lifetime_restarts_the_old_one() {
     let first = freshness(&[
         ("cache-control", "max-age=86400, immutable"),
         ("age", "100"),
@@ -346,7 +346,7 @@ fn validators_keep_what_can_be_sent_back() {
 }
 
 #[test]
-fn validators_are_renewed_one_by_one() {
+fn each_validator_is_renewed_on_its_own() {
     let old = Validators {
         etag: Some("\"1\"".to_owned()),
         last_modified: Some(at(5)),
@@ -365,7 +365,7 @@ fn validators_are_renewed_one_by_one() {
 }
 
 #[test]
-fn both_survive_being_written_down() {
+fn freshness_and_validators_survive_serialization() {
     let validators = Validators {
         etag: Some("\"a\\b\"".to_owned()),
         last_modified: Some(at(NOW)),
@@ -401,7 +401,7 @@ fn a_record_of_the_end_of_time_is_read_without_overflow() {
 
 proptest! {
     #[test]
-    fn any_headers_end_in_a_life_within_the_rules(line in any::<Vec<u8>>(), expires in ".{0,40}", age in ".{0,24}", now in any::<u32>()) {
+    fn any_header_results_in_a_lifetime_within_the_rules(line in any::<Vec<u8>>(), expires in ".{0,40}", age in ".{0,24}", now in any::<u32>()) {
         let mut headers = HeaderMap::new();
         for (name, value) in [(CACHE_CONTROL, &line[..]), (EXPIRES, expires.as_bytes()), (AGE, age.as_bytes()), (ETAG, &line[..])] {
             if let Ok(value) = HeaderValue::from_bytes(value) {
@@ -421,7 +421,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_no_source_holds_for_no_longer_than_its_origin_says() {
+fn errors_are_cached_no_longer_than_their_origin_says() {
     let held =
         |pairs: &[(&str, &str)]| negative_ttl(&headers(pairs), at(NOW)).map(|life| life.as_secs());
     assert_eq!(held(&[]), None);
@@ -444,7 +444,7 @@ fn what_is_no_source_holds_for_no_longer_than_its_origin_says() {
 }
 
 #[test]
-fn what_was_capped_lives_no_longer_whatever_the_origin_says() {
+fn a_cap_counts_whatever_the_origin_says() {
     let control = "max-age=86400, immutable, stale-while-revalidate=600, stale-if-error=600";
     let long = freshness(&[("cache-control", control), ("age", "100")]);
     let cap = Duration::from_secs(60);

@@ -45,7 +45,7 @@ fn check(cache_control: &str, expected: (u64, u64)) {
 }
 
 #[test]
-fn what_is_over_is_stale_and_not_fresh() {
+fn after_its_lifetime_a_response_is_stale() {
     let found = freshness(&[]);
     let end = NOW + HOUR;
     assert!(found.is_fresh(at(end - 1)));
@@ -58,7 +58,7 @@ fn what_is_over_is_stale_and_not_fresh() {
 }
 
 #[test]
-fn the_origins_word_goes_before_the_operators() {
+fn the_origins_directives_come_before_the_operators_rules() {
     check("max-age=86400", (HOUR, DAY));
     check("stale-while-revalidate=60", (60, DAY));
     check("stale-if-error=60", (HOUR, 60));
@@ -69,7 +69,7 @@ fn the_origins_word_goes_before_the_operators() {
 }
 
 #[test]
-fn who_wants_to_be_asked_gets_no_grace_but_its_own() {
+fn must_revalidate_leaves_only_the_origins_own_grace() {
     for strict in ["must-revalidate", "proxy-revalidate", "no-cache"] {
         check(strict, (0, 0));
         check(&format!("max-age=86400, {strict}"), (0, 0));
@@ -79,7 +79,7 @@ fn who_wants_to_be_asked_gets_no_grace_but_its_own() {
 }
 
 #[test]
-fn what_may_not_be_kept_is_never_stale() {
+fn an_unstorable_response_is_never_used_stale() {
     for refused in ["no-store", "private, stale-if-error=60"] {
         let found = freshness(&[("cache-control", refused)]);
         assert!(!found.may_serve_while_revalidating(at(NOW)), "{refused}");
@@ -88,12 +88,12 @@ fn what_may_not_be_kept_is_never_stale() {
 }
 
 #[test]
-fn the_operators_grace_is_told_to_nobody() {
+fn the_operators_grace_is_not_sent_to_clients() {
     assert_eq!(freshness(&[]).cache_control(), "public, max-age=3600");
 }
 
 #[test]
-fn a_stale_answer_says_that_its_life_is_over() {
+fn a_stale_response_has_an_age_beyond_its_max_age() {
     let found = freshness(&[("cache-control", "max-age=7200, immutable")]);
     let later = at(NOW + 3 * HOUR);
     assert_eq!(found.cache_control(), "public, max-age=7200, immutable");
@@ -105,7 +105,7 @@ fn a_stale_answer_says_that_its_life_is_over() {
 }
 
 #[test]
-fn a_life_that_is_ended_ends_now() {
+fn ended_means_stale_from_now_on() {
     let found = freshness(&[("cache-control", "max-age=86400, immutable")]);
     let cut = found.ended(at(NOW + 100));
     assert!(!cut.is_fresh(at(NOW + 100)));
@@ -124,7 +124,7 @@ fn a_life_that_is_ended_ends_now() {
 }
 
 #[test]
-fn a_not_modified_gives_a_cut_life_back() {
+fn a_304_restores_an_ended_lifetime() {
     let found = freshness(&[("cache-control", "max-age=86400")]);
     let later = at(NOW + 2 * HOUR);
     let silent = Freshness::of(&HeaderMap::new(), later, &Rules::default());
@@ -137,14 +137,14 @@ fn a_not_modified_gives_a_cut_life_back() {
 }
 
 #[test]
-fn a_cut_life_may_be_written_down() {
+fn an_ended_lifetime_survives_serialization() {
     let cut = freshness(&[("cache-control", "stale-if-error=5")]).ended(at(NOW + 7));
     let text = toml::to_string(&cut).expect("freshness is plain data");
     assert_eq!(toml::from_str::<Freshness>(&text), Ok(cut));
 }
 
 #[test]
-fn a_record_from_before_there_was_grace_has_none() {
+fn a_record_without_grace_has_none() {
     let text = format!("received = {NOW}\nlifetime = 60\nstale_if_error = 60");
     let found: Freshness = toml::from_str(&text).expect("an old record");
     assert!(found.is_fresh(at(NOW)));
@@ -186,7 +186,7 @@ fn a_clock_set_ahead_ends_all_grace() {
 
 proptest! {
     #[test]
-    fn what_is_fresh_may_always_be_served(control in "[a-z0-9=, -]{0,60}", elapsed in any::<u32>(), cut in any::<Option<u32>>()) {
+    fn a_fresh_response_may_always_be_served(control in "[a-z0-9=, -]{0,60}", elapsed in any::<u32>(), cut in any::<Option<u32>>()) {
         let mut found = freshness(&[("cache-control", &control)]);
         if let Some(cut) = cut {
             found = found.ended(at(NOW + u64::from(cut)));

@@ -1,60 +1,68 @@
-//! A request's one clock: set once, passed on, and naming the stage that spent it.
+//! The deadline of a piece of work: set once, passed on, and exceeded with an error that names the stage.
 
 use std::fmt;
 use std::time::Duration;
-use std::time::Instant;
 
+use tokio::time::Instant;
 use tokio::time::timeout_at;
 
-/// A point in time by which an answer is of use.
+/// A point in time after which a result is of no use.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Instant);
 
-/// What was waited for.
+/// The stages of a render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The source.
+    /// The source is fetched.
     Fetch,
-    /// A place at a processor, and the transformation itself.
+    /// The render waits for a worker, and runs.
     Render,
 }
 
-/// The deadline passed during a stage.
+/// The deadline passed during this stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimedOut(pub Stage);
+pub struct Timeout<S = Stage>(pub S);
 
 impl Deadline {
-    /// A deadline that lies ahead by `time`.
+    /// A deadline in so much time.
     pub fn after(time: Duration) -> Self {
-        Self::since(Instant::now(), time)
+        Deadline(Instant::now() + time)
     }
 
-    /// A deadline that lay ahead by `time` at `start`.
-    pub fn since(start: Instant, time: Duration) -> Self {
-        Deadline(start + time)
+    /// A deadline so much time after `start`.
+    pub fn since(start: std::time::Instant, time: Duration) -> Self {
+        Deadline(Instant::from_std(start) + time)
+    }
+
+    /// This deadline, or one in so much time, whichever comes first.
+    pub fn within(self, time: Duration) -> Self {
+        Deadline(self.0.min(Instant::now() + time))
     }
 
     /// The point in time.
-    pub fn instant(self) -> Instant {
-        self.0
+    pub fn instant(self) -> std::time::Instant {
+        self.0.into_std()
+    }
+
+    /// Whether the deadline has passed.
+    pub fn has_passed(self) -> bool {
+        Instant::now() >= self.0
     }
 
     /// Waits for `work` until the deadline; then drops it.
     ///
     /// # Errors
-    /// [`TimedOut`] names `stage`.
-    pub async fn bound<T>(
+    /// [`Timeout`] names `stage`.
+    pub async fn bound<S, T>(
         self,
-        stage: Stage,
+        stage: S,
         work: impl Future<Output = T>,
-    ) -> Result<T, TimedOut> {
-        timeout_at(self.0.into(), work)
-            .await
-            .map_err(|_| TimedOut(stage))
+    ) -> Result<T, Timeout<S>> {
+        timeout_at(self.0, work).await.map_err(|_| Timeout(stage))
     }
 }
 
-impl fmt::Display for TimedOut {
+impl fmt::Display for Timeout {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Stage::Fetch => out.write_str("the source did not arrive in time"),
@@ -63,7 +71,7 @@ impl fmt::Display for TimedOut {
     }
 }
 
-impl std::error::Error for TimedOut {}
+impl std::error::Error for Timeout {}
 
 #[cfg(test)]
 mod tests {
@@ -73,7 +81,7 @@ mod tests {
 
     use super::Deadline;
     use super::Stage;
-    use super::TimedOut;
+    use super::Timeout;
 
     #[tokio::test(start_paused = true)]
     async fn a_timeout_names_its_stage() {
@@ -81,7 +89,22 @@ mod tests {
         assert_eq!(deadline.bound(Stage::Fetch, ready(7)).await, Ok(7));
         assert_eq!(
             deadline.bound(Stage::Render, pending::<()>()).await,
-            Err(TimedOut(Stage::Render))
+            Err(Timeout(Stage::Render))
         );
+        assert!(deadline.has_passed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_of_two_deadlines_counts() {
+        let (short, long) = (Duration::from_secs(1), Duration::from_secs(9));
+        for deadline in [
+            Deadline::after(long).within(short),
+            Deadline::after(short).within(long),
+        ] {
+            let start = tokio::time::Instant::now();
+            let waited = deadline.bound(Stage::Fetch, pending::<()>()).await;
+            assert_eq!(waited, Err(Timeout(Stage::Fetch)));
+            assert!(start.elapsed() < Duration::from_secs(2));
+        }
     }
 }

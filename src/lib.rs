@@ -18,21 +18,23 @@
 
 pub mod units;
 
+pub mod deadline;
+
 pub mod allocator;
 
 pub mod files;
 
-pub mod dns;
+pub mod outbound;
 
 pub mod options;
 
 pub mod request;
 
+pub mod freshness;
+
 pub mod bucket;
 
 pub mod policy;
-
-pub mod freshness;
 
 pub mod source;
 
@@ -45,8 +47,6 @@ pub mod transform;
 pub mod cache;
 
 pub mod cpu;
-
-pub mod deadline;
 
 pub mod error;
 

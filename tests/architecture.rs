@@ -10,21 +10,30 @@ use std::path::PathBuf;
 /// Rooms in the order in which a request meets them, each with the rooms that it imports: no more than these, and no fewer.
 const ROOMS: [(&str, &[&str]); 25] = [
     ("units", &[]),
+    ("deadline", &[]),
     // Nothing of ours, and `main` alone calls it.
     ("allocator", &[]),
     ("files", &[]),
-    ("dns", &[]),
+    ("outbound", &[]),
     ("options", &[]),
     ("request", &["options"]),
-    // `dns`, here and in `source`: slow names hold few threads.
-    ("bucket", &["dns"]),
+    ("freshness", &[]),
+    // `outbound`, here and below: all outgoing HTTP has the same client settings. `freshness`: dates that HTTP can write.
+    ("bucket", &["outbound", "freshness"]),
     // `bucket`: a URL that spells a configured bucket is told from others by the bucket's own addresses.
     ("policy", &["options", "request", "bucket"]),
-    ("freshness", &[]),
     // `units`, here and below: sizes and times in settings are typed. `files`, here and in `cache`: no link leads out of a folder.
     (
         "source",
-        &["units", "files", "dns", "bucket", "policy", "freshness"],
+        &[
+            "units",
+            "deadline",
+            "files",
+            "outbound",
+            "freshness",
+            "bucket",
+            "policy",
+        ],
     ),
     // `options`: orientation, canvas and effects take what a recipe says of them.
     ("pixels", &["options"]),
@@ -44,7 +53,6 @@ const ROOMS: [(&str, &[&str]); 25] = [
         ],
     ),
     ("cpu", &[]),
-    ("deadline", &[]),
     // `bucket`: what went wrong with a bucket decides the status. `cache`: so does a flight that was lost.
     (
         "error",
@@ -142,6 +150,7 @@ const ROOMS: [(&str, &[&str]); 25] = [
     (
         "cli",
         &[
+            "outbound",
             "options",
             "request",
             "bucket",
@@ -192,8 +201,10 @@ const UNSAFE: [&str; 15] = [
     "src/server/write_timeout.rs",
 ];
 
-/// Rooms that may say `StatusCode`: two that hear it from an origin, and those that answer. `error` alone makes one of a number.
-const STATUSES: [&str; 6] = ["admin", "bucket", "error", "response", "server", "source"];
+/// Rooms that may say `StatusCode`: three that hear it from an origin, and those that answer. `error` alone makes one of a number.
+const STATUSES: [&str; 7] = [
+    "admin", "bucket", "error", "outbound", "response", "server", "source",
+];
 
 /// A line of code, without comments.
 struct Line {

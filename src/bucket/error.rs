@@ -1,11 +1,11 @@
-//! What can go wrong with a bucket.
+//! Errors of buckets.
 
 use std::fmt;
 
 use hyper::HeaderMap;
 use hyper::StatusCode;
 
-/// Why a bucket did not do as asked. Displays without secrets, addresses or the bucket's own words.
+/// Why a request to a bucket failed. The message holds no secrets, no addresses and no text of the response.
 #[derive(Debug)]
 pub struct BucketError {
     /// The configured name of the bucket.
@@ -19,31 +19,31 @@ pub struct BucketError {
 pub enum BucketProblem {
     /// The settings cannot work.
     Setup(String),
-    /// The credential chain holds nothing usable.
+    /// The credential chain has no usable credentials.
     Credentials(String),
-    /// The key has an empty segment (`a//b`), begins or ends with a slash, is empty or too long; such objects cannot be asked for.
+    /// The key is empty or too long, has an empty segment (`a//b`), or starts or ends with a slash. Such objects cannot be requested.
     UnusableKey,
-    /// The bucket answered, and not with an object.
+    /// The bucket answered with another status.
     Status {
-        /// As answered.
+        /// The status.
         status: StatusCode,
-        /// S3's word for it (`AccessDenied`), or nothing.
+        /// The error code of S3 (`AccessDenied`), or empty.
         code: String,
-        /// As the bucket sent them.
+        /// The header of the response.
         headers: Box<HeaderMap>,
     },
-    /// The endpoint's name cannot be resolved.
+    /// The host of the endpoint cannot be resolved.
     Dns(String),
-    /// No connection.
+    /// No connection to the endpoint.
     Connect(String),
-    /// No answer in time.
+    /// No response in time.
     Timeout,
-    /// The answer stopped early or makes no sense.
+    /// The response ended early or is not what S3 sends.
     BrokenOff(String),
 }
 
 impl BucketError {
-    /// The bucket works, and has no such object.
+    /// Whether the bucket works but has no such object.
     pub fn is_missing(&self) -> bool {
         match &self.problem {
             BucketProblem::Status { status, code, .. } => {
@@ -53,7 +53,7 @@ impl BucketError {
         }
     }
 
-    /// Trying again is of no use before somebody changes settings or permissions.
+    /// Whether somebody must change settings or permissions before another request can succeed.
     pub fn is_for_operator(&self) -> bool {
         match &self.problem {
             BucketProblem::Setup(_)
@@ -81,7 +81,7 @@ impl fmt::Display for BucketError {
                  `credentials`"
             ),
             BucketProblem::UnusableKey => {
-                out.write_str("a key must have 1 to 1024 bytes and not begin or end with a slash or hold two in a row")
+                out.write_str("an object key must have 1 to 1024 bytes, without a slash at its start or end or two in a row")
             }
             BucketProblem::Status { status, code, .. } => {
                 write!(out, "answered {}", status.as_u16())?;
@@ -96,8 +96,8 @@ impl fmt::Display for BucketError {
             }
             BucketProblem::Dns(reason) => write!(out, "its host cannot be resolved: {reason}"),
             BucketProblem::Connect(reason) => write!(out, "cannot connect: {reason}"),
-            BucketProblem::Timeout => out.write_str("no answer in time"),
-            BucketProblem::BrokenOff(reason) => write!(out, "the answer broke off: {reason}"),
+            BucketProblem::Timeout => out.write_str("no response in time"),
+            BucketProblem::BrokenOff(reason) => write!(out, "the response broke off: {reason}"),
         }
     }
 }

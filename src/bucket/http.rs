@@ -1,7 +1,6 @@
-//! The HTTP client under `object_store`: one attempt of one request. It notes what the bucket answered, because `object_store` keeps the
-//! headers of a 304 and the kind of a failure to itself, and hands on only what is safe to keep.
+//! The HTTP client below `object_store`: one attempt of one request. It captures the response of the bucket, because `object_store` does not pass on
+//! the header of a 304 or the kind of a failure. It passes on to `object_store` only what is safe to keep.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -22,30 +21,42 @@ use object_store::client::HttpRequest;
 use object_store::client::HttpResponse;
 use object_store::client::HttpResponseBody;
 use object_store::client::HttpService;
-use reqwest::dns::Addrs;
-use reqwest::dns::Name;
-use reqwest::dns::Resolve;
-use reqwest::dns::Resolving;
 use tokio::time::timeout;
 
-use super::Timeouts;
-use crate::dns::Resolver;
+use crate::outbound::LookupError;
+use crate::outbound::Resolver;
+use crate::outbound::USER_AGENT;
+use crate::outbound::causes;
+use crate::outbound::root_cause;
+use crate::outbound::source_client;
 
-/// An answer's error document is read up to this many bytes, in search of its code.
-const ERROR_DOCUMENT: usize = 4096;
+/// How much of an error document is read to find its code, in bytes.
+const MAX_ERROR_DOCUMENT: usize = 4096;
 
-/// Stands for a length that is not told, and is larger than any object: what breaks off is asked for up to there.
+/// Replaces an unknown length. It is larger than any object, so if the connection breaks, all of the rest is requested.
 const UNKNOWN_LENGTH: &str = "9223372036854775807";
 
-/// What a request met last. Travels with the request as an extension, so that its sender can look afterwards.
+/// How long requests may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For a connection: name lookup, TCP and TLS.
+    pub connect: Duration,
+    /// For the header of a response, connecting included.
+    pub first_byte: Duration,
+    /// After this time no retry starts.
+    pub total: Duration,
+}
+
+/// Captures the last exchange of a request. It travels with the request as an extension, and its sender reads it afterwards.
 #[derive(Clone, Default)]
 pub(super) struct Capture(Arc<Mutex<Option<Exchange>>>);
 
+/// A response, or the failure to get one.
 pub(super) enum Exchange {
     Response {
         status: StatusCode,
         headers: HeaderMap,
-        /// The word within `<Code>` of an error document, or nothing.
+        /// The code of an error document (`NoSuchKey`), or empty.
         code: String,
     },
     Failure {
@@ -67,27 +78,12 @@ impl Capture {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn note(&self, exchange: Exchange) {
+    fn set(&self, exchange: Exchange) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(exchange);
     }
 }
 
-/// The system's resolver.
-#[derive(Default)]
-struct BucketResolver(Resolver);
-
-impl Resolve for BucketResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let resolver = self.0.clone();
-        Box::pin(async move {
-            // The port is a placeholder; the client puts in the URL's own.
-            let found = resolver.addresses(name.as_str()).await?;
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// One connection pool, shared by every request to a bucket.
+/// The connection pool of a bucket.
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     client: reqwest::Client,
@@ -96,27 +92,11 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(timeouts: Timeouts) -> Result<Self, reqwest::Error> {
-        // reqwest takes the process's provider; a second installation is refused, and the first one is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // Not every store hands out what it holds as it is.
-        let plain = [(
-            header::ACCEPT_ENCODING,
-            HeaderValue::from_static("identity"),
-        )];
-        let plain = HeaderMap::from_iter(plain);
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("safelight/", env!("CARGO_PKG_VERSION")))
-            .default_headers(plain)
-            .dns_resolver(BucketResolver::default())
+        let client = source_client()
+            .user_agent(USER_AGENT)
+            .dns_resolver(Resolver::default())
             .connect_timeout(timeouts.connect)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
             .http1_only()
-            // Header lines that browsers forgive, as from other origins.
-            .http1_allow_spaces_after_header_name_in_responses(true)
-            .http1_allow_obsolete_multiline_headers_in_responses(true)
-            .http1_ignore_invalid_headers_in_responses(true)
             .build()?;
         Ok(Transport {
             client,
@@ -143,24 +123,24 @@ impl HttpService for Transport {
         let (mut parts, mut body) = match self.attempt(request).await {
             Ok(answer) => answer.into_parts(),
             Err(error) => {
-                capture.note(Exchange::Failure {
-                    kind: failure(&error),
-                    reason: reason(&error),
+                capture.set(Exchange::Failure {
+                    kind: failure_kind(&error),
+                    reason: root_cause(&error),
                 });
                 return Err(error);
             }
         };
         let mut code = String::new();
         if parts.status.is_client_error() || parts.status.is_server_error() {
-            // The document may be endless, and it may quote the access key: only its code goes on.
-            code = match timeout(self.first_byte, opening(body)).await {
-                Ok(opening) => code_of(&opening),
+            // The document may be endless, and may quote the access key. Only its code is passed on.
+            code = match timeout(self.first_byte, read_start(body)).await {
+                Ok(start) => code_of(&start),
                 Err(_) => String::new(),
             };
             body = HttpResponseBody::from(Bytes::new());
         }
-        let headers = kept(&parts.headers);
-        capture.note(Exchange::Response {
+        let headers = passed_headers(&parts.headers);
+        capture.set(Exchange::Response {
             status: parts.status,
             headers: std::mem::replace(&mut parts.headers, headers),
             code,
@@ -175,9 +155,9 @@ impl HttpConnector for Transport {
     }
 }
 
-/// The headers `object_store` works with. It fails on any other that is not ASCII: an object's own metadata, a file name.
-fn kept(headers: &HeaderMap) -> HeaderMap {
-    let mut kept = HeaderMap::new();
+/// The header fields that `object_store` needs. It fails if any other field is not ASCII: metadata of an object, or a file name.
+fn passed_headers(headers: &HeaderMap) -> HeaderMap {
+    let mut passed = HeaderMap::new();
     for name in [
         header::CONTENT_LENGTH,
         header::CONTENT_RANGE,
@@ -185,22 +165,23 @@ fn kept(headers: &HeaderMap) -> HeaderMap {
         header::LOCATION,
     ] {
         if let Some(value) = headers.get(&name) {
-            kept.insert(name, value.clone());
+            passed.insert(name, value.clone());
         }
     }
-    // It refuses an answer without a length, which one in chunks has not: the body ends where HTTP says so.
-    kept.entry(header::CONTENT_LENGTH)
+    // `object_store` refuses a response without a length, which chunked ones do not have. The content ends where HTTP says so.
+    passed
+        .entry(header::CONTENT_LENGTH)
         .or_insert(HeaderValue::from_static(UNKNOWN_LENGTH));
-    kept
+    passed
 }
 
-async fn opening(body: HttpResponseBody) -> Vec<u8> {
+async fn read_start(body: HttpResponseBody) -> Vec<u8> {
     let mut stream = body.bytes_stream();
     let mut read = Vec::new();
     while let Some(Ok(chunk)) = futures_util::StreamExt::next(&mut stream).await {
-        let room = ERROR_DOCUMENT.saturating_sub(read.len());
+        let room = MAX_ERROR_DOCUMENT.saturating_sub(read.len());
         read.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if read.len() >= ERROR_DOCUMENT {
+        if read.len() >= MAX_ERROR_DOCUMENT {
             break;
         }
     }
@@ -223,14 +204,9 @@ fn code_of(document: &[u8]) -> String {
     }
 }
 
-fn failure(error: &HttpError) -> FailureKind {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        // The connector under reqwest gives a failed lookup no type of its own.
-        if error.to_string() == "dns error" {
-            return FailureKind::Dns;
-        }
-        cause = error.source();
+fn failure_kind(error: &HttpError) -> FailureKind {
+    if causes(error).any(|cause| cause.is::<LookupError>()) {
+        return FailureKind::Dns;
     }
     match error.kind() {
         HttpErrorKind::Connect => FailureKind::Connect,
@@ -239,21 +215,12 @@ fn failure(error: &HttpError) -> FailureKind {
     }
 }
 
-/// The innermost cause: the layers above it only repeat that something failed.
-pub(super) fn reason(error: &(dyn Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(cause) = innermost.source() {
-        innermost = cause;
-    }
-    innermost.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::code_of;
 
     #[test]
-    fn only_a_plain_word_is_a_code() {
+    fn only_letters_and_digits_are_a_code() {
         let document = b"<?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code><AWSAccessKeyId>AKIA</AWSAccessKeyId></Error>";
         assert_eq!(code_of(document), "SignatureDoesNotMatch");
         for odd in [

@@ -1,13 +1,12 @@
-//! One S3-compatible bucket, whoever needs it: where it is, who signs, and its objects as streams.
+//! One S3-compatible bucket: where it is, how requests are signed, and its objects as streams.
 //!
-//! Never falls back to an unsigned request when credentials are missing, because the answer would be a riddle ("403") instead of the cause;
-//! never puts a secret or an answer's text into a message; never follows a redirect, because a signed request has one addressee.
+//! Never sends an unsigned request because credentials are missing: the answer would be a 403 that hides the cause. Never puts a secret or the text
+//! of a response into a message. Never follows a redirect, because a signed request is for one host.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use chrono::DateTime;
@@ -30,83 +29,76 @@ use object_store::aws::AmazonS3Builder;
 use object_store::list::PaginatedListOptions;
 use object_store::list::PaginatedListStore;
 use object_store::path::Path;
-use url::Host;
-use url::Url;
 
+use crate::freshness::http_date;
+use crate::outbound::is_complete;
+use crate::outbound::root_cause;
 pub use address::AddressError;
-pub use address::AddressingStyle;
 pub use address::BucketAddress;
-pub use address::Config;
-pub use address::Credentials;
+pub use config::AddressingStyle;
+pub use config::Config;
+pub use config::Credentials;
 use credentials::ChainError;
 use credentials::CredentialChain;
+use endpoint::ServiceEndpoint;
 pub use error::BucketError;
 pub use error::BucketProblem;
 use http::Capture;
 use http::Exchange;
 use http::FailureKind;
+pub use http::Timeouts;
 use http::Transport;
-use http::reason;
+pub use key::is_key;
 
 mod address;
+mod config;
 mod credentials;
+mod endpoint;
 mod error;
 mod http;
+mod key;
 
-/// A request that fails for a passing reason is sent again this often.
-const RETRIES: usize = 2;
-/// The longest key that S3 stores, in bytes.
-const KEY_BYTES: usize = 1024;
+/// How often a request is sent again after a temporary failure.
+const MAX_RETRIES: usize = 2;
 
-/// One configured bucket, with its own connections.
+/// One configured bucket, with its own connection pool.
 pub struct Bucket {
     name: String,
     store: AmazonS3,
 }
 
-/// How long one attempt may wait.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// For a connection: name lookup, TCP and TLS.
-    pub connect: Duration,
-    /// For the head of an answer, connecting included.
-    pub first_byte: Duration,
-    /// For the whole request. No retry starts after it.
-    pub total: Duration,
-}
-
-/// What the reader has already.
+/// The conditions of a conditional request: what the reader has already.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conditions<'a> {
     /// The entity tag, with its quotes.
     pub etag: Option<&'a str>,
-    /// When the object changed last. Counts only without an entity tag.
+    /// When the object was modified. Ignored if there is an entity tag.
     pub last_modified: Option<SystemTime>,
 }
 
-/// What a bucket says when asked for an object.
+/// The response to a request for an object.
 pub enum GetResponse {
     /// The object.
     Object(Object),
-    /// The reader has it already. The headers say for how long that holds.
+    /// The conditions hold: the reader has the object already. The header says how long it stays fresh.
     NotModified(HeaderMap),
 }
 
-/// An object on its way.
+/// An object whose content is still arriving.
 pub struct Object {
-    /// As the bucket sent them.
+    /// The header of the response.
     pub headers: HeaderMap,
-    /// Announced length in bytes, which an answer in chunks does not tell.
+    /// The length in bytes. A chunked response does not have it.
     pub length: Option<u64>,
-    /// The content. A break in the middle is mended by asking for the rest, as long as the entity tag stays the same.
+    /// The content. If the connection breaks, the rest is requested, as long as the entity tag is the same.
     pub body: Pin<Box<dyn Stream<Item = Result<Bytes, BucketError>> + Send>>,
 }
 
 impl Bucket {
-    /// Prepares to use the bucket; nothing is sent, and no credentials are looked up before the first request.
+    /// Builds the client of the bucket. Before the first request nothing is sent and no credentials are looked up.
     ///
     /// # Errors
-    /// [`BucketProblem::Setup`] when the settings contradict each other or the machine has no certificates to check servers with.
+    /// [`BucketProblem::Setup`] if the settings contradict each other, or the machine has no certificates to check servers with.
     pub fn open(config: &Config, timeouts: Timeouts) -> Result<Bucket, BucketError> {
         let Config {
             name,
@@ -121,7 +113,7 @@ impl Bucket {
             problem: BucketProblem::Setup(reason),
         };
         BucketAddress::of(config).map_err(|error| fail(error.to_string()))?;
-        let http = Transport::new(timeouts).map_err(|error| fail(reason(&error)))?;
+        let transport = Transport::new(timeouts).map_err(|error| fail(root_cause(&error)))?;
         let service = ServiceEndpoint::of(bucket, region, endpoint, *style)
             .map_err(|error| fail(error.to_string()))?;
         let backoff = BackoffConfig {
@@ -131,18 +123,18 @@ impl Bucket {
         };
         let builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
-            // A service with its own endpoint looks at the region only to check the signature, and most call theirs this.
+            // Other services use the region only to check signatures, and most of them name theirs like this.
             .with_region(if region.is_empty() {
                 "us-east-1"
             } else {
                 region
             })
-            .with_endpoint(service.endpoint)
+            .with_endpoint(service.url)
             .with_virtual_hosted_style_request(service.is_virtual)
-            .with_http_connector(http)
+            .with_http_connector(transport)
             .with_retry(RetryConfig {
                 backoff,
-                max_retries: RETRIES,
+                max_retries: MAX_RETRIES,
                 retry_timeout: timeouts.total,
             });
         let builder = match credentials {
@@ -161,25 +153,27 @@ impl Bucket {
         })
     }
 
-    /// What other settings call this bucket.
+    /// The name of this bucket in other settings.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Asks for the object `key`, or whether it is still what the reader knows. The caller bounds the whole in time and the body in size.
+    /// Requests the object `key`, unless the conditions hold. The caller limits the total time and the size of the content.
     ///
     /// # Errors
-    /// [`BucketProblem`] says what went wrong; a missing object is [`BucketProblem::Status`] with 404.
+    /// [`BucketProblem`] says what went wrong. A missing object is [`BucketProblem::Status`] with 404.
     pub async fn get(&self, key: &str, known: Conditions<'_>) -> Result<GetResponse, BucketError> {
         let path = self.path(key)?;
         let capture = Capture::default();
         let mut options = GetOptions::default();
         options.extensions.insert(capture.clone());
-        // What does not fit a header panics further down.
+        // `object_store` panics on values that do not fit a header.
         let etag = known
             .etag
             .filter(|etag| HeaderValue::from_str(etag).is_ok());
-        let since = known.last_modified.filter(|date| is_http_date(*date));
+        let since = known
+            .last_modified
+            .filter(|date| http_date(*date).is_some());
         match etag {
             Some(etag) => options.if_none_match = Some(etag.to_owned()),
             None => options.if_modified_since = since.map(DateTime::from),
@@ -191,7 +185,7 @@ impl Bucket {
                 Some(Exchange::Response {
                     status, headers, ..
                 }),
-            ) if !is_whole(status, &headers) => Err(self.error(BucketProblem::Status {
+            ) if !is_complete(status, &headers) => Err(self.error(BucketProblem::Status {
                 status,
                 code: String::new(),
                 headers: Box::new(headers),
@@ -203,7 +197,7 @@ impl Bucket {
                 let name = self.name.clone();
                 let broken = move |error: object_store::Error| BucketError {
                     bucket: name.clone(),
-                    problem: BucketProblem::BrokenOff(reason(&error)),
+                    problem: BucketProblem::BrokenOff(root_cause(&error)),
                 };
                 let body = Box::pin(found.into_stream().map_err(broken));
                 Ok(GetResponse::Object(Object {
@@ -222,26 +216,26 @@ impl Bucket {
             ) if is_conditional => Ok(GetResponse::NotModified(headers)),
             (Err(error), exchange) => Err(self.failed(&error, exchange)),
             (Ok(_), Some(Exchange::Failure { .. }) | None) => Err(self.error(
-                BucketProblem::BrokenOff("an answer that nobody received".to_owned()),
+                BucketProblem::BrokenOff("the response was not captured".to_owned()),
             )),
         }
     }
 
-    /// The first bytes of the object `key`, no more than `most`, and its length in bytes: for who need not read the rest.
+    /// The first bytes of the object `key`, `max` at most, and its length in bytes.
     ///
     /// # Errors
-    /// [`BucketProblem`] says what went wrong; a missing object is [`BucketProblem::Status`] with 404.
-    pub async fn beginning(&self, key: &str, most: u64) -> Result<(Bytes, u64), BucketError> {
+    /// [`BucketProblem`] says what went wrong. A missing object is [`BucketProblem::Status`] with 404.
+    pub async fn beginning(&self, key: &str, max: u64) -> Result<(Bytes, u64), BucketError> {
         let path = self.path(key)?;
         let capture = Capture::default();
-        let mut options = GetOptions::new().with_range(Some(0..most));
+        let mut options = GetOptions::new().with_range(Some(0..max));
         options.extensions.insert(capture.clone());
         let found = match self.store.get_opts(&path, options).await {
             Ok(found) => found,
             Err(error) => {
                 let error = self.failed(&error, capture.take());
                 return match error.problem {
-                    // An empty object has no first byte.
+                    // An empty object has no range of bytes.
                     BucketProblem::Status {
                         status: StatusCode::RANGE_NOT_SATISFIABLE,
                         ..
@@ -252,14 +246,15 @@ impl Bucket {
         };
         let length = found.meta.size;
         let bytes = found.bytes().await;
-        let bytes = bytes.map_err(|error| self.error(BucketProblem::BrokenOff(reason(&error))))?;
+        let bytes =
+            bytes.map_err(|error| self.error(BucketProblem::BrokenOff(root_cause(&error))))?;
         Ok((bytes, length))
     }
 
-    /// Stores an object, these parts one after the other, in place of what may be there.
+    /// Stores an object that consists of these parts, and replaces one with the same key.
     ///
     /// # Errors
-    /// [`BucketProblem`] says what went wrong; the object may be stored all the same.
+    /// [`BucketProblem`] says what went wrong. The object may have been stored nevertheless.
     pub async fn put(&self, key: &str, parts: Vec<Bytes>) -> Result<(), BucketError> {
         let path = self.path(key)?;
         let capture = Capture::default();
@@ -271,10 +266,10 @@ impl Bucket {
         Ok(())
     }
 
-    /// Deletes objects, a thousand with each request. Those that are not there are as good as deleted.
+    /// Deletes objects, a thousand with each request. Objects that do not exist count as deleted.
     ///
     /// # Errors
-    /// [`BucketProblem`] says why the first one could not be deleted that could not; the others may be gone.
+    /// [`BucketProblem`] of the first object that could not be deleted. Others may be deleted.
     pub async fn delete(&self, keys: Vec<String>) -> Result<(), BucketError> {
         let paths = keys
             .iter()
@@ -292,9 +287,9 @@ impl Bucket {
                     let failed = self.failed(&error, None);
                     first = Err(match failed.problem {
                         BucketProblem::Credentials(_) => failed,
-                        // Nobody saw the answer, and the error quotes it.
+                        // The error quotes the response, which was not captured.
                         _ => self.error(BucketProblem::BrokenOff(
-                            "not everything could be deleted; is s3:DeleteObject allowed?"
+                            "not all objects could be deleted; is s3:DeleteObject allowed?"
                                 .to_owned(),
                         )),
                     });
@@ -304,7 +299,7 @@ impl Bucket {
         first
     }
 
-    /// The first keys (a thousand at most) that begin with `prefix` and come after `after`, in order. None: there are no more.
+    /// The first keys (a thousand at most) that start with `prefix` and come after `after`, in order. The list is empty if there are no more.
     ///
     /// # Errors
     /// [`BucketProblem`] says what went wrong.
@@ -329,25 +324,23 @@ impl Bucket {
             let mut keys: Vec<String> = found.map(|found| found.location.into()).collect();
             keys.sort_unstable();
             token = page.page_token;
-            // A page may be empty, and more may follow.
+            // More pages may follow an empty one.
             if !keys.is_empty() || token.is_none() {
                 return Ok(keys);
             }
         }
     }
 
-    /// A key that the path type would change is another object's key; none at all is the bucket's listing; a longer one exists nowhere.
     fn path(&self, key: &str) -> Result<Path, BucketError> {
-        let path = is_key(key).then(|| Path::parse(key).ok()).flatten();
-        path.ok_or_else(|| self.error(BucketProblem::UnusableKey))
+        key::path(key).ok_or_else(|| self.error(BucketProblem::UnusableKey))
     }
 
-    /// Why a request failed, by what it met last, if anybody looked.
+    /// The error of a failed request, from its last exchange if that was captured.
     fn failed(&self, error: &object_store::Error, exchange: Option<Exchange>) -> BucketError {
         self.error(match (error, exchange) {
-            // The answer cannot be understood: it has no length, for example.
+            // `object_store` cannot use the response: it has no length, for example.
             (error, Some(Exchange::Response { status, .. })) if status.is_success() => {
-                BucketProblem::BrokenOff(reason(error))
+                BucketProblem::BrokenOff(root_cause(error))
             }
             (
                 _,
@@ -367,11 +360,11 @@ impl Bucket {
                 FailureKind::Timeout => BucketProblem::Timeout,
                 FailureKind::BrokenOff => BucketProblem::BrokenOff(reason),
             },
-            // Nothing was sent: signing failed.
+            // The request was not sent, because signing failed.
             (object_store::Error::Generic { source, .. }, None) if source.is::<ChainError>() => {
                 BucketProblem::Credentials(source.to_string())
             }
-            (error, None) => BucketProblem::Setup(reason(error)),
+            (error, None) => BucketProblem::Setup(root_cause(error)),
         })
     }
 
@@ -380,82 +373,6 @@ impl Bucket {
             bucket: self.name.clone(),
             problem,
         }
-    }
-}
-
-/// Whether an answer holds all of what was asked for. One in part (206) does where its range is the whole: some caches answer so.
-pub fn is_whole(status: StatusCode, headers: &HeaderMap) -> bool {
-    match status {
-        StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => true,
-        StatusCode::PARTIAL_CONTENT => is_whole_range(headers).unwrap_or(false),
-        _ => false,
-    }
-}
-
-/// Whether `Content-Range: bytes 0-9/10` ends with the last byte, and the length is that of the range. `None` where it is not written so.
-fn is_whole_range(headers: &HeaderMap) -> Option<bool> {
-    let value = |name| headers.get(name)?.to_str().ok();
-    let range = value(header::CONTENT_RANGE)?.strip_prefix("bytes 0-")?;
-    let (last, whole) = range.split_once('/')?;
-    let (last, whole): (u64, u64) = (last.parse().ok()?, whole.parse().ok()?);
-    let length = match value(header::CONTENT_LENGTH) {
-        Some(length) => length.parse().ok()?,
-        None => whole,
-    };
-    Some(last.checked_add(1) == Some(whole) && length == whole)
-}
-
-/// HTTP writes years with four digits.
-fn is_http_date(date: SystemTime) -> bool {
-    const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
-    date.duration_since(UNIX_EPOCH)
-        .is_ok_and(|since| since < YEAR_10000)
-}
-
-/// Whether an object can have this key.
-pub fn is_key(key: &str) -> bool {
-    (1..=KEY_BYTES).contains(&key.len()) && Path::parse(key).is_ok_and(|path| path.as_ref() == key)
-}
-
-/// Where requests go.
-#[derive(Debug, PartialEq, Eq)]
-struct ServiceEndpoint {
-    endpoint: String,
-    /// The endpoint holds the bucket's name already.
-    is_virtual: bool,
-}
-
-impl ServiceEndpoint {
-    fn of(
-        bucket: &str,
-        region: &str,
-        endpoint: &str,
-        style: AddressingStyle,
-    ) -> Result<Self, url::ParseError> {
-        let service = if endpoint.is_empty() {
-            let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-            format!("https://s3.{region}.amazonaws.com{suffix}")
-        } else {
-            endpoint.to_owned()
-        };
-        let mut url = Url::parse(&service)?;
-        let is_virtual = match (style, url.host()) {
-            // A dot in the bucket's name and TLS: the service's certificate covers one label only.
-            (AddressingStyle::Virtual, Some(Host::Domain(_))) => {
-                url.scheme() == "http" || !bucket.contains('.')
-            }
-            // An address has no room for the bucket's name.
-            (AddressingStyle::Virtual, _) | (AddressingStyle::Path, _) => false,
-        };
-        if is_virtual {
-            let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
-            url.set_host(Some(&host))?;
-        }
-        let endpoint = url.as_str().trim_end_matches('/').to_owned();
-        Ok(ServiceEndpoint {
-            endpoint,
-            is_virtual,
-        })
     }
 }
 

@@ -6,16 +6,16 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::AddressingStyle;
-use super::Bucket;
-use super::BucketError;
-use super::BucketProblem;
-use super::Conditions;
-use super::Config;
-use super::Credentials;
-use super::GetResponse;
-use super::ServiceEndpoint;
-use super::Timeouts;
+use crate::bucket::AddressingStyle;
+use crate::bucket::Bucket;
+use crate::bucket::BucketError;
+use crate::bucket::BucketProblem;
+use crate::bucket::Conditions;
+use crate::bucket::Config;
+use crate::bucket::Credentials;
+use crate::bucket::GetResponse;
+use crate::bucket::Timeouts;
+use crate::bucket::endpoint::ServiceEndpoint;
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(2),
@@ -198,7 +198,7 @@ fn requests_go_where_the_style_says() {
         let service =
             ServiceEndpoint::of(bucket, region, endpoint, style).expect("the row holds a URL");
         assert_eq!(
-            (service.endpoint.as_str(), service.is_virtual),
+            (service.url.as_str(), service.is_virtual),
             (expected, is_virtual),
             "{bucket} {region} {endpoint}"
         );

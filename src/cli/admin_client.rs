@@ -19,6 +19,8 @@ use url::Url;
 use super::CommandError;
 use crate::admin::Token;
 use crate::config::Config;
+use crate::outbound;
+use crate::outbound::root_cause;
 
 /// The settings that are read where no others are named.
 const CONFIG: &str = "config.toml";
@@ -71,11 +73,8 @@ impl ServerArguments {
         let authorization = Token::authorization(&config.admin.token).ok_or_else(|| {
             CommandError::new("a token is needed: set `token` under [admin], or SAFELIGHT__ADMIN__TOKEN, to what the server was started with")
         })?;
-        install_cryptography();
-        let client = Client::builder()
-            // The token is for this server and no other.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
+        // No redirects: the token is for this server and no other.
+        let client = outbound::client()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(timeout)
             .build()
@@ -100,7 +99,7 @@ impl AdminClient {
             CommandError::new(format!(
                 "the server at {} {kind}: is it running, and is this its admin listener? `--admin` names another ({})",
                 self.url,
-                cause(&error)
+                root_cause(&error)
             ))
         };
         let answer = self
@@ -141,11 +140,6 @@ impl AdminClient {
     }
 }
 
-/// reqwest takes the process's provider; a second installation is refused, and the first one is as good.
-pub(super) fn install_cryptography() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
 fn endpoint(admin: Option<&str>, listen: SocketAddr, path: &str) -> Result<Url, CommandError> {
     let text = match admin {
         Some(text) if text.contains("://") => text.to_owned(),
@@ -178,14 +172,6 @@ fn reachable(address: IpAddr) -> IpAddr {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
         address => address,
-    }
-}
-
-/// The last cause, which says what happened.
-pub(super) fn cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => cause(source),
-        None => error.to_string(),
     }
 }
 

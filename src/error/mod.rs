@@ -19,7 +19,7 @@ use crate::cpu::CpuError;
 use crate::cpu::Lane;
 use crate::cpu::Rejection;
 use crate::deadline::Stage;
-use crate::deadline::TimedOut;
+use crate::deadline::Timeout;
 use crate::pixels::PixelError;
 use crate::policy::Denial;
 use crate::request::RequestError;
@@ -40,7 +40,7 @@ pub enum Error {
     /// The processors are busy, or the work crashed.
     Cpu(CpuError),
     /// It took too long.
-    TimedOut(TimedOut),
+    TimedOut(Timeout),
     /// The work that it waited for vanished.
     Lost(FlightLost),
 }
@@ -165,7 +165,7 @@ impl CacheableError for Error {
     fn is_outage(&self) -> bool {
         match self {
             Error::Source(error) => error.is_outage(),
-            Error::TimedOut(TimedOut(stage)) => *stage == Stage::Fetch,
+            Error::TimedOut(Timeout(stage)) => *stage == Stage::Fetch,
             Error::Request(_)
             | Error::Denied(_)
             | Error::Transform(_)
@@ -229,7 +229,7 @@ from! {
     Source(SourceError),
     Transform(TransformError),
     Cpu(CpuError),
-    TimedOut(TimedOut),
+    TimedOut(Timeout),
     Lost(FlightLost),
 }
 
@@ -243,7 +243,7 @@ mod tests {
     use crate::cpu::CpuError;
     use crate::cpu::Rejection;
     use crate::deadline::Stage;
-    use crate::deadline::TimedOut;
+    use crate::deadline::Timeout;
     use crate::pixels::PixelError;
     use crate::policy::Denial;
     use crate::request::RequestError;
@@ -263,7 +263,7 @@ mod tests {
     fn a_failing_origin_is_an_outage_and_a_failure_of_ours_is_none() {
         let outages: [Error; 2] = [
             SourceError::Timeout(Slow::Body).into(),
-            TimedOut(Stage::Fetch).into(),
+            Timeout(Stage::Fetch).into(),
         ];
         for error in outages {
             assert!(error.is_outage(), "{error}");
@@ -274,7 +274,7 @@ mod tests {
             Denial::Loop.into(),
             TransformError::Decode(String::new()).into(),
             refused(Rejection::Queue, 0).into(),
-            TimedOut(Stage::Render).into(),
+            Timeout(Stage::Render).into(),
         ];
         for error in others {
             assert!(!error.is_outage(), "{error}");

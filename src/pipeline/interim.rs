@@ -14,7 +14,7 @@ use crate::cache::SourceRecord;
 use crate::cpu::CpuError;
 use crate::deadline::Deadline;
 use crate::deadline::Stage;
-use crate::deadline::TimedOut;
+use crate::deadline::Timeout;
 use crate::error::Error;
 use crate::pipeline::Pipeline;
 use crate::pipeline::chores::Claim;
@@ -64,7 +64,7 @@ impl Pipeline {
         standing: &'a Standing,
         conditional: &Conditional,
         deadline: Deadline,
-    ) -> Result<Choice<'a>, TimedOut> {
+    ) -> Result<Choice<'a>, Timeout> {
         let Named { key, told } = &standing.settled;
         let settled = |found| Choice {
             admitted,
@@ -96,7 +96,7 @@ impl Pipeline {
         &self,
         choice: &Choice<'_>,
         deadline: Deadline,
-    ) -> Result<bool, TimedOut> {
+    ) -> Result<bool, Timeout> {
         if choice.better.is_none() {
             return Ok(false);
         }

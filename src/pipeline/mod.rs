@@ -59,6 +59,7 @@ use crate::response::RepresentationHeaders;
 use crate::response::RequestTimings;
 use crate::response::ResponseContext;
 use crate::source::FetchCounts;
+use crate::source::Origins;
 use crate::source::SetupError;
 use crate::source::SourceMemory;
 use crate::source::Sources;
@@ -139,9 +140,11 @@ impl Pipeline {
         let sources = Sources::new(
             &config.fetch,
             source_memory.clone(),
-            &zone,
-            &config.source_buckets(),
-            policy.allowlist(),
+            Origins {
+                zone: &zone,
+                buckets: &config.source_buckets(),
+                allowlist: policy.allowlist(),
+            },
             rules,
             &config.cache.rule,
         )

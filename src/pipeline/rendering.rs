@@ -23,7 +23,7 @@ use crate::cpu::Cost;
 use crate::cpu::CpuError;
 use crate::deadline::Deadline;
 use crate::deadline::Stage;
-use crate::deadline::TimedOut;
+use crate::deadline::Timeout;
 use crate::error::Error;
 use crate::freshness::Validators;
 use crate::pipeline::Pipeline;
@@ -203,7 +203,7 @@ impl Pipeline {
             Terms::Awaited if had.is_some_and(|had| had >= self.request_timeout / 2) => {
                 TransformError::OutOfTime.into()
             }
-            Terms::Awaited | Terms::Idle => TimedOut(Stage::Render).into(),
+            Terms::Awaited | Terms::Idle => Timeout(Stage::Render).into(),
         }
     }
 

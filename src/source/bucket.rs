@@ -3,28 +3,24 @@
 use std::time::SystemTime;
 
 use futures_util::TryStreamExt;
-use hyper::HeaderMap;
 
-use super::FetchContext;
-use super::FetchOutcome;
-use super::FetchStage;
-use super::FetchedSource;
-use super::SourceError;
-use super::body;
-use super::coding::Codings;
 use crate::bucket::Bucket;
 use crate::bucket::BucketError;
 use crate::bucket::BucketProblem;
 use crate::bucket::Conditions;
 use crate::bucket::GetResponse;
 use crate::bucket::Object;
-use crate::freshness;
-use crate::freshness::Freshness;
-use crate::freshness::Tags;
 use crate::freshness::Validators;
+use crate::freshness::negative_ttl;
+use crate::source::body;
+use crate::source::context::FetchContext;
+use crate::source::error::FetchStage;
+use crate::source::error::SourceError;
+use crate::source::outcome::FetchOutcome;
+use crate::source::outcome::Metadata;
 
-/// S3's words for keys that nobody has, that do not fit together, or whose time is over.
-const REFUSED_KEYS: [&str; 7] = [
+/// The error codes of S3 for keys that do not exist, do not match or have expired.
+const BAD_CREDENTIALS: [&str; 7] = [
     "AuthorizationHeaderMalformed",
     "ExpiredToken",
     "InvalidAccessKeyId",
@@ -34,50 +30,30 @@ const REFUSED_KEYS: [&str; 7] = [
     "SignatureDoesNotMatch",
 ];
 
-/// Reads the object `key`, or learns that it is still what is known.
+/// Fetches the object `key`, unless it still matches the validators `known`.
 pub(super) async fn fetch(
     bucket: &Bucket,
     key: &str,
     known: Option<&Validators>,
     context: FetchContext<'_>,
 ) -> Result<FetchOutcome, SourceError> {
-    let FetchContext { terms, clock, .. } = context;
-    let condition = known.map_or_else(Conditions::default, |known| Conditions {
+    let conditions = known.map_or_else(Conditions::default, |known| Conditions {
         etag: known.etag.as_deref(),
         last_modified: known.last_modified,
     });
-    let fresh = |headers: &HeaderMap| Freshness::of(headers, SystemTime::now(), &terms.rules);
-    match clock
-        .bound_by_end(FetchStage::FirstByte, bucket.get(key, condition))
-        .await??
-    {
+    let response = bucket.get(key, conditions);
+    let response = context.deadline.bound(FetchStage::FirstByte, response);
+    match response.await?? {
         GetResponse::NotModified(headers) => {
-            let newer = Validators::of(&headers);
-            let validators = known.map_or_else(|| newer.clone(), |known| known.renewed_by(&newer));
-            Ok(FetchOutcome::NotModified {
-                freshness: fresh(&headers),
-                validators,
-                tags: Tags::of(&headers, &terms.tags),
-            })
+            Ok(Metadata::of(&headers, context.rules).not_modified(known))
         }
         GetResponse::Object(Object {
             headers,
             length,
             body,
         }) => {
-            let codings = Codings::of(&headers)?;
-            let stream = body.map_err(SourceError::from);
-            let negative_ttl = freshness::negative_ttl(&headers, SystemTime::now());
-            let bytes = body::collect(stream, length, codings, context)
-                .await
-                .map_err(|error| error.with_negative_ttl(negative_ttl))?;
-            let validators = Validators::of(&headers);
-            Ok(FetchOutcome::Fetched(FetchedSource {
-                bytes,
-                validators,
-                freshness: fresh(&headers),
-                tags: Tags::of(&headers, &terms.tags),
-            }))
+            let content = body.map_err(SourceError::from);
+            body::receive(&headers, length, content, context).await
         }
     }
 }
@@ -88,8 +64,8 @@ impl From<BucketError> for SourceError {
             BucketProblem::Setup(_)
             | BucketProblem::Credentials(_)
             | BucketProblem::UnusableKey => SourceError::Bucket(error),
-            // It is our keys that are refused, not this object: the operator's mistake and not the client's.
-            BucketProblem::Status { ref code, .. } if REFUSED_KEYS.contains(&code.as_str()) => {
+            // The bucket refuses the configured credentials and not this object: the operator's mistake and not the client's.
+            BucketProblem::Status { ref code, .. } if BAD_CREDENTIALS.contains(&code.as_str()) => {
                 SourceError::Bucket(error)
             }
             BucketProblem::Status {
@@ -97,7 +73,7 @@ impl From<BucketError> for SourceError {
                 ref headers,
                 ..
             } => {
-                let negative_ttl = freshness::negative_ttl(headers, SystemTime::now());
+                let negative_ttl = negative_ttl(headers, SystemTime::now());
                 SourceError::of_status(status, error.to_string()).with_negative_ttl(negative_ttl)
             }
             BucketProblem::Dns(reason) => SourceError::Dns {

@@ -1,4 +1,4 @@
-//! Why there is no source, told apart as far as anyone may want to answer differently.
+//! Why a source could not be fetched. Errors that may be answered differently have variants of their own.
 
 use std::fmt;
 use std::io;
@@ -8,14 +8,15 @@ use hyper::StatusCode;
 
 use crate::bucket::BucketError;
 use crate::bucket::BucketProblem;
+use crate::deadline::Timeout;
 use crate::policy::Denial;
 
-/// Why there is no source. The text is for logs: it names hosts and buckets.
+/// Why a source could not be fetched. The message is for logs: it names hosts and buckets.
 #[derive(Debug)]
 pub enum SourceError {
-    /// The origin has no such thing (404, 410), or the folder no such file.
+    /// The origin has no such resource (404, 410), or the folder has no such file.
     NotFound {
-        /// For how long at most that may be told again, where the origin says.
+        /// How long this may be cached at most, if the origin says.
         negative_ttl: Option<Duration>,
     },
     /// The origin answered 400.
@@ -26,7 +27,7 @@ pub enum SourceError {
     ClientError(OriginStatus),
     /// The origin answered 5xx.
     ServerError(OriginStatus),
-    /// The origin answered what is neither an image nor an error: a part of one (206), 204, a 304 that nobody asked for.
+    /// The origin answered with neither a source nor an error: 204, a part of the source (206), or a 304 to an unconditional request.
     BadStatus(OriginStatus),
     /// The origin's name cannot be resolved.
     Dns {
@@ -39,55 +40,55 @@ pub enum SourceError {
     Connect {
         /// The host, or the bucket's configured name.
         host: String,
-        /// What went wrong underneath.
+        /// The cause.
         reason: String,
     },
-    /// The origin lives at an address that is off limits.
+    /// The origin is at an address that the egress policy denies.
     PrivateAddress {
-        /// The host as asked for.
+        /// The host of the URL.
         host: String,
     },
     /// The origin was too slow.
     Timeout(FetchStage),
-    /// The answer ended early or is not HTTP.
+    /// The response ended early or is not HTTP.
     BrokenOff(String),
-    /// The content is coded in a way that is not undone, or not as it says.
+    /// The content has an unsupported content coding, or cannot be decoded.
     Coding(String),
     /// The source is larger than allowed.
     TooLarge {
-        /// What is allowed, in bytes.
+        /// The limit, in bytes.
         limit: u64,
-        /// For how long at most that may be told again, where the origin says.
+        /// How long this may be cached at most, if the origin says.
         negative_ttl: Option<Duration>,
     },
-    /// One redirect more than are followed.
+    /// More redirects than are followed.
     TooManyRedirects {
         /// How many are followed.
         limit: u32,
     },
-    /// A redirect to nowhere: no `Location`, or none that is an HTTP URL.
+    /// A redirect without a `Location`, or to something other than an HTTP URL.
     BadRedirect {
-        /// Who sent it.
+        /// The origin that redirects.
         host: String,
     },
-    /// A redirect to where sources may not come from.
+    /// A redirect to a URL that the allowlist denies.
     RedirectDenied(Denial),
-    /// The bucket cannot be asked: settings, credentials, or a key of a form that cannot be asked for.
+    /// The bucket cannot be used: because of settings or credentials, or because no object can have the key.
     Bucket(BucketError),
     /// An approved source names a bucket that is not configured.
     UnknownBucket(String),
-    /// The file exists and cannot be read, or the folder is gone.
+    /// The file exists but cannot be read, or the folder is gone.
     Unreadable(io::Error),
-    /// Too many sources are fetched or held at once.
+    /// Too many sources are fetched or in memory at once.
     Busy(BusyReason),
 }
 
-/// What there was too little of for another fetch.
+/// What was missing for another fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BusyReason {
-    /// Connections to this origin.
+    /// A connection to this origin.
     Connections,
-    /// Fetches at once.
+    /// A slot among all fetches.
     Fetches,
     /// Memory for sources.
     Memory,
@@ -104,35 +105,35 @@ impl BusyReason {
     }
 }
 
-/// An answer that is not a source.
+/// A status with which an origin answered instead of a source.
 #[derive(Debug)]
 pub struct OriginStatus {
-    /// As answered.
+    /// The status.
     pub status: StatusCode,
-    /// Who answered, and what more is known about it.
+    /// Who answered, with details.
     pub text: String,
 }
 
-/// What was waited for when a timeout struck.
+/// The stages of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchStage {
     /// A connection.
     Connect,
-    /// The head of the answer.
+    /// The header of the response.
     FirstByte,
     /// The content.
     Body,
 }
 
 impl SourceError {
-    /// Whether the origin failed, so that an older state of the source is better than this (RFC 5861 section 4: 500, 502, 503, 504, or no
-    /// answer). That the source is gone, refused or unfit is an answer, and counts.
+    /// Whether the origin failed, so that a stale source is better than this error (RFC 5861 section 4: 500, 502, 503, 504, or no response). That a
+    /// source is gone, forbidden or unusable is no outage: it is the origin's answer.
     pub fn is_outage(&self) -> bool {
         match self {
-            // One that has no time for us says nothing about the source.
+            // A rate limit says nothing about the source.
             SourceError::ClientError(origin) => origin.status == StatusCode::TOO_MANY_REQUESTS,
             SourceError::RequestTimeout(_) => true,
-            // What leads back to us has not failed.
+            // A request loop: the origin itself works.
             SourceError::ServerError(origin) => origin.status != StatusCode::LOOP_DETECTED,
             SourceError::BadStatus(_)
             | SourceError::Dns { .. }
@@ -140,10 +141,10 @@ impl SourceError {
             | SourceError::Timeout(_)
             | SourceError::BrokenOff(_)
             | SourceError::Coding(_) => true,
-            // Not its fault, but an older state is better than none, and waiting for it would not help those who wait.
+            // Not the origin's fault, but a stale source is better than none.
             SourceError::Busy(_) => true,
             SourceError::Bucket(error) => match error.problem {
-                // Nobody is asked without keys, and nobody answers to wrong ones; the object may be as it was.
+                // Without valid credentials nothing is known about the object.
                 BucketProblem::Setup(_)
                 | BucketProblem::Credentials(_)
                 | BucketProblem::Status { .. }
@@ -165,8 +166,7 @@ impl SourceError {
         }
     }
 
-    /// For how long at most the origin lets this be told again; `None` where it does not say, or where that does not matter, because such errors are
-    /// never told again.
+    /// How long the origin allows this error to be cached. `None` if it does not say, and for errors that are never cached.
     pub fn negative_ttl(&self) -> Option<Duration> {
         match self {
             SourceError::NotFound { negative_ttl } | SourceError::TooLarge { negative_ttl, .. } => {
@@ -193,7 +193,7 @@ impl SourceError {
         }
     }
 
-    /// This error, from an answer that may be told again for no longer than its origin says.
+    /// This error with the time that its origin allows it to be cached.
     pub(super) fn with_negative_ttl(self, negative_ttl: Option<Duration>) -> Self {
         match self {
             SourceError::NotFound { .. } => SourceError::NotFound { negative_ttl },
@@ -205,7 +205,7 @@ impl SourceError {
         }
     }
 
-    /// The error that an answer with `status` amounts to; `text` says who answered.
+    /// The error for a response with `status`; `text` says who answered.
     pub(super) fn of_status(status: StatusCode, text: String) -> Self {
         let origin = OriginStatus { status, text };
         match status.as_u16() {
@@ -216,6 +216,12 @@ impl SourceError {
             500..600 => SourceError::ServerError(origin),
             _ => SourceError::BadStatus(origin),
         }
+    }
+}
+
+impl From<Timeout<FetchStage>> for SourceError {
+    fn from(Timeout(stage): Timeout<FetchStage>) -> Self {
+        SourceError::Timeout(stage)
     }
 }
 
@@ -236,16 +242,16 @@ impl fmt::Display for SourceError {
             }
             SourceError::PrivateAddress { host } => write!(
                 out,
-                "origin `{host}` is at a private or reserved address, which `fetch.private_networks` does not open"
+                "origin `{host}` is at a private or reserved address, which the egress policy denies (`fetch.private_networks` opens private addresses only)"
             ),
             SourceError::Timeout(stage) => {
                 write!(out, "the origin was too slow: no {stage} in time")
             }
             SourceError::BrokenOff(reason) => {
-                write!(out, "the origin's answer broke off: {reason}")
+                write!(out, "the origin's response broke off: {reason}")
             }
             SourceError::Coding(reason) => {
-                write!(out, "the origin's content cannot be unpacked: {reason}")
+                write!(out, "the origin's content cannot be decoded: {reason}")
             }
             SourceError::TooLarge { limit, .. } => {
                 write!(out, "the source is larger than the limit of {limit} bytes")
@@ -254,15 +260,12 @@ impl fmt::Display for SourceError {
                 write!(out, "the origin redirects more than {limit} times")
             }
             SourceError::BadRedirect { host } => {
-                write!(
-                    out,
-                    "origin `{host}` redirects without an HTTP URL to go to"
-                )
+                write!(out, "origin `{host}` redirects without a valid `Location`")
             }
             SourceError::RedirectDenied(denied) => {
                 write!(
                     out,
-                    "the origin redirects to where sources may not come from: {denied}"
+                    "the origin redirects to a source that is not allowed: {denied}"
                 )
             }
             SourceError::Bucket(error) => error.fmt(out),
@@ -270,10 +273,12 @@ impl fmt::Display for SourceError {
             SourceError::Unreadable(error) => write!(out, "the file cannot be read: {error}"),
             SourceError::Busy(reason) => out.write_str(match reason {
                 BusyReason::Connections => {
-                    "no turn in time: all of `fetch.connections_per_origin` are in use"
+                    "no free connection in time: all of `fetch.connections_per_origin` are in use"
                 }
-                BusyReason::Fetches => "no turn in time: all of `fetch.concurrency` are in use",
-                BusyReason::Memory => "no room for the source in time: `fetch.memory` is in use",
+                BusyReason::Fetches => {
+                    "no free slot in time: all of `fetch.concurrency` are in use"
+                }
+                BusyReason::Memory => "no free memory in time: all of `fetch.memory` is in use",
             }),
         }
     }
@@ -285,7 +290,7 @@ impl fmt::Display for FetchStage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             FetchStage::Connect => "connection",
-            FetchStage::FirstByte => "answer",
+            FetchStage::FirstByte => "response",
             FetchStage::Body => "content",
         })
     }
@@ -317,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_that_fails_is_told_from_one_that_refuses() {
+    fn server_errors_are_outages_and_client_errors_are_not() {
         for code in [408, 429, 500, 502, 503, 504, 520, 530, 204, 206, 304] {
             assert!(of(code).is_outage(), "{code}");
         }
@@ -327,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_an_outage_and_a_refusal_is_none() {
+    fn no_response_is_an_outage_and_a_denial_is_not() {
         let text = String::new;
         let outages = [
             SourceError::Dns {

@@ -1,8 +1,8 @@
-//! What sources hold of memory, from the arrival of their bytes to the end of the last render of them: one number, however many are fetched, wait
-//! for a worker, or are read from the disk again.
+//! The memory of all sources, from the arrival of their bytes to the end of the last render that reads them. It is bounded however many sources are
+//! fetched, wait for a worker, or are read from the disk again.
 //!
-//! A reservation goes with the bytes and ends when the last of those who share them lets go. Never: who holds one and waits for another, because
-//! two who do would wait for each other; a small source that waits behind large ones.
+//! A reservation belongs to the bytes, and ends when the last reference to them is dropped. Nobody may wait for a reservation while holding another,
+//! because two who do could wait for each other. A small source never waits behind large ones.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 
-/// Sources up to this length, in bytes, have a quarter of the memory for themselves.
-const SMALL: u64 = 1 << 20;
+/// The largest small source, in bytes. Small sources have a quarter of the memory for themselves.
+const MAX_SMALL: u64 = 1 << 20;
 
-/// Permits are KiB: a semaphore gives one holder no more than a `u32` of them, which are 4 TiB.
+/// One permit of a semaphore is 1 KiB. A holder gets at most `u32::MAX` permits, which are 4 TiB.
 const UNIT: u64 = 1024;
 
 /// The memory of all sources.
@@ -29,11 +29,11 @@ struct Pools {
     largest: u64,
     small: Pool,
     large: Pool,
-    /// What those may hold for whom nobody waits, out of the other two.
+    /// What work that nobody waits for may hold of the other two.
     idle: Pool,
     reserved: AtomicU64,
     waiting: AtomicUsize,
-    /// Called before somebody waits.
+    /// Called before somebody waits, to free memory.
     relief: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -51,7 +51,7 @@ impl Pool {
         }
     }
 
-    /// `None` where that is not free at once.
+    /// `None` if so much is not free now.
     fn try_take(&self, units: u32) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.free).try_acquire_many_owned(units).ok()
     }
@@ -69,14 +69,14 @@ pub struct Reservation {
     memory: SourceMemory,
 }
 
-/// The right to hold a source for work that nobody waits for, given back when it is dropped.
+/// The right to hold a source for work that nobody waits for, until it is dropped.
 #[derive(Debug)]
 pub struct IdleReservation {
     _permit: OwnedSemaphorePermit,
 }
 
 impl SourceMemory {
-    /// `total` bytes for all sources, of which none has more than `largest`. Twice that must be there, so that every source fits beside small ones.
+    /// `total` bytes for all sources, the largest of which has `largest` bytes. `total` must be at least twice that, so that every source fits.
     pub fn new(total: u64, largest: u64) -> Self {
         let total = units(total);
         let quarter = (total / 4).max(1);
@@ -91,21 +91,21 @@ impl SourceMemory {
         }))
     }
 
-    /// The largest source that there may be, in bytes.
+    /// The limit on the size of a source, in bytes.
     pub fn largest(&self) -> u64 {
         self.0.largest
     }
 
-    /// Bytes that are reserved now.
+    /// The bytes that are reserved now.
     pub fn reserved(&self) -> u64 {
         self.0.reserved.load(Ordering::Relaxed)
     }
 
-    /// Memory for a source of so many bytes, if it is free.
+    /// Memory for a source of so many bytes, if it is free now.
     pub fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
         let Pools { small, large, .. } = &*self.0;
         let first = || {
-            (bytes <= SMALL)
+            (bytes <= MAX_SMALL)
                 .then(|| small.try_take(units(bytes).min(small.size)))
                 .flatten()
         };
@@ -113,17 +113,18 @@ impl SourceMemory {
         Some(self.reservation(permit))
     }
 
-    /// Memory for a source of so many bytes, as soon as it is free. Who waits holds no other reservation.
+    /// Waits for memory for a source of so many bytes. The caller must not hold another reservation.
     pub async fn reserve(&self, bytes: u64) -> Reservation {
         if let Some(reservation) = self.try_reserve(bytes) {
             return reservation;
         }
-        // Counted before the relief, so that a source that is put aside meanwhile is either let go by the relief or sees that memory is scarce.
-        let _waiting = WaitGuard::in_line(&self.0.waiting);
+        // Counted before the relief is called: then a source that the cache keeps meanwhile is either freed by the relief, or the cache sees that memory
+        // is scarce.
+        let _waiting = WaitGuard::new(&self.0.waiting);
         if let Some(relieve) = self.0.relief.get() {
             relieve();
         }
-        let pool = if bytes <= SMALL {
+        let pool = if bytes <= MAX_SMALL {
             &self.0.small
         } else {
             &self.0.large
@@ -132,8 +133,8 @@ impl SourceMemory {
         self.reservation(permit)
     }
 
-    /// The right to hold a source of so many bytes while nobody waits for what is made of it, as soon as others like it leave room; a quarter of
-    /// the memory is theirs. `None` for a source that would take more than all of that.
+    /// Waits for the right to hold a source of so many bytes for work that nobody waits for. A quarter of the memory is for such work. `None` for a
+    /// source that is larger than that.
     pub async fn reserve_idle(&self, bytes: u64) -> Option<IdleReservation> {
         let idle = &self.0.idle;
         if units(bytes) > idle.size {
@@ -143,20 +144,20 @@ impl SourceMemory {
         Some(IdleReservation { _permit })
     }
 
-    /// Whether somebody waits: nothing may be put aside for later then.
+    /// Whether somebody waits for memory. Then the cache must not keep sources for later.
     pub fn is_scarce(&self) -> bool {
         self.0.waiting.load(Ordering::SeqCst) > 0
     }
 
-    /// Has `relieve` called whenever somebody has to wait. The first one stays.
+    /// Sets what is called, to free memory, whenever somebody has to wait. Only the first call counts.
     pub fn on_scarcity(&self, relieve: impl Fn() + Send + Sync + 'static) {
-        // There is one cache, so nobody calls this twice.
+        // There is only one cache, which calls this once.
         let _ = self.0.relief.set(Box::new(relieve));
     }
 
-    /// What is reserved at first for a body of unknown length, in bytes.
+    /// What is reserved at first for content of unknown length, in bytes.
     pub(super) fn first_guess(&self) -> u64 {
-        SMALL.min(self.0.largest)
+        MAX_SMALL.min(self.0.largest)
     }
 
     fn reservation(&self, permit: OwnedSemaphorePermit) -> Reservation {
@@ -170,12 +171,12 @@ impl SourceMemory {
 }
 
 impl Reservation {
-    /// How much it is, in bytes.
+    /// The size in bytes.
     pub fn bytes(&self) -> u64 {
         bytes_of(self.permit.num_permits())
     }
 
-    /// Gives back what is beyond so many bytes.
+    /// Gives back all but so many bytes.
     pub fn shrink_to(&mut self, bytes: u64) {
         let needed = usize::try_from(units(bytes)).unwrap_or(usize::MAX);
         let excess = self.permit.num_permits().saturating_sub(needed);
@@ -185,7 +186,7 @@ impl Reservation {
         }
     }
 
-    /// The bytes that it was made for, with it.
+    /// Ties the reservation to the bytes that it is for.
     pub fn hold(self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
         Bytes::from_owner(ReservedBytes {
             bytes,
@@ -201,11 +202,11 @@ impl Drop for Reservation {
     }
 }
 
-/// Counted among those who wait, until dropped.
+/// Adds one to a count of waiters, until it is dropped.
 pub(super) struct WaitGuard<'a>(&'a AtomicUsize);
 
 impl<'a> WaitGuard<'a> {
-    pub(super) fn in_line(waiting: &'a AtomicUsize) -> Self {
+    pub(super) fn new(waiting: &'a AtomicUsize) -> Self {
         waiting.fetch_add(1, Ordering::SeqCst);
         WaitGuard(waiting)
     }
@@ -217,7 +218,7 @@ impl Drop for WaitGuard<'_> {
     }
 }
 
-/// Bytes and their reservation, dropped together.
+/// Bytes with their reservation.
 struct ReservedBytes<B> {
     bytes: B,
     _reservation: Reservation,
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reserved_is_free_when_the_last_one_lets_go() {
+    fn memory_is_free_when_the_last_reference_is_dropped() {
         let memory = memory();
         let reservation = memory.try_reserve(4 * MIB).expect("it is all free");
         let bytes = reservation.hold(vec![7; 4 << 20]);
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_needed_is_given_back() {
+    fn a_reservation_can_shrink() {
         let memory = memory();
         let mut reservation = memory.try_reserve(4 * MIB).expect("it is all free");
         reservation.shrink_to(1500);
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn small_sources_have_room_beside_large_ones_and_not_the_other_way() {
+    fn small_sources_fit_beside_large_ones_but_not_the_reverse() {
         let memory = memory();
         let large: Vec<_> = std::iter::from_fn(|| memory.try_reserve(2 * MIB)).collect();
         assert_eq!(large.len(), 3);
@@ -303,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_does_not_fit_waits_for_those_who_go_and_leaves_when_dropped() {
+    async fn a_reservation_waits_for_memory_and_can_be_abandoned() {
         let memory = memory();
         let held = memory.reserve(5 * MIB).await;
         let wait = Duration::from_millis(20);
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_more_than_all_takes_all() {
+    async fn a_reservation_beyond_the_total_takes_all() {
         let memory = memory();
         let all = memory.reserve(100 * MIB).await;
         assert_eq!(all.bytes(), 6 * MIB);
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn relief_is_called_for_before_anybody_waits() {
+    async fn relief_is_called_before_anybody_waits() {
         let memory = memory();
         let calls = Arc::new(AtomicU32::new(0));
         let called = Arc::clone(&calls);
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn idle_work_has_a_quarter_and_nothing_beyond() {
+    async fn idle_work_gets_a_quarter_and_no_more() {
         let memory = memory();
         assert!(memory.reserve_idle(2 * MIB + 1).await.is_none());
         let share = memory.reserve_idle(2 * MIB).await.expect("a quarter");

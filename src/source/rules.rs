@@ -1,4 +1,4 @@
-//! Which rules of freshness hold for which source.
+//! Finds the freshness rules of a source: those of the first `[[cache.rule]]` that names it, or else those of `[cache]`.
 
 use std::fmt;
 
@@ -11,42 +11,42 @@ use crate::policy::SourcePattern;
 use crate::policy::ZoneOrigin;
 use crate::units::Seconds;
 
-/// Section `[[cache.rule]]`: what is different for some sources. What it leaves open comes from `[cache]`.
+/// Section `[[cache.rule]]`: freshness rules for some sources. What it leaves out comes from `[cache]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleConfig {
-    /// Which they are; the first rule that names a source holds for it.
+    /// The sources that this rule is for. Of several rules for a source the first one counts.
     pub sources: Vec<SourcePattern>,
     pub min_ttl: Option<Seconds>,
     pub max_ttl: Option<Seconds>,
-    /// The life where the origin says nothing.
+    /// The lifetime where the origin gives none.
     pub default_ttl: Option<Seconds>,
     pub stale_while_revalidate: Option<Seconds>,
     pub stale_if_error: Option<Seconds>,
-    /// Words by which they may be purged, beside those of their origin.
+    /// Tags to purge the sources by, besides those in their `Cache-Tag` header.
     #[serde(default)]
     pub tags: Vec<Tag>,
 }
 
-/// All rules.
+/// The rules of all sources.
 #[derive(Clone, Debug)]
 pub(super) struct RuleSet {
     zone: ZoneOrigin,
-    /// In the order in which they are looked through.
+    /// In the order of the settings.
     special: Vec<(Vec<SourcePattern>, SourceRules)>,
     general: SourceRules,
 }
 
-/// What holds for one source.
+/// The rules for one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SourceRules {
-    pub(super) rules: Rules,
-    /// Given to it by the operator.
+    pub(super) freshness: Rules,
+    /// The operator's tags.
     pub(super) tags: Vec<Tag>,
 }
 
 impl RuleSet {
-    /// `general` holds where none of `special` does. `buckets` are the names of those that are configured.
+    /// `general` is for sources that none of `special` names. `buckets` are the names of the configured buckets.
     pub(super) fn new<'a>(
         general: Rules,
         special: &[RuleConfig],
@@ -54,21 +54,21 @@ impl RuleSet {
         buckets: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<Self, RuleError> {
         let special = special.iter().enumerate().map(|(index, config)| {
-            let terms = terms(config, &general, buckets.clone());
-            let terms = terms.map_err(|problem| RuleError { index, problem })?;
-            Ok((config.sources.clone(), terms))
+            let rules = source_rules(config, &general, buckets.clone());
+            let rules = rules.map_err(|problem| RuleError { index, problem })?;
+            Ok((config.sources.clone(), rules))
         });
         Ok(RuleSet {
             zone: zone.clone(),
             special: special.collect::<Result<_, _>>()?,
             general: SourceRules {
-                rules: general,
+                freshness: general,
                 tags: Vec::new(),
             },
         })
     }
 
-    /// What holds for `source`.
+    /// The rules for `source`.
     pub(super) fn of(&self, source: &ApprovedSource) -> &SourceRules {
         let named = |patterns: &[SourcePattern]| {
             patterns
@@ -78,11 +78,11 @@ impl RuleSet {
         self.special
             .iter()
             .find(|(patterns, _)| named(patterns))
-            .map_or(&self.general, |(_, terms)| terms)
+            .map_or(&self.general, |(_, rules)| rules)
     }
 }
 
-fn terms<'a>(
+fn source_rules<'a>(
     config: &RuleConfig,
     general: &Rules,
     buckets: impl Iterator<Item = &'a str> + Clone,
@@ -121,15 +121,15 @@ fn terms<'a>(
         (None, false) => return Err(Problem::MaxBelowMin(high, low)),
     }
     Ok(SourceRules {
-        rules,
+        freshness: rules,
         tags: tags.clone(),
     })
 }
 
-/// A `[[cache.rule]]` that cannot hold.
+/// A `[[cache.rule]]` that contradicts itself or other settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleError {
-    /// Which of them, from nought.
+    /// Its position in the list, from zero.
     index: usize,
     problem: Problem,
 }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_names_a_source_holds_and_the_rest_comes_from_the_general_ones() {
+    fn the_first_rule_for_a_source_counts_and_the_general_ones_fill_its_gaps() {
         let text = r#"
             [[rule]]
             sources = ["zone"]
@@ -243,12 +243,12 @@ mod tests {
             rule_set.of(&source).clone()
         };
 
-        assert_eq!(of("http://c.com/themes/a.jpg").rules, Rules::default());
+        assert_eq!(of("http://c.com/themes/a.jpg").freshness, Rules::default());
         let themes = of("http://x.b.com/themes/a.jpg");
         assert_eq!(themes, of("http://a.com/"));
         assert_eq!(themes.tags, [Tag::new("themes").expect("a tag")]);
         assert_eq!(
-            themes.rules,
+            themes.freshness,
             Rules {
                 min_ttl: hours(2),
                 default_ttl: Some(hours(3)),
@@ -256,7 +256,7 @@ mod tests {
             }
         );
         assert_eq!(
-            of("http://x.b.com/a.jpg").rules,
+            of("http://x.b.com/a.jpg").freshness,
             Rules {
                 max_ttl: hours(4),
                 stale_while_revalidate: hours(5),
@@ -265,11 +265,11 @@ mod tests {
             }
         );
         let zone = policy.allowlist().approve_zone("/a.jpg").expect("it is");
-        assert_eq!(rule_set.of(&zone).rules.min_ttl, Duration::ZERO);
+        assert_eq!(rule_set.of(&zone).freshness.min_ttl, Duration::ZERO);
     }
 
     #[test]
-    fn a_rule_that_cannot_hold_is_named() {
+    fn a_contradictory_rule_is_named() {
         for (text, expected) in [
             (
                 "sources = []",
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_rule_can_say_is_no_setting() {
+    fn unknown_and_malformed_settings_are_refused() {
         for text in [
             "min_ttl = \"1 h\"",
             "sources = [\"zone\"]\nttl = \"1 h\"",

@@ -1,6 +1,6 @@
-//! How many fetches there are at once: of one origin, and of all together.
+//! Limits how many fetches run at once, of one origin and of all origins together.
 //!
-//! Never: a place among all that is held by who waits for an origin, because one that is slow would keep everybody from the others.
+//! A fetch that waits for its origin never holds a slot of all origins. Otherwise one slow origin would keep everybody from the others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use std::sync::atomic::Ordering;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 
-use super::BusyReason;
-use super::FetchStage;
-use super::SourceError;
-use super::clock::Clock;
-use super::memory::WaitGuard;
+use crate::deadline::Deadline;
+use crate::source::error::BusyReason;
+use crate::source::error::FetchStage;
+use crate::source::error::SourceError;
+use crate::source::memory::WaitGuard;
 
-/// Places for fetches.
+/// Slots for fetches.
 pub(super) struct FetchSlots {
     all: Arc<Semaphore>,
     count: usize,
@@ -28,24 +28,24 @@ pub(super) struct FetchSlots {
     origins: Arc<Origins>,
 }
 
-/// Those that somebody is asking, or waits for, by their names.
+/// The origins in use, by name.
 type Origins = Mutex<HashMap<String, OriginSlots>>;
 
-/// Places of one origin.
+/// The slots of one origin.
 struct OriginSlots {
     free: Arc<Semaphore>,
-    /// How many are interested in it. The handles of `free` do not tell: each is let go of somewhat later than its owner.
+    /// The number of [`OriginHandle`]s. The reference count of `free` would not do: a handle drops its reference only after it has looked here.
     users: usize,
 }
 
-/// One place, free again when this is dropped.
+/// One slot, free again when it is dropped.
 pub(super) struct FetchSlot {
     _of_all: OwnedSemaphorePermit,
     _of_origin: OwnedSemaphorePermit,
     _origin: OriginHandle,
 }
 
-/// An origin that somebody is interested in, forgotten by the last who lets go of it.
+/// Keeps an origin in the map. The last handle removes it.
 struct OriginHandle {
     name: String,
     free: Arc<Semaphore>,
@@ -55,9 +55,9 @@ struct OriginHandle {
 /// How many fetches there are now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FetchCounts {
-    /// They have their turn.
+    /// Fetches that hold a slot.
     pub running: usize,
-    /// They wait for it.
+    /// Fetches that wait for one.
     pub waiting: usize,
 }
 
@@ -73,21 +73,24 @@ impl FetchSlots {
         }
     }
 
-    /// A place to ask the origin of this name, as soon as there is one, but by the end of the clock.
-    pub(super) async fn take(&self, name: String, clock: Clock) -> Result<FetchSlot, SourceError> {
+    /// Waits for a slot to fetch from the origin `name`, until the deadline.
+    pub(super) async fn take(
+        &self,
+        name: String,
+        deadline: Deadline,
+    ) -> Result<FetchSlot, SourceError> {
         let origin = self.origin(name);
-        let of_origin = self
-            .turn(&origin.free, BusyReason::Connections, clock)
-            .await?;
-        let of_all = self.turn(&self.all, BusyReason::Fetches, clock).await?;
+        let of_origin = self.acquire(&origin.free, BusyReason::Connections, deadline);
+        let of_origin = of_origin.await?;
+        let of_all = self.acquire(&self.all, BusyReason::Fetches, deadline);
         Ok(FetchSlot {
-            _of_all: of_all,
+            _of_all: of_all.await?,
             _of_origin: of_origin,
             _origin: origin,
         })
     }
 
-    /// How many there are.
+    /// How many fetches there are now.
     pub(super) fn fetches(&self) -> FetchCounts {
         FetchCounts {
             running: self.count.saturating_sub(self.all.available_permits()),
@@ -95,18 +98,18 @@ impl FetchSlots {
         }
     }
 
-    async fn turn(
+    async fn acquire(
         &self,
         free: &Arc<Semaphore>,
         reason: BusyReason,
-        clock: Clock,
+        deadline: Deadline,
     ) -> Result<OwnedSemaphorePermit, SourceError> {
         if let Ok(permit) = Arc::clone(free).try_acquire_owned() {
             return Ok(permit);
         }
-        let _waiting = WaitGuard::in_line(&self.waiting);
+        let _waiting = WaitGuard::new(&self.waiting);
         let permit = Arc::clone(free).acquire_owned();
-        let permit = clock.bound_by_end(FetchStage::Connect, permit).await;
+        let permit = deadline.bound(FetchStage::Connect, permit).await;
         permit
             .map_err(|_| SourceError::Busy(reason))?
             .map_err(|_| SourceError::Busy(reason))
@@ -155,11 +158,11 @@ mod tests {
     use super::FetchSlots;
     use super::SourceError;
     use super::lock;
-    use crate::source::clock::Clock;
+    use crate::deadline::Deadline;
 
     async fn take(slots: &FetchSlots, name: &str) -> Result<FetchSlot, SourceError> {
-        let clock = Clock::starting_now(Duration::from_millis(30));
-        slots.take(name.to_owned(), clock).await
+        let deadline = Deadline::after(Duration::from_millis(30));
+        slots.take(name.to_owned(), deadline).await
     }
 
     fn lacks(taken: Result<FetchSlot, SourceError>, reason: BusyReason) -> bool {
@@ -167,24 +170,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_origin_has_no_more_than_its_places_and_leaves_the_rest() {
+    async fn one_origin_gets_its_slots_and_leaves_the_rest() {
         let slots = FetchSlots::new(3, 2);
-        let first = take(&slots, "a").await.expect("a place");
-        let second = take(&slots, "a").await.expect("a place");
+        let first = take(&slots, "a").await.expect("a slot");
+        let second = take(&slots, "a").await.expect("a slot");
         assert!(lacks(take(&slots, "a").await, BusyReason::Connections));
-        let other = take(&slots, "b").await.expect("a place");
+        let other = take(&slots, "b").await.expect("a slot");
         assert!(lacks(take(&slots, "b").await, BusyReason::Fetches));
         drop(first);
-        let third = take(&slots, "b").await.expect("a place");
+        let third = take(&slots, "b").await.expect("a slot");
         drop((second, other, third));
         let none = FetchCounts::default();
         assert_eq!(slots.fetches(), none);
     }
 
     #[tokio::test]
-    async fn who_waits_for_an_origin_holds_no_place_among_all() {
+    async fn a_fetch_that_waits_for_its_origin_holds_no_slot_of_all() {
         let slots = FetchSlots::new(2, 1);
-        let _held = take(&slots, "slow").await.expect("a place");
+        let _held = take(&slots, "slow").await.expect("a slot");
         let waiting = take(&slots, "slow");
         let other = async {
             tokio::task::yield_now().await;
@@ -201,11 +204,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn origins_that_nobody_asks_are_forgotten() {
+    async fn origins_that_nobody_uses_are_removed() {
         let slots = FetchSlots::new(10, 1);
-        let held = take(&slots, "a").await.expect("a place");
+        let held = take(&slots, "a").await.expect("a slot");
         assert!(take(&slots, "a").await.is_err());
-        // Dropped before it was polled, and while it waits.
+        // One is dropped before it is polled, and one while it waits.
         drop(take(&slots, "b"));
         let wait = Duration::from_millis(1);
         let waiting = tokio::time::timeout(wait, take(&slots, "a")).await;
@@ -218,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_forgotten_by_two_who_let_go_of_it_at_once() {
+    fn two_handles_that_drop_at_once_remove_their_origin() {
         let slots = FetchSlots::new(2, 2);
         let both = Barrier::new(2);
         thread::scope(|scope| {

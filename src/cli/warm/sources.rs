@@ -13,13 +13,14 @@ use reqwest::Client;
 use url::Url;
 
 use super::super::CommandError;
-use super::super::admin_client::cause;
-use super::super::admin_client::install_cryptography;
 use super::lists;
 use super::sitemap;
 use crate::bucket::Bucket;
 use crate::bucket::Timeouts;
 use crate::config::Config;
+use crate::outbound;
+use crate::outbound::USER_AGENT;
+use crate::outbound::root_cause;
 use crate::telemetry::redacted;
 
 /// Sources of one command.
@@ -165,18 +166,17 @@ async fn follow(client: &Client, place: &str, into: &mut SourceList) -> Result<(
 }
 
 fn client() -> Result<Client, CommandError> {
-    install_cryptography();
-    Client::builder()
+    outbound::client()
         .redirect(reqwest::redirect::Policy::limited(5))
-        .no_proxy()
         .timeout(TIMEOUT)
-        .user_agent(concat!("safelight/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .build()
         .map_err(CommandError::new)
 }
 
 async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
-    let unread = |error: reqwest::Error| format!("cannot be read: {}", cause(&error.without_url()));
+    let unread =
+        |error: reqwest::Error| format!("cannot be read: {}", root_cause(&error.without_url()));
     let sent = client.get(url.clone()).send().await;
     let mut answer = sent.map_err(unread)?;
     let status = answer.status().as_u16();
@@ -236,7 +236,6 @@ async fn list(place: &str, config: &Config, into: &mut SourceList) -> Result<(),
             "`--bucket` must begin with the `name` of a [[bucket]] section, got `{place}`"
         ))
     })?;
-    install_cryptography();
     let timeouts = Timeouts {
         connect: config.fetch.connect_timeout.duration(),
         first_byte: config.fetch.first_byte_timeout.duration(),

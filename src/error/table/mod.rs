@@ -9,7 +9,7 @@ use crate::cpu::CpuError;
 use crate::cpu::Lane;
 use crate::cpu::Rejection;
 use crate::deadline::Stage;
-use crate::deadline::TimedOut;
+use crate::deadline::Timeout;
 use crate::pixels::PixelError;
 use crate::policy::Denial;
 use crate::request::RequestError;
@@ -179,7 +179,7 @@ impl Error {
                 },
                 CpuError::Panicked => (500, 9523, "crash", ErrorCacheClass::NoStore),
             },
-            Error::TimedOut(TimedOut(stage)) => match stage {
+            Error::TimedOut(Timeout(stage)) => match stage {
                 Stage::Fetch => (524, 9504, "source-slow", ErrorCacheClass::NoStore),
                 Stage::Render => (504, 9529, "render-time", ErrorCacheClass::NoStore),
             },

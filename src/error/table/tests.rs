@@ -14,7 +14,7 @@ use crate::cpu::CpuError;
 use crate::cpu::Lane;
 use crate::cpu::Rejection;
 use crate::deadline::Stage;
-use crate::deadline::TimedOut;
+use crate::deadline::Timeout;
 use crate::error::tests::refused;
 use crate::policy::Denial;
 use crate::request::RequestError;
@@ -315,7 +315,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             ErrorCacheClass::NoStore,
         ),
         (
-            TimedOut(Stage::Render).into(),
+            Timeout(Stage::Render).into(),
             9529,
             504,
             ErrorCacheClass::NoStore,

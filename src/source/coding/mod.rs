@@ -1,41 +1,37 @@
-//! Content codings (RFC 9110, section 8.4.1) that an origin or a bucket sends although none was asked for, undone while the body arrives.
+//! Decodes the content codings (RFC 9110, section 8.4.1) that origins and buckets apply although no request accepts any, while the content arrives.
 //!
-//! Never unpacks more than one step ahead of its reader, who counts what comes out: a bomb ends at the limit on sources like every other body.
+//! Never decodes more than one step ahead of the reader, who counts the output: a decompression bomb ends at the limit on sources, like any other
+//! content.
 
 use std::fmt;
-use std::io;
-use std::io::Write as _;
 use std::pin::Pin;
 
-use brotli_decompressor::BrotliDecompressStream;
-use brotli_decompressor::BrotliResult;
-use brotli_decompressor::BrotliState;
-use brotli_decompressor::StandardAlloc;
-use bytes::Buf as _;
 use bytes::Bytes;
-use flate2::Decompress;
-use flate2::FlushDecompress;
-use flate2::Status;
-use flate2::write::GzDecoder;
 use futures_util::Stream;
 use futures_util::StreamExt;
 use futures_util::stream;
 use hyper::HeaderMap;
 use hyper::header;
 
-use super::SourceError;
+use crate::source::error::SourceError;
+use brotli::Brotli;
+use deflate::Deflate;
+use gzip::Gzip;
+use step::CorruptData;
+use step::StreamState;
 use zstd::Zstd;
 
+mod brotli;
+mod deflate;
+mod gzip;
+mod step;
 mod zstd;
 
-/// What one step unpacks at least, where there is so much, in bytes. Each step goes to another thread and back, so it should not be small.
-const STEP: usize = 256 << 10;
-
-/// How many codings may be applied one over the other. Servers apply one; more than a few are an attack.
+/// How many codings may be applied one after the other. Servers apply one; more than a few are an attack.
 const MAX_CODINGS: usize = 4;
 
-/// Registered codings that are not undone. A name that is not registered (`base64`, `utf-8`, `aws-chunked`) is metadata that somebody set by
-/// mistake: it changes nothing, as in browsers.
+/// Registered codings that are not supported. A name that is not registered (`base64`, `utf-8`, `aws-chunked`) is metadata that somebody set by
+/// mistake. It is ignored, as browsers do.
 const UNSUPPORTED: [&str; 7] = [
     "aes128gcm",
     "compress",
@@ -46,10 +42,10 @@ const UNSUPPORTED: [&str; 7] = [
     "x-compress",
 ];
 
-/// A body, as it arrives.
-pub(super) type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
+/// Content as it arrives.
+type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
 
-/// A coding that can be undone.
+/// A supported coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Coding {
     Gzip,
@@ -69,7 +65,7 @@ impl fmt::Display for Coding {
     }
 }
 
-/// The codings of one answer, in the order in which they were applied.
+/// The codings of one response, in the order in which they were applied.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Codings(Vec<Coding>);
 
@@ -77,7 +73,7 @@ impl Codings {
     /// Reads `Content-Encoding`.
     ///
     /// # Errors
-    /// [`SourceError::Coding`] for a coding that is registered and not undone, and for too many.
+    /// [`SourceError::Coding`] for a registered coding that is not supported, and for too many codings.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, SourceError> {
         let values = headers.get_all(header::CONTENT_ENCODING).iter();
         let names = values
@@ -100,7 +96,7 @@ impl Codings {
             };
             if codings.len() == MAX_CODINGS {
                 return Err(SourceError::Coding(format!(
-                    "at most {MAX_CODINGS} content codings may be applied one over the other"
+                    "there must be at most {MAX_CODINGS} content codings"
                 )));
             }
             codings.push(coding);
@@ -108,23 +104,23 @@ impl Codings {
         Ok(Codings(codings))
     }
 
-    /// Whether the body is as it was stored.
+    /// Whether there are none, so the content arrives as it is stored.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What undoing them may take of memory beside what comes out, in bytes: their windows.
-    pub(super) fn memory(&self) -> u64 {
+    /// The memory that the decoders may need for their windows, besides the output, in bytes.
+    pub(super) fn window_bytes(&self) -> u64 {
         let window = |coding: &Coding| match coding {
             Coding::Gzip | Coding::Deflate => 0,
-            Coding::Brotli => 16 << 20,
-            Coding::Zstd => 2 * zstd::WINDOW,
+            Coding::Brotli => brotli::MAX_WINDOW,
+            Coding::Zstd => 2 * zstd::MAX_WINDOW,
         };
         self.0.iter().map(window).sum()
     }
 
-    /// The body without its codings.
-    pub(super) fn undone(
+    /// The content with all codings decoded.
+    pub(super) fn decode(
         self,
         body: impl Stream<Item = Result<Bytes, SourceError>> + Send + 'static,
     ) -> BodyStream {
@@ -133,13 +129,13 @@ impl Codings {
             .into_iter()
             .rev()
             .fold(Box::pin(body), |body: BodyStream, coding| {
-                undone(body, coding)
+                decode(body, coding)
             })
     }
 }
 
-/// A body without its outermost coding.
-fn undone(body: BodyStream, coding: Coding) -> BodyStream {
+/// The content with its outermost coding decoded.
+fn decode(body: BodyStream, coding: Coding) -> BodyStream {
     let decoder = BodyDecoder {
         body,
         coding,
@@ -150,19 +146,19 @@ fn undone(body: BodyStream, coding: Coding) -> BodyStream {
     Box::pin(stream::try_unfold(decoder, BodyDecoder::next))
 }
 
-/// A body that is being unpacked.
+/// A body with the decoder of its outermost coding.
 struct BodyDecoder {
     body: BodyStream,
     coding: Coding,
-    /// `None` only while a step is being made, or after one that crashed.
+    /// `None` only during a step, and after a step that panicked.
     decoder: Option<Decoder>,
-    /// What has arrived and was not unpacked yet.
+    /// Coded bytes that have arrived and are not decoded yet.
     input: Bytes,
     has_ended: bool,
 }
 
 impl BodyDecoder {
-    /// The next piece that was unpacked, until the body ends.
+    /// The next decoded bytes. `None` at the end.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, SourceError> {
         loop {
             if self.input.is_empty() && !self.has_ended {
@@ -183,22 +179,26 @@ impl BodyDecoder {
                         "the content coding `{coding}` has no end"
                     )));
                 }
-                // What follows the end of the stream is read, so that the connection can be used again, and means nothing.
+                // Bytes after the end are read, so that the connection can be used again, and ignored.
                 (false, StreamState::Complete) => self.input.clear(),
                 (false, StreamState::Incomplete) => {}
             }
         }
     }
 
-    /// One step, on a thread that may be busy: a hundred megabytes take half a second, in which others would get no answer. What nobody waits for
-    /// any longer ends with its step.
+    /// One step, on a thread for blocking work: to decode a hundred megabytes takes half a second, during which this thread would answer nobody. If
+    /// the reader goes away, the work ends with the step.
     #[expect(
         clippy::disallowed_methods,
-        reason = "no more at once than fetches, each for a bounded step"
+        reason = "at most as many at once as fetches, each for a bounded step"
     )]
     async fn step(&mut self) -> Result<(Vec<u8>, StreamState), SourceError> {
-        let crashed =
-            || SourceError::Coding(format!("undoing content coding `{}` crashed", self.coding));
+        let crashed = || {
+            SourceError::Coding(format!(
+                "the decoder of content coding `{}` crashed",
+                self.coding
+            ))
+        };
         let mut decoder = self.decoder.take().ok_or_else(crashed)?;
         let mut input = std::mem::take(&mut self.input);
         let has_ended = self.has_ended;
@@ -211,40 +211,13 @@ impl BodyDecoder {
         self.decoder = Some(decoder);
         self.input = input;
         let state = state.map_err(|CorruptData| {
-            SourceError::Coding(format!("content coding `{}` is damaged", self.coding))
+            SourceError::Coding(format!("content coding `{}` is corrupt", self.coding))
         })?;
         Ok((output, state))
     }
 }
 
-/// Whether everything has been unpacked that there is to unpack, if nothing more comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum StreamState {
-    Complete,
-    Incomplete,
-}
-
-impl StreamState {
-    fn of(is_complete: bool) -> Self {
-        if is_complete {
-            StreamState::Complete
-        } else {
-            StreamState::Incomplete
-        }
-    }
-}
-
-/// The content is not what its coding says.
-#[derive(Debug)]
-struct CorruptData;
-
-impl From<io::Error> for CorruptData {
-    fn from(_: io::Error) -> Self {
-        CorruptData
-    }
-}
-
-/// A stream of one coding, as far as it was unpacked.
+/// The decoder of one coding, with its state.
 enum Decoder {
     Gzip(Box<Gzip>),
     Deflate(Deflate),
@@ -262,7 +235,7 @@ impl Decoder {
         }
     }
 
-    /// Unpacks what there is of `input`, or about [`STEP`] bytes of output, whichever comes first. What was unpacked leaves the input.
+    /// Decodes all of `input`, or about [`step::STEP`] bytes of output, whichever is less. What was decoded is removed from the input.
     fn step(
         &mut self,
         input: &mut Bytes,
@@ -275,150 +248,6 @@ impl Decoder {
             Decoder::Brotli(brotli) => brotli.step(input, output),
             Decoder::Zstd(zstd) => zstd.step(input, has_ended, output),
         }
-    }
-}
-
-/// Gzip (RFC 1952): members one after the other. What follows the last and does not begin like one is padding.
-#[derive(Default)]
-struct Gzip {
-    /// The member that has begun.
-    member: Option<GzDecoder<Vec<u8>>>,
-    has_member: bool,
-}
-
-impl Gzip {
-    const FIRST_BYTE: u8 = 0x1f;
-
-    fn step(
-        &mut self,
-        input: &mut Bytes,
-        has_ended: bool,
-        output: &mut Vec<u8>,
-    ) -> Result<StreamState, CorruptData> {
-        while output.len() < STEP {
-            let Some(first) = input.first() else { break };
-            let member = match &mut self.member {
-                Some(member) => member,
-                None if *first != Self::FIRST_BYTE && !self.has_member => return Err(CorruptData),
-                None if *first != Self::FIRST_BYTE => {
-                    input.clear();
-                    break;
-                }
-                None => self.member.insert(GzDecoder::new(Vec::new())),
-            };
-            let read = member.write(input)?;
-            output.append(member.get_mut());
-            input.advance(read);
-            if read == 0 {
-                self.finish(output)?;
-            }
-        }
-        if has_ended && input.is_empty() && output.len() < STEP && self.member.is_some() {
-            // Its end is not seen before somebody asks. Where it has none, it stays incomplete.
-            if self.finish(output).is_err() {
-                self.has_member = false;
-                return Ok(StreamState::Incomplete);
-            }
-        }
-        Ok(StreamState::of(self.has_member && self.member.is_none()))
-    }
-
-    fn finish(&mut self, output: &mut Vec<u8>) -> Result<(), CorruptData> {
-        if let Some(member) = self.member.take() {
-            output.append(&mut member.finish()?);
-            self.has_member = true;
-        }
-        Ok(())
-    }
-}
-
-/// Deflate: what RFC 9110 calls so is zlib (RFC 1950), and what some servers send is without zlib's frame.
-#[derive(Default)]
-struct Deflate {
-    inflate: Option<Decompress>,
-    is_complete: bool,
-}
-
-impl Deflate {
-    fn step(
-        &mut self,
-        input: &mut Bytes,
-        output: &mut Vec<u8>,
-    ) -> Result<StreamState, CorruptData> {
-        let inflate = match (&mut self.inflate, input.first()) {
-            (Some(inflate), _) => inflate,
-            (None, None) => return Ok(StreamState::Incomplete),
-            // A raw stream that began so would have bits set in its padding.
-            (None, Some(first)) => {
-                let is_zlib = first & 0x0f == 8 && first >> 4 <= 7;
-                self.inflate.insert(Decompress::new(is_zlib))
-            }
-        };
-        if self.is_complete {
-            return Ok(StreamState::Complete);
-        }
-        output.reserve(STEP);
-        let before = inflate.total_in();
-        let status = inflate
-            .decompress_vec(input, output, FlushDecompress::None)
-            .map_err(|_| CorruptData)?;
-        let read = usize::try_from(inflate.total_in() - before).map_err(|_| CorruptData)?;
-        let is_stuck = read == 0 && output.is_empty() && !input.is_empty();
-        input.advance(read);
-        self.is_complete = status == Status::StreamEnd;
-        if is_stuck && !self.is_complete {
-            return Err(CorruptData);
-        }
-        Ok(StreamState::of(self.is_complete))
-    }
-}
-
-/// Brotli (RFC 7932), with windows up to 16 MiB, as the RFC has them: larger ones are another coding.
-struct Brotli {
-    state: BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
-    written: usize,
-    is_complete: bool,
-}
-
-impl Brotli {
-    fn new() -> Self {
-        let alloc = StandardAlloc::default;
-        Brotli {
-            state: BrotliState::new_strict(alloc(), alloc(), alloc()),
-            written: 0,
-            is_complete: false,
-        }
-    }
-
-    fn step(
-        &mut self,
-        input: &mut Bytes,
-        output: &mut Vec<u8>,
-    ) -> Result<StreamState, CorruptData> {
-        if self.is_complete {
-            return Ok(StreamState::Complete);
-        }
-        output.resize(STEP, 0);
-        let (mut unread, mut read) = (input.len(), 0);
-        let (mut room, mut unpacked) = (output.len(), 0);
-        let result = BrotliDecompressStream(
-            &mut unread,
-            &mut read,
-            input,
-            &mut room,
-            &mut unpacked,
-            output,
-            &mut self.written,
-            &mut self.state,
-        );
-        input.advance(read);
-        output.truncate(unpacked);
-        match result {
-            BrotliResult::ResultSuccess => self.is_complete = true,
-            BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
-            BrotliResult::ResultFailure => return Err(CorruptData),
-        }
-        Ok(StreamState::of(self.is_complete))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Codings, alone and one over the other, in pieces of every size; and what is no such thing.
+//! Content codings, alone and combined, in pieces of every size, and content that is not coded as it says.
 
 use std::io::Write;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use hyper::header::HeaderValue;
 use ruzstd::encoding::CompressionLevel;
 use ruzstd::encoding::compress_to_vec;
 
-use super::Codings;
-use super::SourceError;
+use crate::source::coding::Codings;
+use crate::source::error::SourceError;
 
 fn codings(values: &[&str]) -> Result<Codings, SourceError> {
     let mut headers = HeaderMap::new();
@@ -82,7 +82,7 @@ async fn undone(names: &[&str], packed: &[u8], piece: usize) -> Result<Vec<u8>, 
         .chunks(piece)
         .map(|piece| Ok(Bytes::copy_from_slice(piece)))
         .collect();
-    let body = codings(names)?.undone(stream::iter(pieces));
+    let body = codings(names)?.decode(stream::iter(pieces));
     body.try_fold(Vec::new(), |mut all, piece| async move {
         all.extend_from_slice(&piece);
         Ok(all)
@@ -239,7 +239,7 @@ async fn a_bomb_is_unpacked_no_further_than_it_is_read() {
     ];
     for (name, bomb) in bombs {
         let all = stream::iter([Ok(Bytes::from(bomb))]);
-        let mut body = codings(&[name]).expect("a coding").undone(all);
+        let mut body = codings(&[name]).expect("a coding").decode(all);
         let mut read = 0;
         while read < 1 << 20 {
             let piece = body.next().await.expect("much more").expect("not damaged");
@@ -270,7 +270,7 @@ async fn silence_within_a_coding_is_silence() {
     let packed = Bytes::from(gzip(&content(5000)));
     let half = packed.slice(..packed.len() / 2);
     let body = stream::iter([Ok(half)]).chain(stream::pending());
-    let body = codings(&["gzip"]).expect("a coding").undone(body);
+    let body = codings(&["gzip"]).expect("a coding").decode(body);
     let all = body.try_collect::<Vec<_>>();
     let waited = tokio::time::timeout(Duration::from_millis(50), all).await;
     assert!(waited.is_err());

@@ -1,4 +1,4 @@
-//! Zstandard (RFC 8878), block by block. The decoder below would unpack all blocks that it is given at once, and 4 bytes may be a block of 128 KiB.
+//! Zstandard (RFC 8878), block by block. The decoder of `ruzstd` would decode all blocks of its input at once, and 4 bytes may be a block of 128 KiB.
 
 use bytes::Buf as _;
 use bytes::Bytes;
@@ -7,46 +7,46 @@ use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::errors::ReadFrameHeaderError;
 
-use super::CorruptData;
-use super::STEP;
-use super::StreamState;
+use crate::source::coding::step::CorruptData;
+use crate::source::coding::step::STEP;
+use crate::source::coding::step::StreamState;
 
-/// The largest window that a body may ask its reader to keep (RFC 9659), in bytes.
-pub(super) const WINDOW: u64 = 8 << 20;
-/// The largest block, packed or not, in bytes.
+/// The largest window that HTTP allows (RFC 9659), in bytes.
+pub(super) const MAX_WINDOW: u64 = 8 << 20;
+/// The largest block, coded or decoded, in bytes.
 const BLOCK: usize = 128 << 10;
 /// The header of each block, in bytes.
 const BLOCK_HEADER: usize = 3;
-/// The longest header of a frame, with its magic number, in bytes.
+/// The longest frame header, with its magic number, in bytes.
 const FRAME_HEADER: usize = 18;
-/// The header of a frame that is to be skipped, in bytes.
+/// The header of a skippable frame, in bytes.
 const SKIPPABLE_HEADER: usize = 8;
-/// The checksum after the last block of a frame, where the frame has one, in bytes. It is read and not checked: decoders of pictures find damage, and most have checks of their own.
+/// The optional checksum after the last block of a frame, in bytes. It is read but not verified: image decoders find corrupt data themselves.
 const CHECKSUM: usize = 4;
 
-/// Frames one after the other, as far as they were unpacked.
+/// A stream of Zstandard frames.
 pub(super) struct Zstd {
     decoder: FrameDecoder,
-    /// Packed bytes that do not make a whole header or block yet.
+    /// Coded bytes of an incomplete header or block.
     packed: Vec<u8>,
     state: ParseState,
     has_frame: bool,
 }
 
-/// What comes next.
+/// What comes next in the stream.
 enum ParseState {
     Header,
     Blocks {
         has_checksum: bool,
     },
-    /// So many bytes that are to be skipped.
+    /// The rest of a skippable frame, in bytes.
     Skipped(usize),
 }
 
 impl Zstd {
     pub(super) fn new() -> Self {
         let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(WINDOW);
+        decoder.set_max_window_size(MAX_WINDOW);
         Zstd {
             decoder,
             packed: Vec::new(),
@@ -77,7 +77,7 @@ impl Zstd {
         ))
     }
 
-    /// Unpacks one header or block. Says how many bytes it had; 0: it is not whole yet.
+    /// Decodes one header or block. Returns its length in coded bytes, or 0 if it is incomplete.
     fn advance(&mut self, is_all: bool, output: &mut Vec<u8>) -> Result<usize, CorruptData> {
         let packed = self.packed.as_slice();
         match self.state {
@@ -107,9 +107,9 @@ impl Zstd {
                         self.state = ParseState::Skipped(length);
                         Ok(SKIPPABLE_HEADER)
                     }
-                    // What follows the last frame and is none.
+                    // Bytes after the last frame are padding.
                     Err(_) if self.has_frame => Ok(packed.len()),
-                    // One that was cut off is not damaged.
+                    // A header that was cut off is incomplete, not corrupt.
                     Err(_) if is_all && packed.len() < FRAME_HEADER && is_magic(packed) => Ok(0),
                     Err(_) => Err(CorruptData),
                 }
@@ -139,13 +139,13 @@ impl Zstd {
     }
 }
 
-/// Whether bytes begin like a frame, as far as they go.
+/// Whether the bytes start with the magic number of a frame, or with a part of it.
 fn is_magic(packed: &[u8]) -> bool {
     let magic = [0x28, 0xb5, 0x2f, 0xfd];
     packed.iter().zip(magic).all(|(byte, magic)| *byte == magic)
 }
 
-/// How many bytes a block has with its header, and with the checksum where it is the last; `None` where its header is not there yet.
+/// The coded length of a block with its header, and with the checksum if it is the last. `None` if the header is incomplete.
 fn block_length(packed: &[u8], has_checksum: bool) -> Result<Option<usize>, CorruptData> {
     let Some(&[low, middle, high]) = packed.first_chunk() else {
         return Ok(None);
@@ -156,7 +156,7 @@ fn block_length(packed: &[u8], has_checksum: bool) -> Result<Option<usize>, Corr
     if size > BLOCK {
         return Err(CorruptData);
     }
-    // The second kind is one byte that is repeated.
+    // Type 1 (RLE) is one byte that is repeated.
     let content = if kind == 1 { 1 } else { size };
     let checksum = if is_last && has_checksum { CHECKSUM } else { 0 };
     Ok(Some(BLOCK_HEADER + content + checksum))

@@ -1,5 +1,5 @@
-//! A local directory as an origin. A request names files under it and nothing else: no way up, no hidden files, no links that lead out,
-//! nothing that is not a regular file.
+//! A local folder as an origin. A request reads regular files below the folder and nothing else: no parent folders, no hidden files, no links that
+//! lead out of it, no pipes or devices.
 
 use std::fs::File;
 use std::fs::Metadata;
@@ -11,7 +11,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
@@ -20,30 +19,28 @@ use percent_encoding::percent_decode_str;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
-use super::BusyReason;
-use super::FetchContext;
-use super::FetchOutcome;
-use super::FetchStage;
-use super::FetchedSource;
-use super::Reservation;
-use super::SourceError;
-use super::SourceMemory;
-use crate::files;
-use crate::freshness::Freshness;
-use crate::freshness::Tags;
+use crate::files::DirHandle;
 use crate::freshness::Validators;
+use crate::source::context::FetchContext;
+use crate::source::error::BusyReason;
+use crate::source::error::FetchStage;
+use crate::source::error::SourceError;
+use crate::source::memory::Reservation;
+use crate::source::memory::SourceMemory;
+use crate::source::outcome;
+use crate::source::outcome::FetchOutcome;
 
-/// Nobody says for how long.
+/// A folder does not say how long a file will be missing.
 const NOT_FOUND: SourceError = SourceError::NotFound { negative_ttl: None };
 
-/// Files that are opened or read at once: a quarter of the threads that may block.
-const READERS: usize = 128;
+/// Files that are opened or read at once: a quarter of the threads for blocking calls.
+const MAX_READERS: usize = 128;
 
-/// A directory, looked up anew for every request so that it may be a link that a deployment moves.
+/// A folder. It is opened anew for every request, so it may be a link that a deployment moves.
 pub(super) struct FolderOrigin {
     root: PathBuf,
-    /// Turns of those who read. A disk or file server that hangs keeps its threads however long ago the askers lost patience, and must not use up
-    /// those that others need.
+    /// A permit for each reader. A disk or file server that hangs keeps its threads even if nobody waits for them any more, and must not use up
+    /// the threads that others need.
     readers: Arc<Semaphore>,
 }
 
@@ -51,21 +48,19 @@ impl FolderOrigin {
     pub(super) fn new(root: &Path) -> Self {
         FolderOrigin {
             root: root.to_owned(),
-            readers: Arc::new(Semaphore::new(READERS)),
+            readers: Arc::new(Semaphore::new(MAX_READERS)),
         }
     }
 
-    /// Reads the file that the percent-encoded `path` names.
+    /// Reads the file that the percent-encoded `path` names, unless it still matches the validators `known`.
     pub(super) async fn fetch(
         &self,
         path: &str,
         known: Option<&Validators>,
         context: FetchContext<'_>,
     ) -> Result<FetchOutcome, SourceError> {
-        context
-            .clock
-            .bound_by_end(FetchStage::Body, self.read(path, known, context))
-            .await?
+        let read = self.read(path, known, context);
+        context.deadline.bound(FetchStage::Body, read).await?
     }
 
     async fn read(
@@ -74,74 +69,64 @@ impl FolderOrigin {
         known: Option<&Validators>,
         context: FetchContext<'_>,
     ) -> Result<FetchOutcome, SourceError> {
-        let FetchContext { terms, memory, .. } = context;
         let relative = relative(path).ok_or(NOT_FOUND)?;
         let root = self.root.clone();
         let etag = known.and_then(|known| known.etag.clone());
-        let memory = memory.clone();
-        // All of it on one thread that may block: each change of threads costs as much as the reading of a small file. What
-        // nobody waits for any longer is read to its end, or to the limit, with its reservation.
-        let found = self.blocking(move || found(&root, &relative, etag.as_deref(), &memory));
-        let (bytes, validators) = match found.await? {
-            FileRead::Known(validators) => (None, validators),
+        let memory = context.memory.clone();
+        // All on one blocking thread: each change of threads costs as much as reading a small file. If nobody waits any more, the file is still read
+        // to its end or to the limit, and keeps its reservation until then.
+        let read = self.blocking(move || read_changed(&root, &relative, etag.as_deref(), &memory));
+        let (bytes, validators) = match read.await? {
+            FileRead::Unchanged(validators) => (None, validators),
             FileRead::Content(bytes, validators) => (Some(bytes), validators),
-            FileRead::Waits(file, metadata) => {
+            FileRead::NeedsMemory(file, metadata) => {
                 let reservation = context.reserve(metadata.len()).await?;
                 let validators = validators(&metadata);
                 let read = self.blocking(move || content(file, &metadata, reservation));
                 (Some(read.await?), validators)
             }
         };
-        let freshness = Freshness::of(&HeaderMap::new(), SystemTime::now(), &terms.rules);
-        let tags = Tags::of(&HeaderMap::new(), &terms.tags);
+        let metadata = outcome::Metadata {
+            validators,
+            ..outcome::Metadata::of(&HeaderMap::new(), context.rules)
+        };
         Ok(match bytes {
-            Some(bytes) => FetchOutcome::Fetched(FetchedSource {
-                bytes,
-                validators,
-                freshness,
-                tags,
-            }),
-            None => FetchOutcome::NotModified {
-                freshness,
-                validators,
-                tags,
-            },
+            Some(bytes) => metadata.fetched(bytes),
+            None => metadata.not_modified(known),
         })
     }
-}
 
-impl FolderOrigin {
-    /// Runs what may block on a thread for that, in its turn.
+    /// Runs blocking calls on a thread for them, with a permit.
     #[expect(
         clippy::disallowed_methods,
-        reason = "file system calls, so many at once"
+        reason = "file system calls, at most `MAX_READERS` at once"
     )]
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
     ) -> Result<T, SourceError> {
         let lost = |lost: JoinError| SourceError::Unreadable(lost.into());
-        let turn = Arc::clone(&self.readers).acquire_owned().await;
-        let turn = turn.map_err(|closed| SourceError::Unreadable(io::Error::other(closed)))?;
+        let permit = Arc::clone(&self.readers).acquire_owned().await;
+        let permit = permit.map_err(|closed| SourceError::Unreadable(io::Error::other(closed)))?;
         let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let _permit = permit;
             work()
         });
         done.await.map_err(lost)?
     }
 }
 
-/// A file that is there.
+/// The result of looking at a file that exists.
 enum FileRead {
-    /// Its tag is the one that is known.
-    Known(Validators),
+    /// The file has the known entity tag.
+    Unchanged(Validators),
     Content(Bytes, Validators),
-    /// There is no memory for it just now.
-    Waits(File, Metadata),
+    /// No memory is free for the content now.
+    NeedsMemory(File, Metadata),
 }
 
-/// The bytes of a file, unless they are known by their tag, and what they are known by.
-fn found(
+/// Reads a file unless it has the entity tag `known`.
+fn read_changed(
     root: &Path,
     relative: &Path,
     known: Option<&str>,
@@ -150,7 +135,7 @@ fn found(
     let (file, metadata) = open(root, relative)?;
     let validators = validators(&metadata);
     if known.is_some() && known == validators.etag.as_deref() {
-        return Ok(FileRead::Known(validators));
+        return Ok(FileRead::Unchanged(validators));
     }
     let limit = memory.largest();
     if metadata.len() > limit {
@@ -161,22 +146,22 @@ fn found(
     }
     Ok(match memory.try_reserve(metadata.len()) {
         Some(reservation) => FileRead::Content(content(file, &metadata, reservation)?, validators),
-        None => FileRead::Waits(file, metadata),
+        None => FileRead::NeedsMemory(file, metadata),
     })
 }
 
-/// Opens a regular file under a folder.
+/// Opens a regular file below a folder.
 fn open(root: &Path, relative: &Path) -> Result<(File, Metadata), SourceError> {
-    let folder = files::DirHandle::open_followed(root).map_err(SourceError::Unreadable)?;
-    let file = folder.file_beneath(root, relative).map_err(failure)?;
-    let metadata = file.metadata().map_err(failure)?;
+    let folder = DirHandle::open_followed(root).map_err(SourceError::Unreadable)?;
+    let file = folder.file_beneath(root, relative).map_err(io_error)?;
+    let metadata = file.metadata().map_err(io_error)?;
     if !metadata.is_file() {
         return Err(NOT_FOUND);
     }
     Ok((file, metadata))
 }
 
-/// Reads a file that was opened when it had this metadata, into memory that is reserved for it.
+/// Reads a file that had the metadata `before` when it was opened, into reserved memory.
 fn content(
     mut file: File,
     before: &Metadata,
@@ -186,14 +171,14 @@ fn content(
     bytes
         .try_reserve_exact(usize::try_from(before.len()).unwrap_or(usize::MAX))
         .map_err(|_| SourceError::Busy(BusyReason::Memory))?;
-    // One byte more than announced, so that growth shows.
+    // One byte more than the length, to notice a file that grows.
     (&mut file)
         .take(before.len().saturating_add(1))
         .read_to_end(&mut bytes)
-        .map_err(failure)?;
-    let after = file.metadata().map_err(failure)?;
+        .map_err(io_error)?;
+    let after = file.metadata().map_err(io_error)?;
     let is_whole = u64::try_from(bytes.len()) == Ok(before.len());
-    if !is_whole || changed(before) != changed(&after) {
+    if !is_whole || fingerprint(before) != fingerprint(&after) {
         return Err(SourceError::BrokenOff(
             "the file changed while it was read".to_owned(),
         ));
@@ -201,7 +186,7 @@ fn content(
     Ok(reservation.hold(bytes))
 }
 
-/// The decoded path, every part of which is one plain name. None: no file is to be found there.
+/// The decoded path, if every segment is one plain name.
 fn relative(path: &str) -> Option<PathBuf> {
     let mut relative = PathBuf::new();
     for segment in path.strip_prefix('/')?.split('/') {
@@ -216,8 +201,8 @@ fn relative(path: &str) -> Option<PathBuf> {
     Some(relative)
 }
 
-/// Every reason to have no file is the same to the one who asks.
-fn failure(error: io::Error) -> SourceError {
+/// All reasons why there is no file are answered alike.
+fn io_error(error: io::Error) -> SourceError {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
             NOT_FOUND
@@ -228,8 +213,8 @@ fn failure(error: io::Error) -> SourceError {
     }
 }
 
-/// What changes whenever the content does; to the nanosecond where the file system can.
-fn changed(metadata: &Metadata) -> (i64, i64, u64, u64) {
+/// What changes whenever the content changes: the modification time, in nanoseconds if the file system has them, the length and the inode.
+fn fingerprint(metadata: &Metadata) -> (i64, i64, u64, u64) {
     (
         metadata.mtime(),
         metadata.mtime_nsec(),
@@ -239,7 +224,7 @@ fn changed(metadata: &Metadata) -> (i64, i64, u64, u64) {
 }
 
 fn validators(metadata: &Metadata) -> Validators {
-    let (seconds, nanoseconds, length, _) = changed(metadata);
+    let (seconds, nanoseconds, length, _) = fingerprint(metadata);
     Validators {
         etag: Some(format!("\"{seconds:x}-{nanoseconds:x}-{length:x}\"")),
         last_modified: u64::try_from(seconds)

@@ -10,16 +10,16 @@ use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 
-use super::super::Config;
-use super::super::FetchContext;
-use super::super::FetchOutcome;
-use super::super::SourceError;
-use super::super::SourceMemory;
-use super::super::clock::Clock;
-use super::super::rules::SourceRules;
-use super::FolderOrigin;
-use super::READERS;
-use super::relative;
+use crate::deadline::Deadline;
+use crate::source::config::Config;
+use crate::source::context::FetchContext;
+use crate::source::error::SourceError;
+use crate::source::folder::FolderOrigin;
+use crate::source::folder::MAX_READERS;
+use crate::source::folder::relative;
+use crate::source::memory::SourceMemory;
+use crate::source::outcome::FetchOutcome;
+use crate::source::rules::SourceRules;
 
 async fn fetch(root: &Path, path: &str) -> Result<FetchOutcome, SourceError> {
     fetch_within(&FolderOrigin::new(root), path, Duration::from_secs(5)).await
@@ -33,8 +33,8 @@ async fn fetch_within(
     let context = FetchContext {
         config: &Config::default(),
         memory: &SourceMemory::new(8000, 1000),
-        terms: &SourceRules::default(),
-        clock: Clock::starting_now(total),
+        rules: &SourceRules::default(),
+        deadline: Deadline::after(total),
     };
     folder.fetch(path, None, context).await
 }
@@ -219,7 +219,7 @@ fn a_read_that_hangs_keeps_its_turn_and_no_more_than_those() {
         });
         let wait = Duration::from_millis(20);
         assert!(tokio::time::timeout(wait, hanging).await.is_err());
-        let answers = (0..READERS + 10).map(|_| fetch_within(&folder, "/cat.jpg", wait));
+        let answers = (0..MAX_READERS + 10).map(|_| fetch_within(&folder, "/cat.jpg", wait));
         for answer in join_all(answers).await {
             assert!(matches!(answer, Err(SourceError::Timeout(_))), "{answer:?}");
         }

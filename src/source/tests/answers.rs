@@ -7,20 +7,20 @@ use std::time::Instant;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::LIMIT;
-use super::TestSources;
-use super::allowing;
-use super::bucket;
-use super::config;
-use super::no_zone;
-use super::origin::Action;
-use super::origin::TestOrigin;
-use super::origin::answer;
-use super::origin::say;
-use super::world;
 use crate::source::FetchOutcome;
 use crate::source::FetchedSource;
 use crate::source::SourceError;
+use crate::source::tests::LIMIT;
+use crate::source::tests::TestSources;
+use crate::source::tests::allowing;
+use crate::source::tests::bucket;
+use crate::source::tests::config;
+use crate::source::tests::no_zone;
+use crate::source::tests::origin::Action;
+use crate::source::tests::origin::TestOrigin;
+use crate::source::tests::origin::answer;
+use crate::source::tests::origin::say;
+use crate::source::tests::world;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());

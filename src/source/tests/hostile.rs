@@ -7,21 +7,21 @@ use std::time::UNIX_EPOCH;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::Config;
-use super::allowing;
-use super::bucket;
-use super::config;
-use super::no_zone;
-use super::origin::Action;
-use super::origin::TestOrigin;
-use super::origin::answer;
-use super::origin::header;
-use super::origin::say;
-use super::world;
 use crate::freshness::Validators;
+use crate::source::Config;
 use crate::source::FetchOutcome;
 use crate::source::FetchStage;
 use crate::source::SourceError;
+use crate::source::tests::allowing;
+use crate::source::tests::bucket;
+use crate::source::tests::config;
+use crate::source::tests::no_zone;
+use crate::source::tests::origin::Action;
+use crate::source::tests::origin::TestOrigin;
+use crate::source::tests::origin::answer;
+use crate::source::tests::origin::header;
+use crate::source::tests::origin::say;
+use crate::source::tests::world;
 
 /// FetchCounts from an allowed origin that does `actions`.
 async fn fetch(actions: Vec<Action>) -> Result<FetchOutcome, SourceError> {

@@ -10,17 +10,17 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::TestSources;
-use super::allowing;
-use super::bucket;
-use super::config;
-use super::no_zone;
-use super::origin::TestOrigin;
-use super::origin::answer;
-use super::origin::say;
-use super::origin::target;
-use super::world;
 use crate::source::FetchOutcome;
+use crate::source::tests::TestSources;
+use crate::source::tests::allowing;
+use crate::source::tests::bucket;
+use crate::source::tests::config;
+use crate::source::tests::no_zone;
+use crate::source::tests::origin::TestOrigin;
+use crate::source::tests::origin::answer;
+use crate::source::tests::origin::say;
+use crate::source::tests::origin::target;
+use crate::source::tests::world;
 
 async fn content(world: &TestSources, url: &Url) -> String {
     let source = world.allowlist.approve(url).expect("it is allowed");

@@ -6,11 +6,6 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::Config;
-use super::RuleConfig;
-use super::SetupError;
-use super::SourceMemory;
-use super::Sources;
 use crate::bucket::AddressingStyle;
 use crate::bucket::BucketAddress;
 use crate::bucket::Config as BucketConfig;
@@ -21,6 +16,12 @@ use crate::policy::Config as PolicyConfig;
 use crate::policy::Policy;
 use crate::policy::SourcesConfig;
 use crate::policy::ZoneOrigin;
+use crate::source::Config;
+use crate::source::Origins;
+use crate::source::RuleConfig;
+use crate::source::SetupError;
+use crate::source::SourceMemory;
+use crate::source::Sources;
 use crate::units::ByteSize;
 use origin::TestOrigin;
 
@@ -32,10 +33,10 @@ mod redirects;
 mod rules;
 mod suite;
 
-/// Largest source that these tests fetch.
+/// The limit on the size of sources in these tests.
 const LIMIT: u64 = 1 << 20;
 
-/// Short patience and open private networks, because every test origin is on this machine.
+/// Short timeouts, and private networks are allowed, because every test origin is on this machine.
 fn config() -> Config {
     let seconds = |text: &str| text.parse().expect("a length of time");
     Config {
@@ -48,7 +49,7 @@ fn config() -> Config {
     }
 }
 
-/// The sources of one proxy, with the judge that approves what they fetch.
+/// The sources of one proxy, with the allowlist that approves them.
 struct TestSources {
     sources: Sources,
     allowlist: Arc<Allowlist>,
@@ -60,11 +61,11 @@ fn world(
     allowed: &[String],
     buckets: &[BucketConfig],
 ) -> TestSources {
-    ruled_world(config, zone, allowed, buckets, &[])
+    test_sources_with_rules(config, zone, allowed, buckets, &[])
 }
 
-/// With rules of their own for some sources.
-fn ruled_world(
+/// With `[[cache.rule]]`s.
+fn test_sources_with_rules(
     config: &Config,
     zone: ZoneOrigin,
     allowed: &[String],
@@ -89,9 +90,11 @@ fn ruled_world(
     let sources = Sources::new(
         config,
         SourceMemory::new(8 * LIMIT, LIMIT),
-        &zone,
-        buckets,
-        Arc::clone(&allowlist),
+        Origins {
+            zone: &zone,
+            buckets,
+            allowlist: Arc::clone(&allowlist),
+        },
         Rules::default(),
         rules,
     );
@@ -101,12 +104,12 @@ fn ruled_world(
     }
 }
 
-/// A zone that is not asked anything.
+/// A zone that these tests do not use.
 fn no_zone() -> ZoneOrigin {
     ZoneOrigin::Folder(std::env::temp_dir())
 }
 
-/// A proxy that may fetch from `origin` as one of the allowed.
+/// A proxy with `origin` in its allowlist.
 fn allowing(config: &Config, origin: &TestOrigin) -> TestSources {
     world(config, no_zone(), &[origin.authority()], &[])
 }
@@ -123,7 +126,7 @@ fn bucket(endpoint: &Url) -> BucketConfig {
 }
 
 #[test]
-fn a_zone_that_is_not_there_is_named() {
+fn a_missing_zone_is_named() {
     let allowlist = world(&config(), no_zone(), &[], &[]).allowlist;
     for (zone, expected) in [
         (
@@ -138,9 +141,11 @@ fn a_zone_that_is_not_there_is_named() {
         let sources = Sources::new(
             &config(),
             SourceMemory::new(8 * LIMIT, LIMIT),
-            &zone,
-            &[],
-            Arc::clone(&allowlist),
+            Origins {
+                zone: &zone,
+                buckets: &[],
+                allowlist: Arc::clone(&allowlist),
+            },
             Rules::default(),
             &[],
         );
@@ -159,9 +164,11 @@ fn a_user_agent_that_breaks_the_line_is_named() {
     let sources = Sources::new(
         &config,
         SourceMemory::new(8 * LIMIT, LIMIT),
-        &no_zone(),
-        &[],
-        allowlist,
+        Origins {
+            zone: &no_zone(),
+            buckets: &[],
+            allowlist,
+        },
         Rules::default(),
         &[],
     );

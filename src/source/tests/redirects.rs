@@ -5,22 +5,22 @@ use std::time::UNIX_EPOCH;
 
 use url::Url;
 
-use super::Config;
-use super::TestSources;
-use super::allowing;
-use super::bucket;
-use super::config;
-use super::no_zone;
-use super::origin::TestOrigin;
-use super::origin::answer;
-use super::origin::header;
-use super::origin::redirect;
-use super::origin::target;
-use super::world;
 use crate::freshness::Validators;
 use crate::policy::ZoneOrigin;
+use crate::source::Config;
 use crate::source::FetchOutcome;
 use crate::source::SourceError;
+use crate::source::tests::TestSources;
+use crate::source::tests::allowing;
+use crate::source::tests::bucket;
+use crate::source::tests::config;
+use crate::source::tests::no_zone;
+use crate::source::tests::origin::TestOrigin;
+use crate::source::tests::origin::answer;
+use crate::source::tests::origin::header;
+use crate::source::tests::origin::redirect;
+use crate::source::tests::origin::target;
+use crate::source::tests::world;
 
 async fn fetch(world: &TestSources, url: &Url) -> Result<FetchOutcome, SourceError> {
     let source = world.allowlist.approve(url).expect("it is allowed");

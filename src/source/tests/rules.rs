@@ -3,24 +3,24 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
-use super::RuleConfig;
-use super::bucket;
-use super::config;
-use super::no_zone;
-use super::origin::TestOrigin;
-use super::origin::answer;
-use super::origin::header;
-use super::origin::redirect;
-use super::origin::target;
-use super::ruled_world;
-use super::world;
 use crate::freshness::Tag;
 use crate::freshness::Validators;
 use crate::policy::SourcePattern;
 use crate::policy::ZoneOrigin;
 use crate::source::FetchOutcome;
 use crate::source::FetchedSource;
+use crate::source::RuleConfig;
 use crate::source::SourceError;
+use crate::source::tests::bucket;
+use crate::source::tests::config;
+use crate::source::tests::no_zone;
+use crate::source::tests::origin::TestOrigin;
+use crate::source::tests::origin::answer;
+use crate::source::tests::origin::header;
+use crate::source::tests::origin::redirect;
+use crate::source::tests::origin::target;
+use crate::source::tests::test_sources_with_rules;
+use crate::source::tests::world;
 
 /// A source of this length, in bytes, is not fetched.
 const TOO_LARGE: usize = (1 << 20) + 1;
@@ -64,7 +64,7 @@ async fn every_kind_of_source_has_its_rules_and_its_tags() {
         rule("bucket:photos", 3, "of-bucket"),
         rule(&format!("{}/themes", origin.authority()), 4, "of-themes"),
     ];
-    let world = ruled_world(
+    let world = test_sources_with_rules(
         &config(),
         ZoneOrigin::Http(origin.url("/zone")),
         &[origin.authority()],
@@ -88,7 +88,7 @@ async fn every_kind_of_source_has_its_rules_and_its_tags() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("a"), "cat").expect("a file within");
     let zone = ZoneOrigin::Folder(folder.path().to_owned());
-    let world = ruled_world(&config(), zone, &[], &[], &rules[..1]);
+    let world = test_sources_with_rules(&config(), zone, &[], &[], &rules[..1]);
     let source = world.allowlist.approve_zone("/a").expect("a path");
     check(
         fetched(world.sources.fetch(&source, None).await),
@@ -107,7 +107,7 @@ async fn the_rules_are_those_of_the_source_that_was_asked_for() {
         rule(&origin.authority(), 3, "start"),
     ];
     let allowed = [origin.authority(), end.authority()];
-    let world = ruled_world(&config(), no_zone(), &allowed, &[], &rules);
+    let world = test_sources_with_rules(&config(), no_zone(), &allowed, &[], &rules);
     let source = world.allowlist.approve(&origin.url("/start"));
     let source = source.expect("it is allowed");
     check(
@@ -130,7 +130,7 @@ async fn a_not_modified_brings_rules_and_tags_as_well() {
     })
     .await;
     let rules = [rule(&origin.authority(), 2, "ours")];
-    let world = ruled_world(&config(), no_zone(), &[origin.authority()], &[], &rules);
+    let world = test_sources_with_rules(&config(), no_zone(), &[origin.authority()], &[], &rules);
     let known = Validators {
         etag: Some("\"1\"".to_owned()),
         last_modified: None,

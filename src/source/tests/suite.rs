@@ -7,23 +7,24 @@ use std::sync::Mutex;
 
 use tempfile::TempDir;
 
-use super::LIMIT;
-use super::TestSources;
-use super::allowing;
-use super::bucket;
-use super::config;
-use super::no_zone;
-use super::origin::Action;
-use super::origin::TestOrigin;
-use super::origin::answer;
-use super::origin::header;
-use super::origin::target;
-use super::world;
 use crate::policy::ApprovedSource;
 use crate::policy::ZoneOrigin;
+use crate::source::Config;
 use crate::source::FetchOutcome;
 use crate::source::FetchedSource;
 use crate::source::SourceError;
+use crate::source::tests::LIMIT;
+use crate::source::tests::TestSources;
+use crate::source::tests::allowing;
+use crate::source::tests::bucket;
+use crate::source::tests::config;
+use crate::source::tests::no_zone;
+use crate::source::tests::origin::Action;
+use crate::source::tests::origin::TestOrigin;
+use crate::source::tests::origin::answer;
+use crate::source::tests::origin::header;
+use crate::source::tests::origin::target;
+use crate::source::tests::world;
 
 type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 type Approve = Box<dyn Fn(&TestSources, &str) -> ApprovedSource>;
@@ -110,7 +111,7 @@ async fn kinds() -> Vec<OriginKind> {
     });
 
     // Private networks stay closed here: the zone is what the operator names.
-    let closed = super::Config {
+    let closed = Config {
         private_networks: false,
         ..config()
     };

@@ -1,4 +1,9 @@
-use super::*;
+use url::Url;
+
+use crate::bucket::address::BucketAddress;
+use crate::bucket::config::AddressingStyle;
+use crate::bucket::config::Config;
+use crate::bucket::config::Credentials;
 
 fn bucket(bucket: &str, region: &str, endpoint: &str) -> Config {
     Config {

@@ -1,137 +1,29 @@
-//! Which URLs name an object of a configured bucket, as arithmetic on URLs: no connection, no credential is looked up here.
+//! Which URLs name objects of a configured bucket. This only looks at the URL: it needs no connection and no credentials.
 //!
-//! A configured bucket's object is named by its key alone. Every query parameter of a URL that addresses it is dropped: a presigned
-//! signature (`X-Amz-*`) because the request is signed anew, the rest because none of them names another object.
+//! An object of a configured bucket is named by its key alone. All query parameters of its URL are dropped: a presigned signature (`X-Amz-*`)
+//! because the request is signed again, and the others because none of them names another object.
 
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::de::MapAccess;
-use serde::de::Visitor;
-use serde::de::value::MapAccessDeserializer;
 use url::Host;
 use url::Url;
 
-/// The longest key S3 stores, in bytes of UTF-8.
-const KEY_BYTES: usize = 1024;
+use crate::bucket::config::Config;
+use crate::bucket::key::MAX_KEY_BYTES;
 
-/// Section `[[bucket]]`: one S3-compatible bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// What other settings call this bucket: letters, digits, `-`, `_` and `.`.
-    pub name: String,
-    /// What the bucket is called where it is stored.
-    pub bucket: String,
-    /// The region it is signed for, `eu-west-1` for example; AWS needs it, most other services do not look at it.
-    #[serde(default)]
-    pub region: String,
-    /// `http(s)://host[:port][/path]`; empty for AWS.
-    #[serde(default)]
-    pub endpoint: String,
-    /// Where requests put the bucket's name. URLs are recognised in both styles whatever is set here.
-    #[serde(default)]
-    pub style: AddressingStyle,
-    /// Who signs.
-    #[serde(default)]
-    pub credentials: Credentials,
-}
-
-/// Where a request to the bucket puts the bucket's name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AddressingStyle {
-    /// In the host: `https://BUCKET.HOST/KEY`.
-    #[default]
-    Virtual,
-    /// In the path: `https://HOST/BUCKET/KEY`.
-    Path,
-}
-
-/// Who signs the requests to a bucket. `Debug` shows the kind only.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub enum Credentials {
-    /// The standard chain: environment, profile, web identity, container and instance metadata.
-    #[default]
-    Chain,
-    /// Nobody: the bucket is public.
-    Anonymous,
-    /// These keys.
-    Static {
-        /// The access key id.
-        key: String,
-        /// The secret access key.
-        secret: String,
-    },
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Credentials::Chain => "Chain",
-            Credentials::Anonymous => "Anonymous",
-            Credentials::Static { .. } => "Static { hidden }",
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Credentials {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CredentialsVisitor)
-    }
-}
-
-struct CredentialsVisitor;
-
-impl<'de> Visitor<'de> for CredentialsVisitor {
-    type Value = Credentials;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("\"chain\", \"anonymous\" or { key = \"…\", secret = \"…\" }")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Credentials, E> {
-        match word {
-            "chain" => Ok(Credentials::Chain),
-            "anonymous" => Ok(Credentials::Anonymous),
-            // The word stays out of the message: it may be a secret in the wrong place.
-            _ => Err(E::custom(
-                "`credentials` must be \"chain\", \"anonymous\" or { key = \"…\", secret = \"…\" }",
-            )),
-        }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Credentials, A::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Keys {
-            key: String,
-            secret: String,
-        }
-        let Keys { key, secret } = Keys::deserialize(MapAccessDeserializer::new(map))?;
-        if key.is_empty() || secret.is_empty() {
-            return Err(serde::de::Error::custom(
-                "`key` and `secret` of `credentials` must not be empty; use \"anonymous\" for a public bucket",
-            ));
-        }
-        Ok(Credentials::Static { key, secret })
-    }
-}
-
-/// Every spelling of one configured bucket's address.
+/// All spellings of the address of one configured bucket.
 ///
 /// On AWS: `BUCKET.s3.REGION.amazonaws.com/KEY` and `s3.REGION.amazonaws.com/BUCKET/KEY`, the same with `s3-REGION`, with
-/// `s3.dualstack.REGION` and without a region, over `http` or `https` on their default ports; another region does not match.
+/// `s3.dualstack.REGION` and without a region, over `http` or `https` on their default ports. Other regions do not match.
 /// With an endpoint: `ENDPOINT/BUCKET/KEY`, and `KEY` on the endpoint with `BUCKET.` before its host; scheme and port as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketAddress {
     name: String,
     bucket: String,
-    /// None for AWS, where either scheme means the same bucket.
+    /// `None` for AWS, where both schemes mean the same bucket.
     scheme: Option<String>,
-    /// None: the default port of the URL's scheme.
+    /// `None` for the default port of the URL's scheme.
     port: Option<u16>,
     hosts_with_bucket: Vec<String>,
     hosts_alone: Vec<String>,
@@ -139,7 +31,7 @@ pub struct BucketAddress {
     base: String,
 }
 
-/// A `[[bucket]]` section that does not say where its bucket is.
+/// A `[[bucket]]` section with a setting that cannot be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddressError {
     /// `name` is empty or holds other characters than letters, digits, `-`, `_` and `.`.
@@ -150,7 +42,7 @@ pub enum AddressError {
     Region(String),
     /// `endpoint` is not `http(s)://host[:port][/path]`.
     Endpoint(String),
-    /// `endpoint` holds `user:password@`, which is kept out of the message.
+    /// `endpoint` contains `user:password@`. The message does not show it.
     EndpointWithCredentials,
 }
 
@@ -221,16 +113,16 @@ impl BucketAddress {
         &self.name
     }
 
-    /// The decoded key of the object that `url` names in this bucket; None when it names something else, or no object at all.
+    /// The decoded key of the object of this bucket that `url` names. `None` if it names something else, or no object.
     ///
-    /// What the URL parser has resolved stays resolved: `/a/../b` is the key `b`, and a path that climbs out of the bucket is
-    /// no longer in it. See [`BucketAddress::key_of_path`] for what cannot be a key.
+    /// The URL parser has resolved `..` already: `/a/../b` is the key `b`, and a path that leads out of the bucket is not in it. See
+    /// [`BucketAddress::key_of_path`] for what cannot be a key.
     pub fn key_of(&self, url: &Url) -> Option<String> {
-        let at_the_service = match &self.scheme {
+        let is_service = match &self.scheme {
             Some(scheme) => url.scheme() == scheme && url.port_or_known_default() == self.port,
             None => matches!(url.scheme(), "http" | "https") && url.port().is_none(),
         };
-        if !at_the_service {
+        if !is_service {
             return None;
         }
         let host = url.host_str()?;
@@ -249,8 +141,8 @@ impl BucketAddress {
         None
     }
 
-    /// Whether `url` leads into this bucket, or to the bucket itself, whatever it asks for there. Unlike [`BucketAddress::key_of`] this takes in what
-    /// cannot be a key, and the default ports of both schemes, which one service answers: what must not be read should not be found by a detour.
+    /// Whether `url` leads to this bucket or anything in it. Unlike [`BucketAddress::key_of`] this includes what cannot be a key, and the default
+    /// ports of both schemes, which lead to the same service: a bucket that must not be read must not be reachable by another spelling either.
     pub fn covers(&self, url: &Url) -> bool {
         let Some(host) = url.host_str().filter(|_| self.has_port_of(url)) else {
             return false;
@@ -263,14 +155,14 @@ impl BucketAddress {
         let Some(path) = url.path().strip_prefix(&self.base).filter(|_| is_service) else {
             return false;
         };
-        // A server may decode first and look for the bucket then, and may take several slashes for one.
+        // A server may decode the path before it looks for the bucket, and may treat several slashes as one.
         let path: Vec<u8> = percent_decode_str(path).collect();
         let mut segments = path.split(|byte| matches!(byte, b'/' | b'\\'));
         let first = segments.find(|segment| !segment.is_empty());
         first == Some(self.bucket.as_bytes())
     }
 
-    /// Whether two sections describe one bucket, as far as their addresses tell.
+    /// Whether two sections describe the same bucket, judging by their addresses.
     pub fn is_same_bucket(&self, other: &BucketAddress) -> bool {
         let ports = |address: &BucketAddress| match address.port {
             None | Some(80 | 443) => None,
@@ -292,17 +184,17 @@ impl BucketAddress {
         }
     }
 
-    /// The object key that a percent-encoded path (without its leading slash) stands for: decoded once, `+` literal.
+    /// The object key that a percent-encoded path (without its leading slash) names. It is decoded once, and `+` stays `+`.
     ///
-    /// Empty segments stay, because `a//b` is a key of its own. None when the path cannot be a key that is safe to ask for: empty,
-    /// past 1024 bytes, not UTF-8, with control characters, or with a segment `.` or `..` left after decoding (`%2e%2e%2f`), which
-    /// the URL of the request to the bucket would resolve into another object, perhaps of another bucket.
+    /// Empty segments are kept, because `a//b` is a key of its own. `None` for a path that is not safe to request: empty, longer than 1024 bytes, not
+    /// UTF-8, with control characters, or with a segment `.` or `..` after decoding (`%2e%2e%2f`). In the URL of the request to the bucket, such a
+    /// segment would lead to another object, perhaps of another bucket.
     pub fn key_of_path(path: &str) -> Option<String> {
         let key = percent_decode_str(path).decode_utf8().ok()?;
         let is_safe = !key.is_empty()
-            && key.len() <= KEY_BYTES
+            && key.len() <= MAX_KEY_BYTES
             && !key.contains(|character: char| character.is_ascii_control())
-            // A backslash separates too: URL parsers read it as a slash.
+            // URL parsers read a backslash as a slash.
             && !key.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."));
         is_safe.then(|| key.into_owned())
     }
@@ -323,7 +215,7 @@ impl BucketAddress {
             format!("s3.dualstack.{region}.{suffix}"),
         ];
         if suffix == "amazonaws.com" {
-            // The global name finds a bucket of any region; China has none.
+            // The global host name works for buckets of any region. China has none.
             hosts_alone.push(format!("s3.{suffix}"));
         }
         Ok(BucketAddress {
@@ -381,5 +273,4 @@ fn is_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "address_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! Quantities as operators write them: `"100 MiB"`, `"30 s"`. Every room's settings use these types, so one spelling holds everywhere.
+//! Sizes and times as operators write them: `"100 MiB"`, `"30 s"`. The settings of all modules use these types.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use serde::de;
 pub struct ByteSize(u64);
 
 impl ByteSize {
-    /// So many bytes.
+    /// A size of so many bytes.
     pub const fn new(bytes: u64) -> Self {
         ByteSize(bytes)
     }
@@ -34,12 +34,12 @@ impl ByteSize {
     }
 }
 
-/// A number of bytes that the server finds itself: the word `auto`; or else a [`ByteSize`].
+/// The word `auto`, or a [`ByteSize`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AutoByteSize {
-    /// By what there is.
+    /// The server chooses.
     Auto,
-    /// As the operator says.
+    /// This size.
     Fixed(ByteSize),
 }
 
@@ -53,7 +53,7 @@ impl Seconds {
         Seconds(Duration::from_secs(seconds))
     }
 
-    /// A whole number of thousandths of a second.
+    /// A whole number of milliseconds.
     pub const fn millis(millis: u64) -> Self {
         Seconds(Duration::from_millis(millis))
     }
@@ -179,6 +179,56 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
+/// A quantity for a setting that may have to be more than zero.
+pub trait Quantity {
+    /// Zero, as an operator writes it.
+    const ZERO: &str;
+    /// A usual value.
+    const EXAMPLE: &str;
+
+    /// Whether this is zero.
+    fn is_zero(&self) -> bool;
+}
+
+impl Quantity for ByteSize {
+    const ZERO: &str = "0 B";
+    const EXAMPLE: &str = "100 MiB";
+
+    fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl Quantity for Seconds {
+    const ZERO: &str = "0 s";
+    const EXAMPLE: &str = "10 s";
+
+    fn is_zero(&self) -> bool {
+        self.0.is_zero()
+    }
+}
+
+/// Reads a setting for which zero makes no sense, with `#[serde(deserialize_with = "above_zero")]`.
+///
+/// # Errors
+/// Those of the quantity itself, and one for zero.
+pub fn above_zero<'de, D, T>(input: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Quantity + Deserialize<'de>,
+{
+    let quantity = T::deserialize(input)?;
+    if quantity.is_zero() {
+        return Err(de::Error::custom(format_args!(
+            "must be more than zero, such as \"{}\", got `{}`",
+            T::EXAMPLE,
+            T::ZERO
+        )));
+    }
+    Ok(quantity)
+}
+
+/// A size in TOML.
 #[derive(Deserialize)]
 #[serde(
     untagged,
@@ -189,6 +239,7 @@ enum SizeValue {
     Text(String),
 }
 
+/// A time in TOML.
 #[derive(Deserialize)]
 #[serde(
     untagged,
@@ -262,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_named() {
+    fn a_malformed_quantity_is_named() {
         let error = "12 MB"
             .parse::<ByteSize>()
             .expect_err("MB is not a unit here");

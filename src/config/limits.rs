@@ -11,12 +11,14 @@ use crate::transform::Limits;
 use crate::transform::TruncatedSources;
 use crate::units::AutoByteSize;
 use crate::units::ByteSize;
+use crate::units::above_zero;
 
 /// What one request, and all of them together, may take.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
     /// The largest source, in bytes.
+    #[serde(deserialize_with = "above_zero")]
     pub source_bytes: ByteSize,
     /// The largest source, in pixels.
     pub source_pixels: u64,

@@ -66,6 +66,18 @@ mod tests {
                 "setting `fetch.concurrency`: invalid value: integer `0`, expected a whole number above 0",
             ),
             (
+                "[limits]\nsource_bytes = 0\n",
+                "setting `limits.source_bytes`: must be more than zero, such as \"100 MiB\", got `0 B`",
+            ),
+            (
+                "[fetch]\nidle_timeout = \"0 ms\"\n",
+                "setting `fetch.idle_timeout`: must be more than zero, such as \"10 s\", got `0 s`",
+            ),
+            (
+                "[fetch]\nconnections_per_origin = 0\n",
+                "setting `fetch.connections_per_origin`: invalid value: integer `0`, expected a whole number above 0",
+            ),
+            (
                 "[admin]\nhosts = \"safelight\"\n",
                 "setting `admin.hosts`: invalid type: string \"safelight\", expected a list in brackets",
             ),

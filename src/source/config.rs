@@ -10,18 +10,23 @@ use crate::source::setup::SetupError;
 use crate::units::AutoByteSize;
 use crate::units::ByteSize;
 use crate::units::Seconds;
+use crate::units::above_zero;
 
 /// Section `[fetch]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// For a connection: name lookup, TCP and TLS.
+    #[serde(deserialize_with = "above_zero")]
     pub connect_timeout: Seconds,
     /// For the header of a response, connecting included.
+    #[serde(deserialize_with = "above_zero")]
     pub first_byte_timeout: Seconds,
     /// Between two pieces of the content.
+    #[serde(deserialize_with = "above_zero")]
     pub idle_timeout: Seconds,
     /// For the whole fetch, redirects and retries included. Before that, a fetch may wait as long for a slot.
+    #[serde(deserialize_with = "above_zero")]
     pub total_timeout: Seconds,
     /// How many redirects are followed. The allowlist must approve each of them like a source.
     pub max_redirects: u32,

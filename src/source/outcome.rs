@@ -49,8 +49,8 @@ pub(super) enum OriginResponse {
 /// What the header of a response says about a source.
 pub(super) struct Metadata {
     pub(super) validators: Validators,
-    freshness: Freshness,
-    tags: Tags,
+    pub(super) freshness: Freshness,
+    pub(super) tags: Tags,
 }
 
 impl Metadata {

@@ -192,7 +192,17 @@ fn settings_are_read_with_their_units() {
             ..Config::default()
         }
     );
-    assert!(toml::from_str::<Config>("max_redirect = 1").is_err());
+    for wrong in [
+        "max_redirect = 1",
+        "connect_timeout = \"0 s\"",
+        "first_byte_timeout = \"0 s\"",
+        "idle_timeout = \"0 ms\"",
+        "total_timeout = \"0 d\"",
+        "concurrency = 0",
+        "connections_per_origin = 0",
+    ] {
+        assert!(toml::from_str::<Config>(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -278,10 +278,19 @@ fn predicted(source: (u32, u32), options: &Options) -> Option<(u32, u32)> {
             f64::from(side) - cut(side, before).unwrap_or(0.0) - cut(side, after).unwrap_or(0.0);
         cut(side, extent).map_or(rest, |extent| extent.min(rest))
     };
-    let trim = &options.trim;
     let (mut width, mut height) = (
-        trimmed(source.0, trim.left, trim.right, trim.width),
-        trimmed(source.1, trim.top, trim.bottom, trim.height),
+        trimmed(
+            source.0,
+            options.trim_left,
+            options.trim_right,
+            options.trim_width,
+        ),
+        trimmed(
+            source.1,
+            options.trim_top,
+            options.trim_bottom,
+            options.trim_height,
+        ),
     );
     if width < 1.0 || height < 1.0 {
         return None;
@@ -336,15 +345,14 @@ fn predicted(source: (u32, u32), options: &Options) -> Option<(u32, u32)> {
         }
     };
     let line =
-        |side: Option<u32>| (f64::from(side.or(options.border.width).unwrap_or(0)) * dpr).round();
-    let border = &options.border;
+        |side: Option<u32>| (f64::from(side.or(options.border_width).unwrap_or(0)) * dpr).round();
     let whole = |inner: f64, one, other| {
         let whole = inner.round().max(1.0) + line(one) + line(other);
         format!("{whole}").parse().expect("a whole number")
     };
     Some((
-        whole(across, border.left, border.right),
-        whole(down, border.top, border.bottom),
+        whole(across, options.border_left, options.border_right),
+        whole(down, options.border_top, options.border_bottom),
     ))
 }
 
@@ -380,7 +388,7 @@ fn check(source: &Source, options: &str) {
     let (parsed, _) = Options::parse(options).expect(options);
     let expected = predicted(source.size, &parsed);
     // What a search for a border leaves is in the pixels, and of a tiny rest it may leave anything.
-    let searched = parsed.trim.border.is_some();
+    let searched = parsed.trim.is_some();
     match render(&source.bytes, options) {
         Ok(made) => {
             let size = (made.size.width, made.size.height);

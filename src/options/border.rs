@@ -1,29 +1,13 @@
-//! A frame that is laid around the finished picture.
+//! The border around the finished picture.
 
 use std::fmt;
 
-use super::color::Color;
+use crate::options::color::Color;
 
-/// A border as asked: Cloudflare knows it in Workers only; in a URL it is ours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct BorderOptions {
-    /// Its colour; black where none is named.
-    pub color: Option<Color>,
-    /// Width in pixels of every side that is not named by itself.
-    pub width: Option<u32>,
-    /// Width of this side in pixels.
-    pub top: Option<u32>,
-    /// Width of this side in pixels.
-    pub right: Option<u32>,
-    /// Width of this side in pixels.
-    pub bottom: Option<u32>,
-    /// Width of this side in pixels.
-    pub left: Option<u32>,
-}
-
-/// A border as decided: at least one side is wider than nothing.
+/// A border with at least one side wider than 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Border {
+    /// The colour of all sides.
     pub color: Color,
     /// Width of this side in output pixels.
     pub top: u32,

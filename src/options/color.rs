@@ -1,10 +1,22 @@
-//! CSS colours, for the background and for borders that are trimmed away.
+//! CSS colours, for the background, the border, and the border that is trimmed away.
 
 use std::fmt;
 
-use super::values::ValueError;
+#[cfg(test)]
+use proptest::prelude::Just;
+#[cfg(test)]
+use proptest::prelude::Strategy;
+#[cfg(test)]
+use proptest::prelude::any;
+#[cfg(test)]
+use proptest::prop_oneof;
+#[cfg(test)]
+use proptest::strategy::BoxedStrategy;
 
-/// Colours are short; the bound keeps the parser away from hostile text, because it nests and looks again.
+use crate::options::value::OptionValue;
+use crate::options::value::ValueError;
+
+/// The longest text that the parser of colours sees, in bytes. Colours are short, and the parser takes long over nested hostile text.
 const MAX_LENGTH: usize = 128;
 
 /// An sRGB colour with straight (not premultiplied) alpha.
@@ -18,8 +30,6 @@ pub struct Color {
 }
 
 impl Color {
-    const EXPECTED: &'static str = "a CSS colour";
-
     /// Opaque black.
     pub const BLACK: Color = Color {
         red: 0,
@@ -40,9 +50,13 @@ impl Color {
     pub const fn is_opaque(self) -> bool {
         self.alpha == 255
     }
+}
 
-    /// Any CSS colour. `+` is a space, because form encoders write `rgb(255 255 0)` with it.
-    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+impl OptionValue for Color {
+    const EXPECTED: &'static str = "a CSS colour";
+
+    /// Reads any CSS colour. `+` is a space, because form encoders write `rgb(255 255 0)` with it.
+    fn parse(text: &str) -> Result<Self, ValueError> {
         if text.len() > MAX_LENGTH {
             return Err(ValueError::Malformed(Self::EXPECTED));
         }
@@ -55,6 +69,24 @@ impl Color {
             blue,
             alpha,
         })
+    }
+
+    /// The `#` is percent-encoded, because a bare one would end the path of a URL.
+    fn write_canonical(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spelling = self.to_string();
+        write!(f, "%23{}", spelling.trim_start_matches('#'))
+    }
+
+    #[cfg(test)]
+    fn any() -> BoxedStrategy<Self> {
+        let alpha = prop_oneof![Just(0), Just(255), any::<u8>()];
+        let color = (any::<[u8; 3]>(), alpha).prop_map(|([red, green, blue], alpha)| Color {
+            red,
+            green,
+            blue,
+            alpha,
+        });
+        color.boxed()
     }
 }
 
@@ -82,6 +114,7 @@ mod tests {
     use proptest::proptest;
 
     use super::Color;
+    use crate::options::value::OptionValue;
 
     #[track_caller]
     fn check(text: &str, canonical: &str) {

@@ -1,22 +1,32 @@
-//! How the box is filled, which part is kept, which way the picture lies.
+//! How the box is filled, which part of the picture is kept, and how the picture is mirrored and rotated.
 
 use std::fmt;
 
-use super::keywords::keywords;
-use super::values::Fraction;
-use super::values::ValueError;
-use super::values::number;
+#[cfg(test)]
+use proptest::prelude::Strategy;
+#[cfg(test)]
+use proptest::prop_oneof;
+#[cfg(test)]
+use proptest::sample::select;
+#[cfg(test)]
+use proptest::strategy::BoxedStrategy;
+
+use crate::options::decimals::Fraction;
+use crate::options::keywords::keywords;
+use crate::options::value::OptionValue;
+use crate::options::value::ValueError;
+use crate::options::value::number;
 
 keywords! {
     /// How the picture fills the box of width and height.
     #[derive(Default)]
-    Fit, "scale-down, contain, cover, crop, aspect-crop, pad, squeeze or scale-up" {
+    Fit {
         /// Inside the box, ratio kept, never enlarged.
         #[default]
         ScaleDown = "scale-down",
         /// Inside the box, ratio kept, enlarged where the source is smaller.
         Contain = "contain",
-        /// The box exactly; what sticks out is cut.
+        /// The box exactly; parts outside it are cut.
         Cover = "cover",
         /// Like `Cover`, but a source smaller than the box is neither enlarged nor cut.
         Crop = "crop",
@@ -25,15 +35,15 @@ keywords! {
         /// Like `Contain`, then the canvas is extended to the box with the background.
         Pad = "pad",
         /// The box exactly, distorted.
-        Squeeze = "squeeze",
+        Squeeze = "squeeze" | "fill",
         /// Inside the box, ratio kept, never reduced.
         ScaleUp = "scale-up",
     }
 }
 
 impl Fit {
-    /// What remains of a fit where one side alone is asked for and the other follows from the source: there is no box to fill, to cut
-    /// to or to pad, nothing is distorted, and what would not have enlarged does not.
+    /// The fit that takes the place of this one where only one side is given and the other follows from the source. There is no box to
+    /// fill, cut to or pad then; what matters is only whether the picture may be enlarged or reduced.
     pub const fn of_one_side(self) -> Fit {
         match self {
             Fit::ScaleDown | Fit::Crop | Fit::AspectCrop => Fit::ScaleDown,
@@ -52,11 +62,11 @@ pub enum Gravity {
     Right,
     Top,
     Bottom,
-    /// What catches the eye.
+    /// The part that attracts the eye.
     Auto,
     /// The faces.
     Face,
-    /// What has most detail.
+    /// The part with most detail.
     Entropy,
     /// The point at this position *of the output* lies on the same position *of the scaled source*: the left edge of the crop is
     /// `x * (scaled width - output width)`, the top edge `y * (scaled height - output height)`.
@@ -64,11 +74,9 @@ pub enum Gravity {
 }
 
 impl Gravity {
-    const EXPECTED: &'static str =
-        "auto, face, entropy, center, left, right, top, bottom or a point as in 0.5x0.5";
     const POINT: &'static str = "two numbers from 0 to 1 as in 0.5x0.5";
 
-    /// The position from left and top, or `None` where the picture itself must be looked at.
+    /// The position from left and top, or `None` where it depends on the picture itself.
     pub const fn position(self) -> Option<(Fraction, Fraction)> {
         match self {
             Gravity::Center => Some((Fraction::HALF, Fraction::HALF)),
@@ -80,8 +88,14 @@ impl Gravity {
             Gravity::Auto | Gravity::Face | Gravity::Entropy => None,
         }
     }
+}
 
-    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+impl OptionValue for Gravity {
+    const EXPECTED: &'static str =
+        "auto, face, entropy, center, left, right, top, bottom or a point as in 0.5x0.5";
+    const SYNONYMS: &'static [(&'static str, &'static str)] = &[("centre", "center")];
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
         match text {
             "center" => return Ok(Gravity::Center),
             "left" => return Ok(Gravity::Left),
@@ -104,6 +118,22 @@ impl Gravity {
         };
         Ok(Gravity::At(x, y))
     }
+
+    #[cfg(test)]
+    fn any() -> BoxedStrategy<Self> {
+        let words = vec![
+            Gravity::Center,
+            Gravity::Left,
+            Gravity::Right,
+            Gravity::Top,
+            Gravity::Bottom,
+            Gravity::Auto,
+            Gravity::Face,
+            Gravity::Entropy,
+        ];
+        let points = (Fraction::any(), Fraction::any()).prop_map(|(x, y)| Gravity::At(x, y));
+        prop_oneof![select(words), points].boxed()
+    }
 }
 
 impl fmt::Display for Gravity {
@@ -124,14 +154,17 @@ impl fmt::Display for Gravity {
 
 keywords! {
     /// Mirroring, before rotation.
-    Flip, "h, v or hv" {
+    Flip {
+        /// Left and right change places.
         Horizontal = "h",
+        /// Top and bottom change places.
         Vertical = "v",
+        /// Both, which is half a turn.
         Both = "hv",
     }
 }
 
-/// Clockwise rotation as asked, after the orientation of the source is already baked in.
+/// Clockwise rotation as the URL asks for it. The orientation in the metadata of the source is applied before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rotation {
     Upright,
@@ -141,8 +174,6 @@ pub enum Rotation {
 }
 
 impl Rotation {
-    const EXPECTED: &'static str = "0, 90, 180 or 270";
-
     /// Every rotation, by angle.
     #[cfg(test)]
     pub(crate) const ALL: &'static [Rotation] = &[
@@ -172,8 +203,12 @@ impl Rotation {
             Rotation::Clockwise270 => 270,
         }
     }
+}
 
-    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+impl OptionValue for Rotation {
+    const EXPECTED: &'static str = "0, 90, 180 or 270";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
         let degrees = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;
         let quarter = [0_u32, 90, 180, 270, 360]
             .into_iter()
@@ -181,6 +216,11 @@ impl Rotation {
         quarter
             .and_then(Rotation::new)
             .ok_or(ValueError::OutOfRange(Self::EXPECTED))
+    }
+
+    #[cfg(test)]
+    fn any() -> BoxedStrategy<Self> {
+        select(Rotation::ALL).boxed()
     }
 }
 

@@ -1,13 +1,14 @@
-//! Formats: of bytes, and as asked.
+//! Formats: of encoded bytes, and as a URL asks for them.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::keywords::keywords;
+use crate::options::keywords::keywords;
+use crate::options::value::ValueError;
 
-/// The format of some bytes.
+/// The format of encoded bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -85,13 +86,13 @@ impl fmt::Display for Format {
 
 keywords! {
     /// The value of `format` as asked. Without one, JPEG or PNG is chosen by what the picture needs.
-    FormatChoice, "auto, avif, webp, jpeg, baseline-jpeg, png, png-force, json or svg" {
+    FormatChoice, unknown: ValueError::UnsupportedFormat, {
         /// The best that the client says it can show.
         Auto = "auto",
         Avif = "avif",
         Webp = "webp",
         /// Progressive JPEG.
-        Jpeg = "jpeg",
+        Jpeg = "jpeg" | "jpg",
         /// Sequential JPEG.
         BaselineJpeg = "baseline-jpeg",
         /// A hint only: JPEG or PNG is still chosen by what the picture needs.

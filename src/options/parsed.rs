@@ -1,34 +1,27 @@
-//! What became of an options segment: what it asks for, and all of it that does not count.
+//! The result of reading an options segment: what it asks for, and everything in it that has no effect.
 
-use std::fmt;
+use crate::options::definitions::Options;
+use crate::options::diagnostics::Diagnostics;
+use crate::options::error::OptionError;
+use crate::options::keywords::OnError;
+use crate::options::warning::Warning;
 
-use super::OptionError;
-use super::Options;
-use super::Warning;
-use super::grammar;
-use super::keywords::OnError;
-
-/// An options segment as read. Lenient readers take what is left when everything that makes no sense is passed over; strict ones
-/// look at the diagnostics first.
+/// An options segment after reading. Lenient mode takes what is left when everything malformed is ignored; strict mode looks at the
+/// diagnostics first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParsedOptions {
     pub(super) options: Options,
     pub(super) warnings: Vec<Warning>,
     pub(super) error: Option<OptionError>,
-    /// What is passed over without a word, and errors behind the first.
+    /// What lenient mode ignores without a warning, and every error after the first.
     pub(super) strict_only: Diagnostics,
 }
 
 impl ParsedOptions {
-    /// Reads a segment that is still percent-encoded; [`Options::parse`] says how.
-    pub fn of(segment: &str) -> Self {
-        grammar::read(segment)
-    }
-
-    /// What is asked for.
+    /// The options, as lenient mode takes them.
     ///
     /// # Errors
-    /// The first thing for which there is no picture.
+    /// The first error in the segment.
     pub fn as_result(&self) -> Result<&Options, &OptionError> {
         match &self.error {
             Some(error) => Err(error),
@@ -36,7 +29,7 @@ impl ParsedOptions {
         }
     }
 
-    /// What was passed over, as far as clients are told.
+    /// What was ignored or changed, as far as clients are told.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -46,7 +39,7 @@ impl ParsedOptions {
         self.options.onerror == Some(OnError::Redirect)
     }
 
-    /// Everything that does not count, errors first.
+    /// Everything that has no effect, errors first.
     pub fn diagnostics(&self) -> Diagnostics {
         let mut diagnostics = Diagnostics::default();
         if let Some(error) = &self.error {
@@ -55,10 +48,11 @@ impl ParsedOptions {
         for warning in &self.warnings {
             diagnostics.add(warning);
         }
-        diagnostics.join(&self.strict_only);
+        diagnostics.append(&self.strict_only);
         diagnostics
     }
 
+    /// Records an error; the first one counts.
     pub(super) fn fail(&mut self, error: OptionError) {
         match self.error {
             Some(_) => self.strict_only.add(&error),
@@ -70,48 +64,6 @@ impl ParsedOptions {
         match self.error {
             Some(error) => Err(error),
             None => Ok((self.options, self.warnings)),
-        }
-    }
-}
-
-/// Diagnostics against a URL. Only the first few are kept, so that no URL makes a long answer; each is short because of what it quotes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Diagnostics {
-    messages: Vec<String>,
-    omitted: usize,
-}
-
-impl Diagnostics {
-    const MAX_MESSAGES: usize = 24;
-
-    /// One more.
-    pub fn add(&mut self, reason: impl fmt::Display) {
-        if self.messages.len() < Self::MAX_MESSAGES {
-            self.messages.push(reason.to_string());
-        } else {
-            self.omitted += 1;
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-    }
-
-    fn join(&mut self, others: &Diagnostics) {
-        for reason in &others.messages {
-            self.add(reason);
-        }
-        self.omitted += others.omitted;
-    }
-}
-
-impl fmt::Display for Diagnostics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.messages.join("; "))?;
-        match self.omitted {
-            0 => Ok(()),
-            omitted => write!(f, "; and {omitted} more"),
         }
     }
 }

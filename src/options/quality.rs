@@ -2,11 +2,20 @@
 
 use std::fmt;
 
+#[cfg(test)]
+use proptest::prelude::Strategy;
+#[cfg(test)]
+use proptest::prop_oneof;
+#[cfg(test)]
+use proptest::sample::select;
+#[cfg(test)]
+use proptest::strategy::BoxedStrategy;
 use serde::Deserialize;
 
-use super::values::ValueError;
-use super::values::nearest;
-use super::values::number;
+use crate::options::value::OptionValue;
+use crate::options::value::ValueError;
+use crate::options::value::nearest;
+use crate::options::value::number;
 
 /// Encoder quality as asked, 1 to 100. Each encoder maps it once to its own scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -16,7 +25,7 @@ pub struct Quality(u8);
 impl Quality {
     const EXPECTED: &'static str = "a whole number from 1 to 100";
 
-    /// What an URL without `quality` gets.
+    /// The default for URLs without `quality`.
     pub const DEFAULT: Quality = Quality(85);
 
     /// `None` outside 1 to 100.
@@ -31,6 +40,11 @@ impl Quality {
     /// The number, 1 to 100.
     pub const fn get(self) -> u8 {
         self.0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn any() -> BoxedStrategy<Self> {
+        (1..=100_u8).prop_map(Quality).boxed()
     }
 }
 
@@ -49,7 +63,7 @@ impl fmt::Display for Quality {
     }
 }
 
-/// Quality as a URL asks for it: a number, or a word for what the eye should see.
+/// Quality as a URL asks for it: a number or a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum QualityChoice {
     Exactly(Quality),
@@ -60,10 +74,7 @@ pub enum QualityChoice {
 }
 
 impl QualityChoice {
-    const EXPECTED: &'static str = "a number from 1 to 100, high, medium-high, medium-low or low";
-
-    /// The number to encode with. The numbers behind the words are our choice: none are published, and these are the ones that
-    /// the provider's own local emulator uses.
+    /// The number to encode with. Cloudflare publishes no numbers for the words; these are the ones of its own local emulator.
     pub const fn quality(self) -> Quality {
         match self {
             QualityChoice::Exactly(quality) => quality,
@@ -73,8 +84,17 @@ impl QualityChoice {
             QualityChoice::Low => Quality(35),
         }
     }
+}
 
-    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+impl OptionValue for QualityChoice {
+    const EXPECTED: &'static str = "a number from 1 to 100, high, medium-high, medium-low or low";
+
+    /// From a scale of four words (low, mid, high, max): each is the neighbouring step of this scale. `max` is not 100, which would make
+    /// WebP lossless.
+    const SYNONYMS: &'static [(&'static str, &'static str)] =
+        &[("mid", "medium-high"), ("max", "high")];
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
         match text {
             "high" => return Ok(QualityChoice::High),
             "medium-high" => return Ok(QualityChoice::MediumHigh),
@@ -87,6 +107,21 @@ impl QualityChoice {
         quality
             .map(QualityChoice::Exactly)
             .ok_or(ValueError::OutOfRange(Quality::EXPECTED))
+    }
+
+    #[cfg(test)]
+    fn any() -> BoxedStrategy<Self> {
+        let words = vec![
+            QualityChoice::High,
+            QualityChoice::MediumHigh,
+            QualityChoice::MediumLow,
+            QualityChoice::Low,
+        ];
+        prop_oneof![
+            Quality::any().prop_map(QualityChoice::Exactly),
+            select(words),
+        ]
+        .boxed()
     }
 }
 
@@ -106,6 +141,7 @@ impl fmt::Display for QualityChoice {
 mod tests {
     use super::Quality;
     use super::QualityChoice;
+    use crate::options::value::OptionValue;
 
     #[test]
     fn the_range_is_1_to_100() {

@@ -1,19 +1,23 @@
-//! What the quality of a file is searched by: how it looks, and how many bytes it has.
+//! Goals for the search of a quality: how good the picture looks, and how many bytes it has.
 
 use std::fmt;
 use std::num::NonZeroU32;
 
-use super::values::ValueError;
-use super::values::nearest;
-use super::values::number;
+#[cfg(test)]
+use proptest::prelude::Strategy;
+#[cfg(test)]
+use proptest::strategy::BoxedStrategy;
+
+use crate::options::value::OptionValue;
+use crate::options::value::ValueError;
+use crate::options::value::nearest;
+use crate::options::value::number;
 
 /// A score of SSIMULACRA2, 30 to 95: 50 is a low quality, 70 a high one, and at 90 hardly anybody sees a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Score(u8);
 
 impl Score {
-    const EXPECTED: &'static str = "a whole number from 30 to 95";
-
     /// `None` outside 30 to 95.
     pub const fn new(value: u8) -> Option<Self> {
         if value >= 30 && value <= 95 {
@@ -27,11 +31,20 @@ impl Score {
     pub const fn get(self) -> u8 {
         self.0
     }
+}
 
-    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+impl OptionValue for Score {
+    const EXPECTED: &'static str = "a whole number from 30 to 95";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
         let value = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;
         let score = u8::try_from(nearest(value)).ok().and_then(Score::new);
         score.ok_or(ValueError::OutOfRange(Self::EXPECTED))
+    }
+
+    #[cfg(test)]
+    fn any() -> BoxedStrategy<Self> {
+        (30..=95_u8).prop_map(Score).boxed()
     }
 }
 
@@ -41,14 +54,12 @@ impl fmt::Display for Score {
     }
 }
 
-/// The most bytes that a file should have, at least 1.
+/// The largest size that a file should have, at least 1 byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileSize(NonZeroU32);
 
 impl FileSize {
-    const EXPECTED: &'static str = "a number of bytes, at least 1";
-
-    /// `None` for no bytes at all.
+    /// `None` for 0.
     pub const fn new(bytes: u32) -> Option<Self> {
         match NonZeroU32::new(bytes) {
             Some(bytes) => Some(FileSize(bytes)),
@@ -60,10 +71,22 @@ impl FileSize {
     pub const fn get(self) -> u32 {
         self.0.get()
     }
+}
 
-    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+impl OptionValue for FileSize {
+    const EXPECTED: &'static str = "a number of bytes, at least 1";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
         let value = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;
         FileSize::new(nearest(value)).ok_or(ValueError::OutOfRange(Self::EXPECTED))
+    }
+
+    #[cfg(test)]
+    fn any() -> BoxedStrategy<Self> {
+        let bytes = 1..=u32::MAX;
+        bytes
+            .prop_map(|bytes| FileSize::new(bytes).expect("it is at least 1"))
+            .boxed()
     }
 }
 
@@ -73,17 +96,17 @@ impl fmt::Display for FileSize {
     }
 }
 
-/// What the quality of a lossy still is searched by, in place of being what it is asked to be.
+/// What a lossy still should reach. Where one of the two is given, the encoder searches the quality in place of taking a given one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct QualityTarget {
-    /// The lowest quality that looks so well.
+    /// The quality is the lowest that reaches this score.
     pub score: Option<Score>,
-    /// The best quality whose file is no larger.
+    /// The quality is the highest whose file is no larger.
     pub size: Option<FileSize>,
 }
 
 impl QualityTarget {
-    /// Whether there is nothing to search by.
+    /// Whether there is no goal, so that no quality is searched.
     pub fn is_none(self) -> bool {
         self == QualityTarget::default()
     }

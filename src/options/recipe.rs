@@ -2,20 +2,20 @@
 
 use std::fmt;
 
-use super::border::Border;
-use super::color::Color;
-use super::fit::Fit;
-use super::fit::Flip;
-use super::fit::Gravity;
-use super::fit::Rotation;
-use super::keywords::Metadata;
-use super::quality::Quality;
-use super::quality_target::QualityTarget;
-use super::trim::Trim;
-use super::values::Blur;
-use super::values::Factor;
-use super::values::Gamma;
-use super::values::Sharpen;
+use crate::options::border::Border;
+use crate::options::color::Color;
+use crate::options::decimals::Blur;
+use crate::options::decimals::Factor;
+use crate::options::decimals::Gamma;
+use crate::options::decimals::Sharpen;
+use crate::options::fit::Fit;
+use crate::options::fit::Flip;
+use crate::options::fit::Gravity;
+use crate::options::fit::Rotation;
+use crate::options::keywords::Metadata;
+use crate::options::quality::Quality;
+use crate::options::quality_target::QualityTarget;
+use crate::options::trim::Trim;
 
 /// Everything that a render depends on beside the bytes of the source. Its `Display` goes into the cache key, so it names every field.
 ///

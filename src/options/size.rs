@@ -1,22 +1,32 @@
-//! Sides of the picture as asked: pixels, or widths to choose from.
+//! Sides of the picture as a URL asks for them: pixels, or widths to choose from.
 
 use std::fmt;
 use std::num::NonZeroU32;
 
-use super::values::ValueError;
-use super::values::nearest;
-use super::values::number;
+#[cfg(test)]
+use proptest::collection::vec;
+#[cfg(test)]
+use proptest::prelude::Just;
+#[cfg(test)]
+use proptest::prelude::Strategy;
+#[cfg(test)]
+use proptest::prop_oneof;
+#[cfg(test)]
+use proptest::strategy::BoxedStrategy;
+
+use crate::options::value::OptionValue;
+use crate::options::value::ValueError;
+use crate::options::value::nearest;
+use crate::options::value::number;
 
 /// The most breakpoints one URL may list. Real lists have four to ten; the bound keeps `Options` small.
 const MAX_BREAKPOINTS: usize = 64;
 
-/// A side in pixels, at least 1. How large it may be is for the policy to say; a number beyond `u32` is kept as its largest.
+/// A side in pixels, at least 1. The policy limits it; a number beyond `u32` becomes its largest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pixels(NonZeroU32);
 
 impl Pixels {
-    const EXPECTED: &'static str = "a number of pixels, at least 1";
-
     /// `None` for 0.
     pub const fn new(value: u32) -> Option<Self> {
         match NonZeroU32::new(value) {
@@ -29,13 +39,25 @@ impl Pixels {
     pub const fn get(self) -> u32 {
         self.0.get()
     }
+}
 
-    /// Fractions, which loaders that multiply by an aspect ratio send, go to the nearest whole number. What rounds to 0 and
-    /// what is negative is malformed rather than out of range: a picture without that side is better than none.
-    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+impl OptionValue for Pixels {
+    const EXPECTED: &'static str = "a number of pixels, at least 1";
+
+    /// Fractions become the nearest whole number: loaders that multiply by an aspect ratio send them. A number that rounds to 0 and a
+    /// negative one are malformed rather than out of range: a picture without that side is better than none.
+    fn parse(text: &str) -> Result<Self, ValueError> {
         number(text)
             .and_then(|value| Pixels::new(nearest(value)))
             .ok_or(ValueError::Malformed(Self::EXPECTED))
+    }
+
+    #[cfg(test)]
+    fn any() -> BoxedStrategy<Self> {
+        let value = prop_oneof![Just(1), Just(u32::MAX), 1..=4000_u32];
+        value
+            .prop_map(|value| Pixels::new(value).expect("it is at least 1"))
+            .boxed()
     }
 }
 
@@ -45,35 +67,29 @@ impl fmt::Display for Pixels {
     }
 }
 
-/// The width of a line, which may be nothing: the nearest whole number of pixels.
-pub(super) fn whole_pixels(text: &str) -> Result<u32, ValueError> {
-    const EXPECTED: &str = "a whole number of pixels, at least 0";
-    let value = number(text).ok_or(ValueError::Malformed(EXPECTED))?;
-    if value < 0.0 {
-        Err(ValueError::OutOfRange(EXPECTED))
-    } else {
-        Ok(nearest(value))
-    }
-}
-
-/// The asked-for width.
+/// A width as a URL asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Width {
     Pixels(Pixels),
-    /// From the client's viewport and the breakpoints.
+    /// The breakpoint that suits the viewport of the client.
     Auto,
 }
 
-impl Width {
+impl OptionValue for Width {
     const EXPECTED: &'static str = "a number of pixels, at least 1, or auto";
 
-    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+    fn parse(text: &str) -> Result<Self, ValueError> {
         if text == "auto" {
             return Ok(Width::Auto);
         }
         Pixels::parse(text)
             .map(Width::Pixels)
             .map_err(|_| ValueError::Malformed(Self::EXPECTED))
+    }
+
+    #[cfg(test)]
+    fn any() -> BoxedStrategy<Self> {
+        prop_oneof![Pixels::any().prop_map(Width::Pixels), Just(Width::Auto)].boxed()
     }
 }
 
@@ -91,7 +107,6 @@ impl fmt::Display for Width {
 pub struct Breakpoints(Vec<Pixels>);
 
 impl Breakpoints {
-    const EXPECTED: &'static str = "widths in pixels as in 320;768;1200";
     const TOO_MANY: &'static str = "a list of at most 64 widths";
 
     /// Puts the widths in order; `None` when there are none or more than 64.
@@ -108,8 +123,12 @@ impl Breakpoints {
     pub fn widths(&self) -> &[Pixels] {
         &self.0
     }
+}
 
-    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+impl OptionValue for Breakpoints {
+    const EXPECTED: &'static str = "widths in pixels as in 320;768;1200";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
         // One more than allowed is enough to know that there are too many.
         let parts = text
             .split(';')
@@ -124,6 +143,13 @@ impl Breakpoints {
             return Err(ValueError::Malformed(Self::EXPECTED));
         }
         Breakpoints::new(widths).ok_or(ValueError::OutOfRange(Self::TOO_MANY))
+    }
+
+    #[cfg(test)]
+    fn any() -> BoxedStrategy<Self> {
+        vec(Pixels::any(), 1..=MAX_BREAKPOINTS)
+            .prop_map(|widths| Breakpoints::new(widths).expect("there are 1 to 64"))
+            .boxed()
     }
 }
 

@@ -1,14 +1,26 @@
-//! What is cut away before anything else happens: given amounts, or a plain border.
+//! What is cut away before everything else: given amounts, or a border of one colour.
 
 use std::fmt;
 
-use super::color::Color;
-use super::values::Share;
-use super::values::ValueError;
-use super::values::nearest;
-use super::values::number;
+#[cfg(test)]
+use proptest::prelude::Just;
+#[cfg(test)]
+use proptest::prelude::Strategy;
+#[cfg(test)]
+use proptest::prelude::any;
+#[cfg(test)]
+use proptest::prop_oneof;
+#[cfg(test)]
+use proptest::strategy::BoxedStrategy;
 
-/// Everything the `trim` options ask for.
+use crate::options::color::Color;
+use crate::options::decimals::Share;
+use crate::options::value::OptionValue;
+use crate::options::value::ValueError;
+use crate::options::value::nearest;
+use crate::options::value::number;
+
+/// What is cut away, in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Trim {
     /// Cut from this side.
@@ -19,16 +31,16 @@ pub struct Trim {
     pub bottom: Option<Length>,
     /// Cut from this side.
     pub left: Option<Length>,
-    /// Keep this much, counted from where `left` ends.
+    /// The width that is kept, counted from the end of `left`.
     pub width: Option<Length>,
-    /// Keep this much, counted from where `top` ends.
+    /// The height that is kept, counted from the end of `top`.
     pub height: Option<Length>,
-    /// Look for a plain border and cut it.
+    /// A border of one colour is found and cut.
     pub border: Option<TrimBorder>,
 }
 
 impl Trim {
-    /// Whether nothing would be cut, whatever the picture.
+    /// Whether nothing is cut from any picture.
     pub fn is_neutral(&self) -> bool {
         let Trim {
             top,
@@ -95,14 +107,14 @@ impl fmt::Display for TrimBorder {
     }
 }
 
-/// How a border is found.
+/// How a border of one colour is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TrimBorder {
-    /// Its colour; `None` takes it from the picture.
+    /// Its colour; `None` takes the colour from the picture.
     pub color: Option<Color>,
     /// The largest difference from the colour that still counts as border, 0 to 255.
     pub tolerance: Option<u8>,
-    /// Pixels of the border left in place.
+    /// How many pixels of the border stay.
     pub keep: Option<u32>,
 }
 
@@ -114,10 +126,10 @@ pub enum Length {
     Share(Share),
 }
 
-impl Length {
+impl OptionValue for Length {
     const EXPECTED: &'static str = "a number of pixels, or a number below 1 for a part of the side";
 
-    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+    fn parse(text: &str) -> Result<Self, ValueError> {
         let value = number(text).ok_or(ValueError::Malformed(Self::EXPECTED))?;
         if value < 0.0 {
             return Err(ValueError::OutOfRange(Self::EXPECTED));
@@ -126,6 +138,15 @@ impl Length {
             return Ok(Length::Share(Share::nearest(value)));
         }
         Ok(Length::Pixels(nearest(value)))
+    }
+
+    #[cfg(test)]
+    fn any() -> BoxedStrategy<Self> {
+        prop_oneof![
+            any::<u32>().prop_map(Length::Pixels),
+            Share::any().prop_map(Length::Share),
+        ]
+        .boxed()
     }
 }
 
@@ -139,19 +160,20 @@ impl fmt::Display for Length {
 }
 
 /// The value of the option `trim` itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TrimValue {
-    BorderOptions,
-    /// Top, right, bottom, left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TrimValue {
+    /// A border of one colour is found and cut.
+    Border,
+    /// What is cut from top, right, bottom and left: short for the four options of these names, which the parser sets in its place.
     Sides([Length; 4]),
 }
 
-impl TrimValue {
+impl OptionValue for TrimValue {
     const EXPECTED: &'static str = "border, or four numbers as in 20;30;20;0";
 
-    pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
+    fn parse(text: &str) -> Result<Self, ValueError> {
         if text == "border" {
-            return Ok(TrimValue::BorderOptions);
+            return Ok(TrimValue::Border);
         }
         let mut parts = text.split(';').map(|part| Length::parse(part.trim()));
         let (Some(top), Some(right), Some(bottom), Some(left), None) = (
@@ -165,14 +187,21 @@ impl TrimValue {
         };
         Ok(TrimValue::Sides([top?, right?, bottom?, left?]))
     }
+
+    #[cfg(test)]
+    fn any() -> BoxedStrategy<Self> {
+        let sides = [Length::any(), Length::any(), Length::any(), Length::any()];
+        prop_oneof![Just(TrimValue::Border), sides.prop_map(TrimValue::Sides)].boxed()
+    }
 }
 
-/// The largest difference that still is border.
-pub(super) fn tolerance(text: &str) -> Result<u8, ValueError> {
-    const EXPECTED: &str = "a whole number from 0 to 255";
-    let value = number(text).ok_or(ValueError::Malformed(EXPECTED))?;
-    if value < 0.0 {
-        return Err(ValueError::OutOfRange(EXPECTED));
+impl fmt::Display for TrimValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TrimValue::Border => f.write_str("border"),
+            TrimValue::Sides([top, right, bottom, left]) => {
+                write!(f, "{top};{right};{bottom};{left}")
+            }
+        }
     }
-    u8::try_from(nearest(value)).map_err(|_| ValueError::OutOfRange(EXPECTED))
 }

@@ -1,28 +1,30 @@
-//! The options that are read but not yet acted on. An option that gets its effect loses its line here.
+//! Options that are read but have no effect yet. One that gets its effect loses its line here.
 
-use super::Options;
-use super::Warning;
-use super::fit::Gravity;
-use super::keywords::Upscale;
-use super::values::Zoom;
+use crate::options::decimals::Zoom;
+use crate::options::definitions::Options;
+use crate::options::fit::Gravity;
+use crate::options::keywords::Upscale;
+use crate::options::warning::Warning;
 
-/// A warning for each option whose value should change the picture and does not yet. Neutral values ask for nothing.
-pub(super) fn warnings(options: &Options) -> Vec<Warning> {
-    let Options {
-        gravity,
-        segment,
-        upscale,
-        zoom,
-        ..
-    } = options;
-    let asked = [
-        ("gravity=face", *gravity == Some(Gravity::Face)),
-        ("segment", segment.is_some()),
-        ("upscale=generate", *upscale == Some(Upscale::Generate)),
-        ("zoom", zoom.is_some_and(|zoom: Zoom| !zoom.is_neutral())),
-    ];
-    let without_effect = asked.into_iter().filter(|(_, is_asked)| *is_asked);
-    without_effect
-        .map(|(option, _)| Warning::new(format!("{option} has no effect yet")))
-        .collect()
+impl Options {
+    /// A warning for each option that should change the picture and does not yet. Neutral values ask for nothing and cause no warning.
+    pub fn unsupported_warnings(&self) -> Vec<Warning> {
+        let Options {
+            gravity,
+            segment,
+            upscale,
+            zoom,
+            ..
+        } = self;
+        let rows = [
+            ("gravity=face", *gravity == Some(Gravity::Face)),
+            ("segment", segment.is_some()),
+            ("upscale=generate", *upscale == Some(Upscale::Generate)),
+            ("zoom", zoom.is_some_and(|zoom: Zoom| !zoom.is_neutral())),
+        ];
+        rows.into_iter()
+            .filter(|(_, is_asked)| *is_asked)
+            .map(|(option, _)| Warning::new(format!("{option} has no effect yet")))
+            .collect()
+    }
 }

@@ -3,7 +3,6 @@
 use super::Denial;
 use super::negotiate::Decision;
 use super::negotiate::needs_both_sides;
-use crate::options::BorderOptions;
 use crate::options::Compression;
 use crate::options::Diagnostics;
 use crate::options::Dpr;
@@ -129,7 +128,7 @@ fn without_effect(options: &Options) -> impl Iterator<Item = &'static str> {
             "option `blur` changes nothing below 1",
         ),
         (
-            options.border.color.is_some() && !has_border(&options.border),
+            options.border_color.is_some() && !has_border(options),
             "option `border.color` counts only with a width",
         ),
     ];
@@ -139,29 +138,27 @@ fn without_effect(options: &Options) -> impl Iterator<Item = &'static str> {
 
 /// Whether dpr has something to multiply besides width and height.
 fn has_pixels_beside_sides(options: &Options) -> bool {
-    let trim = &options.trim;
     let lengths = [
-        trim.top,
-        trim.right,
-        trim.bottom,
-        trim.left,
-        trim.width,
-        trim.height,
+        options.trim_top,
+        options.trim_right,
+        options.trim_bottom,
+        options.trim_left,
+        options.trim_width,
+        options.trim_height,
     ];
     let cuts_pixels = lengths
         .iter()
         .any(|length| matches!(length, Some(Length::Pixels(pixels)) if *pixels > 0));
-    let keeps_pixels = trim.border.is_some_and(|border| border.keep.is_some());
-    cuts_pixels || keeps_pixels || has_border(&options.border)
+    cuts_pixels || options.trim_border_keep.is_some() || has_border(options)
 }
 
-fn has_border(border: &BorderOptions) -> bool {
+fn has_border(options: &Options) -> bool {
     let widths = [
-        border.width,
-        border.top,
-        border.right,
-        border.bottom,
-        border.left,
+        options.border_width,
+        options.border_top,
+        options.border_right,
+        options.border_bottom,
+        options.border_left,
     ];
     widths
         .iter()
@@ -178,7 +175,7 @@ mod tests {
 
     #[track_caller]
     fn check(segment: &str, expected: &[&str]) {
-        let asked = ParsedOptions::of(segment);
+        let asked = ParsedOptions::parse(segment);
         let (accept, hints) = (Accept::default(), ClientHints::default());
         let decision = asked
             .as_result()
@@ -334,7 +331,7 @@ mod tests {
             ",".repeat(10_000),
             "w=1,".repeat(10_000),
         ] {
-            let diagnostics = ParsedOptions::of(&segment).diagnostics().to_string();
+            let diagnostics = ParsedOptions::parse(&segment).diagnostics().to_string();
             assert!(diagnostics.len() < 3000, "{}", diagnostics.len());
             assert!(diagnostics.ends_with(" more"), "{diagnostics}");
         }

@@ -90,7 +90,7 @@ impl ImageRequest {
             let asked = next_image::parse(query)?;
             (
                 Dialect::NextImage,
-                ParsedOptions::of(&asked.options),
+                ParsedOptions::parse(&asked.options),
                 asked.source,
             )
         } else {
@@ -98,7 +98,7 @@ impl ImageRequest {
                 cloudflare::split(prefixes.strip(target).ok_or(RequestError::NotFound)?)?;
             (
                 Dialect::Cloudflare,
-                ParsedOptions::of(options),
+                ParsedOptions::parse(options),
                 SourceRef::parse(source)?,
             )
         };

@@ -121,7 +121,7 @@ impl Pipeline {
         let mut wrong = Vec::new();
         for text in options {
             // As they would stand in a URL.
-            let asked = ParsedOptions::of(&utf8_percent_encode(text, UNTYPED).to_string());
+            let asked = ParsedOptions::parse(&utf8_percent_encode(text, UNTYPED).to_string());
             let reasons = asked.diagnostics();
             if !reasons.is_empty() {
                 wrong.push(complaint(text, &reasons));

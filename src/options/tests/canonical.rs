@@ -15,7 +15,7 @@ use proptest::sample::select;
 
 use crate::options::OptionError;
 use crate::options::Options;
-use crate::options::grammar::Key;
+use crate::options::definitions::OptionName;
 use crate::options::tests::arbitrary::any_options;
 
 proptest! {
@@ -76,7 +76,7 @@ fn check_canonical(text: &str) -> Result<(), proptest::test_runner::TestCaseErro
 /// Segments that are nearly right: real names, odd values, odd glue.
 fn near_miss() -> impl Strategy<Value = String> {
     let name = prop_oneof![
-        8 => select(Key::ALL).prop_map(|key| key.to_string()),
+        8 => select(OptionName::ALL).prop_map(|name| name.as_str().to_owned()),
         2 => select(vec!["w", "h", "q", "f", "g", "scq", "face-zoom", "trim.border", "border", "W", ""]).prop_map(String::from),
         1 => "[a-z.-]{0,12}",
     ];

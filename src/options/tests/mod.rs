@@ -1,7 +1,8 @@
-//! Options as a URL asks for them: what a segment means, and what is told of it.
+//! Options as a URL asks for them: what a segment means, and which warnings and errors it causes.
 
 pub(crate) mod arbitrary;
 mod canonical;
+pub(crate) mod docs;
 mod generators;
 mod grammar;
 mod values;

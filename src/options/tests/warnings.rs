@@ -9,9 +9,9 @@ use crate::options::Warning;
 fn what_was_passed_over_is_known() {
     #[track_caller]
     fn check(segment: &str, is_sound: bool, reasons: &str) {
-        let reading = ParsedOptions::of(segment);
-        assert_eq!(reading.as_result().is_ok(), is_sound, "{segment}");
-        assert_eq!(reading.diagnostics().to_string(), reasons, "{segment}");
+        let parsed = ParsedOptions::parse(segment);
+        assert_eq!(parsed.as_result().is_ok(), is_sound, "{segment}");
+        assert_eq!(parsed.diagnostics().to_string(), reasons, "{segment}");
     }
     check("width=80,quality=75", true, "");
     check("width=80,height=", true, "option `height` is empty");

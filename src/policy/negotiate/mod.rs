@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::options::Border;
-use crate::options::BorderOptions;
 use crate::options::Breakpoints;
 use crate::options::Color;
 use crate::options::Compression;
@@ -130,7 +129,7 @@ pub(super) fn negotiate(
     }
     Ok(Decision {
         recipe: Recipe {
-            trim: trim(&options.trim, options.dpr),
+            trim: trim(options),
             flip: options.flip,
             rotate: options.rotate.unwrap_or(Rotation::Upright),
             width,
@@ -139,7 +138,7 @@ pub(super) fn negotiate(
             gravity: gravity(fit, options.gravity),
             background: options.background,
             effects: effects(options),
-            border: border(&options.border, options.dpr, limit)?,
+            border: border(options, limit)?,
             wide_gamut: config.wide_gamut,
             animated: options.anim.unwrap_or(true),
             quality: quality.map_or(config.quality, QualityChoice::quality),
@@ -259,13 +258,14 @@ const fn pixels(pixels: u32) -> Pixels {
     Pixels::new(pixels).expect("no constant is zero")
 }
 
-/// The trim with its pixels multiplied by dpr; parts of a side stay what they are.
-fn trim(asked: &Trim, dpr: Option<Dpr>) -> Trim {
+/// The trim with its pixels multiplied by dpr. Parts of a side stay as they are.
+fn trim(options: &Options) -> Trim {
+    let asked = options.combined_trim();
     if asked.is_neutral() {
         return Trim::default();
     }
     let length = |length: Option<Length>| match length {
-        Some(Length::Pixels(pixels)) => Some(Length::Pixels(scaled(pixels, dpr))),
+        Some(Length::Pixels(pixels)) => Some(Length::Pixels(scaled(pixels, options.dpr))),
         other => other,
     };
     Trim {
@@ -276,7 +276,7 @@ fn trim(asked: &Trim, dpr: Option<Dpr>) -> Trim {
         width: length(asked.width),
         height: length(asked.height),
         border: asked.border.map(|border| TrimBorder {
-            keep: border.keep.map(|keep| scaled(keep, dpr)),
+            keep: border.keep.map(|keep| scaled(keep, options.dpr)),
             ..border
         }),
     }
@@ -295,10 +295,10 @@ fn effects(options: &Options) -> Effects {
     }
 }
 
-/// The widths of a border in output pixels; `None` where every side is nothing.
-fn border(asked: &BorderOptions, dpr: Option<Dpr>, limit: u32) -> Result<Option<Border>, Denial> {
+/// The border with its widths in output pixels, or `None` where all of them are 0.
+fn border(options: &Options, limit: u32) -> Result<Option<Border>, Denial> {
     let side = |side: Option<u32>| {
-        let pixels = scaled(side.or(asked.width).unwrap_or(0), dpr);
+        let pixels = scaled(side.or(options.border_width).unwrap_or(0), options.dpr);
         if pixels > limit {
             return Err(Denial::OutputTooLarge {
                 option: "border",
@@ -308,17 +308,17 @@ fn border(asked: &BorderOptions, dpr: Option<Dpr>, limit: u32) -> Result<Option<
         }
         Ok(pixels)
     };
-    let frame = Border {
-        color: asked.color.unwrap_or(Color::BLACK),
-        top: side(asked.top)?,
-        right: side(asked.right)?,
-        bottom: side(asked.bottom)?,
-        left: side(asked.left)?,
+    let border = Border {
+        color: options.border_color.unwrap_or(Color::BLACK),
+        top: side(options.border_top)?,
+        right: side(options.border_right)?,
+        bottom: side(options.border_bottom)?,
+        left: side(options.border_left)?,
     };
-    let is_wide = [frame.top, frame.right, frame.bottom, frame.left]
+    let is_visible = [border.top, border.right, border.bottom, border.left]
         .into_iter()
         .any(|side| side > 0);
-    Ok(is_wide.then_some(frame))
+    Ok(is_visible.then_some(border))
 }
 
 /// A number of pixels times dpr, to the nearest.

@@ -128,7 +128,7 @@ mod tests {
             _ => None,
         };
         let recipe = Recipe {
-            trim: options.trim,
+            trim: options.combined_trim(),
             flip: options.flip,
             rotate: options.rotate.unwrap_or(Rotation::Upright),
             width: side(options.width),

@@ -289,7 +289,7 @@ proptest! {
 #[track_caller]
 fn leaves(options: &str, expected: Option<(u32, u32, u32, u32)>) {
     let options: Options = options.parse().expect("the table holds valid options");
-    let left = trimmed(Size::new(400, 200), &options.trim);
+    let left = trimmed(Size::new(400, 200), &options.combined_trim());
     let left = left.map(|rect| (rect.left, rect.top, rect.width, rect.height));
     assert_eq!(left, expected, "{options}");
 }
@@ -352,7 +352,7 @@ fn a_look_at_the_picture_moves_the_crop() {
 proptest! {
     #[test]
     fn trim_stays_inside(options in any_options(), (width, height) in (1..=5000_u32, 1..=5000_u32)) {
-        if let Some(rect) = trimmed(Size::new(width, height), &options.trim) {
+        if let Some(rect) = trimmed(Size::new(width, height), &options.combined_trim()) {
             prop_assert!(rect.width > 0 && rect.height > 0);
             prop_assert!(rect.left + rect.width <= width && rect.top + rect.height <= height);
         }

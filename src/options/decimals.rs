@@ -1,51 +1,21 @@
-//! Numbers that know their range. Everything with a fraction is kept as whole millionths, so that equal values compare, hash and
-//! print equally; no option needs a finer step than that.
+//! Numbers with a range. Those that may have a fraction are kept as whole millionths, so that equal values compare, hash and print
+//! equally; no option needs a finer step.
 
 use std::fmt;
 
+#[cfg(test)]
+use proptest::strategy::BoxedStrategy;
+
+use crate::options::value::OptionValue;
+use crate::options::value::ValueError;
+use crate::options::value::nearest;
+use crate::options::value::number;
+
 /// Steps per unit of every number that may have a fraction.
-const SCALE: u32 = 1_000_000;
-
-/// Why a value was not taken. Both carry what would have been right, to follow the words "must be".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ValueError {
-    /// Not the kind of value this option has: the option is ignored, with a warning.
-    Malformed(&'static str),
-    /// The right kind, outside the range: the request is wrong.
-    OutOfRange(&'static str),
-}
-
-impl ValueError {
-    /// The same where even a number outside the range is passed over.
-    pub fn ignored(self) -> Self {
-        match self {
-            ValueError::Malformed(expected) | ValueError::OutOfRange(expected) => {
-                ValueError::Malformed(expected)
-            }
-        }
-    }
-}
-
-/// A decimal number as URLs write it, exponents included because JavaScript prints tiny remainders as `5.6e-17`.
-/// `inf`, `nan` and everything else that is not made of digits is `None`; a number too large for `f64` is infinite.
-pub(super) fn number(text: &str) -> Option<f64> {
-    let plain = text
-        .bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
-    if plain { text.parse().ok() } else { None }
-}
-
-/// The nearest whole number. What is below 0 becomes 0, what is beyond `u32` becomes its largest.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a cast from float to integer saturates, which is what is wanted"
-)]
-pub(super) fn nearest(value: f64) -> u32 {
-    value.round() as u32
-}
+pub(super) const SCALE: u32 = 1_000_000;
 
 /// Writes millionths as the shortest decimal number: `1500000` as `1.5`.
-fn write_millionths(f: &mut fmt::Formatter<'_>, millionths: u32) -> fmt::Result {
+pub(super) fn write_millionths(f: &mut fmt::Formatter<'_>, millionths: u32) -> fmt::Result {
     let fraction = millionths % SCALE;
     write!(f, "{}", millionths / SCALE)?;
     if fraction == 0 {
@@ -55,8 +25,29 @@ fn write_millionths(f: &mut fmt::Formatter<'_>, millionths: u32) -> fmt::Result 
     write!(f, ".{}", digits.trim_end_matches('0'))
 }
 
+/// Defines a type for numbers between two ends, which are given in millionths. Where a text follows the ends, the type is the value of an option
+/// by itself, and the text says what is accepted, to follow "must be".
 macro_rules! decimal {
-    ($(#[$doc:meta])* $name:ident, $least:literal to $most:literal $(, $expected:literal)?) => {
+    ($(#[$doc:meta])* $name:ident, $least:literal to $most:literal, $expected:literal) => {
+        $crate::options::decimals::decimal! { $(#[$doc])* $name, $least to $most }
+
+        impl $crate::options::value::OptionValue for $name {
+            const EXPECTED: &'static str = $expected;
+
+            fn parse(text: &str) -> Result<Self, $crate::options::value::ValueError> {
+                use $crate::options::value::ValueError;
+                let value = $crate::options::value::number(text);
+                let value = value.ok_or(ValueError::Malformed(Self::EXPECTED))?;
+                Self::new(value).ok_or(ValueError::OutOfRange(Self::EXPECTED))
+            }
+
+            #[cfg(test)]
+            fn any() -> proptest::strategy::BoxedStrategy<Self> {
+                $name::any()
+            }
+        }
+    };
+    ($(#[$doc:meta])* $name:ident, $least:literal to $most:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(u32);
@@ -69,11 +60,12 @@ macro_rules! decimal {
 
             /// The value rounded to a millionth, or `None` when it is outside the range or not a number.
             pub fn new(value: f64) -> Option<Self> {
-                let range = f64::from(Self::MIN_MILLIONTHS) / f64::from(SCALE)..=f64::from(Self::MAX_MILLIONTHS) / f64::from(SCALE);
+                let unit = f64::from($crate::options::decimals::SCALE);
+                let range = f64::from(Self::MIN_MILLIONTHS) / unit..=f64::from(Self::MAX_MILLIONTHS) / unit;
                 if !range.contains(&value) {
                     return None;
                 }
-                let millionths = nearest(value * f64::from(SCALE));
+                let millionths = $crate::options::value::nearest(value * unit);
                 Some($name(millionths.clamp(Self::MIN_MILLIONTHS, Self::MAX_MILLIONTHS)))
             }
 
@@ -87,39 +79,42 @@ macro_rules! decimal {
 
             /// The value.
             pub fn get(self) -> f64 {
-                f64::from(self.0) / f64::from(SCALE)
+                f64::from(self.0) / f64::from($crate::options::decimals::SCALE)
             }
 
-            $(
-                pub(super) fn parse(text: &str) -> Result<Self, ValueError> {
-                    let value = number(text).ok_or(ValueError::Malformed($expected))?;
-                    Self::new(value).ok_or(ValueError::OutOfRange($expected))
-                }
-            )?
+            /// Any value, both ends of the range included.
+            #[cfg(test)]
+            pub(crate) fn any() -> proptest::strategy::BoxedStrategy<Self> {
+                use proptest::strategy::Strategy;
+                let (least, most) = (Self::MIN_MILLIONTHS, Self::MAX_MILLIONTHS);
+                let ends = proptest::sample::select(vec![least, most]);
+                proptest::prop_oneof![2 => ends, 1 => least..=most].prop_map($name).boxed()
+            }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_millionths(f, self.0)
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                $crate::options::decimals::write_millionths(f, self.0)
             }
         }
     };
 }
+pub(super) use decimal;
 
 decimal! {
-    /// Pixels of the picture per CSS pixel, 0.01 to 3: multiplies width and height. The lower end is ours, so that it is never zero.
-    Dpr, 10_000 to 3_000_000, "a number from 0.01 to 3"
+    /// Pixels of the picture per CSS pixel, 0.01 to 3. The lower end is our own, so that it is never zero.
+    Dpr, 10_000 to 3_000_000
 }
 decimal! {
     /// Standard deviation of the blur in output pixels, whatever `dpr` says, 0 to 250. Below 1 nothing changes.
     Blur, 0 to 250_000_000, "a number from 0 to 250"
 }
 decimal! {
-    /// What brightness, contrast or saturation are multiplied with, 0 to 255; 1 changes nothing.
+    /// The factor that brightness, contrast or saturation is multiplied by, 0 to 255; 1 changes nothing.
     Factor, 0 to 255_000_000, "a number from 0 to 255"
 }
 decimal! {
-    /// Exponent of the tone curve, 0 to 255; 1 and 0 change nothing. No upper end is known, so it shares the one of [`Factor`].
+    /// Exponent of the tone curve, 0 to 255; 1 and 0 change nothing. Cloudflare documents no upper end, so it is the one of [`Factor`].
     Gamma, 0 to 255_000_000, "a number from 0 to 255"
 }
 decimal! {
@@ -127,7 +122,7 @@ decimal! {
     Sharpen, 0 to 10_000_000, "a number from 0 to 10"
 }
 decimal! {
-    /// How closely a crop frames a face: 0 with its surroundings, 1 tight.
+    /// How closely a crop frames a face: 0 keeps its surroundings, 1 cuts close to the face.
     Zoom, 0 to 1_000_000, "a number from 0 to 1"
 }
 decimal! {
@@ -135,7 +130,7 @@ decimal! {
     Fraction, 0 to 1_000_000
 }
 decimal! {
-    /// A part of a side, more than nothing and less than the whole.
+    /// A part of a side, more than 0 and less than 1.
     Share, 1 to 999_999
 }
 
@@ -147,22 +142,35 @@ impl Blur {
 }
 
 impl Dpr {
-    /// Text of the warning that goes with a clamped value.
-    pub(super) const CLAMPED: &'static str = "dpr > 3 should never be used";
-
     /// Changes nothing.
     pub const ONE: Dpr = Dpr(SCALE);
     /// The largest value.
     pub const MAX: Dpr = Dpr(Self::MAX_MILLIONTHS);
+}
 
-    /// Whether text is a number above the range, which is clamped where every other option is an error.
-    pub(super) fn is_above_range(text: &str) -> bool {
-        number(text).is_some_and(|value| value > Self::MAX.get())
+/// The one number for which no request fails: a larger one is clamped, and a smaller one ignored, each with a warning.
+impl OptionValue for Dpr {
+    const EXPECTED: &'static str = "a number from 0.01 to 3";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        number(text)
+            .and_then(Dpr::new)
+            .ok_or(ValueError::Malformed(Self::EXPECTED))
+    }
+
+    fn clamp(text: &str) -> Option<(Self, &'static str)> {
+        let value = number(text)?;
+        (value > Dpr::MAX.get()).then_some((Dpr::MAX, "dpr > 3 should never be used"))
+    }
+
+    #[cfg(test)]
+    fn any() -> BoxedStrategy<Self> {
+        Dpr::any()
     }
 }
 
 impl Factor {
-    /// Takes everything away; for brightness and contrast it is defined to change nothing.
+    /// Grey for saturation; for brightness and contrast it is defined to change nothing.
     pub const ZERO: Factor = Factor(0);
     /// Changes nothing.
     pub const ONE: Factor = Factor(SCALE);
@@ -183,7 +191,7 @@ impl Sharpen {
 }
 
 impl Zoom {
-    /// Whether all surroundings of a face stay.
+    /// Whether a face keeps all its surroundings.
     pub const fn is_neutral(self) -> bool {
         self.0 == 0
     }
@@ -211,7 +219,6 @@ mod tests {
     use super::Dpr;
     use super::Fraction;
     use super::Share;
-    use super::number;
 
     #[test]
     fn numbers_know_their_range() {
@@ -237,21 +244,6 @@ mod tests {
         assert_eq!(
             [0, 1, 100_000, 1_000_000, 1_500_000, 250_000_000].map(print),
             ["0", "0.000001", "0.1", "1", "1.5", "250"]
-        );
-    }
-
-    #[test]
-    fn numbers_are_made_of_digits() {
-        for text in [
-            "", ".", "-", "+", "e", "1e", "nan", "inf", "Infinity", "1_000", "0x10", "1,5", " 1",
-            "1 ", "\u{661}",
-        ] {
-            assert_eq!(number(text), None, "{text}");
-        }
-        assert_eq!(number("1e400"), Some(f64::INFINITY));
-        assert_eq!(
-            ["5.", ".5", "+5", "-5", "5e-1"].map(number),
-            [Some(5.0), Some(0.5), Some(5.0), Some(-5.0), Some(0.5)]
         );
     }
 }

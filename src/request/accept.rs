@@ -1,11 +1,11 @@
-//! What the `Accept` header says this client can show.
+//! The header `Accept`: which formats the client can show.
 
 use hyper::HeaderMap;
 use hyper::header::ACCEPT;
 
-/// The formats a client names in `Accept`.
+/// The formats that a client names in `Accept`.
 ///
-/// Only the type itself counts: browsers that cannot show AVIF send `image/*` and `*/*` all the same.
+/// Wildcards do not count: browsers that cannot show AVIF send `image/*` and `*/*` too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Accept {
     /// `image/avif` is named, and not with `q=0`.
@@ -15,7 +15,7 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// Reads every `Accept` line. Pieces that are not media types are skipped.
+    /// Reads every `Accept` line and skips what is not a media type.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut accept = Accept::default();
         for line in headers.get_all(ACCEPT) {
@@ -36,7 +36,7 @@ impl Accept {
     }
 }
 
-/// `q=0` in any of its spellings. A weight that is not a number is no weight.
+/// Whether a parameter is `q=0` in any spelling. A weight that is not a number does not count.
 fn is_zero_quality(parameter: &[u8]) -> bool {
     let Some((name, value)) = std::str::from_utf8(parameter)
         .ok()

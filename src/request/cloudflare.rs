@@ -1,12 +1,11 @@
-//! `OPTIONS/SOURCE`, what follows the prefix of a transform URL.
+//! `OPTIONS/SOURCE`: the part of a transformation URL after the prefix.
 
-use super::RequestError;
+use crate::request::error::RequestError;
 
-/// The two parts of `[ADAPTER/]OPTIONS/SOURCE`, both still percent-encoded. The options are one segment; the source is all the
-/// rest, with its query.
+/// Splits `[ADAPTER/]OPTIONS/SOURCE`, both parts still percent-encoded. The options are one segment; the source is the rest, with its query.
 ///
 /// # Errors
-/// When a part is missing, or the adapter is that of a provider whose dialect we do not speak.
+/// When a part is missing, or the adapter belongs to a provider whose dialect is not supported.
 pub(super) fn split(rest: &str) -> Result<(&str, &str), RequestError> {
     let (first, after) = segment(rest)?;
     match first {

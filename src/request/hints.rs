@@ -1,4 +1,4 @@
-//! What a client says about its screen and its connection.
+//! Client hints: what a client says about its screen and its connection.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const SAVE_DATA: HeaderName = HeaderName::from_static("save-data");
 const ECT: HeaderName = HeaderName::from_static("ect");
 const DOWNLINK: HeaderName = HeaderName::from_static("downlink");
 
-/// All of them.
+/// All of the headers above.
 static HINTS: [HeaderName; 7] = [
     VIEWPORT_WIDTH,
     LEGACY_VIEWPORT_WIDTH,
@@ -30,14 +30,14 @@ static HINTS: [HeaderName; 7] = [
 /// The longest number of a structured header (RFC 9651, section 3.3.2): twelve digits, a dot, three more.
 const LONGEST_NUMBER: usize = 32;
 
-/// What a client says about itself. What it does not say, says twice or says wrongly is absent.
+/// The hints of a client. A hint that is not there, is there twice or is malformed is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ClientHints {
     /// Width of the viewport in CSS pixels, at least 1, from `Sec-CH-Viewport-Width`.
     pub viewport_width: Option<u32>,
     /// The same from `Viewport-Width`, which older browsers send.
     pub legacy_viewport_width: Option<u32>,
-    /// Pixels of the screen per CSS pixel, from `Sec-CH-DPR`; more than we know is the most we know.
+    /// Pixels of the screen per CSS pixel, from `Sec-CH-DPR`; a value above the range of [`Dpr`] becomes its largest.
     pub dpr: Option<Dpr>,
     /// The user agent names an iPhone or Android.
     pub is_phone: bool,
@@ -51,7 +51,7 @@ pub struct ClientHints {
     pub downlink_kbps: Option<u32>,
 }
 
-/// How fast a connection is in effect, whatever it is made of.
+/// How fast a connection is in practice (Network Information API, "effective connection type").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EffectiveConnectionType {
     /// `slow-2g`.
@@ -68,7 +68,7 @@ impl ClientHints {
     /// Reads the headers of a request.
     pub fn of(headers: &HeaderMap) -> Self {
         let is_phone = names_phone(headers);
-        // Most clients give none, and seven searches cost more than one look at every name.
+        // Most clients send no hints, and seven lookups cost more than one pass over the names.
         if !headers.keys().any(|name| HINTS.contains(name)) {
             return ClientHints {
                 is_phone,
@@ -90,7 +90,7 @@ impl ClientHints {
     }
 }
 
-/// The text of a header that is there once.
+/// The text of a header, if there is exactly one.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut lines = headers.get_all(name).iter();
     let line = lines.next()?;
@@ -112,14 +112,14 @@ fn number(text: &str) -> Option<f64> {
     text.parse().ok()
 }
 
-/// The next whole number of pixels, if that is one at all.
+/// The number of pixels rounded up, if that is at least 1.
 fn whole_up(pixels: f64) -> Option<u32> {
     Some(truncated(pixels.ceil())).filter(|&pixels| pixels > 0)
 }
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a cast from float to integer saturates, and a fraction of the unit is nobody's concern"
+    reason = "a cast from float to integer saturates, and fractions of the unit do not matter"
 )]
 fn truncated(number: f64) -> u32 {
     number as u32

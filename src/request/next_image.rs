@@ -1,18 +1,18 @@
 //! `/_next/image?url=&w=&q=`, the URL that the Next.js image component writes when no loader is configured.
 
-use super::RequestError;
-use super::SourceRef;
+use crate::request::error::RequestError;
+use crate::request::source_ref::SourceRef;
 
-/// What the query asks, in our own terms.
+/// The query, translated into options and a source.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NextImage {
-    /// An options segment, so that there is one parser of options.
+    /// An options segment, so that one parser reads all options.
     pub(super) options: String,
     pub(super) source: SourceRef,
 }
 
 /// Reads the query. `url`, `w` and `q` are each needed once; `dpl`, which Next.js adds so that a new deployment gets new URLs,
-/// is passed over.
+/// is ignored.
 ///
 /// # Errors
 /// [`RequestError::Query`] says which parameter is wrong, [`RequestError::Source`] what is wrong with the source.
@@ -21,7 +21,7 @@ pub(super) fn parse(query: &str) -> Result<NextImage, RequestError> {
         .map_err(|_| wrong("the query must be `url=…&w=…&q=…`"))?;
     let [mut url, mut width, mut quality, mut deployment] = [None, None, None, None];
     for (name, value) in pairs {
-        let place = match name.as_str() {
+        let slot = match name.as_str() {
             "url" => &mut url,
             "w" => &mut width,
             "q" => &mut quality,
@@ -32,7 +32,7 @@ pub(super) fn parse(query: &str) -> Result<NextImage, RequestError> {
                 ));
             }
         };
-        if place.replace(value).is_some() {
+        if slot.replace(value).is_some() {
             return Err(RequestError::Query(format!(
                 "parameter `{name}` must be given once"
             )));
@@ -45,7 +45,7 @@ pub(super) fn parse(query: &str) -> Result<NextImage, RequestError> {
         url.get(..start.len())
             .is_some_and(|text| text.eq_ignore_ascii_case(start))
     });
-    // Two slashes, or what a browser takes for them, name another host to everybody but us.
+    // Browsers and servers read two slashes, or a slash and a backslash, as the start of another host.
     let is_path = url.starts_with('/') && !url[1..].starts_with(['/', '\\']);
     if !is_url && !is_path {
         return Err(wrong(

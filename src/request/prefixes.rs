@@ -1,4 +1,4 @@
-//! The paths under which images are answered.
+//! The paths under which images are served.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ const NEXT_IMAGE: &str = "/_next/image";
 
 /// The prefixes of transform URLs; setting `prefixes` of section `[server]`, a list of strings.
 ///
-/// Each starts and ends with `/`, names at least one segment, and consists of characters that reach us as they were typed.
+/// Each starts and ends with `/`, has at least one segment, and consists of characters that browsers and proxies do not encode.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Vec<String>")]
 pub struct Prefixes(Vec<String>);
@@ -31,7 +31,7 @@ impl Prefixes {
         }
     }
 
-    /// Whether a request path belongs to us: under one of the prefixes, or the path of the Next.js optimizer.
+    /// Whether images are served at a path: one under a prefix, or that of the Next.js optimizer.
     pub fn is_image_path(&self, path: &str) -> bool {
         is_next_image(path) || self.strip(path).is_some()
     }
@@ -44,8 +44,8 @@ impl Prefixes {
             .any(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Whether the path of a source would come back to us from whatever stands in front: servers decode a path, drop what `.` and
-    /// `..` cancel, and merge slashes before they look where it leads.
+    /// Whether a request for this path would reach this server as a request for an image. Servers in front may decode the path, resolve `.`
+    /// and `..`, and merge slashes.
     pub(super) fn leads_to_image(&self, path_and_query: &str) -> bool {
         let path = path_and_query.split('?').next().unwrap_or_default();
         let decoded = percent_decode_str(path).decode_utf8_lossy();
@@ -59,11 +59,11 @@ impl Prefixes {
                 _ => segments.push(segment),
             }
         }
-        // With a slash behind it: a folder of ours is ours as well.
+        // With a slash at the end, so that a prefix itself counts as well.
         self.is_image_path(&format!("/{}/", segments.join("/")))
     }
 
-    /// What follows the prefix; the longest prefix that fits counts, so that one may lie under another.
+    /// The rest after the prefix. The longest matching prefix counts, so that one may lie under another.
     pub(super) fn strip<'a>(&self, target: &'a str) -> Option<&'a str> {
         self.0
             .iter()
@@ -111,7 +111,7 @@ fn is_prefix(prefix: &str) -> bool {
     else {
         return false;
     };
-    // Empty and dot segments do not survive the way through browsers and proxies.
+    // Browsers and proxies remove empty segments and dot segments.
     inner.split('/').all(|segment| {
         !matches!(segment, "" | "." | "..")
             && segment.bytes().all(|byte| {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_belong_to_us_or_not() {
+    fn some_paths_are_image_paths() {
         let prefixes = prefixes(&["/cdn-cgi/image/", "/dynamic/image/"]).expect("both are paths");
         for path in [
             "/cdn-cgi/image/w=8/a.jpg",

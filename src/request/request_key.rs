@@ -1,4 +1,4 @@
-//! All of a request's head that its meaning depends on.
+//! The parts of a request's head on which its meaning depends, as the key under which the meaning is remembered.
 
 use std::hash::Hash;
 use std::hash::Hasher;
@@ -10,15 +10,15 @@ use hyper::header::VIA;
 use hyper::http::request::Parts;
 use moka::Equivalent;
 
-use super::Accept;
-use super::ClientHints;
-use super::RequestError;
+use crate::request::accept::Accept;
+use crate::request::error::RequestError;
+use crate::request::hints::ClientHints;
 
-/// The token that an image proxy leaves in `Via`. Seeing it on a request means that the request comes from one.
+/// The token that image proxies add to `Via`. A request that carries it comes from an image proxy.
 const VIA_TOKEN: &[u8] = b"image-resizing";
 
-/// What a request is understood by. [`ImageRequest::of`](super::ImageRequest::of) is given this and nothing else, so heads that are equal here
-/// mean the same, and whoever reads another header of a request adds it here first.
+/// The parts of a head on which its meaning depends. [`ImageRequest::of`](crate::request::ImageRequest::of) sees these parts and nothing else,
+/// so requests with equal keys mean the same. Another header that is to count must be added here first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestKeyRef<'a> {
     /// Path and query.
@@ -27,7 +27,7 @@ pub struct RequestKeyRef<'a> {
     pub(super) host: Option<&'a [u8]>,
     pub(super) accept: Accept,
     pub(super) hints: ClientHints,
-    /// Another image proxy, or this one, is asking.
+    /// The request comes from an image proxy, perhaps this one.
     pub(super) via_image_resizing: bool,
 }
 
@@ -42,10 +42,10 @@ pub struct RequestKey {
 }
 
 impl<'a> RequestKeyRef<'a> {
-    /// Reads a head. GET and HEAD mean the same picture.
+    /// Reads a head. GET and HEAD have the same key.
     ///
     /// # Errors
-    /// [`RequestError::Method`] for all others, [`RequestError::NotFound`] where there is no path.
+    /// [`RequestError::Method`] for other methods, [`RequestError::NotFound`] where there is no path.
     pub fn of(head: &'a Parts) -> Result<Self, RequestError> {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return Err(RequestError::Method(head.method.clone()));
@@ -62,7 +62,7 @@ impl<'a> RequestKeyRef<'a> {
         })
     }
 
-    /// A copy to keep.
+    /// An owned copy.
     pub fn to_key(&self) -> RequestKey {
         RequestKey {
             target: self.target.into(),
@@ -75,7 +75,7 @@ impl<'a> RequestKeyRef<'a> {
 }
 
 impl RequestKey {
-    /// What it takes in memory, in bytes.
+    /// The memory that it takes, in bytes.
     pub fn weight(&self) -> usize {
         let host = self.host.as_ref().map_or(0, |host| host.len());
         size_of::<RequestKey>() + self.target.len() + host
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_meaning_depends_on_tells_heads_apart() {
+    fn whatever_the_meaning_depends_on_makes_another_key() {
         let heads = [
             (TARGET, ("x-other", "1")),
             ("/cdn-cgi/image/width=8/b.jpg", ("x-other", "1")),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_meaning_depends_on_tells_none_apart() {
+    fn what_the_meaning_does_not_depend_on_makes_no_other_key() {
         let plain = head(TARGET, &[]);
         let other = head(
             TARGET,

@@ -1,8 +1,8 @@
-//! Which headers of a request an answer depends on.
+//! The request headers that an answer depends on.
 
 use std::fmt;
 
-/// A header that a decision may depend on, beside the target.
+/// A request header that a decision may depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VaryHeader {
     /// `Accept`.
@@ -26,7 +26,7 @@ pub enum VaryHeader {
 }
 
 impl VaryHeader {
-    /// In the order in which they are told.
+    /// In the order of the header `Vary`.
     const ALL: [VaryHeader; 9] = [
         VaryHeader::Accept,
         VaryHeader::ViewportWidth,
@@ -58,23 +58,22 @@ impl VaryHeader {
     }
 }
 
-/// The headers that took part in a decision. Printed, it is the value of `Vary`: always in one order, so that caches that compare
-/// texts see one.
+/// The headers that a decision depends on. `Display` is the value of `Vary`, always in one order, because some caches compare it as text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Vary(u16);
 
 impl Vary {
-    /// Another header took part.
+    /// Adds a header.
     pub fn add(&mut self, header: VaryHeader) {
         self.0 |= header.bit();
     }
 
-    /// The others.
+    /// All headers but this one.
     pub const fn without(self, header: VaryHeader) -> Self {
         Vary(self.0 & !header.bit())
     }
 
-    /// Whether the target alone decided.
+    /// Whether the answer depends on no header.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }

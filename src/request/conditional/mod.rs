@@ -1,4 +1,4 @@
-//! Conditions and ranges (RFC 9110, sections 13 and 14): "only if it changed", "only if it is still that", "only this part".
+//! Preconditions and ranges (RFC 9110, sections 13 and 14).
 
 use std::ops::Range;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use hyper::header::IF_UNMODIFIED_SINCE;
 use hyper::header::RANGE;
 use hyper::http::request::Parts;
 
-/// What the client already has, and which part of the answer it wants.
+/// The preconditions of a request, and the range of bytes that it asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditional {
-    /// If-Match or, where there is none, If-Unmodified-Since: the picture must still be this one.
+    /// If-Match or, where there is none, If-Unmodified-Since.
     if_match: Precondition,
-    /// If-None-Match or, where there is none, If-Modified-Since: the picture must be another one.
+    /// If-None-Match or, where there is none, If-Modified-Since.
     if_none_match: Precondition,
     range: Option<(ByteRange, IfRange)>,
 }
@@ -45,39 +45,38 @@ enum ByteRange {
     Last(usize),
 }
 
-/// What the client's first part must be a part of, for another part to be of use.
+/// The header If-Range: whether the client can use a part of this rendition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum IfRange {
     Always,
     Tag(Box<str>),
-    /// A weak tag, a date, or nothing that can be read. The date of ours is the source's: the same for pictures made of it by other
-    /// settings, so it does not tell parts apart.
+    /// A weak tag, a date, or a malformed text. Dates do not count, because renditions of one source have the same date.
     Never,
 }
 
-/// An answer that needs no picture.
+/// The answer to a request whose precondition is false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreconditionOutcome {
-    /// 304: the client has it.
+    /// 304: the client has the rendition.
     NotModified,
-    /// 412: it is not the one that the client requires.
+    /// 412: the rendition is not the one that the client requires.
     PreconditionFailed,
 }
 
-/// How much of a picture is sent.
+/// Which bytes of a rendition are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RangeOutcome {
-    /// 200.
+    /// 200: all of them.
     Whole,
-    /// 206: these bytes, at least one, all of them within the picture.
+    /// 206: these bytes, at least one, all of them within the rendition.
     Part(Range<usize>),
-    /// 416: none of the bytes asked for is there.
+    /// 416: the range is outside the rendition.
     Unsatisfiable,
 }
 
 impl Conditional {
-    /// Reads the conditions of a request. A malformed condition is none, so that the client gets the whole answer; except that
-    /// malformed tags match no picture.
+    /// Reads the headers of a request. A malformed header is ignored, so that the client gets the whole answer; malformed tags, however,
+    /// match nothing.
     pub fn of(head: &Parts) -> Self {
         let headers = &head.headers;
         let condition = |tags, date, read_tags: fn(&str) -> Vec<Box<str>>| {
@@ -90,7 +89,7 @@ impl Conditional {
         Conditional {
             if_match: condition(IF_MATCH, IF_UNMODIFIED_SINCE, strong_tags),
             if_none_match: condition(IF_NONE_MATCH, IF_MODIFIED_SINCE, all_tags),
-            // Ranges have a meaning for GET alone.
+            // Ranges are defined for GET alone.
             range: (head.method == Method::GET)
                 .then(|| only(headers, &RANGE).and_then(byte_range))
                 .flatten()
@@ -98,25 +97,25 @@ impl Conditional {
         }
     }
 
-    /// The answer, where it is known before there is a picture: what we have carries this `etag` (strong, with its quotes) and this
-    /// date. The order is that of RFC 9110, section 13.2.2.
+    /// Compares the preconditions with the validators of the rendition: its `etag` (strong, with its quotes) and its date. `None` means that the
+    /// request goes on. The order is that of RFC 9110, section 13.2.2.
     pub fn evaluate_preconditions(
         &self,
         etag: &str,
         last_modified: Option<SystemTime>,
     ) -> Option<PreconditionOutcome> {
-        let is_required = match &self.if_match {
+        let is_match = match &self.if_match {
             Precondition::Absent | Precondition::Any => true,
             Precondition::Tags(tags) => tags.iter().any(|tag| **tag == *etag),
-            // Without a date of ours there is nothing to compare.
+            // A rendition without a date cannot be compared.
             Precondition::Date(date) => {
                 last_modified.is_none_or(|modified| !is_later(modified, *date))
             }
         };
-        if !is_required {
+        if !is_match {
             return Some(PreconditionOutcome::PreconditionFailed);
         }
-        let is_held = match &self.if_none_match {
+        let is_unchanged = match &self.if_none_match {
             Precondition::Absent => false,
             Precondition::Any => true,
             Precondition::Tags(tags) => tags.iter().any(|tag| **tag == *etag),
@@ -124,18 +123,18 @@ impl Conditional {
                 last_modified.is_some_and(|modified| !is_later(modified, *date))
             }
         };
-        is_held.then_some(PreconditionOutcome::NotModified)
+        is_unchanged.then_some(PreconditionOutcome::NotModified)
     }
 
-    /// Whether the client has, or requires, the picture with this tag.
+    /// Whether the request names this tag.
     pub fn names(&self, etag: &str) -> bool {
         [&self.if_match, &self.if_none_match]
             .into_iter()
-            .any(|held| matches!(held, Precondition::Tags(tags) if tags.iter().any(|tag| **tag == *etag)))
+            .any(|condition| matches!(condition, Precondition::Tags(tags) if tags.iter().any(|tag| **tag == *etag)))
             || matches!(&self.range, Some((_, IfRange::Tag(tag))) if **tag == *etag)
     }
 
-    /// How much is sent of a picture of `length` bytes, which carries this tag.
+    /// Which bytes are sent of a rendition of `length` bytes that has this tag.
     pub fn select_range(&self, etag: &str, length: usize) -> RangeOutcome {
         let Some((range, condition)) = &self.range else {
             return RangeOutcome::Whole;
@@ -162,14 +161,14 @@ impl Conditional {
     }
 }
 
-/// A header's date has whole seconds: what is later by less than one is not later.
+/// Whether a time is later by at least a second: dates in headers have whole seconds.
 fn is_later(modified: SystemTime, date: SystemTime) -> bool {
     modified
         .duration_since(date)
         .is_ok_and(|later| later >= Duration::from_secs(1))
 }
 
-/// The text of a header that is there once.
+/// The text of a header, if there is exactly one.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut lines = headers.get_all(name).iter();
     match (lines.next(), lines.next()) {
@@ -211,7 +210,7 @@ fn strong_tags(list: &str) -> Vec<Box<str>> {
         .collect()
 }
 
-/// The quoted tags of a list, and whether each is weak; what else stands between them is passed over. A tag may itself hold commas.
+/// The quoted tags of a list, and whether each is weak. Everything else between them is skipped. A tag may itself hold commas.
 fn entity_tags(list: &str) -> impl Iterator<Item = (bool, &str)> {
     let mut rest = list;
     std::iter::from_fn(move || {
@@ -224,7 +223,7 @@ fn entity_tags(list: &str) -> impl Iterator<Item = (bool, &str)> {
     })
 }
 
-/// `bytes=` and one range. Several ranges are none: the whole picture is a right answer to them, and the shorter one to send.
+/// Reads `bytes=` and one range. Several ranges are ignored: the whole rendition is a valid answer to them, and shorter.
 fn byte_range(text: &str) -> Option<ByteRange> {
     let (unit, range) = text.split_once('=')?;
     if !unit.trim().eq_ignore_ascii_case("bytes") {
@@ -240,7 +239,7 @@ fn byte_range(text: &str) -> Option<ByteRange> {
     }
 }
 
-/// Digits; a number too large for any picture is the largest.
+/// Reads a position or count. A number beyond `usize` becomes its largest.
 fn position(text: &str) -> Option<usize> {
     let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_digits.then(|| text.parse().unwrap_or(usize::MAX))

@@ -15,38 +15,38 @@ fn conditional(method: &str, lines: &[(HeaderName, &str)]) -> Conditional {
     Conditional::of(&request.into_parts().0)
 }
 
-/// Sun, 06 Nov 1994 08:49:37 GMT, and a part of a second that headers cannot say.
+/// Sun, 06 Nov 1994 08:49:37 GMT, and a part of a second, which headers cannot express.
 fn modified() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_900)
 }
 
 #[track_caller]
-fn check_settled(lines: &[(HeaderName, &str)], expected: Option<PreconditionOutcome>) {
-    let settled = conditional("GET", lines).evaluate_preconditions(TAG, Some(modified()));
-    assert_eq!(settled, expected, "{lines:?}");
+fn check_outcome(lines: &[(HeaderName, &str)], expected: Option<PreconditionOutcome>) {
+    let outcome = conditional("GET", lines).evaluate_preconditions(TAG, Some(modified()));
+    assert_eq!(outcome, expected, "{lines:?}");
 }
 
 #[track_caller]
 fn check(lines: &[(HeaderName, &str)], is_not_modified: bool) {
-    check_settled(
+    check_outcome(
         lines,
         is_not_modified.then_some(PreconditionOutcome::NotModified),
     );
 }
 
 #[track_caller]
-fn check_portion(lines: &[(HeaderName, &str)], expected: RangeOutcome) {
-    let portion = conditional("GET", lines).select_range(TAG, 100);
-    assert_eq!(portion, expected, "{lines:?}");
+fn check_range(lines: &[(HeaderName, &str)], expected: RangeOutcome) {
+    let found = conditional("GET", lines).select_range(TAG, 100);
+    assert_eq!(found, expected, "{lines:?}");
 }
 
 #[test]
-fn no_condition_is_never_met() {
+fn without_preconditions_the_request_goes_on() {
     check(&[], false);
 }
 
 #[test]
-fn a_tag_is_named_wherever_it_stands() {
+fn a_tag_is_found_in_every_header() {
     for name in [IF_NONE_MATCH, IF_MATCH] {
         assert!(conditional("GET", &[(name.clone(), "\"x\", \"a,b\"")]).names(TAG));
         assert!(!conditional("GET", &[(name.clone(), "\"x\"")]).names(TAG));
@@ -102,7 +102,7 @@ fn dates_compare_in_whole_seconds() {
 }
 
 #[test]
-fn a_date_needs_a_date_of_ours() {
+fn a_date_needs_a_date_of_the_rendition() {
     for name in [IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE] {
         let dated = conditional("GET", &[(name, "Sun, 06 Nov 1994 08:49:37 GMT")]);
         assert_eq!(dated.evaluate_preconditions("\"a\"", None), None);
@@ -110,7 +110,7 @@ fn a_date_needs_a_date_of_ours() {
 }
 
 #[test]
-fn tags_silence_the_date() {
+fn tags_override_the_date() {
     let date = "Mon, 07 Nov 1994 08:49:37 GMT";
     check(
         &[(IF_NONE_MATCH, "\"x\""), (IF_MODIFIED_SINCE, date)],
@@ -127,32 +127,32 @@ fn tags_silence_the_date() {
 }
 
 #[test]
-fn requirements_compare_strongly() {
+fn if_match_compares_strongly() {
     let failed = Some(PreconditionOutcome::PreconditionFailed);
-    check_settled(&[(IF_MATCH, TAG)], None);
-    check_settled(&[(IF_MATCH, "*")], None);
-    check_settled(&[(IF_MATCH, "W/\"x\", \"a,b\"")], None);
-    check_settled(&[(IF_MATCH, "W/\"a,b\"")], failed);
-    check_settled(&[(IF_MATCH, "\"x\"")], failed);
-    check_settled(&[(IF_MATCH, "nonsense")], failed);
+    check_outcome(&[(IF_MATCH, TAG)], None);
+    check_outcome(&[(IF_MATCH, "*")], None);
+    check_outcome(&[(IF_MATCH, "W/\"x\", \"a,b\"")], None);
+    check_outcome(&[(IF_MATCH, "W/\"a,b\"")], failed);
+    check_outcome(&[(IF_MATCH, "\"x\"")], failed);
+    check_outcome(&[(IF_MATCH, "nonsense")], failed);
     let since = |date| [(IF_UNMODIFIED_SINCE, date)];
-    check_settled(&since("Sun, 06 Nov 1994 08:49:37 GMT"), None);
-    check_settled(&since("Mon, 07 Nov 1994 08:49:37 GMT"), None);
-    check_settled(&since("Sun, 06 Nov 1994 08:49:36 GMT"), failed);
-    check_settled(&since("yesterday"), None);
+    check_outcome(&since("Sun, 06 Nov 1994 08:49:37 GMT"), None);
+    check_outcome(&since("Mon, 07 Nov 1994 08:49:37 GMT"), None);
+    check_outcome(&since("Sun, 06 Nov 1994 08:49:36 GMT"), failed);
+    check_outcome(&since("yesterday"), None);
 }
 
 #[test]
-fn requirements_come_first() {
+fn if_match_comes_before_if_none_match() {
     let early = "Sun, 06 Nov 1994 08:49:36 GMT";
     let failed = Some(PreconditionOutcome::PreconditionFailed);
-    check_settled(&[(IF_MATCH, "\"x\""), (IF_NONE_MATCH, TAG)], failed);
-    check_settled(
+    check_outcome(&[(IF_MATCH, "\"x\""), (IF_NONE_MATCH, TAG)], failed);
+    check_outcome(
         &[(IF_UNMODIFIED_SINCE, early), (IF_NONE_MATCH, "*")],
         failed,
     );
-    check_settled(&[(IF_MATCH, TAG), (IF_UNMODIFIED_SINCE, early)], None);
-    check_settled(
+    check_outcome(&[(IF_MATCH, TAG), (IF_UNMODIFIED_SINCE, early)], None);
+    check_outcome(
         &[(IF_MATCH, TAG), (IF_NONE_MATCH, TAG)],
         Some(PreconditionOutcome::NotModified),
     );
@@ -161,35 +161,35 @@ fn requirements_come_first() {
 #[test]
 fn one_range_is_a_part() {
     let range = |range| [(RANGE, range)];
-    check_portion(&[], RangeOutcome::Whole);
-    check_portion(&range("bytes=0-0"), RangeOutcome::Part(0..1));
-    check_portion(&range("bytes=10-19"), RangeOutcome::Part(10..20));
-    check_portion(&range("bytes=10-"), RangeOutcome::Part(10..100));
-    check_portion(&range("bytes=99-99"), RangeOutcome::Part(99..100));
-    check_portion(&range("bytes=10-1000"), RangeOutcome::Part(10..100));
-    check_portion(&range("bytes=-10"), RangeOutcome::Part(90..100));
-    check_portion(&range("bytes=-1000"), RangeOutcome::Part(0..100));
-    check_portion(&range("Bytes = 0-4"), RangeOutcome::Part(0..5));
-    check_portion(
+    check_range(&[], RangeOutcome::Whole);
+    check_range(&range("bytes=0-0"), RangeOutcome::Part(0..1));
+    check_range(&range("bytes=10-19"), RangeOutcome::Part(10..20));
+    check_range(&range("bytes=10-"), RangeOutcome::Part(10..100));
+    check_range(&range("bytes=99-99"), RangeOutcome::Part(99..100));
+    check_range(&range("bytes=10-1000"), RangeOutcome::Part(10..100));
+    check_range(&range("bytes=-10"), RangeOutcome::Part(90..100));
+    check_range(&range("bytes=-1000"), RangeOutcome::Part(0..100));
+    check_range(&range("Bytes = 0-4"), RangeOutcome::Part(0..5));
+    check_range(
         &range("bytes=0-99999999999999999999999"),
         RangeOutcome::Part(0..100),
     );
 }
 
 #[test]
-fn a_range_behind_the_end_is_none() {
+fn a_range_beyond_the_end_is_unsatisfiable() {
     for range in [
         "bytes=100-",
         "bytes=100-200",
         "bytes=-0",
         "bytes=99999999999999999999999-",
     ] {
-        check_portion(&[(RANGE, range)], RangeOutcome::Unsatisfiable);
+        check_range(&[(RANGE, range)], RangeOutcome::Unsatisfiable);
     }
 }
 
 #[test]
-fn other_ranges_are_passed_over() {
+fn other_ranges_are_ignored() {
     for range in [
         "bytes=0-4,10-14",
         "bytes=0-4,",
@@ -204,9 +204,9 @@ fn other_ranges_are_passed_over() {
         "lines=0-4",
         "",
     ] {
-        check_portion(&[(RANGE, range)], RangeOutcome::Whole);
+        check_range(&[(RANGE, range)], RangeOutcome::Whole);
     }
-    check_portion(
+    check_range(
         &[(RANGE, "bytes=0-4"), (RANGE, "bytes=0-4")],
         RangeOutcome::Whole,
     );
@@ -215,13 +215,13 @@ fn other_ranges_are_passed_over() {
 }
 
 #[test]
-fn a_part_of_another_picture_is_of_no_use() {
+fn a_part_of_another_rendition_is_not_sent() {
     let range = (RANGE, "bytes=0-4");
     let part = RangeOutcome::Part(0..5);
     let given = |condition| [range.clone(), (IF_RANGE, condition)];
-    check_portion(&given(TAG), part);
+    check_range(&given(TAG), part);
     for condition in [
-        // The very date of the source: it is that of other renditions as well.
+        // The date of the source, which other renditions have as well.
         "Sun, 06 Nov 1994 08:49:37 GMT",
         "\"x\"",
         "W/\"a,b\"",
@@ -231,10 +231,10 @@ fn a_part_of_another_picture_is_of_no_use() {
         "Sun, 06 Nov 1994 08:49:36 GMT",
         "Mon, 07 Nov 1994 08:49:37 GMT",
     ] {
-        check_portion(&given(condition), RangeOutcome::Whole);
+        check_range(&given(condition), RangeOutcome::Whole);
     }
     let far = [(RANGE, "bytes=100-"), (IF_RANGE, "\"x\"")];
-    check_portion(&far, RangeOutcome::Whole);
+    check_range(&far, RangeOutcome::Whole);
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! What known generators of URLs write.
+//! URLs as known generators write them.
 
 use super::check;
 

@@ -1,4 +1,4 @@
-//! Whole requests, and arbitrary ones.
+//! Whole requests, from tables and arbitrary ones.
 
 mod generators;
 mod sources;
@@ -82,7 +82,7 @@ fn section_1_1_options_are_one_segment() {
 }
 
 #[test]
-fn next_image_asks_the_same() {
+fn next_image_urls_mean_the_same_options() {
     let request = parse("/_next/image?url=%2Fme.png&w=640&q=75").expect("all three are there");
     let (options, _) =
         Options::parse("width=640,quality=75,fit=scale-down,format=auto").expect("valid options");
@@ -117,7 +117,7 @@ fn section_6_3_only_reading_methods_are_answered() {
 }
 
 #[test]
-fn malformed_targets_are_told_apart() {
+fn malformed_targets_have_different_errors() {
     assert_eq!(parse("/"), Err(RequestError::NotFound));
     assert_eq!(parse("*"), Err(RequestError::NotFound));
     assert_eq!(
@@ -129,7 +129,7 @@ fn malformed_targets_are_told_apart() {
         parse("/cdn-cgi/image/width=640"),
         Err(RequestError::NoSource)
     );
-    // Options that make no sense are for the policy to refuse: it knows what else the client may get.
+    // The policy refuses bad options, because it knows what else the client may get.
     let request = parse("/cdn-cgi/image/a,onerror=redirect/b.jpg").expect("a source");
     assert!(request.options.as_result().is_err() && request.options.redirects_on_error());
     assert!(matches!(
@@ -160,7 +160,7 @@ fn section_6_2_an_image_proxy_is_recognised_by_its_via() {
 }
 
 #[test]
-fn hints_are_carried_along() {
+fn hints_are_part_of_the_request() {
     let headers = [("sec-ch-viewport-width", "400"), ("save-data", "on")];
     let head = head("GET", "/cdn-cgi/image/width=auto/a.jpg", &headers);
     let request = ImageRequest::parse(&head, &prefixes()).expect("the target is sound");
@@ -169,7 +169,7 @@ fn hints_are_carried_along() {
 }
 
 #[test]
-fn accept_is_carried_along() {
+fn accept_is_part_of_the_request() {
     let head = head(
         "GET",
         "/cdn-cgi/image/width=8/a.jpg",

@@ -1,4 +1,4 @@
-//! Where the source begins, in which forms it may come, and whose it is.
+//! Where the source begins, the forms that it may have, and whose host it is on.
 
 use proptest::prelude::ProptestConfig;
 use proptest::prop_assert;
@@ -58,7 +58,7 @@ fn section_1_3_the_query_belongs_to_the_source() {
 }
 
 #[test]
-fn section_1_3_an_image_of_ours_is_no_source() {
+fn section_1_3_a_transformation_url_is_no_source() {
     for source in [
         "cdn-cgi/image/width=8/a.jpg",
         "/cdn-cgi/image/width=8/a.jpg",
@@ -100,7 +100,7 @@ fn section_1_3_an_image_of_ours_is_no_source() {
 }
 
 #[test]
-fn the_own_host_is_known_with_its_port() {
+fn the_host_of_the_request_is_compared_with_its_port() {
     #[track_caller]
     fn check(target: &str, host: &str, url: &str, is_own: bool) {
         let request = ImageRequest::parse(&head("GET", target, &[("host", host)]), &prefixes())
@@ -138,7 +138,7 @@ fn the_own_host_is_known_with_its_port() {
 }
 
 #[test]
-fn section_2_15_hosts_below_the_own_one() {
+fn section_2_15_subdomains_of_the_host_of_the_request() {
     #[track_caller]
     fn check(host: &str, url: &str, is_below: bool) {
         let target = "/cdn-cgi/image/width=8/a.jpg";
@@ -171,7 +171,7 @@ proptest! {
                 SourceRef::Zone(path) => {
                     prop_assert!(path.starts_with('/') && !path.starts_with("//"), "{}", path);
                     prop_assert!(path.bytes().all(|byte| byte.is_ascii_graphic()), "{}", path);
-                    // ParsedOptions it again changes nothing, so no dot segment is left.
+                    // Reading it again changes nothing, so no dot segment is left.
                     prop_assert_eq!(SourceRef::parse(&path), Ok(SourceRef::Zone(path)));
                 }
                 SourceRef::Absolute(url) => {

@@ -146,6 +146,11 @@ impl Dpr {
     pub const ONE: Dpr = Dpr(SCALE);
     /// The largest value.
     pub const MAX: Dpr = Dpr(Self::MAX_MILLIONTHS);
+
+    /// The nearest whole number of output pixels.
+    pub fn scale(self, pixels: u32) -> u32 {
+        nearest(f64::from(pixels) * self.get())
+    }
 }
 
 /// The one number for which no request fails: a larger one is clamped, and a smaller one ignored, each with a warning.

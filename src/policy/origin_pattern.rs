@@ -1,4 +1,4 @@
-//! One entry of the list of allowed origins.
+//! An entry of the list of allowed origins.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde::Deserialize;
 use url::Host;
 use url::Url;
 
-use super::sources::hides_dot_segments;
+use crate::policy::dot_segments::hides_dot_segments;
 
-/// An origin that images may come from: `b.com` is that host alone, `*.b.com` that host and every one below it. A port may follow,
-/// and a path: `b.com/themes` allows `/themes` and what is below it, and nothing else.
+/// Origins that images may come from: `b.com` is that host alone, `*.b.com` that host and all its subdomains. A port may follow, and a path:
+/// `b.com/themes` allows `/themes` and the paths below it, and nothing else.
 ///
 /// Without a port, only the default ports of http and https are allowed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -24,7 +24,7 @@ pub struct OriginPattern {
     path: Vec<Vec<u8>>,
 }
 
-/// An entry that names no origin; the text says why.
+/// An entry that is malformed, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginPatternError {
     entry: String,
@@ -84,7 +84,7 @@ impl OriginPattern {
         if self.path.is_empty() {
             return true;
         }
-        // What is hidden here, a server that decodes before it resolves would follow out of the allowed path.
+        // A server that decodes before it resolves dot segments would leave the allowed path.
         if hides_dot_segments(url.path()) {
             return false;
         }
@@ -125,7 +125,7 @@ fn parse(entry: &str) -> Result<OriginPattern, &'static str> {
     if rest.contains('*') {
         return Err("`*` may only stand for the subdomains, as in `*.host`");
     }
-    // An empty host must not be read as a host further right.
+    // Otherwise the URL parser would take a later part for the host.
     if rest.starts_with(['/', ':', '.']) || rest.is_empty() {
         return Err("the host is missing");
     }
@@ -148,7 +148,7 @@ fn parse(entry: &str) -> Result<OriginPattern, &'static str> {
     Ok(OriginPattern {
         host: host.to_owned(),
         with_subdomains,
-        // The parser drops the default port of its scheme, and no port is the default of both.
+        // The parser drops the default port of its scheme, so only the other of the two URLs still has it.
         port: as_http.port().or(as_https.port()),
         path: if path.is_empty() {
             Vec::new()

@@ -1,29 +1,29 @@
-//! Which sources a setting means that is not for all of them.
+//! A pattern for sources, in settings that apply to some of them.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-use super::ApprovedSource;
-use super::OriginPattern;
-use super::OriginPatternError;
-use super::SourceLocation;
-use super::ZoneOrigin;
-use super::zone_url;
+use crate::policy::origin_pattern::OriginPattern;
+use crate::policy::origin_pattern::OriginPatternError;
+use crate::policy::sources::ApprovedSource;
+use crate::policy::sources::SourceLocation;
+use crate::policy::zone::ZoneOrigin;
+use crate::policy::zone::zone_url;
 
 /// Some of the sources: `zone`, `bucket:NAME`, or an origin as the list of allowed ones writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum SourcePattern {
-    /// What paths without a host lead to, wherever that is.
+    /// The sources without a host, wherever the zone is.
     Zone,
     /// The configured bucket of this name.
     Bucket(String),
-    /// What is on such a server, that of the zone included.
+    /// The sources on such a server, also where it is the one of the zone.
     Origin(OriginPattern),
 }
 
-/// A text that means no sources.
+/// A text that is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourcePatternError(OriginPatternError);
 
@@ -54,7 +54,7 @@ impl TryFrom<String> for SourcePattern {
 }
 
 impl SourcePattern {
-    /// Whether `source` is among those that are meant, where `zone` is the zone.
+    /// Whether the pattern covers a source, in a configuration with this zone.
     pub fn covers(&self, source: &ApprovedSource, zone: &ZoneOrigin) -> bool {
         match (self, source.location()) {
             (SourcePattern::Zone, SourceLocation::Zone { .. }) => true,

@@ -1,4 +1,4 @@
-//! Which sources may be read. [`ApprovedSource`] can only be made here, so whoever holds one has permission to read it.
+//! The sources that may be read. An [`ApprovedSource`] is made only here, so code that has one may read it.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,15 @@ use percent_encoding::percent_decode_str;
 use percent_encoding::utf8_percent_encode;
 use url::Url;
 
-use super::Denial;
-use super::OriginPattern;
-use super::PolicyError;
-use super::ZoneOrigin;
-use super::zone_url;
 use crate::bucket::BucketAddress;
+use crate::policy::dot_segments::hides_dot_segments;
+use crate::policy::error::Denial;
+use crate::policy::error::PolicyError;
+use crate::policy::origin_pattern::OriginPattern;
+use crate::policy::zone::ZoneOrigin;
+use crate::policy::zone::zone_url;
 
-/// The longest host name that a message repeats; names in DNS are not longer.
+/// The most characters of a host name that a message repeats; names in DNS are not longer.
 const QUOTED_HOST: usize = 253;
 
 /// The sources that may be read: the zone, the configured buckets, and the allowed origins.
@@ -22,13 +23,13 @@ const QUOTED_HOST: usize = 253;
 pub struct Allowlist {
     allowed: Vec<OriginPattern>,
     zone: ZoneOrigin,
-    /// Those that URLs may name.
+    /// The buckets that URLs may name.
     buckets: Vec<BucketAddress>,
-    /// The one that renditions are kept in: what is there was made for the cache, and is read by nobody else.
+    /// The bucket of the cache, which is never a source.
     cache: Option<BucketAddress>,
 }
 
-/// A source that the allowlist has let through. There is no other constructor.
+/// A source that the allowlist has approved. There is no other constructor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ApprovedSource {
     location: SourceLocation,
@@ -37,11 +38,11 @@ pub struct ApprovedSource {
 /// Where an approved source is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SourceLocation {
-    /// On the zone's folder or server.
+    /// In the folder or on the server of the zone.
     Zone {
-        /// Percent-encoded, starts with exactly one `/`; decoding it once leaves no `.` or `..` segment and no NUL.
+        /// Percent-encoded. It starts with exactly one `/`, and decoding it once gives no `.` or `..` segment and no NUL.
         path: String,
-        /// What followed the `?`, on a server; a folder knows no queries.
+        /// The query, on a server. A folder has no queries.
         query: Option<String>,
     },
     /// An object of a configured bucket.
@@ -51,7 +52,7 @@ pub enum SourceLocation {
         /// The decoded key, as [`BucketAddress::key_of_path`] lets it through.
         key: String,
     },
-    /// On an allowed origin: no credentials, no fragment, no dot behind the host.
+    /// On an allowed origin. The URL has no credentials, no fragment and no dot after the host.
     Http(Url),
 }
 
@@ -61,57 +62,63 @@ impl ApprovedSource {
         &self.location
     }
 
-    /// What makes this source this source, for cache keys: two spellings of one object in a configured bucket are the same,
-    /// with or without a signature, and so are two ways to encode one path. Approving what a canonical text names gives the same text again.
+    /// The one spelling of this source, for cache keys. All URLs of one object in a configured bucket have the same, with or without a signature, and
+    /// so have all encodings of one path. Approving a canonical spelling gives the same spelling again.
     pub fn canonical(&self) -> String {
         match &self.location {
-            SourceLocation::Zone { path, query: None } => format!("zone:{}", encoded_alike(path)),
+            SourceLocation::Zone { path, query: None } => {
+                format!("zone:{}", normalize_encoding(path))
+            }
             SourceLocation::Zone {
                 path,
                 query: Some(query),
-            } => format!("zone:{}?{}", encoded_alike(path), encoded_alike(query)),
+            } => format!(
+                "zone:{}?{}",
+                normalize_encoding(path),
+                normalize_encoding(query)
+            ),
             // A name holds no slash, so name and key cannot run together.
             SourceLocation::Bucket { name, key } => format!("bucket:{name}/{key}"),
-            SourceLocation::Http(url) => encoded_alike(url.as_str()).into_owned(),
+            SourceLocation::Http(url) => normalize_encoding(url.as_str()).into_owned(),
         }
     }
 }
 
-/// Percent-encoding in its normal form (RFC 3986, sections 6.2.2.1 and 6.2.2.2): what needs none has none, and digits are upper case. What is no
-/// percent-encoding stays.
-fn encoded_alike(text: &str) -> Cow<'_, str> {
+/// Normalizes percent-encoding (RFC 3986, sections 6.2.2.1 and 6.2.2.2): characters that need none are decoded, and digits become upper case. A `%`
+/// without two digits stays.
+fn normalize_encoding(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }
-    let mut alike = String::with_capacity(text.len());
+    let mut normal = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('%') {
-        alike.push_str(before);
+        normal.push_str(before);
         let digits = after
             .get(..2)
             .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
         let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
         rest = match (digits, byte) {
             (Some(_), Some(byte)) if is_unreserved(byte) => {
-                alike.push(char::from(byte));
+                normal.push(char::from(byte));
                 &after[2..]
             }
             (Some(digits), _) => {
-                alike.push('%');
-                alike.push_str(&digits.to_ascii_uppercase());
+                normal.push('%');
+                normal.push_str(&digits.to_ascii_uppercase());
                 &after[2..]
             }
             (None, _) => {
-                alike.push('%');
+                normal.push('%');
                 after
             }
         };
     }
-    alike.push_str(rest);
-    Cow::Owned(alike)
+    normal.push_str(rest);
+    Cow::Owned(normal)
 }
 
-/// RFC 3986, section 2.3.
+/// Whether a character needs no percent-encoding (RFC 3986, section 2.3).
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
@@ -161,14 +168,14 @@ impl Allowlist {
         })
     }
 
-    /// Judges an absolute URL. Configured buckets come first, so that a request to one is always signed, then the server of the
-    /// zone, then the allowed origins.
+    /// Approves an absolute URL. Configured buckets come first, so that requests to them are always signed, then the server of the zone, then the
+    /// allowed origins.
     ///
-    /// An object of a configured bucket is named by its key alone: the query goes, whatever it is. On a bucket that is not
-    /// configured, a presigned URL is a URL like any other, signature included. The bucket of the cache is never a source, whatever else allows it.
+    /// The key alone names an object of a configured bucket, so the query is dropped. On other buckets a presigned URL is an ordinary URL,
+    /// signature included. The bucket of the cache is never a source, even if it is also an allowed origin.
     ///
     /// # Errors
-    /// [`Denial::SourceNotAllowed`] when nothing lets it through, [`Denial::PathNotAllowed`] for a path that the zone refuses.
+    /// [`Denial::SourceNotAllowed`] when nothing allows it, [`Denial::PathNotAllowed`] for a path that the zone refuses.
     pub fn approve(&self, url: &Url) -> Result<ApprovedSource, Denial> {
         let not_allowed = || Denial::SourceNotAllowed {
             host: url
@@ -208,13 +215,13 @@ impl Allowlist {
         Err(not_allowed())
     }
 
-    /// Judges a path of the zone, with its query. A zone that is a folder or a bucket knows no queries.
+    /// Approves a path of the zone, with its query. A zone that is a folder or a bucket has no queries.
     ///
     /// # Errors
-    /// [`Denial::PathNotAllowed`] when the path hides dot segments (`..%2f`) or a NUL, which whoever decodes it would follow out of
-    /// the zone, or when it is no key of the bucket.
+    /// [`Denial::PathNotAllowed`] when the path hides dot segments (`..%2f`) or a NUL, which could lead a server that decodes it out of the zone,
+    /// or when it is not a valid key of the bucket.
     pub fn approve_zone(&self, path_and_query: &str) -> Result<ApprovedSource, Denial> {
-        // Parsed behind a fixed host: dot segments stop at the root, and no number of slashes names another host.
+        // With a fixed host in front, dot segments stop at the root, and no number of slashes can name another host.
         let url = Url::parse(&format!("http://zone.invalid/{path_and_query}"))
             .map_err(|_| Denial::PathNotAllowed)?;
         let path = url.path().trim_start_matches('/');
@@ -231,7 +238,7 @@ impl Allowlist {
                 name: name.clone(),
                 key: BucketAddress::key_of_path(path).ok_or(Denial::PathNotAllowed)?,
             },
-            // A file is the same whatever is asked of it: with the query, one file would be fetched, rendered and stored for every spelling of it.
+            // A file does not depend on a query. With it, every query would make one more cache entry of the same file.
             ZoneOrigin::Folder(_) => SourceLocation::Zone {
                 path: format!("/{path}"),
                 query: None,
@@ -244,7 +251,7 @@ impl Allowlist {
         Ok(ApprovedSource { location })
     }
 
-    /// Judges the key, as it is, of an object in a configured bucket. `None` if URLs may name no such bucket, or the key is none.
+    /// Approves an object of a configured bucket by its key, not encoded. `None` if URLs may not name such a bucket, or the key is invalid.
     pub fn approve_key(&self, bucket: &str, key: &str) -> Option<ApprovedSource> {
         let path = utf8_percent_encode(key, NON_ALPHANUMERIC).to_string();
         let location = SourceLocation::Bucket {
@@ -261,16 +268,7 @@ impl Allowlist {
     }
 }
 
-/// Whether a percent-encoded path has a `.` or `..` segment once it is decoded. The URL parser resolves the plain ones and those
-/// written `%2e`; left are those beside an encoded slash or backslash.
-pub(super) fn hides_dot_segments(path: &str) -> bool {
-    let decoded: Vec<u8> = percent_decode_str(path).collect();
-    decoded
-        .split(|&byte| matches!(byte, b'/' | b'\\'))
-        .any(|segment| matches!(segment, b"." | b".."))
-}
-
-/// The URL without its fragment and without the dot behind its host.
+/// The URL without its fragment and without the dot after its host.
 pub(super) fn without_ornaments(url: &Url) -> Url {
     let mut url = url.clone();
     url.set_fragment(None);
@@ -280,7 +278,7 @@ pub(super) fn without_ornaments(url: &Url) -> Url {
         .map(str::to_owned)
     {
         let before = url.clone();
-        // What cannot be written without the dot keeps it.
+        // A host that is invalid without the dot keeps it.
         if url.set_host(Some(&host)).is_err() {
             return before;
         }

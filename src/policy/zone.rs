@@ -1,4 +1,4 @@
-//! What a source without a host is relative to.
+//! The zone: where a source without a host is found.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,22 +6,22 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use url::Url;
 
-/// The origin of the zone; `file:DIR`, `http(s)://HOST[:PORT][/PATH]` or `bucket:NAME` in config.
+/// The origin of the zone: `file:DIR`, `http(s)://HOST[:PORT][/PATH]` or `bucket:NAME` in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum ZoneOrigin {
     /// A folder; relative to the working directory unless it starts at the root.
     Folder(PathBuf),
-    /// A server. The path of the URL, without slashes at its end, stands before every path of the zone.
+    /// A server. Every path of the zone is below the path of this URL, which has no slash at its end.
     Http(Url),
     /// The configured bucket of this name.
     Bucket(String),
 }
 
-/// An origin that is none of the three.
+/// A text that is none of the three.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ZoneOriginError {
-    /// This is not how an origin is written.
+    /// The text is malformed.
     Malformed(String),
     /// The URL holds `user:password@`, which is kept out of the message.
     Credentials,
@@ -78,7 +78,7 @@ impl TryFrom<String> for ZoneOrigin {
     }
 }
 
-/// The URL of a path of the zone that is the server `base`: its own path first.
+/// The URL of a path of the zone, where that is the server `base`.
 pub fn zone_url(base: &Url, path: &str, query: Option<&str>) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));

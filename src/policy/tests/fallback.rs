@@ -1,4 +1,4 @@
-//! Where clients are sent that asked for a redirect on error: to the source, and never off the zone.
+//! The `Location` for clients that ask for a redirect on error: the source, and never another host.
 
 use hyper::Request;
 use proptest::prelude::ProptestConfig;
@@ -11,14 +11,14 @@ use super::request;
 use crate::request::ImageRequest;
 use crate::request::Prefixes;
 
-/// Where a client is sent that asked on `host` for a redirect on error.
+/// The `Location` for a request on `host` with `onerror=redirect`.
 fn fallback(origin: &str, host: &str, source: &str) -> Option<String> {
     let target = format!("/cdn-cgi/image/width=8,onerror=redirect/{source}");
     policy(origin).fallback(&request(&target, &[("host", host)]))
 }
 
 #[test]
-fn section_2_15_the_source_stands_in_on_the_same_zone() {
+fn section_2_15_a_source_on_the_zone_takes_the_place_of_the_picture() {
     #[track_caller]
     fn check(source: &str, location: Option<&str>) {
         for origin in ["file:photos", "http://origin.test/base", "bucket:photos"] {
@@ -41,7 +41,7 @@ fn section_2_15_the_source_stands_in_on_the_same_zone() {
     check("https://zone.test:8443/a.jpg", None);
     check("https://evilzone.test/a.jpg", None);
     check("https://zone.test.b.com/a.jpg", None);
-    // Below the own host, but not among the sources.
+    // A subdomain, but not an allowed source.
     check("https://img.zone.test/a.jpg", None);
 }
 
@@ -57,7 +57,7 @@ fn section_2_15_subdomains_count() {
 }
 
 #[test]
-fn section_2_15_no_source_is_another_host() {
+fn section_2_15_a_path_never_names_another_host() {
     for source in [
         "//evil.com",
         "///evil.com/a.jpg",
@@ -83,7 +83,7 @@ fn section_2_15_no_source_is_another_host() {
         );
         assert!(location.bytes().all(|byte| byte.is_ascii_graphic()));
     }
-    // What a server between might decode into the start of another host.
+    // A proxy could decode these into the start of another host.
     for source in [
         "%2Fevil.com",
         "/%2f%2fevil.com",
@@ -106,7 +106,7 @@ fn section_2_15_no_source_is_another_host() {
 }
 
 #[test]
-fn section_2_15_only_who_asks_is_sent_away() {
+fn section_2_15_only_requests_with_the_option_are_redirected() {
     let policy = policy("file:photos");
     let sent = |options: &str| {
         let request = request(
@@ -122,7 +122,7 @@ fn section_2_15_only_who_asks_is_sent_away() {
     assert_eq!(sent("width=8,onerror=nothing"), (false, true));
     assert_eq!(sent("width=8,onerror=redirect"), (true, true));
     assert_eq!(sent("width=8,onerror=redirect,onerror=x"), (false, true));
-    // Options that make no sense at all do not take that away.
+    // The option works even where all others are malformed.
     assert_eq!(sent("blur=300,onerror=redirect"), (true, false));
     assert_eq!(sent("nonsense,onerror=redirect"), (true, false));
     assert_eq!(sent("w=%zz,onerror=redirect"), (true, false));

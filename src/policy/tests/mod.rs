@@ -1,4 +1,4 @@
-//! Whole requests against a policy, and settings that fit together.
+//! Whole requests against a policy, and settings that contradict each other.
 
 mod fallback;
 mod sources;
@@ -125,7 +125,7 @@ fn next_image_depends_on_accept() {
 }
 
 #[test]
-fn settings_must_fit_together() {
+fn contradicting_settings_are_refused() {
     let error = Policy::new(&Config::default(), zone("bucket:nowhere"), buckets())
         .expect_err("no such bucket");
     assert_eq!(
@@ -138,7 +138,7 @@ fn settings_must_fit_together() {
     assert_eq!(error, PolicyError::DuplicateBucket("photos".to_owned()));
 }
 
-/// The bucket `uploads` at `minio.test:9000` is that of the cache.
+/// A policy for which the bucket `uploads` at `minio.test:9000` is the bucket of the cache.
 fn beside_the_cache(zone_origin: &str) -> Result<Policy, PolicyError> {
     let allowed = "allowed = ['minio.test:9000', 'uploads.minio.test:9000', 'b.com']";
     let config = Config {
@@ -185,7 +185,7 @@ fn the_bucket_of_the_cache_is_no_source_whatever_allows_it() {
         allowlist.resolve(text).expect_err(text);
         allowlist.resolve_prefixes(text).expect_err(text);
     }
-    // Below a zone that is the whole service, too.
+    // Also below a zone that is the whole storage service.
     let policy = beside_the_cache("http://minio.test:9000").expect("they fit");
     for (source, is_denied) in [
         ("uploads/a.jpg", true),
@@ -235,7 +235,7 @@ fn sections_refuse_unknown_keys() {
 }
 
 #[test]
-fn strict_mode_refuses_what_does_not_count() {
+fn strict_mode_refuses_options_without_effect() {
     let strict = Config {
         strict: true,
         ..Config::default()

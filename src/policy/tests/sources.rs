@@ -1,4 +1,4 @@
-//! Which sources may be read, and by which one name, whatever spelling they come in.
+//! The sources that may be read, and the canonical spelling of each.
 
 use proptest::prelude::ProptestConfig;
 use proptest::prop_assert;
@@ -135,7 +135,7 @@ fn urls_on_the_server_of_the_zone_belong_to_the_zone() {
 }
 
 #[test]
-fn configured_buckets_are_known_in_every_spelling() {
+fn configured_buckets_are_recognised_in_every_spelling() {
     for url in [
         "https://b.s3.eu-west-1.amazonaws.com/a/k.jpg",
         "https://s3.eu-west-1.amazonaws.com/b/a/k.jpg",
@@ -204,7 +204,7 @@ fn section_8_other_sources_need_an_entry() {
 }
 
 #[test]
-fn section_8_redirects_are_judged_by_the_same_list() {
+fn section_8_redirects_are_checked_against_the_same_list() {
     let allowlist = policy("file:photos").allowlist();
     for url in [
         "ftp://b.com/a",
@@ -256,7 +256,7 @@ fn every_way_to_encode_one_path_is_one_source() {
 }
 
 #[test]
-fn a_claimed_host_leads_to_the_zone_only() {
+fn a_url_on_the_host_of_the_request_leads_to_the_zone_only() {
     let request = request(
         "/cdn-cgi/image/width=8/https://evil.test/a.jpg",
         &[("host", "evil.test")],

@@ -1,6 +1,9 @@
-//! What client hints make of a recipe, and of `Vary`.
+//! The effect of client hints on the recipe and on `Vary`.
+
+use std::time::Duration;
 
 use super::*;
+use crate::request::EffectiveConnectionType;
 
 fn viewport(width: u32) -> ClientHints {
     ClientHints {
@@ -61,7 +64,7 @@ fn section_2_22_without_a_viewport_the_device_decides() {
 }
 
 #[test]
-fn section_2_22_an_automatic_width_is_one_like_any_other() {
+fn section_2_22_an_automatic_width_is_treated_like_any_other() {
     let recipe = hinted("width=auto,height=200,fit=cover,dpr=2", viewport(300));
     assert_eq!(
         recipe,
@@ -74,7 +77,7 @@ fn section_2_22_an_automatic_width_is_one_like_any_other() {
 }
 
 #[test]
-fn section_2_22_a_dense_screen_counts_where_the_operator_says_so() {
+fn section_2_22_a_dense_screen_matters_where_the_setting_is_on() {
     let (options, _) = Options::parse("width=auto").expect("valid");
     let dense = ClientHints {
         dpr: Dpr::new(2.5),
@@ -131,7 +134,7 @@ fn section_2_23_a_slow_connection_gets_its_own_quality() {
         assert_eq!(quality(slow, hints), 40, "{hints:?}");
         assert_eq!(quality("width=5,scq=low", hints), 35, "{hints:?}");
         assert_eq!(quality("width=5,quality=80", hints), 80, "{hints:?}");
-        // The key holds what was decided, not what was said.
+        // The recipe, and so the cache key, holds the decision and not the hints.
         assert_eq!(
             hinted(slow, hints),
             hinted("width=5,quality=40", ClientHints::default())
@@ -140,7 +143,7 @@ fn section_2_23_a_slow_connection_gets_its_own_quality() {
 }
 
 #[test]
-fn vary_names_what_was_looked_at() {
+fn vary_names_the_headers_that_matter() {
     let silent = ClientHints::default();
     assert_eq!(vary_of("width=5,wbreakpoints=5,quality=5", &silent), "");
     assert_eq!(

@@ -1,3 +1,5 @@
+//! The recipe for options, and the warnings and headers that go with it.
+
 mod hints;
 
 use super::*;
@@ -164,8 +166,8 @@ fn section_2_6_fast_compression_overrides_the_format() {
 }
 
 #[test]
-fn a_named_format_of_pixels_takes_no_drawing() {
-    for (options, must_be_pixels) in [
+fn a_named_raster_format_takes_no_svg() {
+    for (options, must_be_raster) in [
         ("width=8", false),
         ("format=auto", false),
         ("format=png", false),
@@ -178,7 +180,7 @@ fn a_named_format_of_pixels_takes_no_drawing() {
         ("format=png-force", true),
     ] {
         let decided = decided(options, BOTH);
-        assert_eq!(decided.must_be_pixels, must_be_pixels, "{options}");
+        assert_eq!(decided.must_be_raster, must_be_raster, "{options}");
     }
 }
 
@@ -397,7 +399,7 @@ fn section_2_8_no_side_leaves_nothing_to_fit() {
 }
 
 #[test]
-fn aims_are_for_lossy_outputs() {
+fn quality_targets_are_for_lossy_outputs() {
     let quality_target = |options: &str| hinted(options, ClientHints::default()).quality_target;
     for format in ["auto", "png", "jpeg", "baseline-jpeg", "webp", "avif"] {
         let options = format!("width=5,auto-quality=70,max-bytes=900,format={format}");
@@ -414,7 +416,7 @@ fn aims_are_for_lossy_outputs() {
 }
 
 #[test]
-fn section_2_12_gravity_counts_where_something_is_cut() {
+fn section_2_12_gravity_matters_where_something_is_cut() {
     #[track_caller]
     fn check(options: &str, gravity: Gravity) {
         assert_eq!(

@@ -1,0 +1,65 @@
+//! The settings that decide about requests.
+
+use std::num::NonZeroU32;
+
+use serde::Deserialize;
+
+use crate::options::Quality;
+use crate::policy::origin_pattern::OriginPattern;
+use crate::policy::zone::ZoneOrigin;
+
+/// Section `[sources]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourcesConfig {
+    /// The origins that may be read, besides the zone and the configured buckets.
+    pub allowed: Vec<OriginPattern>,
+}
+
+/// Section `[zone]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ZoneConfig {
+    /// The folder, server or bucket in which a source without a host is found.
+    pub origin: ZoneOrigin,
+}
+
+/// All settings of this module.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Section `[sources]`.
+    pub sources: SourcesConfig,
+    /// Defaults and limits of options.
+    pub negotiate: NegotiateConfig,
+    /// Whether a URL is refused when a part of it has no effect.
+    pub strict: bool,
+    /// The name of the bucket that the cache stores renditions in. No URL may read it.
+    pub cache_bucket: Option<String>,
+}
+
+/// Defaults and limits of options, from several sections of the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NegotiateConfig {
+    /// The largest width and height that a URL may ask for, in output pixels, `dpr` included.
+    pub output_side: NonZeroU32,
+    /// Encoder quality for URLs without one, 1 to 100.
+    pub quality: Quality,
+    /// Whether colours beyond sRGB are kept, with their profile.
+    pub wide_gamut: bool,
+    /// Whether `width=auto` multiplies the width of the viewport by `Sec-CH-DPR`.
+    pub viewport_dpr: bool,
+}
+
+impl Default for NegotiateConfig {
+    fn default() -> Self {
+        const OUTPUT_SIDE: NonZeroU32 =
+            NonZeroU32::new(12_000).expect("the default limit is not zero");
+        NegotiateConfig {
+            output_side: OUTPUT_SIDE,
+            quality: Quality::DEFAULT,
+            wide_gamut: false,
+            viewport_dpr: false,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Why a request is denied, and why settings are refused.
+
+use std::fmt;
+
+use crate::options::Diagnostics;
+use crate::options::OptionError;
+
+/// Why a request is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denial {
+    /// The options are wrong.
+    Options(OptionError),
+    /// Strict mode is on, and a part of the options has no effect.
+    Strict(Diagnostics),
+    /// The source is neither on the zone, nor in a configured bucket, nor on an allowed origin.
+    SourceNotAllowed {
+        /// The host of the source.
+        host: String,
+    },
+    /// The path hides dot segments, or is not a valid key of the zone's bucket.
+    PathNotAllowed,
+    /// The request comes from an image proxy: the source leads back to this server.
+    Loop,
+    /// The source is SVG, and the URL asks for a raster format.
+    Drawing,
+    /// A side of the output, `dpr` included, is beyond the limit.
+    OutputTooLarge {
+        /// `width` or `height`.
+        option: &'static str,
+        /// What the URL asks for, in output pixels.
+        pixels: u32,
+        /// The limit, in output pixels.
+        limit: u32,
+    },
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Denial::Options(error) => error.fmt(formatter),
+            Denial::Strict(diagnostics) => write!(formatter, "strict mode: {diagnostics}"),
+            Denial::SourceNotAllowed { host } => write!(
+                formatter,
+                "source host `{host}` is not in the list of allowed origins"
+            ),
+            Denial::PathNotAllowed => formatter.write_str(
+                "the path of the source must not hide `.` or `..` and must name an image",
+            ),
+            Denial::Loop => {
+                formatter.write_str("an image proxy is asking: the source leads back here")
+            }
+            Denial::Drawing => formatter.write_str(
+                "the source is SVG, which is not made into pixels here: leave `format` out or use `format=auto`",
+            ),
+            Denial::OutputTooLarge {
+                option,
+                pixels,
+                limit,
+            } => {
+                write!(
+                    formatter,
+                    "option `{option}` times `dpr` must be at most {limit} pixels, got {pixels}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Denial {}
+
+/// Settings that contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyError {
+    /// The zone is a bucket without a `[[bucket]]` section.
+    UnknownZoneBucket(String),
+    /// Two `[[bucket]]` sections have the same name.
+    DuplicateBucket(String),
+    /// The section of this name describes the bucket of the cache, which must not be a source.
+    CacheBucketTwice(String),
+    /// The zone is the bucket of the cache, which must not be a source.
+    CacheBucketAsZone(String),
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PolicyError::UnknownZoneBucket(name) => {
+                write!(
+                    formatter,
+                    "zone origin `bucket:{name}` must be the `name` of a [[bucket]] section"
+                )
+            }
+            PolicyError::DuplicateBucket(name) => write!(
+                formatter,
+                "the `name` of a [[bucket]] section must be its own, got `{name}` twice"
+            ),
+            PolicyError::CacheBucketTwice(name) => write!(
+                formatter,
+                "setting `cache.shared.bucket` must name a bucket that is no source, but [[bucket]] `{name}` describes the same one: take that out, or give the cache a bucket of its own"
+            ),
+            PolicyError::CacheBucketAsZone(name) => write!(
+                formatter,
+                "setting `cache.shared.bucket` must name a bucket that is no source, but `zone.origin` is in `{name}`: give the cache a bucket of its own"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PolicyError {}

@@ -13,9 +13,9 @@ pub(super) struct Argument<'a> {
     pub name: &'static str,
     /// The value, percent-decoded.
     pub text: &'a str,
-    /// What clients are told.
+    /// The warnings for the client.
     pub warnings: &'a mut Vec<Warning>,
-    /// What strict mode alone reports.
+    /// Messages that only strict mode reports.
     pub strict_only: &'a mut Diagnostics,
 }
 

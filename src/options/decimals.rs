@@ -102,7 +102,7 @@ macro_rules! decimal {
 pub(super) use decimal;
 
 decimal! {
-    /// Pixels of the picture per CSS pixel, 0.01 to 3. The lower end is our own, so that it is never zero.
+    /// Pixels of the picture per CSS pixel, 0.01 to 3. Cloudflare documents no lower end; this one keeps it above zero.
     Dpr, 10_000 to 3_000_000
 }
 decimal! {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Messages about one URL. Only the first 24 are kept, so that no URL makes a long answer; each is short because what it quotes is.
+/// Messages about one URL. Only the first 24 are kept, so that no URL makes a long answer, and each quotes only the beginning of a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     messages: Vec<String>,

@@ -18,7 +18,7 @@ pub enum Format {
     Avif,
     Gif,
     Svg,
-    /// Facts about a picture in place of the picture.
+    /// Facts about a picture, in place of the picture.
     Json,
 }
 
@@ -48,7 +48,7 @@ impl Format {
         }
     }
 
-    /// The usual ending of a file name, without the dot.
+    /// The usual extension of a file name, without the dot.
     pub const fn extension(self) -> &'static str {
         match self {
             Format::Jpeg => "jpg",
@@ -85,7 +85,7 @@ impl fmt::Display for Format {
 }
 
 keywords! {
-    /// The value of `format` as asked. Without one, JPEG or PNG is chosen by what the picture needs.
+    /// The value of `format`. Without one, the result is JPEG, or PNG where the picture needs it.
     FormatChoice, unknown: ValueError::UnsupportedFormat, {
         /// The best that the client says it can show.
         Auto = "auto",

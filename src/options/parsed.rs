@@ -29,7 +29,7 @@ impl ParsedOptions {
         }
     }
 
-    /// What was ignored or changed, as far as clients are told.
+    /// The warnings for the client, about values that were ignored or changed.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }

@@ -17,7 +17,7 @@ use crate::options::value::ValueError;
 use crate::options::value::nearest;
 use crate::options::value::number;
 
-/// Encoder quality as asked, 1 to 100. Each encoder maps it once to its own scale.
+/// The quality for encoders, 1 to 100. Each encoder maps it to its own scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "u8")]
 pub struct Quality(u8);

@@ -1,4 +1,4 @@
-//! A transformation as decided: no `auto`, no `None` that stands for a default.
+//! A transformation with every decision made: without `auto`, and without `None` for a default.
 
 use std::fmt;
 
@@ -17,14 +17,14 @@ use crate::options::quality::Quality;
 use crate::options::quality_target::QualityTarget;
 use crate::options::trim::Trim;
 
-/// Everything that a render depends on beside the bytes of the source. Its `Display` goes into the cache key, so it names every field.
+/// Everything that a render depends on, except for the bytes of the source. `Display` is part of the cache key, so it names every field.
 ///
-/// The steps come in the order of the fields: trim, flip, rotate, resize (with crop or pad), background, effects, border.
+/// The steps are in the order of the fields: trim, flip, rotate, resize (with crop or pad), background, effects, border.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recipe {
-    /// What is cut away first, in source pixels with dpr applied.
+    /// What is cut away first, in pixels of the source, multiplied by dpr.
     pub trim: Trim,
-    /// Mirroring, of the picture as its orientation shows it.
+    /// Mirroring, after the orientation in the metadata is applied.
     pub flip: Option<Flip>,
     /// Rotation after mirroring. Width and height are those of the rotated picture.
     pub rotate: Rotation,
@@ -36,33 +36,33 @@ pub struct Recipe {
     pub fit: Fit,
     /// Which part a crop keeps.
     pub gravity: Gravity,
-    /// What fills blank and transparent pixels. `None`: transparency survives, and white stands where there must be a colour.
+    /// The colour of blank and transparent pixels. `None` keeps transparency, and takes white where a colour is needed.
     pub background: Option<Color>,
-    /// What is done to the colours, padding included.
+    /// Changes of colour and sharpness, of the padding too.
     pub effects: Effects,
-    /// What is laid around all of it.
+    /// The border around the result.
     pub border: Option<Border>,
-    /// Whether colours beyond sRGB are kept, with their profile, rather than brought into it.
+    /// Whether colours beyond sRGB are kept, with their profile, or converted to sRGB.
     pub wide_gamut: bool,
     /// Whether an animation keeps its frames.
     pub animated: bool,
     /// Quality for the lossy encoders.
     pub quality: Quality,
-    /// What a quality for a lossy still is searched by, if it is.
+    /// Goals for the quality of a lossy still; the key calls them `aim`.
     pub quality_target: QualityTarget,
     /// Whether a PNG may be reduced to a palette.
     pub palette: bool,
     /// What is kept of the metadata of the source.
     pub metadata: Metadata,
-    /// Whether WebP may stand in where AVIF does not serve.
+    /// Whether WebP may take the place of AVIF, where AVIF cannot hold the picture.
     pub webp: bool,
-    /// What the bytes will be.
+    /// The format of the result.
     pub output: Output,
-    /// How hard the encoder tries. For AVIF alone it may be anything but `Settled`: what does not depend on it is kept once.
+    /// The effort of the encoder. Only AVIF may have another than `Settled`, because other formats do not depend on it.
     pub effort: Effort,
 }
 
-/// The picture as it is, in the formats that everything can show: what a URL asks that asks for nothing.
+/// The recipe for a URL that asks for nothing: the picture as it is, in a format that every client can show.
 impl Default for Recipe {
     fn default() -> Self {
         Recipe {
@@ -89,17 +89,17 @@ impl Default for Recipe {
     }
 }
 
-/// How hard an encoder tries to make a picture small.
+/// The effort that an encoder spends on a small file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Effort {
-    /// As hard as somebody who waits has patience for.
+    /// As much as a waiting client has patience for.
     Quick,
-    /// As hard as is worth it for a picture that is asked for again and again.
+    /// As much as is worth it for a picture that is requested many times.
     #[default]
     Settled,
 }
 
-/// Changes of colour and sharpness. What changes nothing is `None`.
+/// Changes of colour and sharpness. A change without effect is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Effects {
     pub blur: Option<Blur>,
@@ -117,7 +117,7 @@ impl Effects {
     }
 }
 
-/// The decided kind of output.
+/// The kind of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Output {
     /// JPEG, or PNG when transparency must survive, or GIF for an animation.
@@ -130,9 +130,9 @@ pub enum Output {
     Png,
     Webp,
     Avif,
-    /// Facts about the picture.
+    /// Facts about the picture, in place of the picture.
     Json,
-    /// The source itself, cleaned, where it is an SVG; no picture of another kind becomes one.
+    /// The source itself, without scripts, where it is SVG. Other formats are not converted to SVG.
     Svg,
 }
 
@@ -226,7 +226,7 @@ impl fmt::Display for Output {
     }
 }
 
-/// Prints what is absent as `none`.
+/// Prints `none` for an absent value.
 struct OrNone<'a, T>(&'a Option<T>);
 
 impl<T: fmt::Display> fmt::Display for OrNone<'_, T> {
@@ -247,7 +247,7 @@ mod tests {
     use crate::options::tests::arbitrary::any_recipe;
 
     #[test]
-    fn the_spelling_names_every_field() {
+    fn the_text_in_the_key_names_every_field() {
         let spelling = "trim=none,flip=none,rotate=0,width=640,height=none,fit=scale-down,gravity=center,background=none,\
             effects=none;none;none;none;none;none,border=none,wide-gamut=false,animated=true,quality=85,aim=none;none,palette=false,metadata=copyright,webp=true,output=compatible,effort=settled";
         let recipe = Recipe {

@@ -238,7 +238,7 @@ impl Policy {
         Ok((decision.recipe, decision.warnings))
     }
 
-    /// Judges what was made for options alone, as [`Job::judge`] does.
+    /// Checks the format of what was made for options, as [`Job::check_output`] does.
     ///
     /// # Errors
     /// [`Denial::Drawing`].

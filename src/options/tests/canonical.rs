@@ -1,4 +1,4 @@
-//! Any text at all: it is refused or has one canonical spelling, soon and without a panic.
+//! Any text is refused or has one canonical spelling, within linear time and without a panic.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -54,7 +54,7 @@ proptest! {
     }
 }
 
-/// What is accepted prints a spelling that means the same; what is not is refused in words fit for a client.
+/// A text that is accepted has a canonical spelling that means the same. The message about one that is refused is printable.
 fn check_canonical(text: &str) -> Result<(), proptest::test_runner::TestCaseError> {
     let is_printable = |text: &str| text.chars().all(|character| matches!(character, ' '..='~'));
     match Options::parse(text) {
@@ -73,7 +73,7 @@ fn check_canonical(text: &str) -> Result<(), proptest::test_runner::TestCaseErro
     Ok(())
 }
 
-/// Segments that are nearly right: real names, odd values, odd glue.
+/// Segments that are almost right: real names, odd values, odd separators.
 fn near_miss() -> impl Strategy<Value = String> {
     let name = prop_oneof![
         8 => select(OptionName::ALL).prop_map(|name| name.as_str().to_owned()),

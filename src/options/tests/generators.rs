@@ -1,4 +1,4 @@
-//! What known generators of URLs write.
+//! Options as known generators of URLs write them.
 
 use super::check;
 use super::check_warned;
@@ -60,7 +60,7 @@ fn section_11_urls_of_generators() {
         "width=300,format=auto,fit=crop,height=300,gravity=0.5x0.321",
         "fit=crop,format=auto,gravity=0.5x0.321,height=300,width=300",
     );
-    // Laravel, as far as the browser sends it
+    // Laravel, up to where the browser cuts the URL
     check(
         "trim=border,trim.border.color=%23ffffff,trim.border.tolerance=10",
         "trim=border,trim.border.color=%23ffffff,trim.border.tolerance=10",

@@ -1,4 +1,4 @@
-//! How a segment is read: encoding, pairs, names, and values that do not count.
+//! How a segment is read: encoding, pairs, names, and malformed values.
 
 use super::check;
 use super::check_error;
@@ -10,7 +10,7 @@ use super::check_warning;
 fn section_1_2_encoding() {
     check("width%3D80", "width=80");
     check("width=%38%30", "width=80");
-    // Decoded once only: what remains is the text `%2C`.
+    // It is decoded only once, which leaves the text `%2C`.
     check_warned("width=80%252Cheight=90", "", 1);
     for broken in [
         "width=80%",
@@ -41,7 +41,7 @@ fn section_1_2_pieces() {
     check("width=80,width=90", "width=90");
     check("w=80,width=90", "width=90");
     check("width=90,w=80", "width=80");
-    // What a duplicate replaces does not count, not even as an error.
+    // A value that is replaced by a later one has no effect, not even as an error.
     check("blur=300,blur=5", "blur=5");
     check_error(
         "blur=5,blur=300",
@@ -83,7 +83,7 @@ fn section_1_2_parentheses_hold_commas() {
         "width=80,background=rgba(240,40,145,0)",
         "background=%23f0289100,width=80",
     );
-    // Never closed: the rest belongs to a colour that is none.
+    // Never closed: the rest belongs to a malformed colour.
     check_warned("height=9,background=rgb(240,40,width=80", "height=9", 1);
     // Closed too often: harmless.
     check_warned("background=red)),width=80", "width=80", 1);
@@ -139,7 +139,7 @@ fn section_2_0_names_and_aliases() {
         check(&canonical, &canonical);
         check(&format!("{alias}={value}"), &canonical);
     }
-    // There is no alias for these, and what Workers alone know is unknown.
+    // These have no alias, or exist in Workers only.
     for other in [
         "b=5",
         "d=2",

@@ -11,7 +11,7 @@ mod warnings;
 use super::Options;
 use super::Warning;
 
-/// What `segment` means, by its canonical spelling and the number of its warnings.
+/// Compares what `segment` means, as its canonical spelling, and the number of its warnings.
 #[track_caller]
 fn check_warned(segment: &str, canonical: &str, warnings: usize) {
     let (options, given) = Options::parse(segment).expect(segment);
@@ -30,7 +30,7 @@ fn check_error(segment: &str, text: &str) {
     assert_eq!(error.to_string(), text, "{segment}");
 }
 
-/// Each of these values is refused, with what the option must be.
+/// Each of these values is refused with a message that says what is accepted.
 #[track_caller]
 fn check_refused(option: &str, must_be: &str, values: &[&str]) {
     for value in values {

@@ -1,4 +1,4 @@
-//! What each option may be, by the section that tells of it.
+//! The values of each option, by the section that describes it.
 
 use super::check;
 use super::check_error;
@@ -7,7 +7,7 @@ use super::check_warned;
 use super::check_warning;
 
 #[test]
-fn section_1_2_formats_we_do_not_make() {
+fn section_1_2_unsupported_formats() {
     check_error("format=mp4", "'mp4' is not a supported output format");
     check_error("f=gif,w=1", "'gif' is not a supported output format");
     check("format=png-force", "format=png-force");
@@ -30,7 +30,7 @@ fn section_2_1_to_2_6_stills_and_colours() {
     check("blur=0", "blur=0");
     check("blur=0.5", "blur=0.5");
     check("blur=250", "blur=250");
-    // Ours: Cloudflare knows borders in Workers only.
+    // Our own: in Cloudflare's dialect borders exist in Workers only.
     check(
         "border.color=red,border.width=5,border.top=1,border.left=0",
         "border.color=%23ff0000,border.left=0,border.top=1,border.width=5",

@@ -1,4 +1,4 @@
-//! What is told of options that were passed over, or do nothing yet.
+//! Warnings and diagnostics about options that were ignored or have no effect yet.
 
 use super::check_error;
 use crate::options::Options;
@@ -6,7 +6,7 @@ use crate::options::ParsedOptions;
 use crate::options::Warning;
 
 #[test]
-fn what_was_passed_over_is_known() {
+fn ignored_options_have_diagnostics() {
     #[track_caller]
     fn check(segment: &str, is_sound: bool, reasons: &str) {
         let parsed = ParsedOptions::parse(segment);
@@ -36,7 +36,7 @@ fn what_was_passed_over_is_known() {
         false,
         "option `blur` must be a number from 0 to 250, got `300`; option `sharpen` must be a number from 0 to 10, got `11`",
     );
-    // Lenient readers hear of the first one only, as ever.
+    // Lenient mode reports the first error only.
     check_error(
         "sharpen=11,blur=300",
         "option `blur` must be a number from 0 to 250, got `300`",
@@ -44,7 +44,7 @@ fn what_was_passed_over_is_known() {
 }
 
 #[test]
-fn effects_to_come_are_told() {
+fn options_without_effect_have_warnings() {
     #[track_caller]
     fn check(segment: &str, expected: &[&str]) {
         let (options, _) = Options::parse(segment).expect(segment);

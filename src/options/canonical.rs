@@ -19,7 +19,7 @@ impl<'a, 'b> Pairs<'a, 'b> {
     }
 
     /// Writes one pair, or nothing where the option is absent.
-    pub fn add<T: OptionValue>(&mut self, name: &str, value: &Option<T>) -> fmt::Result {
+    pub(crate) fn add<T: OptionValue>(&mut self, name: &str, value: &Option<T>) -> fmt::Result {
         let Some(value) = value else { return Ok(()) };
         if !self.is_first {
             self.out.write_str(",")?;

@@ -31,7 +31,7 @@ pub struct Color {
 
 impl Color {
     /// Opaque black.
-    pub const BLACK: Color = Color {
+    pub(crate) const BLACK: Color = Color {
         red: 0,
         green: 0,
         blue: 0,
@@ -39,7 +39,7 @@ impl Color {
     };
 
     /// Opaque white.
-    pub const WHITE: Color = Color {
+    pub(crate) const WHITE: Color = Color {
         red: 255,
         green: 255,
         blue: 255,
@@ -47,7 +47,7 @@ impl Color {
     };
 
     /// Whether nothing shines through.
-    pub const fn is_opaque(self) -> bool {
+    pub(crate) const fn is_opaque(self) -> bool {
         self.alpha == 255
     }
 }

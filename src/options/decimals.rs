@@ -54,9 +54,9 @@ macro_rules! decimal {
 
         impl $name {
             /// The smallest value, in millionths.
-            pub const MIN_MILLIONTHS: u32 = $least;
+            pub(crate) const MIN_MILLIONTHS: u32 = $least;
             /// The largest value, in millionths.
-            pub const MAX_MILLIONTHS: u32 = $most;
+            pub(crate) const MAX_MILLIONTHS: u32 = $most;
 
             /// The value rounded to a millionth, or `None` when it is outside the range or not a number.
             pub fn new(value: f64) -> Option<Self> {
@@ -70,7 +70,8 @@ macro_rules! decimal {
             }
 
             /// The exact value in millionths, or `None` when it is outside the range.
-            pub const fn from_millionths(millionths: u32) -> Option<Self> {
+            #[cfg(test)]
+            const fn from_millionths(millionths: u32) -> Option<Self> {
                 if millionths < Self::MIN_MILLIONTHS || millionths > Self::MAX_MILLIONTHS {
                     return None;
                 }
@@ -88,7 +89,9 @@ macro_rules! decimal {
                 use proptest::strategy::Strategy;
                 let (least, most) = (Self::MIN_MILLIONTHS, Self::MAX_MILLIONTHS);
                 let ends = proptest::sample::select(vec![least, most]);
-                proptest::prop_oneof![2 => ends, 1 => least..=most].prop_map($name).boxed()
+                let millionths = proptest::prop_oneof![2 => ends, 1 => least..=most];
+                let in_range = |millionths| Self::from_millionths(millionths).expect("it is in range");
+                millionths.prop_map(in_range).boxed()
             }
         }
 
@@ -136,19 +139,19 @@ decimal! {
 
 impl Blur {
     /// Whether the picture stays as it is.
-    pub const fn is_neutral(self) -> bool {
+    pub(crate) const fn is_neutral(self) -> bool {
         self.0 < SCALE
     }
 }
 
 impl Dpr {
     /// Changes nothing.
-    pub const ONE: Dpr = Dpr(SCALE);
+    pub(crate) const ONE: Dpr = Dpr(SCALE);
     /// The largest value.
-    pub const MAX: Dpr = Dpr(Self::MAX_MILLIONTHS);
+    pub(crate) const MAX: Dpr = Dpr(Self::MAX_MILLIONTHS);
 
     /// The nearest whole number of output pixels.
-    pub fn scale(self, pixels: u32) -> u32 {
+    pub(crate) fn scale(self, pixels: u32) -> u32 {
         nearest(f64::from(pixels) * self.get())
     }
 }
@@ -176,39 +179,39 @@ impl OptionValue for Dpr {
 
 impl Factor {
     /// Grey for saturation; for brightness and contrast it is defined to change nothing.
-    pub const ZERO: Factor = Factor(0);
+    pub(crate) const ZERO: Factor = Factor(0);
     /// Changes nothing.
-    pub const ONE: Factor = Factor(SCALE);
+    pub(crate) const ONE: Factor = Factor(SCALE);
 }
 
 impl Gamma {
     /// Whether the picture stays as it is.
-    pub const fn is_neutral(self) -> bool {
+    pub(crate) const fn is_neutral(self) -> bool {
         self.0 == 0 || self.0 == SCALE
     }
 }
 
 impl Sharpen {
     /// Whether the picture stays as it is.
-    pub const fn is_neutral(self) -> bool {
+    pub(crate) const fn is_neutral(self) -> bool {
         self.0 == 0
     }
 }
 
 impl Zoom {
     /// Whether a face keeps all its surroundings.
-    pub const fn is_neutral(self) -> bool {
+    pub(crate) const fn is_neutral(self) -> bool {
         self.0 == 0
     }
 }
 
 impl Fraction {
     /// The middle of a side.
-    pub const HALF: Fraction = Fraction(SCALE / 2);
+    pub(crate) const HALF: Fraction = Fraction(SCALE / 2);
     /// The left or top end of a side.
-    pub const START: Fraction = Fraction(0);
+    pub(crate) const START: Fraction = Fraction(0);
     /// The right or bottom end of a side.
-    pub const END: Fraction = Fraction(SCALE);
+    pub(crate) const END: Fraction = Fraction(SCALE);
 }
 
 impl Share {

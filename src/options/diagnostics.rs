@@ -13,7 +13,7 @@ impl Diagnostics {
     const MAX_MESSAGES: usize = 24;
 
     /// Adds one message.
-    pub fn add(&mut self, message: impl fmt::Display) {
+    pub(crate) fn add(&mut self, message: impl fmt::Display) {
         if self.messages.len() < Self::MAX_MESSAGES {
             self.messages.push(message.to_string());
         } else {
@@ -22,7 +22,7 @@ impl Diagnostics {
     }
 
     /// Whether there are no messages.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 

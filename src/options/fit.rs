@@ -44,7 +44,7 @@ keywords! {
 impl Fit {
     /// The fit that takes the place of this one where only one side is given and the other follows from the source. There is no box to
     /// fill, cut to or pad then; what matters is only whether the picture may be enlarged or reduced.
-    pub const fn of_one_side(self) -> Fit {
+    pub(crate) const fn of_one_side(self) -> Fit {
         match self {
             Fit::ScaleDown | Fit::Crop | Fit::AspectCrop => Fit::ScaleDown,
             Fit::Contain | Fit::Cover | Fit::Pad | Fit::Squeeze => Fit::Contain,
@@ -77,7 +77,7 @@ impl Gravity {
     const POINT: &'static str = "two numbers from 0 to 1 as in 0.5x0.5";
 
     /// The position from left and top, or `None` where it depends on the picture itself.
-    pub const fn position(self) -> Option<(Fraction, Fraction)> {
+    pub(crate) const fn position(self) -> Option<(Fraction, Fraction)> {
         match self {
             Gravity::Center => Some((Fraction::HALF, Fraction::HALF)),
             Gravity::Left => Some((Fraction::START, Fraction::HALF)),
@@ -195,7 +195,7 @@ impl Rotation {
     }
 
     /// The angle: 0, 90, 180 or 270.
-    pub const fn degrees(self) -> u32 {
+    pub(crate) const fn degrees(self) -> u32 {
         match self {
             Rotation::Upright => 0,
             Rotation::Clockwise90 => 90,

@@ -62,7 +62,7 @@ impl Format {
     }
 
     /// Whether the format can carry transparency.
-    pub const fn has_alpha(self) -> bool {
+    pub(crate) const fn has_alpha(self) -> bool {
         match self {
             Format::Jpeg | Format::Json => false,
             Format::Png | Format::Webp | Format::Avif | Format::Gif | Format::Svg => true,

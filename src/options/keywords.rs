@@ -32,7 +32,7 @@ macro_rules! keywords {
             pub(crate) const ALL: &'static [$name] = &[$($name::$variant),+];
 
             /// The word for it in a URL.
-            pub const fn keyword(self) -> &'static str {
+            pub(crate) const fn keyword(self) -> &'static str {
                 match self {
                     $($name::$variant => $word,)+
                 }

@@ -22,7 +22,7 @@ impl ParsedOptions {
     ///
     /// # Errors
     /// The first error in the segment.
-    pub fn as_result(&self) -> Result<&Options, &OptionError> {
+    pub(crate) fn as_result(&self) -> Result<&Options, &OptionError> {
         match &self.error {
             Some(error) => Err(error),
             None => Ok(&self.options),
@@ -30,17 +30,17 @@ impl ParsedOptions {
     }
 
     /// The warnings for the client, about values that were ignored or changed.
-    pub fn warnings(&self) -> &[Warning] {
+    pub(crate) fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
     /// Whether `onerror=redirect` is asked for, also where something else is wrong.
-    pub fn redirects_on_error(&self) -> bool {
+    pub(crate) fn redirects_on_error(&self) -> bool {
         self.options.onerror == Some(OnError::Redirect)
     }
 
     /// Everything that has no effect, errors first.
-    pub fn diagnostics(&self) -> Diagnostics {
+    pub(crate) fn diagnostics(&self) -> Diagnostics {
         let mut diagnostics = Diagnostics::default();
         if let Some(error) = &self.error {
             diagnostics.add(error);

@@ -75,7 +75,7 @@ pub enum QualityChoice {
 
 impl QualityChoice {
     /// The number to encode with. Cloudflare publishes no numbers for the words; these are the ones of its own local emulator.
-    pub const fn quality(self) -> Quality {
+    pub(crate) const fn quality(self) -> Quality {
         match self {
             QualityChoice::Exactly(quality) => quality,
             QualityChoice::High => Quality(90),

@@ -112,7 +112,7 @@ pub struct Effects {
 
 impl Effects {
     /// Whether nothing changes.
-    pub fn is_neutral(&self) -> bool {
+    pub(crate) fn is_neutral(&self) -> bool {
         *self == Effects::default()
     }
 }

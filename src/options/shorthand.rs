@@ -7,7 +7,7 @@ use crate::options::trim::TrimValue;
 
 impl Options {
     /// All that the options about trimming ask for, in source pixels without dpr.
-    pub fn combined_trim(&self) -> Trim {
+    pub(crate) fn combined_trim(&self) -> Trim {
         let finds_border = self.trim == Some(TrimValue::Border);
         Trim {
             top: self.trim_top,

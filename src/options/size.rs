@@ -120,7 +120,7 @@ impl Breakpoints {
     }
 
     /// The widths, ascending.
-    pub fn widths(&self) -> &[Pixels] {
+    pub(crate) fn widths(&self) -> &[Pixels] {
         &self.0
     }
 }

@@ -41,7 +41,7 @@ pub struct Trim {
 
 impl Trim {
     /// Whether nothing is cut from any picture.
-    pub fn is_neutral(&self) -> bool {
+    pub(crate) fn is_neutral(&self) -> bool {
         let Trim {
             top,
             right,

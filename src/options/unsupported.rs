@@ -8,7 +8,7 @@ use crate::options::warning::Warning;
 
 impl Options {
     /// A warning for each option that should change the picture and does not yet. Neutral values ask for nothing and cause no warning.
-    pub fn unsupported_warnings(&self) -> Vec<Warning> {
+    pub(crate) fn unsupported_warnings(&self) -> Vec<Warning> {
         let Options {
             gravity,
             segment,

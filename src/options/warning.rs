@@ -27,17 +27,17 @@ impl Warning {
     }
 
     /// The warning about a source that ends before all of its picture is there; `detail` says how much there is.
-    pub fn truncated_source(detail: impl fmt::Display) -> Self {
+    pub(crate) fn truncated_source(detail: impl fmt::Display) -> Self {
         Warning::new(format!("{TRUNCATED}: {detail}"))
     }
 
     /// Whether a text is that of a warning about a truncated source.
-    pub fn is_truncated_source(text: &str) -> bool {
+    pub(crate) fn is_truncated_source(text: &str) -> bool {
         text.starts_with(TRUNCATED)
     }
 
     /// The text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

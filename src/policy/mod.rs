@@ -33,7 +33,7 @@ pub use sources::ApprovedSource;
 pub use sources::SourceLocation;
 pub use zone::ZoneOrigin;
 pub use zone::ZoneOriginError;
-pub use zone::zone_url;
+pub(crate) use zone::zone_url;
 
 use self::negotiate::Decision;
 use crate::bucket::BucketAddress;
@@ -73,7 +73,7 @@ impl Job {
     ///
     /// # Errors
     /// [`Denial::Drawing`].
-    pub fn check_output(&self, format: Format) -> Result<(), Denial> {
+    pub(crate) fn check_output(&self, format: Format) -> Result<(), Denial> {
         check_output(self.must_be_raster, format)
     }
 }
@@ -124,7 +124,7 @@ impl Policy {
     }
 
     /// The headers on which the decision about a request depends, whatever it is.
-    pub fn vary(&self, request: &ImageRequest) -> Vary {
+    pub(crate) fn vary(&self, request: &ImageRequest) -> Vary {
         request.options.as_result().map_or_else(
             |_| Vary::default(),
             |options| negotiate::vary(options, &request.hints, &self.negotiate),
@@ -133,7 +133,7 @@ impl Policy {
 
     /// The `Location` for a client that cannot get the picture: the source, where `onerror=redirect` asks for it and the source is on the host of the
     /// request or a subdomain. A path stays a path, which leads to the same host for every client.
-    pub fn fallback(&self, request: &ImageRequest) -> Option<String> {
+    pub(crate) fn fallback(&self, request: &ImageRequest) -> Option<String> {
         if !request.options.redirects_on_error() {
             return None;
         }
@@ -188,7 +188,7 @@ impl Policy {
     ///
     /// # Errors
     /// [`Denial`] says what is wrong with its options.
-    pub fn admit_approved(
+    pub(crate) fn admit_approved(
         &self,
         request: &ImageRequest,
         source: ApprovedSource,
@@ -220,7 +220,7 @@ impl Policy {
     ///
     /// # Errors
     /// [`Denial`] says what is wrong with its options.
-    pub fn recipe(&self, request: &ImageRequest) -> Result<Recipe, Denial> {
+    pub(crate) fn recipe(&self, request: &ImageRequest) -> Result<Recipe, Denial> {
         Ok(self.decision(request)?.recipe)
     }
 
@@ -242,12 +242,12 @@ impl Policy {
     ///
     /// # Errors
     /// [`Denial::Drawing`].
-    pub fn check_output(&self, options: &Options, format: Format) -> Result<(), Denial> {
+    pub(crate) fn check_output(&self, options: &Options, format: Format) -> Result<(), Denial> {
         check_output(negotiate::asks_for_raster(options), format)
     }
 
     /// The list of sources that may be read, for the checks of redirects.
-    pub fn allowlist(&self) -> Arc<Allowlist> {
+    pub(crate) fn allowlist(&self) -> Arc<Allowlist> {
         Arc::clone(&self.allowlist)
     }
 }

@@ -55,7 +55,7 @@ impl TryFrom<String> for SourcePattern {
 
 impl SourcePattern {
     /// Whether the pattern covers a source, in a configuration with this zone.
-    pub fn covers(&self, source: &ApprovedSource, zone: &ZoneOrigin) -> bool {
+    pub(crate) fn covers(&self, source: &ApprovedSource, zone: &ZoneOrigin) -> bool {
         match (self, source.location()) {
             (SourcePattern::Zone, SourceLocation::Zone { .. }) => true,
             (SourcePattern::Zone, SourceLocation::Bucket { name, .. }) => {

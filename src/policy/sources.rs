@@ -58,13 +58,13 @@ pub enum SourceLocation {
 
 impl ApprovedSource {
     /// Where it is.
-    pub fn location(&self) -> &SourceLocation {
+    pub(crate) fn location(&self) -> &SourceLocation {
         &self.location
     }
 
     /// The one spelling of this source, for cache keys. All URLs of one object in a configured bucket have the same, with or without a signature, and
     /// so have all encodings of one path. Approving a canonical spelling gives the same spelling again.
-    pub fn canonical(&self) -> String {
+    pub(crate) fn canonical(&self) -> String {
         match &self.location {
             SourceLocation::Zone { path, query: None } => {
                 format!("zone:{}", normalize_encoding(path))
@@ -176,7 +176,7 @@ impl Allowlist {
     ///
     /// # Errors
     /// [`Denial::SourceNotAllowed`] when nothing allows it, [`Denial::PathNotAllowed`] for a path that the zone refuses.
-    pub fn approve(&self, url: &Url) -> Result<ApprovedSource, Denial> {
+    pub(crate) fn approve(&self, url: &Url) -> Result<ApprovedSource, Denial> {
         let not_allowed = || Denial::SourceNotAllowed {
             host: url
                 .host_str()
@@ -220,7 +220,7 @@ impl Allowlist {
     /// # Errors
     /// [`Denial::PathNotAllowed`] when the path hides dot segments (`..%2f`) or a NUL, which could lead a server that decodes it out of the zone,
     /// or when it is not a valid key of the bucket.
-    pub fn approve_zone(&self, path_and_query: &str) -> Result<ApprovedSource, Denial> {
+    pub(crate) fn approve_zone(&self, path_and_query: &str) -> Result<ApprovedSource, Denial> {
         // With a fixed host in front, dot segments stop at the root, and no number of slashes can name another host.
         let url = Url::parse(&format!("http://zone.invalid/{path_and_query}"))
             .map_err(|_| Denial::PathNotAllowed)?;
@@ -252,7 +252,7 @@ impl Allowlist {
     }
 
     /// Approves an object of a configured bucket by its key, not encoded. `None` if URLs may not name such a bucket, or the key is invalid.
-    pub fn approve_key(&self, bucket: &str, key: &str) -> Option<ApprovedSource> {
+    pub(crate) fn approve_key(&self, bucket: &str, key: &str) -> Option<ApprovedSource> {
         let path = utf8_percent_encode(key, NON_ALPHANUMERIC).to_string();
         let location = SourceLocation::Bucket {
             name: bucket.to_owned(),

@@ -79,7 +79,7 @@ impl TryFrom<String> for ZoneOrigin {
 }
 
 /// The URL of a path of the zone, where that is the server `base`.
-pub fn zone_url(base: &Url, path: &str, query: Option<&str>) -> Url {
+pub(crate) fn zone_url(base: &Url, path: &str, query: Option<&str>) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     url.set_query(query);

@@ -16,7 +16,7 @@ pub struct Accept {
 
 impl Accept {
     /// Reads every `Accept` line and skips what is not a media type.
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut accept = Accept::default();
         for line in headers.get_all(ACCEPT) {
             for range in line.as_bytes().split(|&byte| byte == b',') {

@@ -66,7 +66,7 @@ pub enum EffectiveConnectionType {
 
 impl ClientHints {
     /// Reads the headers of a request.
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let is_phone = names_phone(headers);
         // Most clients send no hints, and seven lookups cost more than one pass over the names.
         if !headers.keys().any(|name| HINTS.contains(name)) {

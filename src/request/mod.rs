@@ -77,7 +77,10 @@ impl ImageRequest {
     ///
     /// # Errors
     /// [`RequestError`] says what in the request is wrong.
-    pub fn of(key: &RequestKeyRef<'_>, prefixes: &Prefixes) -> Result<ImageRequest, RequestError> {
+    pub(crate) fn of(
+        key: &RequestKeyRef<'_>,
+        prefixes: &Prefixes,
+    ) -> Result<ImageRequest, RequestError> {
         let RequestKeyRef {
             target,
             host,
@@ -120,12 +123,12 @@ impl ImageRequest {
     /// Whether a URL is on the host of the request, so that its path is a path of the zone.
     ///
     /// A host without a port stands for the default ports of http and https alike, because a proxy in front may terminate TLS.
-    pub fn is_own_host(&self, url: &Url) -> bool {
+    pub(crate) fn is_own_host(&self, url: &Url) -> bool {
         self.subdomain_of(url) == Some("")
     }
 
     /// Whether a URL is on a subdomain of the host of the request, at the same port.
-    pub fn is_below_own_host(&self, url: &Url) -> bool {
+    pub(crate) fn is_below_own_host(&self, url: &Url) -> bool {
         self.subdomain_of(url)
             .is_some_and(|subdomain| subdomain.ends_with('.'))
     }

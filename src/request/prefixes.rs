@@ -32,12 +32,12 @@ impl Prefixes {
     }
 
     /// Whether images are served at a path: one under a prefix, or that of the Next.js optimizer.
-    pub fn is_image_path(&self, path: &str) -> bool {
+    pub(crate) fn is_image_path(&self, path: &str) -> bool {
         is_next_image(path) || self.strip(path).is_some()
     }
 
     /// Whether transformation URLs lie below a path, which may be that of a prefix without the slash at its end.
-    pub fn lie_below(&self, path: &str) -> bool {
+    pub(crate) fn lie_below(&self, path: &str) -> bool {
         let path = path.trim_end_matches('/');
         let ours = self.0.iter().map(String::as_str).chain([NEXT_IMAGE]);
         ours.filter_map(|ours| ours.strip_prefix(path))

@@ -46,7 +46,7 @@ impl<'a> RequestKeyRef<'a> {
     ///
     /// # Errors
     /// [`RequestError::Method`] for other methods, [`RequestError::NotFound`] where there is no path.
-    pub fn of(head: &'a Parts) -> Result<Self, RequestError> {
+    pub(crate) fn of(head: &'a Parts) -> Result<Self, RequestError> {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return Err(RequestError::Method(head.method.clone()));
         }
@@ -63,7 +63,7 @@ impl<'a> RequestKeyRef<'a> {
     }
 
     /// An owned copy.
-    pub fn to_key(&self) -> RequestKey {
+    pub(crate) fn to_key(self) -> RequestKey {
         RequestKey {
             target: self.target.into(),
             host: self.host.map(Box::from),
@@ -76,7 +76,7 @@ impl<'a> RequestKeyRef<'a> {
 
 impl RequestKey {
     /// The memory that it takes, in bytes.
-    pub fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         let host = self.host.as_ref().map_or(0, |host| host.len());
         size_of::<RequestKey>() + self.target.len() + host
     }

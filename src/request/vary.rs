@@ -64,17 +64,17 @@ pub struct Vary(u16);
 
 impl Vary {
     /// Adds a header.
-    pub fn add(&mut self, header: VaryHeader) {
+    pub(crate) fn add(&mut self, header: VaryHeader) {
         self.0 |= header.bit();
     }
 
     /// All headers but this one.
-    pub const fn without(self, header: VaryHeader) -> Self {
+    pub(crate) const fn without(self, header: VaryHeader) -> Self {
         Vary(self.0 & !header.bit())
     }
 
     /// Whether the answer depends on no header.
-    pub const fn is_empty(self) -> bool {
+    pub(crate) const fn is_empty(self) -> bool {
         self.0 == 0
     }
 }

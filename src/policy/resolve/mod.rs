@@ -122,7 +122,7 @@ impl Allowlist {
     ///
     /// # Errors
     /// [`ResolveError`] where the text can mean no source.
-    pub fn resolve(&self, text: &str) -> Result<Vec<ApprovedSource>, ResolveError> {
+    pub(crate) fn resolve(&self, text: &str) -> Result<Vec<ApprovedSource>, ResolveError> {
         let mut found = Vec::new();
         match SourceSpec::of(text)? {
             SourceSpec::Zone(path) => found.push(self.approve_zone(path)),
@@ -169,7 +169,7 @@ impl Allowlist {
     ///
     /// # Errors
     /// [`ResolveError`] where the text can mean no prefix.
-    pub fn resolve_prefixes(&self, text: &str) -> Result<Vec<String>, ResolveError> {
+    pub(crate) fn resolve_prefixes(&self, text: &str) -> Result<Vec<String>, ResolveError> {
         let mut found = Vec::new();
         match SourceSpec::of(text)? {
             SourceSpec::Object { bucket, key } => {

@@ -77,7 +77,7 @@ pub enum RangeOutcome {
 impl Conditional {
     /// Reads the headers of a request. A malformed header is ignored, so that the client gets the whole answer; malformed tags, however,
     /// match nothing.
-    pub fn of(head: &Parts) -> Self {
+    pub(crate) fn of(head: &Parts) -> Self {
         let headers = &head.headers;
         let condition = |tags, date, read_tags: fn(&str) -> Vec<Box<str>>| {
             if headers.contains_key(&tags) {
@@ -99,7 +99,7 @@ impl Conditional {
 
     /// Compares the preconditions with the validators of the rendition: its `etag` (strong, with its quotes) and its date. `None` means that the
     /// request goes on. The order is that of RFC 9110, section 13.2.2.
-    pub fn evaluate_preconditions(
+    pub(crate) fn evaluate_preconditions(
         &self,
         etag: &str,
         last_modified: Option<SystemTime>,
@@ -127,7 +127,7 @@ impl Conditional {
     }
 
     /// Whether the request names this tag.
-    pub fn names(&self, etag: &str) -> bool {
+    pub(crate) fn names(&self, etag: &str) -> bool {
         [&self.if_match, &self.if_none_match]
             .into_iter()
             .any(|condition| matches!(condition, Precondition::Tags(tags) if tags.iter().any(|tag| **tag == *etag)))
@@ -135,7 +135,7 @@ impl Conditional {
     }
 
     /// Which bytes are sent of a rendition of `length` bytes that has this tag.
-    pub fn select_range(&self, etag: &str, length: usize) -> RangeOutcome {
+    pub(crate) fn select_range(&self, etag: &str, length: usize) -> RangeOutcome {
         let Some((range, condition)) = &self.range else {
             return RangeOutcome::Whole;
         };

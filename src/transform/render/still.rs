@@ -6,7 +6,6 @@ use std::time::Instant;
 use crate::options::Fit;
 use crate::options::Gravity;
 use crate::options::Output;
-use crate::options::QualityTarget;
 use crate::options::Recipe;
 use crate::options::Warning;
 
@@ -244,7 +243,7 @@ fn is_fine(recipe: &Recipe) -> bool {
     const COARSE: u8 = 80;
     // PNG loses nothing, and AVIF takes so long that what a coarse decode saves would not be noticed.
     let is_worth_it = matches!(recipe.output, Output::Png | Output::Avif);
-    let is_searched = recipe.quality_target != QualityTarget::default();
+    let is_searched = !recipe.quality_target.is_none();
     is_worth_it || is_searched || recipe.quality.get() > COARSE
 }
 

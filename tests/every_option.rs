@@ -1,5 +1,5 @@
-//! Every option with every other: their values (none is one of them) in arrays that hold every pair of values, on ten sources. What
-//! comes out has the size that an arithmetic of its own predicts, and never an error that is the server's fault.
+//! Every option together with every other, on ten sources: covering arrays hold every pair of values, where no value is one too. The results have the
+//! sizes that this file computes in its own way, and no error is the server's fault.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -24,7 +24,7 @@ use safelight::transform::Clues;
 use safelight::transform::Encoded;
 use safelight::transform::Limits;
 
-/// Three values for every option, and all words of those that have words; the empty one leaves it out.
+/// Up to three values for each option, and all of them where they are words. The empty text leaves the option out.
 const OPTIONS: &[&[&str]] = &[
     &["", "anim=true", "anim=false"],
     &["", "auto-quality=60"],
@@ -98,7 +98,7 @@ const OPTIONS: &[&[&str]] = &[
     &["", "zoom=0.5"],
 ];
 
-/// Another accident of choices each time, and always the same ones (xorshift64, Marsaglia 2003).
+/// Pseudo-random numbers, the same in every run (xorshift64, Marsaglia 2003).
 struct Dice(u64);
 
 impl Dice {
@@ -110,8 +110,8 @@ impl Dice {
     }
 }
 
-/// Rows that hold every pair of values of every pair of options: each begins with a pair that is missing still, and of some rolls
-/// of the rest the one counts that adds most.
+/// Rows that together hold every pair of values of every pair of options. Each row starts with a pair that is still missing, and the rest of the row
+/// is the best of ten random ones: the one that adds most pairs.
 fn covering_rows(dice: &mut Dice) -> Vec<Vec<usize>> {
     let pairs_of = |row: &[usize]| {
         let mut pairs = BTreeSet::new();
@@ -160,7 +160,7 @@ fn spelled(row: &[usize]) -> String {
     chosen.join(",")
 }
 
-/// A source, and its size as it is seen.
+/// A source, and its size after its orientation is applied.
 struct Source {
     name: &'static str,
     bytes: Vec<u8>,
@@ -262,7 +262,7 @@ fn render(source: &[u8], options: &str) -> Result<Encoded, Error> {
     transform::render(&source, &recipe, &Clues::default(), &budget).map_err(Error::from)
 }
 
-/// The size of the picture, counted as the reference says it and not as the program does: `None` where nothing is left.
+/// The size of the result, computed from the documentation and not with the code under test. `None` where nothing is left.
 fn predicted(source: (u32, u32), options: &Options) -> Option<(u32, u32)> {
     use safelight::options::Fit;
     use safelight::options::Length;
@@ -303,7 +303,7 @@ fn predicted(source: (u32, u32), options: &Options) -> Option<(u32, u32)> {
     }
     let wide = match options.width {
         Some(Width::Pixels(width)) => Some((f64::from(width.get()) * dpr).round().max(1.0)),
-        // A client without hints that is no phone.
+        // The client sends no hints and is no phone.
         Some(Width::Auto) => options
             .wdesktop
             .map(|width| (f64::from(width.get()) * dpr).round()),
@@ -356,7 +356,7 @@ fn predicted(source: (u32, u32), options: &Options) -> Option<(u32, u32)> {
     ))
 }
 
-/// Rounds of covering arrays: `SAFELIGHT_ROUNDS` asks for more than the few that every run of the tests can afford.
+/// The number of covering arrays: one, or as many as `SAFELIGHT_ROUNDS` says.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is a switch of the tests, no setting of the program"
@@ -387,7 +387,7 @@ fn check(source: &Source, options: &str) {
     let about = format!("{} by {options}", source.name);
     let (parsed, _) = Options::parse(options).expect(options);
     let expected = predicted(source.size, &parsed);
-    // What a search for a border leaves is in the pixels, and of a tiny rest it may leave anything.
+    // How much `trim=border` cuts depends on the pixels, and cannot be predicted for tiny pictures.
     let searched = parsed.trim.is_some();
     match render(&source.bytes, options) {
         Ok(made) => {

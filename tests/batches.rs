@@ -12,29 +12,29 @@ use std::time::Instant;
 use safelight::options::Output;
 use safelight::options::Recipe;
 use safelight::transform;
+use safelight::transform::BatchItem;
 use safelight::transform::Budget;
-use safelight::transform::Clues;
+use safelight::transform::Hints;
 use safelight::transform::Limits;
-use safelight::transform::Order;
 use safelight::transform::Source;
 
 /// What the process holds beside: its code, and what its allocator rounds up.
 const BASE: u64 = 28 << 20;
 
 #[test]
-fn a_batch_holds_no_more_than_its_price() {
+fn a_batch_holds_no_more_than_its_cost() {
     // Six million pixels, and all of them are needed.
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos/dogs.jpg");
     let source = fs::read(path).expect("the photographs are part of the repository");
-    let order = |width, output| Order {
+    let order = |width, output| BatchItem {
         recipe: Recipe {
             width: Some(width),
             output,
             ..Recipe::default()
         },
-        clues: Clues::default(),
+        hints: Hints::default(),
     };
-    let orders: Vec<Order> = [1700, 640, 100]
+    let items: Vec<BatchItem> = [1700, 640, 100]
         .into_iter()
         .flat_map(|width| {
             [Output::Webp, Output::Jpeg { progressive: true }].map(|output| order(width, output))
@@ -45,27 +45,27 @@ fn a_batch_holds_no_more_than_its_price() {
         deadline: Instant::now() + Duration::from_secs(600),
     };
     let source = Source::open(source.into(), &budget.limits).expect("a header");
-    let price = transform::price_all(&source, &orders, &budget.limits, u64::MAX);
+    let cost = transform::cost_of_all(&source, &items, &budget.limits, u64::MAX);
     memory::forget_peak();
     let (mut made, mut bytes) = (0, 0);
-    transform::render_all(&source, &orders, &budget, u64::MAX, |_, picture| {
+    transform::render_all(&source, &items, &budget, u64::MAX, |_, picture| {
         made += 1;
         bytes += picture.expect("the photograph is whole").bytes.len() as u64;
         ControlFlow::Continue(())
     });
-    assert_eq!(made, orders.len());
+    assert_eq!(made, items.len());
     let Some(peak) = memory::peak() else { return };
     let (peak, pixels) = (peak << 20, 3 * 3088 * 2056);
     assert!(
-        peak <= price.bytes + BASE,
+        peak <= cost.bytes + BASE,
         "{peak} held, {} expected",
-        price.bytes
+        cost.bytes
     );
     // It is no use to think of far more than that either.
     assert!(
-        price.bytes <= 3 * peak,
+        cost.bytes <= 3 * peak,
         "{peak} held, {} expected",
-        price.bytes
+        cost.bytes
     );
     assert!(peak > pixels && bytes > 0, "{peak}");
 }

@@ -20,8 +20,8 @@ use safelight::policy::Policy;
 use safelight::request::Accept;
 use safelight::transform;
 use safelight::transform::Budget;
-use safelight::transform::Clues;
 use safelight::transform::Encoded;
+use safelight::transform::Hints;
 use safelight::transform::Limits;
 
 /// Up to three values for each option, and all of them where they are words. The empty text leaves the option out.
@@ -259,7 +259,7 @@ fn render(source: &[u8], options: &str) -> Result<Encoded, Error> {
     };
     let source =
         transform::Source::open(source.to_vec().into(), &budget.limits).map_err(Error::from)?;
-    transform::render(&source, &recipe, &Clues::default(), &budget).map_err(Error::from)
+    transform::render(&source, &recipe, &Hints::default(), &budget).map_err(Error::from)
 }
 
 /// The size of the result, computed from the documentation and not with the code under test. `None` where nothing is left.

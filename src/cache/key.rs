@@ -122,25 +122,30 @@ pub struct RenditionKey {
 }
 
 impl RenditionKey {
-    /// `record` is the state of the source. `manner` is what else the bytes depend on: the codecs of this build, and settings that no
-    /// recipe names.
-    pub fn of(source: &SourceKey, record: &SourceRecord, recipe: &Recipe, manner: &str) -> Self {
+    /// `record` is the state of the source. `render_fingerprint` is what else the bytes depend on: the codecs of this build, and settings
+    /// that no recipe names.
+    pub fn of(
+        source: &SourceKey,
+        record: &SourceRecord,
+        recipe: &Recipe,
+        render_fingerprint: &str,
+    ) -> Self {
         let recipe = recipe.to_string();
         RenditionKey::made_of(
             source,
             record,
             b"rendition",
-            &[recipe.as_bytes(), manner.as_bytes()],
+            &[recipe.as_bytes(), render_fingerprint.as_bytes()],
         )
     }
 
     /// What a look at the source found out for a gravity, which no recipe names: it is kept like a rendition.
-    pub fn of_look(source: &SourceKey, record: &SourceRecord, gravity: Gravity) -> Self {
+    pub fn of_saliency_map(source: &SourceKey, record: &SourceRecord, gravity: Gravity) -> Self {
         RenditionKey::made_of(source, record, b"look", &[gravity.to_string().as_bytes()])
     }
 
     /// A copy of a source that is so many times smaller on each axis: it is kept like a rendition.
-    pub fn of_derivative(source: &SourceKey, record: &SourceRecord, denominator: u32) -> Self {
+    pub fn of_reduced_copy(source: &SourceKey, record: &SourceRecord, denominator: u32) -> Self {
         RenditionKey::made_of(source, record, b"derivative", &[&denominator.to_le_bytes()])
     }
 

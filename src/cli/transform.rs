@@ -13,7 +13,7 @@ use crate::policy::Policy;
 use crate::request::Accept;
 use crate::transform;
 use crate::transform::Budget;
-use crate::transform::Clues;
+use crate::transform::Hints;
 use crate::transform::Source;
 
 /// Transforms the file `input` into the file `output` and returns what is to be said about it, a line each.
@@ -58,7 +58,7 @@ pub fn transform(
     let limits = config.limits.of_render(render_memory);
     let source = Source::open(source.into(), &limits).map_err(CommandError::new)?;
     let budget = Budget { limits, deadline };
-    let made = transform::render(&source, &recipe, &Clues::default(), &budget)
+    let made = transform::render(&source, &recipe, &Hints::default(), &budget)
         .map_err(CommandError::new)?;
     policy
         .check_output(&options, made.format)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::options::Format;
 
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Raster;
 use crate::pixels::Size;
 
@@ -40,18 +40,18 @@ pub(crate) struct Frame {
     pub delay: Duration,
 }
 
-/// The delay that an output of `format` stores for one that a source of `kind` stores.
+/// The delay that an output of `format` stores for one that a source of `source_format` stores.
 ///
 /// A delay of up to 10 ms asks for "as fast as possible", by people who saw what browsers make of it: every one of them shows
 /// such a frame for 100 ms, in every format (Chromium `DeferredImageDecoder::FrameDurationAtIndex`, Gecko
 /// `FrameTimeout::Normalize`, WebKit `ImageSource`). Players outside of browsers obey a WebP and disobey a GIF. So within a format
 /// the number stays as it is, and from one to another it becomes what was seen.
-pub(crate) fn delay_in(format: Format, kind: Kind, stored: Duration) -> Duration {
+pub(crate) fn delay_in(format: Format, source_format: SourceFormat, stored: Duration) -> Duration {
     const TOO_FAST: Duration = Duration::from_millis(10);
     const SHOWN: Duration = Duration::from_millis(100);
     let same = matches!(
-        (kind, format),
-        (Kind::Gif, Format::Gif) | (Kind::Webp, Format::Webp)
+        (source_format, format),
+        (SourceFormat::Gif, Format::Gif) | (SourceFormat::Webp, Format::Webp)
     );
     if same || stored > TOO_FAST {
         stored
@@ -134,7 +134,7 @@ mod tests {
 
     use super::Area;
     use super::delay_in;
-    use crate::codecs::sniff::Kind;
+    use crate::codecs::sniff::SourceFormat;
     use crate::pixels::Size;
 
     fn area(left: u32, top: u32, width: u32, height: u32) -> Area {
@@ -176,21 +176,21 @@ mod tests {
     #[test]
     fn delays_change_only_between_formats() {
         let ms = Duration::from_millis;
-        for (format, kind, stored, written) in [
-            (Format::Gif, Kind::Gif, 0, 0),
-            (Format::Gif, Kind::Gif, 10, 10),
-            (Format::Webp, Kind::Webp, 0, 0),
-            (Format::Webp, Kind::Gif, 0, 100),
-            (Format::Webp, Kind::Gif, 10, 100),
-            (Format::Webp, Kind::Gif, 20, 20),
-            (Format::Webp, Kind::Png, 4, 100),
-            (Format::Gif, Kind::Webp, 10, 100),
-            (Format::Gif, Kind::Webp, 11, 11),
+        for (format, source_format, stored, written) in [
+            (Format::Gif, SourceFormat::Gif, 0, 0),
+            (Format::Gif, SourceFormat::Gif, 10, 10),
+            (Format::Webp, SourceFormat::Webp, 0, 0),
+            (Format::Webp, SourceFormat::Gif, 0, 100),
+            (Format::Webp, SourceFormat::Gif, 10, 100),
+            (Format::Webp, SourceFormat::Gif, 20, 20),
+            (Format::Webp, SourceFormat::Png, 4, 100),
+            (Format::Gif, SourceFormat::Webp, 10, 100),
+            (Format::Gif, SourceFormat::Webp, 11, 11),
         ] {
             assert_eq!(
-                delay_in(format, kind, ms(stored)),
+                delay_in(format, source_format, ms(stored)),
                 ms(written),
-                "{kind:?} to {format}: {stored}"
+                "{source_format:?} to {format}: {stored}"
             );
         }
     }

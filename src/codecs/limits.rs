@@ -50,7 +50,7 @@ pub enum LargeAnimations {
 impl Limits {
     /// How renders within these limits, by the codecs of this build, come out differently from others of the same recipe: part of
     /// the name that a rendition is kept under. What is refused is not kept, so mere ceilings are not in it.
-    pub fn manner(&self) -> String {
+    pub fn render_fingerprint(&self) -> String {
         let Limits {
             source_pixels: _,
             output_side: _,

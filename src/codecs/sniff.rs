@@ -4,9 +4,9 @@ use crate::options::Format;
 
 use crate::codecs::svg;
 
-/// A kind of file that is, or might be, a source.
+/// The format of a file that is, or might be, a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum SourceFormat {
     Jpeg,
     Png,
     Webp,
@@ -28,16 +28,16 @@ pub(crate) enum Kind {
     Foreign(Foreign),
 }
 
-impl Kind {
+impl SourceFormat {
     /// The output format that this is, if it is one.
-    pub const fn format(self) -> Option<Format> {
+    pub const fn as_output(self) -> Option<Format> {
         match self {
-            Kind::Jpeg => Some(Format::Jpeg),
-            Kind::Png => Some(Format::Png),
-            Kind::Webp => Some(Format::Webp),
-            Kind::Gif => Some(Format::Gif),
-            Kind::Avif => Some(Format::Avif),
-            Kind::Svg => Some(Format::Svg),
+            SourceFormat::Jpeg => Some(Format::Jpeg),
+            SourceFormat::Png => Some(Format::Png),
+            SourceFormat::Webp => Some(Format::Webp),
+            SourceFormat::Gif => Some(Format::Gif),
+            SourceFormat::Avif => Some(Format::Avif),
+            SourceFormat::Svg => Some(Format::Svg),
             _ => None,
         }
     }
@@ -45,22 +45,22 @@ impl Kind {
     /// The media type that a description of the source names.
     pub const fn mime(self) -> &'static str {
         match self {
-            Kind::Jpeg => "image/jpeg",
-            Kind::Png => "image/png",
-            Kind::Webp => "image/webp",
-            Kind::Gif => "image/gif",
-            Kind::Avif => "image/avif",
-            Kind::JpegXl => "image/jxl",
-            Kind::Tiff => "image/tiff",
-            Kind::Bmp => "image/bmp",
-            Kind::Ico => "image/x-icon",
-            Kind::Pnm => "image/x-portable-anymap",
-            Kind::Qoi => "image/qoi",
-            Kind::Heic | Kind::Foreign(Foreign::Heic) => "image/heic",
-            Kind::Svg => "image/svg+xml",
-            Kind::Foreign(Foreign::Psd) => "image/vnd.adobe.photoshop",
-            Kind::Foreign(Foreign::Jpeg2000) => "image/jp2",
-            Kind::Foreign(Foreign::Pdf) => "application/pdf",
+            SourceFormat::Jpeg => "image/jpeg",
+            SourceFormat::Png => "image/png",
+            SourceFormat::Webp => "image/webp",
+            SourceFormat::Gif => "image/gif",
+            SourceFormat::Avif => "image/avif",
+            SourceFormat::JpegXl => "image/jxl",
+            SourceFormat::Tiff => "image/tiff",
+            SourceFormat::Bmp => "image/bmp",
+            SourceFormat::Ico => "image/x-icon",
+            SourceFormat::Pnm => "image/x-portable-anymap",
+            SourceFormat::Qoi => "image/qoi",
+            SourceFormat::Heic | SourceFormat::Foreign(Foreign::Heic) => "image/heic",
+            SourceFormat::Svg => "image/svg+xml",
+            SourceFormat::Foreign(Foreign::Psd) => "image/vnd.adobe.photoshop",
+            SourceFormat::Foreign(Foreign::Jpeg2000) => "image/jp2",
+            SourceFormat::Foreign(Foreign::Pdf) => "application/pdf",
         }
     }
 }
@@ -93,11 +93,11 @@ impl Foreign {
 }
 
 /// Recognises a file by its first bytes; `None` is nothing that shows a picture.
-pub(crate) fn sniff(bytes: &[u8]) -> Option<Kind> {
-    let kind = match bytes {
-        [0xFF, 0xD8, 0xFF, ..] => Kind::Jpeg,
-        [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Kind::Png,
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Kind::Gif,
+pub(crate) fn sniff(bytes: &[u8]) -> Option<SourceFormat> {
+    let format = match bytes {
+        [0xFF, 0xD8, 0xFF, ..] => SourceFormat::Jpeg,
+        [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => SourceFormat::Png,
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => SourceFormat::Gif,
         [
             b'R',
             b'I',
@@ -112,7 +112,7 @@ pub(crate) fn sniff(bytes: &[u8]) -> Option<Kind> {
             b'B',
             b'P',
             ..,
-        ] => Kind::Webp,
+        ] => SourceFormat::Webp,
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => return iso_media(bytes),
         [0xFF, 0x0A, ..]
         | [
@@ -129,26 +129,26 @@ pub(crate) fn sniff(bytes: &[u8]) -> Option<Kind> {
             0x87,
             0x0A,
             ..,
-        ] => Kind::JpegXl,
+        ] => SourceFormat::JpegXl,
         // The second pair is BigTIFF.
-        [b'I', b'I', b'*' | b'+', 0, ..] | [b'M', b'M', 0, b'*' | b'+', ..] => Kind::Tiff,
-        [b'q', b'o', b'i', b'f', ..] => Kind::Qoi,
-        [b'B', b'M', ..] if is_bmp(bytes) => Kind::Bmp,
-        [0, 0, 1 | 2, 0, ..] if is_ico(bytes) => Kind::Ico,
-        [b'P', b'1'..=b'7', ..] if is_pnm(bytes) => Kind::Pnm,
-        [b'8', b'B', b'P', b'S', ..] => Kind::Foreign(Foreign::Psd),
+        [b'I', b'I', b'*' | b'+', 0, ..] | [b'M', b'M', 0, b'*' | b'+', ..] => SourceFormat::Tiff,
+        [b'q', b'o', b'i', b'f', ..] => SourceFormat::Qoi,
+        [b'B', b'M', ..] if is_bmp(bytes) => SourceFormat::Bmp,
+        [0, 0, 1 | 2, 0, ..] if is_ico(bytes) => SourceFormat::Ico,
+        [b'P', b'1'..=b'7', ..] if is_pnm(bytes) => SourceFormat::Pnm,
+        [b'8', b'B', b'P', b'S', ..] => SourceFormat::Foreign(Foreign::Psd),
         [0, 0, 0, 0x0C, b'j', b'P', b' ', b' ', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => {
-            Kind::Foreign(Foreign::Jpeg2000)
+            SourceFormat::Foreign(Foreign::Jpeg2000)
         }
-        [b'%', b'P', b'D', b'F', ..] => Kind::Foreign(Foreign::Pdf),
-        _ if svg::is_svg(bytes) => Kind::Svg,
+        [b'%', b'P', b'D', b'F', ..] => SourceFormat::Foreign(Foreign::Pdf),
+        _ if svg::is_svg(bytes) => SourceFormat::Svg,
         _ => return None,
     };
-    Some(kind)
+    Some(format)
 }
 
 /// ISO base media: the brands of the `ftyp` box tell AVIF from HEIC.
-fn iso_media(bytes: &[u8]) -> Option<Kind> {
+fn iso_media(bytes: &[u8]) -> Option<SourceFormat> {
     let length = usize::try_from(u32::from_be_bytes(bytes.first_chunk().copied()?)).ok()?;
     let brands = bytes.get(8..length.clamp(8, 512).min(bytes.len()))?;
     // The second word is a version, not a brand.
@@ -161,7 +161,7 @@ fn iso_media(bytes: &[u8]) -> Option<Kind> {
         .clone()
         .any(|brand| matches!(brand, b"avif" | b"avis"))
     {
-        return Some(Kind::Avif);
+        return Some(SourceFormat::Avif);
     }
     brands
         .any(|brand| {
@@ -170,7 +170,7 @@ fn iso_media(bytes: &[u8]) -> Option<Kind> {
                 b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1"
             )
         })
-        .then_some(Kind::Heic)
+        .then_some(SourceFormat::Heic)
 }
 
 /// Two letters begin many texts: the length of the second header is one of those that were ever defined, or the reserved words are
@@ -210,58 +210,67 @@ fn is_pnm(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Foreign;
-    use super::Kind;
+    use super::SourceFormat;
     use super::sniff;
 
     #[test]
     fn kinds_are_known_by_their_first_bytes() {
-        const SVG: Option<Kind> = Some(Kind::Svg);
-        let rows: &[(&[u8], Option<Kind>)] = &[
-            (b"\xFF\xD8\xFF\xE0", Some(Kind::Jpeg)),
-            (b"\x89PNG\r\n\x1a\n", Some(Kind::Png)),
-            (b"GIF89a", Some(Kind::Gif)),
-            (b"GIF87a", Some(Kind::Gif)),
-            (b"RIFF\x10\0\0\0WEBPVP8 <svg", Some(Kind::Webp)),
-            (b"\0\0\0\x18ftypavif\0\0\0\0mif1miaf", Some(Kind::Avif)),
-            (b"\0\0\0\x18ftypmif1\0\0\0\0avifmiaf", Some(Kind::Avif)),
-            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", Some(Kind::Heic)),
+        const SVG: Option<SourceFormat> = Some(SourceFormat::Svg);
+        let rows: &[(&[u8], Option<SourceFormat>)] = &[
+            (b"\xFF\xD8\xFF\xE0", Some(SourceFormat::Jpeg)),
+            (b"\x89PNG\r\n\x1a\n", Some(SourceFormat::Png)),
+            (b"GIF89a", Some(SourceFormat::Gif)),
+            (b"GIF87a", Some(SourceFormat::Gif)),
+            (b"RIFF\x10\0\0\0WEBPVP8 <svg", Some(SourceFormat::Webp)),
+            (
+                b"\0\0\0\x18ftypavif\0\0\0\0mif1miaf",
+                Some(SourceFormat::Avif),
+            ),
+            (
+                b"\0\0\0\x18ftypmif1\0\0\0\0avifmiaf",
+                Some(SourceFormat::Avif),
+            ),
+            (
+                b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+                Some(SourceFormat::Heic),
+            ),
             (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", None),
-            (b"II*\0\x08\0\0\0", Some(Kind::Tiff)),
-            (b"MM\0*\0\0\0\x08", Some(Kind::Tiff)),
-            (b"II+\0\x08\0\0\0", Some(Kind::Tiff)),
-            (b"MM\0+\0\x08\0\0", Some(Kind::Tiff)),
+            (b"II*\0\x08\0\0\0", Some(SourceFormat::Tiff)),
+            (b"MM\0*\0\0\0\x08", Some(SourceFormat::Tiff)),
+            (b"II+\0\x08\0\0\0", Some(SourceFormat::Tiff)),
+            (b"MM\0+\0\x08\0\0", Some(SourceFormat::Tiff)),
             (b"MM in a text", None),
-            (b"\xFF\x0A\xFF\x07", Some(Kind::JpegXl)),
-            (b"\0\0\0\x0CJXL \r\n\x87\n", Some(Kind::JpegXl)),
-            (b"qoif\0\0\0\x01", Some(Kind::Qoi)),
-            (b"BM\x46\0\0\0\0\0\0\0", Some(Kind::Bmp)),
+            (b"\xFF\x0A\xFF\x07", Some(SourceFormat::JpegXl)),
+            (b"\0\0\0\x0CJXL \r\n\x87\n", Some(SourceFormat::JpegXl)),
+            (b"qoif\0\0\0\x01", Some(SourceFormat::Qoi)),
+            (b"BM\x46\0\0\0\0\0\0\0", Some(SourceFormat::Bmp)),
             (
                 b"BM\x46\0\0\0\x07\0\0\0\x36\0\0\0\x28\0\0\0",
-                Some(Kind::Bmp),
+                Some(SourceFormat::Bmp),
             ),
             (b"BMX is a way to ride a bicycle", None),
             (
                 b"\0\0\x01\0\x01\0\x10\x10\0\0\x01\0\x20\0\x68\x04\0\0\x16\0\0\0",
-                Some(Kind::Ico),
+                Some(SourceFormat::Ico),
             ),
             (
                 b"\0\0\x02\0\0\0\0\0\0\0\0\0\x10\0\x10\0\x18\0\0\0\0\0",
                 None,
             ),
             (b"\0\0\x01\xBA\x44\0\x04\0\x04", None),
-            (b"P1\n2 2\n0 1 1 0", Some(Kind::Pnm)),
-            (b"P6 # made by hand\n1 1 255\n", Some(Kind::Pnm)),
-            (b"P5\n#first a comment\n", Some(Kind::Pnm)),
-            (b"P7\nWIDTH 1\n", Some(Kind::Pnm)),
+            (b"P1\n2 2\n0 1 1 0", Some(SourceFormat::Pnm)),
+            (b"P6 # made by hand\n1 1 255\n", Some(SourceFormat::Pnm)),
+            (b"P5\n#first a comment\n", Some(SourceFormat::Pnm)),
+            (b"P7\nWIDTH 1\n", Some(SourceFormat::Pnm)),
             (b"P4", None),
             (b"P2P", None),
             (b"P1 is the first of ten", None),
             (b"P8\n1 1\n", None),
-            (b"8BPS\0\x01", Some(Kind::Foreign(Foreign::Psd))),
-            (b"%PDF-1.7", Some(Kind::Foreign(Foreign::Pdf))),
+            (b"8BPS\0\x01", Some(SourceFormat::Foreign(Foreign::Psd))),
+            (b"%PDF-1.7", Some(SourceFormat::Foreign(Foreign::Pdf))),
             (
                 b"\xFF\x4F\xFF\x51\0\x2F",
-                Some(Kind::Foreign(Foreign::Jpeg2000)),
+                Some(SourceFormat::Foreign(Foreign::Jpeg2000)),
             ),
             (b"<?xml version=\"1.0\"?>\n<svg xmlns=\"x\">", SVG),
             (b"\xFF\xFE<\0s\0v\0g\0>\0", SVG),
@@ -270,8 +279,13 @@ mod tests {
             (b"plain text", None),
             (b"", None),
         ];
-        for (bytes, kind) in rows {
-            assert_eq!(sniff(bytes), *kind, "{:?}", String::from_utf8_lossy(bytes));
+        for (bytes, format) in rows {
+            assert_eq!(
+                sniff(bytes),
+                *format,
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     }
 
@@ -289,6 +303,6 @@ mod tests {
             }
         }
         let avif = b"\0\0\0\x20ftypavif\0\0\0\0";
-        assert_eq!(sniff(&avif[..12]), Some(Kind::Avif));
+        assert_eq!(sniff(&avif[..12]), Some(SourceFormat::Avif));
     }
 }

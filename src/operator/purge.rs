@@ -273,7 +273,7 @@ impl Pipeline {
             };
             let keys = recipes
                 .iter()
-                .map(|recipe| RenditionKey::of(&key, &record, recipe, &self.manner));
+                .map(|recipe| RenditionKey::of(&key, &record, recipe, &self.render_fingerprint));
             let keys: Vec<RenditionKey> = keys.collect::<HashSet<_>>().into_iter().collect();
             into.purged.renditions += keys.len();
             into.targets.push(Target::Renditions { source: key, keys });

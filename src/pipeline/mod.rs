@@ -1,8 +1,8 @@
 //! Every room built once and joined: the whole story of a request on one screen. No decisions of its own.
 
 mod chores;
-mod derivatives;
 mod interim;
+mod reduced_copies;
 pub(crate) mod rendering;
 mod understanding;
 
@@ -80,12 +80,12 @@ pub struct Pipeline {
     pub(crate) cpu: CpuPool,
     pub(crate) limits: Limits,
     /// What renditions depend on beside their recipe.
-    pub(crate) manner: String,
+    pub(crate) render_fingerprint: String,
     request_timeout: Duration,
     /// How long clients keep an interim rendition; nought: there are none.
     interim: Duration,
     /// Whether smaller copies of large sources are made.
-    derives: bool,
+    makes_reduced_copies: bool,
     /// How long errors are kept.
     errors: ErrorTtls,
     chores: Chores,
@@ -165,10 +165,10 @@ impl Pipeline {
                 .map_err(PipelineError::Cache)?,
             source_memory,
             limits,
-            manner: limits.manner(),
+            render_fingerprint: limits.render_fingerprint(),
             request_timeout: config.server.request_timeout.duration(),
             interim: config.cache.interim_ttl.duration(),
-            derives: config.cache.reduced_copies,
+            makes_reduced_copies: config.cache.reduced_copies,
             errors: config.cache.errors.clone(),
             chores: Chores::default(),
             warming: Semaphore::new(cpu.workers()),

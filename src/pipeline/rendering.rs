@@ -18,8 +18,8 @@ use crate::cache::RenditionKey;
 use crate::cache::SourceBytes;
 use crate::cache::SourceName;
 use crate::cache::SourceRecord;
+use crate::cpu;
 use crate::cpu::Completion;
-use crate::cpu::Cost;
 use crate::cpu::CpuError;
 use crate::deadline::Deadline;
 use crate::deadline::Stage;
@@ -36,9 +36,9 @@ use crate::source::SourceError;
 use crate::telemetry::RenderStep;
 use crate::transform;
 use crate::transform::Budget;
-use crate::transform::Clues;
+use crate::transform::Cost;
 use crate::transform::Encoded;
-use crate::transform::Price;
+use crate::transform::Hints;
 use crate::transform::Source;
 use crate::transform::Timings;
 use crate::transform::TransformError;
@@ -93,7 +93,7 @@ impl Pipeline {
         (deadline, terms): (Deadline, Terms),
         spent: Arc<OnceLock<Timings>>,
     ) -> Result<Rendition, FlightError<Error>> {
-        let key = RenditionKey::of(&name.key, record, &job.recipe, &self.manner);
+        let key = RenditionKey::of(&name.key, record, &job.recipe, &self.render_fingerprint);
         let budget = Budget {
             limits: self.limits,
             deadline: deadline.instant(),
@@ -103,26 +103,26 @@ impl Pipeline {
             match terms {
                 Terms::Awaited => {
                     let source = opened.clone();
-                    self.look(&job, &name, record, source, budget, deadline)
+                    self.saliency_map(&job, &name, record, source, budget, deadline)
                         .await
                 }
-                Terms::Idle => Ok(self.kept_look(&job, &name, record).await),
+                Terms::Idle => Ok(self.cached_hints(&job, &name, record).await),
             }
         };
-        let clues = deadline
+        let hints = deadline
             .bound(Stage::Render, looked)
             .await
             .map_err(Error::from)??;
-        let with_derivative = self.with_derivative(clues, &name, record, &opened, &job.recipe);
-        let (clues, missing) = deadline
-            .bound(Stage::Render, with_derivative)
+        let with_reduced_copy = self.with_reduced_copy(hints, &name, record, &opened, &job.recipe);
+        let (hints, missing) = deadline
+            .bound(Stage::Render, with_reduced_copy)
             .await
             .map_err(Error::from)?;
         let source = job.source.clone();
-        let price =
-            transform::price(&opened, &job.recipe, &clues, &self.limits).map_err(Error::from)?;
-        let work = self.paid(price, deadline, terms, move || {
-            transform::render(&opened, &job.recipe, &clues, &budget)
+        let cost =
+            transform::cost(&opened, &job.recipe, &hints, &self.limits).map_err(Error::from)?;
+        let work = self.paid(cost, deadline, terms, move || {
+            transform::render(&opened, &job.recipe, &hints, &budget)
         });
         let encoded = work.await?;
 
@@ -131,7 +131,7 @@ impl Pipeline {
         if let Some(denominator) = missing
             && !encoded.is_of_truncated()
         {
-            self.derive(source, name, Arc::clone(record), denominator);
+            self.make_reduced_copy(source, name, Arc::clone(record), denominator);
         }
         // Nobody else sets it: a flight renders once.
         let _ = spent.set(timings);
@@ -145,10 +145,10 @@ impl Pipeline {
         deadline: Deadline,
         terms: Terms,
     ) -> Result<Source, Error> {
-        let price = Source::price_of_open(&bytes);
+        let cost = Source::cost_of_open(&bytes);
         let limits = self.limits;
         let open = move || Source::open(bytes, &limits);
-        let Completion { value: made, .. } = self.worked(price, deadline, terms, open).await?;
+        let Completion { value: made, .. } = self.worked(cost, deadline, terms, open).await?;
         Ok(made?)
     }
 
@@ -167,16 +167,16 @@ impl Pipeline {
         self.metrics.record_render(made.format.extension(), steps);
     }
 
-    /// Has a worker make a picture that has a price, and compares that with what it took.
+    /// Has a worker make a picture that has a cost, and compares that with what it took.
     pub(crate) async fn paid(
         &self,
-        price: Price,
+        cost: Cost,
         deadline: Deadline,
         terms: Terms,
         work: impl FnOnce() -> Result<Encoded, TransformError> + Send + 'static,
     ) -> Result<Encoded, Error> {
         let work = move || (Instant::now(), work());
-        let done = self.worked(price, deadline, terms, work).await?;
+        let done = self.worked(cost, deadline, terms, work).await?;
         let Completion {
             value: (begun, made),
             cpu_time,
@@ -189,7 +189,7 @@ impl Pipeline {
         };
         if let Some(cpu_time) = cpu_time {
             self.metrics
-                .record_cpu_ratio(encoded.format.extension(), cpu_time, price.cpu);
+                .record_cpu_ratio(encoded.format.extension(), cpu_time, cost.cpu);
         }
         Ok(encoded)
     }
@@ -207,17 +207,17 @@ impl Pipeline {
         }
     }
 
-    /// Has a worker do what has a price, by a deadline.
+    /// Has a worker do what has a cost, by a deadline.
     pub(crate) async fn worked<T: Send + 'static>(
         &self,
-        price: Price,
+        cost: Cost,
         deadline: Deadline,
         terms: Terms,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Completion<T>, Error> {
-        let cost = Cost {
-            bytes: price.bytes,
-            time: price.cpu,
+        let cost = cpu::Cost {
+            bytes: cost.bytes,
+            time: cost.cpu,
             deadline: deadline.instant(),
             is_idle: terms == Terms::Idle,
         };
@@ -241,7 +241,7 @@ impl Pipeline {
 
     /// What a look at the source tells about where a crop goes: once for all recipes. Where it fails, the render says why, unless
     /// it would take too long again.
-    async fn look(
+    async fn saliency_map(
         self: &Arc<Self>,
         job: &Job,
         name: &SourceName,
@@ -249,25 +249,26 @@ impl Pipeline {
         source: Source,
         budget: Budget,
         deadline: Deadline,
-    ) -> Result<Clues, FlightError<Error>> {
-        if !transform::needs_look(&job.recipe) {
-            return Ok(Clues::default());
+    ) -> Result<Hints, FlightError<Error>> {
+        if !transform::needs_saliency_map(&job.recipe) {
+            return Ok(Hints::default());
         }
         let gravity = job.recipe.gravity;
-        let key = RenditionKey::of_look(&name.key, record, gravity);
+        let key = RenditionKey::of_saliency_map(&name.key, record, gravity);
         let pipeline = Arc::clone(self);
         let look = async move {
-            let price = transform::price_of_look(&source, &pipeline.limits).map_err(Error::from)?;
-            let work = move || transform::look(&source, gravity, &budget);
-            let looked = pipeline.paid(price, deadline, Terms::Awaited, work).await?;
+            let cost =
+                transform::cost_of_saliency_map(&source, &pipeline.limits).map_err(Error::from)?;
+            let work = move || transform::saliency_map(&source, gravity, &budget);
+            let looked = pipeline.paid(cost, deadline, Terms::Awaited, work).await?;
             Ok::<_, FlightError<Error>>(rendition(&key, looked))
         };
         let storable = record.freshness.is_storable();
         match self.cache.get_or_render(key, storable, look).await {
-            Ok(found) => Ok(Clues::of(&found.rendition.bytes)),
+            Ok(found) => Ok(Hints::of(&found.rendition.bytes)),
             Err(failed) => match &*failed.error {
                 Error::Transform(TransformError::OutOfTime) => Err(failed),
-                _ => Ok(Clues::default()),
+                _ => Ok(Hints::default()),
             },
         }
     }

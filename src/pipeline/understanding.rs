@@ -1,7 +1,7 @@
 //! What a request's head was understood as, remembered: a picture that is asked for again is not parsed, judged, negotiated and hashed again.
 //!
 //! That is safe because an understanding depends on nothing but what was key and on settings: [`ImageRequest::of`] and the policy see no other
-//! part of a head, and prefixes, policy and the manner of rendering never change while a server runs. What does change, the source, is never
+//! part of a head, and prefixes, policy and the fingerprint of renders never change while a server runs. What does change, the source, is never
 //! remembered: whether its record is fresh is asked anew every time, and what is spelled of one record is spelled again for the next. Errors are not
 //! remembered either: whoever sends nonsense shall not drive out what is asked for.
 
@@ -179,7 +179,7 @@ impl Pipeline {
         recipe: &Recipe,
     ) -> Named {
         let Admitted { job, name, .. } = admitted;
-        let key = RenditionKey::of(&name.key, record, recipe, &self.manner);
+        let key = RenditionKey::of(&name.key, record, recipe, &self.render_fingerprint);
         Named {
             key,
             told: RepresentationHeaders::of(record, key.etag(), understood.vary, &job.warnings),

@@ -29,11 +29,11 @@ use crate::options::Recipe;
 use crate::options::Warning;
 
 use self::source::Picture;
-use crate::codecs::decode::Wanted;
-use crate::codecs::sniff::Kind;
-use crate::transform::plan::saliency::Saliency;
-use crate::transform::render::reduced_copy::Basis;
-use crate::transform::render::reduced_copy::Derivative;
+use crate::codecs::decode::DecodeScale;
+use crate::codecs::sniff::SourceFormat;
+use crate::transform::plan::saliency::SaliencyMap;
+use crate::transform::render::reduced_copy::PixelSource;
+use crate::transform::render::reduced_copy::ReducedCopy;
 
 pub use self::source::Source;
 pub use crate::codecs::LargeAnimations;
@@ -42,11 +42,11 @@ pub use crate::codecs::TransformError;
 pub use crate::codecs::TruncatedSources;
 pub use crate::codecs::sniff::Foreign;
 pub use crate::pixels::Size;
-pub use crate::transform::plan::cost::Price;
-pub use crate::transform::render::batch::Order;
-pub use crate::transform::render::batch::price_all;
+pub use crate::transform::plan::cost::Cost;
+pub use crate::transform::render::batch::BatchItem;
+pub use crate::transform::render::batch::cost_of_all;
 pub use crate::transform::render::batch::render_all;
-pub use crate::transform::render::reduced_copy::Derivatives;
+pub use crate::transform::render::reduced_copy::ReducedCopies;
 
 /// What one render may spend.
 #[derive(Clone, Copy, Debug)]
@@ -103,31 +103,31 @@ pub struct Timings {
 
 /// What is known of a source beside its bytes, because an earlier render found it out.
 #[derive(Clone, Debug, Default)]
-pub struct Clues {
-    saliency: Option<Saliency>,
-    derivative: Option<Derivative>,
+pub struct Hints {
+    saliency: Option<SaliencyMap>,
+    reduced_copy: Option<ReducedCopy>,
 }
 
-impl Clues {
+impl Hints {
     /// From what [`look`] made; bytes that it did not make tell nothing.
     pub fn of(looked: &[u8]) -> Self {
-        Clues {
-            saliency: Saliency::from_png(looked),
-            derivative: None,
+        Hints {
+            saliency: SaliencyMap::from_png(looked),
+            reduced_copy: None,
         }
     }
 
-    /// With a copy of the source that is `denominator` times smaller, as [`derive`] made it.
-    pub fn with_derivative(self, denominator: u32, bytes: Bytes) -> Self {
-        Clues {
-            derivative: Some(Derivative::new(denominator, bytes)),
+    /// With a copy of the source that is `denominator` times smaller, as [`reduced_copy`] made it.
+    pub fn with_reduced_copy(self, denominator: u32, bytes: Bytes) -> Self {
+        Hints {
+            reduced_copy: Some(ReducedCopy::new(denominator, bytes)),
             ..self
         }
     }
 }
 
 /// Whether a recipe needs a look at the picture to know where its crop goes.
-pub fn needs_look(recipe: &Recipe) -> bool {
+pub fn needs_saliency_map(recipe: &Recipe) -> bool {
     recipe.gravity.position().is_none()
 }
 
@@ -141,10 +141,14 @@ pub fn is_interim(recipe: &Recipe, format: Format, size: Size) -> bool {
 ///
 /// # Errors
 /// As `render`.
-pub fn look(source: &Source, gravity: Gravity, budget: &Budget) -> Result<Encoded, TransformError> {
+pub fn saliency_map(
+    source: &Source,
+    gravity: Gravity,
+    budget: &Budget,
+) -> Result<Encoded, TransformError> {
     let started = Instant::now();
     let Picture { header, .. } = source.picture().ok_or(TransformError::NotAnImage)?;
-    let saliency = still::looked_at(source.bytes(), header, gravity, budget)?;
+    let saliency = still::saliency_map(source.bytes(), header, gravity, budget)?;
     let timings = Timings {
         decode: started.elapsed(),
         ..Timings::default()
@@ -158,7 +162,7 @@ pub fn look(source: &Source, gravity: Gravity, budget: &Budget) -> Result<Encode
     })
 }
 
-/// Makes the picture that `recipe` describes from a source. What `clues` do not tell it finds out itself.
+/// Makes the picture that `recipe` describes from a source. What `hints` do not tell it finds out itself.
 ///
 /// # Errors
 /// Every variant of `TransformError`; no input makes it panic on purpose, allocate before the limits are checked, or run on long
@@ -166,26 +170,26 @@ pub fn look(source: &Source, gravity: Gravity, budget: &Budget) -> Result<Encode
 pub fn render(
     source: &Source,
     recipe: &Recipe,
-    clues: &Clues,
+    hints: &Hints,
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
     let bytes = source.bytes();
     let Some(picture) = source.picture() else {
-        return svg::render(bytes, recipe, clues, budget);
+        return svg::render(bytes, recipe, hints, budget);
     };
     if recipe.output == Output::Svg {
         return Err(TransformError::NotADrawing);
     }
     let header = &picture.header;
     let looked;
-    let clues = if needs_look(recipe) && clues.saliency.is_none() {
-        looked = Clues {
-            saliency: Some(still::looked_at(bytes, header, recipe.gravity, budget)?),
-            derivative: clues.derivative.clone(),
+    let hints = if needs_saliency_map(recipe) && hints.saliency.is_none() {
+        looked = Hints {
+            saliency: Some(still::saliency_map(bytes, header, recipe.gravity, budget)?),
+            reduced_copy: hints.reduced_copy.clone(),
         };
         &looked
     } else {
-        clues
+        hints
     };
     match (
         recipe.output,
@@ -194,12 +198,12 @@ pub fn render(
     ) {
         (Output::Json, animation, _) => {
             let frames = animation.map(|animation| animation.frames);
-            info::render(bytes, header, frames, recipe, clues, budget)
+            info::render(bytes, header, frames, recipe, hints, budget)
         }
         (_, Some(animation), Some(format)) => {
-            animation::render(bytes, header, animation, format, recipe, clues, budget)
+            animation::render(bytes, header, animation, format, recipe, hints, budget)
         }
-        _ => still::render(bytes, header, recipe, clues, budget),
+        _ => still::render(bytes, header, recipe, hints, budget),
     }
 }
 
@@ -208,22 +212,22 @@ pub fn render(
 ///
 /// # Errors
 /// What can be told by then of what `render` would say.
-pub fn price(
+pub fn cost(
     source: &Source,
     recipe: &Recipe,
-    clues: &Clues,
+    hints: &Hints,
     limits: &Limits,
-) -> Result<Price, TransformError> {
+) -> Result<Cost, TransformError> {
     let bytes = source.bytes();
     let Some(picture) = source.picture() else {
-        return svg::priced(bytes, recipe, limits)?.within(limits);
+        return svg::cost(bytes, recipe, limits)?.within(limits);
     };
     if recipe.output == Output::Svg {
         return Err(TransformError::NotADrawing);
     }
     let header = &picture.header;
     let prospect = still::prospect(header, recipe, None, limits)?;
-    let price = match (
+    let cost = match (
         recipe.output,
         moves(picture, recipe),
         animation::format(recipe),
@@ -231,85 +235,85 @@ pub fn price(
         (Output::Json, _, _) => {
             let plan = prospect.plan.reduced(placeholders::THUMBNAIL);
             let prospect = still::Prepared { plan, ..prospect };
-            let wanted = prospect.wanted(header, recipe);
-            let basis = Basis::of(bytes, header, wanted, clues);
-            cost::of_thumbnail(bytes, &basis, header, &prospect.plan, wanted)
+            let scale = prospect.scale(header, recipe);
+            let pixel_source = PixelSource::of(bytes, header, scale, hints);
+            cost::of_thumbnail(bytes, &pixel_source, header, &prospect.plan, scale)
         }
         (_, Some(animation), Some(format)) => {
             let plan = &prospect.plan;
-            animation::priced(bytes, header, animation, format, recipe, plan, limits)
+            animation::cost(bytes, header, animation, format, recipe, plan, limits)
         }
         _ => {
-            let wanted = prospect.wanted(header, recipe);
-            let basis = Basis::of(bytes, header, wanted, clues);
+            let scale = prospect.scale(header, recipe);
+            let pixel_source = PixelSource::of(bytes, header, scale, hints);
             cost::of_still(
                 bytes,
-                &basis,
+                &pixel_source,
                 header,
                 recipe,
                 &prospect.plan,
-                wanted,
+                scale,
                 limits,
             )
         }
     };
-    let price = match recipe.trim.border {
-        Some(_) => price.and(cost::of_search(bytes, header, Wanted::WHOLE)),
-        None => price,
+    let cost = match recipe.trim.border {
+        Some(_) => cost.and(cost::of_search(bytes, header, DecodeScale::WHOLE)),
+        None => cost,
     };
-    let price = if needs_look(recipe) && clues.saliency.is_none() {
-        price.and(price_of_look(source, limits)?)
+    let cost = if needs_saliency_map(recipe) && hints.saliency.is_none() {
+        cost.and(cost_of_saliency_map(source, limits)?)
     } else {
-        price
+        cost
     };
-    price.within(limits)
+    cost.within(limits)
 }
 
 /// What [`look`] will hold and take.
 ///
 /// # Errors
-/// As [`price`].
-pub fn price_of_look(source: &Source, limits: &Limits) -> Result<Price, TransformError> {
+/// As [`cost`].
+pub fn cost_of_saliency_map(source: &Source, limits: &Limits) -> Result<Cost, TransformError> {
     let Picture { header, .. } = source.picture().ok_or(TransformError::NotAnImage)?;
-    let small = still::small();
+    let small = still::thumbnail_recipe();
     let prospect = still::prospect(header, &small, None, limits)?;
-    let (wanted, clues) = (prospect.wanted(header, &small), Clues::default());
-    let basis = Basis::of(source.bytes(), header, wanted, &clues);
-    cost::of_thumbnail(source.bytes(), &basis, header, &prospect.plan, wanted).within(limits)
+    let (scale, hints) = (prospect.scale(header, &small), Hints::default());
+    let pixel_source = PixelSource::of(source.bytes(), header, scale, &hints);
+    cost::of_thumbnail(source.bytes(), &pixel_source, header, &prospect.plan, scale).within(limits)
 }
 
 /// The copies of a source that what a recipe describes may be made of; `None` where the source itself serves as well.
-pub fn derivatives(source: &Source, recipe: &Recipe, limits: &Limits) -> Option<Derivatives> {
+pub fn reduced_copies(source: &Source, recipe: &Recipe, limits: &Limits) -> Option<ReducedCopies> {
     let Picture { header, .. } = source.picture()?;
     let is_looked_through = recipe.trim.border.is_some();
-    if is_looked_through || header.kind != Kind::Jpeg {
+    if is_looked_through || header.format != SourceFormat::Jpeg {
         return None;
     }
     let mut prospect = still::prospect(header, recipe, None, limits).ok()?;
     if recipe.output == Output::Json {
         prospect.plan = prospect.plan.reduced(placeholders::THUMBNAIL);
     }
-    Derivatives::of(header, &prospect.plan, prospect.wanted(header, recipe))
+    ReducedCopies::of(header, &prospect.plan, prospect.scale(header, recipe))
 }
 
-/// What [`derive`] will hold and take.
+/// What [`reduced_copy`] will hold and take.
 ///
 /// # Errors
-/// As [`price`].
-pub fn price_of_derivative(
+/// As [`cost`].
+pub fn cost_of_reduced_copy(
     source: &Source,
     denominator: u32,
     limits: &Limits,
-) -> Result<Price, TransformError> {
+) -> Result<Cost, TransformError> {
     let Picture { header, .. } = source.picture().ok_or(TransformError::NotAnImage)?;
-    cost::of_derivative(source.bytes(), header, Wanted::one_of(denominator)).within(limits)
+    cost::of_reduced_copy(source.bytes(), header, DecodeScale::one_of(denominator)).within(limits)
 }
 
 /// Makes a copy of a source that is `denominator` (2, 4 or 8) times smaller on each axis: the same for every recipe, so worth keeping.
 ///
 /// # Errors
 /// As [`render`], and for colours that a copy cannot have.
-pub fn derive(
+pub fn reduced_copy(
     source: &Source,
     denominator: u32,
     budget: &Budget,

@@ -8,10 +8,10 @@ use crate::codecs::animation::Animation;
 use crate::codecs::decode;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::frames;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::codecs::sniff::sniff;
+use crate::transform::Cost;
 use crate::transform::Limits;
-use crate::transform::Price;
 use crate::transform::TransformError;
 
 /// The bytes of a source, and what its header says.
@@ -38,20 +38,20 @@ pub(crate) struct Picture {
 
 impl Source {
     /// Reads the header of a source. A file that is written to be expensive takes as much time and memory as
-    /// [`price_of_open`](Source::price_of_open) says, so this is work for a CPU worker.
+    /// [`cost_of_open`](Source::cost_of_open) says, so this is work for a CPU worker.
     ///
     /// # Errors
     /// Where the source is no picture, is damaged, or has more pixels than the limit.
     pub fn open(bytes: Bytes, limits: &Limits) -> Result<Source, TransformError> {
         let content = match sniff(&bytes) {
-            Some(Kind::Svg) => Content::Drawing,
+            Some(SourceFormat::Svg) => Content::Drawing,
             _ => Content::Picture(Picture::of(&bytes, limits)?),
         };
         Ok(Source { bytes, content })
     }
 
     /// What [`open`](Source::open) holds and takes at most, by the length of the source alone.
-    pub fn price_of_open(bytes: &[u8]) -> Price {
+    pub fn cost_of_open(bytes: &[u8]) -> Cost {
         /// JPEG XL in several boxes is copied once.
         const COPIES: u64 = 2;
         /// Nanoseconds for each byte: frames of GIF are counted block by block, and a block may have one byte; so are those of JPEG XL.
@@ -59,11 +59,11 @@ impl Source {
         let length = bytes.len() as u64;
         let (most, blocks) = TIME;
         let (time, fixed) = match sniff(bytes) {
-            Some(Kind::Gif) => (blocks, OPENING_BYTES),
-            Some(Kind::JpegXl) => (blocks, JPEG_XL_BYTES),
+            Some(SourceFormat::Gif) => (blocks, OPENING_BYTES),
+            Some(SourceFormat::JpegXl) => (blocks, JPEG_XL_BYTES),
             _ => (most, OPENING_BYTES),
         };
-        Price {
+        Cost {
             bytes: length.saturating_mul(COPIES).saturating_add(fixed),
             cpu: Duration::from_nanos(length.saturating_mul(time).saturating_add(OPENING_TIME)),
         }
@@ -101,7 +101,7 @@ impl Picture {
         }
         Ok(Picture {
             header,
-            animation: frames::animation(bytes, header.kind),
+            animation: frames::animation(bytes, header.format),
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::options::Recipe;
 use crate::units::ByteSize;
 
 use crate::codecs::decode;
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::encode;
 use crate::codecs::encode::Picture;
 use crate::codecs::encode::Settings;
@@ -24,8 +24,8 @@ use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Size;
 use crate::transform::Budget;
-use crate::transform::Clues;
 use crate::transform::Encoded;
+use crate::transform::Hints;
 use crate::transform::LargeAnimations;
 use crate::transform::Limits;
 use crate::transform::Source;
@@ -57,7 +57,7 @@ fn budget() -> Budget {
 
 fn render(source: &[u8], recipe: &Recipe, budget: &Budget) -> Result<Encoded, TransformError> {
     let source = Source::open(Bytes::copy_from_slice(source), &budget.limits)?;
-    crate::transform::render(&source, recipe, &Clues::default(), budget)
+    crate::transform::render(&source, recipe, &Hints::default(), budget)
 }
 
 fn quality(value: u8) -> Quality {
@@ -124,7 +124,8 @@ fn half_transparent() -> Vec<u8> {
 fn pixels(made: &Encoded) -> Raster {
     let header = decode::header(&made.bytes).expect("a rendition has a header");
     assert_eq!(header.size, made.size, "the size that was told");
-    let decoded = decode::pixels(&made.bytes, &header, Wanted::WHOLE).expect("a rendition decodes");
+    let decoded =
+        decode::pixels(&made.bytes, &header, DecodeScale::WHOLE).expect("a rendition decodes");
     crate::pixels::color::expanded(decoded.raster).expect("there is memory")
 }
 
@@ -582,13 +583,17 @@ fn settings_that_change_pictures_change_the_manner() {
             ..limits
         },
     ] {
-        assert_ne!(limits.manner(), other.manner(), "{other:?}");
+        assert_ne!(
+            limits.render_fingerprint(),
+            other.render_fingerprint(),
+            "{other:?}"
+        );
     }
     let roomier = Limits {
         source_pixels: u64::MAX,
         ..limits
     };
-    assert_eq!(limits.manner(), roomier.manner());
+    assert_eq!(limits.render_fingerprint(), roomier.render_fingerprint());
 }
 
 #[test]
@@ -638,18 +643,19 @@ fn a_header_is_read_once_for_all_that_is_made_of_a_source() {
             gravity: Gravity::Auto,
             ..recipe(Output::Webp)
         };
-        crate::transform::price_of_look(&source, &budget.limits).expect("a price");
-        let looked = crate::transform::look(&source, recipe.gravity, &budget).expect("a look");
-        let clues = Clues::of(&looked.bytes);
-        crate::transform::derivatives(&source, &recipe, &budget.limits);
-        crate::transform::price(&source, &recipe, &clues, &budget.limits).expect("a price");
-        crate::transform::render(&source, &recipe, &clues, &budget).expect("a picture");
+        crate::transform::cost_of_saliency_map(&source, &budget.limits).expect("a cost");
+        let looked =
+            crate::transform::saliency_map(&source, recipe.gravity, &budget).expect("a look");
+        let hints = Hints::of(&looked.bytes);
+        crate::transform::reduced_copies(&source, &recipe, &budget.limits);
+        crate::transform::cost(&source, &recipe, &hints, &budget.limits).expect("a cost");
+        crate::transform::render(&source, &recipe, &hints, &budget).expect("a picture");
         assert_eq!(decode::HEADERS.get() - before, 1, "{format:?}");
     }
 }
 
 #[test]
-fn a_look_that_a_render_takes_itself_is_in_its_price() {
+fn a_look_that_a_render_takes_itself_is_in_its_cost() {
     let limits = Limits::default();
     let bytes = Bytes::from(source(Format::Png, 400, 300));
     let source = Source::open(bytes, &limits).expect("a good source");
@@ -660,13 +666,14 @@ fn a_look_that_a_render_takes_itself_is_in_its_price() {
         gravity: Gravity::Auto,
         ..recipe(Output::Webp)
     };
-    let looked = crate::transform::look(&source, recipe.gravity, &budget()).expect("a look");
+    let looked =
+        crate::transform::saliency_map(&source, recipe.gravity, &budget()).expect("a look");
     let cpu =
-        |clues| crate::transform::price(&source, &recipe, &clues, &limits).map(|price| price.cpu);
-    let look = crate::transform::price_of_look(&source, &limits).expect("a price");
-    let itself = cpu(Clues::default()).expect("a price");
+        |hints| crate::transform::cost(&source, &recipe, &hints, &limits).map(|cost| cost.cpu);
+    let look = crate::transform::cost_of_saliency_map(&source, &limits).expect("a cost");
+    let itself = cpu(Hints::default()).expect("a cost");
     assert_eq!(
         itself,
-        cpu(Clues::of(&looked.bytes)).expect("a price") + look.cpu
+        cpu(Hints::of(&looked.bytes)).expect("a cost") + look.cpu
     );
 }

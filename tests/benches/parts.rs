@@ -44,11 +44,11 @@ use safelight::source::FetchOutcome;
 use safelight::source::FetchedSource;
 use safelight::source::SourceMemory;
 use safelight::transform;
+use safelight::transform::BatchItem;
 use safelight::transform::Budget;
-use safelight::transform::Clues;
 use safelight::transform::Encoded;
+use safelight::transform::Hints;
 use safelight::transform::Limits;
-use safelight::transform::Order;
 use safelight::transform::Source;
 use safelight::transform::TransformError;
 use tokio::runtime::Runtime;
@@ -118,10 +118,16 @@ fn key(bencher: Bencher<'_, '_>) {
             .expect("the defaults fit together");
         record(&cache, &job).await
     });
-    let manner = Limits::default().manner();
+    let render_fingerprint = Limits::default().render_fingerprint();
     bencher.bench(|| {
         let source = SourceKey::of(&job.source);
-        RenditionKey::of(&source, &record, black_box(&job.recipe), &manner).etag()
+        RenditionKey::of(
+            &source,
+            &record,
+            black_box(&job.recipe),
+            &render_fingerprint,
+        )
+        .etag()
     });
 }
 
@@ -135,7 +141,7 @@ fn render(bencher: Bencher<'_, '_>, format: &str) {
             deadline: Instant::now() + Duration::from_secs(60),
         };
         let source = opened(black_box(&source), &budget);
-        transform::render(&source, &recipe, &Clues::default(), &budget)
+        transform::render(&source, &recipe, &Hints::default(), &budget)
             .expect("the photograph is whole")
             .bytes
     });
@@ -153,12 +159,12 @@ fn many_widths(bencher: Bencher<'_, '_>, how: &str) {
         96, 160, 240, 320, 480, 640, 828, 1080, 1200, 1600, 1920, 2560,
     ];
     let source = photograph("dogs.jpg");
-    let orders: Vec<Order> = WIDTHS
+    let items: Vec<BatchItem> = WIDTHS
         .into_iter()
         .flat_map(|width| ["webp", "jpeg"].map(|format| (width, format)))
-        .map(|(width, format)| Order {
+        .map(|(width, format)| BatchItem {
             recipe: recipe(&format!("width={width},quality=75,format={format}")),
-            clues: Clues::default(),
+            hints: Hints::default(),
         })
         .collect();
     bencher.bench(|| {
@@ -172,13 +178,13 @@ fn many_widths(bencher: Bencher<'_, '_>, how: &str) {
             bytes += made.expect("the photograph is whole").bytes.len();
         };
         if how == "together" {
-            transform::render_all(&source, &orders, &budget, u64::MAX, |_, made| {
+            transform::render_all(&source, &items, &budget, u64::MAX, |_, made| {
                 count(made);
                 ControlFlow::Continue(())
             });
         } else {
-            for Order { recipe, clues } in &orders {
-                count(transform::render(&source, recipe, clues, &budget));
+            for BatchItem { recipe, hints } in &items {
+                count(transform::render(&source, recipe, hints, &budget));
             }
         }
         bytes
@@ -211,7 +217,12 @@ fn hit_on_disk(bencher: Bencher<'_, '_>) {
             .await
             .expect("the defaults fit together");
         let (source, record) = (SourceKey::of(&job.source), record(&cache, &job).await);
-        let key = RenditionKey::of(&source, &record, &job.recipe, &Limits::default().manner());
+        let key = RenditionKey::of(
+            &source,
+            &record,
+            &job.recipe,
+            &Limits::default().render_fingerprint(),
+        );
         let rendition = Rendition::new(&key, vec![7; 40_000], Format::Webp, 1, 1, Vec::new());
         let render = async move { Ok::<_, FlightError<Error>>(rendition) };
         let rendered = cache.get_or_render(key, true, render).await;

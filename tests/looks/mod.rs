@@ -9,8 +9,8 @@ use safelight::options::Output;
 use safelight::options::Recipe;
 use safelight::transform;
 use safelight::transform::Budget;
-use safelight::transform::Clues;
 use safelight::transform::Encoded;
+use safelight::transform::Hints;
 use safelight::transform::Limits;
 use safelight::transform::Source;
 use safelight::transform::TransformError;
@@ -34,7 +34,7 @@ pub fn render(source: &[u8], recipe: &Recipe) -> Result<Encoded, TransformError>
         deadline: Instant::now() + Duration::from_secs(120),
     };
     let source = Source::open(source.to_vec().into(), &budget.limits)?;
-    transform::render(&source, recipe, &Clues::default(), &budget)
+    transform::render(&source, recipe, &Hints::default(), &budget)
 }
 
 /// The pixels of a file of any format: it is made a PNG, which `image` reads without any code of ours.

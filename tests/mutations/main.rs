@@ -28,8 +28,8 @@ use safelight::policy::Policy;
 use safelight::request::Accept;
 use safelight::transform;
 use safelight::transform::Budget;
-use safelight::transform::Clues;
 use safelight::transform::Encoded;
+use safelight::transform::Hints;
 use safelight::transform::Limits;
 use safelight::transform::Source;
 use safelight::units::ByteSize;
@@ -180,6 +180,6 @@ fn rendered(bytes: &[u8], options: &str) -> Result<Encoded, Error> {
         deadline: Instant::now() + LONGEST,
     };
     let source = Source::open(bytes.to_vec().into(), &budget.limits).map_err(Error::from)?;
-    transform::price(&source, &recipe, &Clues::default(), &budget.limits).map_err(Error::from)?;
-    transform::render(&source, &recipe, &Clues::default(), &budget).map_err(Error::from)
+    transform::cost(&source, &recipe, &Hints::default(), &budget.limits).map_err(Error::from)?;
+    transform::render(&source, &recipe, &Hints::default(), &budget).map_err(Error::from)
 }

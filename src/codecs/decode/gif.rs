@@ -5,7 +5,7 @@ use crate::codecs::decode::Decoded;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::frames;
 use crate::codecs::decode::whole;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
 
@@ -16,7 +16,7 @@ const FRAME_PER_CANVAS: u64 = 4;
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     Ok(Header {
-        kind: Kind::Gif,
+        format: SourceFormat::Gif,
         size: frames::gif::canvas_size(source)?,
         orientation: Orientation::default(),
         bytes_per_pixel: BYTES_PER_PIXEL,
@@ -42,12 +42,12 @@ mod tests {
     use std::borrow::Cow;
 
     use crate::codecs::TransformError;
-    use crate::codecs::decode::Wanted;
+    use crate::codecs::decode::DecodeScale;
     use crate::codecs::decode::frames;
     use crate::codecs::decode::frames::FrameReader;
     use crate::codecs::decode::header;
     use crate::codecs::decode::pixels;
-    use crate::codecs::sniff::Kind;
+    use crate::codecs::sniff::SourceFormat;
 
     /// Two frames of 2x1 pixels, red and then blue, with their parts: what comes before the first, the first, the second, and the end.
     fn parts() -> [Vec<u8>; 4] {
@@ -76,11 +76,11 @@ mod tests {
     /// The first pixel of the still, and of every frame.
     fn shown(source: &[u8]) -> Result<(Vec<u8>, Vec<Vec<u8>>), TransformError> {
         let header = header(source)?;
-        let still = pixels(source, &header, Wanted::WHOLE)?
+        let still = pixels(source, &header, DecodeScale::WHOLE)?
             .raster
             .into_u8()
             .expect("there is memory");
-        let mut reader = FrameReader::open(source, Kind::Gif, 1 << 20)?;
+        let mut reader = FrameReader::open(source, SourceFormat::Gif, 1 << 20)?;
         let mut frames = Vec::new();
         while let Some(frame) = reader.next()? {
             frames.push(frame.raster.into_u8().expect("there is memory")[..4].to_vec());
@@ -111,7 +111,7 @@ mod tests {
                 let (still, frames) = shown(&source).expect("is whole");
                 assert_eq!(still, RED, "{label:#x}");
                 assert_eq!(frames, [RED, BLUE], "{label:#x}");
-                let found = frames::animation(&source, Kind::Gif).expect("two frames");
+                let found = frames::animation(&source, SourceFormat::Gif).expect("two frames");
                 assert_eq!(found.frames, 2, "{label:#x}");
             }
         }
@@ -123,7 +123,7 @@ mod tests {
         let source = [&head[..], &first, &[0x77, 2, 1, 1, 0], &second, &end].concat();
         let (still, frames) = shown(&source).expect("has one frame");
         assert_eq!((&still[..], &frames[..]), (&RED[..], &[RED.to_vec()][..]));
-        assert!(frames::animation(&source, Kind::Gif).is_none());
+        assert!(frames::animation(&source, SourceFormat::Gif).is_none());
         let source = [&head[..], &[0x77, 2, 1, 1, 0], &first, &end].concat();
         assert!(matches!(shown(&source), Err(TransformError::Decode(_))));
     }
@@ -141,7 +141,7 @@ mod tests {
             encoder.write_frame(&frame).expect("is written");
             encoder.into_inner().expect("ends")
         };
-        let still = |source: &[u8]| pixels(source, &header(source)?, Wanted::WHOLE);
+        let still = |source: &[u8]| pixels(source, &header(source)?, DecodeScale::WHOLE);
         assert!(still(&written(8)).is_ok());
         let refused = still(&written(9)).err();
         assert!(matches!(refused, Some(TransformError::Decode(_))));

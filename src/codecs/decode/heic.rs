@@ -17,7 +17,7 @@ use crate::codecs::decode::Header;
 use crate::codecs::decode::size_of;
 use crate::codecs::decode::unmultiplied;
 use crate::codecs::decode::whole;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
@@ -33,7 +33,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let file = File::open(source)?;
     let picture = Picture::primary(&file)?;
     Ok(Header {
-        kind: Kind::Heic,
+        format: SourceFormat::Heic,
         size: picture.size()?,
         orientation: Orientation::default(),
         // YCbCr as decoded and as copied out of the decoder, RGB(A) of the library, and ours.

@@ -27,7 +27,7 @@ use crate::codecs::TransformError;
 use crate::codecs::TruncatedSources;
 #[cfg(not(feature = "heic"))]
 use crate::codecs::sniff::Foreign;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::codecs::sniff::sniff;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
@@ -50,7 +50,7 @@ thread_local! {
 /// What is known of a source before its pixels are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
-    pub kind: Kind,
+    pub format: SourceFormat,
     /// Size as stored, both sides at least 1.
     pub size: Size,
     pub orientation: Orientation,
@@ -72,26 +72,26 @@ pub(crate) struct Header {
 
 impl Header {
     /// The size that comes out of a decode.
-    pub fn decoded(&self, wanted: Wanted) -> Size {
-        self.scale(wanted).of(self.size)
+    pub fn decoded(&self, scale: DecodeScale) -> Size {
+        self.supported(scale).of(self.size)
     }
 
     /// The size that comes out of a decode, before it is rounded up.
-    pub fn extent(&self, wanted: Wanted) -> (f64, f64) {
-        let part = f64::from(self.scale(wanted).eighths) / 8.0;
+    pub fn extent(&self, scale: DecodeScale) -> (f64, f64) {
+        let part = f64::from(self.supported(scale).eighths) / 8.0;
         (
             f64::from(self.size.width) * part,
             f64::from(self.size.height) * part,
         )
     }
 
-    /// How the source is decoded where that is wanted.
-    pub fn scale(&self, wanted: Wanted) -> Wanted {
+    /// The scale at which the source is decoded where `scale` is asked for.
+    pub fn supported(&self, scale: DecodeScale) -> DecodeScale {
         // The scales are those of the DCT, which lossless JPEG has not.
-        if self.kind == Kind::Jpeg && !self.is_lossless {
-            wanted
+        if self.format == SourceFormat::Jpeg && !self.is_lossless {
+            scale
         } else {
-            Wanted::WHOLE
+            DecodeScale::WHOLE
         }
     }
 }
@@ -114,18 +114,18 @@ pub(crate) struct Streamed<'a> {
 
 /// How a source may be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct DecodeScale {
     /// 1, 2, 3, 4 or 8: eighths of its size, on each axis. Formats that cannot, ignore it.
     pub eighths: u32,
 }
 
-impl Wanted {
+impl DecodeScale {
     /// Every pixel.
-    pub const WHOLE: Wanted = Wanted { eighths: 8 };
+    pub const WHOLE: DecodeScale = DecodeScale { eighths: 8 };
 
     /// One pixel for so many, which are 1, 2, 4 or 8.
-    pub fn one_of(denominator: u32) -> Wanted {
-        Wanted {
+    pub fn one_of(denominator: u32) -> DecodeScale {
+        DecodeScale {
             eighths: 8 / denominator,
         }
     }
@@ -145,7 +145,7 @@ impl Wanted {
     }
 }
 
-/// Of sources with as many pixels there are smaller copies, which of fewer are decoded no faster: see `derivative`. These sources are decoded
+/// Of sources with as many pixels there are smaller copies, which of fewer are decoded no faster: see `reduced_copy`. These sources are decoded
 /// at the scales of their copies alone.
 pub(crate) const LARGE: u64 = 8_000_000;
 
@@ -153,23 +153,23 @@ pub(crate) const LARGE: u64 = 8_000_000;
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     #[cfg(test)]
     HEADERS.set(HEADERS.get() + 1);
-    let kind = sniff(source).ok_or(TransformError::NotAnImage)?;
-    let header = match kind {
-        Kind::Jpeg => jpeg::header(source)?,
-        Kind::Png => png::header(source)?,
-        Kind::Webp => webp::header(source)?,
-        Kind::Gif => gif::header(source)?,
-        Kind::Avif => avif::header(source)?,
-        Kind::JpegXl => jxl::header(source)?,
-        Kind::Tiff => tiff::header(source)?,
-        Kind::Ico => ico::header(source)?,
-        Kind::Bmp | Kind::Pnm | Kind::Qoi => plain::header(source, kind)?,
+    let format = sniff(source).ok_or(TransformError::NotAnImage)?;
+    let header = match format {
+        SourceFormat::Jpeg => jpeg::header(source)?,
+        SourceFormat::Png => png::header(source)?,
+        SourceFormat::Webp => webp::header(source)?,
+        SourceFormat::Gif => gif::header(source)?,
+        SourceFormat::Avif => avif::header(source)?,
+        SourceFormat::JpegXl => jxl::header(source)?,
+        SourceFormat::Tiff => tiff::header(source)?,
+        SourceFormat::Ico => ico::header(source)?,
+        SourceFormat::Bmp | SourceFormat::Pnm | SourceFormat::Qoi => plain::header(source, format)?,
         #[cfg(feature = "heic")]
-        Kind::Heic => heic::header(source)?,
+        SourceFormat::Heic => heic::header(source)?,
         #[cfg(not(feature = "heic"))]
-        Kind::Heic => return Err(TransformError::UnsupportedFormat(Foreign::Heic)),
-        Kind::Svg => return Err(TransformError::NotAnImage),
-        Kind::Foreign(format) => return Err(TransformError::UnsupportedFormat(format)),
+        SourceFormat::Heic => return Err(TransformError::UnsupportedFormat(Foreign::Heic)),
+        SourceFormat::Svg => return Err(TransformError::NotAnImage),
+        SourceFormat::Foreign(format) => return Err(TransformError::UnsupportedFormat(format)),
     };
     if header.size.width == 0 || header.size.height == 0 {
         return Err(TransformError::ZeroSized);
@@ -181,26 +181,26 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
 pub(crate) fn pixels(
     source: &[u8],
     header: &Header,
-    wanted: Wanted,
+    scale: DecodeScale,
 ) -> Result<Decoded, TransformError> {
     #[cfg(test)]
     DECODES.set(DECODES.get() + 1);
-    match header.kind {
-        Kind::Jpeg => jpeg::decode(source, header, wanted),
-        Kind::Png => png::decode(source, header),
-        Kind::Webp => webp::decode(source, header),
-        Kind::Gif => gif::decode(source, header),
-        Kind::Avif => avif::decode(source, header),
-        Kind::JpegXl => jxl::decode(source, header),
-        Kind::Tiff => tiff::decode(source, header),
-        Kind::Ico => ico::decode(source, header),
-        Kind::Bmp | Kind::Pnm | Kind::Qoi => plain::decode(source, header),
+    match header.format {
+        SourceFormat::Jpeg => jpeg::decode(source, header, scale),
+        SourceFormat::Png => png::decode(source, header),
+        SourceFormat::Webp => webp::decode(source, header),
+        SourceFormat::Gif => gif::decode(source, header),
+        SourceFormat::Avif => avif::decode(source, header),
+        SourceFormat::JpegXl => jxl::decode(source, header),
+        SourceFormat::Tiff => tiff::decode(source, header),
+        SourceFormat::Ico => ico::decode(source, header),
+        SourceFormat::Bmp | SourceFormat::Pnm | SourceFormat::Qoi => plain::decode(source, header),
         #[cfg(feature = "heic")]
-        Kind::Heic => heic::decode(source, header),
+        SourceFormat::Heic => heic::decode(source, header),
         #[cfg(not(feature = "heic"))]
-        Kind::Heic => Err(TransformError::UnsupportedFormat(Foreign::Heic)),
-        Kind::Svg => Err(TransformError::NotAnImage),
-        Kind::Foreign(format) => Err(TransformError::UnsupportedFormat(format)),
+        SourceFormat::Heic => Err(TransformError::UnsupportedFormat(Foreign::Heic)),
+        SourceFormat::Svg => Err(TransformError::NotAnImage),
+        SourceFormat::Foreign(format) => Err(TransformError::UnsupportedFormat(format)),
     }
 }
 
@@ -208,17 +208,17 @@ pub(crate) fn pixels(
 pub(crate) fn pixels_there_are(
     source: &[u8],
     header: &Header,
-    wanted: Wanted,
+    scale: DecodeScale,
     truncated: TruncatedSources,
 ) -> Result<(Decoded, Option<Truncation>), TransformError> {
-    let error = match pixels(source, header, wanted) {
+    let error = match pixels(source, header, scale) {
         Ok(decoded) => return Ok((decoded, None)),
         Err(error) => error,
     };
-    if header.kind != Kind::Jpeg || truncated == TruncatedSources::Refuse {
+    if header.format != SourceFormat::Jpeg || truncated == TruncatedSources::Refuse {
         return Err(error);
     }
-    match jpeg::decode_truncated(source, header, wanted) {
+    match jpeg::decode_truncated(source, header, scale) {
         Some(decoded) => decoded.map(|(decoded, truncation)| (decoded, Some(truncation))),
         None => Err(error),
     }
@@ -234,7 +234,7 @@ pub(crate) fn pixels_there_are(
 ///
 /// Three or four eighths lose less, because more of each block is left. By the decoder of this program, seven photographs at 800 pixels,
 /// with 1.2 to 1.3 decoded pixels for each output pixel in place of 1.6 to 1.7: -0.3 points at quality 75, -0.5 at 85, -0.7 at 90.
-pub(crate) fn wanted(shrink: f64, header: &Header, is_fine: bool) -> Wanted {
+pub(crate) fn scale_for(shrink: f64, header: &Header, is_fine: bool) -> DecodeScale {
     const PREFERRED: f64 = 2.0;
     const OVERSAMPLING: f64 = 1.5;
     const HIDDEN: f64 = 1.2;
@@ -249,7 +249,7 @@ pub(crate) fn wanted(shrink: f64, header: &Header, is_fine: bool) -> Wanted {
     let enough = |eighths: u32, finer: u32| {
         if eighths > 2 && !is_fine {
             HIDDEN
-        } else if (Wanted { eighths: finer }).of(header.size).area() > FEW {
+        } else if (DecodeScale { eighths: finer }).of(header.size).area() > FEW {
             OVERSAMPLING
         } else {
             PREFERRED
@@ -260,8 +260,8 @@ pub(crate) fn wanted(shrink: f64, header: &Header, is_fine: bool) -> Wanted {
         .iter()
         .zip(&scales[1..])
         .find(|&(&eighths, &finer)| leaves(eighths) >= enough(eighths, finer))
-        .map_or(Wanted::WHOLE, |(&eighths, _)| {
-            header.scale(Wanted { eighths })
+        .map_or(DecodeScale::WHOLE, |(&eighths, _)| {
+            header.supported(DecodeScale { eighths })
         })
 }
 
@@ -270,10 +270,10 @@ pub(crate) fn wanted(shrink: f64, header: &Header, is_fine: bool) -> Wanted {
 pub(crate) fn streamed<'a>(
     source: &'a [u8],
     header: &Header,
-    wanted: Wanted,
+    scale: DecodeScale,
 ) -> Option<Streamed<'a>> {
-    match header.kind {
-        Kind::Jpeg => jpeg::streamed(source, header, wanted),
+    match header.format {
+        SourceFormat::Jpeg => jpeg::streamed(source, header, scale),
         _ => None,
     }
 }
@@ -358,19 +358,19 @@ fn size_of(width: i32, height: i32) -> Result<Size, TransformError> {
 
 #[cfg(test)]
 mod tests {
+    use super::DecodeScale;
     use super::Header;
-    use super::Kind;
     use super::Orientation;
     use super::Samples;
     use super::Size;
-    use super::Wanted;
+    use super::SourceFormat;
     use super::header;
+    use super::scale_for;
     use super::unmultiplied;
-    use super::wanted;
 
     fn jpeg(size: Size, is_scalable: bool) -> Header {
         Header {
-            kind: Kind::Jpeg,
+            format: SourceFormat::Jpeg,
             size,
             orientation: Orientation::default(),
             bytes_per_pixel: 4,
@@ -436,11 +436,15 @@ mod tests {
             (large, 16.0, 1, 1),
         ] {
             for (is_fine, eighths) in [(false, coarse), (true, fine)] {
-                let found = wanted(shrink, &jpeg(size, true), is_fine);
-                assert_eq!(found, Wanted { eighths }, "{size:?} {shrink} {is_fine}");
+                let found = scale_for(shrink, &jpeg(size, true), is_fine);
+                assert_eq!(
+                    found,
+                    DecodeScale { eighths },
+                    "{size:?} {shrink} {is_fine}"
+                );
             }
         }
-        let in_scans = wanted(5.0, &jpeg(small, false), false);
-        assert_eq!(in_scans, Wanted { eighths: 4 });
+        let in_scans = scale_for(5.0, &jpeg(small, false), false);
+        assert_eq!(in_scans, DecodeScale { eighths: 4 });
     }
 }

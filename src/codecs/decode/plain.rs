@@ -15,39 +15,39 @@ use crate::codecs::decode::Header;
 use crate::codecs::decode::copies;
 use crate::codecs::decode::raster;
 use crate::codecs::decode::whole;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
 
-/// The decoder of a kind, behind one door.
-fn open(source: &[u8], kind: Kind) -> Result<Box<dyn ImageDecoder + '_>, TransformError> {
+/// The decoder of a format.
+fn open(source: &[u8], format: SourceFormat) -> Result<Box<dyn ImageDecoder + '_>, TransformError> {
     let bytes = Cursor::new(source);
-    Ok(match kind {
-        Kind::Bmp => Box::new(BmpDecoder::new(bytes).map_err(failed)?),
-        Kind::Pnm => Box::new(PnmDecoder::new(bytes).map_err(failed)?),
-        Kind::Qoi => Box::new(QoiDecoder::new(bytes).map_err(failed)?),
+    Ok(match format {
+        SourceFormat::Bmp => Box::new(BmpDecoder::new(bytes).map_err(failed)?),
+        SourceFormat::Pnm => Box::new(PnmDecoder::new(bytes).map_err(failed)?),
+        SourceFormat::Qoi => Box::new(QoiDecoder::new(bytes).map_err(failed)?),
         _ => return Err(TransformError::NotAnImage),
     })
 }
 
 /// The header of a BMP, PNM or QOI.
-pub(crate) fn header(source: &[u8], kind: Kind) -> Result<Header, TransformError> {
-    Ok(header_of(&*open(source, kind)?, kind))
+pub(crate) fn header(source: &[u8], format: SourceFormat) -> Result<Header, TransformError> {
+    Ok(header_of(&*open(source, format)?, format))
 }
 
 /// The pixels of a BMP, PNM or QOI.
 pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
-    read(open(source, header.kind)?, header)
+    read(open(source, header.format)?, header)
 }
 
-pub(crate) fn header_of(decoder: &dyn ImageDecoder, kind: Kind) -> Header {
+pub(crate) fn header_of(decoder: &dyn ImageDecoder, format: SourceFormat) -> Header {
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
     let pixel_bytes = u64::from(color.bytes_per_pixel());
     Header {
-        kind,
+        format,
         size: Size::new(width, height),
         orientation: Orientation::default(),
         bytes_per_pixel: pixel_bytes * copies(color),
@@ -88,7 +88,7 @@ pub(crate) fn failed(cause: ImageError) -> TransformError {
 #[cfg(test)]
 mod tests {
     use crate::codecs::TransformError;
-    use crate::codecs::decode::Wanted;
+    use crate::codecs::decode::DecodeScale;
     use crate::codecs::decode::header;
     use crate::codecs::decode::pixels;
     use crate::pixels::Channels;
@@ -97,9 +97,9 @@ mod tests {
     use crate::pixels::Size;
 
     fn raster(source: &[u8]) -> Result<Raster, TransformError> {
-        let wanted = Wanted::WHOLE;
+        let scale = DecodeScale::WHOLE;
         let header = header(source)?;
-        let raster = pixels(source, &header, wanted)?.raster;
+        let raster = pixels(source, &header, scale)?.raster;
         assert_eq!(raster.size, header.size);
         Ok(raster)
     }

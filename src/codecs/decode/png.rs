@@ -17,7 +17,7 @@ use crate::codecs::decode::png_end::PngReader;
 use crate::codecs::decode::raster;
 use crate::codecs::decode::whole;
 use crate::codecs::metadata;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::color;
@@ -44,7 +44,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let color = decoder.color_type();
     let pixel_bytes = u64::from(color.bytes_per_pixel());
     Ok(Header {
-        kind: Kind::Png,
+        format: SourceFormat::Png,
         size: Size::new(width, height),
         orientation: metadata::orientation(exif.as_deref()),
         bytes_per_pixel: pixel_bytes * copies(color),
@@ -78,7 +78,7 @@ pub(crate) fn space(source: &[u8]) -> ColorSpace {
     if let Some((primaries, transfer)) = metadata::png_cicp(source) {
         return ColorSpace::from_cicp(primaries, transfer);
     }
-    let profile = metadata::of(source, Kind::Png).icc;
+    let profile = metadata::of(source, SourceFormat::Png).icc;
     match profile.filter(|profile| color::is_profile(profile)) {
         Some(profile) => ColorSpace::from_icc(Some(profile)),
         None => metadata::png_calibration(source)

@@ -82,7 +82,7 @@ impl Seek for PngReader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::codecs::decode::Wanted;
+    use crate::codecs::decode::DecodeScale;
     use crate::codecs::decode::header;
     use crate::codecs::decode::pixels;
 
@@ -102,7 +102,7 @@ mod tests {
         let whole = png();
         let decoded = |file: &[u8]| {
             let header = header(file)?;
-            pixels(file, &header, Wanted::WHOLE).map(|decoded| decoded.raster)
+            pixels(file, &header, DecodeScale::WHOLE).map(|decoded| decoded.raster)
         };
         let right = decoded(&whole).expect("it is whole");
         for lost in 1..=12 {

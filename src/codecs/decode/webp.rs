@@ -11,7 +11,7 @@ use crate::codecs::decode::Header;
 use crate::codecs::decode::size_of;
 use crate::codecs::decode::whole;
 use crate::codecs::metadata;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
@@ -26,7 +26,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let features = features(source)?;
     let size = size_of(features.width, features.height)?;
     Ok(Header {
-        kind: Kind::Webp,
+        format: SourceFormat::Webp,
         size,
         orientation: metadata::orientation(metadata::webp_exif(source)),
         // Pixels, and what libwebp keeps beside them: all of them again where they are lossless. An animation keeps two canvases and

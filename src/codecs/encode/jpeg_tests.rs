@@ -5,7 +5,7 @@ use crate::options::Format;
 use crate::options::Quality;
 
 use crate::codecs::decode;
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::encode::Picture;
 use crate::codecs::encode::Settings;
 use crate::codecs::encode::encode;
@@ -40,8 +40,8 @@ fn gradient(size: Size) -> Vec<u8> {
 fn difference(file: &[u8], size: Size, samples: &[u8]) -> u8 {
     let header = decode::header(file).expect("a header");
     assert_eq!(header.size, size);
-    let wanted = Wanted::WHOLE;
-    let decoded = decode::pixels(file, &header, wanted).expect("a whole file");
+    let scale = DecodeScale::WHOLE;
+    let decoded = decode::pixels(file, &header, scale).expect("a whole file");
     let raster = decoded.raster;
     let channels = raster.channels.count();
     let shown = raster.into_u8().expect("there is memory");

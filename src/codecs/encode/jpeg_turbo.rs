@@ -128,7 +128,7 @@ impl Drop for Written {
 mod tests {
     use super::encode;
     use crate::codecs::decode;
-    use crate::codecs::decode::Wanted;
+    use crate::codecs::decode::DecodeScale;
     use crate::pixels::Channels;
     use crate::pixels::Raster;
     use crate::pixels::Samples;
@@ -157,7 +157,7 @@ mod tests {
             let picture = raster(size, channels);
             let made = encode(&picture, 95).expect("it has what JPEG has");
             let header = decode::header(&made).expect("a JPEG");
-            let found = decode::pixels(&made, &header, Wanted::WHOLE).expect("a whole one");
+            let found = decode::pixels(&made, &header, DecodeScale::WHOLE).expect("a whole one");
             assert_eq!((found.raster.size, found.raster.channels), (size, channels));
             let found = found.raster.into_u8().expect("there is memory");
             let differences = found

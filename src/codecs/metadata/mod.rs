@@ -19,7 +19,7 @@ use crate::options::Format;
 use crate::options::Metadata;
 
 use crate::codecs::TransformError;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::orientation::Orientation;
 
 pub use self::avif::holds_only as avif_holds_only;
@@ -64,9 +64,9 @@ pub(crate) struct Kept {
 }
 
 /// Reads the blocks that a source carries, wherever its format keeps them.
-pub(crate) fn of(source: &[u8], kind: Kind) -> Carried {
-    let carried = match kind {
-        Kind::Jpeg => {
+pub(crate) fn of(source: &[u8], source_format: SourceFormat) -> Carried {
+    let carried = match source_format {
+        SourceFormat::Jpeg => {
             let markers = jpeg(source);
             Carried {
                 exif: markers.exif,
@@ -74,9 +74,9 @@ pub(crate) fn of(source: &[u8], kind: Kind) -> Carried {
                 icc: markers.icc,
             }
         }
-        Kind::Png => png::read(source),
-        Kind::Webp => webp::read(source),
-        Kind::Avif => avif::read(source),
+        SourceFormat::Png => png::read(source),
+        SourceFormat::Webp => webp::read(source),
+        SourceFormat::Avif => avif::read(source),
         _ => Carried::default(),
     };
     let sound = |block: &Vec<u8>| (1..=MAX_BLOCK).contains(&block.len());
@@ -114,10 +114,15 @@ pub(crate) fn kept(carried: &Carried, wanted: Metadata, format: Format) -> Kept 
 }
 
 /// The same of a source, whose blocks are unpacked only where any of them may be kept: by default that is in JPEG alone.
-pub(crate) fn kept_of(source: &[u8], kind: Kind, wanted: Metadata, format: Format) -> Kept {
+pub(crate) fn kept_of(
+    source: &[u8],
+    source_format: SourceFormat,
+    wanted: Metadata,
+    format: Format,
+) -> Kept {
     match (wanted, format) {
         (Metadata::Copyright, Format::Jpeg) | (Metadata::Keep, _) => {
-            kept(&of(source, kind), wanted, format)
+            kept(&of(source, source_format), wanted, format)
         }
         (Metadata::Copyright | Metadata::Nothing, _) => Kept::default(),
     }

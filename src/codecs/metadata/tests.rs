@@ -13,7 +13,7 @@ use crate::options::Metadata;
 use crate::options::Quality;
 
 use crate::codecs::decode;
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::encode;
 use crate::codecs::encode::Picture;
 use crate::codecs::encode::Settings;
@@ -26,7 +26,7 @@ use crate::codecs::metadata::kept;
 use crate::codecs::metadata::kept_of;
 use crate::codecs::metadata::of;
 use crate::codecs::metadata::orientation;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Raster;
 use crate::pixels::Size;
 use crate::pixels::orientation::Orientation;
@@ -148,19 +148,19 @@ fn picture(alpha: bool) -> Picture {
 }
 
 /// A file of each shape that the encoders here write.
-fn files() -> Vec<(Format, Kind, Vec<u8>)> {
+fn files() -> Vec<(Format, SourceFormat, Vec<u8>)> {
     let shapes = [
-        (Format::Jpeg, Kind::Jpeg, false, 80),
-        (Format::Png, Kind::Png, false, 80),
-        (Format::Png, Kind::Png, true, 80),
-        (Format::Webp, Kind::Webp, false, 80),
-        (Format::Webp, Kind::Webp, true, 80),
-        (Format::Webp, Kind::Webp, false, 100),
-        (Format::Webp, Kind::Webp, true, 100),
-        (Format::Avif, Kind::Avif, false, 80),
-        (Format::Avif, Kind::Avif, true, 80),
+        (Format::Jpeg, SourceFormat::Jpeg, false, 80),
+        (Format::Png, SourceFormat::Png, false, 80),
+        (Format::Png, SourceFormat::Png, true, 80),
+        (Format::Webp, SourceFormat::Webp, false, 80),
+        (Format::Webp, SourceFormat::Webp, true, 80),
+        (Format::Webp, SourceFormat::Webp, false, 100),
+        (Format::Webp, SourceFormat::Webp, true, 100),
+        (Format::Avif, SourceFormat::Avif, false, 80),
+        (Format::Avif, SourceFormat::Avif, true, 80),
     ];
-    let file = |(format, kind, alpha, quality)| {
+    let file = |(format, source_format, alpha, quality)| {
         let settings = Settings {
             quality: Quality::new(quality).expect("from 1 to 100"),
             progressive: false,
@@ -168,19 +168,17 @@ fn files() -> Vec<(Format, Kind, Vec<u8>)> {
             effort: Effort::Settled,
         };
         let bytes = encode::encode(&picture(alpha), format, settings).expect("encodes");
-        (format, kind, bytes)
+        (format, source_format, bytes)
     };
     shapes.into_iter().map(file).collect()
 }
 
 fn pixels(file: &[u8]) -> Raster {
-    let wanted = Wanted::WHOLE;
+    let scale = DecodeScale::WHOLE;
     let header = decode::header(file).expect("a header");
     assert!(header.orientation.is_upright());
     assert_eq!(header.size, Size::new(24, 17));
-    decode::pixels(file, &header, wanted)
-        .expect("pixels")
-        .raster
+    decode::pixels(file, &header, scale).expect("pixels").raster
 }
 
 #[test]
@@ -189,7 +187,7 @@ fn blocks_go_into_every_format_and_come_out_again() {
         .encode()
         .expect("moxcms writes its own profiles");
     let carried = carried();
-    for (format, kind, file) in files() {
+    for (format, source_format, file) in files() {
         let all = kept(&carried, Metadata::Keep, format);
         assert!(all.exif.is_some() && all.xmp.is_some());
         let exif = || Kept {
@@ -214,7 +212,7 @@ fn blocks_go_into_every_format_and_come_out_again() {
                 xmp: kept.xmp,
                 icc: icc.map(<[u8]>::to_vec),
             };
-            assert_eq!(of(&made, kind), expected, "{format}");
+            assert_eq!(of(&made, source_format), expected, "{format}");
             assert_eq!(pixels(&made), pixels(&file), "{format}");
             if expected == Carried::default() {
                 assert_eq!(made, file);
@@ -231,8 +229,8 @@ fn the_decoders_see_the_profile() {
     for (format, _, file) in files() {
         let made = attach(file, format, &Kept::default(), Some(&profile)).expect("attaches");
         let header = decode::header(&made).expect("a header");
-        let wanted = Wanted::WHOLE;
-        let decoded = decode::pixels(&made, &header, wanted).expect("pixels");
+        let scale = DecodeScale::WHOLE;
+        let decoded = decode::pixels(&made, &header, scale).expect("pixels");
         assert_eq!(
             decoded.space,
             crate::pixels::color::ColorSpace::Icc(profile.clone()),
@@ -371,14 +369,14 @@ fn modes_and_formats_meet_in_one_table() {
 
 #[test]
 fn what_nobody_keeps_need_not_be_read() {
-    for (format, kind, file) in files() {
+    for (format, source_format, file) in files() {
         let all = kept(&carried(), Metadata::Keep, format);
         let source = attach(file, format, &all, None).expect("blocks fit");
         for wanted in [Metadata::Copyright, Metadata::Keep, Metadata::Nothing] {
             for &into in Format::ALL {
-                let read = kept(&of(&source, kind), wanted, into);
-                let direct = kept_of(&source, kind, wanted, into);
-                assert_eq!(direct, read, "{kind:?} {wanted} {into}");
+                let read = kept(&of(&source, source_format), wanted, into);
+                let direct = kept_of(&source, source_format, wanted, into);
+                assert_eq!(direct, read, "{source_format:?} {wanted} {into}");
             }
         }
     }
@@ -386,7 +384,7 @@ fn what_nobody_keeps_need_not_be_read() {
 
 #[test]
 fn what_does_not_fit_into_a_jpeg_is_left_out() {
-    let (format, kind, file) = files().swap_remove(0);
+    let (format, source_format, file) = files().swap_remove(0);
     let long = Kept {
         exif: Some([&camera_block(true)[..], &[0; 65_536]].concat()),
         xmp: Some(vec![b'x'; 65_536]),
@@ -397,7 +395,7 @@ fn what_does_not_fit_into_a_jpeg_is_left_out() {
         icc: Some(profile),
         ..Carried::default()
     };
-    assert_eq!(of(&made, kind), expected);
+    assert_eq!(of(&made, source_format), expected);
     let endless = vec![7; MAX_BLOCK + 1];
     assert!(attach(file, format, &long, Some(&endless)).is_err());
 }
@@ -426,7 +424,7 @@ fn packed_texts_of_a_png_are_read_and_bombs_are_not() {
                 chunk(b"eXIf", b"MM\0*"),
             ]
             .concat(),
-            Kind::Png,
+            SourceFormat::Png,
         )
     };
     let sound = read(PACKET.as_bytes(), b"a profile");
@@ -467,17 +465,17 @@ fn code_points_of_a_png_come_before_its_profile() {
 #[test]
 fn every_cut_and_every_wrong_byte_is_answered() {
     let carried = carried();
-    for (format, kind, file) in files() {
+    for (format, source_format, file) in files() {
         let all = kept(&carried, Metadata::Keep, format);
         let file = attach(file, format, &all, Some(b"a profile")).expect("attaches");
         for length in 0..file.len() {
-            let _ = of(&file[..length], kind);
+            let _ = of(&file[..length], source_format);
         }
         let mut wrong = file.clone();
         for at in 0..file.len() {
             for value in [0, 0x7F, 0xFF] {
                 wrong[at] = value;
-                let carried = of(&wrong, kind);
+                let carried = of(&wrong, source_format);
                 let _ = kept(&carried, Metadata::Keep, format);
                 let _ = kept(&carried, Metadata::Copyright, format);
                 let _ = crate::codecs::metadata::avif_is_bounded(&wrong);
@@ -506,5 +504,5 @@ fn an_avif_whose_items_repeat_its_bytes_is_refused() {
     assert!(!crate::codecs::metadata::avif_is_bounded(&hostile));
     let refused = decode::header(&hostile).expect_err("such a file is refused");
     assert!(refused.to_string().contains("larger than the file"));
-    assert_eq!(of(&hostile, Kind::Avif), Carried::default());
+    assert_eq!(of(&hostile, SourceFormat::Avif), Carried::default());
 }

@@ -32,7 +32,7 @@ use resvg::usvg::roxmltree::Document;
 use crate::codecs::Limits;
 use crate::codecs::TransformError;
 use crate::codecs::decode;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::codecs::sniff::sniff;
 use crate::codecs::svg::broken;
 use crate::codecs::svg::cost::Estimate;
@@ -190,10 +190,10 @@ fn options(pixels: u64) -> Options<'static> {
         image_href_resolver: ImageHrefResolver {
             resolve_data: Box::new(move |_, data, _| {
                 let kind = match sniff(&data)? {
-                    Kind::Png => ImageKind::PNG,
-                    Kind::Jpeg => ImageKind::JPEG,
-                    Kind::Gif => ImageKind::GIF,
-                    Kind::Webp => ImageKind::WEBP,
+                    SourceFormat::Png => ImageKind::PNG,
+                    SourceFormat::Jpeg => ImageKind::JPEG,
+                    SourceFormat::Gif => ImageKind::GIF,
+                    SourceFormat::Webp => ImageKind::WEBP,
                     _ => return None,
                 };
                 let area = decode::header(&data).ok()?.size.area();

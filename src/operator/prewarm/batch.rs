@@ -26,10 +26,10 @@ use crate::pipeline::rendering::Terms;
 use crate::pipeline::rendering::rendition;
 use crate::policy::Job;
 use crate::transform;
+use crate::transform::BatchItem;
 use crate::transform::Budget;
-use crate::transform::Clues;
 use crate::transform::Encoded;
-use crate::transform::Order;
+use crate::transform::Hints;
 
 /// What came of a picture that was to be there before anybody asks.
 #[derive(Clone, Debug)]
@@ -149,7 +149,12 @@ impl Pipeline {
         }
         let mut known = HashMap::new();
         for &at in &wanted.jobs {
-            let key = RenditionKey::of(&wanted.name.key, record, &jobs[at].recipe, &self.manner);
+            let key = RenditionKey::of(
+                &wanted.name.key,
+                record,
+                &jobs[at].recipe,
+                &self.render_fingerprint,
+            );
             let place = match known.get(&key) {
                 Some(&place) => place,
                 None => {
@@ -190,22 +195,22 @@ impl Pipeline {
             deadline: deadline.instant(),
         };
         let source = self.opened(bytes, deadline, Terms::Idle).await?;
-        let mut orders = Vec::with_capacity(lacking.len());
+        let mut items = Vec::with_capacity(lacking.len());
         for Lacking { jobs: wanting, .. } in &lacking {
             let Some(job) = wanting.first().map(|&at| &jobs[at]) else {
                 continue;
             };
-            orders.push(Order {
+            items.push(BatchItem {
                 recipe: job.recipe.clone(),
-                clues: self.kept_look(job, name, &record).await,
+                hints: self.cached_hints(job, name, &record).await,
             });
         }
         let most = self.cpu.idle_bytes();
-        let price = transform::price_all(&source, &orders, &budget.limits, most);
+        let cost = transform::cost_of_all(&source, &items, &budget.limits, most);
         // One picture waits to be kept while the next is made, not all of them.
         let (tell, mut told) = mpsc::channel(1);
-        let work = self.worked(price, deadline, Terms::Idle, move || {
-            transform::render_all(&source, &orders, &budget, most, |at, made| {
+        let work = self.worked(cost, deadline, Terms::Idle, move || {
+            transform::render_all(&source, &items, &budget, most, |at, made| {
                 match tell.blocking_send((at, made)) {
                     Ok(()) => ControlFlow::Continue(()),
                     // Nobody wants it any more.
@@ -244,18 +249,18 @@ impl Pipeline {
 
     /// What a look at the source has told, if one is kept. Else idle work looks for itself, at its own expense: a client that asks for the
     /// same look must not come to wait for it.
-    pub(crate) async fn kept_look(
+    pub(crate) async fn cached_hints(
         self: &Arc<Self>,
         job: &Job,
         name: &SourceName,
         record: &SourceRecord,
-    ) -> Clues {
-        if !transform::needs_look(&job.recipe) {
-            return Clues::default();
+    ) -> Hints {
+        if !transform::needs_saliency_map(&job.recipe) {
+            return Hints::default();
         }
-        let key = RenditionKey::of_look(&name.key, record, job.recipe.gravity);
+        let key = RenditionKey::of_saliency_map(&name.key, record, job.recipe.gravity);
         let found = self.cache.find(key).await;
-        found.map_or_else(Clues::default, |found| Clues::of(&found.rendition.bytes))
+        found.map_or_else(Hints::default, |found| Hints::of(&found.rendition.bytes))
     }
 
     /// Keeps a picture, unless somebody was faster.
@@ -274,7 +279,7 @@ impl Pipeline {
         if job.recipe.output == Output::Avif {
             let mut quick = job.recipe.clone();
             quick.effort = Effort::Quick;
-            let key = RenditionKey::of(&name.key, record, &quick, &self.manner);
+            let key = RenditionKey::of(&name.key, record, &quick, &self.render_fingerprint);
             self.cache.remove(key).await;
         }
     }

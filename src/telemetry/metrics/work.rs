@@ -45,7 +45,7 @@ pub(super) struct WorkMetrics {
     cpu_refusals: Family<Labels<1>, Counter>,
     cpu_reserved: Gauge,
     cpu_ratio: Family<Labels<1>, Histogram>,
-    derivatives: Family<Labels<1>, Counter>,
+    reduced_copies: Family<Labels<1>, Counter>,
     large_sources: Family<Labels<1>, Counter>,
     upgrades: Family<Labels<1>, Counter>,
     prepared: Family<Labels<1>, Counter>,
@@ -109,7 +109,7 @@ impl WorkMetrics {
                 "Processor time of transformations, as a multiple of its estimate, by format",
                 Family::new_with_constructor(ratios),
             ),
-            derivatives: names.add(
+            reduced_copies: names.add(
                 "derivatives",
                 "Smaller copies of large sources that were to be made, by the result",
                 Family::default(),
@@ -220,7 +220,7 @@ impl Metrics {
     /// A smaller copy of a large source was to be made; `result` is `made`, `failed` or `skipped`.
     pub fn record_reduced_copy(&self, result: &'static str) {
         self.work
-            .derivatives
+            .reduced_copies
             .get_or_create(&[("result", result)])
             .inc();
     }

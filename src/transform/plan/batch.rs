@@ -9,17 +9,17 @@ use crate::options::Trim;
 
 use crate::transform::Limits;
 use crate::transform::plan::Plan;
-use crate::transform::plan::saliency::Saliency;
-use crate::transform::render::compose::Composition;
+use crate::transform::plan::saliency::SaliencyMap;
+use crate::transform::render::compose::CompositeKey;
 
 /// A picture that can be made of pixels which others are made of as well.
 #[derive(Clone, Debug)]
 pub(crate) struct Member<'a> {
-    /// Which one of the orders.
+    /// Which one of the items.
     pub at: usize,
     pub recipe: &'a Recipe,
     /// What is known to catch the eye, where the plan needed it.
-    pub saliency: Option<Saliency>,
+    pub saliency: Option<SaliencyMap>,
     pub plan: Plan,
     /// By how much fewer decoded pixels there are for it than stored ones, on each axis: as if it were made alone, but that levels are halves
     /// of each other, so that what would be decoded at three eighths is made of a half.
@@ -37,15 +37,15 @@ pub(crate) struct Level<'a> {
 #[derive(Debug)]
 pub(crate) struct Shared<'a> {
     pub plan: Plan,
-    composition: Composition,
+    composition: CompositeKey,
     pub files: Vec<File<'a>>,
 }
 
-/// A file that is written once, and the orders that it is for.
+/// A file that is written once, and the items that it is for.
 #[derive(Debug)]
 pub(crate) struct File<'a> {
     pub recipe: &'a Recipe,
-    pub orders: Vec<usize>,
+    pub items: Vec<usize>,
 }
 
 /// What the members are made of, the level with most pixels first. `has_planes`: whether the source has pixels that can become planes.
@@ -64,7 +64,7 @@ pub(crate) fn schedule<'a>(
                 shared: Vec::new(),
             },
         );
-        let composition = Composition::of(has_planes, &member.plan, member.recipe, limits);
+        let composition = CompositeKey::of(has_planes, &member.plan, member.recipe, limits);
         let shared = found(
             &mut level.shared,
             |shared| shared.plan == member.plan && shared.composition == composition,
@@ -79,10 +79,10 @@ pub(crate) fn schedule<'a>(
             |file| unplanned(file.recipe) == unplanned(member.recipe),
             || File {
                 recipe: member.recipe,
-                orders: Vec::new(),
+                items: Vec::new(),
             },
         );
-        file.orders.push(member.at);
+        file.items.push(member.at);
     }
     levels.sort_by_key(|level| level.denominator);
     for level in &mut levels {

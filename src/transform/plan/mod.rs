@@ -13,7 +13,7 @@ use crate::pixels::Rect;
 use crate::pixels::Size;
 use crate::pixels::orientation::Orientation;
 use crate::transform::plan::geometry::Layout;
-use crate::transform::plan::saliency::Saliency;
+use crate::transform::plan::saliency::SaliencyMap;
 
 /// The way of a picture from its stored pixels to its place in the output: upright, trimmed, turned, laid out. All of it comes to one
 /// crop and one resize of the stored pixels and one turn of the few that are left.
@@ -39,7 +39,7 @@ impl Plan {
         orientation: Orientation,
         trimmed: PixelRect,
         recipe: &Recipe,
-        saliency: Option<&Saliency>,
+        saliency: Option<&SaliencyMap>,
     ) -> Plan {
         let turn = Orientation::asked(recipe.flip, recipe.rotate);
         let upright = orientation.size(stored);

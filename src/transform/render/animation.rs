@@ -11,26 +11,26 @@ use crate::options::Warning;
 use crate::codecs::animation;
 use crate::codecs::animation::Animation;
 use crate::codecs::decode;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Header;
-use crate::codecs::decode::Wanted;
 use crate::codecs::decode::frames::FrameReader;
 use crate::codecs::encode;
 use crate::codecs::encode::animation::Animator;
 use crate::pixels::Size;
 use crate::pixels::color::ColorSpace;
 use crate::transform::Budget;
-use crate::transform::Clues;
 use crate::transform::Encoded;
+use crate::transform::Hints;
 use crate::transform::LargeAnimations;
 use crate::transform::Limits;
 use crate::transform::Timings;
 use crate::transform::TransformError;
 use crate::transform::plan::Plan;
 use crate::transform::plan::cost;
-use crate::transform::plan::cost::Price;
+use crate::transform::plan::cost::Cost;
 use crate::transform::render::compose;
 use crate::transform::render::passthrough;
-use crate::transform::render::reduced_copy::Basis;
+use crate::transform::render::reduced_copy::PixelSource;
 use crate::transform::render::still;
 
 /// The format in which an output moves; `None` where it is a still by its nature. AVIF moves as WebP: whoever shows the one shows the
@@ -51,13 +51,13 @@ pub(crate) fn render(
     animation: &Animation,
     format: Format,
     recipe: &Recipe,
-    clues: &Clues,
+    hints: &Hints,
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
     let limits = &budget.limits;
-    let found = still::prepare(source, header, recipe, clues, budget)?.plan;
+    let found = still::prepare(source, header, recipe, hints, budget)?.plan;
     // A border was looked for in upright pixels; the frames come as they are stored.
-    let saliency = clues.saliency.as_ref();
+    let saliency = hints.saliency.as_ref();
     let plan = Plan::of(
         header.size,
         header.orientation,
@@ -74,7 +74,7 @@ pub(crate) fn render(
         return match original {
             Some(original) => Ok(original),
             None => {
-                let still = still::render(source, header, recipe, clues, budget)?;
+                let still = still::render(source, header, recipe, hints, budget)?;
                 Ok(with_warning(still, "animation too large: first frame only"))
             }
         };
@@ -94,11 +94,11 @@ pub(crate) fn render(
 
     let extent = decode::whole(header.size);
     let mut timings = Timings::default();
-    let mut frames = FrameReader::open(source, header.kind, limits.render_memory.bytes())?;
+    let mut frames = FrameReader::open(source, header.format, limits.render_memory.bytes())?;
     let mut animator = Animator::new(format, size, animation.loops, recipe.quality)?;
     while let Some(frame) = timed(&mut timings.decode, || frames.next())? {
         budget.check()?;
-        let delay = animation::delay_in(format, header.kind, frame.delay);
+        let delay = animation::delay_in(format, header.format, frame.delay);
         let raster = timed(&mut timings.resize, || {
             let (raster, _) =
                 compose::composed(frame.raster.into(), extent, frames.space(), &plan, recipe)?;
@@ -107,11 +107,11 @@ pub(crate) fn render(
         timed(&mut timings.encode, || animator.push(&raster, delay))?;
     }
     let mut bytes = timed(&mut timings.encode, || animator.finish())?;
-    if header.kind.format() == Some(format)
+    if header.format.as_output() == Some(format)
         && *frames.space() == ColorSpace::Srgb
         && still::leaves_pixels(recipe, &plan)
         && let Some(source) =
-            passthrough::smaller_source(source, header.kind, recipe.metadata, &bytes)?
+            passthrough::smaller_source(source, header.format, recipe.metadata, &bytes)?
     {
         bytes = source;
         warnings.push(Warning::new("original is smaller"));
@@ -126,7 +126,7 @@ pub(crate) fn render(
 }
 
 /// What the animation that a recipe describes will cost.
-pub(crate) fn priced(
+pub(crate) fn cost(
     source: &[u8],
     header: &Header,
     animation: &Animation,
@@ -134,7 +134,7 @@ pub(crate) fn priced(
     recipe: &Recipe,
     plan: &Plan,
     limits: &Limits,
-) -> Price {
+) -> Cost {
     let size = plan.layout.output();
     if !is_too_large(header.size, size, animation, limits) {
         let format = expressible(format, size);
@@ -143,9 +143,17 @@ pub(crate) fn priced(
     match limits.large_animations {
         LargeAnimations::Original => cost::of_copy(source, recipe, format),
         LargeAnimations::Still => {
-            let clues = Clues::default();
-            let basis = Basis::of(source, header, Wanted::WHOLE, &clues);
-            cost::of_still(source, &basis, header, recipe, plan, Wanted::WHOLE, limits)
+            let hints = Hints::default();
+            let pixel_source = PixelSource::of(source, header, DecodeScale::WHOLE, &hints);
+            cost::of_still(
+                source,
+                &pixel_source,
+                header,
+                recipe,
+                plan,
+                DecodeScale::WHOLE,
+                limits,
+            )
         }
     }
 }
@@ -178,12 +186,12 @@ fn original(
     format: Format,
     recipe: &Recipe,
 ) -> Result<Option<Encoded>, TransformError> {
-    let own = header.kind.format();
+    let own = header.format.as_output();
     let shown = own.filter(|&own| own != Format::Webp || format == Format::Webp);
     let Some(own) = shown else {
         return Ok(None);
     };
-    let Some(bytes) = passthrough::passed_on(source, header.kind, recipe.metadata)? else {
+    let Some(bytes) = passthrough::passed_on(source, header.format, recipe.metadata)? else {
         return Ok(None);
     };
     let made = Encoded {

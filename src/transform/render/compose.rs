@@ -35,15 +35,15 @@ use crate::transform::plan::Plan;
 use crate::transform::plan::geometry::Layout;
 
 /// Pixels with nothing left to be done to them, of which several files may be made.
-pub(crate) enum Composed {
+pub(crate) enum Composite {
     /// Upright planes, for encoders that take them.
     Planes(Planes),
     /// Pixels in the colours of the output, with the profile of these where they are not sRGB.
     Pixels(Raster, Option<Vec<u8>>),
 }
 
-impl Composed {
-    /// What `recipes` ask for by one plan. They are of one `Composition`.
+impl Composite {
+    /// What `recipes` ask for by one plan. They are of one `CompositeKey`.
     pub fn of(
         pixels: Pixels<'_>,
         extent: (f64, f64),
@@ -51,13 +51,13 @@ impl Composed {
         plan: &Plan,
         recipes: &[&Recipe],
         limits: &Limits,
-    ) -> Result<Composed, TransformError> {
+    ) -> Result<Composite, TransformError> {
         let Some(first) = recipes.first() else {
             return Err(TransformError::Resize("nobody asks for it".to_owned()));
         };
         if !has_planes(pixels.channels(), space) || !takes_planes(plan, first, limits) {
             let (raster, profile) = composed(pixels, extent, space, plan, first)?;
-            return Ok(Composed::Pixels(raster, profile));
+            return Ok(Composite::Pixels(raster, profile));
         }
         let is_wanted = |subsampling| {
             let mut resampled = recipes
@@ -71,7 +71,7 @@ impl Composed {
         let turned = |plane| turn.upright_plane(plane);
         let both_turned =
             |chroma: Option<[Plane; 2]>| chroma.map(|chroma| of_both(chroma, turned)).transpose();
-        Ok(Composed::Planes(Planes {
+        Ok(Composite::Planes(Planes {
             luma: turned(planes.luma)?,
             full: both_turned(planes.full)?,
             halved: both_turned(planes.halved)?,
@@ -84,9 +84,9 @@ impl Composed {
         plan: &Plan,
         recipe: &Recipe,
         limits: &Limits,
-    ) -> Result<Composed, TransformError> {
+    ) -> Result<Composite, TransformError> {
         match self {
-            Composed::Planes(Planes { luma, full, halved }) => {
+            Composite::Planes(Planes { luma, full, halved }) => {
                 let resampled = resampled(opaque(plan, recipe, limits).0, plan);
                 let if_wanted = |chroma: &Option<[Plane; 2]>, subsampling| {
                     let wanted = chroma.as_ref().filter(|_| resampled == subsampling);
@@ -94,14 +94,14 @@ impl Composed {
                         .map(|chroma| of_both(chroma.each_ref(), Plane::copy))
                         .transpose()
                 };
-                Ok(Composed::Planes(Planes {
+                Ok(Composite::Planes(Planes {
                     luma: luma.copy()?,
                     full: if_wanted(full, Subsampling::None)?,
                     halved: if_wanted(halved, Subsampling::Both)?,
                 }))
             }
-            Composed::Pixels(raster, profile) => {
-                Ok(Composed::Pixels(raster.copy()?, profile.clone()))
+            Composite::Pixels(raster, profile) => {
+                Ok(Composite::Pixels(raster.copy()?, profile.clone()))
             }
         }
     }
@@ -112,17 +112,17 @@ impl Composed {
         plan: &Plan,
         recipe: &Recipe,
         limits: &Limits,
-    ) -> Result<Made, TransformError> {
+    ) -> Result<Encodable, TransformError> {
         match self {
-            Composed::Planes(planes) => finished_planes(planes, plan, recipe, limits),
-            Composed::Pixels(raster, profile) => finished(raster, profile, recipe, limits),
+            Composite::Planes(planes) => finished_planes(planes, plan, recipe, limits),
+            Composite::Pixels(raster, profile) => finished(raster, profile, recipe, limits),
         }
     }
 }
 
 /// What decides, beside the plan, how pixels are composed: recipes in which this is equal differ in their files alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Composition {
+pub(crate) enum CompositeKey {
     Planes,
     Pixels {
         wide_gamut: bool,
@@ -133,13 +133,13 @@ pub(crate) enum Composition {
     },
 }
 
-impl Composition {
+impl CompositeKey {
     /// How a recipe composes pixels that can (`has_planes`) or cannot become planes at once.
-    pub fn of(has_planes: bool, plan: &Plan, recipe: &Recipe, limits: &Limits) -> Composition {
+    pub fn of(has_planes: bool, plan: &Plan, recipe: &Recipe, limits: &Limits) -> CompositeKey {
         if has_planes && takes_planes(plan, recipe, limits) {
-            return Composition::Planes;
+            return CompositeKey::Planes;
         }
-        Composition::Pixels {
+        CompositeKey::Pixels {
             wide_gamut: recipe.wide_gamut,
             background: recipe.background,
             effects: recipe.effects.clone(),
@@ -169,7 +169,7 @@ fn takes_planes(plan: &Plan, recipe: &Recipe, limits: &Limits) -> bool {
 }
 
 /// Pixels ready for an encoder.
-pub(crate) struct Made {
+pub(crate) struct Encodable {
     pub picture: Picture,
     pub format: Format,
     /// The ICC profile that they need to be seen right, where that is not sRGB.
@@ -177,7 +177,7 @@ pub(crate) struct Made {
     pub warnings: Vec<Warning>,
 }
 
-impl Made {
+impl Encodable {
     /// The file at a quality, without metadata and profile.
     pub fn encode(&self, recipe: &Recipe, quality: Quality) -> Result<Vec<u8>, TransformError> {
         let settings = Settings {
@@ -205,7 +205,7 @@ fn finished_planes(
     plan: &Plan,
     recipe: &Recipe,
     limits: &Limits,
-) -> Result<Made, TransformError> {
+) -> Result<Encodable, TransformError> {
     let (format, warnings) = opaque(plan, recipe, limits);
     let sampling = |chroma| encode::subsampling(format, recipe.quality, chroma);
     let Planes { luma, full, halved } = planes;
@@ -220,7 +220,7 @@ fn finished_planes(
         },
         None => (halved, sampling(Chroma::Halved)),
     };
-    Ok(Made {
+    Ok(Encodable {
         picture: Picture::Planar(Planar { luma, chroma }, subsampling),
         format,
         profile: None,
@@ -288,7 +288,7 @@ pub(crate) fn finished(
     profile: Option<Vec<u8>>,
     recipe: &Recipe,
     limits: &Limits,
-) -> Result<Made, TransformError> {
+) -> Result<Encodable, TransformError> {
     let alpha = raster.channels == Channels::Rgba;
     let wanted = match recipe.output {
         Output::Compatible { .. } if alpha => Format::Png,
@@ -305,7 +305,7 @@ pub(crate) fn finished(
         Channels::Rgba => Picture::Rgba(size, raster.into_u8()?),
         _ => Picture::Rgb(size, raster.into_u8()?),
     };
-    Ok(Made {
+    Ok(Encodable {
         picture,
         format,
         profile,

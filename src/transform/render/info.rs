@@ -10,16 +10,16 @@ use crate::options::Recipe;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::Truncation;
 use crate::transform::Budget;
-use crate::transform::Clues;
 use crate::transform::Encoded;
+use crate::transform::Hints;
 use crate::transform::Timings;
 use crate::transform::TransformError;
 use crate::transform::plan::cost;
 use crate::transform::render::compose;
 use crate::transform::render::placeholders;
-use crate::transform::render::placeholders::Facts;
-use crate::transform::render::placeholders::Original;
-use crate::transform::render::reduced_copy::Basis;
+use crate::transform::render::placeholders::ImageInfo;
+use crate::transform::render::placeholders::SourceInfo;
+use crate::transform::render::reduced_copy::PixelSource;
 use crate::transform::render::still;
 
 /// The facts. `frames` is the number of frames where they were counted.
@@ -28,21 +28,21 @@ pub(crate) fn render(
     header: &Header,
     frames: Option<u32>,
     recipe: &Recipe,
-    clues: &Clues,
+    hints: &Hints,
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
     let started = Instant::now();
-    let mut prepared = still::prepare(source, header, recipe, clues, budget)?;
+    let mut prepared = still::prepare(source, header, recipe, hints, budget)?;
     let size = prepared.plan.layout.output();
     prepared.plan = prepared.plan.reduced(placeholders::THUMBNAIL);
     let plan = prepared.plan.clone();
     let thumbnail = plan.layout.output();
-    let wanted = prepared.wanted(header, recipe);
-    let basis = Basis::of(source, header, wanted, clues);
-    cost::of_thumbnail(source, &basis, header, &plan, wanted).available(&budget.limits)?;
+    let scale = prepared.scale(header, recipe);
+    let pixel_source = PixelSource::of(source, header, scale, hints);
+    cost::of_thumbnail(source, &pixel_source, header, &plan, scale).available(&budget.limits)?;
     let (decoded, truncation) = match prepared.decoded {
         Some(decoded) => decoded,
-        None => basis.decoded(budget.limits.truncated)?,
+        None => pixel_source.decoded(budget.limits.truncated)?,
     };
     let decode = started.elapsed();
     budget.check()?;
@@ -66,14 +66,14 @@ pub(crate) fn render(
 
     let started = Instant::now();
     let upright = header.orientation.size(header.size);
-    let facts = Facts {
+    let facts = ImageInfo {
         width: size.width,
         height: size.height,
-        original: Original {
+        original: SourceInfo {
             file_size: source.len() as u64,
             width: upright.width,
             height: upright.height,
-            format: header.kind.mime(),
+            format: header.format.mime(),
         },
         frames,
         placeholders: Some(placeholders::of_picture(&raster)?),

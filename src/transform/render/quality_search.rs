@@ -10,7 +10,7 @@ use crate::pixels::Size;
 use crate::transform::Budget;
 use crate::transform::Limits;
 use crate::transform::TransformError;
-use crate::transform::render::ssimulacra2::Judge;
+use crate::transform::render::ssimulacra2::Comparison;
 
 /// Encodes that a search by looks may take.
 const LOOKS: usize = 5;
@@ -48,7 +48,7 @@ pub(crate) fn aimed(
     };
     let mut warnings = Vec::new();
     let judge = match aim.score {
-        Some(score) => match Judge::of(picture, &budget.limits)? {
+        Some(score) => match Comparison::of(picture, &budget.limits)? {
             Some(judge) => Some((judge, score)),
             None => {
                 warnings.push(Warning::new("image too large for auto-quality"));
@@ -88,7 +88,7 @@ pub(crate) fn aimed(
 /// Whether files of a picture of this size are compared with it.
 pub(crate) fn is_compared(format: Format, aim: QualityTarget, size: Size, limits: &Limits) -> bool {
     let is_lossy = matches!(format, Format::Jpeg | Format::Webp | Format::Avif);
-    is_lossy && aim.score.is_some() && Judge::has_room(size, limits)
+    is_lossy && aim.score.is_some() && Comparison::has_room(size, limits)
 }
 
 /// A try.

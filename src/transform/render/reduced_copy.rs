@@ -12,19 +12,19 @@ use bytes::Bytes;
 use crate::options::Format;
 
 use crate::codecs::decode;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Decoded;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::Streamed;
 use crate::codecs::decode::Truncation;
-use crate::codecs::decode::Wanted;
 use crate::codecs::metadata;
 use crate::codecs::metadata::Kept;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Raster;
 use crate::pixels::color::ColorSpace;
 use crate::transform::Budget;
-use crate::transform::Clues;
 use crate::transform::Encoded;
+use crate::transform::Hints;
 use crate::transform::Timings;
 use crate::transform::TransformError;
 use crate::transform::TruncatedSources;
@@ -40,27 +40,27 @@ const SIDE: u32 = 1600;
 
 /// A smaller copy of a source.
 #[derive(Clone, Debug)]
-pub(crate) struct Derivative {
+pub(crate) struct ReducedCopy {
     bytes: Bytes,
     denominator: u32,
 }
 
 /// The copies of a source that a picture may be made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Derivatives {
+pub struct ReducedCopies {
     /// By how much they may be smaller than their source, the smallest one first.
     pub serving: Vec<u32>,
     /// The one of them that serves other sizes as well.
     pub worthwhile: u32,
 }
 
-impl Derivatives {
+impl ReducedCopies {
     /// Every number that copies may be smaller by.
     pub const DENOMINATORS: [u32; 3] = DENOMINATORS;
 
     /// The copies for a picture; `None` where the source may as well be decoded itself.
-    pub(crate) fn of(header: &Header, plan: &Plan, wanted: Wanted) -> Option<Derivatives> {
-        if header.kind != Kind::Jpeg
+    pub(crate) fn of(header: &Header, plan: &Plan, scale: DecodeScale) -> Option<ReducedCopies> {
+        if header.format != SourceFormat::Jpeg
             || header.size.area() < decode::LARGE
             || !cfg!(feature = "native")
         {
@@ -70,67 +70,64 @@ impl Derivatives {
         let serving: Vec<u32> = DENOMINATORS
             .into_iter()
             .filter(|&denominator| {
-                denominator <= wanted.denominator()
+                denominator <= scale.denominator()
                     && shrink / f64::from(denominator) >= OVERSAMPLING
             })
             .collect();
         let longest = header.size.width.max(header.size.height);
         let serves_others = |denominator: &&u32| longest / **denominator >= SIDE;
         let worthwhile = serving.iter().find(serves_others).or(serving.last());
-        worthwhile.copied().map(|worthwhile| Derivatives {
+        worthwhile.copied().map(|worthwhile| ReducedCopies {
             serving,
             worthwhile,
         })
     }
 }
 
-impl Derivative {
+impl ReducedCopy {
     pub fn new(denominator: u32, bytes: Bytes) -> Self {
-        Derivative { bytes, denominator }
+        ReducedCopy { bytes, denominator }
     }
 }
 
-/// What is decoded for a picture: its source, or a derivative in its place.
-pub(crate) struct Basis<'a> {
+/// What is decoded for a picture: its source, or a reduced copy in its place.
+pub(crate) struct PixelSource<'a> {
     source: &'a [u8],
     header: &'a Header,
-    wanted: Wanted,
-    instead: Option<(&'a [u8], Header, Wanted)>,
+    scale: DecodeScale,
+    instead: Option<(&'a [u8], Header, DecodeScale)>,
 }
 
-impl<'a> Basis<'a> {
-    /// The derivative among the clues, if it has the size that it should.
-    pub fn of(source: &'a [u8], header: &'a Header, wanted: Wanted, clues: &'a Clues) -> Self {
-        let instead = clues.derivative.as_ref().and_then(|derivative| {
-            let Derivative { bytes, denominator } = derivative;
+impl<'a> PixelSource<'a> {
+    /// The reduced copy among the hints, if it has the size that it should.
+    pub fn of(source: &'a [u8], header: &'a Header, scale: DecodeScale, hints: &'a Hints) -> Self {
+        let instead = hints.reduced_copy.as_ref().and_then(|reduced_copy| {
+            let ReducedCopy { bytes, denominator } = reduced_copy;
             let found = decode::header(bytes).ok()?;
-            let size = header.decoded(Wanted::one_of(*denominator));
-            let left = Wanted {
-                eighths: wanted.eighths * denominator,
+            let size = header.decoded(DecodeScale::one_of(*denominator));
+            let left = DecodeScale {
+                eighths: scale.eighths * denominator,
             };
-            (found.kind == Kind::Jpeg && found.size == size && left.eighths <= 8).then_some((
-                bytes.as_ref(),
-                found,
-                left,
-            ))
+            (found.format == SourceFormat::Jpeg && found.size == size && left.eighths <= 8)
+                .then_some((bytes.as_ref(), found, left))
         });
-        Basis {
+        PixelSource {
             source,
             header,
-            wanted,
+            scale,
             instead,
         }
     }
 
     /// What is read, its header, and the scale that it is read at.
-    pub fn parts(&self) -> (&[u8], &Header, Wanted) {
+    pub fn parts(&self) -> (&[u8], &Header, DecodeScale) {
         match &self.instead {
-            Some((bytes, header, wanted)) => (bytes, header, *wanted),
-            None => (self.source, self.header, self.wanted),
+            Some((bytes, header, scale)) => (bytes, header, *scale),
+            None => (self.source, self.header, self.scale),
         }
     }
 
-    /// Bytes of the derivative, where there is one: its source is held as well.
+    /// Bytes of the reduced copy, where there is one: its source is held as well.
     pub fn held(&self) -> u64 {
         self.instead.map_or(0, |(bytes, _, _)| bytes.len() as u64)
     }
@@ -140,25 +137,25 @@ impl<'a> Basis<'a> {
         &self,
         truncated: TruncatedSources,
     ) -> Result<(Decoded, Option<Truncation>), TransformError> {
-        if let Some((bytes, header, wanted)) = &self.instead
-            && let Ok(decoded) = decode::pixels(bytes, header, *wanted)
+        if let Some((bytes, header, scale)) = &self.instead
+            && let Ok(decoded) = decode::pixels(bytes, header, *scale)
         {
             let extent = self.extent();
             return Ok((Decoded { extent, ..decoded }, None));
         }
-        decode::pixels_there_are(self.source, self.header, self.wanted, truncated)
+        decode::pixels_there_are(self.source, self.header, self.scale, truncated)
     }
 
     /// The same pixels, as they are resampled, where what is read allows that.
     pub fn streamed(&self) -> Option<Streamed<'_>> {
-        let (bytes, header, wanted) = self.parts();
+        let (bytes, header, scale) = self.parts();
         let extent = self.extent();
-        decode::streamed(bytes, header, wanted).map(|found| Streamed { extent, ..found })
+        decode::streamed(bytes, header, scale).map(|found| Streamed { extent, ..found })
     }
 
     /// The size that the pixels stand for: a copy was rounded up, its source was not.
     fn extent(&self) -> (f64, f64) {
-        self.header.extent(self.wanted)
+        self.header.extent(self.scale)
     }
 }
 
@@ -171,9 +168,9 @@ pub(crate) fn made(
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
     let started = Instant::now();
-    let wanted = Wanted::one_of(denominator);
-    cost::of_derivative(source, header, wanted).available(&budget.limits)?;
-    let Decoded { raster, space, .. } = decode::pixels(source, header, wanted)?;
+    let scale = DecodeScale::one_of(denominator);
+    cost::of_reduced_copy(source, header, scale).available(&budget.limits)?;
+    let Decoded { raster, space, .. } = decode::pixels(source, header, scale)?;
     let decode = started.elapsed();
     budget.check()?;
     let started = Instant::now();
@@ -219,10 +216,10 @@ fn encoded(_: &Raster) -> Result<Vec<u8>, TransformError> {
 mod tests {
     use crate::options::Recipe;
 
-    use super::Derivatives;
     use super::Header;
-    use super::Kind;
     use super::Plan;
+    use super::ReducedCopies;
+    use super::SourceFormat;
     use super::decode;
     use crate::pixels::PixelRect;
     use crate::pixels::Size;
@@ -230,10 +227,10 @@ mod tests {
 
     /// The copies that serve a width, and the one that is worth its bytes.
     #[track_caller]
-    fn check(kind: Kind, size: (u32, u32), width: u32, expected: Option<(&[u32], u32)>) {
+    fn check(format: SourceFormat, size: (u32, u32), width: u32, expected: Option<(&[u32], u32)>) {
         let size = Size::new(size.0, size.1);
         let header = Header {
-            kind,
+            format,
             size,
             orientation: Orientation::default(),
             bytes_per_pixel: 4,
@@ -250,9 +247,9 @@ mod tests {
         };
         let whole = PixelRect::whole(size);
         let plan = Plan::of(size, Orientation::default(), whole, &recipe, None);
-        let wanted = decode::wanted(plan.layout.shrink(), &header, true);
-        let found = Derivatives::of(&header, &plan, wanted);
-        let expected = expected.map(|(serving, worthwhile)| Derivatives {
+        let scale = decode::scale_for(plan.layout.shrink(), &header, true);
+        let found = ReducedCopies::of(&header, &plan, scale);
+        let expected = expected.map(|(serving, worthwhile)| ReducedCopies {
             serving: serving.to_vec(),
             worthwhile,
         });
@@ -262,20 +259,20 @@ mod tests {
     #[test]
     fn a_copy_serves_what_is_at_most_half_of_it() {
         let camera = (4000, 3000);
-        check(Kind::Jpeg, camera, 1600, None);
-        check(Kind::Jpeg, camera, 1001, None);
-        check(Kind::Jpeg, camera, 1000, Some((&[2], 2)));
-        check(Kind::Jpeg, camera, 400, Some((&[4, 2], 2)));
-        check(Kind::Jpeg, camera, 100, Some((&[8, 4, 2], 2)));
+        check(SourceFormat::Jpeg, camera, 1600, None);
+        check(SourceFormat::Jpeg, camera, 1001, None);
+        check(SourceFormat::Jpeg, camera, 1000, Some((&[2], 2)));
+        check(SourceFormat::Jpeg, camera, 400, Some((&[4, 2], 2)));
+        check(SourceFormat::Jpeg, camera, 100, Some((&[8, 4, 2], 2)));
         let huge = (16_000, 6000);
-        check(Kind::Jpeg, huge, 4000, Some((&[2], 2)));
-        check(Kind::Jpeg, huge, 1600, Some((&[4, 2], 4)));
-        check(Kind::Jpeg, huge, 300, Some((&[8, 4, 2], 8)));
+        check(SourceFormat::Jpeg, huge, 4000, Some((&[2], 2)));
+        check(SourceFormat::Jpeg, huge, 1600, Some((&[4, 2], 4)));
+        check(SourceFormat::Jpeg, huge, 300, Some((&[8, 4, 2], 8)));
     }
 
     #[test]
     fn small_sources_and_those_that_have_no_scale_are_decoded_themselves() {
-        check(Kind::Jpeg, (3000, 2000), 300, None);
-        check(Kind::Png, (4000, 3000), 300, None);
+        check(SourceFormat::Jpeg, (3000, 2000), 300, None);
+        check(SourceFormat::Png, (4000, 3000), 300, None);
     }
 }

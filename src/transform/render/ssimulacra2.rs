@@ -7,7 +7,7 @@ use fast_ssim2::PixelSlice;
 use fast_ssim2::Ssimulacra2Reference;
 
 use crate::codecs::decode;
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::encode::Picture;
 use crate::codecs::encode::failed;
 use crate::pixels::Channels;
@@ -20,12 +20,12 @@ use crate::transform::Limits;
 use crate::transform::TransformError;
 
 /// A picture, prepared for comparisons with files of it.
-pub(crate) struct Judge {
+pub(crate) struct Comparison {
     size: Size,
     reference: Ssimulacra2Reference,
 }
 
-impl Judge {
+impl Comparison {
     /// Whether a comparison takes no more than half the memory of a render.
     pub fn has_room(size: Size, limits: &Limits) -> bool {
         // Both pictures in floating point at all scales, with their means and variances.
@@ -36,7 +36,7 @@ impl Judge {
     /// `None` where there is no room for a comparison.
     pub fn of(picture: &Picture, limits: &Limits) -> Result<Option<Self>, TransformError> {
         let size = picture.size();
-        if !Judge::has_room(size, limits) {
+        if !Comparison::has_room(size, limits) {
             return Ok(None);
         }
         let pixels = match picture {
@@ -45,14 +45,14 @@ impl Judge {
             Picture::Rgba(_, samples) => Cow::Owned(on_gray(samples)?),
         };
         let reference = Ssimulacra2Reference::new(&slice(size, &pixels)?).map_err(failed)?;
-        Ok(Some(Judge { size, reference }))
+        Ok(Some(Comparison { size, reference }))
     }
 
     /// The score of a file: 100 where it shows the same, 90 where hardly anybody sees a difference, below 30 where everybody does.
     pub fn score(&self, file: &[u8]) -> Result<f64, TransformError> {
         let header = decode::header(file)?;
-        let wanted = Wanted::WHOLE;
-        let raster = decode::pixels(file, &header, wanted)?.raster;
+        let scale = DecodeScale::WHOLE;
+        let raster = decode::pixels(file, &header, scale)?.raster;
         if raster.size != self.size {
             return Err(failed("a file of another size than its picture"));
         }
@@ -157,7 +157,7 @@ mod tests {
     use crate::options::Format;
     use crate::options::Quality;
 
-    use super::Judge;
+    use super::Comparison;
     use super::of_planes;
     use crate::codecs::encode::Picture;
     use crate::codecs::encode::Settings;
@@ -197,7 +197,7 @@ mod tests {
             } else {
                 Picture::Rgba(size, samples)
             };
-            let judge = Judge::of(&picture, &Limits::default())
+            let judge = Comparison::of(&picture, &Limits::default())
                 .expect("a picture")
                 .expect("a small one");
             let scores = [10, 50, 95].map(|quality| {
@@ -222,7 +222,7 @@ mod tests {
         for (width, height) in [(1, 1), (3, 2), (9, 8), (40, 1)] {
             let picture =
                 Picture::Rgb(Size::new(width, height), waves(Size::new(width, height), 3));
-            let judge = Judge::of(&picture, &Limits::default())
+            let judge = Comparison::of(&picture, &Limits::default())
                 .expect("a picture")
                 .expect("a small one");
             let settings = Settings {
@@ -241,7 +241,7 @@ mod tests {
         let size = Size::new(20_000, 1000);
         let picture = Picture::Rgb(size, Vec::new());
         assert!(
-            Judge::of(&picture, &Limits::default())
+            Comparison::of(&picture, &Limits::default())
                 .expect("no error")
                 .is_none()
         );

@@ -10,22 +10,22 @@ use crate::options::Recipe;
 use crate::options::Warning;
 
 use crate::codecs::decode;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Decoded;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::Streamed;
 use crate::codecs::decode::Truncation;
-use crate::codecs::decode::Wanted;
 use crate::codecs::decode::frames;
 use crate::codecs::metadata;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Pixels;
 use crate::pixels::Raster;
 use crate::pixels::Rows as _;
 use crate::pixels::color;
 use crate::pixels::color::ColorSpace;
 use crate::transform::Budget;
-use crate::transform::Clues;
 use crate::transform::Encoded;
+use crate::transform::Hints;
 use crate::transform::Limits;
 use crate::transform::Timings;
 use crate::transform::TransformError;
@@ -33,34 +33,34 @@ use crate::transform::plan::Plan;
 use crate::transform::plan::autotrim;
 use crate::transform::plan::cost;
 use crate::transform::plan::geometry;
-use crate::transform::plan::saliency::Saliency;
+use crate::transform::plan::saliency::SaliencyMap;
 use crate::transform::render::compose;
-use crate::transform::render::compose::Composed;
-use crate::transform::render::compose::Made;
+use crate::transform::render::compose::Composite;
+use crate::transform::render::compose::Encodable;
 use crate::transform::render::passthrough;
 use crate::transform::render::quality_search;
-use crate::transform::render::reduced_copy::Basis;
+use crate::transform::render::reduced_copy::PixelSource;
 
 /// The picture that a recipe describes, of a source that shows one picture, or of the first one of an animation.
 pub(crate) fn render(
     source: &[u8],
     header: &Header,
     recipe: &Recipe,
-    clues: &Clues,
+    hints: &Hints,
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
     let started = Instant::now();
-    let prepared = prepare(source, header, recipe, clues, budget)?;
+    let prepared = prepare(source, header, recipe, hints, budget)?;
     let plan = prepared.plan.clone();
-    let wanted = prepared.wanted(header, recipe);
-    let basis = Basis::of(source, header, wanted, clues);
+    let scale = prepared.scale(header, recipe);
+    let pixel_source = PixelSource::of(source, header, scale, hints);
     cost::of_still(
         source,
-        &basis,
+        &pixel_source,
         header,
         recipe,
         &plan,
-        wanted,
+        scale,
         &budget.limits,
     )
     .available(&budget.limits)?;
@@ -72,10 +72,10 @@ pub(crate) fn render(
         decode,
     } = match prepared.decoded {
         Some(decoded) => composed(decoded, started.elapsed(), &plan, recipe, budget)?,
-        None => match composed_by_row(&basis, &plan, recipe, limits)? {
+        None => match composed_by_row(&pixel_source, &plan, recipe, limits)? {
             Some(seen) => seen,
             None => {
-                let decoded = basis.decoded(limits.truncated)?;
+                let decoded = pixel_source.decoded(limits.truncated)?;
                 composed(decoded, started.elapsed(), &plan, recipe, budget)?
             }
         },
@@ -97,7 +97,7 @@ pub(crate) fn render(
 
 /// Composed pixels, and what is known of those that they were made of.
 struct Seen {
-    composed: Composed,
+    composed: Composite,
     /// Whether the colours of the source are as they were.
     same_colors: bool,
     /// What there is of the source, where it lacks its end.
@@ -122,7 +122,7 @@ fn composed(
     let same_colors = compose::has_output_colors(raster.channels, &space);
     let limits = &budget.limits;
     Ok(Seen {
-        composed: Composed::of(raster.into(), extent, &space, plan, &[recipe], limits)?,
+        composed: Composite::of(raster.into(), extent, &space, plan, &[recipe], limits)?,
         same_colors,
         truncation,
         decode,
@@ -131,7 +131,7 @@ fn composed(
 
 /// Pixels that are composed while they are decoded, so that there is never more of them than a few rows; `None` where that is not possible.
 fn composed_by_row(
-    basis: &Basis<'_>,
+    pixel_source: &PixelSource<'_>,
     plan: &Plan,
     recipe: &Recipe,
     limits: &Limits,
@@ -140,13 +140,13 @@ fn composed_by_row(
         mut rows,
         extent,
         space,
-    }) = basis.streamed()
+    }) = pixel_source.streamed()
     else {
         return Ok(None);
     };
     let same_colors = compose::has_output_colors(rows.channels(), &space);
     let pixels = Pixels::Rows(&mut rows);
-    let composed = Composed::of(pixels, extent, &space, plan, &[recipe], limits)?;
+    let composed = Composite::of(pixels, extent, &space, plan, &[recipe], limits)?;
     Ok(rows.end().then(|| Seen {
         composed,
         same_colors,
@@ -159,14 +159,14 @@ fn composed_by_row(
 pub(crate) fn written(
     source: &[u8],
     header: &Header,
-    made: Made,
+    made: Encodable,
     recipe: &Recipe,
     plan: &Plan,
     same_colors: bool,
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
     let format = made.format;
-    let kept = metadata::kept_of(source, header.kind, recipe.metadata, format);
+    let kept = metadata::kept_of(source, header.format, recipe.metadata, format);
     let (mut bytes, missed) = quality_search::aimed(
         &made.picture,
         format,
@@ -182,10 +182,10 @@ pub(crate) fn written(
     let mut warnings = made.warnings;
     warnings.extend(missed);
     if same_pixels
-        && header.kind.format() == Some(format)
+        && header.format.as_output() == Some(format)
         && is_unchanged(source, header, recipe, plan)
         && let Some(source) =
-            passthrough::smaller_source(source, header.kind, recipe.metadata, &bytes)?
+            passthrough::smaller_source(source, header.format, recipe.metadata, &bytes)?
     {
         bytes = source;
         warnings.push(Warning::new("original is smaller"));
@@ -202,13 +202,13 @@ pub(crate) fn written(
 /// Whether a recipe leaves every pixel of a source where and as it is, so that its own bytes are an answer.
 fn is_unchanged(source: &[u8], header: &Header, recipe: &Recipe, plan: &Plan) -> bool {
     // Only a sequential JPEG can be decoded at a fraction of its size for less.
-    let is_baseline = header.kind != Kind::Jpeg || header.is_scalable;
+    let is_baseline = header.format != SourceFormat::Jpeg || header.is_scalable;
     let wants_baseline = recipe.output == Output::Jpeg { progressive: false };
     leaves_pixels(recipe, plan)
         && (is_baseline || !wants_baseline)
         // Its container turns it, and would again.
-        && (header.kind != Kind::Avif || header.orientation.is_upright())
-        && frames::animation(source, header.kind).is_none()
+        && (header.format != SourceFormat::Avif || header.orientation.is_upright())
+        && frames::animation(source, header.format).is_none()
 }
 
 /// Whether a recipe leaves every stored pixel where and as it is. A search for a border is planned for the upright picture, so that
@@ -229,17 +229,17 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// How the pixels are decoded, or were.
-    pub fn wanted(&self, header: &Header, recipe: &Recipe) -> Wanted {
+    pub fn scale(&self, header: &Header, recipe: &Recipe) -> DecodeScale {
         match self.decoded {
-            Some(_) => Wanted::WHOLE,
-            None => decode::wanted(self.plan.layout.shrink(), header, is_fine(recipe)),
+            Some(_) => DecodeScale::WHOLE,
+            None => decode::scale_for(self.plan.layout.shrink(), header, is_fine(recipe)),
         }
     }
 }
 
 /// Whether what is lost before a picture is written would be seen in it, or cost more than it saves.
 fn is_fine(recipe: &Recipe) -> bool {
-    /// Beyond it, half a point of SSIMULACRA2 and more would be lost: see `decode::wanted`.
+    /// Beyond it, half a point of SSIMULACRA2 and more would be lost: see `decode::scale_for`.
     const COARSE: u8 = 80;
     // PNG loses nothing, and AVIF takes so long that what a coarse decode saves would not be noticed.
     let is_worth_it = matches!(recipe.output, Output::Png | Output::Avif);
@@ -252,19 +252,19 @@ pub(crate) fn prepare(
     source: &[u8],
     header: &Header,
     recipe: &Recipe,
-    clues: &Clues,
+    hints: &Hints,
     budget: &Budget,
 ) -> Result<Prepared, TransformError> {
     let upright = header.orientation.size(header.size);
     let trimmed = geometry::trimmed(upright, &recipe.trim).ok_or(TransformError::ZeroSized)?;
-    let saliency = clues.saliency.as_ref();
+    let saliency = hints.saliency.as_ref();
     let prepared = match recipe.trim.border {
         None => return prospect(header, recipe, saliency, &budget.limits),
         Some(border) => {
-            cost::of_search(source, header, Wanted::WHOLE).available(&budget.limits)?;
+            cost::of_search(source, header, DecodeScale::WHOLE).available(&budget.limits)?;
             let truncated = budget.limits.truncated;
             let (decoded, truncation) =
-                decode::pixels_there_are(source, header, Wanted::WHOLE, truncated)?;
+                decode::pixels_there_are(source, header, DecodeScale::WHOLE, truncated)?;
             budget.check()?;
             let raster = header
                 .orientation
@@ -291,7 +291,7 @@ pub(crate) fn prepare(
 pub(crate) fn prospect(
     header: &Header,
     recipe: &Recipe,
-    saliency: Option<&Saliency>,
+    saliency: Option<&SaliencyMap>,
     limits: &Limits,
 ) -> Result<Prepared, TransformError> {
     let upright = header.orientation.size(header.size);
@@ -314,13 +314,13 @@ pub(crate) fn check_output(plan: &Plan, limits: &Limits) -> Result<(), Transform
 }
 
 /// Longest side of the thumbnail that is looked at, in pixels.
-pub(crate) const LOOKED_AT: u32 = 256;
+pub(crate) const THUMBNAIL_SIDE: u32 = 256;
 
 /// All of a picture, small.
-pub(crate) fn small() -> Recipe {
+pub(crate) fn thumbnail_recipe() -> Recipe {
     Recipe {
-        width: Some(LOOKED_AT),
-        height: Some(LOOKED_AT),
+        width: Some(THUMBNAIL_SIDE),
+        height: Some(THUMBNAIL_SIDE),
         fit: Fit::ScaleDown,
         output: Output::Png,
         ..Recipe::default()
@@ -328,20 +328,21 @@ pub(crate) fn small() -> Recipe {
 }
 
 /// What catches the eye in a source, by a thumbnail of it.
-pub(crate) fn looked_at(
+pub(crate) fn saliency_map(
     source: &[u8],
     header: &Header,
     gravity: Gravity,
     budget: &Budget,
-) -> Result<Saliency, TransformError> {
-    let whole = small();
-    let prepared = prepare(source, header, &whole, &Clues::default(), budget)?;
-    let wanted = prepared.wanted(header, &whole);
-    let clues = Clues::default();
-    let basis = Basis::of(source, header, wanted, &clues);
-    cost::of_thumbnail(source, &basis, header, &prepared.plan, wanted).available(&budget.limits)?;
+) -> Result<SaliencyMap, TransformError> {
+    let whole = thumbnail_recipe();
+    let prepared = prepare(source, header, &whole, &Hints::default(), budget)?;
+    let scale = prepared.scale(header, &whole);
+    let hints = Hints::default();
+    let pixel_source = PixelSource::of(source, header, scale, &hints);
+    cost::of_thumbnail(source, &pixel_source, header, &prepared.plan, scale)
+        .available(&budget.limits)?;
     // Whoever renders the picture tells what it lacks.
-    let (decoded, _) = decode::pixels_there_are(source, header, wanted, budget.limits.truncated)?;
+    let (decoded, _) = decode::pixels_there_are(source, header, scale, budget.limits.truncated)?;
     let (raster, _) = compose::composed(
         decoded.raster.into(),
         decoded.extent,
@@ -349,13 +350,13 @@ pub(crate) fn looked_at(
         &prepared.plan,
         &whole,
     )?;
-    Ok(saliency(&raster, gravity))
+    Ok(map_of(&raster, gravity))
 }
 
 /// What a gravity looks for in a thumbnail.
-pub(crate) fn saliency(thumbnail: &Raster, gravity: Gravity) -> Saliency {
+pub(crate) fn map_of(thumbnail: &Raster, gravity: Gravity) -> SaliencyMap {
     match gravity {
-        Gravity::Entropy => Saliency::detail_of(thumbnail),
-        _ => Saliency::of(thumbnail),
+        Gravity::Entropy => SaliencyMap::detail_of(thumbnail),
+        _ => SaliencyMap::of(thumbnail),
     }
 }

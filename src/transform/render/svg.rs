@@ -13,20 +13,20 @@ use crate::pixels::Size;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
 use crate::transform::Budget;
-use crate::transform::Clues;
 use crate::transform::Encoded;
+use crate::transform::Hints;
 use crate::transform::Limits;
 use crate::transform::Timings;
 use crate::transform::TransformError;
 use crate::transform::plan::Plan;
 use crate::transform::plan::autotrim;
 use crate::transform::plan::cost;
-use crate::transform::plan::cost::Price;
+use crate::transform::plan::cost::Cost;
 use crate::transform::plan::geometry;
 use crate::transform::render::compose;
 use crate::transform::render::placeholders;
-use crate::transform::render::placeholders::Facts;
-use crate::transform::render::placeholders::Original;
+use crate::transform::render::placeholders::ImageInfo;
+use crate::transform::render::placeholders::SourceInfo;
 use crate::transform::render::still;
 
 /// The size of a drawing that names none: that of a replaced element in CSS 2.2, section 10.3.2.
@@ -36,7 +36,7 @@ const UNSIZED: Size = Size::new(300, 150);
 pub(crate) fn render(
     source: &[u8],
     recipe: &Recipe,
-    clues: &Clues,
+    hints: &Hints,
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
     let started = Instant::now();
@@ -49,19 +49,19 @@ pub(crate) fn render(
     };
     budget.check()?;
     match recipe.output {
-        Output::Json => facts(source, &cleaned, own, recipe, clues, budget, timings),
+        Output::Json => facts(source, &cleaned, own, recipe, hints, budget, timings),
         Output::Svg => Ok(as_it_is(cleaned, own, timings)),
-        _ if limits.rasterize_svg => pixels(&cleaned, own, recipe, clues, budget, timings),
+        _ if limits.rasterize_svg => pixels(&cleaned, own, recipe, hints, budget, timings),
         _ => Ok(as_it_is(cleaned, own, timings)),
     }
 }
 
 /// What a drawing costs before it is read: its size is believed as far as it can be seen.
-pub(crate) fn priced(
+pub(crate) fn cost(
     source: &[u8],
     recipe: &Recipe,
     limits: &Limits,
-) -> Result<Price, TransformError> {
+) -> Result<Cost, TransformError> {
     let markup = svg::most_markup(source, limits.render_memory.bytes());
     if !limits.rasterize_svg || recipe.output == Output::Svg {
         return Ok(cost::of_drawing(source, markup, None, limits));
@@ -94,20 +94,20 @@ fn facts(
     cleaned: &[u8],
     own: Size,
     recipe: &Recipe,
-    clues: &Clues,
+    hints: &Hints,
     budget: &Budget,
     timings: Timings,
 ) -> Result<Encoded, TransformError> {
     let (size, placeholders) = if budget.limits.rasterize_svg {
-        let drawn = drawn(cleaned, own, recipe, clues, budget)?;
+        let drawn = drawn(cleaned, own, recipe, hints, budget)?;
         (drawn.size, Some(placeholders::of_picture(&drawn)?))
     } else {
         (own, None)
     };
-    let facts = Facts {
+    let facts = ImageInfo {
         width: size.width,
         height: size.height,
-        original: Original {
+        original: SourceInfo {
             file_size: source.len() as u64,
             width: own.width,
             height: own.height,
@@ -129,12 +129,12 @@ fn pixels(
     cleaned: &[u8],
     own: Size,
     recipe: &Recipe,
-    clues: &Clues,
+    hints: &Hints,
     budget: &Budget,
     mut timings: Timings,
 ) -> Result<Encoded, TransformError> {
     let started = Instant::now();
-    let raster = drawn(cleaned, own, recipe, clues, budget)?;
+    let raster = drawn(cleaned, own, recipe, hints, budget)?;
     timings.resize = started.elapsed();
     budget.check()?;
     let started = Instant::now();
@@ -156,7 +156,7 @@ fn drawn(
     cleaned: &[u8],
     own: Size,
     recipe: &Recipe,
-    clues: &Clues,
+    hints: &Hints,
     budget: &Budget,
 ) -> Result<Raster, TransformError> {
     let limits = &budget.limits;
@@ -165,12 +165,12 @@ fn drawn(
         let sketch = svg::rasterize(cleaned, |_| own, limits)?;
         trimmed = autotrim::inner(&sketch, trimmed, &border)?;
     }
-    let looked = match &clues.saliency {
-        None if crate::transform::needs_look(recipe) => {
+    let looked = match &hints.saliency {
+        None if crate::transform::needs_saliency_map(recipe) => {
             let longest = f64::from(own.width.max(own.height));
-            let size = geometry::scaled(own, f64::from(still::LOOKED_AT) / longest);
+            let size = geometry::scaled(own, f64::from(still::THUMBNAIL_SIDE) / longest);
             let sketch = svg::rasterize(cleaned, |_| size, limits)?;
-            Some(still::saliency(&sketch, recipe.gravity))
+            Some(still::map_of(&sketch, recipe.gravity))
         }
         looked => looked.clone(),
     };

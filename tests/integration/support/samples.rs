@@ -16,8 +16,8 @@ use safelight::policy::ZoneOrigin;
 use safelight::request::Accept;
 use safelight::transform;
 use safelight::transform::Budget;
-use safelight::transform::Clues;
 use safelight::transform::Encoded;
+use safelight::transform::Hints;
 use safelight::transform::Limits;
 use safelight::transform::Source;
 
@@ -143,7 +143,7 @@ pub fn rendered(source: &[u8], options: &str) -> Encoded {
         deadline: Instant::now() + Duration::from_secs(300),
     };
     let source = Source::open(source.to_vec().into(), &budget.limits).expect("a header");
-    transform::render(&source, &recipe, &Clues::default(), &budget).expect("a picture")
+    transform::render(&source, &recipe, &Hints::default(), &budget).expect("a picture")
 }
 
 fn textured(width: u32, height: u32, grain: u32) -> RgbImage {

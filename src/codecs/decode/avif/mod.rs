@@ -23,7 +23,7 @@ use crate::codecs::decode::yuv::Frame;
 use crate::codecs::decode::yuv::Matrix;
 use crate::codecs::metadata;
 use crate::codecs::metadata::AvifAlphaGrid;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
@@ -36,7 +36,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let coded = coded_size(&container)?;
     let frames = most_frames(source, &container)?;
     Ok(Header {
-        kind: Kind::Avif,
+        format: SourceFormat::Avif,
         size: container
             .clean_aperture()
             .and_then(|aperture| clean(aperture, coded))

@@ -6,7 +6,7 @@ use crate::options::Effort;
 use crate::options::Format;
 use crate::options::Quality;
 
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::header;
 use crate::codecs::decode::pixels;
 use crate::codecs::encode;
@@ -126,7 +126,9 @@ fn file(auxiliary: &[u8]) -> Vec<u8> {
 fn middles(file: &[u8]) -> (Channels, Vec<Vec<u8>>) {
     let header = header(file).expect("a header");
     assert_eq!(header.size, Size::new(2 * SIDE, 2 * SIDE));
-    let raster = pixels(file, &header, Wanted::WHOLE).expect("pixels").raster;
+    let raster = pixels(file, &header, DecodeScale::WHOLE)
+        .expect("pixels")
+        .raster;
     let Samples::U8(samples) = &raster.samples else {
         panic!("8 bits were encoded");
     };
@@ -166,7 +168,7 @@ fn tiles_that_are_missing_are_told() {
     // The number of an item that there is not.
     fewer[at + 5] = 99;
     let header = header(&fewer).expect("the picture is whole");
-    let refused = pixels(&fewer, &header, Wanted::WHOLE).err();
+    let refused = pixels(&fewer, &header, DecodeScale::WHOLE).err();
     let told = refused.expect("the alpha is not whole").to_string();
     assert!(told.contains("a tile of the alpha"), "{told}");
 }

@@ -8,13 +8,13 @@ use crate::options::Recipe;
 
 use crate::codecs::Limits;
 use crate::codecs::decode;
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::frames::FrameReader;
 use crate::codecs::metadata;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Raster;
 use crate::transform::Budget;
-use crate::transform::Clues;
+use crate::transform::Hints;
 use crate::transform::Source;
 use crate::transform::render;
 
@@ -120,7 +120,7 @@ fn made(source: &[u8], recipe: &Recipe) -> Vec<u8> {
         deadline: Instant::now() + Duration::from_secs(60),
     };
     let source = Source::open(source.to_vec().into(), &budget.limits).expect("a picture");
-    let made = render(&source, recipe, &Clues::default(), &budget);
+    let made = render(&source, recipe, &Hints::default(), &budget);
     made.expect("is rendered").bytes
 }
 
@@ -130,7 +130,7 @@ fn shown(source: &[u8], recipe: &Recipe) -> Vec<[u8; 3]> {
     let made = made(source, recipe);
     assert_eq!(metadata::png_calibration(&made), None);
     let header = decode::header(&made).expect("a PNG");
-    let decoded = decode::pixels(&made, &header, Wanted::WHOLE).expect("a PNG");
+    let decoded = decode::pixels(&made, &header, DecodeScale::WHOLE).expect("a PNG");
     let samples = crate::pixels::color::expanded(decoded.raster)
         .and_then(Raster::into_u8)
         .expect("there is memory");
@@ -346,7 +346,7 @@ fn what_is_srgb_or_absurd_changes_nothing() {
 fn shown_as_stored(source: &[u8]) -> Vec<[u8; 3]> {
     let made = made(source, &recipe());
     let header = decode::header(&made).expect("a PNG");
-    let decoded = decode::pixels(&made, &header, Wanted::WHOLE).expect("a PNG");
+    let decoded = decode::pixels(&made, &header, DecodeScale::WHOLE).expect("a PNG");
     crate::pixels::color::expanded(decoded.raster)
         .and_then(Raster::into_u8)
         .expect("there is memory")
@@ -386,7 +386,7 @@ fn a_wide_space_keeps_its_colours_and_says_so() {
     let made = made(&source, &wide);
     // The source itself, or a file with a profile.
     let header = decode::header(&made).expect("a PNG");
-    let decoded = decode::pixels(&made, &header, Wanted::WHOLE).expect("a PNG");
+    let decoded = decode::pixels(&made, &header, DecodeScale::WHOLE).expect("a PNG");
     let stored = decoded.raster.clone().into_u8().expect("there is memory");
     assert_eq!(stored.as_chunks::<3>().0, STORED);
     let shown = crate::pixels::color::to_srgb(decoded.raster, &decoded.space).expect("converts");
@@ -400,7 +400,7 @@ fn a_wide_space_keeps_its_colours_and_says_so() {
 #[test]
 fn frames_have_the_gamma_of_their_file() {
     let source = png(Depth::Eight, &[gamma(100_000)], 2);
-    let mut reader = FrameReader::open(&source, Kind::Png, 1 << 20).expect("opens");
+    let mut reader = FrameReader::open(&source, SourceFormat::Png, 1 << 20).expect("opens");
     let mut frames = 0;
     while let Some(frame) = reader.next().expect("is whole") {
         let pixels = crate::pixels::color::to_srgb(frame.raster, reader.space()).expect("converts");

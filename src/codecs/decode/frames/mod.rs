@@ -9,7 +9,7 @@ pub(crate) mod webp;
 use crate::codecs::TransformError;
 use crate::codecs::animation::Animation;
 use crate::codecs::animation::Frame;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Size;
 use crate::pixels::color::ColorSpace;
 
@@ -18,11 +18,11 @@ const BYTES_PER_PIXEL: u64 = 16;
 
 /// What an animation is, by its structure alone: no pixel is decoded. `None` is a still, and so is an animation of one frame, and
 /// what is too broken to tell. An AVIF sequence counts as a still: only its first picture can be had.
-pub(crate) fn animation(source: &[u8], kind: Kind) -> Option<Animation> {
-    let found = match kind {
-        Kind::Gif => gif::animation(source),
-        Kind::Webp => webp::animation(source),
-        Kind::Png => apng::animation(source),
+pub(crate) fn animation(source: &[u8], format: SourceFormat) -> Option<Animation> {
+    let found = match format {
+        SourceFormat::Gif => gif::animation(source),
+        SourceFormat::Webp => webp::animation(source),
+        SourceFormat::Png => apng::animation(source),
         _ => None,
     };
     found.filter(|animation| animation.frames > 1)
@@ -46,18 +46,22 @@ enum Frames<'a> {
 
 impl<'a> FrameReader<'a> {
     /// Opens an animation that may take `max_bytes` of memory beside the source.
-    pub fn open(source: &'a [u8], kind: Kind, max_bytes: u64) -> Result<Self, TransformError> {
-        let (frames, space) = match kind {
-            Kind::Gif => (
+    pub fn open(
+        source: &'a [u8],
+        format: SourceFormat,
+        max_bytes: u64,
+    ) -> Result<Self, TransformError> {
+        let (frames, space) = match format {
+            SourceFormat::Gif => (
                 Frames::Gif(Box::new(gif::Frames::open(source, max_bytes)?)),
                 ColorSpace::Srgb,
             ),
-            Kind::Webp => {
+            SourceFormat::Webp => {
                 let frames = webp::Frames::open(source, max_bytes)?;
                 let space = frames.space();
                 (Frames::Webp(frames), space)
             }
-            Kind::Png => {
+            SourceFormat::Png => {
                 let frames = apng::Frames::open(source, max_bytes)?;
                 let space = frames.space();
                 (Frames::Apng(Box::new(frames)), space)

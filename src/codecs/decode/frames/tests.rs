@@ -9,13 +9,13 @@ use png::DisposeOp;
 use crate::codecs::TransformError;
 use crate::codecs::animation::Frame;
 use crate::codecs::animation::Loops;
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::frames::FrameReader;
 use crate::codecs::decode::frames::animation;
 use crate::codecs::decode::header;
 use crate::codecs::decode::pixels;
 use crate::codecs::encode::animation::Animator;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::options::Format;
 use crate::options::Quality;
 use crate::pixels::Size;
@@ -30,7 +30,7 @@ const COLORS: [(u8, [u8; 4]); 4] = [
     (b'.', [0, 0, 0, 0]),
 ];
 
-fn frames(source: &[u8], kind: Kind) -> Result<Vec<Frame>, TransformError> {
+fn frames(source: &[u8], kind: SourceFormat) -> Result<Vec<Frame>, TransformError> {
     let mut reader = FrameReader::open(source, kind, ROOM)?;
     let mut frames = Vec::new();
     while let Some(frame) = reader.next()? {
@@ -41,7 +41,7 @@ fn frames(source: &[u8], kind: Kind) -> Result<Vec<Frame>, TransformError> {
 
 /// Frames of pure colours, spelled.
 #[track_caller]
-fn spelled(source: &[u8], kind: Kind) -> Vec<String> {
+fn spelled(source: &[u8], kind: SourceFormat) -> Vec<String> {
     let frames = frames(source, kind).expect("decodes");
     let spell = |pixel: &[u8]| {
         let known = COLORS.iter().find(|(_, color)| color == pixel);
@@ -160,8 +160,8 @@ fn gif_frames_are_disposed_of_as_they_say() {
     ];
     for (rule, made, shown) in rows {
         let source = gif(made);
-        assert_eq!(spelled(&source, Kind::Gif), shown, "{rule}");
-        let found = animation(&source, Kind::Gif).expect("several frames");
+        assert_eq!(spelled(&source, SourceFormat::Gif), shown, "{rule}");
+        let found = animation(&source, SourceFormat::Gif).expect("several frames");
         assert_eq!(found.frames as usize, made.len(), "{rule}");
         assert_eq!(found.size, Size::new(4, 1));
     }
@@ -188,7 +188,7 @@ fn a_gif_frame_may_be_interlaced_and_have_its_own_palette() {
         encoder.write_frame(&frame).expect("is written");
     }
     let source = encoder.into_inner().expect("ends");
-    for frame in frames(&source, Kind::Gif).expect("decodes") {
+    for frame in frames(&source, SourceFormat::Gif).expect("decodes") {
         let reds: Vec<u8> = frame
             .raster
             .into_u8()
@@ -211,7 +211,7 @@ fn an_index_outside_the_palette_is_transparent() {
     };
     encoder.write_frame(&frame).expect("is written");
     let source = encoder.into_inner().expect("ends");
-    assert_eq!(spelled(&source, Kind::Gif), ["R."]);
+    assert_eq!(spelled(&source, SourceFormat::Gif), ["R."]);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn gif_loops_are_repeats_and_one_more() {
         (Repeat::Finite(2), Loops(3)),
         (Repeat::Finite(u16::MAX), Loops(65_536)),
     ] {
-        let found = animation(&with(repeat), Kind::Gif).expect("two frames");
+        let found = animation(&with(repeat), SourceFormat::Gif).expect("two frames");
         assert_eq!(found.loops, loops, "{repeat:?}");
     }
 }
@@ -243,7 +243,7 @@ fn delays_are_as_stored() {
             (0, "R", DisposalMethod::Keep),
             (0, "G", DisposalMethod::Keep),
         ]),
-        Kind::Gif,
+        SourceFormat::Gif,
     )
     .expect("decodes")
     .iter()
@@ -255,18 +255,24 @@ fn delays_are_as_stored() {
 #[test]
 fn one_frame_is_a_still() {
     assert_eq!(
-        animation(&gif(&[(0, "R", DisposalMethod::Keep)]), Kind::Gif),
+        animation(&gif(&[(0, "R", DisposalMethod::Keep)]), SourceFormat::Gif),
         None
     );
     assert_eq!(
         animation(
             &apng(None, 1, &[(0, "RRRR", DisposeOp::None, BlendOp::Source)]),
-            Kind::Png
+            SourceFormat::Png
         ),
         None
     );
-    assert_eq!(animation(&webp(1), Kind::Webp), None);
-    for kind in [Kind::Gif, Kind::Png, Kind::Webp, Kind::Jpeg, Kind::Avif] {
+    assert_eq!(animation(&webp(1), SourceFormat::Webp), None);
+    for kind in [
+        SourceFormat::Gif,
+        SourceFormat::Png,
+        SourceFormat::Webp,
+        SourceFormat::Jpeg,
+        SourceFormat::Avif,
+    ] {
         assert_eq!(animation(b"", kind), None);
         assert_eq!(animation(b"GIF89a\x01\0\x01\0\0\0\0\x2C", kind), None);
     }
@@ -380,8 +386,8 @@ fn apng_frames_are_disposed_of_and_blended_as_they_say() {
     for (rule, made, shown) in rows {
         let count = u32::try_from(made.len()).expect("a few");
         let source = apng(None, count, made);
-        assert_eq!(spelled(&source, Kind::Png), shown, "{rule}");
-        let found = animation(&source, Kind::Png).expect("several frames");
+        assert_eq!(spelled(&source, SourceFormat::Png), shown, "{rule}");
+        let found = animation(&source, SourceFormat::Png).expect("several frames");
         assert_eq!((found.frames, found.loops), (count, Loops(3)), "{rule}");
     }
 }
@@ -397,9 +403,9 @@ fn a_default_image_outside_the_animation_is_not_shown() {
             (0, "GG", DisposeOp::None, Source),
         ],
     );
-    assert_eq!(spelled(&source, Kind::Png), ["RRRR", "GGRR"]);
+    assert_eq!(spelled(&source, SourceFormat::Png), ["RRRR", "GGRR"]);
     assert_eq!(
-        animation(&source, Kind::Png).map(|found| found.frames),
+        animation(&source, SourceFormat::Png).map(|found| found.frames),
         Some(2)
     );
 }
@@ -413,10 +419,10 @@ fn a_lying_frame_count_does_no_harm() {
     ];
     for (announced, counted) in [(2, 2), (3, 3), (4, 3), (0x7FFF_FFFF, 3)] {
         let source = apng(None, announced, &frames);
-        let found = animation(&source, Kind::Png).expect("several frames");
+        let found = animation(&source, SourceFormat::Png).expect("several frames");
         assert_eq!(found.frames, counted, "{announced}");
         assert_eq!(
-            spelled(&source, Kind::Png).len(),
+            spelled(&source, SourceFormat::Png).len(),
             counted as usize,
             "{announced}"
         );
@@ -442,7 +448,7 @@ fn translucent_apng_pixels_are_laid_over_each_other() {
         writer.write_image_data(&pixel).expect("is written");
     }
     drop(writer);
-    let shown = frames(&bytes, Kind::Png).expect("decodes");
+    let shown = frames(&bytes, SourceFormat::Png).expect("decodes");
     // 128 + 128 * 127 / 255 = 191.7; of it, two thirds are the red on top.
     let expected = [[0, 0, 255, 128], [170, 0, 85, 192], [170, 0, 85, 192]];
     for (frame, pixel) in shown.into_iter().zip(expected) {
@@ -490,7 +496,7 @@ fn an_interlaced_apng_frame_may_be_smaller_than_the_canvas() {
     data.extend(packed(&[0, 10, 0, 20, 0, 30, 40]));
     chunk(&mut file, b"fdAT", &data);
     chunk(&mut file, b"IEND", &[]);
-    let shown = frames(&file, Kind::Png).expect("decodes");
+    let shown = frames(&file, SourceFormat::Png).expect("decodes");
     let reds: Vec<Vec<u8>> = shown
         .into_iter()
         .map(|frame| {
@@ -525,12 +531,12 @@ fn webp(count: u8) -> Vec<u8> {
 #[test]
 fn webp_frames_come_whole_with_their_delays() {
     let source = webp(5);
-    let found = animation(&source, Kind::Webp).expect("several frames");
+    let found = animation(&source, SourceFormat::Webp).expect("several frames");
     assert_eq!(
         (found.frames, found.loops, found.size),
         (5, Loops(4), Size::new(8, 8))
     );
-    let shown = frames(&source, Kind::Webp).expect("decodes");
+    let shown = frames(&source, SourceFormat::Webp).expect("decodes");
     assert_eq!(shown.len(), 5);
     for (number, frame) in (0u8..).zip(shown) {
         assert_eq!(frame.delay, Duration::from_millis(50 + u64::from(number)));
@@ -561,7 +567,11 @@ fn what_is_there_of_a_cut_file_is_shown() {
             (3, "G", DisposeOp::None, BlendOp::Over),
         ],
     );
-    for (source, kind) in [(gif, Kind::Gif), (apng, Kind::Png), (webp(4), Kind::Webp)] {
+    for (source, kind) in [
+        (gif, SourceFormat::Gif),
+        (apng, SourceFormat::Png),
+        (webp(4), SourceFormat::Webp),
+    ] {
         let whole = frames(&source, kind).expect("decodes");
         assert_eq!(whole.len(), 4, "{kind:?}");
         let mut most = 0;
@@ -603,10 +613,10 @@ fn damage_in_a_later_frame_ends_the_animation_and_in_the_first_one_fails() {
         source[starts[frame] + 1] = 0xFC;
         source
     };
-    assert_eq!(spelled(&damaged(2), Kind::Gif), ["RRRR", "GGGG"]);
-    assert_eq!(spelled(&damaged(1), Kind::Gif), ["RRRR"]);
+    assert_eq!(spelled(&damaged(2), SourceFormat::Gif), ["RRRR", "GGGG"]);
+    assert_eq!(spelled(&damaged(1), SourceFormat::Gif), ["RRRR"]);
     assert!(matches!(
-        frames(&damaged(0), Kind::Gif),
+        frames(&damaged(0), SourceFormat::Gif),
         Err(TransformError::Decode(_))
     ));
 }
@@ -616,7 +626,7 @@ fn what_does_not_fit_is_refused_before_it_is_allocated() {
     // A canvas of 65535x65535.
     let mut huge = gif(&[(0, "R", DisposalMethod::Keep)]);
     huge[6..10].fill(u8::MAX);
-    let costly = FrameReader::open(&huge, Kind::Gif, ROOM).map(|_| ());
+    let costly = FrameReader::open(&huge, SourceFormat::Gif, ROOM).map(|_| ());
     assert!(
         matches!(costly, Err(TransformError::TooCostly { .. })),
         "{costly:?}"
@@ -625,13 +635,13 @@ fn what_does_not_fit_is_refused_before_it_is_allocated() {
     let mut wide = b"GIF89a\x01\0\x01\0\0\0\0".to_vec();
     wide.extend(b"\x2C\0\0\0\0\xFF\xFF\xFF\xFF\x80\0\0\0\xFF\xFF\xFF\x02\x02\x4C\x01\0\x3B");
     assert!(matches!(
-        frames(&wide, Kind::Gif),
+        frames(&wide, SourceFormat::Gif),
         Err(TransformError::Decode(_))
     ));
     let mut none = gif(&[(0, "R", DisposalMethod::Keep)]);
     none[6..8].fill(0);
     assert!(matches!(
-        frames(&none, Kind::Gif),
+        frames(&none, SourceFormat::Gif),
         Err(TransformError::ZeroSized)
     ));
 }
@@ -661,9 +671,11 @@ fn the_still_of_a_webp_is_its_first_frame() {
                     .expect("is written");
             }
             let source = animator.finish().expect("ends");
-            let first = frames(&source, Kind::Webp).expect("decodes").remove(0);
+            let first = frames(&source, SourceFormat::Webp)
+                .expect("decodes")
+                .remove(0);
             let header = header(&source).expect("a header");
-            let still = pixels(&source, &header, Wanted::WHOLE).expect("decodes");
+            let still = pixels(&source, &header, DecodeScale::WHOLE).expect("decodes");
             assert_eq!(still.raster, first.raster, "{left} {top} {width} {height}");
         }
     }
@@ -681,7 +693,7 @@ fn a_webp_frame_beyond_its_canvas_is_refused() {
         let mut source = whole.clone();
         source[frame + at + 2] = 0x10;
         let header = header(&source).expect("a header");
-        let damaged = pixels(&source, &header, Wanted::WHOLE).map(|_| ());
+        let damaged = pixels(&source, &header, DecodeScale::WHOLE).map(|_| ());
         assert!(matches!(damaged, Err(TransformError::Decode(_))), "{at}");
     }
 }

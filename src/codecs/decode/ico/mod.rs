@@ -12,17 +12,17 @@ use crate::codecs::decode::Header;
 use crate::codecs::decode::plain;
 use crate::codecs::decode::plain::failed;
 use crate::codecs::decode::png;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Samples;
 use crate::pixels::buffer;
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     match largest(source)? {
         Entry::Png(picture) => Ok(Header {
-            kind: Kind::Ico,
+            format: SourceFormat::Ico,
             ..png::header(picture)?
         }),
-        Entry::Bmp { icon, .. } => Ok(plain::header_of(&open(&icon)?, Kind::Ico)),
+        Entry::Bmp { icon, .. } => Ok(plain::header_of(&open(&icon)?, SourceFormat::Ico)),
     }
 }
 

@@ -3,7 +3,7 @@ use image::ImageEncoder;
 use image::codecs::png::PngEncoder;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::header;
 use crate::codecs::decode::pixels;
 use crate::pixels::Channels;
@@ -13,7 +13,7 @@ use crate::pixels::Size;
 
 fn raster(source: &[u8]) -> Result<Raster, TransformError> {
     let header = header(source)?;
-    let raster = pixels(source, &header, Wanted::WHOLE)?.raster;
+    let raster = pixels(source, &header, DecodeScale::WHOLE)?.raster;
     assert_eq!(raster.size, header.size);
     Ok(raster)
 }

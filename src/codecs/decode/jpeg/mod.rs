@@ -8,11 +8,11 @@ mod library;
 mod resampled;
 
 use crate::codecs::TransformError;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Decoded;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::Streamed;
 use crate::codecs::decode::Truncation;
-use crate::codecs::decode::Wanted;
 use crate::codecs::metadata;
 use crate::pixels::Raster;
 use crate::pixels::Rows as _;
@@ -26,13 +26,13 @@ pub(crate) use library::header;
 pub(crate) fn decode(
     source: &[u8],
     header: &Header,
-    wanted: Wanted,
+    scale: DecodeScale,
 ) -> Result<Decoded, TransformError> {
     if let Some(Streamed {
         mut rows,
         extent,
         space,
-    }) = streamed(source, header, wanted)
+    }) = streamed(source, header, scale)
     {
         let raster = Raster::of(&mut rows)?;
         if rows.end() {
@@ -43,14 +43,14 @@ pub(crate) fn decode(
             });
         }
     }
-    library::decode(source, header, wanted)
+    library::decode(source, header, scale)
 }
 
 /// What there is of a file that lacks its end, if that is most of it: rows that are missing are as the library leaves them.
 pub(crate) fn decode_truncated(
     source: &[u8],
     header: &Header,
-    wanted: Wanted,
+    scale: DecodeScale,
 ) -> Option<Result<(Decoded, Truncation), TransformError>> {
     /// The end-of-image marker.
     const END: &[u8] = &[0xFF, 0xD9];
@@ -64,7 +64,7 @@ pub(crate) fn decode_truncated(
     let whole = source.get(..end)?;
     let decoded = buffer::joined(&[whole, END])
         .map_err(TransformError::from)
-        .and_then(|ended| library::decode_truncated(&ended, header, wanted));
+        .and_then(|ended| library::decode_truncated(&ended, header, scale));
     Some(decoded.map(|decoded| (decoded, truncation)))
 }
 
@@ -72,12 +72,12 @@ pub(crate) fn decode_truncated(
 pub(crate) fn streamed<'a>(
     source: &'a [u8],
     header: &Header,
-    wanted: Wanted,
+    scale: DecodeScale,
 ) -> Option<Streamed<'a>> {
-    let rows = Rows::open(source, wanted)?;
-    (rows.size() == header.decoded(wanted)).then(|| Streamed {
+    let rows = Rows::open(source, scale)?;
+    (rows.size() == header.decoded(scale)).then(|| Streamed {
         rows,
-        extent: header.extent(wanted),
+        extent: header.extent(scale),
         space: ColorSpace::from_icc(metadata::jpeg(source).icc),
     })
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::pixels::Pixels;
 use crate::pixels::Raster;
 use crate::pixels::Rect;
@@ -11,9 +11,9 @@ use crate::pixels::resize;
 use crate::pixels::resize::Mixing;
 
 /// A whole picture at a scale.
-pub(crate) fn at_scale(whole: &Raster, wanted: Wanted) -> Result<Raster, TransformError> {
-    let size = wanted.of(whole.size);
-    let pixels = 8.0 / f64::from(wanted.eighths);
+pub(crate) fn at_scale(whole: &Raster, scale: DecodeScale) -> Result<Raster, TransformError> {
+    let size = scale.of(whole.size);
+    let pixels = 8.0 / f64::from(scale.eighths);
     // Where the size was rounded up, it ends beyond the picture.
     let extent = Rect {
         left: 0.0,

@@ -8,13 +8,13 @@ use std::ffi::c_int;
 use turbojpeg_sys as tj;
 
 use crate::codecs::TransformError;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Decoded;
 use crate::codecs::decode::Header;
-use crate::codecs::decode::Wanted;
 use crate::codecs::decode::jpeg::upright_inks;
 use crate::codecs::decode::size_of;
 use crate::codecs::metadata;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
@@ -45,7 +45,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let in_several_scans =
         decoder.get(tj::TJPARAM_TJPARAM_PROGRESSIVE) != 0 || metadata::is_in_several_scans(source);
     Ok(Header {
-        kind: Kind::Jpeg,
+        format: SourceFormat::Jpeg,
         size,
         orientation: metadata::orientation(markers.exif.as_deref()),
         // Planes, padded and cut to size; inks are four samples anyway.
@@ -67,7 +67,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
 pub(crate) fn decode(
     source: &[u8],
     header: &Header,
-    wanted: Wanted,
+    scale: DecodeScale,
 ) -> Result<Decoded, TransformError> {
     let end = |failure| match failure {
         // Only the last marker may be missing; if data is missing too, the marker ends it early and that is told.
@@ -75,11 +75,11 @@ pub(crate) fn decode(
             let ended = buffer::joined(&[source, &END])
                 .map_err(TransformError::from)
                 .map_err(Failure::Other)?;
-            attempts(&ended, header, wanted)
+            attempts(&ended, header, scale)
         }
         other => Err(other),
     };
-    attempts(source, header, wanted)
+    attempts(source, header, scale)
         .or_else(end)
         .map_err(Failure::into_error)
 }
@@ -88,15 +88,15 @@ pub(crate) fn decode(
 pub(crate) fn decode_truncated(
     source: &[u8],
     header: &Header,
-    wanted: Wanted,
+    scale: DecodeScale,
 ) -> Result<Decoded, TransformError> {
-    decode_once(source, header, wanted, OnWarning::Expected).map_err(Failure::into_error)
+    decode_once(source, header, scale, OnWarning::Expected).map_err(Failure::into_error)
 }
 
 /// libjpeg tells the last of its warnings only, so the first one stops it; if that was harmless, it may go on.
-fn attempts(source: &[u8], header: &Header, wanted: Wanted) -> Result<Decoded, Failure> {
-    match decode_once(source, header, wanted, OnWarning::Stop) {
-        Err(Failure::Odd) => decode_once(source, header, wanted, OnWarning::GoOn),
+fn attempts(source: &[u8], header: &Header, scale: DecodeScale) -> Result<Decoded, Failure> {
+    match decode_once(source, header, scale, OnWarning::Stop) {
+        Err(Failure::Odd) => decode_once(source, header, scale, OnWarning::GoOn),
         other => other,
     }
 }
@@ -104,7 +104,7 @@ fn attempts(source: &[u8], header: &Header, wanted: Wanted) -> Result<Decoded, F
 fn decode_once(
     source: &[u8],
     header: &Header,
-    wanted: Wanted,
+    scale: DecodeScale,
     on_warning: OnWarning,
 ) -> Result<Decoded, Failure> {
     let decoder = Decoder::open(source).map_err(Failure::Other)?;
@@ -112,8 +112,8 @@ fn decode_once(
         tj::TJPARAM_TJPARAM_STOPONWARNING,
         c_int::from(on_warning == OnWarning::Stop),
     );
-    let scaled = decoder.scale(wanted)?;
-    if scaled != header.decoded(wanted) {
+    let scaled = decoder.scale(scale)?;
+    if scaled != header.decoded(scale) {
         return Err(Failure::Other(TransformError::Decode(
             "a JPEG of another size than its header says".to_owned(),
         )));
@@ -151,7 +151,7 @@ fn decode_once(
     };
     Ok(Decoded {
         raster,
-        extent: header.extent(wanted),
+        extent: header.extent(scale),
         space,
     })
 }
@@ -282,11 +282,11 @@ impl Decoder {
 
     /// Sets the scale and tells the size that the library will write: rounded up, but whole where the data are lossless, for which it
     /// forgets the scale.
-    fn scale(&self, wanted: Wanted) -> Result<Size, Failure> {
+    fn scale(&self, scale: DecodeScale) -> Result<Size, Failure> {
         // It knows fractions in their lowest terms alone.
-        let common = wanted.eighths.trailing_zeros();
+        let common = scale.eighths.trailing_zeros();
         let factor = tj::tjscalingfactor {
-            num: (wanted.eighths >> common).cast_signed(),
+            num: (scale.eighths >> common).cast_signed(),
             denom: 8 >> common,
         };
         // SAFETY: a valid handle; a factor that is not offered is refused.
@@ -297,7 +297,7 @@ impl Decoder {
         Ok(if self.is_lossless() {
             stored
         } else {
-            wanted.of(stored)
+            scale.of(stored)
         })
     }
 

@@ -6,14 +6,14 @@ use zune_jpeg::zune_core::colorspace::ColorSpace as Components;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::codecs::TransformError;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Decoded;
 use crate::codecs::decode::Header;
-use crate::codecs::decode::Wanted;
 use crate::codecs::decode::jpeg::baseline;
 use crate::codecs::decode::jpeg::resampled::at_scale;
 use crate::codecs::decode::jpeg::upright_inks;
 use crate::codecs::metadata;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
@@ -33,7 +33,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let side = |side: usize| u32::try_from(side).map_err(|_| TransformError::ZeroSized);
     let markers = metadata::jpeg(source);
     Ok(Header {
-        kind: Kind::Jpeg,
+        format: SourceFormat::Jpeg,
         size: Size::new(side(width)?, side(height)?),
         orientation: metadata::orientation(markers.exif.as_deref()),
         bytes_per_pixel: 4,
@@ -50,28 +50,28 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
 pub(crate) fn decode(
     source: &[u8],
     header: &Header,
-    wanted: Wanted,
+    scale: DecodeScale,
 ) -> Result<Decoded, TransformError> {
     // It does not miss what is lacking in the last row of blocks.
     if baseline::coverage(source).is_some_and(|found| found.rows < found.of) {
         return Err(failed("the JPEG data ends early"));
     }
-    decode_with(source, header, wanted, options())
+    decode_with(source, header, scale, options())
 }
 
 /// A file whose data is known to end early, with a marker for its end.
 pub(crate) fn decode_truncated(
     source: &[u8],
     header: &Header,
-    wanted: Wanted,
+    scale: DecodeScale,
 ) -> Result<Decoded, TransformError> {
-    decode_with(source, header, wanted, options().set_strict_mode(false))
+    decode_with(source, header, scale, options().set_strict_mode(false))
 }
 
 fn decode_with(
     source: &[u8],
     header: &Header,
-    wanted: Wanted,
+    scale: DecodeScale,
     options: DecoderOptions,
 ) -> Result<Decoded, TransformError> {
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(source), options);
@@ -98,13 +98,13 @@ fn decode_with(
         channels,
         samples: Samples::U8(samples),
     };
-    let raster = match wanted {
-        Wanted::WHOLE => raster,
-        _ => at_scale(&raster, wanted)?,
+    let raster = match scale {
+        DecodeScale::WHOLE => raster,
+        _ => at_scale(&raster, scale)?,
     };
     Ok(Decoded {
         raster,
-        extent: header.extent(wanted),
+        extent: header.extent(scale),
         space: ColorSpace::from_icc(markers.icc),
     })
 }

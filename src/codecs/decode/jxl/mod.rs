@@ -22,7 +22,7 @@ use crate::codecs::decode::Decoded;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::unmultiplied;
 use crate::codecs::decode::whole;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
@@ -45,7 +45,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let header = image_header(&codestream)?;
     let frames = Frames::of(&codestream)?;
     Ok(Header {
-        kind: Kind::JpegXl,
+        format: SourceFormat::JpegXl,
         size: size(&header),
         // The decoder turns it.
         orientation: Orientation::default(),

@@ -22,7 +22,7 @@ use crate::codecs::decode::Decoded;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::unmultiplied;
 use crate::codecs::decode::whole;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
@@ -70,7 +70,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
         .flatten()
         .map_or_else(Orientation::default, Orientation::from_exif);
     Ok(Header {
-        kind: Kind::Tiff,
+        format: SourceFormat::Tiff,
         size: Size::new(width, height),
         orientation,
         // The samples as stored, and as they leave here.

@@ -336,7 +336,7 @@ fn planes_and_tiles_are_put_together() {
 }
 
 #[test]
-fn the_header_tells_orientation_and_price() {
+fn the_header_tells_orientation_and_cost() {
     let file = File::new((2, 3), 16, 2, 3, &[0; 36])
         .with(ORIENTATION, &[6])
         .bytes();

@@ -3,7 +3,7 @@
 use data_url::DataUrl;
 use data_url::mime::Mime;
 
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::codecs::sniff::sniff;
 
 /// Bytes that tell what a file is.
@@ -28,7 +28,13 @@ pub(crate) fn picture(url: &str) -> Option<&str> {
     embedded(url, is_picture, |magic| {
         matches!(
             sniff(magic),
-            Some(Kind::Png | Kind::Jpeg | Kind::Gif | Kind::Webp | Kind::Avif)
+            Some(
+                SourceFormat::Png
+                    | SourceFormat::Jpeg
+                    | SourceFormat::Gif
+                    | SourceFormat::Webp
+                    | SourceFormat::Avif
+            )
         )
     })
 }

@@ -1,6 +1,6 @@
 //! What a render will hold and how long it will keep a processor busy, by the header of its source and its recipe alone: from above
 //! for bytes, because memory that is not there ends the process; about right for time, because a wrong guess costs an order of
-//! service. Every number that an estimate depends on is here and in `steps`, but for those of reading a header (`Source::price_of_open`).
+//! service. Every number that an estimate depends on is here and in `steps`, but for those of reading a header (`Source::cost_of_open`).
 //!
 //! Bytes are the largest of what three steps hold, which follow each other: the decoder; the resizer, with the decoded picture
 //! beside it; and the encoder, with the finished picture beside it. Measured as the peak of a process that renders one picture.
@@ -16,8 +16,8 @@ use crate::options::Output;
 use crate::options::Recipe;
 
 use crate::codecs::animation::Animation;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Header;
-use crate::codecs::decode::Wanted;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::transform::Limits;
@@ -25,7 +25,7 @@ use crate::transform::TransformError;
 use crate::transform::plan::Plan;
 use crate::transform::render::batch::Level;
 use crate::transform::render::compose;
-use crate::transform::render::reduced_copy::Basis;
+use crate::transform::render::reduced_copy::PixelSource;
 use crate::transform::render::still;
 
 use steps::Step;
@@ -37,7 +37,7 @@ use steps::resizing;
 
 /// What a render costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Price {
+pub struct Cost {
     /// Bytes that it holds at its worst, its source among them.
     pub bytes: u64,
     /// Time of one processor.
@@ -84,10 +84,10 @@ const DRAWING_BYTES: u64 = 32;
 /// Nanoseconds for each byte of markup, and for each pixel.
 const DRAWING_TIME: (u64, u64) = (100, 60);
 
-impl Price {
-    fn of(source: &[u8], held: u64, nanos: u64) -> Price {
+impl Cost {
+    fn of(source: &[u8], held: u64, nanos: u64) -> Cost {
         let (part, most) = HOLES;
-        Price {
+        Cost {
             bytes: held
                 .saturating_add((held / part).min(most))
                 .saturating_add(source.len() as u64)
@@ -97,27 +97,27 @@ impl Price {
     }
 
     /// One after the other.
-    pub(crate) fn and(self, other: Price) -> Price {
-        Price {
+    pub(crate) fn and(self, other: Cost) -> Cost {
+        Cost {
             bytes: self.bytes.max(other.bytes),
             cpu: self.cpu + other.cpu,
         }
     }
 
     /// Refuses what would hold more than there is.
-    pub(crate) fn within(self, limits: &Limits) -> Result<Price, TransformError> {
+    pub(crate) fn within(self, limits: &Limits) -> Result<Cost, TransformError> {
         self.within_bytes(limits.render_memory.bytes())
     }
 
     /// Refuses what would hold more than there may be, or than the system gives now. To be asked right before the work.
-    pub(crate) fn available(self, limits: &Limits) -> Result<Price, TransformError> {
-        let price = self.within(limits)?;
-        buffer::check_room(price.bytes)?;
-        Ok(price)
+    pub(crate) fn available(self, limits: &Limits) -> Result<Cost, TransformError> {
+        let cost = self.within(limits)?;
+        buffer::check_room(cost.bytes)?;
+        Ok(cost)
     }
 
     /// Refuses what would hold more bytes.
-    pub(crate) fn within_bytes(self, limit: u64) -> Result<Price, TransformError> {
+    pub(crate) fn within_bytes(self, limit: u64) -> Result<Cost, TransformError> {
         if self.bytes > limit {
             return Err(TransformError::TooCostly {
                 bytes: self.bytes,
@@ -131,19 +131,19 @@ impl Price {
 /// A picture.
 pub(crate) fn of_still(
     source: &[u8],
-    basis: &Basis<'_>,
+    pixel_source: &PixelSource<'_>,
     header: &Header,
     recipe: &Recipe,
     plan: &Plan,
-    wanted: Wanted,
+    scale: DecodeScale,
     limits: &Limits,
-) -> Price {
+) -> Cost {
     let output = plan.layout.output();
     let alpha = header.alpha && recipe.background.is_none();
     let format = compose::written_as(recipe, alpha, output, limits);
     let steps = [
-        decoding_of(basis),
-        resizing(header, header.decoded(wanted), plan.target()),
+        decoding_of(pixel_source),
+        resizing(header, header.decoded(scale), plan.target()),
         layers(header, recipe, output),
         encoding(recipe, format, alpha, output, limits),
         passing_on(source, header, recipe, plan, format),
@@ -159,7 +159,7 @@ fn passing_on(
     plan: &Plan,
     format: Format,
 ) -> Step {
-    let is_own = header.kind.format() == Some(format);
+    let is_own = header.format.as_output() == Some(format);
     let bytes = if is_own && still::leaves_pixels(recipe, plan) {
         let written = header.size.area().saturating_mul(2 * header.pixel_bytes);
         copies(source, recipe, format).saturating_add(written)
@@ -185,14 +185,14 @@ pub(crate) fn of_batch(
     header: &Header,
     levels: &[Level<'_>],
     limits: &Limits,
-) -> Price {
-    let size = |level: &Level<'_>| header.decoded(Wanted::one_of(level.denominator));
+) -> Cost {
+    let size = |level: &Level<'_>| header.decoded(DecodeScale::one_of(level.denominator));
     let held = |level: &Level<'_>| size(level).area().saturating_mul(header.pixel_bytes);
     let first = levels
         .first()
-        .map(|level| Wanted::one_of(level.denominator));
+        .map(|level| DecodeScale::one_of(level.denominator));
     let mut steps: Vec<Step> = first
-        .map(|wanted| decoding(source, header, wanted))
+        .map(|scale| decoding(source, header, scale))
         .into_iter()
         .collect();
     for (at, level) in levels.iter().enumerate() {
@@ -235,30 +235,30 @@ pub(crate) fn of_batch(
 }
 
 /// What ends before it begins.
-pub(crate) fn of_nothing(source: &[u8]) -> Price {
+pub(crate) fn of_nothing(source: &[u8]) -> Cost {
     sum(source, &[])
 }
 
 /// A picture of the size of a thumbnail, which is looked at and not written.
 pub(crate) fn of_thumbnail(
     source: &[u8],
-    basis: &Basis<'_>,
+    pixel_source: &PixelSource<'_>,
     header: &Header,
     plan: &Plan,
-    wanted: Wanted,
-) -> Price {
+    scale: DecodeScale,
+) -> Cost {
     let steps = [
-        decoding_of(basis),
-        resizing(header, header.decoded(wanted), plan.target()),
+        decoding_of(pixel_source),
+        resizing(header, header.decoded(scale), plan.target()),
         layers(header, &Recipe::default(), plan.layout.output()),
     ];
     sum(source, &steps)
 }
 
 /// All pixels of a picture, upright and in sRGB: where a border is looked for.
-pub(crate) fn of_search(source: &[u8], header: &Header, wanted: Wanted) -> Price {
+pub(crate) fn of_search(source: &[u8], header: &Header, scale: DecodeScale) -> Cost {
     let steps = [
-        decoding(source, header, wanted),
+        decoding(source, header, scale),
         layers(header, &Recipe::default(), header.size),
     ];
     sum(source, &steps)
@@ -272,7 +272,7 @@ pub(crate) fn of_animation(
     plan: &Plan,
     format: Format,
     recipe: &Recipe,
-) -> Price {
+) -> Cost {
     let output = plan.layout.output();
     let frames = u64::from(animation.frames);
     let is_webp = format == Format::Webp;
@@ -310,15 +310,15 @@ pub(crate) fn of_animation(
         .saturating_add(animator)
         .saturating_add(file)
         .saturating_add(worst);
-    Price::of(source, held, time.saturating_mul(frames))
+    Cost::of(source, held, time.saturating_mul(frames))
 }
 
 /// A copy of a source at a fraction of its size.
-pub(crate) fn of_derivative(source: &[u8], header: &Header, wanted: Wanted) -> Price {
-    let pixels = header.decoded(wanted).area();
+pub(crate) fn of_reduced_copy(source: &[u8], header: &Header, scale: DecodeScale) -> Cost {
+    let pixels = header.decoded(scale).area();
     let (bytes, time) = COPY;
     let steps = [
-        decoding(source, header, wanted),
+        decoding(source, header, scale),
         Step {
             bytes: pixels.saturating_mul(bytes),
             time: pixels.saturating_mul(time),
@@ -328,9 +328,9 @@ pub(crate) fn of_derivative(source: &[u8], header: &Header, wanted: Wanted) -> P
 }
 
 /// What is passed on as it is, in a copy.
-pub(crate) fn of_copy(source: &[u8], recipe: &Recipe, format: Format) -> Price {
+pub(crate) fn of_copy(source: &[u8], recipe: &Recipe, format: Format) -> Cost {
     let held = copies(source, recipe, format);
-    Price::of(source, held, source.len() as u64)
+    Cost::of(source, held, source.len() as u64)
 }
 
 /// A drawing of so many bytes of markup, once it is unpacked, and its pixels where it becomes some.
@@ -339,7 +339,7 @@ pub(crate) fn of_drawing(
     markup: u64,
     pixels: Option<(Size, &Recipe)>,
     limits: &Limits,
-) -> Price {
+) -> Cost {
     let mut held = markup.saturating_mul(MARKUP_BYTES);
     let mut time = markup.saturating_mul(DRAWING_TIME.0);
     if let Some((size, recipe)) = pixels {
@@ -355,13 +355,13 @@ pub(crate) fn of_drawing(
             .saturating_add(size.area().saturating_mul(DRAWING_TIME.1))
             .saturating_add(written.time);
     }
-    Price::of(source, held, time)
+    Cost::of(source, held, time)
 }
 
-fn sum(source: &[u8], steps: &[Step]) -> Price {
+fn sum(source: &[u8], steps: &[Step]) -> Cost {
     let held = steps.iter().map(|step| step.bytes).max().unwrap_or(0);
     let time = steps
         .iter()
         .fold(0, |sum: u64, step| sum.saturating_add(step.time));
-    Price::of(source, held, time)
+    Cost::of(source, held, time)
 }

@@ -5,15 +5,15 @@ use crate::options::Format;
 use crate::options::Output;
 use crate::options::Recipe;
 
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Header;
-use crate::codecs::decode::Wanted;
 use crate::codecs::encode;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Size;
 use crate::transform::Limits;
 use crate::transform::render::compose;
 use crate::transform::render::quality_search;
-use crate::transform::render::reduced_copy::Basis;
+use crate::transform::render::reduced_copy::PixelSource;
 
 /// A row of blocks of a JPEG, for each column that comes out: 17 rows of three components in single precision, and what becomes of one.
 const JPEG_COLUMN_BYTES: u64 = 4 * (3 * 17 + 7);
@@ -71,29 +71,29 @@ impl Step {
     }
 }
 
-pub(crate) fn decoding_of(basis: &Basis<'_>) -> Step {
-    let (bytes, header, wanted) = basis.parts();
-    let step = decoding(bytes, header, wanted);
+pub(crate) fn decoding_of(pixel_source: &PixelSource<'_>) -> Step {
+    let (bytes, header, scale) = pixel_source.parts();
+    let step = decoding(bytes, header, scale);
     Step {
         // More than the source, if it is not the source.
-        bytes: step.bytes.saturating_add(basis.held()),
+        bytes: step.bytes.saturating_add(pixel_source.held()),
         ..step
     }
 }
 
-pub(crate) fn decoding(source: &[u8], header: &Header, wanted: Wanted) -> Step {
-    let decoded = header.decoded(wanted).area();
+pub(crate) fn decoding(source: &[u8], header: &Header, scale: DecodeScale) -> Step {
+    let decoded = header.decoded(scale).area();
     let stored = header.size.area();
-    let copy = match header.kind {
+    let copy = match header.format {
         // Where the last marker is missing, it is put at the end of a copy. The portable decoder copies the profile, which may be nearly all of it.
-        Kind::Jpeg => cfg!(not(feature = "native")) || !source.ends_with(&[0xFF, 0xD9]),
+        SourceFormat::Jpeg => cfg!(not(feature = "native")) || !source.ends_with(&[0xFF, 0xD9]),
         // Their decoders take the data over.
-        Kind::Avif | Kind::Heic | Kind::JpegXl => true,
+        SourceFormat::Avif | SourceFormat::Heic | SourceFormat::JpegXl => true,
         _ => false,
     };
     let copy = if copy { source.len() as u64 } else { 0 };
-    let row = if header.kind == Kind::Jpeg {
-        u64::from(header.decoded(wanted).width) * JPEG_COLUMN_BYTES
+    let row = if header.format == SourceFormat::Jpeg {
+        u64::from(header.decoded(scale).width) * JPEG_COLUMN_BYTES
     } else {
         0
     };
@@ -103,17 +103,21 @@ pub(crate) fn decoding(source: &[u8], header: &Header, wanted: Wanted) -> Step {
         .saturating_add(stored.saturating_mul(header.coefficient_bytes))
         .saturating_add(copy);
     // For each byte of the file, each pixel of the file and each pixel that comes out.
-    let (byte, pixel, sample) = match header.kind {
+    let (byte, pixel, sample) = match header.format {
         // The coefficients of all scans go to memory and back.
-        Kind::Jpeg if header.coefficient_bytes > 0 => (50, 2, 4),
-        Kind::Jpeg => (6, 0, 3),
-        Kind::Png | Kind::Tiff | Kind::Ico => (5, 0, 6),
-        Kind::Webp if header.is_lossless => (0, 0, 25),
-        Kind::Webp => (20, 0, 9),
-        Kind::Avif | Kind::Heic => (30, 0, 25),
-        Kind::JpegXl => (60, 0, 80),
-        Kind::Gif => (10, 0, 4),
-        Kind::Bmp | Kind::Pnm | Kind::Qoi | Kind::Svg | Kind::Foreign(_) => (0, 0, 6),
+        SourceFormat::Jpeg if header.coefficient_bytes > 0 => (50, 2, 4),
+        SourceFormat::Jpeg => (6, 0, 3),
+        SourceFormat::Png | SourceFormat::Tiff | SourceFormat::Ico => (5, 0, 6),
+        SourceFormat::Webp if header.is_lossless => (0, 0, 25),
+        SourceFormat::Webp => (20, 0, 9),
+        SourceFormat::Avif | SourceFormat::Heic => (30, 0, 25),
+        SourceFormat::JpegXl => (60, 0, 80),
+        SourceFormat::Gif => (10, 0, 4),
+        SourceFormat::Bmp
+        | SourceFormat::Pnm
+        | SourceFormat::Qoi
+        | SourceFormat::Svg
+        | SourceFormat::Foreign(_) => (0, 0, 6),
     };
     let time = (source.len() as u64)
         .saturating_mul(byte)

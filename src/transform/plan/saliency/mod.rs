@@ -33,19 +33,19 @@ const ANALYZED: u32 = 128;
 
 /// How salient each part of a picture is, as a grey map.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Saliency {
+pub(crate) struct SaliencyMap {
     size: Size,
     cells: Vec<u8>,
 }
 
-impl Saliency {
+impl SaliencyMap {
     /// Size of the map, in cells.
     pub const fn size(&self) -> Size {
         self.size
     }
 
     /// The saliency of an RGB or RGBA picture in sRGB. A thumbnail of about 256 pixels is enough.
-    pub fn of(raster: &Raster) -> Saliency {
+    pub fn of(raster: &Raster) -> SaliencyMap {
         let view = View::of(raster);
         let edges = normalized(view.edges());
         let contrast = normalized(view.contrast());
@@ -64,7 +64,7 @@ impl Saliency {
     }
 
     /// The detail in an RGB or RGBA picture in sRGB, whatever its colours: edges alone.
-    pub fn detail_of(raster: &Raster) -> Saliency {
+    pub fn detail_of(raster: &Raster) -> SaliencyMap {
         let view = View::of(raster);
         let edges = view.edges();
         view.map(edges)
@@ -84,7 +84,7 @@ impl Saliency {
     }
 
     /// The map of a picture that `to_png` has made; `None` for every other.
-    pub fn from_png(bytes: &[u8]) -> Option<Saliency> {
+    pub fn from_png(bytes: &[u8]) -> Option<SaliencyMap> {
         let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
         decoder.set_transformations(Transformations::IDENTITY);
         let mut reader = decoder.read_info().ok()?;
@@ -99,14 +99,14 @@ impl Saliency {
         }
         let mut cells = vec![0; size.len()];
         reader.next_frame(&mut cells).ok()?;
-        Some(Saliency { size, cells })
+        Some(SaliencyMap { size, cells })
     }
 
     /// The map of the picture after it is turned upright.
-    pub fn turned(&self, orientation: Orientation) -> Saliency {
+    pub fn turned(&self, orientation: Orientation) -> SaliencyMap {
         let mut cells = Vec::new();
         orientation.turn_into(&self.cells, self.size, 1, &mut cells);
-        Saliency {
+        SaliencyMap {
             size: orientation.size(self.size),
             cells,
         }
@@ -200,7 +200,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(map: &Saliency) -> Sums {
+    fn of(map: &SaliencyMap) -> Sums {
         let (width, stride) = (map.size.width as usize, map.size.width as usize + 1);
         let mut corners = vec![0; stride * (map.size.height as usize + 1)];
         for (y, row) in map.cells.chunks_exact(width).enumerate() {
@@ -428,7 +428,7 @@ impl View {
     }
 
     /// Averages a value for every pixel into cells, of which the largest becomes 255.
-    fn map(&self, values: Vec<f32>) -> Saliency {
+    fn map(&self, values: Vec<f32>) -> SaliencyMap {
         let size = reduced(self.size, CELLS);
         let width = self.size.width as usize;
         let mut means = Vec::with_capacity(size.len());
@@ -452,7 +452,7 @@ impl View {
         } else {
             0.0
         };
-        Saliency {
+        SaliencyMap {
             size,
             cells: means
                 .into_iter()

@@ -6,7 +6,7 @@ use crate::pixels::Rect;
 use crate::pixels::Samples;
 use crate::pixels::Size;
 use crate::pixels::orientation::Orientation;
-use crate::transform::plan::saliency::Saliency;
+use crate::transform::plan::saliency::SaliencyMap;
 
 const WHOLE: Rect = Rect {
     left: 0.0,
@@ -52,7 +52,7 @@ fn a_window_goes_where_the_disc_is() {
     let size = Size::new(180, 120);
     for (x, y) in [(0.12, 0.2), (0.5, 0.5), (0.85, 0.2), (0.3, 0.8), (0.9, 0.9)] {
         let raster = disc(size, (x, y), 12.0, ORANGE);
-        for map in [Saliency::of(&raster), Saliency::detail_of(&raster)] {
+        for map in [SaliencyMap::of(&raster), SaliencyMap::detail_of(&raster)] {
             let window = (0.4, 0.5);
             let (left, top) = map.focus(WHOLE, window);
             let (left, top) = (left * 0.6, top * 0.5);
@@ -81,7 +81,7 @@ fn a_part_is_searched_and_nothing_else() {
             row[320..].copy_from_slice(&line[320..]);
         }
     }
-    let map = Saliency::of(&raster);
+    let map = SaliencyMap::of(&raster);
     let right = Rect {
         left: 0.4,
         top: 0.0,
@@ -103,7 +103,7 @@ fn a_picture_without_anything_in_it_is_cut_in_the_middle() {
         plain(Size::new(1, 300), ORANGE),
         plain(Size::new(300, 1), [0, 0, 0, 255]),
     ] {
-        for map in [Saliency::of(&raster), Saliency::detail_of(&raster)] {
+        for map in [SaliencyMap::of(&raster), SaliencyMap::detail_of(&raster)] {
             for window in [(0.3, 1.0), (1.0, 0.21), (0.5, 0.5), (0.01, 0.01)] {
                 assert_eq!(map.focus(WHOLE, window), (0.5, 0.5), "{:?}", raster.size);
             }
@@ -113,7 +113,7 @@ fn a_picture_without_anything_in_it_is_cut_in_the_middle() {
 
 #[test]
 fn windows_and_parts_beyond_reason_are_answered_within() {
-    let map = Saliency::of(&disc(Size::new(64, 48), (0.2, 0.2), 6.0, ORANGE));
+    let map = SaliencyMap::of(&disc(Size::new(64, 48), (0.2, 0.2), 6.0, ORANGE));
     let wild = [-3.0, 0.0, 1e-300, 0.5, 1.0, 7.0, f64::NAN, f64::INFINITY];
     for a in wild {
         for b in wild {
@@ -154,7 +154,7 @@ fn what_is_transparent_catches_no_eye() {
             row[320..].copy_from_slice(&line[320..]);
         }
     }
-    let (x, _) = Saliency::of(&raster).focus(WHOLE, (0.3, 1.0));
+    let (x, _) = SaliencyMap::of(&raster).focus(WHOLE, (0.3, 1.0));
     assert!(x > 0.8, "{x}");
 }
 
@@ -164,8 +164,8 @@ fn a_map_turned_is_the_map_of_the_turned_picture() {
     let raster = disc(Size::new(256, 128), (0.2, 0.3), 20.0, ORANGE);
     for tag in 1..=8 {
         let orientation = Orientation::from_exif(tag);
-        let turned = Saliency::of(&raster).turned(orientation);
-        let expected = Saliency::of(
+        let turned = SaliencyMap::of(&raster).turned(orientation);
+        let expected = SaliencyMap::of(
             &orientation
                 .upright(raster.clone())
                 .expect("there is memory"),
@@ -193,9 +193,9 @@ fn a_map_turned_is_the_map_of_the_turned_picture() {
 #[test]
 fn depth_and_an_idle_alpha_make_no_difference() {
     let raster = disc(Size::new(150, 100), (0.2, 0.3), 14.0, ORANGE);
-    let map = Saliency::of(&raster);
+    let map = SaliencyMap::of(&raster);
     assert_eq!(
-        Saliency::of(&raster.clone().without_alpha().expect("there is memory")),
+        SaliencyMap::of(&raster.clone().without_alpha().expect("there is memory")),
         map
     );
     let Samples::U8(samples) = &raster.samples else {
@@ -205,7 +205,7 @@ fn depth_and_an_idle_alpha_make_no_difference() {
         samples: Samples::U16(samples.iter().map(|&byte| u16::from(byte) * 257).collect()),
         ..raster.clone()
     };
-    assert_eq!(Saliency::of(&deep), map);
+    assert_eq!(SaliencyMap::of(&deep), map);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_map_is_small_whatever_the_picture() {
         (Size::new(1, 500), Size::new(1, 64)),
         (Size::new(10, 20), Size::new(10, 20)),
     ] {
-        let map = Saliency::of(&plain(size, ORANGE));
+        let map = SaliencyMap::of(&plain(size, ORANGE));
         assert_eq!(map.size, expected, "{size:?}");
         assert_eq!(map.cells.len(), expected.len());
     }
@@ -224,24 +224,24 @@ fn a_map_is_small_whatever_the_picture() {
 
 #[test]
 fn a_map_survives_as_a_picture() {
-    let map = Saliency::of(&disc(Size::new(150, 100), (0.2, 0.3), 14.0, ORANGE));
+    let map = SaliencyMap::of(&disc(Size::new(150, 100), (0.2, 0.3), 14.0, ORANGE));
     let png = map.to_png().expect("a map is a picture");
-    assert_eq!(Saliency::from_png(&png), Some(map));
+    assert_eq!(SaliencyMap::from_png(&png), Some(map));
 }
 
 #[test]
 fn other_pictures_are_no_maps() {
-    let map = Saliency::of(&disc(Size::new(150, 100), (0.2, 0.3), 14.0, ORANGE));
+    let map = SaliencyMap::of(&disc(Size::new(150, 100), (0.2, 0.3), 14.0, ORANGE));
     let png = map.to_png().expect("a map is a picture");
-    assert_eq!(Saliency::from_png(b""), None);
-    assert_eq!(Saliency::from_png(b"not a picture"), None);
-    assert_eq!(Saliency::from_png(&png[..png.len() / 2]), None);
-    let large = Saliency {
+    assert_eq!(SaliencyMap::from_png(b""), None);
+    assert_eq!(SaliencyMap::from_png(b"not a picture"), None);
+    assert_eq!(SaliencyMap::from_png(&png[..png.len() / 2]), None);
+    let large = SaliencyMap {
         size: Size::new(65, 1),
         cells: vec![0; 65],
     };
     let large = large.to_png().expect("any size is a picture");
-    assert_eq!(Saliency::from_png(&large), None);
+    assert_eq!(SaliencyMap::from_png(&large), None);
     let mut colorful = Vec::new();
     let mut encoder = png::Encoder::new(&mut colorful, 1, 1);
     encoder.set_color(png::ColorType::Rgb);
@@ -249,5 +249,5 @@ fn other_pictures_are_no_maps() {
         .write_header()
         .and_then(|mut writer| writer.write_image_data(&[1, 2, 3]))
         .expect("a picture of one pixel");
-    assert_eq!(Saliency::from_png(&colorful), None);
+    assert_eq!(SaliencyMap::from_png(&colorful), None);
 }

@@ -8,10 +8,10 @@ use std::time::Instant;
 use crate::options::Recipe;
 
 use crate::codecs::decode;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Decoded;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::Truncation;
-use crate::codecs::decode::Wanted;
 use crate::pixels::Pixels;
 use crate::pixels::Raster;
 use crate::pixels::buffer;
@@ -25,9 +25,9 @@ use crate::transform::plan::batch::Level;
 use crate::transform::plan::batch::Member;
 use crate::transform::plan::batch::Shared;
 use crate::transform::plan::batch::schedule;
-use crate::transform::render::batch::Each;
+use crate::transform::render::batch::ResultSink;
 use crate::transform::render::compose;
-use crate::transform::render::compose::Composed;
+use crate::transform::render::compose::Composite;
 use crate::transform::render::still;
 
 /// Makes what is made of one decode.
@@ -36,15 +36,15 @@ pub(crate) fn together(
     header: &Header,
     members: &[Member<'_>],
     budget: &Budget,
-    each: Each<'_>,
+    each: ResultSink<'_>,
 ) -> ControlFlow<()> {
     let started = Instant::now();
     let denominator = members.iter().map(|member| member.denominator).min();
     let denominator = denominator.unwrap_or(1);
-    let (wanted, truncated) = (Wanted::one_of(denominator), budget.limits.truncated);
+    let (scale, truncated) = (DecodeScale::one_of(denominator), budget.limits.truncated);
     let decoded = budget
         .check()
-        .and_then(|()| decode::pixels_there_are(source, header, wanted, truncated));
+        .and_then(|()| decode::pixels_there_are(source, header, scale, truncated));
     let (decoded, truncation) = match decoded {
         Ok(decoded) => decoded,
         Err(error) => {
@@ -92,7 +92,7 @@ struct Batch<'a> {
     budget: &'a Budget,
     /// Time that no picture has been told of yet.
     spent: Timings,
-    each: Each<'a>,
+    each: ResultSink<'a>,
 }
 
 impl Batch<'_> {
@@ -138,7 +138,7 @@ impl Batch<'_> {
             let scale = f64::from(self.denominator) / f64::from(denominator);
             let extent = (self.extent.0 * scale, self.extent.1 * scale);
             let recipes: Vec<&Recipe> = shared.files.iter().map(|file| file.recipe).collect();
-            Composed::of(
+            Composite::of(
                 Pixels::Raster(pixels),
                 extent,
                 &self.space,
@@ -168,7 +168,7 @@ impl Batch<'_> {
                 made.timings.decode = mem::take(&mut self.spent.decode);
                 made.timings.resize = mem::take(&mut self.spent.resize);
             }
-            let Some((&first, others)) = file.orders.split_first() else {
+            let Some((&first, others)) = file.items.split_first() else {
                 continue;
             };
             for &at in others {
@@ -181,13 +181,13 @@ impl Batch<'_> {
 
     /// Tells of an error whoever waits for a file.
     fn refuse(&mut self, shared: &Shared<'_>, error: &TransformError) -> ControlFlow<()> {
-        let mut orders = shared.files.iter().flat_map(|file| &file.orders);
-        orders.try_for_each(|&at| (self.each)(at, Err(error.clone())))
+        let mut items = shared.files.iter().flat_map(|file| &file.items);
+        items.try_for_each(|&at| (self.each)(at, Err(error.clone())))
     }
 
     fn written(
         &self,
-        composed: Composed,
+        composed: Composite,
         shared: &Shared<'_>,
         recipe: &Recipe,
     ) -> Result<Encoded, TransformError> {

@@ -18,15 +18,15 @@ use crate::codecs::decode::Header;
 use crate::pixels::buffer;
 use crate::transform;
 use crate::transform::Budget;
-use crate::transform::Clues;
+use crate::transform::Cost;
 use crate::transform::Encoded;
+use crate::transform::Hints;
 use crate::transform::Limits;
-use crate::transform::Price;
 use crate::transform::TransformError;
 use crate::transform::plan::cost;
-use crate::transform::plan::saliency::Saliency;
+use crate::transform::plan::saliency::SaliencyMap;
 use crate::transform::render::animation;
-use crate::transform::render::reduced_copy::Basis;
+use crate::transform::render::reduced_copy::PixelSource;
 use crate::transform::render::still;
 use crate::transform::source::Picture;
 use crate::transform::source::Source;
@@ -37,28 +37,28 @@ use crate::transform::plan::batch::schedule;
 
 /// One picture of several that are made of a source.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct BatchItem {
     /// What it is.
     pub recipe: Recipe,
     /// What is known of the source for it.
-    pub clues: Clues,
+    pub hints: Hints,
 }
 
-/// Makes the pictures that `orders` describe from the bytes of a source, and gives each to `each` with its number as soon as it is there,
+/// Makes the pictures that `items` describe from the bytes of a source, and gives each to `each` with its number as soon as it is there,
 /// so that nothing has to hold them all. What fails, fails alone. `each` may break off; else it hears of every order once.
 ///
 /// All of it is within one budget: what is not made by its deadline is out of time; and within `most` bytes, beyond which a picture is too
 /// costly. The `Timings` of the pictures come to what was spent: the decode is with the first, resizing with the first of those that share it.
 pub fn render_all(
     source: &Source,
-    orders: &[Order],
+    items: &[BatchItem],
     budget: &Budget,
     most: u64,
     mut each: impl FnMut(usize, Result<Encoded, TransformError>) -> ControlFlow<()>,
 ) {
     let whole = Whole {
         source,
-        orders,
+        items,
         limits: &budget.limits,
         most: most.min(budget.limits.render_memory.bytes()),
     };
@@ -67,67 +67,67 @@ pub fn render_all(
 }
 
 /// What [`render_all`] will hold at its worst, and take in all. What cannot be made takes nothing.
-pub fn price_all(source: &Source, orders: &[Order], limits: &Limits, most: u64) -> Price {
+pub fn cost_of_all(source: &Source, items: &[BatchItem], limits: &Limits, most: u64) -> Cost {
     let whole = Whole {
         source,
-        orders,
+        items,
         limits,
         most: most.min(limits.render_memory.bytes()),
     };
-    whole.price()
+    whole.cost()
 }
 
-type Each<'a> = &'a mut dyn FnMut(usize, Result<Encoded, TransformError>) -> ControlFlow<()>;
+type ResultSink<'a> = &'a mut dyn FnMut(usize, Result<Encoded, TransformError>) -> ControlFlow<()>;
 
 /// All that is wanted of a source.
 struct Whole<'a> {
     source: &'a Source,
-    orders: &'a [Order],
+    items: &'a [BatchItem],
     limits: &'a Limits,
     /// Bytes that may be held at once.
     most: u64,
 }
 
 impl<'a> Whole<'a> {
-    fn price(&self) -> Price {
+    fn cost(&self) -> Cost {
         let nothing = cost::of_nothing(self.source.bytes());
-        let alone = |order| self.price_alone(order).unwrap_or(nothing);
+        let alone = |order| self.cost_alone(order).unwrap_or(nothing);
         let Some(Picture { header, animation }) = self.source.picture() else {
-            let prices = self.orders.iter().map(alone);
-            return prices.fold(nothing, Price::and);
+            let costs = self.items.iter().map(alone);
+            return costs.fold(nothing, Cost::and);
         };
         let moves = animation.is_some();
         let (mut members, mut whole) = (Vec::new(), nothing);
         let mut looks = Vec::new();
-        for (at, order) in self.orders.iter().enumerate() {
-            if needs_own_look(order) && !looks.contains(&order.recipe.gravity) {
+        for (at, order) in self.items.iter().enumerate() {
+            if lacks_saliency_map(order) && !looks.contains(&order.recipe.gravity) {
                 looks.push(order.recipe.gravity);
-                let look = crate::transform::price_of_look(self.source, self.limits);
+                let look = crate::transform::cost_of_saliency_map(self.source, self.limits);
                 whole = look.map_or(whole, |look| whole.and(look));
             }
             if is_alone(&order.recipe, moves) {
                 whole = whole.and(alone(order));
             } else {
-                let saliency = order.clues.saliency.as_ref();
+                let saliency = order.hints.saliency.as_ref();
                 members.extend(self.member(header, at, saliency));
             }
         }
         self.parts(header, members)
             .into_iter()
-            .fold(whole, |whole, (_, price)| whole.and(price))
+            .fold(whole, |whole, (_, cost)| whole.and(cost))
     }
 
-    fn told(&self, budget: &Budget, each: Each<'_>) -> ControlFlow<()> {
+    fn told(&self, budget: &Budget, each: ResultSink<'_>) -> ControlFlow<()> {
         let Some(Picture { header, animation }) = self.source.picture() else {
-            for (at, order) in self.orders.iter().enumerate() {
+            for (at, order) in self.items.iter().enumerate() {
                 each(at, self.alone(order, budget))?;
             }
             return ControlFlow::Continue(());
         };
         let moves = animation.is_some();
         let (mut members, mut others) = (Vec::new(), Vec::new());
-        let mut looks = Looks::default();
-        for (at, order) in self.orders.iter().enumerate() {
+        let mut looks = SaliencyMaps::default();
+        for (at, order) in self.items.iter().enumerate() {
             let looked = looks.of(self.source.bytes(), header, order, budget);
             let planned = looked.and_then(|saliency| {
                 if is_alone(&order.recipe, moves) {
@@ -141,11 +141,11 @@ impl<'a> Whole<'a> {
                 Err(error) => each(at, Err(error))?,
             }
         }
-        for (members, price) in self.parts(header, members) {
+        for (members, cost) in self.parts(header, members) {
             match &members[..] {
                 // It may have a smaller copy of the source, and need not leave anything for others.
                 [only] => others.push((only.at, only.saliency.clone())),
-                _ => match buffer::check_room(price.bytes) {
+                _ => match buffer::check_room(cost.bytes) {
                     Ok(()) => {
                         decode::together(self.source.bytes(), header, &members, budget, each)?;
                     }
@@ -158,26 +158,26 @@ impl<'a> Whole<'a> {
             }
         }
         for (at, saliency) in others {
-            let Order { recipe, clues } = &self.orders[at];
-            let clues = Clues {
+            let BatchItem { recipe, hints } = &self.items[at];
+            let hints = Hints {
                 saliency,
-                ..clues.clone()
+                ..hints.clone()
             };
             let recipe = recipe.clone();
-            each(at, self.alone(&Order { recipe, clues }, budget))?;
+            each(at, self.alone(&BatchItem { recipe, hints }, budget))?;
         }
         ControlFlow::Continue(())
     }
 
-    fn alone(&self, order: &Order, budget: &Budget) -> Result<Encoded, TransformError> {
+    fn alone(&self, order: &BatchItem, budget: &Budget) -> Result<Encoded, TransformError> {
         budget.check()?;
-        self.price_alone(order)?;
-        crate::transform::render(self.source, &order.recipe, &order.clues, budget)
+        self.cost_alone(order)?;
+        crate::transform::render(self.source, &order.recipe, &order.hints, budget)
     }
 
-    fn price_alone(&self, order: &Order) -> Result<Price, TransformError> {
-        let Order { recipe, clues } = order;
-        transform::price(self.source, recipe, clues, self.limits)?.within_bytes(self.most)
+    fn cost_alone(&self, order: &BatchItem) -> Result<Cost, TransformError> {
+        let BatchItem { recipe, hints } = order;
+        transform::cost(self.source, recipe, hints, self.limits)?.within_bytes(self.most)
     }
 
     /// Plans a picture that others share pixels with, and refuses what would be refused by itself.
@@ -185,21 +185,21 @@ impl<'a> Whole<'a> {
         &self,
         header: &Header,
         at: usize,
-        saliency: Option<&Saliency>,
+        saliency: Option<&SaliencyMap>,
     ) -> Result<Member<'a>, TransformError> {
-        let recipe = &self.orders[at].recipe;
+        let recipe = &self.items[at].recipe;
         let prepared = still::prospect(header, recipe, saliency, self.limits)?;
-        let wanted = prepared.wanted(header, recipe);
-        let clues = Clues::default();
-        let basis = Basis::of(self.source.bytes(), header, wanted, &clues);
+        let scale = prepared.scale(header, recipe);
+        let hints = Hints::default();
+        let pixel_source = PixelSource::of(self.source.bytes(), header, scale, &hints);
         let plan = prepared.plan;
         cost::of_still(
             self.source.bytes(),
-            &basis,
+            &pixel_source,
             header,
             recipe,
             &plan,
-            wanted,
+            scale,
             self.limits,
         )
         .within_bytes(self.most)?;
@@ -208,23 +208,19 @@ impl<'a> Whole<'a> {
             recipe,
             saliency: saliency.cloned(),
             plan,
-            denominator: header.scale(wanted).denominator(),
+            denominator: header.supported(scale).denominator(),
         })
     }
 
     /// Those that fit into memory together, and what they cost.
-    fn parts(
-        &self,
-        header: &Header,
-        mut members: Vec<Member<'a>>,
-    ) -> Vec<(Vec<Member<'a>>, Price)> {
+    fn parts(&self, header: &Header, mut members: Vec<Member<'a>>) -> Vec<(Vec<Member<'a>>, Cost)> {
         if members.is_empty() {
             return Vec::new();
         }
         let levels = schedule(&members, !header.alpha, self.limits);
-        let price = cost::of_batch(self.source.bytes(), header, &levels, self.limits);
-        if members.len() == 1 || price.within_bytes(self.most).is_ok() {
-            return vec![(members, price)];
+        let cost = cost::of_batch(self.source.bytes(), header, &levels, self.limits);
+        if members.len() == 1 || cost.within_bytes(self.most).is_ok() {
+            return vec![(members, cost)];
         }
         members.sort_by_key(|member| (member.denominator, member.plan.layout.output().area()));
         let rest = members.split_off(members.len() / 2);
@@ -241,25 +237,25 @@ fn is_alone(recipe: &Recipe, moves: bool) -> bool {
         || (recipe.animated && animation::format(recipe).is_some() && moves)
 }
 
-fn needs_own_look(order: &Order) -> bool {
-    crate::transform::needs_look(&order.recipe) && order.clues.saliency.is_none()
+fn lacks_saliency_map(order: &BatchItem) -> bool {
+    crate::transform::needs_saliency_map(&order.recipe) && order.hints.saliency.is_none()
 }
 
 /// What was looked for in a source: once for each gravity.
 #[derive(Default)]
-struct Looks(Vec<(Gravity, Result<Saliency, TransformError>)>);
+struct SaliencyMaps(Vec<(Gravity, Result<SaliencyMap, TransformError>)>);
 
-impl Looks {
+impl SaliencyMaps {
     /// What an order knows, or what a look tells that it needs.
     fn of(
         &mut self,
         source: &[u8],
         header: &Header,
-        order: &Order,
+        order: &BatchItem,
         budget: &Budget,
-    ) -> Result<Option<Saliency>, TransformError> {
-        if !needs_own_look(order) {
-            return Ok(order.clues.saliency.clone());
+    ) -> Result<Option<SaliencyMap>, TransformError> {
+        if !lacks_saliency_map(order) {
+            return Ok(order.hints.saliency.clone());
         }
         let gravity = order.recipe.gravity;
         let known = self.0.iter().find(|(known, _)| *known == gravity);
@@ -268,7 +264,7 @@ impl Looks {
         }
         let looked = budget
             .check()
-            .and_then(|()| still::looked_at(source, header, gravity, budget));
+            .and_then(|()| still::saliency_map(source, header, gravity, budget));
         self.0.push((gravity, looked.clone()));
         looked.map(Some)
     }

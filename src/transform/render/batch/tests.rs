@@ -28,14 +28,14 @@ use crate::codecs::encode;
 use crate::codecs::encode::Picture;
 use crate::codecs::encode::Settings;
 use crate::pixels::Size;
+use crate::transform::render::batch::BatchItem;
 use crate::transform::render::batch::Budget;
-use crate::transform::render::batch::Clues;
 use crate::transform::render::batch::Encoded;
+use crate::transform::render::batch::Hints;
 use crate::transform::render::batch::Limits;
-use crate::transform::render::batch::Order;
 use crate::transform::render::batch::Source;
 use crate::transform::render::batch::TransformError;
-use crate::transform::render::batch::price_all;
+use crate::transform::render::batch::cost_of_all;
 use crate::transform::render::batch::render_all;
 use crate::transform::render::still;
 
@@ -56,10 +56,10 @@ fn wide(width: u32, output: Output) -> Recipe {
     }
 }
 
-fn orders(recipes: impl IntoIterator<Item = Recipe>) -> Vec<Order> {
-    let order = |recipe| Order {
+fn items(recipes: impl IntoIterator<Item = Recipe>) -> Vec<BatchItem> {
+    let order = |recipe| BatchItem {
         recipe,
-        clues: Clues::default(),
+        hints: Hints::default(),
     };
     recipes.into_iter().map(order).collect()
 }
@@ -100,26 +100,30 @@ fn source(format: Format, size: (u32, u32), alpha: bool) -> Vec<u8> {
 }
 
 /// What came of each order; every one is told of once.
-fn all(source: &[u8], orders: &[Order], budget: &Budget) -> Vec<Result<Encoded, TransformError>> {
-    within(source, orders, budget, u64::MAX)
+fn all(
+    source: &[u8],
+    items: &[BatchItem],
+    budget: &Budget,
+) -> Vec<Result<Encoded, TransformError>> {
+    within(source, items, budget, u64::MAX)
 }
 
 fn within(
     source: &[u8],
-    orders: &[Order],
+    items: &[BatchItem],
     budget: &Budget,
     most: u64,
 ) -> Vec<Result<Encoded, TransformError>> {
     let source = match Source::open(Bytes::copy_from_slice(source), &budget.limits) {
         Ok(source) => source,
-        Err(error) => return orders.iter().map(|_| Err(error.clone())).collect(),
+        Err(error) => return items.iter().map(|_| Err(error.clone())).collect(),
     };
     let mut told = BTreeMap::new();
-    render_all(&source, orders, budget, most, |at, made| {
+    render_all(&source, items, budget, most, |at, made| {
         assert!(told.insert(at, made).is_none(), "{at} was told of twice");
         ControlFlow::Continue(())
     });
-    assert_eq!(told.len(), orders.len(), "not every order was told of");
+    assert_eq!(told.len(), items.len(), "not every order was told of");
     told.into_values().collect()
 }
 
@@ -130,10 +134,10 @@ fn decodes<T>(work: impl FnOnce() -> T) -> (T, u32) {
     (made, DECODES.get() - before)
 }
 
-fn alone(source: &[u8], order: &Order) -> Result<Encoded, TransformError> {
+fn alone(source: &[u8], order: &BatchItem) -> Result<Encoded, TransformError> {
     let budget = budget();
     let source = Source::open(Bytes::copy_from_slice(source), &budget.limits)?;
-    crate::transform::render(&source, &order.recipe, &order.clues, &budget)
+    crate::transform::render(&source, &order.recipe, &order.hints, &budget)
 }
 
 fn opened(source: &[u8]) -> Source {
@@ -145,7 +149,9 @@ fn denominator(source: &[u8], recipe: &Recipe) -> u32 {
     let source = opened(source);
     let header = &source.picture().expect("a picture").header;
     let prospect = still::prospect(header, recipe, None, &limits).expect("a good recipe");
-    header.scale(prospect.wanted(header, recipe)).denominator()
+    header
+        .supported(prospect.scale(header, recipe))
+        .denominator()
 }
 
 fn opaque(made: &Encoded) -> RgbImage {
@@ -153,20 +159,20 @@ fn opaque(made: &Encoded) -> RgbImage {
         output: Output::Png,
         ..Recipe::default()
     };
-    let png = crate::transform::render(&opened(&made.bytes), &png, &Clues::default(), &budget());
+    let png = crate::transform::render(&opened(&made.bytes), &png, &Hints::default(), &budget());
     let png = image::load_from_memory(&png.expect("it was made here").bytes);
     DynamicImage::into_rgb8(png.expect("a PNG"))
 }
 
 /// Compares each picture of a batch with the same one rendered alone. Returns how many are the same to the byte.
 #[track_caller]
-fn assert_alike(source: &[u8], orders: &[Order]) -> usize {
-    let least = orders
+fn assert_alike(source: &[u8], items: &[BatchItem]) -> usize {
+    let least = items
         .iter()
         .map(|order| denominator(source, &order.recipe))
         .min();
     let mut same = 0;
-    for (order, made) in orders.iter().zip(all(source, orders, &budget())) {
+    for (order, made) in items.iter().zip(all(source, items, &budget())) {
         let recipe = &order.recipe;
         let made = made.unwrap_or_else(|error| panic!("{recipe}: {error}"));
         let expected = alone(source, order).unwrap_or_else(|error| panic!("{recipe}: {error}"));
@@ -201,12 +207,12 @@ fn assert_alike(source: &[u8], orders: &[Order]) -> usize {
 fn one_decode_makes_every_width_in_every_format() {
     let source = source(Format::Jpeg, (403, 301), false);
     let widths = [20, 32, 50, 80, 100, 128, 160, 200, 240, 320, 375, 1000];
-    let orders = orders(
+    let items = items(
         widths
             .into_iter()
             .flat_map(|width| [Output::Webp, JPEG].map(|output| wide(width, output))),
     );
-    let (made, decodes) = decodes(|| all(&source, &orders, &budget()));
+    let (made, decodes) = decodes(|| all(&source, &items, &budget()));
     assert_eq!(decodes, 1);
     let decoded = |made: &Encoded| !made.timings.decode.is_zero();
     let made: Vec<Encoded> = made
@@ -221,22 +227,22 @@ fn one_decode_makes_every_width_in_every_format() {
         made.iter().filter(|made| resized(made)).count(),
         kinds * widths.len()
     );
-    let same = assert_alike(&source, &orders);
-    assert!(same >= 8, "{same} of {} are the same", orders.len());
+    let same = assert_alike(&source, &items);
+    assert!(same >= 8, "{same} of {} are the same", items.len());
 }
 
 #[test]
 fn scales_that_the_decoder_has_look_the_same_when_they_are_averaged() {
     let source = source(Format::Jpeg, (403, 301), false);
-    let orders = orders([320, 100, 50, 24].map(|width| wide(width, Output::Png)));
+    let items = items([320, 100, 50, 24].map(|width| wide(width, Output::Png)));
     if cfg!(feature = "native") {
-        let scales: Vec<u32> = orders
+        let scales: Vec<u32> = items
             .iter()
             .map(|order| denominator(&source, &order.recipe))
             .collect();
         assert_eq!(scales, [1, 2, 4, 8]);
     }
-    assert_alike(&source, &orders);
+    assert_alike(&source, &items);
 }
 
 #[test]
@@ -266,9 +272,9 @@ fn sources_without_scales_come_out_the_same_to_the_byte() {
             });
             recipes.push(recipe);
         }
-        let orders = orders(recipes);
-        assert_eq!(assert_alike(&source, &orders), orders.len());
-        assert_eq!(decodes(|| all(&source, &orders, &budget())).1, 1);
+        let items = items(recipes);
+        assert_eq!(assert_alike(&source, &items), items.len());
+        assert_eq!(decodes(|| all(&source, &items, &budget())).1, 1);
     }
 }
 
@@ -279,27 +285,27 @@ fn odd_sizes_turn_alike_alone_and_together() {
         rotate: Rotation::Clockwise180,
         ..wide(91, output)
     });
-    assert_eq!(assert_alike(&source, &orders(turned)), 3);
+    assert_eq!(assert_alike(&source, &items(turned)), 3);
 }
 
 #[test]
 fn equal_files_are_written_once() {
     let source = source(Format::Jpeg, (160, 120), false);
     // None of them enlarges.
-    let orders = orders([160, 640, 1920].map(|width| wide(width, Output::Webp)));
-    let made: Vec<Encoded> = all(&source, &orders, &budget())
+    let items = items([160, 640, 1920].map(|width| wide(width, Output::Webp)));
+    let made: Vec<Encoded> = all(&source, &items, &budget())
         .into_iter()
         .map(|made| made.expect("a good source"))
         .collect();
     assert!(made.iter().all(|other| other.bytes == made[0].bytes));
     let written = made.iter().filter(|made| !made.timings.encode.is_zero());
     assert_eq!(written.count(), 1);
-    assert_eq!(assert_alike(&source, &orders), 3);
+    assert_eq!(assert_alike(&source, &items), 3);
     let source = opened(&source);
-    let same = price_all(&source, &orders, &Limits::default(), u64::MAX);
+    let same = cost_of_all(&source, &items, &Limits::default(), u64::MAX);
     assert_eq!(
         same,
-        price_all(&source, &orders[..1], &Limits::default(), u64::MAX)
+        cost_of_all(&source, &items[..1], &Limits::default(), u64::MAX)
     );
 }
 
@@ -327,7 +333,7 @@ fn what_fails_fails_alone() {
         wide(80, Output::Svg),
         wide(70, JPEG),
     ];
-    let made = all(&source, &orders(recipes), &Budget { limits, ..budget() });
+    let made = all(&source, &items(recipes), &Budget { limits, ..budget() });
     let errors: Vec<Option<TransformError>> = made.into_iter().map(Result::err).collect();
     let [
         None,
@@ -350,8 +356,8 @@ fn what_fails_fails_alone() {
 fn a_damaged_source_fails_every_picture_and_is_decoded_once() {
     let mut source = source(Format::Png, (200, 100), false);
     source.truncate(source.len() / 2);
-    let orders = orders([90, 80, 70].map(|width| wide(width, JPEG)));
-    let (made, decodes) = decodes(|| all(&source, &orders, &budget()));
+    let items = items([90, 80, 70].map(|width| wide(width, JPEG)));
+    let (made, decodes) = decodes(|| all(&source, &items, &budget()));
     assert_eq!(decodes, 1);
     let is_damaged = |made: &Result<_, _>| matches!(made, Err(TransformError::Decode(_)));
     assert!(made.iter().all(is_damaged));
@@ -360,10 +366,10 @@ fn a_damaged_source_fails_every_picture_and_is_decoded_once() {
 #[test]
 fn limits_and_the_deadline_come_before_pixels() {
     let source = source(Format::Jpeg, (200, 100), false);
-    let mut orders = orders([90, 80].map(|width| wide(width, JPEG)));
-    orders[1].recipe.gravity = Gravity::Auto;
+    let mut items = items([90, 80].map(|width| wide(width, JPEG)));
+    items[1].recipe.gravity = Gravity::Auto;
     let refused = |budget| {
-        let (made, decodes) = decodes(|| all(&source, &orders, &budget));
+        let (made, decodes) = decodes(|| all(&source, &items, &budget));
         assert_eq!(decodes, 0);
         let errors = made.into_iter().map(|made| made.map(|_| ()));
         errors.collect::<Vec<_>>()
@@ -399,9 +405,9 @@ fn limits_and_the_deadline_come_before_pixels() {
 #[test]
 fn nothing_more_is_made_for_whoever_breaks_off() {
     let source = source(Format::Png, (100, 80), false);
-    let orders = orders([90, 80, 70].map(|width| wide(width, JPEG)));
+    let items = items([90, 80, 70].map(|width| wide(width, JPEG)));
     let mut told = 0;
-    render_all(&opened(&source), &orders, &budget(), u64::MAX, |_, _| {
+    render_all(&opened(&source), &items, &budget(), u64::MAX, |_, _| {
         told += 1;
         ControlFlow::Break(())
     });
@@ -411,29 +417,29 @@ fn nothing_more_is_made_for_whoever_breaks_off() {
 #[test]
 fn what_does_not_fit_into_memory_together_is_made_in_parts() {
     let source = source(Format::Jpeg, (800, 600), false);
-    let orders = orders(
+    let items = items(
         [JPEG, Output::Webp]
             .into_iter()
             .flat_map(|output| [790, 780, 300, 100, 50].map(|width| wide(width, output))),
     );
     let limits = Limits::default();
     let known = opened(&source);
-    let price = |orders, most| price_all(&known, orders, &limits, most);
-    let whole = price(&orders, u64::MAX);
-    let dearest = orders
+    let cost = |items, most| cost_of_all(&known, items, &limits, most);
+    let whole = cost(&items, u64::MAX);
+    let dearest = items
         .iter()
-        .map(|order| price(std::slice::from_ref(order), u64::MAX).bytes)
+        .map(|order| cost(std::slice::from_ref(order), u64::MAX).bytes)
         .max()
         .expect("there are some");
     assert!(dearest < whole.bytes, "{dearest} {}", whole.bytes);
-    let parted = price(&orders, dearest);
+    let parted = cost(&items, dearest);
     assert_eq!(parted.bytes, dearest);
     assert!(parted.cpu > whole.cpu);
-    let (made, count) = decodes(|| within(&source, &orders, &budget(), dearest));
+    let (made, count) = decodes(|| within(&source, &items, &budget(), dearest));
     assert!(made.iter().all(Result::is_ok));
-    assert!(count >= 2 && (count as usize) < orders.len(), "{count}");
+    assert!(count >= 2 && (count as usize) < items.len(), "{count}");
     // What is dearest is refused where there is less, and the others are made.
-    let made = within(&source, &orders, &budget(), dearest - 1);
+    let made = within(&source, &items, &budget(), dearest - 1);
     let refused = made.into_iter().filter_map(Result::err).collect::<Vec<_>>();
     let limit = dearest - 1;
     assert_eq!(
@@ -448,17 +454,17 @@ fn what_does_not_fit_into_memory_together_is_made_in_parts() {
 #[test]
 fn a_batch_costs_less_than_its_pictures() {
     let source = opened(&source(Format::Jpeg, (800, 600), false));
-    let orders = orders([600, 300, 100].map(|width| wide(width, Output::Webp)));
+    let items = items([600, 300, 100].map(|width| wide(width, Output::Webp)));
     let limits = Limits::default();
-    let one_by_one: Duration = orders
+    let one_by_one: Duration = items
         .iter()
-        .map(|order| crate::transform::price(&source, &order.recipe, &order.clues, &limits))
-        .map(|price| price.expect("a good source").cpu)
+        .map(|order| crate::transform::cost(&source, &order.recipe, &order.hints, &limits))
+        .map(|cost| cost.expect("a good source").cpu)
         .sum();
-    let together = price_all(&source, &orders, &limits, u64::MAX);
+    let together = cost_of_all(&source, &items, &limits, u64::MAX);
     assert!(together.cpu < one_by_one, "{together:?} {one_by_one:?}");
-    let single = price_all(&source, &orders[..1], &limits, u64::MAX);
-    let alone = crate::transform::price(&source, &orders[0].recipe, &Clues::default(), &limits);
+    let single = cost_of_all(&source, &items[..1], &limits, u64::MAX);
+    let alone = crate::transform::cost(&source, &items[0].recipe, &Hints::default(), &limits);
     assert_eq!(single.bytes, alone.expect("a good source").bytes);
 }
 
@@ -471,15 +477,15 @@ fn one_look_tells_every_crop_where_to_go() {
         gravity,
         ..wide(side, Output::Png)
     };
-    let orders = orders([
+    let items = items([
         square(150, Gravity::Auto),
         square(160, Gravity::Auto),
         square(170, Gravity::Entropy),
         square(180, Gravity::Center),
     ]);
     // One decode for each of the two gravities that look, and one for the pictures.
-    assert_eq!(decodes(|| all(&source, &orders, &budget())).1, 3);
-    assert_alike(&source, &orders);
+    assert_eq!(decodes(|| all(&source, &items, &budget())).1, 3);
+    assert_alike(&source, &items);
 }
 
 #[test]
@@ -492,7 +498,7 @@ fn what_is_no_plain_still_is_made_the_ordinary_way() {
         ..wide(50, JPEG)
     };
     let jpeg = source(Format::Jpeg, (120, 90), false);
-    let mixed = orders([
+    let mixed = items([
         wide(60, Output::Json),
         border,
         wide(60, JPEG),
@@ -501,13 +507,13 @@ fn what_is_no_plain_still_is_made_the_ordinary_way() {
     assert_eq!(assert_alike(&jpeg, &mixed), 4);
 
     let drawing = b"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"40\" height=\"20\"><rect width=\"9\" height=\"9\"/></svg>";
-    let orders = orders([wide(10, Output::Webp), wide(20, Output::Json)]);
-    let made = all(drawing, &orders, &budget());
-    for (order, made) in orders.iter().zip(made) {
+    let items = items([wide(10, Output::Webp), wide(20, Output::Json)]);
+    let made = all(drawing, &items, &budget());
+    for (order, made) in items.iter().zip(made) {
         let expected = alone(drawing, order).expect("a drawing");
         assert_eq!(made.expect("a drawing").bytes, expected.bytes);
     }
-    assert!(price_all(&opened(drawing), &orders, &Limits::default(), u64::MAX).bytes > 0);
+    assert!(cost_of_all(&opened(drawing), &items, &Limits::default(), u64::MAX).bytes > 0);
 }
 
 #[test]
@@ -518,10 +524,10 @@ fn animations_move_beside_their_first_frames() {
     };
     let mut small = still.clone();
     small.width = Some(16);
-    let orders = orders([wide(20, Output::Webp), still, small]);
+    let items = items([wide(20, Output::Webp), still, small]);
     let source = moving();
-    let made = all(&source, &orders, &budget());
-    for (order, made) in orders.iter().zip(made) {
+    let made = all(&source, &items, &budget());
+    for (order, made) in items.iter().zip(made) {
         let expected = alone(&source, order).expect("an animation");
         assert_eq!(made.expect("an animation").bytes, expected.bytes);
     }
@@ -550,9 +556,9 @@ fn a_source_that_is_smaller_is_passed_on() {
         quality: Quality::new(100).expect("from 1 to 100"),
         ..wide(160, JPEG)
     };
-    let orders = orders([own, wide(80, JPEG), wide(160, Output::Webp)]);
-    let made = all(&source, &orders, &budget());
+    let items = items([own, wide(80, JPEG), wide(160, Output::Webp)]);
+    let made = all(&source, &items, &budget());
     let first = made[0].as_ref().expect("a good source");
     assert_eq!(first.warnings.len(), 1, "{:?}", first.warnings);
-    assert_eq!(assert_alike(&source, &orders), 3);
+    assert_eq!(assert_alike(&source, &items), 3);
 }

@@ -4,7 +4,7 @@ use crate::options::Format;
 use crate::options::Metadata;
 
 use crate::codecs::metadata;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::buffer;
 use crate::transform::TransformError;
 
@@ -15,11 +15,11 @@ use crate::transform::TransformError;
 /// that end early, or are in any way unusual, are not passed on.
 pub(crate) fn smaller_source(
     source: &[u8],
-    kind: Kind,
+    source_format: SourceFormat,
     wanted: Metadata,
     made: &[u8],
 ) -> Result<Option<Vec<u8>>, TransformError> {
-    let whole = passed_on(source, kind, wanted)?;
+    let whole = passed_on(source, source_format, wanted)?;
     Ok(whole.filter(|whole| whole.len() < made.len()))
 }
 
@@ -29,27 +29,27 @@ const HEADERS: usize = 64;
 /// The source with its metadata chosen as `wanted`, every pixel and frame as it was.
 pub(crate) fn passed_on(
     source: &[u8],
-    kind: Kind,
+    source_format: SourceFormat,
     wanted: Metadata,
 ) -> Result<Option<Vec<u8>>, TransformError> {
     type Strip = fn(&[u8], Vec<u8>) -> Option<Vec<u8>>;
-    let (strip, format): (Strip, Format) = match kind {
-        Kind::Jpeg => (jpeg, Format::Jpeg),
-        Kind::Png => (png, Format::Png),
-        Kind::Webp => (webp, Format::Webp),
-        Kind::Gif => (gif, Format::Gif),
-        Kind::Avif => return avif(source, wanted),
+    let (strip, format): (Strip, Format) = match source_format {
+        SourceFormat::Jpeg => (jpeg, Format::Jpeg),
+        SourceFormat::Png => (png, Format::Png),
+        SourceFormat::Webp => (webp, Format::Webp),
+        SourceFormat::Gif => (gif, Format::Gif),
+        SourceFormat::Avif => return avif(source, wanted),
         _ => return Ok(None),
     };
     let room = buffer::with_room(source.len() + HEADERS)?;
-    let kept = metadata::kept_of(source, kind, wanted, format);
+    let kept = metadata::kept_of(source, source_format, wanted, format);
     let bare = strip(source, room);
     Ok(bare.and_then(|bare| metadata::attach(bare, format, &kept, None).ok()))
 }
 
 /// Boxes of an AVIF point at each other by offsets, so it is passed on whole or not at all.
 fn avif(source: &[u8], wanted: Metadata) -> Result<Option<Vec<u8>>, TransformError> {
-    let carried = metadata::of(source, Kind::Avif);
+    let carried = metadata::of(source, SourceFormat::Avif);
     let kept = metadata::kept(&carried, wanted, Format::Avif);
     let copy = metadata::avif_holds_only(source, &kept, &carried).then(|| buffer::copied(source));
     Ok(copy.transpose()?)

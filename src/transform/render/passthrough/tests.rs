@@ -7,7 +7,7 @@ use crate::options::Metadata;
 use crate::options::Quality;
 
 use crate::codecs::decode;
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::encode;
 use crate::codecs::encode::Picture;
 use crate::codecs::encode::Settings;
@@ -15,7 +15,7 @@ use crate::codecs::metadata::Kept;
 use crate::codecs::metadata::attach;
 use crate::codecs::metadata::of;
 use crate::codecs::metadata::tests::exif_block;
-use crate::codecs::sniff::Kind;
+use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Raster;
 use crate::pixels::Size;
 use crate::transform::render::passthrough::smaller_source;
@@ -39,10 +39,8 @@ fn encoded(format: Format, alpha: bool, quality: u8) -> Vec<u8> {
 
 fn pixels(file: &[u8]) -> Raster {
     let header = decode::header(file).expect("a header");
-    let wanted = Wanted::WHOLE;
-    decode::pixels(file, &header, wanted)
-        .expect("pixels")
-        .raster
+    let scale = DecodeScale::WHOLE;
+    decode::pixels(file, &header, scale).expect("pixels").raster
 }
 
 fn blocks() -> Kept {
@@ -53,23 +51,31 @@ fn blocks() -> Kept {
 }
 
 /// What was made is always one byte longer than the source.
-fn passed(source: &[u8], kind: Kind, wanted: Metadata) -> Option<Vec<u8>> {
-    smaller_source(source, kind, wanted, &vec![0; source.len() + 1]).expect("there is memory")
+fn passed(source: &[u8], source_format: SourceFormat, wanted: Metadata) -> Option<Vec<u8>> {
+    smaller_source(source, source_format, wanted, &vec![0; source.len() + 1])
+        .expect("there is memory")
 }
 
 /// A source with everything in it comes out bare, or with just the blocks that were asked for, and with the same pixels.
 #[track_caller]
-fn check(full: &[u8], bare: &[u8], kind: Kind, format: Format, icc: Option<&[u8]>) {
+fn check(
+    full: &[u8],
+    bare: &[u8],
+    source_format: SourceFormat,
+    format: Format,
+    icc: Option<&[u8]>,
+) {
     let with = |kept: &Kept| attach(bare.to_vec(), format, kept, icc).expect("attaches");
-    let nothing = passed(full, kind, Metadata::Nothing).expect("a bare source is smaller");
+    let nothing = passed(full, source_format, Metadata::Nothing).expect("a bare source is smaller");
     assert_eq!(nothing, with(&Kept::default()));
     assert_eq!(pixels(&nothing), pixels(full));
     assert_eq!(
-        passed(full, kind, Metadata::Copyright).expect("has no copyright"),
+        passed(full, source_format, Metadata::Copyright).expect("has no copyright"),
         nothing
     );
-    let kept = passed(full, kind, Metadata::Keep).expect("blocks alone are smaller than all");
-    let carried = of(&kept, kind);
+    let kept =
+        passed(full, source_format, Metadata::Keep).expect("blocks alone are smaller than all");
+    let carried = of(&kept, source_format);
     assert_eq!(
         Kept {
             exif: carried.exif,
@@ -81,11 +87,11 @@ fn check(full: &[u8], bare: &[u8], kind: Kind, format: Format, icc: Option<&[u8]
     assert_eq!(pixels(&kept), pixels(full));
     // Nothing smaller than what was made, nothing passed on.
     assert_eq!(
-        smaller_source(full, kind, Metadata::Nothing, &nothing),
+        smaller_source(full, source_format, Metadata::Nothing, &nothing),
         Ok(None)
     );
     for length in 0..full.len() {
-        let _ = passed(&full[..length], kind, Metadata::Keep);
+        let _ = passed(&full[..length], source_format, Metadata::Keep);
     }
 }
 
@@ -115,10 +121,19 @@ fn a_jpeg_loses_what_is_no_pixel() {
         b"garbage",
     ]
     .concat();
-    check(&full, &bare, Kind::Jpeg, Format::Jpeg, Some(b"a profile"));
+    check(
+        &full,
+        &bare,
+        SourceFormat::Jpeg,
+        Format::Jpeg,
+        Some(b"a profile"),
+    );
     let end = full.len() - bare.len() - b"garbage".len() - 2;
     for length in 0..=end {
-        assert_eq!(passed(&full[..length], Kind::Jpeg, Metadata::Keep), None);
+        assert_eq!(
+            passed(&full[..length], SourceFormat::Jpeg, Metadata::Keep),
+            None
+        );
     }
     // Frames that browsers do not show: arithmetic, lossless, of 12 bits.
     let frame = bare
@@ -128,12 +143,15 @@ fn a_jpeg_loses_what_is_no_pixel() {
     for (place, value) in [(1, 0xCA), (1, 0xC3), (4, 12)] {
         let mut odd = bare.clone();
         odd[frame + place] = value;
-        assert_eq!(passed(&odd, Kind::Jpeg, Metadata::Nothing), None);
+        assert_eq!(passed(&odd, SourceFormat::Jpeg, Metadata::Nothing), None);
     }
     // Without what colours depend on, it would be another picture.
     let adobe = segment(0xEE, b"Adobe\0d\0\0\0\0\x01");
     let adobe = [&bare[..20], &adobe, &bare[20..]].concat();
-    assert_eq!(passed(&adobe, Kind::Jpeg, Metadata::Nothing), Some(adobe));
+    assert_eq!(
+        passed(&adobe, SourceFormat::Jpeg, Metadata::Nothing),
+        Some(adobe)
+    );
 }
 
 fn chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
@@ -163,9 +181,15 @@ fn a_png_loses_what_is_no_pixel() {
             b"garbage",
         ]
         .concat();
-        check(&full, &bare, Kind::Png, Format::Png, Some(b"a profile"));
+        check(
+            &full,
+            &bare,
+            SourceFormat::Png,
+            Format::Png,
+            Some(b"a profile"),
+        );
         assert_eq!(
-            passed(&full[..full.len() - 20], Kind::Png, Metadata::Keep),
+            passed(&full[..full.len() - 20], SourceFormat::Png, Metadata::Keep),
             None
         );
     }
@@ -181,9 +205,15 @@ fn a_webp_loses_what_is_no_pixel() {
         let length = u32::try_from(full.len() - 8).expect("short").to_le_bytes();
         full[4..8].copy_from_slice(&length);
         full.extend(b"garbage");
-        check(&full, &bare, Kind::Webp, Format::Webp, Some(b"a profile"));
+        check(
+            &full,
+            &bare,
+            SourceFormat::Webp,
+            Format::Webp,
+            Some(b"a profile"),
+        );
         assert_eq!(
-            passed(&full[..full.len() - 20], Kind::Webp, Metadata::Keep),
+            passed(&full[..full.len() - 20], SourceFormat::Webp, Metadata::Keep),
             None
         );
     }
@@ -217,7 +247,7 @@ fn a_gif_keeps_its_frames_and_loops() {
     ]
     .concat();
     for wanted in [Metadata::Keep, Metadata::Copyright, Metadata::Nothing] {
-        assert_eq!(passed(&full, Kind::Gif, wanted), Some(bare.clone()));
+        assert_eq!(passed(&full, SourceFormat::Gif, wanted), Some(bare.clone()));
     }
     let frames = |file: &[u8]| {
         GifDecoder::new(std::io::Cursor::new(file.to_vec()))
@@ -229,7 +259,10 @@ fn a_gif_keeps_its_frames_and_loops() {
     };
     assert_eq!(frames(&full), frames(&bare));
     for length in 0..full.len() - b"garbage".len() {
-        assert_eq!(passed(&full[..length], Kind::Gif, Metadata::Nothing), None);
+        assert_eq!(
+            passed(&full[..length], SourceFormat::Gif, Metadata::Nothing),
+            None
+        );
     }
 }
 
@@ -262,12 +295,12 @@ fn an_avif_is_passed_whole_or_not_at_all() {
         (&garbage, Metadata::Keep, false),
     ] {
         assert_eq!(
-            passed(source, Kind::Avif, wanted),
+            passed(source, SourceFormat::Avif, wanted),
             expected.then(|| source.clone())
         );
     }
     assert_eq!(
-        smaller_source(&bare, Kind::Avif, Metadata::Keep, &bare),
+        smaller_source(&bare, SourceFormat::Avif, Metadata::Keep, &bare),
         Ok(None)
     );
 }

@@ -36,12 +36,12 @@ const TINY: u32 = 16;
 
 /// Facts about a finished picture and its source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Facts {
+pub(crate) struct ImageInfo {
     /// Width after all options, in pixels.
     pub width: u32,
     /// Height after all options, in pixels.
     pub height: u32,
-    pub original: Original,
+    pub original: SourceInfo,
     /// Number of frames, where the source is an animation and was wanted as one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frames: Option<u32>,
@@ -51,7 +51,7 @@ pub(crate) struct Facts {
 
 /// Facts about a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Original {
+pub(crate) struct SourceInfo {
     /// Length of the file in bytes.
     pub file_size: u64,
     /// Width of the upright picture, in pixels.
@@ -76,7 +76,7 @@ pub(crate) struct Placeholders {
     pub lqip: String,
 }
 
-impl Facts {
+impl ImageInfo {
     pub fn to_json(&self) -> Result<Vec<u8>, TransformError> {
         serde_json::to_vec(self).map_err(|cause| TransformError::Encode(cause.to_string()))
     }

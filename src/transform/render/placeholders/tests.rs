@@ -4,14 +4,14 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::codecs::decode;
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
 use crate::pixels::Size;
-use crate::transform::render::placeholders::Facts;
-use crate::transform::render::placeholders::Original;
+use crate::transform::render::placeholders::ImageInfo;
 use crate::transform::render::placeholders::Placeholders;
+use crate::transform::render::placeholders::SourceInfo;
 use crate::transform::render::placeholders::of_picture;
 
 /// A picture whose pixels are given by their place.
@@ -68,21 +68,21 @@ fn lqip(placeholders: &Placeholders) -> Raster {
         .expect("a data URI");
     let file = STANDARD.decode(data).expect("base64");
     let header = decode::header(&file).expect("a header");
-    let wanted = Wanted::WHOLE;
-    decode::pixels(&file, &header, wanted)
+    let scale = DecodeScale::WHOLE;
+    decode::pixels(&file, &header, scale)
         .expect("pixels")
         .raster
 }
 
 #[test]
 fn the_shape_is_cloudflares_with_ours_beside() {
-    let original = Original {
+    let original = SourceInfo {
         file_size: 12_345,
         width: 200,
         height: 100,
         format: "image/png",
     };
-    let mut facts = Facts {
+    let mut facts = ImageInfo {
         width: 50,
         height: 25,
         original,

@@ -17,7 +17,7 @@ mod tests;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::pixels;
 use crate::pixels::Channels;
 use crate::pixels::Size;
@@ -73,15 +73,15 @@ pub(crate) struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// The rows of a picture at a fraction of its size, rounded up; `None` where it is not of the common kind, or there is no memory
     /// for them: then another decoder may try.
-    pub fn open(source: &'a [u8], wanted: Wanted) -> Option<Rows<'a>> {
+    pub fn open(source: &'a [u8], scale: DecodeScale) -> Option<Rows<'a>> {
         let frame = Frame::of(source)?;
         let first = frame.components.first()?;
         let (across, down) = (first.across, first.down);
         let of_source = |side: u32, samples: usize| (side as usize).div_ceil(8 * samples);
         let mcus = of_source(frame.size.width, across);
         let mcu_rows = of_source(frame.size.height, down);
-        let size = wanted.of(frame.size);
-        let eighths = wanted.eighths as usize;
+        let size = scale.of(frame.size);
+        let eighths = scale.eighths as usize;
         // Chroma has the scale of luma where its blocks have samples enough.
         let points = |luma: usize, own: usize| (eighths * luma / own).min(8);
         let side = |whole: u32, luma: usize, own: usize, points: usize| {

@@ -6,7 +6,7 @@ use jpeg_encoder::SamplingFactor;
 use proptest::prelude::ProptestConfig;
 use proptest::proptest;
 
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::jpeg::baseline::Rows;
 use crate::codecs::decode::jpeg::library;
 use crate::codecs::decode::jpeg::resampled::at_scale;
@@ -68,20 +68,20 @@ fn file(size: Size, kind: &Kind) -> Vec<u8> {
     file
 }
 
-fn rows(file: &[u8], wanted: Wanted) -> Raster {
-    let mut rows = Rows::open(file, wanted).expect("it is of the common kind");
+fn rows(file: &[u8], scale: DecodeScale) -> Raster {
+    let mut rows = Rows::open(file, scale).expect("it is of the common kind");
     let raster = Raster::of(&mut rows).expect("there is memory");
     assert!(rows.end(), "the file is whole");
     raster
 }
 
 /// Every scale that there is.
-const SCALES: [Wanted; 5] = [
-    Wanted::WHOLE,
-    Wanted { eighths: 4 },
-    Wanted { eighths: 3 },
-    Wanted { eighths: 2 },
-    Wanted { eighths: 1 },
+const SCALES: [DecodeScale; 5] = [
+    DecodeScale::WHOLE,
+    DecodeScale { eighths: 4 },
+    DecodeScale { eighths: 3 },
+    DecodeScale { eighths: 2 },
+    DecodeScale { eighths: 1 },
 ];
 
 /// The largest difference of two pictures, and the mean.
@@ -124,9 +124,9 @@ fn every_sampling_is_read_as_a_library_reads_it() {
             };
             let file = file(size, &kind);
             let header = library::header(&file).expect("a header");
-            let whole = Wanted::WHOLE;
+            let whole = DecodeScale::WHOLE;
             let expected = library::decode(&file, &header, whole).expect("a whole file");
-            let (most, mean) = difference(&rows(&file, Wanted::WHOLE), &expected.raster);
+            let (most, mean) = difference(&rows(&file, DecodeScale::WHOLE), &expected.raster);
             // Rounding in different places; `zune-jpeg` spreads chroma by other weights at the edges.
             assert!(
                 most <= 24 && mean < 1.0,
@@ -146,7 +146,7 @@ fn a_fraction_of_the_size_shows_the_same_picture() {
     ] {
         for size in SIZES {
             let file = file(size, &Kind { sampling, ..USUAL });
-            let whole = rows(&file, Wanted::WHOLE);
+            let whole = rows(&file, DecodeScale::WHOLE);
             for scale in SCALES {
                 let made = rows(&file, scale);
                 let scaled = at_scale(&whole, scale).expect("there is memory");
@@ -191,7 +191,7 @@ fn what_is_of_another_kind_is_left_to_others() {
         ..USUAL
     };
     for kind in [progressive, wide] {
-        assert!(Rows::open(&file(size, &kind), Wanted::WHOLE).is_none());
+        assert!(Rows::open(&file(size, &kind), DecodeScale::WHOLE).is_none());
     }
     let usual = file(size, &USUAL);
     let marker = |file: &[u8], marker: u8| {
@@ -209,10 +209,10 @@ fn what_is_of_another_kind_is_left_to_others() {
     ] {
         let mut odd = usual.clone();
         odd.splice(at..at + bytes.len(), bytes);
-        assert!(Rows::open(&odd, Wanted::WHOLE).is_none(), "at {at}");
+        assert!(Rows::open(&odd, DecodeScale::WHOLE).is_none(), "at {at}");
     }
-    assert!(Rows::open(&usual[..frame + 12], Wanted::WHOLE).is_none());
-    assert!(Rows::open(b"\xFF\xD8", Wanted::WHOLE).is_none());
+    assert!(Rows::open(&usual[..frame + 12], DecodeScale::WHOLE).is_none());
+    assert!(Rows::open(b"\xFF\xD8", DecodeScale::WHOLE).is_none());
 }
 
 #[test]
@@ -228,13 +228,13 @@ fn what_ends_early_or_goes_astray_is_told() {
         let scan = scan.expect("it has a scan") + 14;
         for part in 1..20 {
             let end = scan + (file.len() - 2 - scan) * part / 20;
-            let mut rows = Rows::open(&file[..end], Wanted::WHOLE).expect("its head is whole");
+            let mut rows = Rows::open(&file[..end], DecodeScale::WHOLE).expect("its head is whole");
             Raster::of(&mut rows).expect("there is memory");
             assert!(!rows.end(), "{part} of 20 parts");
         }
         // Without its last marker, all of it is there.
         let mut rows =
-            Rows::open(&file[..file.len() - 2], Wanted::WHOLE).expect("its head is whole");
+            Rows::open(&file[..file.len() - 2], DecodeScale::WHOLE).expect("its head is whole");
         assert!(rows.end());
     }
 }
@@ -257,7 +257,7 @@ fn a_restart_marker_that_is_missing_or_out_of_order_is_told() {
         let mut odd = file.clone();
         odd.splice(second..second + 2, instead.iter().copied());
         assert!(
-            !Rows::open(&odd, Wanted::WHOLE)
+            !Rows::open(&odd, DecodeScale::WHOLE)
                 .expect("its head is whole")
                 .end(),
             "{instead:?}"
@@ -275,10 +275,10 @@ fn grey_is_grey_whatever_sampling_it_claims() {
     let frame = file.windows(2).position(|pair| pair == [0xFF, 0xC0]);
     let mut claims = file.clone();
     claims[frame.expect("it has a frame") + 11] = 0x22;
-    assert_eq!(rows(&file, Wanted::WHOLE).channels, Channels::Gray);
+    assert_eq!(rows(&file, DecodeScale::WHOLE).channels, Channels::Gray);
     assert_eq!(
-        rows(&file, Wanted::WHOLE).samples,
-        rows(&claims, Wanted::WHOLE).samples
+        rows(&file, DecodeScale::WHOLE).samples,
+        rows(&claims, DecodeScale::WHOLE).samples
     );
 }
 

@@ -5,7 +5,7 @@ use jpeg_encoder::ImageBuffer;
 use jpeg_encoder::JpegColorType;
 use jpeg_encoder::SamplingFactor;
 
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::header;
 use crate::codecs::decode::pixels;
 use crate::pixels::Samples;
@@ -97,7 +97,7 @@ fn three_components_are_rgb_or_luma_and_chroma() {
     ] {
         let file = file(names, jfif, adobe);
         let header = header(&file).expect("a header");
-        let raster = pixels(&file, &header, Wanted::WHOLE)
+        let raster = pixels(&file, &header, DecodeScale::WHOLE)
             .expect("pixels")
             .raster;
         let Samples::U8(samples) = &raster.samples else {

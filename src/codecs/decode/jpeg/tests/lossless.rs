@@ -6,15 +6,15 @@ use crate::options::Recipe;
 
 use crate::codecs::Limits;
 use crate::codecs::TransformError;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Header;
-use crate::codecs::decode::Wanted;
 use crate::codecs::decode::header;
 use crate::codecs::decode::pixels;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Size;
 use crate::transform::Budget;
-use crate::transform::Clues;
+use crate::transform::Hints;
 use crate::transform::Source;
 use crate::transform::plan::cost;
 
@@ -173,9 +173,9 @@ impl Bits {
     }
 }
 
-fn decoded(file: &[u8], wanted: Wanted) -> Result<(Header, Raster), TransformError> {
+fn decoded(file: &[u8], scale: DecodeScale) -> Result<(Header, Raster), TransformError> {
     let header = header(file)?;
-    pixels(file, &header, wanted).map(|decoded| (header, decoded.raster))
+    pixels(file, &header, scale).map(|decoded| (header, decoded.raster))
 }
 
 fn widths() -> [Size; 4] {
@@ -190,10 +190,10 @@ fn lossless_pictures_come_whole_whatever_scale_is_wanted() {
             let picture = Picture::waves(size, components, 8);
             let file = picture.file();
             for eighths in EIGHTHS {
-                let wanted = Wanted { eighths };
-                let (header, raster) = decoded(&file, wanted).expect("a whole picture");
+                let scale = DecodeScale { eighths };
+                let (header, raster) = decoded(&file, scale).expect("a whole picture");
                 assert!(header.is_lossless && !header.is_scalable);
-                assert_eq!(header.decoded(wanted), size, "{eighths} eighths");
+                assert_eq!(header.decoded(scale), size, "{eighths} eighths");
                 assert_eq!((raster.size, raster.channels), (size, channels));
                 if channels == Channels::Cmyk {
                     continue;
@@ -214,7 +214,7 @@ fn lossless_pictures_come_whole_whatever_scale_is_wanted() {
 fn the_largest_sample_of_few_bits_is_white() {
     for bits in 2..8 {
         let picture = Picture::waves(Size::new(64, 64), 1, bits);
-        let (_, raster) = decoded(&picture.file(), Wanted::WHOLE).expect("a whole picture");
+        let (_, raster) = decoded(&picture.file(), DecodeScale::WHOLE).expect("a whole picture");
         let largest = (1_u32 << bits) - 1;
         let samples = picture
             .samples
@@ -250,7 +250,7 @@ fn components_in_scans_of_their_own_are_decoded_and_paid_for() {
         0
     );
     picture.in_scans = true;
-    let (header, raster) = decoded(&picture.file(), Wanted { eighths: 2 }).expect("a picture");
+    let (header, raster) = decoded(&picture.file(), DecodeScale { eighths: 2 }).expect("a picture");
     // The library keeps all samples until the last scan was read.
     assert!(header.coefficient_bytes >= 3);
     let found: Vec<u16> = raster
@@ -275,11 +275,11 @@ fn a_small_picture_of_a_lossless_one_is_right() {
             output: Output::Png,
             ..Recipe::default()
         };
-        let clues = Clues::default();
+        let hints = Hints::default();
         let source = Source::open(file.clone().into(), &budget.limits).expect("a picture");
-        let made = crate::transform::render(&source, &recipe, &clues, &budget).expect("a PNG");
+        let made = crate::transform::render(&source, &recipe, &hints, &budget).expect("a PNG");
         assert_eq!(made.size, Size::new(width, width));
-        let (_, raster) = decoded(&made.bytes, Wanted::WHOLE).expect("a whole PNG");
+        let (_, raster) = decoded(&made.bytes, DecodeScale::WHOLE).expect("a whole PNG");
         let is_gray = raster
             .into_u8()
             .expect("there is memory")
@@ -293,8 +293,8 @@ fn a_small_picture_of_a_lossless_one_is_right() {
 #[test]
 fn lossless_pictures_are_no_cheaper_at_a_smaller_scale() {
     let header = header(&Picture::flat(Size::new(256, 256)).file()).expect("a picture");
-    let price = |eighths| cost::of_derivative(&[], &header, Wanted { eighths });
-    assert_eq!(price(1), price(8));
+    let cost = |eighths| cost::of_reduced_copy(&[], &header, DecodeScale { eighths });
+    assert_eq!(cost(1), cost(8));
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn cut_and_wild_lossless_pictures_are_damaged_and_nothing_worse() {
             wild[at] ^= 0x55;
             for broken in [&file[..at], &wild] {
                 for eighths in EIGHTHS {
-                    match decoded(broken, Wanted { eighths }) {
+                    match decoded(broken, DecodeScale { eighths }) {
                         Ok(_) | Err(TransformError::Decode(_)) => {}
                         Err(TransformError::NotAnImage | TransformError::ZeroSized) => {}
                         Err(TransformError::UnsupportedCoding(_)) => {}

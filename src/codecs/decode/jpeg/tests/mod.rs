@@ -9,7 +9,7 @@ use jpeg_encoder::ColorType;
 use jpeg_encoder::Encoder;
 use jpeg_encoder::SamplingFactor;
 
-use crate::codecs::decode::Wanted;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::header;
 use crate::codecs::decode::pixels;
 use crate::pixels::Channels;
@@ -51,7 +51,7 @@ fn inks_are_inverted_whatever_marker_there_is() {
     ] {
         let header = header(&file).expect("is whole");
         for eighths in [8, 4, 1] {
-            let found = pixels(&file, &header, Wanted { eighths }).expect("is whole");
+            let found = pixels(&file, &header, DecodeScale { eighths }).expect("is whole");
             assert_eq!(found.raster.channels, Channels::Cmyk);
             for pixel in found.raster.into_u8().expect("there is memory").chunks(4) {
                 let near = pixel.iter().zip(inks).all(|(a, b)| a.abs_diff(b) <= 3);

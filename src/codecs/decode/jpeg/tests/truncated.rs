@@ -17,22 +17,22 @@ use crate::options::TrimBorder;
 use crate::codecs::Limits;
 use crate::codecs::TransformError;
 use crate::codecs::TruncatedSources;
+use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Truncation;
-use crate::codecs::decode::Wanted;
 use crate::codecs::decode::header;
 use crate::codecs::decode::jpeg::baseline::coverage;
 use crate::codecs::decode::pixels;
 use crate::codecs::decode::pixels_there_are;
 use crate::pixels::Size;
+use crate::transform::BatchItem;
 use crate::transform::Budget;
-use crate::transform::Clues;
 use crate::transform::Encoded;
-use crate::transform::Order;
+use crate::transform::Hints;
 use crate::transform::Source;
-use crate::transform::derive;
-use crate::transform::look;
+use crate::transform::reduced_copy;
 use crate::transform::render;
 use crate::transform::render_all;
+use crate::transform::saliency_map;
 
 struct Kind {
     name: &'static str,
@@ -136,7 +136,7 @@ fn rows_are_counted_up_to_where_they_differ() {
     for kind in sequential() {
         let whole = file(SIZE, &kind);
         let header = header(&whole).expect("is whole");
-        let expected = pixels(&whole, &header, Wanted::WHOLE)
+        let expected = pixels(&whole, &header, DecodeScale::WHOLE)
             .expect("is whole")
             .raster;
         let row = expected.channels.count() * SIZE.width as usize;
@@ -148,7 +148,7 @@ fn rows_are_counted_up_to_where_they_differ() {
             assert_eq!(found.of, SIZE.height);
             assert!((before..SIZE.height).contains(&found.rows), "{}", kind.name);
             before = found.rows;
-            let there = pixels_there_are(cut, &header, Wanted::WHOLE, TruncatedSources::Show);
+            let there = pixels_there_are(cut, &header, DecodeScale::WHOLE, TruncatedSources::Show);
             let truncation = Truncation {
                 rows: found.rows,
                 of: found.of,
@@ -259,7 +259,12 @@ fn files_cut_anywhere_are_shown_or_damaged_and_nothing_worse() {
         for length in 2..whole.len() {
             let cut = &whole[..length];
             let Ok(header) = header(cut) else { continue };
-            match pixels_there_are(cut, &header, Wanted { eighths: 4 }, TruncatedSources::Show) {
+            match pixels_there_are(
+                cut,
+                &header,
+                DecodeScale { eighths: 4 },
+                TruncatedSources::Show,
+            ) {
                 Ok((_, said)) => assert!(said.is_none_or(Truncation::is_slight)),
                 Err(TransformError::Decode(_)) => {}
                 Err(other) => panic!("{}: {other}", kind.name),
@@ -300,7 +305,7 @@ fn rendered(source: &[u8], recipe: &Recipe) -> Result<Encoded, TransformError> {
     render(
         &opened(source),
         recipe,
-        &Clues::default(),
+        &Hints::default(),
         &budget(TruncatedSources::Show),
     )
 }
@@ -395,32 +400,32 @@ fn whatever_is_made_of_a_truncated_source_tells_so() {
         let refused = render(
             &opened(&source),
             &recipe,
-            &Clues::default(),
+            &Hints::default(),
             &budget(TruncatedSources::Refuse),
         );
         assert!(matches!(refused, Err(TransformError::Decode(_))), "{what}");
     }
     assert!(
-        look(
+        saliency_map(
             &opened(&source),
             Gravity::Auto,
             &budget(TruncatedSources::Show)
         )
         .is_ok()
     );
-    let orders: Vec<Order> = [20, 40, 60]
-        .map(|width| Order {
+    let items: Vec<BatchItem> = [20, 40, 60]
+        .map(|width| BatchItem {
             recipe: Recipe {
                 width: Some(width),
                 ..recipe(Output::Png)
             },
-            clues: Clues::default(),
+            hints: Hints::default(),
         })
         .to_vec();
     let mut told = 0;
     render_all(
         &opened(&source),
-        &orders,
+        &items,
         &budget(TruncatedSources::Show),
         u64::MAX,
         |_, made| {
@@ -434,7 +439,7 @@ fn whatever_is_made_of_a_truncated_source_tells_so() {
 
 #[test]
 fn no_copy_is_made_of_a_truncated_source() {
-    let made = derive(
+    let made = reduced_copy(
         &opened(&cut(&USUAL, 95)),
         2,
         &budget(TruncatedSources::Show),

@@ -17,7 +17,7 @@ use safelight::allocator;
 use safelight::options::Recipe;
 use safelight::transform;
 use safelight::transform::Budget;
-use safelight::transform::Clues;
+use safelight::transform::Hints;
 use safelight::transform::Limits;
 use safelight::transform::Source;
 use safelight::transform::TransformError;
@@ -57,17 +57,17 @@ fn check(what: &str, tiny: &[u8], source: &[u8], options: &str) -> Option<String
         .filter_map(|number| number.parse().ok())
         .collect();
     // Only Linux tells what was held.
-    let &[price, held] = &numbers[..] else {
+    let &[cost, held] = &numbers[..] else {
         return None;
     };
     let kib = |bytes: u64| bytes >> 10;
     let told = format!(
         "{what}, {options}: {} KiB held, the estimate is {} KiB",
         kib(held),
-        kib(price)
+        kib(cost)
     );
-    let is_short = held > price + price / 100 * ROOM;
-    let is_wasteful = price > WASTE * held + FIXED;
+    let is_short = held > cost + cost / 100 * ROOM;
+    let is_wasteful = cost > WASTE * held + FIXED;
     (is_short || is_wasteful).then_some(told)
 }
 
@@ -97,7 +97,7 @@ fn made_alone(tiny: &[u8], source: &[u8], options: &str, memory: Memory) -> Temp
     .expect("a fresh folder");
     let program = env::current_exe().expect("it runs");
     let made = Command::new(program)
-        .args(["--exact", "prices::in_a_process_of_its_own", "--nocapture"])
+        .args(["--exact", "costs::in_a_process_of_its_own", "--nocapture"])
         .env(FOLDER, folder.path())
         .output()
         .expect("it can run again");
@@ -153,12 +153,12 @@ fn in_a_process_of_its_own() {
     // Where it is not permitted to forget the peak, it only grows, which makes the check stricter.
     let _ = fs::write("/proc/self/clear_refs", "5");
     let before = resident("VmRSS:");
-    let price = render(&source, &recipe);
+    let cost = render(&source, &recipe);
     let peak = resident("VmHWM:");
     let answer = match before.zip(peak) {
         Some((before, peak)) => {
             let held = peak.saturating_sub(before) + source.len() as u64;
-            format!("{price} {held}")
+            format!("{cost} {held}")
         }
         None => String::new(),
     };
@@ -201,12 +201,12 @@ fn try_render(source: &Bytes, recipe: &Recipe) -> Result<(u64, Vec<u8>), Transfo
         limits,
         deadline: Instant::now() + Duration::from_secs(300),
     };
-    let clues = Clues::default();
+    let hints = Hints::default();
     let source = Source::open(source.clone(), &limits)?;
-    let price = transform::price(&source, recipe, &clues, &limits)?;
-    let made = transform::render(&source, recipe, &clues, &budget)?;
+    let cost = transform::cost(&source, recipe, &hints, &limits)?;
+    let made = transform::render(&source, recipe, &hints, &budget)?;
     assert!(!made.bytes.is_empty());
-    Ok((price.bytes, made.bytes))
+    Ok((cost.bytes, made.bytes))
 }
 
 /// A number of this process, in bytes; `None` where the system does not tell.
@@ -221,17 +221,17 @@ fn resident(name: &str) -> Option<u64> {
 const DECODED: [&str; 2] = ["width=400,format=jpeg", "width=100,format=json"];
 
 #[test]
-fn sources_of_browsers_stay_within_their_prices() {
+fn sources_of_browsers_stay_within_their_costs() {
     check_all(&Kind::OF_BROWSERS, SIZE, &DECODED);
 }
 
 #[test]
-fn sources_of_cameras_and_desktops_stay_within_their_prices() {
+fn sources_of_cameras_and_desktops_stay_within_their_costs() {
     check_all(&Kind::OF_DESKTOPS, SIZE, &DECODED);
 }
 
 #[test]
-fn jpeg_and_webp_stay_within_their_prices() {
+fn jpeg_and_webp_stay_within_their_costs() {
     let options = [
         "width=990,format=jpeg,quality=95",
         "width=990,format=baseline-jpeg,quality=95",
@@ -242,7 +242,7 @@ fn jpeg_and_webp_stay_within_their_prices() {
 }
 
 #[test]
-fn avif_stays_within_its_price() {
+fn avif_stays_within_its_cost() {
     // The portable encoder takes ten times as long.
     let size = if cfg!(feature = "native") {
         SIZE
@@ -254,7 +254,7 @@ fn avif_stays_within_its_price() {
 }
 
 #[test]
-fn png_stays_within_its_price() {
+fn png_stays_within_its_cost() {
     let options = ["width=990,format=png-force", "width=990,format=png"];
     check_all(&[Kind::Png, Kind::PngAlpha], SIZE, &options);
     let options = ["rotate=90,format=png-force"];
@@ -264,7 +264,7 @@ fn png_stays_within_its_price() {
 }
 
 #[test]
-fn steps_between_decoder_and_encoder_stay_within_their_prices() {
+fn steps_between_decoder_and_encoder_stay_within_their_costs() {
     let options = [
         "width=990,trim=border,format=png-force",
         "width=600,height=600,fit=cover,gravity=auto,format=jpeg",
@@ -279,7 +279,7 @@ fn steps_between_decoder_and_encoder_stay_within_their_prices() {
 }
 
 #[test]
-fn a_search_for_a_quality_stays_within_its_price() {
+fn a_search_for_a_quality_stays_within_its_cost() {
     let options = [
         "width=700,auto-quality=70,format=webp",
         "width=700,auto-quality=70,format=jpeg",
@@ -288,7 +288,7 @@ fn a_search_for_a_quality_stays_within_its_price() {
 }
 
 #[test]
-fn what_is_passed_on_stays_within_its_price() {
+fn what_is_passed_on_stays_within_its_cost() {
     let options = [
         "metadata=keep,format=jpeg,quality=98",
         "metadata=none,format=jpeg,quality=98",
@@ -298,14 +298,14 @@ fn what_is_passed_on_stays_within_its_price() {
 }
 
 #[test]
-fn a_drawing_stays_within_its_price() {
+fn a_drawing_stays_within_its_cost() {
     let (tiny, drawing) = (pictures::drawing(TINY), pictures::drawing(SIZE));
     let formats = ["png-force", "webp", "json"].into_iter();
     conclude(formats.map(|format| check("drawing", &tiny, &drawing, &format!("format={format}"))));
 }
 
 #[test]
-fn animations_stay_within_their_prices() {
+fn animations_stay_within_their_costs() {
     let kinds = [Kind::MovingGif, Kind::MovingPng, Kind::MovingWebp];
     let options = [
         "width=290,format=webp",
@@ -316,7 +316,7 @@ fn animations_stay_within_their_prices() {
 }
 
 #[test]
-fn files_that_are_large_and_show_little_stay_within_their_prices() {
+fn files_that_are_large_and_show_little_stay_within_their_costs() {
     let plain = Kind::Jpeg.picture(TINY);
     let profile = pictures::jpeg_with_profile(TINY, 255);
     let (palette, padded) = (pictures::palette_tiff(0), pictures::palette_tiff(8 << 20));

@@ -25,52 +25,52 @@ use crate::pipeline::rendering::rendition;
 use crate::policy::ApprovedSource;
 use crate::transform;
 use crate::transform::Budget;
-use crate::transform::Clues;
-use crate::transform::Derivatives;
+use crate::transform::Hints;
+use crate::transform::ReducedCopies;
 use crate::transform::Source;
 
 impl Pipeline {
-    /// The clues with a copy that a recipe may be made of, if one is kept; else by how much the copy is smaller that should be.
-    pub(crate) async fn with_derivative(
+    /// The hints with a copy that a recipe may be made of, if one is kept; else by how much the copy is smaller that should be.
+    pub(crate) async fn with_reduced_copy(
         &self,
-        clues: Clues,
+        hints: Hints,
         name: &SourceName,
         record: &SourceRecord,
         source: &Source,
         recipe: &Recipe,
-    ) -> (Clues, Option<u32>) {
-        if !self.derives {
-            return (clues, None);
+    ) -> (Hints, Option<u32>) {
+        if !self.makes_reduced_copies {
+            return (hints, None);
         }
-        let derivatives = transform::derivatives(source, recipe, &self.limits);
-        let Some(Derivatives {
+        let reduced_copies = transform::reduced_copies(source, recipe, &self.limits);
+        let Some(ReducedCopies {
             serving,
             worthwhile,
-        }) = derivatives.filter(|_| record.freshness.is_storable())
+        }) = reduced_copies.filter(|_| record.freshness.is_storable())
         else {
-            return (clues, None);
+            return (hints, None);
         };
         for denominator in serving {
-            let key = RenditionKey::of_derivative(&name.key, record, denominator);
+            let key = RenditionKey::of_reduced_copy(&name.key, record, denominator);
             if let Some(found) = self.cache.find(key).await {
                 self.metrics.record_large_source("derivative");
                 let bytes = found.rendition.bytes.clone();
-                return (clues.with_derivative(denominator, bytes), None);
+                return (hints.with_reduced_copy(denominator, bytes), None);
             }
         }
         self.metrics.record_large_source("source");
-        (clues, Some(worthwhile))
+        (hints, Some(worthwhile))
     }
 
     /// Has a copy of a source made that is so much smaller, if nobody is at it; it takes the place of smaller ones.
-    pub(crate) fn derive(
+    pub(crate) fn make_reduced_copy(
         self: &Arc<Self>,
         source: ApprovedSource,
         name: SourceName,
         record: Arc<SourceRecord>,
         denominator: u32,
     ) {
-        let key = RenditionKey::of_derivative(&name.key, &record, denominator);
+        let key = RenditionKey::of_reduced_copy(&name.key, &record, denominator);
         let Some(claim) = Claim::of(&self.chores, key) else {
             return;
         };
@@ -97,7 +97,7 @@ impl Pipeline {
                 .await;
             let made = match fetched {
                 Ok(SourceBytes { record, bytes }) if record.is_same_state(&before) => {
-                    let work = Arc::clone(&pipeline).derived(key, bytes, denominator);
+                    let work = Arc::clone(&pipeline).rendered_copy(key, bytes, denominator);
                     pipeline.cache.get_or_render(key, true, work).await
                 }
                 Ok(_) => {
@@ -115,16 +115,16 @@ impl Pipeline {
                     return;
                 }
             }
-            for smaller in Derivatives::DENOMINATORS {
+            for smaller in ReducedCopies::DENOMINATORS {
                 if smaller > denominator {
-                    let key = RenditionKey::of_derivative(&name.key, &before, smaller);
+                    let key = RenditionKey::of_reduced_copy(&name.key, &before, smaller);
                     pipeline.cache.remove(key).await;
                 }
             }
         });
     }
 
-    async fn derived(
+    async fn rendered_copy(
         self: Arc<Self>,
         key: RenditionKey,
         bytes: Bytes,
@@ -132,14 +132,14 @@ impl Pipeline {
     ) -> Result<Rendition, FlightError<Error>> {
         let deadline = Deadline::after(IDLE_PATIENCE);
         let source = self.opened(bytes, deadline, Terms::Idle).await?;
-        let price = transform::price_of_derivative(&source, denominator, &self.limits)
+        let cost = transform::cost_of_reduced_copy(&source, denominator, &self.limits)
             .map_err(Error::from)?;
         let limits = self.limits;
         let work = move || {
             let deadline = Instant::now() + IDLE_PATIENCE;
-            transform::derive(&source, denominator, &Budget { limits, deadline })
+            transform::reduced_copy(&source, denominator, &Budget { limits, deadline })
         };
-        let made = self.paid(price, deadline, Terms::Idle, work).await?;
+        let made = self.paid(cost, deadline, Terms::Idle, work).await?;
         Ok(rendition(&key, made))
     }
 }

@@ -30,10 +30,10 @@ use crate::options::Warning;
 
 use self::source::Picture;
 use crate::codecs::decode::DecodeScale;
+use crate::codecs::decode::pixel_source::PixelSource;
+use crate::codecs::decode::pixel_source::ReducedCopy;
 use crate::codecs::sniff::SourceFormat;
 use crate::transform::plan::saliency::SaliencyMap;
-use crate::transform::render::reduced_copy::PixelSource;
-use crate::transform::render::reduced_copy::ReducedCopy;
 
 pub use self::source::Source;
 pub use crate::codecs::LargeAnimations;
@@ -236,7 +236,7 @@ pub fn cost(
             let plan = prospect.plan.reduced(placeholders::THUMBNAIL);
             let prospect = still::Prepared { plan, ..prospect };
             let scale = prospect.scale(header, recipe);
-            let pixel_source = PixelSource::of(bytes, header, scale, hints);
+            let pixel_source = PixelSource::of(bytes, header, scale, hints.reduced_copy.as_ref());
             cost::of_thumbnail(bytes, &pixel_source, header, &prospect.plan, scale)
         }
         (_, Some(animation), Some(format)) => {
@@ -245,7 +245,7 @@ pub fn cost(
         }
         _ => {
             let scale = prospect.scale(header, recipe);
-            let pixel_source = PixelSource::of(bytes, header, scale, hints);
+            let pixel_source = PixelSource::of(bytes, header, scale, hints.reduced_copy.as_ref());
             cost::of_still(
                 bytes,
                 &pixel_source,
@@ -277,8 +277,8 @@ pub fn cost_of_saliency_map(source: &Source, limits: &Limits) -> Result<Cost, Tr
     let Picture { header, .. } = source.picture().ok_or(TransformError::NotAnImage)?;
     let small = still::thumbnail_recipe();
     let prospect = still::prospect(header, &small, None, limits)?;
-    let (scale, hints) = (prospect.scale(header, &small), Hints::default());
-    let pixel_source = PixelSource::of(source.bytes(), header, scale, &hints);
+    let scale = prospect.scale(header, &small);
+    let pixel_source = PixelSource::of(source.bytes(), header, scale, None);
     cost::of_thumbnail(source.bytes(), &pixel_source, header, &prospect.plan, scale).within(limits)
 }
 

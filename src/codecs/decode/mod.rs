@@ -11,6 +11,7 @@ mod heic;
 mod ico;
 mod jpeg;
 mod jxl;
+pub(crate) mod pixel_source;
 mod plain;
 mod png;
 mod png_end;

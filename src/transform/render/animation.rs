@@ -14,6 +14,7 @@ use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::frames::FrameReader;
+use crate::codecs::decode::pixel_source::PixelSource;
 use crate::codecs::encode;
 use crate::codecs::encode::animation::Animator;
 use crate::pixels::Size;
@@ -30,7 +31,6 @@ use crate::transform::plan::cost;
 use crate::transform::plan::cost::Cost;
 use crate::transform::render::compose;
 use crate::transform::render::passthrough;
-use crate::transform::render::reduced_copy::PixelSource;
 use crate::transform::render::still;
 
 /// The format in which an output moves; `None` where it is a still by its nature. AVIF moves as WebP: whoever shows the one shows the
@@ -143,8 +143,7 @@ pub(crate) fn cost(
     match limits.large_animations {
         LargeAnimations::Original => cost::of_copy(source, recipe, format),
         LargeAnimations::Still => {
-            let hints = Hints::default();
-            let pixel_source = PixelSource::of(source, header, DecodeScale::WHOLE, &hints);
+            let pixel_source = PixelSource::of(source, header, DecodeScale::WHOLE, None);
             cost::of_still(
                 source,
                 &pixel_source,

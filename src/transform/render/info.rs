@@ -9,6 +9,7 @@ use crate::options::Recipe;
 
 use crate::codecs::decode::Header;
 use crate::codecs::decode::Truncation;
+use crate::codecs::decode::pixel_source::PixelSource;
 use crate::transform::Budget;
 use crate::transform::Encoded;
 use crate::transform::Hints;
@@ -19,7 +20,6 @@ use crate::transform::render::compose;
 use crate::transform::render::placeholders;
 use crate::transform::render::placeholders::ImageInfo;
 use crate::transform::render::placeholders::SourceInfo;
-use crate::transform::render::reduced_copy::PixelSource;
 use crate::transform::render::still;
 
 /// The facts. `frames` is the number of frames where they were counted.
@@ -38,7 +38,7 @@ pub(crate) fn render(
     let plan = prepared.plan.clone();
     let thumbnail = plan.layout.output();
     let scale = prepared.scale(header, recipe);
-    let pixel_source = PixelSource::of(source, header, scale, hints);
+    let pixel_source = PixelSource::of(source, header, scale, hints.reduced_copy.as_ref());
     cost::of_thumbnail(source, &pixel_source, header, &plan, scale).available(&budget.limits)?;
     let (decoded, truncation) = match prepared.decoded {
         Some(decoded) => decoded,

@@ -16,6 +16,7 @@ use crate::codecs::decode::Header;
 use crate::codecs::decode::Streamed;
 use crate::codecs::decode::Truncation;
 use crate::codecs::decode::frames;
+use crate::codecs::decode::pixel_source::PixelSource;
 use crate::codecs::metadata;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Pixels;
@@ -39,7 +40,6 @@ use crate::transform::render::compose::Composite;
 use crate::transform::render::compose::Encodable;
 use crate::transform::render::passthrough;
 use crate::transform::render::quality_search;
-use crate::transform::render::reduced_copy::PixelSource;
 
 /// The picture that a recipe describes, of a source that shows one picture, or of the first one of an animation.
 pub(crate) fn render(
@@ -53,7 +53,7 @@ pub(crate) fn render(
     let prepared = prepare(source, header, recipe, hints, budget)?;
     let plan = prepared.plan.clone();
     let scale = prepared.scale(header, recipe);
-    let pixel_source = PixelSource::of(source, header, scale, hints);
+    let pixel_source = PixelSource::of(source, header, scale, hints.reduced_copy.as_ref());
     cost::of_still(
         source,
         &pixel_source,
@@ -337,8 +337,7 @@ pub(crate) fn saliency_map(
     let whole = thumbnail_recipe();
     let prepared = prepare(source, header, &whole, &Hints::default(), budget)?;
     let scale = prepared.scale(header, &whole);
-    let hints = Hints::default();
-    let pixel_source = PixelSource::of(source, header, scale, &hints);
+    let pixel_source = PixelSource::of(source, header, scale, None);
     cost::of_thumbnail(source, &pixel_source, header, &prepared.plan, scale)
         .available(&budget.limits)?;
     // Whoever renders the picture tells what it lacks.

@@ -18,6 +18,7 @@ use crate::options::Recipe;
 use crate::codecs::animation::Animation;
 use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Header;
+use crate::codecs::decode::pixel_source::PixelSource;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::transform::Limits;
@@ -25,7 +26,6 @@ use crate::transform::TransformError;
 use crate::transform::plan::Plan;
 use crate::transform::render::batch::Level;
 use crate::transform::render::compose;
-use crate::transform::render::reduced_copy::PixelSource;
 use crate::transform::render::still;
 
 use steps::Step;

@@ -7,13 +7,13 @@ use crate::options::Recipe;
 
 use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Header;
+use crate::codecs::decode::pixel_source::PixelSource;
 use crate::codecs::encode;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Size;
 use crate::transform::Limits;
 use crate::transform::render::compose;
 use crate::transform::render::quality_search;
-use crate::transform::render::reduced_copy::PixelSource;
 
 /// A row of blocks of a JPEG, for each column that comes out: 17 rows of three components in single precision, and what becomes of one.
 const JPEG_COLUMN_BYTES: u64 = 4 * (3 * 17 + 7);

@@ -15,6 +15,7 @@ use crate::options::Output;
 use crate::options::Recipe;
 
 use crate::codecs::decode::Header;
+use crate::codecs::decode::pixel_source::PixelSource;
 use crate::pixels::buffer;
 use crate::transform;
 use crate::transform::Budget;
@@ -26,7 +27,6 @@ use crate::transform::TransformError;
 use crate::transform::plan::cost;
 use crate::transform::plan::saliency::SaliencyMap;
 use crate::transform::render::animation;
-use crate::transform::render::reduced_copy::PixelSource;
 use crate::transform::render::still;
 use crate::transform::source::Picture;
 use crate::transform::source::Source;
@@ -190,8 +190,7 @@ impl<'a> Whole<'a> {
         let recipe = &self.items[at].recipe;
         let prepared = still::prospect(header, recipe, saliency, self.limits)?;
         let scale = prepared.scale(header, recipe);
-        let hints = Hints::default();
-        let pixel_source = PixelSource::of(self.source.bytes(), header, scale, &hints);
+        let pixel_source = PixelSource::of(self.source.bytes(), header, scale, None);
         let plan = prepared.plan;
         cost::of_still(
             self.source.bytes(),

@@ -7,9 +7,9 @@ use serde_json::json;
 use super::fields::FieldReader;
 use super::fields::Fields;
 use super::token::TokenError;
-use crate::operator::PurgeFailure;
+use crate::operator::PurgeReport;
+use crate::operator::PurgeRequestError;
 use crate::operator::PurgeTarget;
-use crate::operator::Purged;
 
 /// "Authentication error".
 const AUTHENTICATION: u32 = 10_000;
@@ -81,9 +81,12 @@ fn files(value: &Value, read: &mut FieldReader) {
 }
 
 /// The answer to a purge that took place, or did not.
-pub(super) fn outcome(zone: &str, done: &Result<Purged, PurgeFailure>) -> (StatusCode, String) {
+pub(super) fn outcome(
+    zone: &str,
+    done: &Result<PurgeReport, PurgeRequestError>,
+) -> (StatusCode, String) {
     match done {
-        Ok(Purged { notes, .. }) => {
+        Ok(PurgeReport { notes, .. }) => {
             let messages = notes.iter().map(|note| (GENERAL, note.clone())).collect();
             let told = json!({
                 "success": true,
@@ -93,11 +96,11 @@ pub(super) fn outcome(zone: &str, done: &Result<Purged, PurgeFailure>) -> (Statu
             });
             (StatusCode::OK, format!("{told}\n"))
         }
-        Err(PurgeFailure::ResolveError(wrong)) => {
+        Err(PurgeRequestError::ResolveError(wrong)) => {
             let wrong = wrong.iter().map(|reason| (CONTENT, reason.clone()));
             refusal(StatusCode::BAD_REQUEST, &wrong.collect())
         }
-        Err(failure @ (PurgeFailure::Cache(_) | PurgeFailure::Broken)) => refusal(
+        Err(failure @ (PurgeRequestError::Cache(_) | PurgeRequestError::Broken)) => refusal(
             StatusCode::INTERNAL_SERVER_ERROR,
             &vec![(GENERAL, failure.to_string())],
         ),

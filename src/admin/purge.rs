@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::fields::FieldReader;
 use super::fields::Fields;
-use crate::operator::PurgeFailure;
+use crate::operator::PurgeReport;
+use crate::operator::PurgeRequestError;
 use crate::operator::PurgeTarget;
-use crate::operator::Purged;
 
 /// What there is to say in a body.
 const KNOWN: &str = "`source`, `url`, `prefix`, `tag`, `everything` and `soft`";
@@ -39,15 +39,15 @@ pub(super) fn parse(body: &[u8]) -> Result<(Vec<PurgeTarget>, bool), Vec<String>
 }
 
 /// The answer to a purge that took place, or did not.
-pub(super) fn outcome(done: &Result<Purged, PurgeFailure>) -> (StatusCode, String) {
+pub(super) fn outcome(done: &Result<PurgeReport, PurgeRequestError>) -> (StatusCode, String) {
     match done {
         Ok(purged) => {
             let mut told = json!(purged);
             told["success"] = true.into();
             (StatusCode::OK, format!("{told}\n"))
         }
-        Err(PurgeFailure::ResolveError(wrong)) => refusal(StatusCode::BAD_REQUEST, wrong),
-        Err(failure @ (PurgeFailure::Cache(_) | PurgeFailure::Broken)) => {
+        Err(PurgeRequestError::ResolveError(wrong)) => refusal(StatusCode::BAD_REQUEST, wrong),
+        Err(failure @ (PurgeRequestError::Cache(_) | PurgeRequestError::Broken)) => {
             refusal(StatusCode::INTERNAL_SERVER_ERROR, &[failure.to_string()])
         }
     }

@@ -18,9 +18,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::fields::FieldReader;
 use super::fields::Fields;
 use crate::operator::Client;
-use crate::operator::Prepared;
 use crate::operator::Presets;
-use crate::operator::Warmed;
+use crate::operator::WarmOutcome;
+use crate::operator::WarmResult;
 use crate::pipeline::Pipeline;
 
 /// Calls that are answered at once; more are told to come back.
@@ -131,13 +131,13 @@ pub(super) fn lines(
 }
 
 /// What became of one source.
-fn line(source: &str, warmed: &[Warmed]) -> String {
+fn line(source: &str, warmed: &[WarmResult]) -> String {
     let renditions: Vec<Value> = warmed.iter().map(told).collect();
     format!("{}\n", json!({"source": source, "renditions": renditions}))
 }
 
-fn told(warmed: &Warmed) -> Value {
-    let Warmed {
+fn told(warmed: &WarmResult) -> Value {
+    let WarmResult {
         options,
         client,
         result,
@@ -147,7 +147,7 @@ fn told(warmed: &Warmed) -> Value {
         "accept": client.word(),
         "result": result.word(),
     });
-    if let Prepared::Failed(error) = result {
+    if let WarmOutcome::Failed(error) = result {
         let info = error.info();
         told["status"] = info.status.as_u16().into();
         told["code"] = info.code.into();

@@ -5,8 +5,8 @@ pub(crate) mod purge;
 
 pub use self::prewarm::Client;
 pub use self::prewarm::Presets;
-pub use self::prewarm::Warmed;
-pub use self::prewarm::batch::Prepared;
-pub use self::purge::PurgeFailure;
+pub use self::prewarm::WarmResult;
+pub use self::prewarm::batch::WarmOutcome;
+pub use self::purge::PurgeReport;
+pub use self::purge::PurgeRequestError;
 pub use self::purge::PurgeTarget;
-pub use self::purge::Purged;

@@ -54,7 +54,7 @@ pub enum PurgeTarget {
 
 /// What was purged, in canonical addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Purged {
+pub struct PurgeReport {
     /// It is stale, not gone.
     pub soft: bool,
     pub sources: BTreeSet<String>,
@@ -69,7 +69,7 @@ pub struct Purged {
 
 /// Why a purge did not take place, or not for good.
 #[derive(Debug)]
-pub enum PurgeFailure {
+pub enum PurgeRequestError {
     /// What the operator wrote makes no sense; a sentence for each mistake. Nothing was purged.
     ResolveError(Vec<String>),
     /// It holds here, for now.
@@ -78,19 +78,19 @@ pub enum PurgeFailure {
     Broken,
 }
 
-impl fmt::Display for PurgeFailure {
+impl fmt::Display for PurgeRequestError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PurgeFailure::ResolveError(wrong) => out.write_str(&wrong.join("; ")),
-            PurgeFailure::Cache(error) => error.fmt(out),
-            PurgeFailure::Broken => {
+            PurgeRequestError::ResolveError(wrong) => out.write_str(&wrong.join("; ")),
+            PurgeRequestError::Cache(error) => error.fmt(out),
+            PurgeRequestError::Broken => {
                 out.write_str("the server failed or stopped in the middle of it: purge again")
             }
         }
     }
 }
 
-impl std::error::Error for PurgeFailure {}
+impl std::error::Error for PurgeRequestError {}
 
 impl PurgeTarget {
     /// The word for metrics, logs and messages.
@@ -117,13 +117,13 @@ impl PurgeTarget {
 
 /// What is to be purged, collected before anything is.
 #[derive(Default)]
-struct Collected {
-    purged: Purged,
+struct PurgeScope {
+    purged: PurgeReport,
     known: HashSet<SourceKey>,
     targets: Vec<Target>,
 }
 
-impl Collected {
+impl PurgeScope {
     fn source(&mut self, source: &ApprovedSource) {
         let key = SourceKey::of(source);
         if self.known.insert(key) {
@@ -153,19 +153,23 @@ impl Pipeline {
     /// Purges what is asked for, all of it or, where something makes no sense, nothing. When this returns, nobody is answered with it any more.
     ///
     /// # Errors
-    /// [`PurgeFailure`].
-    pub async fn purge(&self, asked: &[PurgeTarget], soft: bool) -> Result<Purged, PurgeFailure> {
-        let mut collected = Collected::default();
+    /// [`PurgeRequestError`].
+    pub async fn purge(
+        &self,
+        asked: &[PurgeTarget],
+        soft: bool,
+    ) -> Result<PurgeReport, PurgeRequestError> {
+        let mut collected = PurgeScope::default();
         let mut wrong = Vec::new();
         for asked in asked {
             if let Err(reason) = self.collect(asked, &mut collected).await {
-                wrong.push(complaint(asked, &reason));
+                wrong.push(target_error(asked, &reason));
             }
         }
         if !wrong.is_empty() {
-            return Err(PurgeFailure::ResolveError(wrong));
+            return Err(PurgeRequestError::ResolveError(wrong));
         }
-        let Collected {
+        let PurgeScope {
             mut purged,
             targets,
             ..
@@ -185,22 +189,22 @@ impl Pipeline {
             let text = &*redacted(asked.text());
             tracing::info!(what = asked.word(), text, soft, "purged");
         }
-        match done.map_err(|_| PurgeFailure::Broken)? {
+        match done.map_err(|_| PurgeRequestError::Broken)? {
             Ok(()) => Ok(purged),
             Err(error) => {
                 tracing::error!(%error, "a purge may be forgotten");
-                Err(PurgeFailure::Cache(error))
+                Err(PurgeRequestError::Cache(error))
             }
         }
     }
 
-    async fn collect(&self, asked: &PurgeTarget, into: &mut Collected) -> Result<(), Wrong> {
+    async fn collect(&self, asked: &PurgeTarget, into: &mut PurgeScope) -> Result<(), TargetError> {
         let allowlist = self.policy.allowlist();
         match asked {
             PurgeTarget::Source(text) => {
                 let request = self.request_of(text, "")?;
                 let source = request.as_ref().map_or(text.as_str(), source_text);
-                for source in allowlist.resolve(source).map_err(Wrong::of)? {
+                for source in allowlist.resolve(source).map_err(TargetError::of)? {
                     into.source(&source);
                 }
             }
@@ -210,7 +214,7 @@ impl Pipeline {
                 let is_ours = self.prefixes.is_image_path(path)
                     || (path.len() > 1 && self.prefixes.lie_below(path));
                 if !is_ours {
-                    for prefix in allowlist.resolve_prefixes(text).map_err(Wrong::of)? {
+                    for prefix in allowlist.resolve_prefixes(text).map_err(TargetError::of)? {
                         into.prefix(prefix);
                     }
                     return Ok(());
@@ -219,7 +223,7 @@ impl Pipeline {
                 match self.request_of(text, "") {
                     Ok(Some(request)) => {
                         let prefixes = allowlist.resolve_prefixes(source_text(&request));
-                        for prefix in prefixes.map_err(Wrong::of)? {
+                        for prefix in prefixes.map_err(TargetError::of)? {
                             into.prefix(prefix);
                         }
                     }
@@ -230,7 +234,7 @@ impl Pipeline {
                 }
             }
             PurgeTarget::Tag(text) => {
-                let tag = Tag::new(text.trim()).map_err(Wrong::of)?;
+                let tag = Tag::new(text.trim()).map_err(TargetError::of)?;
                 if into.purged.tags.insert(tag.as_str().to_owned()) {
                     into.targets.push(Target::Tag(tag));
                 }
@@ -241,22 +245,30 @@ impl Pipeline {
     }
 
     /// What one transformation URL leads to, for clients of every kind.
-    async fn collect_renditions(&self, text: &str, into: &mut Collected) -> Result<(), Wrong> {
+    async fn collect_renditions(
+        &self,
+        text: &str,
+        into: &mut PurgeScope,
+    ) -> Result<(), TargetError> {
         let mut recipes = Vec::new();
         let mut sources = Vec::new();
         let mut is_by_hints = false;
         for accept in ACCEPTS {
             let request = self.request_of(text, accept)?.ok_or_else(|| {
-                Wrong::of("must be a transformation URL, as in `/cdn-cgi/image/width=80/cat.jpg`; for that of a picture itself use `source`")
+                TargetError::of("must be a transformation URL, as in `/cdn-cgi/image/width=80/cat.jpg`; for that of a picture itself use `source`")
             })?;
-            let mut recipe = self.policy.recipe(&request).map_err(Wrong::of)?;
+            let mut recipe = self.policy.recipe(&request).map_err(TargetError::of)?;
             let vary = self.policy.vary(&request);
             is_by_hints |= !vary.without(VaryHeader::Accept).is_empty();
             recipes.push(recipe.clone());
             recipe.effort = Effort::Quick;
             recipes.push(recipe);
             let source = source_text(&request);
-            sources = self.policy.allowlist().resolve(source).map_err(Wrong::of)?;
+            sources = self
+                .policy
+                .allowlist()
+                .resolve(source)
+                .map_err(TargetError::of)?;
         }
         if is_by_hints {
             into.note(format!(
@@ -282,15 +294,15 @@ impl Pipeline {
     }
 
     /// The request that a text is the URL of; `None` if it is not under a prefix of ours.
-    fn request_of(&self, text: &str, accept: &str) -> Result<Option<ImageRequest>, Wrong> {
+    fn request_of(&self, text: &str, accept: &str) -> Result<Option<ImageRequest>, TargetError> {
         let (host, target) = host_and_target(text);
         let path = target.split('?').next().unwrap_or_default();
         if !self.prefixes.is_image_path(path) {
             return Ok(None);
         }
-        let unreadable = || Wrong::of("must be a URL that can be read");
+        let unreadable = || TargetError::of("must be a URL that can be read");
         let head = head_of(host, target, accept).ok_or_else(unreadable)?;
-        let request = ImageRequest::parse(&head, &self.prefixes).map_err(Wrong::of)?;
+        let request = ImageRequest::parse(&head, &self.prefixes).map_err(TargetError::of)?;
         Ok(Some(request))
     }
 }
@@ -330,15 +342,15 @@ pub(crate) fn head_of(host: &str, target: &str, accept: &str) -> Option<Parts> {
 }
 
 /// What is wrong with a value.
-struct Wrong(String);
+struct TargetError(String);
 
-impl Wrong {
+impl TargetError {
     fn of(reason: impl fmt::Display) -> Self {
-        Wrong(reason.to_string())
+        TargetError(reason.to_string())
     }
 }
 
-fn complaint(asked: &PurgeTarget, Wrong(reason): &Wrong) -> String {
+fn target_error(asked: &PurgeTarget, TargetError(reason): &TargetError) -> String {
     let (word, text) = (asked.word(), asked.text());
     // What stands before an `@` may be a password.
     if text.contains('@') {

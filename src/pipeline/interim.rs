@@ -17,28 +17,28 @@ use crate::deadline::Stage;
 use crate::deadline::Timeout;
 use crate::error::Error;
 use crate::pipeline::Pipeline;
-use crate::pipeline::chores::Claim;
-use crate::pipeline::rendering::Terms;
-use crate::pipeline::understanding::Admitted;
-use crate::pipeline::understanding::Named;
-use crate::pipeline::understanding::Standing;
-use crate::pipeline::understanding::Understood;
+use crate::pipeline::answer::RequestContext;
+use crate::pipeline::background::JobGuard;
+use crate::pipeline::render::Priority;
+use crate::pipeline::request_memo::AdmittedRequest;
+use crate::pipeline::request_memo::RenditionRef;
+use crate::pipeline::request_memo::ResolvedRequest;
+use crate::pipeline::request_memo::SourceState;
 use crate::policy::Job;
-use crate::request::Conditional;
 use crate::transform;
 use crate::transform::Size;
 
 /// The rendition that a request is answered with.
-pub(crate) struct Choice<'a> {
-    pub admitted: &'a Admitted,
-    pub named: &'a Named,
+pub(crate) struct RenditionChoice<'a> {
+    pub admitted: &'a AdmittedRequest,
+    pub rendition: &'a RenditionRef,
     /// What was found under that name, where somebody looked.
     pub found: Option<CachedRendition>,
     /// The key of the rendition that is to take its place.
     pub better: Option<RenditionKey>,
 }
 
-impl Choice<'_> {
+impl RenditionChoice<'_> {
     /// What is to be done for it.
     pub fn job(&self) -> Job {
         match self.better {
@@ -59,33 +59,32 @@ impl Pipeline {
     /// already has it.
     pub(crate) async fn choose<'a>(
         &self,
-        understood: &Understood,
-        admitted: &'a Admitted,
-        standing: &'a Standing,
-        conditional: &Conditional,
-        deadline: Deadline,
-    ) -> Result<Choice<'a>, Timeout> {
-        let Named { key, told } = &standing.settled;
-        let settled = |found| Choice {
+        resolved: &ResolvedRequest,
+        admitted: &'a AdmittedRequest,
+        state: &'a SourceState,
+        context: &RequestContext,
+    ) -> Result<RenditionChoice<'a>, Error> {
+        let RenditionRef { key, headers } = &state.settled;
+        let settled = |found| RenditionChoice {
             admitted,
-            named: &standing.settled,
+            rendition: &state.settled,
             found,
             better: None,
         };
-        if conditional.names(told.etag()) {
+        if context.conditional.names(headers.etag()) {
             return Ok(settled(None));
         }
-        let Some(quick) = self.quick(understood, admitted, standing) else {
+        let Some(quick) = self.quick(resolved, admitted, state) else {
             return Ok(settled(None));
         };
         let found = self.cache.find(*key);
-        let found = deadline.bound(Stage::Render, found).await?;
+        let found = context.deadline.bound(Stage::Render, found).await?;
         if found.is_some() {
             return Ok(settled(found));
         }
-        Ok(Choice {
+        Ok(RenditionChoice {
             admitted,
-            named: quick,
+            rendition: quick,
             found: None,
             better: Some(*key),
         })
@@ -94,31 +93,35 @@ impl Pipeline {
     /// Whether the client has an interim rendition, by what is kept under its key; what is not kept any more was one.
     pub(crate) async fn is_interim(
         &self,
-        choice: &Choice<'_>,
+        choice: &RenditionChoice<'_>,
         deadline: Deadline,
     ) -> Result<bool, Timeout> {
         if choice.better.is_none() {
             return Ok(false);
         }
-        let kept = self.cache.find(choice.named.key);
+        let kept = self.cache.find(choice.rendition.key);
         let kept = deadline.bound(Stage::Render, kept).await?;
         Ok(kept.is_none_or(|found| choice.is_interim(&found.rendition)))
     }
 
     /// Has the better rendition made, if nobody is at it and the processors are idle. `choice` is what was answered in the meantime.
-    pub(crate) fn upgrade(self: &Arc<Self>, choice: &Choice<'_>, record: &Arc<SourceRecord>) {
+    pub(crate) fn upgrade(
+        self: &Arc<Self>,
+        choice: &RenditionChoice<'_>,
+        record: &Arc<SourceRecord>,
+    ) {
         let Some(better) = choice.better else {
             return;
         };
-        let Some(claim) = Claim::of(&self.chores, better) else {
+        let Some(claim) = JobGuard::of(&self.chores, better) else {
             return;
         };
         if !self.cpu.is_idle() {
             self.metrics.record_upgrade("skipped");
             return;
         }
-        let Admitted { job, name, .. } = choice.admitted;
-        let (job, name, interim) = (job.clone(), name.clone(), choice.named.key);
+        let AdmittedRequest { job, name, .. } = choice.admitted;
+        let (job, name, interim) = (job.clone(), name.clone(), choice.rendition.key);
         let (pipeline, record) = (Arc::clone(self), Arc::clone(record));
         tokio::spawn(async move {
             let Ok(_turn) = pipeline.chores.turn.acquire().await else {
@@ -161,7 +164,7 @@ impl Pipeline {
             outcome: CacheStatus::Miss,
             stale: None,
         };
-        let Ok((known, _share)) = self.idly(known).await else {
+        let Ok((known, _share)) = self.reserve_idle(known).await else {
             return Ok(None);
         };
         let source = self
@@ -178,7 +181,7 @@ impl Pipeline {
             stale: None,
         };
         let spent = Arc::new(OnceLock::new());
-        let render = Arc::clone(self).render(job, name, source, Terms::Idle, spent);
+        let render = Arc::clone(self).render(job, name, source, Priority::Idle, spent);
         let found = self.cache.get_or_render(better, true, render).await?;
         Ok(Some(found.outcome))
     }

@@ -1,69 +1,48 @@
 //! Every room built once and joined: the whole story of a request on one screen. No decisions of its own.
 
-mod chores;
+mod answer;
+mod background;
 mod interim;
+mod metrics;
 mod reduced_copies;
-pub(crate) mod rendering;
-mod understanding;
+pub(crate) mod render;
+mod request_memo;
 
 use std::fmt;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::time::Duration;
-use std::time::Instant;
 
-use hyper::Method;
 use hyper::Response;
 use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
 
-use self::chores::Chores;
-use self::rendering::Terms;
-use self::understanding::Named;
-use self::understanding::Remembered;
-use self::understanding::Understood;
+use self::answer::Answer;
+use self::answer::RequestContext;
+use self::background::BackgroundJobs;
+use self::request_memo::RequestMemo;
+use self::request_memo::ResolvedRequest;
 use crate::allocator;
 use crate::bucket::AddressError;
 use crate::bucket::BucketAddress;
 use crate::cache::Cache;
 use crate::cache::CacheError;
-use crate::cache::CacheStatus;
-use crate::cache::CacheableError;
-use crate::cache::DiskFault;
 use crate::cache::ErrorTtls;
 use crate::cache::FlightError;
-use crate::cache::SharedStats;
-use crate::cache::SourceRecord;
-use crate::cache::Stale;
-use crate::cache::Tier;
 use crate::config::Config;
 use crate::cpu::CpuPool;
-use crate::cpu::Lane;
-use crate::cpu::LaneCounts;
 use crate::cpu::MemoryLimit;
-use crate::deadline::Deadline;
-use crate::deadline::Stage;
 use crate::error::Error;
 use crate::policy::Job;
 use crate::policy::Policy;
 use crate::policy::PolicyError;
-use crate::request::Conditional;
-use crate::request::PreconditionOutcome;
 use crate::request::Prefixes;
-use crate::response;
 use crate::response::Body;
-use crate::response::ErrorCaching;
-use crate::response::RepresentationHeaders;
-use crate::response::RequestTimings;
-use crate::response::ResponseContext;
-use crate::source::FetchCounts;
 use crate::source::Origins;
 use crate::source::SetupError;
 use crate::source::SourceMemory;
 use crate::source::Sources;
-use crate::telemetry;
 use crate::telemetry::AccessLog;
 use crate::telemetry::Metrics;
 use crate::transform::Limits;
@@ -88,10 +67,10 @@ pub struct Pipeline {
     makes_reduced_copies: bool,
     /// How long errors are kept.
     errors: ErrorTtls,
-    chores: Chores,
+    chores: BackgroundJobs,
     /// Turns of those that prepare the pictures of a source.
     pub(crate) warming: Semaphore,
-    remembered: Remembered,
+    remembered: RequestMemo,
     pub(crate) metrics: Metrics,
 }
 
@@ -108,12 +87,6 @@ pub enum PipelineError {
     Cache(CacheError),
     /// The system gives no threads.
     Workers(io::Error),
-}
-
-/// What a request came to, before it is told.
-struct Answered {
-    response: Response<Body>,
-    outcome: telemetry::RequestOutcome,
 }
 
 impl Pipeline {
@@ -170,10 +143,10 @@ impl Pipeline {
             interim: config.cache.interim_ttl.duration(),
             makes_reduced_copies: config.cache.reduced_copies,
             errors: config.cache.errors.clone(),
-            chores: Chores::default(),
+            chores: BackgroundJobs::default(),
             warming: Semaphore::new(cpu.workers()),
             cpu,
-            remembered: Remembered::default(),
+            remembered: RequestMemo::default(),
             metrics: Metrics::default(),
         }))
     }
@@ -188,79 +161,6 @@ impl Pipeline {
         &self.metrics
     }
 
-    /// The numbers of this server as text, those that are looked up only when asked for among them.
-    pub fn metrics_text(&self) -> String {
-        let stats = self.cache.stats();
-        for lane in Lane::ALL {
-            let LaneCounts { waiting, running } = self.cpu.count(lane);
-            self.metrics.set_cpu_jobs(lane.word(), waiting, running);
-        }
-        self.metrics.set_cpu_reserved(self.cpu.reserved());
-        let FetchCounts { running, waiting } = self.sources.fetches();
-        self.metrics.set_fetches(waiting, running);
-        self.metrics
-            .set_source_reserved(self.source_memory.reserved());
-        let (entries, bytes) = self.remembered.held();
-        self.metrics.set_remembered(entries, bytes);
-        for (store, held) in [
-            ("renditions", stats.memory_renditions),
-            ("sources", stats.memory_sources),
-        ] {
-            self.metrics
-                .set_cache("memory", store, held.entries, held.bytes);
-        }
-        for (store, disk) in [
-            ("renditions", stats.disk_renditions),
-            ("sources", stats.disk_sources),
-        ] {
-            let Some(disk) = disk else { continue };
-            self.metrics
-                .set_cache("disk", store, disk.held.entries, disk.held.bytes);
-            for (event, count) in [
-                ("write-failure", disk.write_failures),
-                ("read-failure", disk.read_failures),
-                ("corrupt", disk.corrupt),
-                ("eviction", disk.evictions),
-                ("skipped-write", disk.skipped_writes),
-            ] {
-                self.metrics.set_cache_events(store, event, count);
-            }
-            for trouble in DiskFault::ALL {
-                let is_off = disk.trouble == Some(trouble);
-                self.metrics.set_cache_off(store, trouble.word(), is_off);
-            }
-        }
-        if let Some(shared) = stats.shared {
-            self.tell_shared(&shared);
-        }
-        self.metrics.text()
-    }
-
-    fn tell_shared(&self, shared: &SharedStats) {
-        self.metrics
-            .set_shared_waiting(shared.waiting.entries, shared.waiting.bytes);
-        for (direction, is_failing) in [
-            ("read", shared.reading_open),
-            ("write", shared.writing_open),
-            ("purges", shared.purges_failing),
-        ] {
-            self.metrics.set_shared_failing(direction, is_failing);
-        }
-        for (event, count) in [
-            ("hit", shared.hits),
-            ("miss", shared.misses),
-            ("timeout", shared.timeouts),
-            ("read-failure", shared.read_failures),
-            ("corrupt", shared.corrupt),
-            ("skipped-read", shared.skipped_reads),
-            ("write", shared.writes),
-            ("write-failure", shared.write_failures),
-            ("skipped-write", shared.skipped_writes),
-        ] {
-            self.metrics.set_shared_events(event, count);
-        }
-    }
-
     /// Waits, for no longer than `within`, until what was to be kept is on disk.
     pub async fn close(&self, within: Duration) -> bool {
         self.cache.close(within).await
@@ -271,50 +171,59 @@ impl Pipeline {
     /// # Errors
     /// Those of requests that are not understood, or not admitted.
     pub fn job(&self, head: &Parts) -> Result<Job, Arc<Error>> {
-        let understood = self.understand(head);
-        let admitted = understood.admitted.as_ref().map_err(Arc::clone)?;
+        let resolved = self.resolve(head);
+        let admitted = resolved.admitted.as_ref().map_err(Arc::clone)?;
         Ok(admitted.job.clone())
     }
 
-    /// Answers a request for a picture, whatever happens, and says so in the log and in numbers.
+    /// Answers a request for a picture, with an error where there is no picture, and logs and counts it.
     pub async fn respond(self: &Arc<Self>, head: &Parts) -> Response<Body> {
-        let started = Instant::now();
+        let context = RequestContext::of(head, self.request_timeout);
         let _in_flight = self.metrics.count_request();
-        let understood = self.understand(head);
-        // Where it stays: it is large, and a hit is short.
-        let run = pin!(self.run(head, started, &understood));
-        let (answered, error) = match self.cache.within_wait_budget(run).await {
-            Ok(answered) => (answered, None),
-            Err(FlightError {
-                error,
-                since,
-                may_be_kept,
-            }) => {
-                self.metrics.record_error(error.info().code);
-                let Understood { vary, fallback, .. } = &*understood;
-                let head_only = head.method == Method::HEAD;
-                let response = match fallback.as_ref().filter(|_| error.may_redirect()) {
-                    Some(location) => response::redirect(&error, location, *vary, head_only),
-                    None => {
-                        let kept = may_be_kept.then(|| ErrorCaching {
-                            life: error.life(&self.errors),
-                            age: since.map(|since| since.elapsed().unwrap_or_default()),
-                        });
-                        response::error(&error, kept, *vary, head_only)
-                    }
-                };
-                (
-                    Answered {
-                        response,
-                        outcome: telemetry::RequestOutcome::Error,
-                    },
-                    Some(error),
-                )
-            }
+        let request = self.resolve(head);
+        // Pinned on the stack: the future is large, and a hit is too short to allocate memory for it.
+        let run = pin!(self.run(&request, &context));
+        let result = self.cache.within_wait_budget(run).await;
+        let error = result
+            .as_ref()
+            .err()
+            .map(|failed| Arc::clone(&failed.error));
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(failed) => self.answer_error(failed, &request, &context),
         };
-        let Answered { response, outcome } = answered;
-        let (status, duration) = (response.status().as_u16(), started.elapsed());
-        self.metrics.record_request(status, outcome, duration);
+        self.log(head, &answer, error.as_deref(), context.started.elapsed());
+        answer.response
+    }
+
+    /// The life of a request: its source, the choice of a rendition, the conditions of the client, the rendition, the answer.
+    async fn run(
+        self: &Arc<Self>,
+        request: &ResolvedRequest,
+        context: &RequestContext,
+    ) -> Result<Answer, FlightError<Error>> {
+        let admitted = request.admitted.as_ref().map_err(Arc::clone)?;
+        let source = self.source_of(admitted, context).await?;
+        let state = self.source_state(request, admitted, source.record());
+        let choice = self.choose(request, admitted, &state, context).await?;
+        let conditional = &context.conditional;
+        let (etag, modified) = (
+            choice.rendition.headers.etag(),
+            source.record().validators.last_modified,
+        );
+        if let Some(outcome) = conditional.evaluate_preconditions(etag, modified) {
+            return self
+                .answer_precondition(outcome, &choice, &source, context)
+                .await;
+        }
+        let obtained = self.obtain(choice, source, context).await?;
+        self.answer(request, &state, &obtained, context)
+    }
+
+    fn log(&self, head: &Parts, answer: &Answer, error: Option<&Error>, duration: Duration) {
+        let Answer { response, outcome } = answer;
+        let status = response.status().as_u16();
+        self.metrics.record_request(status, *outcome, duration);
         AccessLog {
             method: head.method.as_str(),
             path: head.uri.path(),
@@ -322,168 +231,10 @@ impl Pipeline {
             bytes: hyper::body::Body::size_hint(response.body()).lower(),
             duration,
             cache: outcome.word(),
-            code: error.as_ref().map_or("", |error| error.info().code),
-            error: &error
-                .as_ref()
-                .map_or_else(String::new, |error| error.to_string()),
+            code: error.map_or("", |error| error.info().code),
+            error: &error.map_or_else(String::new, Error::to_string),
         }
         .log();
-        response
-    }
-
-    async fn run(
-        self: &Arc<Self>,
-        head: &Parts,
-        started: Instant,
-        understood: &Understood,
-    ) -> Result<Answered, FlightError<Error>> {
-        let admitted = understood.admitted.as_ref().map_err(Arc::clone)?;
-        let conditional = Conditional::of(head);
-        let deadline = Deadline::since(started, self.request_timeout);
-
-        let source = match self.cache.get_source(&admitted.name.key).await {
-            Some(source) => source,
-            None => {
-                let fetch = self.fetch(admitted.job.source.clone());
-                let source = self.cache.get_or_fetch(&admitted.name, fetch);
-                let source = deadline.bound(Stage::Fetch, Box::pin(source)).await;
-                source.map_err(Error::from)??
-            }
-        };
-        let fetch = started.elapsed();
-
-        let mut record = Arc::clone(&source.record);
-        let mut stale = source.stale;
-        if let Some(stale) = stale {
-            self.metrics.record_stale(match stale {
-                Stale::Revalidating => "revalidating",
-                Stale::OriginFailed => "origin-failed",
-            });
-        }
-        let standing = self.standing(understood, admitted, &record);
-        let mut choice = self
-            .choose(understood, admitted, &standing, &conditional, deadline)
-            .await
-            .map_err(Error::from)?;
-        let Named { key, told } = choice.named;
-        let last_modified = record.validators.last_modified;
-        if let Some(settled) = conditional.evaluate_preconditions(told.etag(), last_modified) {
-            let spent = RequestTimings {
-                outcome: source.outcome,
-                fetch,
-                render: None,
-                total: started.elapsed(),
-            };
-            // Who has the interim one asks for it again.
-            let is_interim = self.is_interim(&choice, deadline).await;
-            let is_interim = is_interim.map_err(Error::from)?;
-            if is_interim {
-                self.upgrade(&choice, &record);
-            }
-            let response = response::settled(
-                settled,
-                &self.about(&record, stale, told, spent, is_interim),
-            );
-            return Ok(Answered {
-                response,
-                outcome: match settled {
-                    PreconditionOutcome::NotModified => telemetry::RequestOutcome::NotModified,
-                    PreconditionOutcome::PreconditionFailed => {
-                        telemetry::RequestOutcome::PreconditionFailed
-                    }
-                },
-            });
-        }
-
-        let keep = record.freshness.is_storable();
-        if choice.found.is_none() && keep {
-            choice.found = self.cache.get(key).await;
-        }
-        let (found, render) = match choice.found.take() {
-            Some(found) => (found, None),
-            None => {
-                let spent = Arc::new(OnceLock::new());
-                let render = Arc::clone(self).render(
-                    choice.job(),
-                    admitted.name.clone(),
-                    source,
-                    Terms::Awaited,
-                    Arc::clone(&spent),
-                );
-                let found = self.cache.get_or_render(*key, keep, render);
-                let found = deadline.bound(Stage::Render, Box::pin(found)).await;
-                let found = found.map_err(Error::from)?;
-                let found = found.map_err(|failed| failed.over(&record))?;
-                (found, spent.get().copied())
-            }
-        };
-        if let Some(source) = found.source {
-            // It changed on the way, or had to be fetched anew: it goes by what its origin says now.
-            record = source;
-            stale = None;
-        }
-        let rendition = &*found.rendition;
-        if rendition.is_of_truncated() {
-            record = self.cache.cap_source(&admitted.name.key, &record).await;
-        }
-        let judged = admitted.job.check_output(rendition.format);
-        judged.map_err(|denied| FlightError::from(Error::from(denied)).over(&record))?;
-        let is_interim = choice.is_interim(rendition);
-        if is_interim {
-            self.metrics.record_interim();
-            if matches!(found.outcome, CacheStatus::Hit(_)) {
-                self.upgrade(&choice, &record);
-            }
-        }
-        let spent = RequestTimings {
-            outcome: found.outcome,
-            fetch,
-            render,
-            total: started.elapsed(),
-        };
-        let other;
-        let told = if rendition.etag == told.etag() && Arc::ptr_eq(&record, &standing.record) {
-            told
-        } else {
-            let warnings = &admitted.job.warnings;
-            other = RepresentationHeaders::of(
-                &record,
-                rendition.etag.clone(),
-                understood.vary,
-                warnings,
-            );
-            &other
-        };
-        let portion = conditional.select_range(told.etag(), rendition.bytes.len());
-        let response = response::image(
-            rendition,
-            &self.about(&record, stale, told, spent, is_interim),
-            portion,
-            head.method == Method::HEAD,
-        );
-        Ok(Answered {
-            response,
-            outcome: outcome(found.outcome),
-        })
-    }
-}
-
-impl Pipeline {
-    fn about<'a>(
-        &self,
-        source: &'a SourceRecord,
-        stale: Option<Stale>,
-        told: &'a RepresentationHeaders,
-        spent: RequestTimings,
-        is_interim: bool,
-    ) -> ResponseContext<'a> {
-        ResponseContext {
-            representation: told,
-            source,
-            timings: spent,
-            interim: is_interim.then_some(self.interim),
-            stale,
-        }
     }
 }
 
@@ -507,17 +258,6 @@ fn render_memory(config: &Config) -> ByteSize {
         }
     }
     share
-}
-
-/// The cache's word in the words of telemetry.
-fn outcome(outcome: CacheStatus) -> telemetry::RequestOutcome {
-    match outcome {
-        CacheStatus::Hit(Tier::Memory) => telemetry::RequestOutcome::Memory,
-        CacheStatus::Hit(Tier::Disk) => telemetry::RequestOutcome::Disk,
-        CacheStatus::Hit(Tier::Shared) => telemetry::RequestOutcome::Shared,
-        CacheStatus::Coalesced => telemetry::RequestOutcome::Coalesced,
-        CacheStatus::Miss | CacheStatus::Revalidated => telemetry::RequestOutcome::Miss,
-    }
 }
 
 impl fmt::Display for PipelineError {

@@ -18,10 +18,10 @@ use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::options::Recipe;
 use crate::pipeline::Pipeline;
-use crate::pipeline::chores::Claim;
-use crate::pipeline::rendering::IDLE_PATIENCE;
-use crate::pipeline::rendering::Terms;
-use crate::pipeline::rendering::rendition;
+use crate::pipeline::background::JobGuard;
+use crate::pipeline::render::IDLE_TIMEOUT;
+use crate::pipeline::render::Priority;
+use crate::pipeline::render::rendition;
 use crate::policy::ApprovedSource;
 use crate::transform;
 use crate::transform::Budget;
@@ -71,7 +71,7 @@ impl Pipeline {
         denominator: u32,
     ) {
         let key = RenditionKey::of_reduced_copy(&name.key, &record, denominator);
-        let Some(claim) = Claim::of(&self.chores, key) else {
+        let Some(claim) = JobGuard::of(&self.chores, key) else {
             return;
         };
         let pipeline = Arc::clone(self);
@@ -86,7 +86,7 @@ impl Pipeline {
                 outcome: CacheStatus::Miss,
                 stale: None,
             };
-            let Ok((known, _share)) = pipeline.idly(known).await else {
+            let Ok((known, _share)) = pipeline.reserve_idle(known).await else {
                 claim.failed();
                 pipeline.metrics.record_reduced_copy("skipped");
                 return;
@@ -130,16 +130,18 @@ impl Pipeline {
         bytes: Bytes,
         denominator: u32,
     ) -> Result<Rendition, FlightError<Error>> {
-        let deadline = Deadline::after(IDLE_PATIENCE);
-        let source = self.opened(bytes, deadline, Terms::Idle).await?;
+        let deadline = Deadline::after(IDLE_TIMEOUT);
+        let source = self.open_source(bytes, deadline, Priority::Idle).await?;
         let cost = transform::cost_of_reduced_copy(&source, denominator, &self.limits)
             .map_err(Error::from)?;
         let limits = self.limits;
         let work = move || {
-            let deadline = Instant::now() + IDLE_PATIENCE;
+            let deadline = Instant::now() + IDLE_TIMEOUT;
             transform::reduced_copy(&source, denominator, &Budget { limits, deadline })
         };
-        let made = self.paid(cost, deadline, Terms::Idle, work).await?;
+        let made = self
+            .render_on_worker(cost, deadline, Priority::Idle, work)
+            .await?;
         Ok(rendition(&key, made))
     }
 }

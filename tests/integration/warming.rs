@@ -4,7 +4,7 @@ use hyper::Method;
 use hyper::Request;
 use safelight::admin::Token;
 use safelight::error::Error;
-use safelight::operator::Prepared;
+use safelight::operator::WarmOutcome;
 use safelight::policy::Job;
 use safelight::transform::TransformError;
 
@@ -42,11 +42,11 @@ fn job(proxy: &TestProxy, options: &str, source: &str) -> Job {
 
 async fn prepare(proxy: &TestProxy, jobs: &[Job]) -> Vec<&'static str> {
     let prepared = proxy.pipeline().prepare(jobs).await;
-    let word = |prepared: &Prepared| match prepared {
-        Prepared::Made => "made",
-        Prepared::Kept => "kept",
-        Prepared::Unstorable => "unstorable",
-        Prepared::Failed(_) => "failed",
+    let word = |prepared: &WarmOutcome| match prepared {
+        WarmOutcome::Made => "made",
+        WarmOutcome::Kept => "kept",
+        WarmOutcome::Unstorable => "unstorable",
+        WarmOutcome::Failed(_) => "failed",
     };
     prepared.iter().map(word).collect()
 }
@@ -138,7 +138,12 @@ async fn what_is_too_costly_for_idle_work_leaves_the_others_alone() {
         job(&proxy, "width=40,format=webp", "a.png"),
     ];
     let prepared = proxy.pipeline().prepare(&jobs).await;
-    let [Prepared::Made, Prepared::Failed(error), Prepared::Made] = &prepared[..] else {
+    let [
+        WarmOutcome::Made,
+        WarmOutcome::Failed(error),
+        WarmOutcome::Made,
+    ] = &prepared[..]
+    else {
         panic!("{prepared:?}");
     };
     let Error::Transform(TransformError::TooCostly { limit, .. }) = &**error else {

@@ -21,9 +21,9 @@ use crate::options::Effort;
 use crate::options::Format;
 use crate::options::Output;
 use crate::pipeline::Pipeline;
-use crate::pipeline::rendering::IDLE_PATIENCE;
-use crate::pipeline::rendering::Terms;
-use crate::pipeline::rendering::rendition;
+use crate::pipeline::render::IDLE_TIMEOUT;
+use crate::pipeline::render::Priority;
+use crate::pipeline::render::rendition;
 use crate::policy::Job;
 use crate::transform;
 use crate::transform::BatchItem;
@@ -33,7 +33,7 @@ use crate::transform::Hints;
 
 /// What came of a picture that was to be there before anybody asks.
 #[derive(Clone, Debug)]
-pub enum Prepared {
+pub enum WarmOutcome {
     /// It was made, and is kept.
     Made,
     /// It was kept already.
@@ -45,14 +45,14 @@ pub enum Prepared {
 }
 
 /// Pictures of one source that are wanted.
-struct Wanted {
+struct SourceJobs {
     name: SourceName,
     /// Which of the jobs.
     jobs: Vec<usize>,
 }
 
 /// A picture that has to be made, and the jobs that it is for.
-struct Lacking {
+struct MissingRendition {
     key: RenditionKey,
     jobs: Vec<usize>,
 }
@@ -62,8 +62,8 @@ impl Pipeline {
     /// for those who ask later: nothing interim. Nobody waits: it takes its turn among idle work, and gives way to every request.
     ///
     /// The answers are in the order of the jobs. Where this future is dropped, the picture that is being made is the last.
-    pub async fn prepare(self: &Arc<Self>, jobs: &[Job]) -> Vec<Prepared> {
-        let mut sources: Vec<Wanted> = Vec::new();
+    pub async fn prepare(self: &Arc<Self>, jobs: &[Job]) -> Vec<WarmOutcome> {
+        let mut sources: Vec<SourceJobs> = Vec::new();
         for (at, job) in jobs.iter().enumerate() {
             let name = SourceName::of(&job.source);
             match sources
@@ -71,18 +71,18 @@ impl Pipeline {
                 .find(|wanted| wanted.name.key == name.key)
             {
                 Some(wanted) => wanted.jobs.push(at),
-                None => sources.push(Wanted {
+                None => sources.push(SourceJobs {
                     name,
                     jobs: vec![at],
                 }),
             }
         }
-        let mut prepared = vec![Prepared::Unstorable; jobs.len()];
+        let mut prepared = vec![WarmOutcome::Unstorable; jobs.len()];
         for wanted in sources {
             let result = self.prepare_source(jobs, &wanted, &mut prepared).await;
             if let Err(error) = result {
                 for at in wanted.jobs {
-                    prepared[at] = Prepared::Failed(Arc::clone(&error));
+                    prepared[at] = WarmOutcome::Failed(Arc::clone(&error));
                 }
             }
         }
@@ -96,8 +96,8 @@ impl Pipeline {
     async fn prepare_source(
         self: &Arc<Self>,
         jobs: &[Job],
-        wanted: &Wanted,
-        prepared: &mut [Prepared],
+        wanted: &SourceJobs,
+        prepared: &mut [WarmOutcome],
     ) -> Result<(), Arc<Error>> {
         let Some(&first) = wanted.jobs.first() else {
             return Ok(());
@@ -107,7 +107,7 @@ impl Pipeline {
             return Ok(());
         };
         let source = &jobs[first].source;
-        let deadline = Deadline::after(IDLE_PATIENCE);
+        let deadline = Deadline::after(IDLE_TIMEOUT);
         let fetch = self.fetch(source.clone());
         let found = self.cache.get_or_fetch(&wanted.name, fetch);
         let found = deadline.bound(Stage::Fetch, found).await;
@@ -117,7 +117,7 @@ impl Pipeline {
         if lacking.is_empty() {
             return Ok(());
         }
-        let (found, _share) = self.idly(found).await.map_err(Error::from)?;
+        let (found, _share) = self.reserve_idle(found).await.map_err(Error::from)?;
         let fetch = self.fetch(source.clone());
         let whole = self.cache.bytes_or_fetch(&wanted.name, found, fetch);
         let whole = deadline.bound(Stage::Fetch, whole).await;
@@ -136,14 +136,14 @@ impl Pipeline {
     async fn lacking(
         self: &Arc<Self>,
         jobs: &[Job],
-        wanted: &Wanted,
+        wanted: &SourceJobs,
         record: &SourceRecord,
-        prepared: &mut [Prepared],
-    ) -> Vec<Lacking> {
-        let mut lacking: Vec<Lacking> = Vec::new();
+        prepared: &mut [WarmOutcome],
+    ) -> Vec<MissingRendition> {
+        let mut lacking: Vec<MissingRendition> = Vec::new();
         if !record.freshness.is_storable() {
             for &at in &wanted.jobs {
-                prepared[at] = Prepared::Unstorable;
+                prepared[at] = WarmOutcome::Unstorable;
             }
             return lacking;
         }
@@ -162,7 +162,7 @@ impl Pipeline {
                         Some(format) => Err(format),
                         None => {
                             let jobs = Vec::new();
-                            lacking.push(Lacking { key, jobs });
+                            lacking.push(MissingRendition { key, jobs });
                             Ok(lacking.len() - 1)
                         }
                     };
@@ -172,7 +172,7 @@ impl Pipeline {
             };
             match place {
                 Ok(place) => lacking[place].jobs.push(at),
-                Err(format) => prepared[at] = Prepared::Kept.judged(&jobs[at], Some(format)),
+                Err(format) => prepared[at] = WarmOutcome::Kept.judged(&jobs[at], Some(format)),
             }
         }
         lacking
@@ -184,19 +184,19 @@ impl Pipeline {
         jobs: &[Job],
         name: &SourceName,
         source: SourceBytes,
-        lacking: Vec<Lacking>,
-        prepared: &mut [Prepared],
+        lacking: Vec<MissingRendition>,
+        prepared: &mut [WarmOutcome],
     ) -> Result<(), Arc<Error>> {
         let SourceBytes { record, bytes } = source;
         let pictures = u32::try_from(lacking.len()).unwrap_or(u32::MAX);
-        let deadline = Deadline::after(IDLE_PATIENCE.saturating_mul(pictures));
+        let deadline = Deadline::after(IDLE_TIMEOUT.saturating_mul(pictures));
         let budget = Budget {
             limits: self.limits,
             deadline: deadline.instant(),
         };
-        let source = self.opened(bytes, deadline, Terms::Idle).await?;
+        let source = self.open_source(bytes, deadline, Priority::Idle).await?;
         let mut items = Vec::with_capacity(lacking.len());
-        for Lacking { jobs: wanting, .. } in &lacking {
+        for MissingRendition { jobs: wanting, .. } in &lacking {
             let Some(job) = wanting.first().map(|&at| &jobs[at]) else {
                 continue;
             };
@@ -209,7 +209,7 @@ impl Pipeline {
         let cost = transform::cost_of_all(&source, &items, &budget.limits, most);
         // One picture waits to be kept while the next is made, not all of them.
         let (tell, mut told) = mpsc::channel(1);
-        let work = self.worked(cost, deadline, Terms::Idle, move || {
+        let work = self.run_on_worker(cost, deadline, Priority::Idle, move || {
             transform::render_all(&source, &items, &budget, most, |at, made| {
                 match tell.blocking_send((at, made)) {
                     Ok(()) => ControlFlow::Continue(()),
@@ -224,7 +224,7 @@ impl Pipeline {
                 let format = made.as_ref().ok().map(|made| made.format);
                 let result = match made {
                     Ok(made) => self.keep(lacking[at].key, made).await,
-                    Err(error) => Prepared::Failed(Arc::new(error.into())),
+                    Err(error) => WarmOutcome::Failed(Arc::new(error.into())),
                 };
                 results[at] = Some((result, format));
             }
@@ -232,13 +232,13 @@ impl Pipeline {
         };
         let (done, results) = tokio::join!(work, keep);
         let lost = Arc::new(done.err().unwrap_or(Error::Cpu(CpuError::Panicked)));
-        for (Lacking { jobs: wanting, .. }, result) in lacking.iter().zip(results) {
+        for (MissingRendition { jobs: wanting, .. }, result) in lacking.iter().zip(results) {
             let (result, format) =
-                result.unwrap_or_else(|| (Prepared::Failed(Arc::clone(&lost)), None));
+                result.unwrap_or_else(|| (WarmOutcome::Failed(Arc::clone(&lost)), None));
             for &at in wanting {
                 prepared[at] = result.clone().judged(&jobs[at], format);
             }
-            if matches!(result, Prepared::Made)
+            if matches!(result, WarmOutcome::Made)
                 && let Some(&at) = wanting.first()
             {
                 self.forget_interim(&jobs[at], name, &record).await;
@@ -264,13 +264,13 @@ impl Pipeline {
     }
 
     /// Keeps a picture, unless somebody was faster.
-    async fn keep(self: &Arc<Self>, key: RenditionKey, made: Encoded) -> Prepared {
-        self.count(&made);
+    async fn keep(self: &Arc<Self>, key: RenditionKey, made: Encoded) -> WarmOutcome {
+        self.record_render(&made);
         let made = future::ready(Ok::<_, FlightError<Error>>(rendition(&key, made)));
         match self.cache.get_or_render(key, true, made).await {
-            Ok(found) if found.outcome == CacheStatus::Miss => Prepared::Made,
-            Ok(_) => Prepared::Kept,
-            Err(failed) => Prepared::Failed(failed.error),
+            Ok(found) if found.outcome == CacheStatus::Miss => WarmOutcome::Made,
+            Ok(_) => WarmOutcome::Kept,
+            Err(failed) => WarmOutcome::Failed(failed.error),
         }
     }
 
@@ -285,11 +285,11 @@ impl Pipeline {
     }
 }
 
-impl Prepared {
+impl WarmOutcome {
     /// What it is for a job whose picture came to be of this format.
     fn judged(self, job: &Job, format: Option<Format>) -> Self {
         match format.map(|format| job.check_output(format)) {
-            Some(Err(denied)) => Prepared::Failed(Arc::new(denied.into())),
+            Some(Err(denied)) => WarmOutcome::Failed(Arc::new(denied.into())),
             Some(Ok(())) | None => self,
         }
     }
@@ -297,10 +297,10 @@ impl Prepared {
     /// The word for metrics and operators.
     pub fn word(&self) -> &'static str {
         match self {
-            Prepared::Made => "made",
-            Prepared::Kept => "kept",
-            Prepared::Unstorable => "unstorable",
-            Prepared::Failed(_) => "failed",
+            WarmOutcome::Made => "made",
+            WarmOutcome::Kept => "kept",
+            WarmOutcome::Unstorable => "unstorable",
+            WarmOutcome::Failed(_) => "failed",
         }
     }
 }

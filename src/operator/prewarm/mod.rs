@@ -7,7 +7,7 @@ use std::sync::Arc;
 use percent_encoding::utf8_percent_encode;
 
 use crate::error::Error;
-use crate::operator::prewarm::batch::Prepared;
+use crate::operator::prewarm::batch::WarmOutcome;
 use crate::operator::purge::UNTYPED;
 use crate::operator::purge::head_of;
 use crate::operator::purge::host_and_target;
@@ -70,13 +70,13 @@ impl fmt::Display for Client {
 /// Which pictures are wanted of every source. All of them make sense.
 #[derive(Clone, Debug)]
 pub struct Presets {
-    wanted: Vec<Wanted>,
+    wanted: Vec<Preset>,
     host: Option<String>,
 }
 
 /// One picture that is wanted of every source.
 #[derive(Clone, Debug)]
-struct Wanted {
+struct Preset {
     options: Arc<str>,
     client: Client,
     asked: ParsedOptions,
@@ -84,17 +84,17 @@ struct Wanted {
 
 /// What came of one picture.
 #[derive(Clone, Debug)]
-pub struct Warmed {
+pub struct WarmResult {
     /// The string of options.
     pub options: Arc<str>,
     /// For whom.
     pub client: Client,
     /// What came of it.
-    pub result: Prepared,
+    pub result: WarmOutcome,
 }
 
 /// A source, as it was named.
-enum Named {
+enum NamedSource {
     Asked(SourceRef),
     /// An object of a configured bucket, the key as it is.
     Object {
@@ -129,7 +129,7 @@ impl Pipeline {
             }
             let options: Arc<str> = text.as_str().into();
             for &client in clients {
-                let wanted = Wanted {
+                let wanted = Preset {
                     options: Arc::clone(&options),
                     client,
                     asked: asked.clone(),
@@ -152,12 +152,12 @@ impl Pipeline {
 
     /// Makes and keeps what is wanted of one source, named by a URL, by a path of the zone, by `bucket:NAME/KEY`, or by the URL of one of its
     /// renditions. See [`Pipeline::prepare`].
-    pub async fn warm(self: &Arc<Self>, source: &str, presets: &Presets) -> Vec<Warmed> {
+    pub async fn warm(self: &Arc<Self>, source: &str, presets: &Presets) -> Vec<WarmResult> {
         let jobs = match self.source_named(source) {
             Ok(named) => presets.jobs(self, &named),
             Err(error) => {
                 let error = Arc::new(error);
-                let failed = |_: &Wanted| Err(Arc::clone(&error));
+                let failed = |_: &Preset| Err(Arc::clone(&error));
                 presets.wanted.iter().map(failed).collect()
             }
         };
@@ -165,14 +165,14 @@ impl Pipeline {
         let mut prepared = self.prepare(&admitted).await.into_iter();
         let results = jobs.into_iter().map(|job| match job {
             // There is one for each job.
-            Ok(_) => prepared.next().unwrap_or(Prepared::Unstorable),
-            Err(error) => Prepared::Failed(error),
+            Ok(_) => prepared.next().unwrap_or(WarmOutcome::Unstorable),
+            Err(error) => WarmOutcome::Failed(error),
         });
         presets
             .wanted
             .iter()
             .zip(results)
-            .map(|(wanted, result)| Warmed {
+            .map(|(wanted, result)| WarmResult {
                 options: Arc::clone(&wanted.options),
                 client: wanted.client,
                 result,
@@ -180,7 +180,7 @@ impl Pipeline {
             .collect()
     }
 
-    fn source_named(&self, text: &str) -> Result<Named, Error> {
+    fn source_named(&self, text: &str) -> Result<NamedSource, Error> {
         if text.is_empty() {
             return Err(RequestError::NoSource.into());
         }
@@ -189,7 +189,7 @@ impl Pipeline {
         }
         if let Some(object) = text.strip_prefix("bucket:") {
             let (bucket, key) = object.split_once('/').unwrap_or((object, ""));
-            return Ok(Named::Object {
+            return Ok(NamedSource::Object {
                 bucket: bucket.to_owned(),
                 key: key.to_owned(),
             });
@@ -205,18 +205,18 @@ impl Pipeline {
             let encoded = utf8_percent_encode(text, UNTYPED).to_string();
             SourceRef::parse(&encoded).map_err(RequestError::Source)?
         };
-        Ok(Named::Asked(source))
+        Ok(NamedSource::Asked(source))
     }
 }
 
 impl Presets {
-    fn jobs(&self, pipeline: &Pipeline, named: &Named) -> Vec<Result<Job, Arc<Error>>> {
-        let job = |wanted: &Wanted| match named {
-            Named::Asked(source) => {
+    fn jobs(&self, pipeline: &Pipeline, named: &NamedSource) -> Vec<Result<Job, Arc<Error>>> {
+        let job = |wanted: &Preset| match named {
+            NamedSource::Asked(source) => {
                 let request = self.request(wanted, source.clone());
                 pipeline.policy.admit(&request).map_err(Error::from)
             }
-            Named::Object { bucket, key } => {
+            NamedSource::Object { bucket, key } => {
                 let allowlist = pipeline.policy.allowlist();
                 let source = allowlist.approve_key(bucket, key);
                 let source = source.ok_or(RequestError::NotFound)?;
@@ -230,7 +230,7 @@ impl Presets {
     }
 
     /// What a client would ask that tells nothing of its screen.
-    fn request(&self, wanted: &Wanted, source: SourceRef) -> ImageRequest {
+    fn request(&self, wanted: &Preset, source: SourceRef) -> ImageRequest {
         ImageRequest {
             options: wanted.asked.clone(),
             source,

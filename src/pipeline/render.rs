@@ -44,13 +44,13 @@ use crate::transform::Timings;
 use crate::transform::TransformError;
 
 /// How long a picture may take that nobody waits for: on a busy machine it gets a fiftieth of a processor.
-pub(crate) const IDLE_PATIENCE: Duration = Duration::from_secs(10 * 60);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// For whom a picture is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Terms {
+pub(crate) enum Priority {
     /// For clients, now.
-    Awaited,
+    Foreground,
     /// For whoever comes next, when there is time.
     Idle,
 }
@@ -62,13 +62,13 @@ impl Pipeline {
         job: Job,
         name: SourceName,
         found: CachedSource,
-        terms: Terms,
+        priority: Priority,
         spent: Arc<OnceLock<Timings>>,
     ) -> Result<RenderOutput, FlightError<Error>> {
         let asked_of = Arc::clone(&found.record);
-        let deadline = match terms {
-            Terms::Awaited => Deadline::after(self.request_timeout),
-            Terms::Idle => Deadline::after(IDLE_PATIENCE),
+        let deadline = match priority {
+            Priority::Foreground => Deadline::after(self.request_timeout),
+            Priority::Idle => Deadline::after(IDLE_TIMEOUT),
         };
         let source = self
             .cache
@@ -77,7 +77,8 @@ impl Pipeline {
             .bound(Stage::Fetch, source)
             .await
             .map_err(Error::from)??;
-        let made = Arc::clone(&self).render_of(job, name, &record, bytes, (deadline, terms), spent);
+        let made =
+            Arc::clone(&self).render_of(job, name, &record, bytes, (deadline, priority), spent);
         Ok(RenderOutput {
             rendition: made.await.map_err(|failed| failed.over(&record))?,
             source: (!Arc::ptr_eq(&record, &asked_of)).then_some(record),
@@ -90,7 +91,7 @@ impl Pipeline {
         name: SourceName,
         record: &Arc<SourceRecord>,
         bytes: Bytes,
-        (deadline, terms): (Deadline, Terms),
+        (deadline, priority): (Deadline, Priority),
         spent: Arc<OnceLock<Timings>>,
     ) -> Result<Rendition, FlightError<Error>> {
         let key = RenditionKey::of(&name.key, record, &job.recipe, &self.render_fingerprint);
@@ -98,15 +99,15 @@ impl Pipeline {
             limits: self.limits,
             deadline: deadline.instant(),
         };
-        let opened = self.opened(bytes, deadline, terms).await?;
+        let opened = self.open_source(bytes, deadline, priority).await?;
         let looked = async {
-            match terms {
-                Terms::Awaited => {
+            match priority {
+                Priority::Foreground => {
                     let source = opened.clone();
                     self.saliency_map(&job, &name, record, source, budget, deadline)
                         .await
                 }
-                Terms::Idle => Ok(self.cached_hints(&job, &name, record).await),
+                Priority::Idle => Ok(self.cached_hints(&job, &name, record).await),
             }
         };
         let hints = deadline
@@ -121,13 +122,13 @@ impl Pipeline {
         let source = job.source.clone();
         let cost =
             transform::cost(&opened, &job.recipe, &hints, &self.limits).map_err(Error::from)?;
-        let work = self.paid(cost, deadline, terms, move || {
+        let work = self.render_on_worker(cost, deadline, priority, move || {
             transform::render(&opened, &job.recipe, &hints, &budget)
         });
         let encoded = work.await?;
 
         let timings = encoded.timings;
-        self.count(&encoded);
+        self.record_render(&encoded);
         if let Some(denominator) = missing
             && !encoded.is_of_truncated()
         {
@@ -139,21 +140,22 @@ impl Pipeline {
     }
 
     /// Has a worker read the header of a source: a hostile one takes long, and a copy of the file.
-    pub(crate) async fn opened(
+    pub(crate) async fn open_source(
         &self,
         bytes: Bytes,
         deadline: Deadline,
-        terms: Terms,
+        priority: Priority,
     ) -> Result<Source, Error> {
         let cost = Source::cost_of_open(&bytes);
         let limits = self.limits;
         let open = move || Source::open(bytes, &limits);
-        let Completion { value: made, .. } = self.worked(cost, deadline, terms, open).await?;
+        let Completion { value: made, .. } =
+            self.run_on_worker(cost, deadline, priority, open).await?;
         Ok(made?)
     }
 
     /// Counts a picture that was made.
-    pub(crate) fn count(&self, made: &Encoded) {
+    pub(crate) fn record_render(&self, made: &Encoded) {
         let Timings {
             decode,
             resize,
@@ -168,22 +170,22 @@ impl Pipeline {
     }
 
     /// Has a worker make a picture that has a cost, and compares that with what it took.
-    pub(crate) async fn paid(
+    pub(crate) async fn render_on_worker(
         &self,
         cost: Cost,
         deadline: Deadline,
-        terms: Terms,
+        priority: Priority,
         work: impl FnOnce() -> Result<Encoded, TransformError> + Send + 'static,
     ) -> Result<Encoded, Error> {
         let work = move || (Instant::now(), work());
-        let done = self.worked(cost, deadline, terms, work).await?;
+        let done = self.run_on_worker(cost, deadline, priority, work).await?;
         let Completion {
             value: (begun, made),
             cpu_time,
         } = done;
         let encoded = match made {
             Err(TransformError::OutOfTime) => {
-                return Err(self.out_of_time(Some(begun), deadline, terms));
+                return Err(self.out_of_time(Some(begun), deadline, priority));
             }
             made => made?,
         };
@@ -197,29 +199,29 @@ impl Pipeline {
     /// What is said of work that was not done in time. If it had at least half of the time that a request has, another try
     /// would hold a worker for as long: then the source is to blame, and that is kept. It is not if the work waited for longer than that,
     /// or had only the time that others left to it.
-    fn out_of_time(&self, begun: Option<Instant>, deadline: Deadline, terms: Terms) -> Error {
+    fn out_of_time(&self, begun: Option<Instant>, deadline: Deadline, priority: Priority) -> Error {
         let had = begun.map(|begun| deadline.instant().saturating_duration_since(begun));
-        match terms {
-            Terms::Awaited if had.is_some_and(|had| had >= self.request_timeout / 2) => {
+        match priority {
+            Priority::Foreground if had.is_some_and(|had| had >= self.request_timeout / 2) => {
                 TransformError::OutOfTime.into()
             }
-            Terms::Awaited | Terms::Idle => Timeout(Stage::Render).into(),
+            Priority::Foreground | Priority::Idle => Timeout(Stage::Render).into(),
         }
     }
 
     /// Has a worker do what has a cost, by a deadline.
-    pub(crate) async fn worked<T: Send + 'static>(
+    pub(crate) async fn run_on_worker<T: Send + 'static>(
         &self,
         cost: Cost,
         deadline: Deadline,
-        terms: Terms,
+        priority: Priority,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Completion<T>, Error> {
         let cost = cpu::Cost {
             bytes: cost.bytes,
             time: cost.cpu,
             deadline: deadline.instant(),
-            is_idle: terms == Terms::Idle,
+            is_idle: priority == Priority::Idle,
         };
         let begun = Arc::new(OnceLock::new());
         let begins = Arc::clone(&begun);
@@ -229,7 +231,7 @@ impl Pipeline {
         };
         let run = self.cpu.run(cost, work);
         let Ok(done) = deadline.bound(Stage::Render, run).await else {
-            return Err(self.out_of_time(begun.get().copied(), deadline, terms));
+            return Err(self.out_of_time(begun.get().copied(), deadline, priority));
         };
         done.map_err(|error| {
             if let CpuError::Rejected { reason, .. } = error {
@@ -260,7 +262,9 @@ impl Pipeline {
             let cost =
                 transform::cost_of_saliency_map(&source, &pipeline.limits).map_err(Error::from)?;
             let work = move || transform::saliency_map(&source, gravity, &budget);
-            let looked = pipeline.paid(cost, deadline, Terms::Awaited, work).await?;
+            let looked = pipeline
+                .render_on_worker(cost, deadline, Priority::Foreground, work)
+                .await?;
             Ok::<_, FlightError<Error>>(rendition(&key, looked))
         };
         let storable = record.freshness.is_storable();
@@ -274,7 +278,7 @@ impl Pipeline {
     }
 
     /// A source that work may hold for which nobody waits: without its bytes, if others like it leave no room at once.
-    pub(crate) async fn idly(
+    pub(crate) async fn reserve_idle(
         &self,
         found: CachedSource,
     ) -> Result<(CachedSource, IdleReservation), SourceError> {

@@ -14,14 +14,14 @@ use tokio::sync::Semaphore;
 
 use crate::cache::RenditionKey;
 
-/// Chores that are waited for at once; what is beyond is asked for again.
+/// BackgroundJobs that are waited for at once; what is beyond is asked for again.
 const MOST: usize = 256;
 
 /// How long nobody tries again what failed.
 const REST: Duration = Duration::from_secs(10 * 60);
 
 /// Which chores are under way, and which are better left alone.
-pub(crate) struct Chores {
+pub(crate) struct BackgroundJobs {
     /// One at a time: what waits holds no source.
     pub turn: Semaphore,
     state: Arc<Mutex<State>>,
@@ -33,9 +33,9 @@ struct State {
     failed: HashMap<RenditionKey, Instant>,
 }
 
-impl Default for Chores {
+impl Default for BackgroundJobs {
     fn default() -> Self {
-        Chores {
+        BackgroundJobs {
             turn: Semaphore::new(1),
             state: Arc::default(),
         }
@@ -43,20 +43,20 @@ impl Default for Chores {
 }
 
 /// The right to make one chore, given back when it is dropped.
-pub(crate) struct Claim {
+pub(crate) struct JobGuard {
     state: Arc<Mutex<State>>,
     key: RenditionKey,
 }
 
-impl Claim {
+impl JobGuard {
     /// `None` if somebody is at it, or if it failed not long ago.
-    pub fn of(chores: &Chores, key: RenditionKey) -> Option<Claim> {
+    pub fn of(chores: &BackgroundJobs, key: RenditionKey) -> Option<JobGuard> {
         let mut state = lock(&chores.state);
         let rests = |failed: &Instant| failed.elapsed() < REST;
         if state.under_way.len() >= MOST || state.failed.get(&key).is_some_and(rests) {
             return None;
         }
-        state.under_way.insert(key).then(|| Claim {
+        state.under_way.insert(key).then(|| JobGuard {
             state: Arc::clone(&chores.state),
             key,
         })
@@ -75,7 +75,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for JobGuard {
     fn drop(&mut self) {
         lock(&self.state).under_way.remove(&self.key);
     }
@@ -87,34 +87,34 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 #[cfg(test)]
 mod tests {
-    use super::Chores;
-    use super::Claim;
+    use super::BackgroundJobs;
+    use super::JobGuard;
     use super::MOST;
     use super::RenditionKey;
 
     #[test]
     fn one_chore_is_under_way_and_a_failed_one_rests() {
-        let chores = Chores::default();
+        let chores = BackgroundJobs::default();
         let key = RenditionKey::numbered(1);
-        let claim = Claim::of(&chores, key).expect("nobody is at it");
-        assert!(Claim::of(&chores, key).is_none());
-        assert!(Claim::of(&chores, RenditionKey::numbered(2)).is_some());
+        let claim = JobGuard::of(&chores, key).expect("nobody is at it");
+        assert!(JobGuard::of(&chores, key).is_none());
+        assert!(JobGuard::of(&chores, RenditionKey::numbered(2)).is_some());
         drop(claim);
-        let claim = Claim::of(&chores, key).expect("nobody is at it any more");
+        let claim = JobGuard::of(&chores, key).expect("nobody is at it any more");
         claim.failed();
         drop(claim);
-        assert!(Claim::of(&chores, key).is_none());
+        assert!(JobGuard::of(&chores, key).is_none());
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let chores = Chores::default();
-        let claims: Vec<Claim> = (0..2 * MOST as u64)
-            .filter_map(|number| Claim::of(&chores, RenditionKey::numbered(number)))
+        let chores = BackgroundJobs::default();
+        let claims: Vec<JobGuard> = (0..2 * MOST as u64)
+            .filter_map(|number| JobGuard::of(&chores, RenditionKey::numbered(number)))
             .collect();
         assert_eq!(claims.len(), MOST);
         for number in 0..2 * MOST as u64 {
-            Claim {
+            JobGuard {
                 state: chores.state.clone(),
                 key: RenditionKey::numbered(number),
             }

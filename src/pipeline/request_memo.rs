@@ -32,46 +32,46 @@ use crate::response::RepresentationHeaders;
 const BYTES: u64 = 16 << 20;
 
 /// What one costs beside its texts: itself, what is spelled of its pictures, and the map's own bookkeeping.
-const OVERHEAD: usize = size_of::<Understood>() + size_of::<Standing>() + 2400;
+const OVERHEAD: usize = size_of::<ResolvedRequest>() + size_of::<SourceState>() + 2400;
 
 /// Understandings, those that were asked for most.
-pub(crate) struct Remembered(Cache<RequestKey, Arc<Understood>>);
+pub(crate) struct RequestMemo(Cache<RequestKey, Arc<ResolvedRequest>>);
 
 /// A request, understood or not.
-pub(crate) struct Understood {
+pub(crate) struct ResolvedRequest {
     pub vary: Vary,
     /// Where the client may be sent when there is no picture for it.
     pub fallback: Option<String>,
-    pub admitted: Result<Admitted, Arc<Error>>,
+    pub admitted: Result<AdmittedRequest, Arc<Error>>,
 }
 
 /// A request for a picture that may be made.
-pub(crate) struct Admitted {
+pub(crate) struct AdmittedRequest {
     pub job: Job,
     pub name: SourceName,
-    standing: RwLock<Option<Arc<Standing>>>,
+    state: RwLock<Option<Arc<SourceState>>>,
 }
 
 /// What an admitted request leads to while its source has one record.
-pub(crate) struct Standing {
+pub(crate) struct SourceState {
     pub record: Arc<SourceRecord>,
-    pub settled: Named,
-    quick: OnceLock<Named>,
+    pub settled: RenditionRef,
+    quick: OnceLock<RenditionRef>,
 }
 
 /// The name of one rendition, and what is said of it.
-pub(crate) struct Named {
+pub(crate) struct RenditionRef {
     pub key: RenditionKey,
-    pub told: RepresentationHeaders,
+    pub headers: RepresentationHeaders,
 }
 
-impl Default for Remembered {
+impl Default for RequestMemo {
     fn default() -> Self {
-        Remembered(
+        RequestMemo(
             Cache::builder()
                 .max_capacity(BYTES)
-                .weigher(|key: &RequestKey, understood: &Arc<Understood>| {
-                    let weight = key.weight() + understood.weight();
+                .weigher(|key: &RequestKey, resolved: &Arc<ResolvedRequest>| {
+                    let weight = key.weight() + resolved.weight();
                     u32::try_from(weight).unwrap_or(u32::MAX)
                 })
                 .build(),
@@ -79,7 +79,7 @@ impl Default for Remembered {
     }
 }
 
-impl Remembered {
+impl RequestMemo {
     /// How many, and how many bytes.
     pub fn held(&self) -> (u64, u64) {
         // Else the numbers lag behind.
@@ -90,34 +90,34 @@ impl Remembered {
 
 impl Pipeline {
     /// Understands a head, or remembers how it was understood.
-    pub(crate) fn understand(&self, head: &Parts) -> Arc<Understood> {
+    pub(crate) fn resolve(&self, head: &Parts) -> Arc<ResolvedRequest> {
         let key = match RequestKeyRef::of(head) {
             Ok(key) => key,
-            Err(error) => return Arc::new(Understood::refused(error.into())),
+            Err(error) => return Arc::new(ResolvedRequest::refused(error.into())),
         };
-        if let Some(understood) = self.remembered.0.get(&key) {
-            return understood;
+        if let Some(resolved) = self.remembered.0.get(&key) {
+            return resolved;
         }
-        let understood = Arc::new(self.understand_anew(&key));
-        if understood.admitted.is_ok() {
+        let resolved = Arc::new(self.resolve_anew(&key));
+        if resolved.admitted.is_ok() {
             self.remembered
                 .0
-                .insert(key.to_key(), Arc::clone(&understood));
+                .insert(key.to_key(), Arc::clone(&resolved));
         }
-        understood
+        resolved
     }
 
-    fn understand_anew(&self, key: &RequestKeyRef<'_>) -> Understood {
+    fn resolve_anew(&self, key: &RequestKeyRef<'_>) -> ResolvedRequest {
         let request = match ImageRequest::of(key, &self.prefixes) {
             Ok(request) => request,
-            Err(error) => return Understood::refused(error.into()),
+            Err(error) => return ResolvedRequest::refused(error.into()),
         };
-        let admitted = self.policy.admit(&request).map(|job| Admitted {
+        let admitted = self.policy.admit(&request).map(|job| AdmittedRequest {
             name: SourceName::of(&job.source),
             job,
-            standing: RwLock::default(),
+            state: RwLock::default(),
         });
-        Understood {
+        ResolvedRequest {
             vary: self.policy.vary(&request),
             fallback: self.policy.fallback(&request),
             admitted: admitted.map_err(|error| Arc::new(error.into())),
@@ -125,14 +125,14 @@ impl Pipeline {
     }
 
     /// What a request leads to now that its source has this record.
-    pub(crate) fn standing(
+    pub(crate) fn source_state(
         &self,
-        understood: &Understood,
-        admitted: &Admitted,
+        resolved: &ResolvedRequest,
+        admitted: &AdmittedRequest,
         record: &Arc<SourceRecord>,
-    ) -> Arc<Standing> {
+    ) -> Arc<SourceState> {
         let known = admitted
-            .standing
+            .state
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = &*known
@@ -141,55 +141,55 @@ impl Pipeline {
             return Arc::clone(known);
         }
         drop(known);
-        let standing = Arc::new(Standing {
+        let state = Arc::new(SourceState {
             record: Arc::clone(record),
-            settled: self.named(understood, admitted, record, &admitted.job.recipe),
+            settled: self.rendition(resolved, admitted, record, &admitted.job.recipe),
             quick: OnceLock::new(),
         });
         // What may not be stored has another record for every request.
         if record.freshness.is_storable() {
             *admitted
-                .standing
+                .state
                 .write()
-                .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&standing));
+                .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&state));
         }
-        standing
+        state
     }
 
     /// The rendition that is made quickly, where there is one beside the settled one. Where nothing is kept there is no next time.
     pub(crate) fn quick<'a>(
         &self,
-        understood: &Understood,
-        admitted: &Admitted,
-        standing: &'a Standing,
-    ) -> Option<&'a Named> {
-        let record = &standing.record;
+        resolved: &ResolvedRequest,
+        admitted: &AdmittedRequest,
+        state: &'a SourceState,
+    ) -> Option<&'a RenditionRef> {
+        let record = &state.record;
         let has_two = admitted.job.recipe.output == Output::Avif
             && !self.interim.is_zero()
             && record.freshness.is_storable();
-        let quick = || self.named(understood, admitted, record, &admitted.quick_job().recipe);
-        has_two.then(|| standing.quick.get_or_init(quick))
+        let quick = || self.rendition(resolved, admitted, record, &admitted.quick_job().recipe);
+        has_two.then(|| state.quick.get_or_init(quick))
     }
 
-    fn named(
+    fn rendition(
         &self,
-        understood: &Understood,
-        admitted: &Admitted,
+        resolved: &ResolvedRequest,
+        admitted: &AdmittedRequest,
         record: &SourceRecord,
         recipe: &Recipe,
-    ) -> Named {
-        let Admitted { job, name, .. } = admitted;
+    ) -> RenditionRef {
+        let AdmittedRequest { job, name, .. } = admitted;
         let key = RenditionKey::of(&name.key, record, recipe, &self.render_fingerprint);
-        Named {
+        RenditionRef {
             key,
-            told: RepresentationHeaders::of(record, key.etag(), understood.vary, &job.warnings),
+            headers: RepresentationHeaders::of(record, key.etag(), resolved.vary, &job.warnings),
         }
     }
 }
 
-impl Understood {
+impl ResolvedRequest {
     fn refused(error: Error) -> Self {
-        Understood {
+        ResolvedRequest {
             vary: Vary::default(),
             fallback: None,
             admitted: Err(Arc::new(error)),
@@ -211,7 +211,7 @@ impl Understood {
     }
 }
 
-impl Admitted {
+impl AdmittedRequest {
     /// The job as it is done for whoever asks first.
     pub fn quick_job(&self) -> Job {
         let mut job = self.job.clone();

@@ -1,0 +1,83 @@
+//! The metrics that are read when somebody asks for them: how full the caches, the queues and the budgets are.
+
+use crate::cache::DiskFault;
+use crate::cache::SharedStats;
+use crate::cpu::Lane;
+use crate::cpu::LaneCounts;
+use crate::pipeline::Pipeline;
+use crate::source::FetchCounts;
+
+impl Pipeline {
+    /// All metrics as text, in the format of Prometheus.
+    pub fn metrics_text(&self) -> String {
+        let stats = self.cache.stats();
+        for lane in Lane::ALL {
+            let LaneCounts { waiting, running } = self.cpu.count(lane);
+            self.metrics.set_cpu_jobs(lane.word(), waiting, running);
+        }
+        self.metrics.set_cpu_reserved(self.cpu.reserved());
+        let FetchCounts { running, waiting } = self.sources.fetches();
+        self.metrics.set_fetches(waiting, running);
+        self.metrics
+            .set_source_reserved(self.source_memory.reserved());
+        let (entries, bytes) = self.remembered.held();
+        self.metrics.set_remembered(entries, bytes);
+        for (store, held) in [
+            ("renditions", stats.memory_renditions),
+            ("sources", stats.memory_sources),
+        ] {
+            self.metrics
+                .set_cache("memory", store, held.entries, held.bytes);
+        }
+        for (store, disk) in [
+            ("renditions", stats.disk_renditions),
+            ("sources", stats.disk_sources),
+        ] {
+            let Some(disk) = disk else { continue };
+            self.metrics
+                .set_cache("disk", store, disk.held.entries, disk.held.bytes);
+            for (event, count) in [
+                ("write-failure", disk.write_failures),
+                ("read-failure", disk.read_failures),
+                ("corrupt", disk.corrupt),
+                ("eviction", disk.evictions),
+                ("skipped-write", disk.skipped_writes),
+            ] {
+                self.metrics.set_cache_events(store, event, count);
+            }
+            for trouble in DiskFault::ALL {
+                let is_off = disk.trouble == Some(trouble);
+                self.metrics.set_cache_off(store, trouble.word(), is_off);
+            }
+        }
+        if let Some(shared) = stats.shared {
+            self.tell_shared(&shared);
+        }
+        self.metrics.text()
+    }
+
+    fn tell_shared(&self, shared: &SharedStats) {
+        self.metrics
+            .set_shared_waiting(shared.waiting.entries, shared.waiting.bytes);
+        for (direction, is_failing) in [
+            ("read", shared.reading_open),
+            ("write", shared.writing_open),
+            ("purges", shared.purges_failing),
+        ] {
+            self.metrics.set_shared_failing(direction, is_failing);
+        }
+        for (event, count) in [
+            ("hit", shared.hits),
+            ("miss", shared.misses),
+            ("timeout", shared.timeouts),
+            ("read-failure", shared.read_failures),
+            ("corrupt", shared.corrupt),
+            ("skipped-read", shared.skipped_reads),
+            ("write", shared.writes),
+            ("write-failure", shared.write_failures),
+            ("skipped-write", shared.skipped_writes),
+        ] {
+            self.metrics.set_shared_events(event, count);
+        }
+    }
+}

@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use safelight::options::Output;
 use safelight::options::Recipe;
-use safelight::transform;
 use safelight::transform::BatchItem;
 use safelight::transform::Budget;
 use safelight::transform::Hints;
@@ -26,7 +25,7 @@ fn a_batch_holds_no_more_than_its_cost() {
     // Six million pixels, and all of them are needed.
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos/dogs.jpg");
     let source = fs::read(path).expect("the photographs are part of the repository");
-    let order = |width, output| BatchItem {
+    let item = |width, output| BatchItem {
         recipe: Recipe {
             width: Some(width),
             output,
@@ -37,23 +36,22 @@ fn a_batch_holds_no_more_than_its_cost() {
     let items: Vec<BatchItem> = [1700, 640, 100]
         .into_iter()
         .flat_map(|width| {
-            [Output::Webp, Output::Jpeg { progressive: true }].map(|output| order(width, output))
+            [Output::Webp, Output::Jpeg { progressive: true }].map(|output| item(width, output))
         })
         .collect();
-    let budget = Budget {
-        limits: Limits::default(),
-        deadline: Instant::now() + Duration::from_secs(600),
-    };
-    let source = Source::open(source.into(), &budget.limits).expect("a header");
-    let cost = transform::cost_of_all(&source, &items, &budget.limits, u64::MAX);
+    let budget = Budget::until(Instant::now() + Duration::from_secs(600));
+    let source = Source::open(source.into(), &Limits::default()).expect("a header");
+    let pictures = items.len();
+    let plan = source.plan_batch(items, u64::MAX);
+    let cost = plan.cost();
     memory::forget_peak();
     let (mut made, mut bytes) = (0, 0);
-    transform::render_all(&source, &items, &budget, u64::MAX, |_, picture| {
+    plan.render(&budget, |_, picture| {
         made += 1;
         bytes += picture.expect("the photograph is whole").bytes.len() as u64;
         ControlFlow::Continue(())
     });
-    assert_eq!(made, items.len());
+    assert_eq!(made, pictures);
     let Some(peak) = memory::peak() else { return };
     let (peak, pixels) = (peak << 20, 3 * 3088 * 2056);
     assert!(

@@ -253,13 +253,10 @@ fn render(source: &[u8], options: &str) -> Result<Encoded, Error> {
         webp: true,
     };
     let (recipe, _) = policy.decide(&parsed, accept).map_err(Error::from)?;
-    let budget = Budget {
-        limits: Limits::default(),
-        deadline: Instant::now() + Duration::from_secs(300),
-    };
-    let source =
-        transform::Source::open(source.to_vec().into(), &budget.limits).map_err(Error::from)?;
-    transform::render(&source, &recipe, &Hints::default(), &budget).map_err(Error::from)
+    let source = transform::Source::open(source.to_vec().into(), &Limits::default())?;
+    let plan = source.plan(&recipe, &Hints::default())?;
+    let budget = Budget::until(Instant::now() + Duration::from_secs(300));
+    plan.render(&budget).map_err(Error::from)
 }
 
 /// The size of the result, computed from the documentation and not with the code under test. `None` where nothing is left.

@@ -11,7 +11,6 @@ use crate::options::FormatChoice;
 use crate::options::Options;
 use crate::policy::Policy;
 use crate::request::Accept;
-use crate::transform;
 use crate::transform::Budget;
 use crate::transform::Hints;
 use crate::transform::Source;
@@ -57,8 +56,11 @@ pub fn transform(
     let length = source.len();
     let limits = config.limits.of_render(render_memory);
     let source = Source::open(source.into(), &limits).map_err(CommandError::new)?;
-    let budget = Budget { limits, deadline };
-    let made = transform::render(&source, &recipe, &Hints::default(), &budget)
+    let plan = source
+        .plan(&recipe, &Hints::default())
+        .map_err(CommandError::new)?;
+    let made = plan
+        .render(&Budget::until(deadline))
         .map_err(CommandError::new)?;
     policy
         .check_output(&options, made.format)

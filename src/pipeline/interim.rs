@@ -25,7 +25,7 @@ use crate::pipeline::request_memo::RenditionRef;
 use crate::pipeline::request_memo::ResolvedRequest;
 use crate::pipeline::request_memo::SourceState;
 use crate::policy::Job;
-use crate::transform;
+use crate::transform::Plan;
 use crate::transform::Size;
 
 /// The rendition that a request is answered with.
@@ -50,7 +50,7 @@ impl RenditionChoice<'_> {
     /// Whether a rendition is to be replaced by a better one.
     pub fn is_interim(&self, rendition: &Rendition) -> bool {
         let size = Size::new(rendition.width, rendition.height);
-        self.better.is_some() && transform::is_interim(&self.job().recipe, rendition.format, size)
+        self.better.is_some() && Plan::is_interim(&self.job().recipe, rendition.format, size)
     }
 }
 

@@ -23,7 +23,6 @@ use crate::pipeline::render::IDLE_TIMEOUT;
 use crate::pipeline::render::Priority;
 use crate::pipeline::render::rendition;
 use crate::policy::ApprovedSource;
-use crate::transform;
 use crate::transform::Budget;
 use crate::transform::Hints;
 use crate::transform::ReducedCopies;
@@ -42,7 +41,7 @@ impl Pipeline {
         if !self.makes_reduced_copies {
             return (hints, None);
         }
-        let reduced_copies = transform::reduced_copies(source, recipe, &self.limits);
+        let reduced_copies = source.reduced_copies(recipe);
         let Some(ReducedCopies {
             serving,
             worthwhile,
@@ -132,13 +131,9 @@ impl Pipeline {
     ) -> Result<Rendition, FlightError<Error>> {
         let deadline = Deadline::after(IDLE_TIMEOUT);
         let source = self.open_source(bytes, deadline, Priority::Idle).await?;
-        let cost = transform::cost_of_reduced_copy(&source, denominator, &self.limits)
-            .map_err(Error::from)?;
-        let limits = self.limits;
-        let work = move || {
-            let deadline = Instant::now() + IDLE_TIMEOUT;
-            transform::reduced_copy(&source, denominator, &Budget { limits, deadline })
-        };
+        let plan = source.plan_reduced_copy(denominator).map_err(Error::from)?;
+        let cost = plan.cost();
+        let work = move || plan.render(&Budget::until(Instant::now() + IDLE_TIMEOUT));
         let made = self
             .render_on_worker(cost, deadline, Priority::Idle, work)
             .await?;

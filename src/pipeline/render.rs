@@ -34,11 +34,11 @@ use crate::source::FetchOutcome;
 use crate::source::IdleReservation;
 use crate::source::SourceError;
 use crate::telemetry::RenderStep;
-use crate::transform;
 use crate::transform::Budget;
 use crate::transform::Cost;
 use crate::transform::Encoded;
 use crate::transform::Hints;
+use crate::transform::SaliencyMapPlan;
 use crate::transform::Source;
 use crate::transform::Timings;
 use crate::transform::TransformError;
@@ -95,23 +95,16 @@ impl Pipeline {
         spent: Arc<OnceLock<Timings>>,
     ) -> Result<Rendition, FlightError<Error>> {
         let key = RenditionKey::of(&name.key, record, &job.recipe, &self.render_fingerprint);
-        let budget = Budget {
-            limits: self.limits,
-            deadline: deadline.instant(),
-        };
+        let budget = Budget::until(deadline.instant());
         let opened = self.open_source(bytes, deadline, priority).await?;
-        let looked = async {
+        let hints = async {
             match priority {
-                Priority::Foreground => {
-                    let source = opened.clone();
-                    self.saliency_map(&job, &name, record, source, budget, deadline)
-                        .await
-                }
+                Priority::Foreground => self.hints(&job, &name, record, &opened, deadline).await,
                 Priority::Idle => Ok(self.cached_hints(&job, &name, record).await),
             }
         };
         let hints = deadline
-            .bound(Stage::Render, looked)
+            .bound(Stage::Render, hints)
             .await
             .map_err(Error::from)??;
         let with_reduced_copy = self.with_reduced_copy(hints, &name, record, &opened, &job.recipe);
@@ -120,10 +113,9 @@ impl Pipeline {
             .await
             .map_err(Error::from)?;
         let source = job.source.clone();
-        let cost =
-            transform::cost(&opened, &job.recipe, &hints, &self.limits).map_err(Error::from)?;
-        let work = self.render_on_worker(cost, deadline, priority, move || {
-            transform::render(&opened, &job.recipe, &hints, &budget)
+        let plan = opened.plan(&job.recipe, &hints).map_err(Error::from)?;
+        let work = self.render_on_worker(plan.cost(), deadline, priority, move || {
+            plan.render(&budget)
         });
         let encoded = work.await?;
 
@@ -241,35 +233,35 @@ impl Pipeline {
         })
     }
 
-    /// What a look at the source tells about where a crop goes: once for all recipes. Where it fails, the render says why, unless
-    /// it would take too long again.
-    async fn saliency_map(
+    /// The saliency map that tells where a crop goes, made once for all recipes. Where it fails, the render says why, unless it would take
+    /// too long again.
+    async fn hints(
         self: &Arc<Self>,
         job: &Job,
         name: &SourceName,
         record: &SourceRecord,
-        source: Source,
-        budget: Budget,
+        source: &Source,
         deadline: Deadline,
     ) -> Result<Hints, FlightError<Error>> {
-        if !transform::needs_saliency_map(&job.recipe) {
+        if !SaliencyMapPlan::is_needed(&job.recipe) {
             return Ok(Hints::default());
         }
         let gravity = job.recipe.gravity;
         let key = RenditionKey::of_saliency_map(&name.key, record, gravity);
-        let pipeline = Arc::clone(self);
-        let look = async move {
-            let cost =
-                transform::cost_of_saliency_map(&source, &pipeline.limits).map_err(Error::from)?;
-            let work = move || transform::saliency_map(&source, gravity, &budget);
-            let looked = pipeline
+        let (pipeline, source) = (Arc::clone(self), source.clone());
+        let render = async move {
+            let plan = source.plan_saliency_map(gravity).map_err(Error::from)?;
+            let budget = Budget::until(deadline.instant());
+            let cost = plan.cost();
+            let work = move || plan.render(&budget);
+            let map = pipeline
                 .render_on_worker(cost, deadline, Priority::Foreground, work)
                 .await?;
-            Ok::<_, FlightError<Error>>(rendition(&key, looked))
+            Ok::<_, FlightError<Error>>(rendition(&key, map))
         };
         let storable = record.freshness.is_storable();
-        match self.cache.get_or_render(key, storable, look).await {
-            Ok(found) => Ok(Hints::of(&found.rendition.bytes)),
+        match self.cache.get_or_render(key, storable, render).await {
+            Ok(found) => Ok(Hints::of_saliency_map(&found.rendition.bytes)),
             Err(failed) => match &*failed.error {
                 Error::Transform(TransformError::OutOfTime) => Err(failed),
                 _ => Ok(Hints::default()),

@@ -1,39 +1,47 @@
-//! A source whose header has been read: all that is made of it goes by what was read here, once.
+//! A source whose header has been read: all that is made of it is planned by what was read here, once.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::codecs::Limits;
+use crate::codecs::TransformError;
 use crate::codecs::animation::Animation;
 use crate::codecs::decode;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::frames;
 use crate::codecs::sniff::SourceFormat;
 use crate::codecs::sniff::sniff;
-use crate::transform::Cost;
-use crate::transform::Limits;
-use crate::transform::TransformError;
+use crate::transform::cost::Cost;
 
-/// The bytes of a source, and what its header says.
+/// The bytes of a source, what its header says, and the limits within which it is rendered.
 #[derive(Clone, Debug)]
 pub struct Source {
     bytes: Bytes,
+    limits: Limits,
     content: Content,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Content {
-    /// SVG: it has no header, and is read when it is cleaned.
+    /// SVG: there is no header, and the file is read when it is cleaned.
     Drawing,
-    Picture(Picture),
+    /// Any format with pixels.
+    Raster {
+        header: Header,
+        /// `None` for a still.
+        animation: Option<Animation>,
+    },
 }
 
-/// What is known of a source that is made of pixels.
+/// A source that is made of pixels.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Picture {
-    pub header: Header,
+pub(crate) struct RasterSource<'a> {
+    pub bytes: &'a Bytes,
+    pub header: &'a Header,
     /// `None` for a still.
-    pub animation: Option<Animation>,
+    pub animation: Option<&'a Animation>,
+    pub limits: &'a Limits,
 }
 
 impl Source {
@@ -45,9 +53,17 @@ impl Source {
     pub fn open(bytes: Bytes, limits: &Limits) -> Result<Source, TransformError> {
         let content = match sniff(&bytes) {
             Some(SourceFormat::Svg) => Content::Drawing,
-            _ => Content::Picture(Picture::of(&bytes, limits)?),
+            _ => {
+                let header = header_within(&bytes, limits)?;
+                let animation = frames::animation(&bytes, header.format);
+                Content::Raster { header, animation }
+            }
         };
-        Ok(Source { bytes, content })
+        Ok(Source {
+            bytes,
+            limits: *limits,
+            content,
+        })
     }
 
     /// What [`open`](Source::open) holds and takes at most, by the length of the source alone.
@@ -73,11 +89,20 @@ impl Source {
         &self.bytes
     }
 
-    /// What is known of it, where it is made of pixels.
-    pub(crate) fn picture(&self) -> Option<&Picture> {
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The source as one that is made of pixels; `None` for a drawing.
+    pub(crate) fn raster(&self) -> Option<RasterSource<'_>> {
         match &self.content {
             Content::Drawing => None,
-            Content::Picture(picture) => Some(picture),
+            Content::Raster { header, animation } => Some(RasterSource {
+                bytes: &self.bytes,
+                header,
+                animation: animation.as_ref(),
+                limits: &self.limits,
+            }),
         }
     }
 }
@@ -89,19 +114,14 @@ const JPEG_XL_BYTES: u64 = 8 << 20;
 /// What any header takes, in nanoseconds.
 const OPENING_TIME: u64 = 100_000;
 
-impl Picture {
-    fn of(bytes: &[u8], limits: &Limits) -> Result<Picture, TransformError> {
-        let header = decode::header(bytes)?;
-        let limit = limits.source_pixels;
-        if header.size.area() > limit {
-            return Err(TransformError::TooManyPixels {
-                size: header.size,
-                limit,
-            });
-        }
-        Ok(Picture {
-            header,
-            animation: frames::animation(bytes, header.format),
-        })
+fn header_within(bytes: &[u8], limits: &Limits) -> Result<Header, TransformError> {
+    let header = decode::header(bytes)?;
+    let limit = limits.source_pixels;
+    if header.size.area() > limit {
+        return Err(TransformError::TooManyPixels {
+            size: header.size,
+            limit,
+        });
     }
+    Ok(header)
 }

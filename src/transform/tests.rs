@@ -1,5 +1,6 @@
 //! Whole renders of pictures made by code: what goes in is known to the pixel, what comes out is decoded again and compared.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -23,11 +24,13 @@ use crate::codecs::encode::Settings;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Size;
+use crate::transform::BatchItem;
 use crate::transform::Budget;
 use crate::transform::Encoded;
 use crate::transform::Hints;
 use crate::transform::LargeAnimations;
 use crate::transform::Limits;
+use crate::transform::Plan;
 use crate::transform::Source;
 use crate::transform::TransformError;
 use crate::transform::TruncatedSources;
@@ -49,15 +52,16 @@ fn recipe(output: Output) -> Recipe {
 }
 
 fn budget() -> Budget {
-    Budget {
-        limits: Limits::default(),
-        deadline: Instant::now() + Duration::from_secs(60),
-    }
+    Budget::until(Instant::now() + Duration::from_secs(60))
 }
 
 fn render(source: &[u8], recipe: &Recipe, budget: &Budget) -> Result<Encoded, TransformError> {
-    let source = Source::open(Bytes::copy_from_slice(source), &budget.limits)?;
-    crate::transform::render(&source, recipe, &Hints::default(), budget)
+    plan(source, recipe, &Limits::default())?.render(budget)
+}
+
+fn plan(source: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Plan, TransformError> {
+    let source = Source::open(Bytes::copy_from_slice(source), limits)?;
+    source.plan(recipe, &Hints::default())
 }
 
 fn quality(value: u8) -> Quality {
@@ -507,15 +511,12 @@ fn a_crop_follows_its_gravity_in_upright_coordinates() {
 fn limits_come_before_pixels() {
     let source = source(Format::Png, 200, 100);
     let limited = |limits| {
-        render(
-            &source,
-            &Recipe {
-                width: Some(400),
-                fit: Fit::Contain,
-                ..recipe(Output::Png)
-            },
-            &Budget { limits, ..budget() },
-        )
+        let larger = Recipe {
+            width: Some(400),
+            fit: Fit::Contain,
+            ..recipe(Output::Png)
+        };
+        plan(&source, &larger, &limits)?.render(&budget())
     };
     let limits = Limits::default();
     assert!(limited(limits).is_ok());
@@ -548,10 +549,7 @@ fn limits_come_before_pixels() {
         }),
         Err(TransformError::TooCostly { .. })
     ));
-    let late = Budget {
-        deadline: Instant::now(),
-        ..budget()
-    };
+    let late = Budget::until(Instant::now());
     assert_eq!(
         render(&source, &recipe(Output::Png), &late).map(|_| ()),
         Err(TransformError::OutOfTime)
@@ -635,7 +633,7 @@ fn a_header_is_read_once_for_all_that_is_made_of_a_source() {
     for format in [Format::Jpeg, Format::Png, Format::Webp, Format::Avif] {
         let (before, budget) = (decode::HEADERS.get(), budget());
         let bytes = Bytes::from(source(format, 40, 30));
-        let source = Source::open(bytes, &budget.limits).expect("a good source");
+        let source = Source::open(bytes, &Limits::default()).expect("a good source");
         let recipe = Recipe {
             width: Some(20),
             height: Some(20),
@@ -643,22 +641,26 @@ fn a_header_is_read_once_for_all_that_is_made_of_a_source() {
             gravity: Gravity::Auto,
             ..recipe(Output::Webp)
         };
-        crate::transform::cost_of_saliency_map(&source, &budget.limits).expect("a cost");
-        let looked =
-            crate::transform::saliency_map(&source, recipe.gravity, &budget).expect("a look");
-        let hints = Hints::of(&looked.bytes);
-        crate::transform::reduced_copies(&source, &recipe, &budget.limits);
-        crate::transform::cost(&source, &recipe, &hints, &budget.limits).expect("a cost");
-        crate::transform::render(&source, &recipe, &hints, &budget).expect("a picture");
+        let map = source.plan_saliency_map(recipe.gravity).expect("a plan");
+        let map = map.render(&budget).expect("a map");
+        let hints = Hints::of_saliency_map(&map.bytes);
+        source.reduced_copies(&recipe);
+        let plan = source.plan(&recipe, &hints).expect("a plan");
+        plan.render(&budget).expect("a picture");
+        let item = BatchItem { recipe, hints };
+        let batch = source.plan_batch(vec![item.clone(), item], u64::MAX);
+        batch.render(&budget, |_, made| {
+            made.expect("a picture");
+            ControlFlow::Continue(())
+        });
         assert_eq!(decode::HEADERS.get() - before, 1, "{format:?}");
     }
 }
 
 #[test]
-fn a_look_that_a_render_takes_itself_is_in_its_cost() {
-    let limits = Limits::default();
+fn a_map_that_a_render_makes_itself_is_in_its_cost() {
     let bytes = Bytes::from(source(Format::Png, 400, 300));
-    let source = Source::open(bytes, &limits).expect("a good source");
+    let source = Source::open(bytes, &Limits::default()).expect("a good source");
     let recipe = Recipe {
         width: Some(20),
         height: Some(20),
@@ -666,14 +668,8 @@ fn a_look_that_a_render_takes_itself_is_in_its_cost() {
         gravity: Gravity::Auto,
         ..recipe(Output::Webp)
     };
-    let looked =
-        crate::transform::saliency_map(&source, recipe.gravity, &budget()).expect("a look");
-    let cpu =
-        |hints| crate::transform::cost(&source, &recipe, &hints, &limits).map(|cost| cost.cpu);
-    let look = crate::transform::cost_of_saliency_map(&source, &limits).expect("a cost");
-    let itself = cpu(Hints::default()).expect("a cost");
-    assert_eq!(
-        itself,
-        cpu(Hints::of(&looked.bytes)).expect("a cost") + look.cpu
-    );
+    let map = source.plan_saliency_map(recipe.gravity).expect("a plan");
+    let hints = Hints::of_saliency_map(&map.render(&budget()).expect("a map").bytes);
+    let cpu = |hints| source.plan(&recipe, &hints).expect("a plan").cost().cpu;
+    assert_eq!(cpu(Hints::default()), cpu(hints) + map.cost().cpu);
 }

@@ -43,7 +43,6 @@ use safelight::request::Prefixes;
 use safelight::source::FetchOutcome;
 use safelight::source::FetchedSource;
 use safelight::source::SourceMemory;
-use safelight::transform;
 use safelight::transform::BatchItem;
 use safelight::transform::Budget;
 use safelight::transform::Encoded;
@@ -136,20 +135,17 @@ fn render(bencher: Bencher<'_, '_>, format: &str) {
     let source = photograph("mountains.jpg");
     let recipe = recipe(&format!("width=400,quality=75,format={format}"));
     bencher.bench(|| {
-        let budget = Budget {
-            limits: Limits::default(),
-            deadline: Instant::now() + Duration::from_secs(60),
-        };
-        let source = opened(black_box(&source), &budget);
-        transform::render(&source, &recipe, &Hints::default(), &budget)
+        let plan = opened(black_box(&source)).plan(&recipe, &Hints::default());
+        let budget = Budget::until(Instant::now() + Duration::from_secs(60));
+        plan.and_then(|plan| plan.render(&budget))
             .expect("the photograph is whole")
             .bytes
     });
 }
 
-fn opened(source: &[u8], budget: &Budget) -> Source {
+fn opened(source: &[u8]) -> Source {
     let bytes = source.to_vec().into();
-    Source::open(bytes, &budget.limits).expect("the photograph is whole")
+    Source::open(bytes, &Limits::default()).expect("the photograph is whole")
 }
 
 /// A dozen widths in two formats of a photograph of six million pixels, decoded once for all of them, or for each.
@@ -168,23 +164,22 @@ fn many_widths(bencher: Bencher<'_, '_>, how: &str) {
         })
         .collect();
     bencher.bench(|| {
-        let budget = Budget {
-            limits: Limits::default(),
-            deadline: Instant::now() + Duration::from_secs(600),
-        };
-        let source = opened(&source, &budget);
+        let budget = Budget::until(Instant::now() + Duration::from_secs(600));
+        let source = opened(&source);
         let mut bytes = 0;
         let mut count = |made: Result<Encoded, TransformError>| {
             bytes += made.expect("the photograph is whole").bytes.len();
         };
         if how == "together" {
-            transform::render_all(&source, &items, &budget, u64::MAX, |_, made| {
+            let plan = source.plan_batch(items.clone(), u64::MAX);
+            plan.render(&budget, |_, made| {
                 count(made);
                 ControlFlow::Continue(())
             });
         } else {
             for BatchItem { recipe, hints } in &items {
-                count(transform::render(&source, recipe, hints, &budget));
+                let plan = source.plan(recipe, hints);
+                count(plan.and_then(|plan| plan.render(&budget)));
             }
         }
         bytes

@@ -7,7 +7,6 @@ use image::ImageFormat;
 use image::RgbaImage;
 use safelight::options::Output;
 use safelight::options::Recipe;
-use safelight::transform;
 use safelight::transform::Budget;
 use safelight::transform::Encoded;
 use safelight::transform::Hints;
@@ -26,15 +25,13 @@ pub fn recipe(width: Option<u32>, output: Output) -> Recipe {
 
 /// A render within the limits of the shipped settings, drawings made into pixels, and far more time than it needs.
 pub fn render(source: &[u8], recipe: &Recipe) -> Result<Encoded, TransformError> {
-    let budget = Budget {
-        limits: Limits {
-            rasterize_svg: true,
-            ..Limits::default()
-        },
-        deadline: Instant::now() + Duration::from_secs(120),
+    let limits = Limits {
+        rasterize_svg: true,
+        ..Limits::default()
     };
-    let source = Source::open(source.to_vec().into(), &budget.limits)?;
-    transform::render(&source, recipe, &Hints::default(), &budget)
+    let source = Source::open(source.to_vec().into(), &limits)?;
+    let plan = source.plan(recipe, &Hints::default())?;
+    plan.render(&Budget::until(Instant::now() + Duration::from_secs(120)))
 }
 
 /// The pixels of a file of any format: it is made a PNG, which `image` reads without any code of ours.

@@ -26,7 +26,6 @@ use safelight::error::Error;
 use safelight::options::Options;
 use safelight::policy::Policy;
 use safelight::request::Accept;
-use safelight::transform;
 use safelight::transform::Budget;
 use safelight::transform::Encoded;
 use safelight::transform::Hints;
@@ -169,17 +168,17 @@ fn rendered(bytes: &[u8], options: &str) -> Result<Encoded, Error> {
         webp: true,
     };
     let (recipe, _) = policy.decide(&parsed, accept).map_err(Error::from)?;
-    let budget = Budget {
-        limits: Limits {
-            source_pixels: 2_000_000,
-            animation_pixels: 2_000_000,
-            render_memory: ByteSize::mib(192),
-            rasterize_svg: true,
-            ..Limits::default()
-        },
-        deadline: Instant::now() + LONGEST,
+    let limits = Limits {
+        source_pixels: 2_000_000,
+        animation_pixels: 2_000_000,
+        render_memory: ByteSize::mib(192),
+        rasterize_svg: true,
+        ..Limits::default()
     };
-    let source = Source::open(bytes.to_vec().into(), &budget.limits).map_err(Error::from)?;
-    transform::cost(&source, &recipe, &Hints::default(), &budget.limits).map_err(Error::from)?;
-    transform::render(&source, &recipe, &Hints::default(), &budget).map_err(Error::from)
+    let budget = Budget::until(Instant::now() + LONGEST);
+    let source = Source::open(bytes.to_vec().into(), &limits).map_err(Error::from)?;
+    let plan = source
+        .plan(&recipe, &Hints::default())
+        .map_err(Error::from)?;
+    plan.render(&budget).map_err(Error::from)
 }

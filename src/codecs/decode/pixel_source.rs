@@ -20,74 +20,102 @@ pub(crate) struct ReducedCopy {
 }
 
 impl ReducedCopy {
+    /// A copy with one pixel for `denominator` pixels of the source, on each axis.
     pub fn new(denominator: u32, bytes: Bytes) -> Self {
         ReducedCopy { bytes, denominator }
+    }
+
+    /// The copy in place of its source, if it has the size that it should have, and as many pixels as `scale` asks of the source.
+    fn in_place_of(&self, source: &Header, scale: DecodeScale) -> Option<File> {
+        let header = decode::header(&self.bytes).ok()?;
+        let size = source.decoded(DecodeScale::one_of(self.denominator));
+        let scale = DecodeScale {
+            eighths: scale.eighths * self.denominator,
+        };
+        let serves =
+            header.format == SourceFormat::Jpeg && header.size == size && scale.eighths <= 8;
+        serves.then(|| File {
+            bytes: self.bytes.clone(),
+            header,
+            scale,
+        })
     }
 }
 
 /// What is decoded for a picture: its source, or a reduced copy in its place.
-pub(crate) struct PixelSource<'a> {
-    source: &'a [u8],
-    header: &'a Header,
-    scale: DecodeScale,
-    instead: Option<(&'a [u8], Header, DecodeScale)>,
+#[derive(Clone, Debug)]
+pub(crate) struct PixelSource {
+    source: File,
+    copy: Option<File>,
 }
 
-impl<'a> PixelSource<'a> {
-    /// The reduced copy, if there is one of the size that it should have; else the source.
+/// A file, and the scale at which it is decoded.
+#[derive(Clone, Debug)]
+struct File {
+    bytes: Bytes,
+    header: Header,
+    scale: DecodeScale,
+}
+
+impl PixelSource {
+    /// The pixels of a source at a scale, from the reduced copy where it serves.
     pub fn of(
-        source: &'a [u8],
-        header: &'a Header,
+        source: &Bytes,
+        header: &Header,
         scale: DecodeScale,
-        copy: Option<&'a ReducedCopy>,
+        copy: Option<&ReducedCopy>,
     ) -> Self {
-        let instead = copy.and_then(|reduced_copy| {
-            let ReducedCopy { bytes, denominator } = reduced_copy;
-            let found = decode::header(bytes).ok()?;
-            let size = header.decoded(DecodeScale::one_of(*denominator));
-            let left = DecodeScale {
-                eighths: scale.eighths * denominator,
-            };
-            (found.format == SourceFormat::Jpeg && found.size == size && left.eighths <= 8)
-                .then_some((bytes.as_ref(), found, left))
-        });
         PixelSource {
-            source,
-            header,
-            scale,
-            instead,
+            source: File {
+                bytes: source.clone(),
+                header: *header,
+                scale,
+            },
+            copy: copy.and_then(|copy| copy.in_place_of(header, scale)),
         }
     }
 
     /// What is read, its header, and the scale that it is read at.
     pub fn parts(&self) -> (&[u8], &Header, DecodeScale) {
-        match &self.instead {
-            Some((bytes, header, scale)) => (bytes, header, *scale),
-            None => (self.source, self.header, self.scale),
-        }
+        let File {
+            bytes,
+            header,
+            scale,
+        } = self.copy.as_ref().unwrap_or(&self.source);
+        (bytes, header, *scale)
+    }
+
+    /// The scale at which the source is decoded, or would be in place of its copy.
+    pub fn scale(&self) -> DecodeScale {
+        self.source.scale
     }
 
     /// Bytes of the reduced copy, where there is one: its source is held as well.
-    pub fn held(&self) -> u64 {
-        self.instead.map_or(0, |(bytes, _, _)| bytes.len() as u64)
+    pub fn copy_bytes(&self) -> u64 {
+        self.copy.as_ref().map_or(0, |copy| copy.bytes.len() as u64)
     }
 
     /// The pixels, of the same number whatever they come from; of a source that lacks its end what there is of them.
-    pub fn decoded(
+    pub fn decode(
         &self,
         truncated: TruncatedSources,
     ) -> Result<(Decoded, Option<Truncation>), TransformError> {
-        if let Some((bytes, header, scale)) = &self.instead
-            && let Ok(decoded) = decode::pixels(bytes, header, *scale)
+        if let Some(copy) = &self.copy
+            && let Ok(decoded) = decode::pixels(&copy.bytes, &copy.header, copy.scale)
         {
             let extent = self.extent();
             return Ok((Decoded { extent, ..decoded }, None));
         }
-        decode::pixels_there_are(self.source, self.header, self.scale, truncated)
+        let File {
+            bytes,
+            header,
+            scale,
+        } = &self.source;
+        decode::pixels_there_are(bytes, header, *scale, truncated)
     }
 
     /// The same pixels, as they are resampled, where what is read allows that.
-    pub fn streamed(&self) -> Option<Streamed<'_>> {
+    pub fn stream(&self) -> Option<Streamed<'_>> {
         let (bytes, header, scale) = self.parts();
         let extent = self.extent();
         decode::streamed(bytes, header, scale).map(|found| Streamed { extent, ..found })
@@ -95,6 +123,6 @@ impl<'a> PixelSource<'a> {
 
     /// The size that the pixels stand for: a copy was rounded up, its source was not.
     fn extent(&self) -> (f64, f64) {
-        self.header.extent(self.scale)
+        self.source.header.extent(self.source.scale)
     }
 }

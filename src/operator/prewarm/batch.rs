@@ -25,11 +25,11 @@ use crate::pipeline::render::IDLE_TIMEOUT;
 use crate::pipeline::render::Priority;
 use crate::pipeline::render::rendition;
 use crate::policy::Job;
-use crate::transform;
 use crate::transform::BatchItem;
 use crate::transform::Budget;
 use crate::transform::Encoded;
 use crate::transform::Hints;
+use crate::transform::SaliencyMapPlan;
 
 /// What came of a picture that was to be there before anybody asks.
 #[derive(Clone, Debug)]
@@ -190,10 +190,7 @@ impl Pipeline {
         let SourceBytes { record, bytes } = source;
         let pictures = u32::try_from(lacking.len()).unwrap_or(u32::MAX);
         let deadline = Deadline::after(IDLE_TIMEOUT.saturating_mul(pictures));
-        let budget = Budget {
-            limits: self.limits,
-            deadline: deadline.instant(),
-        };
+        let budget = Budget::until(deadline.instant());
         let source = self.open_source(bytes, deadline, Priority::Idle).await?;
         let mut items = Vec::with_capacity(lacking.len());
         for MissingRendition { jobs: wanting, .. } in &lacking {
@@ -205,12 +202,11 @@ impl Pipeline {
                 hints: self.cached_hints(job, name, &record).await,
             });
         }
-        let most = self.cpu.idle_bytes();
-        let cost = transform::cost_of_all(&source, &items, &budget.limits, most);
+        let plan = source.plan_batch(items, self.cpu.idle_bytes());
         // One picture waits to be kept while the next is made, not all of them.
         let (tell, mut told) = mpsc::channel(1);
-        let work = self.run_on_worker(cost, deadline, Priority::Idle, move || {
-            transform::render_all(&source, &items, &budget, most, |at, made| {
+        let work = self.run_on_worker(plan.cost(), deadline, Priority::Idle, move || {
+            plan.render(&budget, |at, made| {
                 match tell.blocking_send((at, made)) {
                     Ok(()) => ControlFlow::Continue(()),
                     // Nobody wants it any more.
@@ -247,20 +243,22 @@ impl Pipeline {
         Ok(())
     }
 
-    /// What a look at the source has told, if one is kept. Else idle work looks for itself, at its own expense: a client that asks for the
-    /// same look must not come to wait for it.
+    /// The saliency map of the source, if one is cached. Else idle work makes one for itself, at its own expense: a client that asks for
+    /// the same map must not come to wait for idle work.
     pub(crate) async fn cached_hints(
         self: &Arc<Self>,
         job: &Job,
         name: &SourceName,
         record: &SourceRecord,
     ) -> Hints {
-        if !transform::needs_saliency_map(&job.recipe) {
+        if !SaliencyMapPlan::is_needed(&job.recipe) {
             return Hints::default();
         }
         let key = RenditionKey::of_saliency_map(&name.key, record, job.recipe.gravity);
         let found = self.cache.find(key).await;
-        found.map_or_else(Hints::default, |found| Hints::of(&found.rendition.bytes))
+        found.map_or_else(Hints::default, |found| {
+            Hints::of_saliency_map(&found.rendition.bytes)
+        })
     }
 
     /// Keeps a picture, unless somebody was faster.

@@ -6,13 +6,13 @@
 use crate::options::Color;
 use crate::options::TrimBorder;
 
+use crate::codecs::TransformError;
 use crate::pixels::Channels;
 use crate::pixels::PixelRect;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
 use crate::pixels::buffer;
 use crate::pixels::to_u8;
-use crate::transform::TransformError;
 
 /// The tolerance where none is asked for. Cloudflare names no default; its examples use this one throughout. It covers the noise of
 /// a JPEG at usual quality, and not the faint shadow of a product on white.

@@ -1,123 +1,163 @@
-//! In which order several pictures are made of one decode, and what they share: levels of ever fewer pixels, on each of them the pixels
-//! as they are composed, and of each composition the files. Decided by numbers, before there are pixels.
+//! The plan of several pictures of one source: decoded once for all of them, composed once for those that differ in their files alone,
+//! written once where the files are equal too.
+//!
+//! Each is what a plan of its own would make: the same bytes where the source is decoded at the scale that such a plan chooses, and a
+//! picture that looks the same where another one needs more pixels, whose means stand in for the scaled decode. What does not come from
+//! the pixels of one still (animations, drawings, facts, borders that are searched for) is rendered by itself.
+//!
+//! Never more in memory than the limits allow: what does not fit together is decoded again in smaller groups.
 
-use crate::options::Fit;
 use crate::options::Gravity;
+use crate::options::Output;
 use crate::options::Recipe;
-use crate::options::Rotation;
-use crate::options::Trim;
 
-use crate::transform::Limits;
-use crate::transform::plan::Plan;
+use crate::codecs::TransformError;
+use crate::transform::cost::Cost;
+use crate::transform::hints::Hints;
+use crate::transform::plan::animation;
+use crate::transform::plan::cost;
 use crate::transform::plan::saliency::SaliencyMap;
-use crate::transform::render::compose::CompositeKey;
+use crate::transform::plan::saliency_map::SaliencyMapPlan;
+use crate::transform::plan::schedule::Member;
+use crate::transform::plan::schedule::schedule;
+use crate::transform::plan::still::StillPlan;
+use crate::transform::source::RasterSource;
+use crate::transform::source::Source;
 
-/// A picture that can be made of pixels which others are made of as well.
+/// One picture of several that are made of a source.
 #[derive(Clone, Debug)]
-pub(crate) struct Member<'a> {
-    /// Which one of the items.
-    pub at: usize,
-    pub recipe: &'a Recipe,
-    /// What is known to catch the eye, where the plan needed it.
-    pub saliency: Option<SaliencyMap>,
-    pub plan: Plan,
-    /// By how much fewer decoded pixels there are for it than stored ones, on each axis: as if it were made alone, but that levels are halves
-    /// of each other, so that what would be decoded at three eighths is made of a half.
-    pub denominator: u32,
+pub struct BatchItem {
+    /// What the picture is.
+    pub recipe: Recipe,
+    /// What is known of the source.
+    pub hints: Hints,
 }
 
-/// Pixels at one scale, and what is made of them, the largest last.
-#[derive(Debug)]
-pub(crate) struct Level<'a> {
-    pub denominator: u32,
-    pub shared: Vec<Shared<'a>>,
+/// Several pictures as planned. What cannot be made is no error of the plan: its rendering fails, alone.
+#[derive(Clone, Debug)]
+pub struct BatchPlan {
+    pub(crate) source: Source,
+    pub(crate) items: Vec<BatchItem>,
+    /// Bytes that may be held at once.
+    pub(crate) most: u64,
+    cost: Cost,
 }
 
-/// Pixels that are composed once.
-#[derive(Debug)]
-pub(crate) struct Shared<'a> {
-    pub plan: Plan,
-    composition: CompositeKey,
-    pub files: Vec<File<'a>>,
+/// Members that are made of one decode, and what that costs.
+pub(crate) struct Part<'a> {
+    pub members: Vec<Member<'a>>,
+    pub cost: Cost,
 }
 
-/// A file that is written once, and the items that it is for.
-#[derive(Debug)]
-pub(crate) struct File<'a> {
-    pub recipe: &'a Recipe,
-    pub items: Vec<usize>,
-}
-
-/// What the members are made of, the level with most pixels first. `has_planes`: whether the source has pixels that can become planes.
-pub(crate) fn schedule<'a>(
-    members: &[Member<'a>],
-    has_planes: bool,
-    limits: &Limits,
-) -> Vec<Level<'a>> {
-    let mut levels: Vec<Level<'a>> = Vec::new();
-    for member in members {
-        let level = found(
-            &mut levels,
-            |level| level.denominator == member.denominator,
-            || Level {
-                denominator: member.denominator,
-                shared: Vec::new(),
-            },
-        );
-        let composition = CompositeKey::of(has_planes, &member.plan, member.recipe, limits);
-        let shared = found(
-            &mut level.shared,
-            |shared| shared.plan == member.plan && shared.composition == composition,
-            || Shared {
-                plan: member.plan.clone(),
-                composition: composition.clone(),
-                files: Vec::new(),
-            },
-        );
-        let file = found(
-            &mut shared.files,
-            |file| unplanned(file.recipe) == unplanned(member.recipe),
-            || File {
-                recipe: member.recipe,
-                items: Vec::new(),
-            },
-        );
-        file.items.push(member.at);
+impl Source {
+    /// Plans several pictures, within `most` bytes: what would hold more alone is refused when it is rendered.
+    pub fn plan_batch(&self, items: Vec<BatchItem>, most: u64) -> BatchPlan {
+        let mut plan = BatchPlan {
+            source: self.clone(),
+            items,
+            most: most.min(self.limits().render_memory.bytes()),
+            cost: cost::of_nothing(self.bytes()),
+        };
+        plan.cost = plan.total_cost();
+        plan
     }
-    levels.sort_by_key(|level| level.denominator);
-    for level in &mut levels {
-        level
-            .shared
-            .sort_by_key(|shared| shared.plan.layout.output().area());
-    }
-    levels
 }
 
-/// The item that is wanted, made where there is none.
-fn found<T>(
-    items: &mut Vec<T>,
-    is_wanted: impl Fn(&T) -> bool,
-    make: impl FnOnce() -> T,
-) -> &mut T {
-    let at = items.iter().position(is_wanted).unwrap_or_else(|| {
-        items.push(make());
-        items.len() - 1
-    });
-    &mut items[at]
+impl BatchPlan {
+    /// What rendering holds at its worst, and takes in all. What cannot be made takes nothing.
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    fn total_cost(&self) -> Cost {
+        let nothing = cost::of_nothing(self.source.bytes());
+        let alone = |item| self.cost_alone(item).unwrap_or(nothing);
+        let Some(source) = self.source.raster() else {
+            return self.items.iter().map(alone).fold(nothing, Cost::and);
+        };
+        let (mut members, mut whole) = (Vec::new(), nothing);
+        let mut gravities: Vec<Gravity> = Vec::new();
+        for (at, item) in self.items.iter().enumerate() {
+            let gravity = item.recipe.gravity;
+            if lacks_saliency_map(item) && !gravities.contains(&gravity) {
+                gravities.push(gravity);
+                let map = self.source.plan_saliency_map(gravity);
+                whole = map.map_or(whole, |map| whole.and(map.cost()));
+            }
+            if is_alone(source, &item.recipe) {
+                whole = whole.and(alone(item));
+            } else {
+                members.extend(self.member(source, at, item.hints.saliency.as_ref()));
+            }
+        }
+        let parts = self.parts(source, members);
+        parts
+            .into_iter()
+            .fold(whole, |sum, part| sum.and(part.cost))
+    }
+
+    /// What a picture costs that is rendered by itself.
+    fn cost_alone(&self, item: &BatchItem) -> Result<Cost, TransformError> {
+        let plan = self.source.plan(&item.recipe, &item.hints)?;
+        plan.cost().within_bytes(self.most)
+    }
+
+    /// Plans a picture that others share pixels with, and refuses what would be refused by itself.
+    pub(crate) fn member(
+        &self,
+        source: RasterSource<'_>,
+        at: usize,
+        saliency: Option<&SaliencyMap>,
+    ) -> Result<Member<'_>, TransformError> {
+        let recipe = &self.items[at].recipe;
+        let hints = Hints {
+            saliency: saliency.cloned(),
+            reduced_copy: None,
+        };
+        let plan = StillPlan::of(source, recipe, &hints)?;
+        cost::of_still(source, &plan, recipe).within_bytes(self.most)?;
+        let scale = source.header.supported(plan.pixels.scale());
+        Ok(Member {
+            at,
+            recipe,
+            saliency: hints.saliency,
+            placement: plan.placement,
+            denominator: scale.denominator(),
+        })
+    }
+
+    /// The parts that fit into memory, each of them as large as it can be.
+    pub(crate) fn parts<'a>(
+        &self,
+        source: RasterSource<'_>,
+        mut members: Vec<Member<'a>>,
+    ) -> Vec<Part<'a>> {
+        if members.is_empty() {
+            return Vec::new();
+        }
+        let levels = schedule(&members, !source.header.alpha, source.limits);
+        let cost = cost::of_batch(source, &levels);
+        if members.len() == 1 || cost.within_bytes(self.most).is_ok() {
+            return vec![Part { members, cost }];
+        }
+        let output = |member: &Member<'_>| member.placement.layout.output();
+        members.sort_by_key(|member| (member.denominator, output(member).area()));
+        let rest = members.split_off(members.len() / 2);
+        let mut parts = self.parts(source, members);
+        parts.extend(self.parts(source, rest));
+        parts
+    }
 }
 
-/// A recipe without what has become a plan.
-fn unplanned(recipe: &Recipe) -> Recipe {
-    Recipe {
-        trim: Trim::default(),
-        flip: None,
-        rotate: Rotation::Upright,
-        width: None,
-        height: None,
-        fit: Fit::ScaleDown,
-        gravity: Gravity::Center,
-        border: None,
-        animated: true,
-        ..recipe.clone()
-    }
+/// Whether a picture is not made of the pixels of one still, by its recipe alone.
+pub(crate) fn is_alone(source: RasterSource<'_>, recipe: &Recipe) -> bool {
+    let is_moving = source.animation.is_some() && animation::format(recipe).is_some();
+    matches!(recipe.output, Output::Json | Output::Svg)
+        || recipe.trim.border.is_some()
+        || (recipe.animated && is_moving)
+}
+
+/// Whether a map has to be rendered for an item.
+pub(crate) fn lacks_saliency_map(item: &BatchItem) -> bool {
+    SaliencyMapPlan::is_needed(&item.recipe) && item.hints.saliency.is_none()
 }

@@ -1,209 +1,136 @@
-//! What happens to a picture, in numbers: what is cut off it, which way it turns and where every pixel goes.
+//! What is decided before a pixel is decoded: the place of every pixel, what the picture is made of, its format, and what the render
+//! costs. The modules of `render` import these, never the other way.
 
+pub(crate) mod animation;
 pub(crate) mod autotrim;
 pub(crate) mod batch;
 pub(crate) mod cost;
+pub(crate) mod drawing;
 pub(crate) mod geometry;
+pub(crate) mod info;
+pub(crate) mod output;
+pub(crate) mod placement;
+pub(crate) mod reduced_copy;
 pub(crate) mod saliency;
+pub(crate) mod saliency_map;
+pub(crate) mod schedule;
+pub(crate) mod still;
 
+use crate::options::Format;
+use crate::options::Output;
 use crate::options::Recipe;
 
-use crate::pixels::PixelRect;
-use crate::pixels::Rect;
+use crate::codecs::TransformError;
+use crate::codecs::encode;
 use crate::pixels::Size;
-use crate::pixels::orientation::Orientation;
-use crate::transform::plan::geometry::Layout;
-use crate::transform::plan::saliency::SaliencyMap;
+use crate::transform::cost::Cost;
+use crate::transform::hints::Hints;
+use crate::transform::plan::animation::AnimationPlan;
+use crate::transform::plan::info::InfoPlan;
+use crate::transform::plan::saliency_map::SaliencyMapPlan;
+use crate::transform::plan::still::StillPlan;
+use crate::transform::source::RasterSource;
+use crate::transform::source::Source;
 
-/// The way of a picture from its stored pixels to its place in the output: upright, trimmed, turned, laid out. All of it comes to one
-/// crop and one resize of the stored pixels and one turn of the few that are left.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Plan {
-    /// Size of the picture as stored.
-    stored: Size,
-    /// What makes it upright.
-    orientation: Orientation,
-    /// What the recipe makes of the upright picture.
-    turn: Orientation,
-    /// The part of the upright picture that is left of it.
-    pub trimmed: PixelRect,
-    /// What happens after that.
-    pub layout: Layout,
+/// The picture that a recipe describes, as planned from a source.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) source: Source,
+    pub(crate) recipe: Recipe,
+    pub(crate) hints: Hints,
+    pub(crate) product: Product,
+    cost: Cost,
+}
+
+/// What a render makes.
+#[derive(Clone, Debug)]
+pub(crate) enum Product {
+    Still(StillPlan),
+    Animation(AnimationPlan),
+    Info(InfoPlan),
+    /// A drawing, or its pixels or facts about it: its plan needs the cleaned file.
+    Drawing,
+}
+
+impl Source {
+    /// Plans the picture that `recipe` describes. What the hints do not tell, the render finds out itself. Where a border has to be found,
+    /// the output may turn out larger, which the render then finds out too.
+    ///
+    /// # Errors
+    /// Where it is known by now that the render would fail.
+    pub fn plan(&self, recipe: &Recipe, hints: &Hints) -> Result<Plan, TransformError> {
+        let (product, cost) = match self.raster() {
+            None => {
+                let cost = drawing::cost(self.bytes(), recipe, self.limits())?;
+                (Product::Drawing, cost)
+            }
+            Some(_) if recipe.output == Output::Svg => return Err(TransformError::NotADrawing),
+            Some(source) => {
+                let (product, cost) = product(source, recipe, hints)?;
+                let cost = self.with_searches(source, recipe, hints, cost)?;
+                (product, cost)
+            }
+        };
+        Ok(Plan {
+            source: self.clone(),
+            recipe: recipe.clone(),
+            hints: hints.clone(),
+            product,
+            cost: cost.within(self.limits())?,
+        })
+    }
+
+    /// The cost of a picture with that of what has to be found in its pixels first.
+    fn with_searches(
+        &self,
+        source: RasterSource<'_>,
+        recipe: &Recipe,
+        hints: &Hints,
+        cost: Cost,
+    ) -> Result<Cost, TransformError> {
+        let cost = match recipe.trim.border {
+            Some(_) => cost.and(cost::of_border_search(source)),
+            None => cost,
+        };
+        if SaliencyMapPlan::is_needed(recipe) && hints.saliency.is_none() {
+            Ok(cost.and(self.plan_saliency_map(recipe.gravity)?.cost()))
+        } else {
+            Ok(cost)
+        }
+    }
 }
 
 impl Plan {
-    /// A plan for a picture of which `trimmed` is left. `saliency` is of the upright picture; it says where a crop goes that
-    /// must look.
-    pub fn of(
-        stored: Size,
-        orientation: Orientation,
-        trimmed: PixelRect,
-        recipe: &Recipe,
-        saliency: Option<&SaliencyMap>,
-    ) -> Plan {
-        let turn = Orientation::asked(recipe.flip, recipe.rotate);
-        let upright = orientation.size(stored);
-        let turned = turn.size(upright);
-        let part = turn.inverse().stored_rect(trimmed.exact(), upright).scaled(
-            1.0 / f64::from(turned.width),
-            1.0 / f64::from(turned.height),
-        );
-        let saliency = saliency.map(|saliency| saliency.turned(turn));
-        let focus = |window| match &saliency {
-            Some(saliency) => saliency.focus(part, window),
-            None => (0.5, 0.5),
-        };
-        let layout = geometry::layout(turn.size(trimmed.size()), recipe, Some(&focus));
-        Plan {
-            stored,
-            orientation,
-            turn,
-            trimmed,
-            layout,
-        }
+    /// What rendering holds and takes, by headers alone.
+    pub fn cost(&self) -> Cost {
+        self.cost
     }
 
-    /// The same plan for a smaller output: a thumbnail of what it makes.
-    pub fn reduced(&self, longest: u32) -> Plan {
-        Plan {
-            layout: self.layout.reduced(longest),
-            ..self.clone()
-        }
-    }
-
-    /// The part of the stored picture that is kept, where `extent` samples stand for all of it.
-    pub fn crop(&self, extent: (f64, f64)) -> Rect {
-        let turned = self.turn.size(self.trimmed.size());
-        let trimmed = self.turn.stored_rect(self.layout.crop, turned);
-        let upright = Rect {
-            left: trimmed.left + f64::from(self.trimmed.left),
-            top: trimmed.top + f64::from(self.trimmed.top),
-            ..trimmed
-        };
-        self.orientation
-            .stored_rect(upright, self.orientation.size(self.stored))
-            .scaled(
-                extent.0 / f64::from(self.stored.width),
-                extent.1 / f64::from(self.stored.height),
-            )
-    }
-
-    /// The size that part is scaled to, as stored.
-    pub fn target(&self) -> Size {
-        self.turn().size(self.layout.scaled)
-    }
-
-    /// What is done to the scaled pixels to turn them as they should be.
-    pub fn turn(&self) -> Orientation {
-        self.orientation.then(self.turn)
-    }
-
-    /// Whether every stored pixel is a pixel of the output, at the same place.
-    pub fn changes_nothing(&self) -> bool {
-        let whole = PixelRect::whole(self.stored).exact();
-        self.turn().is_upright()
-            && self.crop((whole.width, whole.height)) == whole
-            && self.layout.output() == self.stored
+    /// Whether a picture of this recipe, format and size would come out smaller with a greater effort.
+    pub fn is_interim(recipe: &Recipe, format: Format, size: Size) -> bool {
+        format == Format::Avif && !encode::is_settled(size, recipe.effort)
     }
 }
 
-// One row, one line: a table.
-#[cfg(test)]
-#[rustfmt::skip]
-mod tests {
-    use crate::options::Options;
-    use crate::options::Recipe;
-    use crate::options::Rotation;
-
-        use crate::pixels::orientation::Orientation;
-    use crate::pixels::Rect;
-    use crate::pixels::Size;
-    use crate::transform::plan::geometry;
-    use super::Plan;
-
-    fn plan(options: &str, orientation: u32) -> Plan {
-        let options: Options = options.parse().expect("the table holds valid options");
-        let side = |width: Option<crate::options::Width>| match width {
-            Some(crate::options::Width::Pixels(width)) => Some(width.get()),
-            _ => None,
-        };
-        let recipe = Recipe {
-            trim: options.combined_trim(),
-            flip: options.flip,
-            rotate: options.rotate.unwrap_or(Rotation::Upright),
-            width: side(options.width),
-            height: options.height.map(|height| height.get()),
-            fit: options.fit.unwrap_or_default(),
-            gravity: options.gravity.unwrap_or_default(),
-            ..Recipe::default()
-        };
-        let (stored, orientation) = (Size::new(400, 200), Orientation::from_exif(orientation));
-        let trimmed = geometry::trimmed(orientation.size(stored), &recipe.trim)
-            .expect("the table leaves something");
-        Plan::of(stored, orientation, trimmed, &recipe, None)
+/// What a recipe makes of a source with pixels, and the cost of that.
+fn product(
+    source: RasterSource<'_>,
+    recipe: &Recipe,
+    hints: &Hints,
+) -> Result<(Product, Cost), TransformError> {
+    let placement = still::placement(source, recipe, hints.saliency.as_ref())?;
+    if recipe.output == Output::Json {
+        let info = InfoPlan::of(source, recipe, hints, &placement);
+        let cost = cost::of_thumbnail(source, &info.thumbnail);
+        return Ok((Product::Info(info), cost));
     }
-
-    /// Options and orientation of a source stored 400x200, then left, top, width and height of the stored part and the output.
-    #[track_caller]
-    fn check(options: &str, orientation: u32, part: (f64, f64, f64, f64), output: (u32, u32)) {
-        let plan = plan(options, orientation);
-        let (left, top, width, height) = part;
-        let expected = Rect {
-            left,
-            top,
-            width,
-            height,
-        };
-        assert_eq!(plan.crop((400.0, 200.0)), expected, "{options}");
-        assert_eq!(
-            plan.layout.output(),
-            Size::new(output.0, output.1),
-            "{options}"
-        );
+    let animation = source.animation.filter(|_| recipe.animated);
+    if let (Some(animation), Some(format)) = (animation, animation::format(recipe)) {
+        let plan = AnimationPlan::of(source, animation, format, placement);
+        let cost = cost::of_animation(source, &plan, recipe);
+        return Ok((Product::Animation(plan), cost));
     }
-
-    #[test]
-    fn trim_comes_first_and_counts_upright_pixels() {
-        check("trim=10;20;30;40", 1, (40.0, 10.0, 340.0, 160.0), (340, 160));
-        check("trim=0.1;0.25;0.1;0.25", 1, (100.0, 20.0, 200.0, 160.0), (200, 160));
-        check("trim.left=100,trim.width=50", 1, (100.0, 0.0, 50.0, 200.0), (50, 200));
-        check("trim.width=0.5,trim.right=300", 1, (0.0, 0.0, 100.0, 200.0), (100, 200));
-        // Stored lying on its side: what is cut off the top is the left of what is stored.
-        check("trim.top=100", 6, (100.0, 0.0, 300.0, 200.0), (200, 300));
-    }
-
-    #[test]
-    fn rotation_comes_before_the_box() {
-        check("rotate=90", 1, (0.0, 0.0, 400.0, 200.0), (200, 400));
-        check("rotate=90,width=100", 1, (0.0, 0.0, 400.0, 200.0), (100, 200));
-        check("rotate=180,width=100", 1, (0.0, 0.0, 400.0, 200.0), (100, 50));
-        check("rotate=90,trim.left=200", 1, (200.0, 0.0, 200.0, 200.0), (200, 200));
-        // Turned clockwise, the top of the result is the left of the source.
-        check("rotate=90,width=100,height=100,fit=cover,gravity=top", 1, (0.0, 0.0, 200.0, 200.0), (100, 100));
-        check("flip=h,rotate=90,width=100,height=100,fit=cover,gravity=top", 1, (200.0, 0.0, 200.0, 200.0), (100, 100));
-    }
-
-    #[test]
-    fn nothing_changes_only_where_nothing_is_asked() {
-        assert!(plan("anim=true", 1).changes_nothing());
-        assert!(plan("width=400", 1).changes_nothing());
-        assert!(plan("width=4000", 1).changes_nothing());
-        for (options, orientation) in [
-            ("anim=true", 6),
-            ("anim=true", 2),
-            ("flip=h", 1),
-            ("rotate=180", 1),
-            ("trim.top=1", 1),
-            ("width=399", 1),
-        ] {
-            assert!(
-                !plan(options, orientation).changes_nothing(),
-                "{options} {orientation}"
-            );
-        }
-        assert!(
-            plan("rotate=180", 3).changes_nothing(),
-            "turned twice is not turned"
-        );
-    }
+    let plan = StillPlan::placed(source, recipe, hints, placement);
+    let cost = cost::of_still(source, &plan, recipe);
+    Ok((Product::Still(plan), cost))
 }

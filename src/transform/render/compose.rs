@@ -1,14 +1,21 @@
-//! The layers between pixels as decoded and pixels as an encoder takes them: resized, in the colours of the output, turned, on their
-//! background, with their effects, in their border; and the format that they will be written in.
+//! The steps between pixels as decoded and pixels as an encoder takes them.
+//!
+//! Where every pixel goes was decided before, as one value: a [`Placement`]. So what is trimmed, cropped and scaled is one pass over the
+//! stored pixels, and only the few that are left are turned.
+
+use std::borrow::Cow;
 
 use crate::options::Color;
-use crate::options::Effects;
 use crate::options::Format;
 use crate::options::Output;
 use crate::options::Quality;
 use crate::options::Recipe;
 use crate::options::Warning;
 
+use crate::codecs::Limits;
+use crate::codecs::TransformError;
+use crate::codecs::decode;
+use crate::codecs::decode::Decoded;
 use crate::codecs::encode;
 use crate::codecs::encode::Chroma;
 use crate::codecs::encode::Picture;
@@ -18,7 +25,6 @@ use crate::pixels::Pixels;
 use crate::pixels::Planar;
 use crate::pixels::Plane;
 use crate::pixels::Raster;
-use crate::pixels::Size;
 use crate::pixels::Subsampling;
 use crate::pixels::canvas;
 use crate::pixels::color;
@@ -29,128 +35,45 @@ use crate::pixels::of_both;
 use crate::pixels::resize;
 use crate::pixels::resize::Mixing;
 use crate::pixels::resize::Planes;
-use crate::transform::Limits;
-use crate::transform::TransformError;
-use crate::transform::plan::Plan;
-use crate::transform::plan::geometry::Layout;
+use crate::transform::plan::output;
+use crate::transform::plan::placement::Placement;
 
-/// Pixels with nothing left to be done to them, of which several files may be made.
-pub(crate) enum Composite {
-    /// Upright planes, for encoders that take them.
-    Planes(Planes),
-    /// Pixels in the colours of the output, with the profile of these where they are not sRGB.
-    Pixels(Raster, Option<Vec<u8>>),
+/// Pixels as decoded, and how they are to be read.
+pub(crate) struct SourcePixels<'a> {
+    pub pixels: Pixels<'a>,
+    /// The size that the samples stand for, in samples: see `Rect`.
+    pub extent: (f64, f64),
+    pub space: Cow<'a, ColorSpace>,
 }
 
-impl Composite {
-    /// What `recipes` ask for by one plan. They are of one `CompositeKey`.
-    pub fn of(
-        pixels: Pixels<'_>,
-        extent: (f64, f64),
-        space: &ColorSpace,
-        plan: &Plan,
-        recipes: &[&Recipe],
-        limits: &Limits,
-    ) -> Result<Composite, TransformError> {
-        let Some(first) = recipes.first() else {
-            return Err(TransformError::Resize("nobody asks for it".to_owned()));
-        };
-        if !has_planes(pixels.channels(), space) || !takes_planes(plan, first, limits) {
-            let (raster, profile) = composed(pixels, extent, space, plan, first)?;
-            return Ok(Composite::Pixels(raster, profile));
-        }
-        let is_wanted = |subsampling| {
-            let mut resampled = recipes
-                .iter()
-                .map(|recipe| resampled(opaque(plan, recipe, limits).0, plan));
-            resampled.any(|wanted| wanted == subsampling)
-        };
-        let (crop, target) = (plan.crop(extent), plan.target());
-        let planes = resize::planes(pixels, crop, target, mixing(space), is_wanted)?;
-        let turn = plan.turn();
-        let turned = |plane| turn.upright_plane(plane);
-        let both_turned =
-            |chroma: Option<[Plane; 2]>| chroma.map(|chroma| of_both(chroma, turned)).transpose();
-        Ok(Composite::Planes(Planes {
-            luma: turned(planes.luma)?,
-            full: both_turned(planes.full)?,
-            halved: both_turned(planes.halved)?,
-        }))
-    }
-
-    /// What of it one recipe needs.
-    pub fn copy_for(
-        &self,
-        plan: &Plan,
-        recipe: &Recipe,
-        limits: &Limits,
-    ) -> Result<Composite, TransformError> {
-        match self {
-            Composite::Planes(Planes { luma, full, halved }) => {
-                let resampled = resampled(opaque(plan, recipe, limits).0, plan);
-                let if_wanted = |chroma: &Option<[Plane; 2]>, subsampling| {
-                    let wanted = chroma.as_ref().filter(|_| resampled == subsampling);
-                    wanted
-                        .map(|chroma| of_both(chroma.each_ref(), Plane::copy))
-                        .transpose()
-                };
-                Ok(Composite::Planes(Planes {
-                    luma: luma.copy()?,
-                    full: if_wanted(full, Subsampling::None)?,
-                    halved: if_wanted(halved, Subsampling::Both)?,
-                }))
-            }
-            Composite::Pixels(raster, profile) => {
-                Ok(Composite::Pixels(raster.copy()?, profile.clone()))
-            }
+impl SourcePixels<'_> {
+    /// All pixels of a decode.
+    pub fn of(decoded: Decoded) -> Self {
+        SourcePixels {
+            pixels: decoded.raster.into(),
+            extent: decoded.extent,
+            space: Cow::Owned(decoded.space),
         }
     }
 
-    /// The pixels as the format of a recipe takes them.
-    pub fn finished(
-        self,
-        plan: &Plan,
-        recipe: &Recipe,
-        limits: &Limits,
-    ) -> Result<Encodable, TransformError> {
-        match self {
-            Composite::Planes(planes) => finished_planes(planes, plan, recipe, limits),
-            Composite::Pixels(raster, profile) => finished(raster, profile, recipe, limits),
+    /// All pixels of a picture in sRGB.
+    pub fn of_srgb(raster: Raster) -> Self {
+        SourcePixels {
+            extent: decode::whole(raster.size),
+            pixels: raster.into(),
+            space: Cow::Owned(ColorSpace::Srgb),
         }
     }
-}
 
-/// What decides, beside the plan, how pixels are composed: recipes in which this is equal differ in their files alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum CompositeKey {
-    Planes,
-    Pixels {
-        wide_gamut: bool,
-        background: Option<Color>,
-        effects: Effects,
-        /// Whether white stands behind what is transparent before there are effects.
-        is_jpeg: bool,
-    },
-}
-
-impl CompositeKey {
-    /// How a recipe composes pixels that can (`has_planes`) or cannot become planes at once.
-    pub fn of(has_planes: bool, plan: &Plan, recipe: &Recipe, limits: &Limits) -> CompositeKey {
-        if has_planes && takes_planes(plan, recipe, limits) {
-            return CompositeKey::Planes;
-        }
-        CompositeKey::Pixels {
-            wide_gamut: recipe.wide_gamut,
-            background: recipe.background,
-            effects: recipe.effects.clone(),
-            is_jpeg: matches!(recipe.output, Output::Jpeg { .. }),
-        }
+    /// Whether the colours in sRGB are the very colours that are stored.
+    fn has_source_colors(&self) -> bool {
+        *self.space == ColorSpace::Srgb && self.pixels.channels() != Channels::Cmyk
     }
-}
 
-/// Whether what is drawn in sRGB shows the very colours that are stored.
-pub(crate) fn has_output_colors(channels: Channels, space: &ColorSpace) -> bool {
-    *space == ColorSpace::Srgb && channels != Channels::Cmyk
+    /// Whether pixels can become planes while they are resampled.
+    fn has_planes(&self) -> bool {
+        has_planes(self.pixels.channels(), &self.space)
+    }
 }
 
 /// Whether pixels can become planes while they are resampled.
@@ -158,14 +81,208 @@ pub(crate) fn has_planes(channels: Channels, space: &ColorSpace) -> bool {
     matches!(channels, Channels::Gray | Channels::Rgb) && *space == ColorSpace::Srgb
 }
 
-/// Whether nothing stands between resampling and an encoder that takes planes, so that pixels need not be put together in between. A
-/// canvas cannot be laid around planes: its edge may cut a chroma sample.
-fn takes_planes(plan: &Plan, recipe: &Recipe, limits: &Limits) -> bool {
-    let layout = &plan.layout;
-    layout.canvas.is_none()
-        && layout.border.is_none()
-        && recipe.effects.is_neutral()
-        && encode::takes_planes(opaque(plan, recipe, limits).0, recipe.quality)
+/// The picture of a recipe, step by step.
+pub(crate) fn compose(
+    source: SourcePixels<'_>,
+    placement: &Placement,
+    recipe: &Recipe,
+) -> Result<ComposedPixels, TransformError> {
+    let has_source_colors = source.has_source_colors();
+    let space = source.space;
+    let raster = trim_and_resize(source.pixels, source.extent, placement, mixing(&space))?;
+    let (raster, profile) = convert_colors(raster, &space, recipe)?;
+    let raster = flip_and_rotate(raster, placement)?;
+    let raster = fill_background(raster, recipe)?;
+    let raster = drop_unused_alpha(raster)?;
+    let raster = pad(raster, placement, recipe)?;
+    let raster = flatten_for_jpeg(raster, recipe)?;
+    let raster = apply_effects(raster, recipe)?;
+    let raster = draw_border(raster, placement)?;
+    Ok(ComposedPixels {
+        raster,
+        profile,
+        has_source_colors,
+    })
+}
+
+fn trim_and_resize(
+    pixels: Pixels<'_>,
+    extent: (f64, f64),
+    placement: &Placement,
+    mixing: Mixing,
+) -> Result<Raster, TransformError> {
+    let (crop, target) = (placement.crop(extent), placement.target());
+    Ok(resize::raster(pixels, crop, target, mixing)?)
+}
+
+fn convert_colors(
+    raster: Raster,
+    space: &ColorSpace,
+    recipe: &Recipe,
+) -> Result<(Raster, Option<Vec<u8>>), TransformError> {
+    if recipe.wide_gamut {
+        Ok(color::to_wide(raster, space)?)
+    } else {
+        Ok((color::to_srgb(raster, space)?, None))
+    }
+}
+
+fn flip_and_rotate(raster: Raster, placement: &Placement) -> Result<Raster, TransformError> {
+    Ok(placement.turn().upright(raster)?)
+}
+
+fn fill_background(raster: Raster, recipe: &Recipe) -> Result<Raster, TransformError> {
+    Ok(match recipe.background {
+        Some(color) => canvas::flatten(raster, color)?,
+        None => raster,
+    })
+}
+
+fn drop_unused_alpha(raster: Raster) -> Result<Raster, TransformError> {
+    Ok(if raster.is_translucent() {
+        raster
+    } else {
+        raster.without_alpha()?
+    })
+}
+
+fn pad(raster: Raster, placement: &Placement, recipe: &Recipe) -> Result<Raster, TransformError> {
+    Ok(match placement.layout.canvas {
+        Some(canvas) => canvas::pad(raster, canvas, recipe.background.unwrap_or(Color::WHITE))?,
+        None => raster,
+    })
+}
+
+/// What a JPEG shows in place of transparency takes part in the effects.
+fn flatten_for_jpeg(raster: Raster, recipe: &Recipe) -> Result<Raster, TransformError> {
+    Ok(match recipe.output {
+        Output::Jpeg { .. } => canvas::flatten(raster, Color::WHITE)?,
+        _ => raster,
+    })
+}
+
+fn apply_effects(raster: Raster, recipe: &Recipe) -> Result<Raster, TransformError> {
+    Ok(effects::apply(raster, &recipe.effects)?)
+}
+
+fn draw_border(raster: Raster, placement: &Placement) -> Result<Raster, TransformError> {
+    Ok(match &placement.layout.border {
+        Some(border) => canvas::framed(raster, border)?,
+        None => raster,
+    })
+}
+
+/// How samples of a colour space are mixed. Those of high dynamic range follow curves far from sRGB's.
+fn mixing(space: &ColorSpace) -> Mixing {
+    match space {
+        ColorSpace::Cicp { transfer, .. } if hdr::is_hdr(*transfer) => Mixing::Stored,
+        _ => Mixing::Light,
+    }
+}
+
+/// A composed picture, of which several files may be made.
+pub(crate) enum Composite {
+    /// Upright planes, for encoders that take them. Only sources in sRGB come as planes.
+    Planes(Planes),
+    Pixels(ComposedPixels),
+}
+
+/// Pixels in the colours of the output.
+pub(crate) struct ComposedPixels {
+    pub raster: Raster,
+    /// The ICC profile of the colours, where they are not sRGB.
+    pub profile: Option<Vec<u8>>,
+    /// Whether the colours of the source are as they were.
+    pub has_source_colors: bool,
+}
+
+impl Composite {
+    /// What `recipes` ask for at one placement. They have one `CompositeKey`.
+    pub fn of(
+        source: SourcePixels<'_>,
+        placement: &Placement,
+        recipes: &[&Recipe],
+        limits: &Limits,
+    ) -> Result<Composite, TransformError> {
+        let Some(first) = recipes.first() else {
+            return Err(TransformError::Resize("nobody asks for it".to_owned()));
+        };
+        if source.has_planes() && output::takes_planes(placement, first, limits) {
+            let is_needed = |subsampling| {
+                let needs = |recipe: &&Recipe| {
+                    output::resampled_chroma(placement, recipe, limits) == subsampling
+                };
+                recipes.iter().any(needs)
+            };
+            return Ok(Composite::Planes(compose_planes(
+                source, placement, is_needed,
+            )?));
+        }
+        Ok(Composite::Pixels(compose(source, placement, first)?))
+    }
+
+    /// What of it one recipe needs.
+    pub fn copy_for(
+        &self,
+        placement: &Placement,
+        recipe: &Recipe,
+        limits: &Limits,
+    ) -> Result<Composite, TransformError> {
+        Ok(match self {
+            Composite::Planes(Planes { luma, full, halved }) => {
+                let resampled = output::resampled_chroma(placement, recipe, limits);
+                let if_needed = |chroma: &Option<[Plane; 2]>, subsampling| {
+                    let needed = chroma.as_ref().filter(|_| resampled == subsampling);
+                    needed
+                        .map(|chroma| of_both(chroma.each_ref(), Plane::copy))
+                        .transpose()
+                };
+                Composite::Planes(Planes {
+                    luma: luma.copy()?,
+                    full: if_needed(full, Subsampling::None)?,
+                    halved: if_needed(halved, Subsampling::Both)?,
+                })
+            }
+            Composite::Pixels(pixels) => Composite::Pixels(ComposedPixels {
+                raster: pixels.raster.copy()?,
+                profile: pixels.profile.clone(),
+                has_source_colors: pixels.has_source_colors,
+            }),
+        })
+    }
+
+    /// The pixels as the format of a recipe takes them.
+    pub fn finish(
+        self,
+        placement: &Placement,
+        recipe: &Recipe,
+        limits: &Limits,
+    ) -> Result<Encodable, TransformError> {
+        match self {
+            Composite::Planes(planes) => finish_planes(planes, placement, recipe, limits),
+            Composite::Pixels(pixels) => finish_pixels(pixels, recipe, limits),
+        }
+    }
+}
+
+/// The same steps where planes are enough: resize and rotate, and nothing else.
+fn compose_planes(
+    source: SourcePixels<'_>,
+    placement: &Placement,
+    is_needed: impl Fn(Subsampling) -> bool,
+) -> Result<Planes, TransformError> {
+    let mixing = mixing(&source.space);
+    let (crop, target) = (placement.crop(source.extent), placement.target());
+    let planes = resize::planes(source.pixels, crop, target, mixing, is_needed)?;
+    let turn = placement.turn();
+    let turned = |plane| turn.upright_plane(plane);
+    let both_turned =
+        |chroma: Option<[Plane; 2]>| chroma.map(|chroma| of_both(chroma, turned)).transpose();
+    Ok(Planes {
+        luma: turned(planes.luma)?,
+        full: both_turned(planes.full)?,
+        halved: both_turned(planes.halved)?,
+    })
 }
 
 /// Pixels ready for an encoder.
@@ -174,7 +291,10 @@ pub(crate) struct Encodable {
     pub format: Format,
     /// The ICC profile that they need to be seen right, where that is not sRGB.
     pub profile: Option<Vec<u8>>,
-    pub warnings: Vec<Warning>,
+    /// Whether the colours of the source are as they were.
+    pub has_source_colors: bool,
+    /// That the format is another one than was asked for.
+    pub warning: Option<Warning>,
 }
 
 impl Encodable {
@@ -182,7 +302,7 @@ impl Encodable {
     pub fn encode(&self, recipe: &Recipe, quality: Quality) -> Result<Vec<u8>, TransformError> {
         let settings = Settings {
             quality,
-            progressive: is_progressive(recipe.output, self.picture.size()),
+            progressive: output::is_progressive(recipe.output, self.picture.size()),
             palette: recipe.palette,
             effort: recipe.effort,
         };
@@ -190,26 +310,16 @@ impl Encodable {
     }
 }
 
-/// The chroma that is resampled for a format. Whether chroma at full size is worth its bytes shows only in the picture as it will be; and
-/// turning needs chroma in place: where it would not be, it is turned at full size and halved afterwards.
-fn resampled(format: Format, plan: &Plan) -> Subsampling {
-    if format == Format::Webp && plan.turn().keeps_chroma_in_place(plan.target()) {
-        Subsampling::Both
-    } else {
-        Subsampling::None
-    }
-}
-
-fn finished_planes(
+fn finish_planes(
     planes: Planes,
-    plan: &Plan,
+    placement: &Placement,
     recipe: &Recipe,
     limits: &Limits,
 ) -> Result<Encodable, TransformError> {
-    let (format, warnings) = opaque(plan, recipe, limits);
+    let (format, warning) = output::opaque_format(placement, recipe, limits);
     let sampling = |chroma| encode::subsampling(format, recipe.quality, chroma);
     let Planes { luma, full, halved } = planes;
-    let is_halved = resampled(format, plan) == Subsampling::Both;
+    let is_halved = output::resampled_chroma(placement, recipe, limits) == Subsampling::Both;
     let (chroma, subsampling) = match full.filter(|_| !is_halved) {
         Some(full) => match sampling(Chroma::Planes(&full)) {
             Subsampling::None => (Some(full), Subsampling::None),
@@ -224,77 +334,20 @@ fn finished_planes(
         picture: Picture::Planar(Planar { luma, chroma }, subsampling),
         format,
         profile: None,
-        warnings,
+        has_source_colors: true,
+        warning,
     })
 }
 
-/// How samples of a colour space are mixed. Those of high dynamic range follow curves far from sRGB's.
-fn mixing(space: &ColorSpace) -> Mixing {
-    match space {
-        ColorSpace::Cicp { transfer, .. } if hdr::is_hdr(*transfer) => Mixing::Stored,
-        _ => Mixing::Light,
-    }
-}
-
-/// The layers between pixels as decoded and pixels as seen: resized, in the colours of the output (with the profile of these where
-/// they are not sRGB), turned, on their background, with their effects, in their border.
-pub(crate) fn composed(
-    pixels: Pixels<'_>,
-    extent: (f64, f64),
-    space: &ColorSpace,
-    plan: &Plan,
-    recipe: &Recipe,
-) -> Result<(Raster, Option<Vec<u8>>), TransformError> {
-    let raster = resize::raster(pixels, plan.crop(extent), plan.target(), mixing(space))?;
-    let (raster, profile) = if recipe.wide_gamut {
-        color::to_wide(raster, space)?
-    } else {
-        (color::to_srgb(raster, space)?, None)
-    };
-    let raster = backed(plan.turn().upright(raster)?, &plan.layout, recipe)?;
-    // What a JPEG shows in place of transparency takes part in the effects.
-    let raster = match recipe.output {
-        Output::Jpeg { .. } => canvas::flatten(raster, Color::WHITE)?,
-        _ => raster,
-    };
-    let raster = effects::apply(raster, &recipe.effects)?;
-    let raster = match &plan.layout.border {
-        Some(border) => canvas::framed(raster, border)?,
-        None => raster,
-    };
-    Ok((raster, profile))
-}
-
-/// Puts the background behind the picture, where one was asked for, and around it, where the layout leaves room.
-fn backed(raster: Raster, layout: &Layout, recipe: &Recipe) -> Result<Raster, TransformError> {
-    let raster = match recipe.background {
-        Some(color) => canvas::flatten(raster, color)?,
-        None => raster,
-    };
-    let raster = if raster.is_translucent() {
-        raster
-    } else {
-        raster.without_alpha()?
-    };
-    Ok(match layout.canvas {
-        Some(canvas) => canvas::pad(raster, canvas, recipe.background.unwrap_or(Color::WHITE))?,
-        None => raster,
-    })
-}
-
-/// The format for pixels as seen, and the pixels as that format takes them.
-pub(crate) fn finished(
-    raster: Raster,
-    profile: Option<Vec<u8>>,
+/// Composed pixels as the format of a recipe takes them.
+pub(crate) fn finish_pixels(
+    pixels: ComposedPixels,
     recipe: &Recipe,
     limits: &Limits,
 ) -> Result<Encodable, TransformError> {
+    let raster = pixels.raster;
     let alpha = raster.channels == Channels::Rgba;
-    let wanted = match recipe.output {
-        Output::Compatible { .. } if alpha => Format::Png,
-        output => opaque_format(output),
-    };
-    let (format, warnings) = expressible(wanted, alpha, raster.size, recipe, limits);
+    let (format, warning) = output::format_for(recipe, alpha, raster.size, limits);
     let raster = if format.has_alpha() {
         raster
     } else {
@@ -308,71 +361,8 @@ pub(crate) fn finished(
     Ok(Encodable {
         picture,
         format,
-        profile,
-        warnings,
+        profile: pixels.profile,
+        has_source_colors: pixels.has_source_colors,
+        warning,
     })
-}
-
-/// The format that pixels will be written in.
-pub(crate) fn written_as(recipe: &Recipe, alpha: bool, size: Size, limits: &Limits) -> Format {
-    let wanted = match recipe.output {
-        Output::Compatible { .. } if alpha => Format::Png,
-        output => opaque_format(output),
-    };
-    expressible(wanted, alpha, size, recipe, limits).0
-}
-
-/// The format that opaque pixels will be written in, with a warning where it is another than was asked for.
-fn opaque(plan: &Plan, recipe: &Recipe, limits: &Limits) -> (Format, Vec<Warning>) {
-    let size = plan.layout.output();
-    expressible(opaque_format(recipe.output), false, size, recipe, limits)
-}
-
-/// The format of an output without transparency. Facts and drawings are no pictures of pixels; what stands for them here is never written.
-fn opaque_format(output: Output) -> Format {
-    match output {
-        Output::Compatible { .. } | Output::Jpeg { .. } | Output::Json | Output::Svg => {
-            Format::Jpeg
-        }
-        Output::Png => Format::Png,
-        Output::Webp => Format::Webp,
-        Output::Avif => Format::Avif,
-    }
-}
-
-/// The wanted format, or the one that takes its place where the picture is too large for it.
-fn expressible(
-    wanted: Format,
-    alpha: bool,
-    size: Size,
-    recipe: &Recipe,
-    limits: &Limits,
-) -> (Format, Vec<Warning>) {
-    let fits = |format| size.width.max(size.height) <= encode::longest_side(format);
-    let compatible = if alpha { Format::Png } else { Format::Jpeg };
-    match wanted {
-        Format::Avif if size.area() > limits.avif_pixels || !fits(Format::Avif) => {
-            let instead = if recipe.webp && fits(Format::Webp) {
-                Format::Webp
-            } else {
-                compatible
-            };
-            (instead, vec![Warning::new("image too large for AVIF")])
-        }
-        Format::Webp if !fits(Format::Webp) => {
-            (compatible, vec![Warning::new("image too large for WebP")])
-        }
-        format => (format, Vec::new()),
-    }
-}
-
-/// Progressive JPEG, but for thumbnails, which it makes larger (4 % at 100 pixels, 1 % at 160; at 320 it saves 2 %), and for pictures so large that its coefficients fill the memory.
-pub(crate) fn is_progressive(output: Output, size: Size) -> bool {
-    const SMALL: u32 = 200;
-    const LARGE: u32 = 3000;
-    let asked = !matches!(
-        output,
-        Output::Jpeg { progressive: false } | Output::Compatible { progressive: false }
-    );
-    asked && size.width.max(size.height) >= SMALL && size.width.min(size.height) <= LARGE
 }

@@ -1,5 +1,6 @@
 //! Facts about the picture that a recipe describes, and placeholders for it, in place of the picture: `format=json`.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use crate::options::Blur;
@@ -7,76 +8,81 @@ use crate::options::Effects;
 use crate::options::Format;
 use crate::options::Recipe;
 
-use crate::codecs::decode::Header;
+use crate::codecs::TransformError;
 use crate::codecs::decode::Truncation;
-use crate::codecs::decode::pixel_source::PixelSource;
-use crate::transform::Budget;
-use crate::transform::Encoded;
-use crate::transform::Hints;
-use crate::transform::Timings;
-use crate::transform::TransformError;
+use crate::transform::budget::Budget;
+use crate::transform::encoded::Encoded;
+use crate::transform::encoded::Timings;
+use crate::transform::hints::Hints;
 use crate::transform::plan::cost;
+use crate::transform::plan::info::InfoPlan;
+use crate::transform::plan::info::THUMBNAIL;
+use crate::transform::plan::still::StillPlan;
 use crate::transform::render::compose;
+use crate::transform::render::compose::SourcePixels;
 use crate::transform::render::placeholders;
 use crate::transform::render::placeholders::ImageInfo;
 use crate::transform::render::placeholders::SourceInfo;
 use crate::transform::render::still;
+use crate::transform::source::RasterSource;
 
-/// The facts. `frames` is the number of frames where they were counted.
+/// The facts, as JSON.
 pub(crate) fn render(
-    source: &[u8],
-    header: &Header,
-    frames: Option<u32>,
+    source: RasterSource<'_>,
     recipe: &Recipe,
     hints: &Hints,
+    plan: &InfoPlan,
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
     let started = Instant::now();
-    let mut prepared = still::prepare(source, header, recipe, hints, budget)?;
-    let size = prepared.plan.layout.output();
-    prepared.plan = prepared.plan.reduced(placeholders::THUMBNAIL);
-    let plan = prepared.plan.clone();
-    let thumbnail = plan.layout.output();
-    let scale = prepared.scale(header, recipe);
-    let pixel_source = PixelSource::of(source, header, scale, hints.reduced_copy.as_ref());
-    cost::of_thumbnail(source, &pixel_source, header, &plan, scale).available(&budget.limits)?;
-    let (decoded, truncation) = match prepared.decoded {
+    let (plan, decoded) = match recipe.trim.border {
+        Some(border) => {
+            let found = still::find_border(source, recipe, hints, border, budget)?;
+            let plan = InfoPlan {
+                size: found.placement.layout.output(),
+                thumbnail: StillPlan::of_every_pixel(source, found.placement.reduced(THUMBNAIL)),
+            };
+            (Cow::Owned(plan), Some((found.inside, found.truncation)))
+        }
+        None => (Cow::Borrowed(plan), None),
+    };
+    let InfoPlan { size, thumbnail } = &*plan;
+    cost::of_thumbnail(source, thumbnail).available(source.limits)?;
+    let (decoded, truncation) = match decoded {
         Some(decoded) => decoded,
-        None => pixel_source.decoded(budget.limits.truncated)?,
+        None => thumbnail.pixels.decode(source.limits.truncated)?,
     };
     let decode = started.elapsed();
     budget.check()?;
 
     let started = Instant::now();
+    let small = thumbnail.placement.layout.output();
     let reduction =
-        f64::from(thumbnail.width.max(thumbnail.height)) / f64::from(size.width.max(size.height));
-    let recipe = Recipe {
+        f64::from(small.width.max(small.height)) / f64::from(size.width.max(size.height));
+    let of_thumbnail = Recipe {
         effects: reduced(&recipe.effects, reduction),
         wide_gamut: false,
         ..recipe.clone()
     };
-    let (raster, _) = compose::composed(
-        decoded.raster.into(),
-        decoded.extent,
-        &decoded.space,
-        &plan,
-        &recipe,
-    )?;
+    let pixels = SourcePixels::of(decoded);
+    let composed = compose::compose(pixels, &thumbnail.placement, &of_thumbnail)?;
     let resize = started.elapsed();
 
     let started = Instant::now();
+    let header = source.header;
     let upright = header.orientation.size(header.size);
-    let facts = ImageInfo {
+    let animation = source.animation.filter(|_| recipe.animated);
+    let info = ImageInfo {
         width: size.width,
         height: size.height,
         original: SourceInfo {
-            file_size: source.len() as u64,
+            file_size: source.bytes.len() as u64,
             width: upright.width,
             height: upright.height,
             format: header.format.mime(),
         },
-        frames,
-        placeholders: Some(placeholders::of_picture(&raster)?),
+        frames: animation.map(|animation| animation.frames),
+        placeholders: Some(placeholders::of_picture(&composed.raster)?),
     };
     let timings = Timings {
         decode,
@@ -84,9 +90,9 @@ pub(crate) fn render(
         encode: started.elapsed(),
     };
     Ok(Encoded {
-        bytes: facts.to_json()?,
+        bytes: info.to_json()?,
         format: Format::Json,
-        size,
+        size: *size,
         warnings: truncation.map(Truncation::warning).into_iter().collect(),
         timings,
     })

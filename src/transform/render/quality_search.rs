@@ -5,11 +5,10 @@ use crate::options::Quality;
 use crate::options::QualityTarget;
 use crate::options::Warning;
 
+use crate::codecs::Limits;
+use crate::codecs::TransformError;
 use crate::codecs::encode::Picture;
-use crate::pixels::Size;
-use crate::transform::Budget;
-use crate::transform::Limits;
-use crate::transform::TransformError;
+use crate::transform::budget::Budget;
 use crate::transform::render::ssimulacra2::Comparison;
 
 /// Encodes that a search by looks may take.
@@ -24,75 +23,77 @@ const POINTS_PER_STEP: f64 = 0.45;
 /// Scores, and the qualities that have them on most photographs.
 const GUESSES: [(u8, u8); 6] = [(30, 20), (60, 42), (70, 62), (80, 80), (90, 96), (95, 100)];
 
-/// The file that `write` makes of a picture at a quality: at the one that was asked for, or at the one that an aim leads to. Only lossy
-/// formats have an aim. The deadline is looked at between tries.
-pub(crate) fn aimed(
-    picture: &Picture,
-    format: Format,
-    quality: Quality,
-    aim: QualityTarget,
-    budget: &Budget,
-    write: impl Fn(Quality) -> Result<Vec<u8>, TransformError>,
-) -> Result<(Vec<u8>, Vec<Warning>), TransformError> {
-    // Of WebP, 100 is lossless.
-    let best = match format {
-        Format::Jpeg | Format::Avif => 100,
-        Format::Webp => 99,
-        Format::Png | Format::Gif | Format::Svg | Format::Json => {
-            return Ok((write(quality)?, Vec::new()));
-        }
-    };
-    let attempt = |quality: u8| {
-        budget.check()?;
-        write(Quality::new(quality).unwrap_or(Quality::DEFAULT))
-    };
-    let mut warnings = Vec::new();
-    let judge = match aim.score {
-        Some(score) => match Comparison::of(picture, &budget.limits)? {
-            Some(judge) => Some((judge, score)),
-            None => {
-                warnings.push(Warning::new("image too large for auto-quality"));
-                None
+/// A search among the files of one picture. Only lossy formats have something to search for.
+pub(crate) struct QualitySearch<'a> {
+    pub picture: &'a Picture,
+    pub format: Format,
+    pub limits: &'a Limits,
+    pub budget: &'a Budget,
+}
+
+impl QualitySearch<'_> {
+    /// The file that `write` makes at a quality: at the one that was asked for, or at the one that the target leads to. The deadline is
+    /// checked between tries.
+    pub fn run(
+        &self,
+        quality: Quality,
+        target: QualityTarget,
+        write: impl Fn(Quality) -> Result<Vec<u8>, TransformError>,
+    ) -> Result<(Vec<u8>, Vec<Warning>), TransformError> {
+        // Of WebP, 100 is lossless.
+        let best = match self.format {
+            Format::Jpeg | Format::Avif => 100,
+            Format::Webp => 99,
+            Format::Png | Format::Gif | Format::Svg | Format::Json => {
+                return Ok((write(quality)?, Vec::new()));
             }
-        },
-        None => None,
-    };
-    let (quality, mut file) = match judge {
-        Some((judge, score)) => {
-            let wanted = f64::from(score.get());
-            let found = by_looks(wanted, best, |quality| -> Result<_, TransformError> {
-                let file = attempt(quality)?;
-                budget.check()?;
-                Ok((judge.score(&file)?, file))
-            })?;
-            if found.score < wanted {
-                warnings.push(Warning::new("auto-quality was not reached"));
+        };
+        let attempt = |quality: u8| {
+            self.budget.check()?;
+            write(Quality::new(quality).unwrap_or(Quality::DEFAULT))
+        };
+        let mut warnings = Vec::new();
+        let comparison = match target.score {
+            Some(score) => match Comparison::of(self.picture, self.limits)? {
+                Some(comparison) => Some((comparison, score)),
+                None => {
+                    warnings.push(Warning::new("image too large for auto-quality"));
+                    None
+                }
+            },
+            None => None,
+        };
+        let (quality, mut file) = match comparison {
+            Some((comparison, score)) => {
+                let wanted = f64::from(score.get());
+                let found = by_looks(wanted, best, |quality| -> Result<_, TransformError> {
+                    let file = attempt(quality)?;
+                    self.budget.check()?;
+                    Ok((comparison.score(&file)?, file))
+                })?;
+                if found.score < wanted {
+                    warnings.push(Warning::new("auto-quality was not reached"));
+                }
+                (found.quality, found.file)
             }
-            (found.quality, found.file)
+            None => (quality.get(), write(quality)?),
+        };
+        if let Some(limit) = target.size {
+            let fits =
+                |file: &[u8]| u64::try_from(file.len()).is_ok_and(|len| len <= limit.get().into());
+            if !fits(&file) {
+                file = by_size(file, quality - 1, fits, attempt)?;
+            }
+            if !fits(&file) {
+                warnings.push(Warning::new("max-bytes was not reached"));
+            }
         }
-        None => (quality.get(), write(quality)?),
-    };
-    if let Some(limit) = aim.size {
-        let fits =
-            |file: &[u8]| u64::try_from(file.len()).is_ok_and(|len| len <= limit.get().into());
-        if !fits(&file) {
-            file = by_size(file, quality - 1, fits, attempt)?;
-        }
-        if !fits(&file) {
-            warnings.push(Warning::new("max-bytes was not reached"));
-        }
+        Ok((file, warnings))
     }
-    Ok((file, warnings))
 }
 
-/// Whether files of a picture of this size are compared with it.
-pub(crate) fn is_compared(format: Format, aim: QualityTarget, size: Size, limits: &Limits) -> bool {
-    let is_lossy = matches!(format, Format::Jpeg | Format::Webp | Format::Avif);
-    is_lossy && aim.score.is_some() && Comparison::has_room(size, limits)
-}
-
-/// A try.
-struct Found<T> {
+/// A file that was tried.
+struct Attempt<T> {
     quality: u8,
     score: f64,
     file: T,
@@ -103,10 +104,10 @@ fn by_looks<T, E>(
     wanted: f64,
     best: u8,
     mut attempt: impl FnMut(u8) -> Result<(f64, T), E>,
-) -> Result<Found<T>, E> {
+) -> Result<Attempt<T>, E> {
     let mut try_at = |quality| {
         let (score, file) = attempt(quality)?;
-        Ok(Found {
+        Ok(Attempt {
             quality,
             score,
             file,

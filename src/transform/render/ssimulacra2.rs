@@ -6,6 +6,8 @@ use fast_ssim2::PixelDescriptor;
 use fast_ssim2::PixelSlice;
 use fast_ssim2::Ssimulacra2Reference;
 
+use crate::codecs::Limits;
+use crate::codecs::TransformError;
 use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
 use crate::codecs::encode::Picture;
@@ -16,8 +18,7 @@ use crate::pixels::Plane;
 use crate::pixels::Size;
 use crate::pixels::Subsampling;
 use crate::pixels::buffer;
-use crate::transform::Limits;
-use crate::transform::TransformError;
+use crate::transform::plan::output;
 
 /// A picture, prepared for comparisons with files of it.
 pub(crate) struct Comparison {
@@ -26,17 +27,10 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    /// Whether a comparison takes no more than half the memory of a render.
-    pub fn has_room(size: Size, limits: &Limits) -> bool {
-        // Both pictures in floating point at all scales, with their means and variances.
-        const BYTES_PER_PIXEL: u64 = 200;
-        size.area().saturating_mul(BYTES_PER_PIXEL) <= limits.render_memory.bytes() / 2
-    }
-
     /// `None` where there is no room for a comparison.
     pub fn of(picture: &Picture, limits: &Limits) -> Result<Option<Self>, TransformError> {
         let size = picture.size();
-        if !Comparison::has_room(size, limits) {
+        if !output::has_room_for_comparison(size, limits) {
             return Ok(None);
         }
         let pixels = match picture {
@@ -159,6 +153,7 @@ mod tests {
 
     use super::Comparison;
     use super::of_planes;
+    use crate::codecs::Limits;
     use crate::codecs::encode::Picture;
     use crate::codecs::encode::Settings;
     use crate::codecs::encode::encode;
@@ -166,7 +161,6 @@ mod tests {
     use crate::pixels::Plane;
     use crate::pixels::Size;
     use crate::pixels::Subsampling;
-    use crate::transform::Limits;
 
     /// Waves in all three colours.
     fn waves(size: Size, channels: usize) -> Vec<u8> {

@@ -4,196 +4,165 @@ use std::time::Instant;
 
 use crate::options::Format;
 use crate::options::Output;
-use crate::options::Recipe;
 
-use crate::codecs::decode;
+use crate::codecs::TransformError;
 use crate::codecs::svg;
 use crate::pixels::Raster;
 use crate::pixels::Size;
-use crate::pixels::color::ColorSpace;
-use crate::pixels::orientation::Orientation;
-use crate::transform::Budget;
-use crate::transform::Encoded;
-use crate::transform::Hints;
-use crate::transform::Limits;
-use crate::transform::Timings;
-use crate::transform::TransformError;
+use crate::transform::budget::Budget;
+use crate::transform::encoded::Encoded;
+use crate::transform::encoded::Timings;
 use crate::transform::plan::Plan;
 use crate::transform::plan::autotrim;
 use crate::transform::plan::cost;
-use crate::transform::plan::cost::Cost;
+use crate::transform::plan::drawing;
 use crate::transform::plan::geometry;
+use crate::transform::plan::saliency::SaliencyMap;
+use crate::transform::plan::saliency_map::SaliencyMapPlan;
+use crate::transform::plan::saliency_map::THUMBNAIL_SIDE;
 use crate::transform::render::compose;
+use crate::transform::render::compose::ComposedPixels;
+use crate::transform::render::compose::SourcePixels;
 use crate::transform::render::placeholders;
 use crate::transform::render::placeholders::ImageInfo;
 use crate::transform::render::placeholders::SourceInfo;
-use crate::transform::render::still;
-
-/// The size of a drawing that names none: that of a replaced element in CSS 2.2, section 10.3.2.
-const UNSIZED: Size = Size::new(300, 150);
 
 /// The cleaned drawing, facts about it, or the pixels of it, as the recipe and the limits say.
-pub(crate) fn render(
-    source: &[u8],
-    recipe: &Recipe,
-    hints: &Hints,
-    budget: &Budget,
-) -> Result<Encoded, TransformError> {
+pub(crate) fn render(plan: &Plan, budget: &Budget) -> Result<Encoded, TransformError> {
     let started = Instant::now();
-    let limits = &budget.limits;
-    let cleaned = svg::clean(source, limits.render_memory.bytes())?;
-    let own = svg::size(&cleaned).unwrap_or(UNSIZED);
+    let limits = plan.source.limits();
+    let markup = svg::clean(plan.source.bytes(), limits.render_memory.bytes())?;
+    let drawing = Drawing {
+        plan,
+        size: drawing::size(&markup),
+        markup,
+    };
     let timings = Timings {
         decode: started.elapsed(),
         ..Timings::default()
     };
     budget.check()?;
-    match recipe.output {
-        Output::Json => facts(source, &cleaned, own, recipe, hints, budget, timings),
-        Output::Svg => Ok(as_it_is(cleaned, own, timings)),
-        _ if limits.rasterize_svg => pixels(&cleaned, own, recipe, hints, budget, timings),
-        _ => Ok(as_it_is(cleaned, own, timings)),
-    }
-}
-
-/// What a drawing costs before it is read: its size is believed as far as it can be seen.
-pub(crate) fn cost(
-    source: &[u8],
-    recipe: &Recipe,
-    limits: &Limits,
-) -> Result<Cost, TransformError> {
-    let markup = svg::most_markup(source, limits.render_memory.bytes());
-    if !limits.rasterize_svg || recipe.output == Output::Svg {
-        return Ok(cost::of_drawing(source, markup, None, limits));
-    }
-    let own = svg::size(source).unwrap_or(UNSIZED);
-    let trimmed = geometry::trimmed(own, &recipe.trim).ok_or(TransformError::ZeroSized)?;
-    let plan = Plan::of(own, Orientation::default(), trimmed, recipe, None);
-    still::check_output(&plan, limits)?;
-    Ok(cost::of_drawing(
-        source,
-        markup,
-        Some((plan.layout.output(), recipe)),
-        limits,
-    ))
-}
-
-fn as_it_is(cleaned: Vec<u8>, size: Size, timings: Timings) -> Encoded {
-    Encoded {
-        bytes: cleaned,
-        format: Format::Svg,
-        size,
-        warnings: Vec::new(),
-        timings,
-    }
-}
-
-/// Facts about what is answered for the other formats. Placeholders need pixels.
-fn facts(
-    source: &[u8],
-    cleaned: &[u8],
-    own: Size,
-    recipe: &Recipe,
-    hints: &Hints,
-    budget: &Budget,
-    timings: Timings,
-) -> Result<Encoded, TransformError> {
-    let (size, placeholders) = if budget.limits.rasterize_svg {
-        let drawn = drawn(cleaned, own, recipe, hints, budget)?;
-        (drawn.size, Some(placeholders::of_picture(&drawn)?))
-    } else {
-        (own, None)
+    let encoded = match plan.recipe.output {
+        Output::Json => drawing.info(budget)?,
+        Output::Svg => drawing.as_it_is(),
+        _ if limits.rasterize_svg => drawing.pixels(budget)?,
+        _ => drawing.as_it_is(),
     };
-    let facts = ImageInfo {
-        width: size.width,
-        height: size.height,
-        original: SourceInfo {
-            file_size: source.len() as u64,
-            width: own.width,
-            height: own.height,
-            format: Format::Svg.mime(),
+    let Timings { resize, encode, .. } = encoded.timings;
+    Ok(Encoded {
+        timings: Timings {
+            resize,
+            encode,
+            ..timings
         },
-        frames: None,
-        placeholders,
-    };
-    Ok(Encoded {
-        bytes: facts.to_json()?,
-        format: Format::Json,
-        size,
-        warnings: Vec::new(),
-        timings,
+        ..encoded
     })
 }
 
-fn pixels(
-    cleaned: &[u8],
-    own: Size,
-    recipe: &Recipe,
-    hints: &Hints,
-    budget: &Budget,
-    mut timings: Timings,
-) -> Result<Encoded, TransformError> {
-    let started = Instant::now();
-    let raster = drawn(cleaned, own, recipe, hints, budget)?;
-    timings.resize = started.elapsed();
-    budget.check()?;
-    let started = Instant::now();
-    let size = raster.size;
-    let made = compose::finished(raster, None, recipe, &budget.limits)?;
-    let bytes = made.encode(recipe, recipe.quality)?;
-    timings.encode = started.elapsed();
-    Ok(Encoded {
-        bytes,
-        format: made.format,
-        size,
-        warnings: made.warnings,
-        timings,
-    })
+/// A drawing once it is cleaned.
+struct Drawing<'a> {
+    plan: &'a Plan,
+    markup: Vec<u8>,
+    size: Size,
 }
 
-/// The pixels of a drawing as the recipe wants them: drawn at the size they will have, so that nothing is enlarged afterwards.
-fn drawn(
-    cleaned: &[u8],
-    own: Size,
-    recipe: &Recipe,
-    hints: &Hints,
-    budget: &Budget,
-) -> Result<Raster, TransformError> {
-    let limits = &budget.limits;
-    let mut trimmed = geometry::trimmed(own, &recipe.trim).ok_or(TransformError::ZeroSized)?;
-    if let Some(border) = recipe.trim.border {
-        let sketch = svg::rasterize(cleaned, |_| own, limits)?;
-        trimmed = autotrim::inner(&sketch, trimmed, &border)?;
-    }
-    let looked = match &hints.saliency {
-        None if crate::transform::needs_saliency_map(recipe) => {
-            let longest = f64::from(own.width.max(own.height));
-            let size = geometry::scaled(own, f64::from(still::THUMBNAIL_SIDE) / longest);
-            let sketch = svg::rasterize(cleaned, |_| size, limits)?;
-            Some(still::map_of(&sketch, recipe.gravity))
+impl Drawing<'_> {
+    fn as_it_is(self) -> Encoded {
+        Encoded {
+            bytes: self.markup,
+            format: Format::Svg,
+            size: self.size,
+            warnings: Vec::new(),
+            timings: Timings::default(),
         }
-        looked => looked.clone(),
-    };
-    let plan = Plan::of(
-        own,
-        Orientation::default(),
-        trimmed,
-        recipe,
-        looked.as_ref(),
-    );
-    still::check_output(&plan, limits)?;
-    let output = plan.layout.output();
-    cost::of_drawing(
-        cleaned,
-        cleaned.len() as u64,
-        Some((output, recipe)),
-        limits,
-    )
-    .available(limits)?;
-    budget.check()?;
-    let size = geometry::scaled(own, 1.0 / plan.layout.shrink());
-    let raster = svg::rasterize(cleaned, |_| size, limits)?;
-    let extent = decode::whole(raster.size);
-    let (raster, _) = compose::composed(raster.into(), extent, &ColorSpace::Srgb, &plan, recipe)?;
-    Ok(raster)
+    }
+
+    /// Facts about what is answered for the other formats. Placeholders need pixels.
+    fn info(&self, budget: &Budget) -> Result<Encoded, TransformError> {
+        let source = &self.plan.source;
+        let (size, placeholders) = if source.limits().rasterize_svg {
+            let raster = self.draw(budget)?.raster;
+            (raster.size, Some(placeholders::of_picture(&raster)?))
+        } else {
+            (self.size, None)
+        };
+        let info = ImageInfo {
+            width: size.width,
+            height: size.height,
+            original: SourceInfo {
+                file_size: source.bytes().len() as u64,
+                width: self.size.width,
+                height: self.size.height,
+                format: Format::Svg.mime(),
+            },
+            frames: None,
+            placeholders,
+        };
+        Ok(Encoded {
+            bytes: info.to_json()?,
+            format: Format::Json,
+            size,
+            warnings: Vec::new(),
+            timings: Timings::default(),
+        })
+    }
+
+    fn pixels(&self, budget: &Budget) -> Result<Encoded, TransformError> {
+        let started = Instant::now();
+        let Plan { recipe, source, .. } = self.plan;
+        let composed = self.draw(budget)?;
+        let resize = started.elapsed();
+        budget.check()?;
+        let started = Instant::now();
+        let size = composed.raster.size;
+        let encodable = compose::finish_pixels(composed, recipe, source.limits())?;
+        let bytes = encodable.encode(recipe, recipe.quality)?;
+        Ok(Encoded {
+            bytes,
+            format: encodable.format,
+            size,
+            warnings: encodable.warning.into_iter().collect(),
+            timings: Timings {
+                resize,
+                encode: started.elapsed(),
+                ..Timings::default()
+            },
+        })
+    }
+
+    /// The pixels of a drawing as the recipe wants them: drawn at the size they will have, so that nothing is enlarged afterwards.
+    fn draw(&self, budget: &Budget) -> Result<ComposedPixels, TransformError> {
+        let Plan { recipe, source, .. } = self.plan;
+        let limits = source.limits();
+        let mut trimmed = drawing::trimmed(self.size, recipe)?;
+        if let Some(border) = recipe.trim.border {
+            trimmed = autotrim::inner(&self.rasterize(self.size)?, trimmed, &border)?;
+        }
+        let map = self.saliency_map()?;
+        let placement = drawing::placement(self.size, trimmed, recipe, map.as_ref(), limits)?;
+        let output = placement.layout.output();
+        let length = self.markup.len() as u64;
+        cost::of_drawing(&self.markup, length, Some((output, recipe)), limits).available(limits)?;
+        budget.check()?;
+        let size = geometry::scaled(self.size, 1.0 / placement.layout.shrink());
+        let pixels = SourcePixels::of_srgb(self.rasterize(size)?);
+        compose::compose(pixels, &placement, recipe)
+    }
+
+    /// The map that the recipe needs.
+    fn saliency_map(&self) -> Result<Option<SaliencyMap>, TransformError> {
+        let Plan { recipe, hints, .. } = self.plan;
+        if hints.saliency.is_some() || !SaliencyMapPlan::is_needed(recipe) {
+            return Ok(hints.saliency.clone());
+        }
+        let longest = f64::from(self.size.width.max(self.size.height));
+        let size = geometry::scaled(self.size, f64::from(THUMBNAIL_SIDE) / longest);
+        let thumbnail = self.rasterize(size)?;
+        Ok(Some(SaliencyMap::for_gravity(recipe.gravity, &thumbnail)))
+    }
+
+    /// All of the drawing in pixels.
+    fn rasterize(&self, size: Size) -> Result<Raster, TransformError> {
+        svg::rasterize(&self.markup, |_| size, self.plan.source.limits())
+    }
 }

@@ -15,7 +15,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use safelight::allocator;
 use safelight::options::Recipe;
-use safelight::transform;
 use safelight::transform::Budget;
 use safelight::transform::Hints;
 use safelight::transform::Limits;
@@ -197,16 +196,12 @@ fn try_render(source: &Bytes, recipe: &Recipe) -> Result<(u64, Vec<u8>), Transfo
         rasterize_svg: true,
         ..Limits::default()
     };
-    let budget = Budget {
-        limits,
-        deadline: Instant::now() + Duration::from_secs(300),
-    };
-    let hints = Hints::default();
+    let budget = Budget::until(Instant::now() + Duration::from_secs(300));
     let source = Source::open(source.clone(), &limits)?;
-    let cost = transform::cost(&source, recipe, &hints, &limits)?;
-    let made = transform::render(&source, recipe, &hints, &budget)?;
+    let plan = source.plan(recipe, &Hints::default())?;
+    let made = plan.render(&budget)?;
     assert!(!made.bytes.is_empty());
-    Ok((cost.bytes, made.bytes))
+    Ok((plan.cost().bytes, made.bytes))
 }
 
 /// A number of this process, in bytes; `None` where the system does not tell.

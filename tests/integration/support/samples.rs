@@ -14,7 +14,6 @@ use safelight::policy::Config;
 use safelight::policy::Policy;
 use safelight::policy::ZoneOrigin;
 use safelight::request::Accept;
-use safelight::transform;
 use safelight::transform::Budget;
 use safelight::transform::Encoded;
 use safelight::transform::Hints;
@@ -138,12 +137,10 @@ pub fn recipe(options: &str) -> Recipe {
 #[track_caller]
 pub fn rendered(source: &[u8], options: &str) -> Encoded {
     let recipe = recipe(options);
-    let budget = Budget {
-        limits: Limits::default(),
-        deadline: Instant::now() + Duration::from_secs(300),
-    };
-    let source = Source::open(source.to_vec().into(), &budget.limits).expect("a header");
-    transform::render(&source, &recipe, &Hints::default(), &budget).expect("a picture")
+    let source = Source::open(source.to_vec().into(), &Limits::default()).expect("a header");
+    let plan = source.plan(&recipe, &Hints::default()).expect("a plan");
+    let budget = Budget::until(Instant::now() + Duration::from_secs(300));
+    plan.render(&budget).expect("a picture")
 }
 
 fn textured(width: u32, height: u32, grain: u32) -> RgbImage {

@@ -16,7 +16,6 @@ use crate::pixels::Raster;
 use crate::transform::Budget;
 use crate::transform::Hints;
 use crate::transform::Source;
-use crate::transform::render;
 
 /// What the pixels of the files here are stored as.
 const STORED: [[u8; 3]; 4] = [
@@ -115,12 +114,10 @@ fn recipe() -> Recipe {
 }
 
 fn made(source: &[u8], recipe: &Recipe) -> Vec<u8> {
-    let budget = Budget {
-        limits: Limits::default(),
-        deadline: Instant::now() + Duration::from_secs(60),
-    };
-    let source = Source::open(source.to_vec().into(), &budget.limits).expect("a picture");
-    let made = render(&source, recipe, &Hints::default(), &budget);
+    let budget = Budget::until(Instant::now() + Duration::from_secs(60));
+    let source = Source::open(source.to_vec().into(), &Limits::default()).expect("a picture");
+    let plan = source.plan(recipe, &Hints::default()).expect("a plan");
+    let made = plan.render(&budget);
     made.expect("is rendered").bytes
 }
 

@@ -15,18 +15,19 @@ use crate::options::Metadata;
 use crate::options::Output;
 use crate::options::Recipe;
 
-use crate::codecs::animation::Animation;
+use crate::codecs::Limits;
 use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Header;
-use crate::codecs::decode::pixel_source::PixelSource;
 use crate::pixels::Size;
-use crate::pixels::buffer;
-use crate::transform::Limits;
-use crate::transform::TransformError;
-use crate::transform::plan::Plan;
-use crate::transform::render::batch::Level;
-use crate::transform::render::compose;
-use crate::transform::render::still;
+use crate::transform::cost::Cost;
+use crate::transform::plan::animation::AnimationPlan;
+use crate::transform::plan::animation::Treatment;
+use crate::transform::plan::output;
+use crate::transform::plan::placement::Placement;
+use crate::transform::plan::schedule::Level;
+use crate::transform::plan::still;
+use crate::transform::plan::still::StillPlan;
+use crate::transform::source::RasterSource;
 
 use steps::Step;
 use steps::decoding;
@@ -34,15 +35,6 @@ use steps::decoding_of;
 use steps::encoding;
 use steps::layers;
 use steps::resizing;
-
-/// What a render costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cost {
-    /// Bytes that it holds at its worst, its source among them.
-    pub bytes: u64,
-    /// Time of one processor.
-    pub cpu: Duration,
-}
 
 /// Tables of codecs, rows between steps, a profile and its transform.
 const FIXED_BYTES: u64 = 4 << 20;
@@ -84,85 +76,35 @@ const DRAWING_BYTES: u64 = 32;
 /// Nanoseconds for each byte of markup, and for each pixel.
 const DRAWING_TIME: (u64, u64) = (100, 60);
 
-impl Cost {
-    fn of(source: &[u8], held: u64, nanos: u64) -> Cost {
-        let (part, most) = HOLES;
-        Cost {
-            bytes: held
-                .saturating_add((held / part).min(most))
-                .saturating_add(source.len() as u64)
-                .saturating_add(FIXED_BYTES),
-            cpu: Duration::from_nanos(nanos.saturating_add(FIXED_TIME)),
-        }
-    }
-
-    /// One after the other.
-    pub(crate) fn and(self, other: Cost) -> Cost {
-        Cost {
-            bytes: self.bytes.max(other.bytes),
-            cpu: self.cpu + other.cpu,
-        }
-    }
-
-    /// Refuses what would hold more than there is.
-    pub(crate) fn within(self, limits: &Limits) -> Result<Cost, TransformError> {
-        self.within_bytes(limits.render_memory.bytes())
-    }
-
-    /// Refuses what would hold more than there may be, or than the system gives now. To be asked right before the work.
-    pub(crate) fn available(self, limits: &Limits) -> Result<Cost, TransformError> {
-        let cost = self.within(limits)?;
-        buffer::check_room(cost.bytes)?;
-        Ok(cost)
-    }
-
-    /// Refuses what would hold more bytes.
-    pub(crate) fn within_bytes(self, limit: u64) -> Result<Cost, TransformError> {
-        if self.bytes > limit {
-            return Err(TransformError::TooCostly {
-                bytes: self.bytes,
-                limit,
-            });
-        }
-        Ok(self)
-    }
-}
-
 /// A picture.
-pub(crate) fn of_still(
-    source: &[u8],
-    pixel_source: &PixelSource<'_>,
-    header: &Header,
-    recipe: &Recipe,
-    plan: &Plan,
-    scale: DecodeScale,
-    limits: &Limits,
-) -> Cost {
-    let output = plan.layout.output();
+pub(crate) fn of_still(source: RasterSource<'_>, plan: &StillPlan, recipe: &Recipe) -> Cost {
+    let StillPlan { placement, pixels } = plan;
+    let (header, limits) = (source.header, source.limits);
+    let output = placement.layout.output();
     let alpha = header.alpha && recipe.background.is_none();
-    let format = compose::written_as(recipe, alpha, output, limits);
+    let (format, _) = output::format_for(recipe, alpha, output, limits);
     let steps = [
-        decoding_of(pixel_source),
-        resizing(header, header.decoded(scale), plan.target()),
+        decoding_of(pixels),
+        resizing(header, header.decoded(pixels.scale()), placement.target()),
         layers(header, recipe, output),
         encoding(recipe, format, alpha, output, limits),
-        passing_on(source, header, recipe, plan, format),
+        passing_on(source, recipe, placement, format),
     ];
-    sum(source, &steps)
+    sum(source.bytes, &steps)
 }
 
 /// A source that may be its own rendition: a copy of it, beside the picture and the file that was made.
 fn passing_on(
-    source: &[u8],
-    header: &Header,
+    source: RasterSource<'_>,
     recipe: &Recipe,
-    plan: &Plan,
+    placement: &Placement,
     format: Format,
 ) -> Step {
+    let header = source.header;
     let is_own = header.format.as_output() == Some(format);
-    let bytes = if is_own && still::leaves_pixels(recipe, plan) {
+    let bytes = if is_own && still::leaves_pixels(recipe, placement) {
         let written = header.size.area().saturating_mul(2 * header.pixel_bytes);
-        copies(source, recipe, format).saturating_add(written)
+        copies(source.bytes, recipe, format).saturating_add(written)
     } else {
         0
     };
@@ -180,19 +122,15 @@ fn copies(source: &[u8], recipe: &Recipe, format: Format) -> u64 {
 
 /// Pictures that are made of one decode, in the order of their schedule. The pixels of a level are held until the last of its pictures
 /// is composed, and those of the next one from then on; composed pixels are held while there are files to be written of them.
-pub(crate) fn of_batch(
-    source: &[u8],
-    header: &Header,
-    levels: &[Level<'_>],
-    limits: &Limits,
-) -> Cost {
+pub(crate) fn of_batch(source: RasterSource<'_>, levels: &[Level<'_>]) -> Cost {
+    let (header, limits) = (source.header, source.limits);
     let size = |level: &Level<'_>| header.decoded(DecodeScale::one_of(level.denominator));
     let held = |level: &Level<'_>| size(level).area().saturating_mul(header.pixel_bytes);
     let first = levels
         .first()
         .map(|level| DecodeScale::one_of(level.denominator));
     let mut steps: Vec<Step> = first
-        .map(|scale| decoding(source, header, scale))
+        .map(|scale| decoding(source.bytes, header, scale))
         .into_iter()
         .collect();
     for (at, level) in levels.iter().enumerate() {
@@ -203,35 +141,35 @@ pub(crate) fn of_batch(
                 time: size(level).area().saturating_mul(REDUCTION_TIME),
             });
         }
-        for (index, shared) in level.shared.iter().enumerate() {
-            let is_last = index + 1 == level.shared.len();
+        for (index, group) in level.groups.iter().enumerate() {
+            let is_last = index + 1 == level.groups.len();
             // While it is resized, the pixels of its level are part of that step.
             let (beside, after) = match next.filter(|_| is_last) {
                 Some(next) => (held(next), held(next)),
                 None if is_last => (0, 0),
                 None => (0, held(level)),
             };
-            let output = shared.plan.layout.output();
-            let copies = if shared.files.len() > 1 {
+            let output = group.placement.layout.output();
+            let copies = if group.files.len() > 1 {
                 output
                     .area()
                     .saturating_mul(header.pixel_bytes.max(SHARED_BYTES))
             } else {
                 0
             };
-            let resized = resizing(header, size(level), shared.plan.target());
+            let resized = resizing(header, size(level), group.placement.target());
             steps.push(resized.beside(beside.saturating_add(copies)));
-            let composed = shared.files.first().map(|file| file.recipe);
+            let composed = group.files.first().map(|file| file.recipe);
             steps.extend(composed.map(|recipe| layers(header, recipe, output).beside(after)));
-            steps.extend(shared.files.iter().map(|file| {
+            steps.extend(group.files.iter().map(|file| {
                 let alpha = header.alpha && file.recipe.background.is_none();
-                let format = compose::written_as(file.recipe, alpha, output, limits);
+                let format = output::format_for(file.recipe, alpha, output, limits).0;
                 encoding(file.recipe, format, alpha, output, limits)
                     .beside(after.saturating_add(copies))
             }));
         }
     }
-    sum(source, &steps)
+    sum(source.bytes, &steps)
 }
 
 /// What ends before it begins.
@@ -239,41 +177,53 @@ pub(crate) fn of_nothing(source: &[u8]) -> Cost {
     sum(source, &[])
 }
 
-/// A picture of the size of a thumbnail, which is looked at and not written.
-pub(crate) fn of_thumbnail(
-    source: &[u8],
-    pixel_source: &PixelSource<'_>,
-    header: &Header,
-    plan: &Plan,
-    scale: DecodeScale,
-) -> Cost {
+/// A picture of the size of a thumbnail, which is used and not written.
+pub(crate) fn of_thumbnail(source: RasterSource<'_>, plan: &StillPlan) -> Cost {
+    let StillPlan { placement, pixels } = plan;
+    let header = source.header;
     let steps = [
-        decoding_of(pixel_source),
-        resizing(header, header.decoded(scale), plan.target()),
-        layers(header, &Recipe::default(), plan.layout.output()),
+        decoding_of(pixels),
+        resizing(header, header.decoded(pixels.scale()), placement.target()),
+        layers(header, &Recipe::default(), placement.layout.output()),
     ];
-    sum(source, &steps)
+    sum(source.bytes, &steps)
 }
 
-/// All pixels of a picture, upright and in sRGB: where a border is looked for.
-pub(crate) fn of_search(source: &[u8], header: &Header, scale: DecodeScale) -> Cost {
+/// All pixels of a picture, upright and in sRGB, in which a border is searched for.
+pub(crate) fn of_border_search(source: RasterSource<'_>) -> Cost {
+    let header = source.header;
     let steps = [
-        decoding(source, header, scale),
+        decoding(source.bytes, header, DecodeScale::WHOLE),
         layers(header, &Recipe::default(), header.size),
     ];
-    sum(source, &steps)
+    sum(source.bytes, &steps)
 }
 
-/// An animation, whose frames are decoded, resized and written one by one, while decoder and encoder keep their canvases.
+/// An animation, by what becomes of it.
 pub(crate) fn of_animation(
-    source: &[u8],
-    header: &Header,
-    animation: &Animation,
-    plan: &Plan,
+    source: RasterSource<'_>,
+    plan: &AnimationPlan,
+    recipe: &Recipe,
+) -> Cost {
+    match plan.treatment {
+        Treatment::Frames(format) => of_frames(source, plan, format, recipe),
+        Treatment::Original => of_copy(source.bytes, recipe, plan.asked),
+        Treatment::FirstFrame => {
+            let still = StillPlan::of_every_pixel(source, plan.placement.clone());
+            of_still(source, &still, recipe)
+        }
+    }
+}
+
+/// Frames that are decoded, resized and written one by one, while decoder and encoder keep their canvases.
+pub(crate) fn of_frames(
+    source: RasterSource<'_>,
+    plan: &AnimationPlan,
     format: Format,
     recipe: &Recipe,
 ) -> Cost {
-    let output = plan.layout.output();
+    let (header, animation) = (source.header, &plan.animation);
+    let output = plan.placement.layout.output();
     let frames = u64::from(animation.frames);
     let is_webp = format == Format::Webp;
     let canvas = header
@@ -294,7 +244,7 @@ pub(crate) fn of_animation(
     };
     let file = output.area().saturating_mul(frames) / 16 * file;
     let frame = [
-        resizing(header, header.size, plan.target()),
+        resizing(header, header.size, plan.placement.target()),
         layers(header, recipe, output),
     ];
     let worst = frame.iter().map(|step| step.bytes).max().unwrap_or(0);
@@ -310,7 +260,7 @@ pub(crate) fn of_animation(
         .saturating_add(animator)
         .saturating_add(file)
         .saturating_add(worst);
-    Cost::of(source, held, time.saturating_mul(frames))
+    cost(source.bytes, held, time.saturating_mul(frames))
 }
 
 /// A copy of a source at a fraction of its size.
@@ -330,7 +280,7 @@ pub(crate) fn of_reduced_copy(source: &[u8], header: &Header, scale: DecodeScale
 /// What is passed on as it is, in a copy.
 pub(crate) fn of_copy(source: &[u8], recipe: &Recipe, format: Format) -> Cost {
     let held = copies(source, recipe, format);
-    Cost::of(source, held, source.len() as u64)
+    cost(source, held, source.len() as u64)
 }
 
 /// A drawing of so many bytes of markup, once it is unpacked, and its pixels where it becomes some.
@@ -343,7 +293,7 @@ pub(crate) fn of_drawing(
     let mut held = markup.saturating_mul(MARKUP_BYTES);
     let mut time = markup.saturating_mul(DRAWING_TIME.0);
     if let Some((size, recipe)) = pixels {
-        let format = compose::written_as(recipe, true, size, limits);
+        let format = output::format_for(recipe, true, size, limits).0;
         let written = match recipe.output {
             Output::Json => Step { bytes: 0, time: 0 },
             _ => encoding(recipe, format, true, size, limits),
@@ -355,7 +305,7 @@ pub(crate) fn of_drawing(
             .saturating_add(size.area().saturating_mul(DRAWING_TIME.1))
             .saturating_add(written.time);
     }
-    Cost::of(source, held, time)
+    cost(source, held, time)
 }
 
 fn sum(source: &[u8], steps: &[Step]) -> Cost {
@@ -363,5 +313,16 @@ fn sum(source: &[u8], steps: &[Step]) -> Cost {
     let time = steps
         .iter()
         .fold(0, |sum: u64, step| sum.saturating_add(step.time));
-    Cost::of(source, held, time)
+    cost(source, held, time)
+}
+
+fn cost(source: &[u8], held: u64, nanos: u64) -> Cost {
+    let (part, most) = HOLES;
+    Cost {
+        bytes: held
+            .saturating_add((held / part).min(most))
+            .saturating_add(source.len() as u64)
+            .saturating_add(FIXED_BYTES),
+        cpu: Duration::from_nanos(nanos.saturating_add(FIXED_TIME)),
+    }
 }

@@ -5,15 +5,14 @@ use crate::options::Format;
 use crate::options::Output;
 use crate::options::Recipe;
 
+use crate::codecs::Limits;
 use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::pixel_source::PixelSource;
 use crate::codecs::encode;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Size;
-use crate::transform::Limits;
-use crate::transform::render::compose;
-use crate::transform::render::quality_search;
+use crate::transform::plan::output;
 
 /// A row of blocks of a JPEG, for each column that comes out: 17 rows of three components in single precision, and what becomes of one.
 const JPEG_COLUMN_BYTES: u64 = 4 * (3 * 17 + 7);
@@ -71,14 +70,11 @@ impl Step {
     }
 }
 
-pub(crate) fn decoding_of(pixel_source: &PixelSource<'_>) -> Step {
-    let (bytes, header, scale) = pixel_source.parts();
+/// The decode of a source, or of the reduced copy that is held beside it.
+pub(crate) fn decoding_of(pixels: &PixelSource) -> Step {
+    let (bytes, header, scale) = pixels.parts();
     let step = decoding(bytes, header, scale);
-    Step {
-        // More than the source, if it is not the source.
-        bytes: step.bytes.saturating_add(pixel_source.held()),
-        ..step
-    }
+    step.beside(pixels.copy_bytes())
 }
 
 pub(crate) fn decoding(source: &[u8], header: &Header, scale: DecodeScale) -> Step {
@@ -174,7 +170,7 @@ pub(crate) fn encoding(
     let (bytes, time) = match format {
         // Planes, the coefficients of all scans and the codes they become, with chroma at full size, which only the pixels rule out.
         // Time is that of photographs.
-        Format::Jpeg if compose::is_progressive(recipe.output, output) => (26, 14),
+        Format::Jpeg if output::is_progressive(recipe.output, output) => (26, 14),
         Format::Jpeg => (21, 14),
         Format::Png if recipe.palette => (20, 160),
         // Of noise, which alpha makes worse: the file, as it grows as well, and a try with a palette.
@@ -199,7 +195,7 @@ pub(crate) fn encoding(
         Output::Compatible { .. } => bytes.max(26),
         _ => bytes,
     };
-    let compared = if quality_search::is_compared(format, recipe.quality_target, output, limits) {
+    let compared = if output::is_compared(format, recipe.quality_target, output, limits) {
         COMPARED_BYTES
     } else {
         0

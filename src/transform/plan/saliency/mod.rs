@@ -17,13 +17,15 @@ use png::BitDepth;
 use png::ColorType;
 use png::Transformations;
 
+use crate::options::Gravity;
+
+use crate::codecs::TransformError;
 use crate::pixels::Raster;
 use crate::pixels::Rect;
 use crate::pixels::Samples;
 use crate::pixels::Size;
 use crate::pixels::orientation::Orientation;
 use crate::pixels::to_u8;
-use crate::transform::TransformError;
 
 /// The longest side of a map, in cells.
 const CELLS: u32 = 64;
@@ -42,6 +44,14 @@ impl SaliencyMap {
     /// Size of the map, in cells.
     pub const fn size(&self) -> Size {
         self.size
+    }
+
+    /// What a gravity looks for in an RGB or RGBA picture in sRGB.
+    pub fn for_gravity(gravity: Gravity, raster: &Raster) -> SaliencyMap {
+        match gravity {
+            Gravity::Entropy => SaliencyMap::detail_of(raster),
+            _ => SaliencyMap::of(raster),
+        }
     }
 
     /// The saliency of an RGB or RGBA picture in sRGB. A thumbnail of about 256 pixels is enough.

@@ -1,4 +1,4 @@
-//! What is made of one decode: level by level, pixels composed once for all their files.
+//! Renders pictures of one decode: level by level, pixels composed once for all their files.
 
 use std::borrow::Cow;
 use std::mem;
@@ -7,49 +7,53 @@ use std::time::Instant;
 
 use crate::options::Recipe;
 
+use crate::codecs::TransformError;
 use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::Decoded;
-use crate::codecs::decode::Header;
 use crate::codecs::decode::Truncation;
 use crate::pixels::Pixels;
 use crate::pixels::Raster;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::resize;
-use crate::transform::Budget;
-use crate::transform::Encoded;
-use crate::transform::Timings;
-use crate::transform::TransformError;
-use crate::transform::plan::batch::Level;
-use crate::transform::plan::batch::Member;
-use crate::transform::plan::batch::Shared;
-use crate::transform::plan::batch::schedule;
-use crate::transform::render::batch::ResultSink;
+use crate::transform::budget::Budget;
+use crate::transform::encoded::Encoded;
+use crate::transform::encoded::Timings;
+use crate::transform::plan::schedule::FileGroup;
+use crate::transform::plan::schedule::Level;
+use crate::transform::plan::schedule::Member;
+use crate::transform::plan::schedule::schedule;
 use crate::transform::render::compose;
 use crate::transform::render::compose::Composite;
+use crate::transform::render::compose::SourcePixels;
 use crate::transform::render::still;
+use crate::transform::source::RasterSource;
 
-/// Makes what is made of one decode.
-pub(crate) fn together(
-    source: &[u8],
-    header: &Header,
+/// Takes what came of an item, with its number; a break ends the batch.
+pub(crate) type ResultSink<'a> =
+    &'a mut dyn FnMut(usize, Result<Encoded, TransformError>) -> ControlFlow<()>;
+
+/// Renders what is made of one decode.
+pub(crate) fn render_together(
+    source: RasterSource<'_>,
     members: &[Member<'_>],
     budget: &Budget,
-    each: ResultSink<'_>,
+    sink: ResultSink<'_>,
 ) -> ControlFlow<()> {
     let started = Instant::now();
     let denominator = members.iter().map(|member| member.denominator).min();
     let denominator = denominator.unwrap_or(1);
-    let (scale, truncated) = (DecodeScale::one_of(denominator), budget.limits.truncated);
+    let scale = DecodeScale::one_of(denominator);
+    let RasterSource { header, limits, .. } = source;
     let decoded = budget
         .check()
-        .and_then(|()| decode::pixels_there_are(source, header, scale, truncated));
+        .and_then(|()| decode::pixels_there_are(source.bytes, header, scale, limits.truncated));
     let (decoded, truncation) = match decoded {
         Ok(decoded) => decoded,
         Err(error) => {
             for member in members {
-                each(member.at, Err(error.clone()))?;
+                sink(member.at, Err(error.clone()))?;
             }
             return ControlFlow::Continue(());
         }
@@ -59,13 +63,10 @@ pub(crate) fn together(
         extent,
         space,
     } = decoded;
-    let same_colors = compose::has_output_colors(raster.channels, &space);
     let has_planes = compose::has_planes(raster.channels, &space);
-    let levels = schedule(members, has_planes, &budget.limits);
-    let mut batch = Batch {
+    let levels = schedule(members, has_planes, limits);
+    let mut decode = SharedDecode {
         source,
-        header,
-        same_colors,
         truncation,
         space,
         extent,
@@ -75,38 +76,36 @@ pub(crate) fn together(
             decode: started.elapsed(),
             ..Timings::default()
         },
-        each,
+        sink,
     };
-    batch.levels(raster, &levels)
+    decode.levels(raster, &levels)
 }
 
 /// A decode that several pictures are made of.
-struct Batch<'a> {
-    source: &'a [u8],
-    header: &'a Header,
-    same_colors: bool,
+struct SharedDecode<'a> {
+    source: RasterSource<'a>,
     truncation: Option<Truncation>,
     space: ColorSpace,
     extent: (f64, f64),
     denominator: u32,
     budget: &'a Budget,
-    /// Time that no picture has been told of yet.
+    /// Time that is in the timings of no picture yet.
     spent: Timings,
-    each: ResultSink<'a>,
+    sink: ResultSink<'a>,
 }
 
-impl Batch<'_> {
+impl SharedDecode<'_> {
     /// Makes what is made of `pixels`, which are those of the first level, and goes on with fewer of them. They are let go before the last
     /// of their pictures, which is the largest, is written.
     fn levels(&mut self, pixels: Raster, levels: &[Level<'_>]) -> ControlFlow<()> {
         let Some((level, further)) = levels.split_first() else {
             return ControlFlow::Continue(());
         };
-        let Some((last, others)) = level.shared.split_last() else {
+        let Some((last, others)) = level.groups.split_last() else {
             return ControlFlow::Continue(());
         };
-        for shared in others {
-            self.files(Cow::Borrowed(&pixels), level.denominator, shared)?;
+        for group in others {
+            self.files(Cow::Borrowed(&pixels), level.denominator, group)?;
         }
         let started = Instant::now();
         let fewer = further
@@ -118,8 +117,8 @@ impl Batch<'_> {
             Some(Ok(fewer)) => self.levels(fewer, further),
             Some(Err(error)) => {
                 let error = TransformError::from(error);
-                let mut shared = further.iter().flat_map(|level| &level.shared);
-                shared.try_for_each(|shared| self.refuse(shared, &error))
+                let mut groups = further.iter().flat_map(|level| &level.groups);
+                groups.try_for_each(|group| self.refuse(group, &error))
             }
             None => ControlFlow::Continue(()),
         }
@@ -130,40 +129,36 @@ impl Batch<'_> {
         &mut self,
         pixels: Cow<'_, Raster>,
         denominator: u32,
-        shared: &Shared<'_>,
+        group: &FileGroup<'_>,
     ) -> ControlFlow<()> {
         let started = Instant::now();
-        let (plan, limits) = (&shared.plan, &self.budget.limits);
+        let (placement, limits) = (&group.placement, self.source.limits);
         let composed = self.budget.check().and_then(|()| {
             let scale = f64::from(self.denominator) / f64::from(denominator);
             let extent = (self.extent.0 * scale, self.extent.1 * scale);
-            let recipes: Vec<&Recipe> = shared.files.iter().map(|file| file.recipe).collect();
-            Composite::of(
-                Pixels::Raster(pixels),
+            let recipes: Vec<&Recipe> = group.files.iter().map(|file| file.recipe).collect();
+            let pixels = SourcePixels {
+                pixels: Pixels::Raster(pixels),
                 extent,
-                &self.space,
-                plan,
-                &recipes,
-                limits,
-            )
+                space: Cow::Borrowed(&self.space),
+            };
+            Composite::of(pixels, placement, &recipes, limits)
         });
         self.spent.resize += started.elapsed();
         let mut composed = match composed {
             Ok(composed) => Some(composed),
-            Err(error) => {
-                return self.refuse(shared, &error);
-            }
+            Err(error) => return self.refuse(group, &error),
         };
-        let mut files = shared.files.iter().peekable();
+        let mut files = group.files.iter().peekable();
         while let Some(file) = files.next() {
             let part = match files.peek() {
                 Some(_) => composed
                     .as_ref()
-                    .map(|composed| composed.copy_for(plan, file.recipe, limits)),
+                    .map(|composed| composed.copy_for(placement, file.recipe, limits)),
                 None => composed.take().map(Ok),
             };
             let Some(part) = part else { continue };
-            let mut made = part.and_then(|part| self.written(part, shared, file.recipe));
+            let mut made = part.and_then(|part| self.file(part, group, file.recipe));
             if let Ok(made) = &mut made {
                 made.timings.decode = mem::take(&mut self.spent.decode);
                 made.timings.resize = mem::take(&mut self.spent.resize);
@@ -172,37 +167,32 @@ impl Batch<'_> {
                 continue;
             };
             for &at in others {
-                (self.each)(at, made.as_ref().map_err(Clone::clone).and_then(copy))?;
+                (self.sink)(at, made.as_ref().map_err(Clone::clone).and_then(copy))?;
             }
-            (self.each)(first, made)?;
+            (self.sink)(first, made)?;
         }
         ControlFlow::Continue(())
     }
 
-    /// Tells of an error whoever waits for a file.
-    fn refuse(&mut self, shared: &Shared<'_>, error: &TransformError) -> ControlFlow<()> {
-        let mut items = shared.files.iter().flat_map(|file| &file.items);
-        items.try_for_each(|&at| (self.each)(at, Err(error.clone())))
+    /// Hands out an error for every item of some pixels.
+    fn refuse(&mut self, group: &FileGroup<'_>, error: &TransformError) -> ControlFlow<()> {
+        let mut items = group.files.iter().flat_map(|file| &file.items);
+        items.try_for_each(|&at| (self.sink)(at, Err(error.clone())))
     }
 
-    fn written(
+    /// Writes a file of composed pixels.
+    fn file(
         &self,
         composed: Composite,
-        shared: &Shared<'_>,
+        group: &FileGroup<'_>,
         recipe: &Recipe,
     ) -> Result<Encoded, TransformError> {
         self.budget.check()?;
         let started = Instant::now();
-        let made = composed.finished(&shared.plan, recipe, &self.budget.limits)?;
-        let mut file = still::written(
-            self.source,
-            self.header,
-            made,
-            recipe,
-            &shared.plan,
-            self.same_colors,
-            self.budget,
-        )?;
+        let RasterSource { limits, .. } = self.source;
+        let placement = &group.placement;
+        let encodable = composed.finish(placement, recipe, limits)?;
+        let mut file = still::encode(self.source, encodable, recipe, placement, self.budget)?;
         file.warnings
             .extend(self.truncation.map(Truncation::warning));
         file.timings.encode = started.elapsed();
@@ -210,7 +200,7 @@ impl Batch<'_> {
     }
 }
 
-/// The same file for another order, at no cost.
+/// The same file for another item, at no cost.
 fn copy(made: &Encoded) -> Result<Encoded, TransformError> {
     Ok(Encoded {
         bytes: buffer::copied(&made.bytes)?,

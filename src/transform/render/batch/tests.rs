@@ -23,29 +23,25 @@ use crate::options::Trim;
 use crate::options::TrimBorder;
 use crate::units::ByteSize;
 
+use crate::codecs::Limits;
+use crate::codecs::TransformError;
 use crate::codecs::decode::DECODES;
 use crate::codecs::encode;
 use crate::codecs::encode::Picture;
 use crate::codecs::encode::Settings;
 use crate::pixels::Size;
-use crate::transform::render::batch::BatchItem;
-use crate::transform::render::batch::Budget;
-use crate::transform::render::batch::Encoded;
-use crate::transform::render::batch::Hints;
-use crate::transform::render::batch::Limits;
-use crate::transform::render::batch::Source;
-use crate::transform::render::batch::TransformError;
-use crate::transform::render::batch::cost_of_all;
-use crate::transform::render::batch::render_all;
-use crate::transform::render::still;
+use crate::transform::budget::Budget;
+use crate::transform::cost::Cost;
+use crate::transform::encoded::Encoded;
+use crate::transform::hints::Hints;
+use crate::transform::plan::batch::BatchItem;
+use crate::transform::plan::still::StillPlan;
+use crate::transform::source::Source;
 
 const JPEG: Output = Output::Jpeg { progressive: true };
 
 fn budget() -> Budget {
-    Budget {
-        limits: Limits::default(),
-        deadline: Instant::now() + Duration::from_secs(600),
-    }
+    Budget::until(Instant::now() + Duration::from_secs(600))
 }
 
 fn wide(width: u32, output: Output) -> Recipe {
@@ -57,11 +53,11 @@ fn wide(width: u32, output: Output) -> Recipe {
 }
 
 fn items(recipes: impl IntoIterator<Item = Recipe>) -> Vec<BatchItem> {
-    let order = |recipe| BatchItem {
+    let item = |recipe| BatchItem {
         recipe,
         hints: Hints::default(),
     };
-    recipes.into_iter().map(order).collect()
+    recipes.into_iter().map(item).collect()
 }
 
 /// Slopes, edges and some grain, with alpha where it is asked for.
@@ -99,31 +95,33 @@ fn source(format: Format, size: (u32, u32), alpha: bool) -> Vec<u8> {
         .expect("encoders write what they are given")
 }
 
-/// What came of each order; every one is told of once.
+/// What came of each item; every one is told of once.
 fn all(
     source: &[u8],
     items: &[BatchItem],
+    limits: Limits,
     budget: &Budget,
 ) -> Vec<Result<Encoded, TransformError>> {
-    within(source, items, budget, u64::MAX)
+    within(source, items, (limits, u64::MAX), budget)
 }
 
 fn within(
     source: &[u8],
     items: &[BatchItem],
+    (limits, most): (Limits, u64),
     budget: &Budget,
-    most: u64,
 ) -> Vec<Result<Encoded, TransformError>> {
-    let source = match Source::open(Bytes::copy_from_slice(source), &budget.limits) {
+    let source = match Source::open(Bytes::copy_from_slice(source), &limits) {
         Ok(source) => source,
         Err(error) => return items.iter().map(|_| Err(error.clone())).collect(),
     };
     let mut told = BTreeMap::new();
-    render_all(&source, items, budget, most, |at, made| {
+    let plan = source.plan_batch(items.to_vec(), most);
+    plan.render(budget, |at, made| {
         assert!(told.insert(at, made).is_none(), "{at} was told of twice");
         ControlFlow::Continue(())
     });
-    assert_eq!(told.len(), items.len(), "not every order was told of");
+    assert_eq!(told.len(), items.len(), "not every item was told of");
     told.into_values().collect()
 }
 
@@ -134,10 +132,13 @@ fn decodes<T>(work: impl FnOnce() -> T) -> (T, u32) {
     (made, DECODES.get() - before)
 }
 
-fn alone(source: &[u8], order: &BatchItem) -> Result<Encoded, TransformError> {
-    let budget = budget();
-    let source = Source::open(Bytes::copy_from_slice(source), &budget.limits)?;
-    crate::transform::render(&source, &order.recipe, &order.hints, &budget)
+fn alone(source: &[u8], item: &BatchItem) -> Result<Encoded, TransformError> {
+    let source = Source::open(Bytes::copy_from_slice(source), &Limits::default())?;
+    source.plan(&item.recipe, &item.hints)?.render(&budget())
+}
+
+fn cost_of_all(source: &Source, items: &[BatchItem], most: u64) -> Cost {
+    source.plan_batch(items.to_vec(), most).cost()
 }
 
 fn opened(source: &[u8]) -> Source {
@@ -145,13 +146,10 @@ fn opened(source: &[u8]) -> Source {
 }
 
 fn denominator(source: &[u8], recipe: &Recipe) -> u32 {
-    let limits = Limits::default();
     let source = opened(source);
-    let header = &source.picture().expect("a picture").header;
-    let prospect = still::prospect(header, recipe, None, &limits).expect("a good recipe");
-    header
-        .supported(prospect.scale(header, recipe))
-        .denominator()
+    let source = source.raster().expect("a picture");
+    let plan = StillPlan::of(source, recipe, &Hints::default()).expect("a good recipe");
+    source.header.supported(plan.pixels.scale()).denominator()
 }
 
 fn opaque(made: &Encoded) -> RgbImage {
@@ -159,7 +157,8 @@ fn opaque(made: &Encoded) -> RgbImage {
         output: Output::Png,
         ..Recipe::default()
     };
-    let png = crate::transform::render(&opened(&made.bytes), &png, &Hints::default(), &budget());
+    let plan = opened(&made.bytes).plan(&png, &Hints::default());
+    let png = plan.and_then(|plan| plan.render(&budget()));
     let png = image::load_from_memory(&png.expect("it was made here").bytes);
     DynamicImage::into_rgb8(png.expect("a PNG"))
 }
@@ -169,13 +168,16 @@ fn opaque(made: &Encoded) -> RgbImage {
 fn assert_alike(source: &[u8], items: &[BatchItem]) -> usize {
     let least = items
         .iter()
-        .map(|order| denominator(source, &order.recipe))
+        .map(|item| denominator(source, &item.recipe))
         .min();
     let mut same = 0;
-    for (order, made) in items.iter().zip(all(source, items, &budget())) {
-        let recipe = &order.recipe;
+    for (item, made) in items
+        .iter()
+        .zip(all(source, items, Limits::default(), &budget()))
+    {
+        let recipe = &item.recipe;
         let made = made.unwrap_or_else(|error| panic!("{recipe}: {error}"));
-        let expected = alone(source, order).unwrap_or_else(|error| panic!("{recipe}: {error}"));
+        let expected = alone(source, item).unwrap_or_else(|error| panic!("{recipe}: {error}"));
         assert_eq!(made.size, expected.size, "{recipe}");
         assert_eq!(made.format, expected.format, "{recipe}");
         assert_eq!(made.warnings, expected.warnings, "{recipe}");
@@ -212,7 +214,7 @@ fn one_decode_makes_every_width_in_every_format() {
             .into_iter()
             .flat_map(|width| [Output::Webp, JPEG].map(|output| wide(width, output))),
     );
-    let (made, decodes) = decodes(|| all(&source, &items, &budget()));
+    let (made, decodes) = decodes(|| all(&source, &items, Limits::default(), &budget()));
     assert_eq!(decodes, 1);
     let decoded = |made: &Encoded| !made.timings.decode.is_zero();
     let made: Vec<Encoded> = made
@@ -238,7 +240,7 @@ fn scales_that_the_decoder_has_look_the_same_when_they_are_averaged() {
     if cfg!(feature = "native") {
         let scales: Vec<u32> = items
             .iter()
-            .map(|order| denominator(&source, &order.recipe))
+            .map(|item| denominator(&source, &item.recipe))
             .collect();
         assert_eq!(scales, [1, 2, 4, 8]);
     }
@@ -274,7 +276,10 @@ fn sources_without_scales_come_out_the_same_to_the_byte() {
         }
         let items = items(recipes);
         assert_eq!(assert_alike(&source, &items), items.len());
-        assert_eq!(decodes(|| all(&source, &items, &budget())).1, 1);
+        assert_eq!(
+            decodes(|| all(&source, &items, Limits::default(), &budget())).1,
+            1
+        );
     }
 }
 
@@ -293,7 +298,7 @@ fn equal_files_are_written_once() {
     let source = source(Format::Jpeg, (160, 120), false);
     // None of them enlarges.
     let items = items([160, 640, 1920].map(|width| wide(width, Output::Webp)));
-    let made: Vec<Encoded> = all(&source, &items, &budget())
+    let made: Vec<Encoded> = all(&source, &items, Limits::default(), &budget())
         .into_iter()
         .map(|made| made.expect("a good source"))
         .collect();
@@ -302,11 +307,8 @@ fn equal_files_are_written_once() {
     assert_eq!(written.count(), 1);
     assert_eq!(assert_alike(&source, &items), 3);
     let source = opened(&source);
-    let same = cost_of_all(&source, &items, &Limits::default(), u64::MAX);
-    assert_eq!(
-        same,
-        cost_of_all(&source, &items[..1], &Limits::default(), u64::MAX)
-    );
+    let same = cost_of_all(&source, &items, u64::MAX);
+    assert_eq!(same, cost_of_all(&source, &items[..1], u64::MAX));
 }
 
 #[test]
@@ -333,7 +335,7 @@ fn what_fails_fails_alone() {
         wide(80, Output::Svg),
         wide(70, JPEG),
     ];
-    let made = all(&source, &items(recipes), &Budget { limits, ..budget() });
+    let made = all(&source, &items(recipes), limits, &budget());
     let errors: Vec<Option<TransformError>> = made.into_iter().map(Result::err).collect();
     let [
         None,
@@ -357,7 +359,7 @@ fn a_damaged_source_fails_every_picture_and_is_decoded_once() {
     let mut source = source(Format::Png, (200, 100), false);
     source.truncate(source.len() / 2);
     let items = items([90, 80, 70].map(|width| wide(width, JPEG)));
-    let (made, decodes) = decodes(|| all(&source, &items, &budget()));
+    let (made, decodes) = decodes(|| all(&source, &items, Limits::default(), &budget()));
     assert_eq!(decodes, 1);
     let is_damaged = |made: &Result<_, _>| matches!(made, Err(TransformError::Decode(_)));
     assert!(made.iter().all(is_damaged));
@@ -368,8 +370,8 @@ fn limits_and_the_deadline_come_before_pixels() {
     let source = source(Format::Jpeg, (200, 100), false);
     let mut items = items([90, 80].map(|width| wide(width, JPEG)));
     items[1].recipe.gravity = Gravity::Auto;
-    let refused = |budget| {
-        let (made, decodes) = decodes(|| all(&source, &items, &budget));
+    let refused = |limits, budget| {
+        let (made, decodes) = decodes(|| all(&source, &items, limits, &budget));
         assert_eq!(decodes, 0);
         let errors = made.into_iter().map(|made| made.map(|_| ()));
         errors.collect::<Vec<_>>()
@@ -383,23 +385,20 @@ fn limits_and_the_deadline_come_before_pixels() {
         limit: 19_999,
     };
     let expected = vec![Err(too_many.clone()), Err(too_many)];
-    assert_eq!(refused(Budget { limits, ..budget() }), expected);
+    assert_eq!(refused(limits, budget()), expected);
     let limits = Limits {
         render_memory: ByteSize::mib(1),
         ..Limits::default()
     };
-    let made = refused(Budget { limits, ..budget() });
+    let made = refused(limits, budget());
     let is_dear = |made: &Result<_, _>| matches!(made, Err(TransformError::TooCostly { .. }));
     assert!(made.iter().all(is_dear), "{made:?}");
-    let late = Budget {
-        deadline: Instant::now(),
-        ..budget()
-    };
+    let late = Budget::until(Instant::now());
     let expected = vec![
         Err(TransformError::OutOfTime),
         Err(TransformError::OutOfTime),
     ];
-    assert_eq!(refused(late), expected);
+    assert_eq!(refused(Limits::default(), late), expected);
 }
 
 #[test]
@@ -407,7 +406,8 @@ fn nothing_more_is_made_for_whoever_breaks_off() {
     let source = source(Format::Png, (100, 80), false);
     let items = items([90, 80, 70].map(|width| wide(width, JPEG)));
     let mut told = 0;
-    render_all(&opened(&source), &items, &budget(), u64::MAX, |_, _| {
+    let plan = opened(&source).plan_batch(items, u64::MAX);
+    plan.render(&budget(), |_, _| {
         told += 1;
         ControlFlow::Break(())
     });
@@ -424,22 +424,22 @@ fn what_does_not_fit_into_memory_together_is_made_in_parts() {
     );
     let limits = Limits::default();
     let known = opened(&source);
-    let cost = |items, most| cost_of_all(&known, items, &limits, most);
+    let cost = |items, most| cost_of_all(&known, items, most);
     let whole = cost(&items, u64::MAX);
     let dearest = items
         .iter()
-        .map(|order| cost(std::slice::from_ref(order), u64::MAX).bytes)
+        .map(|item| cost(std::slice::from_ref(item), u64::MAX).bytes)
         .max()
         .expect("there are some");
     assert!(dearest < whole.bytes, "{dearest} {}", whole.bytes);
     let parted = cost(&items, dearest);
     assert_eq!(parted.bytes, dearest);
     assert!(parted.cpu > whole.cpu);
-    let (made, count) = decodes(|| within(&source, &items, &budget(), dearest));
+    let (made, count) = decodes(|| within(&source, &items, (limits, dearest), &budget()));
     assert!(made.iter().all(Result::is_ok));
     assert!(count >= 2 && (count as usize) < items.len(), "{count}");
     // What is dearest is refused where there is less, and the others are made.
-    let made = within(&source, &items, &budget(), dearest - 1);
+    let made = within(&source, &items, (limits, dearest - 1), &budget());
     let refused = made.into_iter().filter_map(Result::err).collect::<Vec<_>>();
     let limit = dearest - 1;
     assert_eq!(
@@ -455,17 +455,16 @@ fn what_does_not_fit_into_memory_together_is_made_in_parts() {
 fn a_batch_costs_less_than_its_pictures() {
     let source = opened(&source(Format::Jpeg, (800, 600), false));
     let items = items([600, 300, 100].map(|width| wide(width, Output::Webp)));
-    let limits = Limits::default();
     let one_by_one: Duration = items
         .iter()
-        .map(|order| crate::transform::cost(&source, &order.recipe, &order.hints, &limits))
-        .map(|cost| cost.expect("a good source").cpu)
+        .map(|item| source.plan(&item.recipe, &item.hints))
+        .map(|plan| plan.expect("a good source").cost().cpu)
         .sum();
-    let together = cost_of_all(&source, &items, &limits, u64::MAX);
+    let together = cost_of_all(&source, &items, u64::MAX);
     assert!(together.cpu < one_by_one, "{together:?} {one_by_one:?}");
-    let single = cost_of_all(&source, &items[..1], &limits, u64::MAX);
-    let alone = crate::transform::cost(&source, &items[0].recipe, &Hints::default(), &limits);
-    assert_eq!(single.bytes, alone.expect("a good source").bytes);
+    let single = cost_of_all(&source, &items[..1], u64::MAX);
+    let alone = source.plan(&items[0].recipe, &Hints::default());
+    assert_eq!(single.bytes, alone.expect("a good source").cost().bytes);
 }
 
 #[test]
@@ -484,7 +483,10 @@ fn one_look_tells_every_crop_where_to_go() {
         square(180, Gravity::Center),
     ]);
     // One decode for each of the two gravities that look, and one for the pictures.
-    assert_eq!(decodes(|| all(&source, &items, &budget())).1, 3);
+    assert_eq!(
+        decodes(|| all(&source, &items, Limits::default(), &budget())).1,
+        3
+    );
     assert_alike(&source, &items);
 }
 
@@ -508,12 +510,12 @@ fn what_is_no_plain_still_is_made_the_ordinary_way() {
 
     let drawing = b"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"40\" height=\"20\"><rect width=\"9\" height=\"9\"/></svg>";
     let items = items([wide(10, Output::Webp), wide(20, Output::Json)]);
-    let made = all(drawing, &items, &budget());
-    for (order, made) in items.iter().zip(made) {
-        let expected = alone(drawing, order).expect("a drawing");
+    let made = all(drawing, &items, Limits::default(), &budget());
+    for (item, made) in items.iter().zip(made) {
+        let expected = alone(drawing, item).expect("a drawing");
         assert_eq!(made.expect("a drawing").bytes, expected.bytes);
     }
-    assert!(cost_of_all(&opened(drawing), &items, &Limits::default(), u64::MAX).bytes > 0);
+    assert!(cost_of_all(&opened(drawing), &items, u64::MAX).bytes > 0);
 }
 
 #[test]
@@ -526,9 +528,9 @@ fn animations_move_beside_their_first_frames() {
     small.width = Some(16);
     let items = items([wide(20, Output::Webp), still, small]);
     let source = moving();
-    let made = all(&source, &items, &budget());
-    for (order, made) in items.iter().zip(made) {
-        let expected = alone(&source, order).expect("an animation");
+    let made = all(&source, &items, Limits::default(), &budget());
+    for (item, made) in items.iter().zip(made) {
+        let expected = alone(&source, item).expect("an animation");
         assert_eq!(made.expect("an animation").bytes, expected.bytes);
     }
 }
@@ -557,7 +559,7 @@ fn a_source_that_is_smaller_is_passed_on() {
         ..wide(160, JPEG)
     };
     let items = items([own, wide(80, JPEG), wide(160, Output::Webp)]);
-    let made = all(&source, &items, &budget());
+    let made = all(&source, &items, Limits::default(), &budget());
     let first = made[0].as_ref().expect("a good source");
     assert_eq!(first.warnings.len(), 1, "{:?}", first.warnings);
     assert_eq!(assert_alike(&source, &items), 3);

@@ -3,10 +3,10 @@
 use crate::options::Format;
 use crate::options::Metadata;
 
+use crate::codecs::TransformError;
 use crate::codecs::metadata;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::buffer;
-use crate::transform::TransformError;
 
 /// The source with its metadata chosen as `wanted`, if it is smaller than what was `made` of it.
 ///

@@ -13,6 +13,7 @@ use crate::options::Effort;
 use crate::options::Format;
 use crate::options::Quality;
 
+use crate::codecs::TransformError;
 use crate::codecs::encode;
 use crate::codecs::encode::Picture;
 use crate::codecs::encode::Settings;
@@ -25,10 +26,8 @@ use crate::pixels::canvas;
 use crate::pixels::color;
 use crate::pixels::resize;
 use crate::pixels::resize::Mixing;
-use crate::transform::TransformError;
+use crate::transform::plan::info::THUMBNAIL;
 
-/// The longest side that ThumbHash takes, in pixels.
-pub(crate) const THUMBNAIL: u32 = 100;
 /// The longest side for BlurHash: it keeps no more than four waves of it.
 const BLURRED: u32 = 32;
 /// The longest side of the picture inside the data URI. Next.js asks for 10 pixels or less, and shows it blurred.

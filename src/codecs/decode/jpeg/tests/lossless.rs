@@ -264,10 +264,7 @@ fn components_in_scans_of_their_own_are_decoded_and_paid_for() {
 
 #[test]
 fn a_small_picture_of_a_lossless_one_is_right() {
-    let budget = Budget {
-        limits: Limits::default(),
-        deadline: Instant::now() + Duration::from_secs(60),
-    };
+    let budget = Budget::until(Instant::now() + Duration::from_secs(60));
     let file = Picture::flat(Size::new(256, 256)).file();
     for width in [1, 31, 32, 33, 64, 100, 128, 200, 256] {
         let recipe = Recipe {
@@ -275,9 +272,9 @@ fn a_small_picture_of_a_lossless_one_is_right() {
             output: Output::Png,
             ..Recipe::default()
         };
-        let hints = Hints::default();
-        let source = Source::open(file.clone().into(), &budget.limits).expect("a picture");
-        let made = crate::transform::render(&source, &recipe, &hints, &budget).expect("a PNG");
+        let source = Source::open(file.clone().into(), &Limits::default()).expect("a picture");
+        let plan = source.plan(&recipe, &Hints::default()).expect("a plan");
+        let made = plan.render(&budget).expect("a PNG");
         assert_eq!(made.size, Size::new(width, width));
         let (_, raster) = decoded(&made.bytes, DecodeScale::WHOLE).expect("a whole PNG");
         let is_gray = raster

@@ -29,10 +29,6 @@ use crate::transform::Budget;
 use crate::transform::Encoded;
 use crate::transform::Hints;
 use crate::transform::Source;
-use crate::transform::reduced_copy;
-use crate::transform::render;
-use crate::transform::render_all;
-use crate::transform::saliency_map;
 
 struct Kind {
     name: &'static str,
@@ -278,14 +274,8 @@ fn files_cut_anywhere_are_shown_or_damaged_and_nothing_worse() {
     }
 }
 
-fn budget(truncated: TruncatedSources) -> Budget {
-    Budget {
-        limits: Limits {
-            truncated,
-            ..Limits::default()
-        },
-        deadline: Instant::now() + Duration::from_secs(60),
-    }
+fn budget() -> Budget {
+    Budget::until(Instant::now() + Duration::from_secs(60))
 }
 
 fn recipe(output: Output) -> Recipe {
@@ -296,18 +286,19 @@ fn recipe(output: Output) -> Recipe {
     }
 }
 
-fn opened(source: &[u8]) -> Source {
+fn opened(source: &[u8], truncated: TruncatedSources) -> Source {
     let source = Bytes::copy_from_slice(source);
-    Source::open(source, &Limits::default()).expect("has a header")
+    let limits = Limits {
+        truncated,
+        ..Limits::default()
+    };
+    Source::open(source, &limits).expect("has a header")
 }
 
 fn rendered(source: &[u8], recipe: &Recipe) -> Result<Encoded, TransformError> {
-    render(
-        &opened(source),
-        recipe,
-        &Hints::default(),
-        &budget(TruncatedSources::Show),
-    )
+    opened(source, TruncatedSources::Show)
+        .plan(recipe, &Hints::default())?
+        .render(&budget())
 }
 
 fn cut(kind: &Kind, percent: usize) -> Vec<u8> {
@@ -397,22 +388,14 @@ fn whatever_is_made_of_a_truncated_source_tells_so() {
     ] {
         let made = rendered(&source, &recipe).unwrap_or_else(|error| panic!("{what}: {error}"));
         assert!(made.is_of_truncated(), "{what}");
-        let refused = render(
-            &opened(&source),
-            &recipe,
-            &Hints::default(),
-            &budget(TruncatedSources::Refuse),
-        );
+        let refused = opened(&source, TruncatedSources::Refuse)
+            .plan(&recipe, &Hints::default())
+            .and_then(|plan| plan.render(&budget()));
         assert!(matches!(refused, Err(TransformError::Decode(_))), "{what}");
     }
-    assert!(
-        saliency_map(
-            &opened(&source),
-            Gravity::Auto,
-            &budget(TruncatedSources::Show)
-        )
-        .is_ok()
-    );
+    let source = opened(&source, TruncatedSources::Show);
+    let map = source.plan_saliency_map(Gravity::Auto).expect("a plan");
+    assert!(map.render(&budget()).is_ok());
     let items: Vec<BatchItem> = [20, 40, 60]
         .map(|width| BatchItem {
             recipe: Recipe {
@@ -423,26 +406,18 @@ fn whatever_is_made_of_a_truncated_source_tells_so() {
         })
         .to_vec();
     let mut told = 0;
-    render_all(
-        &opened(&source),
-        &items,
-        &budget(TruncatedSources::Show),
-        u64::MAX,
-        |_, made| {
-            assert!(made.expect("most is there").is_of_truncated());
-            told += 1;
-            ControlFlow::Continue(())
-        },
-    );
+    let plan = source.plan_batch(items, u64::MAX);
+    plan.render(&budget(), |_, made| {
+        assert!(made.expect("most is there").is_of_truncated());
+        told += 1;
+        ControlFlow::Continue(())
+    });
     assert_eq!(told, 3);
 }
 
 #[test]
 fn no_copy_is_made_of_a_truncated_source() {
-    let made = reduced_copy(
-        &opened(&cut(&USUAL, 95)),
-        2,
-        &budget(TruncatedSources::Show),
-    );
-    assert!(made.is_err());
+    let source = opened(&cut(&USUAL, 95), TruncatedSources::Show);
+    let plan = source.plan_reduced_copy(2).expect("a plan");
+    assert!(plan.render(&budget()).is_err());
 }

@@ -12,7 +12,7 @@ use crate::transform::plan::output::CompositeKey;
 use crate::transform::plan::placement::Placement;
 use crate::transform::plan::saliency::SaliencyMap;
 
-/// A picture that can be made of pixels which others are made of as well.
+/// A picture that shares a decode with others.
 #[derive(Clone, Debug)]
 pub(crate) struct Member<'a> {
     /// The number of its item.
@@ -21,8 +21,8 @@ pub(crate) struct Member<'a> {
     /// The map that its placement needed.
     pub saliency: Option<SaliencyMap>,
     pub placement: Placement,
-    /// By how much fewer decoded pixels there are for it than stored ones, on each axis: as if it were made alone, but that levels are halves
-    /// of each other, so that what would be decoded at three eighths is made of a half.
+    /// Stored pixels for each decoded pixel, on each axis: as if the picture were made alone, but that every level has half the pixels of
+    /// the one before, so that what would be decoded at three eighths is made of a half.
     pub denominator: u32,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct File<'a> {
     pub items: Vec<usize>,
 }
 
-/// What the members are made of, the level with most pixels first. `has_planes`: whether the source has pixels that can become planes.
+/// The levels that members are made of, the one with most pixels first. `has_planes`: whether the pixels of the source can become planes.
 pub(crate) fn schedule<'a>(
     members: &[Member<'a>],
     has_planes: bool,
@@ -106,7 +106,7 @@ fn find_or_add<T>(
     &mut items[at]
 }
 
-/// A recipe without what has become a placement.
+/// A recipe without the options that have become a placement.
 fn without_placement(recipe: &Recipe) -> Recipe {
     Recipe {
         trim: Trim::default(),

@@ -1,4 +1,5 @@
-//! The search for a quality, by how a file looks or by how many bytes it has. Each try is an encode, so there are few of them.
+//! The search for a quality: for the lowest one with a given score, or for the highest one that fits into a number of bytes. Each try
+//! is an encode, so there are few of them.
 
 use crate::options::Format;
 use crate::options::Quality;
@@ -11,16 +12,16 @@ use crate::codecs::encode::Picture;
 use crate::transform::budget::Budget;
 use crate::transform::render::ssimulacra2::Comparison;
 
-/// Encodes that a search by looks may take.
-const LOOKS: usize = 5;
+/// The most encodes that a search by score takes.
+const ENCODES: usize = 5;
 
-/// Points above the wanted score that are worth no further encode.
+/// A score that is above the wanted one by less than this many points ends the search.
 const NEAR: f64 = 1.0;
 
-/// Points that a step of quality makes, roughly, where nothing else is known.
+/// About how many points one step of quality changes, where nothing else is known.
 const POINTS_PER_STEP: f64 = 0.45;
 
-/// Scores, and the qualities that have them on most photographs.
+/// Scores, and the qualities at which most photographs have them.
 const GUESSES: [(u8, u8); 6] = [(30, 20), (60, 42), (70, 62), (80, 80), (90, 96), (95, 100)];
 
 /// A search among the files of one picture. Only lossy formats have something to search for.
@@ -66,7 +67,7 @@ impl QualitySearch<'_> {
         let (quality, mut file) = match comparison {
             Some((comparison, score)) => {
                 let wanted = f64::from(score.get());
-                let found = by_looks(wanted, best, |quality| -> Result<_, TransformError> {
+                let found = by_score(wanted, best, |quality| -> Result<_, TransformError> {
                     let file = attempt(quality)?;
                     self.budget.check()?;
                     Ok((comparison.score(&file)?, file))
@@ -99,8 +100,8 @@ struct Attempt<T> {
     file: T,
 }
 
-/// The lowest quality that scores as wanted, as far as few tries find it, or else the one that comes nearest.
-fn by_looks<T, E>(
+/// The lowest quality with at least the wanted score, as far as few tries find it, or else the one that comes nearest.
+fn by_score<T, E>(
     wanted: f64,
     best: u8,
     mut attempt: impl FnMut(u8) -> Result<(f64, T), E>,
@@ -117,7 +118,7 @@ fn by_looks<T, E>(
     // Qualities that are too low and high enough, with their scores; the outermost ones are not known to be.
     let (mut low, mut high) = ((0, None), (best + 1, None));
     let mut last = (kept.quality, kept.score);
-    for _ in 1..LOOKS {
+    for _ in 1..ENCODES {
         let (quality, score) = last;
         if score < wanted {
             low = (quality, Some(score));
@@ -209,13 +210,13 @@ fn by_size<E>(
 mod tests {
     use std::convert::Infallible;
 
-    use super::by_looks;
+    use super::by_score;
     use super::by_size;
 
     /// The quality that is found, and the encodes that it took, where qualities score as told.
     fn found(wanted: f64, best: u8, score: impl Fn(u8) -> f64) -> (u8, usize) {
         let mut tries = 0;
-        let found = by_looks(wanted, best, |quality| {
+        let found = by_score(wanted, best, |quality| {
             tries += 1;
             Ok::<_, Infallible>((score(quality), ()))
         });
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_are_reached_in_few_encodes_and_not_passed_by_far() {
+    fn scores_are_reached_in_few_encodes_and_not_passed_by_far() {
         // Easy pictures, hard ones, and those of a kink.
         let curves: [fn(f64) -> f64; 4] = [
             |quality| 60.0 + quality * 0.35,

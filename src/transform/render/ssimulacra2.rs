@@ -1,4 +1,4 @@
-//! How much like a picture a file of it looks: SSIMULACRA2, which follows the eye better than any measure that costs less.
+//! How much a file looks like the picture that it was made of, by SSIMULACRA2. No measure that costs less follows the eye as well.
 
 use std::borrow::Cow;
 
@@ -191,7 +191,7 @@ mod tests {
             } else {
                 Picture::Rgba(size, samples)
             };
-            let judge = Comparison::of(&picture, &Limits::default())
+            let comparison = Comparison::of(&picture, &Limits::default())
                 .expect("a picture")
                 .expect("a small one");
             let scores = [10, 50, 95].map(|quality| {
@@ -202,7 +202,7 @@ mod tests {
                     effort: Effort::Quick,
                 };
                 let file = encode(&picture, format, settings).expect("a file");
-                judge.score(&file).expect("a score")
+                comparison.score(&file).expect("a score")
             });
             assert!(
                 scores.is_sorted() && scores[2] > 60.0,
@@ -216,7 +216,7 @@ mod tests {
         for (width, height) in [(1, 1), (3, 2), (9, 8), (40, 1)] {
             let picture =
                 Picture::Rgb(Size::new(width, height), waves(Size::new(width, height), 3));
-            let judge = Comparison::of(&picture, &Limits::default())
+            let comparison = Comparison::of(&picture, &Limits::default())
                 .expect("a picture")
                 .expect("a small one");
             let settings = Settings {
@@ -226,12 +226,12 @@ mod tests {
                 effort: Effort::Quick,
             };
             let file = encode(&picture, Format::Webp, settings).expect("lossless");
-            assert_eq!(judge.score(&file), Ok(100.0), "{width}x{height}");
+            assert_eq!(comparison.score(&file), Ok(100.0), "{width}x{height}");
         }
     }
 
     #[test]
-    fn what_is_too_large_is_not_judged() {
+    fn what_is_too_large_is_not_compared() {
         let size = Size::new(20_000, 1000);
         let picture = Picture::Rgb(size, Vec::new());
         assert!(

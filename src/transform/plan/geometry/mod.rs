@@ -1,6 +1,6 @@
 //! Where every pixel goes, as arithmetic: decided from two sizes and the recipe, before any pixel is touched.
 //!
-//! Sizes here are of the picture as the recipe sees it: upright, trimmed, flipped and rotated. `Plan` translates them to the stored one.
+//! Sizes here are of the picture as the recipe sees it: upright, trimmed, flipped and rotated. `Placement` translates them to the stored one.
 
 use crate::options::Border;
 use crate::options::Fit;
@@ -45,7 +45,8 @@ impl Layout {
         })
     }
 
-    /// The same picture with its longest side at most `side` pixels, lines that become thinner than half a pixel left out.
+    /// The same layout for a picture whose longest side is at most `longest` pixels. Borders that become thinner than half a pixel are
+    /// left out.
     pub fn reduced(&self, longest: u32) -> Layout {
         let size = self.output();
         let factor = f64::from(longest) / f64::from(size.width.max(size.height));
@@ -85,8 +86,8 @@ impl Layout {
 
 /// What is left of an upright picture when the amounts of `trim` are cut off; `None` when nothing is.
 ///
-/// `left` and `top` are the corner of what stays, `width` and `height` its extent; with `right` or `bottom` beside them, whatever
-/// leaves less counts. That they can be combined is documented; how, is not.
+/// `left` and `top` are the corner of what stays, `width` and `height` its size. Cloudflare lets `right` or `bottom` stand beside them,
+/// and does not document what happens then: here, the one that leaves less counts.
 pub fn trimmed(source: Size, trim: &Trim) -> Option<PixelRect> {
     let (left, width) = kept(source.width, trim.left, trim.right, trim.width)?;
     let (top, height) = kept(source.height, trim.top, trim.bottom, trim.height)?;
@@ -117,8 +118,8 @@ fn kept(
     (kept > 0).then_some((start, kept))
 }
 
-/// Lays a source of `source` pixels (both sides at least 1) out for a recipe. `focus` finds the position where the gravity does not
-/// say it; without one, the centre stands for it.
+/// The layout of a source of `source` pixels (both sides at least 1) for a recipe. `focus` finds the position of a crop where the gravity
+/// names none; without `focus`, it is the centre.
 ///
 /// With one side given, the other follows from the ratio of the source and nothing is cut or padded; with none, the size stays.
 /// Sides round to the nearest pixel and are at least 1.

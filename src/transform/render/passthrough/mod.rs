@@ -1,5 +1,6 @@
-//! A source as its own rendition: where no pixel changed, nobody gets more bytes than there were. Everything is copied but metadata
-//! that is not wanted, and what lies hidden behind the end.
+//! A source as its own rendition: where no pixel would change, no answer is larger than its source. Everything is copied but metadata
+//! that is not wanted, and what lies hidden behind the end of the picture.
+
 use crate::options::Format;
 use crate::options::Metadata;
 

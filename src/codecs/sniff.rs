@@ -197,12 +197,15 @@ fn is_ico(bytes: &[u8]) -> bool {
 
 /// After the digit comes white space and then, perhaps behind comments, the width; in P7 a line.
 fn is_pnm(bytes: &[u8]) -> bool {
+    /// Bytes that are looked through: a file may be all white space.
+    const LOOKED_THROUGH: usize = 1024;
     if bytes[1] == b'7' {
         return matches!(bytes, [_, _, b'\n', ..] | [_, _, b'\r', b'\n', ..]);
     }
     matches!(bytes, [_, _, after, ..] if after.is_ascii_whitespace())
         && bytes[2..]
             .iter()
+            .take(LOOKED_THROUGH)
             .find(|byte| !byte.is_ascii_whitespace())
             .is_some_and(|byte| byte.is_ascii_digit() || *byte == b'#')
 }

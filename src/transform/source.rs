@@ -12,6 +12,8 @@ use crate::codecs::decode::Header;
 use crate::codecs::decode::frames;
 use crate::codecs::sniff::SourceFormat;
 use crate::codecs::sniff::sniff;
+use crate::codecs::svg;
+use crate::pixels::Size;
 use crate::transform::cost::Cost;
 
 /// The bytes of a source, what its header says, and the limits within which it is rendered.
@@ -25,7 +27,10 @@ pub struct Source {
 #[derive(Clone, Copy, Debug)]
 enum Content {
     /// SVG: there is no header, and the file is read when it is cleaned.
-    Drawing,
+    Drawing {
+        /// The size that the file names, where it may become pixels.
+        size: Option<Size>,
+    },
     /// Any format with pixels.
     Raster {
         header: Header,
@@ -52,7 +57,9 @@ impl Source {
     /// Where the source is no picture, is damaged, or has more pixels than the limit.
     pub fn open(bytes: Bytes, limits: &Limits) -> Result<Source, TransformError> {
         let content = match sniff(&bytes) {
-            Some(SourceFormat::Svg) => Content::Drawing,
+            Some(SourceFormat::Svg) => Content::Drawing {
+                size: drawing_size(&bytes, limits),
+            },
             _ => {
                 let header = header_within(&bytes, limits)?;
                 let animation = frames::animation(&bytes, header.format);
@@ -93,10 +100,18 @@ impl Source {
         &self.limits
     }
 
+    /// The size that a drawing names, where it may become pixels.
+    pub(crate) fn drawing_size(&self) -> Option<Size> {
+        match &self.content {
+            Content::Drawing { size } => *size,
+            Content::Raster { .. } => None,
+        }
+    }
+
     /// The source as one that is made of pixels; `None` for a drawing.
     pub(crate) fn raster(&self) -> Option<RasterSource<'_>> {
         match &self.content {
-            Content::Drawing => None,
+            Content::Drawing { .. } => None,
             Content::Raster { header, animation } => Some(RasterSource {
                 bytes: &self.bytes,
                 header,
@@ -113,6 +128,12 @@ const OPENING_BYTES: u64 = 1 << 20;
 const JPEG_XL_BYTES: u64 = 8 << 20;
 /// What any header takes, in nanoseconds.
 const OPENING_TIME: u64 = 100_000;
+
+/// What is too long to be cleaned needs no size: it is refused when it is rendered.
+fn drawing_size(bytes: &[u8], limits: &Limits) -> Option<Size> {
+    let is_read = limits.rasterize_svg && bytes.len() as u64 <= svg::MARKUP;
+    is_read.then(|| svg::size(bytes)).flatten()
+}
 
 fn header_within(bytes: &[u8], limits: &Limits) -> Result<Header, TransformError> {
     let header = decode::header(bytes)?;

@@ -3,8 +3,12 @@
 use std::time::Duration;
 use std::time::Instant;
 
+#[cfg(target_os = "linux")]
+use futures_util::future::poll_immediate;
 use safelight::transform::TruncatedSources;
 
+#[cfg(target_os = "linux")]
+use crate::costs::pictures::HOSTILE_HEADERS;
 use crate::support::eventually;
 use crate::support::origin::Answer;
 use crate::support::origin::Gate;
@@ -339,4 +343,64 @@ async fn a_truncated_source_is_an_error_where_it_lacks_much_or_settings_say_so()
         get("most.jpg").await.assert_status(most);
         get("half.jpg").await.assert_error(422, 9516);
     }
+}
+
+/// While the header of a file is read that is written to make that take long, the one thread of this runtime, on which the server runs, has
+/// time for others: none of its turns takes much longer than the longest one while as many bytes that are no picture are fetched. Only time of
+/// the processor on this thread counts, so that a busy machine makes no difference.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn hostile_headers_block_no_other_request() {
+    const LENGTH: usize = 95 << 20;
+    const BLOCKED: Duration = Duration::from_millis(10);
+    let origin = TestOrigin::start().await;
+    let zone = zone(&origin.url(""));
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.limits.rasterize_svg = true;
+    })
+    .await;
+    let longest = async |path: &str, file: Vec<u8>| {
+        origin.serve(path, file);
+        let target = format!("/cdn-cgi/image/width=1,anim=false{path}");
+        let reply = proxy.get(&target);
+        let mut reply = std::pin::pin!(reply);
+        let (mut longest, mut last) = (Duration::ZERO, thread_time());
+        loop {
+            if let Some(reply) = poll_immediate(reply.as_mut()).await {
+                assert!(reply.status < 500, "it was read: {reply}");
+                origin.serve(path, Vec::new());
+                return longest;
+            }
+            tokio::task::yield_now().await;
+            let now = thread_time();
+            longest = longest.max(now.saturating_sub(last));
+            last = now;
+        }
+    };
+    let control = longest("/control", vec![b'x'; LENGTH]).await;
+    for (what, file) in HOSTILE_HEADERS {
+        let path = format!("/{}", what.replace(' ', "-"));
+        let found = longest(&path, file(LENGTH)).await;
+        assert!(
+            found < 2 * control + BLOCKED,
+            "{what}: {found:?}, not {control:?}"
+        );
+    }
+}
+
+/// The time that this thread has spent on a processor.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "calls clock_gettime")]
+fn thread_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the structure is ours and filled by the call.
+    let status = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    assert_eq!(status, 0);
+    let seconds = u64::try_from(time.tv_sec).expect("a time since the thread began");
+    let nanos = u32::try_from(time.tv_nsec).expect("less than a second");
+    Duration::new(seconds, nanos)
 }

@@ -30,7 +30,7 @@ pub(crate) use self::draw::rasterize;
 /// Bytes that are looked through for the root element. A longer prologue is no picture.
 const HEAD: usize = 64 << 10;
 /// Bytes of markup, before and after cleaning: the largest maps and drawings on the web have a tenth of it.
-const MARKUP: u64 = 32 << 20;
+pub(crate) const MARKUP: u64 = 32 << 20;
 /// Times that a file may have been gzipped: a server that compresses what is compressed already is common, more is an attack.
 const LAYERS: usize = 2;
 

@@ -15,29 +15,27 @@ use crate::transform::plan::geometry;
 use crate::transform::plan::output;
 use crate::transform::plan::placement::Placement;
 use crate::transform::plan::saliency::SaliencyMap;
+use crate::transform::source::Source;
 
 /// The size of a drawing that names none: that of a replaced element in CSS 2.2, section 10.3.2.
 const UNSIZED: Size = Size::new(300, 150);
 
-/// The size of a drawing by itself.
+/// The size of a cleaned drawing by itself.
 pub(crate) fn size(markup: &[u8]) -> Size {
     svg::size(markup).unwrap_or(UNSIZED)
 }
 
 /// What a drawing costs.
-pub(crate) fn cost(
-    source: &[u8],
-    recipe: &Recipe,
-    limits: &Limits,
-) -> Result<Cost, TransformError> {
-    let markup = svg::most_markup(source, limits.render_memory.bytes());
+pub(crate) fn cost(source: &Source, recipe: &Recipe) -> Result<Cost, TransformError> {
+    let (bytes, limits) = (source.bytes(), source.limits());
+    let markup = svg::most_markup(bytes, limits.render_memory.bytes());
     if !limits.rasterize_svg || recipe.output == Output::Svg {
-        return Ok(cost::of_drawing(source, markup, None, limits));
+        return Ok(cost::of_drawing(bytes, markup, None, limits));
     }
-    let own = size(source);
+    let own = source.drawing_size().unwrap_or(UNSIZED);
     let placement = placement(own, trimmed(own, recipe)?, recipe, None, limits)?;
     let pixels = Some((placement.layout.output(), recipe));
-    Ok(cost::of_drawing(source, markup, pixels, limits))
+    Ok(cost::of_drawing(bytes, markup, pixels, limits))
 }
 
 /// What the amounts of `trim` leave of a drawing.

@@ -61,7 +61,7 @@ impl Source {
     pub fn plan(&self, recipe: &Recipe, hints: &Hints) -> Result<Plan, TransformError> {
         let (product, cost) = match self.raster() {
             None => {
-                let cost = drawing::cost(self.bytes(), recipe, self.limits())?;
+                let cost = drawing::cost(self, recipe)?;
                 (Product::Drawing, cost)
             }
             Some(_) if recipe.output == Output::Svg => return Err(TransformError::NotADrawing),

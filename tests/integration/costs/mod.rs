@@ -3,7 +3,7 @@
 //! tables and fonts that any picture takes are not counted.
 
 mod exhaustion;
-mod pictures;
+pub mod pictures;
 
 use std::env;
 use std::fs;
@@ -27,6 +27,9 @@ use crate::support::samples::recipe;
 
 /// Names the folder of a process that makes one picture.
 const FOLDER: &str = "SAFELIGHT_TEST_PRICES";
+
+/// In place of options: the header is read, and no picture is made.
+const OPEN: &str = "open";
 
 /// Pixels of the pictures: enough that their bytes stand out, few enough for code that is not optimised.
 const SIZE: (u32, u32) = (1000, 720);
@@ -134,8 +137,12 @@ fn in_a_process_of_its_own() {
     let folder = Path::new(&folder);
     let read = |name: &str| fs::read(folder.join(name)).expect("it was written");
     let options = String::from_utf8(read("options")).expect("it was text");
-    let recipe = recipe(&options);
     allocator::set_up();
+    if options == OPEN {
+        open(&read("tiny").into());
+        return write_held(folder, &read("source").into(), open);
+    }
+    let recipe = recipe(&options);
     render(&read("tiny").into(), &recipe);
     let source = Bytes::from(read("source"));
     if let Ok(room) = fs::read_to_string(folder.join("room")) {
@@ -149,10 +156,15 @@ fn in_a_process_of_its_own() {
         return fs::write(folder.join("refusals"), refusals.to_string())
             .expect("the folder is there");
     }
+    write_held(folder, &source, |source| render(source, &recipe));
+}
+
+/// Writes down what `work` with a source was thought to hold, and what it held.
+fn write_held(folder: &Path, source: &Bytes, work: impl FnOnce(&Bytes) -> u64) {
     // Where it is not permitted to forget the peak, it only grows, which makes the check stricter.
     let _ = fs::write("/proc/self/clear_refs", "5");
     let before = resident("VmRSS:");
-    let cost = render(&source, &recipe);
+    let cost = work(source);
     let peak = resident("VmHWM:");
     let answer = match before.zip(peak) {
         Some((before, peak)) => {
@@ -188,6 +200,16 @@ fn within<T>(room: u64, work: impl FnOnce() -> T) -> T {
 /// Makes a picture and tells what it was thought to hold.
 fn render(source: &Bytes, recipe: &Recipe) -> u64 {
     try_render(source, recipe).expect("a picture").0
+}
+
+/// Reads a header and tells what that was thought to hold. What the header says is of no interest.
+fn open(source: &Bytes) -> u64 {
+    let limits = Limits {
+        rasterize_svg: true,
+        ..Limits::default()
+    };
+    let _ = Source::open(source.clone(), &limits);
+    Source::cost_of_open(source).bytes
 }
 
 /// What a picture was thought to hold, and the picture.
@@ -326,6 +348,13 @@ fn files_that_are_large_and_show_little_stay_within_their_costs() {
     ];
     let checks = checks.into_iter();
     conclude(checks.map(|(what, tiny, source, options)| check(what, tiny, source, options)));
+}
+
+#[test]
+fn hostile_headers_stay_within_the_cost_of_opening() {
+    const LENGTH: usize = 32 << 20;
+    let headers = pictures::HOSTILE_HEADERS.into_iter();
+    conclude(headers.map(|(what, file)| check(what, &file(1 << 12), &file(LENGTH), OPEN)));
 }
 
 #[cfg(target_os = "linux")]

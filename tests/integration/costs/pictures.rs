@@ -314,6 +314,63 @@ pub fn many_frames(count: usize) -> Vec<u8> {
     file
 }
 
+/// Files of about as many bytes as they are asked for, whose header is written to take as long and to hold as much as it can; and what they
+/// are.
+pub const HOSTILE_HEADERS: [(&str, fn(usize) -> Vec<u8>); 5] = [
+    ("TIFF with a palette", palette_tiff),
+    ("JPEG XL in parts", jpeg_xl_in_parts),
+    ("truncated WebP", truncated_webp),
+    ("SVG of attributes", svg_of_attributes),
+    ("PNM of white space", pnm_of_white_space),
+];
+
+/// A JPEG XL whose codestream comes in parts of a byte, and then of a kilobyte.
+fn jpeg_xl_in_parts(length: usize) -> Vec<u8> {
+    const LARGE: usize = 1 << 10;
+    let mut file = bytes("0000000c4a584c200d0a870a00000014667479706a786c20000000006a786c20");
+    let mut number = 0_u32;
+    let mut part = |content: &[u8]| {
+        let length = u32::try_from(12 + content.len()).expect("a small part");
+        file.extend(length.to_be_bytes());
+        file.extend(b"jxlp");
+        file.extend(number.to_be_bytes());
+        file.extend(content);
+        number += 1;
+        file.len()
+    };
+    let codestream = Kind::JpegXl.picture((24, 16));
+    for byte in codestream.chunks(1) {
+        part(byte);
+    }
+    while part(&[0; LARGE]) + LARGE < length {}
+    file
+}
+
+/// An animated WebP of very many frames, of which the last is cut.
+fn truncated_webp(length: usize) -> Vec<u8> {
+    let frame = many_frames(2).len() - many_frames(1).len();
+    let mut file = many_frames(length / frame);
+    file.truncate(file.len() - frame / 2);
+    file
+}
+
+/// A drawing whose root has very many attributes; beyond 32 MiB it is not read.
+fn svg_of_attributes(length: usize) -> Vec<u8> {
+    const LONGEST: usize = 31 << 20;
+    let mut file = b"<svg xmlns=\"http://www.w3.org/2000/svg\"".to_vec();
+    while file.len() < length.min(LONGEST) {
+        file.extend(b" a=\"\"");
+    }
+    file.extend(b"/>");
+    file
+}
+
+fn pnm_of_white_space(length: usize) -> Vec<u8> {
+    let mut file = b"P5".to_vec();
+    file.resize(length, b' ');
+    file
+}
+
 /// A drawing with a gradient under layers that are blended.
 pub fn drawing((width, height): (u32, u32)) -> Vec<u8> {
     let mut svg = format!(

@@ -41,7 +41,7 @@ fn keys() -> Credentials {
     }
 }
 
-/// Answers every connection with the next of `answers` (the last one again and again), and reports the heads of the requests.
+/// Answers every connection with the next of `answers`, and repeats the last. Reports the headers of the requests.
 async fn server(answers: Vec<String>) -> (String, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -95,7 +95,7 @@ fn problem(reply: Result<GetResponse, BucketError>) -> BucketError {
 }
 
 #[tokio::test]
-async fn the_beginning_of_an_object_is_all_that_is_asked_for() {
+async fn the_beginning_of_an_object_is_a_range_request() {
     let (endpoint, mut heads) = server(vec![
         answer(
             "206 Partial Content",
@@ -206,7 +206,7 @@ fn requests_go_where_the_style_says() {
 }
 
 #[test]
-fn opening_needs_no_network_and_names_what_is_wrong() {
+fn opening_needs_no_network_and_names_wrong_settings() {
     for credentials in [Credentials::Chain, Credentials::Anonymous, keys()] {
         assert!(Bucket::open(&config("", credentials), TIMEOUTS).is_ok());
     }
@@ -226,7 +226,7 @@ fn opening_needs_no_network_and_names_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn static_keys_sign_and_anonymous_does_not() {
+async fn requests_with_keys_are_signed_and_anonymous_ones_are_not() {
     let (endpoint, mut heads) = server(vec![answer("200 OK", "", "cat")]).await;
     get(&endpoint, keys(), "dir/a b+é.jpg")
         .await
@@ -252,7 +252,7 @@ async fn static_keys_sign_and_anonymous_does_not() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_why_and_quotes_nothing_else() {
+async fn an_error_names_the_code_and_quotes_nothing_else() {
     let document = "<Error><Code>SignatureDoesNotMatch</Code><AWSAccessKeyId>AKIAEXAMPLE</AWSAccessKeyId></Error>";
     let (endpoint, _heads) = server(vec![answer("403 Forbidden", "", document)]).await;
     let error = problem(get(&endpoint, keys(), "x").await);
@@ -296,7 +296,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_passing_failure_is_retried_twice_and_no_more() {
+async fn a_temporary_failure_is_retried_twice() {
     let busy = answer("503 Slow Down", "", "");
     let (endpoint, _heads) = server(vec![
         busy.clone(),
@@ -331,7 +331,7 @@ async fn headers_that_are_not_ascii_do_not_matter() {
 }
 
 #[tokio::test]
-async fn hostile_validators_and_keys_end_in_an_answer() {
+async fn hostile_validators_and_keys_do_not_panic() {
     let (endpoint, _heads) = server(vec![answer("200 OK", "", "cat")]).await;
     let bucket =
         Bucket::open(&config(&endpoint, keys()), TIMEOUTS).expect("the settings are right");
@@ -378,7 +378,7 @@ async fn hostile_validators_and_keys_end_in_an_answer() {
 }
 
 #[tokio::test]
-async fn silence_and_absence_are_told_apart() {
+async fn a_timeout_and_a_refused_connection_have_different_errors() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}", silent.local_addr().expect("it is bound"));
     let error = problem(get(&endpoint, keys(), "x").await);

@@ -21,7 +21,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn what_is_made_is_for_its_owner_alone() {
+fn new_files_are_readable_for_their_owner_alone() {
     let place = folder();
     let path = place.path().join("a/b");
     DirHandle::make(&path).expect("a folder of ours");
@@ -72,7 +72,7 @@ fn no_link_is_followed() {
 }
 
 #[test]
-fn a_folder_goes_with_what_is_in_it_and_no_link_is_gone_through() {
+fn a_folder_is_removed_with_its_content_and_no_link_is_followed() {
     let outside = folder();
     fs::write(outside.path().join("kept"), "x").expect("a file");
     let place = folder();
@@ -87,11 +87,11 @@ fn a_folder_goes_with_what_is_in_it_and_no_link_is_gone_through() {
 }
 
 #[test]
-fn links_are_followed_inside_and_not_out_however_they_are_written() {
+fn links_are_followed_inside_the_folder_and_not_out_of_it() {
     let outside = folder();
     fs::write(outside.path().join("secret"), "secret").expect("a file");
     let place = folder();
-    // The folder itself may be reached over a link.
+    // The path of the folder itself may have a link.
     let root = place.path().join("root");
     fs::create_dir_all(place.path().join("real/sub")).expect("folders");
     symlink("real", &root).expect("a link");

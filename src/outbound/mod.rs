@@ -1,7 +1,7 @@
 //! What all outgoing HTTP connections share: the settings of the client, the lookup of names, and the reading of errors.
 //!
 //! Never follows a redirect, uses a proxy of the environment or sends a `Referer` unless the caller asks for it, because requests may be signed or
-//! carry a token, and have one addressee.
+//! carry a token, which are for one host.
 
 use hyper::HeaderMap;
 use hyper::StatusCode;

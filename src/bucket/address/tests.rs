@@ -47,7 +47,7 @@ fn aws_spellings_name_one_object() {
 }
 
 #[test]
-fn other_places_are_not_the_bucket() {
+fn other_addresses_are_not_the_bucket() {
     let b = bucket("b", "eu-west-1", "");
     for url in [
         "https://b.s3.us-east-1.amazonaws.com/k",
@@ -241,7 +241,7 @@ fn secrets_stay_out_of_debug_and_messages() {
 }
 
 #[test]
-fn all_of_a_bucket_is_covered_by_whatever_detour() {
+fn a_bucket_is_covered_in_every_spelling() {
     let covers = |config: &Config, url: &str| {
         let address = BucketAddress::of(config).expect("a valid bucket");
         address.covers(&Url::parse(url).expect("a valid URL"))
@@ -278,7 +278,7 @@ fn all_of_a_bucket_is_covered_by_whatever_detour() {
 }
 
 #[test]
-fn two_sections_may_describe_one_bucket() {
+fn two_sections_may_describe_the_same_bucket() {
     let is_same = |one: &Config, other: &Config| {
         let [one, other] =
             [one, other].map(|config| BucketAddress::of(config).expect("a valid bucket"));

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use crate::bucket::credentials::CredentialChain;
 use crate::bucket::credentials::PAUSE_AFTER_FAILURE;
 
-/// Gives out numbered credentials that live for `life`, and fails from the `good`-th lookup on.
+/// Returns numbered credentials that expire after `life`. Fails from lookup number `good` on.
 #[derive(Debug)]
 struct Provider {
     asked: Arc<AtomicUsize>,
@@ -101,7 +101,7 @@ async fn credentials_are_kept_until_shortly_before_they_expire() {
 }
 
 #[tokio::test]
-async fn many_askers_cost_one_lookup() {
+async fn concurrent_requests_share_one_lookup() {
     let start = SystemTime::now();
     let (chain, asked) = chain(9, start, None);
     let (a, b, c) = tokio::join!(
@@ -171,7 +171,7 @@ async fn a_failed_renewal_is_harmless_while_the_old_credentials_last() {
 }
 
 #[tokio::test]
-async fn a_failure_is_remembered_for_a_moment_and_tells_no_secret() {
+async fn a_failure_is_kept_for_a_moment_and_shows_no_secret() {
     let start = SystemTime::now();
     let (chain, asked) = chain(0, start, None);
     let error = chain.current(start).await.expect_err("the provider fails");

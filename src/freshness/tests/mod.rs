@@ -1,4 +1,4 @@
-//! Headers, kind and hostile, and what they come to.
+//! Freshness and validators of headers, correct and hostile.
 
 mod stale;
 
@@ -49,7 +49,7 @@ fn freshness(pairs: &[(&str, &str)]) -> Freshness {
     Freshness::of(&headers(pairs), at(NOW), &Rules::default())
 }
 
-/// Life and whether the client is warned, for one `Cache-Control`.
+/// Checks the lifetime, and whether the client gets a warning, for a `Cache-Control`.
 #[track_caller]
 fn check(cache_control: &str, lifetime: u64, too_restrictive: bool) {
     let found = freshness(&[("cache-control", cache_control)]);
@@ -82,7 +82,7 @@ fn no_lifetime_means_the_default_within_the_bounds() {
         let found = Freshness::of(&HeaderMap::new(), at(NOW), &rules);
         assert_eq!(found.lifetime().as_secs(), lifetime, "{default} s");
         assert!(!found.is_too_restrictive());
-        // A date in the past is no hint at how long a thing will stay as it is.
+        // No lifetime is guessed from `Last-Modified`.
         let dated = headers(&[("last-modified", "Thu, 01 Jan 2015 00:00:00 GMT")]);
         assert_eq!(Freshness::of(&dated, at(NOW), &rules), found);
     }
@@ -456,7 +456,7 @@ fn a_cap_counts_whatever_the_origin_says() {
     let after = at(NOW + 60);
     assert!(!capped.is_fresh(after));
     assert!(!capped.may_serve_while_revalidating(after) && !capped.may_serve_on_error(after));
-    // Neither does another answer about the same make it longer, with or without a word of its own.
+    // A 304 does not extend it either, with or without a lifetime of its own.
     let silent = capped.renewed_by(&freshness(&[]));
     assert_eq!((silent.lifetime().as_secs(), silent.cap()), (60, Some(cap)));
     let stated = capped.renewed_by(&long);
@@ -464,7 +464,7 @@ fn a_cap_counts_whatever_the_origin_says() {
         (stated.lifetime().as_secs(), stated.cap()),
         (160, Some(cap))
     );
-    // What has less to live keeps that.
+    // A shorter lifetime stays.
     let short = capped.capped(Duration::from_secs(10));
     assert_eq!(short.lifetime().as_secs(), 110);
     assert_eq!(freshness(&[]).cap(), None);

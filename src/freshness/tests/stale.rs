@@ -1,4 +1,4 @@
-//! What may be used after its life, and for how long.
+//! How long stale responses may be used.
 
 use std::time::Duration;
 use std::time::SystemTime;
@@ -17,7 +17,7 @@ use super::headers;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
 
-/// Seconds after the end of its life for which a thing is used while it is asked for anew, and when that fails.
+/// How many seconds after its lifetime a response is used: while it is revalidated, and if that fails.
 fn graces(freshness: &Freshness) -> (u64, u64) {
     let end = NOW + freshness.lifetime().as_secs();
     let last = |may: &dyn Fn(SystemTime) -> bool| {
@@ -115,9 +115,9 @@ fn ended_means_stale_from_now_on() {
     assert!(!cut.may_serve_while_revalidating(at(NOW + 100 + HOUR)));
     assert!(cut.may_serve_on_error(at(NOW + 100 + DAY - 1)));
     assert!(!cut.may_serve_on_error(at(NOW + 100 + DAY)));
-    // A second cut gives nothing back.
+    // Ending it again does not extend it.
     assert_eq!(cut.ended(at(NOW + 200)), cut);
-    // Nor is a life made longer that was over already.
+    // Nor does ending extend a lifetime that is over already.
     let over = found.ended(at(NOW + 2 * DAY));
     assert_eq!(over.lifetime().as_secs(), DAY);
     assert!(!over.may_serve_while_revalidating(at(NOW + 2 * DAY)));
@@ -164,7 +164,7 @@ fn a_clock_set_back_keeps_nothing_stale_for_ever() {
     assert!(!found.is_fresh(back));
     assert!(!found.may_serve_while_revalidating(back));
     assert!(!found.may_serve_on_error(back));
-    // It does not undo a purge either.
+    // Such a clock does not undo a purge either.
     let cut = found.ended(at(NOW + 50));
     assert!(!cut.is_fresh(at(NOW - 30)));
     assert!(cut.may_serve_while_revalidating(at(NOW - 30)));

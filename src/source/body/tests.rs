@@ -67,7 +67,7 @@ async fn one_byte_more_is_not() {
 }
 
 #[tokio::test]
-async fn an_announced_length_above_the_limit_is_refused_unread() {
+async fn a_length_above_the_limit_is_refused_unread() {
     let untouched = stream::poll_fn(|_| panic!("nothing may be read"));
     let error = collect(untouched, Some(u64::MAX), &memory(30), LONG).await;
     assert!(
@@ -89,7 +89,7 @@ async fn an_endless_stream_ends_at_the_limit() {
 }
 
 #[tokio::test]
-async fn silence_ends_it() {
+async fn a_pause_beyond_the_idle_timeout_ends_it() {
     let stalled = chunks(1).chain(stream::pending());
     let error = collect(stalled, None, &memory(100), LONG).await;
     assert!(
@@ -126,7 +126,7 @@ async fn an_origin_is_not_blamed_for_the_wait_for_memory() {
 }
 
 #[tokio::test]
-async fn a_trickle_ends_with_the_clock() {
+async fn a_trickle_ends_at_the_deadline() {
     let error = collect(trickle(), None, &memory(100), Duration::from_millis(100)).await;
     assert!(
         matches!(error, Err(SourceError::Timeout(FetchStage::Body))),
@@ -135,7 +135,7 @@ async fn a_trickle_ends_with_the_clock() {
 }
 
 #[tokio::test]
-async fn what_is_held_is_reserved_and_no_more() {
+async fn the_reservation_is_as_large_as_the_content() {
     const MIB: u64 = 1 << 20;
     let mebibytes = |count| stream::repeat_with(|| Ok(Bytes::from(vec![0; 1 << 20]))).take(count);
     let memory = SourceMemory::new(16 * MIB, 6 * MIB);
@@ -146,7 +146,7 @@ async fn what_is_held_is_reserved_and_no_more() {
         drop(bytes);
         assert_eq!(memory.reserved(), 0);
     }
-    // Of the 12 MiB for sources that are not small, 7 are taken.
+    // Takes 7 of the 12 MiB for sources that are not small.
     let _taken = memory.try_reserve(7 * MIB).expect("it is free");
     let bytes = collect(mebibytes(3), Some(3 * MIB), &memory, LONG).await;
     assert!(bytes.is_ok(), "{bytes:?}");

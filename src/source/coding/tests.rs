@@ -51,23 +51,23 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     compress_to_vec(bytes, CompressionLevel::Fastest)
 }
 
-/// Without packing anything: blocks that are stored as they are, behind a window of 64 KiB.
+/// Encodes without compression: stored blocks, with a window of 64 KiB.
 fn brotli(bytes: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
     for (index, block) in bytes.chunks(1 << 16).enumerate() {
         let length = u32::try_from(block.len() - 1).expect("a short block");
-        // Not the last; four digits of length; stored. The first block has the bit for the window in front.
+        // Not the last block; four hexadecimal digits of length; stored. The first block follows the bit for the window.
         let header = (length << 3) | (1 << 19);
         let shift = u32::from(index == 0);
         packed.extend_from_slice(&(header << shift).to_le_bytes()[..3]);
         packed.extend_from_slice(block);
     }
-    // The last, and empty.
+    // The last block, which is empty.
     packed.push(3);
     packed
 }
 
-/// Neither all alike nor without any order.
+/// Content that can be compressed, but not to nothing.
 fn content(length: usize) -> Vec<u8> {
     let mut state = 1u32;
     let mut next = || {
@@ -77,7 +77,7 @@ fn content(length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-async fn undone(names: &[&str], packed: &[u8], piece: usize) -> Result<Vec<u8>, SourceError> {
+async fn decode(names: &[&str], packed: &[u8], piece: usize) -> Result<Vec<u8>, SourceError> {
     let pieces: Vec<_> = packed
         .chunks(piece)
         .map(|piece| Ok(Bytes::copy_from_slice(piece)))
@@ -101,7 +101,7 @@ const ENCODERS: [(&str, Encoder); 5] = [
 ];
 
 #[tokio::test]
-async fn every_coding_is_undone_in_pieces_of_every_size() {
+async fn every_coding_is_decoded_in_pieces_of_every_size() {
     for (name, encode) in ENCODERS {
         for length in [1, 1000, 700_000] {
             let content = content(length);
@@ -110,7 +110,7 @@ async fn every_coding_is_undone_in_pieces_of_every_size() {
                 if piece < 4096 && length > 1000 {
                     continue;
                 }
-                let found = undone(&[name], &packed, piece).await;
+                let found = decode(&[name], &packed, piece).await;
                 let found = found.unwrap_or_else(|error| panic!("{name} {length}: {error}"));
                 assert!(found == content, "{name}: {length} in pieces of {piece}");
             }
@@ -119,7 +119,7 @@ async fn every_coding_is_undone_in_pieces_of_every_size() {
 }
 
 #[tokio::test]
-async fn codings_are_undone_from_the_last_to_the_first() {
+async fn codings_are_decoded_from_the_last_to_the_first() {
     let content = content(50_000);
     let packed = zstd(&gzip(&brotli(&content)));
     for names in [
@@ -127,13 +127,13 @@ async fn codings_are_undone_from_the_last_to_the_first() {
         &["br", "X-GZip , zstd"],
         &["identity, br, base64", "gzip", "zstd, identity"],
     ] {
-        let found = undone(names, &packed, 4096).await.expect("three codings");
+        let found = decode(names, &packed, 4096).await.expect("three codings");
         assert!(found == content, "{names:?}");
     }
 }
 
 #[test]
-fn a_name_that_is_no_coding_changes_nothing_and_one_that_is_not_undone_is_named() {
+fn unregistered_codings_are_ignored_and_unsupported_ones_refused() {
     for value in [
         "identity",
         "base64",
@@ -156,12 +156,12 @@ fn a_name_that_is_no_coding_changes_nothing_and_one_that_is_not_undone_is_named(
 }
 
 #[tokio::test]
-async fn what_is_cut_off_has_no_end_wherever_it_is_cut() {
+async fn truncated_content_breaks_off_wherever_it_is_cut() {
     let content = content(5000);
     for (name, encode) in ENCODERS {
         let packed = encode(&content);
         for kept in (0..packed.len()).step_by(41).chain([packed.len() - 1]) {
-            let error = undone(&[name], &packed[..kept], 1000).await;
+            let error = decode(&[name], &packed[..kept], 1000).await;
             assert!(
                 matches!(error, Err(SourceError::BrokenOff(_))),
                 "{name} after {kept} of {}: {:?}",
@@ -173,9 +173,9 @@ async fn what_is_cut_off_has_no_end_wherever_it_is_cut() {
 }
 
 #[tokio::test]
-async fn what_is_not_packed_so_is_damaged() {
+async fn content_of_another_format_is_corrupt() {
     for (name, _) in ENCODERS {
-        let error = undone(
+        let error = decode(
             &[name],
             b"\x89PNG\r\n\x1a\n and more than twenty bytes",
             1000,
@@ -190,12 +190,12 @@ async fn what_is_not_packed_so_is_damaged() {
     let mut packed = gzip(&content);
     let checksum = packed.len() - 6;
     packed[checksum] ^= 1;
-    let error = undone(&["gzip"], &packed, 1000).await;
+    let error = decode(&["gzip"], &packed, 1000).await;
     assert!(error.is_err(), "the checksum is of other bytes");
 }
 
 #[tokio::test]
-async fn members_and_frames_follow_each_other_and_padding_is_nothing() {
+async fn members_and_frames_may_follow_each_other_and_padding_is_ignored() {
     let content = content(3000);
     let both = [content.as_slice(), &content].concat();
     for (name, encode) in [("gzip", gzip as Encoder), ("zstd", zstd)] {
@@ -207,7 +207,7 @@ async fn members_and_frames_follow_each_other_and_padding_is_nothing() {
         ] {
             let packed = [two.as_slice(), padding].concat();
             for piece in [1, usize::MAX] {
-                let found = undone(&[name], &packed, piece).await;
+                let found = decode(&[name], &packed, piece).await;
                 let found = found.unwrap_or_else(|error| panic!("{name} {padding:?}: {error}"));
                 assert!(found == both, "{name} {padding:?}");
             }
@@ -215,11 +215,11 @@ async fn members_and_frames_follow_each_other_and_padding_is_nothing() {
     }
     let mut skipped = vec![0x50, 0x2a, 0x4d, 0x18, 5, 0, 0, 0, 1, 2, 3, 4, 5];
     skipped.extend(zstd(&content));
-    let found = undone(&["zstd"], &skipped, 3).await;
+    let found = decode(&["zstd"], &skipped, 3).await;
     assert!(found.expect("a frame behind another") == content);
 }
 
-/// A frame of blocks that repeat one byte, 128 KiB for 4 bytes each.
+/// A frame of blocks that repeat one byte. Each block decodes 4 bytes to 128 KiB.
 fn zstd_bomb(blocks: usize) -> Vec<u8> {
     let mut packed = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
     for _ in 0..blocks {
@@ -231,7 +231,7 @@ fn zstd_bomb(blocks: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_bomb_is_unpacked_no_further_than_it_is_read() {
+async fn a_bomb_is_decoded_no_further_than_it_is_read() {
     let bombs = [
         ("gzip", gzip(&vec![0; 64 << 20])),
         ("deflate", raw_deflate(&vec![0; 64 << 20])),
@@ -255,18 +255,18 @@ async fn a_bomb_is_unpacked_no_further_than_it_is_read() {
 
 #[tokio::test]
 async fn a_window_beyond_the_largest_is_refused() {
-    // 16 MiB.
+    // A window of 16 MiB.
     let mut packed = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 14 << 3];
     packed.extend([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let error = undone(&["zstd"], &packed, 1000).await;
+    let error = decode(&["zstd"], &packed, 1000).await;
     assert!(matches!(error, Err(SourceError::Coding(_))), "{error:?}");
-    // Brotli with the mark of a large window.
-    let error = undone(&["br"], &[0x11, 0x1e, 0, 0, 0, 0], 1000).await;
+    // Large-window Brotli.
+    let error = decode(&["br"], &[0x11, 0x1e, 0, 0, 0, 0], 1000).await;
     assert!(matches!(error, Err(SourceError::Coding(_))), "{error:?}");
 }
 
 #[tokio::test]
-async fn silence_within_a_coding_is_silence() {
+async fn a_pause_within_a_coding_is_a_pause() {
     let packed = Bytes::from(gzip(&content(5000)));
     let half = packed.slice(..packed.len() / 2);
     let body = stream::iter([Ok(half)]).chain(stream::pending());

@@ -161,7 +161,7 @@ async fn the_folder_itself_may_be_a_link_that_moves() {
 }
 
 #[tokio::test]
-async fn pipes_sockets_and_devices_neither_hang_nor_answer() {
+async fn pipes_sockets_and_devices_are_not_found() {
     let root = folder();
     let pipe = root.path().join("pipe.jpg");
     let made = Command::new("mkfifo")
@@ -186,7 +186,7 @@ async fn pipes_sockets_and_devices_neither_hang_nor_answer() {
 }
 
 #[tokio::test]
-async fn a_missing_folder_is_no_missing_file() {
+async fn a_missing_folder_is_not_a_missing_file() {
     let answer = fetch(Path::new("/nonexistent/folder"), "/x").await;
     assert!(
         matches!(answer, Err(SourceError::Unreadable(_))),
@@ -195,14 +195,14 @@ async fn a_missing_folder_is_no_missing_file() {
 }
 
 #[test]
-fn every_part_of_a_path_is_one_plain_name() {
+fn every_segment_of_a_path_is_one_plain_name() {
     assert_eq!(relative("/a/b.jpg").as_deref(), Some(Path::new("a/b.jpg")));
     assert_eq!(relative("/a...b").as_deref(), Some(Path::new("a...b")));
     assert_eq!(relative("/..a"), None);
 }
 
 #[test]
-fn a_read_that_hangs_keeps_its_turn_and_no_more_than_those() {
+fn a_read_that_hangs_keeps_its_permit_and_readers_are_bounded() {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
@@ -213,7 +213,7 @@ fn a_read_that_hangs_keeps_its_turn_and_no_more_than_those() {
         let folder = FolderOrigin::new(root.path());
         let (answer, silence) = mpsc::channel::<()>();
         let hanging = folder.blocking(move || {
-            // It is dropped when the disk answers.
+            // Ends when the sender is dropped.
             let _ = silence.recv();
             Ok(())
         });

@@ -1,4 +1,4 @@
-//! Answers that are sources although they are not plain ones: packed, in part, by way of others.
+//! Responses with content codings, and other statuses than 200 that are complete sources.
 
 use std::io::Write;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("a vector takes all")
 }
 
-/// What a server and a bucket that do `actions` lead to.
+/// What is fetched from a server and from a bucket that run `actions`.
 async fn fetched(actions: Vec<Action>) -> [Result<FetchedSource, SourceError>; 2] {
     let origin = TestOrigin::start(move |_| actions.clone()).await;
     let server = allowing(&config(), &origin);
@@ -45,7 +45,7 @@ async fn fetched(actions: Vec<Action>) -> [Result<FetchedSource, SourceError>; 2
 }
 
 #[tokio::test]
-async fn a_packed_body_is_unpacked_and_its_tag_stays() {
+async fn coded_content_is_decoded_and_keeps_its_entity_tag() {
     let headers = "Content-Encoding: gzip\r\nETag: \"packed\"\r\n";
     for found in fetched(answer(200, headers, &gzip(b"<svg/>"))).await {
         let found = found.expect("a source");
@@ -60,7 +60,7 @@ async fn a_packed_body_is_unpacked_and_its_tag_stays() {
 }
 
 #[tokio::test]
-async fn the_limit_is_one_of_what_is_unpacked() {
+async fn the_limit_counts_decoded_bytes() {
     let limit = usize::try_from(LIMIT).expect("a small number");
     for (length, fits) in [(limit, true), (limit + 1, false), (64 * limit, false)] {
         let packed = gzip(&vec![0; length]);
@@ -80,7 +80,7 @@ async fn the_limit_is_one_of_what_is_unpacked() {
 }
 
 #[tokio::test]
-async fn a_coding_that_is_unknown_or_untrue_is_an_error_of_its_own() {
+async fn an_unsupported_or_wrong_coding_has_an_error_of_its_own() {
     for (coding, body) in [("compress", &b"\x1f\x9d"[..]), ("gzip", b"<svg/>")] {
         let headers = format!("Content-Encoding: {coding}\r\n");
         for found in fetched(answer(200, &headers, body)).await {
@@ -93,7 +93,7 @@ async fn a_coding_that_is_unknown_or_untrue_is_an_error_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_packed_body_that_stalls_or_breaks_off_does_so_as_others_do() {
+async fn coded_content_can_stall_and_break_off_like_any_other() {
     let packed = gzip(b"<svg/>");
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
@@ -114,7 +114,7 @@ async fn a_packed_body_that_stalls_or_breaks_off_does_so_as_others_do() {
 }
 
 #[tokio::test]
-async fn what_holds_the_whole_is_a_source_whatever_its_status() {
+async fn a_complete_response_is_a_source_whatever_its_status() {
     for (status, range) in [(203, None), (206, Some("bytes 0-5/6"))] {
         let headers = range.map(|range| format!("Content-Range: {range}\r\n"));
         for found in fetched(answer(status, &headers.unwrap_or_default(), b"<svg/>")).await {

@@ -23,7 +23,7 @@ use crate::source::tests::origin::header;
 use crate::source::tests::origin::say;
 use crate::source::tests::world;
 
-/// FetchCounts from an allowed origin that does `actions`.
+/// Fetches from an allowed origin that runs `actions`.
 async fn fetch(actions: Vec<Action>) -> Result<FetchOutcome, SourceError> {
     let origin = TestOrigin::start(move |_| actions.clone()).await;
     let world = allowing(&config(), &origin);
@@ -131,7 +131,7 @@ async fn a_trickling_body_ends_with_the_whole_fetch() {
 }
 
 #[tokio::test]
-async fn half_an_answer_is_none() {
+async fn an_incomplete_response_breaks_off() {
     for half in [
         "",
         "HTTP/1.1 200 OK\r\nContent-Le",
@@ -186,13 +186,13 @@ async fn an_announced_length_above_the_limit_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn what_follows_the_announced_length_is_not_content() {
+async fn bytes_after_the_content_length_are_ignored() {
     let text = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ncat and dog";
     assert_eq!(bytes(fetch(say(text)).await), b"cat");
 }
 
 #[tokio::test]
-async fn a_request_says_what_it_is_and_nothing_else() {
+async fn a_request_has_only_our_own_header_fields() {
     let origin = TestOrigin::start(|_| answer(200, "Set-Cookie: a=b\r\n", b"cat")).await;
     let world = allowing(&config(), &origin);
     let source = world
@@ -234,7 +234,7 @@ async fn a_request_says_what_it_is_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn stored_garbage_is_not_asked_with() {
+async fn validators_that_do_not_fit_a_header_are_not_sent() {
     let origin = TestOrigin::start(|_| answer(200, "", b"cat")).await;
     let world = allowing(&config(), &origin);
     let source = world
@@ -280,7 +280,7 @@ async fn private_addresses_are_not_even_connected_to() {
 }
 
 #[tokio::test]
-async fn opened_private_networks_exclude_metadata_services() {
+async fn private_networks_do_not_include_metadata_services() {
     for host in ["169.254.169.254", "[fd00:ec2::254]", "[fe80::1]", "0.0.0.0"] {
         let error = fetch_url(&config(), host, &format!("http://{host}/latest/meta-data")).await;
         assert!(
@@ -291,7 +291,7 @@ async fn opened_private_networks_exclude_metadata_services() {
 }
 
 #[tokio::test]
-async fn no_name_no_listener_and_no_tls_are_told_apart() {
+async fn dns_connect_and_tls_failures_have_different_errors() {
     let error = fetch_url(
         &config(),
         "no-such-host.invalid",
@@ -335,7 +335,7 @@ async fn messages_hold_no_signature() {
 type ErrorCheck = fn(&SourceError) -> bool;
 
 #[tokio::test]
-async fn buckets_are_no_more_trusted_than_servers() {
+async fn buckets_are_trusted_no_more_than_servers() {
     let stall = [
         say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345"),
         vec![Action::Wait(Duration::from_secs(5))],

@@ -1,4 +1,4 @@
-//! Origins that are not broken, only odd: browsers show what comes from them.
+//! Origins with unusual responses that browsers accept.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -30,8 +30,8 @@ async fn content(world: &TestSources, url: &Url) -> String {
     }
 }
 
-/// Says that a connection may be used again, and forgets it when it is: what an origin does whose idle time ends just then.
-async fn forget(mut socket: TcpStream, asked: Arc<AtomicUsize>) {
+/// Keeps a connection open, and closes it at the next request without a response, like an origin whose idle timeout ends just then.
+async fn close_at_reuse(mut socket: TcpStream, asked: Arc<AtomicUsize>) {
     let mut head = Vec::new();
     for round in 0..2 {
         head.clear();
@@ -51,14 +51,14 @@ async fn forget(mut socket: TcpStream, asked: Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn a_connection_that_its_origin_forgot_costs_nobody_a_source() {
+async fn a_request_on_a_closed_connection_is_sent_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
     let accepting = tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            tokio::spawn(forget(socket, Arc::clone(&counted)));
+            tokio::spawn(close_at_reuse(socket, Arc::clone(&counted)));
         }
     });
     let world = world(&config(), no_zone(), &[address.to_string()], &[]);
@@ -66,13 +66,13 @@ async fn a_connection_that_its_origin_forgot_costs_nobody_a_source() {
     for _ in 0..4 {
         assert_eq!(content(&world, &url).await, "cat");
     }
-    // Every second one finds a connection that was kept, and is sent again.
+    // Every second request uses a pooled connection, and is sent again.
     assert!(asked.load(Ordering::Relaxed) > 4);
     accepting.abort();
 }
 
 #[tokio::test]
-async fn an_origin_that_never_answers_is_asked_twice_and_no_more() {
+async fn a_request_without_a_response_is_sent_at_most_twice() {
     let origin = TestOrigin::start(|_| Vec::new()).await;
     let world = allowing(&config(), &origin);
     let source = world
@@ -84,7 +84,7 @@ async fn an_origin_that_never_answers_is_asked_twice_and_no_more() {
 }
 
 #[tokio::test]
-async fn header_lines_that_browsers_forgive_are_forgiven() {
+async fn header_lines_that_browsers_accept_are_accepted() {
     for line in [
         "X-Space : before the colon",
         "X-Folded: a\r\n  b",
@@ -97,7 +97,8 @@ async fn header_lines_that_browsers_forgive_are_forgiven() {
         let origin = TestOrigin::start(move |_| say(head.clone())).await;
         let world = allowing(&config(), &origin);
         assert_eq!(content(&world, &origin.url("/cat.jpg")).await, "cat");
-        let of_bucket = super::world(&config(), no_zone(), &[], &[bucket(&origin.url(""))]);
+        let of_bucket =
+            crate::source::tests::world(&config(), no_zone(), &[], &[bucket(&origin.url(""))]);
         let object = origin.url("/my-bucket/cat.jpg");
         assert_eq!(content(&of_bucket, &object).await, "cat");
     }
@@ -106,7 +107,7 @@ async fn header_lines_that_browsers_forgive_are_forgiven() {
 #[tokio::test]
 async fn a_location_outside_ascii_keeps_its_bytes() {
     let locations: [(&[u8], &str); 4] = [
-        // UTF-8, and Latin-1.
+        // In UTF-8 and in Latin-1.
         (b"/caf\xC3\xA9.jpg", "/caf%C3%A9.jpg"),
         (b"/caf\xE9.jpg?n=\xFC", "/caf%E9.jpg?n=%FC"),
         (b"/two words.jpg", "/two%20words.jpg"),
@@ -138,7 +139,7 @@ async fn a_bucket_may_answer_without_a_length() {
         let url = origin.url("/my-bucket/cat.jpg");
         assert_eq!(content(&world, &url).await, "cat", "{head}");
     }
-    // What breaks off is no object.
+    // Content that breaks off is an error.
     let broken = chunks.trim_end_matches("0\r\n\r\n");
     let origin = TestOrigin::start(move |_| say(broken)).await;
     let world = world(&config(), no_zone(), &[], &[bucket(&origin.url(""))]);

@@ -213,7 +213,7 @@ fn the_memory_of_sources_holds_two_of_the_largest() {
     };
     let largest = |config: &Config, largest, render| {
         let memory = config.source_memory(largest, render).expect("enough");
-        // Three quarters of all are for sources that are not small.
+        // Three quarters of the memory are for sources that are not small.
         let held: Vec<_> = std::iter::from_fn(|| memory.try_reserve(100 << 20)).collect();
         held.len()
     };

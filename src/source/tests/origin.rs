@@ -1,4 +1,4 @@
-//! An origin that says exactly what a test wants said, byte by byte, and remembers what it was asked.
+//! An origin that sends exactly the bytes that a test wants, and records its requests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ pub(super) struct TestOrigin {
     accepting: JoinHandle<()>,
 }
 
-/// One thing to do on a connection, which is closed after the last.
+/// One action on a connection, which is closed after the last one.
 #[derive(Clone)]
 pub(super) enum Action {
     Say(Vec<u8>),
-    /// Until the other side goes away.
+    /// Repeats the bytes until the client goes away.
     SayForever(Vec<u8>),
     Wait(Duration),
 }
@@ -31,7 +31,7 @@ pub(super) fn say(text: impl Into<Vec<u8>>) -> Vec<Action> {
     vec![Action::Say(text.into())]
 }
 
-/// A whole answer. `headers` are lines with their ends.
+/// A complete response. `headers` are lines with their line ends.
 pub(super) fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<Action> {
     let mut text = format!(
         "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{headers}\r\n",
@@ -46,7 +46,7 @@ pub(super) fn redirect(status: u16, to: &str) -> Vec<Action> {
     answer(status, &format!("Location: {to}\r\n"), b"moved")
 }
 
-/// `/cat.jpg?x` of `GET /cat.jpg?x HTTP/1.1`.
+/// The target of a request: `/cat.jpg?x` of `GET /cat.jpg?x HTTP/1.1`.
 pub(super) fn target(head: &str) -> &str {
     head.split(' ').nth(1).unwrap_or_default()
 }
@@ -59,7 +59,7 @@ pub(super) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl TestOrigin {
-    /// Serves on a free port. `actions` is given the head of each request.
+    /// Serves on a free port. `actions` gets the header of each request.
     pub(super) async fn start(
         actions: impl Fn(&str) -> Vec<Action> + Send + Sync + 'static,
     ) -> Self {
@@ -92,7 +92,7 @@ impl TestOrigin {
         self.address.port()
     }
 
-    /// The heads of all requests so far.
+    /// The headers of all requests so far.
     pub(super) fn heads(&self) -> Vec<String> {
         self.heads
             .lock()

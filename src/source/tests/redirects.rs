@@ -1,4 +1,4 @@
-//! A redirect is followed only to where a source may come from.
+//! Redirects are followed only to sources that the allowlist approves.
 
 use std::time::Duration;
 use std::time::UNIX_EPOCH;
@@ -35,7 +35,7 @@ fn content(answer: Result<FetchOutcome, SourceError>) -> String {
     }
 }
 
-/// `/5` leads to `/4` and so on down to `/0`, which is the source.
+/// `/5` redirects to `/4` and so on to `/0`, which is the source.
 async fn stairs() -> TestOrigin {
     TestOrigin::start(
         |head| match target(head).trim_start_matches('/').parse::<u32>() {
@@ -77,7 +77,7 @@ async fn as_many_redirects_as_configured_are_followed() {
 }
 
 #[tokio::test]
-async fn a_circle_is_left() {
+async fn a_redirect_loop_ends() {
     let origin = TestOrigin::start(|head| redirect(302, target(head))).await;
     let error = fetch(&allowing(&config(), &origin), &origin.url("/round")).await;
     assert!(
@@ -88,7 +88,7 @@ async fn a_circle_is_left() {
 }
 
 #[tokio::test]
-async fn only_allowed_targets_are_asked() {
+async fn only_approved_targets_are_requested() {
     let forbidden = TestOrigin::start(|_| answer(200, "", b"secret")).await;
     for to in [
         forbidden.url("/x").to_string(),
@@ -136,7 +136,7 @@ async fn a_target_that_is_no_http_url_is_an_error() {
     ] {
         let origin = TestOrigin::start(move |_| answer(302, headers, b"")).await;
         let error = fetch(&allowing(&config(), &origin), &origin.url("/cat.jpg")).await;
-        // An empty reference is the page itself.
+        // An empty reference is the same URL again.
         let is_right = match headers {
             "Location:\r\n" => matches!(error, Err(SourceError::TooManyRedirects { .. })),
             _ => matches!(error, Err(SourceError::BadRedirect { .. })),
@@ -146,7 +146,7 @@ async fn a_target_that_is_no_http_url_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_public_looking_zone_cannot_lead_into_the_private_network() {
+async fn a_redirect_of_the_zone_to_a_private_address_is_denied() {
     let inside = TestOrigin::start(|_| answer(200, "", b"secret")).await;
     let to = inside.url("/admin").to_string();
     let zone = TestOrigin::start(move |_| redirect(302, &to)).await;
@@ -154,7 +154,7 @@ async fn a_public_looking_zone_cannot_lead_into_the_private_network() {
         private_networks: false,
         ..config()
     };
-    // Even where the list allows the name, the address is still judged.
+    // The allowlist approves the name, but the egress policy denies its address.
     let world = world(
         &closed,
         ZoneOrigin::Http(zone.url("/")),

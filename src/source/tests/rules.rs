@@ -1,4 +1,4 @@
-//! What an answer says about its life, under the rules of whoever was asked.
+//! Freshness and tags of responses, under the rules of their source.
 
 use std::time::Duration;
 use std::time::SystemTime;
@@ -22,14 +22,14 @@ use crate::source::tests::origin::target;
 use crate::source::tests::test_sources_with_rules;
 use crate::source::tests::world;
 
-/// A source of this length, in bytes, is not fetched.
+/// The length of a source that is too large, in bytes.
 const TOO_LARGE: usize = (1 << 20) + 1;
 
 fn pattern(text: &str) -> SourcePattern {
     SourcePattern::try_from(text.to_owned()).expect("sources")
 }
 
-/// So many hours at least, and a tag.
+/// A rule with a minimum of so many hours, and a tag.
 fn rule(sources: &str, hours: u64, tag: &str) -> RuleConfig {
     RuleConfig {
         sources: vec![pattern(sources)],
@@ -57,7 +57,7 @@ fn check(fetched: FetchedSource, hours: u64, tags: &[&str]) {
 }
 
 #[tokio::test]
-async fn every_kind_of_source_has_its_rules_and_its_tags() {
+async fn all_kinds_of_sources_get_their_rules_and_tags() {
     let origin = TestOrigin::start(|_| answer(200, "Cache-Tag: Cat, dog\r\n", b"cat")).await;
     let rules = [
         rule("zone", 2, "of-zone"),
@@ -98,7 +98,7 @@ async fn every_kind_of_source_has_its_rules_and_its_tags() {
 }
 
 #[tokio::test]
-async fn the_rules_are_those_of_the_source_that_was_asked_for() {
+async fn a_redirect_does_not_change_the_rules() {
     let end = TestOrigin::start(|_| answer(200, "", b"cat")).await;
     let to = end.url("/end");
     let origin = TestOrigin::start(move |_| redirect(302, to.as_str())).await;
@@ -118,7 +118,7 @@ async fn the_rules_are_those_of_the_source_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_not_modified_brings_rules_and_tags_as_well() {
+async fn a_304_gets_rules_and_tags_too() {
     let origin = TestOrigin::start(|head| {
         if header(head, "if-none-match").is_none() {
             return answer(200, "ETag: \"1\"\r\n", b"cat");
@@ -154,9 +154,9 @@ async fn a_not_modified_brings_rules_and_tags_as_well() {
 }
 
 #[tokio::test]
-async fn what_is_no_source_holds_as_long_as_its_origin_says() {
+async fn errors_have_the_negative_ttl_of_their_origin() {
     let held = async |status: u16, headers: &'static str, path: &str| {
-        // Larger than allowed, where it is no error.
+        // Too large for a source.
         let body = if status == 200 {
             vec![0; TOO_LARGE]
         } else {

@@ -1,4 +1,4 @@
-//! What every kind of origin must do alike.
+//! What all kinds of origins must do alike.
 
 use std::collections::HashMap;
 use std::fs;
@@ -62,7 +62,7 @@ impl OriginKind {
     }
 }
 
-/// A server with entity tags and conditions, as buckets and web servers have them.
+/// A server with entity tags and conditional requests, like buckets and web servers.
 async fn server() -> (Files, TestOrigin) {
     let files = Files::default();
     let served = Arc::clone(&files);
@@ -110,7 +110,7 @@ async fn kinds() -> Vec<OriginKind> {
         }),
     });
 
-    // Private networks stay closed here: the zone is what the operator names.
+    // Without `private_networks`: the zone's origin and the buckets may be at private addresses nevertheless.
     let closed = Config {
         private_networks: false,
         ..config()
@@ -188,7 +188,7 @@ fn fetched(kind: &OriginKind, answer: Result<FetchOutcome, SourceError>) -> Fetc
 }
 
 #[tokio::test]
-async fn what_is_there_is_fetched_whole() {
+async fn a_source_is_fetched_completely() {
     for kind in kinds().await {
         let content: Vec<u8> = (0..=255).cycle().take(300_000).collect();
         kind.put("cat.jpg", &content);
@@ -219,7 +219,7 @@ async fn what_is_there_is_fetched_whole() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn a_missing_source_is_not_found() {
     for kind in kinds().await {
         let answer = kind
             .world
@@ -235,7 +235,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn what_has_not_changed_is_not_sent_again() {
+async fn an_unchanged_source_is_not_sent_again() {
     for kind in kinds().await {
         kind.put("cat.jpg", b"cat");
         let source = kind.source("cat.jpg");
@@ -251,7 +251,7 @@ async fn what_has_not_changed_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn what_has_changed_is_sent_again() {
+async fn a_changed_source_is_sent_again() {
     for kind in kinds().await {
         kind.put("cat.jpg", b"cat");
         let source = kind.source("cat.jpg");
@@ -264,7 +264,7 @@ async fn what_has_changed_is_sent_again() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused() {
+async fn a_source_beyond_the_limit_is_refused() {
     let limit = usize::try_from(LIMIT).expect("a small number");
     for kind in kinds().await {
         kind.put("large.jpg", &vec![7; limit]);

@@ -112,12 +112,17 @@ fn targets_of_make_and_features_of_cargo_exist() {
 fn every_folder_of_the_source_has_its_line() {
     let page = Page::read("CONTRIBUTING.md");
     let told: BTreeSet<String> = page.spans().into_iter().collect();
+    let modules = Page::read("docs/architecture.md").spans();
     let mut wrong = Vec::new();
     for entry in fs::read_dir(root().join("src")).expect("a folder of sources") {
         let name = entry.expect("a readable folder").file_name();
         let name = format!("src/{}", name.to_string_lossy());
         if !told.contains(&name) && !["src/lib.rs", "src/main.rs"].contains(&name.as_str()) {
             wrong.push(format!("CONTRIBUTING.md has no line for {name}"));
+        }
+        let module = name.trim_start_matches("src/").trim_end_matches(".rs");
+        if !modules.iter().any(|known| known == module) && !["lib", "main"].contains(&module) {
+            wrong.push(format!("docs/architecture.md does not tell of {module}"));
         }
     }
     for span in told.iter().filter(|span| span.starts_with("src/")) {

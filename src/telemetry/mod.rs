@@ -1,6 +1,7 @@
-//! What operators see: one log line for each request, and numbers to scrape. Never a secret: whatever is or holds a URL is [`redacted`] before it is
-//! logged, because signatures live in queries, and passwords before hosts.
+//! Logs and metrics: one log line for each request, and metrics for Prometheus. Every text that is a URL or contains one is [`redacted`] before it is
+//! logged, because queries contain signatures, and a password may stand before the host.
 
+mod config;
 mod log_writer;
 mod metrics;
 mod rate;
@@ -12,12 +13,13 @@ use std::io;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use log_writer::LogWriter;
 
+pub use config::Config;
+pub use config::LogFormat;
 pub use log_writer::LogGuard;
 pub use metrics::Metrics;
 pub use metrics::RenderStep;
@@ -25,36 +27,7 @@ pub use metrics::RequestOutcome;
 pub use rate::LogRate;
 pub use redaction::redacted;
 
-/// Section `[log]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// `text` for people, `json` for machines.
-    pub format: LogFormat,
-    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,safelight::source=debug`.
-    pub level: String,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines.
-    Json,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            format: LogFormat::Text,
-            level: "info".to_owned(),
-        }
-    }
-}
-
-/// A log filter that cannot be read.
+/// Why `log.level` cannot be read.
 #[derive(Debug)]
 pub struct FilterError {
     text: String,
@@ -73,18 +46,18 @@ impl fmt::Display for FilterError {
 
 impl std::error::Error for FilterError {}
 
-/// Sends everything that is logged to standard error, the last of it when what is returned is dropped. The first call in a process counts.
+/// Starts to write log lines to standard error. The last lines are written when the guard is dropped. Only the first call in a process counts.
 ///
 /// # Errors
-/// [`FilterError`] when the level is none.
+/// [`FilterError`] when `log.level` is neither a level nor a filter.
 pub fn start(config: &Config) -> Result<LogGuard, FilterError> {
     let filter = filter(&config.level)?;
-    let (writer, logging) = LogWriter::start(io::stderr());
+    let (writer, logging) = LogWriter::start(io::stderr(), config.format);
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
         .with_ansi(io::stderr().is_terminal());
-    // A second subscriber (a test, an embedding program that has its own) is no mistake.
+    // An error means that there is a subscriber already: that of a test, or of a program that embeds this library.
     let _ = match config.format {
         LogFormat::Text => lines.with_target(false).try_init(),
         LogFormat::Json => lines
@@ -96,7 +69,8 @@ pub fn start(config: &Config) -> Result<LogGuard, FilterError> {
     Ok(logging)
 }
 
-/// What is logged. A word alone that is no level would be the name of a module, and nothing but that would be logged: `warning` must not be taken so.
+/// Reads the filter. Without this check a word that is not a level, such as `warning`, would be taken for the name of a module, and nothing else would
+/// be logged.
 fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     let error = |reason: String| FilterError {
         text: text.to_owned(),
@@ -104,10 +78,10 @@ fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     };
     let is_sound = |part: &&str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
     if let Some(part) = text.split(',').find(|part| !is_sound(part)) {
-        let reason = format!("`{part}` is none of error, warn, info, debug, trace and off");
+        let reason = format!("`{part}` is not one of error, warn, info, debug, trace and off");
         return Err(error(reason));
     }
-    // The bucket client logs every second try, for as long as a bucket is dead: what comes of it is logged by this program.
+    // The bucket client logs each of its retries while a bucket does not answer. This program logs the outcome.
     let is_usual = text.split(',').any(|part| {
         part.trim()
             .parse::<LevelFilter>()
@@ -122,10 +96,10 @@ fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     EnvFilter::try_new(text).map_err(|cause| error(cause.to_string()))
 }
 
-/// The most of a text of a client that a log line repeats, in bytes: else the log grows as fast as anybody cares to send.
+/// The most bytes of a client's text in a log line. Without a limit, clients could fill the log.
 const MAX_TEXT_BYTES: usize = 2048;
 
-/// The beginning of a text that is long, and how long it is.
+/// The beginning of a long text, and its length.
 fn shortened(text: &str) -> Cow<'_, str> {
     if text.len() <= MAX_TEXT_BYTES {
         return Cow::Borrowed(text);
@@ -134,24 +108,24 @@ fn shortened(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{start}… ({} bytes)", text.len()))
 }
 
-/// One request, as its log line tells it.
+/// The log line of a request.
 #[derive(Debug)]
 pub struct AccessLog<'a> {
-    /// GET, HEAD.
+    /// The method.
     pub method: &'a str,
-    /// The target.
+    /// The request target.
     pub path: &'a str,
-    /// The answer.
+    /// The status of the answer.
     pub status: u16,
-    /// Length of its body.
+    /// The length of its body.
     pub bytes: u64,
-    /// From head to head.
+    /// From the head of the request to the head of its answer.
     pub duration: Duration,
-    /// Where the answer came from; empty where no cache was asked.
+    /// Where the answer came from; empty where the cache was not used.
     pub cache: &'static str,
-    /// The stable word of an error, or nothing.
+    /// The stable word of an error; empty where there is none.
     pub code: &'static str,
-    /// The whole story of an error, or nothing.
+    /// All that is known of an error; empty where there is none.
     pub error: &'a str,
 }
 
@@ -195,7 +169,7 @@ mod tests {
     use super::shortened;
 
     #[test]
-    fn a_word_that_is_no_level_is_refused() {
+    fn a_word_that_is_not_a_level_is_refused() {
         for text in [
             "info",
             "WARN",
@@ -214,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bucket_client_does_not_log_its_tries_unless_it_is_asked_to() {
+    fn the_bucket_client_logs_its_retries_only_on_request() {
         for (text, is_quieter) in [
             ("info", true),
             ("info,safelight::source=debug", true),

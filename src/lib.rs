@@ -46,15 +46,13 @@ pub mod transform;
 
 pub mod cache;
 
-pub mod cpu;
+pub(crate) mod cpu;
 
 pub mod error;
 
-pub mod telemetry;
+pub(crate) mod telemetry;
 
-pub mod response;
-
-pub mod config;
+pub(crate) mod response;
 
 pub mod pipeline;
 
@@ -63,5 +61,7 @@ pub mod operator;
 pub mod server;
 
 pub mod admin;
+
+pub mod config;
 
 pub mod cli;

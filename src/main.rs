@@ -1,4 +1,4 @@
-//! Arguments to settings to server; the only file that prints or exits.
+//! Parses the arguments and runs the command. The only file that prints or exits.
 
 use std::io;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
                 Err(error) => return print_error(&error),
             };
             let served = runtime.block_on(cli::serve(&config, print_addresses));
-            // A render that nobody waits for any more must not hold the process.
+            // The process does not wait for renders that nobody waits for.
             runtime.shutdown_background();
             served
         }
@@ -64,27 +64,19 @@ fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "this is what the person at the terminal asked for"
-)]
+#[expect(clippy::print_stdout, reason = "the output of a command")]
 fn print(lines: Vec<String>) {
     lines.iter().for_each(|line| println!("{line}"));
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "this is what the person at the terminal asked for"
-)]
+#[expect(clippy::print_stdout, reason = "the output of a command")]
 fn print_addresses(serving: ServerAddresses) {
     let ServerAddresses {
         public,
         admin,
         shows_examples,
     } = serving;
-    println!(
-        "safelight serves pictures on http://{public} and its numbers on http://{admin}/metrics"
-    );
+    println!("safelight serves pictures on http://{public} and metrics on http://{admin}/metrics");
     if shows_examples {
         println!("open one of these:");
         for path in [
@@ -99,13 +91,13 @@ fn print_addresses(serving: ServerAddresses) {
 
 #[expect(
     clippy::print_stderr,
-    reason = "what is printed may be read by a program, and this is for a person"
+    reason = "progress is for people, and standard output for programs"
 )]
 fn print_progress(line: &str) {
     eprintln!("{line}");
 }
 
-#[expect(clippy::print_stderr, reason = "nothing else is listening any more")]
+#[expect(clippy::print_stderr, reason = "the last message of the process")]
 fn print_error(failure: &dyn std::error::Error) -> ExitCode {
     for line in failure.to_string().lines() {
         eprintln!("safelight: {line}");

@@ -1,4 +1,4 @@
-//! `POST /client/v4/zones/ZONE/purge_cache`, as Cloudflare's API has it: what purges there can be pointed here.
+//! `POST /client/v4/zones/ZONE/purge_cache` as in Cloudflare's API, so that tools that purge Cloudflare's cache can purge this one.
 
 use hyper::StatusCode;
 use serde_json::Value;
@@ -15,12 +15,12 @@ use crate::operator::PurgeTarget;
 const AUTHENTICATION: u32 = 10_000;
 /// "Malformed JSON in request body".
 const MALFORMED: u32 = 6007;
-/// "Request must contain one of …", and whatever else is wrong with what it contains.
+/// "Request must contain one of …", and all other mistakes in its fields.
 const CONTENT: u32 = 1012;
-/// Whatever else there is to say.
+/// All other errors.
 const GENERAL: u32 = 1000;
 
-/// The zone of a path that purges, whatever it is: here there is one.
+/// The zone in the path of a purge. It may be anything, because this server has one zone.
 pub(super) fn zone_of(path: &str) -> Option<&str> {
     let zone = path
         .strip_prefix("/client/v4/zones/")?
@@ -28,10 +28,10 @@ pub(super) fn zone_of(path: &str) -> Option<&str> {
     (!zone.is_empty() && !zone.contains('/')).then_some(zone)
 }
 
-/// What is wrong with a body: a number and a sentence each.
+/// Errors in Cloudflare's form: a number and a message each.
 type ApiErrors = Vec<(u32, String)>;
 
-/// Reads a body: `purge_everything`, `files`, `tags`, `hosts`, `prefixes`.
+/// Parses a body with `purge_everything`, `files`, `tags`, `hosts` or `prefixes`.
 pub(super) fn parse(body: &[u8]) -> Result<Vec<PurgeTarget>, ApiErrors> {
     let Fields(fields) = Fields::of(body).map_err(|wrong| vec![(MALFORMED, wrong)])?;
     let mut read = FieldReader::default();
@@ -45,7 +45,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<PurgeTarget>, ApiErrors> {
             "tags" => read.texts(name, value, |text| PurgeTarget::Tag(text.to_owned())),
             "prefixes" => read.texts(name, value, |text| PurgeTarget::Prefix(text.to_owned())),
             "hosts" => {
-                // A host alone, as a prefix of either scheme.
+                // A host is a prefix with either scheme.
                 for scheme in ["https", "http"] {
                     let host =
                         |text: &str| PurgeTarget::Prefix(format!("{scheme}://{}/", text.trim()));
@@ -68,7 +68,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<PurgeTarget>, ApiErrors> {
     Ok(asked)
 }
 
-/// URLs, or objects with one. The headers beside it choose among variants there; here a source goes with all of its renditions.
+/// Reads `files`: URLs, or objects with a URL. The headers in such an object choose among variants at Cloudflare; here a source is purged with all its
+/// renditions.
 fn files(value: &Value, read: &mut FieldReader) {
     let one = std::slice::from_ref(value);
     for file in value.as_array().map_or(one, Vec::as_slice) {
@@ -80,7 +81,7 @@ fn files(value: &Value, read: &mut FieldReader) {
     }
 }
 
-/// The answer to a purge that took place, or did not.
+/// The answer to a purge that was tried.
 pub(super) fn outcome(
     zone: &str,
     done: &Result<PurgeReport, PurgeRequestError>,
@@ -107,18 +108,18 @@ pub(super) fn outcome(
     }
 }
 
-/// The answer to who may not purge.
+/// The answer to a request without the right token.
 pub(super) fn unauthorized(status: StatusCode, refusal: TokenError) -> (StatusCode, String) {
     let reason = format!("Authentication error: {refusal}");
     self::refusal(status, &vec![(AUTHENTICATION, reason)])
 }
 
-/// The answer where there is no body to look into.
+/// The answer to a request whose body cannot be used.
 pub(super) fn unread(status: StatusCode, reason: &str) -> (StatusCode, String) {
     refusal(status, &vec![(GENERAL, reason.to_owned())])
 }
 
-/// The answer where nothing was purged.
+/// The answer to a request that is refused.
 pub(super) fn refusal(status: StatusCode, wrong: &ApiErrors) -> (StatusCode, String) {
     let told = json!({
         "success": false,
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bodies_of_cloudflare_are_read() {
+    fn the_bodies_of_cloudflare_are_parsed() {
         let source = |text: &str| PurgeTarget::Source(text.to_owned());
         let prefix = |text: &str| PurgeTarget::Prefix(text.to_owned());
         check(r#"{"purge_everything":true}"#, &[PurgeTarget::Everything]);

@@ -1,5 +1,4 @@
-//! Bodies of requests: read up to a bound, and told by their fields. Every byte is hostile until the token has been seen, and nothing is read
-//! before.
+//! Reads the body of a request up to a limit, and its fields. The token is checked before: bodies of strangers are never read.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,23 +14,23 @@ use serde_json::Value;
 
 use crate::operator::PurgeTarget;
 
-/// The longest body: room for as many things as one call may name, in bytes.
+/// The longest body, in bytes. It has room for all targets that one request may name.
 pub(super) const MAX_BODY_BYTES: usize = 1 << 20;
-/// Things that one call may name. Cloudflare takes 500 at most.
+/// The most targets of one request. Cloudflare has the same limit.
 pub(super) const MAX_TARGETS: usize = 500;
-/// What is read of a longer body, so that whoever sends it comes to hear why it is refused, in bytes.
+/// How much of a longer body is read and dropped, in bytes, so that its client gets to read why it is refused.
 const DRAINED_BYTES: usize = 8 << 20;
 /// The longest that a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest value that a message repeats, in characters.
+/// The most characters of a value that a message repeats.
 const MAX_QUOTED: usize = 100;
 
-/// Why there is no body to look into.
+/// Why a body cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyError {
     TooLong,
     TooSlow,
-    /// The connection broke.
+    /// The connection ended early.
     Broken,
 }
 
@@ -59,7 +58,7 @@ async fn read_all<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Result<Vec<u8>,
         .ok_or(BodyError::TooLong)
 }
 
-/// The fields of a JSON object, in their order. A name that is there twice is there twice: nothing that was to be purged is passed over.
+/// The fields of a JSON object, in their order. Fields with the same name are all kept, so that no target of a purge is lost.
 #[derive(Debug, PartialEq)]
 pub(super) struct Fields(pub Vec<(String, Value)>);
 
@@ -88,14 +87,14 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 }
 
 impl Fields {
-    /// Reads a body that should be a JSON object.
+    /// Parses a body that must be a JSON object.
     pub fn of(body: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(body)
             .map_err(|error| format!("the body must be a JSON object: {error}"))
     }
 }
 
-/// What one call asks for, as far as it could be read, and what is wrong with the rest.
+/// Collects the targets of a request, and everything that is wrong with its fields.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct FieldReader {
     pub targets: Vec<PurgeTarget>,
@@ -104,13 +103,13 @@ pub(super) struct FieldReader {
 }
 
 impl FieldReader {
-    /// Takes in a text or a list of texts.
+    /// Adds a target for each text of a field.
     pub fn texts(&mut self, name: &str, value: &Value, asked: impl Fn(&str) -> PurgeTarget) {
         let texts = self.list(name, value);
         self.targets.extend(texts.iter().map(|text| asked(text)));
     }
 
-    /// A text or a list of texts.
+    /// The texts of a field, which must be a string or a list of strings.
     pub fn list(&mut self, name: &str, value: &Value) -> Vec<String> {
         let one = std::slice::from_ref(value);
         let mut texts = Vec::new();
@@ -123,7 +122,7 @@ impl FieldReader {
         texts
     }
 
-    /// `true` or `false`.
+    /// The value of a field that must be `true` or `false`.
     pub fn boolean(&mut self, name: &str, value: &Value) -> bool {
         value.as_bool().unwrap_or_else(|| {
             self.mistake(name, "`true` or `false`", value);
@@ -131,20 +130,21 @@ impl FieldReader {
         })
     }
 
+    /// Adds that a field has a wrong value.
     pub fn mistake(&mut self, name: &str, expected: &str, value: &Value) {
         let value: String = value.to_string().chars().take(MAX_QUOTED).collect();
         self.errors
             .push(format!("field `{name}` must be {expected}, got {value}"));
     }
 
-    /// A field that is none.
+    /// Adds that a field does not exist.
     pub fn unknown(&mut self, name: &str, known: &str) {
         let name: String = name.chars().take(MAX_QUOTED).collect();
         self.errors
             .push(format!("field `{name}` does not exist: there are {known}"));
     }
 
-    /// Judges the call as a whole.
+    /// Checks the request as a whole, and returns its targets and whether it is soft, or everything that is wrong.
     pub fn finish(mut self, needed: &str) -> Result<(Vec<PurgeTarget>, bool), Vec<String>> {
         if self.errors.is_empty() && self.targets.is_empty() {
             self.errors.push(needed.to_owned());
@@ -152,7 +152,7 @@ impl FieldReader {
         if self.targets.len() > MAX_TARGETS {
             let count = self.targets.len();
             self.errors.push(format!(
-                "one call may name at most {MAX_TARGETS} things, got {count}: send several"
+                "one request may name at most {MAX_TARGETS} targets, got {count}: send several requests"
             ));
         }
         if self.errors.is_empty() {
@@ -175,7 +175,7 @@ mod tests {
     use super::read;
 
     #[tokio::test]
-    async fn a_body_is_read_up_to_its_bound() {
+    async fn a_body_is_read_up_to_its_limit() {
         for (length, is_read) in [
             (0, true),
             (MAX_BODY_BYTES, true),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_an_object_is_one() {
+    fn only_an_object_is_accepted() {
         for body in ["", "[]", "null", "\"x\"", "{", "{}x", "{\"a\":}"] {
             let error = Fields::of(body.as_bytes()).expect_err(body);
             assert!(
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_there_twice_counts_twice() {
+    fn a_field_that_is_there_twice_counts_twice() {
         let fields = Fields::of(br#"{"tag":"a","tag":"b"}"#).expect("an object");
         assert_eq!(fields.0.len(), 2);
     }

@@ -1,8 +1,7 @@
-//! The names that the operator's listener answers to. A page of a stranger can have its own name lead to this machine (DNS rebinding) and then read
-//! what is answered here, because for the browser it is that page's own host; so a name counts only where it is known.
+//! The host names that the admin listener answers to. A hostile page can let its own name resolve to this machine (DNS rebinding) and then read the
+//! answers, because for the browser they come from the page's own host. So only known names are accepted.
 //!
-//! An address cannot be made to lead elsewhere, and a page that may read what is at an address came from there: every address is answered to, as
-//! those who probe a pod or a container by its address expect.
+//! Every IP address is accepted: nobody can let an address lead elsewhere, and health checks of a pod or a container use its address.
 
 use std::fmt;
 
@@ -10,7 +9,7 @@ use serde::Deserialize;
 
 use crate::server::Host;
 
-/// A name, or `*.` and the name that others are below.
+/// A host name, or `*.` with a name, for that name and all its subdomains.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct HostName {
@@ -18,7 +17,7 @@ pub struct HostName {
     with_subdomains: bool,
 }
 
-/// An entry of `hosts` that is no name.
+/// An entry of `hosts` that is not a host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostNameError(String);
 
@@ -67,7 +66,7 @@ impl HostName {
     }
 }
 
-/// Whether the listener answers to a host. HTTP/1.0 names none; no browser speaks it.
+/// Whether the listener answers to a host. A request of HTTP/1.0 without a host is accepted, because no browser sends one.
 pub(super) fn is_accepted(host: Option<Host<'_>>, names: &[HostName]) -> bool {
     let Some(host) = host else { return true };
     if host.is_address() {
@@ -75,7 +74,7 @@ pub(super) fn is_accepted(host: Option<Host<'_>>, names: &[HostName]) -> bool {
     }
     let name = host.name().to_ascii_lowercase();
     let name = name.strip_suffix('.').unwrap_or(&name);
-    // Below `localhost` there is nothing but this machine (RFC 6761, section 6.3).
+    // `localhost` and its subdomains are always this machine (RFC 6761, section 6.3).
     let is_loopback = name == "localhost" || name.ends_with(".localhost");
     is_loopback || names.iter().any(|known| known.matches(name))
 }
@@ -99,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_names_of_this_machine_are_answered_to() {
+    fn addresses_and_localhost_are_accepted() {
         for host in [
             "localhost",
             "localhost:8081",
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_answered_to_where_they_are_configured() {
+    fn other_names_are_accepted_where_they_are_configured() {
         for host in [
             "evil.test",
             "evil.test:8081",
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn an_entry_that_is_not_a_name_is_refused() {
         for text in [
             "", "*", "*.", "h:80", "http://h", "h/x", "a..b", ".h", "h.", "u@h", "a b", "**.h",
         ] {

@@ -1,85 +1,48 @@
-//! The operator's listener, on an address of its own: is it alive, is it ready, what are its numbers; and what is to be purged or
-//! made ahead. Nothing changes without the token, which is asked for before anything else of such a request is read.
+//! The admin listener, on its own address: health checks, metrics, purges, and pictures made ahead of requests. Requests that change something need the
+//! token, which is checked before their body is read.
 
 mod cloudflare;
+mod config;
 mod fields;
 mod hosts;
 mod purge;
+mod readiness;
 mod routes;
 mod token;
 mod warm;
 
 use std::convert::Infallible;
 use std::fs::File;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
-use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+pub use self::config::Config;
 pub use self::hosts::HostName;
 pub use self::hosts::HostNameError;
+pub use self::readiness::Readiness;
 pub use self::token::Token;
 use crate::pipeline::Pipeline;
-use crate::server::WriteTimeout;
+use crate::server::TimedStream;
 use crate::telemetry::LogRate;
 
 use self::routes::AdminState;
 
-/// Section `[admin]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Where `/healthz`, `/readyz`, `/metrics`, `/purge` and `/warm` are served. Never let strangers reach it.
-    pub listen: SocketAddr,
-    /// What must be sent with whatever changes something; without one, nothing does.
-    pub token: Token,
-    /// Names that the listener answers to, beside `localhost` and every IP address.
-    pub hosts: Vec<HostName>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
-            token: Token::default(),
-            hosts: Vec::new(),
-        }
-    }
-}
-
-/// Whether new requests are taken: set by `main`, told by `/readyz`.
-#[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
-
-impl Readiness {
-    /// From now on, yes or no.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// The longest that the head of a request may take.
+/// The longest that the head of a request may take to arrive.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest that a client may take nothing of an answer.
+/// The longest that a client may read nothing of an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections open at once: those who ask are few, and others must not use up the files that may be open.
+/// The most connections at once. Operators need few, and nobody may use up the limit of open files.
 const MAX_CONNECTIONS: usize = 256;
-/// How long to wait after an error of the listener itself.
+/// How long to wait after a failed accept.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Serves until it is dropped.
+/// Serves until the future is dropped.
 pub async fn serve(
     listener: TcpListener,
     config: &Config,
@@ -98,17 +61,17 @@ pub async fn serve(
     let failures = LogRate::default();
     let mut spare = spare();
     loop {
-        let place = Arc::clone(&connections)
+        let permit = Arc::clone(&connections)
             .acquire_owned()
             .await
             .expect("the semaphore is never closed");
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
-            // With the spare one given up, the next try succeeds where too many files are open.
+            // Where too many files are open, closing the spare file lets the next try succeed.
             Err(_) if spare.take().is_some() => continue,
             Err(error) => {
                 if let Some(left_out) = failures.admit() {
-                    tracing::warn!(%error, left_out, "a connection of an operator could not be taken");
+                    tracing::warn!(%error, left_out, "cannot accept a connection on the admin listener");
                 }
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 spare = self::spare();
@@ -124,11 +87,11 @@ pub async fn serve(
             async move { Ok::<_, Infallible>(routes::answer(request, &state).await) }
         });
         tokio::spawn(async move {
-            let _place = place;
+            let _permit = permit;
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)
-                .serve_connection(WriteTimeout::new(stream, WRITE_TIMEOUT), service);
+                .serve_connection(TimedStream::new(stream, WRITE_TIMEOUT), service);
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "an admin connection ended early");
             }
@@ -136,7 +99,7 @@ pub async fn serve(
     }
 }
 
-/// A file that is held open for nothing, so that there is one to give up for an operator when no more may be open.
+/// A file that is open for no other reason than to be closed for an operator when no more files may be open.
 fn spare() -> Option<File> {
     File::open("/dev/null").ok()
 }

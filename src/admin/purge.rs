@@ -1,4 +1,4 @@
-//! `POST /purge`.
+//! The body of `POST /purge`, and its answer.
 
 use hyper::StatusCode;
 use serde_json::json;
@@ -9,11 +9,11 @@ use crate::operator::PurgeReport;
 use crate::operator::PurgeRequestError;
 use crate::operator::PurgeTarget;
 
-/// What there is to say in a body.
+/// The fields of a body, for messages.
 const KNOWN: &str = "`source`, `url`, `prefix`, `tag`, `everything` and `soft`";
 
-/// Reads a body: `{"source": …, "url": …, "prefix": …, "tag": …, "everything": true, "soft": true}`, each but the last two a string or a list of
-/// strings, and any of them left out.
+/// Parses a body: `{"source": …, "url": …, "prefix": …, "tag": …, "everything": true, "soft": true}`. The first four are a string or a list of
+/// strings each, and every field is optional. Returns the targets, and whether the purge is soft.
 pub(super) fn parse(body: &[u8]) -> Result<(Vec<PurgeTarget>, bool), Vec<String>> {
     let Fields(fields) = Fields::of(body).map_err(|wrong| vec![wrong])?;
     let mut read = FieldReader::default();
@@ -38,7 +38,7 @@ pub(super) fn parse(body: &[u8]) -> Result<(Vec<PurgeTarget>, bool), Vec<String>
     )
 }
 
-/// The answer to a purge that took place, or did not.
+/// The answer to a purge that was tried.
 pub(super) fn outcome(done: &Result<PurgeReport, PurgeRequestError>) -> (StatusCode, String) {
     match done {
         Ok(purged) => {
@@ -53,7 +53,7 @@ pub(super) fn outcome(done: &Result<PurgeReport, PurgeRequestError>) -> (StatusC
     }
 }
 
-/// The answer where nothing was purged.
+/// The answer to a request that is refused.
 pub(super) fn refusal(status: StatusCode, wrong: &[String]) -> (StatusCode, String) {
     (
         status,
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn one_thing_or_many_are_named() {
+    fn one_target_or_many_are_named() {
         let source = |text: &str| PurgeTarget::Source(text.to_owned());
         check(r#"{"source":"/a.jpg"}"#, &[source("/a.jpg")], false);
         check(
@@ -134,7 +134,7 @@ mod tests {
         let many = vec!["\"x\""; 501].join(",");
         check_wrong(
             &format!("{{\"tags\":[{many}]}}"),
-            &["at most 500 things, got 501"],
+            &["at most 500 targets, got 501"],
         );
     }
 

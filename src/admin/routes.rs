@@ -1,4 +1,4 @@
-//! What a request on the operator's listener leads to.
+//! Answers the requests of the admin listener.
 
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use hyper::header::HeaderValue;
 use hyper::header::WWW_AUTHENTICATE;
 use tokio::sync::Semaphore;
 
-use super::Readiness;
 use super::cloudflare;
 use super::fields;
 use super::fields::BodyError;
@@ -22,6 +21,7 @@ use super::fields::MAX_BODY_BYTES;
 use super::hosts;
 use super::hosts::HostName;
 use super::purge;
+use super::readiness::Readiness;
 use super::token::Token;
 use super::token::TokenError;
 use super::warm;
@@ -40,27 +40,27 @@ const READ: HeaderValue = HeaderValue::from_static("GET, HEAD");
 const POST: HeaderValue = HeaderValue::from_static("POST");
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 
-/// What answers need.
+/// What all requests of the admin listener share.
 pub(super) struct AdminState {
     pub token: Token,
-    /// Names that are answered to.
+    /// The host names that are answered to.
     pub hosts: Vec<HostName>,
-    /// Bounds the log lines about requests without the right token.
+    /// Limits the log lines about requests without the right token.
     pub refusals: LogRate,
     pub pipeline: Arc<Pipeline>,
     pub readiness: Readiness,
-    /// Places of calls that have something made ahead.
+    /// Limits the `/warm` requests at once.
     pub warm_calls: Arc<Semaphore>,
 }
 
-/// Told at once, or line by line.
+/// A response that is complete, or one that is sent line by line.
 type AdminResponse = Response<Either<Body, WarmLines>>;
 
-/// What is to change, and in whose words that is asked and answered.
+/// A request that changes something.
 #[derive(Clone, Copy)]
 enum AdminCommand<'a> {
     Purge,
-    /// A purge in Cloudflare's words, with the zone that the path names.
+    /// A purge in the form of Cloudflare's API, with the zone in its path.
     Cloudflare(&'a str),
     Warm,
 }
@@ -73,7 +73,7 @@ impl AdminCommand<'_> {
         }
     }
 
-    /// The answer where there is no body to look into.
+    /// The answer to a request that is refused.
     fn refusal(self, status: StatusCode, reason: String) -> (StatusCode, String) {
         match self {
             AdminCommand::Purge => purge::refusal(status, &[reason]),
@@ -103,7 +103,7 @@ pub(super) async fn answer(request: Request<Incoming>, state: &AdminState) -> Ad
         return read.map(Either::Left);
     };
     if head.method != Method::POST {
-        return not_allowed(POST, "this is done with POST\n").map(Either::Left);
+        return not_allowed(POST, "use POST\n").map(Either::Left);
     }
     if let Err(refusal) = state.token.check(&head.headers) {
         return unauthorized(command, refusal, &state.refusals).map(Either::Left);
@@ -130,9 +130,7 @@ fn answer_reader(
 ) -> Response<Body> {
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     match path {
-        "/healthz" | "/readyz" | "/metrics" if !is_read => {
-            not_allowed(READ, "this is read with GET\n")
-        }
+        "/healthz" | "/readyz" | "/metrics" if !is_read => not_allowed(READ, "use GET or HEAD\n"),
         "/healthz" => response::text(StatusCode::OK, "alive\n"),
         "/readyz" if readiness.get() => response::text(StatusCode::OK, "ready\n"),
         "/readyz" => response::text(
@@ -146,7 +144,7 @@ fn answer_reader(
         }
         _ => response::text(
             StatusCode::NOT_FOUND,
-            "there are /healthz, /readyz, /metrics, /purge, /warm and /client/v4/zones/ZONE/purge_cache\n",
+            "nothing is served at this path: there are /healthz, /readyz, /metrics, /purge, /warm and /client/v4/zones/ZONE/purge_cache\n",
         ),
     }
 }
@@ -157,7 +155,7 @@ fn not_allowed(allowed: HeaderValue, text: &'static str) -> Response<Body> {
     response
 }
 
-/// The answer to a request under an unknown name: it may come from a page whose own name leads here (DNS rebinding).
+/// The answer to a request under an unknown name, which may come from a hostile page (DNS rebinding).
 fn misdirected() -> Response<Body> {
     response::text(
         StatusCode::MISDIRECTED_REQUEST,
@@ -179,7 +177,7 @@ fn unauthorized(
         AdminCommand::Purge | AdminCommand::Warm => command.refusal(status, refusal.to_string()),
     };
     if let Some(left_out) = refusals.admit() {
-        tracing::warn!(command = command.word(), %refusal, left_out, "an operator was refused");
+        tracing::warn!(command = command.word(), %refusal, left_out, "an admin request was refused");
     }
     let mut response = response::json(status, text);
     if status == StatusCode::UNAUTHORIZED {
@@ -192,13 +190,13 @@ fn unread(command: AdminCommand<'_>, why: BodyError) -> (StatusCode, String) {
     let (status, reason) = match why {
         BodyError::TooLong => (
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body must be at most {MAX_BODY_BYTES} bytes long: send several"),
+            format!("the body must be at most {MAX_BODY_BYTES} bytes long: send several requests"),
         ),
         BodyError::TooSlow => (
             StatusCode::REQUEST_TIMEOUT,
             "the body took too long to arrive".to_owned(),
         ),
-        BodyError::Broken => (StatusCode::BAD_REQUEST, "the body broke off".to_owned()),
+        BodyError::Broken => (StatusCode::BAD_REQUEST, "the body ended early".to_owned()),
     };
     command.refusal(status, reason)
 }
@@ -217,7 +215,7 @@ async fn purge_zone(zone: &str, body: &[u8], pipeline: &Pipeline) -> (StatusCode
     }
 }
 
-/// Nothing is begun before all of the call makes sense.
+/// Answers `/warm`. No picture is made before the whole request has been checked.
 fn warm(body: &[u8], state: &AdminState) -> Result<AdminResponse, (StatusCode, String)> {
     let wrong = |wrong: Vec<String>| warm::refusal(StatusCode::BAD_REQUEST, &wrong);
     let busy = |reason: &str| warm::refusal(StatusCode::SERVICE_UNAVAILABLE, &[reason.to_owned()]);
@@ -233,9 +231,10 @@ fn warm(body: &[u8], state: &AdminState) -> Result<AdminResponse, (StatusCode, S
     if !state.readiness.get() {
         return Err(busy("not ready: starting or draining"));
     }
-    let place = Arc::clone(&state.warm_calls).try_acquire_owned();
-    let place = place.map_err(|_| busy("too many such calls at once, try again in a moment"))?;
-    let lines = warm::lines(Arc::clone(&state.pipeline), sources, presets, place);
+    let permit = Arc::clone(&state.warm_calls).try_acquire_owned();
+    let permit =
+        permit.map_err(|_| busy("too many /warm requests at once, try again in a moment"))?;
+    let lines = warm::lines(Arc::clone(&state.pipeline), sources, presets, permit);
     let mut answer = Response::new(Either::Right(lines));
     answer.headers_mut().insert(CONTENT_TYPE, NDJSON);
     Ok(answer)

@@ -1,4 +1,4 @@
-//! The bearer token of operators. It is never logged, and the time that a comparison takes says nothing about it.
+//! The bearer token of operators. It is never logged, and it is compared in constant time.
 
 use std::fmt;
 
@@ -9,21 +9,21 @@ use serde::Deserialize;
 use serde::Deserializer;
 use serde::de::Visitor;
 
-/// The shortest token, in characters. Nothing bounds how often one is tried.
+/// The shortest token, in characters. It must be long enough that nobody guesses it, because the number of tries is not limited.
 const MIN_LENGTH: usize = 16;
 
-/// What operators prove themselves with; empty, nobody can. `Debug` hides it.
+/// The token of operators. With an empty one, nobody can change anything. `Debug` hides it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Token(String);
 
-/// Why a request may change nothing.
+/// Why a request may not change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenError {
-    /// No token is set: nobody may.
+    /// No token is set.
     NotConfigured,
-    /// No token was sent.
+    /// The request has no token.
     Missing,
-    /// It is another one.
+    /// The request has another token.
     Wrong,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for TokenError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             TokenError::NotConfigured => {
-                "this is off: set `token` under [admin], or SAFELIGHT__ADMIN__TOKEN, and restart"
+                "this is turned off: set `token` under [admin], or SAFELIGHT__ADMIN__TOKEN, and restart"
             }
             TokenError::Missing => {
                 "a token is needed: send the header `Authorization: Bearer TOKEN` with the `token` of section [admin]"
@@ -42,14 +42,14 @@ impl fmt::Display for TokenError {
 }
 
 impl Token {
-    /// A token of visible ASCII characters, which is what a header can carry, and of enough of them that nobody guesses it; or none.
+    /// A token, or none if the text is empty. It must be of visible ASCII characters, which a header can carry, and long enough.
     pub fn new(text: &str) -> Option<Self> {
         let is_token = text.bytes().all(|byte| byte.is_ascii_graphic());
         let is_long = text.is_empty() || text.len() >= MIN_LENGTH;
         (is_token && is_long).then(|| Token(text.to_owned()))
     }
 
-    /// The value of `Authorization` that proves it; `None` where there is no token.
+    /// The `Authorization` header with the token; `None` where there is none.
     pub fn authorization(&self) -> Option<HeaderValue> {
         if self.0.is_empty() {
             return None;
@@ -59,7 +59,7 @@ impl Token {
         Some(value)
     }
 
-    /// Whether a request proves that an operator sends it.
+    /// Checks that a request has the token.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), TokenError> {
         if self.0.is_empty() {
             return Err(TokenError::NotConfigured);
@@ -75,7 +75,7 @@ impl Token {
         if !scheme.eq_ignore_ascii_case(b"Bearer ") {
             return Err(TokenError::Missing);
         }
-        // Hashes of one length, which `blake3` compares in constant time: neither length nor content shows in how long this takes.
+        // `blake3` compares its hashes in constant time, so that the time tells neither the length nor the content of the token.
         let is_right = blake3::hash(given.trim_ascii()) == blake3::hash(self.0.as_bytes());
         is_right.then_some(()).ok_or(TokenError::Wrong)
     }
@@ -97,7 +97,7 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
-/// Of text alone, and no message repeats what else there is: it may be the token without its quotes.
+/// Accepts text only. No message repeats another value, because it may be the token without its quotes.
 struct TokenVisitor;
 
 const EXPECTED: &str = "`token` must be text in quotes, of at least 16 visible ASCII characters without spaces (`openssl rand -hex 16` prints one), or empty";
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_token_and_no_other_proves_an_operator() {
+    fn only_the_right_token_is_accepted() {
         assert_eq!(
             judged("a-secret-of-ours", &["Bearer a-secret-of-ours"]),
             Ok(())
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_nobody_is_one() {
+    fn without_a_token_every_request_is_refused() {
         for lines in [&[][..], &["Bearer "], &["Bearer x"]] {
             assert_eq!(
                 judged("", lines),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_is_what_is_asked_for() {
+    fn the_header_that_is_sent_is_accepted() {
         let token = Token::new("a-secret-of-ours").expect("a token");
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, token.authorization().expect("it is set"));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_can_be_guessed_is_none() {
+    fn a_token_that_can_be_guessed_is_refused() {
         for (text, is_token) in [
             ("", true),
             ("x", false),

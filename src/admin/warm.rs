@@ -1,5 +1,5 @@
-//! `POST /warm`: pictures that are to be there before anybody asks, made while the processors have nothing else to do. A call is told one line
-//! of JSON for each source, as soon as it is done, and what has not begun when it hangs up is not begun.
+//! The body of `POST /warm`, and its answer: pictures are made ahead of requests, while the workers have nothing else to do. The answer has one line of
+//! JSON for each source, sent as soon as its pictures are made. When the client hangs up, no further picture is started.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -23,31 +23,31 @@ use crate::operator::WarmOutcome;
 use crate::operator::WarmResult;
 use crate::pipeline::Pipeline;
 
-/// Calls that are answered at once; more are told to come back.
+/// The most requests at once. More are asked to come back later.
 pub(super) const MAX_CALLS: usize = 32;
-/// Sources that one call may name.
+/// The most sources of one request.
 const MAX_SOURCES: usize = 100;
-/// Strings of options that one call may name.
+/// The most option strings of one request.
 const MAX_OPTIONS: usize = 50;
-/// What there is to say in a body.
+/// The fields of a body, for messages.
 const KNOWN: &str = "`source`, `options`, `accept` and `host`";
 
-/// Lines of JSON, each when it is known.
+/// The body of an answer: lines of JSON.
 pub(super) type WarmLines =
     StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>>;
 
-/// What a call asks for, before anybody has looked whether it makes sense.
+/// What a request asks for. Its sources and options have not been checked yet.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct WarmRequest {
     pub sources: Vec<String>,
     pub options: Vec<String>,
     pub clients: Vec<Client>,
-    /// What clients call the zone.
+    /// The host under which clients know the zone.
     pub host: Option<String>,
 }
 
-/// Reads a body: `{"source": …, "options": …, "accept": …, "host": …}`, each but the last a string or a list of strings. No source at all asks
-/// whether the options make sense.
+/// Parses a body: `{"source": …, "options": …, "accept": …, "host": …}`. The first three are a string or a list of strings each. A body without a
+/// source asks only whether the options are right.
 pub(super) fn parse(body: &[u8]) -> Result<WarmRequest, Vec<String>> {
     let Fields(fields) = Fields::of(body).map_err(|wrong| vec![wrong])?;
     let mut read = FieldReader::default();
@@ -78,11 +78,11 @@ pub(super) fn parse(body: &[u8]) -> Result<WarmRequest, Vec<String>> {
     }
     for (what, count, most) in [
         ("sources", call.sources.len(), MAX_SOURCES),
-        ("strings of options", call.options.len(), MAX_OPTIONS),
+        ("option strings", call.options.len(), MAX_OPTIONS),
     ] {
         if count > most {
             wrong.push(format!(
-                "one call may name at most {most} {what}, got {count}: send several"
+                "one request may name at most {most} {what}, got {count}: send several requests"
             ));
         }
     }
@@ -113,24 +113,24 @@ fn is_host(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(is_fit)
 }
 
-/// The lines that answer a call. Whoever drops them ends it; so long as they live, `place` is taken.
+/// The lines of an answer. To drop them ends the work, and frees `permit`.
 pub(super) fn lines(
     pipeline: Arc<Pipeline>,
     sources: Vec<String>,
     presets: Presets,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) -> WarmLines {
-    let begun = (sources.into_iter(), pipeline, presets, place);
-    let lines = stream::unfold(begun, |(mut sources, pipeline, presets, place)| async {
+    let begun = (sources.into_iter(), pipeline, presets, permit);
+    let lines = stream::unfold(begun, |(mut sources, pipeline, presets, permit)| async {
         let source = sources.next()?;
         let warmed = pipeline.warm(&source, &presets).await;
         let line = Bytes::from(line(&source, &warmed));
-        Some((Ok(Frame::data(line)), (sources, pipeline, presets, place)))
+        Some((Ok(Frame::data(line)), (sources, pipeline, presets, permit)))
     });
     StreamBody::new(Box::pin(lines))
 }
 
-/// What became of one source.
+/// The line for one source.
 fn line(source: &str, warmed: &[WarmResult]) -> String {
     let renditions: Vec<Value> = warmed.iter().map(told).collect();
     format!("{}\n", json!({"source": source, "renditions": renditions}))
@@ -156,7 +156,7 @@ fn told(warmed: &WarmResult) -> Value {
     told
 }
 
-/// The answer where nothing was begun.
+/// The answer to a request that is refused.
 pub(super) fn refusal(status: StatusCode, wrong: &[String]) -> (StatusCode, String) {
     super::purge::refusal(status, wrong)
 }
@@ -221,8 +221,8 @@ mod tests {
         check_wrong(
             &format!("{{\"sources\":[{many}],\"options\":[{many}]}}"),
             &[
-                "at most 100 sources, got 101: send several",
-                "at most 50 strings of options, got 101",
+                "at most 100 sources, got 101: send several requests",
+                "at most 50 option strings, got 101",
             ],
         );
     }

@@ -1,4 +1,4 @@
-//! How commands talk to a running server: by the settings that it was started with, over its admin listener.
+//! The client of the admin listener, for commands that talk to a running server. They read the settings that the server was started with.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -16,36 +16,36 @@ use reqwest::Client;
 use serde_json::Value;
 use url::Url;
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::admin::Token;
 use crate::config::Config;
 use crate::outbound;
 use crate::outbound::root_cause;
 
-/// The settings that are read where no others are named.
+/// The file with the settings, unless another one is named.
 const CONFIG: &str = "config.toml";
-/// For a connection to the server.
+/// The longest that a connection to the server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Which server.
+/// The arguments that name a server.
 #[derive(Debug, Args)]
 pub(super) struct ServerArguments {
-    /// The settings with `admin.token` and `admin.listen`; config.toml, if there is one.
+    /// The file with `admin.token` and `admin.listen`; without it, config.toml if there is one.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The server's admin listener, if not where the settings say, as in http://127.0.0.1:8081.
+    /// The URL of the admin listener if it is not that of the settings, as in http://127.0.0.1:8081.
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
 }
 
-/// A place of a server's admin listener, and what proves there that an operator is asking.
+/// A client for one path of an admin listener, with the token.
 pub(super) struct AdminClient {
     client: Client,
     url: Url,
     authorization: HeaderValue,
 }
 
-/// What a server said.
+/// The answer of an admin listener.
 pub(super) struct AdminResponse {
     pub status: u16,
     pub text: String,
@@ -62,7 +62,7 @@ impl ServerArguments {
             .map_err(CommandError::new)
     }
 
-    /// Where such things are asked for. No call takes longer than `timeout`.
+    /// A client for `path`. No request takes longer than `timeout`.
     pub fn admin_client(
         &self,
         config: &Config,
@@ -73,7 +73,7 @@ impl ServerArguments {
         let authorization = Token::authorization(&config.admin.token).ok_or_else(|| {
             CommandError::new("a token is needed: set `token` under [admin], or SAFELIGHT__ADMIN__TOKEN, to what the server was started with")
         })?;
-        // No redirects: the token is for this server and no other.
+        // No redirects: the token must not be sent to another server.
         let client = outbound::client()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(timeout)
@@ -88,7 +88,10 @@ impl ServerArguments {
 }
 
 impl AdminClient {
-    /// Sends a body of JSON. The error is that of a server that is not there, or not any more.
+    /// Sends a body of JSON.
+    ///
+    /// # Errors
+    /// [`CommandError`] when the server does not answer.
     pub async fn post(&self, body: Vec<u8>) -> Result<AdminResponse, CommandError> {
         let unreachable = |error: reqwest::Error| {
             let kind = if error.is_timeout() {
@@ -117,7 +120,7 @@ impl AdminClient {
         })
     }
 
-    /// What an answer means that is not the one that was hoped for.
+    /// The error that an answer stands for.
     pub fn refused(&self, answer: &AdminResponse) -> CommandError {
         let told: Value = serde_json::from_str(&answer.text).unwrap_or_default();
         match answer.status {
@@ -133,7 +136,7 @@ impl AdminClient {
                 CommandError(texts(&told["errors"]).collect::<Vec<_>>().join("\n"))
             }
             status => CommandError::new(format!(
-                "what answers at {} is no admin listener of safelight (status {status})",
+                "the server at {} is not the admin listener of safelight (status {status})",
                 self.url
             )),
         }
@@ -146,7 +149,7 @@ fn endpoint(admin: Option<&str>, listen: SocketAddr, path: &str) -> Result<Url, 
         Some(text) => format!("http://{text}"),
         None if listen.port() == 0 => {
             return Err(CommandError::new(
-                "`admin.listen` names no port: tell the server's address with `--admin`",
+                "`admin.listen` has port 0: give the address of the server with `--admin`",
             ));
         }
         None => format!(
@@ -166,7 +169,7 @@ fn endpoint(admin: Option<&str>, listen: SocketAddr, path: &str) -> Result<Url, 
     url.join(path).map_err(|_| wrong())
 }
 
-/// Where to reach who listens at an address: "everywhere" is no place.
+/// The address to connect to for a listener. One that listens on all addresses is reached on this machine.
 fn reachable(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
@@ -175,7 +178,7 @@ fn reachable(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The texts in a list of JSON.
+/// The strings in a JSON list.
 pub(super) fn texts(list: &Value) -> impl Iterator<Item = String> {
     let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
     let texts = list.iter().filter_map(Value::as_str);

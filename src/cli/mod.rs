@@ -1,17 +1,19 @@
-//! The command line: what can be asked of the binary, and doing it. It prints nothing; `main` does.
+//! The commands of the binary. They print nothing themselves; `main` prints what they return.
 
 mod admin_client;
+mod error;
+mod extensions;
 mod purge;
 mod serve;
 mod transform;
 mod warm;
 
-use std::fmt;
 use std::path::PathBuf;
 
 use clap::Parser;
 use clap::Subcommand;
 
+pub use error::CommandError;
 pub use purge::PurgeArguments;
 pub use purge::purge;
 pub use serve::ServerAddresses;
@@ -25,54 +27,36 @@ pub use warm::warm;
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Arguments {
-    /// What to do; `serve` where nothing is said.
+    /// The command; without one, `serve`.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What can be done.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve pictures until SIGTERM or Ctrl-C.
     Serve {
-        /// The settings.
+        /// The file with the settings.
         #[arg(long, default_value = "config.toml", value_name = "FILE")]
         config: PathBuf,
     },
-    /// Have a running server take back what it keeps: as in `purge --source https://b.com/cat.jpg` or `purge --prefix /uploads/ --soft`.
+    /// Purge the cache of a running server, as in `purge --source https://b.com/cat.jpg` or `purge --prefix /uploads/ --soft`.
     Purge(PurgeArguments),
-    /// Have a running server make pictures before anybody asks, with what its processors have to spare: as in
+    /// Let a running server make pictures ahead of requests, while it has nothing else to do, as in
     /// `warm --sitemap https://b.com/sitemap.xml --options width=640,format=auto`.
     Warm(Box<WarmArguments>),
-    /// Transform one picture, without a server: as in `transform cat.jpg width=800,format=webp -o cat.webp`.
+    /// Transform one picture without a server, as in `transform cat.jpg width=800,format=webp -o cat.webp`.
     Transform {
-        /// The source, a file.
+        /// The file with the source.
         input: PathBuf,
         /// The options, as in a URL.
         options: String,
-        /// Where the result goes; without `format` among the options, its extension says what it will be.
+        /// The file for the result. If the options have no `format`, its extension chooses the format.
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
-        /// The settings that hold (limits and defaults); without, their defaults.
+        /// A file with settings, of which limits and defaults apply; without it, their defaults.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
 }
-
-/// Why a command did not do what it was asked to: a sentence for the person at the terminal.
-#[derive(Debug)]
-pub struct CommandError(String);
-
-impl CommandError {
-    fn new(reason: impl fmt::Display) -> Self {
-        CommandError(reason.to_string())
-    }
-}
-
-impl fmt::Display for CommandError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for CommandError {}

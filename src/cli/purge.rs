@@ -1,4 +1,4 @@
-//! `safelight purge`: has a server take back what it keeps, over its admin listener.
+//! `safelight purge`: purges the cache of a running server, over its admin listener.
 
 use std::time::Duration;
 
@@ -6,36 +6,36 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::CommandError;
 use super::admin_client::ServerArguments;
 use super::admin_client::texts;
+use super::error::CommandError;
 
-/// For the whole call.
+/// The longest that the request may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What to purge, and where.
+/// The arguments of `purge`.
 #[derive(Debug, Args)]
 pub struct PurgeArguments {
     #[command(flatten)]
     targets: PurgeTargets,
-    /// Make it stale instead of missing: origins are asked whether it changed, and it is shown where they fail.
+    /// Mark as stale instead of removing: origins are asked whether the source changed, and if they fail the old picture is served.
     #[arg(long)]
     soft: bool,
     #[command(flatten)]
     server: ServerArguments,
 }
 
-/// Each may be given several times.
+/// What to purge. Each argument may be given several times.
 #[derive(Debug, Args, Serialize)]
 #[group(required = true, multiple = true)]
 struct PurgeTargets {
-    /// A source with all its renditions: a URL, a path of the zone or bucket:NAME/KEY.
+    /// A source with all its renditions: a URL, a path of the zone, or bucket:NAME/KEY.
     #[arg(long, value_name = "URL")]
     source: Vec<String>,
-    /// What one transformation URL leads to.
+    /// The renditions of one transformation URL.
     #[arg(long, value_name = "URL")]
     url: Vec<String>,
-    /// All sources whose address begins so, as in https://b.com/themes, /uploads/ or bucket:photos/cats.
+    /// All sources whose address begins with this, as in https://b.com/themes, /uploads/ or bucket:photos/cats.
     #[arg(long, value_name = "PREFIX")]
     prefix: Vec<String>,
     /// All sources with this tag.
@@ -46,7 +46,7 @@ struct PurgeTargets {
     everything: bool,
 }
 
-/// The body of the call.
+/// The body of the request.
 #[derive(Serialize)]
 struct RequestBody<'a> {
     #[serde(flatten)]
@@ -54,10 +54,10 @@ struct RequestBody<'a> {
     soft: bool,
 }
 
-/// Asks the server, and returns what is to be said about it, a line each.
+/// Purges, and returns the lines to print.
 ///
 /// # Errors
-/// [`CommandError`] where there is no server, no token or the wrong one, or where the server does not understand.
+/// [`CommandError`] when there is no server or no token, or when the server refuses the request.
 pub async fn purge(arguments: &PurgeArguments) -> Result<Vec<String>, CommandError> {
     let PurgeArguments {
         targets,
@@ -98,7 +98,7 @@ fn lines(told: &Value) -> Vec<String> {
     }
     if let Some(count) = told["renditions"].as_u64().filter(|count| *count > 0) {
         lines.push(format!(
-            "purged: what the URL leads to ({count} names of renditions)"
+            "purged: the renditions of the URL ({count} cache keys)"
         ));
     }
     lines.extend(texts(&told["notes"]).map(|note| format!("note: {note}")));

@@ -1,4 +1,4 @@
-//! `safelight serve`: both listeners, until a signal.
+//! `safelight serve`: serves on both listeners until a signal.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::admin;
 use crate::admin::Readiness;
 use crate::config::Config;
@@ -17,41 +17,41 @@ use crate::pipeline::Pipeline;
 use crate::server;
 use crate::telemetry;
 
-/// How long the cache may take to write down what it still holds.
+/// The longest that the cache may take to write its last entries.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is served once both listeners are open.
+/// The addresses of a server whose listeners are open.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerAddresses {
-    /// Where pictures are.
+    /// The address of the public listener.
     pub public: SocketAddr,
-    /// Where the operator's numbers are.
+    /// The address of the admin listener.
     pub admin: SocketAddr,
-    /// Whether the zone is the shipped one, with the photographs of the examples.
+    /// Whether the zone is the shipped one, which has the photographs of the examples.
     pub shows_examples: bool,
 }
 
-/// What asks the server to stop.
+/// The signals that stop the server.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-/// Serves until SIGTERM or Ctrl-C, then drains. Tells `ready` once both listeners are open.
+/// Serves until SIGTERM or Ctrl-C, then drains. Calls `ready` once both listeners are open.
 ///
 /// # Errors
-/// [`CommandError`] when a setting is wrong or an address taken.
+/// [`CommandError`] when a setting is wrong or an address is in use.
 pub async fn serve(config: &Path, ready: impl FnOnce(ServerAddresses)) -> Result<(), CommandError> {
     let mut config = Config::load(config).map_err(CommandError::new)?;
     let _logging = telemetry::start(&config.log).map_err(CommandError::new)?;
-    config
-        .server
-        .fit_to_descriptors(config.fetch.concurrency.get());
+    server::limit_connections(&mut config.server, config.fetch.concurrency.get());
     let mut signals = Signals {
         terminate: signal(SignalKind::terminate()).map_err(CommandError::new)?,
         interrupt: signal(SignalKind::interrupt()).map_err(CommandError::new)?,
     };
-    let pipeline = Pipeline::open(&config).await.map_err(CommandError::new)?;
+    let pipeline = Pipeline::open(config.pipeline())
+        .await
+        .map_err(CommandError::new)?;
     let public = server::listen("server.listen", config.server.listen)
         .await
         .map_err(CommandError::new)?;
@@ -76,15 +76,15 @@ pub async fn serve(config: &Path, ready: impl FnOnce(ServerAddresses)) -> Result
     let shutdown = shutdown(&mut signals, &readiness, delay);
     server::serve(public, &config.server, Arc::clone(&pipeline), shutdown).await;
     if !pipeline.close(FLUSH_TIMEOUT).await {
-        tracing::warn!("some of the cache was not written down in time; it will be made again");
+        tracing::warn!("some cache entries were not written in time and will be made again");
     }
     operators.abort();
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Returns when the listener is to close. A load balancer goes on sending requests until it has seen that the server is not ready: after
-/// SIGTERM they are answered for `delay`, or until another signal. Ctrl-C comes from a person at a terminal, and does not wait.
+/// Returns when the listener is to close. A load balancer sends requests until it sees that the server is not ready. So after
+/// SIGTERM requests are answered for `delay`, or until another signal. Ctrl-C comes from a person at a terminal, and ends the wait at once.
 async fn shutdown(signals: &mut Signals, readiness: &Readiness, delay: Duration) {
     let is_interrupt = signals.next().await;
     readiness.set(false);
@@ -100,7 +100,7 @@ async fn shutdown(signals: &mut Signals, readiness: &Readiness, delay: Duration)
 }
 
 impl Signals {
-    /// Waits for one of them, and tells whether it is SIGINT.
+    /// Waits for a signal, and returns whether it is SIGINT.
     async fn next(&mut self) -> bool {
         tokio::select! {
             _ = self.terminate.recv() => false,

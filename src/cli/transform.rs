@@ -1,10 +1,10 @@
-//! `safelight transform`: one picture through the same policy and the same renderer as on the server.
+//! `safelight transform`: transforms one picture with the policy and the renderer of the server.
 
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use super::CommandError;
+use super::error::CommandError;
 use crate::config::Config;
 use crate::cpu::MemoryLimit;
 use crate::options::FormatChoice;
@@ -15,7 +15,7 @@ use crate::transform::Budget;
 use crate::transform::Hints;
 use crate::transform::Source;
 
-/// Transforms the file `input` into the file `output` and returns what is to be said about it, a line each.
+/// Transforms the file `input` into the file `output`, and returns the lines to print.
 ///
 /// # Errors
 /// [`CommandError`] when the options are wrong, a file cannot be read or written, or the picture cannot be made.
@@ -34,7 +34,7 @@ pub fn transform(
         .and_then(|extension| extension.to_str())
         .unwrap_or_default();
     options.format = options.format.or(format_of(extension));
-    // Neither sources nor buckets are asked for anything here, so the shipped zone does.
+    // Nothing is fetched here, so any zone will do.
     let policy = Policy::new(&config.policy(), Config::default().zone.origin, Vec::new())
         .map_err(CommandError::new)?;
     let (recipe, more) = policy

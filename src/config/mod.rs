@@ -1,9 +1,10 @@
-//! Settings: each room's own section, from their defaults, then `config.toml`, then the environment. The only place that reads the
-//! environment. One run reports every bad value and every unknown key.
+//! Loads the settings: the defaults, then `config.toml`, then the environment. Each module has its own section. The only module that reads the
+//! environment. All wrong values and unknown keys are reported at once.
 
-mod limits;
+mod path;
 mod wording;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fmt;
 use std::path::Path;
@@ -16,6 +17,8 @@ use crate::admin;
 use crate::bucket;
 use crate::cache;
 use crate::options::Quality;
+use crate::pipeline;
+use crate::pipeline::LimitsConfig;
 use crate::policy;
 use crate::policy::NegotiateConfig;
 use crate::policy::SourcesConfig;
@@ -24,8 +27,10 @@ use crate::server;
 use crate::source;
 use crate::telemetry;
 
-pub use limits::LimitsConfig;
-
+use path::PathStep;
+use path::as_written;
+use path::name;
+use path::remove;
 use wording::plain;
 
 /// Variables that begin with this are settings: `SAFELIGHT__SERVER__LISTEN` is `server.listen`.
@@ -35,27 +40,27 @@ const PREFIX: &str = "SAFELIGHT__";
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// Where and how requests are taken.
+    /// The public listener.
     pub server: server::Config,
-    /// The operator's listener.
+    /// The admin listener.
     pub admin: admin::Config,
-    /// What paths without a host are relative to.
+    /// The zone.
     pub zone: ZoneConfig,
-    /// Which other sources there may be.
+    /// The other origins that are allowed.
     pub sources: SourcesConfig,
-    /// Buckets that are read with signed requests.
+    /// The buckets, which are read with signed requests.
     pub bucket: Vec<bucket::Config>,
     /// How sources are fetched.
     pub fetch: source::Config,
-    /// What stands in for options that a URL leaves open.
+    /// The values of options that a URL leaves out.
     pub defaults: Defaults,
-    /// How URLs are taken.
+    /// How URLs are interpreted.
     pub policy: PolicyConfig,
-    /// What is kept, where, and for how long.
+    /// What is cached, where, and for how long.
     pub cache: cache::Config,
-    /// What one request and all of them together may take.
+    /// What one request, and all of them together, may use.
     pub limits: LimitsConfig,
-    /// What is logged, and how.
+    /// The log.
     pub log: telemetry::Config,
 }
 
@@ -82,7 +87,7 @@ impl Default for Defaults {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyConfig {
-    /// Whether URLs with anything that does not count are refused.
+    /// Whether URLs with anything that would be ignored are refused.
     pub strict: bool,
     /// Whether `width=auto` multiplies the width of the viewport by `Sec-CH-DPR`.
     pub viewport_dpr: bool,
@@ -135,7 +140,7 @@ impl Config {
             let line = error.span().map_or(0, |span| {
                 text[..span.start.min(text.len())].matches('\n').count() + 1
             });
-            // Not the error's own text: it quotes the line, which may hold a secret.
+            // Not the error's own text: it quotes the line, which may contain a secret.
             ConfigError(vec![format!(
                 "the config file is not TOML, line {line}: {}",
                 error.message()
@@ -147,12 +152,18 @@ impl Config {
                 wrong.push(reason);
             }
         }
+        let mut removed = BTreeSet::new();
         let config = loop {
-            match read(&table, &mut wrong) {
+            match read(&table, &removed, &mut wrong) {
                 Ok(config) => break config,
-                // Taken out, the setting has its default, and the next bad one shows.
-                Err(at) if remove(&mut table, &at) => {}
-                Err(_) => return Err(ConfigError(wrong)),
+                Err(path) => {
+                    // Without the bad value the setting has its default, and the next bad value is found.
+                    let Some(depth) = remove(&mut table, &path) else {
+                        return Err(ConfigError(wrong));
+                    };
+                    let (found, _) = path.split_at(depth);
+                    removed.insert(as_written(found, &removed));
+                }
             }
         };
         if wrong.is_empty() {
@@ -162,8 +173,23 @@ impl Config {
         }
     }
 
-    /// What the policy room needs, which is spread over four sections.
+    /// What the pipeline is built from.
+    pub fn pipeline(&self) -> pipeline::Config {
+        pipeline::Config {
+            prefixes: self.server.prefixes.clone(),
+            request_timeout: self.server.request_timeout.duration(),
+            zone: self.zone.origin.clone(),
+            buckets: self.bucket.clone(),
+            policy: self.policy(),
+            fetch: self.fetch.clone(),
+            cache: self.cache.clone(),
+            limits: self.limits.clone(),
+        }
+    }
+
+    /// What decides about requests, from four sections.
     pub fn policy(&self) -> policy::Config {
+        let cache_bucket = &self.cache.shared.bucket;
         policy::Config {
             sources: self.sources.clone(),
             negotiate: NegotiateConfig {
@@ -173,21 +199,8 @@ impl Config {
                 viewport_dpr: self.policy.viewport_dpr,
             },
             strict: self.policy.strict,
-            cache_bucket: self.cache_bucket().map(str::to_owned),
+            cache_bucket: (!cache_bucket.is_empty()).then(|| cache_bucket.clone()),
         }
-    }
-
-    /// The name of the bucket that renditions are kept in.
-    fn cache_bucket(&self) -> Option<&str> {
-        let name = self.cache.shared.bucket.as_str();
-        (!name.is_empty()).then_some(name)
-    }
-
-    /// Those buckets that sources may be in.
-    pub fn source_buckets(&self) -> Vec<bucket::Config> {
-        let is_source =
-            |bucket: &&bucket::Config| Some(bucket.name.as_str()) != self.cache_bucket();
-        self.bucket.iter().filter(is_source).cloned().collect()
     }
 }
 
@@ -204,8 +217,12 @@ fn variables() -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// Reads what there is; at the first bad value says where it is.
-fn read(table: &Table, wrong: &mut Vec<String>) -> Result<Config, Vec<PathStep>> {
+/// Reads the settings. At the first bad value it adds what is wrong to `wrong`, and returns the path of the value in `table`.
+fn read(
+    table: &Table,
+    removed: &BTreeSet<Vec<PathStep>>,
+    wrong: &mut Vec<String>,
+) -> Result<Config, Vec<PathStep>> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let reader = serde_path_to_error::Deserializer::new(Value::Table(table.clone()), &mut track);
@@ -221,54 +238,18 @@ fn read(table: &Table, wrong: &mut Vec<String>) -> Result<Config, Vec<PathStep>>
             Ok(config)
         }
         Err(error) => {
-            let path = track.path();
+            let path: Vec<PathStep> = track.path().iter().map(PathStep::of).collect();
+            let name = name(&as_written(&path, removed));
             wrong.push(format!(
-                "setting `{path}`: {}",
+                "setting `{name}`: {}",
                 plain(error.message().trim())
             ));
-            Err(path
-                .iter()
-                .map(|segment| match segment {
-                    serde_path_to_error::Segment::Seq { index } => PathStep::Index(*index),
-                    other => PathStep::Key(other.to_string()),
-                })
-                .collect())
+            Err(path)
         }
     }
 }
 
-/// One step down into a table.
-#[derive(Clone, Debug)]
-enum PathStep {
-    Key(String),
-    Index(usize),
-}
-
-/// Removes the deepest thing of a path that exists. Says whether anything was removed.
-fn remove(table: &mut Table, path: &[PathStep]) -> bool {
-    let Some((PathStep::Key(first), rest)) = path.split_first() else {
-        return false;
-    };
-    let within = table
-        .get_mut(first)
-        .is_some_and(|inner| remove_within(inner, rest));
-    within || table.remove(first).is_some()
-}
-
-fn remove_within(value: &mut Value, path: &[PathStep]) -> bool {
-    match (value, path) {
-        (Value::Table(table), [PathStep::Key(_), ..]) => remove(table, path),
-        (Value::Array(array), [PathStep::Index(index), rest @ ..]) if *index < array.len() => {
-            if !remove_within(&mut array[*index], rest) {
-                array.remove(*index);
-            }
-            true
-        }
-        _ => false,
-    }
-}
-
-/// Puts a variable into the table. Its value is read as TOML where it is some (numbers, lists, tables), else as text.
+/// Puts a variable into the table. Its value is parsed as TOML (numbers, lists, tables), or else taken as text.
 fn set(table: &mut Table, name: &str, text: &str) -> Result<(), String> {
     let path = name
         .strip_prefix(PREFIX)
@@ -290,159 +271,11 @@ fn set(table: &mut Table, name: &str, text: &str) -> Result<(), String> {
             .or_insert_with(|| Value::Table(Table::new()));
         inner = entry
             .as_table_mut()
-            .ok_or_else(|| format!("variable `{name}`: `{section}` is no section"))?;
+            .ok_or_else(|| format!("variable `{name}`: `{section}` is not a section"))?;
     }
     inner.insert((*last).to_owned(), value);
     Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Config;
-    use crate::units::AutoByteSize;
-    use crate::units::ByteSize;
-
-    const SHIPPED: &str = include_str!("../../config.toml");
-
-    fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
-    }
-
-    fn wrong(text: &str) -> Vec<String> {
-        let error = Config::parse(text, []).expect_err("the text is wrong");
-        error.to_string().lines().map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn the_shipped_file_states_the_defaults() {
-        assert_eq!(Config::parse(SHIPPED, []), Ok(Config::default()));
-    }
-
-    #[test]
-    fn the_shipped_file_names_every_setting() {
-        let sections: toml::Table = SHIPPED.parse().expect("the shipped file is TOML");
-        for section in [
-            "server", "admin", "zone", "sources", "fetch", "defaults", "policy", "cache", "limits",
-            "log",
-        ] {
-            assert!(sections.contains_key(section), "[{section}] is missing");
-        }
-    }
-
-    #[test]
-    fn every_bad_value_is_reported_at_once() {
-        let lines = wrong(
-            "[server]\nlisten = \"nowhere\"\nprefixes = [\"images\"]\n[limits]\nsource_bytes = \"12 MB\"\n[cache.disk]\npaht = \"x\"\n\
-             [defaults]\nquality = 300\n[nonsense]\nx = 1\n[zone]\norigin = \"ftp://x\"\n",
-        );
-        for part in [
-            "server.listen",
-            "server.prefixes",
-            "limits.source_bytes",
-            "12 MB",
-            "paht",
-            "defaults.quality",
-            "nonsense",
-            "zone.origin",
-        ] {
-            assert!(
-                lines.iter().any(|line| line.contains(part)),
-                "{part} is not reported: {lines:#?}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_environment_goes_over_the_file() {
-        let config = Config::parse(
-            SHIPPED,
-            variables(&[
-                ("SAFELIGHT__SERVER__LISTEN", "0.0.0.0:9000"),
-                ("SAFELIGHT__LIMITS__SOURCE_PIXELS", "1000"),
-                ("SAFELIGHT__CACHE__MEMORY__RENDITIONS", "1 GiB"),
-                (
-                    "SAFELIGHT__SERVER__PREFIXES",
-                    "[\"/cdn-cgi/image/\", \"/dynamic/image/\"]",
-                ),
-                ("SAFELIGHT__ZONE__ORIGIN", "https://example.com/pictures"),
-            ]),
-        )
-        .expect("all of them are right");
-        assert_eq!(config.server.listen.to_string(), "0.0.0.0:9000");
-        assert_eq!(config.limits.source_pixels, 1000);
-        assert_eq!(config.cache.memory.renditions.bytes(), 1 << 30);
-        assert!(
-            config
-                .server
-                .prefixes
-                .is_image_path("/dynamic/image/w=1/a.jpg")
-        );
-    }
-
-    #[test]
-    fn workers_are_bounded() {
-        let config = Config::parse("[limits]\nworkers = 1024\n", []).expect("as many as may be");
-        assert_eq!(config.limits.workers, 1024);
-        let error = Config::parse("[limits]\nworkers = 1025\n", []).expect_err("too many");
-        assert_eq!(
-            error.to_string().trim(),
-            "setting `limits.workers`: must be a number from 0 to 1024, got `1025`"
-        );
-    }
-
-    #[test]
-    fn the_memory_of_renders_is_auto_or_a_size() {
-        for (value, size) in [
-            ("\"auto\"", AutoByteSize::Auto),
-            ("\"700 MiB\"", AutoByteSize::Fixed(ByteSize::mib(700))),
-            ("1048576", AutoByteSize::Fixed(ByteSize::mib(1))),
-        ] {
-            let text = format!("[limits]\nrender_memory = {value}\n");
-            let config = Config::parse(&text, []).expect("is right");
-            assert_eq!(config.limits.render_memory, size, "{value}");
-        }
-        for value in ["half", "1 GB", "-1"] {
-            let lines = wrong(&format!("[limits]\nrender_memory = \"{value}\"\n"));
-            let expected = format!(
-                "setting `limits.render_memory`: must be \"auto\" or a size such as \"100 MiB\" (units B, KiB, MiB, GiB, TiB), got `{value}`"
-            );
-            assert_eq!(lines, [expected]);
-        }
-        for value in ["true", "-1", "[1]"] {
-            let lines = wrong(&format!("[limits]\nrender_memory = {value}\n"));
-            assert!(lines[0].contains("limits.render_memory"), "{lines:?}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_variable_is_named() {
-        let error = Config::parse(
-            "",
-            variables(&[
-                ("SAFELIGHT__SERVER__LISTN", "x"),
-                ("SAFELIGHT__LIMITS__QUEUE", "many"),
-            ]),
-        )
-        .expect_err("both are wrong")
-        .to_string();
-        assert!(
-            error.contains("server.listn") || error.contains("listn"),
-            "{error}"
-        );
-        assert!(error.contains("limits.queue"), "{error}");
-    }
-
-    #[test]
-    fn a_bad_bucket_never_tells_its_secret() {
-        let text = "[[bucket]]\nname = \"b\"\nbucket = \"b\"\nregion = \"eu-west-1\"\ncredentials = { key = \"AK\", secrt = \"hunter2\" }\n";
-        assert!(!wrong(text).concat().contains("hunter2"));
-        assert!(
-            !wrong("[[bucket]]\ncredentials = { key = \"AK\", secret = \"hunter2\" \n")
-                .concat()
-                .contains("hunter2")
-        );
-    }
-}
+mod tests;

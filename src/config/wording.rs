@@ -1,6 +1,6 @@
-//! What is wrong with a setting, in words for operators.
+//! Rewrites messages about wrong settings for operators.
 
-/// A message of serde or of the standard library, without the names of Rust's types, which say nothing to operators.
+/// A message of serde or of the standard library in plain words, without the names of Rust's types.
 pub(super) fn plain(message: &str) -> String {
     const WORDS: [(&str, &str); 7] = [
         (
@@ -39,7 +39,7 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn no_message_has_the_words_of_rust() {
+    fn no_message_names_a_type_of_rust() {
         for (text, message) in [
             (
                 "[server]\nlisten = \"localhost:8080\"\n",

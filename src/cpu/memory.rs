@@ -1,5 +1,4 @@
-//! How much memory this process may have: what its control group and its own limits allow, or else what the machine has. Linux tells;
-//! elsewhere nothing is known.
+//! How much memory this process may use: the limit of its control group or its own, or else the memory of the machine. Known on Linux only.
 
 use std::fmt;
 use std::fs;
@@ -7,14 +6,14 @@ use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Names the control groups of this process.
+/// Lists the control groups of this process.
 const GROUPS: &str = "/proc/self/cgroup";
-/// Tells what this process itself may have (`ulimit -v`).
+/// Lists the limits of this process (`ulimit -v`).
 const PROCESS: &str = "/proc/self/limits";
-/// Describes the memory of the machine.
+/// States the memory of the machine.
 const MACHINE: &str = "/proc/meminfo";
 
-/// How much memory there is, and who says so.
+/// How much memory there is, and which file says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryLimit {
     /// In bytes.
@@ -24,8 +23,8 @@ pub struct MemoryLimit {
 }
 
 impl MemoryLimit {
-    /// The least of what the control groups of this process allow, their parents among them, of its address space, and of what the machine has;
-    /// `None` where the system does not tell.
+    /// The lowest of these: the limits of the control groups of this process and of their parents, its address space, and the memory of the
+    /// machine. `None` where the system does not tell.
     pub fn of_system() -> Option<MemoryLimit> {
         let read = |path: &Path, parse: fn(&str) -> Option<u64>| {
             let bytes = parse(&fs::read_to_string(path).ok()?)?;
@@ -52,9 +51,8 @@ impl fmt::Display for MemoryLimit {
     }
 }
 
-/// The files with the limits of all control groups that a process is in, by its `/proc/self/cgroup` (cgroups(7)): of each hierarchy that
-/// may bound memory those of its group and of all parents of that. In a container its own group may be seen as the root, so that the inner
-/// ones do not exist.
+/// The files with the memory limits of all control groups in a `/proc/self/cgroup` (cgroups(7)): for each hierarchy that may limit memory those
+/// of the group and of all its parents. In a container the group may appear as the root, so that some of these files do not exist.
 fn limit_files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
@@ -63,7 +61,7 @@ fn limit_files(groups: &str) -> Vec<PathBuf> {
             continue;
         };
         let (root, name) = match controllers {
-            // The second version has one hierarchy for everything, without a name.
+            // Version 2 has one hierarchy, without a name.
             "" => ("/sys/fs/cgroup", "memory.max"),
             _ if controllers.split(',').any(|named| named == "memory") => {
                 ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
@@ -71,7 +69,7 @@ fn limit_files(groups: &str) -> Vec<PathBuf> {
             _ => continue,
         };
         let group = Path::new(group.trim_start_matches('/'));
-        // A group outside of what this process sees is shown as `/../other`.
+        // A group outside of the container is shown as `/../other`.
         let is_seen = group
             .components()
             .all(|part| matches!(part, Component::Normal(_)));
@@ -82,12 +80,12 @@ fn limit_files(groups: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The limit of a group. Where there is none, the second version says `max`; the first one names a number that no machine has.
+/// The limit of a group. Without one, version 2 says `max`, and version 1 a number that is larger than any memory.
 fn limit(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// The address space that this process may have, the soft limit (proc_pid_limits(5)). Where there is none, it says `unlimited`.
+/// The soft limit of the address space of this process (proc_pid_limits(5)). Without one, the file says `unlimited`.
 fn address_space(text: &str) -> Option<u64> {
     let line = text
         .lines()
@@ -115,7 +113,7 @@ mod tests {
     use super::total;
 
     #[test]
-    fn every_group_and_its_parents_are_looked_at() {
+    fn every_group_and_its_parents_have_a_limit() {
         for (groups, files) in [
             ("", &[][..]),
             ("nonsense\n", &[]),
@@ -144,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_numbers_or_there_are_none() {
+    fn a_limit_is_a_number() {
         for (text, bytes) in [
             ("max\n", None),
             ("268435456\n", Some(268_435_456)),
@@ -157,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_may_have_less_address_space() {
+    fn the_address_space_is_the_soft_limit() {
         const HEAD: &str =
             "Limit                     Soft Limit           Hard Limit           Units\n";
         for (line, bytes) in [
@@ -180,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_tells_its_memory_in_kibibytes() {
+    fn the_memory_of_the_machine_is_in_kibibytes() {
         let text = "MemTotal:       24684092 kB\nMemFree:        18224136 kB\n";
         assert_eq!(total(text), Some(24_684_092 << 10));
         for text in [
@@ -195,7 +193,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_machine_tells_how_much_it_has() {
+    fn this_machine_states_its_memory() {
         let memory = MemoryLimit::of_system().expect("Linux tells");
         assert!(memory.bytes > 64 << 20, "{memory}");
         assert!(memory.file.is_absolute(), "{memory}");

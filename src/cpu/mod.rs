@@ -1,10 +1,11 @@
-//! The only door from asynchronous code to the processors: so many workers, so many bytes for all their work together, so long a queue,
-//! and beyond it a refusal at once.
+//! The only way from asynchronous code to CPU work. The workers, the memory of all jobs together and the queue are bounded; a job that does not fit
+//! is rejected at once.
 //!
-//! Every job says beforehand what it will hold and how long it will take. Its bytes are reserved before it begins and free when it ends,
-//! so that memory is bounded by one number however many jobs there are. Never: a worker lost to a panic, a large job before a small
-//! one without end, a place held by work that nobody wants any more, a thread that answers requests waiting for one that transforms.
+//! Every job states its cost: the bytes that it will hold, and how long it will take. Its bytes are reserved before it starts and free when it
+//! ends, so that memory is bounded however many jobs there are. A panic never costs a worker, a small job never waits for large ones without end,
+//! a cancelled job never keeps its place in the queue, and a thread that answers requests never waits for one that transforms.
 
+mod cost;
 mod lanes;
 mod memory;
 mod system;
@@ -27,75 +28,42 @@ use self::lanes::Lanes;
 use self::workers::Notification;
 use self::workers::Scheduler;
 
-pub use self::lanes::Lane;
+pub use self::cost::Cost;
+pub use self::cost::Lane;
+pub use self::cost::Rejection;
 pub use self::lanes::LaneCounts;
 pub use self::memory::MemoryLimit;
 
-/// Bounded room for work that keeps a processor busy.
+/// Worker threads for CPU work, with a bounded queue and bounded memory.
 pub struct CpuPool {
     scheduler: Arc<Scheduler>,
 }
 
-/// What a job will take, as far as it can be told beforehand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cost {
-    /// Bytes that it holds at its worst.
-    pub bytes: u64,
-    /// Time of one processor.
-    pub time: Duration,
-    /// When its outcome is of no use any more: it must begin before.
-    pub deadline: Instant,
-    /// Whether nobody waits for it.
-    pub is_idle: bool,
-}
-
-/// What came of a job.
+/// The result of a job that ran to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Completion<T> {
-    /// What it made.
+    /// What the job returned.
     pub value: T,
-    /// The time of the processor that it took, where the system tells it. Threads that it started are not counted.
+    /// The CPU time of the job, where the system tells it. Threads that the job starts are not counted.
     pub cpu_time: Option<Duration>,
 }
 
-/// Why work was not done.
+/// Why a job has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CpuError {
-    /// There was no room for it.
+    /// It was not taken.
     Rejected {
-        /// What there was too little of.
+        /// Why not.
         reason: Rejection,
-        /// How long it would have waited, by the estimates of what goes before it.
+        /// How long it would have waited, by the estimates of the jobs before it.
         wait: Duration,
     },
-    /// The work panicked; nothing but itself is lost.
+    /// It panicked. No other job is affected.
     Panicked,
 }
 
-/// What there was too little of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rejection {
-    /// Places: as many jobs wait as may.
-    Queue,
-    /// Time: it would have begun after its deadline. There may be time for work of another lane.
-    Wait(Lane),
-    /// Idleness: nobody waits for it, and others like it wait already, or hold the memory that is for them.
-    Idle,
-}
-
-impl Rejection {
-    /// The word for metrics.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Rejection::Queue => "queue",
-            Rejection::Wait(_) => "wait",
-            Rejection::Idle => "idle",
-        }
-    }
-}
-
 impl CpuPool {
-    /// A pool of `workers` (0: one for each processor) with room for `queue` jobs that wait, which together may hold `budget` bytes.
+    /// A pool of `workers` threads (0: one for each processor) whose queue takes `queue` jobs, and whose jobs together may hold `budget` bytes.
     /// `on_idle` is called once whenever there has been nothing to do for some seconds.
     ///
     /// # Errors
@@ -107,13 +75,13 @@ impl CpuPool {
         let pool = CpuPool {
             scheduler: Scheduler::new(Lanes::new(workers, queue, budget), on_idle),
         };
-        // A pool that is dropped half started ends the threads that it has.
+        // Where a thread cannot be started, the pool is dropped, and its other threads end.
         workers::start(&pool.scheduler, workers)?;
         Ok(pool)
     }
 
-    /// Runs `work` on a worker. Dropping the future while the work waits takes it out of the queue; work that has begun runs to
-    /// its end and holds its bytes until then, whoever has lost interest.
+    /// Runs `work` on a worker. When the future is dropped before the work has started, the work is taken out of the queue. Work that has
+    /// started runs to its end and holds its bytes until then.
     ///
     /// # Errors
     /// [`CpuError`].
@@ -131,7 +99,7 @@ impl CpuPool {
                 let cpu_time = begun
                     .zip(ended)
                     .map(|(begun, ended)| ended.saturating_sub(begun));
-                // Nobody may be waiting any more.
+                // An error means that the future was dropped.
                 let _ = tell.send(value.map(|value| Completion { value, cpu_time }));
             })
         });
@@ -152,22 +120,22 @@ impl CpuPool {
         }
     }
 
-    /// Threads for work that somebody waits for; there are as many for what nobody waits for.
+    /// Threads for foreground work. There are as many for idle work.
     pub fn workers(&self) -> usize {
         self.scheduler.lock().lanes.workers()
     }
 
-    /// Bytes that a job may hold for which nobody waits.
+    /// The most bytes that idle work may hold.
     pub fn idle_bytes(&self) -> u64 {
         self.scheduler.lock().lanes.idle_bytes()
     }
 
-    /// Jobs of a lane now.
+    /// How many jobs a lane has now.
     pub fn count(&self, lane: Lane) -> LaneCounts {
         self.scheduler.lock().lanes.count(lane)
     }
 
-    /// Jobs that run or wait now.
+    /// How many jobs run or wait now.
     pub fn load(&self) -> usize {
         let state = self.scheduler.lock();
         Lane::ALL
@@ -182,14 +150,14 @@ impl CpuPool {
         self.scheduler.lock().lanes.is_idle()
     }
 
-    /// Bytes that are reserved now.
+    /// The bytes that running jobs have reserved.
     pub fn reserved(&self) -> u64 {
         self.scheduler.lock().lanes.reserved()
     }
 }
 
 impl Drop for CpuPool {
-    /// What runs, runs to its end; then its thread ends.
+    /// Ends the threads when their running jobs have ended. Jobs that wait are dropped.
     fn drop(&mut self) {
         let mut state = self.scheduler.lock();
         state.is_closing = true;
@@ -208,7 +176,7 @@ impl fmt::Debug for CpuPool {
     }
 }
 
-/// A place in the queue, left when it is dropped. Where the work has begun, there is nothing to leave.
+/// Takes a job out of the queue when it is dropped, unless the job has started.
 struct QueueGuard<'a> {
     scheduler: &'a Scheduler,
     id: JobId,
@@ -218,7 +186,7 @@ impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
         let work = self.scheduler.lock().lanes.cancel(self.id);
         if work.is_some() {
-            // What stood behind it may fit.
+            // The next job may need less memory.
             self.scheduler.wake();
         }
     }
@@ -230,8 +198,8 @@ impl fmt::Display for CpuError {
             CpuError::Rejected { reason, wait } => {
                 let reason = match reason {
                     Rejection::Queue => "too many transformations are waiting",
-                    Rejection::Wait(_) => "the transformation would begin too late",
-                    Rejection::Idle => "there is no idle time",
+                    Rejection::Wait(_) => "the transformation would start too late",
+                    Rejection::Idle => "no worker is idle",
                 };
                 write!(out, "{reason} (expected wait {:.1} s)", wait.as_secs_f64())
             }
@@ -243,214 +211,4 @@ impl fmt::Display for CpuError {
 impl std::error::Error for CpuError {}
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
-    use std::sync::atomic::Ordering;
-    use std::sync::mpsc;
-    use std::time::Duration;
-    use std::time::Instant;
-
-    use super::Completion;
-    use super::Cost;
-    use super::CpuError;
-    use super::CpuPool;
-    use super::Lane;
-    use super::Rejection;
-    use super::workers::IDLE_DELAY;
-
-    /// Work that is not small.
-    fn cost() -> Cost {
-        Cost {
-            bytes: 10,
-            time: Duration::from_millis(100),
-            deadline: Instant::now() + Duration::from_secs(3600),
-            is_idle: false,
-        }
-    }
-
-    fn pool(workers: usize, queue: usize) -> CpuPool {
-        CpuPool::new(workers, queue, 100, || ()).expect("there are threads")
-    }
-
-    #[tokio::test]
-    async fn it_rests_once_after_work() {
-        static RESTS: AtomicUsize = AtomicUsize::new(0);
-        let on_idle = || {
-            RESTS.fetch_add(1, Ordering::SeqCst);
-        };
-        let pool = CpuPool::new(1, 1, 100, on_idle).expect("there are threads");
-        for round in 1..=2 {
-            assert!(pool.run(cost(), || ()).await.is_ok());
-            while RESTS.load(Ordering::SeqCst) < round {
-                tokio::time::sleep(IDLE_DELAY).await;
-            }
-        }
-        tokio::time::sleep(3 * IDLE_DELAY).await;
-        assert_eq!(RESTS.load(Ordering::SeqCst), 2);
-    }
-
-    fn is_full<T>(outcome: Result<Completion<T>, CpuError>) -> bool {
-        matches!(
-            outcome,
-            Err(CpuError::Rejected {
-                reason: Rejection::Queue,
-                ..
-            })
-        )
-    }
-
-    fn value<T>(outcome: Result<Completion<T>, CpuError>) -> Result<T, CpuError> {
-        outcome.map(|done| done.value)
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_sheds_at_once_and_recovers() {
-        let pool = Arc::new(pool(1, 1));
-        let (release, gate) = mpsc::channel::<()>();
-        let spawn = |work: Box<dyn FnOnce() + Send>| {
-            let pool = Arc::clone(&pool);
-            tokio::spawn(async move { pool.run(cost(), work).await })
-        };
-        let running = spawn(Box::new(move || gate.recv().expect("the test releases it")));
-        while pool.load() < 1 {
-            tokio::task::yield_now().await;
-        }
-        let waiting = spawn(Box::new(|| ()));
-        while pool.load() < 2 {
-            tokio::task::yield_now().await;
-        }
-        assert!(is_full(pool.run(cost(), || ()).await));
-        release.send(()).expect("the job waits for it");
-        assert_eq!(value(running.await.expect("no panic")), Ok(()));
-        assert_eq!(value(waiting.await.expect("no panic")), Ok(()));
-        assert_eq!(value(pool.run(cost(), || 7).await), Ok(7));
-        assert_eq!(pool.reserved(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_panic_costs_one_job() {
-        let pool = pool(1, 0);
-        for _ in 0..3 {
-            assert_eq!(
-                value(pool.run(cost(), || panic!("as tested")).await),
-                Err::<(), _>(CpuError::Panicked)
-            );
-        }
-        assert_eq!(value(pool.run(cost(), || 7).await), Ok(7));
-        assert_eq!(pool.reserved(), 0);
-    }
-
-    #[tokio::test]
-    async fn an_abandoned_job_holds_its_bytes_until_it_ends() {
-        let pool = Arc::new(pool(1, 0));
-        let (release, gate) = mpsc::channel::<()>();
-        let (begun, has_begun) = tokio::sync::oneshot::channel();
-        let task = tokio::spawn({
-            let pool = Arc::clone(&pool);
-            async move {
-                pool.run(cost(), move || {
-                    begun.send(()).expect("the test listens");
-                    gate.recv().expect("the test releases it");
-                })
-                .await
-            }
-        });
-        has_begun.await.expect("the job begins");
-        task.abort();
-        assert!(task.await.is_err());
-        assert!(is_full(pool.run(cost(), || ()).await));
-        assert_eq!(pool.reserved(), 10);
-        release.send(()).expect("the job still runs");
-        while pool.load() > 0 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(pool.reserved(), 0);
-        assert_eq!(value(pool.run(cost(), || 7).await), Ok(7));
-    }
-
-    #[tokio::test]
-    async fn an_abandoned_job_that_waits_leaves_the_queue() {
-        let pool = Arc::new(pool(1, 1));
-        let (release, gate) = mpsc::channel::<()>();
-        let running = tokio::spawn({
-            let pool = Arc::clone(&pool);
-            async move {
-                let work = move || gate.recv().expect("the test releases it");
-                pool.run(cost(), work).await
-            }
-        });
-        while pool.count(Lane::Normal).running < 1 {
-            tokio::task::yield_now().await;
-        }
-        let waiting = tokio::spawn({
-            let pool = Arc::clone(&pool);
-            async move { pool.run(cost(), || panic!("nobody wants it")).await }
-        });
-        while pool.count(Lane::Normal).waiting < 1 {
-            tokio::task::yield_now().await;
-        }
-        waiting.abort();
-        assert!(waiting.await.is_err());
-        assert_eq!(pool.count(Lane::Normal).waiting, 0);
-        release.send(()).expect("the job waits for it");
-        assert_eq!(value(running.await.expect("no panic")), Ok(()));
-    }
-
-    #[tokio::test]
-    async fn small_work_does_not_wait_for_large_work() {
-        let pool = Arc::new(pool(1, 1));
-        let (release, gate) = mpsc::channel::<()>();
-        let large = tokio::spawn({
-            let pool = Arc::clone(&pool);
-            async move {
-                let work = move || gate.recv().expect("the test releases it");
-                pool.run(cost(), work).await
-            }
-        });
-        while pool.count(Lane::Normal).running < 1 {
-            tokio::task::yield_now().await;
-        }
-        let small = Cost {
-            time: Duration::from_millis(1),
-            ..cost()
-        };
-        assert_eq!(value(pool.run(small, || 7).await), Ok(7));
-        release.send(()).expect("the job waits for it");
-        assert_eq!(value(large.await.expect("no panic")), Ok(()));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn workers_give_way_and_count_their_own_time() {
-        /// The value of the calling thread: the 19th field, and the name before it may hold spaces.
-        fn nice() -> i32 {
-            let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("Linux tells");
-            let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
-            let nice = fields.split_whitespace().nth(16).expect("many fields");
-            nice.parse().expect("a number")
-        }
-        let pool = pool(1, 0);
-        let idle = Cost {
-            is_idle: true,
-            ..cost()
-        };
-        let ours = nice();
-        let theirs = pool.run(cost(), nice).await.expect("there is room").value;
-        let idle = pool.run(idle, nice).await.expect("there is room").value;
-        assert!(ours < theirs || ours >= 5, "{ours} {theirs}");
-        assert!(theirs < idle || theirs == 19, "{theirs} {idle}");
-        let work = || {
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_millis(30) {
-                std::hint::spin_loop();
-            }
-        };
-        let cpu_time = pool
-            .run(cost(), work)
-            .await
-            .expect("there is room")
-            .cpu_time;
-        assert!(cpu_time.is_some_and(|cpu_time| cpu_time > Duration::ZERO));
-    }
-}
+mod tests;

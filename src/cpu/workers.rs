@@ -1,4 +1,4 @@
-//! The threads: each takes what the lanes give it, and gives way to the threads that answer requests.
+//! The worker threads. Each runs the jobs that the lanes give it, at a lower priority than the threads that answer requests.
 
 use std::io;
 use std::panic;
@@ -16,25 +16,25 @@ use super::lanes::Lanes;
 use super::lanes::Worker;
 use super::system;
 
-/// So that hits and health checks are answered at once while every processor transforms.
+/// The priority of foreground work: cache hits and health checks are answered at once while every processor transforms.
 const NICE: i32 = 5;
 
-/// The least that there is: a fiftieth of a processor that somebody else wants.
+/// The priority of idle work, the lowest that there is: a fiftieth of a processor that another thread wants.
 const IDLE_NICE: i32 = 19;
 
-/// What a thread may use of its stack. A JPEG XL is drawn by a call within a call for each of its layers, at most 64 of them,
-/// for which 256 KiB are enough; all other work was always done within 2 MiB, the default. What is not used takes no memory.
+/// The stack of a worker, in bytes. The decoder of JPEG XL calls itself for each of up to 64 layers, for which 256 KiB are enough; all other work
+/// fits into 2 MiB, the default. The part that is not used takes no memory.
 const STACK_BYTES: usize = 4 << 20;
 
-/// How long there must have been nothing to do before the pool rests.
+/// How long there must have been nothing to do before `on_idle` is called.
 pub(super) const IDLE_DELAY: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2000 });
 
-/// Work, which hands back how its outcome is told: that is done once its bytes are free again.
+/// The work of a job. It returns the notification for the caller, which is sent when the bytes of the job are free again.
 pub(super) type Work = Box<dyn FnOnce() -> Notification + Send>;
 
 pub(super) type Notification = Box<dyn FnOnce() + Send>;
 
-/// What the workers share.
+/// The state that the workers share.
 pub(super) struct Scheduler {
     state: Mutex<State>,
     changed: Condvar,
@@ -43,9 +43,9 @@ pub(super) struct Scheduler {
 pub(super) struct State {
     pub lanes: Lanes<Work>,
     pub is_closing: bool,
-    /// Whether nothing was done since the last rest.
+    /// Whether `on_idle` has been called since the last job.
     is_idle_reported: bool,
-    /// What is done once when there has been nothing to do for a while.
+    /// Called once when there has been nothing to do for a while.
     on_idle: fn(),
 }
 
@@ -62,12 +62,12 @@ impl Scheduler {
         })
     }
 
-    /// Nothing that panics runs under this lock.
+    /// The lock cannot be poisoned, because nothing that panics runs under it.
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until there may be something to begin. One of the workers sees to it that the pool rests when there is nothing.
+    /// Waits until there may be a job to start. The express worker calls `on_idle` when there is none for a while.
     fn wait<'a>(&'a self, state: MutexGuard<'a, State>, worker: Worker) -> MutexGuard<'a, State> {
         if worker != Worker::Express || state.is_idle_reported {
             let waited = self.changed.wait(state);
@@ -85,13 +85,13 @@ impl Scheduler {
         state
     }
 
-    /// There may be something to begin.
+    /// Wakes the workers, because there may be a job to start.
     pub fn wake(&self) {
         self.changed.notify_all();
     }
 }
 
-/// Starts `workers` threads for work that somebody waits for, one more for what is small, and as many for what nobody waits for.
+/// Starts `workers` threads for foreground jobs, one more for fast jobs, and `workers` threads for idle jobs.
 pub(super) fn start(scheduler: &Arc<Scheduler>, workers: usize) -> io::Result<()> {
     let regular = (0..workers).map(|_| Worker::Regular);
     let idle = (0..workers).map(|_| Worker::Idle);
@@ -113,7 +113,7 @@ pub(super) fn start(scheduler: &Arc<Scheduler>, workers: usize) -> io::Result<()
     Ok(())
 }
 
-/// Does one piece of work after the other until the pool closes.
+/// Runs one job after the other until the pool closes.
 fn worker_loop(scheduler: &Scheduler, worker: Worker) {
     let mut state = scheduler.lock();
     while !state.is_closing {

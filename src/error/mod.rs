@@ -1,6 +1,7 @@
-//! What may go wrong with a request, and what clients are told of it: a reason for their own mistakes, a plain sentence for everybody
-//! else's, and never the address of an origin, a key or a cause. How a failure is answered stands in one table, [`Error::info`].
+//! Every error that a request may end with, and the message that its client gets. For mistakes of clients that is the reason; for all others it is a
+//! general sentence, which never contains the address of an origin, a key or a cause. One table, [`Error::info`], has the status of every error.
 
+mod info;
 mod table;
 
 use std::fmt;
@@ -8,8 +9,8 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-pub use table::ErrorCacheClass;
-pub use table::ErrorInfo;
+pub use info::ErrorCacheClass;
+pub use info::ErrorInfo;
 
 use crate::bucket::BucketProblem;
 use crate::cache::CacheableError;
@@ -26,27 +27,27 @@ use crate::request::RequestError;
 use crate::source::SourceError;
 use crate::transform::TransformError;
 
-/// Why a request has no picture. One variant for each room that can fail.
+/// Why a request has no picture. One variant for each module that can fail.
 #[derive(Debug)]
 pub enum Error {
-    /// It was not understood.
+    /// The request cannot be understood.
     Request(RequestError),
-    /// It is not allowed.
+    /// The request is not allowed.
     Denied(Denial),
-    /// There is no source.
+    /// The source cannot be fetched.
     Source(SourceError),
-    /// The source does not become the picture.
+    /// The source cannot be transformed into the picture.
     Transform(TransformError),
-    /// The processors are busy, or the work crashed.
+    /// The server is too busy, or the transformation crashed.
     Cpu(CpuError),
     /// It took too long.
     TimedOut(Timeout),
-    /// The work that it waited for vanished.
+    /// The work that the request waited for ended without a result.
     Lost(FlightLost),
 }
 
 impl Error {
-    /// What the client is told.
+    /// The message for the client.
     pub fn public_message(&self) -> String {
         let plain = match self {
             Error::Request(error) => return error.to_string(),
@@ -89,18 +90,20 @@ impl Error {
                 SourceError::Dns { .. } => "the name of the origin could not be resolved",
                 SourceError::Connect { .. } => "could not connect to the origin",
                 SourceError::PrivateAddress { .. } => {
-                    "the origin is at an address that sources may not come from"
+                    "the origin has an address that is not allowed"
                 }
                 SourceError::Timeout(_) => "the origin was too slow",
-                SourceError::BrokenOff(_) => "the answer of the origin broke off",
-                SourceError::Coding(_) => "the content coding of the source cannot be undone",
+                SourceError::BrokenOff(_) => "the answer of the origin ended early",
+                SourceError::Coding(_) => "the content coding of the source cannot be decoded",
                 SourceError::TooManyRedirects { .. } => "the origin redirects too many times",
                 SourceError::BadRedirect { .. } => "the origin redirects to an invalid URL",
                 SourceError::RedirectDenied(_) => {
                     "the origin redirects to where sources may not come from"
                 }
                 SourceError::Bucket(error) => match error.problem {
-                    BucketProblem::UnusableKey => "the path of the source is no key of its bucket",
+                    BucketProblem::UnusableKey => {
+                        "the path of the source is not a valid key of its bucket"
+                    }
                     _ => "the bucket of the source could not be read",
                 },
                 SourceError::UnknownBucket(_) | SourceError::Unreadable(_) => {
@@ -122,8 +125,8 @@ impl Error {
         plain.to_owned()
     }
 
-    /// Whether the client may be sent to the source instead, where it asks for that. Not where the request itself leads nowhere, nor
-    /// round in a circle, nor to a source that nobody may have, nor where somebody wants to read what is wrong.
+    /// Whether a client that asks for it (`onerror=redirect`) may be redirected to the source. Not where the request names no allowed source, where
+    /// the redirect would lead back to this server, or where an operator wants to read the reasons (strict mode).
     pub fn may_redirect(&self) -> bool {
         match self {
             Error::Request(_) => false,
@@ -144,11 +147,11 @@ impl Error {
         }
     }
 
-    /// Seconds after which another try may succeed.
+    /// The number of seconds after which another try may succeed.
     pub fn retry_after(&self) -> Option<u32> {
-        /// Nobody comes back later than that.
+        /// The longest wait that a client is asked for.
         const LONGEST: u128 = 60;
-        /// By then another fetch or render has ended; how long they take is not foreseen.
+        /// By then other fetches or renders will have ended; how long they take cannot be known.
         const SHORTLY: Duration = Duration::from_secs(5);
         let wait = match self {
             Error::Cpu(CpuError::Rejected { wait, .. }) => *wait,
@@ -186,7 +189,7 @@ impl CacheableError for Error {
             ErrorCacheClass::Source => source.duration(),
             ErrorCacheClass::NoStore => Duration::ZERO,
         };
-        // The origin has a say in what it origin itself, but no word of it makes an error last.
+        // An origin may shorten the lifetime of its own errors, but not lengthen it.
         match self {
             Error::Source(error) => error
                 .negative_ttl()
@@ -196,7 +199,7 @@ impl CacheableError for Error {
     }
 }
 
-/// The whole story, for logs.
+/// All that is known of the error, for logs.
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_origin_is_an_outage_and_a_failure_of_ours_is_none() {
+    fn only_a_failing_origin_is_an_outage() {
         let outages: [Error; 2] = [
             SourceError::Timeout(Slow::Body).into(),
             Timeout(Stage::Fetch).into(),
@@ -282,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_learn_nothing_of_the_inside() {
+    fn clients_learn_no_internal_names() {
         let inside: [Error; 4] = [
             SourceError::Connect {
                 host: "db.internal".into(),
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn section_2_15_a_circle_is_never_redirected() {
+    fn section_2_15_a_loop_is_never_redirected() {
         let stays: [Error; 5] = [
             SourceError::PrivateAddress { host: "x".into() }.into(),
             RequestError::Loop.into(),
@@ -334,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_to_be_tried_again() {
+    fn only_passing_errors_have_a_retry_after() {
         for (millis, seconds) in [(0, 1), (1000, 1), (1001, 2), (59_500, 60), (600_000, 60)] {
             let error = Error::from(refused(Rejection::Queue, millis));
             assert_eq!(error.retry_after(), Some(seconds), "{millis} ms");
@@ -348,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_may_shorten_the_life_of_what_it_answers_and_not_lengthen_it() {
+    fn an_origin_may_shorten_the_life_of_its_errors_but_not_lengthen_it() {
         let lives = ErrorTtls::default();
         for (negative_ttl, missing, large) in [
             (None, 10, 60),

@@ -84,7 +84,7 @@ impl fmt::Display for PurgeRequestError {
             PurgeRequestError::ResolveError(wrong) => out.write_str(&wrong.join("; ")),
             PurgeRequestError::Cache(error) => error.fmt(out),
             PurgeRequestError::Broken => {
-                out.write_str("the server failed or stopped in the middle of it: purge again")
+                out.write_str("the server failed or stopped during the purge: purge again")
             }
         }
     }
@@ -185,14 +185,14 @@ impl Pipeline {
         // On its own: half a purge, because whoever asked for it hung up, would be none.
         let done = tokio::spawn(async move { cache.purge(purges).await }).await;
         for asked in asked {
-            self.metrics.record_purge(asked.word(), soft);
+            self.metrics.caches.record_purge(asked.word(), soft);
             let text = &*redacted(asked.text());
             tracing::info!(what = asked.word(), text, soft, "purged");
         }
         match done.map_err(|_| PurgeRequestError::Broken)? {
             Ok(()) => Ok(purged),
             Err(error) => {
-                tracing::error!(%error, "a purge may be forgotten");
+                tracing::error!(%error, "a purge may be lost");
                 Err(PurgeRequestError::Cache(error))
             }
         }

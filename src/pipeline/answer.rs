@@ -104,7 +104,7 @@ impl Pipeline {
             }
         };
         if let Some(stale) = source.stale {
-            self.metrics.record_stale(match stale {
+            self.metrics.caches.record_stale(match stale {
                 Stale::Revalidating => "revalidating",
                 Stale::OriginFailed => "origin-failed",
             });
@@ -136,7 +136,7 @@ impl Pipeline {
         if is_interim {
             self.upgrade(choice, &source.record);
         }
-        let response = response::settled(
+        let response = response::precondition(
             outcome,
             &ResponseContext {
                 representation: &choice.rendition.headers,
@@ -227,7 +227,7 @@ impl Pipeline {
         allowed.map_err(|denied| FlightError::from(Error::from(denied)).over(record))?;
         let is_interim = choice.is_interim(rendition);
         if is_interim {
-            self.metrics.record_interim();
+            self.metrics.caches.record_interim();
             if matches!(found.outcome, CacheStatus::Hit(_)) {
                 self.upgrade(choice, record);
             }
@@ -280,7 +280,7 @@ impl Pipeline {
             since,
             may_be_kept,
         } = failed;
-        self.metrics.record_error(error.info().code);
+        self.metrics.requests.record_error(error.info().code);
         let ResolvedRequest { vary, fallback, .. } = request;
         let response = match fallback.as_ref().filter(|_| error.may_redirect()) {
             Some(location) => response::redirect(&error, location, *vary, context.head_only),

@@ -117,7 +117,7 @@ impl Pipeline {
             return;
         };
         if !self.cpu.is_idle() {
-            self.metrics.record_upgrade("skipped");
+            self.metrics.work.record_upgrade("skipped");
             return;
         }
         let AdmittedRequest { job, name, .. } = choice.admitted;
@@ -128,19 +128,21 @@ impl Pipeline {
                 return;
             };
             match pipeline.settle(job, name, record, better).await {
-                Ok(Some(CacheStatus::Miss)) => pipeline.metrics.record_upgrade("made"),
+                Ok(Some(CacheStatus::Miss)) => pipeline.metrics.work.record_upgrade("made"),
                 // Somebody was faster.
                 Ok(Some(_)) => {}
                 Ok(None) => {
-                    pipeline.metrics.record_upgrade("skipped");
+                    pipeline.metrics.work.record_upgrade("skipped");
                     return;
                 }
                 Err(error) => {
                     claim.failed();
                     let is_refusal = matches!(*error, Error::Cpu(CpuError::Rejected { .. }));
-                    pipeline
-                        .metrics
-                        .record_upgrade(if is_refusal { "skipped" } else { "failed" });
+                    pipeline.metrics.work.record_upgrade(if is_refusal {
+                        "skipped"
+                    } else {
+                        "failed"
+                    });
                     tracing::debug!(%error, "an interim picture stays");
                     return;
                 }

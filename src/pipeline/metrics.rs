@@ -13,20 +13,24 @@ impl Pipeline {
         let stats = self.cache.stats();
         for lane in Lane::ALL {
             let LaneCounts { waiting, running } = self.cpu.count(lane);
-            self.metrics.set_cpu_jobs(lane.word(), waiting, running);
+            self.metrics
+                .work
+                .set_cpu_jobs(lane.word(), waiting, running);
         }
-        self.metrics.set_cpu_reserved(self.cpu.reserved());
+        self.metrics.work.set_cpu_reserved(self.cpu.reserved());
         let FetchCounts { running, waiting } = self.sources.fetches();
-        self.metrics.set_fetches(waiting, running);
+        self.metrics.work.set_fetches(waiting, running);
         self.metrics
+            .work
             .set_source_reserved(self.source_memory.reserved());
         let (entries, bytes) = self.remembered.held();
-        self.metrics.set_remembered(entries, bytes);
+        self.metrics.requests.set_remembered(entries, bytes);
         for (store, held) in [
             ("renditions", stats.memory_renditions),
             ("sources", stats.memory_sources),
         ] {
             self.metrics
+                .caches
                 .set_cache("memory", store, held.entries, held.bytes);
         }
         for (store, disk) in [
@@ -35,6 +39,7 @@ impl Pipeline {
         ] {
             let Some(disk) = disk else { continue };
             self.metrics
+                .caches
                 .set_cache("disk", store, disk.held.entries, disk.held.bytes);
             for (event, count) in [
                 ("write-failure", disk.write_failures),
@@ -43,11 +48,13 @@ impl Pipeline {
                 ("eviction", disk.evictions),
                 ("skipped-write", disk.skipped_writes),
             ] {
-                self.metrics.set_cache_events(store, event, count);
+                self.metrics.caches.set_cache_events(store, event, count);
             }
             for trouble in DiskFault::ALL {
                 let is_off = disk.trouble == Some(trouble);
-                self.metrics.set_cache_off(store, trouble.word(), is_off);
+                self.metrics
+                    .caches
+                    .set_cache_off(store, trouble.word(), is_off);
             }
         }
         if let Some(shared) = stats.shared {
@@ -58,13 +65,16 @@ impl Pipeline {
 
     fn tell_shared(&self, shared: &SharedStats) {
         self.metrics
+            .caches
             .set_shared_waiting(shared.waiting.entries, shared.waiting.bytes);
         for (direction, is_failing) in [
             ("read", shared.reading_open),
             ("write", shared.writing_open),
             ("purges", shared.purges_failing),
         ] {
-            self.metrics.set_shared_failing(direction, is_failing);
+            self.metrics
+                .caches
+                .set_shared_failing(direction, is_failing);
         }
         for (event, count) in [
             ("hit", shared.hits),
@@ -77,7 +87,7 @@ impl Pipeline {
             ("write-failure", shared.write_failures),
             ("skipped-write", shared.skipped_writes),
         ] {
-            self.metrics.set_shared_events(event, count);
+            self.metrics.caches.set_shared_events(event, count);
         }
     }
 }

@@ -2,7 +2,9 @@
 
 mod answer;
 mod background;
+mod config;
 mod interim;
+mod limits;
 mod metrics;
 mod reduced_copies;
 pub(crate) mod render;
@@ -20,6 +22,9 @@ use tokio::sync::Semaphore;
 
 use self::answer::Answer;
 use self::answer::RequestContext;
+pub use self::config::Config;
+pub use self::limits::LimitsConfig;
+
 use self::background::BackgroundJobs;
 use self::request_memo::RequestMemo;
 use self::request_memo::ResolvedRequest;
@@ -30,7 +35,6 @@ use crate::cache::Cache;
 use crate::cache::CacheError;
 use crate::cache::ErrorTtls;
 use crate::cache::FlightError;
-use crate::config::Config;
 use crate::cpu::CpuPool;
 use crate::cpu::MemoryLimit;
 use crate::error::Error;
@@ -94,18 +98,17 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`PipelineError`] names the setting that cannot work.
-    pub async fn open(config: &Config) -> Result<Arc<Self>, PipelineError> {
+    pub async fn open(config: Config) -> Result<Arc<Self>, PipelineError> {
         let buckets = config
-            .bucket
+            .buckets
             .iter()
             .map(BucketAddress::of)
             .collect::<Result<_, _>>()
             .map_err(PipelineError::Bucket)?;
-        let zone = config.zone.origin.clone();
-        let policy =
-            Policy::new(&config.policy(), zone.clone(), buckets).map_err(PipelineError::Policy)?;
+        let policy = Policy::new(&config.policy, config.zone.clone(), buckets)
+            .map_err(PipelineError::Policy)?;
         let rules = config.cache.rules();
-        let limits = config.limits.of_render(render_memory(config));
+        let limits = config.limits.of_render(render_memory(&config.limits));
         let source_memory = config
             .fetch
             .source_memory(config.limits.source_bytes, limits.render_memory)
@@ -114,7 +117,7 @@ impl Pipeline {
             &config.fetch,
             source_memory.clone(),
             Origins {
-                zone: &zone,
+                zone: &config.zone,
                 buckets: &config.source_buckets(),
                 allowlist: policy.allowlist(),
             },
@@ -130,19 +133,19 @@ impl Pipeline {
         )
         .map_err(PipelineError::Workers)?;
         Ok(Arc::new(Pipeline {
-            prefixes: config.server.prefixes.clone(),
+            prefixes: config.prefixes,
             policy,
             sources,
-            cache: Cache::open(&config.cache, &config.bucket, source_memory.clone())
+            cache: Cache::open(&config.cache, &config.buckets, source_memory.clone())
                 .await
                 .map_err(PipelineError::Cache)?,
             source_memory,
             limits,
             render_fingerprint: limits.render_fingerprint(),
-            request_timeout: config.server.request_timeout.duration(),
+            request_timeout: config.request_timeout,
             interim: config.cache.interim_ttl.duration(),
             makes_reduced_copies: config.cache.reduced_copies,
-            errors: config.cache.errors.clone(),
+            errors: config.cache.errors,
             chores: BackgroundJobs::default(),
             warming: Semaphore::new(cpu.workers()),
             cpu,
@@ -179,7 +182,7 @@ impl Pipeline {
     /// Answers a request for a picture, with an error where there is no picture, and logs and counts it.
     pub async fn respond(self: &Arc<Self>, head: &Parts) -> Response<Body> {
         let context = RequestContext::of(head, self.request_timeout);
-        let _in_flight = self.metrics.count_request();
+        let _in_flight = self.metrics.requests.count_request();
         let request = self.resolve(head);
         // Pinned on the stack: the future is large, and a hit is too short to allocate memory for it.
         let run = pin!(self.run(&request, &context));
@@ -223,7 +226,7 @@ impl Pipeline {
     fn log(&self, head: &Parts, answer: &Answer, error: Option<&Error>, duration: Duration) {
         let Answer { response, outcome } = answer;
         let status = response.status().as_u16();
-        self.metrics.record_request(status, *outcome, duration);
+        self.metrics.requests.record(status, *outcome, duration);
         AccessLog {
             method: head.method.as_str(),
             path: head.uri.path(),
@@ -239,21 +242,19 @@ impl Pipeline {
 }
 
 /// What all renders together may hold, which the log tells once.
-fn render_memory(config: &Config) -> ByteSize {
+fn render_memory(limits: &LimitsConfig) -> ByteSize {
     let memory = MemoryLimit::of_system();
-    let share = config
-        .limits
-        .render_memory(memory.as_ref().map(|memory| memory.bytes));
+    let share = limits.render_memory(memory.as_ref().map(|memory| memory.bytes));
     let mib = share.bytes() >> 20;
-    match (config.limits.render_memory, memory) {
-        (AutoByteSize::Fixed(_), _) => tracing::info!(mib, "render memory, as configured"),
+    match (limits.render_memory, memory) {
+        (AutoByteSize::Fixed(_), _) => tracing::info!(mib, "render memory: as configured"),
         (AutoByteSize::Auto, Some(memory)) => {
-            tracing::info!(mib, of = %memory, "render memory, a quarter of what there is, within bounds");
+            tracing::info!(mib, of = %memory, "render memory: a quarter of the memory of the system, within limits");
         }
         (AutoByteSize::Auto, None) => {
             tracing::info!(
                 mib,
-                "render memory, by default: the system does not tell what there is"
+                "render memory: the default, because the memory of the system is not known"
             );
         }
     }

@@ -52,12 +52,12 @@ impl Pipeline {
         for denominator in serving {
             let key = RenditionKey::of_reduced_copy(&name.key, record, denominator);
             if let Some(found) = self.cache.find(key).await {
-                self.metrics.record_large_source("derivative");
+                self.metrics.work.record_large_source("derivative");
                 let bytes = found.rendition.bytes.clone();
                 return (hints.with_reduced_copy(denominator, bytes), None);
             }
         }
-        self.metrics.record_large_source("source");
+        self.metrics.work.record_large_source("source");
         (hints, Some(worthwhile))
     }
 
@@ -87,7 +87,7 @@ impl Pipeline {
             };
             let Ok((known, _share)) = pipeline.reserve_idle(known).await else {
                 claim.failed();
-                pipeline.metrics.record_reduced_copy("skipped");
+                pipeline.metrics.work.record_reduced_copy("skipped");
                 return;
             };
             let fetched = pipeline
@@ -100,16 +100,16 @@ impl Pipeline {
                     pipeline.cache.get_or_render(key, true, work).await
                 }
                 Ok(_) => {
-                    pipeline.metrics.record_reduced_copy("skipped");
+                    pipeline.metrics.work.record_reduced_copy("skipped");
                     return;
                 }
                 Err(error) => Err(error),
             };
             match made {
-                Ok(_) => pipeline.metrics.record_reduced_copy("made"),
+                Ok(_) => pipeline.metrics.work.record_reduced_copy("made"),
                 Err(FlightError { error, .. }) => {
                     claim.failed();
-                    pipeline.metrics.record_reduced_copy("failed");
+                    pipeline.metrics.work.record_reduced_copy("failed");
                     tracing::debug!(%error, "a large source stays without a copy");
                     return;
                 }

@@ -158,7 +158,9 @@ impl Pipeline {
             (RenderStep::Resize, resize),
             (RenderStep::Encode, encode),
         ];
-        self.metrics.record_render(made.format.extension(), steps);
+        self.metrics
+            .work
+            .record_render(made.format.extension(), steps);
     }
 
     /// Has a worker make a picture that has a cost, and compares that with what it took.
@@ -183,6 +185,7 @@ impl Pipeline {
         };
         if let Some(cpu_time) = cpu_time {
             self.metrics
+                .work
                 .record_cpu_ratio(encoded.format.extension(), cpu_time, cost.cpu);
         }
         Ok(encoded)
@@ -227,7 +230,7 @@ impl Pipeline {
         };
         done.map_err(|error| {
             if let CpuError::Rejected { reason, .. } = error {
-                self.metrics.record_cpu_rejection(reason.word());
+                self.metrics.work.record_cpu_rejection(reason.word());
             }
             error.into()
         })
@@ -303,12 +306,12 @@ impl Pipeline {
                 Ok(FetchOutcome::NotModified { .. }) => ("not-modified", 0),
                 Err(error) => {
                     if let Error::Source(SourceError::Busy(lack)) = error {
-                        pipeline.metrics.record_source_refusal(lack.word());
+                        pipeline.metrics.work.record_source_refusal(lack.word());
                     }
                     (error.info().code, 0)
                 }
             };
-            pipeline.metrics.record_fetch(result, bytes);
+            pipeline.metrics.work.record_fetch(result, bytes);
             answer
         }
     }

@@ -1,29 +1,46 @@
-//! How many files the process may hold open, connections among them, and how many of those clients may have. Where they had them all, nothing could be
-//! fetched, read from disk or asked by an operator.
+//! The limit of open files, connections among them. If clients could use them all, the server could fetch nothing, read nothing from disk, and answer
+//! no operator.
 
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 
-/// What is neither for clients nor for fetches: reads and writes of the disk cache (up to 200), the admin listener, the shared bucket, and what the
-/// process itself needs.
+use super::config::Config;
+
+/// Open files that are neither for clients nor for fetches: reads and writes of the disk cache (up to 200), the admin listener, the shared bucket, and
+/// the process itself.
 const RESERVED: u64 = 512;
 
-/// Raises the limit of open files as far as that goes without more rights, and says what it is then; `None` where there is none.
-pub fn raise() -> Option<u64> {
+/// Raises the limit of open files, and lowers `connections` where clients could use up all files beside `fetches` fetches.
+pub fn limit_connections(config: &mut Config, fetches: usize) {
+    let limit = raise();
+    let wanted = config.connections;
+    config.connections = connections(wanted, fetches, limit);
+    if config.connections < wanted {
+        tracing::warn!(
+            limit,
+            wanted,
+            connections = config.connections,
+            "fewer connections are accepted than `server.connections` says: raise the limit of open files (ulimit -n, LimitNOFILE)"
+        );
+    }
+}
+
+/// Raises the limit of open files as far as the process may, and returns it; `None` where there is none.
+fn raise() -> Option<u64> {
     let Rlimit { current, maximum } = rustix::process::getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: maximum,
         maximum,
     };
-    // Some systems (macOS) refuse the limit that they report as the highest.
+    // macOS refuses the highest limit that it reports.
     let is_raised = rustix::process::setrlimit(Resource::Nofile, raised).is_ok();
     if is_raised { maximum } else { current }
 }
 
-/// How many of `wanted` connections there may be where `limit` files may be open, and as many sources be fetched at once as `fetches` says.
-pub fn connections(wanted: usize, fetches: usize, limit: Option<u64>) -> usize {
+/// How many of `wanted` connections there may be with `limit` open files, beside `fetches` fetches.
+fn connections(wanted: usize, fetches: usize, limit: Option<u64>) -> usize {
     let Some(limit) = limit else { return wanted };
-    // Where the limit is low, clients have half of it.
+    // With a low limit, half of it is for clients.
     let reserved = RESERVED.saturating_add(fetches as u64);
     let clients = limit - reserved.min(limit.div_ceil(2));
     usize::try_from(clients).map_or(wanted, |clients| wanted.min(clients.max(1)))

@@ -1,5 +1,5 @@
-//! Which host a request names. RFC 9112, section 3.2, leaves no choice: whoever stands in front of us may read two `Host` lines, or one that is no
-//! host, otherwise than we do, and keep our answer under another name.
+//! The host that a request names. Requests with several hosts, or with one that cannot be read, must be refused (RFC 9112, section 3.2): a cache in
+//! front of this server may read them in another way, and would store the answer under another name.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,21 +16,21 @@ use hyper::http::request::Parts;
 use crate::response;
 use crate::response::Body;
 
-/// A host as a request names it, without its port.
+/// The host that a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Host<'a> {
     name: &'a str,
     port: Option<u16>,
 }
 
-/// Why a request names no host that it could be answered for.
+/// Why the host of a request cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostError {
-    /// There is none, where there has to be one.
+    /// There is no `Host` header, although HTTP/1.1 needs one.
     Missing,
-    /// There are several lines.
+    /// There are several `Host` headers.
     Repeated,
-    /// It is not `host[:port]`.
+    /// It is not `host` or `host:port`.
     Malformed,
     /// HTTP/2 names one in `:authority` and another in `Host`.
     Different,
@@ -52,7 +52,7 @@ impl fmt::Display for HostError {
 }
 
 impl HostError {
-    /// The answer, after which an HTTP/1 connection ends: what follows such a head may be meant for somebody else.
+    /// The answer. An HTTP/1 connection ends after it, because what follows such a head may be a smuggled request.
     pub fn answer(self, version: Version) -> Response<Body> {
         let mut response = response::text(StatusCode::BAD_REQUEST, format!("{self}\n"));
         if version < Version::HTTP_2 {
@@ -64,10 +64,10 @@ impl HostError {
 }
 
 impl<'a> Host<'a> {
-    /// The host that a request names; `None` for one of HTTP/1.0 that names none.
+    /// The host that a request names; `None` for a request of HTTP/1.0 without one.
     ///
     /// # Errors
-    /// [`HostError`] for what has to be answered with 400.
+    /// [`HostError`] for a request that has to be answered with 400.
     pub fn of(head: &'a Parts) -> Result<Option<Self>, HostError> {
         let mut lines = head.headers.get_all(HOST).iter();
         let in_header = lines
@@ -82,7 +82,7 @@ impl<'a> Host<'a> {
         });
         let in_target = in_target.transpose()?;
         match (in_target, in_header) {
-            // A host in the target of HTTP/1 goes over the header, whatever that is (RFC 9112, section 3.2.2).
+            // In HTTP/1, a host in the target replaces the header (RFC 9112, section 3.2.2).
             (Some(target), Some(header)) if head.version >= Version::HTTP_2 => {
                 let default = match head.uri.scheme_str() {
                     Some("https") => 443,
@@ -101,12 +101,12 @@ impl<'a> Host<'a> {
         }
     }
 
-    /// Its name or address, the latter with brackets where it is one of IPv6.
+    /// Its name or address, without the port. An IPv6 address has its brackets.
     pub fn name(&self) -> &'a str {
         self.name
     }
 
-    /// Whether it is an address. What a browser takes for other spellings of one (`127.1`) it sends as the address itself.
+    /// Whether it is an IP address. Browsers send other spellings of one (`127.1`) as the address itself.
     pub fn is_address(&self) -> bool {
         let bare = self.name.trim_start_matches('[').trim_end_matches(']');
         bare.parse::<IpAddr>().is_ok()
@@ -117,7 +117,7 @@ impl<'a> Host<'a> {
         self.name.eq_ignore_ascii_case(other.name) && port(self) == port(other)
     }
 
-    /// `uri-host [ ":" port ]` (RFC 9110, section 7.2), and not empty, which no `http` URL allows.
+    /// Parses `uri-host [ ":" port ]` (RFC 9110, section 7.2). It must not be empty (section 4.2.1).
     fn parse(text: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let end = match text.strip_prefix('[') {
@@ -142,7 +142,7 @@ impl<'a> Host<'a> {
     }
 }
 
-/// RFC 3986, section 3.2.2, which takes in IPv4 addresses.
+/// Whether this is a `reg-name` of RFC 3986, section 3.2.2. IPv4 addresses are among them.
 fn is_registered_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     while let Some(byte) = bytes.next() {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn http_1_0_need_not_name_one() {
+    fn http_1_0_may_leave_it_out() {
         let check = |target, lines: &[&str], expected| {
             check(Version::HTTP_10, target, lines, expected);
         };
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn http_2_names_it_once_or_twice_alike() {
+    fn http_2_may_name_the_same_host_twice() {
         let check = |target, lines: &[&str], expected| {
             check(Version::HTTP_2, target, lines, expected);
         };

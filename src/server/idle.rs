@@ -1,5 +1,5 @@
-//! Which connections wait for a request, and since when: where all places are taken, the one that has waited longest makes room for a new client. Who
-//! opens many connections and says nothing would else keep everybody out until each of them times out.
+//! The connections without a request, in the order in which they became idle. When there are too many connections, the one that has been idle longest
+//! is closed for a new client. Otherwise somebody who opens many connections and sends nothing could keep everybody else out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long a connection that is asked to leave may take before it is closed, or the next one is asked.
+/// How long a connection that is asked to close may take, before it is closed or the next one is asked.
 pub(super) const EVICTION_GRACE: Duration = Duration::from_millis(100);
-/// The same where nobody waits for its place: a request that is on its way from far away arrives within this.
+/// The same where no new client waits. A request that is already on its way arrives within this time.
 pub(super) const IDLE_GRACE: Duration = Duration::from_secs(1);
 
-/// The connections that wait, the longest first.
+/// The idle connections, the one that has been idle longest first.
 #[derive(Clone, Default)]
 pub(super) struct IdleConnections(Arc<Mutex<IdleQueue>>);
 
@@ -28,10 +28,10 @@ struct IdleQueue {
     connections: BTreeMap<u64, Arc<Notify>>,
 }
 
-/// One connection.
+/// What one connection does: whether it has requests, and since when it has none.
 pub(super) struct ConnectionActivity {
     idle: IdleConnections,
-    /// Whether some of an answer waits that the client does not take.
+    /// Whether part of an answer waits for the client to read it.
     is_full: Arc<AtomicBool>,
     leave: Arc<Notify>,
     state: Mutex<State>,
@@ -40,24 +40,24 @@ pub(super) struct ConnectionActivity {
 #[derive(Clone, Copy)]
 struct State {
     requests: usize,
-    /// When the last of them ended, or the connection came.
+    /// When the last request ended, or the connection was opened.
     since: Instant,
-    /// Its turn, while it waits.
+    /// Its number among the idle connections, while it is one.
     turn: u64,
 }
 
-/// A request that is answered, until it is dropped.
+/// Counts a request of a connection until it is dropped.
 pub(super) struct RequestGuard(Arc<ConnectionActivity>);
 
 impl IdleConnections {
-    /// Asks the connection to leave that has waited longest, if there is one.
+    /// Asks the connection that has been idle longest to close, if there is one.
     pub fn evict(&self) {
         if let Some((_, leave)) = self.lock().connections.pop_first() {
             leave.notify_one();
         }
     }
 
-    /// A new connection, which waits.
+    /// A new connection. It is idle.
     pub fn connection(&self, is_full: Arc<AtomicBool>) -> Arc<ConnectionActivity> {
         let leave = Arc::new(Notify::new());
         let turn = self.wait(&leave);
@@ -87,12 +87,12 @@ impl IdleConnections {
 }
 
 impl ConnectionActivity {
-    /// Returns when it is asked to leave.
+    /// Returns when the connection is asked to close.
     pub async fn wait_for_eviction(&self) {
         self.leave.notified().await;
     }
 
-    /// Returns when there has been no request for so long, the client has taken all of the answers, and it `is_counted`.
+    /// Returns when there has been no request for this long and the client has read all answers, once `is_counted` is set.
     pub async fn wait_until_unused(&self, within: Duration, is_counted: &AtomicBool) {
         loop {
             let State {
@@ -110,8 +110,8 @@ impl ConnectionActivity {
         }
     }
 
-    /// Returns when no request is answered and the client has taken all of the answers, but not before a pause: who has begun another request by then
-    /// has not ended it.
+    /// Returns when there is no request and the client has read all answers, but not before a pause: a request that arrives during the pause keeps
+    /// the connection open.
     pub async fn wait_until_quiet(&self, pause: Duration) {
         loop {
             tokio::time::sleep(pause).await;
@@ -121,7 +121,7 @@ impl ConnectionActivity {
         }
     }
 
-    /// A request has come.
+    /// Counts a request until the guard is dropped.
     pub fn begin_request(self: &Arc<Self>) -> RequestGuard {
         let mut state = self.state();
         if state.requests == 0 {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_waited_longest_leaves_and_who_is_answered_stays() {
+    fn the_connection_that_is_idle_longest_is_closed_first() {
         let idle = IdleConnections::default();
         let connections: Vec<_> = (0..4).map(|_| idle.connection(Arc::default())).collect();
         // The first has two requests, one of which is answered; the second had one.
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_is_unused_when_its_last_request_has_ended_for_so_long() {
+    async fn a_connection_is_idle_from_the_end_of_its_last_request() {
         const WITHIN: Duration = Duration::from_secs(15);
         let begun = Instant::now();
         let activity = IdleConnections::default().connection(Arc::default());

@@ -1,12 +1,13 @@
-//! Sockets: takes connections, gives each request to the pipeline, and stops without breaking anything off. It never looks into a
-//! request beyond its path.
+//! The public listener: accepts connections, gives each request to the pipeline, and drains before it stops. It never looks at more of a request
+//! than its host and its path.
 
+mod config;
 mod descriptors;
 mod host;
 mod idle;
 mod preface_timeout;
-mod router;
 mod streams;
+mod timed_stream;
 mod write_timeout;
 
 use std::convert::Infallible;
@@ -25,97 +26,37 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
-use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
 
 use crate::pipeline::Pipeline;
-use crate::request::Prefixes;
 use crate::response;
 use crate::telemetry::LogRate;
-use crate::units::Seconds;
 
 use idle::EVICTION_GRACE;
 use idle::IDLE_GRACE;
 use idle::IdleConnections;
 use idle::RequestGuard;
-use preface_timeout::PrefaceTimeout;
-use router::Route;
 use streams::PacedBody;
 use streams::StreamExecutor;
 
+pub use config::Config;
+pub use descriptors::limit_connections;
 pub use host::Host;
 pub use host::HostError;
-pub use write_timeout::WriteTimeout;
+pub use timed_stream::TimedStream;
 
-/// Section `[server]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Where pictures are served, HTTP/1.1 and h2c alike.
-    pub listen: SocketAddr,
-    /// Paths that transformation URLs begin with.
-    pub prefixes: Prefixes,
-    /// Connections open at once, where the system lets as many files be open. Where more come, those leave that have been idle longest.
-    pub connections: usize,
-    /// The longest head of a request, in bytes; at least 8192.
-    pub header_bytes: usize,
-    /// The longest that the head of a request may take to arrive, and that a connection may sit idle.
-    pub header_timeout: Seconds,
-    /// The longest that a request may take, from its head to the head of its answer.
-    pub request_timeout: Seconds,
-    /// The longest that a client may take nothing, or next to nothing, of an answer.
-    pub write_timeout: Seconds,
-    /// From SIGTERM until the listener closes: time for load balancers to see that `/readyz` says no.
-    pub drain_delay: Seconds,
-    /// The longest that requests in flight may take to end after that.
-    pub drain_timeout: Seconds,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            prefixes: Prefixes::default(),
-            connections: 10_000,
-            header_bytes: 64 << 10,
-            header_timeout: Seconds::new(15),
-            request_timeout: Seconds::new(60),
-            write_timeout: Seconds::new(20),
-            drain_delay: Seconds::new(5),
-            drain_timeout: Seconds::new(30),
-        }
-    }
-}
-
-impl Config {
-    /// Raises the limit of open files, and lowers `connections` where clients could use them all up, beside so many fetches.
-    pub fn fit_to_descriptors(&mut self, fetches: usize) {
-        let limit = descriptors::raise();
-        let wanted = self.connections;
-        self.connections = descriptors::connections(wanted, fetches, limit);
-        if self.connections < wanted {
-            tracing::warn!(
-                limit,
-                wanted,
-                connections = self.connections,
-                "fewer connections are taken than `server.connections` says: the limit of open files leaves no more, raise it (ulimit -n, LimitNOFILE)"
-            );
-        }
-    }
-}
-
-/// Streams of one HTTP/2 connection at once: what one client may keep waiting.
+/// The most streams of one HTTP/2 connection at once.
 const MAX_STREAMS: u32 = 200;
-/// How long to wait after an error of the listener itself: out of file descriptors, most likely.
+/// How long to wait after a failed accept. Most likely there are no file descriptors left.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// An address that cannot be listened on.
+/// Why an address cannot be listened on.
 #[derive(Debug)]
 pub struct ListenError {
-    /// The setting that has it.
+    /// The setting with the address.
     pub setting: &'static str,
     /// The address.
     pub address: SocketAddr,
@@ -142,7 +83,7 @@ impl std::error::Error for ListenError {}
 /// Opens a listener for the address of a setting.
 ///
 /// # Errors
-/// [`ListenError`] when the address is taken or not ours.
+/// [`ListenError`] when the address is in use or is not one of this machine.
 pub async fn listen(
     setting: &'static str,
     address: SocketAddr,
@@ -156,7 +97,7 @@ pub async fn listen(
         })
 }
 
-/// Serves until `shutdown`; then finishes what is in flight, takes nothing new, and returns.
+/// Serves until `shutdown`. Then takes no new requests, finishes those in flight, and returns.
 pub async fn serve(
     listener: TcpListener,
     config: &Config,
@@ -183,17 +124,17 @@ pub async fn serve(
                 Ok(accepted) => accepted,
                 Err(error) => {
                     if let Some(left_out) = failures.admit() {
-                        tracing::warn!(%error, left_out, "a connection could not be taken");
+                        tracing::warn!(%error, left_out, "cannot accept a connection");
                     }
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                     continue;
                 }
             },
         };
-        // Head and body of an answer are two packets; the second must not wait for the first's acknowledgement.
+        // The head and the body of an answer are two packets. The second must not wait until the first is acknowledged.
         let _ = stream.set_nodelay(true);
-        let held = pipeline.metrics().count_connection();
-        let stream = WriteTimeout::new(stream, config.write_timeout.duration());
+        let held = pipeline.metrics().requests.count_connection();
+        let mut stream = TimedStream::new(stream, config.write_timeout.duration());
         let activity = idle.connection(stream.is_full());
         let service = {
             let (pipeline, activity) = (Arc::clone(&pipeline), Arc::clone(&activity));
@@ -203,9 +144,8 @@ pub async fn serve(
             })
         };
         let within = config.header_timeout.duration();
-        let stream = PrefaceTimeout::new(stream, within);
-        // hyper itself ends those of HTTP/1, and none of HTTP/2 whose client answers pings.
-        let is_http2 = stream.is_http2();
+        // hyper itself ends idle connections of HTTP/1, but none of HTTP/2 whose client answers pings.
+        let is_http2 = stream.expect_preface(within);
         let connection = builder.serve_connection(stream, service).into_owned();
         let mut phase = phase.clone();
         tokio::spawn(async move {
@@ -241,28 +181,28 @@ pub async fn serve(
         .await
         .is_err()
     {
-        tracing::warn!("requests were still in flight when the drain timeout ended");
+        tracing::warn!("requests were still in flight at the end of the drain timeout");
     }
     phases.send_replace(Phase::Over);
 }
 
-/// What is to become of connections.
+/// How far the shutdown is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
-    /// They end with what they are doing.
+    /// Connections end when their requests have ended.
     Draining,
-    /// They end.
+    /// Connections end at once.
     Over,
 }
 
-/// Returns when a phase has begun, or when nobody is left to begin one.
+/// Returns when a phase has begun.
 async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
-    // An error means the latter.
+    // An error means that the server is gone.
     let _ = phases.wait_for(|now| *now >= phase).await;
 }
 
-/// A permit for a client who is there already; where there is none, connections are asked to leave that wait for nothing.
+/// A permit for a new connection. Where there is none left, idle connections are asked to close.
 async fn connection_permit(
     permits: &Arc<Semaphore>,
     idle: &IdleConnections,
@@ -288,7 +228,7 @@ fn builder(config: &Config) -> auto::Builder<StreamExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(config.header_timeout.duration())
-        // The buffer that told the versions apart does not say that it passes on several slices at once, and every body would be copied.
+        // hyper_util's wrapper does not say that it takes several slices at once, so hyper would copy every body.
         .writev(true)
         .max_buf_size(config.header_bytes.max(MIN_HEADER_BYTES));
     builder
@@ -309,12 +249,8 @@ async fn answer(
     let (head, _body) = request.into_parts();
     let answer = match Host::of(&head) {
         Err(error) => error.answer(head.version),
-        Ok(_) => match Route::of(pipeline, head.uri.path()) {
-            Route::Image => pipeline.respond(&head).await,
-            Route::Nothing => {
-                response::text(StatusCode::NOT_FOUND, "nothing is served at this path\n")
-            }
-        },
+        Ok(_) if pipeline.is_image_path(head.uri.path()) => pipeline.respond(&head).await,
+        Ok(_) => response::text(StatusCode::NOT_FOUND, "nothing is served at this path\n"),
     };
     streams::step();
     if head.version < Version::HTTP_2 {

@@ -1,7 +1,7 @@
-//! The first bytes of a connection, which say the version of HTTP: waited for no longer than the head of a request.
+//! The first bytes of a connection, which tell its version of HTTP: they must arrive within the header timeout.
 //!
-//! hyper's own timeouts begin once the version is known, so whoever connects and says nothing, or the beginning of HTTP/2's preface and
-//! nothing more, would keep the connection for ever.
+//! hyper's own timeouts begin when the version is known. Without this one, a client that connects and sends nothing, or only the beginning
+//! of the HTTP/2 preface, would keep its connection for ever.
 
 use std::io;
 use std::pin::Pin;
@@ -15,107 +15,64 @@ use std::time::Duration;
 use hyper::rt::Read;
 use hyper::rt::ReadBuf;
 use hyper::rt::ReadBufCursor;
-use hyper::rt::Write;
 use tokio::time::Sleep;
 
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A connection that fails when its version is not known in time.
-pub(super) struct PrefaceTimeout<T> {
-    inner: T,
-    /// Until the version is known.
-    deadline: Option<Pin<Box<Sleep>>>,
-    /// How much of the preface has come.
+/// The wait for the first bytes of a connection.
+pub(super) struct PrefaceTimeout {
+    deadline: Pin<Box<Sleep>>,
+    /// How many bytes of the HTTP/2 preface have arrived.
     matched: usize,
-    /// Whether all of it has, for whoever wants to know.
+    /// Set when all of the preface has arrived.
     is_http2: Arc<AtomicBool>,
 }
 
-impl<T> PrefaceTimeout<T> {
-    pub(super) fn new(inner: T, within: Duration) -> Self {
+impl PrefaceTimeout {
+    pub fn new(timeout: Duration) -> Self {
         PrefaceTimeout {
-            inner,
-            deadline: Some(Box::pin(tokio::time::sleep(within))),
+            deadline: Box::pin(tokio::time::sleep(timeout)),
             matched: 0,
             is_http2: Arc::default(),
         }
     }
 
-    /// Whether it has turned out to be one of HTTP/2.
-    pub(super) fn is_http2(&self) -> Arc<AtomicBool> {
+    /// A flag that is set when the connection turns out to speak HTTP/2.
+    pub fn is_http2(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_http2)
     }
-}
 
-impl<T: Read + Unpin> Read for PrefaceTimeout<T> {
-    fn poll_read(
-        self: Pin<&mut Self>,
+    /// Reads from `inner`, at most up to the end of the preface. With the result comes whether the version is known now; a read that waits
+    /// beyond the deadline fails.
+    pub fn poll_read<T: Read + Unpin>(
+        &mut self,
+        inner: &mut T,
         context: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let PrefaceTimeout {
-            inner,
-            deadline,
-            matched,
-            is_http2,
-        } = self.get_mut();
-        let inner = Pin::new(inner);
-        let Some(sleep) = deadline else {
-            return inner.poll_read(context, into);
-        };
-        let expected = &PREFACE[*matched..];
+    ) -> Poll<io::Result<bool>> {
+        let expected = &PREFACE[self.matched..];
         let mut bytes = [0; PREFACE.len()];
-        let room = into.remaining().min(expected.len());
-        let mut read = ReadBuf::new(&mut bytes[..room]);
-        match inner.poll_read(context, read.unfilled()) {
+        let length = into.remaining().min(expected.len());
+        let mut read = ReadBuf::new(&mut bytes[..length]);
+        match Pin::new(inner).poll_read(context, read.unfilled()) {
             Poll::Ready(Ok(())) => {
-                let said = read.filled();
-                *matched += said.len();
-                if !expected.starts_with(said) {
-                    *deadline = None;
-                } else if *matched == PREFACE.len() {
-                    *deadline = None;
-                    is_http2.store(true, Ordering::Relaxed);
+                let received = read.filled();
+                self.matched += received.len();
+                let is_http1 = !expected.starts_with(received);
+                let is_http2 = !is_http1 && self.matched == PREFACE.len();
+                if is_http2 {
+                    self.is_http2.store(true, Ordering::Relaxed);
                 }
-                into.put_slice(said);
-                Poll::Ready(Ok(()))
+                into.put_slice(received);
+                Poll::Ready(Ok(is_http1 || is_http2))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => sleep
+            Poll::Pending => self
+                .deadline
                 .as_mut()
                 .poll(context)
                 .map(|()| Err(io::ErrorKind::TimedOut.into())),
         }
-    }
-}
-
-impl<T: Write + Unpin> Write for PrefaceTimeout<T> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(context, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(context)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(context, slices)
     }
 }

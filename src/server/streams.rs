@@ -1,5 +1,5 @@
-//! Streams of HTTP/2 whose client keeps their window shut. Nothing of that shows at the socket, which may be read and written as ever; so an answer is
-//! given to the connection piece by piece, each when the one before has left, and a stream that has come no further for too long is reset.
+//! Resets streams of HTTP/2 whose client does not read its answer. Such a client keeps the window of the stream shut, which does not show at the socket.
+//! So an answer is given to the connection in pieces, each when the one before has left, and a stream that makes no progress for too long is reset.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -22,20 +22,20 @@ use super::write_timeout::MIN_PROGRESS;
 use crate::response::Body;
 
 tokio::task_local! {
-    /// How far the stream of this task has come: its head, and then its pieces.
+    /// How many parts of its answer the stream of this task has sent: the head, and then the pieces of the body.
     static PROGRESS: Arc<AtomicU64>;
 }
 
-/// How many times a stream is looked at while it may stand still: it is reset after a quarter more than that at the latest.
+/// How many times a stream is checked before it is reset for making no progress: it is reset after at most a quarter more than `within`.
 const LOOKS: u32 = 4;
 
-/// The stream of this task has come further. Of a connection of HTTP/1 nothing is counted.
+/// Counts a part that the stream of this task has sent. Connections of HTTP/1 are not counted.
 pub(super) fn step() {
-    // An error means that this is no stream.
+    // An error means that this task is not a stream.
     let _ = PROGRESS.try_with(|steps| steps.fetch_add(1, Ordering::Relaxed));
 }
 
-/// Runs the streams of a connection, and drops those that come no further, by which they are reset.
+/// Runs the streams of a connection, and drops those that make no progress. To drop a stream resets it.
 #[derive(Clone, Copy)]
 pub(super) struct StreamExecutor {
     pub within: Duration,
@@ -51,7 +51,7 @@ where
     }
 }
 
-/// Until the head of its answer a stream may take as long as requests may: nothing is counted before.
+/// Runs a stream. It may take as long as any request before the head of its answer, and `within` for each part after that.
 async fn watched(stream: impl Future, within: Duration) {
     let steps = Arc::new(AtomicU64::new(0));
     let mut stream = pin!(PROGRESS.scope(Arc::clone(&steps), stream));
@@ -64,13 +64,14 @@ async fn watched(stream: impl Future, within: Duration) {
         looks = if now > 0 && now == seen { looks + 1 } else { 0 };
         seen = now;
         if looks == LOOKS {
-            tracing::debug!("a stream was reset whose client takes nothing");
+            tracing::debug!("a stream was reset because its client does not read the answer");
             return;
         }
     }
 }
 
-/// The body of an answer, until the end of which its connection is busy: whole where the connection is one of HTTP/1, which is watched over at the socket, and else in pieces.
+/// The body of an answer. Its connection is not idle until the body has been sent. With HTTP/1 it is sent whole, because the socket has a write
+/// timeout; with HTTP/2 it is sent in pieces.
 pub(super) struct PacedBody {
     whole: Body,
     left: Bytes,
@@ -115,8 +116,8 @@ impl hyper::body::Body for PacedBody {
         step();
         let piece = match this.left.len() {
             left if this.most == usize::MAX => left,
-            // The last piece goes when there is room for it, and with it what watches over the stream: were there more in it than a byte, that would
-            // stay with the connection, and nobody would watch over it.
+            // The watch over the stream ends when its last piece is handed over. So that piece has one byte: a larger one could stay in the connection
+            // with nobody watching.
             left => left.saturating_sub(1).clamp(left.min(1), this.most),
         };
         let piece = this.left.split_to(piece);
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_ends_that_comes_no_further() {
+    async fn a_stream_without_progress_ends() {
         let within = Duration::from_secs(10);
         let begun = Instant::now();
         let stream = async {

@@ -1,14 +1,14 @@
-//! Lines that others can cause, at most one a second: a log that somebody fills hides what matters, and fills the disk that it is on.
+//! Limits log lines that clients can cause to one a second. A client that fills the log would hide other lines, and fill the disk.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
-/// How long after a line of its kind there is no other.
+/// The time between two lines of a kind.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Lines of one kind.
+/// The rate of log lines of one kind.
 #[derive(Debug, Default)]
 pub struct LogRate(Mutex<RateState>);
 
@@ -19,7 +19,7 @@ struct RateState {
 }
 
 impl LogRate {
-    /// Whether a line may be written now; then how many there would have been since the last one.
+    /// Whether a line may be written now. If so, returns how many lines were left out since the last one.
     pub fn admit(&self) -> Option<u64> {
         self.admit_at(Instant::now())
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::LogRate;
 
     #[test]
-    fn of_many_lines_one_a_second_is_written_and_the_others_are_counted() {
+    fn one_line_a_second_is_written_and_the_others_are_counted() {
         let rate = LogRate::default();
         let start = Instant::now();
         let written: Vec<u64> = (0..35)

@@ -294,7 +294,7 @@ fn recipe(options: &str) -> Recipe {
 async fn pipeline() -> Arc<Pipeline> {
     let mut config = Config::default();
     config.cache.disk.path = Default::default();
-    Pipeline::open(&config)
+    Pipeline::open(config.pipeline())
         .await
         .expect("the defaults fit together")
 }

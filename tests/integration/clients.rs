@@ -272,12 +272,15 @@ async fn with_few_descriptors_idle_clients_leave_some_for_operators_and_files() 
         fresh.get("/healthz").await.assert_status(200);
     }
     let log = server.log();
-    assert!(log.contains("fewer connections are taken"), "{log}");
+    assert!(log.contains("fewer connections are accepted"), "{log}");
     assert!(
         log.contains("wanted=10000") && log.contains("connections=32"),
         "{log}"
     );
-    assert!(log.matches("could not be taken").count() < 5, "{log}");
+    assert!(
+        log.matches("cannot accept a connection").count() < 5,
+        "{log}"
+    );
     drop(idle);
     let fresh = crate::support::client::Client::new(server.client.address());
     let target = "/cdn-cgi/image/width=17/a.png";

@@ -119,7 +119,7 @@ async fn the_log_tells_at_the_start_what_renders_may_hold() {
                 if cfg!(target_os = "linux") {
                     "/proc/meminfo"
                 } else {
-                    "by default"
+                    "the default"
                 },
             ],
         ),

@@ -572,7 +572,10 @@ async fn the_command_line_purges_a_running_server() {
     );
     let public = format!("http://{}", server.client.address());
     let (code, text) = purge(&["--admin", &public, "--everything"], &token).await;
-    assert!(code == 1 && text.contains("no admin listener"), "{text}");
+    assert!(
+        code == 1 && text.contains("not the admin listener"),
+        "{text}"
+    );
     let (code, text) = purge(&["--admin", &admin], &token).await;
     assert!(code == 2 && text.contains("--everything"), "{text}");
     server.client.get(TARGET).await.assert_size(160, 120);

@@ -108,8 +108,8 @@ async fn a_folder_a_sitemap_and_a_bucket_are_warmed_and_gone_on_with() {
     assert_has(
         &said,
         &[
-            "warmed 4 of 4 sources: 6 made, 0 kept already, 2 failed\n",
-            "the same command goes on with what is left\n",
+            "warmed 4 of 4 sources: 6 made, 0 in the cache already, 2 failed\n",
+            "run the same command again to do the rest\n",
         ],
     );
     let failed = "failed: https://www.shop.com/missing.jpg: the source was not found\n";
@@ -131,18 +131,18 @@ async fn a_folder_a_sitemap_and_a_bucket_are_warmed_and_gone_on_with() {
     assert_has(
         &said,
         &[
-            "warmed 1 of 1 sources: 0 made, 0 kept already, 2 failed\n",
-            "3 more were done before, as the state says\n",
+            "warmed 1 of 1 sources: 0 made, 0 in the cache already, 2 failed\n",
+            "3 more sources were done before, according to the state file\n",
         ],
     );
     // Without the state, the server is asked, and leaves alone what it has.
     let (code, said, aside) = warm(folder, &[&arguments[..1], &arguments[2..6]].concat()).await;
-    let told = "warmed 2 of 2 sources: 0 made, 4 kept already, 0 failed\n";
+    let told = "warmed 2 of 2 sources: 0 made, 4 in the cache already, 0 failed\n";
     assert_eq!((code, said.as_str(), aside.as_str()), (0, told, ""));
     // Other options are another matter.
     let other = ["/a.jpg", "--options=width=8", "--state=state"];
     let (code, said, _) = warm(folder, &other).await;
-    let told = "warmed 1 of 1 sources: 2 made, 0 kept already, 0 failed\n";
+    let told = "warmed 1 of 1 sources: 2 made, 0 in the cache already, 0 failed\n";
     assert_eq!((code, said.as_str()), (0, told));
 }
 
@@ -177,7 +177,7 @@ async fn an_index_of_sitemaps_is_followed_and_each_source_is_fetched_once() {
     ];
     let arguments = [&[sitemap.as_str()], &options[..]].concat();
     let (code, said, aside) = warm(folder, &arguments).await;
-    let told = "warmed 2 of 2 sources: 8 made, 0 kept already, 0 failed\n";
+    let told = "warmed 2 of 2 sources: 8 made, 0 in the cache already, 0 failed\n";
     assert_eq!((code, said.as_str(), aside.as_str()), (0, told, ""));
     for accept in ["image/avif,image/webp", "*/*"] {
         let target = "/cdn-cgi/image/width=64,format=auto/a.jpg";
@@ -222,7 +222,7 @@ async fn what_makes_no_sense_is_told_before_anything_is_made() {
         ),
         (
             vec!["--sitemap=bad.xml", "--options=width=8"],
-            "the sitemap `bad.xml`: breaks off",
+            "the sitemap `bad.xml`: ends early",
         ),
         (
             vec!["--bucket=photos", "--options=width=8"],
@@ -284,7 +284,7 @@ async fn a_server_that_is_busy_is_asked_again() {
         server.serve("/warm", Answer::file(LINE));
     };
     let ((code, said, aside), ()) = tokio::join!(commanding, telling);
-    let told = "warmed 1 of 1 sources: 1 made, 0 kept already, 0 failed\n";
+    let told = "warmed 1 of 1 sources: 1 made, 0 in the cache already, 0 failed\n";
     assert_eq!((code, said.as_str(), aside.as_str()), (0, told, ""));
     assert_eq!(server.hits("/warm"), 3);
 }
@@ -329,9 +329,9 @@ async fn ctrl_c_ends_with_what_was_done_and_how_to_go_on() {
     assert_has(
         &said,
         &[
-            "warmed 1 of 2 sources: 1 made, 0 kept already, 0 failed\n",
+            "warmed 1 of 2 sources: 1 made, 0 in the cache already, 0 failed\n",
             "stopped: interrupted\n",
-            "the same command goes on with what is left\n",
+            "run the same command again to do the rest\n",
         ],
     );
     let state = std::fs::read_to_string(folder.path().join("state")).expect("it was written");

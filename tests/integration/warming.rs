@@ -369,7 +369,7 @@ async fn calls_are_bounded_and_who_hangs_up_has_nothing_more_begun() {
     let other = r#"{"source":"/c.jpg","options":"width=16,format=webp"}"#;
     let reply = proxy.warm(other).await;
     reply.assert_status(503);
-    assert!(reply.text().contains("too many such calls"), "{reply}");
+    assert!(reply.text().contains("too many /warm requests"), "{reply}");
     drop(calls);
     eventually("a place is free", async || {
         proxy.warm(r#"{"options":"width=16"}"#).await.status == 200

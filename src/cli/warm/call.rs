@@ -1,22 +1,21 @@
-//! Asks the server for the pictures of one source. A server that is busy, restarting or gone for a moment is asked again, with pauses, and
-//! not for ever.
+//! Asks the server for the pictures of one source. When the server is busy or does not answer, it is asked again several times, with pauses.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::super::CommandError;
-use super::super::admin_client::AdminClient;
+use crate::cli::admin_client::AdminClient;
+use crate::cli::error::CommandError;
 
-/// For one call: many pictures, each of which waits until the processors have nothing else to do.
+/// The longest that one request may take. It has many pictures, and each of them waits until the server has nothing else to do.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(6 * 60 * 60);
-/// How long to wait before each further try, in seconds.
+/// The pause before each further try, in seconds.
 const PAUSES: [u64; 8] = [1, 2, 4, 8, 15, 30, 30, 30];
-/// "Too busy", for the server as a whole or for one picture.
+/// The status of a server that is too busy, for the whole request or for one picture.
 const BUSY: u16 = 503;
 
-/// What is wanted of every source, and who makes it.
+/// Asks one server for the same pictures of each source.
 pub(super) struct WarmClient {
     pub admin_client: AdminClient,
     pub options: Vec<String>,
@@ -24,13 +23,13 @@ pub(super) struct WarmClient {
     pub host: Option<String>,
 }
 
-/// What came of one picture.
+/// The result for one picture.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct RenditionReport {
     pub options: String,
     pub accept: String,
     pub result: WarmResult,
-    /// As a client would get it, where there is no picture.
+    /// The status that a client would get, where the picture failed.
     #[serde(default)]
     pub status: u16,
     #[serde(default)]
@@ -48,7 +47,7 @@ pub(super) enum WarmResult {
     Failed,
 }
 
-/// The body of a call.
+/// The body of a request.
 #[derive(Serialize)]
 struct RequestBody<'a> {
     sources: &'a [&'a str],
@@ -58,15 +57,15 @@ struct RequestBody<'a> {
     host: Option<&'a str>,
 }
 
-/// A line of its answer.
+/// A line of the answer.
 #[derive(Deserialize)]
 struct WarmLine {
     renditions: Vec<RenditionReport>,
 }
 
-/// Why a try came to nothing.
+/// Why a request failed.
 enum CallError {
-    /// Another may not.
+    /// Another try may succeed.
     Transient(CommandError),
     Permanent(CommandError),
 }
@@ -79,13 +78,13 @@ impl From<CallError> for CommandError {
 }
 
 impl WarmClient {
-    /// Asks whether the server is there and understands the options. Nothing is made, and nothing is tried twice.
+    /// Checks, with one request, that the server answers and accepts the options. No picture is made.
     pub async fn check(&self) -> Result<(), CommandError> {
         self.ask(&[]).await?;
         Ok(())
     }
 
-    /// Has the pictures of a source made. An error is one of the server, and of every other source too.
+    /// Lets the server make the pictures of a source. An error is one of the server, so that other sources would fail as well.
     pub async fn warm(&self, source: &str) -> Result<Vec<RenditionReport>, CommandError> {
         let mut pauses = PAUSES.iter();
         loop {

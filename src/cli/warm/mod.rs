@@ -1,5 +1,5 @@
-//! `safelight warm`: has a running server make pictures before anybody asks, source by source. It collects the sources, asks for the pictures of
-//! each, and remembers what is done; the server does the work, at idle priority.
+//! `safelight warm`: lets a running server make pictures ahead of requests. This command collects the sources, asks for the pictures of each, and
+//! remembers which are done; the server does the work, at idle priority.
 
 mod call;
 mod lists;
@@ -15,8 +15,8 @@ use clap::Args;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::CommandError;
 use super::admin_client::ServerArguments;
+use super::error::CommandError;
 use call::TIMEOUT;
 use call::WarmClient;
 use progress::Progress;
@@ -27,7 +27,7 @@ use sources::read_file;
 use state::StateFile;
 use state::mark;
 
-/// What to make, of what, and where.
+/// The arguments of `warm`.
 #[derive(Debug, Args)]
 pub struct WarmArguments {
     #[command(flatten)]
@@ -38,35 +38,35 @@ pub struct WarmArguments {
     /// A file with options on each line.
     #[arg(long, value_name = "FILE")]
     presets: Option<String>,
-    /// For which clients format=auto decides: those that show AVIF and WebP, WebP alone, or neither.
+    /// The clients for which format=auto chooses a format: avif for those that show AVIF and WebP, webp for those that show only WebP, none for others.
     #[arg(long, value_name = "CLIENTS", value_delimiter = ',', value_parser = ["avif", "webp", "none"], default_value = "avif,none")]
     accept: Vec<String>,
-    /// What clients call the zone: URLs on this host are paths of the zone.
+    /// The host under which clients know the zone: URLs on this host are paths of the zone.
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
     #[command(flatten)]
     server: ServerArguments,
-    /// Remember what is done in this file, so that the same command goes on where it stopped.
+    /// Remember in this file which sources are done, so that the same command continues where it stopped.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Sources at once.
+    /// How many sources are done at once.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
     parallel: u8,
 }
 
-/// What came of it.
+/// The result of the command.
 #[derive(Debug)]
 pub struct WarmReport {
-    /// What is to be said, a line each.
+    /// The lines to print.
     pub lines: Vec<String>,
-    /// Every picture is there that may be.
+    /// Whether every source was done without a failure.
     pub is_complete: bool,
 }
 
-/// Has the server make the pictures, until all are there, something stands in the way, or Ctrl-C. `say` is told how far it is.
+/// Lets the server make the pictures, until all are made, the server fails, or Ctrl-C. `say` gets the progress.
 ///
 /// # Errors
-/// [`CommandError`] where nothing was begun: no server, no token, or something that makes no sense.
+/// [`CommandError`] where nothing was started: there is no server or no token, or an argument is wrong.
 pub async fn warm(arguments: &WarmArguments, say: fn(&str)) -> Result<WarmReport, CommandError> {
     let config = arguments.server.settings()?;
     let options = options(arguments)?;
@@ -96,11 +96,13 @@ pub async fn warm(arguments: &WarmArguments, say: fn(&str)) -> Result<WarmReport
     progress.end();
     let mut lines = vec![progress.summary()];
     if before > 0 {
-        lines.push(format!("{before} more were done before, as the state says"));
+        lines.push(format!(
+            "{before} more sources were done before, according to the state file"
+        ));
     }
     if host.is_none() && progress.has_failed_with("source-denied") {
         lines.push(
-            "hint: if that host is what clients call the zone, say so with `--host`".to_owned(),
+            "hint: if clients know the zone under that host, name it with `--host`".to_owned(),
         );
     }
     let is_complete = progress.is_complete() && stopped.is_none();
@@ -109,14 +111,14 @@ pub async fn warm(arguments: &WarmArguments, say: fn(&str)) -> Result<WarmReport
     }
     if !is_complete {
         lines.push(match state {
-            Some(_) => "the same command goes on with what is left".to_owned(),
-            None => "the same command goes on: what is there is left alone; with `--state FILE` it is not even asked for".to_owned(),
+            Some(_) => "run the same command again to do the rest".to_owned(),
+            None => "run the same command again to do the rest; with `--state FILE` it skips the sources that are done".to_owned(),
         });
     }
     Ok(WarmReport { lines, is_complete })
 }
 
-/// Those of the command line and those of the file, each once.
+/// The options of the command line and of the file, without duplicates.
 fn options(arguments: &WarmArguments) -> Result<Vec<String>, CommandError> {
     let mut options = arguments.options.clone();
     if let Some(file) = &arguments.presets {
@@ -135,7 +137,7 @@ fn options(arguments: &WarmArguments) -> Result<Vec<String>, CommandError> {
     Ok(options)
 }
 
-/// Has everything made, and returns why it stopped before.
+/// Lets the server make everything, and returns why it stopped early, if it did.
 async fn run(
     warmer: &WarmClient,
     sources: Vec<String>,
@@ -150,7 +152,7 @@ async fn run(
     let mut calls = pin!(calls.buffer_unordered(parallel.into()));
     let mut interrupted = pin!(tokio::signal::ctrl_c());
     let mut reminders = tokio::time::interval(REPORT_INTERVAL);
-    // The first comes at once.
+    // The first tick comes at once.
     reminders.tick().await;
     loop {
         tokio::select! {
@@ -162,7 +164,7 @@ async fn run(
                     if let Some(state) = state.as_mut().filter(|_| is_done)
                         && let Err(error) = state.finish(&source)
                     {
-                        return Some(format!("the state cannot be written: {error}"));
+                        return Some(format!("the state file cannot be written: {error}"));
                     }
                 }
             },

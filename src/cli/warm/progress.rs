@@ -1,4 +1,4 @@
-//! How far it is: a bar on a terminal, else a line every few seconds; and what failed, as it happens.
+//! Shows the progress: a bar on a terminal, or else a line every few seconds. Failures are shown at once.
 
 use std::collections::HashSet;
 use std::io;
@@ -12,12 +12,12 @@ use super::call::RenditionReport;
 use super::call::WarmResult;
 use crate::telemetry::redacted;
 
-/// How often a line is said where there is no bar.
+/// The time between two lines where there is no bar.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(5);
-/// Failures that are told one by one.
+/// How many failures are listed.
 const MAX_REPORTED: usize = 100;
 
-/// What was done, and how it is shown.
+/// Counts of what was done.
 pub(super) struct Progress {
     say: fn(&str),
     bar: Option<ProgressBar>,
@@ -28,12 +28,12 @@ pub(super) struct Progress {
     unstorable: usize,
     failed: usize,
     failures: usize,
-    /// Stable words for what failed.
+    /// The codes of what failed.
     codes: HashSet<String>,
 }
 
 impl Progress {
-    /// Of so many sources.
+    /// The progress of `total` sources.
     pub fn new(total: usize, say: fn(&str)) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total as u64);
@@ -61,7 +61,7 @@ impl Progress {
         progress
     }
 
-    /// Takes in what came of a source, and returns whether nothing of it failed.
+    /// Adds the result for a source, and returns whether none of its pictures failed.
     pub fn take(&mut self, source: &str, renditions: &[RenditionReport]) -> bool {
         self.sources += 1;
         for rendition in renditions {
@@ -78,7 +78,7 @@ impl Progress {
             if self.failures <= MAX_REPORTED {
                 self.print_line(line);
             } else if self.failures == MAX_REPORTED + 1 {
-                self.print_line("further failures are counted and not told");
+                self.print_line("further failures are counted, but not listed");
             }
         }
         let failed = renditions
@@ -89,7 +89,7 @@ impl Progress {
         lines.is_empty()
     }
 
-    /// Says how far it is, where no bar shows it.
+    /// Shows a line with the progress where there is no bar.
     pub fn remind(&self) {
         if self.bar.is_none() {
             (self.say)(&format!(
@@ -101,14 +101,14 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
 
-    /// What was done.
+    /// The summary at the end.
     pub fn summary(&self) -> String {
         format!(
             "warmed {} of {} sources: {}",
@@ -118,12 +118,12 @@ impl Progress {
         )
     }
 
-    /// Whether every source had its turn, and nothing failed.
+    /// Whether every source was done without a failure.
     pub fn is_complete(&self) -> bool {
         self.sources == self.total && self.failed == 0
     }
 
-    /// Whether something failed for this reason.
+    /// Whether something failed with this code.
     pub fn has_failed_with(&self, code: &str) -> bool {
         self.codes.contains(code)
     }
@@ -136,9 +136,9 @@ impl Progress {
             failed,
             ..
         } = self;
-        let mut counts = format!("{made} made, {kept} kept already, {failed} failed");
+        let mut counts = format!("{made} made, {kept} in the cache already, {failed} failed");
         if *unstorable > 0 {
-            counts += &format!(", {unstorable} that their origins let nobody keep");
+            counts += &format!(", {unstorable} that must not be cached");
         }
         counts
     }
@@ -158,13 +158,13 @@ impl Progress {
     }
 }
 
-/// What failed of a source: a line where all of it failed for one reason, else a line for each picture.
+/// The failures of a source: one line where all pictures failed for the same reason, else a line for each picture.
 fn failures(source: &str, renditions: &[RenditionReport]) -> Vec<String> {
     let failed = renditions
         .iter()
         .filter(|one| one.result == WarmResult::Failed);
     let failed: Vec<&RenditionReport> = failed.collect();
-    // What is told here ends up in the logs of whatever runs such commands.
+    // These lines end up in the logs of whatever runs the command.
     let source = redacted(source);
     match failed.first() {
         Some(first)
@@ -191,7 +191,7 @@ mod tests {
     use super::failures;
 
     #[test]
-    fn what_failed_is_told_without_passwords_and_signatures() {
+    fn failures_are_shown_without_passwords_and_signatures() {
         let failed =
             r#"{"options":"width=8","accept":"avif","result":"failed","error":"no such source"}"#;
         let made = r#"{"options":"width=9","accept":"avif","result":"made"}"#;

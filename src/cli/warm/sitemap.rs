@@ -1,4 +1,4 @@
-//! What a sitemap names: pictures, and other sitemaps. Whoever writes one may be hostile: nothing is expanded, and nothing is followed here.
+//! Parses a sitemap: the pictures and the other sitemaps that it names. A sitemap may be hostile, so no entity is expanded, and nothing is fetched here.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::BytesRef;
 use quick_xml::events::Event;
 
-use super::lists::looks_like_picture;
+use crate::cli::extensions::is_picture_path;
 
-/// Elements inside each other; a sitemap with pictures has four.
+/// The deepest nesting of elements. A sitemap with pictures has four levels.
 const MAX_DEPTH: usize = 32;
-/// The longest address, in bytes; sitemaps may have 2048.
+/// The longest address, in bytes. The sitemap protocol allows 2048.
 const MAX_ADDRESS_BYTES: usize = 8 << 10;
 
 /// What a sitemap names, in its order.
@@ -21,20 +21,20 @@ pub(super) struct Sitemap {
     pub sitemaps: Vec<String>,
 }
 
-/// Why a text is no sitemap.
+/// Why a file is not a sitemap.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SitemapError {
-    /// What the parser says.
+    /// The message of the XML parser.
     Xml(String),
-    /// It ends in the middle.
+    /// It ends early.
     Unclosed,
-    /// The outermost element is another.
+    /// The root is another element.
     Root,
-    /// Elements too far inside each other.
+    /// Elements are nested too deeply.
     Deep,
-    /// An address that no browser would take.
+    /// An address is too long for any browser.
     LongAddress,
-    /// An entity that it defines itself.
+    /// It uses an entity that it defines itself.
     Entity(String),
 }
 
@@ -42,9 +42,9 @@ impl fmt::Display for SitemapError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SitemapError::Xml(reason) => write!(out, "must be XML: {reason}"),
-            SitemapError::Unclosed => out.write_str("breaks off in the middle"),
+            SitemapError::Unclosed => out.write_str("ends early"),
             SitemapError::Root => out.write_str("must be XML that begins with <urlset> or <sitemapindex>; plain lists are read with `--file`"),
-            SitemapError::Deep => write!(out, "must not have more than {MAX_DEPTH} elements inside each other"),
+            SitemapError::Deep => write!(out, "must not nest elements more than {MAX_DEPTH} deep"),
             SitemapError::LongAddress => write!(out, "must not have addresses longer than {MAX_ADDRESS_BYTES} bytes"),
             SitemapError::Entity(name) => write!(out, "must not use entities of its own, as `&{name};`"),
         }
@@ -65,7 +65,7 @@ enum Element {
 }
 
 impl Element {
-    /// By its name without a prefix, which every sitemap may choose.
+    /// The element of a name without its prefix, which every sitemap may choose.
     fn of(name: &[u8]) -> Self {
         match name {
             b"urlset" => Element::UrlSet,
@@ -78,7 +78,7 @@ impl Element {
         }
     }
 
-    /// Whether it may stand inside these.
+    /// Checks that the element may be inside these.
     fn check(self, within: &[Element]) -> Result<(), SitemapError> {
         if within.is_empty() && !matches!(self, Element::UrlSet | Element::Index) {
             return Err(SitemapError::Root);
@@ -90,7 +90,7 @@ impl Element {
     }
 }
 
-/// Reads a sitemap or an index of sitemaps: the pictures of image sitemaps, and pages that are pictures by their extension.
+/// Parses a sitemap or an index of sitemaps. Pictures are those of image sitemaps, and pages with the extension of a picture.
 pub(super) fn parse(bytes: &[u8]) -> Result<Sitemap, SitemapError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = Reader::from_reader(bytes);
@@ -148,7 +148,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Sitemap, SitemapError> {
 
 impl Sitemap {
     fn take(&mut self, within: &[Element], address: &str) {
-        // Line breaks and the like are in no address.
+        // No address contains control characters such as line breaks.
         if address.is_empty() || address.chars().any(char::is_control) {
             return;
         }
@@ -157,7 +157,7 @@ impl Sitemap {
             [Element::UrlSet, Element::Url, Element::Image] => {
                 self.pictures.push(address.to_owned());
             }
-            [Element::UrlSet, Element::Url] if looks_like_picture(address) => {
+            [Element::UrlSet, Element::Url] if is_picture_path(address) => {
                 self.pictures.push(address.to_owned());
             }
             _ => {}
@@ -165,7 +165,7 @@ impl Sitemap {
     }
 }
 
-/// The character that `&…;` stands for: one of XML's own five, or a number.
+/// The character of a reference `&…;`: one of the five entities of XML, or a number.
 fn character(reference: &BytesRef<'_>) -> Result<char, SitemapError> {
     let unreadable = |error: &dyn fmt::Display| SitemapError::Xml(error.to_string());
     let number = reference.resolve_char_ref();

@@ -1,4 +1,4 @@
-//! Which sources are meant: those of the command line, of lists, of sitemaps and of buckets, each once and in this order.
+//! Collects the sources of the command line, of lists, of sitemaps and of buckets, in this order and without duplicates.
 
 use std::collections::HashSet;
 use std::collections::VecDeque;
@@ -12,49 +12,50 @@ use flate2::read::MultiGzDecoder;
 use reqwest::Client;
 use url::Url;
 
-use super::super::CommandError;
 use super::lists;
 use super::sitemap;
 use crate::bucket::Bucket;
 use crate::bucket::Timeouts;
+use crate::cli::error::CommandError;
+use crate::cli::extensions::is_picture_path;
 use crate::config::Config;
 use crate::outbound;
 use crate::outbound::USER_AGENT;
 use crate::outbound::root_cause;
 use crate::telemetry::redacted;
 
-/// Sources of one command.
+/// The most sources of one command.
 const MAX_SOURCES: usize = 2_000_000;
-/// The longest source, in bytes; servers refuse heads with longer ones.
+/// The longest source, in bytes. A longer one would not fit into the head of a request.
 const MAX_SOURCE_BYTES: usize = 8 << 10;
-/// The longest list or sitemap, in bytes; the protocol of sitemaps has the same bound.
+/// The longest list or sitemap, in bytes. The sitemap protocol has the same limit.
 const MAX_FILE_BYTES: u64 = 50 << 20;
-/// Sitemaps that are read, in all.
+/// The most sitemaps that are read.
 const MAX_SITEMAPS: usize = 10_000;
-/// Indexes inside each other.
+/// The deepest nesting of indexes.
 const MAX_INDEX_DEPTH: usize = 3;
-/// For one sitemap.
+/// The longest that one sitemap may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What names sources. Each may be given several times.
+/// The arguments that name sources. Each may be given several times.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 pub(super) struct SourceArguments {
     /// Sources: URLs, paths of the zone, bucket:NAME/KEY, or URLs of their renditions.
     #[arg(value_name = "SOURCE")]
     source: Vec<String>,
-    /// A list with a source on each line; `-` reads it from standard input.
+    /// A file with a source on each line; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     file: Vec<String>,
-    /// A sitemap or an index of sitemaps: its <image:loc>, and each <loc> with the extension of a picture.
+    /// A sitemap or an index of sitemaps: each <image:loc>, and each <loc> with the extension of a picture.
     #[arg(long, value_name = "URL_OR_FILE")]
     sitemap: Vec<String>,
-    /// The pictures of a configured bucket, by their extensions, as in photos or photos/cats/.
+    /// A configured bucket, as in photos or photos/cats/: each key with the extension of a picture.
     #[arg(long, value_name = "NAME[/PREFIX]")]
     bucket: Vec<String>,
 }
 
-/// Each source once, in the order in which they are found.
+/// Sources without duplicates, in the order in which they are found.
 #[derive(Default)]
 struct SourceList {
     known: HashSet<String>,
@@ -81,7 +82,7 @@ impl SourceList {
     }
 }
 
-/// Collects them.
+/// Collects the sources.
 pub(super) async fn collect(
     arguments: &SourceArguments,
     config: &Config,
@@ -109,7 +110,8 @@ pub(super) async fn collect(
     Ok(collected.sources)
 }
 
-/// Reads a sitemap and those that it names. Whoever writes an index chooses among the sitemaps of its own host, and nothing else.
+/// Reads a sitemap and the sitemaps that it names. An index may name sitemaps on its own host only, so that a hostile one cannot let this command read
+/// other servers.
 async fn follow(client: &Client, place: &str, into: &mut SourceList) -> Result<(), CommandError> {
     let mut seen = HashSet::from([place.to_owned()]);
     let mut queue = VecDeque::from([(place.to_owned(), 0)]);
@@ -135,7 +137,7 @@ async fn follow(client: &Client, place: &str, into: &mut SourceList) -> Result<(
                 .filter(|child| matches!(child.scheme(), "http" | "https"))
                 .ok_or_else(|| {
                     bad(&format!(
-                        "names `{}`, which is no URL of http or https",
+                        "names `{}`, which is not an http or https URL",
                         redacted(&sitemap)
                     ))
                 })?;
@@ -143,13 +145,13 @@ async fn follow(client: &Client, place: &str, into: &mut SourceList) -> Result<(
                 && child.host() != url.host()
             {
                 return Err(bad(&format!(
-                    "names `{}` on another host; if that is right, use `--sitemap` for it too",
+                    "names `{}` on another host; if that is right, add a `--sitemap` for it",
                     redacted(&sitemap)
                 )));
             }
             if depth == MAX_INDEX_DEPTH {
                 return Err(bad(&format!(
-                    "is the {MAX_INDEX_DEPTH}. index inside another"
+                    "nests indexes more than {MAX_INDEX_DEPTH} deep"
                 )));
             }
             if seen.insert(sitemap.clone()) {
@@ -157,9 +159,7 @@ async fn follow(client: &Client, place: &str, into: &mut SourceList) -> Result<(
             }
         }
         if seen.len() > MAX_SITEMAPS {
-            return Err(bad(&format!(
-                "more than {MAX_SITEMAPS} sitemaps are too many"
-            )));
+            return Err(bad(&format!("names more than {MAX_SITEMAPS} sitemaps")));
         }
     }
     Ok(())
@@ -181,7 +181,7 @@ async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
     let mut answer = sent.map_err(unread)?;
     let status = answer.status().as_u16();
     if status != 200 {
-        return Err(format!("was answered with status {status}"));
+        return Err(format!("the server answered with status {status}"));
     }
     let mut bytes = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(unread)? {
@@ -191,7 +191,7 @@ async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// The content of what may be gzip, whatever its name or its headers say.
+/// The content of a file, which may be gzip whatever its name or its headers say.
 fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Ok(bytes);
@@ -200,12 +200,12 @@ fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     MultiGzDecoder::new(bytes.as_slice())
         .take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut unpacked)
-        .map_err(|error| format!("is broken gzip: {error}"))?;
+        .map_err(|error| format!("is damaged gzip: {error}"))?;
     check_length(&unpacked)?;
     Ok(unpacked)
 }
 
-/// Reads a file that was named on the command line, or standard input.
+/// Reads a file, or standard input for `-`.
 pub(super) fn read_file(name: &str) -> Result<Vec<u8>, CommandError> {
     let unread = |reason: &dyn std::fmt::Display| {
         CommandError::new(format!("the file `{name}` cannot be read: {reason}"))
@@ -246,7 +246,7 @@ async fn list(place: &str, config: &Config, into: &mut SourceList) -> Result<(),
     loop {
         let keys = bucket.list(prefix, after.as_deref()).await;
         let keys = keys.map_err(CommandError::new)?;
-        // Else a service that passes over where to begin would be asked for ever.
+        // A service that ignores where to begin would otherwise be asked for ever.
         let next = keys
             .last()
             .cloned()
@@ -255,7 +255,7 @@ async fn list(place: &str, config: &Config, into: &mut SourceList) -> Result<(),
             return Ok(());
         };
         for key in keys {
-            if lists::looks_like_picture(&key) && !key.chars().any(char::is_control) {
+            if is_picture_path(&key) && !key.chars().any(char::is_control) {
                 into.add(format!("bucket:{name}/{key}"))?;
             }
         }
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_told_by_its_first_bytes_and_bounded() {
+    fn gzip_is_known_by_its_first_bytes_and_limited() {
         assert_eq!(unpacked(b"<urlset/>".to_vec()), Ok(b"<urlset/>".to_vec()));
         assert_eq!(unpacked(packed(3)), Ok(b"aaa".to_vec()));
         let bomb = packed(MAX_FILE_BYTES + 1);
@@ -295,6 +295,6 @@ mod tests {
         let error = unpacked(bomb).expect_err("a bomb");
         assert!(error.contains("at most 52428800 bytes"), "{error}");
         let error = unpacked(packed(3)[..8].to_vec()).expect_err("a part");
-        assert!(error.contains("broken gzip"), "{error}");
+        assert!(error.contains("damaged gzip"), "{error}");
     }
 }

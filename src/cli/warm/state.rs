@@ -1,5 +1,5 @@
-//! What is done, in a file, so that the same command goes on where it stopped: a line for each source, with a mark that stands for what was
-//! wanted of it. Lines are appended whole; what a crash left of the last one is cut off.
+//! The state file, in which a command remembers the sources that are done. It has a line for each source, with a mark that stands for the pictures that
+//! were made. Lines are appended whole; a last line that a crash has left incomplete is cut off.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -9,19 +9,19 @@ use std::io::Read;
 use std::io::Write;
 use std::path::Path;
 
-use super::super::CommandError;
+use crate::cli::error::CommandError;
 
-/// What such a file begins with, so that no other is written to.
+/// The first line of a state file, so that no other file is overwritten.
 const HEAD: &str = "# safelight warm, sources that are done; version 1\n";
 
-/// Sources that are done.
+/// An open state file, and the sources that are done.
 pub(super) struct StateFile {
     file: File,
     mark: String,
     done: HashSet<String>,
 }
 
-/// A mark for what is wanted of every source, in whatever order it is named.
+/// A mark for the pictures that are made of each source. It does not depend on the order of the arguments.
 pub(super) fn mark(options: &[String], accept: &[String], host: Option<&str>) -> String {
     let mut hash = blake3::Hasher::new();
     let sorted = |texts: &[String]| {
@@ -42,11 +42,11 @@ pub(super) fn mark(options: &[String], accept: &[String], host: Option<&str>) ->
 }
 
 impl StateFile {
-    /// Opens a state, or begins it.
+    /// Opens a state file, or creates it.
     pub fn open(path: &Path, mark: String) -> Result<Self, CommandError> {
         let cannot = |error: io::Error| {
             CommandError::new(format!(
-                "the state `{}` cannot be used: {error}",
+                "the state file `{}` cannot be used: {error}",
                 path.display()
             ))
         };
@@ -81,14 +81,14 @@ impl StateFile {
         Ok(StateFile { file, mark, done })
     }
 
-    /// Whether there is nothing left to do for a source.
+    /// Whether a source is done.
     pub fn is_done(&self, source: &str) -> bool {
         self.done.contains(source)
     }
 
-    /// There is nothing left to do for a source.
+    /// Remembers that a source is done.
     pub fn finish(&mut self, source: &str) -> io::Result<()> {
-        // At once: two lines never mix.
+        // One call for the whole line, so that two lines never mix.
         let line = format!("{} {source}\n", self.mark);
         self.file.write_all(line.as_bytes())
     }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_done_stays_done_for_the_same_options_alone() {
+    fn a_source_is_done_for_the_same_options_only() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("state");
         let mut state = StateFile::open(&path, "one".to_owned()).expect("a fresh file");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_last_line_is_cut_off_and_others_are_passed_over() {
+    fn an_incomplete_last_line_is_cut_off() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("state");
         let mut state = StateFile::open(&path, "one".to_owned()).expect("a fresh file");
@@ -128,12 +128,12 @@ mod tests {
         }
         let text = fs::read(&path).expect("a file");
         for cut in 0..text.len() {
-            // Zeros are what some file systems leave behind a crash.
+            // Some file systems leave zeros after a crash.
             let torn = [&text[..cut], b"\0\0".as_slice()].concat();
             for left in [&text[..cut], torn.as_slice()] {
                 fs::write(&path, left).expect("a folder");
                 let Ok(mut state) = StateFile::open(&path, "one".to_owned()) else {
-                    // Of the head alone, with what it never had.
+                    // Part of the first line, followed by bytes that it never has.
                     assert!(left.ends_with(b"\0") && cut < super::HEAD.len());
                     continue;
                 };
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_knows_what_is_wanted_and_not_its_order() {
+    fn the_mark_does_not_depend_on_the_order() {
         let both = texts(&["width=1", "width=2"]);
         let other = texts(&["width=2", "width=1"]);
         let accept = texts(&["avif"]);

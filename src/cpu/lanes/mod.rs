@@ -1,4 +1,4 @@
-//! Who goes next: what waits, what runs, and the bytes that are spoken for. Arithmetic alone; threads and locks are the workers'.
+//! Which job starts next: the jobs that wait, the jobs that run, and the bytes that they reserve. No threads and no locks, those are in `workers`.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,92 +6,55 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::Cost;
-use super::Rejection;
+use super::cost::Cost;
+use super::cost::Lane;
+use super::cost::Rejection;
 
-/// Work up to this estimate takes the fast lane: it is over before a person notices.
-const FAST_LIMIT: Duration = Duration::from_millis(30);
-
-/// For so much fast work that goes first, the oldest work of the normal lane gets its turn.
+/// When fast jobs of so much estimated time have started first, the oldest job of the normal lane is next.
 const STARVATION_LIMIT: Duration = Duration::from_millis(250);
 
-/// Jobs of the idle lane that may wait; what is beyond is not worth remembering.
+/// The longest queue of the idle lane. Background jobs beyond it are not worth keeping.
 const MAX_IDLE_QUEUE: usize = 64;
 
-/// What is said of a wait whose end is not in sight. Nobody is asked to come back later than after a minute.
+/// The wait that is reported where nobody knows how long it takes. Clients are never asked to wait for longer than a minute.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
 
-/// How work is taken up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// Small work. It goes before large work, and one thread does nothing else.
-    Fast,
-    /// Everything else that somebody waits for.
-    Normal,
-    /// Nobody waits for it: it begins only while a processor has nothing else to do.
-    Idle,
-}
-
-impl Lane {
-    /// All of them.
-    pub const ALL: [Lane; 3] = [Lane::Fast, Lane::Normal, Lane::Idle];
-
-    /// The word for metrics.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Lane::Fast => "fast",
-            Lane::Normal => "normal",
-            Lane::Idle => "idle",
-        }
-    }
-
-    fn of(cost: &Cost) -> Lane {
-        if cost.is_idle {
-            Lane::Idle
-        } else if cost.time <= FAST_LIMIT {
-            Lane::Fast
-        } else {
-            Lane::Normal
-        }
-    }
-}
-
-/// What a thread takes up.
+/// The jobs that a thread runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Worker {
-    /// Fast and normal work.
+    /// Fast and normal jobs.
     Regular,
-    /// Fast work alone, so that it never waits for large work to end.
+    /// Fast jobs only, so that they never wait for a large job to end.
     Express,
-    /// Idle work alone.
+    /// Idle jobs only.
     Idle,
 }
 
-/// Jobs of one lane now.
+/// How many jobs a lane has now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneCounts {
-    /// Not begun.
+    /// Jobs that have not started.
     pub waiting: usize,
-    /// Begun.
+    /// Jobs that have started.
     pub running: usize,
 }
 
-/// A name for a job that no other has.
+/// The number of a job, which no other job has.
 pub(super) type JobId = u64;
 
-/// Everything that waits and runs. `W` is the work itself, which is of no interest here.
+/// All jobs that wait or run. `W` is what a worker does for a job.
 pub(super) struct Lanes<W> {
     workers: usize,
-    /// Places for work that waits, the idle lane apart.
+    /// How many foreground jobs may wait.
     queue: usize,
-    /// Bytes that all work together may hold.
+    /// The bytes that all jobs together may hold.
     budget: u64,
     fast: VecDeque<QueuedJob<W>>,
     normal: VecDeque<QueuedJob<W>>,
     idle: VecDeque<QueuedJob<W>>,
     running: Vec<RunningJob>,
     reserved: u64,
-    /// Estimated time of fast work that went before the oldest normal work.
+    /// The estimated time of the fast jobs that have started before the oldest normal job.
     overtaken: Duration,
     next: JobId,
 }
@@ -110,11 +73,11 @@ struct RunningJob {
 }
 
 impl RunningJob {
-    /// How long it will still take: what its estimate leaves, and beyond that as long as it is overdue already. So work that takes somewhat
-    /// longer than was thought keeps others waiting for that little, and what does not end seems soon to last longer than anybody can wait.
+    /// How long the job will still run: the rest of its estimate, or, when it has run for longer, the time by which it has exceeded the estimate.
+    /// So a job that takes a little longer adds a little to the wait of others, and one that does not end soon adds more than anybody can wait.
     ///
-    /// `None` where it is past its deadline as well: work looks at its clock between two steps, so this has not come to the end of a step for as
-    /// long as it was thought to take for all of them, and nobody knows when it will.
+    /// `None` when the job has also passed its deadline. A job looks at the clock between two steps, so one step of this job has taken longer than
+    /// the estimate of all its steps, and nobody knows when it ends.
     fn remaining(&self, now: Instant) -> Option<Duration> {
         let spent = now.saturating_duration_since(self.since);
         let is_stuck = spent > self.cost.time && now > self.cost.deadline;
@@ -138,14 +101,14 @@ impl<W> Lanes<W> {
         }
     }
 
-    /// Takes work in, or says why not and how long it would have waited.
+    /// Adds a job to the queue of its lane, or returns why not and how long it would have waited.
     pub fn enqueue(
         &mut self,
         mut cost: Cost,
         work: W,
         now: Instant,
     ) -> Result<JobId, (Rejection, Duration)> {
-        // Alone, everything fits: whoever asks knows how much is too much.
+        // A job that needs more than the budget runs alone. The caller has checked it against the limit of one job.
         cost.bytes = cost.bytes.min(self.budget);
         let lane = Lane::of(&cost);
         if lane == Lane::Idle {
@@ -169,7 +132,7 @@ impl<W> Lanes<W> {
         Ok(id)
     }
 
-    /// What this worker begins now, if anything: its bytes are reserved.
+    /// The job that this worker starts now, if there is one. Its bytes are reserved.
     pub fn start(&mut self, worker: Worker, now: Instant) -> Option<(JobId, W)> {
         let lane = self.choose(worker)?;
         let QueuedJob { id, cost, work } = self.lane(lane).pop_front()?;
@@ -188,14 +151,14 @@ impl<W> Lanes<W> {
         Some((id, work))
     }
 
-    /// Work has ended: its bytes are free.
+    /// Frees the bytes of a job that has ended.
     pub fn finish(&mut self, id: JobId) {
         if let Some(at) = self.running.iter().position(|job| job.id == id) {
             self.reserved -= self.running.swap_remove(at).cost.bytes;
         }
     }
 
-    /// Takes out what still waits; nobody wants it any more. What runs, runs on.
+    /// Takes a job out of the queue. One that has started runs on.
     pub fn cancel(&mut self, id: JobId) -> Option<W> {
         [&mut self.fast, &mut self.normal, &mut self.idle]
             .into_iter()
@@ -205,7 +168,7 @@ impl<W> Lanes<W> {
             })
     }
 
-    /// Everything that waits.
+    /// Takes all jobs out of the queue.
     pub fn clear(&mut self) -> Vec<W> {
         [&mut self.fast, &mut self.normal, &mut self.idle]
             .into_iter()
@@ -230,7 +193,7 @@ impl<W> Lanes<W> {
         self.workers
     }
 
-    /// What all idle work together may hold: half of the budget stays free for those who do not choose their moment.
+    /// The bytes that all idle jobs together may hold. The other half of the budget stays free for foreground jobs.
     pub fn idle_bytes(&self) -> u64 {
         self.budget / 2
     }
@@ -249,7 +212,7 @@ impl<W> Lanes<W> {
         self.running.is_empty() && !self.has_foreground_work() && self.idle.is_empty()
     }
 
-    /// Whether somebody waits for a worker.
+    /// Whether a foreground job waits.
     fn has_foreground_work(&self) -> bool {
         !self.fast.is_empty() || !self.normal.is_empty()
     }
@@ -268,7 +231,7 @@ impl<W> Lanes<W> {
             Some(bytes <= self.budget - self.reserved)
         };
         let (fast, normal) = (fits(&self.fast), fits(&self.normal));
-        // Its turn has come: if it lacks memory, nothing new may take any.
+        // It is the turn of a normal job. While there is not enough memory for it, no other job may take any.
         let is_turn = self.overtaken >= STARVATION_LIMIT;
         if is_turn && normal == Some(false) {
             return None;
@@ -285,7 +248,7 @@ impl<W> Lanes<W> {
         }
     }
 
-    /// Whether the next idle work leaves half of the budget to the other lanes.
+    /// Whether the next idle job leaves half of the budget to the other lanes.
     fn has_idle_room(&self) -> bool {
         let running = self.running.iter();
         let held: u64 = running
@@ -296,7 +259,7 @@ impl<W> Lanes<W> {
         held + next <= self.idle_bytes()
     }
 
-    /// Places for work of a lane, waiting or running.
+    /// How many jobs may wait or run for a job of this lane to be taken.
     fn capacity(&self, lane: Lane) -> usize {
         let express = usize::from(lane == Lane::Fast);
         self.workers
@@ -304,7 +267,7 @@ impl<W> Lanes<W> {
             .saturating_add(express)
     }
 
-    /// Work that takes up such places. What runs on the thread for fast work is in nobody else's way.
+    /// How many jobs count against the capacity. Those on the thread for fast jobs delay fast jobs only.
     fn occupied(&self, lane: Lane) -> usize {
         let running = self.running.iter().filter(|job| match job.worker {
             Worker::Regular => true,
@@ -314,8 +277,8 @@ impl<W> Lanes<W> {
         self.fast.len() + self.normal.len() + running.count()
     }
 
-    /// When new work of a lane would begin, by the estimates of all that goes before it: when it has a thread, and its bytes. `None` where
-    /// threads or bytes that it needs are held by work of which nobody knows when it ends.
+    /// How long a new job of a lane would wait for a thread and for its bytes, by the estimates of all jobs before it. `None` where it needs the
+    /// thread or the bytes of a job of which nobody knows when it ends.
     fn wait(&self, lane: Lane, bytes: u64, now: Instant) -> Option<Duration> {
         let is_fast = lane == Lane::Fast;
         let mut threads = self.workers + usize::from(is_fast);

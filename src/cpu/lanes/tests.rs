@@ -11,7 +11,7 @@ use super::Worker;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Ten workers' worth of patience is enough for every test but those of deadlines.
+/// The deadline is far away, for all tests but those of deadlines.
 fn cost(millis: u64, bytes: u64, now: Instant) -> Cost {
     Cost {
         bytes,

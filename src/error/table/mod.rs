@@ -1,9 +1,11 @@
-//! The only table from failure to answer: status, Cloudflare's number, one stable word for clients, logs and metrics, and what would make
-//! it go away.
+//! The only table from errors to answers: the status, Cloudflare's number, a stable word for clients, logs and metrics, and what has to change
+//! before the error ends.
 
 use hyper::StatusCode;
 
 use super::Error;
+use super::info::ErrorCacheClass;
+use super::info::ErrorInfo;
 use crate::bucket::BucketProblem;
 use crate::cpu::CpuError;
 use crate::cpu::Lane;
@@ -16,35 +18,9 @@ use crate::request::RequestError;
 use crate::source::SourceError;
 use crate::transform::TransformError;
 
-/// How a failure is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ErrorInfo {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// Cloudflare's number for it.
-    pub number: u16,
-    /// The stable word.
-    pub code: &'static str,
-    /// What it takes to make it go away.
-    pub class: ErrorCacheClass,
-}
-
-/// What it takes to make an error go away, and so for how long it may be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorCacheClass {
-    /// Somebody puts the thing there.
-    NotFound,
-    /// Another URL.
-    Options,
-    /// Another picture, or other options: this source does not become what was asked for.
-    Source,
-    /// Another moment, another client or another setting. Kept by nobody.
-    NoStore,
-}
-
 impl Error {
-    /// The table. Numbers and statuses are those that Cloudflare documents for its own service; where it has several for one number,
-    /// the one that tells the client most.
+    /// How the error is answered. Numbers and statuses are those that Cloudflare documents; where it documents several statuses for a number, the
+    /// one that tells the client most.
     pub fn info(&self) -> ErrorInfo {
         let (status, number, code, class) = match self {
             Error::Request(error) => match error {
@@ -82,7 +58,7 @@ impl Error {
                 SourceError::ClientError(_) => {
                     (403, 9408, "source-status", ErrorCacheClass::NoStore)
                 }
-                // Another door of ours, or another proxy like this: the source leads back to where it is asked for.
+                // This server under another name, or another proxy of this kind: the source leads back to the request.
                 SourceError::ServerError(origin) if origin.status == StatusCode::LOOP_DETECTED => {
                     (508, 9403, "loop", ErrorCacheClass::NoStore)
                 }

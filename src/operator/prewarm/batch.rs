@@ -87,7 +87,7 @@ impl Pipeline {
             }
         }
         for prepared in &prepared {
-            self.metrics.record_prewarm(prepared.word());
+            self.metrics.work.record_prewarm(prepared.word());
         }
         prepared
     }

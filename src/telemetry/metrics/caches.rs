@@ -1,4 +1,4 @@
-//! What is kept, where, and what became of it.
+//! Metrics of the caches.
 
 use std::sync::atomic::AtomicU64;
 
@@ -7,13 +7,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Unit;
 
-use super::Labels;
-use super::Metrics;
-use super::Registrar;
-use super::set;
+use super::registrar::Labels;
+use super::registrar::Registrar;
+use super::registrar::set;
 
-/// Of one server.
-pub(super) struct CacheMetrics {
+/// The metrics of the caches of one server.
+pub struct CacheMetrics {
     interim: Counter,
     stale: Family<Labels<1>, Counter>,
     purges: Family<Labels<2>, Counter>,
@@ -28,131 +27,126 @@ pub(super) struct CacheMetrics {
 }
 
 impl CacheMetrics {
-    pub fn new(names: &mut Registrar<'_>) -> Self {
+    pub(super) fn new(names: &mut Registrar<'_>) -> Self {
         CacheMetrics {
             interim: names.add(
                 "interim_answers",
-                "Pictures answered in a form that a smaller one will take the place of",
+                "Answers with an interim picture, which a smaller file will replace",
                 Counter::default(),
             ),
             stale: names.add(
                 "stale_answers",
-                "Pictures whose source was used although it was not fresh, by the reason",
+                "Answers from a source that was not fresh, by reason",
                 Family::default(),
             ),
             purges: names.add(
                 "purges",
-                "What operators purged, by what it was named by and by whether it is gone or stale",
+                "Purges, by what they name and by whether it is removed (hard) or made stale (soft)",
                 Family::default(),
             ),
             cache_bytes: names.add_in(
                 Unit::Bytes,
                 "cache",
-                "Bytes kept, by tier and store",
+                "Bytes in the cache, by tier and store",
                 Family::default(),
             ),
             cache_entries: names.add(
                 "cache_entries",
-                "Entries kept, by tier and store",
+                "Entries in the cache, by tier and store",
                 Family::default(),
             ),
             cache_events: names.add(
                 "cache_disk_events",
-                "What happened to disk stores since the start",
+                "Events of the disk stores since the start",
                 Family::default(),
             ),
             cache_off: names.add(
                 "cache_disk_off",
-                "1 for a disk store that is not in use, by the reason",
+                "1 while a disk store is not used, by reason",
                 Family::default(),
             ),
             shared_events: names.add(
                 "cache_shared_events",
-                "What happened to the shared cache since the start",
+                "Events of the shared cache since the start",
                 Family::default(),
             ),
             shared_failing: names.add(
                 "cache_shared_failing",
-                "1 where the shared cache fails, and is done without",
+                "1 while the shared cache fails and is not used, by direction",
                 Family::default(),
             ),
             shared_waiting: names.add(
                 "cache_shared_waiting",
-                "Entries to be written to the shared cache",
+                "Entries that wait to be written to the shared cache",
                 Gauge::default(),
             ),
             shared_waiting_bytes: names.add_in(
                 Unit::Bytes,
                 "cache_shared_waiting",
-                "Bytes to be written to the shared cache",
+                "Bytes that wait to be written to the shared cache",
                 Gauge::default(),
             ),
         }
     }
 }
 
-impl Metrics {
-    /// A picture was answered that a smaller one will take the place of.
+impl CacheMetrics {
+    /// Counts an answer with an interim picture.
     pub fn record_interim(&self) {
-        self.caches.interim.inc();
+        self.interim.inc();
     }
 
-    /// A source was used although it was not fresh; `reason` is `revalidating` or `origin-failed`.
+    /// Counts an answer from a source that was not fresh; `reason` is `revalidating` or `origin-failed`.
     pub fn record_stale(&self, reason: &'static str) {
-        self.caches.stale.get_or_create(&[("reason", reason)]).inc();
+        self.stale.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// Something was purged; `target` is what it was named by.
+    /// Counts a purge; `target` is what it names.
     pub fn record_purge(&self, target: &'static str, soft: bool) {
         let kind = if soft { "soft" } else { "hard" };
-        self.caches
-            .purges
+        self.purges
             .get_or_create(&[("target", target), ("kind", kind)])
             .inc();
     }
 
-    /// What one store holds now.
+    /// Sets what one store holds now.
     pub fn set_cache(&self, tier: &'static str, store: &'static str, entries: u64, bytes: u64) {
         let labels = [("tier", tier), ("store", store)];
-        set(&self.caches.cache_entries.get_or_create(&labels), entries);
-        set(&self.caches.cache_bytes.get_or_create(&labels), bytes);
+        set(&self.cache_entries.get_or_create(&labels), entries);
+        set(&self.cache_bytes.get_or_create(&labels), bytes);
     }
 
-    /// How often something has happened to a disk store.
+    /// Sets how often something has happened to a disk store.
     pub fn set_cache_events(&self, store: &'static str, event: &'static str, count: u64) {
-        self.caches
-            .cache_events
+        self.cache_events
             .get_or_create(&[("store", store), ("event", event)])
             .set(count);
     }
 
-    /// Whether a disk store is not in use for this reason.
+    /// Sets whether a disk store is not used for this reason.
     pub fn set_cache_off(&self, store: &'static str, reason: &'static str, is_off: bool) {
-        self.caches
-            .cache_off
+        self.cache_off
             .get_or_create(&[("store", store), ("reason", reason)])
             .set(i64::from(is_off));
     }
 
-    /// How often something has happened to the shared cache.
+    /// Sets how often something has happened to the shared cache.
     pub fn set_shared_events(&self, event: &'static str, count: u64) {
-        self.caches
-            .shared_events
+        self.shared_events
             .get_or_create(&[("event", event)])
             .set(count);
     }
 
-    /// Whether the shared cache fails; `direction` is `read`, `write` or `purges`.
+    /// Sets whether the shared cache fails; `direction` is `read`, `write` or `purges`.
     pub fn set_shared_failing(&self, direction: &'static str, is_failing: bool) {
-        self.caches
-            .shared_failing
+        self.shared_failing
             .get_or_create(&[("direction", direction)])
             .set(is_failing.into());
     }
 
-    /// What is to be written to the shared cache.
+    /// Sets what waits to be written to the shared cache.
     pub fn set_shared_waiting(&self, entries: u64, bytes: u64) {
-        set(&self.caches.shared_waiting, entries);
-        set(&self.caches.shared_waiting_bytes, bytes);
+        set(&self.shared_waiting, entries);
+        set(&self.shared_waiting_bytes, bytes);
     }
 }

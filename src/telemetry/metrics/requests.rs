@@ -1,4 +1,4 @@
-//! Requests, answers and connections.
+//! Metrics of requests, answers and connections.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -10,11 +10,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
-use super::Labels;
-use super::Metrics;
-use super::Registrar;
-use super::seconds;
-use super::set;
+use super::registrar::Labels;
+use super::registrar::Registrar;
+use super::registrar::seconds;
+use super::registrar::set;
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +29,7 @@ pub enum RequestOutcome {
 }
 
 impl RequestOutcome {
-    /// The word for labels and log lines.
+    /// The word in labels and log lines.
     pub const fn word(self) -> &'static str {
         match self {
             RequestOutcome::Memory => "memory",
@@ -45,18 +44,18 @@ impl RequestOutcome {
     }
 }
 
-/// What most answers are, by status and outcome.
+/// The status and outcome of most answers.
 const COMMON: [(u16, RequestOutcome); 3] = [
     (200, RequestOutcome::Memory),
     (200, RequestOutcome::Disk),
     (304, RequestOutcome::NotModified),
 ];
 
-/// Of one server.
-pub(super) struct RequestMetrics {
+/// The metrics of the requests of one server.
+pub struct RequestMetrics {
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<Labels<1>, Histogram>,
-    /// The two above for each of [`COMMON`], looked up once.
+    /// The two metrics above for each of [`COMMON`], looked up once.
     common: [OnceLock<(Counter, Histogram)>; COMMON.len()],
     errors: Family<Labels<1>, Counter>,
     in_flight: Gauge,
@@ -66,7 +65,7 @@ pub(super) struct RequestMetrics {
 }
 
 impl RequestMetrics {
-    pub fn new(names: &mut Registrar<'_>) -> Self {
+    pub(super) fn new(names: &mut Registrar<'_>) -> Self {
         RequestMetrics {
             requests: names.add(
                 "requests",
@@ -82,7 +81,7 @@ impl RequestMetrics {
             common: Default::default(),
             errors: names.add(
                 "errors",
-                "Requests without a picture, by the word of the error",
+                "Requests that ended with an error, by its code",
                 Family::default(),
             ),
             in_flight: names.add(
@@ -93,13 +92,13 @@ impl RequestMetrics {
             connections: names.add("connections", "Connections open now", Gauge::default()),
             remembered: names.add(
                 "requests_remembered",
-                "Requests whose meaning is remembered",
+                "Parsed requests that are remembered",
                 Gauge::default(),
             ),
             remembered_bytes: names.add_in(
                 Unit::Bytes,
                 "requests_remembered",
-                "Bytes that this takes",
+                "Bytes of the parsed requests that are remembered",
                 Gauge::default(),
             ),
         }
@@ -112,9 +111,9 @@ struct RequestLabels {
     outcome: &'static str,
 }
 
-impl Metrics {
-    /// A request was answered.
-    pub fn record_request(&self, status: u16, outcome: RequestOutcome, time: Duration) {
+impl RequestMetrics {
+    /// Counts a request and its time.
+    pub fn record(&self, status: u16, outcome: RequestOutcome, time: Duration) {
         let labels = RequestLabels {
             status,
             outcome: outcome.word(),
@@ -122,8 +121,8 @@ impl Metrics {
         let counts = |labels: &RequestLabels| {
             let seconds = [("outcome", labels.outcome)];
             (
-                self.requests.requests.get_or_create_owned(labels),
-                self.requests.request_seconds.get_or_create_owned(&seconds),
+                self.requests.get_or_create_owned(labels),
+                self.request_seconds.get_or_create_owned(&seconds),
             )
         };
         let place = COMMON
@@ -131,7 +130,7 @@ impl Metrics {
             .position(|&common| common == (status, outcome));
         let found;
         let (count, seconds) = match place {
-            Some(place) => self.requests.common[place].get_or_init(|| counts(&labels)),
+            Some(place) => self.common[place].get_or_init(|| counts(&labels)),
             None => {
                 found = counts(&labels);
                 &found
@@ -141,29 +140,29 @@ impl Metrics {
         seconds.observe(time.as_secs_f64());
     }
 
-    /// A request ended without a picture.
+    /// Counts a request that ended with an error.
     pub fn record_error(&self, code: &'static str) {
-        self.requests.errors.get_or_create(&[("code", code)]).inc();
+        self.errors.get_or_create(&[("code", code)]).inc();
     }
 
-    /// Counts a request as being answered until the guard is dropped.
+    /// Counts a request in flight until the guard is dropped.
     pub fn count_request(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.requests.in_flight)
+        GaugeGuard::new(&self.in_flight)
     }
 
-    /// Counts a connection as open until the guard is dropped.
+    /// Counts an open connection until the guard is dropped.
     pub fn count_connection(&self) -> GaugeGuard {
-        GaugeGuard::new(&self.requests.connections)
+        GaugeGuard::new(&self.connections)
     }
 
-    /// Requests whose meaning is remembered now, and the bytes that this takes.
+    /// Sets how many parsed requests are remembered, and their bytes.
     pub fn set_remembered(&self, entries: u64, bytes: u64) {
-        set(&self.requests.remembered, entries);
-        set(&self.requests.remembered_bytes, bytes);
+        set(&self.remembered, entries);
+        set(&self.remembered_bytes, bytes);
     }
 }
 
-/// One more, for as long as it lives.
+/// Adds one to a gauge until it is dropped.
 #[derive(Debug)]
 pub struct GaugeGuard(Gauge);
 

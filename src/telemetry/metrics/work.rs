@@ -1,4 +1,4 @@
-//! What answers cost: fetches, renders, processor time, and work ahead of and behind requests.
+//! Metrics of fetches, renders and background work.
 
 use std::time::Duration;
 
@@ -8,11 +8,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
-use super::Labels;
-use super::Metrics;
-use super::Registrar;
-use super::seconds;
-use super::set;
+use super::registrar::Labels;
+use super::registrar::Registrar;
+use super::registrar::seconds;
+use super::registrar::set;
 
 /// The steps of a render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,8 +31,8 @@ impl RenderStep {
     }
 }
 
-/// Of one server.
-pub(super) struct WorkMetrics {
+/// The metrics of the work of one server.
+pub struct WorkMetrics {
     source_fetches: Family<Labels<1>, Counter>,
     source_bytes: Counter,
     source_fetches_now: Family<Labels<1>, Gauge>,
@@ -52,11 +51,11 @@ pub(super) struct WorkMetrics {
 }
 
 impl WorkMetrics {
-    pub fn new(names: &mut Registrar<'_>) -> Self {
+    pub(super) fn new(names: &mut Registrar<'_>) -> Self {
         WorkMetrics {
             source_fetches: names.add(
                 "source_fetches",
-                "Questions to origins, by their result",
+                "Requests to origins, by result",
                 Family::default(),
             ),
             source_bytes: names.add_in(
@@ -67,18 +66,18 @@ impl WorkMetrics {
             ),
             source_fetches_now: names.add(
                 "source_fetches_in_flight",
-                "FetchCounts now, by whether they wait for their turn or run",
+                "Fetches that wait or run now",
                 Family::default(),
             ),
             source_reserved: names.add_in(
                 Unit::Bytes,
                 "source_reserved",
-                "Bytes of sources that are fetched, wait for a worker, are rendered or just were",
+                "Bytes reserved for sources, from their fetch to the end of their render",
                 Gauge::default(),
             ),
             source_refusals: names.add(
                 "source_refusals",
-                "FetchCounts that were given up before they were made, by what there was too little of",
+                "Fetches that were given up because of load, by reason",
                 Family::default(),
             ),
             renders: names.add("renders", "Pictures made, by format", Family::default()),
@@ -90,105 +89,98 @@ impl WorkMetrics {
             ),
             cpu_jobs: names.add(
                 "cpu_jobs",
-                "Transformations now, by lane, and by whether they wait or run",
+                "Transformations that wait or run now, by lane",
                 Family::default(),
             ),
             cpu_refusals: names.add(
                 "cpu_refusals",
-                "Transformations that were not taken up, by what there was too little of",
+                "Transformations that were rejected because of load, by reason",
                 Family::default(),
             ),
             cpu_reserved: names.add_in(
                 Unit::Bytes,
                 "cpu_reserved",
-                "Bytes that running transformations may hold, by their estimates",
+                "Bytes reserved by running transformations, by their estimates",
                 Gauge::default(),
             ),
             cpu_ratio: names.add(
                 "cpu_used_per_estimate",
-                "Processor time of transformations, as a multiple of its estimate, by format",
+                "CPU time of transformations as a multiple of its estimate, by format",
                 Family::new_with_constructor(ratios),
             ),
             reduced_copies: names.add(
                 "derivatives",
-                "Smaller copies of large sources that were to be made, by the result",
+                "Reduced copies of large sources, by result",
                 Family::default(),
             ),
             large_sources: names.add(
                 "large_sources",
-                "Pictures begun that a smaller copy of their source serves, by what was decoded",
+                "Renders that a reduced copy of the source can serve, by what was decoded",
                 Family::default(),
             ),
             upgrades: names.add(
                 "upgrades",
-                "Interim pictures whose place was to be taken, by the result",
+                "Replacements of interim pictures, by result",
                 Family::default(),
             ),
             prepared: names.add(
                 "prepared",
-                "Pictures that were to be there before anybody asks, by the result",
+                "Pictures made ahead of requests, by result",
                 Family::default(),
             ),
         }
     }
 }
 
-/// From a tenth of an estimate to eight times of it.
+/// A histogram of ratios, from a tenth of an estimate to eight times of it.
 fn ratios() -> Histogram {
     Histogram::new([0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0])
 }
 
-impl Metrics {
-    /// An origin was asked; `result` is `fetched`, `not-modified` or the word of an error.
+impl WorkMetrics {
+    /// Counts a request to an origin; `result` is `fetched`, `not-modified` or the code of an error.
     pub fn record_fetch(&self, result: &'static str, bytes: u64) {
-        self.work
-            .source_fetches
+        self.source_fetches
             .get_or_create(&[("result", result)])
             .inc();
-        self.work.source_bytes.inc_by(bytes);
+        self.source_bytes.inc_by(bytes);
     }
 
-    /// FetchCounts now.
+    /// Sets how many fetches wait and run now.
     pub fn set_fetches(&self, waiting: usize, running: usize) {
         for (state, fetches) in [("waiting", waiting), ("running", running)] {
-            let gauge = self
-                .work
-                .source_fetches_now
-                .get_or_create(&[("state", state)]);
+            let gauge = self.source_fetches_now.get_or_create(&[("state", state)]);
             set(&gauge, fetches as u64);
         }
     }
 
-    /// Bytes that sources hold.
+    /// Sets the bytes that are reserved for sources.
     pub fn set_source_reserved(&self, bytes: u64) {
-        set(&self.work.source_reserved, bytes);
+        set(&self.source_reserved, bytes);
     }
 
-    /// A source was not fetched, or given up on the way, for want of something.
+    /// Counts a fetch that was given up because of load.
     pub fn record_source_refusal(&self, reason: &'static str) {
-        self.work
-            .source_refusals
+        self.source_refusals
             .get_or_create(&[("reason", reason)])
             .inc();
     }
 
-    /// A picture was made.
+    /// Counts a render and the time of its steps.
     pub fn record_render(&self, format: &'static str, steps: [(RenderStep, Duration); 3]) {
-        self.work.renders.get_or_create(&[("format", format)]).inc();
+        self.renders.get_or_create(&[("format", format)]).inc();
         for (step, time) in steps {
-            self.work
-                .render_seconds
+            self.render_seconds
                 .get_or_create(&[("step", step.word())])
                 .observe(time.as_secs_f64());
         }
     }
 
-    /// Transformations of a lane now.
+    /// Sets how many transformations of a lane wait and run now.
     pub fn set_cpu_jobs(&self, lane: &'static str, waiting: usize, running: usize) {
         for (state, jobs) in [("waiting", waiting), ("running", running)] {
             set(
                 &self
-                    .work
                     .cpu_jobs
                     .get_or_create(&[("lane", lane), ("state", state)]),
                 jobs as u64,
@@ -196,56 +188,44 @@ impl Metrics {
         }
     }
 
-    /// Bytes that running transformations may hold.
+    /// Sets the bytes that running transformations have reserved.
     pub fn set_cpu_reserved(&self, bytes: u64) {
-        set(&self.work.cpu_reserved, bytes);
+        set(&self.cpu_reserved, bytes);
     }
 
-    /// A transformation was not taken up.
+    /// Counts a transformation that was rejected because of load.
     pub fn record_cpu_rejection(&self, reason: &'static str) {
-        self.work
-            .cpu_refusals
-            .get_or_create(&[("reason", reason)])
-            .inc();
+        self.cpu_refusals.get_or_create(&[("reason", reason)]).inc();
     }
 
-    /// A transformation took so much of the processor, and was thought to take so much.
+    /// Records the CPU time of a transformation, and its estimate.
     pub fn record_cpu_ratio(&self, format: &'static str, used: Duration, estimate: Duration) {
-        self.work
-            .cpu_ratio
+        self.cpu_ratio
             .get_or_create(&[("format", format)])
             .observe(used.as_secs_f64() / estimate.as_secs_f64().max(1e-6));
     }
 
-    /// A smaller copy of a large source was to be made; `result` is `made`, `failed` or `skipped`.
+    /// Counts a reduced copy of a large source; `result` is `made`, `failed` or `skipped`.
     pub fn record_reduced_copy(&self, result: &'static str) {
-        self.work
-            .reduced_copies
+        self.reduced_copies
             .get_or_create(&[("result", result)])
             .inc();
     }
 
-    /// A picture is made that a smaller copy of its source would serve; `decoded` is `source` or `derivative`.
+    /// Counts a render that a reduced copy of the source can serve; `decoded` is `source` or `derivative`.
     pub fn record_large_source(&self, decoded: &'static str) {
-        self.work
-            .large_sources
+        self.large_sources
             .get_or_create(&[("decoded", decoded)])
             .inc();
     }
 
-    /// The place of an interim picture was to be taken; `result` is `made`, `failed` or `skipped`.
+    /// Counts the replacement of an interim picture; `result` is `made`, `failed` or `skipped`.
     pub fn record_upgrade(&self, result: &'static str) {
-        self.work
-            .upgrades
-            .get_or_create(&[("result", result)])
-            .inc();
+        self.upgrades.get_or_create(&[("result", result)]).inc();
     }
 
-    /// A picture was to be there before anybody asks; `result` is `made`, `kept`, `unstorable` or `failed`.
+    /// Counts a picture made ahead of requests; `result` is `made`, `kept`, `unstorable` or `failed`.
     pub fn record_prewarm(&self, result: &'static str) {
-        self.work
-            .prepared
-            .get_or_create(&[("result", result)])
-            .inc();
+        self.prepared.get_or_create(&[("result", result)]).inc();
     }
 }

@@ -61,7 +61,9 @@ impl TestProxy {
         config.admin.token = Token::new(TOKEN).expect("a token");
         change(&mut config);
 
-        let pipeline = Pipeline::open(&config).await.expect("right settings");
+        let pipeline = Pipeline::open(config.pipeline())
+            .await
+            .expect("right settings");
         let any = ([127, 0, 0, 1], 0).into();
         let public = server::listen("server.listen", any).await.expect("a port");
         let private = server::listen("admin.listen", any).await.expect("a port");

@@ -1,4 +1,4 @@
-//! Section `[limits]`: the sizes that several rooms share.
+//! Section `[limits]` of the settings: limits that several modules share.
 
 use std::num::NonZeroU32;
 
@@ -13,7 +13,7 @@ use crate::units::AutoByteSize;
 use crate::units::ByteSize;
 use crate::units::above_zero;
 
-/// What one request, and all of them together, may take.
+/// What one request, and all of them together, may use.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
@@ -24,26 +24,26 @@ pub struct LimitsConfig {
     pub source_pixels: u64,
     /// The longest side of an output, in pixels.
     pub output_side: NonZeroU32,
-    /// What all renders together may hold; by default a share of the memory that there is.
+    /// What all renders together may hold; by default a share of the memory of the system.
     pub render_memory: AutoByteSize,
-    /// The largest AVIF output, in pixels; what is larger becomes WebP.
+    /// The largest AVIF output, in pixels. Larger ones become WebP.
     pub avif_pixels: u64,
     /// The largest animation that is transformed, in pixels of all its frames, as they are or as they become.
     pub animation_pixels: u64,
-    /// What becomes of larger ones.
+    /// What is done with larger animations.
     pub large_animations: LargeAnimations,
     /// Whether SVG may be made into pixels.
     pub rasterize_svg: bool,
-    /// What becomes of a JPEG that lacks its end.
+    /// What is done with a JPEG that ends early.
     pub truncated: TruncatedSources,
-    /// Renders at once, apart from one small one; 0: one for each processor.
+    /// How many renders run at once, beside one small one; 0: one for each processor.
     #[serde(deserialize_with = "workers")]
     pub workers: usize,
-    /// Renders that may wait for a worker; more are refused with 503.
+    /// How many renders may wait for a worker. More are refused with 503.
     pub queue: usize,
 }
 
-/// As many threads as a server could have use for: a mistyped number must not exhaust the system.
+/// Reads `workers`, which is limited so that a mistyped number cannot exhaust the system.
 fn workers<'de, D: Deserializer<'de>>(input: D) -> Result<usize, D::Error> {
     const MOST: usize = 1024;
     let workers = usize::deserialize(input)?;
@@ -84,12 +84,12 @@ impl Default for LimitsConfig {
 }
 
 impl LimitsConfig {
-    /// What all renders together may hold, where there are so many bytes of memory, as far as that is known. A quarter leaves room for
-    /// sources, for what is kept in memory, and for whatever else runs on the machine.
+    /// What all renders together may hold on a system with so many bytes of memory, if that is known. A quarter of it leaves room for sources, for the
+    /// memory cache, and for other processes.
     pub fn render_memory(&self, memory: Option<u64>) -> ByteSize {
-        /// Holds most pictures of 24 megapixels. Where even half of the memory is less, that half must do.
+        /// Enough for most pictures of 24 megapixels. On a system with less than twice of this, half of its memory.
         const LEAST: u64 = 256 << 20;
-        /// Keeps every processor of a large machine busy, and leaves the rest to those with whom it may be shared.
+        /// Enough to keep every processor of a large machine busy.
         const MOST: u64 = 16 << 30;
         match (self.render_memory, memory) {
             (AutoByteSize::Fixed(size), _) => size,
@@ -100,7 +100,7 @@ impl LimitsConfig {
         }
     }
 
-    /// What bounds one render, where all together may hold so much.
+    /// The limits of one render, where all renders together may hold `render_memory`.
     pub fn of_render(&self, render_memory: ByteSize) -> Limits {
         Limits {
             source_pixels: self.source_pixels,
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_of_the_operator_holds_whatever_there_is() {
+    fn a_configured_size_applies_to_every_system() {
         let limits = LimitsConfig {
             render_memory: AutoByteSize::Fixed(ByteSize::mib(77)),
             ..LimitsConfig::default()

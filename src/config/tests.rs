@@ -1,0 +1,169 @@
+use super::Config;
+use crate::units::AutoByteSize;
+use crate::units::ByteSize;
+
+const SHIPPED: &str = include_str!("../../config.toml");
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn wrong(text: &str) -> Vec<String> {
+    let error = Config::parse(text, []).expect_err("the text is wrong");
+    error.to_string().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_shipped_file_states_the_defaults() {
+    assert_eq!(Config::parse(SHIPPED, []), Ok(Config::default()));
+}
+
+#[test]
+fn the_shipped_file_names_every_setting() {
+    let sections: toml::Table = SHIPPED.parse().expect("the shipped file is TOML");
+    for section in [
+        "server", "admin", "zone", "sources", "fetch", "defaults", "policy", "cache", "limits",
+        "log",
+    ] {
+        assert!(sections.contains_key(section), "[{section}] is missing");
+    }
+}
+
+#[test]
+fn every_bad_value_is_reported_at_once() {
+    let lines = wrong(
+        "[server]\nlisten = \"nowhere\"\nprefixes = [\"images\"]\n[limits]\nsource_bytes = \"12 MB\"\n[cache.disk]\npaht = \"x\"\n\
+         [defaults]\nquality = 300\n[nonsense]\nx = 1\n[zone]\norigin = \"ftp://x\"\n",
+    );
+    for part in [
+        "server.listen",
+        "server.prefixes",
+        "limits.source_bytes",
+        "12 MB",
+        "paht",
+        "defaults.quality",
+        "nonsense",
+        "zone.origin",
+    ] {
+        assert!(
+            lines.iter().any(|line| line.contains(part)),
+            "{part} is not reported: {lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn entries_of_lists_keep_their_numbers() {
+    let lines = wrong(
+        "[sources]\nallowed = [\"b.com\", \"a b\", \"c.com\", \"d e\", \"f g\"]\n\
+         [[bucket]]\nname = 1\n[[bucket]]\nname = \"b\"\nstyle = \"odd\"\n[[bucket]]\nregion = 7\n",
+    );
+    let names: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.split('`').nth(1))
+        .collect();
+    for name in [
+        "sources.allowed[1]",
+        "sources.allowed[3]",
+        "sources.allowed[4]",
+        "bucket[0].name",
+        "bucket[1].style",
+        "bucket[2].region",
+    ] {
+        assert!(names.contains(&name), "{name} is not in {lines:#?}");
+    }
+}
+
+#[test]
+fn the_environment_goes_over_the_file() {
+    let config = Config::parse(
+        SHIPPED,
+        variables(&[
+            ("SAFELIGHT__SERVER__LISTEN", "0.0.0.0:9000"),
+            ("SAFELIGHT__LIMITS__SOURCE_PIXELS", "1000"),
+            ("SAFELIGHT__CACHE__MEMORY__RENDITIONS", "1 GiB"),
+            (
+                "SAFELIGHT__SERVER__PREFIXES",
+                "[\"/cdn-cgi/image/\", \"/dynamic/image/\"]",
+            ),
+            ("SAFELIGHT__ZONE__ORIGIN", "https://example.com/pictures"),
+        ]),
+    )
+    .expect("all of them are right");
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:9000");
+    assert_eq!(config.limits.source_pixels, 1000);
+    assert_eq!(config.cache.memory.renditions.bytes(), 1 << 30);
+    assert!(
+        config
+            .server
+            .prefixes
+            .is_image_path("/dynamic/image/w=1/a.jpg")
+    );
+}
+
+#[test]
+fn workers_are_bounded() {
+    let config = Config::parse("[limits]\nworkers = 1024\n", []).expect("as many as may be");
+    assert_eq!(config.limits.workers, 1024);
+    let error = Config::parse("[limits]\nworkers = 1025\n", []).expect_err("too many");
+    assert_eq!(
+        error.to_string().trim(),
+        "setting `limits.workers`: must be a number from 0 to 1024, got `1025`"
+    );
+}
+
+#[test]
+fn the_memory_of_renders_is_auto_or_a_size() {
+    for (value, size) in [
+        ("\"auto\"", AutoByteSize::Auto),
+        ("\"700 MiB\"", AutoByteSize::Fixed(ByteSize::mib(700))),
+        ("1048576", AutoByteSize::Fixed(ByteSize::mib(1))),
+    ] {
+        let text = format!("[limits]\nrender_memory = {value}\n");
+        let config = Config::parse(&text, []).expect("is right");
+        assert_eq!(config.limits.render_memory, size, "{value}");
+    }
+    for value in ["half", "1 GB", "-1"] {
+        let lines = wrong(&format!("[limits]\nrender_memory = \"{value}\"\n"));
+        let expected = format!(
+            "setting `limits.render_memory`: must be \"auto\" or a size such as \"100 MiB\" (units B, KiB, MiB, GiB, TiB), got `{value}`"
+        );
+        assert_eq!(lines, [expected]);
+    }
+    for value in ["true", "-1", "[1]"] {
+        let lines = wrong(&format!("[limits]\nrender_memory = {value}\n"));
+        assert!(lines[0].contains("limits.render_memory"), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let error = Config::parse(
+        "",
+        variables(&[
+            ("SAFELIGHT__SERVER__LISTN", "x"),
+            ("SAFELIGHT__LIMITS__QUEUE", "many"),
+        ]),
+    )
+    .expect_err("both are wrong")
+    .to_string();
+    assert!(
+        error.contains("server.listn") || error.contains("listn"),
+        "{error}"
+    );
+    assert!(error.contains("limits.queue"), "{error}");
+}
+
+#[test]
+fn a_bad_bucket_never_tells_its_secret() {
+    let text = "[[bucket]]\nname = \"b\"\nbucket = \"b\"\nregion = \"eu-west-1\"\ncredentials = { key = \"AK\", secrt = \"hunter2\" }\n";
+    assert!(!wrong(text).concat().contains("hunter2"));
+    assert!(
+        !wrong("[[bucket]]\ncredentials = { key = \"AK\", secret = \"hunter2\" \n")
+            .concat()
+            .contains("hunter2")
+    );
+}

@@ -1,0 +1,41 @@
+//! What the pipeline is built from. `config` makes it from several sections of the settings.
+
+use std::time::Duration;
+
+use super::limits::LimitsConfig;
+use crate::bucket;
+use crate::cache;
+use crate::policy;
+use crate::policy::ZoneOrigin;
+use crate::request::Prefixes;
+use crate::source;
+
+/// The settings of the pipeline and of the modules that it joins.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Paths that transformation URLs begin with.
+    pub prefixes: Prefixes,
+    /// The longest that a request may take, from its head to the head of its answer.
+    pub request_timeout: Duration,
+    /// What sources without a host are relative to.
+    pub zone: ZoneOrigin,
+    /// Every configured bucket, the one of the shared cache included.
+    pub buckets: Vec<bucket::Config>,
+    /// Which requests are allowed, and what stands in for options that they leave open.
+    pub policy: policy::Config,
+    /// How sources are fetched.
+    pub fetch: source::Config,
+    /// What is cached, where, and for how long.
+    pub cache: cache::Config,
+    /// What one request, and all of them together, may take.
+    pub limits: LimitsConfig,
+}
+
+impl Config {
+    /// The buckets that sources may be in: all but that of the shared cache.
+    pub(super) fn source_buckets(&self) -> Vec<bucket::Config> {
+        let cache_bucket = self.policy.cache_bucket.as_deref();
+        let is_source = |bucket: &&bucket::Config| Some(bucket.name.as_str()) != cache_bucket;
+        self.buckets.iter().filter(is_source).cloned().collect()
+    }
+}

@@ -1,0 +1,70 @@
+//! The headers of one picture that are the same whoever asks for it.
+
+use hyper::HeaderMap;
+use hyper::header::AGE;
+use hyper::header::CACHE_CONTROL;
+use hyper::header::CONTENT_SECURITY_POLICY;
+use hyper::header::ETAG;
+use hyper::header::HeaderValue;
+use hyper::header::LAST_MODIFIED;
+use hyper::header::X_CONTENT_TYPE_OPTIONS;
+
+use super::fields::CACHE_STATUS;
+use super::fields::CF_RESIZED;
+use super::fields::CONTENT_POLICY;
+use super::fields::NOSNIFF;
+use super::fields::SERVER_TIMING;
+use super::fields::append_warnings;
+use super::fields::insert;
+use super::fields::insert_vary;
+use crate::cache::SourceRecord;
+use crate::freshness::http_date;
+use crate::options::Warning;
+use crate::request::Vary;
+
+/// The headers of one picture that are the same in each of its answers. They are written once, and copied into each answer.
+#[derive(Debug)]
+pub struct RepresentationHeaders {
+    etag: Box<str>,
+    pub(super) headers: HeaderMap,
+}
+
+impl RepresentationHeaders {
+    /// The headers of a picture made of `source`. `etag` is its strong entity tag with the quotes, `vary` names the request headers that
+    /// could have led to another picture, and `warnings` say what differs from what was asked for, apart from those of the rendition.
+    ///
+    /// Those that each answer sets for itself have a value already, so that a copy of the map need not grow.
+    pub fn of(source: &SourceRecord, etag: String, vary: Vary, warnings: &[Warning]) -> Self {
+        let freshness = &source.freshness;
+        let mut headers = HeaderMap::with_capacity(16);
+        insert(&mut headers, ETAG, &etag);
+        insert(&mut headers, CACHE_CONTROL, &freshness.cache_control());
+        if freshness.is_storable() {
+            headers.insert(AGE, HeaderValue::from_static("0"));
+        }
+        if let Some(modified) = source.validators.last_modified.and_then(http_date) {
+            insert(&mut headers, LAST_MODIFIED, &modified);
+        }
+        insert_vary(&mut headers, vary);
+        let restrictive = freshness
+            .is_too_restrictive()
+            .then_some("cache-control is too restrictive");
+        let warnings = warnings.iter().map(|warning| warning.as_str());
+        append_warnings(&mut headers, warnings.chain(restrictive));
+        headers.insert(CACHE_STATUS, HeaderValue::from_static("safelight"));
+        headers.insert(SERVER_TIMING, HeaderValue::from_static("total"));
+        // Cloudflare's clients take an answer without this header for one that was not transformed.
+        headers.insert(CF_RESIZED, HeaderValue::from_static("internal=ok/m"));
+        headers.insert(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        RepresentationHeaders {
+            etag: etag.into(),
+            headers,
+        }
+    }
+
+    /// The entity tag, with its quotes.
+    pub fn etag(&self) -> &str {
+        &self.etag
+    }
+}

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::error::CommandError;
+use super::extensions::is_picture_extension;
 use crate::config::Config;
 use crate::cpu::MemoryLimit;
+use crate::options::Format;
 use crate::options::FormatChoice;
 use crate::options::Options;
 use crate::policy::Policy;
@@ -65,6 +67,9 @@ pub fn transform(
     policy
         .check_output(&options, made.format)
         .map_err(CommandError::new)?;
+    if options.format.is_none() {
+        check_name(output, extension, made.format)?;
+    }
     fs::write(output, &made.bytes).map_err(|error| named(output, error))?;
     warnings.extend(made.warnings);
     let mut lines: Vec<String> = warnings
@@ -83,10 +88,22 @@ pub fn transform(
     Ok(lines)
 }
 
+/// Refuses to write a picture under a name that says another format, where nobody asked for the format that it has.
+fn check_name(output: &Path, extension: &str, format: Format) -> Result<(), CommandError> {
+    if !is_picture_extension(extension) || extension.eq_ignore_ascii_case(format.extension()) {
+        return Ok(());
+    }
+    Err(CommandError(format!(
+        "the output `{}` would contain {format}: use the extension `.{}`, or add a `format` to the options",
+        output.display(),
+        format.extension()
+    )))
+}
+
 /// The format that the extension of an output file asks for.
 fn format_of(extension: &str) -> Option<FormatChoice> {
     match extension.to_ascii_lowercase().as_str() {
-        "jpg" | "jpeg" => Some(FormatChoice::Jpeg),
+        "jpg" | "jpeg" | "jpe" | "jfif" => Some(FormatChoice::Jpeg),
         "png" => Some(FormatChoice::PngForce),
         "webp" => Some(FormatChoice::Webp),
         "avif" => Some(FormatChoice::Avif),

@@ -451,10 +451,12 @@ async fn one_picture_is_transformed_without_a_server() {
         ["transform", "in.png", "nonsense", "-o", "x.png"],
         ["transform", "in.png", "width=16", "-o", "none/x.png"],
         ["transform", "out.dat/x", "width=16", "-o", "x.png"],
+        ["transform", "in.png", "width=16", "-o", "x.gif"],
+        ["transform", "in.png", "width=16", "-o", "x.HEIC"],
     ] {
         let ran = process::run(folder.path(), &arguments, &[]).await;
         assert_eq!(ran.status.code(), Some(1), "{arguments:?}");
-        assert!(!path("x.png").exists());
+        assert!(!path(arguments[4]).exists());
         assert!(ran.stderr.starts_with(b"safelight: "), "{ran:?}");
     }
 }

@@ -33,7 +33,7 @@ type ApiErrors = Vec<(u32, String)>;
 
 /// Parses a body with `purge_everything`, `files`, `tags`, `hosts` or `prefixes`.
 pub(super) fn parse(body: &[u8]) -> Result<Vec<PurgeTarget>, ApiErrors> {
-    let Fields(fields) = Fields::of(body).map_err(|wrong| vec![(MALFORMED, wrong)])?;
+    let Fields(fields) = Fields::of(body).map_err(|errors| vec![(MALFORMED, errors)])?;
     let mut read = FieldReader::default();
     for (name, value) in &fields {
         match name.as_str() {
@@ -61,11 +61,13 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<PurgeTarget>, ApiErrors> {
     let read = read.finish(
         "Request must contain one of \"purge_everything\", \"files\", \"tags\", \"hosts\" or \"prefixes\"",
     );
-    let (asked, _) = read.map_err(|wrong| {
-        let wrong = wrong.into_iter();
-        wrong.map(|reason| (CONTENT, reason)).collect::<ApiErrors>()
+    let (targets, _) = read.map_err(|errors| {
+        let errors = errors.into_iter();
+        errors
+            .map(|reason| (CONTENT, reason))
+            .collect::<ApiErrors>()
     })?;
-    Ok(asked)
+    Ok(targets)
 }
 
 /// Reads `files`: URLs, or objects with a URL. The headers in such an object choose among variants at Cloudflare; here a source is purged with all its
@@ -89,17 +91,17 @@ pub(super) fn outcome(
     match done {
         Ok(PurgeReport { notes, .. }) => {
             let messages = notes.iter().map(|note| (GENERAL, note.clone())).collect();
-            let told = json!({
+            let answer = json!({
                 "success": true,
                 "errors": [],
                 "messages": listed(&messages),
                 "result": {"id": zone},
             });
-            (StatusCode::OK, format!("{told}\n"))
+            (StatusCode::OK, format!("{answer}\n"))
         }
-        Err(PurgeRequestError::ResolveError(wrong)) => {
-            let wrong = wrong.iter().map(|reason| (CONTENT, reason.clone()));
-            refusal(StatusCode::BAD_REQUEST, &wrong.collect())
+        Err(PurgeRequestError::ResolveError(errors)) => {
+            let errors = errors.iter().map(|reason| (CONTENT, reason.clone()));
+            refusal(StatusCode::BAD_REQUEST, &errors.collect())
         }
         Err(failure @ (PurgeRequestError::Cache(_) | PurgeRequestError::Broken)) => refusal(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -120,14 +122,14 @@ pub(super) fn unread(status: StatusCode, reason: &str) -> (StatusCode, String) {
 }
 
 /// The answer to a request that is refused.
-pub(super) fn refusal(status: StatusCode, wrong: &ApiErrors) -> (StatusCode, String) {
-    let told = json!({
+pub(super) fn refusal(status: StatusCode, errors: &ApiErrors) -> (StatusCode, String) {
+    let answer = json!({
         "success": false,
-        "errors": listed(wrong),
+        "errors": listed(errors),
         "messages": [],
         "result": null,
     });
-    (status, format!("{told}\n"))
+    (status, format!("{answer}\n"))
 }
 
 fn listed(texts: &ApiErrors) -> Vec<Value> {
@@ -147,17 +149,17 @@ mod tests {
     use super::zone_of;
 
     #[track_caller]
-    fn check(body: &str, asked: &[PurgeTarget]) {
-        assert_eq!(parse(body.as_bytes()), Ok(asked.to_vec()), "{body}");
+    fn check(body: &str, targets: &[PurgeTarget]) {
+        assert_eq!(parse(body.as_bytes()), Ok(targets.to_vec()), "{body}");
     }
 
     #[track_caller]
     fn check_wrong(body: &str, code: u32, part: &str) {
-        let wrong = parse(body.as_bytes()).expect_err(body);
-        let told = wrong
+        let errors = parse(body.as_bytes()).expect_err(body);
+        let is_named = errors
             .iter()
             .any(|(number, text)| *number == code && text.contains(part));
-        assert!(told, "no {code} with `{part}` in {wrong:?}");
+        assert!(is_named, "no {code} with `{part}` in {errors:?}");
     }
 
     #[test]

@@ -104,9 +104,9 @@ pub(super) struct FieldReader {
 
 impl FieldReader {
     /// Adds a target for each text of a field.
-    pub fn texts(&mut self, name: &str, value: &Value, asked: impl Fn(&str) -> PurgeTarget) {
+    pub fn texts(&mut self, name: &str, value: &Value, target: impl Fn(&str) -> PurgeTarget) {
         let texts = self.list(name, value);
-        self.targets.extend(texts.iter().map(|text| asked(text)));
+        self.targets.extend(texts.iter().map(|text| target(text)));
     }
 
     /// The texts of a field, which must be a string or a list of strings.

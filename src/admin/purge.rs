@@ -15,7 +15,7 @@ const KNOWN: &str = "`source`, `url`, `prefix`, `tag`, `everything` and `soft`";
 /// Parses a body: `{"source": …, "url": …, "prefix": …, "tag": …, "everything": true, "soft": true}`. The first four are a string or a list of
 /// strings each, and every field is optional. Returns the targets, and whether the purge is soft.
 pub(super) fn parse(body: &[u8]) -> Result<(Vec<PurgeTarget>, bool), Vec<String>> {
-    let Fields(fields) = Fields::of(body).map_err(|wrong| vec![wrong])?;
+    let Fields(fields) = Fields::of(body).map_err(|errors| vec![errors])?;
     let mut read = FieldReader::default();
     for (name, value) in &fields {
         match name.as_str() {
@@ -42,11 +42,11 @@ pub(super) fn parse(body: &[u8]) -> Result<(Vec<PurgeTarget>, bool), Vec<String>
 pub(super) fn outcome(done: &Result<PurgeReport, PurgeRequestError>) -> (StatusCode, String) {
     match done {
         Ok(purged) => {
-            let mut told = json!(purged);
-            told["success"] = true.into();
-            (StatusCode::OK, format!("{told}\n"))
+            let mut answer = json!(purged);
+            answer["success"] = true.into();
+            (StatusCode::OK, format!("{answer}\n"))
         }
-        Err(PurgeRequestError::ResolveError(wrong)) => refusal(StatusCode::BAD_REQUEST, wrong),
+        Err(PurgeRequestError::ResolveError(errors)) => refusal(StatusCode::BAD_REQUEST, errors),
         Err(failure @ (PurgeRequestError::Cache(_) | PurgeRequestError::Broken)) => {
             refusal(StatusCode::INTERNAL_SERVER_ERROR, &[failure.to_string()])
         }
@@ -54,10 +54,10 @@ pub(super) fn outcome(done: &Result<PurgeReport, PurgeRequestError>) -> (StatusC
 }
 
 /// The answer to a request that is refused.
-pub(super) fn refusal(status: StatusCode, wrong: &[String]) -> (StatusCode, String) {
+pub(super) fn refusal(status: StatusCode, errors: &[String]) -> (StatusCode, String) {
     (
         status,
-        format!("{}\n", json!({"success": false, "errors": wrong})),
+        format!("{}\n", json!({"success": false, "errors": errors})),
     )
 }
 
@@ -70,16 +70,20 @@ mod tests {
     use super::parse;
 
     #[track_caller]
-    fn check(body: &str, asked: &[PurgeTarget], soft: bool) {
-        assert_eq!(parse(body.as_bytes()), Ok((asked.to_vec(), soft)), "{body}");
+    fn check(body: &str, targets: &[PurgeTarget], soft: bool) {
+        assert_eq!(
+            parse(body.as_bytes()),
+            Ok((targets.to_vec(), soft)),
+            "{body}"
+        );
     }
 
     #[track_caller]
     fn check_wrong(body: &str, parts: &[&str]) {
-        let wrong = parse(body.as_bytes()).expect_err(body);
+        let errors = parse(body.as_bytes()).expect_err(body);
         for part in parts {
-            let told = wrong.iter().any(|line| line.contains(part));
-            assert!(told, "no `{part}` in {wrong:?}");
+            let is_named = errors.iter().any(|line| line.contains(part));
+            assert!(is_named, "no `{part}` in {errors:?}");
         }
     }
 

@@ -203,23 +203,23 @@ fn unread(command: AdminCommand<'_>, why: BodyError) -> (StatusCode, String) {
 
 async fn purge(body: &[u8], pipeline: &Pipeline) -> (StatusCode, String) {
     match purge::parse(body) {
-        Ok((asked, soft)) => purge::outcome(&pipeline.purge(&asked, soft).await),
-        Err(wrong) => purge::refusal(StatusCode::BAD_REQUEST, &wrong),
+        Ok((targets, soft)) => purge::outcome(&pipeline.purge(&targets, soft).await),
+        Err(errors) => purge::refusal(StatusCode::BAD_REQUEST, &errors),
     }
 }
 
 async fn purge_zone(zone: &str, body: &[u8], pipeline: &Pipeline) -> (StatusCode, String) {
     match cloudflare::parse(body) {
-        Ok(asked) => cloudflare::outcome(zone, &pipeline.purge(&asked, false).await),
-        Err(wrong) => cloudflare::refusal(StatusCode::BAD_REQUEST, &wrong),
+        Ok(targets) => cloudflare::outcome(zone, &pipeline.purge(&targets, false).await),
+        Err(errors) => cloudflare::refusal(StatusCode::BAD_REQUEST, &errors),
     }
 }
 
 /// Answers `/warm`. No picture is made before the whole request has been checked.
 fn warm(body: &[u8], state: &AdminState) -> Result<AdminResponse, (StatusCode, String)> {
-    let wrong = |wrong: Vec<String>| warm::refusal(StatusCode::BAD_REQUEST, &wrong);
+    let bad_request = |errors: Vec<String>| warm::refusal(StatusCode::BAD_REQUEST, &errors);
     let busy = |reason: &str| warm::refusal(StatusCode::SERVICE_UNAVAILABLE, &[reason.to_owned()]);
-    let call = warm::parse(body).map_err(wrong)?;
+    let call = warm::parse(body).map_err(bad_request)?;
     let WarmRequest {
         sources,
         options,
@@ -227,7 +227,7 @@ fn warm(body: &[u8], state: &AdminState) -> Result<AdminResponse, (StatusCode, S
         host,
     } = call;
     let presets = state.pipeline.presets(&options, &clients, host.as_deref());
-    let presets = presets.map_err(wrong)?;
+    let presets = presets.map_err(bad_request)?;
     if !state.readiness.get() {
         return Err(busy("not ready: starting or draining"));
     }

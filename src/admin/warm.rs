@@ -49,7 +49,7 @@ pub(super) struct WarmRequest {
 /// Parses a body: `{"source": …, "options": …, "accept": …, "host": …}`. The first three are a string or a list of strings each. A body without a
 /// source asks only whether the options are right.
 pub(super) fn parse(body: &[u8]) -> Result<WarmRequest, Vec<String>> {
-    let Fields(fields) = Fields::of(body).map_err(|wrong| vec![wrong])?;
+    let Fields(fields) = Fields::of(body).map_err(|errors| vec![errors])?;
     let mut read = FieldReader::default();
     let mut call = WarmRequest {
         sources: Vec::new(),
@@ -69,9 +69,9 @@ pub(super) fn parse(body: &[u8]) -> Result<WarmRequest, Vec<String>> {
             _ => read.unknown(name, KNOWN),
         }
     }
-    let mut wrong = read.errors;
-    if call.options.is_empty() && wrong.is_empty() {
-        wrong.push(
+    let mut errors = read.errors;
+    if call.options.is_empty() && errors.is_empty() {
+        errors.push(
             "the body must have `options`: a string such as `width=320,format=auto`, or a list of them"
                 .to_owned(),
         );
@@ -81,7 +81,7 @@ pub(super) fn parse(body: &[u8]) -> Result<WarmRequest, Vec<String>> {
         ("option strings", call.options.len(), MAX_OPTIONS),
     ] {
         if count > most {
-            wrong.push(format!(
+            errors.push(format!(
                 "one request may name at most {most} {what}, got {count}: send several requests"
             ));
         }
@@ -89,10 +89,10 @@ pub(super) fn parse(body: &[u8]) -> Result<WarmRequest, Vec<String>> {
     if call.clients.is_empty() {
         call.clients.extend(Client::USUAL);
     }
-    if wrong.is_empty() {
+    if errors.is_empty() {
         Ok(call)
     } else {
-        Err(wrong)
+        Err(errors)
     }
 }
 
@@ -120,8 +120,8 @@ pub(super) fn lines(
     presets: Presets,
     permit: OwnedSemaphorePermit,
 ) -> WarmLines {
-    let begun = (sources.into_iter(), pipeline, presets, permit);
-    let lines = stream::unfold(begun, |(mut sources, pipeline, presets, permit)| async {
+    let state = (sources.into_iter(), pipeline, presets, permit);
+    let lines = stream::unfold(state, |(mut sources, pipeline, presets, permit)| async {
         let source = sources.next()?;
         let warmed = pipeline.warm(&source, &presets).await;
         let line = Bytes::from(line(&source, &warmed));
@@ -132,33 +132,33 @@ pub(super) fn lines(
 
 /// The line for one source.
 fn line(source: &str, warmed: &[WarmResult]) -> String {
-    let renditions: Vec<Value> = warmed.iter().map(told).collect();
+    let renditions: Vec<Value> = warmed.iter().map(rendition_json).collect();
     format!("{}\n", json!({"source": source, "renditions": renditions}))
 }
 
-fn told(warmed: &WarmResult) -> Value {
+fn rendition_json(warmed: &WarmResult) -> Value {
     let WarmResult {
         options,
         client,
         result,
     } = warmed;
-    let mut told = json!({
+    let mut rendition = json!({
         "options": &**options,
         "accept": client.word(),
         "result": result.word(),
     });
     if let WarmOutcome::Failed(error) = result {
         let info = error.info();
-        told["status"] = info.status.as_u16().into();
-        told["code"] = info.code.into();
-        told["error"] = error.public_message().into();
+        rendition["status"] = info.status.as_u16().into();
+        rendition["code"] = info.code.into();
+        rendition["error"] = error.public_message().into();
     }
-    told
+    rendition
 }
 
 /// The answer to a request that is refused.
-pub(super) fn refusal(status: StatusCode, wrong: &[String]) -> (StatusCode, String) {
-    super::purge::refusal(status, wrong)
+pub(super) fn refusal(status: StatusCode, errors: &[String]) -> (StatusCode, String) {
+    super::purge::refusal(status, errors)
 }
 
 #[cfg(test)]
@@ -172,10 +172,10 @@ mod tests {
 
     #[track_caller]
     fn check_wrong(body: &str, parts: &[&str]) {
-        let wrong = parse(body.as_bytes()).expect_err(body);
+        let errors = parse(body.as_bytes()).expect_err(body);
         for part in parts {
-            let told = wrong.iter().any(|line| line.contains(part));
-            assert!(told, "no `{part}` in {wrong:?}");
+            let is_named = errors.iter().any(|line| line.contains(part));
+            assert!(is_named, "no `{part}` in {errors:?}");
         }
     }
 

@@ -239,7 +239,7 @@ pub struct KeyError;
 
 impl fmt::Display for KeyError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("this is no key of the cache")
+        out.write_str("this is not a cache key")
     }
 }
 

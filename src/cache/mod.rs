@@ -199,7 +199,7 @@ impl fmt::Display for CacheError {
                 "setting `cache.shared.prefix` must have 1 to 256 bytes and not begin or end with a slash or hold two in a row, got `{prefix}`"
             ),
             CacheError::NoTime => {
-                out.write_str("setting `cache.shared.timeout` must be longer than nought")
+                out.write_str("setting `cache.shared.timeout` must be longer than 0 s")
             }
             CacheError::Shared(reason) => write!(out, "setting `cache.shared.bucket`: {reason}"),
         }
@@ -232,7 +232,7 @@ impl Cache {
             sources,
         } = &config.disk;
         if files::is_open_to_all(path) {
-            tracing::warn!(folder = %path.display(), "everybody may write to the folder of the disk cache, and so keep it from being used");
+            tracing::warn!(folder = %path.display(), "every user may write to the folder of the disk cache, and could stop it from being used");
         }
         let store = async |name, budget: &ByteSize| match budget.bytes() {
             0 => None,

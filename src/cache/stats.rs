@@ -95,7 +95,7 @@ pub struct Stats {
     pub disk_sources: Option<DiskStats>,
     /// `None` where there is no shared tier.
     pub shared: Option<SharedStats>,
-    /// FetchCounts and renders under way.
+    /// Fetches and renders under way.
     pub flights: u64,
 }
 

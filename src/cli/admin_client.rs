@@ -122,7 +122,7 @@ impl AdminClient {
 
     /// The error that an answer stands for.
     pub fn refused(&self, answer: &AdminResponse) -> CommandError {
-        let told: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+        let body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
         match answer.status {
             401 => CommandError::new(format!(
                 "the server at {} does not take this token: `admin.token` here must be what it was started with",
@@ -132,8 +132,8 @@ impl AdminClient {
                 "the server at {} does not answer to this name: put it into `hosts` under [admin], or give its address with `--admin`",
                 self.url
             )),
-            _ if told["errors"].is_array() => {
-                CommandError(texts(&told["errors"]).collect::<Vec<_>>().join("\n"))
+            _ if body["errors"].is_array() => {
+                CommandError(texts(&body["errors"]).collect::<Vec<_>>().join("\n"))
             }
             status => CommandError::new(format!(
                 "the server at {} is not the admin listener of safelight (status {status})",

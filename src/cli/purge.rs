@@ -71,22 +71,22 @@ pub async fn purge(arguments: &PurgeArguments) -> Result<Vec<String>, CommandErr
     };
     let body = serde_json::to_vec(&call).map_err(CommandError::new)?;
     let answer = admin_client.post(body).await?;
-    let told: Value = serde_json::from_str(&answer.text).unwrap_or_default();
-    if answer.status == 200 && told["success"] == true {
-        Ok(lines(&told))
+    let report: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+    if answer.status == 200 && report["success"] == true {
+        Ok(lines(&report))
     } else {
         Err(admin_client.refused(&answer))
     }
 }
 
-fn lines(told: &Value) -> Vec<String> {
-    let done = if told["soft"] == true {
+fn lines(report: &Value) -> Vec<String> {
+    let done = if report["soft"] == true {
         "made stale"
     } else {
         "purged"
     };
     let mut lines = Vec::new();
-    if told["everything"] == true {
+    if report["everything"] == true {
         lines.push(format!("{done}: everything"));
     }
     for (field, word) in [
@@ -94,13 +94,13 @@ fn lines(told: &Value) -> Vec<String> {
         ("prefixes", "prefix"),
         ("tags", "tag"),
     ] {
-        lines.extend(texts(&told[field]).map(|text| format!("{done}: {word} {text}")));
+        lines.extend(texts(&report[field]).map(|text| format!("{done}: {word} {text}")));
     }
-    if let Some(count) = told["renditions"].as_u64().filter(|count| *count > 0) {
+    if let Some(count) = report["renditions"].as_u64().filter(|count| *count > 0) {
         lines.push(format!(
             "purged: the renditions of the URL ({count} cache keys)"
         ));
     }
-    lines.extend(texts(&told["notes"]).map(|note| format!("note: {note}")));
+    lines.extend(texts(&report["notes"]).map(|note| format!("note: {note}")));
     lines
 }

@@ -93,7 +93,7 @@ async fn shutdown(signals: &mut Signals, readiness: &Readiness, delay: Duration)
     }
     tracing::info!(
         ?delay,
-        "not ready any more; closing the listener after the drain delay"
+        "not ready; the listener closes after the drain delay"
     );
     // An error means that the delay is over.
     let _ = tokio::time::timeout(delay, signals.next()).await;

@@ -85,7 +85,7 @@ impl ParsedOptions {
     fn collect_texts<'a>(&mut self, text: &'a str, texts: &mut Texts<'a>) {
         for piece in pieces(text).map(str::trim) {
             if piece.is_empty() {
-                self.strict_only.add("nothing stands between two commas");
+                self.strict_only.add("there is nothing between two commas");
                 continue;
             }
             let Some((name, value)) = piece.split_once('=') else {

@@ -47,7 +47,7 @@ impl fmt::Display for Denial {
                 "the path of the source must not hide `.` or `..` and must name an image",
             ),
             Denial::Loop => {
-                formatter.write_str("an image proxy is asking: the source leads back here")
+                formatter.write_str("the request comes from an image proxy: the source leads back to this server")
             }
             Denial::Drawing => formatter.write_str(
                 "the source is SVG, which is not made into pixels here: leave `format` out or use `format=auto`",
@@ -96,11 +96,11 @@ impl fmt::Display for PolicyError {
             ),
             PolicyError::CacheBucketTwice(name) => write!(
                 formatter,
-                "setting `cache.shared.bucket` must name a bucket that is no source, but [[bucket]] `{name}` describes the same one: take that out, or give the cache a bucket of its own"
+                "setting `cache.shared.bucket` must name a bucket that is not a source, but [[bucket]] `{name}` describes the same one: take that out, or give the cache a bucket of its own"
             ),
             PolicyError::CacheBucketAsZone(name) => write!(
                 formatter,
-                "setting `cache.shared.bucket` must name a bucket that is no source, but `zone.origin` is in `{name}`: give the cache a bucket of its own"
+                "setting `cache.shared.bucket` must name a bucket that is not a source, but `zone.origin` is in `{name}`: give the cache a bucket of its own"
             ),
         }
     }

@@ -28,7 +28,7 @@ pub enum RequestError {
 impl fmt::Display for RequestError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RequestError::Method(_) => formatter.write_str("images are read with GET or HEAD"),
+            RequestError::Method(_) => formatter.write_str("use GET or HEAD"),
             RequestError::NotFound => formatter.write_str("no image is served at this path"),
             RequestError::NoOptions => formatter.write_str(
                 "at least one option is needed before the source, as in `width=640/cat.jpg`",

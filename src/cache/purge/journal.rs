@@ -98,7 +98,7 @@ impl Journal {
         match read.await {
             Some(Ok(events)) => events,
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(path = %self.path.display(), %error, "cannot read which purges there were");
+                tracing::warn!(path = %self.path.display(), %error, "cannot read the purge journal");
                 Vec::new()
             }
             _ => Vec::new(),

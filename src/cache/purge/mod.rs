@@ -59,11 +59,11 @@ impl fmt::Display for PurgeError {
         match self {
             PurgeError::Journal(error) => write!(
                 out,
-                "purged, but not on record: a restart would bring back what is on disk ({error})"
+                "purged, but not recorded: after a restart the entries on disk would be used again ({error})"
             ),
             PurgeError::Shared(error) => write!(
                 out,
-                "purged here, and elsewhere only when the shared bucket answers again ({error})"
+                "purged on this server, and on others only when the shared bucket answers again ({error})"
             ),
         }
     }
@@ -93,7 +93,7 @@ impl Cache {
                 if let Some(journal) = &self.journal
                     && let Err(error) = journal.append_unpublished(portion.to_vec()).await
                 {
-                    tracing::warn!(%error, "purges that other replicas do not know of cannot be written down");
+                    tracing::warn!(%error, "cannot record purges that other replicas do not know of yet");
                 }
             }
             done = done.and(seen_to);
@@ -116,7 +116,7 @@ impl Cache {
             let first = tokio::spawn(async move { cache.catch_up().await });
             if tokio::time::timeout(PATIENCE, first).await.is_err() {
                 tracing::warn!(
-                    "the shared bucket does not tell yet what was purged, starting without"
+                    "cannot read the purges in the shared bucket yet, starting without them"
                 );
             }
         }
@@ -195,7 +195,7 @@ impl Cache {
             && !unknown.is_empty()
             && let Err(error) = journal.append(unknown).await
         {
-            tracing::warn!(%error, "purges of other replicas cannot be written down");
+            tracing::warn!(%error, "cannot record the purges of other replicas");
         }
     }
 

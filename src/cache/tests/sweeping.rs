@@ -38,7 +38,7 @@ use crate::source::FetchedSource;
 /// Longer than whatever began before a purge may take, twice.
 const AFTERMATH: Duration = Duration::from_secs(41 * 60);
 
-/// FetchCounts a source, which has its number as a tag.
+/// Fetches a source, which has its number as a tag.
 async fn get(cache: &Arc<Cache>, number: u64) -> CachedSource {
     let mut headers = HeaderMap::new();
     let tag = HeaderValue::from_str(&format!("t{number}")).expect("plain text");

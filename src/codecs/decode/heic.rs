@@ -284,7 +284,7 @@ impl Plane {
         let deep = match bits {
             8 => false,
             9..=16 => true,
-            _ => return Err(broken("the bit depth")),
+            _ => return Err(broken("a bit depth that is not supported")),
         };
         let row = size.width as usize * channels.count() * if deep { 2 } else { 1 };
         let stride = usize::try_from(stride).unwrap_or(0);

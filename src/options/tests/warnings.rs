@@ -24,12 +24,12 @@ fn ignored_options_have_diagnostics() {
     check(
         "fit=fill,q=mid",
         true,
-        "option `fit` knows no `fill`, only `squeeze`; option `quality` knows no `mid`, only `medium-high`",
+        "option `fit` must be `squeeze`, got `fill`; option `quality` must be `medium-high`, got `mid`",
     );
     check(
         "f=jpg,g=centre",
         true,
-        "option `format` knows no `jpg`, only `jpeg`; option `gravity` knows no `centre`, only `center`",
+        "option `format` must be `jpeg`, got `jpg`; option `gravity` must be `center`, got `centre`",
     );
     check(
         "sharpen=11,blur=300",

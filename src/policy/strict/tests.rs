@@ -46,7 +46,7 @@ fn section_1_2_what_is_ignored_is_reported() {
     check("w=5,Height=5", &["option `Height` is unknown"]);
     check("w=5,=5", &["option `` is unknown"]);
     check("w=5,height=", &["option `height` is empty"]);
-    check("w=5,", &["nothing stands between two commas"]);
+    check("w=5,", &["there is nothing between two commas"]);
     check(
         "w=5,width=6",
         &["option `width` is given twice: the last one counts"],

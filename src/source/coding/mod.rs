@@ -176,7 +176,7 @@ impl BodyDecoder {
                 (true, StreamState::Incomplete) => {
                     let coding = self.coding;
                     return Err(SourceError::BrokenOff(format!(
-                        "the content coding `{coding}` has no end"
+                        "content coding `{coding}` ends early"
                     )));
                 }
                 // Bytes after the end are read, so that the connection can be used again, and ignored.

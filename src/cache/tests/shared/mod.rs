@@ -290,7 +290,7 @@ async fn settings_that_cannot_work_are_named() {
                 timeout: Seconds::new(0),
                 ..sound.shared.clone()
             },
-            "setting `cache.shared.timeout` must be longer than nought",
+            "setting `cache.shared.timeout` must be longer than 0 s",
         ),
     ] {
         let error: CacheError = Cache::open(&with(shared), &[bucket.config()], source_memory())

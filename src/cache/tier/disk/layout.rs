@@ -202,7 +202,9 @@ impl DiskLayout {
             if read == probe {
                 Ok(())
             } else {
-                Err(io::Error::other("what was written reads differently"))
+                Err(io::Error::other(
+                    "the file reads back differently from what was written",
+                ))
             }
         });
         result.and(self.remove_incoming())

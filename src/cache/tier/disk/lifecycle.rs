@@ -41,7 +41,7 @@ impl Store {
         match self.try_activate(&mut changing) {
             Ok(()) => {
                 if self.health().turn_on() {
-                    tracing::info!(store = self.name, folder = %self.place.root().display(), "disk cache in use again");
+                    tracing::info!(store = self.name, folder = %self.place.root().display(), "the disk cache is used again");
                 }
             }
             Err(ActivationError { trouble, error }) => {
@@ -95,10 +95,10 @@ impl Store {
         match self.place.make_private() {
             Ok(false) => {}
             Ok(true) => {
-                tracing::info!(store = self.name, %folder, "others could read the disk cache, and cannot any more");
+                tracing::info!(store = self.name, %folder, "other users could read the disk cache: its mode has been changed");
             }
             Err(error) => {
-                tracing::warn!(store = self.name, %folder, %error, "others can read the disk cache, and its mode cannot be changed");
+                tracing::warn!(store = self.name, %folder, %error, "other users can read the disk cache, and its mode cannot be changed");
             }
         }
     }
@@ -173,7 +173,7 @@ impl Store {
             folder = %self.place.root().display(),
             reason = trouble.word(),
             %error,
-            "disk cache not in use, going on without until that works again"
+            "the disk cache is not used until this error is gone"
         );
     }
 
@@ -184,7 +184,7 @@ impl Store {
             .unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|last| last.elapsed() >= LOG_EVERY) {
             *last = Some(Instant::now());
-            tracing::warn!(store = self.name, folder = %self.place.root().display(), %error, "cannot keep one entry of the disk cache, going on without");
+            tracing::warn!(store = self.name, folder = %self.place.root().display(), %error, "cannot write an entry to the disk cache");
         }
     }
 }

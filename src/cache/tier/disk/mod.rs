@@ -316,7 +316,7 @@ impl Disk {
                 store = self.store.name,
                 folder = %self.store.place.root().display(),
                 reason = DiskFault::Slow.word(),
-                "a read from the disk cache took too long, going on without for a while"
+                "a read from the disk cache took too long: the disk cache is not used for a while"
             );
         }
         *self

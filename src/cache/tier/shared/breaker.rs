@@ -133,9 +133,9 @@ impl Breaker {
         };
         drop(state);
         if opens && error.is_for_operator() {
-            tracing::error!(%error, "{} fails, and is done without", self.what);
+            tracing::error!(%error, "{} fails: the shared cache is not used for this", self.what);
         } else if opens {
-            tracing::warn!(%error, "{} fails, and is done without for a while", self.what);
+            tracing::warn!(%error, "{} fails: the shared cache is not used for this for a while", self.what);
         }
     }
 

@@ -85,7 +85,7 @@ impl PurgeObjects {
                 if events.is_empty() {
                     tracing::warn!(
                         name,
-                        "an object among the purges holds none that is understood"
+                        "an object in the purge folder of the shared bucket is not a purge"
                     );
                 }
                 Ok(Some(events))

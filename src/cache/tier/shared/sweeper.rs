@@ -102,7 +102,7 @@ pub(crate) async fn keep_sweeping(tier: Weak<Inner>, mut woken: mpsc::Receiver<(
             let Err(SweepError { doomed, error }) = swept else {
                 break;
             };
-            tracing::warn!(%error, sources = doomed.len(), "cannot delete what was purged from the shared cache; nobody is answered with it");
+            tracing::warn!(%error, sources = doomed.len(), "cannot delete purged entries from the shared cache; they are not served");
             left = doomed;
         }
     }

@@ -282,7 +282,7 @@ fn frame(picture: &dav1d::Picture, color: ColorDescription) -> Result<Frame, Tra
     let depth = u32::try_from(picture.bit_depth())
         .ok()
         .filter(|depth| (8..=16).contains(depth))
-        .ok_or_else(|| broken("the bit depth"))?;
+        .ok_or_else(|| broken("a bit depth that is not supported"))?;
     let chroma = Size::new(size.width.div_ceil(across), size.height.div_ceil(down));
     let mut planes = Vec::with_capacity(components);
     for component in [

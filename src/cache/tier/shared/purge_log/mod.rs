@@ -128,7 +128,7 @@ impl SharedPurges {
                 let name = name_of(last);
                 if last > FARTHEST {
                     return Err(self.objects.broken(
-                        "an object among the purges has the largest number that there is, so no purge can come after it: delete it",
+                        "an object in the purge folder of the shared bucket has the largest possible number, so that no purge can follow it: delete it",
                     ));
                 }
                 self.objects.write(&name, &own).await?;
@@ -151,7 +151,7 @@ impl SharedPurges {
             }
             Err(self
                 .objects
-                .broken("others published at the same time, again and again"))
+                .broken("other servers published purges at the same time, too many times in a row"))
         }
         .await;
         PublishResult { news, own }
@@ -180,7 +180,7 @@ impl SharedPurges {
             }
             Err(error) => {
                 if !was_failing {
-                    tracing::error!(%error, "cannot look for purges of other replicas, trying on");
+                    tracing::error!(%error, "cannot look for purges of other replicas, still trying");
                 }
                 RemotePurges::default()
             }

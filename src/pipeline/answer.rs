@@ -3,11 +3,8 @@
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
-use std::time::Instant;
 
-use hyper::Method;
 use hyper::Response;
-use hyper::http::request::Parts;
 
 use crate::cache::CacheStatus;
 use crate::cache::CacheableError;
@@ -17,16 +14,15 @@ use crate::cache::FlightError;
 use crate::cache::SourceRecord;
 use crate::cache::Stale;
 use crate::cache::Tier;
-use crate::deadline::Deadline;
 use crate::deadline::Stage;
 use crate::error::Error;
 use crate::pipeline::Pipeline;
+use crate::pipeline::context::RequestContext;
 use crate::pipeline::interim::RenditionChoice;
 use crate::pipeline::render::Priority;
 use crate::pipeline::request_memo::AdmittedRequest;
 use crate::pipeline::request_memo::ResolvedRequest;
 use crate::pipeline::request_memo::SourceState;
-use crate::request::Conditional;
 use crate::request::PreconditionOutcome;
 use crate::response;
 use crate::response::Body;
@@ -36,14 +32,6 @@ use crate::response::RequestTimings;
 use crate::response::ResponseContext;
 use crate::telemetry::RequestOutcome;
 use crate::transform::Timings;
-
-/// What a request says beside which picture it asks for, and its clock.
-pub(crate) struct RequestContext {
-    pub started: Instant,
-    pub deadline: Deadline,
-    pub conditional: Conditional,
-    head_only: bool,
-}
 
 /// A response with the outcome that metrics and the access log report.
 pub(crate) struct Answer {
@@ -67,18 +55,6 @@ pub(crate) struct RenditionLookup<'a> {
     fetch: Duration,
     /// The steps of its render, where this request rendered it.
     render: Option<Timings>,
-}
-
-impl RequestContext {
-    pub fn of(head: &Parts, timeout: Duration) -> Self {
-        let started = Instant::now();
-        RequestContext {
-            started,
-            deadline: Deadline::since(started, timeout),
-            conditional: Conditional::of(head),
-            head_only: head.method == Method::HEAD,
-        }
-    }
 }
 
 impl SourceLookup {

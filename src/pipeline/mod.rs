@@ -3,6 +3,7 @@
 mod answer;
 mod background;
 mod config;
+mod context;
 mod interim;
 mod limits;
 mod metrics;
@@ -21,8 +22,8 @@ use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
 
 use self::answer::Answer;
-use self::answer::RequestContext;
 pub use self::config::Config;
+use self::context::RequestContext;
 pub use self::limits::LimitsConfig;
 
 use self::background::BackgroundJobs;

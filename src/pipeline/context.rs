@@ -1,0 +1,30 @@
+//! What all steps of one request share.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use hyper::Method;
+use hyper::http::request::Parts;
+
+use crate::deadline::Deadline;
+use crate::request::Conditional;
+
+/// What a request says beside which picture it asks for, and its clock.
+pub(crate) struct RequestContext {
+    pub started: Instant,
+    pub deadline: Deadline,
+    pub conditional: Conditional,
+    pub head_only: bool,
+}
+
+impl RequestContext {
+    pub fn of(head: &Parts, timeout: Duration) -> Self {
+        let started = Instant::now();
+        RequestContext {
+            started,
+            deadline: Deadline::since(started, timeout),
+            conditional: Conditional::of(head),
+            head_only: head.method == Method::HEAD,
+        }
+    }
+}

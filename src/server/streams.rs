@@ -146,11 +146,11 @@ mod tests {
     use hyper::body::Body as _;
     use tokio::time::Instant;
 
-    use super::super::idle::IdleConnections;
     use super::MIN_PROGRESS;
     use super::PacedBody;
     use super::step;
     use super::watched;
+    use crate::server::idle::IdleConnections;
 
     async fn lengths(mut body: PacedBody) -> Vec<usize> {
         let mut lengths = Vec::new();

@@ -44,9 +44,9 @@ pub(crate) fn render(plan: &Plan, budget: &Budget) -> Result<Encoded, TransformE
     budget.check()?;
     let encoded = match plan.recipe.output {
         Output::Json => drawing.info(budget)?,
-        Output::Svg => drawing.as_it_is(),
+        Output::Svg => drawing.into_cleaned(),
         _ if limits.rasterize_svg => drawing.pixels(budget)?,
-        _ => drawing.as_it_is(),
+        _ => drawing.into_cleaned(),
     };
     let Timings { resize, encode, .. } = encoded.timings;
     Ok(Encoded {
@@ -67,7 +67,8 @@ struct Drawing<'a> {
 }
 
 impl Drawing<'_> {
-    fn as_it_is(self) -> Encoded {
+    /// The drawing as it was cleaned.
+    fn into_cleaned(self) -> Encoded {
         Encoded {
             bytes: self.markup,
             format: Format::Svg,

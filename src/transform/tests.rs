@@ -68,7 +68,7 @@ fn quality(value: u8) -> Quality {
     Quality::new(value).expect("the tests ask for 1 to 100")
 }
 
-/// Four quarters: red, green, blue and white, in this order, soft nowhere.
+/// Four quarters: red, green, blue and white, in this order, with sharp edges.
 fn quarters(width: u32, height: u32) -> Vec<u8> {
     let mut samples = Vec::new();
     for y in 0..height {
@@ -185,7 +185,7 @@ fn every_format_comes_in_and_every_output_goes_out() {
 }
 
 #[test]
-fn the_bytes_are_of_the_format_that_is_told() {
+fn the_bytes_are_of_the_format_that_is_named() {
     let source = source(Format::Png, 64, 64);
     for (output, format) in [
         (Output::Compatible { progressive: true }, Format::Jpeg),
@@ -557,7 +557,7 @@ fn limits_come_before_pixels() {
 }
 
 #[test]
-fn settings_that_change_pictures_change_the_manner() {
+fn settings_that_change_pictures_change_the_fingerprint() {
     let limits = Limits::default();
     for other in [
         Limits {
@@ -595,7 +595,7 @@ fn settings_that_change_pictures_change_the_manner() {
 }
 
 #[test]
-fn what_is_no_picture_is_told_by_name() {
+fn what_is_no_picture_is_refused_by_name() {
     assert_eq!(
         render(b"hello", &recipe(Output::Png), &budget()).map(|_| ()),
         Err(TransformError::NotAnImage)

@@ -26,7 +26,7 @@ use self::pictures::Kind;
 use crate::support::samples::recipe;
 
 /// Names the folder of a process that makes one picture.
-const FOLDER: &str = "SAFELIGHT_TEST_PRICES";
+const FOLDER: &str = "SAFELIGHT_TEST_COSTS";
 
 /// In place of options: the header is read, and no picture is made.
 const OPEN: &str = "open";

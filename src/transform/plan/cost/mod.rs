@@ -172,7 +172,7 @@ pub(crate) fn of_batch(source: RasterSource<'_>, levels: &[Level<'_>]) -> Cost {
     sum(source.bytes, &steps)
 }
 
-/// What ends before it begins.
+/// Work that ends before it begins: the least that anything costs.
 pub(crate) fn of_nothing(source: &[u8]) -> Cost {
     sum(source, &[])
 }

@@ -338,7 +338,7 @@ fn a_reduced_layout_keeps_its_proportions() {
 }
 
 #[test]
-fn a_look_at_the_picture_moves_the_crop() {
+fn what_is_found_in_the_picture_moves_the_crop() {
     let recipe = Recipe { width: Some(50), height: Some(100), fit: Fit::Cover, gravity: Gravity::Auto, ..Recipe::default() };
     let focus = |window: (f64, f64)| {
         assert_eq!(window, (0.25, 1.0), "half as wide as high, of a picture twice as wide");
@@ -346,7 +346,7 @@ fn a_look_at_the_picture_moves_the_crop() {
     };
     let made = layout(Size::new(400, 200), &recipe, Some(&focus));
     assert_eq!((made.crop.left, made.crop.top), (300.0, 0.0));
-    assert_eq!(layout(Size::new(400, 200), &recipe, None).crop.left, 150.0, "without a look, the centre");
+    assert_eq!(layout(Size::new(400, 200), &recipe, None).crop.left, 150.0, "where nothing was found, the centre");
 }
 
 proptest! {

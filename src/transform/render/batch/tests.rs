@@ -95,7 +95,7 @@ fn source(format: Format, size: (u32, u32), alpha: bool) -> Vec<u8> {
         .expect("encoders write what they are given")
 }
 
-/// What came of each item; every one is told of once.
+/// What came of each item; every one is handed out once.
 fn all(
     source: &[u8],
     items: &[BatchItem],
@@ -118,10 +118,10 @@ fn within(
     let mut told = BTreeMap::new();
     let plan = source.plan_batch(items.to_vec(), most);
     plan.render(budget, |at, made| {
-        assert!(told.insert(at, made).is_none(), "{at} was told of twice");
+        assert!(told.insert(at, made).is_none(), "{at} was handed out twice");
         ControlFlow::Continue(())
     });
-    assert_eq!(told.len(), items.len(), "not every item was told of");
+    assert_eq!(told.len(), items.len(), "not every item was handed out");
     told.into_values().collect()
 }
 
@@ -296,7 +296,7 @@ fn odd_sizes_turn_alike_alone_and_together() {
 #[test]
 fn equal_files_are_written_once() {
     let source = source(Format::Jpeg, (160, 120), false);
-    // None of them enlarges.
+    // The source is not enlarged, so all of them are of its own size.
     let items = items([160, 640, 1920].map(|width| wide(width, Output::Webp)));
     let made: Vec<Encoded> = all(&source, &items, Limits::default(), &budget())
         .into_iter()
@@ -468,7 +468,7 @@ fn a_batch_costs_less_than_its_pictures() {
 }
 
 #[test]
-fn one_look_tells_every_crop_where_to_go() {
+fn one_saliency_map_serves_every_crop_of_its_gravity() {
     let source = source(Format::Jpeg, (400, 300), false);
     let square = |side, gravity| Recipe {
         height: Some(side),
@@ -482,7 +482,7 @@ fn one_look_tells_every_crop_where_to_go() {
         square(170, Gravity::Entropy),
         square(180, Gravity::Center),
     ]);
-    // One decode for each of the two gravities that look, and one for the pictures.
+    // One decode for each of the two gravities that need a map, and one for the pictures.
     assert_eq!(
         decodes(|| all(&source, &items, Limits::default(), &budget())).1,
         3
@@ -535,7 +535,7 @@ fn animations_move_beside_their_first_frames() {
     }
 }
 
-/// Two frames.
+/// A GIF of two frames.
 fn moving() -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);

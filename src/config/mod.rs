@@ -31,6 +31,7 @@ use path::PathStep;
 use path::as_written;
 use path::name;
 use path::remove;
+use wording::missing_field;
 use wording::plain;
 
 /// Variables that begin with this are settings: `SAFELIGHT__SERVER__LISTEN` is `server.listen`.
@@ -239,11 +240,16 @@ fn read(
         }
         Err(error) => {
             let path: Vec<PathStep> = track.path().iter().map(PathStep::of).collect();
-            let name = name(&as_written(&path, removed));
-            wrong.push(format!(
-                "setting `{name}`: {}",
-                plain(error.message().trim())
-            ));
+            let written = as_written(&path, removed);
+            let message = error.message().trim();
+            // A field that is missing only because its bad value was taken out has been reported.
+            let is_known = missing_field(message).is_some_and(|field| {
+                let field = PathStep::Key(field.to_owned());
+                removed.contains(&[written.as_slice(), &[field]].concat())
+            });
+            if !is_known {
+                wrong.push(format!("setting `{}`: {}", name(&written), plain(message)));
+            }
             Err(path)
         }
     }

@@ -2,36 +2,62 @@
 
 /// A message of serde or of the standard library in plain words, without the names of Rust's types.
 pub(super) fn plain(message: &str) -> String {
-    const WORDS: [(&str, &str); 7] = [
-        (
-            "invalid socket address syntax",
-            "must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"",
-        ),
-        (
-            "invalid type: unit variant, expected string only",
-            "must be a word in quotes",
-        ),
-        ("expected a sequence", "expected a list in brackets"),
-        (
-            "expected a nonzero usize",
-            "expected a whole number above 0",
-        ),
-        (
-            "expected a nonzero u32",
-            "expected a whole number from 1 to 4294967295",
-        ),
-        ("expected usize", "expected a whole number of at least 0"),
-        ("expected u64", "expected a whole number of at least 0"),
-    ];
-    if let Some((found, _)) = message.split_once(", expected struct ") {
-        return format!("{found}, expected a section");
+    if let Some(field) = missing_field(message) {
+        return format!("`{field}` is missing");
     }
-    let mut words = WORDS.iter();
-    let plainer = words.find_map(|(rust, plain)| Some((message.strip_suffix(rust)?, plain)));
-    plainer.map_or_else(
-        || message.to_owned(),
-        |(found, plain)| format!("{found}{plain}"),
-    )
+    let parts = |start: &str| message.strip_prefix(start)?.rsplit_once(", expected ");
+    if let Some((_, known)) = parts("unknown field ") {
+        let known = known.strip_prefix("one of ").unwrap_or(known);
+        return format!("does not exist; there are {known}");
+    }
+    if let Some((found, known)) = parts("unknown variant ") {
+        return format!("must be {known}, got {found}");
+    }
+    match parts("invalid type: ").or_else(|| parts("invalid value: ")) {
+        Some((_, "string only")) => "must be a word in quotes".to_owned(),
+        Some((found, wanted)) => format!("must be {}, got {}", kind(wanted), value(found)),
+        None if message == "invalid socket address syntax" => format!("must be {ADDRESS}"),
+        None => message.to_owned(),
+    }
+}
+
+/// The field that a message says is missing.
+pub(super) fn missing_field(message: &str) -> Option<&str> {
+    message.strip_prefix("missing field `")?.strip_suffix('`')
+}
+
+const ADDRESS: &str = "an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"";
+
+/// What a setting must be, from the words of serde.
+fn kind(wanted: &str) -> &str {
+    match wanted {
+        "a boolean" => "`true` or `false`",
+        "a string" | "path string" => "text in quotes",
+        "a sequence" => "a list in brackets",
+        "usize" | "u64" | "u32" => "a whole number of at least 0",
+        "u8" => "a whole number from 0 to 255",
+        "a nonzero usize" => "a whole number above 0",
+        "a nonzero u32" => "a whole number from 1 to 4294967295",
+        "socket address" => ADDRESS,
+        _ if wanted.starts_with("struct ") => "a section",
+        other => other,
+    }
+}
+
+/// The value that a setting has, from the words of serde: ``integer `-1` `` or `string "x"`.
+fn value(found: &str) -> String {
+    let text = found.strip_prefix("string \"");
+    if let Some(text) = text.and_then(|text| text.strip_suffix('"')) {
+        return format!("`{text}`");
+    }
+    match found {
+        "sequence" => "a list".to_owned(),
+        "map" => "a section".to_owned(),
+        _ => found
+            .find('`')
+            .map_or(found, |start| &found[start..])
+            .to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -46,8 +72,16 @@ mod tests {
                 "setting `server.listen`: must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"",
             ),
             (
+                "[server]\nlisten = 8080\n",
+                "setting `server.listen`: must be an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\", got `8080`",
+            ),
+            (
                 "[server]\nheader_timeout = 5\n",
                 "setting `server.header_timeout`: must be a length of time such as \"30 s\" (units ms, s, min, h, d)",
+            ),
+            (
+                "[server]\nprefixes = \"/images/\"\n",
+                "setting `server.prefixes`: must be a list in brackets, got `/images/`",
             ),
             (
                 "[limits]\nsource_bytes = true\n",
@@ -58,32 +92,28 @@ mod tests {
                 "setting `limits.truncated`: must be a word in quotes",
             ),
             (
+                "[limits]\ntruncated = \"hide\"\n",
+                "setting `limits.truncated`: must be `show` or `refuse`, got `hide`",
+            ),
+            (
                 "[limits]\nworkers = -1\n",
-                "setting `limits.workers`: invalid value: integer `-1`, expected a whole number of at least 0",
+                "setting `limits.workers`: must be a whole number of at least 0, got `-1`",
             ),
             (
                 "[fetch]\nconcurrency = 0\n",
-                "setting `fetch.concurrency`: invalid value: integer `0`, expected a whole number above 0",
+                "setting `fetch.concurrency`: must be a whole number above 0, got `0`",
             ),
             (
-                "[limits]\nsource_bytes = 0\n",
-                "setting `limits.source_bytes`: must be more than zero, such as \"100 MiB\", got `0 B`",
+                "[fetch]\nprivate_networks = [1]\n",
+                "setting `fetch.private_networks`: must be `true` or `false`, got a list",
             ),
             (
-                "[fetch]\nidle_timeout = \"0 ms\"\n",
-                "setting `fetch.idle_timeout`: must be more than zero, such as \"10 s\", got `0 s`",
-            ),
-            (
-                "[fetch]\nconnections_per_origin = 0\n",
-                "setting `fetch.connections_per_origin`: invalid value: integer `0`, expected a whole number above 0",
-            ),
-            (
-                "[admin]\nhosts = \"safelight\"\n",
-                "setting `admin.hosts`: invalid type: string \"safelight\", expected a list in brackets",
+                "[zone]\norign = \"x\"\n",
+                "setting `zone.orign`: does not exist; there are `origin`",
             ),
             (
                 "limits = 1\n",
-                "setting `limits`: invalid type: integer `1`, expected a section",
+                "setting `limits`: must be a section, got `1`",
             ),
         ] {
             let error = Config::parse(text, []).expect_err("the text is wrong");

@@ -2,8 +2,8 @@
 //! a clear error, within bounded time and memory, and nothing panics. `make asan` does it with many more of them, and with the C codecs
 //! compiled to find what they read or write out of bounds.
 //!
-//! `SAFELIGHT_MUTATIONS` is how many files are made, `SAFELIGHT_SEED` which ones. The file at work is kept in `target/tmp/mutations`, so that
-//! one which ends the process can be looked at.
+//! `SAFELIGHT_MUTATIONS` is how many small files are made, `SAFELIGHT_LARGE` how many large ones, `SAFELIGHT_SEED` which ones. The file that is
+//! being rendered is kept in `target/tmp/mutations`, so that one which ends the process can be looked at.
 
 mod changes;
 mod seeds;
@@ -36,10 +36,6 @@ use safelight::units::ByteSize;
 use changes::Dice;
 use seeds::Seed;
 
-/// What no file may take: in a build without optimisation, with checks of every access, on a busy machine.
-const LONGEST: Duration = Duration::from_secs(10);
-/// When a file is taken for one that never ends.
-const STUCK: Duration = Duration::from_secs(90);
 /// Enough for each codec and each thing that is done with pixels before they are written.
 const OPTIONS: &[&str] = &[
     "width=48,format=png",
@@ -54,15 +50,21 @@ const OPTIONS: &[&str] = &[
     "width=16,blur=3,rotate=90,format=png-force",
 ];
 
+/// The same for large files: at all fractions of the size that the decoders offer.
+const LARGE_OPTIONS: &[&str] = &[
+    "width=120,format=png-force",
+    "width=700,format=webp,quality=100",
+    "fit=cover,width=640,height=480,gravity=auto,format=avif",
+    "width=3000,metadata=keep,format=jpeg",
+    "width=500,anim=false,format=baseline-jpeg",
+    "format=webp",
+];
+
 #[test]
 fn changed_files_are_pictures_or_errors() {
-    let (count, seed) = (
-        number("SAFELIGHT_MUTATIONS", 300),
-        number("SAFELIGHT_SEED", 1),
-    );
-    let work = Work::begin(seed);
+    let work = Work::begin("small", Bounds::small());
     let files = seeds::all(|bytes, options| {
-        rendered(bytes, options)
+        rendered(bytes, options, &work.bounds)
             .map(|made| made.bytes)
             .unwrap_or_else(|error| panic!("a good source: {error}"))
     });
@@ -71,16 +73,26 @@ fn changed_files_are_pictures_or_errors() {
             work.on(file, OPTIONS[(at + step) % OPTIONS.len()]);
         }
     }
-    let mut dice = Dice::new(seed);
-    for _ in 0..count {
-        let file = changes::changed(&files, &mut dice);
-        work.on(&file, OPTIONS[dice.roll(OPTIONS.len())]);
+    work.on_changed(&files, number("SAFELIGHT_MUTATIONS", 300), OPTIONS);
+    work.finish();
+}
+
+/// Only where it is asked for: it takes minutes, and the tests of the corpus have the same files as they are.
+#[test]
+fn large_files_are_pictures_or_errors() {
+    let count = number("SAFELIGHT_LARGE", 0);
+    let files = seeds::large();
+    if count == 0 || files.is_empty() {
+        return;
     }
-    let odd = work
-        .odd
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
-    assert!(odd.is_empty(), "{} of them:\n{}", odd.len(), odd.join("\n"));
+    let work = Work::begin("large", Bounds::large());
+    for file in &files {
+        for options in LARGE_OPTIONS {
+            work.on(file, options);
+        }
+    }
+    work.on_changed(&files, count, LARGE_OPTIONS);
+    work.finish();
 }
 
 /// A number that a run of the tests is started with.
@@ -96,46 +108,98 @@ fn number(name: &str, default: u64) -> u64 {
     })
 }
 
+/// What one render may spend.
+struct Bounds {
+    limits: Limits,
+    /// In a build without optimisation, with checks of every access, on a busy machine.
+    longest: Duration,
+}
+
+impl Bounds {
+    /// Less than a server allows: a small file is enough to find what is wrong, and ten thousand of them are rendered.
+    fn small() -> Bounds {
+        Bounds {
+            limits: Limits {
+                source_pixels: 2_000_000,
+                animation_pixels: 2_000_000,
+                render_memory: ByteSize::mib(192),
+                rasterize_svg: true,
+                ..Limits::default()
+            },
+            longest: Duration::from_secs(10),
+        }
+    }
+
+    /// What a server allows.
+    fn large() -> Bounds {
+        Bounds {
+            limits: Limits {
+                rasterize_svg: true,
+                ..Limits::default()
+            },
+            longest: Duration::from_secs(60),
+        }
+    }
+}
+
 /// What is done, and what was odd about it.
 struct Work {
+    name: &'static str,
+    bounds: Bounds,
     folder: PathBuf,
     seed: u64,
-    begun: Arc<Mutex<Option<Instant>>>,
+    /// When the file that is being rendered is taken for one that never ends.
+    end: Arc<Mutex<Option<Instant>>>,
     odd: Mutex<Vec<String>>,
 }
 
 impl Work {
-    fn begin(seed: u64) -> Work {
+    fn begin(name: &'static str, bounds: Bounds) -> Work {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("mutations");
         fs::create_dir_all(&folder).expect("a folder for files");
-        let begun = Arc::new(Mutex::new(None));
-        let watched = Arc::clone(&begun);
+        let end = Arc::new(Mutex::new(None));
+        let watched = Arc::clone(&end);
         thread::spawn(move || watch(&watched));
         Work {
+            name,
+            bounds,
             folder,
-            seed,
-            begun,
+            seed: number("SAFELIGHT_SEED", 1),
+            end,
             odd: Mutex::default(),
+        }
+    }
+
+    /// Renders changed copies of the files.
+    fn on_changed(&self, files: &[Seed], count: u64, options: &[&str]) {
+        let mut dice = Dice::new(self.seed);
+        for _ in 0..count {
+            let file = changes::changed(files, &mut dice);
+            self.on(&file, options[dice.roll(options.len())]);
         }
     }
 
     /// Renders a file, and keeps it where that is odd.
     fn on(&self, file: &Seed, options: &str) {
-        let current = self.folder.join(format!("current-{}", self.seed));
+        let (name, seed) = (self.name, self.seed);
+        let current = self.folder.join(format!("current-{name}-{seed}"));
         fs::write(&current, &file.bytes).expect("a file can be written");
         let started = Instant::now();
-        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
-        let outcome = panic::catch_unwind(AssertUnwindSafe(|| rendered(&file.bytes, options)));
-        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(started + self.bounds.longest * 6);
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+            rendered(&file.bytes, options, &self.bounds)
+        }));
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let elapsed = started.elapsed();
         let reason = match outcome {
             Err(_) => "panics".to_owned(),
             Ok(Err(error)) if !error.info().status.is_client_error() => error.to_string(),
-            Ok(_) if elapsed > LONGEST => format!("takes {elapsed:?}"),
+            Ok(_) if elapsed > self.bounds.longest => format!("takes {elapsed:?}"),
             Ok(_) => return,
         };
         let mut odd = self.odd.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = self.folder.join(format!("odd-{}-{}", self.seed, odd.len()));
+        let kept = self.folder.join(format!("odd-{name}-{seed}-{}", odd.len()));
         fs::write(&kept, &file.bytes).expect("a file can be written");
         odd.push(format!(
             "{} by {options} {reason}: {}",
@@ -143,22 +207,30 @@ impl Work {
             kept.display()
         ));
     }
+
+    fn finish(self) {
+        let odd = self
+            .odd
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        assert!(odd.is_empty(), "{} of them:\n{}", odd.len(), odd.join("\n"));
+    }
 }
 
 /// Ends the process where a file never ends: a thread cannot be ended.
-fn watch(begun: &Mutex<Option<Instant>>) {
+fn watch(end: &Mutex<Option<Instant>>) {
     loop {
         thread::sleep(Duration::from_secs(1));
-        let begun = *begun.lock().unwrap_or_else(PoisonError::into_inner);
-        if begun.is_some_and(|begun| begun.elapsed() > STUCK) {
+        let end = *end.lock().unwrap_or_else(PoisonError::into_inner);
+        if end.is_some_and(|end| end < Instant::now()) {
             eprintln!("the current file never ends");
             process::abort();
         }
     }
 }
 
-/// Renders as a request is, within less: a small file is enough to find what is wrong, and ten thousand of them have to be made.
-fn rendered(bytes: &[u8], options: &str) -> Result<Encoded, Error> {
+/// Renders as for a request.
+fn rendered(bytes: &[u8], options: &str, bounds: &Bounds) -> Result<Encoded, Error> {
     let config = Config::default();
     let policy = Policy::new(&config.policy(), config.zone.origin, Vec::new())
         .expect("the shipped settings are right");
@@ -168,15 +240,8 @@ fn rendered(bytes: &[u8], options: &str) -> Result<Encoded, Error> {
         webp: true,
     };
     let (recipe, _) = policy.decide(&parsed, accept).map_err(Error::from)?;
-    let limits = Limits {
-        source_pixels: 2_000_000,
-        animation_pixels: 2_000_000,
-        render_memory: ByteSize::mib(192),
-        rasterize_svg: true,
-        ..Limits::default()
-    };
-    let budget = Budget::until(Instant::now() + LONGEST);
-    let source = Source::open(bytes.to_vec().into(), &limits).map_err(Error::from)?;
+    let budget = Budget::until(Instant::now() + bounds.longest);
+    let source = Source::open(bytes.to_vec().into(), &bounds.limits).map_err(Error::from)?;
     let plan = source
         .plan(&recipe, &Hints::default())
         .map_err(Error::from)?;

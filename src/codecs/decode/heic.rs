@@ -330,3 +330,50 @@ fn checked(error: heif::heif_error) -> Result<(), TransformError> {
 fn broken(what: &str) -> TransformError {
     TransformError::Decode(format!("HEIC: {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::codecs::decode::Wanted;
+    use crate::codecs::decode::header;
+    use crate::codecs::decode::pixels;
+    use crate::codecs::encode;
+    use crate::codecs::encode::Picture;
+    use crate::codecs::encode::Settings;
+    use crate::codecs::sniff::Kind;
+    use crate::options::Effort;
+    use crate::options::Format;
+    use crate::options::Quality;
+    use crate::pixels::Samples;
+    use crate::pixels::Size;
+
+    /// libheif decodes it by a library of the system that has the names of ours: were those seen, it would call ours by the other's structs.
+    #[test]
+    fn av1_in_a_heic_leaves_our_own_decoder_alone() {
+        let size = Size::new(64, 48);
+        let color = [200, 40, 90];
+        let picture = Picture::Rgb(size, color.repeat(size.len()));
+        let settings = Settings {
+            quality: Quality::new(90).expect("from 1 to 100"),
+            progressive: false,
+            palette: false,
+            effort: Effort::Settled,
+        };
+        let mut file = encode::encode(&picture, Format::Avif, settings).expect("encodes");
+        let brands = u32::from_be_bytes(*file.first_chunk().expect("a box")) as usize;
+        for at in (8..brands).step_by(4) {
+            file[at..at + 4].copy_from_slice(b"mif1");
+        }
+
+        let header = header(&file).expect("a container");
+        assert_eq!((header.kind, header.size), (Kind::Heic, size));
+        // Some builds of libheif have no decoder for it.
+        if let Ok(decoded) = pixels(&file, &header, Wanted::WHOLE) {
+            let Samples::U8(samples) = decoded.raster.samples else {
+                panic!("8 bits");
+            };
+            for (sample, expected) in samples.iter().zip(color.iter().cycle()) {
+                assert!(sample.abs_diff(*expected) < 12, "{sample} {expected}");
+            }
+        }
+    }
+}

@@ -137,7 +137,7 @@ impl Bounds {
                 rasterize_svg: true,
                 ..Limits::default()
             },
-            longest: Duration::from_secs(60),
+            longest: Duration::from_secs(180),
         }
     }
 }

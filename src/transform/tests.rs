@@ -595,7 +595,7 @@ fn settings_that_change_pictures_change_the_fingerprint() {
 }
 
 #[test]
-fn what_is_no_picture_is_refused_by_name() {
+fn what_is_no_picture_is_told_by_name() {
     assert_eq!(
         render(b"hello", &recipe(Output::Png), &budget()).map(|_| ()),
         Err(TransformError::NotAnImage)

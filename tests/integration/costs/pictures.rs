@@ -314,9 +314,12 @@ pub fn many_frames(count: usize) -> Vec<u8> {
     file
 }
 
-/// Files of about as many bytes as they are asked for, whose header is written to take as long and to hold as much as it can; and what they
+/// Makes a file of about as many bytes as it is asked for.
+type Maker = fn(usize) -> Vec<u8>;
+
+/// Files whose header is written to take as long and to hold as much as it can; and what they
 /// are.
-pub const HOSTILE_HEADERS: [(&str, fn(usize) -> Vec<u8>); 5] = [
+pub const HOSTILE_HEADERS: [(&str, Maker); 5] = [
     ("TIFF with a palette", palette_tiff),
     ("JPEG XL in parts", jpeg_xl_in_parts),
     ("truncated WebP", truncated_webp),

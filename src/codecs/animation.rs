@@ -12,11 +12,11 @@ use crate::pixels::Size;
 ///
 /// WebP and APNG store this number. GIF stores how often it is *repeated*, so one less, and leaves it out for a single play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Loops(pub u32);
+pub(crate) struct LoopCount(pub u32);
 
-impl Loops {
-    pub const FOREVER: Loops = Loops(0);
-    pub const ONCE: Loops = Loops(1);
+impl LoopCount {
+    pub const FOREVER: LoopCount = LoopCount(0);
+    pub const ONCE: LoopCount = LoopCount(1);
 }
 
 /// What is known of an animation before its frames are decoded.
@@ -24,7 +24,7 @@ impl Loops {
 pub(crate) struct Animation {
     /// Frames whose data is there, at least 2. Damage inside the data is found on decoding, so fewer may come.
     pub frames: u32,
-    pub loops: Loops,
+    pub loops: LoopCount,
     /// Size of the canvas.
     pub size: Size,
     /// Bytes of the largest frame as it is decoded, beside the canvas.
@@ -33,7 +33,7 @@ pub(crate) struct Animation {
 
 /// A whole picture of an animation, composed from what came before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
+pub(crate) struct AnimationFrame {
     /// RGBA of 8 bits, alpha not premultiplied, always of the size of the canvas.
     pub raster: Raster,
     /// How long it is shown, as stored.

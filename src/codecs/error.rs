@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::codecs::sniff::Foreign;
+use crate::codecs::sniff::UnsupportedFormat;
 use crate::pixels::Size;
 use crate::pixels::error::PixelError;
 
@@ -15,7 +15,7 @@ pub enum TransformError {
     /// The bytes are of no kind that shows a picture.
     NotAnImage,
     /// A picture of a kind that is no source.
-    UnsupportedFormat(Foreign),
+    UnsupportedFormat(UnsupportedFormat),
     /// A picture of a kind that is a source, coded in a way that is not read: what it is, in words.
     UnsupportedCoding(String),
     /// A picture of pixels was asked for as a drawing.
@@ -59,7 +59,7 @@ impl fmt::Display for TransformError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TransformError::NotAnImage => write!(out, "the source is not an image: use {SOURCES}"),
-            TransformError::UnsupportedFormat(Foreign::Heic) => write!(
+            TransformError::UnsupportedFormat(UnsupportedFormat::Heic) => write!(
                 out,
                 "the source is HEIC, which this build of the server does not decode: build it with `--features heic`, which needs libheif, or use {SOURCES}"
             ),

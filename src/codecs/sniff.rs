@@ -25,7 +25,7 @@ pub(crate) enum SourceFormat {
     /// A drawing: cleaned, not decoded.
     Svg,
     /// Recognised, and refused by name.
-    Foreign(Foreign),
+    Unsupported(UnsupportedFormat),
 }
 
 impl SourceFormat {
@@ -56,18 +56,18 @@ impl SourceFormat {
             SourceFormat::Ico => "image/x-icon",
             SourceFormat::Pnm => "image/x-portable-anymap",
             SourceFormat::Qoi => "image/qoi",
-            SourceFormat::Heic | SourceFormat::Foreign(Foreign::Heic) => "image/heic",
+            SourceFormat::Heic | SourceFormat::Unsupported(UnsupportedFormat::Heic) => "image/heic",
             SourceFormat::Svg => "image/svg+xml",
-            SourceFormat::Foreign(Foreign::Psd) => "image/vnd.adobe.photoshop",
-            SourceFormat::Foreign(Foreign::Jpeg2000) => "image/jp2",
-            SourceFormat::Foreign(Foreign::Pdf) => "application/pdf",
+            SourceFormat::Unsupported(UnsupportedFormat::Psd) => "image/vnd.adobe.photoshop",
+            SourceFormat::Unsupported(UnsupportedFormat::Jpeg2000) => "image/jp2",
+            SourceFormat::Unsupported(UnsupportedFormat::Pdf) => "application/pdf",
         }
     }
 }
 
 /// Kinds of pictures that are not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foreign {
+pub enum UnsupportedFormat {
     /// In a build without libheif.
     Heic,
     Psd,
@@ -75,19 +75,19 @@ pub enum Foreign {
     Pdf,
 }
 
-impl Foreign {
+impl UnsupportedFormat {
     /// Kinds that Cloudflare counts among pictures that it will not convert, apart from those it does not know.
     pub const fn is_known_to_cloudflare(self) -> bool {
-        matches!(self, Foreign::Heic)
+        matches!(self, UnsupportedFormat::Heic)
     }
 
     /// The name that people know it by.
     pub const fn name(self) -> &'static str {
         match self {
-            Foreign::Heic => "HEIC",
-            Foreign::Psd => "PSD",
-            Foreign::Jpeg2000 => "JPEG 2000",
-            Foreign::Pdf => "PDF",
+            UnsupportedFormat::Heic => "HEIC",
+            UnsupportedFormat::Psd => "PSD",
+            UnsupportedFormat::Jpeg2000 => "JPEG 2000",
+            UnsupportedFormat::Pdf => "PDF",
         }
     }
 }
@@ -136,11 +136,11 @@ pub(crate) fn sniff(bytes: &[u8]) -> Option<SourceFormat> {
         [b'B', b'M', ..] if is_bmp(bytes) => SourceFormat::Bmp,
         [0, 0, 1 | 2, 0, ..] if is_ico(bytes) => SourceFormat::Ico,
         [b'P', b'1'..=b'7', ..] if is_pnm(bytes) => SourceFormat::Pnm,
-        [b'8', b'B', b'P', b'S', ..] => SourceFormat::Foreign(Foreign::Psd),
+        [b'8', b'B', b'P', b'S', ..] => SourceFormat::Unsupported(UnsupportedFormat::Psd),
         [0, 0, 0, 0x0C, b'j', b'P', b' ', b' ', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => {
-            SourceFormat::Foreign(Foreign::Jpeg2000)
+            SourceFormat::Unsupported(UnsupportedFormat::Jpeg2000)
         }
-        [b'%', b'P', b'D', b'F', ..] => SourceFormat::Foreign(Foreign::Pdf),
+        [b'%', b'P', b'D', b'F', ..] => SourceFormat::Unsupported(UnsupportedFormat::Pdf),
         _ if svg::is_svg(bytes) => SourceFormat::Svg,
         _ => return None,
     };
@@ -212,8 +212,8 @@ fn is_pnm(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Foreign;
     use super::SourceFormat;
+    use super::UnsupportedFormat;
     use super::sniff;
 
     #[test]
@@ -269,11 +269,17 @@ mod tests {
             (b"P2P", None),
             (b"P1 is the first of ten", None),
             (b"P8\n1 1\n", None),
-            (b"8BPS\0\x01", Some(SourceFormat::Foreign(Foreign::Psd))),
-            (b"%PDF-1.7", Some(SourceFormat::Foreign(Foreign::Pdf))),
+            (
+                b"8BPS\0\x01",
+                Some(SourceFormat::Unsupported(UnsupportedFormat::Psd)),
+            ),
+            (
+                b"%PDF-1.7",
+                Some(SourceFormat::Unsupported(UnsupportedFormat::Pdf)),
+            ),
             (
                 b"\xFF\x4F\xFF\x51\0\x2F",
-                Some(SourceFormat::Foreign(Foreign::Jpeg2000)),
+                Some(SourceFormat::Unsupported(UnsupportedFormat::Jpeg2000)),
             ),
             (b"<?xml version=\"1.0\"?>\n<svg xmlns=\"x\">", SVG),
             (b"\xFF\xFE<\0s\0v\0g\0>\0", SVG),

@@ -33,7 +33,7 @@ pub(crate) fn blurred(raster: Raster, deviation: f64) -> Result<Raster, PixelErr
         )?,
         Samples::U16(samples) => samples,
     };
-    let kernel = Kernel::of(deviation);
+    let kernel = BoxKernel::of(deviation);
     let width = size.width as usize;
     match channels {
         Channels::Rgba => {
@@ -61,7 +61,7 @@ pub(crate) fn blurred(raster: Raster, deviation: f64) -> Result<Raster, PixelErr
 
 /// A box of `2 * radius + 1` whole samples and a part of one more at either end.
 #[derive(Debug)]
-struct Kernel {
+struct BoxKernel {
     radius: usize,
     /// Weight of every whole sample.
     inner: f32,
@@ -69,13 +69,13 @@ struct Kernel {
     outer: f32,
 }
 
-impl Kernel {
+impl BoxKernel {
     /// The box that has, applied three times, the given standard deviation.
     ///
     /// With `r` whole samples on either side and the part `p` of one more, the variance of a box is
     /// `(r (r + 1) (2 r + 1) / 3 + 2 p (r + 1)^2) / (2 r + 1 + 2 p)`, and variances add up. `r` is the largest that is not too
     /// wide by itself; solved for `p`, which lies in 0..1.
-    fn of(deviation: f64) -> Kernel {
+    fn of(deviation: f64) -> BoxKernel {
         let variance = deviation * deviation / 3.0;
         let (mut radius, mut whole) = (0, 0.0);
         while (whole + 1.0) * (whole + 2.0) / 3.0 <= variance {
@@ -86,7 +86,7 @@ impl Kernel {
         let next = (whole + 1.0) * (whole + 1.0);
         let part = count * (variance - whole * (whole + 1.0) / 3.0) / (2.0 * (next - variance));
         let total = count + 2.0 * part;
-        Kernel {
+        BoxKernel {
             radius,
             inner: to_f32(1.0 / total),
             outer: to_f32(part / total),
@@ -105,7 +105,7 @@ fn to_f32(weight: f64) -> f32 {
 fn blur_rows<const LANES: usize>(
     samples: &mut [u16],
     width: usize,
-    kernel: &Kernel,
+    kernel: &BoxKernel,
 ) -> Result<(), PixelError> {
     let mut first = buffer::filled([0; LANES], width)?;
     let mut second = buffer::filled([0; LANES], width)?;
@@ -118,7 +118,7 @@ fn blur_rows<const LANES: usize>(
     Ok(())
 }
 
-fn blur_columns(samples: &mut [u16], stride: usize, kernel: &Kernel) -> Result<(), PixelError> {
+fn blur_columns(samples: &mut [u16], stride: usize, kernel: &BoxKernel) -> Result<(), PixelError> {
     let height = samples.len() / stride;
     let mut first = buffer::filled([0; STRIP], height)?;
     let mut second = buffer::filled([0; STRIP], height)?;
@@ -139,7 +139,7 @@ fn blur_columns(samples: &mut [u16], stride: usize, kernel: &Kernel) -> Result<(
 
 /// One box blur along a line, of several samples abreast. The sum under the box is carried along: what enters is added, what leaves
 /// is taken away. It stays below 501 * 65535.
-fn pass<const LANES: usize>(from: &[[u16; LANES]], to: &mut [[u16; LANES]], kernel: &Kernel) {
+fn pass<const LANES: usize>(from: &[[u16; LANES]], to: &mut [[u16; LANES]], kernel: &BoxKernel) {
     let (radius, last) = (kernel.radius, from.len() - 1);
     let mut sums = [0_i32; LANES];
     let mut add = |samples: &[u16; LANES], times: usize| {
@@ -173,7 +173,7 @@ fn pass<const LANES: usize>(from: &[[u16; LANES]], to: &mut [[u16; LANES]], kern
     clippy::cast_precision_loss,
     reason = "a mean of 16-bit samples has 16 bits; sums are rounded by less than a hundredth of a sample"
 )]
-fn mean(sum: i32, ends: i32, kernel: &Kernel) -> u16 {
+fn mean(sum: i32, ends: i32, kernel: &BoxKernel) -> u16 {
     const WHOLE: f32 = 8_388_608.0;
     let mean = sum as f32 * kernel.inner + ends as f32 * kernel.outer;
     (mean + WHOLE).to_bits() as u16

@@ -87,12 +87,12 @@ pub(crate) fn check_room(bytes: u64) -> Result<(), PixelError> {
 
 /// A file in memory, for encoders that write as they go.
 #[derive(Default)]
-pub(crate) struct Output {
+pub(crate) struct FileBuffer {
     bytes: Vec<u8>,
     refused: Option<PixelError>,
 }
 
-impl Output {
+impl FileBuffer {
     /// How an encoder ended. It would not tell by itself that there was no memory for what it wrote.
     pub fn outcome<E: From<PixelError>>(&self, end: Result<(), E>) -> Result<(), E> {
         self.refused
@@ -107,7 +107,7 @@ impl Output {
     }
 }
 
-impl Write for Output {
+impl Write for FileBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Err(refusal) = reserve(&mut self.bytes, bytes.len()) {
             self.refused = Some(refusal);
@@ -130,7 +130,7 @@ fn refusal(bytes: usize) -> PixelError {
 mod tests {
     use std::io::Write as _;
 
-    use super::Output;
+    use super::FileBuffer;
     use super::PixelError;
     use super::check_room;
     use super::collected;
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_file_is_what_was_written_unless_there_was_no_memory() {
-        let mut file = Output::default();
+        let mut file = FileBuffer::default();
         file.write_all(b"one").expect("there is memory");
         file.write_all(b"two").expect("there is memory");
         let end: Result<(), PixelError> = Ok(());
@@ -184,11 +184,11 @@ mod tests {
             PixelError::OutOfMemory { bytes: 1 },
             PixelError::Color(String::new()),
         );
-        let file = Output {
+        let file = FileBuffer {
             bytes: Vec::new(),
             refused: Some(missing.clone()),
         };
         assert_eq!(file.finish(Err(told.clone())), Err(missing));
-        assert_eq!(Output::default().finish(Err(told.clone())), Err(told));
+        assert_eq!(FileBuffer::default().finish(Err(told.clone())), Err(told));
     }
 }

@@ -159,14 +159,14 @@ fn sharpen<S: Sample>(samples: &mut [S], width: usize, channels: Channels, amoun
     let stride = width * channels.count();
     let height = samples.len() / stride;
     // A row is changed in place once the rows around it are known, so three of them are carried along.
-    let mut above = Line::of(&samples[..stride], channels);
+    let mut above = LumaRow::of(&samples[..stride], channels);
     let mut here = above.clone();
     for y in 0..height {
         let next = (y + 1).min(height - 1);
         let below = if next == y {
             here.clone()
         } else {
-            Line::of(&samples[next * stride..][..stride], channels)
+            LumaRow::of(&samples[next * stride..][..stride], channels)
         };
         let row = &mut samples[y * stride..][..stride];
         for (x, pixel) in row.chunks_exact_mut(channels.count()).enumerate() {
@@ -187,13 +187,13 @@ fn sharpen<S: Sample>(samples: &mut [S], width: usize, channels: Channels, amoun
 
 /// A row of lumas, each with its two neighbours in the shares 1, 2 and 1, weighted by their alpha.
 #[derive(Clone)]
-struct Line {
+struct LumaRow {
     luma: Vec<f32>,
     weight: Vec<f32>,
 }
 
-impl Line {
-    fn of<S: Sample>(row: &[S], channels: Channels) -> Line {
+impl LumaRow {
+    fn of<S: Sample>(row: &[S], channels: Channels) -> LumaRow {
         let count = channels.count();
         let opacity = |pixel: &[S]| {
             if channels.has_alpha() {
@@ -206,7 +206,7 @@ impl Line {
             .chunks_exact(count)
             .map(|pixel| (luma(pixel) * opacity(pixel), opacity(pixel)))
             .unzip();
-        Line {
+        LumaRow {
             luma: with_neighbors(&lumas),
             weight: with_neighbors(&weights),
         }

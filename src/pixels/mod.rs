@@ -169,7 +169,7 @@ pub(crate) struct Raster {
 }
 
 /// A picture that comes row by row, from top to bottom, in samples from 0 to 1.
-pub(crate) trait Rows {
+pub(crate) trait Scanlines {
     fn size(&self) -> Size;
 
     fn channels(&self) -> Channels;
@@ -181,7 +181,7 @@ pub(crate) trait Rows {
 /// Pixels all at once, or row by row.
 pub(crate) enum Pixels<'a> {
     Raster(Cow<'a, Raster>),
-    Rows(&'a mut dyn Rows),
+    Scanlines(&'a mut dyn Scanlines),
 }
 
 impl From<Raster> for Pixels<'_> {
@@ -194,14 +194,14 @@ impl Pixels<'_> {
     pub fn size(&self) -> Size {
         match self {
             Pixels::Raster(raster) => raster.size,
-            Pixels::Rows(rows) => rows.size(),
+            Pixels::Scanlines(rows) => rows.size(),
         }
     }
 
     pub fn channels(&self) -> Channels {
         match self {
             Pixels::Raster(raster) => raster.channels,
-            Pixels::Rows(rows) => rows.channels(),
+            Pixels::Scanlines(rows) => rows.channels(),
         }
     }
 
@@ -209,7 +209,7 @@ impl Pixels<'_> {
     pub fn is_deep(&self) -> bool {
         match self {
             Pixels::Raster(raster) => matches!(raster.samples, Samples::U16(_)),
-            Pixels::Rows(_) => false,
+            Pixels::Scanlines(_) => false,
         }
     }
 
@@ -218,7 +218,7 @@ impl Pixels<'_> {
         match self {
             Pixels::Raster(Cow::Owned(raster)) => Ok(raster),
             Pixels::Raster(Cow::Borrowed(raster)) => raster.copy(),
-            Pixels::Rows(rows) => Raster::of(rows),
+            Pixels::Scanlines(rows) => Raster::of(rows),
         }
     }
 }
@@ -317,7 +317,7 @@ impl Subsampling {
 
 impl Raster {
     /// All rows of a picture, in 8 bits.
-    pub fn of(rows: &mut dyn Rows) -> Result<Raster, PixelError> {
+    pub fn of(rows: &mut dyn Scanlines) -> Result<Raster, PixelError> {
         let (size, channels) = (rows.size(), rows.channels());
         let mut samples = buffer::with_room(size.len() * channels.count())?;
         for y in 0..size.height as usize {

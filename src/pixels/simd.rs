@@ -1,5 +1,5 @@
 //! What the loops over samples are compiled for: one text for AVX2 with FMA, for NEON, and for everything else. Most loops over slices
-//! become vectors by themselves; for the rest there are the few operations of `Machine`.
+//! become vectors by themselves; for the rest there are the few operations of `Simd`.
 #![expect(unsafe_code, reason = "vector instructions of AVX2")]
 
 #[cfg(target_arch = "x86_64")]
@@ -14,7 +14,7 @@ pub(crate) const LANES: usize = 8;
 pub(crate) type Lane = [f32; LANES];
 
 /// A kind of processor.
-pub(crate) trait Machine {
+pub(crate) trait Simd {
     /// A lane in a register.
     type Vector: Copy;
 
@@ -59,7 +59,7 @@ pub(crate) trait Machine {
 /// Whatever the program was compiled for.
 pub(crate) struct Baseline;
 
-impl Machine for Baseline {
+impl Simd for Baseline {
     type Vector = Lane;
 
     #[inline(always)]
@@ -138,7 +138,7 @@ impl Machine for Baseline {
 pub(crate) struct Avx2;
 
 #[cfg(target_arch = "x86_64")]
-impl Machine for Avx2 {
+impl Simd for Avx2 {
     type Vector = avx::__m256;
 
     #[inline(always)]
@@ -268,7 +268,7 @@ mod tests {
     use super::Baseline;
     use super::LANES;
     use super::Lane;
-    use super::Machine;
+    use super::Simd;
 
     #[test]
     fn rows_become_columns() {
@@ -290,7 +290,7 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn every_machine_says_the_same() {
-        fn said<M: Machine>([a, b, c]: [&Lane; 3]) -> [Lane; 8] {
+        fn said<M: Simd>([a, b, c]: [&Lane; 3]) -> [Lane; 8] {
             let [a, b, c] = [a, b, c].map(M::load);
             let made = [
                 M::add(a, b),

@@ -36,7 +36,7 @@ pub use crate::codecs::LargeAnimations;
 pub use crate::codecs::Limits;
 pub use crate::codecs::TransformError;
 pub use crate::codecs::TruncatedSources;
-pub use crate::codecs::sniff::Foreign;
+pub use crate::codecs::sniff::UnsupportedFormat;
 pub use crate::pixels::Size;
 
 #[cfg(test)]

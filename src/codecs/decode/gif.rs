@@ -1,7 +1,7 @@
 //! GIF as a still: the first frame of the animation that it might be, on its canvas.
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::frames;
 use crate::codecs::decode::whole;
@@ -29,8 +29,8 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     })
 }
 
-pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
-    Ok(Decoded {
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, TransformError> {
+    Ok(DecodedImage {
         raster: frames::gif::first(source, header.size, FRAME_PER_CANVAS)?,
         extent: whole(header.size),
         space: ColorSpace::Srgb,

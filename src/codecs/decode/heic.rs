@@ -12,7 +12,7 @@ use std::sync::Once;
 use libheif_sys as heif;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::size_of;
 use crate::codecs::decode::unmultiplied;
@@ -30,8 +30,8 @@ use crate::pixels::orientation::Orientation;
 const MAX_PROFILE: usize = 4 << 20;
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
-    let file = File::open(source)?;
-    let picture = Picture::primary(&file)?;
+    let file = HeifContext::open(source)?;
+    let picture = ImageHandle::primary(&file)?;
     Ok(Header {
         format: SourceFormat::Heic,
         size: picture.size()?,
@@ -47,24 +47,24 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     })
 }
 
-pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
-    let file = File::open(source)?;
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, TransformError> {
+    let file = HeifContext::open(source)?;
     file.limit(header.size.width.max(header.size.height));
-    let picture = Picture::primary(&file)?;
+    let picture = ImageHandle::primary(&file)?;
     let space = picture.space();
     let channels = if picture.has_alpha() {
         Channels::Rgba
     } else {
         Channels::Rgb
     };
-    let plane = Plane::decode(&picture, channels)?;
+    let plane = HeifImage::decode(&picture, channels)?;
     let samples = plane.samples(header.size, channels)?;
     let samples = if channels.has_alpha() && picture.is_premultiplied() {
         unmultiplied(samples, channels.count())
     } else {
         samples
     };
-    Ok(Decoded {
+    Ok(DecodedImage {
         raster: Raster {
             size: header.size,
             channels,
@@ -76,19 +76,19 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
 }
 
 /// A container, which borrows the source.
-struct File<'a> {
+struct HeifContext<'a> {
     context: *mut heif::heif_context,
     _source: PhantomData<&'a [u8]>,
 }
 
-impl Drop for File<'_> {
+impl Drop for HeifContext<'_> {
     fn drop(&mut self) {
         // SAFETY: came from heif_context_alloc, and is freed once, after everything that was taken from it.
         unsafe { heif::heif_context_free(self.context) }
     }
 }
 
-impl<'a> File<'a> {
+impl<'a> HeifContext<'a> {
     fn open(source: &'a [u8]) -> Result<Self, TransformError> {
         static LOADED: Once = Once::new();
         LOADED.call_once(|| {
@@ -100,11 +100,11 @@ impl<'a> File<'a> {
         if context.is_null() {
             return Err(broken("no memory for its container"));
         }
-        let file = File {
+        let file = HeifContext {
             context,
             _source: PhantomData,
         };
-        // SAFETY: a valid context, which keeps a pointer to the source: `File` borrows it for as long. No threads: the renders that
+        // SAFETY: a valid context, which keeps a pointer to the source: `HeifContext` borrows it for as long. No threads: the renders that
         // run at once are bounded, each on its own.
         let error = unsafe {
             heif::heif_context_set_max_decoding_threads(file.context, 0);
@@ -128,20 +128,20 @@ impl<'a> File<'a> {
 }
 
 /// The primary picture of a container, not yet decoded.
-struct Picture<'a> {
+struct ImageHandle<'a> {
     handle: *mut heif::heif_image_handle,
-    _file: PhantomData<&'a File<'a>>,
+    _file: PhantomData<&'a HeifContext<'a>>,
 }
 
-impl Drop for Picture<'_> {
+impl Drop for ImageHandle<'_> {
     fn drop(&mut self) {
         // SAFETY: came from the context, and is released once, before it.
         unsafe { heif::heif_image_handle_release(self.handle) }
     }
 }
 
-impl<'a> Picture<'a> {
-    fn primary(file: &'a File<'a>) -> Result<Self, TransformError> {
+impl<'a> ImageHandle<'a> {
+    fn primary(file: &'a HeifContext<'a>) -> Result<Self, TransformError> {
         let mut handle = ptr::null_mut();
         // SAFETY: a valid context and a place for the handle, which is checked.
         checked(unsafe {
@@ -150,7 +150,7 @@ impl<'a> Picture<'a> {
         if handle.is_null() {
             return Err(broken("no picture in it"));
         }
-        Ok(Picture {
+        Ok(ImageHandle {
             handle,
             _file: PhantomData,
         })
@@ -227,21 +227,21 @@ impl<'a> Picture<'a> {
 }
 
 /// A decoded picture, its samples interleaved.
-struct Plane {
+struct HeifImage {
     image: *mut heif::heif_image,
     /// How its samples are laid out.
     chroma: heif::heif_chroma,
 }
 
-impl Drop for Plane {
+impl Drop for HeifImage {
     fn drop(&mut self) {
         // SAFETY: came from heif_decode_image, and is released once.
         unsafe { heif::heif_image_release(self.image) }
     }
 }
 
-impl Plane {
-    fn decode(picture: &Picture<'_>, channels: Channels) -> Result<Self, TransformError> {
+impl HeifImage {
+    fn decode(picture: &ImageHandle<'_>, channels: Channels) -> Result<Self, TransformError> {
         let chroma = match (channels, picture.is_deep()) {
             (Channels::Rgba, true) => heif::heif_chroma_heif_chroma_interleaved_RRGGBBAA_LE,
             (Channels::Rgba, false) => heif::heif_chroma_heif_chroma_interleaved_RGBA,
@@ -262,7 +262,7 @@ impl Plane {
         if image.is_null() {
             return Err(broken("no picture came of it"));
         }
-        Ok(Plane { image, chroma })
+        Ok(HeifImage { image, chroma })
     }
 
     /// The samples without the gaps between rows, those of 9 to 16 bits scaled up to 16.

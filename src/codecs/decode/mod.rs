@@ -26,9 +26,9 @@ use image::ColorType;
 
 use crate::codecs::TransformError;
 use crate::codecs::TruncatedSources;
-#[cfg(not(feature = "heic"))]
-use crate::codecs::sniff::Foreign;
 use crate::codecs::sniff::SourceFormat;
+#[cfg(not(feature = "heic"))]
+use crate::codecs::sniff::UnsupportedFormat;
 use crate::codecs::sniff::sniff;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
@@ -98,7 +98,7 @@ impl Header {
 }
 
 /// Pixels as stored, with what is needed to read them.
-pub(crate) struct Decoded {
+pub(crate) struct DecodedImage {
     pub raster: Raster,
     /// The size that the samples stand for, in samples: see `Rect`.
     pub extent: (f64, f64),
@@ -106,9 +106,9 @@ pub(crate) struct Decoded {
 }
 
 /// Pixels that are decoded as they are asked for, with what is needed to read them.
-pub(crate) struct Streamed<'a> {
-    pub rows: jpeg::Rows<'a>,
-    /// As with `Decoded`.
+pub(crate) struct RowStream<'a> {
+    pub rows: jpeg::BaselineDecoder<'a>,
+    /// As with `DecodedImage`.
     pub extent: (f64, f64),
     pub space: ColorSpace,
 }
@@ -168,9 +168,11 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
         #[cfg(feature = "heic")]
         SourceFormat::Heic => heic::header(source)?,
         #[cfg(not(feature = "heic"))]
-        SourceFormat::Heic => return Err(TransformError::UnsupportedFormat(Foreign::Heic)),
+        SourceFormat::Heic => {
+            return Err(TransformError::UnsupportedFormat(UnsupportedFormat::Heic));
+        }
         SourceFormat::Svg => return Err(TransformError::NotAnImage),
-        SourceFormat::Foreign(format) => return Err(TransformError::UnsupportedFormat(format)),
+        SourceFormat::Unsupported(format) => return Err(TransformError::UnsupportedFormat(format)),
     };
     if header.size.width == 0 || header.size.height == 0 {
         return Err(TransformError::ZeroSized);
@@ -183,7 +185,7 @@ pub(crate) fn pixels(
     source: &[u8],
     header: &Header,
     scale: DecodeScale,
-) -> Result<Decoded, TransformError> {
+) -> Result<DecodedImage, TransformError> {
     #[cfg(test)]
     DECODES.set(DECODES.get() + 1);
     match header.format {
@@ -199,9 +201,9 @@ pub(crate) fn pixels(
         #[cfg(feature = "heic")]
         SourceFormat::Heic => heic::decode(source, header),
         #[cfg(not(feature = "heic"))]
-        SourceFormat::Heic => Err(TransformError::UnsupportedFormat(Foreign::Heic)),
+        SourceFormat::Heic => Err(TransformError::UnsupportedFormat(UnsupportedFormat::Heic)),
         SourceFormat::Svg => Err(TransformError::NotAnImage),
-        SourceFormat::Foreign(format) => Err(TransformError::UnsupportedFormat(format)),
+        SourceFormat::Unsupported(format) => Err(TransformError::UnsupportedFormat(format)),
     }
 }
 
@@ -211,7 +213,7 @@ pub(crate) fn pixels_there_are(
     header: &Header,
     scale: DecodeScale,
     truncated: TruncatedSources,
-) -> Result<(Decoded, Option<Truncation>), TransformError> {
+) -> Result<(DecodedImage, Option<Truncation>), TransformError> {
     let error = match pixels(source, header, scale) {
         Ok(decoded) => return Ok((decoded, None)),
         Err(error) => error,
@@ -266,13 +268,13 @@ pub(crate) fn scale_for(shrink: f64, header: &Header, is_fine: bool) -> DecodeSc
         })
 }
 
-/// A source pixel by pixel as it is resampled, where it allows that. What comes of it counts only if `Rows::end` says so afterwards; if
+/// A source pixel by pixel as it is resampled, where it allows that. What comes of it counts only if `BaselineDecoder::end` says so afterwards; if
 /// not, `pixels` tells what is wrong, or reads it nevertheless.
 pub(crate) fn streamed<'a>(
     source: &'a [u8],
     header: &Header,
     scale: DecodeScale,
-) -> Option<Streamed<'a>> {
+) -> Option<RowStream<'a>> {
     match header.format {
         SourceFormat::Jpeg => jpeg::streamed(source, header, scale),
         _ => None,

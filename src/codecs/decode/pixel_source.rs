@@ -6,9 +6,9 @@ use crate::codecs::TransformError;
 use crate::codecs::TruncatedSources;
 use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
-use crate::codecs::decode::Streamed;
+use crate::codecs::decode::RowStream;
 use crate::codecs::decode::Truncation;
 use crate::codecs::sniff::SourceFormat;
 
@@ -26,7 +26,7 @@ impl ReducedCopy {
     }
 
     /// The copy in place of its source, if it has the size that it should have, and as many pixels as `scale` asks of the source.
-    fn in_place_of(&self, source: &Header, scale: DecodeScale) -> Option<File> {
+    fn in_place_of(&self, source: &Header, scale: DecodeScale) -> Option<SourceFile> {
         let header = decode::header(&self.bytes).ok()?;
         let size = source.decoded(DecodeScale::one_of(self.denominator));
         let scale = DecodeScale {
@@ -34,7 +34,7 @@ impl ReducedCopy {
         };
         let serves =
             header.format == SourceFormat::Jpeg && header.size == size && scale.eighths <= 8;
-        serves.then(|| File {
+        serves.then(|| SourceFile {
             bytes: self.bytes.clone(),
             header,
             scale,
@@ -45,13 +45,13 @@ impl ReducedCopy {
 /// What is decoded for a picture: its source, or a reduced copy in its place.
 #[derive(Clone, Debug)]
 pub(crate) struct PixelSource {
-    source: File,
-    copy: Option<File>,
+    source: SourceFile,
+    copy: Option<SourceFile>,
 }
 
 /// A file, and the scale at which it is decoded.
 #[derive(Clone, Debug)]
-struct File {
+struct SourceFile {
     bytes: Bytes,
     header: Header,
     scale: DecodeScale,
@@ -66,7 +66,7 @@ impl PixelSource {
         copy: Option<&ReducedCopy>,
     ) -> Self {
         PixelSource {
-            source: File {
+            source: SourceFile {
                 bytes: source.clone(),
                 header: *header,
                 scale,
@@ -77,7 +77,7 @@ impl PixelSource {
 
     /// What is read, its header, and the scale that it is read at.
     pub fn parts(&self) -> (&[u8], &Header, DecodeScale) {
-        let File {
+        let SourceFile {
             bytes,
             header,
             scale,
@@ -99,14 +99,14 @@ impl PixelSource {
     pub fn decode(
         &self,
         truncated: TruncatedSources,
-    ) -> Result<(Decoded, Option<Truncation>), TransformError> {
+    ) -> Result<(DecodedImage, Option<Truncation>), TransformError> {
         if let Some(copy) = &self.copy
             && let Ok(decoded) = decode::pixels(&copy.bytes, &copy.header, copy.scale)
         {
             let extent = self.extent();
-            return Ok((Decoded { extent, ..decoded }, None));
+            return Ok((DecodedImage { extent, ..decoded }, None));
         }
-        let File {
+        let SourceFile {
             bytes,
             header,
             scale,
@@ -115,10 +115,10 @@ impl PixelSource {
     }
 
     /// The same pixels, as they are resampled, where what is read allows that.
-    pub fn stream(&self) -> Option<Streamed<'_>> {
+    pub fn stream(&self) -> Option<RowStream<'_>> {
         let (bytes, header, scale) = self.parts();
         let extent = self.extent();
-        decode::streamed(bytes, header, scale).map(|found| Streamed { extent, ..found })
+        decode::streamed(bytes, header, scale).map(|found| RowStream { extent, ..found })
     }
 
     /// The size that the pixels stand for: a copy was rounded up, its source was not.

@@ -10,7 +10,7 @@ use image::codecs::pnm::PnmDecoder;
 use image::codecs::qoi::QoiDecoder;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::copies;
 use crate::codecs::decode::raster;
@@ -38,7 +38,7 @@ pub(crate) fn header(source: &[u8], format: SourceFormat) -> Result<Header, Tran
 }
 
 /// The pixels of a BMP, PNM or QOI.
-pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, TransformError> {
     read(open(source, header.format)?, header)
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn header_of(decoder: &dyn ImageDecoder, format: SourceFormat) -> Hea
 pub(crate) fn read(
     mut decoder: Box<dyn ImageDecoder + '_>,
     header: &Header,
-) -> Result<Decoded, TransformError> {
+) -> Result<DecodedImage, TransformError> {
     let color = decoder.color_type();
     let (width, height) = decoder.dimensions();
     if Size::new(width, height) != header.size {
@@ -74,7 +74,7 @@ pub(crate) fn read(
     decoder.set_limits(limits).map_err(failed)?;
     let mut bytes = buffer::zeroed(header.size.len() * usize::from(color.bytes_per_pixel()))?;
     decoder.read_image_boxed(&mut bytes).map_err(failed)?;
-    Ok(Decoded {
+    Ok(DecodedImage {
         raster: raster(header.size, color, bytes)?,
         extent: whole(header.size),
         space: ColorSpace::Srgb,

@@ -9,7 +9,7 @@ use image::ImageError;
 use image::codecs::png::PngDecoder;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::calibration;
 use crate::codecs::decode::copies;
@@ -57,7 +57,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     })
 }
 
-pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, TransformError> {
     let decoder = open(PngReader::new(source))?;
     let space = space(source);
     let color = decoder.color_type();
@@ -65,7 +65,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     let mut bytes = buffer::zeroed(length)?;
     decoder.read_image(&mut bytes).map_err(failed)?;
     let pixels = raster(header.size, color, bytes)?;
-    Ok(Decoded {
+    Ok(DecodedImage {
         raster: pixels,
         extent: whole(header.size),
         space,

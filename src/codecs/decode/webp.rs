@@ -6,7 +6,7 @@ use std::mem;
 use libwebp_sys as webp;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::size_of;
 use crate::codecs::decode::whole;
@@ -45,7 +45,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     })
 }
 
-pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, TransformError> {
     let features = features(source)?;
     if size_of(features.width, features.height)? != header.size {
         return Err(another_size());
@@ -56,7 +56,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     } else {
         still(source, header.size, features.has_alpha != 0)?
     };
-    Ok(Decoded {
+    Ok(DecodedImage {
         raster,
         extent: whole(header.size),
         space,

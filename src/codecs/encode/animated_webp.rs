@@ -13,7 +13,7 @@ use libwebp_sys as webp;
 use crate::options::Quality;
 
 use crate::codecs::TransformError;
-use crate::codecs::animation::Loops;
+use crate::codecs::animation::LoopCount;
 use crate::codecs::encode::failed;
 use crate::codecs::encode::webp::config;
 use crate::codecs::encode::webp::is_lossless;
@@ -23,7 +23,7 @@ use crate::pixels::buffer;
 /// What the container can hold: 24 bits of milliseconds.
 const LONGEST: Duration = Duration::from_millis((1 << 24) - 1);
 
-pub(crate) struct Animator {
+pub(crate) struct WebpAnimationEncoder {
     encoder: *mut webp::WebPAnimEncoder,
     config: webp::WebPConfig,
     size: Size,
@@ -33,15 +33,15 @@ pub(crate) struct Animator {
     begins: i32,
 }
 
-impl Drop for Animator {
+impl Drop for WebpAnimationEncoder {
     fn drop(&mut self) {
         // SAFETY: the encoder came from WebPAnimEncoderNew and is deleted once.
         unsafe { webp::WebPAnimEncoderDelete(self.encoder) }
     }
 }
 
-impl Animator {
-    pub fn new(size: Size, loops: Loops, quality: Quality) -> Result<Self, TransformError> {
+impl WebpAnimationEncoder {
+    pub fn new(size: Size, loops: LoopCount, quality: Quality) -> Result<Self, TransformError> {
         /// The container has 16 bits for it.
         const MOST_LOOPS: u32 = 65_535;
         let mut config = config(quality)?;
@@ -66,7 +66,7 @@ impl Animator {
         if encoder.is_null() {
             return Err(failed("WebP: no animation of this size"));
         }
-        Ok(Animator {
+        Ok(WebpAnimationEncoder {
             encoder,
             config,
             size,

@@ -12,44 +12,44 @@ use crate::options::Quality;
 
 use crate::codecs::TransformError;
 use crate::codecs::animation::Area;
-use crate::codecs::animation::Loops;
+use crate::codecs::animation::LoopCount;
 use crate::codecs::encode::failed;
 use crate::codecs::encode::quantize;
-use crate::codecs::encode::quantize::Color;
-use crate::codecs::encode::quantize::Indexed;
 use crate::codecs::encode::quantize::MOST;
+use crate::codecs::encode::quantize::PaletteImage;
+use crate::codecs::encode::quantize::Rgba8;
 use crate::codecs::encode::quantize::TRANSPARENT;
 use crate::pixels::PixelError;
 use crate::pixels::Size;
 use crate::pixels::buffer;
-use crate::pixels::buffer::Output;
+use crate::pixels::buffer::FileBuffer;
 
-pub(crate) struct Animator {
+pub(crate) struct GifAnimationEncoder {
     size: Size,
-    loops: Loops,
+    loops: LoopCount,
     /// For a frame that has too many.
     colors: usize,
     /// What a sample of such a frame may differ from what is shown and yet count as unchanged.
     tolerance: u8,
     /// Begins with the first frame, whose palette is the file's as well.
-    file: Option<(Encoder<Output>, Vec<Color>)>,
+    file: Option<(Encoder<FileBuffer>, Vec<Rgba8>)>,
     /// The canvas as the waiting frame shows it: each pixel as it was asked for when it was painted last.
-    shown: Vec<Color>,
+    shown: Vec<Rgba8>,
     /// The last frame: only the next one decides how it is disposed of.
-    waiting: Option<Waiting>,
-    clock: Clock,
+    waiting: Option<PendingFrame>,
+    clock: DelayClock,
 }
 
 /// A frame that is not written yet.
-struct Waiting {
+struct PendingFrame {
     area: Area,
-    picture: Indexed,
+    picture: PaletteImage,
     delay: u16,
 }
 
-impl Animator {
-    pub fn new(size: Size, loops: Loops, quality: Quality) -> Result<Self, TransformError> {
-        Ok(Animator {
+impl GifAnimationEncoder {
+    pub fn new(size: Size, loops: LoopCount, quality: Quality) -> Result<Self, TransformError> {
+        Ok(GifAnimationEncoder {
             size,
             loops,
             colors: quantize::colors(quality),
@@ -58,7 +58,7 @@ impl Animator {
             file: None,
             shown: buffer::zeroed(size.len())?,
             waiting: None,
-            clock: Clock::default(),
+            clock: DelayClock::default(),
         })
     }
 
@@ -73,7 +73,7 @@ impl Animator {
         let all = is_first.then(|| Area::whole(self.size));
         let (area, picture) = self.paint(&pixels, all)?;
         let delay = self.clock.tick(delay);
-        self.waiting = Some(Waiting {
+        self.waiting = Some(PendingFrame {
             area,
             picture,
             delay,
@@ -93,7 +93,7 @@ impl Animator {
 
     /// Writes the waiting frame. Where pixels turn transparent there is nothing to paint over them, so it goes away before the
     /// next one comes, and its area grows over those pixels first.
-    fn settle(&mut self, mut waiting: Waiting, next: &[Color]) -> Result<(), TransformError> {
+    fn settle(&mut self, mut waiting: PendingFrame, next: &[Rgba8]) -> Result<(), TransformError> {
         let vanishing = self.differing(next, |shown, pixel| {
             pixel == TRANSPARENT && shown != TRANSPARENT
         });
@@ -110,7 +110,7 @@ impl Animator {
     }
 
     /// The smallest area with all pixels that differ from those that are shown.
-    fn differing(&self, pixels: &[Color], differ: impl Fn(Color, Color) -> bool) -> Area {
+    fn differing(&self, pixels: &[Rgba8], differ: impl Fn(Rgba8, Rgba8) -> bool) -> Area {
         let width = self.size.width as usize;
         let mut area = Area::EMPTY;
         let rows = self.shown.chunks(width).zip(pixels.chunks(width));
@@ -136,11 +136,11 @@ impl Animator {
     /// What a frame must paint to show `pixels`, in `all` of an area or where they differ. Exact if that has few enough colours.
     fn paint(
         &mut self,
-        pixels: &[Color],
+        pixels: &[Rgba8],
         all: Option<Area>,
-    ) -> Result<(Area, Indexed), TransformError> {
+    ) -> Result<(Area, PaletteImage), TransformError> {
         let (mut area, mut part) = self.changes(pixels, all, 0)?;
-        let room = |area: Area, part: &[Color]| {
+        let room = |area: Area, part: &[Rgba8]| {
             // A frame that may grow needs a transparent colour.
             let may_grow = area != Area::whole(self.size) && !part.contains(&TRANSPARENT);
             MOST - usize::from(may_grow)
@@ -167,10 +167,10 @@ impl Animator {
     /// The area that changes, and its pixels, transparent where nothing changes.
     fn changes(
         &self,
-        pixels: &[Color],
+        pixels: &[Rgba8],
         all: Option<Area>,
         tolerance: u8,
-    ) -> Result<(Area, Vec<Color>), TransformError> {
+    ) -> Result<(Area, Vec<Rgba8>), TransformError> {
         let differ = |shown, pixel| differ(shown, pixel, tolerance);
         let area = all.unwrap_or_else(|| self.differing(pixels, differ));
         let mut part = buffer::with_room(area.size.len())?;
@@ -184,8 +184,12 @@ impl Animator {
         Ok((area, part))
     }
 
-    fn write(&mut self, waiting: Waiting, dispose: DisposalMethod) -> Result<(), TransformError> {
-        let Waiting {
+    fn write(
+        &mut self,
+        waiting: PendingFrame,
+        dispose: DisposalMethod,
+    ) -> Result<(), TransformError> {
+        let PendingFrame {
             mut area,
             mut picture,
             delay,
@@ -193,7 +197,7 @@ impl Animator {
         if area.is_empty() {
             // Nothing changes for a while: the smallest frame there is.
             area.size = Size::new(1, 1);
-            picture = Indexed {
+            picture = PaletteImage {
                 palette: vec![TRANSPARENT],
                 indices: vec![0],
             };
@@ -231,17 +235,20 @@ impl Animator {
         Ok(())
     }
 
-    fn begin(&self, first: &Indexed) -> Result<(Encoder<Output>, Vec<Color>), TransformError> {
+    fn begin(
+        &self,
+        first: &PaletteImage,
+    ) -> Result<(Encoder<FileBuffer>, Vec<Rgba8>), TransformError> {
         let mut shared = first.palette.clone();
         if shared.len() < MOST && !shared.contains(&TRANSPARENT) {
             shared.push(TRANSPARENT);
         }
         let (width, height) = (side(self.size.width)?, side(self.size.height)?);
         let mut encoder =
-            Encoder::new(Output::default(), width, height, &table(&shared)).map_err(failed)?;
+            Encoder::new(FileBuffer::default(), width, height, &table(&shared)).map_err(failed)?;
         let repeat = match self.loops {
-            Loops::FOREVER => Repeat::Infinite,
-            Loops(plays) => Repeat::Finite(u16::try_from(plays - 1).unwrap_or(u16::MAX)),
+            LoopCount::FOREVER => Repeat::Infinite,
+            LoopCount(plays) => Repeat::Finite(u16::try_from(plays - 1).unwrap_or(u16::MAX)),
         };
         encoder.set_repeat(repeat).map_err(failed)?;
         Ok((encoder, shared))
@@ -249,7 +256,7 @@ impl Animator {
 }
 
 /// The picture by another palette, if that has all of its colours.
-fn by(palette: &[Color], picture: &Indexed) -> Result<Option<Vec<u8>>, TransformError> {
+fn by(palette: &[Rgba8], picture: &PaletteImage) -> Result<Option<Vec<u8>>, TransformError> {
     let place = |color| {
         let place = palette.iter().position(|other| other == color)?;
         u8::try_from(place).ok()
@@ -266,7 +273,7 @@ fn by(palette: &[Color], picture: &Indexed) -> Result<Option<Vec<u8>>, Transform
 }
 
 /// A palette as the file has it.
-fn table(palette: &[Color]) -> Vec<u8> {
+fn table(palette: &[Rgba8]) -> Vec<u8> {
     palette
         .iter()
         .flat_map(|&[red, green, blue, _]| [red, green, blue])
@@ -277,7 +284,7 @@ fn side(pixels: u32) -> Result<u16, TransformError> {
     u16::try_from(pixels).map_err(failed)
 }
 
-fn differ(shown: Color, pixel: Color, tolerance: u8) -> bool {
+fn differ(shown: Rgba8, pixel: Rgba8, tolerance: u8) -> bool {
     let samples = shown.iter().zip(pixel);
     shown[3] != pixel[3]
         || samples
@@ -286,7 +293,7 @@ fn differ(shown: Color, pixel: Color, tolerance: u8) -> bool {
 }
 
 /// Opaque, or transparent without a hidden colour.
-const fn hard([red, green, blue, alpha]: Color) -> Color {
+const fn hard([red, green, blue, alpha]: Rgba8) -> Rgba8 {
     if alpha < 128 {
         TRANSPARENT
     } else {
@@ -295,11 +302,11 @@ const fn hard([red, green, blue, alpha]: Color) -> Color {
 }
 
 /// The picture of an area on a larger one, transparent around it.
-fn enlarged(picture: Indexed, from: Area, to: Area) -> Result<Indexed, TransformError> {
+fn enlarged(picture: PaletteImage, from: Area, to: Area) -> Result<PaletteImage, TransformError> {
     if from == to {
         return Ok(picture);
     }
-    let Indexed {
+    let PaletteImage {
         mut palette,
         indices,
     } = picture;
@@ -321,7 +328,7 @@ fn enlarged(picture: Indexed, from: Area, to: Area) -> Result<Indexed, Transform
     for (row, line) in inside.rows(to.size.width).zip(lines) {
         made[row].copy_from_slice(line);
     }
-    Ok(Indexed {
+    Ok(PaletteImage {
         palette,
         indices: made,
     })
@@ -329,12 +336,12 @@ fn enlarged(picture: Indexed, from: Area, to: Area) -> Result<Indexed, Transform
 
 /// Time in hundredths of a second.
 #[derive(Default)]
-struct Clock {
+struct DelayClock {
     elapsed: Duration,
     written: u64,
 }
 
-impl Clock {
+impl DelayClock {
     /// The delay to write: rounded from the sum, so that fractions do not add up. Browsers show up to 1/100 s as 1/10 s, so
     /// whoever asked for a little more than that gets 2/100.
     fn tick(&mut self, delay: Duration) -> u16 {

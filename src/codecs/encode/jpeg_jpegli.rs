@@ -90,26 +90,26 @@ const fn scan(components: &[c_int], first: c_int, last: c_int) -> Scan {
 
 /// What the samples of a file are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Colors {
+enum ColorModel {
     Gray,
     Color(Subsampling),
 }
 
-impl Colors {
+impl ColorModel {
     /// Luma samples per chroma sample on either axis.
     const fn factor(self) -> u32 {
         match self {
-            Colors::Gray => 1,
-            Colors::Color(subsampling) => subsampling.factor(),
+            ColorModel::Gray => 1,
+            ColorModel::Color(subsampling) => subsampling.factor(),
         }
     }
 
     const fn scans(self, progressive: bool) -> &'static [Scan] {
         match (self, progressive) {
-            (Colors::Gray, false) => &SEQUENTIAL_GRAY,
-            (Colors::Gray, true) => &PROGRESSIVE_GRAY,
-            (Colors::Color(_), false) => &SEQUENTIAL,
-            (Colors::Color(_), true) => &PROGRESSIVE,
+            (ColorModel::Gray, false) => &SEQUENTIAL_GRAY,
+            (ColorModel::Gray, true) => &PROGRESSIVE_GRAY,
+            (ColorModel::Color(_), false) => &SEQUENTIAL,
+            (ColorModel::Color(_), true) => &PROGRESSIVE,
         }
     }
 }
@@ -129,8 +129,8 @@ fn planes(
 ) -> Result<Vec<u8>, TransformError> {
     let size = planar.luma.size;
     let colors = match &planar.chroma {
-        Some(_) => Colors::Color(subsampling),
-        None => Colors::Gray,
+        Some(_) => ColorModel::Color(subsampling),
+        None => ColorModel::Gray,
     };
     let chroma = planar.chroma.iter().flatten();
     let factor = colors.factor();
@@ -183,7 +183,7 @@ fn rgb(size: Size, samples: &[u8], settings: Settings) -> Result<Vec<u8>, Transf
         return Err(failed("samples that do not make the picture"));
     }
     let chroma = Chroma::Pixels(size, samples, 3);
-    let colors = Colors::Color(subsampling(Format::Jpeg, settings.quality, chroma));
+    let colors = ColorModel::Color(subsampling(Format::Jpeg, settings.quality, chroma));
     compressed(size, colors, settings, false, |compressor| {
         for row in samples.chunks_exact(size.width as usize * 3) {
             // SAFETY: one row of the width and of the three bytes a pixel that the library was told.
@@ -222,11 +222,11 @@ fn of_whole_blocks(plane: &Plane) -> Result<Cow<'_, Plane>, TransformError> {
 }
 
 /// What may differ at a quality, in units of the library: 1 is hardly visible.
-fn distance(quality: Quality, colors: Colors) -> f32 {
+fn distance(quality: Quality, colors: ColorModel) -> f32 {
     let table = match colors {
-        Colors::Gray => &GRAY,
-        Colors::Color(Subsampling::None) => &FULL,
-        Colors::Color(Subsampling::Both) => &HALVED,
+        ColorModel::Gray => &GRAY,
+        ColorModel::Color(Subsampling::None) => &FULL,
+        ColorModel::Color(Subsampling::Both) => &HALVED,
     };
     FINER * scale::at(table, quality)
 }
@@ -236,9 +236,9 @@ fn distance(quality: Quality, colors: Colors) -> f32 {
 const FINER: f32 = 0.82;
 
 /// Qualities, and the distances that look as libjpeg-turbo does at these: the same mean of SSIMULACRA2 over 15 photographs, 800 pixels wide.
-type Table = [(u8, f32); 13];
+type DistanceTable = [(u8, f32); 13];
 
-const HALVED: Table = [
+const HALVED: DistanceTable = [
     (1, 60.0),
     (10, 30.9),
     (20, 15.0),
@@ -254,7 +254,7 @@ const HALVED: Table = [
     (100, 0.02),
 ];
 
-const FULL: Table = [
+const FULL: DistanceTable = [
     (1, 60.0),
     (10, 29.4),
     (20, 13.7),
@@ -270,7 +270,7 @@ const FULL: Table = [
     (100, 0.02),
 ];
 
-const GRAY: Table = [
+const GRAY: DistanceTable = [
     (1, 60.0),
     (10, 35.9),
     (20, 17.7),
@@ -290,15 +290,15 @@ const GRAY: Table = [
 ///
 /// # Safety
 /// The compressor has its defaults, and its components their sampling.
-unsafe fn aim(compressor: &mut Compressor, distance: f32, colors: Colors) {
+unsafe fn aim(compressor: &mut Compressor, distance: f32, colors: ColorModel) {
     // SAFETY: the caller's promise; the library has made room for ten components, and nobody else looks at it now.
     unsafe {
         // For a grey picture the library would take the table of the standard, which costs a sixth more bytes.
-        if colors == Colors::Gray {
+        if colors == ColorModel::Gray {
             jpegli::jpegli_set_colorspace(compressor, ColorSpace::JCS_YCbCr);
         }
         jpegli_set_distance(compressor, distance, 1);
-        if colors == Colors::Gray {
+        if colors == ColorModel::Gray {
             jpegli::jpegli_set_colorspace(compressor, ColorSpace::JCS_GRAYSCALE);
         } else {
             // The table for Cr serves for Cb as well: that of its own is so coarse that small pictures take a quarter more bytes.
@@ -313,7 +313,7 @@ unsafe fn aim(compressor: &mut Compressor, distance: f32, colors: Colors) {
 /// Compresses what `feed` gives to a compressor that is ready for it.
 fn compressed(
     size: Size,
-    colors: Colors,
+    colors: ColorModel,
     settings: Settings,
     raw: bool,
     feed: impl FnOnce(&mut Compressor) -> Result<(), TransformError>,
@@ -322,13 +322,13 @@ fn compressed(
         compressor.image_width = size.width;
         compressor.image_height = size.height;
         (compressor.input_components, compressor.in_color_space) = match colors {
-            Colors::Gray => (1, ColorSpace::JCS_GRAYSCALE),
-            Colors::Color(_) if raw => (3, ColorSpace::JCS_YCbCr),
-            Colors::Color(_) => (3, ColorSpace::JCS_RGB),
+            ColorModel::Gray => (1, ColorSpace::JCS_GRAYSCALE),
+            ColorModel::Color(_) if raw => (3, ColorSpace::JCS_YCbCr),
+            ColorModel::Color(_) => (3, ColorSpace::JCS_RGB),
         };
         // SAFETY: a created compressor whose input is described.
         unsafe { jpegli::jpegli_set_defaults(compressor) };
-        if let Colors::Color(subsampling) = colors {
+        if let ColorModel::Color(subsampling) = colors {
             // Before the distance: tables for halved chroma are others, and worth 10 % of the bytes.
             let factor = subsampling.factor().cast_signed();
             // SAFETY: the library has made room for ten components, and nobody else looks at it now.
@@ -354,7 +354,7 @@ fn compressed(
 }
 
 /// What an encoder that has to stop leaves by.
-struct Stopped(TransformError);
+struct Abort(TransformError);
 
 /// Runs `work` with a new compressor and gives back what it wrote. Whichever way `work` ends, nothing of the compressor is left.
 fn guarded(
@@ -392,7 +392,7 @@ fn guarded(
     unsafe { jpegli::jpegli_destroy_compress(&mut compressor) };
     match outcome {
         Ok(worked) => worked.map(|()| destination.bytes),
-        Err(reason) => match reason.downcast::<Stopped>() {
+        Err(reason) => match reason.downcast::<Abort>() {
             Ok(stopped) => Err(stopped.0),
             Err(panic) => panic::resume_unwind(panic),
         },
@@ -421,7 +421,7 @@ impl Destination {
         let filled = self.bytes.len();
         let more = filled.max(FIRST);
         if let Err(refusal) = buffer::reserve(&mut self.bytes, more) {
-            panic::resume_unwind(Box::new(Stopped(refusal.into())));
+            panic::resume_unwind(Box::new(Abort(refusal.into())));
         }
         self.bytes.resize(filled + more, 0);
         let free = &mut self.bytes[filled..];
@@ -454,7 +454,7 @@ unsafe extern "C-unwind" fn stop(common: &mut Common) {
     // SAFETY: the error manager of `guarded`, whose text the library ends with a zero.
     let text = unsafe { CStr::from_ptr((*common.err).msg_parm.s.as_ptr()) };
     let text = text.to_string_lossy().into_owned();
-    panic::resume_unwind(Box::new(Stopped(failed(text))))
+    panic::resume_unwind(Box::new(Abort(failed(text))))
 }
 
 unsafe extern "C-unwind" fn ignore_level(_: &mut Common, _: c_int) {}
@@ -465,8 +465,8 @@ unsafe extern "C-unwind" fn ignore(_: &mut Common) {}
 mod tests {
     use crate::options::Quality;
 
+    use super::ColorModel;
     use super::ColorSpace;
-    use super::Colors;
     use super::FINER;
     use super::distance;
     use super::guarded;
@@ -500,9 +500,9 @@ mod tests {
     #[test]
     fn better_quality_means_a_smaller_distance() {
         for colors in [
-            Colors::Gray,
-            Colors::Color(Subsampling::None),
-            Colors::Color(Subsampling::Both),
+            ColorModel::Gray,
+            ColorModel::Color(Subsampling::None),
+            ColorModel::Color(Subsampling::Both),
         ] {
             let distances: Vec<f32> = (1..=100)
                 .filter_map(Quality::new)
@@ -512,7 +512,7 @@ mod tests {
         }
         let fifty = Quality::new(50).expect("in range");
         assert_eq!(
-            distance(fifty, Colors::Color(Subsampling::Both)),
+            distance(fifty, ColorModel::Color(Subsampling::Both)),
             FINER * 5.57
         );
     }

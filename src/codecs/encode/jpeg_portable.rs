@@ -15,7 +15,7 @@ use crate::codecs::encode::Settings;
 use crate::codecs::encode::failed;
 use crate::codecs::encode::subsampling;
 use crate::pixels::Subsampling;
-use crate::pixels::buffer::Output;
+use crate::pixels::buffer::FileBuffer;
 
 pub(crate) fn encode(picture: &Picture, settings: Settings) -> Result<Vec<u8>, TransformError> {
     let Picture::Rgb(size, samples) = picture else {
@@ -23,7 +23,7 @@ pub(crate) fn encode(picture: &Picture, settings: Settings) -> Result<Vec<u8>, T
     };
     let side = |side: u32| u16::try_from(side).map_err(failed);
     let (width, height) = (side(size.width)?, side(size.height)?);
-    let mut file = Output::default();
+    let mut file = FileBuffer::default();
     let mut encoder = Encoder::new(&mut file, settings.quality.get());
     encoder.set_optimized_huffman_tables(settings.progressive);
     encoder.set_progressive(settings.progressive);

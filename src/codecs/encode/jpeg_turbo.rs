@@ -36,7 +36,7 @@ pub(crate) fn encode(picture: &Raster, quality: u8) -> Result<Vec<u8>, Transform
     let encoder = Encoder::new()?;
     encoder.set(tj::TJPARAM_TJPARAM_QUALITY, c_int::from(quality))?;
     encoder.set(tj::TJPARAM_TJPARAM_SUBSAMP, sampling)?;
-    let mut written = Written::default();
+    let mut written = TurboBuffer::default();
     // SAFETY: the library reads `height` rows of `width` pixels of the format, `pitch` bytes apart, and there are exactly as many
     // samples, as was checked. It makes room for the file by itself, because it is given none, and tells its start and its length.
     let status = unsafe {
@@ -91,21 +91,21 @@ impl Drop for Encoder {
 }
 
 /// A file that the library has made room for.
-struct Written {
+struct TurboBuffer {
     start: *mut u8,
     length: tj::size_t,
 }
 
-impl Default for Written {
+impl Default for TurboBuffer {
     fn default() -> Self {
-        Written {
+        TurboBuffer {
             start: ptr::null_mut(),
             length: 0,
         }
     }
 }
 
-impl Written {
+impl TurboBuffer {
     fn bytes(&self) -> &[u8] {
         match usize::try_from(self.length) {
             // SAFETY: the library has written so many bytes there, and nobody else knows of them.
@@ -117,7 +117,7 @@ impl Written {
     }
 }
 
-impl Drop for Written {
+impl Drop for TurboBuffer {
     fn drop(&mut self) {
         // SAFETY: null, or what the library has allocated.
         unsafe { tj::tj3Free(self.start.cast()) }

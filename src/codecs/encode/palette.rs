@@ -11,12 +11,12 @@ use crate::options::Quality;
 use crate::codecs::TransformError;
 use crate::codecs::encode::failed;
 use crate::codecs::encode::quantize;
-use crate::codecs::encode::quantize::Color;
-use crate::codecs::encode::quantize::Indexed;
 use crate::codecs::encode::quantize::MOST;
+use crate::codecs::encode::quantize::PaletteImage;
+use crate::codecs::encode::quantize::Rgba8;
 use crate::pixels::Size;
 use crate::pixels::buffer;
-use crate::pixels::buffer::Output;
+use crate::pixels::buffer::FileBuffer;
 
 /// The picture with as many colours as its quality is worth; `None` where that is all of them. `samples` are RGB or RGBA.
 pub(crate) fn png(
@@ -32,7 +32,7 @@ pub(crate) fn png(
     if let Some(exact) = exact(samples, channels)? {
         return write(size, exact).map(Some);
     }
-    let pixels: Vec<Color> = match channels {
+    let pixels: Vec<Rgba8> = match channels {
         4 => buffer::copied(samples.as_chunks().0)?,
         _ => {
             let (pixels, _) = samples.as_chunks();
@@ -54,25 +54,29 @@ pub(crate) fn lossless(
         .transpose()
 }
 
-fn exact(samples: &[u8], channels: usize) -> Result<Option<Indexed>, TransformError> {
+fn exact(samples: &[u8], channels: usize) -> Result<Option<PaletteImage>, TransformError> {
     match channels {
         4 => quantize::exact(samples.as_chunks().0.iter().copied(), MOST),
         _ => quantize::exact(samples.as_chunks().0.iter().map(opaque), MOST),
     }
 }
 
-const fn opaque(&[red, green, blue]: &[u8; 3]) -> Color {
+const fn opaque(&[red, green, blue]: &[u8; 3]) -> Rgba8 {
     [red, green, blue, u8::MAX]
 }
 
-fn write(size: Size, indexed: Indexed) -> Result<Vec<u8>, TransformError> {
-    let mut file = Output::default();
+fn write(size: Size, indexed: PaletteImage) -> Result<Vec<u8>, TransformError> {
+    let mut file = FileBuffer::default();
     let end = write_to(&mut file, size, indexed);
     file.finish(end)
 }
 
-fn write_to(file: &mut Output, size: Size, indexed: Indexed) -> Result<(), TransformError> {
-    let Indexed { palette, indices } = opaque_last(indexed);
+fn write_to(
+    file: &mut FileBuffer,
+    size: Size,
+    indexed: PaletteImage,
+) -> Result<(), TransformError> {
+    let PaletteImage { palette, indices } = opaque_last(indexed);
     let colors: Vec<u8> = palette
         .iter()
         .flat_map(|color| color[..3].to_vec())
@@ -107,14 +111,14 @@ fn write_to(file: &mut Output, size: Size, indexed: Indexed) -> Result<(), Trans
 }
 
 /// Sorts the palette by alpha, so that the list of alphas ends with the translucent colours.
-fn opaque_last(indexed: Indexed) -> Indexed {
+fn opaque_last(indexed: PaletteImage) -> PaletteImage {
     let mut order: Vec<u8> = (0..=u8::MAX).take(indexed.palette.len()).collect();
     order.sort_by_key(|&index| indexed.palette[usize::from(index)][3]);
     let mut places = [0u8; MOST];
     for (place, &index) in (0..=u8::MAX).zip(&order) {
         places[usize::from(index)] = place;
     }
-    Indexed {
+    PaletteImage {
         palette: order
             .iter()
             .map(|&index| indexed.palette[usize::from(index)])

@@ -14,7 +14,7 @@ use crate::codecs::encode::failed;
 use crate::codecs::encode::palette;
 use crate::pixels::Size;
 use crate::pixels::buffer;
-use crate::pixels::buffer::Output;
+use crate::pixels::buffer::FileBuffer;
 
 /// With a `quality`, as many colours as it is worth are enough.
 pub(crate) fn encode(
@@ -44,7 +44,7 @@ pub(crate) fn encode(
 }
 
 fn direct(size: Size, samples: &[u8], color: ExtendedColorType) -> Result<Vec<u8>, TransformError> {
-    let mut file = Output::default();
+    let mut file = FileBuffer::default();
     let grey = grey(samples, color)?;
     let (samples, color) = grey.as_ref().map_or((samples, color), |grey| {
         (grey.as_slice(), ExtendedColorType::L8)

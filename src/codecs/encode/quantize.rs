@@ -21,18 +21,18 @@ use crate::codecs::TransformError;
 use crate::pixels::buffer;
 
 /// A colour with its alpha, not premultiplied.
-pub(crate) type Color = [u8; 4];
+pub(crate) type Rgba8 = [u8; 4];
 
 /// What a transparent pixel is, whatever colour it hides.
-pub(crate) const TRANSPARENT: Color = [0; 4];
+pub(crate) const TRANSPARENT: Rgba8 = [0; 4];
 
 /// The most that an index of 8 bits can tell apart.
 pub(crate) const MOST: usize = 256;
 
 /// A picture of at most 256 colours.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Indexed {
-    pub palette: Vec<Color>,
+pub(crate) struct PaletteImage {
+    pub palette: Vec<Rgba8>,
     /// One for each pixel, all of them inside the palette.
     pub indices: Vec<u8>,
 }
@@ -46,10 +46,10 @@ pub(crate) fn colors(quality: Quality) -> usize {
 
 /// The picture as it is, if it has at most `most` colours. Stops at the first colour too many, so a photo costs next to nothing.
 pub(crate) fn exact(
-    pixels: impl Iterator<Item = Color>,
+    pixels: impl Iterator<Item = Rgba8>,
     most: usize,
-) -> Result<Option<Indexed>, TransformError> {
-    let mut table = Table::new();
+) -> Result<Option<PaletteImage>, TransformError> {
+    let mut table = ColorTable::new();
     let mut indices = Vec::new();
     let (mut last, mut index) = (None, 0);
     for pixel in pixels {
@@ -63,29 +63,29 @@ pub(crate) fn exact(
         buffer::reserve(&mut indices, 1)?;
         indices.push(index);
     }
-    Ok(Some(Indexed {
+    Ok(Some(PaletteImage {
         palette: table.palette,
         indices,
     }))
 }
 
 /// Colours met so far, with their places: open addressing, at most a quarter full.
-struct Table {
+struct ColorTable {
     slots: [u16; 4 * MOST],
-    palette: Vec<Color>,
+    palette: Vec<Rgba8>,
 }
 
-impl Table {
+impl ColorTable {
     const EMPTY: u16 = u16::MAX;
 
     fn new() -> Self {
-        Table {
+        ColorTable {
             slots: [Self::EMPTY; 4 * MOST],
             palette: Vec::new(),
         }
     }
 
-    fn index(&mut self, color: Color, most: usize) -> Option<u8> {
+    fn index(&mut self, color: Rgba8, most: usize) -> Option<u8> {
         // Fibonacci hashing: the upper 10 bits.
         let hash = u32::from_ne_bytes(color).wrapping_mul(0x9E37_79B9) >> 22;
         let mut slot = hash as usize;
@@ -108,10 +108,10 @@ impl Table {
 
 /// The picture in at most `most` colours, 2 to 256, transparent ones among them. `width` is that of a row in pixels.
 pub(crate) fn reduced(
-    pixels: &[Color],
+    pixels: &[Rgba8],
     width: usize,
     most: usize,
-) -> Result<Indexed, TransformError> {
+) -> Result<PaletteImage, TransformError> {
     let is_soft = pixels.iter().any(|pixel| (1..u8::MAX).contains(&pixel[3]));
     if is_soft {
         quantized(pixels, width, most, oklaba, soft_color)
@@ -122,12 +122,12 @@ pub(crate) fn reduced(
 
 /// The same, where `to` makes colours points of a space with `N` dimensions and `from` makes a point a colour.
 fn quantized<C, const N: usize>(
-    pixels: &[Color],
+    pixels: &[Rgba8],
     width: usize,
     most: usize,
-    to: fn(&[Color]) -> Vec<C>,
-    from: fn([f32; N]) -> Color,
-) -> Result<Indexed, TransformError>
+    to: fn(&[Rgba8]) -> Vec<C>,
+    from: fn([f32; N]) -> Rgba8,
+) -> Result<PaletteImage, TransformError>
 where
     C: ColorComponents<f32, N>,
 {
@@ -136,7 +136,7 @@ where
     let has_holes = pixels.iter().any(|pixel| pixel[3] == 0);
     let room = most.clamp(2, MOST) - usize::from(has_holes);
     let mut sample: Vec<[f32; N]> = cast::into_array_vec(to(&sample(pixels, width)));
-    let mut palette: Vec<Color> = split(&mut sample, room).into_iter().map(from).collect();
+    let mut palette: Vec<Rgba8> = split(&mut sample, room).into_iter().map(from).collect();
     if palette.is_empty() {
         palette.push(TRANSPARENT);
     }
@@ -150,11 +150,11 @@ where
     if has_holes {
         palette.push(TRANSPARENT);
     }
-    Ok(Indexed { palette, indices })
+    Ok(PaletteImage { palette, indices })
 }
 
 /// Visible pixels to choose a palette by: all of a small picture, a grid of a large one.
-fn sample(pixels: &[Color], width: usize) -> Vec<Color> {
+fn sample(pixels: &[Rgba8], width: usize) -> Vec<Rgba8> {
     const ENOUGH: usize = 1 << 15;
     let mut step = pixels.len().div_ceil(ENOUGH).max(1);
     // A step that shares a factor with the width would look at the same columns in every row.
@@ -181,20 +181,20 @@ const fn greatest_common_divisor(mut a: usize, mut b: usize) -> usize {
 fn split<const N: usize>(points: &mut [[f32; N]], most: usize) -> Vec<[f32; N]> {
     let mut groups = Vec::with_capacity(most);
     if !points.is_empty() {
-        groups.push(Group::of(points, 0..points.len()));
+        groups.push(Cluster::of(points, 0..points.len()));
     }
     while groups.len() < most {
         let worst = groups
             .iter()
             .enumerate()
             .max_by(|(_, one), (_, other)| one.error.total_cmp(&other.error));
-        let Some((index, Group { error, .. })) = worst else {
+        let Some((index, Cluster { error, .. })) = worst else {
             break;
         };
         if *error <= 0.0 {
             break;
         }
-        let Group {
+        let Cluster {
             range, axis, mean, ..
         } = groups.swap_remove(index);
         let members = &mut points[range.clone()];
@@ -208,7 +208,7 @@ fn split<const N: usize>(points: &mut [[f32; N]], most: usize) -> Vec<[f32; N]> 
         let middle = range.start + below;
         for part in [range.start..middle, middle..range.end] {
             if !part.is_empty() {
-                groups.push(Group::of(points, part));
+                groups.push(Cluster::of(points, part));
             }
         }
         if below == 0 {
@@ -222,7 +222,7 @@ fn split<const N: usize>(points: &mut [[f32; N]], most: usize) -> Vec<[f32; N]> 
 }
 
 /// Some of the points, side by side.
-struct Group<const N: usize> {
+struct Cluster<const N: usize> {
     range: Range<usize>,
     mean: [f32; N],
     /// Sum of the squared distances from the mean.
@@ -231,7 +231,7 @@ struct Group<const N: usize> {
     axis: usize,
 }
 
-impl<const N: usize> Group<N> {
+impl<const N: usize> Cluster<N> {
     fn of(points: &[[f32; N]], range: Range<usize>) -> Self {
         let members = &points[range.clone()];
         let count = f64::from(u32::try_from(members.len()).unwrap_or(u32::MAX));
@@ -251,7 +251,7 @@ impl<const N: usize> Group<N> {
                 (axis, greatest) = (part, spread);
             }
         }
-        Group {
+        Cluster {
             range,
             mean: sums.map(|sum| single(sum / count)),
             error,
@@ -262,10 +262,10 @@ impl<const N: usize> Group<N> {
 
 /// Moves each colour to the mean of the points that are nearest to it (Lloyd's algorithm). One that is nearest to none stays.
 fn settle<C, const N: usize>(
-    palette: &mut [Color],
+    palette: &mut [Rgba8],
     points: &[[f32; N]],
     map: &NearestNeighborColorMap<C, f32, N>,
-    from: fn([f32; N]) -> Color,
+    from: fn([f32; N]) -> Rgba8,
 ) where
     C: ColorComponents<f32, N>,
 {
@@ -298,7 +298,7 @@ const fn single(value: f64) -> f32 {
 const ALPHA_WEIGHT: f32 = 0.75;
 
 /// Opaque colours as points.
-fn oklab(pixels: &[Color]) -> Vec<Oklab> {
+fn oklab(pixels: &[Rgba8]) -> Vec<Oklab> {
     let colors: Vec<Srgb<u8>> = pixels
         .iter()
         .map(|&[red, green, blue, _]| Srgb::new(red, green, blue))
@@ -307,7 +307,7 @@ fn oklab(pixels: &[Color]) -> Vec<Oklab> {
 }
 
 /// Translucent colours as points, premultiplied: what cannot be seen does not count.
-fn oklaba(pixels: &[Color]) -> Vec<Oklaba> {
+fn oklaba(pixels: &[Rgba8]) -> Vec<Oklaba> {
     oklab(pixels)
         .into_iter()
         .zip(pixels)
@@ -318,7 +318,7 @@ fn oklaba(pixels: &[Color]) -> Vec<Oklaba> {
         .collect()
 }
 
-fn opaque_color([l, a, b]: [f32; 3]) -> Color {
+fn opaque_color([l, a, b]: [f32; 3]) -> Rgba8 {
     match oklab_to_srgb8(&[Oklab::new(l, a, b)])[..] {
         [
             Srgb {
@@ -334,25 +334,25 @@ fn opaque_color([l, a, b]: [f32; 3]) -> Color {
     clippy::cast_sign_loss,
     reason = "clamped to the range of u8 first"
 )]
-fn soft_color([l, a, b, alpha]: [f32; 4]) -> Color {
+fn soft_color([l, a, b, alpha]: [f32; 4]) -> Rgba8 {
     let alpha = (alpha / ALPHA_WEIGHT).clamp(1.0 / 255.0, 1.0);
     let [red, green, blue, _] = opaque_color([l, a, b].map(|part| part / alpha));
     [red, green, blue, (alpha * 255.0).round() as u8]
 }
 
 /// A palette as points. It has 1 to 256 colours.
-fn points<C>(palette: &[Color], to: fn(&[Color]) -> Vec<C>) -> PaletteBuf<C> {
+fn points<C>(palette: &[Rgba8], to: fn(&[Rgba8]) -> Vec<C>) -> PaletteBuf<C> {
     PaletteBuf::new(to(palette)).unwrap_or_else(|_| unreachable!("a palette has 1 to 256 colours"))
 }
 
 /// Floyd-Steinberg dithering, row by row to and fro, so that the picture is never held as points. `quantette` has it as well, but
 /// neither with holes, which take no colour and give no error, nor with alpha.
 fn dithered<C, const N: usize>(
-    pixels: &[Color],
+    pixels: &[Rgba8],
     width: usize,
     map: &NearestNeighborColorMap<C, f32, N>,
     hole: Option<u8>,
-    to: fn(&[Color]) -> Vec<C>,
+    to: fn(&[Rgba8]) -> Vec<C>,
 ) -> Result<Vec<u8>, TransformError>
 where
     C: ColorComponents<f32, N>,
@@ -409,28 +409,28 @@ where
 mod tests {
     use crate::options::Quality;
 
-    use super::Color;
-    use super::Indexed;
     use super::MOST;
+    use super::PaletteImage;
+    use super::Rgba8;
     use super::TRANSPARENT;
     use super::colors;
 
-    fn exact(pixels: impl Iterator<Item = Color>, most: usize) -> Option<Indexed> {
+    fn exact(pixels: impl Iterator<Item = Rgba8>, most: usize) -> Option<PaletteImage> {
         super::exact(pixels, most).expect("there is memory")
     }
 
-    fn reduced(pixels: &[Color], width: usize, most: usize) -> Indexed {
+    fn reduced(pixels: &[Rgba8], width: usize, most: usize) -> PaletteImage {
         super::reduced(pixels, width, most).expect("there is memory")
     }
 
-    fn reds(count: u16) -> impl Iterator<Item = Color> {
+    fn reds(count: u16) -> impl Iterator<Item = Rgba8> {
         (0..count).map(|value| {
             let [low, high] = value.to_le_bytes();
             [low, high, 0, 255]
         })
     }
 
-    fn shown(indexed: &Indexed) -> Vec<Color> {
+    fn shown(indexed: &PaletteImage) -> Vec<Rgba8> {
         let indices = indexed.indices.iter();
         indices
             .map(|&index| indexed.palette[usize::from(index)])
@@ -438,7 +438,7 @@ mod tests {
     }
 
     /// The mean difference over all samples.
-    fn error(shown: &[Color], wanted: &[Color]) -> f64 {
+    fn error(shown: &[Rgba8], wanted: &[Rgba8]) -> f64 {
         let samples = shown.as_flattened().iter().zip(wanted.as_flattened());
         let sum: u32 = samples
             .map(|(shown, wanted)| u32::from(shown.abs_diff(*wanted)))
@@ -469,14 +469,14 @@ mod tests {
 
     #[test]
     fn colours_that_share_a_slot_are_told_apart() {
-        let same_hash: Vec<Color> = (0..200u32)
+        let same_hash: Vec<Rgba8> = (0..200u32)
             .map(|step| step.wrapping_mul(0x0001_0001).to_ne_bytes())
             .collect();
         let made = exact(same_hash.iter().copied(), MOST).expect("200 colours");
         assert_eq!(shown(&made), same_hash);
     }
 
-    fn gradient(alpha: impl Fn(u8) -> u8) -> Vec<Color> {
+    fn gradient(alpha: impl Fn(u8) -> u8) -> Vec<Rgba8> {
         (0..48u8)
             .flat_map(|y| (0..40u8).map(move |x| (x, y)))
             .map(|(x, y)| [x * 6, y * 5, 128, alpha(x)])
@@ -500,7 +500,7 @@ mod tests {
         let picture = gradient(|_| 255);
         let made = shown(&reduced(&picture, 40, 64));
         for channel in 0..3 {
-            let mean = |pixels: &[Color]| {
+            let mean = |pixels: &[Rgba8]| {
                 let sum: u32 = pixels.iter().map(|pixel| u32::from(pixel[channel])).sum();
                 f64::from(sum) / (40.0 * 48.0)
             };
@@ -529,7 +529,7 @@ mod tests {
                 let off = made[3].abs_diff(wanted[3]);
                 assert!(off <= 64, "{most}: {made:?} for {wanted:?}");
             }
-            let seen = |pixel: &Color| {
+            let seen = |pixel: &Rgba8| {
                 let alpha = u16::from(pixel[3]);
                 let part = |sample: u8| (u16::from(sample) * alpha / 255).to_le_bytes()[0];
                 [part(pixel[0]), part(pixel[1]), part(pixel[2]), pixel[3]]

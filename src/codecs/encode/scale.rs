@@ -3,10 +3,10 @@
 use crate::options::Quality;
 
 /// Qualities, and what an encoder calls the same look; straight lines between them. The first row is for 1, the last for 100.
-pub(crate) type Scale = [(u8, f32)];
+pub(crate) type QualityScale = [(u8, f32)];
 
 /// What an encoder calls the look of a quality.
-pub(crate) fn at(scale: &Scale, quality: Quality) -> f32 {
+pub(crate) fn at(scale: &QualityScale, quality: Quality) -> f32 {
     let quality = quality.get();
     let after = scale
         .iter()

@@ -5,9 +5,9 @@
 //! item tens of thousands of times.
 
 use crate::codecs::TransformError;
-use crate::codecs::metadata::Carried;
-use crate::codecs::metadata::Kept;
 use crate::codecs::metadata::MAX_BLOCK;
+use crate::codecs::metadata::OutputMetadata;
+use crate::codecs::metadata::SourceMetadata;
 use crate::codecs::metadata::failed;
 
 /// Parts that all items of a file may have together. Encoders write one for each item, and items for at most 256 tiles.
@@ -18,7 +18,7 @@ const XMP: &[u8] = b"application/rdf+xml\0";
 /// Whether the items of a file are no larger than the file, all their parts counted. Whoever joins the parts of others runs out of
 /// memory.
 pub fn is_bounded(source: &[u8]) -> bool {
-    let Some(meta) = Meta::of(source) else {
+    let Some(meta) = MetaBox::of(source) else {
         // A sequence has none. Neither has garbage, which is for the decoder to refuse.
         return find(boxes(source, 0..source.len()), b"meta").is_none();
     };
@@ -37,16 +37,16 @@ pub fn is_bounded(source: &[u8]) -> bool {
 
 /// Whether a file is a picture and, beside it, just these blocks: no thumbnail, no signature, no second picture. It must be built
 /// in the usual way, which browsers insist on and the decoder here does not.
-pub fn holds_only(source: &[u8], kept: &Kept, carried: &Carried) -> bool {
-    let Some(meta) = Meta::of(source) else {
+pub fn holds_only(source: &[u8], kept: &OutputMetadata, carried: &SourceMetadata) -> bool {
+    let Some(meta) = MetaBox::of(source) else {
         return false;
     };
-    let inside = |part: Option<Part>, skipped: usize| {
+    let inside = |part: Option<IsoBox>, skipped: usize| {
         let range = part.map_or(0..0, |part| part.content + skipped..part.end);
         boxes(source, range).map(|part| part.kind)
     };
     let child = |kind| find(boxes(source, meta.children.clone()), kind);
-    let parts: Vec<Part> = boxes(source, 0..source.len()).collect();
+    let parts: Vec<IsoBox> = boxes(source, 0..source.len()).collect();
     let is_whole = parts.last().is_some_and(|part| part.end == source.len());
     let is_plain = parts
         .iter()
@@ -65,9 +65,9 @@ pub fn holds_only(source: &[u8], kept: &Kept, carried: &Carried) -> bool {
     is_whole && is_plain && is_known && is_exact
 }
 
-pub(crate) fn read(source: &[u8]) -> Carried {
-    let Some(meta) = Meta::of(source) else {
-        return Carried::default();
+pub(crate) fn read(source: &[u8]) -> SourceMetadata {
+    let Some(meta) = MetaBox::of(source) else {
+        return SourceMetadata::default();
     };
     let content = |item: &Item| meta.content(source, item.id);
     let exif = meta
@@ -95,12 +95,12 @@ pub(crate) fn read(source: &[u8]) -> Carried {
                 })
         })
         .map(<[u8]>::to_vec);
-    Carried { exif, xmp, icc }
+    SourceMetadata { exif, xmp, icc }
 }
 
 /// A box: what it is, where it begins, where its content does, and where it ends.
 #[derive(Clone, Debug)]
-pub(crate) struct Part {
+pub(crate) struct IsoBox {
     pub kind: [u8; 4],
     start: usize,
     pub content: usize,
@@ -108,7 +108,7 @@ pub(crate) struct Part {
 }
 
 /// The boxes in a range. Garbage ends them.
-pub(crate) fn boxes(source: &[u8], range: std::ops::Range<usize>) -> impl Iterator<Item = Part> {
+pub(crate) fn boxes(source: &[u8], range: std::ops::Range<usize>) -> impl Iterator<Item = IsoBox> {
     let source = source.get(..range.end).unwrap_or_default();
     let mut start = range.start;
     std::iter::from_fn(move || {
@@ -126,7 +126,7 @@ pub(crate) fn boxes(source: &[u8], range: std::ops::Range<usize>) -> impl Iterat
         if length < header || length > head.len() {
             return None;
         }
-        let part = Part {
+        let part = IsoBox {
             kind,
             start,
             content: start + header,
@@ -137,7 +137,7 @@ pub(crate) fn boxes(source: &[u8], range: std::ops::Range<usize>) -> impl Iterat
     })
 }
 
-pub(crate) fn find(mut boxes: impl Iterator<Item = Part>, kind: &[u8; 4]) -> Option<Part> {
+pub(crate) fn find(mut boxes: impl Iterator<Item = IsoBox>, kind: &[u8; 4]) -> Option<IsoBox> {
     boxes.find(|part| &part.kind == kind)
 }
 
@@ -149,7 +149,7 @@ pub(crate) struct Item {
 }
 
 /// An entry of `iloc`.
-pub(crate) struct Location {
+pub(crate) struct ItemLocation {
     pub id: u32,
     /// Whether offsets count from the `idat` box, and not from the beginning of the file.
     pub in_idat: bool,
@@ -158,14 +158,14 @@ pub(crate) struct Location {
 }
 
 /// What a `meta` box says about items.
-pub(crate) struct Meta {
+pub(crate) struct MetaBox {
     /// Where its boxes are.
     pub children: std::ops::Range<usize>,
     pub items: Vec<Item>,
-    pub locations: Vec<Location>,
+    pub locations: Vec<ItemLocation>,
 }
 
-impl Meta {
+impl MetaBox {
     pub fn of(source: &[u8]) -> Option<Self> {
         let meta = find(boxes(source, 0..source.len()), b"meta")?;
         let children = meta.content + 4..meta.end;
@@ -175,7 +175,7 @@ impl Meta {
             Some(part) => locations(&source[part.content..part.end])?,
             None => Vec::new(),
         };
-        Some(Meta {
+        Some(MetaBox {
             children,
             items,
             locations,
@@ -207,15 +207,15 @@ impl Meta {
     }
 }
 
-fn items(source: &[u8], iinf: &Part) -> Vec<Item> {
+fn items(source: &[u8], iinf: &IsoBox) -> Vec<Item> {
     // Version and flags, then a count that is 4 bytes long from version 1 on.
     let count = if source[iinf.content..iinf.end].first() == Some(&0) {
         2
     } else {
         4
     };
-    let entry = |part: Part| {
-        let mut content = Reader(&source[part.content..part.end]);
+    let entry = |part: IsoBox| {
+        let mut content = ByteReader(&source[part.content..part.end]);
         let version = content.number(1)?;
         content.number(3)?;
         let id = content.number(if version < 3 { 2 } else { 4 })?;
@@ -234,8 +234,8 @@ fn items(source: &[u8], iinf: &Part) -> Vec<Item> {
         .collect()
 }
 
-fn locations(iloc: &[u8]) -> Option<Vec<Location>> {
-    let mut content = Reader(iloc);
+fn locations(iloc: &[u8]) -> Option<Vec<ItemLocation>> {
+    let mut content = ByteReader(iloc);
     let version = content.number(1)?;
     content.number(3)?;
     let sizes = content.number(2)?;
@@ -262,7 +262,7 @@ fn locations(iloc: &[u8]) -> Option<Vec<Location>> {
             let start = base.checked_add(content.number(offset_size)?)?;
             extents.push((start, content.number(length_size)?));
         }
-        locations.push(Location {
+        locations.push(ItemLocation {
             id,
             in_idat: method == 1,
             extents,
@@ -272,9 +272,9 @@ fn locations(iloc: &[u8]) -> Option<Vec<Location>> {
 }
 
 /// Numbers one after the other, their highest bytes first.
-pub(crate) struct Reader<'a>(pub &'a [u8]);
+pub(crate) struct ByteReader<'a>(pub &'a [u8]);
 
-impl Reader<'_> {
+impl ByteReader<'_> {
     /// The next number of up to 8 bytes; one of no bytes is 0.
     pub fn number(&mut self, bytes: usize) -> Option<u64> {
         let (number, rest) = self.0.split_at_checked(bytes)?;
@@ -291,13 +291,13 @@ impl Reader<'_> {
 /// picture as item 1. The contents go into a second `mdat` at the end.
 pub(crate) fn attach(
     file: &[u8],
-    kept: &Kept,
+    kept: &OutputMetadata,
     icc: Option<&[u8]>,
 ) -> Result<Vec<u8>, TransformError> {
     let unusual = || failed("an AVIF of an unusual build");
     let meta = find(boxes(file, 0..file.len()), b"meta").ok_or_else(unusual)?;
-    let known = Meta::of(file).ok_or_else(unusual)?;
-    let mut added: Vec<New> = Vec::new();
+    let known = MetaBox::of(file).ok_or_else(unusual)?;
+    let mut added: Vec<NewItem> = Vec::new();
     let mut id = known.items.iter().map(|item| item.id).max().unwrap_or(1);
     let exif = kept
         .exif
@@ -306,7 +306,7 @@ pub(crate) fn attach(
     let xmp = kept.xmp.as_ref().map(|packet| (*b"mime", packet.clone()));
     for (kind, content) in exif.into_iter().chain(xmp) {
         id += 1;
-        added.push(New {
+        added.push(NewItem {
             id: u16::try_from(id).map_err(failed)?,
             kind,
             content,
@@ -331,7 +331,7 @@ pub(crate) fn attach(
 }
 
 /// An item that is added.
-struct New {
+struct NewItem {
     id: u16,
     kind: [u8; 4],
     content: Vec<u8>,
@@ -340,8 +340,8 @@ struct New {
 /// The `meta` box with additions; what it points at lies `shift` bytes further on, and new contents at `data`.
 fn rewritten(
     file: &[u8],
-    meta: &Part,
-    added: &[New],
+    meta: &IsoBox,
+    added: &[NewItem],
     icc: Option<&[u8]>,
     shift: usize,
     data: usize,
@@ -369,7 +369,7 @@ fn rewritten(
 }
 
 /// Locations of version 0 with 4-byte numbers and no bases, moved and added to.
-fn located(old: &[u8], added: &[New], shift: usize, data: usize) -> Option<Vec<u8>> {
+fn located(old: &[u8], added: &[NewItem], shift: usize, data: usize) -> Option<Vec<u8>> {
     if !old.starts_with(&[0, 0, 0, 0, 0x44, 0]) {
         return None;
     }
@@ -397,7 +397,7 @@ fn located(old: &[u8], added: &[New], shift: usize, data: usize) -> Option<Vec<u
 }
 
 /// Item entries of version 0, added to.
-fn listed(old: &[u8], added: &[New]) -> Option<Vec<u8>> {
+fn listed(old: &[u8], added: &[NewItem]) -> Option<Vec<u8>> {
     let (head, entries) = old.split_first_chunk::<6>()?;
     let [0, 0, 0, 0, high, low] = *head else {
         return None;
@@ -420,7 +420,7 @@ fn listed(old: &[u8], added: &[New]) -> Option<Vec<u8>> {
 }
 
 /// References that say that each item describes item 1.
-fn references(added: &[New]) -> Option<Vec<u8>> {
+fn references(added: &[NewItem]) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     for item in added {
         let reference = [&item.id.to_be_bytes()[..], &[0, 1, 0, 1]].concat();
@@ -430,7 +430,7 @@ fn references(added: &[New]) -> Option<Vec<u8>> {
 }
 
 /// Properties and their associations, with a profile for item 1.
-fn described(file: &[u8], iprp: &Part, icc: Option<&[u8]>) -> Option<Vec<u8>> {
+fn described(file: &[u8], iprp: &IsoBox, icc: Option<&[u8]>) -> Option<Vec<u8>> {
     let Some(profile) = icc else {
         return Some(file[iprp.content..iprp.end].to_vec());
     };

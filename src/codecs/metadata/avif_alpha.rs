@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
-use crate::codecs::metadata::avif::Meta;
-use crate::codecs::metadata::avif::Part;
-use crate::codecs::metadata::avif::Reader;
+use crate::codecs::metadata::avif::ByteReader;
+use crate::codecs::metadata::avif::IsoBox;
+use crate::codecs::metadata::avif::MetaBox;
 use crate::codecs::metadata::avif::boxes;
 use crate::codecs::metadata::avif::find;
 
@@ -17,7 +17,7 @@ const MAX_AUXILIARIES: usize = 16;
 /// Tiles that make the alpha of a picture, row by row.
 pub struct AlphaGrid<'a> {
     source: &'a [u8],
-    meta: Meta,
+    meta: MetaBox,
     tiles: Vec<u32>,
     pub columns: u32,
     pub rows: u32,
@@ -25,11 +25,11 @@ pub struct AlphaGrid<'a> {
 
 /// The grid that is the alpha of the primary picture, or `None` where it has no alpha or one of a single piece.
 pub fn alpha_grid(source: &[u8]) -> Option<AlphaGrid<'_>> {
-    let meta = Meta::of(source)?;
+    let meta = MetaBox::of(source)?;
     let child = |kind| find(boxes(source, meta.children.clone()), kind);
     let primary = {
         let part = child(b"pitm")?;
-        let mut content = Reader(&source[part.content..part.end]);
+        let mut content = ByteReader(&source[part.content..part.end]);
         let id_size = if content.number(1)? == 0 { 2 } else { 4 };
         content.number(3)?;
         content.number(id_size)?
@@ -75,7 +75,7 @@ impl AlphaGrid<'_> {
 }
 
 /// An entry of `iref`: what an item has to do with others.
-struct Reference<'a> {
+struct ItemReference<'a> {
     kind: [u8; 4],
     from: u64,
     id_size: usize,
@@ -83,25 +83,25 @@ struct Reference<'a> {
     to: &'a [u8],
 }
 
-impl Reference<'_> {
+impl ItemReference<'_> {
     fn targets(&self) -> impl Iterator<Item = u64> {
         self.to
             .chunks_exact(self.id_size)
-            .filter_map(|id| Reader(id).number(self.id_size))
+            .filter_map(|id| ByteReader(id).number(self.id_size))
     }
 }
 
 /// The entries of an `iref` box.
-fn references<'a>(source: &'a [u8], iref: &Part) -> impl Iterator<Item = Reference<'a>> {
+fn references<'a>(source: &'a [u8], iref: &IsoBox) -> impl Iterator<Item = ItemReference<'a>> {
     let id_size = match source[iref.content..iref.end].first() {
         Some(0) => 2,
         _ => 4,
     };
     boxes(source, iref.content + 4..iref.end).filter_map(move |part| {
-        let mut content = Reader(&source[part.content..part.end]);
+        let mut content = ByteReader(&source[part.content..part.end]);
         let from = content.number(id_size)?;
         let count = usize::try_from(content.number(2)?).ok()?;
-        Some(Reference {
+        Some(ItemReference {
             kind: part.kind,
             from,
             id_size,
@@ -111,11 +111,11 @@ fn references<'a>(source: &'a [u8], iref: &Part) -> impl Iterator<Item = Referen
 }
 
 /// Whether a property of an item says that it is alpha.
-fn is_alpha(source: &[u8], meta: &Meta, id: u64) -> Option<bool> {
+fn is_alpha(source: &[u8], meta: &MetaBox, id: u64) -> Option<bool> {
     let iprp = find(boxes(source, meta.children.clone()), b"iprp")?;
     let child = |kind| find(boxes(source, iprp.content..iprp.end), kind);
     let (properties, associations) = (child(b"ipco")?, child(b"ipma")?);
-    let mut content = Reader(&source[associations.content..associations.end]);
+    let mut content = ByteReader(&source[associations.content..associations.end]);
     let id_size = if content.number(1)? == 0 { 2 } else { 4 };
     // Numbers of properties have a bit before them that says whether readers must know the property.
     let index_size = if content.number(3)? & 1 == 0 { 1 } else { 2 };
@@ -141,7 +141,7 @@ fn is_alpha(source: &[u8], meta: &Meta, id: u64) -> Option<bool> {
 }
 
 /// The bytes of an item, put together where they are in parts. `is_bounded` says that they are no more than the file.
-fn item<'a>(source: &'a [u8], meta: &Meta, id: u32) -> Option<Cow<'a, [u8]>> {
+fn item<'a>(source: &'a [u8], meta: &MetaBox, id: u32) -> Option<Cow<'a, [u8]>> {
     let location = meta.locations.iter().find(|location| location.id == id)?;
     let base = if location.in_idat {
         let idat = find(boxes(source, meta.children.clone()), b"idat")?;

@@ -7,8 +7,8 @@ use img_parts::jpeg::JpegSegment;
 use img_parts::jpeg::markers;
 
 use crate::codecs::TransformError;
-use crate::codecs::metadata::Kept;
 use crate::codecs::metadata::MAX_BLOCK;
+use crate::codecs::metadata::OutputMetadata;
 use crate::codecs::metadata::failed;
 
 /// What the markers of a JPEG say before its first scan.
@@ -124,7 +124,7 @@ pub fn jpeg(source: &[u8]) -> JpegMarkers {
 
 pub(crate) fn attach(
     bytes: Vec<u8>,
-    kept: &Kept,
+    kept: &OutputMetadata,
     icc: Option<&[u8]>,
 ) -> Result<Vec<u8>, TransformError> {
     let mut file = Jpeg::from_bytes(bytes.into()).map_err(failed)?;

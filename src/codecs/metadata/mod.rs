@@ -45,7 +45,7 @@ const MAX_BLOCK: usize = 4 << 20;
 
 /// The blocks that a source carries. Broken ones count as absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Carried {
+pub(crate) struct SourceMetadata {
     /// From the TIFF header on.
     pub exif: Option<Vec<u8>>,
     /// The packet; of one in several parts the first.
@@ -56,7 +56,7 @@ pub(crate) struct Carried {
 
 /// The blocks that go into an output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Kept {
+pub(crate) struct OutputMetadata {
     /// From the TIFF header on, upright.
     pub exif: Option<Vec<u8>>,
     /// The packet, upright.
@@ -64,11 +64,11 @@ pub(crate) struct Kept {
 }
 
 /// Reads the blocks that a source carries, wherever its format keeps them.
-pub(crate) fn of(source: &[u8], source_format: SourceFormat) -> Carried {
+pub(crate) fn of(source: &[u8], source_format: SourceFormat) -> SourceMetadata {
     let carried = match source_format {
         SourceFormat::Jpeg => {
             let markers = jpeg(source);
-            Carried {
+            SourceMetadata {
                 exif: markers.exif,
                 xmp: markers.xmp,
                 icc: markers.icc,
@@ -77,10 +77,10 @@ pub(crate) fn of(source: &[u8], source_format: SourceFormat) -> Carried {
         SourceFormat::Png => png::read(source),
         SourceFormat::Webp => webp::read(source),
         SourceFormat::Avif => avif::read(source),
-        _ => Carried::default(),
+        _ => SourceMetadata::default(),
     };
     let sound = |block: &Vec<u8>| (1..=MAX_BLOCK).contains(&block.len());
-    Carried {
+    SourceMetadata {
         exif: carried.exif.and_then(tiff::bare).filter(sound),
         xmp: carried.xmp.filter(sound),
         icc: carried.icc.filter(sound),
@@ -98,18 +98,20 @@ pub(crate) fn of(source: &[u8], source_format: SourceFormat) -> Carried {
 ///
 /// Cloudflare keeps nothing in other formats than JPEG, whatever is asked. IPTC blocks, comments and content credentials (C2PA)
 /// are always dropped: a signature over bytes that have changed is worth nothing.
-pub(crate) fn kept(carried: &Carried, wanted: Metadata, format: Format) -> Kept {
+pub(crate) fn kept(carried: &SourceMetadata, wanted: Metadata, format: Format) -> OutputMetadata {
     let exif = carried.exif.as_deref();
     match (wanted, format) {
-        (Metadata::Copyright, Format::Jpeg) => Kept {
+        (Metadata::Copyright, Format::Jpeg) => OutputMetadata {
             exif: exif.and_then(tiff::copyright),
             xmp: None,
         },
-        (Metadata::Keep, Format::Jpeg | Format::Png | Format::Webp | Format::Avif) => Kept {
-            exif: exif.and_then(tiff::upright),
-            xmp: carried.xmp.as_deref().and_then(xmp::upright),
-        },
-        (Metadata::Copyright | Metadata::Keep | Metadata::Nothing, _) => Kept::default(),
+        (Metadata::Keep, Format::Jpeg | Format::Png | Format::Webp | Format::Avif) => {
+            OutputMetadata {
+                exif: exif.and_then(tiff::upright),
+                xmp: carried.xmp.as_deref().and_then(xmp::upright),
+            }
+        }
+        (Metadata::Copyright | Metadata::Keep | Metadata::Nothing, _) => OutputMetadata::default(),
     }
 }
 
@@ -119,12 +121,12 @@ pub(crate) fn kept_of(
     source_format: SourceFormat,
     wanted: Metadata,
     format: Format,
-) -> Kept {
+) -> OutputMetadata {
     match (wanted, format) {
         (Metadata::Copyright, Format::Jpeg) | (Metadata::Keep, _) => {
             kept(&of(source, source_format), wanted, format)
         }
-        (Metadata::Copyright | Metadata::Nothing, _) => Kept::default(),
+        (Metadata::Copyright | Metadata::Nothing, _) => OutputMetadata::default(),
     }
 }
 
@@ -132,10 +134,10 @@ pub(crate) fn kept_of(
 pub(crate) fn attach(
     bytes: Vec<u8>,
     format: Format,
-    kept: &Kept,
+    kept: &OutputMetadata,
     icc: Option<&[u8]>,
 ) -> Result<Vec<u8>, TransformError> {
-    if *kept == Kept::default() && icc.is_none() {
+    if *kept == OutputMetadata::default() && icc.is_none() {
         return Ok(bytes);
     }
     // Without its profile a picture shows other colours, so this one is no case for leaving out.

@@ -7,9 +7,9 @@ use img_parts::png::Png;
 use img_parts::png::PngChunk;
 
 use crate::codecs::TransformError;
-use crate::codecs::metadata::Carried;
-use crate::codecs::metadata::Kept;
 use crate::codecs::metadata::MAX_BLOCK;
+use crate::codecs::metadata::OutputMetadata;
+use crate::codecs::metadata::SourceMetadata;
 use crate::codecs::metadata::failed;
 use crate::codecs::metadata::inflated;
 
@@ -88,8 +88,8 @@ fn has_its_checksum(chunk: &[u8]) -> bool {
     crc.sum() == u32::from_be_bytes(*checksum)
 }
 
-pub(crate) fn read(source: &[u8]) -> Carried {
-    let mut carried = Carried::default();
+pub(crate) fn read(source: &[u8]) -> SourceMetadata {
+    let mut carried = SourceMetadata::default();
     for (name, content, _) in chunks(source) {
         match name {
             b"eXIf" if carried.exif.is_none() && content.len() <= MAX_BLOCK => {
@@ -124,7 +124,7 @@ fn packet(content: &[u8]) -> Option<Vec<u8>> {
 
 pub(crate) fn attach(
     bytes: Vec<u8>,
-    kept: &Kept,
+    kept: &OutputMetadata,
     icc: Option<&[u8]>,
 ) -> Result<Vec<u8>, TransformError> {
     let mut file = Png::from_bytes(bytes.into()).map_err(failed)?;

@@ -17,9 +17,9 @@ use crate::codecs::decode::DecodeScale;
 use crate::codecs::encode;
 use crate::codecs::encode::Picture;
 use crate::codecs::encode::Settings;
-use crate::codecs::metadata::Carried;
-use crate::codecs::metadata::Kept;
 use crate::codecs::metadata::MAX_BLOCK;
+use crate::codecs::metadata::OutputMetadata;
+use crate::codecs::metadata::SourceMetadata;
 use crate::codecs::metadata::attach;
 use crate::codecs::metadata::jpeg;
 use crate::codecs::metadata::kept;
@@ -124,8 +124,8 @@ fn contains(block: &[u8], wanted: &[u8]) -> bool {
     block.windows(wanted.len()).any(|window| window == wanted)
 }
 
-fn carried() -> Carried {
-    Carried {
+fn carried() -> SourceMetadata {
+    SourceMetadata {
         exif: Some(camera_block(true)),
         xmp: Some(PACKET.into()),
         icc: None,
@@ -190,11 +190,11 @@ fn blocks_go_into_every_format_and_come_out_again() {
     for (format, source_format, file) in files() {
         let all = kept(&carried, Metadata::Keep, format);
         assert!(all.exif.is_some() && all.xmp.is_some());
-        let exif = || Kept {
+        let exif = || OutputMetadata {
             xmp: None,
             ..all.clone()
         };
-        let xmp = || Kept {
+        let xmp = || OutputMetadata {
             exif: None,
             ..all.clone()
         };
@@ -203,18 +203,18 @@ fn blocks_go_into_every_format_and_come_out_again() {
             (all.clone(), None),
             (exif(), None),
             (xmp(), None),
-            (Kept::default(), Some(&profile[..])),
-            (Kept::default(), None),
+            (OutputMetadata::default(), Some(&profile[..])),
+            (OutputMetadata::default(), None),
         ] {
             let made = attach(file.clone(), format, &kept, icc).expect("attaches");
-            let expected = Carried {
+            let expected = SourceMetadata {
                 exif: kept.exif,
                 xmp: kept.xmp,
                 icc: icc.map(<[u8]>::to_vec),
             };
             assert_eq!(of(&made, source_format), expected, "{format}");
             assert_eq!(pixels(&made), pixels(&file), "{format}");
-            if expected == Carried::default() {
+            if expected == SourceMetadata::default() {
                 assert_eq!(made, file);
             }
         }
@@ -227,7 +227,8 @@ fn the_decoders_see_the_profile() {
         .encode()
         .expect("moxcms writes its own profiles");
     for (format, _, file) in files() {
-        let made = attach(file, format, &Kept::default(), Some(&profile)).expect("attaches");
+        let made =
+            attach(file, format, &OutputMetadata::default(), Some(&profile)).expect("attaches");
         let header = decode::header(&made).expect("a header");
         let scale = DecodeScale::WHOLE;
         let decoded = decode::pixels(&made, &header, scale).expect("pixels");
@@ -244,9 +245,9 @@ fn keeping_leaves_all_but_orientation_and_thumbnail() {
     for little in [true, false] {
         let block = camera_block(little);
         assert!(contains(&block, THUMBNAIL));
-        let carried = Carried {
+        let carried = SourceMetadata {
             exif: Some(block.clone()),
-            ..Carried::default()
+            ..SourceMetadata::default()
         };
         let made = kept(&carried, Metadata::Keep, Format::Jpeg)
             .exif
@@ -283,9 +284,9 @@ fn a_thumbnail_in_the_midst_is_wiped() {
     expected[18] = 1;
     expected[22..26].fill(0);
     expected[56..61].fill(0);
-    let carried = Carried {
+    let carried = SourceMetadata {
         exif: Some(block),
-        ..Carried::default()
+        ..SourceMetadata::default()
     };
     assert_eq!(
         kept(&carried, Metadata::Keep, Format::Webp).exif,
@@ -296,7 +297,7 @@ fn a_thumbnail_in_the_midst_is_wiped() {
 #[test]
 fn copyright_leaves_both_parts_and_nothing_else() {
     for little in [true, false] {
-        let carried = Carried {
+        let carried = SourceMetadata {
             exif: Some(camera_block(little)),
             ..carried()
         };
@@ -324,9 +325,9 @@ fn short_and_blank_copyrights() {
         block
     };
     let copyright = |text| {
-        let carried = Carried {
+        let carried = SourceMetadata {
             exif: Some(block(text)),
-            ..Carried::default()
+            ..SourceMetadata::default()
         };
         kept(&carried, Metadata::Copyright, Format::Jpeg).exif
     };
@@ -385,15 +386,15 @@ fn what_nobody_keeps_need_not_be_read() {
 #[test]
 fn what_does_not_fit_into_a_jpeg_is_left_out() {
     let (format, source_format, file) = files().swap_remove(0);
-    let long = Kept {
+    let long = OutputMetadata {
         exif: Some([&camera_block(true)[..], &[0; 65_536]].concat()),
         xmp: Some(vec![b'x'; 65_536]),
     };
     let profile = vec![7; 200_000];
     let made = attach(file.clone(), format, &long, Some(&profile)).expect("leaves out");
-    let expected = Carried {
+    let expected = SourceMetadata {
         icc: Some(profile),
-        ..Carried::default()
+        ..SourceMetadata::default()
     };
     assert_eq!(of(&made, source_format), expected);
     let endless = vec![7; MAX_BLOCK + 1];
@@ -430,7 +431,7 @@ fn packed_texts_of_a_png_are_read_and_bombs_are_not() {
     let sound = read(PACKET.as_bytes(), b"a profile");
     assert_eq!(
         sound,
-        Carried {
+        SourceMetadata {
             exif: Some(exif_block(6)),
             xmp: Some(PACKET.into()),
             icc: Some(b"a profile".to_vec()),
@@ -504,5 +505,5 @@ fn an_avif_whose_items_repeat_its_bytes_is_refused() {
     assert!(!crate::codecs::metadata::avif_is_bounded(&hostile));
     let refused = decode::header(&hostile).expect_err("such a file is refused");
     assert!(refused.to_string().contains("larger than the file"));
-    assert_eq!(of(&hostile, SourceFormat::Avif), Carried::default());
+    assert_eq!(of(&hostile, SourceFormat::Avif), SourceMetadata::default());
 }

@@ -132,13 +132,13 @@ impl<'a> Tiff<'a> {
     }
 
     /// The directory at an offset, if all of it is there.
-    fn directory(&self, at: u32) -> Option<Directory> {
+    fn directory(&self, at: u32) -> Option<Ifd> {
         let at = usize::try_from(at).ok()?;
         let count = usize::from(self.u16(at)?);
         let entries = (0..count)
             .map(|index| {
                 let at = at + 2 + 12 * index;
-                Some(Entry {
+                Some(IfdEntry {
                     tag: self.u16(at)?,
                     kind: self.u16(at + 2)?,
                     count: self.u32(at + 4)?,
@@ -147,20 +147,20 @@ impl<'a> Tiff<'a> {
                 })
             })
             .collect::<Option<Vec<_>>>()?;
-        Some(Directory {
+        Some(Ifd {
             entries,
             next: at + 2 + 12 * count,
         })
     }
 }
 
-struct Directory {
-    entries: Vec<Entry>,
+struct Ifd {
+    entries: Vec<IfdEntry>,
     /// Where the offset of the next directory is, if the block goes on.
     next: usize,
 }
 
-impl Directory {
+impl Ifd {
     /// Where the bytes of a thumbnail are.
     fn thumbnail(&self, tiff: &Tiff) -> Vec<Range<usize>> {
         let numbers = |tag| {
@@ -182,14 +182,14 @@ impl Directory {
     }
 }
 
-struct Entry {
+struct IfdEntry {
     tag: u16,
     kind: u16,
     count: u32,
     field: usize,
 }
 
-impl Entry {
+impl IfdEntry {
     /// Where the value is: four bytes fit into the entry itself. `None` where it is not all there.
     fn value(&self, tiff: &Tiff) -> Option<Range<usize>> {
         let unit: usize = match self.kind {

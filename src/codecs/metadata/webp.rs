@@ -9,9 +9,9 @@ use img_parts::webp::CHUNK_XMP;
 use img_parts::webp::WebP;
 
 use crate::codecs::TransformError;
-use crate::codecs::metadata::Carried;
-use crate::codecs::metadata::Kept;
 use crate::codecs::metadata::MAX_BLOCK;
+use crate::codecs::metadata::OutputMetadata;
+use crate::codecs::metadata::SourceMetadata;
 use crate::codecs::metadata::failed;
 use crate::pixels::Size;
 
@@ -88,8 +88,8 @@ fn announced<'a>(source: &'a [u8], name: &[u8; 4], flag: u8) -> Option<&'a [u8]>
     (content.len() <= MAX_BLOCK).then_some(content)
 }
 
-pub(crate) fn read(source: &[u8]) -> Carried {
-    let mut carried = Carried::default();
+pub(crate) fn read(source: &[u8]) -> SourceMetadata {
+    let mut carried = SourceMetadata::default();
     let blocks = chunks(source).filter(|(_, content)| content.len() <= MAX_BLOCK);
     for (name, content) in blocks {
         let slot = match name {
@@ -105,7 +105,7 @@ pub(crate) fn read(source: &[u8]) -> Carried {
 
 pub(crate) fn attach(
     bytes: Vec<u8>,
-    kept: &Kept,
+    kept: &OutputMetadata,
     icc: Option<&[u8]>,
 ) -> Result<Vec<u8>, TransformError> {
     let mut file = WebP::from_bytes(bytes.into()).map_err(failed)?;

@@ -21,7 +21,7 @@ const WORK: u64 = 1 << 30;
 const ELEMENT_WORK: u64 = 500;
 
 /// What drawing takes.
-pub(crate) struct Estimate {
+pub(crate) struct DrawingCost {
     /// Pixels touched so far.
     work: u64,
     /// Bytes held at the worst moment.
@@ -30,9 +30,9 @@ pub(crate) struct Estimate {
     canvas: Size,
 }
 
-impl Estimate {
+impl DrawingCost {
     pub fn of(tree: &Tree, scale: (f64, f64), canvas: Size) -> Result<Self, TransformError> {
-        let mut estimate = Estimate {
+        let mut estimate = DrawingCost {
             work: 0,
             memory: 0,
             scale,

@@ -35,11 +35,11 @@ use crate::codecs::decode;
 use crate::codecs::sniff::SourceFormat;
 use crate::codecs::sniff::sniff;
 use crate::codecs::svg::broken;
-use crate::codecs::svg::cost::Estimate;
+use crate::codecs::svg::cost::DrawingCost;
 use crate::codecs::svg::elements::ELEMENTS;
 use crate::codecs::svg::elements::check_attributes;
 use crate::codecs::svg::elements::check_elements;
-use crate::codecs::svg::properties::Properties;
+use crate::codecs::svg::properties::DocumentProperties;
 use crate::codecs::svg::rings::check_rings;
 use crate::codecs::svg::text_path::without_text_paths;
 use crate::codecs::svg::whole;
@@ -119,7 +119,7 @@ fn draw(
     };
     let document =
         Document::parse_with_options(text, parsing).map_err(|error| broken(&error.to_string()))?;
-    let properties = Properties::of(&document)?;
+    let properties = DocumentProperties::of(&document)?;
     check_elements(&document, &properties)?;
     check_rings(&document, &properties)?;
     drop(properties);
@@ -133,7 +133,7 @@ fn draw(
         f64::from(size.width) / width,
         f64::from(size.height) / height,
     );
-    let cost = Estimate::of(&tree, (across, down), size)?;
+    let cost = DrawingCost::of(&tree, (across, down), size)?;
     let limit = limits.render_memory.bytes();
     if cost.memory > limit {
         return Err(TransformError::TooCostly {

@@ -33,13 +33,13 @@ const NAMES: usize = 1_000_000;
 
 /// A property as an element itself has it.
 #[derive(Clone, Default)]
-pub(crate) struct Paint<'a> {
+pub(crate) struct PropertyReferences<'a> {
     pub names: Vec<&'a str>,
     /// Whether a value is that of the element above.
     pub is_passed_on: bool,
 }
 
-impl<'a> Paint<'a> {
+impl<'a> PropertyReferences<'a> {
     /// Filters are the one property with several references.
     fn add(&mut self, value: &'a str, several: bool, is_named: &impl Fn(&str) -> bool) {
         let most = if several { usize::MAX } else { 1 };
@@ -51,11 +51,11 @@ impl<'a> Paint<'a> {
 
 /// What one element says.
 #[derive(Default)]
-pub(crate) struct Own<'a> {
+pub(crate) struct ElementProperties<'a> {
     /// In the order of `INHERITED`.
-    pub paints: [Option<Paint<'a>>; INHERITED.len()],
+    pub paints: [Option<PropertyReferences<'a>>; INHERITED.len()],
     /// Properties that are of this element alone, and the names in them.
-    pub links: Vec<(&'static str, Paint<'a>)>,
+    pub links: Vec<(&'static str, PropertyReferences<'a>)>,
     /// Steps of trying rules.
     pub steps: u64,
     /// Bytes of values, but for those of points and of what is never read.
@@ -66,12 +66,12 @@ pub(crate) struct Own<'a> {
     names: usize,
 }
 
-impl<'a> Own<'a> {
+impl<'a> ElementProperties<'a> {
     fn add(&mut self, property: &str, value: &'a str, is_named: &impl Fn(&str) -> bool) {
         if let Some(link) = LINKS.into_iter().find(|link| *link == property) {
             let at = self.links.iter().position(|(known, _)| *known == link);
             let at = at.unwrap_or_else(|| {
-                self.links.push((link, Paint::default()));
+                self.links.push((link, PropertyReferences::default()));
                 self.links.len() - 1
             });
             self.links[at].1.add(value, link == "filter", is_named);
@@ -92,7 +92,7 @@ impl<'a> Own<'a> {
         let paints = self.paints.iter_mut().flatten();
         let links = self.links.iter_mut().map(|(_, paint)| paint);
         let mut count = 0;
-        for Paint { names, .. } in paints.chain(links) {
+        for PropertyReferences { names, .. } in paints.chain(links) {
             names.sort_unstable();
             names.dedup();
             names.shrink_to_fit();
@@ -102,10 +102,10 @@ impl<'a> Own<'a> {
     }
 }
 
-pub(crate) struct Properties<'a, 'b> {
+pub(crate) struct DocumentProperties<'a, 'b> {
     /// Elements by their names. Of several with one name `usvg` takes the first for some references and the last for others.
     pub named: HashMap<&'a str, Vec<Node<'a, 'b>>>,
-    own: HashMap<NodeId, Rc<Own<'a>>>,
+    own: HashMap<NodeId, Rc<ElementProperties<'a>>>,
     /// What an `feImage` shows, which inherits from where it is written.
     shown: HashSet<NodeId>,
     /// Whether an element has the clip path, mask or filter of the one above.
@@ -114,7 +114,7 @@ pub(crate) struct Properties<'a, 'b> {
     pub paints_by_context: bool,
 }
 
-impl<'a, 'b> Properties<'a, 'b> {
+impl<'a, 'b> DocumentProperties<'a, 'b> {
     /// # Errors
     /// `Decode` where finding them would take too long.
     pub fn of(document: &'a Document<'b>) -> Result<Self, TransformError> {
@@ -129,7 +129,7 @@ impl<'a, 'b> Properties<'a, 'b> {
                 named.entry(id).or_default().push(node);
             }
         }
-        let mut properties = Properties {
+        let mut properties = DocumentProperties {
             named,
             own: HashMap::new(),
             shown: HashSet::new(),
@@ -150,8 +150,12 @@ impl<'a, 'b> Properties<'a, 'b> {
         Ok(properties)
     }
 
-    fn read(&mut self, node: Node<'a, 'b>, styles: &Styles<'a>) -> Result<Own<'a>, TransformError> {
-        let mut own = Own::default();
+    fn read(
+        &mut self,
+        node: Node<'a, 'b>,
+        styles: &Styles<'a>,
+    ) -> Result<ElementProperties<'a>, TransformError> {
+        let mut own = ElementProperties::default();
         let (named, by_context) = (&self.named, &mut self.paints_by_context);
         let is_named = |name: &str| named.contains_key(name);
         let mut add = |property: &str, value: &'a str| {
@@ -203,7 +207,7 @@ impl<'a, 'b> Properties<'a, 'b> {
     }
 
     /// What an element itself says; nothing for what is no element.
-    pub fn own(&self, node: Node<'_, '_>) -> Rc<Own<'a>> {
+    pub fn own(&self, node: Node<'_, '_>) -> Rc<ElementProperties<'a>> {
         self.own.get(&node.id()).map(Rc::clone).unwrap_or_default()
     }
 

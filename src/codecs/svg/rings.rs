@@ -13,17 +13,17 @@ use crate::codecs::TransformError;
 use crate::codecs::svg::broken;
 use crate::codecs::svg::elements::DEPTH;
 use crate::codecs::svg::elements::ELEMENTS;
+use crate::codecs::svg::properties::DocumentProperties;
+use crate::codecs::svg::properties::ElementProperties;
 use crate::codecs::svg::properties::INHERITED;
 use crate::codecs::svg::properties::MARKER;
-use crate::codecs::svg::properties::Own;
-use crate::codecs::svg::properties::Properties;
 use crate::codecs::svg::properties::hrefs;
 use crate::codecs::svg::properties::is_referred;
 
 /// Refuses a drawing with a ring of references in it. The elements must have been counted before: that bounds what is done here.
 pub(crate) fn check_rings(
     document: &Document<'_>,
-    properties: &Properties<'_, '_>,
+    properties: &DocumentProperties<'_, '_>,
 ) -> Result<(), TransformError> {
     if !properties
         .named
@@ -33,28 +33,28 @@ pub(crate) fn check_rings(
     {
         return Ok(());
     }
-    let mut walk = Walk {
+    let mut walk = ReferenceWalk {
         properties,
         open: Vec::new(),
         uses: Vec::new(),
         done: HashSet::new(),
         left: ELEMENTS,
     };
-    walk.visit(document.root_element(), &Inherited::default(), 0)
+    walk.visit(document.root_element(), &PaintNames::default(), 0)
 }
 
 /// What the paints and markers of an element refer to where it has none of its own, in the order of `INHERITED`.
 #[derive(Clone, Default)]
-struct Inherited<'a>([Vec<&'a str>; INHERITED.len()]);
+struct PaintNames<'a>([Vec<&'a str>; INHERITED.len()]);
 
 /// Something that is referred to and is being walked through.
-struct Open {
+struct OpenReference {
     node: NodeId,
-    role: Role,
+    role: ReferenceRole,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum ReferenceRole {
     Marker,
     /// Its paints do not count.
     Clip,
@@ -63,9 +63,9 @@ enum Role {
     Other,
 }
 
-struct Walk<'p, 'a, 'b> {
-    properties: &'p Properties<'a, 'b>,
-    open: Vec<Open>,
+struct ReferenceWalk<'p, 'a, 'b> {
+    properties: &'p DocumentProperties<'a, 'b>,
+    open: Vec<OpenReference>,
     /// What is being used; `usvg` ends rings of these by itself.
     uses: Vec<NodeId>,
     /// What leads to no ring, wherever it is referred to.
@@ -74,11 +74,11 @@ struct Walk<'p, 'a, 'b> {
     left: u64,
 }
 
-impl<'p, 'a, 'b> Walk<'p, 'a, 'b> {
+impl<'p, 'a, 'b> ReferenceWalk<'p, 'a, 'b> {
     fn visit(
         &mut self,
         node: Node<'a, 'b>,
-        above: &Inherited<'a>,
+        above: &PaintNames<'a>,
         depth: u32,
     ) -> Result<(), TransformError> {
         self.left = self.left.saturating_sub(1);
@@ -90,21 +90,24 @@ impl<'p, 'a, 'b> Walk<'p, 'a, 'b> {
         for (property, link) in &own.links {
             for name in &link.names {
                 if !self.is_cut(node, property, name) {
-                    self.enter(name, Role::Other, depth)?;
+                    self.enter(name, ReferenceRole::Other, depth)?;
                 }
             }
         }
-        let is_clip = self.open.last().is_some_and(|open| open.role == Role::Clip);
+        let is_clip = self
+            .open
+            .last()
+            .is_some_and(|open| open.role == ReferenceRole::Clip);
         if is_drawn(node) && !is_clip {
             for name in inherited.0.iter().flatten() {
-                self.enter(name, Role::Other, depth)?;
+                self.enter(name, ReferenceRole::Other, depth)?;
             }
         }
         for name in hrefs(node) {
             match node.tag_name().name() {
                 "use" => self.use_of(name, &inherited, depth)?,
-                "feImage" => self.enter(name, Role::Shown, depth)?,
-                "pattern" => self.enter(name, Role::Other, depth)?,
+                "feImage" => self.enter(name, ReferenceRole::Shown, depth)?,
+                "pattern" => self.enter(name, ReferenceRole::Other, depth)?,
                 _ => {}
             }
         }
@@ -120,7 +123,7 @@ impl<'p, 'a, 'b> Walk<'p, 'a, 'b> {
     fn use_of(
         &mut self,
         name: &str,
-        inherited: &Inherited<'a>,
+        inherited: &PaintNames<'a>,
         depth: u32,
     ) -> Result<(), TransformError> {
         let properties = self.properties;
@@ -136,21 +139,24 @@ impl<'p, 'a, 'b> Walk<'p, 'a, 'b> {
     }
 
     /// Follows a reference to something that inherits from where it is written, not from where it is referred to.
-    fn enter(&mut self, name: &str, role: Role, depth: u32) -> Result<(), TransformError> {
+    fn enter(&mut self, name: &str, role: ReferenceRole, depth: u32) -> Result<(), TransformError> {
         let properties = self.properties;
         for &target in properties.named.get(name).into_iter().flatten() {
-            let is_shown = role == Role::Shown;
+            let is_shown = role == ReferenceRole::Shown;
             if !(is_shown || is_referred(target)) || self.done.contains(&target.id()) {
                 continue;
             }
             let role = match target.tag_name().name() {
-                "marker" => Role::Marker,
-                "clipPath" => Role::Clip,
+                "marker" => ReferenceRole::Marker,
+                "clipPath" => ReferenceRole::Clip,
                 _ => role,
             };
             if let Some(at) = self.open.iter().rposition(|open| open.node == target.id()) {
                 // A marker on the line of a marker is not drawn.
-                if self.open[at..].iter().all(|open| open.role == Role::Marker) {
+                if self.open[at..]
+                    .iter()
+                    .all(|open| open.role == ReferenceRole::Marker)
+                {
                     continue;
                 }
                 return Err(broken("elements that are parts of themselves"));
@@ -160,12 +166,12 @@ impl<'p, 'a, 'b> Walk<'p, 'a, 'b> {
                 .skip(1)
                 .filter(Node::is_element)
                 .collect();
-            let mut inherited = Inherited::default();
+            let mut inherited = PaintNames::default();
             for node in above.into_iter().rev() {
                 let own = self.properties.own(node);
                 inherited = self.inherited(&own, &inherited, false);
             }
-            self.open.push(Open {
+            self.open.push(OpenReference {
                 node: target.id(),
                 role,
             });
@@ -180,7 +186,9 @@ impl<'p, 'a, 'b> Walk<'p, 'a, 'b> {
     fn is_cut(&self, node: Node<'_, '_>, property: &str, name: &str) -> bool {
         match (&self.open[..], property) {
             ([.., filter, shown], "filter") => {
-                shown.role == Role::Shown && shown.node == node.id() && self.is_alone(filter, name)
+                shown.role == ReferenceRole::Shown
+                    && shown.node == node.id()
+                    && self.is_alone(filter, name)
             }
             (_, "filter") => false,
             (opens, _) => opens.last().is_some_and(|open| self.is_alone(open, name)),
@@ -188,7 +196,7 @@ impl<'p, 'a, 'b> Walk<'p, 'a, 'b> {
     }
 
     /// Whether this is what is meant by a name, and nothing else has that name.
-    fn is_alone(&self, open: &Open, name: &str) -> bool {
+    fn is_alone(&self, open: &OpenReference, name: &str) -> bool {
         let targets = self
             .properties
             .named
@@ -198,7 +206,12 @@ impl<'p, 'a, 'b> Walk<'p, 'a, 'b> {
     }
 
     /// What elements inside inherit. `is_inside`: whether the element is a part of what is open innermost, which a paint within it cannot be.
-    fn inherited(&self, own: &Own<'a>, above: &Inherited<'a>, is_inside: bool) -> Inherited<'a> {
+    fn inherited(
+        &self,
+        own: &ElementProperties<'a>,
+        above: &PaintNames<'a>,
+        is_inside: bool,
+    ) -> PaintNames<'a> {
         let mut inherited = above.clone();
         let innermost = self.open.last().filter(|_| is_inside);
         let paints = own.paints.iter().enumerate();
@@ -240,7 +253,7 @@ fn is_drawn(node: Node<'_, '_>) -> bool {
 mod tests {
     use resvg::usvg::roxmltree::Document;
 
-    use super::Properties;
+    use super::DocumentProperties;
     use super::check_rings;
 
     fn check(inside: &str) -> Result<(), String> {
@@ -252,7 +265,7 @@ mod tests {
             )
         );
         let document = Document::parse(&text).expect("well-formed");
-        Properties::of(&document)
+        DocumentProperties::of(&document)
             .and_then(|properties| check_rings(&document, &properties))
             .map_err(|error| error.to_string())
     }

@@ -83,7 +83,7 @@ impl<'a> Styles<'a> {
         mut take: impl FnMut(&Declaration<'a>),
     ) -> Result<u64, TransformError> {
         let left = self.left.get();
-        let element = Counting {
+        let element = MatchCounter {
             node,
             left: &self.left,
         };
@@ -191,12 +191,12 @@ fn hides_braces(text: &str) -> bool {
 }
 
 /// An element that counts what it is asked. Once there are no steps left it answers that nothing matches, which ends every search.
-struct Counting<'a, 'd, 'i> {
+struct MatchCounter<'a, 'd, 'i> {
     node: Node<'d, 'i>,
     left: &'a Cell<u64>,
 }
 
-impl Counting<'_, '_, '_> {
+impl MatchCounter<'_, '_, '_> {
     fn spend(&self, steps: usize) {
         self.left.set(self.left.get().saturating_sub(steps as u64));
     }
@@ -207,17 +207,17 @@ impl Counting<'_, '_, '_> {
     }
 }
 
-impl Element for Counting<'_, '_, '_> {
+impl Element for MatchCounter<'_, '_, '_> {
     fn parent_element(&self) -> Option<Self> {
         let node = self.node.parent_element().filter(|_| self.may_go_on())?;
-        Some(Counting { node, ..*self })
+        Some(MatchCounter { node, ..*self })
     }
 
     fn prev_sibling_element(&self) -> Option<Self> {
         let mut node = self.node.prev_sibling();
         while let Some(other) = node.filter(|_| self.may_go_on()) {
             if other.is_element() {
-                return Some(Counting {
+                return Some(MatchCounter {
                     node: other,
                     ..*self
                 });

@@ -23,9 +23,9 @@ use crate::source::BusyReason;
 use crate::source::FetchStage as Slow;
 use crate::source::OriginStatus;
 use crate::source::SourceError;
-use crate::transform::Foreign;
 use crate::transform::Size;
 use crate::transform::TransformError;
+use crate::transform::UnsupportedFormat;
 
 #[test]
 fn section_7_documented_numbers_go_with_documented_statuses() {
@@ -117,7 +117,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             ErrorCacheClass::Source,
         ),
         (
-            TransformError::UnsupportedFormat(Foreign::Heic).into(),
+            TransformError::UnsupportedFormat(UnsupportedFormat::Heic).into(),
             9412,
             415,
             ErrorCacheClass::Source,
@@ -273,7 +273,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             ErrorCacheClass::NoStore,
         ),
         (
-            TransformError::UnsupportedFormat(Foreign::Pdf).into(),
+            TransformError::UnsupportedFormat(UnsupportedFormat::Pdf).into(),
             9520,
             415,
             ErrorCacheClass::Source,

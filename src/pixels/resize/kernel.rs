@@ -15,26 +15,26 @@ use crate::pixels::resize::axis::Axis;
 use crate::pixels::resize::light::to_light;
 use std::ops::Range;
 
-use crate::pixels::Rows;
-use crate::pixels::resize::sink::Sink;
+use crate::pixels::Scanlines;
+use crate::pixels::resize::sink::RowSink;
 #[cfg(target_arch = "x86_64")]
 use crate::pixels::simd::Avx2;
 use crate::pixels::simd::Baseline;
 use crate::pixels::simd::LANES;
 use crate::pixels::simd::Lane;
-use crate::pixels::simd::Machine;
+use crate::pixels::simd::Simd;
 
 /// Interleaved samples.
-pub(crate) enum Samples<'a> {
+pub(crate) enum SampleSource<'a> {
     U8(&'a [u8]),
     U16(&'a [u16]),
     /// As they come.
-    Rows(&'a mut dyn Rows),
+    Scanlines(&'a mut dyn Scanlines),
 }
 
 /// Pixels to be resampled.
-pub(crate) struct Source<'a> {
-    pub samples: Samples<'a>,
+pub(crate) struct KernelSource<'a> {
+    pub samples: SampleSource<'a>,
     /// Pixels in a row.
     pub width: usize,
     /// Samples of a pixel, 1 to 4.
@@ -47,10 +47,10 @@ pub(crate) struct Source<'a> {
 
 /// Resamples `source` along both axes and gives the rows to `sink`, from top to bottom.
 pub(crate) fn resample(
-    source: Source<'_>,
+    source: KernelSource<'_>,
     across: &Axis,
     down: &Axis,
-    sink: &mut Sink,
+    sink: &mut RowSink,
 ) -> Result<(), PixelError> {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -63,10 +63,10 @@ pub(crate) fn resample(
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn resample_avx2(
-    source: Source<'_>,
+    source: KernelSource<'_>,
     across: &Axis,
     down: &Axis,
-    sink: &mut Sink,
+    sink: &mut RowSink,
 ) -> Result<(), PixelError> {
     run::<Avx2>(source, across, down, sink)
 }
@@ -76,11 +76,11 @@ fn resample_avx2(
 const LONGEST_KEPT: usize = 64;
 
 #[inline(always)]
-fn run<M: Machine>(
-    source: Source<'_>,
+fn run<M: Simd>(
+    source: KernelSource<'_>,
     across: &Axis,
     down: &Axis,
-    sink: &mut Sink,
+    sink: &mut RowSink,
 ) -> Result<(), PixelError> {
     match source.channels {
         1 => run_channels::<M, 1>(source, across, down, sink),
@@ -91,17 +91,17 @@ fn run<M: Machine>(
 }
 
 #[inline(always)]
-fn run_channels<M: Machine, const CHANNELS: usize>(
-    mut source: Source<'_>,
+fn run_channels<M: Simd, const CHANNELS: usize>(
+    mut source: KernelSource<'_>,
     across: &Axis,
     down: &Axis,
-    sink: &mut Sink,
+    sink: &mut RowSink,
 ) -> Result<(), PixelError> {
     let (left, right) = across.used();
     let (top, bottom) = down.used();
     let length = CHANNELS * (right - left);
     let columns = left..right;
-    let mut block = Block::<CHANNELS> {
+    let mut block = RowBlock::<CHANNELS> {
         across,
         left,
         length,
@@ -162,7 +162,7 @@ fn run_channels<M: Machine, const CHANNELS: usize>(
 
 /// Adds rows, each by its weight, a few vectors of all of them at a time: sums stay in registers.
 #[inline(always)]
-fn sum<'a, M: Machine>(sum: &mut [f32], weights: &[f32], row: impl Fn(usize) -> &'a [f32]) {
+fn sum<'a, M: Simd>(sum: &mut [f32], weights: &[f32], row: impl Fn(usize) -> &'a [f32]) {
     /// Vectors: as many as hide how long an addition takes.
     const AT_ONCE: usize = 8;
     const WIDE: usize = AT_ONCE * LANES;
@@ -189,7 +189,7 @@ fn sum<'a, M: Machine>(sum: &mut [f32], weights: &[f32], row: impl Fn(usize) -> 
 
 /// Adds one row by its weight.
 #[inline(always)]
-fn add<M: Machine>(sum: &mut [f32], row: &[f32], weight: f32) {
+fn add<M: Simd>(sum: &mut [f32], row: &[f32], weight: f32) {
     let (lanes, rest) = sum.as_chunks_mut::<LANES>();
     let (row, last) = row.as_chunks::<LANES>();
     let by = M::splat(weight);
@@ -202,7 +202,7 @@ fn add<M: Machine>(sum: &mut [f32], row: &[f32], weight: f32) {
 }
 
 /// Rows that wait to be resampled horizontally, together.
-struct Block<'a, const CHANNELS: usize> {
+struct RowBlock<'a, const CHANNELS: usize> {
     across: &'a Axis,
     /// The source column that the first one here is.
     left: usize,
@@ -213,10 +213,10 @@ struct Block<'a, const CHANNELS: usize> {
     filled: usize,
     columns: Vec<Lane>,
     made: Vec<Lane>,
-    sink: &'a mut Sink,
+    sink: &'a mut RowSink,
 }
 
-impl<const CHANNELS: usize> Block<'_, CHANNELS> {
+impl<const CHANNELS: usize> RowBlock<'_, CHANNELS> {
     /// Where the next row is to be written, every sample of it.
     #[inline(always)]
     fn next_row(&mut self) -> &mut [f32] {
@@ -224,7 +224,7 @@ impl<const CHANNELS: usize> Block<'_, CHANNELS> {
     }
 
     #[inline(always)]
-    fn took_row<M: Machine>(&mut self) {
+    fn took_row<M: Simd>(&mut self) {
         self.filled += 1;
         if self.filled == LANES {
             self.finish::<M>();
@@ -232,7 +232,7 @@ impl<const CHANNELS: usize> Block<'_, CHANNELS> {
     }
 
     #[inline(always)]
-    fn finish<M: Machine>(&mut self) {
+    fn finish<M: Simd>(&mut self) {
         if self.filled == 0 {
             return;
         }
@@ -260,7 +260,7 @@ impl<const CHANNELS: usize> Block<'_, CHANNELS> {
 
 /// Turns `LANES` rows of `length` samples into columns, squares of eight by eight at a time.
 #[inline(always)]
-fn lay_side_by_side<M: Machine>(rows: &[f32], length: usize, columns: &mut [Lane]) {
+fn lay_side_by_side<M: Simd>(rows: &[f32], length: usize, columns: &mut [Lane]) {
     let mut lines: [&[f32]; LANES] = [&[]; LANES];
     for (line, row) in lines.iter_mut().zip(rows.chunks_exact(length)) {
         *line = row;
@@ -281,10 +281,10 @@ fn lay_side_by_side<M: Machine>(rows: &[f32], length: usize, columns: &mut [Lane
     }
 }
 
-impl Source<'_> {
+impl KernelSource<'_> {
     /// Converts columns of one row.
     #[inline(always)]
-    fn read<M: Machine, const CHANNELS: usize>(
+    fn read<M: Simd, const CHANNELS: usize>(
         &mut self,
         y: usize,
         columns: Range<usize>,
@@ -293,22 +293,22 @@ impl Source<'_> {
         let start = y * self.width;
         let part = |columns: Range<usize>| columns.start * CHANNELS..columns.end * CHANNELS;
         let whole = part(start + columns.start..start + columns.end);
-        let alike = Alike {
+        let alike = SampleConversion {
             light: self.light,
             alpha: self.alpha,
         };
         match &mut self.samples {
-            Samples::U8(samples) => {
+            SampleSource::U8(samples) => {
                 alike.convert::<M, CHANNELS, _>(&samples[whole], into, |sample| {
                     f32::from(sample) * (1.0 / 255.0)
                 });
             }
-            Samples::U16(samples) => {
+            SampleSource::U16(samples) => {
                 alike.convert::<M, CHANNELS, _>(&samples[whole], into, |sample| {
                     f32::from(sample) * (1.0 / 65_535.0)
                 });
             }
-            Samples::Rows(rows) => {
+            SampleSource::Scanlines(rows) => {
                 let row = &rows.row(y)[part(columns)];
                 alike.convert::<M, CHANNELS, _>(row, into, |sample| sample);
             }
@@ -317,14 +317,14 @@ impl Source<'_> {
 }
 
 /// What is done to samples of any kind.
-struct Alike {
+struct SampleConversion {
     light: bool,
     alpha: bool,
 }
 
-impl Alike {
+impl SampleConversion {
     #[inline(always)]
-    fn convert<M: Machine, const CHANNELS: usize, T: Copy>(
+    fn convert<M: Simd, const CHANNELS: usize, T: Copy>(
         &self,
         samples: &[T],
         into: &mut [f32],

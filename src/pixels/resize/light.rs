@@ -4,7 +4,7 @@
 //! curve of sRGB stands for that of every other RGB and grey space here: they differ by less than matters for mixing neighbours, and what
 //! goes in comes out unchanged where neighbours are alike.
 
-use crate::pixels::simd::Machine;
+use crate::pixels::simd::Simd;
 
 /// Where the straight part of the curve ends, as encoded and as light.
 const STRAIGHT_ENCODED: f32 = 0.040_45;
@@ -35,7 +35,7 @@ const ENCODED: [f32; 6] = [
 
 /// The light that encoded values stand for, both 0 to 1.
 #[inline(always)]
-pub(crate) fn to_light<M: Machine>(encoded: M::Vector) -> M::Vector {
+pub(crate) fn to_light<M: Simd>(encoded: M::Vector) -> M::Vector {
     let curved = polynomial::<M, 7>(&LIGHT, encoded);
     let straight = M::multiply(encoded, M::splat(1.0 / SLOPE));
     M::choose(encoded, M::splat(STRAIGHT_ENCODED), straight, curved)
@@ -43,7 +43,7 @@ pub(crate) fn to_light<M: Machine>(encoded: M::Vector) -> M::Vector {
 
 /// The encoded values that stand for light, both 0 to 1; what is beyond is clamped.
 #[inline(always)]
-pub(crate) fn to_encoded<M: Machine>(light: M::Vector) -> M::Vector {
+pub(crate) fn to_encoded<M: Simd>(light: M::Vector) -> M::Vector {
     let light = M::least(M::greatest(light, M::splat(0.0)), M::splat(1.0));
     let curved = polynomial::<M, 6>(&ENCODED, M::root(M::root(light)));
     let straight = M::multiply(light, M::splat(SLOPE));
@@ -51,7 +51,7 @@ pub(crate) fn to_encoded<M: Machine>(light: M::Vector) -> M::Vector {
 }
 
 #[inline(always)]
-fn polynomial<M: Machine, const N: usize>(coefficients: &[f32; N], x: M::Vector) -> M::Vector {
+fn polynomial<M: Simd, const N: usize>(coefficients: &[f32; N], x: M::Vector) -> M::Vector {
     let mut value = M::splat(coefficients[N - 1]);
     let mut at = N - 1;
     // No iterator: where nothing is optimised, it takes longer than the vectors.

@@ -20,19 +20,19 @@ use crate::pixels::error::PixelError;
 use crate::pixels::of_both;
 
 use axis::Axis;
-use kernel::Source;
-use sink::Into;
-use sink::Sink;
+use kernel::KernelSource;
+use sink::RowSink;
+use sink::SinkBuffer;
 
 pub(crate) use reduced::reduced;
 
 /// Whether the samples of a source are mixed as light when there become fewer of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mixing {
+pub(crate) enum ResampleSpace {
     /// They follow the curve of sRGB, or one near it.
-    Light,
+    Linear,
     /// They are mixed as the numbers that they are: inks, and what follows another curve.
-    Stored,
+    Encoded,
 }
 
 /// Planes of a picture in full-range BT.601, with its chroma at the sizes that were wanted; a grey one has none.
@@ -50,7 +50,7 @@ pub(crate) fn raster(
     pixels: Pixels<'_>,
     crop: Rect,
     target: Size,
-    mixing: Mixing,
+    mixing: ResampleSpace,
 ) -> Result<Raster, PixelError> {
     if is_whole(crop, pixels.size()) && pixels.size() == target {
         return pixels.into_raster();
@@ -58,14 +58,14 @@ pub(crate) fn raster(
     let channels = pixels.channels();
     let length = target.len() * channels.count();
     let into = if pixels.is_deep() {
-        Into::U16(buffer::with_room(length)?)
+        SinkBuffer::U16(buffer::with_room(length)?)
     } else {
-        Into::U8(buffer::with_room(length)?)
+        SinkBuffer::U8(buffer::with_room(length)?)
     };
     let samples = match resample(pixels, crop, target, mixing, into)? {
-        Into::U8(samples) => Samples::U8(samples),
-        Into::U16(samples) => Samples::U16(samples),
-        Into::Planes { .. } => unreachable!("a sink stays what it is"),
+        SinkBuffer::U8(samples) => Samples::U8(samples),
+        SinkBuffer::U16(samples) => Samples::U16(samples),
+        SinkBuffer::Planes { .. } => unreachable!("a sink stays what it is"),
     };
     Ok(Raster {
         size: target,
@@ -80,7 +80,7 @@ pub(crate) fn planes(
     pixels: Pixels<'_>,
     crop: Rect,
     target: Size,
-    mixing: Mixing,
+    mixing: ResampleSpace,
     subsampling: impl Fn(Subsampling) -> bool,
 ) -> Result<Planes, PixelError> {
     let channels = pixels.channels();
@@ -91,12 +91,13 @@ pub(crate) fn planes(
             .then(|| of_both([length; 2], buffer::with_room))
             .transpose()
     };
-    let into = Into::Planes {
+    let into = SinkBuffer::Planes {
         luma: buffer::with_room(target.len())?,
         full: room(Subsampling::None)?,
         halved: room(Subsampling::Both)?,
     };
-    let Into::Planes { luma, full, halved } = resample(pixels, crop, target, mixing, into)? else {
+    let SinkBuffer::Planes { luma, full, halved } = resample(pixels, crop, target, mixing, into)?
+    else {
         unreachable!("a sink stays what it is");
     };
     let plane = |size| move |samples| Plane { size, samples };
@@ -111,23 +112,25 @@ fn resample(
     mut pixels: Pixels<'_>,
     crop: Rect,
     target: Size,
-    mixing: Mixing,
-    into: Into,
-) -> Result<Into, PixelError> {
+    mixing: ResampleSpace,
+    into: SinkBuffer,
+) -> Result<SinkBuffer, PixelError> {
     let (Size { width, height }, channels) = (pixels.size(), pixels.channels());
     let across = Axis::new(crop.left, crop.width, width, target.width)?;
     let down = Axis::new(crop.top, crop.height, height, target.height)?;
-    let light =
-        mixing == Mixing::Light && channels != Channels::Cmyk && !across.enlarges && !down.enlarges;
+    let light = mixing == ResampleSpace::Linear
+        && channels != Channels::Cmyk
+        && !across.enlarges
+        && !down.enlarges;
     let alpha = channels.has_alpha();
-    let mut sink = Sink::new(light, alpha, target.width as usize, into)?;
-    let source = Source {
+    let mut sink = RowSink::new(light, alpha, target.width as usize, into)?;
+    let source = KernelSource {
         samples: match &mut pixels {
             Pixels::Raster(raster) => match &raster.samples {
-                Samples::U8(samples) => kernel::Samples::U8(samples),
-                Samples::U16(samples) => kernel::Samples::U16(samples),
+                Samples::U8(samples) => kernel::SampleSource::U8(samples),
+                Samples::U16(samples) => kernel::SampleSource::U16(samples),
             },
-            Pixels::Rows(rows) => kernel::Samples::Rows(*rows),
+            Pixels::Scanlines(rows) => kernel::SampleSource::Scanlines(*rows),
         },
         width: width as usize,
         channels: channels.count(),
@@ -154,7 +157,7 @@ mod tests {
     use proptest::prop_assert;
     use proptest::proptest;
 
-    use super::Mixing;
+    use super::ResampleSpace;
     use super::planes;
     use crate::pixels::Channels;
     use crate::pixels::Pixels;
@@ -164,7 +167,7 @@ mod tests {
     use crate::pixels::Size;
     use crate::pixels::Subsampling;
 
-    fn raster(source: Raster, crop: Rect, target: Size, mixing: Mixing) -> Raster {
+    fn raster(source: Raster, crop: Rect, target: Size, mixing: ResampleSpace) -> Raster {
         super::raster(Pixels::Raster(Cow::Owned(source)), crop, target, mixing)
             .expect("there is memory")
     }
@@ -204,9 +207,14 @@ mod tests {
             channels: Channels::Rgba,
             samples: Samples::U8(samples),
         };
-        let resized = raster(source, whole(8.0, 8.0), Size::new(3, 3), Mixing::Light)
-            .into_u8()
-            .expect("there is memory");
+        let resized = raster(
+            source,
+            whole(8.0, 8.0),
+            Size::new(3, 3),
+            ResampleSpace::Linear,
+        )
+        .into_u8()
+        .expect("there is memory");
         for pixel in resized.chunks_exact(4).filter(|pixel| pixel[3] > 8) {
             assert!(pixel[0] < 12, "{pixel:?} is not black");
         }
@@ -220,7 +228,12 @@ mod tests {
             channels: Channels::Gray,
             samples: Samples::U16(samples),
         };
-        let resized = raster(source, whole(8.0, 8.0), Size::new(4, 4), Mixing::Light);
+        let resized = raster(
+            source,
+            whole(8.0, 8.0),
+            Size::new(4, 4),
+            ResampleSpace::Linear,
+        );
         let Samples::U16(samples) = resized.samples else {
             panic!("16 bits in, 16 bits out")
         };
@@ -248,7 +261,7 @@ mod tests {
             source,
             whole(340.625, 1.0),
             Size::new(100, 1),
-            Mixing::Light,
+            ResampleSpace::Linear,
         )
         .into_u8()
         .expect("there is memory");
@@ -288,7 +301,12 @@ mod tests {
                 width: extent,
                 height: extent,
             };
-            let made = raster(source, part, Size::new(target, target), Mixing::Light);
+            let made = raster(
+                source,
+                part,
+                Size::new(target, target),
+                ResampleSpace::Linear,
+            );
             assert_eq!(
                 made.into_u8().expect("there is memory").len(),
                 (target * target * 4) as usize
@@ -312,7 +330,7 @@ mod tests {
                 width: sixteenths(width.min(400 - across.min(399))),
                 height: sixteenths(height.min(400 - down.min(399))),
             };
-            let made = raster(source, part, Size::new(wide, high), Mixing::Light).into_u8().expect("there is memory");
+            let made = raster(source, part, Size::new(wide, high), ResampleSpace::Linear).into_u8().expect("there is memory");
             prop_assert!(made.iter().all(|&sample| sample == 77), "{part:?}");
         }
     }
@@ -343,15 +361,21 @@ mod tests {
         };
         let target = Size::new(101, 3);
         let pixels = || Pixels::Raster(Cow::Borrowed(&source));
-        let both = planes(pixels(), whole(101.0, 3.0), target, Mixing::Light, |_| true)
-            .expect("there is memory");
+        let both = planes(
+            pixels(),
+            whole(101.0, 3.0),
+            target,
+            ResampleSpace::Linear,
+            |_| true,
+        )
+        .expect("there is memory");
         for subsampling in [Subsampling::None, Subsampling::Both] {
             let is_wanted = |wanted| wanted == subsampling;
             let made = planes(
                 pixels(),
                 whole(101.0, 3.0),
                 target,
-                Mixing::Light,
+                ResampleSpace::Linear,
                 is_wanted,
             )
             .expect("there is memory");
@@ -397,10 +421,10 @@ mod tests {
             made[3 * 8 + 3]
         };
         // Half the light of white is 188 in sRGB, half its number 128.
-        assert!(small(checkered(0, 255), Mixing::Light).abs_diff(188) <= 1);
-        assert!(small(checkered(0, 255), Mixing::Stored).abs_diff(128) <= 1);
+        assert!(small(checkered(0, 255), ResampleSpace::Linear).abs_diff(188) <= 1);
+        assert!(small(checkered(0, 255), ResampleSpace::Encoded).abs_diff(128) <= 1);
         for value in 0..=255 {
-            assert_eq!(small(checkered(value, value), Mixing::Light), value);
+            assert_eq!(small(checkered(value, value), ResampleSpace::Linear), value);
         }
     }
 
@@ -417,7 +441,7 @@ mod tests {
             source,
             whole(256.0, 40.0),
             Size::new(256, 13),
-            Mixing::Light,
+            ResampleSpace::Linear,
         );
         let Samples::U16(samples) = made.samples else {
             panic!("16 bits in, 16 bits out")
@@ -453,7 +477,12 @@ mod tests {
             height: 100.0,
         };
         for side in [7, 40, 100, 160] {
-            let made = raster(source.clone(), part, Size::new(side, side), Mixing::Light);
+            let made = raster(
+                source.clone(),
+                part,
+                Size::new(side, side),
+                ResampleSpace::Linear,
+            );
             assert!(
                 made.into_u8()
                     .expect("there is memory")

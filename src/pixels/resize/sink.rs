@@ -7,22 +7,22 @@ use crate::pixels::resize::light::to_encoded;
 use crate::pixels::rounded;
 use crate::pixels::simd::LANES;
 use crate::pixels::simd::Lane;
-use crate::pixels::simd::Machine;
+use crate::pixels::simd::Simd;
 use crate::pixels::sixteen_bits;
 
 /// Takes resampled rows from top to bottom.
-pub(crate) struct Sink {
+pub(crate) struct RowSink {
     /// Whether colours come as light.
     light: bool,
     /// Whether the last channel is alpha, by which the others are multiplied.
     alpha: bool,
-    into: Into,
+    into: SinkBuffer,
     /// Room for luma and chroma on their way into planes.
     planes: [Vec<Lane>; 3],
 }
 
 /// Where rows are written to, and as what.
-pub(crate) enum Into {
+pub(crate) enum SinkBuffer {
     /// Interleaved.
     U8(Vec<u8>),
     /// Interleaved.
@@ -37,14 +37,19 @@ pub(crate) enum Into {
     },
 }
 
-impl Sink {
+impl RowSink {
     /// For rows of so many pixels.
-    pub fn new(light: bool, alpha: bool, width: usize, into: Into) -> Result<Self, PixelError> {
+    pub fn new(
+        light: bool,
+        alpha: bool,
+        width: usize,
+        into: SinkBuffer,
+    ) -> Result<Self, PixelError> {
         let length = match into {
-            Into::Planes { .. } => width,
-            Into::U8(_) | Into::U16(_) => 0,
+            SinkBuffer::Planes { .. } => width,
+            SinkBuffer::U8(_) | SinkBuffer::U16(_) => 0,
         };
-        Ok(Sink {
+        Ok(RowSink {
             light,
             alpha,
             into,
@@ -57,13 +62,13 @@ impl Sink {
     }
 
     /// What it has taken.
-    pub fn into(self) -> Into {
+    pub fn into(self) -> SinkBuffer {
         self.into
     }
 
     /// Takes up to `LANES` rows.
     #[inline(always)]
-    pub fn take<M: Machine, const CHANNELS: usize>(&mut self, pixels: &mut [Lane], rows: usize) {
+    pub fn take<M: Simd, const CHANNELS: usize>(&mut self, pixels: &mut [Lane], rows: usize) {
         if self.alpha {
             for pixel in pixels.as_chunks_mut::<CHANNELS>().0 {
                 let alpha = pixel[CHANNELS - 1].map(|alpha| alpha.clamp(0.0, 1.0));
@@ -95,9 +100,9 @@ impl Sink {
             M::store(M::least(M::greatest(M::load(sample), none), whole), sample);
         }
         match &mut self.into {
-            Into::U8(into) => lay_in_rows::<M, _>(pixels, rows, into, eight_bits),
-            Into::U16(into) => lay_in_rows::<M, _>(pixels, rows, into, sixteen_bits),
-            Into::Planes { luma, full, halved } => {
+            SinkBuffer::U8(into) => lay_in_rows::<M, _>(pixels, rows, into, eight_bits),
+            SinkBuffer::U16(into) => lay_in_rows::<M, _>(pixels, rows, into, sixteen_bits),
+            SinkBuffer::Planes { luma, full, halved } => {
                 if CHANNELS < 3 {
                     lay_in_rows::<M, _>(pixels, rows, luma, eight_bits);
                     return;
@@ -129,7 +134,7 @@ fn reciprocal(alpha: f32) -> f32 {
 
 /// Red, green and blue from 0 to 1 become luma, Cb and Cr from 0 to 255.
 #[inline(always)]
-fn to_ycbcr<M: Machine, const CHANNELS: usize>(
+fn to_ycbcr<M: Simd, const CHANNELS: usize>(
     pixels: &[Lane],
     luma: &mut [Lane],
     cb: &mut [Lane],
@@ -154,7 +159,7 @@ fn to_ycbcr<M: Machine, const CHANNELS: usize>(
 
 /// Appends rows.
 #[inline(always)]
-fn lay_in_rows<M: Machine, T: Copy + Default>(
+fn lay_in_rows<M: Simd, T: Copy + Default>(
     columns: &[Lane],
     rows: usize,
     into: &mut Vec<T>,

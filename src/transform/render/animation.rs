@@ -12,7 +12,7 @@ use crate::codecs::TransformError;
 use crate::codecs::animation;
 use crate::codecs::decode;
 use crate::codecs::decode::frames::FrameReader;
-use crate::codecs::encode::animation::Animator;
+use crate::codecs::encode::animation::AnimationEncoder;
 use crate::pixels::color::ColorSpace;
 use crate::transform::budget::Budget;
 use crate::transform::encoded::Encoded;
@@ -92,7 +92,7 @@ fn frames(
     let mut timings = Timings::default();
     let memory = limits.render_memory.bytes();
     let mut frames = FrameReader::open(source.bytes, header.format, memory)?;
-    let mut animator = Animator::new(format, size, plan.animation.loops, recipe.quality)?;
+    let mut animator = AnimationEncoder::new(format, size, plan.animation.loops, recipe.quality)?;
     while let Some(frame) = timed(&mut timings.decode, || frames.next())? {
         budget.check()?;
         let delay = animation::delay_in(format, header.format, frame.delay);

@@ -15,7 +15,7 @@ use crate::options::Warning;
 use crate::codecs::Limits;
 use crate::codecs::TransformError;
 use crate::codecs::decode;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::encode;
 use crate::codecs::encode::Chroma;
 use crate::codecs::encode::Picture;
@@ -33,8 +33,8 @@ use crate::pixels::effects;
 use crate::pixels::hdr;
 use crate::pixels::of_both;
 use crate::pixels::resize;
-use crate::pixels::resize::Mixing;
 use crate::pixels::resize::Planes;
+use crate::pixels::resize::ResampleSpace;
 use crate::transform::plan::output;
 use crate::transform::plan::placement::Placement;
 
@@ -48,7 +48,7 @@ pub(crate) struct SourcePixels<'a> {
 
 impl SourcePixels<'_> {
     /// All pixels of a decode.
-    pub fn of(decoded: Decoded) -> Self {
+    pub fn of(decoded: DecodedImage) -> Self {
         SourcePixels {
             pixels: decoded.raster.into(),
             extent: decoded.extent,
@@ -109,7 +109,7 @@ fn trim_and_resize(
     pixels: Pixels<'_>,
     extent: (f64, f64),
     placement: &Placement,
-    mixing: Mixing,
+    mixing: ResampleSpace,
 ) -> Result<Raster, TransformError> {
     let (crop, target) = (placement.crop(extent), placement.target());
     Ok(resize::raster(pixels, crop, target, mixing)?)
@@ -173,10 +173,10 @@ fn draw_border(raster: Raster, placement: &Placement) -> Result<Raster, Transfor
 }
 
 /// How samples of a colour space are mixed. Those of high dynamic range follow curves far from sRGB's.
-fn mixing(space: &ColorSpace) -> Mixing {
+fn mixing(space: &ColorSpace) -> ResampleSpace {
     match space {
-        ColorSpace::Cicp { transfer, .. } if hdr::is_hdr(*transfer) => Mixing::Stored,
-        _ => Mixing::Light,
+        ColorSpace::Cicp { transfer, .. } if hdr::is_hdr(*transfer) => ResampleSpace::Encoded,
+        _ => ResampleSpace::Linear,
     }
 }
 

@@ -7,9 +7,9 @@ use crate::options::Format;
 
 use crate::codecs::TransformError;
 use crate::codecs::decode;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::metadata;
-use crate::codecs::metadata::Kept;
+use crate::codecs::metadata::OutputMetadata;
 use crate::pixels::Raster;
 use crate::pixels::color::ColorSpace;
 use crate::transform::budget::Budget;
@@ -26,7 +26,7 @@ impl ReducedCopyPlan {
         let started = Instant::now();
         let source = self.source.raster().ok_or(TransformError::NotAnImage)?;
         self.cost().available(source.limits)?;
-        let Decoded { raster, space, .. } =
+        let DecodedImage { raster, space, .. } =
             decode::pixels(source.bytes, source.header, self.scale)?;
         let decode = started.elapsed();
         budget.check()?;
@@ -42,7 +42,12 @@ impl ReducedCopyPlan {
         };
         let bytes = encoded(&raster)?;
         drop(raster);
-        let bytes = metadata::attach(bytes, Format::Jpeg, &Kept::default(), profile.as_deref())?;
+        let bytes = metadata::attach(
+            bytes,
+            Format::Jpeg,
+            &OutputMetadata::default(),
+            profile.as_deref(),
+        )?;
         Ok(Encoded {
             bytes,
             format: Format::Jpeg,

@@ -12,8 +12,8 @@ use crate::codecs::Limits;
 use crate::codecs::TransformError;
 use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::Decoded;
-use crate::codecs::decode::Streamed;
+use crate::codecs::decode::DecodedImage;
+use crate::codecs::decode::RowStream;
 use crate::codecs::decode::Truncation;
 use crate::codecs::metadata;
 use crate::pixels::Pixels;
@@ -101,7 +101,7 @@ struct Composition {
 }
 
 fn compose_whole(
-    (decoded, truncation): (Decoded, Option<Truncation>),
+    (decoded, truncation): (DecodedImage, Option<Truncation>),
     decode: Duration,
     placement: &Placement,
     recipe: &Recipe,
@@ -121,7 +121,7 @@ fn compose_by_row(
     recipe: &Recipe,
     limits: &Limits,
 ) -> Result<Option<Composition>, TransformError> {
-    let Some(Streamed {
+    let Some(RowStream {
         mut rows,
         extent,
         space,
@@ -130,7 +130,7 @@ fn compose_by_row(
         return Ok(None);
     };
     let pixels = SourcePixels {
-        pixels: Pixels::Rows(&mut rows),
+        pixels: Pixels::Scanlines(&mut rows),
         extent,
         space: Cow::Owned(space),
     };
@@ -188,7 +188,7 @@ pub(crate) struct BorderSearch {
     /// The placement of what lies inside the border.
     pub placement: Placement,
     /// The pixels: upright already, in sRGB.
-    pub inside: Decoded,
+    pub inside: DecodedImage,
     /// What there is of them, where the source lacks its end.
     pub truncation: Option<Truncation>,
 }
@@ -216,7 +216,7 @@ pub(crate) fn find_border(
     output::check_size(&placement, limits)?;
     Ok(BorderSearch {
         placement,
-        inside: Decoded {
+        inside: DecodedImage {
             extent: decode::whole(raster.size),
             raster,
             space: ColorSpace::Srgb,

@@ -51,14 +51,14 @@ impl<'a> FirstPicture<'a> {
     /// # Errors
     /// `Decode` for data that is damaged before its first picture is whole, or has more frames than a picture needs.
     pub fn of(data: &'a [u8]) -> Result<Self, TransformError> {
-        let mut sequence: Option<(&[u8], Sequence)> = None;
+        let mut sequence: Option<(&[u8], SequenceHeader)> = None;
         let (mut units, mut frames, mut is_shown, mut is_whole) = (Vec::new(), 0, false, false);
         let mut rest = data;
         for count in 0.. {
             if count == UNITS {
                 return Err(broken("too many parts before the first picture"));
             }
-            let Some(unit) = Unit::next(&mut rest) else {
+            let Some(unit) = Obu::next(&mut rest) else {
                 break;
             };
             let known = sequence.as_ref().map(|(_, sequence)| sequence);
@@ -73,14 +73,14 @@ impl<'a> FirstPicture<'a> {
                     Some((first, _)) if first == unit.payload => continue,
                     Some(_) => return Err(broken("two sequences in one picture")),
                     None => {
-                        let header = Sequence::of(unit.payload)
+                        let header = SequenceHeader::of(unit.payload)
                             .ok_or_else(|| broken("a damaged sequence header"))?;
                         sequence = Some((unit.payload, header));
                     }
                 },
                 (TEMPORAL_DELIMITER, _) => {}
                 (FRAME | FRAME_HEADER, Some(sequence)) => {
-                    let frame = FrameHead::of(unit.payload, sequence)
+                    let frame = FrameHeader::of(unit.payload, sequence)
                         .ok_or_else(|| broken("a damaged frame header"))?;
                     // An item can be decoded alone. Layers above the first may be made of those below.
                     if !frame.is_intra && (sequence.layers == 1 || frames == 0) {
@@ -125,7 +125,7 @@ impl<'a> FirstPicture<'a> {
 }
 
 /// An open bitstream unit.
-struct Unit<'a> {
+struct Obu<'a> {
     kind: u8,
     /// Whether its header says to which layers it belongs.
     is_layered: bool,
@@ -137,7 +137,7 @@ struct Unit<'a> {
     bytes: &'a [u8],
 }
 
-impl<'a> Unit<'a> {
+impl<'a> Obu<'a> {
     /// Takes the next unit. There is none at the end, nor where garbage begins.
     fn next(rest: &mut &'a [u8]) -> Option<Self> {
         let data = *rest;
@@ -155,7 +155,7 @@ impl<'a> Unit<'a> {
         };
         let (payload, behind) = after.split_at_checked(length)?;
         *rest = behind;
-        Some(Unit {
+        Some(Obu {
             kind: head >> 3 & 0xF,
             is_layered,
             temporal: layers >> 5,
@@ -181,7 +181,7 @@ fn leb128(rest: &mut &[u8]) -> Option<u32> {
 }
 
 /// What matters of a sequence header.
-struct Sequence {
+struct SequenceHeader {
     is_reduced: bool,
     /// Layers of the first operating point, a bit for each: 8 temporal ones, above them 4 spatial ones. All, if none are named.
     operating_point: u32,
@@ -190,10 +190,10 @@ struct Sequence {
     color: ColorDescription,
 }
 
-impl Sequence {
+impl SequenceHeader {
     /// Reads a sequence header (AV1 specification, section 5.5).
     fn of(payload: &[u8]) -> Option<Self> {
-        let bits = &mut Bits::of(payload);
+        let bits = &mut BitReader::of(payload);
         let profile = bits.number(3)?;
         bits.skip(1);
         let is_reduced = bits.flag()?;
@@ -217,7 +217,7 @@ impl Sequence {
         let layers = (operating_point >> 8 & 0xF_u32)
             .checked_ilog2()
             .map_or(1, |highest| highest + 1);
-        Some(Sequence {
+        Some(SequenceHeader {
             is_reduced,
             operating_point,
             layers: u8::try_from(layers).ok()?,
@@ -226,7 +226,7 @@ impl Sequence {
     }
 
     /// Whether a unit belongs to the first operating point, which is the one that is decoded (AV1 specification, section 5.3.1).
-    fn includes(&self, unit: &Unit<'_>) -> bool {
+    fn includes(&self, unit: &Obu<'_>) -> bool {
         matches!(unit.kind, SEQUENCE_HEADER | TEMPORAL_DELIMITER)
             || !unit.is_layered
             || self.operating_point == 0
@@ -236,7 +236,7 @@ impl Sequence {
 }
 
 /// Timing and operating points: the layers of the first one.
-fn operating_points(bits: &mut Bits<'_>) -> Option<u32> {
+fn operating_points(bits: &mut BitReader<'_>) -> Option<u32> {
     let mut delay_length = None;
     if bits.flag()? {
         bits.skip(64);
@@ -269,7 +269,7 @@ fn operating_points(bits: &mut Bits<'_>) -> Option<u32> {
 }
 
 /// The flags of coding tools that a full header has and a reduced one has not.
-fn tools(bits: &mut Bits<'_>) -> Option<()> {
+fn tools(bits: &mut BitReader<'_>) -> Option<()> {
     bits.skip(4);
     let has_order_hint = bits.flag()?;
     if has_order_hint {
@@ -287,7 +287,7 @@ fn tools(bits: &mut Bits<'_>) -> Option<()> {
 }
 
 /// The beginning of the colour configuration (AV1 specification, section 5.5.2).
-fn color(bits: &mut Bits<'_>, profile: u32) -> Option<ColorDescription> {
+fn color(bits: &mut BitReader<'_>, profile: u32) -> Option<ColorDescription> {
     const PROFESSIONAL: u32 = 2;
     const HIGH: u32 = 1;
     if bits.flag()? && profile == PROFESSIONAL {
@@ -308,26 +308,26 @@ fn color(bits: &mut Bits<'_>, profile: u32) -> Option<ColorDescription> {
 }
 
 /// What matters of a frame header (AV1 specification, section 5.9.2).
-struct FrameHead {
+struct FrameHeader {
     /// Whether it is seen, or has another frame seen.
     is_shown: bool,
     /// Whether it is decoded without others, or is one that has been decoded already.
     is_intra: bool,
 }
 
-impl FrameHead {
-    fn of(payload: &[u8], sequence: &Sequence) -> Option<Self> {
+impl FrameHeader {
+    fn of(payload: &[u8], sequence: &SequenceHeader) -> Option<Self> {
         const KEY: u32 = 0;
         const INTRA_ONLY: u32 = 2;
-        let bits = &mut Bits::of(payload);
+        let bits = &mut BitReader::of(payload);
         if sequence.is_reduced || bits.flag()? {
-            return Some(FrameHead {
+            return Some(FrameHeader {
                 is_shown: true,
                 is_intra: true,
             });
         }
         let kind = bits.number(2)?;
-        Some(FrameHead {
+        Some(FrameHeader {
             is_intra: matches!(kind, KEY | INTRA_ONLY),
             is_shown: bits.flag()?,
         })
@@ -335,14 +335,14 @@ impl FrameHead {
 }
 
 /// Bits one after the other, the highest of each byte first.
-struct Bits<'a> {
+struct BitReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Bits<'a> {
+impl<'a> BitReader<'a> {
     fn of(bytes: &'a [u8]) -> Self {
-        Bits { bytes, at: 0 }
+        BitReader { bytes, at: 0 }
     }
 
     fn flag(&mut self) -> Option<bool> {

@@ -73,7 +73,7 @@ fn coded() -> (Vec<u8>, Vec<u8>) {
     let data = parser.primary_data().expect("a still").to_vec();
     let mut rest = &data[..];
     let (mut sequence, mut frame) = (Vec::new(), Vec::new());
-    while let Some(unit) = crate::codecs::decode::av1::Unit::next(&mut rest) {
+    while let Some(unit) = crate::codecs::decode::av1::Obu::next(&mut rest) {
         match unit.kind {
             crate::codecs::decode::av1::SEQUENCE_HEADER => sequence = unit.payload.to_vec(),
             crate::codecs::decode::av1::FRAME => frame = unit.payload.to_vec(),

@@ -13,14 +13,14 @@ use zenavif_parse::ColorInformation;
 use zenavif_parse::DecodeConfig;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::av1::ColorDescription;
 use crate::codecs::decode::av1::FirstPicture;
 use crate::codecs::decode::whole;
 use crate::codecs::decode::yuv;
-use crate::codecs::decode::yuv::Frame;
 use crate::codecs::decode::yuv::Matrix;
+use crate::codecs::decode::yuv::YuvFrame;
 use crate::codecs::metadata;
 use crate::codecs::metadata::AvifAlphaGrid;
 use crate::codecs::sniff::SourceFormat;
@@ -57,7 +57,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     })
 }
 
-pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, TransformError> {
     let container = open(source)?;
     let coded = coded_size(&container)?;
     let frame = match container.grid_config() {
@@ -123,7 +123,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
         Some((corner, size)) => cut(&raster, corner, size)?,
         None => raster,
     };
-    Ok(Decoded {
+    Ok(DecodedImage {
         raster,
         extent: whole(header.size),
         space,
@@ -216,7 +216,7 @@ fn tiled<'a>(
     count: usize,
     data: impl Fn(usize) -> Result<Cow<'a, [u8]>, TransformError>,
     coded: Size,
-) -> Result<Frame, TransformError> {
+) -> Result<YuvFrame, TransformError> {
     let (columns, rows) = grid;
     let first = av1(&data(0)?, coded)?;
     let limit = first.size;
@@ -234,12 +234,12 @@ fn tiled<'a>(
     for index in 1..count {
         tiles.push(av1(&data(index)?, limit)?);
     }
-    Frame::joined(tiles, columns as usize, coded)?
+    YuvFrame::joined(tiles, columns as usize, coded)?
         .ok_or_else(|| broken("tiles that do not make a picture"))
 }
 
 /// Decodes one AV1 picture, on this thread.
-fn av1(data: &[u8], limit: Size) -> Result<Frame, TransformError> {
+fn av1(data: &[u8], limit: Size) -> Result<YuvFrame, TransformError> {
     let first = FirstPicture::of(data)?;
     let mut settings = dav1d::Settings::new();
     settings.set_n_threads(1);
@@ -271,7 +271,7 @@ fn av1(data: &[u8], limit: Size) -> Result<Frame, TransformError> {
 
 /// Copies a decoded picture out, every sample as 16 bits. Its colours are described by the data itself: the picture panics where it is asked
 /// for a code point that is reserved.
-fn frame(picture: &dav1d::Picture, color: ColorDescription) -> Result<Frame, TransformError> {
+fn frame(picture: &dav1d::Picture, color: ColorDescription) -> Result<YuvFrame, TransformError> {
     let size = Size::new(picture.width(), picture.height());
     let (across, down, components) = match picture.pixel_layout() {
         PixelLayout::I400 => (1, 1, 1),
@@ -320,7 +320,7 @@ fn frame(picture: &dav1d::Picture, color: ColorDescription) -> Result<Frame, Tra
         }
         planes.push(samples);
     }
-    Ok(Frame {
+    Ok(YuvFrame {
         size,
         subsampled: (across == 2, down == 2),
         depth,

@@ -14,11 +14,11 @@ use png::Transformations;
 
 use crate::codecs::TransformError;
 use crate::codecs::animation::Animation;
+use crate::codecs::animation::AnimationFrame;
 use crate::codecs::animation::Area;
-use crate::codecs::animation::Frame;
-use crate::codecs::animation::Loops;
+use crate::codecs::animation::LoopCount;
 use crate::codecs::decode::frames::afford;
-use crate::codecs::decode::frames::canvas::Canvas;
+use crate::codecs::decode::frames::canvas::AnimationCanvas;
 use crate::codecs::decode::frames::canvas::Disposal;
 use crate::pixels::Size;
 use crate::pixels::buffer;
@@ -57,7 +57,7 @@ pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
     let size = size?;
     Some(Animation {
         frames: frames.min(announced),
-        loops: Loops(plays),
+        loops: LoopCount(plays),
         size,
         // 8 bytes are the widest pixel.
         frame_bytes: size.area().saturating_mul(8),
@@ -69,9 +69,9 @@ fn number(content: &[u8], offset: usize) -> Option<u32> {
     Some(u32::from_be_bytes(*bytes))
 }
 
-pub(crate) struct Frames<'a> {
+pub(crate) struct ApngFrames<'a> {
     reader: Reader<Cursor<&'a [u8]>>,
-    canvas: Canvas,
+    canvas: AnimationCanvas,
     remaining: u32,
     /// Whether the reader stands before the data of a frame that is next, and not after one that is done.
     is_ready: bool,
@@ -79,7 +79,7 @@ pub(crate) struct Frames<'a> {
     space: ColorSpace,
 }
 
-impl<'a> Frames<'a> {
+impl<'a> ApngFrames<'a> {
     pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
         let Animation { frames, size, .. } =
             animation(source).ok_or_else(|| failed("it is not animated"))?;
@@ -98,9 +98,9 @@ impl<'a> Frames<'a> {
             .ok_or_else(|| failed("too large"))?;
         // A default image without `fcTL` is for viewers that do not animate.
         let is_ready = reader.info().frame_control.is_some();
-        Ok(Frames {
+        Ok(ApngFrames {
             reader,
-            canvas: Canvas::new(size)?,
+            canvas: AnimationCanvas::new(size)?,
             remaining: frames,
             is_ready,
             buffer: buffer::zeroed(length)?,
@@ -112,7 +112,7 @@ impl<'a> Frames<'a> {
         self.space.clone()
     }
 
-    pub fn next(&mut self) -> Result<Option<Frame>, TransformError> {
+    pub fn next(&mut self) -> Result<Option<AnimationFrame>, TransformError> {
         let Some(remaining) = self.remaining.checked_sub(1) else {
             return Ok(None);
         };
@@ -162,7 +162,7 @@ impl<'a> Frames<'a> {
         } else {
             control.delay_den
         });
-        Ok(Some(Frame {
+        Ok(Some(AnimationFrame {
             raster,
             delay: Duration::from_nanos(u64::from(control.delay_num) * 1_000_000_000 / parts),
         }))

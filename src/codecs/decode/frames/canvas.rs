@@ -21,16 +21,16 @@ pub(crate) enum Disposal {
 const CHANNELS: usize = Channels::Rgba.count();
 
 /// RGBA pixels, transparent at first. Beside them, only the area under a frame that will be restored is kept.
-pub(crate) struct Canvas {
+pub(crate) struct AnimationCanvas {
     size: Size,
     pixels: Vec<u8>,
     last: (Area, Disposal),
     kept: Vec<u8>,
 }
 
-impl Canvas {
+impl AnimationCanvas {
     pub fn new(size: Size) -> Result<Self, TransformError> {
-        Ok(Canvas {
+        Ok(AnimationCanvas {
             size,
             pixels: buffer::zeroed(size.len() * CHANNELS)?,
             last: (Area::EMPTY, Disposal::Keep),

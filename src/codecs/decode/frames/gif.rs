@@ -13,11 +13,11 @@ use gif::MemoryLimit;
 
 use crate::codecs::TransformError;
 use crate::codecs::animation::Animation;
+use crate::codecs::animation::AnimationFrame;
 use crate::codecs::animation::Area;
-use crate::codecs::animation::Frame;
-use crate::codecs::animation::Loops;
+use crate::codecs::animation::LoopCount;
 use crate::codecs::decode::frames::afford;
-use crate::codecs::decode::frames::canvas::Canvas;
+use crate::codecs::decode::frames::canvas::AnimationCanvas;
 use crate::codecs::decode::frames::canvas::Disposal;
 use crate::pixels::Raster;
 use crate::pixels::Size;
@@ -34,10 +34,10 @@ const TRAILER: u8 = 0x3B;
 
 /// Counts the frames whose data is complete. The decoder cannot tell a cut frame from a missing trailer, so this walks by itself.
 pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
-    let (mut blocks, size) = Blocks::of(source)?;
+    let (mut blocks, size) = GifBlocks::of(source)?;
     let mut found = Animation {
         frames: 0,
-        loops: Loops::ONCE,
+        loops: LoopCount::ONCE,
         size,
         frame_bytes: 0,
     };
@@ -62,7 +62,7 @@ pub(crate) fn first(
     size: Size,
     frame_per_canvas: u64,
 ) -> Result<Raster, TransformError> {
-    let mut frames = Frames::open(source, u64::MAX)?;
+    let mut frames = GifFrames::open(source, u64::MAX)?;
     if frames.canvas.size() != size {
         return Err(failed("the size changed"));
     }
@@ -83,12 +83,12 @@ fn decoder(
 /// A file up to the first block that is neither a frame nor an extension: there it ends, as in browsers. The decoder would take it for one
 /// more extension that it does not know.
 fn before_garbage(source: &[u8]) -> &[u8] {
-    let Some((mut blocks, size)) = Blocks::of(source) else {
+    let Some((mut blocks, size)) = GifBlocks::of(source) else {
         return source;
     };
     let mut found = Animation {
         frames: 0,
-        loops: Loops::ONCE,
+        loops: LoopCount::ONCE,
         size,
         frame_bytes: 0,
     };
@@ -106,11 +106,11 @@ fn before_garbage(source: &[u8]) -> &[u8] {
 }
 
 /// What is left of a GIF, block by block.
-struct Blocks<'a> {
+struct GifBlocks<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Blocks<'a> {
+impl<'a> GifBlocks<'a> {
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
@@ -118,8 +118,8 @@ impl<'a> Blocks<'a> {
     }
 
     /// The blocks of a file, behind its header; and the size of its canvas.
-    fn of(source: &'a [u8]) -> Option<(Blocks<'a>, Size)> {
-        let mut blocks = Blocks { rest: source };
+    fn of(source: &'a [u8]) -> Option<(GifBlocks<'a>, Size)> {
+        let mut blocks = GifBlocks { rest: source };
         blocks.take(6)?;
         let screen = blocks.take(7)?;
         let size = Size::new(
@@ -159,8 +159,8 @@ impl<'a> Blocks<'a> {
                         [] => break,
                         [1, low, high] if is_loop => {
                             found.loops = match u16::from_le_bytes([*low, *high]) {
-                                0 => Loops::FOREVER,
-                                repeats => Loops(u32::from(repeats) + 1),
+                                0 => LoopCount::FOREVER,
+                                repeats => LoopCount(u32::from(repeats) + 1),
                             };
                         }
                         _ => {}
@@ -187,14 +187,14 @@ fn table_length(packed: u8) -> usize {
     }
 }
 
-pub(crate) struct Frames<'a> {
+pub(crate) struct GifFrames<'a> {
     decoder: Decoder<Cursor<&'a [u8]>>,
-    canvas: Canvas,
+    canvas: AnimationCanvas,
     indices: Vec<u8>,
     frame_per_canvas: u64,
 }
 
-impl<'a> Frames<'a> {
+impl<'a> GifFrames<'a> {
     pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
         let mut options = DecodeOptions::new();
         options.set_color_output(ColorOutput::Indexed);
@@ -204,15 +204,15 @@ impl<'a> Frames<'a> {
         let decoder = decoder(before_garbage(source), options)?;
         let size = Size::new(u32::from(decoder.width()), u32::from(decoder.height()));
         afford(size, max_bytes)?;
-        Ok(Frames {
+        Ok(GifFrames {
             decoder,
-            canvas: Canvas::new(size)?,
+            canvas: AnimationCanvas::new(size)?,
             indices: Vec::new(),
             frame_per_canvas: FRAME_PER_CANVAS,
         })
     }
 
-    pub fn next(&mut self) -> Result<Option<Frame>, TransformError> {
+    pub fn next(&mut self) -> Result<Option<AnimationFrame>, TransformError> {
         let Some(frame) = self.decoder.next_frame_info().map_err(failed)? else {
             return Ok(None);
         };
@@ -254,7 +254,7 @@ impl<'a> Frames<'a> {
                 }
             }
         })?;
-        Ok(Some(Frame {
+        Ok(Some(AnimationFrame {
             raster,
             delay: Duration::from_millis(u64::from(frame.delay) * 10),
         }))

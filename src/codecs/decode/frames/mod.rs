@@ -8,7 +8,7 @@ pub(crate) mod webp;
 
 use crate::codecs::TransformError;
 use crate::codecs::animation::Animation;
-use crate::codecs::animation::Frame;
+use crate::codecs::animation::AnimationFrame;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Size;
 use crate::pixels::color::ColorSpace;
@@ -32,16 +32,16 @@ pub(crate) fn animation(source: &[u8], format: SourceFormat) -> Option<Animation
 ///
 /// A damaged frame ends the animation: those before it are kept, and it is an error only if there are none.
 pub(crate) struct FrameReader<'a> {
-    frames: Frames<'a>,
+    frames: FormatFrames<'a>,
     space: ColorSpace,
     is_started: bool,
     is_ended: bool,
 }
 
-enum Frames<'a> {
-    Gif(Box<gif::Frames<'a>>),
-    Webp(webp::Frames<'a>),
-    Apng(Box<apng::Frames<'a>>),
+enum FormatFrames<'a> {
+    Gif(Box<gif::GifFrames<'a>>),
+    Webp(webp::WebpFrames<'a>),
+    Apng(Box<apng::ApngFrames<'a>>),
 }
 
 impl<'a> FrameReader<'a> {
@@ -53,18 +53,18 @@ impl<'a> FrameReader<'a> {
     ) -> Result<Self, TransformError> {
         let (frames, space) = match format {
             SourceFormat::Gif => (
-                Frames::Gif(Box::new(gif::Frames::open(source, max_bytes)?)),
+                FormatFrames::Gif(Box::new(gif::GifFrames::open(source, max_bytes)?)),
                 ColorSpace::Srgb,
             ),
             SourceFormat::Webp => {
-                let frames = webp::Frames::open(source, max_bytes)?;
+                let frames = webp::WebpFrames::open(source, max_bytes)?;
                 let space = frames.space();
-                (Frames::Webp(frames), space)
+                (FormatFrames::Webp(frames), space)
             }
             SourceFormat::Png => {
-                let frames = apng::Frames::open(source, max_bytes)?;
+                let frames = apng::ApngFrames::open(source, max_bytes)?;
                 let space = frames.space();
-                (Frames::Apng(Box::new(frames)), space)
+                (FormatFrames::Apng(Box::new(frames)), space)
             }
             _ => {
                 return Err(TransformError::Decode("it has no frames".to_owned()));
@@ -84,14 +84,14 @@ impl<'a> FrameReader<'a> {
     }
 
     /// The next frame; `None` after the last one.
-    pub fn next(&mut self) -> Result<Option<Frame>, TransformError> {
+    pub fn next(&mut self) -> Result<Option<AnimationFrame>, TransformError> {
         if self.is_ended {
             return Ok(None);
         }
         let frame = match &mut self.frames {
-            Frames::Gif(frames) => frames.next(),
-            Frames::Webp(frames) => frames.next(),
-            Frames::Apng(frames) => frames.next(),
+            FormatFrames::Gif(frames) => frames.next(),
+            FormatFrames::Webp(frames) => frames.next(),
+            FormatFrames::Apng(frames) => frames.next(),
         };
         match frame {
             Ok(Some(frame)) => {

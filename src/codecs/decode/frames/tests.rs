@@ -7,14 +7,14 @@ use png::BlendOp;
 use png::DisposeOp;
 
 use crate::codecs::TransformError;
-use crate::codecs::animation::Frame;
-use crate::codecs::animation::Loops;
+use crate::codecs::animation::AnimationFrame;
+use crate::codecs::animation::LoopCount;
 use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::frames::FrameReader;
 use crate::codecs::decode::frames::animation;
 use crate::codecs::decode::header;
 use crate::codecs::decode::pixels;
-use crate::codecs::encode::animation::Animator;
+use crate::codecs::encode::animation::AnimationEncoder;
 use crate::codecs::sniff::SourceFormat;
 use crate::options::Format;
 use crate::options::Quality;
@@ -30,7 +30,7 @@ const COLORS: [(u8, [u8; 4]); 4] = [
     (b'.', [0, 0, 0, 0]),
 ];
 
-fn frames(source: &[u8], kind: SourceFormat) -> Result<Vec<Frame>, TransformError> {
+fn frames(source: &[u8], kind: SourceFormat) -> Result<Vec<AnimationFrame>, TransformError> {
     let mut reader = FrameReader::open(source, kind, ROOM)?;
     let mut frames = Vec::new();
     while let Some(frame) = reader.next()? {
@@ -226,10 +226,10 @@ fn gif_loops_are_repeats_and_one_more() {
         encoder.into_inner().expect("ends")
     };
     for (repeat, loops) in [
-        (Repeat::Infinite, Loops::FOREVER),
-        (Repeat::Finite(0), Loops::ONCE),
-        (Repeat::Finite(2), Loops(3)),
-        (Repeat::Finite(u16::MAX), Loops(65_536)),
+        (Repeat::Infinite, LoopCount::FOREVER),
+        (Repeat::Finite(0), LoopCount::ONCE),
+        (Repeat::Finite(2), LoopCount(3)),
+        (Repeat::Finite(u16::MAX), LoopCount(65_536)),
     ] {
         let found = animation(&with(repeat), SourceFormat::Gif).expect("two frames");
         assert_eq!(found.loops, loops, "{repeat:?}");
@@ -388,7 +388,7 @@ fn apng_frames_are_disposed_of_and_blended_as_they_say() {
         let source = apng(None, count, made);
         assert_eq!(spelled(&source, SourceFormat::Png), shown, "{rule}");
         let found = animation(&source, SourceFormat::Png).expect("several frames");
-        assert_eq!((found.frames, found.loops), (count, Loops(3)), "{rule}");
+        assert_eq!((found.frames, found.loops), (count, LoopCount(3)), "{rule}");
     }
 }
 
@@ -515,8 +515,8 @@ fn an_interlaced_apng_frame_may_be_smaller_than_the_canvas() {
 /// A lossless WebP of 8x8 pixels in which a square moves down.
 fn webp(count: u8) -> Vec<u8> {
     let quality = Quality::new(100).expect("in range");
-    let mut animator =
-        Animator::new(Format::Webp, Size::new(8, 8), Loops(4), quality).expect("begins");
+    let mut animator = AnimationEncoder::new(Format::Webp, Size::new(8, 8), LoopCount(4), quality)
+        .expect("begins");
     for number in 0..count {
         let mut rgba = vec![0; 8 * 8 * 4];
         let start = usize::from(number) * 8 * 4;
@@ -534,7 +534,7 @@ fn webp_frames_come_whole_with_their_delays() {
     let found = animation(&source, SourceFormat::Webp).expect("several frames");
     assert_eq!(
         (found.frames, found.loops, found.size),
-        (5, Loops(4), Size::new(8, 8))
+        (5, LoopCount(4), Size::new(8, 8))
     );
     let shown = frames(&source, SourceFormat::Webp).expect("decodes");
     assert_eq!(shown.len(), 5);
@@ -653,7 +653,8 @@ fn the_still_of_a_webp_is_its_first_frame() {
         for quality in [100, 80] {
             let quality = Quality::new(quality).expect("in range");
             let mut animator =
-                Animator::new(Format::Webp, Size::new(40, 30), Loops(1), quality).expect("begins");
+                AnimationEncoder::new(Format::Webp, Size::new(40, 30), LoopCount(1), quality)
+                    .expect("begins");
             for number in 0..3u8 {
                 let pixels = (0..40 * 30u32).flat_map(|index| {
                     let (x, y) = (index % 40, index / 40);

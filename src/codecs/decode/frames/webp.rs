@@ -12,8 +12,8 @@ use libwebp_sys as webp;
 
 use crate::codecs::TransformError;
 use crate::codecs::animation::Animation;
-use crate::codecs::animation::Frame;
-use crate::codecs::animation::Loops;
+use crate::codecs::animation::AnimationFrame;
+use crate::codecs::animation::LoopCount;
 use crate::codecs::decode::frames::afford;
 use crate::codecs::decode::webp::FRAME_HEAD;
 use crate::codecs::decode::webp::another_size;
@@ -32,7 +32,7 @@ pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
     let header = metadata::webp_extended(source).filter(|header| header.is_animated())?;
     let mut found = Animation {
         frames: 0,
-        loops: Loops::ONCE,
+        loops: LoopCount::ONCE,
         size: header.size,
         // The library decodes into one of the canvases that the header counts.
         frame_bytes: 0,
@@ -41,7 +41,7 @@ pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
         match (name, content) {
             // After the background colour.
             (b"ANIM", &[_, _, _, _, low, high, ..]) => {
-                found.loops = Loops(u32::from(u16::from_le_bytes([low, high])));
+                found.loops = LoopCount(u32::from(u16::from_le_bytes([low, high])));
             }
             (b"ANMF", _) if content.len() > FRAME_HEAD => {
                 found.frames = found.frames.saturating_add(1);
@@ -82,7 +82,7 @@ fn complete(source: &[u8]) -> Result<Cow<'_, [u8]>, TransformError> {
     Ok(Cow::Owned(cut))
 }
 
-pub(crate) struct Frames<'a> {
+pub(crate) struct WebpFrames<'a> {
     decoder: *mut webp::WebPAnimDecoder,
     size: Size,
     /// When the last frame ends, in milliseconds. It wraps around, like the library's own.
@@ -91,14 +91,14 @@ pub(crate) struct Frames<'a> {
     source: Cow<'a, [u8]>,
 }
 
-impl Drop for Frames<'_> {
+impl Drop for WebpFrames<'_> {
     fn drop(&mut self) {
         // SAFETY: the decoder came from WebPAnimDecoderNew and is deleted once.
         unsafe { webp::WebPAnimDecoderDelete(self.decoder) }
     }
 }
 
-impl<'a> Frames<'a> {
+impl<'a> WebpFrames<'a> {
     pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
         let source = complete(source)?;
         let size = canvas_size(&source)?;
@@ -121,7 +121,7 @@ impl<'a> Frames<'a> {
         if decoder.is_null() {
             return Err(broken());
         }
-        let frames = Frames {
+        let frames = WebpFrames {
             decoder,
             size,
             elapsed: 0,
@@ -155,7 +155,7 @@ impl<'a> Frames<'a> {
         ColorSpace::from_icc(metadata::webp_profile(&self.source).map(<[u8]>::to_vec))
     }
 
-    pub fn next(&mut self) -> Result<Option<Frame>, TransformError> {
+    pub fn next(&mut self) -> Result<Option<AnimationFrame>, TransformError> {
         // SAFETY: a valid decoder.
         if unsafe { webp::WebPAnimDecoderHasMoreFrames(self.decoder) } == 0 {
             return Ok(None);
@@ -173,7 +173,7 @@ impl<'a> Frames<'a> {
         let samples = buffer::copied(unsafe { slice::from_raw_parts(canvas, length) })?;
         let delay = ends.wrapping_sub(self.elapsed);
         self.elapsed = ends;
-        Ok(Some(Frame {
+        Ok(Some(AnimationFrame {
             raster: Raster {
                 size: self.size,
                 channels: Channels::Rgba,

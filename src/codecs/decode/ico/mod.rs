@@ -7,7 +7,7 @@ use std::io::Cursor;
 use image::codecs::ico::IcoDecoder;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::plain;
 use crate::codecs::decode::plain::failed;
@@ -18,18 +18,18 @@ use crate::pixels::buffer;
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     match largest(source)? {
-        Entry::Png(picture) => Ok(Header {
+        IconImage::Png(picture) => Ok(Header {
             format: SourceFormat::Ico,
             ..png::header(picture)?
         }),
-        Entry::Bmp { icon, .. } => Ok(plain::header_of(&open(&icon)?, SourceFormat::Ico)),
+        IconImage::Bmp { icon, .. } => Ok(plain::header_of(&open(&icon)?, SourceFormat::Ico)),
     }
 }
 
-pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, TransformError> {
     match largest(source)? {
-        Entry::Png(picture) => png::decode(picture, header),
-        Entry::Bmp { icon, mask } => {
+        IconImage::Png(picture) => png::decode(picture, header),
+        IconImage::Bmp { icon, mask } => {
             let mut decoded = plain::read(Box::new(open(&icon)?), header)?;
             if let (Some(mask), Samples::U8(samples)) = (mask, &mut decoded.raster.samples) {
                 mask.apply(samples, header.size.width as usize);
@@ -41,7 +41,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
 
 /// One picture of an icon.
 #[derive(Debug)]
-enum Entry<'a> {
+enum IconImage<'a> {
     /// A whole file.
     Png(&'a [u8]),
     Bmp {
@@ -49,13 +49,13 @@ enum Entry<'a> {
         /// several pictures it would choose the deepest.
         icon: Vec<u8>,
         /// What was left out of it; `None` where it is all there, and `image` sees to the mask.
-        mask: Option<Mask<'a>>,
+        mask: Option<AndMask<'a>>,
     },
 }
 
 /// The picture with the most pixels, of equal ones the deepest, and of those the first; the directory gives both, and may lie, which costs
 /// quality only.
-fn largest(source: &[u8]) -> Result<Entry<'_>, TransformError> {
+fn largest(source: &[u8]) -> Result<IconImage<'_>, TransformError> {
     const HEAD: usize = 6;
     const ENTRY: usize = 16;
     let damaged = || TransformError::Decode("ICO: the directory is damaged".to_owned());
@@ -84,9 +84,9 @@ fn largest(source: &[u8]) -> Result<Entry<'_>, TransformError> {
         .max_by_key(|(rank, _, _)| *rank)
         .ok_or_else(damaged)?;
     if picture.starts_with(b"\x89PNG\r\n\x1a\n") {
-        return Ok(Entry::Png(picture));
+        return Ok(IconImage::Png(picture));
     }
-    let bitmap = Bitmap::of(picture);
+    let bitmap = BmpParts::of(picture);
     let (parts, mask) = match &bitmap {
         Some(bitmap) => (
             [&bitmap.head[..], bitmap.colors, bitmap.pixels],
@@ -100,7 +100,7 @@ fn largest(source: &[u8]) -> Result<Entry<'_>, TransformError> {
     icon.extend(u32::try_from(length).map_err(|_| damaged())?.to_le_bytes());
     icon.extend([22, 0, 0, 0]);
     parts.iter().for_each(|part| icon.extend_from_slice(part));
-    Ok(Entry::Bmp { icon, mask })
+    Ok(IconImage::Bmp { icon, mask })
 }
 
 fn open(icon: &[u8]) -> Result<IcoDecoder<Cursor<&[u8]>>, TransformError> {
@@ -122,17 +122,17 @@ fn short(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 /// A bitmap in its parts.
-struct Bitmap<'a> {
+struct BmpParts<'a> {
     head: Vec<u8>,
     /// Palette, or masks of the colours.
     colors: &'a [u8],
     pixels: &'a [u8],
-    mask: Mask<'a>,
+    mask: AndMask<'a>,
 }
 
 /// Which pixels are transparent.
 #[derive(Clone, Copy, Debug)]
-struct Mask<'a> {
+struct AndMask<'a> {
     /// Rows of one bit for each pixel, in the order of the rows of the pixels, padded to 32 bits. They may be missing.
     rows: &'a [u8],
     is_top_down: bool,
@@ -140,7 +140,7 @@ struct Mask<'a> {
     has_alpha: bool,
 }
 
-impl<'a> Bitmap<'a> {
+impl<'a> BmpParts<'a> {
     /// `None` where rows are compressed, or so odd that it is for `image` to say what is wrong.
     fn of(picture: &'a [u8]) -> Option<Self> {
         const CORE: u32 = 12;
@@ -199,11 +199,11 @@ impl<'a> Bitmap<'a> {
             told[0..4].copy_from_slice(&INFO.to_le_bytes());
             told[16..20].copy_from_slice(&PLAIN.to_le_bytes());
         }
-        Some(Bitmap {
+        Some(BmpParts {
             head: told,
             colors: picture.get(colors_at..pixels_at)?,
             pixels: picture.get(pixels_at..mask_at)?,
-            mask: Mask {
+            mask: AndMask {
                 rows: picture.get(mask_at..)?,
                 is_top_down: height < 0,
                 has_alpha,
@@ -212,7 +212,7 @@ impl<'a> Bitmap<'a> {
     }
 }
 
-impl Mask<'_> {
+impl AndMask<'_> {
     /// Sets the alpha of RGBA samples in rows of `width` pixels, where it is not that of the pixels that counts.
     fn apply(self, samples: &mut [u8], width: usize) {
         let pixels = samples.as_chunks_mut::<4>().0;

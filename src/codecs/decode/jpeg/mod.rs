@@ -9,26 +9,26 @@ mod resampled;
 
 use crate::codecs::TransformError;
 use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
-use crate::codecs::decode::Streamed;
+use crate::codecs::decode::RowStream;
 use crate::codecs::decode::Truncation;
 use crate::codecs::metadata;
 use crate::pixels::Raster;
-use crate::pixels::Rows as _;
+use crate::pixels::Scanlines as _;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 
+pub(crate) use baseline::BaselineDecoder;
 use baseline::Coverage;
-pub(crate) use baseline::Rows;
 pub(crate) use library::header;
 
 pub(crate) fn decode(
     source: &[u8],
     header: &Header,
     scale: DecodeScale,
-) -> Result<Decoded, TransformError> {
-    if let Some(Streamed {
+) -> Result<DecodedImage, TransformError> {
+    if let Some(RowStream {
         mut rows,
         extent,
         space,
@@ -36,7 +36,7 @@ pub(crate) fn decode(
     {
         let raster = Raster::of(&mut rows)?;
         if rows.end() {
-            return Ok(Decoded {
+            return Ok(DecodedImage {
                 raster,
                 extent,
                 space,
@@ -51,7 +51,7 @@ pub(crate) fn decode_truncated(
     source: &[u8],
     header: &Header,
     scale: DecodeScale,
-) -> Option<Result<(Decoded, Truncation), TransformError>> {
+) -> Option<Result<(DecodedImage, Truncation), TransformError>> {
     /// The end-of-image marker.
     const END: &[u8] = &[0xFF, 0xD9];
     let Coverage { rows, of, end } = baseline::coverage(source)?;
@@ -68,14 +68,14 @@ pub(crate) fn decode_truncated(
     Some(decoded.map(|decoded| (decoded, truncation)))
 }
 
-/// The rows of a file of the common kind. They are worth something only if `Rows::end` says so in the end.
+/// The rows of a file of the common kind. They are worth something only if `BaselineDecoder::end` says so in the end.
 pub(crate) fn streamed<'a>(
     source: &'a [u8],
     header: &Header,
     scale: DecodeScale,
-) -> Option<Streamed<'a>> {
-    let rows = Rows::open(source, scale)?;
-    (rows.size() == header.decoded(scale)).then(|| Streamed {
+) -> Option<RowStream<'a>> {
+    let rows = BaselineDecoder::open(source, scale)?;
+    (rows.size() == header.decoded(scale)).then(|| RowStream {
         rows,
         extent: header.extent(scale),
         space: ColorSpace::from_icc(metadata::jpeg(source).icc),

@@ -8,7 +8,7 @@ use crate::pixels::Pixels;
 use crate::pixels::Raster;
 use crate::pixels::Rect;
 use crate::pixels::resize;
-use crate::pixels::resize::Mixing;
+use crate::pixels::resize::ResampleSpace;
 
 /// A whole picture at a scale.
 pub(crate) fn at_scale(whole: &Raster, scale: DecodeScale) -> Result<Raster, TransformError> {
@@ -22,5 +22,5 @@ pub(crate) fn at_scale(whole: &Raster, scale: DecodeScale) -> Result<Raster, Tra
         height: f64::from(size.height) * pixels,
     };
     let whole = Pixels::Raster(Cow::Borrowed(whole));
-    Ok(resize::raster(whole, extent, size, Mixing::Stored)?)
+    Ok(resize::raster(whole, extent, size, ResampleSpace::Encoded)?)
 }

@@ -9,7 +9,7 @@ use turbojpeg_sys as tj;
 
 use crate::codecs::TransformError;
 use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::jpeg::upright_inks;
 use crate::codecs::decode::size_of;
@@ -39,7 +39,7 @@ const HARMLESS: [&str; 6] = [
 const END: [u8; 2] = [0xFF, 0xD9];
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
-    let decoder = Decoder::open(source)?;
+    let decoder = Decompressor::open(source)?;
     let size = decoder.size()?;
     let markers = metadata::jpeg(source);
     let in_several_scans =
@@ -68,20 +68,20 @@ pub(crate) fn decode(
     source: &[u8],
     header: &Header,
     scale: DecodeScale,
-) -> Result<Decoded, TransformError> {
+) -> Result<DecodedImage, TransformError> {
     let end = |failure| match failure {
         // Only the last marker may be missing; if data is missing too, the marker ends it early and that is told.
-        Failure::NoEnd => {
+        TurboError::NoEnd => {
             let ended = buffer::joined(&[source, &END])
                 .map_err(TransformError::from)
-                .map_err(Failure::Other)?;
+                .map_err(TurboError::Other)?;
             attempts(&ended, header, scale)
         }
         other => Err(other),
     };
     attempts(source, header, scale)
         .or_else(end)
-        .map_err(Failure::into_error)
+        .map_err(TurboError::into_error)
 }
 
 /// A file whose data is known to end early, with a marker for its end: rows that are missing come as grey.
@@ -89,14 +89,18 @@ pub(crate) fn decode_truncated(
     source: &[u8],
     header: &Header,
     scale: DecodeScale,
-) -> Result<Decoded, TransformError> {
-    decode_once(source, header, scale, OnWarning::Expected).map_err(Failure::into_error)
+) -> Result<DecodedImage, TransformError> {
+    decode_once(source, header, scale, WarningPolicy::Expected).map_err(TurboError::into_error)
 }
 
 /// libjpeg tells the last of its warnings only, so the first one stops it; if that was harmless, it may go on.
-fn attempts(source: &[u8], header: &Header, scale: DecodeScale) -> Result<Decoded, Failure> {
-    match decode_once(source, header, scale, OnWarning::Stop) {
-        Err(Failure::Odd) => decode_once(source, header, scale, OnWarning::GoOn),
+fn attempts(
+    source: &[u8],
+    header: &Header,
+    scale: DecodeScale,
+) -> Result<DecodedImage, TurboError> {
+    match decode_once(source, header, scale, WarningPolicy::Stop) {
+        Err(TurboError::Odd) => decode_once(source, header, scale, WarningPolicy::GoOn),
         other => other,
     }
 }
@@ -105,16 +109,16 @@ fn decode_once(
     source: &[u8],
     header: &Header,
     scale: DecodeScale,
-    on_warning: OnWarning,
-) -> Result<Decoded, Failure> {
-    let decoder = Decoder::open(source).map_err(Failure::Other)?;
+    on_warning: WarningPolicy,
+) -> Result<DecodedImage, TurboError> {
+    let decoder = Decompressor::open(source).map_err(TurboError::Other)?;
     decoder.set(
         tj::TJPARAM_TJPARAM_STOPONWARNING,
-        c_int::from(on_warning == OnWarning::Stop),
+        c_int::from(on_warning == WarningPolicy::Stop),
     );
     let scaled = decoder.scale(scale)?;
     if scaled != header.decoded(scale) {
-        return Err(Failure::Other(TransformError::Decode(
+        return Err(TurboError::Other(TransformError::Decode(
             "a JPEG of another size than its header says".to_owned(),
         )));
     }
@@ -149,7 +153,7 @@ fn decode_once(
             }
         }
     };
-    Ok(Decoded {
+    Ok(DecodedImage {
         raster,
         extent: header.extent(scale),
         space,
@@ -158,7 +162,7 @@ fn decode_once(
 
 /// What a warning does to a decode.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum OnWarning {
+enum WarningPolicy {
     Stop,
     GoOn,
     /// Nothing: what is wrong is known.
@@ -166,7 +170,7 @@ enum OnWarning {
 }
 
 /// Why a decode stopped.
-enum Failure {
+enum TurboError {
     /// At something odd that does no harm.
     Odd,
     /// The data ran out.
@@ -174,27 +178,27 @@ enum Failure {
     Other(TransformError),
 }
 
-impl Failure {
+impl TurboError {
     fn into_error(self) -> TransformError {
         match self {
-            Failure::NoEnd => TransformError::Decode("the JPEG data ends early".to_owned()),
-            Failure::Odd => TransformError::Decode("the JPEG data is odd".to_owned()),
-            Failure::Other(error) => error,
+            TurboError::NoEnd => TransformError::Decode("the JPEG data ends early".to_owned()),
+            TurboError::Odd => TransformError::Decode("the JPEG data is odd".to_owned()),
+            TurboError::Other(error) => error,
         }
     }
 }
 
 /// A decompressor with the header of one file read.
-struct Decoder(tj::tjhandle);
+struct Decompressor(tj::tjhandle);
 
-impl Drop for Decoder {
+impl Drop for Decompressor {
     fn drop(&mut self) {
         // SAFETY: the handle came from tj3Init and is destroyed once.
         unsafe { tj::tj3Destroy(self.0) }
     }
 }
 
-impl Decoder {
+impl Decompressor {
     fn open(source: &[u8]) -> Result<Self, TransformError> {
         // SAFETY: no arguments that could be wrong; a null handle is checked.
         let handle = unsafe { tj::tj3Init(tj::TJINIT_TJINIT_DECOMPRESS.cast_signed()) };
@@ -203,7 +207,7 @@ impl Decoder {
                 "no memory for a JPEG decoder".to_owned(),
             ));
         }
-        let decoder = Decoder(handle);
+        let decoder = Decompressor(handle);
         decoder.set(tj::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS);
         // Profiles are read by `metadata`; here they would be kept as long as the decoder, once more and of any length.
         decoder.set(tj::TJPARAM_TJPARAM_SAVEMARKERS, 0);
@@ -282,7 +286,7 @@ impl Decoder {
 
     /// Sets the scale and tells the size that the library will write: rounded up, but whole where the data are lossless, for which it
     /// forgets the scale.
-    fn scale(&self, scale: DecodeScale) -> Result<Size, Failure> {
+    fn scale(&self, scale: DecodeScale) -> Result<Size, TurboError> {
         // It knows fractions in their lowest terms alone.
         let common = scale.eighths.trailing_zeros();
         let factor = tj::tjscalingfactor {
@@ -291,9 +295,9 @@ impl Decoder {
         };
         // SAFETY: a valid handle; a factor that is not offered is refused.
         if unsafe { tj::tj3SetScalingFactor(self.0, factor) } != 0 {
-            return Err(Failure::Other(TransformError::Decode(self.message())));
+            return Err(TurboError::Other(TransformError::Decode(self.message())));
         }
-        let stored = self.size().map_err(Failure::Other)?;
+        let stored = self.size().map_err(TurboError::Other)?;
         Ok(if self.is_lossless() {
             stored
         } else {
@@ -307,14 +311,14 @@ impl Decoder {
         source: &[u8],
         size: Size,
         (format, channels): (tj::TJPF, usize),
-        on_warning: OnWarning,
-    ) -> Result<Vec<u8>, Failure> {
+        on_warning: WarningPolicy,
+    ) -> Result<Vec<u8>, TurboError> {
         let row = size.width as usize * channels;
         let pitch = c_int::try_from(row)
-            .map_err(|_| Failure::Other(TransformError::Decode("too wide a JPEG".to_owned())))?;
+            .map_err(|_| TurboError::Other(TransformError::Decode("too wide a JPEG".to_owned())))?;
         let mut samples = buffer::zeroed(row * size.height as usize)
             .map_err(TransformError::from)
-            .map_err(Failure::Other)?;
+            .map_err(TurboError::Other)?;
         // SAFETY: the library writes `size.height` rows of `size.width` pixels, each row `pitch` bytes after the one before, and the
         // buffer has exactly as many: `size` was made from the library's own account of the same bytes, after the scale was set and by
         // the rule that it follows itself; no region of the picture was chosen, and its samples have one byte, see `open`.
@@ -350,25 +354,25 @@ impl Decoder {
     }
 
     /// Tells damage from oddities. libjpeg goes on after both and fills what is missing with grey; a cache must not keep that.
-    fn judge(&self, status: c_int, on_warning: OnWarning) -> Result<(), Failure> {
+    fn judge(&self, status: c_int, on_warning: WarningPolicy) -> Result<(), TurboError> {
         // SAFETY: a valid handle.
         let kind = unsafe { tj::tj3GetErrorCode(self.0) };
         let is_warning = kind.cast_unsigned() == tj::TJERR_TJERR_WARNING;
-        if status == 0 || (is_warning && on_warning == OnWarning::Expected) {
+        if status == 0 || (is_warning && on_warning == WarningPolicy::Expected) {
             return Ok(());
         }
         let message = self.message();
         if message.contains("Premature end of JPEG file") {
-            return Err(Failure::NoEnd);
+            return Err(TurboError::NoEnd);
         }
         if !HARMLESS.iter().any(|sign| message.contains(sign)) {
-            return Err(Failure::Other(TransformError::Decode(message)));
+            return Err(TurboError::Other(TransformError::Decode(message)));
         }
         // With warnings ignored, the picture is there.
         if self.get(tj::TJPARAM_TJPARAM_STOPONWARNING) == 0 {
             Ok(())
         } else {
-            Err(Failure::Odd)
+            Err(TurboError::Odd)
         }
     }
 }

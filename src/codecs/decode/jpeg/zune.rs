@@ -7,7 +7,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::codecs::TransformError;
 use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::jpeg::baseline;
 use crate::codecs::decode::jpeg::resampled::at_scale;
@@ -51,7 +51,7 @@ pub(crate) fn decode(
     source: &[u8],
     header: &Header,
     scale: DecodeScale,
-) -> Result<Decoded, TransformError> {
+) -> Result<DecodedImage, TransformError> {
     // It does not miss what is lacking in the last row of blocks.
     if baseline::coverage(source).is_some_and(|found| found.rows < found.of) {
         return Err(failed("the JPEG data ends early"));
@@ -64,7 +64,7 @@ pub(crate) fn decode_truncated(
     source: &[u8],
     header: &Header,
     scale: DecodeScale,
-) -> Result<Decoded, TransformError> {
+) -> Result<DecodedImage, TransformError> {
     decode_with(source, header, scale, options().set_strict_mode(false))
 }
 
@@ -73,7 +73,7 @@ fn decode_with(
     header: &Header,
     scale: DecodeScale,
     options: DecoderOptions,
-) -> Result<Decoded, TransformError> {
+) -> Result<DecodedImage, TransformError> {
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(source), options);
     decoder.decode_headers().map_err(failed)?;
     let (components, channels) = match decoder.input_colorspace() {
@@ -102,7 +102,7 @@ fn decode_with(
         DecodeScale::WHOLE => raster,
         _ => at_scale(&raster, scale)?,
     };
-    Ok(Decoded {
+    Ok(DecodedImage {
         raster,
         extent: header.extent(scale),
         space: ColorSpace::from_icc(markers.icc),

@@ -36,24 +36,24 @@ const COPIES: u64 = 8;
 const PERMUTED: u64 = 1 << 14;
 
 /// The frames of the first picture that is shown.
-pub(crate) struct Frames {
+pub(crate) struct PictureFrames {
     /// Where they end in the codestream, if it does not end before.
     pub end: Option<usize>,
-    counts: Counts,
+    counts: FrameTotals,
 }
 
-impl Frames {
+impl PictureFrames {
     /// Those of a codestream, if they are not too many.
-    pub fn of(codestream: &[u8]) -> Result<Frames, TransformError> {
+    pub fn of(codestream: &[u8]) -> Result<PictureFrames, TransformError> {
         let mut bits = Bitstream::new(codestream);
         let header = Arc::new(header_of(&mut bits)?);
         let canvas = Size::new(header.size.width, header.size.height);
-        let mut counts = Counts::new(canvas);
+        let mut counts = FrameTotals::new(canvas);
         let end = match end_of_header(&mut bits, &header, codestream)? {
             Some(start) => end_of_frames(codestream, start, &header, &mut counts)?,
             None => None,
         };
-        Ok(Frames { end, counts })
+        Ok(PictureFrames { end, counts })
     }
 
     /// Pixels that are decoded beside those of the picture, copies of the canvas among them.
@@ -91,7 +91,7 @@ fn end_of_header(
         return Ok(Some(start));
     }
     // It counts for itself: nothing is drawn of it.
-    let mut counts = Counts::new(Size::new(header.size.width, header.size.height));
+    let mut counts = FrameTotals::new(Size::new(header.size.width, header.size.height));
     let preview = frame(codestream, start, header, &mut counts)?;
     Ok(preview.map(|(_, end)| end))
 }
@@ -101,7 +101,7 @@ fn end_of_frames(
     codestream: &[u8],
     mut start: usize,
     header: &Arc<ImageHeader>,
-    counts: &mut Counts,
+    counts: &mut FrameTotals,
 ) -> Result<Option<usize>, TransformError> {
     while let Some((is_shown, end)) = frame(codestream, start, header, counts)? {
         if is_shown {
@@ -117,7 +117,7 @@ fn frame(
     codestream: &[u8],
     start: usize,
     header: &Arc<ImageHeader>,
-    counts: &mut Counts,
+    counts: &mut FrameTotals,
 ) -> Result<Option<(bool, usize)>, TransformError> {
     let Some(rest) = codestream.get(start..) else {
         return Ok(None);
@@ -145,7 +145,7 @@ fn frame(
 }
 
 /// What was counted of the frames so far.
-struct Counts {
+struct FrameTotals {
     canvas: Size,
     frames: u32,
     area: u64,
@@ -153,9 +153,9 @@ struct Counts {
     permuted: u64,
 }
 
-impl Counts {
+impl FrameTotals {
     fn new(canvas: Size) -> Self {
-        Counts {
+        FrameTotals {
             canvas,
             frames: 0,
             area: 0,

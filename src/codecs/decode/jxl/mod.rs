@@ -18,7 +18,7 @@ use jxl_oxide::image::ImageHeader;
 use jxl_oxide_common::Bundle;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::unmultiplied;
 use crate::codecs::decode::whole;
@@ -31,7 +31,7 @@ use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::hdr;
 use crate::pixels::orientation::Orientation;
-use frames::Frames;
+use frames::PictureFrames;
 
 /// Bytes of a packed profile: 4 MiB is already enormous, and a few bytes can stand for 256 MiB.
 const MAX_PROFILE: u64 = 4 << 20;
@@ -43,7 +43,7 @@ const STEP: usize = 64 << 10;
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let codestream = codestream(source)?;
     let header = image_header(&codestream)?;
-    let frames = Frames::of(&codestream)?;
+    let frames = PictureFrames::of(&codestream)?;
     Ok(Header {
         format: SourceFormat::JpegXl,
         size: size(&header),
@@ -59,14 +59,14 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     })
 }
 
-pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, TransformError> {
     let codestream = codestream(source)?;
     let image_header = image_header(&codestream)?;
     let size = size(&image_header);
     if size != header.size {
         return Err(broken("the size changed"));
     }
-    let frames = Frames::of(&codestream)?;
+    let frames = PictureFrames::of(&codestream)?;
     let shown = frames.end.and_then(|end| codestream.get(..end));
     let shown = shown.ok_or_else(|| broken("it ends early"))?;
     let each = bytes_per_pixel(&image_header) + frames.bytes_per_pixel(&image_header);
@@ -107,7 +107,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     } else {
         samples
     };
-    Ok(Decoded {
+    Ok(DecodedImage {
         raster: Raster {
             size,
             channels,

@@ -18,7 +18,7 @@ use tiff::tags::Type;
 use tiff::tags::ValueBuffer;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Header;
 use crate::codecs::decode::unmultiplied;
 use crate::codecs::decode::whole;
@@ -46,11 +46,11 @@ const MAX_SAMPLES: u16 = 16;
 /// Pixels of padding that any picture may have, however small: a tile has 512x512 pixels at most in practice.
 const PADDING: u64 = 1 << 22;
 
-type Reader<'a> = Decoder<PageReader<'a>>;
+type TiffDecoder<'a> = Decoder<PageReader<'a>>;
 
 /// What one pixel is made of.
 #[derive(Clone, Copy, Debug)]
-struct Layout {
+struct SampleLayout {
     color: ColorType,
     /// Samples that are stored and decoded, those without a meaning included.
     samples: u16,
@@ -84,7 +84,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     })
 }
 
-pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, TransformError> {
+pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, TransformError> {
     let page = Page::of(source)?;
     let mut decoder = open(source, &page)?;
     let layout = layout(&mut decoder, page.has_palette())?;
@@ -148,7 +148,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     } else {
         samples
     };
-    Ok(Decoded {
+    Ok(DecodedImage {
         raster: Raster {
             size,
             channels,
@@ -159,12 +159,12 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<Decoded, Transfor
     })
 }
 
-fn open<'a>(source: &'a [u8], page: &Page) -> Result<Reader<'a>, TransformError> {
+fn open<'a>(source: &'a [u8], page: &Page) -> Result<TiffDecoder<'a>, TransformError> {
     Decoder::new(PageReader::new(source, page)).map_err(failed)
 }
 
 /// Refuses by name what is compressed in a way that is not read, before anything is reserved for its pixels.
-fn check_compression(decoder: &mut Reader<'_>) -> Result<(), TransformError> {
+fn check_compression(decoder: &mut TiffDecoder<'_>) -> Result<(), TransformError> {
     let method = decoder
         .find_tag_unsigned(Tag::Compression)
         .map_err(failed)?;
@@ -184,18 +184,18 @@ fn check_compression(decoder: &mut Reader<'_>) -> Result<(), TransformError> {
 }
 
 /// Whether the bits of each byte are stored from the lowest on (TIFF 6.0, `FillOrder`).
-fn is_reversed(decoder: &mut Reader<'_>) -> bool {
+fn is_reversed(decoder: &mut TiffDecoder<'_>) -> bool {
     let order: Option<u16> = decoder.find_tag_unsigned(Tag::FillOrder).ok().flatten();
     order == Some(2)
 }
 
-impl Layout {
+impl SampleLayout {
     fn bytes_per_pixel(self) -> u64 {
         (u64::from(self.samples) * u64::from(self.bits)).div_ceil(8)
     }
 }
 
-fn layout(decoder: &mut Reader<'_>, palette: bool) -> Result<Layout, TransformError> {
+fn layout(decoder: &mut TiffDecoder<'_>, palette: bool) -> Result<SampleLayout, TransformError> {
     let color = decoder.colortype();
     let interpretation = decoder.find_tag_unsigned(Tag::PhotometricInterpretation);
     if let Ok(Some(interpretation)) = interpretation
@@ -224,7 +224,7 @@ fn layout(decoder: &mut Reader<'_>, palette: bool) -> Result<Layout, TransformEr
             "with a palette of another depth than 1, 2, 4 or 8 bits",
         ));
     }
-    Ok(Layout {
+    Ok(SampleLayout {
         color,
         samples,
         bits,
@@ -235,10 +235,10 @@ fn layout(decoder: &mut Reader<'_>, palette: bool) -> Result<Layout, TransformEr
 /// Refuses tiles that are mostly padding, and JPEGs in tiles and strips that are larger than these: both would take what the header
 /// does not say.
 fn check_chunks(
-    decoder: &mut Reader<'_>,
+    decoder: &mut TiffDecoder<'_>,
     source: &[u8],
     size: Size,
-    layout: Layout,
+    layout: SampleLayout,
 ) -> Result<(), TransformError> {
     let (width, height) = match decoder.get_chunk_type() {
         ChunkType::Strip => {
@@ -319,21 +319,21 @@ fn largest_jpeg(bytes: &[u8]) -> u64 {
         .unwrap_or(0)
 }
 
-fn raw_tag(decoder: &mut Reader<'_>, tag: Tag) -> Option<Vec<u8>> {
+fn raw_tag(decoder: &mut TiffDecoder<'_>, tag: Tag) -> Option<Vec<u8>> {
     let mut value = ValueBuffer::empty(Type::BYTE);
     let found = decoder.image_ifd().find_tag_buf(tag, &mut value);
     found.ok().flatten().map(|_| value.as_bytes().to_vec())
 }
 
 /// The meaning of samples after the colours: 1 is alpha that the colours were multiplied with, 2 alpha (TIFF 6.0, section 18).
-fn extra_samples(decoder: &mut Reader<'_>) -> Vec<u16> {
+fn extra_samples(decoder: &mut TiffDecoder<'_>) -> Vec<u16> {
     let found = decoder.find_tag_unsigned_vec(Tag::ExtraSamples);
     found.ok().flatten().unwrap_or_default()
 }
 
 /// The palette, filled up to 256 entries: all reds come first, then all greens, then all blues, each of 16 bits (TIFF 6.0,
 /// section 5). Some writers use 8 of them.
-fn color_map(decoder: &mut Reader<'_>, bits: u8) -> Result<Vec<[u8; 3]>, TransformError> {
+fn color_map(decoder: &mut TiffDecoder<'_>, bits: u8) -> Result<Vec<[u8; 3]>, TransformError> {
     let count = 1 << bits;
     let values: Vec<u16> = decoder
         .find_tag_unsigned_vec(Tag::ColorMap)

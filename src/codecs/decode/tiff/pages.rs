@@ -17,13 +17,13 @@ const MAX_ENTRIES: u64 = 4096;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Page {
     /// What is read in place of some bytes of the file, and where.
-    changes: [Change; 2],
+    changes: [BytePatch; 2],
     has_palette: bool,
 }
 
 /// Bytes that are read in place of those of the file; of length 0 where there are none.
 #[derive(Clone, Copy, Debug, Default)]
-struct Change {
+struct BytePatch {
     at: usize,
     bytes: [u8; 8],
     length: usize,
@@ -31,7 +31,7 @@ struct Change {
 
 /// What a directory says of its page.
 #[derive(Clone, Copy)]
-struct Directory {
+struct PageDirectory {
     /// A smaller copy of another page, or a mask for one (TIFF 6.0, `NewSubfileType`; before that, `SubfileType`).
     is_aside: bool,
     /// Where it says that samples are indices of a palette.
@@ -43,7 +43,7 @@ struct Directory {
 impl Page {
     /// The first page that is neither a smaller copy of another nor a mask; the first of all where there is none.
     pub fn of(source: &[u8]) -> Result<Page, TransformError> {
-        let numbers = Numbers::of(source);
+        let numbers = TiffReader::of(source);
         let Some((pointer, first)) = numbers.first() else {
             return Ok(Page::default());
         };
@@ -73,7 +73,7 @@ impl Page {
         }
         let (at, directory) = found.unwrap_or((first, directory));
         let pointed = if at == first {
-            Change::default()
+            BytePatch::default()
         } else {
             numbers.change(pointer, at as u64, numbers.word())
         };
@@ -93,15 +93,15 @@ impl Page {
 }
 
 /// The numbers of a file, in its order of bytes; BigTIFF has wider counts and offsets.
-struct Numbers<'a> {
+struct TiffReader<'a> {
     source: &'a [u8],
     is_big_endian: bool,
     is_big: bool,
 }
 
-impl<'a> Numbers<'a> {
+impl<'a> TiffReader<'a> {
     fn of(source: &'a [u8]) -> Self {
-        let mut numbers = Numbers {
+        let mut numbers = TiffReader {
             source,
             is_big_endian: source.starts_with(b"MM"),
             is_big: false,
@@ -125,14 +125,14 @@ impl<'a> Numbers<'a> {
         if self.is_big { 8 } else { 4 }
     }
 
-    fn change(&self, at: usize, value: u64, length: usize) -> Change {
+    fn change(&self, at: usize, value: u64, length: usize) -> BytePatch {
         let mut bytes = [0; 8];
         let spelled = value.to_be_bytes();
         bytes[..length].copy_from_slice(&spelled[8 - length..]);
         if !self.is_big_endian {
             bytes[..length].reverse();
         }
-        Change { at, bytes, length }
+        BytePatch { at, bytes, length }
     }
 
     /// Where it is said where the first directory is, and where that is.
@@ -142,7 +142,7 @@ impl<'a> Numbers<'a> {
         Some((pointer, first))
     }
 
-    fn directory(&self, start: usize) -> Option<Directory> {
+    fn directory(&self, start: usize) -> Option<PageDirectory> {
         const NEW_KIND: u64 = 254;
         const KIND: u64 = 255;
         const PHOTOMETRIC: u64 = 262;
@@ -158,7 +158,7 @@ impl<'a> Numbers<'a> {
             if self.is_big { (8, 20, 12) } else { (2, 12, 8) };
         let count = self.at(start, count_length)?;
         let entries = start.checked_add(count_length)?;
-        let mut directory = Directory {
+        let mut directory = PageDirectory {
             is_aside: false,
             palette: None,
             next: 0,
@@ -196,7 +196,7 @@ impl<'a> Numbers<'a> {
 /// The bytes of a file with the changes of a page: no copy is made for them.
 pub(crate) struct PageReader<'a> {
     source: &'a [u8],
-    changes: [Change; 2],
+    changes: [BytePatch; 2],
     position: u64,
 }
 
@@ -217,7 +217,7 @@ impl Read for PageReader<'_> {
         let length = rest.len().min(buffer.len());
         let (taken, _) = buffer.split_at_mut(length);
         taken.copy_from_slice(&rest[..length]);
-        for Change { at, bytes, length } in &self.changes {
+        for BytePatch { at, bytes, length } in &self.changes {
             for (place, byte) in (*at..).zip(&bytes[..*length]) {
                 let place = place
                     .checked_sub(start)

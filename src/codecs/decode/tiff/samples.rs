@@ -4,7 +4,7 @@ use tiff::ColorType;
 use tiff::decoder::DecodingResult;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::tiff::Layout;
+use crate::codecs::decode::tiff::SampleLayout;
 use crate::codecs::decode::tiff::unsupported;
 use crate::pixels::Samples;
 use crate::pixels::Size;
@@ -14,7 +14,7 @@ use crate::pixels::buffer;
 pub(crate) fn unpacked(
     decoded: DecodingResult,
     size: Size,
-    layout: Layout,
+    layout: SampleLayout,
 ) -> Result<Samples, TransformError> {
     let samples = match decoded {
         DecodingResult::U8(packed) if layout.bits < 8 => {
@@ -56,7 +56,11 @@ fn code(value: f64) -> u16 {
 }
 
 /// Samples of 1, 2 or 4 bits, the first in the highest, each row from a new byte on; scaled to 8 bits unless they are indices.
-fn unpacked_bits(packed: &[u8], per_row: usize, layout: Layout) -> Result<Vec<u8>, TransformError> {
+fn unpacked_bits(
+    packed: &[u8],
+    per_row: usize,
+    layout: SampleLayout,
+) -> Result<Vec<u8>, TransformError> {
     let bits = usize::from(layout.bits);
     let most = u8::MAX >> (8 - bits);
     let scale = if layout.palette { 1 } else { u8::MAX / most };

@@ -13,7 +13,7 @@ use crate::pixels::eight_bits;
 use crate::pixels::sixteen_bits;
 
 /// One decoded picture, one component or three.
-pub(crate) struct Frame {
+pub(crate) struct YuvFrame {
     pub size: Size,
     /// Whether chroma has half the samples, across and down.
     pub subsampled: (bool, bool),
@@ -80,13 +80,13 @@ impl Matrix {
     }
 }
 
-impl Frame {
+impl YuvFrame {
     /// Puts tiles of one kind together, row by row, and cuts what reaches beyond `size`.
     pub fn joined(
-        tiles: Vec<Frame>,
+        tiles: Vec<YuvFrame>,
         columns: usize,
         size: Size,
-    ) -> Result<Option<Frame>, TransformError> {
+    ) -> Result<Option<YuvFrame>, TransformError> {
         let Some(first) = tiles.first() else {
             return Ok(None);
         };
@@ -134,13 +134,13 @@ impl Frame {
                 Ok(plane)
             })
             .collect::<Result<_, TransformError>>()?;
-        let Frame {
+        let YuvFrame {
             matrix,
             full_range,
             ref space,
             ..
         } = *first;
-        Ok(Some(Frame {
+        Ok(Some(YuvFrame {
             size,
             subsampled,
             depth,
@@ -169,12 +169,12 @@ fn halved(size: Size, (across, down): (bool, bool)) -> Size {
 
 /// How samples become numbers: by a factor, with something added.
 #[derive(Clone, Copy)]
-struct Scale {
+struct SampleScale {
     factor: f32,
     added: f32,
 }
 
-impl Scale {
+impl SampleScale {
     /// Luma from 0 to 1.
     fn luma(depth: u32, full: bool) -> Self {
         let unit = f32::from(1u16 << (depth - 8));
@@ -184,7 +184,7 @@ impl Scale {
             (16.0 * unit, 235.0 * unit)
         };
         let factor = (white - black).recip();
-        Scale {
+        SampleScale {
             factor,
             added: -black * factor,
         }
@@ -199,14 +199,14 @@ impl Scale {
             224.0 * unit
         };
         let factor = range.recip();
-        Scale {
+        SampleScale {
             factor,
             added: -128.0 * unit * factor,
         }
     }
 
     fn of(self, samples: &[u16], into: &mut Vec<f32>) {
-        let Scale { factor, added } = self;
+        let SampleScale { factor, added } = self;
         into.clear();
         into.extend(
             samples
@@ -218,8 +218,8 @@ impl Scale {
 
 /// Converts a frame, with the luma of another as its alpha, to grey or RGB: 8 bits from 8, 16 bits from more.
 pub(crate) fn to_raster(
-    frame: &Frame,
-    alpha: Option<&Frame>,
+    frame: &YuvFrame,
+    alpha: Option<&YuvFrame>,
     matrix: Matrix,
     full_range: bool,
     premultiplied: bool,
@@ -230,18 +230,18 @@ pub(crate) fn to_raster(
         (true, false) => Channels::Rgb,
         (true, true) => Channels::Rgba,
     };
-    let rows = Rows {
+    let rows = RowConverter {
         frame,
-        alpha: alpha.map(|alpha| (alpha, Scale::luma(alpha.depth, alpha.full_range))),
-        luma: Scale::luma(frame.depth, full_range),
+        alpha: alpha.map(|alpha| (alpha, SampleScale::luma(alpha.depth, alpha.full_range))),
+        luma: SampleScale::luma(frame.depth, full_range),
         chroma: match matrix {
             // All three components are on the scale of luma, and none is about grey.
             Matrix::Identity => {
-                let Scale { factor, added } = Scale::luma(frame.depth, full_range);
+                let SampleScale { factor, added } = SampleScale::luma(frame.depth, full_range);
                 let added = added - 0.5;
-                Scale { factor, added }
+                SampleScale { factor, added }
             }
-            _ => Scale::chroma(frame.depth, full_range),
+            _ => SampleScale::chroma(frame.depth, full_range),
         },
         weights: matrix.weights(),
         premultiplied,
@@ -262,11 +262,11 @@ pub(crate) fn to_raster(
 }
 
 /// The rows of a frame, one after another, in room that is used again.
-struct Rows<'a> {
-    frame: &'a Frame,
-    alpha: Option<(&'a Frame, Scale)>,
-    luma: Scale,
-    chroma: Scale,
+struct RowConverter<'a> {
+    frame: &'a YuvFrame,
+    alpha: Option<(&'a YuvFrame, SampleScale)>,
+    luma: SampleScale,
+    chroma: SampleScale,
     weights: [[f32; 4]; 3],
     premultiplied: bool,
     /// Luma, Cb and Cr, and then red, green and blue in their place.
@@ -276,7 +276,7 @@ struct Rows<'a> {
     chroma_rows: [Vec<f32>; 2],
 }
 
-impl Rows<'_> {
+impl RowConverter<'_> {
     /// All pixels of the frame, interleaved.
     fn all<T: Copy + Zeroable>(
         mut self,
@@ -359,9 +359,9 @@ fn interleave<T: Copy, const N: usize>(
 /// and one of the farther, on each axis.
 fn interpolate(
     plane: &[u16],
-    frame: &Frame,
+    frame: &YuvFrame,
     y: usize,
-    scale: Scale,
+    scale: SampleScale,
     rows: &mut [Vec<f32>; 2],
     into: &mut Vec<f32>,
 ) {

@@ -1,13 +1,13 @@
-use crate::codecs::decode::yuv::Frame;
 use crate::codecs::decode::yuv::Matrix;
-use crate::codecs::decode::yuv::Scale;
+use crate::codecs::decode::yuv::SampleScale;
+use crate::codecs::decode::yuv::YuvFrame;
 use crate::codecs::decode::yuv::to_raster;
 use crate::pixels::Samples;
 use crate::pixels::Size;
 use crate::pixels::color::ColorSpace;
 
-fn frame(depth: u32, planes: &[&[u16]], size: Size, subsampled: (bool, bool)) -> Frame {
-    Frame {
+fn frame(depth: u32, planes: &[&[u16]], size: Size, subsampled: (bool, bool)) -> YuvFrame {
+    YuvFrame {
         size,
         subsampled,
         depth,
@@ -56,8 +56,8 @@ fn colours_follow_their_matrix_and_range() {
 }
 
 /// A row of the last component, as it is.
-fn chroma(frame: &Frame, y: usize) -> Vec<f32> {
-    let plain = Scale {
+fn chroma(frame: &YuvFrame, y: usize) -> Vec<f32> {
+    let plain = SampleScale {
         factor: 1.0,
         added: 0.0,
     };
@@ -89,8 +89,8 @@ fn chroma_is_interpolated_between_samples() {
 #[test]
 fn tiles_are_joined_and_cut() {
     let tile = |value: u16| frame(8, &[&[value; 4]], Size::new(2, 2), (false, false));
-    let joined = |tiles: Vec<Frame>, columns: usize, size: Size| {
-        Frame::joined(tiles, columns, size).expect("there is memory")
+    let joined = |tiles: Vec<YuvFrame>, columns: usize, size: Size| {
+        YuvFrame::joined(tiles, columns, size).expect("there is memory")
     };
     let four = vec![tile(1), tile(2), tile(3), tile(4)];
     let whole = joined(four, 2, Size::new(3, 3)).expect("they fit");

@@ -6,42 +6,44 @@ use crate::options::Format;
 use crate::options::Quality;
 
 use crate::codecs::TransformError;
-use crate::codecs::animation::Loops;
+use crate::codecs::animation::LoopCount;
 use crate::codecs::encode::animated_webp;
 use crate::codecs::encode::failed;
 use crate::codecs::encode::gif;
 use crate::pixels::Size;
 
 /// Writes an animation. One frame is as good as many.
-pub(crate) struct Animator {
+pub(crate) struct AnimationEncoder {
     size: Size,
     is_empty: bool,
-    kind: Kind,
+    kind: FormatEncoder,
 }
 
-enum Kind {
-    Webp(Box<animated_webp::Animator>),
-    Gif(Box<gif::Animator>),
+enum FormatEncoder {
+    Webp(Box<animated_webp::WebpAnimationEncoder>),
+    Gif(Box<gif::GifAnimationEncoder>),
 }
 
-impl Animator {
+impl AnimationEncoder {
     /// `format` is WebP or GIF. The sides must be within `longest_side`.
     pub fn new(
         format: Format,
         size: Size,
-        loops: Loops,
+        loops: LoopCount,
         quality: Quality,
     ) -> Result<Self, TransformError> {
         let kind = match format {
-            Format::Webp => Kind::Webp(Box::new(animated_webp::Animator::new(
+            Format::Webp => FormatEncoder::Webp(Box::new(
+                animated_webp::WebpAnimationEncoder::new(size, loops, quality)?,
+            )),
+            Format::Gif => FormatEncoder::Gif(Box::new(gif::GifAnimationEncoder::new(
                 size, loops, quality,
             )?)),
-            Format::Gif => Kind::Gif(Box::new(gif::Animator::new(size, loops, quality)?)),
             _ => {
                 return Err(failed(format_args!("no animation is written as {format}")));
             }
         };
-        Ok(Animator {
+        Ok(AnimationEncoder {
             size,
             is_empty: true,
             kind,
@@ -55,8 +57,8 @@ impl Animator {
         }
         self.is_empty = false;
         match &mut self.kind {
-            Kind::Webp(animator) => animator.push(rgba, delay),
-            Kind::Gif(animator) => animator.push(rgba, delay),
+            FormatEncoder::Webp(animator) => animator.push(rgba, delay),
+            FormatEncoder::Gif(animator) => animator.push(rgba, delay),
         }
     }
 
@@ -66,8 +68,8 @@ impl Animator {
             return Err(failed("an animation without frames"));
         }
         match self.kind {
-            Kind::Webp(animator) => animator.finish(),
-            Kind::Gif(animator) => animator.finish(),
+            FormatEncoder::Webp(animator) => animator.finish(),
+            FormatEncoder::Gif(animator) => animator.finish(),
         }
     }
 }

@@ -6,11 +6,11 @@ use proptest::prelude::Strategy;
 use proptest::prop_assert_eq;
 use proptest::proptest;
 
-use crate::codecs::animation::Frame;
-use crate::codecs::animation::Loops;
+use crate::codecs::animation::AnimationFrame;
+use crate::codecs::animation::LoopCount;
 use crate::codecs::decode::frames::FrameReader;
 use crate::codecs::decode::frames::animation;
-use crate::codecs::encode::animation::Animator;
+use crate::codecs::encode::animation::AnimationEncoder;
 use crate::codecs::sniff::sniff;
 use crate::options::Format;
 use crate::options::Quality;
@@ -21,19 +21,19 @@ const LOSSLESS: u8 = 100;
 fn written(
     format: Format,
     size: Size,
-    loops: Loops,
+    loops: LoopCount,
     quality: u8,
     frames: &[(Vec<u8>, Duration)],
 ) -> Vec<u8> {
     let quality = Quality::new(quality).expect("in range");
-    let mut animator = Animator::new(format, size, loops, quality).expect("begins");
+    let mut animator = AnimationEncoder::new(format, size, loops, quality).expect("begins");
     for (rgba, delay) in frames {
         animator.push(rgba, *delay).expect("is written");
     }
     animator.finish().expect("ends")
 }
 
-fn read(bytes: &[u8]) -> Vec<Frame> {
+fn read(bytes: &[u8]) -> Vec<AnimationFrame> {
     let kind = sniff(bytes).expect("a picture");
     let mut reader = FrameReader::open(bytes, kind, 1 << 24).expect("opens");
     let mut frames = Vec::new();
@@ -43,7 +43,7 @@ fn read(bytes: &[u8]) -> Vec<Frame> {
     frames
 }
 
-fn seen(frames: Vec<Frame>) -> Vec<(Vec<u8>, Duration)> {
+fn seen(frames: Vec<AnimationFrame>) -> Vec<(Vec<u8>, Duration)> {
     frames
         .into_iter()
         .map(|frame| {
@@ -81,22 +81,28 @@ fn wandering(size: Size) -> Vec<(Vec<u8>, Duration)> {
 fn few_colours_survive_a_gif_exactly() {
     let size = Size::new(12, 9);
     let frames = wandering(size);
-    let bytes = written(Format::Gif, size, Loops(3), 85, &frames);
+    let bytes = written(Format::Gif, size, LoopCount(3), 85, &frames);
     assert_eq!(seen(read(&bytes)), frames);
     let kind = sniff(&bytes).expect("a picture");
     let found = animation(&bytes, kind).expect("several frames");
-    assert_eq!((found.frames, found.loops, found.size), (6, Loops(3), size));
+    assert_eq!(
+        (found.frames, found.loops, found.size),
+        (6, LoopCount(3), size)
+    );
 }
 
 #[test]
 fn lossless_webp_is_exact_and_keeps_delays_and_loops() {
     let size = Size::new(12, 9);
     let frames = wandering(size);
-    let bytes = written(Format::Webp, size, Loops(3), LOSSLESS, &frames);
+    let bytes = written(Format::Webp, size, LoopCount(3), LOSSLESS, &frames);
     assert_eq!(seen(read(&bytes)), frames);
     let kind = sniff(&bytes).expect("a picture");
     let found = animation(&bytes, kind).expect("several frames");
-    assert_eq!((found.frames, found.loops, found.size), (6, Loops(3), size));
+    assert_eq!(
+        (found.frames, found.loops, found.size),
+        (6, LoopCount(3), size)
+    );
 }
 
 fn any_frames() -> impl Strategy<Value = Vec<(Vec<u8>, Duration)>> {
@@ -131,13 +137,13 @@ proptest! {
 
     #[test]
     fn every_change_of_pixels_survives_a_gif(frames in any_frames()) {
-        let bytes = written(Format::Gif, Size::new(4, 3), Loops::FOREVER, 85, &frames);
+        let bytes = written(Format::Gif, Size::new(4, 3), LoopCount::FOREVER, 85, &frames);
         prop_assert_eq!(seen(read(&bytes)), frames);
     }
 
     #[test]
     fn every_change_of_pixels_survives_a_lossless_webp(frames in any_frames()) {
-        let bytes = written(Format::Webp, Size::new(4, 3), Loops::FOREVER, LOSSLESS, &frames);
+        let bytes = written(Format::Webp, Size::new(4, 3), LoopCount::FOREVER, LOSSLESS, &frames);
         // Equal frames in a row come back as one, shown for as long as all of them; one alone as a still.
         let mut merged: Vec<(Vec<u8>, Duration)> = Vec::new();
         for (rgba, delay) in frames {
@@ -161,7 +167,7 @@ fn a_gif_frame_may_use_all_256_colours() {
     let colours =
         |blue: u8| -> Vec<u8> { (0..=255u8).flat_map(|red| [red, 7, blue, 255]).collect() };
     let frames = vec![(colours(0), millis(50)), (colours(1), millis(50))];
-    let bytes = written(Format::Gif, size, Loops::FOREVER, 85, &frames);
+    let bytes = written(Format::Gif, size, LoopCount::FOREVER, 85, &frames);
     assert_eq!(seen(read(&bytes)), frames);
 }
 
@@ -175,7 +181,7 @@ fn many_colours_stay_close_in_a_gif() {
     };
     let frames = vec![(shades(20), millis(50)), (shades(220), millis(50))];
     for (quality, most) in [(85, 8.0), (20, 24.0)] {
-        let bytes = written(Format::Gif, size, Loops::FOREVER, quality, &frames);
+        let bytes = written(Format::Gif, size, LoopCount::FOREVER, quality, &frames);
         for ((shown, _), (wanted, _)) in seen(read(&bytes)).iter().zip(&frames) {
             let error: u32 = shown
                 .iter()
@@ -194,7 +200,7 @@ fn soft_edges_become_hard_in_a_gif() {
     let bytes = written(
         Format::Gif,
         Size::new(2, 1),
-        Loops::ONCE,
+        LoopCount::ONCE,
         85,
         &[(rgba, millis(0))],
     );
@@ -217,7 +223,7 @@ fn a_small_change_makes_a_small_frame() {
     let one = [(still.clone(), millis(50))];
     let two = [one[0].clone(), (touched, millis(50))];
     let same = [one[0].clone(), one[0].clone()];
-    let length = |frames: &[_]| written(Format::Gif, size, Loops::FOREVER, 85, frames).len();
+    let length = |frames: &[_]| written(Format::Gif, size, LoopCount::FOREVER, 85, frames).len();
     assert!(length(&two) < length(&one) + 50);
     assert!(length(&same) < length(&one) + 30);
 }
@@ -230,7 +236,13 @@ fn gif_delays_are_rounded_in_sum_and_never_to_what_browsers_slow_down() {
             .zip(delays)
             .map(|(shade, &micros)| (dot(shade), Duration::from_micros(micros)))
             .collect();
-        let bytes = written(Format::Gif, Size::new(1, 1), Loops::FOREVER, 85, &frames);
+        let bytes = written(
+            Format::Gif,
+            Size::new(1, 1),
+            LoopCount::FOREVER,
+            85,
+            &frames,
+        );
         let made: Vec<Duration> = read(&bytes).iter().map(|frame| frame.delay).collect();
         let wanted: Vec<Duration> = written_centis
             .iter()
@@ -253,7 +265,7 @@ fn webp_delays_are_rounded_in_sum_and_cut_to_what_it_can_hold() {
     let bytes = written(
         Format::Webp,
         Size::new(1, 1),
-        Loops(70_000),
+        LoopCount(70_000),
         LOSSLESS,
         &frames,
     );
@@ -265,7 +277,7 @@ fn webp_delays_are_rounded_in_sum_and_cut_to_what_it_can_hold() {
     let kind = sniff(&bytes).expect("a picture");
     assert_eq!(
         animation(&bytes, kind).map(|found| found.loops),
-        Some(Loops(65_535))
+        Some(LoopCount(65_535))
     );
 }
 
@@ -281,7 +293,7 @@ fn webp_announces_transparency_around_opaque_frames() {
         let bytes = written(
             Format::Webp,
             size,
-            Loops::FOREVER,
+            LoopCount::FOREVER,
             quality,
             &[frame(0), frame(8)],
         );
@@ -298,7 +310,7 @@ fn one_frame_is_enough_and_none_is_an_error() {
         let bytes = written(
             format,
             size,
-            Loops::FOREVER,
+            LoopCount::FOREVER,
             LOSSLESS,
             &[(rgba.clone(), millis(0))],
         );
@@ -311,13 +323,16 @@ fn one_frame_is_enough_and_none_is_an_error() {
             rgba,
             "{format}"
         );
-        let empty = Animator::new(format, size, Loops::FOREVER, Quality::DEFAULT).expect("begins");
+        let empty = AnimationEncoder::new(format, size, LoopCount::FOREVER, Quality::DEFAULT)
+            .expect("begins");
         assert!(empty.finish().is_err(), "{format}");
-        let mut short =
-            Animator::new(format, size, Loops::FOREVER, Quality::DEFAULT).expect("begins");
+        let mut short = AnimationEncoder::new(format, size, LoopCount::FOREVER, Quality::DEFAULT)
+            .expect("begins");
         assert!(short.push(&rgba[..7], millis(0)).is_err(), "{format}");
     }
-    assert!(Animator::new(Format::Png, size, Loops::FOREVER, Quality::DEFAULT).is_err());
+    assert!(
+        AnimationEncoder::new(Format::Png, size, LoopCount::FOREVER, Quality::DEFAULT).is_err()
+    );
 }
 
 #[test]
@@ -325,12 +340,11 @@ fn a_canvas_too_large_for_a_format_is_an_error() {
     for (format, side) in [(Format::Webp, 16_384), (Format::Gif, 65_536)] {
         let size = Size::new(side, 1);
         let rgba = vec![255; size.len() * 4];
-        let made = Animator::new(format, size, Loops::FOREVER, Quality::DEFAULT).and_then(
-            |mut animator| {
+        let made = AnimationEncoder::new(format, size, LoopCount::FOREVER, Quality::DEFAULT)
+            .and_then(|mut animator| {
                 animator.push(&rgba, millis(0))?;
                 animator.finish()
-            },
-        );
+            });
         assert!(made.is_err(), "{format}");
     }
 }

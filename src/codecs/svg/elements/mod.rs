@@ -9,8 +9,8 @@ use resvg::usvg::roxmltree::NodeId;
 
 use crate::codecs::TransformError;
 use crate::codecs::svg::broken;
+use crate::codecs::svg::properties::DocumentProperties;
 use crate::codecs::svg::properties::MARKER;
-use crate::codecs::svg::properties::Properties;
 use crate::codecs::svg::properties::hrefs;
 
 /// The namespace of SVG.
@@ -58,14 +58,14 @@ pub(crate) fn check_attributes(text: &str) -> Result<(), TransformError> {
 /// Counts elements and their depth as they are after everything that is referred to takes the place of its reference.
 pub(crate) fn check_elements(
     document: &Document<'_>,
-    properties: &Properties<'_, '_>,
+    properties: &DocumentProperties<'_, '_>,
 ) -> Result<(), TransformError> {
     let (mut nodes, mut text) = (0, 0);
     for node in document.descendants() {
         nodes += 1;
         text += characters(node);
     }
-    let mut counting = Counting {
+    let mut counting = ElementCounter {
         properties,
         nodes,
         text,
@@ -73,7 +73,7 @@ pub(crate) fn check_elements(
         is_circular: false,
         known: HashMap::new(),
     };
-    let Counted { depth, .. } = counting.count(document.root_element(), 0)?;
+    let ElementCount { depth, .. } = counting.count(document.root_element(), 0)?;
     if depth > DEPTH {
         return Err(too_many());
     }
@@ -83,8 +83,8 @@ pub(crate) fn check_elements(
     Ok(())
 }
 
-struct Counting<'p, 'a, 'b> {
-    properties: &'p Properties<'a, 'b>,
+struct ElementCounter<'p, 'a, 'b> {
+    properties: &'p DocumentProperties<'a, 'b>,
     /// All nodes of the document.
     nodes: u64,
     /// Bytes of text in it.
@@ -94,33 +94,33 @@ struct Counting<'p, 'a, 'b> {
     /// Whether something refers to what it is in, at whatever distance.
     is_circular: bool,
     /// What was counted, so that a use of uses is counted once; nothing while it is being counted.
-    known: HashMap<NodeId, Option<Counted>>,
+    known: HashMap<NodeId, Option<ElementCount>>,
 }
 
 /// What an element becomes.
 #[derive(Clone, Copy, Default)]
-struct Counted {
+struct ElementCount {
     elements: u64,
     /// Those of them that inherit from it.
     heirs: u64,
     depth: u32,
 }
 
-impl Counted {
+impl ElementCount {
     fn add(&mut self, elements: u64, depth: u32) {
         self.elements = self.elements.saturating_add(elements);
         self.depth = self.depth.max(depth);
     }
 
     /// With what takes the place of a part of it.
-    fn add_heir(&mut self, below: Counted) {
+    fn add_heir(&mut self, below: ElementCount) {
         self.add(below.elements, below.depth);
         self.heirs = self.heirs.saturating_add(below.heirs);
     }
 }
 
-impl<'a, 'b> Counting<'_, 'a, 'b> {
-    fn count(&mut self, node: Node<'a, 'b>, above: u32) -> Result<Counted, TransformError> {
+impl<'a, 'b> ElementCounter<'_, 'a, 'b> {
+    fn count(&mut self, node: Node<'a, 'b>, above: u32) -> Result<ElementCount, TransformError> {
         if above > DEPTH {
             return Err(broken("elements that are nested too deeply"));
         }
@@ -129,7 +129,7 @@ impl<'a, 'b> Counting<'_, 'a, 'b> {
             // It refers to itself, which draws nothing.
             Some(None) => {
                 self.is_circular = true;
-                return Ok(Counted::default());
+                return Ok(ElementCount::default());
             }
             None => {}
         }
@@ -139,7 +139,7 @@ impl<'a, 'b> Counting<'_, 'a, 'b> {
         let text: u64 = node.children().map(|child| length(child.text())).sum();
         let own = self.properties.own(node);
         let drawn = 1 + points / (2 * POINTS) + text / 8;
-        let mut counted = Counted {
+        let mut counted = ElementCount {
             elements: drawn,
             heirs: drawn,
             depth: 0,
@@ -181,7 +181,7 @@ impl<'a, 'b> Counting<'_, 'a, 'b> {
     fn count_properties(
         &mut self,
         node: Node<'a, 'b>,
-        counted: &mut Counted,
+        counted: &mut ElementCount,
         markers: u64,
         above: u32,
     ) -> Result<(), TransformError> {
@@ -225,15 +225,20 @@ impl<'a, 'b> Counting<'_, 'a, 'b> {
     }
 
     /// The most that what has a name can be, so many times: which of several is meant depends on the reference.
-    fn dearest(&mut self, name: &str, times: u64, above: u32) -> Result<Counted, TransformError> {
-        let mut dearest = Counted::default();
+    fn dearest(
+        &mut self,
+        name: &str,
+        times: u64,
+        above: u32,
+    ) -> Result<ElementCount, TransformError> {
+        let mut dearest = ElementCount::default();
         let properties = self.properties;
         for target in properties.named.get(name).into_iter().flatten() {
             self.references += 1;
             if self.references > SEARCHED {
                 return Err(too_many());
             }
-            let Counted {
+            let ElementCount {
                 elements,
                 heirs,
                 depth,

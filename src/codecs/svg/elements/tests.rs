@@ -6,7 +6,7 @@ use resvg::usvg::roxmltree::ParsingOptions;
 use crate::codecs::TransformError;
 use crate::codecs::svg::elements::check_attributes;
 use crate::codecs::svg::elements::check_elements;
-use crate::codecs::svg::properties::Properties;
+use crate::codecs::svg::properties::DocumentProperties;
 
 fn checked(inside: &str) -> Result<(), TransformError> {
     let text = format!("<svg xmlns='http://www.w3.org/2000/svg'>{inside}</svg>");
@@ -15,7 +15,7 @@ fn checked(inside: &str) -> Result<(), TransformError> {
         ..ParsingOptions::default()
     };
     let document = Document::parse_with_options(&text, options).expect("is XML");
-    check_elements(&document, &Properties::of(&document)?)
+    check_elements(&document, &DocumentProperties::of(&document)?)
 }
 
 /// As many as asked for, each made of its number.

@@ -27,9 +27,9 @@ use quick_xml::events::attributes::Attribute;
 use crate::codecs::TransformError;
 use crate::codecs::svg::broken;
 
-use self::vocabulary::Content;
+use self::vocabulary::AttributeKind;
 use self::vocabulary::Element;
-use self::vocabulary::Meaning;
+use self::vocabulary::ElementContent;
 
 /// The namespaces that are known: all others are as good as one.
 pub(crate) const SVG: &str = "http://www.w3.org/2000/svg";
@@ -49,7 +49,7 @@ const NAMESPACES: usize = 128;
 /// `Decode` for what is no SVG to its last byte, is nested too deeply, or becomes too large.
 pub(crate) fn sanitize(text: &str, limit: usize) -> Result<String, TransformError> {
     let mut reader = Reader::from_str(text);
-    let mut writer = Writer::new(limit);
+    let mut writer = SvgWriter::new(limit);
     loop {
         match well_formed(reader.read_event())? {
             Event::Start(tag) => writer.start(&tag, false)?,
@@ -91,19 +91,19 @@ impl Namespace {
 }
 
 /// An element that is being written.
-struct Open {
+struct OpenElement {
     element: &'static Element,
     /// Declarations in force around it.
     declared: usize,
 }
 
 /// The document that is written.
-struct Writer {
+struct SvgWriter {
     text: String,
     limit: usize,
     /// Prefixes and what they stand for, the innermost last.
     declared: Vec<(Vec<u8>, Namespace)>,
-    open: Vec<Open>,
+    open: Vec<OpenElement>,
     /// How deep in an element that is left out: nothing in there is looked at.
     left_out: usize,
     /// The text of a style element so far.
@@ -114,9 +114,9 @@ struct Writer {
     linked: bool,
 }
 
-impl Writer {
+impl SvgWriter {
     fn new(limit: usize) -> Self {
-        Writer {
+        SvgWriter {
             text: String::new(),
             limit,
             declared: Vec::new(),
@@ -151,7 +151,7 @@ impl Writer {
         let within_text = self
             .open
             .last()
-            .is_some_and(|open| open.element.content != Content::Elements);
+            .is_some_and(|open| open.element.content != ElementContent::Elements);
         match known.filter(|_| !within_text) {
             Some(element) if self.animates_what_may_change(element, tag)? => {
                 self.write("<")?;
@@ -168,7 +168,7 @@ impl Writer {
                     self.declared.truncate(declared);
                 } else {
                     self.write(">")?;
-                    self.open.push(Open { element, declared });
+                    self.open.push(OpenElement { element, declared });
                 }
             }
             _ => {
@@ -188,7 +188,7 @@ impl Writer {
         let Some(open) = self.open.pop() else {
             return Err(broken("an element ends that did not begin"));
         };
-        if open.element.content == Content::Style {
+        if open.element.content == ElementContent::Style {
             let sheet = mem::take(&mut self.sheet);
             let clean = style::filter(&sheet, self.limit).ok_or_else(too_large)?;
             self.escape(&clean, false)?;
@@ -206,7 +206,7 @@ impl Writer {
         match self.open.last() {
             None if text.bytes().all(|byte| b" \t\r\n".contains(&byte)) => Ok(()),
             None => Err(broken("text outside of its root")),
-            Some(open) if open.element.content == Content::Style => {
+            Some(open) if open.element.content == ElementContent::Style => {
                 self.sheet.push_str(text);
                 Ok(())
             }
@@ -336,17 +336,22 @@ impl Writer {
     }
 
     /// An attribute of SVG, with as much of its value as may stay.
-    fn known(&mut self, name: &str, meaning: Meaning, value: &str) -> Result<(), TransformError> {
+    fn known(
+        &mut self,
+        name: &str,
+        meaning: AttributeKind,
+        value: &str,
+    ) -> Result<(), TransformError> {
         match meaning {
-            Meaning::Plain => self.attribute(name, value),
-            Meaning::Animated => self.attribute(name, value.trim()),
-            Meaning::Style => {
+            AttributeKind::Plain => self.attribute(name, value),
+            AttributeKind::Animated => self.attribute(name, value.trim()),
+            AttributeKind::Style => {
                 let clean = style::filter(value, self.limit).ok_or_else(too_large)?;
                 self.attribute(name, &clean)
             }
             // Nothing that may be animated has a scheme in it.
-            Meaning::Animation if value.contains(':') => Ok(()),
-            Meaning::Animation => {
+            AttributeKind::Animation if value.contains(':') => Ok(()),
+            AttributeKind::Animation => {
                 let clean = style::filter(value, self.limit).ok_or_else(too_large)?;
                 self.attribute(name, &clean)
             }

@@ -9,7 +9,7 @@ use crate::codecs::svg::sanitize::reference;
 
 /// What is in an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
+pub(crate) enum ElementContent {
     Elements,
     Text,
     Style,
@@ -17,7 +17,7 @@ pub(crate) enum Content {
 
 /// What the `href` of an element may refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
+enum HrefTarget {
     Nothing,
     Element,
     Picture,
@@ -26,7 +26,7 @@ enum Target {
 
 /// What an attribute holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
+pub(crate) enum AttributeKind {
     /// Text, numbers, keywords: nothing that is looked up.
     Plain,
     /// Declarations or a value of CSS.
@@ -40,8 +40,8 @@ pub(crate) enum Meaning {
 #[derive(Debug)]
 pub(crate) struct Element {
     pub name: &'static str,
-    pub content: Content,
-    target: Target,
+    pub content: ElementContent,
+    target: HrefTarget,
 }
 
 impl Element {
@@ -54,23 +54,23 @@ impl Element {
     }
 
     /// Whether an attribute that is known means something here.
-    pub fn may_have(&self, (name, meaning): (&str, Meaning)) -> bool {
+    pub fn may_have(&self, (name, meaning): (&str, AttributeKind)) -> bool {
         match meaning {
             // Judged where an animation begins.
-            Meaning::Animated => self.is_animation(),
+            AttributeKind::Animated => self.is_animation(),
             // At a `font` with a colour a parser of HTML leaves SVG.
-            Meaning::Style => !(self.name == "font" && name == "color"),
-            Meaning::Plain | Meaning::Animation => true,
+            AttributeKind::Style => !(self.name == "font" && name == "color"),
+            AttributeKind::Plain | AttributeKind::Animation => true,
         }
     }
 
     /// As much of a reference as this element may have.
     pub fn reference<'a>(&self, url: &'a str) -> Option<&'a str> {
         match self.target {
-            Target::Nothing => None,
-            Target::Element => reference::local(url),
-            Target::Picture => reference::picture(url),
-            Target::Either => reference::local(url).or_else(|| reference::picture(url)),
+            HrefTarget::Nothing => None,
+            HrefTarget::Element => reference::local(url),
+            HrefTarget::Picture => reference::picture(url),
+            HrefTarget::Either => reference::local(url).or_else(|| reference::picture(url)),
         }
     }
 }
@@ -140,23 +140,39 @@ static KNOWN_ELEMENTS: LazyLock<HashMap<&str, Element>> = LazyLock::new(|| {
             target,
         })
     };
-    group(ELEMENTS, Content::Elements, Target::Nothing)
-        .chain(group(REFERRING, Content::Elements, Target::Element))
-        .chain(group("image", Content::Elements, Target::Picture))
-        .chain(group("feImage", Content::Elements, Target::Either))
-        .chain(group("desc title", Content::Text, Target::Nothing))
-        .chain(group("style", Content::Style, Target::Nothing))
+    group(ELEMENTS, ElementContent::Elements, HrefTarget::Nothing)
+        .chain(group(
+            REFERRING,
+            ElementContent::Elements,
+            HrefTarget::Element,
+        ))
+        .chain(group(
+            "image",
+            ElementContent::Elements,
+            HrefTarget::Picture,
+        ))
+        .chain(group(
+            "feImage",
+            ElementContent::Elements,
+            HrefTarget::Either,
+        ))
+        .chain(group(
+            "desc title",
+            ElementContent::Text,
+            HrefTarget::Nothing,
+        ))
+        .chain(group("style", ElementContent::Style, HrefTarget::Nothing))
         .map(|element| (element.name, element))
         .collect()
 });
 
-static KNOWN_ATTRIBUTES: LazyLock<HashMap<&str, Meaning>> = LazyLock::new(|| {
+static KNOWN_ATTRIBUTES: LazyLock<HashMap<&str, AttributeKind>> = LazyLock::new(|| {
     let group =
         |names: &'static str, meaning| names.split_whitespace().map(move |name| (name, meaning));
-    group(PLAIN, Meaning::Plain)
-        .chain(group(STYLE, Meaning::Style))
-        .chain(group(ANIMATION, Meaning::Animation))
-        .chain([("attributeName", Meaning::Animated)])
+    group(PLAIN, AttributeKind::Plain)
+        .chain(group(STYLE, AttributeKind::Style))
+        .chain(group(ANIMATION, AttributeKind::Animation))
+        .chain([("attributeName", AttributeKind::Animated)])
         .collect()
 });
 
@@ -166,7 +182,7 @@ pub(crate) fn element(name: &[u8]) -> Option<&'static Element> {
 }
 
 /// The attribute with this name, which is in no namespace.
-pub(crate) fn attribute(name: &[u8]) -> Option<(&str, Meaning)> {
+pub(crate) fn attribute(name: &[u8]) -> Option<(&str, AttributeKind)> {
     let name = from_utf8(name).ok()?;
     let noted = || {
         // For style sheets to choose by, and for readers of screens.
@@ -174,7 +190,7 @@ pub(crate) fn attribute(name: &[u8]) -> Option<(&str, Meaning)> {
             .strip_prefix("data-")
             .or_else(|| name.strip_prefix("aria-"))?;
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        (!rest.is_empty() && rest.bytes().all(is_plain)).then_some(Meaning::Plain)
+        (!rest.is_empty() && rest.bytes().all(is_plain)).then_some(AttributeKind::Plain)
     };
     let meaning = KNOWN_ATTRIBUTES.get(name).copied().or_else(noted)?;
     Some((name, meaning))
@@ -185,6 +201,6 @@ pub(crate) fn may_be_animated(name: &str) -> bool {
     name != "style"
         && matches!(
             KNOWN_ATTRIBUTES.get(name),
-            Some(Meaning::Plain | Meaning::Style)
+            Some(AttributeKind::Plain | AttributeKind::Style)
         )
 }

@@ -113,7 +113,7 @@ pub(crate) fn decoding(source: &[u8], header: &Header, scale: DecodeScale) -> St
         | SourceFormat::Pnm
         | SourceFormat::Qoi
         | SourceFormat::Svg
-        | SourceFormat::Foreign(_) => (0, 0, 6),
+        | SourceFormat::Unsupported(_) => (0, 0, 6),
     };
     let time = (source.len() as u64)
         .saturating_mul(byte)

@@ -10,7 +10,7 @@ use crate::options::Recipe;
 use crate::codecs::TransformError;
 use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::Decoded;
+use crate::codecs::decode::DecodedImage;
 use crate::codecs::decode::Truncation;
 use crate::pixels::Pixels;
 use crate::pixels::Raster;
@@ -58,7 +58,7 @@ pub(crate) fn render_together(
             return ControlFlow::Continue(());
         }
     };
-    let Decoded {
+    let DecodedImage {
         raster,
         extent,
         space,

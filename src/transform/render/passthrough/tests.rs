@@ -11,7 +11,7 @@ use crate::codecs::decode::DecodeScale;
 use crate::codecs::encode;
 use crate::codecs::encode::Picture;
 use crate::codecs::encode::Settings;
-use crate::codecs::metadata::Kept;
+use crate::codecs::metadata::OutputMetadata;
 use crate::codecs::metadata::attach;
 use crate::codecs::metadata::of;
 use crate::codecs::metadata::tests::exif_block;
@@ -43,8 +43,8 @@ fn pixels(file: &[u8]) -> Raster {
     decode::pixels(file, &header, scale).expect("pixels").raster
 }
 
-fn blocks() -> Kept {
-    Kept {
+fn blocks() -> OutputMetadata {
+    OutputMetadata {
         exif: Some(exif_block(1)),
         xmp: Some(b"<x:xmpmeta/>".to_vec()),
     }
@@ -65,9 +65,9 @@ fn check(
     format: Format,
     icc: Option<&[u8]>,
 ) {
-    let with = |kept: &Kept| attach(bare.to_vec(), format, kept, icc).expect("attaches");
+    let with = |kept: &OutputMetadata| attach(bare.to_vec(), format, kept, icc).expect("attaches");
     let nothing = passed(full, source_format, Metadata::Nothing).expect("a bare source is smaller");
-    assert_eq!(nothing, with(&Kept::default()));
+    assert_eq!(nothing, with(&OutputMetadata::default()));
     assert_eq!(pixels(&nothing), pixels(full));
     assert_eq!(
         passed(full, source_format, Metadata::Copyright).expect("has no copyright"),
@@ -77,7 +77,7 @@ fn check(
         passed(full, source_format, Metadata::Keep).expect("blocks alone are smaller than all");
     let carried = of(&kept, source_format);
     assert_eq!(
-        Kept {
+        OutputMetadata {
             exif: carried.exif,
             xmp: carried.xmp
         },
@@ -270,7 +270,7 @@ fn a_gif_keeps_its_frames_and_loops() {
 fn an_avif_is_passed_whole_or_not_at_all() {
     let bare = encoded(Format::Avif, true, 80);
     let full = attach(bare.clone(), Format::Avif, &blocks(), Some(b"a profile")).expect("attaches");
-    let turned = Kept {
+    let turned = OutputMetadata {
         exif: Some(exif_block(6)),
         xmp: None,
     };

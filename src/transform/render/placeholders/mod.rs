@@ -25,7 +25,7 @@ use crate::pixels::Size;
 use crate::pixels::canvas;
 use crate::pixels::color;
 use crate::pixels::resize;
-use crate::pixels::resize::Mixing;
+use crate::pixels::resize::ResampleSpace;
 use crate::transform::plan::info::THUMBNAIL;
 
 /// The longest side for BlurHash: it keeps no more than four waves of it.
@@ -129,7 +129,12 @@ fn within(raster: Raster, side: u32) -> Result<Raster, TransformError> {
         height: f64::from(height),
     };
     let size = Size::new(scaled(width), scaled(height));
-    Ok(resize::raster(raster.into(), whole, size, Mixing::Light)?)
+    Ok(resize::raster(
+        raster.into(),
+        whole,
+        size,
+        ResampleSpace::Linear,
+    )?)
 }
 
 fn blurhash(thumbnail: &Raster) -> Result<String, TransformError> {

@@ -2,7 +2,7 @@
 
 /// Reads bits up to the next marker. Beyond it come zeros, which are counted.
 #[derive(Clone, Copy)]
-pub(crate) struct Bits<'a> {
+pub(crate) struct ScanReader<'a> {
     data: &'a [u8],
     /// The next byte that is not in the buffer.
     at: usize,
@@ -14,9 +14,9 @@ pub(crate) struct Bits<'a> {
     missing: u32,
 }
 
-impl<'a> Bits<'a> {
+impl<'a> ScanReader<'a> {
     pub fn new(data: &'a [u8]) -> Self {
-        Bits {
+        ScanReader {
             data,
             at: 0,
             buffer: 0,
@@ -107,7 +107,7 @@ impl<'a> Bits<'a> {
         let is_at_end = !self.is_overdrawn() && self.count - self.missing < 8;
         match self.data.get(self.at..) {
             Some([0xFF, marker, rest @ ..]) if is_at_end && *marker == 0xD0 + number => {
-                *self = Bits::new(rest);
+                *self = ScanReader::new(rest);
                 true
             }
             _ => false,
@@ -127,12 +127,12 @@ fn has_255(bytes: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Bits;
+    use super::ScanReader;
     use super::has_255;
 
     /// All bits that are there, one after another.
     fn read(data: &[u8], step: u32) -> Vec<u32> {
-        let mut bits = Bits::new(data);
+        let mut bits = ScanReader::new(data);
         std::iter::from_fn(|| {
             bits.refill();
             let next = bits.peek(step);
@@ -176,7 +176,7 @@ mod tests {
     fn a_restart_is_taken_where_it_is_and_as_it_is_numbered() {
         let data = [0b1010_1111, 0xFF, 0xD3, 0x80];
         let at = |read: u32, number| {
-            let mut bits = Bits::new(&data);
+            let mut bits = ScanReader::new(&data);
             bits.refill();
             bits.skip(read);
             let taken = bits.restart(number);

@@ -1,7 +1,7 @@
 //! Components to pixels: chroma spread to where luma is, and YCbCr to RGB.
 
 use crate::codecs::decode::jpeg::baseline::component::Component;
-use crate::pixels::simd::Machine;
+use crate::pixels::simd::Simd;
 
 /// What stands for 0 in samples that may be negative, of 255.
 const LEVEL: f32 = 128.0;
@@ -16,7 +16,7 @@ pub(crate) fn to_gray(luma: &[f32], into: &mut [f32]) {
 
 /// Pixels of red, green and blue: JFIF, section 7.
 #[inline(always)]
-pub(crate) fn to_rgb<M: Machine>(luma: &[f32], cb: &[f32], cr: &[f32], into: &mut [f32]) {
+pub(crate) fn to_rgb<M: Simd>(luma: &[f32], cb: &[f32], cr: &[f32], into: &mut [f32]) {
     let chroma = cb.iter().zip(cr);
     let pixels = into.as_chunks_mut::<3>().0.iter_mut();
     for ((pixel, &luma), (&cb, &cr)) in pixels.zip(luma).zip(chroma) {
@@ -40,13 +40,13 @@ fn whole(value: f32) -> f32 {
 
 /// How chroma lies under luma.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Spread {
+pub(crate) struct ChromaUpsampler {
     /// Whether a sample stands for two.
     pub across: bool,
     pub down: bool,
 }
 
-impl Spread {
+impl ChromaUpsampler {
     /// The last row of chroma that a row of luma takes.
     pub fn last_row(self, y: usize) -> usize {
         if self.down { y.div_ceil(2) } else { y }
@@ -55,7 +55,7 @@ impl Spread {
     /// The chroma of a row of luma. Where a sample stands for two, each of these takes three quarters of it and one of the neighbour that
     /// it is nearer to, as libjpeg does it.
     #[inline(always)]
-    pub fn row<'a, M: Machine>(
+    pub fn row<'a, M: Simd>(
         self,
         chroma: &'a Component,
         y: usize,

@@ -1,16 +1,16 @@
 //! The samples of one component, a row of MCUs at a time, with the last row of the one before where chroma is spread over two rows.
 
-use crate::codecs::decode::jpeg::baseline::bits::Bits;
-use crate::codecs::decode::jpeg::baseline::frame::Parameters;
+use crate::codecs::decode::jpeg::baseline::bits::ScanReader;
+use crate::codecs::decode::jpeg::baseline::frame::ComponentParameters;
 use crate::codecs::decode::jpeg::baseline::huffman::END;
+use crate::codecs::decode::jpeg::baseline::huffman::HuffmanTable;
 use crate::codecs::decode::jpeg::baseline::huffman::LOOKS;
 use crate::codecs::decode::jpeg::baseline::huffman::NO_CODE;
-use crate::codecs::decode::jpeg::baseline::huffman::Table;
 use crate::codecs::decode::jpeg::baseline::idct;
-use crate::codecs::decode::jpeg::baseline::idct::Blocks;
+use crate::codecs::decode::jpeg::baseline::idct::CoefficientBlocks;
 use crate::pixels::buffer;
 use crate::pixels::simd::LANES;
-use crate::pixels::simd::Machine;
+use crate::pixels::simd::Simd;
 
 /// Where in a block the coefficients belong in the order in which they are coded (figure A.6), row by row.
 const ZIGZAG: [u8; 64] = [
@@ -28,8 +28,8 @@ pub(crate) struct Component {
     /// Blocks of an MCU.
     across: usize,
     down: usize,
-    dc: Table,
-    ac: Table,
+    dc: HuffmanTable,
+    ac: HuffmanTable,
     /// Samples of a block.
     points: (usize, usize),
     /// By what coefficients are multiplied, in the order in which they are coded.
@@ -39,7 +39,7 @@ pub(crate) struct Component {
     /// DC of the block before.
     predicted: i32,
     /// The blocks of eight MCUs, eight together.
-    blocks: Vec<Blocks>,
+    blocks: Vec<CoefficientBlocks>,
     samples: Vec<f32>,
     /// Samples of a row, some of which lie beyond the picture.
     stride: usize,
@@ -54,7 +54,7 @@ pub(crate) struct Component {
 
 /// How a component lies in its picture.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct ComponentLayout {
     /// MCUs of a row.
     pub mcus: usize,
     /// Samples of a block, at most 8 on each axis.
@@ -68,10 +68,10 @@ pub(crate) struct Place {
 
 impl Component {
     /// A component before its first row; `None` where its tables are none, or there is no memory.
-    pub fn new(parameters: &Parameters<'_>, place: Place) -> Option<Component> {
-        let Parameters { across, down, .. } = *parameters;
-        let dc = Table::new(parameters.dc.0, parameters.dc.1)?;
-        let ac = Table::new(parameters.ac.0, parameters.ac.1)?;
+    pub fn new(parameters: &ComponentParameters<'_>, place: ComponentLayout) -> Option<Component> {
+        let ComponentParameters { across, down, .. } = *parameters;
+        let dc = HuffmanTable::new(parameters.dc.0, parameters.dc.1)?;
+        let ac = HuffmanTable::new(parameters.ac.0, parameters.ac.1)?;
         let points = place.points;
         let mut last = 0;
         let mut scales = [0.0; 64];
@@ -132,7 +132,7 @@ impl Component {
 
     /// Reads the blocks of an MCU, by its number among eight. Tells whether they are blocks.
     #[inline(always)]
-    pub fn read(&mut self, bits: &mut Bits<'_>, mcu: usize) -> bool {
+    pub fn read(&mut self, bits: &mut ScanReader<'_>, mcu: usize) -> bool {
         for y in 0..self.down {
             for x in 0..self.across {
                 if !self.read_block(bits, y, mcu * self.across + x) {
@@ -145,7 +145,7 @@ impl Component {
 
     /// Reads a block, by its row in its MCU and its place in that row of eight MCUs.
     #[inline(always)]
-    fn read_block(&mut self, bits: &mut Bits<'_>, y: usize, place: usize) -> bool {
+    fn read_block(&mut self, bits: &mut ScanReader<'_>, y: usize, place: usize) -> bool {
         let blocks = &mut self.blocks[y * self.across + place / LANES];
         let (lane, scales) = (place % LANES, &self.scales);
         let first = self.dc.read(bits);
@@ -189,7 +189,7 @@ impl Component {
 
     /// Turns the blocks of eight MCUs into samples. `first` is the first of these MCUs in its row.
     #[inline(always)]
-    pub fn transform<M: Machine>(&mut self, first: usize, row: usize) {
+    pub fn transform<M: Simd>(&mut self, first: usize, row: usize) {
         let top = row - self.first;
         for (at, blocks) in self.blocks.iter_mut().enumerate() {
             let (x, y) = (at % self.across, at / self.across);
@@ -203,7 +203,7 @@ impl Component {
 
 /// Sets a coefficient of a block, by its place in the order in which they are coded.
 #[inline(always)]
-fn set(blocks: &mut Blocks, lane: usize, at: usize, value: i32, scales: &[f32; 64]) {
+fn set(blocks: &mut CoefficientBlocks, lane: usize, at: usize, value: i32, scales: &[f32; 64]) {
     let place = usize::from(ZIGZAG[at % 64]) % 64;
     blocks[place][lane % LANES] = value as f32 * scales[at % 64];
 }

@@ -3,10 +3,10 @@
 //! Where blocks come once, a row is there if all its blocks are. A progressive file has them all in its first scans, coarsely, and what comes
 //! later makes them finer; browsers show such a picture as a whole as soon as it can be seen, so a row is there if its first approximation is.
 
-use crate::codecs::decode::jpeg::baseline::bits::Bits;
-use crate::codecs::decode::jpeg::baseline::frame::Segments;
+use crate::codecs::decode::jpeg::baseline::bits::ScanReader;
+use crate::codecs::decode::jpeg::baseline::frame::MarkerSegments;
+use crate::codecs::decode::jpeg::baseline::huffman::HuffmanTable;
 use crate::codecs::decode::jpeg::baseline::huffman::NO_CODE;
-use crate::codecs::decode::jpeg::baseline::huffman::Table;
 use crate::codecs::metadata;
 
 /// What is there of a file that ends early.
@@ -22,7 +22,7 @@ pub(crate) struct Coverage {
 /// The coverage of a file; `None` where it does not end early, or is broken in another way too, as far as that can be told by its structure.
 pub(crate) fn coverage(source: &[u8]) -> Option<Coverage> {
     const START: &[u8] = &[0xFF, 0xD8];
-    let mut walk = Walk::default();
+    let mut walk = SegmentWalk::default();
     let mut rest = source.strip_prefix(START)?;
     loop {
         let at = source.len() - rest.len();
@@ -81,18 +81,18 @@ pub(crate) fn coverage(source: &[u8]) -> Option<Coverage> {
 
 /// What was read so far.
 #[derive(Default)]
-struct Walk<'a> {
+struct SegmentWalk<'a> {
     width: u32,
     height: u32,
-    components: Vec<Component>,
+    components: Vec<ComponentCoverage>,
     is_progressive: bool,
     /// MCUs from one restart marker to the next; 0 where there are none.
     restart_interval: u32,
-    segments: Segments<'a>,
+    segments: MarkerSegments<'a>,
 }
 
 #[derive(Clone, Copy)]
-struct Component {
+struct ComponentCoverage {
     identifier: u8,
     /// Blocks of an MCU.
     across: u32,
@@ -102,14 +102,14 @@ struct Component {
 }
 
 /// What the head of a scan says.
-struct Scan {
+struct ScanHeader {
     /// The components in it, and which codes they have, for DC and for AC.
     parts: Vec<(usize, [usize; 2])>,
     /// Whether blocks begin in it.
     is_first: bool,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> SegmentWalk<'a> {
     fn begin(&mut self, marker: u8, content: &[u8]) -> Option<()> {
         let [_, height, low_height, width, low_width, count, rest @ ..] = content else {
             return None;
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
         self.is_progressive = marker == 0xC2;
         self.components = components
             .iter()
-            .map(|&[identifier, sampling, _]| Component {
+            .map(|&[identifier, sampling, _]| ComponentCoverage {
                 identifier,
                 across: u32::from(sampling >> 4),
                 down: u32::from(sampling & 15),
@@ -137,7 +137,7 @@ impl<'a> Walk<'a> {
         (is_whole && are_usual && has_pixels).then_some(())
     }
 
-    fn scan(&self, head: &[u8]) -> Option<Scan> {
+    fn scan(&self, head: &[u8]) -> Option<ScanHeader> {
         let (&count, head) = head.split_first()?;
         let (parts, range) = head.split_at_checked(2 * usize::from(count))?;
         let &[first, _, precision] = range else {
@@ -154,14 +154,14 @@ impl<'a> Walk<'a> {
             .iter()
             .map(part)
             .collect::<Option<_>>()?;
-        (!parts.is_empty()).then_some(Scan {
+        (!parts.is_empty()).then_some(ScanHeader {
             parts,
             is_first: first == 0 && precision >> 4 == 0,
         })
     }
 
     /// Counts rows of the components of a scan.
-    fn cover(&mut self, scan: &Scan, rows: u32) {
+    fn cover(&mut self, scan: &ScanHeader, rows: u32) {
         if !scan.is_first {
             return;
         }
@@ -174,14 +174,15 @@ impl<'a> Walk<'a> {
     }
 
     /// The rows of pixels of which a scan that ends early has all blocks; `None` where it has what are no codes.
-    fn rows_of(&self, scan: &Scan, data: &[u8]) -> Option<u32> {
+    fn rows_of(&self, scan: &ScanHeader, data: &[u8]) -> Option<u32> {
         if !scan.is_first {
             return Some(0);
         }
-        let table = |codes: Option<crate::codecs::decode::jpeg::baseline::frame::Codes<'_>>| {
-            codes.and_then(|(counts, symbols)| Table::new(counts, symbols))
-        };
-        let most = |side: fn(&Component) -> u32| self.components.iter().map(side).max();
+        let table =
+            |codes: Option<crate::codecs::decode::jpeg::baseline::frame::HuffmanSpec<'_>>| {
+                codes.and_then(|(counts, symbols)| HuffmanTable::new(counts, symbols))
+            };
+        let most = |side: fn(&ComponentCoverage) -> u32| self.components.iter().map(side).max();
         let (most_across, most_down) = (most(|part| part.across)?, most(|part| part.down)?);
         let (width, height) = (self.width, self.height);
         let mut parts = Vec::with_capacity(scan.parts.len());
@@ -215,7 +216,7 @@ impl<'a> Walk<'a> {
                 8 * most_down,
             ),
         };
-        let mut bits = Bits::new(data);
+        let mut bits = ScanReader::new(data);
         let (mut until_restart, mut number) = (self.restart_interval, 0);
         for row in 0..down {
             for _ in 0..across {
@@ -259,7 +260,7 @@ impl<'a> Walk<'a> {
 }
 
 /// Passes over a block, or over the beginning of one. Tells whether it is one.
-fn pass_block(bits: &mut Bits<'_>, dc: &Table, ac: Option<&Table>) -> bool {
+fn pass_block(bits: &mut ScanReader<'_>, dc: &HuffmanTable, ac: Option<&HuffmanTable>) -> bool {
     if dc.read(bits).zeros == NO_CODE {
         return false;
     }

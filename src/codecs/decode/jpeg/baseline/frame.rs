@@ -6,10 +6,10 @@ use crate::pixels::Size;
 
 /// A picture of the common kind: samples of 8 bits, Huffman codes, all components in one scan, grey or YCbCr, with as many or twice as many
 /// samples of luma as of chroma on each axis.
-pub(crate) struct Frame<'a> {
+pub(crate) struct BaselineFrame<'a> {
     pub size: Size,
     /// Luma, then Cb and Cr where it is not grey.
-    pub components: Vec<Parameters<'a>>,
+    pub components: Vec<ComponentParameters<'a>>,
     /// MCUs from one restart marker to the next; 0 where there are none.
     pub restart_interval: u32,
     /// The bits, and what follows them.
@@ -17,39 +17,39 @@ pub(crate) struct Frame<'a> {
 }
 
 /// What is said of a component.
-pub(crate) struct Parameters<'a> {
+pub(crate) struct ComponentParameters<'a> {
     /// Blocks of an MCU.
     pub across: usize,
     pub down: usize,
     /// Steps in the order in which coefficients are coded.
     pub steps: [u16; 64],
-    pub dc: Codes<'a>,
-    pub ac: Codes<'a>,
+    pub dc: HuffmanSpec<'a>,
+    pub ac: HuffmanSpec<'a>,
 }
 
 /// How many codes there are of each length, and their symbols.
-pub(crate) type Codes<'a> = (&'a [u8; 16], &'a [u8]);
+pub(crate) type HuffmanSpec<'a> = (&'a [u8; 16], &'a [u8]);
 
 const COLORS: usize = 3;
 
 /// What the segments before a scan say.
 #[derive(Default)]
-pub(crate) struct Segments<'a> {
+pub(crate) struct MarkerSegments<'a> {
     /// Size, and identifier, sampling and quantisation table of each component.
     frame: Option<(Size, &'a [[u8; 3]])>,
     steps: [Option<[u16; 64]>; 4],
-    pub dc: [Option<Codes<'a>>; 4],
-    pub ac: [Option<Codes<'a>>; 4],
+    pub dc: [Option<HuffmanSpec<'a>>; 4],
+    pub ac: [Option<HuffmanSpec<'a>>; 4],
     restart_interval: u32,
     is_jfif: bool,
     /// What Adobe's marker says of the colours.
     transform: Option<u8>,
 }
 
-impl<'a> Frame<'a> {
+impl<'a> BaselineFrame<'a> {
     /// The frame of a file; `None` where it is of another kind, or odd in any way.
-    pub fn of(source: &'a [u8]) -> Option<Frame<'a>> {
-        let mut said = Segments::default();
+    pub fn of(source: &'a [u8]) -> Option<BaselineFrame<'a>> {
+        let mut said = MarkerSegments::default();
         for JpegSegment {
             marker,
             content,
@@ -77,7 +77,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-impl<'a> Segments<'a> {
+impl<'a> MarkerSegments<'a> {
     pub fn read_codes(&mut self, mut content: &'a [u8]) -> Option<()> {
         while let Some((&kind, rest)) = content.split_first() {
             let (counts, rest) = rest.split_first_chunk()?;
@@ -116,7 +116,7 @@ impl<'a> Segments<'a> {
     }
 
     /// The frame with its scan: its head, and what follows that.
-    fn frame(&self, head: &[u8], scan: &'a [u8]) -> Option<Frame<'a>> {
+    fn frame(&self, head: &[u8], scan: &'a [u8]) -> Option<BaselineFrame<'a>> {
         let (size, components) = self.frame?;
         if components.len() == COLORS && self.is_rgb(components) {
             return None;
@@ -141,7 +141,7 @@ impl<'a> Segments<'a> {
                         _ => return None,
                     };
                     (scanned == identifier).then_some(())?;
-                    Some(Parameters {
+                    Some(ComponentParameters {
                         across,
                         down,
                         steps: (*self.steps.get(usize::from(steps))?)?,
@@ -151,7 +151,7 @@ impl<'a> Segments<'a> {
                 },
             )
             .collect::<Option<_>>()?;
-        Some(Frame {
+        Some(BaselineFrame {
             size,
             components,
             restart_interval: self.restart_interval,

@@ -1,6 +1,6 @@
 //! Huffman codes, looked up together with the numbers that follow them (ITU-T T.81, annexes C and F.2.2).
 
-use crate::codecs::decode::jpeg::baseline::bits::Bits;
+use crate::codecs::decode::jpeg::baseline::bits::ScanReader;
 
 /// Bits that are looked up at once. Of a photograph's codes with their numbers, one of a hundred is longer.
 const LOOKED_UP: u32 = 10;
@@ -9,15 +9,21 @@ pub(crate) const LOOKS: u32 = 4;
 /// Bits that are looked up at once where numbers do not matter, and the most that is passed over by that.
 const PASSED: u32 = 10;
 const LONGEST_STRIDE: u32 = 14;
-const _: () = assert!(LOOKS * LONGEST_STRIDE <= Bits::FILLED, "bits for each look");
-const _: () = assert!(LOOKS * LOOKED_UP <= Bits::FILLED, "bits for each look");
+const _: () = assert!(
+    LOOKS * LONGEST_STRIDE <= ScanReader::FILLED,
+    "bits for each look"
+);
+const _: () = assert!(
+    LOOKS * LOOKED_UP <= ScanReader::FILLED,
+    "bits for each look"
+);
 /// The longest code.
 const LONGEST: u32 = 16;
 
 /// The codes of one table.
-pub(crate) struct Table {
+pub(crate) struct HuffmanTable {
     /// What the next bits say.
-    entries: [Entry; 1 << LOOKED_UP],
+    entries: [LookupEntry; 1 << LOOKED_UP],
     /// How far the next bits lead, where numbers do not matter.
     strides: [Stride; 1 << PASSED],
     /// By length: the first code that is longer, aligned to `LONGEST` bits; and the place of a symbol less its code.
@@ -43,39 +49,39 @@ pub(crate) const NO_CODE: usize = 64;
 /// that is here; whether that is elsewhere; 8 bits of zeros; 16 bits of the number, or of how many bits it has. Then the same of both: 7
 /// bits for their length; whether there is a second one; its 8 bits of zeros; its 16 bits of number.
 #[derive(Clone, Copy)]
-pub(crate) struct Entry(u64);
+pub(crate) struct LookupEntry(u64);
 
 /// From the lowest bit: 8 bits for the length of several codes with their numbers; 8 bits of the coefficients that they stand for, and
 /// `END`. Nothing fits in where the length is 0.
 #[derive(Clone, Copy)]
 struct Stride(u16);
 
-impl Entry {
+impl LookupEntry {
     const IN_PARTS: u64 = 0x80;
     /// The code itself is longer.
-    const LONG: Entry = Entry(Self::IN_PARTS);
+    const LONG: LookupEntry = LookupEntry(Self::IN_PARTS);
 
     /// What `bits` say, which begin with the code of a symbol.
-    fn new(symbol: u8, length: u32, bits: u32) -> Entry {
+    fn new(symbol: u8, length: u32, bits: u32) -> LookupEntry {
         let size = u32::from(symbol & 15);
         let zeros = u64::from(zeros(symbol)) << 8;
         if length + size > LOOKED_UP {
-            return Entry(u64::from(length | size << 16) | zeros | Self::IN_PARTS);
+            return LookupEntry(u64::from(length | size << 16) | zeros | Self::IN_PARTS);
         }
         let number = bits >> (LOOKED_UP - length - size) & ((1 << size) - 1);
         let value = u64::from(extended(number, size).cast_unsigned() << 16);
         let length = u64::from(length + size);
-        Entry(length | zeros | value | length << 32)
+        LookupEntry(length | zeros | value | length << 32)
     }
 
     /// The same with what comes next, if that is there wholly.
-    fn and(self, next: Entry) -> Entry {
+    fn and(self, next: LookupEntry) -> LookupEntry {
         let length = self.length() + next.length();
         if self.is_in_parts() || next.is_in_parts() || self.zeros() == END || length > LOOKED_UP {
             return self;
         }
         let second = u64::from(length) | 0x80 | (next.0 & 0xFFFF_FF00);
-        Entry(self.0 & 0xFFFF_FFFF | second << 32)
+        LookupEntry(self.0 & 0xFFFF_FFFF | second << 32)
     }
 
     /// Whether the number is not here.
@@ -143,10 +149,10 @@ fn extended(number: u32, size: u32) -> i32 {
     number.cast_signed() + least
 }
 
-impl Table {
+impl HuffmanTable {
     /// The table with so many codes of each length from 1 on, for these symbols; `None` where that is no table.
-    pub fn new(counts: &[u8; LONGEST as usize], symbols: &[u8]) -> Option<Table> {
-        let mut entries = [Entry::LONG; 1 << LOOKED_UP];
+    pub fn new(counts: &[u8; LONGEST as usize], symbols: &[u8]) -> Option<HuffmanTable> {
+        let mut entries = [LookupEntry::LONG; 1 << LOOKED_UP];
         let mut ends = [0; LONGEST as usize + 1];
         let mut places = [0; LONGEST as usize + 1];
         let (mut code, mut place) = (0_u32, 0);
@@ -155,7 +161,7 @@ impl Table {
             for &symbol in symbols.get(place..place + usize::from(count))? {
                 if let Some(spare) = LOOKED_UP.checked_sub(length) {
                     for bits in code << spare..(code + 1) << spare {
-                        *entries.get_mut(bits as usize)? = Entry::new(symbol, length, bits);
+                        *entries.get_mut(bits as usize)? = LookupEntry::new(symbol, length, bits);
                     }
                 }
                 code += 1;
@@ -172,7 +178,7 @@ impl Table {
             let first = entries[bits];
             first.and(entries[bits << first.length() & (entries.len() - 1)])
         };
-        Some(Table {
+        Some(HuffmanTable {
             strides,
             entries: std::array::from_fn(pair),
             ends,
@@ -188,20 +194,20 @@ impl Table {
 
     /// What the next bits say, as far as they are looked at. They are not left behind.
     #[inline(always)]
-    pub fn look(&self, bits: &Bits<'_>) -> Entry {
+    pub fn look(&self, bits: &ScanReader<'_>) -> LookupEntry {
         self.entries[bits.peek(LOOKED_UP) as usize]
     }
 
     /// The next symbol.
     #[inline(always)]
-    pub fn read(&self, bits: &mut Bits<'_>) -> Symbol {
+    pub fn read(&self, bits: &mut ScanReader<'_>) -> Symbol {
         bits.refill();
         self.read_entry(self.look(bits), bits)
     }
 
     /// The first symbol of what was looked at.
     #[inline(always)]
-    pub fn read_entry(&self, entry: Entry, bits: &mut Bits<'_>) -> Symbol {
+    pub fn read_entry(&self, entry: LookupEntry, bits: &mut ScanReader<'_>) -> Symbol {
         if !entry.is_in_parts() {
             bits.skip(entry.length());
             return Symbol {
@@ -230,7 +236,7 @@ impl Table {
     /// The zeros and the size of a code that is longer than what is looked up.
     #[cold]
     #[inline(never)]
-    fn read_long(&self, bits: &mut Bits<'_>) -> (usize, u32) {
+    fn read_long(&self, bits: &mut ScanReader<'_>) -> (usize, u32) {
         let next = bits.peek(LONGEST);
         for length in LOOKED_UP + 1..=LONGEST {
             if next < self.ends[length as usize] {
@@ -247,7 +253,7 @@ impl Table {
 
     /// Passes over what is left of a block from a coefficient on, and tells where that leads: to `END` or beyond it, to 64, or astray.
     #[inline(always)]
-    pub fn pass(&self, bits: &mut Bits<'_>, from: usize) -> usize {
+    pub fn pass(&self, bits: &mut ScanReader<'_>, from: usize) -> usize {
         let mut at = from;
         while at < 64 {
             bits.fill();
@@ -273,7 +279,7 @@ impl Table {
 
 impl Stride {
     /// As many symbols as there are in `bits`, of the last of which the number may lie beyond.
-    fn of(bits: usize, entries: &[Entry; 1 << LOOKED_UP]) -> Stride {
+    fn of(bits: usize, entries: &[LookupEntry; 1 << LOOKED_UP]) -> Stride {
         let (mut length, mut coefficients) = (0, 0);
         loop {
             let next = (bits << length) >> (PASSED - LOOKED_UP) & (entries.len() - 1);
@@ -306,14 +312,14 @@ impl Stride {
 #[cfg(test)]
 mod tests {
     use super::END;
+    use super::HuffmanTable;
     use super::NO_CODE;
     use super::Symbol;
-    use super::Table;
-    use crate::codecs::decode::jpeg::baseline::bits::Bits;
+    use crate::codecs::decode::jpeg::baseline::bits::ScanReader;
 
     /// A table with a code of each length from 1 to 16, the last of which is left out: 0, 10, 110, and so on.
-    fn unary(symbols: [u8; 16]) -> Table {
-        Table::new(&[1; 16], &symbols).expect("it is a table")
+    fn unary(symbols: [u8; 16]) -> HuffmanTable {
+        HuffmanTable::new(&[1; 16], &symbols).expect("it is a table")
     }
 
     /// Bits written as text, with a second before each byte of 255.
@@ -353,7 +359,7 @@ mod tests {
             for bits in ["000000000000000", "111111111111111", "010011000111010"] {
                 let bits = &bits[..size];
                 let data = packed(&format!("{code} {bits} 1010101010101010"));
-                let mut stream = Bits::new(&data);
+                let mut stream = ScanReader::new(&data);
                 let zeros = match symbol {
                     0 => END,
                     other => usize::from(other >> 4),
@@ -374,7 +380,7 @@ mod tests {
     fn bits_that_are_no_code_are_told() {
         let table = unary([1; 16]);
         let data = packed("1111111111111111");
-        assert_eq!(table.read(&mut Bits::new(&data)).zeros, NO_CODE);
+        assert_eq!(table.read(&mut ScanReader::new(&data)).zeros, NO_CODE);
     }
 
     #[test]
@@ -396,7 +402,7 @@ mod tests {
                     }
                 })
                 .collect();
-            let (mut read, mut passed) = (Bits::new(&data), Bits::new(&data));
+            let (mut read, mut passed) = (ScanReader::new(&data), ScanReader::new(&data));
             for from in [1, 5, 25, 60, 63] {
                 let mut at = from;
                 while at < 64 {
@@ -417,15 +423,18 @@ mod tests {
         let mut counts = [0; 16];
         counts[0] = 3;
         assert!(
-            Table::new(&counts, &[1, 2, 3]).is_none(),
+            HuffmanTable::new(&counts, &[1, 2, 3]).is_none(),
             "three codes of one bit"
         );
         counts[0] = 2;
-        assert!(Table::new(&counts, &[1]).is_none(), "a symbol is missing");
-        assert!(Table::new(&counts, &[1, 2]).is_some_and(|table| table.is_for_dc()));
-        assert!(Table::new(&counts, &[1, 12]).is_some_and(|table| !table.is_for_dc()));
         assert!(
-            Table::new(&[255; 16], &[0; 4080]).is_none(),
+            HuffmanTable::new(&counts, &[1]).is_none(),
+            "a symbol is missing"
+        );
+        assert!(HuffmanTable::new(&counts, &[1, 2]).is_some_and(|table| table.is_for_dc()));
+        assert!(HuffmanTable::new(&counts, &[1, 12]).is_some_and(|table| !table.is_for_dc()));
+        assert!(
+            HuffmanTable::new(&[255; 16], &[0; 4080]).is_none(),
             "more than there are"
         );
     }

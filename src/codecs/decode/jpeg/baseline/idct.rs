@@ -10,10 +10,10 @@ use std::f64::consts::PI;
 
 use crate::pixels::simd::LANES;
 use crate::pixels::simd::Lane;
-use crate::pixels::simd::Machine;
+use crate::pixels::simd::Simd;
 
 /// Eight blocks, coefficient by coefficient: rows of eight, from the lowest vertical frequency on.
-pub(crate) type Blocks = [Lane; 64];
+pub(crate) type CoefficientBlocks = [Lane; 64];
 
 /// By what a coefficient is multiplied, for one axis, before its transform to `points`.
 pub(crate) fn scale(points: usize, frequency: usize) -> f64 {
@@ -30,9 +30,9 @@ pub(crate) fn scale(points: usize, frequency: usize) -> f64 {
 /// Turns coefficients into samples of `points` across and down, the blocks side by side: rows that begin `stride` samples apart, the first
 /// one with `into`. Leaves zeros behind.
 #[inline(always)]
-pub(crate) fn inverse<M: Machine>(
+pub(crate) fn inverse<M: Simd>(
     points: (usize, usize),
-    blocks: &mut Blocks,
+    blocks: &mut CoefficientBlocks,
     into: &mut [f32],
     stride: usize,
 ) {
@@ -55,8 +55,8 @@ pub(crate) fn inverse<M: Machine>(
 }
 
 #[inline(always)]
-fn of<M: Machine, const ACROSS: usize, const DOWN: usize>(
-    blocks: &mut Blocks,
+fn of<M: Simd, const ACROSS: usize, const DOWN: usize>(
+    blocks: &mut CoefficientBlocks,
     into: &mut [f32],
     stride: usize,
 ) {
@@ -97,7 +97,7 @@ fn of<M: Machine, const ACROSS: usize, const DOWN: usize>(
 }
 
 #[inline(always)]
-fn one<M: Machine, const POINTS: usize>(values: &mut [M::Vector; POINTS]) {
+fn one<M: Simd, const POINTS: usize>(values: &mut [M::Vector; POINTS]) {
     match POINTS {
         8 => eight::<M>(values),
         6 => six::<M>(values),
@@ -109,7 +109,7 @@ fn one<M: Machine, const POINTS: usize>(values: &mut [M::Vector; POINTS]) {
 }
 
 #[inline(always)]
-fn two<M: Machine>(values: &mut [M::Vector]) {
+fn two<M: Simd>(values: &mut [M::Vector]) {
     let (even, odd) = (values[0], M::multiply(values[1], M::splat(FRAC_1_SQRT_2)));
     values[0] = M::add(even, odd);
     values[1] = M::subtract(even, odd);
@@ -120,7 +120,7 @@ const COS_1_8: f32 = 0.923_879_5;
 const COS_3_8: f32 = 0.382_683_43;
 
 #[inline(always)]
-fn four<M: Machine>(values: &mut [M::Vector]) {
+fn four<M: Simd>(values: &mut [M::Vector]) {
     let [a, b, c, d] = [0, 1, 2, 3].map(|at| values[at]);
     let outer = M::multiply_add(c, M::splat(FRAC_1_SQRT_2), a);
     let inner = M::multiply_add(c, M::splat(-FRAC_1_SQRT_2), a);
@@ -136,7 +136,7 @@ fn four<M: Machine>(values: &mut [M::Vector]) {
 const COS_1_6: f32 = 0.866_025_4;
 
 #[inline(always)]
-fn three<M: Machine>(values: &mut [M::Vector]) {
+fn three<M: Simd>(values: &mut [M::Vector]) {
     let [a, b, c] = [0, 1, 2].map(|at| values[at]);
     let outer = M::multiply_add(c, M::splat(0.5), a);
     let far = M::multiply(b, M::splat(COS_1_6));
@@ -150,7 +150,7 @@ const COS_1_12: f32 = 0.965_925_8;
 const COS_5_12: f32 = 0.258_819_04;
 
 #[inline(always)]
-fn six<M: Machine>(values: &mut [M::Vector]) {
+fn six<M: Simd>(values: &mut [M::Vector]) {
     let [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map(|at| values[at]);
     // Even frequencies are those of three points.
     let mut even = [a, c, e];
@@ -178,7 +178,7 @@ fn six<M: Machine>(values: &mut [M::Vector]) {
 /// Eight points by five multiplications, the others being part of `scale`: Y. Arai, T. Agui and M. Nakajima, "A fast DCT-SQ scheme for
 /// images", 1988.
 #[inline(always)]
-fn eight<M: Machine>(values: &mut [M::Vector]) {
+fn eight<M: Simd>(values: &mut [M::Vector]) {
     let [a, b, c, d, e, f, g, h] = [0, 1, 2, 3, 4, 5, 6, 7].map(|at| values[at]);
     let (add, sub) = (M::add, M::subtract);
     let by = |vector, number, sum| M::multiply_add(vector, M::splat(number), sum);
@@ -213,7 +213,7 @@ fn eight<M: Machine>(values: &mut [M::Vector]) {
 mod tests {
     use std::f64::consts::PI;
 
-    use super::Blocks;
+    use super::CoefficientBlocks;
     use super::inverse;
     use super::scale;
     use crate::pixels::simd::Baseline;
@@ -254,7 +254,7 @@ mod tests {
         ];
         for points @ (across, down) in sizes {
             let value = |lane: usize, at: usize| ((lane * 64 + at) * 37 % 101) as f64 - 50.0;
-            let mut blocks: Blocks = [[0.0; LANES]; 64];
+            let mut blocks: CoefficientBlocks = [[0.0; LANES]; 64];
             for (at, lanes) in blocks.iter_mut().enumerate() {
                 for (lane, sample) in lanes.iter_mut().enumerate() {
                     let scale = scale(across, at % 8) * scale(down, at / 8);

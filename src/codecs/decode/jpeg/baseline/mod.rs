@@ -24,15 +24,15 @@ use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::simd::Baseline;
 use crate::pixels::simd::LANES;
-use crate::pixels::simd::Machine;
-use bits::Bits;
-use color::Spread;
+use crate::pixels::simd::Simd;
+use bits::ScanReader;
+use color::ChromaUpsampler;
 use component::Component;
-use component::Place;
+use component::ComponentLayout;
 pub(crate) use coverage::Coverage;
 pub(crate) use coverage::coverage;
-use frame::Frame;
-use frame::Parameters;
+use frame::BaselineFrame;
+use frame::ComponentParameters;
 
 /// Whether a file is of the common kind, by its markers.
 #[cfg_attr(
@@ -43,16 +43,16 @@ use frame::Parameters;
     )
 )]
 pub(crate) fn is_common(source: &[u8]) -> bool {
-    Frame::of(source).is_some()
+    BaselineFrame::of(source).is_some()
 }
 
 /// The rows of a picture.
-pub(crate) struct Rows<'a> {
+pub(crate) struct BaselineDecoder<'a> {
     size: Size,
     /// Luma, then Cb and Cr where it is not grey.
     components: Vec<Component>,
-    spread: Spread,
-    bits: Bits<'a>,
+    spread: ChromaUpsampler,
+    bits: ScanReader<'a>,
     restart_interval: u32,
     /// MCUs before the next restart marker, and the number of that.
     until_restart: u32,
@@ -70,11 +70,11 @@ pub(crate) struct Rows<'a> {
     spent: Duration,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> BaselineDecoder<'a> {
     /// The rows of a picture at a fraction of its size, rounded up; `None` where it is not of the common kind, or there is no memory
     /// for them: then another decoder may try.
-    pub fn open(source: &'a [u8], scale: DecodeScale) -> Option<Rows<'a>> {
-        let frame = Frame::of(source)?;
+    pub fn open(source: &'a [u8], scale: DecodeScale) -> Option<BaselineDecoder<'a>> {
+        let frame = BaselineFrame::of(source)?;
         let first = frame.components.first()?;
         let (across, down) = (first.across, first.down);
         let of_source = |side: u32, samples: usize| (side as usize).div_ceil(8 * samples);
@@ -88,16 +88,16 @@ impl<'a> Rows<'a> {
             let blocks = (whole as usize * own).div_ceil(luma);
             (blocks * points).div_ceil(8)
         };
-        let spread = Spread {
+        let spread = ChromaUpsampler {
             across: across == 2 && eighths == 8,
             down: down == 2 && eighths == 8,
         };
-        let component = |parameters: &Parameters<'_>| {
+        let component = |parameters: &ComponentParameters<'_>| {
             let points = (
                 points(across, parameters.across),
                 points(down, parameters.down),
             );
-            let place = Place {
+            let place = ComponentLayout {
                 mcus,
                 points,
                 width: side(frame.size.width, across, parameters.across, points.0),
@@ -111,12 +111,12 @@ impl<'a> Rows<'a> {
             .iter()
             .map(component)
             .collect::<Option<_>>()?;
-        Some(Rows {
+        Some(BaselineDecoder {
             row: buffer::zeroed(components.len() * size.width as usize).ok()?,
             size,
             components,
             spread,
-            bits: Bits::new(frame.scan),
+            bits: ScanReader::new(frame.scan),
             restart_interval: frame.restart_interval,
             until_restart: frame.restart_interval,
             restart: 0,
@@ -132,7 +132,7 @@ impl<'a> Rows<'a> {
     /// Reads to the end, and tells whether all of the picture was there and as it should be.
     pub fn end(&mut self) -> bool {
         let started = Instant::now();
-        self.run(Step::End);
+        self.run(DecodeGoal::End);
         self.spent += started.elapsed();
         self.is_sound
     }
@@ -146,7 +146,7 @@ impl<'a> Rows<'a> {
         unsafe_code,
         reason = "calls code compiled for AVX2 once the processor is known to have it"
     )]
-    fn run(&mut self, step: Step) {
+    fn run(&mut self, step: DecodeGoal) {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
@@ -160,27 +160,27 @@ impl<'a> Rows<'a> {
 
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,fma,bmi2")]
-    fn run_avx2(&mut self, step: Step) {
+    fn run_avx2(&mut self, step: DecodeGoal) {
         self.run_for::<crate::pixels::simd::Avx2>(step);
     }
 
     #[inline(always)]
-    fn run_for<M: Machine>(&mut self, step: Step) {
+    fn run_for<M: Simd>(&mut self, step: DecodeGoal) {
         let needed = match step {
-            Step::Row(y) => {
+            DecodeGoal::Row(y) => {
                 let luma = y / self.components[0].rows();
                 let chroma = self.components.get(1).map_or(0, |chroma| {
                     self.spread.last_row(y).min(chroma.height - 1) / chroma.rows()
                 });
                 luma.max(chroma) + 1
             }
-            Step::End => self.mcu_rows,
+            DecodeGoal::End => self.mcu_rows,
         };
         while self.read < needed && self.is_sound {
             self.is_sound = self.read_mcus::<M>();
             self.read += 1;
         }
-        if let Step::Row(y) = step
+        if let DecodeGoal::Row(y) = step
             && self.is_sound
         {
             self.color::<M>(y);
@@ -190,7 +190,7 @@ impl<'a> Rows<'a> {
     /// Reads a row of MCUs. Tells whether it is all there.
     // Loops, not closures: these would not be compiled for the machine that this is inlined into.
     #[inline(always)]
-    fn read_mcus<M: Machine>(&mut self) -> bool {
+    fn read_mcus<M: Simd>(&mut self) -> bool {
         let row = self.read;
         for component in &mut self.components {
             component.advance(row * component.rows());
@@ -224,7 +224,7 @@ impl<'a> Rows<'a> {
     }
 
     #[inline(always)]
-    fn color<M: Machine>(&mut self, y: usize) {
+    fn color<M: Simd>(&mut self, y: usize) {
         match self.components.as_slice() {
             [luma, cb, cr] => {
                 let [blended, spread_cb, spread_cr] = &mut self.chroma;
@@ -239,14 +239,14 @@ impl<'a> Rows<'a> {
 
 /// What is to be done.
 #[derive(Clone, Copy)]
-enum Step {
+enum DecodeGoal {
     /// A row of pixels.
     Row(usize),
     /// Whatever is left.
     End,
 }
 
-impl pixels::Rows for Rows<'_> {
+impl pixels::Scanlines for BaselineDecoder<'_> {
     fn size(&self) -> Size {
         self.size
     }
@@ -261,7 +261,7 @@ impl pixels::Rows for Rows<'_> {
 
     fn row(&mut self, y: usize) -> &[f32] {
         let started = Instant::now();
-        self.run(Step::Row(y));
+        self.run(DecodeGoal::Row(y));
         self.spent += started.elapsed();
         &self.row
     }

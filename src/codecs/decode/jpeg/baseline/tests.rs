@@ -7,12 +7,12 @@ use proptest::prelude::ProptestConfig;
 use proptest::proptest;
 
 use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::jpeg::baseline::Rows;
+use crate::codecs::decode::jpeg::baseline::BaselineDecoder;
 use crate::codecs::decode::jpeg::library;
 use crate::codecs::decode::jpeg::resampled::at_scale;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
-use crate::pixels::Rows as _;
+use crate::pixels::Scanlines as _;
 use crate::pixels::Size;
 
 /// A picture with edges, gradients and colours, by its size.
@@ -69,7 +69,7 @@ fn file(size: Size, kind: &Kind) -> Vec<u8> {
 }
 
 fn rows(file: &[u8], scale: DecodeScale) -> Raster {
-    let mut rows = Rows::open(file, scale).expect("it is of the common kind");
+    let mut rows = BaselineDecoder::open(file, scale).expect("it is of the common kind");
     let raster = Raster::of(&mut rows).expect("there is memory");
     assert!(rows.end(), "the file is whole");
     raster
@@ -167,7 +167,7 @@ fn rows_may_be_left_out() {
         let length = whole.size.width as usize * 3;
         let all = whole.into_u8().expect("there is memory");
         for first in [0, 1, 7, 13, 15, 16] {
-            let mut rows = Rows::open(&file, scale).expect("it is of the common kind");
+            let mut rows = BaselineDecoder::open(&file, scale).expect("it is of the common kind");
             let row: Vec<u8> = rows
                 .row(first)
                 .iter()
@@ -191,7 +191,7 @@ fn what_is_of_another_kind_is_left_to_others() {
         ..USUAL
     };
     for kind in [progressive, wide] {
-        assert!(Rows::open(&file(size, &kind), DecodeScale::WHOLE).is_none());
+        assert!(BaselineDecoder::open(&file(size, &kind), DecodeScale::WHOLE).is_none());
     }
     let usual = file(size, &USUAL);
     let marker = |file: &[u8], marker: u8| {
@@ -209,10 +209,13 @@ fn what_is_of_another_kind_is_left_to_others() {
     ] {
         let mut odd = usual.clone();
         odd.splice(at..at + bytes.len(), bytes);
-        assert!(Rows::open(&odd, DecodeScale::WHOLE).is_none(), "at {at}");
+        assert!(
+            BaselineDecoder::open(&odd, DecodeScale::WHOLE).is_none(),
+            "at {at}"
+        );
     }
-    assert!(Rows::open(&usual[..frame + 12], DecodeScale::WHOLE).is_none());
-    assert!(Rows::open(b"\xFF\xD8", DecodeScale::WHOLE).is_none());
+    assert!(BaselineDecoder::open(&usual[..frame + 12], DecodeScale::WHOLE).is_none());
+    assert!(BaselineDecoder::open(b"\xFF\xD8", DecodeScale::WHOLE).is_none());
 }
 
 #[test]
@@ -228,13 +231,14 @@ fn what_ends_early_or_goes_astray_is_told() {
         let scan = scan.expect("it has a scan") + 14;
         for part in 1..20 {
             let end = scan + (file.len() - 2 - scan) * part / 20;
-            let mut rows = Rows::open(&file[..end], DecodeScale::WHOLE).expect("its head is whole");
+            let mut rows =
+                BaselineDecoder::open(&file[..end], DecodeScale::WHOLE).expect("its head is whole");
             Raster::of(&mut rows).expect("there is memory");
             assert!(!rows.end(), "{part} of 20 parts");
         }
         // Without its last marker, all of it is there.
-        let mut rows =
-            Rows::open(&file[..file.len() - 2], DecodeScale::WHOLE).expect("its head is whole");
+        let mut rows = BaselineDecoder::open(&file[..file.len() - 2], DecodeScale::WHOLE)
+            .expect("its head is whole");
         assert!(rows.end());
     }
 }
@@ -257,7 +261,7 @@ fn a_restart_marker_that_is_missing_or_out_of_order_is_told() {
         let mut odd = file.clone();
         odd.splice(second..second + 2, instead.iter().copied());
         assert!(
-            !Rows::open(&odd, DecodeScale::WHOLE)
+            !BaselineDecoder::open(&odd, DecodeScale::WHOLE)
                 .expect("its head is whole")
                 .end(),
             "{instead:?}"
@@ -292,7 +296,7 @@ proptest! {
         let at = at % file.len();
         let end = (at + bytes.len()).min(file.len());
         file.splice(at..end, bytes);
-        if let Some(mut rows) = Rows::open(&file, SCALES[scale]) {
+        if let Some(mut rows) = BaselineDecoder::open(&file, SCALES[scale]) {
             // Whatever it says its size is.
             for y in 0..rows.size().height.min(80) as usize {
                 rows.row(y);

@@ -81,7 +81,7 @@ impl Picture {
         head.extend(components.iter().flat_map(|component| [component + 1, 0]));
         // The first predictor, and all bits.
         head.extend([1, 0, 0]);
-        let mut bits = Bits::default();
+        let mut bits = ScanReader::default();
         for y in 0..self.size.height as usize {
             for x in 0..self.size.width as usize {
                 for &component in components {
@@ -128,14 +128,14 @@ fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
 }
 
 #[derive(Default)]
-struct Bits {
+struct ScanReader {
     bytes: Vec<u8>,
     /// Bits that do not fill a byte yet.
     rest: u32,
     count: u32,
 }
 
-impl Bits {
+impl ScanReader {
     fn push(&mut self, value: u32, count: u32) {
         for at in (0..count).rev() {
             self.rest = self.rest << 1 | value >> at & 1;

@@ -3,8 +3,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::jxl::frames::Frames;
 use crate::codecs::decode::jxl::frames::MOST;
+use crate::codecs::decode::jxl::frames::PictureFrames;
 use crate::codecs::decode::jxl::header;
 use crate::codecs::decode::jxl::tests::raster;
 use crate::pixels::Raster;
@@ -274,7 +274,7 @@ fn of_an_animation_the_frames_of_its_first_picture_count() {
     file.extend(shown(60, 10).bytes());
     let end = file.len();
     (0..5000).for_each(|_| file.extend(shown(70, 10).bytes()));
-    assert_eq!(Frames::of(&file).expect("few enough").end, Some(end));
+    assert_eq!(PictureFrames::of(&file).expect("few enough").end, Some(end));
     let raster = decoded(file).expect("few enough");
     assert!(
         raster

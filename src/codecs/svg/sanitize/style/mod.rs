@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use crate::codecs::svg::sanitize::reference;
 
 use self::tokens::Token;
-use self::tokens::Tokens;
+use self::tokens::Tokenizer;
 use self::tokens::unescaped;
 
 /// What stands for a function that is not known: it is none in any grammar, so that the declaration or selector around it is ignored.
@@ -55,24 +55,24 @@ pub(crate) fn filter(style: &str, limit: usize) -> Option<Cow<'_, str>> {
     } else {
         Cow::Borrowed(style)
     };
-    let mut tokens = Tokens::of(&style);
+    let mut tokens = Tokenizer::of(&style);
     let mut clean = String::with_capacity(style.len());
     // Whether a rule may begin: elsewhere one is a mistake in a value.
     let mut begins = true;
     while let Some((token, text)) = tokens.next() {
         let began = begins;
         begins = match token {
-            Token::Semicolon | Token::Open(b'{') | Token::Close(b'}') => true,
-            Token::Space | Token::Nothing | Token::Rule => began,
+            Token::Semicolon | Token::OpenBracket(b'{') | Token::CloseBracket(b'}') => true,
+            Token::Whitespace | Token::Comment | Token::AtKeyword => began,
             _ => false,
         };
         match token {
-            Token::Nothing => clean.push_str(GAP),
-            Token::Broken => {
+            Token::Comment => clean.push_str(GAP),
+            Token::Bad => {
                 clean.push_str(GAP);
                 clean.push_str(REMOVED);
             }
-            Token::OpenText(quote) => {
+            Token::UnclosedString(quote) => {
                 // As the end of the style closes it, where a backslash of its own is nothing.
                 let backslashes = text.bytes().rev().take_while(|byte| *byte == b'\\').count();
                 clean.push_str(&text[..text.len() - backslashes % 2]);
@@ -97,8 +97,8 @@ pub(crate) fn filter(style: &str, limit: usize) -> Option<Cow<'_, str>> {
                     clean.push_str(REMOVED);
                 }
             }
-            Token::Address(url) => push_address(&mut clean, &url),
-            Token::Rule => {
+            Token::Url(url) => push_address(&mut clean, &url),
+            Token::AtKeyword => {
                 let rest = tokens.rest();
                 let name = unescaped(&text[1..]).to_ascii_lowercase();
                 if listed(RULES, &name) {
@@ -117,19 +117,19 @@ pub(crate) fn filter(style: &str, limit: usize) -> Option<Cow<'_, str>> {
                 }
             }
             // Browsers do not agree which letters are part of a name, and so where a function begins.
-            Token::Open(b'(') if !clean.ends_with([' ', '\t', '\n', '(', ',', ':', '/']) => {
+            Token::OpenBracket(b'(') if !clean.ends_with([' ', '\t', '\n', '(', ',', ':', '/']) => {
                 clean.push_str(GAP);
                 clean.push_str(text);
             }
-            Token::Name if listed(PROPERTIES, &unescaped(text)) && tokens.is_property() => {
+            Token::Ident if listed(PROPERTIES, &unescaped(text)) && tokens.is_property() => {
                 clean.push_str("x-removed");
             }
-            Token::Name
-            | Token::Open(_)
-            | Token::Close(_)
+            Token::Ident
+            | Token::OpenBracket(_)
+            | Token::CloseBracket(_)
             | Token::Semicolon
-            | Token::Space
-            | Token::Text
+            | Token::Whitespace
+            | Token::String
             | Token::Other => {
                 clean.push_str(text);
             }

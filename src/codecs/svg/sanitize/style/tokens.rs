@@ -5,40 +5,40 @@ use std::borrow::Cow;
 /// What a piece of a style is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Token<'a> {
-    Space,
+    Whitespace,
     /// A comment, or what browsers skip where style sheets were hidden from older ones.
-    Nothing,
+    Comment,
     /// A text in quotes.
-    Text,
+    String,
     /// A text that only the end of the style ends, and its quote.
-    OpenText(char),
+    UnclosedString(char),
     /// A text with a line end in it, or an address with what may not be in one.
-    Broken,
+    Bad,
     /// An identifier.
-    Name,
+    Ident,
     /// A name and the parenthesis after it.
     Function,
     /// `url(` and an address without quotes, to the parenthesis.
-    Address(Cow<'a, str>),
+    Url(Cow<'a, str>),
     /// `@` and a name.
-    Rule,
-    Open(u8),
-    Close(u8),
+    AtKeyword,
+    OpenBracket(u8),
+    CloseBracket(u8),
     Semicolon,
     /// A number, with or without unit, a hash or a sign.
     Other,
 }
 
 #[derive(Clone, Copy)]
-pub(crate) struct Tokens<'a> {
+pub(crate) struct Tokenizer<'a> {
     style: &'a str,
     at: usize,
 }
 
-impl<'a> Tokens<'a> {
+impl<'a> Tokenizer<'a> {
     /// Line ends of `style` are line feeds.
     pub fn of(style: &'a str) -> Self {
-        Tokens { style, at: 0 }
+        Tokenizer { style, at: 0 }
     }
 
     /// What comes next.
@@ -52,8 +52,8 @@ impl<'a> Tokens<'a> {
         while let Some((token, _)) = self.next() {
             match token {
                 Token::Function => open.push(b')'),
-                Token::Open(bracket) => open.push(closing(bracket)),
-                Token::Close(bracket) if open.last() == Some(&bracket) => {
+                Token::OpenBracket(bracket) => open.push(closing(bracket)),
+                Token::CloseBracket(bracket) if open.last() == Some(&bracket) => {
                     open.pop();
                     if open.is_empty() {
                         return;
@@ -74,14 +74,14 @@ impl<'a> Tokens<'a> {
             };
             match token {
                 Token::Semicolon if open.is_empty() => return,
-                Token::Open(b'{') if open.is_empty() => return self.skip_block(b'}'),
-                Token::Close(b'}') if open.is_empty() => {
+                Token::OpenBracket(b'{') if open.is_empty() => return self.skip_block(b'}'),
+                Token::CloseBracket(b'}') if open.is_empty() => {
                     self.at = before;
                     return;
                 }
                 Token::Function => open.push(b')'),
-                Token::Open(bracket) => open.push(closing(bracket)),
-                Token::Close(bracket) if open.last() == Some(&bracket) => {
+                Token::OpenBracket(bracket) => open.push(closing(bracket)),
+                Token::CloseBracket(bracket) if open.last() == Some(&bracket) => {
                     open.pop();
                 }
                 _ => {}
@@ -93,8 +93,8 @@ impl<'a> Tokens<'a> {
     pub fn quoted_address(&mut self) -> Option<Cow<'a, str>> {
         let (token, text) = self.next_solid()?;
         let url = match token {
-            Token::Text => unescaped(&text[1..text.len() - 1]),
-            Token::OpenText(_) => return Some(unescaped(&text[1..])),
+            Token::String => unescaped(&text[1..text.len() - 1]),
+            Token::UnclosedString(_) => return Some(unescaped(&text[1..])),
             _ => {
                 self.skip_block(b')');
                 return None;
@@ -102,7 +102,7 @@ impl<'a> Tokens<'a> {
         };
         let before = self.at;
         match self.next_solid() {
-            Some((Token::Close(b')'), _)) | None => Some(url),
+            Some((Token::CloseBracket(b')'), _)) | None => Some(url),
             Some(_) => {
                 self.at = before;
                 self.skip_block(b')');
@@ -121,12 +121,12 @@ impl<'a> Tokens<'a> {
     pub fn skip_known_namespace(&mut self) -> bool {
         let mut rest = *self;
         let mut token = rest.next_solid();
-        if matches!(token, Some((Token::Name, _))) {
+        if matches!(token, Some((Token::Ident, _))) {
             token = rest.next_solid();
         }
         let name = match token {
-            Some((Token::Address(name), _)) => Some(name),
-            Some((Token::Text, text)) => Some(unescaped(&text[1..text.len() - 1])),
+            Some((Token::Url(name), _)) => Some(name),
+            Some((Token::String, text)) => Some(unescaped(&text[1..text.len() - 1])),
             Some((Token::Function, text)) if text.eq_ignore_ascii_case("url(") => {
                 rest.quoted_address()
             }
@@ -143,7 +143,7 @@ impl<'a> Tokens<'a> {
     fn next_solid(&mut self) -> Option<(Token<'a>, &'a str)> {
         loop {
             let next = self.next()?;
-            if !matches!(next.0, Token::Space | Token::Nothing) {
+            if !matches!(next.0, Token::Whitespace | Token::Comment) {
                 return Some(next);
             }
         }
@@ -157,7 +157,7 @@ impl<'a> Tokens<'a> {
             b' ' | b'\t' | b'\n' | 0x0C => {
                 let is_space = |byte: &u8| b" \t\n\x0C".contains(byte);
                 self.at += bytes.iter().take_while(|byte| is_space(byte)).count();
-                Token::Space
+                Token::Whitespace
             }
             quote @ (b'"' | b'\'') => self.text(quote),
             b'#' if self.is_name(from + 1) || self.begins_escape(from + 1) => {
@@ -165,23 +165,23 @@ impl<'a> Tokens<'a> {
                 Token::Other
             }
             b'+' | b'.' | b'0'..=b'9' | b'-' if self.begins_number(from) => self.number(),
-            b'-' if bytes.starts_with(b"-->") => self.take(3, Token::Nothing),
-            b'<' if bytes.starts_with(b"<!--") => self.take(4, Token::Nothing),
+            b'-' if bytes.starts_with(b"-->") => self.take(3, Token::Comment),
+            b'<' if bytes.starts_with(b"<!--") => self.take(4, Token::Comment),
             b'/' if bytes.starts_with(b"/*") => {
                 self.at = self.style[from + 2..]
                     .find("*/")
                     .map_or(self.style.len(), |end| from + 2 + end + 2);
-                Token::Nothing
+                Token::Comment
             }
             b'@' if self.begins_name(from + 1) => {
                 self.at = self.name_end(from + 1);
-                Token::Rule
+                Token::AtKeyword
             }
             _ if self.begins_name(from) => self.name(),
             // An escape of a line end is none, and is ignored with what it is in.
-            b'\\' => self.take(1, Token::Nothing),
-            bracket @ (b'(' | b'[' | b'{') => self.take(1, Token::Open(bracket)),
-            bracket @ (b')' | b']' | b'}') => self.take(1, Token::Close(bracket)),
+            b'\\' => self.take(1, Token::Comment),
+            bracket @ (b'(' | b'[' | b'{') => self.take(1, Token::OpenBracket(bracket)),
+            bracket @ (b')' | b']' | b'}') => self.take(1, Token::CloseBracket(bracket)),
             b';' => self.take(1, Token::Semicolon),
             _ => self.take(1, Token::Other),
         };
@@ -204,7 +204,7 @@ impl<'a> Tokens<'a> {
             match byte {
                 b'\n' | 0x0C => {
                     self.at -= 1;
-                    return Token::Broken;
+                    return Token::Bad;
                 }
                 // A line end goes on in the next line, and one after digits belongs to them.
                 b'\\' => {
@@ -214,11 +214,11 @@ impl<'a> Tokens<'a> {
                         self.at + 1
                     };
                 }
-                _ if byte == quote => return Token::Text,
+                _ if byte == quote => return Token::String,
                 _ => {}
             }
         }
-        Token::OpenText(char::from(quote))
+        Token::UnclosedString(char::from(quote))
     }
 
     fn number(&mut self) -> Token<'a> {
@@ -255,7 +255,7 @@ impl<'a> Tokens<'a> {
         let from = self.at;
         self.at = self.name_end(from);
         if self.byte(self.at) != Some(b'(') {
-            return Token::Name;
+            return Token::Ident;
         }
         let name = &self.style[from..self.at];
         self.at += 1;
@@ -278,14 +278,14 @@ impl<'a> Tokens<'a> {
                 None | Some(b')') => {
                     let url = unescaped(&self.style[from..self.at]);
                     self.at = self.style.len().min(self.at + 1);
-                    return Token::Address(url);
+                    return Token::Url(url);
                 }
                 Some(b' ' | b'\t' | b'\n' | 0x0C) => {
                     let url = &self.style[from..self.at];
                     let rest = self.style[self.at..].trim_start_matches([' ', '\t', '\n', '\x0C']);
                     if rest.is_empty() || rest.starts_with(')') {
                         self.at = self.style.len() - rest.len() + usize::from(!rest.is_empty());
-                        return Token::Address(unescaped(url));
+                        return Token::Url(unescaped(url));
                     }
                     return self.broken_address();
                 }
@@ -311,7 +311,7 @@ impl<'a> Tokens<'a> {
                 break;
             }
         }
-        Token::Broken
+        Token::Bad
     }
 
     /// Whether the byte there may be within a name. All letters beyond ASCII may, whole.

@@ -216,6 +216,8 @@ pub(crate) fn pixels_there_are(
 ) -> Result<(DecodedImage, Option<Truncation>), TransformError> {
     let error = match pixels(source, header, scale) {
         Ok(decoded) => return Ok((decoded, None)),
+        // Where there is no memory, nothing is known of the end.
+        Err(TransformError::Pixels(refusal)) => return Err(refusal.into()),
         Err(error) => error,
     };
     if header.format != SourceFormat::Jpeg || truncated == TruncatedSources::Refuse {

@@ -98,6 +98,8 @@ impl<'a> FrameReader<'a> {
                 self.is_started = true;
                 Ok(Some(frame))
             }
+            // The frames are there, and there is no memory for them.
+            Err(TransformError::Pixels(refusal)) => Err(refusal.into()),
             Ok(None) | Err(_) if self.is_started => {
                 self.is_ended = true;
                 Ok(None)

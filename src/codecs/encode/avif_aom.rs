@@ -29,6 +29,7 @@ use crate::pixels::Plane;
 use crate::pixels::Size;
 use crate::pixels::Subsampling;
 use crate::pixels::buffer;
+use crate::pixels::buffer::Output;
 
 /// libaom's quantiser, 0 best and 63 worst, for the look of a JPEG of that quality: the same median of SSIMULACRA2 over 15 photographs and
 /// 5 drawings, 800 pixels wide, at speed 5 (`make bench-calibrate`). From 90 on, chroma is full in both.
@@ -122,7 +123,18 @@ pub(crate) fn encode(
         .set_full_color_range(true)
         .set_monochrome(monochrome)
         .set_chroma_subsampling((halved, halved));
-    Ok(container.to_vec(&color, alpha.as_deref(), size.width, size.height, 8))
+    let mut file = Output::default();
+    let end = container
+        .write(
+            &mut file,
+            &color,
+            alpha.as_deref(),
+            size.width,
+            size.height,
+            8,
+        )
+        .map_err(failed);
+    file.finish(end)
 }
 
 #[expect(

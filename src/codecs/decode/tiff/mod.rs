@@ -7,9 +7,11 @@ mod samples;
 
 use tiff::ColorType;
 use tiff::TiffError;
+use tiff::decoder::BufferLayoutPreference;
 use tiff::decoder::ChunkType;
 use tiff::decoder::Decoder;
 use tiff::decoder::DecodingResult;
+use tiff::decoder::DecodingSampleType;
 use tiff::decoder::Limits;
 use tiff::tags::CompressionMethod;
 use tiff::tags::PhotometricInterpretation;
@@ -104,15 +106,18 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
         .transpose()?;
     let alpha = extra_samples(&mut decoder).first().copied();
 
-    limits.decoding_buffer_size =
-        usize::try_from(size.area() * layout.bytes_per_pixel()).unwrap_or(usize::MAX);
+    let most = usize::try_from(size.area() * layout.bytes_per_pixel()).unwrap_or(usize::MAX);
+    limits.decoding_buffer_size = most;
     limits.intermediate_buffer_size = source.len();
     let mut decoder = decoder.with_limits(limits);
-    let mut decoded = DecodingResult::U8(Vec::new());
-    let stored = decoder.read_image_to_buffer(&mut decoded).map_err(failed)?;
-    if decoded.as_buffer(0).byte_len() < stored.complete_len {
+    let stored = decoder.image_buffer_layout().map_err(failed)?;
+    if stored.complete_len > most {
         return Err(broken("more planes than its header says"));
     }
+    let mut decoded = buffer_for(&stored)?;
+    decoder
+        .read_image_bytes(decoded.as_buffer(0).as_bytes_mut())
+        .map_err(failed)?;
     let samples = unpacked(decoded, size, layout)?;
     let samples = match samples {
         Samples::U8(samples) => Samples::U8(interleaved(samples, stored.planes)?),
@@ -161,6 +166,23 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
 
 fn open<'a>(source: &'a [u8], page: &Page) -> Result<TiffDecoder<'a>, TransformError> {
     Decoder::new(PageReader::new(source, page)).map_err(failed)
+}
+
+/// Room for all samples as they are stored. The decoder would end the process where there is no memory for them.
+fn buffer_for(stored: &BufferLayoutPreference) -> Result<DecodingResult, TransformError> {
+    let count = |bytes: usize| stored.complete_len.div_ceil(bytes);
+    Ok(match stored.sample_type {
+        Some(DecodingSampleType::U8) => DecodingResult::U8(buffer::zeroed(count(1))?),
+        Some(DecodingSampleType::U16) => DecodingResult::U16(buffer::zeroed(count(2))?),
+        Some(DecodingSampleType::U32) => DecodingResult::U32(buffer::zeroed(count(4))?),
+        Some(DecodingSampleType::U64) => DecodingResult::U64(buffer::zeroed(count(8))?),
+        Some(DecodingSampleType::F16) => {
+            DecodingResult::F16(buffer::filled(Default::default(), count(2))?)
+        }
+        Some(DecodingSampleType::F32) => DecodingResult::F32(buffer::zeroed(count(4))?),
+        Some(DecodingSampleType::F64) => DecodingResult::F64(buffer::zeroed(count(8))?),
+        _ => return Err(unsupported("with samples that have a sign")),
+    })
 }
 
 /// Refuses by name what is compressed in a way that is not read, before anything is reserved for its pixels.

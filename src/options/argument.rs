@@ -35,7 +35,7 @@ impl Argument<'_> {
         let text = synonym.map_or(given, |(_, word)| word);
         if synonym.is_some() {
             strict_only.add(format_args!(
-                "option `{name}` knows no `{given}`, only `{text}`"
+                "option `{name}` must be `{text}`, got `{given}`"
             ));
         }
         if let Some((value, warning)) = T::clamp(text) {

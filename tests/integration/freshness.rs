@@ -54,7 +54,7 @@ fn life(reply: &Reply) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn every_origin_may_have_a_floor_a_ceiling_and_a_default_of_its_own() {
+async fn every_origin_may_have_its_own_min_max_and_default_ttl() {
     let origin = TestOrigin::start().await;
     let other = TestOrigin::start().await;
     for (path, control) in [
@@ -70,8 +70,8 @@ async fn every_origin_may_have_a_floor_a_ceiling_and_a_default_of_its_own() {
         }
     }
     let text = format!(
-        "[[rule]]\nsources = [\"{0}/themes\"]\nmin_ttl = \"2 h\"\ndefault = \"3 h\"\nmax_ttl = \"4 h\"\n\
-         [[rule]]\nsources = [\"x.test\", \"{0}\"]\nmin_ttl = \"0 s\"\ndefault = \"5 min\"\n\
+        "[[rule]]\nsources = [\"{0}/themes\"]\nmin_ttl = \"2 h\"\ndefault_ttl = \"3 h\"\nmax_ttl = \"4 h\"\n\
+         [[rule]]\nsources = [\"x.test\", \"{0}\"]\nmin_ttl = \"0 s\"\ndefault_ttl = \"5 min\"\n\
          [[rule]]\nsources = [\"{0}/themes\", \"zone\"]\nmin_ttl = \"9 h\"\n",
         origin.authority()
     );

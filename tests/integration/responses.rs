@@ -312,7 +312,7 @@ async fn section_6_3_head_is_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn section_6_1_cache_control_is_the_origins_with_a_floor_of_an_hour() {
+async fn section_6_1_cache_control_is_the_origins_with_a_min_ttl_of_an_hour() {
     let (origin, proxy) = world().await;
     let restrictive = "cf-images 299 \"cache-control is too restrictive\"";
     for (path, said, expected, warning) in [

@@ -4,11 +4,7 @@
 
 use std::env;
 
-#[expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "cargo asks and is told this way"
-)]
+#[expect(clippy::disallowed_methods, reason = "cargo tells things this way")]
 fn main() {
     println!("cargo:rerun-if-changed=.cargo/build.rs");
     let is_elf = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux");

@@ -333,13 +333,13 @@ fn broken(what: &str) -> TransformError {
 
 #[cfg(test)]
 mod tests {
-    use crate::codecs::decode::Wanted;
+    use crate::codecs::decode::DecodeScale;
     use crate::codecs::decode::header;
     use crate::codecs::decode::pixels;
     use crate::codecs::encode;
     use crate::codecs::encode::Picture;
     use crate::codecs::encode::Settings;
-    use crate::codecs::sniff::Kind;
+    use crate::codecs::sniff::SourceFormat;
     use crate::options::Effort;
     use crate::options::Format;
     use crate::options::Quality;
@@ -365,9 +365,9 @@ mod tests {
         }
 
         let header = header(&file).expect("a container");
-        assert_eq!((header.kind, header.size), (Kind::Heic, size));
+        assert_eq!((header.format, header.size), (SourceFormat::Heic, size));
         // Some builds of libheif have no decoder for it.
-        if let Ok(decoded) = pixels(&file, &header, Wanted::WHOLE) {
+        if let Ok(decoded) = pixels(&file, &header, DecodeScale::WHOLE) {
             let Samples::U8(samples) = decoded.raster.samples else {
                 panic!("8 bits");
             };

@@ -29,7 +29,7 @@ use crate::pixels::Plane;
 use crate::pixels::Size;
 use crate::pixels::Subsampling;
 use crate::pixels::buffer;
-use crate::pixels::buffer::Output;
+use crate::pixels::buffer::FileBuffer;
 
 /// libaom's quantiser, 0 best and 63 worst, for the look of a JPEG of that quality: the same median of SSIMULACRA2 over 15 photographs and
 /// 5 drawings, 800 pixels wide, at speed 5 (`make bench-calibrate`). From 90 on, chroma is full in both.
@@ -123,7 +123,7 @@ pub(crate) fn encode(
         .set_full_color_range(true)
         .set_monochrome(monochrome)
         .set_chroma_subsampling((halved, halved));
-    let mut file = Output::default();
+    let mut file = FileBuffer::default();
     let end = container
         .write(
             &mut file,

@@ -1,4 +1,4 @@
-//! What an animation is between the codecs: how many frames, how often, and each picture with the time it is shown.
+//! The values that describe an animation between its decoder and its encoder: frame count, loop count, and each frame with its delay.
 use std::ops::Range;
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Raster;
 use crate::pixels::Size;
 
-/// How often an animation is played in all; 0 is for ever.
+/// How many times an animation is played in total; 0 means for ever.
 ///
-/// WebP and APNG store this number. GIF stores how often it is *repeated*, so one less, and leaves it out for a single play.
+/// WebP and APNG store this number. GIF stores how often the animation is *repeated*, which is one less, and stores nothing for a single
+/// play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LoopCount(pub u32);
 
@@ -19,33 +20,33 @@ impl LoopCount {
     pub const ONCE: LoopCount = LoopCount(1);
 }
 
-/// What is known of an animation before its frames are decoded.
+/// What the structure of a file says about an animation, before any frame is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Animation {
-    /// Frames whose data is there, at least 2. Damage inside the data is found on decoding, so fewer may come.
+    /// Frames whose data is complete, at least 2. Damage inside the data is found only by decoding, so fewer frames may come out.
     pub frames: u32,
     pub loops: LoopCount,
     /// Size of the canvas.
     pub size: Size,
-    /// Bytes of the largest frame as it is decoded, beside the canvas.
+    /// Bytes that the largest frame takes while it is decoded, in addition to the canvas.
     pub frame_bytes: u64,
 }
 
-/// A whole picture of an animation, composed from what came before it.
+/// One complete picture of an animation, composed onto the frames before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AnimationFrame {
-    /// RGBA of 8 bits, alpha not premultiplied, always of the size of the canvas.
+    /// RGBA of 8 bits, alpha not premultiplied, always as large as the canvas.
     pub raster: Raster,
-    /// How long it is shown, as stored.
+    /// How long the frame is shown, as the file stores it.
     pub delay: Duration,
 }
 
-/// The delay that an output of `format` stores for one that a source of `source_format` stores.
+/// The delay to store in an output of `format` for a delay stored in a source of `source_format`.
 ///
-/// A delay of up to 10 ms asks for "as fast as possible", by people who saw what browsers make of it: every one of them shows
-/// such a frame for 100 ms, in every format (Chromium `DeferredImageDecoder::FrameDurationAtIndex`, Gecko
-/// `FrameTimeout::Normalize`, WebKit `ImageSource`). Players outside of browsers obey a WebP and disobey a GIF. So within a format
-/// the number stays as it is, and from one to another it becomes what was seen.
+/// A delay of 10 ms or less means "as fast as possible", but every browser shows such a frame for 100 ms, in every format (Chromium
+/// `DeferredImageDecoder::FrameDurationAtIndex`, Gecko `FrameTimeout::Normalize`, WebKit `ImageSource`). Players outside of browsers follow
+/// the number in a WebP and ignore it in a GIF. So the number stays as it is within one format, and becomes the 100 ms that people saw when
+/// the format changes.
 pub(crate) fn delay_in(format: Format, source_format: SourceFormat, stored: Duration) -> Duration {
     const TOO_FAST: Duration = Duration::from_millis(10);
     const SHOWN: Duration = Duration::from_millis(100);
@@ -60,7 +61,7 @@ pub(crate) fn delay_in(format: Format, source_format: SourceFormat, stored: Dura
     }
 }
 
-/// A rectangle of whole pixels of a canvas. It may reach beyond the canvas, and be empty.
+/// A rectangle of whole pixels on a canvas. It may reach beyond the canvas, and may be empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Area {
     pub left: u32,
@@ -75,7 +76,7 @@ impl Area {
         size: Size::new(0, 0),
     };
 
-    /// All of a canvas.
+    /// The whole canvas.
     pub const fn whole(size: Size) -> Self {
         Area {
             left: 0,
@@ -88,7 +89,7 @@ impl Area {
         self.size.width == 0 || self.size.height == 0
     }
 
-    /// The part inside a canvas. Its top left pixel stays the same one, unless nothing is left.
+    /// The part inside a canvas. Its top left pixel stays the same, unless nothing is left.
     pub fn within(self, canvas: Size) -> Self {
         let size = Size::new(
             self.size.width.min(canvas.width.saturating_sub(self.left)),
@@ -116,7 +117,7 @@ impl Area {
         }
     }
 
-    /// Indices of the pixels of each row, on a canvas that holds the area and whose rows are `width` pixels.
+    /// The pixel indices of each row of the area, on a canvas that contains it and has rows of `width` pixels.
     pub fn rows(self, width: u32) -> impl Iterator<Item = Range<usize>> {
         let rows = if self.is_empty() { 0 } else { self.size.height };
         (0..rows as usize).map(move |row| {

@@ -1,4 +1,4 @@
-//! What can go wrong between the bytes of a source and those of a picture.
+//! Errors of decoding, transforming and encoding a picture.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use crate::codecs::sniff::UnsupportedFormat;
 use crate::pixels::Size;
 use crate::pixels::error::PixelError;
 
-/// What every build reads, as the texts of the errors list it.
+/// The formats that every build decodes, for the texts of errors.
 const SOURCES: &str = "JPEG, PNG, WebP, GIF, AVIF, JPEG XL, TIFF, BMP, ICO, PNM, QOI or SVG";
 
-/// Why a source could not be made into the picture that was asked for.
+/// Why a source could not be turned into the requested picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransformError {
-    /// The bytes are of no kind that shows a picture.
+    /// The bytes are not a picture in any known format.
     NotAnImage,
-    /// A picture of a kind that is no source.
+    /// A picture in a format that is recognised but not decoded.
     UnsupportedFormat(UnsupportedFormat),
-    /// A picture of a kind that is a source, coded in a way that is not read: what it is, in words.
+    /// A format that is decoded, with a coding that is not: a description of that coding.
     UnsupportedCoding(String),
-    /// A picture of pixels was asked for as a drawing.
+    /// SVG output was requested from a source made of pixels.
     NotADrawing,
     /// A side of zero pixels.
     ZeroSized,

@@ -1,35 +1,35 @@
-//! The limits of the section `[limits]` that a render must stay within.
+//! The limits that one render must stay within, from the section `[limits]`.
 
 use serde::Deserialize;
 
 use crate::units::ByteSize;
 
-/// What bounds one render, from the section `[limits]`.
+/// The limits of one render, from the section `[limits]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Pixels of a source, all of them: width times height.
+    /// Pixels of a source: width times height.
     pub source_pixels: u64,
     /// The longest side of an output, in pixels.
     pub output_side: u32,
-    /// What one render may hold, by the estimate from its header.
+    /// Memory that one render may take, by the estimate made from its header.
     pub render_memory: ByteSize,
-    /// Pixels of the largest AVIF output; what is larger becomes WebP.
+    /// Pixels of the largest AVIF output; larger outputs become WebP.
     pub avif_pixels: u64,
-    /// Pixels of all frames of an animation together; what is larger is not transformed.
+    /// Pixels of all frames of an animation together; larger animations are not transformed.
     pub animation_pixels: u64,
-    /// What becomes of animations that are larger.
+    /// What is answered for animations that are larger.
     pub large_animations: LargeAnimations,
-    /// Whether an SVG may become a picture of pixels.
+    /// Whether an SVG may be rasterized.
     pub rasterize_svg: bool,
-    /// What becomes of a JPEG that lacks its end.
+    /// What is answered for a JPEG whose end is missing.
     pub truncated: TruncatedSources,
 }
 
-/// What is answered for a source that lacks its end, as one whose upload was broken off or is still under way.
+/// What is answered for a source whose end is missing, because its upload broke off or is still running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TruncatedSources {
-    /// What there is of it, with a warning, if nine tenths of its rows or more are there.
+    /// The rows that are there, with a warning, if they are nine tenths of all rows or more.
     #[default]
     Show,
     /// An error.
@@ -40,7 +40,7 @@ pub enum TruncatedSources {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LargeAnimations {
-    /// The source as it is.
+    /// The source, unchanged.
     #[default]
     Original,
     /// Its first frame, transformed.
@@ -48,8 +48,8 @@ pub enum LargeAnimations {
 }
 
 impl Limits {
-    /// How renders within these limits, by the codecs of this build, come out differently from others of the same recipe: part of
-    /// the name that a rendition is kept under. What is refused is not kept, so mere ceilings are not in it.
+    /// The settings and codecs that change the bytes of a rendition, as a part of its cache key. Limits that only refuse a render are left
+    /// out, because a refused render is not cached.
     pub fn render_fingerprint(&self) -> String {
         let Limits {
             source_pixels: _,

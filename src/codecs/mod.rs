@@ -1,4 +1,4 @@
-//! Bytes to pixels and back: one module for each format, the metadata of files, and SVG.
+//! Files to pixels and back: one module for each format, the metadata of files, and SVG.
 
 pub(crate) mod animation;
 pub(crate) mod decode;

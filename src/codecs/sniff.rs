@@ -1,10 +1,10 @@
-//! What the bytes of a source are, by what they begin with. Extension and Content-Type are never believed.
+//! Recognises the format of a source by its first bytes. File extension and Content-Type are never trusted.
 
 use crate::options::Format;
 
 use crate::codecs::svg;
 
-/// The format of a file that is, or might be, a source.
+/// The format of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SourceFormat {
     Jpeg,
@@ -15,21 +15,21 @@ pub(crate) enum SourceFormat {
     JpegXl,
     Tiff,
     Bmp,
-    /// Windows icons, and cursors, which differ by one byte.
+    /// Windows icons and cursors, which differ in one byte.
     Ico,
-    /// PBM, PGM, PPM and PAM: one family.
+    /// PBM, PGM, PPM and PAM, which are one family.
     Pnm,
     Qoi,
-    /// Decoded where the build has libheif, and otherwise refused with a text that says how to get it.
+    /// Decoded if the build has libheif; otherwise refused with a text that says how to get a build with it.
     Heic,
-    /// A drawing: cleaned, not decoded.
+    /// A drawing, which is sanitized and not decoded.
     Svg,
-    /// Recognised, and refused by name.
+    /// Recognised, and refused by its name.
     Unsupported(UnsupportedFormat),
 }
 
 impl SourceFormat {
-    /// The output format that this is, if it is one.
+    /// The output format with the same name, if there is one.
     pub const fn as_output(self) -> Option<Format> {
         match self {
             SourceFormat::Jpeg => Some(Format::Jpeg),
@@ -42,7 +42,7 @@ impl SourceFormat {
         }
     }
 
-    /// The media type that a description of the source names.
+    /// The media type, as `format=json` reports it.
     pub const fn mime(self) -> &'static str {
         match self {
             SourceFormat::Jpeg => "image/jpeg",
@@ -65,10 +65,10 @@ impl SourceFormat {
     }
 }
 
-/// Kinds of pictures that are not decoded.
+/// Picture formats that are recognised but not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnsupportedFormat {
-    /// In a build without libheif.
+    /// Only in a build without libheif.
     Heic,
     Psd,
     Jpeg2000,
@@ -76,12 +76,12 @@ pub enum UnsupportedFormat {
 }
 
 impl UnsupportedFormat {
-    /// Kinds that Cloudflare counts among pictures that it will not convert, apart from those it does not know.
+    /// Whether Cloudflare recognises the format as a picture, and answers with another error than for unknown data.
     pub const fn is_known_to_cloudflare(self) -> bool {
         matches!(self, UnsupportedFormat::Heic)
     }
 
-    /// The name that people know it by.
+    /// The usual name of the format.
     pub const fn name(self) -> &'static str {
         match self {
             UnsupportedFormat::Heic => "HEIC",
@@ -92,7 +92,7 @@ impl UnsupportedFormat {
     }
 }
 
-/// Recognises a file by its first bytes; `None` is nothing that shows a picture.
+/// Recognises a file by its first bytes; `None` if it is no known picture format.
 pub(crate) fn sniff(bytes: &[u8]) -> Option<SourceFormat> {
     let format = match bytes {
         [0xFF, 0xD8, 0xFF, ..] => SourceFormat::Jpeg,
@@ -173,8 +173,8 @@ fn iso_media(bytes: &[u8]) -> Option<SourceFormat> {
         .then_some(SourceFormat::Heic)
 }
 
-/// Two letters begin many texts: the length of the second header is one of those that were ever defined, or the reserved words are
-/// zero, as they should be.
+/// Many texts begin with the same two letters, so either the length of the second header must be one that was ever defined, or the reserved
+/// words must be zero, as the format demands.
 fn is_bmp(bytes: &[u8]) -> bool {
     let length = bytes
         .get(14..18)
@@ -184,7 +184,7 @@ fn is_bmp(bytes: &[u8]) -> bool {
         || bytes.get(6..10) == Some(&[0; 4])
 }
 
-/// A directory that begins with an entry which could be: its picture has bytes, and they come after the directory.
+/// Whether the first directory entry is plausible: its picture has bytes, and they come after the directory.
 fn is_ico(bytes: &[u8]) -> bool {
     let (Some(count), Some(entry)) = (bytes.get(4..6), bytes.get(6..22)) else {
         return false;
@@ -195,9 +195,9 @@ fn is_ico(bytes: &[u8]) -> bool {
     count > 0 && word(8) > 0 && word(12) >= 6 + 16 * count
 }
 
-/// After the digit comes white space and then, perhaps behind comments, the width; in P7 a line.
+/// After the digit comes white space and then the width, perhaps after comments; in P7 a line ends there.
 fn is_pnm(bytes: &[u8]) -> bool {
-    /// Bytes that are looked through: a file may be all white space.
+    /// Bytes that are searched: a file may consist of white space.
     const LOOKED_THROUGH: usize = 1024;
     if bytes[1] == b'7' {
         return matches!(bytes, [_, _, b'\n', ..] | [_, _, b'\r', b'\n', ..]);

@@ -1,12 +1,11 @@
-//! A blur that looks Gaussian and costs the same for every radius.
+//! An approximate Gaussian blur whose cost does not depend on the radius.
 //!
-//! Three box blurs, one after the other, on rows and then on columns. The boxes may end inside a pixel, so that any standard
-//! deviation is met exactly, not only those of whole pixels (Gwosdek, Grewenig, Bruhn and Weickert, "Theoretical Foundations of
-//! Gaussian Convolution by Extended Box Filtering", 2011). An edge comes out within 2 % of its height of what a true
-//! Gaussian makes of it, a hairline within 7 %.
+//! Three box blurs, one after the other, on rows and then on columns. The boxes may end inside a pixel, so that any standard deviation is
+//! met exactly, not only those of whole pixels (Gwosdek, Grewenig, Bruhn and Weickert, "Theoretical Foundations of Gaussian Convolution by
+//! Extended Box Filtering", 2011). An edge differs from a true Gaussian by at most 2 % of its height, a thin line by at most 7 %.
 //!
-//! Colours are multiplied with their alpha on the way, so that what cannot be seen does not bleed into what can. Beyond the edges
-//! the outermost pixels go on. All of it is done in 16 bits, and in encoded light, as CSS and most editors blur.
+//! Colours are premultiplied during the blur, so that invisible colours do not bleed into visible pixels. Beyond the edges the outermost
+//! pixels are repeated. The work is done in 16 bits on encoded values, as in CSS and most editors.
 
 use crate::pixels::Channels;
 use crate::pixels::Raster;
@@ -15,7 +14,7 @@ use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
 use crate::pixels::to_u8;
 
-/// Columns that are blurred together: their samples of one row fill a cache line.
+/// Columns that are blurred together: their samples in one row fill a cache line.
 const STRIP: usize = 32;
 
 /// Blurs an RGB or RGBA raster with a standard deviation of `deviation` pixels, which is at most 250.
@@ -59,22 +58,22 @@ pub(crate) fn blurred(raster: Raster, deviation: f64) -> Result<Raster, PixelErr
     })
 }
 
-/// A box of `2 * radius + 1` whole samples and a part of one more at either end.
+/// A box filter of `2 * radius + 1` whole samples and a part of one more at each end.
 #[derive(Debug)]
 struct BoxKernel {
     radius: usize,
-    /// Weight of every whole sample.
+    /// The weight of each whole sample.
     inner: f32,
-    /// Weight of the samples at the ends.
+    /// The weight of the samples at the ends.
     outer: f32,
 }
 
 impl BoxKernel {
-    /// The box that has, applied three times, the given standard deviation.
+    /// The box that has the given standard deviation when it is applied three times.
     ///
-    /// With `r` whole samples on either side and the part `p` of one more, the variance of a box is
-    /// `(r (r + 1) (2 r + 1) / 3 + 2 p (r + 1)^2) / (2 r + 1 + 2 p)`, and variances add up. `r` is the largest that is not too
-    /// wide by itself; solved for `p`, which lies in 0..1.
+    /// With `r` whole samples on each side and the part `p` of one more, the variance of a box is `(r (r + 1) (2 r + 1) / 3 + 2 p (r +
+    /// 1)^2) / (2 r + 1 + 2 p)`, and variances add up. `r` is the largest radius whose own variance is not too large; the equation is then
+    /// solved for `p`, which lies in 0..1.
     fn of(deviation: f64) -> BoxKernel {
         let variance = deviation * deviation / 3.0;
         let (mut radius, mut whole) = (0, 0.0);
@@ -137,8 +136,8 @@ fn blur_columns(samples: &mut [u16], stride: usize, kernel: &BoxKernel) -> Resul
     Ok(())
 }
 
-/// One box blur along a line, of several samples abreast. The sum under the box is carried along: what enters is added, what leaves
-/// is taken away. It stays below 501 * 65535.
+/// One box blur along a line, with several samples in parallel. The sum under the box is updated from sample to sample. It stays below 501
+/// * 65535.
 fn pass<const LANES: usize>(from: &[[u16; LANES]], to: &mut [[u16; LANES]], kernel: &BoxKernel) {
     let (radius, last) = (kernel.radius, from.len() - 1);
     let mut sums = [0_i32; LANES];
@@ -166,8 +165,8 @@ fn pass<const LANES: usize>(from: &[[u16; LANES]], to: &mut [[u16; LANES]], kern
     }
 }
 
-/// The nearest whole number to a mean of 16-bit samples. Above 2^23 the last bit of an `f32` is worth 1, so adding that rounds, and
-/// leaves the number in the low bits; a cast would check for NaN, one sample at a time.
+/// Rounds a mean of 16-bit samples. Above 2^23 the last bit of an `f32` has the value 1, so adding that number rounds, and leaves the
+/// result in the low bits; a cast would check each sample for NaN.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

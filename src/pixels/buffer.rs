@@ -1,8 +1,8 @@
-//! Large buffers, taken so that memory which is not there is an error of one render and not the end of the process. Whatever grows with
-//! a picture is taken here.
+//! Allocates large buffers so that a lack of memory is an error of one render and does not end the process. Everything that grows with a
+//! picture is allocated here.
 //!
-//! What libraries in Rust take for themselves ends the process where it is not there. So a render asks for all that it is thought to hold
-//! before it begins, and gives it back at once: no page of it is touched.
+//! A failed allocation in a Rust library ends the process. So a render first allocates its whole estimated memory and frees it at once; no
+//! page of it is touched.
 
 use std::io;
 use std::io::Write;
@@ -12,7 +12,7 @@ use bytemuck::allocation;
 
 use crate::pixels::error::PixelError;
 
-/// A vector of `length` zeros. The system clears its pages when they are first written to, so taking them costs nothing.
+/// A vector of `length` zeros. The system clears its pages when they are first written, so the allocation itself takes no time.
 pub(crate) fn zeroed<T: Zeroable>(length: usize) -> Result<Vec<T>, PixelError> {
     let refused = |()| refusal(length.saturating_mul(size_of::<T>()));
     let zeros = allocation::try_zeroed_slice_box(length).map_err(refused)?;
@@ -28,14 +28,14 @@ pub(crate) fn with_room<T>(length: usize) -> Result<Vec<T>, PixelError> {
     Ok(buffer)
 }
 
-/// A vector of `length` times the same value.
+/// A vector of `length` copies of a value.
 pub(crate) fn filled<T: Clone>(value: T, length: usize) -> Result<Vec<T>, PixelError> {
     let mut buffer = with_room(length)?;
     buffer.resize(length, value);
     Ok(buffer)
 }
 
-/// A vector of elements, of which there are `length`.
+/// A vector of the `length` elements of an iterator.
 #[inline(always)]
 pub(crate) fn collected<T>(
     length: usize,
@@ -46,7 +46,7 @@ pub(crate) fn collected<T>(
     Ok(buffer)
 }
 
-/// Room for `more` elements in a buffer that grows.
+/// Reserves room for `more` elements in a growing buffer.
 pub(crate) fn reserve<T>(buffer: &mut Vec<T>, more: usize) -> Result<(), PixelError> {
     buffer
         .try_reserve(more)
@@ -60,7 +60,7 @@ pub(crate) fn copied<T: Copy>(samples: &[T]) -> Result<Vec<T>, PixelError> {
     Ok(copy)
 }
 
-/// The same elements so many times, one after another.
+/// The elements of `part`, repeated `times` times.
 pub(crate) fn repeated<T: Copy>(part: &[T], times: usize) -> Result<Vec<T>, PixelError> {
     let length = part.len() * times;
     let mut whole = with_room(length)?;
@@ -71,7 +71,7 @@ pub(crate) fn repeated<T: Copy>(part: &[T], times: usize) -> Result<Vec<T>, Pixe
     Ok(whole)
 }
 
-/// Parts of a file, one after another.
+/// Concatenates parts of a file.
 pub(crate) fn joined(parts: &[&[u8]]) -> Result<Vec<u8>, PixelError> {
     let length = parts.iter().map(|part| part.len()).sum();
     let mut whole = with_room(length)?;
@@ -79,13 +79,13 @@ pub(crate) fn joined(parts: &[&[u8]]) -> Result<Vec<u8>, PixelError> {
     Ok(whole)
 }
 
-/// Whether the system would give `bytes` now.
+/// Checks that the system can allocate `bytes` now.
 pub(crate) fn check_room(bytes: u64) -> Result<(), PixelError> {
     let length = usize::try_from(bytes).unwrap_or(usize::MAX);
     with_room::<u8>(length).map(drop)
 }
 
-/// A file in memory, for encoders that write as they go.
+/// A file in memory, for encoders that write to a stream.
 #[derive(Default)]
 pub(crate) struct FileBuffer {
     bytes: Vec<u8>,
@@ -93,14 +93,14 @@ pub(crate) struct FileBuffer {
 }
 
 impl FileBuffer {
-    /// How an encoder ended. It would not tell by itself that there was no memory for what it wrote.
+    /// The result of an encoder, or the lack of memory that it may have hidden.
     pub fn outcome<E: From<PixelError>>(&self, end: Result<(), E>) -> Result<(), E> {
         self.refused
             .clone()
             .map_or(end, |refusal| Err(refusal.into()))
     }
 
-    /// The file, where its encoder came to its end.
+    /// The file, if its encoder succeeded.
     pub fn finish<E: From<PixelError>>(self, end: Result<(), E>) -> Result<Vec<u8>, E> {
         self.outcome(end)?;
         Ok(self.bytes)

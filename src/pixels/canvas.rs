@@ -1,4 +1,4 @@
-//! Backgrounds: what shows through, and what lies around.
+//! Backgrounds: blending onto a colour, padding, and borders.
 
 use crate::options::Border;
 use crate::options::Color;
@@ -21,7 +21,7 @@ pub struct Canvas {
     pub top: u32,
 }
 
-/// Blends a picture onto a colour. Where the colour is opaque, so is the result, and it has no alpha channel.
+/// Blends a picture onto a colour. If the colour is opaque, so is the result, and it has no alpha channel.
 pub(crate) fn flatten(raster: Raster, color: Color) -> Result<Raster, PixelError> {
     if raster.channels != Channels::Rgba {
         return Ok(raster);
@@ -53,7 +53,7 @@ pub(crate) fn flatten(raster: Raster, color: Color) -> Result<Raster, PixelError
     }
 }
 
-/// Lays an RGB or RGBA picture on a larger surface in one colour. The colour does not shine through the picture: `flatten` does that.
+/// Places an RGB or RGBA picture on a larger surface of one colour. Transparent pixels are not blended with it: that is done by `flatten`.
 pub(crate) fn pad(raster: Raster, canvas: Canvas, color: Color) -> Result<Raster, PixelError> {
     let size = raster.size;
     let needs_alpha = raster.channels == Channels::Rgba || !color.is_opaque();
@@ -86,7 +86,7 @@ pub(crate) fn pad(raster: Raster, canvas: Canvas, color: Color) -> Result<Raster
     })
 }
 
-/// Lays a border around an RGB or RGBA picture, whose size together with it has passed the limits.
+/// Adds a border to an RGB or RGBA picture. The caller has checked the resulting size.
 pub(crate) fn framed(raster: Raster, frame: &Border) -> Result<Raster, PixelError> {
     let beside = frame.left.saturating_add(frame.right);
     let above_and_below = frame.top.saturating_add(frame.bottom);

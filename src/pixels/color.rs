@@ -1,4 +1,5 @@
-//! Every picture leaves in sRGB: profiles and code points are applied after resampling, when there are fewest pixels.
+//! Colour management: every picture leaves in sRGB, or in a wide-gamut space with its profile. Profiles and code points are applied after
+//! resampling, when there are fewest pixels.
 
 use moxcms::CicpColorPrimaries;
 use moxcms::CicpProfile;
@@ -18,13 +19,13 @@ use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
 use crate::pixels::hdr;
 
-/// The colour space that the samples of a source are in.
+/// The colour space of the samples of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ColorSpace {
-    /// sRGB, or nothing said.
+    /// sRGB, or not specified.
     #[default]
     Srgb,
-    /// An embedded ICC profile. A broken one, or one that does not fit the samples, counts as nothing said.
+    /// An embedded ICC profile. A broken one, or one that does not match the samples, is ignored.
     Icc(Vec<u8>),
     /// Code points of ITU-T H.273.
     Cicp {
@@ -36,7 +37,7 @@ pub(crate) enum ColorSpace {
 }
 
 impl ColorSpace {
-    /// From code points, where the usual ones for standard video and pictures count as sRGB, as browsers do.
+    /// From code points. The usual ones for standard video and pictures count as sRGB, as in browsers.
     pub fn from_cicp(primaries: u8, transfer: u8) -> Self {
         let usual_primaries = matches!(primaries, 0 | 1 | 2 | 5 | 6 | 7);
         let usual_transfer = matches!(transfer, 0 | 1 | 2 | 6 | 13 | 14 | 15);
@@ -50,7 +51,7 @@ impl ColorSpace {
         }
     }
 
-    /// From an ICC profile; one whose colours are those of sRGB, to the last but one bit, counts as sRGB.
+    /// From an ICC profile; a profile whose colours differ from those of sRGB by at most 2 of 255 counts as sRGB.
     pub fn from_icc(profile: Option<Vec<u8>>) -> Self {
         match profile {
             Some(bytes) if !is_srgb(&bytes) => ColorSpace::Icc(bytes),
@@ -59,12 +60,12 @@ impl ColorSpace {
     }
 }
 
-/// Whether bytes are a profile that can be read.
+/// Whether bytes are a valid ICC profile.
 pub(crate) fn is_profile(bytes: &[u8]) -> bool {
     ColorProfile::new_from_slice(bytes).is_ok()
 }
 
-/// Converts a raster of any kind to RGB or RGBA samples in sRGB, of the same depth.
+/// Converts a raster of any kind to RGB or RGBA samples in sRGB, of the same bit depth.
 pub(crate) fn to_srgb(raster: Raster, space: &ColorSpace) -> Result<Raster, PixelError> {
     match space {
         ColorSpace::Srgb => expanded(raster),
@@ -94,8 +95,8 @@ pub(crate) fn to_srgb(raster: Raster, space: &ColorSpace) -> Result<Raster, Pixe
     }
 }
 
-/// Leaves a picture in the wide-gamut RGB of its source, and gives the profile that tells so. Everything else becomes sRGB and needs
-/// no profile: sRGB itself, narrower or odder spaces, grey, inks, and high dynamic range.
+/// Keeps a picture in the wide-gamut RGB space of its source, and returns the profile of that space. All other spaces become sRGB and need
+/// no profile: sRGB itself, narrower or unusual spaces, grey, CMYK, and high dynamic range.
 pub(crate) fn to_wide(
     raster: Raster,
     space: &ColorSpace,
@@ -112,9 +113,9 @@ pub(crate) fn to_wide(
     }
 }
 
-/// The profile of a wide-gamut space: the source's own, or one written for its code points.
+/// The profile of a wide-gamut space: that of the source, or a new one for its code points.
 fn wide_profile(space: &ColorSpace) -> Option<Vec<u8>> {
-    /// Profiles of a matrix and three curves have 500 bytes to 25 KiB; what is longer carries something else as well.
+    /// Profiles with a matrix and three curves have 500 bytes to 25 KiB; longer ones contain something else as well.
     const MAX_PROFILE: usize = 64 << 10;
     match space {
         ColorSpace::Srgb => None,
@@ -131,10 +132,10 @@ fn wide_profile(space: &ColorSpace) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether a profile is one that pictures are made in: red, green and blue where sRGB has them and none nearer to grey, and grey of
-/// about the usual brightness. Resampling, effects and chroma subsampling are made for such spaces only.
+/// Whether a profile is a usual wide-gamut RGB space: each primary is at least as saturated as in sRGB, one or more are clearly more so,
+/// and middle grey has about the usual brightness. Resampling, effects and chroma subsampling are designed for such spaces only.
 fn is_wide(profile: &ColorProfile) -> bool {
-    /// What middle grey becomes in sRGB: 147 from ProPhoto's gamma of 1.8, 128 from 2.2. Linear light gives 188, PQ 25.
+    /// Middle grey in sRGB: 147 for the gamma 1.8 of ProPhoto, 128 for 2.2. Linear light gives 188, PQ 25.
     const MIDDLE: std::ops::RangeInclusive<u8> = 100..=160;
     let tables = [
         &profile.lut_a_to_b_perceptual,
@@ -145,7 +146,7 @@ fn is_wide(profile: &ColorProfile) -> bool {
         return false;
     }
     let srgb = ColorProfile::new_srgb();
-    // Columns are the profile's primaries as amounts of linear sRGB.
+    // The columns are the primaries of the profile in linear sRGB.
     let primaries = srgb
         .colorant_matrix()
         .inverse()
@@ -170,7 +171,7 @@ fn cicp_profile(primaries: u8, transfer: u8) -> Option<ColorProfile> {
     };
     let mut profile = ColorProfile::new_srgb();
     (profile.cicp, profile.red_trc) = (None, None);
-    // moxcms 0.9.2 answers `false` to known code points as well, so what it has set tells whether it knew them.
+    // moxcms 0.9.2 returns `false` for known code points as well, so success is read from the fields that it has set.
     profile.update_rgb_colorimetry_from_cicp(CicpProfile {
         color_primaries,
         transfer_characteristics,
@@ -190,7 +191,7 @@ fn cicp_profile(primaries: u8, transfer: u8) -> Option<ColorProfile> {
     (profile.cicp.is_some() && profile.red_trc.is_some()).then_some(profile)
 }
 
-/// Runs the colour management over a raster. A profile that cannot be used leaves the samples as they are.
+/// Applies a profile to a raster. If the profile cannot be used, the samples stay as they are.
 fn converted(raster: Raster, profile: &ColorProfile) -> Result<Raster, PixelError> {
     let (from, to, channels) = match raster.channels {
         Channels::Gray => (Layout::Gray, Layout::Rgb, Channels::Rgb),
@@ -229,7 +230,7 @@ fn converted(raster: Raster, profile: &ColorProfile) -> Result<Raster, PixelErro
     })
 }
 
-/// The plain way to RGB, without a profile: grey repeated, inks multiplied.
+/// Converts to RGB without a profile: grey is repeated, inks are multiplied.
 pub(crate) fn expanded(raster: Raster) -> Result<Raster, PixelError> {
     let Raster {
         size,
@@ -279,7 +280,7 @@ fn repeat_gray_alpha<T: Copy>(samples: &[T]) -> Result<Vec<T>, PixelError> {
     buffer::collected(4 * pixels.len(), colors)
 }
 
-/// What is left of white paper under each ink and under black.
+/// The light that white paper reflects through each ink and black.
 fn multiply_inks(samples: &[u8]) -> Result<Vec<u8>, PixelError> {
     let (pixels, _) = samples.as_chunks();
     let colors = pixels.iter().flat_map(|&[cyan, magenta, yellow, black]| {
@@ -290,7 +291,7 @@ fn multiply_inks(samples: &[u8]) -> Result<Vec<u8>, PixelError> {
     buffer::collected(3 * pixels.len(), colors)
 }
 
-/// Compares what a profile makes of a grid of colours with the colours themselves: names and descriptions of profiles lie.
+/// Converts a grid of colours and compares the result with the colours themselves: names and descriptions of profiles cannot be trusted.
 fn is_srgb(profile: &[u8]) -> bool {
     const STEPS: [u8; 6] = [0, 51, 102, 153, 204, 255];
     let Ok(profile) = ColorProfile::new_from_slice(profile) else {

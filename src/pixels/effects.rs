@@ -1,21 +1,20 @@
-//! What is done to colours and sharpness, in this order: brightness, contrast, gamma, saturation, blur, sharpen.
+//! Effects on colours and sharpness, in this order: brightness, contrast, gamma, saturation, blur, sharpen.
 //!
-//! Cloudflare publishes neither the order nor the light. Blur and brightness are known to act on the padding too, so all of this
-//! comes after it. Colours come first, since they are decided pixel by pixel; sharpening comes last, since it is judged by the
-//! pixels that are shown.
+//! Cloudflare publishes neither the order nor the colour space of the effects. Blur and brightness are known to affect the padding too, so
+//! all effects come after it. Colours come first, because they are changed pixel by pixel; sharpening comes last, because it must act on
+//! the pixels that are shown.
 //!
-//! Everything acts on *encoded* sRGB values, as CSS filters do: "half as bright" as Cloudflare's samples show it halves the
-//! encoded value, and so do the editors whose sliders people know. Each step is clamped to the range before the next:
+//! Everything acts on *encoded* sRGB values, as CSS filters do: half brightness in the samples of Cloudflare halves the encoded value, and the sliders of common editors do the same. The result of each step is clamped before the next:
 //! - brightness `b`: `v * b`
 //! - contrast `c`: `(v - 1/2) * c + 1/2`, around mid grey
 //! - gamma `g`: `v ^ g`, with `v` in 0..1; below 1 lightens the midtones, black and white stay. Older documentation has it the other
 //!   way round; this is the direction of the present one, which shows pictures
 //! - saturation `s`: `luma + (v - luma) * s`, with the luma weights of ITU-R BT.709; 0 is greyscale, luma stays
-//! - blur: the radius is the standard deviation in output pixels, as in CSS `blur()`. It is also what "approximately Gaussian" comes
-//!   to when it means three box blurs of that radius, whose deviation is `sqrt(r (r + 1))`. Below 1 nothing happens
+//! - blur: the radius is the standard deviation in output pixels, as in CSS `blur()`. The alternative reading of "approximately
+//!   Gaussian", three box blurs of that radius, has nearly the same deviation `sqrt(r (r + 1))`. Below 1 nothing happens
 //! - sharpen: an unsharp mask of the luma, see `sharpen`
 //!
-//! Alpha is changed by the blur alone.
+//! Only the blur changes alpha.
 
 use crate::options::Effects;
 
@@ -25,14 +24,14 @@ use crate::pixels::Samples;
 use crate::pixels::blur;
 use crate::pixels::error::PixelError;
 
-/// Shares of red, green and blue in the luma, ITU-R BT.709.
+/// The weights of red, green and blue in luma, ITU-R BT.709.
 const LUMA: [f32; 3] = [0.2126, 0.7152, 0.0722];
 
-/// What one unit of `sharpen` adds: this part of the difference between a pixel and its surroundings. An edge of a reduced picture
-/// then overshoots by an eighth of its height at 1, which is seen as crisp, and by five quarters at 10, which is seen as a halo.
+/// The part of the difference between a pixel and its surroundings that one unit of `sharpen` adds. An edge of a reduced picture then
+/// overshoots by an eighth of its height at 1, which looks crisp, and by five quarters at 10, which looks like a halo.
 const SHARPEN_UNIT: f32 = 0.5;
 
-/// Applies the effects to an RGB or RGBA raster in sRGB. Its depth stays; at most 8 bytes more per pixel are held on the way.
+/// Applies the effects to an RGB or RGBA raster in sRGB, of the same bit depth. At most 8 bytes more per pixel are needed meanwhile.
 pub(crate) fn apply(raster: Raster, effects: &Effects) -> Result<Raster, PixelError> {
     let raster = recolored(raster, effects);
     let raster = match effects.blur {
@@ -47,10 +46,10 @@ pub(crate) fn apply(raster: Raster, effects: &Effects) -> Result<Raster, PixelEr
 
 /// A sample of 8 or of 16 bits, as a value from 0 to 1.
 trait Sample: Copy {
-    /// Number of values.
+    /// The number of possible values.
     const COUNT: u32;
 
-    /// From a value in 0..1 to the nearest, clamped.
+    /// Rounds and clamps a value from 0 to 1.
     fn of(value: f32) -> Self;
     fn value(self) -> f32;
     fn index(self) -> usize;
@@ -123,7 +122,7 @@ fn recolor<S: Sample>(samples: &mut [S], channels: usize, effects: &Effects) {
     }
 }
 
-/// Brightness, contrast and gamma of every value, in one table.
+/// A lookup table for brightness, contrast and gamma.
 fn tones<S: Sample>(effects: &Effects) -> Vec<S> {
     let brightness = effects.brightness.map_or(1.0, |factor| factor.get());
     let contrast = effects.contrast.map_or(1.0, |factor| factor.get());
@@ -152,13 +151,13 @@ fn sharpened(raster: Raster, amount: f32) -> Raster {
     raster
 }
 
-/// Adds to each pixel `amount` times the difference between its luma and that of its surroundings, a binomial 3 x 3 (a Gaussian of
-/// 0.7 pixels: the scale of what resampling softens). The same goes to every channel, so no edge gets a coloured fringe. What is
-/// transparent is no surroundings, and results are clamped.
+/// Adds to each pixel `amount` times the difference between its luma and that of its surroundings, a binomial 3 x 3 filter (a Gaussian of
+/// 0.7 pixels: the scale of what resampling softens). All channels get the same addition, so edges get no coloured fringe. Transparent
+/// pixels do not count as surroundings, and results are clamped.
 fn sharpen<S: Sample>(samples: &mut [S], width: usize, channels: Channels, amount: f32) {
     let stride = width * channels.count();
     let height = samples.len() / stride;
-    // A row is changed in place once the rows around it are known, so three of them are carried along.
+    // A row is changed in place after the rows around it were read, so three rows are kept.
     let mut above = LumaRow::of(&samples[..stride], channels);
     let mut here = above.clone();
     for y in 0..height {
@@ -185,7 +184,7 @@ fn sharpen<S: Sample>(samples: &mut [S], width: usize, channels: Channels, amoun
     }
 }
 
-/// A row of lumas, each with its two neighbours in the shares 1, 2 and 1, weighted by their alpha.
+/// The luma of a row, each filtered with its two neighbours by the weights 1, 2 and 1, and weighted by alpha.
 #[derive(Clone)]
 struct LumaRow {
     luma: Vec<f32>,

@@ -1,13 +1,13 @@
-//! What can go wrong with pixels, whatever file they came from.
+//! Errors of pixel operations.
 
 use std::fmt;
 
-/// Why pixels could not be changed.
+/// Why an operation on pixels failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PixelError {
-    /// Memory that the system does not give now.
+    /// The system has not enough memory now.
     OutOfMemory {
-        /// What was asked for, in bytes.
+        /// The requested bytes.
         bytes: usize,
     },
     /// A colour profile could not be applied.

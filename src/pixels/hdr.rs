@@ -1,7 +1,8 @@
-//! High dynamic range to sRGB: PQ and HLG samples are read as light, brought to the range of a standard screen, and written as sRGB.
+//! Tone mapping from high dynamic range to sRGB: PQ and HLG samples are converted to light, compressed to the range of a standard screen,
+//! and encoded as sRGB.
 //!
-//! Transfer functions: ITU-R BT.2100-2, tables 4 and 5. Diffuse white: 203 cd/m², ITU-R BT.2408-7. The curve that brings highlights
-//! down is Reinhard's extended one (Reinhard et al. 2002, equation 4) on the brightest component, so hues stay.
+//! Transfer functions: ITU-R BT.2100-2, tables 4 and 5. Diffuse white: 203 cd/m², ITU-R BT.2408-7. Highlights are compressed by the
+//! extended curve of Reinhard (Reinhard et al. 2002, equation 4), applied to the brightest component, so that hues stay.
 
 use crate::pixels::Raster;
 use crate::pixels::Samples;
@@ -11,9 +12,9 @@ use crate::pixels::error::PixelError;
 const PQ: u8 = 16;
 const HLG: u8 = 18;
 
-/// Light of diffuse white, in cd/m².
+/// The luminance of diffuse white, in cd/m².
 const DIFFUSE_WHITE: f32 = 203.0;
-/// Light that becomes the screen's white, in cd/m²; brighter light is cut.
+/// The luminance that becomes white on the screen, in cd/m²; brighter light is clipped.
 const PEAK: f32 = 1000.0;
 
 /// BT.2020 to BT.709 primaries in linear light, ITU-R BT.2407-0, section 2.
@@ -29,7 +30,7 @@ const FROM_P3: [[f32; 3]; 3] = [
     [-0.0196, -0.0786, 1.0983],
 ];
 
-/// Whether a transfer characteristic (ITU-T H.273, table 3) is one of high dynamic range.
+/// Whether a transfer characteristic (ITU-T H.273, table 3) is PQ or HLG.
 pub(crate) const fn is_hdr(transfer: u8) -> bool {
     transfer == PQ || transfer == HLG
 }
@@ -82,7 +83,7 @@ fn code(value: f32) -> u16 {
     (value.clamp(0.0, 1.0) * f32::from(u16::MAX)).round() as u16
 }
 
-/// PQ code value to light, 1 being diffuse white.
+/// Converts a PQ code value to light; 1 is diffuse white.
 fn pq_light(value: f32) -> f32 {
     const M1: f32 = 2610.0 / 16_384.0;
     const M2: f32 = 2523.0 / 4096.0 * 128.0;
@@ -94,7 +95,7 @@ fn pq_light(value: f32) -> f32 {
     light * 10_000.0 / DIFFUSE_WHITE
 }
 
-/// HLG code value to light, 1 being diffuse white (75 % of the signal), without the display's own gamma.
+/// Converts an HLG code value to light; 1 is diffuse white (75 % of the signal). The gamma of the display is not applied.
 fn hlg_light(value: f32) -> f32 {
     const A: f32 = 0.178_832_77;
     const B: f32 = 0.284_668_92;
@@ -109,7 +110,7 @@ fn hlg_light(value: f32) -> f32 {
     scene(value) / scene(0.75)
 }
 
-/// Brings the brightest component into 0 to 1, and the others by the same factor.
+/// Compresses the brightest component to 0 to 1, and scales the others by the same factor.
 fn toned(linear: [f32; 3]) -> [f32; 3] {
     const WHITE: f32 = PEAK / DIFFUSE_WHITE;
     let brightest = linear[0].max(linear[1]).max(linear[2]);
@@ -120,7 +121,7 @@ fn toned(linear: [f32; 3]) -> [f32; 3] {
     linear.map(|component| component * brought / brightest)
 }
 
-/// IEC 61966-2-1.
+/// Encodes light as sRGB (IEC 61966-2-1).
 fn srgb_encoded(light: f32) -> f32 {
     if light <= 0.003_130_8 {
         light * 12.92

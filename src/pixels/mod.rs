@@ -1,4 +1,4 @@
-//! What a picture is between the codecs: rows of samples, and how they are to be read.
+//! Pictures in memory: sizes, rectangles, rasters and planes of samples.
 
 pub(crate) mod blur;
 pub(crate) mod buffer;
@@ -35,7 +35,7 @@ impl Size {
         self.width as u64 * self.height as u64
     }
 
-    /// The size with its sides exchanged.
+    /// The size with width and height exchanged.
     pub const fn transposed(self) -> Self {
         Size {
             width: self.height,
@@ -64,7 +64,7 @@ pub struct Rect {
 }
 
 impl Rect {
-    /// The rectangle seen through a scale, one factor for each axis.
+    /// The rectangle after scaling, with one factor for each axis.
     pub(crate) fn scaled(self, horizontal: f64, vertical: f64) -> Rect {
         Rect {
             left: self.left * horizontal,
@@ -89,7 +89,7 @@ pub(crate) struct PixelRect {
 }
 
 impl PixelRect {
-    /// All of a picture.
+    /// The whole picture.
     pub const fn whole(size: Size) -> Self {
         PixelRect {
             left: 0,
@@ -104,7 +104,7 @@ impl PixelRect {
         Size::new(self.width, self.height)
     }
 
-    /// The same rectangle among those whose edges may lie inside a pixel.
+    /// The same rectangle as a `Rect`.
     pub fn exact(self) -> Rect {
         Rect {
             left: f64::from(self.left),
@@ -114,7 +114,7 @@ impl PixelRect {
         }
     }
 
-    /// What of it lies inside a picture; nothing is left of it where it lies outside.
+    /// The part inside a picture, which is empty if the rectangle lies outside.
     pub fn inside(self, size: Size) -> Self {
         let left = self.left.min(size.width);
         let top = self.top.min(size.height);
@@ -127,14 +127,14 @@ impl PixelRect {
     }
 }
 
-/// What the samples of one pixel are, in order.
+/// The channels of a pixel, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Channels {
     Gray,
     GrayAlpha,
     Rgb,
     Rgba,
-    /// Amounts of ink: 0 is paper.
+    /// Amounts of ink: 0 is no ink.
     Cmyk,
 }
 
@@ -168,17 +168,17 @@ pub(crate) struct Raster {
     pub samples: Samples,
 }
 
-/// A picture that comes row by row, from top to bottom, in samples from 0 to 1.
+/// A picture that is decoded row by row, from top to bottom, in samples from 0 to 1.
 pub(crate) trait Scanlines {
     fn size(&self) -> Size;
 
     fn channels(&self) -> Channels;
 
-    /// A row of interleaved pixels. Rows may be left out, but none is asked for after one below it.
+    /// A row of interleaved pixels. Rows may be skipped, but must be requested from top to bottom.
     fn row(&mut self, y: usize) -> &[f32];
 }
 
-/// Pixels all at once, or row by row.
+/// Pixels in memory, or row by row.
 pub(crate) enum Pixels<'a> {
     Raster(Cow<'a, Raster>),
     Scanlines(&'a mut dyn Scanlines),
@@ -213,7 +213,7 @@ impl Pixels<'_> {
         }
     }
 
-    /// All of them, as they are.
+    /// All pixels as a raster.
     pub fn into_raster(self) -> Result<Raster, PixelError> {
         match self {
             Pixels::Raster(Cow::Owned(raster)) => Ok(raster),
@@ -231,7 +231,7 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
-    /// A plane in one colour.
+    /// A plane with the same value everywhere.
     #[cfg_attr(
         not(feature = "native"),
         allow(dead_code, reason = "the portable encoders take no planes")
@@ -248,7 +248,7 @@ impl Plane {
         })
     }
 
-    /// Half the samples on each axis: squares of four averaged; at odd edges the last sample stands for the missing ones.
+    /// Halves both axes by averaging squares of four; at odd edges the last sample is repeated.
     pub fn halved(&self) -> Result<Plane, PixelError> {
         let size = Subsampling::Both.chroma_size(self.size);
         let width = self.size.width as usize;
@@ -271,7 +271,7 @@ impl Plane {
     }
 }
 
-/// Makes something of both chroma planes, or of what stands for them.
+/// Applies `make` to both chroma planes, or to what describes them.
 pub(crate) fn of_both<T, U>(
     [cb, cr]: [T; 2],
     make: impl Fn(T) -> Result<U, PixelError>,
@@ -279,16 +279,16 @@ pub(crate) fn of_both<T, U>(
     Ok([make(cb)?, make(cr)?])
 }
 
-/// YCbCr planes: full range, BT.601, 8 bits, in sRGB: what the lossy encoders work on.
+/// YCbCr planes in full range, BT.601, 8 bits, from sRGB, as the lossy encoders take them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Planar {
-    /// Size of the luma plane.
+    /// The luma plane, which has the size of the picture.
     pub luma: Plane,
-    /// Cb and Cr, both of one size; none for a grey picture.
+    /// Cb and Cr, both of the same size; `None` for a grey picture.
     pub chroma: Option<[Plane; 2]>,
 }
 
-/// How many luma samples one chroma sample stands for, on each axis.
+/// Chroma subsampling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subsampling {
     /// 4:4:4
@@ -298,7 +298,7 @@ pub(crate) enum Subsampling {
 }
 
 impl Subsampling {
-    /// Luma samples per chroma sample on either axis.
+    /// Luma samples for each chroma sample on each axis.
     pub const fn factor(self) -> u32 {
         match self {
             Subsampling::None => 1,
@@ -306,7 +306,7 @@ impl Subsampling {
         }
     }
 
-    /// Size of a chroma plane beside a luma plane of `luma`.
+    /// The size of a chroma plane for a luma plane of size `luma`.
     pub const fn chroma_size(self, luma: Size) -> Size {
         Size::new(
             luma.width.div_ceil(self.factor()),
@@ -316,7 +316,7 @@ impl Subsampling {
 }
 
 impl Raster {
-    /// All rows of a picture, in 8 bits.
+    /// Reads all rows of a picture, in 8 bits.
     pub fn of(rows: &mut dyn Scanlines) -> Result<Raster, PixelError> {
         let (size, channels) = (rows.size(), rows.channels());
         let mut samples = buffer::with_room(size.len() * channels.count())?;
@@ -361,7 +361,7 @@ impl Raster {
         buffer::collected(4 * pixels.len(), colors)
     }
 
-    /// Whether any pixel is less than opaque.
+    /// Whether any pixel is not opaque.
     pub fn is_translucent(&self) -> bool {
         if !self.channels.has_alpha() {
             return false;
@@ -381,7 +381,7 @@ impl Raster {
         }
     }
 
-    /// Drops the alpha channel, whatever it says.
+    /// Removes the alpha channel without blending.
     pub fn without_alpha(self) -> Result<Raster, PixelError> {
         let kept = match self.channels {
             Channels::GrayAlpha => Channels::Gray,
@@ -410,7 +410,7 @@ fn drop_last<T: Copy>(samples: &[T], channels: usize) -> Result<Vec<T>, PixelErr
     )
 }
 
-/// 16 bits to 8, to the nearest: 65535 / 255 = 257.
+/// Rounds 16 bits to 8: 65535 / 255 = 257.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "65535 + 128 over 257 is at most 255"
@@ -419,26 +419,26 @@ pub(crate) const fn to_u8(sample: u16) -> u8 {
     ((sample as u32 + 128) / 257) as u8
 }
 
-/// 0 to 255, to the nearest.
+/// Rounds a number from 0 to 255.
 #[inline(always)]
 pub(crate) fn rounded(value: f32) -> u8 {
     whole_bits(value)[0]
 }
 
-/// A number from 0 to 65535, rounded, least byte first. Adding 2^23 leaves nothing behind the point and the whole in the low bits,
-/// which is one instruction for many numbers, where a cast is several for each.
+/// Rounds a number from 0 to 65535 and returns its bytes, lowest first. Adding 2^23 removes the fraction and leaves the whole number in the
+/// low bits, which is one instruction for many numbers; a cast takes several for each.
 #[inline(always)]
 fn whole_bits(value: f32) -> [u8; 4] {
     (value + 8_388_608.0).to_bits().to_le_bytes()
 }
 
-/// From 0 to 1, in 8 bits.
+/// Converts a sample from 0 to 1 to 8 bits.
 #[inline(always)]
 pub(crate) fn eight_bits(part: f32) -> u8 {
     rounded(part * 255.0)
 }
 
-/// From 0 to 1, in 16 bits.
+/// Converts a sample from 0 to 1 to 16 bits.
 #[inline(always)]
 pub(crate) fn sixteen_bits(part: f32) -> u16 {
     let [low, high, ..] = whole_bits(part * 65_535.0);

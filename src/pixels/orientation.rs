@@ -1,6 +1,6 @@
-//! Which way up a stored picture is, and turning it upright.
+//! The orientation of stored pictures, and turning them upright.
 //!
-//! Pixels are turned after they were scaled, when there are fewest of them; until then geometry is translated instead.
+//! Pixels are turned after scaling, when there are fewest of them; until then rectangles are converted instead.
 
 use crate::options::Flip;
 use crate::options::Rotation;
@@ -13,7 +13,8 @@ use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
 
-/// How a stored picture becomes upright: first its axes are exchanged, then it is mirrored, then flipped.
+/// The change that makes a stored picture upright: first its axes are exchanged, then it is mirrored (left to right), then flipped (top to
+/// bottom).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Orientation {
     transposed: bool,
@@ -41,8 +42,8 @@ impl Orientation {
         }
     }
 
-    /// From the HEIF properties `irot` (degrees counter-clockwise) and then `imir` (0: top and bottom change places, 1: left and
-    /// right do), ISO/IEC 23008-12 section 6.5 as corrected in 2020; before that, decoders disagreed.
+    /// From the HEIF properties `irot` (degrees counter-clockwise) and then `imir` (0 exchanges top and bottom, 1 exchanges left and
+    /// right), ISO/IEC 23008-12 section 6.5 as corrected in 2020; before that, decoders disagreed.
     pub fn from_heif(rotation: u16, mirror_axis: Option<u8>) -> Self {
         let turned = Orientation::from_exif(match rotation {
             90 => 8,
@@ -63,7 +64,7 @@ impl Orientation {
         }
     }
 
-    /// What a URL asks: mirrored first, then rotated clockwise.
+    /// The orientation that a URL asks for: flipped first, then rotated clockwise.
     pub fn asked(flip: Option<Flip>, rotate: Rotation) -> Self {
         let flip = match flip {
             None => 1,
@@ -80,7 +81,7 @@ impl Orientation {
         Orientation::from_exif(flip).then(Orientation::from_exif(rotate))
     }
 
-    /// Both in one: first this, then `next`. An exchange of axes after a mirroring is a flip after the exchange.
+    /// The combination of this orientation and then `next`. Mirroring before an exchange of axes is flipping after it.
     pub fn then(self, next: Orientation) -> Self {
         let (mirrored, flipped) = if next.transposed {
             (self.flipped, self.mirrored)
@@ -94,7 +95,7 @@ impl Orientation {
         }
     }
 
-    /// What takes this back.
+    /// The inverse change.
     pub fn inverse(self) -> Self {
         if self.transposed {
             Orientation {
@@ -111,7 +112,7 @@ impl Orientation {
         self == Orientation::default()
     }
 
-    /// The upright size of a stored one; it is its own inverse.
+    /// The upright size for a stored size, or the other way round.
     pub fn size(self, size: Size) -> Size {
         if self.transposed {
             size.transposed()
@@ -120,7 +121,7 @@ impl Orientation {
         }
     }
 
-    /// Where a rectangle of the upright picture, which is `upright` large, lies in the stored one.
+    /// The rectangle of the stored picture for a rectangle of the upright picture, whose size is `upright`.
     pub fn stored_rect(self, rect: Rect, upright: Size) -> Rect {
         let mut rect = rect;
         if self.flipped {
@@ -157,7 +158,7 @@ impl Orientation {
         })
     }
 
-    /// Turns a plane upright. Chroma of half size keeps its place only where the luma sides are even: see `keeps_chroma_in_place`.
+    /// Turns a plane upright. Subsampled chroma keeps its position only if the luma sides are even: see `keeps_chroma_in_place`.
     pub fn upright_plane(self, plane: Plane) -> Result<Plane, PixelError> {
         if self.is_upright() {
             return Ok(plane);
@@ -168,8 +169,8 @@ impl Orientation {
         })
     }
 
-    /// Whether chroma planes of half size lie right after turning. The last chroma sample of an odd side stands for one luma
-    /// sample only; mirrored, it would come first.
+    /// Whether subsampled chroma planes are in the right position after turning. The last chroma sample of an odd side covers only one luma
+    /// sample; after mirroring, it would come first.
     pub fn keeps_chroma_in_place(self, stored: Size) -> bool {
         self.is_upright() || (stored.width.is_multiple_of(2) && stored.height.is_multiple_of(2))
     }
@@ -185,7 +186,7 @@ impl Orientation {
         Ok(turned)
     }
 
-    /// Appends samples of the upright picture.
+    /// Appends the samples of the upright picture to `turned`.
     pub fn turn_into<T: Copy>(
         self,
         samples: &[T],

@@ -1,5 +1,5 @@
-//! What the loops over samples are compiled for: one text for AVX2 with FMA, for NEON, and for everything else. Most loops over slices
-//! become vectors by themselves; for the rest there are the few operations of `Simd`.
+//! SIMD for loops over samples: one source text for AVX2 with FMA, for NEON, and for all other processors. The compiler vectorizes most
+//! loops over slices by itself; for the rest there are the few operations of `Simd`.
 #![expect(unsafe_code, reason = "vector instructions of AVX2")]
 
 #[cfg(target_arch = "x86_64")]
@@ -7,28 +7,28 @@ use std::arch::x86_64 as avx;
 #[cfg(target_arch = "x86_64")]
 use std::mem;
 
-/// Samples in a vector of AVX2, and in a column of as many rows.
+/// Samples in an AVX2 vector, and rows that are processed together.
 pub(crate) const LANES: usize = 8;
 
 /// The same sample of `LANES` rows, or `LANES` samples of one row.
 pub(crate) type Lane = [f32; LANES];
 
-/// A kind of processor.
+/// The vector operations of an instruction set.
 pub(crate) trait Simd {
-    /// A lane in a register.
+    /// A `Lane` in a register.
     type Vector: Copy;
 
-    /// `a * b + c`, in one instruction where there is one; without it, `f32::mul_add` would be a function call.
+    /// `a * b + c`, in one instruction if there is one; otherwise `f32::mul_add` would be a function call.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
 
-    /// Turns a square over its diagonal: rows become columns.
+    /// Transposes a square: rows become columns.
     fn turned(rows: &[Lane; LANES]) -> [Lane; LANES];
 
     fn load(lane: &Lane) -> Self::Vector;
 
     fn store(vector: Self::Vector, lane: &mut Lane);
 
-    /// The same number throughout.
+    /// A vector with the same number in all lanes.
     fn splat(value: f32) -> Self::Vector;
 
     fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -56,7 +56,7 @@ pub(crate) trait Simd {
     ) -> Self::Vector;
 }
 
-/// Whatever the program was compiled for.
+/// The instruction set that the program is compiled for.
 pub(crate) struct Baseline;
 
 impl Simd for Baseline {
@@ -64,7 +64,7 @@ impl Simd for Baseline {
 
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
-        // The baseline of 64-bit ARM has it; that of other processors does not.
+        // 64-bit ARM always has this instruction; other baselines do not.
         if cfg!(target_arch = "aarch64") {
             a.mul_add(b, c)
         } else {
@@ -133,7 +133,7 @@ impl Simd for Baseline {
     }
 }
 
-/// With AVX2 and FMA. Only what is compiled for these, and so runs only where they are, may be compiled for this.
+/// AVX2 and FMA. Only functions with these target features may use this type, and they may run only on processors that have both.
 #[cfg(target_arch = "x86_64")]
 pub(crate) struct Avx2;
 
@@ -143,7 +143,8 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
-        // Not optimised, `f32::mul_add` is a call of a call for each sample, and a third of the time of the slowest tests.
+        // Without optimisation, `f32::mul_add` is a nested function call for each sample, which was a third of the time of the slowest
+        // tests.
         if cfg!(debug_assertions) {
             a * b + c
         } else {
@@ -234,7 +235,7 @@ impl Simd for Avx2 {
 #[inline]
 fn turned_avx2(rows: &[Lane; LANES]) -> [Lane; LANES] {
     let [a, b, c, d, e, f, g, h] = rows.each_ref().map(Avx2::load);
-    // Ones of two rows, then pairs of four, then halves of eight.
+    // First single samples of two rows, then pairs of four rows, then halves of eight.
     let (ab, ab2) = (avx::_mm256_unpacklo_ps(a, b), avx::_mm256_unpackhi_ps(a, b));
     let (cd, cd2) = (avx::_mm256_unpacklo_ps(c, d), avx::_mm256_unpackhi_ps(c, d));
     let (ef, ef2) = (avx::_mm256_unpacklo_ps(e, f), avx::_mm256_unpackhi_ps(e, f));

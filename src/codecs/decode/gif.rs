@@ -1,4 +1,4 @@
-//! GIF as a still: the first frame of the animation that it might be, on its canvas.
+//! GIF as a still picture: the first frame on its canvas.
 
 use crate::codecs::TransformError;
 use crate::codecs::decode::DecodedImage;
@@ -9,9 +9,9 @@ use crate::codecs::sniff::SourceFormat;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
 
-/// The canvas, the frame that is handed out, and the indices of one that is four times as large as its canvas.
+/// The canvas, the returned frame, and the indices of a frame four times as large as its canvas.
 const BYTES_PER_PIXEL: u64 = 12;
-/// How many times the canvas a frame may be.
+/// How many times larger than the canvas the frame may be.
 const FRAME_PER_CANVAS: u64 = 4;
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {

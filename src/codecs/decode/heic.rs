@@ -1,6 +1,6 @@
-//! HEIC by libheif: the primary picture, in 8 or 16 bits with alpha, already turned and cut as its properties say. A build has it
-//! only with the feature `heic`. Newer versions of the library refuse hostile pictures by limits of their own (1.19 and later); the
-//! size in the container is checked before any of them decodes.
+//! HEIC by libheif: the primary picture, in 8 or 16 bits with alpha, with rotation and crop already applied. A build has it only with the
+//! feature `heic`. Versions 1.19 and later of the library refuse hostile pictures by their own limits; the size in the container is checked
+//! before any version decodes.
 #![expect(unsafe_code, reason = "binds libheif")]
 
 use std::ffi::CStr;
@@ -36,7 +36,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
         format: SourceFormat::Heic,
         size: picture.size()?,
         orientation: Orientation::default(),
-        // YCbCr as decoded and as copied out of the decoder, RGB(A) of the library, and ours.
+        // YCbCr as decoded and as copied out of the decoder, the RGB(A) of the library, and our own.
         bytes_per_pixel: if picture.is_deep() { 28 } else { 14 },
         coefficient_bytes: 0,
         hidden_pixels: 0,
@@ -75,7 +75,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
     })
 }
 
-/// A container, which borrows the source.
+/// A container of libheif, which borrows the source.
 struct HeifContext<'a> {
     context: *mut heif::heif_context,
     _source: PhantomData<&'a [u8]>,
@@ -119,7 +119,7 @@ impl<'a> HeifContext<'a> {
         Ok(file)
     }
 
-    /// Refuses parts of the picture with a longer side, and grids of them.
+    /// Refuses tiles, and grids of tiles, with a longer side.
     fn limit(&self, side: u32) {
         let side = i32::try_from(side).unwrap_or(i32::MAX);
         // SAFETY: a valid context and a number.
@@ -127,7 +127,7 @@ impl<'a> HeifContext<'a> {
     }
 }
 
-/// The primary picture of a container, not yet decoded.
+/// The primary picture of a container, before it is decoded.
 struct ImageHandle<'a> {
     handle: *mut heif::heif_image_handle,
     _file: PhantomData<&'a HeifContext<'a>>,
@@ -156,7 +156,7 @@ impl<'a> ImageHandle<'a> {
         })
     }
 
-    /// After rotation and crop.
+    /// The size after rotation and crop.
     fn size(&self) -> Result<Size, TransformError> {
         // SAFETY: a valid handle.
         let (width, height) = unsafe {
@@ -183,7 +183,7 @@ impl<'a> ImageHandle<'a> {
         unsafe { heif::heif_image_handle_get_luma_bits_per_pixel(self.handle) > 8 }
     }
 
-    /// A profile wins over code points, as in browsers.
+    /// An ICC profile has precedence over code points, as in browsers.
     fn space(&self) -> ColorSpace {
         self.profile()
             .map(|profile| ColorSpace::from_icc(Some(profile)))
@@ -226,10 +226,10 @@ impl<'a> ImageHandle<'a> {
     }
 }
 
-/// A decoded picture, its samples interleaved.
+/// A decoded picture with interleaved samples.
 struct HeifImage {
     image: *mut heif::heif_image,
-    /// How its samples are laid out.
+    /// The requested sample layout.
     chroma: heif::heif_chroma,
 }
 
@@ -265,7 +265,7 @@ impl HeifImage {
         Ok(HeifImage { image, chroma })
     }
 
-    /// The samples without the gaps between rows, those of 9 to 16 bits scaled up to 16.
+    /// Copies the samples without the gaps between rows. Samples of 9 to 15 bits are scaled up to 16.
     fn samples(&self, size: Size, channels: Channels) -> Result<Samples, TransformError> {
         const CHANNEL: heif::heif_channel = heif::heif_channel_heif_channel_interleaved;
         let mut stride = 0;
@@ -301,7 +301,7 @@ impl HeifImage {
             let samples = rows.flatten().copied();
             return Ok(Samples::U8(buffer::collected(row * height, samples)?));
         }
-        // Upper bits are repeated in the lower ones, so that the largest sample stays the largest.
+        // The upper bits are repeated in the lower ones, so that the largest value stays the largest.
         let (up, down) = (16 - bits, 2 * bits - 16);
         let wide = |sample: u16| match up {
             0 => sample,

@@ -1,5 +1,5 @@
-//! Bytes to pixels: one file per format, each with two doors, `header` (a few hundred bytes read, nothing allocated for pixels)
-//! and `decode`. Formats are told apart by content alone.
+//! Decoders: one file for each format, each with two entry points. `header` reads a few hundred bytes and allocates nothing for pixels;
+//! `decode` returns the pixels. Formats are recognised by content alone.
 
 mod av1;
 mod avif;
@@ -42,42 +42,42 @@ pub(crate) use self::truncation::Truncation;
 
 #[cfg(test)]
 thread_local! {
-    /// How often pixels were decoded on this thread.
+    /// How many times pixels were decoded on this thread.
     pub(crate) static DECODES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
-    /// How often a header was read on this thread.
+    /// How many times a header was parsed on this thread.
     pub(crate) static HEADERS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// What is known of a source before its pixels are.
+/// What the header of a source says, before its pixels are decoded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Header {
     pub format: SourceFormat,
-    /// Size as stored, both sides at least 1.
+    /// The size as stored, before orientation. Both sides are at least 1.
     pub size: Size,
     pub orientation: Orientation,
-    /// Bytes that each decoded pixel takes while it is decoded.
+    /// Memory for each decoded pixel during the decode, in bytes.
     pub bytes_per_pixel: u64,
-    /// Bytes that each stored pixel takes beside that, at whatever scale it is decoded.
+    /// Additional memory for each stored pixel, in bytes, whatever the decode scale.
     pub coefficient_bytes: u64,
-    /// Pixels that are decoded beside those that come out, in frames of which the picture is composed. They take time as well.
+    /// Pixels that are decoded in addition to those of the result, in frames from which the picture is composed. They take time as well.
     pub hidden_pixels: u64,
-    /// Bytes of a decoded pixel, at most.
+    /// Bytes of one pixel of the result, at most.
     pub pixel_bytes: u64,
     /// Whether a pixel may be translucent.
     pub alpha: bool,
-    /// Whether every pixel is coded as it is, by a coding that has lossy ones as well.
+    /// Whether the pixels are coded without loss, in a format that also has lossy coding.
     pub is_lossless: bool,
-    /// Whether decoding at a fraction of the size costs less.
+    /// Whether decoding at a smaller scale takes less time.
     pub is_scalable: bool,
 }
 
 impl Header {
-    /// The size that comes out of a decode.
+    /// The size of the decoded raster.
     pub fn decoded(&self, scale: DecodeScale) -> Size {
         self.supported(scale).of(self.size)
     }
 
-    /// The size that comes out of a decode, before it is rounded up.
+    /// The size of the decoded picture before it is rounded up to whole pixels.
     pub fn extent(&self, scale: DecodeScale) -> (f64, f64) {
         let part = f64::from(self.supported(scale).eighths) / 8.0;
         (
@@ -86,7 +86,7 @@ impl Header {
         )
     }
 
-    /// The scale at which the source is decoded where `scale` is asked for.
+    /// The scale that the decoder uses when `scale` is requested.
     pub fn supported(&self, scale: DecodeScale) -> DecodeScale {
         // The scales are those of the DCT, which lossless JPEG has not.
         if self.format == SourceFormat::Jpeg && !self.is_lossless {
@@ -97,46 +97,46 @@ impl Header {
     }
 }
 
-/// Pixels as stored, with what is needed to read them.
+/// Decoded pixels as the file stores them, with what is needed to interpret them.
 pub(crate) struct DecodedImage {
     pub raster: Raster,
-    /// The size that the samples stand for, in samples: see `Rect`.
+    /// The size that the samples represent, in pixels of the raster: see `Rect`.
     pub extent: (f64, f64),
     pub space: ColorSpace,
 }
 
-/// Pixels that are decoded as they are asked for, with what is needed to read them.
+/// Pixels that are decoded row by row while they are read, with what is needed to interpret them.
 pub(crate) struct RowStream<'a> {
     pub rows: jpeg::BaselineDecoder<'a>,
-    /// As with `DecodedImage`.
+    /// The same as in `DecodedImage`.
     pub extent: (f64, f64),
     pub space: ColorSpace,
 }
 
-/// How a source may be decoded.
+/// The scale of a decode (shrink-on-load).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DecodeScale {
-    /// 1, 2, 3, 4 or 8: eighths of its size, on each axis. Formats that cannot, ignore it.
+    /// Eighths of the stored size on each axis: 1, 2, 3, 4 or 8. Formats without scaled decoding ignore it.
     pub eighths: u32,
 }
 
 impl DecodeScale {
-    /// Every pixel.
+    /// Full size.
     pub const WHOLE: DecodeScale = DecodeScale { eighths: 8 };
 
-    /// One pixel for so many, which are 1, 2, 4 or 8.
+    /// One decoded pixel for `denominator` stored pixels on each axis; `denominator` is 1, 2, 4 or 8.
     pub fn one_of(denominator: u32) -> DecodeScale {
         DecodeScale {
             eighths: 8 / denominator,
         }
     }
 
-    /// How many there are for one pixel, or more than there are where that is no whole number.
+    /// The number of stored pixels for one decoded pixel on each axis, rounded down.
     pub fn denominator(self) -> u32 {
         8 / self.eighths
     }
 
-    /// What is left of a size, rounded up.
+    /// The size after scaling, rounded up.
     pub fn of(self, size: Size) -> Size {
         let side = |side: u32| {
             let eighths = u64::from(side) * u64::from(self.eighths);
@@ -146,11 +146,11 @@ impl DecodeScale {
     }
 }
 
-/// Of sources with as many pixels there are smaller copies, which of fewer are decoded no faster: see `reduced_copy`. These sources are decoded
-/// at the scales of their copies alone.
+/// Sources with at least this many pixels get reduced copies; copies of smaller sources would not decode faster (see `reduced_copy`). Such
+/// a source is decoded only at the scales that its copies have.
 pub(crate) const LARGE: u64 = 8_000_000;
 
-/// Reads the header of a source.
+/// Parses the header of a source.
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     #[cfg(test)]
     HEADERS.set(HEADERS.get() + 1);
@@ -180,7 +180,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     Ok(header)
 }
 
-/// Decodes the pixels of a source whose header is known and within the limits.
+/// Decodes the pixels of a source whose header was parsed and is within the limits.
 pub(crate) fn pixels(
     source: &[u8],
     header: &Header,
@@ -207,7 +207,8 @@ pub(crate) fn pixels(
     }
 }
 
-/// The same, or what there is of the pixels of a source that lacks its end, where that may be shown and is most of them.
+/// Decodes like `pixels`. If the end of the source is missing, the rows that are there are returned, if the settings allow that and most
+/// rows are there.
 pub(crate) fn pixels_there_are(
     source: &[u8],
     header: &Header,
@@ -216,7 +217,7 @@ pub(crate) fn pixels_there_are(
 ) -> Result<(DecodedImage, Option<Truncation>), TransformError> {
     let error = match pixels(source, header, scale) {
         Ok(decoded) => return Ok((decoded, None)),
-        // Where there is no memory, nothing is known of the end.
+        // Without memory, nothing is known about the end of the file.
         Err(TransformError::Pixels(refusal)) => return Err(refusal.into()),
         Err(error) => error,
     };
@@ -229,21 +230,21 @@ pub(crate) fn pixels_there_are(
     }
 }
 
-/// The smallest scale that leaves enough for resampling, where the output takes every `shrink`th pixel of a source. `is_fine`: whether so
-/// little is lost when the output is written that what is lost here would be seen.
+/// The smallest decode scale that leaves enough pixels for resampling, when the output needs every `shrink`th pixel of the source.
+/// `is_fine` tells whether the output quality is so high that the loss of a scaled decode would be visible.
 ///
-/// A scaled decode mixes stored values, not light, and all the more of them the fewer it leaves. Over twelve photographs at 300 pixels,
-/// JPEG of quality 75, decoded by libjpeg-turbo, against a reduction of all pixels in linear light: 76.0 points of SSIMULACRA2 with at least
-/// 1.5 decoded pixels for each output pixel, 76.5 with 2, 76.9 with 3, 77.0 with all. Two cost little while there are few pixels; beyond,
-/// 1.5 must do.
+/// A scaled decode averages stored values, not linear light, and it averages more of them the smaller the scale is. Measured over twelve
+/// photographs at 300 pixels, JPEG of quality 75, decoded by libjpeg-turbo, compared with a reduction of all pixels in linear light: 76.0
+/// points of SSIMULACRA2 with at least 1.5 decoded pixels for each output pixel, 76.5 with 2, 76.9 with 3, 77.0 with all. Two pixels cost
+/// little time in a small picture; in a larger one, 1.5 must do.
 ///
-/// Three or four eighths lose less, because more of each block is left. By the decoder of this program, seven photographs at 800 pixels,
-/// with 1.2 to 1.3 decoded pixels for each output pixel in place of 1.6 to 1.7: -0.3 points at quality 75, -0.5 at 85, -0.7 at 90.
+/// Three or four eighths lose less, because more of each block is kept. With the decoder of this program, seven photographs at 800 pixels,
+/// with 1.2 to 1.3 decoded pixels for each output pixel instead of 1.6 to 1.7: -0.3 points at quality 75, -0.5 at 85, -0.7 at 90.
 pub(crate) fn scale_for(shrink: f64, header: &Header, is_fine: bool) -> DecodeScale {
     const PREFERRED: f64 = 2.0;
     const OVERSAMPLING: f64 = 1.5;
     const HIDDEN: f64 = 1.2;
-    /// Decoded pixels that are few.
+    /// A decode of up to this many pixels is cheap.
     const FEW: u64 = 1_600_000;
     let has_all = header.is_scalable && header.size.area() < LARGE;
     let scales: &[u32] = if has_all {
@@ -270,8 +271,8 @@ pub(crate) fn scale_for(shrink: f64, header: &Header, is_fine: bool) -> DecodeSc
         })
 }
 
-/// A source pixel by pixel as it is resampled, where it allows that. What comes of it counts only if `BaselineDecoder::end` says so afterwards; if
-/// not, `pixels` tells what is wrong, or reads it nevertheless.
+/// Decodes a source row by row while it is resampled, if its format allows that. The result is valid only if `BaselineDecoder::end` says so
+/// afterwards; if not, `pixels` either reports the damage or decodes the source after all.
 pub(crate) fn streamed<'a>(
     source: &'a [u8],
     header: &Header,
@@ -287,7 +288,7 @@ pub(crate) fn whole(size: Size) -> (f64, f64) {
     (f64::from(size.width), f64::from(size.height))
 }
 
-/// How often `raster` holds the samples that a decoder of `image` gave: deep ones come as bytes, which are read into a second copy.
+/// How many copies of the samples `raster` holds: `image` gives 16-bit samples as bytes, which are converted into a second buffer.
 fn copies(color: ColorType) -> u64 {
     if color.bytes_per_pixel() > color.channel_count() {
         2
@@ -296,9 +297,9 @@ fn copies(color: ColorType) -> u64 {
     }
 }
 
-/// The samples that a decoder of `image` gave.
+/// Converts the samples that a decoder of `image` gave.
 fn raster(size: Size, color: ColorType, bytes: Vec<u8>) -> Result<Raster, TransformError> {
-    // It writes 16-bit samples in the machine's byte order.
+    // `image` writes 16-bit samples in native byte order.
     let deep = |bytes: &[u8]| {
         let pairs = bytes.as_chunks().0.iter();
         let samples = pairs.map(|pair| u16::from_ne_bytes(*pair));
@@ -324,7 +325,7 @@ fn raster(size: Size, color: ColorType, bytes: Vec<u8>) -> Result<Raster, Transf
     })
 }
 
-/// Colours that were multiplied with their alpha, without it.
+/// Divides premultiplied colours by their alpha.
 fn unmultiplied(samples: Samples, channels: usize) -> Samples {
     match samples {
         Samples::U8(mut samples) => {
@@ -352,7 +353,7 @@ fn unmultiplied(samples: Samples, channels: usize) -> Samples {
     }
 }
 
-/// A side as C libraries give it.
+/// A size from the signed numbers that C libraries give.
 fn size_of(width: i32, height: i32) -> Result<Size, TransformError> {
     let side = |_: TryFromIntError| TransformError::ZeroSized;
     Ok(Size::new(

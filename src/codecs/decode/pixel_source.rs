@@ -1,4 +1,4 @@
-//! Where the pixels of a picture come from: its source, or a smaller copy of the source that was kept for this.
+//! Where the pixels of a picture come from: its source, or a reduced copy of the source.
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use crate::codecs::decode::RowStream;
 use crate::codecs::decode::Truncation;
 use crate::codecs::sniff::SourceFormat;
 
-/// A smaller copy of a source.
+/// A smaller copy of a source, cached because it decodes faster.
 #[derive(Clone, Debug)]
 pub(crate) struct ReducedCopy {
     bytes: Bytes,
@@ -20,12 +20,12 @@ pub(crate) struct ReducedCopy {
 }
 
 impl ReducedCopy {
-    /// A copy with one pixel for `denominator` pixels of the source, on each axis.
+    /// A copy with one pixel for `denominator` pixels of the source on each axis.
     pub fn new(denominator: u32, bytes: Bytes) -> Self {
         ReducedCopy { bytes, denominator }
     }
 
-    /// The copy in place of its source, if it has the size that it should have, and as many pixels as `scale` asks of the source.
+    /// The copy as the file to decode, if it has the expected size and at least as many pixels as `scale` asks of the source.
     fn in_place_of(&self, source: &Header, scale: DecodeScale) -> Option<SourceFile> {
         let header = decode::header(&self.bytes).ok()?;
         let size = source.decoded(DecodeScale::one_of(self.denominator));
@@ -42,14 +42,14 @@ impl ReducedCopy {
     }
 }
 
-/// What is decoded for a picture: its source, or a reduced copy in its place.
+/// The file that is decoded for a picture: its source, or a reduced copy of it.
 #[derive(Clone, Debug)]
 pub(crate) struct PixelSource {
     source: SourceFile,
     copy: Option<SourceFile>,
 }
 
-/// A file, and the scale at which it is decoded.
+/// A file and its decode scale.
 #[derive(Clone, Debug)]
 struct SourceFile {
     bytes: Bytes,
@@ -58,7 +58,7 @@ struct SourceFile {
 }
 
 impl PixelSource {
-    /// The pixels of a source at a scale, from the reduced copy where it serves.
+    /// The source at a scale, or the reduced copy if it has enough pixels.
     pub fn of(
         source: &Bytes,
         header: &Header,
@@ -75,7 +75,7 @@ impl PixelSource {
         }
     }
 
-    /// What is read, its header, and the scale that it is read at.
+    /// The bytes that are decoded, their header, and their decode scale.
     pub fn parts(&self) -> (&[u8], &Header, DecodeScale) {
         let SourceFile {
             bytes,
@@ -85,17 +85,18 @@ impl PixelSource {
         (bytes, header, *scale)
     }
 
-    /// The scale at which the source is decoded, or would be in place of its copy.
+    /// The decode scale of the source, also when a copy is decoded.
     pub fn scale(&self) -> DecodeScale {
         self.source.scale
     }
 
-    /// Bytes of the reduced copy, where there is one: its source is held as well.
+    /// Bytes of the reduced copy, if one is used: the source stays in memory as well.
     pub fn copy_bytes(&self) -> u64 {
         self.copy.as_ref().map_or(0, |copy| copy.bytes.len() as u64)
     }
 
-    /// The pixels, of the same number whatever they come from; of a source that lacks its end what there is of them.
+    /// Decodes the pixels. Their number does not depend on the file that is used. If the end of the source is missing, the rows that are
+    /// there are returned.
     pub fn decode(
         &self,
         truncated: TruncatedSources,
@@ -114,14 +115,14 @@ impl PixelSource {
         decode::pixels_there_are(bytes, header, *scale, truncated)
     }
 
-    /// The same pixels, as they are resampled, where what is read allows that.
+    /// Decodes the same pixels row by row, if the format allows that.
     pub fn stream(&self) -> Option<RowStream<'_>> {
         let (bytes, header, scale) = self.parts();
         let extent = self.extent();
         decode::streamed(bytes, header, scale).map(|found| RowStream { extent, ..found })
     }
 
-    /// The size that the pixels stand for: a copy was rounded up, its source was not.
+    /// The size that the pixels represent: that of a copy was rounded up, so the source decides.
     fn extent(&self) -> (f64, f64) {
         self.source.header.extent(self.source.scale)
     }

@@ -1,5 +1,5 @@
-//! BMP, PNM and QOI by `image`. They hold samples of sRGB and nothing else: no orientation but
-//! the order of their rows, which the decoders see to, and no profile that anybody writes.
+//! BMP, PNM and QOI by `image`. They hold samples in sRGB and nothing else: no orientation but the order of rows, which the decoders
+//! handle, and no profile that anybody writes.
 
 use std::io::Cursor;
 
@@ -21,7 +21,7 @@ use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
 
-/// The decoder of a format.
+/// Opens the decoder of a format.
 fn open(source: &[u8], format: SourceFormat) -> Result<Box<dyn ImageDecoder + '_>, TransformError> {
     let bytes = Cursor::new(source);
     Ok(match format {

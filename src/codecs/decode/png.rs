@@ -1,4 +1,4 @@
-//! PNG by `image`: every colour type and depth, expanded; of an APNG the still that viewers without animation show.
+//! PNG by `image`: every colour type and depth, expanded. Of an APNG it decodes the still picture for viewers without animation.
 
 use std::io::BufRead;
 use std::io::Cursor;
@@ -23,11 +23,11 @@ use crate::pixels::buffer;
 use crate::pixels::color;
 use crate::pixels::color::ColorSpace;
 
-/// Bytes that chunks other than pixels may unpack to: a profile of 4 MiB is already enormous.
+/// Bytes that chunks other than pixels may decompress to: a profile of 4 MiB is already enormous.
 const MAX_METADATA: u64 = 4 << 20;
 
-/// Chunks that may be in a file beside those of its pixels. The decoder keeps each text in a block of memory of its own, which is many times as
-/// large as a short text. Editors write a dozen.
+/// Chunks that a file may have in addition to those of its pixels. The decoder allocates memory for each text, many times as much as a
+/// short text has. Editors write a dozen.
 const MAX_CHUNKS: usize = 10_000;
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
@@ -72,7 +72,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
     })
 }
 
-/// What the chunks before the pixels say of their colours: code points count before a profile that can be read, and that before gamma and
+/// The colour space by the chunks before the pixels: code points have precedence over a valid ICC profile, and that over gamma and
 /// primaries (PNG, third edition, section 4.3).
 pub(crate) fn space(source: &[u8]) -> ColorSpace {
     if let Some((primaries, transfer)) = metadata::png_cicp(source) {

@@ -1,4 +1,4 @@
-//! The end of a PNG that was lost on the way, put back: all pixels are there, and browsers show them.
+//! Adds the `IEND` chunk to a PNG that lacks it: all pixels are there, and browsers show such files.
 
 use std::io;
 use std::io::BufRead;
@@ -11,15 +11,15 @@ use crate::codecs::metadata;
 /// The chunk `IEND`: its length, its name, and the checksum of both.
 const END: &[u8] = b"\0\0\0\0IEND\xAE\x42\x60\x82";
 
-/// Reads a PNG, and the chunk `IEND` after it where that is missing.
+/// Reads a PNG, followed by the chunk `IEND` if that is missing.
 pub(crate) struct PngReader<'a> {
-    /// The signature and the whole chunks.
+    /// The signature and the complete chunks.
     chunks: &'a [u8],
     position: usize,
 }
 
 impl<'a> PngReader<'a> {
-    /// A file that ends within its pixels is left as it is, and the decoder refuses it.
+    /// A file that ends inside its pixels is passed on unchanged, and the decoder refuses it.
     pub fn new(source: &'a [u8]) -> Self {
         let whole: usize = metadata::png_chunks(source)
             .map(|(_, _, chunk)| chunk.len())

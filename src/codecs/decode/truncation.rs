@@ -1,22 +1,22 @@
-//! Sources that lack their end: uploads that were broken off, or are under way.
+//! Sources whose end is missing, because their upload broke off or is still running.
 
 use crate::options::Warning;
 
-/// What there is of such a source.
+/// How much of a truncated source was decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Truncation {
-    /// Rows of pixels that are there, if coarsely, and all.
+    /// Rows that were decoded (perhaps only coarsely), and all rows of the picture.
     pub rows: u32,
     pub of: u32,
 }
 
 impl Truncation {
-    /// Whether nine tenths of the rows or more are there, so that most of the picture is seen.
+    /// Whether nine tenths of the rows or more are there, so that most of the picture is visible.
     pub fn is_slight(self) -> bool {
         u64::from(self.rows) * 10 >= u64::from(self.of) * 9
     }
 
-    /// What whoever gets the picture has to know.
+    /// The warning for the client.
     pub fn warning(self) -> Warning {
         let Truncation { rows, of } = self;
         Warning::truncated_source(if rows < of {

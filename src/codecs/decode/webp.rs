@@ -19,7 +19,7 @@ use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 
-/// Bytes of a frame of an animation before its picture.
+/// Bytes of an animation frame before its picture.
 pub(crate) const FRAME_HEAD: usize = 16;
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
@@ -29,8 +29,8 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
         format: SourceFormat::Webp,
         size,
         orientation: metadata::orientation(metadata::webp_exif(source)),
-        // Pixels, and what libwebp keeps beside them: all of them again where they are lossless. An animation keeps two canvases and
-        // a frame, which may be lossless as well.
+        // The pixels, and the buffers of libwebp: as many bytes again for lossless files. An animation needs two canvases and a frame,
+        // which may be lossless as well.
         bytes_per_pixel: match (features.has_animation != 0, is_lossless(features)) {
             (true, _) => 16,
             (false, true) => 9,
@@ -63,7 +63,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
     })
 }
 
-/// The format is 0 where it is mixed, 1 where it is lossy and 2 where it is lossless.
+/// The format is 0 if it is mixed, 1 if it is lossy and 2 if it is lossless.
 const fn is_lossless(features: webp::WebPBitstreamFeatures) -> bool {
     features.format == 2
 }
@@ -99,14 +99,14 @@ fn still(source: &[u8], size: Size, alpha: bool) -> Result<Raster, TransformErro
     })
 }
 
-/// The first frame of an animation on its transparent canvas. The library's own reader of animations keeps a table of all frames, of which
-/// a file may have a million.
+/// Decodes the first frame of an animation on its transparent canvas. The animation decoder of the library would build a table of all
+/// frames, and a file may have a million.
 fn first_frame(source: &[u8], canvas: Size) -> Result<Raster, TransformError> {
     let (_, content) = metadata::webp_chunks(source)
         .find(|(name, _)| *name == b"ANMF")
         .ok_or_else(broken)?;
     let (place, picture) = content.split_at_checked(FRAME_HEAD).ok_or_else(broken)?;
-    // Half of the distances from the edges, then the sides less one, of 24 bits each (RFC 9649, section 2.7.1.1).
+    // The distances from the edges divided by two, then the sides minus one, of 24 bits each (RFC 9649, section 2.7.1.1).
     let number = |at: usize| u32::from_le_bytes([place[at], place[at + 1], place[at + 2], 0]);
     let (left, top) = (2 * number(0), 2 * number(3));
     let size = Size::new(number(6) + 1, number(9) + 1);

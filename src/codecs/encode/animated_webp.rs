@@ -1,5 +1,5 @@
-//! Animated WebP by libwebp, which finds by itself what changes from frame to frame. It holds three canvases and what is written
-//! so far; frames of equal looks become one.
+//! Animated WebP by libwebp, which finds the changes between frames by itself. It holds three canvases and the output so far; frames that
+//! look the same become one.
 #![expect(unsafe_code, reason = "binds libwebp")]
 
 use std::mem;
@@ -20,7 +20,7 @@ use crate::codecs::encode::webp::is_lossless;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 
-/// What the container can hold: 24 bits of milliseconds.
+/// The longest frame duration: the container has 24 bits of milliseconds.
 const LONGEST: Duration = Duration::from_millis((1 << 24) - 1);
 
 pub(crate) struct WebpAnimationEncoder {
@@ -29,7 +29,7 @@ pub(crate) struct WebpAnimationEncoder {
     size: Size,
     is_translucent: bool,
     elapsed: Duration,
-    /// When the next frame begins, in milliseconds.
+    /// The start time of the next frame in milliseconds.
     begins: i32,
 }
 
@@ -42,10 +42,10 @@ impl Drop for WebpAnimationEncoder {
 
 impl WebpAnimationEncoder {
     pub fn new(size: Size, loops: LoopCount, quality: Quality) -> Result<Self, TransformError> {
-        /// The container has 16 bits for it.
+        /// The container has 16 bits for the loop count.
         const MOST_LOOPS: u32 = 65_535;
         let mut config = config(quality)?;
-        // A frame is laid over the one before: what is transparent has no colour to keep.
+        // A frame is blended over the previous one, so transparent pixels need no colour.
         config.exact = 0;
         let version = webp::WEBP_MUX_ABI_VERSION.cast_signed();
         // SAFETY: plain numbers, for which zero is valid, and initialised at once.
@@ -55,10 +55,10 @@ impl WebpAnimationEncoder {
             return Err(failed("libwebp of another version"));
         }
         options.anim_params.loop_count = loops.0.min(MOST_LOOPS).cast_signed();
-        // Transparent, for the viewers that heed it.
+        // Transparent, for viewers that use it.
         options.anim_params.bgcolor = 0;
-        // Flat frames, as most GIFs have them, may be lossless: a third to two thirds of the bytes, and none more elsewhere, for up
-        // to 1.7 times the time.
+        // Flat frames, which most GIFs have, may be lossless: that takes one third to two thirds of the bytes for them, no more bytes for
+        // others, and up to 1.7 times the time.
         options.allow_mixed = i32::from(!is_lossless(quality));
         let (width, height) = (size.width.cast_signed(), size.height.cast_signed());
         // SAFETY: valid options, which are copied; the library refuses sizes that it cannot do.
@@ -104,8 +104,8 @@ impl WebpAnimationEncoder {
         Ok(())
     }
 
-    /// When the last frame ends: rounded from the sum, so that fractions do not add up. The encoder has 31 bits for it, 24 days: what
-    /// goes beyond is cut.
+    /// The end time of the last frame: rounded from the sum of all delays, so that rounding errors do not add up. The encoder has 31 bits
+    /// for it (24 days); longer times are cut.
     fn end(&self) -> i32 {
         let millis = self
             .elapsed
@@ -134,8 +134,8 @@ impl WebpAnimationEncoder {
         bytes.map(|bytes| self.announced(bytes))
     }
 
-    /// The library cuts each frame to what is not transparent, and where nothing but opaque rectangles is left, it does not announce
-    /// alpha: some viewers then show black around them.
+    /// The library crops each frame to its opaque part, and does not announce alpha if only opaque rectangles are left: some viewers then
+    /// show black around them.
     fn announced(&self, mut bytes: Vec<u8>) -> Vec<u8> {
         const ALPHA: u8 = 0x10;
         const NAME: Range<usize> = 12..16;

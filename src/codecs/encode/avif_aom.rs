@@ -31,8 +31,8 @@ use crate::pixels::Subsampling;
 use crate::pixels::buffer;
 use crate::pixels::buffer::FileBuffer;
 
-/// libaom's quantiser, 0 best and 63 worst, for the look of a JPEG of that quality: the same median of SSIMULACRA2 over 15 photographs and
-/// 5 drawings, 800 pixels wide, at speed 5 (`make bench-calibrate`). From 90 on, chroma is full in both.
+/// The quantiser of libaom (0 best, 63 worst) that looks like a JPEG of each quality: the same median of SSIMULACRA2 over 15 photographs
+/// and 5 drawings, 800 pixels wide, at speed 5 (`make bench-calibrate`). From 90 on, both have full chroma.
 const QUANTIZERS: [(u8, f32); 22] = [
     (1, 63.0),
     (15, 53.2),
@@ -57,9 +57,10 @@ const QUANTIZERS: [(u8, f32); 22] = [
     (98, 2.0),
     (100, 1.0),
 ];
-/// Edges of alpha show at once, and cost little.
+/// Artifacts at the edges of alpha are very visible, and good alpha takes few bytes.
 const WORST_ALPHA_QUANTIZER: u32 = 20;
-/// Alpha is plain nearly everywhere: a fade of 800 pixels takes 25 ms and 2.7 kB at speed 8, as long and 1.1 kB at 6, 100 ms and 1.0 kB at 5.
+/// Alpha is flat nearly everywhere. A fade of 800 pixels takes 25 ms and 2.7 kB at speed 8, the same time and 1.1 kB at 6, 100 ms and 1.0
+/// kB at 5.
 const ALPHA_SPEED: c_int = 6;
 
 pub(crate) fn encode(
@@ -89,7 +90,7 @@ pub(crate) fn encode(
             )
         }
         Picture::Rgba(_, samples) => {
-            // Half-size chroma bleeds over the edges that alpha cuts.
+            // Subsampled chroma bleeds over the edges of alpha.
             let sampling = Subsampling::None;
             let planar = Planar {
                 luma: planes::alpha(size, samples)?,
@@ -146,9 +147,10 @@ fn quantizer(quality: Quality) -> u32 {
     scale::at(&QUANTIZERS, quality).round() as u32
 }
 
-/// libaom's speed (0 slow, 9 fast) by size and effort. Over eight photographs 800 pixels wide, at the looks of sharp's `quality=50`: 9 takes
-/// 17 ms and 1.24 times the bytes of sharp, 6 takes 145 ms and 6 % fewer, 5 takes 470 ms and 9 % fewer; sharp takes 1150 ms. What is
-/// larger must not keep a processor for seconds. In a thumbnail there is nothing to be quick about.
+/// The speed of libaom (0 slow, 9 fast) by size and effort. Over eight photographs 800 pixels wide, at the same visual quality as
+/// `quality=50` of sharp: speed 9 takes 17 ms and 1.24 times the bytes of sharp, 6 takes 145 ms and 6 % fewer bytes, 5 takes 470 ms and 9 %
+/// fewer; sharp takes 1150 ms. Larger pictures use higher speeds, so that none blocks a processor for many seconds. Thumbnails are quick at
+/// any speed.
 pub(crate) fn speed(size: Size, effort: Effort) -> c_int {
     match (effort, size.area()) {
         (_, 0..=65_536) => 6,
@@ -161,16 +163,16 @@ pub(crate) fn speed(size: Size, effort: Effort) -> c_int {
     }
 }
 
-/// The speed at which next to nothing is searched for.
+/// The fastest speed, with almost no search.
 const QUICKEST: c_int = 9;
-/// The slowest speed, and what is left out of it. Photographs (chroma of half size): no blocks of 4x4, and transforms of the size that goes
-/// with a block, which saves 37 % of the time and not a byte. All others: no blocks of two to one, which saves half of the time
-/// and costs 2 to 9 % of the bytes; without blocks of 4x4, text would take 20 % more.
+/// The slowest speed that is used. Some tools are disabled for it. Photographs (subsampled chroma): no blocks of 4x4, and no search for
+/// transform sizes, which saves 37 % of the time and costs no bytes. Other pictures: no rectangular partitions, which saves half of the
+/// time and costs 2 to 9 % of the bytes; without blocks of 4x4, text would take 20 % more.
 const SLOWEST: c_int = 5;
-/// Which of libaom's quantisation matrices (0 steep, 15 flat) goes with a quantiser: fine detail is kept more coarsely. With a search that
-/// weighs errors by that matrix as well, the same photographs take 2 % (at speed 5) to 7 % (at 7) fewer bytes at the looks of
-/// sharp's `quality=50`, and 15 % fewer where detail is finest. The steeper, the more there is to lose: 3 saves 1 % beside 5 from 28
-/// on, 8 saves 2 % at 8, and what is nearly as it was must lose nothing.
+/// The quantisation matrix of libaom (0 steep, 15 flat) for a quantiser: a steep matrix quantises fine detail more. With a search that
+/// weights errors by the same matrix, the photographs take 2 % (at speed 5) to 7 % (at 7) fewer bytes at the visual quality of `quality=50`
+/// of sharp, and 15 % fewer in the finest detail. A steeper matrix risks more loss: compared with 5, 3 saves 1 % from quantiser 28 on, and
+/// 8 saves 2 % at 8. Nearly lossless pictures get the flat matrix.
 const fn matrix(quantizer: u32) -> c_int {
     match quantizer {
         0..=3 => 15,
@@ -180,7 +182,7 @@ const fn matrix(quantizer: u32) -> c_int {
     }
 }
 
-/// Nanoseconds for each pixel at a speed: of photographs, at quality 85.
+/// Nanoseconds for each pixel at a speed, for photographs at quality 85.
 pub(crate) fn time(speed: c_int) -> u64 {
     match speed {
         ..=SLOWEST => 900,
@@ -191,7 +193,7 @@ pub(crate) fn time(speed: c_int) -> u64 {
     }
 }
 
-/// Encodes planes, or luma alone where there is no chroma, as one AV1 frame.
+/// Encodes planes, or luma alone, as one AV1 frame.
 fn frame(
     planar: &Planar,
     sampling: Subsampling,
@@ -200,7 +202,7 @@ fn frame(
 ) -> Result<Vec<u8>, TransformError> {
     let size = planar.luma.size;
     let monochrome = planar.chroma.is_none();
-    // libaom reads chroma of a monochrome picture too, if only to ignore it, and has no 4:4:4 without.
+    // libaom reads chroma of a monochrome picture too, although it ignores it, and does not support monochrome 4:4:4.
     let sampling = if monochrome {
         Subsampling::Both
     } else {

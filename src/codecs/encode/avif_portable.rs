@@ -1,4 +1,4 @@
-//! AVIF by `ravif` on one thread.
+//! AVIF by `ravif`, on one thread.
 
 use ravif::Encoder;
 use ravif::Img;

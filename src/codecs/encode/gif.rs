@@ -1,5 +1,5 @@
-//! Animated GIF by `gif`. Each frame holds what changed and has a palette of its own: with up to 256 colours in that part, every
-//! colour is exact. Alpha is on or off.
+//! Animated GIF by `gif`. Each frame holds the changed area with its own palette: if that area has at most 256 colours, every colour is
+//! exact. Alpha is on or off.
 
 use std::time::Duration;
 
@@ -27,15 +27,15 @@ use crate::pixels::buffer::FileBuffer;
 pub(crate) struct GifAnimationEncoder {
     size: Size,
     loops: LoopCount,
-    /// For a frame that has too many.
+    /// The palette size for a frame with too many colours.
     colors: usize,
-    /// What a sample of such a frame may differ from what is shown and yet count as unchanged.
+    /// In such a frame, a sample counts as unchanged if it differs from the shown one by no more than this.
     tolerance: u8,
-    /// Begins with the first frame, whose palette is the file's as well.
+    /// The encoder and the global palette, which is that of the first frame.
     file: Option<(Encoder<FileBuffer>, Vec<Rgba8>)>,
-    /// The canvas as the waiting frame shows it: each pixel as it was asked for when it was painted last.
+    /// The canvas with the pending frame on it. Each pixel is the requested one at the time when it was last painted.
     shown: Vec<Rgba8>,
-    /// The last frame: only the next one decides how it is disposed of.
+    /// The last frame. Only the next frame decides its disposal, so it is not written yet.
     waiting: Option<PendingFrame>,
     clock: DelayClock,
 }
@@ -53,7 +53,7 @@ impl GifAnimationEncoder {
             size,
             loops,
             colors: quantize::colors(quality),
-            // Noise that nobody sees costs more bytes than what moves: at quality 85 this halves the file of a filmed scene.
+            // Invisible noise would take more bytes than the moving parts: at quality 85 this halves the file of a filmed scene.
             tolerance: (100 - quality.get()) / 3,
             file: None,
             shown: buffer::zeroed(size.len())?,
@@ -69,7 +69,7 @@ impl GifAnimationEncoder {
         if let Some(waiting) = self.waiting.take() {
             self.settle(waiting, &pixels)?;
         }
-        // Some viewers take the size of the first frame for that of the canvas.
+        // Some viewers use the size of the first frame as the canvas size.
         let all = is_first.then(|| Area::whole(self.size));
         let (area, picture) = self.paint(&pixels, all)?;
         let delay = self.clock.tick(delay);
@@ -86,13 +86,13 @@ impl GifAnimationEncoder {
             self.write(waiting, DisposalMethod::Keep)?;
         }
         let (encoder, _) = self.file.ok_or_else(|| failed("GIF: no frame"))?;
-        // Of its last byte, nothing but memory can be missing.
+        // The last byte can fail only for lack of memory.
         let no_memory = |_| PixelError::OutOfMemory { bytes: 1 };
         encoder.into_inner().map_err(no_memory)?.finish(Ok(()))
     }
 
-    /// Writes the waiting frame. Where pixels turn transparent there is nothing to paint over them, so it goes away before the
-    /// next one comes, and its area grows over those pixels first.
+    /// Writes the pending frame. A pixel that becomes transparent cannot be painted over, so then the frame is disposed of before the next
+    /// one, and its area is first enlarged to include those pixels.
     fn settle(&mut self, mut waiting: PendingFrame, next: &[Rgba8]) -> Result<(), TransformError> {
         let vanishing = self.differing(next, |shown, pixel| {
             pixel == TRANSPARENT && shown != TRANSPARENT
@@ -109,7 +109,7 @@ impl GifAnimationEncoder {
         self.write(waiting, DisposalMethod::Background)
     }
 
-    /// The smallest area with all pixels that differ from those that are shown.
+    /// The smallest area that contains all pixels that differ from the shown ones.
     fn differing(&self, pixels: &[Rgba8], differ: impl Fn(Rgba8, Rgba8) -> bool) -> Area {
         let width = self.size.width as usize;
         let mut area = Area::EMPTY;
@@ -133,7 +133,8 @@ impl GifAnimationEncoder {
         area
     }
 
-    /// What a frame must paint to show `pixels`, in `all` of an area or where they differ. Exact if that has few enough colours.
+    /// The area and picture that a frame must paint to show `pixels`: in the area `all`, or where pixels differ. The colours are exact if
+    /// there are few enough.
     fn paint(
         &mut self,
         pixels: &[Rgba8],
@@ -141,7 +142,7 @@ impl GifAnimationEncoder {
     ) -> Result<(Area, PaletteImage), TransformError> {
         let (mut area, mut part) = self.changes(pixels, all, 0)?;
         let room = |area: Area, part: &[Rgba8]| {
-            // A frame that may grow needs a transparent colour.
+            // A frame that may be enlarged needs a transparent colour.
             let may_grow = area != Area::whole(self.size) && !part.contains(&TRANSPARENT);
             MOST - usize::from(may_grow)
         };
@@ -164,7 +165,7 @@ impl GifAnimationEncoder {
         Ok((area, picture))
     }
 
-    /// The area that changes, and its pixels, transparent where nothing changes.
+    /// The changed area and its pixels, transparent where nothing changes.
     fn changes(
         &self,
         pixels: &[Rgba8],
@@ -195,7 +196,7 @@ impl GifAnimationEncoder {
             delay,
         } = waiting;
         if area.is_empty() {
-            // Nothing changes for a while: the smallest frame there is.
+            // Nothing changes for a while: the smallest possible frame is written.
             area.size = Size::new(1, 1);
             picture = PaletteImage {
                 palette: vec![TRANSPARENT],
@@ -206,7 +207,7 @@ impl GifAnimationEncoder {
             Some(file) => file,
             None => self.begin(&picture)?,
         };
-        // A palette of its own takes up to 768 bytes.
+        // A local palette takes up to 768 bytes.
         let (palette, indices) = match by(&shared, &picture)? {
             Some(indices) => (None, indices),
             None => (Some(picture.palette), picture.indices),
@@ -255,7 +256,7 @@ impl GifAnimationEncoder {
     }
 }
 
-/// The picture by another palette, if that has all of its colours.
+/// The indices of the picture in another palette, if that has all of its colours.
 fn by(palette: &[Rgba8], picture: &PaletteImage) -> Result<Option<Vec<u8>>, TransformError> {
     let place = |color| {
         let place = palette.iter().position(|other| other == color)?;
@@ -272,7 +273,7 @@ fn by(palette: &[Rgba8], picture: &PaletteImage) -> Result<Option<Vec<u8>>, Tran
     Ok(places.map(by).transpose()?)
 }
 
-/// A palette as the file has it.
+/// A palette as the file stores it.
 fn table(palette: &[Rgba8]) -> Vec<u8> {
     palette
         .iter()
@@ -292,7 +293,7 @@ fn differ(shown: Rgba8, pixel: Rgba8, tolerance: u8) -> bool {
             .any(|(shown, sample)| shown.abs_diff(sample) > tolerance)
 }
 
-/// Opaque, or transparent without a hidden colour.
+/// Makes a pixel opaque, or transparent without a hidden colour.
 const fn hard([red, green, blue, alpha]: Rgba8) -> Rgba8 {
     if alpha < 128 {
         TRANSPARENT
@@ -301,7 +302,7 @@ const fn hard([red, green, blue, alpha]: Rgba8) -> Rgba8 {
     }
 }
 
-/// The picture of an area on a larger one, transparent around it.
+/// Extends the picture of an area to a larger area, transparent around it.
 fn enlarged(picture: PaletteImage, from: Area, to: Area) -> Result<PaletteImage, TransformError> {
     if from == to {
         return Ok(picture);
@@ -334,7 +335,7 @@ fn enlarged(picture: PaletteImage, from: Area, to: Area) -> Result<PaletteImage,
     })
 }
 
-/// Time in hundredths of a second.
+/// Converts delays to hundredths of a second.
 #[derive(Default)]
 struct DelayClock {
     elapsed: Duration,
@@ -342,8 +343,8 @@ struct DelayClock {
 }
 
 impl DelayClock {
-    /// The delay to write: rounded from the sum, so that fractions do not add up. Browsers show up to 1/100 s as 1/10 s, so
-    /// whoever asked for a little more than that gets 2/100.
+    /// The delay to write: rounded from the sum of all delays, so that rounding errors do not add up. Browsers show a delay of 1/100 s as
+    /// 1/10 s, so any delay above 10 ms becomes at least 2/100 s.
     fn tick(&mut self, delay: Duration) -> u16 {
         const TOO_FAST: Duration = Duration::from_millis(10);
         const LONGEST: Duration = Duration::from_millis(655_350);

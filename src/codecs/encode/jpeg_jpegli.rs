@@ -1,5 +1,5 @@
-//! JPEG by jpegli. At the looks of libjpeg-turbo it takes 14 % fewer bytes in one scan for the same time, and 20 % fewer in several scans
-//! for half as much again.
+//! JPEG by jpegli. At the visual quality of libjpeg-turbo it takes 14 % fewer bytes as a baseline file in the same time, and 20 % fewer as
+//! a progressive file in one and a half times the time.
 #![expect(unsafe_code, reason = "binds jpegli")]
 
 use std::borrow::Cow;
@@ -34,20 +34,20 @@ use crate::pixels::Subsampling;
 use crate::pixels::buffer;
 
 unsafe extern "C-unwind" {
-    // Of `jpegli/encode.h`; the bindings leave them out.
+    // Functions of `jpegli/encode.h` that the bindings lack.
     fn jpegli_set_distance(compressor: &mut Compressor, distance: f32, force_baseline: c_int);
     fn jpegli_enable_adaptive_quantization(compressor: &mut Compressor, value: c_int);
 }
 
-/// Samples on either side of a block.
+/// Samples on each side of a block.
 const BLOCK: u32 = 8;
 
-/// Scans of a picture in colour that is read from top to bottom.
+/// Scans of a sequential colour picture.
 static SEQUENTIAL: [Scan; 1] = [scan(&[0, 1, 2], 0, 63)];
 
-/// Scans of a picture in colour that becomes sharper as it arrives. Every scan has a Huffman code of its own, which fits the better the
-/// fewer coefficients share it: 2 % fewer bytes than jpegli's own 15 scans, for three quarters of their time. No scan refines another,
-/// because that costs a third more time and saves nothing; jpegli also writes out of bounds for some orders of such scans.
+/// Scans of a progressive colour picture. Every scan has its own Huffman code, which fits better the fewer coefficients share it: this
+/// takes 2 % fewer bytes than the 15 scans that jpegli uses by default, in three quarters of their time. No scan refines another, because
+/// that takes a third more time and saves nothing; jpegli also writes out of bounds for some orders of refinement scans.
 static PROGRESSIVE: [Scan; 9] = [
     scan(&[0], 0, 0),
     scan(&[1, 2], 0, 0),
@@ -69,7 +69,7 @@ static PROGRESSIVE_GRAY: [Scan; 4] = [
     scan(&[0], 3, 63),
 ];
 
-/// A scan of all bits of some coefficients, in zigzag order.
+/// A scan of all bits of a range of coefficients, in zigzag order.
 const fn scan(components: &[c_int], first: c_int, last: c_int) -> Scan {
     let mut component_index = [0; 4];
     let (chosen, _) = component_index.split_at_mut(components.len());
@@ -88,7 +88,7 @@ const fn scan(components: &[c_int], first: c_int, last: c_int) -> Scan {
     }
 }
 
-/// What the samples of a file are.
+/// The components of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ColorModel {
     Gray,
@@ -96,7 +96,7 @@ enum ColorModel {
 }
 
 impl ColorModel {
-    /// Luma samples per chroma sample on either axis.
+    /// Luma samples for each chroma sample on each axis.
     const fn factor(self) -> u32 {
         match self {
             ColorModel::Gray => 1,
@@ -142,7 +142,8 @@ fn planes(
     {
         return Err(failed("samples that do not make the picture"));
     }
-    // The library reads whole rows of blocks: a row longer than the plane, and rows below it. The last sample and the last row stand there.
+    // The library reads whole rows of blocks: rows longer than the plane, and rows below it. The last sample and the last row are repeated
+    // there.
     let rows_at_once = BLOCK * factor;
     let height = size.height.next_multiple_of(rows_at_once);
     let padded: Vec<_> = [(&planar.luma, height, rows_at_once)]
@@ -177,7 +178,7 @@ fn planes(
     })
 }
 
-/// The library converts and halves by itself, in floating point, and so better than by way of planes of bytes.
+/// Encodes RGB. The library converts and subsamples in floating point, which is better than planes of bytes.
 fn rgb(size: Size, samples: &[u8], settings: Settings) -> Result<Vec<u8>, TransformError> {
     if size.len() == 0 || samples.len() != size.len() * 3 {
         return Err(failed("samples that do not make the picture"));
@@ -193,7 +194,8 @@ fn rgb(size: Size, samples: &[u8], settings: Settings) -> Result<Vec<u8>, Transf
     })
 }
 
-/// Whether a started compressor reads rows of such lengths, one length for each component, and so many rows of the first at once.
+/// Whether a started compressor reads rows of these lengths, one length for each component, and this many rows of the first component at
+/// once.
 fn reads_rows_of(compressor: &Compressor, lengths: &[u32], rows: u32) -> bool {
     let count = usize::try_from(compressor.num_components).unwrap_or(0);
     // SAFETY: a started compressor has as many components as it says, and nobody else looks at them now.
@@ -205,7 +207,7 @@ fn reads_rows_of(compressor: &Compressor, lengths: &[u32], rows: u32) -> bool {
     read.eq(lengths.iter().copied()) && rows_read == rows
 }
 
-/// Repeats the last column until a plane is a whole number of blocks wide.
+/// Repeats the last column until the width of a plane is a whole number of blocks.
 fn of_whole_blocks(plane: &Plane) -> Result<Cow<'_, Plane>, TransformError> {
     let width = plane.size.width.next_multiple_of(BLOCK);
     if plane.size.width == width {
@@ -221,7 +223,7 @@ fn of_whole_blocks(plane: &Plane) -> Result<Cow<'_, Plane>, TransformError> {
     Ok(Cow::Owned(Plane { size, samples }))
 }
 
-/// What may differ at a quality, in units of the library: 1 is hardly visible.
+/// The distance parameter of jpegli for a quality: at 1 the loss is hardly visible.
 fn distance(quality: Quality, colors: ColorModel) -> f32 {
     let table = match colors {
         ColorModel::Gray => &GRAY,
@@ -231,11 +233,12 @@ fn distance(quality: Quality, colors: ColorModel) -> f32 {
     FINER * scale::at(table, quality)
 }
 
-/// So much of the distances below is taken: a third of the bytes that the library saves are given back for looks. A number then means
-/// about what it means to others who use this library, one to two points of SSIMULACRA2 above libjpeg-turbo.
+/// A factor for the distances below: a third of the bytes that the library saves are given back for higher quality. A quality number then
+/// means about the same as for other users of this library, and is one to two points of SSIMULACRA2 above libjpeg-turbo.
 const FINER: f32 = 0.82;
 
-/// Qualities, and the distances that look as libjpeg-turbo does at these: the same mean of SSIMULACRA2 over 15 photographs, 800 pixels wide.
+/// Qualities, and the distances that look like libjpeg-turbo at these qualities: the same mean of SSIMULACRA2 over 15 photographs, 800
+/// pixels wide.
 type DistanceTable = [(u8, f32); 13];
 
 const HALVED: DistanceTable = [
@@ -286,14 +289,13 @@ const GRAY: DistanceTable = [
     (100, 0.06),
 ];
 
-/// Decides what is lost.
+/// Sets the parameters that decide the loss.
 ///
-/// # Safety
-/// The compressor has its defaults, and its components their sampling.
+/// # Safety The compressor has its defaults, and its components their sampling.
 unsafe fn aim(compressor: &mut Compressor, distance: f32, colors: ColorModel) {
     // SAFETY: the caller's promise; the library has made room for ten components, and nobody else looks at it now.
     unsafe {
-        // For a grey picture the library would take the table of the standard, which costs a sixth more bytes.
+        // For a grey picture the library would use the table of the JPEG standard, which takes a sixth more bytes.
         if colors == ColorModel::Gray {
             jpegli::jpegli_set_colorspace(compressor, ColorSpace::JCS_YCbCr);
         }
@@ -301,16 +303,16 @@ unsafe fn aim(compressor: &mut Compressor, distance: f32, colors: ColorModel) {
         if colors == ColorModel::Gray {
             jpegli::jpegli_set_colorspace(compressor, ColorSpace::JCS_GRAYSCALE);
         } else {
-            // The table for Cr serves for Cb as well: that of its own is so coarse that small pictures take a quarter more bytes.
+            // The table for Cr is used for Cb as well: the table for Cb is so coarse that small pictures take a quarter more bytes.
             (*compressor.comp_info.add(1)).quant_tbl_no = 2;
         }
-        // It loses faint detail. That saves 2 % of the bytes at low qualities of large pictures, and costs as much from quality 70 on, and 12
-        // to 18 % at 160 pixels; without it the encoder is a quarter faster.
+        // Adaptive quantisation loses faint detail. It saves 2 % of the bytes of large pictures at low qualities, costs 2 % from quality 70
+        // on, and costs 12 to 18 % at 160 pixels. Without it the encoder is a quarter faster.
         jpegli_enable_adaptive_quantization(compressor, 0);
     }
 }
 
-/// Compresses what `feed` gives to a compressor that is ready for it.
+/// Compresses a picture: `feed` passes the pixels to a compressor that was started.
 fn compressed(
     size: Size,
     colors: ColorModel,
@@ -329,7 +331,7 @@ fn compressed(
         // SAFETY: a created compressor whose input is described.
         unsafe { jpegli::jpegli_set_defaults(compressor) };
         if let ColorModel::Color(subsampling) = colors {
-            // Before the distance: tables for halved chroma are others, and worth 10 % of the bytes.
+            // This must come before the distance: the tables for subsampled chroma differ, which is worth 10 % of the bytes.
             let factor = subsampling.factor().cast_signed();
             // SAFETY: the library has made room for ten components, and nobody else looks at it now.
             let luma = unsafe { &mut *compressor.comp_info };
@@ -341,7 +343,7 @@ fn compressed(
         compressor.scan_info = scans.as_ptr();
         compressor.num_scans = scans.len().try_into().unwrap_or(1);
         compressor.optimize_coding = 1;
-        // Some readers know a JPEG by it.
+        // Some readers recognise a JPEG by the JFIF header.
         compressor.write_JFIF_header = 1;
         compressor.raw_data_in = c_int::from(raw);
         // SAFETY: as before; the scans are static.
@@ -353,10 +355,10 @@ fn compressed(
     })
 }
 
-/// What an encoder that has to stop leaves by.
+/// The payload of the panic by which an encoder with an error is left.
 struct Abort(TransformError);
 
-/// Runs `work` with a new compressor and gives back what it wrote. Whichever way `work` ends, nothing of the compressor is left.
+/// Runs `work` with a new compressor and returns the bytes that it wrote. The compressor is destroyed in any case.
 fn guarded(
     work: impl FnOnce(&mut Compressor) -> Result<(), TransformError>,
 ) -> Result<Vec<u8>, TransformError> {
@@ -380,8 +382,8 @@ fn guarded(
     };
     compressor.common.err = &raw mut errors;
     let target = &raw mut destination;
-    // An error leaves the library by unwinding. It keeps all that it allocates for a picture in lists of the compressor, so that a
-    // compressor in any state can be destroyed.
+    // An error leaves the library by unwinding. All memory that it allocates for a picture is in lists of the compressor, so a compressor
+    // can be destroyed in any state.
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: zeroed memory of its size; errors and destination outlive it and are touched by it alone until it is destroyed.
         unsafe { jpegli::jpegli_create_compress(&mut compressor) };
@@ -399,7 +401,7 @@ fn guarded(
     }
 }
 
-/// Where a compressor writes: `manager` comes first, because the library knows that part only.
+/// The destination of a compressor. `manager` comes first, because it is the only part that the library knows.
 #[repr(C)]
 struct Destination {
     manager: jpegli::jpegli_destination_mgr,
@@ -414,8 +416,8 @@ impl Destination {
         unsafe { &mut *compressor.dest.cast() }
     }
 
-    /// Doubles the room, of which all is filled. The library writes only what it is told is free. Where there is no memory, the library is
-    /// left by unwinding, as after an error of its own.
+    /// Doubles the buffer when it is full. The library writes only to the space that it is told is free. If there is no memory, the library
+    /// is left by unwinding, as after an error of its own.
     fn grow(&mut self) {
         const FIRST: usize = 64 << 10;
         let filled = self.bytes.len();
@@ -448,8 +450,8 @@ unsafe extern "C-unwind" fn end(compressor: &mut Compressor) {
     destination.bytes.truncate(filled);
 }
 
-/// The library must not go on after an error. It is compiled with tables for unwinding; what it has on its stack then needs no care, but for
-/// small vectors, which are lost.
+/// Leaves the library after an error. The library is compiled with unwind tables; what is on its stack needs no cleanup, except for small
+/// vectors, which leak.
 unsafe extern "C-unwind" fn stop(common: &mut Common) {
     // SAFETY: the error manager of `guarded`, whose text the library ends with a zero.
     let text = unsafe { CStr::from_ptr((*common.err).msg_parm.s.as_ptr()) };

@@ -1,5 +1,5 @@
-//! JPEG by `jpeg-encoder`. Huffman tables are optimised for progressive files only: for the others it would write each component
-//! into a scan of its own, which some decoders cannot read.
+//! JPEG by `jpeg-encoder`. Huffman tables are optimised only for progressive files: with optimised tables, a sequential file would have one
+//! scan for each component, which some decoders cannot read.
 
 use jpeg_encoder::ChromaSubsamplingMethod;
 use jpeg_encoder::ColorType;
@@ -27,7 +27,7 @@ pub(crate) fn encode(picture: &Picture, settings: Settings) -> Result<Vec<u8>, T
     let mut encoder = Encoder::new(&mut file, settings.quality.get());
     encoder.set_optimized_huffman_tables(settings.progressive);
     encoder.set_progressive(settings.progressive);
-    // By default it takes every other sample, which moves colour by half a pixel and lets fine detail of it flicker.
+    // By default the library takes every second sample, which moves colour by half a pixel and aliases fine detail.
     encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
     let chroma = Chroma::Pixels(*size, samples, 3);
     encoder.set_sampling_factor(match subsampling(Format::Jpeg, settings.quality, chroma) {

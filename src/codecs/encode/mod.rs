@@ -1,4 +1,4 @@
-//! Pixels to bytes: one file per format. Each maps the quality that was asked for to its encoder's own scale, once.
+//! Encoders: one file for each format. Each maps the requested quality to the scale of its encoder.
 
 mod animated_webp;
 pub(crate) mod animation;
@@ -33,9 +33,9 @@ use crate::pixels::Subsampling;
 
 pub(crate) use self::chroma::Chroma;
 
-/// A finished picture, upright and in sRGB.
+/// A finished picture to encode, upright and in sRGB.
 pub(crate) enum Picture {
-    /// Full-range BT.601 planes with chroma at the given subsampling.
+    /// Full-range BT.601 planes with the given chroma subsampling.
     Planar(Planar, Subsampling),
     Rgb(Size, Vec<u8>),
     Rgba(Size, Vec<u8>),
@@ -50,19 +50,19 @@ impl Picture {
     }
 }
 
-/// How a picture is to be written.
+/// The settings of an encode.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub quality: Quality,
-    /// JPEG in several scans, each sharper than the one before.
+    /// Progressive JPEG.
     pub progressive: bool,
     /// Whether a PNG may be reduced to a palette.
     pub palette: bool,
-    /// How hard AVIF tries.
+    /// The effort of the AVIF encoder.
     pub effort: Effort,
 }
 
-/// Writes a picture. `Format::Jpeg` takes none with alpha, and what is not for stills is refused.
+/// Encodes a picture. JPEG takes no alpha, and formats that are not for still pictures are refused.
 pub(crate) fn encode(
     picture: &Picture,
     format: Format,
@@ -79,7 +79,7 @@ pub(crate) fn encode(
     }
 }
 
-/// Whether an output is made from planes: a lossless one must have the pixels themselves.
+/// Whether the encoder takes YCbCr planes. A lossless encoder needs the pixels themselves.
 pub(crate) fn takes_planes(format: Format, quality: Quality) -> bool {
     match format {
         Format::Jpeg | Format::Avif => cfg!(feature = "native"),
@@ -88,23 +88,22 @@ pub(crate) fn takes_planes(format: Format, quality: Quality) -> bool {
     }
 }
 
-/// Whether every pixel of a WebP stays as it is.
+/// Whether a WebP of this quality is lossless.
 pub(crate) fn is_lossless(quality: Quality) -> bool {
     webp::is_lossless(quality)
 }
 
-/// Nanoseconds that an AVIF takes for each pixel, in colour at half-size chroma.
+/// Nanoseconds for each pixel of an AVIF, in colour with subsampled chroma.
 pub(crate) fn avif_time(size: Size, effort: Effort) -> u64 {
     avif::time(avif::speed(size, effort))
 }
 
-/// Whether an AVIF of this size gets no smaller by a greater effort.
+/// Whether a greater effort would not make an AVIF of this size smaller.
 pub(crate) fn is_settled(size: Size, effort: Effort) -> bool {
     avif::speed(size, effort) == avif::speed(size, Effort::Settled)
 }
 
-/// The chroma sampling for an output: full where the pixels need it, and from quality 90 on, where colour is worth its bytes. Lossy WebP
-/// has no choice.
+/// The chroma subsampling of an output: none if the picture has sharp colour edges, and from quality 90 on. Lossy WebP has only 4:2:0.
 pub(crate) fn subsampling(format: Format, quality: Quality, chroma: Chroma<'_>) -> Subsampling {
     const FULL_CHROMA_FROM: u8 = 90;
     let is_full = match format {
@@ -118,7 +117,7 @@ pub(crate) fn subsampling(format: Format, quality: Quality, chroma: Chroma<'_>) 
     }
 }
 
-/// The longest side that a format can express, in pixels.
+/// The longest side that a format supports, in pixels.
 pub(crate) const fn longest_side(format: Format) -> u32 {
     match format {
         Format::Webp => 16_383,

@@ -1,4 +1,4 @@
-//! PNG with a palette, by `png`: `image` writes none.
+//! PNG with a palette, by `png`, because `image` does not write palettes.
 
 use png::BitDepth;
 use png::ColorType;
@@ -18,7 +18,7 @@ use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::buffer::FileBuffer;
 
-/// The picture with as many colours as its quality is worth; `None` where that is all of them. `samples` are RGB or RGBA.
+/// The picture with the number of colours for its quality; `None` at quality 100. `samples` are RGB or RGBA.
 pub(crate) fn png(
     size: Size,
     samples: &[u8],
@@ -43,7 +43,7 @@ pub(crate) fn png(
     write(size, quantize::reduced(&pixels, size.width as usize, most)?).map(Some)
 }
 
-/// The picture as it is, if it has at most 256 colours.
+/// The picture without loss, if it has at most 256 colours.
 pub(crate) fn lossless(
     size: Size,
     samples: &[u8],
@@ -81,7 +81,7 @@ fn write_to(
         .iter()
         .flat_map(|color| color[..3].to_vec())
         .collect();
-    // Colours without an alpha of their own are opaque.
+    // Colours without an entry in this list are opaque.
     let alphas: Vec<u8> = palette
         .iter()
         .map(|color| color[3])
@@ -101,7 +101,7 @@ fn write_to(
         encoder.set_trns(alphas);
     }
     encoder.set_compression(Compression::Balanced);
-    // Neighbouring indices say nothing of each other.
+    // Filters do not help, because neighbouring palette indices are unrelated.
     encoder.set_filter(Filter::NoFilter);
     let mut writer = encoder.write_header().map_err(failed)?;
     writer
@@ -110,7 +110,7 @@ fn write_to(
     writer.finish().map_err(failed)
 }
 
-/// Sorts the palette by alpha, so that the list of alphas ends with the translucent colours.
+/// Sorts the palette by alpha, so that opaque colours need no entry in the list of alphas.
 fn opaque_last(indexed: PaletteImage) -> PaletteImage {
     let mut order: Vec<u8> = (0..=u8::MAX).take(indexed.palette.len()).collect();
     order.sort_by_key(|&index| indexed.palette[usize::from(index)][3]);
@@ -131,7 +131,7 @@ fn opaque_last(indexed: PaletteImage) -> PaletteImage {
     }
 }
 
-/// Several indices to a byte, the first one in the highest bits; each row begins with a new byte.
+/// Packs several indices into each byte, the first one in the highest bits; each row begins with a new byte.
 fn packed(indices: &[u8], width: usize, bits: usize) -> Result<Vec<u8>, TransformError> {
     let rows = indices.chunks(width);
     let length = rows.len() * width.div_ceil(8 / bits);

@@ -1,4 +1,4 @@
-//! RGB to full-range BT.601 planes (JFIF, section 7), for the encoders that take no RGB.
+//! Converts RGB to full-range BT.601 planes (JFIF, section 7), for encoders that take no RGB.
 
 use crate::codecs::TransformError;
 use crate::pixels::Planar;

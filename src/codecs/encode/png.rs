@@ -1,4 +1,5 @@
-//! PNG by `image`: 8 bits, grey where there is no colour, filters chosen row by row; with a palette where that is exact and smaller.
+//! PNG by `image`: 8 bits, grey if there is no colour, adaptive filters; with a palette if that is exact, or allowed by the quality, and
+//! smaller.
 
 use image::ExtendedColorType;
 use image::ImageEncoder;
@@ -16,7 +17,7 @@ use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::buffer::FileBuffer;
 
-/// With a `quality`, as many colours as it is worth are enough.
+/// With a `quality`, the number of colours may be reduced accordingly.
 pub(crate) fn encode(
     picture: &Picture,
     quality: Option<Quality>,
@@ -28,7 +29,7 @@ pub(crate) fn encode(
     };
     let channels = usize::from(color.channel_count());
     let direct = direct(*size, samples, color)?;
-    // A palette nearly always wins; smooth shades are where it does not.
+    // A palette is nearly always smaller, except for smooth gradients.
     let reduced = match quality {
         Some(quality) => palette::png(*size, samples, channels, quality)?,
         None => None,
@@ -56,7 +57,7 @@ fn direct(size: Size, samples: &[u8], color: ExtendedColorType) -> Result<Vec<u8
     file.finish(end)
 }
 
-/// The grey samples of a picture without any colour: a third of the bytes to compress.
+/// The grey samples of a picture without colour, which are a third of the bytes to compress.
 fn grey(samples: &[u8], color: ExtendedColorType) -> Result<Option<Vec<u8>>, TransformError> {
     let is_grey = color == ExtendedColorType::Rgb8
         && samples

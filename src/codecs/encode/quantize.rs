@@ -1,6 +1,6 @@
-//! Pictures of few colours: a palette, and for each pixel its index. Exact where the colours are few already; else chosen in Oklab,
-//! where distances are what the eye sees, and dithered. `quantette` converts and finds the nearest colour; its own choice of a
-//! palette (Wu's) looks at a grid too coarse for a gradient, 38 dB where 48 dB are possible, and knows no alpha.
+//! Colour quantization: a palette, and for each pixel its index. It is exact if the picture has few colours; otherwise the palette is
+//! chosen in Oklab, where distances match perception, and the picture is dithered. `quantette` converts colours and finds the nearest one.
+//! Its own palette selection (Wu) uses too coarse a grid for gradients, 38 dB where 48 dB are possible, and does not support alpha.
 
 use std::ops::Range;
 
@@ -20,31 +20,31 @@ use crate::options::Quality;
 use crate::codecs::TransformError;
 use crate::pixels::buffer;
 
-/// A colour with its alpha, not premultiplied.
+/// A colour with alpha, not premultiplied.
 pub(crate) type Rgba8 = [u8; 4];
 
-/// What a transparent pixel is, whatever colour it hides.
+/// Every transparent pixel, whatever colour it hides.
 pub(crate) const TRANSPARENT: Rgba8 = [0; 4];
 
-/// The most that an index of 8 bits can tell apart.
+/// The largest palette for indices of 8 bits.
 pub(crate) const MOST: usize = 256;
 
 /// A picture of at most 256 colours.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PaletteImage {
     pub palette: Vec<Rgba8>,
-    /// One for each pixel, all of them inside the palette.
+    /// One index for each pixel, all of them inside the palette.
     pub indices: Vec<u8>,
 }
 
-/// How many colours a quality is worth: all of them from 75 on, and fewer in proportion below.
+/// The number of colours for a quality: all from 75 on, and fewer in proportion below.
 pub(crate) fn colors(quality: Quality) -> usize {
     const ALL_FROM: usize = 75;
     const FEWEST: usize = 16;
     (MOST * usize::from(quality.get()) / ALL_FROM).clamp(FEWEST, MOST)
 }
 
-/// The picture as it is, if it has at most `most` colours. Stops at the first colour too many, so a photo costs next to nothing.
+/// The picture without loss, if it has at most `most` colours. It stops at the first colour too many, so a photograph takes almost no time.
 pub(crate) fn exact(
     pixels: impl Iterator<Item = Rgba8>,
     most: usize,
@@ -69,7 +69,7 @@ pub(crate) fn exact(
     }))
 }
 
-/// Colours met so far, with their places: open addressing, at most a quarter full.
+/// The colours found so far and their indices: a hash table with open addressing, at most a quarter full.
 struct ColorTable {
     slots: [u16; 4 * MOST],
     palette: Vec<Rgba8>,
@@ -106,7 +106,7 @@ impl ColorTable {
     }
 }
 
-/// The picture in at most `most` colours, 2 to 256, transparent ones among them. `width` is that of a row in pixels.
+/// The picture reduced to at most `most` colours, 2 to 256, with transparent ones included. `width` is the row length in pixels.
 pub(crate) fn reduced(
     pixels: &[Rgba8],
     width: usize,
@@ -120,7 +120,7 @@ pub(crate) fn reduced(
     }
 }
 
-/// The same, where `to` makes colours points of a space with `N` dimensions and `from` makes a point a colour.
+/// Does the work of `reduced`. `to` converts colours to points in a space of `N` dimensions, and `from` converts a point to a colour.
 fn quantized<C, const N: usize>(
     pixels: &[Rgba8],
     width: usize,
@@ -131,7 +131,7 @@ fn quantized<C, const N: usize>(
 where
     C: ColorComponents<f32, N>,
 {
-    /// Rounds of moving each colour to the middle of what is nearest to it. More of them change less than 1 % of the error.
+    /// Iterations of Lloyd's algorithm. More of them change the error by less than 1 %.
     const ROUNDS: usize = 2;
     let has_holes = pixels.iter().any(|pixel| pixel[3] == 0);
     let room = most.clamp(2, MOST) - usize::from(has_holes);
@@ -153,11 +153,11 @@ where
     Ok(PaletteImage { palette, indices })
 }
 
-/// Visible pixels to choose a palette by: all of a small picture, a grid of a large one.
+/// The visible pixels from which the palette is chosen: all of a small picture, a grid of a large one.
 fn sample(pixels: &[Rgba8], width: usize) -> Vec<Rgba8> {
     const ENOUGH: usize = 1 << 15;
     let mut step = pixels.len().div_ceil(ENOUGH).max(1);
-    // A step that shares a factor with the width would look at the same columns in every row.
+    // A step with a common factor with the width would look at the same columns in every row.
     while greatest_common_divisor(step, width) > 1 {
         step += 1;
     }
@@ -176,8 +176,8 @@ const fn greatest_common_divisor(mut a: usize, mut b: usize) -> usize {
     a
 }
 
-/// The means of at most `most` groups of points: again and again the group with the greatest error is cut in two, at its mean,
-/// across the dimension in which it spreads most (Orchard and Bouman, 1991, with the axes for eigenvectors).
+/// The means of at most `most` clusters: the cluster with the greatest error is split again and again, at its mean, along the dimension
+/// with the largest variance (Orchard and Bouman, 1991, with axes in place of eigenvectors).
 fn split<const N: usize>(points: &mut [[f32; N]], most: usize) -> Vec<[f32; N]> {
     let mut groups = Vec::with_capacity(most);
     if !points.is_empty() {
@@ -212,7 +212,7 @@ fn split<const N: usize>(points: &mut [[f32; N]], most: usize) -> Vec<[f32; N]> 
             }
         }
         if below == 0 {
-            // Its spread is but an error of rounding.
+            // The variance is only a rounding error.
             if let Some(group) = groups.last_mut() {
                 group.error = 0.0;
             }
@@ -221,7 +221,7 @@ fn split<const N: usize>(points: &mut [[f32; N]], most: usize) -> Vec<[f32; N]> 
     groups.into_iter().map(|group| group.mean).collect()
 }
 
-/// Some of the points, side by side.
+/// A contiguous range of the points.
 struct Cluster<const N: usize> {
     range: Range<usize>,
     mean: [f32; N],
@@ -260,7 +260,7 @@ impl<const N: usize> Cluster<N> {
     }
 }
 
-/// Moves each colour to the mean of the points that are nearest to it (Lloyd's algorithm). One that is nearest to none stays.
+/// Moves each colour to the mean of the points that are nearest to it (Lloyd's algorithm). A colour that is nearest to no point stays.
 fn settle<C, const N: usize>(
     palette: &mut [Rgba8],
     points: &[[f32; N]],
@@ -293,11 +293,11 @@ const fn single(value: f64) -> f32 {
     value as f32
 }
 
-/// How much a difference in alpha counts beside one in lightness. Halfway between black and white behind the picture, it counts half;
-/// edges that swell and shrink are seen before shades are.
+/// The weight of a difference in alpha, compared with one in lightness. Between a black and a white background it would be one half; it is
+/// larger because changes at edges are more visible than shades.
 const ALPHA_WEIGHT: f32 = 0.75;
 
-/// Opaque colours as points.
+/// Converts opaque colours to points.
 fn oklab(pixels: &[Rgba8]) -> Vec<Oklab> {
     let colors: Vec<Srgb<u8>> = pixels
         .iter()
@@ -306,7 +306,7 @@ fn oklab(pixels: &[Rgba8]) -> Vec<Oklab> {
     srgb8_to_oklab(&colors)
 }
 
-/// Translucent colours as points, premultiplied: what cannot be seen does not count.
+/// Converts translucent colours to premultiplied points, so that invisible colour has no weight.
 fn oklaba(pixels: &[Rgba8]) -> Vec<Oklaba> {
     oklab(pixels)
         .into_iter()
@@ -340,13 +340,13 @@ fn soft_color([l, a, b, alpha]: [f32; 4]) -> Rgba8 {
     [red, green, blue, (alpha * 255.0).round() as u8]
 }
 
-/// A palette as points. It has 1 to 256 colours.
+/// Converts a palette of 1 to 256 colours to points.
 fn points<C>(palette: &[Rgba8], to: fn(&[Rgba8]) -> Vec<C>) -> PaletteBuf<C> {
     PaletteBuf::new(to(palette)).unwrap_or_else(|_| unreachable!("a palette has 1 to 256 colours"))
 }
 
-/// Floyd-Steinberg dithering, row by row to and fro, so that the picture is never held as points. `quantette` has it as well, but
-/// neither with holes, which take no colour and give no error, nor with alpha.
+/// Floyd-Steinberg dithering in alternating directions, row by row, so that the whole picture is never held as points. `quantette` has
+/// dithering as well, but neither for pictures with transparent pixels, which take no colour and spread no error, nor for alpha.
 fn dithered<C, const N: usize>(
     pixels: &[Rgba8],
     width: usize,
@@ -357,11 +357,11 @@ fn dithered<C, const N: usize>(
 where
     C: ColorComponents<f32, N>,
 {
-    /// Of the error of a pixel, the part that its neighbours make good. Seen from afar, three quarters take 2 to 5 dB off the
-    /// error, for 5 to 25 % more bytes; all of it costs as much again and gains next to nothing.
+    /// The part of the error of a pixel that its neighbours compensate. Seen from a distance, three quarters reduce the error by 2 to 5 dB
+    /// for 5 to 25 % more bytes; the full error costs as many bytes again and gains almost nothing.
     const DIFFUSION: f32 = 0.75;
     let mut indices = buffer::filled(hole.unwrap_or(0), pixels.len())?;
-    // One more pixel on either side takes what falls off the edge.
+    // One more pixel on each side takes the error that falls off the edge.
     let (mut here, mut below) = (vec![[0f32; N]; width + 2], vec![[0f32; N]; width + 2]);
     for (row, (line, indices)) in pixels
         .chunks(width)

@@ -1,11 +1,11 @@
-//! One quality, one look: what each encoder calls the look that a JPEG of that quality has.
+//! Maps a quality to the parameter of an encoder that gives the same visual quality as a JPEG of that quality.
 
 use crate::options::Quality;
 
-/// Qualities, and what an encoder calls the same look; straight lines between them. The first row is for 1, the last for 100.
+/// Qualities and encoder parameters, with linear interpolation between rows. The first row is for 1, the last for 100.
 pub(crate) type QualityScale = [(u8, f32)];
 
-/// What an encoder calls the look of a quality.
+/// The encoder parameter for a quality.
 pub(crate) fn at(scale: &QualityScale, quality: Quality) -> f32 {
     let quality = quality.get();
     let after = scale

@@ -1,4 +1,4 @@
-//! WebP by libwebp at method 2: 2 % more bytes at equal looks than method 4, for a third of its time.
+//! WebP by libwebp at method 2, which takes 2 % more bytes than method 4 at equal visual quality, in a third of its time.
 #![expect(unsafe_code, reason = "binds libwebp")]
 
 use std::mem;
@@ -22,8 +22,9 @@ use crate::pixels::of_both;
 
 const METHOD: i32 = 2;
 
-/// libwebp's quality factor, 0 worst and 100 best, for the look of a JPEG of that quality: the same median of SSIMULACRA2 over 15
-/// photographs and 5 drawings, 800 pixels wide (`make bench-calibrate`). From 91 on WebP cannot: its chroma is half the size.
+/// The quality factor of libwebp (0 worst, 100 best) that looks like a JPEG of each quality: the same median of SSIMULACRA2 over 15
+/// photographs and 5 drawings, 800 pixels wide (`make bench-calibrate`). Beyond 90 lossy WebP cannot follow, because its chroma is
+/// subsampled.
 const FACTORS: [(u8, f32); 18] = [
     (1, 0.0),
     (15, 1.8),
@@ -45,7 +46,7 @@ const FACTORS: [(u8, f32); 18] = [
     (100, 100.0),
 ];
 
-/// Quality 100 asks for every pixel as it is.
+/// Quality 100 means lossless.
 pub(crate) fn is_lossless(quality: Quality) -> bool {
     quality.get() == 100
 }
@@ -73,7 +74,8 @@ fn planes(planar: &Planar, quality: Quality) -> Result<Vec<u8>, TransformError> 
     if lengths != [size.len(), half.len(), half.len()] {
         return Err(failed("planes that do not make the picture"));
     }
-    // The library reads `size` samples of luma and half as many of chroma on each axis, rounded up, in rows without gaps: all there are.
+    // The library reads `size` samples of luma and half as many of chroma on each axis, rounded up, in rows without gaps: as many as there
+    // are.
     run(size, quality, |picture| {
         picture.use_argb = 0;
         picture.y = luma.as_ptr().cast_mut();
@@ -116,15 +118,16 @@ pub(crate) fn config(quality: Quality) -> Result<webp::WebPConfig, TransformErro
     config.quality = scale::at(&FACTORS, quality);
     if is_lossless(quality) {
         config.lossless = 1;
-        // The colour under transparency is part of the pixels.
+        // The colour of transparent pixels is kept as well.
         config.exact = 1;
-        // For lossless coding this is effort, not loss.
+        // In lossless mode this number is effort, not loss.
         config.quality = 75.0;
     }
     Ok(config)
 }
 
-/// Encodes a picture whose pixels `fill` points at. They must be `size` pixels and outlive the call; the library only reads them.
+/// Encodes a picture. `fill` sets the pointers to its pixels, which must be `size` pixels and outlive the call; the library only reads
+/// them.
 fn run(
     size: Size,
     quality: Quality,
@@ -159,14 +162,14 @@ fn run(
     made
 }
 
-/// Full range to 16..=235: WebP stores BT.601 in limited range.
+/// Converts luma from full range to 16..=235: WebP stores BT.601 in limited range.
 fn limited_luma(plane: &Plane) -> Result<Vec<u8>, PixelError> {
     // 219 / 255 in 14 bits.
     let limited = |&sample: &u8| sample_of((u32::from(sample) * 14_071 + (16 << 14) + 8_192) >> 14);
     buffer::collected(plane.samples.len(), plane.samples.iter().map(limited))
 }
 
-/// Full range to 16..=240 around 128.
+/// Converts chroma from full range to 16..=240 around 128.
 fn limited_chroma(plane: &Plane) -> Result<Vec<u8>, PixelError> {
     // 224 / 255 in 14 bits; 128 * 14_392 is taken off before, so the sum never goes below 0.
     let limited = |&sample: &u8| {

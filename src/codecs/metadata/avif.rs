@@ -1,8 +1,8 @@
-//! The `meta` box of an AVIF: items for EXIF and XMP, and a property for the profile (ISO/IEC 14496-12, section 8.11;
-//! ISO/IEC 23008-12, annexes A and C).
+//! The `meta` box of an AVIF: items for EXIF and XMP, and a property for the ICC profile (ISO/IEC 14496-12, section 8.11; ISO/IEC 23008-12,
+//! annexes A and C).
 //!
-//! Reading is done here and not by the decoder's parser, because a file of some kilobytes can name the same bytes as parts of an
-//! item tens of thousands of times.
+//! It is not read by the parser of the decoder, because a file of some kilobytes can list the same bytes tens of thousands of times as
+//! extents of an item.
 
 use crate::codecs::TransformError;
 use crate::codecs::metadata::MAX_BLOCK;
@@ -10,16 +10,16 @@ use crate::codecs::metadata::OutputMetadata;
 use crate::codecs::metadata::SourceMetadata;
 use crate::codecs::metadata::failed;
 
-/// Parts that all items of a file may have together. Encoders write one for each item, and items for at most 256 tiles.
+/// Extents that all items of a file may have together. Encoders write one for each item, and items for at most 256 tiles.
 const MAX_EXTENTS: usize = 16_384;
 /// The MIME type of an XMP packet.
 const XMP: &[u8] = b"application/rdf+xml\0";
 
-/// Whether the items of a file are no larger than the file, all their parts counted. Whoever joins the parts of others runs out of
+/// Whether each item is no larger than the file, all its extents added up. A parser that joins the extents of larger items would run out of
 /// memory.
 pub fn is_bounded(source: &[u8]) -> bool {
     let Some(meta) = MetaBox::of(source) else {
-        // A sequence has none. Neither has garbage, which is for the decoder to refuse.
+        // A sequence has no `meta` box. Damaged data has none either, and the decoder refuses it.
         return find(boxes(source, 0..source.len()), b"meta").is_none();
     };
     meta.locations.iter().all(|location| {
@@ -35,8 +35,8 @@ pub fn is_bounded(source: &[u8]) -> bool {
     })
 }
 
-/// Whether a file is a picture and, beside it, just these blocks: no thumbnail, no signature, no second picture. It must be built
-/// in the usual way, which browsers insist on and the decoder here does not.
+/// Whether a file holds a picture and exactly these metadata blocks: no thumbnail, no signature, no second picture. It must also have the
+/// usual structure, which browsers insist on and the decoder here does not.
 pub fn holds_only(source: &[u8], kept: &OutputMetadata, carried: &SourceMetadata) -> bool {
     let Some(meta) = MetaBox::of(source) else {
         return false;
@@ -56,7 +56,7 @@ pub fn holds_only(source: &[u8], kept: &OutputMetadata, carried: &SourceMetadata
         && inside(child(b"iref"), 4).all(|kind| &kind != b"thmb");
     let items = |kind: &[u8; 4]| meta.items.iter().filter(|item| &item.kind == kind).count();
     let (exif, xmp) = (items(b"Exif"), items(b"mime"));
-    // Every item is known, and none is but the picture and the blocks.
+    // Every item is the picture, a tile of it, or one of the blocks.
     let is_known = meta.items.len() == meta.locations.len()
         && meta.items.len() == items(b"av01") + items(b"grid") + exif + xmp
         && exif == usize::from(kept.exif.is_some())
@@ -76,7 +76,7 @@ pub(crate) fn read(source: &[u8]) -> SourceMetadata {
         .find(|item| &item.kind == b"Exif")
         .and_then(content)
         .and_then(|item| {
-            // The block lies behind its own offset.
+            // The block begins at an offset that precedes it.
             let (offset, rest) = item.split_first_chunk()?;
             let offset = usize::try_from(u32::from_be_bytes(*offset)).ok()?;
             rest.get(offset..).map(<[u8]>::to_vec)
@@ -98,7 +98,7 @@ pub(crate) fn read(source: &[u8]) -> SourceMetadata {
     SourceMetadata { exif, xmp, icc }
 }
 
-/// A box: what it is, where it begins, where its content does, and where it ends.
+/// A box: its type, its start, the start of its content, and its end.
 #[derive(Clone, Debug)]
 pub(crate) struct IsoBox {
     pub kind: [u8; 4],
@@ -107,7 +107,7 @@ pub(crate) struct IsoBox {
     pub end: usize,
 }
 
-/// The boxes in a range. Garbage ends them.
+/// The boxes in a range, up to the first invalid one.
 pub(crate) fn boxes(source: &[u8], range: std::ops::Range<usize>) -> impl Iterator<Item = IsoBox> {
     let source = source.get(..range.end).unwrap_or_default();
     let mut start = range.start;
@@ -141,25 +141,25 @@ pub(crate) fn find(mut boxes: impl Iterator<Item = IsoBox>, kind: &[u8; 4]) -> O
     boxes.find(|part| &part.kind == kind)
 }
 
-/// An entry of `iinf`.
+/// An item, from `iinf`.
 pub(crate) struct Item {
     pub id: u32,
     pub kind: [u8; 4],
     is_xmp: bool,
 }
 
-/// An entry of `iloc`.
+/// The location of an item, from `iloc`.
 pub(crate) struct ItemLocation {
     pub id: u32,
-    /// Whether offsets count from the `idat` box, and not from the beginning of the file.
+    /// Whether offsets count from the `idat` box instead of the beginning of the file.
     pub in_idat: bool,
-    /// Offset and length; a length of 0 goes to the end.
+    /// Offset and length; a length of 0 means up to the end.
     pub extents: Vec<(u64, u64)>,
 }
 
-/// What a `meta` box says about items.
+/// The items of a `meta` box.
 pub(crate) struct MetaBox {
-    /// Where its boxes are.
+    /// The range of its boxes.
     pub children: std::ops::Range<usize>,
     pub items: Vec<Item>,
     pub locations: Vec<ItemLocation>,
@@ -182,7 +182,7 @@ impl MetaBox {
         })
     }
 
-    /// The bytes of an item, put together from its parts.
+    /// The bytes of an item, joined from its extents.
     fn content(&self, source: &[u8], id: u32) -> Option<Vec<u8>> {
         let location = self.locations.iter().find(|location| location.id == id)?;
         let base = if location.in_idat {
@@ -208,7 +208,7 @@ impl MetaBox {
 }
 
 fn items(source: &[u8], iinf: &IsoBox) -> Vec<Item> {
-    // Version and flags, then a count that is 4 bytes long from version 1 on.
+    // Version and flags, then a count, which has 4 bytes from version 1 on.
     let count = if source[iinf.content..iinf.end].first() == Some(&0) {
         2
     } else {
@@ -271,11 +271,11 @@ fn locations(iloc: &[u8]) -> Option<Vec<ItemLocation>> {
     Some(locations)
 }
 
-/// Numbers one after the other, their highest bytes first.
+/// Reads big-endian numbers.
 pub(crate) struct ByteReader<'a>(pub &'a [u8]);
 
 impl ByteReader<'_> {
-    /// The next number of up to 8 bytes; one of no bytes is 0.
+    /// Reads a number of up to 8 bytes; a number of no bytes is 0.
     pub fn number(&mut self, bytes: usize) -> Option<u64> {
         let (number, rest) = self.0.split_at_checked(bytes)?;
         self.0 = rest;
@@ -287,8 +287,8 @@ impl ByteReader<'_> {
     }
 }
 
-/// Adds items and a property to a file as the encoders here write it: one `meta`, 4-byte offsets into what comes after, and the
-/// picture as item 1. The contents go into a second `mdat` at the end.
+/// Adds items and a property to a file as the encoders here write it: one `meta` box, 4-byte offsets to what follows, and the picture as
+/// item 1. The new contents go into a second `mdat` box at the end.
 pub(crate) fn attach(
     file: &[u8],
     kept: &OutputMetadata,
@@ -312,7 +312,7 @@ pub(crate) fn attach(
             content,
         });
     }
-    // Offsets depend on how long the box becomes, which does not depend on the offsets.
+    // The offsets depend on the new length of the box, which does not depend on the offsets.
     let length = rewritten(file, &meta, &added, icc, 0, 0)
         .ok_or_else(unusual)?
         .len();
@@ -330,14 +330,14 @@ pub(crate) fn attach(
     Ok(whole)
 }
 
-/// An item that is added.
+/// An item to add.
 struct NewItem {
     id: u16,
     kind: [u8; 4],
     content: Vec<u8>,
 }
 
-/// The `meta` box with additions; what it points at lies `shift` bytes further on, and new contents at `data`.
+/// The `meta` box with the additions. The existing contents move by `shift` bytes, and the new contents are at `data`.
 fn rewritten(
     file: &[u8],
     meta: &IsoBox,
@@ -368,7 +368,7 @@ fn rewritten(
     boxed(meta.kind, &content)
 }
 
-/// Locations of version 0 with 4-byte numbers and no bases, moved and added to.
+/// Rewrites `iloc` of version 0 with 4-byte numbers and no base offsets: moves locations, and adds new ones.
 fn located(old: &[u8], added: &[NewItem], shift: usize, data: usize) -> Option<Vec<u8>> {
     if !old.starts_with(&[0, 0, 0, 0, 0x44, 0]) {
         return None;
@@ -396,7 +396,7 @@ fn located(old: &[u8], added: &[NewItem], shift: usize, data: usize) -> Option<V
     Some(content)
 }
 
-/// Item entries of version 0, added to.
+/// Rewrites `iinf` of version 0: adds entries.
 fn listed(old: &[u8], added: &[NewItem]) -> Option<Vec<u8>> {
     let (head, entries) = old.split_first_chunk::<6>()?;
     let [0, 0, 0, 0, high, low] = *head else {
@@ -409,7 +409,7 @@ fn listed(old: &[u8], added: &[NewItem]) -> Option<Vec<u8>> {
         entry.extend(item.id.to_be_bytes());
         entry.extend([0, 0]);
         entry.extend(item.kind);
-        // An empty name.
+        // The name is empty.
         entry.push(0);
         if &item.kind == b"mime" {
             entry.extend(XMP);
@@ -419,7 +419,7 @@ fn listed(old: &[u8], added: &[NewItem]) -> Option<Vec<u8>> {
     Some(content)
 }
 
-/// References that say that each item describes item 1.
+/// References that say that each new item describes item 1.
 fn references(added: &[NewItem]) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     for item in added {
@@ -429,7 +429,7 @@ fn references(added: &[NewItem]) -> Option<Vec<u8>> {
     Some(content)
 }
 
-/// Properties and their associations, with a profile for item 1.
+/// Rewrites `iprp`: adds an ICC profile for item 1.
 fn described(file: &[u8], iprp: &IsoBox, icc: Option<&[u8]>) -> Option<Vec<u8>> {
     let Some(profile) = icc else {
         return Some(file[iprp.content..iprp.end].to_vec());

@@ -1,5 +1,5 @@
-//! The alpha of an AVIF that is a grid of tiles: a grid as well, of tiles of its own (ISO/IEC 23008-12, sections 6.5.8 and 6.6.2.3).
-//! The decoder's parser knows the tiles of the picture alone.
+//! The alpha of an AVIF grid, which is another grid with its own tiles (ISO/IEC 23008-12, sections 6.5.8 and 6.6.2.3). The parser of the
+//! decoder supports only the tiles of the picture.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use crate::codecs::metadata::avif::MetaBox;
 use crate::codecs::metadata::avif::boxes;
 use crate::codecs::metadata::avif::find;
 
-/// What says that an auxiliary picture is alpha, behind the version and flags of its `auxC` property.
+/// The URN of alpha in an `auxC` property, after version and flags.
 const ALPHA: &[u8] = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0";
-/// Auxiliary pictures that are looked at: alpha and a map of depths are usual. Each look reads all properties of the file.
+/// Auxiliary pictures that are examined: alpha and a depth map are usual. Each check reads all properties of the file.
 const MAX_AUXILIARIES: usize = 16;
 
-/// Tiles that make the alpha of a picture, row by row.
+/// The tiles of the alpha of a picture, row by row.
 pub struct AlphaGrid<'a> {
     source: &'a [u8],
     meta: MetaBox,
@@ -23,7 +23,7 @@ pub struct AlphaGrid<'a> {
     pub rows: u32,
 }
 
-/// The grid that is the alpha of the primary picture, or `None` where it has no alpha or one of a single piece.
+/// The alpha grid of the primary picture; `None` if it has no alpha, or alpha in one piece.
 pub fn alpha_grid(source: &[u8]) -> Option<AlphaGrid<'_>> {
     let meta = MetaBox::of(source)?;
     let child = |kind| find(boxes(source, meta.children.clone()), kind);
@@ -49,7 +49,7 @@ pub fn alpha_grid(source: &[u8]) -> Option<AlphaGrid<'_>> {
         .targets()
         .filter_map(|id| u32::try_from(id).ok())
         .collect();
-    // Version, flags, and how many rows and columns there are beyond the first.
+    // Version, flags, and the numbers of rows and columns minus one.
     let (rows, columns) = match *item(source, &meta, u32::try_from(alpha).ok()?)? {
         [0, _, rows, columns, ..] => (u32::from(rows) + 1, u32::from(columns) + 1),
         _ => return None,
@@ -74,12 +74,12 @@ impl AlphaGrid<'_> {
     }
 }
 
-/// An entry of `iref`: what an item has to do with others.
+/// An item reference, from `iref`.
 struct ItemReference<'a> {
     kind: [u8; 4],
     from: u64,
     id_size: usize,
-    /// The numbers of the other items.
+    /// The IDs of the referenced items.
     to: &'a [u8],
 }
 
@@ -91,7 +91,7 @@ impl ItemReference<'_> {
     }
 }
 
-/// The entries of an `iref` box.
+/// The item references in an `iref` box.
 fn references<'a>(source: &'a [u8], iref: &IsoBox) -> impl Iterator<Item = ItemReference<'a>> {
     let id_size = match source[iref.content..iref.end].first() {
         Some(0) => 2,
@@ -117,7 +117,7 @@ fn is_alpha(source: &[u8], meta: &MetaBox, id: u64) -> Option<bool> {
     let (properties, associations) = (child(b"ipco")?, child(b"ipma")?);
     let mut content = ByteReader(&source[associations.content..associations.end]);
     let id_size = if content.number(1)? == 0 { 2 } else { 4 };
-    // Numbers of properties have a bit before them that says whether readers must know the property.
+    // The highest bit of a property index says whether readers must support the property.
     let index_size = if content.number(3)? & 1 == 0 { 1 } else { 2 };
     let essential = 1 << (8 * index_size - 1);
     for _ in 0..content.number(4)? {
@@ -140,7 +140,7 @@ fn is_alpha(source: &[u8], meta: &MetaBox, id: u64) -> Option<bool> {
     None
 }
 
-/// The bytes of an item, put together where they are in parts. `is_bounded` says that they are no more than the file.
+/// The bytes of an item, joined if it has several extents. `is_bounded` guarantees that they are no more than the file.
 fn item<'a>(source: &'a [u8], meta: &MetaBox, id: u32) -> Option<Cow<'a, [u8]>> {
     let location = meta.locations.iter().find(|location| location.id == id)?;
     let base = if location.in_idat {

@@ -1,4 +1,4 @@
-//! Markers of a JPEG: EXIF and XMP in APP1, a colour profile in parts in APP2.
+//! Markers of a JPEG: EXIF and XMP in APP1, and an ICC profile in parts in APP2.
 
 use img_parts::ImageEXIF;
 use img_parts::ImageICC;
@@ -11,34 +11,34 @@ use crate::codecs::metadata::MAX_BLOCK;
 use crate::codecs::metadata::OutputMetadata;
 use crate::codecs::metadata::failed;
 
-/// What the markers of a JPEG say before its first scan.
+/// The metadata in the markers before the first scan of a JPEG.
 #[derive(Debug, Default)]
 pub struct JpegMarkers {
     /// The EXIF block, from its TIFF header on.
     pub exif: Option<Vec<u8>>,
     /// The XMP packet, without its extension.
     pub xmp: Option<Vec<u8>>,
-    /// The ICC profile, put together from its parts.
+    /// The ICC profile, joined from its parts.
     pub icc: Option<Vec<u8>>,
 }
 
 /// Parts of an ICC profile are numbered from 1 and at most 255 (ICC.1:2022, annex B.4).
 const MAX_PARTS: usize = 255;
-/// What an XMP packet in APP1 begins with (XMP specification, part 3, section 1.1.3).
+/// The prefix of an XMP packet in APP1 (XMP specification, part 3, section 1.1.3).
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
-/// Bytes in a segment beside its length.
+/// Bytes of a segment without its length field.
 const MAX_SEGMENT: usize = 65_533;
 
 /// A segment of a JPEG.
 pub struct Segment<'a> {
     pub marker: u8,
-    /// What it says, without its length.
+    /// The content, without the length field.
     pub content: &'a [u8],
-    /// All that follows it.
+    /// Everything after the segment.
     pub after: &'a [u8],
 }
 
-/// The segments of a JPEG, up to and including the head of the first scan. Garbage ends them.
+/// The segments of a JPEG, up to and including the header of the first scan, or up to the first invalid marker.
 pub fn segments(source: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     let mut rest = source.get(2..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -56,7 +56,7 @@ pub fn segments(source: &[u8]) -> impl Iterator<Item = Segment<'_>> {
                     let length = usize::from(u16::from_be_bytes(*length));
                     let content = after.get(2..length)?;
                     let after = &after[length..];
-                    // After a scan's head comes its data, which is no marker.
+                    // The scan header is followed by scan data, not by a marker.
                     rest = if *marker == 0xDA { &[] } else { after };
                     return Some(Segment {
                         marker: *marker,
@@ -69,7 +69,7 @@ pub fn segments(source: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     })
 }
 
-/// The bytes of a scan: up to a marker that is neither a stuffed byte nor a restart; `None` where there is no such marker.
+/// The length of the data of a scan: up to a marker that is neither a stuffed byte nor a restart marker; `None` if there is no such marker.
 pub fn scan_length(data: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -82,7 +82,7 @@ pub fn scan_length(data: &[u8]) -> Option<usize> {
     }
 }
 
-/// Reads what the markers before the first scan say; of garbage, what was read so far counts.
+/// Reads the metadata before the first scan. If the file is damaged, what was read before counts.
 pub fn jpeg(source: &[u8]) -> JpegMarkers {
     let mut found = JpegMarkers::default();
     let mut parts: Vec<(u8, &[u8])> = Vec::new();
@@ -111,7 +111,7 @@ pub fn jpeg(source: &[u8]) -> JpegMarkers {
     }
     parts.sort_by_key(|(number, _)| *number);
     let length: usize = parts.iter().map(|(_, part)| part.len()).sum();
-    // 255 parts may come to 16 MiB, which no profile has.
+    // 255 parts could have 16 MiB, which no profile has.
     if !parts.is_empty() && length <= MAX_BLOCK {
         let mut profile = Vec::with_capacity(length);
         for (_, part) in parts {
@@ -149,7 +149,7 @@ pub(crate) fn attach(
     Ok(file.encoder().bytes().into())
 }
 
-/// Whether a sequential file has its components in scans of their own; a lossless one is sequential as well.
+/// Whether a sequential (or lossless) file has its components in several scans.
 pub fn is_in_several_scans(source: &[u8]) -> bool {
     const SEQUENTIAL: [u8; 3] = [0xC0, 0xC1, 0xC3];
     const SCAN: u8 = 0xDA;

@@ -1,7 +1,7 @@
-//! What files say beside their pixels: orientation, profile; and what of that goes on into an output.
+//! Metadata of files: orientation, colour profile, EXIF and XMP; and which of it goes into an output.
 //!
-//! Sources are read by walking their bytes, because they are hostile: nothing is copied before it is known to be wanted, and no
-//! block beyond `MAX_BLOCK`. Only what the encoders here have made is taken apart by `img-parts`.
+//! Sources are hostile, so they are read by walking their bytes: nothing is copied before it is needed, and no block larger than
+//! `MAX_BLOCK`. `img-parts` parses only files that the encoders here have written.
 
 mod avif;
 mod avif_alpha;
@@ -40,30 +40,30 @@ pub use self::webp::exif as webp_exif;
 pub use self::webp::extended as webp_extended;
 pub use self::webp::profile as webp_profile;
 
-/// Bytes that one block of metadata may have, unpacked: a profile of 4 MiB is already enormous.
+/// Bytes of one block of metadata after decompression: a profile of 4 MiB is already enormous.
 const MAX_BLOCK: usize = 4 << 20;
 
-/// The blocks that a source carries. Broken ones count as absent.
+/// The metadata blocks of a source. Broken blocks count as absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SourceMetadata {
-    /// From the TIFF header on.
+    /// The EXIF block, from its TIFF header on.
     pub exif: Option<Vec<u8>>,
-    /// The packet; of one in several parts the first.
+    /// The XMP packet; of several parts the first.
     pub xmp: Option<Vec<u8>>,
-    /// The colour profile.
+    /// The ICC profile.
     pub icc: Option<Vec<u8>>,
 }
 
-/// The blocks that go into an output.
+/// The metadata blocks for an output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OutputMetadata {
-    /// From the TIFF header on, upright.
+    /// The EXIF block, from its TIFF header on, with upright orientation.
     pub exif: Option<Vec<u8>>,
-    /// The packet, upright.
+    /// The XMP packet, with upright orientation.
     pub xmp: Option<Vec<u8>>,
 }
 
-/// Reads the blocks that a source carries, wherever its format keeps them.
+/// Reads the metadata blocks of a source, in any format.
 pub(crate) fn of(source: &[u8], source_format: SourceFormat) -> SourceMetadata {
     let carried = match source_format {
         SourceFormat::Jpeg => {
@@ -115,7 +115,8 @@ pub(crate) fn kept(carried: &SourceMetadata, wanted: Metadata, format: Format) -
     }
 }
 
-/// The same of a source, whose blocks are unpacked only where any of them may be kept: by default that is in JPEG alone.
+/// Chooses the metadata for an output from the bytes of a source. Blocks are read only if one may be kept, which by default is the case
+/// only for JPEG outputs.
 pub(crate) fn kept_of(
     source: &[u8],
     source_format: SourceFormat,
@@ -130,7 +131,7 @@ pub(crate) fn kept_of(
     }
 }
 
-/// Puts blocks and a colour profile into a finished file. A JPEG takes 64 KiB of EXIF and as much XMP: what is longer is left out.
+/// Adds metadata blocks and an ICC profile to an encoded file. A JPEG can hold 64 KiB of EXIF and as much XMP: longer blocks are left out.
 pub(crate) fn attach(
     bytes: Vec<u8>,
     format: Format,
@@ -140,7 +141,7 @@ pub(crate) fn attach(
     if *kept == OutputMetadata::default() && icc.is_none() {
         return Ok(bytes);
     }
-    // Without its profile a picture shows other colours, so this one is no case for leaving out.
+    // The colours would be wrong without the profile, so it must not be left out.
     if icc.is_some_and(|profile| profile.len() > MAX_BLOCK) {
         return Err(failed("the colour profile is too long"));
     }
@@ -153,7 +154,7 @@ pub(crate) fn attach(
     }
 }
 
-/// The orientation that an EXIF block (from its TIFF header on, or with the `Exif` prefix that some writers add) asks for.
+/// The orientation in an EXIF block (from its TIFF header on, or with the `Exif` prefix that some writers add).
 pub(crate) fn orientation(exif: Option<&[u8]>) -> Orientation {
     let Some(block) = exif else {
         return Orientation::default();
@@ -175,7 +176,7 @@ pub(crate) fn orientation(exif: Option<&[u8]>) -> Orientation {
     Orientation::from_exif(tag.unwrap_or(1))
 }
 
-/// Unpacks zlib data of at most `MAX_BLOCK` bytes.
+/// Decompresses zlib data to at most `MAX_BLOCK` bytes.
 fn inflated(packed: &[u8]) -> Option<Vec<u8>> {
     use std::io::Read;
     let mut unpacked = Vec::new();

@@ -1,5 +1,5 @@
-//! Chunks of a PNG: `eXIf`, XMP in `iTXt`, the profile in `iCCP`, code points in `cICP`, gamma
-//! and primaries in `gAMA` and `cHRM` (PNG, third edition, section 11.3).
+//! Chunks of a PNG: `eXIf`, XMP in `iTXt`, the ICC profile in `iCCP`, code points in `cICP`, gamma and primaries in `gAMA` and `cHRM` (PNG,
+//! third edition, section 11.3).
 
 use img_parts::ImageEXIF;
 use img_parts::ImageICC;
@@ -13,10 +13,11 @@ use crate::codecs::metadata::SourceMetadata;
 use crate::codecs::metadata::failed;
 use crate::codecs::metadata::inflated;
 
-/// What an `iTXt` chunk with an XMP packet begins with.
+/// The prefix of an `iTXt` chunk with an XMP packet.
 const XMP: &[u8] = b"XML:com.adobe.xmp\0";
 
-/// The chunks of a PNG, up to and including its end: type, content, and the whole chunk with length and checksum. Garbage ends them.
+/// The chunks of a PNG, up to and including `IEND`, or up to the first invalid chunk: type, content, and the whole chunk with length and
+/// checksum.
 pub fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8], &[u8])> {
     let mut rest = source.get(8..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -30,7 +31,7 @@ pub fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8], &[u8])> {
     })
 }
 
-/// Colour primaries and transfer characteristics of full-range RGB: what counts before any profile.
+/// Colour primaries and transfer characteristics of full-range RGB, which have precedence over any profile.
 pub fn cicp(source: &[u8]) -> Option<(u8, u8)> {
     chunks(source)
         .take_while(|(name, ..)| *name != b"IDAT")
@@ -40,17 +41,17 @@ pub fn cicp(source: &[u8]) -> Option<(u8, u8)> {
         })
 }
 
-/// How the samples of a PNG were made, by its chunks `gAMA` and `cHRM`, in units of 1/100,000.
+/// Gamma and primaries of a PNG, from its chunks `gAMA` and `cHRM`, in units of 1/100,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Calibration {
-    /// The exponent that light was raised to.
+    /// The exponent by which light was encoded.
     pub gamma: u32,
-    /// White, red, green and blue, x and y of each.
+    /// White point, red, green and blue, each as x and y.
     pub chromaticities: Option<[u32; 8]>,
 }
 
-/// What `gAMA` and `cHRM` say, of several the first; `None` where there is no gamma, or where `sRGB` makes both void. Whatever is behind the
-/// beginning of the pixels, broken, or of the wrong length counts as absent.
+/// Reads `gAMA` and `cHRM`, of several the first; `None` if there is no gamma, or if `sRGB` makes both void. Chunks after the beginning of
+/// the pixels, broken ones, and ones of the wrong length count as absent.
 pub fn calibration(source: &[u8]) -> Option<Calibration> {
     let (mut gamma, mut chromaticities) = (None, None);
     let sound = chunks(source)
@@ -59,7 +60,7 @@ pub fn calibration(source: &[u8]) -> Option<Calibration> {
         .filter(|(_, _, chunk)| has_its_checksum(chunk));
     for (name, content, _) in sound {
         match (name, content) {
-            // One of four intents.
+            // One of the four rendering intents.
             (b"sRGB", [0..=3]) => return None,
             (b"gAMA", &[a, b, c, d]) => {
                 gamma = gamma.or(Some(u32::from_be_bytes([a, b, c, d])));
@@ -78,7 +79,7 @@ pub fn calibration(source: &[u8]) -> Option<Calibration> {
     })
 }
 
-/// Whether a whole chunk is as it was written.
+/// Whether the checksum of a chunk is right.
 fn has_its_checksum(chunk: &[u8]) -> bool {
     let Some((told, checksum)) = chunk.split_last_chunk::<4>() else {
         return false;
@@ -103,13 +104,13 @@ pub(crate) fn read(source: &[u8]) -> SourceMetadata {
     carried
 }
 
-/// Name, zero, method 0, zlib data.
+/// Profile name, zero, compression method 0, zlib data.
 fn profile(content: &[u8]) -> Option<Vec<u8>> {
     let name = content.iter().take(80).position(|&byte| byte == 0)?;
     inflated(content[name + 1..].strip_prefix(&[0])?)
 }
 
-/// Keyword, whether it is packed, method 0, language, translated keyword, text.
+/// Keyword, compression flag, method 0, language, translated keyword, text.
 fn packet(content: &[u8]) -> Option<Vec<u8>> {
     let [packed, 0, rest @ ..] = content.strip_prefix(XMP)? else {
         return None;

@@ -1,23 +1,23 @@
 //! EXIF blocks, which are TIFF files without a picture (TIFF 6.0, section 2; EXIF 2.32, section 4.6).
 //!
-//! Blocks are patched in place and nothing in them moves: maker notes point at places in ways that only their makers know.
+//! Blocks are patched in place, and nothing in them moves, because maker notes contain offsets in unknown formats.
 
 use std::ops::Range;
 
 const ORIENTATION: u16 = 0x0112;
 const COPYRIGHT: u16 = 0x8298;
-/// Tags that say where the bytes of a thumbnail are, and how many: of a JPEG, and of plain strips.
+/// Tags for the offset and length of a thumbnail: as a JPEG, and as strips.
 const THUMBNAIL: [(u16, u16); 2] = [(0x0201, 0x0202), (0x0111, 0x0117)];
-/// Strips that a thumbnail may have: each is at least a row of it.
+/// Strips that a thumbnail may have: each has at least one row.
 const MAX_STRIPS: u32 = 512;
 
 const SHORT: u16 = 3;
 const LONG: u16 = 4;
 const ASCII: u16 = 2;
-/// Text of EXIF 3.0.
+/// Text, from EXIF 3.0 on.
 const UTF8: u16 = 129;
 
-/// A block without the prefix that only JPEG needs, if it begins like one.
+/// The block with upright orientation and without its thumbnail, which would show the source before it was cropped.
 pub(crate) fn bare(mut block: Vec<u8>) -> Option<Vec<u8>> {
     if block.starts_with(b"Exif\0\0") {
         block.drain(..6);
@@ -25,7 +25,7 @@ pub(crate) fn bare(mut block: Vec<u8>) -> Option<Vec<u8>> {
     Tiff::of(&block).is_some().then_some(block)
 }
 
-/// A block with nothing but the copyright of this one: the photographer's part and the editor's.
+/// A new block with only the copyright tag of this one: the parts of the photographer and of the editor.
 pub(crate) fn copyright(block: &[u8]) -> Option<Vec<u8>> {
     const DATA: u32 = 8 + 2 + 12 + 4;
     let tiff = Tiff::of(block)?;
@@ -88,7 +88,7 @@ pub(crate) fn upright(block: &[u8]) -> Option<Vec<u8>> {
         patched[range.clone()].fill(0);
     }
     patched[first.next..first.next + 4].fill(0);
-    // Mostly the thumbnail is the last thing in the block.
+    // In most files the thumbnail is the last thing in the block.
     if let [.., last] = thumbnail.as_slice()
         && last.end == patched.len()
     {
@@ -97,7 +97,7 @@ pub(crate) fn upright(block: &[u8]) -> Option<Vec<u8>> {
     Some(patched)
 }
 
-/// A block whose header is right.
+/// A block with a valid header.
 struct Tiff<'a> {
     block: &'a [u8],
     little: bool,
@@ -131,7 +131,7 @@ impl<'a> Tiff<'a> {
         })
     }
 
-    /// The directory at an offset, if all of it is there.
+    /// Parses the directory at an offset, if it is complete.
     fn directory(&self, at: u32) -> Option<Ifd> {
         let at = usize::try_from(at).ok()?;
         let count = usize::from(self.u16(at)?);
@@ -142,7 +142,7 @@ impl<'a> Tiff<'a> {
                     tag: self.u16(at)?,
                     kind: self.u16(at + 2)?,
                     count: self.u32(at + 4)?,
-                    // Where the value is, or where it is said to be.
+                    // The offset of the value, or of the offset of the value.
                     field: (at + 8 + 4 <= self.block.len()).then_some(at + 8)?,
                 })
             })
@@ -156,12 +156,12 @@ impl<'a> Tiff<'a> {
 
 struct Ifd {
     entries: Vec<IfdEntry>,
-    /// Where the offset of the next directory is, if the block goes on.
+    /// The position of the offset of the next directory, if the block is long enough.
     next: usize,
 }
 
 impl Ifd {
-    /// Where the bytes of a thumbnail are.
+    /// The ranges of the bytes of a thumbnail.
     fn thumbnail(&self, tiff: &Tiff) -> Vec<Range<usize>> {
         let numbers = |tag| {
             self.entries
@@ -174,7 +174,7 @@ impl Ifd {
             .into_iter()
             .flat_map(|(starts, lengths)| numbers(starts).into_iter().zip(numbers(lengths)))
             .filter_map(|(start, length)| {
-                // Some writers give a length that goes beyond the block.
+                // Some writers give a length that reaches beyond the block.
                 let end = start.saturating_add(length).min(tiff.block.len());
                 (8..end).contains(&start).then_some(start..end)
             })
@@ -190,7 +190,7 @@ struct IfdEntry {
 }
 
 impl IfdEntry {
-    /// Where the value is: four bytes fit into the entry itself. `None` where it is not all there.
+    /// The range of the value; up to four bytes are in the entry itself. `None` if the value is incomplete.
     fn value(&self, tiff: &Tiff) -> Option<Range<usize>> {
         let unit: usize = match self.kind {
             1 | ASCII | 6 | 7 | UTF8 => 1,

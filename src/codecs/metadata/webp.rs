@@ -15,13 +15,13 @@ use crate::codecs::metadata::SourceMetadata;
 use crate::codecs::metadata::failed;
 use crate::pixels::Size;
 
-/// Bits in the first byte of `VP8X`.
+/// Flags in the first byte of `VP8X`.
 const IS_ANIMATED: u8 = 0b0000_0010;
 const HAS_XMP: u8 = 0b0000_0100;
 const HAS_EXIF: u8 = 0b0000_1000;
 const HAS_PROFILE: u8 = 0b0010_0000;
 
-/// The chunks of a WebP, as far as its own length says: type and content. Garbage ends them.
+/// The chunks of a WebP (type and content), up to the length in its header or the first invalid chunk.
 pub fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     let length = source
         .get(4..)
@@ -40,7 +40,7 @@ pub fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     })
 }
 
-/// What the first chunk of a file in the extended format says.
+/// The header of a file in the extended format.
 #[derive(Clone, Copy, Debug)]
 pub struct ExtendedHeader {
     flags: u8,
@@ -54,7 +54,7 @@ impl ExtendedHeader {
     }
 }
 
-/// The header of the extended format, where a file has that.
+/// Reads the header of the extended format, if the file has one.
 pub fn extended(source: &[u8]) -> Option<ExtendedHeader> {
     let (name, content) = chunks(source).next()?;
     let [flags, _, _, _, sides @ ..] = content else {
@@ -70,12 +70,12 @@ pub fn extended(source: &[u8]) -> Option<ExtendedHeader> {
     })
 }
 
-/// The EXIF block that the header announces.
+/// The EXIF block, if the header announces it.
 pub fn exif(source: &[u8]) -> Option<&[u8]> {
     announced(source, b"EXIF", HAS_EXIF)
 }
 
-/// The colour profile that the header announces.
+/// The ICC profile, if the header announces it.
 pub fn profile(source: &[u8]) -> Option<&[u8]> {
     announced(source, b"ICCP", HAS_PROFILE)
 }
@@ -116,11 +116,11 @@ pub(crate) fn attach(
     if let Some(profile) = icc {
         file.set_icc_profile(Some(profile.to_vec().into()));
     }
-    // Also without a block: this is what makes the format an extended one.
+    // This is needed without EXIF as well, because it changes the file to the extended format.
     file.set_exif(kept.exif.clone().map(Into::into));
     file.chunks_mut()
         .sort_by_key(|chunk| chunk.id() == CHUNK_XMP);
-    // `img-parts` sets this bit of a new header, but not of one that was there before.
+    // `img-parts` sets this flag in a new header, but not in an existing one.
     let header = file
         .chunks_mut()
         .iter_mut()

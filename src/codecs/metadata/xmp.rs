@@ -1,15 +1,15 @@
-//! The two things in an XMP packet that are untrue of a finished picture. Packets are patched as text: they are UTF-8 in every
-//! format here (XMP specification, part 3), and their writers spell these properties in one way.
+//! Removes from an XMP packet what is not true of an output: orientation and thumbnails. Packets are patched as text: they are UTF-8 in
+//! every format here (XMP specification, part 3), and their writers spell these properties in one way.
 
-/// Where the orientation of the EXIF block is repeated.
+/// The property that repeats the EXIF orientation.
 const ORIENTATION: &[u8] = b"tiff:Orientation";
-/// Small pictures of the whole source, by both of the prefix's names.
+/// Thumbnails of the whole source, with both usual prefixes.
 const THUMBNAILS: [(&[u8], &[u8]); 2] = [
     (b"<xmp:Thumbnails", b"</xmp:Thumbnails>"),
     (b"<xap:Thumbnails", b"</xap:Thumbnails>"),
 ];
 
-/// The packet with its orientation upright and without thumbnails; `None` where they cannot be cut out.
+/// The packet with upright orientation and without thumbnails; `None` if the thumbnails cannot be removed.
 pub(crate) fn upright(packet: &[u8]) -> Option<Vec<u8>> {
     let mut packet = packet.to_vec();
     let mut from = 0;
@@ -39,7 +39,7 @@ pub(crate) fn upright(packet: &[u8]) -> Option<Vec<u8>> {
     Some(packet)
 }
 
-/// Leaves out everything from each `start` to the `end` after it.
+/// Removes everything from each `start` up to the following `end`.
 fn without(packet: &[u8], start: &[u8], end: &[u8]) -> Option<Vec<u8>> {
     let mut kept = Vec::with_capacity(packet.len());
     let mut rest = packet;

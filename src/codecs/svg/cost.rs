@@ -1,5 +1,5 @@
-//! What drawing an SVG would take, before it is drawn: the pixels that each shape, layer, mask, pattern and filter touches. All of it is
-//! estimated from above.
+//! Estimates the cost of rendering an SVG before it is rendered: the pixels that each shape, layer, mask, pattern and filter touches. Every
+//! estimate is an upper bound.
 
 use resvg::tiny_skia::Rect;
 use resvg::usvg;
@@ -15,16 +15,16 @@ use crate::codecs::svg::broken;
 use crate::codecs::svg::whole;
 use crate::pixels::Size;
 
-/// Pixels that may be touched, each counted as often as it is: fills at the limit take up to 8 seconds of one processor.
+/// Pixels that may be touched, counted each time: fills at this limit take up to 8 seconds of one processor.
 const WORK: u64 = 1 << 30;
-/// What an element costs however few pixels it has, in pixels.
+/// The cost of an element with few pixels, in pixels.
 const ELEMENT_WORK: u64 = 500;
 
-/// What drawing takes.
+/// The cost of rendering.
 pub(crate) struct DrawingCost {
     /// Pixels touched so far.
     work: u64,
-    /// Bytes held at the worst moment.
+    /// Peak memory in bytes.
     pub memory: u64,
     scale: (f64, f64),
     canvas: Size,
@@ -38,7 +38,7 @@ impl DrawingCost {
             scale,
             canvas,
         };
-        // Twice: as drawn, and as it leaves.
+        // Two copies: as rendered, and as returned.
         estimate.group(tree.root(), 8 * canvas.area(), None)?;
         Ok(estimate)
     }
@@ -54,14 +54,15 @@ impl DrawingCost {
         Ok(())
     }
 
-    /// Pixels of a box on the canvas, or on its surroundings up to twice its size on each side, which is as far as `resvg` makes layers.
+    /// Pixels of a bounding box on the canvas; with `surroundings`, also outside it, up to twice its size on each side, which is the limit
+    /// of `resvg` for layers.
     fn area(&self, bounds: Rect, surroundings: bool) -> u64 {
         let margin = if surroundings { 2.0 } else { 0.0 };
         let side = |from: f32, to: f32, scale: f64, side: u32| {
             let side = f64::from(side);
             let from = (f64::from(from) * scale).max(-margin * side);
             let to = (f64::from(to) * scale).min((1.0 + margin) * side);
-            // A line across covers pixels however thin it is, and layers have a border.
+            // A diagonal line covers pixels even if it is thin, and layers have a border.
             u64::from(whole((to - from).max(0.0) + 4.0))
         };
         side(
@@ -77,8 +78,8 @@ impl DrawingCost {
         )
     }
 
-    /// A group whose canvas and those around it take `held` bytes; `all` is the area of everything in it where its boxes are in
-    /// another space than the canvas, as in masks and patterns.
+    /// Adds a group. The canvas and the layers around it take `held` bytes. `all` is the area of everything in it if its bounding boxes are
+    /// in another coordinate system than the canvas, as in masks and patterns.
     fn group(&mut self, group: &Group, held: u64, all: Option<u64>) -> Result<(), TransformError> {
         self.memory = self.memory.max(held);
         for node in group.children() {
@@ -96,7 +97,7 @@ impl DrawingCost {
                         self.spend(crossings / 2, 1)?;
                     }
                     if path.stroke().is_some() {
-                        // Each line has an outline of four or more.
+                        // The outline of a line has four or more lines.
                         self.spend(crossings, 2)?;
                     }
                     let fill = path.fill().map(usvg::Fill::paint);
@@ -124,7 +125,7 @@ impl DrawingCost {
                     let size = image.size();
                     let own = u64::from(whole(f64::from(size.width())))
                         .saturating_mul(u64::from(whole(f64::from(size.height()))));
-                    // Bicubic, and the decoding of the picture.
+                    // Bicubic sampling, and decoding the picture.
                     self.spend(area, 8)?;
                     self.spend(own, 4)?;
                     self.memory = self.memory.max(held.saturating_add(own.saturating_mul(8)));
@@ -135,14 +136,14 @@ impl DrawingCost {
         Ok(())
     }
 
-    /// A group within a group: a layer of its own, if it has an effect.
+    /// Adds a nested group, which gets its own layer if it has an effect.
     fn inner(&mut self, group: &Group, held: u64, all: Option<u64>) -> Result<(), TransformError> {
         self.spend(0, 0)?;
         if !group.should_isolate() {
             return self.group(group, held, all);
         }
         let layer = match all {
-            // Filters of what is drawn elsewhere may reach as far as those of the canvas.
+            // Filters in masks and patterns may reach as far as those on the canvas.
             Some(all) if !group.filters().is_empty() => all.saturating_mul(25),
             Some(all) => all,
             None => self.area(group.abs_layer_bounding_box().to_rect(), true),
@@ -156,7 +157,7 @@ impl DrawingCost {
                 f64::from(horizontal) * self.scale.0,
                 f64::from(vertical) * self.scale.1,
             );
-            // Every result is kept until the last one is there.
+            // Every result is held until the last one is finished.
             let results = u64::try_from(filter.primitives().len()).unwrap_or(u64::MAX);
             let held = held.saturating_add(layer.saturating_mul(4 * (results + 4)));
             self.memory = self.memory.max(held);
@@ -220,7 +221,8 @@ impl DrawingCost {
     }
 }
 
-/// How many dashes a path may have, from above: no piece between two points is longer than its box. The drawing gives up at a million.
+/// An upper bound for the number of dashes of a path: no piece between two points is longer than its bounding box. The renderer gives up at
+/// a million.
 fn dashes(path: &usvg::Path) -> u64 {
     const MOST: u64 = 1_000_000;
     let Some(pattern) = path.stroke().and_then(usvg::Stroke::dasharray) else {
@@ -234,8 +236,8 @@ fn dashes(path: &usvg::Path) -> u64 {
     u64::from(whole((longest / period * count).min(1e9))).min(MOST)
 }
 
-/// How many lines of a path cross another, from above: filling it goes from row to row and swaps two where they cross. In maps and texts it
-/// is few for each line, in scribbles nearly all.
+/// An upper bound for the number of crossing lines of a path. Filling goes from row to row and swaps two lines where they cross. In maps
+/// and texts few lines cross, in scribbles nearly all.
 fn crossings(path: &usvg::Path) -> u64 {
     const FEW: usize = 1000;
     let points = path.data().points();
@@ -250,7 +252,7 @@ fn crossings(path: &usvg::Path) -> u64 {
     beside.min(above)
 }
 
-/// How many pairs of lines from each place to the next share a place.
+/// Counts pairs of intervals, from each position to the next, that overlap.
 fn overlaps(places: impl Iterator<Item = f64> + Clone) -> u64 {
     const PLACES: f64 = 1024.0;
     let (low, high) = places

@@ -1,9 +1,9 @@
-//! Drawing a cleaned SVG with `resvg`: at the asked size at once, so that edges are sharp at any.
+//! Renders a sanitized SVG with `resvg`, directly at the requested size, so that edges are sharp at any size.
 //!
-//! Nothing is fetched: references to anything but an embedded picture draw nothing. Time and memory are estimated before anything is
-//! drawn, because the drawing cannot be interrupted: elements after every `use` is resolved, their depth, pixels of embedded pictures,
-//! and then the pixels that each shape, layer, mask, pattern and filter will touch. The estimate is made from above. Text along paths
-//! is not drawn: what it takes cannot be estimated.
+//! Nothing is fetched: references to anything but an embedded picture draw nothing. Rendering cannot be interrupted, so time and memory are
+//! estimated first: elements after every `use` is resolved, their depth, pixels of embedded pictures, and then the pixels that each shape,
+//! layer, mask, pattern and filter will touch. The estimates are upper bounds. Text along paths is not rendered, because its cost cannot be
+//! estimated.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,9 +49,9 @@ use crate::pixels::Samples;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 
-/// Bytes of stack for as many, several times over: the functions of `usvg` and `resvg` call themselves.
+/// Bytes of stack: several times what the recursive functions of `usvg` and `resvg` need at the greatest allowed depth.
 const STACK: usize = 128 << 20;
-/// The fonts of the system, looked up once, when the first picture is drawn.
+/// The system fonts, loaded when the first SVG is rendered.
 static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
     let mut fonts = fontdb::Database::new();
     fonts.load_system_fonts();
@@ -82,17 +82,17 @@ static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
-/// Draws a cleaned SVG on nothing, at the size that `target` makes of its own.
+/// Renders a sanitized SVG on a transparent background. `target` returns the output size for the intrinsic size.
 ///
-/// # Errors
-/// `OutputTooLarge`, `TooManyPixels` and `TooCostly` by the limits, and `Decode` for what is no picture or would take too long.
+/// # Errors `OutputTooLarge`, `TooManyPixels` and `TooCostly` by the limits, and `Decode` for an invalid drawing, or one that would take
+/// too long.
 pub(crate) fn rasterize(
     cleaned: &[u8],
     target: impl FnOnce(Size) -> Size + Send,
     limits: &Limits,
 ) -> Result<Raster, TransformError> {
     let text = std::str::from_utf8(cleaned).map_err(|error| broken(&error.to_string()))?;
-    // A thread for its stack: that of a worker is too small for the depth that is allowed.
+    // A separate thread, because the stack of a worker is too small for the allowed depth.
     thread::scope(|scope| {
         thread::Builder::new()
             .name("svg".to_owned())
@@ -181,7 +181,7 @@ fn check_size(size: Size, limits: &Limits) -> Result<(), TransformError> {
     Ok(())
 }
 
-/// No files, no network, and embedded pictures of at most so many pixels together, each use of one counted.
+/// Options without access to files and network. All embedded pictures together may have `pixels` pixels; each use of a picture is counted.
 fn options(pixels: u64) -> Options<'static> {
     let left = AtomicU64::new(pixels);
     Options {
@@ -213,8 +213,8 @@ fn options(pixels: u64) -> Options<'static> {
     }
 }
 
-/// The usual choice of a font for a character that the wanted one does not have, each made once. It opens all fonts of the system one by
-/// one, so a drawing may have so many of them; what is beyond that is drawn as missing.
+/// The usual fallback font for a character that the requested font lacks, cached. Finding one opens all system fonts one by one, so the
+/// number of opened fonts is limited; beyond it, characters are drawn as missing.
 fn fallback() -> FallbackSelectionFn<'static> {
     const OPENED: usize = 100_000;
     let usual = FontResolver::default_fallback_selector();

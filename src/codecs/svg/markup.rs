@@ -1,5 +1,5 @@
-//! The markup of an SVG before it is parsed: its encoding, its prologue and its entities. Everything here is linear in the length of
-//! the text, and nothing here decides what is safe: that is `sanitize`, which gets what is left.
+//! Prepares the markup of an SVG for the parser: encoding, prologue and entities. Everything here takes linear time. Nothing here decides
+//! what is safe: that is the work of `sanitize`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use crate::codecs::TransformError;
 use crate::codecs::svg::broken;
 
-/// Bytes that all entities of a document may add to it. Drawing programs declare their namespaces as entities; laughter is longer.
+/// Bytes that all entities of a document may add to it. Drawing programs declare namespaces as entities; "billion laughs" attacks are
+/// longer.
 const ENTITIES: usize = 1 << 20;
 
-/// How bytes stand for characters.
+/// A character encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Utf8,
@@ -20,8 +21,8 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding, and the bytes after a mark of it. Markup begins with `<`, which tells either UTF-16 without a mark; what a
-    /// document declares counts only for Latin-1, which nothing else shows, so that a lie leads nowhere.
+    /// Detects the encoding, and returns the bytes after a byte order mark. Markup begins with `<`, which identifies UTF-16 without a mark.
+    /// The declaration in the document counts only for Latin-1, which cannot be recognised otherwise, so a false declaration does no harm.
     pub fn of(bytes: &[u8]) -> (Self, &[u8]) {
         match bytes {
             [0xEF, 0xBB, 0xBF, text @ ..] => (Encoding::Utf8, text),
@@ -34,7 +35,7 @@ impl Encoding {
         }
     }
 
-    /// The characters, if all bytes stand for some.
+    /// Decodes the bytes; `None` if some are invalid.
     pub fn exact(self, bytes: &[u8]) -> Option<Cow<'_, str>> {
         match self {
             Encoding::Utf8 => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
@@ -51,7 +52,7 @@ impl Encoding {
         }
     }
 
-    /// The characters, with a sign for what stands for none.
+    /// Decodes the bytes, with a replacement character for invalid ones.
     pub fn lossy(self, bytes: &[u8]) -> Cow<'_, str> {
         match self {
             Encoding::Utf8 => String::from_utf8_lossy(bytes),
@@ -83,7 +84,7 @@ fn declares_latin1(bytes: &[u8]) -> bool {
         .is_some_and(|name| matches!(name.trim(), "iso-8859-1" | "latin1" | "latin-1"))
 }
 
-/// The name of the root element, and the text from there on, if the prologue ends within the text.
+/// The name of the root element, and the text from there on, if the text contains the whole prologue.
 pub(crate) fn root(text: &str) -> Option<(&str, &str)> {
     let mut text = text;
     loop {
@@ -102,7 +103,7 @@ pub(crate) fn root(text: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// What follows a document type: its end is neither in quotes nor in brackets, and quotes in comments are none.
+/// The text after a document type. Its end is neither in quotes nor in brackets, and quotes in comments do not count.
 fn after_document_type(text: &str) -> Option<&str> {
     let mut rest = text;
     let mut depth = 0_u32;
@@ -133,11 +134,10 @@ fn after_document_type(text: &str) -> Option<&str> {
     }
 }
 
-/// The root element and what follows, with the entities of the document type in place of their names.
+/// The root element and what follows, with the entities of the document type expanded.
 ///
-/// # Errors
-/// `Decode` for a document type that means more than names and plain texts: entities with markup or other entities in them are how a
-/// small document becomes a large one, or another.
+/// # Errors `Decode` for a document type with more than names and plain texts: with entities that contain markup or other entities, a small
+/// document could become a large one, or a different one.
 pub(crate) fn document(text: &str) -> Result<Cow<'_, str>, TransformError> {
     let unread = || broken("a prologue that is not read");
     let mut text = text;
@@ -150,7 +150,7 @@ pub(crate) fn document(text: &str) -> Result<Cow<'_, str>, TransformError> {
             comment.split_once("-->").ok_or_else(unread)?.1
         } else if let Some(declaration) = text.strip_prefix("<!DOCTYPE") {
             let end = declaration.find(['[', '>']).ok_or_else(unread)?;
-            // Quotes hold addresses, in which there is neither.
+            // Quoted strings hold addresses, which contain neither character.
             let after = &declaration[end..];
             match after.strip_prefix('[') {
                 Some(subset) => {
@@ -183,7 +183,7 @@ fn declarations<'a>(subset: &'a str, entities: &mut Vec<(&'a str, &'a str)>) -> 
                 entities.push((name, value));
                 after.trim_start().strip_prefix('>')?
             } else {
-                // A file is nothing, and neither is what is only for the document type itself.
+                // External entities are empty, and parameter entities are ignored.
                 if !name.starts_with('%') {
                     entities.push((name, ""));
                 }
@@ -200,7 +200,7 @@ fn declarations<'a>(subset: &'a str, entities: &mut Vec<(&'a str, &'a str)>) -> 
     }
 }
 
-/// The text with entities in place of their names; what is no entity stays, for the parser to judge.
+/// Expands the entities in the text. Unknown names stay, for the parser to judge.
 fn with_entities<'a>(
     text: &'a str,
     entities: &[(&str, &str)],
@@ -212,7 +212,7 @@ fn with_entities<'a>(
     for &(name, value) in entities {
         let plain = !value.contains(['<', '%']) && !value.replace("&#", "").contains('&');
         let quoted = plain.then(|| value.replace('"', "&quot;").replace('\'', "&apos;"));
-        // The first of one name counts.
+        // The first declaration of a name counts.
         values.entry(name).or_insert(quoted);
     }
     let mut added = 0;
@@ -241,7 +241,7 @@ fn with_entities<'a>(
     Ok(Cow::Owned(made))
 }
 
-/// Names and values of the attributes of a tag, from after its name on.
+/// Names and values of the attributes of a tag. `tag` begins after the name of the tag.
 pub(crate) fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = tag;
     std::iter::from_fn(move || {

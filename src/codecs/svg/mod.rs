@@ -1,5 +1,5 @@
-//! SVG: recognised behind any prologue, cleaned, measured, and drawn where the operator asks for that. An SVG is a document that may
-//! hold scripts, so none leaves here as it came: what cannot be read to its end is refused.
+//! SVG: detected after any prologue, sanitized, measured, and rasterized if the operator allows that. An SVG is a document that may contain
+//! scripts, so it is never passed on as it came, and what cannot be parsed to its end is refused.
 
 mod cost;
 mod draw;
@@ -27,15 +27,15 @@ use self::sanitize::sanitize;
 
 pub(crate) use self::draw::rasterize;
 
-/// Bytes that are looked through for the root element. A longer prologue is no picture.
+/// Bytes that are searched for the root element. A file with a longer prologue is not recognised.
 const HEAD: usize = 64 << 10;
-/// Bytes of markup, before and after cleaning: the largest maps and drawings on the web have a tenth of it.
+/// Bytes of markup, before and after sanitizing: the largest maps and drawings on the web have a tenth of this.
 pub(crate) const MARKUP: u64 = 32 << 20;
-/// Times that a file may have been gzipped: a server that compresses what is compressed already is common, more is an attack.
+/// How many times a file may be gzipped: some servers compress files that are compressed already; more is an attack.
 const LAYERS: usize = 2;
 
-/// Whether the root element is an `svg` of whatever prefix, behind a byte order mark, white space, processing instructions, comments
-/// and a document type, in UTF-8, UTF-16 or an encoding with the letters of ASCII, gzipped or not.
+/// Whether the root element is `svg`, with any prefix, after a byte order mark, white space, processing instructions, comments and a
+/// document type; in UTF-8, UTF-16 or an encoding that contains ASCII; gzipped or not.
 pub(crate) fn is_svg(bytes: &[u8]) -> bool {
     let mut head = Cow::Borrowed(&bytes[..bytes.len().min(HEAD)]);
     for _ in 0..LAYERS {
@@ -43,7 +43,7 @@ pub(crate) fn is_svg(bytes: &[u8]) -> bool {
             break;
         }
         let mut unpacked = Vec::new();
-        // A head ends in the middle of its stream: what came before is enough.
+        // The stream is cut, so it ends with an error: what was decompressed before is enough.
         let _ = GzDecoder::new(&head[..])
             .take(HEAD as u64)
             .read_to_end(&mut unpacked);
@@ -53,12 +53,10 @@ pub(crate) fn is_svg(bytes: &[u8]) -> bool {
     root(&encoding.lossy(text)).is_some_and(|(name, _)| local(name) == "svg")
 }
 
-/// The picture without what could do more than be looked at: scripts, handlers, foreign objects, links, references to other documents
-/// and entities; embedded pictures of pixels and fonts stay. The result is UTF-8, whatever the source was, and never longer than the
-/// limit.
+/// Removes everything that could do more than be looked at: scripts, event handlers, foreign objects, links, references to other documents,
+/// and entities. Embedded raster pictures and fonts stay. The result is UTF-8, whatever the source was, and never longer than the limit.
 ///
-/// # Errors
-/// `Decode` for what is no SVG to its last byte, or is larger than `limit` or 32 MiB at any stage.
+/// # Errors `Decode` for a document that is not valid to its last byte, or is larger than `limit` or 32 MiB at any stage.
 pub(crate) fn clean(source: &[u8], limit: u64) -> Result<Vec<u8>, TransformError> {
     let limit = limit.min(MARKUP);
     let bytes = unpacked(source, limit)?;
@@ -71,7 +69,7 @@ pub(crate) fn clean(source: &[u8], limit: u64) -> Result<Vec<u8>, TransformError
     Ok(sanitize(&text, limit)?.into_bytes())
 }
 
-/// Bytes of markup that a file unpacks to, at most: deflate makes at most 1032 bytes of one.
+/// An upper bound for the bytes of markup in a file: deflate expands a byte to at most 1032.
 pub(crate) fn most_markup(source: &[u8], limit: u64) -> u64 {
     const EXPANSION: u64 = 1032;
     let length = source.len() as u64;
@@ -83,8 +81,8 @@ pub(crate) fn most_markup(source: &[u8], limit: u64) -> u64 {
     unpacked.min(limit).min(MARKUP)
 }
 
-/// The size that a cleaned SVG asks for: its width and height in CSS pixels, or those of its view box, one from the other where one is
-/// missing; `None` where it fills what it is put in.
+/// The intrinsic size of a sanitized SVG: its width and height in CSS pixels, or those of its view box; one is derived from the other if
+/// one is missing. `None` if the drawing has no size of its own.
 pub(crate) fn size(cleaned: &[u8]) -> Option<Size> {
     let text = std::str::from_utf8(cleaned).ok()?;
     let (name, tag) = root(text)?;
@@ -108,7 +106,7 @@ pub(crate) fn size(cleaned: &[u8]) -> Option<Size> {
     Some(Size::new(whole(width), whole(height)))
 }
 
-/// The nearest whole number of pixels, at least 1.
+/// Rounds to a whole number of pixels, at least 1.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -122,7 +120,7 @@ fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1F, 0x8B])
 }
 
-/// The file without gzip around it.
+/// Decompresses the file if it is gzipped.
 fn unpacked(source: &[u8], limit: u64) -> Result<Cow<'_, [u8]>, TransformError> {
     let too_large = || broken(&format!("more than {limit} bytes"));
     let mut bytes = Cow::Borrowed(source);
@@ -131,7 +129,7 @@ fn unpacked(source: &[u8], limit: u64) -> Result<Cow<'_, [u8]>, TransformError> 
             break;
         }
         let mut unpacked = Vec::new();
-        // One byte more tells a file of exactly the limit from a bomb.
+        // One byte more distinguishes a file of exactly the limit from a larger one.
         GzDecoder::new(&bytes[..])
             .take(limit + 1)
             .read_to_end(&mut unpacked)
@@ -147,9 +145,9 @@ fn unpacked(source: &[u8], limit: u64) -> Result<Cow<'_, [u8]>, TransformError> 
     Ok(bytes)
 }
 
-/// A CSS length in pixels (CSS Values 3, section 5.2); one that depends on its surroundings is none.
+/// A CSS length in pixels (CSS Values 3, section 5.2); `None` for a length that depends on the surroundings.
 fn length(text: &str) -> Option<f64> {
-    /// `em` and `ex` of a font of 16 pixels, which is what browsers begin with.
+    /// `em` and `ex` of a font of 16 pixels, the default of browsers.
     const UNITS: [(&str, f64); 10] = [
         ("px", 1.0),
         ("pt", 4.0 / 3.0),

@@ -1,5 +1,5 @@
-//! What the elements of a drawing refer to, read once for all that looks at it before it is drawn: by attributes, style sheets and
-//! declarations of their own, and by what is above them. Which of several values wins is not told, so all count.
+//! The references of all elements of a drawing, read once for all checks before rendering: from attributes, style sheets, `style`
+//! attributes, and inheritance. The winner among several values is not determined, so all count.
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -19,28 +19,28 @@ use crate::codecs::svg::style::parsing;
 use crate::codecs::svg::style::references;
 use crate::codecs::svg::style::referred;
 
-/// Properties that elements inside inherit, and that draw something: markers count as one.
+/// Inherited properties that draw something; all marker properties count as one.
 pub(crate) const INHERITED: [&str; 3] = ["fill", "stroke", "marker"];
-/// Where markers are among these, behind the paints.
+/// The index of markers in this list, after the paints.
 pub(crate) const MARKER: usize = 2;
-/// Properties that draw something and are of one element, unless one below says that it inherits them.
+/// Properties that draw something and are not inherited unless a value says so.
 const LINKS: [&str; 3] = ["clip-path", "mask", "filter"];
-/// What is drawn only where something refers to it.
+/// Elements that are drawn only where something refers to them.
 const REFERRED: [&str; 6] = ["pattern", "mask", "clipPath", "marker", "filter", "symbol"];
 
-/// Names that all elements together may refer to, each counted for each property and element.
+/// References of all elements together, counted for each property and element.
 const NAMES: usize = 1_000_000;
 
-/// A property as an element itself has it.
+/// The references in a property of one element.
 #[derive(Clone, Default)]
 pub(crate) struct PropertyReferences<'a> {
     pub names: Vec<&'a str>,
-    /// Whether a value is that of the element above.
+    /// Whether a value is `inherit`.
     pub is_passed_on: bool,
 }
 
 impl<'a> PropertyReferences<'a> {
-    /// Filters are the one property with several references.
+    /// Only filters may have several references.
     fn add(&mut self, value: &'a str, several: bool, is_named: &impl Fn(&str) -> bool) {
         let most = if several { usize::MAX } else { 1 };
         let names = references(value).take(most);
@@ -49,20 +49,20 @@ impl<'a> PropertyReferences<'a> {
     }
 }
 
-/// What one element says.
+/// The properties of one element, without inheritance.
 #[derive(Default)]
 pub(crate) struct ElementProperties<'a> {
     /// In the order of `INHERITED`.
     pub paints: [Option<PropertyReferences<'a>>; INHERITED.len()],
-    /// Properties that are of this element alone, and the names in them.
+    /// The properties that are not inherited, and their references.
     pub links: Vec<(&'static str, PropertyReferences<'a>)>,
-    /// Steps of trying rules.
+    /// Selector matching steps.
     pub steps: u64,
-    /// Bytes of values, but for those of points and of what is never read.
+    /// Bytes of values, without points and values that are never read.
     pub bytes: u64,
-    /// Bytes that are gone through for its `style`, as `parsing` counts them.
+    /// Bytes that are scanned for its `style` attribute: see `parsing`.
     pub parsing: u64,
-    /// How many names there are in all of it.
+    /// The number of references in all of it.
     names: usize,
 }
 
@@ -87,7 +87,7 @@ impl<'a> ElementProperties<'a> {
         }
     }
 
-    /// Takes each name once, because thousands of rules may say the same, and returns how many there are.
+    /// Removes repeated names, because thousands of rules may have the same, and returns the number of names.
     fn settle(&mut self) -> usize {
         let paints = self.paints.iter_mut().flatten();
         let links = self.links.iter_mut().map(|(_, paint)| paint);
@@ -103,14 +103,14 @@ impl<'a> ElementProperties<'a> {
 }
 
 pub(crate) struct DocumentProperties<'a, 'b> {
-    /// Elements by their names. Of several with one name `usvg` takes the first for some references and the last for others.
+    /// Elements by `id`. Of several with one `id`, `usvg` uses the first for some references and the last for others.
     pub named: HashMap<&'a str, Vec<Node<'a, 'b>>>,
     own: HashMap<NodeId, Rc<ElementProperties<'a>>>,
-    /// What an `feImage` shows, which inherits from where it is written.
+    /// The targets of `feImage`, which inherit from their ancestors in the document.
     shown: HashSet<NodeId>,
-    /// Whether an element has the clip path, mask or filter of the one above.
+    /// Whether any element inherits a clip path, mask or filter.
     pub passes_links_on: bool,
-    /// Whether a marker is painted as its path.
+    /// Whether any marker uses the paint of its path (`context-fill`).
     pub paints_by_context: bool,
 }
 
@@ -139,7 +139,7 @@ impl<'a, 'b> DocumentProperties<'a, 'b> {
         let (mut parsed, mut names) = (0, 0);
         for node in elements {
             let own = properties.read(node, &styles)?;
-            // Every element is counted at least once.
+            // Every element counts at least once.
             parsed += own.parsing;
             names += own.names;
             if parsed > ELEMENTS * ELEMENT_PARSING || names > NAMES {
@@ -166,7 +166,7 @@ impl<'a, 'b> DocumentProperties<'a, 'b> {
         for attribute in node.attributes() {
             let value = attribute.value();
             match attribute.name() {
-                // Counted as points, read once, and never read: the source of a diagram that is its own drawing.
+                // `d` and `points` are counted as points, `href` is read once, and `content` (the source of a diagram) is never read.
                 "d" | "points" | "href" | "content" => continue,
                 "style" => {
                     parsed = parsing(value);
@@ -206,12 +206,12 @@ impl<'a, 'b> DocumentProperties<'a, 'b> {
         Ok(own)
     }
 
-    /// What an element itself says; nothing for what is no element.
+    /// The properties of an element; none for other nodes.
     pub fn own(&self, node: Node<'_, '_>) -> Rc<ElementProperties<'a>> {
         self.own.get(&node.id()).map(Rc::clone).unwrap_or_default()
     }
 
-    /// Whether something is drawn where it is referred to, with what it inherits from where it is written.
+    /// Whether an element is drawn only where something refers to it.
     pub fn is_drawn_elsewhere(&self, node: Node<'_, '_>) -> bool {
         is_referred(node) || self.shown.contains(&node.id())
     }
@@ -222,7 +222,7 @@ pub(crate) fn is_referred(node: Node<'_, '_>) -> bool {
     REFERRED.contains(&node.tag_name().name())
 }
 
-/// The names in `href="#name"`, in whichever namespaces.
+/// The names in `href="#name"`, in any namespace.
 pub(crate) fn hrefs<'a>(node: Node<'a, '_>) -> impl Iterator<Item = &'a str> {
     let hrefs = node
         .attributes()

@@ -1,7 +1,7 @@
-//! References that lead back to where they are. `usvg` cuts the short rings that it knows and follows all others until its stack ends, and
-//! with it the process; so a drawing with such a ring is refused.
+//! Refuses drawings with circular references. `usvg` cuts the short circles that it knows, and follows all others until its stack
+//! overflows, which ends the process.
 //!
-//! Browsers draw what is in a ring as if it were not there. Nobody draws rings on purpose.
+//! Browsers ignore what is in such a circle. Nobody draws circular references on purpose.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ use crate::codecs::svg::properties::MARKER;
 use crate::codecs::svg::properties::hrefs;
 use crate::codecs::svg::properties::is_referred;
 
-/// Refuses a drawing with a ring of references in it. The elements must have been counted before: that bounds what is done here.
+/// Refuses a drawing with circular references. The elements must have been counted before, which bounds the work here.
 pub(crate) fn check_rings(
     document: &Document<'_>,
     properties: &DocumentProperties<'_, '_>,
@@ -43,11 +43,11 @@ pub(crate) fn check_rings(
     walk.visit(document.root_element(), &PaintNames::default(), 0)
 }
 
-/// What the paints and markers of an element refer to where it has none of its own, in the order of `INHERITED`.
+/// The references of inherited paints and markers, in the order of `INHERITED`.
 #[derive(Clone, Default)]
 struct PaintNames<'a>([Vec<&'a str>; INHERITED.len()]);
 
-/// Something that is referred to and is being walked through.
+/// A reference that is being followed.
 struct OpenReference {
     node: NodeId,
     role: ReferenceRole,
@@ -56,9 +56,9 @@ struct OpenReference {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReferenceRole {
     Marker,
-    /// Its paints do not count.
+    /// The paints inside do not count.
     Clip,
-    /// What an `feImage` shows.
+    /// The target of an `feImage`.
     Shown,
     Other,
 }
@@ -66,9 +66,9 @@ enum ReferenceRole {
 struct ReferenceWalk<'p, 'a, 'b> {
     properties: &'p DocumentProperties<'a, 'b>,
     open: Vec<OpenReference>,
-    /// What is being used; `usvg` ends rings of these by itself.
+    /// The targets of `use` that are being followed; `usvg` cuts circles of these itself.
     uses: Vec<NodeId>,
-    /// What leads to no ring, wherever it is referred to.
+    /// Elements that lead to no circle, wherever they are referred to.
     done: HashSet<NodeId>,
     /// Elements that may still be visited.
     left: u64,
@@ -119,7 +119,7 @@ impl<'p, 'a, 'b> ReferenceWalk<'p, 'a, 'b> {
         Ok(())
     }
 
-    /// Draws in its place what a `use` refers to.
+    /// Follows a `use`, which draws its target in its place.
     fn use_of(
         &mut self,
         name: &str,
@@ -138,7 +138,7 @@ impl<'p, 'a, 'b> ReferenceWalk<'p, 'a, 'b> {
         Ok(())
     }
 
-    /// Follows a reference to something that inherits from where it is written, not from where it is referred to.
+    /// Follows a reference to an element that inherits from its ancestors in the document, not from the referring element.
     fn enter(&mut self, name: &str, role: ReferenceRole, depth: u32) -> Result<(), TransformError> {
         let properties = self.properties;
         for &target in properties.named.get(name).into_iter().flatten() {
@@ -152,7 +152,7 @@ impl<'p, 'a, 'b> ReferenceWalk<'p, 'a, 'b> {
                 _ => role,
             };
             if let Some(at) = self.open.iter().rposition(|open| open.node == target.id()) {
-                // A marker on the line of a marker is not drawn.
+                // A marker on the path of a marker is not drawn.
                 if self.open[at..]
                     .iter()
                     .all(|open| open.role == ReferenceRole::Marker)
@@ -182,7 +182,7 @@ impl<'p, 'a, 'b> ReferenceWalk<'p, 'a, 'b> {
         Ok(())
     }
 
-    /// Whether `usvg` takes this reference away, because it leads from within something straight back to it.
+    /// Whether `usvg` removes this reference, because it leads directly back to the element that contains it.
     fn is_cut(&self, node: Node<'_, '_>, property: &str, name: &str) -> bool {
         match (&self.open[..], property) {
             ([.., filter, shown], "filter") => {
@@ -195,7 +195,7 @@ impl<'p, 'a, 'b> ReferenceWalk<'p, 'a, 'b> {
         }
     }
 
-    /// Whether this is what is meant by a name, and nothing else has that name.
+    /// Whether `name` refers to this element, and no other element has that `id`.
     fn is_alone(&self, open: &OpenReference, name: &str) -> bool {
         let targets = self
             .properties
@@ -205,7 +205,8 @@ impl<'p, 'a, 'b> ReferenceWalk<'p, 'a, 'b> {
         matches!(targets, [target] if target.id() == open.node)
     }
 
-    /// What elements inside inherit. `is_inside`: whether the element is a part of what is open innermost, which a paint within it cannot be.
+    /// The references that descendants inherit. `is_inside` tells whether the element is inside the innermost followed reference, which its
+    /// own paints must not refer to.
     fn inherited(
         &self,
         own: &ElementProperties<'a>,

@@ -1,7 +1,7 @@
-//! What the style sheets of a drawing say about each of its elements, found by the crate that `usvg` uses, and what finding it takes.
+//! Applies the style sheets of a drawing to each of its elements, with the crate that `usvg` uses, and counts the work.
 //!
-//! `usvg` tries every rule on every element, and for a selector of several parts walks up from there once for each part: a file of some
-//! megabytes takes hours. Here the same is done first, every step counted, and given up at a limit.
+//! `usvg` tries every rule on every element, and for a selector of several parts it walks up the ancestors once for each part: a file of
+//! some megabytes may take hours. Here the same is done first, with every step counted, up to a limit.
 
 use std::cell::Cell;
 use std::iter;
@@ -18,15 +18,15 @@ use simplecss::StyleSheet;
 use crate::codecs::TransformError;
 use crate::codecs::svg::broken;
 
-/// Steps of trying rules on elements, all together: about a second. An export of 500 classes and 10,000 elements takes 5 million.
+/// Selector matching steps for all elements together: about a second. An export of 500 classes and 10,000 elements takes 5 million.
 const STEPS: u64 = 100_000_000;
 /// Declarations in memory, which are copied for each selector of a rule. Exports have some thousands.
 const COPIES: u64 = 2_000_000;
 /// Style sheets times rules: all rules are sorted again after each sheet.
 const SORTED: u64 = 4_000_000;
-/// Rules and declarations times bytes of a sheet: the parser ends each with an error, for which it counts the lines from the beginning.
+/// Rules and declarations times bytes of a sheet: the parser ends each one with an error, for which it counts the lines from the beginning.
 const PARSED: u64 = 1 << 31;
-/// What `usvg` skips around names.
+/// The white space that `usvg` skips around names.
 const SPACES: [char; 4] = [' ', '\t', '\n', '\r'];
 
 pub(crate) struct Styles<'a> {
@@ -36,10 +36,9 @@ pub(crate) struct Styles<'a> {
 }
 
 impl<'a> Styles<'a> {
-    /// Reads all style sheets of a document.
+    /// Parses all style sheets of a document.
     ///
-    /// # Errors
-    /// `Decode` where reading them, or trying them on so many elements, would take too long.
+    /// # Errors `Decode` if parsing them, or matching them with so many elements, would take too long.
     pub fn of(document: &'a Document<'_>) -> Result<Self, TransformError> {
         let (mut sheet, mut texts, mut rules, mut elements) = (StyleSheet::new(), vec![], 0, 0);
         for node in document.descendants().filter(Node::is_element) {
@@ -47,7 +46,7 @@ impl<'a> Styles<'a> {
             if node.has_tag_name("style")
                 && let Some(text) = node.text()
             {
-                // Each ends with a brace, or begins with an at.
+                // A rule ends with a brace, or begins with an at sign.
                 let own = 1 + count(text, b"{@");
                 if own.saturating_mul(text.len() as u64) + parsing(text) > PARSED
                     || copies(text) > COPIES
@@ -73,10 +72,9 @@ impl<'a> Styles<'a> {
         })
     }
 
-    /// Hands out what the rules say about an element, and counts the steps of finding it.
+    /// Passes each declaration that applies to an element to `take`, and returns the steps that this took.
     ///
-    /// # Errors
-    /// `Decode` once all elements together have taken too long.
+    /// # Errors `Decode` once all elements together have taken too long.
     pub fn applied(
         &self,
         node: Node<'_, '_>,
@@ -109,13 +107,13 @@ pub(crate) fn declarations(style: &str) -> DeclarationTokenizer<'_> {
     DeclarationTokenizer::from(style)
 }
 
-/// What reading declarations takes, in bytes: each ends with an error, for which the lines before it are counted.
+/// The bytes that are scanned to parse declarations: each one ends with an error, for which the lines before it are counted.
 pub(crate) fn parsing(text: &str) -> u64 {
     count(text, b":").saturating_mul(text.len() as u64)
 }
 
-/// Names in `url(#name)`, read as `usvg` reads them: to the quote that began them, or else to a space or the parenthesis. Whatever else is
-/// in a name belongs to it.
+/// The names in `url(#name)`, parsed as `usvg` does: up to the closing quote, or else to a space or parenthesis. All other characters are a
+/// part of the name.
 pub(crate) fn references(value: &str) -> impl Iterator<Item = &str> {
     let mut rest = value;
     iter::from_fn(move || {
@@ -152,7 +150,7 @@ fn count(text: &str, of: &[u8]) -> u64 {
     text.bytes().filter(|byte| of.contains(byte)).count() as u64
 }
 
-/// Declarations that a sheet becomes, from above: those of each rule for each of its selectors.
+/// An upper bound for the declarations of a sheet: those of each rule for each of its selectors.
 fn copies(text: &str) -> u64 {
     let (selectors, declarations) = (
         |text: &str| 1 + count(text, b","),
@@ -168,7 +166,7 @@ fn copies(text: &str) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
-/// Whether a brace stands in a comment or in quotes, so that it parts nothing.
+/// Whether a brace is in a comment or in quotes, so that it separates nothing.
 fn hides_braces(text: &str) -> bool {
     let mut inside = None;
     let mut rest = text.as_bytes();
@@ -190,7 +188,8 @@ fn hides_braces(text: &str) -> bool {
     false
 }
 
-/// An element that counts what it is asked. Once there are no steps left it answers that nothing matches, which ends every search.
+/// An element that counts the questions of the selector matcher. When no steps are left, it answers that nothing matches, which ends every
+/// search.
 struct MatchCounter<'a, 'd, 'i> {
     node: Node<'d, 'i>,
     left: &'a Cell<u64>,

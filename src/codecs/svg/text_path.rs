@@ -1,10 +1,10 @@
-//! Text along paths, which is left out of what is drawn into pixels. `usvg` lays it out while it reads a drawing, before anything can be
-//! measured: it goes through all glyphs for each piece of the path, and halves each curve up to a million times where the text is scaled
-//! so far that its precision becomes zero. Browsers draw it.
+//! Removes text along paths before rasterization. `usvg` lays it out while it parses a drawing, before anything can be measured: it goes
+//! through all glyphs for each piece of the path, and it halves each curve up to a million times if the scale makes its precision zero.
+//! Browsers draw such text.
 
 use std::borrow::Cow;
 
-/// A cleaned drawing whose text paths refer to no path. All that looks like a tag is one there: `<` and `>` are written as such nowhere else.
+/// A sanitized drawing in which text paths refer to no path. In it, `<` and `>` are always markup.
 pub(crate) fn without_text_paths(cleaned: &str) -> Cow<'_, str> {
     const TAG: &str = "<textPath";
     let mut parts = cleaned.split(TAG);

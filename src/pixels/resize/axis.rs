@@ -1,17 +1,16 @@
-//! Which source samples make an output sample, on one axis, and by how much: Lanczos3 where there are more of them, Catmull-Rom where
-//! there are fewer.
+//! The resampling weights of one axis: Lanczos3 for reduction, Catmull-Rom for enlargement.
 
 use std::f64::consts::PI;
 
 use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
 
-/// What is too little to be a part of anything, of a whole of 1: a hundredth of what 16 bits can tell.
+/// Weights below this part of a whole of 1 are dropped: a hundredth of a step of 16 bits.
 const NOTHING: f64 = 1e-7;
 
 /// The weights for every output sample of one axis.
 pub(crate) struct Axis {
-    /// For each output sample, where its window begins and where its weights do.
+    /// For each output sample, the start of its window and of its weights.
     windows: Vec<Window>,
     weights: Vec<f32>,
     /// Whether there are more output samples than source samples.
@@ -26,8 +25,8 @@ struct Window {
 }
 
 impl Axis {
-    /// Weights for `target` samples that stand for the part from `start` on, `extent` long, of an axis of `side` samples. Start and end
-    /// of the part may lie inside a sample. Samples wholly outside of the part have no share: what was cut off must not shine in.
+    /// Weights for `target` output samples that cover the part of an axis of `side` samples from `start` on, `extent` long. The part may
+    /// begin and end inside a sample. Samples completely outside the part have no weight, so that nothing cropped off affects the result.
     pub fn new(start: f64, extent: f64, side: u32, target: u32) -> Result<Axis, PixelError> {
         let scale = extent / f64::from(target);
         let enlarges = scale < 1.0;
@@ -54,7 +53,7 @@ impl Axis {
             let whole: f64 = shares.iter().sum();
             let is_part = |share: &f64| (share / whole).abs() > NOTHING;
             let Some(skipped) = shares.iter().position(is_part) else {
-                // No sample has a share, which no finite picture comes to: the nearest stands for it.
+                // No sample has a weight, which happens for no finite picture: the nearest sample is used.
                 windows.push(Window {
                     start: from,
                     length: 1,
@@ -73,8 +72,8 @@ impl Axis {
             });
             weights.extend(kept.iter().map(|share| single(share / whole)));
         }
-        // Lanczos weights at the edges may be left out of one window and kept in the next, never the other way round by more than
-        // their neighbours; whoever walks along the axis relies on starts and ends that never go back.
+        // Small Lanczos weights at the edges may be dropped in one window and kept in the next; the resampler needs starts and ends that
+        // never decrease.
         let mut axis = Axis {
             windows,
             weights,
@@ -89,7 +88,7 @@ impl Axis {
         self.windows.len()
     }
 
-    /// The source samples of an output sample: the first, and the weight of each from there on.
+    /// The source samples of an output sample: the index of the first, and the weight of each from there on.
     #[inline(always)]
     pub fn window(&self, sample: usize) -> (usize, &[f32]) {
         let Window {
@@ -100,14 +99,14 @@ impl Axis {
         (start, &self.weights[weights..weights + length])
     }
 
-    /// The first source sample that is used and the one after the last.
+    /// The first used source sample and the one after the last.
     pub fn used(&self) -> (usize, usize) {
         let start = self.windows.first().map_or(0, |window| window.start);
         let end = self.windows.last().map_or(0, Window::end);
         (start, end)
     }
 
-    /// The most output samples that have a share of one source sample, counting those in between.
+    /// The largest number of consecutive output samples whose windows overlap at one source sample.
     pub fn most_open(&self) -> usize {
         let mut first = 0;
         let mut most = 0;
@@ -120,13 +119,13 @@ impl Axis {
         most
     }
 
-    /// The most source samples that one output sample takes.
+    /// The length of the longest window.
     pub fn longest(&self) -> usize {
         let lengths = self.windows.iter().map(|window| window.length);
         lengths.max().unwrap_or(0)
     }
 
-    /// Lets no window begin or end before the one that precedes it, by weights of zero.
+    /// Extends windows by zero weights until no window begins or ends before the previous one.
     fn settle(&mut self) -> Result<(), PixelError> {
         let mut settled = buffer::with_room(self.weights.len())?;
         let mut start_after = usize::MAX;
@@ -188,7 +187,7 @@ fn catmull_rom(x: f64) -> f64 {
     }
 }
 
-/// A place on an axis as an index; what lies before the first sample is the first.
+/// A position on an axis as an index; positions before the first sample become 0.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,9 +1,9 @@
-//! The resampling itself: rows in, rows out, a handful of rows in between, whatever the sizes. One text, compiled for AVX2 with FMA, for
-//! NEON, and for everything else: plain loops over slices, which the compiler turns into vectors.
+//! The resampling loops: rows in, rows out, with only a few rows in memory, whatever the sizes. One source text is compiled for AVX2 with
+//! FMA, for NEON, and for all other processors.
 //!
-//! Every source row is converted once to single-precision light, colours multiplied by their alpha. The vertical pass comes first: what it
-//! reads last lies in the cache still. Eight of its rows are laid side by side for the horizontal pass, so that one weight serves eight
-//! samples at once. The sink turns light back into what is wanted.
+//! Every source row is converted once to single precision, to linear light if requested, with premultiplied colours. The vertical pass
+//! comes first, because the rows that it reads are still in the cache. Eight result rows are then laid side by side for the horizontal
+//! pass, so that one weight serves eight samples at once. The sink converts the results to the requested output.
 #![expect(
     unsafe_code,
     reason = "calls code compiled for AVX2 once the processor is known to have it"
@@ -28,24 +28,24 @@ use crate::pixels::simd::Simd;
 pub(crate) enum SampleSource<'a> {
     U8(&'a [u8]),
     U16(&'a [u16]),
-    /// As they come.
+    /// Decoded row by row.
     Scanlines(&'a mut dyn Scanlines),
 }
 
-/// Pixels to be resampled.
+/// The pixels to resample.
 pub(crate) struct KernelSource<'a> {
     pub samples: SampleSource<'a>,
     /// Pixels in a row.
     pub width: usize,
     /// Samples of a pixel, 1 to 4.
     pub channels: usize,
-    /// Whether the last of them is alpha, by which the others are multiplied.
+    /// Whether the last channel is alpha, by which the others are multiplied.
     pub alpha: bool,
-    /// Whether the others are turned into light.
+    /// Whether the colours are converted to linear light.
     pub light: bool,
 }
 
-/// Resamples `source` along both axes and gives the rows to `sink`, from top to bottom.
+/// Resamples `source` along both axes and passes the rows to `sink`, from top to bottom.
 pub(crate) fn resample(
     source: KernelSource<'_>,
     across: &Axis,
@@ -71,8 +71,8 @@ fn resample_avx2(
     run::<Avx2>(source, across, down, sink)
 }
 
-/// The longest window, in rows, of which all rows are kept until it is full. Beyond it, which takes a reduction by more than ten, the few
-/// output rows under way are kept instead, and added to: slower, because they are written as often as read.
+/// The longest window, in rows, for which all of its source rows are kept in memory. Longer windows occur in reductions by more than ten.
+/// For them the unfinished output rows are kept and added to, which is slower, because they are written as often as read.
 const LONGEST_KEPT: usize = 64;
 
 #[inline(always)]
@@ -160,10 +160,10 @@ fn run_channels<M: Simd, const CHANNELS: usize>(
     Ok(())
 }
 
-/// Adds rows, each by its weight, a few vectors of all of them at a time: sums stay in registers.
+/// Computes the weighted sum of rows, a few vectors of all rows at a time, so that the sums stay in registers.
 #[inline(always)]
 fn sum<'a, M: Simd>(sum: &mut [f32], weights: &[f32], row: impl Fn(usize) -> &'a [f32]) {
-    /// Vectors: as many as hide how long an addition takes.
+    /// Vectors in parallel: enough to hide the latency of an addition.
     const AT_ONCE: usize = 8;
     const WIDE: usize = AT_ONCE * LANES;
     let (wide, rest) = sum.as_chunks_mut::<WIDE>();
@@ -187,7 +187,7 @@ fn sum<'a, M: Simd>(sum: &mut [f32], weights: &[f32], row: impl Fn(usize) -> &'a
     }
 }
 
-/// Adds one row by its weight.
+/// Adds one row, multiplied by its weight.
 #[inline(always)]
 fn add<M: Simd>(sum: &mut [f32], row: &[f32], weight: f32) {
     let (lanes, rest) = sum.as_chunks_mut::<LANES>();
@@ -201,15 +201,15 @@ fn add<M: Simd>(sum: &mut [f32], row: &[f32], weight: f32) {
     }
 }
 
-/// Rows that wait to be resampled horizontally, together.
+/// Rows that are collected for the horizontal pass.
 struct RowBlock<'a, const CHANNELS: usize> {
     across: &'a Axis,
-    /// The source column that the first one here is.
+    /// The source column of the first sample in a row.
     left: usize,
     /// Samples of a row.
     length: usize,
     rows: Vec<f32>,
-    /// Rows that have come.
+    /// Rows that were collected.
     filled: usize,
     columns: Vec<Lane>,
     made: Vec<Lane>,
@@ -217,7 +217,7 @@ struct RowBlock<'a, const CHANNELS: usize> {
 }
 
 impl<const CHANNELS: usize> RowBlock<'_, CHANNELS> {
-    /// Where the next row is to be written, every sample of it.
+    /// The memory for the next row, every sample of which must be written.
     #[inline(always)]
     fn next_row(&mut self) -> &mut [f32] {
         &mut self.rows[self.filled * self.length..][..self.length]
@@ -258,7 +258,7 @@ impl<const CHANNELS: usize> RowBlock<'_, CHANNELS> {
     }
 }
 
-/// Turns `LANES` rows of `length` samples into columns, squares of eight by eight at a time.
+/// Transposes `LANES` rows of `length` samples to columns, in squares of eight by eight.
 #[inline(always)]
 fn lay_side_by_side<M: Simd>(rows: &[f32], length: usize, columns: &mut [Lane]) {
     let mut lines: [&[f32]; LANES] = [&[]; LANES];
@@ -316,7 +316,7 @@ impl KernelSource<'_> {
     }
 }
 
-/// What is done to samples of any kind.
+/// The conversion of samples, which is the same for all sample types.
 struct SampleConversion {
     light: bool,
     alpha: bool,
@@ -330,7 +330,7 @@ impl SampleConversion {
         into: &mut [f32],
         part_of_white: impl Fn(T) -> f32,
     ) {
-        /// Samples that are converted before they become light: so few that they are in the first cache still.
+        /// Samples that are converted before the conversion to light: few enough to stay in the first-level cache.
         const AT_ONCE: usize = 1024;
         for (into, samples) in into.chunks_mut(AT_ONCE).zip(samples.chunks(AT_ONCE)) {
             for (into, &sample) in into.iter_mut().zip(samples) {

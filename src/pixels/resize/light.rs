@@ -1,19 +1,18 @@
-//! Light and its encoding: the curve of sRGB (IEC 61966-2-1), both ways, in forms that compile to a dozen vector instructions.
+//! The transfer curve of sRGB (IEC 61966-2-1) in both directions, in forms that compile to a dozen vector instructions.
 //!
-//! Pictures are resampled in linear light, because a pixel that is seen from afar mixes light and not the numbers that stand for it. The
-//! curve of sRGB stands for that of every other RGB and grey space here: they differ by less than matters for mixing neighbours, and what
-//! goes in comes out unchanged where neighbours are alike.
+//! Pictures are resampled in linear light, because a pixel seen from a distance mixes light, not the numbers that encode it. The curve of
+//! sRGB is used for every other RGB and grey space as well: they differ too little to matter for mixing neighbours, and areas of one colour
+//! come out unchanged.
 
 use crate::pixels::simd::Simd;
 
-/// Where the straight part of the curve ends, as encoded and as light.
+/// The end of the linear part of the curve, as encoded value and as light.
 const STRAIGHT_ENCODED: f32 = 0.040_45;
 const STRAIGHT_LIGHT: f32 = 0.003_130_8;
-/// Slope of the straight part.
+/// The slope of the linear part.
 const SLOPE: f32 = 12.92;
 
-/// `((v + 0.055) / 1.055)^2.4` above the straight part: a least-maximum fit of degree 6, within 0.0036 of an 8-bit step of the encoded
-/// value.
+/// `((v + 0.055) / 1.055)^2.4` above the linear part: a minimax fit of degree 6, within 0.0036 of an 8-bit step of the encoded value.
 const LIGHT: [f32; 7] = [
     8.716_131e-4,
     3.450_125e-2,
@@ -23,7 +22,7 @@ const LIGHT: [f32; 7] = [
     3.234_349e-1,
     -8.767_98e-2,
 ];
-/// `1.055 s^(5/3) - 0.055` for `s` the fourth root of the light: a least-maximum fit of degree 5, within 0.0017 of an 8-bit step.
+/// `1.055 s^(5/3) - 0.055` with `s` the fourth root of the light: a minimax fit of degree 5, within 0.0017 of an 8-bit step.
 const ENCODED: [f32; 6] = [
     -6.134_021_8e-2,
     1.620_263e-1,
@@ -33,7 +32,7 @@ const ENCODED: [f32; 6] = [
     -6.814_717e-2,
 ];
 
-/// The light that encoded values stand for, both 0 to 1.
+/// Converts encoded values to light, both 0 to 1.
 #[inline(always)]
 pub(crate) fn to_light<M: Simd>(encoded: M::Vector) -> M::Vector {
     let curved = polynomial::<M, 7>(&LIGHT, encoded);
@@ -41,7 +40,7 @@ pub(crate) fn to_light<M: Simd>(encoded: M::Vector) -> M::Vector {
     M::choose(encoded, M::splat(STRAIGHT_ENCODED), straight, curved)
 }
 
-/// The encoded values that stand for light, both 0 to 1; what is beyond is clamped.
+/// Converts light to encoded values, both 0 to 1; light beyond is clamped.
 #[inline(always)]
 pub(crate) fn to_encoded<M: Simd>(light: M::Vector) -> M::Vector {
     let light = M::least(M::greatest(light, M::splat(0.0)), M::splat(1.0));
@@ -54,7 +53,7 @@ pub(crate) fn to_encoded<M: Simd>(light: M::Vector) -> M::Vector {
 fn polynomial<M: Simd, const N: usize>(coefficients: &[f32; N], x: M::Vector) -> M::Vector {
     let mut value = M::splat(coefficients[N - 1]);
     let mut at = N - 1;
-    // No iterator: where nothing is optimised, it takes longer than the vectors.
+    // No iterator, because without optimisation it would take longer than the vector operations.
     while at > 0 {
         at -= 1;
         value = M::multiply_add(value, x, M::splat(coefficients[at]));

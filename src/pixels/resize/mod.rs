@@ -1,5 +1,5 @@
-//! Resampling: Lanczos3 down, in linear light; Catmull-Rom up, in the light that is stored, where linear light would put halos around
-//! what is dark. Alpha is premultiplied on the way, and the edges of the source are as exact as `Rect` gives them.
+//! Resampling: Lanczos3 for reduction, in linear light; Catmull-Rom for enlargement, on encoded values, because linear light would cause
+//! halos around dark areas. Alpha is premultiplied meanwhile, and the edges of the source are as exact as those of `Rect`.
 
 mod axis;
 mod kernel;
@@ -26,22 +26,22 @@ use sink::SinkBuffer;
 
 pub(crate) use reduced::reduced;
 
-/// Whether the samples of a source are mixed as light when there become fewer of them.
+/// The space in which samples are averaged when a picture is reduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResampleSpace {
-    /// They follow the curve of sRGB, or one near it.
+    /// Linear light: the samples are encoded with the curve of sRGB, or a similar one.
     Linear,
-    /// They are mixed as the numbers that they are: inks, and what follows another curve.
+    /// The encoded values: for CMYK, and for samples with another curve.
     Encoded,
 }
 
-/// Planes of a picture in full-range BT.601, with its chroma at the sizes that were wanted; a grey one has none.
+/// YCbCr planes of a picture in full-range BT.601, with chroma at each requested size; a grey picture has no chroma.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Planes {
     pub luma: Plane,
-    /// Cb and Cr of the size of luma.
+    /// Cb and Cr of the size of luma (4:4:4).
     pub full: Option<[Plane; 2]>,
-    /// Cb and Cr of half of it on each axis.
+    /// Cb and Cr of half the size on each axis (4:2:0).
     pub halved: Option<[Plane; 2]>,
 }
 
@@ -74,8 +74,8 @@ pub(crate) fn raster(
     })
 }
 
-/// Resamples the part `crop` of a grey or RGB picture in sRGB to planes of `target` luma pixels, with chroma at each `subsampling` that is
-/// wanted: what the encoders take, rounded once.
+/// Resamples the part `crop` of a grey or RGB picture in sRGB to planes of `target` luma pixels, with chroma for each `subsampling` that is
+/// requested. The encoders take these planes, which are rounded only once.
 pub(crate) fn planes(
     pixels: Pixels<'_>,
     crop: Rect,

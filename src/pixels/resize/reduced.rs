@@ -1,4 +1,4 @@
-//! What stands for a decode at a fraction of the size where pixels are decoded already: the means of squares of them.
+//! A substitute for a scaled decode, if the pixels were decoded at full size: the means of squares.
 
 use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
@@ -6,8 +6,8 @@ use crate::pixels::resize::Raster;
 use crate::pixels::resize::Samples;
 use crate::pixels::resize::Size;
 
-/// A raster that is `factor` times smaller on each axis, rounded up. Stored values are averaged, as scaled decodes work on them too; at the
-/// far edges over what there is of a square.
+/// A raster that is `factor` times smaller on each axis, rounded up. Encoded values are averaged, as in scaled decodes; at the right and
+/// bottom edges over the part of a square that is inside.
 pub(crate) fn reduced(source: &Raster, factor: u32) -> Result<Raster, PixelError> {
     let size = Size::new(
         source.size.width.div_ceil(factor),
@@ -83,7 +83,7 @@ fn means_of<T: Copy + Into<u32>, const CHANNELS: usize>(
     Ok(made)
 }
 
-/// To the nearest. Most squares are whole, and dividing by a power of two is a shift.
+/// The rounded mean. Most squares are complete, and dividing by a power of two is a shift.
 fn mean(sum: u32, count: u32) -> u32 {
     if count.is_power_of_two() {
         (sum + count / 2) >> count.trailing_zeros()

@@ -1,4 +1,4 @@
-//! What becomes of resampled light: interleaved pixels again, or the planes that encoders take, without a detour through either.
+//! Converts resampled rows to the output: interleaved pixels, or the planes that encoders take.
 
 use crate::pixels::buffer;
 use crate::pixels::eight_bits;
@@ -12,33 +12,33 @@ use crate::pixels::sixteen_bits;
 
 /// Takes resampled rows from top to bottom.
 pub(crate) struct RowSink {
-    /// Whether colours come as light.
+    /// Whether colours arrive as linear light.
     light: bool,
-    /// Whether the last channel is alpha, by which the others are multiplied.
+    /// Whether the last channel is alpha, by which the others were multiplied.
     alpha: bool,
     into: SinkBuffer,
-    /// Room for luma and chroma on their way into planes.
+    /// Buffers for luma and chroma before they are written to planes.
     planes: [Vec<Lane>; 3],
 }
 
-/// Where rows are written to, and as what.
+/// The output buffers.
 pub(crate) enum SinkBuffer {
     /// Interleaved.
     U8(Vec<u8>),
     /// Interleaved.
     U16(Vec<u16>),
-    /// Full-range BT.601 (JFIF, section 7) of three channels, or of one, which has no chroma.
+    /// Full-range BT.601 (JFIF, section 7) from three channels, or luma alone from one.
     Planes {
         luma: Vec<u8>,
-        /// At the size of luma, where that is wanted.
+        /// At the size of luma, if requested.
         full: Option<[Vec<u8>; 2]>,
-        /// At half of it, where that is wanted.
+        /// At half the size, if requested.
         halved: Option<[Vec<u8>; 2]>,
     },
 }
 
 impl RowSink {
-    /// For rows of so many pixels.
+    /// A sink for rows of `width` pixels.
     pub fn new(
         light: bool,
         alpha: bool,
@@ -61,7 +61,7 @@ impl RowSink {
         })
     }
 
-    /// What it has taken.
+    /// The output.
     pub fn into(self) -> SinkBuffer {
         self.into
     }
@@ -123,16 +123,16 @@ impl RowSink {
     }
 }
 
-/// What takes the alpha out of a colour that was multiplied by it; where there is none, there is no colour either.
+/// The factor that removes the premultiplication by alpha; 0 if there is almost no alpha, and so no colour.
 #[inline(always)]
 fn reciprocal(alpha: f32) -> f32 {
-    /// A quarter of the faintest alpha that 8 bits can tell.
+    /// A quarter of the smallest alpha above 0 in 8 bits.
     const FAINT: f32 = 1.0 / 1024.0;
     let whole = 1.0 / alpha;
     if alpha < FAINT { 0.0 } else { whole }
 }
 
-/// Red, green and blue from 0 to 1 become luma, Cb and Cr from 0 to 255.
+/// Converts red, green and blue from 0 to 1 to luma, Cb and Cr from 0 to 255.
 #[inline(always)]
 fn to_ycbcr<M: Simd, const CHANNELS: usize>(
     pixels: &[Lane],
@@ -157,7 +157,7 @@ fn to_ycbcr<M: Simd, const CHANNELS: usize>(
     }
 }
 
-/// Appends rows.
+/// Appends rows to `into`.
 #[inline(always)]
 fn lay_in_rows<M: Simd, T: Copy + Default>(
     columns: &[Lane],
@@ -194,7 +194,7 @@ fn lay_in_rows<M: Simd, T: Copy + Default>(
     }
 }
 
-/// Appends chroma of half size, averaged before it is rounded; at odd edges the last sample stands for the missing ones.
+/// Appends subsampled chroma, averaged before it is rounded; at odd edges the last sample is repeated.
 #[inline(always)]
 fn halve(columns: &[Lane], rows: usize, into: &mut Vec<u8>) {
     let halved = rows.div_ceil(2);

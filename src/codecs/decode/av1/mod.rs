@@ -1,37 +1,38 @@
-//! What AV1 data says of itself before a decoder sees it (AV1 specification, sections 5.3, 5.5 and 5.9): which of its parts make the first
-//! picture, how many frames are decoded for that picture, and how its colours are to be read.
+//! Parses AV1 data before the decoder sees it (AV1 specification, sections 5.3, 5.5 and 5.9): which units make the first picture, how many
+//! frames must be decoded for it, and its colour description.
 //!
-//! The decoder must never see anything else. It decodes every frame before the first one that is shown, however many there are; and it
-//! calls itself through C functions, so a panic inside ends the process: a message of ITU-T T.35 of three bytes is enough. Everything that
-//! does not make pixels is therefore left out.
+//! The decoder must not get anything else. It would decode every frame before the first one that is shown, however many there are. It also
+//! calls itself through C functions, so a panic inside ends the process, and an ITU-T T.35 message of three bytes causes one. So all units
+//! that make no pixels are removed.
 
 use crate::codecs::TransformError;
 use crate::pixels::buffer;
 
-/// Kinds of units (AV1 specification, section 6.2.2). The decoder needs no others: messages, padding and tile lists are left out.
+/// OBU types (AV1 specification, section 6.2.2). The decoder needs no others: metadata, padding and tile lists are removed.
 const SEQUENCE_HEADER: u8 = 1;
 const TEMPORAL_DELIMITER: u8 = 2;
 const FRAME_HEADER: u8 = 3;
 const TILE_GROUP: u8 = 4;
 const FRAME: u8 = 6;
 
-/// Frames that may be decoded for one picture. An item, and the first sample of a sequence, is one temporal unit whose first frame is shown
-/// (AV1 Image File Format, section 2.1; AV1 in ISOBMFF, section 2.4), so one frame is enough; spatial layers are shown one by one, and
-/// there are at most four. Files with a hidden frame that another one shows are let pass within that number.
+/// The number of frames that may be decoded for one picture. An item, and the first sample of a sequence, is one temporal unit whose first
+/// frame is shown (AV1 Image File Format, section 2.1; AV1 in ISOBMFF, section 2.4), so one frame is enough for most files. Spatial layers
+/// are shown one by one, and there are at most four. Files with a hidden frame that another frame shows are accepted within the same
+/// number.
 pub(crate) const FRAMES: u32 = 4;
-/// Units of one item: four frames of 4096 tiles, each in a group of its own, and as many messages again would be fewer.
+/// OBUs of one item: four frames of 4096 tiles, each in its own tile group, and as many metadata OBUs, are fewer.
 const UNITS: usize = 40_000;
 
-/// The part of AV1 data that makes its first picture.
+/// The OBUs that make the first picture of AV1 data.
 #[derive(Debug)]
 pub(crate) struct FirstPicture<'a> {
     units: Vec<&'a [u8]>,
-    /// Frames that are decoded for it, from 1 to `FRAMES`.
+    /// Frames that are decoded for the picture, from 1 to `FRAMES`.
     pub frames: u32,
     pub color: ColorDescription,
 }
 
-/// Code points of ITU-T H.273 as the data has them, reserved ones as well.
+/// Code points of ITU-T H.273 as the data has them, reserved ones included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ColorDescription {
     pub primaries: u8,
@@ -49,7 +50,8 @@ impl ColorDescription {
 
 impl<'a> FirstPicture<'a> {
     /// # Errors
-    /// `Decode` for data that is damaged before its first picture is whole, or has more frames than a picture needs.
+    ///
+    /// `Decode` if the data is damaged before the first picture is complete, or has more frames than a picture needs.
     pub fn of(data: &'a [u8]) -> Result<Self, TransformError> {
         let mut sequence: Option<(&[u8], SequenceHeader)> = None;
         let (mut units, mut frames, mut is_shown, mut is_whole) = (Vec::new(), 0, false, false);
@@ -66,7 +68,7 @@ impl<'a> FirstPicture<'a> {
                 continue;
             }
             match (unit.kind, known) {
-                // Whatever follows, the picture needs it no more.
+                // The picture is complete: the rest is not needed.
                 (SEQUENCE_HEADER | TEMPORAL_DELIMITER, _) if is_shown => break,
                 (FRAME | FRAME_HEADER, _) if is_whole => break,
                 (SEQUENCE_HEADER, _) => match sequence {
@@ -82,7 +84,7 @@ impl<'a> FirstPicture<'a> {
                 (FRAME | FRAME_HEADER, Some(sequence)) => {
                     let frame = FrameHeader::of(unit.payload, sequence)
                         .ok_or_else(|| broken("a damaged frame header"))?;
-                    // An item can be decoded alone. Layers above the first may be made of those below.
+                    // An item must be decodable by itself. Only layers above the first may refer to those below.
                     if !frame.is_intra && (sequence.layers == 1 || frames == 0) {
                         return Err(broken("a picture that is made of other pictures"));
                     }
@@ -113,7 +115,7 @@ impl<'a> FirstPicture<'a> {
         }
     }
 
-    /// What the decoder is given.
+    /// The bytes for the decoder.
     pub fn bytes(&self) -> Result<Vec<u8>, TransformError> {
         let length = self.units.iter().map(|unit| unit.len()).sum();
         let mut bytes = buffer::with_room(length)?;
@@ -124,21 +126,21 @@ impl<'a> FirstPicture<'a> {
     }
 }
 
-/// An open bitstream unit.
+/// An open bitstream unit (OBU).
 struct Obu<'a> {
     kind: u8,
-    /// Whether its header says to which layers it belongs.
+    /// Whether its header has an extension with layer numbers.
     is_layered: bool,
     temporal: u8,
     /// Its spatial layer, from 0.
     layer: u8,
     payload: &'a [u8],
-    /// All of it.
+    /// The whole unit, header included.
     bytes: &'a [u8],
 }
 
 impl<'a> Obu<'a> {
-    /// Takes the next unit. There is none at the end, nor where garbage begins.
+    /// Takes the next unit; `None` at the end of the data, or where the data is no unit.
     fn next(rest: &mut &'a [u8]) -> Option<Self> {
         let data = *rest;
         let (&head, mut after) = data.split_first()?;
@@ -166,7 +168,7 @@ impl<'a> Obu<'a> {
     }
 }
 
-/// A number in bytes of seven bits, at most 32 bits together (AV1 specification, section 4.10.5).
+/// A LEB128 number of at most 32 bits (AV1 specification, section 4.10.5).
 fn leb128(rest: &mut &[u8]) -> Option<u32> {
     let mut value = 0_u64;
     for index in 0..8 {
@@ -180,18 +182,18 @@ fn leb128(rest: &mut &[u8]) -> Option<u32> {
     None
 }
 
-/// What matters of a sequence header.
+/// The fields of a sequence header that are needed here.
 struct SequenceHeader {
     is_reduced: bool,
-    /// Layers of the first operating point, a bit for each: 8 temporal ones, above them 4 spatial ones. All, if none are named.
+    /// The layers of the first operating point, one bit each: 8 temporal ones, above them 4 spatial ones. 0 means all layers.
     operating_point: u32,
-    /// Spatial layers of it.
+    /// The number of its spatial layers.
     layers: u8,
     color: ColorDescription,
 }
 
 impl SequenceHeader {
-    /// Reads a sequence header (AV1 specification, section 5.5).
+    /// Parses a sequence header (AV1 specification, section 5.5).
     fn of(payload: &[u8]) -> Option<Self> {
         let bits = &mut BitReader::of(payload);
         let profile = bits.number(3)?;
@@ -235,7 +237,7 @@ impl SequenceHeader {
     }
 }
 
-/// Timing and operating points: the layers of the first one.
+/// Parses timing information and operating points, and returns the layers of the first one.
 fn operating_points(bits: &mut BitReader<'_>) -> Option<u32> {
     let mut delay_length = None;
     if bits.flag()? {
@@ -268,14 +270,14 @@ fn operating_points(bits: &mut BitReader<'_>) -> Option<u32> {
     first
 }
 
-/// The flags of coding tools that a full header has and a reduced one has not.
+/// Skips the coding tool flags, which only a full header has.
 fn tools(bits: &mut BitReader<'_>) -> Option<()> {
     bits.skip(4);
     let has_order_hint = bits.flag()?;
     if has_order_hint {
         bits.skip(2);
     }
-    // "Chosen for each frame" is a bit, any other choice two.
+    // "Chosen for each frame" is one bit, any other choice is two.
     let has_screen_content = bits.flag()? || bits.flag()?;
     if has_screen_content && !bits.flag()? {
         bits.skip(1);
@@ -286,7 +288,7 @@ fn tools(bits: &mut BitReader<'_>) -> Option<()> {
     Some(())
 }
 
-/// The beginning of the colour configuration (AV1 specification, section 5.5.2).
+/// Parses the beginning of the colour configuration (AV1 specification, section 5.5.2).
 fn color(bits: &mut BitReader<'_>, profile: u32) -> Option<ColorDescription> {
     const PROFESSIONAL: u32 = 2;
     const HIGH: u32 = 1;
@@ -307,11 +309,11 @@ fn color(bits: &mut BitReader<'_>, profile: u32) -> Option<ColorDescription> {
     })
 }
 
-/// What matters of a frame header (AV1 specification, section 5.9.2).
+/// The fields of a frame header that are needed here (AV1 specification, section 5.9.2).
 struct FrameHeader {
-    /// Whether it is seen, or has another frame seen.
+    /// Whether the frame is shown, or causes another frame to be shown.
     is_shown: bool,
-    /// Whether it is decoded without others, or is one that has been decoded already.
+    /// Whether the frame is decoded without references to others, or repeats one that was decoded before.
     is_intra: bool,
 }
 
@@ -334,7 +336,7 @@ impl FrameHeader {
     }
 }
 
-/// Bits one after the other, the highest of each byte first.
+/// Reads bits, the highest of each byte first.
 struct BitReader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -349,7 +351,7 @@ impl<'a> BitReader<'a> {
         Some(self.number(1)? == 1)
     }
 
-    /// A number of at most 32 bits.
+    /// Reads a number of at most 32 bits.
     fn number(&mut self, count: u32) -> Option<u32> {
         let mut number = 0;
         for _ in 0..count {
@@ -360,12 +362,12 @@ impl<'a> BitReader<'a> {
         Some(number)
     }
 
-    /// Passes over bits, whether there are any or not.
+    /// Skips bits, also beyond the end.
     fn skip(&mut self, count: u32) {
         self.at += count as usize;
     }
 
-    /// Passes over a number that says by zeros how long it is (AV1 specification, section 4.10.3).
+    /// Skips a number of variable length (AV1 specification, section 4.10.3).
     fn skip_uvlc(&mut self) -> Option<()> {
         let mut zeros = 0;
         while !self.flag()? {
@@ -380,6 +382,6 @@ fn broken(what: &str) -> TransformError {
     TransformError::Decode(format!("AVIF: {what}"))
 }
 
-// They take apart what libaom writes.
+// The tests parse what libaom writes.
 #[cfg(all(test, feature = "native"))]
 mod tests;

@@ -1,4 +1,4 @@
-//! The crop that the container of an AVIF asks for.
+//! The crop of an AVIF (`clap` property).
 
 use zenavif_parse::CleanAperture;
 
@@ -9,7 +9,7 @@ use crate::pixels::Samples;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 
-/// The crop of a `clap` property: its corner and size, if they are whole pixels inside the picture (ISO/IEC 14496-12, 12.1.4.3).
+/// The corner and size of a clean aperture, if they are whole pixels inside the picture (ISO/IEC 14496-12, 12.1.4.3).
 pub(crate) fn clean(aperture: &CleanAperture, coded: Size) -> Option<((u32, u32), Size)> {
     let side = |(n, d): (u32, u32), (offset_n, offset_d): (i32, u32), full: u32| {
         if d == 0 || offset_d == 0 {

@@ -1,5 +1,5 @@
-//! AVIF: the container by `zenavif-parse`, the AV1 frames by `re_rav1d`, every depth, sampling, matrix and range; grids, layers, and the
-//! first frame of sequences. Crop, rotation and mirroring of the container are part of the picture.
+//! AVIF: `zenavif-parse` reads the container and `re_rav1d` decodes AV1, with every depth, subsampling, matrix and range. Grids, layers and
+//! the first frame of sequences are supported. Crop, rotation and mirroring of the container are applied.
 
 mod aperture;
 
@@ -45,8 +45,8 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
             container.rotation().map_or(0, |rotation| rotation.angle),
             container.mirror().map(|mirror| mirror.axis),
         ),
-        // The decoder's frame, our copy of it in 16 bits, alpha of both, and RGB(A) of up to 16 bits. Each further frame is kept with its
-        // motion and its segments until the picture is whole.
+        // The decoder's frame, our copy of it in 16 bits, alpha of both, and RGB(A) of up to 16 bits. Each further frame is held with its
+        // motion vectors and segmentation until the picture is complete.
         bytes_per_pixel: 20 + 7 * u64::from(frames - 1),
         coefficient_bytes: 0,
         hidden_pixels: 0,
@@ -131,7 +131,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
 }
 
 fn open(source: &[u8]) -> Result<AvifParser<'_>, TransformError> {
-    // The parser joins the parts of an item however often they repeat.
+    // The parser concatenates the extents of an item, also if they repeat the same bytes many times.
     if !metadata::avif_is_bounded(source) {
         return Err(broken("items that are larger than the file"));
     }
@@ -141,7 +141,7 @@ fn open(source: &[u8]) -> Result<AvifParser<'_>, TransformError> {
     AvifParser::from_bytes_with_config(source, &config, &enough::Unstoppable).map_err(failed)
 }
 
-/// Size of the decoded picture before crop and rotation.
+/// The size of the decoded picture before crop and rotation.
 fn coded_size(container: &AvifParser<'_>) -> Result<Size, TransformError> {
     if let Some(grid) = container.grid_config()
         && grid.output_width > 0
@@ -160,13 +160,13 @@ fn coded_size(container: &AvifParser<'_>) -> Result<Size, TransformError> {
     ))
 }
 
-/// Frames that are decoded for one picture of the file, at most.
+/// The largest number of frames that are decoded for one picture or tile of the file.
 fn most_frames(source: &[u8], container: &AvifParser<'_>) -> Result<u32, TransformError> {
     let frames = |data: &[u8]| FirstPicture::of(data).map(|picture| picture.frames);
     let mut most = 1;
     match (alpha_grid(source, container), alpha_data(container)?) {
         (Some(grid), _) => {
-            // A tile that is missing is told where it is decoded.
+            // A missing tile is reported when it is decoded.
             for tile in (0..grid.len()).filter_map(|index| grid.tile(index)) {
                 most = most.max(frames(&tile)?);
             }
@@ -183,7 +183,7 @@ fn most_frames(source: &[u8], container: &AvifParser<'_>) -> Result<u32, Transfo
     Ok(most)
 }
 
-/// The still picture, or the first frame of a sequence.
+/// The AV1 data of the still picture, or of the first frame of a sequence.
 fn color_data<'a>(container: &'a AvifParser<'_>) -> Result<Cow<'a, [u8]>, TransformError> {
     if is_sequence(container) {
         Ok(container.frame(0).map_err(failed)?.data)
@@ -192,7 +192,7 @@ fn color_data<'a>(container: &'a AvifParser<'_>) -> Result<Cow<'a, [u8]>, Transf
     }
 }
 
-/// Whether the file is first of all a sequence: its still picture may lack what the frames have, such as alpha.
+/// Whether the file is mainly a sequence: its still picture may then lack parts such as alpha.
 fn is_sequence(container: &AvifParser<'_>) -> bool {
     let still = container.primary_data().is_ok_and(|data| !data.is_empty());
     container.animation_info().is_some() && (container.major_brand() == b"avis" || !still)
@@ -205,12 +205,12 @@ fn alpha_data<'a>(container: &'a AvifParser<'_>) -> Result<Option<Cow<'a, [u8]>>
     container.alpha_data().transpose().map_err(failed)
 }
 
-/// The alpha of a still picture where it is in tiles: what the container gives for it is then no picture.
+/// The alpha grid of a still picture. If the alpha is in tiles, what the parser gives as alpha is no picture.
 fn alpha_grid<'a>(source: &'a [u8], container: &AvifParser<'_>) -> Option<AvifAlphaGrid<'a>> {
     metadata::avif_alpha_grid(source).filter(|_| !is_sequence(container))
 }
 
-/// The picture that tiles make, row by row. `grid` is how many there are across and down.
+/// Decodes a grid of tiles, row by row. `grid` is the number of columns and rows.
 fn tiled<'a>(
     grid: (u32, u32),
     count: usize,
@@ -220,7 +220,7 @@ fn tiled<'a>(
     let (columns, rows) = grid;
     let first = av1(&data(0)?, coded)?;
     let limit = first.size;
-    // All tiles are held at once, so none may be for nothing: the last column and the last row begin inside.
+    // All tiles are held in memory at once, so none may be useless: the last column and the last row must begin inside the picture.
     let begins_inside = |count: u32, tile: u32, side: u32| {
         u64::from(count.saturating_sub(1)) * u64::from(tile) < u64::from(side)
     };
@@ -238,15 +238,15 @@ fn tiled<'a>(
         .ok_or_else(|| broken("tiles that do not make a picture"))
 }
 
-/// Decodes one AV1 picture, on this thread.
+/// Decodes one AV1 picture on this thread.
 fn av1(data: &[u8], limit: Size) -> Result<YuvFrame, TransformError> {
     let first = FirstPicture::of(data)?;
     let mut settings = dav1d::Settings::new();
     settings.set_n_threads(1);
     settings.set_max_frame_delay(1);
-    // The finest layer is the picture.
+    // The highest spatial layer is the picture.
     settings.set_all_layers(false);
-    // A frame may be larger than the header says only by the rounding of its blocks.
+    // A frame may be larger than the header says only by padding to whole blocks.
     let pixels = limit.transposed().area().saturating_add(1 << 16);
     settings.set_frame_size_limit(u32::try_from(pixels).unwrap_or(u32::MAX));
     let failed = |cause: dav1d::Error| broken(&cause.to_string());
@@ -269,8 +269,8 @@ fn av1(data: &[u8], limit: Size) -> Result<YuvFrame, TransformError> {
     frame(&picture, first.color)
 }
 
-/// Copies a decoded picture out, every sample as 16 bits. Its colours are described by the data itself: the picture panics where it is asked
-/// for a code point that is reserved.
+/// Copies a decoded picture, every sample as 16 bits. The colour description comes from our own parser, because the library panics if it is
+/// asked for a reserved code point.
 fn frame(picture: &dav1d::Picture, color: ColorDescription) -> Result<YuvFrame, TransformError> {
     let size = Size::new(picture.width(), picture.height());
     let (across, down, components) = match picture.pixel_layout() {
@@ -339,6 +339,6 @@ fn broken(what: &str) -> TransformError {
     TransformError::Decode(format!("AVIF: {what}"))
 }
 
-// They need an encoder that writes 8 bits.
+// The tests need an encoder that writes 8 bits.
 #[cfg(all(test, feature = "native"))]
 mod tests;

@@ -1,10 +1,10 @@
-//! Colours of a PNG that tells its gamma, and perhaps its primaries, instead of a profile (`gAMA` and `cHRM`). They become a profile, and from
-//! there on nothing differs from a source that came with one.
+//! The colour space of a PNG that has gamma, and perhaps primaries, instead of an ICC profile (`gAMA` and `cHRM`). Both are converted to an
+//! ICC profile, so that the source is handled like one with an embedded profile.
 //!
-//! What counts and what does not is as in Chromium: a gamma alone that is that of sRGB to 5 % is sRGB; primaries without a gamma say nothing,
-//! and those that cannot be make the gamma void as well. One thing differs: the gamma of sRGB with the primaries of sRGB is sRGB, where
-//! Chromium takes it for a pure power, and shows dark colours up to 8 of 255 darker; whoever writes both means sRGB (PNG, third edition,
-//! section 11.3.2.5).
+//! The rules are those of Chromium. A gamma within 5 % of that of sRGB, without primaries, is sRGB. Primaries without a gamma are ignored.
+//! Impossible primaries make the gamma void as well. There is one difference: the gamma of sRGB together with the primaries of sRGB is
+//! sRGB. Chromium uses a pure power function there and shows dark colours up to 8 of 255 darker, but files with both chunks mean sRGB (PNG,
+//! third edition, section 11.3.2.5).
 
 use moxcms::ColorProfile;
 use moxcms::LocalizableString;
@@ -17,21 +17,21 @@ use moxcms::Xyzd;
 use crate::codecs::metadata::PngCalibration;
 use crate::pixels::color::ColorSpace;
 
-/// The gamma that stands for sRGB, in units of 1/100,000 as in the chunk.
+/// The `gAMA` value that means sRGB, in units of 1/100,000 as in the chunk.
 const SRGB_GAMMA: u32 = 45_455;
-/// White, red, green and blue of sRGB, as x and y.
+/// White point and primaries of sRGB (white, red, green, blue), each as x and y.
 const SRGB: [u32; 8] = [
     31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000,
 ];
 
-/// The colour space of samples that were made so.
+/// The colour space that the chunks describe.
 pub(crate) fn space(calibration: &PngCalibration) -> ColorSpace {
     let gamma = calibration.gamma;
     let off = u64::from(gamma.abs_diff(SRGB_GAMMA));
     let is_within = |percent: u64| off * 100 <= u64::from(SRGB_GAMMA) * percent;
     let is_srgb = match &calibration.chromaticities {
         None => is_within(5),
-        // Programs round the one and the other.
+        // Programs round these numbers.
         Some(told) => {
             let mut pairs = told.iter().zip(&SRGB);
             is_within(1) && pairs.all(|(told, exact)| told.abs_diff(*exact) <= 200)
@@ -44,10 +44,11 @@ pub(crate) fn space(calibration: &PngCalibration) -> ColorSpace {
     ColorSpace::from_icc(profile.and_then(|profile| profile.encode().ok()))
 }
 
-/// `None` for primaries that span nothing.
+/// The ICC profile; `None` if the primaries span no area.
 fn profile(gamma: u32, chromaticities: &[u32; 8]) -> Option<ColorProfile> {
     const WHOLE: u32 = 100_000;
-    /// What a profile can hold: all that lies beyond is black but for white, or white but for black.
+    /// The range of exponents that a profile can hold. Beyond it, every colour but white would be black, or every colour but black would be
+    /// white.
     const EXPONENTS: std::ops::RangeInclusive<f64> = 0.0001..=30_000.0;
     if chromaticities.iter().any(|&value| value > WHOLE) || chromaticities[1] == 0 {
         return None;

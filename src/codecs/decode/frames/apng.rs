@@ -1,5 +1,5 @@
-//! APNG by `png`, painted on our own canvas: `image` restores the wrong pixels where a frame that is to be restored follows one
-//! that is to be cleared, takes the rows of interlaced frames for shorter than they are, and refuses 16 bits.
+//! APNG by `png`, composed on our own canvas. `image` restores the wrong pixels when a frame with disposal "previous" follows one with
+//! disposal "background", assumes too short rows for interlaced frames, and refuses 16 bits.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -25,10 +25,10 @@ use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::to_u8;
 
-/// Bytes that chunks other than pixels may unpack to.
+/// Bytes that chunks other than pixels may decompress to.
 const MAX_METADATA: u64 = 4 << 20;
 
-/// Reads `acTL`, and counts the `fcTL` that are there: of the two numbers the smaller one holds.
+/// Reads `acTL` and counts the `fcTL` chunks: the smaller of both frame counts is used.
 pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
     const SIGNATURE: usize = 8;
     let mut rest = source.get(SIGNATURE..)?;
@@ -43,7 +43,7 @@ pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
         };
         match (name, content) {
             (b"IHDR", _) => size = Some(Size::new(number(content, 0)?, number(content, 4)?)),
-            // One that comes after the pixels is none.
+            // An `acTL` after the pixels is ignored.
             (b"acTL", _) => control = Some((number(content, 0)?, number(content, 4)?)),
             (b"IDAT", _) if control.is_none() => return None,
             (b"fcTL", _) => frames = frames.saturating_add(1),
@@ -59,7 +59,7 @@ pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
         frames: frames.min(announced),
         loops: LoopCount(plays),
         size,
-        // 8 bytes are the widest pixel.
+        // A pixel has at most 8 bytes.
         frame_bytes: size.area().saturating_mul(8),
     })
 }
@@ -73,7 +73,7 @@ pub(crate) struct ApngFrames<'a> {
     reader: Reader<Cursor<&'a [u8]>>,
     canvas: AnimationCanvas,
     remaining: u32,
-    /// Whether the reader stands before the data of a frame that is next, and not after one that is done.
+    /// Whether the reader is positioned before the data of the next frame, and not after a finished one.
     is_ready: bool,
     buffer: Vec<u8>,
     space: ColorSpace,
@@ -84,19 +84,19 @@ impl<'a> ApngFrames<'a> {
         let Animation { frames, size, .. } =
             animation(source).ok_or_else(|| failed("it is not animated"))?;
         afford(size, max_bytes)?;
-        // The library counts the rows of all frames together: 8 bytes are the widest pixel.
+        // The library adds up the rows of all frames. A pixel has at most 8 bytes.
         let rows = u64::from(size.width) * 8 * u64::from(frames.saturating_add(1));
         let bytes = usize::try_from(MAX_METADATA.saturating_add(rows)).unwrap_or(usize::MAX);
         let mut decoder = Decoder::new_with_limits(Cursor::new(source), Limits { bytes });
         decoder.set_ignore_text_chunk(true);
-        // It may unpack to as much as all rows; ours is read with a limit of its own.
+        // The library may decompress it to as many bytes as all rows; ours is read with its own limit.
         decoder.set_ignore_iccp_chunk(true);
         decoder.set_transformations(Transformations::EXPAND);
         let reader = decoder.read_info().map_err(failed)?;
         let length = reader
             .output_buffer_size()
             .ok_or_else(|| failed("too large"))?;
-        // A default image without `fcTL` is for viewers that do not animate.
+        // A default image without `fcTL` is only for viewers without animation.
         let is_ready = reader.info().frame_control.is_some();
         Ok(ApngFrames {
             reader,
@@ -127,7 +127,7 @@ impl<'a> ApngFrames<'a> {
             .frame_control
             .ok_or_else(|| failed("a frame without control"))?;
         let output = self.reader.next_frame(&mut self.buffer).map_err(failed)?;
-        // The rows of an interlaced frame are laid out as if it were as wide as the canvas.
+        // The rows of an interlaced frame are as far apart as if the frame were as wide as the canvas.
         let stride = if self.reader.info().interlaced {
             self.buffer.len() / self.canvas.size().height as usize
         } else {
@@ -156,7 +156,7 @@ impl<'a> ApngFrames<'a> {
             }
             paint(pixels, &line, output.color_type, control.blend_op);
         })?;
-        // A denominator of 0 stands for 100.
+        // A denominator of 0 means 100.
         let parts = u64::from(if control.delay_den == 0 {
             100
         } else {
@@ -169,7 +169,7 @@ impl<'a> ApngFrames<'a> {
     }
 }
 
-/// Paints a row of samples of any kind onto a row of RGBA.
+/// Paints a row of samples of any colour type onto a row of RGBA.
 fn paint(pixels: &mut [u8], samples: &[u8], color: ColorType, blend: BlendOp) {
     let channels = color.samples();
     for (pixel, sample) in pixels

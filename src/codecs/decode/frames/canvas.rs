@@ -1,4 +1,4 @@
-//! The canvas that GIF and APNG paint on: each frame covers a part of it, and says what becomes of that part afterwards.
+//! The canvas of GIF and APNG: each frame covers an area and says how to dispose of it afterwards.
 
 use crate::codecs::TransformError;
 use crate::codecs::animation::Area;
@@ -8,19 +8,19 @@ use crate::pixels::Samples;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 
-/// What becomes of the area of a frame before the next frame is painted.
+/// How the area of a frame is disposed of before the next frame is painted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Disposal {
     Keep,
-    /// It turns transparent. GIF says "background colour", which no browser paints.
+    /// The area becomes transparent. GIF calls this "background colour", but no browser paints that colour.
     Clear,
-    /// It shows again what it showed before the frame.
+    /// The area shows again what it showed before the frame.
     Restore,
 }
 
 const CHANNELS: usize = Channels::Rgba.count();
 
-/// RGBA pixels, transparent at first. Beside them, only the area under a frame that will be restored is kept.
+/// RGBA pixels, transparent at first. Of earlier frames, only the area under a frame with disposal `Restore` is saved.
 pub(crate) struct AnimationCanvas {
     size: Size,
     pixels: Vec<u8>,
@@ -42,8 +42,8 @@ impl AnimationCanvas {
         self.size
     }
 
-    /// Disposes of the frame before, and paints this one. `paint` gets the number of a row of the frame and the pixels that the
-    /// row falls on, fewer than the frame is wide where it reaches beyond the canvas.
+    /// Disposes of the previous frame, and paints this one. `paint` gets the row number within the frame and the pixels of the canvas under
+    /// that row, which are fewer than the width of the frame if it reaches beyond the canvas.
     pub fn show(
         &mut self,
         area: Area,

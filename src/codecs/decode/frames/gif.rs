@@ -1,5 +1,4 @@
-//! GIF by `gif`, painted on our own canvas: `image` does the same on three canvases and in RGBA, and takes a file without a loop
-//! count for one that runs for ever.
+//! GIF by `gif`, composed on our own canvas. `image` holds three canvases in RGBA, and plays a file without a loop count for ever.
 
 use std::io::Cursor;
 use std::num::NonZeroU64;
@@ -23,16 +22,17 @@ use crate::pixels::Raster;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 
-/// How many times the canvas one frame may be. Some files have frames that reach beyond it; a frame of 65535x65535 pixels on a
-/// canvas of one is an attack.
+/// How many times larger than the canvas a frame may be. Frames of some real files reach beyond the canvas; a frame of 65535x65535 pixels
+/// on a canvas of one pixel is an attack.
 const FRAME_PER_CANVAS: u64 = 16;
 
-/// What a block begins with.
+/// The first byte of a block.
 const IMAGE: u8 = 0x2C;
 const EXTENSION: u8 = 0x21;
 const TRAILER: u8 = 0x3B;
 
-/// Counts the frames whose data is complete. The decoder cannot tell a cut frame from a missing trailer, so this walks by itself.
+/// Counts the frames whose data is complete. The library cannot tell a truncated frame from a missing trailer, so the blocks are walked
+/// here.
 pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
     let (mut blocks, size) = GifBlocks::of(source)?;
     let mut found = Animation {
@@ -42,7 +42,7 @@ pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
         frame_bytes: 0,
     };
     while blocks.next(&mut found).is_some() {}
-    // A larger one is refused.
+    // A larger frame is refused.
     found.frame_bytes = found.frame_bytes.min(size.area() * FRAME_PER_CANVAS);
     Some(found)
 }
@@ -56,7 +56,7 @@ pub(crate) fn canvas_size(source: &[u8]) -> Result<Size, TransformError> {
     ))
 }
 
-/// The first frame, on a canvas of this size; it may have as many times the pixels of that.
+/// Decodes the first frame on its canvas. `frame_per_canvas` is how many times larger than the canvas it may be.
 pub(crate) fn first(
     source: &[u8],
     size: Size,
@@ -71,7 +71,7 @@ pub(crate) fn first(
     Ok(first.raster)
 }
 
-/// A decoder that skips extensions that nobody knows, as browsers do: all of them have one form, whatever their label.
+/// A decoder that skips unknown extensions, as browsers do: all extensions have the same structure, whatever their label.
 fn decoder(
     source: &[u8],
     mut options: DecodeOptions,
@@ -80,8 +80,8 @@ fn decoder(
     options.read_info(Cursor::new(source)).map_err(failed)
 }
 
-/// A file up to the first block that is neither a frame nor an extension: there it ends, as in browsers. The decoder would take it for one
-/// more extension that it does not know.
+/// The file up to the first block that is neither a frame nor an extension: browsers end the file there, but the library would treat the
+/// block as one more unknown extension.
 fn before_garbage(source: &[u8]) -> &[u8] {
     let Some((mut blocks, size)) = GifBlocks::of(source) else {
         return source;
@@ -105,7 +105,7 @@ fn before_garbage(source: &[u8]) -> &[u8] {
     }
 }
 
-/// What is left of a GIF, block by block.
+/// The blocks of a GIF that are not read yet.
 struct GifBlocks<'a> {
     rest: &'a [u8],
 }
@@ -117,7 +117,7 @@ impl<'a> GifBlocks<'a> {
         Some(taken)
     }
 
-    /// The blocks of a file, behind its header; and the size of its canvas.
+    /// The blocks after the header of a file, and the size of its canvas.
     fn of(source: &'a [u8]) -> Option<(GifBlocks<'a>, Size)> {
         let mut blocks = GifBlocks { rest: source };
         blocks.take(6)?;
@@ -130,7 +130,7 @@ impl<'a> GifBlocks<'a> {
         Some((blocks, size))
     }
 
-    /// One block: `None` after the last one, and where the data ends within one.
+    /// Reads one block; `None` after the last one, and if the data ends inside one.
     fn next(&mut self, found: &mut Animation) -> Option<()> {
         const APPLICATION: u8 = 0xFF;
         match self.take(1)? {
@@ -138,7 +138,7 @@ impl<'a> GifBlocks<'a> {
                 let descriptor = self.take(9)?;
                 let side =
                     |at: usize| u64::from(u16::from_le_bytes([descriptor[at], descriptor[at + 1]]));
-                // One index for each pixel.
+                // Each pixel is decoded to an index of one byte.
                 found.frame_bytes = found.frame_bytes.max(side(4) * side(6));
                 self.take(table_length(descriptor[8]))?;
                 // The code size of the compression.
@@ -178,7 +178,7 @@ impl<'a> GifBlocks<'a> {
     }
 }
 
-/// Bytes of the colour table that a packed field announces.
+/// The length in bytes of the colour table that a packed field describes.
 fn table_length(packed: u8) -> usize {
     if packed & 0x80 == 0 {
         0
@@ -261,7 +261,7 @@ impl<'a> GifFrames<'a> {
     }
 }
 
-/// The colour of every index. One that the palette does not have is transparent.
+/// The RGBA colour of every index. Indices beyond the palette are transparent.
 fn colors(palette: &[u8], transparent: Option<u8>) -> [[u8; 4]; 256] {
     let mut colors = [[0; 4]; 256];
     for (color, rgb) in colors.iter_mut().zip(palette.chunks_exact(3)) {

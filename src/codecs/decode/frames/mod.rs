@@ -1,5 +1,5 @@
-//! Animations to frames: one whole picture at a time, composed as browsers compose them. However many frames there are, memory
-//! holds the canvas, what a frame may put back onto it, and the frame that is handed out.
+//! Decodes animations frame by frame, composed as browsers compose them. However many frames there are, memory holds only the canvas, the
+//! pixels that a frame may restore, and the current frame.
 
 mod apng;
 mod canvas;
@@ -13,11 +13,11 @@ use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Size;
 use crate::pixels::color::ColorSpace;
 
-/// Canvas, kept pixels, one frame as stored, one as handed out.
+/// Canvas, saved pixels, the frame as stored, and the frame as returned.
 const BYTES_PER_PIXEL: u64 = 16;
 
-/// What an animation is, by its structure alone: no pixel is decoded. `None` is a still, and so is an animation of one frame, and
-/// what is too broken to tell. An AVIF sequence counts as a still: only its first picture can be had.
+/// Describes an animation by its structure alone, without decoding pixels. `None` for a still picture, an animation of one frame, and a
+/// file too damaged to tell. An AVIF sequence counts as a still, because only its first picture can be decoded.
 pub(crate) fn animation(source: &[u8], format: SourceFormat) -> Option<Animation> {
     let found = match format {
         SourceFormat::Gif => gif::animation(source),
@@ -28,9 +28,9 @@ pub(crate) fn animation(source: &[u8], format: SourceFormat) -> Option<Animation
     found.filter(|animation| animation.frames > 1)
 }
 
-/// Reads the frames of an animation, from first to last, once.
+/// Reads the frames of an animation once, from first to last.
 ///
-/// A damaged frame ends the animation: those before it are kept, and it is an error only if there are none.
+/// A damaged frame ends the animation: the frames before it are used, and it is an error only if it is the first.
 pub(crate) struct FrameReader<'a> {
     frames: FormatFrames<'a>,
     space: ColorSpace,
@@ -45,7 +45,7 @@ enum FormatFrames<'a> {
 }
 
 impl<'a> FrameReader<'a> {
-    /// Opens an animation that may take `max_bytes` of memory beside the source.
+    /// Opens an animation that may take `max_bytes` of memory in addition to the source.
     pub fn open(
         source: &'a [u8],
         format: SourceFormat,
@@ -98,7 +98,7 @@ impl<'a> FrameReader<'a> {
                 self.is_started = true;
                 Ok(Some(frame))
             }
-            // The frames are there, and there is no memory for them.
+            // The frames may be undamaged: memory is missing for them.
             Err(TransformError::Pixels(refusal)) => Err(refusal.into()),
             Ok(None) | Err(_) if self.is_started => {
                 self.is_ended = true;
@@ -110,7 +110,7 @@ impl<'a> FrameReader<'a> {
     }
 }
 
-/// Refuses a canvas that would not fit into `max_bytes`.
+/// Returns an error if the canvas does not fit into `max_bytes`.
 fn afford(size: Size, max_bytes: u64) -> Result<(), TransformError> {
     if size.width == 0 || size.height == 0 {
         return Err(TransformError::ZeroSized);

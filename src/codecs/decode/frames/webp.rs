@@ -1,5 +1,4 @@
-//! Animated WebP by libwebp, which composes the frames: on transparent pixels, whatever background colour the file names, as
-//! browsers do.
+//! Animated WebP by libwebp, which composes the frames on transparent pixels and ignores the background colour of the file, as browsers do.
 #![expect(unsafe_code, reason = "binds libwebp")]
 
 use std::borrow::Cow;
@@ -27,19 +26,20 @@ use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 
-/// Counts the frames whose data is complete. The library would make a table of them, of a hundred bytes for each frame of a few.
+/// Counts the frames whose data is complete. The library would build a table with a hundred bytes for each frame, and a frame may have only
+/// a few bytes.
 pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
     let header = metadata::webp_extended(source).filter(|header| header.is_animated())?;
     let mut found = Animation {
         frames: 0,
         loops: LoopCount::ONCE,
         size: header.size,
-        // The library decodes into one of the canvases that the header counts.
+        // The library decodes into one of the canvases that `header` already counts.
         frame_bytes: 0,
     };
     for (name, content) in metadata::webp_chunks(source) {
         match (name, content) {
-            // After the background colour.
+            // The loop count follows the background colour.
             (b"ANIM", &[_, _, _, _, low, high, ..]) => {
                 found.loops = LoopCount(u32::from(u16::from_le_bytes([low, high])));
             }
@@ -52,7 +52,7 @@ pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
     Some(found)
 }
 
-/// A file that is shorter than it says, cut to its last complete chunk: libwebp would refuse all of it.
+/// Cuts a truncated file to its last complete chunk: libwebp would refuse the whole file.
 fn complete(source: &[u8]) -> Result<Cow<'_, [u8]>, TransformError> {
     const HEAD: usize = 12;
     const CHUNK_HEAD: usize = 8;
@@ -85,7 +85,7 @@ fn complete(source: &[u8]) -> Result<Cow<'_, [u8]>, TransformError> {
 pub(crate) struct WebpFrames<'a> {
     decoder: *mut webp::WebPAnimDecoder,
     size: Size,
-    /// When the last frame ends, in milliseconds. It wraps around, like the library's own.
+    /// The end time of the last frame in milliseconds. It wraps around, as in the library.
     elapsed: i32,
     /// The decoder reads from here: it must neither move nor go before it.
     source: Cow<'a, [u8]>,
@@ -134,7 +134,7 @@ impl<'a> WebpFrames<'a> {
         }
     }
 
-    /// The size of the canvas that the library has made, which it hands out with every frame.
+    /// The size of the canvas that the library allocated, which it returns with every frame.
     fn canvas_size(&self) -> Result<Size, TransformError> {
         // SAFETY: a valid decoder, and plain numbers, for which zero is valid, as the place for its answer.
         let (told, info) = unsafe {

@@ -1,6 +1,6 @@
-//! ICO and CUR: the largest of their pictures, which is a PNG, or a BMP without its first header. Of 32 bits the alpha counts, as it is
-//! stored; where there is none, or no pixel has any, the mask of one bit behind the pixels does. As Chromium does it, and unlike `image`,
-//! which puts the mask on every picture, so this reads masks by itself.
+//! ICO and CUR: the largest of their pictures, which is a PNG, or a BMP without its file header. In a BMP of 32 bits the stored alpha
+//! counts; if there is no alpha, or no pixel with any, the AND mask after the pixels does. Chromium does the same. `image` applies the mask
+//! to every picture, so the mask is read here.
 
 use std::io::Cursor;
 
@@ -42,19 +42,19 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
 /// One picture of an icon.
 #[derive(Debug)]
 enum IconImage<'a> {
-    /// A whole file.
+    /// A complete PNG file.
     Png(&'a [u8]),
     Bmp {
-        /// An icon of its own with this picture alone: its header has to be halved in height, which `image` does for icons only, but of
-        /// several pictures it would choose the deepest.
+        /// A new icon file with this picture alone. The height in a BMP header of an icon counts picture and mask, which `image` halves
+        /// only for icons; with several pictures it would choose the deepest one.
         icon: Vec<u8>,
-        /// What was left out of it; `None` where it is all there, and `image` sees to the mask.
+        /// The mask, which was left out of the new file; `None` if the new file includes it and `image` applies it.
         mask: Option<AndMask<'a>>,
     },
 }
 
-/// The picture with the most pixels, of equal ones the deepest, and of those the first; the directory gives both, and may lie, which costs
-/// quality only.
+/// Finds the picture with the most pixels; of equal ones the one with the highest bit depth; of those the first. The directory may state
+/// both wrongly, which costs only quality.
 fn largest(source: &[u8]) -> Result<IconImage<'_>, TransformError> {
     const HEAD: usize = 6;
     const ENTRY: usize = 16;
@@ -62,7 +62,7 @@ fn largest(source: &[u8]) -> Result<IconImage<'_>, TransformError> {
     let count = source.get(4..HEAD).ok_or_else(damaged)?;
     let count = usize::from(u16::from_le_bytes([count[0], count[1]]));
     let is_cursor = source[2] == 2;
-    // A side of 256 or more is written as 0.
+    // A side of 256 is stored as 0.
     let side = |byte: u8| if byte == 0 { 256 } else { u32::from(byte) };
     let (_, entry, picture) = source[HEAD..]
         .as_chunks::<ENTRY>()
@@ -121,35 +121,35 @@ fn short(bytes: &[u8], at: usize) -> Option<u16> {
         .map(|bytes| u16::from_le_bytes(*bytes))
 }
 
-/// A bitmap in its parts.
+/// The parts of a BMP.
 struct BmpParts<'a> {
     head: Vec<u8>,
-    /// Palette, or masks of the colours.
+    /// The palette, or the colour masks.
     colors: &'a [u8],
     pixels: &'a [u8],
     mask: AndMask<'a>,
 }
 
-/// Which pixels are transparent.
+/// The AND mask, which says which pixels are transparent.
 #[derive(Clone, Copy, Debug)]
 struct AndMask<'a> {
-    /// Rows of one bit for each pixel, in the order of the rows of the pixels, padded to 32 bits. They may be missing.
+    /// Rows of one bit for each pixel, in the row order of the picture, padded to 32 bits. Rows may be missing.
     rows: &'a [u8],
     is_top_down: bool,
-    /// Whether pixels have alpha, so that the mask counts only if all of that is 0.
+    /// Whether the pixels have alpha: then the mask counts only if all alpha is 0.
     has_alpha: bool,
 }
 
 impl<'a> BmpParts<'a> {
-    /// `None` where rows are compressed, or so odd that it is for `image` to say what is wrong.
+    /// `None` if rows are compressed, or if the header is unusual: then `image` decodes it or reports the error.
     fn of(picture: &'a [u8]) -> Option<Self> {
         const CORE: u32 = 12;
         const INFO: u32 = 40;
-        /// Those of `image`: later ones have more to say.
+        /// The header lengths that `image` knows.
         const LENGTHS: [u32; 6] = [CORE, INFO, 52, 56, 108, 124];
         const PLAIN: u32 = 0;
         const FIELDS: u32 = 3;
-        /// Red, green and blue where 32 bits have them anyway.
+        /// The usual masks of red, green and blue in 32 bits.
         const USUAL: [u32; 3] = [0x00FF_0000, 0x0000_FF00, 0x0000_00FF];
         let length = number(picture, 0).filter(|length| LENGTHS.contains(length))?;
         let (width, height, bits, compression, used) = if length == CORE {
@@ -173,7 +173,7 @@ impl<'a> BmpParts<'a> {
                 };
                 (length, entries * entry, bits == 32)
             }
-            // Masks of the colours follow the shortest header, and are part of the longer ones. The usual ones need not be told.
+            // Colour masks follow the shortest header, and are a part of the longer ones. The usual masks can be left out.
             FIELDS
                 if bits == 32
                     && [0, 1, 2].map(|at| number(picture, 40 + 4 * at)) == USUAL.map(Some) =>
@@ -213,7 +213,7 @@ impl<'a> BmpParts<'a> {
 }
 
 impl AndMask<'_> {
-    /// Sets the alpha of RGBA samples in rows of `width` pixels, where it is not that of the pixels that counts.
+    /// Sets the alpha of RGBA samples in rows of `width` pixels from the mask, unless the stored alpha counts.
     fn apply(self, samples: &mut [u8], width: usize) {
         let pixels = samples.as_chunks_mut::<4>().0;
         if width == 0 || (self.has_alpha && pixels.iter().any(|pixel| pixel[3] != 0)) {
@@ -225,7 +225,7 @@ impl AndMask<'_> {
             let stored = if self.is_top_down { y } else { height - 1 - y };
             let mask = self.rows.get(stored * row_bytes..).unwrap_or_default();
             for (x, pixel) in row.iter_mut().enumerate() {
-                // What is not there hides nothing.
+                // Missing rows hide nothing.
                 let byte = mask.get(x / 8).copied().unwrap_or(0);
                 let is_hidden = byte & (0x80 >> (x % 8)) != 0;
                 pixel[3] = if is_hidden { 0 } else { u8::MAX };

@@ -1,4 +1,4 @@
-//! JPEG by two doors: rows of the common kind by a decoder of our own, and everything else by a library, of which each build has one.
+//! JPEG by two decoders: our own for common baseline files, row by row, and a library for all other files. Each build has one such library.
 
 mod baseline;
 #[cfg_attr(feature = "native", path = "turbo.rs")]
@@ -46,7 +46,7 @@ pub(crate) fn decode(
     library::decode(source, header, scale)
 }
 
-/// What there is of a file that lacks its end, if that is most of it: rows that are missing are as the library leaves them.
+/// Decodes a file whose end is missing, if most of its rows are there. Missing rows are as the library leaves them.
 pub(crate) fn decode_truncated(
     source: &[u8],
     header: &Header,
@@ -68,7 +68,7 @@ pub(crate) fn decode_truncated(
     Some(decoded.map(|decoded| (decoded, truncation)))
 }
 
-/// The rows of a file of the common kind. They are worth something only if `BaselineDecoder::end` says so in the end.
+/// Decodes a common baseline file row by row. The rows are valid only if `BaselineDecoder::end` says so at the end.
 pub(crate) fn streamed<'a>(
     source: &'a [u8],
     header: &Header,
@@ -82,8 +82,9 @@ pub(crate) fn streamed<'a>(
     })
 }
 
-/// Stored samples of four components as amounts of ink. No file says which way round they are. Adobe's programs store how much light is
-/// left (255 is no ink), and so does nearly everybody since, with Adobe's marker or without it; Chromium and Pillow read all of them so.
+/// Converts stored samples of four components to amounts of ink. No file says which way round they are: programs of Adobe store the light
+/// that is left (255 is no ink), and nearly everybody else does so too, with or without the marker of Adobe. Chromium and Pillow read all
+/// such files that way.
 fn upright_inks(samples: &mut [u8]) {
     samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
 }

@@ -1,4 +1,4 @@
-//! What stands for a scaled decode where pixels are decoded already.
+//! A substitute for a scaled decode, if the pixels were decoded at full size.
 
 use std::borrow::Cow;
 
@@ -10,11 +10,11 @@ use crate::pixels::Rect;
 use crate::pixels::resize;
 use crate::pixels::resize::ResampleSpace;
 
-/// A whole picture at a scale.
+/// Scales a whole picture down.
 pub(crate) fn at_scale(whole: &Raster, scale: DecodeScale) -> Result<Raster, TransformError> {
     let size = scale.of(whole.size);
     let pixels = 8.0 / f64::from(scale.eighths);
-    // Where the size was rounded up, it ends beyond the picture.
+    // A size that was rounded up reaches beyond the picture.
     let extent = Rect {
         left: 0.0,
         top: 0.0,

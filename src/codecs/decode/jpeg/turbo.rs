@@ -1,5 +1,5 @@
-//! JPEG by libjpeg-turbo, at 1/1, 1/2, 3/8, 1/4 or 1/8 straight from the DCT, where chroma of half size comes out at the scale of luma: RGB or
-//! grey, or inks.
+//! JPEG by libjpeg-turbo, at 1/1, 1/2, 3/8, 1/4 or 1/8 scale directly from the DCT. Subsampled chroma is then decoded at the scale of luma.
+//! The result is RGB, grey or CMYK.
 #![expect(unsafe_code, reason = "binds libjpeg-turbo")]
 
 use std::ffi::CStr;
@@ -22,11 +22,11 @@ use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 
-/// Scans that a progressive file may have; more of them is an attack on the processor. Cameras write 1, encoders about 10.
+/// Scans that a progressive file may have; more would be an attack on the processor. Cameras write 1, encoders about 10.
 const MAX_SCANS: c_int = 100;
-/// Bits of the samples that are read here. Others are read by other functions of the library, into other types.
+/// Bits of a sample here. Other depths need other functions of the library, with other types.
 const BITS: c_int = 8;
-/// Parts of warnings after which every pixel is as it should be.
+/// Texts in warnings after which every pixel is still correct.
 const HARMLESS: [&str; 6] = [
     "extraneous bytes",
     "unknown JFIF revision",
@@ -48,9 +48,9 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
         format: SourceFormat::Jpeg,
         size,
         orientation: metadata::orientation(markers.exif.as_deref()),
-        // Planes, padded and cut to size; inks are four samples anyway.
+        // Padded planes, cropped to the size; CMYK has four samples anyway.
         bytes_per_pixel: 4,
-        // With several scans it keeps 16-bit coefficients of everything.
+        // With several scans the library holds all coefficients, of 16 bits each.
         coefficient_bytes: if in_several_scans {
             decoder.coefficient_bytes()
         } else {
@@ -70,7 +70,7 @@ pub(crate) fn decode(
     scale: DecodeScale,
 ) -> Result<DecodedImage, TransformError> {
     let end = |failure| match failure {
-        // Only the last marker may be missing; if data is missing too, the marker ends it early and that is told.
+        // Perhaps only the last marker is missing. If data is missing too, the added marker makes the library report it.
         TurboError::NoEnd => {
             let ended = buffer::joined(&[source, &END])
                 .map_err(TransformError::from)
@@ -84,7 +84,7 @@ pub(crate) fn decode(
         .map_err(TurboError::into_error)
 }
 
-/// A file whose data is known to end early, with a marker for its end: rows that are missing come as grey.
+/// Decodes a file whose data is known to end early, with an added end marker. Missing rows are grey.
 pub(crate) fn decode_truncated(
     source: &[u8],
     header: &Header,
@@ -93,7 +93,8 @@ pub(crate) fn decode_truncated(
     decode_once(source, header, scale, WarningPolicy::Expected).map_err(TurboError::into_error)
 }
 
-/// libjpeg tells the last of its warnings only, so the first one stops it; if that was harmless, it may go on.
+/// The library reports only the last of its warnings, so the first decode stops at the first warning; if that is harmless, a second decode
+/// ignores warnings.
 fn attempts(
     source: &[u8],
     header: &Header,
@@ -160,20 +161,20 @@ fn decode_once(
     })
 }
 
-/// What a warning does to a decode.
+/// What a warning of the library does to a decode.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WarningPolicy {
     Stop,
     GoOn,
-    /// Nothing: what is wrong is known.
+    /// It is ignored: the damage is known.
     Expected,
 }
 
-/// Why a decode stopped.
+/// Why a decode failed.
 enum TurboError {
-    /// At something odd that does no harm.
+    /// At a harmless warning.
     Odd,
-    /// The data ran out.
+    /// The data ended early.
     NoEnd,
     Other(TransformError),
 }
@@ -188,7 +189,7 @@ impl TurboError {
     }
 }
 
-/// A decompressor with the header of one file read.
+/// A decompressor that has read the header of one file.
 struct Decompressor(tj::tjhandle);
 
 impl Drop for Decompressor {
@@ -209,7 +210,7 @@ impl Decompressor {
         }
         let decoder = Decompressor(handle);
         decoder.set(tj::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS);
-        // Profiles are read by `metadata`; here they would be kept as long as the decoder, once more and of any length.
+        // ICC profiles are read by `metadata`. The library would hold another copy, of any length, as long as the decoder lives.
         decoder.set(tj::TJPARAM_TJPARAM_SAVEMARKERS, 0);
         // SAFETY: pointer and length are of one slice; the library does not keep them.
         if unsafe {
@@ -252,12 +253,12 @@ impl Decompressor {
         )
     }
 
-    /// Whether samples are coded as they are (ITU-T T.81, annex H), which knows no scale but 1/1.
+    /// Whether the file is lossless JPEG (ITU-T T.81, annex H), which can only be decoded at 1/1.
     fn is_lossless(&self) -> bool {
         self.get(tj::TJPARAM_TJPARAM_LOSSLESS) == 1
     }
 
-    /// Bytes of the coefficients for each pixel, those that pad the blocks included.
+    /// Bytes of the coefficients for each pixel, padding of the blocks included.
     fn coefficient_bytes(&self) -> u64 {
         match self.get(tj::TJPARAM_TJPARAM_SUBSAMP) {
             _ if self.is_inked() => 8,
@@ -268,7 +269,7 @@ impl Decompressor {
         }
     }
 
-    /// Bytes of a pixel.
+    /// Bytes of a decoded pixel.
     fn pixel_bytes(&self) -> u64 {
         match self.get(tj::TJPARAM_TJPARAM_SUBSAMP) {
             _ if self.is_inked() => 4,
@@ -284,10 +285,10 @@ impl Decompressor {
         )
     }
 
-    /// Sets the scale and tells the size that the library will write: rounded up, but whole where the data are lossless, for which it
-    /// forgets the scale.
+    /// Sets the decode scale and returns the size that the library will write: rounded up; or the full size of a lossless file, for which
+    /// the library ignores the scale.
     fn scale(&self, scale: DecodeScale) -> Result<Size, TurboError> {
-        // It knows fractions in their lowest terms alone.
+        // The library accepts only fractions in lowest terms.
         let common = scale.eighths.trailing_zeros();
         let factor = tj::tjscalingfactor {
             num: (scale.eighths >> common).cast_signed(),
@@ -305,7 +306,7 @@ impl Decompressor {
         })
     }
 
-    /// The pixels, of which `scale` told the size, in a format that has so many bytes for each.
+    /// Decodes the pixels, whose size is the result of `scale`, in a format with the given bytes for each pixel.
     fn packed(
         &self,
         source: &[u8],
@@ -337,7 +338,7 @@ impl Decompressor {
         Ok(samples)
     }
 
-    /// Lossless samples may have fewer than eight bits, and come as they are: the largest of them is white as well.
+    /// Lossless samples may have fewer than eight bits and are not scaled by the library: the largest value becomes white here.
     fn widen(&self, samples: &mut [u8]) {
         let bits = self.get(tj::TJPARAM_TJPARAM_PRECISION);
         if !(1..BITS).contains(&bits) {
@@ -353,7 +354,8 @@ impl Decompressor {
             .for_each(|sample| *sample = wide(*sample));
     }
 
-    /// Tells damage from oddities. libjpeg goes on after both and fills what is missing with grey; a cache must not keep that.
+    /// Distinguishes damage from harmless warnings. The library continues after both and fills missing parts with grey, which must not be
+    /// cached.
     fn judge(&self, status: c_int, on_warning: WarningPolicy) -> Result<(), TurboError> {
         // SAFETY: a valid handle.
         let kind = unsafe { tj::tj3GetErrorCode(self.0) };
@@ -368,7 +370,7 @@ impl Decompressor {
         if !HARMLESS.iter().any(|sign| message.contains(sign)) {
             return Err(TurboError::Other(TransformError::Decode(message)));
         }
-        // With warnings ignored, the picture is there.
+        // Warnings were ignored, so the picture is complete.
         if self.get(tj::TJPARAM_TJPARAM_STOPONWARNING) == 0 {
             Ok(())
         } else {

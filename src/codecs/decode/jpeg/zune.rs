@@ -1,4 +1,4 @@
-//! JPEG by `zune-jpeg`, the decoder under `image`: read at full size, as RGB, grey or inks.
+//! JPEG by `zune-jpeg`, the decoder that `image` uses: at full size, as RGB, grey or CMYK.
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -21,7 +21,7 @@ use crate::pixels::Size;
 use crate::pixels::color::ColorSpace;
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
-    // `zune-jpeg` 0.5 loses all but the first of them.
+    // `zune-jpeg` 0.5 decodes only the first of several scans.
     if metadata::is_in_several_scans(source) {
         return Err(failed(
             "a sequential JPEG in several scans needs the native build",
@@ -37,7 +37,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
         size: Size::new(side(width)?, side(height)?),
         orientation: metadata::orientation(markers.exif.as_deref()),
         bytes_per_pixel: 4,
-        // Coefficients of 16 bits for a progressive file, and the pixels, which it always gives at full size.
+        // 16-bit coefficients of a progressive file, and the pixels, which are always decoded at full size.
         coefficient_bytes: 10,
         hidden_pixels: 0,
         pixel_bytes: 4,
@@ -52,14 +52,14 @@ pub(crate) fn decode(
     header: &Header,
     scale: DecodeScale,
 ) -> Result<DecodedImage, TransformError> {
-    // It does not miss what is lacking in the last row of blocks.
+    // `zune-jpeg` does not notice that parts of the last row of blocks are missing.
     if baseline::coverage(source).is_some_and(|found| found.rows < found.of) {
         return Err(failed("the JPEG data ends early"));
     }
     decode_with(source, header, scale, options())
 }
 
-/// A file whose data is known to end early, with a marker for its end.
+/// Decodes a file whose data is known to end early, with an added end marker.
 pub(crate) fn decode_truncated(
     source: &[u8],
     header: &Header,
@@ -109,7 +109,7 @@ fn decode_with(
     })
 }
 
-/// YCCK to CMYK as libjpeg does it: the inks are what RGB lacks, and black stays. `zune-jpeg` goes to RGB alone.
+/// Converts YCCK to CMYK as libjpeg does: CMY are the inverse of RGB, and K stays. `zune-jpeg` converts to RGB only.
 fn to_inks(samples: &mut [u8]) {
     for pixel in samples.as_chunks_mut::<4>().0 {
         let [luma, cb, cr] = [pixel[0], pixel[1], pixel[2]].map(i32::from);

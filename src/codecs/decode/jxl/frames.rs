@@ -1,8 +1,8 @@
-//! The frames that make the first picture which a JPEG XL shows: how many, how large, and where they end, by their headers alone (ISO/IEC
-//! 18181-1, annexes F and G). Layers of an editor are such frames, and parts of the picture that are used again.
+//! Finds the frames that make the first picture of a JPEG XL, by their headers alone: their number, their size, and where they end (ISO/IEC
+//! 18181-1, annexes F and G). Layers of an editor, and parts of a picture that are used several times, are such frames.
 //!
-//! The decoder draws a frame by a call within the call for the next one, and copies the whole canvas for each that is blended onto it. A
-//! frame takes 15 bytes of a file, so that their number decides over stack and time, not the bytes.
+//! The decoder renders a frame by a recursive call from the next one, and copies the whole canvas for each frame that is blended onto it. A
+//! frame may take only 15 bytes of the file, so the number of frames decides stack and time, not the size of the file.
 
 use std::sync::Arc;
 
@@ -22,28 +22,28 @@ use crate::codecs::decode::jxl::failed;
 use crate::codecs::decode::jxl::header_of;
 use crate::pixels::Size;
 
-/// Frames of one picture. Drawings with more layers than this are not made for the web, and 64 of them take less than 256 KiB of stack.
+/// The number of frames for one picture. Pictures for the web do not have more layers, and 64 frames take less than 256 KiB of stack.
 pub(crate) const MOST: u32 = 64;
-/// How many times the area of the picture all of its frames together may have.
+/// All frames together may have this many times the area of the picture.
 const AREAS: u64 = 16;
-/// Pixels beside that, so that a small picture may have larger frames.
+/// Additional pixels, so that a small picture may have larger frames.
 const SPARE: u64 = 1 << 20;
-/// Pixels of all canvases onto which frames are blended: ten seconds.
+/// Pixels of all canvases onto which frames are blended: about ten seconds.
 const BLENDED: u64 = 1 << 30;
-/// A pixel of a canvas is copied in this part of the time in which one is decoded.
+/// Copying a pixel of a canvas takes one part in this many of the time to decode one.
 const COPIES: u64 = 8;
-/// Parts of all frames whose order differs from that of the picture: to put them in order takes time by the square of their number.
+/// Sections of all frames whose order is permuted: sorting them takes quadratic time.
 const PERMUTED: u64 = 1 << 14;
 
 /// The frames of the first picture that is shown.
 pub(crate) struct PictureFrames {
-    /// Where they end in the codestream, if it does not end before.
+    /// The end of the frames in the codestream; `None` if the codestream ends earlier.
     pub end: Option<usize>,
     counts: FrameTotals,
 }
 
 impl PictureFrames {
-    /// Those of a codestream, if they are not too many.
+    /// Parses the frame headers of a codestream. Too many frames are an error.
     pub fn of(codestream: &[u8]) -> Result<PictureFrames, TransformError> {
         let mut bits = Bitstream::new(codestream);
         let header = Arc::new(header_of(&mut bits)?);
@@ -56,12 +56,12 @@ impl PictureFrames {
         Ok(PictureFrames { end, counts })
     }
 
-    /// Pixels that are decoded beside those of the picture, copies of the canvas among them.
+    /// Pixels that are decoded in addition to those of the picture, copies of the canvas included.
     pub fn hidden_pixels(&self) -> u64 {
         self.counts.hidden_area() + self.counts.blended / COPIES
     }
 
-    /// Bytes for each pixel of the picture, in which the other frames are held until it is drawn: in the decoder's 32 bits.
+    /// Bytes, for each pixel of the picture, of all other frames until the picture is rendered, in the 32-bit samples of the decoder.
     pub fn bytes_per_pixel(&self, header: &ImageHeader) -> u64 {
         let bytes = self
             .counts
@@ -71,7 +71,7 @@ impl PictureFrames {
     }
 }
 
-/// Where the first frame begins; `None` where the codestream ends before.
+/// The start of the first frame; `None` if the codestream ends earlier.
 fn end_of_header(
     bits: &mut Bitstream<'_>,
     header: &Arc<ImageHeader>,
@@ -90,13 +90,13 @@ fn end_of_header(
     if header.metadata.preview.is_none() {
         return Ok(Some(start));
     }
-    // It counts for itself: nothing is drawn of it.
+    // The preview has its own totals, because it is not rendered.
     let mut counts = FrameTotals::new(Size::new(header.size.width, header.size.height));
     let preview = frame(codestream, start, header, &mut counts)?;
     Ok(preview.map(|(_, end)| end))
 }
 
-/// Where the first frame ends that is shown.
+/// The end of the first frame that is shown.
 fn end_of_frames(
     codestream: &[u8],
     mut start: usize,
@@ -112,7 +112,7 @@ fn end_of_frames(
     Ok(None)
 }
 
-/// Whether the frame that begins somewhere is shown, and where it ends; `None` where the codestream ends before.
+/// Whether the frame that begins at `start` is shown, and where it ends; `None` if the codestream ends earlier.
 fn frame(
     codestream: &[u8],
     start: usize,
@@ -123,7 +123,7 @@ fn frame(
         return Ok(None);
     };
     let mut bits = Bitstream::new(rest);
-    // By its header alone at first: the table behind that may be long.
+    // First the header alone: the table after it may be long.
     let mut ahead = bits.clone();
     match FrameHeader::parse(&mut ahead, header) {
         Err(cause) if cause.unexpected_eof() => return Ok(None),
@@ -144,7 +144,7 @@ fn frame(
     Ok(is_whole.then(|| (frame.header().is_keyframe(), end)))
 }
 
-/// What was counted of the frames so far.
+/// Totals of the frames so far.
 struct FrameTotals {
     canvas: Size,
     frames: u32,
@@ -164,7 +164,7 @@ impl FrameTotals {
         }
     }
 
-    /// Counts a frame, whose parts may be in an order of their own.
+    /// Adds a frame, whose sections may be permuted.
     fn add(&mut self, header: &FrameHeader, is_permuted: bool) -> Result<(), TransformError> {
         let size = Size::new(header.width, header.height);
         self.frames += 1;
@@ -194,7 +194,7 @@ impl FrameTotals {
                 "too many layers on {width}x{height} pixels: at most {BLENDED} pixels are drawn in all"
             )));
         }
-        // Only now is it certain that there are few enough to be counted.
+        // The number of sections is counted only after the size was checked.
         if is_permuted {
             let groups = u64::from(header.num_groups()) * u64::from(header.passes.num_passes);
             self.permuted += groups + u64::from(header.num_lf_groups()) + 2;
@@ -207,7 +207,7 @@ impl FrameTotals {
         Ok(())
     }
 
-    /// That of all frames but one, which is the picture itself.
+    /// The area of all frames but one, which is the picture itself.
     fn hidden_area(&self) -> u64 {
         self.area.saturating_sub(self.canvas.area())
     }

@@ -1,5 +1,5 @@
-//! JPEG XL by `jxl-oxide`: the still picture, or the first frame of an animation, in 8 or 16 bits, upright. Colours leave as they are
-//! meant to be shown, with a profile that is part of the file or made from its header; high dynamic range by its code points.
+//! JPEG XL by `jxl-oxide`: the still picture, or the first frame of an animation, in 8 or 16 bits, upright. The colours are those that are
+//! meant to be shown, with an ICC profile from the file or made from its header; high dynamic range has code points.
 
 mod frames;
 
@@ -33,11 +33,11 @@ use crate::pixels::hdr;
 use crate::pixels::orientation::Orientation;
 use frames::PictureFrames;
 
-/// Bytes of a packed profile: 4 MiB is already enormous, and a few bytes can stand for 256 MiB.
+/// Bytes of a compressed ICC profile. 4 MiB are already enormous, and a few bytes could decompress to 256 MiB.
 const MAX_PROFILE: u64 = 4 << 20;
-/// Bytes that the decoder may hold beside what the pixels take: tables, and a picture's smallest parts.
+/// Bytes that the decoder may allocate in addition to pixels: tables, and the smallest groups of a picture.
 const TABLES: u64 = 16 << 20;
-/// Bytes that are handed over at a time.
+/// Bytes that are fed to the decoder at a time.
 const STEP: usize = 64 << 10;
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
@@ -47,7 +47,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     Ok(Header {
         format: SourceFormat::JpegXl,
         size: size(&header),
-        // The decoder turns it.
+        // The decoder applies the orientation.
         orientation: Orientation::default(),
         bytes_per_pixel: bytes_per_pixel(&header),
         coefficient_bytes: frames.bytes_per_pixel(&header),
@@ -118,7 +118,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
     })
 }
 
-/// The compressed picture without its container, whose other boxes may unpack to any size (ISO/IEC 18181-2, clause 9).
+/// The codestream without its container, whose other boxes may decompress to any size (ISO/IEC 18181-2, clause 9).
 fn codestream(source: &[u8]) -> Result<Cow<'_, [u8]>, TransformError> {
     if source.starts_with(&[0xFF, 0x0A]) {
         return Ok(Cow::Borrowed(source));
@@ -140,7 +140,7 @@ fn codestream(source: &[u8]) -> Result<Cow<'_, [u8]>, TransformError> {
         let (content, next) = after.split_at(length.min(after.len()));
         match name {
             b"jxlc" => return Ok(Cow::Borrowed(content)),
-            // After the number of the part.
+            // The part number comes first.
             b"jxlp" => parts.push(content.get(4..).unwrap_or_default()),
             _ => {}
         }
@@ -149,12 +149,12 @@ fn codestream(source: &[u8]) -> Result<Cow<'_, [u8]>, TransformError> {
     Ok(Cow::Owned(buffer::joined(&parts)?))
 }
 
-/// The header of the picture; a profile after it is not unpacked, but must not be absurd.
+/// Parses the image header. An ICC profile after it is not decompressed, but its length is checked.
 fn image_header(codestream: &[u8]) -> Result<ImageHeader, TransformError> {
     header_of(&mut Bitstream::new(codestream))
 }
 
-/// The header that begins here, which leaves the reader where it ends.
+/// Parses the header at the current position, and leaves the reader at its end.
 fn header_of(bits: &mut Bitstream<'_>) -> Result<ImageHeader, TransformError> {
     let header = ImageHeader::parse(bits, ()).map_err(failed)?;
     if header.metadata.colour_encoding.want_icc() {
@@ -173,17 +173,17 @@ fn size(header: &ImageHeader) -> Size {
     )
 }
 
-/// Channels in the decoder's 32 bits, three times over: as decoded, as filtered, and as blended; and the samples that leave.
+/// Three copies of the channels in the 32-bit samples of the decoder (decoded, filtered, blended), and the samples that are returned.
 fn bytes_per_pixel(header: &ImageHeader) -> u64 {
     channels(header) * 8 + 8
 }
 
-/// Colours, and whatever there is beside them.
+/// Three colour channels and the extra channels.
 fn channels(header: &ImageHeader) -> u64 {
     3 + u64::try_from(header.metadata.ec_info.len()).unwrap_or(u64::MAX - 3)
 }
 
-/// Hands over the file up to the end of the first frame that would be shown. No frame after it is looked at.
+/// Feeds the file up to the end of the first shown frame. Later frames are not parsed.
 fn load(shown: &[u8], tracker: AllocTracker) -> Result<JxlImage, TransformError> {
     let mut state =
         InitializeResult::NeedMoreData(JxlImage::builder().alloc_tracker(tracker).build_uninit());
@@ -205,7 +205,7 @@ fn load(shown: &[u8], tracker: AllocTracker) -> Result<JxlImage, TransformError>
     }
 }
 
-/// More than 8 bits, or light that 8 bits are too few for.
+/// Whether the picture has more than 8 bits, or colours that need more than 8 bits.
 fn is_deep(header: &ImageHeader, space: &ColorSpace) -> bool {
     let metadata = &header.metadata;
     let deep = |depth: BitDepth| !matches!(depth, BitDepth::IntegerSample { bits_per_sample } if bits_per_sample <= 8);
@@ -226,7 +226,7 @@ fn samples<T: FrameBufferSample + Zeroable>(
     }
 }
 
-/// JPEG XL stores what is left of the paper, 0 being all ink.
+/// Inverts CMYK: JPEG XL stores the light that is left, so 0 is full ink.
 fn inks(samples: Samples) -> Samples {
     match samples {
         Samples::U8(samples) => Samples::U8(samples.into_iter().map(|sample| !sample).collect()),

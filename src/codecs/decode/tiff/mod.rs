@@ -1,6 +1,6 @@
-//! TIFF and BigTIFF by `tiff`: the first page that is the picture itself; strips and tiles, interleaved or in planes; grey, palettes, RGB, YCbCr and inks of 1
-//! to 64 bits or floating point, with alpha. Deeper samples than 16 bits are cut to that, and floating point counts from 0 to 1.
-//! Not `image`'s own door, which turns inks into RGB without their profile and refuses palettes.
+//! TIFF and BigTIFF by `tiff`: the first page that is the picture itself; strips and tiles, chunky or planar; grey, palette, RGB, YCbCr and
+//! CMYK of 1 to 64 bits or floating point, with alpha. Samples deeper than 16 bits are reduced to 16, and floating point counts from 0 to
+//! 1. `image` has a TIFF decoder as well, but it converts CMYK to RGB without the profile and refuses palettes.
 
 mod pages;
 mod samples;
@@ -39,22 +39,22 @@ use samples::interleaved;
 use samples::rgb_of_ycbcr;
 use samples::unpacked;
 
-/// Bytes of one tag's value: a profile for inks may have 2 MiB.
+/// Bytes of the value of one tag: a CMYK profile may have 2 MiB.
 const MAX_TAG: usize = 4 << 20;
-/// Bytes of a row of tiles or strips, where the row is the unit of work.
+/// Bytes of a row of tiles or strips, which are decoded together.
 const MAX_ROW: u64 = 64 << 20;
-/// Samples of a pixel: colours, alpha, and a few that nobody knows.
+/// Samples of a pixel: colours, alpha, and a few of unknown meaning.
 const MAX_SAMPLES: u16 = 16;
-/// Pixels of padding that any picture may have, however small: a tile has 512x512 pixels at most in practice.
+/// Padding in pixels that any picture may have, even a small one: real tiles have at most 512x512 pixels.
 const PADDING: u64 = 1 << 22;
 
 type TiffDecoder<'a> = Decoder<PageReader<'a>>;
 
-/// What one pixel is made of.
+/// The layout of one pixel.
 #[derive(Clone, Copy, Debug)]
 struct SampleLayout {
     color: ColorType,
-    /// Samples that are stored and decoded, those without a meaning included.
+    /// Samples that are stored and decoded, those of unknown meaning included.
     samples: u16,
     bits: u8,
     palette: bool,
@@ -75,7 +75,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
         format: SourceFormat::Tiff,
         size: Size::new(width, height),
         orientation,
-        // The samples as stored, and as they leave here.
+        // The samples as stored, and as returned.
         bytes_per_pixel: 2 * layout.bytes_per_pixel() + if layout.palette { 4 } else { 0 },
         coefficient_bytes: 0,
         hidden_pixels: 0,
@@ -168,7 +168,7 @@ fn open<'a>(source: &'a [u8], page: &Page) -> Result<TiffDecoder<'a>, TransformE
     Decoder::new(PageReader::new(source, page)).map_err(failed)
 }
 
-/// Room for all samples as they are stored. The decoder would end the process where there is no memory for them.
+/// A buffer for all samples as they are stored. The decoder would end the process if there is no memory for its own.
 fn buffer_for(stored: &BufferLayoutPreference) -> Result<DecodingResult, TransformError> {
     let count = |bytes: usize| stored.complete_len.div_ceil(bytes);
     Ok(match stored.sample_type {
@@ -185,7 +185,7 @@ fn buffer_for(stored: &BufferLayoutPreference) -> Result<DecodingResult, Transfo
     })
 }
 
-/// Refuses by name what is compressed in a way that is not read, before anything is reserved for its pixels.
+/// Refuses unsupported compression by its name, before memory for pixels is reserved.
 fn check_compression(decoder: &mut TiffDecoder<'_>) -> Result<(), TransformError> {
     let method = decoder
         .find_tag_unsigned(Tag::Compression)
@@ -196,7 +196,7 @@ fn check_compression(decoder: &mut TiffDecoder<'_>) -> Result<(), TransformError
         Some(CompressionMethod::JPEG) => "JPEG of the old style".to_owned(),
         Some(CompressionMethod::Huffman | CompressionMethod::Fax3) => "fax of group 3".to_owned(),
         Some(CompressionMethod::Unknown(number)) => format!("method {number}"),
-        // The decoder passes this over. A JPEG has an order of its own.
+        // The decoder ignores the fill order. JPEG data is not affected by it.
         method if method != Some(CompressionMethod::ModernJPEG) && is_reversed(decoder) => {
             return Err(unsupported("with the lowest bit of each byte first"));
         }
@@ -205,7 +205,7 @@ fn check_compression(decoder: &mut TiffDecoder<'_>) -> Result<(), TransformError
     Err(unsupported(&format!("compressed by {name}")))
 }
 
-/// Whether the bits of each byte are stored from the lowest on (TIFF 6.0, `FillOrder`).
+/// Whether the bits of each byte are stored lowest first (TIFF 6.0, `FillOrder`).
 fn is_reversed(decoder: &mut TiffDecoder<'_>) -> bool {
     let order: Option<u16> = decoder.find_tag_unsigned(Tag::FillOrder).ok().flatten();
     order == Some(2)
@@ -254,8 +254,8 @@ fn layout(decoder: &mut TiffDecoder<'_>, palette: bool) -> Result<SampleLayout, 
     })
 }
 
-/// Refuses tiles that are mostly padding, and JPEGs in tiles and strips that are larger than these: both would take what the header
-/// does not say.
+/// Refuses tiles that are mostly padding, and JPEG tiles or strips whose JPEG is larger than the tile: both would need more memory than the
+/// header says.
 fn check_chunks(
     decoder: &mut TiffDecoder<'_>,
     source: &[u8],
@@ -294,7 +294,7 @@ fn check_chunks(
             .unwrap_or_default())
     };
     let (starts, lengths) = (list(starts)?, list(lengths)?);
-    // Chunks that share their bytes would be looked through again and again.
+    // Chunks that share the same bytes would be searched again and again.
     if lengths
         .iter()
         .fold(0, |sum: usize, length| sum.saturating_add(*length))
@@ -313,7 +313,7 @@ fn check_chunks(
             .checked_add(length)
             .and_then(|end| source.get(start..end))
             .ok_or_else(|| broken("it ends early"))?;
-        // The decoder puts the tables before the chunk, less the marker that ends the one and the marker that begins the other.
+        // The decoder prepends the JPEG tables to the chunk, without the end marker of the tables and the start marker of the chunk.
         let joined = [
             &seam[..seam.len().saturating_sub(2)],
             chunk.get(2..12.min(chunk.len())).unwrap_or_default(),
@@ -326,8 +326,8 @@ fn check_chunks(
     Ok(())
 }
 
-/// Pixels of the largest frame that anything in the bytes might be the header of: compressed data never holds such a marker
-/// (ITU-T T.81, B.1.1.2 and B.2.2).
+/// Pixels of the largest frame for which the bytes might hold a header: compressed data never contains such a marker (ITU-T T.81, B.1.1.2
+/// and B.2.2).
 fn largest_jpeg(bytes: &[u8]) -> u64 {
     bytes
         .windows(9)
@@ -347,14 +347,14 @@ fn raw_tag(decoder: &mut TiffDecoder<'_>, tag: Tag) -> Option<Vec<u8>> {
     found.ok().flatten().map(|_| value.as_bytes().to_vec())
 }
 
-/// The meaning of samples after the colours: 1 is alpha that the colours were multiplied with, 2 alpha (TIFF 6.0, section 18).
+/// The meaning of the samples after the colours: 1 is premultiplied alpha, 2 is alpha (TIFF 6.0, section 18).
 fn extra_samples(decoder: &mut TiffDecoder<'_>) -> Vec<u16> {
     let found = decoder.find_tag_unsigned_vec(Tag::ExtraSamples);
     found.ok().flatten().unwrap_or_default()
 }
 
-/// The palette, filled up to 256 entries: all reds come first, then all greens, then all blues, each of 16 bits (TIFF 6.0,
-/// section 5). Some writers use 8 of them.
+/// The palette, padded to 256 entries: all reds come first, then all greens, then all blues, each of 16 bits (TIFF 6.0, section 5). Some
+/// writers use only the lower 8 bits.
 fn color_map(decoder: &mut TiffDecoder<'_>, bits: u8) -> Result<Vec<[u8; 3]>, TransformError> {
     let count = 1 << bits;
     let values: Vec<u16> = decoder

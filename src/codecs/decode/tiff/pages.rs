@@ -1,4 +1,4 @@
-//! Which page of a TIFF is the picture, and a view of the file in which it comes first.
+//! Chooses the page of a TIFF that is the picture, and presents the file as if that page came first.
 
 use std::io;
 use std::io::Read;
@@ -8,20 +8,20 @@ use std::io::SeekFrom;
 use crate::codecs::TransformError;
 use crate::codecs::decode::tiff::broken;
 
-/// Pages that are looked at: files with a thumbnail in front have the picture second, pyramids have a dozen pages.
+/// Pages that are examined: files with a thumbnail first have the picture second, pyramids have a dozen pages.
 const MAX_PAGES: usize = 64;
-/// Entries of a directory that are looked at. Tags ascend, and few come before those that matter here.
+/// Entries of a directory that are examined. Tags are in ascending order, and few come before those that matter here.
 const MAX_ENTRIES: u64 = 4096;
 
-/// A page, by what has to be told the decoder in other words.
+/// The chosen page, as patches to the bytes that the decoder reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Page {
-    /// What is read in place of some bytes of the file, and where.
+    /// Patches to the bytes of the file.
     changes: [BytePatch; 2],
     has_palette: bool,
 }
 
-/// Bytes that are read in place of those of the file; of length 0 where there are none.
+/// Bytes that replace those of the file at an offset; of length 0 if nothing is replaced.
 #[derive(Clone, Copy, Debug, Default)]
 struct BytePatch {
     at: usize,
@@ -29,19 +29,19 @@ struct BytePatch {
     length: usize,
 }
 
-/// What a directory says of its page.
+/// The fields of a directory that matter here.
 #[derive(Clone, Copy)]
 struct PageDirectory {
-    /// A smaller copy of another page, or a mask for one (TIFF 6.0, `NewSubfileType`; before that, `SubfileType`).
+    /// Whether the page is a reduced copy of another page, or a mask for one (TIFF 6.0, `NewSubfileType`; before that, `SubfileType`).
     is_aside: bool,
-    /// Where it says that samples are indices of a palette.
+    /// The offset of the value that says that samples are palette indices.
     palette: Option<usize>,
-    /// Where the next one is.
+    /// The offset of the next directory.
     next: usize,
 }
 
 impl Page {
-    /// The first page that is neither a smaller copy of another nor a mask; the first of all where there is none.
+    /// Chooses the first page that is neither a reduced copy nor a mask; if there is none, the first page.
     pub fn of(source: &[u8]) -> Result<Page, TransformError> {
         let numbers = TiffReader::of(source);
         let Some((pointer, first)) = numbers.first() else {
@@ -77,7 +77,7 @@ impl Page {
         } else {
             numbers.change(pointer, at as u64, numbers.word())
         };
-        // Samples are indices for it only where they are grey.
+        // The decoder returns palette indices only if it thinks that they are grey.
         const GREY: u64 = 1;
         let grey = directory.palette.map(|at| numbers.change(at, GREY, 2));
         Ok(Page {
@@ -86,13 +86,13 @@ impl Page {
         })
     }
 
-    /// Whether its samples are indices of a palette.
+    /// Whether the samples are palette indices.
     pub fn has_palette(&self) -> bool {
         self.has_palette
     }
 }
 
-/// The numbers of a file, in its order of bytes; BigTIFF has wider counts and offsets.
+/// Reads numbers in the byte order of the file. BigTIFF has wider counts and offsets.
 struct TiffReader<'a> {
     source: &'a [u8],
     is_big_endian: bool,
@@ -120,7 +120,7 @@ impl<'a> TiffReader<'a> {
         })
     }
 
-    /// Bytes of an offset.
+    /// The length of an offset in bytes.
     fn word(&self) -> usize {
         if self.is_big { 8 } else { 4 }
     }
@@ -135,7 +135,7 @@ impl<'a> TiffReader<'a> {
         BytePatch { at, bytes, length }
     }
 
-    /// Where it is said where the first directory is, and where that is.
+    /// The position of the offset of the first directory, and that offset.
     fn first(&self) -> Option<(usize, usize)> {
         let pointer = if self.is_big { 8 } else { 4 };
         let first = usize::try_from(self.at(pointer, self.word())?).ok()?;
@@ -152,7 +152,7 @@ impl<'a> TiffReader<'a> {
         /// Bits of the newer tag.
         const REDUCED: u64 = 1;
         const MASK: u64 = 4;
-        /// A number of the older one.
+        /// A value of the older tag.
         const WAS_REDUCED: u64 = 2;
         let (count_length, entry_length, value_at) =
             if self.is_big { (8, 20, 12) } else { (2, 12, 8) };
@@ -193,7 +193,7 @@ impl<'a> TiffReader<'a> {
     }
 }
 
-/// The bytes of a file with the changes of a page: no copy is made for them.
+/// Reads a file with the patches of a page applied, without copying it.
 pub(crate) struct PageReader<'a> {
     source: &'a [u8],
     changes: [BytePatch; 2],

@@ -1,4 +1,4 @@
-//! Samples of a TIFF as they are stored, made into samples of 8 or 16 bits in the order of pixels.
+//! Converts the stored samples of a TIFF to interleaved samples of 8 or 16 bits.
 
 use tiff::ColorType;
 use tiff::decoder::DecodingResult;
@@ -10,7 +10,7 @@ use crate::pixels::Samples;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 
-/// Samples of any type as 8 or 16 bits.
+/// Converts samples of any type to 8 or 16 bits.
 pub(crate) fn unpacked(
     decoded: DecodingResult,
     size: Size,
@@ -55,7 +55,8 @@ fn code(value: f64) -> u16 {
     (value.clamp(0.0, 1.0) * f64::from(u16::MAX)).round() as u16
 }
 
-/// Samples of 1, 2 or 4 bits, the first in the highest, each row from a new byte on; scaled to 8 bits unless they are indices.
+/// Unpacks samples of 1, 2 or 4 bits, the first in the highest bits, each row starting at a new byte. They are scaled to 8 bits unless they
+/// are palette indices.
 fn unpacked_bits(
     packed: &[u8],
     per_row: usize,
@@ -91,7 +92,7 @@ pub(crate) fn interleaved<T: Copy>(
     )?)
 }
 
-/// The first samples of each pixel.
+/// Keeps only the first samples of each pixel.
 pub(crate) fn first_of(
     samples: Samples,
     count: usize,
@@ -110,7 +111,7 @@ pub(crate) fn first_of(
     })
 }
 
-/// YCbCr as in JPEG, with the coefficients that TIFF has by default (TIFF 6.0, section 21), of the full range.
+/// Converts YCbCr as in JPEG, with the default coefficients of TIFF (TIFF 6.0, section 21) and full range.
 pub(crate) fn rgb_of_ycbcr(samples: &[u8]) -> Result<Vec<u8>, TransformError> {
     let (pixels, _) = samples.as_chunks::<3>();
     let colors = pixels.iter().flat_map(|&[luma, blue, red]| {

@@ -1,4 +1,4 @@
-//! Decoded AV1 planes to RGB: ITU-T H.273 matrices and ranges, any depth, chroma interpolated between its neighbours.
+//! Converts decoded AV1 planes to RGB: the matrices and ranges of ITU-T H.273, any bit depth, chroma interpolated between neighbours.
 
 use bytemuck::Zeroable;
 
@@ -12,27 +12,27 @@ use crate::pixels::color::ColorSpace;
 use crate::pixels::eight_bits;
 use crate::pixels::sixteen_bits;
 
-/// One decoded picture, one component or three.
+/// One decoded picture of one or three planes.
 pub(crate) struct YuvFrame {
     pub size: Size,
-    /// Whether chroma has half the samples, across and down.
+    /// Whether chroma is subsampled by two, across and down.
     pub subsampled: (bool, bool),
     /// Bits of a sample, 8 to 16.
     pub depth: u32,
-    /// Luma, Cb, Cr; or luma alone. Rows without gaps.
+    /// Luma, Cb and Cr; or luma alone. Rows have no gaps.
     pub planes: Vec<Vec<u16>>,
     pub matrix: Matrix,
     pub full_range: bool,
     pub space: ColorSpace,
 }
 
-/// How components become red, green and blue.
+/// The matrix from components to red, green and blue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Matrix {
-    /// Green, blue, red as they are.
+    /// The components are green, blue and red.
     Identity,
     YCgCo,
-    /// Shares of red and of blue in luma.
+    /// The weights of red and of blue in luma.
     Luma {
         red: f32,
         blue: f32,
@@ -40,7 +40,7 @@ pub(crate) enum Matrix {
 }
 
 impl Matrix {
-    /// From a code point of H.273, table 4. Unknown ones count as BT.601, as decoders of AVIF have it.
+    /// From a code point of H.273, table 4. Unknown ones count as BT.601, as in other AVIF decoders.
     pub fn from_cicp(code: u8) -> Self {
         let (red, blue) = match code {
             0 => return Matrix::Identity,
@@ -54,7 +54,7 @@ impl Matrix {
         Matrix::Luma { red, blue }
     }
 
-    /// What makes red, green and blue of luma from 0 to 1 and chroma from -0.5 to 0.5: the weights of luma, Cb and Cr, and what is added.
+    /// The weights of luma (0 to 1), Cb and Cr (-0.5 to 0.5) for red, green and blue, and an offset.
     fn weights(self) -> [[f32; 4]; 3] {
         match self {
             Matrix::Identity => [
@@ -81,7 +81,7 @@ impl Matrix {
 }
 
 impl YuvFrame {
-    /// Puts tiles of one kind together, row by row, and cuts what reaches beyond `size`.
+    /// Joins tiles of equal layout, row by row, and crops the result to `size`. `None` if the tiles differ or do not cover it.
     pub fn joined(
         tiles: Vec<YuvFrame>,
         columns: usize,
@@ -167,7 +167,7 @@ fn halved(size: Size, (across, down): (bool, bool)) -> Size {
     )
 }
 
-/// How samples become numbers: by a factor, with something added.
+/// Converts samples to numbers by a factor and an offset.
 #[derive(Clone, Copy)]
 struct SampleScale {
     factor: f32,
@@ -216,7 +216,7 @@ impl SampleScale {
     }
 }
 
-/// Converts a frame, with the luma of another as its alpha, to grey or RGB: 8 bits from 8, 16 bits from more.
+/// Converts a frame, with the luma of another frame as its alpha, to grey or RGB: 8 bits from 8, 16 bits from more.
 pub(crate) fn to_raster(
     frame: &YuvFrame,
     alpha: Option<&YuvFrame>,
@@ -235,7 +235,7 @@ pub(crate) fn to_raster(
         alpha: alpha.map(|alpha| (alpha, SampleScale::luma(alpha.depth, alpha.full_range))),
         luma: SampleScale::luma(frame.depth, full_range),
         chroma: match matrix {
-            // All three components are on the scale of luma, and none is about grey.
+            // All three components have the range of luma, and none is centred at grey.
             Matrix::Identity => {
                 let SampleScale { factor, added } = SampleScale::luma(frame.depth, full_range);
                 let added = added - 0.5;
@@ -261,7 +261,7 @@ pub(crate) fn to_raster(
     })
 }
 
-/// The rows of a frame, one after another, in room that is used again.
+/// Converts the rows of a frame one by one, with buffers that are reused.
 struct RowConverter<'a> {
     frame: &'a YuvFrame,
     alpha: Option<(&'a YuvFrame, SampleScale)>,
@@ -269,15 +269,15 @@ struct RowConverter<'a> {
     chroma: SampleScale,
     weights: [[f32; 4]; 3],
     premultiplied: bool,
-    /// Luma, Cb and Cr, and then red, green and blue in their place.
+    /// Luma, Cb and Cr, which are then replaced by red, green and blue.
     colors: [Vec<f32>; 3],
     opacity: Vec<f32>,
-    /// Two rows of chroma, to be blended.
+    /// Two rows of chroma for interpolation.
     chroma_rows: [Vec<f32>; 2],
 }
 
 impl RowConverter<'_> {
-    /// All pixels of the frame, interleaved.
+    /// Converts all pixels of the frame, interleaved.
     fn all<T: Copy + Zeroable>(
         mut self,
         convert: impl Fn(f32) -> T,
@@ -299,7 +299,7 @@ impl RowConverter<'_> {
         Ok(pixels)
     }
 
-    /// Makes the colours and the opacity of a row, from 0 to 1.
+    /// Computes the colours and the opacity of a row, from 0 to 1.
     fn convert(&mut self, y: usize) {
         let frame = self.frame;
         let width = frame.size.width as usize;
@@ -339,7 +339,7 @@ impl RowConverter<'_> {
     }
 }
 
-/// Lays planes side by side, pixel by pixel.
+/// Interleaves planes.
 #[inline(always)]
 fn interleave<T: Copy, const N: usize>(
     planes: [&Vec<f32>; N],
@@ -355,8 +355,8 @@ fn interleave<T: Copy, const N: usize>(
     }
 }
 
-/// A row of chroma at the width of luma. Samples of half-size planes stand between two luma samples: three parts of the nearer
-/// and one of the farther, on each axis.
+/// A row of chroma at the width of luma. A sample of subsampled chroma lies between two luma samples, so each of these takes three quarters
+/// of the nearer and one quarter of the farther chroma sample, on each axis.
 fn interpolate(
     plane: &[u16],
     frame: &YuvFrame,
@@ -382,7 +382,7 @@ fn interpolate(
         into.extend_from_slice(blended);
         return;
     }
-    // The last one stands for a neighbour that is missing.
+    // The last sample is repeated for the missing neighbour.
     let last = blended[width - 1];
     blended.push(last);
     into.resize(2 * width, 0.0);
@@ -400,7 +400,7 @@ fn interpolate(
     into.truncate(frame.size.width as usize);
 }
 
-/// The chroma sample on the other side of a luma sample, or the last one at the edge.
+/// The chroma row on the other side of a luma row; at the edge the last one.
 fn neighbour(luma: usize, length: usize) -> usize {
     let near = luma / 2;
     if luma.is_multiple_of(2) {

@@ -1,4 +1,4 @@
-//! Frames to an animation, one at a time: memory holds a few canvases and the file so far, however many frames there are.
+//! Encodes an animation frame by frame: memory holds a few canvases and the output so far, however many frames there are.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::codecs::encode::failed;
 use crate::codecs::encode::gif;
 use crate::pixels::Size;
 
-/// Writes an animation. One frame is as good as many.
+/// Encodes an animation of one or more frames.
 pub(crate) struct AnimationEncoder {
     size: Size,
     is_empty: bool,
@@ -62,7 +62,7 @@ impl AnimationEncoder {
         }
     }
 
-    /// The file.
+    /// Returns the encoded file.
     pub fn finish(self) -> Result<Vec<u8>, TransformError> {
         if self.is_empty {
             return Err(failed("an animation without frames"));

@@ -1,5 +1,5 @@
-//! What an SVG is made of once every reference stands for what it refers to, before anything expands it: elements, their depth, and
-//! everything else that multiplies on the way to a drawing. All of it is estimated from above.
+//! Counts what an SVG consists of after all references are replaced by their targets, before anything expands them: elements, their depth,
+//! and everything else that multiplies. Every count is an upper bound.
 
 use std::collections::HashMap;
 
@@ -15,34 +15,34 @@ use crate::codecs::svg::properties::hrefs;
 
 /// The namespace of SVG.
 const SVG: &str = "http://www.w3.org/2000/svg";
-/// Elements after every reference stands for what it refers to; long paths and texts count as several. Each takes about a kibibyte;
-/// the largest maps have a tenth.
+/// Elements after all references are replaced by their targets; long paths and texts count as several. Each takes about a kibibyte. The
+/// largest maps have a tenth of this.
 pub(crate) const ELEMENTS: u64 = 100_000;
-/// Elements within elements, a reference counted as what it refers to. Editors nest a dozen.
+/// Nesting depth, with references replaced by their targets. Editors nest a dozen.
 pub(crate) const DEPTH: u32 = 256;
-/// Bytes of attributes and declarations that cost as much as an element: they are copied for each.
+/// Bytes of attributes and declarations that cost as much as an element, because they are copied for each.
 const ELEMENT_BYTES: u64 = 1024;
-/// Bytes of attributes and declarations of one element that are read again for each element inside, because they are inherited.
+/// Bytes of attributes and declarations of one element that are processed again for each descendant, because they are inherited.
 const INHERITED_BYTES: u64 = 4096;
-/// Steps of trying rules that cost as much as an element.
+/// Selector matching steps that cost as much as an element.
 const ELEMENT_STEPS: u64 = 2000;
-/// Bytes that are gone through for the declarations of an element, as `parsing` counts them, that cost as much as an element.
+/// Bytes that are scanned to parse the declarations of an element (see `parsing`) that cost as much as an element.
 pub(crate) const ELEMENT_PARSING: u64 = 16_384;
 /// Points of a path that count as an element.
 const POINTS: u64 = 32;
-/// Stops of a gradient that cost as much as an element, each time that they are copied for a shape.
+/// Gradient stops that cost as much as an element, each time that they are copied for a shape.
 const STOPS: u64 = 16;
-/// What each piece of text takes for each byte of the line that it is in, in such parts of what an element takes: the whole line is shaped for it.
+/// Each piece of text shapes its whole line: pieces times bytes of the line that cost as much as an element.
 const SHAPED: u64 = 80;
-/// What each byte of a line of text takes for each other one.
+/// Laying out a line takes quadratic time: the square of its bytes that costs as much as an element.
 const LAID_OUT: u64 = 100_000;
-/// References times nodes where something refers to itself: all is searched again after each such reference.
+/// Limit for references times nodes if something refers to itself: the whole document is searched again after each such reference.
 const SEARCHED: u64 = 16_000_000;
 
 /// Attributes of one element: the parser compares each with all before it. Editors write some dozens.
 const ATTRIBUTES: usize = 256;
 
-/// Counts what may be attributes in each tag, before the document is parsed: an equals sign before a quote.
+/// Checks the number of attributes in each tag before the document is parsed, by counting equals signs before quotes.
 pub(crate) fn check_attributes(text: &str) -> Result<(), TransformError> {
     let is_too_much = |tag: &str| {
         let values = tag.split('=').skip(1);
@@ -55,7 +55,7 @@ pub(crate) fn check_attributes(text: &str) -> Result<(), TransformError> {
     Ok(())
 }
 
-/// Counts elements and their depth as they are after everything that is referred to takes the place of its reference.
+/// Checks the number and depth of the elements after all references are replaced by their targets.
 pub(crate) fn check_elements(
     document: &Document<'_>,
     properties: &DocumentProperties<'_, '_>,
@@ -91,17 +91,17 @@ struct ElementCounter<'p, 'a, 'b> {
     text: u64,
     /// References to elements so far.
     references: u64,
-    /// Whether something refers to what it is in, at whatever distance.
+    /// Whether an element contains a reference to itself, directly or not.
     is_circular: bool,
-    /// What was counted, so that a use of uses is counted once; nothing while it is being counted.
+    /// The finished counts, so that each element is counted once; `None` while an element is being counted.
     known: HashMap<NodeId, Option<ElementCount>>,
 }
 
-/// What an element becomes.
+/// The size of an element after its references are replaced.
 #[derive(Clone, Copy, Default)]
 struct ElementCount {
     elements: u64,
-    /// Those of them that inherit from it.
+    /// How many of them inherit from it.
     heirs: u64,
     depth: u32,
 }
@@ -112,7 +112,7 @@ impl ElementCount {
         self.depth = self.depth.max(depth);
     }
 
-    /// With what takes the place of a part of it.
+    /// Adds what replaces a part of it.
     fn add_heir(&mut self, below: ElementCount) {
         self.add(below.elements, below.depth);
         self.heirs = self.heirs.saturating_add(below.heirs);
@@ -126,7 +126,7 @@ impl<'a, 'b> ElementCounter<'_, 'a, 'b> {
         }
         match self.known.get(&node.id()) {
             Some(Some(known)) => return Ok(*known),
-            // It refers to itself, which draws nothing.
+            // The element contains itself, which draws nothing.
             Some(None) => {
                 self.is_circular = true;
                 return Ok(ElementCount::default());
@@ -150,20 +150,20 @@ impl<'a, 'b> ElementCounter<'_, 'a, 'b> {
             counted.add(lines(node, self.text), 0);
         }
         if node.has_tag_name((SVG, "tref")) {
-            // Its target is searched for among all.
+            // The target is searched among all nodes.
             counted.add(self.nodes / 100, 0);
         }
         for child in node.children().filter(Node::is_element) {
             counted.add_heir(self.count(child, above + 1)?);
         }
-        // Where a link leads is not drawn.
+        // The target of a link is not drawn.
         if !node.has_tag_name((SVG, "a")) {
             for name in hrefs(node) {
                 let below = self.dearest(name, 1, above)?;
                 counted.add_heir(below);
             }
         }
-        // One is at every point, which takes two bytes at least, in it and in all that inherits from it.
+        // A marker is drawn at every point. A point takes two bytes at least, in the element and in all that inherit from it.
         let markers = 1 + points / 2 + counted.heirs.saturating_sub(drawn).saturating_mul(POINTS);
         self.count_properties(node, &mut counted, markers, above)?;
         counted.elements = counted
@@ -177,7 +177,7 @@ impl<'a, 'b> ElementCounter<'_, 'a, 'b> {
         Ok(counted)
     }
 
-    /// Adds what an element is painted with, its markers, and what it is clipped, masked and filtered by.
+    /// Adds the paints and markers of an element, and its clip paths, masks and filters.
     fn count_properties(
         &mut self,
         node: Node<'a, 'b>,
@@ -187,7 +187,7 @@ impl<'a, 'b> ElementCounter<'_, 'a, 'b> {
     ) -> Result<(), TransformError> {
         let mut owns = vec![self.properties.own(node)];
         if self.properties.is_drawn_elsewhere(node) {
-            // All of it inherits from where it is written as well.
+            // The element also inherits from its ancestors in the document.
             let around = node.ancestors().skip(1);
             owns.extend(around.map(|above| self.properties.own(above)));
         }
@@ -224,7 +224,7 @@ impl<'a, 'b> ElementCounter<'_, 'a, 'b> {
         Ok(())
     }
 
-    /// The most that what has a name can be, so many times: which of several is meant depends on the reference.
+    /// The largest element with this `id`, repeated `times` times: of several with one `id`, the reference decides which is used.
     fn dearest(
         &mut self,
         name: &str,
@@ -260,14 +260,14 @@ pub(crate) fn too_many() -> TransformError {
     broken("too many elements, or too deeply nested ones")
 }
 
-/// Bytes of a node that is text.
+/// The length of a text node in bytes.
 fn characters(node: Node<'_, '_>) -> u64 {
     let text = node.text().filter(|_| node.is_text());
     text.map_or(0, |text| text.len() as u64)
 }
 
-/// What laying out the lines of a text takes. A line goes on until an element has a place of its own. `longest` is what a reference to
-/// text brings at most.
+/// The cost of laying out the lines of a text. A line ends at an element with its own position. `longest` is the largest text that a
+/// reference may insert.
 fn lines(text: Node<'_, '_>, longest: u64) -> u64 {
     let (mut elements, mut pieces, mut bytes) = (0_u64, 0_u64, 0_u64);
     let line = |pieces: u64, bytes: u64| {

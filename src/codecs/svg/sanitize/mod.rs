@@ -1,13 +1,13 @@
-//! An SVG without what could do more than be looked at: what was read is written again, character for character, but for what acts.
+//! The SVG sanitizer: it parses the document and writes it again without anything active.
 //!
-//! Nothing is copied that is not known: elements and attributes by the names of `vocabulary`, in the namespace that their prefix stands
-//! for; references to the document itself and embedded pictures, by `reference`; style sheets token by token, by `style`. All texts are
-//! taken out of their markup and escaped anew, so that the result is markup of our own making, whatever the source was, also to a parser
-//! of HTML. White space stays: between elements of text it is drawn.
+//! Only what is known is written: elements and attributes by the lists in `vocabulary`, in the namespace of their prefix; references to the
+//! document itself and embedded pictures, by `reference`; style sheets token by token, by `style`. All text is unescaped and escaped again,
+//! so the result is markup of our own making, whatever the source was, also for an HTML parser. White space is kept, because it is drawn
+//! between elements of text.
 //!
-//! Not by `svg-hush`, with whose lists this began: it indents, so that words fall apart, drops `xml:space`, most local references and
-//! the names of what is animated, and takes a prefix away but not its declaration, which leaves no picture at all. It has no setting for
-//! any of it, and writing XML from events is what is left when these are mended.
+//! This began with the lists of `svg-hush`, which is not used itself: it indents, so that words fall apart; it removes `xml:space`, most
+//! local references and the names of animated attributes; and it removes a prefix but not its declaration, which leaves no picture. It has
+//! no settings for these.
 
 mod reference;
 mod style;
@@ -31,22 +31,21 @@ use self::vocabulary::AttributeKind;
 use self::vocabulary::Element;
 use self::vocabulary::ElementContent;
 
-/// The namespaces that are known: all others are as good as one.
+/// The known namespaces: all others are treated alike.
 pub(crate) const SVG: &str = "http://www.w3.org/2000/svg";
 const XLINK: &str = "http://www.w3.org/1999/xlink";
 const XML: &str = "http://www.w3.org/XML/1998/namespace";
 
-/// Elements within elements. Editors nest a dozen, and browsers give up at a few thousand.
+/// Nesting depth. Editors nest a dozen, and browsers give up at a few thousand.
 const DEPTH: usize = 512;
-/// Attributes of one element. Each is compared with all, because two of one name are no XML.
+/// Attributes of one element. Each is compared with all others, because a repeated name is invalid XML.
 const ATTRIBUTES: usize = 200;
-/// Declarations of namespaces in force at one place, of which each name may be any. Editors declare a dozen.
+/// Namespace declarations in force at one place, which are searched for each name. Editors declare a dozen.
 const NAMESPACES: usize = 128;
 
-/// The root element of `text` and everything in it that may stay, in at most `limit` bytes. `text` begins with the root element.
+/// Sanitizes `text`, which begins with the root element. The result has at most `limit` bytes.
 ///
-/// # Errors
-/// `Decode` for what is no SVG to its last byte, is nested too deeply, or becomes too large.
+/// # Errors `Decode` for a document that is not valid to its last byte, is nested too deeply, or becomes too large.
 pub(crate) fn sanitize(text: &str, limit: usize) -> Result<String, TransformError> {
     let mut reader = Reader::from_str(text);
     let mut writer = SvgWriter::new(limit);
@@ -68,7 +67,7 @@ pub(crate) fn sanitize(text: &str, limit: usize) -> Result<String, TransformErro
     }
 }
 
-/// What a name belongs to.
+/// The namespace of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Namespace {
     None,
@@ -90,27 +89,27 @@ impl Namespace {
     }
 }
 
-/// An element that is being written.
+/// An element whose end is not written yet.
 struct OpenElement {
     element: &'static Element,
-    /// Declarations in force around it.
+    /// The number of namespace declarations in force around it.
     declared: usize,
 }
 
-/// The document that is written.
+/// Writes the sanitized document.
 struct SvgWriter {
     text: String,
     limit: usize,
-    /// Prefixes and what they stand for, the innermost last.
+    /// Prefixes and their namespaces, the innermost last.
     declared: Vec<(Vec<u8>, Namespace)>,
     open: Vec<OpenElement>,
-    /// How deep in an element that is left out: nothing in there is looked at.
+    /// The depth inside a removed element: nothing in there is examined.
     left_out: usize,
-    /// The text of a style element so far.
+    /// The text of the current style element so far.
     sheet: String,
-    /// Where in the text the root declares its namespaces.
+    /// The position at which the root declares its namespaces.
     root: Option<usize>,
-    /// Whether a name of XLink was written.
+    /// Whether an XLink attribute was written.
     linked: bool,
 }
 
@@ -147,7 +146,7 @@ impl SvgWriter {
         {
             return Err(broken("its root is no svg element, or it has two"));
         }
-        // Text alone means something in these; what is within is a way to confuse parsers of HTML.
+        // These elements contain only text; elements inside them are a way to confuse HTML parsers.
         let within_text = self
             .open
             .last()
@@ -184,7 +183,7 @@ impl SvgWriter {
             self.left_out -= 1;
             return Ok(());
         }
-        // The reader has compared their names.
+        // The reader has already compared the names of start and end tags.
         let Some(open) = self.open.pop() else {
             return Err(broken("an element ends that did not begin"));
         };
@@ -229,7 +228,7 @@ impl SvgWriter {
         Ok(self.text)
     }
 
-    /// Notes the namespaces that a tag declares, and that its attributes are well-formed.
+    /// Records the namespaces that a tag declares, and checks that its attributes are well-formed.
     fn declare(&mut self, tag: &BytesStart<'_>) -> Result<(), TransformError> {
         for (index, attribute) in tag.attributes().enumerate() {
             let attribute = well_formed(attribute)?;
@@ -245,9 +244,9 @@ impl SvgWriter {
                 return Err(broken("too many namespaces"));
             }
             let name = match Namespace::of(&value(&attribute)?) {
-                // No XML: as if it were another, because names without a prefix must stay different.
+                // This is invalid XML. It is treated as another namespace, because names without a prefix must stay distinct.
                 Namespace::None if !prefix.is_empty() => Namespace::Other,
-                // Nor is this, but for its own prefix, and what is written twice is none either.
+                // This is invalid too, except for the prefix `xml`; so is a prefix that is declared twice.
                 Namespace::Xml => Namespace::Other,
                 name => name,
             };
@@ -268,7 +267,7 @@ impl SvgWriter {
         }
     }
 
-    /// Whether an element is no animation, or one of what may be animated: not of references, styles and handlers.
+    /// Whether an element is not an animation, or animates an attribute that may be animated: no reference, style or event handler.
     fn animates_what_may_change(
         &self,
         element: &Element,
@@ -293,7 +292,7 @@ impl SvgWriter {
         element: &Element,
         tag: &BytesStart<'_>,
     ) -> Result<(), TransformError> {
-        // Where there are both, the one without a namespace counts (SVG 2, section 16.1.3).
+        // If there are both, the one without a namespace counts (SVG 2, section 16.1.3).
         let referred = tag.try_get_attribute("href").ok().flatten().is_some();
         let mut linked = false;
         for attribute in tag.attributes().with_checks(false).flatten() {
@@ -335,7 +334,7 @@ impl SvgWriter {
         Ok(())
     }
 
-    /// An attribute of SVG, with as much of its value as may stay.
+    /// Writes an SVG attribute with as much of its value as is allowed.
     fn known(
         &mut self,
         name: &str,
@@ -349,7 +348,7 @@ impl SvgWriter {
                 let clean = style::filter(value, self.limit).ok_or_else(too_large)?;
                 self.attribute(name, &clean)
             }
-            // Nothing that may be animated has a scheme in it.
+            // No animated value contains a URL scheme.
             AttributeKind::Animation if value.contains(':') => Ok(()),
             AttributeKind::Animation => {
                 let clean = style::filter(value, self.limit).ok_or_else(too_large)?;
@@ -366,7 +365,7 @@ impl SvgWriter {
         self.write("\"")
     }
 
-    /// Text as it is written between tags, or in an attribute.
+    /// Writes text, escaped for an attribute or for content.
     fn escape(&mut self, text: &str, attribute: bool) -> Result<(), TransformError> {
         let mut from = 0;
         for (at, byte) in text.bytes().enumerate() {
@@ -380,7 +379,7 @@ impl SvgWriter {
                 b'\n' if attribute => "&#10;",
                 b'\t' | b'\n' => continue,
                 0..0x20 => return Err(broken("characters that no XML may hold")),
-                // The last two of the plane, U+FFFE and U+FFFF.
+                // U+FFFE and U+FFFF.
                 0xEF if text.as_bytes()[at..].starts_with(b"\xEF\xBF\xBE")
                     || text.as_bytes()[at..].starts_with(b"\xEF\xBF\xBF") =>
                 {
@@ -404,7 +403,7 @@ impl SvgWriter {
     }
 }
 
-/// Prefix and local part of a name; one with more colons than one is none that is known.
+/// Prefix and local part of a name; a name with several colons matches nothing known.
 fn split(name: &[u8]) -> (&[u8], &[u8]) {
     match name.iter().position(|byte| *byte == b':') {
         Some(at) => (&name[..at], &name[at + 1..]),
@@ -412,7 +411,7 @@ fn split(name: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The value that a parser makes of an attribute: references resolved, line ends and tabs as spaces.
+/// The value of an attribute as a parser reads it: references resolved, line ends and tabs as spaces.
 fn value<'a>(attribute: &Attribute<'a>) -> Result<Cow<'a, str>, TransformError> {
     well_formed(attribute.normalized_value(XmlVersion::Explicit1_0))
 }

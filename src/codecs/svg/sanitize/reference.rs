@@ -1,4 +1,4 @@
-//! What a drawing may refer to: parts of itself, and pictures and fonts that are in it.
+//! The allowed references: to parts of the drawing itself, and to embedded pictures and fonts.
 
 use data_url::DataUrl;
 use data_url::mime::Mime;
@@ -6,16 +6,16 @@ use data_url::mime::Mime;
 use crate::codecs::sniff::SourceFormat;
 use crate::codecs::sniff::sniff;
 
-/// Bytes that tell what a file is.
+/// Bytes that identify a file format.
 const MAGIC: usize = 64;
 
-/// A reference to a part of the document itself.
+/// The URL, if it is a data URL with an allowed type, and the bytes have that type.
 pub(crate) fn local(url: &str) -> Option<&str> {
     let url = trimmed(url);
     url.starts_with('#').then_some(url)
 }
 
-/// A picture of pixels in a data URL. Anything else in one might be a document.
+/// The URL, if it is a data URL with a raster picture. Any other data could be a document.
 pub(crate) fn picture(url: &str) -> Option<&str> {
     let is_picture = |mime: &Mime| {
         mime.type_ == "image"
@@ -24,7 +24,7 @@ pub(crate) fn picture(url: &str) -> Option<&str> {
                 "png" | "jpeg" | "jpg" | "gif" | "webp" | "avif"
             )
     };
-    // Browsers look at the bytes, so a JPEG that is called a PNG is one.
+    // Browsers look at the bytes, so a JPEG with the type of a PNG is accepted.
     embedded(url, is_picture, |magic| {
         matches!(
             sniff(magic),
@@ -39,7 +39,7 @@ pub(crate) fn picture(url: &str) -> Option<&str> {
     })
 }
 
-/// A font in a data URL, as editors embed them; browsers check fonts before they use them.
+/// The URL, if it is a data URL with a font, as editors embed them. Browsers check fonts before they use them.
 pub(crate) fn font(url: &str) -> Option<&str> {
     let is_font = |mime: &Mime| match mime.type_.as_str() {
         "font" => true,
@@ -69,7 +69,7 @@ fn embedded(
         return None;
     }
     let mut magic = Vec::with_capacity(2 * MAGIC);
-    // An error ends it as soon as there is enough, and what is cut or damaged is not drawn.
+    // The error ends decoding when there are enough bytes. Truncated or damaged data is not drawn.
     let _ = data.decode(|bytes| {
         magic.extend_from_slice(&bytes[..bytes.len().min(MAGIC)]);
         if magic.len() < MAGIC { Ok(()) } else { Err(()) }
@@ -77,7 +77,7 @@ fn embedded(
     bytes_are(&magic).then_some(url)
 }
 
-/// As URLs are trimmed before they are read.
+/// Trims a URL as browsers do.
 fn trimmed(url: &str) -> &str {
     url.trim_matches(|c: char| c <= ' ')
 }

@@ -1,5 +1,5 @@
-//! The names that are known. These are the elements and attributes of SVG 1.1 and 2 and of the editors that went beyond them, but for
-//! those that act. What is not here is left out.
+//! The known names: the elements and attributes of SVG 1.1 and 2 and of the editors that extended them, without the active ones. All other
+//! names are removed.
 
 use std::collections::HashMap;
 use std::str::from_utf8;
@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use crate::codecs::svg::sanitize::reference;
 
-/// What is in an element.
+/// The content of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ElementContent {
     Elements,
@@ -15,7 +15,7 @@ pub(crate) enum ElementContent {
     Style,
 }
 
-/// What the `href` of an element may refer to.
+/// The allowed targets of the `href` of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HrefTarget {
     Nothing,
@@ -24,16 +24,16 @@ enum HrefTarget {
     Either,
 }
 
-/// What an attribute holds.
+/// The kind of value that an attribute has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AttributeKind {
-    /// Text, numbers, keywords: nothing that is looked up.
+    /// Text, numbers and keywords, which refer to nothing.
     Plain,
-    /// Declarations or a value of CSS.
+    /// CSS declarations, or a CSS value.
     Style,
-    /// The name of an attribute that is animated.
+    /// The name of an attribute to animate.
     Animated,
-    /// A value that an animation gives to an attribute.
+    /// A value of an animation.
     Animation,
 }
 
@@ -53,18 +53,18 @@ impl Element {
         self.name == "set" || self.name.starts_with("animate")
     }
 
-    /// Whether an attribute that is known means something here.
+    /// Whether a known attribute is allowed in this element.
     pub fn may_have(&self, (name, meaning): (&str, AttributeKind)) -> bool {
         match meaning {
-            // Judged where an animation begins.
+            // This was checked at the start of the animation.
             AttributeKind::Animated => self.is_animation(),
-            // At a `font` with a colour a parser of HTML leaves SVG.
+            // An HTML parser leaves SVG at a `font` element with a colour.
             AttributeKind::Style => !(self.name == "font" && name == "color"),
             AttributeKind::Plain | AttributeKind::Animation => true,
         }
     }
 
-    /// As much of a reference as this element may have.
+    /// The reference, if this element may have it.
     pub fn reference<'a>(&self, url: &'a str) -> Option<&'a str> {
         match self.target {
             HrefTarget::Nothing => None,
@@ -75,8 +75,8 @@ impl Element {
     }
 }
 
-/// Elements that draw, or say how, and refer to nothing. A link is among them, because what is in it is drawn; where it leads is not kept.
-/// Not: `script` and `handler`; `foreignObject` and what plays, which are documents of other kinds; `cursor` and `font-face-uri`, which
+/// Elements that draw, or describe how to draw, and refer to nothing. Links are included, because their content is drawn; their target is
+/// removed. Not: `script` and `handler`; `foreignObject` and media, which are other kinds of documents; `cursor` and `font-face-uri`, which
 /// are other files; `discard`, which removes elements; `metadata`, which draws nothing.
 const ELEMENTS: &str = "
     a altGlyphDef altGlyphItem circle clipPath color-profile defs ellipse feBlend feColorMatrix feComponentTransfer feComposite
@@ -87,7 +87,7 @@ const ELEMENTS: &str = "
     symbol text tspan view vkern
 ";
 
-/// Elements that may refer to others of the same document. `mPath` is how some write it.
+/// Elements that may refer to others in the same document. Some writers spell `mpath` as `mPath`.
 const REFERRING: &str = "
     altGlyph animate animateColor animateMotion animateTransform filter flowTref glyphRef hatch linearGradient mesh meshgradient mPath
     mpath pattern radialGradient set textPath tref use
@@ -110,7 +110,7 @@ const PLAIN: &str = "
     viewBox viewTarget widths x-height x1 x2 xChannelSelector y1 y2 yChannelSelector z zoomAndPan
 ";
 
-/// Attributes that browsers read as CSS, in which `url()` may be anywhere.
+/// Attributes that browsers parse as CSS, which may contain `url()`.
 const STYLE: &str = "
     alignment-baseline backdrop-filter background-color baseline-shift baseline-source blend buffered-rendering clip clip-path clip-rule
     color color-interpolation color-interpolation-filters color-profile color-rendering color-scheme cursor cx cy direction display
@@ -185,7 +185,7 @@ pub(crate) fn element(name: &[u8]) -> Option<&'static Element> {
 pub(crate) fn attribute(name: &[u8]) -> Option<(&str, AttributeKind)> {
     let name = from_utf8(name).ok()?;
     let noted = || {
-        // For style sheets to choose by, and for readers of screens.
+        // For selectors in style sheets, and for screen readers.
         let rest = name
             .strip_prefix("data-")
             .or_else(|| name.strip_prefix("aria-"))?;
@@ -196,7 +196,7 @@ pub(crate) fn attribute(name: &[u8]) -> Option<(&str, AttributeKind)> {
     Some((name, meaning))
 }
 
-/// Whether an attribute of this name may be animated: no reference, which could become a script, no handler, and no style.
+/// Whether an attribute may be animated: no reference (which could become a script), no event handler, and no style.
 pub(crate) fn may_be_animated(name: &str) -> bool {
     name != "style"
         && matches!(

@@ -1,16 +1,16 @@
-//! The bits of a scan, without the zeros that are stuffed behind bytes of 255 (ITU-T T.81, section F.1.2.3).
+//! Reads the bits of a scan, without the zero bytes that are stuffed after bytes of 255 (ITU-T T.81, section F.1.2.3).
 
-/// Reads bits up to the next marker. Beyond it come zeros, which are counted.
+/// Reads bits up to the next marker. After that it returns zeros, and counts them.
 #[derive(Clone, Copy)]
 pub(crate) struct ScanReader<'a> {
     data: &'a [u8],
-    /// The next byte that is not in the buffer.
+    /// Offset of the next byte that is not in the buffer.
     at: usize,
-    /// The next bits, from the highest on. Below those that count stand zeros, or the bits that come next.
+    /// The next bits, starting with the highest. Below the `count` valid bits are zeros, or the bits that follow in the data.
     buffer: u64,
-    /// Bits in the buffer that count.
+    /// Valid bits in the buffer.
     count: u32,
-    /// The last ones of them that are not in the data.
+    /// How many of them, at the end, are not from the data.
     missing: u32,
 }
 
@@ -25,7 +25,7 @@ impl<'a> ScanReader<'a> {
         }
     }
 
-    /// Sees to it that there are 32 bits or more: a code of 16 and its number.
+    /// Makes sure that the buffer has at least 32 bits: a code of 16 and its value.
     #[inline(always)]
     pub fn refill(&mut self) {
         if self.count < 32 {
@@ -33,17 +33,18 @@ impl<'a> ScanReader<'a> {
         }
     }
 
-    /// Bits that there are when it was filled.
+    /// Bits in the buffer after `fill`.
     pub const FILLED: u32 = 56;
 
-    /// Sees to it that there are `FILLED` bits or more.
+    /// Makes sure that the buffer has at least `FILLED` bits.
     #[inline(always)]
     pub fn fill(&mut self) {
         let rest = self.data.get(self.at..);
         if let Some(next) = rest.and_then(<[u8]>::first_chunk) {
             let next = u64::from_be_bytes(*next);
             if !has_255(next) {
-                // All bytes that fit wholly; what is left of the next one may stand below them, as it will be the same.
+                // All bytes that fit completely. Bits of the next byte may stand below them, because the same bits will be written there
+                // later.
                 let bytes = (63 - self.count) / 8;
                 self.buffer |= next >> self.count;
                 self.at += bytes as usize;
@@ -67,7 +68,7 @@ impl<'a> ScanReader<'a> {
                     self.at += 1;
                     byte
                 }
-                // A marker, or the end of everything.
+                // A marker, or the end of the data.
                 _ => {
                     self.missing += 8;
                     0
@@ -78,31 +79,31 @@ impl<'a> ScanReader<'a> {
         }
     }
 
-    /// The next `count` bits, 1 to 32 of them, which stay where they are.
+    /// The next `count` bits, from 1 to 32, without consuming them.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "at most 32 bits are left")]
     pub fn peek(&self, count: u32) -> u32 {
         (self.buffer >> (64 - count)) as u32
     }
 
-    /// Leaves the next `count` bits behind. More than were refilled would be a mistake of the caller's.
+    /// Consumes the next `count` bits. The caller must not consume more than were refilled.
     #[inline(always)]
     pub fn skip(&mut self, count: u32) {
         self.buffer <<= count;
         self.count = self.count.wrapping_sub(count);
     }
 
-    /// Whether more bits were read than there are.
+    /// Whether more bits were consumed than the data has.
     pub fn is_overdrawn(&self) -> bool {
         self.missing > self.count
     }
 
-    /// Whether the data, or what there is of it before a marker, is all in the buffer. What is read there may be cut.
+    /// Whether all data up to the end or the next marker is in the buffer, so that what is read may be truncated.
     pub fn is_at_end(&self) -> bool {
         self.missing > 0 || self.data.len() - self.at.min(self.data.len()) < 2
     }
 
-    /// Goes on behind the restart marker of a number from 0 to 7, if less than a byte is left before it.
+    /// Continues after the restart marker with a number from 0 to 7. Returns false if the marker does not follow within less than a byte.
     pub fn restart(&mut self, number: u8) -> bool {
         let is_at_end = !self.is_overdrawn() && self.count - self.missing < 8;
         match self.data.get(self.at..) {
@@ -115,13 +116,13 @@ impl<'a> ScanReader<'a> {
     }
 }
 
-/// Whether one of eight bytes is 255, which is stuffing or a marker.
+/// Whether one of eight bytes is 255, which means stuffing or a marker.
 #[inline(always)]
 fn has_255(bytes: u64) -> bool {
     const LOWEST: u64 = 0x0101_0101_0101_0101;
     const HIGHEST: u64 = 0x8080_8080_8080_8080;
     let inverted = !bytes;
-    // A byte of zero borrows, and was below 128.
+    // The subtraction borrows only for a byte of zero, which was below 128.
     inverted.wrapping_sub(LOWEST) & bytes & HIGHEST != 0
 }
 

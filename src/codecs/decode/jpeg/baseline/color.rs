@@ -1,12 +1,12 @@
-//! Components to pixels: chroma spread to where luma is, and YCbCr to RGB.
+//! Converts components to pixels: chroma upsampling, and YCbCr to RGB.
 
 use crate::codecs::decode::jpeg::baseline::component::Component;
 use crate::pixels::simd::Simd;
 
-/// What stands for 0 in samples that may be negative, of 255.
+/// The offset of samples, which are signed before the level shift.
 const LEVEL: f32 = 128.0;
 
-/// Samples of grey.
+/// Converts a row of luma to grey samples.
 #[inline(always)]
 pub(crate) fn to_gray(luma: &[f32], into: &mut [f32]) {
     for (into, &luma) in into.iter_mut().zip(luma) {
@@ -14,7 +14,7 @@ pub(crate) fn to_gray(luma: &[f32], into: &mut [f32]) {
     }
 }
 
-/// Pixels of red, green and blue: JFIF, section 7.
+/// Converts a row of YCbCr to RGB pixels (JFIF, section 7).
 #[inline(always)]
 pub(crate) fn to_rgb<M: Simd>(luma: &[f32], cb: &[f32], cr: &[f32], into: &mut [f32]) {
     let chroma = cb.iter().zip(cr);
@@ -30,30 +30,30 @@ pub(crate) fn to_rgb<M: Simd>(luma: &[f32], cb: &[f32], cr: &[f32], into: &mut [
     }
 }
 
-/// To the nearest of 0 to 255, as a part of 255: pixels are the same whether they are kept in between or not. Adding 2^23 leaves nothing
-/// behind the point.
+/// Rounds to a whole number from 0 to 255 and returns it as a part of 255, so that pixels are the same whether they are stored in 8 bits in
+/// between or not. Adding 2^23 removes the fraction.
 #[inline(always)]
 fn whole(value: f32) -> f32 {
     const NO_FRACTION: f32 = 8_388_608.0;
     (value.clamp(0.0, 255.0) + NO_FRACTION - NO_FRACTION) * (1.0 / 255.0)
 }
 
-/// How chroma lies under luma.
+/// Upsamples chroma to the size of luma.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChromaUpsampler {
-    /// Whether a sample stands for two.
+    /// Whether one chroma sample covers two luma samples, on each axis.
     pub across: bool,
     pub down: bool,
 }
 
 impl ChromaUpsampler {
-    /// The last row of chroma that a row of luma takes.
+    /// The last row of chroma that a row of luma needs.
     pub fn last_row(self, y: usize) -> usize {
         if self.down { y.div_ceil(2) } else { y }
     }
 
-    /// The chroma of a row of luma. Where a sample stands for two, each of these takes three quarters of it and one of the neighbour that
-    /// it is nearer to, as libjpeg does it.
+    /// The upsampled chroma of a row of luma. If one sample covers two, each of the two is three quarters of that sample and one quarter of
+    /// the nearer neighbour, as in libjpeg ("fancy upsampling").
     #[inline(always)]
     pub fn row<'a, M: Simd>(
         self,
@@ -75,7 +75,7 @@ impl ChromaUpsampler {
         if !self.across && !self.down {
             return near;
         }
-        // With a neighbour on either side of the row.
+        // One more sample on each side of the row.
         blended.clear();
         blended.resize(near.len() + 2, 0.0);
         let last = near.len() + 1;

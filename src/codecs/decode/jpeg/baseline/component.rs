@@ -1,4 +1,5 @@
-//! The samples of one component, a row of MCUs at a time, with the last row of the one before where chroma is spread over two rows.
+//! The samples of one component, one row of MCUs at a time. If chroma is upsampled vertically, the last row of the previous MCUs is kept as
+//! well.
 
 use crate::codecs::decode::jpeg::baseline::bits::ScanReader;
 use crate::codecs::decode::jpeg::baseline::frame::ComponentParameters;
@@ -12,7 +13,7 @@ use crate::pixels::buffer;
 use crate::pixels::simd::LANES;
 use crate::pixels::simd::Simd;
 
-/// Where in a block the coefficients belong in the order in which they are coded (figure A.6), row by row.
+/// The position in a block of each coefficient in coding order (zigzag, figure A.6).
 const ZIGZAG: [u8; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, //
     12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28, //
@@ -20,54 +21,54 @@ const ZIGZAG: [u8; 64] = [
     58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
-/// The mean of a block that is farther from grey than any, half as far again: the codes before it were not what they should be.
+/// Limit for the mean of a block: half as far again from grey as any real block. A mean beyond it shows that earlier codes were damaged.
 const MOST: f32 = 192.0;
 
 /// A component of a picture that is being decoded.
 pub(crate) struct Component {
-    /// Blocks of an MCU.
+    /// Blocks of one MCU.
     across: usize,
     down: usize,
     dc: HuffmanTable,
     ac: HuffmanTable,
-    /// Samples of a block.
+    /// Samples of a decoded block, on each axis.
     points: (usize, usize),
-    /// By what coefficients are multiplied, in the order in which they are coded.
+    /// Factors for the coefficients, in coding order.
     scales: [f32; 64],
-    /// The last coefficient in that order that makes a difference.
+    /// The last coefficient, in coding order, that affects the result.
     last: usize,
-    /// DC of the block before.
+    /// DC of the previous block.
     predicted: i32,
-    /// The blocks of eight MCUs, eight together.
+    /// The blocks of eight MCUs, transformed together.
     blocks: Vec<CoefficientBlocks>,
     samples: Vec<f32>,
-    /// Samples of a row, some of which lie beyond the picture.
+    /// Samples in a row, padding beyond the picture included.
     stride: usize,
-    /// Samples within the picture.
+    /// Samples inside the picture.
     pub width: usize,
     pub height: usize,
-    /// Rows from before the row of MCUs.
+    /// Rows kept from the previous row of MCUs.
     kept: usize,
-    /// The first row that is there.
+    /// Number of the first row in `samples`.
     first: usize,
 }
 
-/// How a component lies in its picture.
+/// The layout of a component in its picture.
 #[derive(Clone, Copy)]
 pub(crate) struct ComponentLayout {
-    /// MCUs of a row.
+    /// MCUs in a row.
     pub mcus: usize,
-    /// Samples of a block, at most 8 on each axis.
+    /// Samples of a decoded block on each axis, at most 8.
     pub points: (usize, usize),
     /// Samples within the picture.
     pub width: usize,
     pub height: usize,
-    /// Whether rows are looked back at.
+    /// Whether rows of the previous MCUs are needed.
     pub looks_back: bool,
 }
 
 impl Component {
-    /// A component before its first row; `None` where its tables are none, or there is no memory.
+    /// A component before its first row; `None` if its tables are invalid or memory is short.
     pub fn new(parameters: &ComponentParameters<'_>, place: ComponentLayout) -> Option<Component> {
         let ComponentParameters { across, down, .. } = *parameters;
         let dc = HuffmanTable::new(parameters.dc.0, parameters.dc.1)?;
@@ -106,7 +107,7 @@ impl Component {
         })
     }
 
-    /// Makes room for the row of MCUs that begins with a row of samples.
+    /// Moves on to the row of MCUs that begins with the sample row `row`.
     pub fn advance(&mut self, row: usize) {
         let first = row - self.kept.min(row);
         let kept = (first - self.first) * self.stride..(row - self.first) * self.stride;
@@ -119,18 +120,18 @@ impl Component {
         self.down * self.points.1
     }
 
-    /// A row of those that are there; the nearest where the picture has no such row.
+    /// A row of samples. Beyond the edges of the picture it is the nearest row.
     pub fn row(&self, y: usize) -> &[f32] {
         let at = y.min(self.height - 1).saturating_sub(self.first) * self.stride;
         &self.samples[at..at + self.width]
     }
 
-    /// After a restart marker nothing is predicted.
+    /// Resets the DC prediction, as a restart marker demands.
     pub fn restart(&mut self) {
         self.predicted = 0;
     }
 
-    /// Reads the blocks of an MCU, by its number among eight. Tells whether they are blocks.
+    /// Decodes the blocks of an MCU, whose number is among eight. Returns whether they are valid.
     #[inline(always)]
     pub fn read(&mut self, bits: &mut ScanReader<'_>, mcu: usize) -> bool {
         for y in 0..self.down {
@@ -143,7 +144,7 @@ impl Component {
         true
     }
 
-    /// Reads a block, by its row in its MCU and its place in that row of eight MCUs.
+    /// Decodes a block, given its row in the MCU and its position in that row of eight MCUs.
     #[inline(always)]
     fn read_block(&mut self, bits: &mut ScanReader<'_>, y: usize, place: usize) -> bool {
         let blocks = &mut self.blocks[y * self.across + place / LANES];
@@ -168,7 +169,7 @@ impl Component {
                     at += 1;
                     break;
                 }
-                // And the second symbol, or a zero at the next place.
+                // And the second symbol, or a zero at the next position.
                 bits.skip(entry.length_of_both());
                 set(blocks, lane, place, entry.value(), scales);
                 at = place + 1 + entry.second_zeros();
@@ -187,7 +188,7 @@ impl Component {
         is_code && (self.predicted as f32 * self.scales[0]).abs() <= MOST
     }
 
-    /// Turns the blocks of eight MCUs into samples. `first` is the first of these MCUs in its row.
+    /// Transforms the blocks of eight MCUs to samples. `first` is the first of these MCUs in its row.
     #[inline(always)]
     pub fn transform<M: Simd>(&mut self, first: usize, row: usize) {
         let top = row - self.first;
@@ -201,7 +202,7 @@ impl Component {
     }
 }
 
-/// Sets a coefficient of a block, by its place in the order in which they are coded.
+/// Sets a coefficient of a block, by its position in coding order.
 #[inline(always)]
 fn set(blocks: &mut CoefficientBlocks, lane: usize, at: usize, value: i32, scales: &[f32; 64]) {
     let place = usize::from(ZIGZAG[at % 64]) % 64;

@@ -1,7 +1,7 @@
-//! How much there is of a file that ends before its end: the rows of which something was read of every component.
+//! Finds how much of a truncated file is there: the rows for which data of every component was read.
 //!
-//! Where blocks come once, a row is there if all its blocks are. A progressive file has them all in its first scans, coarsely, and what comes
-//! later makes them finer; browsers show such a picture as a whole as soon as it can be seen, so a row is there if its first approximation is.
+//! In a baseline file a row is there if all its blocks are. A progressive file has all blocks in its first scans, coarsely, and later scans
+//! refine them. Browsers show such a picture as soon as it is visible at all, so a row is there if its first approximation is.
 
 use crate::codecs::decode::jpeg::baseline::bits::ScanReader;
 use crate::codecs::decode::jpeg::baseline::frame::MarkerSegments;
@@ -9,17 +9,17 @@ use crate::codecs::decode::jpeg::baseline::huffman::HuffmanTable;
 use crate::codecs::decode::jpeg::baseline::huffman::NO_CODE;
 use crate::codecs::metadata;
 
-/// What is there of a file that ends early.
+/// How much of a truncated file is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Coverage {
-    /// Rows of pixels that are there, and all.
+    /// Rows of pixels that are there, and all rows.
     pub rows: u32,
     pub of: u32,
-    /// Where the last byte is that says something: a segment that ends early does not.
+    /// The end of the useful data: an incomplete segment at the end is not useful.
     pub end: usize,
 }
 
-/// The coverage of a file; `None` where it does not end early, or is broken in another way too, as far as that can be told by its structure.
+/// The coverage of a file; `None` if it is not truncated, or is damaged in another way too, as far as its structure shows.
 pub(crate) fn coverage(source: &[u8]) -> Option<Coverage> {
     const START: &[u8] = &[0xFF, 0xD8];
     let mut walk = SegmentWalk::default();
@@ -37,7 +37,7 @@ pub(crate) fn coverage(source: &[u8]) -> Option<Coverage> {
                 rest = after;
                 continue;
             }
-            // The end, or another picture.
+            // The end, or the start of another picture.
             [0xFF, 0x00 | 0xD8 | 0xD9, ..] => return None,
             [0xFF, marker, after @ ..] => (*marker, after),
             _ => return None,
@@ -57,7 +57,7 @@ pub(crate) fn coverage(source: &[u8]) -> Option<Coverage> {
         match marker {
             0xC0..=0xC2 => walk.begin(marker, content)?,
             0xC4 => walk.segments.read_codes(content)?,
-            // Lossless, or by arithmetic.
+            // Lossless or arithmetic coding.
             0xC3 | 0xC5..=0xCF => return None,
             0xDD => walk.restart_interval = u16::from_be_bytes(content.try_into().ok()?).into(),
             0xDA => {
@@ -79,14 +79,14 @@ pub(crate) fn coverage(source: &[u8]) -> Option<Coverage> {
     }
 }
 
-/// What was read so far.
+/// State of the walk through the segments.
 #[derive(Default)]
 struct SegmentWalk<'a> {
     width: u32,
     height: u32,
     components: Vec<ComponentCoverage>,
     is_progressive: bool,
-    /// MCUs from one restart marker to the next; 0 where there are none.
+    /// MCUs between restart markers; 0 if there are none.
     restart_interval: u32,
     segments: MarkerSegments<'a>,
 }
@@ -94,18 +94,18 @@ struct SegmentWalk<'a> {
 #[derive(Clone, Copy)]
 struct ComponentCoverage {
     identifier: u8,
-    /// Blocks of an MCU.
+    /// Blocks of one MCU.
     across: u32,
     down: u32,
     /// Rows of pixels that are there.
     rows: u32,
 }
 
-/// What the head of a scan says.
+/// The header of a scan.
 struct ScanHeader {
-    /// The components in it, and which codes they have, for DC and for AC.
+    /// Its components, each with its DC and AC tables.
     parts: Vec<(usize, [usize; 2])>,
-    /// Whether blocks begin in it.
+    /// Whether it is the first scan of its blocks.
     is_first: bool,
 }
 
@@ -160,7 +160,7 @@ impl<'a> SegmentWalk<'a> {
         })
     }
 
-    /// Counts rows of the components of a scan.
+    /// Records the rows that a scan covers.
     fn cover(&mut self, scan: &ScanHeader, rows: u32) {
         if !scan.is_first {
             return;
@@ -173,7 +173,7 @@ impl<'a> SegmentWalk<'a> {
         }
     }
 
-    /// The rows of pixels of which a scan that ends early has all blocks; `None` where it has what are no codes.
+    /// The rows of pixels for which a truncated scan has all blocks; `None` if it has invalid codes.
     fn rows_of(&self, scan: &ScanHeader, data: &[u8]) -> Option<u32> {
         if !scan.is_first {
             return Some(0);
@@ -200,7 +200,7 @@ impl<'a> SegmentWalk<'a> {
             };
             parts.push((blocks, table(*self.segments.dc.get(dc)?)?, ac));
         }
-        // In a scan of one component, an MCU is a block.
+        // In a scan of one component, an MCU is one block.
         let (across, down, rows_of_mcu) = match &scan.parts[..] {
             &[(only, _)] => {
                 let part = self.components.get(only)?;
@@ -244,7 +244,7 @@ impl<'a> SegmentWalk<'a> {
         Some(height)
     }
 
-    /// What there is if nothing follows. Where blocks come once and all are there, something else is wrong.
+    /// The coverage if nothing follows. If a baseline file has all its blocks, it is damaged in another way.
     fn coverage(&self, end: usize) -> Option<Coverage> {
         let rows = self
             .components
@@ -259,7 +259,7 @@ impl<'a> SegmentWalk<'a> {
     }
 }
 
-/// Passes over a block, or over the beginning of one. Tells whether it is one.
+/// Skips a block, or the first part of a progressive one. Returns whether it is valid.
 fn pass_block(bits: &mut ScanReader<'_>, dc: &HuffmanTable, ac: Option<&HuffmanTable>) -> bool {
     if dc.read(bits).zeros == NO_CODE {
         return false;

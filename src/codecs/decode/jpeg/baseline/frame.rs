@@ -1,53 +1,53 @@
-//! What stands before the bits of a scan: the size of the picture, its components, and their tables (ITU-T T.81, annex B).
+//! Parses what precedes the bits of a scan: the size of the picture, its components, and their tables (ITU-T T.81, annex B).
 
 use crate::codecs::metadata;
 use crate::codecs::metadata::JpegSegment;
 use crate::pixels::Size;
 
-/// A picture of the common kind: samples of 8 bits, Huffman codes, all components in one scan, grey or YCbCr, with as many or twice as many
-/// samples of luma as of chroma on each axis.
+/// The header of a common picture: samples of 8 bits, Huffman coding, all components in one scan, grey or YCbCr, and one or two luma
+/// samples for each chroma sample on each axis.
 pub(crate) struct BaselineFrame<'a> {
     pub size: Size,
-    /// Luma, then Cb and Cr where it is not grey.
+    /// Luma, then Cb and Cr unless the picture is grey.
     pub components: Vec<ComponentParameters<'a>>,
-    /// MCUs from one restart marker to the next; 0 where there are none.
+    /// MCUs between restart markers; 0 if there are none.
     pub restart_interval: u32,
-    /// The bits, and what follows them.
+    /// The data of the scan and all that follows it.
     pub scan: &'a [u8],
 }
 
-/// What is said of a component.
+/// The parameters of a component.
 pub(crate) struct ComponentParameters<'a> {
-    /// Blocks of an MCU.
+    /// Blocks of one MCU.
     pub across: usize,
     pub down: usize,
-    /// Steps in the order in which coefficients are coded.
+    /// Quantisation steps in the order in which coefficients are coded.
     pub steps: [u16; 64],
     pub dc: HuffmanSpec<'a>,
     pub ac: HuffmanSpec<'a>,
 }
 
-/// How many codes there are of each length, and their symbols.
+/// The number of codes of each length, and their symbols.
 pub(crate) type HuffmanSpec<'a> = (&'a [u8; 16], &'a [u8]);
 
 const COLORS: usize = 3;
 
-/// What the segments before a scan say.
+/// The contents of the segments before a scan.
 #[derive(Default)]
 pub(crate) struct MarkerSegments<'a> {
-    /// Size, and identifier, sampling and quantisation table of each component.
+    /// Size; and identifier, sampling and quantisation table of each component.
     frame: Option<(Size, &'a [[u8; 3]])>,
     steps: [Option<[u16; 64]>; 4],
     pub dc: [Option<HuffmanSpec<'a>>; 4],
     pub ac: [Option<HuffmanSpec<'a>>; 4],
     restart_interval: u32,
     is_jfif: bool,
-    /// What Adobe's marker says of the colours.
+    /// The colour transform in the marker of Adobe.
     transform: Option<u8>,
 }
 
 impl<'a> BaselineFrame<'a> {
-    /// The frame of a file; `None` where it is of another kind, or odd in any way.
+    /// Parses the header of a file; `None` if it is of another kind, or unusual in any way.
     pub fn of(source: &'a [u8]) -> Option<BaselineFrame<'a>> {
         let mut said = MarkerSegments::default();
         for JpegSegment {
@@ -115,7 +115,7 @@ impl<'a> MarkerSegments<'a> {
         Some(())
     }
 
-    /// The frame with its scan: its head, and what follows that.
+    /// Combines the frame header with the scan header `head` and the data that follows it.
     fn frame(&self, head: &[u8], scan: &'a [u8]) -> Option<BaselineFrame<'a>> {
         let (size, components) = self.frame?;
         if components.len() == COLORS && self.is_rgb(components) {
@@ -123,7 +123,7 @@ impl<'a> MarkerSegments<'a> {
         }
         let (&count, head) = head.split_first()?;
         let (scanned, range) = head.split_at_checked(2 * usize::from(count))?;
-        // All coefficients, at once.
+        // All coefficients in one scan.
         if range != [0, 63, 0] || usize::from(count) != components.len() {
             return None;
         }
@@ -134,7 +134,7 @@ impl<'a> MarkerSegments<'a> {
                 |(index, (&[identifier, sampling, steps], &[scanned, codes]))| {
                     let sampling = [sampling >> 4, sampling & 15].map(usize::from);
                     let [across, down] = match (components.len(), index) {
-                        // In a scan of one component, an MCU is a block, whatever is said.
+                        // In a scan of one component, an MCU is one block, whatever the sampling is.
                         (1, _) => [1, 1],
                         (_, 0) if sampling.iter().all(|side| (1..=2).contains(side)) => sampling,
                         (_, 1..) if sampling == [1, 1] => sampling,
@@ -159,7 +159,7 @@ impl<'a> MarkerSegments<'a> {
         })
     }
 
-    /// Whether the colours are stored as they are, by the rules of libjpeg.
+    /// Whether the components are RGB, by the rules of libjpeg.
     fn is_rgb(&self, components: &[[u8; 3]]) -> bool {
         let are_named = components.iter().map(|component| component[0]).eq(*b"RGB");
         !self.is_jfif
@@ -170,7 +170,7 @@ impl<'a> MarkerSegments<'a> {
     }
 }
 
-/// What the head of a frame says.
+/// Parses a frame header.
 fn frame(content: &[u8]) -> Option<(Size, &[[u8; 3]])> {
     let [8, height, low_height, width, low_width, count, rest @ ..] = content else {
         return None;

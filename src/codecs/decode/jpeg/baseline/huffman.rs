@@ -1,12 +1,12 @@
-//! Huffman codes, looked up together with the numbers that follow them (ITU-T T.81, annexes C and F.2.2).
+//! Huffman decoding with lookup tables that hold a code together with the value that follows it (ITU-T T.81, annexes C and F.2.2).
 
 use crate::codecs::decode::jpeg::baseline::bits::ScanReader;
 
-/// Bits that are looked up at once. Of a photograph's codes with their numbers, one of a hundred is longer.
+/// Bits of one lookup. One in a hundred codes of a photograph, with its value, is longer.
 const LOOKED_UP: u32 = 10;
-/// How often bits are looked up before there might be too few of them. A check each time would be guessed wrongly every so often.
+/// Lookups between two refills of the bit buffer. A check before each lookup would cost mispredicted branches.
 pub(crate) const LOOKS: u32 = 4;
-/// Bits that are looked up at once where numbers do not matter, and the most that is passed over by that.
+/// Bits of one lookup when values do not matter, and the most bits that one such lookup skips.
 const PASSED: u32 = 10;
 const LONGEST_STRIDE: u32 = 14;
 const _: () = assert!(
@@ -17,51 +17,51 @@ const _: () = assert!(
     LOOKS * LOOKED_UP <= ScanReader::FILLED,
     "bits for each look"
 );
-/// The longest code.
+/// Length of the longest code.
 const LONGEST: u32 = 16;
 
-/// The codes of one table.
+/// One Huffman table.
 pub(crate) struct HuffmanTable {
-    /// What the next bits say.
+    /// The symbols in the next bits.
     entries: [LookupEntry; 1 << LOOKED_UP],
-    /// How far the next bits lead, where numbers do not matter.
+    /// How far to skip for the next bits, when values do not matter.
     strides: [Stride; 1 << PASSED],
-    /// By length: the first code that is longer, aligned to `LONGEST` bits; and the place of a symbol less its code.
+    /// For each length: the first code that is longer, aligned to `LONGEST` bits; and the index of a symbol minus its code.
     ends: [u32; LONGEST as usize + 1],
     places: [i32; LONGEST as usize + 1],
     symbols: Vec<u8>,
 }
 
-/// A code with its number.
+/// A decoded code with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Symbol {
-    /// Coefficients of zero before this one; `END` and `NO_CODE` lead out of the block.
+    /// Zero coefficients before this one; `END` and `NO_CODE` lead out of the block.
     pub zeros: usize,
     pub value: i32,
 }
 
-/// Zeros of the symbol that ends a block.
+/// Zeros of the end-of-block symbol.
 pub(crate) const END: usize = 128;
-/// Zeros of bits that are no code: more than a block has, and less than end it.
+/// Zeros for an invalid code: more than a block has, and fewer than `END`.
 pub(crate) const NO_CODE: usize = 64;
 
-/// One symbol, and the one after it where that fits in as well. From the lowest bit: 7 bits for the length of the code, with its number if
-/// that is here; whether that is elsewhere; 8 bits of zeros; 16 bits of the number, or of how many bits it has. Then the same of both: 7
-/// bits for their length; whether there is a second one; its 8 bits of zeros; its 16 bits of number.
+/// One symbol, and the following one if it fits as well. From the lowest bit: 7 bits for the length of the code, with its value if that is
+/// here; 1 bit that is set if the value is not here; 8 bits of zeros; 16 bits of the value, or of its length in bits. Then for both
+/// symbols: 7 bits for their length; 1 bit that is set if there is a second symbol; its 8 bits of zeros; its 16 bits of value.
 #[derive(Clone, Copy)]
 pub(crate) struct LookupEntry(u64);
 
-/// From the lowest bit: 8 bits for the length of several codes with their numbers; 8 bits of the coefficients that they stand for, and
-/// `END`. Nothing fits in where the length is 0.
+/// From the lowest bit: 8 bits for the length of several codes with their values; 8 bits for the number of their coefficients, plus `END`
+/// at the end of a block. A length of 0 means that no code fits.
 #[derive(Clone, Copy)]
 struct Stride(u16);
 
 impl LookupEntry {
     const IN_PARTS: u64 = 0x80;
-    /// The code itself is longer.
+    /// The code itself is longer than a lookup.
     const LONG: LookupEntry = LookupEntry(Self::IN_PARTS);
 
-    /// What `bits` say, which begin with the code of a symbol.
+    /// The entry for `bits`, which begin with the code of `symbol`.
     fn new(symbol: u8, length: u32, bits: u32) -> LookupEntry {
         let size = u32::from(symbol & 15);
         let zeros = u64::from(zeros(symbol)) << 8;
@@ -74,7 +74,7 @@ impl LookupEntry {
         LookupEntry(length | zeros | value | length << 32)
     }
 
-    /// The same with what comes next, if that is there wholly.
+    /// Adds the following symbol, if all of it is within the bits.
     fn and(self, next: LookupEntry) -> LookupEntry {
         let length = self.length() + next.length();
         if self.is_in_parts() || next.is_in_parts() || self.zeros() == END || length > LOOKED_UP {
@@ -84,7 +84,7 @@ impl LookupEntry {
         LookupEntry(self.0 & 0xFFFF_FFFF | second << 32)
     }
 
-    /// Whether the number is not here.
+    /// Whether the value is not in the entry.
     #[inline(always)]
     pub fn is_in_parts(self) -> bool {
         self.0 & Self::IN_PARTS != 0
@@ -106,25 +106,25 @@ impl LookupEntry {
         i32::from(i16::from_le_bytes([low, high]))
     }
 
-    /// Length of both symbols, or of the one that is there.
+    /// Length of both symbols, or of the only one.
     #[inline(always)]
     pub fn length_of_both(self) -> u32 {
         u32::from(self.0.to_le_bytes()[4] & 0x7F)
     }
 
-    /// How many second symbols there are.
+    /// The number of second symbols, 0 or 1.
     #[inline(always)]
     pub fn seconds(self) -> usize {
         usize::from(self.0.to_le_bytes()[4] >> 7)
     }
 
-    /// Zeros before the second symbol; none where there is no such symbol.
+    /// Zeros before the second symbol; 0 if there is none.
     #[inline(always)]
     pub fn second_zeros(self) -> usize {
         usize::from(self.0.to_le_bytes()[5])
     }
 
-    /// The number of the second symbol; 0 where there is no such symbol.
+    /// The value of the second symbol; 0 if there is none.
     #[inline(always)]
     pub fn second_value(self) -> i32 {
         let [.., low, high] = self.0.to_le_bytes();
@@ -132,7 +132,7 @@ impl LookupEntry {
     }
 }
 
-/// The zeros that a symbol of AC stands for. Without a number, only 15 of them are meant; all else ends the block, as in libjpeg.
+/// The zeros of an AC symbol. Without a value, only 15 zeros have a meaning; all other symbols end the block, as in libjpeg.
 fn zeros(symbol: u8) -> u32 {
     match (symbol >> 4, symbol & 15) {
         (15, _) => 15,
@@ -141,7 +141,7 @@ fn zeros(symbol: u8) -> u32 {
     }
 }
 
-/// A number of `size` bits, of which those that begin with 0 are negative (figure F.12).
+/// A value of `size` bits; values that begin with bit 0 are negative (figure F.12).
 #[inline(always)]
 fn extended(number: u32, size: u32) -> i32 {
     let half = (1 << size) >> 1;
@@ -150,7 +150,7 @@ fn extended(number: u32, size: u32) -> i32 {
 }
 
 impl HuffmanTable {
-    /// The table with so many codes of each length from 1 on, for these symbols; `None` where that is no table.
+    /// The table for the number of codes of each length from 1 on, and their symbols; `None` if they are invalid.
     pub fn new(counts: &[u8; LONGEST as usize], symbols: &[u8]) -> Option<HuffmanTable> {
         let mut entries = [LookupEntry::LONG; 1 << LOOKED_UP];
         let mut ends = [0; LONGEST as usize + 1];
@@ -187,25 +187,25 @@ impl HuffmanTable {
         })
     }
 
-    /// Whether the table serves for DC, whose symbols are sizes alone, of up to 11 bits (table F.1).
+    /// Whether the table is valid for DC, whose symbols are bit lengths of up to 11 (table F.1).
     pub fn is_for_dc(&self) -> bool {
         self.symbols.iter().all(|&symbol| symbol <= 11)
     }
 
-    /// What the next bits say, as far as they are looked at. They are not left behind.
+    /// Looks up the next bits without consuming them.
     #[inline(always)]
     pub fn look(&self, bits: &ScanReader<'_>) -> LookupEntry {
         self.entries[bits.peek(LOOKED_UP) as usize]
     }
 
-    /// The next symbol.
+    /// Reads the next symbol.
     #[inline(always)]
     pub fn read(&self, bits: &mut ScanReader<'_>) -> Symbol {
         bits.refill();
         self.read_entry(self.look(bits), bits)
     }
 
-    /// The first symbol of what was looked at.
+    /// Reads the first symbol of an entry.
     #[inline(always)]
     pub fn read_entry(&self, entry: LookupEntry, bits: &mut ScanReader<'_>) -> Symbol {
         if !entry.is_in_parts() {
@@ -233,7 +233,7 @@ impl HuffmanTable {
         }
     }
 
-    /// The zeros and the size of a code that is longer than what is looked up.
+    /// The zeros and the value length of a code that is longer than a lookup.
     #[cold]
     #[inline(never)]
     fn read_long(&self, bits: &mut ScanReader<'_>) -> (usize, u32) {
@@ -251,7 +251,8 @@ impl HuffmanTable {
         (NO_CODE, 0)
     }
 
-    /// Passes over what is left of a block from a coefficient on, and tells where that leads: to `END` or beyond it, to 64, or astray.
+    /// Skips the rest of a block from a coefficient on. Returns where that ends: at `END` or beyond, at 64, or elsewhere if a code is
+    /// invalid.
     #[inline(always)]
     pub fn pass(&self, bits: &mut ScanReader<'_>, from: usize) -> usize {
         let mut at = from;
@@ -261,7 +262,7 @@ impl HuffmanTable {
                 let Stride(stride) = self.strides[bits.peek(PASSED) as usize];
                 let [length, coefficients] = stride.to_le_bytes();
                 let coefficients = usize::from(coefficients);
-                // Where the block might end within it, what follows is another block's.
+                // If the block might end inside the stride, the codes after its end belong to another block.
                 if length == 0 || at + coefficients % END >= 64 {
                     at += self.read(bits).zeros + 1;
                     break;
@@ -278,7 +279,7 @@ impl HuffmanTable {
 }
 
 impl Stride {
-    /// As many symbols as there are in `bits`, of the last of which the number may lie beyond.
+    /// As many symbols as fit in `bits`; the value of the last one may reach beyond them.
     fn of(bits: usize, entries: &[LookupEntry; 1 << LOOKED_UP]) -> Stride {
         let (mut length, mut coefficients) = (0, 0);
         loop {

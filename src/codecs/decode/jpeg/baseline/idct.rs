@@ -1,8 +1,8 @@
-//! The inverse DCT (ITU-T T.81, section A.3.3) of eight blocks at once: a lane holds the same coefficient of each.
+//! The inverse DCT (ITU-T T.81, section A.3.3) of eight blocks at once: each lane holds the same coefficient of eight blocks.
 //!
-//! For a picture at a fraction of its size, the lowest coefficients alone go through a transform of fewer points. Averaging what all of
-//! them give, as libjpeg-turbo does, dims what is fine and folds what is finer into it: over six photographs at a half and a quarter of
-//! their size, resampled to 800, 400 and 300 pixels, this is 0.2 to 1.0 points of SSIMULACRA2 nearer to a reduction of all pixels.
+//! A scaled decode transforms only the lowest coefficients, with fewer points. libjpeg-turbo averages the pixels of the full transform
+//! instead, which dims fine detail and aliases still finer detail into it. Over six photographs at half and quarter size, resampled to 800,
+//! 400 and 300 pixels, the transform here is 0.2 to 1.0 points of SSIMULACRA2 closer to a reduction of all pixels.
 
 use std::f32::consts::FRAC_1_SQRT_2;
 use std::f32::consts::SQRT_2;
@@ -15,7 +15,7 @@ use crate::pixels::simd::Simd;
 /// Eight blocks, coefficient by coefficient: rows of eight, from the lowest vertical frequency on.
 pub(crate) type CoefficientBlocks = [Lane; 64];
 
-/// By what a coefficient is multiplied, for one axis, before its transform to `points`.
+/// The factor for a coefficient on one axis, before the transform to `points`.
 pub(crate) fn scale(points: usize, frequency: usize) -> f64 {
     if frequency == 0 {
         return 8_f64.sqrt().recip();
@@ -27,8 +27,8 @@ pub(crate) fn scale(points: usize, frequency: usize) -> f64 {
     }
 }
 
-/// Turns coefficients into samples of `points` across and down, the blocks side by side: rows that begin `stride` samples apart, the first
-/// one with `into`. Leaves zeros behind.
+/// Transforms coefficients to samples, `points` across and down, with the blocks side by side. Rows begin `stride` samples apart, the first
+/// at the start of `into`. The coefficients are set to zero.
 #[inline(always)]
 pub(crate) fn inverse<M: Simd>(
     points: (usize, usize),
@@ -152,7 +152,7 @@ const COS_5_12: f32 = 0.258_819_04;
 #[inline(always)]
 fn six<M: Simd>(values: &mut [M::Vector]) {
     let [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map(|at| values[at]);
-    // Even frequencies are those of three points.
+    // The even frequencies are those of three points.
     let mut even = [a, c, e];
     three::<M>(&mut even);
     let middle = M::multiply(d, M::splat(FRAC_1_SQRT_2));
@@ -175,7 +175,7 @@ fn six<M: Simd>(values: &mut [M::Vector]) {
     values[5] = M::subtract(even[0], far);
 }
 
-/// Eight points by five multiplications, the others being part of `scale`: Y. Arai, T. Agui and M. Nakajima, "A fast DCT-SQ scheme for
+/// Eight points with five multiplications; the others are a part of `scale`: Y. Arai, T. Agui and M. Nakajima, "A fast DCT-SQ scheme for
 /// images", 1988.
 #[inline(always)]
 fn eight<M: Simd>(values: &mut [M::Vector]) {

@@ -1,8 +1,8 @@
-//! JPEG of the common kind, row by row at 1/1, 1/2, 3/8, 1/4 or 1/8 of its size: baseline, grey or YCbCr. Whatever is of another kind, or broken,
-//! or odd, is left to a library, which knows all there is to be known about such files.
+//! Our own decoder for common JPEG files, row by row at 1/1, 1/2, 3/8, 1/4 or 1/8 scale: baseline, grey or YCbCr, all components in one
+//! scan. Files of any other kind, damaged or unusual ones included, are left to a library, which handles all of them.
 //!
-//! Half of the time that a large photograph takes goes into reading its codes; this reads them in half the time of libjpeg-turbo, which
-//! reads more slowly still where there are restart markers. Nothing is kept of a picture but the rows of its blocks that are at work.
+//! Half of the time for a large photograph goes into Huffman decoding. This decoder needs half the time of libjpeg-turbo for that, and less
+//! than half if there are restart markers. It holds only the current rows of blocks.
 
 mod bits;
 mod color;
@@ -46,33 +46,33 @@ pub(crate) fn is_common(source: &[u8]) -> bool {
     BaselineFrame::of(source).is_some()
 }
 
-/// The rows of a picture.
+/// Decodes a picture row by row.
 pub(crate) struct BaselineDecoder<'a> {
     size: Size,
-    /// Luma, then Cb and Cr where it is not grey.
+    /// Luma, then Cb and Cr unless the picture is grey.
     components: Vec<Component>,
     spread: ChromaUpsampler,
     bits: ScanReader<'a>,
     restart_interval: u32,
-    /// MCUs before the next restart marker, and the number of that.
+    /// MCUs before the next restart marker, and the number of that marker.
     until_restart: u32,
     restart: u8,
-    /// MCUs of a row, and rows of them.
+    /// MCUs in a row, and rows of MCUs.
     mcus: usize,
     mcu_rows: usize,
-    /// Rows of MCUs that were read.
+    /// Rows of MCUs that were decoded.
     read: usize,
     row: Vec<f32>,
-    /// Chroma on its way to where luma is.
+    /// Buffers for upsampling chroma.
     chroma: [Vec<f32>; 3],
     is_sound: bool,
-    /// Time that was spent here.
+    /// Time spent on decoding.
     spent: Duration,
 }
 
 impl<'a> BaselineDecoder<'a> {
-    /// The rows of a picture at a fraction of its size, rounded up; `None` where it is not of the common kind, or there is no memory
-    /// for them: then another decoder may try.
+    /// Opens a picture at a scale, its size rounded up. `None` if the file is not of the common kind or memory is short: then another
+    /// decoder may try.
     pub fn open(source: &'a [u8], scale: DecodeScale) -> Option<BaselineDecoder<'a>> {
         let frame = BaselineFrame::of(source)?;
         let first = frame.components.first()?;
@@ -82,7 +82,7 @@ impl<'a> BaselineDecoder<'a> {
         let mcu_rows = of_source(frame.size.height, down);
         let size = scale.of(frame.size);
         let eighths = scale.eighths as usize;
-        // Chroma has the scale of luma where its blocks have samples enough.
+        // Subsampled chroma is decoded at the scale of luma if its blocks have enough coefficients for that.
         let points = |luma: usize, own: usize| (eighths * luma / own).min(8);
         let side = |whole: u32, luma: usize, own: usize, points: usize| {
             let blocks = (whole as usize * own).div_ceil(luma);
@@ -129,7 +129,7 @@ impl<'a> BaselineDecoder<'a> {
         })
     }
 
-    /// Reads to the end, and tells whether all of the picture was there and as it should be.
+    /// Decodes the rest, and returns whether the whole picture was there and without damage.
     pub fn end(&mut self) -> bool {
         let started = Instant::now();
         self.run(DecodeGoal::End);
@@ -137,7 +137,7 @@ impl<'a> BaselineDecoder<'a> {
         self.is_sound
     }
 
-    /// Time that was spent on decoding.
+    /// Time spent on decoding.
     pub fn spent(&self) -> Duration {
         self.spent
     }
@@ -187,8 +187,8 @@ impl<'a> BaselineDecoder<'a> {
         }
     }
 
-    /// Reads a row of MCUs. Tells whether it is all there.
-    // Loops, not closures: these would not be compiled for the machine that this is inlined into.
+    /// Decodes a row of MCUs. Returns whether it was complete.
+    // Loops, not closures, which would not be compiled with the target features of the function that this is inlined into.
     #[inline(always)]
     fn read_mcus<M: Simd>(&mut self) -> bool {
         let row = self.read;
@@ -237,12 +237,12 @@ impl<'a> BaselineDecoder<'a> {
     }
 }
 
-/// What is to be done.
+/// How far to decode.
 #[derive(Clone, Copy)]
 enum DecodeGoal {
-    /// A row of pixels.
+    /// Up to a row of pixels, which is then converted.
     Row(usize),
-    /// Whatever is left.
+    /// Up to the end of the picture.
     End,
 }
 

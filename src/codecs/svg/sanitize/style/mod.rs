@@ -1,7 +1,7 @@
-//! Style sheets, declarations and values without what loads something. They are taken apart as browsers do (CSS Syntax 3, section 4):
-//! where a token begins and ends depends on nothing but the text, so that what is judged here is what a browser sees. Each token is
-//! harmless by itself when it leaves here: an address is of this document or an embedded picture or font, a function and a rule is one
-//! that is known. Comments become empty ones, so that tokens which they part do not grow together.
+//! Sanitizes style sheets, declarations and values: nothing that loads something stays. The text is tokenized as in browsers (CSS Syntax 3,
+//! section 4). Token boundaries depend only on the text, so browsers see the same tokens that are checked here. Each token that stays is
+//! harmless by itself: a URL refers to this document or to an embedded picture or font, and functions and at-rules are known ones. Comments
+//! become empty comments, so that the tokens around them do not merge.
 
 mod tokens;
 
@@ -15,13 +15,13 @@ use self::tokens::Token;
 use self::tokens::Tokenizer;
 use self::tokens::unescaped;
 
-/// What stands for a function that is not known: it is none in any grammar, so that the declaration or selector around it is ignored.
+/// Replaces an unknown function. It is invalid in every grammar, so the declaration or selector around it is ignored.
 const REMOVED: &str = "x()";
-/// What stands for nothing, between tokens.
+/// Separates tokens.
 const GAP: &str = "/**/";
 
-/// Functions of values and selectors that take no address, neither as such nor as a text: not `image-set`, `src`, `element` and the
-/// like. `url` is judged by itself.
+/// Functions of values and selectors that take no URL, neither as such nor as a string: not `image-set`, `src`, `element` and the like.
+/// `url` is checked separately.
 const FUNCTIONS: &str = "
     abs acos asin atan atan2 blur brightness calc circle clamp color color-mix conic-gradient contrast cos cubic-bezier device-cmyk dir
     drop-shadow ellipse env exp fit-content format grayscale has hsl hsla hue-rotate hwb hypot icc-color inset invert is lab lang lch
@@ -35,18 +35,19 @@ const FUNCTIONS: &str = "
 static KNOWN_FUNCTIONS: LazyLock<HashSet<&str>> =
     LazyLock::new(|| FUNCTIONS.split_whitespace().collect());
 
-/// Rules of style sheets. Not: `import`, which loads another, and `document`, `charset` and `page`, which are for documents of other kinds.
+/// Allowed at-rules. Not: `import`, which loads another sheet, and `document`, `charset` and `page`, which are for other kinds of
+/// documents.
 const RULES: &str = "
     -moz-keyframes -webkit-keyframes container counter-style font-face font-palette-values keyframes layer media property scope
     starting-style supports
 ";
 
-/// Properties that old browsers run.
+/// Properties that make old browsers run code.
 const PROPERTIES: &str = "-moz-binding -ms-behavior behavior";
 
-/// The style without what loads something; `None` if that is longer than `limit`.
+/// Sanitizes a style; `None` if the result is longer than `limit`.
 pub(crate) fn filter(style: &str, limit: usize) -> Option<Cow<'_, str>> {
-    // Without these there is no address, no function and no rule.
+    // Without these characters there is no URL, no function and no at-rule.
     if !style.contains(['(', '\\', '@']) {
         return Some(Cow::Borrowed(style));
     }
@@ -57,7 +58,7 @@ pub(crate) fn filter(style: &str, limit: usize) -> Option<Cow<'_, str>> {
     };
     let mut tokens = Tokenizer::of(&style);
     let mut clean = String::with_capacity(style.len());
-    // Whether a rule may begin: elsewhere one is a mistake in a value.
+    // Whether an at-rule may begin here: elsewhere it is an error inside a value.
     let mut begins = true;
     while let Some((token, text)) = tokens.next() {
         let began = begins;
@@ -73,7 +74,7 @@ pub(crate) fn filter(style: &str, limit: usize) -> Option<Cow<'_, str>> {
                 clean.push_str(REMOVED);
             }
             Token::UnclosedString(quote) => {
-                // As the end of the style closes it, where a backslash of its own is nothing.
+                // The string ends with the style, where a single backslash at the end means nothing.
                 let backslashes = text.bytes().rev().take_while(|byte| *byte == b'\\').count();
                 clean.push_str(&text[..text.len() - backslashes % 2]);
                 clean.push(quote);
@@ -105,7 +106,7 @@ pub(crate) fn filter(style: &str, limit: usize) -> Option<Cow<'_, str>> {
                     clean.push('@');
                     clean.push_str(&name);
                 } else if name == "namespace" && tokens.skip_known_namespace() {
-                    // It names the namespace that all elements have.
+                    // It declares the namespace of all elements.
                     clean.push_str(text);
                     clean.push_str(&rest[..rest.len() - tokens.rest().len()]);
                 } else if began {
@@ -116,7 +117,7 @@ pub(crate) fn filter(style: &str, limit: usize) -> Option<Cow<'_, str>> {
                     clean.push_str(REMOVED);
                 }
             }
-            // Browsers do not agree which letters are part of a name, and so where a function begins.
+            // Browsers disagree about the characters of a name, and so about where a function begins.
             Token::OpenBracket(b'(') if !clean.ends_with([' ', '\t', '\n', '(', ',', ':', '/']) => {
                 clean.push_str(GAP);
                 clean.push_str(text);
@@ -146,13 +147,13 @@ fn listed(list: &str, name: &str) -> bool {
         .any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// An address that may stay, or one that leads nowhere: a value without any might mean something else.
+/// Writes a URL if it is allowed, or else a URL that refers to nothing: the value without any URL could mean something else.
 fn push_address(clean: &mut String, url: &str) {
     let url = reference::local(url)
         .or_else(|| reference::picture(url))
         .or_else(|| reference::font(url))
         .unwrap_or("#");
-    // As browsers do, and because a line end would end the text.
+    // Browsers remove control characters as well, and a line end would end the string.
     let url = url.replace(|character: char| character.is_ascii_control(), "");
     let is_plain = |byte: u8| {
         byte >= 0x80 || byte.is_ascii_alphanumeric() || b"#%&*+,-./:;=?@_~!$".contains(&byte)

@@ -1,31 +1,31 @@
-//! The tokens of CSS (CSS Syntax 3, section 4.3), as much of them as tells what is an address, a function, a rule and a text.
+//! A tokenizer for CSS (CSS Syntax 3, section 4.3) that distinguishes what matters here: URLs, functions, at-rules and strings.
 
 use std::borrow::Cow;
 
-/// What a piece of a style is.
+/// A token of CSS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Token<'a> {
     Whitespace,
-    /// A comment, or what browsers skip where style sheets were hidden from older ones.
+    /// A comment, or the marks (`<!--`) that hide style sheets from old browsers.
     Comment,
-    /// A text in quotes.
+    /// A quoted string.
     String,
-    /// A text that only the end of the style ends, and its quote.
+    /// A string that ends only with the style, and its quote.
     UnclosedString(char),
-    /// A text with a line end in it, or an address with what may not be in one.
+    /// A string with a line end in it, or a URL with invalid characters.
     Bad,
     /// An identifier.
     Ident,
-    /// A name and the parenthesis after it.
+    /// A name and an opening parenthesis.
     Function,
-    /// `url(` and an address without quotes, to the parenthesis.
+    /// `url(`, an unquoted URL, and the closing parenthesis.
     Url(Cow<'a, str>),
-    /// `@` and a name.
+    /// `@` and a name, which begins an at-rule.
     AtKeyword,
     OpenBracket(u8),
     CloseBracket(u8),
     Semicolon,
-    /// A number, with or without unit, a hash or a sign.
+    /// A number (with or without unit), a hash, or a delimiter.
     Other,
 }
 
@@ -36,17 +36,17 @@ pub(crate) struct Tokenizer<'a> {
 }
 
 impl<'a> Tokenizer<'a> {
-    /// Line ends of `style` are line feeds.
+    /// Line ends in `style` must be line feeds.
     pub fn of(style: &'a str) -> Self {
         Tokenizer { style, at: 0 }
     }
 
-    /// What comes next.
+    /// The text that is not read yet.
     pub fn rest(&self) -> &'a str {
         &self.style[self.at..]
     }
 
-    /// Skips a block whose opening was read, to the bracket that closes it.
+    /// Skips the rest of a block, up to the bracket `close`.
     pub fn skip_block(&mut self, close: u8) {
         let mut open = vec![close];
         while let Some((token, _)) = self.next() {
@@ -64,7 +64,7 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
-    /// Skips a rule whose name was read: to its semicolon, to the end of its block, or to the end of the block that it is in.
+    /// Skips the rest of an at-rule: to its semicolon, to the end of its block, or to the end of the surrounding block.
     pub fn skip_rule(&mut self) {
         let mut open = Vec::new();
         loop {
@@ -89,7 +89,7 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
-    /// What is in the quotes of an address whose `url(` was read, to its parenthesis; `None` if there is more in it.
+    /// The quoted URL after `url(`, read up to the closing parenthesis; `None` if there is anything else in it.
     pub fn quoted_address(&mut self) -> Option<Cow<'a, str>> {
         let (token, text) = self.next_solid()?;
         let url = match token {
@@ -111,13 +111,12 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
-    /// Whether a colon follows, after space and comments.
+    /// Whether a colon follows, after white space and comments.
     pub fn is_property(mut self) -> bool {
         self.next_solid().is_some_and(|(_, text)| text == ":")
     }
 
-    /// Reads the rest of a rule `@namespace` for the namespace of SVG, whose name is no address that is loaded. Where it is another
-    /// nothing is read.
+    /// Skips the rest of an `@namespace` rule for the SVG namespace, whose URL is not loaded. Any other rule is not skipped.
     pub fn skip_known_namespace(&mut self) -> bool {
         let mut rest = *self;
         let mut token = rest.next_solid();
@@ -178,7 +177,7 @@ impl<'a> Tokenizer<'a> {
                 Token::AtKeyword
             }
             _ if self.begins_name(from) => self.name(),
-            // An escape of a line end is none, and is ignored with what it is in.
+            // A backslash before a line end is no escape and is ignored.
             b'\\' => self.take(1, Token::Comment),
             bracket @ (b'(' | b'[' | b'{') => self.take(1, Token::OpenBracket(bracket)),
             bracket @ (b')' | b']' | b'}') => self.take(1, Token::CloseBracket(bracket)),
@@ -206,7 +205,7 @@ impl<'a> Tokenizer<'a> {
                     self.at -= 1;
                     return Token::Bad;
                 }
-                // A line end goes on in the next line, and one after digits belongs to them.
+                // A line end after a backslash continues the string, and one after hexadecimal digits belongs to the escape.
                 b'\\' => {
                     self.at = if self.begins_escape(self.at - 1) {
                         self.escape_end(self.at - 1)
@@ -250,7 +249,7 @@ impl<'a> Tokenizer<'a> {
         Token::Other
     }
 
-    /// A name, or what one begins.
+    /// Reads a name, or a function or URL that begins with one.
     fn name(&mut self) -> Token<'a> {
         let from = self.at;
         self.at = self.name_end(from);
@@ -270,7 +269,7 @@ impl<'a> Tokenizer<'a> {
         self.address()
     }
 
-    /// An address without quotes.
+    /// Reads an unquoted URL.
     fn address(&mut self) -> Token<'a> {
         let from = self.at;
         loop {
@@ -299,7 +298,7 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
-    /// To the parenthesis that ends an address in which something is wrong.
+    /// Skips an invalid URL, up to its closing parenthesis.
     fn broken_address(&mut self) -> Token<'a> {
         while let Some(byte) = self.byte(self.at) {
             if byte == b'\\' && self.begins_escape(self.at) {
@@ -314,7 +313,7 @@ impl<'a> Tokenizer<'a> {
         Token::Bad
     }
 
-    /// Whether the byte there may be within a name. All letters beyond ASCII may, whole.
+    /// Whether the byte may be in a name. All characters beyond ASCII may.
     fn is_name(&self, at: usize) -> bool {
         self.byte(at).is_some_and(|byte| {
             byte.is_ascii_alphanumeric() || byte >= 0x80 || b"-_".contains(&byte)
@@ -360,7 +359,7 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
-    /// Where the escape that begins there ends.
+    /// The end of the escape that begins at `at`.
     fn escape_end(&self, at: usize) -> usize {
         at + 1 + escaped(&self.style[at + 1..]).1
     }
@@ -374,7 +373,7 @@ fn closing(bracket: u8) -> u8 {
     }
 }
 
-/// The character that the text after a backslash stands for, and how many bytes of it do.
+/// The character of an escape, whose text follows a backslash, and the length of that text.
 fn escaped(text: &str) -> (char, usize) {
     let digits = text
         .bytes()
@@ -398,7 +397,7 @@ fn escaped(text: &str) -> (char, usize) {
     (character, digits + space)
 }
 
-/// The text with its escapes resolved. One of a line end, which is in texts alone, is nothing.
+/// The text with its escapes resolved. An escaped line end, which only strings have, is removed.
 pub(crate) fn unescaped(text: &str) -> Cow<'_, str> {
     let mut parts = text.split('\\');
     let Some(first) = parts.next().filter(|first| first.len() < text.len()) else {

@@ -291,7 +291,8 @@ const GRAY: DistanceTable = [
 
 /// Sets the parameters that decide the loss.
 ///
-/// # Safety The compressor has its defaults, and its components their sampling.
+/// # Safety
+/// The compressor has its defaults, and its components their sampling.
 unsafe fn aim(compressor: &mut Compressor, distance: f32, colors: ColorModel) {
     // SAFETY: the caller's promise; the library has made room for ten components, and nobody else looks at it now.
     unsafe {

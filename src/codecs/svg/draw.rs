@@ -84,7 +84,8 @@ static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
 
 /// Renders a sanitized SVG on a transparent background. `target` returns the output size for the intrinsic size.
 ///
-/// # Errors `OutputTooLarge`, `TooManyPixels` and `TooCostly` by the limits, and `Decode` for an invalid drawing, or one that would take
+/// # Errors
+/// `OutputTooLarge`, `TooManyPixels` and `TooCostly` by the limits, and `Decode` for an invalid drawing, or one that would take
 /// too long.
 pub(crate) fn rasterize(
     cleaned: &[u8],

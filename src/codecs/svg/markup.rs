@@ -136,7 +136,8 @@ fn after_document_type(text: &str) -> Option<&str> {
 
 /// The root element and what follows, with the entities of the document type expanded.
 ///
-/// # Errors `Decode` for a document type with more than names and plain texts: with entities that contain markup or other entities, a small
+/// # Errors
+/// `Decode` for a document type with more than names and plain texts: with entities that contain markup or other entities, a small
 /// document could become a large one, or a different one.
 pub(crate) fn document(text: &str) -> Result<Cow<'_, str>, TransformError> {
     let unread = || broken("a prologue that is not read");

@@ -56,7 +56,8 @@ pub(crate) fn is_svg(bytes: &[u8]) -> bool {
 /// Removes everything that could do more than be looked at: scripts, event handlers, foreign objects, links, references to other documents,
 /// and entities. Embedded raster pictures and fonts stay. The result is UTF-8, whatever the source was, and never longer than the limit.
 ///
-/// # Errors `Decode` for a document that is not valid to its last byte, or is larger than `limit` or 32 MiB at any stage.
+/// # Errors
+/// `Decode` for a document that is not valid to its last byte, or is larger than `limit` or 32 MiB at any stage.
 pub(crate) fn clean(source: &[u8], limit: u64) -> Result<Vec<u8>, TransformError> {
     let limit = limit.min(MARKUP);
     let bytes = unpacked(source, limit)?;

@@ -38,7 +38,8 @@ pub(crate) struct Styles<'a> {
 impl<'a> Styles<'a> {
     /// Parses all style sheets of a document.
     ///
-    /// # Errors `Decode` if parsing them, or matching them with so many elements, would take too long.
+    /// # Errors
+    /// `Decode` if parsing them, or matching them with so many elements, would take too long.
     pub fn of(document: &'a Document<'_>) -> Result<Self, TransformError> {
         let (mut sheet, mut texts, mut rules, mut elements) = (StyleSheet::new(), vec![], 0, 0);
         for node in document.descendants().filter(Node::is_element) {
@@ -74,7 +75,8 @@ impl<'a> Styles<'a> {
 
     /// Passes each declaration that applies to an element to `take`, and returns the steps that this took.
     ///
-    /// # Errors `Decode` once all elements together have taken too long.
+    /// # Errors
+    /// `Decode` once all elements together have taken too long.
     pub fn applied(
         &self,
         node: Node<'_, '_>,

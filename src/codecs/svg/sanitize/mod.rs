@@ -45,7 +45,8 @@ const NAMESPACES: usize = 128;
 
 /// Sanitizes `text`, which begins with the root element. The result has at most `limit` bytes.
 ///
-/// # Errors `Decode` for a document that is not valid to its last byte, is nested too deeply, or becomes too large.
+/// # Errors
+/// `Decode` for a document that is not valid to its last byte, is nested too deeply, or becomes too large.
 pub(crate) fn sanitize(text: &str, limit: usize) -> Result<String, TransformError> {
     let mut reader = Reader::from_str(text);
     let mut writer = SvgWriter::new(limit);

@@ -2,7 +2,7 @@
 
 use crate::options::Format;
 
-use crate::codecs::svg;
+use crate::codecs::svg::detect::is_svg;
 
 /// The format of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ pub(crate) fn sniff(bytes: &[u8]) -> Option<SourceFormat> {
             SourceFormat::Unsupported(UnsupportedFormat::Jpeg2000)
         }
         [b'%', b'P', b'D', b'F', ..] => SourceFormat::Unsupported(UnsupportedFormat::Pdf),
-        _ if svg::is_svg(bytes) => SourceFormat::Svg,
+        _ if is_svg(bytes) => SourceFormat::Svg,
         _ => return None,
     };
     Some(format)

@@ -1,10 +1,10 @@
 //! GIF as a still picture: the first frame on its canvas.
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
 use crate::codecs::decode::frames;
-use crate::codecs::decode::whole;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
+use crate::codecs::decode::image::full_extent;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
@@ -32,7 +32,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
 pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, TransformError> {
     Ok(DecodedImage {
         raster: frames::gif::first(source, header.size, FRAME_PER_CANVAS)?,
-        extent: whole(header.size),
+        extent: full_extent(header.size),
         space: ColorSpace::Srgb,
     })
 }
@@ -42,10 +42,10 @@ mod tests {
     use std::borrow::Cow;
 
     use crate::codecs::TransformError;
-    use crate::codecs::decode::DecodeScale;
     use crate::codecs::decode::frames;
     use crate::codecs::decode::frames::FrameReader;
     use crate::codecs::decode::header;
+    use crate::codecs::decode::image::DecodeScale;
     use crate::codecs::decode::pixels;
     use crate::codecs::sniff::SourceFormat;
 

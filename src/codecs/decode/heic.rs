@@ -12,11 +12,11 @@ use std::sync::Once;
 use libheif_sys as heif;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
-use crate::codecs::decode::size_of;
-use crate::codecs::decode::unmultiplied;
-use crate::codecs::decode::whole;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
+use crate::codecs::decode::image::full_extent;
+use crate::codecs::decode::image::size_of;
+use crate::codecs::decode::samples::unmultiplied;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
@@ -70,7 +70,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
             channels,
             samples,
         },
-        extent: whole(header.size),
+        extent: full_extent(header.size),
         space,
     })
 }

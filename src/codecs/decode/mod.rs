@@ -9,20 +9,19 @@ mod gif;
 #[cfg(feature = "heic")]
 mod heic;
 mod ico;
+mod image;
 mod jpeg;
 mod jxl;
 pub(crate) mod pixel_source;
 mod plain;
 mod png;
 mod png_end;
+mod samples;
 mod tiff;
 mod truncation;
 mod webp;
+mod webp_demux;
 mod yuv;
-
-use std::num::TryFromIntError;
-
-use image::ColorType;
 
 use crate::codecs::TransformError;
 use crate::codecs::TruncatedSources;
@@ -30,14 +29,12 @@ use crate::codecs::sniff::SourceFormat;
 #[cfg(not(feature = "heic"))]
 use crate::codecs::sniff::UnsupportedFormat;
 use crate::codecs::sniff::sniff;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
-use crate::pixels::color::ColorSpace;
-use crate::pixels::orientation::Orientation;
 
+pub(crate) use self::image::DecodeScale;
+pub(crate) use self::image::DecodedImage;
+pub(crate) use self::image::Header;
+pub(crate) use self::image::full_extent;
+pub(crate) use self::jpeg::RowStream;
 pub(crate) use self::truncation::Truncation;
 
 #[cfg(test)]
@@ -46,104 +43,6 @@ thread_local! {
     pub(crate) static DECODES: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
     /// How many times a header was parsed on this thread.
     pub(crate) static HEADERS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
-}
-
-/// What the header of a source says, before its pixels are decoded.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Header {
-    pub format: SourceFormat,
-    /// The size as stored, before orientation. Both sides are at least 1.
-    pub size: Size,
-    pub orientation: Orientation,
-    /// Memory for each decoded pixel during the decode, in bytes.
-    pub bytes_per_pixel: u64,
-    /// Additional memory for each stored pixel, in bytes, whatever the decode scale.
-    pub coefficient_bytes: u64,
-    /// Pixels that are decoded in addition to those of the result, in frames from which the picture is composed. They take time as well.
-    pub hidden_pixels: u64,
-    /// Bytes of one pixel of the result, at most.
-    pub pixel_bytes: u64,
-    /// Whether a pixel may be translucent.
-    pub alpha: bool,
-    /// Whether the pixels are coded without loss, in a format that also has lossy coding.
-    pub is_lossless: bool,
-    /// Whether decoding at a smaller scale takes less time.
-    pub is_scalable: bool,
-}
-
-impl Header {
-    /// The size of the decoded raster.
-    pub fn decoded(&self, scale: DecodeScale) -> Size {
-        self.supported(scale).of(self.size)
-    }
-
-    /// The size of the decoded picture before it is rounded up to whole pixels.
-    pub fn extent(&self, scale: DecodeScale) -> (f64, f64) {
-        let part = f64::from(self.supported(scale).eighths) / 8.0;
-        (
-            f64::from(self.size.width) * part,
-            f64::from(self.size.height) * part,
-        )
-    }
-
-    /// The scale that the decoder uses when `scale` is requested.
-    pub fn supported(&self, scale: DecodeScale) -> DecodeScale {
-        // The scales are those of the DCT, which lossless JPEG has not.
-        if self.format == SourceFormat::Jpeg && !self.is_lossless {
-            scale
-        } else {
-            DecodeScale::WHOLE
-        }
-    }
-}
-
-/// Decoded pixels as the file stores them, with what is needed to interpret them.
-pub(crate) struct DecodedImage {
-    pub raster: Raster,
-    /// The size that the samples represent, in pixels of the raster: see `Rect`.
-    pub extent: (f64, f64),
-    pub space: ColorSpace,
-}
-
-/// Pixels that are decoded row by row while they are read, with what is needed to interpret them.
-pub(crate) struct RowStream<'a> {
-    pub rows: jpeg::BaselineDecoder<'a>,
-    /// The same as in `DecodedImage`.
-    pub extent: (f64, f64),
-    pub space: ColorSpace,
-}
-
-/// The scale of a decode (shrink-on-load).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DecodeScale {
-    /// Eighths of the stored size on each axis: 1, 2, 3, 4 or 8. Formats without scaled decoding ignore it.
-    pub eighths: u32,
-}
-
-impl DecodeScale {
-    /// Full size.
-    pub const WHOLE: DecodeScale = DecodeScale { eighths: 8 };
-
-    /// One decoded pixel for `denominator` stored pixels on each axis; `denominator` is 1, 2, 4 or 8.
-    pub fn one_of(denominator: u32) -> DecodeScale {
-        DecodeScale {
-            eighths: 8 / denominator,
-        }
-    }
-
-    /// The number of stored pixels for one decoded pixel on each axis, rounded down.
-    pub fn denominator(self) -> u32 {
-        8 / self.eighths
-    }
-
-    /// The size after scaling, rounded up.
-    pub fn of(self, size: Size) -> Size {
-        let side = |side: u32| {
-            let eighths = u64::from(side) * u64::from(self.eighths);
-            u32::try_from(eighths.div_ceil(8)).unwrap_or(u32::MAX)
-        };
-        Size::new(side(size.width), side(size.height))
-    }
 }
 
 /// Sources with at least this many pixels get reduced copies; copies of smaller sources would not decode faster (see `reduced_copy`). Such
@@ -284,95 +183,15 @@ pub(crate) fn streamed<'a>(
     }
 }
 
-pub(crate) fn whole(size: Size) -> (f64, f64) {
-    (f64::from(size.width), f64::from(size.height))
-}
-
-/// How many copies of the samples `raster` holds: `image` gives 16-bit samples as bytes, which are converted into a second buffer.
-fn copies(color: ColorType) -> u64 {
-    if color.bytes_per_pixel() > color.channel_count() {
-        2
-    } else {
-        1
-    }
-}
-
-/// Converts the samples that a decoder of `image` gave.
-fn raster(size: Size, color: ColorType, bytes: Vec<u8>) -> Result<Raster, TransformError> {
-    // `image` writes 16-bit samples in native byte order.
-    let deep = |bytes: &[u8]| {
-        let pairs = bytes.as_chunks().0.iter();
-        let samples = pairs.map(|pair| u16::from_ne_bytes(*pair));
-        buffer::collected(samples.len(), samples).map(Samples::U16)
-    };
-    let (channels, samples) = match color {
-        ColorType::L8 => (Channels::Gray, Samples::U8(bytes)),
-        ColorType::La8 => (Channels::GrayAlpha, Samples::U8(bytes)),
-        ColorType::Rgb8 => (Channels::Rgb, Samples::U8(bytes)),
-        ColorType::Rgba8 => (Channels::Rgba, Samples::U8(bytes)),
-        ColorType::L16 => (Channels::Gray, deep(&bytes)?),
-        ColorType::La16 => (Channels::GrayAlpha, deep(&bytes)?),
-        ColorType::Rgb16 => (Channels::Rgb, deep(&bytes)?),
-        ColorType::Rgba16 => (Channels::Rgba, deep(&bytes)?),
-        other => {
-            return Err(TransformError::Decode(format!("samples of kind {other:?}")));
-        }
-    };
-    Ok(Raster {
-        size,
-        channels,
-        samples,
-    })
-}
-
-/// Divides premultiplied colours by their alpha.
-fn unmultiplied(samples: Samples, channels: usize) -> Samples {
-    match samples {
-        Samples::U8(mut samples) => {
-            for pixel in samples.chunks_exact_mut(channels) {
-                let (alpha, colors) = pixel.split_last_mut().expect("a pixel has samples");
-                let alpha = u32::from(*alpha);
-                for color in colors.iter_mut().filter(|_| alpha > 0) {
-                    let whole = (u32::from(*color) * 255 + alpha / 2) / alpha;
-                    *color = u8::try_from(whole).unwrap_or(u8::MAX);
-                }
-            }
-            Samples::U8(samples)
-        }
-        Samples::U16(mut samples) => {
-            for pixel in samples.chunks_exact_mut(channels) {
-                let (alpha, colors) = pixel.split_last_mut().expect("a pixel has samples");
-                let alpha = u64::from(*alpha);
-                for color in colors.iter_mut().filter(|_| alpha > 0) {
-                    let whole = (u64::from(*color) * 65_535 + alpha / 2) / alpha;
-                    *color = u16::try_from(whole).unwrap_or(u16::MAX);
-                }
-            }
-            Samples::U16(samples)
-        }
-    }
-}
-
-/// A size from the signed numbers that C libraries give.
-fn size_of(width: i32, height: i32) -> Result<Size, TransformError> {
-    let side = |_: TryFromIntError| TransformError::ZeroSized;
-    Ok(Size::new(
-        u32::try_from(width).map_err(side)?,
-        u32::try_from(height).map_err(side)?,
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::DecodeScale;
     use super::Header;
-    use super::Orientation;
-    use super::Samples;
-    use super::Size;
     use super::SourceFormat;
     use super::header;
     use super::scale_for;
-    use super::unmultiplied;
+    use crate::pixels::Size;
+    use crate::pixels::orientation::Orientation;
 
     fn jpeg(size: Size, is_scalable: bool) -> Header {
         Header {
@@ -399,19 +218,6 @@ mod tests {
             assert!(told.contains("`--features heic`"), "{told}");
             assert!(told.contains("libheif"), "{told}");
         }
-    }
-
-    #[test]
-    fn colours_without_their_alpha_are_never_more_than_white() {
-        let pixels = vec![64, 128, 200, 128, 9, 9, 9, 0];
-        assert_eq!(
-            unmultiplied(Samples::U8(pixels), 4),
-            Samples::U8(vec![128, 255, 255, 128, 9, 9, 9, 0])
-        );
-        assert_eq!(
-            unmultiplied(Samples::U16(vec![100, 32_768]), 2),
-            Samples::U16(vec![200, 32_768])
-        );
     }
 
     #[test]

@@ -5,11 +5,11 @@ use bytes::Bytes;
 use crate::codecs::TransformError;
 use crate::codecs::TruncatedSources;
 use crate::codecs::decode;
-use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
-use crate::codecs::decode::RowStream;
-use crate::codecs::decode::Truncation;
+use crate::codecs::decode::image::DecodeScale;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
+use crate::codecs::decode::jpeg::RowStream;
+use crate::codecs::decode::truncation::Truncation;
 use crate::codecs::sniff::SourceFormat;
 
 /// A smaller copy of a source, cached because it decodes faster.

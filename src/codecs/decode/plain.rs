@@ -10,11 +10,11 @@ use image::codecs::pnm::PnmDecoder;
 use image::codecs::qoi::QoiDecoder;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
-use crate::codecs::decode::copies;
-use crate::codecs::decode::raster;
-use crate::codecs::decode::whole;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
+use crate::codecs::decode::image::full_extent;
+use crate::codecs::decode::samples::copies;
+use crate::codecs::decode::samples::raster;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Size;
 use crate::pixels::buffer;
@@ -76,7 +76,7 @@ pub(crate) fn read(
     decoder.read_image_boxed(&mut bytes).map_err(failed)?;
     Ok(DecodedImage {
         raster: raster(header.size, color, bytes)?,
-        extent: whole(header.size),
+        extent: full_extent(header.size),
         space: ColorSpace::Srgb,
     })
 }
@@ -88,8 +88,8 @@ pub(crate) fn failed(cause: ImageError) -> TransformError {
 #[cfg(test)]
 mod tests {
     use crate::codecs::TransformError;
-    use crate::codecs::decode::DecodeScale;
     use crate::codecs::decode::header;
+    use crate::codecs::decode::image::DecodeScale;
     use crate::codecs::decode::pixels;
     use crate::pixels::Channels;
     use crate::pixels::Raster;

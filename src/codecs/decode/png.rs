@@ -9,13 +9,13 @@ use image::ImageError;
 use image::codecs::png::PngDecoder;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
 use crate::codecs::decode::calibration;
-use crate::codecs::decode::copies;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
+use crate::codecs::decode::image::full_extent;
 use crate::codecs::decode::png_end::PngReader;
-use crate::codecs::decode::raster;
-use crate::codecs::decode::whole;
+use crate::codecs::decode::samples::copies;
+use crate::codecs::decode::samples::raster;
 use crate::codecs::metadata;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Size;
@@ -67,7 +67,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
     let pixels = raster(header.size, color, bytes)?;
     Ok(DecodedImage {
         raster: pixels,
-        extent: whole(header.size),
+        extent: full_extent(header.size),
         space,
     })
 }
@@ -78,7 +78,7 @@ pub(crate) fn space(source: &[u8]) -> ColorSpace {
     if let Some((primaries, transfer)) = metadata::png_cicp(source) {
         return ColorSpace::from_cicp(primaries, transfer);
     }
-    let profile = metadata::of(source, SourceFormat::Png).icc;
+    let profile = metadata::read(source, SourceFormat::Png).icc;
     match profile.filter(|profile| color::is_profile(profile)) {
         Some(profile) => ColorSpace::from_icc(Some(profile)),
         None => metadata::png_calibration(source)

@@ -82,8 +82,8 @@ impl Seek for PngReader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::codecs::decode::DecodeScale;
     use crate::codecs::decode::header;
+    use crate::codecs::decode::image::DecodeScale;
     use crate::codecs::decode::pixels;
 
     fn png() -> Vec<u8> {

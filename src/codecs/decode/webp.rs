@@ -1,15 +1,17 @@
 //! WebP by libwebp: lossy and lossless, RGB or RGBA; of an animation the first frame on its canvas.
 #![expect(unsafe_code, reason = "binds libwebp")]
 
-use std::mem;
-
 use libwebp_sys as webp;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
-use crate::codecs::decode::size_of;
-use crate::codecs::decode::whole;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
+use crate::codecs::decode::image::full_extent;
+use crate::codecs::decode::image::size_of;
+use crate::codecs::decode::webp_demux::FRAME_HEAD;
+use crate::codecs::decode::webp_demux::another_size;
+use crate::codecs::decode::webp_demux::broken;
+use crate::codecs::decode::webp_demux::features;
 use crate::codecs::metadata;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Channels;
@@ -18,9 +20,6 @@ use crate::pixels::Samples;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
-
-/// Bytes of an animation frame before its picture.
-pub(crate) const FRAME_HEAD: usize = 16;
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let features = features(source)?;
@@ -58,7 +57,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
     };
     Ok(DecodedImage {
         raster,
-        extent: whole(header.size),
+        extent: full_extent(header.size),
         space,
     })
 }
@@ -138,34 +137,4 @@ fn first_frame(source: &[u8], canvas: Size) -> Result<Raster, TransformError> {
         channels: Channels::Rgba,
         samples: Samples::U8(samples),
     })
-}
-
-/// The size of a picture, or of the canvas of an animation.
-pub(crate) fn canvas_size(source: &[u8]) -> Result<Size, TransformError> {
-    let features = features(source)?;
-    size_of(features.width, features.height)
-}
-
-fn features(source: &[u8]) -> Result<webp::WebPBitstreamFeatures, TransformError> {
-    // SAFETY: plain numbers, for which zero is valid; pointer and length are of one slice.
-    let (status, features) = unsafe {
-        let mut features: webp::WebPBitstreamFeatures = mem::zeroed();
-        (
-            webp::WebPGetFeatures(source.as_ptr(), source.len(), &mut features),
-            features,
-        )
-    };
-    if status == webp::VP8StatusCode::VP8_STATUS_OK {
-        Ok(features)
-    } else {
-        Err(broken())
-    }
-}
-
-pub(crate) fn broken() -> TransformError {
-    TransformError::Decode("the WebP data is damaged or ends early".to_owned())
-}
-
-pub(crate) fn another_size() -> TransformError {
-    TransformError::Decode("the WebP has another size than its header says".to_owned())
 }

@@ -14,7 +14,7 @@ use crate::options::Quality;
 
 use crate::codecs::TransformError;
 use crate::codecs::animation::LoopCount;
-use crate::codecs::encode::failed;
+use crate::codecs::encode::error::failed;
 use crate::codecs::encode::webp::config;
 use crate::codecs::encode::webp::is_lossless;
 use crate::pixels::Size;

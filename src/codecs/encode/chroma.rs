@@ -3,8 +3,12 @@
 
 use std::ops::Range;
 
+use crate::options::Format;
+use crate::options::Quality;
+
 use crate::pixels::Plane;
 use crate::pixels::Size;
+use crate::pixels::Subsampling;
 
 /// The chroma of a picture to examine.
 #[derive(Clone, Copy)]
@@ -15,6 +19,20 @@ pub(crate) enum Chroma<'a> {
     Planes(&'a [Plane; 2]),
     /// Pixels with the given number of samples, of which the first three are red, green and blue.
     Pixels(Size, &'a [u8], usize),
+}
+
+/// The chroma subsampling of an output: none if the picture has sharp colour edges, and from quality 90 on. Lossy WebP has only 4:2:0.
+pub(crate) fn subsampling(format: Format, quality: Quality, chroma: Chroma<'_>) -> Subsampling {
+    const FULL_CHROMA_FROM: u8 = 90;
+    let is_full = match format {
+        Format::Webp => false,
+        _ => quality.get() >= FULL_CHROMA_FROM || has_edges(chroma),
+    };
+    if is_full {
+        Subsampling::None
+    } else {
+        Subsampling::Both
+    }
 }
 
 /// The number of 2x2 squares that are examined; in larger pictures some rows are skipped.

@@ -13,7 +13,7 @@ use crate::options::Quality;
 use crate::codecs::TransformError;
 use crate::codecs::animation::Area;
 use crate::codecs::animation::LoopCount;
-use crate::codecs::encode::failed;
+use crate::codecs::encode::error::failed;
 use crate::codecs::encode::quantize;
 use crate::codecs::encode::quantize::MOST;
 use crate::codecs::encode::quantize::PaletteImage;

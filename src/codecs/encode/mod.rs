@@ -2,24 +2,19 @@
 
 mod animated_webp;
 pub(crate) mod animation;
-#[cfg_attr(feature = "native", path = "avif_aom.rs")]
-#[cfg_attr(not(feature = "native"), path = "avif_portable.rs")]
 mod avif;
 mod chroma;
+mod error;
 mod gif;
-#[cfg_attr(feature = "native", path = "jpeg_jpegli.rs")]
-#[cfg_attr(not(feature = "native"), path = "jpeg_portable.rs")]
 mod jpeg;
-#[cfg(test)]
-mod jpeg_tests;
-#[cfg(feature = "native")]
-pub(crate) mod jpeg_turbo;
 mod palette;
+mod picture;
 #[cfg(feature = "native")]
 mod planes;
 mod png;
 mod quantize;
 mod scale;
+mod settings;
 mod webp;
 
 use crate::options::Effort;
@@ -27,40 +22,15 @@ use crate::options::Format;
 use crate::options::Quality;
 
 use crate::codecs::TransformError;
-use crate::pixels::Planar;
 use crate::pixels::Size;
-use crate::pixels::Subsampling;
 
 pub(crate) use self::chroma::Chroma;
-
-/// A finished picture to encode, upright and in sRGB.
-pub(crate) enum Picture {
-    /// Full-range BT.601 planes with the given chroma subsampling.
-    Planar(Planar, Subsampling),
-    Rgb(Size, Vec<u8>),
-    Rgba(Size, Vec<u8>),
-}
-
-impl Picture {
-    pub fn size(&self) -> Size {
-        match self {
-            Picture::Planar(planar, _) => planar.luma.size,
-            Picture::Rgb(size, _) | Picture::Rgba(size, _) => *size,
-        }
-    }
-}
-
-/// The settings of an encode.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub quality: Quality,
-    /// Progressive JPEG.
-    pub progressive: bool,
-    /// Whether a PNG may be reduced to a palette.
-    pub palette: bool,
-    /// The effort of the AVIF encoder.
-    pub effort: Effort,
-}
+pub(crate) use self::chroma::subsampling;
+pub(crate) use self::error::failed;
+#[cfg(feature = "native")]
+pub(crate) use self::jpeg::turbo as jpeg_turbo;
+pub(crate) use self::picture::Picture;
+pub(crate) use self::settings::Settings;
 
 /// Encodes a picture. JPEG takes no alpha, and formats that are not for still pictures are refused.
 pub(crate) fn encode(
@@ -103,20 +73,6 @@ pub(crate) fn is_settled(size: Size, effort: Effort) -> bool {
     avif::speed(size, effort) == avif::speed(size, Effort::Settled)
 }
 
-/// The chroma subsampling of an output: none if the picture has sharp colour edges, and from quality 90 on. Lossy WebP has only 4:2:0.
-pub(crate) fn subsampling(format: Format, quality: Quality, chroma: Chroma<'_>) -> Subsampling {
-    const FULL_CHROMA_FROM: u8 = 90;
-    let is_full = match format {
-        Format::Webp => false,
-        _ => quality.get() >= FULL_CHROMA_FROM || chroma::has_edges(chroma),
-    };
-    if is_full {
-        Subsampling::None
-    } else {
-        Subsampling::Both
-    }
-}
-
 /// The longest side that a format supports, in pixels.
 pub(crate) const fn longest_side(format: Format) -> u32 {
     match format {
@@ -125,8 +81,4 @@ pub(crate) const fn longest_side(format: Format) -> u32 {
         Format::Avif | Format::Gif => 65_535,
         Format::Png | Format::Svg | Format::Json => u32::MAX,
     }
-}
-
-pub(crate) fn failed(what: impl std::fmt::Display) -> TransformError {
-    TransformError::Encode(what.to_string())
 }

@@ -9,7 +9,7 @@ use png::Filter;
 use crate::options::Quality;
 
 use crate::codecs::TransformError;
-use crate::codecs::encode::failed;
+use crate::codecs::encode::error::failed;
 use crate::codecs::encode::quantize;
 use crate::codecs::encode::quantize::MOST;
 use crate::codecs::encode::quantize::PaletteImage;

@@ -10,9 +10,9 @@ use image::codecs::png::PngEncoder;
 use crate::options::Quality;
 
 use crate::codecs::TransformError;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::failed;
+use crate::codecs::encode::error::failed;
 use crate::codecs::encode::palette;
+use crate::codecs::encode::picture::Picture;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::buffer::FileBuffer;
@@ -71,7 +71,7 @@ fn grey(samples: &[u8], color: ExtendedColorType) -> Result<Option<Vec<u8>>, Tra
 #[cfg(test)]
 mod tests {
     use super::encode;
-    use crate::codecs::encode::Picture;
+    use crate::codecs::encode::picture::Picture;
     use crate::pixels::Size;
 
     #[test]

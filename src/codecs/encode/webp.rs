@@ -9,8 +9,8 @@ use libwebp_sys as webp;
 use crate::options::Quality;
 
 use crate::codecs::TransformError;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::failed;
+use crate::codecs::encode::error::failed;
+use crate::codecs::encode::picture::Picture;
 use crate::codecs::encode::scale;
 use crate::pixels::PixelError;
 use crate::pixels::Planar;

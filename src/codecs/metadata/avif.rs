@@ -5,10 +5,10 @@
 //! extents of an item.
 
 use crate::codecs::TransformError;
-use crate::codecs::metadata::MAX_BLOCK;
-use crate::codecs::metadata::OutputMetadata;
-use crate::codecs::metadata::SourceMetadata;
-use crate::codecs::metadata::failed;
+use crate::codecs::metadata::blocks::MAX_BLOCK;
+use crate::codecs::metadata::blocks::OutputMetadata;
+use crate::codecs::metadata::blocks::SourceMetadata;
+use crate::codecs::metadata::blocks::failed;
 
 /// Extents that all items of a file may have together. Encoders write one for each item, and items for at most 256 tiles.
 const MAX_EXTENTS: usize = 16_384;
@@ -17,7 +17,7 @@ const XMP: &[u8] = b"application/rdf+xml\0";
 
 /// Whether each item is no larger than the file, all its extents added up. A parser that joins the extents of larger items would run out of
 /// memory.
-pub fn is_bounded(source: &[u8]) -> bool {
+pub(crate) fn is_bounded(source: &[u8]) -> bool {
     let Some(meta) = MetaBox::of(source) else {
         // A sequence has no `meta` box. Damaged data has none either, and the decoder refuses it.
         return find(boxes(source, 0..source.len()), b"meta").is_none();
@@ -37,7 +37,7 @@ pub fn is_bounded(source: &[u8]) -> bool {
 
 /// Whether a file holds a picture and exactly these metadata blocks: no thumbnail, no signature, no second picture. It must also have the
 /// usual structure, which browsers insist on and the decoder here does not.
-pub fn holds_only(source: &[u8], kept: &OutputMetadata, carried: &SourceMetadata) -> bool {
+pub(crate) fn holds_only(source: &[u8], kept: &OutputMetadata, carried: &SourceMetadata) -> bool {
     let Some(meta) = MetaBox::of(source) else {
         return false;
     };
@@ -182,8 +182,15 @@ impl MetaBox {
         })
     }
 
-    /// The bytes of an item, joined from its extents.
+    /// The bytes of an item, joined from its extents; `None` if they are longer than `MAX_BLOCK`.
     fn content(&self, source: &[u8], id: u32) -> Option<Vec<u8>> {
+        let extents = self.extents(source, id)?;
+        let length: usize = extents.iter().map(|extent| extent.len()).sum();
+        (length <= MAX_BLOCK).then(|| extents.concat())
+    }
+
+    /// The extents of an item.
+    pub fn extents<'a>(&self, source: &'a [u8], id: u32) -> Option<Vec<&'a [u8]>> {
         let location = self.locations.iter().find(|location| location.id == id)?;
         let base = if location.in_idat {
             let idat = find(boxes(source, self.children.clone()), b"idat")?;
@@ -191,19 +198,14 @@ impl MetaBox {
         } else {
             source
         };
-        let mut content = Vec::new();
-        for &(start, length) in &location.extents {
+        let extent = |&(start, length): &(u64, u64)| {
             let rest = base.get(usize::try_from(start).ok()?..)?;
-            let part = match usize::try_from(length).ok()? {
-                0 => rest,
-                length => rest.get(..length)?,
-            };
-            if content.len() + part.len() > MAX_BLOCK {
-                return None;
+            match usize::try_from(length).ok()? {
+                0 => Some(rest),
+                length => rest.get(..length),
             }
-            content.extend_from_slice(part);
-        }
-        Some(content)
+        };
+        location.extents.iter().map(extent).collect()
     }
 }
 
@@ -313,12 +315,14 @@ pub(crate) fn attach(
         });
     }
     // The offsets depend on the new length of the box, which does not depend on the offsets.
-    let length = rewritten(file, &meta, &added, icc, 0, 0)
+    let additions = Additions { items: &added, icc };
+    let length = rewritten(file, &meta, additions, Offsets::default())
         .ok_or_else(unusual)?
         .len();
     let shift = length - (meta.end - meta.start);
     let data = file.len() + shift + 8;
-    let made = rewritten(file, &meta, &added, icc, shift, data).ok_or_else(unusual)?;
+    let offsets = Offsets { shift, data };
+    let made = rewritten(file, &meta, additions, offsets).ok_or_else(unusual)?;
     let contents: Vec<u8> = added.into_iter().flat_map(|item| item.content).collect();
     let mut whole = Vec::with_capacity(data + contents.len());
     whole.extend_from_slice(&file[..meta.start]);
@@ -337,21 +341,36 @@ struct NewItem {
     content: Vec<u8>,
 }
 
-/// The `meta` box with the additions. The existing contents move by `shift` bytes, and the new contents are at `data`.
+/// What is added to a `meta` box.
+#[derive(Clone, Copy)]
+struct Additions<'a> {
+    items: &'a [NewItem],
+    icc: Option<&'a [u8]>,
+}
+
+/// Where contents are after the `meta` box has grown.
+#[derive(Clone, Copy, Default)]
+struct Offsets {
+    /// Bytes by which the existing contents move.
+    shift: usize,
+    /// The start of the new contents.
+    data: usize,
+}
+
+/// The `meta` box with the additions.
 fn rewritten(
     file: &[u8],
     meta: &IsoBox,
-    added: &[NewItem],
-    icc: Option<&[u8]>,
-    shift: usize,
-    data: usize,
+    additions: Additions<'_>,
+    offsets: Offsets,
 ) -> Option<Vec<u8>> {
+    let Additions { items: added, icc } = additions;
     let mut content = file.get(meta.content..meta.content + 4)?.to_vec();
     let mut has_references = false;
     for part in boxes(file, meta.content + 4..meta.end) {
         let old = &file[part.content..part.end];
         match &part.kind {
-            b"iloc" => content.extend(boxed(part.kind, &located(old, added, shift, data)?)?),
+            b"iloc" => content.extend(boxed(part.kind, &located(old, added, offsets)?)?),
             b"iinf" => content.extend(boxed(part.kind, &listed(old, added)?)?),
             b"iref" => {
                 has_references = true;
@@ -369,7 +388,7 @@ fn rewritten(
 }
 
 /// Rewrites `iloc` of version 0 with 4-byte numbers and no base offsets: moves locations, and adds new ones.
-fn located(old: &[u8], added: &[NewItem], shift: usize, data: usize) -> Option<Vec<u8>> {
+fn located(old: &[u8], added: &[NewItem], offsets: Offsets) -> Option<Vec<u8>> {
     if !old.starts_with(&[0, 0, 0, 0, 0x44, 0]) {
         return None;
     }
@@ -381,11 +400,15 @@ fn located(old: &[u8], added: &[NewItem], shift: usize, data: usize) -> Option<V
         content.extend([0, 0]);
         content.extend(u16::try_from(location.extents.len()).ok()?.to_be_bytes());
         for &(start, length) in &location.extents {
-            content.extend(u32::try_from(start + shift as u64).ok()?.to_be_bytes());
+            content.extend(
+                u32::try_from(start + offsets.shift as u64)
+                    .ok()?
+                    .to_be_bytes(),
+            );
             content.extend(u32::try_from(length).ok()?.to_be_bytes());
         }
     }
-    let mut at = data;
+    let mut at = offsets.data;
     for item in added {
         content.extend(item.id.to_be_bytes());
         content.extend([0, 0, 0, 1]);

@@ -15,7 +15,7 @@ const ALPHA: &[u8] = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0";
 const MAX_AUXILIARIES: usize = 16;
 
 /// The tiles of the alpha of a picture, row by row.
-pub struct AlphaGrid<'a> {
+pub(crate) struct AlphaGrid<'a> {
     source: &'a [u8],
     meta: MetaBox,
     tiles: Vec<u32>,
@@ -24,7 +24,7 @@ pub struct AlphaGrid<'a> {
 }
 
 /// The alpha grid of the primary picture; `None` if it has no alpha, or alpha in one piece.
-pub fn alpha_grid(source: &[u8]) -> Option<AlphaGrid<'_>> {
+pub(crate) fn alpha_grid(source: &[u8]) -> Option<AlphaGrid<'_>> {
     let meta = MetaBox::of(source)?;
     let child = |kind| find(boxes(source, meta.children.clone()), kind);
     let primary = {
@@ -142,25 +142,8 @@ fn is_alpha(source: &[u8], meta: &MetaBox, id: u64) -> Option<bool> {
 
 /// The bytes of an item, joined if it has several extents. `is_bounded` guarantees that they are no more than the file.
 fn item<'a>(source: &'a [u8], meta: &MetaBox, id: u32) -> Option<Cow<'a, [u8]>> {
-    let location = meta.locations.iter().find(|location| location.id == id)?;
-    let base = if location.in_idat {
-        let idat = find(boxes(source, meta.children.clone()), b"idat")?;
-        &source[idat.content..idat.end]
-    } else {
-        source
-    };
-    let part = |&(start, length): &(u64, u64)| {
-        let rest = base.get(usize::try_from(start).ok()?..)?;
-        match usize::try_from(length).ok()? {
-            0 => Some(rest),
-            length => rest.get(..length),
-        }
-    };
-    match &location.extents[..] {
-        [one] => part(one).map(Cow::Borrowed),
-        parts => {
-            let parts = parts.iter().map(part).collect::<Option<Vec<_>>>()?;
-            Some(Cow::Owned(parts.concat()))
-        }
+    match &meta.extents(source, id)?[..] {
+        [one] => Some(Cow::Borrowed(one)),
+        extents => Some(Cow::Owned(extents.concat())),
     }
 }

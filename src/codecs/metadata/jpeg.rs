@@ -7,13 +7,13 @@ use img_parts::jpeg::JpegSegment;
 use img_parts::jpeg::markers;
 
 use crate::codecs::TransformError;
-use crate::codecs::metadata::MAX_BLOCK;
-use crate::codecs::metadata::OutputMetadata;
-use crate::codecs::metadata::failed;
+use crate::codecs::metadata::blocks::MAX_BLOCK;
+use crate::codecs::metadata::blocks::OutputMetadata;
+use crate::codecs::metadata::blocks::failed;
 
 /// The metadata in the markers before the first scan of a JPEG.
 #[derive(Debug, Default)]
-pub struct JpegMarkers {
+pub(crate) struct JpegMarkers {
     /// The EXIF block, from its TIFF header on.
     pub exif: Option<Vec<u8>>,
     /// The XMP packet, without its extension.
@@ -30,7 +30,7 @@ const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const MAX_SEGMENT: usize = 65_533;
 
 /// A segment of a JPEG.
-pub struct Segment<'a> {
+pub(crate) struct Segment<'a> {
     pub marker: u8,
     /// The content, without the length field.
     pub content: &'a [u8],
@@ -39,7 +39,7 @@ pub struct Segment<'a> {
 }
 
 /// The segments of a JPEG, up to and including the header of the first scan, or up to the first invalid marker.
-pub fn segments(source: &[u8]) -> impl Iterator<Item = Segment<'_>> {
+pub(crate) fn segments(source: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     let mut rest = source.get(2..).unwrap_or_default();
     std::iter::from_fn(move || {
         loop {
@@ -70,7 +70,7 @@ pub fn segments(source: &[u8]) -> impl Iterator<Item = Segment<'_>> {
 }
 
 /// The length of the data of a scan: up to a marker that is neither a stuffed byte nor a restart marker; `None` if there is no such marker.
-pub fn scan_length(data: &[u8]) -> Option<usize> {
+pub(crate) fn scan_length(data: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         at += data[at..].iter().position(|&byte| byte == 0xFF)?;
@@ -83,7 +83,7 @@ pub fn scan_length(data: &[u8]) -> Option<usize> {
 }
 
 /// Reads the metadata before the first scan. If the file is damaged, what was read before counts.
-pub fn jpeg(source: &[u8]) -> JpegMarkers {
+pub(crate) fn jpeg(source: &[u8]) -> JpegMarkers {
     let mut found = JpegMarkers::default();
     let mut parts: Vec<(u8, &[u8])> = Vec::new();
     for Segment {
@@ -150,7 +150,7 @@ pub(crate) fn attach(
 }
 
 /// Whether a sequential (or lossless) file has its components in several scans.
-pub fn is_in_several_scans(source: &[u8]) -> bool {
+pub(crate) fn is_in_several_scans(source: &[u8]) -> bool {
     const SEQUENTIAL: [u8; 3] = [0xC0, 0xC1, 0xC3];
     const SCAN: u8 = 0xDA;
     let mut of_frame = None;

@@ -5,6 +5,7 @@
 
 mod avif;
 mod avif_alpha;
+mod blocks;
 mod jpeg;
 mod png;
 mod tiff;
@@ -22,49 +23,31 @@ use crate::codecs::TransformError;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::orientation::Orientation;
 
-pub use self::avif::holds_only as avif_holds_only;
-pub use self::avif::is_bounded as avif_is_bounded;
-pub use self::avif_alpha::AlphaGrid as AvifAlphaGrid;
-pub use self::avif_alpha::alpha_grid as avif_alpha_grid;
-pub use self::jpeg::Segment as JpegSegment;
-pub use self::jpeg::is_in_several_scans;
-pub use self::jpeg::jpeg;
-pub use self::jpeg::scan_length as jpeg_scan_length;
-pub use self::jpeg::segments as jpeg_segments;
-pub use self::png::Calibration as PngCalibration;
-pub use self::png::calibration as png_calibration;
-pub use self::png::chunks as png_chunks;
-pub use self::png::cicp as png_cicp;
-pub use self::webp::chunks as webp_chunks;
-pub use self::webp::exif as webp_exif;
-pub use self::webp::extended as webp_extended;
-pub use self::webp::profile as webp_profile;
+use self::blocks::MAX_BLOCK;
+use self::blocks::failed;
 
-/// Bytes of one block of metadata after decompression: a profile of 4 MiB is already enormous.
-const MAX_BLOCK: usize = 4 << 20;
-
-/// The metadata blocks of a source. Broken blocks count as absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SourceMetadata {
-    /// The EXIF block, from its TIFF header on.
-    pub exif: Option<Vec<u8>>,
-    /// The XMP packet; of several parts the first.
-    pub xmp: Option<Vec<u8>>,
-    /// The ICC profile.
-    pub icc: Option<Vec<u8>>,
-}
-
-/// The metadata blocks for an output.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct OutputMetadata {
-    /// The EXIF block, from its TIFF header on, with upright orientation.
-    pub exif: Option<Vec<u8>>,
-    /// The XMP packet, with upright orientation.
-    pub xmp: Option<Vec<u8>>,
-}
+pub(crate) use self::avif::holds_only as avif_holds_only;
+pub(crate) use self::avif::is_bounded as avif_is_bounded;
+pub(crate) use self::avif_alpha::AlphaGrid as AvifAlphaGrid;
+pub(crate) use self::avif_alpha::alpha_grid as avif_alpha_grid;
+pub(crate) use self::blocks::OutputMetadata;
+pub(crate) use self::blocks::SourceMetadata;
+pub(crate) use self::jpeg::Segment as JpegSegment;
+pub(crate) use self::jpeg::is_in_several_scans;
+pub(crate) use self::jpeg::jpeg;
+pub(crate) use self::jpeg::scan_length as jpeg_scan_length;
+pub(crate) use self::jpeg::segments as jpeg_segments;
+pub(crate) use self::png::Calibration as PngCalibration;
+pub(crate) use self::png::calibration as png_calibration;
+pub(crate) use self::png::chunks as png_chunks;
+pub(crate) use self::png::cicp as png_cicp;
+pub(crate) use self::webp::chunks as webp_chunks;
+pub(crate) use self::webp::exif as webp_exif;
+pub(crate) use self::webp::extended as webp_extended;
+pub(crate) use self::webp::profile as webp_profile;
 
 /// Reads the metadata blocks of a source, in any format.
-pub(crate) fn of(source: &[u8], source_format: SourceFormat) -> SourceMetadata {
+pub(crate) fn read(source: &[u8], source_format: SourceFormat) -> SourceMetadata {
     let carried = match source_format {
         SourceFormat::Jpeg => {
             let markers = jpeg(source);
@@ -98,7 +81,7 @@ pub(crate) fn of(source: &[u8], source_format: SourceFormat) -> SourceMetadata {
 ///
 /// Cloudflare keeps nothing in other formats than JPEG, whatever is asked. IPTC blocks, comments and content credentials (C2PA)
 /// are always dropped: a signature over bytes that have changed is worth nothing.
-pub(crate) fn kept(carried: &SourceMetadata, wanted: Metadata, format: Format) -> OutputMetadata {
+pub(crate) fn select(carried: &SourceMetadata, wanted: Metadata, format: Format) -> OutputMetadata {
     let exif = carried.exif.as_deref();
     match (wanted, format) {
         (Metadata::Copyright, Format::Jpeg) => OutputMetadata {
@@ -117,7 +100,7 @@ pub(crate) fn kept(carried: &SourceMetadata, wanted: Metadata, format: Format) -
 
 /// Chooses the metadata for an output from the bytes of a source. Blocks are read only if one may be kept, which by default is the case
 /// only for JPEG outputs.
-pub(crate) fn kept_of(
+pub(crate) fn select_from_source(
     source: &[u8],
     source_format: SourceFormat,
     wanted: Metadata,
@@ -125,7 +108,7 @@ pub(crate) fn kept_of(
 ) -> OutputMetadata {
     match (wanted, format) {
         (Metadata::Copyright, Format::Jpeg) | (Metadata::Keep, _) => {
-            kept(&of(source, source_format), wanted, format)
+            select(&read(source, source_format), wanted, format)
         }
         (Metadata::Copyright | Metadata::Nothing, _) => OutputMetadata::default(),
     }
@@ -174,21 +157,6 @@ pub(crate) fn orientation(exif: Option<&[u8]>) -> Orientation {
         .get_field(Tag::Orientation, In::PRIMARY)
         .and_then(|field| field.value.get_uint(0));
     Orientation::from_exif(tag.unwrap_or(1))
-}
-
-/// Decompresses zlib data to at most `MAX_BLOCK` bytes.
-fn inflated(packed: &[u8]) -> Option<Vec<u8>> {
-    use std::io::Read;
-    let mut unpacked = Vec::new();
-    flate2::read::ZlibDecoder::new(packed)
-        .take(MAX_BLOCK as u64 + 1)
-        .read_to_end(&mut unpacked)
-        .ok()?;
-    (unpacked.len() <= MAX_BLOCK).then_some(unpacked)
-}
-
-fn failed(what: impl std::fmt::Display) -> TransformError {
-    TransformError::Encode(format!("metadata: {what}"))
 }
 
 #[cfg(test)]

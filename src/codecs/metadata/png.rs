@@ -7,18 +7,18 @@ use img_parts::png::Png;
 use img_parts::png::PngChunk;
 
 use crate::codecs::TransformError;
-use crate::codecs::metadata::MAX_BLOCK;
-use crate::codecs::metadata::OutputMetadata;
-use crate::codecs::metadata::SourceMetadata;
-use crate::codecs::metadata::failed;
-use crate::codecs::metadata::inflated;
+use crate::codecs::metadata::blocks::MAX_BLOCK;
+use crate::codecs::metadata::blocks::OutputMetadata;
+use crate::codecs::metadata::blocks::SourceMetadata;
+use crate::codecs::metadata::blocks::failed;
+use crate::codecs::metadata::blocks::inflated;
 
 /// The prefix of an `iTXt` chunk with an XMP packet.
 const XMP: &[u8] = b"XML:com.adobe.xmp\0";
 
 /// The chunks of a PNG, up to and including `IEND`, or up to the first invalid chunk: type, content, and the whole chunk with length and
 /// checksum.
-pub fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8], &[u8])> {
+pub(crate) fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8], &[u8])> {
     let mut rest = source.get(8..).unwrap_or_default();
     std::iter::from_fn(move || {
         let (length, after) = rest.split_first_chunk()?;
@@ -32,7 +32,7 @@ pub fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8], &[u8])> {
 }
 
 /// Colour primaries and transfer characteristics of full-range RGB, which have precedence over any profile.
-pub fn cicp(source: &[u8]) -> Option<(u8, u8)> {
+pub(crate) fn cicp(source: &[u8]) -> Option<(u8, u8)> {
     chunks(source)
         .take_while(|(name, ..)| *name != b"IDAT")
         .find_map(|(name, content, _)| match (name, content) {
@@ -43,7 +43,7 @@ pub fn cicp(source: &[u8]) -> Option<(u8, u8)> {
 
 /// Gamma and primaries of a PNG, from its chunks `gAMA` and `cHRM`, in units of 1/100,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Calibration {
+pub(crate) struct Calibration {
     /// The exponent by which light was encoded.
     pub gamma: u32,
     /// White point, red, green and blue, each as x and y.
@@ -52,7 +52,7 @@ pub struct Calibration {
 
 /// Reads `gAMA` and `cHRM`, of several the first; `None` if there is no gamma, or if `sRGB` makes both void. Chunks after the beginning of
 /// the pixels, broken ones, and ones of the wrong length count as absent.
-pub fn calibration(source: &[u8]) -> Option<Calibration> {
+pub(crate) fn calibration(source: &[u8]) -> Option<Calibration> {
     let (mut gamma, mut chromaticities) = (None, None);
     let sound = chunks(source)
         .take_while(|(name, ..)| *name != b"IDAT")

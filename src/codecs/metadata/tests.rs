@@ -22,10 +22,10 @@ use crate::codecs::metadata::OutputMetadata;
 use crate::codecs::metadata::SourceMetadata;
 use crate::codecs::metadata::attach;
 use crate::codecs::metadata::jpeg;
-use crate::codecs::metadata::kept;
-use crate::codecs::metadata::kept_of;
-use crate::codecs::metadata::of;
 use crate::codecs::metadata::orientation;
+use crate::codecs::metadata::read;
+use crate::codecs::metadata::select;
+use crate::codecs::metadata::select_from_source;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Raster;
 use crate::pixels::Size;
@@ -188,7 +188,7 @@ fn blocks_go_into_every_format_and_come_out_again() {
         .expect("moxcms writes its own profiles");
     let carried = carried();
     for (format, source_format, file) in files() {
-        let all = kept(&carried, Metadata::Keep, format);
+        let all = select(&carried, Metadata::Keep, format);
         assert!(all.exif.is_some() && all.xmp.is_some());
         let exif = || OutputMetadata {
             xmp: None,
@@ -212,7 +212,7 @@ fn blocks_go_into_every_format_and_come_out_again() {
                 xmp: kept.xmp,
                 icc: icc.map(<[u8]>::to_vec),
             };
-            assert_eq!(of(&made, source_format), expected, "{format}");
+            assert_eq!(read(&made, source_format), expected, "{format}");
             assert_eq!(pixels(&made), pixels(&file), "{format}");
             if expected == SourceMetadata::default() {
                 assert_eq!(made, file);
@@ -249,7 +249,7 @@ fn keeping_leaves_all_but_orientation_and_thumbnail() {
             exif: Some(block.clone()),
             ..SourceMetadata::default()
         };
-        let made = kept(&carried, Metadata::Keep, Format::Jpeg)
+        let made = select(&carried, Metadata::Keep, Format::Jpeg)
             .exif
             .expect("EXIF is kept");
         assert!(!contains(&made, b"cropped away"));
@@ -289,7 +289,7 @@ fn a_thumbnail_in_the_midst_is_wiped() {
         ..SourceMetadata::default()
     };
     assert_eq!(
-        kept(&carried, Metadata::Keep, Format::Webp).exif,
+        select(&carried, Metadata::Keep, Format::Webp).exif,
         Some(expected)
     );
 }
@@ -301,7 +301,7 @@ fn copyright_leaves_both_parts_and_nothing_else() {
             exif: Some(camera_block(little)),
             ..carried()
         };
-        let made = kept(&carried, Metadata::Copyright, Format::Jpeg);
+        let made = select(&carried, Metadata::Copyright, Format::Jpeg);
         let block = made.exif.expect("there is a copyright");
         assert_eq!(made.xmp, None);
         let exif = read_block(&block);
@@ -329,7 +329,7 @@ fn short_and_blank_copyrights() {
             exif: Some(block(text)),
             ..SourceMetadata::default()
         };
-        kept(&carried, Metadata::Copyright, Format::Jpeg).exif
+        select(&carried, Metadata::Copyright, Format::Jpeg).exif
     };
     assert_eq!(copyright(b"me \0"), Some(block(b"me \0")));
     assert_eq!(copyright(b"   \0"), None);
@@ -350,7 +350,7 @@ fn modes_and_formats_meet_in_one_table() {
             Format::Jpeg | Format::Png | Format::Webp | Format::Avif
         );
         let what = |wanted| {
-            let kept = kept(&carried, wanted, format);
+            let kept = select(&carried, wanted, format);
             (kept.exif.is_some(), kept.xmp.is_some())
         };
         assert_eq!(what(Metadata::Keep), (can, can), "{format}");
@@ -361,7 +361,7 @@ fn modes_and_formats_meet_in_one_table() {
         );
         assert_eq!(what(Metadata::Nothing), (false, false), "{format}");
     }
-    let packet = kept(&carried, Metadata::Keep, Format::Webp).xmp;
+    let packet = select(&carried, Metadata::Keep, Format::Webp).xmp;
     assert_eq!(
         packet,
         Some(PACKET.replace("Orientation=\"6", "Orientation=\"1").into())
@@ -371,12 +371,12 @@ fn modes_and_formats_meet_in_one_table() {
 #[test]
 fn what_nobody_keeps_need_not_be_read() {
     for (format, source_format, file) in files() {
-        let all = kept(&carried(), Metadata::Keep, format);
+        let all = select(&carried(), Metadata::Keep, format);
         let source = attach(file, format, &all, None).expect("blocks fit");
         for wanted in [Metadata::Copyright, Metadata::Keep, Metadata::Nothing] {
             for &into in Format::ALL {
-                let read = kept(&of(&source, source_format), wanted, into);
-                let direct = kept_of(&source, source_format, wanted, into);
+                let read = select(&read(&source, source_format), wanted, into);
+                let direct = select_from_source(&source, source_format, wanted, into);
                 assert_eq!(direct, read, "{source_format:?} {wanted} {into}");
             }
         }
@@ -396,7 +396,7 @@ fn what_does_not_fit_into_a_jpeg_is_left_out() {
         icc: Some(profile),
         ..SourceMetadata::default()
     };
-    assert_eq!(of(&made, source_format), expected);
+    assert_eq!(read(&made, source_format), expected);
     let endless = vec![7; MAX_BLOCK + 1];
     assert!(attach(file, format, &long, Some(&endless)).is_err());
 }
@@ -415,7 +415,7 @@ fn packed_texts_of_a_png_are_read_and_bombs_are_not() {
     };
     let read = |text: &[u8], profile: &[u8]| {
         let head = b"XML:com.adobe.xmp\0\x01\0en\0XMP\0";
-        of(
+        read(
             &[
                 b"\x89PNG\r\n\x1a\n".to_vec(),
                 chunk(b"iTXt", &[head, &packed(text)[..]].concat()),
@@ -467,18 +467,18 @@ fn code_points_of_a_png_come_before_its_profile() {
 fn every_cut_and_every_wrong_byte_is_answered() {
     let carried = carried();
     for (format, source_format, file) in files() {
-        let all = kept(&carried, Metadata::Keep, format);
+        let all = select(&carried, Metadata::Keep, format);
         let file = attach(file, format, &all, Some(b"a profile")).expect("attaches");
         for length in 0..file.len() {
-            let _ = of(&file[..length], source_format);
+            let _ = read(&file[..length], source_format);
         }
         let mut wrong = file.clone();
         for at in 0..file.len() {
             for value in [0, 0x7F, 0xFF] {
                 wrong[at] = value;
-                let carried = of(&wrong, source_format);
-                let _ = kept(&carried, Metadata::Keep, format);
-                let _ = kept(&carried, Metadata::Copyright, format);
+                let carried = read(&wrong, source_format);
+                let _ = select(&carried, Metadata::Keep, format);
+                let _ = select(&carried, Metadata::Copyright, format);
                 let _ = crate::codecs::metadata::avif_is_bounded(&wrong);
             }
             wrong[at] = file[at];
@@ -505,5 +505,8 @@ fn an_avif_whose_items_repeat_its_bytes_is_refused() {
     assert!(!crate::codecs::metadata::avif_is_bounded(&hostile));
     let refused = decode::header(&hostile).expect_err("such a file is refused");
     assert!(refused.to_string().contains("larger than the file"));
-    assert_eq!(of(&hostile, SourceFormat::Avif), SourceMetadata::default());
+    assert_eq!(
+        read(&hostile, SourceFormat::Avif),
+        SourceMetadata::default()
+    );
 }

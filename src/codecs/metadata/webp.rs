@@ -9,10 +9,10 @@ use img_parts::webp::CHUNK_XMP;
 use img_parts::webp::WebP;
 
 use crate::codecs::TransformError;
-use crate::codecs::metadata::MAX_BLOCK;
-use crate::codecs::metadata::OutputMetadata;
-use crate::codecs::metadata::SourceMetadata;
-use crate::codecs::metadata::failed;
+use crate::codecs::metadata::blocks::MAX_BLOCK;
+use crate::codecs::metadata::blocks::OutputMetadata;
+use crate::codecs::metadata::blocks::SourceMetadata;
+use crate::codecs::metadata::blocks::failed;
 use crate::pixels::Size;
 
 /// Flags in the first byte of `VP8X`.
@@ -22,7 +22,7 @@ const HAS_EXIF: u8 = 0b0000_1000;
 const HAS_PROFILE: u8 = 0b0010_0000;
 
 /// The chunks of a WebP (type and content), up to the length in its header or the first invalid chunk.
-pub fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+pub(crate) fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     let length = source
         .get(4..)
         .and_then(|rest| rest.first_chunk())
@@ -42,7 +42,7 @@ pub fn chunks(source: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
 
 /// The header of a file in the extended format.
 #[derive(Clone, Copy, Debug)]
-pub struct ExtendedHeader {
+pub(crate) struct ExtendedHeader {
     flags: u8,
     /// The size of the canvas.
     pub size: Size,
@@ -55,7 +55,7 @@ impl ExtendedHeader {
 }
 
 /// Reads the header of the extended format, if the file has one.
-pub fn extended(source: &[u8]) -> Option<ExtendedHeader> {
+pub(crate) fn extended(source: &[u8]) -> Option<ExtendedHeader> {
     let (name, content) = chunks(source).next()?;
     let [flags, _, _, _, sides @ ..] = content else {
         return None;
@@ -71,12 +71,12 @@ pub fn extended(source: &[u8]) -> Option<ExtendedHeader> {
 }
 
 /// The EXIF block, if the header announces it.
-pub fn exif(source: &[u8]) -> Option<&[u8]> {
+pub(crate) fn exif(source: &[u8]) -> Option<&[u8]> {
     announced(source, b"EXIF", HAS_EXIF)
 }
 
 /// The ICC profile, if the header announces it.
-pub fn profile(source: &[u8]) -> Option<&[u8]> {
+pub(crate) fn profile(source: &[u8]) -> Option<&[u8]> {
     announced(source, b"ICCP", HAS_PROFILE)
 }
 

@@ -11,8 +11,8 @@ use resvg::usvg::filter::Filter;
 use resvg::usvg::filter::Kind as Primitive;
 
 use crate::codecs::TransformError;
-use crate::codecs::svg::broken;
-use crate::codecs::svg::whole;
+use crate::codecs::svg::error::broken;
+use crate::codecs::svg::size::whole;
 use crate::pixels::Size;
 
 /// Pixels that may be touched, counted each time: fills at this limit take up to 8 seconds of one processor.

@@ -10,9 +10,9 @@ use resvg::usvg::roxmltree::Node;
 use resvg::usvg::roxmltree::NodeId;
 
 use crate::codecs::TransformError;
-use crate::codecs::svg::elements::ELEMENT_PARSING;
-use crate::codecs::svg::elements::ELEMENTS;
-use crate::codecs::svg::elements::too_many;
+use crate::codecs::svg::limits::ELEMENT_PARSING;
+use crate::codecs::svg::limits::ELEMENTS;
+use crate::codecs::svg::limits::too_many;
 use crate::codecs::svg::style::Styles;
 use crate::codecs::svg::style::declarations;
 use crate::codecs::svg::style::parsing;

@@ -10,9 +10,9 @@ use resvg::usvg::roxmltree::Node;
 use resvg::usvg::roxmltree::NodeId;
 
 use crate::codecs::TransformError;
-use crate::codecs::svg::broken;
-use crate::codecs::svg::elements::DEPTH;
-use crate::codecs::svg::elements::ELEMENTS;
+use crate::codecs::svg::error::broken;
+use crate::codecs::svg::limits::DEPTH;
+use crate::codecs::svg::limits::ELEMENTS;
 use crate::codecs::svg::properties::DocumentProperties;
 use crate::codecs::svg::properties::ElementProperties;
 use crate::codecs::svg::properties::INHERITED;

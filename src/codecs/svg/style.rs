@@ -16,7 +16,7 @@ use simplecss::PseudoClass;
 use simplecss::StyleSheet;
 
 use crate::codecs::TransformError;
-use crate::codecs::svg::broken;
+use crate::codecs::svg::error::broken;
 
 /// Selector matching steps for all elements together: about a second. An export of 500 classes and 10,000 elements takes 5 million.
 const STEPS: u64 = 100_000_000;

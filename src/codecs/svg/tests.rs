@@ -6,7 +6,7 @@ use flate2::write::GzEncoder;
 use crate::codecs::Limits;
 use crate::codecs::TransformError;
 use crate::codecs::svg::clean;
-use crate::codecs::svg::is_svg;
+use crate::codecs::svg::detect::is_svg;
 use crate::codecs::svg::rasterize;
 use crate::codecs::svg::size;
 use crate::pixels::Raster;

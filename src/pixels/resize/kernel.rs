@@ -9,13 +9,13 @@
     reason = "calls code compiled for AVX2 once the processor is known to have it"
 )]
 
+use std::ops::Range;
+
+use crate::pixels::Scanlines;
 use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
 use crate::pixels::resize::axis::Axis;
 use crate::pixels::resize::light::to_light;
-use std::ops::Range;
-
-use crate::pixels::Scanlines;
 use crate::pixels::resize::sink::RowSink;
 #[cfg(target_arch = "x86_64")]
 use crate::pixels::simd::Avx2;
@@ -98,7 +98,7 @@ fn run_channels<M: Simd, const CHANNELS: usize>(
     sink: &mut RowSink,
 ) -> Result<(), PixelError> {
     let (left, right) = across.used();
-    let (top, bottom) = down.used();
+    let (top, _) = down.used();
     let length = CHANNELS * (right - left);
     let columns = left..right;
     let mut block = RowBlock::<CHANNELS> {
@@ -111,52 +111,48 @@ fn run_channels<M: Simd, const CHANNELS: usize>(
         made: buffer::zeroed(CHANNELS * across.len())?,
         sink,
     };
-    if down.longest() <= LONGEST_KEPT {
-        let ring = down.longest();
-        let mut rows: Vec<f32> = buffer::zeroed(ring * length)?;
-        let mut read = top;
-        for sample in 0..down.len() {
-            let (start, weights) = down.window(sample);
-            while read < start + weights.len() {
-                let row = &mut rows[read % ring * length..][..length];
-                source.read::<M, CHANNELS>(read, columns.clone(), row);
-                read += 1;
-            }
-            let finished = block.next_row();
-            sum::<M>(finished, weights, |at| {
-                &rows[(start + at) % ring * length..][..length]
-            });
-            block.took_row::<M>();
-        }
+    // Short windows keep their source rows. Long ones keep the last source row, and the sums of the output rows that are not finished.
+    let keeps_rows = down.longest() <= LONGEST_KEPT;
+    let (kept, unfinished) = if keeps_rows {
+        (down.longest(), 0)
     } else {
-        let ring = down.most_open();
-        let mut open: Vec<f32> = buffer::zeroed(ring * length)?;
-        let mut row: Vec<f32> = buffer::zeroed(length)?;
-        let (mut first, mut next) = (0, 0);
-        for y in top..bottom {
-            while next < down.len() && down.window(next).0 <= y {
-                open[next % ring * length..][..length].fill(0.0);
-                next += 1;
-            }
-            source.read::<M, CHANNELS>(y, columns.clone(), &mut row);
-            for sample in first..next {
-                let (start, weights) = down.window(sample);
-                let sum = &mut open[sample % ring * length..][..length];
-                add::<M>(sum, &row, weights[y - start]);
-            }
-            while first < next {
-                let (start, weights) = down.window(first);
-                if start + weights.len() > y + 1 {
-                    break;
+        (1, down.most_open())
+    };
+    let mut rows: Vec<f32> = buffer::zeroed(kept * length)?;
+    let mut sums: Vec<f32> = buffer::zeroed(unfinished * length)?;
+    let (mut read, mut begun) = (top, 0);
+    for sample in 0..down.len() {
+        let (start, weights) = down.window(sample);
+        while read < start + weights.len() {
+            let row = &mut rows[read % kept * length..][..length];
+            source.read::<M, CHANNELS>(read, columns.clone(), row);
+            if !keeps_rows {
+                while begun < down.len() && down.window(begun).0 <= read {
+                    sums[begun % unfinished * length..][..length].fill(0.0);
+                    begun += 1;
                 }
-                let finished = block.next_row();
-                finished.copy_from_slice(&open[first % ring * length..][..length]);
-                block.took_row::<M>();
-                first += 1;
+                for sample in sample..begun {
+                    let (start, weights) = down.window(sample);
+                    let sum = &mut sums[sample % unfinished * length..][..length];
+                    add::<M>(sum, row, weights[read - start]);
+                }
             }
+            read += 1;
+        }
+        let finished = block.next_row();
+        if keeps_rows {
+            sum::<M>(finished, weights, |at| {
+                &rows[(start + at) % kept * length..][..length]
+            });
+        } else {
+            finished.copy_from_slice(&sums[sample % unfinished * length..][..length]);
+        }
+        block.filled += 1;
+        // The only call: all of it is inlined here, and that for each number of channels and each instruction set.
+        if block.filled == LANES || sample + 1 == down.len() {
+            block.finish::<M>();
         }
     }
-    block.finish::<M>();
     Ok(())
 }
 
@@ -223,19 +219,9 @@ impl<const CHANNELS: usize> RowBlock<'_, CHANNELS> {
         &mut self.rows[self.filled * self.length..][..self.length]
     }
 
-    #[inline(always)]
-    fn took_row<M: Simd>(&mut self) {
-        self.filled += 1;
-        if self.filled == LANES {
-            self.finish::<M>();
-        }
-    }
-
+    /// Resamples the collected rows horizontally, and passes them to the sink.
     #[inline(always)]
     fn finish<M: Simd>(&mut self) {
-        if self.filled == 0 {
-            return;
-        }
         lay_side_by_side::<M>(&self.rows, self.length, &mut self.columns);
         let columns = self.columns.as_chunks::<CHANNELS>().0;
         let made = self.made.as_chunks_mut::<CHANNELS>().0;

@@ -88,7 +88,7 @@ fn frames(
     cost::of_frames(source, plan, format, recipe).available(limits)?;
 
     let (placement, size) = (&plan.placement, plan.placement.layout.output());
-    let extent = decode::whole(header.size);
+    let extent = decode::full_extent(header.size);
     let mut timings = Timings::default();
     let memory = limits.render_memory.bytes();
     let mut frames = FrameReader::open(source.bytes, header.format, memory)?;

@@ -59,7 +59,7 @@ impl SourcePixels<'_> {
     /// All pixels of a picture in sRGB.
     pub fn of_srgb(raster: Raster) -> Self {
         SourcePixels {
-            extent: decode::whole(raster.size),
+            extent: decode::full_extent(raster.size),
             pixels: raster.into(),
             space: Cow::Owned(ColorSpace::Srgb),
         }

@@ -151,7 +151,7 @@ pub(crate) fn encode(
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
     let (format, own) = (encodable.format, source.header.format);
-    let kept = metadata::kept_of(source.bytes, own, recipe.metadata, format);
+    let kept = metadata::select_from_source(source.bytes, own, recipe.metadata, format);
     let search = QualitySearch {
         picture: &encodable.picture,
         format,
@@ -217,7 +217,7 @@ pub(crate) fn find_border(
     Ok(BorderSearch {
         placement,
         inside: DecodedImage {
-            extent: decode::whole(raster.size),
+            extent: decode::full_extent(raster.size),
             raster,
             space: ColorSpace::Srgb,
         },

@@ -13,11 +13,11 @@ use zenavif_parse::ColorInformation;
 use zenavif_parse::DecodeConfig;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
 use crate::codecs::decode::av1::ColorDescription;
 use crate::codecs::decode::av1::FirstPicture;
-use crate::codecs::decode::whole;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
+use crate::codecs::decode::image::full_extent;
 use crate::codecs::decode::yuv;
 use crate::codecs::decode::yuv::Matrix;
 use crate::codecs::decode::yuv::YuvFrame;
@@ -125,7 +125,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
     };
     Ok(DecodedImage {
         raster,
-        extent: whole(header.size),
+        extent: full_extent(header.size),
         space,
     })
 }

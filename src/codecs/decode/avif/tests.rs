@@ -6,8 +6,8 @@ use crate::options::Effort;
 use crate::options::Format;
 use crate::options::Quality;
 
-use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::header;
+use crate::codecs::decode::image::DecodeScale;
 use crate::codecs::decode::pixels;
 use crate::codecs::encode;
 use crate::codecs::encode::Picture;

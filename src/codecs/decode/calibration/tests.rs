@@ -8,8 +8,8 @@ use crate::options::Recipe;
 
 use crate::codecs::Limits;
 use crate::codecs::decode;
-use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::frames::FrameReader;
+use crate::codecs::decode::image::DecodeScale;
 use crate::codecs::metadata;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Raster;

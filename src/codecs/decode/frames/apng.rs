@@ -17,9 +17,9 @@ use crate::codecs::animation::Animation;
 use crate::codecs::animation::AnimationFrame;
 use crate::codecs::animation::Area;
 use crate::codecs::animation::LoopCount;
-use crate::codecs::decode::frames::afford;
 use crate::codecs::decode::frames::canvas::AnimationCanvas;
 use crate::codecs::decode::frames::canvas::Disposal;
+use crate::codecs::decode::frames::canvas::check_memory;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
@@ -83,7 +83,7 @@ impl<'a> ApngFrames<'a> {
     pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
         let Animation { frames, size, .. } =
             animation(source).ok_or_else(|| failed("it is not animated"))?;
-        afford(size, max_bytes)?;
+        check_memory(size, max_bytes)?;
         // The library adds up the rows of all frames. A pixel has at most 8 bytes.
         let rows = u64::from(size.width) * 8 * u64::from(frames.saturating_add(1));
         let bytes = usize::try_from(MAX_METADATA.saturating_add(rows)).unwrap_or(usize::MAX);

@@ -8,6 +8,24 @@ use crate::pixels::Samples;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 
+/// Canvas, saved pixels, the frame as stored, and the frame as returned.
+const BYTES_PER_PIXEL: u64 = 16;
+
+/// Returns an error if the canvas does not fit into `max_bytes`.
+pub(crate) fn check_memory(size: Size, max_bytes: u64) -> Result<(), TransformError> {
+    if size.width == 0 || size.height == 0 {
+        return Err(TransformError::ZeroSized);
+    }
+    let bytes = size.area().saturating_mul(BYTES_PER_PIXEL);
+    if bytes > max_bytes {
+        return Err(TransformError::TooCostly {
+            bytes,
+            limit: max_bytes,
+        });
+    }
+    Ok(())
+}
+
 /// How the area of a frame is disposed of before the next frame is painted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Disposal {

@@ -15,9 +15,9 @@ use crate::codecs::animation::Animation;
 use crate::codecs::animation::AnimationFrame;
 use crate::codecs::animation::Area;
 use crate::codecs::animation::LoopCount;
-use crate::codecs::decode::frames::afford;
 use crate::codecs::decode::frames::canvas::AnimationCanvas;
 use crate::codecs::decode::frames::canvas::Disposal;
+use crate::codecs::decode::frames::canvas::check_memory;
 use crate::pixels::Raster;
 use crate::pixels::Size;
 use crate::pixels::buffer;
@@ -203,7 +203,7 @@ impl<'a> GifFrames<'a> {
         ));
         let decoder = decoder(before_garbage(source), options)?;
         let size = Size::new(u32::from(decoder.width()), u32::from(decoder.height()));
-        afford(size, max_bytes)?;
+        check_memory(size, max_bytes)?;
         Ok(GifFrames {
             decoder,
             canvas: AnimationCanvas::new(size)?,

@@ -4,24 +4,21 @@
 mod apng;
 mod canvas;
 pub(crate) mod gif;
-pub(crate) mod webp;
+mod webp;
 
 use crate::codecs::TransformError;
 use crate::codecs::animation::Animation;
 use crate::codecs::animation::AnimationFrame;
+use crate::codecs::decode::webp_demux;
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Size;
 use crate::pixels::color::ColorSpace;
-
-/// Canvas, saved pixels, the frame as stored, and the frame as returned.
-const BYTES_PER_PIXEL: u64 = 16;
 
 /// Describes an animation by its structure alone, without decoding pixels. `None` for a still picture, an animation of one frame, and a
 /// file too damaged to tell. An AVIF sequence counts as a still, because only its first picture can be decoded.
 pub(crate) fn animation(source: &[u8], format: SourceFormat) -> Option<Animation> {
     let found = match format {
         SourceFormat::Gif => gif::animation(source),
-        SourceFormat::Webp => webp::animation(source),
+        SourceFormat::Webp => webp_demux::animation(source),
         SourceFormat::Png => apng::animation(source),
         _ => None,
     };
@@ -108,21 +105,6 @@ impl<'a> FrameReader<'a> {
             Err(cause) => Err(cause),
         }
     }
-}
-
-/// Returns an error if the canvas does not fit into `max_bytes`.
-fn afford(size: Size, max_bytes: u64) -> Result<(), TransformError> {
-    if size.width == 0 || size.height == 0 {
-        return Err(TransformError::ZeroSized);
-    }
-    let bytes = size.area().saturating_mul(BYTES_PER_PIXEL);
-    if bytes > max_bytes {
-        return Err(TransformError::TooCostly {
-            bytes,
-            limit: max_bytes,
-        });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -10,14 +10,12 @@ use std::time::Duration;
 use libwebp_sys as webp;
 
 use crate::codecs::TransformError;
-use crate::codecs::animation::Animation;
 use crate::codecs::animation::AnimationFrame;
-use crate::codecs::animation::LoopCount;
-use crate::codecs::decode::frames::afford;
-use crate::codecs::decode::webp::FRAME_HEAD;
-use crate::codecs::decode::webp::another_size;
-use crate::codecs::decode::webp::broken;
-use crate::codecs::decode::webp::canvas_size;
+use crate::codecs::decode::frames::canvas::check_memory;
+use crate::codecs::decode::webp_demux::another_size;
+use crate::codecs::decode::webp_demux::broken;
+use crate::codecs::decode::webp_demux::canvas_size;
+use crate::codecs::decode::webp_demux::complete;
 use crate::codecs::metadata;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
@@ -25,62 +23,6 @@ use crate::pixels::Samples;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
-
-/// Counts the frames whose data is complete. The library would build a table with a hundred bytes for each frame, and a frame may have only
-/// a few bytes.
-pub(crate) fn animation(source: &[u8]) -> Option<Animation> {
-    let header = metadata::webp_extended(source).filter(|header| header.is_animated())?;
-    let mut found = Animation {
-        frames: 0,
-        loops: LoopCount::ONCE,
-        size: header.size,
-        // The library decodes into one of the canvases that `header` already counts.
-        frame_bytes: 0,
-    };
-    for (name, content) in metadata::webp_chunks(source) {
-        match (name, content) {
-            // The loop count follows the background colour.
-            (b"ANIM", &[_, _, _, _, low, high, ..]) => {
-                found.loops = LoopCount(u32::from(u16::from_le_bytes([low, high])));
-            }
-            (b"ANMF", _) if content.len() > FRAME_HEAD => {
-                found.frames = found.frames.saturating_add(1);
-            }
-            _ => {}
-        }
-    }
-    Some(found)
-}
-
-/// Cuts a truncated file to its last complete chunk: libwebp would refuse the whole file.
-fn complete(source: &[u8]) -> Result<Cow<'_, [u8]>, TransformError> {
-    const HEAD: usize = 12;
-    const CHUNK_HEAD: usize = 8;
-    let length = |offset: usize| {
-        let bytes = source.get(offset..)?.first_chunk()?;
-        usize::try_from(u32::from_le_bytes(*bytes)).ok()
-    };
-    match length(4) {
-        Some(claimed) if claimed > source.len().saturating_sub(CHUNK_HEAD) => {}
-        _ => return Ok(Cow::Borrowed(source)),
-    }
-    let mut end = HEAD;
-    while let Some(content) = length(end + 4) {
-        // Chunks are padded to an even length.
-        let next = content
-            .checked_add(content & 1)
-            .and_then(|content| content.checked_add(end + CHUNK_HEAD));
-        match next {
-            Some(next) if next <= source.len() => end = next,
-            _ => break,
-        }
-    }
-    let mut cut = buffer::copied(source.get(..end).unwrap_or(source))?;
-    if let (Some(field), Ok(claimed)) = (cut.get_mut(4..8), u32::try_from(end - CHUNK_HEAD)) {
-        field.copy_from_slice(&claimed.to_le_bytes());
-    }
-    Ok(Cow::Owned(cut))
-}
 
 pub(crate) struct WebpFrames<'a> {
     decoder: *mut webp::WebPAnimDecoder,
@@ -102,7 +44,7 @@ impl<'a> WebpFrames<'a> {
     pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
         let source = complete(source)?;
         let size = canvas_size(&source)?;
-        afford(size, max_bytes)?;
+        check_memory(size, max_bytes)?;
         let data = webp::WebPData {
             bytes: source.as_ptr(),
             size: source.len(),

@@ -7,8 +7,8 @@ use std::io::Cursor;
 use image::codecs::ico::IcoDecoder;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
 use crate::codecs::decode::plain;
 use crate::codecs::decode::plain::failed;
 use crate::codecs::decode::png;

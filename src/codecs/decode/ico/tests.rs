@@ -3,8 +3,8 @@ use image::ImageEncoder;
 use image::codecs::png::PngEncoder;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::header;
+use crate::codecs::decode::image::DecodeScale;
 use crate::codecs::decode::pixels;
 use crate::pixels::Channels;
 use crate::pixels::Raster;

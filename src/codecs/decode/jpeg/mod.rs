@@ -1,27 +1,40 @@
 //! JPEG by two decoders: our own for common baseline files, row by row, and a library for all other files. Each build has one such library.
 
 mod baseline;
-#[cfg_attr(feature = "native", path = "turbo.rs")]
-#[cfg_attr(not(feature = "native"), path = "zune.rs")]
-mod library;
 #[cfg(any(test, not(feature = "native")))]
 mod resampled;
+#[cfg(feature = "native")]
+mod turbo;
+#[cfg(not(feature = "native"))]
+mod zune;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
-use crate::codecs::decode::RowStream;
-use crate::codecs::decode::Truncation;
+use crate::codecs::decode::image::DecodeScale;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
+use crate::codecs::decode::truncation::Truncation;
 use crate::codecs::metadata;
 use crate::pixels::Raster;
 use crate::pixels::Scanlines as _;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 
+#[cfg(feature = "native")]
+use self::turbo as library;
+#[cfg(not(feature = "native"))]
+use self::zune as library;
 pub(crate) use baseline::BaselineDecoder;
 use baseline::Coverage;
+
 pub(crate) use library::header;
+
+/// Pixels that are decoded row by row while they are read, with what is needed to interpret them.
+pub(crate) struct RowStream<'a> {
+    pub rows: BaselineDecoder<'a>,
+    /// The same as in `DecodedImage`.
+    pub extent: (f64, f64),
+    pub space: ColorSpace,
+}
 
 pub(crate) fn decode(
     source: &[u8],

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodeScale;
+use crate::codecs::decode::image::DecodeScale;
 use crate::pixels::Pixels;
 use crate::pixels::Raster;
 use crate::pixels::Rect;

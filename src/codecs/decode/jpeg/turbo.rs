@@ -8,11 +8,11 @@ use std::ffi::c_int;
 use turbojpeg_sys as tj;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
+use crate::codecs::decode::image::DecodeScale;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
+use crate::codecs::decode::image::size_of;
 use crate::codecs::decode::jpeg::upright_inks;
-use crate::codecs::decode::size_of;
 use crate::codecs::metadata;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Channels;

@@ -6,9 +6,9 @@ use zune_jpeg::zune_core::colorspace::ColorSpace as Components;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
+use crate::codecs::decode::image::DecodeScale;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
 use crate::codecs::decode::jpeg::baseline;
 use crate::codecs::decode::jpeg::resampled::at_scale;
 use crate::codecs::decode::jpeg::upright_inks;

@@ -18,10 +18,10 @@ use jxl_oxide::image::ImageHeader;
 use jxl_oxide_common::Bundle;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
-use crate::codecs::decode::unmultiplied;
-use crate::codecs::decode::whole;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
+use crate::codecs::decode::image::full_extent;
+use crate::codecs::decode::samples::unmultiplied;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
@@ -113,7 +113,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
             channels,
             samples,
         },
-        extent: whole(size),
+        extent: full_extent(size),
         space,
     })
 }

@@ -2,11 +2,11 @@
 //! CMYK of 1 to 64 bits or floating point, with alpha. Samples deeper than 16 bits are reduced to 16, and floating point counts from 0 to
 //! 1. `image` has a TIFF decoder as well, but it converts CMYK to RGB without the profile and refuses palettes.
 
+mod error;
 mod pages;
 mod samples;
 
 use tiff::ColorType;
-use tiff::TiffError;
 use tiff::decoder::BufferLayoutPreference;
 use tiff::decoder::ChunkType;
 use tiff::decoder::Decoder;
@@ -20,10 +20,10 @@ use tiff::tags::Type;
 use tiff::tags::ValueBuffer;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Header;
-use crate::codecs::decode::unmultiplied;
-use crate::codecs::decode::whole;
+use crate::codecs::decode::image::DecodedImage;
+use crate::codecs::decode::image::Header;
+use crate::codecs::decode::image::full_extent;
+use crate::codecs::decode::samples::unmultiplied;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
@@ -32,8 +32,12 @@ use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
+use error::broken;
+use error::failed;
+use error::unsupported;
 use pages::Page;
 use pages::PageReader;
+use samples::SampleLayout;
 use samples::first_of;
 use samples::interleaved;
 use samples::rgb_of_ycbcr;
@@ -49,16 +53,6 @@ const MAX_SAMPLES: u16 = 16;
 const PADDING: u64 = 1 << 22;
 
 type TiffDecoder<'a> = Decoder<PageReader<'a>>;
-
-/// The layout of one pixel.
-#[derive(Clone, Copy, Debug)]
-struct SampleLayout {
-    color: ColorType,
-    /// Samples that are stored and decoded, those of unknown meaning included.
-    samples: u16,
-    bits: u8,
-    palette: bool,
-}
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let page = Page::of(source)?;
@@ -159,7 +153,7 @@ pub(crate) fn decode(source: &[u8], header: &Header) -> Result<DecodedImage, Tra
             channels,
             samples,
         },
-        extent: whole(size),
+        extent: full_extent(size),
         space: ColorSpace::from_icc(profile),
     })
 }
@@ -209,12 +203,6 @@ fn check_compression(decoder: &mut TiffDecoder<'_>) -> Result<(), TransformError
 fn is_reversed(decoder: &mut TiffDecoder<'_>) -> bool {
     let order: Option<u16> = decoder.find_tag_unsigned(Tag::FillOrder).ok().flatten();
     order == Some(2)
-}
-
-impl SampleLayout {
-    fn bytes_per_pixel(self) -> u64 {
-        (u64::from(self.samples) * u64::from(self.bits)).div_ceil(8)
-    }
 }
 
 fn layout(decoder: &mut TiffDecoder<'_>, palette: bool) -> Result<SampleLayout, TransformError> {
@@ -374,23 +362,6 @@ fn color_map(decoder: &mut TiffDecoder<'_>, bits: u8) -> Result<Vec<[u8; 3]>, Tr
         .collect();
     map.resize(256, [0; 3]);
     Ok(map)
-}
-
-fn failed(cause: TiffError) -> TransformError {
-    match cause {
-        TiffError::UnsupportedError(what) => {
-            unsupported(&format!("of a kind that is not read ({what})"))
-        }
-        other => broken(&other.to_string()),
-    }
-}
-
-fn unsupported(what: &str) -> TransformError {
-    TransformError::UnsupportedCoding(format!("a TIFF {what}"))
-}
-
-fn broken(what: &str) -> TransformError {
-    TransformError::Decode(format!("TIFF: {what}"))
 }
 
 #[cfg(test)]

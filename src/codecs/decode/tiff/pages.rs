@@ -6,7 +6,7 @@ use std::io::Seek;
 use std::io::SeekFrom;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::tiff::broken;
+use crate::codecs::decode::tiff::error::broken;
 
 /// Pages that are examined: files with a thumbnail first have the picture second, pyramids have a dozen pages.
 const MAX_PAGES: usize = 64;

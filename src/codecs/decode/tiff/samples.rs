@@ -4,11 +4,26 @@ use tiff::ColorType;
 use tiff::decoder::DecodingResult;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::tiff::SampleLayout;
-use crate::codecs::decode::tiff::unsupported;
+use crate::codecs::decode::tiff::error::unsupported;
 use crate::pixels::Samples;
 use crate::pixels::Size;
 use crate::pixels::buffer;
+
+/// The layout of one pixel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SampleLayout {
+    pub color: ColorType,
+    /// Samples that are stored and decoded, those of unknown meaning included.
+    pub samples: u16,
+    pub bits: u8,
+    pub palette: bool,
+}
+
+impl SampleLayout {
+    pub fn bytes_per_pixel(self) -> u64 {
+        (u64::from(self.samples) * u64::from(self.bits)).div_ceil(8)
+    }
+}
 
 /// Converts samples of any type to 8 or 16 bits.
 pub(crate) fn unpacked(

@@ -230,24 +230,27 @@ pub(crate) fn to_raster(
         (true, false) => Channels::Rgb,
         (true, true) => Channels::Rgba,
     };
+    let chroma_scale = match matrix {
+        // All three components have the range of luma, and none is centred at grey.
+        Matrix::Identity => {
+            let SampleScale { factor, added } = SampleScale::luma(frame.depth, full_range);
+            let added = added - 0.5;
+            SampleScale { factor, added }
+        }
+        _ => SampleScale::chroma(frame.depth, full_range),
+    };
     let rows = RowConverter {
         frame,
         alpha: alpha.map(|alpha| (alpha, SampleScale::luma(alpha.depth, alpha.full_range))),
         luma: SampleScale::luma(frame.depth, full_range),
-        chroma: match matrix {
-            // All three components have the range of luma, and none is centred at grey.
-            Matrix::Identity => {
-                let SampleScale { factor, added } = SampleScale::luma(frame.depth, full_range);
-                let added = added - 0.5;
-                SampleScale { factor, added }
-            }
-            _ => SampleScale::chroma(frame.depth, full_range),
+        chroma: ChromaInterpolator {
+            scale: chroma_scale,
+            rows: Default::default(),
         },
         weights: matrix.weights(),
         premultiplied,
         colors: Default::default(),
         opacity: Vec::new(),
-        chroma_rows: Default::default(),
     };
     let samples = if frame.depth == 8 {
         Samples::U8(rows.all(eight_bits)?)
@@ -266,14 +269,12 @@ struct RowConverter<'a> {
     frame: &'a YuvFrame,
     alpha: Option<(&'a YuvFrame, SampleScale)>,
     luma: SampleScale,
-    chroma: SampleScale,
+    chroma: ChromaInterpolator,
     weights: [[f32; 4]; 3],
     premultiplied: bool,
     /// Luma, Cb and Cr, which are then replaced by red, green and blue.
     colors: [Vec<f32>; 3],
     opacity: Vec<f32>,
-    /// Two rows of chroma for interpolation.
-    chroma_rows: [Vec<f32>; 2],
 }
 
 impl RowConverter<'_> {
@@ -307,7 +308,7 @@ impl RowConverter<'_> {
         self.luma.of(&frame.planes[0][y * width..][..width], first);
         if let [_, cb, cr] = &frame.planes[..] {
             for (plane, into) in [(cb, &mut *second), (cr, &mut *third)] {
-                interpolate(plane, frame, y, self.chroma, &mut self.chroma_rows, into);
+                self.chroma.row(plane, frame, y, into);
             }
             let [of_red, of_green, of_blue] = self.weights;
             for ((first, second), third) in first.iter_mut().zip(second).zip(third) {
@@ -355,49 +356,52 @@ fn interleave<T: Copy, const N: usize>(
     }
 }
 
-/// A row of chroma at the width of luma. A sample of subsampled chroma lies between two luma samples, so each of these takes three quarters
-/// of the nearer and one quarter of the farther chroma sample, on each axis.
-fn interpolate(
-    plane: &[u16],
-    frame: &YuvFrame,
-    y: usize,
+/// Interpolates chroma, with buffers that are reused.
+struct ChromaInterpolator {
     scale: SampleScale,
-    rows: &mut [Vec<f32>; 2],
-    into: &mut Vec<f32>,
-) {
-    let (across, down) = frame.subsampled;
-    let size = halved(frame.size, frame.subsampled);
-    let (width, height) = (size.width as usize, size.height as usize);
-    let line = |row: usize| &plane[row * width..][..width];
-    let [blended, farther] = rows;
-    scale.of(line(if down { y / 2 } else { y }), blended);
-    if down {
-        scale.of(line(neighbour(y, height)), farther);
-        for (near, far) in blended.iter_mut().zip(farther) {
-            *near = *near * 0.75 + *far * 0.25;
+    /// Two rows of chroma.
+    rows: [Vec<f32>; 2],
+}
+
+impl ChromaInterpolator {
+    /// A row of chroma at the width of luma. A sample of subsampled chroma lies between two luma samples, so each of these takes three
+    /// quarters of the nearer and one quarter of the farther chroma sample, on each axis.
+    fn row(&mut self, plane: &[u16], frame: &YuvFrame, y: usize, into: &mut Vec<f32>) {
+        let scale = self.scale;
+        let (across, down) = frame.subsampled;
+        let size = halved(frame.size, frame.subsampled);
+        let (width, height) = (size.width as usize, size.height as usize);
+        let line = |row: usize| &plane[row * width..][..width];
+        let [blended, farther] = &mut self.rows;
+        scale.of(line(if down { y / 2 } else { y }), blended);
+        if down {
+            scale.of(line(neighbour(y, height)), farther);
+            for (near, far) in blended.iter_mut().zip(farther) {
+                *near = *near * 0.75 + *far * 0.25;
+            }
         }
+        into.clear();
+        if !across {
+            into.extend_from_slice(blended);
+            return;
+        }
+        // The last sample is repeated for the missing neighbour.
+        let last = blended[width - 1];
+        blended.push(last);
+        into.resize(2 * width, 0.0);
+        let mut left = blended[0];
+        for (pair, near) in into
+            .as_chunks_mut::<2>()
+            .0
+            .iter_mut()
+            .zip(blended.windows(2))
+        {
+            let (here, right) = (near[0], near[1]);
+            *pair = [here * 0.75 + left * 0.25, here * 0.75 + right * 0.25];
+            left = here;
+        }
+        into.truncate(frame.size.width as usize);
     }
-    into.clear();
-    if !across {
-        into.extend_from_slice(blended);
-        return;
-    }
-    // The last sample is repeated for the missing neighbour.
-    let last = blended[width - 1];
-    blended.push(last);
-    into.resize(2 * width, 0.0);
-    let mut left = blended[0];
-    for (pair, near) in into
-        .as_chunks_mut::<2>()
-        .0
-        .iter_mut()
-        .zip(blended.windows(2))
-    {
-        let (here, right) = (near[0], near[1]);
-        *pair = [here * 0.75 + left * 0.25, here * 0.75 + right * 0.25];
-        left = here;
-    }
-    into.truncate(frame.size.width as usize);
 }
 
 /// The chroma row on the other side of a luma row; at the edge the last one.

@@ -1,3 +1,4 @@
+use crate::codecs::decode::yuv::ChromaInterpolator;
 use crate::codecs::decode::yuv::Matrix;
 use crate::codecs::decode::yuv::SampleScale;
 use crate::codecs::decode::yuv::YuvFrame;
@@ -57,13 +58,16 @@ fn colours_follow_their_matrix_and_range() {
 
 /// A row of the last component, as it is.
 fn chroma(frame: &YuvFrame, y: usize) -> Vec<f32> {
-    let plain = SampleScale {
+    let scale = SampleScale {
         factor: 1.0,
         added: 0.0,
     };
     let mut row = Vec::new();
-    let rows = &mut Default::default();
-    crate::codecs::decode::yuv::interpolate(&frame.planes[2], frame, y, plain, rows, &mut row);
+    let mut interpolator = ChromaInterpolator {
+        scale,
+        rows: Default::default(),
+    };
+    interpolator.row(&frame.planes[2], frame, y, &mut row);
     row
 }
 

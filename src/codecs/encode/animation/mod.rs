@@ -8,7 +8,7 @@ use crate::options::Quality;
 use crate::codecs::TransformError;
 use crate::codecs::animation::LoopCount;
 use crate::codecs::encode::animated_webp;
-use crate::codecs::encode::failed;
+use crate::codecs::encode::error::failed;
 use crate::codecs::encode::gif;
 use crate::pixels::Size;
 

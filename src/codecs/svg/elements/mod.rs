@@ -8,26 +8,25 @@ use resvg::usvg::roxmltree::Node;
 use resvg::usvg::roxmltree::NodeId;
 
 use crate::codecs::TransformError;
-use crate::codecs::svg::broken;
+use crate::codecs::svg::error::broken;
+use crate::codecs::svg::limits::DEPTH;
+use crate::codecs::svg::limits::ELEMENT_PARSING;
+use crate::codecs::svg::limits::ELEMENTS;
+use crate::codecs::svg::limits::too_many;
 use crate::codecs::svg::properties::DocumentProperties;
 use crate::codecs::svg::properties::MARKER;
 use crate::codecs::svg::properties::hrefs;
 
 /// The namespace of SVG.
 const SVG: &str = "http://www.w3.org/2000/svg";
-/// Elements after all references are replaced by their targets; long paths and texts count as several. Each takes about a kibibyte. The
-/// largest maps have a tenth of this.
-pub(crate) const ELEMENTS: u64 = 100_000;
-/// Nesting depth, with references replaced by their targets. Editors nest a dozen.
-pub(crate) const DEPTH: u32 = 256;
+
 /// Bytes of attributes and declarations that cost as much as an element, because they are copied for each.
 const ELEMENT_BYTES: u64 = 1024;
 /// Bytes of attributes and declarations of one element that are processed again for each descendant, because they are inherited.
 const INHERITED_BYTES: u64 = 4096;
 /// Selector matching steps that cost as much as an element.
 const ELEMENT_STEPS: u64 = 2000;
-/// Bytes that are scanned to parse the declarations of an element (see `parsing`) that cost as much as an element.
-pub(crate) const ELEMENT_PARSING: u64 = 16_384;
+
 /// Points of a path that count as an element.
 const POINTS: u64 = 32;
 /// Gradient stops that cost as much as an element, each time that they are copied for a shape.
@@ -254,10 +253,6 @@ impl<'a, 'b> ElementCounter<'_, 'a, 'b> {
         }
         Ok(dearest)
     }
-}
-
-pub(crate) fn too_many() -> TransformError {
-    broken("too many elements, or too deeply nested ones")
 }
 
 /// The length of a text node in bytes.

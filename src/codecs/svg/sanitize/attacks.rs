@@ -1,7 +1,7 @@
-use crate::codecs::svg::sanitize::SVG;
 use crate::codecs::svg::sanitize::sanitize;
 use crate::codecs::svg::sanitize::tests::LIMIT;
 use crate::codecs::svg::sanitize::tests::inside;
+use crate::codecs::svg::sanitize::vocabulary::SVG;
 
 #[test]
 fn what_acts_is_left_out() {

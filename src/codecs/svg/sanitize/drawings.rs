@@ -15,7 +15,7 @@ use resvg::usvg::roxmltree::Document;
 use resvg::usvg::roxmltree::ParsingOptions;
 
 use crate::codecs::svg::clean;
-use crate::codecs::svg::markup::Encoding;
+use crate::codecs::svg::prologue::Encoding;
 
 /// The fonts that all machines have.
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {

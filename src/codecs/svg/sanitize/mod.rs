@@ -25,14 +25,14 @@ use quick_xml::events::Event;
 use quick_xml::events::attributes::Attribute;
 
 use crate::codecs::TransformError;
-use crate::codecs::svg::broken;
+use crate::codecs::svg::error::broken;
 
 use self::vocabulary::AttributeKind;
 use self::vocabulary::Element;
 use self::vocabulary::ElementContent;
+use self::vocabulary::SVG;
 
-/// The known namespaces: all others are treated alike.
-pub(crate) const SVG: &str = "http://www.w3.org/2000/svg";
+/// The known namespaces beside that of SVG: all others are treated alike.
 const XLINK: &str = "http://www.w3.org/1999/xlink";
 const XML: &str = "http://www.w3.org/XML/1998/namespace";
 

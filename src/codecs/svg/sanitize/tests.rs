@@ -12,13 +12,13 @@ use resvg::usvg::roxmltree::Document;
 use resvg::usvg::roxmltree::ParsingOptions;
 
 use crate::codecs::svg::clean;
-use crate::codecs::svg::sanitize::SVG;
 use crate::codecs::svg::sanitize::XLINK;
 use crate::codecs::svg::sanitize::XML;
 use crate::codecs::svg::sanitize::sanitize;
 use crate::codecs::svg::sanitize::style::tests::any_style;
 use crate::codecs::svg::sanitize::style::tests::assert_harmless;
 use crate::codecs::svg::sanitize::vocabulary;
+use crate::codecs::svg::sanitize::vocabulary::SVG;
 
 pub(crate) const LIMIT: usize = 1 << 20;
 const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";

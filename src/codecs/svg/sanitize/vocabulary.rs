@@ -7,6 +7,9 @@ use std::sync::LazyLock;
 
 use crate::codecs::svg::sanitize::reference;
 
+/// The namespace of SVG.
+pub(crate) const SVG: &str = "http://www.w3.org/2000/svg";
+
 /// The content of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ElementContent {

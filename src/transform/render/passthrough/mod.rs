@@ -43,15 +43,15 @@ pub(crate) fn passed_on(
         _ => return Ok(None),
     };
     let room = buffer::with_room(source.len() + HEADERS)?;
-    let kept = metadata::kept_of(source, source_format, wanted, format);
+    let kept = metadata::select_from_source(source, source_format, wanted, format);
     let bare = strip(source, room);
     Ok(bare.and_then(|bare| metadata::attach(bare, format, &kept, None).ok()))
 }
 
 /// Boxes of an AVIF point at each other by offsets, so it is passed on whole or not at all.
 fn avif(source: &[u8], wanted: Metadata) -> Result<Option<Vec<u8>>, TransformError> {
-    let carried = metadata::of(source, SourceFormat::Avif);
-    let kept = metadata::kept(&carried, wanted, Format::Avif);
+    let carried = metadata::read(source, SourceFormat::Avif);
+    let kept = metadata::select(&carried, wanted, Format::Avif);
     let copy = metadata::avif_holds_only(source, &kept, &carried).then(|| buffer::copied(source));
     Ok(copy.transpose()?)
 }

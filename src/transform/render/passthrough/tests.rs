@@ -13,7 +13,7 @@ use crate::codecs::encode::Picture;
 use crate::codecs::encode::Settings;
 use crate::codecs::metadata::OutputMetadata;
 use crate::codecs::metadata::attach;
-use crate::codecs::metadata::of;
+use crate::codecs::metadata::read;
 use crate::codecs::metadata::tests::exif_block;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Raster;
@@ -75,7 +75,7 @@ fn check(
     );
     let kept =
         passed(full, source_format, Metadata::Keep).expect("blocks alone are smaller than all");
-    let carried = of(&kept, source_format);
+    let carried = read(&kept, source_format);
     assert_eq!(
         OutputMetadata {
             exif: carried.exif,

@@ -17,7 +17,7 @@ mod tests;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::codecs::decode::DecodeScale;
+use crate::codecs::decode::image::DecodeScale;
 use crate::pixels;
 use crate::pixels::Channels;
 use crate::pixels::Size;

@@ -6,7 +6,7 @@ use jpeg_encoder::SamplingFactor;
 use proptest::prelude::ProptestConfig;
 use proptest::proptest;
 
-use crate::codecs::decode::DecodeScale;
+use crate::codecs::decode::image::DecodeScale;
 use crate::codecs::decode::jpeg::baseline::BaselineDecoder;
 use crate::codecs::decode::jpeg::library;
 use crate::codecs::decode::jpeg::resampled::at_scale;

@@ -6,9 +6,9 @@ use crate::options::Recipe;
 
 use crate::codecs::Limits;
 use crate::codecs::TransformError;
-use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::Header;
 use crate::codecs::decode::header;
+use crate::codecs::decode::image::DecodeScale;
+use crate::codecs::decode::image::Header;
 use crate::codecs::decode::pixels;
 use crate::pixels::Channels;
 use crate::pixels::Raster;

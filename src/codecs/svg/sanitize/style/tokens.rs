@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::codecs::svg::sanitize::vocabulary::SVG;
+
 /// A token of CSS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Token<'a> {
@@ -131,7 +133,7 @@ impl<'a> Tokenizer<'a> {
             }
             _ => None,
         };
-        let is_known = name.is_some_and(|name| name == crate::codecs::svg::sanitize::SVG)
+        let is_known = name.is_some_and(|name| name == SVG)
             && matches!(rest.next_solid(), Some((Token::Semicolon, _)));
         if is_known {
             *self = rest;

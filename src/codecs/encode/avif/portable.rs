@@ -9,8 +9,8 @@ use crate::options::Effort;
 use crate::options::Quality;
 
 use crate::codecs::TransformError;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::failed;
+use crate::codecs::encode::error::failed;
+use crate::codecs::encode::picture::Picture;
 use crate::pixels::Size;
 use crate::pixels::buffer;
 

@@ -10,7 +10,7 @@ use std::slice;
 use turbojpeg_sys as tj;
 
 use crate::codecs::TransformError;
-use crate::codecs::encode::failed;
+use crate::codecs::encode::error::failed;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;

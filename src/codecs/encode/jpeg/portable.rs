@@ -9,11 +9,11 @@ use jpeg_encoder::SamplingFactor;
 use crate::options::Format;
 
 use crate::codecs::TransformError;
-use crate::codecs::encode::Chroma;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::Settings;
-use crate::codecs::encode::failed;
-use crate::codecs::encode::subsampling;
+use crate::codecs::encode::chroma::Chroma;
+use crate::codecs::encode::chroma::subsampling;
+use crate::codecs::encode::error::failed;
+use crate::codecs::encode::picture::Picture;
+use crate::codecs::encode::settings::Settings;
 use crate::pixels::Subsampling;
 use crate::pixels::buffer::FileBuffer;
 

@@ -18,12 +18,12 @@ use crate::options::Format;
 use crate::options::Quality;
 
 use crate::codecs::TransformError;
-use crate::codecs::encode::Chroma;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::failed;
+use crate::codecs::encode::chroma::Chroma;
+use crate::codecs::encode::chroma::subsampling;
+use crate::codecs::encode::error::failed;
+use crate::codecs::encode::picture::Picture;
 use crate::codecs::encode::planes;
 use crate::codecs::encode::scale;
-use crate::codecs::encode::subsampling;
 use crate::pixels::Planar;
 use crate::pixels::Plane;
 use crate::pixels::Size;

@@ -6,11 +6,11 @@ use crate::options::Quality;
 
 use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::Settings;
 use crate::codecs::encode::encode;
+use crate::codecs::encode::picture::Picture;
 #[cfg(feature = "native")]
 use crate::codecs::encode::planes;
+use crate::codecs::encode::settings::Settings;
 #[cfg(feature = "native")]
 use crate::pixels::Plane;
 use crate::pixels::Size;

@@ -1,0 +1,22 @@
+//! The pictures that encoders take.
+
+use crate::pixels::Planar;
+use crate::pixels::Size;
+use crate::pixels::Subsampling;
+
+/// A finished picture to encode, upright and in sRGB.
+pub(crate) enum Picture {
+    /// Full-range BT.601 planes with the given chroma subsampling.
+    Planar(Planar, Subsampling),
+    Rgb(Size, Vec<u8>),
+    Rgba(Size, Vec<u8>),
+}
+
+impl Picture {
+    pub fn size(&self) -> Size {
+        match self {
+            Picture::Planar(planar, _) => planar.luma.size,
+            Picture::Rgb(size, _) | Picture::Rgba(size, _) => *size,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The settings of encoders.
+
+use crate::options::Effort;
+use crate::options::Quality;
+
+/// The settings of an encode.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub quality: Quality,
+    /// Progressive JPEG.
+    pub progressive: bool,
+    /// Whether a PNG may be reduced to a palette.
+    pub palette: bool,
+    /// The effort of the AVIF encoder.
+    pub effort: Effort,
+}

@@ -52,7 +52,7 @@ impl Pipeline {
         for denominator in serving {
             let key = RenditionKey::of_reduced_copy(&name.key, record, denominator);
             if let Some(found) = self.cache.find(key).await {
-                self.metrics.work.record_large_source("derivative");
+                self.metrics.work.record_large_source("reduced-copy");
                 let bytes = found.rendition.bytes.clone();
                 return (hints.with_reduced_copy(denominator, bytes), None);
             }

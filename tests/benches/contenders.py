@@ -100,7 +100,7 @@ class Safelight(Server):
 
     name = "safelight"
     # Without a copy of large sources for other sizes, which nobody else makes.
-    ALONE = '[cache]\nderivatives = false\n[cache.disk]\npath = ""\n'
+    ALONE = '[cache]\nreduced_copies = false\n[cache.disk]\npath = ""\n'
     unique = itertools.count(int(time.time()) * 1000)
 
     def __init__(self, binary, pictures, folder, settings=""):

@@ -19,7 +19,7 @@ fn decoded(proxy: &TestProxy, what: &str) -> f64 {
 async fn copied(proxy: &TestProxy, times: f64) {
     eventually("a copy is made", async || {
         let made = [("result", "made")];
-        proxy.metrics().sum("safelight_derivatives_total", &made) >= times
+        proxy.metrics().sum("safelight_reduced_copies_total", &made) >= times
     })
     .await;
 }
@@ -63,7 +63,7 @@ async fn the_second_size_is_made_of_a_copy() {
     get("width=500,format=webp").await.assert_size(500, 751);
     copied(&proxy, 1.0).await;
     assert_eq!(
-        (decoded(&proxy, "source"), decoded(&proxy, "derivative")),
+        (decoded(&proxy, "source"), decoded(&proxy, "reduced-copy")),
         (1.0, 0.0)
     );
     let sizes = [
@@ -74,13 +74,13 @@ async fn the_second_size_is_made_of_a_copy() {
     ];
     for (count, options) in (1..).zip(sizes) {
         let reply = get(options).await;
-        assert_eq!(decoded(&proxy, "derivative"), f64::from(count), "{options}");
+        assert_eq!(decoded(&proxy, "reduced-copy"), f64::from(count), "{options}");
         assert_same(&source, options, &reply.body);
     }
     // Too large for the copy.
     get("width=1500,format=webp").await;
     assert_eq!(
-        (decoded(&proxy, "source"), decoded(&proxy, "derivative")),
+        (decoded(&proxy, "source"), decoded(&proxy, "reduced-copy")),
         (1.0, 4.0)
     );
     let facts = get("format=json,width=400").await.text();
@@ -116,7 +116,7 @@ async fn a_copy_of_an_old_source_is_never_used_for_a_new_one() {
         .await
         .assert_status(200);
     assert_eq!(
-        (decoded(&proxy, "source"), decoded(&proxy, "derivative")),
+        (decoded(&proxy, "source"), decoded(&proxy, "reduced-copy")),
         (0.0, 1.0)
     );
 
@@ -125,7 +125,7 @@ async fn a_copy_of_an_old_source_is_never_used_for_a_new_one() {
     let options = "width=300,format=png-force";
     let reply = proxy.get(&format!("/cdn-cgi/image/{options}/a.jpg")).await;
     assert_eq!(
-        (decoded(&proxy, "source"), decoded(&proxy, "derivative")),
+        (decoded(&proxy, "source"), decoded(&proxy, "reduced-copy")),
         (1.0, 1.0)
     );
     assert_same(&newer, options, &reply.body);
@@ -149,11 +149,11 @@ async fn where_no_copies_are_wanted_none_are_made() {
     let results = ["made", "skipped", "failed"];
     let sum = |result| {
         let labels = [("result", result)];
-        proxy.metrics().sum("safelight_derivatives_total", &labels)
+        proxy.metrics().sum("safelight_reduced_copies_total", &labels)
     };
     assert_eq!(results.map(sum), [0.0; 3]);
     // Nor are any looked for, which is counted before a picture is begun.
-    let looked_for = ["source", "derivative"].map(|what| decoded(&proxy, what));
+    let looked_for = ["source", "reduced-copy"].map(|what| decoded(&proxy, what));
     assert_eq!(looked_for, [0.0; 2]);
     proxy.stop().await;
 }

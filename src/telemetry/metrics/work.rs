@@ -109,7 +109,7 @@ impl WorkMetrics {
                 Family::new_with_constructor(ratios),
             ),
             reduced_copies: names.add(
-                "derivatives",
+                "reduced_copies",
                 "Reduced copies of large sources, by result",
                 Family::default(),
             ),
@@ -212,7 +212,7 @@ impl WorkMetrics {
             .inc();
     }
 
-    /// Counts a render that a reduced copy of the source can serve; `decoded` is `source` or `derivative`.
+    /// Counts a render that a reduced copy of the source can serve; `decoded` is `source` or `reduced-copy`.
     pub fn record_large_source(&self, decoded: &'static str) {
         self.large_sources
             .get_or_create(&[("decoded", decoded)])

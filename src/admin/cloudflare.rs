@@ -99,7 +99,7 @@ pub(super) fn outcome(
             });
             (StatusCode::OK, format!("{answer}\n"))
         }
-        Err(PurgeRequestError::ResolveError(errors)) => {
+        Err(PurgeRequestError::Targets(errors)) => {
             let errors = errors.iter().map(|reason| (CONTENT, reason.clone()));
             refusal(StatusCode::BAD_REQUEST, &errors.collect())
         }

@@ -46,7 +46,7 @@ pub(super) fn outcome(done: &Result<PurgeReport, PurgeRequestError>) -> (StatusC
             answer["success"] = true.into();
             (StatusCode::OK, format!("{answer}\n"))
         }
-        Err(PurgeRequestError::ResolveError(errors)) => refusal(StatusCode::BAD_REQUEST, errors),
+        Err(PurgeRequestError::Targets(errors)) => refusal(StatusCode::BAD_REQUEST, errors),
         Err(failure @ (PurgeRequestError::Cache(_) | PurgeRequestError::Broken)) => {
             refusal(StatusCode::INTERNAL_SERVER_ERROR, &[failure.to_string()])
         }

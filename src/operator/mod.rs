@@ -1,4 +1,7 @@
-//! What operators do beside serving: purge and prewarm.
+//! What operators can do besides serving: purge what is cached, and prewarm the cache. Both take the operator's words (URLs, paths, strings of
+//! options) and turn them into calls of the pipeline and the cache.
+//!
+//! Nothing here may bypass the policy: a source that clients cannot request cannot be prewarmed either.
 
 pub(crate) mod prewarm;
 pub(crate) mod purge;

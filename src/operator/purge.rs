@@ -1,4 +1,4 @@
-//! What operators take back, told in their words: which sources and renditions that is, and having the cache forget them.
+//! Purging: what operators ask for becomes the sources and renditions that the cache then purges.
 
 use std::collections::BTreeSet;
 use std::collections::HashSet;
@@ -28,23 +28,23 @@ use crate::request::SourceRef;
 use crate::request::VaryHeader;
 use crate::telemetry::redacted;
 
-/// What clients can show, as far as answers depend on it.
+/// The `Accept` headers that lead to different renditions.
 const ACCEPTS: [&str; 4] = ["*/*", "image/webp", "image/avif", "image/avif,image/webp"];
 
-/// The longest value that a message repeats, in characters.
+/// The longest value that a message quotes, in characters.
 const QUOTED: usize = 200;
 
-/// What browsers encode in a URL that is typed or pasted.
+/// The characters that browsers encode in a URL that somebody types or pastes.
 pub(crate) const UNTYPED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
 
-/// One thing to be purged, in the words of an operator.
+/// One thing to be purged, as an operator names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PurgeTarget {
-    /// A source with all its renditions, by its own address or by that of one of its renditions.
+    /// A source with all its renditions, named by its own address or by a transformation URL of it.
     Source(String),
-    /// What a transformation URL leads to, whoever asks.
+    /// The renditions that a transformation URL leads to, for clients of every kind.
     Url(String),
-    /// All sources whose address begins so.
+    /// All sources whose address begins with this.
     Prefix(String),
     /// All sources with this tag.
     Tag(String),
@@ -55,33 +55,37 @@ pub enum PurgeTarget {
 /// What was purged, in canonical addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PurgeReport {
-    /// It is stale, not gone.
+    /// Whether it became stale instead of being removed.
     pub soft: bool,
+    /// Addresses of sources that were purged with all their renditions.
     pub sources: BTreeSet<String>,
-    /// Names of renditions that one URL leads to. How many of them were kept is not counted.
+    /// The number of renditions that were purged one by one. Whether they were cached is not known.
     pub renditions: usize,
+    /// Beginnings of addresses: sources that begin so were purged.
     pub prefixes: BTreeSet<String>,
+    /// Tags: sources that have one were purged.
     pub tags: BTreeSet<String>,
+    /// Whether all sources were purged.
     pub everything: bool,
-    /// Where more was purged than was asked for, and why.
+    /// Why more was purged than was asked for, where it was.
     pub notes: Vec<String>,
 }
 
-/// Why a purge did not take place, or not for good.
+/// Why a purge was not done, or may not last.
 #[derive(Debug)]
 pub enum PurgeRequestError {
-    /// What the operator wrote makes no sense; a sentence for each mistake. Nothing was purged.
-    ResolveError(Vec<String>),
-    /// It holds here, for now.
+    /// The targets cannot be purged as they are written; one message for each error. Nothing was purged.
+    Targets(Vec<String>),
+    /// The purge is done on this server, but it could not be recorded everywhere.
     Cache(PurgeError),
-    /// It ended in the middle.
+    /// The purge ended before it was complete.
     Broken,
 }
 
 impl fmt::Display for PurgeRequestError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PurgeRequestError::ResolveError(wrong) => out.write_str(&wrong.join("; ")),
+            PurgeRequestError::Targets(errors) => out.write_str(&errors.join("; ")),
             PurgeRequestError::Cache(error) => error.fmt(out),
             PurgeRequestError::Broken => {
                 out.write_str("the server failed or stopped during the purge: purge again")
@@ -115,82 +119,88 @@ impl PurgeTarget {
     }
 }
 
-/// What is to be purged, collected before anything is.
+/// Everything that one call purges. It is complete before anything is purged.
 #[derive(Default)]
 struct PurgeScope {
-    purged: PurgeReport,
-    known: HashSet<SourceKey>,
+    report: PurgeReport,
+    sources: HashSet<SourceKey>,
     targets: Vec<Target>,
 }
 
 impl PurgeScope {
     fn source(&mut self, source: &ApprovedSource) {
         let key = SourceKey::of(source);
-        if self.known.insert(key) {
-            self.purged.sources.insert(source.canonical());
+        if self.sources.insert(key) {
+            self.report.sources.insert(source.canonical());
             self.targets.push(Target::Source(key));
         }
     }
 
     fn prefix(&mut self, prefix: String) {
-        if self.purged.prefixes.insert(prefix.clone()) {
+        if self.report.prefixes.insert(prefix.clone()) {
             self.targets.push(Target::Prefix(prefix));
         }
     }
 
-    fn everything(&mut self) {
-        self.purged.everything = true;
-    }
-
-    fn note(&mut self, note: String) {
-        if !self.purged.notes.contains(&note) {
-            self.purged.notes.push(note);
-        }
-    }
-}
-
-impl Pipeline {
-    /// Purges what is asked for, all of it or, where something makes no sense, nothing. When this returns, nobody is answered with it any more.
-    ///
-    /// # Errors
-    /// [`PurgeRequestError`].
-    pub async fn purge(
-        &self,
-        asked: &[PurgeTarget],
-        soft: bool,
-    ) -> Result<PurgeReport, PurgeRequestError> {
-        let mut collected = PurgeScope::default();
-        let mut wrong = Vec::new();
-        for asked in asked {
-            if let Err(reason) = self.collect(asked, &mut collected).await {
-                wrong.push(target_error(asked, &reason));
-            }
-        }
-        if !wrong.is_empty() {
-            return Err(PurgeRequestError::ResolveError(wrong));
-        }
+    /// The report of the purge, and what the cache has to do.
+    fn into_purges(self, soft: bool) -> (PurgeReport, Vec<Purge>) {
         let PurgeScope {
-            mut purged,
+            mut report,
             targets,
             ..
-        } = collected;
-        purged.soft = soft;
-        let targets = if purged.everything {
+        } = self;
+        report.soft = soft;
+        let targets = if report.everything {
             vec![Target::Everything]
         } else {
             targets
         };
         let purges = targets.into_iter().map(|target| Purge { target, soft });
-        let (cache, purges) = (Arc::clone(&self.cache), purges.collect());
-        // On its own: half a purge, because whoever asked for it hung up, would be none.
+        (report, purges.collect())
+    }
+
+    fn everything(&mut self) {
+        self.report.everything = true;
+    }
+
+    fn note(&mut self, note: String) {
+        if !self.report.notes.contains(&note) {
+            self.report.notes.push(note);
+        }
+    }
+}
+
+impl Pipeline {
+    /// Purges all targets or, where one of them cannot be understood, none. After it has returned, no request is answered with what was purged.
+    ///
+    /// # Errors
+    /// [`PurgeRequestError`] says whether anything was purged.
+    pub async fn purge(
+        &self,
+        targets: &[PurgeTarget],
+        soft: bool,
+    ) -> Result<PurgeReport, PurgeRequestError> {
+        let mut scope = PurgeScope::default();
+        let mut errors = Vec::new();
+        for target in targets {
+            if let Err(reason) = self.collect(target, &mut scope).await {
+                errors.push(target_error(target, &reason));
+            }
+        }
+        if !errors.is_empty() {
+            return Err(PurgeRequestError::Targets(errors));
+        }
+        let (report, purges) = scope.into_purges(soft);
+        let cache = Arc::clone(&self.cache);
+        // A task of its own: the purge must be completed even if the client disconnects.
         let done = tokio::spawn(async move { cache.purge(purges).await }).await;
-        for asked in asked {
-            self.metrics.caches.record_purge(asked.word(), soft);
-            let text = &*redacted(asked.text());
-            tracing::info!(what = asked.word(), text, soft, "purged");
+        for target in targets {
+            self.metrics.caches.record_purge(target.word(), soft);
+            let text = &*redacted(target.text());
+            tracing::info!(what = target.word(), text, soft, "purged");
         }
         match done.map_err(|_| PurgeRequestError::Broken)? {
-            Ok(()) => Ok(purged),
+            Ok(()) => Ok(report),
             Err(error) => {
                 tracing::error!(%error, "a purge may be lost");
                 Err(PurgeRequestError::Cache(error))
@@ -198,9 +208,13 @@ impl Pipeline {
         }
     }
 
-    async fn collect(&self, asked: &PurgeTarget, into: &mut PurgeScope) -> Result<(), TargetError> {
+    async fn collect(
+        &self,
+        target: &PurgeTarget,
+        into: &mut PurgeScope,
+    ) -> Result<(), TargetError> {
         let allowlist = self.policy.allowlist();
-        match asked {
+        match target {
             PurgeTarget::Source(text) => {
                 let request = self.request_of(text, "")?;
                 let source = request.as_ref().map_or(text.as_str(), source_text);
@@ -209,33 +223,10 @@ impl Pipeline {
                 }
             }
             PurgeTarget::Url(text) => self.collect_renditions(text, into).await?,
-            PurgeTarget::Prefix(text) => {
-                let (_, path) = host_and_target(text);
-                let is_ours = self.prefixes.is_image_path(path)
-                    || (path.len() > 1 && self.prefixes.lie_below(path));
-                if !is_ours {
-                    for prefix in allowlist.resolve_prefixes(text).map_err(TargetError::of)? {
-                        into.prefix(prefix);
-                    }
-                    return Ok(());
-                }
-                // Of transformation URLs: those of sources whose addresses begin with what follows the options.
-                match self.request_of(text, "") {
-                    Ok(Some(request)) => {
-                        let prefixes = allowlist.resolve_prefixes(source_text(&request));
-                        for prefix in prefixes.map_err(TargetError::of)? {
-                            into.prefix(prefix);
-                        }
-                    }
-                    _ => {
-                        into.everything();
-                        into.note(format!("transformation URLs of every source begin with `{text}`: everything was purged"));
-                    }
-                }
-            }
+            PurgeTarget::Prefix(text) => self.collect_prefixes(text, into)?,
             PurgeTarget::Tag(text) => {
                 let tag = Tag::new(text.trim()).map_err(TargetError::of)?;
-                if into.purged.tags.insert(tag.as_str().to_owned()) {
+                if into.report.tags.insert(tag.as_str().to_owned()) {
                     into.targets.push(Target::Tag(tag));
                 }
             }
@@ -244,7 +235,37 @@ impl Pipeline {
         Ok(())
     }
 
-    /// What one transformation URL leads to, for clients of every kind.
+    /// The sources whose addresses begin with a text, or whose transformation URLs begin with it.
+    fn collect_prefixes(&self, text: &str, into: &mut PurgeScope) -> Result<(), TargetError> {
+        let allowlist = self.policy.allowlist();
+        let (_, path) = host_and_target(text);
+        let is_transformation =
+            self.prefixes.is_image_path(path) || (path.len() > 1 && self.prefixes.lie_below(path));
+        if !is_transformation {
+            for prefix in allowlist.resolve_prefixes(text).map_err(TargetError::of)? {
+                into.prefix(prefix);
+            }
+            return Ok(());
+        }
+        // The address of the source is what follows the options.
+        match self.request_of(text, "") {
+            Ok(Some(request)) => {
+                let prefixes = allowlist.resolve_prefixes(source_text(&request));
+                for prefix in prefixes.map_err(TargetError::of)? {
+                    into.prefix(prefix);
+                }
+            }
+            _ => {
+                into.everything();
+                into.note(format!(
+                    "transformation URLs of every source begin with `{text}`: everything was purged"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The renditions that one transformation URL leads to, for clients of every kind.
     async fn collect_renditions(
         &self,
         text: &str,
@@ -278,7 +299,7 @@ impl Pipeline {
         for source in &sources {
             let key = SourceKey::of(source);
             let record = self.cache.get_record(&key).await;
-            // Without a record nobody knows what the renditions are called.
+            // Without a record the keys of the renditions are not known.
             let Some(record) = record.filter(|_| !is_by_hints) else {
                 into.source(source);
                 continue;
@@ -287,13 +308,13 @@ impl Pipeline {
                 .iter()
                 .map(|recipe| RenditionKey::of(&key, &record, recipe, &self.render_fingerprint));
             let keys: Vec<RenditionKey> = keys.collect::<HashSet<_>>().into_iter().collect();
-            into.purged.renditions += keys.len();
+            into.report.renditions += keys.len();
             into.targets.push(Target::Renditions { source: key, keys });
         }
         Ok(())
     }
 
-    /// The request that a text is the URL of; `None` if it is not under a prefix of ours.
+    /// The request for a transformation URL; `None` if the text is none.
     fn request_of(&self, text: &str, accept: &str) -> Result<Option<ImageRequest>, TargetError> {
         let (host, target) = host_and_target(text);
         let path = target.split('?').next().unwrap_or_default();
@@ -301,13 +322,13 @@ impl Pipeline {
             return Ok(None);
         }
         let unreadable = || TargetError::of("must be a URL that can be read");
-        let head = head_of(host, target, accept).ok_or_else(unreadable)?;
+        let head = request_head(host, target, accept).ok_or_else(unreadable)?;
         let request = ImageRequest::parse(&head, &self.prefixes).map_err(TargetError::of)?;
         Ok(Some(request))
     }
 }
 
-/// The source of a request, as the allowlist reads it.
+/// The source of a request, in the form that the allowlist parses.
 fn source_text(request: &ImageRequest) -> &str {
     match &request.source {
         SourceRef::Zone(path) => path,
@@ -315,8 +336,8 @@ fn source_text(request: &ImageRequest) -> &str {
     }
 }
 
-/// The host, where there is one, and the rest from its first slash, of a URL with or without a scheme. Canonical addresses have no rest: they
-/// are those of sources.
+/// Splits a URL, with or without a scheme, before its path. The host may be empty. A canonical address of a source (`zone:…`, `bucket:…`) is
+/// returned whole as the host.
 pub(crate) fn host_and_target(text: &str) -> (&str, &str) {
     let is_canonical = ["zone:", "bucket:"]
         .iter()
@@ -332,7 +353,8 @@ pub(crate) fn host_and_target(text: &str) -> (&str, &str) {
     rest.split_at(rest.find('/').unwrap_or(rest.len()))
 }
 
-pub(crate) fn head_of(host: &str, target: &str, accept: &str) -> Option<Parts> {
+/// The head of a client's request for a target; `None` if there can be no such request.
+pub(crate) fn request_head(host: &str, target: &str, accept: &str) -> Option<Parts> {
     let target = utf8_percent_encode(target, UNTYPED).to_string();
     let mut request = Request::get(target).header(ACCEPT, accept);
     if !host.is_empty() {
@@ -341,7 +363,7 @@ pub(crate) fn head_of(host: &str, target: &str, accept: &str) -> Option<Parts> {
     Some(request.body(()).ok()?.into_parts().0)
 }
 
-/// What is wrong with a value.
+/// Why a target cannot be purged as it is written.
 struct TargetError(String);
 
 impl TargetError {
@@ -350,9 +372,9 @@ impl TargetError {
     }
 }
 
-fn target_error(asked: &PurgeTarget, TargetError(reason): &TargetError) -> String {
-    let (word, text) = (asked.word(), asked.text());
-    // What stands before an `@` may be a password.
+fn target_error(target: &PurgeTarget, TargetError(reason): &TargetError) -> String {
+    let (word, text) = (target.word(), target.text());
+    // The text before an `@` may be a password: it must not be quoted.
     if text.contains('@') {
         return format!("`{word}`: {reason}");
     }

@@ -1,4 +1,4 @@
-//! The steps between the source of a request and its response: the rendition, the conditions of the client, the headers.
+//! The last steps of a request: the client's preconditions, the rendition, and the response.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -19,10 +19,11 @@ use crate::error::Error;
 use crate::pipeline::Pipeline;
 use crate::pipeline::context::RequestContext;
 use crate::pipeline::interim::RenditionChoice;
-use crate::pipeline::render::Priority;
-use crate::pipeline::request_memo::AdmittedRequest;
+use crate::pipeline::render::RenderTask;
 use crate::pipeline::request_memo::ResolvedRequest;
 use crate::pipeline::request_memo::SourceState;
+use crate::pipeline::sources::SourceLookup;
+use crate::pipeline::workers::Priority;
 use crate::request::PreconditionOutcome;
 use crate::response;
 use crate::response::Body;
@@ -39,152 +40,136 @@ pub(crate) struct Answer {
     pub outcome: RequestOutcome,
 }
 
-/// The source of a request, and how long it took to get.
-pub(crate) struct SourceLookup {
-    source: CachedSource,
-    elapsed: Duration,
-}
-
-/// The rendition of a request, with the record of the source that it is served by.
+/// The rendition of a request, with the state of the source that it is served by.
 pub(crate) struct RenditionLookup<'a> {
     choice: RenditionChoice<'a>,
     found: CachedRendition,
     record: Arc<SourceRecord>,
     stale: Option<Stale>,
-    /// How long its source took to get.
+    /// How long the source took to get.
     fetch: Duration,
-    /// The steps of its render, where this request rendered it.
+    /// The steps of the render, if this request rendered the rendition.
     render: Option<Timings>,
 }
 
-impl SourceLookup {
-    pub fn record(&self) -> &Arc<SourceRecord> {
-        &self.source.record
+impl RenditionLookup<'_> {
+    /// The headers of the rendition, if they are not those of the choice: the rendition was made of a newer state of the source.
+    fn newer_headers(
+        &self,
+        request: &ResolvedRequest,
+        state: &SourceState,
+    ) -> Option<RepresentationHeaders> {
+        let etag = &self.found.rendition.etag;
+        let is_chosen = *etag == self.choice.rendition.headers.etag()
+            && Arc::ptr_eq(&self.record, &state.record);
+        let warnings = &self.choice.admitted.job.warnings;
+        let newer =
+            || RepresentationHeaders::of(&self.record, etag.clone(), request.vary, warnings);
+        (!is_chosen).then(newer)
     }
 }
 
 impl Pipeline {
-    /// The source of a request: from the cache, or else from its origin.
-    pub(crate) async fn source_of(
+    /// The answer to a client whose preconditions make a picture unnecessary: 304 or 412.
+    pub(crate) async fn conditional(
         self: &Arc<Self>,
-        admitted: &AdmittedRequest,
-        context: &RequestContext,
-    ) -> Result<SourceLookup, FlightError<Error>> {
-        let source = match self.cache.get_source(&admitted.name.key).await {
-            Some(source) => source,
-            None => {
-                let fetch = self.fetch(admitted.job.source.clone());
-                let source = self.cache.get_or_fetch(&admitted.name, fetch);
-                let source = context.deadline.bound(Stage::Fetch, Box::pin(source)).await;
-                source.map_err(Error::from)??
-            }
-        };
-        if let Some(stale) = source.stale {
-            self.metrics.caches.record_stale(match stale {
-                Stale::Revalidating => "revalidating",
-                Stale::OriginFailed => "origin-failed",
-            });
-        }
-        Ok(SourceLookup {
-            source,
-            elapsed: context.started.elapsed(),
-        })
-    }
-
-    /// The answer to a client whose conditions make a picture needless.
-    pub(crate) async fn answer_precondition(
-        self: &Arc<Self>,
-        outcome: PreconditionOutcome,
         choice: &RenditionChoice<'_>,
         lookup: &SourceLookup,
         context: &RequestContext,
-    ) -> Result<Answer, FlightError<Error>> {
+    ) -> Result<Option<Answer>, FlightError<Error>> {
         let SourceLookup { source, elapsed } = lookup;
+        let representation = &choice.rendition.headers;
+        let modified = source.record.validators.last_modified;
+        let conditional = &context.conditional;
+        let outcome = conditional.evaluate_preconditions(representation.etag(), modified);
+        let Some(outcome) = outcome else {
+            return Ok(None);
+        };
         let timings = RequestTimings {
             outcome: source.outcome,
             fetch: *elapsed,
             render: None,
             total: context.started.elapsed(),
         };
-        // A client that has the interim rendition asks for it again.
         let is_interim = self.is_interim(choice, context.deadline).await;
         let is_interim = is_interim.map_err(Error::from)?;
         if is_interim {
             self.upgrade(choice, &source.record);
         }
-        let response = response::precondition(
-            outcome,
-            &ResponseContext {
-                representation: &choice.rendition.headers,
-                source: &source.record,
-                timings,
-                interim: is_interim.then_some(self.interim),
-                stale: source.stale,
-            },
-        );
-        Ok(Answer {
-            response,
-            outcome: match outcome {
-                PreconditionOutcome::NotModified => RequestOutcome::NotModified,
-                PreconditionOutcome::PreconditionFailed => RequestOutcome::PreconditionFailed,
-            },
-        })
+        let told = ResponseContext {
+            representation,
+            source: &source.record,
+            timings,
+            interim: is_interim.then_some(self.interim_ttl),
+            stale: source.stale,
+        };
+        Ok(Some(Answer {
+            response: response::precondition(outcome, &told),
+            outcome: precondition_outcome(outcome),
+        }))
     }
 
-    /// The rendition that was chosen: from the cache, or else rendered.
+    /// The rendition that was chosen, with the state of the source that the response tells of.
     pub(crate) async fn obtain<'a>(
         self: &Arc<Self>,
         mut choice: RenditionChoice<'a>,
         lookup: SourceLookup,
         context: &RequestContext,
     ) -> Result<RenditionLookup<'a>, FlightError<Error>> {
-        let SourceLookup {
-            source,
-            elapsed: fetch,
-        } = lookup;
-        let (mut record, mut stale) = (Arc::clone(&source.record), source.stale);
-        let (key, name) = (choice.rendition.key, &choice.admitted.name);
-        let keep = record.freshness.is_storable();
-        if choice.found.is_none() && keep {
-            choice.found = self.cache.get(&key).await;
-        }
-        let (found, render) = match choice.found.take() {
-            Some(found) => (found, None),
-            None => {
-                let timings = Arc::new(OnceLock::new());
-                let render = Arc::clone(self).render(
-                    choice.job(),
-                    name.clone(),
-                    source,
-                    Priority::Foreground,
-                    Arc::clone(&timings),
-                );
-                let found = self.cache.get_or_render(key, keep, render);
-                let found = context.deadline.bound(Stage::Render, Box::pin(found)).await;
-                let found = found.map_err(Error::from)?;
-                let found = found.map_err(|failed| failed.over(&record))?;
-                (found, timings.get().copied())
-            }
+        let SourceLookup { source, elapsed } = lookup;
+        let (record, stale) = (Arc::clone(&source.record), source.stale);
+        let (found, render) = self.find_or_render(&mut choice, source, context).await?;
+        // The render may have fetched the source again: that state is fresh.
+        let (mut record, stale) = match &found.source {
+            Some(newer) => (Arc::clone(newer), None),
+            None => (record, stale),
         };
-        if let Some(source) = &found.source {
-            // The source changed meanwhile, or was fetched again: what its origin says now holds.
-            record = Arc::clone(source);
-            stale = None;
-        }
         if found.rendition.is_of_truncated() {
-            record = self.cache.cap_source(&name.key, &record).await;
+            let key = &choice.admitted.name.key;
+            record = self.cache.cap_source(key, &record).await;
         }
         Ok(RenditionLookup {
             choice,
             found,
             record,
             stale,
-            fetch,
+            fetch: elapsed,
             render,
         })
     }
 
-    /// The response with the rendition that was found or rendered.
+    /// The rendition that was chosen: from the cache, or else rendered. The times are there if this request rendered it.
+    async fn find_or_render(
+        self: &Arc<Self>,
+        choice: &mut RenditionChoice<'_>,
+        source: CachedSource,
+        context: &RequestContext,
+    ) -> Result<(CachedRendition, Option<Timings>), FlightError<Error>> {
+        let key = choice.rendition.key;
+        let keep = source.record.freshness.is_storable();
+        if choice.found.is_none() && keep {
+            choice.found = self.cache.get(&key).await;
+        }
+        if let Some(found) = choice.found.take() {
+            return Ok((found, None));
+        }
+        let record = Arc::clone(&source.record);
+        let timings = Arc::new(OnceLock::new());
+        let task = RenderTask {
+            job: choice.job(),
+            name: choice.admitted.name.clone(),
+            priority: Priority::Foreground,
+            timings: Arc::clone(&timings),
+        };
+        let render = Arc::clone(self).render(task, source);
+        let found = self.cache.get_or_render(key, keep, render);
+        let found = context.deadline.bound(Stage::Render, Box::pin(found)).await;
+        let found = found.map_err(Error::from)?;
+        let found = found.map_err(|failed| failed.over(&record))?;
+        Ok((found, timings.get().copied()))
+    }
+
+    /// The response with the rendition.
     pub(crate) fn answer(
         self: &Arc<Self>,
         request: &ResolvedRequest,
@@ -192,59 +177,48 @@ impl Pipeline {
         lookup: &RenditionLookup<'_>,
         context: &RequestContext,
     ) -> Result<Answer, FlightError<Error>> {
-        let RenditionLookup {
-            choice,
-            found,
-            record,
-            ..
-        } = lookup;
-        let (job, rendition) = (&choice.admitted.job, &*found.rendition);
-        let allowed = job.check_output(rendition.format);
-        allowed.map_err(|denied| FlightError::from(Error::from(denied)).over(record))?;
-        let is_interim = choice.is_interim(rendition);
-        if is_interim {
-            self.metrics.caches.record_interim();
-            if matches!(found.outcome, CacheStatus::Hit(_)) {
-                self.upgrade(choice, record);
-            }
-        }
+        let (choice, found) = (&lookup.choice, &lookup.found);
+        let rendition = &*found.rendition;
+        let allowed = choice.admitted.job.check_output(rendition.format);
+        allowed.map_err(|denied| FlightError::from(Error::from(denied)).over(&lookup.record))?;
+        let is_interim = self.record_interim(lookup);
         let timings = RequestTimings {
             outcome: found.outcome,
             fetch: lookup.fetch,
             render: lookup.render,
             total: context.started.elapsed(),
         };
-        let chosen = &choice.rendition.headers;
-        let other;
-        let headers = if rendition.etag == chosen.etag() && Arc::ptr_eq(record, &state.record) {
-            chosen
-        } else {
-            let etag = rendition.etag.clone();
-            other = RepresentationHeaders::of(record, etag, request.vary, &job.warnings);
-            &other
+        let newer = lookup.newer_headers(request, state);
+        let representation = newer.as_ref().unwrap_or(&choice.rendition.headers);
+        let conditional = &context.conditional;
+        let range = conditional.select_range(representation.etag(), rendition.bytes.len());
+        let told = ResponseContext {
+            representation,
+            source: &lookup.record,
+            timings,
+            interim: is_interim.then_some(self.interim_ttl),
+            stale: lookup.stale,
         };
-        let range = context
-            .conditional
-            .select_range(headers.etag(), rendition.bytes.len());
-        let response = response::image(
-            rendition,
-            &ResponseContext {
-                representation: headers,
-                source: record,
-                timings,
-                interim: is_interim.then_some(self.interim),
-                stale: lookup.stale,
-            },
-            range,
-            context.head_only,
-        );
         Ok(Answer {
-            response,
-            outcome: outcome(found.outcome),
+            response: response::image(rendition, &told, range, context.head_only),
+            outcome: image_outcome(found.outcome),
         })
     }
 
-    /// The answer where there is no picture: an error, or a redirect to the source.
+    /// Counts an answer with an interim rendition, and starts its upgrade where it was cached: then it is requested more than once.
+    fn record_interim(self: &Arc<Self>, lookup: &RenditionLookup<'_>) -> bool {
+        let RenditionLookup { choice, found, .. } = lookup;
+        let is_interim = choice.is_interim(&found.rendition);
+        if is_interim {
+            self.metrics.caches.record_interim();
+            if matches!(found.outcome, CacheStatus::Hit(_)) {
+                self.upgrade(choice, &lookup.record);
+            }
+        }
+        is_interim
+    }
+
+    /// The answer to a request that failed: an error, or a redirect to the source.
     pub(crate) fn answer_error(
         &self,
         failed: FlightError<Error>,
@@ -262,7 +236,7 @@ impl Pipeline {
             Some(location) => response::redirect(&error, location, *vary, context.head_only),
             None => {
                 let caching = may_be_kept.then(|| ErrorCaching {
-                    life: error.life(&self.errors),
+                    life: error.life(&self.error_ttls),
                     age: since.map(|since| since.elapsed().unwrap_or_default()),
                 });
                 response::error(&error, caching, *vary, context.head_only)
@@ -275,8 +249,16 @@ impl Pipeline {
     }
 }
 
-/// How the status of the cache is reported.
-fn outcome(status: CacheStatus) -> RequestOutcome {
+/// How metrics and the access log report a precondition that decided the answer.
+fn precondition_outcome(outcome: PreconditionOutcome) -> RequestOutcome {
+    match outcome {
+        PreconditionOutcome::NotModified => RequestOutcome::NotModified,
+        PreconditionOutcome::PreconditionFailed => RequestOutcome::PreconditionFailed,
+    }
+}
+
+/// How metrics and the access log report what the cache had of a rendition.
+fn image_outcome(status: CacheStatus) -> RequestOutcome {
     match status {
         CacheStatus::Hit(Tier::Memory) => RequestOutcome::Memory,
         CacheStatus::Hit(Tier::Disk) => RequestOutcome::Disk,

@@ -1,4 +1,4 @@
-//! What the pipeline is built from. `config` makes it from several sections of the settings.
+//! The settings that the pipeline is built from. The module `config` collects them from several sections.
 
 use std::time::Duration;
 

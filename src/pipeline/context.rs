@@ -1,4 +1,4 @@
-//! What all steps of one request share.
+//! The facts about a request that all its steps share.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use crate::deadline::Deadline;
 use crate::request::Conditional;
 
-/// What a request says beside which picture it asks for, and its clock.
+/// What a request says beyond the picture that it asks for, and its deadline.
 pub(crate) struct RequestContext {
     pub started: Instant,
     pub deadline: Deadline,

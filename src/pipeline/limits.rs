@@ -13,7 +13,7 @@ use crate::units::AutoByteSize;
 use crate::units::ByteSize;
 use crate::units::above_zero;
 
-/// What one request, and all of them together, may use.
+/// What one request may use, and what all requests together may use.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
@@ -24,19 +24,19 @@ pub struct LimitsConfig {
     pub source_pixels: u64,
     /// The longest side of an output, in pixels.
     pub output_side: NonZeroU32,
-    /// What all renders together may hold; by default a share of the memory of the system.
+    /// The memory of all renders together; by default a share of the memory of the system.
     pub render_memory: AutoByteSize,
     /// The largest AVIF output, in pixels. Larger ones become WebP.
     pub avif_pixels: u64,
-    /// The largest animation that is transformed, in pixels of all its frames, as they are or as they become.
+    /// The largest animation that is transformed, in pixels of all its frames, before or after the transformation.
     pub animation_pixels: u64,
-    /// What is done with larger animations.
+    /// How larger animations are answered.
     pub large_animations: LargeAnimations,
     /// Whether SVG may be made into pixels.
     pub rasterize_svg: bool,
-    /// What is done with a JPEG that ends early.
+    /// How a JPEG that ends early is answered.
     pub truncated: TruncatedSources,
-    /// How many renders run at once, beside one small one; 0: one for each processor.
+    /// How many renders run at once, besides one small render; 0: one for each processor.
     #[serde(deserialize_with = "workers")]
     pub workers: usize,
     /// How many renders may wait for a worker. More are refused with 503.
@@ -84,8 +84,8 @@ impl Default for LimitsConfig {
 }
 
 impl LimitsConfig {
-    /// What all renders together may hold on a system with so many bytes of memory, if that is known. A quarter of it leaves room for sources, for the
-    /// memory cache, and for other processes.
+    /// The memory of all renders together, on a system with `memory` bytes (`None`: unknown). A quarter leaves room for sources, for the memory
+    /// cache, and for other processes.
     pub fn render_memory(&self, memory: Option<u64>) -> ByteSize {
         /// Enough for most pictures of 24 megapixels. On a system with less than twice of this, half of its memory.
         const LEAST: u64 = 256 << 20;

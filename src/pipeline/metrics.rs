@@ -1,4 +1,4 @@
-//! The metrics that are read when somebody asks for them: how full the caches, the queues and the budgets are.
+//! The metrics that are measured when they are requested: how full the caches, the queues and the budgets are.
 
 use crate::cache::DiskFault;
 use crate::cache::SharedStats;
@@ -23,7 +23,7 @@ impl Pipeline {
         self.metrics
             .work
             .set_source_reserved(self.source_memory.reserved());
-        let (entries, bytes) = self.remembered.held();
+        let (entries, bytes) = self.request_memo.size();
         self.metrics.requests.set_remembered(entries, bytes);
         for (store, held) in [
             ("renditions", stats.memory_renditions),
@@ -58,12 +58,12 @@ impl Pipeline {
             }
         }
         if let Some(shared) = stats.shared {
-            self.tell_shared(&shared);
+            self.set_shared(&shared);
         }
         self.metrics.text()
     }
 
-    fn tell_shared(&self, shared: &SharedStats) {
+    fn set_shared(&self, shared: &SharedStats) {
         self.metrics
             .caches
             .set_shared_waiting(shared.waiting.entries, shared.waiting.bytes);

@@ -1,4 +1,11 @@
-//! Every room built once and joined: the whole story of a request on one screen. No decisions of its own.
+//! Builds every module once, joins them, and leads a request through them: [`Pipeline::respond`] tells the whole life of a request.
+//!
+//! ```text
+//! resolve ▸ choose ▸ conditional ▸ obtain ▸ answer
+//! ```
+//!
+//! The pipeline only connects. It must never judge a request (`policy` does), decide how long something is cached (`freshness` and `cache`
+//! do), choose a status (`error` does), or do work for the CPU on a thread that answers requests (`cpu` has threads for that).
 
 mod answer;
 mod background;
@@ -10,6 +17,8 @@ mod metrics;
 mod reduced_copies;
 pub(crate) mod render;
 mod request_memo;
+mod sources;
+pub(crate) mod workers;
 
 use std::fmt;
 use std::io;
@@ -54,7 +63,7 @@ use crate::transform::Limits;
 use crate::units::AutoByteSize;
 use crate::units::ByteSize;
 
-/// All rooms, joined.
+/// Every module of a server, joined.
 pub struct Pipeline {
     pub(crate) prefixes: Prefixes,
     pub(crate) policy: Policy,
@@ -63,39 +72,39 @@ pub struct Pipeline {
     pub(crate) cache: Arc<Cache>,
     pub(crate) cpu: CpuPool,
     pub(crate) limits: Limits,
-    /// What renditions depend on beside their recipe.
+    /// The settings that renditions depend on, as part of their keys.
     pub(crate) render_fingerprint: String,
     request_timeout: Duration,
-    /// How long clients keep an interim rendition; nought: there are none.
-    interim: Duration,
-    /// Whether smaller copies of large sources are made.
+    /// How long clients may cache an interim rendition. Zero: no interim renditions are made.
+    interim_ttl: Duration,
+    /// Whether reduced copies of large sources are made.
     makes_reduced_copies: bool,
-    /// How long errors are kept.
-    errors: ErrorTtls,
-    chores: BackgroundJobs,
-    /// Turns of those that prepare the pictures of a source.
-    pub(crate) warming: Semaphore,
-    remembered: RequestMemo,
+    /// How long errors are cached.
+    error_ttls: ErrorTtls,
+    background: BackgroundJobs,
+    /// Limits how many sources are prewarmed at once.
+    pub(crate) prewarm_permits: Semaphore,
+    request_memo: RequestMemo,
     pub(crate) metrics: Metrics,
 }
 
-/// A setting with which there is no server.
+/// Why the pipeline could not be opened.
 #[derive(Debug)]
 pub enum PipelineError {
-    /// A `[[bucket]]` that is no address.
+    /// A `[[bucket]]` does not give a usable address.
     Bucket(AddressError),
-    /// The zone and the buckets do not fit together.
+    /// The settings of the zone, its sources and its buckets contradict each other.
     Policy(PolicyError),
-    /// Sources cannot be fetched.
+    /// No source can be fetched with these settings.
     Sources(SetupError),
-    /// Nothing can be kept.
+    /// The cache could not be opened.
     Cache(CacheError),
-    /// The system gives no threads.
+    /// The system refused the worker threads.
     Workers(io::Error),
 }
 
 impl Pipeline {
-    /// Builds every room. Nothing is asked of any origin yet.
+    /// Builds every module. No origin is contacted yet.
     ///
     /// # Errors
     /// [`PipelineError`] names the setting that cannot work.
@@ -144,48 +153,48 @@ impl Pipeline {
             limits,
             render_fingerprint: limits.render_fingerprint(),
             request_timeout: config.request_timeout,
-            interim: config.cache.interim_ttl.duration(),
+            interim_ttl: config.cache.interim_ttl.duration(),
             makes_reduced_copies: config.cache.reduced_copies,
-            errors: config.cache.errors,
-            chores: BackgroundJobs::default(),
-            warming: Semaphore::new(cpu.workers()),
+            error_ttls: config.cache.errors,
+            background: BackgroundJobs::default(),
+            prewarm_permits: Semaphore::new(cpu.workers()),
             cpu,
-            remembered: RequestMemo::default(),
+            request_memo: RequestMemo::default(),
             metrics: Metrics::default(),
         }))
     }
 
-    /// Whether a path is one of a picture.
+    /// Whether a path begins as transformation URLs do.
     pub fn is_image_path(&self, path: &str) -> bool {
         self.prefixes.is_image_path(path)
     }
 
-    /// The numbers of this server.
+    /// The metrics of this server.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Waits, for no longer than `within`, until what was to be kept is on disk.
+    /// Finishes the writes of the cache, for no longer than `within`. Returns whether all were finished.
     pub async fn close(&self, within: Duration) -> bool {
         self.cache.close(within).await
     }
 
-    /// The job that a request's head asks for.
+    /// The job that a request describes.
     ///
     /// # Errors
-    /// Those of requests that are not understood, or not admitted.
+    /// The request cannot be parsed, or the policy denies it.
     pub fn job(&self, head: &Parts) -> Result<Job, Arc<Error>> {
         let resolved = self.resolve(head);
         let admitted = resolved.admitted.as_ref().map_err(Arc::clone)?;
         Ok(admitted.job.clone())
     }
 
-    /// Answers a request for a picture, with an error where there is no picture, and logs and counts it.
+    /// Answers a request with a picture or with an error; logs and counts it.
     pub async fn respond(self: &Arc<Self>, head: &Parts) -> Response<Body> {
         let context = RequestContext::of(head, self.request_timeout);
         let _in_flight = self.metrics.requests.count_request();
         let request = self.resolve(head);
-        // Pinned on the stack: the future is large, and a hit is too short to allocate memory for it.
+        // Pinned on the stack: the future is large, and allocating it would take a large part of the time of a hit.
         let run = pin!(self.run(&request, &context));
         let result = self.cache.within_wait_budget(run).await;
         let error = result
@@ -200,28 +209,22 @@ impl Pipeline {
         answer.response
     }
 
-    /// The life of a request: its source, the choice of a rendition, the conditions of the client, the rendition, the answer.
+    /// The life of a request: its source is found, one of its renditions is chosen, the client's preconditions are evaluated, the
+    /// rendition is obtained, the response is built.
     async fn run(
         self: &Arc<Self>,
         request: &ResolvedRequest,
         context: &RequestContext,
     ) -> Result<Answer, FlightError<Error>> {
         let admitted = request.admitted.as_ref().map_err(Arc::clone)?;
-        let source = self.source_of(admitted, context).await?;
+        let source = self.find_source(admitted, context).await?;
         let state = self.source_state(request, admitted, source.record());
         let choice = self.choose(request, admitted, &state, context).await?;
-        let conditional = &context.conditional;
-        let (etag, modified) = (
-            choice.rendition.headers.etag(),
-            source.record().validators.last_modified,
-        );
-        if let Some(outcome) = conditional.evaluate_preconditions(etag, modified) {
-            return self
-                .answer_precondition(outcome, &choice, &source, context)
-                .await;
+        if let Some(answer) = self.conditional(&choice, &source, context).await? {
+            return Ok(answer);
         }
-        let obtained = self.obtain(choice, source, context).await?;
-        self.answer(request, &state, &obtained, context)
+        let rendition = self.obtain(choice, source, context).await?;
+        self.answer(request, &state, &rendition, context)
     }
 
     fn log(&self, head: &Parts, answer: &Answer, error: Option<&Error>, duration: Duration) {
@@ -242,7 +245,7 @@ impl Pipeline {
     }
 }
 
-/// What all renders together may hold, which the log tells once.
+/// The memory that all renders share. It is logged once.
 fn render_memory(limits: &LimitsConfig) -> ByteSize {
     let memory = MemoryLimit::of_system();
     let share = limits.render_memory(memory.as_ref().map(|memory| memory.bytes));

@@ -1,55 +1,50 @@
-//! Smaller copies of large sources, kept like renditions: made when a processor has nothing else to do, after a picture for which all of
-//! the source had to be decoded; the next sizes are made of them.
+//! Reduced copies of large sources, cached like renditions. A render that has to decode all of a large source starts a background job that
+//! makes a copy; later renders decode the copy.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::cache::CacheStatus;
-use crate::cache::CachedSource;
 use crate::cache::FlightError;
-use crate::cache::Rendition;
+use crate::cache::RenderOutput;
 use crate::cache::RenditionKey;
-use crate::cache::SourceBytes;
-use crate::cache::SourceName;
-use crate::cache::SourceRecord;
-use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::options::Recipe;
 use crate::pipeline::Pipeline;
+use crate::pipeline::background::BackgroundJob;
 use crate::pipeline::background::JobGuard;
-use crate::pipeline::render::IDLE_TIMEOUT;
-use crate::pipeline::render::Priority;
+use crate::pipeline::background::JobKind;
+use crate::pipeline::render::OpenedSource;
 use crate::pipeline::render::rendition;
+use crate::pipeline::workers::IDLE_TIMEOUT;
+use crate::pipeline::workers::Urgency;
 use crate::policy::ApprovedSource;
 use crate::transform::Budget;
 use crate::transform::Hints;
 use crate::transform::ReducedCopies;
-use crate::transform::Source;
 
 impl Pipeline {
-    /// The hints with a copy that a recipe may be made of, if one is kept; else by how much the copy is smaller that should be.
+    /// Adds a cached copy of the source to the hints, if the recipe can be rendered from one. If none is cached, also returns by how much
+    /// the copy is smaller that is worth making.
     pub(crate) async fn with_reduced_copy(
         &self,
         hints: Hints,
-        name: &SourceName,
-        record: &SourceRecord,
-        source: &Source,
+        opened: &OpenedSource,
         recipe: &Recipe,
     ) -> (Hints, Option<u32>) {
-        if !self.makes_reduced_copies {
+        let OpenedSource {
+            name,
+            record,
+            source,
+        } = opened;
+        if !self.makes_reduced_copies || !record.freshness.is_storable() {
             return (hints, None);
         }
-        let reduced_copies = source.reduced_copies(recipe);
-        let Some(ReducedCopies {
-            serving,
-            worthwhile,
-        }) = reduced_copies.filter(|_| record.freshness.is_storable())
-        else {
+        let Some(copies) = source.reduced_copies(recipe) else {
             return (hints, None);
         };
-        for denominator in serving {
+        for denominator in copies.serving {
             let key = RenditionKey::of_reduced_copy(&name.key, record, denominator);
             if let Some(found) = self.cache.find(key).await {
                 self.metrics.work.record_large_source("reduced-copy");
@@ -58,85 +53,49 @@ impl Pipeline {
             }
         }
         self.metrics.work.record_large_source("source");
-        (hints, Some(worthwhile))
+        (hints, Some(copies.worthwhile))
     }
 
-    /// Has a copy of a source made that is so much smaller, if nobody is at it; it takes the place of smaller ones.
+    /// Starts the background job that makes a copy of a source, `denominator` times smaller. The copy replaces smaller ones.
     pub(crate) fn make_reduced_copy(
         self: &Arc<Self>,
         source: ApprovedSource,
-        name: SourceName,
-        record: Arc<SourceRecord>,
+        opened: &OpenedSource,
         denominator: u32,
     ) {
-        let key = RenditionKey::of_reduced_copy(&name.key, &record, denominator);
-        let Some(claim) = JobGuard::of(&self.chores, key) else {
+        let OpenedSource { name, record, .. } = opened;
+        let key_of = |denominator| RenditionKey::of_reduced_copy(&name.key, record, denominator);
+        let key = key_of(denominator);
+        let Some(guard) = JobGuard::of(&self.background, key) else {
             return;
         };
-        let pipeline = Arc::clone(self);
-        tokio::spawn(async move {
-            let Ok(_turn) = pipeline.chores.turn.acquire().await else {
-                return;
-            };
-            let before = Arc::clone(&record);
-            let known = CachedSource {
-                record,
-                bytes: None,
-                outcome: CacheStatus::Miss,
-                stale: None,
-            };
-            let Ok((known, _share)) = pipeline.reserve_idle(known).await else {
-                claim.failed();
-                pipeline.metrics.work.record_reduced_copy("skipped");
-                return;
-            };
-            let fetched = pipeline
-                .cache
-                .bytes_or_fetch(&name, known, pipeline.fetch(source))
-                .await;
-            let made = match fetched {
-                Ok(SourceBytes { record, bytes }) if record.is_same_state(&before) => {
-                    let work = Arc::clone(&pipeline).rendered_copy(key, bytes, denominator);
-                    pipeline.cache.get_or_render(key, true, work).await
-                }
-                Ok(_) => {
-                    pipeline.metrics.work.record_reduced_copy("skipped");
-                    return;
-                }
-                Err(error) => Err(error),
-            };
-            match made {
-                Ok(_) => pipeline.metrics.work.record_reduced_copy("made"),
-                Err(FlightError { error, .. }) => {
-                    claim.failed();
-                    pipeline.metrics.work.record_reduced_copy("failed");
-                    tracing::debug!(%error, "a large source stays without a copy");
-                    return;
-                }
-            }
-            for smaller in ReducedCopies::DENOMINATORS {
-                if smaller > denominator {
-                    let key = RenditionKey::of_reduced_copy(&name.key, &before, smaller);
-                    pipeline.cache.remove(key).await;
-                }
-            }
+        let smaller = ReducedCopies::DENOMINATORS.into_iter();
+        let smaller = smaller.filter(|&smaller| smaller > denominator);
+        let copy = BackgroundJob {
+            kind: JobKind::ReducedCopy,
+            key,
+            source,
+            name: name.clone(),
+            record: Arc::clone(record),
+            replaces: smaller.map(key_of).collect(),
+        };
+        self.start_job(copy, guard, move |pipeline, source| {
+            pipeline.render_reduced_copy(key, source.bytes, denominator)
         });
     }
 
-    async fn rendered_copy(
+    async fn render_reduced_copy(
         self: Arc<Self>,
         key: RenditionKey,
         bytes: Bytes,
         denominator: u32,
-    ) -> Result<Rendition, FlightError<Error>> {
-        let deadline = Deadline::after(IDLE_TIMEOUT);
-        let source = self.open_source(bytes, deadline, Priority::Idle).await?;
+    ) -> Result<RenderOutput, FlightError<Error>> {
+        let urgency = Urgency::idle(IDLE_TIMEOUT);
+        let source = self.open_source(bytes, urgency).await?;
         let plan = source.plan_reduced_copy(denominator).map_err(Error::from)?;
         let cost = plan.cost();
         let work = move || plan.render(&Budget::until(Instant::now() + IDLE_TIMEOUT));
-        let made = self
-            .render_on_worker(cost, deadline, Priority::Idle, work)
-            .await?;
-        Ok(rendition(&key, made))
+        let encoded = self.render_on_worker(cost, urgency, work).await?;
+        Ok(rendition(&key, encoded).into())
     }
 }

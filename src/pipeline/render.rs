@@ -1,16 +1,9 @@
-//! How the pipeline comes by what it does not have: sources from their origins, pictures from the processors.
+//! Renders renditions, and the saliency maps that they need.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::time::Duration;
-use std::time::Instant;
-
-use bytes::Bytes;
-use futures_util::future::poll_immediate;
 
 use crate::cache::CachedSource;
-use crate::cache::Fetch;
 use crate::cache::FlightError;
 use crate::cache::RenderOutput;
 use crate::cache::Rendition;
@@ -18,24 +11,16 @@ use crate::cache::RenditionKey;
 use crate::cache::SourceBytes;
 use crate::cache::SourceName;
 use crate::cache::SourceRecord;
-use crate::cpu;
-use crate::cpu::Completion;
-use crate::cpu::CpuError;
-use crate::deadline::Deadline;
 use crate::deadline::Stage;
-use crate::deadline::Timeout;
 use crate::error::Error;
-use crate::freshness::Validators;
+use crate::options::Recipe;
 use crate::pipeline::Pipeline;
-use crate::policy::ApprovedSource;
+use crate::pipeline::workers::IDLE_TIMEOUT;
+use crate::pipeline::workers::Priority;
+use crate::pipeline::workers::Urgency;
 use crate::policy::Job;
-use crate::source::BusyReason;
-use crate::source::FetchOutcome;
-use crate::source::IdleReservation;
-use crate::source::SourceError;
 use crate::telemetry::RenderStep;
 use crate::transform::Budget;
-use crate::transform::Cost;
 use crate::transform::Encoded;
 use crate::transform::Hints;
 use crate::transform::SaliencyMapPlan;
@@ -43,227 +28,142 @@ use crate::transform::Source;
 use crate::transform::Timings;
 use crate::transform::TransformError;
 
-/// How long a picture may take that nobody waits for: on a busy machine it gets a fiftieth of a processor.
-pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// A rendition that is to be rendered.
+pub(crate) struct RenderTask {
+    pub job: Job,
+    pub name: SourceName,
+    pub priority: Priority,
+    /// The render sets it to the time that each step took.
+    pub timings: Arc<OnceLock<Timings>>,
+}
 
-/// For whom a picture is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Priority {
-    /// For clients, now.
-    Foreground,
-    /// For whoever comes next, when there is time.
-    Idle,
+/// A source whose header has been read.
+pub(crate) struct OpenedSource {
+    pub name: SourceName,
+    pub record: Arc<SourceRecord>,
+    pub source: Source,
 }
 
 impl Pipeline {
-    /// Makes a rendition, on a clock of its own: other requests may be waiting for it when the one that began it is gone.
+    /// Renders a rendition, with a deadline of its own: other requests may still wait for it when the one that started it is gone.
     pub(crate) async fn render(
         self: Arc<Self>,
-        job: Job,
-        name: SourceName,
+        task: RenderTask,
         found: CachedSource,
-        priority: Priority,
-        spent: Arc<OnceLock<Timings>>,
     ) -> Result<RenderOutput, FlightError<Error>> {
-        let asked_of = Arc::clone(&found.record);
-        let deadline = match priority {
-            Priority::Foreground => Deadline::after(self.request_timeout),
-            Priority::Idle => Deadline::after(IDLE_TIMEOUT),
+        let expected = Arc::clone(&found.record);
+        let urgency = match task.priority {
+            Priority::Foreground => Urgency::foreground(self.request_timeout),
+            Priority::Idle => Urgency::idle(IDLE_TIMEOUT),
         };
-        let source = self
-            .cache
-            .bytes_or_fetch(&name, found, self.fetch(job.source.clone()));
-        let SourceBytes { record, bytes } = deadline
-            .bound(Stage::Fetch, source)
-            .await
-            .map_err(Error::from)??;
-        let made =
-            Arc::clone(&self).render_of(job, name, &record, bytes, (deadline, priority), spent);
+        let fetch = self.fetch(task.job.source.clone());
+        let source = self.cache.bytes_or_fetch(&task.name, found, fetch);
+        let source = urgency.deadline.bound(Stage::Fetch, source).await;
+        let source = source.map_err(Error::from)??;
+        let record = Arc::clone(&source.record);
+        let rendition = self.render_source(task, source, urgency).await;
         Ok(RenderOutput {
-            rendition: made.await.map_err(|failed| failed.over(&record))?,
-            source: (!Arc::ptr_eq(&record, &asked_of)).then_some(record),
+            rendition: rendition.map_err(|failed| failed.over(&record))?,
+            source: (!Arc::ptr_eq(&record, &expected)).then_some(record),
         })
     }
 
-    async fn render_of(
-        self: Arc<Self>,
-        job: Job,
-        name: SourceName,
-        record: &Arc<SourceRecord>,
-        bytes: Bytes,
-        (deadline, priority): (Deadline, Priority),
-        spent: Arc<OnceLock<Timings>>,
+    /// Renders a rendition of a source whose bytes are there.
+    async fn render_source(
+        self: &Arc<Self>,
+        task: RenderTask,
+        source: SourceBytes,
+        urgency: Urgency,
     ) -> Result<Rendition, FlightError<Error>> {
-        let key = RenditionKey::of(&name.key, record, &job.recipe, &self.render_fingerprint);
-        let budget = Budget::until(deadline.instant());
-        let opened = self.open_source(bytes, deadline, priority).await?;
-        let hints = async {
-            match priority {
-                Priority::Foreground => self.hints(&job, &name, record, &opened, deadline).await,
-                Priority::Idle => Ok(self.cached_hints(&job, &name, record).await),
-            }
+        let RenderTask {
+            job, name, timings, ..
+        } = task;
+        let SourceBytes { record, bytes } = source;
+        let key = RenditionKey::of(&name.key, &record, &job.recipe, &self.render_fingerprint);
+        let opened = OpenedSource {
+            source: self.open_source(bytes, urgency).await?,
+            name,
+            record,
         };
-        let hints = deadline
-            .bound(Stage::Render, hints)
-            .await
-            .map_err(Error::from)??;
-        let with_reduced_copy = self.with_reduced_copy(hints, &name, record, &opened, &job.recipe);
-        let (hints, missing) = deadline
-            .bound(Stage::Render, with_reduced_copy)
-            .await
-            .map_err(Error::from)?;
-        let source = job.source.clone();
-        let plan = opened.plan(&job.recipe, &hints).map_err(Error::from)?;
-        let work = self.render_on_worker(plan.cost(), deadline, priority, move || {
-            plan.render(&budget)
-        });
-        let encoded = work.await?;
-
-        let timings = encoded.timings;
+        let hints = self.hints(&opened, &job.recipe, urgency);
+        let hints = urgency.deadline.bound(Stage::Render, hints).await;
+        let (hints, missing_copy) = hints.map_err(Error::from)??;
+        let plan = opened.source.plan(&job.recipe, &hints);
+        let plan = plan.map_err(Error::from)?;
+        let budget = Budget::until(urgency.deadline.instant());
+        let (cost, work) = (plan.cost(), move || plan.render(&budget));
+        let encoded = self.render_on_worker(cost, urgency, work).await?;
         self.record_render(&encoded);
-        if let Some(denominator) = missing
+        if let Some(denominator) = missing_copy
             && !encoded.is_of_truncated()
         {
-            self.make_reduced_copy(source, name, Arc::clone(record), denominator);
+            self.make_reduced_copy(job.source, &opened, denominator);
         }
-        // Nobody else sets it: a flight renders once.
-        let _ = spent.set(timings);
+        // No other render sets it: a flight renders once.
+        let _ = timings.set(encoded.timings);
         Ok(rendition(&key, encoded))
     }
 
-    /// Has a worker read the header of a source: a hostile one takes long, and a copy of the file.
-    pub(crate) async fn open_source(
-        &self,
-        bytes: Bytes,
-        deadline: Deadline,
-        priority: Priority,
-    ) -> Result<Source, Error> {
-        let cost = Source::cost_of_open(&bytes);
-        let limits = self.limits;
-        let open = move || Source::open(bytes, &limits);
-        let Completion { value: made, .. } =
-            self.run_on_worker(cost, deadline, priority, open).await?;
-        Ok(made?)
-    }
-
-    /// Counts a picture that was made.
-    pub(crate) fn record_render(&self, made: &Encoded) {
+    /// Counts a rendition, and the time that each step of its render took.
+    pub(crate) fn record_render(&self, encoded: &Encoded) {
         let Timings {
             decode,
             resize,
             encode,
-        } = made.timings;
+        } = encoded.timings;
         let steps = [
             (RenderStep::Decode, decode),
             (RenderStep::Resize, resize),
             (RenderStep::Encode, encode),
         ];
-        self.metrics
-            .work
-            .record_render(made.format.extension(), steps);
+        let format = encoded.format.extension();
+        self.metrics.work.record_render(format, steps);
     }
 
-    /// Has a worker make a picture that has a cost, and compares that with what it took.
-    pub(crate) async fn render_on_worker(
-        &self,
-        cost: Cost,
-        deadline: Deadline,
-        priority: Priority,
-        work: impl FnOnce() -> Result<Encoded, TransformError> + Send + 'static,
-    ) -> Result<Encoded, Error> {
-        let work = move || (Instant::now(), work());
-        let done = self.run_on_worker(cost, deadline, priority, work).await?;
-        let Completion {
-            value: (begun, made),
-            cpu_time,
-        } = done;
-        let encoded = match made {
-            Err(TransformError::OutOfTime) => {
-                return Err(self.out_of_time(Some(begun), deadline, priority));
-            }
-            made => made?,
-        };
-        if let Some(cpu_time) = cpu_time {
-            self.metrics
-                .work
-                .record_cpu_ratio(encoded.format.extension(), cpu_time, cost.cpu);
-        }
-        Ok(encoded)
-    }
-
-    /// What is said of work that was not done in time. If it had at least half of the time that a request has, another try
-    /// would hold a worker for as long: then the source is to blame, and that is kept. It is not if the work waited for longer than that,
-    /// or had only the time that others left to it.
-    fn out_of_time(&self, begun: Option<Instant>, deadline: Deadline, priority: Priority) -> Error {
-        let had = begun.map(|begun| deadline.instant().saturating_duration_since(begun));
-        match priority {
-            Priority::Foreground if had.is_some_and(|had| had >= self.request_timeout / 2) => {
-                TransformError::OutOfTime.into()
-            }
-            Priority::Foreground | Priority::Idle => Timeout(Stage::Render).into(),
-        }
-    }
-
-    /// Has a worker do what has a cost, by a deadline.
-    pub(crate) async fn run_on_worker<T: Send + 'static>(
-        &self,
-        cost: Cost,
-        deadline: Deadline,
-        priority: Priority,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<Completion<T>, Error> {
-        let cost = cpu::Cost {
-            bytes: cost.bytes,
-            time: cost.cpu,
-            deadline: deadline.instant(),
-            is_idle: priority == Priority::Idle,
-        };
-        let begun = Arc::new(OnceLock::new());
-        let begins = Arc::clone(&begun);
-        let work = move || {
-            begins.get_or_init(Instant::now);
-            work()
-        };
-        let run = self.cpu.run(cost, work);
-        let Ok(done) = deadline.bound(Stage::Render, run).await else {
-            return Err(self.out_of_time(begun.get().copied(), deadline, priority));
-        };
-        done.map_err(|error| {
-            if let CpuError::Rejected { reason, .. } = error {
-                self.metrics.work.record_cpu_rejection(reason.word());
-            }
-            error.into()
-        })
-    }
-
-    /// The saliency map that tells where a crop goes, made once for all recipes. Where it fails, the render says why, unless it would take
-    /// too long again.
+    /// What earlier renders of the source have left for this one; and by how much the reduced copy is smaller that is worth making.
+    ///
+    /// Idle work takes a cached saliency map, or else computes its own as part of the render: a client that needs the same map must not wait
+    /// for idle work.
     async fn hints(
         self: &Arc<Self>,
-        job: &Job,
-        name: &SourceName,
-        record: &SourceRecord,
-        source: &Source,
-        deadline: Deadline,
+        opened: &OpenedSource,
+        recipe: &Recipe,
+        urgency: Urgency,
+    ) -> Result<(Hints, Option<u32>), FlightError<Error>> {
+        let hints = match urgency.priority {
+            Priority::Foreground => self.saliency_map(opened, recipe, urgency).await?,
+            Priority::Idle => {
+                let OpenedSource { name, record, .. } = opened;
+                self.cached_saliency_map(recipe, name, record).await
+            }
+        };
+        Ok(self.with_reduced_copy(hints, opened, recipe).await)
+    }
+
+    /// The saliency map that a recipe needs: rendered once for all recipes, and cached. If its render fails, the render of the picture
+    /// reports the reason; only a render that took too long is not tried again.
+    async fn saliency_map(
+        self: &Arc<Self>,
+        opened: &OpenedSource,
+        recipe: &Recipe,
+        urgency: Urgency,
     ) -> Result<Hints, FlightError<Error>> {
-        if !SaliencyMapPlan::is_needed(&job.recipe) {
+        if !SaliencyMapPlan::is_needed(recipe) {
             return Ok(Hints::default());
         }
-        let gravity = job.recipe.gravity;
-        let key = RenditionKey::of_saliency_map(&name.key, record, gravity);
-        let (pipeline, source) = (Arc::clone(self), source.clone());
+        let gravity = recipe.gravity;
+        let key = RenditionKey::of_saliency_map(&opened.name.key, &opened.record, gravity);
+        let (pipeline, source) = (Arc::clone(self), opened.source.clone());
         let render = async move {
             let plan = source.plan_saliency_map(gravity).map_err(Error::from)?;
-            let budget = Budget::until(deadline.instant());
+            let budget = Budget::until(urgency.deadline.instant());
             let cost = plan.cost();
             let work = move || plan.render(&budget);
-            let map = pipeline
-                .render_on_worker(cost, deadline, Priority::Foreground, work)
-                .await?;
+            let map = pipeline.render_on_worker(cost, urgency, work).await?;
             Ok::<_, FlightError<Error>>(rendition(&key, map))
         };
-        let storable = record.freshness.is_storable();
-        match self.cache.get_or_render(key, storable, render).await {
+        let keep = opened.record.freshness.is_storable();
+        match self.cache.get_or_render(key, keep, render).await {
             Ok(found) => Ok(Hints::of_saliency_map(&found.rendition.bytes)),
             Err(failed) => match &*failed.error {
                 Error::Transform(TransformError::OutOfTime) => Err(failed),
@@ -272,51 +172,25 @@ impl Pipeline {
         }
     }
 
-    /// A source that work may hold for which nobody waits: without its bytes, if others like it leave no room at once.
-    pub(crate) async fn reserve_idle(
-        &self,
-        found: CachedSource,
-    ) -> Result<(CachedSource, IdleReservation), SourceError> {
-        let length = found.record.len;
-        let mut share = pin!(self.source_memory.reserve_idle(length));
-        let (found, share) = match poll_immediate(share.as_mut()).await {
-            Some(share) => (found, share),
-            None => {
-                // What waits holds no source.
-                let known = CachedSource {
-                    bytes: None,
-                    ..found
-                };
-                (known, share.await)
-            }
-        };
-        share
-            .map(|share| (found, share))
-            .ok_or(SourceError::Busy(BusyReason::Memory))
-    }
-
-    /// How the cache gets a source that it does not have.
-    pub(crate) fn fetch(self: &Arc<Self>, source: ApprovedSource) -> impl Fetch<Error> + use<> {
-        let pipeline = Arc::clone(self);
-        move |known: Option<Validators>| async move {
-            let answer = pipeline.sources.fetch(&source, known.as_ref());
-            let answer = answer.await.map_err(Error::from);
-            let (result, bytes) = match &answer {
-                Ok(FetchOutcome::Fetched(fetched)) => ("fetched", fetched.bytes.len() as u64),
-                Ok(FetchOutcome::NotModified { .. }) => ("not-modified", 0),
-                Err(error) => {
-                    if let Error::Source(SourceError::Busy(lack)) = error {
-                        pipeline.metrics.work.record_source_refusal(lack.word());
-                    }
-                    (error.info().code, 0)
-                }
-            };
-            pipeline.metrics.work.record_fetch(result, bytes);
-            answer
+    /// The saliency map that a recipe needs, if it is cached.
+    pub(crate) async fn cached_saliency_map(
+        self: &Arc<Self>,
+        recipe: &Recipe,
+        name: &SourceName,
+        record: &SourceRecord,
+    ) -> Hints {
+        if !SaliencyMapPlan::is_needed(recipe) {
+            return Hints::default();
         }
+        let key = RenditionKey::of_saliency_map(&name.key, record, recipe.gravity);
+        let found = self.cache.find(key).await;
+        found.map_or_else(Hints::default, |found| {
+            Hints::of_saliency_map(&found.rendition.bytes)
+        })
     }
 }
 
+/// The rendition with this key, as it was encoded.
 pub(crate) fn rendition(key: &RenditionKey, encoded: Encoded) -> Rendition {
     let warnings = encoded.warnings.iter().map(ToString::to_string).collect();
     Rendition::new(

@@ -1,9 +1,9 @@
-//! What a request's head was understood as, remembered: a picture that is asked for again is not parsed, judged, negotiated and hashed again.
+//! A cache of resolved requests: a request whose head is the same as that of an earlier one is not parsed, judged, negotiated and hashed
+//! again.
 //!
-//! That is safe because an understanding depends on nothing but what was key and on settings: [`ImageRequest::of`] and the policy see no other
-//! part of a head, and prefixes, policy and the fingerprint of renders never change while a server runs. What does change, the source, is never
-//! remembered: whether its record is fresh is asked anew every time, and what is spelled of one record is spelled again for the next. Errors are not
-//! remembered either: whoever sends nonsense shall not drive out what is asked for.
+//! That is safe because the result depends only on the key and on settings: [`ImageRequest::of`] and the policy see no other part of a
+//! head, and settings never change while a server runs. The source of a request may change, so its freshness is checked for every request,
+//! and [`SourceState`] is computed again for each new record. Errors are not stored: requests that fail must not evict those that succeed.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -28,38 +28,40 @@ use crate::request::RequestKeyRef;
 use crate::request::Vary;
 use crate::response::RepresentationHeaders;
 
-/// For all understandings together, in bytes: some 4000 of them.
+/// The memory of all entries together, in bytes: about 4000 entries.
 const BYTES: u64 = 16 << 20;
 
-/// What one costs beside its texts: itself, what is spelled of its pictures, and the map's own bookkeeping.
+/// The size of an entry without its texts: the values, the headers of its renditions, and the bookkeeping of the map.
 const OVERHEAD: usize = size_of::<ResolvedRequest>() + size_of::<SourceState>() + 2400;
 
-/// Understandings, those that were asked for most.
+/// Resolved requests by the parts of the head that they depend on. Those that are used most often stay.
 pub(crate) struct RequestMemo(Cache<RequestKey, Arc<ResolvedRequest>>);
 
-/// A request, understood or not.
+/// A request after parsing and policy.
 pub(crate) struct ResolvedRequest {
     pub vary: Vary,
-    /// Where the client may be sent when there is no picture for it.
+    /// Where the client may be redirected if the request fails.
     pub fallback: Option<String>,
     pub admitted: Result<AdmittedRequest, Arc<Error>>,
 }
 
-/// A request for a picture that may be made.
+/// A request that the policy admits.
 pub(crate) struct AdmittedRequest {
     pub job: Job,
     pub name: SourceName,
     state: RwLock<Option<Arc<SourceState>>>,
 }
 
-/// What an admitted request leads to while its source has one record.
+/// The renditions of an admitted request for one record of its source.
 pub(crate) struct SourceState {
     pub record: Arc<SourceRecord>,
+    /// The rendition that is encoded with full effort.
     pub settled: RenditionRef,
-    quick: OnceLock<RenditionRef>,
+    /// The rendition that is encoded quickly, once it is needed.
+    interim: OnceLock<RenditionRef>,
 }
 
-/// The name of one rendition, and what is said of it.
+/// The key of a rendition, and the headers of its responses.
 pub(crate) struct RenditionRef {
     pub key: RenditionKey,
     pub headers: RepresentationHeaders,
@@ -80,27 +82,27 @@ impl Default for RequestMemo {
 }
 
 impl RequestMemo {
-    /// How many, and how many bytes.
-    pub fn held(&self) -> (u64, u64) {
-        // Else the numbers lag behind.
+    /// The number of entries, and their size in bytes.
+    pub fn size(&self) -> (u64, u64) {
+        // Without this the numbers lag behind.
         self.0.run_pending_tasks();
         (self.0.entry_count(), self.0.weighted_size())
     }
 }
 
 impl Pipeline {
-    /// Understands a head, or remembers how it was understood.
+    /// Resolves the head of a request, or finds it resolved.
     pub(crate) fn resolve(&self, head: &Parts) -> Arc<ResolvedRequest> {
         let key = match RequestKeyRef::of(head) {
             Ok(key) => key,
-            Err(error) => return Arc::new(ResolvedRequest::refused(error.into())),
+            Err(error) => return Arc::new(ResolvedRequest::failed(error.into())),
         };
-        if let Some(resolved) = self.remembered.0.get(&key) {
+        if let Some(resolved) = self.request_memo.0.get(&key) {
             return resolved;
         }
         let resolved = Arc::new(self.resolve_anew(&key));
         if resolved.admitted.is_ok() {
-            self.remembered
+            self.request_memo
                 .0
                 .insert(key.to_key(), Arc::clone(&resolved));
         }
@@ -110,7 +112,7 @@ impl Pipeline {
     fn resolve_anew(&self, key: &RequestKeyRef<'_>) -> ResolvedRequest {
         let request = match ImageRequest::of(key, &self.prefixes) {
             Ok(request) => request,
-            Err(error) => return ResolvedRequest::refused(error.into()),
+            Err(error) => return ResolvedRequest::failed(error.into()),
         };
         let admitted = self.policy.admit(&request).map(|job| AdmittedRequest {
             name: SourceName::of(&job.source),
@@ -124,7 +126,7 @@ impl Pipeline {
         }
     }
 
-    /// What a request leads to now that its source has this record.
+    /// The renditions of a request whose source has this record.
     pub(crate) fn source_state(
         &self,
         resolved: &ResolvedRequest,
@@ -144,9 +146,9 @@ impl Pipeline {
         let state = Arc::new(SourceState {
             record: Arc::clone(record),
             settled: self.rendition(resolved, admitted, record, &admitted.job.recipe),
-            quick: OnceLock::new(),
+            interim: OnceLock::new(),
         });
-        // What may not be stored has another record for every request.
+        // A source that must not be stored gets a new record with every request.
         if record.freshness.is_storable() {
             *admitted
                 .state
@@ -156,19 +158,20 @@ impl Pipeline {
         state
     }
 
-    /// The rendition that is made quickly, where there is one beside the settled one. Where nothing is kept there is no next time.
-    pub(crate) fn quick<'a>(
+    /// The interim rendition of a request, if it has one: an AVIF whose source may be stored. If nothing may be stored, there is nothing to
+    /// upgrade.
+    pub(crate) fn interim_rendition<'a>(
         &self,
         resolved: &ResolvedRequest,
         admitted: &AdmittedRequest,
         state: &'a SourceState,
     ) -> Option<&'a RenditionRef> {
         let record = &state.record;
-        let has_two = admitted.job.recipe.output == Output::Avif
-            && !self.interim.is_zero()
+        let has_interim = admitted.job.recipe.output == Output::Avif
+            && !self.interim_ttl.is_zero()
             && record.freshness.is_storable();
-        let quick = || self.rendition(resolved, admitted, record, &admitted.quick_job().recipe);
-        has_two.then(|| state.quick.get_or_init(quick))
+        let interim = || self.rendition(resolved, admitted, record, &admitted.quick_job().recipe);
+        has_interim.then(|| state.interim.get_or_init(interim))
     }
 
     fn rendition(
@@ -188,7 +191,7 @@ impl Pipeline {
 }
 
 impl ResolvedRequest {
-    fn refused(error: Error) -> Self {
+    fn failed(error: Error) -> Self {
         ResolvedRequest {
             vary: Vary::default(),
             fallback: None,
@@ -196,11 +199,11 @@ impl ResolvedRequest {
         }
     }
 
-    /// What it takes in memory, in bytes, with all that it will come to hold.
+    /// The memory of the entry in bytes, with what it may come to hold later.
     fn weight(&self) -> usize {
         let warnings = self.admitted.as_ref().map_or(0, |admitted| {
             let texts = admitted.job.warnings.iter();
-            // As text, and as headers.
+            // Stored as text and as headers.
             texts.map(|warning| 256 + 3 * warning.as_str().len()).sum()
         });
         let source = self
@@ -212,7 +215,7 @@ impl ResolvedRequest {
 }
 
 impl AdmittedRequest {
-    /// The job as it is done for whoever asks first.
+    /// The job of the interim rendition.
     pub fn quick_job(&self) -> Job {
         let mut job = self.job.clone();
         job.recipe.effort = Effort::Quick;

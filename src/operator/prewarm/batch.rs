@@ -1,6 +1,7 @@
-//! Pictures that are made before anybody asks: all of one source from one fetch and one decode, while a processor has nothing else to do.
+//! Renders pictures before they are requested: all of one source from one fetch and one decode, while no client needs a worker.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::future;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -21,271 +22,293 @@ use crate::options::Effort;
 use crate::options::Format;
 use crate::options::Output;
 use crate::pipeline::Pipeline;
-use crate::pipeline::render::IDLE_TIMEOUT;
-use crate::pipeline::render::Priority;
 use crate::pipeline::render::rendition;
+use crate::pipeline::workers::IDLE_TIMEOUT;
+use crate::pipeline::workers::Urgency;
 use crate::policy::Job;
 use crate::transform::BatchItem;
 use crate::transform::Budget;
 use crate::transform::Encoded;
-use crate::transform::Hints;
-use crate::transform::SaliencyMapPlan;
+use crate::transform::TransformError;
 
-/// What came of a picture that was to be there before anybody asks.
+/// How the prewarming of a picture ended.
 #[derive(Clone, Debug)]
 pub enum WarmOutcome {
-    /// It was made, and is kept.
+    /// It was rendered, and is cached.
     Made,
-    /// It was kept already.
+    /// It was cached already.
     Kept,
-    /// Its source may not be kept, so neither may it.
+    /// Its source must not be stored, so the picture must not be stored either.
     Unstorable,
-    /// It could not be made. What would take more than half of `limits.render_memory` is left to those who ask for it.
+    /// It could not be rendered. A picture that needs more than half of `limits.render_memory` is rendered only when a client requests it.
     Failed(Arc<Error>),
 }
 
-/// Pictures of one source that are wanted.
-struct SourceJobs {
+/// The jobs of one source.
+struct SourceJobs<'a> {
     name: SourceName,
-    /// Which of the jobs.
-    jobs: Vec<usize>,
+    jobs: Vec<&'a Job>,
+    /// The index of each of them among all jobs.
+    indexes: Vec<usize>,
 }
 
-/// A picture that has to be made, and the jobs that it is for.
-struct MissingRendition {
-    key: RenditionKey,
-    jobs: Vec<usize>,
+/// What the cache has for the jobs of one source.
+struct CacheLookup<'a> {
+    /// One for each job. Those of missing renditions are set when they have been rendered.
+    outcomes: Vec<WarmOutcome>,
+    missing: Vec<MissingRendition<'a>>,
 }
+
+/// A rendition that has to be rendered.
+struct MissingRendition<'a> {
+    key: RenditionKey,
+    /// The first of the jobs that ask for it.
+    job: &'a Job,
+    /// The index of each of them among the jobs of the source.
+    indexes: Vec<usize>,
+}
+
+/// How a rendition was found or made, and in which format.
+type RenderedOutcome = (WarmOutcome, Option<Format>);
 
 impl Pipeline {
-    /// Makes and keeps what is not kept of the pictures that jobs ask for, source by source, each fetched and decoded once. AVIF is made as
-    /// for those who ask later: nothing interim. Nobody waits: it takes its turn among idle work, and gives way to every request.
+    /// Renders and caches the pictures of these jobs that are not cached yet, source by source: each source is fetched and decoded once. AVIF
+    /// is encoded with full effort, never as an interim rendition. All work is idle work, which gives way to every request.
     ///
-    /// The answers are in the order of the jobs. Where this future is dropped, the picture that is being made is the last.
+    /// The outcomes are in the order of the jobs. If this future is dropped, the picture that is being rendered is the last one.
     pub async fn prepare(self: &Arc<Self>, jobs: &[Job]) -> Vec<WarmOutcome> {
-        let mut sources: Vec<SourceJobs> = Vec::new();
-        for (at, job) in jobs.iter().enumerate() {
-            let name = SourceName::of(&job.source);
-            match sources
-                .iter_mut()
-                .find(|wanted| wanted.name.key == name.key)
-            {
-                Some(wanted) => wanted.jobs.push(at),
-                None => sources.push(SourceJobs {
-                    name,
-                    jobs: vec![at],
-                }),
-            }
-        }
-        let mut prepared = vec![WarmOutcome::Unstorable; jobs.len()];
-        for wanted in sources {
-            let result = self.prepare_source(jobs, &wanted, &mut prepared).await;
-            if let Err(error) = result {
-                for at in wanted.jobs {
-                    prepared[at] = WarmOutcome::Failed(Arc::clone(&error));
+        let mut outcomes = vec![WarmOutcome::Unstorable; jobs.len()];
+        for source in SourceJobs::group(jobs) {
+            match self.prepare_source(&source).await {
+                Ok(prepared) => {
+                    for (index, outcome) in source.indexes.into_iter().zip(prepared) {
+                        outcomes[index] = outcome;
+                    }
+                }
+                Err(error) => {
+                    for index in source.indexes {
+                        outcomes[index] = WarmOutcome::Failed(Arc::clone(&error));
+                    }
                 }
             }
         }
-        for prepared in &prepared {
-            self.metrics.work.record_prewarm(prepared.word());
+        for outcome in &outcomes {
+            self.metrics.work.record_prewarm(outcome.word());
         }
-        prepared
+        outcomes
     }
 
-    /// Prepares what is wanted of one source. An error is one of all.
+    /// Prepares the pictures of one source. An error applies to all of them.
     async fn prepare_source(
         self: &Arc<Self>,
-        jobs: &[Job],
-        wanted: &SourceJobs,
-        prepared: &mut [WarmOutcome],
-    ) -> Result<(), Arc<Error>> {
-        let Some(&first) = wanted.jobs.first() else {
-            return Ok(());
+        source: &SourceJobs<'_>,
+    ) -> Result<Vec<WarmOutcome>, Arc<Error>> {
+        let Some(address) = source.jobs.first().map(|job| &job.source) else {
+            return Ok(Vec::new());
         };
-        // What waits holds no source.
-        let Ok(_turn) = self.warming.acquire().await else {
-            return Ok(());
+        // Waits before the fetch: jobs that wait hold no source.
+        let Ok(_permit) = self.prewarm_permits.acquire().await else {
+            return Ok(Vec::new());
         };
-        let source = &jobs[first].source;
         let deadline = Deadline::after(IDLE_TIMEOUT);
-        let fetch = self.fetch(source.clone());
-        let found = self.cache.get_or_fetch(&wanted.name, fetch);
+        let fetch = self.fetch(address.clone());
+        let found = self.cache.get_or_fetch(&source.name, fetch);
         let found = deadline.bound(Stage::Fetch, found).await;
         let found = found.map_err(Error::from)??;
         let before = Arc::clone(&found.record);
-        let lacking = self.lacking(jobs, wanted, &before, prepared).await;
-        if lacking.is_empty() {
-            return Ok(());
+        let mut lookup = self.look_up(source, &before).await;
+        if lookup.missing.is_empty() {
+            return Ok(lookup.outcomes);
         }
-        let (found, _share) = self.reserve_idle(found).await.map_err(Error::from)?;
-        let fetch = self.fetch(source.clone());
-        let whole = self.cache.bytes_or_fetch(&wanted.name, found, fetch);
-        let whole = deadline.bound(Stage::Fetch, whole).await;
-        let whole = whole.map_err(Error::from)??;
-        let lacking = if whole.record.is_same_state(&before) {
-            lacking
-        } else {
-            // The source changed on the way.
-            self.lacking(jobs, wanted, &whole.record, prepared).await
-        };
-        self.make(jobs, &wanted.name, whole, lacking, prepared)
-            .await
+        let (found, _reservation) = self.reserve_idle(found).await.map_err(Error::from)?;
+        let fetch = self.fetch(address.clone());
+        let bytes = self.cache.bytes_or_fetch(&source.name, found, fetch);
+        let bytes = deadline.bound(Stage::Fetch, bytes).await;
+        let bytes = bytes.map_err(Error::from)??;
+        if !bytes.record.is_same_state(&before) {
+            // The bytes had to be fetched again, and the source had changed.
+            lookup = self.look_up(source, &bytes.record).await;
+        }
+        self.complete(source, bytes, lookup).await
     }
 
-    /// The pictures that are not kept of this state of their source, each once, where any may be.
-    async fn lacking(
+    /// Finds out which pictures of a source are not cached. Nothing is missing where the source must not be stored.
+    async fn look_up<'a>(
         self: &Arc<Self>,
-        jobs: &[Job],
-        wanted: &SourceJobs,
+        source: &SourceJobs<'a>,
         record: &SourceRecord,
-        prepared: &mut [WarmOutcome],
-    ) -> Vec<MissingRendition> {
-        let mut lacking: Vec<MissingRendition> = Vec::new();
+    ) -> CacheLookup<'a> {
+        let mut lookup = CacheLookup {
+            outcomes: vec![WarmOutcome::Unstorable; source.jobs.len()],
+            missing: Vec::new(),
+        };
         if !record.freshness.is_storable() {
-            for &at in &wanted.jobs {
-                prepared[at] = WarmOutcome::Unstorable;
-            }
-            return lacking;
+            return lookup;
         }
-        let mut known = HashMap::new();
-        for &at in &wanted.jobs {
-            let key = RenditionKey::of(
-                &wanted.name.key,
-                record,
-                &jobs[at].recipe,
-                &self.render_fingerprint,
-            );
-            let place = match known.get(&key) {
-                Some(&place) => place,
-                None => {
-                    let place = match self.cache.get_format(key).await {
-                        Some(format) => Err(format),
-                        None => {
-                            let jobs = Vec::new();
-                            lacking.push(MissingRendition { key, jobs });
-                            Ok(lacking.len() - 1)
-                        }
-                    };
-                    known.insert(key, place);
-                    place
-                }
+        // The place of each key among the missing renditions, or the format in which it is cached.
+        let mut known: HashMap<RenditionKey, Result<usize, Format>> = HashMap::new();
+        for (index, &job) in source.jobs.iter().enumerate() {
+            let (name, fingerprint) = (&source.name, &self.render_fingerprint);
+            let key = RenditionKey::of(&name.key, record, &job.recipe, fingerprint);
+            let place = match known.entry(key) {
+                Entry::Occupied(place) => *place.get(),
+                Entry::Vacant(vacant) => *vacant.insert(match self.cache.get_format(key).await {
+                    Some(format) => Err(format),
+                    None => {
+                        lookup.missing.push(MissingRendition {
+                            key,
+                            job,
+                            indexes: Vec::new(),
+                        });
+                        Ok(lookup.missing.len() - 1)
+                    }
+                }),
             };
             match place {
-                Ok(place) => lacking[place].jobs.push(at),
-                Err(format) => prepared[at] = WarmOutcome::Kept.judged(&jobs[at], Some(format)),
+                Ok(place) => lookup.missing[place].indexes.push(index),
+                Err(format) => {
+                    lookup.outcomes[index] = WarmOutcome::Kept.checked(job, Some(format));
+                }
             }
         }
-        lacking
+        lookup
     }
 
-    /// Makes what is lacking, all of it in one piece of work, and keeps each picture as soon as it is there.
-    async fn make(
+    /// Renders what is missing, and returns the outcomes of all jobs.
+    async fn complete(
         self: &Arc<Self>,
-        jobs: &[Job],
+        source: &SourceJobs<'_>,
+        bytes: SourceBytes,
+        lookup: CacheLookup<'_>,
+    ) -> Result<Vec<WarmOutcome>, Arc<Error>> {
+        let CacheLookup {
+            mut outcomes,
+            missing,
+        } = lookup;
+        if missing.is_empty() {
+            return Ok(outcomes);
+        }
+        let record = Arc::clone(&bytes.record);
+        let rendered = self.render_missing(&source.name, bytes, &missing).await?;
+        for (rendition, (outcome, format)) in missing.iter().zip(rendered) {
+            for &index in &rendition.indexes {
+                outcomes[index] = outcome.clone().checked(source.jobs[index], format);
+            }
+            if matches!(outcome, WarmOutcome::Made) {
+                self.remove_interim(rendition.job, &source.name, &record)
+                    .await;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Renders renditions of one source, all as one piece of work, and stores each as soon as it has been rendered.
+    async fn render_missing(
+        self: &Arc<Self>,
         name: &SourceName,
         source: SourceBytes,
-        lacking: Vec<MissingRendition>,
-        prepared: &mut [WarmOutcome],
-    ) -> Result<(), Arc<Error>> {
+        missing: &[MissingRendition<'_>],
+    ) -> Result<Vec<RenderedOutcome>, Arc<Error>> {
         let SourceBytes { record, bytes } = source;
-        let pictures = u32::try_from(lacking.len()).unwrap_or(u32::MAX);
-        let deadline = Deadline::after(IDLE_TIMEOUT.saturating_mul(pictures));
-        let budget = Budget::until(deadline.instant());
-        let source = self.open_source(bytes, deadline, Priority::Idle).await?;
-        let mut items = Vec::with_capacity(lacking.len());
-        for MissingRendition { jobs: wanting, .. } in &lacking {
-            let Some(job) = wanting.first().map(|&at| &jobs[at]) else {
-                continue;
-            };
+        let count = u32::try_from(missing.len()).unwrap_or(u32::MAX);
+        let urgency = Urgency::idle(IDLE_TIMEOUT.saturating_mul(count));
+        let budget = Budget::until(urgency.deadline.instant());
+        let opened = self.open_source(bytes, urgency).await?;
+        let mut items = Vec::with_capacity(missing.len());
+        for MissingRendition { job, .. } in missing {
             items.push(BatchItem {
                 recipe: job.recipe.clone(),
-                hints: self.cached_hints(job, name, &record).await,
+                hints: self.cached_saliency_map(&job.recipe, name, &record).await,
             });
         }
-        let plan = source.plan_batch(items, self.cpu.idle_bytes());
-        // One picture waits to be kept while the next is made, not all of them.
-        let (tell, mut told) = mpsc::channel(1);
-        let work = self.run_on_worker(plan.cost(), deadline, Priority::Idle, move || {
-            plan.render(&budget, |at, made| {
-                match tell.blocking_send((at, made)) {
+        let plan = opened.plan_batch(items, self.cpu.idle_bytes());
+        // Room for one picture: the render waits until the picture before has been stored.
+        let (sender, mut receiver) = mpsc::channel(1);
+        let work = self.run_on_worker(plan.cost(), urgency, move || {
+            plan.render(&budget, |index, encoded| {
+                match sender.blocking_send((index, encoded)) {
                     Ok(()) => ControlFlow::Continue(()),
-                    // Nobody wants it any more.
+                    // The receiver was dropped: nobody needs the pictures any more.
                     Err(_) => ControlFlow::Break(()),
                 }
             });
         });
-        let keep = async {
-            let mut results = vec![None; lacking.len()];
-            while let Some((at, made)) = told.recv().await {
-                let format = made.as_ref().ok().map(|made| made.format);
-                let result = match made {
-                    Ok(made) => self.keep(lacking[at].key, made).await,
-                    Err(error) => WarmOutcome::Failed(Arc::new(error.into())),
-                };
-                results[at] = Some((result, format));
+        let store = async {
+            let mut rendered = vec![None; missing.len()];
+            while let Some((index, encoded)) = receiver.recv().await {
+                rendered[index] = Some(self.store(missing[index].key, encoded).await);
             }
-            results
+            rendered
         };
-        let (done, results) = tokio::join!(work, keep);
+        let (done, rendered) = tokio::join!(work, store);
         let lost = Arc::new(done.err().unwrap_or(Error::Cpu(CpuError::Panicked)));
-        for (MissingRendition { jobs: wanting, .. }, result) in lacking.iter().zip(results) {
-            let (result, format) =
-                result.unwrap_or_else(|| (WarmOutcome::Failed(Arc::clone(&lost)), None));
-            for &at in wanting {
-                prepared[at] = result.clone().judged(&jobs[at], format);
-            }
-            if matches!(result, WarmOutcome::Made)
-                && let Some(&at) = wanting.first()
-            {
-                self.forget_interim(&jobs[at], name, &record).await;
-            }
-        }
-        Ok(())
+        let lost = (WarmOutcome::Failed(lost), None);
+        let rendered = rendered.into_iter();
+        Ok(rendered
+            .map(|outcome| outcome.unwrap_or_else(|| lost.clone()))
+            .collect())
     }
 
-    /// The saliency map of the source, if one is cached. Else idle work makes one for itself, at its own expense: a client that asks for
-    /// the same map must not come to wait for idle work.
-    pub(crate) async fn cached_hints(
+    /// Stores a picture, unless the cache has got it from somebody else in the meantime.
+    async fn store(
         self: &Arc<Self>,
-        job: &Job,
-        name: &SourceName,
-        record: &SourceRecord,
-    ) -> Hints {
-        if !SaliencyMapPlan::is_needed(&job.recipe) {
-            return Hints::default();
-        }
-        let key = RenditionKey::of_saliency_map(&name.key, record, job.recipe.gravity);
-        let found = self.cache.find(key).await;
-        found.map_or_else(Hints::default, |found| {
-            Hints::of_saliency_map(&found.rendition.bytes)
-        })
-    }
-
-    /// Keeps a picture, unless somebody was faster.
-    async fn keep(self: &Arc<Self>, key: RenditionKey, made: Encoded) -> WarmOutcome {
-        self.record_render(&made);
-        let made = future::ready(Ok::<_, FlightError<Error>>(rendition(&key, made)));
-        match self.cache.get_or_render(key, true, made).await {
+        key: RenditionKey,
+        encoded: Result<Encoded, TransformError>,
+    ) -> RenderedOutcome {
+        let encoded = match encoded {
+            Ok(encoded) => encoded,
+            Err(error) => return (WarmOutcome::Failed(Arc::new(error.into())), None),
+        };
+        let format = encoded.format;
+        self.record_render(&encoded);
+        let rendered = future::ready(Ok::<_, FlightError<Error>>(rendition(&key, encoded)));
+        let outcome = match self.cache.get_or_render(key, true, rendered).await {
             Ok(found) if found.outcome == CacheStatus::Miss => WarmOutcome::Made,
             Ok(_) => WarmOutcome::Kept,
             Err(failed) => WarmOutcome::Failed(failed.error),
-        }
+        };
+        (outcome, Some(format))
     }
 
-    /// Keeps the interim picture no longer whose place has been taken.
-    async fn forget_interim(&self, job: &Job, name: &SourceName, record: &SourceRecord) {
+    /// Removes the interim rendition that a job's settled rendition replaces.
+    async fn remove_interim(&self, job: &Job, name: &SourceName, record: &SourceRecord) {
         if job.recipe.output == Output::Avif {
-            let mut quick = job.recipe.clone();
-            quick.effort = Effort::Quick;
-            let key = RenditionKey::of(&name.key, record, &quick, &self.render_fingerprint);
+            let mut interim = job.recipe.clone();
+            interim.effort = Effort::Quick;
+            let key = RenditionKey::of(&name.key, record, &interim, &self.render_fingerprint);
             self.cache.remove(key).await;
         }
     }
 }
 
+impl<'a> SourceJobs<'a> {
+    /// Groups jobs by their source, in the order in which the sources come first.
+    fn group(jobs: &'a [Job]) -> Vec<Self> {
+        let mut sources: Vec<SourceJobs> = Vec::new();
+        for (index, job) in jobs.iter().enumerate() {
+            let name = SourceName::of(&job.source);
+            match sources
+                .iter_mut()
+                .find(|source| source.name.key == name.key)
+            {
+                Some(source) => {
+                    source.jobs.push(job);
+                    source.indexes.push(index);
+                }
+                None => sources.push(SourceJobs {
+                    name,
+                    jobs: vec![job],
+                    indexes: vec![index],
+                }),
+            }
+        }
+        sources
+    }
+}
+
 impl WarmOutcome {
-    /// What it is for a job whose picture came to be of this format.
-    fn judged(self, job: &Job, format: Option<Format>) -> Self {
+    /// This outcome, or a failure where the job does not allow the format that its picture came to have.
+    fn checked(self, job: &Job, format: Option<Format>) -> Self {
         match format.map(|format| job.check_output(format)) {
             Some(Err(denied)) => WarmOutcome::Failed(Arc::new(denied.into())),
             Some(Ok(())) | None => self,

@@ -1,6 +1,7 @@
-//! What operators want to be there before anybody asks, told in their words: a source, strings of options, and for which kinds of clients.
+//! Prewarming: what operators ask for, namely sources, strings of options and kinds of clients, becomes jobs; `batch` renders them.
 
 pub(crate) mod batch;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use percent_encoding::utf8_percent_encode;
 use crate::error::Error;
 use crate::operator::prewarm::batch::WarmOutcome;
 use crate::operator::purge::UNTYPED;
-use crate::operator::purge::head_of;
 use crate::operator::purge::host_and_target;
+use crate::operator::purge::request_head;
 use crate::options::ParsedOptions;
 use crate::pipeline::Pipeline;
 use crate::policy::Job;
@@ -22,27 +23,27 @@ use crate::request::RequestError;
 use crate::request::SourceRef;
 use crate::request::SourceRefError;
 
-/// The longest string of options that a message repeats, in characters.
+/// The longest string of options that a message quotes, in characters.
 const QUOTED: usize = 200;
 
-/// Kinds of clients, by what they say that they can show: `format=auto` makes another picture for each.
+/// Kinds of clients, by the formats that they accept. With `format=auto` each kind gets a picture of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Client {
-    /// AVIF and WebP, as browsers do today.
+    /// Accepts AVIF and WebP, as today's browsers do.
     Avif,
-    /// WebP, as browsers did before.
+    /// Accepts WebP, as older browsers do.
     Webp,
-    /// Neither is named, as by crawlers, mail programs and previews of links.
+    /// Names neither, as crawlers, mail programs and link previews do.
     None,
 }
 
 impl Client {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Client; 3] = [Client::Avif, Client::Webp, Client::None];
-    /// Most browsers, and most of whatever is no browser.
+    /// The kinds of most browsers, and of most other clients.
     pub const USUAL: [Client; 2] = [Client::Avif, Client::None];
 
-    /// The word for it.
+    /// The word for it in calls and reports.
     pub const fn word(self) -> &'static str {
         match self {
             Client::Avif => "avif",
@@ -67,10 +68,10 @@ impl fmt::Display for Client {
     }
 }
 
-/// Which pictures are wanted of every source. All of them make sense.
+/// The pictures that are wanted of every source. All have been parsed, and the policy admits their options.
 #[derive(Clone, Debug)]
 pub struct Presets {
-    wanted: Vec<Preset>,
+    presets: Vec<Preset>,
     host: Option<String>,
 }
 
@@ -79,35 +80,33 @@ pub struct Presets {
 struct Preset {
     options: Arc<str>,
     client: Client,
-    asked: ParsedOptions,
+    parsed: ParsedOptions,
 }
 
-/// What came of one picture.
+/// The outcome of one picture.
 #[derive(Clone, Debug)]
 pub struct WarmResult {
     /// The string of options.
     pub options: Arc<str>,
-    /// For whom.
+    /// The kind of client.
     pub client: Client,
-    /// What came of it.
+    /// Whether it was made.
     pub result: WarmOutcome,
 }
 
-/// A source, as it was named.
+/// A source, as an operator names it.
 enum NamedSource {
-    Asked(SourceRef),
-    /// An object of a configured bucket, the key as it is.
-    Object {
-        bucket: String,
-        key: String,
-    },
+    /// As in a transformation URL.
+    Ref(SourceRef),
+    /// An object of a configured bucket, with its exact key.
+    Object { bucket: String, key: String },
 }
 
 impl Pipeline {
-    /// Understands strings of options, each for each kind of client. `host` is what clients call the zone.
+    /// Parses strings of options, each for each kind of client. `host` is the host name of the zone in the requests of clients.
     ///
     /// # Errors
-    /// A sentence for each string with anything in it that does not count.
+    /// One message for each string that has an error, or an option without effect.
     pub fn presets(
         &self,
         options: &[String],
@@ -115,66 +114,65 @@ impl Pipeline {
         host: Option<&str>,
     ) -> Result<Presets, Vec<String>> {
         let mut presets = Presets {
-            wanted: Vec::new(),
+            presets: Vec::new(),
             host: host.map(|host| host.trim_end_matches('.').to_ascii_lowercase()),
         };
-        let mut wrong = Vec::new();
+        let mut errors = Vec::new();
         for text in options {
-            // As they would stand in a URL.
-            let asked = ParsedOptions::parse(&utf8_percent_encode(text, UNTYPED).to_string());
-            let reasons = asked.diagnostics();
-            if !reasons.is_empty() {
-                wrong.push(complaint(text, &reasons));
+            // Encoded as in a URL.
+            let parsed = ParsedOptions::parse(&utf8_percent_encode(text, UNTYPED).to_string());
+            let diagnostics = parsed.diagnostics();
+            if !diagnostics.is_empty() {
+                errors.push(options_error(text, &diagnostics));
                 continue;
             }
             let options: Arc<str> = text.as_str().into();
             for &client in clients {
-                let wanted = Preset {
+                let preset = Preset {
                     options: Arc::clone(&options),
                     client,
-                    asked: asked.clone(),
+                    parsed: parsed.clone(),
                 };
-                // The path is any: options are judged alone.
-                let request = presets.request(&wanted, SourceRef::Zone("/".to_owned()));
+                // Only the options are checked here, so any path will do.
+                let request = presets.request(&preset, SourceRef::Zone("/".to_owned()));
                 if let Err(denied) = self.policy.recipe(&request) {
-                    wrong.push(complaint(text, &denied));
+                    errors.push(options_error(text, &denied));
                     break;
                 }
-                presets.wanted.push(wanted);
+                presets.presets.push(preset);
             }
         }
-        if wrong.is_empty() {
+        if errors.is_empty() {
             Ok(presets)
         } else {
-            Err(wrong)
+            Err(errors)
         }
     }
 
-    /// Makes and keeps what is wanted of one source, named by a URL, by a path of the zone, by `bucket:NAME/KEY`, or by the URL of one of its
-    /// renditions. See [`Pipeline::prepare`].
+    /// Renders and caches the wanted pictures of one source. The source is named by its URL, by a path of the zone, by `bucket:NAME/KEY`, or by
+    /// a transformation URL of it. See [`Pipeline::prepare`].
     pub async fn warm(self: &Arc<Self>, source: &str, presets: &Presets) -> Vec<WarmResult> {
         let jobs = match self.source_named(source) {
             Ok(named) => presets.jobs(self, &named),
             Err(error) => {
                 let error = Arc::new(error);
                 let failed = |_: &Preset| Err(Arc::clone(&error));
-                presets.wanted.iter().map(failed).collect()
+                presets.presets.iter().map(failed).collect()
             }
         };
         let admitted: Vec<Job> = jobs.iter().flatten().cloned().collect();
         let mut prepared = self.prepare(&admitted).await.into_iter();
         let results = jobs.into_iter().map(|job| match job {
-            // There is one for each job.
+            // `prepare` returns one outcome for each job, so there is always a next one.
             Ok(_) => prepared.next().unwrap_or(WarmOutcome::Unstorable),
             Err(error) => WarmOutcome::Failed(error),
         });
+        let presets = presets.presets.iter();
         presets
-            .wanted
-            .iter()
             .zip(results)
-            .map(|(wanted, result)| WarmResult {
-                options: Arc::clone(&wanted.options),
-                client: wanted.client,
+            .map(|(preset, result)| WarmResult {
+                options: Arc::clone(&preset.options),
+                client: preset.client,
                 result,
             })
             .collect()
@@ -199,42 +197,42 @@ impl Pipeline {
         let path = target.split('?').next().unwrap_or_default();
         let source = if self.prefixes.is_image_path(path) {
             let malformed = || RequestError::Source(SourceRefError::Characters);
-            let head = head_of(host, target, "").ok_or_else(malformed)?;
+            let head = request_head(host, target, "").ok_or_else(malformed)?;
             ImageRequest::parse(&head, &self.prefixes)?.source
         } else {
             let encoded = utf8_percent_encode(text, UNTYPED).to_string();
             SourceRef::parse(&encoded).map_err(RequestError::Source)?
         };
-        Ok(NamedSource::Asked(source))
+        Ok(NamedSource::Ref(source))
     }
 }
 
 impl Presets {
     fn jobs(&self, pipeline: &Pipeline, named: &NamedSource) -> Vec<Result<Job, Arc<Error>>> {
-        let job = |wanted: &Preset| match named {
-            NamedSource::Asked(source) => {
-                let request = self.request(wanted, source.clone());
+        let job = |preset: &Preset| match named {
+            NamedSource::Ref(source) => {
+                let request = self.request(preset, source.clone());
                 pipeline.policy.admit(&request).map_err(Error::from)
             }
             NamedSource::Object { bucket, key } => {
                 let allowlist = pipeline.policy.allowlist();
                 let source = allowlist.approve_key(bucket, key);
                 let source = source.ok_or(RequestError::NotFound)?;
-                let request = self.request(wanted, SourceRef::Zone("/".to_owned()));
+                let request = self.request(preset, SourceRef::Zone("/".to_owned()));
                 let job = pipeline.policy.admit_approved(&request, source);
                 job.map_err(Error::from)
             }
         };
-        let jobs = self.wanted.iter().map(job);
+        let jobs = self.presets.iter().map(job);
         jobs.map(|job| job.map_err(Arc::new)).collect()
     }
 
-    /// What a client would ask that tells nothing of its screen.
-    fn request(&self, wanted: &Preset, source: SourceRef) -> ImageRequest {
+    /// The request of a client that sends no client hints.
+    fn request(&self, preset: &Preset, source: SourceRef) -> ImageRequest {
         ImageRequest {
-            options: wanted.asked.clone(),
+            options: preset.parsed.clone(),
             source,
-            accept: wanted.client.accept(),
+            accept: preset.client.accept(),
             hints: ClientHints::default(),
             host: self.host.clone(),
             via_image_resizing: false,
@@ -243,7 +241,7 @@ impl Presets {
     }
 }
 
-fn complaint(options: &str, reason: &dyn fmt::Display) -> String {
+fn options_error(options: &str, reason: &dyn fmt::Display) -> String {
     let quoted: String = options.chars().take(QUOTED).collect();
     format!("options `{quoted}`: {reason}")
 }

@@ -1,0 +1,109 @@
+//! The source of a request: found in the cache, or fetched from its origin.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::poll_immediate;
+
+use crate::cache::CachedSource;
+use crate::cache::Fetch;
+use crate::cache::FlightError;
+use crate::cache::SourceRecord;
+use crate::cache::Stale;
+use crate::deadline::Stage;
+use crate::error::Error;
+use crate::freshness::Validators;
+use crate::pipeline::Pipeline;
+use crate::pipeline::context::RequestContext;
+use crate::pipeline::request_memo::AdmittedRequest;
+use crate::policy::ApprovedSource;
+use crate::source::BusyReason;
+use crate::source::FetchOutcome;
+use crate::source::IdleReservation;
+use crate::source::SourceError;
+
+/// The source of a request, and how long it took to get.
+pub(crate) struct SourceLookup {
+    pub source: CachedSource,
+    pub elapsed: Duration,
+}
+
+impl SourceLookup {
+    pub fn record(&self) -> &Arc<SourceRecord> {
+        &self.source.record
+    }
+}
+
+impl Pipeline {
+    /// The source of a request: from the cache, or else from its origin.
+    pub(crate) async fn find_source(
+        self: &Arc<Self>,
+        admitted: &AdmittedRequest,
+        context: &RequestContext,
+    ) -> Result<SourceLookup, FlightError<Error>> {
+        let source = match self.cache.get_source(&admitted.name.key).await {
+            Some(source) => source,
+            None => {
+                let fetch = self.fetch(admitted.job.source.clone());
+                let source = self.cache.get_or_fetch(&admitted.name, fetch);
+                let source = context.deadline.bound(Stage::Fetch, Box::pin(source)).await;
+                source.map_err(Error::from)??
+            }
+        };
+        if let Some(stale) = source.stale {
+            self.metrics.caches.record_stale(match stale {
+                Stale::Revalidating => "revalidating",
+                Stale::OriginFailed => "origin-failed",
+            });
+        }
+        Ok(SourceLookup {
+            source,
+            elapsed: context.started.elapsed(),
+        })
+    }
+
+    /// Reserves memory for a source that idle work is going to hold. If it has to wait for that memory, the source is returned without its
+    /// bytes: work that waits holds no source.
+    pub(crate) async fn reserve_idle(
+        &self,
+        found: CachedSource,
+    ) -> Result<(CachedSource, IdleReservation), SourceError> {
+        let length = found.record.len;
+        let mut reservation = pin!(self.source_memory.reserve_idle(length));
+        let (found, reservation) = match poll_immediate(reservation.as_mut()).await {
+            Some(reservation) => (found, reservation),
+            None => {
+                let without_bytes = CachedSource {
+                    bytes: None,
+                    ..found
+                };
+                (without_bytes, reservation.await)
+            }
+        };
+        reservation
+            .map(|reservation| (found, reservation))
+            .ok_or(SourceError::Busy(BusyReason::Memory))
+    }
+
+    /// How the cache fetches a source from its origin.
+    pub(crate) fn fetch(self: &Arc<Self>, source: ApprovedSource) -> impl Fetch<Error> + use<> {
+        let pipeline = Arc::clone(self);
+        move |known: Option<Validators>| async move {
+            let answer = pipeline.sources.fetch(&source, known.as_ref());
+            let answer = answer.await.map_err(Error::from);
+            let (result, bytes) = match &answer {
+                Ok(FetchOutcome::Fetched(fetched)) => ("fetched", fetched.bytes.len() as u64),
+                Ok(FetchOutcome::NotModified { .. }) => ("not-modified", 0),
+                Err(error) => {
+                    if let Error::Source(SourceError::Busy(reason)) = error {
+                        pipeline.metrics.work.record_source_refusal(reason.word());
+                    }
+                    (error.info().code, 0)
+                }
+            };
+            pipeline.metrics.work.record_fetch(result, bytes);
+            answer
+        }
+    }
+}

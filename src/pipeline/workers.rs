@@ -1,0 +1,143 @@
+//! Work on the worker threads: how urgent it is, and what is recorded of it.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::cpu;
+use crate::cpu::Completion;
+use crate::cpu::CpuError;
+use crate::deadline::Deadline;
+use crate::deadline::Stage;
+use crate::deadline::Timeout;
+use crate::error::Error;
+use crate::pipeline::Pipeline;
+use crate::transform::Cost;
+use crate::transform::Encoded;
+use crate::transform::Source;
+use crate::transform::TransformError;
+
+/// How long a render may take that no client waits for. On a busy machine such a render gets a fiftieth of a processor.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// For whom work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// For a client that waits.
+    Foreground,
+    /// For later requests: it runs only while no client waits for a worker.
+    Idle,
+}
+
+/// When work must be done, and for whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Urgency {
+    pub deadline: Deadline,
+    pub priority: Priority,
+}
+
+impl Urgency {
+    /// Work for a client, which may take so much time from now on.
+    pub fn foreground(timeout: Duration) -> Self {
+        Urgency {
+            deadline: Deadline::after(timeout),
+            priority: Priority::Foreground,
+        }
+    }
+
+    /// Idle work that may take so much time from now on.
+    pub fn idle(timeout: Duration) -> Self {
+        Urgency {
+            deadline: Deadline::after(timeout),
+            priority: Priority::Idle,
+        }
+    }
+}
+
+impl Pipeline {
+    /// Reads the header of a source on a worker, because a hostile header may take long and a copy of the file.
+    pub(crate) async fn open_source(
+        &self,
+        bytes: Bytes,
+        urgency: Urgency,
+    ) -> Result<Source, Error> {
+        let cost = Source::cost_of_open(&bytes);
+        let limits = self.limits;
+        let open = move || Source::open(bytes, &limits);
+        let opened = self.run_on_worker(cost, urgency, open).await?;
+        Ok(opened.value?)
+    }
+
+    /// Renders on a worker, and records how the CPU time compares with its estimate.
+    pub(crate) async fn render_on_worker(
+        &self,
+        cost: Cost,
+        urgency: Urgency,
+        work: impl FnOnce() -> Result<Encoded, TransformError> + Send + 'static,
+    ) -> Result<Encoded, Error> {
+        let work = move || (Instant::now(), work());
+        let done = self.run_on_worker(cost, urgency, work).await?;
+        let (started, result) = done.value;
+        let encoded = match result {
+            Err(TransformError::OutOfTime) => {
+                return Err(self.out_of_time(Some(started), urgency));
+            }
+            result => result?,
+        };
+        if let Some(cpu_time) = done.cpu_time {
+            let format = encoded.format.extension();
+            self.metrics
+                .work
+                .record_cpu_ratio(format, cpu_time, cost.cpu);
+        }
+        Ok(encoded)
+    }
+
+    /// The error of work that did not end in time. Work for a client that ran for at least half of the time of a request would hold
+    /// a worker for as long again: its source is to blame, and that error is cached. Work that began later, or that is idle, did not get enough
+    /// time for that: its error is a timeout.
+    fn out_of_time(&self, started: Option<Instant>, urgency: Urgency) -> Error {
+        let until = urgency.deadline.instant();
+        let had = started.map(|started| until.saturating_duration_since(started));
+        match urgency.priority {
+            Priority::Foreground if had.is_some_and(|had| had >= self.request_timeout / 2) => {
+                TransformError::OutOfTime.into()
+            }
+            Priority::Foreground | Priority::Idle => Timeout(Stage::Render).into(),
+        }
+    }
+
+    /// Runs work on a worker, once its cost can be reserved.
+    pub(crate) async fn run_on_worker<T: Send + 'static>(
+        &self,
+        cost: Cost,
+        urgency: Urgency,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Completion<T>, Error> {
+        let cost = cpu::Cost {
+            bytes: cost.bytes,
+            time: cost.cpu,
+            deadline: urgency.deadline.instant(),
+            is_idle: urgency.priority == Priority::Idle,
+        };
+        let started = Arc::new(OnceLock::new());
+        let starts = Arc::clone(&started);
+        let work = move || {
+            starts.get_or_init(Instant::now);
+            work()
+        };
+        let run = self.cpu.run(cost, work);
+        let Ok(done) = urgency.deadline.bound(Stage::Render, run).await else {
+            return Err(self.out_of_time(started.get().copied(), urgency));
+        };
+        done.map_err(|error| {
+            if let CpuError::Rejected { reason, .. } = error {
+                self.metrics.work.record_cpu_rejection(reason.word());
+            }
+            error.into()
+        })
+    }
+}

@@ -1,30 +1,35 @@
 //! safelight: an image transformation proxy that speaks Cloudflare's URL dialect.
 //!
-//! A request walks through the rooms of this crate in the order in which they stand below. Each room has one door, its `mod.rs`; it
-//! imports rooms before it and never rooms after it (`tests/architecture.rs` holds the table).
+//! A request passes through these modules:
 //!
 //! ```text
 //! socket ▸ server ▸ request ▸ policy ▸ cache ▸ source ▸ transform ▸ cache ▸ response ▸ socket
-//!          take     what is   may it,  have we  get the  make the    keep    say
-//!                   asked?    exactly? it?      source   rendition   it      it
+//!          accept   what is   may it,  have    fetch    plan and    store   build the
+//!          or shed  asked?    exactly? it?     it       render      it      answer
 //! ```
 //!
+//! Below, the modules stand in the order of their layers: a module imports only modules that are declared before it. `tests/architecture` has
+//! the table of all imports between them, and fails if a module imports anything else.
+//!
 //! What always holds:
-//! - A source is fetched only as an [`policy::ApprovedSource`], which only the allowlist can make.
-//! - No pixel is allocated before the limits have seen the header of its file.
-//! - The key of a rendition holds the hash of the source's bytes, so what is kept under a key never changes.
-//! - Work that others may wait for runs in a task of its own, and outlives the client that began it.
-//! - Cached answers and health checks never wait behind a transformation.
+//! - A source is fetched only as a [`policy::ApprovedSource`], which only the allowlist can make.
+//! - No pixels are allocated before the header of the file has been checked against the limits.
+//! - The key of a rendition contains the hash of the source's bytes, so what is cached under a key never changes.
+//! - Work that other requests may wait for runs in a task of its own: it continues when the client that started it disconnects.
+//! - Cached answers and health checks never wait for a transformation.
+//!
+//! The library has no other users than its binary, its tests and its benchmarks. What they do not need is private to the crate.
 
+// Empty lines between them, so that rustfmt leaves them in this order.
 pub mod units;
 
-pub mod deadline;
+pub(crate) mod deadline;
 
 pub mod allocator;
 
-pub mod files;
+pub(crate) mod files;
 
-pub mod outbound;
+pub(crate) mod outbound;
 
 pub mod options;
 
@@ -40,7 +45,7 @@ pub mod source;
 
 pub mod pixels;
 
-pub mod codecs;
+pub(crate) mod codecs;
 
 pub mod transform;
 

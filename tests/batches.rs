@@ -1,4 +1,4 @@
-//! What a batch of pictures is thought to hold, and what it holds: the peak of this process, which does nothing else.
+//! Compares the memory that a batch is estimated to hold with the peak of this process, which does nothing else.
 
 #[path = "corpus/memory.rs"]
 mod memory;
@@ -17,12 +17,12 @@ use safelight::transform::Hints;
 use safelight::transform::Limits;
 use safelight::transform::Source;
 
-/// What the process holds beside: its code, and what its allocator rounds up.
+/// What the process holds besides: its code, and rounding by the allocator.
 const BASE: u64 = 28 << 20;
 
 #[test]
 fn a_batch_holds_no_more_than_its_cost() {
-    // Six million pixels, and all of them are needed.
+    // Six million pixels, all of which are needed.
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos/dogs.jpg");
     let source = fs::read(path).expect("the photographs are part of the repository");
     let item = |width, output| BatchItem {
@@ -44,7 +44,7 @@ fn a_batch_holds_no_more_than_its_cost() {
     let pictures = items.len();
     let plan = source.plan_batch(items, u64::MAX);
     let cost = plan.cost();
-    memory::forget_peak();
+    memory::reset_peak();
     let (mut made, mut bytes) = (0, 0);
     plan.render(&budget, |_, picture| {
         made += 1;
@@ -59,7 +59,7 @@ fn a_batch_holds_no_more_than_its_cost() {
         "{peak} held, {} expected",
         cost.bytes
     );
-    // It is no use to think of far more than that either.
+    // The estimate must not be far too high either.
     assert!(
         cost.bytes <= 3 * peak,
         "{peak} held, {} expected",

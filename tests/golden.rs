@@ -1,5 +1,5 @@
-//! Golden pictures: what a URL's options make of a source, compared as the eye sees it and not by bytes. Each golden was approved by
-//! eye. `CREATE_GOLDEN=1` writes those that are missing and never replaces one: to change a golden, delete it first.
+//! Golden pictures: renders are compared with approved pictures by how they look, not by bytes. A person has looked at each golden.
+//! `CREATE_GOLDEN=1` writes missing goldens and never replaces one: to change a golden, delete it first.
 
 mod looks;
 
@@ -20,29 +20,29 @@ use safelight::policy::Policy;
 use safelight::request::Accept;
 use safelight::transform::Encoded;
 
-/// How alike a picture and its golden must be, where neither was compressed with loss: the resampling is the same everywhere. What
-/// another decoder made of a photograph differs by a step here and there: blurred to almost nothing, that scores 0.938.
+/// How similar a picture and its golden must be, where neither was compressed with loss: the resampling is the same in every build. Another
+/// decoder gives a photograph whose samples differ by one now and then; if such a picture is blurred strongly, the score is 0.938.
 const EXACT: f64 = if cfg!(feature = "native") {
     0.996
 } else {
     0.93
 };
 
-/// The same for few colours: which ones are chosen turns on such steps.
+/// The same for palettes: a difference of one in a few samples may change the chosen colours.
 const FEW_COLORS: f64 = if cfg!(feature = "native") { 0.98 } else { 0.92 };
 
-/// The same where a lossy encoder wrote the picture. The portable build has other ones, whose noise in flat areas weighs much in this
-/// score and nothing to the eye: a mirrored card scores 0.3, a soft disc by the other AVIF encoder 0.76.
+/// The same for lossy encoders. The encoders of the portable build leave other noise in flat areas, which is invisible but lowers this score:
+/// a soft disc by the other AVIF encoder scores 0.76. A mirrored card scores 0.3.
 const LOSSY: f64 = if cfg!(feature = "native") { 0.97 } else { 0.75 };
 
-/// How far a sample may be off on average, of 255, colour weighed by its alpha. The other AVIF encoder comes to 2.8.
+/// The largest mean difference of samples, of 255, with colours weighted by alpha. The other AVIF encoder reaches 2.8.
 const OFF: f64 = 4.0;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What the options of a URL make of a source, by the policy of the shipped settings.
+/// Renders a source with the options of a URL, by the policy of the shipped settings.
 fn render(source: &[u8], options: &str) -> Encoded {
     let (parsed, warnings) = Options::parse(options).expect("the options are right");
     assert!(warnings.is_empty(), "`{options}`: {warnings:?}");
@@ -60,7 +60,7 @@ fn render(source: &[u8], options: &str) -> Encoded {
     looks::render(source, &recipe).unwrap_or_else(|error| panic!("`{options}`: {error}"))
 }
 
-/// Renders a source, and compares what comes out with the golden `name`, whose size and transparency must be the same.
+/// Renders a source, and compares the result with the golden `name`. Size and transparency must be the same.
 #[track_caller]
 fn check(name: &str, source: &[u8], options: &str, format: Format) {
     let made = render(source, options);
@@ -118,7 +118,7 @@ fn assert_looks_like(actual: &RgbaImage, name: &str, bound: f64) {
     );
 }
 
-/// The mean difference of samples of two pictures of one size. The colour of what is transparent does not count.
+/// The mean difference of the samples of two pictures of the same size. The colour of transparent pixels does not count.
 fn mean_off(one: &RgbaImage, other: &RgbaImage) -> f64 {
     let weighed = |pixel: &Rgba<u8>| {
         let [red, green, blue, alpha] = pixel.0.map(i32::from);
@@ -154,8 +154,8 @@ fn png(picture: &RgbaImage) -> Vec<u8> {
     bytes
 }
 
-/// A test card whose every side, corner and direction is told apart: a red top, a blue bottom, a green left and a yellow right edge
-/// around a grey ramp with a disc left of the middle, an arrow to the right and fine lines.
+/// A test card on which every side, corner and direction looks different: a red top, a blue bottom, a green left and a yellow right edge around
+/// a grey ramp with a disc left of the middle, an arrow to the right and fine lines.
 fn card(width: u32, height: u32) -> RgbaImage {
     let edge = height / 10;
     RgbaImage::from_fn(width, height, |x, y| {
@@ -194,8 +194,7 @@ fn little() -> Vec<u8> {
     png(&card(48, 32))
 }
 
-/// A soft disc on nothing: full in the middle, transparent in the corners. What is transparent is green, so that colour which
-/// bleeds out of it shows.
+/// A soft disc: opaque in the middle, transparent in the corners. Transparent pixels are green, so that bleeding colour is visible.
 fn disc() -> Vec<u8> {
     png(&RgbaImage::from_fn(160, 120, |x, y| {
         let (across, down) = (i64::from(x) - 80, i64::from(y) - 60);
@@ -213,7 +212,7 @@ fn photo(name: &str) -> Vec<u8> {
     fs::read(root().join("examples/photos").join(name)).expect("the photograph is there")
 }
 
-/// The card as a JPEG that says it must be turned. The block is the shortest that holds an orientation: TIFF header, one entry.
+/// The card as a JPEG with an EXIF orientation. The block is the shortest possible one: a TIFF header and one entry.
 fn turned_card(orientation: u8) -> Vec<u8> {
     let stored = render(&landscape(), "format=baseline-jpeg,quality=95").bytes;
     let exif = [
@@ -401,7 +400,7 @@ fn every_format_shows_the_same_photograph() {
     for (name, options, format) in [
         ("png", "format=png-force", Format::Png),
         ("jpeg", "format=jpeg", Format::Jpeg),
-        // Only the order of the coefficients differs.
+        // These two differ only in the order of the coefficients.
         ("jpeg", "format=baseline-jpeg", Format::Jpeg),
         ("webp", "format=webp", Format::Webp),
         ("webp_lossless", "format=webp,quality=100", Format::Webp),
@@ -411,7 +410,7 @@ fn every_format_shows_the_same_photograph() {
         ("low_webp", "format=webp,quality=low", Format::Webp),
         ("low_avif", "format=avif,quality=low", Format::Avif),
     ] {
-        // What is lost at a low quality is each encoder's own choice.
+        // At a low quality each encoder loses other details.
         if matches!(name, "low_avif" | "low_jpeg") && cfg!(not(feature = "native")) {
             continue;
         }
@@ -425,7 +424,7 @@ fn every_format_shows_the_same_photograph() {
     }
 }
 
-/// Large enough that three eighths of each block are read: see `decode::wanted`.
+/// The source is so large that three eighths of each block are decoded: see `DecodeScale`.
 #[test]
 fn a_photograph_at_a_quarter_of_its_size() {
     check(
@@ -437,7 +436,7 @@ fn a_photograph_at_a_quarter_of_its_size() {
 }
 
 #[test]
-fn photographs_are_cut_to_the_part_that_was_asked_for() {
+fn photographs_are_cropped_to_the_requested_part() {
     check(
         "dogs_cover",
         &photo("dogs.jpg"),
@@ -496,12 +495,12 @@ fn orientations_are_baked_in() {
             "width=90,format=png-force",
             Format::Png,
         );
-        // The planar path, which turns and halves chroma in its own way, shows the same.
+        // The path for planes, which rotates and halves chroma in its own way, gives the same picture.
         let made = render(&source, "width=90,format=jpeg,quality=95");
         let name = format!("orientation_{orientation}");
         assert_looks_like(&looks::pixels(&made.bytes), &name, LOSSY);
     }
-    // Cut in upright coordinates: the green edge, on the left as stored, is on top.
+    // Cropped in upright coordinates: the green edge, stored on the left, is at the top.
     check(
         "orientation_6_cover_top",
         &turned_card(6),
@@ -510,7 +509,7 @@ fn orientations_are_baked_in() {
     );
 }
 
-/// The card in a frame that is almost white, as scanners leave it.
+/// The card in an almost white frame, as scanners leave it.
 fn framed_card() -> Vec<u8> {
     let mut framed = RgbaImage::from_fn(200, 150, |x, y| {
         let noise = u8::try_from((x * 7 + y * 13) % 4).expect("at most 3");
@@ -545,7 +544,7 @@ fn trim_cuts_amounts_and_borders() {
             "border_color",
             "trim.border.color=white,trim.border.tolerance=8",
         ),
-        // The scanner's white is not this green, so nothing is cut.
+        // The frame is not green, so nothing is cut.
         ("border_other", "trim.border.color=lime"),
         ("border_resized", "trim=border,width=60,rotate=90"),
     ] {
@@ -573,7 +572,7 @@ fn pictures_are_mirrored_and_then_rotated() {
         let name = format!("turned_{}", options.replace([',', '='], "_"));
         let options = format!("{options},width=90,format=png-force");
         check(&name, &landscape(), &options, Format::Png);
-        // The same on top of an orientation of the source, by the way of planes.
+        // The same together with an EXIF orientation, on the path for planes.
         let options = options.replace("format=png-force", "format=jpeg,quality=95");
         let made = render(&turned_card(6), &options.replace("width=90", "height=90"));
         assert_eq!(made.format, Format::Jpeg);
@@ -587,7 +586,7 @@ fn pictures_are_mirrored_and_then_rotated() {
     );
 }
 
-/// A source on its side is turned as one that stands: the same options on the upright picture are the truth.
+/// Options apply to the upright picture: the same options on an upright source must give the same result.
 #[track_caller]
 fn check_turned(options: &str, made: &Encoded) {
     let upright = looks::pixels(&render(&turned_card(6), "format=png-force").bytes);
@@ -601,7 +600,7 @@ fn check_turned(options: &str, made: &Encoded) {
 }
 
 #[test]
-fn borders_are_laid_around() {
+fn borders_surround_the_picture() {
     for (name, source, options) in [
         (
             "all",
@@ -681,7 +680,7 @@ fn effects_change_colour_and_sharpness() {
         let options = format!("{options},format=png-force");
         check(&format!("effect_{name}"), &source, &options, Format::Png);
     }
-    // What is transparent in a JPEG is white before the effects, not after.
+    // For JPEG, transparent pixels become white before the effects, not after them.
     check(
         "effect_flattened",
         &disc(),
@@ -691,7 +690,7 @@ fn effects_change_colour_and_sharpness() {
 }
 
 #[test]
-fn gravity_auto_keeps_what_catches_the_eye() {
+fn gravity_auto_keeps_the_salient_part() {
     for (name, source) in [
         ("dogs", photo("dogs.jpg")),
         ("dandelion", photo("dandelion.jpg")),
@@ -703,7 +702,7 @@ fn gravity_auto_keeps_what_catches_the_eye() {
             ("tall", "width=40,height=100"),
             ("wide", "width=120,height=40"),
         ] {
-            // Nothing stands out that decides where these are cut, so that a step of a sample does, and another decoder has other steps.
+            // Nothing in these pictures is salient, so tiny differences between decoders decide where they are cropped.
             let is_close = name == "mountains" || (name, form) == ("dogs", "wide");
             if is_close && cfg!(not(feature = "native")) {
                 continue;
@@ -726,7 +725,7 @@ fn gravity_auto_keeps_what_catches_the_eye() {
 }
 
 #[test]
-fn a_quality_makes_a_palette() {
+fn png_with_a_quality_has_a_palette() {
     for (name, source, options) in [
         ("photo", photo("dogs.jpg"), "width=120,quality=80"),
         ("photo_low", photo("dogs.jpg"), "width=120,quality=10"),
@@ -747,7 +746,7 @@ fn a_quality_makes_a_palette() {
 }
 
 #[test]
-fn low_quality_is_further_from_the_truth_than_high() {
+fn low_quality_differs_more_from_the_original_than_high() {
     let source = photo("mountains.jpg");
     let truth = looks::pixels(&render(&source, "width=120,format=png-force").bytes);
     for format in ["jpeg", "webp", "avif"] {

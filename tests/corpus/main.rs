@@ -1,6 +1,6 @@
-//! Every file of the public corpus is answered: good ones with a picture whose size, orientation and look are right, broken ones and
-//! bombs with a clear error, each in bounded time and memory. The corpus is no part of the project: it is read from the folder in the
-//! variable `SAFELIGHT_CORPUS`, or else from `../shared/corpus`, and where there is none these tests say so and pass.
+//! Renders every file of the public corpus: good files must give a picture of the right size, orientation and look, broken files and bombs a
+//! clear error, each within bounded time and memory. The corpus is not part of the project: it is read from the folder in the variable
+//! `SAFELIGHT_CORPUS`, or else from `../shared/corpus`. If there is none, these tests say so and pass.
 
 mod memory;
 
@@ -36,17 +36,17 @@ use safelight::transform::Encoded;
 use safelight::transform::TransformError;
 use serde_json::Value;
 
-/// Enough for a build without optimisation on a busy machine, where the slowest takes 10 seconds: only what hangs takes longer.
+/// Enough time for a build without optimisation on a busy machine, where the slowest file takes 10 seconds.
 const LONGEST: Duration = Duration::from_secs(if cfg!(feature = "native") { 45 } else { 150 });
 
-/// Mebibytes that the process may hold at its worst. The portable JPEG decoder has no smaller scales: 99 million pixels are 300 MB.
+/// The most memory that the process may hold, in MiB. The portable JPEG decoder cannot decode at a smaller scale: 99 million pixels take 300 MB.
 const MEMORY: u64 = if cfg!(feature = "native") { 400 } else { 600 };
 
-/// One test at a time, so that the memory which one measures is its own.
+/// One test runs at a time, so that each measures its own memory.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// How far a mean colour may be from that of the other renderer, of 255. The worst is 7, where fine red lines on white lose some
-/// colour to the halved chroma of a JPEG.
+/// How far a mean colour may be from that of the other renderer, of 255. The worst difference is 7: fine red lines on white lose some colour
+/// in a JPEG with halved chroma.
 const COLOR: u8 = 8;
 
 /// Waits until no other test of this file runs.
@@ -90,7 +90,7 @@ fn expected() -> BTreeMap<&'static str, (&'static str, &'static str)> {
         .collect()
 }
 
-/// Lines of the table that are otherwise in this build, because its JPEG decoder is another one, or because it decodes HEIC.
+/// Lines of the table that differ in this build, because it has another JPEG decoder, or because it decodes HEIC.
 fn exception(file: &str) -> Option<(&'static str, &'static str)> {
     const HEIC: [(&str, &str, &str); 3] = [
         (
@@ -106,9 +106,9 @@ fn exception(file: &str) -> Option<(&'static str, &'static str)> {
         ("broken/heic-half.heic", "error", "damaged"),
     ];
     const PORTABLE: [(&str, &str, &str); 2] = [
-        // It reads no arithmetic coding, as no browser does.
+        // Like all browsers, this decoder does not support arithmetic coding.
         ("jpeg/arithmetic.jpg", "error", "damaged"),
-        // It looks for the rest of the header first.
+        // This decoder needs the rest of the header first.
         ("broken/corrupt-header.jpg", "error", "damaged"),
     ];
     let portable = PORTABLE.iter().filter(|_| cfg!(not(feature = "native")));
@@ -134,7 +134,7 @@ fn files(corpus: &Path) -> BTreeSet<String> {
     files
 }
 
-/// The kind of an error as the table names it.
+/// The word of the table for an error.
 fn kind(error: &TransformError) -> String {
     match error {
         TransformError::NotAnImage => "not an image".to_owned(),
@@ -147,7 +147,7 @@ fn kind(error: &TransformError) -> String {
     }
 }
 
-/// `jpeg 200x133`: the first cell of the table.
+/// The first cell of the table, as `jpeg 200x133`.
 fn what(made: &Encoded) -> String {
     let (width, height) = (made.size.width, made.size.height);
     format!("{} {width}x{height}", made.format)
@@ -233,7 +233,7 @@ fn every_file_is_answered_as_the_table_says() {
     let mut wrong = Vec::new();
     for (file, row) in table {
         let source = read(&corpus, file);
-        memory::forget_peak();
+        memory::reset_peak();
         let started = Instant::now();
         let still = Recipe {
             animated: false,
@@ -272,7 +272,7 @@ fn transparency_looks_the_same_in_every_format_that_carries_it() {
         let exact = looks::pixels(&made.bytes);
         assert!(exact.pixels().any(|pixel| pixel[3] < 255), "{file}");
         for (output, format) in [(Output::Webp, Format::Webp), (Output::Avif, Format::Avif)] {
-            // From the small one: large sources take seconds to decode in a build without optimisation.
+            // A small source: large ones take seconds to decode in a build without optimisation.
             let again = looks::render(&made.bytes, &looks::recipe(None, output))
                 .unwrap_or_else(|error| panic!("{file} to {output}: {error}"));
             assert_eq!(again.format, format, "{file}");
@@ -293,7 +293,7 @@ fn transparency_looks_the_same_in_every_format_that_carries_it() {
     assert!(count > 20, "{count} files with transparency");
 }
 
-/// A file at width 200, without loss.
+/// A file rendered at width 200, lossless.
 fn small(corpus: &Path, file: &str) -> RgbImage {
     let source = read(corpus, file);
     let made = looks::render(&source, &looks::recipe(Some(200), Output::Png))
@@ -305,7 +305,7 @@ fn opaque(picture: RgbaImage) -> RgbImage {
     DynamicImage::from(picture).into_rgb8()
 }
 
-/// How alike two pictures are, from 0 to 1.
+/// How similar two pictures are, from 0 to 1.
 #[track_caller]
 fn likeness(one: &RgbImage, other: &RgbImage) -> f64 {
     image_compare::rgb_hybrid_compare(one, other)
@@ -315,9 +315,9 @@ fn likeness(one: &RgbImage, other: &RgbImage) -> f64 {
 
 #[test]
 fn orientations_come_out_upright_and_the_same() {
-    /// The worst is 0.983: each file was compressed on its own. Mirrored ones are below 0.3.
+    /// The lowest score is 0.983, because each file was compressed separately. Mirrored pictures score below 0.3.
     const ALIKE: f64 = 0.97;
-    /// The number in the middle tells the files apart, so it is covered.
+    /// Covers the number in the middle, which differs from file to file.
     fn covered(mut picture: RgbImage) -> RgbImage {
         let (width, height) = picture.dimensions();
         for y in height * 2 / 5..height * 3 / 5 {
@@ -356,7 +356,7 @@ fn orientations_come_out_upright_and_the_same() {
 
 #[test]
 fn an_avif_is_cut_and_turned_as_its_properties_say() {
-    /// Each file was compressed on its own: 0.98 and more for whole pictures, 0.96 for a cut, which is reduced less.
+    /// Each file was compressed separately: whole pictures score 0.98 and more, a crop, which is reduced less, 0.96.
     const ALIKE: f64 = 0.94;
     const WIDTH: u32 = 200;
     let _turn = turn();
@@ -366,7 +366,7 @@ fn an_avif_is_cut_and_turned_as_its_properties_say() {
     // The clean aperture: 385x330 around a point 103.5 right of the middle and 308 above it.
     let cut = imageops::crop_imm(&kimono, 272, 39, 385, 330).to_image();
     let fox = whole("avif/fox-10bit-420.avif");
-    // A quarter turn against the clock, then the rows in reverse.
+    // Rotated by 90 degrees anticlockwise, then flipped vertically.
     let turned = imageops::flip_vertical(&imageops::rotate270(&fox));
     for (file, expected) in [
         ("avif/kimono.rotate90.avif", kimono.clone()),
@@ -399,8 +399,8 @@ fn colour_profiles_are_applied() {
     let Some(corpus) = corpus() else { return };
     let reference = small(&corpus, "jpeg/fox.jpg");
     let mut wrong = Vec::new();
-    // In the CIE's own unit, where 2 is just visible side by side. Each file was compressed on its own; LittleCMS and Pillow come
-    // out within 0.5 of our numbers. The inks of CGATS001 cannot print this blue: theirs is 6.1, ours 6.2.
+    // Distances in CIE L*a*b*; 2 is just visible side by side. Each file was compressed separately. LittleCMS and Pillow give results within
+    // 0.5 of ours. The inks of CGATS001 cannot print this blue: LittleCMS gives 6.1, we give 6.2.
     for (file, bound) in [
         ("jpeg/fox-adobe-rgb.jpg", 2.5),
         ("jpeg/fox-display-p3.jpg", 2.5),
@@ -488,7 +488,7 @@ fn lab(color: [u8; 3]) -> [f64; 3] {
 }
 
 #[test]
-fn drawings_are_cleaned_of_all_that_acts() {
+fn active_content_is_removed_from_drawings() {
     const ACTS: [&str; 8] = [
         "<script",
         "<foreignobject",
@@ -543,7 +543,7 @@ fn animations_keep_moving_within_little_memory() {
             continue;
         };
         count += 1;
-        memory::forget_peak();
+        memory::reset_peak();
         let made = looks::render(&source, &looks::recipe(Some(100), Output::Webp))
             .unwrap_or_else(|error| panic!("{file}: {error}"));
         let peak = memory::peak();
@@ -554,7 +554,7 @@ fn animations_keep_moving_within_little_memory() {
         );
         let decoder = WebPDecoder::new(io::Cursor::new(&made.bytes[..])).expect("a whole WebP");
         let shown = decoder.into_frames().count() as u64;
-        // Frames that are alike become one.
+        // Equal frames are merged.
         assert!(shown <= frames, "{file}: {shown} of {frames}");
     }
     assert!(count >= 15, "{count} animations");

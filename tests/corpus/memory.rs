@@ -1,8 +1,8 @@
-//! How much memory this process has held, as Linux tells; elsewhere nothing is known, and nothing is asserted.
+//! The peak memory of this process, as Linux reports it. On other systems it is not known, and nothing is asserted.
 
 use std::fs;
 
-/// The most mebibytes that were resident since [`forget_peak`], or since the process began where the peak cannot be forgotten.
+/// The peak of resident memory in MiB since [`reset_peak`], or since the process began if the peak cannot be reset.
 pub fn peak() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -12,8 +12,8 @@ pub fn peak() -> Option<u64> {
     Some(kibibytes / 1024)
 }
 
-/// Begins a new measurement.
-pub fn forget_peak() {
-    // Where it is not permitted the peak only grows, which makes the assertion stricter.
+/// Starts a new measurement.
+pub fn reset_peak() {
+    // If this is not permitted, the peak is too high, which makes the assertion stricter.
     let _ = fs::write("/proc/self/clear_refs", "5");
 }

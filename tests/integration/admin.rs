@@ -1,4 +1,4 @@
-//! What operators see on their own listener.
+//! The admin listener: health, readiness, metrics, and who may read them.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::support::proxy::TestProxy;
 use crate::support::samples;
 
 #[tokio::test]
-async fn health_and_readiness_are_told() {
+async fn health_and_readiness_are_reported() {
     let proxy = TestProxy::start(|_| ()).await;
     let admin = proxy.admin();
     admin.get("/healthz").await.assert_status(200);
@@ -31,7 +31,7 @@ async fn health_and_readiness_are_told() {
 }
 
 #[tokio::test]
-async fn numbers_have_the_format_of_prometheus_and_tell_of_the_request_just_made() {
+async fn metrics_have_the_format_of_prometheus_and_include_the_latest_request() {
     let origin = TestOrigin::with("/a.png", samples::png(64, 48)).await;
     let proxy = TestProxy::in_front_of(&origin).await;
     let target = "/cdn-cgi/image/width=16,format=webp/a.png";
@@ -93,7 +93,7 @@ async fn numbers_have_the_format_of_prometheus_and_tell_of_the_request_just_made
 }
 
 #[tokio::test]
-async fn a_name_that_a_stranger_had_lead_here_reads_nothing() {
+async fn a_foreign_host_name_that_resolves_to_the_admin_listener_reads_nothing() {
     let proxy = TestProxy::start(|config| {
         let name = HostName::try_from("*.internal".to_owned()).expect("a name");
         config.admin.hosts = vec![name];
@@ -124,7 +124,7 @@ async fn a_name_that_a_stranger_had_lead_here_reads_nothing() {
 }
 
 #[tokio::test]
-async fn who_guesses_at_the_token_does_not_fill_the_log() {
+async fn guessing_the_token_does_not_fill_the_log() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("/a.png", samples::png(64, 48)).await;
     let settings = format!(
@@ -151,7 +151,7 @@ async fn who_guesses_at_the_token_does_not_fill_the_log() {
 }
 
 #[tokio::test]
-async fn the_public_listener_tells_nothing_of_it() {
+async fn the_public_listener_has_no_admin_routes() {
     let proxy = TestProxy::start(|_| ()).await;
     for path in ["/healthz", "/readyz", "/metrics"] {
         proxy.get(path).await.assert_status(404);

@@ -1,4 +1,4 @@
-//! Quality that is searched for: `auto-quality` and `max-bytes`.
+//! Options for which the encoder searches a quality: `auto-quality` and `max-bytes`.
 
 use crate::support::origin::Answer;
 use crate::support::origin::TestOrigin;
@@ -13,7 +13,7 @@ async fn world() -> (TestOrigin, TestProxy) {
 }
 
 #[tokio::test]
-async fn files_stay_within_their_bytes() {
+async fn files_stay_within_max_bytes() {
     let (_origin, proxy) = world().await;
     for format in ["jpeg", "webp", "avif"] {
         let get = async |options: &str| {
@@ -31,10 +31,10 @@ async fn files_stay_within_their_bytes() {
             least <= found && found <= limit,
             "{format}: {found}, not {limit}"
         );
-        // Where there is room, the quality is the one that was asked for.
+        // Where the limit is high enough, the quality is the requested one.
         let reply = get(&format!(",max-bytes={free}")).await;
         assert_eq!(reply.body.len(), free);
-        // Where there is none, the smallest file is better than nothing.
+        // Where no quality is small enough, the smallest file is sent.
         let reply = get(",max-bytes=1").await;
         reply
             .assert_status(200)
@@ -44,7 +44,7 @@ async fn files_stay_within_their_bytes() {
 }
 
 #[tokio::test]
-async fn better_looks_cost_bytes() {
+async fn a_higher_auto_quality_makes_larger_files() {
     let (_origin, proxy) = world().await;
     for format in ["jpeg", "webp", "avif"] {
         let mut lengths = Vec::new();
@@ -63,7 +63,7 @@ async fn better_looks_cost_bytes() {
 }
 
 #[tokio::test]
-async fn nothing_is_searched_where_nothing_is_lost() {
+async fn lossless_formats_search_for_no_quality() {
     let (_origin, proxy) = world().await;
     let plain = proxy
         .get("/cdn-cgi/image/width=40,format=png-force/a.png")
@@ -76,7 +76,7 @@ async fn nothing_is_searched_where_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn aims_out_of_range_are_errors() {
+async fn quality_targets_out_of_range_are_errors() {
     let (_origin, proxy) = world().await;
     for option in ["auto-quality=96", "auto-quality=29", "max-bytes=0"] {
         let reply = proxy

@@ -1,21 +1,21 @@
-//! A picture is made once, kept, and asked for again only when it may have changed; whatever becomes of the disk.
+//! Caching: a picture is rendered once, cached, and revalidated only when it has expired, whatever happens to the disk.
 //!
-//! What the cache tests of pingora are named after, and where it is held to here:
+//! The subjects of pingora's cache tests, and the tests here that cover them:
 //!
-//! | theirs | ours |
+//! | pingora | here |
 //! | --- | --- |
-//! | lock, lock timeout, lock on error | `two_hundred_clients_cost_one_fetch_and_one_render`, `a_failure_is_told_to_everybody_and_kept_for_nobody`; `cache::tests::flights` |
-//! | lock on what cannot be cached | `a_source_that_may_not_be_stored_is_kept_nowhere` |
-//! | stale on error, on network error, in the middle of a body | `freshness::an_origin_that_fails_in_any_way_is_stood_in_for` |
-//! | stale while revalidate, many readers, single request | `freshness::what_is_over_is_answered_with_at_once_and_asked_for_behind_it`; `cache::tests::stale` |
-//! | upstream revalidation, with headers that change | `an_expired_source_is_asked_about_and_its_renditions_stay`, `freshness::a_304_to_everything_renews_what_is_known_and_makes_nothing_of_the_rest` |
-//! | downstream revalidation | `responses::section_6_3_a_client_that_has_the_picture_is_told_so` |
-//! | vary | `responses::section_4_1_accept_decides_where_format_is_auto_and_vary_says_so`, `remembering::another_client_is_understood_anew` |
-//! | range | `responses::section_6_3_ranges_are_parts_of_one_picture`, `a_head_or_a_part_that_comes_first_has_the_whole_picture_kept` |
-//! | purge, and what is refused | `purging::a_hard_purge_leaves_nothing_however_the_picture_is_named`, `purging::who_has_no_token_takes_nothing_back` |
-//! | HEAD | `responses::section_6_3_head_is_get_without_the_body`, `a_head_or_a_part_that_comes_first_has_the_whole_picture_kept` |
-//! | downstream gone | `the_first_of_two_hundred_clients_may_leave`, `a_picture_that_everybody_left_is_kept_all_the_same` |
-//! | largest file size | `freshness::an_origin_that_breaks_its_word_is_no_source_and_kept_by_nobody`; `source::tests` |
+//! | lock, lock timeout, lock on error | `two_hundred_clients_cost_one_fetch_and_one_render`, `a_failure_is_sent_to_every_waiting_client_and_not_cached`; `cache::tests::flights` |
+//! | lock on what cannot be cached | `a_source_that_must_not_be_stored_is_stored_nowhere` |
+//! | stale on error, on network error, in the middle of a body | `freshness::a_stale_picture_is_served_however_the_origin_fails` |
+//! | stale while revalidate, many readers, single request | `freshness::stale_pictures_are_served_at_once_and_revalidated_in_the_background`; `cache::tests::stale` |
+//! | upstream revalidation, with headers that change | `an_expired_source_is_revalidated_and_its_renditions_stay`, `freshness::a_304_to_every_request_renews_known_sources_and_is_an_error_for_unknown_ones` |
+//! | downstream revalidation | `responses::section_6_3_a_client_that_has_the_picture_gets_304` |
+//! | vary | `responses::section_4_1_accept_decides_where_format_is_auto_and_vary_says_so`, `remembering::requests_that_differ_are_resolved_separately` |
+//! | range | `responses::section_6_3_ranges_are_parts_of_one_picture`, `a_head_or_range_request_caches_the_whole_picture` |
+//! | purge, and what is refused | `purging::a_hard_purge_removes_everything_however_the_picture_is_named`, `purging::without_the_token_nothing_is_purged` |
+//! | HEAD | `responses::section_6_3_head_is_get_without_the_body`, `a_head_or_range_request_caches_the_whole_picture` |
+//! | downstream gone | `the_first_of_two_hundred_clients_may_leave`, `a_picture_is_cached_even_if_every_client_disconnects` |
+//! | largest file size | `freshness::a_response_that_is_not_as_announced_is_an_error_and_not_cached`; `source::tests` |
 
 use std::fs;
 use std::path::Path;
@@ -43,7 +43,7 @@ use crate::support::samples;
 const TARGET: &str = "/cdn-cgi/image/width=160,format=webp/a.png";
 const CROWD: usize = 200;
 
-/// Clients on connections of their own, all waiting for one picture that the origin holds back.
+/// Starts clients, each with its own connection, which all wait for one picture that the origin delays.
 async fn crowd(proxy: &TestProxy, size: usize) -> Vec<JoinHandle<Reply>> {
     let address = proxy.client().address();
     let waiting = proxy.in_flight();
@@ -109,7 +109,7 @@ async fn the_first_of_two_hundred_clients_may_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_that_everybody_left_is_kept_all_the_same() {
+async fn a_picture_is_cached_even_if_every_client_disconnects() {
     let (origin, gate, proxy) = behind_a_gate().await;
     for client in crowd(&proxy, 5).await {
         client.abort();
@@ -121,9 +121,9 @@ async fn a_picture_that_everybody_left_is_kept_all_the_same() {
     assert_eq!(proxy.renders(), 1.0);
 }
 
-/// The bytes of the source are not kept, so that another width has it fetched anew while what is known of it is fresh.
+/// The bytes of the source are not cached: another width fetches the source again although its record is fresh.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_fetched_anew_goes_by_what_its_origin_says_now() {
+async fn a_source_that_is_fetched_again_follows_the_newest_headers_of_its_origin() {
     let private = "private, no-store";
     for (case, width) in [("other bytes", 320), ("the same bytes", 64)] {
         let origin = TestOrigin::with("/a.png", samples::png(64, 48)).await;
@@ -148,7 +148,7 @@ async fn what_is_fetched_anew_goes_by_what_its_origin_says_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_or_a_part_that_comes_first_has_the_whole_picture_kept() {
+async fn a_head_or_range_request_caches_the_whole_picture() {
     let origin = TestOrigin::with("/a.png", samples::png(64, 48)).await;
     let proxy = TestProxy::in_front_of(&origin).await;
     let first = "/cdn-cgi/image/width=16/a.png";
@@ -170,7 +170,7 @@ async fn a_head_or_a_part_that_comes_first_has_the_whole_picture_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_is_told_to_everybody_and_kept_for_nobody() {
+async fn a_failure_is_sent_to_every_waiting_client_and_not_cached() {
     let gate = Gate::closed();
     let origin = TestOrigin::with("/a.png", Answer::status(500).behind(&gate)).await;
     let proxy = TestProxy::in_front_of(&origin).await;
@@ -182,14 +182,14 @@ async fn a_failure_is_told_to_everybody_and_kept_for_nobody() {
             .expect("no panic")
             .assert_error(502, 9509);
     }
-    // Who had arrived, but not yet joined the flight when it landed, began another one: a failure is not kept.
+    // A request that came too late to join the flight starts another one, because the failure is not cached.
     let asked = origin.asked().len();
     assert!(asked < 5, "{asked} requests to the origin for 20 askers");
     origin.serve("/a.png", samples::png(640, 480));
     proxy.get(TARGET).await.assert_size(160, 120);
 }
 
-/// A proxy in front of an origin, with its disk cache in a folder that outlives it.
+/// A proxy in front of an origin. Its disk cache is in a folder that outlives the proxy.
 async fn on(folder: &Path, origin: &TestOrigin) -> TestProxy {
     TestProxy::keeping_in(folder, origin, |_| ()).await
 }
@@ -217,7 +217,7 @@ async fn a_restart_finds_everything_on_disk() {
             assert_eq!(reply.header(name), miss.header(name), "{name}");
         }
     }
-    // Another width is made of the source that was kept.
+    // Another width is rendered from the cached source.
     let other = proxy.get("/cdn-cgi/image/width=80/a.png").await;
     other.assert_size(80, 60);
     assert_eq!(origin.asked().len(), 1, "over both lives");
@@ -240,7 +240,7 @@ async fn many_widths_of_one_source_cost_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_source_that_may_not_be_stored_is_kept_nowhere() {
+async fn a_source_that_must_not_be_stored_is_stored_nowhere() {
     for control in ["no-store", "private, max-age=86400"] {
         let folder = tempfile::tempdir().expect("a folder");
         let answer = Answer::file(samples::png(640, 480))
@@ -265,7 +265,7 @@ async fn a_source_that_may_not_be_stored_is_kept_nowhere() {
 }
 
 #[tokio::test]
-async fn a_source_that_may_no_longer_be_stored_is_forgotten() {
+async fn a_source_that_must_no_longer_be_stored_is_removed() {
     let folder = tempfile::tempdir().expect("a folder");
     let picture = samples::png(640, 480);
     let origin = TestOrigin::with("/a.png", Answer::file(picture.clone())).await;
@@ -287,7 +287,7 @@ async fn a_source_that_may_no_longer_be_stored_is_forgotten() {
     assert!(!origin.last().headers.contains_key("if-none-match"));
 }
 
-/// Every file, without those by which a process keeps others out.
+/// Every file except lock files.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
@@ -302,7 +302,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn an_expired_source_is_asked_about_and_its_renditions_stay() {
+async fn an_expired_source_is_revalidated_and_its_renditions_stay() {
     let origin = TestOrigin::start().await;
     let answer = |version: &str, size| {
         Answer::file(samples::png(size, size))
@@ -337,13 +337,13 @@ async fn an_expired_source_is_asked_about_and_its_renditions_stay() {
         3.0
     );
 
-    // A client with the picture costs a question and no picture.
+    // A client that has the picture causes a revalidation and no transfer.
     let etag = first.header("etag");
     let reply = proxy.get_with(TARGET, &[("if-none-match", &etag)]).await;
     reply.assert_status(304);
     assert_eq!(origin.asked().len(), 5);
 
-    // Now it changes.
+    // Now the source changes.
     origin.serve("/a.png", answer("\"v2\"", 240));
     let changed = proxy.get_with(TARGET, &[("if-none-match", &etag)]).await;
     changed.assert_size(160, 160);
@@ -352,7 +352,7 @@ async fn an_expired_source_is_asked_about_and_its_renditions_stay() {
 }
 
 #[tokio::test]
-async fn a_source_is_asked_about_again_when_its_time_is_over_and_not_before() {
+async fn a_source_is_revalidated_when_it_expires_and_not_before() {
     let origin = TestOrigin::start().await;
     let answer = Answer::file(samples::png(320, 240))
         .with("etag", "\"v1\"")
@@ -378,10 +378,10 @@ async fn a_source_is_asked_about_again_when_its_time_is_over_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_disk_that_refuses_every_write_costs_nobody_a_picture() {
+async fn a_disk_that_refuses_every_write_fails_no_request() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("/a.png", samples::png(640, 480)).await;
-    // Folders where the stores want a file: as good as a read-only disk, and true for root as well.
+    // Folders in place of lock files stop all writes, like a read-only disk, but for the user root as well.
     for store in ["renditions", "sources"] {
         let lock = folder.path().join("cache").join(store).join("lock");
         fs::create_dir_all(lock).expect("a folder");
@@ -412,7 +412,7 @@ async fn a_disk_that_refuses_every_write_costs_nobody_a_picture() {
 }
 
 #[tokio::test]
-async fn a_cache_folder_that_cannot_be_made_costs_nobody_a_picture() {
+async fn a_cache_folder_that_cannot_be_made_fails_no_request() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("/a.png", samples::png(640, 480)).await;
     fs::write(folder.path().join("cache"), "a file").expect("a folder");
@@ -426,7 +426,7 @@ async fn a_cache_folder_that_cannot_be_made_costs_nobody_a_picture() {
 }
 
 #[tokio::test]
-async fn a_full_disk_costs_nobody_a_picture() {
+async fn a_full_disk_fails_no_request() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("/a.png", samples::png(640, 480)).await;
     let settings = format!(
@@ -434,7 +434,7 @@ async fn a_full_disk_costs_nobody_a_picture() {
         origin.url(""),
         folder.path().join("cache").display()
     );
-    // Eight blocks, 4 KiB: the log of a few requests fits, a picture does not.
+    // Eight blocks are 4 KiB: the log of a few requests fits, a picture does not.
     let mut server = Process::start_with_file_limit(&settings, 8).await;
     for width in [160, 161, 162] {
         let target = format!("/cdn-cgi/image/width={width},format=png/a.png");

@@ -1,4 +1,4 @@
-//! Clients that ask and do not read, and those that come in such numbers that nothing is left for others.
+//! Clients that send requests and do not read the answers, and clients that open too many connections.
 
 use std::io::Cursor;
 use std::net::SocketAddr;
@@ -32,13 +32,13 @@ use crate::support::proxy::setting;
 use crate::support::proxy::zone;
 use crate::support::samples;
 
-/// The source as it is.
+/// A target that is answered with the unchanged source.
 const LARGE: &str = "/cdn-cgi/image/width=4000,format=png-force/large.png";
 const SMALL: &str = "/cdn-cgi/image/width=4000,format=png-force/small.png";
-/// More than the systems of both sides hold between them.
+/// More bytes than the socket buffers of both sides hold.
 const LARGE_BYTES: usize = 7_000_000;
 
-/// What no format makes smaller.
+/// A picture that no format makes smaller.
 fn noise(width: u32, height: u32) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let picture = RgbImage::from_fn(width, height, |_, _| {
@@ -79,7 +79,7 @@ fn connections(proxy: &TestProxy) -> f64 {
     proxy.metrics().sum("safelight_connections", &[])
 }
 
-/// A connection that can take little at a time.
+/// A connection with a small receive buffer.
 async fn narrow(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(32 << 10).expect("a size");
@@ -92,7 +92,7 @@ async fn ask(stream: &mut TcpStream, target: &str) {
     sent.expect("it reads");
 }
 
-/// A connection of HTTP/2 whose streams have windows of so many bytes.
+/// An HTTP/2 connection whose streams have windows of `window` bytes.
 async fn streams(address: SocketAddr, window: u32) -> SendRequest<Empty<Bytes>> {
     let stream = TcpStream::connect(address).await.expect("it listens");
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -112,17 +112,17 @@ async fn stream(sender: &mut SendRequest<Empty<Bytes>>, target: &str) -> Respons
     answer
 }
 
-/// Whether the body ends before all is there that was announced.
+/// Whether the body ends before its announced length.
 async fn is_cut_short(answer: Response<Incoming>) -> bool {
     let announced = answer.headers()["content-length"].to_str().expect("digits");
     let announced: usize = announced.parse().expect("digits");
     let body = bounded("the end", answer.into_body().collect()).await;
-    // For hyper a reset may be the end of a body.
+    // hyper may report a reset as the end of the body.
     body.map_or(true, |body| body.to_bytes().len() < announced)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_takes_nothing_ends() {
+async fn a_connection_that_reads_nothing_is_closed() {
     let (proxy, _origin) = proxy("600 ms", "30 s").await;
     let before = connections(&proxy);
     let mut stuck = Vec::new();
@@ -138,7 +138,7 @@ async fn a_connection_that_takes_nothing_ends() {
     let begun = Instant::now();
     eventually("none is left", async || connections(&proxy) <= before).await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{begun:?}");
-    // What was on the way is not kept for them either.
+    // The unsent bytes are freed as well.
     for mut stream in stuck {
         let mut rest = Vec::new();
         let ended = bounded("the end", stream.read_to_end(&mut rest)).await;
@@ -147,7 +147,7 @@ async fn a_connection_that_takes_nothing_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_gets_all_of_it() {
+async fn a_slow_reader_gets_the_whole_body() {
     let (proxy, _origin) = proxy("600 ms", "30 s").await;
     let mut stream = narrow(proxy.client().address()).await;
     ask(&mut stream, LARGE).await;
@@ -165,9 +165,9 @@ async fn a_slow_reader_gets_all_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_whose_window_stays_shut_is_reset_and_its_connection_goes_on() {
+async fn a_stream_whose_window_stays_closed_is_reset_and_its_connection_stays_open() {
     let (proxy, _origin) = proxy("600 ms", "30 s").await;
-    // Shut from the beginning, after a byte, and after some.
+    // The window is closed from the beginning, after a byte, and after some bytes.
     for window in [0, 1, 20_000, 65_535] {
         let mut sender = streams(proxy.client().address(), window).await;
         let mut stuck = Vec::new();
@@ -176,7 +176,7 @@ async fn a_stream_whose_window_stays_shut_is_reset_and_its_connection_goes_on() 
                 stuck.push(stream(&mut sender, target).await);
             }
         }
-        // hyper looks at the clock every 600 ms, and resets what has not moved in between.
+        // hyper checks every 600 ms, and resets streams that made no progress since.
         tokio::time::sleep(Duration::from_millis(2500)).await;
         for answer in stuck {
             assert!(is_cut_short(answer).await, "window {window}: not reset");
@@ -186,7 +186,7 @@ async fn a_stream_whose_window_stays_shut_is_reset_and_its_connection_goes_on() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_stream_gets_all_of_it() {
+async fn a_slow_stream_gets_the_whole_body() {
     let (proxy, _origin) = proxy("600 ms", "30 s").await;
     let whole = proxy.get(SMALL).await.body;
     for window in [65_535, 1 << 20] {
@@ -205,7 +205,7 @@ async fn a_slow_stream_gets_all_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_cuts_off_who_takes_nothing() {
+async fn a_shutdown_closes_connections_that_read_nothing() {
     let (proxy, _origin) = proxy("1 h", "500 ms").await;
     let mut stuck = narrow(proxy.client().address()).await;
     ask(&mut stuck, LARGE).await;
@@ -224,7 +224,7 @@ async fn the_end_cuts_off_who_takes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_does_not_wait_for_who_takes_nothing() {
+async fn sigterm_does_not_wait_for_clients_that_read_nothing() {
     let origin = origin().await;
     let folder = tempfile::tempdir().expect("a folder");
     let settings = format!(
@@ -244,7 +244,7 @@ async fn sigterm_does_not_wait_for_who_takes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_few_descriptors_idle_clients_leave_some_for_operators_and_files() {
+async fn with_few_descriptors_idle_clients_leave_some_for_admin_and_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let photos = folder.path().join("photos");
     std::fs::create_dir(&photos).expect("a folder");
@@ -266,7 +266,7 @@ async fn with_few_descriptors_idle_clients_leave_some_for_operators_and_files() 
         server.metrics().await.sum("safelight_connections", &[]) == 32.0
     })
     .await;
-    // Not only on the connection that is open already.
+    // New connections work too, not only the one that is open already.
     for _ in 0..5 {
         let fresh = crate::support::client::Client::new(server.admin.address());
         fresh.get("/healthz").await.assert_status(200);

@@ -1,4 +1,4 @@
-//! How many sources are fetched at once and how much they hold, and who waits for whom.
+//! Limits of fetches: how many run at once, how much memory they hold, and which ones wait.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -23,14 +23,14 @@ const RESERVED: &str = "safelight_source_reserved_bytes";
 const IN_FLIGHT: &str = "safelight_source_fetches_in_flight";
 const REFUSALS: &str = "safelight_source_refusals_total";
 
-/// A picture with so much behind it that nobody needs.
+/// A picture followed by unused bytes, `length` bytes together.
 fn padded(length: usize) -> Vec<u8> {
     let mut bytes = samples::png(32, 24);
     bytes.resize(length, 0);
     bytes
 }
 
-/// 8 MiB for sources, of which 2 are for small ones.
+/// Limits the memory of sources to 8 MiB, of which 2 MiB are reserved for small ones.
 fn narrow(config: &mut Config) {
     config.limits.source_bytes = setting("4 MiB");
     config.fetch.memory = setting("8 MiB");
@@ -76,9 +76,9 @@ async fn forty_large_sources_at_once_hold_no_more_than_their_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_stalls_frees_its_memory_in_time_and_small_sources_do_not_wait_for_it() {
+async fn a_stalled_fetch_frees_its_memory_and_small_sources_do_not_wait_for_it() {
     let origin = TestOrigin::with("/small.png", samples::png(32, 24)).await;
-    // 3 MiB are announced.
+    // Their content length is 3 MiB.
     origin.serve("/a.png", Answer::stalls_after(padded(3 * MIB / 2)));
     origin.serve("/b.png", Answer::stalls_after(padded(3 * MIB / 2)));
     origin.serve("/large.png", padded(3 * MIB));
@@ -102,12 +102,12 @@ async fn who_stalls_frees_its_memory_in_time_and_small_sources_do_not_wait_for_i
 }
 
 #[tokio::test]
-async fn what_is_kept_for_others_makes_room_for_who_waits() {
+async fn cached_sources_are_removed_when_a_fetch_waits_for_memory() {
     let origin = TestOrigin::with("/a.png", padded(3 * MIB)).await;
     origin.serve("/b.png", padded(4 * MIB));
     let proxy = in_front_of(&origin, |_| ()).await;
     let begun = Instant::now();
-    // Each is kept for a while after it was used, and together they are too much.
+    // Each is cached for a while after its use, and all together are too large.
     for name in ["a.png", "b.png"] {
         proxy.get(&target(name)).await.assert_size(16, 12);
     }
@@ -115,7 +115,7 @@ async fn what_is_kept_for_others_makes_room_for_who_waits() {
 }
 
 #[tokio::test]
-async fn a_file_waits_for_its_memory_like_everything_else() {
+async fn a_file_in_a_folder_waits_for_memory_too() {
     let proxy = TestProxy::start(narrow).await;
     for name in ["a.png", "b.png", "c.png"] {
         std::fs::write(proxy.folder().join(name), padded(4 * MIB)).expect("a folder");
@@ -129,7 +129,7 @@ async fn a_file_waits_for_its_memory_like_everything_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_waits_for_any_longer_is_let_go_of() {
+async fn a_fetch_without_waiting_clients_frees_its_memory() {
     let gate = Gate::closed();
     let origin = TestOrigin::start().await;
     let answer = Answer::file(padded(3 * MIB)).with("cache-control", "no-store");
@@ -148,7 +148,7 @@ async fn what_nobody_waits_for_any_longer_is_let_go_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_origin_is_asked_by_so_many_at_once_and_leaves_the_rest_to_others() {
+async fn connections_per_origin_are_limited_and_other_origins_do_not_wait() {
     let gate = Gate::closed();
     let slow = TestOrigin::with("*", Answer::file(samples::png(32, 24)).behind(&gate)).await;
     let quick = TestOrigin::with("*", samples::png(32, 24)).await;
@@ -180,7 +180,7 @@ async fn an_origin_is_asked_by_so_many_at_once_and_leaves_the_rest_to_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_get_its_turn_in_time_is_told_to_come_again() {
+async fn a_fetch_that_waits_too_long_for_its_turn_is_answered_with_retry_after() {
     let gate = Gate::closed();
     let origin = TestOrigin::with("*", Answer::file(samples::png(32, 24)).behind(&gate)).await;
     for (reason, concurrency, per_origin) in [("fetches", 1, 9), ("connections", 9, 1)] {
@@ -191,7 +191,7 @@ async fn who_does_not_get_its_turn_in_time_is_told_to_come_again() {
             config.fetch.connections_per_origin = per_origin.try_into().expect("not zero");
         })
         .await;
-        // One has its turn until its origin is too slow, then the next; the third has waited too long by then.
+        // The first runs until it times out, then the second; the third has waited too long by then.
         let names = ["a.png", "b.png", "c.png"];
         let mut replies = Vec::new();
         for asked in names.map(|name| asking(&proxy, name)) {
@@ -212,7 +212,7 @@ async fn who_does_not_get_its_turn_in_time_is_told_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_state_stands_in_for_a_source_that_gets_no_turn() {
+async fn a_stale_source_is_served_when_a_fetch_gets_no_turn() {
     let origin = TestOrigin::start().await;
     let gate = Gate::closed();
     let kept = |etag: &str| {

@@ -1,4 +1,4 @@
-//! How long things are kept and what clients are told of it, whatever origins do.
+//! Freshness: how long sources and errors are cached, and what clients are told about it, whatever origins send.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn target(source: &str) -> String {
     format!("/cdn-cgi/image/width=16/{source}")
 }
 
-/// Rules as in the settings.
+/// Parses `[[cache.rule]]` sections.
 #[track_caller]
 fn rules(text: &str) -> Vec<RuleConfig> {
     #[derive(serde::Deserialize)]
@@ -38,7 +38,7 @@ fn rules(text: &str) -> Vec<RuleConfig> {
     section.rule
 }
 
-/// The whole life and how much of it is gone, in seconds.
+/// The `max-age` and the `Age` of an answer, in seconds.
 #[track_caller]
 fn life(reply: &Reply) -> (u64, u64) {
     let control = reply.header("cache-control");
@@ -97,7 +97,7 @@ async fn every_origin_may_have_its_own_min_max_and_default_ttl() {
         let reply = proxy.get(&target(&source)).await;
         assert_eq!(life(&reply).0, seconds, "{source}");
     }
-    // No rule keeps what may not be kept.
+    // No rule makes a source storable that must not be stored.
     for path in ["/themes/never.png", "/never.png"] {
         let reply = proxy.get(&target(&origin.url(path))).await;
         reply.assert_header("cache-control", "private, no-store");
@@ -140,7 +140,7 @@ async fn every_bucket_may_have_rules_of_its_own() {
 }
 
 #[tokio::test]
-async fn headers_that_contradict_each_other_end_in_a_life_of_a_sort() {
+async fn contradicting_headers_lead_to_a_defined_freshness() {
     let picture = samples::png(32, 24);
     let origin = RawOrigin::start(Vec::new()).await;
     let entries = allowed(&[origin.authority()]);
@@ -212,7 +212,7 @@ async fn headers_that_contradict_each_other_end_in_a_life_of_a_sort() {
 }
 
 #[tokio::test]
-async fn an_origin_that_breaks_its_word_is_no_source_and_kept_by_nobody() {
+async fn a_response_that_is_not_as_announced_is_an_error_and_not_cached() {
     let picture = Bytes::from(samples::png(64, 64));
     let half = picture.slice(..picture.len() / 2);
     let length = |length: usize| {
@@ -307,7 +307,7 @@ async fn an_origin_that_breaks_its_word_is_no_source_and_kept_by_nobody() {
 }
 
 #[tokio::test]
-async fn what_follows_the_length_that_was_told_is_no_part_of_the_picture() {
+async fn bytes_after_the_content_length_are_ignored() {
     let picture = samples::png(32, 24);
     let length = format!("content-length: {}", picture.len());
     let script = vec![
@@ -325,7 +325,7 @@ async fn what_follows_the_length_that_was_told_is_no_part_of_the_picture() {
 }
 
 #[tokio::test]
-async fn a_304_to_everything_renews_what_is_known_and_makes_nothing_of_the_rest() {
+async fn a_304_to_every_request_renews_known_sources_and_is_an_error_for_unknown_ones() {
     let picture = samples::png(32, 24);
     let length = format!("content-length: {}", picture.len());
     let lines = [
@@ -355,7 +355,7 @@ async fn a_304_to_everything_renews_what_is_known_and_makes_nothing_of_the_rest(
 }
 
 #[tokio::test]
-async fn an_error_says_for_how_long_it_holds() {
+async fn errors_say_for_how_long_they_may_be_cached() {
     let origin = TestOrigin::start().await;
     origin.serve("/a.png", samples::png(32, 24));
     origin.serve("/text", Answer::file("no picture"));
@@ -394,7 +394,7 @@ async fn an_error_says_for_how_long_it_holds() {
         ("width=16/text", 9412, source),
         ("width=16/damaged", 9516, source),
         ("width=16/large", 9402, source),
-        // Its origin would have nobody keep anything of it.
+        // The origin forbids to store it.
         ("width=16/secret", 9412, never),
         ("width=16/400", 9519, never),
         ("width=16/401", 9408, never),
@@ -414,7 +414,7 @@ async fn an_error_says_for_how_long_it_holds() {
         let head = proxy.client().send(Method::HEAD, &target, &[]).await;
         head.assert_header("cache-control", control);
     }
-    // Where the client is sent elsewhere, the next try may succeed.
+    // A redirect is not cached, because the next try may succeed.
     for asked in ["missing.png", "text"] {
         let target = format!("/cdn-cgi/image/width=16,onerror=redirect/{asked}");
         let reply = proxy.get(&target).await;
@@ -425,7 +425,7 @@ async fn an_error_says_for_how_long_it_holds() {
 }
 
 #[tokio::test]
-async fn lives_of_errors_may_be_nought() {
+async fn ttls_of_errors_may_be_zero() {
     let proxy = TestProxy::start(|config| {
         config.cache.errors.not_found = setting("0 s");
         config.cache.errors.options = setting("500 ms");
@@ -437,8 +437,8 @@ async fn lives_of_errors_may_be_nought() {
     }
 }
 
-/// A proxy whose zone is this origin, where everything is over at once and may be used for so long after that. In memory alone: a disk
-/// forgets when it has time.
+/// A proxy whose zone is this origin. Sources expire at once, and may be used while stale for the given times. It has no disk cache, because
+/// entries are removed from disk with a delay.
 async fn always_stale(origin: &RawOrigin, revalidating: &str, on_error: &str) -> TestProxy {
     let zone = zone(&origin.url(""));
     TestProxy::start(|config| {
@@ -453,7 +453,7 @@ async fn always_stale(origin: &RawOrigin, revalidating: &str, on_error: &str) ->
     .await
 }
 
-/// A whole answer, with these lines in its head.
+/// A complete answer with these lines in its head.
 fn answer(picture: &Bytes, lines: &[&str]) -> Vec<Act> {
     let length = format!("content-length: {}", picture.len());
     let lines: Vec<&str> = lines.iter().copied().chain([length.as_str()]).collect();
@@ -461,7 +461,7 @@ fn answer(picture: &Bytes, lines: &[&str]) -> Vec<Act> {
 }
 
 #[tokio::test]
-async fn what_is_over_is_answered_with_at_once_and_asked_for_behind_it() {
+async fn stale_pictures_are_served_at_once_and_revalidated_in_the_background() {
     let old = Bytes::from(samples::png(32, 24));
     let new = Bytes::from(samples::png(32, 32));
     let origin = RawOrigin::start(answer(&old, &["etag: \"v1\""])).await;
@@ -497,7 +497,7 @@ async fn what_is_over_is_answered_with_at_once_and_asked_for_behind_it() {
 }
 
 #[tokio::test]
-async fn an_origin_that_fails_in_any_way_is_stood_in_for() {
+async fn a_stale_picture_is_served_however_the_origin_fails() {
     let picture = Bytes::from(samples::png(64, 64));
     let half = picture.slice(..picture.len() / 2);
     let length = Act::head(200, &[&format!("content-length: {}", picture.len())]);
@@ -534,7 +534,7 @@ async fn an_origin_that_fails_in_any_way_is_stood_in_for() {
 }
 
 #[tokio::test]
-async fn an_answer_that_counts_is_told_whatever_is_kept() {
+async fn client_errors_of_the_origin_are_sent_even_if_a_stale_picture_is_cached() {
     let picture = Bytes::from(samples::png(32, 24));
     for (status, told) in [(404, 404), (410, 404), (403, 403)] {
         let origin = RawOrigin::start(answer(&picture, &["etag: \"v1\""])).await;
@@ -542,7 +542,7 @@ async fn an_answer_that_counts_is_told_whatever_is_kept() {
         proxy.get(&target("a.png")).await.assert_size(16, 12);
         origin.play(vec![Act::head(status, &["content-length: 0"])]);
         proxy.get(&target("a.png")).await.assert_status(told);
-        // And from then on nothing stands in.
+        // After that, no stale picture is served any more.
         origin.play(vec![Act::Reset]);
         let reply = proxy.get(&target("a.png")).await;
         assert_ne!(reply.status, 200, "{status}: {reply}");
@@ -550,7 +550,7 @@ async fn an_answer_that_counts_is_told_whatever_is_kept() {
 }
 
 #[tokio::test]
-async fn who_must_be_asked_is_not_stood_in_for() {
+async fn must_revalidate_and_no_cache_forbid_stale_answers() {
     let picture = Bytes::from(samples::png(32, 24));
     for (control, status) in [
         ("max-age=0, must-revalidate", 502),
@@ -570,7 +570,7 @@ async fn who_must_be_asked_is_not_stood_in_for() {
 }
 
 #[tokio::test]
-async fn an_error_that_is_kept_is_told_again_unasked_with_its_age() {
+async fn a_cached_error_is_sent_again_with_its_age() {
     let origin = TestOrigin::start().await;
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| config.zone.origin = zone).await;
@@ -585,7 +585,7 @@ async fn an_error_that_is_kept_is_told_again_unasked_with_its_age() {
 }
 
 #[tokio::test]
-async fn an_origin_has_a_say_in_how_long_its_errors_are_kept() {
+async fn origins_can_limit_how_long_their_errors_are_cached() {
     let origin = TestOrigin::start().await;
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {

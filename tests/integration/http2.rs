@@ -1,4 +1,4 @@
-//! Clients that abuse HTTP/2, frame by frame. Whatever they send, everybody else is answered, and nothing of theirs is left.
+//! Clients that abuse HTTP/2, written frame by frame. Whatever they send, other clients are answered, and the connection leaves nothing behind.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,7 +27,7 @@ const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// How long others may wait meanwhile, on a machine that has other things to do.
+/// How long other clients may wait meanwhile, on a busy machine.
 const WAIT: Duration = Duration::from_secs(10);
 
 fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
@@ -39,23 +39,23 @@ fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A GET as HPACK writes it without its tables.
+/// The HPACK encoding of a GET request, without the dynamic table.
 fn get(path: &str) -> Vec<u8> {
     let text = |text: &str| {
         let length = u8::try_from(text.len()).expect("short");
         assert!(length < 127, "longer ones are written otherwise");
         [&[length], text.as_bytes()].concat()
     };
-    // The method GET and the scheme http are entries of the static table; so are the names of authority and path.
+    // The static table has the method GET, the scheme http, and the names of authority and path.
     [&[0x82, 0x86, 0x01][..], &text("h"), &[0x04], &text(path)].concat()
 }
 
-/// The stream of the n-th request.
+/// The stream number of the n-th request.
 fn stream(index: u32) -> u32 {
     1 + 2 * index
 }
 
-/// A picture that nobody asked for before.
+/// A request for a picture that is not cached.
 fn miss(index: u32) -> Vec<u8> {
     let (width, quality) = (1 + index % 30, 1 + index / 30 % 100);
     get(&format!(
@@ -63,7 +63,7 @@ fn miss(index: u32) -> Vec<u8> {
     ))
 }
 
-/// The error codes of what a connection said before it ended.
+/// The error codes of the GOAWAY frames among these bytes.
 fn goodbyes(mut said: &[u8]) -> Vec<u32> {
     let mut codes = Vec::new();
     while let Some((head, rest)) = said.split_first_chunk::<9>() {
@@ -82,7 +82,7 @@ fn goodbyes(mut said: &[u8]) -> Vec<u32> {
     codes
 }
 
-/// Sends frames for as long as they are taken, reading whatever comes back. Says whether the other side ended the connection.
+/// Sends frames until the other side closes the connection, and reads everything that comes back. Returns whether the other side closed it.
 async fn send(address: SocketAddr, frames: impl Iterator<Item = Vec<u8>>) -> bool {
     let connection = TcpStream::connect(address).await.expect("it listens");
     let (mut reading, mut writing) = connection.into_split();
@@ -97,7 +97,7 @@ async fn send(address: SocketAddr, frames: impl Iterator<Item = Vec<u8>>) -> boo
     let started = Instant::now();
     let mut is_ended = false;
     for frame in frames {
-        // Not read any more is as good as ended.
+        // A server that no longer reads counts as one that has closed the connection.
         let written = timeout(Duration::from_secs(2), writing.write_all(&frame)).await;
         if !matches!(written, Ok(Ok(()))) || started.elapsed() > WAIT {
             is_ended = true;
@@ -116,7 +116,8 @@ async fn proxy() -> TestProxy {
     proxy
 }
 
-/// Others are answered while this goes on and after it, and nothing is left of it. Returns whether the connection was ended.
+/// Sends frames, and asserts that other clients are answered meanwhile and that nothing of the connection is left. Returns whether the server
+/// closed the connection.
 async fn outlive(what: &str, frames: impl Iterator<Item = Vec<u8>> + Send + 'static) -> bool {
     let proxy = proxy().await;
     let address = proxy.client().address();
@@ -137,7 +138,7 @@ async fn outlive(what: &str, frames: impl Iterator<Item = Vec<u8>> + Send + 'sta
         .assert_status(200);
     eventually("nothing is in flight", async || proxy.in_flight() == 0.0).await;
     eventually("the abuser is gone", async || {
-        // The client of the test keeps its own connection.
+        // The test's own client keeps its connection.
         proxy.metrics().sum("safelight_connections", &[]) <= 1.0
     })
     .await;
@@ -160,7 +161,7 @@ async fn streams_that_are_reset_at_once_cost_others_nothing() {
 }
 
 #[tokio::test]
-async fn who_makes_the_server_reset_streams_is_cut_off() {
+async fn a_client_that_makes_the_server_reset_streams_is_disconnected() {
     // CVE-2025-8671: a window that grows by nothing is an error of the stream.
     let resets = (0..3000).map(|index| {
         let asked = frame(HEADERS, END_HEADERS, stream(index), &miss(index));
@@ -170,7 +171,7 @@ async fn who_makes_the_server_reset_streams_is_cut_off() {
 }
 
 #[tokio::test]
-async fn headers_without_an_end_are_cut_off() {
+async fn endless_headers_end_the_connection() {
     // The CONTINUATION flood of 2024, with fields and without.
     let begun = || frame(HEADERS, END_STREAM, 1, &get("/"));
     let fields = frame(CONTINUATION, 0, 1, &b"\0\x01x\x01y".repeat(2000));
@@ -182,8 +183,8 @@ async fn headers_without_an_end_are_cut_off() {
 }
 
 #[tokio::test]
-async fn headers_that_grow_when_they_are_unpacked_are_bounded() {
-    // One field of 4 kB goes into the table, and each byte after it stands for it once more.
+async fn headers_that_grow_when_decompressed_are_bounded() {
+    // One field of 4 kB is stored in the table; each following byte repeats it.
     let field = [&[0x40, 1, b'x', 0x7F, 0xA1, 0x1E][..], &[b'y'; 4000]].concat();
     let requests = (0..20).map(move |index| {
         let content = [get("/"), field.clone(), vec![0xBE; 12_000]].concat();

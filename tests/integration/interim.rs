@@ -1,4 +1,4 @@
-//! Interim answers: an AVIF is quick for the first client, and settled for whoever comes after the second.
+//! Interim pictures: the first client gets an AVIF that is encoded quickly; the second request starts the upgrade, whose result later ones get.
 
 use crate::support::eventually;
 use crate::support::forget_bytes;
@@ -31,7 +31,7 @@ async fn upgraded(proxy: &TestProxy) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_asker_has_the_settled_picture_made_for_the_third() {
+async fn the_second_request_starts_the_upgrade_that_the_third_gets() {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
     let proxy = TestProxy::in_front_of(&origin).await;
     let first = get(&proxy).await;
@@ -63,7 +63,7 @@ async fn the_second_asker_has_the_settled_picture_made_for_the_third() {
         third.body.len(),
         first.body.len()
     );
-    // Who has the interim one gets the settled one, who has that one nothing.
+    // A client with the interim picture gets the settled one; a client with the settled one gets 304.
     let conditional = async |etag: String| {
         let headers = [ACCEPT[0], ("if-none-match", etag.as_str())];
         proxy.get_with(TARGET, &headers).await
@@ -79,7 +79,7 @@ async fn the_second_asker_has_the_settled_picture_made_for_the_third() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_askers_have_one_settled_picture_made() {
+async fn many_requests_start_one_upgrade() {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
     let proxy = TestProxy::in_front_of(&origin).await;
     get(&proxy).await;
@@ -103,7 +103,7 @@ async fn many_askers_have_one_settled_picture_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_the_interim_picture_asks_again_with_its_tag() {
+async fn a_client_with_the_interim_picture_revalidates_and_gets_the_settled_one() {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
     let proxy = TestProxy::in_front_of(&origin).await;
     let etag = get(&proxy).await.header("etag");
@@ -121,7 +121,7 @@ async fn who_has_the_interim_picture_asks_again_with_its_tag() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_keeps_what_there_was() {
+async fn a_restart_keeps_interim_and_settled_pictures() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
     let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| {}).await;
@@ -154,7 +154,7 @@ async fn a_restart_keeps_what_there_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_changed_in_between_is_not_made_again() {
+async fn no_upgrade_is_made_of_a_source_that_changed_meanwhile() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
     let proxy = TestProxy::keeping_in(folder.path(), &origin, |_| {}).await;
@@ -186,7 +186,7 @@ async fn a_source_that_changed_in_between_is_not_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_settled_while_somebody_waits_for_a_processor() {
+async fn no_upgrade_runs_while_a_request_waits_for_a_worker() {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
     origin.serve("/slow.jpg", samples::laborious());
     let zone = zone(&origin.url(""));
@@ -234,7 +234,7 @@ async fn interim_answers_can_be_turned_off() {
 }
 
 #[tokio::test]
-async fn what_does_not_become_an_avif_is_settled_at_once() {
+async fn other_formats_have_no_interim_pictures() {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
@@ -242,7 +242,7 @@ async fn what_does_not_become_an_avif_is_settled_at_once() {
         config.limits.avif_pixels = 100_000;
     })
     .await;
-    // Too large for AVIF, another format, and too small to be quick about.
+    // A picture too large for AVIF, one in another format, and one so small that full effort is quick.
     for options in [
         "width=480,format=avif",
         "width=480",

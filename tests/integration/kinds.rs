@@ -1,4 +1,4 @@
-//! Every kind of picture and of answer, end to end: animations, drawings, facts, metadata, what must be looked at.
+//! Every kind of picture and of answer, end to end: animations, drawings, JSON, metadata, saliency maps.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -174,7 +174,7 @@ async fn drawings_become_pixels_where_the_operator_says_so() {
 }
 
 #[tokio::test]
-async fn section_5_json_tells_facts() {
+async fn section_5_json_describes_the_picture() {
     let (_origin, proxy) = in_front_of("/a.png", samples::png(200, 100)).await;
     let reply = proxy.get("/cdn-cgi/image/width=50,format=json/a.png").await;
     reply
@@ -196,7 +196,7 @@ async fn section_5_json_tells_facts() {
 }
 
 #[tokio::test]
-async fn section_5_json_counts_frames_unless_a_still_is_asked_for() {
+async fn section_5_json_counts_frames_unless_anim_is_false() {
     let (_origin, proxy) = in_front_of("/a.gif", animation()).await;
     for (options, frames) in [
         ("format=json", Value::from(3)),
@@ -210,7 +210,7 @@ async fn section_5_json_counts_frames_unless_a_still_is_asked_for() {
 }
 
 #[tokio::test]
-async fn section_2_12_a_look_at_the_picture_is_kept_for_its_source() {
+async fn section_2_12_a_saliency_map_is_cached_once_for_each_source() {
     let (origin, proxy) = in_front_of("/a.png", samples::png(120, 60)).await;
     for (width, kept) in [(20, 2.0), (30, 3.0), (20, 3.0)] {
         let options = format!("width={width},height=40,fit=cover,gravity=auto");
@@ -220,15 +220,15 @@ async fn section_2_12_a_look_at_the_picture_is_kept_for_its_source() {
             let labels = [("tier", "disk"), ("store", "renditions")];
             proxy.metrics().sum("safelight_cache_entries", &labels)
         };
-        // What goes to disk is written a moment later.
+        // Files are written to disk with a delay.
         eventually("pictures and one look are kept", async || held() == kept).await;
     }
     assert_eq!(origin.hits("/a.png"), 1);
 }
 
 #[tokio::test]
-async fn nobody_gets_more_bytes_than_the_source_has() {
-    // Already as small as we make it, or smaller.
+async fn no_picture_has_more_bytes_than_its_source() {
+    // Sources that are as small as our encoders make them, or smaller.
     let small = samples::rendered(&samples::png(64, 48), "format=jpeg,quality=20").bytes;
     let (_origin, proxy) = in_front_of("/a.jpg", small.clone()).await;
     let reply = proxy.get("/cdn-cgi/image/width=64,quality=95/a.jpg").await;

@@ -1,4 +1,4 @@
-//! The real binary from its start to its end, the sudden one included.
+//! The real binary from its start to its end, by signals and by SIGKILL.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::support::process::settings;
 use crate::support::samples;
 
 #[tokio::test]
-async fn sigterm_ends_the_server_when_what_it_began_is_done() {
+async fn sigterm_ends_the_server_after_the_requests_in_flight() {
     let folder = tempfile::tempdir().expect("a folder");
     let gate = Gate::closed();
     let answer = Answer::file(samples::png(64, 48)).behind(&gate);
@@ -50,14 +50,14 @@ async fn sigterm_ends_the_server_when_what_it_began_is_done() {
     let status = server.ended().await;
     assert!(status.success(), "{status}: {}", server.log());
 
-    // What was made on the way out was also kept.
+    // The picture that was rendered during the shutdown was cached as well.
     let server = Process::start(&settings(&origin, folder.path())).await;
     let reply = server.client.get("/cdn-cgi/image/width=16/a.png").await;
     reply.assert_header("cache-status", "safelight; hit; detail=disk");
     assert_eq!(origin.hits("/a.png"), 1);
 }
 
-/// As behind a load balancer, which goes on sending requests until it has seen that the server is not ready.
+/// A load balancer sends requests until it has noticed that the server is not ready.
 #[tokio::test]
 async fn requests_are_answered_between_sigterm_and_the_end_of_the_drain_delay() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -85,7 +85,7 @@ async fn requests_are_answered_between_sigterm_and_the_end_of_the_drain_delay() 
         server.client.get(&target).await.assert_status(200);
     }
     server.admin.get("/healthz").await.assert_status(200);
-    // A second signal means that nobody waits.
+    // A second signal ends the delay.
     server.terminate().await;
     let status = server.ended().await;
     assert!(status.success(), "{status}: {}", server.log());
@@ -100,7 +100,7 @@ async fn requests_are_answered_between_sigterm_and_the_end_of_the_drain_delay() 
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_hold_the_server() {
+async fn idle_connections_do_not_delay_the_shutdown() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("*", samples::png(64, 48)).await;
     let mut server = Process::start(&settings(&origin, folder.path())).await;
@@ -116,7 +116,7 @@ async fn idle_connections_do_not_hold_the_server() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_cannot_hold_the_server_for_ever() {
+async fn a_request_that_hangs_delays_the_shutdown_no_longer_than_the_drain_timeout() {
     let folder = tempfile::tempdir().expect("a folder");
     let gate = Gate::closed();
     let answer = Answer::file(samples::png(64, 48)).behind(&gate);
@@ -139,7 +139,7 @@ async fn an_answer_that_does_not_come_cannot_hold_the_server_for_ever() {
     assert!(answer.is_err(), "nobody made that picture");
 }
 
-/// Every picture that the rounds ask for, with the options that make it.
+/// The target of every picture that the rounds request, with its options.
 fn targets() -> Vec<(String, String)> {
     let mut targets = Vec::new();
     for source in ["a.jpg", "b.png"] {
@@ -154,7 +154,7 @@ fn targets() -> Vec<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_killed_while_it_writes_answers_right_when_it_is_back() {
+async fn a_server_killed_while_it_writes_serves_correct_pictures_after_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let sources = [
         ("a.jpg", samples::jpeg(240, 180)),
@@ -175,7 +175,7 @@ async fn a_server_killed_while_it_writes_answers_right_when_it_is_back() {
     let fresh = Arc::new(fresh);
     let settings = settings(&origin, folder.path());
 
-    // Each life gets a little further, and ends in the middle of whatever it does then.
+    // Each server process runs a little longer, and is killed in the middle of its work.
     let mut hits = 0;
     for enough in [1, 3, 8, 15, 30, 45] {
         let server = Process::start(&settings).await;
@@ -206,8 +206,8 @@ async fn a_server_killed_while_it_writes_answers_right_when_it_is_back() {
     assert!(server.ended().await.success());
 }
 
-/// Four clients that ask for everything, each in an order of its own, until the server is gone. Each returns how many answers came
-/// from the disk, that is from an earlier life.
+/// Four clients that request every picture, each in its own order, until the server has been killed. Each returns the number of answers that
+/// came from the disk, that is from an earlier process.
 fn hammer(
     server: &Process,
     fresh: &Arc<HashMap<String, Vec<u8>>>,
@@ -248,7 +248,7 @@ fn assert_same_picture(target: &str, got: &[u8], expected: &[u8]) {
     }
 }
 
-/// As when one version takes the place of another: the new server starts while the old one still answers.
+/// As during an update: the new server starts while the old one still answers.
 #[tokio::test]
 async fn two_servers_on_one_cache_folder_answer_and_the_second_takes_over() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -288,7 +288,7 @@ async fn two_servers_on_one_cache_folder_answer_and_the_second_takes_over() {
 }
 
 #[tokio::test]
-async fn every_mistake_in_the_settings_is_named_at_once() {
+async fn all_errors_in_the_settings_are_reported_together() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = "[server]\nlisten = \"nowhere\"\nprefixes = [\"images\"]\nlissten = 1\n[limits]\nsource_bytes = \"12 MB\"\n\
                 [defaults]\nquality = 300\n[zone]\norigin = \"ftp://x\"\n[sources]\nallowed = [\"https://b.com\"]\n[cache.disk]\npaht = \"x\"\n\
@@ -342,7 +342,7 @@ async fn an_unknown_setting_is_refused() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_says_why() {
+async fn a_server_that_cannot_start_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken = taken.local_addr().expect("it is bound");
@@ -402,7 +402,7 @@ async fn what_cannot_be_started_says_why() {
 }
 
 #[tokio::test]
-async fn variables_go_over_the_file() {
+async fn environment_variables_override_the_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("*", samples::png(64, 48)).await;
     let variables = [

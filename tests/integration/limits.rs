@@ -1,4 +1,4 @@
-//! What one request, and all of them together, may take.
+//! Limits of one request, and of all requests together.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -43,9 +43,9 @@ async fn a_source_of_too_many_pixels_is_refused() {
 }
 
 #[tokio::test]
-async fn a_picture_that_only_claims_to_be_large_costs_nothing() {
+async fn a_header_that_claims_a_large_size_allocates_nothing() {
     let origin = TestOrigin::start().await;
-    // The size stands in the header, right behind its name; the checksum is mended so that only the size is wrong.
+    // The size follows the name of the header chunk; the checksum is corrected so that only the size is wrong.
     let mut bomb = samples::png(8, 8);
     bomb[16..24].copy_from_slice(&[0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30]);
     let sum = crc32(&bomb[12..29]);
@@ -78,7 +78,7 @@ async fn an_output_beyond_the_longest_side_is_refused() {
         "width=101",
         "height=101",
         "width=60,dpr=2",
-        // Only the source's shape makes these too long.
+        // These sides follow from the shape of the source.
         "height=100,fit=contain",
         "width=100,height=100,fit=contain,dpr=1.5",
     ] {
@@ -107,7 +107,7 @@ async fn a_render_that_would_take_too_much_memory_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_sheds_while_kept_pictures_are_still_served() {
+async fn a_full_queue_sheds_while_cached_pictures_are_still_served() {
     let origin = TestOrigin::start().await;
     origin.serve("/slow.jpg", samples::laborious());
     origin.serve("/a.png", samples::png(64, 48));
@@ -149,12 +149,12 @@ async fn a_full_queue_sheds_while_kept_pictures_are_still_served() {
         .await
         .assert_size(16, 12)
         .assert_header_has("cache-status", "hit");
-    // A header that takes long to read waits for the same worker.
+    // Reading a header that takes long waits for the same worker.
     proxy
         .get("/cdn-cgi/image/width=1/comments.gif")
         .await
         .assert_error(503, 9522);
-    // What is small has a thread of its own.
+    // Small renders have a thread of their own.
     proxy
         .get("/cdn-cgi/image/width=17/a.png")
         .await
@@ -183,7 +183,7 @@ async fn a_full_queue_sheds_while_kept_pictures_are_still_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_would_begin_too_late_is_refused_at_once() {
+async fn a_render_that_would_start_too_late_is_refused_at_once() {
     let origin = TestOrigin::with("/slow.jpg", samples::laborious()).await;
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
@@ -212,7 +212,7 @@ async fn what_would_begin_too_late_is_refused_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_render_that_takes_too_long_is_given_up() {
+async fn a_render_that_takes_too_long_times_out() {
     let origin = TestOrigin::with("/slow.jpg", samples::laborious()).await;
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
@@ -251,7 +251,7 @@ async fn a_render_that_took_too_long_is_not_tried_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_source_that_does_not_come_ends_with_the_request_timeout() {
+async fn a_source_that_does_not_arrive_ends_with_the_request_timeout() {
     let gate = Gate::closed();
     let origin = TestOrigin::with("/a.png", Answer::file(samples::png(8, 8)).behind(&gate)).await;
     let zone = zone(&origin.url(""));
@@ -264,20 +264,20 @@ async fn a_source_that_does_not_come_ends_with_the_request_timeout() {
     let target = "/cdn-cgi/image/width=4/a.png";
     proxy.get(target).await.assert_error(524, 9504);
     assert!(started.elapsed() < Duration::from_secs(5));
-    // The fetch went on without its client: its result is there for the next.
+    // The fetch went on without its client; its result serves the next request.
     gate.open();
     proxy.get(target).await.assert_size(4, 4);
     assert_eq!(origin.hits("/a.png"), 1);
 }
 
-/// A JPEG of which the last tenth of all rows is missing, or less, and the whole one.
+/// A JPEG without its last rows (at most a tenth of them), and the complete JPEG.
 fn truncated() -> (Vec<u8>, Vec<u8>) {
     let whole = samples::rendered(&samples::png(200, 320), "format=baseline-jpeg").bytes;
     (whole[..whole.len() * 97 / 100].to_vec(), whole)
 }
 
 #[tokio::test]
-async fn a_truncated_source_is_shown_with_a_warning_and_soon_asked_for_again() {
+async fn a_truncated_source_is_shown_with_a_warning_and_soon_revalidated() {
     let (cut, whole) = truncated();
     let origin = TestOrigin::start().await;
     let lasting = |bytes: &[u8]| {
@@ -304,7 +304,7 @@ async fn a_truncated_source_is_shown_with_a_warning_and_soon_asked_for_again() {
     let unchanged = proxy.get_with(target, &[("if-none-match", &tag)]).await;
     unchanged.assert_status(304);
     unchanged.assert_header("cache-control", "public, max-age=1");
-    // The same bytes again, which nobody renders, have no longer a life.
+    // The same bytes after a revalidation are not cached for longer, although they are not rendered again.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let unchanged = proxy.get_with(target, &[("if-none-match", &tag)]).await;
     unchanged.assert_status(304);
@@ -324,7 +324,7 @@ async fn a_truncated_source_is_shown_with_a_warning_and_soon_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_truncated_source_is_an_error_where_it_lacks_much_or_settings_say_so() {
+async fn a_truncated_source_is_an_error_if_much_is_missing_or_settings_say_so() {
     let (cut, whole) = truncated();
     let origin = TestOrigin::start().await;
     origin.serve("/most.jpg", cut);
@@ -345,9 +345,9 @@ async fn a_truncated_source_is_an_error_where_it_lacks_much_or_settings_say_so()
     }
 }
 
-/// While the header of a file is read that is written to make that take long, the one thread of this runtime, on which the server runs, has
-/// time for others: none of its turns takes much longer than the longest one while as many bytes that are no picture are fetched. Only time of
-/// the processor on this thread counts, so that a busy machine makes no difference.
+/// Reading a hostile header that takes long must not block the single thread of this runtime, on which the server runs. The longest turn of that
+/// thread is compared with the longest turn while as many bytes that are no picture are fetched. Only CPU time of the thread counts, so a busy
+/// machine makes no difference.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn hostile_headers_block_no_other_request() {
@@ -389,7 +389,7 @@ async fn hostile_headers_block_no_other_request() {
     }
 }
 
-/// The time that this thread has spent on a processor.
+/// The CPU time of this thread.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "calls clock_gettime")]
 fn thread_time() -> Duration {

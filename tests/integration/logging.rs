@@ -1,4 +1,4 @@
-//! What the real binary writes into its log, and what it must not.
+//! What the real binary must write to its log, and what it must not write.
 
 use crate::support::eventually;
 use crate::support::origin::TestOrigin;
@@ -34,7 +34,7 @@ async fn a_request_has_one_line_in_the_log_and_no_secret_in_it() {
     assert!(!log.contains("hunter2"), "{log}");
 }
 
-/// Spellings of a secret in a URL, of which the log must keep quiet whatever becomes of the request.
+/// Spellings of a secret in a URL. The log must not contain it, whatever the outcome of the request.
 const SECRETS: [&str; 20] = [
     "a.png?token=hunter2",
     "none.png?token=hunter2",
@@ -66,7 +66,7 @@ async fn no_spelling_of_a_secret_in_a_url_is_logged() {
         "{}[admin]\ntoken = \"a-token-for-tests\"\n[policy]\nstrict = true\n",
         settings(&origin, folder.path())
     );
-    // Everything that any part of the program may say.
+    // The most detailed log level, for all crates.
     let variables = [("SAFELIGHT__LOG__LEVEL", "info,safelight=trace")];
     let server = Process::start_with(&settings, &variables).await;
     let mut asked = 0;
@@ -106,7 +106,7 @@ async fn no_spelling_of_a_secret_in_a_url_is_logged() {
 }
 
 #[tokio::test]
-async fn the_log_tells_at_the_start_what_renders_may_hold() {
+async fn the_log_reports_the_render_memory_at_the_start() {
     for (settings, parts) in [
         (
             "[limits]\nrender_memory = \"300 MiB\"\n",
@@ -125,7 +125,7 @@ async fn the_log_tells_at_the_start_what_renders_may_hold() {
         ),
     ] {
         let server = Process::start(settings).await;
-        // The log is written by a thread of its own.
+        // Another thread writes the log.
         eventually("the log tells", async || {
             server.log().contains("render memory")
         })
@@ -133,7 +133,7 @@ async fn the_log_tells_at_the_start_what_renders_may_hold() {
         let log = server.log();
         let line = log.lines().find(|line| line.contains("render memory"));
         let line = line.unwrap_or_else(|| panic!("not told:\n{log}"));
-        // A control group may allow less than the machine has.
+        // A control group may allow less memory than the machine has.
         let is_told = |part: &str| {
             line.contains(part) || part == "/proc/meminfo" && line.contains("/sys/fs/cgroup/")
         };

@@ -1,5 +1,5 @@
-//! The proxy as clients, origins and operators meet it: real sockets, real origins, nothing of our own replaced. One file for each
-//! subject; `support` holds what they stand on.
+//! The proxy as clients, origins and operators see it: with real sockets and real origins, and without mocks of our own modules. There is one
+//! file for each subject; `support` has what all of them use.
 
 mod admin;
 mod aims;

@@ -1,4 +1,4 @@
-//! HTTP as such: versions, connections, methods, and clients that take their time.
+//! HTTP itself: versions, connections, methods, and slow clients.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -95,7 +95,7 @@ fn connections(proxy: &TestProxy) -> f64 {
 }
 
 #[tokio::test]
-async fn requests_sent_ahead_are_answered_in_turn() {
+async fn pipelined_requests_are_answered_in_order() {
     let proxy = proxy().await;
     let one = format!("GET {TARGET} HTTP/1.1\r\nhost: h\r\n\r\n");
     let last = format!("GET {TARGET} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
@@ -120,7 +120,7 @@ async fn answered(proxy: &TestProxy, first: &str, lines: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_request_names_one_host() {
+async fn a_request_must_name_exactly_one_host() {
     let proxy = proxy().await;
     let first = format!("GET {TARGET} HTTP/1.1");
     for (lines, status) in [
@@ -140,7 +140,7 @@ async fn a_request_names_one_host() {
     assert_eq!(answer, "HTTP/1.1 200 OK");
     let old = format!("GET {TARGET} HTTP/1.0");
     assert_eq!(answered(&proxy, &old, "").await, "HTTP/1.0 200 OK");
-    // What follows on the connection is not looked at.
+    // Later bytes on the connection are ignored.
     let smuggled =
         format!("GET {TARGET} HTTP/1.1\r\nhost: h\r\nhost: h\r\n\r\n{first}\r\nhost: h\r\n\r\n");
     let answer = raw(proxy.client().address(), smuggled.as_bytes()).await;
@@ -149,7 +149,7 @@ async fn a_request_names_one_host() {
 }
 
 #[tokio::test]
-async fn http_2_names_one_host_too() {
+async fn an_http_2_request_must_name_exactly_one_host() {
     let proxy = proxy().await;
     let address = proxy.client().address();
     let client = Client::h2c(address);
@@ -166,7 +166,7 @@ async fn http_2_names_one_host_too() {
 }
 
 #[tokio::test]
-async fn other_methods_are_told_which_there_are() {
+async fn other_methods_get_405_with_allow() {
     let proxy = proxy().await;
     for method in [
         Method::POST,
@@ -183,7 +183,7 @@ async fn other_methods_are_told_which_there_are() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_wants_does_no_harm() {
+async fn a_request_body_does_no_harm() {
     let proxy = proxy().await;
     let request = format!(
         "GET {TARGET} HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nhelloGET {TARGET} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
@@ -193,7 +193,7 @@ async fn a_body_that_nobody_wants_does_no_harm() {
 }
 
 #[tokio::test]
-async fn an_upgrade_is_not_agreed_to() {
+async fn an_http_upgrade_is_ignored() {
     let proxy = proxy().await;
     for protocol in ["websocket", "h2c", "TLS/1.0"] {
         let request = format!(
@@ -202,7 +202,7 @@ async fn an_upgrade_is_not_agreed_to() {
         );
         let answer = raw(proxy.client().address(), request.as_bytes()).await;
         let text = String::from_utf8_lossy(&answer);
-        // What follows is a request like any other.
+        // The bytes after it are an ordinary request.
         assert!(text.starts_with("HTTP/1.1 200"), "{protocol}: {text}");
         assert_eq!(text.matches("HTTP/1.1 404").count(), 1, "{protocol}");
         assert!(!text.contains("HTTP/1.1 101"), "{protocol}");
@@ -210,12 +210,11 @@ async fn an_upgrade_is_not_agreed_to() {
 }
 
 #[tokio::test]
-async fn whoever_says_too_little_is_cut_off() {
+async fn clients_that_send_too_little_are_disconnected() {
     let proxy = proxy_with_header_timeout("300 ms").await;
     let address = proxy.client().address();
     for said in [
-        // Nothing at all; what may still become either version; the second version, and then nothing; half a head; a whole
-        // request, and then no other.
+        // Nothing; the beginning of either version; the preface of HTTP/2 alone; half a head; one complete request and no other.
         &b""[..],
         b"P",
         b"PRI * HTTP/2.0\r\n",
@@ -237,12 +236,12 @@ async fn whoever_says_too_little_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_connection_of_http_2_that_is_not_used_is_closed_however_alive_its_client_is() {
+async fn an_unused_http_2_connection_is_closed_although_its_client_answers_pings() {
     let proxy = proxy_with_header_timeout("300 ms").await;
     let client = Client::h2c(proxy.client().address());
     client.get(TARGET).await.assert_size(16, 12);
     assert_eq!(connections(&proxy), 1.0);
-    // The client keeps it for later, and answers every ping.
+    // The client keeps the connection open, and answers every ping.
     eventually("the connection is closed", async || {
         connections(&proxy) == 0.0
     })
@@ -251,7 +250,7 @@ async fn a_connection_of_http_2_that_is_not_used_is_closed_however_alive_its_cli
 }
 
 #[tokio::test]
-async fn a_head_that_trickles_in_gets_no_more_time() {
+async fn a_slow_head_does_not_extend_the_header_timeout() {
     let proxy = proxy_with_header_timeout("500 ms").await;
     let (mut reading, mut writing) = TcpStream::connect(proxy.client().address())
         .await
@@ -268,7 +267,7 @@ async fn a_head_that_trickles_in_gets_no_more_time() {
         }
     });
     let mut answer = Vec::new();
-    // Closed or reset, both will do.
+    // The connection may be closed or reset.
     let _ = bounded("being cut off", reading.read_to_end(&mut answer)).await;
     trickle.abort();
     assert!(started.elapsed() < Duration::from_secs(10));
@@ -290,7 +289,7 @@ async fn slow_connections_do_not_keep_others_waiting() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_makes_room_for_others() {
+async fn silent_connections_are_closed_when_others_wait() {
     let origin = TestOrigin::with("*", samples::png(32, 24)).await;
     let zone = crate::support::proxy::zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
@@ -303,7 +302,7 @@ async fn who_says_nothing_makes_room_for_others() {
     let mut silent = Vec::new();
     for number in 0..12 {
         let mut stream = TcpStream::connect(address).await.expect("it listens");
-        // Some say a little, or were answered before.
+        // Some of them send part of a request, or have been answered before.
         match number % 3 {
             0 => stream.write_all(b"GET /cdn-cgi").await.expect("it reads"),
             1 => {

@@ -1,4 +1,4 @@
-//! What operators take back is gone, wherever it was kept and whatever was under way; and nobody else takes anything back.
+//! Purging: purged pictures are gone, wherever they were cached and whatever was in flight; and only operators can purge.
 
 use std::path::Path;
 
@@ -27,12 +27,12 @@ const TARGET: &str = "/cdn-cgi/image/width=160,format=webp/uploads/a.png";
 const OTHER: &str = "/cdn-cgi/image/width=80,format=png-force/uploads/a.png";
 const PATH: &str = "/uploads/a.png";
 
-/// The picture before, with its tag.
+/// The picture before it changes, with its tag.
 fn old() -> Answer {
     Answer::file(samples::png(640, 480)).with("etag", "\"old\"")
 }
 
-/// The picture after it.
+/// The picture after it has changed.
 fn new() -> Answer {
     Answer::file(samples::png(640, 320)).with("etag", "\"new\"")
 }
@@ -61,7 +61,7 @@ const NAMES: [&str; 11] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hard_purge_leaves_nothing_however_the_picture_is_named() {
+async fn a_hard_purge_removes_everything_however_the_picture_is_named() {
     let origin = TestOrigin::with(PATH, old()).await;
     for body in NAMES {
         origin.serve(PATH, old());
@@ -82,7 +82,7 @@ async fn a_hard_purge_leaves_nothing_however_the_picture_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_soft_purge_asks_the_origin_and_keeps_what_still_holds() {
+async fn a_soft_purge_revalidates_and_keeps_an_unchanged_picture() {
     let origin = TestOrigin::with(PATH, old()).await;
     for body in NAMES {
         let proxy = TestProxy::in_front_of(&origin).await;
@@ -91,7 +91,7 @@ async fn a_soft_purge_asks_the_origin_and_keeps_what_still_holds() {
         let body = body.replace('}', r#","soft":true}"#);
         proxy.purge(&body).await;
         proxy.get(TARGET).await.assert_status(200);
-        // What is stale may be shown while the origin is asked.
+        // A stale picture may be served while it is revalidated.
         eventually("the origin is asked", async || origin.asked().len() > asked).await;
         assert_eq!(conditions(&origin.last()), ["\"old\""], "{body}");
         eventually("it is fresh again", async || {
@@ -146,7 +146,7 @@ async fn other_pictures_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_its_origin_tags_goes_by_tag_and_what_it_does_not_stays() {
+async fn a_purge_by_tag_removes_tagged_sources_and_no_others() {
     let origin = TestOrigin::with(PATH, old().with("cache-tag", "Shoes, summer")).await;
     let kept = "/cdn-cgi/image/width=160,format=webp/b.png";
     origin.serve("/b.png", old().with("cache-tag", "shoes-2"));
@@ -172,7 +172,7 @@ async fn what_its_origin_tags_goes_by_tag_and_what_it_does_not_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sources_of_other_origins_go_by_url_and_by_prefix() {
+async fn sources_of_other_origins_are_purged_by_url_and_by_prefix() {
     let origin = TestOrigin::start().await;
     let authority = origin.authority();
     let proxy = TestProxy::start(|config| {
@@ -201,7 +201,7 @@ async fn sources_of_other_origins_go_by_url_and_by_prefix() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exact_url_goes_for_every_client_and_others_stay() {
+async fn a_purge_by_exact_url_applies_to_every_client_and_to_no_other_url() {
     let origin = TestOrigin::with(PATH, old()).await;
     let proxy = TestProxy::in_front_of(&origin).await;
     let target = "/cdn-cgi/image/width=160,format=auto/uploads/a.png";
@@ -215,9 +215,9 @@ async fn an_exact_url_goes_for_every_client_and_others_stay() {
     proxy.get(OTHER).await.assert_status(200);
     assert_eq!(proxy.renders(), 4.0);
     let reply = proxy.purge(&format!(r#"{{"url":"{target}"}}"#)).await;
-    // JPEG, WebP, and AVIF, the quick ones of each among them.
+    // JPEG, WebP and AVIF, and the interim rendition of each.
     assert!(reply.text().contains(r#""sources":[]"#), "{reply}");
-    // Stale, so that the origin is asked.
+    // Stale, so that it is revalidated.
     proxy.get(OTHER).await.assert_status(200);
     assert_eq!(proxy.renders(), 4.0, "the other one stayed");
     eventually("the origin is asked", async || origin.hits(PATH) == 2).await;
@@ -232,7 +232,7 @@ async fn an_exact_url_goes_for_every_client_and_others_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_url_that_goes_by_client_hints_takes_its_source_with_it() {
+async fn a_purge_by_a_url_that_depends_on_client_hints_purges_its_source() {
     let origin = TestOrigin::with(PATH, old()).await;
     let proxy = TestProxy::in_front_of(&origin).await;
     let target = "/cdn-cgi/image/width=auto,format=webp/uploads/a.png";
@@ -244,7 +244,7 @@ async fn a_url_that_goes_by_client_hints_takes_its_source_with_it() {
     proxy.get_with(target, &small).await.assert_size(320, 160);
 }
 
-/// An answer of the picture before, while it is on its way.
+/// A request whose answer, the picture before it changes, is in flight.
 async fn in_flight(proxy: &TestProxy, origin: &TestOrigin) -> tokio::task::JoinHandle<Reply> {
     let address = proxy.client().address();
     let asked = tokio::spawn(async move { Client::new(address).get(TARGET).await });
@@ -253,7 +253,7 @@ async fn in_flight(proxy: &TestProxy, origin: &TestOrigin) -> tokio::task::JoinH
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_on_its_way_during_a_purge_does_not_come_back() {
+async fn a_fetch_in_flight_during_a_purge_is_not_cached() {
     for body in NAMES {
         let folder = tempfile::tempdir().expect("a folder");
         let gate = Gate::closed();
@@ -265,7 +265,7 @@ async fn a_source_on_its_way_during_a_purge_does_not_come_back() {
         let during = proxy.get(TARGET).await;
         during.assert_size(160, 80);
         gate.open();
-        // Who asked before may get what was there before.
+        // A request from before the purge may get the old picture.
         bounded("an answer", first)
             .await
             .expect("no panic")
@@ -283,7 +283,7 @@ async fn a_source_on_its_way_during_a_purge_does_not_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_render_under_way_during_a_purge_does_not_come_back() {
+async fn a_render_in_flight_during_a_purge_is_not_cached() {
     let folder = tempfile::tempdir().expect("a folder");
     let target = "/cdn-cgi/image/format=avif/a.jpg";
     let origin = TestOrigin::with("/a.jpg", samples::laborious()).await;
@@ -320,14 +320,14 @@ fn holds(folder: &Path, bytes: &[u8]) -> bool {
         if path.is_dir() {
             return holds(&path, bytes);
         }
-        // It may be deleted at this moment.
+        // The file may be deleted at this moment.
         let content = std::fs::read(&path).unwrap_or_default();
         content.windows(bytes.len()).any(|window| window == bytes)
     })
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_purged_is_deleted_from_disk() {
+async fn purged_files_are_deleted_from_disk() {
     let origin = TestOrigin::start().await;
     for body in NAMES {
         let folder = tempfile::tempdir().expect("a folder");
@@ -356,7 +356,7 @@ async fn what_was_purged_is_deleted_from_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_no_token_takes_nothing_back() {
+async fn without_the_token_nothing_is_purged() {
     let origin = TestOrigin::with(PATH, old()).await;
     let proxy = TestProxy::in_front_of(&origin).await;
     proxy.get(TARGET).await.assert_status(200);
@@ -408,7 +408,7 @@ async fn who_has_no_token_takes_nothing_back() {
 }
 
 #[tokio::test]
-async fn what_is_no_purge_is_explained() {
+async fn a_call_that_is_no_purge_gets_an_explanation() {
     let proxy = TestProxy::start(|_| ()).await;
     let authorization = format!("Bearer {TOKEN}");
     let headers = [("authorization", authorization.as_str())];
@@ -450,7 +450,7 @@ async fn what_is_no_purge_is_explained() {
     reply
         .assert_status(400)
         .assert_keeps_quiet_about(&["hunter2"]);
-    // Nothing of a call is done where a part of it is wrong.
+    // If a part of a call is wrong, nothing is purged.
     let metrics = proxy.metrics();
     assert_eq!(metrics.sum("safelight_purges_total", &[]), 0.0);
 
@@ -464,7 +464,7 @@ async fn what_is_no_purge_is_explained() {
 }
 
 #[tokio::test]
-async fn purges_are_told_and_counted() {
+async fn purges_are_logged_and_counted() {
     let proxy = TestProxy::start(|_| ()).await;
     let body = r#"{"source":["/a.jpg","/a.jpg"],"prefix":"/b/","tags":["Cats"],"soft":true}"#;
     let reply = proxy.purge(body).await;
@@ -478,7 +478,7 @@ async fn purges_are_told_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_purges_at_cloudflare_purges_here() {
+async fn purge_calls_of_cloudflare_work_here() {
     let origin = TestOrigin::start().await;
     let zone = zone(&origin.url(""));
     let authority = origin.authority();

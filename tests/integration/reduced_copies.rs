@@ -1,4 +1,4 @@
-//! Large sources are decoded once: the next sizes are made of a smaller copy, and nobody can tell.
+//! Reduced copies: a large source is decoded once, and later sizes are rendered from a smaller copy. The results look the same.
 #![cfg(feature = "native")]
 
 use image::RgbaImage;
@@ -24,13 +24,13 @@ async fn copied(proxy: &TestProxy, times: f64) {
     .await;
 }
 
-/// The picture, lying on its side as a camera held upright leaves it.
-fn lying(jpeg: &[u8]) -> Vec<u8> {
+/// The picture with an EXIF orientation, as a camera that is held upright writes it.
+fn rotated(jpeg: &[u8]) -> Vec<u8> {
     let exif = b"\xFF\xE1\x00\x22Exif\0\0MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     [&jpeg[..2], exif, &jpeg[2..]].concat()
 }
 
-/// The mean and the largest difference of their samples.
+/// The mean and the largest difference of the samples of two pictures.
 fn differences(left: &RgbaImage, right: &RgbaImage) -> (f64, u8) {
     assert_eq!(left.dimensions(), right.dimensions());
     let differences = left.as_raw().iter().zip(right.as_raw());
@@ -40,7 +40,7 @@ fn differences(left: &RgbaImage, right: &RgbaImage) -> (f64, u8) {
     (sum / count as f64, differences.max().unwrap_or(0))
 }
 
-/// A picture of the proxy, and the same one made of its source without one.
+/// Asserts that a picture of the proxy looks like the same picture rendered from the source itself.
 #[track_caller]
 fn assert_same(source: &[u8], options: &str, made: &[u8]) {
     let direct = samples::rendered(source, options).bytes;
@@ -50,8 +50,8 @@ fn assert_same(source: &[u8], options: &str, made: &[u8]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_size_is_made_of_a_copy() {
-    // Sides that no scale divides, and grain that a copy could lose.
-    let source = lying(&samples::jpeg(3601, 2399));
+    // No scale divides these sides, and the picture has grain that a copy could lose.
+    let source = rotated(&samples::jpeg(3601, 2399));
     let origin = TestOrigin::with("/a.jpg", source.clone()).await;
     let proxy = TestProxy::in_front_of(&origin).await;
     let get = async |options: &str| {
@@ -74,10 +74,14 @@ async fn the_second_size_is_made_of_a_copy() {
     ];
     for (count, options) in (1..).zip(sizes) {
         let reply = get(options).await;
-        assert_eq!(decoded(&proxy, "reduced-copy"), f64::from(count), "{options}");
+        assert_eq!(
+            decoded(&proxy, "reduced-copy"),
+            f64::from(count),
+            "{options}"
+        );
         assert_same(&source, options, &reply.body);
     }
-    // Too large for the copy.
+    // This size is too large for the copy.
     get("width=1500,format=webp").await;
     assert_eq!(
         (decoded(&proxy, "source"), decoded(&proxy, "reduced-copy")),
@@ -109,7 +113,7 @@ async fn a_copy_of_an_old_source_is_never_used_for_a_new_one() {
     copied(&proxy, 1.0).await;
     proxy.stop().await;
 
-    // Kept over a restart, for as long as the source stays.
+    // The copy is still cached after a restart, as long as the source is the same.
     let proxy = always_stale().await;
     proxy
         .get("/cdn-cgi/image/width=400/a.jpg")
@@ -134,7 +138,7 @@ async fn a_copy_of_an_old_source_is_never_used_for_a_new_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_no_copies_are_wanted_none_are_made() {
+async fn no_copies_are_made_if_the_setting_is_off() {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(3300, 2500)).await;
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
@@ -149,10 +153,12 @@ async fn where_no_copies_are_wanted_none_are_made() {
     let results = ["made", "skipped", "failed"];
     let sum = |result| {
         let labels = [("result", result)];
-        proxy.metrics().sum("safelight_reduced_copies_total", &labels)
+        proxy
+            .metrics()
+            .sum("safelight_reduced_copies_total", &labels)
     };
     assert_eq!(results.map(sum), [0.0; 3]);
-    // Nor are any looked for, which is counted before a picture is begun.
+    // Copies are not looked up either; look-ups are counted before the render.
     let looked_for = ["source", "reduced-copy"].map(|what| decoded(&proxy, what));
     assert_eq!(looked_for, [0.0; 2]);
     proxy.stop().await;

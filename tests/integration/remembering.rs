@@ -1,4 +1,4 @@
-//! What a request was understood as is remembered, and never for a request that means something else.
+//! Resolved requests are remembered, and never used for a request with another meaning.
 
 use safelight::config::Config;
 
@@ -14,12 +14,12 @@ fn remembered(proxy: &TestProxy) -> f64 {
 }
 
 #[tokio::test]
-async fn another_client_is_understood_anew() {
+async fn requests_that_differ_are_resolved_separately() {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(64, 48)).await;
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
-        // A picture that is replaced by a better one changes its tag.
+        // An interim picture would change its tag.
         config.cache.interim_ttl = setting("0 s");
     })
     .await;
@@ -38,7 +38,7 @@ async fn another_client_is_understood_anew() {
             let reply = proxy.get_with(target, headers).await;
             reply.assert_size(width, width * 3 / 4);
             reply.assert_header("content-type", mime);
-            // A condition makes no difference to what is asked.
+            // A precondition does not change which picture is requested.
             let etag = reply.header("etag");
             let again = [headers, &[("if-none-match", &etag)]].concat();
             proxy.get_with(target, &again).await.assert_status(304);
@@ -53,7 +53,7 @@ async fn another_client_is_understood_anew() {
 }
 
 #[tokio::test]
-async fn nonsense_is_not_remembered() {
+async fn failed_requests_are_not_remembered() {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(64, 48)).await;
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
@@ -73,7 +73,7 @@ async fn nonsense_is_not_remembered() {
         }
     }
     assert_eq!(remembered(&proxy), 0.0);
-    // What is not there may come to be, and the request meant the same all along.
+    // A source that does not exist may appear later; the request itself stays the same.
     proxy.get("/cdn-cgi/image/width=16/b.jpg").await;
     origin.serve("/b.jpg", Answer::file(samples::jpeg(64, 48)));
     let reply = proxy.get("/cdn-cgi/image/width=16/b.jpg").await;
@@ -82,7 +82,7 @@ async fn nonsense_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn what_is_said_of_a_source_that_changed_is_not_remembered() {
+async fn headers_of_a_changed_source_are_not_remembered() {
     const TARGET: &str = "/cdn-cgi/image/width=16/a.jpg";
     let answer = |width, control| {
         Answer::file(samples::jpeg(width, 48))

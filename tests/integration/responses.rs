@@ -1,4 +1,4 @@
-//! What an answer says about itself.
+//! Headers of answers, ranges, preconditions, client hints, and errors.
 
 use std::time::Duration;
 use std::time::SystemTime;
@@ -67,7 +67,7 @@ async fn section_6_1_a_picture_has_every_header_it_should() {
 }
 
 #[tokio::test]
-async fn a_hit_says_so_and_keeps_the_rest() {
+async fn a_hit_says_so_and_has_the_same_headers() {
     let (_origin, proxy) = world().await;
     let target = "/cdn-cgi/image/width=16,format=webp/a.png";
     let miss = proxy.get(target).await;
@@ -180,7 +180,7 @@ async fn vary_is_on_errors_and_on_not_modified_as_well() {
 }
 
 #[tokio::test]
-async fn section_6_3_a_client_that_has_the_picture_is_told_so() {
+async fn section_6_3_a_client_that_has_the_picture_gets_304() {
     let (_origin, proxy) = world().await;
     let target = "/cdn-cgi/image/width=16,format=auto/a.png";
     let first = proxy.get(target).await;
@@ -226,7 +226,7 @@ fn assert_not_modified(reply: &Reply, first: &Reply) {
 }
 
 #[tokio::test]
-async fn not_modified_needs_no_render_even_where_nothing_was_rendered_yet() {
+async fn not_modified_needs_no_render_even_if_nothing_was_rendered_yet() {
     let (origin, proxy) = world().await;
     let target = "/cdn-cgi/image/width=16/a.png";
     let etag = proxy.get(target).await.header("etag");
@@ -257,7 +257,7 @@ async fn different_pictures_have_different_tags() {
     tags.sort();
     tags.dedup();
     assert_eq!(tags.len(), count);
-    // The same thing in other words is the same thing.
+    // Options that mean the same lead to the same tag.
     let spelled = proxy.get("/cdn-cgi/image/h=,q=85,dpr=2,w=8/a.png").await;
     let plain = proxy.get("/cdn-cgi/image/width=16,quality=85/a.png").await;
     assert_eq!(spelled.header("etag"), plain.header("etag"));
@@ -273,7 +273,7 @@ async fn section_6_3_head_is_get_without_the_body() {
         "/cdn-cgi/image/width=16/text",
         "/cdn-cgi/image/nonsense/a.png",
     ] {
-        // Kept or told again alike from here on.
+        // From here on the answers come from the cache.
         proxy.get(target).await;
         let head = proxy.client().send(Method::HEAD, target, &[]).await;
         let get = proxy.get(target).await;
@@ -374,7 +374,7 @@ async fn section_6_1_cache_control_is_the_origins_with_a_min_ttl_of_an_hour() {
 }
 
 #[tokio::test]
-async fn age_counts_from_what_the_origin_said() {
+async fn age_includes_the_age_that_the_origin_sent() {
     let (origin, proxy) = world().await;
     let aged = picture().with("age", "1000");
     origin.serve("/aged.png", aged);
@@ -393,7 +393,7 @@ async fn age_counts_from_what_the_origin_said() {
 }
 
 #[tokio::test]
-async fn section_6_1_what_was_not_done_as_asked_is_warned_of() {
+async fn section_6_1_deviations_from_the_options_have_warnings() {
     let (_origin, proxy) = world().await;
     for (options, warning) in [
         (
@@ -422,7 +422,7 @@ async fn section_6_1_what_was_not_done_as_asked_is_warned_of() {
 }
 
 #[tokio::test]
-async fn section_7_errors_have_a_number_a_sentence_and_nothing_from_the_inside() {
+async fn section_7_errors_have_a_number_and_a_sentence_and_reveal_nothing_internal() {
     let (origin, proxy) = world().await;
     let authority = origin.authority();
     for (source, status, number) in [
@@ -444,7 +444,7 @@ async fn section_7_errors_have_a_number_a_sentence_and_nothing_from_the_inside()
 }
 
 #[tokio::test]
-async fn what_a_client_wrote_comes_back_harmless() {
+async fn text_from_the_client_is_escaped_in_errors() {
     let (_origin, proxy) = world().await;
     let reply = proxy
         .get("/cdn-cgi/image/%3Cscript%3Ealert(1)%3C%2Fscript%3E%0D%0Ax-evil:1/a.png")
@@ -456,7 +456,7 @@ async fn what_a_client_wrote_comes_back_harmless() {
     reply.assert_size(16, 12).assert_no_header("x-evil");
 }
 
-/// A phone with a narrow screen and a bad connection.
+/// The client hints of a phone with a narrow screen and a slow connection.
 const HINTS: [(&str, &str); 4] = [
     ("sec-ch-viewport-width", "28"),
     ("user-agent", "Mozilla/5.0 (Linux; Android 14)"),
@@ -495,7 +495,7 @@ async fn section_2_22_the_viewport_decides_where_width_is_auto() {
             .assert_no_header("warning")
             .assert_no_header("accept-ch");
     }
-    // Whatever led to a width, it is one picture.
+    // The same width is the same picture, whatever led to it.
     let asked = [("sec-ch-viewport-width", "30")];
     let auto = proxy.get_with(auto, &asked).await;
     let fixed = proxy.get("/cdn-cgi/image/width=32/a.png").await;
@@ -566,7 +566,7 @@ async fn vary_is_the_same_on_every_kind_of_answer() {
         let reply = ask(&target, &[]).await;
         reply.assert_status(307).assert_header("vary", VARY);
     }
-    // Refused before anything was fetched: too wide for this viewport alone.
+    // Refused before the fetch: the width follows from the viewport, and is too large.
     let wide = "/cdn-cgi/image/width=auto,wbreakpoints=16;99999/a.png";
     let reply = ask(wide, &[("viewport-width", "5")]).await;
     reply
@@ -578,7 +578,7 @@ async fn vary_is_the_same_on_every_kind_of_answer() {
 async fn section_6_3_ranges_are_parts_of_one_picture() {
     let (_origin, proxy) = world().await;
     let target = "/cdn-cgi/image/width=32/a.png";
-    // The first range of all makes the picture, the next ones come from memory.
+    // The first range request renders the picture, the next ones find it in memory.
     let first = proxy.get_with(target, &[("range", "bytes=0-9")]).await;
     first.assert_header("cache-status", "safelight; fwd=miss; stored");
     let whole = proxy.get(target).await;
@@ -628,7 +628,7 @@ async fn section_6_3_ranges_are_parts_of_one_picture() {
 }
 
 #[tokio::test]
-async fn section_6_3_a_part_goes_with_the_picture_it_is_a_part_of() {
+async fn section_6_3_if_range_must_match_the_picture() {
     let (_origin, proxy) = world().await;
     let target = "/cdn-cgi/image/width=32/a.png";
     let etag = proxy.get(target).await.header("etag");
@@ -644,13 +644,13 @@ async fn section_6_3_a_part_goes_with_the_picture_it_is_a_part_of() {
         let reply = proxy.get_with(target, &headers).await;
         reply.assert_status(status);
     }
-    // Conditions come before ranges.
+    // Preconditions are evaluated before ranges.
     let headers = [("range", "bytes=0-9"), ("if-none-match", etag.as_str())];
     proxy.get_with(target, &headers).await.assert_status(304);
 }
 
 #[tokio::test]
-async fn section_6_3_a_required_picture_is_this_one_or_none() {
+async fn section_6_3_if_match_must_match_the_picture() {
     let (_origin, proxy) = world().await;
     let target = "/cdn-cgi/image/width=32/a.png";
     let etag = proxy.get(target).await.header("etag");
@@ -677,7 +677,7 @@ async fn section_6_3_a_required_picture_is_this_one_or_none() {
 }
 
 #[tokio::test]
-async fn section_2_15_the_source_stands_in_for_what_cannot_be_made() {
+async fn section_2_15_onerror_redirect_sends_the_client_to_the_source() {
     let (origin, proxy) = world().await;
     origin.serve("/text", Answer::file("no picture"));
     let own = proxy.client().address();
@@ -740,7 +740,7 @@ async fn section_2_15_the_source_stands_in_for_what_cannot_be_made() {
     let target = "/cdn-cgi/image/width=16,onerror=redirect/text";
     let reply = proxy.get_with(target, &via).await;
     reply.assert_error(508, 9403).assert_no_header("location");
-    // What can be made is made.
+    // A picture that can be rendered is not redirected.
     proxy
         .get("/cdn-cgi/image/width=16,onerror=redirect/a.png")
         .await
@@ -752,7 +752,7 @@ async fn section_2_15_the_source_stands_in_for_what_cannot_be_made() {
 }
 
 #[tokio::test]
-async fn strict_mode_tells_everything_that_does_not_count() {
+async fn strict_mode_reports_every_option_without_effect() {
     let (origin, _) = world().await;
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {

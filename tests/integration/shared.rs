@@ -1,5 +1,5 @@
-//! Several proxies with one bucket: each picture is made once, a purge of one reaches all, and without the bucket all go on. Where SeaweedFS is at
-//! hand, that is the bucket's server.
+//! Several proxies that share a bucket: each picture is rendered once, a purge of one proxy reaches all, and all continue without the bucket. The
+//! server of the bucket is SeaweedFS, if it is installed.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn bucket_of(server: &S3Server) -> bucket::Config {
 
 async fn server() -> S3Server {
     let server = S3Server::start().await;
-    // Makes the bucket.
+    // Creates the bucket.
     server.put("shared", "readme", "of another").await;
     server
 }
@@ -73,7 +73,7 @@ fn is_failing(proxy: &TestProxy, direction: &str) -> bool {
         == 1.0
 }
 
-/// Until the record and the rendition of this one are in the bucket, or have failed to get there.
+/// Waits until the record and the rendition of this proxy are in the bucket, or until their writes have failed.
 async fn settled(proxy: &TestProxy) {
     eventually("nothing waits to be written", async || {
         proxy.metrics().sum("safelight_cache_shared_waiting", &[]) == 0.0
@@ -82,7 +82,7 @@ async fn settled(proxy: &TestProxy) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_replicas_make_a_picture_once() {
+async fn three_replicas_render_a_picture_once() {
     let server = server().await;
     let origin = TestOrigin::with("/a.png", samples::png(640, 480)).await;
     let replicas = three(&server, &origin).await;
@@ -110,14 +110,14 @@ async fn three_replicas_make_a_picture_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_bucket_all_go_on() {
+async fn without_the_bucket_all_replicas_continue() {
     let server = server().await;
     let origin = TestOrigin::with("*", samples::png(640, 480)).await;
     let replicas = three(&server, &origin).await;
     replicas[0].get(TARGET).await.assert_size(160, 120);
     settled(&replicas[0]).await;
     drop(server);
-    // What one has it goes on to have; what none has is made, for a few tries of the bucket and then for none.
+    // Each replica keeps what it has. Other pictures are rendered: the bucket is tried a few times, and then no longer.
     replicas[0].get(TARGET).await.assert_size(160, 120);
     for (number, replica) in replicas.iter().enumerate() {
         for width in 100..110 {
@@ -165,7 +165,7 @@ async fn a_purge_of_one_replica_is_seen_by_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_revalidated_serves_the_others() {
+async fn a_revalidation_by_one_replica_serves_the_others() {
     let server = server().await;
     let fresh = |seconds| Answer::file(samples::png(640, 480)).with("cache-control", seconds);
     let origin = TestOrigin::with("/a.png", fresh("max-age=5").with("etag", "\"1\"")).await;
@@ -200,7 +200,7 @@ async fn what_one_revalidated_serves_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_credentials_are_told_to_the_operator_and_to_no_client() {
+async fn wrong_credentials_are_logged_and_hidden_from_clients() {
     let server = server().await;
     let origin = TestOrigin::with("*", samples::png(640, 480)).await;
     let share = sharing(&server, &origin);

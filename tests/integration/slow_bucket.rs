@@ -1,4 +1,4 @@
-//! A shared tier whose bucket takes every question and answers none.
+//! A shared tier whose bucket accepts every request and answers none.
 
 use safelight::bucket;
 use safelight::bucket::AddressingStyle;
@@ -12,7 +12,7 @@ use crate::support::proxy::setting;
 use crate::support::proxy::zone;
 use crate::support::samples;
 
-/// A picture that may be there in two qualities: the better one is looked for before the quick one.
+/// A picture with an interim and a settled rendition: the settled one is looked up first.
 const TARGET: &str = "/cdn-cgi/image/width=480,format=auto/a.jpg";
 const ACCEPT: [(&str, &str); 1] = [("accept", "image/avif")];
 
@@ -59,7 +59,7 @@ fn event(proxy: &TestProxy, event: &str) -> f64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_miss_waits_for_one_timeout_however_much_it_looks_for() {
+async fn a_miss_waits_for_the_bucket_no_longer_than_one_timeout() {
     let origin = origin().await;
     let proxy = proxy(&origin, "100 ms", "60 s").await;
     let made = proxy.get_with(TARGET, &ACCEPT).await;
@@ -72,7 +72,7 @@ async fn a_miss_waits_for_one_timeout_however_much_it_looks_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_times_out_while_it_looks_for_a_better_picture() {
+async fn a_request_can_time_out_while_it_looks_for_a_settled_picture() {
     let origin = origin().await;
     let proxy = proxy(&origin, "1 h", "500 ms").await;
     let late = bounded("an answer", proxy.get_with(TARGET, &ACCEPT)).await;

@@ -1,4 +1,4 @@
-//! Where pictures may come from, and what is said when they do not come.
+//! Where sources may come from, and how failures to get them are answered.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::support::proxy::zone;
 use crate::support::s3::S3Server;
 use crate::support::samples;
 
-/// A proxy whose zone is an empty folder and which may ask this origin, patient for a moment.
+/// A proxy whose zone is an empty folder, which may fetch from this origin, with short timeouts.
 async fn allowing(origin: &TestOrigin) -> TestProxy {
     let entries = allowed(&[origin.authority()]);
     TestProxy::start(|config| {
@@ -72,7 +72,7 @@ async fn a_folder_is_a_zone() {
 }
 
 #[tokio::test]
-async fn a_file_is_kept_once_whatever_query_it_is_asked_for_with() {
+async fn a_file_is_cached_once_whatever_the_query() {
     let proxy = TestProxy::start(|_| ()).await;
     std::fs::write(proxy.folder().join("a.png"), samples::png(32, 24)).expect("a folder");
     for query in ["", "?v=1", "?v=2&w=3", "?"] {
@@ -82,7 +82,7 @@ async fn a_file_is_kept_once_whatever_query_it_is_asked_for_with() {
     let fetches = "safelight_source_fetches_total";
     assert_eq!(proxy.metrics().sum(fetches, &[]), 1.0);
     assert_eq!(proxy.renders(), 1.0);
-    // A purge that names any of the spellings finds it.
+    // A purge of any of the spellings finds it.
     proxy.purge(r#"{"source":"/a.png?v=9"}"#).await;
     proxy.get(&target("a.png?v=1")).await.assert_size(16, 12);
     assert_eq!(proxy.metrics().sum(fetches, &[]), 2.0);
@@ -93,7 +93,7 @@ async fn a_file_is_kept_once_whatever_query_it_is_asked_for_with() {
 }
 
 #[tokio::test]
-async fn a_source_that_comes_packed_or_by_way_of_a_cache_is_a_source() {
+async fn compressed_sources_and_sources_from_upstream_caches_work() {
     let png = samples::png(32, 24);
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     packed.write_all(&png).expect("a vector takes all");
@@ -120,7 +120,7 @@ async fn a_source_that_comes_packed_or_by_way_of_a_cache_is_a_source() {
         "/part.png",
         Answer::file(png).answering(206).with("content-range", part),
     );
-    // A drawing that is packed by itself, and says nothing of it.
+    // A drawing that is compressed without a `Content-Encoding`.
     origin.serve("/packed.svg", packed);
     let proxy = TestProxy::in_front_of(&origin).await;
     for name in ["gzip.png", "203.png", "206.png"] {
@@ -147,7 +147,7 @@ async fn a_link_does_not_lead_out_of_the_folder() {
 }
 
 #[tokio::test]
-async fn an_http_origin_is_a_zone_and_its_own_path_comes_first() {
+async fn an_http_origin_is_a_zone_and_its_path_is_a_prefix() {
     let origin = TestOrigin::with("*", samples::png(32, 24)).await;
     let zone = zone(&origin.url("/base/path/"));
     let proxy = TestProxy::start(|config| config.zone.origin = zone).await;
@@ -156,7 +156,7 @@ async fn an_http_origin_is_a_zone_and_its_own_path_comes_first() {
 }
 
 #[tokio::test]
-async fn what_is_not_allowed_is_refused_unasked() {
+async fn sources_that_are_not_allowed_are_refused_without_a_request() {
     let origin = TestOrigin::with("*", samples::png(32, 24)).await;
     let entries = allowed(&[
         format!("{}/themes", origin.authority()),
@@ -231,7 +231,7 @@ async fn an_allowed_origin_at_a_private_address_is_refused_until_private_network
 }
 
 #[tokio::test]
-async fn redirects_are_followed_where_sources_may_come_from() {
+async fn redirects_are_followed_to_allowed_origins() {
     let picture = samples::png(32, 24);
     let origin = TestOrigin::with("/end.png", picture.clone()).await;
     let other = TestOrigin::with("/other.png", picture).await;
@@ -298,7 +298,7 @@ async fn redirects_in_a_circle_end() {
 }
 
 #[tokio::test]
-async fn a_source_of_too_many_bytes_is_refused_whether_it_says_so_or_not() {
+async fn a_source_of_too_many_bytes_is_refused_with_or_without_content_length() {
     let picture = samples::png(200, 200);
     let origin = TestOrigin::start().await;
     origin.serve("/announced.png", picture.clone());
@@ -326,7 +326,7 @@ async fn a_source_of_too_many_bytes_is_refused_whether_it_says_so_or_not() {
 }
 
 #[tokio::test]
-async fn a_source_without_a_length_is_as_good_as_one_with() {
+async fn a_source_without_content_length_works() {
     let origin = TestOrigin::with("/a.png", Answer::chunked(samples::png(32, 24))).await;
     let proxy = allowing(&origin).await;
     let reply = proxy.get(&target(&origin.url("/a.png"))).await;
@@ -334,7 +334,7 @@ async fn a_source_without_a_length_is_as_good_as_one_with() {
 }
 
 #[tokio::test]
-async fn a_slow_origin_is_given_up_and_may_recover() {
+async fn a_slow_origin_times_out_and_may_recover() {
     let gate = Gate::closed();
     let picture = samples::png(32, 24);
     let origin = TestOrigin::start().await;
@@ -347,7 +347,7 @@ async fn a_slow_origin_is_given_up_and_may_recover() {
         reply.assert_error(524, 9504);
         assert!(started.elapsed() < Duration::from_secs(10), "{path}");
     }
-    // An error is kept for nobody.
+    // The error is not cached.
     for path in ["/silent", "/stalled"] {
         origin.serve(path, picture.clone());
         let reply = proxy.get(&target(&origin.url(path))).await;
@@ -414,9 +414,9 @@ async fn failures_of_the_origin_have_their_numbers() {
 }
 
 #[tokio::test]
-async fn an_origin_that_cannot_be_reached_is_told_apart() {
+async fn an_unreachable_origin_has_its_own_error() {
     let (_held, closed) = closed_port();
-    // A label too long for DNS, so that no server need be asked.
+    // A label that is too long for DNS, so the look-up fails without a server.
     let unknown = format!("{}.test", "a".repeat(64));
     let entries = allowed(&[closed.clone(), unknown.clone()]);
     let proxy = TestProxy::start(|config| config.sources.allowed = entries).await;
@@ -428,7 +428,7 @@ async fn an_origin_that_cannot_be_reached_is_told_apart() {
     reply.assert_error(523, 9407);
 }
 
-/// An address that nobody listens on, and nobody else can take while the socket is held.
+/// An address on which nothing listens, and which no other process can use while the socket is open.
 fn closed_port() -> (TcpSocket, String) {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket
@@ -478,7 +478,7 @@ async fn a_private_bucket_is_read_through_the_proxy_and_not_without() {
         .assert_header("content-type", "image/webp")
         .assert_header_has("cache-status", "fwd=miss");
 
-    // One object, whatever signature the URL carries: one cache entry.
+    // One object is one cache entry, whatever signature the URL has.
     let presigned = format!("{url}?X-Amz-Signature=stale&X-Amz-Expires=1");
     for source in [
         presigned.clone(),
@@ -506,13 +506,13 @@ async fn a_private_bucket_is_read_through_the_proxy_and_not_without() {
         .get(&target(&format!("{endpoint}/private/note.txt")))
         .await;
     text.assert_error(415, 9412);
-    // Another bucket of the same service is another matter.
+    // Another bucket of the same service is not configured.
     let other = proxy
         .get(&target(&format!("{endpoint}/public/cat.jpg")))
         .await;
     other.assert_error(403, 9401);
 
-    // The same bucket as the zone.
+    // The same bucket, configured as the zone.
     let zoned = TestProxy::start(|config| {
         config.zone.origin = zone("bucket:photos");
         config.bucket = vec![bucket];
@@ -524,7 +524,7 @@ async fn a_private_bucket_is_read_through_the_proxy_and_not_without() {
         .await
         .assert_header_has("cache-status", "hit");
 
-    // Allowed, but not configured: asked without a signature, and refused.
+    // Allowed but not configured: the request has no signature, and the server refuses it.
     let entries = allowed(&[endpoint.trim_start_matches("http://").to_owned()]);
     let bare = TestProxy::start(|config| config.sources.allowed = entries).await;
     bare.get(&target(&url)).await.assert_error(403, 9408);
@@ -570,7 +570,7 @@ async fn a_presigned_url_of_a_bucket_that_is_not_configured_is_a_plain_source() 
 }
 
 #[tokio::test]
-async fn a_bucket_with_wrong_keys_is_the_operators_fault_and_tells_nothing() {
+async fn a_bucket_with_wrong_keys_is_a_bad_gateway_without_details() {
     let server = S3Server::start().await;
     server
         .put("private", "cat.jpg", samples::jpeg(64, 48))
@@ -603,7 +603,7 @@ async fn a_bucket_with_wrong_keys_is_the_operators_fault_and_tells_nothing() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_cannot_be_reached_is_told_apart() {
+async fn an_unreachable_bucket_has_its_own_error() {
     let (_held, closed) = closed_port();
     let bucket = bucket::Config {
         name: "photos".to_owned(),

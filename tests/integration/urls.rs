@@ -1,4 +1,4 @@
-//! Every way to write a URL leads to the picture that it names, and no way leads anywhere else.
+//! URLs: every accepted spelling leads to the picture that it names, and no spelling leads anywhere else.
 
 use safelight::policy::ZoneOrigin;
 
@@ -10,7 +10,7 @@ use crate::support::proxy::allowed;
 use crate::support::reply::Reply;
 use crate::support::samples;
 
-/// An origin with a picture of 64 by 48 at every path, once as the zone and once as an allowed origin.
+/// An origin with a picture of 64 by 48 pixels at every path. It is the zone, and an allowed origin as well.
 struct World {
     zone: TestOrigin,
     other: TestOrigin,
@@ -38,7 +38,7 @@ impl World {
         reply.assert_size(width, height);
     }
 
-    /// What comes back, after `asked` alone was asked of the origin. The client is a browser that shows WebP.
+    /// The answer to a browser that accepts WebP. Asserts that the origin got one request, for `asked`.
     async fn asked(&self, target: &str, asked: &str) -> Reply {
         let plain = self.other.url("");
         let encoded = plain.replace(':', "%3A").replace('/', "%2F");
@@ -135,7 +135,7 @@ const JPEG: &str = "image/jpeg";
 const WEBP: &str = "image/webp";
 
 #[tokio::test]
-async fn section_11_urls_of_generators_are_answered_as_meant() {
+async fn section_11_urls_of_generators_work_as_intended() {
     let world = world().await;
     for (target, asked, (width, height), mime) in [
         // The loader for Next.js in Cloudflare's documentation; also awes-io/resize, with short names.
@@ -176,7 +176,7 @@ async fn section_11_urls_of_generators_are_answered_as_meant() {
             (32, 24),
             WEBP,
         ),
-        // Nuxt Image: its own words for fit are mapped (fill, outside, inside), a gravity that does not exist is not.
+        // Nuxt Image: its words for fit (fill, outside, inside) are mapped; a gravity that does not exist is not.
         (
             "/cdn-cgi/image/w=20,h=20,fit=contain,f=jpeg/test.png",
             "/test.png",
@@ -266,7 +266,7 @@ async fn section_11_urls_of_generators_are_answered_as_meant() {
             (30, 30),
             WEBP,
         ),
-        // Whatever encodes each value by itself.
+        // Generators that encode each value.
         (
             "/cdn-cgi/image/width=60,height=60,fit=pad,background=%23fff,gravity=0.5x0.5/mapped.jpg",
             "/mapped.jpg",
@@ -357,9 +357,9 @@ async fn section_11_urls_of_generators_that_trim_or_only_ask() {
 }
 
 #[tokio::test]
-async fn section_11_what_a_browser_cuts_off_is_refused() {
+async fn section_11_urls_cut_off_at_a_hash_are_refused() {
     let world = world().await;
-    // A builder for Laravel writes `color=#ffffff`, of which no more than this arrives.
+    // A builder for Laravel writes `color=#ffffff`; the client cuts the URL off before the `#`.
     world
         .proxy
         .get("/cdn-cgi/image/trim=border,trim.border.color=")
@@ -449,7 +449,7 @@ async fn backslashes_never_name_another_host() {
 }
 
 #[tokio::test]
-async fn section_1_2_what_is_malformed_is_refused_with_a_reason() {
+async fn section_1_2_malformed_urls_are_refused_with_a_reason() {
     let world = world().await;
     for (target, status, number, reason) in [
         ("/cdn-cgi/image/", 400, 9401, "at least one option"),
@@ -526,7 +526,7 @@ async fn section_7_no_spelling_of_our_own_prefix_is_a_source() {
 }
 
 #[tokio::test]
-async fn section_6_2_a_proxy_that_asks_a_proxy_is_refused() {
+async fn section_6_2_a_request_from_another_image_proxy_is_refused() {
     let world = world().await;
     let via = [("via", "1.1 cache, 1.1 image-resizing")];
     world
@@ -537,7 +537,7 @@ async fn section_6_2_a_proxy_that_asks_a_proxy_is_refused() {
 }
 
 #[tokio::test]
-async fn other_paths_are_nothing() {
+async fn other_paths_are_404() {
     let world = world().await;
     for target in [
         "/",
@@ -552,7 +552,7 @@ async fn other_paths_are_nothing() {
 }
 
 #[tokio::test]
-async fn a_target_beyond_every_limit_is_refused_and_does_not_hang() {
+async fn a_target_that_is_too_long_is_refused_and_does_not_hang() {
     let world = world().await;
     let address = world.proxy.client().address();
     for length in [70_000, 1_000_000] {
@@ -564,7 +564,7 @@ async fn a_target_beyond_every_limit_is_refused_and_does_not_hang() {
         let is_refused = ["400", "414", "431"]
             .iter()
             .any(|status| answer.starts_with(&format!("HTTP/1.1 {status}")));
-        // Whoever still sends when the connection is closed may lose the answer.
+        // A client that still sends when the connection is closed may lose the answer.
         assert!(is_refused || answer.is_empty(), "{length}: {answer}");
     }
     world
@@ -584,7 +584,7 @@ async fn a_long_target_within_the_limits_is_answered() {
 }
 
 #[tokio::test]
-async fn raw_bytes_that_are_no_request_are_refused() {
+async fn bytes_that_are_no_http_request_are_refused() {
     let world = world().await;
     let address = world.proxy.client().address();
     for bytes in [
@@ -599,7 +599,7 @@ async fn raw_bytes_that_are_no_request_are_refused() {
 }
 
 #[tokio::test]
-async fn section_6_2_the_origin_sees_a_proxy_and_nothing_of_the_client() {
+async fn section_6_2_the_origin_sees_the_proxy_and_no_header_of_the_client() {
     let world = world().await;
     world
         .other

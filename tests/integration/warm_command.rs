@@ -1,4 +1,4 @@
-//! `safelight warm` as operators run it: against a server in a process of its own, with lists, sitemaps and buckets.
+//! `safelight warm` as operators run it: with lists, sitemaps and buckets, against a server in another process.
 
 use std::io::Write;
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::support::samples;
 
 const AVIF: (&str, &str) = ("accept", "image/avif,image/webp");
 
-/// Runs `safelight warm` in a folder and returns its exit code, what it said, and what it said aside.
+/// Runs `safelight warm` in a folder, and returns its exit code, its standard output and its standard error.
 async fn warm(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let arguments = [&["warm"], arguments].concat();
     let output = process::run(folder, &arguments, &[]).await;
@@ -61,7 +61,7 @@ fn assert_has(text: &str, parts: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_a_sitemap_and_a_bucket_are_warmed_and_gone_on_with() {
+async fn a_folder_a_sitemap_and_a_bucket_are_warmed_and_resumed() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     let bucket = S3Server::start().await;
@@ -135,11 +135,11 @@ async fn a_folder_a_sitemap_and_a_bucket_are_warmed_and_gone_on_with() {
             "3 more sources were done before, according to the state file\n",
         ],
     );
-    // Without the state, the server is asked, and leaves alone what it has.
+    // Without the state file the server is asked for every source, and renders nothing that it has.
     let (code, said, aside) = warm(folder, &[&arguments[..1], &arguments[2..6]].concat()).await;
     let told = "warmed 2 of 2 sources: 0 made, 4 in the cache already, 0 failed\n";
     assert_eq!((code, said.as_str(), aside.as_str()), (0, told, ""));
-    // Other options are another matter.
+    // Other options start from the beginning.
     let other = ["/a.jpg", "--options=width=8", "--state=state"];
     let (code, said, _) = warm(folder, &other).await;
     let told = "warmed 1 of 1 sources: 2 made, 0 in the cache already, 0 failed\n";
@@ -193,7 +193,7 @@ async fn an_index_of_sitemaps_is_followed_and_each_source_is_fetched_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_no_sense_is_told_before_anything_is_made() {
+async fn errors_in_the_arguments_are_reported_before_anything_is_made() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     write(folder, "zone/a.jpg", samples::jpeg(64, 48));
@@ -250,7 +250,7 @@ async fn what_makes_no_sense_is_told_before_anything_is_made() {
     }
     let metrics = server.metrics().await;
     assert_eq!(metrics.sum("safelight_prepared_total", &[]), 0.0);
-    // A host that may be the zone's by another name.
+    // A host that may be another name of the zone.
     let foreign = ["https://www.shop.com/a.jpg", "--options=width=8"];
     let (code, said, aside) = warm(folder, &foreign).await;
     assert_eq!(code, 1);
@@ -261,7 +261,7 @@ async fn what_makes_no_sense_is_told_before_anything_is_made() {
     );
 }
 
-/// What a server says of one source.
+/// The report of a server about one source.
 const LINE: &str =
     r#"{"source":"/a.jpg","renditions":[{"options":"width=8","accept":"avif","result":"made"}]}"#;
 
@@ -290,7 +290,7 @@ async fn a_server_that_is_busy_is_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_ends_with_what_was_done_and_how_to_go_on() {
+async fn ctrl_c_ends_with_a_report_and_how_to_resume() {
     let gates = [Gate::closed(), Gate::closed(), Gate::closed()];
     let server = TestOrigin::with("/warm", Answer::file("").behind(&gates[0])).await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -311,7 +311,7 @@ async fn ctrl_c_ends_with_what_was_done_and_how_to_go_on() {
         .kill_on_drop(true)
         .spawn()
         .expect("the binary was built");
-    // The options are checked, the first source is done, and the second one never ends.
+    // The options are checked, the first source is finished, and the second one hangs.
     for (at, gate) in gates.iter().enumerate() {
         eventually("a call", async || server.hits("/warm") == at + 1).await;
         if let Some(next) = gates.get(at + 1) {

@@ -1,4 +1,4 @@
-//! Pictures that are there before anybody asks: one fetch, one decode, and what is kept already is left alone.
+//! Prewarming: pictures are rendered before they are requested, with one fetch and one decode for each source; cached pictures are left alone.
 
 use hyper::Method;
 use hyper::Request;
@@ -78,7 +78,7 @@ async fn one_fetch_makes_all_pictures_and_clients_hit_them() {
     for options in options {
         let target = format!("/cdn-cgi/image/{options}/a.jpg");
         let reply = proxy.get_with(&target, &[("accept", ACCEPT)]).await;
-        // Not an interim one either.
+        // It is not an interim picture either.
         reply
             .assert_status(200)
             .assert_header("cache-status", "safelight; hit; detail=memory");
@@ -112,7 +112,7 @@ async fn several_sources_are_prepared_in_one_call_and_fail_by_themselves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_not_be_kept_is_not_made() {
+async fn pictures_that_must_not_be_stored_are_not_prewarmed() {
     let answer = Answer::file(samples::png(64, 48)).with("cache-control", "no-store");
     let origin = TestOrigin::with("/a.png", answer).await;
     let proxy = TestProxy::in_front_of(&origin).await;
@@ -122,10 +122,10 @@ async fn what_may_not_be_kept_is_not_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_costly_for_idle_work_leaves_the_others_alone() {
+async fn a_picture_too_costly_for_idle_work_does_not_affect_the_others() {
     let origin = TestOrigin::with("/a.png", samples::png(800, 600)).await;
     let zone = zone(&origin.url(""));
-    // One of this AVIF takes more than half of it; the encoder of the portable build takes more.
+    // This AVIF needs more than half of the memory; the encoder of the portable build needs more.
     let room = if cfg!(feature = "native") { 32 } else { 64 };
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
@@ -150,14 +150,14 @@ async fn what_is_too_costly_for_idle_work_leaves_the_others_alone() {
         panic!("{error}");
     };
     assert_eq!(*limit, room << 19);
-    // Who asks for it gets it.
+    // A client that requests it gets it.
     let reply = proxy
         .get("/cdn-cgi/image/width=800,format=avif/a.png")
         .await;
     reply.assert_status(200).assert_size(800, 600);
 }
 
-/// Every source with what came of its pictures, in their order.
+/// Every source with the outcomes of its pictures, in their order.
 fn told(reply: &Reply) -> Vec<(String, Vec<String>)> {
     reply
         .assert_status(200)
@@ -184,16 +184,16 @@ fn one(source: &str, words: &[&str]) -> (String, Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operators_have_pictures_made_for_every_kind_of_client() {
+async fn pictures_are_prewarmed_for_every_kind_of_client() {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
     origin.serve("/b.jpg", samples::jpeg(320, 240));
     let proxy = TestProxy::in_front_of(&origin).await;
     let body = r#"{"sources":["/a.jpg","b.jpg"],"options":["width=160,format=auto","width=80,format=jpeg"],"accept":["avif","webp","none"]}"#;
-    // What does not depend on the client is one picture, and is made for the first.
+    // A picture that does not depend on the client is rendered once, for the first kind.
     let reply = proxy.warm(body).await;
     let made = ["made"; 6];
     assert_eq!(told(&reply), [one("/a.jpg", &made), one("b.jpg", &made)]);
-    // Four pictures of each.
+    // Four pictures of each source.
     assert_eq!(proxy.renders(), 8.0);
     let again = proxy.warm(body).await;
     let kept = ["kept"; 6];
@@ -282,7 +282,7 @@ async fn sources_are_named_as_clients_and_sitemaps_name_them_and_fail_by_themsel
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn options_that_make_no_sense_are_refused_before_anything_is_made() {
+async fn options_with_errors_are_refused_before_anything_is_made() {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(64, 48)).await;
     let proxy = TestProxy::in_front_of(&origin).await;
     for (options, part) in [
@@ -309,7 +309,7 @@ async fn options_that_make_no_sense_are_refused_before_anything_is_made() {
             "no `{part}` in {reply}"
         );
     }
-    // Options alone may be asked about.
+    // A call without sources checks the options.
     let reply = proxy.warm(r#"{"options":["width=16,format=auto,quality=75,metadata=none,onerror=redirect,fit=cover,height=9,gravity=auto"]}"#).await;
     assert_eq!(told(&reply), []);
     assert!(origin.asked().is_empty());
@@ -341,7 +341,7 @@ async fn nothing_is_made_without_the_token_or_while_draining() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_are_bounded_and_who_hangs_up_has_nothing_more_begun() {
+async fn calls_are_bounded_and_stop_when_the_client_disconnects() {
     let gate = Gate::closed();
     let answer = Answer::file(samples::jpeg(64, 48)).behind(&gate);
     let origin = TestOrigin::with("/a.jpg", answer).await;
@@ -384,7 +384,7 @@ async fn calls_are_bounded_and_who_hangs_up_has_nothing_more_begun() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_earlier_run_made_is_known_after_a_restart_and_stays_on_disk() {
+async fn prewarmed_pictures_are_found_after_a_restart_and_stay_on_disk() {
     let folder = tempfile::tempdir().expect("a folder");
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
     let drawing = r#"<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"/>"#;
@@ -406,7 +406,7 @@ async fn what_an_earlier_run_made_is_known_after_a_restart_and_stays_on_disk() {
     let kept = prepare(&proxy, &jobs(&proxy)).await;
     assert_eq!(kept, ["kept", "kept", "kept", "failed"]);
     assert_eq!(proxy.renders(), 0.0);
-    // Clients find it, and it took no room in memory before.
+    // Clients find the pictures, which were not loaded into memory before.
     let reply = proxy
         .get("/cdn-cgi/image/width=320,format=webp/a.jpg")
         .await;

@@ -1,4 +1,4 @@
-//! What the tests of pictures share: renders, and files as pixels.
+//! What several tests of pictures use: renders, and the pixels of files.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use safelight::transform::Limits;
 use safelight::transform::Source;
 use safelight::transform::TransformError;
 
-/// A recipe that asks for a width and an output, and for nothing else.
+/// A recipe with a width and an output, and nothing else.
 pub fn recipe(width: Option<u32>, output: Output) -> Recipe {
     Recipe {
         width,
@@ -23,7 +23,7 @@ pub fn recipe(width: Option<u32>, output: Output) -> Recipe {
     }
 }
 
-/// A render within the limits of the shipped settings, drawings made into pixels, and far more time than it needs.
+/// Renders within the limits of the shipped settings, with SVG rasterized, and with plenty of time.
 pub fn render(source: &[u8], recipe: &Recipe) -> Result<Encoded, TransformError> {
     let limits = Limits {
         rasterize_svg: true,
@@ -34,7 +34,7 @@ pub fn render(source: &[u8], recipe: &Recipe) -> Result<Encoded, TransformError>
     plan.render(&Budget::until(Instant::now() + Duration::from_secs(120)))
 }
 
-/// The pixels of a file of any format: it is made a PNG, which `image` reads without any code of ours.
+/// The pixels of a file of any format. The file is converted to PNG first, which `image` decodes without our code.
 pub fn pixels(file: &[u8]) -> RgbaImage {
     let png = render(file, &recipe(None, Output::Png)).expect("what was rendered can be a source");
     image::load_from_memory_with_format(&png.bytes, ImageFormat::Png)

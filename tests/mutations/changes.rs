@@ -1,13 +1,13 @@
-//! What is done to the bytes of a file.
+//! The changes that are made to the bytes of a file.
 
 use super::seeds::Seed;
 
-/// Another accident of choices each time, and always the same ones (xorshift64, Marsaglia 2003).
+/// A random generator that gives the same choices for the same seed (xorshift64, Marsaglia 2003).
 pub struct Dice(u64);
 
 impl Dice {
     pub fn new(seed: u64) -> Dice {
-        // Neighbouring seeds begin far from each other, and none at zero.
+        // Similar seeds must give different sequences, and the state must not be zero.
         Dice(seed.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
@@ -27,7 +27,7 @@ impl Dice {
     }
 }
 
-/// One of the files, changed in one to thirty ways.
+/// One of the files with one to thirty changes.
 pub fn changed(files: &[Seed], dice: &mut Dice) -> Seed {
     let at = dice.roll(files.len());
     let seed = &files[at];
@@ -48,13 +48,13 @@ pub fn changed(files: &[Seed], dice: &mut Dice) -> Seed {
     }
 }
 
-/// A place in a file: heads decide more than what follows them.
+/// A random place in a file. Places near the beginning are more likely, because headers matter most.
 fn place(length: usize, dice: &mut Dice) -> usize {
     let reach = dice.one_of(&[32, 200, 800, usize::MAX]);
     dice.roll(length.min(reach))
 }
 
-/// A bit, a byte, or a number that may be a length.
+/// Changes a bit, a byte, or a number that may be a length.
 fn change(bytes: &mut [u8], dice: &mut Dice) {
     if bytes.is_empty() {
         return;
@@ -69,7 +69,7 @@ fn change(bytes: &mut [u8], dice: &mut Dice) {
     }
 }
 
-/// A number of two or four bytes becomes another one.
+/// Changes a number of two or four bytes.
 fn lengthened(bytes: &mut [u8], at: usize, dice: &mut Dice) {
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     let value = dice.one_of(&[
@@ -93,7 +93,7 @@ fn lengthened(bytes: &mut [u8], at: usize, dice: &mut Dice) {
     bytes[at..end].copy_from_slice(&number[..end - at]);
 }
 
-/// The end of another file of the same kind.
+/// Replaces the end by that of another file of the same kind.
 fn spliced(bytes: &mut Vec<u8>, files: &[Seed], seed: &Seed, dice: &mut Dice) {
     let alike: Vec<&Seed> = files
         .iter()
@@ -104,7 +104,7 @@ fn spliced(bytes: &mut Vec<u8>, files: &[Seed], seed: &Seed, dice: &mut Dice) {
     bytes.extend_from_slice(&other[dice.roll(other.len())..]);
 }
 
-/// A part, up to three times more.
+/// Repeats a part up to three times.
 fn repeated(bytes: &mut Vec<u8>, dice: &mut Dice) {
     let at = dice.roll(bytes.len());
     let end = bytes.len().min(at + dice.roll(200));
@@ -112,7 +112,7 @@ fn repeated(bytes: &mut Vec<u8>, dice: &mut Dice) {
     bytes.splice(at..at, part);
 }
 
-/// A part less.
+/// Removes a part.
 fn removed(bytes: &mut Vec<u8>, dice: &mut Dice) {
     let at = dice.roll(bytes.len());
     let end = bytes.len().min(at + dice.roll(60));

@@ -1,6 +1,6 @@
-//! What a render is thought to hold, and what it holds. Each is made in a process of its own, because in one that has made pictures before,
-//! the allocator has room to spare and the peak does not show. A tiny picture of the same kind goes first, in the same way, so that code,
-//! tables and fonts that any picture takes are not counted.
+//! Compares the memory that a render is estimated to hold with what it holds. Each render has a process of its own: in a process that has
+//! rendered before, the allocator has free memory, and the peak does not show. A tiny picture of the same kind is rendered first, so that
+//! code, tables and fonts that every picture needs are not counted.
 
 mod exhaustion;
 pub mod pictures;
@@ -25,32 +25,32 @@ use tempfile::TempDir;
 use self::pictures::Kind;
 use crate::support::samples::recipe;
 
-/// Names the folder of a process that makes one picture.
+/// The variable that names the folder of a process that renders one picture.
 const FOLDER: &str = "SAFELIGHT_TEST_COSTS";
 
-/// In place of options: the header is read, and no picture is made.
+/// Stands in place of options: the header is read, and nothing is rendered.
 const OPEN: &str = "open";
 
-/// Pixels of the pictures: enough that their bytes stand out, few enough for code that is not optimised.
+/// The size of the pictures: large enough to measure, small enough for code that is not optimised.
 const SIZE: (u32, u32) = (1000, 720);
-/// A picture of the same kind in which nothing is large.
+/// The size of the tiny pictures.
 const TINY: (u32, u32) = (24, 16);
 
-/// How far a picture may go beyond its estimate, in percent: the codecs of the portable build were measured less often.
+/// How far a render may exceed its estimate, in percent. The codecs of the portable build were measured less often.
 const ROOM: u64 = if cfg!(feature = "native") { 0 } else { 25 };
-/// How many times what was held an estimate may be, beside what is reserved for any picture.
+/// The largest ratio of an estimate to what was held, apart from what is reserved for every picture.
 const WASTE: u64 = 4;
-/// Reserved for any picture.
+/// The bytes that are reserved for every picture.
 const FIXED: u64 = 8 << 20;
 
-/// Fails with what is wrong, all of it at once.
+/// Fails with all errors together.
 #[track_caller]
 fn conclude(wrong: impl Iterator<Item = Option<String>>) {
     let wrong: Vec<String> = wrong.flatten().collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Compares estimate and peak of what options make of a source, and says what is wrong with them.
+/// Compares the estimate and the peak of a render, and returns what is wrong.
 fn check(what: &str, tiny: &[u8], source: &[u8], options: &str) -> Option<String> {
     let folder = made_alone(tiny, source, options, Memory::Enough);
     let answer = fs::read_to_string(folder.path().join("held")).expect("it answered");
@@ -58,7 +58,7 @@ fn check(what: &str, tiny: &[u8], source: &[u8], options: &str) -> Option<String
         .split_whitespace()
         .filter_map(|number| number.parse().ok())
         .collect();
-    // Only Linux tells what was held.
+    // Only Linux reports what was held.
     let &[cost, held] = &numbers[..] else {
         return None;
     };
@@ -73,17 +73,17 @@ fn check(what: &str, tiny: &[u8], source: &[u8], options: &str) -> Option<String
     (is_short || is_wasteful).then_some(told)
 }
 
-/// The memory that a process may have for a picture.
+/// The memory that a process may use for a picture.
 #[derive(Clone, Copy, Debug)]
 enum Memory {
     Enough,
-    /// So many bytes more than it has already.
+    /// This many bytes more than it has already.
     Room(u64),
-    /// Enough, but for one buffer: every one of them in turn.
+    /// Enough memory, but one buffer is refused: each of them in turn.
     Refused,
 }
 
-/// Makes a picture in a process of its own, and leaves its answers in a folder.
+/// Renders a picture in another process, which leaves its results in a folder.
 #[track_caller]
 fn made_alone(tiny: &[u8], source: &[u8], options: &str, memory: Memory) -> TempDir {
     let made = try_made_alone(tiny, source, options, memory);
@@ -133,7 +133,7 @@ fn check_all(kinds: &[Kind], size: (u32, u32), options: &[&str]) {
     conclude(wrong.into_iter());
 }
 
-/// Where [`check`] starts this program again. As one of the tests it has nothing to do.
+/// The entry point of the process that [`check`] starts. When it runs as a test, it does nothing.
 #[test]
 #[expect(
     clippy::disallowed_methods,
@@ -168,9 +168,9 @@ fn in_a_process_of_its_own() {
     write_held(folder, &source, |source| render(source, &recipe));
 }
 
-/// Writes down what `work` with a source was thought to hold, and what it held.
+/// Writes the estimate of `work` with a source, and what it held, into files.
 fn write_held(folder: &Path, source: &Bytes, work: impl FnOnce(&Bytes) -> u64) {
-    // Where it is not permitted to forget the peak, it only grows, which makes the check stricter.
+    // If the peak cannot be reset, it is too high, which makes the check stricter.
     let _ = fs::write("/proc/self/clear_refs", "5");
     let (before, files_before) = (resident("VmRSS:"), resident("RssFile:"));
     let cost = work(source);
@@ -187,7 +187,7 @@ fn write_held(folder: &Path, source: &Bytes, work: impl FnOnce(&Bytes) -> u64) {
     fs::write(folder.join("held"), answer).expect("the folder is there");
 }
 
-/// Does something while the address space of this process may grow by so many bytes only.
+/// Runs `work` while the address space of this process may grow by `room` bytes at most.
 #[expect(unsafe_code, reason = "calls setrlimit")]
 fn within<T>(room: u64, work: impl FnOnce() -> T) -> T {
     let used = resident("VmSize:").expect("only asked for where it is known");
@@ -208,12 +208,12 @@ fn within<T>(room: u64, work: impl FnOnce() -> T) -> T {
     made
 }
 
-/// Makes a picture and tells what it was thought to hold.
+/// Renders a picture and returns its estimate.
 fn render(source: &Bytes, recipe: &Recipe) -> u64 {
     try_render(source, recipe).expect("a picture").0
 }
 
-/// Reads a header and tells what that was thought to hold. What the header says is of no interest.
+/// Reads a header and returns the estimate for that. The content of the header does not matter.
 fn open(source: &Bytes) -> u64 {
     let limits = Limits {
         rasterize_svg: true,
@@ -223,7 +223,7 @@ fn open(source: &Bytes) -> u64 {
     Source::cost_of_open(source).bytes
 }
 
-/// What a picture was thought to hold, and the picture.
+/// The estimate of a render, and the picture.
 fn try_render(source: &Bytes, recipe: &Recipe) -> Result<(u64, Vec<u8>), TransformError> {
     let limits = Limits {
         rasterize_svg: true,
@@ -237,7 +237,7 @@ fn try_render(source: &Bytes, recipe: &Recipe) -> Result<(u64, Vec<u8>), Transfo
     Ok((plan.cost().bytes, made.bytes))
 }
 
-/// A number of this process, in bytes; `None` where the system does not tell.
+/// A value of `/proc/self/status` in bytes; `None` if the system has none.
 fn resident(name: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -245,7 +245,7 @@ fn resident(name: &str) -> Option<u64> {
     Some(kibibytes << 10)
 }
 
-/// What a source becomes where its decoder is what takes most.
+/// Options for which the decoder needs the most memory.
 const DECODED: [&str; 2] = ["width=400,format=jpeg", "width=100,format=json"];
 
 #[test]
@@ -316,7 +316,7 @@ fn a_search_for_a_quality_stays_within_its_cost() {
 }
 
 #[test]
-fn what_is_passed_on_stays_within_its_cost() {
+fn passthrough_stays_within_its_cost() {
     let options = [
         "metadata=keep,format=jpeg,quality=98",
         "metadata=none,format=jpeg,quality=98",
@@ -344,7 +344,7 @@ fn animations_stay_within_their_costs() {
 }
 
 #[test]
-fn files_that_are_large_and_show_little_stay_within_their_costs() {
+fn large_files_with_small_pictures_stay_within_their_costs() {
     let plain = Kind::Jpeg.picture(TINY);
     let profile = pictures::jpeg_with_profile(TINY, 255);
     let (palette, padded) = (pictures::palette_tiff(0), pictures::palette_tiff(8 << 20));
@@ -370,8 +370,8 @@ fn hostile_headers_stay_within_the_cost_of_opening() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_render_for_which_there_is_no_memory_is_an_error_and_ends_nothing() {
-    // What is smaller fits into what the allocator has set aside already.
+fn a_render_without_memory_is_an_error_and_the_process_goes_on() {
+    // Smaller pictures would fit into memory that the allocator already has.
     const LARGE: &str = "width=3000,fit=contain,format=png-force";
     const SMALL: &str = "width=400,format=webp";
     for kind in [Kind::Jpeg, Kind::PngAlpha, Kind::JpegXl] {

@@ -1,4 +1,4 @@
-//! A client that sends targets exactly as they are written, as no URL library does.
+//! A client that sends targets exactly as they are written. URL libraries would change them.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use super::bounded;
 use super::reply::Reply;
 
-/// Talks to one address. Clones share connections.
+/// A client of one address. Clones share connections.
 #[derive(Clone)]
 pub struct Client {
     address: SocketAddr,
@@ -33,7 +33,7 @@ impl Client {
         }
     }
 
-    /// HTTP/2 without TLS and without asking first.
+    /// HTTP/2 without TLS, with prior knowledge.
     pub fn h2c(address: SocketAddr) -> Self {
         let inner = legacy::Client::builder(TokioExecutor::new())
             .http2_only(true)
@@ -59,7 +59,7 @@ impl Client {
             .unwrap_or_else(|error| panic!("{target}: no answer: {error}"))
     }
 
-    /// As [`Client::send`], where there may be nobody to answer.
+    /// As [`Client::send`], where the server may be gone.
     pub async fn try_send(
         &self,
         method: Method,
@@ -70,7 +70,7 @@ impl Client {
             .await
     }
 
-    /// With a body that is JSON, or should be.
+    /// Sends a body as JSON.
     pub async fn post(&self, target: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let body = Bytes::copy_from_slice(body.as_bytes());
         self.try_send_body(Method::POST, target, headers, body)
@@ -119,7 +119,7 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     let mut answer = Vec::new();
     let conversation = async {
-        // The other side may have heard enough before all is said.
+        // The other side may close the connection before everything is sent.
         let _ = stream.write_all(bytes).await;
         let _ = stream.read_to_end(&mut answer).await;
     };

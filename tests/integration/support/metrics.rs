@@ -1,9 +1,9 @@
-//! The text format of Prometheus, read strictly: what does not parse fails the test.
+//! A strict parser of Prometheus' text format: text that does not parse fails the test.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-/// All samples of one reading.
+/// All samples of one response.
 pub struct Metrics {
     samples: Vec<Sample>,
     /// Names that `# TYPE` lines introduce.
@@ -79,7 +79,7 @@ impl Metrics {
     }
 }
 
-/// Our label values hold neither commas nor quotes.
+/// Our label values contain neither commas nor quotes.
 fn labels_of(text: &str) -> BTreeMap<String, String> {
     text.split(',')
         .map(|pair| {

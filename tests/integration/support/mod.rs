@@ -1,4 +1,4 @@
-//! What the tests stand on: a proxy, an origin that does what it is told, a bucket server, the real binary, pictures, and a client.
+//! What the tests use: a proxy, scripted origins, a bucket server, the real binary, pictures, and a client.
 
 pub mod client;
 pub mod metrics;
@@ -15,10 +15,10 @@ use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
-/// The longest that anything here is waited for. Only a failing test waits so long.
+/// The longest wait. Only a failing test waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The outcome of `work`, which must end: a test that hangs says what it waited for.
+/// The result of `work`. If it hangs, the test fails and says what it waited for.
 #[track_caller]
 pub fn bounded<T>(what: &str, work: impl Future<Output = T>) -> impl Future<Output = T> {
     let caller = std::panic::Location::caller();
@@ -30,7 +30,7 @@ pub fn bounded<T>(what: &str, work: impl Future<Output = T>) -> impl Future<Outp
     }
 }
 
-/// Waits until something is so, by asking again and again.
+/// Waits until a condition holds, by checking it again and again.
 #[track_caller]
 pub fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
@@ -43,7 +43,7 @@ pub fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> impl Futu
     }
 }
 
-/// Leaves what is known of sources and deletes their bytes, as eviction may.
+/// Deletes the bytes of sources and leaves their records, as an eviction may.
 pub fn forget_bytes(sources: &Path) {
     let mut deleted = 0;
     for shard in std::fs::read_dir(sources).expect("a store") {

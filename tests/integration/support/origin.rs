@@ -1,4 +1,4 @@
-//! An HTTP origin that does what a test tells it to, and remembers what it was asked.
+//! A scripted HTTP origin, which records its requests.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -43,15 +43,15 @@ struct State {
     asked: Mutex<Vec<Asked>>,
 }
 
-/// A request, as it came.
+/// A request that the origin got.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// Path and query.
+    /// Its path and query.
     pub target: String,
     pub headers: HeaderMap,
 }
 
-/// What is answered at a path.
+/// The answer to requests for a path.
 #[derive(Clone)]
 pub struct Answer {
     status: u16,
@@ -63,17 +63,17 @@ pub struct Answer {
 #[derive(Clone)]
 enum Content {
     Whole(Bytes),
-    /// Without saying how long it is.
+    /// Sent in chunks, without a content length.
     Chunked(Bytes),
-    /// Never ends by itself.
+    /// Never ends.
     Endless,
-    /// This, and then silence.
+    /// Sends these bytes, and then nothing.
     Stalls(Bytes),
-    /// This, and then the connection is gone, though more was promised.
+    /// Sends these bytes, and then closes the connection although more was announced.
     BreaksOff(Bytes),
 }
 
-/// Holds answers back until it is opened.
+/// Delays answers until it is opened.
 #[derive(Clone)]
 pub struct Gate(Arc<watch::Sender<bool>>);
 
@@ -87,7 +87,7 @@ impl Gate {
     }
 
     async fn pass(&self) {
-        // The sender lives as long as this gate.
+        // The sender is not dropped before this gate.
         let _ = self.0.subscribe().wait_for(|is_open| *is_open).await;
     }
 }
@@ -193,7 +193,7 @@ impl TestOrigin {
         origin
     }
 
-    /// From now on, at this path, whatever the query; `*` is every path that has no answer of its own.
+    /// Sets the answer for a path, whatever the query; `*` stands for every path without an answer of its own.
     pub fn serve(&self, path: &str, answer: impl Into<Answer>) {
         lock(&self.state.answers).insert(path.to_owned(), answer.into());
     }
@@ -212,7 +212,7 @@ impl TestOrigin {
         lock(&self.state.asked).clone()
     }
 
-    /// How often a path was asked for, with whatever query.
+    /// The number of requests for a path, whatever the query.
     pub fn hits(&self, path: &str) -> usize {
         self.asked()
             .iter()

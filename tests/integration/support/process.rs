@@ -52,7 +52,7 @@ impl Process {
         Process::spawn(command, settings).await
     }
 
-    /// Under `ulimit -f`: no file may grow past so many blocks of 512 bytes, and who tries is refused, as on a full disk.
+    /// Starts under `ulimit -f`: writes beyond this number of blocks of 512 bytes fail, as on a full disk.
     pub async fn start_with_file_limit(settings: &str, blocks: u32) -> Self {
         let mut command = command("sh");
         command.args([
@@ -65,7 +65,7 @@ impl Process {
         Process::spawn(command, settings).await
     }
 
-    /// Under `ulimit -n`: no more files may be open, connections among them.
+    /// Starts under `ulimit -n`, which limits open files, connections included.
     pub async fn start_with_open_files(settings: &str, files: u32) -> Self {
         let mut command = command("sh");
         command.args([
@@ -101,7 +101,7 @@ impl Process {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 panic!("it did not start:\n{log}")
             });
-        // What else it prints must not break its pipe.
+        // Its output is read to the end, so that its pipe does not break.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let mut addresses = welcome
             .split("http://")
@@ -130,12 +130,12 @@ impl Process {
         std::fs::read_to_string(&self.log).expect("it is being written")
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 
-    /// SIGTERM: end when what was begun is done.
+    /// Sends SIGTERM: it ends after the requests in flight.
     pub async fn terminate(&self) {
         self.signal("-TERM").await;
     }
@@ -151,7 +151,7 @@ impl Process {
         assert!(sent.expect("there is a kill").success());
     }
 
-    /// SIGKILL: end now.
+    /// Sends SIGKILL: it ends now.
     pub async fn kill(mut self) {
         bounded("dying", self.child.kill()).await.expect("it ran");
     }
@@ -175,7 +175,7 @@ pub async fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) 
     bounded("a command", output).await.expect("it was built")
 }
 
-/// Without settings from the environment of whoever runs the tests.
+/// A command without safelight's variables from the environment of the test.
 fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     #[expect(

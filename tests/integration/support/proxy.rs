@@ -1,4 +1,4 @@
-//! The proxy within this process: a real pipeline behind real sockets.
+//! A proxy in the process of the test: a real pipeline behind real sockets.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -24,10 +24,10 @@ use super::metrics::Metrics;
 use super::origin::TestOrigin;
 use super::reply::Reply;
 
-/// What the admin listener of each proxy asks for.
+/// The token of the admin listener of each proxy.
 pub const TOKEN: &str = "a-token-for-tests";
 
-/// Drains when dropped, as far as the runtime lives on; [`TestProxy::stop`] waits for it.
+/// A running proxy. It drains when it is dropped, as long as the runtime runs; [`TestProxy::stop`] waits for that.
 pub struct TestProxy {
     client: Client,
     admin: Client,
@@ -81,7 +81,7 @@ impl TestProxy {
             let pipeline = Arc::clone(&pipeline);
             tokio::spawn(async move {
                 let shutdown = async {
-                    // Dropped means the same as told.
+                    // An error means that the sender was dropped: stop as well.
                     let _ = stopped.await;
                 };
                 server::serve(public, &config.server, pipeline, shutdown).await;
@@ -133,7 +133,7 @@ impl TestProxy {
         &self.pipeline
     }
 
-    /// What operators see.
+    /// A client of the admin listener.
     pub fn admin(&self) -> &Client {
         &self.admin
     }
@@ -147,7 +147,7 @@ impl TestProxy {
         reply
     }
 
-    /// Asks for pictures to be made ahead, whatever the answer is.
+    /// Sends a prewarm call.
     pub async fn warm(&self, body: &str) -> Reply {
         let authorization = format!("Bearer {TOKEN}");
         let headers = [("authorization", authorization.as_str())];
@@ -166,17 +166,17 @@ impl TestProxy {
         Metrics::parse(&self.pipeline.metrics_text())
     }
 
-    /// Pictures made so far.
+    /// The number of renders so far.
     pub fn renders(&self) -> f64 {
         self.metrics().sum("safelight_renders_total", &[])
     }
 
-    /// Requests that wait for their answer now.
+    /// The number of requests in flight.
     pub fn in_flight(&self) -> f64 {
         self.metrics().sum("safelight_requests_in_flight", &[])
     }
 
-    /// Drains, writes down what is to be kept, and ends.
+    /// Drains, flushes the cache, and ends.
     pub async fn stop(mut self) {
         drop(self.stop.take());
         if let Some(serving) = self.serving.take() {
@@ -193,13 +193,13 @@ impl Drop for TestProxy {
     }
 }
 
-/// As in the settings.
+/// Parses a value of `zone.origin`.
 #[track_caller]
 pub fn zone(text: &str) -> ZoneOrigin {
     ZoneOrigin::try_from(text.to_owned()).expect("a zone")
 }
 
-/// As in the settings.
+/// Parses values of `sources.allowed`.
 #[track_caller]
 pub fn allowed(entries: &[String]) -> Vec<OriginPattern> {
     entries
@@ -208,7 +208,7 @@ pub fn allowed(entries: &[String]) -> Vec<OriginPattern> {
         .collect()
 }
 
-/// A length of time or a size, as in the settings.
+/// Parses a duration or a size, as settings have them.
 #[track_caller]
 pub fn setting<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().expect("a quantity")

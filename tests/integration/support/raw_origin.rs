@@ -1,4 +1,4 @@
-//! An origin that is no HTTP server: it writes bytes as a test wants them, whatever was asked, and ends connections as badly as it likes.
+//! An origin that breaks the rules of HTTP: it writes the bytes of a script, whatever the request, and may reset connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,15 +27,15 @@ struct State {
     asked: AtomicUsize,
 }
 
-/// One thing to do after a request has come. After the last the connection is closed.
+/// One step of the script that runs after a request. After the last step the connection is closed.
 #[derive(Clone)]
 pub enum Act {
     Say(Bytes),
-    /// Byte by byte, with a pause after each.
+    /// Writes byte by byte, with a pause after each.
     Drip(Bytes, Duration),
-    /// Until the other side goes away.
+    /// Waits until the other side closes the connection.
     Silence,
-    /// The connection is torn down, not closed.
+    /// Resets the connection instead of closing it.
     Reset,
 }
 
@@ -73,7 +73,7 @@ impl RawOrigin {
         origin
     }
 
-    /// From now on.
+    /// Sets the script for later requests.
     pub fn play(&self, script: Vec<Act>) {
         *self
             .state
@@ -91,7 +91,7 @@ impl RawOrigin {
         format!("http://{}{path}", self.address)
     }
 
-    /// How many requests have come.
+    /// The number of requests so far.
     pub fn asked(&self) -> usize {
         self.state.asked.load(Ordering::SeqCst)
     }
@@ -122,12 +122,12 @@ async fn converse(mut socket: TcpStream, state: Arc<State>) {
             Act::Say(bytes) => socket.write_all(&bytes).await,
             Act::Drip(bytes, pause) => drip(&mut socket, &bytes, pause).await,
             Act::Silence => {
-                // Whatever comes, and at last its end.
+                // Reads until the end.
                 let _ = socket.read_to_end(&mut Vec::new()).await;
                 return;
             }
             Act::Reset => {
-                // What was said shall arrive before.
+                // The bytes before it should arrive first.
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 socket.set_zero_linger().expect("a socket");
                 return;

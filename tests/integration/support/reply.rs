@@ -1,4 +1,4 @@
-//! An answer, and what may be asserted about it. Every failure shows the whole head.
+//! An answer, and assertions about it. Every failure shows the whole head.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The lines of a header, joined; empty where there is none.
+    /// The values of a header, joined; empty if there is none.
     pub fn header(&self, name: &str) -> String {
         let lines: Vec<_> = self
             .headers
@@ -70,7 +70,7 @@ impl Reply {
         self
     }
 
-    /// `ERROR 9404: …` with the same number in `Cf-Resized`, kept for as long as such errors are.
+    /// Asserts `ERROR 9404: …`, the same number in `Cf-Resized`, and the cache lifetime of such errors.
     #[track_caller]
     pub fn assert_error(&self, status: u16, number: u16) -> &Self {
         self.assert_status(status)
@@ -80,10 +80,10 @@ impl Reply {
         let lives: &[&str] = match (status, number) {
             (404, _) => &["public, max-age=10"],
             (400, 9401) | (403, 9406 | 9419) => &["public, max-age=300"],
-            // Too large as it is asked for, or too large as it is.
+            // The requested size is too large, or the source is.
             (403, 9413) => &["public, max-age=300", "public, max-age=60"],
             (413 | 415 | 422, _) => &["public, max-age=60"],
-            // By the clock of the request, or by that of the work.
+            // The deadline of the request has passed, or that of the render.
             (504, 9529) => &["no-store", "public, max-age=60"],
             _ => &["no-store"],
         };
@@ -97,7 +97,7 @@ impl Reply {
         self
     }
 
-    /// Nowhere in head or body.
+    /// Asserts that neither head nor body contains a secret.
     #[track_caller]
     pub fn assert_keeps_quiet_about(&self, secrets: &[&str]) -> &Self {
         let told = self.to_string();

@@ -1,4 +1,4 @@
-//! An S3 server to test against: SeaweedFS where a script to start it is at hand, else a server within this process.
+//! An S3 server for tests: SeaweedFS if there is a script that starts it, else a server in the process of the test.
 //!
 //! Both refuse anonymous reads of the bucket `private`, check signatures, and know path style only. The one within this process ignores
 //! conditions (`If-None-Match`).
@@ -34,14 +34,14 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::task::JoinSet;
 
-/// The keys that the script's server knows; the other one is given the same.
+/// The keys of the script's server. The other server gets the same keys.
 const ACCESS_KEY: &str = "testadmin";
 const SECRET_KEY: &str = "testadminsecret";
 const REGION: &str = "us-east-1";
 /// Where the script's servers get their ports, and how many in a row each takes.
 const PORTS: Range<u16> = 18_000..30_000;
 const PORTS_OF_ONE: u16 = 8;
-/// What a signed path leaves as it is.
+/// The characters that are not encoded in a signed path.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -94,17 +94,17 @@ impl S3Server {
         &self.endpoint
     }
 
-    /// May read and write everything.
+    /// The access key of a user who may read and write everything.
     pub fn access_key(&self) -> &'static str {
         ACCESS_KEY
     }
 
-    /// Belongs to [`S3Server::access_key`].
+    /// The secret key that belongs to [`S3Server::access_key`].
     pub fn secret_key(&self) -> &'static str {
         SECRET_KEY
     }
 
-    /// Stores an object, in a bucket that is made if need be.
+    /// Stores an object, and creates its bucket if there is none.
     pub async fn put(&self, bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) {
         let bucket_url = format!("{}/{bucket}", self.endpoint);
         let made = signed_put(&bucket_url, Vec::new()).await;
@@ -155,7 +155,7 @@ fn script() -> Option<PathBuf> {
 fn start_script(script: &Path, folder: &Path) -> String {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     fs::create_dir_all(&target).expect("the build wrote there");
-    // One choice of ports at a time, over all test processes; and until a first start has installed the server, one start.
+    // The lock is shared by all test processes: one chooses ports at a time, and the first start, which may install the server, runs alone.
     let mut lock = File::options()
         .read(true)
         .write(true)
@@ -189,8 +189,8 @@ fn start_script(script: &Path, folder: &Path) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// The first of a row of free ports, below those that the system hands out by itself. Not those that were handed out last, as `memory` has it: a
-/// test that stops its server must not find another test's in its place.
+/// The first of a row of free ports, below those that the system assigns. `memory` has the ports that were assigned last, which are not taken: a
+/// test that stops its server must not find another test's server at the same port.
 fn free_ports(memory: &mut File) -> u16 {
     let mut last = String::new();
     memory
@@ -223,7 +223,7 @@ async fn start_task(folder: &Path) -> (String, JoinHandle<()>) {
         .expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
     let task = tokio::spawn(async move {
-        // Stopped, a server closes what is open.
+        // When the server stops, it closes open connections.
         let mut connections = JoinSet::new();
         while let Ok((socket, _)) = listener.accept().await {
             let service = service.clone();
@@ -240,7 +240,7 @@ async fn start_task(folder: &Path) -> (String, JoinHandle<()>) {
 
 /// The status of the answer.
 async fn signed_put(url: &str, bytes: Vec<u8>) -> u16 {
-    // A second installation is refused, and the first one is as good.
+    // Fails if a provider is installed already, which will do as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let credential = AwsCredential {
         key_id: ACCESS_KEY.to_owned(),

@@ -1,4 +1,4 @@
-//! Pictures made by code: deterministic, and different from each other wherever their sizes are.
+//! Pictures made by code: they are deterministic, and pictures of different sizes differ.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use safelight::transform::Hints;
 use safelight::transform::Limits;
 use safelight::transform::Source;
 
-/// A photograph of sorts: soft slopes with some grain.
+/// A picture like a photograph: smooth gradients with some grain.
 pub fn png(width: u32, height: u32) -> Vec<u8> {
     encoded(&textured(width, height, 12))
 }
@@ -33,7 +33,7 @@ pub fn webp(width: u32, height: u32) -> Vec<u8> {
     rendered(&png(width, height), "format=webp").bytes
 }
 
-/// Half of it transparent.
+/// A PNG of which one half is transparent.
 pub fn translucent_png(width: u32, height: u32) -> Vec<u8> {
     let picture = RgbaImage::from_fn(width, height, |x, _| {
         image::Rgba([200, 40, 40, if x < width / 2 { 0 } else { 255 }])
@@ -45,14 +45,14 @@ pub fn translucent_png(width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-/// Width and height of the laborious picture: the portable encoder takes ten times as long.
+/// Width and height of a picture that takes long to encode. The portable encoder takes ten times as long.
 pub const LABORIOUS_SIZE: (u32, u32) = if cfg!(feature = "native") {
     (800, 600)
 } else {
     (480, 360)
 };
 
-/// So much grain that an AVIF encoder is busy with it for a second or more.
+/// A picture with so much grain that an AVIF encoder takes a second or more.
 pub fn laborious() -> Vec<u8> {
     rendered(
         &encoded(&textured(LABORIOUS_SIZE.0, LABORIOUS_SIZE.1, 200)),
@@ -61,10 +61,10 @@ pub fn laborious() -> Vec<u8> {
     .bytes
 }
 
-/// Asks for the labour.
+/// The options that make its encoding slow.
 pub const LABORIOUS: &str = "quality=95,format=avif";
 
-/// Width and height, after decoding all of it.
+/// Width and height, after decoding the whole picture.
 #[track_caller]
 pub fn size_of(bytes: &[u8]) -> (u32, u32) {
     let size = rendered(bytes, "format=png-force").size;
@@ -119,7 +119,7 @@ pub fn mime_of(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// What these options ask for, by the default policy, of clients that take every format.
+/// The recipe for these options, by the default policy, for clients that accept every format.
 #[track_caller]
 pub fn recipe(options: &str) -> Recipe {
     let policy = Policy::new(&Config::default(), ZoneOrigin::default(), Vec::new())
@@ -133,7 +133,7 @@ pub fn recipe(options: &str) -> Recipe {
     recipe
 }
 
-/// What the renderer makes of some bytes, without server and cache.
+/// Renders a source without server and cache.
 #[track_caller]
 pub fn rendered(source: &[u8], options: &str) -> Encoded {
     let recipe = recipe(options);
@@ -171,7 +171,7 @@ fn encoded(picture: &RgbImage) -> Vec<u8> {
     bytes
 }
 
-/// A GIF of one pixel behind a comment of so many bytes, which is in blocks of one byte.
+/// A GIF of one pixel after a comment of `bytes` bytes, in blocks of one byte.
 pub fn gif_of_comments(bytes: usize) -> Vec<u8> {
     let mut gif = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xFF\xFF\xFF\x21\xFE".to_vec();
     gif.extend(b"\x01x".repeat(bytes / 2));

@@ -1,14 +1,24 @@
-//! The floor plan as a test: which room may import which, and what no room may touch. A new arrow is a line here, with its reason.
-//! Nothing is compiled for this: the sources are read as text, which rustfmt and the one-import-per-line rule make easy to read.
+//! The architecture as a test: which module may import which, that no files import each other in a circle, and what only some modules may
+//! touch. A new import between modules is a line here, with its reason.
+
+mod circles;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
 
-/// Rooms in the order in which a request meets them, each with the rooms that it imports: no more than these, and no fewer.
-const ROOMS: [(&str, &[&str]); 25] = [
+use circles::circles;
+use sources::identifiers_after;
+use sources::is_import;
+use sources::leading_identifier;
+use sources::lines;
+use sources::references;
+use sources::root;
+use sources::sources;
+
+/// Modules in the order in which a request meets them, each with the modules that it imports: no more than these, and no fewer.
+const MODULES: [(&str, &[&str]); 25] = [
     ("units", &[]),
     ("deadline", &[]),
     // Nothing of ours, and `main` alone calls it.
@@ -179,7 +189,7 @@ const HTTP: [&str; 6] = [
 ];
 
 /// Files that bind a C library, ask the system for something or name instructions of a processor, and so may contain unsafe code.
-const UNSAFE: [&str; 15] = [
+const UNSAFE: [&str; 16] = [
     "src/allocator.rs",
     "src/codecs/decode/frames/webp.rs",
     "src/codecs/decode/heic.rs",
@@ -198,146 +208,10 @@ const UNSAFE: [&str; 15] = [
     "src/server/write_timeout.rs",
 ];
 
-/// Rooms that may say `StatusCode`: three that hear it from an origin, and those that answer. `error` alone makes one of a number.
+/// Modules that may say `StatusCode`: three that hear it from an origin, and those that answer. `error` alone makes one of a number.
 const STATUSES: [&str; 7] = [
     "admin", "bucket", "error", "outbound", "response", "server", "source",
 ];
-
-/// A line of code, without comments.
-struct Line {
-    file: String,
-    /// `src/lib.rs` and `src/main.rs` belong to none, and have their own name here.
-    room: String,
-    number: usize,
-    text: String,
-    /// How many `super` lead from here to the root of the crate.
-    depth: usize,
-    /// Whether it is compiled for tests alone.
-    is_test: bool,
-}
-
-impl Line {
-    fn complaint(&self, what: &str) -> String {
-        format!(
-            "{}:{}: {what}: {}",
-            self.file,
-            self.number,
-            self.text.trim()
-        )
-    }
-
-    /// Whether `path` begins somewhere in this line: `hyper` in `hyper::Method`, not in `a_hyper::x` or `self::hyper::x`.
-    fn names(&self, path: &str) -> bool {
-        identifiers_after(&self.text, "").any(|(before, rest)| {
-            rest.strip_prefix(path)
-                .is_some_and(|rest| rest.starts_with("::") || rest.starts_with(';'))
-                && !before.ends_with("::")
-        })
-    }
-
-    /// The rooms that paths of this line lead to, through `crate::` or through enough `super::`.
-    fn targets(&self) -> Vec<String> {
-        let mut targets: Vec<String> = identifiers_after(&self.text, "crate::")
-            .map(|(_, rest)| leading_identifier(rest))
-            .collect();
-        for (before, rest) in identifiers_after(&self.text, "super::") {
-            let ups = 1 + before
-                .len()
-                .saturating_sub(before.trim_end_matches("super::").len())
-                / 7;
-            let target = leading_identifier(rest);
-            // An inline module makes the root one further away: what is no room there is none.
-            if ups >= self.depth && ROOMS.iter().any(|(room, _)| *room == target) {
-                targets.push(target);
-            }
-        }
-        targets
-    }
-}
-
-/// What comes before and after each `prefix` in `text` that begins an identifier.
-fn identifiers_after<'a>(
-    text: &'a str,
-    prefix: &'a str,
-) -> impl Iterator<Item = (&'a str, &'a str)> {
-    text.char_indices().filter_map(move |(at, _)| {
-        let (before, rest) = text.split_at(at);
-        let inside = before.ends_with(|last: char| last.is_alphanumeric() || last == '_');
-        let rest = rest.strip_prefix(prefix)?;
-        (!inside).then_some((before, rest))
-    })
-}
-
-/// Empty for `{…}` and `*`, so grouped imports are no room.
-fn leading_identifier(path: &str) -> String {
-    path.chars()
-        .take_while(|&character| character.is_alphanumeric() || character == '_')
-        .collect()
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn files(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("the sources are readable") {
-        let path = entry.expect("the sources are readable").path();
-        if path.is_dir() {
-            files(&path, into);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            into.push(path);
-        }
-    }
-}
-
-fn lines() -> Vec<Line> {
-    let mut paths = Vec::new();
-    files(&root().join("src"), &mut paths);
-    paths.sort();
-    paths.iter().flat_map(|path| lines_of(path)).collect()
-}
-
-fn lines_of(path: &Path) -> Vec<Line> {
-    let below_root = path.strip_prefix(root()).expect("it was found there");
-    let parts: Vec<String> = below_root
-        .with_extension("")
-        .iter()
-        .skip(1)
-        .map(|part| part.to_string_lossy().into_owned())
-        .collect();
-    let stem = parts.last().expect("a file has a name").as_str();
-    // `foo_tests.rs` is the module `tests` inside `foo`, and `mod.rs` is its folder.
-    let depth = match stem {
-        "mod" | "lib" | "main" => parts.len() - 1,
-        _ if stem.ends_with("_tests") => parts.len() + 1,
-        _ => parts.len(),
-    };
-    let is_test_file = stem.ends_with("_tests") || parts.iter().any(|part| part == "tests");
-    let text = fs::read_to_string(path).expect("the sources are text");
-    // Unit tests stand at the foot of their file.
-    let tests_begin = text
-        .lines()
-        .position(|line| line.ends_with("mod tests {"))
-        .unwrap_or(usize::MAX);
-    let mut lines = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let indentation = line.len() - line.trim_start().len();
-        if line.trim_start().starts_with("//") {
-            continue;
-        }
-        // Inside `mod tests { … }` an import is indented once, and one `super` further from the root.
-        let nested = usize::from(line.trim_start().starts_with("use ") && indentation >= 4);
-        lines.push(Line {
-            file: below_root.display().to_string(),
-            room: parts[0].clone(),
-            number: index + 1,
-            text: line.to_owned(),
-            depth: depth + nested,
-            is_test: is_test_file || index > tests_begin,
-        });
-    }
-    lines
-}
 
 #[track_caller]
 fn assert_none(wrong: &[String]) {
@@ -345,7 +219,7 @@ fn assert_none(wrong: &[String]) {
 }
 
 #[test]
-fn the_table_has_the_rooms_of_the_library_in_their_order() {
+fn the_table_has_the_modules_of_the_library_in_their_order() {
     let library = fs::read_to_string(root().join("src/lib.rs")).expect("the library has a root");
     let declared: Vec<&str> = library
         .lines()
@@ -356,22 +230,22 @@ fn the_table_has_the_rooms_of_the_library_in_their_order() {
             name.strip_suffix(';')
         })
         .collect();
-    let listed: Vec<&str> = ROOMS.iter().map(|(room, _)| *room).collect();
+    let listed: Vec<&str> = MODULES.iter().map(|(module, _)| *module).collect();
     assert_eq!(listed, declared);
     assert!(
         !library.lines().any(|line| line.starts_with("mod ")),
-        "a room is public, or part of another"
+        "a module has an entry in the table, or is part of another"
     );
 }
 
 #[test]
-fn the_table_has_no_arrow_to_a_later_room() {
-    let place = |wanted: &str| ROOMS.iter().position(|(room, _)| *room == wanted);
+fn the_table_has_no_import_of_a_later_module() {
+    let place = |wanted: &str| MODULES.iter().position(|(module, _)| *module == wanted);
     let mut wrong = Vec::new();
-    for (room, imports) in ROOMS {
+    for (module, imports) in MODULES {
         for import in imports {
-            if place(import) >= place(room) {
-                wrong.push(format!("`{room}` comes before `{import}`"));
+            if place(import) >= place(module) {
+                wrong.push(format!("`{module}` comes before `{import}`"));
             }
         }
     }
@@ -379,33 +253,38 @@ fn the_table_has_no_arrow_to_a_later_room() {
 }
 
 #[test]
-fn rooms_import_what_the_table_says() {
+fn modules_import_what_the_table_says() {
     let mut wrong = Vec::new();
-    let mut unused: BTreeMap<&str, BTreeSet<&str>> = ROOMS
+    let mut unused: BTreeMap<&str, BTreeSet<&str>> = MODULES
         .iter()
-        .map(|(room, imports)| (*room, imports.iter().copied().collect()))
+        .map(|(module, imports)| (*module, imports.iter().copied().collect()))
         .collect();
-    for line in lines() {
-        let Some((room, imports)) = ROOMS.iter().find(|(room, _)| *room == line.room) else {
+    for source in sources() {
+        let first = source.module.first().map_or("", String::as_str);
+        let Some((module, imports)) = MODULES.iter().find(|(module, _)| *module == first) else {
             continue;
         };
-        for target in line.targets() {
-            // What a file of broken parts becomes is tested by the whole render.
-            if line.is_test && (*room, target.as_str()) == ("codecs", "transform") {
+        for (path, is_test) in &source.paths {
+            let Some(target) = path.first().map(String::as_str) else {
+                continue;
+            };
+            // What becomes of a broken file is tested by a whole render.
+            if *is_test && (*module, target) == ("codecs", "transform") {
                 continue;
             }
-            if target != *room && !imports.contains(&target.as_str()) {
-                wrong.push(line.complaint(&format!("`{room}` must not import `{target}`")));
+            if target != *module && !imports.contains(&target) {
+                let file = &source.file;
+                wrong.push(format!("{file}: `{module}` must not import `{target}`"));
             }
-            if let Some(unused) = unused.get_mut(room) {
-                unused.remove(target.as_str());
+            if let Some(unused) = unused.get_mut(module) {
+                unused.remove(target);
             }
         }
     }
-    for (room, imports) in unused {
+    for (module, imports) in unused {
         for import in imports {
             wrong.push(format!(
-                "`{room}` imports `{import}` no more: take it out of the table"
+                "`{module}` imports `{import}` no more: take it out of the table"
             ));
         }
     }
@@ -413,9 +292,26 @@ fn rooms_import_what_the_table_says() {
 }
 
 #[test]
+fn no_files_import_each_other_in_a_circle() {
+    let sources = sources();
+    let references = references(&sources);
+    // A reader of the sources that finds nothing would find no circle.
+    let count: usize = references.values().map(BTreeSet::len).sum();
+    assert!(count > 1000, "{count} references between files");
+    let wrong: Vec<String> = circles(&references)
+        .iter()
+        .map(|circle| {
+            let files: Vec<&str> = circle.iter().map(|&at| sources[at].file.as_str()).collect();
+            format!("a circle of imports: {}", files.join(", "))
+        })
+        .collect();
+    assert_none(&wrong);
+}
+
+#[test]
 fn main_uses_commands_alone() {
     let mut wrong = Vec::new();
-    for line in lines().iter().filter(|line| line.room == "main") {
+    for line in lines().iter().filter(|line| line.module == "main") {
         for (_, rest) in identifiers_after(&line.text, "safelight::") {
             if !MAIN.contains(&leading_identifier(rest).as_str()) {
                 wrong.push(line.complaint("`main` goes through `cli`"));
@@ -426,44 +322,47 @@ fn main_uses_commands_alone() {
 }
 
 #[test]
-fn every_import_has_a_line_of_its_own() {
+fn imports_name_one_module_each() {
     let mut wrong = Vec::new();
-    for line in lines() {
+    for line in lines().iter().filter(|line| is_import(&line.text)) {
         let text = line.text.trim();
-        let is_import = ["use ", "pub use ", "pub(crate) use ", "pub(super) use "]
-            .iter()
-            .any(|start| text.starts_with(start));
         // A unit test may see all of the one file that it tests.
         let is_own_file = line.is_test && text == "use super::*;";
-        if is_import && !is_own_file && (text.contains('{') || text.contains('*')) {
-            wrong.push(line.complaint("one name for each `use`"));
+        if text.contains('*') && !is_own_file {
+            wrong.push(line.complaint("a glob hides where names come from"));
+        }
+        if text.matches('{').count() > 1 || text.contains("::{self") {
+            wrong.push(line.complaint("one `use` for each module"));
+        }
+        if text.contains("super::super") {
+            wrong.push(line.complaint("`crate::` tells where that is"));
         }
     }
     assert_none(&wrong);
 }
 
 #[test]
-fn six_rooms_never_see_http() {
+fn six_modules_never_see_http() {
     let mut wrong = Vec::new();
     for line in lines() {
-        let sees_urls = ["policy", "cache"].contains(&line.room.as_str());
+        let sees_urls = ["policy", "cache"].contains(&line.module.as_str());
         if line.is_test
             || !(sees_urls
-                || ["options", "pixels", "codecs", "transform"].contains(&line.room.as_str()))
+                || ["options", "pixels", "codecs", "transform"].contains(&line.module.as_str()))
         {
             continue;
         }
         let seen = HTTP.iter().find(|name| line.names(name));
         let seen = seen.or((!sees_urls && line.names("url")).then_some(&"url"));
         if let Some(name) = seen {
-            wrong.push(line.complaint(&format!("`{}` must not see `{name}`", line.room)));
+            wrong.push(line.complaint(&format!("`{}` must not see `{name}`", line.module)));
         }
     }
     assert_none(&wrong);
 }
 
 #[test]
-fn eight_rooms_are_synchronous() {
+fn eight_modules_are_synchronous() {
     const SYNCHRONOUS: [&str; 8] = [
         "request",
         "options",
@@ -480,7 +379,7 @@ fn eight_rooms_are_synchronous() {
             || line.names("std::fs")
             || line.text.contains(".await")
             || line.text.contains("async ");
-        if waits && !line.is_test && SYNCHRONOUS.contains(&line.room.as_str()) {
+        if waits && !line.is_test && SYNCHRONOUS.contains(&line.module.as_str()) {
             wrong.push(line.complaint("neither sockets nor files nor waiting here"));
         }
     }
@@ -505,7 +404,7 @@ fn config_alone_reads_the_environment() {
         let reads = line.text.contains("env::var")
             || line.text.trim() == "use std::env;"
             || line.text.contains("std::env as");
-        if reads && line.room != "config" {
+        if reads && !line.is_test && line.module != "config" {
             wrong.push(line.complaint("settings come from `config`"));
         }
     }
@@ -516,13 +415,14 @@ fn config_alone_reads_the_environment() {
 fn error_alone_makes_a_status_of_a_number() {
     let mut wrong = Vec::new();
     for line in lines() {
-        if line.text.contains("from_u16") && line.text.contains("Status") && line.room != "error" {
+        if line.text.contains("from_u16") && line.text.contains("Status") && line.module != "error"
+        {
             wrong.push(line.complaint("the table of statuses is in `error`"));
         }
         let says_status = identifiers_after(&line.text, "")
             .any(|(_, rest)| leading_identifier(rest) == "StatusCode");
-        if says_status && !STATUSES.contains(&line.room.as_str()) {
-            wrong.push(line.complaint(&format!("`{}` knows nothing of statuses", line.room)));
+        if says_status && !STATUSES.contains(&line.module.as_str()) {
+            wrong.push(line.complaint(&format!("`{}` knows nothing of statuses", line.module)));
         }
     }
     assert_none(&wrong);

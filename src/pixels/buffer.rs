@@ -143,7 +143,7 @@ mod tests {
     use super::zeroed;
 
     #[test]
-    fn what_there_is_no_memory_for_is_an_error() {
+    fn missing_memory_is_an_error() {
         let most = usize::MAX / 4;
         let is_refusal =
             |error| matches!(error, PixelError::OutOfMemory { bytes } if bytes >= most);

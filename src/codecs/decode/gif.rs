@@ -92,7 +92,7 @@ mod tests {
     const BLUE: [u8; 4] = [0, 0, 255, 255];
 
     #[test]
-    fn an_extension_that_nobody_knows_is_skipped() {
+    fn an_unknown_extension_is_skipped() {
         let [head, first, second, end] = parts();
         for label in [0x5F, 0x00, 0x2C, 0x3B, 0xFD] {
             for content in [&b"\0"[..], b"\x03abc\0", b"\x02\x2C\x3B\x01\x21\0"] {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_is_no_extension_ends_the_file() {
+    fn an_unknown_block_ends_the_file() {
         let [head, first, second, end] = parts();
         let source = [&head[..], &first, &[0x77, 2, 1, 1, 0], &second, &end].concat();
         let (still, frames) = shown(&source).expect("has one frame");

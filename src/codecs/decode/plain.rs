@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_known_before_pixels_are_there() {
+    fn sizes_are_known_before_decoding() {
         let mut wide = bmp(2);
         wide[18..22].copy_from_slice(&i32::MAX.to_le_bytes());
         for (file, size) in [
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn cut_files_are_damaged_and_nothing_worse() {
+    fn truncated_files_are_errors_and_never_panic() {
         for file in [bmp(2), b"P6\n2 1\n255\n\x01\x02\x03\x04\x05\x06".to_vec()] {
             for length in 0..file.len() {
                 match raster(&file[..length]) {

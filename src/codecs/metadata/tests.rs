@@ -273,7 +273,7 @@ fn keeping_leaves_all_but_orientation_and_thumbnail() {
 }
 
 #[test]
-fn a_thumbnail_in_the_midst_is_wiped() {
+fn a_thumbnail_in_the_middle_is_erased() {
     // Directory, second directory, five bytes of thumbnail, two bytes behind it.
     let mut block = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x08\0\0\0\x1A\0\0\0".to_vec();
     block.extend(
@@ -369,7 +369,7 @@ fn modes_and_formats_meet_in_one_table() {
 }
 
 #[test]
-fn what_nobody_keeps_need_not_be_read() {
+fn blocks_that_are_not_kept_are_not_read() {
     for (format, source_format, file) in files() {
         let all = select(&carried(), Metadata::Keep, format);
         let source = attach(file, format, &all, None).expect("blocks fit");

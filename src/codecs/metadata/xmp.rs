@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn thumbnails_are_cut_out() {
+    fn thumbnails_are_removed() {
         assert_eq!(
             upright_text("a<xmp:Thumbnails><rdf:Alt>…</rdf:Alt></xmp:Thumbnails>b<xap:Thumbnails></xap:Thumbnails>")
                 .as_deref(),

@@ -272,9 +272,9 @@ mod tests {
     }
 
     #[test]
-    fn rings_of_references_are_refused() {
+    fn circular_references_are_refused() {
         for inside in [
-            // What is inherited leads back.
+            // The circle leads over an inherited property.
             "<g fill='url(#a)'>[pattern id='a'><rect width='5' height='5'/></pattern><rect width='9' height='9'/></g>",
             "<g stroke='url(#a)'>[pattern id='a'><use href='#r'/></pattern><rect id='r' width='9' height='9'/></g>",
             "<g fill='url(#a)'>[pattern id='a' href='#b'/>[pattern id='b'><rect width='5' height='5'/></pattern><rect width='9' height='9'/></g>",
@@ -282,7 +282,7 @@ mod tests {
             "<style>.k{fill:url(#a)}</style><g class='k'>[pattern id='a'><rect width='5' height='5'/></pattern><rect width='9' height='9'/></g>",
             "<defs style='fill: url(#a)'>[pattern id='a'><rect width='5' height='5'/></pattern></defs><rect fill='url(#a)' width='9' height='9'/>",
             "<g style='fill:url(#a)'><symbol id='s'>[pattern id='a'><rect width='5' height='5'/></pattern><rect width='9' height='9'/></symbol></g><use href='#s' fill='url(#a)'/>",
-            // Rings of three, and of two properties.
+            // Circles of three elements, and of two properties.
             "[pattern id='a'><rect width='5' height='5' fill='url(#b)'/></pattern>[pattern id='b'><rect width='5' height='5' fill='url(#c)'/></pattern>[pattern id='c'><rect width='5' height='5' fill='url(#a)'/></pattern><rect width='9' height='9' fill='url(#a)'/>",
             "[pattern id='a'><rect width='5' height='5' stroke='url(#b)'/></pattern>[pattern id='b'><rect width='5' height='5' fill='url(#a)'/></pattern><rect width='9' height='9' fill='url(#a)'/>",
             "<clipPath id='a'><rect width='9' height='9' clip-path='url(#b)'/></clipPath><clipPath id='b'><rect width='9' height='9' clip-path='url(#c)'/></clipPath><clipPath id='c'><rect width='9' height='9' clip-path='url(#a)'/></clipPath><rect width='9' height='9' clip-path='url(#a)'/>",
@@ -290,15 +290,15 @@ mod tests {
             "<mask id='a'><rect width='9' height='9' mask='url(#b)'/></mask><mask id='b'><rect width='9' height='9' mask='url(#c)'/></mask><mask id='c'><rect width='9' height='9' mask='url(#a)'/></mask><rect width='9' height='9' mask='url(#a)'/>",
             "[pattern id='a'><rect width='5' height='5' mask='url(#m)'/></pattern><mask id='m'><rect width='5' height='5' fill='url(#a)'/></mask><rect width='9' height='9' fill='url(#a)'/>",
             "<filter id='f'><feImage href='#u'/></filter><g id='u' filter='url(#g)'><rect width='9' height='9'/></g><filter id='g'><feImage href='#v'/></filter><g id='v'><rect width='9' height='9' filter='url(#f)'/></g><rect width='9' height='9' filter='url(#f)'/>",
-            // Names and declarations of every kind.
+            // All kinds of names and declarations.
             "[pattern id='a)'><rect width='5' height='5' fill='url(\"#b)\")'/></pattern>[pattern id='b)'><rect width='5' height='5' fill='url(\"#c)\")'/></pattern>[pattern id='c)'><rect width='5' height='5' fill='url(\"#a)\")'/></pattern><rect width='9' height='9' fill='url(\"#a)\")'/>",
             "[pattern id='a\u{2003}'><rect width='5' height='5' fill='url(#b\u{2003})'/></pattern>[pattern id='b\u{2003}'><rect width='5' height='5' fill='url(#c\u{2003})'/></pattern>[pattern id='c\u{2003}'><rect width='5' height='5' fill='url(#a\u{2003})'/></pattern><rect width='9' height='9' fill='url(#a\u{2003})'/>",
             "[pattern id='a url('><rect width='5' height='5' fill='url(\"#b url(\")'/></pattern>[pattern id='b url('><rect width='5' height='5' fill='url(\"#c url(\")'/></pattern>[pattern id='c url('><rect width='5' height='5' fill='url(\"#a url(\")'/></pattern><rect width='9' height='9' fill='url(\"#a url(\")'/>",
             "[pattern id='a;'><rect width='5' height='5' style='fill:url(\"#b;\")'/></pattern>[pattern id='b;'><rect width='5' height='5' style='fill:url(\"#c;\")'/></pattern>[pattern id='c;'><rect width='5' height='5' style='fill:url(\"#a;\")'/></pattern><rect width='9' height='9' style='fill:url(\"#a;\")'/>",
             "[pattern id='a'><rect width='5' height='5' style='/**/fill:url(#b)'/></pattern>[pattern id='b'><rect width='5' height='5' style='/*;*/fill:url(#c)'/></pattern>[pattern id='c'><rect width='5' height='5' style='*fill:url(#a)'/></pattern><rect width='9' height='9' fill='url(#a)'/>",
-            // A mask that is that of the element above.
+            // A mask that is inherited from the parent.
             "<g mask='url(#b)'><mask id='a' mask='inherit'><rect width='9' height='9'/></mask></g><g mask='url(#c)'><mask id='b' mask='inherit'><rect width='9' height='9'/></mask></g><g mask='url(#a)'><mask id='c' style='mask:inherit'><rect width='9' height='9'/></mask></g><rect width='9' height='9' mask='url(#a)'/>",
-            // The second of a name is the one that is taken.
+            // Of two elements with one `id`, the second one is used.
             "[pattern id='a'><rect width='5' height='5'/></pattern>[pattern id='a'><rect width='5' height='5' fill='url(#b)'/></pattern>[pattern id='b'><rect width='5' height='5' stroke='url(#a)'/></pattern><rect width='9' height='9' fill='url(#a)'/>",
         ] {
             let told = check(inside).expect_err(inside);
@@ -307,17 +307,17 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_ring_is_drawn() {
+    fn references_that_only_look_circular_are_drawn() {
         for inside in [
             "<rect width='9' height='9'/>",
-            // Written inside of what refers to it, and with colours of its own.
+            // Written inside the element that refers to it, with its own colours.
             "<g fill='url(#a)'>[pattern id='a'><rect width='5' height='5' fill='red'/></pattern><rect width='9' height='9'/></g>",
             "<style>rect{fill:red}</style><g fill='url(#a)'>[pattern id='a'><rect width='5' height='5'/></pattern><circle r='5'/></g>",
             "<g clip-path='url(#c)'><clipPath id='c'><rect width='5' height='5'/></clipPath><rect width='9' height='9'/></g>",
             "<g mask='url(#m)'><defs><mask id='m'><rect width='5' height='5' fill='#fff'/></mask></defs><rect width='9' height='9'/></g>",
-            // A use inherits from where it is.
+            // A `use` inherits from its own ancestors.
             "[pattern id='a'><use href='#r'/></pattern><g fill='url(#a)'><rect id='r' width='9' height='9'/></g>",
-            // What `usvg` cuts by itself.
+            // Circles that `usvg` cuts itself.
             "[pattern id='a'><rect width='5' height='5' fill='url(#a)'/></pattern><rect width='9' height='9' fill='url(#a)'/>",
             "<style>rect{fill:url(#a)}</style>[pattern id='a'><rect width='5' height='5'/></pattern><rect width='9' height='9'/>",
             "<mask id='m'><rect width='8' height='8' mask='url(#m)'/></mask><rect width='8' height='8' mask='url(#m)'/>",

@@ -15,7 +15,7 @@ use crate::pixels::Size;
 
 const LIMIT: u64 = 1 << 20;
 
-/// A picture with this inside.
+/// An SVG with this content.
 fn svg(inside: &str) -> String {
     format!(
         "<svg xmlns='http://www.w3.org/2000/svg' xmlns:xlink='http://www.w3.org/1999/xlink' width='8' height='8'>{inside}</svg>"
@@ -47,7 +47,7 @@ fn utf16(text: &str, mark: bool, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_more_than_a_picture_goes() {
+fn active_parts_are_removed() {
     for (inside, gone) in [
         ("<script>alert(1)</script>", "alert"),
         ("<SCRIPT>alert(1)</SCRIPT>", "alert"),
@@ -77,7 +77,7 @@ fn what_is_more_than_a_picture_goes() {
             "<image href='data:image/svg+xml;base64,PHN2Zy8+'/>",
             "data:",
         ),
-        // A document that calls itself a PNG.
+        // A document with the media type of a PNG.
         (
             "<image href='data:image/png;base64,PHNjcmlwdD4='/>",
             "data:",
@@ -115,7 +115,7 @@ fn what_is_more_than_a_picture_goes() {
 }
 
 #[test]
-fn what_is_a_picture_stays() {
+fn parts_of_the_picture_stay() {
     const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
     let made = cleaned(svg(&format!(
         "<defs><linearGradient id='g'><stop offset='0' stop-color='red'/></linearGradient></defs>\
@@ -150,7 +150,7 @@ fn a_prefixed_picture_is_still_a_picture() {
 }
 
 #[test]
-fn every_prologue_is_seen_through() {
+fn every_prologue_is_recognised() {
     let long = "x".repeat(20_000);
     for prologue in [
         String::new(),
@@ -193,7 +193,7 @@ fn every_prologue_is_seen_through() {
 }
 
 #[test]
-fn other_documents_are_none() {
+fn other_documents_are_not_svg() {
     for source in [
         &b"<!doctype html><html><body><svg xmlns='http://www.w3.org/2000/svg'/></body></html>"[..],
         b"<html><svg></svg></html>",
@@ -211,7 +211,7 @@ fn other_documents_are_none() {
     }
     assert!(!is_svg(&gzipped(b"a log of something else, gzipped")));
     assert!(!is_svg(&gzipped(&gzipped(&gzipped(b"<svg>")))));
-    // No work without end: what does not show itself early is none.
+    // A late root element is not found, which bounds the work.
     let late = format!("<!-- {} --><svg>", "x".repeat(100_000));
     assert!(!is_svg(late.as_bytes()));
 }
@@ -235,7 +235,7 @@ fn letters_beyond_ascii_survive_every_encoding() {
         .map(|byte| if byte == b'@' { 0xF6 } else { byte })
         .collect();
     assert!(cleaned(&latin).contains("Gröe"));
-    // The same without the word is nothing.
+    // The same prologue without the root element.
     let undeclared: Vec<u8> = svg("<text>Gr@e</text>")
         .bytes()
         .map(|byte| if byte == b'@' { 0xF6 } else { byte })
@@ -294,7 +294,7 @@ fn bombs_are_bounded() {
     assert!(refused(deep.as_bytes()));
     let large = svg(&"<rect/>".repeat(200_000));
     assert!(refused(large.as_bytes()));
-    // Elements that leave nothing behind, among more declarations than any editor makes.
+    // Elements that are removed, among more declarations than any editor writes.
     let declared: String = (0..150)
         .map(|index| format!(" xmlns:n{index}='{}'", "u".repeat(1000)))
         .collect();
@@ -309,7 +309,7 @@ fn bombs_are_bounded() {
 }
 
 #[test]
-fn what_is_not_whole_is_refused() {
+fn truncated_documents_are_refused() {
     let whole = svg("<rect width='1' height='1'/>");
     for length in 0..whole.len() {
         assert!(refused(&whole.as_bytes()[..length]), "{length}");
@@ -390,7 +390,7 @@ fn drawings_are_sharp_at_the_asked_size() {
     )
     .expect("can be drawn");
     assert_eq!(raster.size, Size::new(40, 20));
-    // The edge is between two pixels, and colours are not multiplied with their alpha.
+    // The edge is between two pixels, and colours are not premultiplied.
     assert_eq!(pixel(&raster, 19), [0, 0, 255, 255]);
     let [red, green, blue, alpha] = pixel(&raster, 20);
     assert!(alpha.abs_diff(128) <= 1 && red >= 254 && green <= 1 && blue <= 1);
@@ -398,7 +398,7 @@ fn drawings_are_sharp_at_the_asked_size() {
 
 #[test]
 fn drawings_fetch_nothing() {
-    // As if cleaning had missed them.
+    // As if the sanitizer had missed them.
     for reference in [
         "file:///etc/hostname",
         "/etc/hostname",
@@ -432,7 +432,7 @@ fn embedded_pictures_are_drawn_within_the_limit() {
             &source[source.find("<image").expect("it has one")..source.len() - 6].repeat(100)
         ),
     );
-    // The canvas has 64 pixels; the pictures beyond as many are left out.
+    // The canvas has 64 pixels; pictures beyond that many are not drawn.
     assert!(rasterize(many.as_bytes(), |own| own, &limits).is_ok());
 }
 
@@ -575,7 +575,7 @@ fn text_along_paths_takes_no_time() {
         "h1".repeat(1_000_000),
         "word ".repeat(50_000)
     );
-    // Scaled so far that no length of a curve is precise enough.
+    // The scale is so large that the precision of every curve becomes zero.
     let precise = format!(
         "<path id='p' d='M0 0{}'/><g transform='scale(1e25)'><text><textPath href='#p'>words</textPath></text></g>",
         "c1 2 3 4 5 6".repeat(1000)

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_of_text_paths_alone_go() {
+    fn only_references_of_text_paths_are_removed() {
         for (source, expected) in [
             ("<g href=\"#a\"/>", "<g href=\"#a\"/>"),
             (

@@ -61,7 +61,7 @@ fn alpha_is_no_colour() {
 }
 
 #[test]
-fn inks_without_a_profile_darken_the_paper() {
+fn cmyk_without_a_profile_darkens_the_paper() {
     for (inks, rgb) in [
         ([0, 0, 0, 0], [255; 3]),
         ([0, 0, 0, 255], [0; 3]),

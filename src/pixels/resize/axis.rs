@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_samples_are_the_same_samples() {
+    fn an_equal_number_of_samples_changes_none() {
         let axis = axis(0.0, 7.0, 7, 7);
         for sample in 0..7 {
             assert_eq!(axis.window(sample), (sample, &[1.0][..]));

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_are_kept_apart_whatever_their_depth() {
+    fn channels_stay_separate_at_every_depth() {
         let pixels = [[0, 100, 65_535], [2, 300, 65_535], [4, 500, 65_535]];
         let source = Raster {
             size: Size::new(3, 1),

@@ -298,7 +298,7 @@ fn every_value_survives_a_change_of_shape() {
 }
 
 #[test]
-fn what_was_cut_off_does_not_shine_in() {
+fn cropped_pixels_do_not_bleed_in() {
     // A black picture with a white border of three pixels, which is cut off.
     let source = Raster {
         size: Size::new(106, 106),

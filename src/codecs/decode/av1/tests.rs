@@ -19,7 +19,7 @@ use crate::pixels::color::to_srgb;
 const SIDE: u32 = 32;
 const UNSPECIFIED: u8 = 2;
 
-/// Bits, one in each item.
+/// Bits, one for each element.
 fn bits(bytes: &[u8]) -> Vec<bool> {
     let bit = |at: usize| bytes[at / 8] >> (7 - at % 8) & 1 == 1;
     (0..bytes.len() * 8).map(bit).collect()
@@ -301,7 +301,7 @@ fn more_frames_than_a_picture_needs_are_refused_before_any_is_decoded() {
             );
         }
     }
-    // The generator is right: the same files without hidden frames are pictures.
+    // The generator is right: the same files without hidden frames are valid.
     let plain = [unit(1, &reduced), unit(6, &frame)].concat();
     let alpha = [(b"av01", &plain[..]), (b"av01", &plain)];
     pixels(&file(&alpha, &[(b"auxl", 2, &[1])], None)).expect("a picture with alpha");
@@ -346,7 +346,7 @@ fn data_that_is_no_picture_is_refused() {
 }
 
 #[test]
-fn what_makes_no_pixels_is_left_out() {
+fn units_without_pixels_are_removed() {
     let (reduced, frame) = coded();
     let (sequence, frame) = (unit(1, &reduced), unit(6, &frame));
     let plain = [&sequence[..], &frame].concat();
@@ -368,7 +368,7 @@ fn what_makes_no_pixels_is_left_out() {
     .concat();
     let data = [&noise[noise.len() - sequence.len()..], &noise, &frame].concat();
     assert_eq!(pixels(&still(&data, None)), expected);
-    // Whatever comes behind the picture is not read.
+    // Nothing after the picture is read.
     for behind in [
         &noise[..],
         &frame,
@@ -453,7 +453,7 @@ fn every_code_point_is_read_and_reserved_ones_count_as_unspecified() {
     }
 }
 
-/// Changes of headers, of data and of boxes: whatever comes of them, the process and its thread go on.
+/// Changes of headers, data and boxes: whatever the result is, the process and its thread survive.
 #[test]
 fn changed_files_end_neither_the_process_nor_their_thread() {
     const ROUNDS: u32 = 1500;

@@ -1,4 +1,4 @@
-//! AVIF in tiles, its alpha in tiles as well, put together from pictures that the encoder here makes.
+//! AVIF grids with alpha grids, built from pictures that the encoder here writes.
 
 use zenavif_parse::AvifParser;
 
@@ -158,14 +158,14 @@ fn depths_in_tiles_are_no_alpha() {
 }
 
 #[test]
-fn tiles_that_are_missing_are_told() {
+fn missing_tiles_are_errors() {
     let whole = file(b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha");
     let at = whole
         .windows(12)
         .rposition(|bytes| bytes == [0, 6, 0, 4, 0, 7, 0, 8, 0, 9, 0, 10])
         .expect("the tiles of the alpha");
     let mut fewer = whole;
-    // The number of an item that there is not.
+    // The ID of an item that does not exist.
     fewer[at + 5] = 99;
     let header = header(&fewer).expect("the picture is whole");
     let refused = pixels(&fewer, &header, DecodeScale::WHOLE).err();
@@ -181,7 +181,7 @@ fn every_wrong_byte_is_answered() {
         for byte in [0, 1, 0x7F, 0xFF] {
             let mut wrong = whole.clone();
             wrong[at] = byte;
-            // Whatever comes of it, nothing panics.
+            // The result does not matter, but nothing may panic.
             let _ =
                 crate::codecs::metadata::avif_alpha_grid(&wrong).map(|grid| grid.tile(0).is_some());
         }

@@ -121,7 +121,7 @@ fn made(source: &[u8], recipe: &Recipe) -> Vec<u8> {
     made.expect("is rendered").bytes
 }
 
-/// The pixels of the PNG that comes of a source, which says nothing of its colours any more.
+/// The pixels of the output PNG, which has no colour chunks any more.
 #[track_caller]
 fn shown(source: &[u8], recipe: &Recipe) -> Vec<[u8; 3]> {
     let made = made(source, recipe);
@@ -142,7 +142,7 @@ fn assert_near(found: &[[u8; 3]], expected: &[[u8; 3]], what: &str) {
     assert!(worst <= Some(4), "{what}: {found:?}, expected {expected:?}");
 }
 
-/// What Chromium 156 shows of the files with these chunks.
+/// The pixels that Chromium 156 shows for files with these chunks.
 const LINEAR: [[u8; 3]; 4] = [
     [229, 168, 122],
     [188, 188, 188],
@@ -339,7 +339,7 @@ fn what_is_srgb_or_absurd_changes_nothing() {
     }
 }
 
-/// The pixels that come of a source; where that is smaller, it is handed out as it is, with its chunks.
+/// The pixels of an output. If the source is smaller, it is passed through with its chunks.
 fn shown_as_stored(source: &[u8]) -> Vec<[u8; 3]> {
     let made = made(source, &recipe());
     let header = decode::header(&made).expect("a PNG");
@@ -364,7 +364,7 @@ fn every_kind_of_png_has_its_gamma() {
 }
 
 #[test]
-fn gamma_is_not_passed_on_with_metadata() {
+fn gamma_is_not_copied_with_metadata() {
     let kept = Recipe {
         metadata: Metadata::Keep,
         ..recipe()
@@ -374,7 +374,7 @@ fn gamma_is_not_passed_on_with_metadata() {
 }
 
 #[test]
-fn a_wide_space_keeps_its_colours_and_says_so() {
+fn a_wide_gamut_keeps_its_colours_and_gets_a_profile() {
     let wide = Recipe {
         wide_gamut: true,
         ..recipe()

@@ -74,7 +74,7 @@ type GifFrame<'a> = (u16, &'a str, DisposalMethod);
 /// Distance from the left, pixels, disposal and blending of a frame.
 type ApngFrame<'a> = (u32, &'a str, DisposeOp, BlendOp);
 
-/// A rule, the frames that it is about, and what is to be seen.
+/// A rule, the frames that it is about, and the expected picture.
 type Row<'a, F> = (&'a str, &'a [F], &'a [&'a str]);
 
 /// A GIF of 4x1 pixels; its frames are one row each, at a distance from the left.
@@ -411,7 +411,7 @@ fn a_default_image_outside_the_animation_is_not_shown() {
 }
 
 #[test]
-fn a_lying_frame_count_does_no_harm() {
+fn a_wrong_frame_count_does_no_harm() {
     let frames = [
         (0, "RRRR", DisposeOp::None, BlendOp::Source),
         (0, "GG", DisposeOp::None, BlendOp::Source),
@@ -548,9 +548,9 @@ fn webp_frames_come_whole_with_their_delays() {
     }
 }
 
-/// Of a file that ends early, the frames that are there come out, the same as of the whole file, and what is counted comes.
+/// From a truncated file, the complete frames are decoded as in the whole file, and as many as were counted.
 #[test]
-fn what_is_there_of_a_cut_file_is_shown() {
+fn complete_frames_of_a_truncated_file_are_shown() {
     let gif = gif(&[
         (0, "RRRR", DisposalMethod::Keep),
         (0, "GG", DisposalMethod::Previous),

@@ -83,7 +83,7 @@ const ALPHA: [u8; 4] = [0, 0, 0, 0xFF];
 const NO_ALPHA: [u8; 4] = [0; 4];
 
 #[test]
-fn alpha_counts_as_it_is_stored_whatever_the_mask_says() {
+fn stored_alpha_has_precedence_over_the_mask() {
     let stored = deep([255, 128, 0, 64]);
     let shown = [0, 64, 255, 128];
     for mask in [
@@ -241,7 +241,7 @@ fn entries_outside_of_the_icon_do_not_count() {
 }
 
 #[test]
-fn cut_or_mutilated_icons_are_damaged_and_nothing_worse() {
+fn truncated_or_changed_icons_are_errors_and_never_panic() {
     let whole = [
         ico(&[(1, 32, dot(1))]),
         ico(&[(3, 8, png(3, ExtendedColorType::Rgb8, &[1, 2, 3]))]),

@@ -143,7 +143,7 @@ mod tests {
     use super::to_inks;
 
     #[test]
-    fn ycck_becomes_inks() {
+    fn ycck_becomes_cmyk() {
         let mut samples = [255, 128, 128, 7, 0, 128, 128, 0, 76, 85, 255, 9];
         to_inks(&mut samples);
         // White, black and red.

@@ -387,7 +387,7 @@ fn a_jpeg_larger_than_its_strip_is_refused() {
 }
 
 #[test]
-fn cut_and_wild_files_are_damaged_and_nothing_worse() {
+fn truncated_and_random_files_are_errors_and_never_panic() {
     let files = [
         File::new((3, 2), 8, 3, 1, &[0; 6])
             .with(COLOR_MAP, &palette(256, 1))
@@ -509,13 +509,13 @@ fn pages_in_a_circle_and_too_many_are_refused() {
 }
 
 #[test]
-fn an_order_of_bits_that_changes_nothing_is_read() {
+fn a_fill_order_without_effect_is_accepted() {
     let grey = File::new((1, 1), 8, 1, 1, &[0]);
     assert!(raster(&grey.with(FILL_ORDER, &[1]).bytes()).is_ok());
 }
 
 #[test]
-fn what_is_coded_in_another_way_is_not_supported_and_not_damaged() {
+fn unsupported_coding_is_not_reported_as_damage() {
     let grey = || File::new((1, 1), 8, 1, 1, &[0]);
     for (file, name) in [
         (grey().with(COMPRESSION, &[50_000]), "Zstandard"),

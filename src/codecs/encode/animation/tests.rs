@@ -59,7 +59,7 @@ fn millis(delay: u64) -> Duration {
     Duration::from_millis(delay)
 }
 
-/// A square of two colours that wanders over nothing, and for a moment is not there.
+/// A square of two colours that moves over a transparent background and disappears for a moment.
 fn wandering(size: Size) -> Vec<(Vec<u8>, Duration)> {
     (0..6u32)
         .map(|step| {
@@ -117,7 +117,7 @@ fn any_frames() -> impl Strategy<Value = Vec<(Vec<u8>, Duration)>> {
         ][index]
     });
     let frame = vec(pixel, 12).prop_map(|pixels| pixels.concat());
-    // Half of the frames are the one before with little changed, as in life.
+    // As in real files, half of the frames differ only a little from the previous one.
     let step = (frame, 0..12usize, 0..2u8, 0..20u64);
     vec(step, 1..7).prop_map(|steps| {
         let mut frames: Vec<(Vec<u8>, Duration)> = Vec::new();
@@ -303,7 +303,7 @@ fn webp_announces_transparency_around_opaque_frames() {
 }
 
 #[test]
-fn one_frame_is_enough_and_none_is_an_error() {
+fn one_frame_is_enough_and_no_frame_is_an_error() {
     let size = Size::new(2, 1);
     let rgba = [[1, 2, 3, 255], [0, 0, 0, 0]].concat();
     for format in [Format::Gif, Format::Webp] {

@@ -1,4 +1,4 @@
-//! What a JPEG encoder owes to the rest, whichever the build has.
+//! The requirements for a JPEG encoder, in every build.
 
 use crate::options::Effort;
 use crate::options::Format;
@@ -96,7 +96,7 @@ fn scans_are_as_asked() {
 fn better_quality_costs_bytes() {
     let size = Size::new(160, 120);
     let mut samples = gradient(size);
-    // Something to lose: a pattern that no low quality can keep.
+    // A pattern that low qualities must lose.
     for (index, sample) in samples.iter_mut().enumerate() {
         *sample = sample.wrapping_add(u8::try_from(index * 7_919 % 23).expect("below 23"));
     }

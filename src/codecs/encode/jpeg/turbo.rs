@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_jpeg_has_not_is_refused() {
+    fn unsupported_inputs_of_jpeg_are_refused() {
         for channels in [Channels::Rgba, Channels::Cmyk] {
             assert!(encode(&raster(Size::new(8, 8), channels), 95).is_err());
         }

@@ -38,7 +38,7 @@ fn error(shown: &[Rgba8], wanted: &[Rgba8]) -> f64 {
 }
 
 #[test]
-fn few_colours_are_kept_and_one_too_many_is_told() {
+fn few_colours_are_exact_and_one_too_many_is_reported() {
     for (count, most, fits) in [
         (1, 1, true),
         (2, 1, false),
@@ -59,7 +59,7 @@ fn few_colours_are_kept_and_one_too_many_is_told() {
 }
 
 #[test]
-fn colours_that_share_a_slot_are_told_apart() {
+fn colours_with_the_same_hash_are_distinguished() {
     let same_hash: Vec<Rgba8> = (0..200u32)
         .map(|step| step.wrapping_mul(0x0001_0001).to_ne_bytes())
         .collect();
@@ -101,7 +101,7 @@ fn dithering_keeps_the_mean() {
 }
 
 #[test]
-fn holes_stay_holes_and_translucent_pixels_translucent() {
+fn transparent_and_translucent_pixels_stay_so() {
     let picture = gradient(|x| match x {
         0..10 => 0,
         10..30 => (x - 9) * 12,
@@ -139,7 +139,7 @@ fn holes_stay_holes_and_translucent_pixels_translucent() {
 }
 
 #[test]
-fn nothing_but_holes_is_one_colour() {
+fn a_transparent_picture_has_one_colour() {
     let made = reduced(&[TRANSPARENT; 6], 3, 2);
     assert_eq!(shown(&made), [TRANSPARENT; 6]);
     assert!(made.palette.len() <= 2);

@@ -1,4 +1,4 @@
-//! Drawings whose parts multiply, and ordinary ones that are as large as they come.
+//! Drawings whose parts multiply, and the largest ordinary ones.
 
 use resvg::usvg::roxmltree::Document;
 use resvg::usvg::roxmltree::ParsingOptions;
@@ -27,7 +27,7 @@ fn style(sheet: &str) -> String {
     format!("<style>{sheet}</style>")
 }
 
-/// Patterns, each painted with the one before.
+/// Patterns, each painted with the previous one.
 fn chain(count: u32, painted: impl Fn(&str) -> String) -> String {
     many(count, |number| {
         let below = painted(&format!("url(#p{})", number.saturating_sub(1)));
@@ -36,7 +36,7 @@ fn chain(count: u32, painted: impl Fn(&str) -> String) -> String {
 }
 
 #[test]
-fn what_multiplies_is_refused_before_it_does() {
+fn multiplying_references_are_refused_before_expansion() {
     const RECT: &str = "<rect width='1' height='1'/>";
     let rules = |rule: &str, count| style(&rule.repeat(count));
     let ones = "1 ".repeat(200_000);
@@ -283,7 +283,7 @@ fn circles_in_small_drawings_are_let_pass() {
         checked(&format!("{circle}{}", "<rect/>".repeat(10_000))),
         Ok(())
     );
-    // These are links, and no drawings of what they lead to.
+    // These are links, whose targets are not drawn.
     let links = "<a href='#g'><rect/></a>".repeat(10_000);
     assert_eq!(checked(&format!("<g id='g'>{links}</g>")), Ok(()));
 }

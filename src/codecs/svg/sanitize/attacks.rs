@@ -4,7 +4,7 @@ use crate::codecs::svg::sanitize::tests::inside;
 use crate::codecs::svg::sanitize::vocabulary::SVG;
 
 #[test]
-fn what_acts_is_left_out() {
+fn active_content_is_removed() {
     for (source, expected) in [
         (
             "a<script>alert(1)</script>b<!-- <script> --><?x y?>c",
@@ -38,7 +38,7 @@ fn what_acts_is_left_out() {
             "<foreignObject><svg><rect/></svg></foreignObject><rect/>",
             "<rect/>",
         ),
-        // References: only to the document itself, whatever they look like to others.
+        // References only to the document itself, however other parsers read them.
         (
             "<use href=' #a'/><use href='#a b'/>",
             "<use href=\"#a\"/><use href=\"#a b\"/>",
@@ -65,7 +65,7 @@ fn what_acts_is_left_out() {
                 .replace("<style></style>", "<style/>")
                 .as_str(),
         ),
-        // Animations of what acts, by whatever name.
+        // Animations of active attributes, by any name.
         (
             "<animate attributeName='href' values='javascript:alert(1)'/>",
             "",
@@ -101,7 +101,7 @@ fn what_acts_is_left_out() {
             "<animateTransform attributeName='href' to='a'><set attributeName='x' to='1'/></animateTransform>",
             "",
         ),
-        // What browsers read differently as HTML.
+        // What HTML parsers read differently.
         (
             "<title><style>&lt;/style&gt;&lt;img src=x onerror=alert(1)></style>a</title>",
             "<title>a</title>",
@@ -128,11 +128,11 @@ fn what_acts_is_left_out() {
     }
 }
 
-/// What got past other sanitizers, by their public reports.
+/// Attacks on other sanitizers, from their public reports.
 #[test]
-fn what_got_past_others_is_left_out() {
+fn attacks_on_other_sanitizers_are_removed() {
     for (source, expected) in [
-        // svg-hush: a namespace that was written as it was read (its issue 15).
+        // svg-hush: a namespace that was written without escaping (its issue 15).
         (
             "<g xmlns:a='&quot; onload=&quot;alert(1)' a:b='c'/>",
             "<g/>",
@@ -151,7 +151,7 @@ fn what_got_past_others_is_left_out() {
             "<a xmlns:s='http://www.w3.org/1999/xlink' s:href='javascript:alert(1)'/>",
             "<a/>",
         ),
-        // CVE-2022-23638: what ends elsewhere for a parser of HTML, and `font`, at which one leaves SVG.
+        // CVE-2022-23638: markup that ends elsewhere for an HTML parser, and `font`, at which an HTML parser leaves SVG.
         (
             "<!--><img src='' onerror='alert(1)'/><!--><rect/>",
             "<rect/>",

@@ -1,4 +1,4 @@
-//! Drawings of editors, generators and icon sets look the same when they are clean: `tests/drawings/README.md` says where each is from.
+//! Drawings of editors, generators and icon sets look the same after sanitizing: `tests/drawings/README.md` says where each is from.
 
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ use resvg::usvg::roxmltree::ParsingOptions;
 use crate::codecs::svg::clean;
 use crate::codecs::svg::prologue::Encoding;
 
-/// The fonts that all machines have.
+/// Fonts that are the same on all machines.
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     let mut fonts = Database::new();
     for font in [
@@ -33,7 +33,7 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
-/// The drawing, its texts, and how much of it is not empty.
+/// Renders a drawing; returns its pixels, its texts, and the number of pixels that are not empty.
 fn drawn(name: &str, text: &str) -> (Pixmap, String, usize) {
     let parsing = ParsingOptions {
         allow_dtd: true,
@@ -78,7 +78,7 @@ fn collect(group: &Group, texts: &mut String) {
     }
 }
 
-/// Draws the source and what is made of it.
+/// Compares the rendered source with the rendered result.
 #[track_caller]
 fn assert_looks_the_same(name: &str, source: &[u8]) {
     let (encoding, text) = Encoding::of(source);
@@ -95,7 +95,7 @@ fn assert_looks_the_same(name: &str, source: &[u8]) {
     assert!(!different, "{name} became {after}");
 }
 
-/// Names and contents of files of that folder.
+/// Names and contents of files in the folder `tests/drawings`.
 macro_rules! files {
     ($($name:literal)*) => {
         [$(($name, include_bytes!(concat!("../../../../tests/drawings/", $name)) as &[u8])),*]

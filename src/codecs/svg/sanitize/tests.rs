@@ -23,7 +23,7 @@ use crate::codecs::svg::sanitize::vocabulary::SVG;
 pub(crate) const LIMIT: usize = 1 << 20;
 const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-/// A document with this inside, as it begins when it is clean.
+/// A sanitized document with this content.
 fn svg(inside: &str) -> String {
     format!("<svg xmlns=\"{SVG}\">{inside}</svg>")
 }
@@ -33,7 +33,7 @@ fn cleaned(source: &str) -> String {
     sanitize(source, LIMIT).unwrap_or_else(|error| panic!("{error}: {source}"))
 }
 
-/// What is left of what is inside.
+/// The content after sanitizing.
 #[track_caller]
 pub(crate) fn inside(source: &str) -> String {
     let made = cleaned(&format!(
@@ -45,9 +45,9 @@ pub(crate) fn inside(source: &str) -> String {
 }
 
 #[test]
-fn what_is_drawn_is_written_as_it_was_read() {
+fn drawing_content_is_kept() {
     for same in [
-        // White space between elements of text is drawn, and none is where there is none.
+        // White space between elements of text is drawn, so none may be added or removed.
         "<text x=\"1\"><tspan>Spar</tspan><tspan>kasse</tspan> <tspan>&amp;</tspan>\n\t<tspan>Co</tspan></text>",
         "<text xml:space=\"preserve\">a   b    c</text>",
         "<text xml:lang=\"sr\" lang=\"sr\">ж</text>",
@@ -113,21 +113,21 @@ fn names_are_those_of_their_namespace() {
             ),
             linked("<use xlink:href=\"#a\"/>"),
         ),
-        // A prefix that stands for nothing is not the same as none.
+        // An undeclared prefix is not the same as no prefix.
         (
             format!(
                 "<svg xmlns='{SVG}' xmlns:l='{XLINK}' id='r'><use id='a' x:id='b' xmlns:x='' l:href='#a'/></svg>"
             ),
             linked("<use id=\"a\" xlink:href=\"#a\"/>"),
         ),
-        // Another prefix for what has one already.
+        // A second prefix for a namespace.
         (
             format!(
                 "<svg xmlns='{SVG}' id='r' xmlns:l='{XLINK}' xmlns:y='{XML}'><use xml:lang='de' y:lang='en' l:href='#a'/></svg>"
             ),
             linked("<use xml:lang=\"de\" xlink:href=\"#a\"/>"),
         ),
-        // One of two, and the one that browsers follow.
+        // One of two references, the one that browsers follow.
         (
             format!(
                 "<svg xmlns='{SVG}' id='r' xmlns:l='{XLINK}' xmlns:k='{XLINK}'><use l:href='#a' k:href='#b'/></svg>"
@@ -146,7 +146,7 @@ fn names_are_those_of_their_namespace() {
 }
 
 #[test]
-fn what_is_no_xml_is_refused() {
+fn invalid_xml_is_refused() {
     for inside in [
         "<g a='1' a='2'/>",
         "<g a=1/>",

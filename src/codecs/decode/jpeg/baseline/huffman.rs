@@ -378,14 +378,14 @@ mod tests {
     }
 
     #[test]
-    fn bits_that_are_no_code_are_told() {
+    fn invalid_codes_are_detected() {
         let table = unary([1; 16]);
         let data = packed("1111111111111111");
         assert_eq!(table.read(&mut ScanReader::new(&data)).zeros, NO_CODE);
     }
 
     #[test]
-    fn what_is_passed_over_is_what_would_have_been_read() {
+    fn skipping_consumes_the_same_bits_as_reading() {
         let table = unary([
             0x01, 0x00, 0x02, 0x11, 0xF0, 0x05, 0x23, 0x0A, 0x31, 0x41, 0x51, 0x61, 0x71, 0x81,
             0x91, 0x0F,
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_is_refused() {
+    fn invalid_tables_are_refused() {
         let mut counts = [0; 16];
         counts[0] = 3;
         assert!(

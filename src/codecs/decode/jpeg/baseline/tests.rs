@@ -1,4 +1,4 @@
-//! Rows beside what a library makes of the same files, in every sampling; and files that are broken, or of another kind.
+//! Compares our rows with those of a library, for every sampling; and tests damaged files and files of other kinds.
 
 use jpeg_encoder::ColorType;
 use jpeg_encoder::Encoder;
@@ -127,7 +127,7 @@ fn every_sampling_is_read_as_a_library_reads_it() {
             let whole = DecodeScale::WHOLE;
             let expected = library::decode(&file, &header, whole).expect("a whole file");
             let (most, mean) = difference(&rows(&file, DecodeScale::WHOLE), &expected.raster);
-            // Rounding in different places; `zune-jpeg` spreads chroma by other weights at the edges.
+            // Rounding happens in different places; `zune-jpeg` upsamples chroma with other weights at the edges.
             assert!(
                 most <= 24 && mean < 1.0,
                 "{sampling:?}, {colors:?}, {size:?}: {most}, {mean}"
@@ -180,7 +180,7 @@ fn rows_may_be_left_out() {
 }
 
 #[test]
-fn what_is_of_another_kind_is_left_to_others() {
+fn other_kinds_are_left_to_the_library() {
     let size = Size::new(40, 40);
     let progressive = Kind {
         progressive: true,
@@ -219,7 +219,7 @@ fn what_is_of_another_kind_is_left_to_others() {
 }
 
 #[test]
-fn what_ends_early_or_goes_astray_is_told() {
+fn early_ends_and_damage_are_detected() {
     let size = Size::new(130, 131);
     let kind = Kind {
         restart_interval: 7,
@@ -244,7 +244,7 @@ fn what_ends_early_or_goes_astray_is_told() {
 }
 
 #[test]
-fn a_restart_marker_that_is_missing_or_out_of_order_is_told() {
+fn a_restart_marker_that_is_missing_or_out_of_order_is_an_error() {
     let kind = Kind {
         restart_interval: 7,
         ..USUAL
@@ -297,7 +297,7 @@ proptest! {
         let end = (at + bytes.len()).min(file.len());
         file.splice(at..end, bytes);
         if let Some(mut rows) = BaselineDecoder::open(&file, SCALES[scale]) {
-            // Whatever it says its size is.
+            // Whatever size the header says.
             for y in 0..rows.size().height.min(80) as usize {
                 rows.row(y);
             }

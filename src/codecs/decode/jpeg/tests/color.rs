@@ -1,4 +1,4 @@
-//! Whether three components are RGB or YCbCr: what names, JFIF's marker and Adobe's marker say of it together.
+//! Whether three components are RGB or YCbCr: what component names, the JFIF marker and the Adobe marker decide together.
 
 use jpeg_encoder::Encoder;
 use jpeg_encoder::ImageBuffer;
@@ -10,11 +10,11 @@ use crate::codecs::decode::image::DecodeScale;
 use crate::codecs::decode::pixels;
 use crate::pixels::Samples;
 
-/// What is stored, and what that is where it is read as YCbCr.
+/// The stored samples, and their RGB values if they are read as YCbCr.
 const STORED: [u8; 3] = [200, 90, 160];
 const AS_YCC: [u8; 3] = [245, 190, 132];
 
-/// Components that are all of one value, stored as they are.
+/// A picture of one colour, stored as it is.
 struct Flat;
 
 impl ImageBuffer for Flat {
@@ -86,10 +86,10 @@ fn three_components_are_rgb_or_luma_and_chroma() {
         ([0, 1, 2], false, None, AS_YCC),
         ([7, 9, 33], false, None, AS_YCC),
         (rgb, false, None, STORED),
-        // JFIF goes before names, and before Adobe.
+        // JFIF has precedence over names and over Adobe.
         (rgb, true, None, AS_YCC),
         ([1, 2, 3], true, Some(0), AS_YCC),
-        // Adobe goes before names.
+        // Adobe has precedence over names.
         ([1, 2, 3], false, Some(0), STORED),
         (rgb, false, Some(0), STORED),
         ([1, 2, 3], false, Some(1), AS_YCC),

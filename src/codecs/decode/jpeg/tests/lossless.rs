@@ -21,7 +21,7 @@ use crate::transform::plan::cost;
 /// Every scale that a recipe may ask for.
 const EIGHTHS: [u32; 5] = [1, 2, 3, 4, 8];
 
-/// What is written: samples of so many bits, pixel by pixel.
+/// The picture to write: samples of a bit depth, pixel by pixel.
 struct Picture {
     size: Size,
     components: u8,
@@ -241,7 +241,7 @@ fn samples_of_more_bits_are_refused_by_their_header() {
 }
 
 #[test]
-fn components_in_scans_of_their_own_are_decoded_and_paid_for() {
+fn components_in_separate_scans_are_decoded_and_counted() {
     let mut picture = Picture::waves(Size::new(40, 30), 3, 8);
     assert_eq!(
         header(&picture.file())
@@ -286,7 +286,7 @@ fn a_small_picture_of_a_lossless_one_is_right() {
     }
 }
 
-/// All pixels are decoded, and so all of them are paid for.
+/// All pixels are decoded, so all of them count towards the cost.
 #[test]
 fn lossless_pictures_are_no_cheaper_at_a_smaller_scale() {
     let header = header(&Picture::flat(Size::new(256, 256)).file()).expect("a picture");
@@ -295,7 +295,7 @@ fn lossless_pictures_are_no_cheaper_at_a_smaller_scale() {
 }
 
 #[test]
-fn cut_and_wild_lossless_pictures_are_damaged_and_nothing_worse() {
+fn truncated_and_random_lossless_files_are_errors_and_never_panic() {
     for components in [1, 3, 4] {
         let file = Picture::waves(Size::new(24, 16), components, 8).file();
         for at in 0..file.len() {

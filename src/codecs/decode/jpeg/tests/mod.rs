@@ -1,4 +1,4 @@
-// The portable library takes Adobe's word alone.
+// The portable library considers only the Adobe marker.
 #[cfg(feature = "native")]
 mod color;
 #[cfg(feature = "native")]
@@ -14,7 +14,7 @@ use crate::codecs::decode::image::DecodeScale;
 use crate::codecs::decode::pixels;
 use crate::pixels::Channels;
 
-/// What is said of the colours of a file: Adobe's marker with its word, or nothing.
+/// The Adobe marker of a file with its colour transform, or none.
 fn told(mut file: Vec<u8>, transform: Option<u8>) -> Vec<u8> {
     const ADOBE: &[u8] = b"\xFF\xEE\0\x0EAdobe";
     let at = file.windows(ADOBE.len()).position(|bytes| bytes == ADOBE);
@@ -29,7 +29,7 @@ fn told(mut file: Vec<u8>, transform: Option<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn inks_are_inverted_whatever_marker_there_is() {
+fn cmyk_is_inverted_with_any_marker() {
     let inks = [0, 200, 220, 30];
     let encoded = |colors| {
         let mut file = Vec::new();

@@ -1,4 +1,4 @@
-//! Files cut at every place, beside the whole ones; and what comes of them, in every way that a source is rendered.
+//! Files truncated at every place, compared with the whole ones; and every way to render them.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -58,7 +58,7 @@ const PROGRESSIVE: Kind = Kind {
     ..USUAL
 };
 
-/// Kinds whose blocks come once, in one scan.
+/// Files with all blocks in one scan.
 fn sequential() -> [Kind; 5] {
     [
         USUAL,
@@ -82,7 +82,7 @@ fn sequential() -> [Kind; 5] {
     ]
 }
 
-/// Kinds whose components come one after another.
+/// Files with one scan for each component.
 fn in_scans() -> Kind {
     Kind {
         name: "in scans",
@@ -91,7 +91,7 @@ fn in_scans() -> Kind {
     }
 }
 
-/// A picture that is nowhere grey, nor alike from one block to the next.
+/// A picture without grey areas or equal neighbouring blocks.
 fn file(size: Size, kind: &Kind) -> Vec<u8> {
     let channels = match kind.colors {
         ColorType::Luma => 1,
@@ -159,7 +159,7 @@ fn rows_are_counted_up_to_where_they_differ() {
             let pairs = rows.chunks(row).zip(expected.chunks(row));
             let same = pairs.take_while(|(found, expected)| near(found, expected));
             let same = u32::try_from(same.count()).expect("few rows");
-            // Chroma is spread over one row beyond its own.
+            // Upsampling needs one more row of chroma.
             let range = found.rows.saturating_sub(1)..=found.rows + 16;
             assert!(
                 range.contains(&same),
@@ -229,7 +229,7 @@ fn rows_of_components_one_after_another_are_there_with_the_last() {
 }
 
 #[test]
-fn whole_files_and_broken_ones_do_not_end_early() {
+fn complete_and_damaged_files_are_not_truncated() {
     for kind in sequential().iter().chain([&PROGRESSIVE]) {
         let whole = file(SIZE, kind);
         assert_eq!(coverage(&whole), None, "{}", kind.name);
@@ -247,7 +247,7 @@ fn whole_files_and_broken_ones_do_not_end_early() {
 }
 
 #[test]
-fn files_cut_anywhere_are_shown_or_damaged_and_nothing_worse() {
+fn files_truncated_anywhere_are_shown_or_errors_and_never_panic() {
     let size = Size::new(40, 70);
     let kinds = sequential();
     for kind in kinds.iter().chain([&PROGRESSIVE]) {
@@ -347,8 +347,8 @@ fn most_of_a_source_is_shown_with_a_warning_and_less_is_refused() {
 }
 
 #[test]
-fn a_missing_end_marker_alone_is_no_reason_to_warn() {
-    // The portable library does not tell a progressive file without its last marker from one that ends within its data.
+fn a_missing_end_marker_alone_causes_no_warning() {
+    // The portable library cannot tell a progressive file without its end marker from one that ends inside its data.
     let progressive = cfg!(feature = "native").then_some(PROGRESSIVE);
     for kind in [USUAL, RESTARTED].into_iter().chain(progressive) {
         let whole = file(SIZE, &kind);
@@ -358,7 +358,7 @@ fn a_missing_end_marker_alone_is_no_reason_to_warn() {
 }
 
 #[test]
-fn whatever_is_made_of_a_truncated_source_tells_so() {
+fn outputs_of_truncated_sources_carry_a_warning() {
     let source = cut(&USUAL, 95);
     let bordered = Recipe {
         trim: crate::options::Trim {

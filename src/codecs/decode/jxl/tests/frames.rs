@@ -10,21 +10,21 @@ use crate::codecs::decode::jxl::tests::raster;
 use crate::pixels::Raster;
 use crate::pixels::Size;
 
-/// A sixteenth of what a worker has.
+/// Stack size: a sixteenth of that of a worker.
 const STACK: usize = 256 << 10;
 
-/// What a frame is there for.
+/// The purpose of a frame.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// One to be blended onto.
+    /// To be blended onto the canvas.
     Layer,
-    /// One for parts that are used again.
+    /// To be referred to by other frames.
     Reference,
-    /// The one that is shown.
+    /// To be shown.
     Last,
 }
 
-/// Bits from the lowest to the highest.
+/// Writes bits, the lowest first.
 #[derive(Default)]
 struct Bits {
     bytes: Vec<u8>,
@@ -44,7 +44,7 @@ impl Bits {
         self
     }
 
-    /// A side or a number as the first or the last of four ways to write it.
+    /// A number in the first or the last of the four encodings.
     fn side(&mut self, side: u32, ways: [(u32, usize); 2]) -> &mut Self {
         let [(first, short), (last, long)] = ways;
         if side >= first && side - first < 1 << short {
@@ -81,10 +81,10 @@ fn head(size: Size, is_animation: bool) -> Vec<u8> {
     bits.bytes
 }
 
-/// A frame of one value.
+/// A frame of one colour.
 struct Frame {
     kind: Kind,
-    /// Its place is the upper left corner; `None` where it has the size of the picture.
+    /// Its size, at the upper left corner; `None` for the size of the picture.
     size: Option<Size>,
     value: u8,
     /// Hundredths of a second, in an animation.
@@ -136,7 +136,7 @@ impl Frame {
         [bits.bytes, data].concat()
     }
 
-    /// A tree of one leaf, and one symbol, which takes no bits: the value.
+    /// A tree of one leaf, and one symbol of no bits: the value.
     fn data(&self) -> Vec<u8> {
         let mut bits = Bits::default();
         bits.push(1, 1).push(1, 1);
@@ -214,7 +214,7 @@ fn more_layers_are_refused_by_their_headers() {
 }
 
 #[test]
-fn parts_that_are_used_again_count_as_well() {
+fn reused_parts_count_as_well() {
     let parts = |count: u32| {
         let mut file = head(Size::new(64, 64), false);
         let part = frame(Kind::Reference, None, 9).bytes();
@@ -261,7 +261,7 @@ fn layers_as_large_as_the_picture_may_be_fewer() {
     assert!(refusal.contains("16 times the pixels"), "{refusal}");
 }
 
-/// Frames after the first are no layers of it, and are not even looked at: to forget a chain of them takes stack as well.
+/// Frames after the first are not layers of it, and are not even parsed: freeing a chain of them takes stack as well.
 #[test]
 fn of_an_animation_the_frames_of_its_first_picture_count() {
     let size = Size::new(40, 30);
@@ -286,19 +286,19 @@ fn of_an_animation_the_frames_of_its_first_picture_count() {
 }
 
 #[test]
-fn layers_are_paid_for() {
+fn layers_count_towards_the_cost() {
     let size = Size::new(1000, 1000);
     let hidden = |frames| {
         let header = header(&layered(size, frames)).expect("few enough");
         (header.hidden_pixels, header.coefficient_bytes)
     };
-    // Each layer takes as long as an eighth of the picture. That of them which is held is little.
+    // Each layer takes the time of an eighth of the picture, and little memory.
     assert_eq!(hidden(2), (1 + size.area() / 8, 1));
     assert_eq!(hidden(10), (9 + 9 * size.area() / 8, 1));
 }
 
 #[test]
-fn cut_and_wild_layers_are_damaged_and_nothing_worse() {
+fn truncated_and_random_layers_are_errors_and_never_panic() {
     let file = layered(Size::new(20, 10), 5);
     for at in 0..file.len() {
         match raster(&file[..at]) {
@@ -315,7 +315,7 @@ fn cut_and_wild_layers_are_damaged_and_nothing_worse() {
     }
 }
 
-/// A table of parts in an order of their own: to bring them in order would take a second.
+/// A permuted table of sections, which would take a second to sort.
 #[test]
 fn tables_that_take_long_are_refused_before_they_are_read() {
     let size = Size::new(1 << 15, 1 << 15);

@@ -78,7 +78,7 @@ fn a_codestream_may_be_in_parts() {
     let part = |number: u32, bytes: &[u8]| boxed(b"jxlp", &[&number.to_be_bytes(), bytes].concat());
     let file = [
         boxed(b"JXL ", b"\r\n\x87\n"),
-        // An empty `brob` would be refused, and a full one unpacked without end, by those who look into it.
+        // An empty `brob` box would be refused, and a full one decompressed without limit, by a parser that reads it.
         boxed(b"brob", b"Exif"),
         part(0, &whole[..7]),
         part(0x8000_0001, &whole[7..]),
@@ -87,7 +87,7 @@ fn a_codestream_may_be_in_parts() {
     assert_eq!(codestream(&file).as_deref(), Ok(&whole[..]));
     let (rgb, _) = raster(&file).expect("is whole");
     assert_eq!(rgb.into_u8().expect("there is memory"), COLORS);
-    // Lengths that lie.
+    // Wrong lengths.
     for length in [0_u32, 1, 2, 7, u32::MAX] {
         let mut wrong = file.clone();
         wrong[12..16].copy_from_slice(&length.to_be_bytes());
@@ -96,7 +96,7 @@ fn a_codestream_may_be_in_parts() {
 }
 
 #[test]
-fn cut_and_wild_files_are_damaged_and_nothing_worse() {
+fn truncated_and_random_files_are_errors_and_never_panic() {
     for file in [RGB, RGBA, GRAY, ANIMATION].map(bytes) {
         for length in 0..file.len() {
             match raster(&file[..length]) {

@@ -20,7 +20,7 @@ fn filtered(style: &str) -> String {
 }
 
 #[test]
-fn styles_lose_what_they_load() {
+fn styles_lose_everything_that_loads() {
     for same in [
         "",
         "fill:red",
@@ -91,7 +91,7 @@ fn styles_lose_what_they_load() {
             "a{x-removed:url(#b);x-removed : url(#c);x-removed:url(#d)}",
         ),
         (".behavior{b:url(#c)}", ".behavior{b:url(#c)}"),
-        // Each pair of these looks different to a reader who ends texts and names elsewhere.
+        // Each of these differs for a parser that ends strings and names elsewhere.
         ("a{b:'\\\n';c:url(/d)}", "a{b:'\\\n';c:url(#)}"),
         ("a{b:'\\a\n;c:url(/d)'}", "a{b:'\\a\n;c:url(/d)'}"),
         ("a{b:'\n;c:url(/d);'}", "a{b:/**/x()\n;c:url(#);'}'"),
@@ -126,7 +126,7 @@ fn styles_lose_what_they_load() {
     }
 }
 
-/// Asks another tokenizer, the one of Firefox, whether anything is loaded.
+/// Asks another tokenizer, that of Firefox, whether the style loads anything.
 pub fn assert_harmless(style: &str) {
     fn walk(parser: &mut Parser<'_>, style: &str) {
         loop {
@@ -192,7 +192,7 @@ pub fn assert_harmless(style: &str) {
     walk(&mut Parser::new(style), style);
 }
 
-/// Pieces of styles whose ends are where readers disagree.
+/// Pieces of styles whose ends parsers disagree about.
 pub fn any_style() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         select(vec![

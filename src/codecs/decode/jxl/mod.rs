@@ -1,12 +1,13 @@
 //! JPEG XL by `jxl-oxide`: the still picture, or the first frame of an animation, in 8 or 16 bits, upright. The colours are those that are
 //! meant to be shown, with an ICC profile from the file or made from its header; high dynamic range has code points.
 
+mod error;
 mod frames;
+mod image_header;
 
 use std::borrow::Cow;
 
 use bytemuck::Zeroable;
-use jxl_bitstream::Bitstream;
 use jxl_oxide::AllocTracker;
 use jxl_oxide::FrameBufferSample;
 use jxl_oxide::ImageStream;
@@ -15,7 +16,6 @@ use jxl_oxide::JxlImage;
 use jxl_oxide::PixelFormat;
 use jxl_oxide::image::BitDepth;
 use jxl_oxide::image::ImageHeader;
-use jxl_oxide_common::Bundle;
 
 use crate::codecs::TransformError;
 use crate::codecs::decode::image::DecodedImage;
@@ -26,15 +26,17 @@ use crate::codecs::sniff::SourceFormat;
 use crate::pixels::Channels;
 use crate::pixels::Raster;
 use crate::pixels::Samples;
-use crate::pixels::Size;
 use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::hdr;
 use crate::pixels::orientation::Orientation;
+use error::broken;
+use error::failed;
 use frames::PictureFrames;
+use image_header::channels;
+use image_header::image_header;
+use image_header::size;
 
-/// Bytes of a compressed ICC profile. 4 MiB are already enormous, and a few bytes could decompress to 256 MiB.
-const MAX_PROFILE: u64 = 4 << 20;
 /// Bytes that the decoder may allocate in addition to pixels: tables, and the smallest groups of a picture.
 const TABLES: u64 = 16 << 20;
 /// Bytes that are fed to the decoder at a time.
@@ -149,38 +151,9 @@ fn codestream(source: &[u8]) -> Result<Cow<'_, [u8]>, TransformError> {
     Ok(Cow::Owned(buffer::joined(&parts)?))
 }
 
-/// Parses the image header. An ICC profile after it is not decompressed, but its length is checked.
-fn image_header(codestream: &[u8]) -> Result<ImageHeader, TransformError> {
-    header_of(&mut Bitstream::new(codestream))
-}
-
-/// Parses the header at the current position, and leaves the reader at its end.
-fn header_of(bits: &mut Bitstream<'_>) -> Result<ImageHeader, TransformError> {
-    let header = ImageHeader::parse(bits, ()).map_err(failed)?;
-    if header.metadata.colour_encoding.want_icc() {
-        let length = bits.clone().read_u64().map_err(failed)?;
-        if length > MAX_PROFILE {
-            return Err(broken("a profile that is too large"));
-        }
-    }
-    Ok(header)
-}
-
-fn size(header: &ImageHeader) -> Size {
-    Size::new(
-        header.width_with_orientation(),
-        header.height_with_orientation(),
-    )
-}
-
 /// Three copies of the channels in the 32-bit samples of the decoder (decoded, filtered, blended), and the samples that are returned.
 fn bytes_per_pixel(header: &ImageHeader) -> u64 {
     channels(header) * 8 + 8
-}
-
-/// Three colour channels and the extra channels.
-fn channels(header: &ImageHeader) -> u64 {
-    3 + u64::try_from(header.metadata.ec_info.len()).unwrap_or(u64::MAX - 3)
 }
 
 /// Feeds the file up to the end of the first shown frame. Later frames are not parsed.
@@ -232,14 +205,6 @@ fn inks(samples: Samples) -> Samples {
         Samples::U8(samples) => Samples::U8(samples.into_iter().map(|sample| !sample).collect()),
         Samples::U16(samples) => Samples::U16(samples.into_iter().map(|sample| !sample).collect()),
     }
-}
-
-fn failed(cause: impl std::fmt::Display) -> TransformError {
-    broken(&cause.to_string())
-}
-
-fn broken(what: &str) -> TransformError {
-    TransformError::Decode(format!("JPEG XL: {what}"))
 }
 
 #[cfg(test)]

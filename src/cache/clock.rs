@@ -1,4 +1,4 @@
-//! Where the cache has the time from.
+//! The clock of the cache.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::SystemTime;
 
-/// The system's clock; tests set it ahead or back.
+/// The clock of the system. Tests can move it forward or back.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock {
-    /// In seconds.
+    /// In seconds; negative if it was moved back.
     ahead: Arc<AtomicI64>,
 }
 

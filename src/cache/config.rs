@@ -13,38 +13,39 @@ use crate::units::Seconds;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// A source is taken to be fresh for at least this long.
+    /// The shortest time for which a source is fresh.
     pub min_ttl: Seconds,
-    /// And for at most this long.
+    /// The longest time for which a source is fresh.
     pub max_ttl: Seconds,
-    /// The life where its origin says nothing; left out, `min_ttl`.
+    /// For how long a source is fresh if its origin says nothing about it; `min_ttl` if left out.
     pub default_ttl: Option<Seconds>,
-    /// How long after its life a source is used while it is asked for anew, where its origin does not say.
+    /// For how long a stale source is used while it is revalidated, if its origin does not say.
     pub stale_while_revalidate: Seconds,
-    /// And when its origin fails.
+    /// For how long a stale source is used if its origin fails, and if the origin does not say.
     pub stale_if_error: Seconds,
-    /// What clients keep an interim rendition for, at most; nought: there are none.
+    /// The longest time for which clients may store an interim rendition; zero: no interim renditions are made.
     pub interim_ttl: Seconds,
     /// Whether smaller copies of large sources are made.
     pub reduced_copies: bool,
-    /// How long errors are kept.
+    /// For how long errors are stored.
     pub errors: ErrorTtls,
-    /// What is different for some sources.
+    /// Settings for some sources only.
     pub rule: Vec<RuleConfig>,
     pub memory: MemoryConfig,
     pub disk: DiskConfig,
     pub shared: SharedConfig,
 }
 
-/// Section `[cache.errors]`: how long an error holds, by what it takes to make it go away. What passes by itself is never kept.
+/// Section `[cache.errors]`: for how long an error is stored. Errors that may be over at once, such as a failing origin, are never answered from the
+/// cache.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ErrorTtls {
-    /// There is no such source.
+    /// The source does not exist.
     pub not_found: Seconds,
-    /// The URL asks for what cannot be.
+    /// The options in the URL are impossible.
     pub options: Seconds,
-    /// The source is no picture, damaged, too large, or takes too long.
+    /// The source is no picture, is damaged or too large, or takes too long to render.
     pub source: Seconds,
 }
 
@@ -59,11 +60,11 @@ pub struct MemoryConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskConfig {
-    /// RenderOutput where it is missing; empty: nothing is kept on disk.
+    /// The folder of the disk cache, which is created if it is missing; empty: nothing is stored on disk.
     pub path: PathBuf,
-    /// Nought: none are kept on disk.
+    /// Zero: no renditions are stored on disk.
     pub renditions: ByteSize,
-    /// Nought: none are kept on disk.
+    /// Zero: no sources are stored on disk.
     pub sources: ByteSize,
 }
 
@@ -73,9 +74,9 @@ pub struct DiskConfig {
 pub struct SharedConfig {
     /// The name of a `[[bucket]]`; empty: nothing is shared.
     pub bucket: String,
-    /// What the names of all objects begin with.
+    /// The beginning of the names of all objects.
     pub prefix: String,
-    /// For all that one request waits for it.
+    /// The longest time that one request waits for the shared bucket, all its reads together.
     pub timeout: Seconds,
 }
 
@@ -137,7 +138,7 @@ impl Default for SharedConfig {
 }
 
 impl Config {
-    /// What origins' headers are read by, where no rule of its own holds for a source.
+    /// How freshness is computed for sources without a rule of their own.
     pub fn rules(&self) -> Rules {
         Rules {
             min_ttl: self.min_ttl.duration(),

@@ -1,6 +1,6 @@
-//! How one entry lies on disk and in the shared bucket: its name, and the header before its body.
+//! The name of an entry on disk and in the shared bucket, and the header before its body.
 //!
-//! The header repeats the key, so that a file under a wrong name is recognised as somebody else's.
+//! The header repeats the key, so that a file under a wrong name is not mistaken for another entry.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,11 +13,11 @@ use crate::cache::key::SourceKey;
 
 const MAGIC: [u8; 4] = *b"SFLT";
 
-/// Raised when the header or any body changes its layout; what was written before is then deleted on sight.
+/// Raise this number when the layout of the header or of any body changes: entries of the old layout are then deleted when they are found.
 pub(crate) const STORED_VERSION: u8 = 2;
 
-/// magic, version, kind, source, epoch, hash, length of the body (numbers little-endian).
-pub(crate) const HEADER: usize = 4 + 1 + 1 + 16 + 8 + 32 + 8;
+/// Magic, version, kind, source, epoch, hash, length of the body. Numbers are little-endian.
+pub(crate) const HEADER_LEN: usize = 4 + 1 + 1 + 16 + 8 + 32 + 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum EntryKind {
@@ -26,7 +26,7 @@ pub(crate) enum EntryKind {
     SourceBytes,
 }
 
-/// What an entry is called outside of memory: everything of one source begins alike.
+/// The name of an entry outside of memory. The names of all entries of one source begin with the same text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct EntryKey {
     kind: EntryKind,
@@ -67,33 +67,33 @@ impl EntryKey {
         self.kind
     }
 
-    /// The source that the entry is of.
+    /// The source that the entry belongs to.
     pub(crate) fn source(self) -> SourceId {
         self.source
     }
 
-    /// The number of the last purge that left nothing of what was made before.
+    /// The number of the last purge that removed the source, when the entry was made. Zero for records and bytes of sources.
     pub(crate) fn epoch(self) -> u64 {
         self.epoch
     }
 
-    /// What the last two digits of its name say.
+    /// The value of the last two digits of its name.
     pub(crate) fn last_byte(self) -> u8 {
         let [.., last] = self.hash;
         last
     }
 
-    /// The source whose record it is.
+    /// The key of the source, if the entry is a record.
     pub(crate) fn source_key(self) -> Option<SourceKey> {
         (self.kind == EntryKind::Record).then(|| SourceKey::from_bytes(self.hash))
     }
 
-    /// Whether all that will ever be written under this key is the same.
+    /// Whether everything that is ever written under this key is equal.
     pub(crate) fn is_immutable(self) -> bool {
         self.kind != EntryKind::Record
     }
 
-    pub(crate) fn header(self, body: u64) -> [u8; HEADER] {
+    pub(crate) fn header(self, body: u64) -> [u8; HEADER_LEN] {
         let parts: [&[u8]; 6] = [
             &MAGIC,
             &[STORED_VERSION, self.kind.code()],
@@ -102,7 +102,7 @@ impl EntryKey {
             &self.hash,
             &body.to_le_bytes(),
         ];
-        let mut header = [0; HEADER];
+        let mut header = [0; HEADER_LEN];
         let mut rest = &mut header[..];
         for part in parts {
             let (place, behind) = rest.split_at_mut(part.len());
@@ -165,7 +165,7 @@ impl FromStr for EntryKey {
             epoch: u64::from_str_radix(epoch, 16).map_err(|_| ())?,
             hash: *blake3::Hash::from_hex(hash).map_err(|_| ())?.as_bytes(),
         };
-        // Hexadecimal has two cases, keys have one.
+        // Digits in upper case are not accepted, so that each key has one name.
         if key.to_string() == text {
             Ok(key)
         } else {
@@ -178,7 +178,7 @@ impl FromStr for EntryKey {
 mod tests {
     use super::ContentHash;
     use super::EntryKey;
-    use super::HEADER;
+    use super::HEADER_LEN;
     use super::RenditionKey;
     use super::SourceKey;
 
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_as_written() {
+    fn names_are_parsed_as_they_were_written() {
         for key in keys() {
             assert_eq!(key.to_string().parse(), Ok(key));
             assert!(
@@ -209,7 +209,7 @@ mod tests {
     fn a_header_belongs_to_one_key_and_one_length() {
         let [key, other, third] = keys();
         let header = key.header(4);
-        assert_eq!(header.len(), HEADER);
+        assert_eq!(header.len(), HEADER_LEN);
         for foreign in [other.header(4), third.header(4), key.header(5)] {
             assert_ne!(header, foreign);
         }

@@ -1,4 +1,4 @@
-//! The names under which things are kept: hashes that miss nothing they depend on.
+//! Cache keys: hashes of everything that the stored bytes depend on.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,26 +7,25 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::cache::source_record::SourceRecord;
 use crate::options::Gravity;
 use crate::options::Recipe;
 use crate::policy::ApprovedSource;
 
-/// Raised whenever the same recipe would come out in other pixels or bytes: what older versions made is then never served again.
+/// Raise this number whenever the same recipe would give other pixels or bytes: what older versions rendered is then never served again.
 pub const RENDER_VERSION: u32 = 7;
 
-/// Which source: a hash of the one spelling of its address.
+/// The key of a source: a hash of its canonical address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct SourceKey([u8; 32]);
 
 impl SourceKey {
-    /// Every way to write one source's address gives one key.
+    /// All ways to write the address of one source give the same key.
     pub fn of(source: &ApprovedSource) -> Self {
         SourceKey(hash(&[b"source" as &[u8], source.canonical().as_bytes()]))
     }
 
-    /// What everything that is kept of this source has in its name.
+    /// The beginning of the name of everything that is stored of this source.
     pub fn id(&self) -> SourceId {
         let (id, _) = self
             .0
@@ -44,7 +43,7 @@ impl SourceKey {
     }
 }
 
-/// A source, by as much of its key as tells it from all others: the beginning of the name of everything that is kept of it.
+/// The first half of a source's key, which is enough to identify it. The name of everything that is stored of the source begins with it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourceId([u8; 16]);
 
@@ -71,16 +70,16 @@ impl fmt::Debug for SourceId {
     }
 }
 
-/// A source by its key, with the address that the key was made of: purges by prefix ask for that.
+/// The key of a source, with its address, which purges by prefix need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceName {
     pub key: SourceKey,
-    /// The one spelling of its address.
+    /// The canonical address.
     pub address: Arc<str>,
 }
 
 impl SourceName {
-    /// Every way to write one source's address gives one name.
+    /// All ways to write the address of one source give the same name.
     pub fn of(source: &ApprovedSource) -> Self {
         SourceName {
             key: SourceKey::of(source),
@@ -89,12 +88,12 @@ impl SourceName {
     }
 }
 
-/// Which state of a source: a hash of its bytes.
+/// A hash of the bytes of a source.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// Takes about a millisecond per megabyte.
+    /// Hashes about one megabyte per millisecond.
     pub fn of(source: &[u8]) -> Self {
         ContentHash(*blake3::hash(source).as_bytes())
     }
@@ -110,61 +109,68 @@ impl ContentHash {
     }
 }
 
-/// Which rendition: of these source bytes, by this recipe, as this version renders. What is kept under a key never changes.
+/// The state of a source that its renditions depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceState {
+    pub version: ContentHash,
+    /// The number of the last purge that removed the source.
+    pub epoch: u64,
+}
+
+/// The key of a rendition: which source bytes, by which recipe, rendered by which version. What is stored under a key never changes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct RenditionKey {
     source: SourceId,
-    /// The number of the last purge that left nothing of the source: what was made before, or is being made of what was fetched before, has
-    /// another key.
+    /// The number of the last purge that removed the source. What was made before it, or is being made of what was fetched before it, has another
+    /// key.
     epoch: u64,
     hash: [u8; 32],
 }
 
 impl RenditionKey {
-    /// `record` is the state of the source. `render_fingerprint` is what else the bytes depend on: the codecs of this build, and settings
-    /// that no recipe names.
+    /// `render_fingerprint` names everything else that the bytes depend on: the codecs of this build, and settings that are not in the recipe.
     pub fn of(
         source: &SourceKey,
-        record: &SourceRecord,
+        state: SourceState,
         recipe: &Recipe,
         render_fingerprint: &str,
     ) -> Self {
         let recipe = recipe.to_string();
         RenditionKey::made_of(
             source,
-            record,
+            state,
             b"rendition",
             &[recipe.as_bytes(), render_fingerprint.as_bytes()],
         )
     }
 
-    /// What a look at the source found out for a gravity, which no recipe names: it is kept like a rendition.
-    pub fn of_saliency_map(source: &SourceKey, record: &SourceRecord, gravity: Gravity) -> Self {
-        RenditionKey::made_of(source, record, b"look", &[gravity.to_string().as_bytes()])
+    /// The key of a saliency map. No recipe names it, but it is stored like a rendition.
+    pub fn of_saliency_map(source: &SourceKey, state: SourceState, gravity: Gravity) -> Self {
+        RenditionKey::made_of(source, state, b"look", &[gravity.to_string().as_bytes()])
     }
 
-    /// A copy of a source that is so many times smaller on each axis: it is kept like a rendition.
-    pub fn of_reduced_copy(source: &SourceKey, record: &SourceRecord, denominator: u32) -> Self {
-        RenditionKey::made_of(source, record, b"derivative", &[&denominator.to_le_bytes()])
+    /// The key of a copy of a source that is `denominator` times smaller on each axis. It is stored like a rendition.
+    pub fn of_reduced_copy(source: &SourceKey, state: SourceState, denominator: u32) -> Self {
+        RenditionKey::made_of(source, state, b"derivative", &[&denominator.to_le_bytes()])
     }
 
-    fn made_of(source: &SourceKey, record: &SourceRecord, what: &[u8], how: &[&[u8]]) -> Self {
-        // The source itself counts as well as its bytes: two sources that happen to be equal can be purged apart.
+    fn made_of(source: &SourceKey, state: SourceState, what: &[u8], how: &[&[u8]]) -> Self {
+        // The key of the source is hashed as well as its bytes: two sources with equal bytes can be purged separately.
         let made_of: [&[u8]; 4] = [
             what,
             &RENDER_VERSION.to_le_bytes(),
             &source.0,
-            &record.version.0,
+            &state.version.0,
         ];
         RenditionKey {
             source: source.id(),
-            epoch: record.epoch,
+            epoch: state.epoch,
             hash: hash(made_of.iter().chain(how)),
         }
     }
 
-    /// The strong entity tag of the rendition, quotes included. A purge changes none: equal bytes keep their tag.
+    /// The strong entity tag of the rendition, with its quotes. Purges do not change it: equal bytes have equal tags.
     pub fn etag(&self) -> String {
         format!("\"{}\"", &hex(&self.hash)[..32])
     }
@@ -200,7 +206,7 @@ impl fmt::Debug for RenditionKey {
     }
 }
 
-/// Each part goes in with its length, so that no two lists of parts read alike.
+/// Hashes each part with its length, so that no two different lists of parts give the same hash.
 fn hash<'a>(parts: impl IntoIterator<Item = &'a &'a [u8]>) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
@@ -233,7 +239,7 @@ macro_rules! print_as_hex {
 
 print_as_hex!(SourceKey, ContentHash);
 
-/// Text that is no key.
+/// Text that is not a cache key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyError;
 
@@ -318,9 +324,9 @@ impl RenditionKey {
         RenditionKey::numbered_of(&SourceKey::numbered(number), 0, number)
     }
 
-    /// The one rendition that tests make of a state of a source.
-    pub(crate) fn numbered_in(source: &SourceKey, record: &SourceRecord) -> Self {
-        RenditionKey::made_of(source, record, b"test", &[])
+    /// The only rendition that tests make of a state of a source.
+    pub(crate) fn numbered_in(source: &SourceKey, state: SourceState) -> Self {
+        RenditionKey::made_of(source, state, b"test", &[])
     }
 
     pub(crate) fn numbered_of(source: &SourceKey, epoch: u64, number: u64) -> Self {
@@ -345,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_written_and_read_alike() {
+    fn a_content_hash_is_parsed_as_it_was_written() {
         let version = ContentHash::of(b"bytes");
         assert_eq!(ContentHash::from_hex(&version.to_string()), Some(version));
         assert_eq!(ContentHash::from_hex("00"), None);

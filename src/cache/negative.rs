@@ -1,5 +1,5 @@
-//! NegativeCache that are told again for a while without another try: pictures that are not there, sources that are none, origins that were just seen
-//! to be down. In memory only, and few.
+//! The negative cache: errors that are answered again for a while without another fetch or render, such as a source that does not exist, a source that
+//! is no picture, or an origin that was just down. In memory only, and bounded.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use std::time::SystemTime;
 
 use moka::sync::Cache;
 
-use crate::cache::ErrorTtls;
+use crate::cache::config::ErrorTtls;
 use crate::cache::key::RenditionKey;
 use crate::cache::key::SourceKey;
 use crate::cache::single_flight::FlightError;
 use crate::cache::single_flight::FlightLost;
 
-/// NegativeCache that are kept at once, in number.
-const MOST: u64 = 10_000;
+/// How many errors are stored at once.
+const MAX_ENTRIES: u64 = 10_000;
 
-/// What the cache asks of the failure of a fetch or a render.
+/// What the cache needs to know of the error of a fetch or a render.
 pub trait CacheableError: From<FlightLost> + Send + Sync + 'static {
-    /// Whether the origin failed, rather than answered: then what is kept may stand in.
+    /// Whether the origin failed and did not answer, so that a stale source may be served.
     fn is_outage(&self) -> bool;
 
-    /// How long it is told again without another try.
-    fn life(&self, lives: &ErrorTtls) -> Duration;
+    /// How long the error is answered again without another try.
+    fn ttl(&self, ttls: &ErrorTtls) -> Duration;
 }
 
 /// What failed.
@@ -33,23 +33,30 @@ pub(crate) enum NegativeKey {
     Rendition(RenditionKey),
 }
 
+/// A point in time, by the clock and by the number of the last purge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) time: SystemTime,
+    pub(crate) generation: u64,
+}
+
+/// All errors that are stored.
 pub(crate) struct NegativeCache {
-    kept: Cache<NegativeKey, NegativeEntry>,
+    entries: Cache<NegativeKey, NegativeEntry>,
 }
 
 #[derive(Clone)]
 struct NegativeEntry {
     error: Arc<dyn Any + Send + Sync>,
-    since: SystemTime,
-    life: Duration,
-    /// The number of the last purge when it failed: any later one is reason enough to try again.
-    generation: u64,
+    ttl: Duration,
+    /// When it failed. After any later purge it is tried again.
+    stored_at: Moment,
 }
 
 impl Default for NegativeCache {
     fn default() -> Self {
         NegativeCache {
-            kept: Cache::new(MOST),
+            entries: Cache::new(MAX_ENTRIES),
         }
     }
 }
@@ -59,48 +66,50 @@ impl NegativeCache {
         &self,
         key: NegativeKey,
         failed: &FlightError<E>,
-        life: Duration,
-        generation: u64,
-        now: SystemTime,
+        ttl: Duration,
+        now: Moment,
     ) {
-        // What is told again does not begin anew.
-        if life.is_zero() || failed.since.is_some() || !failed.may_be_kept {
+        // An error that comes from here does not begin a new ttl.
+        if ttl.is_zero() || failed.since.is_some() || !failed.is_storable {
             return;
         }
         let error = Arc::clone(&failed.error);
-        let kept = NegativeEntry {
+        let entry = NegativeEntry {
             error,
-            since: now,
-            life,
-            generation,
+            ttl,
+            stored_at: now,
         };
-        self.kept.insert(key, kept);
+        self.entries.insert(key, entry);
     }
 
-    /// The failure under `key`, if it is still to be told, and nothing was purged since.
+    /// The error under `key`, unless its ttl is over or something was purged since.
     pub(crate) fn get<E: CacheableError>(
         &self,
         key: &NegativeKey,
-        generation: u64,
-        now: SystemTime,
+        now: Moment,
     ) -> Option<FlightError<E>> {
-        let kept = self.kept.get(key)?;
-        // A clock that was set back makes it older than it is, not younger.
-        let lives = now
-            .duration_since(kept.since)
-            .is_ok_and(|age| age < kept.life);
-        if !lives || kept.generation != generation {
-            self.kept.invalidate(key);
+        let NegativeEntry {
+            error,
+            ttl,
+            stored_at,
+        } = self.entries.get(key)?;
+        // After a clock was set back, the age is unknown, and the error counts as too old.
+        let is_live = now
+            .time
+            .duration_since(stored_at.time)
+            .is_ok_and(|age| age < ttl);
+        if !is_live || stored_at.generation != now.generation {
+            self.entries.invalidate(key);
             return None;
         }
         Some(FlightError {
-            error: kept.error.downcast().ok()?,
-            since: Some(kept.since),
-            may_be_kept: true,
+            error: error.downcast().ok()?,
+            since: Some(stored_at.time),
+            is_storable: true,
         })
     }
 
     pub(crate) fn remove(&self, key: &NegativeKey) {
-        self.kept.invalidate(key);
+        self.entries.invalidate(key);
     }
 }

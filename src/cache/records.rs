@@ -1,90 +1,90 @@
-//! Records of sources: where they are looked for, kept and forgotten, and what purges leave of them.
+//! Records of sources: how they are looked up, stored and removed, and what purges do to them.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::cache::Cache;
 use crate::cache::entry::EntryKey;
 use crate::cache::key::SourceKey;
 use crate::cache::purge::log::PurgeEffect;
 use crate::cache::source_record::SourceRecord;
+use crate::cache::state::Cache;
 use crate::cache::stats::Tier;
 
 impl Cache {
-    /// What is kept of a source without its bytes, fresh or stale: nobody is asked.
+    /// The stored record of a source, fresh or stale, from memory or disk. The origin is not asked.
     pub async fn get_record(&self, key: &SourceKey) -> Option<Arc<SourceRecord>> {
         Some(self.find_record(key).await?.0)
     }
 
     pub(crate) async fn find_record(&self, key: &SourceKey) -> Option<(Arc<SourceRecord>, Tier)> {
         if let Some(record) = self.memory.record(key).await
-            && let Some(record) = self.after_purges(key, record).await
+            && let Some(record) = self.apply_purges(key, record).await
         {
             return Some((record, Tier::Memory));
         }
         let disk = self.sources.as_ref()?;
         let entry = EntryKey::record(*key);
         let stored = disk.get(entry).await?;
-        let record = disk.readable(entry, SourceRecord::from_stored(&stored))?;
-        let record = self.after_purges(key, Arc::new(record)).await?;
+        let record = disk.parsed_or_remove(entry, SourceRecord::from_stored(&stored))?;
+        let record = self.apply_purges(key, Arc::new(record)).await?;
         self.memory.insert_record(*key, Arc::clone(&record)).await;
         Some((record, Tier::Disk))
     }
 
-    /// The record that another replica made or renewed, as the purges since have left it.
-    pub(crate) async fn in_shared(&self, key: &SourceKey) -> Option<Arc<SourceRecord>> {
-        // Before it is known what was purged, nothing there can be trusted.
+    /// The record that another replica stored in the shared bucket, after all purges since.
+    pub(crate) async fn find_shared_record(&self, key: &SourceKey) -> Option<Arc<SourceRecord>> {
+        // Until the purges of other replicas are known, no record in the bucket can be trusted.
         let shared = self
             .shared
             .as_ref()
             .filter(|shared| shared.purges.is_loaded())?;
         let entry = EntryKey::record(*key);
         let stored = shared.get(entry).await?;
-        let record = shared.readable(entry, SourceRecord::from_stored(&stored))?;
+        let record = shared.parsed_or_remove(entry, SourceRecord::from_stored(&stored))?;
         let generation = self.purges.generation();
-        match self.purges.verdict(key, &record) {
-            PurgeEffect::Holds => Some(Arc::new(record)),
+        match self.purges.check(key, &record) {
+            PurgeEffect::Unaffected => Some(Arc::new(record)),
             PurgeEffect::Stale(at) => Some(Arc::new(record.ended(at, generation))),
-            PurgeEffect::Doubtful(_) => None,
-            PurgeEffect::Gone => {
+            PurgeEffect::Uncertain(_) => None,
+            PurgeEffect::Removed => {
                 shared.remove(entry);
                 None
             }
         }
     }
 
-    /// A kept record as the purges since have left it.
-    pub(crate) async fn after_purges(
+    /// A stored record after all purges since: unchanged, stale, or `None` if it was purged.
+    pub(crate) async fn apply_purges(
         &self,
         key: &SourceKey,
         record: Arc<SourceRecord>,
     ) -> Option<Arc<SourceRecord>> {
-        // Before the look: one that comes during it is looked at next time.
+        // Read before the check: a purge that arrives during the check is checked next time.
         let generation = self.purges.generation();
-        match self.purges.verdict(key, &record) {
-            PurgeEffect::Holds => Some(record),
+        match self.purges.check(key, &record) {
+            PurgeEffect::Unaffected => Some(record),
             PurgeEffect::Stale(at) => {
                 let ended = Arc::new(record.ended(at, generation));
                 self.memory.insert_record(*key, Arc::clone(&ended)).await;
                 Some(ended)
             }
-            PurgeEffect::Doubtful(at) => {
+            PurgeEffect::Uncertain(at) => {
                 let distrusted = Arc::new(record.distrusted(at, generation));
                 self.memory
                     .insert_record(*key, Arc::clone(&distrusted))
                     .await;
                 Some(distrusted)
             }
-            PurgeEffect::Gone => {
-                // Another replica may have shared a newer one.
+            PurgeEffect::Removed => {
+                // The record in the shared bucket stays: another replica may have stored a newer one.
                 self.remove_record_locally(key).await;
                 None
             }
         }
     }
 
-    /// Keeps a record, or sees to it that none is left of a source that may no longer be stored.
+    /// Stores a record in all tiers, or removes the record of a source that may not be stored any more.
     pub(crate) async fn insert_record(&self, key: SourceKey, record: &Arc<SourceRecord>) {
         let stored = self.insert_record_locally(key, record).await;
         if let Some(shared) = &self.shared {
@@ -96,7 +96,7 @@ impl Cache {
         }
     }
 
-    /// Keeps a record in this process and on its disk, if it may be stored; says how it is written.
+    /// Stores a record in memory and on disk if it may be stored, and returns its stored form; else removes it there.
     pub(crate) async fn insert_record_locally(
         &self,
         key: SourceKey,

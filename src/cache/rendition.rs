@@ -1,4 +1,4 @@
-//! A rendition, and how it is written down.
+//! A rendition, and its stored form.
 
 use bytes::Bytes;
 
@@ -6,7 +6,7 @@ use crate::cache::key::RenditionKey;
 use crate::options::Format;
 use crate::options::Warning;
 
-/// A picture as it is sent: its bytes and what is said about them. How fresh it is depends on its source, and is not known here.
+/// A picture as clients receive it: its bytes and what headers say about them. Its freshness is that of its source, and is not stored here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendition {
     pub bytes: Bytes,
@@ -15,23 +15,22 @@ pub struct Rendition {
     pub width: u32,
     /// In pixels.
     pub height: u32,
-    /// What the client should be told about the options it chose.
+    /// Messages for the client about the options that it chose.
     pub warnings: Vec<String>,
-    /// Strong, with its quotes.
+    /// A strong entity tag, with its quotes.
     pub etag: String,
 }
 
 impl Rendition {
-    /// What was made for `key`. It will be kept only under that key.
+    /// The rendition for `key`. It will be stored under this key only.
     pub fn new(
         key: &RenditionKey,
         mut bytes: Vec<u8>,
         format: Format,
-        width: u32,
-        height: u32,
+        (width, height): (u32, u32),
         warnings: Vec<String>,
     ) -> Self {
-        // Encoders grow their buffers by doubling; what they did not need would sit in memory uncounted.
+        // Encoders double their buffers when they grow; the unused part would take memory that nobody counts.
         bytes.shrink_to_fit();
         Rendition {
             bytes: Bytes::from(bytes),
@@ -43,13 +42,13 @@ impl Rendition {
         }
     }
 
-    /// Whether its source lacks its end.
+    /// Whether the end of its source is missing.
     pub fn is_of_truncated(&self) -> bool {
         let mut texts = self.warnings.iter();
         texts.any(|text| Warning::is_truncated_source(text))
     }
 
-    /// What it takes in memory, in bytes, without the map it sits in.
+    /// Its size in memory, in bytes, without the map entry.
     pub(crate) fn weight(&self) -> usize {
         let warnings: usize = self
             .warnings
@@ -59,8 +58,8 @@ impl Rendition {
         size_of::<Rendition>() + self.bytes.len() + self.etag.len() + warnings
     }
 
-    /// What precedes the bytes in the stored form: format, width, height, number of warnings, each with its length. All numbers are little-endian.
-    /// `None` if it cannot be written down, which no real rendition comes near.
+    /// The stored form before the bytes: format, width, height, the number of warnings, and each warning with its length. Numbers are little-endian.
+    /// `None` if a number is too large for its field, as in no real rendition.
     pub(crate) fn stored_head(&self) -> Option<Vec<u8>> {
         let mut head = vec![format_code(self.format)];
         head.extend(self.width.to_le_bytes());
@@ -73,18 +72,18 @@ impl Rendition {
         Some(head)
     }
 
-    /// What the first byte of the stored form tells.
+    /// The format, read from the first byte of the stored form.
     pub(crate) fn stored_format(beginning: &[u8]) -> Option<Format> {
         format_of(*beginning.first()?)
     }
 
-    /// Reads the stored form; `None` if it is anything but that.
+    /// Parses the stored form; `None` if it is malformed.
     pub(crate) fn from_stored(key: &RenditionKey, mut stored: Bytes) -> Option<Self> {
         let format = format_of(take::<1>(&mut stored)?[0])?;
         let width = u32::from_le_bytes(take(&mut stored)?);
         let height = u32::from_le_bytes(take(&mut stored)?);
         let count = u16::from_le_bytes(take(&mut stored)?);
-        // Grows with what is really there: a false count must not reserve memory.
+        // Allocated as warnings are read, so that a false count cannot reserve memory.
         let mut warnings = Vec::new();
         for _ in 0..count {
             let length = usize::from(u16::from_le_bytes(take(&mut stored)?));
@@ -119,7 +118,7 @@ const FORMATS: [Format; 7] = [
     Format::Json,
 ];
 
-/// These numbers are on people's disks: add, never change.
+/// These numbers are in files on disks: add new ones, never change one.
 fn format_code(format: Format) -> u8 {
     match format {
         Format::Jpeg => 1,
@@ -161,8 +160,7 @@ mod tests {
             &RenditionKey::numbered(7),
             b"picture".to_vec(),
             Format::Avif,
-            800,
-            600,
+            (800, 600),
             warnings,
         )
     }
@@ -174,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn the_stored_form_is_parsed_as_it_was_written() {
         let read = Rendition::from_stored(
             &RenditionKey::numbered(7),
             Bytes::from(stored(&rendition())),
@@ -191,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_head_or_an_empty_picture_is_refused() {
+    fn a_truncated_head_or_an_empty_picture_is_refused() {
         let whole = stored(&rendition());
         let head = whole.len() - rendition().bytes.len();
         for cut in 0..=head {
@@ -205,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_too_long_to_write_down_is_not_cut() {
+    fn a_warning_that_is_too_long_is_not_truncated() {
         let mut long = rendition();
         long.warnings.push("x".repeat(70_000));
         assert_eq!(long.stored_head(), None);
@@ -213,7 +211,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_panic_and_written_back_alike(bytes in any::<Vec<u8>>()) {
+        fn any_bytes_that_parse_are_written_back_equal(bytes in any::<Vec<u8>>()) {
             if let Some(read) = Rendition::from_stored(&RenditionKey::numbered(1), Bytes::from(bytes.clone())) {
                 prop_assert_eq!(stored(&read), bytes);
             }

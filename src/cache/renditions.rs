@@ -1,10 +1,9 @@
-//! Renditions: kept, or made once for all who ask.
+//! Renditions: looked up, or rendered once for all requests that wait.
 
 use std::sync::Arc;
 
-use crate::cache::Cache;
-use crate::cache::CachedRendition;
-use crate::cache::RenderOutput;
+use crate::cache::answer::CachedRendition;
+use crate::cache::answer::RenderOutput;
 use crate::cache::entry::EntryKey;
 use crate::cache::key::RenditionKey;
 use crate::cache::negative::CacheableError;
@@ -14,29 +13,30 @@ use crate::cache::single_flight::FlightError;
 use crate::cache::single_flight::FlightKey;
 use crate::cache::single_flight::FlightLost;
 use crate::cache::single_flight::FlightResult;
+use crate::cache::state::Cache;
 use crate::cache::stats::CacheStatus;
 use crate::cache::stats::Tier;
 use crate::options::Format;
 
 impl Cache {
-    /// The rendition kept under `key`, if memory has it: at no cost beyond that of looking.
+    /// The rendition under `key`, if it is in memory. This is cheap: nothing else is asked.
     pub async fn get(&self, key: &RenditionKey) -> Option<CachedRendition> {
         let rendition = self.memory.rendition(key).await?;
         if let Some(disk) = &self.renditions {
             disk.hit(&EntryKey::rendition(*key));
         }
-        Some(CachedRendition::kept(rendition, Tier::Memory))
+        Some(CachedRendition::hit(rendition, Tier::Memory))
     }
 
-    /// The rendition kept under `key`, else what `render` makes, which is then kept.
+    /// The stored rendition under `key`, or else the result of `render`, which is then stored.
     ///
-    /// Coalesced: of all who ask meanwhile, one renders. An error is told to each, and kept as long as its kind is. With `keep` false, nothing is
-    /// looked up and nothing kept. A rendition that was made for another key (because its source changed on the way) is handed out and not kept.
-    /// So is one of a source that was fetched anew on the way and may not be kept.
+    /// Requests for the same key are coalesced: one renders, and all get its result. An error is answered to all of them, and stored for its ttl.
+    /// With `store` false nothing is looked up or stored. The result is also not stored if it was made for another key, because its source changed
+    /// meanwhile, or if its source was fetched again and may not be stored.
     pub async fn get_or_render<E, M, Fut>(
         self: &Arc<Self>,
         key: RenditionKey,
-        keep: bool,
+        store: bool,
         render: Fut,
     ) -> FlightResult<CachedRendition, E>
     where
@@ -44,32 +44,29 @@ impl Cache {
         M: Into<RenderOutput> + Send + 'static,
         Fut: Future<Output = FlightResult<M, E>> + Send + 'static,
     {
-        if keep && let Some(found) = self.get(&key).await {
+        if store && let Some(found) = self.get(&key).await {
             return Ok(found);
         }
         let cache = Arc::clone(self);
         let work = async move {
             let generation = cache.purges.generation();
-            if keep {
+            if store {
                 if let Some(found) = cache.find_rendition(key).await {
                     return Ok(found);
                 }
-                let failure = NegativeKey::Rendition(key);
-                let now = cache.clock.now();
-                if let Some(failed) = cache.failures.get(&failure, generation, now) {
+                let error_key = NegativeKey::Rendition(key);
+                if let Some(failed) = cache.negative.get(&error_key, cache.moment(generation)) {
                     return Err(failed);
                 }
             }
             let RenderOutput { rendition, source } = match render.await {
                 Ok(made) => made.into(),
                 Err(failed) => {
-                    if keep {
-                        let life = failed.error.life(&cache.error_lives);
-                        let failure = NegativeKey::Rendition(key);
-                        let now = cache.clock.now();
-                        cache
-                            .failures
-                            .insert(failure, &failed, life, generation, now);
+                    if store {
+                        let ttl = failed.error.ttl(&cache.error_ttls);
+                        let error_key = NegativeKey::Rendition(key);
+                        let now = cache.moment(generation);
+                        cache.negative.insert(error_key, &failed, ttl, now);
                     }
                     return Err(failed);
                 }
@@ -78,7 +75,7 @@ impl Cache {
             let storable = source
                 .as_ref()
                 .is_none_or(|source| source.freshness.is_storable());
-            if keep && storable && rendition.etag == key.etag() {
+            if store && storable && rendition.etag == key.etag() {
                 cache.insert_rendition(key, &rendition).await;
             }
             Ok(CachedRendition {
@@ -87,14 +84,14 @@ impl Cache {
                 source,
             })
         };
-        let (landing, joined) = self.flights.join(FlightKey::Rendition(key), work).await;
-        landing.map(|found| CachedRendition {
+        let (result, joined) = self.flights.join(FlightKey::Rendition(key), work).await;
+        result.map(|found| CachedRendition {
             outcome: found.outcome.seen_by(joined),
             ..found
         })
     }
 
-    /// The rendition kept under `key`, if one is. Of all who ask meanwhile, one looks on disk and in the shared bucket.
+    /// The stored rendition under `key`, if there is one. Of requests that ask at the same time, one reads the disk and the shared bucket.
     pub async fn find(self: &Arc<Self>, key: RenditionKey) -> Option<CachedRendition> {
         if let Some(found) = self.get(&key).await {
             return Some(found);
@@ -102,19 +99,19 @@ impl Cache {
         let entry = EntryKey::rendition(key);
         let disk = self.renditions.as_ref();
         let shared = self.shared.as_ref();
-        if !disk.is_some_and(|disk| disk.may_have(&entry))
-            && !shared.is_some_and(|shared| shared.looks_for(&entry))
+        if !disk.is_some_and(|disk| disk.may_find(&entry))
+            && !shared.is_some_and(|shared| shared.would_read(&entry))
         {
             return None;
         }
         let cache = Arc::clone(self);
         let work = async move { Ok::<_, FlightError<FlightLost>>(cache.find_rendition(key).await) };
-        let (landing, _) = self.flights.join(FlightKey::Rendition(key), work).await;
-        landing.ok().flatten()
+        let (result, _) = self.flights.join(FlightKey::Rendition(key), work).await;
+        result.ok().flatten()
     }
 
-    /// The format of the rendition kept under `key`, if one is that would be answered with. No more than its beginning is read, so that one that has
-    /// rotted since it was written is found out by who asks for it; and it is copied to no tier that does not have it.
+    /// The format of the stored rendition under `key`, if there is one. Only the beginning of the entry is read: damage in the rest is found when it
+    /// is served. The rendition is not copied to other tiers.
     pub async fn get_format(&self, key: RenditionKey) -> Option<Format> {
         if let Some(found) = self.get(&key).await {
             return Some(found.rendition.format);
@@ -122,16 +119,16 @@ impl Cache {
         let entry = EntryKey::rendition(key);
         if let Some(disk) = &self.renditions
             && let Some(beginning) = disk.beginning(entry, 1).await
-            && let Some(format) = disk.readable(entry, Rendition::stored_format(&beginning))
+            && let Some(format) = disk.parsed_or_remove(entry, Rendition::stored_format(&beginning))
         {
             return Some(format);
         }
         let shared = self.shared.as_ref()?;
         let beginning = shared.beginning(entry, 1).await?;
-        shared.readable(entry, Rendition::stored_format(&beginning))
+        shared.parsed_or_remove(entry, Rendition::stored_format(&beginning))
     }
 
-    /// Keeps a rendition no longer: a better one has taken its place.
+    /// Removes a rendition from all tiers, because a better one takes its place.
     pub async fn remove(&self, key: RenditionKey) {
         self.remove_locally(key).await;
         if let Some(shared) = &self.shared {
@@ -139,7 +136,7 @@ impl Cache {
         }
     }
 
-    /// Keeps a rendition no longer in this process, nor on its disk.
+    /// Removes a rendition from memory and from the disk of this process.
     pub(crate) async fn remove_locally(&self, key: RenditionKey) {
         self.memory.remove_rendition(&key).await;
         if let Some(disk) = &self.renditions {
@@ -148,35 +145,35 @@ impl Cache {
     }
 
     async fn find_rendition(&self, key: RenditionKey) -> Option<CachedRendition> {
-        // Again, now that nobody else can be about to keep it.
+        // Another flight may have stored it before this one started.
         if let Some(found) = self.get(&key).await {
             return Some(found);
         }
-        let (rendition, tier) = match self.on_disk(key).await {
+        let (rendition, tier) = match self.find_on_disk(key).await {
             Some(rendition) => (rendition, Tier::Disk),
-            None => (self.in_bucket(key).await?, Tier::Shared),
+            None => (self.find_in_shared(key).await?, Tier::Shared),
         };
         let rendition = Arc::new(rendition);
         self.memory
             .insert_rendition(key, Arc::clone(&rendition))
             .await;
-        Some(CachedRendition::kept(rendition, tier))
+        Some(CachedRendition::hit(rendition, tier))
     }
 
-    async fn on_disk(&self, key: RenditionKey) -> Option<Rendition> {
+    async fn find_on_disk(&self, key: RenditionKey) -> Option<Rendition> {
         let disk = self.renditions.as_ref()?;
         let entry = EntryKey::rendition(key);
         let stored = disk.get(entry).await?;
-        disk.readable(entry, Rendition::from_stored(&key, stored))
+        disk.parsed_or_remove(entry, Rendition::from_stored(&key, stored))
     }
 
-    /// What another replica made. It is on disk here from then on.
-    async fn in_bucket(&self, key: RenditionKey) -> Option<Rendition> {
+    /// A rendition of another replica. It is then stored on disk here, too.
+    async fn find_in_shared(&self, key: RenditionKey) -> Option<Rendition> {
         let shared = self.shared.as_ref()?;
         let entry = EntryKey::rendition(key);
         let stored = shared.get(entry).await?;
         let read = Rendition::from_stored(&key, stored.clone());
-        let rendition = shared.readable(entry, read)?;
+        let rendition = shared.parsed_or_remove(entry, read)?;
         if let Some(disk) = &self.renditions {
             disk.put(entry, Vec::new(), stored);
         }

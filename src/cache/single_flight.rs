@@ -1,4 +1,4 @@
-//! One piece of work per key, owned by nobody: it runs in a task of its own, outlives whoever asked first, and lands at everyone who waits.
+//! Single flight: one task per key does the work for all requests that wait for it. The task does not end when the request that started it goes away.
 
 use std::any::Any;
 use std::any::TypeId;
@@ -16,16 +16,16 @@ use tokio::time::timeout;
 use crate::cache::key::RenditionKey;
 use crate::cache::key::SourceKey;
 use crate::cache::source_record::SourceRecord;
-use crate::cache::tier::shared::wait_budget::WaitBudget;
+use crate::cache::wait_budget::WaitBudget;
 
-/// Why a flight ended with neither an answer nor an error of its own.
+/// Why a flight ended without a result or an error of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlightLost {
-    /// Its task panicked, or the process is shutting down.
+    /// The task panicked, or the process is shutting down.
     Crashed,
-    /// It was given up, because it was still in the air when all that it could wait for must have been over.
+    /// The flight took longer than everything that it could wait for.
     Overdue,
-    /// The origin answered "not modified" to a question that named no earlier state.
+    /// The origin answered "not modified" to a request without validators.
     NothingToRenew,
 }
 
@@ -43,58 +43,56 @@ impl fmt::Display for FlightLost {
 
 impl std::error::Error for FlightLost {}
 
-/// The longest that anything may take, in case something that bounds itself does not: a key must not be lost for ever. Longer than the most patient
-/// render.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// The longest time for any flight, longer than the longest render: a fault in the work must not block a key for ever.
+const FLIGHT_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// What is being worked on. Sources with the number of the last purge: what was asked before it is no answer to who asks after it.
+/// What is being worked on. Keys of sources contain the number of the last purge, so that a request after a purge does not join a flight that began
+/// before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum FlightKey {
     Source(SourceKey, u64),
-    /// A source that is kept and has become stale, while it is still served.
+    /// Revalidation of a stale source in the background.
     Refresh(SourceKey, u64),
-    /// The whole source, whatever is known of it.
+    /// An unconditional fetch of a source.
     SourceBytes(SourceKey, u64),
     Rendition(RenditionKey),
 }
 
-/// How a flight ends, for each of its waiters alike.
+/// The result of a flight, the same for all requests that wait for it.
 pub(crate) type FlightResult<V, E> = Result<V, FlightError<E>>;
 
-/// The failure of a fetch or a render, as everybody is told of it who waited for it, or who asked while it was kept.
+/// The error of a fetch or a render, for all requests that waited for it, and for later ones while it is stored.
 #[derive(Debug)]
 pub struct FlightError<E> {
     pub error: Arc<E>,
-    /// When it came to that, where it was kept and is told again.
+    /// When it happened, if it was answered from the negative cache.
     pub since: Option<SystemTime>,
-    /// Not where it tells something of a source that may not be kept.
-    pub may_be_kept: bool,
+    /// False if the error says something about a source that may not be stored.
+    pub is_storable: bool,
 }
 
 impl<E> FlightError<E> {
-    /// One that came of this source.
-    pub fn over(self, source: &SourceRecord) -> Self {
+    /// This error, of work with this source.
+    pub fn about(self, source: &SourceRecord) -> Self {
         FlightError {
-            may_be_kept: self.may_be_kept && source.freshness.is_storable(),
+            is_storable: self.is_storable && source.freshness.is_storable(),
             ..self
         }
     }
 }
 
-/// It just came to that.
 impl<E> From<E> for FlightError<E> {
     fn from(error: E) -> Self {
         FlightError::from(Arc::new(error))
     }
 }
 
-/// It just came to that.
 impl<E> From<Arc<E>> for FlightError<E> {
     fn from(error: Arc<E>) -> Self {
         FlightError {
             error,
             since: None,
-            may_be_kept: true,
+            is_storable: true,
         }
     }
 }
@@ -110,23 +108,23 @@ impl<E> Clone for FlightError<E> {
         FlightError {
             error: Arc::clone(&self.error),
             since: self.since,
-            may_be_kept: self.may_be_kept,
+            is_storable: self.is_storable,
         }
     }
 }
 
-/// Keys carry the type of the landing, so that callers with different error types share this one map and never each other's flights.
+/// The key contains the type of the result, so that callers with different error types have separate flights in one map.
 type FlightMap = Mutex<HashMap<(FlightKey, TypeId), Box<dyn Any + Send>>>;
 
 #[derive(Default)]
 pub(crate) struct Flights {
-    airborne: Arc<FlightMap>,
+    in_flight: Arc<FlightMap>,
 }
 
 impl Flights {
-    /// Joins the flight for `key`, or starts one that does `work`. Says also whether it was joined; `work` is then dropped untouched.
+    /// Joins the flight for `key`, or starts one that does `work`. Also returns whether it joined; `work` is then dropped without being polled.
     ///
-    /// Whatever `work` stores must be stored when it returns: the key is free for a new flight before the waiters are told.
+    /// `work` must store its result before it returns, because the key is free for a new flight before the waiting requests get the result.
     pub(crate) async fn join<V, E>(
         &self,
         key: FlightKey,
@@ -139,23 +137,23 @@ impl Flights {
         let own = WaitBudget::current();
         let (
             FlightHandle {
-                landing,
+                result,
                 wait_budget,
             },
             joined,
-        ) = self.board(key, own.clone(), work);
-        let landing = if joined {
-            own.join(&wait_budget, landed(landing)).await
+        ) = self.join_or_start(key, own.clone(), work);
+        let result = if joined {
+            own.join(&wait_budget, result_of(result)).await
         } else {
-            landed(landing).await
+            result_of(result).await
         };
         (
-            landing.unwrap_or_else(|| Err(FlightError::from(E::from(FlightLost::Crashed)))),
+            result.unwrap_or_else(|| Err(FlightError::from(E::from(FlightLost::Crashed)))),
             joined,
         )
     }
 
-    /// Has `work` done for `key` if nobody is at it, without anybody who waits. Says whether a flight was started.
+    /// Does `work` for `key` in the background if no flight does. Returns whether a flight was started.
     pub(crate) fn start<V, E>(
         &self,
         key: FlightKey,
@@ -165,16 +163,16 @@ impl Flights {
         V: Clone + Send + Sync + 'static,
         E: From<FlightLost> + Send + Sync + 'static,
     {
-        let (_, joined) = self.board(key, WaitBudget::unlimited(), work);
+        let (_, joined) = self.join_or_start(key, WaitBudget::unlimited(), work);
         !joined
     }
 
-    /// How many flights are in the air.
+    /// How many flights there are.
     pub(crate) fn len(&self) -> usize {
-        lock(&self.airborne).len()
+        lock(&self.in_flight).len()
     }
 
-    fn board<V, E>(
+    fn join_or_start<V, E>(
         &self,
         key: FlightKey,
         wait_budget: WaitBudget,
@@ -185,82 +183,82 @@ impl Flights {
         E: From<FlightLost> + Send + Sync + 'static,
     {
         let key = (key, TypeId::of::<FlightResult<V, E>>());
-        let mut airborne = lock(&self.airborne);
-        let known = airborne.get(&key).and_then(|flight| flight.downcast_ref());
-        if let Some(known) = known {
-            return (FlightHandle::clone(known), true);
+        let mut in_flight = lock(&self.in_flight);
+        let existing = in_flight.get(&key).and_then(|flight| flight.downcast_ref());
+        if let Some(existing) = existing {
+            return (FlightHandle::clone(existing), true);
         }
-        let (tell, landing) = watch::channel(None);
-        let boarded = FlightHandle {
-            landing,
+        let (sender, result) = watch::channel(None);
+        let handle = FlightHandle {
+            result,
             wait_budget: wait_budget.clone(),
         };
-        airborne.insert(key, Box::new(boarded.clone()));
-        drop(airborne);
+        in_flight.insert(key, Box::new(handle.clone()));
+        drop(in_flight);
 
         let flight = Flight {
-            slot: Slot {
-                airborne: Arc::clone(&self.airborne),
+            slot: FlightSlot {
+                in_flight: Arc::clone(&self.in_flight),
                 key,
             },
-            tell,
+            sender,
         };
         tokio::spawn(async move {
             let work = WaitBudget::scope(Some(wait_budget), work);
-            let landing = timeout(LONGEST, work).await;
-            let landing = landing.unwrap_or_else(|_| Err(E::from(FlightLost::Overdue).into()));
-            let Flight { slot, tell } = flight;
+            let result = timeout(FLIGHT_TIMEOUT, work).await;
+            let result = result.unwrap_or_else(|_| Err(E::from(FlightLost::Overdue).into()));
+            let Flight { slot, sender } = flight;
             drop(slot);
-            tell.send_replace(Some(landing));
+            sender.send_replace(Some(result));
         });
-        (boarded, false)
+        (handle, false)
     }
 }
 
-/// What is known of a flight in the air.
+/// How requests join a flight.
 struct FlightHandle<V, E> {
-    landing: ResultReceiver<V, E>,
+    result: ResultReceiver<V, E>,
     wait_budget: WaitBudget,
 }
 
 impl<V, E> Clone for FlightHandle<V, E> {
     fn clone(&self) -> Self {
         FlightHandle {
-            landing: self.landing.clone(),
+            result: self.result.clone(),
             wait_budget: self.wait_budget.clone(),
         }
     }
 }
 
-/// Where a landing is told.
+/// Receives the result of a flight.
 type ResultReceiver<V, E> = watch::Receiver<Option<FlightResult<V, E>>>;
 
-/// `None` if the flight was lost without a word.
-async fn landed<V: Clone, E>(mut told: ResultReceiver<V, E>) -> Option<FlightResult<V, E>> {
-    let landing = told.wait_for(Option::is_some).await;
-    landing.ok().and_then(|landing| landing.clone())
+/// `None` if the flight panicked.
+async fn result_of<V: Clone, E>(mut receiver: ResultReceiver<V, E>) -> Option<FlightResult<V, E>> {
+    let result = receiver.wait_for(Option::is_some).await;
+    result.ok().and_then(|result| result.clone())
 }
 
-/// Dropped by a panic as well: fields go in this order, so nobody can join a flight that will never land.
+/// Dropped after a panic, too. The fields are dropped in this order, so that nobody can join a flight that has lost its result.
 struct Flight<V, E> {
-    slot: Slot,
-    tell: watch::Sender<Option<FlightResult<V, E>>>,
+    slot: FlightSlot,
+    sender: watch::Sender<Option<FlightResult<V, E>>>,
 }
 
-/// A key's place in the map; freed when dropped.
-struct Slot {
-    airborne: Arc<FlightMap>,
+/// The entry of a flight in the map, removed when this is dropped.
+struct FlightSlot {
+    in_flight: Arc<FlightMap>,
     key: (FlightKey, TypeId),
 }
 
-impl Drop for Slot {
+impl Drop for FlightSlot {
     fn drop(&mut self) {
-        lock(&self.airborne).remove(&self.key);
+        lock(&self.in_flight).remove(&self.key);
     }
 }
 
 fn lock(
-    airborne: &FlightMap,
+    in_flight: &FlightMap,
 ) -> std::sync::MutexGuard<'_, HashMap<(FlightKey, TypeId), Box<dyn Any + Send>>> {
-    airborne.lock().unwrap_or_else(PoisonError::into_inner)
+    in_flight.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What is known of a source without its bytes, and how that is written down.
+//! What is known about a source without its bytes, and its stored form.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -12,16 +12,17 @@ use serde::Serialize;
 
 use crate::cache::key::ContentHash;
 use crate::cache::key::SourceName;
+use crate::cache::key::SourceState;
 use crate::freshness::Freshness;
 use crate::freshness::Tag;
 use crate::freshness::Tags;
 use crate::freshness::Validators;
 use crate::source::FetchedSource;
 
-/// Longest record that is read back, in bytes. A real one has a few hundred, and up to 16 KiB of tags.
+/// The longest record that is read, in bytes. A usual one has a few hundred bytes, and at most 16 KiB of tags.
 const MAX_STORED: usize = 64 << 10;
 
-/// One state of a source: which, how long it may be used, and how to ask whether it is still the same.
+/// One state of a source: a hash of its bytes, for how long it is fresh, and its validators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceRecord {
     pub version: ContentHash,
@@ -29,37 +30,37 @@ pub struct SourceRecord {
     pub freshness: Freshness,
     /// Length of the source in bytes.
     pub len: u64,
-    /// The one spelling of its address.
+    /// The canonical address.
     pub address: Arc<str>,
-    /// What it can be purged by.
+    /// The tags that it can be purged by.
     pub tags: Vec<Tag>,
     /// The number of the last purge that was known when its fetch began.
     pub generation: u64,
-    /// The number of the last purge that left nothing of the states before.
+    /// The number of the last purge that removed the source.
     pub epoch: u64,
-    /// The number of the last purge that is known to leave it alone.
-    judged: CheckedUntil,
+    /// The number of the last purge that is known not to match it.
+    checked_until: LastCheck,
 }
 
-/// Not part of a record: what was found out about it.
+/// A memory of earlier checks against purges. It is not part of the record: records that differ only in it are equal.
 #[derive(Debug, Default)]
-struct CheckedUntil(AtomicU64);
+struct LastCheck(AtomicU64);
 
-impl Clone for CheckedUntil {
+impl Clone for LastCheck {
     fn clone(&self) -> Self {
-        CheckedUntil(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+        LastCheck(AtomicU64::new(self.0.load(Ordering::Relaxed)))
     }
 }
 
-impl PartialEq for CheckedUntil {
+impl PartialEq for LastCheck {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for CheckedUntil {}
+impl Eq for LastCheck {}
 
-/// The stored form is a small TOML document, so that an operator can read it.
+/// The stored form is a small TOML document, which an operator can read.
 #[derive(Serialize, Deserialize)]
 struct RecordFile {
     version: String,
@@ -75,7 +76,7 @@ struct RecordFile {
 }
 
 impl SourceRecord {
-    /// The state that a source was just fetched in, by a fetch that began after the purge `generation`.
+    /// The state of a source that was just fetched, by a fetch that began after the purge `generation`.
     pub fn new(
         name: &SourceName,
         version: ContentHash,
@@ -97,11 +98,11 @@ impl SourceRecord {
             tags: tags.into_tags(),
             generation,
             epoch: 0,
-            judged: CheckedUntil::default(),
+            checked_until: LastCheck::default(),
         }
     }
 
-    /// This state after the origin said that it still holds, asked after the purge `generation`.
+    /// This state after the origin answered "not modified" to a request that began after the purge `generation`.
     pub(crate) fn renewed(
         &self,
         validators: &Validators,
@@ -114,31 +115,31 @@ impl SourceRecord {
             validators: self.validators.renewed_by(validators),
             freshness: self.freshness.renewed_by(freshness),
             generation,
-            judged: CheckedUntil::default(),
+            checked_until: LastCheck::default(),
             ..self.clone()
         }
     }
 
-    /// This state with a life of at most `cap`.
+    /// This state, fresh for at most `cap`.
     pub(crate) fn capped(&self, cap: Duration) -> Self {
         SourceRecord {
             freshness: self.freshness.capped(cap),
-            judged: CheckedUntil::default(),
+            checked_until: LastCheck::default(),
             ..self.clone()
         }
     }
 
-    /// This state, stale since a purge that only made it so; later ones than `generation` were not looked at.
+    /// This state, stale since `at` because of a soft purge. Purges after `generation` are yet to be checked.
     pub(crate) fn ended(&self, at: SystemTime, generation: u64) -> Self {
         SourceRecord {
             freshness: self.freshness.ended(at),
             generation,
-            judged: CheckedUntil::default(),
+            checked_until: LastCheck::default(),
             ..self.clone()
         }
     }
 
-    /// This state, which may have been purged: to be fetched whole, and to stand in for nothing.
+    /// This state, which may have been purged by a hard purge: the source must be fetched without validators, and the state is never served stale.
     pub(crate) fn distrusted(&self, at: SystemTime, generation: u64) -> Self {
         SourceRecord {
             freshness: self.freshness.distrusted(),
@@ -147,23 +148,33 @@ impl SourceRecord {
         }
     }
 
-    /// Whether what is made of it may take the place of what was to be made of another: of the same bytes, with no purge between that left nothing
-    /// of them, and still to be kept.
+    /// Whether a rendition of this state may be stored as one of the other: equal bytes, no hard purge in between, and both or none may be stored.
     pub fn is_same_state(&self, other: &SourceRecord) -> bool {
-        let terms = |record: &SourceRecord| record.freshness.is_storable();
-        (self.version, self.epoch, terms(self)) == (other.version, other.epoch, terms(other))
+        self.state() == other.state()
+            && self.freshness.is_storable() == other.freshness.is_storable()
     }
 
-    /// The number of the last purge that is known to leave it alone.
+    /// The part of this record that the keys of its renditions contain.
+    pub fn state(&self) -> SourceState {
+        SourceState {
+            version: self.version,
+            epoch: self.epoch,
+        }
+    }
+
+    /// The number of the last purge that is known not to match it.
     pub(crate) fn checked_until(&self) -> u64 {
-        self.generation.max(self.judged.0.load(Ordering::Relaxed))
+        self.generation
+            .max(self.checked_until.0.load(Ordering::Relaxed))
     }
 
     pub(crate) fn set_checked_until(&self, generation: u64) {
-        self.judged.0.fetch_max(generation, Ordering::Relaxed);
+        self.checked_until
+            .0
+            .fetch_max(generation, Ordering::Relaxed);
     }
 
-    /// What it takes in memory, in bytes, without the map it sits in.
+    /// Its size in memory, in bytes, without the map entry.
     pub(crate) fn weight(&self) -> usize {
         let tags = self.tags.iter().map(Tag::as_str);
         let texts = tags.chain(self.validators.etag.as_deref());
@@ -186,7 +197,7 @@ impl SourceRecord {
         (stored.len() <= MAX_STORED).then(|| Bytes::from(stored))
     }
 
-    /// Reads the stored form; `None` if it is anything but that, or of a source that may not be kept.
+    /// Parses the stored form; `None` if it is malformed, or if the source may not be stored.
     pub(crate) fn from_stored(stored: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(stored)
             .ok()
@@ -211,7 +222,7 @@ impl SourceRecord {
             tags,
             generation,
             epoch,
-            judged: CheckedUntil::default(),
+            checked_until: LastCheck::default(),
         })
     }
 }
@@ -246,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn the_stored_form_is_parsed_as_it_was_written() {
         let stored = record().to_stored().expect("plain data");
         assert_eq!(SourceRecord::from_stored(&stored), Some(record()));
         let bare = SourceRecord {
@@ -260,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_kept_is_not_read() {
+    fn a_record_that_may_not_be_stored_is_not_parsed() {
         let mut headers = HeaderMap::new();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let freshness = Freshness::of(&headers, UNIX_EPOCH, &Rules::default());
@@ -293,7 +304,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_without_panic(text in ".*") {
+        fn parsing_any_text_does_not_panic(text in ".*") {
             let _ = SourceRecord::from_stored(text.as_bytes());
         }
     }

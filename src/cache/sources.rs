@@ -1,4 +1,4 @@
-//! Sources: kept, fetched, asked for again, stood in for.
+//! Sources: looked up, fetched, revalidated, and served stale.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::cache::Cache;
-use crate::cache::CachedSource;
-use crate::cache::SourceBytes;
+use crate::cache::answer::CachedSource;
+use crate::cache::answer::SourceBytes;
 use crate::cache::blocking;
 use crate::cache::entry::EntryKey;
 use crate::cache::key::ContentHash;
@@ -23,6 +22,7 @@ use crate::cache::single_flight::FlightKey;
 use crate::cache::single_flight::FlightLost;
 use crate::cache::single_flight::FlightResult;
 use crate::cache::source_record::SourceRecord;
+use crate::cache::state::Cache;
 use crate::cache::stats::CacheStatus;
 use crate::cache::stats::Stale;
 use crate::cache::stats::Tier;
@@ -30,18 +30,15 @@ use crate::freshness::Validators;
 use crate::source::FetchOutcome;
 use crate::source::FetchedSource;
 
-/// Sources up to this length, in bytes, are hashed where they are; longer ones on a thread of their own.
-const HASHED_AT_ONCE: usize = 256 << 10;
+/// For how long an origin that failed is not asked again, while a stale source can be served.
+const OUTAGE_TTL: Duration = Duration::from_secs(5);
 
-/// How long an origin that failed is left alone where what is kept may be used without it.
-const HOLD_OFF: Duration = Duration::from_secs(5);
+/// How long to wait for memory to read a source from disk. After that it counts as missing.
+const MEMORY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long to wait for memory for a source that is on disk; after that it counts as missing.
-const ROOM: Duration = Duration::from_secs(5);
-
-/// How an origin is asked for a source: with the validators of what is kept, if anything is.
+/// Fetches a source from its origin, with the validators of the stored record if there is one.
 pub trait Fetch<E>: Send + 'static {
-    /// Asks once.
+    /// Sends one request to the origin.
     fn ask(
         self,
         known: Option<Validators>,
@@ -62,23 +59,23 @@ where
 }
 
 impl Cache {
-    /// A fresh source, if memory has its record: at no cost beyond that of looking.
+    /// The record of a source, if it is in memory and fresh. This is cheap: nothing else is asked.
     pub async fn get_source(&self, key: &SourceKey) -> Option<CachedSource> {
         let record = self.memory.record(key).await?;
         if let Some(disk) = &self.sources {
             disk.hit(&EntryKey::record(*key));
         }
-        let usable = self.purges.verdict(key, &record) == PurgeEffect::Holds
+        let usable = self.purges.check(key, &record) == PurgeEffect::Unaffected
             && record.freshness.is_fresh(self.clock.now());
-        usable.then(|| CachedSource::kept(record, Tier::Memory, None))
+        usable.then(|| CachedSource::hit(record, Tier::Memory, None))
     }
 
-    /// A source: the kept record while it is fresh, or while it may be used although it is not; else what `fetch` gets. `fetch` is given the
-    /// validators of what is kept, if anything is.
+    /// A source: the stored record while it is fresh or may be used stale, or else the result of `fetch`, which gets the validators of the stored
+    /// record if there is one.
     ///
-    /// Coalesced: of all who ask meanwhile, one fetches. A stale record that may be used is handed out at once, and one fetch is made behind it;
-    /// where the origin fails, one that may stand in does. What the origin answers instead of a source is told to each, and kept as long as its
-    /// kind is. What may not be stored is handed to those who wait, and kept nowhere.
+    /// Requests for the same source are coalesced: one fetches, and all get its result. A stale record that may be used is returned at once, while
+    /// one flight revalidates it in the background; if the origin fails, a stale record is returned if that is allowed. An error of the origin is
+    /// answered to all waiting requests, and stored for its ttl. A source that may not be stored is returned to the waiting requests only.
     pub async fn get_or_fetch<E: CacheableError>(
         self: &Arc<Self>,
         name: &SourceName,
@@ -95,24 +92,25 @@ impl Cache {
             let now = cache.clock.now();
             match known {
                 Some((record, tier)) if record.freshness.is_fresh(now) => {
-                    Ok(CachedSource::kept(record, tier, None))
+                    Ok(CachedSource::hit(record, tier, None))
                 }
                 Some((record, tier)) if record.freshness.may_serve_while_revalidating(now) => {
-                    cache.refresh(name, Arc::clone(&record), tier, generation, fetch);
-                    Ok(CachedSource::kept(record, tier, Some(Stale::Revalidating)))
+                    let known = (Arc::clone(&record), tier);
+                    cache.refresh(name, known, generation, fetch);
+                    Ok(CachedSource::hit(record, tier, Some(Stale::Revalidating)))
                 }
-                known => cache.ask(&name, known, generation, fetch).await,
+                known => cache.ask_origin(&name, known, generation, fetch).await,
             }
         };
-        let (landing, joined) = self.flights.join(flight, work).await;
-        landing.map(|found| CachedSource {
+        let (result, joined) = self.flights.join(flight, work).await;
+        result.map(|found| CachedSource {
             outcome: found.outcome.seen_by(joined),
             ..found
         })
     }
 
-    /// The bytes of a source that [`get_or_fetch`](Self::get_or_fetch) found: those it fetched, or those kept, or, when those have been evicted,
-    /// fetched again, whole and coalesced. The record is the one that belongs to the bytes; after a fetch it may be of a newer version.
+    /// The bytes of a source that [`get_or_fetch`](Self::get_or_fetch) returned: those it fetched, or the stored ones, or, if they have been evicted,
+    /// those of a new unconditional fetch. The record belongs to the bytes; after a fetch it may be newer.
     pub async fn bytes_or_fetch<E: CacheableError>(
         self: &Arc<Self>,
         name: &SourceName,
@@ -126,11 +124,11 @@ impl Cache {
         };
         match bytes {
             Some(bytes) => Ok(SourceBytes { record, bytes }),
-            None => self.get_or_fetch_again(name, fetch).await,
+            None => self.refetch(name, fetch).await,
         }
     }
 
-    /// The kept bytes of a source; `None` if they have been evicted.
+    /// The stored bytes of a source; `None` if they have been evicted.
     pub async fn source_bytes(&self, key: &SourceKey, record: &SourceRecord) -> Option<Bytes> {
         let (source, version) = (key.id(), record.version);
         if let Some(bytes) = self.memory.source_bytes(source, version).await {
@@ -138,32 +136,32 @@ impl Cache {
         }
         let disk = self.sources.as_ref()?;
         let entry = EntryKey::source_bytes(source, version);
-        if !disk.may_have(&entry) {
+        if !disk.may_find(&entry) {
             return None;
         }
-        // No memory in time counts as a miss: the fetch that follows reports the lack of memory.
+        // No memory in time counts as a miss, and the fetch that follows then reports that there is no memory.
         let reservation = self.source_memory.reserve(record.len);
-        let reservation = timeout(ROOM, reservation).await.ok()?;
+        let reservation = timeout(MEMORY_TIMEOUT, reservation).await.ok()?;
         let stored = disk.get(entry).await?;
         let whole = Some(stored).filter(|bytes| bytes.len() as u64 == record.len);
-        let bytes = reservation.hold(disk.readable(entry, whole)?);
-        self.keep_bytes_at_hand(source, version, &bytes).await;
+        let bytes = reservation.hold(disk.parsed_or_remove(entry, whole)?);
+        self.insert_recent_bytes(source, version, &bytes).await;
         Some(bytes)
     }
 
-    /// Keeps the bytes of a source in memory for those who ask next, unless somebody waits for that memory.
-    async fn keep_bytes_at_hand(&self, source: SourceId, version: ContentHash, bytes: &Bytes) {
+    /// Stores the bytes of a source in memory for the next requests, unless a request waits for that memory.
+    async fn insert_recent_bytes(&self, source: SourceId, version: ContentHash, bytes: &Bytes) {
         self.memory
             .insert_source_bytes(source, version, bytes.clone())
             .await;
-        // Asked afterwards, so that a waiter that comes in between is seen here or makes the cache let go itself.
+        // Checked after the insertion, so that a request that begins to wait in between is either seen here or removes the bytes itself.
         if self.source_memory.is_scarce() {
             self.memory.remove_source_bytes();
         }
     }
 
-    /// A source with its bytes, fetched without condition unless somebody else did so a moment ago.
-    pub async fn get_or_fetch_again<E: CacheableError>(
+    /// A source with its bytes, fetched without validators, unless another flight has just stored them.
+    pub async fn refetch<E: CacheableError>(
         self: &Arc<Self>,
         name: &SourceName,
         fetch: impl Fetch<E>,
@@ -178,7 +176,7 @@ impl Cache {
                 return Ok(SourceBytes { record, bytes });
             }
             if let Some(failed) = cache.get_error(&name.key, generation)
-                && cache.is_told_again(&failed)
+                && cache.is_negative_hit(&failed)
             {
                 return Err(failed);
             }
@@ -199,12 +197,11 @@ impl Cache {
         self.flights.join(flight, work).await.0
     }
 
-    /// Asks the origin behind a stale record that was handed out, if nobody is at it and it did not just fail.
+    /// Revalidates a stale record in the background, unless a flight already does or the origin has just failed.
     fn refresh<E: CacheableError>(
         self: &Arc<Self>,
         name: SourceName,
-        known: Arc<SourceRecord>,
-        tier: Tier,
+        known: (Arc<SourceRecord>, Tier),
         generation: u64,
         fetch: impl Fetch<E>,
     ) {
@@ -215,14 +212,14 @@ impl Cache {
         let flight = FlightKey::Refresh(name.key, generation);
         let work = async move {
             cache
-                .ask(&name, Some((known, tier)), generation, fetch)
+                .ask_origin(&name, Some(known), generation, fetch)
                 .await
         };
         self.flights.start::<CachedSource, E>(flight, work);
     }
 
-    /// Asks the other replicas, by way of what they share, and then the origin, and keeps what it says. `known` stands in where it fails.
-    async fn ask<E: CacheableError>(
+    /// Looks in the shared bucket and then asks the origin, and stores the answer. If the origin fails, `known` may be returned stale.
+    async fn ask_origin<E: CacheableError>(
         self: &Arc<Self>,
         name: &SourceName,
         known: Option<(Arc<SourceRecord>, Tier)>,
@@ -230,14 +227,14 @@ impl Cache {
         fetch: impl Fetch<E>,
     ) -> FlightResult<CachedSource, E> {
         if let Some(failed) = self.get_error(&name.key, generation) {
-            let told_again = self.is_told_again(&failed);
-            let landing = self.stand_in(known.clone(), failed);
-            // An origin is held off for no longer than something stands in for it: that may have been evicted.
-            if landing.is_ok() || told_again {
-                return landing;
+            let is_negative_hit = self.is_negative_hit(&failed);
+            let result = self.serve_stale_on_error(known.clone(), failed);
+            // An outage is answered again only while a stale record can be served, which may have been evicted since.
+            if result.is_ok() || is_negative_hit {
+                return result;
             }
         }
-        let known = match self.in_shared(&name.key).await {
+        let known = match self.find_shared_record(&name.key).await {
             Some(record)
                 if record.freshness.is_fresh(self.clock.now())
                     && known
@@ -245,7 +242,7 @@ impl Cache {
                         .is_none_or(|(known, _)| record.freshness.is_newer(&known.freshness)) =>
             {
                 self.insert_record_locally(name.key, &record).await;
-                return Ok(CachedSource::kept(record, Tier::Shared, None));
+                return Ok(CachedSource::hit(record, Tier::Shared, None));
             }
             Some(record) if known.is_none() => Some((record, Tier::Shared)),
             _ => known,
@@ -275,9 +272,9 @@ impl Cache {
             ) => {
                 let record = known.renewed(&validators, &freshness, tags, generation);
                 let record = Arc::new(record);
-                self.failures.remove(&NegativeKey::Source(name.key));
-                // Purged while the origin was asked: for those who asked before, and nobody else.
-                if self.purges.verdict(&name.key, &known) != PurgeEffect::Gone {
+                self.negative.remove(&NegativeKey::Source(name.key));
+                // If the source was purged meanwhile, the answer is for the requests that asked before the purge only.
+                if self.purges.check(&name.key, &known) != PurgeEffect::Removed {
                     self.insert_record(name.key, &record).await;
                 }
                 Ok(CachedSource {
@@ -293,34 +290,34 @@ impl Cache {
             (Err(error), known) => {
                 let failed = FlightError::from(error);
                 self.insert_error(&name.key, &failed, generation).await;
-                self.stand_in(known, failed)
+                self.serve_stale_on_error(known, failed)
             }
         }
     }
 
-    /// The record of a source that turned out to lack its end, which may be on its way: with a life no longer than that of an error about it,
-    /// now and after every answer of the origin that it is still the same.
+    /// The record of a source whose end is missing and may be uploaded later. It is fresh no longer than an error about it would be stored, also
+    /// after the origin answers "not modified".
     pub async fn cap_source(
         &self,
         key: &SourceKey,
         record: &Arc<SourceRecord>,
     ) -> Arc<SourceRecord> {
-        let cap = self.error_lives.source.duration();
+        let cap = self.error_ttls.source.duration();
         if record.freshness.cap() == Some(cap) {
             return Arc::clone(record);
         }
         let capped = Arc::new(record.capped(cap));
-        let kept = self.memory.record(key).await;
-        // Not over what came or was purged meanwhile.
-        let is_last = kept.is_none_or(|kept| Arc::ptr_eq(&kept, record));
-        if is_last && self.purges.verdict(key, record) == PurgeEffect::Holds {
+        let stored = self.memory.record(key).await;
+        // A newer record, or a purge, takes precedence.
+        let is_last = stored.is_none_or(|stored| Arc::ptr_eq(&stored, record));
+        if is_last && self.purges.check(key, record) == PurgeEffect::Unaffected {
             self.insert_record(*key, &capped).await;
         }
         capped
     }
 
-    /// What is kept, in place of an origin that failed, if it may be used for that.
-    fn stand_in<E: CacheableError>(
+    /// The stored record in place of an origin that failed, if it may be used for that; else the error.
+    fn serve_stale_on_error<E: CacheableError>(
         &self,
         known: Option<(Arc<SourceRecord>, Tier)>,
         failed: FlightError<E>,
@@ -330,7 +327,7 @@ impl Cache {
             Some((record, tier))
                 if failed.error.is_outage() && record.freshness.may_serve_on_error(now) =>
             {
-                Ok(CachedSource::kept(record, tier, Some(Stale::OriginFailed)))
+                Ok(CachedSource::hit(record, tier, Some(Stale::OriginFailed)))
             }
             _ => Err(failed),
         }
@@ -342,35 +339,35 @@ impl Cache {
         generation: u64,
     ) -> Option<FlightError<E>> {
         let key = NegativeKey::Source(*key);
-        self.failures.get(&key, generation, self.clock.now())
+        self.negative.get(&key, self.moment(generation))
     }
 
-    /// Whether a kept failure is an answer by itself, and not only the reason why something kept stands in.
-    fn is_told_again<E: CacheableError>(&self, failed: &FlightError<E>) -> bool {
-        let life = failed.error.life(&self.error_lives);
+    /// Whether a stored error is to be answered again. An outage is stored for longer, as the reason to serve a stale record.
+    fn is_negative_hit<E: CacheableError>(&self, failed: &FlightError<E>) -> bool {
+        let ttl = failed.error.ttl(&self.error_ttls);
         failed.since.is_some_and(|since| {
             let age = self.clock.now().duration_since(since);
-            age.is_ok_and(|age| age < life)
+            age.is_ok_and(|age| age < ttl)
         })
     }
 
-    /// Remembers that a source could not be had: for the life of its kind, and an outage for a moment at least, in case something stands in for it.
-    /// Nothing is kept of a source that its origin no longer has.
+    /// Stores an error about a source for its ttl, and an outage for at least [`OUTAGE_TTL`]. Any other error means that the origin does not have the
+    /// source any more, and removes its record.
     async fn insert_error<E: CacheableError>(
         &self,
         key: &SourceKey,
         failed: &FlightError<E>,
         generation: u64,
     ) {
-        let mut life = failed.error.life(&self.error_lives);
+        let mut ttl = failed.error.ttl(&self.error_ttls);
         if failed.error.is_outage() {
-            life = life.max(HOLD_OFF);
+            ttl = ttl.max(OUTAGE_TTL);
         } else {
             self.remove_record(key).await;
         }
         let key = NegativeKey::Source(*key);
-        self.failures
-            .insert(key, failed, life, generation, self.clock.now());
+        self.negative
+            .insert(key, failed, ttl, self.moment(generation));
     }
 
     async fn insert_source(
@@ -380,42 +377,33 @@ impl Cache {
         generation: u64,
     ) -> SourceBytes {
         let bytes = fetched.bytes.clone();
-        let version = version_of(&bytes).await;
+        let hashed = bytes.clone();
+        let version = blocking::hash(bytes.len(), move || ContentHash::of(&hashed)).await;
         let mut record = SourceRecord::new(name, version, fetched, generation);
         record.epoch = self.purges.epoch(name, &record.tags, generation);
         if let Some(known) = self.memory.record(&name.key).await
             && known.version == version
             && let Some(cap) = known.freshness.cap()
         {
-            // The same bytes as before, which lack their end.
+            // The same bytes, whose end is still missing.
             record = record.capped(cap);
         }
         let record = Arc::new(record);
-        // Purged while it was on its way: for those who asked before, and nobody else.
-        if self.purges.verdict(&name.key, &record) == PurgeEffect::Gone {
+        // If the source was purged meanwhile, it is for the requests that asked before the purge only.
+        if self.purges.check(&name.key, &record) == PurgeEffect::Removed {
             return SourceBytes { record, bytes };
         }
         if record.freshness.is_storable() {
             let source = name.key.id();
-            self.keep_bytes_at_hand(source, version, &bytes).await;
+            self.insert_recent_bytes(source, version, &bytes).await;
             if let Some(disk) = &self.sources {
-                // Before the record, so that there is no moment at which a record leads nowhere.
+                // Written before the record, so that no record points to bytes that are not there yet.
                 let entry = EntryKey::source_bytes(source, version);
                 disk.put(entry, Vec::new(), bytes.clone());
             }
         }
-        self.failures.remove(&NegativeKey::Source(name.key));
+        self.negative.remove(&NegativeKey::Source(name.key));
         self.insert_record(name.key, &record).await;
         SourceBytes { record, bytes }
     }
-}
-
-async fn version_of(bytes: &Bytes) -> ContentHash {
-    if bytes.len() > HASHED_AT_ONCE {
-        let elsewhere = bytes.clone();
-        if let Some(version) = blocking(move || ContentHash::of(&elsewhere)).await {
-            return version;
-        }
-    }
-    ContentHash::of(bytes)
 }

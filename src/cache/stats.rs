@@ -1,15 +1,15 @@
-//! What is said of one answer, and of all of them together.
+//! The state and the counters of the cache, and the cache status of one answer.
 
 use crate::cache::tier::disk::health::DiskFault;
 
-/// How the cache came by what it answered.
+/// How the cache handled a request, in the sense of RFC 9211.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheStatus {
     Hit(Tier),
     Miss,
-    /// It was kept but too old, and the origin said that it still holds.
+    /// A stale entry was stored, and the origin answered that it is still valid.
     Revalidated,
-    /// Another request was already at it.
+    /// Another request had already started the same fetch or render.
     Coalesced,
 }
 
@@ -22,85 +22,87 @@ pub enum Tier {
     Shared,
 }
 
-/// Why a source is used although it is not fresh.
+/// Why a stale source is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stale {
-    /// Its origin is being asked meanwhile.
+    /// It is being revalidated in the background.
     Revalidating,
-    /// Its origin could not be asked.
+    /// Its origin failed.
     OriginFailed,
 }
 
-/// What one tier holds.
+/// How much one tier holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreSize {
     pub entries: u64,
-    /// Bookkeeping included. In memory this lags behind for a moment; on disk it is what files and folders occupy, in whole blocks.
+    /// Bookkeeping is included. In memory the number may be out of date for a moment; on disk it is the space of files and folders, in whole blocks.
     pub bytes: u64,
 }
 
-/// One disk store: what it holds now, and what happened since the start.
+/// One disk store: its state now, and its counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskStats {
     pub held: StoreSize,
-    /// The disk refused to write or to delete.
+    /// The disk could not write or delete.
     pub write_failures: u64,
-    /// The disk refused to read, or took too long.
+    /// The disk could not read, or took too long.
     pub read_failures: u64,
-    /// What was read was not what had been written; it was removed.
+    /// Entries that did not read back as they were written; they were removed.
     pub corrupt: u64,
     pub evictions: u64,
-    /// Not kept because too much was waiting to be written, because it is larger than the whole store, or because the store was not in use.
+    /// Entries that were not stored, because too much was waiting to be written, because they are larger than the store, or because the store was
+    /// off.
     pub skipped_writes: u64,
-    /// Why it is not in use now.
-    pub trouble: Option<DiskFault>,
+    /// Why the store is off now.
+    pub fault: Option<DiskFault>,
 }
 
-/// The shared tier: how it is now, and what happened since the start.
+/// The shared tier: its state now, and its counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SharedStats {
-    /// To be written.
+    /// Changes that wait to be written.
     pub waiting: StoreSize,
-    /// It failed to read in a row, and is not asked.
+    /// Several reads in a row failed, and reads are skipped for now.
     pub reading_open: bool,
-    /// It failed to write in a row, and is not written to.
+    /// Several writes in a row failed, and writes are skipped for now.
     pub writing_open: bool,
-    /// The purges of other replicas could not be looked for.
+    /// The purges of other replicas cannot be listed.
     pub purges_failing: bool,
     pub hits: u64,
     pub misses: u64,
-    /// No answer in time.
+    /// Reads without an answer in time.
     pub timeouts: u64,
-    /// The bucket refused to read, or could not be reached.
+    /// The bucket refused a read, or could not be reached.
     pub read_failures: u64,
-    /// What was read was not what had been written; it was removed.
+    /// Entries that did not read back as they were written; they were removed.
     pub corrupt: u64,
-    /// Not asked for, because too much was asked for at once, or because the bucket fails.
+    /// Reads that were skipped, because there were too many at once or because the bucket fails.
     pub skipped_reads: u64,
-    /// Removals among them.
+    /// Removals are included.
     pub writes: u64,
     pub write_failures: u64,
-    /// Not written because too much was waiting, or because it is too large, or because the bucket fails.
+    /// Entries that were not written, because too much was waiting, because they are too large, or because the bucket fails.
     pub skipped_writes: u64,
 }
 
-/// For metrics.
+/// All figures for the metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     pub memory_renditions: StoreSize,
-    /// Records, and the bytes of those just fetched.
+    /// Records, and the bytes of sources that were just fetched.
     pub memory_sources: StoreSize,
-    /// `None` where there is no disk tier.
+    /// `None` without a disk tier.
     pub disk_renditions: Option<DiskStats>,
     pub disk_sources: Option<DiskStats>,
-    /// `None` where there is no shared tier.
+    /// `None` without a shared tier.
     pub shared: Option<SharedStats>,
     /// Fetches and renders under way.
     pub flights: u64,
 }
 
 impl CacheStatus {
-    /// Who joined a flight that had to work was coalesced; who joined one that found the thing kept has a hit like everybody else.
+    /// The status for a request that joined a flight (`joined`) or started it. Joining a flight that fetched or rendered is `Coalesced`; joining one
+    /// that found a stored entry is a hit.
     pub(crate) fn seen_by(self, joined: bool) -> Self {
         match self {
             CacheStatus::Miss | CacheStatus::Revalidated if joined => CacheStatus::Coalesced,

@@ -177,12 +177,12 @@ impl CacheableError for Error {
         }
     }
 
-    fn life(&self, lives: &ErrorTtls) -> Duration {
+    fn ttl(&self, ttls: &ErrorTtls) -> Duration {
         let ErrorTtls {
             not_found,
             options,
             source,
-        } = lives;
+        } = ttls;
         let life = match self.info().class {
             ErrorCacheClass::NotFound => not_found.duration(),
             ErrorCacheClass::Options => options.duration(),
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(busy.retry_after(), Some(5));
         let no_memory = Error::from(TransformError::Pixels(PixelError::OutOfMemory { bytes: 1 }));
         assert_eq!(no_memory.retry_after(), Some(5));
-        assert_eq!(no_memory.life(&ErrorTtls::default()), Duration::ZERO);
+        assert_eq!(no_memory.ttl(&ErrorTtls::default()), Duration::ZERO);
     }
 
     #[test]
@@ -363,7 +363,7 @@ mod tests {
             let negative_ttl = negative_ttl.map(Duration::from_secs);
             let error = Error::from(SourceError::NotFound { negative_ttl });
             assert_eq!(
-                error.life(&lives),
+                error.ttl(&lives),
                 Duration::from_secs(missing),
                 "{negative_ttl:?}"
             );
@@ -372,7 +372,7 @@ mod tests {
                 negative_ttl,
             });
             assert_eq!(
-                error.life(&lives),
+                error.ttl(&lives),
                 Duration::from_secs(large),
                 "{negative_ttl:?}"
             );

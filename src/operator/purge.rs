@@ -304,9 +304,9 @@ impl Pipeline {
                 into.source(source);
                 continue;
             };
-            let keys = recipes
-                .iter()
-                .map(|recipe| RenditionKey::of(&key, &record, recipe, &self.render_fingerprint));
+            let keys = recipes.iter().map(|recipe| {
+                RenditionKey::of(&key, record.state(), recipe, &self.render_fingerprint)
+            });
             let keys: Vec<RenditionKey> = keys.collect::<HashSet<_>>().into_iter().collect();
             into.report.renditions += keys.len();
             into.targets.push(Target::Renditions { source: key, keys });

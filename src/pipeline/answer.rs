@@ -165,7 +165,7 @@ impl Pipeline {
         let found = self.cache.get_or_render(key, keep, render);
         let found = context.deadline.bound(Stage::Render, Box::pin(found)).await;
         let found = found.map_err(Error::from)?;
-        let found = found.map_err(|failed| failed.over(&record))?;
+        let found = found.map_err(|failed| failed.about(&record))?;
         Ok((found, timings.get().copied()))
     }
 
@@ -180,7 +180,7 @@ impl Pipeline {
         let (choice, found) = (&lookup.choice, &lookup.found);
         let rendition = &*found.rendition;
         let allowed = choice.admitted.job.check_output(rendition.format);
-        allowed.map_err(|denied| FlightError::from(Error::from(denied)).over(&lookup.record))?;
+        allowed.map_err(|denied| FlightError::from(Error::from(denied)).about(&lookup.record))?;
         let is_interim = self.record_interim(lookup);
         let timings = RequestTimings {
             outcome: found.outcome,
@@ -228,15 +228,15 @@ impl Pipeline {
         let FlightError {
             error,
             since,
-            may_be_kept,
+            is_storable,
         } = failed;
         self.metrics.requests.record_error(error.info().code);
         let ResolvedRequest { vary, fallback, .. } = request;
         let response = match fallback.as_ref().filter(|_| error.may_redirect()) {
             Some(location) => response::redirect(&error, location, *vary, context.head_only),
             None => {
-                let caching = may_be_kept.then(|| ErrorCaching {
-                    life: error.life(&self.error_ttls),
+                let caching = is_storable.then(|| ErrorCaching {
+                    life: error.ttl(&self.error_ttls),
                     age: since.map(|since| since.elapsed().unwrap_or_default()),
                 });
                 response::error(&error, caching, *vary, context.head_only)

@@ -50,11 +50,11 @@ impl Pipeline {
             ] {
                 self.metrics.caches.set_cache_events(store, event, count);
             }
-            for trouble in DiskFault::ALL {
-                let is_off = disk.trouble == Some(trouble);
+            for fault in DiskFault::ALL {
+                let is_off = disk.fault == Some(fault);
                 self.metrics
                     .caches
-                    .set_cache_off(store, trouble.word(), is_off);
+                    .set_cache_off(store, fault.word(), is_off);
             }
         }
         if let Some(shared) = stats.shared {

@@ -45,7 +45,7 @@ impl Pipeline {
             return (hints, None);
         };
         for denominator in copies.serving {
-            let key = RenditionKey::of_reduced_copy(&name.key, record, denominator);
+            let key = RenditionKey::of_reduced_copy(&name.key, record.state(), denominator);
             if let Some(found) = self.cache.find(key).await {
                 self.metrics.work.record_large_source("reduced-copy");
                 let bytes = found.rendition.bytes.clone();
@@ -64,7 +64,8 @@ impl Pipeline {
         denominator: u32,
     ) {
         let OpenedSource { name, record, .. } = opened;
-        let key_of = |denominator| RenditionKey::of_reduced_copy(&name.key, record, denominator);
+        let key_of =
+            |denominator| RenditionKey::of_reduced_copy(&name.key, record.state(), denominator);
         let key = key_of(denominator);
         let Some(guard) = JobGuard::of(&self.background, key) else {
             return;

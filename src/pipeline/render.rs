@@ -63,7 +63,7 @@ impl Pipeline {
         let record = Arc::clone(&source.record);
         let rendition = self.render_source(task, source, urgency).await;
         Ok(RenderOutput {
-            rendition: rendition.map_err(|failed| failed.over(&record))?,
+            rendition: rendition.map_err(|failed| failed.about(&record))?,
             source: (!Arc::ptr_eq(&record, &expected)).then_some(record),
         })
     }
@@ -79,7 +79,12 @@ impl Pipeline {
             job, name, timings, ..
         } = task;
         let SourceBytes { record, bytes } = source;
-        let key = RenditionKey::of(&name.key, &record, &job.recipe, &self.render_fingerprint);
+        let key = RenditionKey::of(
+            &name.key,
+            record.state(),
+            &job.recipe,
+            &self.render_fingerprint,
+        );
         let opened = OpenedSource {
             source: self.open_source(bytes, urgency).await?,
             name,
@@ -152,7 +157,7 @@ impl Pipeline {
             return Ok(Hints::default());
         }
         let gravity = recipe.gravity;
-        let key = RenditionKey::of_saliency_map(&opened.name.key, &opened.record, gravity);
+        let key = RenditionKey::of_saliency_map(&opened.name.key, opened.record.state(), gravity);
         let (pipeline, source) = (Arc::clone(self), opened.source.clone());
         let render = async move {
             let plan = source.plan_saliency_map(gravity).map_err(Error::from)?;
@@ -182,7 +187,7 @@ impl Pipeline {
         if !SaliencyMapPlan::is_needed(recipe) {
             return Hints::default();
         }
-        let key = RenditionKey::of_saliency_map(&name.key, record, recipe.gravity);
+        let key = RenditionKey::of_saliency_map(&name.key, record.state(), recipe.gravity);
         let found = self.cache.find(key).await;
         found.map_or_else(Hints::default, |found| {
             Hints::of_saliency_map(&found.rendition.bytes)
@@ -197,8 +202,7 @@ pub(crate) fn rendition(key: &RenditionKey, encoded: Encoded) -> Rendition {
         key,
         encoded.bytes,
         encoded.format,
-        encoded.size.width,
-        encoded.size.height,
+        (encoded.size.width, encoded.size.height),
         warnings,
     )
 }

@@ -182,7 +182,7 @@ impl Pipeline {
         recipe: &Recipe,
     ) -> RenditionRef {
         let AdmittedRequest { job, name, .. } = admitted;
-        let key = RenditionKey::of(&name.key, record, recipe, &self.render_fingerprint);
+        let key = RenditionKey::of(&name.key, record.state(), recipe, &self.render_fingerprint);
         RenditionRef {
             key,
             headers: RepresentationHeaders::of(record, key.etag(), resolved.vary, &job.warnings),

@@ -122,7 +122,7 @@ fn key(bencher: Bencher<'_, '_>) {
         let source = SourceKey::of(&job.source);
         RenditionKey::of(
             &source,
-            &record,
+            record.state(),
             black_box(&job.recipe),
             &render_fingerprint,
         )
@@ -214,11 +214,11 @@ fn hit_on_disk(bencher: Bencher<'_, '_>) {
         let (source, record) = (SourceKey::of(&job.source), record(&cache, &job).await);
         let key = RenditionKey::of(
             &source,
-            &record,
+            record.state(),
             &job.recipe,
             &Limits::default().render_fingerprint(),
         );
-        let rendition = Rendition::new(&key, vec![7; 40_000], Format::Webp, 1, 1, Vec::new());
+        let rendition = Rendition::new(&key, vec![7; 40_000], Format::Webp, (1, 1), Vec::new());
         let render = async move { Ok::<_, FlightError<Error>>(rendition) };
         let rendered = cache.get_or_render(key, true, render).await;
         rendered.expect("it is there already");

@@ -1,4 +1,4 @@
-//! What hard purges leave to be deleted: a list that grows with what they name, not with how many there are.
+//! What hard purges have removed and the sweeper has to delete. The size of the list depends on the number of targets, not on the number of purges.
 
 use std::collections::HashMap;
 
@@ -11,25 +11,25 @@ use crate::cache::purge::log::Target;
 use crate::cache::source_record::SourceRecord;
 use crate::freshness::Tag;
 
-/// Sources that are told apart: a few megabytes of them.
-const MOST_SOURCES: usize = 100_000;
+/// How many sources are told apart: a few megabytes.
+const MAX_SOURCES: usize = 100_000;
 
-/// Prefixes and tags that are told apart.
-const MOST_NAMES: usize = log::MOST;
+/// How many prefixes and tags are told apart.
+const MAX_NAMES: usize = log::MAX_EVENTS;
 
-/// The numbers of the last hard purges that met something; nought where none did.
+/// The numbers of the last hard purges of a target; zero if there was none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct PurgeNumbers {
-    /// Of all: what this process keeps goes.
+    /// Of all purges: entries of this process are deleted.
     any: u64,
-    /// Of those that this replica was asked for: what the shared bucket keeps goes, too.
-    own: u64,
+    /// Of purges that this replica was asked for: entries in the shared bucket are deleted, too.
+    requested: u64,
 }
 
 impl PurgeNumbers {
     fn raise(&mut self, other: PurgeNumbers) {
         self.any = self.any.max(other.any);
-        self.own = self.own.max(other.own);
+        self.requested = self.requested.max(other.requested);
     }
 }
 
@@ -37,20 +37,20 @@ impl PurgeNumbers {
 pub(crate) struct Invalidations {
     everything: PurgeNumbers,
     sources: HashMap<SourceId, PurgeNumbers>,
-    /// These and tags stand for sources that only records tell.
+    /// The sources of prefixes and tags are known from records only.
     prefixes: HashMap<String, PurgeNumbers>,
     tags: HashMap<Tag, PurgeNumbers>,
 }
 
 impl Invalidations {
-    /// What an event names, but for single renditions.
+    /// Adds the target of an event, unless the target is single renditions.
     pub(crate) fn add_event(&mut self, event: &PurgeEvent) {
         if !event.purge.is_hard() {
             return;
         }
         let numbers = PurgeNumbers {
             any: event.number,
-            own: 0,
+            requested: 0,
         };
         match &event.purge.target {
             Target::Everything => self.everything.raise(numbers),
@@ -64,23 +64,23 @@ impl Invalidations {
         }
     }
 
-    /// A source that the purge of this number met.
+    /// Adds a source that the purge of this number matched.
     pub(crate) fn add_source(&mut self, source: SourceId, number: u64) {
         self.raise_source(
             source,
             PurgeNumbers {
                 any: number,
-                own: 0,
+                requested: 0,
             },
         );
     }
 
-    /// The same, asked for of this replica.
-    pub(crate) fn asked_here(mut self) -> Self {
+    /// Marks all targets as purged on request of this replica.
+    pub(crate) fn mark_requested(mut self) -> Self {
         let sources = self.sources.values_mut();
         let named = self.prefixes.values_mut().chain(self.tags.values_mut());
         for numbers in sources.chain(named).chain([&mut self.everything]) {
-            numbers.own = numbers.any;
+            numbers.requested = numbers.any;
         }
         self
     }
@@ -99,26 +99,26 @@ impl Invalidations {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.names_no_entry() && !self.asks_for_records()
+        self.matches_no_key() && !self.needs_records()
     }
 
-    /// Whether there is no entry that it can tell by its key.
-    pub(crate) fn names_no_entry(&self) -> bool {
+    /// Whether no entry matches by its key alone.
+    pub(crate) fn matches_no_key(&self) -> bool {
         self.everything.any == 0 && self.sources.is_empty()
     }
 
-    /// Whether only records tell all that it means.
-    pub(crate) fn asks_for_records(&self) -> bool {
+    /// Whether records are needed to find all matching entries.
+    pub(crate) fn needs_records(&self) -> bool {
         !self.prefixes.is_empty() || !self.tags.is_empty()
     }
 
-    pub(crate) fn is_too_much(&self) -> bool {
-        self.sources.len() > MOST_SOURCES || self.prefixes.len() + self.tags.len() > MOST_NAMES
+    pub(crate) fn is_over_limit(&self) -> bool {
+        self.sources.len() > MAX_SOURCES || self.prefixes.len() + self.tags.len() > MAX_NAMES
     }
 
-    /// Becomes everything where it is too much to tell apart: that costs fetches and renders, and spares nothing that was purged.
+    /// Replaces too many targets by everything. That costs fetches and renders, but leaves nothing that was purged.
     pub(crate) fn fold(&mut self) {
-        if !self.is_too_much() {
+        if !self.is_over_limit() {
             return;
         }
         let mut everything = self.everything;
@@ -133,36 +133,36 @@ impl Invalidations {
         };
     }
 
-    /// The number of the last purge that met an entry; nought where none did.
-    pub(crate) fn number(&self, entry: &EntryKey) -> u64 {
-        let met = self.sources.get(&entry.source()).copied();
-        met.unwrap_or_default().any.max(self.everything.any)
+    /// The number of the last purge that matches an entry; zero if there is none.
+    pub(crate) fn last_purge(&self, entry: &EntryKey) -> u64 {
+        let matched = self.sources.get(&entry.source()).copied();
+        matched.unwrap_or_default().any.max(self.everything.any)
     }
 
-    /// Adds the source of a record, if it is one that prefixes or tags stand for.
-    pub(crate) fn look_at(&mut self, key: &SourceKey, record: &SourceRecord) {
-        let mut met = PurgeNumbers::default();
+    /// Adds the source of a record, if its address or its tags match.
+    pub(crate) fn add_source_of(&mut self, key: &SourceKey, record: &SourceRecord) {
+        let mut matched = PurgeNumbers::default();
         if !self.prefixes.is_empty() {
             for numbers in
                 log::prefixes_of(&record.address).filter_map(|prefix| self.prefixes.get(prefix))
             {
-                met.raise(*numbers);
+                matched.raise(*numbers);
             }
         }
         for numbers in record.tags.iter().filter_map(|tag| self.tags.get(tag)) {
-            met.raise(*numbers);
+            matched.raise(*numbers);
         }
-        if met.any > 0 {
-            self.raise_source(key.id(), met);
+        if matched.any > 0 {
+            self.raise_source(key.id(), matched);
         }
     }
 
-    /// What is to be deleted from the shared bucket, each with the number of the last purge that met it: sources, and `None` for all of them.
-    pub(crate) fn own(&self) -> HashMap<Option<SourceId>, u64> {
+    /// What to delete from the shared bucket, each with the number of its last purge: sources, or all sources (`None`).
+    pub(crate) fn bucket_targets(&self) -> HashMap<Option<SourceId>, u64> {
         let sources = self.sources.iter();
-        let sources = sources.map(|(source, numbers)| (Some(*source), numbers.own));
+        let sources = sources.map(|(source, numbers)| (Some(*source), numbers.requested));
         sources
-            .chain([(None, self.everything.own)])
+            .chain([(None, self.everything.requested)])
             .filter(|(_, number)| *number > 0)
             .collect()
     }
@@ -179,7 +179,7 @@ mod tests {
 
     use super::EntryKey;
     use super::Invalidations;
-    use super::MOST_NAMES;
+    use super::MAX_NAMES;
     use super::PurgeEvent;
     use super::SourceKey;
     use super::Tag;
@@ -198,12 +198,12 @@ mod tests {
         }
     }
 
-    fn doomed(events: &[PurgeEvent]) -> Invalidations {
-        let mut doomed = Invalidations::default();
+    fn invalidations(events: &[PurgeEvent]) -> Invalidations {
+        let mut invalidations = Invalidations::default();
         for event in events {
-            doomed.add_event(event);
+            invalidations.add_event(event);
         }
-        doomed
+        invalidations
     }
 
     fn tag(text: &str) -> Target {
@@ -222,78 +222,87 @@ mod tests {
     }
 
     #[test]
-    fn the_last_purge_that_met_a_source_counts() {
+    fn the_last_purge_that_matches_a_source_counts() {
         let key = SourceKey::numbered(1);
-        let mut doomed = doomed(&[
+        let mut invalidations = invalidations(&[
             event(7, Target::Source(key)),
             event(5, Target::Source(key)),
             event(3, Target::Everything),
         ]);
-        assert_eq!(doomed.number(&entry(1)), 7);
-        assert_eq!(doomed.number(&entry(2)), 3);
-        doomed.add_event(&event(9, Target::Everything));
-        assert_eq!(doomed.number(&entry(1)), 9);
+        assert_eq!(invalidations.last_purge(&entry(1)), 7);
+        assert_eq!(invalidations.last_purge(&entry(2)), 3);
+        invalidations.add_event(&event(9, Target::Everything));
+        assert_eq!(invalidations.last_purge(&entry(1)), 9);
     }
 
     #[test]
-    fn records_tell_what_prefixes_and_tags_stand_for() {
-        let mut doomed = doomed(&[
+    fn the_sources_of_prefixes_and_tags_are_found_by_records() {
+        let mut invalidations = invalidations(&[
             event(1, Target::Prefix("https://b.com".to_owned())),
             event(2, Target::Prefix("https://b.com/2.jpg".to_owned())),
             event(3, Target::Prefix("https://b.com/2".to_owned())),
             event(4, tag("cats")),
         ]);
-        assert!(doomed.names_no_entry() && doomed.asks_for_records());
-        for (number, tags, met) in [
+        assert!(invalidations.matches_no_key() && invalidations.needs_records());
+        for (number, tags, matched) in [
             (1, &["dogs"][..], 1),
             (2, &[][..], 2),
             (3, &["dogs", "cats"][..], 4),
         ] {
-            doomed.look_at(&SourceKey::numbered(number), &record(number, tags));
-            assert_eq!(doomed.number(&entry(number)), met, "{number}");
+            invalidations.add_source_of(&SourceKey::numbered(number), &record(number, tags));
+            assert_eq!(
+                invalidations.last_purge(&entry(number)),
+                matched,
+                "{number}"
+            );
         }
-        assert_eq!(doomed.number(&entry(4)), 0, "nobody looked at it");
+        assert_eq!(
+            invalidations.last_purge(&entry(4)),
+            0,
+            "no record has its tags"
+        );
     }
 
     #[test]
-    fn the_bucket_loses_what_this_replica_was_asked_for() {
+    fn only_purges_of_this_replica_are_swept_from_the_bucket() {
         let (one, other) = (SourceKey::numbered(1), SourceKey::numbered(2));
-        let mut both = doomed(&[event(1, Target::Source(one)), event(2, tag("cats"))]).asked_here();
-        both.add(doomed(&[
+        let mut both =
+            invalidations(&[event(1, Target::Source(one)), event(2, tag("cats"))]).mark_requested();
+        both.add(invalidations(&[
             event(5, Target::Source(one)),
             event(6, Target::Source(other)),
             event(7, Target::Everything),
         ]));
-        both.look_at(&SourceKey::numbered(3), &record(3, &["cats"]));
+        both.add_source_of(&SourceKey::numbered(3), &record(3, &["cats"]));
         let third = SourceKey::numbered(3).id();
         assert_eq!(
-            both.own(),
+            both.bucket_targets(),
             HashMap::from([(Some(one.id()), 1), (Some(third), 2)])
         );
-        assert_eq!(both.number(&entry(1)), 7);
+        assert_eq!(both.last_purge(&entry(1)), 7);
     }
 
     #[test]
-    fn what_is_too_much_to_tell_apart_becomes_everything() {
+    fn too_many_targets_become_everything() {
         let tags = |count: usize| {
             let tags = (1..=count).map(|number| event(number as u64, tag(&format!("t{number}"))));
             tags.collect::<Vec<_>>()
         };
-        let mut few = doomed(&tags(MOST_NAMES));
+        let mut few = invalidations(&tags(MAX_NAMES));
         few.fold();
-        assert_eq!(few.number(&entry(1)), 0);
-        let mut many = doomed(&tags(MOST_NAMES + 1)).asked_here();
+        assert_eq!(few.last_purge(&entry(1)), 0);
+        let mut many = invalidations(&tags(MAX_NAMES + 1)).mark_requested();
         many.fold();
-        let number = MOST_NAMES as u64 + 1;
-        assert_eq!(many.number(&entry(1)), number);
-        assert_eq!(many.own(), HashMap::from([(None, number)]));
-        assert!(!many.asks_for_records());
+        let number = MAX_NAMES as u64 + 1;
+        assert_eq!(many.last_purge(&entry(1)), number);
+        assert_eq!(many.bucket_targets(), HashMap::from([(None, number)]));
+        assert!(!many.needs_records());
     }
 
     #[test]
-    fn soft_purges_doom_nothing() {
+    fn soft_purges_invalidate_nothing() {
         let mut event = event(1, Target::Everything);
         event.purge.soft = true;
-        assert!(doomed(&[event]).is_empty());
+        assert!(invalidations(&[event]).is_empty());
     }
 }

@@ -1,6 +1,7 @@
-//! PurgeLog on disk, beside what they purge: a line each, so that a restart forgets none. Several processes may share the file, as they do for a moment
-//! when one takes over from another: each appends, and each reads what the others appended. The list is shortened by putting a shorter one in its place,
-//! under a lock that keeps all from appending meanwhile.
+//! The journal: purges on disk, one line for each, so that a restart does not forget them.
+//!
+//! Several processes may share the file, as they do for a moment when one takes over from another: each appends its purges, and reads what the others
+//! have appended. A long file is replaced by a shorter one, under a lock that prevents appending meanwhile.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -21,13 +22,13 @@ use std::sync::PoisonError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cache::blocking;
+use crate::cache::blocking::blocking;
 use crate::cache::purge::log::Purge;
 use crate::cache::purge::log::PurgeEvent;
 use crate::files::DirHandle;
 
-/// What is read of the file at most, in bytes: some hundred thousand purges.
-const LONGEST: u64 = 32 << 20;
+/// How much of the file is read at most, in bytes: some hundred thousand purges.
+const MAX_READ_BYTES: u64 = 32 << 20;
 
 #[derive(Clone)]
 pub(crate) struct Journal {
@@ -35,17 +36,17 @@ pub(crate) struct Journal {
     reading: Arc<Mutex<ReadPosition>>,
 }
 
-/// How far the list was read.
+/// How far the file was read.
 #[derive(Default)]
 struct ReadPosition {
-    /// Kept open: when another is in its place, what was appended to this one before is still to be read.
+    /// Kept open: if another file takes its place, what was appended to this one before is still to be read.
     file: Option<File>,
     /// In bytes.
     position: u64,
 }
 
 impl Journal {
-    /// Of the folder of the disk cache; the file need not exist.
+    /// The journal in the folder of the disk cache. The file need not exist.
     pub(crate) fn new(folder: &Path) -> Self {
         Journal {
             path: folder.join("purges"),
@@ -53,31 +54,31 @@ impl Journal {
         }
     }
 
-    /// Writes events down. When this returns they are on disk, or an error says why not.
+    /// Appends events. They are on disk when this returns without an error.
     pub(crate) async fn append(&self, events: Vec<PurgeEvent>) -> io::Result<()> {
         let path = self.path.clone();
         let written = blocking(move || append(&path, &events)).await;
         written.unwrap_or_else(|| Err(io::Error::other("interrupted")))
     }
 
-    /// Writes down what the other replicas could not be told of: a restart must not keep it from them.
+    /// Appends purges that could not be published, so that a restart does not forget to publish them.
     pub(crate) async fn append_unpublished(&self, purges: Vec<Purge>) -> io::Result<()> {
         let path = self.unpublished_path();
         let written = blocking(move || append(&path, &purges)).await;
         written.unwrap_or_else(|| Err(io::Error::other("interrupted")))
     }
 
-    /// What the other replicas could not be told of yet.
+    /// The purges that could not be published yet.
     pub(crate) async fn unpublished(&self) -> Vec<Purge> {
         let path = self.unpublished_path();
-        let read = blocking(move || read_on(&options().read(true).open(path)?, &mut 0)).await;
+        let read = blocking(move || read_lines(&options().read(true).open(path)?, &mut 0)).await;
         read.and_then(Result::ok).unwrap_or_default()
     }
 
-    /// They were told.
+    /// Removes the purges that could not be published, because they have been published now.
     pub(crate) async fn clear_unpublished(&self) {
         let path = self.unpublished_path();
-        // What stays is told once more after a restart, which does no harm.
+        // If the file stays, its purges are published once more after a restart, which does no harm.
         blocking(move || std::fs::remove_file(path)).await;
     }
 
@@ -85,8 +86,8 @@ impl Journal {
         self.path.with_extension("unpublished")
     }
 
-    /// What was written down since the last look, by whomever.
-    pub(crate) async fn news(&self) -> Vec<PurgeEvent> {
+    /// The events that any process has appended since the last call.
+    pub(crate) async fn read_new(&self) -> Vec<PurgeEvent> {
         let journal = self.clone();
         let read = blocking(move || {
             let mut reading = journal
@@ -105,18 +106,18 @@ impl Journal {
         }
     }
 
-    /// Leaves only these, where the file has become much longer than they are.
-    pub(crate) async fn shorten(&self, events: Vec<PurgeEvent>) {
+    /// Replaces the file by one with these events only, if it has become much longer.
+    pub(crate) async fn compact(&self, events: Vec<PurgeEvent>) {
         let journal = self.clone();
         let shortened = blocking(move || {
             let mut reading = journal
                 .reading
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            shorten(&journal.path, &events, &mut reading)
+            compact(&journal.path, &events, &mut reading)
         });
         if let Some(Err(error)) = shortened.await {
-            tracing::debug!(path = %self.path.display(), %error, "cannot shorten the list of purges");
+            tracing::debug!(path = %self.path.display(), %error, "cannot compact the purge journal");
         }
     }
 }
@@ -130,7 +131,7 @@ fn lines(items: &[impl Serialize]) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// No link is followed, and what is made is for its owner alone. Of a pipe, nothing is waited for.
+/// Follows no link, makes files readable for their owner alone, and does not wait for the other end of a pipe.
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options
@@ -139,19 +140,20 @@ fn options() -> OpenOptions {
     options
 }
 
-/// For a file of an earlier version, which everybody could read.
+/// Changes the mode of a file that an earlier version made readable for every user.
 fn make_private(file: &File) {
     let is_private = file
         .metadata()
         .is_ok_and(|metadata| metadata.mode() & 0o077 == 0);
     if !is_private {
-        // It may be somebody else's who lets us write.
+        // The file may belong to another user who allows this one to write.
         let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
     }
 }
 
 fn append(path: &Path, items: &[impl Serialize]) -> io::Result<()> {
-    // Begins with the end of a line, because a crash may have left one without; and is one write, so that no other process's line gets between.
+    // Begins with the end of a line, because a crash may have left a line without one. All is one write, so that no line of another process gets in
+    // between.
     let mut text = vec![b'\n'];
     text.extend(lines(items)?);
     if let Some(folder) = path.parent() {
@@ -160,9 +162,9 @@ fn append(path: &Path, items: &[impl Serialize]) -> io::Result<()> {
     loop {
         let mut file = options().create(true).append(true).open(path)?;
         make_private(&file);
-        // Where there are no locks, nobody shortens.
+        // On a file system without locks, nobody compacts the file either.
         let _ = file.lock();
-        // Between opening and locking, a shorter one may have been put in its place.
+        // Another process may have replaced the file between opening and locking it.
         if is_at(&file, path)? {
             file.write_all(&text)?;
             return file.sync_data();
@@ -170,7 +172,7 @@ fn append(path: &Path, items: &[impl Serialize]) -> io::Result<()> {
     }
 }
 
-/// Whether a file is the one that has this name now.
+/// Whether a file still has this name.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let there = match std::fs::symlink_metadata(path) {
         Ok(there) => there,
@@ -184,16 +186,16 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 fn read(path: &Path, reading: &mut ReadPosition) -> io::Result<Vec<PurgeEvent>> {
     let mut events = Vec::new();
     if let Some(file) = &reading.file {
-        events = read_on(file, &mut reading.position)?;
+        events = read_lines(file, &mut reading.position)?;
         if is_at(file, path)? {
             return Ok(events);
         }
-        // Of the one that took its place, what is known already does no harm.
+        // Reads the new file from its beginning: events that are known already are ignored.
         *reading = ReadPosition::default();
     }
     match options().read(true).open(path) {
         Ok(file) => {
-            events.extend(read_on(&file, &mut reading.position)?);
+            events.extend(read_lines(&file, &mut reading.position)?);
             reading.file = Some(file);
             Ok(events)
         }
@@ -202,11 +204,11 @@ fn read(path: &Path, reading: &mut ReadPosition) -> io::Result<Vec<PurgeEvent>> 
     }
 }
 
-/// The lines after a position, which is then after them.
-fn read_on<T: DeserializeOwned>(mut file: &File, position: &mut u64) -> io::Result<Vec<T>> {
+/// Reads the lines after `position`, and moves `position` behind them.
+fn read_lines<T: DeserializeOwned>(mut file: &File, position: &mut u64) -> io::Result<Vec<T>> {
     let len = file.metadata()?.len();
     if len < *position {
-        // Somebody has cut it short.
+        // The file was made shorter in place.
         *position = 0;
     }
     if len == *position {
@@ -214,7 +216,7 @@ fn read_on<T: DeserializeOwned>(mut file: &File, position: &mut u64) -> io::Resu
     }
     file.seek(SeekFrom::Start(*position))?;
     let mut text = Vec::new();
-    file.take(LONGEST).read_to_end(&mut text)?;
+    file.take(MAX_READ_BYTES).read_to_end(&mut text)?;
     // A line without an end may be one that is just being written.
     let whole = text
         .iter()
@@ -227,7 +229,7 @@ fn read_on<T: DeserializeOwned>(mut file: &File, position: &mut u64) -> io::Resu
         .collect())
 }
 
-fn shorten(path: &Path, events: &[PurgeEvent], reading: &mut ReadPosition) -> io::Result<()> {
+fn compact(path: &Path, events: &[PurgeEvent], reading: &mut ReadPosition) -> io::Result<()> {
     let text = lines(events)?;
     let Some(read) = &reading.file else {
         return Ok(());
@@ -235,13 +237,13 @@ fn shorten(path: &Path, events: &[PurgeEvent], reading: &mut ReadPosition) -> io
     let long = options().append(true).open(path)?;
     long.lock()?;
     let len = long.metadata()?.len();
-    // What was not read yet must not be lost.
+    // Events that were not read yet must not be lost.
     let is_read = is_at(read, path)? && is_at(&long, path)? && len == reading.position;
     if !is_read || len < 2 * text.len() as u64 + 4096 {
         return Ok(());
     }
     let beside = path.with_extension("new");
-    // What a crash left, or a link that somebody put there.
+    // A crash may have left such a file, or somebody may have put a link there.
     match std::fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -283,47 +285,47 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_one_writes_the_other_reads_once() {
-        let folder = tempfile::tempdir().expect("a place for temporary files");
+    async fn what_one_process_appends_the_other_reads_once() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let (one, other) = (Journal::new(folder.path()), Journal::new(folder.path()));
-        assert_eq!(one.news().await, []);
+        assert_eq!(one.read_new().await, []);
         one.append(vec![event(1), event(2)])
             .await
             .expect("a folder to write to");
-        assert_eq!(other.news().await, [event(1), event(2)]);
+        assert_eq!(other.read_new().await, [event(1), event(2)]);
         other
             .append(vec![event(3)])
             .await
             .expect("a folder to write to");
-        assert_eq!(one.news().await, [event(1), event(2), event(3)]);
-        assert_eq!(one.news().await, []);
+        assert_eq!(one.read_new().await, [event(1), event(2), event(3)]);
+        assert_eq!(one.read_new().await, []);
     }
 
     #[tokio::test]
-    async fn half_a_line_and_garbage_cost_nothing_else() {
-        let folder = tempfile::tempdir().expect("a place for temporary files");
+    async fn half_a_line_and_garbage_are_skipped() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let journal = Journal::new(folder.path());
         let path = folder.path().join("purges");
         std::fs::write(&path, b"\xff\n{}\n{\"number\":1").expect("a folder to write to");
-        assert_eq!(journal.news().await, []);
+        assert_eq!(journal.read_new().await, []);
         append(&path, &[event(5)]).expect("a folder to write to");
         append(&path, &[event(6)]).expect("a folder to write to");
-        assert_eq!(journal.news().await, [event(5), event(6)]);
+        assert_eq!(journal.read_new().await, [event(5), event(6)]);
     }
 
     #[tokio::test]
-    async fn a_long_file_is_shortened_to_what_counts() {
-        let folder = tempfile::tempdir().expect("a place for temporary files");
+    async fn a_long_file_is_compacted() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let journal = Journal::new(folder.path());
         let many: Vec<PurgeEvent> = (0..1000).map(event).collect();
         journal.append(many).await.expect("a folder to write to");
-        assert_eq!(journal.news().await.len(), 1000);
-        journal.shorten(vec![event(999)]).await;
-        assert_eq!(journal.news().await, []);
-        assert_eq!(Journal::new(folder.path()).news().await, [event(999)]);
+        assert_eq!(journal.read_new().await.len(), 1000);
+        journal.compact(vec![event(999)]).await;
+        assert_eq!(journal.read_new().await, []);
+        assert_eq!(Journal::new(folder.path()).read_new().await, [event(999)]);
     }
 
-    /// PurgeLog that take some room.
+    /// A long purge.
     fn padded(number: u64) -> PurgeEvent {
         let prefix = format!("https://b.com/{number:0200}");
         PurgeEvent {
@@ -333,44 +335,58 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_that_was_shortened_and_grew_again_is_read_from_its_beginning() {
-        let folder = tempfile::tempdir().expect("a place for temporary files");
+    async fn a_file_that_was_compacted_and_grew_again_is_read_from_its_beginning() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let (one, other) = (Journal::new(folder.path()), Journal::new(folder.path()));
         let many = vec![padded(1); 100];
         one.append(many.clone())
             .await
             .expect("a folder to write to");
-        assert_eq!((one.news().await, other.news().await), (many.clone(), many));
-        // The one does not look while all this happens.
-        other.append(vec![padded(2)]).await.expect("just the same");
-        assert_eq!(other.news().await, [padded(2)]);
-        other.shorten(vec![padded(1), padded(2)]).await;
+        assert_eq!(
+            (one.read_new().await, other.read_new().await),
+            (many.clone(), many)
+        );
+        // `one` does not read while all this happens.
+        other
+            .append(vec![padded(2)])
+            .await
+            .expect("a folder to write to");
+        assert_eq!(other.read_new().await, [padded(2)]);
+        other.compact(vec![padded(1), padded(2)]).await;
         let later: Vec<PurgeEvent> = (3..200).map(padded).collect();
-        other.append(later.clone()).await.expect("just the same");
-        let news = one.news().await;
-        assert!(news.contains(&padded(2)));
-        assert!(news.ends_with(&later));
-        assert_eq!(one.news().await, []);
-        // What a process left that was killed in the middle is in nobody's way.
-        std::fs::write(folder.path().join("purges.new"), "{\"number\":").expect("a folder of ours");
+        other
+            .append(later.clone())
+            .await
+            .expect("a folder to write to");
+        let read_new = one.read_new().await;
+        assert!(read_new.contains(&padded(2)));
+        assert!(read_new.ends_with(&later));
+        assert_eq!(one.read_new().await, []);
+        // A file that a killed process left half written does not matter.
+        std::fs::write(folder.path().join("purges.new"), "{\"number\":")
+            .expect("the test may write to its folder");
         let read: Vec<PurgeEvent> = (1..200).map(padded).collect();
-        one.append(read.clone()).await.expect("just the same");
-        assert_eq!(one.news().await, read);
-        one.append(read.clone()).await.expect("just the same");
-        assert_eq!(one.news().await, read);
-        one.shorten(read.clone()).await;
-        assert_eq!(Journal::new(folder.path()).news().await, read);
+        one.append(read.clone())
+            .await
+            .expect("a folder to write to");
+        assert_eq!(one.read_new().await, read);
+        one.append(read.clone())
+            .await
+            .expect("a folder to write to");
+        assert_eq!(one.read_new().await, read);
+        one.compact(read.clone()).await;
+        assert_eq!(Journal::new(folder.path()).read_new().await, read);
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn nothing_is_lost_that_is_appended_while_another_process_shortens() {
-        let folder = tempfile::tempdir().expect("a place for temporary files");
+    async fn appending_while_another_process_compacts_loses_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let (one, other) = (Journal::new(folder.path()), Journal::new(folder.path()));
         let times = Arc::new(AtomicU32::new(0));
         let shortened = Arc::clone(&times);
         let appending = tokio::spawn(async move {
             let mut number = 0;
-            // Where the appending is so fast that no list gets shorter, many must do.
+            // If appending is so fast that the file never gets shorter, 300 events are enough.
             while shortened.load(Ordering::SeqCst) < 20 && number < 300 {
                 number += 1;
                 let repeated = vec![padded(number); 30];
@@ -382,18 +398,18 @@ mod tests {
         let len = || std::fs::metadata(&path).map_or(0, |file| file.len());
         let mut known = Vec::new();
         while !appending.is_finished() {
-            known.extend(other.news().await);
+            known.extend(other.read_new().await);
             known.dedup();
             let before = len();
-            other.shorten(known.clone()).await;
+            other.compact(known.clone()).await;
             times.fetch_add(u32::from(len() < before), Ordering::SeqCst);
         }
         let last = appending.await.expect("no panic");
         let all: Vec<PurgeEvent> = (1..=last).map(padded).collect();
-        let mut left = Journal::new(folder.path()).news().await;
+        let mut left = Journal::new(folder.path()).read_new().await;
         left.dedup();
         assert_eq!(left, all);
-        known.extend(other.news().await);
+        known.extend(other.read_new().await);
         known.dedup();
         assert_eq!(known, all);
     }

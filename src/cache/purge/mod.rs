@@ -1,57 +1,42 @@
-//! How a purge reaches every tier, and every process that shares one.
+//! Purges: how one reaches every tier, and every process that shares a tier.
 
+pub(crate) mod backlog;
 pub(crate) mod invalidations;
 pub(crate) mod journal;
 pub(crate) mod log;
 pub(crate) mod sweeper;
+
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bucket::BucketError;
-use crate::cache::Cache;
 use crate::cache::entry::EntryKey;
 use crate::cache::purge::invalidations::Invalidations;
 use crate::cache::purge::log::Purge;
 use crate::cache::purge::log::PurgeEvent;
 use crate::cache::purge::log::Target;
-use crate::cache::tier::shared::PublishResult;
-use crate::cache::tier::shared::RemotePurges;
+use crate::cache::state::Cache;
+use crate::cache::tier::shared::purge_log::PublishResult;
+use crate::cache::tier::shared::purge_log::RemotePurges;
 
-/// How often the purges of others are looked for.
-const EVERY: Duration = Duration::from_secs(2);
+/// How often the purges of other processes and replicas are read.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// PurgeLog that are published in one object, and that wait to be published before they become one of everything, in number.
-const PORTION: usize = 500;
-const MOST_UNPUBLISHED: usize = 10_000;
+/// How many purges are published in one object.
+const BATCH: usize = 500;
 
-/// How long a start waits for a bucket that does not answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a start waits for the purges in the shared bucket.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A purge that holds here and now, but may not hold everywhere or for ever.
+/// An error of a purge that is applied here, but not everywhere or not after a restart.
 #[derive(Debug)]
 pub enum PurgeError {
-    /// It could not be written down: a restart would forget it.
+    /// The purge could not be written to the journal: a restart would forget it.
     Journal(std::io::Error),
-    /// The other replicas could not be told. They will be, when the bucket that they share answers again.
+    /// The purge could not be published. It will be when the shared bucket answers again.
     Shared(BucketError),
-}
-
-/// What is to be told when the shared bucket answers again.
-#[derive(Default)]
-pub(crate) struct PublishBacklog {
-    unpublished: Vec<Purge>,
-}
-
-impl PublishBacklog {
-    fn owe(&mut self, purges: Vec<Purge>) {
-        self.unpublished.extend(purges);
-        if self.unpublished.len() > MOST_UNPUBLISHED {
-            // Too much is purged rather than too little.
-            self.unpublished = vec![Purge::hard(Target::Everything)];
-        }
-    }
 }
 
 impl fmt::Display for PurgeError {
@@ -72,125 +57,125 @@ impl fmt::Display for PurgeError {
 impl std::error::Error for PurgeError {}
 
 impl Cache {
-    /// Takes back what the purges name. When this returns, nothing that was fetched before is answered with again, by this process, and others know of
-    /// it; what lies on disk and in the shared bucket is then deleted behind it.
+    /// Applies purges. When this returns, this process serves nothing that was fetched before and that the purges match, and the other replicas have
+    /// been told. What is on disk and in the shared bucket is deleted later, in the background.
     ///
     /// # Errors
-    /// [`PurgeError`] says what a purge that was done here lacks.
+    /// [`PurgeError`] says which part of a purge failed.
     pub async fn purge(self: &Arc<Self>, purges: Vec<Purge>) -> Result<(), PurgeError> {
         if purges.is_empty() {
             return Ok(());
         }
-        let mut purging = self.purging.lock().await;
-        // What another process has purged meanwhile comes first, and has the lower number.
+        let mut backlog = self.backlog.lock().await;
+        // Purges of other processes that were recorded before come first, so that they have lower numbers.
         self.read_journal().await;
         let mut done = Ok(());
-        // In portions, because an object has a largest size.
-        for portion in purges.chunks(PORTION) {
-            let seen_to = self.see_to(portion).await;
-            if let Err(PurgeError::Shared(_)) = seen_to {
-                purging.owe(portion.to_vec());
+        // In batches, because objects have a largest size.
+        for batch in purges.chunks(BATCH) {
+            let outcome = self.publish_and_apply(batch).await;
+            if let Err(PurgeError::Shared(_)) = outcome {
+                backlog.push(batch.to_vec());
                 if let Some(journal) = &self.journal
-                    && let Err(error) = journal.append_unpublished(portion.to_vec()).await
+                    && let Err(error) = journal.append_unpublished(batch.to_vec()).await
                 {
                     tracing::warn!(%error, "cannot record purges that other replicas do not know of yet");
                 }
             }
-            done = done.and(seen_to);
+            done = done.and(outcome);
         }
         done
     }
 
-    /// Learns what was purged before, for as long as a bucket may be waited for, and goes on to learn what others purge.
-    pub(crate) async fn begin(self: &Arc<Self>) {
+    /// Reads the purges of the journal and of the shared bucket, and starts the task that goes on to read them. A slow bucket is not waited for.
+    pub(crate) async fn start_purges(self: &Arc<Self>) {
         {
-            let mut purging = self.purging.lock().await;
+            let mut backlog = self.backlog.lock().await;
             self.read_journal().await;
             if let Some(journal) = self.journal.as_ref().filter(|_| self.shared.is_some()) {
-                purging.owe(journal.unpublished().await);
+                backlog.push(journal.unpublished().await);
             }
         }
         if self.shared.is_some() {
-            // In a task of its own, so that what it has heard by then is not lost.
+            // A separate task, so that a timeout does not lose what has been read.
             let cache = Arc::clone(self);
             let first = tokio::spawn(async move { cache.catch_up().await });
-            if tokio::time::timeout(PATIENCE, first).await.is_err() {
+            if tokio::time::timeout(START_TIMEOUT, first).await.is_err() {
                 tracing::warn!(
                     "cannot read the purges in the shared bucket yet, starting without them"
                 );
             }
         }
-        self.watch();
+        self.poll_purges();
     }
 
-    /// Learns of the purges that others saw to, and tells those that they do not know yet.
+    /// Applies the purges of other processes and replicas, and publishes those that could not be published before.
     pub(crate) async fn catch_up(self: &Arc<Self>) {
-        let mut purging = self.purging.lock().await;
+        let mut backlog = self.backlog.lock().await;
         self.read_journal().await;
         let Some(shared) = &self.shared else { return };
-        let RemotePurges { events, late } = shared.purges.news(self.purges.generation()).await;
+        let RemotePurges { events, late } = shared.purges.poll(self.purges.generation()).await;
         self.apply_news(events).await;
-        shared.purges.note_applied();
+        shared.purges.mark_loaded();
         for late in late {
-            if self.see_to(&late.purges).await.is_ok() {
+            if self.publish_and_apply(&late.purges).await.is_ok() {
                 shared.purges.retract(late).await;
             }
         }
-        if !purging.unpublished.is_empty() && !shared.purges.is_failing() {
-            while !purging.unpublished.is_empty() {
-                let count = purging.unpublished.len().min(PORTION);
-                let portion: Vec<Purge> = purging.unpublished.drain(..count).collect();
-                if let Err(PurgeError::Shared(_)) = self.see_to(&portion).await {
-                    purging.unpublished.splice(..0, portion);
+        if !backlog.unpublished.is_empty() && !shared.purges.is_failing() {
+            while !backlog.unpublished.is_empty() {
+                let count = backlog.unpublished.len().min(BATCH);
+                let batch: Vec<Purge> = backlog.unpublished.drain(..count).collect();
+                if let Err(PurgeError::Shared(_)) = self.publish_and_apply(&batch).await {
+                    backlog.unpublished.splice(..0, batch);
                     break;
                 }
             }
             if let Some(journal) = self
                 .journal
                 .as_ref()
-                .filter(|_| purging.unpublished.is_empty())
+                .filter(|_| backlog.unpublished.is_empty())
             {
                 journal.clear_unpublished().await;
             }
         }
     }
 
-    /// Catches up every now and then, for as long as there is a cache.
-    fn watch(self: &Arc<Self>) {
+    /// Starts to read the purges of others at regular times, for as long as there is a cache.
+    fn poll_purges(self: &Arc<Self>) {
         if self.journal.is_none() && self.shared.is_none() {
             return;
         }
         let cache = Arc::downgrade(self);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(EVERY).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 let Some(cache) = cache.upgrade() else { return };
                 cache.catch_up().await;
             }
         });
     }
 
-    /// For whoever holds `purging`: nobody appends while it is shortened.
+    /// The caller holds the lock on `backlog`, so that no purge of this process is appended while the journal is compacted.
     async fn read_journal(self: &Arc<Self>) {
         let Some(journal) = &self.journal else { return };
-        let mut doomed = Invalidations::default();
-        for event in journal.news().await {
-            doomed.add(self.apply(event).await.unwrap_or_default());
+        let mut invalidations = Invalidations::default();
+        for event in journal.read_new().await {
+            invalidations.add(self.apply(event).await.unwrap_or_default());
         }
-        self.sweeper.add(doomed);
-        journal.shorten(self.purges.events()).await;
+        self.start_sweep(invalidations);
+        journal.compact(self.purges.events()).await;
     }
 
-    /// What others published. A restart must not need the bucket to know of it.
+    /// Applies the events of other replicas, and records them, so that a restart knows of them without the bucket.
     async fn apply_news(self: &Arc<Self>, events: Vec<PurgeEvent>) {
-        let (mut unknown, mut doomed) = (Vec::new(), Invalidations::default());
+        let (mut unknown, mut invalidations) = (Vec::new(), Invalidations::default());
         for event in events {
             if let Some(more) = self.apply(event.clone()).await {
-                doomed.add(more);
+                invalidations.add(more);
                 unknown.push(event);
             }
         }
-        self.sweeper.add(doomed);
+        self.start_sweep(invalidations);
         if let Some(journal) = &self.journal
             && !unknown.is_empty()
             && let Err(error) = journal.append(unknown).await
@@ -199,12 +184,12 @@ impl Cache {
         }
     }
 
-    /// Tells the others of purges where there are any, and does what they ask for here.
-    async fn see_to(self: &Arc<Self>, purges: &[Purge]) -> Result<(), PurgeError> {
+    /// Publishes purges if there is a shared tier, then applies them here and records them.
+    async fn publish_and_apply(self: &Arc<Self>, purges: &[Purge]) -> Result<(), PurgeError> {
         let mut published = Ok(());
         let mut events = Vec::with_capacity(purges.len());
         if let Some(shared) = &self.shared {
-            // Before others learn of it: who asks the bucket after that must not find them.
+            // Removed before other replicas know of the purge: whoever then asks the bucket must not find them.
             let keys = purges.iter().filter_map(|purge| match &purge.target {
                 Target::Renditions { keys, .. } => Some(keys),
                 _ => None,
@@ -223,19 +208,19 @@ impl Cache {
                 Err(error) => published = Err(PurgeError::Shared(error)),
             }
         }
-        let mut doomed = Invalidations::default();
+        let mut invalidations = Invalidations::default();
         if events.is_empty() {
             for purge in purges {
                 let event = self.purges.next(purge.clone(), self.clock.now());
-                doomed.add(self.apply(event.clone()).await.unwrap_or_default());
+                invalidations.add(self.apply(event.clone()).await.unwrap_or_default());
                 events.push(event);
             }
         } else {
             for event in &events {
-                doomed.add(self.apply(event.clone()).await.unwrap_or_default());
+                invalidations.add(self.apply(event.clone()).await.unwrap_or_default());
             }
         }
-        self.sweeper.add(doomed.asked_here());
+        self.start_sweep(invalidations.mark_requested());
         let written = match &self.journal {
             Some(journal) => journal.append(events).await,
             None => Ok(()),
@@ -243,7 +228,7 @@ impl Cache {
         published.and(written.map_err(PurgeError::Journal))
     }
 
-    /// What an event leaves to be deleted; `None` where it was known already.
+    /// Applies an event in memory, and returns what is to be deleted from the other tiers; `None` if the event is known already.
     async fn apply(&self, event: PurgeEvent) -> Option<Invalidations> {
         if !self.purges.learn(event.clone()) {
             return None;
@@ -254,11 +239,11 @@ impl Cache {
                 self.remove_locally(*key).await;
             }
         }
-        let mut doomed = Invalidations::default();
+        let mut invalidations = Invalidations::default();
         if !purge.is_hard() {
-            return Some(doomed);
+            return Some(invalidations);
         }
-        doomed.add_event(&event);
+        invalidations.add_event(&event);
         match &purge.target {
             Target::Everything => self.memory.clear(),
             Target::Source(key) => {
@@ -266,15 +251,25 @@ impl Cache {
                 self.memory.remove_sources(&source).await;
             }
             _ => {
-                let met = self
+                let matching = self
                     .memory
-                    .sources_where(|key, record| purge.meets(key, &record.address, &record.tags));
-                self.memory.remove_sources(&met).await;
-                for source in met {
-                    doomed.add_source(source, event.number);
+                    .sources_where(|key, record| purge.matches(key, &record.address, &record.tags));
+                self.memory.remove_sources(&matching).await;
+                for source in matching {
+                    invalidations.add_source(source, event.number);
                 }
             }
         }
-        Some(doomed)
+        Some(invalidations)
+    }
+
+    /// Starts to delete from disk and from the shared bucket, in the background, what these purges have removed.
+    fn start_sweep(&self, invalidations: Invalidations) {
+        if !invalidations.is_empty() {
+            self.sweeps.add(|waiting| {
+                waiting.add(invalidations);
+                waiting.fold();
+            });
+        }
     }
 }

@@ -1,17 +1,12 @@
-//! The sweeper: deletes what hard purges leave nothing of, behind those who asked for them. Nobody would be answered with it any more: this is for
-//! the room it takes, and for those who must be able to say that it is gone.
+//! The sweeper: deletes what hard purges have removed, in the background. None of it is served any more; it is deleted to free its space, and because
+//! operators must be able to say that it is gone.
 //!
-//! There is one for each cache, and one pass at a time, for all that was purged since the one before: however many purges there are, entries are
-//! looked through, and records read, once for all of them. It has time: it works in small portions and rests longer than it works.
+//! Each cache has one sweeper, which makes one pass at a time for everything that was purged since the pass before: however many purges there are,
+//! entries are listed and records are read once. It works in small batches with pauses longer than the work, so that it does not slow down requests.
 
 use std::collections::HashMap;
 use std::future;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::sync::Weak;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -19,81 +14,37 @@ use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::sleep_until;
 
-use crate::cache::Cache;
 use crate::cache::entry::EntryKey;
 use crate::cache::entry::EntryKind;
 use crate::cache::key::ContentHash;
 use crate::cache::key::SourceId;
 use crate::cache::purge::invalidations::Invalidations;
+use crate::cache::state::Cache;
 use crate::cache::tier::disk::Disk;
 
-/// After how long nothing is under way any more that began before a purge.
-const AFTERMATH: Duration = Duration::from_secs(20 * 60);
+/// All work that started before a purge is over after this time.
+const SECOND_SWEEP_DELAY: Duration = Duration::from_secs(20 * 60);
 
-/// Between two passes: as long as the first of them took, within these.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The pause between two passes is as long as the first of them took, within these limits.
+const MIN_PASS_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PASS_PAUSE: Duration = Duration::from_secs(60);
 
-/// Records that are read, or entries that wait to be deleted, between two rests.
-const PORTION: usize = 32;
+/// How many records are read, or entries deleted, between two pauses.
+const BATCH: usize = 32;
 
-/// How many times longer than a portion took is rested after it, and how long at most: a disk that hangs is none that is busy.
-const REST: u32 = 3;
-const LONGEST_REST: Duration = Duration::from_secs(10);
+/// The pause after a batch, as a multiple of the time of the batch, and its limit: if a disk hangs, that does not mean that it is busy.
+const PAUSE_FACTOR: u32 = 3;
+const MAX_BATCH_PAUSE: Duration = Duration::from_secs(10);
 
-/// What is to be swept, and who is told of it.
-pub(crate) struct Sweeper {
-    waiting: Mutex<Invalidations>,
-    wake: mpsc::Sender<()>,
-    passes: AtomicU64,
-}
-
-/// What was swept, and is to be swept again when nothing is under way any more that began before it was purged: what lands then lands under a key
-/// that nobody asks for, but it lands.
+/// What was swept and is to be swept again when all work that started before the purge is over: such work may still store entries, although nobody
+/// asks for their keys.
 ///
-/// One timer serves all: what comes while it runs is for the next time, so that it waits up to twice as long.
+/// There is one timer. What is added while it runs is swept after the next one, so after at most twice the delay.
 #[derive(Default)]
 struct SecondSweep {
     due: Option<Instant>,
     next: Invalidations,
     later: Invalidations,
-}
-
-impl Sweeper {
-    /// With what [`keep_sweeping`] waits for.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<()>) {
-        let (wake, woken) = mpsc::channel(1);
-        let sweeper = Sweeper {
-            waiting: Mutex::default(),
-            wake,
-            passes: AtomicU64::new(0),
-        };
-        (sweeper, woken)
-    }
-
-    /// Has swept what is doomed, with nobody waiting for it.
-    pub(crate) fn add(&self, doomed: Invalidations) {
-        if doomed.is_empty() {
-            return;
-        }
-        {
-            let mut waiting = self.waiting();
-            waiting.add(doomed);
-            waiting.fold();
-        }
-        // Where that is full, it is about to wake.
-        let _ = self.wake.try_send(());
-    }
-
-    /// Passes that began until now.
-    #[cfg(test)]
-    pub(crate) fn passes(&self) -> u64 {
-        self.passes.load(Ordering::Relaxed)
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Invalidations> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl SecondSweep {
@@ -105,11 +56,11 @@ impl SecondSweep {
             Some(_) => self.later.add(swept),
             None => {
                 self.next = swept;
-                self.due = Some(now + AFTERMATH);
+                self.due = Some(now + SECOND_SWEEP_DELAY);
             }
         }
-        if self.next.is_too_much() || self.later.is_too_much() {
-            // What lands after that stays until it is evicted; nobody is answered with it.
+        if self.next.is_over_limit() || self.later.is_over_limit() {
+            // Entries that are stored after this stay until they are evicted, but are not served.
             self.due = Some(now);
         }
     }
@@ -122,8 +73,8 @@ impl SecondSweep {
         let taken = std::mem::replace(&mut self.next, std::mem::take(&mut self.later));
         self.due = match &self.next {
             next if next.is_empty() => None,
-            next if next.is_too_much() => Some(now),
-            _ => Some(now + AFTERMATH),
+            next if next.is_over_limit() => Some(now),
+            _ => Some(now + SECOND_SWEEP_DELAY),
         };
         taken
     }
@@ -136,76 +87,72 @@ impl SecondSweep {
     }
 }
 
-/// Sweeps whenever there is something to sweep, for as long as there is a cache.
-pub(crate) async fn keep_sweeping(cache: Weak<Cache>, mut woken: mpsc::Receiver<()>) {
-    let mut aftermath = SecondSweep::default();
+/// Sweeps when it is woken or when a second sweep is due, for as long as there is a cache.
+pub(crate) async fn keep_sweeping(cache: Weak<Cache>, mut wake_ups: mpsc::Receiver<()>) {
+    let mut second_sweep = SecondSweep::default();
     loop {
         tokio::select! {
-            () = aftermath.until_due() => {}
-            woken = woken.recv() => if woken.is_none() { return }
+            () = second_sweep.until_due() => {}
+            signal = wake_ups.recv() => if signal.is_none() { return }
         }
-        let began = Instant::now();
-        if pass(&cache, &mut aftermath).await.is_none() {
+        let started = Instant::now();
+        if pass(&cache, &mut second_sweep).await.is_none() {
             return;
         }
-        sleep(began.elapsed().clamp(PAUSE, LONGEST_PAUSE)).await;
+        sleep(started.elapsed().clamp(MIN_PASS_PAUSE, MAX_PASS_PAUSE)).await;
     }
 }
 
-/// Sweeps once. `None`, here and below, if the cache is gone.
-async fn pass(cache: &Weak<Cache>, aftermath: &mut SecondSweep) -> Option<()> {
-    let (mut fresh, number) = {
-        let sweeper = &cache.upgrade()?.sweeper;
-        let fresh = std::mem::take(&mut *sweeper.waiting());
-        (fresh, sweeper.passes.fetch_add(1, Ordering::Relaxed) + 1)
-    };
-    let again = aftermath.take(Instant::now());
-    tracing::debug!(number, "deleting what was purged");
+/// Makes one pass. `None`, here and below, if the cache is gone.
+async fn pass(cache: &Weak<Cache>, second_sweep: &mut SecondSweep) -> Option<()> {
+    let mut fresh = cache.upgrade()?.sweeps.take();
+    let again = second_sweep.take(Instant::now());
+    tracing::debug!("deleting what was purged");
     sweep(cache, &mut fresh, again).await?;
-    aftermath.add(fresh, Instant::now());
+    second_sweep.add(fresh, Instant::now());
     Some(())
 }
 
-/// Deletes from disk what hard purges leave nothing of, and nothing that came after them; and has deleted from the shared bucket what it knows of
-/// that, if it was this replica that they were asked of. What records tell of `fresh` is added to it.
+/// Deletes from disk what hard purges have removed, but nothing that was stored after them, and does the same in the shared bucket for purges that
+/// this replica was asked for. Sources that records add to `fresh` are swept again, too.
 async fn sweep(cache: &Weak<Cache>, fresh: &mut Invalidations, again: Invalidations) -> Option<()> {
-    let mut doomed = again;
-    doomed.add(fresh.clone());
-    if doomed.is_empty() {
-        // The pass before was faster than whoever told of it.
+    let mut invalidations = again;
+    invalidations.add(fresh.clone());
+    if invalidations.is_empty() {
+        // An earlier pass has already taken the work of this signal.
         return Some(());
     }
     for tier in TIERS {
         let flushed = tier(&*cache.upgrade()?).map(Disk::flush);
         if let Some(flushed) = flushed {
-            // What is on its way to the disk gets there first.
+            // Writes that are queued must be on disk before the sweep.
             flushed.await;
         }
     }
     let now = sources(&*cache.upgrade()?).map_or(0, Disk::now);
-    let newer = look_through_records(cache, &mut doomed, fresh).await?;
+    let newer = read_records(cache, &mut invalidations, fresh).await?;
     if let Some(shared) = &cache.upgrade()?.shared {
-        shared.sweep(doomed.own());
+        shared.sweep(invalidations.bucket_targets());
     }
-    if doomed.names_no_entry() {
+    if invalidations.matches_no_key() {
         return Some(());
     }
-    // A key of a rendition tells what it was made before.
-    let is_older = |entry: &EntryKey| entry.epoch() < doomed.number(entry);
-    remove(cache, renditions, u64::MAX, is_older, &doomed).await?;
-    // Those of sources do not: what a record that was read leads to stays, and what came or was asked for meanwhile.
-    let is_met = |entry: &EntryKey| {
+    // The key of a rendition has the number of the purge that it was made after.
+    let is_older = |entry: &EntryKey| entry.epoch() < invalidations.last_purge(entry);
+    remove(cache, renditions, u64::MAX, is_older, &invalidations).await?;
+    // The keys of sources do not. Bytes that a newer record points to stay, and so does what was stored or used since the beginning of the pass.
+    let is_purged = |entry: &EntryKey| {
         let newer = newer.get(&entry.source());
         let newer = newer.map(|version| EntryKey::source_bytes(entry.source(), *version));
-        doomed.number(entry) > 0 && newer.as_ref() != Some(entry)
+        invalidations.last_purge(entry) > 0 && newer.as_ref() != Some(entry)
     };
-    remove(cache, sources, now, is_met, &doomed).await
+    remove(cache, sources, now, is_purged, &invalidations).await
 }
 
-/// One of the two disk tiers.
-type Tier = fn(&Cache) -> Option<&Disk>;
+/// One of the two disk stores.
+type DiskSelector = fn(&Cache) -> Option<&Disk>;
 
-const TIERS: [Tier; 2] = [renditions, sources];
+const TIERS: [DiskSelector; 2] = [renditions, sources];
 
 fn renditions(cache: &Cache) -> Option<&Disk> {
     cache.renditions.as_ref()
@@ -215,63 +162,66 @@ fn sources(cache: &Cache) -> Option<&Disk> {
     cache.sources.as_ref()
 }
 
-/// Adds the sources that were purged by what the disk knows of them. Returns the state of those that were fetched since.
-async fn look_through_records(
+/// Adds the sources whose records match. Returns the versions of sources that were fetched after their purge.
+async fn read_records(
     cache: &Weak<Cache>,
-    doomed: &mut Invalidations,
+    invalidations: &mut Invalidations,
     fresh: &mut Invalidations,
 ) -> Option<HashMap<SourceId, ContentHash>> {
     let mut newer = HashMap::new();
     for shard in 0..=u8::MAX {
         let entries = keys(cache, sources, shard, u64::MAX, |entry| {
-            let may_be_met = doomed.asks_for_records() || doomed.number(entry) > 0;
+            let may_be_met = invalidations.needs_records() || invalidations.last_purge(entry) > 0;
             entry.kind() == EntryKind::Record && may_be_met
         })?;
-        for portion in entries.chunks(PORTION) {
-            let began = Instant::now();
-            let records = sources(&*cache.upgrade()?).map(|disk| disk.records(portion.to_vec()));
+        for batch in entries.chunks(BATCH) {
+            let started = Instant::now();
+            let records = sources(&*cache.upgrade()?).map(|disk| disk.records(batch.to_vec()));
             let Some(records) = records else { break };
             for (key, record) in records.await {
-                doomed.look_at(&key, &record);
-                fresh.look_at(&key, &record);
-                if record.generation >= doomed.number(&EntryKey::record(key)) {
+                invalidations.add_source_of(&key, &record);
+                fresh.add_source_of(&key, &record);
+                if record.generation >= invalidations.last_purge(&EntryKey::record(key)) {
                     newer.insert(key.id(), record.version);
                 }
             }
-            rest(began).await;
+            pause_after(started).await;
         }
         tokio::task::yield_now().await;
     }
     Some(newer)
 }
 
-/// Removes the entries that are asked about and were neither written nor asked for after a moment.
+/// Removes the entries that match and were neither written nor used after `until`.
 async fn remove(
     cache: &Weak<Cache>,
-    tier: Tier,
+    tier: DiskSelector,
     until: u64,
-    wanted: impl Fn(&EntryKey) -> bool,
-    doomed: &Invalidations,
+    matches: impl Fn(&EntryKey) -> bool,
+    invalidations: &Invalidations,
 ) -> Option<()> {
     for shard in 0..=u8::MAX {
-        let entries = keys(cache, tier, shard, until, &wanted)?;
-        for portion in entries.chunks(PORTION) {
-            let began = Instant::now();
+        let entries = keys(cache, tier, shard, until, &matches)?;
+        for batch in entries.chunks(BATCH) {
+            let started = Instant::now();
             let flushed = {
                 let cache = cache.upgrade()?;
                 let Some(disk) = tier(&cache) else { break };
-                for entry in portion {
+                for entry in batch {
                     match entry.kind() {
-                        // A newer one may be on its way to the same place.
-                        EntryKind::Record => disk.remove_older(*entry, doomed.number(entry)).await,
-                        _ => disk.remove_in_turn(*entry).await,
+                        // A newer record may be queued under the same key.
+                        EntryKind::Record => {
+                            disk.remove_older(*entry, invalidations.last_purge(entry))
+                                .await
+                        }
+                        _ => disk.remove_queued(*entry).await,
                     }
                 }
                 disk.flush()
             };
-            // So that those who are served find room in the queue.
+            // Waits until the deletions are done, so that they leave space in the queue for requests.
             flushed.await;
-            rest(began).await;
+            pause_after(started).await;
         }
         tokio::task::yield_now().await;
     }
@@ -280,68 +230,82 @@ async fn remove(
 
 fn keys(
     cache: &Weak<Cache>,
-    tier: Tier,
+    tier: DiskSelector,
     shard: u8,
     until: u64,
-    wanted: impl Fn(&EntryKey) -> bool,
+    matches: impl Fn(&EntryKey) -> bool,
 ) -> Option<Vec<EntryKey>> {
     let cache = cache.upgrade()?;
-    let keys = tier(&cache).map(|disk| disk.keys(shard, until, wanted));
+    let keys = tier(&cache).map(|disk| disk.keys(shard, until, matches));
     Some(keys.unwrap_or_default())
 }
 
-async fn rest(began: Instant) {
-    sleep(began.elapsed().saturating_mul(REST).min(LONGEST_REST)).await;
+async fn pause_after(started: Instant) {
+    sleep(
+        started
+            .elapsed()
+            .saturating_mul(PAUSE_FACTOR)
+            .min(MAX_BATCH_PAUSE),
+    )
+    .await;
 }
 
 #[cfg(test)]
 mod tests {
-    use super::AFTERMATH;
     use super::Duration;
     use super::EntryKey;
     use super::Instant;
     use super::Invalidations;
+    use super::SECOND_SWEEP_DELAY;
     use super::SecondSweep;
     use crate::cache::SourceKey;
 
     fn of_source(number: u64) -> Invalidations {
-        let mut doomed = Invalidations::default();
-        doomed.add_source(SourceKey::numbered(number).id(), number);
-        doomed
+        let mut invalidations = Invalidations::default();
+        invalidations.add_source(SourceKey::numbered(number).id(), number);
+        invalidations
     }
 
-    fn holds(doomed: &Invalidations, number: u64) -> bool {
-        doomed.number(&EntryKey::record(SourceKey::numbered(number))) > 0
+    fn holds(invalidations: &Invalidations, number: u64) -> bool {
+        invalidations.last_purge(&EntryKey::record(SourceKey::numbered(number))) > 0
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_timer_serves_all_and_none_is_swept_again_too_early() {
-        let (mut aftermath, start) = (SecondSweep::default(), Instant::now());
+    async fn no_source_is_swept_again_too_early() {
+        let (mut second_sweep, start) = (SecondSweep::default(), Instant::now());
         let second = Duration::from_secs(1);
-        aftermath.add(of_source(1), start);
-        aftermath.add(of_source(2), start + second);
-        aftermath.add(of_source(3), start + AFTERMATH - second);
-        assert!(aftermath.take(start + AFTERMATH - second).is_empty());
-        let taken = aftermath.take(start + AFTERMATH);
+        second_sweep.add(of_source(1), start);
+        second_sweep.add(of_source(2), start + second);
+        second_sweep.add(of_source(3), start + SECOND_SWEEP_DELAY - second);
+        assert!(
+            second_sweep
+                .take(start + SECOND_SWEEP_DELAY - second)
+                .is_empty()
+        );
+        let taken = second_sweep.take(start + SECOND_SWEEP_DELAY);
         assert!(holds(&taken, 1) && !holds(&taken, 2));
-        assert!(aftermath.take(start + AFTERMATH + second).is_empty());
-        let taken = aftermath.take(start + 2 * AFTERMATH);
+        assert!(
+            second_sweep
+                .take(start + SECOND_SWEEP_DELAY + second)
+                .is_empty()
+        );
+        let taken = second_sweep.take(start + 2 * SECOND_SWEEP_DELAY);
         assert!(holds(&taken, 2) && holds(&taken, 3));
-        assert!(aftermath.due.is_none());
+        assert!(second_sweep.due.is_none());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_too_much_to_remember_is_swept_early() {
-        let (mut aftermath, start) = (SecondSweep::default(), Instant::now());
+    async fn too_many_sources_are_swept_early() {
+        let (mut second_sweep, start) = (SecondSweep::default(), Instant::now());
         let mut many = Invalidations::default();
         for number in 1..=100_001 {
             many.add_source(SourceKey::numbered(number).id(), number);
         }
-        aftermath.add(of_source(1), start);
-        aftermath.add(many, start);
-        assert!(holds(&aftermath.take(start), 1));
-        assert!(holds(&aftermath.take(start), 100_001));
-        aftermath.add(of_source(2), start);
-        assert!(aftermath.take(start).is_empty(), "a few have time");
+        second_sweep.add(of_source(1), start);
+        second_sweep.add(many, start);
+        assert!(holds(&second_sweep.take(start), 1));
+        assert!(holds(&second_sweep.take(start), 100_001));
+        second_sweep.add(of_source(2), start);
+        assert!(second_sweep.take(start).is_empty(), "a few have time");
     }
 }

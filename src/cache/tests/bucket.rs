@@ -1,4 +1,4 @@
-//! A bucket server within the process, which can be slow, broken, or gone.
+//! A bucket server in this process, which can be slow, broken, or gone.
 
 use std::convert::Infallible;
 use std::fs;
@@ -31,11 +31,11 @@ use crate::bucket::Credentials;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     Fine,
-    /// Every answer comes so much later.
+    /// Every answer is delayed by this time.
     Slow(Duration),
-    /// Reads are answered, and nothing else.
+    /// Reads are answered, and everything else is refused.
     ReadOnly,
-    /// Every request is refused so.
+    /// Every request is refused with this status.
     Refusing(u16),
 }
 
@@ -48,13 +48,13 @@ pub(crate) struct TestBucket {
 struct State {
     mood: Mutex<Mood>,
     requests: AtomicU64,
-    /// Listings of a folder are no snapshots, as those of a bucket are: one request at a time.
+    /// Requests are handled one at a time, because the listing of a folder is not a snapshot as that of a bucket is.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl TestBucket {
     pub(crate) async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a place for temporary files");
+        let folder = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(folder.path().join("shared")).expect("a fresh folder");
         let mut builder =
             S3ServiceBuilder::new(FileSystem::new(folder.path()).expect("the folder exists"));
@@ -77,7 +77,7 @@ impl TestBucket {
                         async move { Ok::<_, Infallible>(state.answer(&service, request).await) }
                     });
                     let connection = hyper::server::conn::http1::Builder::new();
-                    // Whoever loses wait_budget closes the connection.
+                    // A client that stops waiting closes the connection.
                     let _ = connection
                         .serve_connection(TokioIo::new(socket), answer)
                         .await;
@@ -95,7 +95,7 @@ impl TestBucket {
         *self.state.mood.lock().expect("no test panics here") = mood;
     }
 
-    /// Requests until now.
+    /// The number of requests until now.
     pub(crate) fn requests(&self) -> u64 {
         self.state.requests.load(Ordering::SeqCst)
     }
@@ -114,12 +114,12 @@ impl TestBucket {
         }
     }
 
-    /// Every object, as the file that it is.
+    /// The files of all objects.
     pub(crate) fn objects(&self) -> Vec<PathBuf> {
         crate::cache::tests::files(&self.folder.path().join("shared"))
     }
 
-    /// The objects whose keys have this in them.
+    /// The files of all objects whose keys contain `part`.
     pub(crate) fn named(&self, part: &str) -> Vec<PathBuf> {
         let all = self.objects().into_iter();
         all.filter(|path| path.to_string_lossy().contains(part))

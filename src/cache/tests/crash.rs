@@ -1,6 +1,6 @@
-//! A process that is killed in the middle of whatever it does, and the next one.
+//! Processes that are killed in the middle of their work, and the processes that follow them.
 //!
-//! The processes are this test binary, told to run one test, [`a_task_for_a_child`]; a file in their folder says what they are to do.
+//! The processes are this test binary, started with arguments that run one test, [`a_task_for_a_child`]. A file in their folder says what they do.
 
 use std::fs;
 use std::io::BufRead as _;
@@ -21,18 +21,18 @@ use crate::cache::tests::folder;
 use crate::cache::tests::key;
 use crate::cache::tests::mounts;
 use crate::cache::tests::store;
+use crate::cache::tier::disk::folder_lock::FolderLock;
+use crate::cache::tier::disk::folder_lock::LockError;
 use crate::cache::tier::disk::layout::DiskLayout;
-use crate::cache::tier::disk::layout::Lock;
-use crate::cache::tier::disk::layout::LockError;
 use crate::cache::tier::disk::recovery::scan;
 use crate::cache::tier::disk::store::Store;
 
 const BUDGET: u64 = 1 << 20;
 
-/// What a child says when it is at work.
+/// What a child prints when it has started its task.
 const READY: &str = "the child is ready";
 
-/// The arguments that make this binary do the task that `task` in its folder names.
+/// The arguments with which this binary does the task that the file `task` in its folder names.
 pub(crate) const CHILD: [&str; 3] = [
     "--exact",
     "cache::tests::crash::a_task_for_a_child",
@@ -49,7 +49,7 @@ fn a_task_for_a_child() {
         }
         "full" => mounts::fill_the_disk(),
         "read-only" => mounts::lock_the_disk(),
-        // Run among the others, in the folder of the package: nothing is to be done.
+        // Started as a usual test, in the folder of the package: there is no task.
         _ => {}
     }
 }
@@ -58,11 +58,11 @@ fn wait_for_the_end() {
     use std::io::Write as _;
     let mut out = std::io::stdout();
     writeln!(out, "{READY}").expect("somebody listens");
-    // Whoever started this kills it, or is killed and closes the pipe.
+    // The parent kills this process, or is killed and closes the pipe.
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 
-/// Writes what can be told to be right, until killed.
+/// Writes entries whose content can be checked, until the process is killed.
 fn write_for_ever() {
     use std::io::Write as _;
     let store = store(Path::new("store"), BUDGET);
@@ -87,9 +87,9 @@ fn content(number: u64) -> Vec<u8> {
     (0..length).map(|at| (at * number % 253) as u8).collect()
 }
 
-/// Starts a child in `folder` and waits until it is at work.
+/// Starts a child in `folder` and waits until it has started its task.
 fn start(folder: &Path, task: &str) -> Child {
-    fs::write(folder.join("task"), task).expect("a folder of ours");
+    fs::write(folder.join("task"), task).expect("the test may write to its folder");
     let binary = std::env::current_exe().expect("this is running");
     let mut child = Command::new(binary)
         .args(CHILD)
@@ -113,7 +113,7 @@ fn tombstone(mut child: Child) {
 }
 
 #[test]
-fn a_hundred_kills_leave_nothing_wrong_and_nothing_uncounted() {
+fn after_a_hundred_kills_every_entry_is_whole_and_counted() {
     let place = folder();
     let path = place.path().join("store");
     let (mut found, mut leftovers) = (0, 0);
@@ -162,20 +162,20 @@ fn two_processes_never_share_a_folder() {
     let place = folder();
     let child = start(place.path(), "hold");
     let path = place.path().join("store");
-    let refusal = Lock::take(&DiskLayout::new(path.clone()));
-    assert!(matches!(refusal, Err(LockError::Held(Some(holder))) if holder == child.id()));
+    let refusal = FolderLock::take(&DiskLayout::new(path.clone()));
+    assert!(matches!(refusal, Err(LockError::InUse(Some(holder))) if holder == child.id()));
     let store = Store::new("renditions", DiskLayout::new(path), BUDGET);
     store.activate();
-    assert_eq!(store.stats().trouble, Some(DiskFault::Locked));
+    assert_eq!(store.stats().fault, Some(DiskFault::Locked));
     store.write(&key(1), b"", b"content");
-    assert!(!store.may_have(&key(1)));
+    assert!(!store.may_find(&key(1)));
     store.activate();
-    assert_eq!(store.stats().trouble, Some(DiskFault::Locked));
+    assert_eq!(store.stats().fault, Some(DiskFault::Locked));
     tombstone(child);
-    // A killed process holds nothing.
+    // The lock of a killed process is released.
     store.activate();
     scan(&store);
-    assert_eq!(store.stats().trouble, None);
+    assert_eq!(store.stats().fault, None);
     store.write(&key(1), b"", b"content");
     assert!(body(&store, key(1)).is_some());
 }

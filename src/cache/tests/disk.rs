@@ -1,4 +1,4 @@
-//! The disk tier behind the cache: restarts, and disks that do not work.
+//! The disk tier in the cache: restarts, and disks that do not work.
 
 use std::fs;
 use std::path::Path;
@@ -30,14 +30,14 @@ use crate::cache::tests::render;
 use crate::cache::tests::rendition;
 use crate::cache::tests::source_memory;
 use crate::cache::tests::store;
-use crate::cache::tier::disk::layout::FRONT;
+use crate::cache::tier::disk::layout::PREFIX_LEN;
 use crate::units::ByteSize;
 
 fn renditions(cache: &Cache) -> DiskStats {
     cache.stats().disk_renditions.expect("a disk tier")
 }
 
-/// A cache with so much room for renditions on disk.
+/// A cache with a small budget for renditions on disk.
 async fn open_small(path: &Path, renditions: &str) -> Arc<Cache> {
     let disk = DiskConfig {
         renditions: renditions.parse().expect("a size"),
@@ -50,7 +50,7 @@ async fn open_small(path: &Path, renditions: &str) -> Arc<Cache> {
     open_with(&config).await
 }
 
-/// A cache that has written one rendition to `place` and is gone.
+/// Writes one rendition to `place`, ends the cache, and returns the file.
 async fn left_behind(place: &Path) -> PathBuf {
     let cache = open(place).await;
     render(&cache, RenditionKey::numbered(1), b"picture").await;
@@ -79,7 +79,7 @@ async fn corrupt_content_is_a_miss_and_is_replaced() {
     let content = only(entries(&store));
     let mut bytes = fs::read(&content).expect("just written");
     *bytes.last_mut().expect("a header at least") ^= 1;
-    fs::write(&content, bytes).expect("a file of ours");
+    fs::write(&content, bytes).expect("the test may write to its file");
 
     let (cache, key) = (open(place.path()).await, RenditionKey::numbered(1));
     assert_eq!(
@@ -104,9 +104,9 @@ async fn a_truncated_file_is_a_miss_and_is_replaced() {
     let store = left_behind(place.path()).await;
     let file = only(entries(&store));
     let whole = fs::read(&file).expect("just written");
-    assert_eq!(whole.len(), FRONT + 25 + 7);
+    assert_eq!(whole.len(), PREFIX_LEN + 25 + 7);
     for cut in [0, 1, 40, whole.len() / 2, whole.len() - 1] {
-        fs::write(&file, &whole[..cut]).expect("a file of ours");
+        fs::write(&file, &whole[..cut]).expect("the test may write to its file");
         let cache = open(place.path()).await;
         let found = render(&cache, RenditionKey::numbered(1), b"picture").await;
         assert_eq!(found.outcome, CacheStatus::Miss, "{cut} bytes");
@@ -119,13 +119,13 @@ async fn a_truncated_file_is_a_miss_and_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_stored_form_of_another_version_is_a_miss_and_is_replaced() {
+async fn an_entry_that_cannot_be_parsed_is_a_miss_and_is_replaced() {
     let place = folder();
     let (path, key) = (
         left_behind(place.path()).await,
         EntryKey::rendition(RenditionKey::numbered(1)),
     );
-    // Valid for the store, but no rendition.
+    // A valid entry of the store whose body is not a rendition.
     let forger = store(&path, 1 << 20);
     forger.remove(&key);
     forger.write(&key, b"", b"???");
@@ -142,7 +142,7 @@ async fn a_stored_form_of_another_version_is_a_miss_and_is_replaced() {
     assert_eq!(found.rendition.bytes, "anew");
 }
 
-/// Asks for one rendition again and again until one that memory has never seen comes from disk.
+/// Renders one rendition and asks new caches for it, until one of them reads it from disk.
 async fn eventually_kept(cache: &Arc<Cache>, place: &Path) {
     for number in 1000.. {
         render(cache, RenditionKey::numbered(number), b"picture").await;
@@ -150,18 +150,18 @@ async fn eventually_kept(cache: &Arc<Cache>, place: &Path) {
         if entries(&place.join("renditions")).len() > 1 {
             return;
         }
-        // The next try.
+        // The store is tried again.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_that_is_a_file_leaves_memory_only_until_it_is_none() {
+async fn a_file_in_place_of_the_folder_turns_the_disk_tier_off_until_it_is_removed() {
     let place = folder();
     let path = place.path().join("cache");
-    fs::write(&path, "in the way").expect("a folder of ours");
+    fs::write(&path, "in the way").expect("the test may write to its folder");
     let cache = open(&path).await;
-    assert_eq!(renditions(&cache).trouble, Some(DiskFault::Gone));
+    assert_eq!(renditions(&cache).fault, Some(DiskFault::Gone));
     let found = render(&cache, RenditionKey::numbered(1), b"picture").await;
     assert_eq!(found.outcome, CacheStatus::Miss);
     let found = render(&cache, RenditionKey::numbered(1), b"never").await;
@@ -169,17 +169,17 @@ async fn a_folder_that_is_a_file_leaves_memory_only_until_it_is_none() {
     cache.flush().await;
     assert_eq!(renditions(&cache).skipped_writes, 1);
 
-    fs::remove_file(&path).expect("a file of ours");
+    fs::remove_file(&path).expect("the test may write to its file");
     eventually_kept(&cache, &path).await;
-    assert_eq!(renditions(&cache).trouble, None);
+    assert_eq!(renditions(&cache).fault, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_that_cannot_be_written_costs_nothing_but_the_disk_tier() {
+async fn a_folder_that_cannot_be_written_turns_only_the_disk_tier_off() {
     let place = folder();
     let store = place.path().join("renditions");
-    // Whoever runs this may be allowed to write anywhere; nobody can write to a folder as to a file.
-    fs::create_dir_all(store.join("lock")).expect("a folder of ours");
+    // This test may run as a user who can write to every folder. Nobody can write to a folder as if it were a file.
+    fs::create_dir_all(store.join("lock")).expect("the test may write to its folder");
     let cache = open(place.path()).await;
     for number in 0..3 {
         let found = render(&cache, RenditionKey::numbered(number), b"picture").await;
@@ -190,7 +190,7 @@ async fn a_folder_that_cannot_be_written_costs_nothing_but_the_disk_tier() {
     cache.flush().await;
     let stats = renditions(&cache);
     assert_eq!(
-        (stats.trouble, stats.held.entries),
+        (stats.fault, stats.held.entries),
         (Some(DiskFault::Broken), 0)
     );
     assert!(
@@ -198,9 +198,9 @@ async fn a_folder_that_cannot_be_written_costs_nothing_but_the_disk_tier() {
         "{stats:?}"
     );
 
-    fs::remove_dir(store.join("lock")).expect("a folder of ours");
+    fs::remove_dir(store.join("lock")).expect("the test may write to its folder");
     eventually_kept(&cache, place.path()).await;
-    assert_eq!(renditions(&cache).trouble, None);
+    assert_eq!(renditions(&cache).fault, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,13 +220,13 @@ async fn a_folder_deleted_while_in_use_is_a_miss_and_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_in_use_is_taken_up_when_it_is_free() {
+async fn a_folder_in_use_is_used_when_the_other_process_ends() {
     let place = folder();
     let first = open(place.path()).await;
     let second = Cache::open(&config(place.path()), &[], source_memory())
         .await
         .expect("sound settings");
-    assert_eq!(renditions(&second).trouble, Some(DiskFault::Locked));
+    assert_eq!(renditions(&second).fault, Some(DiskFault::Locked));
     let found = render(&second, RenditionKey::numbered(1), b"picture").await;
     assert_eq!(found.outcome, CacheStatus::Miss);
     render(&first, RenditionKey::numbered(2), b"picture").await;
@@ -237,7 +237,7 @@ async fn a_folder_in_use_is_taken_up_when_it_is_free() {
 }
 
 #[tokio::test]
-async fn what_memory_answers_is_not_the_first_to_go_from_disk() {
+async fn entries_that_memory_serves_are_not_evicted_from_disk_first() {
     let place = folder();
     let cache = open_small(place.path(), "1 MiB").await;
     render(&cache, RenditionKey::numbered(0), b"hot").await;
@@ -255,7 +255,7 @@ async fn what_memory_answers_is_not_the_first_to_go_from_disk() {
 }
 
 #[tokio::test]
-async fn what_is_larger_than_the_store_is_skipped_and_counted() {
+async fn an_entry_larger_than_the_store_is_skipped_and_counted() {
     let place = folder();
     let cache = open_small(place.path(), "64 KiB").await;
     render(&cache, RenditionKey::numbered(1), &[7; 100_000]).await;
@@ -266,13 +266,13 @@ async fn what_is_larger_than_the_store_is_skipped_and_counted() {
 }
 
 #[tokio::test]
-async fn what_waits_for_the_disk_is_bounded() {
+async fn the_queue_of_the_disk_is_bounded() {
     let place = folder();
     let cache = open(place.path()).await;
     let half = Bytes::from(vec![1; 40 << 20]);
     let source = SourceKey::numbered(1).id();
     let disk = cache.sources.as_ref().expect("a disk tier");
-    // One thread: nothing is written before the first await.
+    // There is one thread, so nothing is written before the first await.
     for number in 0..3 {
         disk.put(
             EntryKey::source_bytes(source, ContentHash::of(&[number])),

@@ -1,4 +1,4 @@
-//! Links and modes in the folder of the cache: nobody else may look into it, and nothing is done to what a link in it leads to.
+//! Links and modes in the folder of the cache: other users cannot read it, and no link in it is followed.
 
 use std::fs;
 use std::fs::Permissions;
@@ -29,7 +29,7 @@ use crate::cache::tier::disk::store::Store;
 
 const BUDGET: u64 = 1 << 20;
 
-/// All that lies in a folder, with its mode.
+/// Everything in a folder, with its mode.
 fn modes(folder: &Path, into: &mut Vec<(String, u32)>) {
     for entry in fs::read_dir(folder).expect("a readable folder") {
         let path = entry.expect("a readable folder").path();
@@ -45,7 +45,7 @@ fn modes(folder: &Path, into: &mut Vec<(String, u32)>) {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_readable_for_its_owner_alone_whatever_the_umask() {
+async fn files_are_private_whatever_the_umask() {
     umask(Mode::empty());
     let place = folder();
     let path = place.path().join("cache");
@@ -80,11 +80,12 @@ async fn what_is_kept_is_readable_for_its_owner_alone_whatever_the_umask() {
 }
 
 #[test]
-fn a_folder_that_others_could_read_is_shut() {
+fn the_mode_of_a_folder_that_others_can_read_is_changed() {
     let place = folder();
     let path = place.path().join("renditions");
-    fs::create_dir(&path).expect("a folder of ours");
-    fs::set_permissions(&path, Permissions::from_mode(0o777)).expect("a folder of ours");
+    fs::create_dir(&path).expect("the test may write to its folder");
+    fs::set_permissions(&path, Permissions::from_mode(0o777))
+        .expect("the test may write to its folder");
     let store = store(&path, BUDGET);
     store.write(&key(1), b"", b"content");
     assert!(body(&store, key(1)).is_some());
@@ -96,19 +97,20 @@ fn a_folder_that_others_could_read_is_shut() {
 }
 
 #[test]
-fn a_link_in_place_of_the_file_that_is_written_is_not_written_through() {
+fn a_link_in_place_of_the_incoming_file_is_not_followed() {
     let place = folder();
     let victim = place.path().join("victim");
-    fs::write(&victim, "untouched").expect("a folder of ours");
+    fs::write(&victim, "untouched").expect("the test may write to its folder");
     let store = store(&place.path().join("store"), BUDGET);
-    symlink(&victim, place.path().join("store/incoming")).expect("a folder of ours");
+    symlink(&victim, place.path().join("store/incoming"))
+        .expect("the test may write to its folder");
     store.write(&key(1), b"", b"content");
     assert_eq!(body(&store, key(1)).as_deref(), Some(&b"content"[..]));
     assert_eq!(fs::read(&victim).expect("it is there"), b"untouched");
 }
 
 #[tokio::test]
-async fn an_entry_that_became_a_link_a_pipe_or_a_folder_is_made_anew() {
+async fn an_entry_that_was_replaced_by_a_link_a_pipe_or_a_folder_is_rendered_again() {
     let place = folder();
     let cache = open(place.path()).await;
     render(&cache, RenditionKey::numbered(1), b"picture").await;
@@ -116,25 +118,26 @@ async fn an_entry_that_became_a_link_a_pipe_or_a_folder_is_made_anew() {
     let entry = only(entries(&place.path().join("renditions")));
     let whole = fs::read(&entry).expect("just written");
     let victim = place.path().join("victim");
-    // What it leads to would even be a whole entry.
-    fs::write(&victim, &whole).expect("a folder of ours");
+    // The link even leads to a whole entry.
+    fs::write(&victim, &whole).expect("the test may write to its folder");
     for what in ["link", "pipe", "folder", "socket"] {
-        fs::remove_file(&entry).expect("a file of ours");
+        fs::remove_file(&entry).expect("the test may write to its file");
         match what {
-            "link" => symlink(&victim, &entry).expect("a folder of ours"),
+            "link" => symlink(&victim, &entry).expect("the test may write to its folder"),
             "folder" => {
-                fs::create_dir(&entry).expect("a folder of ours");
-                fs::write(entry.join("inside"), "x").expect("a folder of ours");
+                fs::create_dir(&entry).expect("the test may write to its folder");
+                fs::write(entry.join("inside"), "x").expect("the test may write to its folder");
             }
             "pipe" => {
                 let made = std::process::Command::new("mkfifo").arg(&entry).status();
-                assert!(made.expect("every system has it").success());
+                assert!(made.expect("every system has this command").success());
             }
-            // The name must be short.
+            // The path of a socket must be short.
             _ => {
                 let bound = std::os::unix::net::UnixListener::bind(place.path().join("s"));
-                bound.expect("a folder of ours");
-                fs::rename(place.path().join("s"), &entry).expect("a folder of ours");
+                bound.expect("the test may write to its folder");
+                fs::rename(place.path().join("s"), &entry)
+                    .expect("the test may write to its folder");
             }
         }
         let cache = open(place.path()).await;
@@ -148,22 +151,22 @@ async fn an_entry_that_became_a_link_a_pipe_or_a_folder_is_made_anew() {
 }
 
 #[test]
-fn a_shard_that_is_a_link_is_neither_searched_nor_emptied_nor_written_into() {
+fn a_link_in_place_of_a_shard_is_not_followed() {
     let place = folder();
     let path = place.path().join("store");
     let outside = place.path().join("outside");
-    fs::create_dir(&outside).expect("a folder of ours");
-    fs::write(outside.join("photo.jpg"), "untouched").expect("a folder of ours");
+    fs::create_dir(&outside).expect("the test may write to its folder");
+    fs::write(outside.join("photo.jpg"), "untouched").expect("the test may write to its folder");
     let shard = path.join(format!("{:02x}", DiskLayout::shard_of(&key(1))));
     let linked = || {
-        fs::create_dir_all(&path).expect("a folder of ours");
-        symlink(&outside, &shard).expect("a folder of ours");
+        fs::create_dir_all(&path).expect("the test may write to its folder");
+        symlink(&outside, &shard).expect("the test may write to its folder");
     };
     linked();
-    // The scan takes the link away, and with it nothing else.
+    // The scan removes the link and nothing else.
     let store = store(&path, BUDGET);
     assert!(!shard.is_symlink());
-    // One that comes later is replaced.
+    // A link that is created later is replaced.
     linked();
     assert_eq!(body(&store, key(1)), None);
     store.write(&key(1), b"", b"content");
@@ -176,21 +179,21 @@ fn a_shard_that_is_a_link_is_neither_searched_nor_emptied_nor_written_into() {
 }
 
 #[test]
-fn a_store_that_is_a_link_is_not_used() {
+fn a_link_in_place_of_a_store_is_not_followed() {
     let place = folder();
     let outside = place.path().join("outside");
-    fs::create_dir(&outside).expect("a folder of ours");
-    symlink(&outside, place.path().join("store")).expect("a folder of ours");
+    fs::create_dir(&outside).expect("the test may write to its folder");
+    symlink(&outside, place.path().join("store")).expect("the test may write to its folder");
     let store = Store::new(
         "renditions",
         DiskLayout::new(place.path().join("store")),
         BUDGET,
     );
     store.activate();
-    assert_eq!(store.stats().trouble, Some(DiskFault::Broken));
+    assert_eq!(store.stats().fault, Some(DiskFault::Broken));
     assert_eq!(fs::read_dir(&outside).expect("it is there").count(), 0);
-    // What is above it is the operator's, and may be one.
-    symlink(&outside, place.path().join("mounted")).expect("a folder of ours");
+    // The folders above belong to the operator, and may be links.
+    symlink(&outside, place.path().join("mounted")).expect("the test may write to its folder");
     let store = Store::new(
         "renditions",
         DiskLayout::new(place.path().join("mounted/store")),
@@ -203,14 +206,14 @@ fn a_store_that_is_a_link_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_link_in_place_of_the_list_of_purges_is_not_written_through() {
+async fn a_link_in_place_of_the_journal_is_not_followed() {
     let place = folder();
     let victim = place.path().join("victim");
-    fs::write(&victim, "untouched").expect("a folder of ours");
+    fs::write(&victim, "untouched").expect("the test may write to its folder");
     let path = place.path().join("cache");
-    fs::create_dir(&path).expect("a folder of ours");
+    fs::create_dir(&path).expect("the test may write to its folder");
     for name in ["purges", "purges.new", "purges.unpublished"] {
-        symlink(&victim, path.join(name)).expect("a folder of ours");
+        symlink(&victim, path.join(name)).expect("the test may write to its folder");
     }
     let cache = open(&path).await;
     let purged = cache

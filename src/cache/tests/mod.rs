@@ -1,23 +1,23 @@
-//! The cache as its callers see it, over real folders.
+//! Tests of the whole cache, with real folders.
 
-mod bound;
 pub(crate) mod bucket;
 mod crash;
 mod disk;
-mod failures;
-mod flights;
-mod kept;
+mod disk_budget;
+mod disk_faults;
+mod get_format;
 mod links;
 mod model;
 mod mounts;
-mod purged;
-mod purging;
+mod negative;
+mod purge_races;
+mod purges;
 mod shared;
+mod single_flight;
 mod sources;
 mod stale;
 mod store;
-mod sweeping;
-mod trouble;
+mod sweeper;
 mod wait_budget;
 
 use std::fs;
@@ -77,16 +77,16 @@ impl From<FlightLost> for TestError {
     }
 }
 
-/// The origin is down from 500 on; below that it has answered.
+/// A status from 500 on means that the origin is down.
 impl CacheableError for TestError {
     fn is_outage(&self) -> bool {
         matches!(self, TestError::Broken(500..))
     }
 
-    fn life(&self, lives: &ErrorTtls) -> Duration {
+    fn ttl(&self, ttls: &ErrorTtls) -> Duration {
         match self {
-            TestError::Broken(404) => lives.not_found.duration(),
-            TestError::Broken(415) => lives.source.duration(),
+            TestError::Broken(404) => ttls.not_found.duration(),
+            TestError::Broken(415) => ttls.source.duration(),
             _ => Duration::ZERO,
         }
     }
@@ -97,10 +97,10 @@ pub(crate) type FlightResult<V> = Result<V, FlightError<TestError>>;
 pub(crate) type Rendered = FlightResult<Rendition>;
 
 pub(crate) fn folder() -> TempDir {
-    tempfile::tempdir().expect("a place for temporary files")
+    tempfile::tempdir().expect("a temporary folder")
 }
 
-/// More than any test needs.
+/// More memory than any test needs.
 pub(crate) fn source_memory() -> SourceMemory {
     SourceMemory::new(1 << 40, 1 << 30)
 }
@@ -115,7 +115,7 @@ pub(crate) fn config(path: &Path) -> Config {
     }
 }
 
-/// A cache over `path`, as soon as nobody else uses it: one that was dropped may still be at work.
+/// A cache in `path`, as soon as no other cache uses it: one that was dropped may still be writing.
 pub(crate) async fn open(path: &Path) -> Arc<Cache> {
     open_with(&config(path)).await
 }
@@ -133,7 +133,7 @@ pub(crate) async fn open_among(config: &Config, buckets: &[BucketConfig]) -> Arc
         let is_locked = [stats.disk_renditions, stats.disk_sources]
             .into_iter()
             .flatten()
-            .any(|disk| disk.trouble == Some(DiskFault::Locked));
+            .any(|disk| disk.fault == Some(DiskFault::Locked));
         if !is_locked {
             return cache;
         }
@@ -151,13 +151,12 @@ pub(crate) fn rendition(key: &RenditionKey, content: &[u8]) -> Rendition {
         key,
         content.to_vec(),
         Format::Webp,
-        4,
-        3,
+        (4, 3),
         vec!["mind the gap".to_owned()],
     )
 }
 
-/// What a cache answers, with a rendition of this content where it has none.
+/// The stored rendition, or else a new one with this content.
 pub(crate) async fn render(
     cache: &Arc<Cache>,
     key: RenditionKey,
@@ -170,7 +169,7 @@ pub(crate) async fn render(
         .expect("the render succeeds")
 }
 
-/// A rendition of a source as it was found.
+/// The key of a rendition of a source that was found.
 pub(crate) fn key_of(number: u64, found: &CachedSource) -> RenditionKey {
     let source = SourceName::numbered(number).key;
     RenditionKey::numbered_of(&source, found.record.epoch, number)
@@ -183,14 +182,14 @@ pub(crate) async fn purge(cache: &Arc<Cache>, target: Target, soft: bool) {
         .expect("nothing is in the way");
 }
 
-/// Returns when no flight is in the air.
-pub(crate) async fn landed(cache: &Cache) {
+/// Returns when no flight is under way.
+pub(crate) async fn no_flights(cache: &Cache) {
     while cache.stats().flights > 0 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Returns when it is so: much happens behind everybody's back.
+/// Returns when the condition is true: much happens in the background.
 pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..3000 {
         if is_so().await {
@@ -201,7 +200,7 @@ pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool)
     panic!("never so: {what}");
 }
 
-/// What is known of a source that was fetched at a time, under the default rules.
+/// The record of a source that was fetched at a time, with the default rules.
 pub(crate) fn record(
     name: &SourceName,
     bytes: &'static [u8],
@@ -220,7 +219,7 @@ pub(crate) fn record(
     SourceRecord::new(name, ContentHash::of(bytes), fetched, generation)
 }
 
-/// Every file below `folder`.
+/// All files below `folder`.
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
@@ -243,13 +242,13 @@ pub(crate) fn entries(store: &Path) -> Vec<PathBuf> {
     files(store).into_iter().filter(is_entry).collect()
 }
 
-/// The bytes that a folder takes, as the system counts them.
+/// The space of a folder, as the system counts it.
 pub(crate) fn du(folder: &Path) -> u64 {
     let output = Command::new("du")
         .arg("-sB1")
         .arg(folder)
         .output()
-        .expect("every system has it");
+        .expect("every system has this command");
     let text = String::from_utf8_lossy(&output.stdout);
     let bytes = text.split_whitespace().next().map(str::parse);
     bytes
@@ -257,7 +256,7 @@ pub(crate) fn du(folder: &Path) -> u64 {
         .expect("it begins with a number")
 }
 
-/// A store in use, scanned.
+/// A store that is in use and scanned.
 pub(crate) fn store(place: &Path, budget: u64) -> Store {
     let store = unscanned(place, budget);
     scan(&store);
@@ -267,7 +266,7 @@ pub(crate) fn store(place: &Path, budget: u64) -> Store {
 pub(crate) fn unscanned(place: &Path, budget: u64) -> Store {
     let store = Store::new("renditions", DiskLayout::new(place.to_owned()), budget);
     store.activate();
-    assert_eq!(store.stats().trouble, None);
+    assert_eq!(store.stats().fault, None);
     store
 }
 
@@ -275,7 +274,7 @@ pub(crate) fn key(number: u64) -> EntryKey {
     EntryKey::rendition(RenditionKey::numbered(number))
 }
 
-/// The body of an entry, where it is there and whole.
+/// The body of an entry, if it is there and whole.
 pub(crate) fn body(store: &Store, key: EntryKey) -> Option<Bytes> {
     match store.read(&key) {
         ReadResult::Found(body) => Some(body),
@@ -304,7 +303,7 @@ fn settings_have_sound_defaults_and_refuse_what_they_do_not_know() {
 }
 
 #[tokio::test]
-async fn a_floor_above_the_ceiling_is_refused() {
+async fn a_min_ttl_above_the_max_ttl_is_refused() {
     let config = Config {
         max_ttl: Seconds::new(60),
         ..config(Path::new(""))

@@ -1,5 +1,5 @@
-//! Disks that are really full or read-only: file systems of their own, mounted by a child that sees them alone. Where the system lets nobody mount
-//! anything, as in many containers, these tests say so and pass.
+//! Disks that are really full or read-only: file systems that a child process mounts for itself. Where mounting is not allowed, as in many
+//! containers, these tests print so and pass.
 
 use std::fs;
 use std::path::Path;
@@ -18,11 +18,11 @@ use crate::cache::tier::disk::store::Store;
 /// The size of the file system that the child mounts, in bytes.
 const DISK: u64 = 2 << 20;
 
-/// More than that.
+/// More than fits on the disk.
 const BUDGET: u64 = 64 << 20;
 
 #[test]
-fn a_full_disk_turns_the_store_off_and_room_turns_it_on() {
+fn a_full_disk_turns_the_store_off_and_free_space_turns_it_on() {
     in_a_child_with_a_disk("full");
 }
 
@@ -31,12 +31,12 @@ fn a_disk_turned_read_only_is_still_read_and_comes_back() {
     in_a_child_with_a_disk("read-only");
 }
 
-/// Has a child do `task` in a folder where `disk` is a file system of 2 MiB, as root or as root of a namespace of its own.
+/// Starts a child that does `task` in a folder where `disk` is a file system of 2 MiB. The child is root, or root of its own namespace.
 #[track_caller]
 fn in_a_child_with_a_disk(task: &str) {
     let place = folder();
-    fs::write(place.path().join("task"), task).expect("a folder of ours");
-    fs::create_dir(place.path().join("disk")).expect("a folder of ours");
+    fs::write(place.path().join("task"), task).expect("the test may write to its folder");
+    fs::create_dir(place.path().join("disk")).expect("the test may write to its folder");
     let binary = std::env::current_exe().expect("this is running");
     let mount = format!("mount -t tmpfs -o size={DISK} none disk");
     let ways: [&[&str]; 2] = [&["-m"], &["-Urm"]];
@@ -68,7 +68,7 @@ fn in_a_child_with_a_disk(task: &str) {
     );
 }
 
-/// What the child does: the disk is smaller than the budget, then somebody else fills it.
+/// The task of the child: the disk is smaller than the budget, and is then filled with another file.
 pub(crate) fn fill_the_disk() {
     let place = Path::new("disk/store");
     let store = store(place, BUDGET);
@@ -78,7 +78,7 @@ pub(crate) fn fill_the_disk() {
     }
     let stats = store.stats();
     assert_eq!(
-        (stats.write_failures, stats.trouble),
+        (stats.write_failures, stats.fault),
         (0, None),
         "older ones make room"
     );
@@ -96,24 +96,24 @@ pub(crate) fn fill_the_disk() {
     store.write(&key(1000), b"", &[7; 100_000]);
     let stats = store.stats();
     assert_eq!(
-        (stats.write_failures, stats.trouble),
+        (stats.write_failures, stats.fault),
         (1, Some(DiskFault::Full))
     );
     assert!(!place.join("incoming").exists());
     fill(ballast);
     store.activate();
-    assert_eq!(store.stats().trouble, Some(DiskFault::Full));
+    assert_eq!(store.stats().fault, Some(DiskFault::Full));
     store.write(&key(1001), b"", b"content");
     assert_eq!(store.stats().skipped_writes, 1);
 
-    fs::remove_file(ballast).expect("a file of ours");
+    fs::remove_file(ballast).expect("the test may write to its file");
     store.activate();
-    assert_eq!(store.stats().trouble, None);
+    assert_eq!(store.stats().fault, None);
     store.write(&key(1001), b"", b"content");
     assert!(body(&store, key(1001)).is_some());
 }
 
-/// Leaves no room at all.
+/// Fills the disk completely.
 fn fill(ballast: &Path) {
     let mut file = fs::File::options()
         .append(true)
@@ -123,7 +123,7 @@ fn fill(ballast: &Path) {
     while std::io::Write::write(&mut file, &[1; 4096]).is_ok() {}
 }
 
-/// What the child does: a system turns a disk read-only that fails, while it is in use.
+/// The task of the child: the disk becomes read-only while it is in use, as the system does with a disk that fails.
 pub(crate) fn lock_the_disk() {
     let place = Path::new("disk/store");
     let before = store(place, BUDGET);
@@ -131,7 +131,7 @@ pub(crate) fn lock_the_disk() {
         before.write(&key(number), b"", b"content");
     }
     assert!(mount(&["--bind", "disk", "disk"]) && mount(&["-o", "remount,ro,bind", "disk"]));
-    // What is open stays as it is; what is opened from now on is on the mount over it.
+    // Open files stay writable; files that are opened from now on are on the read-only mount.
     before.write(&key(100), b"", b"content");
     assert_read_only(&before);
     before.remove(&key(1));
@@ -160,7 +160,7 @@ pub(crate) fn lock_the_disk() {
     let unmounted = Command::new("umount").arg("disk").status();
     assert!(unmounted.is_ok_and(|status| status.success()));
     after.activate();
-    assert_eq!(after.stats().trouble, None);
+    assert_eq!(after.stats().fault, None);
     assert!(after.needs_scan());
     crate::cache::tier::disk::recovery::scan(&after);
     assert_eq!(body(&after, key(2)), None);
@@ -172,7 +172,7 @@ pub(crate) fn lock_the_disk() {
 
 #[track_caller]
 fn assert_read_only(store: &Store) {
-    assert_eq!(store.stats().trouble, Some(DiskFault::ReadOnly));
+    assert_eq!(store.stats().fault, Some(DiskFault::ReadOnly));
     assert!(body(store, key(0)).is_some(), "reading does no harm");
     store.write(&key(101), b"", b"content");
     assert_eq!(body(store, key(101)), None);

@@ -1,4 +1,4 @@
-//! Sources: fresh, expired, renewed, not to be kept.
+//! Sources that are fresh, stale, renewed, or may not be stored.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -40,7 +40,7 @@ use crate::source::FetchedSource;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// What was received `ago` with this `Cache-Control`.
+/// The freshness of a response that was received `ago` with this `Cache-Control`.
 fn freshness(cache_control: &'static str, ago: Duration) -> Freshness {
     let mut headers = HeaderMap::new();
     if !cache_control.is_empty() {
@@ -77,7 +77,7 @@ pub(crate) fn not_modified(cache_control: &'static str) -> FetchOutcome {
     }
 }
 
-/// An origin with one answer; remembers what it was asked with.
+/// An origin with one answer, which records the validators of each request.
 #[derive(Clone, Default)]
 pub(crate) struct Origin {
     asked: Arc<Mutex<Vec<Option<Validators>>>>,
@@ -207,7 +207,7 @@ async fn a_source_without_validators_is_fetched_unconditionally() {
 }
 
 #[tokio::test]
-async fn a_not_modified_that_nobody_asked_for_is_an_error() {
+async fn an_unexpected_not_modified_is_an_error() {
     let (cache, origin) = (in_memory().await, Origin::default());
     let key = SourceName::numbered(1);
     let error = cache
@@ -216,14 +216,14 @@ async fn a_not_modified_that_nobody_asked_for_is_an_error() {
         .expect_err("nothing to renew");
     assert_eq!(*error.error, TestError::Lost(FlightLost::NothingToRenew));
     let error = cache
-        .get_or_fetch_again(&key, origin.answering(not_modified("")))
+        .refetch(&key, origin.answering(not_modified("")))
         .await
         .expect_err("nothing to renew");
     assert_eq!(*error.error, TestError::Lost(FlightLost::NothingToRenew));
 }
 
 #[tokio::test]
-async fn what_may_not_be_stored_is_handed_out_and_kept_nowhere() {
+async fn what_may_not_be_stored_is_returned_and_not_stored() {
     for refusal in ["no-store", "private, max-age=86400"] {
         let place = folder();
         let (cache, origin) = (open(place.path()).await, Origin::default());
@@ -273,7 +273,7 @@ async fn a_source_that_may_no_longer_be_stored_leaves_no_record() {
 }
 
 #[tokio::test]
-async fn an_error_leaves_the_expired_record_alone() {
+async fn an_error_does_not_remove_the_stale_record() {
     let (cache, origin) = (in_memory().await, Origin::default());
     let terms = "max-age=7200, stale-if-error=0";
     get(&cache, &origin, fetched("one", terms, 3 * HOUR)).await;
@@ -311,7 +311,7 @@ async fn a_record_and_its_bytes_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_gone_are_fetched_once_more_and_without_condition() {
+async fn missing_bytes_are_fetched_once_without_validators() {
     let place = folder();
     let origin = Origin::default();
     let cache = open(place.path()).await;
@@ -321,7 +321,7 @@ async fn bytes_that_are_gone_are_fetched_once_more_and_without_condition() {
     let sources = place.path().join("sources");
     let is_bytes = |path: &PathBuf| fs::read(path).expect("just written").ends_with(b"one");
     let bytes = only(entries(&sources).into_iter().filter(is_bytes).collect());
-    fs::remove_file(bytes).expect("a file of ours");
+    fs::remove_file(bytes).expect("the test may write to its file");
 
     let (cache, key) = (open(place.path()).await, SourceName::numbered(1));
     let found = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
@@ -344,8 +344,7 @@ async fn bytes_that_are_gone_are_fetched_once_more_and_without_condition() {
     );
     assert_eq!(origin.asked(), [None, None]);
 
-    let latecomer =
-        cache.get_or_fetch_again(&key, origin.answering(fetched("three", "", Duration::ZERO)));
+    let latecomer = cache.refetch(&key, origin.answering(fetched("three", "", Duration::ZERO)));
     assert_eq!(latecomer.await.expect("kept").bytes, "two");
     let now = get(&cache, &origin, fetched("four", "", Duration::ZERO)).await;
     assert_eq!(now.record.version, ContentHash::of(b"two"));
@@ -353,7 +352,7 @@ async fn bytes_that_are_gone_are_fetched_once_more_and_without_condition() {
 }
 
 #[tokio::test]
-async fn a_rendition_of_other_bytes_than_its_key_says_is_not_kept() {
+async fn a_rendition_of_other_bytes_than_its_key_says_is_not_stored() {
     let (cache, key, newer) = (
         in_memory().await,
         RenditionKey::numbered(1),
@@ -373,14 +372,14 @@ async fn a_rendition_of_other_bytes_than_its_key_says_is_not_kept() {
 }
 
 #[tokio::test]
-async fn sources_read_from_disk_are_counted_and_let_go_of_for_others() {
+async fn sources_read_from_disk_are_counted_and_freed_when_memory_is_needed() {
     let place = folder();
     let content = Box::leak("x".repeat(2 << 20).into_boxed_str());
     let origin = Origin::default();
     let cache = open(place.path()).await;
     get(&cache, &origin, fetched(content, "", Duration::ZERO)).await;
     cache.flush().await;
-    // What memory has is forgotten: the bytes come from disk.
+    // Without the memory tier, the bytes come from disk.
     cache.memory.clear();
     cache.memory.settle().await;
     let name = SourceName::numbered(1);
@@ -390,7 +389,7 @@ async fn sources_read_from_disk_are_counted_and_let_go_of_for_others() {
     assert_eq!(memory.reserved(), 0);
     let bytes = cache.source_bytes(&name.key, &record).await;
     assert_eq!(bytes.map(|bytes| bytes.len()), Some(2 << 20));
-    // Kept for those who ask next, and counted until somebody needs the room.
+    // Stored for the next requests, and counted until memory is needed.
     assert_eq!(memory.reserved(), 2 << 20);
     let again = cache.source_bytes(&name.key, &record).await;
     assert_eq!(memory.reserved(), 2 << 20);

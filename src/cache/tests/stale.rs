@@ -1,4 +1,4 @@
-//! What is no longer fresh: while its origin is asked, and when that fails.
+//! Stale sources, while they are revalidated and when their origin fails.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -20,7 +20,7 @@ use crate::cache::tests::FlightResult;
 use crate::cache::tests::TestError;
 use crate::cache::tests::folder;
 use crate::cache::tests::in_memory;
-use crate::cache::tests::landed;
+use crate::cache::tests::no_flights;
 use crate::cache::tests::open;
 use crate::freshness::Freshness;
 use crate::freshness::Rules;
@@ -31,20 +31,20 @@ use crate::source::FetchedSource;
 
 const HOUR: i64 = 60 * 60;
 
-/// Two hours of life, one more while the origin is asked, four more where it fails.
+/// Fresh for two hours, then served stale for one hour while it is revalidated, or for four hours if the origin fails.
 const WINDOWS: &str = "max-age=7200, stale-while-revalidate=3600, stale-if-error=14400";
 
-/// Permits of a gate that lets everybody through.
+/// So many permits let every request pass.
 const ALL: usize = 1000;
 
-/// What an origin allows that wants no failure of its own covered up.
+/// An origin that does not allow stale answers when it fails.
 const NEVER_ON_ERROR: &str = "max-age=7200, stale-while-revalidate=3600, stale-if-error=0";
 
-/// An origin that answers when it is let, with what it has then.
+/// An origin that answers when the test allows it, with its state at that time.
 struct Origin {
     cache: Arc<Cache>,
     asked: AtomicU32,
-    /// What it answers with: a status from 400 on is an error.
+    /// The status of its answers: from 400 on they are errors.
     status: AtomicU32,
     gate: Semaphore,
     windows: &'static str,
@@ -110,12 +110,12 @@ async fn get(origin: &Arc<Origin>) -> FlightResult<CachedSource> {
 }
 
 async fn found(origin: &Arc<Origin>) -> (CacheStatus, Option<Stale>) {
-    let found = get(origin).await.expect("something is kept");
+    let found = get(origin).await.expect("something is stored");
     (found.outcome, found.stale)
 }
 
 #[tokio::test]
-async fn a_stale_source_is_served_at_once_and_asked_about_once() {
+async fn a_stale_source_is_served_at_once_and_revalidated_once() {
     let cache = in_memory().await;
     let origin = Origin::of(&cache);
     get(&origin).await.expect("the origin answers");
@@ -135,15 +135,15 @@ async fn a_stale_source_is_served_at_once_and_asked_about_once() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(origin.asked(), 2, "one refresher for fifty askers");
+    assert_eq!(origin.asked(), 2, "fifty requests start one revalidation");
     drop(closed);
-    landed(&cache).await;
+    no_flights(&cache).await;
     assert_eq!(found(&origin).await, (CacheStatus::Hit(Tier::Memory), None));
     assert_eq!(origin.asked(), 2);
 }
 
 #[tokio::test]
-async fn beyond_its_window_a_stale_source_waits_for_its_origin() {
+async fn after_its_stale_time_a_source_waits_for_its_origin() {
     let cache = in_memory().await;
     let origin = Origin::of(&cache);
     get(&origin).await.expect("the origin answers");
@@ -156,7 +156,7 @@ async fn beyond_its_window_a_stale_source_waits_for_its_origin() {
 }
 
 #[tokio::test]
-async fn a_failed_origin_is_stood_in_for_and_left_alone_for_a_moment() {
+async fn a_source_is_served_stale_and_its_failed_origin_is_not_asked_for_a_moment() {
     let cache = in_memory().await;
     let origin = Origin::of(&cache);
     get(&origin).await.expect("the origin answers");
@@ -176,17 +176,17 @@ async fn a_failed_origin_is_stood_in_for_and_left_alone_for_a_moment() {
     origin.now_answers(304);
     assert_eq!(found(&origin).await, (CacheStatus::Revalidated, None));
 
-    // Too old to stand in.
+    // Stale for too long.
     cache.clock.advance(6 * HOUR + 1);
     origin.now_answers(503);
-    let failed = get(&origin).await.expect_err("nothing may stand in");
+    let failed = get(&origin).await.expect_err("nothing may be served stale");
     assert_eq!(*failed.error, TestError::Broken(503));
     origin.now_answers(200);
     assert_eq!(found(&origin).await, (CacheStatus::Miss, None));
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_leaves_what_is_kept() {
+async fn a_failed_revalidation_leaves_the_stale_record() {
     for windows in [WINDOWS, NEVER_ON_ERROR] {
         let cache = in_memory().await;
         let origin = Origin::allowing(windows, &cache);
@@ -195,14 +195,14 @@ async fn a_refresh_that_fails_leaves_what_is_kept() {
         origin.now_answers(500);
         for _ in 0..3 {
             assert_eq!(found(&origin).await.0, CacheStatus::Hit(Tier::Memory));
-            landed(&cache).await;
+            no_flights(&cache).await;
         }
-        assert_eq!(origin.asked(), 2, "left alone for a moment");
+        assert_eq!(origin.asked(), 2, "it is not asked again for a moment");
     }
 }
 
 #[tokio::test]
-async fn an_origin_is_not_left_alone_where_nothing_is_left_to_stand_in() {
+async fn a_failed_origin_is_asked_again_if_nothing_can_be_served_stale() {
     let cache = in_memory().await;
     let origin = Origin::of(&cache);
     get(&origin).await.expect("the origin answers");
@@ -215,7 +215,7 @@ async fn an_origin_is_not_left_alone_where_nothing_is_left_to_stand_in() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_gone_is_not_stood_in_for() {
+async fn a_source_that_its_origin_has_deleted_is_not_served_stale() {
     let place = folder();
     let cache = open(place.path()).await;
     let origin = Origin::of(&cache);
@@ -244,7 +244,9 @@ async fn a_stale_source_on_disk_is_served_after_a_restart() {
     cache.clock.advance(4 * HOUR);
     let origin = Origin::of(&cache);
     origin.now_answers(503);
-    let answer = get(&origin).await.expect("what is on disk stands in");
+    let answer = get(&origin)
+        .await
+        .expect("the record on disk is served stale");
     assert_eq!(
         (answer.outcome, answer.stale),
         (CacheStatus::Hit(Tier::Disk), Some(Stale::OriginFailed))
@@ -252,16 +254,16 @@ async fn a_stale_source_on_disk_is_served_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_keeps_nothing_for_ever() {
+async fn a_clock_that_is_set_back_makes_nothing_fresh_for_ever() {
     let cache = in_memory().await;
     let origin = Origin::of(&cache);
     get(&origin).await.expect("the origin answers");
-    // A year back: what is kept lies in the future, and is asked about.
+    // A year back: the record comes from the future, and is revalidated.
     cache.clock.advance(-365 * 24 * HOUR);
     origin.now_answers(304);
-    landed(&cache).await;
+    no_flights(&cache).await;
     get(&origin).await.expect("the origin answers");
-    landed(&cache).await;
+    no_flights(&cache).await;
     assert_eq!(origin.asked(), 2);
     cache.clock.advance(2 * 365 * 24 * HOUR);
     assert_eq!(found(&origin).await, (CacheStatus::Revalidated, None));

@@ -1,4 +1,4 @@
-//! One folder of entries: verified, cleaned up, never growing.
+//! One disk store: entries are verified, leftovers are removed, the budget is never exceeded.
 
 use std::fs;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::cache::tests::folder;
 use crate::cache::tests::key;
 use crate::cache::tests::only;
 use crate::cache::tests::unscanned;
-use crate::cache::tier::disk::layout::FRONT;
+use crate::cache::tier::disk::layout::PREFIX_LEN;
 use crate::cache::tier::disk::recovery::scan;
 use crate::cache::tier::disk::store::ReadResult;
 use crate::cache::tier::disk::store::Store;
@@ -27,11 +27,11 @@ const BUDGET: u64 = 1 << 20;
 
 /// The file of an entry.
 fn file_of(store: &Store, number: u64) -> std::path::PathBuf {
-    store.place.path_of(&key(number))
+    store.layout.path_of(&key(number))
 }
 
 #[test]
-fn before_the_scan_ends_entries_are_read_and_none_written() {
+fn before_the_end_of_the_scan_entries_are_read_and_not_written() {
     let place = folder();
     store(place.path(), BUDGET).write(&key(1), b"he", b"llo");
     let store = unscanned(place.path(), BUDGET);
@@ -47,14 +47,14 @@ fn before_the_scan_ends_entries_are_read_and_none_written() {
 }
 
 #[test]
-fn what_is_to_go_is_not_served_while_the_scan_runs_nor_found_by_it() {
+fn a_removed_entry_is_not_served_during_the_scan_nor_found_by_it() {
     let place = folder();
     store(place.path(), BUDGET).write(&key(1), b"", b"secret");
     let store = unscanned(place.path(), BUDGET);
     store.tombstone(&key(1));
-    assert!(!store.may_have(&key(1)));
+    assert!(!store.may_find(&key(1)));
     scan(&store);
-    assert!(!store.may_have(&key(1)));
+    assert!(!store.may_find(&key(1)));
     assert_eq!(entries(place.path()).len(), 0);
 }
 
@@ -63,20 +63,20 @@ fn every_bit_flip_is_a_miss_and_the_entry_removed() {
     let place = folder();
     let store = store(place.path(), BUDGET);
     let path = file_of(&store, 1);
-    let len = FRONT + 12;
+    let len = PREFIX_LEN + 12;
     for position in 0..len {
         store.write(&key(1), b"head", b"and body");
         let mut bytes = fs::read(&path).expect("just written");
         assert_eq!(bytes.len(), len);
         bytes[position] ^= 1 << (position % 8);
-        fs::write(&path, bytes).expect("a file of ours");
+        fs::write(&path, bytes).expect("the test may write to its file");
         assert!(
             matches!(store.read(&key(1)), ReadResult::Corrupt),
             "{position}"
         );
         store.recheck(&key(1));
         assert!(!path.exists(), "{position}");
-        assert!(!store.may_have(&key(1)), "{position}");
+        assert!(!store.may_find(&key(1)), "{position}");
     }
     assert_eq!(store.stats().corrupt, len as u64);
     assert_eq!(store.stats().held.entries, 0);
@@ -87,11 +87,11 @@ fn every_truncation_is_a_miss_and_the_entry_removed() {
     let place = folder();
     let store = store(place.path(), BUDGET);
     let path = file_of(&store, 1);
-    let len = (FRONT + 12) as u64;
+    let len = (PREFIX_LEN + 12) as u64;
     for cut in (0..len).chain([len + 1, 4096, BUDGET, 1 << 42]) {
         store.write(&key(1), b"head", b"and body");
         let file = File::options().write(true).open(&path);
-        // The last is a sparse giant, which would not fit in memory.
+        // The last length is that of a sparse file that would not fit into memory.
         file.and_then(|file| file.set_len(cut))
             .expect("a file system with holes");
         assert!(matches!(store.read(&key(1)), ReadResult::Corrupt), "{cut}");
@@ -101,7 +101,7 @@ fn every_truncation_is_a_miss_and_the_entry_removed() {
 }
 
 #[test]
-fn an_entry_that_read_badly_and_is_whole_now_stays() {
+fn an_entry_that_is_whole_when_it_is_read_again_stays() {
     let place = folder();
     let store = store(place.path(), BUDGET);
     store.write(&key(1), b"", b"whole");
@@ -115,7 +115,7 @@ fn an_entry_that_somebody_deleted_is_a_miss_and_forgotten() {
     let place = folder();
     let store = store(place.path(), BUDGET);
     store.write(&key(1), b"", b"content");
-    fs::remove_file(file_of(&store, 1)).expect("a file of ours");
+    fs::remove_file(file_of(&store, 1)).expect("the test may write to its file");
     assert_eq!(body(&store, key(1)), None);
     store.recheck(&key(1));
     assert_eq!((store.stats().held.entries, store.stats().corrupt), (0, 0));
@@ -124,12 +124,12 @@ fn an_entry_that_somebody_deleted_is_a_miss_and_forgotten() {
 }
 
 #[test]
-fn an_entry_under_the_name_of_another_is_not_believed() {
+fn an_entry_under_the_name_of_another_is_a_miss() {
     let place = folder();
     let store = store(place.path(), BUDGET);
     store.write(&key(1), b"", b"mine");
     store.write(&key(2), b"", b"mine");
-    fs::copy(file_of(&store, 1), file_of(&store, 2)).expect("two files of ours");
+    fs::copy(file_of(&store, 1), file_of(&store, 2)).expect("the test may write to its files");
     assert!(matches!(store.read(&key(2)), ReadResult::Corrupt));
     assert_eq!(body(&store, key(1)), Some(Bytes::from("mine")));
 }
@@ -149,7 +149,7 @@ fn a_record_rewritten_a_thousand_times_stays_as_small_as_it_was() {
 }
 
 #[test]
-fn who_reads_while_it_is_written_sees_one_version_or_the_other() {
+fn a_read_during_a_write_sees_the_old_or_the_new_entry() {
     let place = folder();
     let store = store(place.path(), BUDGET);
     let record = EntryKey::record(SourceKey::numbered(1));
@@ -169,7 +169,7 @@ fn who_reads_while_it_is_written_sees_one_version_or_the_other() {
 }
 
 #[test]
-fn what_never_changes_is_written_once() {
+fn an_immutable_entry_is_written_once() {
     let place = folder();
     let store = store(place.path(), BUDGET);
     store.write(&key(1), b"", b"content");
@@ -181,7 +181,7 @@ fn what_never_changes_is_written_once() {
 }
 
 #[test]
-fn equal_bodies_of_two_keys_are_deleted_apart() {
+fn equal_bodies_of_two_keys_are_deleted_separately() {
     let place = folder();
     let store = store(place.path(), BUDGET);
     store.write(&key(1), b"", b"same");
@@ -193,7 +193,7 @@ fn equal_bodies_of_two_keys_are_deleted_apart() {
 }
 
 #[test]
-fn what_a_kill_and_earlier_versions_left_behind_is_removed_and_the_rest_kept() {
+fn the_scan_removes_leftovers_and_nothing_else() {
     let place = folder();
     let former = store(place.path(), BUDGET);
     former.write(&key(1), b"", b"content 1");
@@ -206,7 +206,7 @@ fn what_a_kill_and_earlier_versions_left_behind_is_removed_and_the_rest_kept() {
         "tmp",
         other_shard,
     ] {
-        fs::create_dir_all(place.path().join(folder)).expect("a folder of ours");
+        fs::create_dir_all(place.path().join(folder)).expect("the test may write to its folder");
     }
     let name = only(entries(place.path()));
     let name = name.file_name().expect("it has one");
@@ -218,12 +218,12 @@ fn what_a_kill_and_earlier_versions_left_behind_is_removed_and_the_rest_kept() {
         place.path().join("index-v5/ab/cd/0123"),
         place.path().join("ff.txt"),
         shard.join("junk"),
-        // In the wrong shard nobody would find it.
+        // In the wrong shard it would never be found.
         place.path().join(other_shard).join(name),
     ] {
-        fs::write(junk, vec![b'x'; 10_000]).expect("a folder of ours");
+        fs::write(junk, vec![b'x'; 10_000]).expect("the test may write to its folder");
     }
-    fs::create_dir_all(shard.join("folder/in/the/way")).expect("a folder of ours");
+    fs::create_dir_all(shard.join("folder/in/the/way")).expect("the test may write to its folder");
 
     let store = store(place.path(), BUDGET);
     assert_eq!(store.stats().held.entries, 1);
@@ -242,7 +242,7 @@ fn what_a_kill_and_earlier_versions_left_behind_is_removed_and_the_rest_kept() {
 }
 
 #[test]
-fn a_folder_whose_last_entry_goes_is_removed() {
+fn an_empty_shard_is_removed() {
     let place = folder();
     let store = store(place.path(), BUDGET);
     let empty = store.stats().held.bytes;
@@ -258,13 +258,13 @@ fn a_folder_whose_last_entry_goes_is_removed() {
 }
 
 #[test]
-fn the_order_in_which_entries_go_survives_restarts_and_a_clock_that_is_set() {
+fn the_order_of_eviction_survives_restarts_and_wrong_clocks() {
     let place = folder();
     let first = store(place.path(), BUDGET);
     for number in 1..=4 {
         first.write(&key(number), b"", b"content");
     }
-    // The clock was far ahead when these were written, and wrong when this one was.
+    // The clock was far ahead when these entries were written, and wrong when this one was.
     let far_ahead = SystemTime::now() + Duration::from_secs(50 * 365 * 24 * 3600);
     for (position, number) in [3, 1, 2].into_iter().enumerate() {
         let later = Duration::from_secs(position as u64);
@@ -276,7 +276,7 @@ fn the_order_in_which_entries_go_survives_restarts_and_a_clock_that_is_set() {
     );
     drop(first);
 
-    // Now it is right again, and what is written now is the newest all the same.
+    // Now the clock is right, and a new entry is still the newest.
     let second = store(place.path(), BUDGET);
     second.write(&key(5), b"", b"content");
     drop(second);
@@ -297,11 +297,11 @@ fn a_hit_counts_after_a_restart_too() {
     for number in 1..=3 {
         first.write(&key(number), b"", b"content");
     }
-    // As the tier does it: what was asked for often is dated anew now and then.
+    // As the tier does it: a file is touched after many hits.
     let mut dated = 0;
     for _ in 0..200 {
         if first.hit(&key(1)) {
-            first.date(&key(1));
+            first.touch(&key(1));
             dated += 1;
         }
     }
@@ -311,7 +311,7 @@ fn a_hit_counts_after_a_restart_too() {
 }
 
 #[test]
-fn bytes_are_those_that_the_system_counts() {
+fn the_size_of_the_store_is_what_the_system_counts() {
     let place = folder();
     let first = store(place.path(), BUDGET);
     let content = [7; 20_000];
@@ -320,7 +320,7 @@ fn bytes_are_those_that_the_system_counts() {
     }
     let held = first.stats().held;
     assert_eq!(held.entries, 40);
-    // Less where the file system needs less.
+    // The size may be smaller where the file system needs less.
     assert!(
         crate::cache::tests::du(place.path()) <= held.bytes,
         "{held:?}"
@@ -330,11 +330,12 @@ fn bytes_are_those_that_the_system_counts() {
 }
 
 fn date(path: &Path, date: SystemTime) {
-    let file = File::open(path).expect("a file of ours");
-    file.set_modified(date).expect("a file of ours");
+    let file = File::open(path).expect("the test may write to its file");
+    file.set_modified(date)
+        .expect("the test may write to its file");
 }
 
-/// The numbers of all entries in the order in which they go.
+/// The numbers of all entries, in the order in which they are evicted.
 fn order(store: &Store) -> Vec<u64> {
     let mut index = store.index();
     std::iter::from_fn(|| {

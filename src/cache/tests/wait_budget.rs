@@ -1,4 +1,4 @@
-//! A slow bucket costs a request one timeout in all, whatever it looks for, and a healthy one is read behind every door.
+//! A slow bucket delays a request by one timeout in all, however many entries it reads, and a healthy bucket is used by every read.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::cache::tests::source_memory;
 use crate::cache::tests::sources::Origin;
 use crate::cache::tests::sources::fetched;
 use crate::cache::tests::sources::get;
-use crate::cache::tier::shared::wait_budget::WaitBudget;
+use crate::cache::wait_budget::WaitBudget;
 use crate::units::Seconds;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -41,7 +41,7 @@ async fn replica(bucket: &TestBucket) -> Arc<Cache> {
         .expect("sound settings")
 }
 
-/// What a request for a picture does that has a better one and a look: four reads, where nothing is kept here.
+/// The reads of a request for a picture that has an interim rendition and a saliency map: four, if nothing is stored here.
 async fn request(cache: &Arc<Cache>, origin: &Origin, number: u64) -> [Option<CacheStatus>; 4] {
     let work = async {
         let source = get(cache, origin, fetched("one", "", Duration::ZERO)).await;
@@ -78,7 +78,7 @@ fn stats(cache: &Cache) -> SharedStats {
     cache.stats().shared.expect("a shared tier")
 }
 
-/// The clock stands still from here on, but for those who wait for nothing else.
+/// From here on the clock moves only when everything waits for it.
 fn hang(bucket: &TestBucket) -> Instant {
     bucket.set(Mood::Slow(Duration::from_secs(3600)));
     tokio::time::pause();
@@ -101,7 +101,7 @@ async fn a_slow_bucket_costs_a_request_one_timeout_in_all() {
     let waited = begun.elapsed();
     assert!(waited < TIMEOUT + Duration::from_millis(5), "{waited:?}");
     assert_eq!((stats(&one).timeouts, stats(&one).skipped_reads), (1, 3));
-    // The next one has wait_budget of its own.
+    // The next request has its own wait budget.
     assert_eq!(
         one.within_wait_budget(one.find(RenditionKey::numbered(9)))
             .await
@@ -124,12 +124,12 @@ async fn requests_that_join_a_flight_wait_no_longer_than_alone() {
 }
 
 #[tokio::test]
-async fn a_healthy_bucket_is_read_behind_every_door() {
+async fn every_read_of_a_request_uses_a_healthy_bucket() {
     let (bucket, origin) = (TestBucket::start().await, Origin::default());
     let (one, other) = (replica(&bucket).await, replica(&bucket).await);
     assert_eq!(request(&one, &origin, 1).await, MADE);
     one.flush().await;
-    // Only the look is left of what was made, so that there is something to make.
+    // Only the saliency map is left, so that there is something to render.
     one.remove(RenditionKey::numbered(2)).await;
     one.flush().await;
     let found = request(&other, &origin, 1).await;

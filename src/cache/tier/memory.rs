@@ -1,4 +1,4 @@
-//! The memory tier: bounded by bytes, keys and bookkeeping counted.
+//! The memory tier, bounded by bytes. Keys and bookkeeping are counted.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,45 +12,45 @@ use bytes::Bytes;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
-use crate::cache::StoreSize;
 use crate::cache::key::ContentHash;
 use crate::cache::key::RenditionKey;
 use crate::cache::key::SourceId;
 use crate::cache::key::SourceKey;
 use crate::cache::rendition::Rendition;
 use crate::cache::source_record::SourceRecord;
+use crate::cache::stats::StoreSize;
 
-/// What one entry costs on top of itself: key, counters and queue nodes.
+/// The overhead of one entry: key, counters and queue nodes.
 const ENTRY_OVERHEAD: usize = 256;
 
-/// For all records of sources, in bytes: some 30 000 of them.
-const RECORDS: u64 = 16 << 20;
+/// For all records of sources, in bytes: about 30 000 records.
+const MAX_RECORD_BYTES: u64 = 16 << 20;
 
-/// For all sources just fetched or read, in bytes.
-const RECENT: u64 = 64 << 20;
+/// For the bytes of all sources that were just fetched or read.
+const MAX_RECENT_BYTES: u64 = 64 << 20;
 
-/// The widths of one picture are asked for within seconds of each other.
+/// The widths of one picture are usually requested within seconds of each other.
 const RECENT_IDLE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Memory {
     renditions: Cache<RenditionKey, Arc<Rendition>>,
     records: Cache<SourceKey, Arc<SourceRecord>>,
-    /// Bytes of sources that are about to be asked for again, and on their way to the disk. Least recently used goes first: a frequency-based policy
-    /// would turn away exactly the new ones.
-    recent: Cache<(SourceId, ContentHash), Recent>,
-    /// Whether there may be any.
+    /// Bytes of sources that will probably be used again soon, or that are being written to disk. The least recently used are evicted first, because
+    /// a policy by frequency would not admit new ones.
+    recent: Cache<(SourceId, ContentHash), RecentBytes>,
+    /// Whether `recent` may contain anything.
     has_recent: AtomicBool,
 }
 
-/// Bytes that are let go of at once when they are evicted: the cache may keep what holds them for a while.
-type Recent = Arc<Mutex<Option<Bytes>>>;
+/// The bytes are freed when they are evicted, although moka may hold the entry for a while.
+type RecentBytes = Arc<Mutex<Option<Bytes>>>;
 
-fn let_go(recent: &Recent) {
+fn drop_bytes(recent: &RecentBytes) {
     recent.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
 impl Memory {
-    /// `renditions`: bytes for all renditions together.
+    /// `renditions` is the budget for all renditions, in bytes.
     pub(crate) fn new(renditions: u64) -> Self {
         Memory {
             renditions: Cache::builder()
@@ -58,17 +58,17 @@ impl Memory {
                 .weigher(|_, rendition: &Arc<Rendition>| weight(rendition.weight()))
                 .build(),
             records: Cache::builder()
-                .max_capacity(RECORDS)
+                .max_capacity(MAX_RECORD_BYTES)
                 .weigher(|_, record: &Arc<SourceRecord>| weight(record.weight()))
                 .build(),
             recent: Cache::builder()
-                .max_capacity(RECENT)
-                .weigher(|_, recent: &Recent| {
+                .max_capacity(MAX_RECENT_BYTES)
+                .weigher(|_, recent: &RecentBytes| {
                     let bytes = recent.lock().unwrap_or_else(PoisonError::into_inner);
                     weight(bytes.as_ref().map_or(0, Bytes::len))
                 })
                 .eviction_policy(EvictionPolicy::lru())
-                .eviction_listener(|_, recent: Recent, _| let_go(&recent))
+                .eviction_listener(|_, recent: RecentBytes, _| drop_bytes(&recent))
                 .time_to_idle(RECENT_IDLE)
                 .build(),
             has_recent: AtomicBool::new(false),
@@ -120,29 +120,29 @@ impl Memory {
         self.has_recent.store(true, Ordering::SeqCst);
     }
 
-    /// Lets go of the bytes of all sources, because somebody waits for the memory.
+    /// Frees the bytes of all sources, because a request waits for memory.
     pub(crate) fn remove_source_bytes(&self) {
         if self.has_recent.swap(false, Ordering::SeqCst) {
             for (_, recent) in &self.recent {
-                let_go(&recent);
+                drop_bytes(&recent);
             }
             self.recent.invalidate_all();
         }
     }
 
-    /// The sources whose records are here and do as asked.
+    /// The sources whose records match.
     pub(crate) fn sources_where(
         &self,
-        met: impl Fn(&SourceKey, &SourceRecord) -> bool,
+        matches: impl Fn(&SourceKey, &SourceRecord) -> bool,
     ) -> HashSet<SourceId> {
         let records = self.records.iter();
         records
-            .filter(|(key, record)| met(key, record))
+            .filter(|(key, record)| matches(key, record))
             .map(|(key, _)| key.id())
             .collect()
     }
 
-    /// Keeps nothing of these sources.
+    /// Removes everything of these sources.
     pub(crate) async fn remove_sources(&self, sources: &HashSet<SourceId>) {
         for (key, _) in &self.renditions {
             if sources.contains(&key.source()) {
@@ -161,14 +161,14 @@ impl Memory {
         }
     }
 
-    /// Keeps nothing.
+    /// Removes everything.
     pub(crate) fn clear(&self) {
         self.renditions.invalidate_all();
         self.records.invalidate_all();
         self.recent.invalidate_all();
     }
 
-    /// Catches up with what moka put off, so that [`renditions`](Self::renditions) and [`sources`](Self::sources) are exact.
+    /// Does the work that moka has postponed, so that [`renditions`](Self::renditions) and [`sources`](Self::sources) are exact.
     pub(crate) async fn settle(&self) {
         self.renditions.run_pending_tasks().await;
         self.records.run_pending_tasks().await;
@@ -190,7 +190,7 @@ impl Memory {
     }
 }
 
-/// moka weighs in `u32`: what is heavier weighs as much as can be said, which is more than any sensible budget.
+/// moka counts in `u32`: a larger entry counts as the largest number, which is more than any sensible budget.
 fn weight(bytes: usize) -> u32 {
     u32::try_from(bytes.saturating_add(ENTRY_OVERHEAD)).unwrap_or(u32::MAX)
 }

@@ -1,5 +1,6 @@
 //! The three tiers of the cache: memory, disk, and a bucket that several servers share.
 
-pub(crate) mod disk;
-pub(crate) mod memory;
-pub(crate) mod shared;
+mod backoff;
+pub(super) mod disk;
+pub(super) mod memory;
+pub(super) mod shared;

@@ -341,7 +341,7 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             ErrorCacheClass::Source => lives.source.duration(),
             ErrorCacheClass::NoStore => Duration::ZERO,
         };
-        assert_eq!(error.life(&lives), life, "{error}");
+        assert_eq!(error.ttl(&lives), life, "{error}");
         // No server's failure is kept, unless the source made it fail, nor is what drives an old picture out.
         let is_passing = class == ErrorCacheClass::NoStore;
         assert!(

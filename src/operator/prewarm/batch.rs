@@ -149,7 +149,7 @@ impl Pipeline {
         let mut known: HashMap<RenditionKey, Result<usize, Format>> = HashMap::new();
         for (index, &job) in source.jobs.iter().enumerate() {
             let (name, fingerprint) = (&source.name, &self.render_fingerprint);
-            let key = RenditionKey::of(&name.key, record, &job.recipe, fingerprint);
+            let key = RenditionKey::of(&name.key, record.state(), &job.recipe, fingerprint);
             let place = match known.entry(key) {
                 Entry::Occupied(place) => *place.get(),
                 Entry::Vacant(vacant) => *vacant.insert(match self.cache.get_format(key).await {
@@ -275,7 +275,12 @@ impl Pipeline {
         if job.recipe.output == Output::Avif {
             let mut interim = job.recipe.clone();
             interim.effort = Effort::Quick;
-            let key = RenditionKey::of(&name.key, record, &interim, &self.render_fingerprint);
+            let key = RenditionKey::of(
+                &name.key,
+                record.state(),
+                &interim,
+                &self.render_fingerprint,
+            );
             self.cache.remove(key).await;
         }
     }

@@ -1,16 +1,16 @@
-//! What an origin's life was, and which answers it allows.
+//! The history of an origin, and which answers it allows.
 
 use crate::cache::Stale;
 use crate::cache::tests::model::HOUR;
 
-/// What every origin allows, in seconds.
+/// The times that every origin states, in seconds.
 pub(crate) const LIFE: u64 = 2 * HOUR;
 pub(crate) const WHILE_REVALIDATING: u64 = HOUR;
 pub(crate) const ON_ERROR: u64 = 4 * HOUR;
-/// How long the cache may go on telling that a source is not there, and how long it leaves an origin alone that failed.
+/// For how long the cache may answer again that a source does not exist, and for how long it does not ask an origin that failed.
 const NOT_FOUND: u64 = 10;
-const HOLD_OFF: u64 = 5;
-/// Times are told in whole seconds, which are cut off here and there.
+const OUTAGE_TTL: u64 = 5;
+/// Times are cut to whole seconds at several places.
 const SLACK: u64 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,21 +20,21 @@ pub(crate) enum Health {
     Gone,
 }
 
-/// One origin's life, in seconds since the beginning.
+/// The history of one origin. Times are in seconds since the beginning.
 pub(crate) struct Life {
-    /// Each state of the source, and since when it is the last one.
+    /// Each state of the source, and since when it is the current one.
     pub(crate) states: Vec<(String, u64)>,
-    /// Each change of health, and when.
+    /// Each change of health, and its time.
     pub(crate) health: Vec<(Health, u64)>,
     pub(crate) hard_purge: Option<u64>,
     pub(crate) soft_purge: Option<u64>,
-    /// Whether it may be stored.
+    /// Whether the source may be stored now.
     pub(crate) storable: bool,
-    /// How often it was asked and answered.
+    /// The number of its answers.
     pub(crate) answers: u64,
-    /// When it last said, to whomever, that it may be stored, by the number of its answer.
+    /// The number of its last answer, to any cache, that allowed to store the source.
     let_store: u64,
-    /// When it last said to each cache that there is nothing to store.
+    /// The number of its last answer to each cache that did not allow it.
     pub(crate) refused: Vec<u64>,
 }
 
@@ -60,7 +60,7 @@ impl Life {
         &self.states.last().expect("there is a first one").0
     }
 
-    /// Whether it was in this health at some time since.
+    /// Whether it had this health at some time since `since`.
     fn was(&self, health: Health, since: u64) -> bool {
         let ends = self
             .health
@@ -72,7 +72,7 @@ impl Life {
         spans.any(|((state, _), end)| *state == health && end >= since)
     }
 
-    /// When a state was the origin's last for the last time; `now` if it still is.
+    /// When a state was last the current one; `now` if it still is.
     fn last_held(&self, content: &str, now: u64) -> Option<u64> {
         let position = self.states.iter().position(|(state, _)| state == content)?;
         Some(
@@ -82,7 +82,7 @@ impl Life {
         )
     }
 
-    /// It answers, and may be stored or not.
+    /// Records an answer that allows to store the source, or does not.
     pub(crate) fn answer(&mut self, who: usize, storable: bool) {
         self.answers += 1;
         if storable {
@@ -92,19 +92,21 @@ impl Life {
         }
     }
 
-    /// Whether a cache may answer without asking.
-    pub(crate) fn may_be_kept(&self, who: usize) -> bool {
+    /// Whether a cache may answer without asking the origin.
+    pub(crate) fn is_storable(&self, who: usize) -> bool {
         self.let_store > self.refused[who]
     }
 
-    /// Whether an answer with this content can be right.
+    /// Whether an answer with this content may be right.
     pub(crate) fn allows(
         &self,
         content: &str,
         stale: Option<Stale>,
         now: u64,
     ) -> Result<(), String> {
-        let held = self.last_held(content, now).ok_or("nobody ever had that")?;
+        let held = self
+            .last_held(content, now)
+            .ok_or("the origin never had this content")?;
         let age = now - held;
         let most = match stale {
             None => LIFE,
@@ -120,14 +122,14 @@ impl Life {
         if stale.is_none() && self.soft_purge.is_some_and(|purge| held < purge) {
             return Err("softly purged, and told as fresh".to_owned());
         }
-        let recently = now.saturating_sub(HOLD_OFF + SLACK);
+        let recently = now.saturating_sub(OUTAGE_TTL + SLACK);
         if stale == Some(Stale::OriginFailed) && !self.was(Health::Down, recently) {
-            return Err("stood in for an origin that did not fail".to_owned());
+            return Err("served stale although the origin did not fail".to_owned());
         }
         Ok(())
     }
 
-    /// Whether no answer can be right.
+    /// Whether an error may be right.
     pub(crate) fn allows_none(&self, status: u32, now: u64) -> Result<(), String> {
         let told = match status {
             404 => self.was(Health::Gone, now.saturating_sub(NOT_FOUND + SLACK)),
@@ -138,9 +140,9 @@ impl Life {
     }
 }
 
-/// A judge that lets everything pass would see nothing.
+/// A model that allows everything would find no fault.
 #[test]
-fn the_model_itself_tells_right_from_wrong() {
+fn the_model_refuses_wrong_answers() {
     let mut life = Life::new(1, 2);
     life.states.push(("later".to_owned(), 100));
     let first = "source 1 state 0";
@@ -160,10 +162,10 @@ fn the_model_itself_tells_right_from_wrong() {
     life.soft_purge = Some(150);
     assert!(life.allows(first, None, 160).is_err());
     assert!(life.allows(first, Some(Stale::Revalidating), 160).is_ok());
-    assert!(!life.may_be_kept(0));
+    assert!(!life.is_storable(0));
     life.answer(0, true);
     life.answer(1, false);
-    assert!(life.may_be_kept(0) && !life.may_be_kept(1));
+    assert!(life.is_storable(0) && !life.is_storable(1));
     life.answer(0, true);
-    assert!(life.may_be_kept(1), "of the other");
+    assert!(life.is_storable(1), "of the other");
 }

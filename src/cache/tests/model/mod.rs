@@ -1,10 +1,10 @@
-//! Random histories against a model of what may be answered.
+//! Random histories, checked by a model of the allowed answers.
 //!
-//! The model knows the whole life of each origin: what its source was, and when it failed. It does not predict what the cache does; it judges each
-//! answer by what was true: how long ago the content was the origin's last, whether it was purged since, whether the origin could be asked. So
-//! it needs no knowledge of tiers, flights and files, and every way to be wrong about them shows as an answer that cannot be right.
+//! The model knows the whole history of each origin: its states, and when it failed. It does not predict what the cache does. It checks each answer:
+//! how long ago its content was the current state, whether it was purged since, whether the origin could be asked. So it needs no knowledge of tiers,
+//! flights and files, and finds every fault in them that leads to a wrong answer.
 //!
-//! There may be two caches that share a bucket: each has heard what the other purged before it is asked again.
+//! There may be two caches that share a bucket: each learns of the purges of the other before it is asked again.
 
 mod life;
 mod world;
@@ -28,20 +28,20 @@ const HOUR: u64 = 60 * 60;
 enum Step {
     /// Ask one cache for a rendition of a source.
     Ask(u64, usize),
-    /// Another picture under the same address.
+    /// The source changes.
     Change(u64),
     Health(u64, Health),
-    /// From now on the origin lets it be stored, or does not.
+    /// From now on the origin allows its source to be stored, or does not.
     Storable(u64, bool),
-    /// Seconds pass.
+    /// So many seconds pass.
     Pass(u64),
     Purge(Aim, bool, usize),
     Restart(usize),
-    /// The process is killed: what was not written down is lost.
+    /// The process is killed.
     Kill(usize),
-    /// Memory gives everything up.
+    /// The memory tier is cleared.
     Forget,
-    /// Somebody deletes some of the files on disk, or breaks them.
+    /// Some files on disk are deleted or damaged.
     Damage(u8),
 }
 
@@ -118,7 +118,7 @@ proptest! {
         ..proptest::test_runner::Config::default()
     })]
     #[test]
-    fn no_history_leads_to_an_answer_that_cannot_be_right(steps in vec(step(1), 1..60)) {
+    fn no_history_leads_to_a_wrong_answer(steps in vec(step(1), 1..60)) {
         check(&steps, false)?;
     }
 }
@@ -130,7 +130,7 @@ proptest! {
         ..proptest::test_runner::Config::default()
     })]
     #[test]
-    fn no_history_of_two_that_share_a_bucket_does_either(steps in vec(step(2), 1..40)) {
+    fn no_history_of_two_replicas_leads_to_a_wrong_answer(steps in vec(step(2), 1..40)) {
         check(&steps, true)?;
     }
 }

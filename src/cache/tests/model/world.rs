@@ -1,4 +1,4 @@
-//! The caches under test, their origins and what happens to them, one step after the other.
+//! The caches and origins of a history, and its steps.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,6 @@ use crate::cache::tests::TestError;
 use crate::cache::tests::bucket::TestBucket;
 use crate::cache::tests::files;
 use crate::cache::tests::folder;
-use crate::cache::tests::landed;
 use crate::cache::tests::model::Aim;
 use crate::cache::tests::model::SOURCES;
 use crate::cache::tests::model::Step;
@@ -30,6 +29,7 @@ use crate::cache::tests::model::life::LIFE;
 use crate::cache::tests::model::life::Life;
 use crate::cache::tests::model::life::ON_ERROR;
 use crate::cache::tests::model::life::WHILE_REVALIDATING;
+use crate::cache::tests::no_flights;
 use crate::cache::tests::open;
 use crate::cache::tests::open_among;
 use crate::cache::tests::rendition;
@@ -81,13 +81,13 @@ impl World {
         }
     }
 
-    fn life(&self, number: u64) -> Arc<Mutex<Life>> {
+    fn ttl(&self, number: u64) -> Arc<Mutex<Life>> {
         Arc::clone(&self.lives[usize::try_from(number - 1).expect("a small number")])
     }
 
     fn each_life(&self, met: impl Fn(u64) -> bool, change: impl Fn(&mut Life)) {
         for number in (1..=SOURCES).filter(|number| met(*number)) {
-            change(&mut self.life(number).lock().expect("no test panics here"));
+            change(&mut self.ttl(number).lock().expect("no test panics here"));
         }
     }
 
@@ -145,7 +145,7 @@ impl World {
             }
             Step::Kill(who) => {
                 self.reopen(who).await;
-                // It may have been about to delete something.
+                // The killed process may have been about to delete something.
                 self.each_life(|_| true, |life| life.refused[who] = 0);
             }
             Step::Forget => {
@@ -159,9 +159,9 @@ impl World {
                 }
             }
         }
-        // One thing after the other, so that the model knows what came first.
+        // One step ends before the next begins, so that the model knows their order.
         for (cache, _) in &self.caches {
-            landed(cache).await;
+            no_flights(cache).await;
             if self.bucket.is_some() {
                 cache.flush().await;
             }
@@ -171,11 +171,11 @@ impl World {
 
     async fn ask(&mut self, number: u64, who: usize) -> Result<(), String> {
         let cache = &self.caches[who].0;
-        let (life, clock) = (self.life(number), cache.clock.clone());
+        let (life, clock) = (self.ttl(number), cache.clock.clone());
         let name = SourceName::numbered(number);
         let origin = Arc::clone(&life);
         let before = life.lock().expect("no test panics here").answers;
-        let may_be_kept = life.lock().expect("no test panics here").may_be_kept(who);
+        let is_storable = life.lock().expect("no test panics here").is_storable(who);
         let fetch = move |known: Option<Validators>| async move {
             let mut life = origin.lock().expect("no test panics here");
             match life.health() {
@@ -235,23 +235,23 @@ impl World {
         };
         drop(life);
         let record = Arc::clone(&found.record);
-        let key = RenditionKey::numbered_in(&name.key, &record);
+        let key = RenditionKey::numbered_in(&name.key, record.state());
         let keep = record.freshness.is_storable();
         let (again, named, with) = (fetch, name.clone(), Arc::clone(cache));
         let render = async move {
             let source = with.bytes_or_fetch(&named, found, again).await?;
-            let key = RenditionKey::numbered_in(&named.key, &source.record);
+            let key = RenditionKey::numbered_in(&named.key, source.record.state());
             let rendition = rendition(&key, &source.bytes);
             let source = (!Arc::ptr_eq(&source.record, &record)).then_some(source.record);
             FlightResult::Ok(RenderOutput { rendition, source })
         };
         let made = cache.get_or_render(key, keep, render).await;
-        let life = self.life(number);
+        let life = self.ttl(number);
         let life = life.lock().expect("no test panics here");
         match made {
             Ok(made) => {
                 let content = String::from_utf8_lossy(&made.rendition.bytes).into_owned();
-                if !may_be_kept && life.answers == before {
+                if !is_storable && life.answers == before {
                     return Err(format!("`{content}`: kept although its origin said not to"));
                 }
                 life.allows(&content, stale, self.now)
@@ -265,7 +265,7 @@ impl World {
     }
 
     async fn reopen(&mut self, who: usize) {
-        // The old one is not closed: what it still writes comes before the new one looks, or never.
+        // The old cache is not closed: what it still writes is there before the new one reads it, or never.
         let ahead = i64::try_from(self.now).expect("a small number");
         self.caches[who].0 = open(Path::new("")).await;
         let cache = self.open(self.caches[who].1.path()).await;
@@ -274,14 +274,14 @@ impl World {
     }
 }
 
-/// Deletes, cuts or changes some of the files.
+/// Deletes, truncates or changes some files.
 fn damage(place: &Path, seed: u8) {
     for (number, path) in files(place).into_iter().enumerate() {
         let is_journal = path.file_name().is_some_and(|name| name == "purges");
         if is_journal || (number + usize::from(seed)) % 3 != 0 {
             continue;
         }
-        // A file that vanished meanwhile is damaged enough.
+        // A file that has disappeared meanwhile is damaged enough.
         let Ok(mut content) = std::fs::read(&path) else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! The tier that replicas share: what one made the others find, and a bucket that is slow, broken, wrong or gone costs little.
+//! The shared tier: replicas use the entries of each other, and a bucket that is slow, broken, wrong or gone costs little.
 
 mod purges;
 
@@ -47,7 +47,7 @@ pub(crate) fn sharing(place: &Path, timeout: Seconds) -> Config {
 }
 
 pub(crate) async fn replica_at(bucket: &TestBucket, place: &Path) -> Arc<Cache> {
-    // Machines that run tests are slow.
+    // A long timeout, because machines that run tests are slow.
     let config = sharing(place, Seconds::new(20));
     Cache::open(&config, &[bucket.config()], source_memory())
         .await
@@ -74,7 +74,7 @@ fn object(bucket: &TestBucket, key: RenditionKey) -> PathBuf {
 }
 
 #[tokio::test]
-async fn what_one_renders_the_others_find_and_keep() {
+async fn a_rendition_of_one_replica_is_found_and_stored_by_the_others() {
     let (bucket, place, key) = (
         TestBucket::start().await,
         folder(),
@@ -115,7 +115,7 @@ async fn a_better_rendition_is_found_wherever_it_was_made() {
 }
 
 #[tokio::test]
-async fn replicas_agree_on_the_state_of_a_source_and_one_asks_the_origin() {
+async fn replicas_share_records_and_one_of_them_asks_the_origin() {
     let (bucket, origin) = (TestBucket::start().await, Origin::default());
     let (one, other) = (replica(&bucket).await, replica(&bucket).await);
     let first = get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
@@ -126,7 +126,11 @@ async fn replicas_agree_on_the_state_of_a_source_and_one_asks_the_origin() {
         (CacheStatus::Hit(Tier::Shared), &first.record)
     );
     assert_eq!(origin.asked(), [None]);
-    assert_eq!(bucket.named("source-").len(), 0, "bytes are not shared");
+    assert_eq!(
+        bucket.named("source-").len(),
+        0,
+        "the bytes of sources are not shared"
+    );
 }
 
 #[tokio::test]
@@ -150,7 +154,7 @@ async fn what_one_revalidates_is_fresh_for_the_others() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_stored_never_gets_there() {
+async fn what_may_not_be_stored_is_not_written_to_the_bucket() {
     let (bucket, origin) = (TestBucket::start().await, Origin::default());
     let one = replica(&bucket).await;
     get(&one, &origin, fetched("one", "no-store", Duration::ZERO)).await;
@@ -172,7 +176,7 @@ async fn what_may_not_be_stored_never_gets_there() {
 }
 
 #[tokio::test]
-async fn wrong_content_is_a_miss_and_does_not_stay() {
+async fn damaged_objects_are_misses_and_are_deleted() {
     let bucket = TestBucket::start().await;
     let one = replica(&bucket).await;
     for number in 1..=4 {
@@ -183,10 +187,10 @@ async fn wrong_content_is_a_miss_and_does_not_stay() {
     let good = fs::read(path(1)).expect("just written");
     let mut flipped = good.clone();
     *flipped.last_mut().expect("it is not empty") ^= 1;
-    fs::write(path(1), flipped).expect("a file of ours");
-    fs::write(path(2), &good[..good.len() - 1]).expect("a file of ours");
-    fs::write(path(3), &good).expect("a file of ours");
-    fs::write(path(4), b"").expect("a file of ours");
+    fs::write(path(1), flipped).expect("the test may write to its file");
+    fs::write(path(2), &good[..good.len() - 1]).expect("the test may write to its file");
+    fs::write(path(3), &good).expect("the test may write to its file");
+    fs::write(path(4), b"").expect("the test may write to its file");
     let other = replica(&bucket).await;
     for number in 1..=4 {
         let found = other.find(RenditionKey::numbered(number)).await;
@@ -198,14 +202,14 @@ async fn wrong_content_is_a_miss_and_does_not_stay() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_not_asked_for_again_at_once() {
+async fn an_entry_that_was_missing_is_not_read_again_at_once() {
     let (bucket, key) = (TestBucket::start().await, RenditionKey::numbered(1));
     let (one, other) = (replica(&bucket).await, replica(&bucket).await);
     for _ in 0..10 {
         assert!(one.find(key).await.is_none());
     }
     assert_eq!(stats(&one).misses, 1);
-    // What it writes itself is there again at once.
+    // What this replica writes is not missing any more.
     render(&one, key, b"picture").await;
     one.flush().await;
     one.memory.clear();
@@ -214,7 +218,7 @@ async fn what_is_missing_is_not_asked_for_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_slow_bucket_is_given_up_and_comes_back() {
+async fn a_slow_bucket_is_left_alone_and_used_again_later() {
     let bucket = TestBucket::start().await;
     let one = impatient(&bucket).await;
     bucket.set(Mood::Slow(Duration::from_secs(3600)));
@@ -224,7 +228,7 @@ async fn a_slow_bucket_is_given_up_and_comes_back() {
     }
     assert_eq!(stats(&one).timeouts, 3);
     assert!(stats(&one).reading_open);
-    // From now on it is asked by one at a time, who does not wait, and so seldom that most misses ask nothing.
+    // From now on one read at a time tries the bucket, in the background, and so seldom that most misses do not ask it.
     for number in 100..200 {
         let made = render(&one, RenditionKey::numbered(number), b"picture").await;
         assert_eq!(made.outcome, CacheStatus::Miss);
@@ -242,7 +246,7 @@ async fn a_slow_bucket_is_given_up_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_may_only_be_read_is_read_only() {
+async fn a_bucket_without_write_permission_is_still_read() {
     let (bucket, key) = (TestBucket::start().await, RenditionKey::numbered(1));
     let one = replica(&bucket).await;
     render(&one, key, b"picture").await;
@@ -303,13 +307,13 @@ async fn settings_that_cannot_work_are_named() {
 }
 
 #[tokio::test]
-async fn an_older_record_of_another_replica_takes_the_place_of_none() {
+async fn an_older_record_of_another_replica_replaces_no_newer_one() {
     let (bucket, origin) = (TestBucket::start().await, Origin::default());
     let (one, other) = (replica(&bucket).await, replica(&bucket).await);
-    // Over, and yet what came last.
+    // Stale, but the newest record.
     let held = get(&other, &origin, fetched("two", "max-age=7200", 4 * HOUR)).await;
     other.flush().await;
-    // Fresh, and of before.
+    // Fresh, but an older record.
     get(&one, &origin, fetched("one", "max-age=86400", 5 * HOUR)).await;
     one.flush().await;
     origin.asked();
@@ -320,7 +324,7 @@ async fn an_older_record_of_another_replica_takes_the_place_of_none() {
     );
     assert_eq!(origin.asked(), [Some(validators("\"1\""))]);
     other.flush().await;
-    // What came later does take the place of what came before.
+    // A newer record replaces an older one.
     one.clock.advance(20 * 3600);
     let newer = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
     assert_eq!(

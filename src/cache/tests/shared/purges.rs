@@ -1,4 +1,4 @@
-//! A purge of one replica reaches the bucket and the others, whatever is slow, broken or started anew meanwhile.
+//! A purge of one replica reaches the bucket and the other replicas, also if they are slow, broken or restarted meanwhile.
 
 use std::fs;
 use std::time::Duration;
@@ -45,14 +45,14 @@ async fn a_dead_bucket_stops_neither_the_start_nor_a_purge() {
     let error = one
         .purge(vec![Purge::hard(Target::Source(SourceKey::numbered(1)))])
         .await
-        .expect_err("nobody else can be told");
+        .expect_err("the purge cannot be published");
     assert!(matches!(error, PurgeError::Shared(_)), "{error}");
     let here = get(&one, &origin, fetched("two", "", Duration::ZERO)).await;
     assert_eq!(here.outcome, CacheStatus::Miss);
 
     bucket.set(Mood::Fine);
-    // Nobody calls for it: each looks by itself every now and then.
-    eventually("the other knows", async || {
+    // Each replica polls for purges by itself.
+    eventually("the other replica knows of the purge", async || {
         let found = get(&other, &origin, fetched("two", "", Duration::ZERO)).await;
         found.outcome != CacheStatus::Hit(Tier::Memory)
     })
@@ -87,7 +87,7 @@ async fn a_purge_of_one_reaches_the_others_and_the_bucket() {
         assert_eq!(again.outcome, CacheStatus::Miss, "{target:?}");
         assert_eq!(origin.asked(), [None]);
         other.flush().await;
-        // Both name what they make of it alike.
+        // Both replicas use the same keys.
         let found = get(&one, &origin, fetched("never", "", Duration::ZERO)).await;
         assert_eq!(
             (found.outcome, found.record.epoch),
@@ -104,7 +104,7 @@ async fn a_purge_of_one_reaches_the_others_and_the_bucket() {
 }
 
 #[tokio::test]
-async fn a_purge_leaves_other_sources_and_what_is_made_anew() {
+async fn a_purge_leaves_other_sources_and_new_renditions() {
     let bucket = TestBucket::start().await;
     let one = replica(&bucket).await;
     render(&one, of_source(1), b"picture").await;
@@ -124,7 +124,7 @@ async fn a_purge_leaves_other_sources_and_what_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_purged_rendition_is_gone_from_the_bucket_when_others_hear_of_it() {
+async fn a_purged_rendition_is_deleted_from_the_bucket_before_others_learn_of_the_purge() {
     let (bucket, key) = (TestBucket::start().await, of_source(1));
     let (one, other) = (replica(&bucket).await, replica(&bucket).await);
     render(&one, key, b"picture").await;
@@ -147,20 +147,22 @@ async fn a_restart_knows_what_others_purged_without_the_bucket() {
     let other = replica_at(&bucket, place.path()).await;
     get(&other, &origin, fetched("one", "", Duration::ZERO)).await;
     other.flush().await;
-    // As it lies on the disk of a replica that was stopped before it could delete it.
+    // The disk of a replica that was stopped before it could delete anything.
     let kept = folder();
     for path in files(&place.path().join("sources")) {
         let to = kept.path().join(
             path.strip_prefix(place.path())
                 .expect("it is below the folder"),
         );
-        fs::create_dir_all(to.parent().expect("it has one")).expect("a folder of ours");
-        fs::copy(&path, to).expect("a folder of ours");
+        fs::create_dir_all(to.parent().expect("it has one"))
+            .expect("the test may write to its folder");
+        fs::copy(&path, to).expect("the test may write to its folder");
     }
     let one = replica(&bucket).await;
     purge(&one, Target::Everything, false).await;
     other.catch_up().await;
-    fs::copy(place.path().join("purges"), kept.path().join("purges")).expect("a folder of ours");
+    fs::copy(place.path().join("purges"), kept.path().join("purges"))
+        .expect("the test may write to its folder");
     bucket.set(Mood::Refusing(503));
     origin.asked();
     let restarted = replica_at(&bucket, kept.path()).await;
@@ -172,19 +174,19 @@ async fn a_restart_knows_what_others_purged_without_the_bucket() {
 }
 
 #[tokio::test]
-async fn before_it_is_known_what_was_purged_nothing_in_the_bucket_is_trusted() {
+async fn nothing_in_the_bucket_is_used_before_its_purges_are_known() {
     let (bucket, origin) = (TestBucket::start().await, Origin::default());
     let one = replica(&bucket).await;
     let first = get(&one, &origin, fetched("one", "", Duration::ZERO)).await;
     one.flush().await;
     bucket.set(Mood::Refusing(503));
     let other = replica(&bucket).await;
-    // So that it does not look by itself.
-    let unknowing = other.purging.lock().await;
+    // So that this replica does not poll.
+    let unknowing = other.backlog.lock().await;
     bucket.set(Mood::Fine);
     origin.asked();
     let key = SourceKey::numbered(1);
-    assert_eq!(other.in_shared(&key).await, None);
+    assert_eq!(other.find_shared_record(&key).await, None);
     let found = get(&other, &origin, fetched("two", "no-store", Duration::ZERO)).await;
     assert_eq!(
         (found.outcome, origin.asked()),
@@ -197,7 +199,7 @@ async fn before_it_is_known_what_was_purged_nothing_in_the_bucket_is_trusted() {
     one.flush().await;
     drop(unknowing);
     other.catch_up().await;
-    assert_eq!(other.in_shared(&key).await, Some(first.record));
+    assert_eq!(other.find_shared_record(&key).await, Some(first.record));
 }
 
 #[tokio::test]
@@ -206,7 +208,7 @@ async fn a_purged_rendition_that_was_about_to_be_written_does_not_get_to_the_buc
     let one = replica(&bucket).await;
     let key = of_source(1);
     let shared = one.shared.as_ref().expect("a shared tier");
-    // Behind many others: nothing is written before the first await.
+    // Behind many other changes: nothing is written before the first await.
     for number in (1..=10).rev() {
         let entry = EntryKey::rendition(of_source(number));
         shared.put(entry, Vec::new(), Bytes::from_static(b"picture"));
@@ -222,7 +224,7 @@ async fn a_purged_rendition_that_was_about_to_be_written_does_not_get_to_the_buc
 }
 
 #[tokio::test]
-async fn a_restart_tells_the_others_what_they_could_not_be_told_before() {
+async fn a_restart_publishes_what_could_not_be_published_before() {
     for soft in [false, true] {
         let (bucket, place, origin) = (TestBucket::start().await, folder(), Origin::default());
         let one = replica_at(&bucket, place.path()).await;
@@ -234,7 +236,7 @@ async fn a_restart_tells_the_others_what_they_could_not_be_told_before() {
         let error = one
             .purge(vec![purge])
             .await
-            .expect_err("nobody else can be told");
+            .expect_err("the purge cannot be published");
         assert!(matches!(error, PurgeError::Shared(_)), "{error}");
         drop(one);
         bucket.set(Mood::Fine);
@@ -244,7 +246,7 @@ async fn a_restart_tells_the_others_what_they_could_not_be_told_before() {
         let record = other.get_record(&SourceKey::numbered(1)).await;
         let fresh = record.is_some_and(|record| record.freshness.is_fresh(other.clock.now()));
         assert!(!fresh, "soft: {soft}");
-        // And once is enough.
+        // It is published once only.
         drop(one);
         let generation = other.purges.generation();
         let one = replica_at(&bucket, place.path()).await;
@@ -255,11 +257,11 @@ async fn a_restart_tells_the_others_what_they_could_not_be_told_before() {
 }
 
 #[tokio::test]
-async fn a_purge_that_came_in_between_is_heard_above_one_that_could_not_be_told() {
+async fn a_purge_of_another_replica_is_seen_after_one_that_could_not_be_published() {
     let (bucket, origin) = (TestBucket::start().await, Origin::default());
     let (one, other) = (replica(&bucket).await, replica(&bucket).await);
     one.catch_up().await;
-    // Its clock is behind.
+    // The clock of this replica is behind.
     other.clock.advance(-600);
     bucket.set(Mood::Refusing(503));
     let tag = Tag::new("unrelated").expect("a tag");
@@ -277,10 +279,10 @@ async fn a_purge_that_came_in_between_is_heard_above_one_that_could_not_be_told(
 }
 
 #[tokio::test]
-async fn a_call_of_any_length_reaches_the_others() {
+async fn any_number_of_purges_in_one_call_reaches_the_others() {
     let bucket = TestBucket::start().await;
     let (one, other) = (replica(&bucket).await, replica(&bucket).await);
-    // Together they are longer than any object that is read.
+    // Together they are longer than the largest object that is read.
     let prefix = |number| format!("https://b.com/{number:03}/{}", "x".repeat(8000));
     let purges = (0..600).map(|number| Purge::hard(Target::Prefix(prefix(number))));
     one.purge(purges.collect()).await.expect("the bucket works");

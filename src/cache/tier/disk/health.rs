@@ -1,36 +1,36 @@
-//! Whether a store is in use: what turned it off, and how long until it is tried again.
+//! Whether a disk store is in use, which fault turned it off, and when it is tried again.
 
 use std::io;
 use std::time::Duration;
 use std::time::Instant;
 
-/// How long a store rests when it first fails, and before each look at a folder that another process uses.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+use crate::cache::tier::backoff::Backoff;
 
-/// And at most: each failure in a row doubles it.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The pauses before a store is tried again: from one second to five minutes.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
 
-/// A failure within this time of the last one is of the same row.
-const ROW: Duration = Duration::from_secs(60);
+/// A failure within this time after the end of the pause before it continues the streak, so that the next pause is longer.
+const STREAK: Duration = Duration::from_secs(60);
 
 /// Why a store is not in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskFault {
     /// Another process uses the folder.
     Locked,
-    /// The folder is not there, and cannot be made.
+    /// The folder is missing and cannot be created.
     Gone,
-    /// Nothing may be written.
+    /// Writing is not allowed.
     ReadOnly,
-    /// Nothing more fits, however much is evicted.
+    /// There is no space, however much is evicted.
     Full,
     /// The disk fails.
     Broken,
-    /// The disk takes longer than making a thing anew would.
+    /// The disk takes longer than making an entry anew would.
     Slow,
 }
 
 impl DiskFault {
+    /// Every fault, for metrics.
     pub const ALL: [DiskFault; 6] = [
         DiskFault::Locked,
         DiskFault::Gone,
@@ -52,7 +52,7 @@ impl DiskFault {
         }
     }
 
-    /// `None` for what says nothing of the disk: one entry could not be written or read, the next one may be.
+    /// `None` for an error that concerns one entry and says nothing about the disk.
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(DiskFault::Full),
@@ -75,32 +75,39 @@ impl DiskFault {
         }
     }
 
-    /// Whether what is there can still be read.
+    /// Whether entries can still be read.
     fn allows_reads(self) -> bool {
         matches!(self, DiskFault::ReadOnly | DiskFault::Full)
+    }
+
+    /// Whether the folder that comes back may be another one, so that nothing that the index says is sure any more.
+    pub(crate) fn has_lost_folder(self) -> bool {
+        self == DiskFault::Gone
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum HealthState {
+    /// Not tried yet.
     Starting,
     On,
     Off(DiskFault),
-    /// For good.
+    /// Closed for good.
     Closed,
 }
 
+/// Whether a store is in use, and when it is tried again if not.
 pub(crate) struct Health {
-    state: State,
-    pause: Duration,
+    state: HealthState,
+    backoff: Backoff,
     last_failure: Option<Instant>,
 }
 
 impl Default for Health {
     fn default() -> Self {
         Health {
-            state: State::Starting,
-            pause: FIRST_PAUSE,
+            state: HealthState::Starting,
+            backoff: BACKOFF,
             last_failure: None,
         }
     }
@@ -109,81 +116,84 @@ impl Default for Health {
 impl Health {
     pub(crate) fn may_read(&self) -> bool {
         match self.state {
-            State::On => true,
-            State::Off(trouble) => trouble.allows_reads(),
-            State::Starting | State::Closed => false,
+            HealthState::On => true,
+            HealthState::Off(fault) => fault.allows_reads(),
+            HealthState::Starting | HealthState::Closed => false,
         }
     }
 
     pub(crate) fn may_write(&self) -> bool {
-        self.state == State::On
+        self.state == HealthState::On
     }
 
-    /// Deleting needs no room.
+    /// A full disk allows deletion, which needs no space.
     pub(crate) fn may_delete(&self) -> bool {
-        matches!(self.state, State::On | State::Off(DiskFault::Full))
+        matches!(
+            self.state,
+            HealthState::On | HealthState::Off(DiskFault::Full)
+        )
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.state == State::Closed
+        self.state == HealthState::Closed
     }
 
-    pub(crate) fn trouble(&self) -> Option<DiskFault> {
+    pub(crate) fn fault(&self) -> Option<DiskFault> {
         match self.state {
-            State::Off(trouble) => Some(trouble),
-            State::Starting | State::On | State::Closed => None,
+            HealthState::Off(fault) => Some(fault),
+            HealthState::Starting | HealthState::On | HealthState::Closed => None,
         }
     }
 
-    /// How long to wait before the next try, counted from the last one.
+    /// How long to wait after the last try before the next one.
     pub(crate) fn pause(&self) -> Duration {
-        self.pause
+        self.backoff.pause()
     }
 
-    /// A store that was in use has failed. Says whether that is news: of many who fail at once, one turns it off.
-    pub(crate) fn fail(&mut self, trouble: DiskFault) -> bool {
-        if self.state != State::On {
+    /// Turns off a store that was in use. Returns whether it was in use: of several failures at once, the first turns it off.
+    pub(crate) fn fail(&mut self, fault: DiskFault) -> bool {
+        if self.state != HealthState::On {
             return false;
         }
-        self.turn_off(trouble);
+        self.turn_off(fault);
         true
     }
 
-    /// A try to take it up has failed. Says whether the reason is news.
-    pub(crate) fn stay_off(&mut self, trouble: DiskFault) -> bool {
+    /// Records that a store could not be activated. Returns whether the reason is another one than before.
+    pub(crate) fn stay_off(&mut self, fault: DiskFault) -> bool {
         if self.is_closed() {
             return false;
         }
-        let is_news = self.state != State::Off(trouble);
-        self.turn_off(trouble);
+        let is_news = self.state != HealthState::Off(fault);
+        self.turn_off(fault);
         is_news
     }
 
-    /// Says whether it was off because of some trouble.
+    /// Puts the store in use. Returns whether a fault had turned it off.
     pub(crate) fn turn_on(&mut self) -> bool {
-        let was_off = matches!(self.state, State::Off(_));
+        let was_off = matches!(self.state, HealthState::Off(_));
         if !self.is_closed() {
-            self.state = State::On;
+            self.state = HealthState::On;
         }
         was_off
     }
 
     pub(crate) fn close(&mut self) {
-        self.state = State::Closed;
+        self.state = HealthState::Closed;
     }
 
-    fn turn_off(&mut self, trouble: DiskFault) {
-        self.state = State::Off(trouble);
+    fn turn_off(&mut self, fault: DiskFault) {
+        self.state = HealthState::Off(fault);
         let now = Instant::now();
         let in_a_row = self
             .last_failure
-            .is_some_and(|last| now.duration_since(last) < ROW + self.pause);
+            .is_some_and(|last| now.duration_since(last) < STREAK + self.backoff.pause());
         self.last_failure = Some(now);
-        // Whoever holds the lock may let go of it at any time, and looking costs next to nothing.
-        self.pause = match trouble {
-            DiskFault::Locked => FIRST_PAUSE,
-            _ if in_a_row => (self.pause * 2).min(LONGEST_PAUSE),
-            _ => FIRST_PAUSE,
+        self.backoff = match fault {
+            // The other process may release the lock at any time, and a try costs almost nothing.
+            DiskFault::Locked => BACKOFF,
+            _ if in_a_row => self.backoff.doubled(),
+            _ => BACKOFF,
         };
     }
 }
@@ -195,11 +205,10 @@ mod tests {
 
     use super::DiskFault;
     use super::Health;
-    use super::LONGEST_PAUSE;
 
     #[test]
-    fn errors_are_told_apart_by_what_they_say_of_the_disk() {
-        for (number, trouble) in [
+    fn each_system_error_has_its_fault() {
+        for (number, fault) in [
             (libc::ENOSPC, Some(DiskFault::Full)),
             (libc::EDQUOT, Some(DiskFault::Full)),
             (libc::EROFS, Some(DiskFault::ReadOnly)),
@@ -215,7 +224,7 @@ mod tests {
             (libc::EISDIR, None),
         ] {
             let error = io::Error::from_raw_os_error(number);
-            assert_eq!(DiskFault::of(&error), trouble, "{error}");
+            assert_eq!(DiskFault::of(&error), fault, "{error}");
         }
     }
 
@@ -226,7 +235,7 @@ mod tests {
         health.turn_on();
         assert!(health.may_read() && health.may_write());
         assert!(health.fail(DiskFault::Broken));
-        assert!(!health.fail(DiskFault::Broken), "that is known");
+        assert!(!health.fail(DiskFault::Broken), "it is off already");
         assert!(!health.may_read() && !health.may_write());
         let mut pauses = vec![health.pause().as_secs()];
         for _ in 0..10 {
@@ -234,16 +243,16 @@ mod tests {
             pauses.push(health.pause().as_secs());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
-        assert_eq!(health.pause(), LONGEST_PAUSE);
-        // What works for a moment and fails again gets no new start.
+        assert_eq!(health.pause(), Duration::from_secs(300));
+        // A short success does not end the streak.
         assert!(health.turn_on());
         assert!(health.fail(DiskFault::Full));
-        assert_eq!(health.pause(), LONGEST_PAUSE);
+        assert_eq!(health.pause(), Duration::from_secs(300));
         assert!(health.may_read() && !health.may_write());
     }
 
     #[test]
-    fn a_lock_is_looked_at_every_second() {
+    fn a_locked_folder_is_tried_every_second() {
         let mut health = Health::default();
         for _ in 0..5 {
             health.stay_off(DiskFault::Locked);
@@ -253,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_closed_stays_so() {
+    fn a_closed_store_stays_closed() {
         let mut health = Health::default();
         health.turn_on();
         health.close();
         health.turn_on();
         assert!(!health.fail(DiskFault::Broken) && !health.stay_off(DiskFault::Broken));
-        assert!(!health.may_read() && !health.may_write() && health.trouble().is_none());
+        assert!(!health.may_read() && !health.may_write() && health.fault().is_none());
     }
 }

@@ -1,15 +1,14 @@
-//! One folder of files: where each entry lies in it, how its file is laid out, and the lock that makes the folder ours.
+//! The files of a disk store: where each entry is, and how its file is laid out.
 //!
-//! `ab/rendition-…ab` is an entry: a checksum, the header of its key, its body. Files get these names whole, by renaming, and never change
-//! afterwards; `incoming`, the one file that does, is the only thing that a sudden end can leave half done. Nothing is synced: what a power failure
-//! takes is a miss.
+//! `ab/rendition-…ab` is an entry: a checksum, the header of its key, its body. An entry is first written to `incoming` and then renamed, so that a
+//! file under the name of an entry is always whole and never changes. Only `incoming` can be left half written when a process is killed. Nothing is
+//! synced to the disk: an entry that a power failure destroys is a miss.
 //!
-//! Nobody else may read any of it, and no link is followed in it, so that whoever can put one there has nothing of another place read, overwritten or
-//! deleted.
+//! Only the user of the process may read the files, and no link is followed below the folder. So nobody who can create links in it can have other
+//! files read, overwritten or deleted.
 
 use std::fs;
 use std::fs::File;
-use std::fs::TryLockError;
 use std::io;
 use std::io::Read as _;
 use std::io::Write as _;
@@ -22,58 +21,57 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::cache::entry::EntryKey;
-use crate::cache::entry::HEADER;
+use crate::cache::entry::HEADER_LEN;
 use crate::files;
 use crate::files::DirHandle;
 
-/// What a file system hands out at a time on nearly every machine.
+/// The usual unit in which file systems allocate space.
 pub(crate) const BLOCK: u64 = 4096;
 
-/// The checksum before everything else.
-const SUM: usize = 8;
+/// The checksum is the first part of a file.
+const CHECKSUM_LEN: usize = 8;
 
-/// What a file holds beside the body.
-pub(crate) const FRONT: usize = SUM + HEADER;
+/// The length of everything before the body.
+pub(crate) const PREFIX_LEN: usize = CHECKSUM_LEN + HEADER_LEN;
 
-/// Folders that entries are spread over. They are made when needed and removed when empty.
+/// The number of folders that entries are spread over. They are created when needed and removed when empty.
 pub(crate) const SHARDS: usize = 256;
 
-/// The one file that is written to, and the one that is locked.
+/// The file that entries are written to before they are renamed.
 const INCOMING: &str = "incoming";
-const LOCK: &str = "lock";
 
-/// What this program has left in such a folder under earlier layouts.
-const FORMER: [&str; 4] = ["content-v2", "index-v5", "tmp", "opened"];
+/// Names that earlier versions of this program used in the folder.
+const OLD_NAMES: [&str; 4] = ["content-v2", "index-v5", "tmp", "opened"];
 
 pub(crate) struct DiskLayout {
     root: PathBuf,
 }
 
-/// What lies where an entry should be.
+/// What was found under the name of an entry.
 pub(crate) enum EntryFile {
     Whole(Bytes),
     Missing,
-    /// Not what was written.
+    /// The file is not what was written.
     Corrupt,
 }
 
-/// A file that begins as an entry does, read so far.
+/// A file whose header is that of an entry, read up to its body.
 struct EntryReader {
     file: File,
-    front: [u8; FRONT],
-    /// Of the body, in bytes.
+    prefix: [u8; PREFIX_LEN],
+    /// The length of the body, in bytes.
     len: usize,
 }
 
-/// What a write has taken.
+/// The result of a write.
 pub(crate) struct WriteReport {
     /// Bytes that the file occupies.
     pub(crate) held: u64,
-    /// Whether its folder had to be made first.
+    /// Whether the folder of the shard had to be created.
     pub(crate) in_new_folder: bool,
 }
 
-/// A file found under the name of an entry.
+/// A file under the name of an entry, as the scan finds it.
 pub(crate) struct EntryInfo {
     pub(crate) key: EntryKey,
     /// Bytes that it occupies.
@@ -90,7 +88,7 @@ impl DiskLayout {
         &self.root
     }
 
-    /// Which shard an entry is in: the last two digits of its name, which are those of a hash.
+    /// The shard of an entry: the last two digits of its name, which belong to a hash.
     pub(crate) fn shard_of(key: &EntryKey) -> u8 {
         key.last_byte()
     }
@@ -101,16 +99,16 @@ impl DiskLayout {
         self.root.join(shard).join(key.to_string())
     }
 
-    /// The body of an entry, verified. Nothing is allocated for what does not begin as this entry would.
+    /// The body of an entry, verified. Memory is allocated only if the header is that of the entry.
     pub(crate) fn read(&self, key: &EntryKey) -> io::Result<EntryFile> {
-        let EntryReader { file, front, len } = match self.open(key)? {
+        let EntryReader { file, prefix, len } = match self.open(key)? {
             Ok(opened) => opened,
             Err(content) => return Ok(content),
         };
         let mut body = Vec::with_capacity(len);
         file.take(len as u64).read_to_end(&mut body)?;
         let header = key.header(len as u64);
-        let is_whole = body.len() == len && front[..SUM] == sum(&header, &[], &body);
+        let is_whole = body.len() == len && prefix[..CHECKSUM_LEN] == checksum(&header, &[], &body);
         Ok(if is_whole {
             EntryFile::Whole(Bytes::from(body))
         } else {
@@ -118,24 +116,23 @@ impl DiskLayout {
         })
     }
 
-    /// The first bytes of the body of an entry, no more than `most`. That it is the body of this entry, and of the right length, is verified, and
-    /// nothing else.
-    pub(crate) fn read_beginning(&self, key: &EntryKey, most: usize) -> io::Result<EntryFile> {
+    /// The first bytes of the body of an entry, at most `max_bytes`. Only the header and the length of the file are verified.
+    pub(crate) fn read_beginning(&self, key: &EntryKey, max_bytes: usize) -> io::Result<EntryFile> {
         let EntryReader { file, len, .. } = match self.open(key)? {
             Ok(opened) => opened,
             Err(content) => return Ok(content),
         };
-        let most = most.min(len);
-        let mut beginning = Vec::with_capacity(most);
-        file.take(most as u64).read_to_end(&mut beginning)?;
-        Ok(if beginning.len() == most {
+        let max_bytes = max_bytes.min(len);
+        let mut beginning = Vec::with_capacity(max_bytes);
+        file.take(max_bytes as u64).read_to_end(&mut beginning)?;
+        Ok(if beginning.len() == max_bytes {
             EntryFile::Whole(Bytes::from(beginning))
         } else {
             EntryFile::Corrupt
         })
     }
 
-    /// The file of an entry, if it begins as that would; else what it is.
+    /// Opens the file of an entry and verifies its header; else returns what is there instead.
     fn open(&self, key: &EntryKey) -> io::Result<Result<EntryReader, EntryFile>> {
         let file = self.shard(DiskLayout::shard_of(key));
         let mut file = match file.and_then(|shard| shard.file(&key.to_string())) {
@@ -145,22 +142,24 @@ impl DiskLayout {
             Err(error) => return Err(error),
         };
         let metadata = file.metadata()?;
-        let Some(body_len) = metadata.len().checked_sub(FRONT as u64) else {
+        let Some(body_len) = metadata.len().checked_sub(PREFIX_LEN as u64) else {
             return Ok(Err(EntryFile::Corrupt));
         };
         if !metadata.is_file() {
             return Ok(Err(EntryFile::Corrupt));
         }
-        let mut front = [0; FRONT];
-        match file.read_exact(&mut front) {
+        let mut prefix = [0; PREFIX_LEN];
+        match file.read_exact(&mut prefix) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return Ok(Err(EntryFile::Corrupt));
             }
             read => read?,
         }
         let len = usize::try_from(body_len);
-        let len = len.ok().filter(|_| front[SUM..] == key.header(body_len));
-        let opened = len.map(|len| EntryReader { file, front, len });
+        let len = len
+            .ok()
+            .filter(|_| prefix[CHECKSUM_LEN..] == key.header(body_len));
+        let opened = len.map(|len| EntryReader { file, prefix, len });
         Ok(opened.ok_or(EntryFile::Corrupt))
     }
 
@@ -173,12 +172,12 @@ impl DiskLayout {
         modified: SystemTime,
     ) -> io::Result<WriteReport> {
         let header = key.header((head.len() + body.len()) as u64);
-        let mut front = Vec::with_capacity(FRONT + head.len());
-        front.extend_from_slice(&sum(&header, head, body));
-        front.extend_from_slice(&header);
-        front.extend_from_slice(head);
+        let mut prefix = Vec::with_capacity(PREFIX_LEN + head.len());
+        prefix.extend_from_slice(&checksum(&header, head, body));
+        prefix.extend_from_slice(&header);
+        prefix.extend_from_slice(head);
         let folder = self.folder()?;
-        let written = write_incoming(&folder, &front, body, Some(modified)).and_then(|held| {
+        let written = write_incoming(&folder, &prefix, body, Some(modified)).and_then(|held| {
             let in_new_folder = move_incoming(&folder, key)?;
             Ok(WriteReport {
                 held,
@@ -186,13 +185,13 @@ impl DiskLayout {
             })
         });
         if written.is_err() {
-            // Room was made for it: where it cannot be removed, the next write takes its place.
+            // Space was made for this file. If it cannot be removed, the next write replaces it.
             let _ = self.remove_incoming();
         }
         written
     }
 
-    /// Whether what is written can be read again.
+    /// Writes a file and checks that it reads back as it was written.
     pub(crate) fn probe(&self) -> io::Result<()> {
         let probe = [0x5a; 4096];
         let folder = self.folder()?;
@@ -210,7 +209,7 @@ impl DiskLayout {
         result.and(self.remove_incoming())
     }
 
-    /// Whether anything lies where an entry should be.
+    /// Whether anything has the name of an entry.
     pub(crate) fn has(&self, key: &EntryKey) -> bool {
         let shard = self.shard(DiskLayout::shard_of(key));
         shard.is_ok_and(|shard| shard.has(&key.to_string()))
@@ -218,43 +217,43 @@ impl DiskLayout {
 
     pub(crate) fn remove(&self, key: &EntryKey) -> io::Result<()> {
         let shard = self.shard(DiskLayout::shard_of(key));
-        unless_missing(shard.and_then(|shard| shard.remove(key.to_string())))
+        ignore_missing(shard.and_then(|shard| shard.remove(key.to_string())))
     }
 
-    /// Removes a shard if nothing is in it.
+    /// Removes the folder of a shard if it is empty.
     pub(crate) fn remove_shard(&self, shard: u8) -> io::Result<()> {
         self.folder()?.remove_empty(shard_name(shard))
     }
 
-    /// What a sudden end may have left.
+    /// Removes what a killed process may have left half written.
     pub(crate) fn remove_incoming(&self) -> io::Result<()> {
-        unless_missing(self.folder().and_then(|folder| folder.remove(INCOMING)))
+        ignore_missing(self.folder().and_then(|folder| folder.remove(INCOMING)))
     }
 
-    /// What earlier versions may have left: it is of no use, and nobody would count it.
-    pub(crate) fn remove_former(&self) -> io::Result<()> {
+    /// Removes the files of earlier versions, which are of no use and are not counted.
+    pub(crate) fn remove_old_files(&self) -> io::Result<()> {
         let folder = self.folder()?;
-        FORMER
+        OLD_NAMES
             .into_iter()
-            .try_for_each(|name| unless_missing(folder.remove(name)))
+            .try_for_each(|name| ignore_missing(folder.remove(name)))
     }
 
-    /// Dates an entry.
+    /// Sets the modification time of an entry.
     pub(crate) fn set_modified(&self, key: &EntryKey, modified: SystemTime) -> io::Result<()> {
         let shard = self.shard(DiskLayout::shard_of(key))?;
         shard.file(&key.to_string())?.set_modified(modified)
     }
 
-    /// All entries in a shard. What is none is removed.
+    /// All entries of a shard. Everything else in its folder is removed.
     pub(crate) fn list(&self, shard: u8) -> io::Result<Vec<EntryInfo>> {
         let folder = match self.shard(shard) {
             Ok(folder) => folder,
-            // A file, or a link, whatever that leads to.
+            // A file, or a link, whatever it points to.
             Err(error) if files::is_link(&error) => {
                 let removed = self.folder()?.remove(shard_name(shard));
-                return unless_missing(removed).map(|()| Vec::new());
+                return ignore_missing(removed).map(|()| Vec::new());
             }
-            Err(error) => return unless_missing(Err(error)).map(|()| Vec::new()),
+            Err(error) => return ignore_missing(Err(error)).map(|()| Vec::new()),
         };
         let mut found = Vec::new();
         for name in folder.names()? {
@@ -264,7 +263,7 @@ impl DiskLayout {
                 .and_then(|name| name.parse().ok());
             let entry = match folder.stat(&name) {
                 Ok(entry) => entry,
-                // Somebody else cleans up here.
+                // Another process has removed it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
@@ -274,24 +273,24 @@ impl DiskLayout {
                     held: occupied(entry.len, entry.blocks),
                     modified: entry.modified,
                 }),
-                None => unless_missing(folder.remove(&name))?,
+                None => ignore_missing(folder.remove(&name))?,
             }
         }
         Ok(found)
     }
 
-    /// Bytes that the folder of a shard takes itself: many, where many files are or have been in it.
+    /// The space that the folder of a shard itself takes, in bytes: much, if there are or were many files in it.
     pub(crate) fn shard_bytes(&self, shard: u8) -> u64 {
         folder_bytes(&self.root.join(shard_name(shard)))
     }
 
-    /// Bytes that the folder itself takes, with the lock.
+    /// The space that the folder itself takes with the lock file, in bytes.
     pub(crate) fn root_bytes(&self) -> u64 {
         folder_bytes(&self.root) + BLOCK
     }
 
-    /// The folder, which must not be a link itself: those above it are the operator's, and may be.
-    fn folder(&self) -> io::Result<DirHandle> {
+    /// The folder, which must not be a link. Links above it are allowed: they are the operator's.
+    pub(crate) fn folder(&self) -> io::Result<DirHandle> {
         DirHandle::open(&self.root)
     }
 
@@ -299,13 +298,13 @@ impl DiskLayout {
         self.folder()?.folder(shard_name(shard))
     }
 
-    /// Makes the folder where it is missing.
+    /// Creates the folder if it is missing.
     pub(crate) fn make(&self) -> io::Result<()> {
         DirHandle::make(&self.root)?;
         self.folder().map(drop)
     }
 
-    /// Takes from others what they may do in the folder. Says whether they could do anything.
+    /// Removes all permissions of other users. Returns whether there were any.
     pub(crate) fn make_private(&self) -> io::Result<bool> {
         self.folder()?.make_private()
     }
@@ -317,12 +316,12 @@ fn shard_name(shard: u8) -> String {
 
 fn write_incoming(
     folder: &DirHandle,
-    front: &[u8],
+    prefix: &[u8],
     body: &[u8],
     modified: Option<SystemTime>,
 ) -> io::Result<u64> {
     let mut file = folder.new_file(INCOMING)?;
-    file.write_all(front)?;
+    file.write_all(prefix)?;
     file.write_all(body)?;
     if let Some(modified) = modified {
         file.set_modified(modified)?;
@@ -331,13 +330,13 @@ fn write_incoming(
     Ok(occupied(metadata.len(), metadata.blocks()))
 }
 
-/// Gives the incoming file its name. Says whether the folder for it had to be made first.
+/// Renames the incoming file to the name of the entry. Returns whether the folder of the shard had to be created.
 fn move_incoming(folder: &DirHandle, key: &EntryKey) -> io::Result<bool> {
     let (shard, name) = (shard_name(DiskLayout::shard_of(key)), key.to_string());
     match folder.folder(&shard) {
         Ok(shard) => return folder.rename(INCOMING, &shard, &name).map(|()| false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        // A file, or a link, whatever that leads to.
+        // A file, or a link, whatever it points to.
         Err(error) if files::is_link(&error) => folder.remove(&shard)?,
         Err(error) => return Err(error),
     }
@@ -346,69 +345,12 @@ fn move_incoming(folder: &DirHandle, key: &EntryKey) -> io::Result<bool> {
     Ok(true)
 }
 
-/// StoreSize by the one process that may use a folder, until it is dropped or the process ends, however that ends.
-pub(crate) struct Lock {
-    _file: File,
-    device: u64,
-    inode: u64,
-}
-
-/// Why a folder could not be locked.
-pub(crate) enum LockError {
-    /// Another process holds it: the one of this number, where that could be read.
-    Held(Option<u32>),
-    Failed(io::Error),
-}
-
-impl Lock {
-    pub(crate) fn take(place: &DiskLayout) -> Result<Self, LockError> {
-        let opened = place.folder().and_then(|folder| folder.file_or_new(LOCK));
-        let mut file = opened.map_err(LockError::Failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // It is only for the log.
-                let _ = (&mut file).take(20).read_to_string(&mut holder);
-                return Err(LockError::Held(holder.trim().parse().ok()));
-            }
-            Err(TryLockError::Error(error)) => return Err(LockError::Failed(error)),
-        }
-        // A full disk may refuse this, and the lock is as good without.
-        let _ = file
-            .set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
-        let metadata = file.metadata().map_err(LockError::Failed)?;
-        let lock = Lock {
-            _file: file,
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        };
-        // Between opening and locking, the folder may have been made anew.
-        lock.guards(place).map_err(LockError::Failed)?;
-        Ok(lock)
-    }
-
-    /// Fails if the folder is no longer the one that was locked: somebody has moved or deleted it, and another process may use what is there now.
-    pub(crate) fn guards(&self, place: &DiskLayout) -> io::Result<()> {
-        let there = fs::symlink_metadata(place.root.join(LOCK))?;
-        if (there.dev(), there.ino()) == (self.device, self.inode) {
-            Ok(())
-        } else {
-            Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                "the folder has been replaced",
-            ))
-        }
-    }
-}
-
-fn sum(header: &[u8], head: &[u8], body: &[u8]) -> [u8; SUM] {
-    let mut sum = Xxh3::new();
+fn checksum(header: &[u8], head: &[u8], body: &[u8]) -> [u8; CHECKSUM_LEN] {
+    let mut checksum = Xxh3::new();
     for part in [header, head, body] {
-        sum.update(part);
+        checksum.update(part);
     }
-    sum.digest().to_le_bytes()
+    checksum.digest().to_le_bytes()
 }
 
 fn shard_in(name: &str) -> Option<u8> {
@@ -416,7 +358,7 @@ fn shard_in(name: &str) -> Option<u8> {
     u8::from_str_radix(digits, 16).ok()
 }
 
-/// What a file takes on disk. Some file systems say so late, or compress: then it is its length in whole blocks.
+/// The space that a file takes. Some file systems compress, or know it late: then it is the length in whole blocks.
 fn occupied(len: u64, blocks: u64) -> u64 {
     blocks.saturating_mul(512).max(in_blocks(len))
 }
@@ -436,12 +378,12 @@ fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-/// A link, or a socket: nothing that can be read.
+/// A link or a socket, which cannot be read as a file.
 fn is_no_file(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO))
 }
 
-fn unless_missing(result: io::Result<()>) -> io::Result<()> {
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| {
         if is_missing(&error) {
             Ok(())

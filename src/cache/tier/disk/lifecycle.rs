@@ -1,4 +1,4 @@
-//! How a store comes into use and goes out of it: taken up when its folder can be had, turned off when the disk fails, closed for good.
+//! How a disk store starts and stops being used: activated when its folder can be used, turned off when the disk fails, closed for good.
 
 use std::io;
 use std::sync::PoisonError;
@@ -8,64 +8,67 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::cache::entry::EntryKey;
+use crate::cache::tier::disk::folder_lock::FolderLock;
+use crate::cache::tier::disk::folder_lock::LockError;
 use crate::cache::tier::disk::health::DiskFault;
-use crate::cache::tier::disk::layout::Lock;
-use crate::cache::tier::disk::layout::LockError;
 use crate::cache::tier::disk::store::Store;
 
-/// How often trouble with single entries is logged: it must not fill a disk with logs.
+/// How often errors of single entries are logged, so that they cannot fill a disk with logs.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// Why a store cannot be taken up.
+/// Why a store cannot be activated.
 struct ActivationError {
-    trouble: DiskFault,
+    fault: DiskFault,
     error: io::Error,
 }
 
 impl From<io::Error> for ActivationError {
     fn from(error: io::Error) -> Self {
         ActivationError {
-            trouble: DiskFault::of(&error).unwrap_or(DiskFault::Broken),
+            fault: DiskFault::of(&error).unwrap_or(DiskFault::Broken),
             error,
         }
     }
 }
 
 impl Store {
-    /// Makes the folder where needed, and sees whether it can be used. Where it can, it is; a scan may have to follow before anything is written.
+    /// Creates the folder if it is missing, checks that it can be used, and then turns the store on. A scan may have to follow before anything is
+    /// written.
     pub(crate) fn activate(&self) {
-        let mut changing = self.changing();
+        let mut folder_lock = self.folder_lock();
         if self.health().is_closed() {
             return;
         }
-        match self.try_activate(&mut changing) {
+        match self.try_activate(&mut folder_lock) {
             Ok(()) => {
                 if self.health().turn_on() {
-                    tracing::info!(store = self.name, folder = %self.place.root().display(), "the disk cache is used again");
+                    tracing::info!(store = self.name, folder = %self.layout.root().display(), "the disk cache is used again");
                 }
             }
-            Err(ActivationError { trouble, error }) => {
-                if trouble != DiskFault::Locked {
-                    self.counts.write_failures.fetch_add(1, Ordering::Relaxed);
+            Err(ActivationError { fault, error }) => {
+                if fault != DiskFault::Locked {
+                    self.counters.write_failures.fetch_add(1, Ordering::Relaxed);
                 }
-                if self.health().stay_off(trouble) {
-                    self.log_trouble(trouble, &error);
+                if self.health().stay_off(fault) {
+                    self.log_fault(fault, &error);
                 }
             }
         }
     }
 
-    fn try_activate(&self, changing: &mut Option<Lock>) -> Result<(), ActivationError> {
-        if changing
+    fn try_activate(&self, folder_lock: &mut Option<FolderLock>) -> Result<(), ActivationError> {
+        if folder_lock
             .as_ref()
-            .is_none_or(|lock| lock.guards(&self.place).is_err())
+            .is_none_or(|lock| lock.verify(&self.layout).is_err())
         {
-            *changing = None;
-            self.place.make().map_err(|error| self.as_link(error))?;
+            *folder_lock = None;
+            self.layout
+                .make()
+                .map_err(|error| self.explain_link(error))?;
             self.make_private();
-            let lock = Lock::take(&self.place).map_err(|refusal| match refusal {
-                LockError::Held(holder) => ActivationError {
-                    trouble: DiskFault::Locked,
+            let lock = FolderLock::take(&self.layout).map_err(|refusal| match refusal {
+                LockError::InUse(holder) => ActivationError {
+                    fault: DiskFault::Locked,
                     error: io::Error::other(match holder {
                         Some(holder) => format!("process {holder} uses this folder"),
                         None => "another process uses this folder".to_owned(),
@@ -73,26 +76,26 @@ impl Store {
                 },
                 LockError::Failed(error) => error.into(),
             })?;
-            *changing = Some(lock);
-            self.index().start_over();
+            *folder_lock = Some(lock);
+            self.index().reset();
         }
-        if self.health().trouble() == Some(DiskFault::Gone) {
-            // What is in its place now is not what the index knows.
-            self.index().start_over();
+        let fault = self.health().fault();
+        if fault.is_some_and(DiskFault::has_lost_folder) {
+            self.index().reset();
         }
-        self.place.remove_incoming()?;
-        self.place.probe()?;
-        let dead = self.index().tombstones(u64::MAX);
-        for key in dead {
+        self.layout.remove_incoming()?;
+        self.layout.probe()?;
+        let tombstones = self.index().tombstones(u64::MAX);
+        for key in tombstones {
             self.delete(&key)?;
         }
         Ok(())
     }
 
-    /// One of an earlier version could be read by everybody.
+    /// An earlier version created folders that every user could read.
     fn make_private(&self) {
-        let folder = self.place.root().display();
-        match self.place.make_private() {
+        let folder = self.layout.root().display();
+        match self.layout.make_private() {
             Ok(false) => {}
             Ok(true) => {
                 tracing::info!(store = self.name, %folder, "other users could read the disk cache: its mode has been changed");
@@ -103,9 +106,9 @@ impl Store {
         }
     }
 
-    /// An error that names the link where the folder is one: that of the system (`ENOTDIR`) does not.
-    fn as_link(&self, error: io::Error) -> io::Error {
-        let is_link = self.place.root().is_symlink();
+    /// Names the link in the error if the folder is one; the error of the system (`ENOTDIR`) does not.
+    fn explain_link(&self, error: io::Error) -> io::Error {
+        let is_link = self.layout.root().is_symlink();
         if is_link {
             io::Error::other(
                 "a folder of the cache must not be a link: `cache.disk.path` may be one",
@@ -115,63 +118,63 @@ impl Store {
         }
     }
 
-    /// Lets go of the folder for good.
+    /// Releases the folder for good.
     pub(crate) fn close(&self) {
-        let mut changing = self.changing();
+        let mut folder_lock = self.folder_lock();
         self.health().close();
-        *changing = None;
+        *folder_lock = None;
     }
 
-    /// How long until the next try; `None` while the store is in use or closed.
+    /// How long to wait before the next try; `None` while the store is in use, or if it is closed.
     pub(crate) fn pause(&self) -> Option<Duration> {
         let health = self.health();
         (!health.may_write() && !health.is_closed()).then(|| health.pause())
     }
 
-    /// The disk would not give an entry.
+    /// Counts an entry that could not be read.
     pub(crate) fn note_failed_read(&self, key: &EntryKey, error: &io::Error) {
-        if self.note_failure(&self.counts.read_failures, error) {
-            // A sector that could not be read seldom can be later: it goes when the disk is back.
+        if self.note_failure(&self.counters.read_failures, error) {
+            // A damaged sector seldom recovers: the entry is deleted when the disk works again.
             self.index().tombstone(*key);
         }
     }
 
-    /// A read has taken longer than anybody waits.
+    /// Counts a read that took too long.
     pub(crate) fn note_slow_read(&self) {
-        self.counts.read_failures.fetch_add(1, Ordering::Relaxed);
+        self.counters.read_failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The scan could not see everything.
+    /// Counts a scan that did not see everything.
     pub(crate) fn note_failed_scan(&self, error: &io::Error) {
-        if !self.note_failure(&self.counts.read_failures, error) {
-            // Nothing may be written without it.
+        if !self.note_failure(&self.counters.read_failures, error) {
+            // Nothing may be written without a complete scan.
             self.turn_off(DiskFault::Broken, error);
         }
     }
 
-    /// Counts a failure, and turns the store off where it says something of the disk, which is what this returns.
+    /// Counts a failure, and turns the store off if the error concerns the whole disk. Returns whether it does.
     pub(crate) fn note_failure(&self, count: &AtomicU64, error: &io::Error) -> bool {
         count.fetch_add(1, Ordering::Relaxed);
         match DiskFault::of(error) {
-            Some(trouble) => self.turn_off(trouble, error),
+            Some(fault) => self.turn_off(fault, error),
             None => self.log_failure(error),
         }
         DiskFault::of(error).is_some()
     }
 
-    fn turn_off(&self, trouble: DiskFault, error: &io::Error) {
-        if self.health().fail(trouble) {
-            self.log_trouble(trouble, error);
+    fn turn_off(&self, fault: DiskFault, error: &io::Error) {
+        if self.health().fail(fault) {
+            self.log_fault(fault, error);
             self.turned_off.notify_one();
         }
     }
 
-    /// Once for each change.
-    fn log_trouble(&self, trouble: DiskFault, error: &io::Error) {
+    /// Called once for each change of the fault.
+    fn log_fault(&self, fault: DiskFault, error: &io::Error) {
         tracing::warn!(
             store = self.name,
-            folder = %self.place.root().display(),
-            reason = trouble.word(),
+            folder = %self.layout.root().display(),
+            reason = fault.word(),
             %error,
             "the disk cache is not used until this error is gone"
         );
@@ -184,7 +187,7 @@ impl Store {
             .unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|last| last.elapsed() >= LOG_EVERY) {
             *last = Some(Instant::now());
-            tracing::warn!(store = self.name, folder = %self.place.root().display(), %error, "cannot write an entry to the disk cache");
+            tracing::warn!(store = self.name, folder = %self.layout.root().display(), %error, "cannot write an entry to the disk cache");
         }
     }
 }

@@ -1,12 +1,17 @@
-//! The disk tier: a [`Store`] seen from async code. A disk that is full, read-only, slow, missing or full of garbage makes misses and counts, never
-//! an error, and no client waits for a write. It comes back by itself.
+//! The disk tier: a [`Store`] with an asynchronous interface.
+//!
+//! A disk that is full, read-only, slow, missing or damaged causes misses, which are counted, and never an error for a client. No client waits for a
+//! write. The disk is tried again, with growing pauses, until it works.
 
+mod file_clock;
+pub(crate) mod folder_lock;
 pub(crate) mod health;
 pub(crate) mod index;
 pub(crate) mod layout;
 pub(crate) mod lifecycle;
 pub(crate) mod recovery;
 pub(crate) mod store;
+
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,11 +29,11 @@ use tokio::time::Instant;
 use tokio::time::sleep;
 use tokio::time::timeout;
 
-use crate::cache::DiskStats;
-use crate::cache::blocking;
+use crate::cache::blocking::blocking;
 use crate::cache::entry::EntryKey;
 use crate::cache::key::SourceKey;
 use crate::cache::source_record::SourceRecord;
+use crate::cache::stats::DiskStats;
 use crate::cache::tier::disk::health::DiskFault;
 use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::recovery::scan;
@@ -36,26 +41,26 @@ use crate::cache::tier::disk::store::ReadResult;
 use crate::cache::tier::disk::store::Store;
 
 /// How many changes may wait for the disk.
-const QUEUE: usize = 1024;
+const MAX_CHANGES: usize = 1024;
 
 /// How many bytes may wait for the disk. One entry may be larger, if nothing else waits.
-const QUEUE_BYTES: u64 = 64 << 20;
+const MAX_QUEUED_BYTES: u64 = 64 << 20;
 
-/// How many reads are under way at once: a disk that hangs must not use up the threads that others need.
-const READERS: usize = 32;
+/// How many reads are under way at once, so that a disk that hangs cannot use up all threads for blocking work.
+const MAX_READS: usize = 32;
 
-/// How long a read is waited for. Making a thing anew seldom takes longer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a read may take. Fetching or rendering an entry again seldom takes longer.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long nothing is asked of a disk after it exceeded that.
-const REST: Duration = Duration::from_secs(10);
+/// How long the disk is not read after a read took too long.
+const SLOW_PAUSE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Disk {
     store: Arc<Store>,
     queue: mpsc::Sender<Change>,
     waiting_bytes: Arc<AtomicU64>,
     readers: Arc<Semaphore>,
-    resting_until: Mutex<Option<Instant>>,
+    paused_until: Mutex<Option<Instant>>,
 }
 
 enum Change {
@@ -63,64 +68,64 @@ enum Change {
         key: EntryKey,
         head: Vec<u8>,
         body: Bytes,
-        /// How many removals came before.
+        /// The number of removals before this write was asked for.
         removals: u64,
-        _waiting: Waiting,
+        _reservation: ByteReservation,
     },
-    /// With which removal it is, or how many came before.
+    /// The entry, and the number of removals up to and including this one.
     Remove(EntryKey, u64),
     RemoveOlder(EntryKey, u64),
     Recheck(EntryKey),
-    Date(EntryKey),
-    /// Answered when all before it is done.
+    Touch(EntryKey),
+    /// Answered when all changes before it are done.
     Flush(oneshot::Sender<()>),
-    /// The same, and nothing comes after it.
+    /// The same, and no change is done after it.
     Close(oneshot::Sender<()>),
 }
 
-/// Bytes in the queue, counted until dropped.
-struct Waiting {
+/// Bytes in the queue, counted until this is dropped.
+struct ByteReservation {
     total: Arc<AtomicU64>,
     bytes: u64,
 }
 
-impl Drop for Waiting {
+impl Drop for ByteReservation {
     fn drop(&mut self) {
         self.total.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
 impl Disk {
-    /// Takes up the store in `folder`, if that can be had now, and starts to scan it. Where not, it is tried again until it can.
+    /// Activates the store in `folder` if possible, and starts to scan it. If it is not possible now, it is tried again until it is.
     pub(crate) async fn open(name: &'static str, folder: PathBuf, budget: u64) -> Self {
         let store = Arc::new(Store::new(name, DiskLayout::new(folder), budget));
-        let taken = Arc::clone(&store);
-        blocking(move || taken.activate()).await;
-        let (queue, changes) = mpsc::channel(QUEUE);
-        tokio::spawn(keep(Arc::clone(&store), changes));
+        let starting = Arc::clone(&store);
+        blocking(move || starting.activate()).await;
+        let (queue, changes) = mpsc::channel(MAX_CHANGES);
+        tokio::spawn(maintain(Arc::clone(&store), changes));
         Disk {
             store,
             queue,
             waiting_bytes: Arc::default(),
-            readers: Arc::new(Semaphore::new(READERS)),
-            resting_until: Mutex::default(),
+            readers: Arc::new(Semaphore::new(MAX_READS)),
+            paused_until: Mutex::default(),
         }
     }
 
-    /// Whether a look at the disk may find an entry.
-    pub(crate) fn may_have(&self, key: &EntryKey) -> bool {
-        self.store.may_have(key)
+    /// Whether a read may find an entry.
+    pub(crate) fn may_find(&self, key: &EntryKey) -> bool {
+        self.store.may_find(key)
     }
 
-    /// The body of an entry, verified, if it can be had within [`PATIENCE`].
+    /// The body of an entry, verified, if it can be read within [`READ_TIMEOUT`].
     pub(crate) async fn get(&self, key: EntryKey) -> Option<Bytes> {
         self.read(key, move |store| store.read(&key)).await
     }
 
-    /// The first bytes of the body of an entry, no more than `most`, verified to be those of this entry and nothing else, if they can be had within
-    /// [`PATIENCE`]. It counts as a hit.
-    pub(crate) async fn beginning(&self, key: EntryKey, most: usize) -> Option<Bytes> {
-        self.read(key, move |store| store.read_beginning(&key, most))
+    /// The first bytes of the body of an entry, at most `max_bytes`, if they can be read within [`READ_TIMEOUT`]. Only its header and length are
+    /// verified. It counts as a hit.
+    pub(crate) async fn beginning(&self, key: EntryKey, max_bytes: usize) -> Option<Bytes> {
+        self.read(key, move |store| store.read_beginning(&key, max_bytes))
             .await
     }
 
@@ -129,20 +134,20 @@ impl Disk {
         key: EntryKey,
         read: impl FnOnce(&Store) -> ReadResult + Send + 'static,
     ) -> Option<Bytes> {
-        if !self.store.may_have(&key) || self.is_resting() {
+        if !self.store.may_find(&key) || self.is_paused() {
             return None;
         }
         let reading = async {
             let permit = Arc::clone(&self.readers).acquire_owned().await.ok()?;
             let store = Arc::clone(&self.store);
             blocking(move || {
-                // StoreSize until the disk answers, however long ago the asker lost wait_budget.
+                // Held until the disk answers, even if the request has stopped waiting.
                 let _permit = permit;
                 read(&store)
             })
             .await
         };
-        match timeout(PATIENCE, reading).await {
+        match timeout(READ_TIMEOUT, reading).await {
             Ok(Some(ReadResult::Found(body))) => {
                 self.hit(&key);
                 Some(body)
@@ -154,22 +159,23 @@ impl Disk {
             Ok(Some(ReadResult::Missing | ReadResult::Failed) | None) => None,
             Err(_) => {
                 self.store.note_slow_read();
-                self.rest();
+                self.pause_reads();
                 None
             }
         }
     }
 
-    /// An entry was asked for, and memory had it: what memory answers for long must not be the first to go from disk.
+    /// Counts a hit, also one of the memory tier, so that entries that memory answers for are not evicted from disk first.
     pub(crate) fn hit(&self, key: &EntryKey) {
         if self.store.hit(key) {
-            // Nothing depends on it where the queue is full.
-            let _ = self.queue.try_send(Change::Date(*key));
+            // If the queue is full, the time of the file stays as it is, which does no harm.
+            let _ = self.queue.try_send(Change::Touch(*key));
         }
     }
 
-    /// What [`get`](Self::get) gave, as its reader understood it. What could not be understood is removed: it would be in the way for ever.
-    pub(crate) fn readable<T>(&self, key: EntryKey, read: Option<T>) -> Option<T> {
+    /// Returns the parsed form of what [`get`](Self::get) returned. An entry that could not be parsed (`None`) is removed, because it would never be
+    /// of use.
+    pub(crate) fn parsed_or_remove<T>(&self, key: EntryKey, read: Option<T>) -> Option<T> {
         if read.is_none() {
             self.store.note_corrupt();
             self.change(Change::Remove(key, self.store.removals()));
@@ -177,52 +183,52 @@ impl Disk {
         read
     }
 
-    /// Has an entry written when the disk has time: `head` and `body`, one after the other, as one body. Skipped if too much is waiting already.
+    /// Queues an entry to be written, with `head` and `body` as one body. Skipped if too much is waiting already.
     pub(crate) fn put(&self, key: EntryKey, head: Vec<u8>, body: Bytes) {
         let waiting = self
             .store
             .may_write()
             .then(|| self.reserve((head.len() + body.len()) as u64));
         match waiting.flatten() {
-            Some(_waiting) => self.change(Change::Write {
+            Some(_reservation) => self.change(Change::Write {
                 key,
                 head,
                 body,
                 removals: self.store.removals(),
-                _waiting,
+                _reservation,
             }),
             None => self.store.note_skipped_write(),
         }
     }
 
-    /// Has an entry served no more, and removed when the disk has time, however much is waiting.
+    /// Stops serving an entry at once, and queues its removal even if the queue is full.
     pub(crate) fn remove(&self, key: EntryKey) {
-        // Asked of what is known, not of what can be read now: a store that is off for the moment comes back with all that was in it.
-        if !self.store.may_hold(&key) && self.waiting_bytes.load(Ordering::Relaxed) == 0 {
+        // Decided by what the index knows, not by whether the disk can be read now: a store that is off comes back with all its entries.
+        if !self.store.may_contain(&key) && self.waiting_bytes.load(Ordering::Relaxed) == 0 {
             return;
         }
         let removal = self.store.tombstone(&key);
         if self.queue.try_send(Change::Remove(key, removal)).is_err() {
-            self.store.has_dead.store(true, Ordering::Relaxed);
+            self.store.has_tombstones.store(true, Ordering::Relaxed);
         }
     }
 
-    /// What this moment is counted as.
+    /// The current time of the index, which counts events.
     pub(crate) fn now(&self) -> u64 {
         self.store.index().now()
     }
 
-    /// The entries of a shard that are asked about and were neither written nor asked for after a moment.
+    /// The entries of a shard that match and were neither written nor used after `until`.
     pub(crate) fn keys(
         &self,
         shard: u8,
         until: u64,
-        wanted: impl Fn(&EntryKey) -> bool,
+        matches: impl Fn(&EntryKey) -> bool,
     ) -> Vec<EntryKey> {
-        self.store.index().keys(shard, until, wanted)
+        self.store.index().keys(shard, until, matches)
     }
 
-    /// The records that these entries are, as far as they can be read. Nobody asked for them: no client's turn is taken, and no hit counted.
+    /// The records in these entries, as far as they can be read. These reads count as no hits, and do not use the slots of client reads.
     pub(crate) fn records(
         &self,
         entries: Vec<EntryKey>,
@@ -238,36 +244,36 @@ impl Disk {
         }
     }
 
-    /// Has an entry removed however much is waiting.
-    pub(crate) async fn remove_in_turn(&self, key: EntryKey) {
-        // An error means that the queue is gone, and with it the tier.
+    /// Queues the removal of an entry, and waits for space in the queue if it is full.
+    pub(crate) async fn remove_queued(&self, key: EntryKey) {
+        // An error means that the queue is closed, and the tier with it.
         let removals = self.store.removals();
         let _ = self.queue.send(Change::Remove(key, removals)).await;
     }
 
-    /// Has a record removed however much is waiting, if it is then still of a fetch that began before the purge of this number.
+    /// Queues the removal of a record, and waits for space if the queue is full. It is removed if its fetch began before the purge of this number.
     pub(crate) async fn remove_older(&self, key: EntryKey, number: u64) {
         let _ = self.queue.send(Change::RemoveOlder(key, number)).await;
     }
 
-    /// Returns when everything asked for until now is on disk, or has failed to get there.
+    /// Returns when every change that was queued until now is done or has failed.
     pub(crate) fn flush(&self) -> impl Future<Output = ()> + use<> {
-        // Whoever waits need not hold on to the tier.
+        // The future must not keep the tier alive.
         let queue = self.queue.clone();
         async move {
-            let (tell, done) = oneshot::channel();
-            if queue.send(Change::Flush(tell)).await.is_ok() {
+            let (sender, done) = oneshot::channel();
+            if queue.send(Change::Flush(sender)).await.is_ok() {
                 drop(queue);
-                // An error means that the queue is gone: nothing is waiting.
+                // An error means that the queue is closed, so that nothing is waiting.
                 let _ = done.await;
             }
         }
     }
 
-    /// [`flush`](Self::flush), and lets go of the folder for good: another process may have it.
+    /// [`flush`](Self::flush), and releases the folder for good, so that another process may use it.
     pub(crate) async fn close(&self) {
-        let (tell, done) = oneshot::channel();
-        if self.queue.send(Change::Close(tell)).await.is_ok() {
+        let (sender, done) = oneshot::channel();
+        if self.queue.send(Change::Close(sender)).await.is_ok() {
             let _ = done.await;
         }
     }
@@ -275,9 +281,7 @@ impl Disk {
     pub(crate) fn stats(&self) -> DiskStats {
         let stats = self.store.stats();
         DiskStats {
-            trouble: stats
-                .trouble
-                .or(self.is_resting().then_some(DiskFault::Slow)),
+            fault: stats.fault.or(self.is_paused().then_some(DiskFault::Slow)),
             ..stats
         }
     }
@@ -288,41 +292,41 @@ impl Disk {
         }
     }
 
-    fn reserve(&self, bytes: u64) -> Option<Waiting> {
+    fn reserve(&self, bytes: u64) -> Option<ByteReservation> {
         let fits = |total: u64| {
-            (total == 0 || total.saturating_add(bytes) <= QUEUE_BYTES)
+            (total == 0 || total.saturating_add(bytes) <= MAX_QUEUED_BYTES)
                 .then(|| total.saturating_add(bytes))
         };
         self.waiting_bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .ok()?;
-        Some(Waiting {
+        Some(ByteReservation {
             total: Arc::clone(&self.waiting_bytes),
             bytes,
         })
     }
 
-    fn is_resting(&self) -> bool {
+    fn is_paused(&self) -> bool {
         let until = self
-            .resting_until
+            .paused_until
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         until.is_some_and(|until| Instant::now() < until)
     }
 
-    fn rest(&self) {
-        if !self.is_resting() {
+    fn pause_reads(&self) {
+        if !self.is_paused() {
             tracing::warn!(
                 store = self.store.name,
-                folder = %self.store.place.root().display(),
+                folder = %self.store.layout.root().display(),
                 reason = DiskFault::Slow.word(),
                 "a read from the disk cache took too long: the disk cache is not used for a while"
             );
         }
         *self
-            .resting_until
+            .paused_until
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + REST);
+            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + SLOW_PAUSE);
     }
 }
 
@@ -332,9 +336,9 @@ impl Drop for Disk {
     }
 }
 
-/// Keeps a store going until the tier is dropped and the queue is empty: scans it, does one change after the other, and while it is off tries to take
-/// it up again. Changes wait for a scan; while the store is off they are given up, but for what is to be deleted.
-async fn keep(store: Arc<Store>, mut changes: mpsc::Receiver<Change>) {
+/// Runs a store until the tier is dropped and the queue is empty: scans it, makes one change after the other, and tries to activate it while it is
+/// off. Changes wait for the end of a scan. While the store is off, writes are skipped.
+async fn maintain(store: Arc<Store>, mut changes: mpsc::Receiver<Change>) {
     loop {
         if store.needs_scan() {
             let scanned = Arc::clone(&store);
@@ -357,12 +361,12 @@ async fn keep(store: Arc<Store>, mut changes: mpsc::Receiver<Change>) {
                         Change::Write { removals, .. } => *removals,
                         _ => 0,
                     };
-                    // In this order: what is removed meanwhile is for the next time.
+                    // Read in this order: an entry that is removed meanwhile is deleted next time.
                     let removals = store.removals();
                     let done = if changes.is_empty() { removals } else { wanted_after };
-                    // A change that panics is given up; the next one is done all the same.
+                    // A change that panics is lost; the next one is made all the same.
                     blocking(move || {
-                        obey(&store, change);
+                        apply_change(&store, change);
                         store.flush_tombstones(done);
                     })
                     .await;
@@ -370,20 +374,20 @@ async fn keep(store: Arc<Store>, mut changes: mpsc::Receiver<Change>) {
             }
         }
         if store.pause().is_some() {
-            let taken = Arc::clone(&store);
-            blocking(move || taken.activate()).await;
+            let starting = Arc::clone(&store);
+            blocking(move || starting.activate()).await;
         }
     }
 }
 
-fn obey(store: &Store, change: Change) {
+fn apply_change(store: &Store, change: Change) {
     match change {
         Change::Write {
             key,
             head,
             body,
             removals,
-            _waiting,
+            _reservation,
         } => store.write_after(removals, &key, &head, &body),
         Change::Remove(key, removals) => store.remove_after(removals, &key),
         Change::RemoveOlder(key, number) => {
@@ -394,17 +398,17 @@ fn obey(store: &Store, change: Change) {
                 store.remove(&key);
             }
         }
-        // What is removed already goes when its turn comes.
-        Change::Recheck(key) if !store.may_hold(&key) => {}
+        // The entry has been removed meanwhile, and is deleted in its turn.
+        Change::Recheck(key) if !store.may_contain(&key) => {}
         Change::Recheck(key) => store.recheck(&key),
-        Change::Date(key) => store.date(&key),
-        Change::Flush(tell) => {
-            // Whoever wanted to know may have stopped waiting.
-            let _ = tell.send(());
+        Change::Touch(key) => store.touch(&key),
+        Change::Flush(done) => {
+            // The receiver may have stopped waiting.
+            let _ = done.send(());
         }
-        Change::Close(tell) => {
+        Change::Close(done) => {
             store.close();
-            let _ = tell.send(());
+            let _ = done.send(());
         }
     }
 }

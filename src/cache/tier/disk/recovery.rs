@@ -1,15 +1,15 @@
-//! The look around after a store is taken up: counts what is on disk, and removes what is no entry.
+//! The scan after a store is activated: counts the entries on disk, and removes everything else.
 //!
-//! Reads go on beside it. Writes wait for its end: until then nobody knows how many bytes are there.
+//! Reads go on during a scan. Writes wait for its end, because until then nobody knows how much space is used.
 
 use std::io;
 use std::sync::atomic::Ordering;
 
 use crate::cache::tier::disk::store::Store;
 
-/// Scans a store once. Ends early when the store is closed.
+/// Scans a store once. Ends early if the store is closed.
 pub(crate) fn scan(store: &Store) {
-    match look(store) {
+    match scan_shards(store) {
         Ok(true) => {
             let held = store.stats().held;
             tracing::info!(
@@ -24,14 +24,14 @@ pub(crate) fn scan(store: &Store) {
     }
 }
 
-/// Whether it came to the end.
-fn look(store: &Store) -> io::Result<bool> {
-    store.place.remove_former()?;
+/// Whether the scan was completed.
+fn scan_shards(store: &Store) -> io::Result<bool> {
+    store.layout.remove_old_files()?;
     for shard in 0..=u8::MAX {
         if store.stopping.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        store.adopt_shard(shard)?;
+        store.index_shard(shard)?;
     }
     store.complete().map(|()| true)
 }

@@ -1,9 +1,9 @@
-//! One bounded folder of entries. Synchronous: only ever called from a thread that may block.
+//! One folder of entries with a budget. Synchronous: only called from threads for blocking work.
 //!
-//! The bytes that the folder takes, those of its folders and of the entry being written included, are never above the budget: room is made first,
-//! and nothing is written before a scan has counted what is there. Reads need no scan, for the name of a file follows from its key.
+//! The space of the folder, its subfolders and the entry being written included, never exceeds the budget: space is made before a write, and nothing
+//! is written before a scan has counted what is there. Reads need no scan, because the name of a file follows from its key.
 //!
-//! When the disk fails, the store is off until a try to take it up again succeeds; see [`Health`]. Whoever may change the folder holds its lock.
+//! When the disk fails, the store is off until it can be activated again; see [`Health`]. Only the holder of the folder lock changes the folder.
 
 use std::io;
 use std::sync::Mutex;
@@ -12,16 +12,15 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use std::time::Instant;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::cache::DiskStats;
 use crate::cache::entry::EntryKey;
+use crate::cache::stats::DiskStats;
+use crate::cache::tier::disk::file_clock::FileClock;
+use crate::cache::tier::disk::folder_lock::FolderLock;
 use crate::cache::tier::disk::health::DiskFault;
 use crate::cache::tier::disk::health::Health;
 use crate::cache::tier::disk::index::Index;
@@ -29,40 +28,35 @@ use crate::cache::tier::disk::index::Lookup;
 use crate::cache::tier::disk::layout::BLOCK;
 use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::layout::EntryFile;
-use crate::cache::tier::disk::layout::FRONT;
-use crate::cache::tier::disk::layout::Lock;
+use crate::cache::tier::disk::layout::PREFIX_LEN;
 use crate::cache::tier::disk::layout::WriteReport;
 use crate::cache::tier::disk::layout::in_blocks;
 
-/// Kept free: what folders may grow by while an entry is written (the shard is made, or splits its only block in two; the folder above it grows by
-/// one), and the block that a try writes.
-const SPARE: u64 = 5 * BLOCK;
-
-/// In microseconds since 1970: the year 2255. A date after it is that of a clock gone wrong, and not every file system can keep it.
-const FARTHEST: u64 = 1 << 53;
+/// Space that is not used: folders may grow while an entry is written (the shard is created, or its only block is split in two; the folder above it
+/// grows by one block), and each activation writes a block to test the disk.
+const RESERVE: u64 = 5 * BLOCK;
 
 pub(crate) struct Store {
     /// For logs: "renditions" or "sources".
     pub(crate) name: &'static str,
-    pub(crate) place: DiskLayout,
+    pub(crate) layout: DiskLayout,
     budget: u64,
     index: Mutex<Index>,
-    /// StoreSize by whoever creates or deletes files, so that what was checked still holds when it is acted upon. Readers do without.
-    changing: Mutex<Option<Lock>>,
+    /// Locked while files are created or deleted, so that what was checked is still true when it is acted on. Reads do not need it.
+    folder_lock: Mutex<Option<FolderLock>>,
     health: Mutex<Health>,
-    /// ResultReceiver when the store turns off.
+    /// Notified when the store turns off.
     pub(crate) turned_off: Notify,
-    /// The latest date of any file, in microseconds since 1970.
-    latest: AtomicU64,
+    file_clock: FileClock,
     pub(crate) last_logged: Mutex<Option<Instant>>,
     pub(crate) stopping: AtomicBool,
-    /// Whether something that must not be served any more waits to be deleted without a place in the queue.
-    pub(crate) has_dead: AtomicBool,
-    pub(crate) counts: Counts,
+    /// Whether there are tombstones whose removal is not in the queue.
+    pub(crate) has_tombstones: AtomicBool,
+    pub(crate) counters: Counters,
 }
 
 #[derive(Default)]
-pub(crate) struct Counts {
+pub(crate) struct Counters {
     pub(crate) write_failures: AtomicU64,
     pub(crate) read_failures: AtomicU64,
     corrupt: AtomicU64,
@@ -73,72 +67,73 @@ pub(crate) struct Counts {
 pub(crate) enum ReadResult {
     Found(Bytes),
     Missing,
-    /// What is there is not what was written.
+    /// The file is not what was written.
     Corrupt,
-    /// The disk would not say.
+    /// The disk failed.
     Failed,
 }
 
 impl Store {
-    /// Not in use before [`activate`](Self::activate).
-    pub(crate) fn new(name: &'static str, place: DiskLayout, budget: u64) -> Self {
+    /// A store is not in use before [`activate`](Self::activate).
+    pub(crate) fn new(name: &'static str, layout: DiskLayout, budget: u64) -> Self {
         Store {
             name,
-            place,
+            layout,
             budget,
             index: Mutex::default(),
-            changing: Mutex::default(),
+            folder_lock: Mutex::default(),
             health: Mutex::default(),
             turned_off: Notify::new(),
-            latest: AtomicU64::new(0),
+            file_clock: FileClock::default(),
             last_logged: Mutex::default(),
             stopping: AtomicBool::new(false),
-            has_dead: AtomicBool::new(false),
-            counts: Counts::default(),
+            has_tombstones: AtomicBool::new(false),
+            counters: Counters::default(),
         }
     }
 
-    /// Whether a scan has to come before the next write.
+    /// Whether a scan is needed before the next write.
     pub(crate) fn needs_scan(&self) -> bool {
         self.may_write() && !self.index().is_complete()
     }
 
-    /// Whether reading `key` is worth a thread.
-    pub(crate) fn may_have(&self, key: &EntryKey) -> bool {
+    /// Whether a read may find `key`.
+    pub(crate) fn may_find(&self, key: &EntryKey) -> bool {
         self.health().may_read() && self.index().lookup(key) != Lookup::Absent
     }
 
-    /// Whether an entry may be there, whether or not it can be read now.
-    pub(crate) fn may_hold(&self, key: &EntryKey) -> bool {
+    /// Whether an entry may be on disk, even if it cannot be read now.
+    pub(crate) fn may_contain(&self, key: &EntryKey) -> bool {
         self.index().lookup(key) != Lookup::Absent
     }
 
-    /// How many removals there were.
+    /// The number of removals until now.
     pub(crate) fn removals(&self) -> u64 {
         self.index().removals()
     }
 
-    /// Deletes what must not be served any more and found no place in the queue, where all is written that somebody wanted before that.
+    /// Deletes the entries whose removal did not fit into the queue. All writes that were asked for before the first `removals` removals must be
+    /// done.
     pub(crate) fn flush_tombstones(&self, removals: u64) {
-        if self.has_dead.swap(false, Ordering::Relaxed) {
-            let dead = self.index().tombstones(removals);
-            for key in dead {
+        if self.has_tombstones.swap(false, Ordering::Relaxed) {
+            let tombstones = self.index().tombstones(removals);
+            for key in tombstones {
                 self.remove(&key);
             }
             if !self.index().tombstones(u64::MAX).is_empty() {
-                self.has_dead.store(true, Ordering::Relaxed);
+                self.has_tombstones.store(true, Ordering::Relaxed);
             }
         }
     }
 
     /// The body of an entry, verified.
     pub(crate) fn read(&self, key: &EntryKey) -> ReadResult {
-        self.read_by(key, |place| place.read(key))
+        self.read_by(key, |layout| layout.read(key))
     }
 
-    /// The first bytes of the body of an entry, no more than `most`, verified to be those of this entry and nothing else.
-    pub(crate) fn read_beginning(&self, key: &EntryKey, most: usize) -> ReadResult {
-        self.read_by(key, |place| place.read_beginning(key, most))
+    /// The first bytes of the body of an entry, at most `max_bytes`. Only its header and length are verified.
+    pub(crate) fn read_beginning(&self, key: &EntryKey, max_bytes: usize) -> ReadResult {
+        self.read_by(key, |layout| layout.read_beginning(key, max_bytes))
     }
 
     fn read_by(
@@ -146,12 +141,12 @@ impl Store {
         key: &EntryKey,
         read: impl FnOnce(&DiskLayout) -> io::Result<EntryFile>,
     ) -> ReadResult {
-        if !self.may_have(key) {
+        if !self.may_find(key) {
             return ReadResult::Missing;
         }
-        match read(&self.place) {
+        match read(&self.layout) {
             Ok(EntryFile::Whole(body)) => ReadResult::Found(body),
-            // Whoever knows the key must learn that it is gone.
+            // The index must learn that the entry is gone.
             Ok(EntryFile::Missing) if self.index().lookup(key) == Lookup::Known => {
                 ReadResult::Corrupt
             }
@@ -164,7 +159,8 @@ impl Store {
         }
     }
 
-    /// An entry was asked for, here or in memory. Says whether its file should be [dated](Self::date) anew. Never waits: one of many hits may be lost.
+    /// Counts a hit, here or in memory. Returns whether to [`touch`](Self::touch) the file. Never waits: if the index is locked, the hit is not
+    /// counted.
     pub(crate) fn hit(&self, key: &EntryKey) -> bool {
         match self.index.try_lock() {
             Ok(mut index) => index.hit(key),
@@ -172,48 +168,48 @@ impl Store {
         }
     }
 
-    /// Dates the file of an entry, so that the next process knows when it was asked for.
-    pub(crate) fn date(&self, key: &EntryKey) {
+    /// Sets the time of the file of an entry, so that the next process knows when it was used.
+    pub(crate) fn touch(&self, key: &EntryKey) {
         if self.may_write() {
-            // It may be gone by now, and nothing depends on it.
-            let _ = self.place.set_modified(key, self.next_date());
+            // The file may be gone, which does no harm.
+            let _ = self.layout.set_modified(key, self.file_clock.next());
         }
     }
 
-    /// [`write_after`](Self::write_after) all removals.
+    /// [`write_after`](Self::write_after) all removals until now.
     #[cfg(test)]
     pub(crate) fn write(&self, key: &EntryKey, head: &[u8], body: &[u8]) {
         self.write_after(self.removals(), key, head, body);
     }
 
-    /// Keeps an entry, making room first. Whatever goes wrong is counted, and the entry is simply not kept. It was wanted after so many removals: one
-    /// that was removed since is not served.
+    /// Writes an entry, after making space for it. If this fails, the failure is counted and the entry is not stored. `removals` is the number of
+    /// removals before the write was asked for: an entry that was removed since is not served.
     pub(crate) fn write_after(&self, removals: u64, key: &EntryKey, head: &[u8], body: &[u8]) {
-        let need = in_blocks((FRONT + head.len() + body.len()) as u64);
-        let changing = self.changing();
+        let need = in_blocks((PREFIX_LEN + head.len() + body.len()) as u64);
+        let folder_lock = self.folder_lock();
         let may_write = self.may_write() && self.index().is_complete();
-        let Some(lock) = changing.as_ref().filter(|_| may_write) else {
+        let Some(lock) = folder_lock.as_ref().filter(|_| may_write) else {
             self.note_skipped_write();
             return;
         };
-        if key.is_immutable() && self.index().lookup(key) == Lookup::Known && self.place.has(key) {
-            // Equal by the meaning of the key; were it broken, it would have been removed when that was seen.
+        if key.is_immutable() && self.index().lookup(key) == Lookup::Known && self.layout.has(key) {
+            // Equal keys mean equal bytes. A damaged file would have been removed when it was read.
             self.index().hit(key);
             return;
         }
         let written = lock
-            .guards(&self.place)
+            .verify(&self.layout)
             .and_then(|()| self.write_within_budget(key, need, head, body));
         match written {
             Ok(Some(written)) => self.note_written(key, &written, removals),
             Ok(None) => self.note_skipped_write(),
             Err(error) => {
-                self.note_failure(&self.counts.write_failures, &error);
+                self.note_failure(&self.counters.write_failures, &error);
             }
         }
     }
 
-    /// `None` if it is larger than the whole store.
+    /// `None` if the entry is larger than the store.
     fn write_within_budget(
         &self,
         key: &EntryKey,
@@ -224,11 +220,11 @@ impl Store {
         if !self.make_room(need)? {
             return Ok(None);
         }
-        let write = || self.place.write(key, head, body, self.next_date());
+        let write = || self.layout.write(key, head, body, self.file_clock.next());
         match write() {
-            // The disk is smaller than the budget, or others use it too: then the store is as large as it can be.
+            // The disk is smaller than the budget, or others use it too: the store is then as large as it can be.
             Err(error)
-                if DiskFault::of(&error) == Some(DiskFault::Full) && self.give_up_some(need)? =>
+                if DiskFault::of(&error) == Some(DiskFault::Full) && self.evict_some(need)? =>
             {
                 write()
             }
@@ -239,8 +235,8 @@ impl Store {
 
     fn note_written(&self, key: &EntryKey, written: &WriteReport, removals: u64) {
         let shard = DiskLayout::shard_of(key);
-        let folder_bytes = self.place.shard_bytes(shard);
-        let root_bytes = written.in_new_folder.then(|| self.place.root_bytes());
+        let folder_bytes = self.layout.shard_bytes(shard);
+        let root_bytes = written.in_new_folder.then(|| self.layout.root_bytes());
         let mut index = self.index();
         index.insert(*key, written.held, removals);
         index.set_folder_bytes(shard, folder_bytes);
@@ -249,42 +245,41 @@ impl Store {
         }
     }
 
-    /// Has an entry served no more, from this moment on. It is deleted by [`remove`](Self::remove).
-    /// Says which removal this is.
+    /// Stops serving an entry at once; [`remove`](Self::remove) deletes it. Returns the number of this removal.
     pub(crate) fn tombstone(&self, key: &EntryKey) -> u64 {
         self.index().tombstone(*key)
     }
 
-    /// Removes an entry, unless it was removed again since: that one comes after what is yet to be written.
+    /// Removes an entry, unless a later removal of it is in the queue.
     pub(crate) fn remove_after(&self, removals: u64, key: &EntryKey) {
         if !self.index().is_removed_since(key, removals) {
             self.remove(key);
         }
     }
 
-    /// Removes an entry, now or when the disk allows it again.
+    /// Removes an entry, now or when the disk allows it.
     pub(crate) fn remove(&self, key: &EntryKey) {
-        let changing = self.changing();
-        if changing.is_some() && self.health().may_delete() {
+        let folder_lock = self.folder_lock();
+        if folder_lock.is_some() && self.health().may_delete() {
             if let Err(error) = self.delete(key) {
-                self.note_failure(&self.counts.write_failures, &error);
+                self.note_failure(&self.counters.write_failures, &error);
             }
-        } else if self.place.has(key) || self.index().holds(key) {
-            // A folder that is away for the moment comes back with all that was in it.
+        } else if self.layout.has(key) || self.index().holds(key) {
+            // A folder that is away for now comes back with everything in it.
             self.index().tombstone(*key);
         } else {
             self.index().remove(key);
         }
     }
 
-    /// For an entry that read badly: looks again, with nobody writing meanwhile, and removes it if it is no better.
+    /// Reads an entry again that could not be read well, with no writes meanwhile, and removes it if it is still damaged.
     pub(crate) fn recheck(&self, key: &EntryKey) {
-        let changing = self.changing();
-        if changing.is_none() || !self.health().may_delete() {
+        let folder_lock = self.folder_lock();
+        if folder_lock.is_none() || !self.health().may_delete() {
             self.index().tombstone(*key);
             return;
         }
-        let deleted = match self.place.read(key) {
+        let deleted = match self.layout.read(key) {
             Ok(EntryFile::Whole(_)) => return,
             Ok(EntryFile::Missing) => self.delete(key),
             Ok(EntryFile::Corrupt) => {
@@ -294,13 +289,13 @@ impl Store {
             Err(error) => Err(error),
         };
         if let Err(error) = deleted {
-            self.note_failure(&self.counts.read_failures, &error);
+            self.note_failure(&self.counters.read_failures, &error);
         }
     }
 
-    /// Gives up entries until `need` more bytes fit. Says whether they do.
+    /// Evicts entries until `need` more bytes fit. Returns whether they fit.
     fn make_room(&self, need: u64) -> io::Result<bool> {
-        let limit = self.budget.saturating_sub(SPARE);
+        let limit = self.budget.saturating_sub(RESERVE);
         if need > limit {
             return Ok(false);
         }
@@ -313,8 +308,8 @@ impl Store {
         Ok(true)
     }
 
-    /// Gives up a few times what is needed, so that this is rare, and says whether that was anything.
-    fn give_up_some(&self, need: u64) -> io::Result<bool> {
+    /// Evicts several times as much as is needed, so that this is rare. Returns whether anything was evicted.
+    fn evict_some(&self, need: u64) -> io::Result<bool> {
         let before = self.index().held().bytes;
         let target = before.saturating_sub(need.saturating_mul(4).max(before / 64));
         while self.index().held().bytes > target {
@@ -328,13 +323,13 @@ impl Store {
 
     fn evict(&self, key: &EntryKey) -> io::Result<()> {
         self.delete(key)?;
-        self.counts.evictions.fetch_add(1, Ordering::Relaxed);
+        self.counters.evictions.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// For whoever holds the lock. What cannot be deleted is not served any more all the same.
+    /// Deletes an entry; the caller holds the lock. An entry that cannot be deleted is not served any more.
     pub(crate) fn delete(&self, key: &EntryKey) -> io::Result<()> {
-        if let Err(error) = self.place.remove(key) {
+        if let Err(error) = self.layout.remove(key) {
             self.index().tombstone(*key);
             return Err(error);
         }
@@ -344,40 +339,39 @@ impl Store {
             index.remove(key);
             index.is_complete() && index.is_empty(shard)
         };
-        // It may hold what is not ours, or be gone.
-        if is_empty && self.place.remove_shard(shard).is_ok() {
+        // The folder may be gone, or contain files of others.
+        if is_empty && self.layout.remove_shard(shard).is_ok() {
             self.index().set_folder_bytes(shard, 0);
         }
         Ok(())
     }
 
-    /// Counts what lies in one shard, for the scan.
-    pub(crate) fn adopt_shard(&self, shard: u8) -> io::Result<()> {
-        let _changing = self.changing();
-        let found = self.place.list(shard)?;
+    /// Adds the entries of one shard to the index, for the scan.
+    pub(crate) fn index_shard(&self, shard: u8) -> io::Result<()> {
+        let _folder_lock = self.folder_lock();
+        let found = self.layout.list(shard)?;
         if found.is_empty() {
-            // It may hold what is not ours, or not be there.
-            let _ = self.place.remove_shard(shard);
+            // The folder may be missing, or contain files of others.
+            let _ = self.layout.remove_shard(shard);
         }
-        let folder_bytes = self.place.shard_bytes(shard);
+        let folder_bytes = self.layout.shard_bytes(shard);
         let mut index = self.index();
         index.set_folder_bytes(shard, folder_bytes);
         for stored in found {
-            let date = stored.modified.and_then(micros).unwrap_or(0);
-            self.latest.fetch_max(date, Ordering::Relaxed);
-            index.find(stored.key, stored.held, date);
+            let date = self.file_clock.observe(stored.modified);
+            index.insert_found(stored.key, stored.held, date);
         }
         Ok(())
     }
 
-    /// Everything on disk is in the index now: brings it under the budget.
+    /// Called at the end of a scan: the index is complete, and entries are evicted until the store is within its budget.
     pub(crate) fn complete(&self) -> io::Result<()> {
-        let _changing = self.changing();
-        let root_bytes = self.place.root_bytes();
+        let _folder_lock = self.folder_lock();
+        let root_bytes = self.layout.root_bytes();
         self.index().set_root_bytes(root_bytes);
         self.index().complete();
-        let dead = self.index().tombstones(u64::MAX);
-        for key in dead {
+        let tombstones = self.index().tombstones(u64::MAX);
+        for key in tombstones {
             self.delete(&key)?;
         }
         self.make_room(0).map(|_| ())
@@ -395,50 +389,31 @@ impl Store {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn changing(&self) -> MutexGuard<'_, Option<Lock>> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn folder_lock(&self) -> MutexGuard<'_, Option<FolderLock>> {
+        self.folder_lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn note_skipped_write(&self) {
-        self.counts.skipped_writes.fetch_add(1, Ordering::Relaxed);
+        self.counters.skipped_writes.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn note_corrupt(&self) {
-        self.counts.corrupt.fetch_add(1, Ordering::Relaxed);
+        self.counters.corrupt.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn stats(&self) -> DiskStats {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let trouble = self.health().trouble();
+        let fault = self.health().fault();
         DiskStats {
             held: self.index().held(),
-            write_failures: read(&self.counts.write_failures),
-            read_failures: read(&self.counts.read_failures),
-            corrupt: read(&self.counts.corrupt),
-            evictions: read(&self.counts.evictions),
-            skipped_writes: read(&self.counts.skipped_writes),
-            trouble,
+            write_failures: read(&self.counters.write_failures),
+            read_failures: read(&self.counters.read_failures),
+            corrupt: read(&self.counters.corrupt),
+            evictions: read(&self.counters.evictions),
+            skipped_writes: read(&self.counters.skipped_writes),
+            fault,
         }
     }
-
-    /// A date for a file: that of the clock, but later than all before, so that their order survives a clock that is set.
-    fn next_date(&self) -> SystemTime {
-        let now = micros(SystemTime::now()).unwrap_or(0);
-        let next = |last: u64| now.max(last.saturating_add(1));
-        let date = self
-            .latest
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
-                Some(next(last))
-            })
-            .map_or(now, next);
-        UNIX_EPOCH + Duration::from_micros(date)
-    }
-}
-
-/// `None` for what no clock in order says.
-fn micros(time: SystemTime) -> Option<u64> {
-    let since = time.duration_since(UNIX_EPOCH).ok()?;
-    u64::try_from(since.as_micros())
-        .ok()
-        .filter(|micros| *micros < FARTHEST)
 }

@@ -1,4 +1,5 @@
-//! A circuit breaker: what failed several times in a row is left alone for a while, and then tried by one who does not wait for it.
+//! A circuit breaker: after several failures in a row nothing is tried for a while, and then one try, which nobody should wait for, decides whether
+//! it closes again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,47 +11,47 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::bucket::BucketError;
+use crate::cache::tier::backoff::Backoff;
 
-/// NegativeCache in a row that are enough. As many requests may wait in vain one after the other, so they must be few.
-const ENOUGH: u32 = 3;
+/// So many failures in a row open the breaker. It is a small number, because as many requests may each wait for a timeout before.
+const FAILURE_THRESHOLD: u32 = 3;
 
-/// The first pause, and the longest; each is twice the one before.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The pauses before the next try: from one second to one minute.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
 pub(crate) struct Breaker {
-    /// What it is that fails, for the log.
+    /// What fails, for the log.
     what: &'static str,
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum BreakerState {
     Closed {
         failures: u32,
     },
     Open {
         until: Instant,
-        pause: Duration,
+        backoff: Backoff,
     },
-    /// One tries again.
+    /// One try is under way.
     HalfOpen {
-        pause: Duration,
+        backoff: Backoff,
     },
 }
 
-/// Who may try.
+/// Permission to try.
 #[derive(Debug)]
 pub(crate) enum Admission {
     Pass(Permit),
-    /// The only one for now: better in the background.
+    /// The only try for now. It belongs in the background.
     Probe(Permit),
 }
 
-/// The right to one try, whose outcome is told. Untold, it leaves all as it was.
+/// The right to one try, which ends with its result. Without a result, another try may follow at once.
 pub(crate) struct Permit {
     breaker: Arc<Breaker>,
-    told: bool,
+    reported: bool,
 }
 
 impl fmt::Debug for Permit {
@@ -63,44 +64,44 @@ impl Breaker {
     pub(crate) fn new(what: &'static str) -> Arc<Self> {
         Arc::new(Breaker {
             what,
-            state: Mutex::new(State::Closed { failures: 0 }),
+            state: Mutex::new(BreakerState::Closed { failures: 0 }),
         })
     }
 
-    /// `None` while it is open, and while somebody else tries whether it may close.
+    /// `None` while the breaker is open, and while another try decides whether it closes.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Admission> {
-        let pass = || Permit {
+        let permit = || Permit {
             breaker: Arc::clone(self),
-            told: false,
+            reported: false,
         };
         let mut state = self.lock();
         match *state {
-            State::Closed { .. } => Some(Admission::Pass(pass())),
-            State::Open { until, pause } if Instant::now() >= until => {
-                *state = State::HalfOpen { pause };
-                Some(Admission::Probe(pass()))
+            BreakerState::Closed { .. } => Some(Admission::Pass(permit())),
+            BreakerState::Open { until, backoff } if Instant::now() >= until => {
+                *state = BreakerState::HalfOpen { backoff };
+                Some(Admission::Probe(permit()))
             }
-            State::Open { .. } | State::HalfOpen { .. } => None,
+            BreakerState::Open { .. } | BreakerState::HalfOpen { .. } => None,
         }
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        !matches!(*self.lock(), State::Closed { .. })
+        !matches!(*self.lock(), BreakerState::Closed { .. })
     }
 
-    /// Whether [`enter`](Self::enter) would let anybody through.
-    pub(crate) fn lets_through(&self) -> bool {
+    /// Whether [`enter`](Self::enter) would return a permit.
+    pub(crate) fn would_admit(&self) -> bool {
         match *self.lock() {
-            State::Closed { .. } => true,
-            State::Open { until, .. } => Instant::now() >= until,
-            State::HalfOpen { .. } => false,
+            BreakerState::Closed { .. } => true,
+            BreakerState::Open { until, .. } => Instant::now() >= until,
+            BreakerState::HalfOpen { .. } => false,
         }
     }
 
     fn succeed(&self) {
         let mut state = self.lock();
-        let was_open = !matches!(*state, State::Closed { .. });
-        *state = State::Closed { failures: 0 };
+        let was_open = !matches!(*state, BreakerState::Closed { .. });
+        *state = BreakerState::Closed { failures: 0 };
         drop(state);
         if was_open {
             tracing::info!("{} works again", self.what);
@@ -109,27 +110,27 @@ impl Breaker {
 
     fn fail(&self, error: &BucketError) {
         let mut state = self.lock();
-        let open = |pause| State::Open {
-            until: Instant::now() + pause,
-            pause,
+        let open = |backoff: Backoff| BreakerState::Open {
+            until: Instant::now() + backoff.pause(),
+            backoff,
         };
         let opens = match *state {
-            State::Closed { failures } if failures + 1 < ENOUGH => {
-                *state = State::Closed {
+            BreakerState::Closed { failures } if failures + 1 < FAILURE_THRESHOLD => {
+                *state = BreakerState::Closed {
                     failures: failures + 1,
                 };
                 false
             }
-            State::Closed { .. } => {
-                *state = open(FIRST_PAUSE);
+            BreakerState::Closed { .. } => {
+                *state = open(BACKOFF);
                 true
             }
-            State::HalfOpen { pause } => {
-                *state = open((pause * 2).min(LONGEST_PAUSE));
+            BreakerState::HalfOpen { backoff } => {
+                *state = open(backoff.doubled());
                 false
             }
-            // Begun before it opened.
-            State::Open { .. } => false,
+            // The try began before the breaker opened.
+            BreakerState::Open { .. } => false,
         };
         drop(state);
         if opens && error.is_for_operator() {
@@ -139,19 +140,19 @@ impl Breaker {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Permit {
     pub(crate) fn succeeded(mut self) {
-        self.told = true;
+        self.reported = true;
         self.breaker.succeed();
     }
 
     pub(crate) fn failed(mut self, error: &BucketError) {
-        self.told = true;
+        self.reported = true;
         self.breaker.fail(error);
     }
 }
@@ -159,12 +160,12 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.breaker.lock();
-        if let State::HalfOpen { pause } = *state
-            && !self.told
+        if let BreakerState::HalfOpen { backoff } = *state
+            && !self.reported
         {
-            *state = State::Open {
+            *state = BreakerState::Open {
                 until: Instant::now(),
-                pause,
+                backoff,
             };
         }
     }
@@ -177,7 +178,7 @@ mod tests {
 
     use super::Admission;
     use super::Breaker;
-    use super::ENOUGH;
+    use super::FAILURE_THRESHOLD;
     use crate::bucket::BucketError;
     use crate::bucket::BucketProblem;
 
@@ -190,7 +191,7 @@ mod tests {
 
     fn fail(breaker: &Arc<Breaker>) {
         match breaker.enter() {
-            Some(Admission::Pass(pass) | Admission::Probe(pass)) => pass.failed(&timeout()),
+            Some(Admission::Pass(permit) | Admission::Probe(permit)) => permit.failed(&timeout()),
             None => panic!("it is open"),
         }
     }
@@ -200,28 +201,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_opens_after_failures_in_a_row_only() {
+    async fn it_opens_only_after_failures_in_a_row() {
         let breaker = Breaker::new("it");
         for _ in 0..10 {
-            for _ in 1..ENOUGH {
+            for _ in 1..FAILURE_THRESHOLD {
                 fail(&breaker);
             }
-            let Some(Admission::Pass(pass)) = breaker.enter() else {
+            let Some(Admission::Pass(permit)) = breaker.enter() else {
                 panic!("it is open");
             };
-            pass.succeeded();
+            permit.succeeded();
         }
-        for _ in 0..ENOUGH {
+        for _ in 0..FAILURE_THRESHOLD {
             assert!(!breaker.is_open());
             fail(&breaker);
         }
-        assert!(breaker.is_open() && breaker.enter().is_none() && !breaker.lets_through());
+        assert!(breaker.is_open() && breaker.enter().is_none() && !breaker.would_admit());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_grow_and_one_tries_at_a_time() {
+    async fn pauses_grow_and_there_is_one_try_at_a_time() {
         let breaker = Breaker::new("it");
-        for _ in 0..ENOUGH {
+        for _ in 0..FAILURE_THRESHOLD {
             fail(&breaker);
         }
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
@@ -241,16 +242,16 @@ mod tests {
         };
         probe.succeeded();
         assert!(!breaker.is_open());
-        for _ in 1..ENOUGH {
+        for _ in 1..FAILURE_THRESHOLD {
             fail(&breaker);
             assert!(!breaker.is_open(), "failures before it closed count");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_try_that_is_given_up_leaves_the_next_one_to_others() {
+    async fn after_a_try_without_a_result_another_may_follow() {
         let breaker = Breaker::new("it");
-        for _ in 0..ENOUGH {
+        for _ in 0..FAILURE_THRESHOLD {
             fail(&breaker);
         }
         pause(1).await;

@@ -1,26 +1,23 @@
-//! How one entry lies in the bucket: the header that it has on disk, a checksum of the body, the body. What others wrote is not trusted to be whole,
-//! nor to be what its name says.
+//! The form of an entry in the bucket: the header that it also has on disk, a checksum of the body, the body. Another replica may have written it
+//! wrongly or only in part, so everything is verified.
 
 use bytes::Bytes;
 
 use crate::cache::blocking;
 use crate::cache::entry::EntryKey;
-use crate::cache::entry::HEADER;
+use crate::cache::entry::HEADER_LEN;
 
-/// blake3.
-const CHECKSUM: usize = 32;
+/// The length of a BLAKE3 hash.
+const CHECKSUM_LEN: usize = 32;
 
-/// What precedes the body, in bytes.
-pub(crate) const SEAL: usize = HEADER + CHECKSUM;
+/// The length of everything before the body.
+pub(crate) const PREFIX_LEN: usize = HEADER_LEN + CHECKSUM_LEN;
 
-/// Bodies up to this length, in bytes, are hashed where they are; longer ones on a thread of their own.
-const HASHED_AT_ONCE: usize = 256 << 10;
-
-/// What is to precede `head` and `body`.
+/// What comes before `head` and `body` in the object.
 pub(crate) async fn seal(key: EntryKey, head: &Bytes, body: &Bytes) -> Bytes {
     let (head, body) = (head.clone(), body.clone());
     let length = head.len() + body.len();
-    at_leisure(length, move || {
+    blocking::hash(length, move || {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&head).update(&body);
         let mut seal = key.header(length as u64).to_vec();
@@ -30,50 +27,37 @@ pub(crate) async fn seal(key: EntryKey, head: &Bytes, body: &Bytes) -> Bytes {
     .await
 }
 
-/// The body of an entry, if it is of this key and whole.
+/// The body, if the object is whole and belongs to this key.
 pub(crate) async fn open(key: EntryKey, content: Bytes) -> Option<Bytes> {
-    let body = content.get(SEAL..)?;
-    if content[..HEADER] != key.header(body.len() as u64) {
+    let body = content.get(PREFIX_LEN..)?;
+    if content[..HEADER_LEN] != key.header(body.len() as u64) {
         return None;
     }
-    at_leisure(content.len(), move || {
-        let body = content.slice(SEAL..);
-        let is_whole = blake3::hash(&body).as_bytes() == &content[HEADER..SEAL];
+    blocking::hash(content.len(), move || {
+        let body = content.slice(PREFIX_LEN..);
+        let is_whole = blake3::hash(&body).as_bytes() == &content[HEADER_LEN..PREFIX_LEN];
         is_whole.then_some(body)
     })
     .await
 }
 
-/// What there is of the body in the beginning of an object of this length, if it is of this key.
+/// The first bytes of the body, from the beginning of an object of this length, if the object belongs to this key.
 pub(crate) fn begin(key: EntryKey, beginning: &Bytes, length: u64) -> Option<Bytes> {
-    let body = length.checked_sub(SEAL as u64)?;
-    let is_ours = beginning.get(..HEADER)? == key.header(body);
-    (is_ours && beginning.len() >= SEAL).then(|| beginning.slice(SEAL..))
-}
-
-async fn at_leisure<T: Send + 'static>(
-    length: usize,
-    work: impl Fn() -> T + Clone + Send + 'static,
-) -> T {
-    if length > HASHED_AT_ONCE
-        && let Some(done) = blocking(work.clone()).await
-    {
-        return done;
-    }
-    work()
+    let body = length.checked_sub(PREFIX_LEN as u64)?;
+    let is_ours = beginning.get(..HEADER_LEN)? == key.header(body);
+    (is_ours && beginning.len() >= PREFIX_LEN).then(|| beginning.slice(PREFIX_LEN..))
 }
 
 #[cfg(test)]
 mod tests {
     use super::Bytes;
     use super::EntryKey;
-    use super::HASHED_AT_ONCE;
     use super::open;
     use super::seal;
     use crate::cache::RenditionKey;
 
     #[tokio::test]
-    async fn what_is_sealed_opens_and_what_was_touched_does_not() {
+    async fn any_changed_byte_and_any_truncation_is_refused() {
         let key = EntryKey::rendition(RenditionKey::numbered(1));
         let (head, body) = (Bytes::from_static(b"head"), Bytes::from_static(b"body"));
         let mut content = seal(key, &head, &body).await.to_vec();
@@ -92,14 +76,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_one_is_no_different() {
+    async fn a_long_body_is_verified_too() {
         let key = EntryKey::rendition(RenditionKey::numbered(1));
-        let body = Bytes::from(vec![7; 2 * HASHED_AT_ONCE]);
+        let body = Bytes::from(vec![7; 512 << 10]);
         let mut content = seal(key, &Bytes::new(), &body).await.to_vec();
         content.extend_from_slice(&body);
         let opened = open(key, Bytes::from(content.clone())).await;
         assert_eq!(opened, Some(body));
-        content[HASHED_AT_ONCE] ^= 1;
+        content[256 << 10] ^= 1;
         assert_eq!(open(key, Bytes::from(content)).await, None);
     }
 }

@@ -1,110 +1,78 @@
-//! The tier that replicas share: renditions and records of sources in one bucket, so that many replicas make each once. And the way in which they
-//! learn of each other's purges.
+//! The shared tier: renditions and records of sources in one bucket, so that each is made once by all replicas together. Replicas also publish their
+//! purges there.
 //!
-//! Its place in a request is before work that takes longer, and it must not make that longer by more than one timeout: a request gives up a read
-//! when all its reads together have taken so long (see `wait_budget`), what fails in a row is not asked for a while, what was just missing is not asked
-//! for again, and nobody waits for a write. Never: an error for a client because of the bucket, an unverified byte, a source's own bytes (its origin
-//! has them), anything of a source that may not be stored.
+//! A read of the bucket comes before work that takes longer, such as a render, and must not delay that work by more than one timeout. So all reads of
+//! one request share one wait budget, a bucket that fails several times in a row is not asked for a while, an entry that was just missing is not
+//! asked for again, and nobody waits for a write.
+//!
+//! Never: an error for a client because of the bucket, an unverified byte, the bytes of a source (its origin has them), anything of a source that
+//! may not be stored.
 
 mod breaker;
-pub(crate) mod envelope;
+mod envelope;
+mod object;
 pub(crate) mod purge_log;
 mod purge_objects;
 mod queue;
-pub(crate) mod sweeper;
-pub(crate) mod wait_budget;
+mod store;
+mod sweep_targets;
+mod sweeper;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tokio::time::timeout;
 
 use self::breaker::Admission;
 use self::breaker::Breaker;
-use self::breaker::Permit;
+use self::purge_log::SharedPurgeLog;
 use self::queue::Change;
-use self::queue::PushResult;
 use self::queue::Queue;
+use self::store::Counters;
+use self::store::MAX_ENTRY_BYTES;
+use self::store::SharedStore;
+use self::store::count;
+use self::sweeper::keep_sweeping;
 use crate::bucket;
 use crate::bucket::Bucket;
-use crate::bucket::BucketError;
-use crate::bucket::BucketProblem;
-use crate::bucket::Conditions;
-use crate::bucket::GetResponse;
 use crate::bucket::Timeouts;
-use crate::cache::CacheError;
-use crate::cache::SharedConfig;
+use crate::cache::config::SharedConfig;
 use crate::cache::entry::EntryKey;
 use crate::cache::entry::STORED_VERSION;
+use crate::cache::error::CacheError;
+use crate::cache::key::SourceId;
 use crate::cache::stats::SharedStats;
-use crate::cache::tier::shared::sweeper::Sweeper;
-use crate::cache::tier::shared::sweeper::keep_sweeping;
-use crate::cache::tier::shared::wait_budget::WaitBudget;
+use crate::cache::sweep_queue::SweepQueue;
+use crate::cache::wait_budget::WaitBudget;
 
-use crate::cache::tier::shared::purge_log::SharedPurges;
-
-pub(crate) use crate::cache::tier::shared::purge_log::PublishResult;
-pub(crate) use crate::cache::tier::shared::purge_log::RemotePurges;
-
-/// For what nobody waits for: writes, deletes and lists. Reads have a time of their own.
+/// For requests that nobody waits for: writes, deletes and listings. Reads have a timeout of their own.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(3),
     first_byte: Duration::from_secs(10),
     total: Duration::from_secs(15),
 };
 
-/// How many reads are under way at once. Who finds no place makes the thing anew.
-const READERS: usize = 128;
+/// How many reads are under way at once. A read beyond that is skipped.
+const MAX_READS: usize = 128;
 
-/// How long and for how many entries it is remembered that the bucket did not have them. Other replicas may have them by then.
-const MISSING_LIFE: Duration = Duration::from_secs(30);
-const MISSING_MOST: u64 = 50_000;
+/// For how long, and for how many entries, it is remembered that the bucket did not have them. Other replicas may write them later.
+const MISSING_TTL: Duration = Duration::from_secs(30);
+const MAX_MISSING: u64 = 50_000;
 
-/// Longest entry that is written or read, in bytes.
-const LARGEST: u64 = 64 << 20;
-
-pub(crate) struct Shared {
-    inner: Arc<Inner>,
-    pub(crate) purges: SharedPurges,
+/// The shared tier of the cache.
+pub(crate) struct SharedTier {
+    store: Arc<SharedStore>,
+    pub(crate) purges: SharedPurgeLog,
 }
 
-pub(crate) struct Inner {
-    bucket: Arc<Bucket>,
-    /// What the names of all entries in today's layout begin with; ends with a slash.
-    folder: String,
-    /// For one read, and for all reads of one request.
-    timeout: Duration,
-    reading: Arc<Breaker>,
-    writing: Arc<Breaker>,
-    readers: Semaphore,
-    missing: Cache<EntryKey, ()>,
-    queue: Queue,
-    sweeper: Sweeper,
-    counts: Counts,
-}
-
-#[derive(Default)]
-struct Counts {
-    hits: AtomicU64,
-    misses: AtomicU64,
-    timeouts: AtomicU64,
-    read_failures: AtomicU64,
-    corrupt: AtomicU64,
-    skipped_reads: AtomicU64,
-    writes: AtomicU64,
-    write_failures: AtomicU64,
-    skipped_writes: AtomicU64,
-}
-
-impl Shared {
-    /// Prepares to use the bucket that the settings name; nothing is sent. `None` if they name none. Needs a runtime.
+impl SharedTier {
+    /// Prepares the bucket that the settings name, without a request to it. `None` if they name no bucket. Needs a runtime.
     pub(crate) fn open(
         config: &SharedConfig,
         buckets: &[bucket::Config],
@@ -117,319 +85,188 @@ impl Shared {
         if bucket.is_empty() {
             return Ok(None);
         }
-        let Some(place) = buckets.iter().find(|known| known.name == *bucket) else {
+        let Some(bucket_config) = buckets.iter().find(|known| known.name == *bucket) else {
             return Err(CacheError::NoSuchBucket(bucket.clone()));
         };
         if !bucket::is_key(prefix) || prefix.len() > 256 {
             return Err(CacheError::UnusablePrefix(prefix.clone()));
         }
         if timeout.duration().is_zero() {
-            return Err(CacheError::NoTime);
+            return Err(CacheError::ZeroTimeout);
         }
-        let bucket =
-            Bucket::open(place, TIMEOUTS).map_err(|error| CacheError::Shared(error.to_string()))?;
+        let bucket = Bucket::open(bucket_config, TIMEOUTS)
+            .map_err(|error| CacheError::Shared(error.to_string()))?;
         let bucket = Arc::new(bucket);
-        let purges = SharedPurges::new(Arc::clone(&bucket), format!("{prefix}/purges/"));
-        let (sweeper, woken) = Sweeper::new();
-        let inner = Arc::new(Inner {
+        let purges = SharedPurgeLog::new(Arc::clone(&bucket), format!("{prefix}/purges/"));
+        let (sweeps, wake_ups) = SweepQueue::new();
+        let store = Arc::new(SharedStore {
             bucket,
             folder: format!("{prefix}/v{STORED_VERSION}/"),
             timeout: timeout.duration(),
             reading: Breaker::new("reading the shared cache"),
             writing: Breaker::new("writing to the shared cache"),
-            readers: Semaphore::new(READERS),
+            readers: Semaphore::new(MAX_READS),
             missing: Cache::builder()
-                .max_capacity(MISSING_MOST)
-                .time_to_live(MISSING_LIFE)
+                .max_capacity(MAX_MISSING)
+                .time_to_live(MISSING_TTL)
                 .build(),
             queue: Queue::default(),
-            sweeper,
-            counts: Counts::default(),
+            sweeps,
+            counters: Counters::default(),
         });
-        tokio::spawn(keep_sweeping(Arc::downgrade(&inner), woken));
-        Ok(Some(Shared { inner, purges }))
+        tokio::spawn(keep_sweeping(Arc::downgrade(&store), wake_ups));
+        Ok(Some(SharedTier { store, purges }))
     }
 
-    /// What one request has for all its reads.
+    /// The wait budget of one request.
     pub(crate) fn wait_budget(&self) -> WaitBudget {
-        WaitBudget::new(self.inner.timeout)
+        WaitBudget::new(self.store.timeout)
     }
 
-    /// Whether [`get`](Self::get) would look for an entry; if not, that counts as one that it skipped.
-    pub(crate) fn looks_for(&self, key: &EntryKey) -> bool {
-        let inner = &self.inner;
-        if inner.missing.contains_key(key) {
+    /// Whether [`get`](Self::get) would ask the bucket for an entry. If not, that counts as a skipped read.
+    pub(crate) fn would_read(&self, key: &EntryKey) -> bool {
+        let store = &self.store;
+        if store.missing.contains_key(key) {
             return false;
         }
-        let looks = inner.reading.lets_through() && !WaitBudget::current().is_spent();
-        if !looks {
-            count(&inner.counts.skipped_reads);
+        let would_read = store.reading.would_admit() && !WaitBudget::current().is_spent();
+        if !would_read {
+            count(&store.counters.skipped_reads);
         }
-        looks
+        would_read
     }
 
-    /// The body of an entry, verified, if it can be had before the current request loses its wait_budget.
+    /// The body of an entry, verified, if it can be read within the wait budget of the current request.
     pub(crate) async fn get(&self, key: EntryKey) -> Option<Bytes> {
-        let inner = &self.inner;
-        if inner.missing.contains_key(&key) {
+        let store = &self.store;
+        if store.missing.contains_key(&key) {
             return None;
         }
-        match inner.reading.enter() {
-            Some(Admission::Pass(pass)) => {
+        match store.reading.enter() {
+            Some(Admission::Pass(permit)) => {
                 let wait_budget = WaitBudget::current();
                 if wait_budget.is_spent() {
-                    count(&inner.counts.skipped_reads);
+                    count(&store.counters.skipped_reads);
                     return None;
                 }
-                inner.read(key, pass, &wait_budget).await
+                store.read(key, permit, &wait_budget).await
             }
-            Some(Admission::Probe(probe)) => {
-                count(&inner.counts.skipped_reads);
-                let inner = Arc::clone(inner);
+            Some(Admission::Probe(permit)) => {
+                count(&store.counters.skipped_reads);
+                let store = Arc::clone(store);
                 let nobody_waits = WaitBudget::unlimited();
-                tokio::spawn(async move { inner.read(key, probe, &nobody_waits).await });
+                tokio::spawn(async move { store.read(key, permit, &nobody_waits).await });
                 None
             }
             None => {
-                count(&inner.counts.skipped_reads);
+                count(&store.counters.skipped_reads);
                 None
             }
         }
     }
 
-    /// The first bytes of the body of an entry, no more than `most`, verified to be those of this entry and nothing else, if they can be had in
-    /// time.
-    pub(crate) async fn beginning(&self, key: EntryKey, most: usize) -> Option<Bytes> {
-        let inner = &self.inner;
-        if inner.missing.contains_key(&key) {
+    /// The first bytes of the body of an entry, at most `max_bytes`, if they can be read in time. Only the header and the length are verified.
+    pub(crate) async fn beginning(&self, key: EntryKey, max_bytes: usize) -> Option<Bytes> {
+        let store = &self.store;
+        if store.missing.contains_key(&key) {
             return None;
         }
-        // No client waits for this: it may as well try whether the bucket is back.
-        let Some(Admission::Pass(pass) | Admission::Probe(pass)) = inner.reading.enter() else {
-            count(&inner.counts.skipped_reads);
+        // No client waits for this read, so it may be the one that tries whether the bucket works again.
+        let Some(Admission::Pass(permit) | Admission::Probe(permit)) = store.reading.enter() else {
+            count(&store.counters.skipped_reads);
             return None;
         };
-        let name = inner.name(key);
-        let reading = inner
+        let name = store.name(key);
+        let reading = store
             .bucket
-            .beginning(&name, (envelope::SEAL + most) as u64);
-        let (beginning, length) = inner
-            .ask(key, pass, &WaitBudget::current(), reading)
+            .beginning(&name, (envelope::PREFIX_LEN + max_bytes) as u64);
+        let (beginning, length) = store
+            .ask(key, permit, &WaitBudget::current(), reading)
             .await?;
         let body = envelope::begin(key, &beginning, length);
         match body {
-            Some(_) => count(&inner.counts.hits),
-            None => inner.note_corrupt(key),
+            Some(_) => count(&store.counters.hits),
+            None => store.note_corrupt(key),
         }
         body
     }
 
-    /// What [`get`](Self::get) gave, as its reader understood it. What could not be understood is removed.
-    pub(crate) fn readable<T>(&self, key: EntryKey, read: Option<T>) -> Option<T> {
+    /// Returns the parsed form of what [`get`](Self::get) returned. An entry that could not be parsed (`None`) is removed.
+    pub(crate) fn parsed_or_remove<T>(&self, key: EntryKey, read: Option<T>) -> Option<T> {
         if read.is_none() {
-            self.inner.note_corrupt(key);
+            self.store.note_corrupt(key);
         }
         read
     }
 
-    /// Has an entry written when there is time: `head` and `body`, one after the other, as one body. Skipped if too much is waiting already, or if
-    /// writing fails anyway.
+    /// Queues an entry to be written, with `head` and `body` as one body. Skipped if too much is waiting already, or if writes fail.
     pub(crate) fn put(&self, key: EntryKey, head: Vec<u8>, body: Bytes) {
-        self.inner.missing.invalidate(&key);
+        self.store.missing.invalidate(&key);
         let length = (head.len() + body.len()) as u64;
-        if length > LARGEST || !self.inner.writing.lets_through() {
-            count(&self.inner.counts.skipped_writes);
+        if length > MAX_ENTRY_BYTES || !self.store.writing.would_admit() {
+            count(&self.store.counters.skipped_writes);
             return;
         }
         let head = Bytes::from(head);
-        self.inner.change(key, Change::Write { head, body });
+        self.store.change(key, Change::Write { head, body });
     }
 
-    /// Has an entry removed when there is time, unless it is known not to be there.
+    /// Queues the removal of an entry, unless the entry is known to be missing.
     pub(crate) fn remove(&self, key: EntryKey) {
-        if !self.inner.missing.contains_key(&key) {
-            self.inner.change(key, Change::Remove);
+        if !self.store.missing.contains_key(&key) {
+            self.store.change(key, Change::Remove);
         }
     }
 
-    /// Removes entries now, and those that are about to be written.
+    /// Removes entries now, also those that wait to be written.
     pub(crate) async fn remove_now(&self, keys: &[EntryKey]) {
         for key in keys {
-            self.inner.change(*key, Change::Remove);
+            self.store.change(*key, Change::Remove);
         }
-        // What is on its way must not get there later. Where that takes too long, it cannot be helped.
+        // Writes that are under way must be done before the deletion. If they take too long, the entries may be written again after it.
         let _ = timeout(TIMEOUTS.first_byte, self.flush()).await;
-        let names = keys.iter().map(|key| self.inner.name(*key)).collect();
-        let deleted = timeout(TIMEOUTS.first_byte, self.inner.bucket.delete(names)).await;
+        let names = keys.iter().map(|key| self.store.name(*key)).collect();
+        let deleted = timeout(TIMEOUTS.first_byte, self.store.bucket.delete(names)).await;
         if !matches!(deleted, Ok(Ok(()))) {
-            count(&self.inner.counts.write_failures);
+            count(&self.store.counters.write_failures);
         }
     }
 
-    /// Returns when everything asked for until now is in the bucket, or has failed to get there.
+    /// Returns when every change that was queued until now is done or has failed.
     pub(crate) async fn flush(&self) {
-        self.inner.queue.flush().await;
+        self.store.queue.flush().await;
     }
 
     pub(crate) fn stats(&self) -> SharedStats {
-        let Inner {
+        let SharedStore {
             reading,
             writing,
             queue,
-            counts,
+            counters,
             ..
-        } = &*self.inner;
+        } = &*self.store;
         let value = |count: &AtomicU64| count.load(Ordering::Relaxed);
         SharedStats {
             waiting: queue.held(),
             reading_open: reading.is_open(),
             writing_open: writing.is_open(),
             purges_failing: self.purges.is_failing(),
-            hits: value(&counts.hits),
-            misses: value(&counts.misses),
-            timeouts: value(&counts.timeouts),
-            read_failures: value(&counts.read_failures),
-            corrupt: value(&counts.corrupt),
-            skipped_reads: value(&counts.skipped_reads),
-            writes: value(&counts.writes),
-            write_failures: value(&counts.write_failures),
-            skipped_writes: value(&counts.skipped_writes),
-        }
-    }
-}
-
-impl Inner {
-    async fn read(
-        self: &Arc<Self>,
-        key: EntryKey,
-        pass: Permit,
-        wait_budget: &WaitBudget,
-    ) -> Option<Bytes> {
-        let name = self.name(key);
-        let reading = read_object(&self.bucket, &name, LARGEST + envelope::SEAL as u64);
-        let content = self.ask(key, pass, wait_budget, reading).await?;
-        let body = envelope::open(key, content).await;
-        match body {
-            Some(_) => count(&self.counts.hits),
-            None => self.note_corrupt(key),
-        }
-        body
-    }
-
-    /// What a request for an entry is answered with, in time.
-    async fn ask<T>(
-        &self,
-        key: EntryKey,
-        pass: Permit,
-        wait_budget: &WaitBudget,
-        reading: impl Future<Output = Result<T, BucketError>>,
-    ) -> Option<T> {
-        let Ok(_place) = self.readers.try_acquire() else {
-            count(&self.counts.skipped_reads);
-            return None;
-        };
-        let begun = Instant::now();
-        let answer = match wait_budget.wait(self.timeout, reading).await {
-            Some(Ok(answer)) => answer,
-            Some(Err(error)) if error.is_missing() => {
-                pass.succeeded();
-                count(&self.counts.misses);
-                self.missing.insert(key, ());
-                return None;
-            }
-            Some(Err(error)) => {
-                count(&self.counts.read_failures);
-                pass.failed(&error);
-                return None;
-            }
-            None => {
-                count(&self.counts.timeouts);
-                // One that had less time says little of the bucket.
-                if begun.elapsed() >= self.timeout {
-                    pass.failed(&BucketError {
-                        bucket: self.bucket.name().to_owned(),
-                        problem: BucketProblem::Timeout,
-                    });
-                }
-                return None;
-            }
-        };
-        pass.succeeded();
-        Some(answer)
-    }
-
-    fn note_corrupt(self: &Arc<Self>, key: EntryKey) {
-        count(&self.counts.corrupt);
-        self.change(key, Change::Remove);
-    }
-
-    fn change(self: &Arc<Self>, key: EntryKey, change: Change) {
-        match self.queue.push(key, change) {
-            PushResult::Waits => {}
-            PushResult::Dropped => count(&self.counts.skipped_writes),
-            PushResult::NeedsWorker => {
-                let inner = Arc::clone(self);
-                tokio::spawn(async move {
-                    while let Some((key, change)) = inner.queue.take() {
-                        inner.make(key, change).await;
-                        inner.queue.done(&key);
-                    }
-                });
-            }
+            hits: value(&counters.hits),
+            misses: value(&counters.misses),
+            timeouts: value(&counters.timeouts),
+            read_failures: value(&counters.read_failures),
+            corrupt: value(&counters.corrupt),
+            skipped_reads: value(&counters.skipped_reads),
+            writes: value(&counters.writes),
+            write_failures: value(&counters.write_failures),
+            skipped_writes: value(&counters.skipped_writes),
         }
     }
 
-    async fn make(&self, key: EntryKey, change: Change) {
-        let Some(Admission::Pass(pass) | Admission::Probe(pass)) = self.writing.enter() else {
-            count(&self.counts.skipped_writes);
-            return;
-        };
-        let name = self.name(key);
-        let made = match change {
-            Change::Write { head, body } => {
-                let seal = envelope::seal(key, &head, &body).await;
-                self.bucket.put(&name, vec![seal, head, body]).await
-            }
-            Change::Remove => self.bucket.delete(vec![name]).await,
-        };
-        match made {
-            Ok(()) => {
-                count(&self.counts.writes);
-                pass.succeeded();
-            }
-            Err(error) => {
-                count(&self.counts.write_failures);
-                tracing::debug!(%error, %key, "cannot write to the shared cache");
-                pass.failed(&error);
-            }
+    /// Starts to delete, in the background, what was made of these sources before these purges.
+    pub(crate) fn sweep(&self, purges: HashMap<Option<SourceId>, u64>) {
+        if !purges.is_empty() {
+            self.store.sweeps.add(|waiting| waiting.add(purges));
         }
     }
-
-    /// Everything of one source begins alike.
-    fn name(&self, key: EntryKey) -> String {
-        format!("{}{}/{key}", self.folder, key.source())
-    }
-}
-
-/// An object as a whole. What is longer than `most` is as good as unreadable, and read so far only.
-async fn read_object(bucket: &Bucket, name: &str, most: u64) -> Result<Bytes, BucketError> {
-    let mut object = match bucket.get(name, Conditions::default()).await? {
-        GetResponse::Object(object) if object.length.is_none_or(|length| length <= most) => object,
-        // "Not modified" answers a question that was not asked.
-        GetResponse::Object(_) | GetResponse::NotModified(_) => return Ok(Bytes::new()),
-    };
-    let room = object.length.unwrap_or_default();
-    let mut content = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
-    while let Some(chunk) = object.body.try_next().await? {
-        // A bucket need not say the length before.
-        if content.len().saturating_add(chunk.len()) as u64 > most {
-            return Ok(Bytes::new());
-        }
-        content.extend_from_slice(&chunk);
-    }
-    Ok(Bytes::from(content))
-}
-
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }

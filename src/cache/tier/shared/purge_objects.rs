@@ -1,4 +1,4 @@
-//! The objects that purges are published in: how they are called, what is in them, and how they are written, read, listed and deleted.
+//! The objects in which purges are published: their names and their content, and how they are written, read, listed and deleted.
 
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
@@ -11,15 +11,15 @@ use tokio::time::timeout;
 use crate::bucket::Bucket;
 use crate::bucket::BucketError;
 use crate::bucket::BucketProblem;
-use crate::cache::purge::log::FARTHEST;
+use crate::cache::purge::log::MAX_NUMBER;
 use crate::cache::purge::log::PurgeEvent;
-use crate::cache::tier::shared::read_object;
+use crate::cache::tier::shared::object::read_object;
 
-/// How long one request may take. Nobody but an operator waits for it.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one request may take. Only operators wait for it.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longest object that is read, in bytes: some ten thousand purges.
-const LONGEST: u64 = 4 << 20;
+/// The longest object that is read, in bytes: about ten thousand purges.
+const MAX_OBJECT_BYTES: u64 = 4 << 20;
 
 pub(crate) struct PurgeObjects {
     bucket: Arc<Bucket>,
@@ -28,12 +28,12 @@ pub(crate) struct PurgeObjects {
 }
 
 impl PurgeObjects {
-    /// `folder` begins the names of all objects here.
+    /// The names of all objects begin with `folder`.
     pub(crate) fn new(bucket: Arc<Bucket>, folder: String) -> Self {
         PurgeObjects { bucket, folder }
     }
 
-    /// The names of all objects, or of those after a name.
+    /// The names of all objects, or of those after `after`.
     pub(crate) async fn names(&self, after: Option<&str>) -> Result<BTreeSet<String>, BucketError> {
         let mut listed = BTreeSet::new();
         let mut after = after.map(|after| self.key(after));
@@ -66,16 +66,19 @@ impl PurgeObjects {
         self.bounded(self.bucket.delete(vec![self.key(name)])).await
     }
 
-    /// Thousands at once take their time.
+    /// Has no timeout of its own, because thousands of objects take long.
     pub(crate) async fn delete_many(&self, names: &[String]) -> Result<(), BucketError> {
         let keys = names.iter().map(|name| self.key(name)).collect();
         self.bucket.delete(keys).await
     }
 
-    /// The events of an object; `None` if it is gone.
+    /// The events in an object; `None` if it does not exist.
     pub(crate) async fn read(&self, name: &str) -> Result<Option<Vec<PurgeEvent>>, BucketError> {
         let key = self.key(name);
-        match self.bounded(read_object(&self.bucket, &key, LONGEST)).await {
+        match self
+            .bounded(read_object(&self.bucket, &key, MAX_OBJECT_BYTES))
+            .await
+        {
             Ok(text) => {
                 let lines = text.split(|byte| *byte == b'\n');
                 let lines = lines.filter(|line| !line.is_empty());
@@ -103,7 +106,7 @@ impl PurgeObjects {
         &self,
         work: impl Future<Output = Result<T, BucketError>>,
     ) -> Result<T, BucketError> {
-        match timeout(PATIENCE, work).await {
+        match timeout(REQUEST_TIMEOUT, work).await {
             Ok(done) => done,
             Err(_) => Err(BucketError {
                 bucket: self.bucket.name().to_owned(),
@@ -112,7 +115,7 @@ impl PurgeObjects {
         }
     }
 
-    /// An error that no request met.
+    /// An error that is not the result of a request.
     pub(crate) fn broken(&self, reason: &str) -> BucketError {
         BucketError {
             bucket: self.bucket.name().to_owned(),
@@ -121,7 +124,7 @@ impl PurgeObjects {
     }
 }
 
-/// A name for an object whose last event has this number.
+/// A new name for an object whose last event has this number.
 pub(crate) fn name_of(number: u64) -> String {
     format!("{number:020}-{:016x}", random())
 }
@@ -129,7 +132,7 @@ pub(crate) fn name_of(number: u64) -> String {
 fn lines(events: &[PurgeEvent]) -> Vec<u8> {
     let mut text = Vec::new();
     for event in events {
-        // Plain data: this cannot fail.
+        // These are plain data, which can always be serialized.
         if serde_json::to_writer(&mut text, event).is_ok() {
             text.push(b'\n');
         }
@@ -137,16 +140,16 @@ fn lines(events: &[PurgeEvent]) -> Vec<u8> {
     text
 }
 
-/// The number in a name; `None` if it is no name of ours. A number that no purge can have would come after all purges that follow.
+/// The number in a name; `None` for any other name. A number above the largest possible one is refused, because it would come after all later purges.
 pub(crate) fn number_of(name: &str) -> Option<u64> {
     let (number, random) = name.split_once('-')?;
     let is_ours = number.len() == 20 && random.len() == 16;
     let is_ours = is_ours && number.bytes().all(|digit| digit.is_ascii_digit());
-    let number = number.parse().ok().filter(|number| *number <= FARTHEST);
+    let number = number.parse().ok().filter(|number| *number <= MAX_NUMBER);
     number.filter(|_| is_ours)
 }
 
-/// The standard library seeds these from the system.
+/// `RandomState` is seeded by the system.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(0)
 }

@@ -1,5 +1,5 @@
-//! What waits to be written: bounded in number and bytes, the oldest first, and of each entry only the last change, so that nothing overtakes what
-//! came after it.
+//! The queue of changes to the bucket: bounded in number and bytes, the oldest first. Only the last change of each entry is stored, and changes of
+//! one entry are never made out of order.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -10,14 +10,14 @@ use std::sync::PoisonError;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::cache::StoreSize;
 use crate::cache::entry::EntryKey;
+use crate::cache::stats::StoreSize;
 
 /// How many changes may wait.
-const MOST: usize = 1024;
+const MAX_CHANGES: usize = 1024;
 
 /// How many bytes may wait. One entry may be larger, if nothing else waits.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 /// How many changes are made at once.
 const WORKERS: usize = 4;
@@ -29,30 +29,30 @@ pub(crate) enum Change {
 
 #[derive(Default)]
 pub(crate) struct Queue {
-    state: Mutex<State>,
-    /// ResultReceiver whenever something was done.
+    state: Mutex<QueueState>,
+    /// Notified whenever a change is done.
     done: Notify,
 }
 
 #[derive(Default)]
-struct State {
-    /// Taken by the next change.
+struct QueueState {
+    /// The number of the next change.
     next: u64,
     order: BTreeMap<u64, EntryKey>,
     waiting: HashMap<EntryKey, (u64, Change)>,
-    /// Being made, with the bytes of each.
+    /// Changes under way, each with its number and its bytes.
     busy: HashMap<EntryKey, (u64, u64)>,
     bytes: u64,
     workers: usize,
 }
 
-/// What became of a change.
+/// What happened to a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PushResult {
-    Waits,
-    /// And somebody is needed who calls [`Queue::take`] until there is nothing left.
+    Queued,
+    /// Queued, and the caller must start a worker that calls [`Queue::take`] until nothing is left.
     NeedsWorker,
-    /// Too much is waiting.
+    /// Not queued, because too much is waiting.
     Dropped,
 }
 
@@ -73,9 +73,9 @@ impl Queue {
             state.bytes -= replaced.bytes();
         }
         let bytes = state.bytes.saturating_add(change.bytes());
-        if state.waiting.len() >= MOST || (state.bytes > 0 && bytes > MOST_BYTES) {
+        if state.waiting.len() >= MAX_CHANGES || (state.bytes > 0 && bytes > MAX_BYTES) {
             drop(state);
-            // What was replaced is done with.
+            // The change that was replaced is over, too.
             self.done.notify_waiters();
             return PushResult::Dropped;
         }
@@ -88,10 +88,10 @@ impl Queue {
             state.workers += 1;
             return PushResult::NeedsWorker;
         }
-        PushResult::Waits
+        PushResult::Queued
     }
 
-    /// The next change to make. With `None`, the worker is no longer one.
+    /// The next change to make. After `None`, the worker must end.
     pub(crate) fn take(&self) -> Option<(EntryKey, Change)> {
         let mut state = self.lock();
         let next = state
@@ -111,7 +111,7 @@ impl Queue {
         change
     }
 
-    /// A change that was taken has been made, or given up.
+    /// Ends a change that was taken, made or not.
     pub(crate) fn done(&self, key: &EntryKey) {
         let mut state = self.lock();
         if let Some((_, bytes)) = state.busy.remove(key) {
@@ -121,7 +121,7 @@ impl Queue {
         self.done.notify_waiters();
     }
 
-    /// Returns when everything pushed until now is done.
+    /// Returns when every change that was queued until now is over.
     pub(crate) async fn flush(&self) {
         let upto = self.lock().next;
         loop {
@@ -140,7 +140,7 @@ impl Queue {
         }
     }
 
-    /// What waits, and what is on its way.
+    /// The changes that wait and those under way.
     pub(crate) fn held(&self) -> StoreSize {
         let state = self.lock();
         StoreSize {
@@ -149,7 +149,7 @@ impl Queue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -161,8 +161,8 @@ mod tests {
     use super::Bytes;
     use super::Change;
     use super::EntryKey;
-    use super::MOST;
-    use super::MOST_BYTES;
+    use super::MAX_BYTES;
+    use super::MAX_CHANGES;
     use super::PushResult;
     use super::Queue;
     use super::StoreSize;
@@ -187,39 +187,39 @@ mod tests {
     #[test]
     fn it_is_bounded_in_number_and_bytes() {
         let queue = Queue::default();
-        for number in 0..MOST {
+        for number in 0..MAX_CHANGES {
             assert_ne!(queue.push(key(number), write(1)), PushResult::Dropped);
         }
-        assert_eq!(queue.push(key(MOST), write(1)), PushResult::Dropped);
+        assert_eq!(queue.push(key(MAX_CHANGES), write(1)), PushResult::Dropped);
         assert_ne!(
             queue.push(key(0), write(1)),
             PushResult::Dropped,
-            "in place"
+            "it replaces a waiting change"
         );
-        assert_eq!(queue.held().entries, MOST as u64);
+        assert_eq!(queue.held().entries, MAX_CHANGES as u64);
 
         let queue = Queue::default();
-        let most = usize::try_from(MOST_BYTES).expect("a small number");
+        let most = usize::try_from(MAX_BYTES).expect("a small number");
         assert_ne!(queue.push(key(1), write(most + 1)), PushResult::Dropped);
         assert_eq!(queue.push(key(2), write(1)), PushResult::Dropped);
         assert_eq!(queue.push(key(2), Change::Remove), PushResult::Dropped);
-        let (taken, _) = queue.take().expect("something waits");
+        let (taken, _) = queue.take().expect("a change waits");
         assert_eq!(
             queue.push(key(2), write(1)),
             PushResult::Dropped,
-            "on its way"
+            "a change under way counts"
         );
         queue.done(&taken);
         assert_ne!(queue.push(key(2), write(1)), PushResult::Dropped);
     }
 
     #[test]
-    fn so_many_work_and_none_is_asked_for_in_vain() {
+    fn no_more_workers_are_started_than_allowed() {
         let queue = Queue::default();
         for number in 0..WORKERS {
             assert_eq!(queue.push(key(number), write(1)), PushResult::NeedsWorker);
         }
-        assert_eq!(queue.push(key(99), write(1)), PushResult::Waits);
+        assert_eq!(queue.push(key(99), write(1)), PushResult::Queued);
         while let Some((key, _)) = queue.take() {
             queue.done(&key);
         }
@@ -228,29 +228,29 @@ mod tests {
     }
 
     #[test]
-    fn a_later_change_takes_the_place_of_an_earlier_one_and_overtakes_none() {
+    fn a_later_change_replaces_a_waiting_one_and_overtakes_none() {
         let queue = Queue::default();
         queue.push(key(1), write(10));
         queue.push(key(2), write(10));
-        let (first, change) = queue.take().expect("something waits");
+        let (first, change) = queue.take().expect("a change waits");
         assert!(first == key(1) && is_write(&change));
         queue.push(key(1), write(20));
         queue.push(key(1), Change::Remove);
-        let (second, _) = queue.take().expect("something waits");
+        let (second, _) = queue.take().expect("a change waits");
         assert_eq!(second, key(2));
         assert!(queue.take().is_none(), "the first is still on its way");
         queue.done(&first);
-        let (again, change) = queue.take().expect("something waits");
+        let (again, change) = queue.take().expect("a change waits");
         assert!(again == key(1) && !is_write(&change));
         assert_eq!(queue.held().bytes, 10);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flush_waits_for_what_came_before_it_alone() {
+    async fn a_flush_waits_only_for_changes_before_it() {
         let queue = std::sync::Arc::new(Queue::default());
         queue.flush().await;
         queue.push(key(1), write(1));
-        let (taken, _) = queue.take().expect("something waits");
+        let (taken, _) = queue.take().expect("a change waits");
         let waiting = std::sync::Arc::clone(&queue);
         let flush = tokio::spawn(async move { waiting.flush().await });
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,9 +1,6 @@
-//! Deletes from the bucket what hard purges leave nothing of: one source after the other, by one task, however many purges there are.
+//! Deletes from the bucket what hard purges have removed: one source after the other, in one task, however many purges there are.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -14,118 +11,62 @@ use crate::cache::entry::EntryKey;
 use crate::cache::entry::EntryKind;
 use crate::cache::key::SourceId;
 use crate::cache::source_record::SourceRecord;
-use crate::cache::tier::shared::Inner;
-use crate::cache::tier::shared::LARGEST;
-use crate::cache::tier::shared::Shared;
-use crate::cache::tier::shared::count;
 use crate::cache::tier::shared::envelope;
-use crate::cache::tier::shared::read_object;
+use crate::cache::tier::shared::object::read_object;
+use crate::cache::tier::shared::store::MAX_ENTRY_BYTES;
+use crate::cache::tier::shared::store::SharedStore;
+use crate::cache::tier::shared::store::count;
 
-/// When deleting is tried, and tried again. What fails to the last is given up, until it is asked for anew.
+/// The waits before each attempt to delete. What the last attempt cannot delete is given up until it is purged again.
 const ATTEMPTS: [Duration; 3] = [
     Duration::ZERO,
     Duration::from_secs(5),
     Duration::from_secs(60),
 ];
 
-/// Sources that fail in a row before the others are not tried either.
-const ENOUGH: u32 = 3;
+/// After this many failed sources in a row, an attempt ends.
+const MAX_FAILURES_IN_A_ROW: u32 = 3;
 
-/// Sources that wait before they become all of them.
-const MOST: usize = 100_000;
-
-/// Sources, or all of them (`None`), each with the number of the last hard purge that met it.
-type SweepTargets = HashMap<Option<SourceId>, u64>;
-
-pub(crate) struct Sweeper {
-    waiting: Mutex<SweepTargets>,
-    wake: mpsc::Sender<()>,
-}
-
-impl Sweeper {
-    /// With what [`keep_sweeping`] waits for.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<()>) {
-        let (wake, woken) = mpsc::channel(1);
-        let sweeper = Sweeper {
-            waiting: Mutex::default(),
-            wake,
-        };
-        (sweeper, woken)
-    }
-
-    fn add(&self, doomed: SweepTargets) {
-        let mut waiting = self.waiting();
-        for (source, number) in doomed {
-            let known = waiting.entry(source).or_default();
-            *known = number.max(*known);
-        }
-        if waiting.len() > MOST {
-            let last = waiting.values().copied().max().unwrap_or_default();
-            *waiting = HashMap::from([(None, last)]);
-        }
-    }
-
-    fn take(&self) -> SweepTargets {
-        let mut doomed = std::mem::take(&mut *self.waiting());
-        if let Some(everything) = doomed.get(&None).copied() {
-            doomed.retain(|source, number| source.is_none() || *number > everything);
-        }
-        doomed
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, SweepTargets> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Shared {
-    /// Has deleted what was made of sources before hard purges, with nobody waiting for it.
-    pub(crate) fn sweep(&self, doomed: SweepTargets) {
-        if !doomed.is_empty() {
-            let sweeper = &self.inner.sweeper;
-            sweeper.add(doomed);
-            // Where that is full, it is about to wake.
-            let _ = sweeper.wake.try_send(());
-        }
-    }
-}
-
-/// Sweeps whenever there is something to sweep, for as long as there is a tier.
-pub(crate) async fn keep_sweeping(tier: Weak<Inner>, mut woken: mpsc::Receiver<()>) {
-    while woken.recv().await.is_some() {
-        let mut left = SweepTargets::new();
+/// Sweeps when it is woken, for as long as there is a tier.
+pub(super) async fn keep_sweeping(tier: Weak<SharedStore>, mut wake_ups: mpsc::Receiver<()>) {
+    while wake_ups.recv().await.is_some() {
+        let mut left = HashMap::new();
         for wait in ATTEMPTS {
             tokio::time::sleep(wait).await;
             let Some(swept) = sweep_all(&tier, left).await else {
                 return;
             };
-            let Err(SweepError { doomed, error }) = swept else {
+            let Err(SweepError { unswept, error }) = swept else {
                 break;
             };
-            tracing::warn!(%error, sources = doomed.len(), "cannot delete purged entries from the shared cache; they are not served");
-            left = doomed;
+            tracing::warn!(%error, sources = unswept.len(), "cannot delete purged entries from the shared cache; they are not served");
+            left = unswept;
         }
     }
 }
 
 /// What could not be deleted, and the last reason.
 struct SweepError {
-    doomed: SweepTargets,
+    unswept: HashMap<Option<SourceId>, u64>,
     error: BucketError,
 }
 
-/// One attempt at what is left of the one before and all that came since; `None` if the tier is gone.
-async fn sweep_all(tier: &Weak<Inner>, left: SweepTargets) -> Option<Result<(), SweepError>> {
-    let doomed = {
+/// One attempt to delete what the attempt before left and everything that was added since; `None` if the tier is gone.
+async fn sweep_all(
+    tier: &Weak<SharedStore>,
+    left: HashMap<Option<SourceId>, u64>,
+) -> Option<Result<(), SweepError>> {
+    let targets = {
         let tier = tier.upgrade()?;
-        // What is on its way to the bucket gets there first.
+        // Writes that are on their way must arrive before the sweep.
         tier.queue.flush().await;
-        tier.sweeper.add(left);
-        tier.sweeper.take()
+        let mut targets = tier.sweeps.take();
+        targets.add(left);
+        targets.into_purges()
     };
-    let (mut unswept, mut last, mut in_a_row) = (SweepTargets::new(), None, 0);
-    for (source, number) in doomed {
-        if in_a_row == ENOUGH {
+    let (mut unswept, mut last, mut in_a_row) = (HashMap::new(), None, 0);
+    for (source, number) in targets {
+        if in_a_row == MAX_FAILURES_IN_A_ROW {
             unswept.insert(source, number);
             continue;
         }
@@ -133,7 +74,7 @@ async fn sweep_all(tier: &Weak<Inner>, left: SweepTargets) -> Option<Result<(), 
         match tier.sweep(source, number).await {
             Ok(()) => in_a_row = 0,
             Err(error) => {
-                count(&tier.counts.write_failures);
+                count(&tier.counters.write_failures);
                 unswept.insert(source, number);
                 last = Some(error);
                 in_a_row += 1;
@@ -141,15 +82,13 @@ async fn sweep_all(tier: &Weak<Inner>, left: SweepTargets) -> Option<Result<(), 
         }
     }
     Some(match last {
-        Some(error) => Err(SweepError {
-            doomed: unswept,
-            error,
-        }),
+        Some(error) => Err(SweepError { unswept, error }),
         None => Ok(()),
     })
 }
 
-impl Inner {
+impl SharedStore {
+    /// Deletes what was made of a source, or of all sources, before the purge of this number.
     async fn sweep(&self, source: Option<SourceId>, number: u64) -> Result<(), BucketError> {
         let folder = match source {
             Some(source) => format!("{}{source}/", self.folder),
@@ -162,24 +101,24 @@ impl Inner {
                 return Ok(());
             };
             after = Some(last.clone());
-            let mut doomed = Vec::new();
+            let mut older = Vec::new();
             for name in page {
                 if self.is_older(&name, number).await? {
-                    doomed.push(name);
+                    older.push(name);
                 }
             }
-            self.bucket.delete(doomed).await?;
+            self.bucket.delete(older).await?;
         }
     }
 
-    /// Whether an object was made before a hard purge that met its source. What is understood by nobody was, too.
+    /// Whether an object was made before the purge of this number. An object that cannot be parsed counts as older.
     async fn is_older(&self, name: &str, number: u64) -> Result<bool, BucketError> {
         let key = name.rsplit('/').next().and_then(|key| key.parse().ok());
         let Some(key) = key else { return Ok(true) };
         if EntryKey::kind(key) != EntryKind::Record {
             return Ok(key.epoch() < number);
         }
-        let content = match read_object(&self.bucket, name, LARGEST).await {
+        let content = match read_object(&self.bucket, name, MAX_ENTRY_BYTES).await {
             Ok(content) => content,
             Err(error) if error.is_missing() => return Ok(false),
             Err(error) => return Err(error),

@@ -1,22 +1,23 @@
-//! PurgeLog in the bucket, so that every replica learns of each within seconds.
+//! The purges in the shared bucket, so that every replica learns of each within seconds.
 //!
-//! What one publishes is one object, `purges/<number, 20 digits>-<random, 16 hex digits>`: the events of one call, a line each, numbered in a row;
-//! the name has the last number. No store's conditional writes are needed, only that a listing shows what was written before it began (which S3,
-//! SeaweedFS and Garage promise). Three rules keep numbers and time in step:
+//! The purges of one call are one object, `purges/<number, 20 digits>-<random, 16 hex digits>`, with one line for each event. Events are numbered in
+//! a row, and the name has the number of the last. No conditional writes are needed, only that a listing shows everything that was written before it
+//! began, as S3, SeaweedFS and Garage promise. Three rules keep numbers in the order of time:
 //!
-//! - A publisher writes its object first and lists then. If it finds one, known or not, that is numbered as high as its own first event or higher, it
-//!   writes its object again, with numbers above all it found, deletes the first one, and lists again. It applies what it found before its own, and
-//!   its own last.
-//! - So of two events, the later in number is written while the earlier can be seen: any listing that shows the later one shows the earlier one, and
-//!   every replica learns events in the order of their numbers. Whatever was fetched before a replica learns of an event has a lower generation.
-//!   (Deleted before it is written again, an object that some have seen would for a moment be seen by nobody who takes a number.)
-//! - Every replica lists every two seconds, beginning a minute before the highest number that it knows. What it finds there that is new and
-//!   numbered below what it knows (its publisher died between writing and writing again, a clock is far behind, or this one gave out a number that it
-//!   could not publish) is applied, and, if it is still there at the next look, published again under a number above all. That purges some things
-//!   twice, and misses nothing.
+//! - A publisher first writes its object and then lists. If it finds another object, known or not, with a number equal to that of its own first event
+//!   or higher, it writes its object again, with numbers above all that it found, deletes the first object, and lists again. It applies the events
+//!   that it found before its own.
+//! - So of two events, the later in number is written while the earlier can be listed: any listing that shows the later one shows the earlier one,
+//!   and every replica learns of events in the order of their numbers. What was fetched before a replica learns of an event has a lower generation.
+//!   (If the first object were deleted before it is written again, an event that some replicas know would be invisible for a moment to a publisher
+//!   that chooses a number.)
+//! - Every replica lists every two seconds, beginning one minute before the highest number that it knows. It may find a new object with a number
+//!   below the highest that it knows, because its publisher died before it could write it again, because a clock is far behind, or because this
+//!   replica used a number that it could not publish. The events are then applied, and if the object is still there at the next listing, they are
+//!   published again with a number above all others. So a few events are applied twice, and none is missed.
 //!
-//! A purge whose publication failed holds here, and is published again until that succeeds. When there are more than 10,000 objects, the older half
-//! becomes one soft purge of everything, numbered as the last of them: what memory does with its events as well.
+//! A purge that could not be published is applied here, and is published again until that succeeds. Of more than 10,000 objects, the older half is
+//! replaced by one soft purge of everything, with the number of the last of them, as in the purge log in memory.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -33,8 +34,8 @@ use tokio::sync::Mutex;
 
 use crate::bucket::Bucket;
 use crate::bucket::BucketError;
-use crate::cache::purge::log::FARTHEST;
-use crate::cache::purge::log::MOST;
+use crate::cache::purge::log::MAX_EVENTS;
+use crate::cache::purge::log::MAX_NUMBER;
 use crate::cache::purge::log::Purge;
 use crate::cache::purge::log::PurgeEvent;
 use crate::cache::purge::log::Target;
@@ -43,72 +44,73 @@ use crate::cache::tier::shared::purge_objects::name_of;
 use crate::cache::tier::shared::purge_objects::number_of;
 use crate::cache::tier::shared::purge_objects::random;
 
-/// How far before the highest known number is looked for what came late. PurgeNumbers are milliseconds, so this is a minute.
+/// How far before the highest known number a listing begins, so that late objects are found. Numbers are milliseconds, so this is one minute.
 const OVERLAP: u64 = 60_000;
 
-/// How often one publishes again because others came in between.
-const TRIES: u32 = 10;
+/// How often a publisher tries again because other objects were published at the same time.
+const MAX_TRIES: u32 = 10;
 
-/// Events that are read at once.
-const READERS: usize = 16;
+/// How many objects are read at once.
+const MAX_READS: usize = 16;
 
-pub(crate) struct SharedPurges {
+pub(crate) struct SharedPurgeLog {
     objects: PurgeObjects,
-    /// Objects that there may be before the older half becomes one.
-    most: usize,
-    state: Mutex<State>,
+    /// How many objects there may be before the older half is replaced by one.
+    max_objects: usize,
+    state: Mutex<ListState>,
     is_failing: AtomicBool,
     is_loaded: AtomicBool,
 }
 
 #[derive(Default)]
-struct State {
-    /// Names of objects whose events are known.
+struct ListState {
+    /// The names of objects whose events are known.
     seen: BTreeSet<String>,
-    /// Whether all that there is was looked at once.
+    /// Whether everything was listed once.
     is_loaded: bool,
-    /// What came late at the last look.
+    /// Late objects of the last listing.
     late: BTreeSet<String>,
-    /// Whether this one published since the last look at how many there are.
+    /// Whether this replica has published since it last checked the number of objects.
     has_published: bool,
 }
 
-/// What others published.
+/// The purges that other replicas have published.
 #[derive(Debug, Default)]
 pub(crate) struct RemotePurges {
-    /// By number.
-    pub events: Vec<PurgeEvent>,
-    pub late: Vec<LatePurges>,
+    /// In the order of their numbers.
+    pub(crate) events: Vec<PurgeEvent>,
+    pub(crate) late: Vec<LatePurges>,
 }
 
-/// What came late, is known by now, and must be published again.
+/// Purges in a late object, which are applied already and must be published again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LatePurges {
     name: String,
-    pub purges: Vec<Purge>,
+    pub(crate) purges: Vec<Purge>,
 }
 
-/// What came of publishing.
+/// The result of publishing.
 pub(crate) struct PublishResult {
-    /// What others published before, by number: to be applied first.
-    pub news: Vec<PurgeEvent>,
-    /// As they are known to all.
-    pub own: Result<Vec<PurgeEvent>, BucketError>,
+    /// Events that others published before, in the order of their numbers. They must be applied first.
+    pub(crate) news: Vec<PurgeEvent>,
+    /// The published events, with their final numbers.
+    pub(crate) own: Result<Vec<PurgeEvent>, BucketError>,
 }
 
-impl SharedPurges {
-    /// `folder` begins the names of all objects here.
+impl SharedPurgeLog {
+    /// The names of all objects begin with `folder`.
     pub(crate) fn new(bucket: Arc<Bucket>, folder: String) -> Self {
-        SharedPurges {
+        SharedPurgeLog {
             objects: PurgeObjects::new(bucket, folder),
-            most: MOST,
+            max_objects: MAX_EVENTS,
             state: Mutex::default(),
             is_failing: AtomicBool::new(false),
             is_loaded: AtomicBool::new(false),
         }
     }
 
-    /// Publishes purges under numbers above all that there are: `first`, if it is. `known` is the highest number that this replica knows.
+    /// Publishes purges with numbers above those of all other purges, from `first` if possible. `known` is the highest number that this replica
+    /// knows.
     pub(crate) async fn publish(
         &self,
         purges: &[Purge],
@@ -120,13 +122,13 @@ impl SharedPurges {
         let mut news = Vec::new();
         let mut before: Option<String> = None;
         let own = async {
-            for tries in 0..TRIES {
-                // So that two that met do not meet again.
+            for tries in 0..MAX_TRIES {
+                // A random wait, so that two publishers that met do not meet again.
                 tokio::time::sleep(Duration::from_millis(random() % 20 * u64::from(tries))).await;
                 let own = numbered(purges, first, now);
                 let last = own.last().map_or(first, |event| event.number);
                 let name = name_of(last);
-                if last > FARTHEST {
+                if last > MAX_NUMBER {
                     return Err(self.objects.broken(
                         "an object in the purge folder of the shared bucket has the largest possible number, so that no purge can follow it: delete it",
                     ));
@@ -135,7 +137,7 @@ impl SharedPurges {
                 if let Some(before) = before.take() {
                     self.objects.delete(&before).await?;
                 }
-                news.extend(self.look(&mut state, Some(&name), known).await?.events);
+                news.extend(self.list_new(&mut state, Some(&name), known).await?.events);
                 let highest = state.seen.last().and_then(|name| number_of(name));
                 match highest.filter(|highest| *highest >= first) {
                     None => {
@@ -157,14 +159,14 @@ impl SharedPurges {
         PublishResult { news, own }
     }
 
-    /// What others published since the last look. `known` is the highest number that this replica knows.
-    pub(crate) async fn news(&self, known: u64) -> RemotePurges {
+    /// The events that others have published since the last listing. `known` is the highest number that this replica knows.
+    pub(crate) async fn poll(&self, known: u64) -> RemotePurges {
         let mut state = self.state.lock().await;
-        let looked = match self.look(&mut state, None, known).await {
+        let looked = match self.list_new(&mut state, None, known).await {
             Ok(news) => {
-                // What is new is known by now, whatever becomes of what is old.
-                if let Err(error) = self.shorten(&mut state).await {
-                    tracing::debug!(%error, "the purges in the shared bucket stay as many as they are");
+                // The new events count, even if old ones cannot be replaced.
+                if let Err(error) = self.compact(&mut state).await {
+                    tracing::debug!(%error, "cannot replace the older purges in the shared bucket by one");
                 }
                 Ok(news)
             }
@@ -174,53 +176,53 @@ impl SharedPurges {
         match looked {
             Ok(news) => {
                 if was_failing {
-                    tracing::info!("purges of other replicas can be looked for again");
+                    tracing::info!("the purges of other replicas can be listed again");
                 }
                 news
             }
             Err(error) => {
                 if !was_failing {
-                    tracing::error!(%error, "cannot look for purges of other replicas, still trying");
+                    tracing::error!(%error, "cannot list the purges of other replicas, still trying");
                 }
                 RemotePurges::default()
             }
         }
     }
 
-    /// Deletes what came late, after it was published again.
+    /// Deletes a late object after its purges were published again.
     pub(crate) async fn retract(&self, late: LatePurges) {
         if let Err(error) = self.objects.delete(&late.name).await {
-            tracing::debug!(%error, "an event that came late stays where it is");
+            tracing::debug!(%error, "cannot delete an object whose purges were published again");
         }
     }
 
-    /// What was new at the last look is applied by now.
-    pub(crate) fn note_applied(&self) {
+    /// Called after the events of the last listing were applied.
+    pub(crate) fn mark_loaded(&self) {
         if !self.is_failing() {
             self.is_loaded.store(true, Ordering::Release);
         }
     }
 
-    /// Whether it is known what was purged before the start.
+    /// Whether all purges before the start are known.
     pub(crate) fn is_loaded(&self) -> bool {
         self.is_loaded.load(Ordering::Acquire)
     }
 
-    /// Whether the last look failed.
+    /// Whether the last listing failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.is_failing.load(Ordering::Relaxed)
     }
 
-    /// Looks at everything that is new, but for what is called `own`. What cannot be read is new at the next look.
-    async fn look(
+    /// Reads all new objects except `own`. An object that cannot be read is new again at the next listing.
+    async fn list_new(
         &self,
-        state: &mut State,
+        state: &mut ListState,
         own: Option<&str>,
         known: u64,
     ) -> Result<RemotePurges, BucketError> {
         let highest = state.seen.last().and_then(|name| number_of(name));
         let begin = highest.filter(|_| state.is_loaded).map(|highest| {
-            // What came late is looked at once more, however late that was.
+            // Late objects are listed once more, however low their numbers are.
             let late = state.late.first().and_then(|name| number_of(name));
             let begin = highest.saturating_sub(OVERLAP);
             format!("{:020}", late.map_or(begin, |late| late.min(begin)))
@@ -232,7 +234,7 @@ impl SharedPurges {
         let unknown: Vec<String> = listed.difference(&state.seen).cloned().collect();
         let mut reading = stream::iter(unknown)
             .map(async |name| (self.objects.read(&name).await, name))
-            .buffered(READERS);
+            .buffered(MAX_READS);
         let mut found = BTreeMap::new();
         while let Some((events, name)) = reading.next().await {
             if let Some(events) = events? {
@@ -243,7 +245,7 @@ impl SharedPurges {
 
         let mut news = RemotePurges::default();
         if own.is_none() {
-            // Known since the last look, and read again: there are few, and never for long.
+            // Late objects of the last listing are read again: there are few, and they do not stay for long.
             for name in state.late.intersection(&listed) {
                 if let Some(events) = self.objects.read(name).await? {
                     let purges = events.into_iter().map(|event| event.purge).collect();
@@ -255,7 +257,7 @@ impl SharedPurges {
         }
         let known = highest.unwrap_or_default().max(known);
         for (name, events) in found {
-            // What stands for many was put where they were.
+            // A folded event has the place of those that it replaced, and is never late.
             let is_late = |event: &PurgeEvent| event.number <= known && !event.folded;
             if state.is_loaded && events.first().is_some_and(is_late) {
                 state.late.insert(name.clone());
@@ -263,7 +265,7 @@ impl SharedPurges {
             state.seen.insert(name);
             news.events.extend(events);
         }
-        // What was deleted is not counted any more.
+        // Deleted objects do not count any more.
         let begin = begin.unwrap_or_default();
         state
             .seen
@@ -273,13 +275,14 @@ impl SharedPurges {
         Ok(news)
     }
 
-    /// Makes one soft purge of everything of the older half, where there are too many.
-    async fn shorten(&self, state: &mut State) -> Result<(), BucketError> {
-        let is_due = state.seen.len() > self.most && std::mem::take(&mut state.has_published);
+    /// Replaces the older half by one soft purge of everything if there are too many objects.
+    async fn compact(&self, state: &mut ListState) -> Result<(), BucketError> {
+        let is_due =
+            state.seen.len() > self.max_objects && std::mem::take(&mut state.has_published);
         if !is_due {
             return Ok(());
         }
-        let count = state.seen.len() - self.most / 2;
+        let count = state.seen.len() - self.max_objects / 2;
         let older: Vec<String> = state.seen.iter().take(count).cloned().collect();
         let Some(number) = older.last().and_then(|name| number_of(name)) else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The protocol of published purges, over a bucket.
+//! The protocol of published purges, with a bucket.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use crate::bucket::Bucket;
-use crate::cache::purge::log::FARTHEST;
+use crate::cache::purge::log::MAX_NUMBER;
 use crate::cache::tests::bucket::Mood;
 use crate::cache::tests::bucket::TestBucket;
 use crate::cache::tier::shared::TIMEOUTS;
 use crate::cache::tier::shared::purge_log::Purge;
 use crate::cache::tier::shared::purge_log::PurgeEvent;
-use crate::cache::tier::shared::purge_log::SharedPurges;
+use crate::cache::tier::shared::purge_log::SharedPurgeLog;
 use crate::cache::tier::shared::purge_log::Target;
 use crate::cache::tier::shared::purge_log::number_of;
 use crate::freshness::Tag;
@@ -23,9 +23,9 @@ fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(NOW)
 }
 
-fn purges_in(bucket: &TestBucket) -> SharedPurges {
+fn purges_in(bucket: &TestBucket) -> SharedPurgeLog {
     let bucket = Bucket::open(&bucket.config(), TIMEOUTS).expect("the settings are right");
-    SharedPurges::new(Arc::new(bucket), "safelight/purges/".to_owned())
+    SharedPurgeLog::new(Arc::new(bucket), "safelight/purges/".to_owned())
 }
 
 fn tags(tags: &[&str]) -> Vec<Purge> {
@@ -44,15 +44,15 @@ fn event(number: u64, tag: &str) -> PurgeEvent {
     }
 }
 
-async fn put(purges: &SharedPurges, event: PurgeEvent) {
+async fn put(purges: &SharedPurgeLog, event: PurgeEvent) {
     let name = format!("{:020}-{:016x}", event.number, 7);
     let written = purges.objects.write(&name, &[event]).await;
     written.expect("the bucket works");
 }
 
-/// More than may stay in the bucket.
-async fn publish_too_many(purges: &mut SharedPurges) {
-    purges.most = 10;
+/// Publishes more objects than may stay in the bucket.
+async fn publish_too_many(purges: &mut SharedPurgeLog) {
+    purges.max_objects = 10;
     for number in 1..=11 {
         let published = purges.publish(&tags(&["a"]), number, 0, now()).await;
         published.own.expect("the bucket works");
@@ -60,21 +60,21 @@ async fn publish_too_many(purges: &mut SharedPurges) {
 }
 
 #[tokio::test]
-async fn what_one_publishes_the_others_hear_once() {
+async fn what_one_publishes_the_others_read_once() {
     let bucket = TestBucket::start().await;
     let (one, other) = (purges_in(&bucket), purges_in(&bucket));
-    assert_eq!(other.news(0).await.events, []);
+    assert_eq!(other.poll(0).await.events, []);
     let published = one.publish(&tags(&["a", "b"]), 1000, 0, now()).await;
     let own = published.own.expect("the bucket works");
     assert_eq!(own, [event(1000, "a"), event(1001, "b")]);
-    assert_eq!(other.news(0).await.events, own);
-    assert_eq!(other.news(0).await.events, []);
-    assert_eq!(one.news(0).await.events, [], "its own are no news");
-    assert_eq!(purges_in(&bucket).news(0).await.events, own, "a new one");
+    assert_eq!(other.poll(0).await.events, own);
+    assert_eq!(other.poll(0).await.events, []);
+    assert_eq!(one.poll(0).await.events, [], "its own are no news");
+    assert_eq!(purges_in(&bucket).poll(0).await.events, own, "a new one");
 }
 
 #[tokio::test]
-async fn who_finds_a_number_as_high_as_its_own_takes_one_above_all() {
+async fn a_publisher_that_finds_its_own_number_takes_a_higher_one() {
     let bucket = TestBucket::start().await;
     let (one, other) = (purges_in(&bucket), purges_in(&bucket));
     put(&one, event(500, "earlier")).await;
@@ -85,7 +85,7 @@ async fn who_finds_a_number_as_high_as_its_own_takes_one_above_all() {
     assert_eq!(numbers, [500, 1001, 9000], "applied before its own");
     let own = published.own.expect("the bucket works");
     assert_eq!(own, [event(9001, "a"), event(9002, "b")]);
-    let found = one.news(0).await.events;
+    let found = one.poll(0).await.events;
     let numbers: Vec<u64> = found.iter().map(|event| event.number).collect();
     assert_eq!(
         numbers,
@@ -95,10 +95,10 @@ async fn who_finds_a_number_as_high_as_its_own_takes_one_above_all() {
 }
 
 #[tokio::test]
-async fn an_object_with_a_number_that_no_purge_can_have_is_passed_over() {
+async fn an_object_with_an_impossible_number_is_ignored() {
     let bucket = TestBucket::start().await;
     let one = purges_in(&bucket);
-    for number in [FARTHEST + 1, 10_u64.pow(17), u64::MAX] {
+    for number in [MAX_NUMBER + 1, 10_u64.pow(17), u64::MAX] {
         put(&one, event(number, "stray")).await;
     }
     let stray = "+0000000000000000009-0000000000000007";
@@ -107,22 +107,22 @@ async fn an_object_with_a_number_that_no_purge_can_have_is_passed_over() {
     let published = one.publish(&tags(&["a"]), 1000, 0, now()).await;
     assert_eq!(published.news, []);
     assert_eq!(published.own.expect("published"), [event(1000, "a")]);
-    assert_eq!(purges_in(&bucket).news(0).await.events, [event(1000, "a")]);
+    assert_eq!(purges_in(&bucket).poll(0).await.events, [event(1000, "a")]);
 }
 
 #[tokio::test]
-async fn a_purge_that_could_not_come_after_all_others_fails() {
+async fn a_purge_that_cannot_have_the_highest_number_fails() {
     let bucket = TestBucket::start().await;
     let one = purges_in(&bucket);
-    put(&one, event(FARTHEST, "last")).await;
+    put(&one, event(MAX_NUMBER, "last")).await;
     let published = one.publish(&tags(&["a"]), 1000, 0, now()).await;
     let error = published.own.expect_err("there is no number for it");
     assert!(error.to_string().contains("delete it"), "{error}");
 }
 
-/// Each learns of all, in the order of their numbers, its own included.
+/// Each publisher learns of all events, its own included, in the order of their numbers.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_publishers_at_once_end_with_one_order() {
+async fn many_publishers_agree_on_one_order() {
     let bucket = TestBucket::start().await;
     let mut publishing = Vec::new();
     for who in 0..4_u64 {
@@ -146,42 +146,42 @@ async fn many_publishers_at_once_end_with_one_order() {
         let (purges, learned) = replica.await.expect("no panic");
         all.push((purges, learned));
     }
-    let finally = purges_in(&bucket).news(0).await.events;
+    let finally = purges_in(&bucket).poll(0).await.events;
     assert_eq!(finally.len(), 16);
     for (purges, learned) in &mut all {
-        let news = purges.news(0).await;
+        let news = purges.poll(0).await;
         assert_eq!(news.late, []);
         learned.extend(news.events);
-        // First tries, which were seen for a moment, come in any order.
+        // The first objects of publishers, which existed for a moment, are learned of in any order.
         learned.retain(|event| finally.contains(event));
         assert_eq!(*learned, finally);
     }
 }
 
 #[tokio::test]
-async fn what_comes_late_is_heard_and_published_again_if_it_stays() {
+async fn a_late_object_is_applied_and_published_again_if_it_stays() {
     let bucket = TestBucket::start().await;
     let (one, other) = (purges_in(&bucket), purges_in(&bucket));
     let published = one.publish(&tags(&["a"]), 100_000, 0, now()).await;
     published.own.expect("the bucket works");
     put(&one, event(99_990, "late")).await;
-    let news = one.news(0).await;
+    let news = one.poll(0).await;
     assert_eq!(
         (news.events, news.late),
         (vec![event(99_990, "late")], vec![])
     );
-    let mut late = one.news(0).await.late;
+    let mut late = one.poll(0).await.late;
     assert_eq!(late.len(), 1);
     assert_eq!(late[0].purges, tags(&["late"]));
     one.retract(late.remove(0)).await;
-    let news = one.news(0).await;
+    let news = one.poll(0).await;
     assert!(news.events.is_empty() && news.late.is_empty());
-    // Whoever comes later hears what is left.
-    assert_eq!(other.news(0).await.events, [event(100_000, "a")]);
+    // A replica that starts later reads what is left.
+    assert_eq!(other.poll(0).await.events, [event(100_000, "a")]);
 }
 
 #[tokio::test]
-async fn garbage_among_the_events_costs_nothing_else() {
+async fn garbage_among_the_events_is_skipped() {
     let bucket = TestBucket::start().await;
     let purges = purges_in(&bucket);
     for (name, content) in [
@@ -192,18 +192,18 @@ async fn garbage_among_the_events_costs_nothing_else() {
         put.await.expect("the bucket works");
     }
     put(&purges, event(8, "a")).await;
-    assert_eq!(purges.news(0).await.events, [event(8, "a")]);
-    assert_eq!(purges.news(0).await.events, []);
+    assert_eq!(purges.poll(0).await.events, [event(8, "a")]);
+    assert_eq!(purges.poll(0).await.events, []);
     assert_eq!(number_of("00000000000000000007-x"), None);
 }
 
 #[tokio::test]
-async fn too_many_become_one_soft_purge_of_everything_and_the_newer_half() {
+async fn the_older_half_of_too_many_objects_becomes_one_soft_purge() {
     let bucket = TestBucket::start().await;
     let (mut one, other) = (purges_in(&bucket), purges_in(&bucket));
     publish_too_many(&mut one).await;
-    assert_eq!(one.news(0).await.events, []);
-    let left = other.news(0).await.events;
+    assert_eq!(one.poll(0).await.events, []);
+    let left = other.poll(0).await.events;
     let everything = Purge {
         target: Target::Everything,
         soft: true,
@@ -211,46 +211,46 @@ async fn too_many_become_one_soft_purge_of_everything_and_the_newer_half() {
     assert_eq!((left[0].number, &left[0].purge), (6, &everything));
     let numbers: Vec<u64> = left.iter().map(|event| event.number).collect();
     assert_eq!(numbers, [6, 7, 8, 9, 10, 11]);
-    assert_eq!(one.news(0).await.events, [], "it knows its own");
+    assert_eq!(one.poll(0).await.events, [], "it knows its own");
 }
 
 #[tokio::test]
-async fn what_is_numbered_below_a_number_that_was_never_published_comes_late() {
+async fn a_number_below_one_that_was_never_published_is_late() {
     let bucket = TestBucket::start().await;
     let (one, other) = (purges_in(&bucket), purges_in(&bucket));
-    assert_eq!(one.news(0).await.events, []);
+    assert_eq!(one.poll(0).await.events, []);
     let published = other.publish(&tags(&["a"]), 1000, 0, now()).await;
     published.own.expect("the bucket works");
-    let news = one.news(2000).await;
+    let news = one.poll(2000).await;
     assert_eq!((news.events, news.late), (vec![event(1000, "a")], vec![]));
-    let late = one.news(2000).await.late;
+    let late = one.poll(2000).await.late;
     assert_eq!(late.len(), 1);
     assert_eq!(late[0].purges, tags(&["a"]));
 }
 
 #[tokio::test]
-async fn what_stands_for_many_is_not_published_again() {
+async fn a_folded_event_is_not_published_again() {
     let bucket = TestBucket::start().await;
     let (mut one, other) = (purges_in(&bucket), purges_in(&bucket));
     publish_too_many(&mut one).await;
-    assert_eq!(other.news(0).await.events.len(), 11);
-    one.news(0).await;
-    let folded = other.news(0).await.events;
+    assert_eq!(other.poll(0).await.events.len(), 11);
+    one.poll(0).await;
+    let folded = other.poll(0).await.events;
     assert!(folded.len() == 1 && folded[0].folded, "{folded:?}");
-    assert_eq!(other.news(0).await.late, []);
+    assert_eq!(other.poll(0).await.late, []);
 }
 
 #[tokio::test]
-async fn nothing_is_loaded_before_it_is_applied() {
+async fn purges_are_loaded_when_they_are_applied() {
     let bucket = TestBucket::start().await;
     let one = purges_in(&bucket);
     bucket.set(Mood::Refusing(503));
-    one.news(0).await;
-    one.note_applied();
+    one.poll(0).await;
+    one.mark_loaded();
     assert!(!one.is_loaded(), "there was nothing to apply");
     bucket.set(Mood::Fine);
-    one.news(0).await;
+    one.poll(0).await;
     assert!(!one.is_loaded());
-    one.note_applied();
+    one.mark_loaded();
     assert!(one.is_loaded());
 }

@@ -1,4 +1,4 @@
-//! The sweeper: whatever was purged goes from disk and bucket, in few passes, behind everybody's back.
+//! The sweeper: what was purged is deleted from disk and from the bucket, in the background and in few passes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,10 +35,10 @@ use crate::freshness::Validators;
 use crate::source::FetchOutcome;
 use crate::source::FetchedSource;
 
-/// Longer than whatever began before a purge may take, twice.
-const AFTERMATH: Duration = Duration::from_secs(41 * 60);
+/// Longer than two delays of the second sweep.
+const SECOND_SWEEP_DELAY: Duration = Duration::from_secs(41 * 60);
 
-/// Fetches a source, which has its number as a tag.
+/// Fetches a source that has its number as a tag.
 async fn get(cache: &Arc<Cache>, number: u64) -> CachedSource {
     let mut headers = HeaderMap::new();
     let tag = HeaderValue::from_str(&format!("t{number}")).expect("plain text");
@@ -56,7 +56,7 @@ async fn get(cache: &Arc<Cache>, number: u64) -> CachedSource {
         .expect("the origin answers")
 }
 
-/// Keeps sources and a rendition of each, on disk alone.
+/// Stores sources and one rendition of each, on disk only.
 async fn fill(cache: &Arc<Cache>, numbers: impl Iterator<Item = u64>) {
     for number in numbers {
         let found = get(cache, number).await;
@@ -78,7 +78,7 @@ fn held(cache: &Cache) -> (u64, u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_purges_are_few_passes_and_nothing_is_left_of_what_they_met() {
+async fn many_purges_need_few_passes_and_leave_nothing_that_they_match() {
     let place = folder();
     let cache = open(place.path()).await;
     fill(&cache, 0..61).await;
@@ -94,25 +94,26 @@ async fn many_purges_are_few_passes_and_nothing_is_left_of_what_they_met() {
         purge(&cache, Target::Prefix(address.to_string()), false).await;
         purge(&cache, tag(40 + number), false).await;
     }
-    eventually("the others are all there is", async || {
-        held(&cache) == (1, 2)
-    })
-    .await;
-    let passes = cache.sweeper.passes();
-    assert!(passes <= 6, "{passes} passes for 60 purges");
-    assert_eq!(get(&cache, 60).await.bytes, None, "it is kept");
-    let before = cache.sweeper.passes();
-    tokio::time::sleep(AFTERMATH).await;
-    let again = cache.sweeper.passes() - before;
+    eventually("only the others are left", async || held(&cache) == (1, 2)).await;
+    let first = cache.sweeps.passes();
+    assert!(first <= 6, "{first} passes for 60 purges");
+    assert_eq!(
+        get(&cache, 60).await.bytes,
+        None,
+        "the record is still stored"
+    );
+    let before = cache.sweeps.passes();
+    tokio::time::sleep(SECOND_SWEEP_DELAY).await;
+    let again = cache.sweeps.passes() - before;
     assert!(
         (1..=2).contains(&again),
-        "{again} passes for the aftermath of 60 purges"
+        "{again} passes for the second sweep of 60 purges"
     );
     assert_eq!(held(&cache), (1, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_writes_late_is_swept_up_in_the_end() {
+async fn an_entry_that_is_written_late_is_swept_in_the_end() {
     for target in [
         Target::Source(SourceName::numbered(1).key),
         Target::Prefix("https://b.com/1.jpg".to_owned()),
@@ -126,13 +127,13 @@ async fn who_writes_late_is_swept_up_in_the_end() {
         fill(&cache, 1..2).await;
         purge(&cache, target.clone(), false).await;
         eventually("it is deleted", async || held(&cache) == (0, 0)).await;
-        // Its render began before the purge.
+        // The render began before the purge.
         render(&cache, key, b"picture").await;
         let newer = get(&cache, 1).await;
         render(&cache, key_of(1, &newer), b"picture").await;
         cache.flush().await;
         assert_eq!(held(&cache), (2, 2), "{target:?}");
-        tokio::time::sleep(AFTERMATH).await;
+        tokio::time::sleep(SECOND_SWEEP_DELAY).await;
         eventually("the late one is deleted", async || held(&cache) == (1, 2)).await;
         assert!(cache.find(key_of(1, &newer)).await.is_some(), "{target:?}");
     }
@@ -153,7 +154,7 @@ async fn the_sweeper_ends_with_the_cache() {
 }
 
 #[tokio::test]
-async fn a_dead_bucket_does_not_hold_up_the_disk() {
+async fn a_dead_bucket_does_not_delay_the_sweep_of_the_disk() {
     let (bucket, place) = (TestBucket::start().await, folder());
     let cache = replica_at(&bucket, place.path()).await;
     fill(&cache, 0..10).await;
@@ -161,14 +162,14 @@ async fn a_dead_bucket_does_not_hold_up_the_disk() {
     for number in 0..9 {
         let source = Target::Source(SourceName::numbered(number).key);
         let told = cache.purge(vec![Purge::hard(source)]).await;
-        assert!(told.is_err(), "nobody else can be told");
+        assert!(told.is_err(), "the purge cannot be published");
     }
     eventually("one is left on disk", async || held(&cache) == (1, 2)).await;
     assert!(bucket.named("rendition-").len() >= 9, "the bucket is dead");
 }
 
 #[tokio::test]
-async fn many_purges_of_one_replica_leave_nothing_of_them_in_the_bucket() {
+async fn many_purges_of_one_replica_are_swept_from_the_bucket() {
     let (bucket, place) = (TestBucket::start().await, folder());
     let cache = replica_at(&bucket, place.path()).await;
     fill(&cache, 0..10).await;
@@ -187,9 +188,9 @@ async fn many_purges_of_one_replica_leave_nothing_of_them_in_the_bucket() {
     .await;
 }
 
-/// A source that is fetched anew while a pass is under way keeps its bytes, which nothing but their time tells from the old ones.
+/// A source that is fetched during a pass keeps its bytes, which only their time distinguishes from the old ones.
 #[tokio::test]
-async fn what_comes_during_a_pass_is_left_alone() {
+async fn what_is_stored_during_a_pass_stays() {
     let place = folder();
     let cache = open_with(&config(place.path())).await;
     fill(&cache, 1..2).await;

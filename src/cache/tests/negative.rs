@@ -1,4 +1,4 @@
-//! NegativeCache that are told again, and for how long.
+//! Errors that are answered again from the cache, and for how long.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -47,14 +47,14 @@ async fn render(
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_asked_for_again_after_a_moment() {
+async fn a_missing_source_is_asked_for_again_after_its_ttl() {
     let (cache, tries) = (in_memory().await, Arc::default());
     let first = fetch(&cache, 404, &tries).await.expect_err("it fails");
     assert_eq!(first.since, None);
     cache.clock.advance(4);
     let second = fetch(&cache, 404, &tries)
         .await
-        .expect_err("it is told again");
+        .expect_err("the error is answered again");
     assert!(second.since.is_some());
     assert_eq!(tries.load(Ordering::SeqCst), 1);
     cache.clock.advance(7);
@@ -66,7 +66,7 @@ async fn what_is_not_there_is_asked_for_again_after_a_moment() {
 }
 
 #[tokio::test]
-async fn an_outage_is_never_kept() {
+async fn an_outage_is_not_answered_again() {
     let (cache, tries) = (in_memory().await, Arc::default());
     for _ in 0..3 {
         fetch(&cache, 503, &tries).await.expect_err("it fails");
@@ -76,7 +76,7 @@ async fn an_outage_is_never_kept() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_no_picture_is_not_decoded_again_at_once() {
+async fn a_failed_render_is_not_tried_again_at_once() {
     let (cache, tries) = (in_memory().await, Arc::default());
     for _ in 0..3 {
         render(&cache, 415, &tries).await.expect_err("it fails");
@@ -90,7 +90,7 @@ async fn a_source_that_is_no_picture_is_not_decoded_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_purge_and_a_clock_set_back_are_reasons_to_try_again() {
+async fn after_a_purge_or_with_a_clock_set_back_it_is_tried_again() {
     let (cache, tries) = (in_memory().await, Arc::default());
     fetch(&cache, 404, &tries).await.expect_err("it fails");
     let purge = Purge::hard(Target::Tag(Tag::new("anything").expect("a tag")));

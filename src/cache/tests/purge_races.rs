@@ -1,4 +1,4 @@
-//! What was taken back, and ways in which it might come back: answers that were on their way, disks that were off, lists that were cut short.
+//! Ways in which something that was purged might come back: answers that were under way, disks that were off, purges that were folded.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,14 +22,14 @@ use crate::cache::SourceRecord;
 use crate::cache::Stale;
 use crate::cache::Target;
 use crate::cache::Tier;
-use crate::cache::purge::log::MOST;
+use crate::cache::purge::log::MAX_EVENTS;
 use crate::cache::purge::log::PurgeEvent;
 use crate::cache::tests::FlightResult;
 use crate::cache::tests::Rendered;
 use crate::cache::tests::TestError;
 use crate::cache::tests::folder;
 use crate::cache::tests::in_memory;
-use crate::cache::tests::landed;
+use crate::cache::tests::no_flights;
 use crate::cache::tests::open;
 use crate::cache::tests::purge;
 use crate::cache::tests::render;
@@ -47,7 +47,7 @@ fn this() -> Target {
     Target::Source(SourceName::numbered(1).key)
 }
 
-/// So many purges of something else.
+/// Purges other sources, so many times.
 fn purge_others(cache: &Cache, count: usize) {
     for number in 0..count {
         let tag = Tag::new(&format!("t{number}")).expect("a tag");
@@ -57,7 +57,7 @@ fn purge_others(cache: &Cache, count: usize) {
     }
 }
 
-/// As if it had lain somewhere until now.
+/// Parses the stored form of a record, as if it had been on disk until now, and stores it again.
 async fn find_again(cache: &Cache, record: &Arc<SourceRecord>) {
     let key = SourceName::numbered(1).key;
     let stored = record.to_stored().expect("plain data");
@@ -71,15 +71,15 @@ async fn get_failing(cache: &Arc<Cache>, status: u32) -> FlightResult<CachedSour
 }
 
 #[tokio::test]
-async fn what_may_have_been_purged_before_the_list_was_cut_short_is_fetched_whole() {
+async fn after_old_purges_were_folded_a_source_is_fetched_without_validators() {
     for soft in [false, true] {
         let (cache, origin) = (in_memory().await, Origin::default());
         let before = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
         purge(&cache, this(), soft).await;
-        purge_others(&cache, MOST);
-        assert!(cache.purges.events().len() < MOST);
+        purge_others(&cache, MAX_EVENTS);
+        assert!(cache.purges.events().len() < MAX_EVENTS);
         origin.asked();
-        // Nobody can tell any more how it was purged: it stands in for nothing, and no "not modified" can bring it back.
+        // Nobody knows any more whether the purge was hard: the source is not served stale, and no "not modified" can renew it.
         find_again(&cache, &before.record).await;
         assert!(get_failing(&cache, 503).await.is_err(), "soft: {soft}");
         find_again(&cache, &before.record).await;
@@ -96,24 +96,24 @@ async fn what_may_have_been_purged_before_the_list_was_cut_short_is_fetched_whol
 }
 
 #[tokio::test]
-async fn purges_that_are_still_told_apart_are_as_hard_and_soft_as_ever() {
+async fn recent_purges_stay_hard_or_soft_after_old_ones_were_folded() {
     for soft in [false, true] {
         let (cache, origin) = (in_memory().await, Origin::default());
-        purge_others(&cache, MOST + 1);
-        // After those that became one.
+        purge_others(&cache, MAX_EVENTS + 1);
+        // After the purges that were folded into one.
         let record = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
         purge_others(&cache, 10);
         let kept = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
         assert_eq!(
             kept.outcome,
             CacheStatus::Hit(Tier::Memory),
-            "not held purged"
+            "it does not count as purged"
         );
         purge(&cache, this(), soft).await;
         purge_others(&cache, 10);
         find_again(&cache, &record.record).await;
         let standing = get_failing(&cache, 503).await;
-        landed(&cache).await;
+        no_flights(&cache).await;
         assert_eq!(standing.is_ok(), soft);
         if soft {
             let standing = standing.expect("just seen");
@@ -121,7 +121,7 @@ async fn purges_that_are_still_told_apart_are_as_hard_and_soft_as_ever() {
             cache.clock.advance(10);
             origin.asked();
             get(&cache, &origin, not_modified("")).await;
-            landed(&cache).await;
+            no_flights(&cache).await;
             assert_eq!(origin.asked(), [Some(validators("\"1\""))]);
         } else {
             origin.asked();
@@ -136,7 +136,7 @@ async fn purges_that_are_still_told_apart_are_as_hard_and_soft_as_ever() {
     }
 }
 
-/// Asks an origin that answers when told to.
+/// Asks an origin that answers when the test allows it.
 fn ask(
     cache: &Arc<Cache>,
     answer: Result<FetchOutcome, TestError>,
@@ -158,7 +158,7 @@ fn ask(
 }
 
 #[tokio::test]
-async fn a_not_modified_on_its_way_during_a_purge_renews_nothing_for_who_asks_later() {
+async fn a_not_modified_that_arrives_after_a_purge_does_not_renew_the_record() {
     for soft in [false, true] {
         for target in [this(), Target::Everything] {
             let place = folder();
@@ -171,7 +171,11 @@ async fn a_not_modified_on_its_way_during_a_purge_renews_nothing_for_who_asks_la
             purge(&cache, target.clone(), soft).await;
             go_on.notify_one();
             let own = asking.await.expect("no panic").expect("the origin answers");
-            assert_eq!(own.outcome, CacheStatus::Revalidated, "who asked before");
+            assert_eq!(
+                own.outcome,
+                CacheStatus::Revalidated,
+                "for the request before the purge"
+            );
             for memory in [true, false] {
                 if !memory {
                     cache.flush().await;
@@ -183,7 +187,7 @@ async fn a_not_modified_on_its_way_during_a_purge_renews_nothing_for_who_asks_la
                 assert!(!is_fresh, "soft: {soft}, memory: {memory}, {target:?}");
             }
             get(&cache, &origin, fetched("two", "", Duration::ZERO)).await;
-            landed(&cache).await;
+            no_flights(&cache).await;
             let known = soft.then(|| validators("\"1\""));
             assert_eq!(origin.asked(), [known], "soft: {soft}, {target:?}");
             let after = get(&cache, &origin, fetched("never", "", Duration::ZERO)).await;
@@ -196,7 +200,7 @@ async fn a_not_modified_on_its_way_during_a_purge_renews_nothing_for_who_asks_la
 }
 
 #[tokio::test]
-async fn a_failure_on_its_way_during_a_purge_is_told_to_nobody_who_asks_later() {
+async fn an_error_that_arrives_after_a_purge_is_not_stored() {
     let (cache, origin) = (in_memory().await, Origin::default());
     let (asking, asked, go_on) = ask(&cache, Err(TestError::Broken(404)));
     asked.notified().await;
@@ -208,7 +212,7 @@ async fn a_failure_on_its_way_during_a_purge_is_told_to_nobody_who_asks_later() 
 }
 
 #[tokio::test]
-async fn a_picture_that_could_not_be_made_is_tried_again_after_a_purge() {
+async fn a_failed_render_is_tried_again_after_a_purge() {
     let (cache, key) = (in_memory().await, RenditionKey::numbered(1));
     let fail = async || {
         let render = async { Rendered::Err(TestError::Broken(415).into()) };
@@ -221,7 +225,7 @@ async fn a_picture_that_could_not_be_made_is_tried_again_after_a_purge() {
     assert_eq!(fail().await, None, "tried again");
 }
 
-/// A folder in which a disk can be taken away and brought back.
+/// A folder of a disk that can be removed and brought back.
 struct Removable {
     folder: TempDir,
 }
@@ -240,25 +244,25 @@ impl Removable {
     }
 
     fn take_away(&self) {
-        fs::rename(self.path(), self.away()).expect("folders of ours");
-        fs::write(self.path(), "in the way").expect("a folder of ours");
+        fs::rename(self.path(), self.away()).expect("the test may write to its folders");
+        fs::write(self.path(), "in the way").expect("the test may write to its folder");
     }
 
     fn bring_back(&self) {
-        fs::remove_file(self.path()).expect("a file of ours");
-        fs::rename(self.away(), self.path()).expect("folders of ours");
+        fs::remove_file(self.path()).expect("the test may write to its file");
+        fs::rename(self.away(), self.path()).expect("the test may write to its folders");
     }
 }
 
-fn trouble(cache: &Cache) -> [Option<DiskFault>; 2] {
+fn fault(cache: &Cache) -> [Option<DiskFault>; 2] {
     let stats = cache.stats();
-    [stats.disk_renditions, stats.disk_sources].map(|disk| disk.expect("a disk tier").trouble)
+    [stats.disk_renditions, stats.disk_sources].map(|disk| disk.expect("a disk tier").fault)
 }
 
-/// Returns when both disks are off, or both in use.
+/// Returns when both stores are off, or both in use.
 async fn until(cache: &Arc<Cache>, off: bool) {
     for number in 1000.. {
-        if trouble(cache).map(|trouble| trouble.is_some()) == [off; 2] {
+        if fault(cache).map(|fault| fault.is_some()) == [off; 2] {
             return;
         }
         render(cache, RenditionKey::numbered(number), b"picture").await;
@@ -272,7 +276,7 @@ async fn until(cache: &Arc<Cache>, off: bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_removed_while_the_disk_is_away_does_not_come_back_with_it() {
+async fn what_is_removed_while_the_disk_is_off_does_not_come_back() {
     for status in [200, 404] {
         let (disk, origin) = (Removable::new(), Origin::default());
         let cache = open(&disk.path()).await;
@@ -281,7 +285,7 @@ async fn what_is_removed_while_the_disk_is_away_does_not_come_back_with_it() {
         cache.flush().await;
         disk.take_away();
         until(&cache, true).await;
-        // Its origin no longer has it, or no longer wants it kept.
+        // Its origin does not have it any more, or does not allow it to be stored any more.
         if status == 404 {
             assert!(get_failing(&cache, 404).await.is_err());
         } else {
@@ -302,12 +306,12 @@ async fn what_is_removed_while_the_disk_is_away_does_not_come_back_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_purged_while_the_disk_is_away_does_not_come_back_with_it() {
+async fn what_is_purged_while_the_disk_is_off_does_not_come_back() {
     let (disk, origin) = (Removable::new(), Origin::default());
     let cache = open(&disk.path()).await;
     let first = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
     let name = SourceName::numbered(1);
-    let key = RenditionKey::numbered_in(&name.key, &first.record);
+    let key = RenditionKey::numbered_in(&name.key, first.record.state());
     render(&cache, key, b"picture").await;
     cache.flush().await;
     disk.take_away();
@@ -322,13 +326,13 @@ async fn what_is_purged_while_the_disk_is_away_does_not_come_back_with_it() {
     cache.memory.clear();
     let again = get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
     assert_eq!(again.outcome, CacheStatus::Miss);
-    let newer = RenditionKey::numbered_in(&name.key, &again.record);
+    let newer = RenditionKey::numbered_in(&name.key, again.record.state());
     assert_ne!(newer, key);
     assert!(cache.find(newer).await.is_none());
 }
 
 #[tokio::test]
-async fn what_is_removed_while_it_waits_to_be_written_is_never_found() {
+async fn an_entry_that_is_removed_before_it_is_written_is_not_found() {
     for status in [200, 404] {
         let (place, origin) = (folder(), Origin::default());
         let cache = open(place.path()).await;
@@ -340,7 +344,7 @@ async fn what_is_removed_while_it_waits_to_be_written_is_never_found() {
             let others = if full { 1021 } else { 10 };
             get(&cache, &origin, fetched("one", "", 3 * HOUR)).await;
             cache.memory.clear();
-            // One thread: nothing is written before the next await, or all that waits is ahead of this.
+            // There is one thread, so nothing is written before the next await, or everything that waits is written before this.
             for number in 0..others {
                 disk.put(crate::cache::tests::key(number), Vec::new(), body.clone());
             }
@@ -361,7 +365,7 @@ async fn what_is_removed_while_it_waits_to_be_written_is_never_found() {
 }
 
 #[tokio::test]
-async fn what_is_written_after_a_removal_is_found() {
+async fn an_entry_that_is_written_after_its_removal_is_found() {
     let (place, origin) = (folder(), Origin::default());
     let cache = open(place.path()).await;
     for _ in 0..10 {
@@ -377,7 +381,7 @@ async fn what_is_written_after_a_removal_is_found() {
 }
 
 #[tokio::test]
-async fn what_may_have_been_purged_by_a_clock_that_is_ahead_stands_in_for_nothing() {
+async fn a_source_that_a_clock_ahead_may_have_purged_is_not_served_stale() {
     let (cache, origin) = (in_memory().await, Origin::default());
     get(&cache, &origin, fetched("one", "", Duration::ZERO)).await;
     let later = cache.clock.now() + HOUR;

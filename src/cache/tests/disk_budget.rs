@@ -1,4 +1,4 @@
-//! The budget of a store, as the system counts what is on disk.
+//! The budget of a store, compared with what the system counts.
 
 use crate::cache::SourceKey;
 use crate::cache::entry::EntryKey;
@@ -11,13 +11,13 @@ use crate::cache::tests::store;
 use crate::cache::tests::unscanned;
 use crate::cache::tier::disk::recovery::scan;
 
-/// Of a thumbnail: 2 to 12 kB, scattered.
+/// The length of a thumbnail: between 2 and 12 kB.
 fn length(number: u64) -> usize {
     2000 + (number.wrapping_mul(7919) % 10_000) as usize
 }
 
 #[test]
-fn a_flood_of_widths_stays_within_the_budget_and_leaves_what_is_hot() {
+fn many_renditions_stay_within_the_budget_and_leave_the_hot_ones() {
     const BUDGET: u64 = 100_000_000;
     const WIDTHS: u64 = 100_000;
     const HOT: u64 = 200;
@@ -44,7 +44,7 @@ fn a_flood_of_widths_stays_within_the_budget_and_leaves_what_is_hot() {
         }
     }
     assert_eq!(hits, WIDTHS / 10, "of what was hot");
-    // The budget is used, and by what it is for.
+    // The budget is used, and mostly for entries.
     assert!(most > BUDGET / 100 * 99, "{most}");
     let stats = store.stats();
     assert!(stats.held.entries > 10_000, "{stats:?}");

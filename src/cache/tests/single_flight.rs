@@ -1,4 +1,4 @@
-//! One flight per key, owned by nobody.
+//! One flight per key, whatever happens to the requests that wait for it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -26,7 +26,7 @@ use crate::cache::tests::in_memory;
 use crate::cache::tests::render;
 use crate::cache::tests::rendition;
 
-/// A render that counts its calls, says when it has begun and goes on when told.
+/// A render that counts its calls, reports that it has begun, and continues when the test allows it.
 #[derive(Default)]
 struct Gate {
     calls: AtomicU32,
@@ -53,7 +53,7 @@ fn ask(
     tokio::spawn(async move { cache.get_or_render(key, keep, gate.render(key)).await })
 }
 
-/// Lets every task go as far as it can: these tests have one thread.
+/// Lets every task run until it waits: these tests have one thread.
 async fn settle() {
     for _ in 0..100 {
         yield_now().await;
@@ -61,7 +61,7 @@ async fn settle() {
 }
 
 #[tokio::test]
-async fn two_hundred_askers_cost_one_render() {
+async fn two_hundred_requests_cost_one_render() {
     for keep in [true, false] {
         let (cache, gate, key) = (
             in_memory().await,
@@ -76,7 +76,7 @@ async fn two_hundred_askers_cost_one_render() {
         for asker in askers {
             let found = asker
                 .await
-                .expect("no asker panics")
+                .expect("no request panics")
                 .expect("the render succeeds");
             assert_eq!(found.rendition.bytes, "picture");
             outcomes.push(found.outcome);
@@ -101,7 +101,7 @@ async fn two_hundred_askers_cost_one_render() {
 }
 
 #[tokio::test]
-async fn the_flight_outlives_whoever_started_it() {
+async fn a_flight_goes_on_when_its_first_request_goes_away() {
     let (cache, gate, key) = (
         in_memory().await,
         Arc::new(Gate::default()),
@@ -117,7 +117,7 @@ async fn the_flight_outlives_whoever_started_it() {
     for other in others {
         let found = other
             .await
-            .expect("no asker panics")
+            .expect("no request panics")
             .expect("the render succeeds");
         assert_eq!(found.outcome, CacheStatus::Coalesced);
     }
@@ -125,7 +125,7 @@ async fn the_flight_outlives_whoever_started_it() {
 }
 
 #[tokio::test]
-async fn a_flight_that_all_have_left_still_lands_in_the_cache() {
+async fn a_flight_that_all_requests_have_left_still_stores_its_result() {
     let (cache, gate, key) = (
         in_memory().await,
         Arc::new(Gate::default()),
@@ -138,13 +138,13 @@ async fn a_flight_that_all_have_left_still_lands_in_the_cache() {
     settle().await;
     let found = ask(&cache, &gate, key, true)
         .await
-        .expect("no asker panics")
+        .expect("no request panics")
         .expect("kept");
     assert_eq!(found.outcome, CacheStatus::Hit(Tier::Memory));
 }
 
 #[tokio::test]
-async fn a_panic_is_an_error_for_its_waiters_and_frees_the_key() {
+async fn a_panic_is_an_error_for_all_requests_and_frees_the_key() {
     let (cache, key) = (in_memory().await, RenditionKey::numbered(1));
     let crash = |cache: &Arc<Cache>| {
         let cache = Arc::clone(cache);
@@ -162,7 +162,7 @@ async fn a_panic_is_an_error_for_its_waiters_and_frees_the_key() {
     for asker in askers {
         let error = asker
             .await
-            .expect("no asker panics")
+            .expect("no request panics")
             .expect_err("the render panics");
         assert_eq!(*error.error, TestError::Lost(FlightLost::Crashed));
     }
@@ -172,7 +172,7 @@ async fn a_panic_is_an_error_for_its_waiters_and_frees_the_key() {
 }
 
 #[tokio::test]
-async fn an_error_is_told_to_each_and_not_kept() {
+async fn an_error_is_returned_to_each_request_and_not_stored() {
     let (cache, key) = (in_memory().await, RenditionKey::numbered(1));
     let calls = Arc::new(AtomicU32::new(0));
     let ask = || {
@@ -190,7 +190,7 @@ async fn an_error_is_told_to_each_and_not_kept() {
         for asker in askers {
             let error = asker
                 .await
-                .expect("no asker panics")
+                .expect("no request panics")
                 .expect_err("the render fails");
             assert_eq!(*error.error, TestError::Broken(round));
         }
@@ -199,7 +199,7 @@ async fn an_error_is_told_to_each_and_not_kept() {
 }
 
 #[tokio::test]
-async fn callers_with_other_errors_do_not_meet() {
+async fn callers_with_different_error_types_have_separate_flights() {
     struct Other;
     impl From<FlightLost> for Other {
         fn from(_: FlightLost) -> Self {
@@ -211,7 +211,7 @@ async fn callers_with_other_errors_do_not_meet() {
             false
         }
 
-        fn life(&self, _: &ErrorTtls) -> Duration {
+        fn ttl(&self, _: &ErrorTtls) -> Duration {
             Duration::ZERO
         }
     }
@@ -225,18 +225,18 @@ async fn callers_with_other_errors_do_not_meet() {
     let render = async move { Result::<_, FlightError<Other>>::Ok(rendition(&key, b"picture")) };
     assert!(cache.get_or_render(key, true, render).await.is_ok());
     gate.go_on.notify_one();
-    assert!(waiting.await.expect("no asker panics").is_ok());
+    assert!(waiting.await.expect("no request panics").is_ok());
 }
 
 #[tokio::test]
-async fn keys_fly_apart() {
+async fn different_keys_have_separate_flights() {
     let (cache, gate) = (in_memory().await, Arc::new(Gate::default()));
     let first = ask(&cache, &gate, RenditionKey::numbered(1), true);
     gate.begun.notified().await;
     let found = render(&cache, RenditionKey::numbered(2), b"other").await;
     assert_eq!(found.rendition.bytes, "other");
     gate.go_on.notify_one();
-    assert!(first.await.expect("no asker panics").is_ok());
+    assert!(first.await.expect("no request panics").is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,7 +250,7 @@ async fn work_that_never_ends_is_given_up_and_frees_the_key() {
         })
         .collect();
     for asker in askers {
-        let failed = asker.await.expect("no asker panics");
+        let failed = asker.await.expect("no request panics");
         let failed = failed.expect_err("it never ends");
         assert_eq!(*failed.error, TestError::Lost(FlightLost::Overdue));
     }

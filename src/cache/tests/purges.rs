@@ -1,4 +1,4 @@
-//! PurgeLog as they reach what is kept, what is under way, and who comes after.
+//! What purges do to stored entries, to work under way, and to later requests.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -23,7 +23,7 @@ use crate::cache::tests::files;
 use crate::cache::tests::folder;
 use crate::cache::tests::in_memory;
 use crate::cache::tests::key_of;
-use crate::cache::tests::landed;
+use crate::cache::tests::no_flights;
 use crate::cache::tests::open;
 use crate::cache::tests::purge;
 use crate::cache::tests::render;
@@ -58,7 +58,7 @@ async fn get(cache: &Arc<Cache>, number: u64, content: &'static str) -> CachedSo
 }
 
 #[tokio::test]
-async fn a_hard_purge_leaves_nothing_in_memory_or_on_disk_of_what_it_meets() {
+async fn a_hard_purge_removes_what_it_matches_from_memory_and_disk() {
     let name = SourceName::numbered(1);
     for target in [
         Target::Source(name.key),
@@ -79,7 +79,7 @@ async fn a_hard_purge_leaves_nothing_in_memory_or_on_disk_of_what_it_meets() {
         assert_eq!(again.outcome, CacheStatus::Miss, "{target:?}");
         assert_ne!(again.record.epoch, first.record.epoch);
         let newer = key_of(1, &again);
-        assert_eq!(newer.etag(), key.etag(), "equal bytes keep their tag");
+        assert_eq!(newer.etag(), key.etag(), "equal bytes have equal tags");
         let anew = render(&cache, newer, b"picture").await;
         assert_eq!(anew.outcome, CacheStatus::Miss, "{target:?}");
         let other = get(&cache, 2, "other").await;
@@ -98,7 +98,7 @@ async fn a_hard_purge_leaves_nothing_in_memory_or_on_disk_of_what_it_meets() {
 }
 
 #[tokio::test]
-async fn what_came_after_a_purge_is_not_swept_away_with_what_came_before() {
+async fn the_sweeper_leaves_what_was_stored_after_the_purge() {
     for target in [
         Target::Source(SourceName::numbered(1).key),
         Target::Everything,
@@ -107,7 +107,7 @@ async fn what_came_after_a_purge_is_not_swept_away_with_what_came_before() {
         let cache = open(place.path()).await;
         let first = get(&cache, 1, "one").await;
         render(&cache, key_of(1, &first), b"picture").await;
-        // Before the sweep has had a turn.
+        // Before the sweeper could start.
         purge(&cache, target, false).await;
         let second = get(&cache, 1, "two").await;
         let key = key_of(1, &second);
@@ -130,7 +130,7 @@ async fn what_came_after_a_purge_is_not_swept_away_with_what_came_before() {
 }
 
 #[tokio::test]
-async fn what_was_purged_stays_purged_after_a_restart() {
+async fn a_purge_is_still_in_force_after_a_restart() {
     let place = folder();
     let cache = open(place.path()).await;
     let first = get(&cache, 1, "one").await;
@@ -160,7 +160,7 @@ async fn what_was_purged_stays_purged_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_fetch_and_a_render_under_way_bring_nothing_back() {
+async fn a_fetch_and_a_render_that_began_before_a_purge_do_not_undo_it() {
     let cache = in_memory().await;
     let name = SourceName::numbered(1);
     let go_on = Arc::new(Notify::new());
@@ -177,14 +177,14 @@ async fn a_fetch_and_a_render_under_way_bring_nothing_back() {
         tokio::task::yield_now().await;
     }
     purge(&cache, Target::Source(name.key), false).await;
-    // Who asks after the purge does not join what began before it.
+    // A request after the purge does not join a flight that began before it.
     let newer = get(&cache, 1, "new").await;
     assert_eq!(newer.bytes, Some(Bytes::from("new")));
     go_on.notify_one();
     let older = fetching
         .await
         .expect("no panic")
-        .expect("its own askers get it");
+        .expect("the requests before the purge get it");
     assert_eq!(older.bytes, Some(Bytes::from("old")));
     render(&cache, key_of(1, &older), b"picture").await;
     let now = get(&cache, 1, "never").await;
@@ -193,7 +193,7 @@ async fn a_fetch_and_a_render_under_way_bring_nothing_back() {
 }
 
 #[tokio::test]
-async fn a_soft_purge_makes_stale_and_asks_with_validators() {
+async fn after_a_soft_purge_the_source_is_stale_and_revalidated() {
     let cache = in_memory().await;
     let first = get(&cache, 1, "one").await;
     render(&cache, key_of(1, &first), b"picture").await;
@@ -213,12 +213,12 @@ async fn a_soft_purge_makes_stale_and_asks_with_validators() {
         .get_or_fetch(&SourceName::numbered(1), fetch)
         .await
         .expect("the origin answers");
-    // Where stale answers are allowed, the origin is asked behind one.
+    // Where stale answers are allowed, one is served while the source is revalidated.
     assert!(
         found.outcome == CacheStatus::Revalidated || found.stale == Some(Stale::Revalidating),
         "{found:?}"
     );
-    landed(&cache).await;
+    no_flights(&cache).await;
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     let after = get(&cache, 1, "never").await;
     assert_eq!(after.stale, None);
@@ -226,7 +226,7 @@ async fn a_soft_purge_makes_stale_and_asks_with_validators() {
 }
 
 #[tokio::test]
-async fn renditions_can_go_by_themselves() {
+async fn renditions_can_be_purged_without_their_source() {
     let place = folder();
     let cache = open(place.path()).await;
     let first = get(&cache, 1, "one").await;
@@ -251,7 +251,7 @@ async fn renditions_can_go_by_themselves() {
 async fn another_process_with_the_same_folder_learns_of_a_purge() {
     let place = folder();
     let cache = open(place.path()).await;
-    // The one that is to take over: it has memory alone until then.
+    // The process that takes over, which has no disk until the other has ended.
     let other = Cache::open(&config(place.path()), &[], source_memory())
         .await
         .expect("sound settings");

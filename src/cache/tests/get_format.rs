@@ -1,4 +1,4 @@
-//! Whether a rendition is kept, without reading it.
+//! The format of a stored rendition, which is found without reading the whole entry.
 
 use std::fs;
 use std::path::Path;
@@ -21,12 +21,12 @@ use crate::cache::tests::unscanned;
 use crate::cache::tier::disk::store::ReadResult;
 use crate::options::Format;
 
-/// What every test rendition is.
+/// The format of every rendition in these tests.
 const KEPT: Option<Format> = Some(Format::Webp);
 
 const CONTENT: &[u8] = &[7; 100_000];
 
-/// One rendition, written to `place` by a cache that is gone, as the file that it is.
+/// Writes one rendition to `place`, ends the cache, and returns the file.
 async fn left_behind(place: &Path) -> PathBuf {
     let cache = open(place).await;
     render(&cache, RenditionKey::numbered(1), CONTENT).await;
@@ -35,13 +35,13 @@ async fn left_behind(place: &Path) -> PathBuf {
 }
 
 fn flip_last_byte(path: &Path) {
-    let mut content = fs::read(path).expect("a file of ours");
+    let mut content = fs::read(path).expect("the test may write to its file");
     *content.last_mut().expect("it is not empty") ^= 1;
-    fs::write(path, content).expect("a file of ours");
+    fs::write(path, content).expect("the test may write to its file");
 }
 
 #[tokio::test]
-async fn memory_tells_what_it_keeps() {
+async fn the_format_is_read_from_memory() {
     let (cache, key) = (in_memory().await, RenditionKey::numbered(1));
     assert_eq!(cache.get_format(key).await, None);
     render(&cache, key, CONTENT).await;
@@ -51,7 +51,7 @@ async fn memory_tells_what_it_keeps() {
 }
 
 #[tokio::test]
-async fn the_disk_tells_without_being_read() {
+async fn the_format_is_read_from_the_first_bytes_on_disk() {
     let place = folder();
     let file = left_behind(place.path()).await;
     flip_last_byte(&file);
@@ -62,14 +62,14 @@ async fn the_disk_tells_without_being_read() {
     assert_eq!(cache.get_format(key).await, KEPT);
     cache.flush().await;
     assert_eq!(cache.stats().memory_renditions.entries, 0);
-    // Who needs it finds out what it has become.
+    // The damage is found when the rendition is read.
     assert!(cache.find(key).await.is_none());
     cache.flush().await;
     assert_eq!(cache.get_format(key).await, None);
 }
 
 #[test]
-fn the_disk_tells_before_it_was_scanned() {
+fn the_format_is_read_from_disk_before_the_scan() {
     let place = folder();
     store(place.path(), 1 << 20).write(&key(1), b"h", b"body");
     let store = unscanned(place.path(), 1 << 20);
@@ -79,21 +79,21 @@ fn the_disk_tells_before_it_was_scanned() {
 }
 
 #[tokio::test]
-async fn what_is_gone_or_cut_short_on_disk_is_not_kept() {
+async fn a_missing_or_truncated_file_has_no_format() {
     for damage in ["deleted", "cut", "emptied", "another's"] {
         let place = folder();
         let file = left_behind(place.path()).await;
         let cache = open(place.path()).await;
-        // What the index knows is not asked.
+        // The file decides, not the index.
         cache.flush().await;
-        let content = fs::read(&file).expect("a file of ours");
+        let content = fs::read(&file).expect("the test may write to its file");
         match damage {
             "deleted" => fs::remove_file(&file),
             "cut" => fs::write(&file, &content[..content.len() - 1]),
             "emptied" => fs::write(&file, b""),
             _ => fs::write(&file, vec![1; content.len()]),
         }
-        .expect("a file of ours");
+        .expect("the test may write to its file");
         assert_eq!(
             cache.get_format(RenditionKey::numbered(1)).await,
             None,
@@ -115,7 +115,7 @@ async fn what_is_gone_or_cut_short_on_disk_is_not_kept() {
 }
 
 #[tokio::test]
-async fn the_bucket_tells_what_another_made_and_sends_its_beginning() {
+async fn the_format_is_read_from_the_first_bytes_in_the_bucket() {
     let (bucket, place, key) = (
         TestBucket::start().await,
         folder(),
@@ -136,15 +136,15 @@ async fn the_bucket_tells_what_another_made_and_sends_its_beginning() {
 }
 
 #[tokio::test]
-async fn what_the_bucket_does_not_have_or_cannot_tell_is_not_kept() {
+async fn a_missing_or_damaged_object_has_no_format() {
     let (bucket, key) = (TestBucket::start().await, RenditionKey::numbered(1));
     let one = replica_at(&bucket, Path::new("")).await;
     render(&one, key, CONTENT).await;
     one.flush().await;
     let object = only(bucket.named("rendition-"));
-    let content = fs::read(&object).expect("a file of ours");
+    let content = fs::read(&object).expect("the test may write to its file");
     for wrong in [&content[..content.len() - 1], &content[..50], b""] {
-        fs::write(&object, wrong).expect("a file of ours");
+        fs::write(&object, wrong).expect("the test may write to its file");
         let other = replica_at(&bucket, Path::new("")).await;
         assert_eq!(other.get_format(key).await, None, "{} bytes", wrong.len());
         other.flush().await;
@@ -155,8 +155,8 @@ async fn what_the_bucket_does_not_have_or_cannot_tell_is_not_kept() {
         assert_eq!(other.get_format(key).await, None);
     }
     let stats = other.stats().shared.expect("a shared tier");
-    assert_eq!(stats.misses, 1, "it is remembered");
-    fs::write(&object, &content).expect("a folder of ours");
+    assert_eq!(stats.misses, 1, "the missing object is remembered");
+    fs::write(&object, &content).expect("the test may write to its folder");
     bucket.set(Mood::Refusing(503));
     let third = replica_at(&bucket, Path::new("")).await;
     assert_eq!(third.get_format(key).await, None);

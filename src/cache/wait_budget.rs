@@ -1,9 +1,9 @@
-//! How long one request waits for the tier that replicas share: for all its reads together no longer than one read may take, so that a slow bucket
-//! never makes a miss slower than a render by more than that.
+//! The wait budget of a request: all its reads of the shared tier together wait no longer than one read may take. So a slow bucket delays a miss by
+//! no more than that.
 //!
-//! WaitBudget goes with a task instead of through every signature: between the request and the read lie flights, renders and looks that know nothing
-//! of a bucket. A flight takes that of whoever started it. Whoever joins it lends it no more than is left of their own, and has spent what the
-//! flight spends meanwhile.
+//! The budget belongs to a task and is not passed as an argument, because the functions between the request and the read (flights, renders) have
+//! nothing to do with a bucket. A flight uses the budget of the request that started it. A request that joins the flight limits the flight to what is
+//! left of its own budget, and pays for the time that the flight waits meanwhile.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,26 +17,26 @@ use tokio::time::Instant;
 use tokio::time::sleep;
 
 tokio::task_local! {
-    /// Of the request that a task works for; `None` where nothing is shared.
+    /// The budget of the request that a task works for; `None` without a shared tier.
     static CURRENT: Option<WaitBudget>;
 }
 
-/// Longer than any read may take: what nobody waits for.
+/// Longer than any read: for work that nobody waits for.
 const ENDLESS: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Clone)]
-pub(crate) struct WaitBudget(Arc<Inner>);
+pub(crate) struct WaitBudget(Arc<Account>);
 
-struct Inner {
-    account: Mutex<Balance>,
+struct Account {
+    balance: Mutex<Balance>,
     shortened: Notify,
 }
 
 struct Balance {
     limit: Duration,
-    /// By reads that have ended, and until the last change of their number by those that have not.
+    /// The time of all reads that have ended, and that of the others until the last change of their number.
     spent: Duration,
-    /// How many are waited for. What several take at once is spent once.
+    /// The number of reads under way. Time that several reads wait at once is counted once.
     reads: u32,
     since: Instant,
 }
@@ -55,7 +55,7 @@ impl Balance {
     }
 }
 
-/// One read is waited for, until this is dropped.
+/// A read under way, until this is dropped.
 struct ReadTimer<'a>(&'a WaitBudget);
 
 impl<'a> ReadTimer<'a> {
@@ -73,8 +73,8 @@ impl Drop for ReadTimer<'_> {
 
 impl WaitBudget {
     pub(crate) fn new(limit: Duration) -> Self {
-        WaitBudget(Arc::new(Inner {
-            account: Mutex::new(Balance {
+        WaitBudget(Arc::new(Account {
+            balance: Mutex::new(Balance {
                 limit,
                 spent: Duration::ZERO,
                 reads: 0,
@@ -84,18 +84,18 @@ impl WaitBudget {
         }))
     }
 
-    /// That of work for which nobody waits, or not yet.
+    /// A budget for work that nobody waits for.
     pub(crate) fn unlimited() -> Self {
         WaitBudget::new(ENDLESS)
     }
 
-    /// That of the request for which the current task works.
+    /// The budget of the request that the current task works for.
     pub(crate) fn current() -> Self {
         let current = CURRENT.try_with(Clone::clone).ok().flatten();
         current.unwrap_or_else(WaitBudget::unlimited)
     }
 
-    /// Does `work` with this wait_budget, where there is any to have.
+    /// Does `work` with this budget, if there is one.
     pub(crate) fn scope<F: Future>(
         wait_budget: Option<Self>,
         work: F,
@@ -107,17 +107,17 @@ impl WaitBudget {
         self.settled().left().is_zero()
     }
 
-    /// Waits for `read` as long as there is wait_budget, and for no longer than `most`.
-    pub(crate) async fn wait<T>(&self, most: Duration, read: impl Future<Output = T>) -> Option<T> {
+    /// Waits for `read` until the budget is spent, and for no longer than `max`.
+    pub(crate) async fn wait<T>(&self, max: Duration, read: impl Future<Output = T>) -> Option<T> {
         let _reading = ReadTimer::of(self);
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut read = pin!(read);
         loop {
             let mut shortened = pin!(self.0.shortened.notified());
-            // Before the look at what is left, so that no change is missed.
+            // Enabled before the budget is read, so that no change is missed.
             shortened.as_mut().enable();
             let left = self.settled().left();
-            let left = left.min(most.saturating_sub(begun.elapsed()));
+            let left = left.min(max.saturating_sub(started.elapsed()));
             tokio::select! {
                 biased;
                 done = &mut read => return Some(done),
@@ -127,34 +127,34 @@ impl WaitBudget {
         }
     }
 
-    /// Waits for a flight that others began, with the wait_budget of `flight`.
-    pub(crate) async fn join<T>(&self, flight: &WaitBudget, landing: impl Future<Output = T>) -> T {
+    /// Waits for the result of a flight that another request started with the budget `flight`.
+    pub(crate) async fn join<T>(&self, flight: &WaitBudget, work: impl Future<Output = T>) -> T {
         let before = flight.shorten(self.settled().left());
-        let landing = landing.await;
+        let work = work.await;
         let spent = flight.settled().spent.saturating_sub(before);
         self.settled().spent += spent;
-        landing
+        work
     }
 
-    /// Leaves no more than `most`; says what was spent until now.
-    fn shorten(&self, most: Duration) -> Duration {
-        let mut account = self.settled();
-        if account.left() > most {
-            account.limit = account.spent.saturating_add(most);
+    /// Leaves no more than `max` of the budget, and returns what is spent until now.
+    fn shorten(&self, max: Duration) -> Duration {
+        let mut balance = self.settled();
+        if balance.left() > max {
+            balance.limit = balance.spent.saturating_add(max);
             self.0.shortened.notify_waiters();
         }
-        account.spent
+        balance.spent
     }
 
-    /// The account as it stands now.
+    /// The balance at this moment.
     fn settled(&self) -> MutexGuard<'_, Balance> {
-        let mut account = self
+        let mut balance = self
             .0
-            .account
+            .balance
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        account.settle();
-        account
+        balance.settle();
+        balance
     }
 }
 
@@ -176,46 +176,46 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
-    async fn reads_one_after_the_other_spend_one_patience() {
-        let (wait_budget, begun) = (WaitBudget::new(millis(300)), Instant::now());
+    async fn reads_in_a_row_share_one_budget() {
+        let (wait_budget, started) = (WaitBudget::new(millis(300)), Instant::now());
         assert_eq!(wait_budget.wait(LONG, sleep(millis(100))).await, Some(()));
-        // What is no read is not spent.
+        // Only reads spend the budget.
         sleep(millis(1000)).await;
         assert_eq!(wait_budget.wait(LONG, sleep(millis(100))).await, Some(()));
         assert_eq!(wait_budget.wait(LONG, sleep(millis(150))).await, None);
         assert!(wait_budget.is_spent());
         assert_eq!(wait_budget.wait(LONG, pending::<()>()).await, None);
-        assert_eq!(begun.elapsed(), millis(1300));
+        assert_eq!(started.elapsed(), millis(1300));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn reads_at_once_spend_their_time_once() {
+    async fn reads_at_the_same_time_are_counted_once() {
         let wait_budget = WaitBudget::new(millis(300));
         let (one, other) = tokio::join!(
             wait_budget.wait(LONG, sleep(millis(200))),
             wait_budget.wait(LONG, sleep(millis(250))),
         );
         assert!(one.is_some() && other.is_some());
-        let begun = Instant::now();
+        let started = Instant::now();
         let (one, other) = tokio::join!(
             wait_budget.wait(LONG, pending::<()>()),
             wait_budget.wait(LONG, pending::<()>()),
         );
         assert!(one.is_none() && other.is_none());
-        assert_eq!(begun.elapsed(), millis(50));
+        assert_eq!(started.elapsed(), millis(50));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_read_takes_no_more_than_it_may() {
-        let (wait_budget, begun) = (WaitBudget::unlimited(), Instant::now());
+    async fn one_read_takes_no_longer_than_its_limit() {
+        let (wait_budget, started) = (WaitBudget::unlimited(), Instant::now());
         for _ in 0..5 {
             assert_eq!(wait_budget.wait(millis(300), pending::<()>()).await, None);
         }
-        assert_eq!(begun.elapsed(), millis(1500));
+        assert_eq!(started.elapsed(), millis(1500));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_read_that_is_dropped_spends_no_more() {
+    async fn a_dropped_read_spends_no_more() {
         let wait_budget = WaitBudget::new(millis(300));
         let read = wait_budget.wait(LONG, pending::<()>());
         assert!(tokio::time::timeout(millis(100), read).await.is_err());
@@ -224,34 +224,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_joins_a_flight_spends_what_it_spends() {
+    async fn joining_a_flight_spends_what_the_flight_spends() {
         let (flight, joining) = (WaitBudget::new(millis(300)), WaitBudget::new(millis(300)));
         let read = flight.wait(LONG, pending::<()>());
-        let landing = async {
+        let work = async {
             sleep(millis(100)).await;
             joining.join(&flight, sleep(millis(900))).await;
         };
-        assert_eq!(tokio::join!(read, landing), (None, ()));
-        let begun = Instant::now();
+        assert_eq!(tokio::join!(read, work), (None, ()));
+        let started = Instant::now();
         assert_eq!(joining.wait(LONG, pending::<()>()).await, None);
-        assert_eq!(begun.elapsed(), millis(100));
+        assert_eq!(started.elapsed(), millis(100));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flight_waits_no_longer_than_whoever_joins_it() {
+    async fn joining_a_flight_limits_the_flight() {
         for flight in [WaitBudget::new(millis(300)), WaitBudget::unlimited()] {
-            let (joining, begun) = (WaitBudget::new(millis(50)), Instant::now());
+            let (joining, started) = (WaitBudget::new(millis(50)), Instant::now());
             let read = async {
                 assert_eq!(flight.wait(LONG, pending::<()>()).await, None);
-                begun.elapsed()
+                started.elapsed()
             };
-            let landing = joining.join(&flight, ready(()));
-            assert_eq!(tokio::join!(read, landing), (millis(50), ()));
+            let work = joining.join(&flight, ready(()));
+            assert_eq!(tokio::join!(read, work), (millis(50), ()));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn patience_goes_with_the_task() {
+    async fn the_budget_belongs_to_the_task() {
         let wait_budget = WaitBudget::new(millis(300));
         let work = async {
             let current = WaitBudget::current();

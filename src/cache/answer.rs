@@ -1,0 +1,76 @@
+//! What the cache returns.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::cache::rendition::Rendition;
+use crate::cache::source_record::SourceRecord;
+use crate::cache::stats::CacheStatus;
+use crate::cache::stats::Stale;
+use crate::cache::stats::Tier;
+
+/// A source, as the cache found it.
+#[derive(Clone, Debug)]
+pub struct CachedSource {
+    pub record: Arc<SourceRecord>,
+    /// Present if the source was just fetched; else [`Cache::bytes_or_fetch`](crate::cache::Cache::bytes_or_fetch) returns them.
+    pub bytes: Option<Bytes>,
+    pub outcome: CacheStatus,
+    /// Why it is used although it is stale; `None` if it is fresh.
+    pub stale: Option<Stale>,
+}
+
+impl CachedSource {
+    pub(crate) fn hit(record: Arc<SourceRecord>, tier: Tier, stale: Option<Stale>) -> Self {
+        CachedSource {
+            record,
+            bytes: None,
+            outcome: CacheStatus::Hit(tier),
+            stale,
+        }
+    }
+}
+
+/// A record of a source with the bytes that it describes.
+#[derive(Clone, Debug)]
+pub struct SourceBytes {
+    pub record: Arc<SourceRecord>,
+    pub bytes: Bytes,
+}
+
+/// A rendition, as the cache found it.
+#[derive(Clone, Debug)]
+pub struct CachedRendition {
+    pub rendition: Arc<Rendition>,
+    pub outcome: CacheStatus,
+    /// The record of its source, if that is not the record that the request asked with.
+    pub source: Option<Arc<SourceRecord>>,
+}
+
+impl CachedRendition {
+    pub(crate) fn hit(rendition: Arc<Rendition>, tier: Tier) -> Self {
+        CachedRendition {
+            rendition,
+            outcome: CacheStatus::Hit(tier),
+            source: None,
+        }
+    }
+}
+
+/// A rendition that was just made.
+#[derive(Debug)]
+pub struct RenderOutput {
+    pub rendition: Rendition,
+    /// The record of its source, if the source had to be fetched again.
+    pub source: Option<Arc<SourceRecord>>,
+}
+
+impl From<Rendition> for RenderOutput {
+    fn from(rendition: Rendition) -> Self {
+        RenderOutput {
+            rendition,
+            source: None,
+        }
+    }
+}

@@ -161,7 +161,7 @@ async fn a_file_in_place_of_the_folder_turns_the_disk_tier_off_until_it_is_remov
     let path = place.path().join("cache");
     fs::write(&path, "in the way").expect("the test may write to its folder");
     let cache = open(&path).await;
-    assert_eq!(renditions(&cache).fault, Some(DiskFault::Gone));
+    assert_eq!(renditions(&cache).fault, Some(DiskFault::NotAFolder));
     let found = render(&cache, RenditionKey::numbered(1), b"picture").await;
     assert_eq!(found.outcome, CacheStatus::Miss);
     let found = render(&cache, RenditionKey::numbered(1), b"never").await;

@@ -74,13 +74,41 @@ fn a_folder_that_cannot_be_made_is_tried_again() {
     fs::write(&path, "in the way").expect("the test may write to its folder");
     let store = Store::new("renditions", DiskLayout::new(path.clone()), BUDGET);
     store.activate();
-    assert_eq!(store.stats().fault, Some(DiskFault::Gone));
+    assert_eq!(store.stats().fault, Some(DiskFault::NotAFolder));
     assert_eq!(store.pause().map(|pause| pause.as_secs()), Some(1));
     store.activate();
     assert_eq!(store.pause().map(|pause| pause.as_secs()), Some(2));
     fs::remove_file(&path).expect("the test may write to its file");
     store.activate();
     assert_eq!((store.stats().fault, store.pause()), (None, None));
+}
+
+#[test]
+fn a_file_in_place_of_the_folder_is_not_called_a_missing_folder() {
+    let place = folder();
+    let path = place.path().join("parent/store");
+    fs::write(place.path().join("parent"), "in the way").expect("the test may write to its folder");
+    let below_a_file = Store::new("renditions", DiskLayout::new(path.clone()), BUDGET);
+    below_a_file.activate();
+    assert_eq!(below_a_file.stats().fault, Some(DiskFault::NotAFolder));
+    fs::remove_file(place.path().join("parent")).expect("the test may write to its file");
+
+    let store = store(&path, BUDGET);
+    store.write(&key(1), b"", b"content");
+    fs::remove_dir_all(&path).expect("the test may write to its folder");
+    fs::write(&path, "in the way").expect("the test may write to its folder");
+    store.write(&key(2), b"", b"content");
+    let fault = store.stats().fault;
+    assert_eq!(fault, Some(DiskFault::NotAFolder));
+    assert_eq!(fault.map(DiskFault::word), Some("not-a-folder"));
+
+    fs::remove_file(&path).expect("the test may write to its file");
+    store.activate();
+    scan(&store);
+    assert_eq!(store.stats().fault, None);
+    assert_eq!(body(&store, key(1)), None);
+    store.write(&key(2), b"", b"content");
+    assert!(body(&store, key(2)).is_some());
 }
 
 #[test]

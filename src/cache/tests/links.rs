@@ -190,7 +190,7 @@ fn a_link_in_place_of_a_store_is_not_followed() {
         BUDGET,
     );
     store.activate();
-    assert_eq!(store.stats().fault, Some(DiskFault::Broken));
+    assert_eq!(store.stats().fault, Some(DiskFault::NotAFolder));
     assert_eq!(fs::read_dir(&outside).expect("it is there").count(), 0);
     // The folders above belong to the operator, and may be links.
     symlink(&outside, place.path().join("mounted")).expect("the test may write to its folder");

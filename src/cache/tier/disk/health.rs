@@ -19,6 +19,8 @@ pub enum DiskFault {
     Locked,
     /// The folder is missing and cannot be created.
     Gone,
+    /// The path of the folder, or a part of it, is a file or a link.
+    NotAFolder,
     /// Writing is not allowed.
     ReadOnly,
     /// There is no space, however much is evicted.
@@ -31,9 +33,10 @@ pub enum DiskFault {
 
 impl DiskFault {
     /// Every fault, for metrics.
-    pub const ALL: [DiskFault; 6] = [
+    pub const ALL: [DiskFault; 7] = [
         DiskFault::Locked,
         DiskFault::Gone,
+        DiskFault::NotAFolder,
         DiskFault::ReadOnly,
         DiskFault::Full,
         DiskFault::Broken,
@@ -45,6 +48,7 @@ impl DiskFault {
         match self {
             DiskFault::Locked => "locked",
             DiskFault::Gone => "gone",
+            DiskFault::NotAFolder => "not-a-folder",
             DiskFault::ReadOnly => "read-only",
             DiskFault::Full => "full",
             DiskFault::Broken => "broken",
@@ -59,10 +63,12 @@ impl DiskFault {
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
                 Some(DiskFault::ReadOnly)
             }
-            io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::AlreadyExists
-            | io::ErrorKind::StaleNetworkFileHandle => Some(DiskFault::Gone),
+            io::ErrorKind::NotFound | io::ErrorKind::StaleNetworkFileHandle => {
+                Some(DiskFault::Gone)
+            }
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                Some(DiskFault::NotAFolder)
+            }
             io::ErrorKind::FileTooLarge
             | io::ErrorKind::IsADirectory
             | io::ErrorKind::DirectoryNotEmpty
@@ -82,7 +88,7 @@ impl DiskFault {
 
     /// Whether the folder that comes back may be another one, so that nothing that the index says is sure any more.
     pub(crate) fn has_lost_folder(self) -> bool {
-        self == DiskFault::Gone
+        matches!(self, DiskFault::Gone | DiskFault::NotAFolder)
     }
 }
 
@@ -215,7 +221,8 @@ mod tests {
             (libc::EACCES, Some(DiskFault::ReadOnly)),
             (libc::EPERM, Some(DiskFault::ReadOnly)),
             (libc::ENOENT, Some(DiskFault::Gone)),
-            (libc::ENOTDIR, Some(DiskFault::Gone)),
+            (libc::ENOTDIR, Some(DiskFault::NotAFolder)),
+            (libc::EEXIST, Some(DiskFault::NotAFolder)),
             (libc::ESTALE, Some(DiskFault::Gone)),
             (libc::EIO, Some(DiskFault::Broken)),
             (libc::ENODEV, Some(DiskFault::Broken)),

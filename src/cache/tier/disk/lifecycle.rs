@@ -110,7 +110,8 @@ impl Store {
     fn explain_link(&self, error: io::Error) -> io::Error {
         let is_link = self.layout.root().is_symlink();
         if is_link {
-            io::Error::other(
+            io::Error::new(
+                io::ErrorKind::NotADirectory,
                 "a folder of the cache must not be a link: `cache.disk.path` may be one",
             )
         } else {

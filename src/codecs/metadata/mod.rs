@@ -4,7 +4,6 @@
 //! `MAX_BLOCK`. `img-parts` parses only files that the encoders here have written.
 
 mod avif;
-mod avif_alpha;
 mod blocks;
 mod jpeg;
 mod png;
@@ -26,10 +25,10 @@ use crate::pixels::orientation::Orientation;
 use self::blocks::MAX_BLOCK;
 use self::blocks::failed;
 
+pub(crate) use self::avif::AlphaGrid as AvifAlphaGrid;
+pub(crate) use self::avif::alpha_grid as avif_alpha_grid;
 pub(crate) use self::avif::holds_only as avif_holds_only;
 pub(crate) use self::avif::is_bounded as avif_is_bounded;
-pub(crate) use self::avif_alpha::AlphaGrid as AvifAlphaGrid;
-pub(crate) use self::avif_alpha::alpha_grid as avif_alpha_grid;
 pub(crate) use self::blocks::OutputMetadata;
 pub(crate) use self::blocks::SourceMetadata;
 pub(crate) use self::jpeg::Segment as JpegSegment;

@@ -105,7 +105,7 @@ mod tests {
     use super::MAX_CHUNKS;
     use super::header;
 
-    /// A grey pixel behind so many texts.
+    /// A grey pixel after the given number of texts.
     fn with_texts(count: usize) -> Vec<u8> {
         let mut file = Vec::new();
         PngEncoder::new(&mut file)

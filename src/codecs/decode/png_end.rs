@@ -111,7 +111,7 @@ mod tests {
         }
         // Of what goes before, nothing can be missed.
         assert!(decoded(&whole[..whole.len() - 13]).is_err());
-        // What follows the end is none of it.
+        // Data after the end is ignored.
         assert_eq!(
             decoded(&[&whole[..], b"more"].concat()).expect("whole"),
             right

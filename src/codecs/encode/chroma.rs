@@ -38,8 +38,8 @@ pub(crate) fn subsampling(format: Format, quality: Quality, chroma: Chroma<'_>) 
 /// The number of 2x2 squares that are examined; in larger pictures some rows are skipped.
 const SQUARES: usize = 40_000;
 
-/// The distance of a sample from the mean of its square: from `EDGE` on, the square has an edge that would blur visibly; from `TEXTURE` on,
-/// it is not flat.
+/// The distance of a sample from the mean of its square. Above `EDGE`, the square has an edge that would blur visibly; above `TEXTURE`, it
+/// is not flat.
 const EDGE: i16 = 40;
 const TEXTURE: i16 = 8;
 

@@ -283,7 +283,7 @@ fn more_frames_than_a_picture_needs_are_refused_before_any_is_decoded() {
     for count in [FRAMES as usize, 12_000] {
         let data = [&sequence[..], &one.repeat(count), &shown()].concat();
         assert_refused(&data, "more than 4 frames");
-        // As transparency, and as a tile, beside a picture that is none of the kind.
+        // As alpha, and as a tile, beside a picture without hidden frames.
         let plain = [unit(1, &reduced), unit(6, &frame)].concat();
         let alpha = [(b"av01", &plain[..]), (b"av01", &data)];
         let alpha = file(&alpha, &[(b"auxl", 2, &[1])], None);
@@ -482,7 +482,7 @@ fn changed_files_end_neither_the_process_nor_their_thread() {
             1 => flip(&mut first, 24),
             2 => flip(&mut second, 400),
             _ => {
-                // Shown, and made of the first one, if by anything.
+                // A shown frame that refers at most to the first one.
                 second[0] = 0b0011_0000;
                 flip(&mut second, 40);
             }

@@ -278,7 +278,7 @@ fn one_frame_is_a_still() {
     }
 }
 
-/// An APNG of 4x1 pixels. `default` is a still that is no frame. The first frame covers all.
+/// An APNG of 4x1 pixels. `default` is a still picture that is not a frame. The first frame covers the canvas.
 fn apng(default: Option<&str>, announced: u32, frames: &[ApngFrame]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, 4, 1);

@@ -26,7 +26,7 @@ fn png(side: u32, color: ExtendedColorType, pixel: &[u8]) -> Vec<u8> {
     file
 }
 
-/// A header of 40 bytes or more for `side` by `side` pixels of so many bits, with a compression, what follows its first 40 bytes, and the rest.
+/// A header of 40 bytes or more for `side` by `side` pixels of a bit depth, with a compression, the rest of the header, and the data.
 fn bitmap(length: u32, side: i32, (bits, compression): (u16, u32), rest: &[&[u8]]) -> Vec<u8> {
     let mut file = length.to_le_bytes().to_vec();
     file.extend(side.abs().to_le_bytes());

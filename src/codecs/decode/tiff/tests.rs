@@ -424,7 +424,7 @@ fn truncated_and_random_files_are_errors_and_never_panic() {
 const NEW_KIND: u16 = 254;
 const KIND: u16 = 255;
 
-/// A grey page, whose size tells which one it is.
+/// A grey page that is identified by its size.
 fn page(width: u32) -> File {
     let samples = vec![7; usize::try_from(width).expect("small")];
     File::new((width, 1), 8, 1, 1, &samples)

@@ -18,7 +18,7 @@ fn checked(inside: &str) -> Result<(), TransformError> {
     check_elements(&document, &DocumentProperties::of(&document)?)
 }
 
-/// As many as asked for, each made of its number.
+/// The given number of parts, each made from its index.
 fn many(count: u32, one: impl Fn(u32) -> String) -> String {
     (0..count).map(one).collect()
 }

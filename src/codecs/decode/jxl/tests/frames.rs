@@ -161,7 +161,7 @@ fn frame(kind: Kind, size: Option<Size>, value: u8) -> Frame {
     }
 }
 
-/// A picture of so many frames: grey, under layers of one pixel each; one of a pixel as well where one would be too large to be written.
+/// A picture with this number of frames: grey, under layers of one pixel each; of one pixel itself if more would be too long to write.
 fn layered(size: Size, frames: u32) -> Vec<u8> {
     const LONGEST: u32 = 1024;
     let pixel = Some(Size::new(1, 1));

@@ -1,9 +1,9 @@
-//! Pictures of every kind with their bytes changed, at random and always the same way, rendered as a request would be: each is a picture or
-//! a clear error, within bounded time and memory, and nothing panics. `make asan` does it with many more of them, and with the C codecs
-//! compiled to find what they read or write out of bounds.
+//! Renders files of every kind whose bytes were changed at random (with fixed seeds): each render must end in a picture or a clear error,
+//! within bounded time and memory, and without a panic. `make asan` does the same with many more files, and with C codecs that are compiled
+//! to detect accesses out of bounds.
 //!
-//! `SAFELIGHT_MUTATIONS` is how many small files are made, `SAFELIGHT_LARGE` how many large ones, `SAFELIGHT_SEED` which ones. The file that is
-//! being rendered is kept in `target/tmp/mutations`, so that one which ends the process can be looked at.
+//! `SAFELIGHT_MUTATIONS` sets the number of small files, `SAFELIGHT_LARGE` that of large ones, `SAFELIGHT_SEED` selects which ones. The current
+//! file is saved in `target/tmp/mutations`, so that a file which ends the process can be examined.
 
 mod changes;
 mod seeds;
@@ -36,7 +36,7 @@ use safelight::units::ByteSize;
 use changes::Dice;
 use seeds::Seed;
 
-/// Enough for each codec and each thing that is done with pixels before they are written.
+/// Options that cover each encoder and each step between decoder and encoder.
 const OPTIONS: &[&str] = &[
     "width=48,format=png",
     "width=32,format=webp",
@@ -95,7 +95,7 @@ fn large_files_are_pictures_or_errors() {
     work.finish();
 }
 
-/// A number that a run of the tests is started with.
+/// A number from the environment.
 #[expect(
     clippy::disallowed_methods,
     reason = "a switch of the tests, no setting of the program"
@@ -111,12 +111,12 @@ fn number(name: &str, default: u64) -> u64 {
 /// What one render may spend.
 struct Bounds {
     limits: Limits,
-    /// In a build without optimisation, with checks of every access, on a busy machine.
+    /// The longest time, in a build without optimisation and with all checks, on a busy machine.
     longest: Duration,
 }
 
 impl Bounds {
-    /// Less than a server allows: a small file is enough to find what is wrong, and ten thousand of them are rendered.
+    /// Less than a server allows: small files are enough to find faults, and ten thousand of them are rendered.
     fn small() -> Bounds {
         Bounds {
             limits: Limits {
@@ -142,7 +142,7 @@ impl Bounds {
     }
 }
 
-/// What is done, and what was odd about it.
+/// The current work, and the failures so far.
 struct Work {
     name: &'static str,
     bounds: Bounds,
@@ -179,7 +179,7 @@ impl Work {
         }
     }
 
-    /// Renders a file, and keeps it where that is odd.
+    /// Renders a file, and saves it if something is wrong.
     fn on(&self, file: &Seed, options: &str) {
         let (name, seed) = (self.name, self.seed);
         let current = self.folder.join(format!("current-{name}-{seed}"));
@@ -217,7 +217,7 @@ impl Work {
     }
 }
 
-/// Ends the process where a file never ends: a thread cannot be ended.
+/// Ends the process if a render never ends, because a thread cannot be stopped.
 fn watch(end: &Mutex<Option<Instant>>) {
     loop {
         thread::sleep(Duration::from_secs(1));
@@ -229,7 +229,7 @@ fn watch(end: &Mutex<Option<Instant>>) {
     }
 }
 
-/// Renders as for a request.
+/// Renders like a request.
 fn rendered(bytes: &[u8], options: &str, bounds: &Bounds) -> Result<Encoded, Error> {
     let config = Config::default();
     let policy = Policy::new(&config.policy(), config.zone.origin, Vec::new())

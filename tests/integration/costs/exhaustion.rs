@@ -1,8 +1,8 @@
-//! Every large buffer of a render is refused once, each in a run of its own: the render must say that there is no memory, or do without.
-//! A buffer that cannot be refused would end the process, and the test with it.
+//! Refuses every large buffer of a render once, each in another run: the render must report that there is no memory, or work without the
+//! buffer. A buffer whose allocation cannot fail would end the process, and the test with it.
 //!
-//! What libraries take for themselves cannot be refused: those in C do not ask here, those in Rust would end the process. Kinds of
-//! pictures and options are chosen so that libraries in Rust take nothing large.
+//! Buffers of libraries are not refused: C libraries use another allocator, and Rust libraries would end the process. The pictures and options
+//! are chosen so that Rust libraries allocate nothing large.
 #![expect(unsafe_code, reason = "an allocator")]
 
 use std::alloc::GlobalAlloc;
@@ -22,19 +22,19 @@ use super::conclude;
 use super::pictures::Kind;
 use super::try_made_alone;
 
-/// Bytes of the smallest buffer that can be refused: a little less than one plane of the pictures takes, and more than whatever does not
-/// grow with a picture.
+/// The smallest buffer that is refused, in bytes: a little less than a plane of the pictures, and more than every buffer that does not grow
+/// with a picture.
 const LARGE: usize = 340 << 10;
 
-/// Pixels of the pictures.
+/// Width and height of the pictures.
 const STILL: (u32, u32) = (600, 600);
-/// Pixels of the animations, whose frames have four samples for each.
+/// Width and height of the animations, whose frames have four samples for each pixel.
 const MOVING: (u32, u32) = (400, 250);
 
-/// Large buffers that are granted before one is refused; below zero, none is refused.
+/// The number of large buffers that are granted before one is refused. Below zero, none is refused.
 static GRANTED: AtomicIsize = AtomicIsize::new(-1);
 
-/// That of the system, unless a buffer is to be refused.
+/// The allocator of the system, except that it refuses one buffer.
 struct Allocator;
 
 #[global_allocator]
@@ -46,13 +46,13 @@ fn is_refused(bytes: usize) -> bool {
         && GRANTED.fetch_sub(1, Ordering::Relaxed) == 0
 }
 
-// SAFETY: whatever is not refused is done by the allocator of the system; null says that there is no memory.
+// SAFETY: the allocator of the system does everything except refusing; null means that there is no memory.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_refused(layout.size()) {
             return ptr::null_mut();
         }
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller guarantees what the allocator of the system needs.
         unsafe { System.alloc(layout) }
     }
 
@@ -60,7 +60,7 @@ unsafe impl GlobalAlloc for Allocator {
         if is_refused(layout.size()) {
             return ptr::null_mut();
         }
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller guarantees what the allocator of the system needs.
         unsafe { System.alloc_zeroed(layout) }
     }
 
@@ -68,17 +68,17 @@ unsafe impl GlobalAlloc for Allocator {
         if size > layout.size() && is_refused(size) {
             return ptr::null_mut();
         }
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller guarantees what the allocator of the system needs.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller guarantees what the allocator of the system needs.
         unsafe { System.dealloc(block, layout) }
     }
 }
 
-/// Refuses one large buffer after the other, and tells how many there were.
+/// Refuses each large buffer in turn, and returns how many there were.
 pub fn refuse_each(render: impl Fn() -> Result<Vec<u8>, TransformError>) -> usize {
     let whole = render().expect("there is memory");
     let mut refusals = 0;
@@ -98,7 +98,7 @@ pub fn refuse_each(render: impl Fn() -> Result<Vec<u8>, TransformError>) -> usiz
     }
 }
 
-/// Renders without each of its large buffers, and says what is wrong with that. There are so many of them or more.
+/// Renders once without each of its large buffers, and returns what is wrong. There must be `least` of them or more.
 fn check(kind: Kind, size: (u32, u32), options: &str, least: usize) -> Option<String> {
     let (tiny, source) = (kind.picture(TINY), kind.picture(size));
     let told = |told: String| Some(format!("{kind:?}, {options}: {told}"));

@@ -1,4 +1,4 @@
-//! The pictures that are measured: noise, which is the worst that an encoder meets, in every kind of source.
+//! The pictures that are measured: noise, the worst case for an encoder, in every kind of source.
 
 use std::io::Cursor;
 use std::iter;
@@ -109,7 +109,7 @@ impl Kind {
             Kind::WebpAlpha => of_png(&rgba(), "format=webp"),
             Kind::WebpLossless => of_png(&rgba(), "format=webp,quality=100"),
             Kind::Gif => moving_gif((width, height), 1),
-            // One without much in it: noise would take the encoder of the portable build a minute.
+            // A simple picture: with noise the encoder of the portable build would take a minute.
             Kind::Avif => samples::rendered(&samples::png(width, height), "format=avif").bytes,
             Kind::AvifAlpha => {
                 samples::rendered(&samples::translucent_png(width, height), "format=avif").bytes
@@ -133,10 +133,10 @@ impl Kind {
     }
 }
 
-/// Frames of what moves.
+/// The number of frames of animations.
 const FRAMES: u32 = 5;
 
-/// Samples at random, the same on every machine: an xorshift generator.
+/// Random samples that are the same on every machine, by an xorshift generator.
 fn noise(length: u32) -> Vec<u8> {
     deep(length)
         .into_iter()
@@ -181,7 +181,7 @@ fn jpeg((width, height): (u32, u32), color: ColorType, is_progressive: bool) -> 
     bytes
 }
 
-/// A JPEG with segments put in behind its first marker.
+/// Inserts segments after the first marker of a JPEG.
 fn with_segments(jpeg: &[u8], marker: u8, contents: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
     let (start, rest) = jpeg.split_at(2);
     let mut made = start.to_vec();
@@ -195,7 +195,7 @@ fn with_segments(jpeg: &[u8], marker: u8, contents: impl Iterator<Item = Vec<u8>
     made
 }
 
-/// A photographer's name, and a description that fills the segment.
+/// Adds an EXIF segment with a photographer's name and a description that fills it.
 fn with_exif(jpeg: &[u8]) -> Vec<u8> {
     let text = vec![b'x'; 60_000];
     let mut block = b"Exif\0\0MM\0\x2A\0\0\0\x08\0\x01\x82\x98\0\x02".to_vec();
@@ -205,7 +205,7 @@ fn with_exif(jpeg: &[u8]) -> Vec<u8> {
     with_segments(jpeg, 0xE1, iter::once(block))
 }
 
-/// A JPEG with a profile in so many parts of the greatest length.
+/// A JPEG with a colour profile in `parts` segments of the greatest length.
 pub fn jpeg_with_profile(size: (u32, u32), parts: u8) -> Vec<u8> {
     let contents = (1..=parts).map(|number| {
         let mut content = b"ICC_PROFILE\0".to_vec();
@@ -216,7 +216,7 @@ pub fn jpeg_with_profile(size: (u32, u32), parts: u8) -> Vec<u8> {
     with_segments(&jpeg(size, ColorType::Rgb, false), 0xE2, contents)
 }
 
-/// A TIFF of 8x8 indices with very much behind it.
+/// A TIFF of 8x8 palette indices, followed by many unused bytes.
 pub fn palette_tiff(padding: usize) -> Vec<u8> {
     palette_tiff_of((8, 8), padding)
 }
@@ -314,11 +314,10 @@ pub fn many_frames(count: usize) -> Vec<u8> {
     file
 }
 
-/// Makes a file of about as many bytes as it is asked for.
+/// Makes a file of about this many bytes.
 type Maker = fn(usize) -> Vec<u8>;
 
-/// Files whose header is written to take as long and to hold as much as it can; and what they
-/// are.
+/// Hostile files with their names: their headers take as much time and memory as possible.
 pub const HOSTILE_HEADERS: [(&str, Maker); 5] = [
     ("TIFF with a palette", palette_tiff),
     ("JPEG XL in parts", jpeg_xl_in_parts),
@@ -327,7 +326,7 @@ pub const HOSTILE_HEADERS: [(&str, Maker); 5] = [
     ("PNM of white space", pnm_of_white_space),
 ];
 
-/// A JPEG XL whose codestream comes in parts of a byte, and then of a kilobyte.
+/// A JPEG XL whose codestream is split into parts of one byte, and later of a kilobyte.
 fn jpeg_xl_in_parts(length: usize) -> Vec<u8> {
     const LARGE: usize = 1 << 10;
     let mut file = bytes("0000000c4a584c200d0a870a00000014667479706a786c20000000006a786c20");
@@ -349,7 +348,7 @@ fn jpeg_xl_in_parts(length: usize) -> Vec<u8> {
     file
 }
 
-/// An animated WebP of very many frames, of which the last is cut.
+/// An animated WebP of very many frames, of which the last is cut off.
 fn truncated_webp(length: usize) -> Vec<u8> {
     let frame = many_frames(2).len() - many_frames(1).len();
     let mut file = many_frames(length / frame);
@@ -357,7 +356,7 @@ fn truncated_webp(length: usize) -> Vec<u8> {
     file
 }
 
-/// A drawing whose root has very many attributes, but no more than code that is not optimised reads in a few seconds.
+/// A drawing whose root element has very many attributes, but no more than a build without optimisation parses in a few seconds.
 fn svg_of_attributes(length: usize) -> Vec<u8> {
     const LONGEST: usize = 2 << 20;
     let mut file = b"<svg xmlns=\"http://www.w3.org/2000/svg\"".to_vec();
@@ -374,7 +373,7 @@ fn pnm_of_white_space(length: usize) -> Vec<u8> {
     file
 }
 
-/// A drawing with a gradient under layers that are blended.
+/// A drawing with a gradient under blended layers.
 pub fn drawing((width, height): (u32, u32)) -> Vec<u8> {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 100 100\">\

@@ -96,11 +96,11 @@ async fn no_spelling_of_a_secret_in_a_url_is_logged() {
     .await;
     let log = server.log();
     assert!(log.contains("purged"), "{log}");
-    let told: Vec<&str> = log
+    let leaks: Vec<&str> = log
         .lines()
         .filter(|line| line.contains("hunter2"))
         .collect();
-    assert!(told.is_empty(), "{told:#?}");
+    assert!(leaks.is_empty(), "{leaks:#?}");
     let metrics = server.admin.get("/metrics").await.text();
     assert!(!metrics.contains("hunter2"), "{metrics}");
 }
@@ -132,7 +132,7 @@ async fn the_log_reports_the_render_memory_at_the_start() {
         .await;
         let log = server.log();
         let line = log.lines().find(|line| line.contains("render memory"));
-        let line = line.unwrap_or_else(|| panic!("not told:\n{log}"));
+        let line = line.unwrap_or_else(|| panic!("no such line:\n{log}"));
         // A control group may allow less memory than the machine has.
         let is_told = |part: &str| {
             line.contains(part) || part == "/proc/meminfo" && line.contains("/sys/fs/cgroup/")

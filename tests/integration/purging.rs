@@ -507,8 +507,8 @@ async fn purge_calls_of_cloudflare_work_here() {
         origin.serve(PATH, new());
         let reply = proxy.admin().post(path, &headers, body).await;
         reply.assert_status(200);
-        let told = r#"{"errors":[],"messages":[],"result":{"id":"023e105f4ecef8ad9ca31a8372d0c353"},"success":true}"#;
-        assert_eq!(reply.text().trim(), told, "{body}");
+        let expected = r#"{"errors":[],"messages":[],"result":{"id":"023e105f4ecef8ad9ca31a8372d0c353"},"success":true}"#;
+        assert_eq!(reply.text().trim(), expected, "{body}");
         proxy.get(TARGET).await.assert_size(160, 80);
         assert_eq!(conditions(&origin.last()), [""; 0], "{body}");
     }
@@ -517,7 +517,7 @@ async fn purge_calls_of_cloudflare_work_here() {
         .post(path, &headers, r#"{"tags":["t"]}"#)
         .await;
     reply.assert_status(200);
-    for (body, told) in [
+    for (body, expected) in [
         ("{", r#""code":6007"#),
         ("{}", r#""code":1012"#),
         (r#"{"files":["ftp://x/a"]}"#, r#""code":1012"#),
@@ -526,7 +526,7 @@ async fn purge_calls_of_cloudflare_work_here() {
         reply.assert_status(400);
         let text = reply.text();
         assert!(
-            text.contains(told) && text.contains(r#""result":null"#),
+            text.contains(expected) && text.contains(r#""result":null"#),
             "{text}"
         );
     }
@@ -587,8 +587,9 @@ async fn the_command_line_purges_a_running_server() {
     std::fs::write(folder.path().join("config.toml"), settings).expect("a folder");
     let arguments = ["--source", PATH, "--tag", "Cats", "--prefix", "/x/"];
     let (code, text) = purge(&arguments, &[]).await;
-    let told = "purged: source zone:/uploads/a.png\npurged: prefix zone:/x/\npurged: tag cats\n";
-    assert_eq!((code, text.as_str()), (0, told));
+    let expected =
+        "purged: source zone:/uploads/a.png\npurged: prefix zone:/x/\npurged: tag cats\n";
+    assert_eq!((code, text.as_str()), (0, expected));
     server.client.get(TARGET).await.assert_size(160, 80);
     let (code, text) = purge(&["--everything", "--soft"], &[]).await;
     assert_eq!((code, text.as_str()), (0, "made stale: everything\n"));

@@ -522,8 +522,8 @@ async fn section_2_23_a_slow_connection_gets_its_own_quality() {
         ("ect", "3g"),
         ("downlink", "4.9"),
     ] {
-        let told = etag("quality=90,scq=10", &[slow]).await;
-        assert_eq!(told, (low.clone(), vary.to_owned()), "{slow:?}");
+        let found = etag("quality=90,scq=10", &[slow]).await;
+        assert_eq!(found, (low.clone(), vary.to_owned()), "{slow:?}");
     }
     for fast in [
         ("rtt", "150"),
@@ -532,8 +532,8 @@ async fn section_2_23_a_slow_connection_gets_its_own_quality() {
         ("downlink", "5"),
         ("downlink", "slow"),
     ] {
-        let told = etag("quality=90,scq=10", &[fast]).await;
-        assert_eq!(told, (high.clone(), vary.to_owned()), "{fast:?}");
+        let found = etag("quality=90,scq=10", &[fast]).await;
+        assert_eq!(found, (high.clone(), vary.to_owned()), "{fast:?}");
     }
 }
 

@@ -103,17 +103,17 @@ async fn a_folder_a_sitemap_and_a_bucket_are_warmed_and_resumed() {
         "--host=www.shop.com",
         "--state=state",
     ];
-    let (code, said, aside) = warm(folder, &arguments).await;
-    assert_eq!(code, 1, "{said}{aside}");
+    let (code, stdout, stderr) = warm(folder, &arguments).await;
+    assert_eq!(code, 1, "{stdout}{stderr}");
     assert_has(
-        &said,
+        &stdout,
         &[
             "warmed 4 of 4 sources: 6 made, 0 in the cache already, 2 failed\n",
             "run the same command again to do the rest\n",
         ],
     );
     let failed = "failed: https://www.shop.com/missing.jpg: the source was not found\n";
-    assert_eq!(aside, failed);
+    assert_eq!(stderr, failed);
 
     let object = format!("{}/private/cats/1%20a.jpg", bucket.endpoint());
     for source in ["a.jpg", "b.jpg", &object] {
@@ -126,24 +126,24 @@ async fn a_folder_a_sitemap_and_a_bucket_are_warmed_and_resumed() {
         }
     }
 
-    let (code, said, aside) = warm(folder, &arguments).await;
-    assert_eq!((code, aside.as_str()), (1, failed));
+    let (code, stdout, stderr) = warm(folder, &arguments).await;
+    assert_eq!((code, stderr.as_str()), (1, failed));
     assert_has(
-        &said,
+        &stdout,
         &[
             "warmed 1 of 1 sources: 0 made, 0 in the cache already, 2 failed\n",
             "3 more sources were done before, according to the state file\n",
         ],
     );
     // Without the state file the server is asked for every source, and renders nothing that it has.
-    let (code, said, aside) = warm(folder, &[&arguments[..1], &arguments[2..6]].concat()).await;
-    let told = "warmed 2 of 2 sources: 0 made, 4 in the cache already, 0 failed\n";
-    assert_eq!((code, said.as_str(), aside.as_str()), (0, told, ""));
+    let (code, stdout, stderr) = warm(folder, &[&arguments[..1], &arguments[2..6]].concat()).await;
+    let expected = "warmed 2 of 2 sources: 0 made, 4 in the cache already, 0 failed\n";
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, expected, ""));
     // Other options start from the beginning.
     let other = ["/a.jpg", "--options=width=8", "--state=state"];
-    let (code, said, _) = warm(folder, &other).await;
-    let told = "warmed 1 of 1 sources: 2 made, 0 in the cache already, 0 failed\n";
-    assert_eq!((code, said.as_str()), (0, told));
+    let (code, stdout, _) = warm(folder, &other).await;
+    let expected = "warmed 1 of 1 sources: 2 made, 0 in the cache already, 0 failed\n";
+    assert_eq!((code, stdout.as_str()), (0, expected));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,9 +176,9 @@ async fn an_index_of_sitemaps_is_followed_and_each_source_is_fetched_once() {
         "--options=width=64,format=auto",
     ];
     let arguments = [&[sitemap.as_str()], &options[..]].concat();
-    let (code, said, aside) = warm(folder, &arguments).await;
-    let told = "warmed 2 of 2 sources: 8 made, 0 in the cache already, 0 failed\n";
-    assert_eq!((code, said.as_str(), aside.as_str()), (0, told, ""));
+    let (code, stdout, stderr) = warm(folder, &arguments).await;
+    let expected = "warmed 2 of 2 sources: 8 made, 0 in the cache already, 0 failed\n";
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, expected, ""));
     for accept in ["image/avif,image/webp", "*/*"] {
         let target = "/cdn-cgi/image/width=64,format=auto/a.jpg";
         let reply = server.client.get_with(target, &[("accept", accept)]).await;
@@ -187,9 +187,12 @@ async fn an_index_of_sitemaps_is_followed_and_each_source_is_fetched_once() {
     assert_eq!((origin.hits("/a.jpg"), origin.hits("/b.png")), (1, 1));
 
     let other = format!("--sitemap={}", origin.url("/other.xml"));
-    let (code, _, aside) = warm(folder, &[&other, "--options=width=9"]).await;
+    let (code, _, stderr) = warm(folder, &[&other, "--options=width=9"]).await;
     assert_eq!(code, 2);
-    assert_has(&aside, &["names `http://other.test/1.xml` on another host"]);
+    assert_has(
+        &stderr,
+        &["names `http://other.test/1.xml` on another host"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -243,20 +246,20 @@ async fn errors_in_the_arguments_are_reported_before_anything_is_made() {
         (vec!["/a.jpg"], "--options"),
         (vec!["--options=width=8"], "--sitemap"),
     ] {
-        let (code, said, aside) = warm(folder, &arguments).await;
-        assert_eq!((code, said.as_str()), (2, ""), "{arguments:?}: {aside}");
-        assert_has(&aside, &[part]);
-        assert!(!aside.contains("correct-horse-battery"), "{aside}");
+        let (code, stdout, stderr) = warm(folder, &arguments).await;
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");
+        assert_has(&stderr, &[part]);
+        assert!(!stderr.contains("correct-horse-battery"), "{stderr}");
     }
     let metrics = server.metrics().await;
     assert_eq!(metrics.sum("safelight_prepared_total", &[]), 0.0);
     // A host that may be another name of the zone.
     let foreign = ["https://www.shop.com/a.jpg", "--options=width=8"];
-    let (code, said, aside) = warm(folder, &foreign).await;
+    let (code, stdout, stderr) = warm(folder, &foreign).await;
     assert_eq!(code, 1);
-    assert_has(&said, &["hint: ", "`--host`"]);
+    assert_has(&stdout, &["hint: ", "`--host`"]);
     assert_has(
-        &aside,
+        &stderr,
         &["failed: https://www.shop.com/a.jpg: Transformation origin"],
     );
 }
@@ -283,9 +286,9 @@ async fn a_server_that_is_busy_is_asked_again() {
         eventually("the second call", async || server.hits("/warm") == 2).await;
         server.serve("/warm", Answer::file(LINE));
     };
-    let ((code, said, aside), ()) = tokio::join!(commanding, telling);
-    let told = "warmed 1 of 1 sources: 1 made, 0 in the cache already, 0 failed\n";
-    assert_eq!((code, said.as_str(), aside.as_str()), (0, told, ""));
+    let ((code, stdout, stderr), ()) = tokio::join!(commanding, telling);
+    let expected = "warmed 1 of 1 sources: 1 made, 0 in the cache already, 0 failed\n";
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, expected, ""));
     assert_eq!(server.hits("/warm"), 3);
 }
 
@@ -324,10 +327,10 @@ async fn ctrl_c_ends_with_a_report_and_how_to_resume() {
     assert!(sent.expect("there is a kill").success());
     let output = bounded("the end", child.wait_with_output()).await;
     let output = output.expect("it is ours");
-    let said = String::from_utf8(output.stdout).expect("text");
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let stdout = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
     assert_has(
-        &said,
+        &stdout,
         &[
             "warmed 1 of 2 sources: 1 made, 0 in the cache already, 0 failed\n",
             "stopped: interrupted\n",

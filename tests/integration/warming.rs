@@ -73,7 +73,7 @@ async fn one_fetch_makes_all_pictures_and_clients_hit_them() {
     assert_eq!(prepare(&proxy, &jobs).await, expected);
     assert_eq!(prepare(&proxy, &jobs).await, ["kept"; 6]);
     assert_eq!(origin.hits("/a.jpg"), 1);
-    // One for the client, and four: two of the jobs are one.
+    // One render for the client, and four for the other five jobs, of which two are the same.
     assert_eq!(proxy.renders(), 5.0);
     for options in options {
         let target = format!("/cdn-cgi/image/{options}/a.jpg");
@@ -158,7 +158,7 @@ async fn a_picture_too_costly_for_idle_work_does_not_affect_the_others() {
 }
 
 /// Every source with the outcomes of its pictures, in their order.
-fn told(reply: &Reply) -> Vec<(String, Vec<String>)> {
+fn outcomes(reply: &Reply) -> Vec<(String, Vec<String>)> {
     reply
         .assert_status(200)
         .assert_header("content-type", "application/x-ndjson");
@@ -192,12 +192,18 @@ async fn pictures_are_prewarmed_for_every_kind_of_client() {
     // A picture that does not depend on the client is rendered once, for the first kind.
     let reply = proxy.warm(body).await;
     let made = ["made"; 6];
-    assert_eq!(told(&reply), [one("/a.jpg", &made), one("b.jpg", &made)]);
+    assert_eq!(
+        outcomes(&reply),
+        [one("/a.jpg", &made), one("b.jpg", &made)]
+    );
     // Four pictures of each source.
     assert_eq!(proxy.renders(), 8.0);
     let again = proxy.warm(body).await;
     let kept = ["kept"; 6];
-    assert_eq!(told(&again), [one("/a.jpg", &kept), one("b.jpg", &kept)]);
+    assert_eq!(
+        outcomes(&again),
+        [one("/a.jpg", &kept), one("b.jpg", &kept)]
+    );
     for accept in ["image/avif,image/webp,*/*", "image/webp,*/*", "*/*"] {
         for options in ["width=160,format=auto", "width=80,format=jpeg"] {
             for source in ["a.jpg", "b.jpg"] {
@@ -263,14 +269,14 @@ async fn sources_are_named_as_clients_and_sitemaps_name_them_and_fail_by_themsel
         "failed no-source",
         "failed source-url",
     ];
-    let told = told(&reply);
-    for ((source, found), (name, word)) in told.iter().zip(names.iter().zip(words)) {
+    let results = outcomes(&reply);
+    for ((source, found), (name, word)) in results.iter().zip(names.iter().zip(words)) {
         assert_eq!(
             (source.as_str(), &found[..]),
             (*name, &[word.to_owned()][..])
         );
     }
-    assert_eq!(told.len(), names.len());
+    assert_eq!(results.len(), names.len());
     let line = reply.text().lines().nth(6).map(str::to_owned);
     assert_eq!(
         line.as_deref(),
@@ -311,7 +317,7 @@ async fn options_with_errors_are_refused_before_anything_is_made() {
     }
     // A call without sources checks the options.
     let reply = proxy.warm(r#"{"options":["width=16,format=auto,quality=75,metadata=none,onerror=redirect,fit=cover,height=9,gravity=auto"]}"#).await;
-    assert_eq!(told(&reply), []);
+    assert_eq!(outcomes(&reply), []);
     assert!(origin.asked().is_empty());
     assert_eq!(proxy.renders(), 0.0);
 }
@@ -334,7 +340,7 @@ async fn nothing_is_made_without_the_token_or_while_draining() {
     assert!(origin.asked().is_empty());
     proxy.readiness.set(true);
     let reply = proxy.warm(body).await;
-    assert_eq!(told(&reply), [one("/a.jpg", &["made", "made"])]);
+    assert_eq!(outcomes(&reply), [one("/a.jpg", &["made", "made"])]);
 
     let closed = TestProxy::start(|config| config.admin.token = Token::default()).await;
     closed.warm(body).await.assert_status(403);
@@ -377,7 +383,7 @@ async fn calls_are_bounded_and_stop_when_the_client_disconnects() {
     .await;
     gate.open();
     eventually("the others are gone as well", async || {
-        told(&proxy.warm(other).await) == [one("/c.jpg", &["kept", "kept"])]
+        outcomes(&proxy.warm(other).await) == [one("/c.jpg", &["kept", "kept"])]
     })
     .await;
     assert_eq!(origin.hits("/b.jpg"), 0);

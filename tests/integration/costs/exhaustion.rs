@@ -101,15 +101,15 @@ pub fn refuse_each(render: impl Fn() -> Result<Vec<u8>, TransformError>) -> usiz
 /// Renders once without each of its large buffers, and returns what is wrong. There must be `least` of them or more.
 fn check(kind: Kind, size: (u32, u32), options: &str, least: usize) -> Option<String> {
     let (tiny, source) = (kind.picture(TINY), kind.picture(size));
-    let told = |told: String| Some(format!("{kind:?}, {options}: {told}"));
+    let report = |report: String| Some(format!("{kind:?}, {options}: {report}"));
     let folder = match try_made_alone(&tiny, &source, options, Memory::Refused) {
         Ok(folder) => folder,
-        Err(wrong) => return told(wrong),
+        Err(wrong) => return report(wrong),
     };
     let answer = fs::read_to_string(folder.path().join("refusals")).expect("it answered");
     let refusals: usize = answer.parse().expect("a number");
     if refusals < least {
-        return told(format!("{refusals} buffers, of {least} or more"));
+        return report(format!("{refusals} buffers, of {least} or more"));
     }
     None
 }

@@ -63,14 +63,14 @@ fn check(what: &str, tiny: &[u8], source: &[u8], options: &str) -> Option<String
         return None;
     };
     let kib = |bytes: u64| bytes >> 10;
-    let told = format!(
+    let report = format!(
         "{what}, {options}: {} KiB held, the estimate is {} KiB",
         kib(held),
         kib(cost)
     );
     let is_short = held > cost + cost / 100 * ROOM;
     let is_wasteful = cost > WASTE * held + FIXED;
-    (is_short || is_wasteful).then_some(told)
+    (is_short || is_wasteful).then_some(report)
 }
 
 /// The memory that a process may use for a picture.
@@ -117,8 +117,8 @@ fn try_made_alone(
     if made.status.success() {
         return Ok(folder);
     }
-    let told = String::from_utf8_lossy(&made.stderr);
-    Err(format!("{} {told}", made.status))
+    let report = String::from_utf8_lossy(&made.stderr);
+    Err(format!("{} {report}", made.status))
 }
 
 /// Checks every kind of source with every string of options.
@@ -127,8 +127,8 @@ fn check_all(kinds: &[Kind], size: (u32, u32), options: &[&str]) {
     let mut wrong = Vec::new();
     for kind in kinds {
         let (tiny, source) = (kind.picture(TINY), kind.picture(size));
-        let told = |options: &&str| check(&format!("{kind:?}"), &tiny, &source, options);
-        wrong.extend(options.iter().map(told));
+        let report = |options: &&str| check(&format!("{kind:?}"), &tiny, &source, options);
+        wrong.extend(options.iter().map(report));
     }
     conclude(wrong.into_iter());
 }
@@ -381,10 +381,10 @@ fn a_render_without_memory_is_an_error_and_the_process_goes_on() {
             fs::read_to_string(folder.path().join("refusal")).expect("it answered")
         };
         for room in [1 << 20, 40 << 20] {
-            let told = refusal(LARGE, room);
+            let report = refusal(LARGE, room);
             assert!(
-                told.contains("bytes of memory now"),
-                "{kind:?} in {room} bytes: {told:?}"
+                report.contains("bytes of memory now"),
+                "{kind:?} in {room} bytes: {report:?}"
             );
         }
         assert_eq!(refusal(SMALL, 1 << 30), "", "{kind:?}");
@@ -404,17 +404,18 @@ fn between_too_little_memory_and_enough_a_render_is_a_picture_or_an_error() {
     conclude(checks.into_iter().flat_map(|(kind, options)| {
         let (tiny, source) = (kind.picture(TINY), kind.picture(SIZE));
         rooms.map(|room| {
-            let told = |told: &str| Some(format!("{kind:?}, {options} in {room} bytes: {told}"));
+            let report =
+                |report: &str| Some(format!("{kind:?}, {options} in {room} bytes: {report}"));
             let folder = match try_made_alone(&tiny, &source, options, Memory::Room(room)) {
                 Ok(folder) => folder,
-                Err(wrong) => return told(&wrong),
+                Err(wrong) => return report(&wrong),
             };
             let refusal = fs::read_to_string(folder.path().join("refusal")).expect("it answered");
             let is_refusal = room < ENOUGH && refusal.contains("bytes of memory now");
             if refusal.is_empty() || is_refusal {
                 None
             } else {
-                told(&refusal)
+                report(&refusal)
             }
         })
     }));

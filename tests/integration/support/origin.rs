@@ -166,7 +166,7 @@ impl<B: Into<Bytes>> From<B> for Answer {
 }
 
 impl TestOrigin {
-    /// Answers 404 until it is told more.
+    /// Answers 404 until `serve` adds answers.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -239,7 +239,7 @@ async fn answer(
 ) -> Result<Response<Body>, Infallible> {
     let (head, _) = request.into_parts();
     let target = head.uri.to_string();
-    let told = {
+    let scripted = {
         let answers = lock(&state.answers);
         answers
             .get(path_of(&target))
@@ -251,25 +251,25 @@ async fn answer(
         target,
         headers: head.headers.clone(),
     });
-    if let Some(gate) = &told.gate {
+    if let Some(gate) = &scripted.gate {
         gate.pass().await;
     }
     let mut response = Response::builder();
-    for (name, value) in &told.headers {
+    for (name, value) in &scripted.headers {
         response = response.header(*name, value);
     }
     let condition = head
         .headers
         .get(IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok());
-    let response = if condition.is_some() && condition == told.header("etag") {
+    let response = if condition.is_some() && condition == scripted.header("etag") {
         response.status(304).body(whole(Bytes::new()))
     } else {
-        let (length, body) = body_of(told.content);
+        let (length, body) = body_of(scripted.content);
         if let Some(length) = length {
             response = response.header(CONTENT_LENGTH, length);
         }
-        response.status(told.status).body(body)
+        response.status(scripted.status).body(body)
     };
     Ok(response.expect("a test's own headers"))
 }
@@ -291,7 +291,7 @@ fn body_of(content: Content) -> (Option<usize>, Body) {
             streamed(pieces(bytes).chain(stream::pending())),
         ),
         Content::BreaksOff(bytes) => {
-            let end = stream::iter([Err(io::Error::other("as told"))]);
+            let end = stream::iter([Err(io::Error::other("as scripted"))]);
             (Some(bytes.len() * 2), streamed(pieces(bytes).chain(end)))
         }
     }

@@ -100,9 +100,9 @@ impl Reply {
     /// Asserts that neither head nor body contains a secret.
     #[track_caller]
     pub fn assert_keeps_quiet_about(&self, secrets: &[&str]) -> &Self {
-        let told = self.to_string();
+        let whole = self.to_string();
         for secret in secrets {
-            assert!(!told.contains(secret), "tells `{secret}`: {told}");
+            assert!(!whole.contains(secret), "contains `{secret}`: {whole}");
         }
         self
     }

@@ -141,8 +141,8 @@ fn script() -> Option<PathBuf> {
         clippy::disallowed_methods,
         reason = "says which server to test against, and is no setting"
     )]
-    let told = env::var_os("SAFELIGHT_S3_SERVER");
-    match told {
+    let configured = env::var_os("SAFELIGHT_S3_SERVER");
+    match configured {
         Some(path) => Some(PathBuf::from(path)),
         None => {
             let beside =

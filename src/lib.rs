@@ -20,6 +20,8 @@
 //!
 //! The library has no other users than its binary, its tests and its benchmarks. What they do not need is private to the crate.
 
+#![deny(missing_docs)]
+
 // Empty lines between them, so that rustfmt leaves them in this order.
 pub mod units;
 

@@ -31,8 +31,11 @@ pub struct Config {
     pub errors: ErrorTtls,
     /// Settings for some sources only.
     pub rule: Vec<RuleConfig>,
+    /// Section `[cache.memory]`.
     pub memory: MemoryConfig,
+    /// Section `[cache.disk]`.
     pub disk: DiskConfig,
+    /// Section `[cache.shared]`.
     pub shared: SharedConfig,
 }
 
@@ -53,6 +56,7 @@ pub struct ErrorTtls {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MemoryConfig {
+    /// The memory for renditions and for records of sources.
     pub renditions: ByteSize,
 }
 

@@ -6,8 +6,11 @@ use std::time::Duration;
 /// Why the cache could not be opened. A disk that cannot be used is no such error: the cache then works without it, and writes to the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CacheError {
+    /// A shortest life that is longer than the longest.
     MinAboveMax {
+        /// The setting `min_ttl`.
         min_ttl: Duration,
+        /// The setting `max_ttl`.
         max_ttl: Duration,
     },
     /// There is no `[[bucket]]` with this name.

@@ -73,6 +73,7 @@ impl fmt::Debug for SourceId {
 /// The key of a source, with its address, which purges by prefix need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceName {
+    /// The hash of its address.
     pub key: SourceKey,
     /// The canonical address.
     pub address: Arc<str>,
@@ -112,6 +113,7 @@ impl ContentHash {
 /// The state of a source that its renditions depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceState {
+    /// Which bytes of the source.
     pub version: ContentHash,
     /// The number of the last purge that removed the source.
     pub epoch: u64,

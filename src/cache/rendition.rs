@@ -9,7 +9,9 @@ use crate::options::Warning;
 /// A picture as clients receive it: its bytes and what headers say about them. Its freshness is that of its source, and is not stored here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendition {
+    /// The encoded picture.
     pub bytes: Bytes,
+    /// The format of the bytes.
     pub format: Format,
     /// In pixels.
     pub width: u32,

@@ -64,6 +64,7 @@ pub(crate) type FlightResult<V, E> = Result<V, FlightError<E>>;
 /// The error of a fetch or a render, for all requests that waited for it, and for later ones while it is stored.
 #[derive(Debug)]
 pub struct FlightError<E> {
+    /// What failed.
     pub error: Arc<E>,
     /// When it happened, if it was answered from the negative cache.
     pub since: Option<SystemTime>,

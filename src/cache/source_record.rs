@@ -25,8 +25,11 @@ const MAX_STORED: usize = 64 << 10;
 /// One state of a source: a hash of its bytes, for how long it is fresh, and its validators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceRecord {
+    /// The hash of its bytes.
     pub version: ContentHash,
+    /// The validators with which its origin is asked whether it has changed.
     pub validators: Validators,
+    /// How long it may be used, and whether it may be stored.
     pub freshness: Freshness,
     /// Length of the source in bytes.
     pub len: u64,

@@ -5,7 +5,9 @@ use crate::cache::tier::disk::health::DiskFault;
 /// How the cache handled a request, in the sense of RFC 9211.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheStatus {
+    /// The answer was cached in this tier.
     Hit(Tier),
+    /// The answer was fetched or rendered for this request.
     Miss,
     /// A stale entry was stored, and the origin answered that it is still valid.
     Revalidated,
@@ -16,7 +18,9 @@ pub enum CacheStatus {
 /// Where a hit came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
+    /// The memory of this process.
     Memory,
+    /// The disk of this server.
     Disk,
     /// The bucket that replicas share.
     Shared,
@@ -34,6 +38,7 @@ pub enum Stale {
 /// How much one tier holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreSize {
+    /// The number of entries.
     pub entries: u64,
     /// Bookkeeping is included. In memory the number may be out of date for a moment; on disk it is the space of files and folders, in whole blocks.
     pub bytes: u64,
@@ -42,6 +47,7 @@ pub struct StoreSize {
 /// One disk store: its state now, and its counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskStats {
+    /// What the store holds now.
     pub held: StoreSize,
     /// The disk could not write or delete.
     pub write_failures: u64,
@@ -49,6 +55,7 @@ pub struct DiskStats {
     pub read_failures: u64,
     /// Entries that did not read back as they were written; they were removed.
     pub corrupt: u64,
+    /// Entries that were removed to make room for others.
     pub evictions: u64,
     /// Entries that were not stored, because too much was waiting to be written, because they are larger than the store, or because the store was
     /// off.
@@ -68,7 +75,9 @@ pub struct SharedStats {
     pub writing_open: bool,
     /// The purges of other replicas cannot be listed.
     pub purges_failing: bool,
+    /// Entries that were found.
     pub hits: u64,
+    /// Entries that were looked up and not found.
     pub misses: u64,
     /// Reads without an answer in time.
     pub timeouts: u64,
@@ -80,6 +89,7 @@ pub struct SharedStats {
     pub skipped_reads: u64,
     /// Removals are included.
     pub writes: u64,
+    /// Entries that could not be written or removed.
     pub write_failures: u64,
     /// Entries that were not written, because too much was waiting, because they are too large, or because the bucket fails.
     pub skipped_writes: u64,
@@ -88,11 +98,13 @@ pub struct SharedStats {
 /// All figures for the metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
+    /// Renditions in memory.
     pub memory_renditions: StoreSize,
     /// Records, and the bytes of sources that were just fetched.
     pub memory_sources: StoreSize,
     /// `None` without a disk tier.
     pub disk_renditions: Option<DiskStats>,
+    /// `None` if there is no disk tier.
     pub disk_sources: Option<DiskStats>,
     /// `None` without a shared tier.
     pub shared: Option<SharedStats>,

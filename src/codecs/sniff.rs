@@ -70,8 +70,11 @@ impl SourceFormat {
 pub enum UnsupportedFormat {
     /// Only in a build without libheif.
     Heic,
+    /// Adobe Photoshop.
     Psd,
+    /// JPEG 2000, as a file or as a bare codestream.
     Jpeg2000,
+    /// PDF documents.
     Pdf,
 }
 

@@ -22,8 +22,11 @@ const MAX_LENGTH: usize = 128;
 /// An sRGB colour with straight (not premultiplied) alpha.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Color {
+    /// 0 to 255.
     pub red: u8,
+    /// 0 to 255.
     pub green: u8,
+    /// 0 to 255.
     pub blue: u8,
     /// 0 is transparent, 255 is opaque.
     pub alpha: u8,

@@ -56,11 +56,16 @@ impl Fit {
 /// Which part of the picture a crop keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Gravity {
+    /// The middle.
     #[default]
     Center,
+    /// The left side, and the middle of the height.
     Left,
+    /// The right side, and the middle of the height.
     Right,
+    /// The top, and the middle of the width.
     Top,
+    /// The bottom, and the middle of the width.
     Bottom,
     /// The part that attracts the eye.
     Auto,
@@ -167,9 +172,13 @@ keywords! {
 /// Clockwise rotation as the URL asks for it. The orientation in the metadata of the source is applied before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rotation {
+    /// No rotation.
     Upright,
+    /// A quarter turn to the right.
     Clockwise90,
+    /// Half a turn.
     Clockwise180,
+    /// A quarter turn to the left.
     Clockwise270,
 }
 

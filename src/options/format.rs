@@ -12,11 +12,17 @@ use crate::options::value::ValueError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
+    /// JPEG, baseline or progressive.
     Jpeg,
+    /// PNG, with a palette or without.
     Png,
+    /// WebP, lossy or lossless, still or animated.
     Webp,
+    /// AVIF, still pictures only.
     Avif,
+    /// GIF, for animations.
     Gif,
+    /// SVG, without scripts.
     Svg,
     /// Facts about a picture, in place of the picture.
     Json,
@@ -89,7 +95,9 @@ keywords! {
     FormatChoice, unknown: ValueError::UnsupportedFormat, {
         /// The best that the client says it can show.
         Auto = "auto",
+        /// AVIF, or WebP where the picture is too large for it.
         Avif = "avif",
+        /// WebP.
         Webp = "webp",
         /// Progressive JPEG.
         Jpeg = "jpeg" | "jpg",
@@ -101,6 +109,7 @@ keywords! {
         PngForce = "png-force",
         /// Facts about the picture in place of the picture.
         Json = "json",
+        /// The source itself, without scripts, where it is SVG.
         Svg = "svg",
     }
 }

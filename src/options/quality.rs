@@ -66,10 +66,15 @@ impl fmt::Display for Quality {
 /// Quality as a URL asks for it: a number or a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum QualityChoice {
+    /// This quality for every format.
     Exactly(Quality),
+    /// `high`, a quality for each format.
     High,
+    /// `medium-high`, a quality for each format.
     MediumHigh,
+    /// `medium-low`, a quality for each format.
     MediumLow,
+    /// The word `low`.
     Low,
 }
 

@@ -102,11 +102,17 @@ pub enum Effort {
 /// Changes of colour and sharpness. A change without effect is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Effects {
+    /// The radius of a Gaussian blur.
     pub blur: Option<Blur>,
+    /// The factor of every sample.
     pub brightness: Option<Factor>,
+    /// The factor of the distance from middle grey.
     pub contrast: Option<Factor>,
+    /// The exponent of the tone curve.
     pub gamma: Option<Gamma>,
+    /// The factor of the distance from grey of the same lightness.
     pub saturation: Option<Factor>,
+    /// The strength of the sharpening.
     pub sharpen: Option<Sharpen>,
 }
 
@@ -122,13 +128,19 @@ impl Effects {
 pub enum Output {
     /// JPEG, or PNG when transparency must survive, or GIF for an animation.
     Compatible {
+        /// Whether a JPEG has several scans.
         progressive: bool,
     },
+    /// JPEG.
     Jpeg {
+        /// Whether it has several scans.
         progressive: bool,
     },
+    /// PNG.
     Png,
+    /// WebP.
     Webp,
+    /// AVIF, or WebP where the picture is too large for it.
     Avif,
     /// Facts about the picture, in place of the picture.
     Json,

@@ -70,6 +70,7 @@ impl fmt::Display for Pixels {
 /// A width as a URL asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Width {
+    /// This width.
     Pixels(Pixels),
     /// The breakpoint that suits the viewport of the client.
     Auto,

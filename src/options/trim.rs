@@ -121,6 +121,7 @@ pub struct TrimBorder {
 /// A distance along a side of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Length {
+    /// A number of pixels.
     Pixels(u32),
     /// A part of that side.
     Share(Share),

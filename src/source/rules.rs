@@ -17,11 +17,15 @@ use crate::units::Seconds;
 pub struct RuleConfig {
     /// The sources that this rule is for. Of several rules for a source the first one counts.
     pub sources: Vec<SourcePattern>,
+    /// The shortest lifetime, whatever the origin sends.
     pub min_ttl: Option<Seconds>,
+    /// The longest lifetime, whatever the origin sends.
     pub max_ttl: Option<Seconds>,
     /// The lifetime where the origin gives none.
     pub default_ttl: Option<Seconds>,
+    /// How long a stale source may be used while it is revalidated, where the origin does not say.
     pub stale_while_revalidate: Option<Seconds>,
+    /// How long a stale source may be used if its origin fails, where the origin does not say.
     pub stale_if_error: Option<Seconds>,
     /// Tags to purge the sources by, besides those in their `Cache-Tag` header.
     #[serde(default)]

@@ -31,6 +31,7 @@ pub(crate) const MAX_NUMBER: u64 = 100_000_000_000_000;
 /// What to purge, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purge {
+    /// What is purged.
     pub target: Target,
     /// A soft purge: what it matches becomes stale and is revalidated, and may be served stale where that is allowed.
     #[serde(default)]
@@ -46,7 +47,9 @@ pub enum Target {
     /// Some renditions of a source, which itself becomes stale. There is no difference between hard and soft here, because renditions have no
     /// freshness of their own.
     Renditions {
+        /// The source of the renditions.
         source: SourceKey,
+        /// The renditions.
         keys: Vec<RenditionKey>,
     },
     /// Sources whose address begins with this text, up to the end of a path segment.

@@ -1,0 +1,16 @@
+# libjpeg-turbo builds a dozen programs and a second library, which nothing here links, and has no option to leave them out. Their source files
+# are replaced by an empty program. The targets must stay, because the library's build installs them.
+function(empty_unused_targets)
+  set(empty "${CMAKE_BINARY_DIR}/empty.c")
+  file(WRITE "${empty}" "int main(void) { return 0; }\n")
+  foreach(folder "${CMAKE_SOURCE_DIR}" "${CMAKE_SOURCE_DIR}/src/md5")
+    get_property(targets DIRECTORY "${folder}" PROPERTY BUILDSYSTEM_TARGETS)
+    foreach(target IN LISTS targets)
+      get_target_property(type ${target} TYPE)
+      if(type STREQUAL "EXECUTABLE" OR target MATCHES "^(jpeg|[cd]jpeg1[26])-static$")
+        set_target_properties(${target} PROPERTIES SOURCES "${empty}" LINK_LIBRARIES "")
+      endif()
+    endforeach()
+  endforeach()
+endfunction()
+cmake_language(DEFER CALL empty_unused_targets)

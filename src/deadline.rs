@@ -3,8 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use tokio::time::Instant;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 /// A point in time after which a result is of no use.
 #[derive(Clone, Copy, Debug)]
@@ -75,8 +74,7 @@ impl std::error::Error for Timeout {}
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
-    use std::future::ready;
+    use std::future::{pending, ready};
     use std::time::Duration;
 
     use super::Deadline;

@@ -7,9 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use safelight::allocator;
 use safelight::cli;
-use safelight::cli::Arguments;
-use safelight::cli::Command;
-use safelight::cli::ServerAddresses;
+use safelight::cli::{Arguments, Command, ServerAddresses};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {

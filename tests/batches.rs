@@ -6,16 +6,10 @@ mod memory;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use safelight::options::Output;
-use safelight::options::Recipe;
-use safelight::transform::BatchItem;
-use safelight::transform::Budget;
-use safelight::transform::Hints;
-use safelight::transform::Limits;
-use safelight::transform::Source;
+use safelight::options::{Output, Recipe};
+use safelight::transform::{BatchItem, Budget, Hints, Limits, Source};
 
 /// What the process holds besides: its code, and rounding by the allocator.
 const BASE: u64 = 28 << 20;

@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::io::Cursor;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use image::DynamicImage;
 use image::ImageFormat;
@@ -13,16 +12,11 @@ use image::Rgba;
 use image::RgbaImage;
 use safelight::config::Config;
 use safelight::error::Error;
-use safelight::options::Format;
-use safelight::options::Options;
-use safelight::options::Width;
+use safelight::options::{Format, Options, Width};
 use safelight::policy::Policy;
 use safelight::request::Accept;
 use safelight::transform;
-use safelight::transform::Budget;
-use safelight::transform::Encoded;
-use safelight::transform::Hints;
-use safelight::transform::Limits;
+use safelight::transform::{Budget, Encoded, Hints, Limits};
 
 /// Up to three values for each option, and all of them where they are words. The empty text leaves the option out.
 const OPTIONS: &[&[&str]] = &[
@@ -261,9 +255,7 @@ fn render(source: &[u8], options: &str) -> Result<Encoded, Error> {
 
 /// The size of the result, computed from the documentation and not with the code under test. `None` where nothing is left.
 fn predicted(source: (u32, u32), options: &Options) -> Option<(u32, u32)> {
-    use safelight::options::Fit;
-    use safelight::options::Length;
-    use safelight::options::Rotation;
+    use safelight::options::{Fit, Length, Rotation};
     let dpr = options.dpr.map_or(1.0, |dpr| dpr.get());
     let cut = |side: u32, length: Option<Length>| match length {
         None => None,

@@ -6,16 +6,14 @@ mod looks;
 use std::env;
 use std::fs;
 use std::io::Cursor;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::DynamicImage;
 use image::ImageFormat;
 use image::Rgba;
 use image::RgbaImage;
 use safelight::config::Config;
-use safelight::options::Format;
-use safelight::options::Options;
+use safelight::options::{Format, Options};
 use safelight::policy::Policy;
 use safelight::request::Accept;
 use safelight::transform::Encoded;

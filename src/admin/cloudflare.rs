@@ -4,12 +4,9 @@ use hyper::StatusCode;
 use serde_json::Value;
 use serde_json::json;
 
-use super::fields::FieldReader;
-use super::fields::Fields;
+use super::fields::{FieldReader, Fields};
 use super::token::TokenError;
-use crate::operator::PurgeReport;
-use crate::operator::PurgeRequestError;
-use crate::operator::PurgeTarget;
+use crate::operator::{PurgeReport, PurgeRequestError, PurgeTarget};
 
 /// "Authentication error".
 const AUTHENTICATION: u32 = 10_000;

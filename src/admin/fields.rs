@@ -8,8 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use serde::Deserialize;
 use serde::Deserializer;
-use serde::de::MapAccess;
-use serde::de::Visitor;
+use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::operator::PurgeTarget;

@@ -23,8 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 pub use self::config::Config;
-pub use self::hosts::HostName;
-pub use self::hosts::HostNameError;
+pub use self::hosts::{HostName, HostNameError};
 pub use self::readiness::Readiness;
 pub use self::token::Token;
 use crate::pipeline::Pipeline;

@@ -3,11 +3,8 @@
 use hyper::StatusCode;
 use serde_json::json;
 
-use super::fields::FieldReader;
-use super::fields::Fields;
-use crate::operator::PurgeReport;
-use crate::operator::PurgeRequestError;
-use crate::operator::PurgeTarget;
+use super::fields::{FieldReader, Fields};
+use crate::operator::{PurgeReport, PurgeRequestError, PurgeTarget};
 
 /// The fields of a body, for messages.
 const KNOWN: &str = "`source`, `url`, `prefix`, `tag`, `everything` and `soft`";

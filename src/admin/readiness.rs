@@ -1,8 +1,7 @@
 //! Whether this server takes new requests.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether this server takes new requests, which `/readyz` reports.
 #[derive(Clone, Debug, Default)]

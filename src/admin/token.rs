@@ -3,8 +3,7 @@
 use std::fmt;
 
 use hyper::HeaderMap;
-use hyper::header::AUTHORIZATION;
-use hyper::header::HeaderValue;
+use hyper::header::{AUTHORIZATION, HeaderValue};
 use serde::Deserialize;
 use serde::Deserializer;
 use serde::de::Visitor;
@@ -129,8 +128,7 @@ impl Visitor<'_> for TokenVisitor {
 #[cfg(test)]
 mod tests {
     use hyper::HeaderMap;
-    use hyper::header::AUTHORIZATION;
-    use hyper::header::HeaderValue;
+    use hyper::header::{AUTHORIZATION, HeaderValue};
     use serde::Deserialize;
 
     use super::Token;

@@ -15,12 +15,8 @@ use serde_json::Value;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::fields::FieldReader;
-use super::fields::Fields;
-use crate::operator::Client;
-use crate::operator::Presets;
-use crate::operator::WarmOutcome;
-use crate::operator::WarmResult;
+use super::fields::{FieldReader, Fields};
+use crate::operator::{Client, Presets, WarmOutcome, WarmResult};
 use crate::pipeline::Pipeline;
 
 /// The most requests at once. More are asked to come back later.

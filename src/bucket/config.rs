@@ -4,9 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::Deserializer;
-use serde::de::MapAccess;
-use serde::de::Visitor;
 use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 
 /// Section `[[bucket]]`: one S3-compatible bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -1,9 +1,7 @@
 //! The HTTP client below `object_store`: one attempt of one request. It captures the response of the bucket, because `object_store` does not pass on
 //! the header of a 304 or the kind of a failure. It passes on to `object_store` only what is safe to keep.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,22 +11,13 @@ use hyper::StatusCode;
 use hyper::header;
 use hyper::header::HeaderValue;
 use object_store::ClientOptions;
-use object_store::client::HttpClient;
-use object_store::client::HttpConnector;
-use object_store::client::HttpError;
-use object_store::client::HttpErrorKind;
-use object_store::client::HttpRequest;
-use object_store::client::HttpResponse;
-use object_store::client::HttpResponseBody;
-use object_store::client::HttpService;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
+    HttpResponseBody, HttpService,
+};
 use tokio::time::timeout;
 
-use crate::outbound::LookupError;
-use crate::outbound::Resolver;
-use crate::outbound::USER_AGENT;
-use crate::outbound::causes;
-use crate::outbound::root_cause;
-use crate::outbound::source_client;
+use crate::outbound::{LookupError, Resolver, USER_AGENT, causes, root_cause, source_client};
 
 /// How much of an error document is read to find its code, in bytes.
 const MAX_ERROR_DOCUMENT: usize = 4096;

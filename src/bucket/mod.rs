@@ -5,8 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use chrono::DateTime;
@@ -24,15 +23,12 @@ use object_store::ObjectStore;
 use object_store::PutOptions;
 use object_store::PutPayload;
 use object_store::RetryConfig;
-use object_store::aws::AmazonS3;
-use object_store::aws::AmazonS3Builder;
-use object_store::list::PaginatedListOptions;
-use object_store::list::PaginatedListStore;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
 
 use crate::freshness::http_date;
-use crate::outbound::is_complete;
-use crate::outbound::root_cause;
+use crate::outbound::{is_complete, root_cause};
 pub use address::AddressError;
 pub use address::BucketAddress;
 pub use config::AddressingStyle;

@@ -1,21 +1,14 @@
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::bucket::AddressingStyle;
-use crate::bucket::Bucket;
-use crate::bucket::BucketError;
-use crate::bucket::BucketProblem;
-use crate::bucket::Conditions;
-use crate::bucket::Config;
-use crate::bucket::Credentials;
-use crate::bucket::GetResponse;
-use crate::bucket::Timeouts;
 use crate::bucket::endpoint::ServiceEndpoint;
+use crate::bucket::{
+    AddressingStyle, Bucket, BucketError, BucketProblem, Conditions, Config, Credentials,
+    GetResponse, Timeouts,
+};
 
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(2),

@@ -6,9 +6,7 @@ use bytes::Bytes;
 
 use crate::cache::rendition::Rendition;
 use crate::cache::source_record::SourceRecord;
-use crate::cache::stats::CacheStatus;
-use crate::cache::stats::Stale;
-use crate::cache::stats::Tier;
+use crate::cache::stats::{CacheStatus, Stale, Tier};
 
 /// A source, as the cache found it.
 #[derive(Clone, Debug)]

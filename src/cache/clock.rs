@@ -1,10 +1,8 @@
 //! The clock of the cache.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
 
 /// The clock of the system. Tests can move it forward or back.
 #[derive(Clone, Debug, Default)]

@@ -6,8 +6,7 @@ use serde::Deserialize;
 
 use crate::freshness::Rules;
 use crate::source::RuleConfig;
-use crate::units::ByteSize;
-use crate::units::Seconds;
+use crate::units::{ByteSize, Seconds};
 
 /// Section `[cache]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

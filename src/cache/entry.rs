@@ -6,10 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::cache::key;
-use crate::cache::key::ContentHash;
-use crate::cache::key::RenditionKey;
-use crate::cache::key::SourceId;
-use crate::cache::key::SourceKey;
+use crate::cache::key::{ContentHash, RenditionKey, SourceId, SourceKey};
 
 const MAGIC: [u8; 4] = *b"SFLT";
 

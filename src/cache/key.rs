@@ -7,8 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::options::Gravity;
-use crate::options::Recipe;
+use crate::options::{Gravity, Recipe};
 use crate::policy::ApprovedSource;
 
 /// Raise this number whenever the same recipe would give other pixels or bytes: what older versions rendered is then never served again.

@@ -56,40 +56,21 @@ use crate::freshness::Rules;
 use crate::source::SourceMemory;
 use crate::units::ByteSize;
 
-pub use self::answer::CachedRendition;
-pub use self::answer::CachedSource;
-pub use self::answer::RenderOutput;
-pub use self::answer::SourceBytes;
-pub use self::config::Config;
-pub use self::config::DiskConfig;
-pub use self::config::ErrorTtls;
-pub use self::config::MemoryConfig;
-pub use self::config::SharedConfig;
+pub use self::answer::{CachedRendition, CachedSource, RenderOutput, SourceBytes};
+pub use self::config::{Config, DiskConfig, ErrorTtls, MemoryConfig, SharedConfig};
 pub use self::error::CacheError;
-pub use self::key::ContentHash;
-pub use self::key::RENDER_VERSION;
-pub use self::key::RenditionKey;
-pub use self::key::SourceId;
-pub use self::key::SourceKey;
-pub use self::key::SourceName;
-pub use self::key::SourceState;
+pub use self::key::{
+    ContentHash, RENDER_VERSION, RenditionKey, SourceId, SourceKey, SourceName, SourceState,
+};
 pub use self::negative::CacheableError;
 pub use self::purge::PurgeError;
-pub use self::purge::log::Purge;
-pub use self::purge::log::Target;
+pub use self::purge::log::{Purge, Target};
 pub use self::rendition::Rendition;
-pub use self::single_flight::FlightError;
-pub use self::single_flight::FlightLost;
+pub use self::single_flight::{FlightError, FlightLost};
 pub use self::source_record::SourceRecord;
 pub use self::sources::Fetch;
 pub use self::state::Cache;
-pub use self::stats::CacheStatus;
-pub use self::stats::DiskStats;
-pub use self::stats::SharedStats;
-pub use self::stats::Stale;
-pub use self::stats::Stats;
-pub use self::stats::StoreSize;
-pub use self::stats::Tier;
+pub use self::stats::{CacheStatus, DiskStats, SharedStats, Stale, Stats, StoreSize, Tier};
 pub use self::tier::disk::health::DiskFault;
 
 impl Cache {

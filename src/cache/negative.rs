@@ -3,16 +3,13 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use moka::sync::Cache;
 
 use crate::cache::config::ErrorTtls;
-use crate::cache::key::RenditionKey;
-use crate::cache::key::SourceKey;
-use crate::cache::single_flight::FlightError;
-use crate::cache::single_flight::FlightLost;
+use crate::cache::key::{RenditionKey, SourceKey};
+use crate::cache::single_flight::{FlightError, FlightLost};
 
 /// How many errors are stored at once.
 const MAX_ENTRIES: u64 = 10_000;

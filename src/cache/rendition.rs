@@ -3,8 +3,7 @@
 use bytes::Bytes;
 
 use crate::cache::key::RenditionKey;
-use crate::options::Format;
-use crate::options::Warning;
+use crate::options::{Format, Warning};
 
 /// A picture as clients receive it: its bytes and what headers say about them. Its freshness is that of its source, and is not stored here.
 #[derive(Clone, Debug, PartialEq, Eq)]

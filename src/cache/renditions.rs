@@ -2,20 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::cache::answer::CachedRendition;
-use crate::cache::answer::RenderOutput;
+use crate::cache::answer::{CachedRendition, RenderOutput};
 use crate::cache::entry::EntryKey;
 use crate::cache::key::RenditionKey;
-use crate::cache::negative::CacheableError;
-use crate::cache::negative::NegativeKey;
+use crate::cache::negative::{CacheableError, NegativeKey};
 use crate::cache::rendition::Rendition;
-use crate::cache::single_flight::FlightError;
-use crate::cache::single_flight::FlightKey;
-use crate::cache::single_flight::FlightLost;
-use crate::cache::single_flight::FlightResult;
+use crate::cache::single_flight::{FlightError, FlightKey, FlightLost, FlightResult};
 use crate::cache::state::Cache;
-use crate::cache::stats::CacheStatus;
-use crate::cache::stats::Tier;
+use crate::cache::stats::{CacheStatus, Tier};
 use crate::options::Format;
 
 impl Cache {

@@ -1,20 +1,15 @@
 //! Single flight: one task per key does the work for all requests that wait for it. The task does not end when the request that started it goes away.
 
-use std::any::Any;
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::cache::key::RenditionKey;
-use crate::cache::key::SourceKey;
+use crate::cache::key::{RenditionKey, SourceKey};
 use crate::cache::source_record::SourceRecord;
 use crate::cache::wait_budget::WaitBudget;
 

@@ -1,22 +1,15 @@
 //! What is known about a source without its bytes, and its stored form.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::cache::key::ContentHash;
-use crate::cache::key::SourceName;
-use crate::cache::key::SourceState;
-use crate::freshness::Freshness;
-use crate::freshness::Tag;
-use crate::freshness::Tags;
-use crate::freshness::Validators;
+use crate::cache::key::{ContentHash, SourceName, SourceState};
+use crate::freshness::{Freshness, Tag, Tags, Validators};
 use crate::source::FetchedSource;
 
 /// The longest record that is read, in bytes. A usual one has a few hundred bytes, and at most 16 KiB of tags.
@@ -232,12 +225,10 @@ impl SourceRecord {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-    use std::time::UNIX_EPOCH;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use hyper::HeaderMap;
-    use hyper::header::CACHE_CONTROL;
-    use hyper::header::HeaderValue;
+    use hyper::header::{CACHE_CONTROL, HeaderValue};
     use proptest::proptest;
 
     use super::Freshness;

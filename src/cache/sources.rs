@@ -6,29 +6,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::cache::answer::CachedSource;
-use crate::cache::answer::SourceBytes;
+use crate::cache::answer::{CachedSource, SourceBytes};
 use crate::cache::blocking;
 use crate::cache::entry::EntryKey;
-use crate::cache::key::ContentHash;
-use crate::cache::key::SourceId;
-use crate::cache::key::SourceKey;
-use crate::cache::key::SourceName;
-use crate::cache::negative::CacheableError;
-use crate::cache::negative::NegativeKey;
+use crate::cache::key::{ContentHash, SourceId, SourceKey, SourceName};
+use crate::cache::negative::{CacheableError, NegativeKey};
 use crate::cache::purge::log::PurgeEffect;
-use crate::cache::single_flight::FlightError;
-use crate::cache::single_flight::FlightKey;
-use crate::cache::single_flight::FlightLost;
-use crate::cache::single_flight::FlightResult;
+use crate::cache::single_flight::{FlightError, FlightKey, FlightLost, FlightResult};
 use crate::cache::source_record::SourceRecord;
 use crate::cache::state::Cache;
-use crate::cache::stats::CacheStatus;
-use crate::cache::stats::Stale;
-use crate::cache::stats::Tier;
+use crate::cache::stats::{CacheStatus, Stale, Tier};
 use crate::freshness::Validators;
-use crate::source::FetchOutcome;
-use crate::source::FetchedSource;
+use crate::source::{FetchOutcome, FetchedSource};
 
 /// For how long an origin that failed is not asked again, while a stale source can be served.
 const OUTAGE_TTL: Duration = Duration::from_secs(5);

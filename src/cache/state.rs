@@ -4,8 +4,7 @@ use tokio::sync::Mutex;
 
 use crate::cache::clock::Clock;
 use crate::cache::config::ErrorTtls;
-use crate::cache::negative::Moment;
-use crate::cache::negative::NegativeCache;
+use crate::cache::negative::{Moment, NegativeCache};
 use crate::cache::purge::backlog::PublishBacklog;
 use crate::cache::purge::invalidations::Invalidations;
 use crate::cache::purge::journal::Journal;

@@ -6,15 +6,11 @@
 //! left of its own budget, and pays for the time that the flight waits meanwhile.
 
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 tokio::task_local! {
     /// The budget of the request that a task works for; `None` without a shared tier.
@@ -160,12 +156,10 @@ impl WaitBudget {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
-    use std::future::ready;
+    use std::future::{pending, ready};
     use std::time::Duration;
 
-    use tokio::time::Instant;
-    use tokio::time::sleep;
+    use tokio::time::{Instant, sleep};
 
     use super::WaitBudget;
 

@@ -6,8 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::admin_client::ServerArguments;
-use super::admin_client::texts;
+use super::admin_client::{ServerArguments, texts};
 use super::error::CommandError;
 
 /// The longest that the request may take.

@@ -8,14 +8,10 @@ use super::error::CommandError;
 use super::extensions::is_picture_extension;
 use crate::config::Config;
 use crate::cpu::MemoryLimit;
-use crate::options::Format;
-use crate::options::FormatChoice;
-use crate::options::Options;
+use crate::options::{Format, FormatChoice, Options};
 use crate::policy::Policy;
 use crate::request::Accept;
-use crate::transform::Budget;
-use crate::transform::Hints;
-use crate::transform::Source;
+use crate::transform::{Budget, Hints, Source};
 
 /// Transforms the file `input` into the file `output`, and returns the lines to print.
 ///

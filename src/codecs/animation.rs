@@ -5,8 +5,7 @@ use std::time::Duration;
 use crate::options::Format;
 
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Raster;
-use crate::pixels::Size;
+use crate::pixels::{Raster, Size};
 
 /// How many times an animation is played in total; 0 means for ever.
 ///

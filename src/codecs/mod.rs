@@ -10,6 +10,4 @@ pub(crate) mod sniff;
 pub(crate) mod svg;
 
 pub use self::error::TransformError;
-pub use self::limits::LargeAnimations;
-pub use self::limits::Limits;
-pub use self::limits::TruncatedSources;
+pub use self::limits::{LargeAnimations, Limits, TruncatedSources};

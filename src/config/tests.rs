@@ -1,6 +1,5 @@
 use super::Config;
-use crate::units::AutoByteSize;
-use crate::units::ByteSize;
+use crate::units::{AutoByteSize, ByteSize};
 
 const SHIPPED: &str = include_str!("../../config.toml");
 

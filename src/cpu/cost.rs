@@ -1,7 +1,6 @@
 //! What a job costs, which lane that puts it in, and why it may be rejected.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Jobs with at most this estimate take the fast lane: they end before a person notices.
 const FAST_LIMIT: Duration = Duration::from_millis(30);

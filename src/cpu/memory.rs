@@ -2,9 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::path::Component;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 /// Lists the control groups of this process.
 const GROUPS: &str = "/proc/self/cgroup";

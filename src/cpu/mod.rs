@@ -18,19 +18,14 @@ use std::panic;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use self::lanes::JobId;
-use self::lanes::Lanes;
-use self::workers::Notification;
-use self::workers::Scheduler;
+use self::lanes::{JobId, Lanes};
+use self::workers::{Notification, Scheduler};
 
-pub use self::cost::Cost;
-pub use self::cost::Lane;
-pub use self::cost::Rejection;
+pub use self::cost::{Cost, Lane, Rejection};
 pub use self::lanes::LaneCounts;
 pub use self::memory::MemoryLimit;
 

@@ -3,17 +3,11 @@
 use std::io;
 use std::panic;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::sync::Condvar;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::lanes::Lanes;
-use super::lanes::Worker;
+use super::lanes::{Lanes, Worker};
 use super::system;
 
 /// The priority of foreground work: cache hits and health checks are answered at once while every processor transforms.

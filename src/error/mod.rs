@@ -13,14 +13,9 @@ pub use info::ErrorCacheClass;
 pub use info::ErrorInfo;
 
 use crate::bucket::BucketProblem;
-use crate::cache::CacheableError;
-use crate::cache::ErrorTtls;
-use crate::cache::FlightLost;
-use crate::cpu::CpuError;
-use crate::cpu::Lane;
-use crate::cpu::Rejection;
-use crate::deadline::Stage;
-use crate::deadline::Timeout;
+use crate::cache::{CacheableError, ErrorTtls, FlightLost};
+use crate::cpu::{CpuError, Lane, Rejection};
+use crate::deadline::{Stage, Timeout};
 use crate::pixels::PixelError;
 use crate::policy::Denial;
 use crate::request::RequestError;
@@ -241,18 +236,13 @@ mod tests {
     use std::time::Duration;
 
     use super::Error;
-    use crate::cache::CacheableError;
-    use crate::cache::ErrorTtls;
-    use crate::cpu::CpuError;
-    use crate::cpu::Rejection;
-    use crate::deadline::Stage;
-    use crate::deadline::Timeout;
+    use crate::cache::{CacheableError, ErrorTtls};
+    use crate::cpu::{CpuError, Rejection};
+    use crate::deadline::{Stage, Timeout};
     use crate::pixels::PixelError;
     use crate::policy::Denial;
     use crate::request::RequestError;
-    use crate::source::BusyReason;
-    use crate::source::FetchStage as Slow;
-    use crate::source::SourceError;
+    use crate::source::{BusyReason, FetchStage as Slow, SourceError};
     use crate::transform::TransformError;
 
     pub(super) fn refused(reason: Rejection, millis: u64) -> CpuError {

@@ -4,11 +4,9 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Component;
-use std::path::Path;
+use std::path::{Component, Path};
 
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 const READ: OFlags = OFlags::RDONLY

@@ -1,15 +1,11 @@
 use std::fs;
-use std::io::Read as _;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::fs::symlink;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::files::DirHandle;
-use crate::files::beneath;
-use crate::files::is_link;
+use crate::files::{DirHandle, beneath, is_link};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")

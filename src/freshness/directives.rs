@@ -1,14 +1,9 @@
 //! Reads `Cache-Control`, `Expires` and `Age`.
 
 use hyper::HeaderMap;
-use hyper::header::AsHeaderName;
-use hyper::header::CACHE_CONTROL;
-use hyper::header::DATE;
-use hyper::header::EXPIRES;
+use hyper::header::{AsHeaderName, CACHE_CONTROL, DATE, EXPIRES};
 
-use crate::freshness::time::FOREVER;
-use crate::freshness::time::parse_date;
-use crate::freshness::time::since_epoch;
+use crate::freshness::time::{FOREVER, parse_date, since_epoch};
 
 /// The directives of `Cache-Control`, from all its lines.
 #[derive(Default)]

@@ -12,25 +12,18 @@ mod tests;
 mod time;
 mod validators;
 
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use hyper::HeaderMap;
 use hyper::header::AGE;
 use serde::Deserialize;
 use serde::Serialize;
 
-use self::directives::Directives;
-use self::directives::number;
-use self::directives::smallest;
-use self::time::FOREVER;
-use self::time::seconds;
-use self::time::since_epoch;
+use self::directives::{Directives, number, smallest};
+use self::time::{FOREVER, seconds, since_epoch};
 
 pub use self::rules::Rules;
-pub use self::tags::Tag;
-pub use self::tags::TagError;
-pub use self::tags::Tags;
+pub use self::tags::{Tag, TagError, Tags};
 pub use self::time::http_date;
 pub use self::validators::Validators;
 

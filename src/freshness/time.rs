@@ -1,8 +1,6 @@
 //! Times as HTTP counts and writes them.
 
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest time that is not "for ever", in seconds: 68 years, the limit of RFC 9111 section 1.2.2.
 pub(super) const FOREVER: u64 = 1 << 31;

@@ -3,8 +3,7 @@
 use std::time::SystemTime;
 
 use hyper::HeaderMap;
-use hyper::header::ETAG;
-use hyper::header::LAST_MODIFIED;
+use hyper::header::{ETAG, LAST_MODIFIED};
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -73,9 +72,7 @@ fn is_etag(text: &str) -> bool {
 
 /// Serializes a time as whole seconds since 1970. A stored number that is too large for a clock is left out.
 mod seconds {
-    use std::time::Duration;
-    use std::time::SystemTime;
-    use std::time::UNIX_EPOCH;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use serde::Deserialize;
     use serde::Deserializer;

@@ -6,10 +6,6 @@
 pub(crate) mod prewarm;
 pub(crate) mod purge;
 
-pub use self::prewarm::Client;
-pub use self::prewarm::Presets;
-pub use self::prewarm::WarmResult;
 pub use self::prewarm::batch::WarmOutcome;
-pub use self::purge::PurgeReport;
-pub use self::purge::PurgeRequestError;
-pub use self::purge::PurgeTarget;
+pub use self::prewarm::{Client, Presets, WarmResult};
+pub use self::purge::{PurgeReport, PurgeRequestError, PurgeTarget};

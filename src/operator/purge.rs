@@ -1,31 +1,23 @@
 //! Purging: what operators ask for becomes the sources and renditions that the cache then purges.
 
-use std::collections::BTreeSet;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use hyper::Request;
-use hyper::header::ACCEPT;
-use hyper::header::HOST;
+use hyper::header::{ACCEPT, HOST};
 use hyper::http::request::Parts;
 use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
 use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 
-use crate::cache::Purge;
-use crate::cache::PurgeError;
-use crate::cache::RenditionKey;
-use crate::cache::SourceKey;
-use crate::cache::Target;
+use crate::cache::{Purge, PurgeError, RenditionKey, SourceKey, Target};
 use crate::freshness::Tag;
 use crate::options::Effort;
 use crate::pipeline::Pipeline;
 use crate::policy::ApprovedSource;
-use crate::request::ImageRequest;
-use crate::request::SourceRef;
-use crate::request::VaryHeader;
+use crate::request::{ImageRequest, SourceRef, VaryHeader};
 use crate::telemetry::redacted;
 
 /// The `Accept` headers that lead to different renditions.

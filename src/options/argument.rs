@@ -1,10 +1,8 @@
 //! One option of a URL with the text of its value, before that is read.
 
 use crate::options::diagnostics::Diagnostics;
-use crate::options::error::OptionError;
-use crate::options::error::excerpt;
-use crate::options::value::OptionValue;
-use crate::options::value::ValueError;
+use crate::options::error::{OptionError, excerpt};
+use crate::options::value::{OptionValue, ValueError};
 use crate::options::warning::Warning;
 
 /// The last value that a URL gives to an option, and where remarks about it go.

@@ -13,8 +13,7 @@ use proptest::prop_oneof;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
 
-use crate::options::value::OptionValue;
-use crate::options::value::ValueError;
+use crate::options::value::{OptionValue, ValueError};
 
 /// The longest text that the parser of colours sees, in bytes. Colours are short, and the parser takes long over nested hostile text.
 const MAX_LENGTH: usize = 128;

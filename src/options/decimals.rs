@@ -6,10 +6,7 @@ use std::fmt;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
 
-use crate::options::value::OptionValue;
-use crate::options::value::ValueError;
-use crate::options::value::nearest;
-use crate::options::value::number;
+use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// Steps per unit of every number that may have a fraction.
 pub(super) const SCALE: u32 = 1_000_000;

@@ -1,31 +1,15 @@
 //! Every option of the URL dialect, each in one place. `define.rs` says what follows from a definition.
 
 use crate::options::color::Color;
-use crate::options::decimals::Blur;
-use crate::options::decimals::Dpr;
-use crate::options::decimals::Factor;
-use crate::options::decimals::Gamma;
-use crate::options::decimals::Sharpen;
-use crate::options::decimals::Zoom;
+use crate::options::decimals::{Blur, Dpr, Factor, Gamma, Sharpen, Zoom};
 use crate::options::define::options;
-use crate::options::fit::Fit;
-use crate::options::fit::Flip;
-use crate::options::fit::Gravity;
-use crate::options::fit::Rotation;
+use crate::options::fit::{Fit, Flip, Gravity, Rotation};
 use crate::options::format::FormatChoice;
-use crate::options::keywords::Compression;
-use crate::options::keywords::Metadata;
-use crate::options::keywords::OnError;
-use crate::options::keywords::Segment;
-use crate::options::keywords::Upscale;
+use crate::options::keywords::{Compression, Metadata, OnError, Segment, Upscale};
 use crate::options::quality::QualityChoice;
-use crate::options::quality_target::FileSize;
-use crate::options::quality_target::Score;
-use crate::options::size::Breakpoints;
-use crate::options::size::Pixels;
-use crate::options::size::Width;
-use crate::options::trim::Length;
-use crate::options::trim::TrimValue;
+use crate::options::quality_target::{FileSize, Score};
+use crate::options::size::{Breakpoints, Pixels, Width};
+use crate::options::trim::{Length, TrimValue};
 
 options! {
     /// A transformation as a URL asks for it. A field is `None` where the URL does not say. `Display` is the canonical spelling (long names in

@@ -13,9 +13,7 @@ use proptest::strategy::BoxedStrategy;
 
 use crate::options::decimals::Fraction;
 use crate::options::keywords::keywords;
-use crate::options::value::OptionValue;
-use crate::options::value::ValueError;
-use crate::options::value::number;
+use crate::options::value::{OptionValue, ValueError, number};
 
 keywords! {
     /// How the picture fills the box of width and height.

@@ -6,10 +6,8 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 
 use crate::options::argument::Argument;
-use crate::options::definitions::OptionName;
-use crate::options::definitions::Options;
-use crate::options::error::OptionError;
-use crate::options::error::excerpt;
+use crate::options::definitions::{OptionName, Options};
+use crate::options::error::{OptionError, excerpt};
 use crate::options::keywords::OnError;
 use crate::options::parsed::ParsedOptions;
 use crate::options::warning::Warning;

@@ -12,10 +12,7 @@ use proptest::sample::select;
 use proptest::strategy::BoxedStrategy;
 use serde::Deserialize;
 
-use crate::options::value::OptionValue;
-use crate::options::value::ValueError;
-use crate::options::value::nearest;
-use crate::options::value::number;
+use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// The quality for encoders, 1 to 100. Each encoder maps it to its own scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]

@@ -8,10 +8,7 @@ use proptest::prelude::Strategy;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
 
-use crate::options::value::OptionValue;
-use crate::options::value::ValueError;
-use crate::options::value::nearest;
-use crate::options::value::number;
+use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// A score of SSIMULACRA2, 30 to 95: 50 is a low quality, 70 a high one, and at 90 hardly anybody sees a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

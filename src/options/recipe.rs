@@ -4,14 +4,8 @@ use std::fmt;
 
 use crate::options::border::Border;
 use crate::options::color::Color;
-use crate::options::decimals::Blur;
-use crate::options::decimals::Factor;
-use crate::options::decimals::Gamma;
-use crate::options::decimals::Sharpen;
-use crate::options::fit::Fit;
-use crate::options::fit::Flip;
-use crate::options::fit::Gravity;
-use crate::options::fit::Rotation;
+use crate::options::decimals::{Blur, Factor, Gamma, Sharpen};
+use crate::options::fit::{Fit, Flip, Gravity, Rotation};
 use crate::options::keywords::Metadata;
 use crate::options::quality::Quality;
 use crate::options::quality_target::QualityTarget;

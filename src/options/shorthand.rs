@@ -1,9 +1,7 @@
 //! Options that belong together: one may stand for several others.
 
 use crate::options::definitions::Options;
-use crate::options::trim::Trim;
-use crate::options::trim::TrimBorder;
-use crate::options::trim::TrimValue;
+use crate::options::trim::{Trim, TrimBorder, TrimValue};
 
 impl Options {
     /// All that the options about trimming ask for, in source pixels without dpr.

@@ -14,10 +14,7 @@ use proptest::prop_oneof;
 #[cfg(test)]
 use proptest::strategy::BoxedStrategy;
 
-use crate::options::value::OptionValue;
-use crate::options::value::ValueError;
-use crate::options::value::nearest;
-use crate::options::value::number;
+use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// The most breakpoints one URL may list. Real lists have four to ten; the bound keeps `Options` small.
 const MAX_BREAKPOINTS: usize = 64;

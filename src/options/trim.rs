@@ -15,10 +15,7 @@ use proptest::strategy::BoxedStrategy;
 
 use crate::options::color::Color;
 use crate::options::decimals::Share;
-use crate::options::value::OptionValue;
-use crate::options::value::ValueError;
-use crate::options::value::nearest;
-use crate::options::value::number;
+use crate::options::value::{OptionValue, ValueError, nearest, number};
 
 /// What is cut away, in all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

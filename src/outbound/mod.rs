@@ -6,8 +6,7 @@
 use hyper::HeaderMap;
 use hyper::StatusCode;
 use hyper::header;
-use hyper::header::HeaderName;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use reqwest::Client;
 use reqwest::ClientBuilder;
 use reqwest::redirect::Policy;

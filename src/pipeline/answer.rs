@@ -1,36 +1,26 @@
 //! The last steps of a request: the client's preconditions, the rendition, and the response.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper::Response;
 
-use crate::cache::CacheStatus;
-use crate::cache::CacheableError;
-use crate::cache::CachedRendition;
-use crate::cache::CachedSource;
-use crate::cache::FlightError;
-use crate::cache::SourceRecord;
-use crate::cache::Stale;
-use crate::cache::Tier;
+use crate::cache::{
+    CacheStatus, CacheableError, CachedRendition, CachedSource, FlightError, SourceRecord, Stale,
+    Tier,
+};
 use crate::deadline::Stage;
 use crate::error::Error;
 use crate::pipeline::Pipeline;
 use crate::pipeline::context::RequestContext;
 use crate::pipeline::interim::RenditionChoice;
 use crate::pipeline::render::RenderTask;
-use crate::pipeline::request_memo::ResolvedRequest;
-use crate::pipeline::request_memo::SourceState;
+use crate::pipeline::request_memo::{ResolvedRequest, SourceState};
 use crate::pipeline::sources::SourceLookup;
 use crate::pipeline::workers::Priority;
 use crate::request::PreconditionOutcome;
 use crate::response;
-use crate::response::Body;
-use crate::response::ErrorCaching;
-use crate::response::RepresentationHeaders;
-use crate::response::RequestTimings;
-use crate::response::ResponseContext;
+use crate::response::{Body, ErrorCaching, RepresentationHeaders, RequestTimings, ResponseContext};
 use crate::telemetry::RequestOutcome;
 use crate::transform::Timings;
 

@@ -1,25 +1,16 @@
 //! Background jobs: renditions that no client waits for, made while no client needs a worker. Each is made once, one job runs at a time, and
 //! a job that failed is not tried again for a while.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::Instant;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use crate::cache::CacheStatus;
-use crate::cache::CachedSource;
-use crate::cache::FlightError;
-use crate::cache::RenderOutput;
-use crate::cache::RenditionKey;
-use crate::cache::SourceBytes;
-use crate::cache::SourceName;
-use crate::cache::SourceRecord;
+use crate::cache::{
+    CacheStatus, CachedSource, FlightError, RenderOutput, RenditionKey, SourceBytes, SourceName,
+    SourceRecord,
+};
 use crate::cpu::CpuError;
 use crate::error::Error;
 use crate::pipeline::Pipeline;

@@ -1,7 +1,6 @@
 //! The facts about a request that all its steps share.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::Method;
 use hyper::http::request::Parts;

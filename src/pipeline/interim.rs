@@ -1,34 +1,21 @@
 //! Interim renditions: the first client gets an AVIF that is encoded quickly. When somebody requests it again, a background job encodes a
 //! smaller file while no client needs a worker; that file replaces the interim one, under an entity tag of its own.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use crate::cache::CacheStatus;
-use crate::cache::CachedRendition;
-use crate::cache::CachedSource;
-use crate::cache::Rendition;
-use crate::cache::RenditionKey;
-use crate::cache::SourceBytes;
-use crate::cache::SourceRecord;
-use crate::deadline::Deadline;
-use crate::deadline::Stage;
-use crate::deadline::Timeout;
+use crate::cache::{
+    CacheStatus, CachedRendition, CachedSource, Rendition, RenditionKey, SourceBytes, SourceRecord,
+};
+use crate::deadline::{Deadline, Stage, Timeout};
 use crate::error::Error;
 use crate::pipeline::Pipeline;
-use crate::pipeline::background::BackgroundJob;
-use crate::pipeline::background::JobGuard;
-use crate::pipeline::background::JobKind;
+use crate::pipeline::background::{BackgroundJob, JobGuard, JobKind};
 use crate::pipeline::context::RequestContext;
 use crate::pipeline::render::RenderTask;
-use crate::pipeline::request_memo::AdmittedRequest;
-use crate::pipeline::request_memo::RenditionRef;
-use crate::pipeline::request_memo::ResolvedRequest;
-use crate::pipeline::request_memo::SourceState;
+use crate::pipeline::request_memo::{AdmittedRequest, RenditionRef, ResolvedRequest, SourceState};
 use crate::pipeline::workers::Priority;
 use crate::policy::Job;
-use crate::transform::Plan;
-use crate::transform::Size;
+use crate::transform::{Plan, Size};
 
 /// The rendition that a request is answered with.
 pub(crate) struct RenditionChoice<'a> {

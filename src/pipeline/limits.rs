@@ -6,12 +6,8 @@ use serde::Deserialize;
 use serde::Deserializer;
 use serde::de;
 
-use crate::transform::LargeAnimations;
-use crate::transform::Limits;
-use crate::transform::TruncatedSources;
-use crate::units::AutoByteSize;
-use crate::units::ByteSize;
-use crate::units::above_zero;
+use crate::transform::{LargeAnimations, Limits, TruncatedSources};
+use crate::units::{AutoByteSize, ByteSize, above_zero};
 
 /// What one request may use, and what all requests together may use.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -1,9 +1,7 @@
 //! The metrics that are measured when they are requested: how full the caches, the queues and the budgets are.
 
-use crate::cache::DiskFault;
-use crate::cache::SharedStats;
-use crate::cpu::Lane;
-use crate::cpu::LaneCounts;
+use crate::cache::{DiskFault, SharedStats};
+use crate::cpu::{Lane, LaneCounts};
 use crate::pipeline::Pipeline;
 use crate::source::FetchCounts;
 

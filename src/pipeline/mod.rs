@@ -36,32 +36,19 @@ use self::context::RequestContext;
 pub use self::limits::LimitsConfig;
 
 use self::background::BackgroundJobs;
-use self::request_memo::RequestMemo;
-use self::request_memo::ResolvedRequest;
+use self::request_memo::{RequestMemo, ResolvedRequest};
 use crate::allocator;
-use crate::bucket::AddressError;
-use crate::bucket::BucketAddress;
-use crate::cache::Cache;
-use crate::cache::CacheError;
-use crate::cache::ErrorTtls;
-use crate::cache::FlightError;
-use crate::cpu::CpuPool;
-use crate::cpu::MemoryLimit;
+use crate::bucket::{AddressError, BucketAddress};
+use crate::cache::{Cache, CacheError, ErrorTtls, FlightError};
+use crate::cpu::{CpuPool, MemoryLimit};
 use crate::error::Error;
-use crate::policy::Job;
-use crate::policy::Policy;
-use crate::policy::PolicyError;
+use crate::policy::{Job, Policy, PolicyError};
 use crate::request::Prefixes;
 use crate::response::Body;
-use crate::source::Origins;
-use crate::source::SetupError;
-use crate::source::SourceMemory;
-use crate::source::Sources;
-use crate::telemetry::AccessLog;
-use crate::telemetry::Metrics;
+use crate::source::{Origins, SetupError, SourceMemory, Sources};
+use crate::telemetry::{AccessLog, Metrics};
 use crate::transform::Limits;
-use crate::units::AutoByteSize;
-use crate::units::ByteSize;
+use crate::units::{AutoByteSize, ByteSize};
 
 /// Every module of a server, joined.
 pub struct Pipeline {

@@ -6,23 +6,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::cache::FlightError;
-use crate::cache::RenderOutput;
-use crate::cache::RenditionKey;
+use crate::cache::{FlightError, RenderOutput, RenditionKey};
 use crate::error::Error;
 use crate::options::Recipe;
 use crate::pipeline::Pipeline;
-use crate::pipeline::background::BackgroundJob;
-use crate::pipeline::background::JobGuard;
-use crate::pipeline::background::JobKind;
-use crate::pipeline::render::OpenedSource;
-use crate::pipeline::render::rendition;
-use crate::pipeline::workers::IDLE_TIMEOUT;
-use crate::pipeline::workers::Urgency;
+use crate::pipeline::background::{BackgroundJob, JobGuard, JobKind};
+use crate::pipeline::render::{OpenedSource, rendition};
+use crate::pipeline::workers::{IDLE_TIMEOUT, Urgency};
 use crate::policy::ApprovedSource;
-use crate::transform::Budget;
-use crate::transform::Hints;
-use crate::transform::ReducedCopies;
+use crate::transform::{Budget, Hints, ReducedCopies};
 
 impl Pipeline {
     /// Adds a cached copy of the source to the hints, if the recipe can be rendered from one. If none is cached, also returns by how much

@@ -1,32 +1,19 @@
 //! Renders renditions, and the saliency maps that they need.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use crate::cache::CachedSource;
-use crate::cache::FlightError;
-use crate::cache::RenderOutput;
-use crate::cache::Rendition;
-use crate::cache::RenditionKey;
-use crate::cache::SourceBytes;
-use crate::cache::SourceName;
-use crate::cache::SourceRecord;
+use crate::cache::{
+    CachedSource, FlightError, RenderOutput, Rendition, RenditionKey, SourceBytes, SourceName,
+    SourceRecord,
+};
 use crate::deadline::Stage;
 use crate::error::Error;
 use crate::options::Recipe;
 use crate::pipeline::Pipeline;
-use crate::pipeline::workers::IDLE_TIMEOUT;
-use crate::pipeline::workers::Priority;
-use crate::pipeline::workers::Urgency;
+use crate::pipeline::workers::{IDLE_TIMEOUT, Priority, Urgency};
 use crate::policy::Job;
 use crate::telemetry::RenderStep;
-use crate::transform::Budget;
-use crate::transform::Encoded;
-use crate::transform::Hints;
-use crate::transform::SaliencyMapPlan;
-use crate::transform::Source;
-use crate::transform::Timings;
-use crate::transform::TransformError;
+use crate::transform::{Budget, Encoded, Hints, SaliencyMapPlan, Source, Timings, TransformError};
 
 /// A rendition that is to be rendered.
 pub(crate) struct RenderTask {

@@ -5,27 +5,17 @@
 //! head, and settings never change while a server runs. The source of a request may change, so its freshness is checked for every request,
 //! and [`SourceState`] is computed again for each new record. Errors are not stored: requests that fail must not evict those that succeed.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::PoisonError;
-use std::sync::RwLock;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use hyper::http::request::Parts;
 use moka::sync::Cache;
 
-use crate::cache::RenditionKey;
-use crate::cache::SourceName;
-use crate::cache::SourceRecord;
+use crate::cache::{RenditionKey, SourceName, SourceRecord};
 use crate::error::Error;
-use crate::options::Effort;
-use crate::options::Output;
-use crate::options::Recipe;
+use crate::options::{Effort, Output, Recipe};
 use crate::pipeline::Pipeline;
 use crate::policy::Job;
-use crate::request::ImageRequest;
-use crate::request::RequestKey;
-use crate::request::RequestKeyRef;
-use crate::request::Vary;
+use crate::request::{ImageRequest, RequestKey, RequestKeyRef, Vary};
 use crate::response::RepresentationHeaders;
 
 /// The memory of all entries together, in bytes: about 4000 entries.

@@ -6,11 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::poll_immediate;
 
-use crate::cache::CachedSource;
-use crate::cache::Fetch;
-use crate::cache::FlightError;
-use crate::cache::SourceRecord;
-use crate::cache::Stale;
+use crate::cache::{CachedSource, Fetch, FlightError, SourceRecord, Stale};
 use crate::deadline::Stage;
 use crate::error::Error;
 use crate::freshness::Validators;
@@ -18,10 +14,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::context::RequestContext;
 use crate::pipeline::request_memo::AdmittedRequest;
 use crate::policy::ApprovedSource;
-use crate::source::BusyReason;
-use crate::source::FetchOutcome;
-use crate::source::IdleReservation;
-use crate::source::SourceError;
+use crate::source::{BusyReason, FetchOutcome, IdleReservation, SourceError};
 
 /// The source of a request, and how long it took to get.
 pub(crate) struct SourceLookup {

@@ -1,24 +1,16 @@
 //! Work on the worker threads: how urgent it is, and what is recorded of it.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::cpu;
-use crate::cpu::Completion;
-use crate::cpu::CpuError;
-use crate::deadline::Deadline;
-use crate::deadline::Stage;
-use crate::deadline::Timeout;
+use crate::cpu::{Completion, CpuError};
+use crate::deadline::{Deadline, Stage, Timeout};
 use crate::error::Error;
 use crate::pipeline::Pipeline;
-use crate::transform::Cost;
-use crate::transform::Encoded;
-use crate::transform::Source;
-use crate::transform::TransformError;
+use crate::transform::{Cost, Encoded, Source, TransformError};
 
 /// How long a render may take that no client waits for. On a busy machine such a render gets a fiftieth of a processor.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);

@@ -1,14 +1,9 @@
 //! Backgrounds: blending onto a colour, padding, and borders.
 
-use crate::options::Border;
-use crate::options::Color;
+use crate::options::{Border, Color};
 
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
+use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 
 /// A larger surface with the picture on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,14 +107,10 @@ fn to_sample(value: f32) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use crate::options::Border;
-    use crate::options::Color;
+    use crate::options::{Border, Color};
 
-    use crate::pixels::Channels;
-    use crate::pixels::Raster;
-    use crate::pixels::Samples;
-    use crate::pixels::Size;
     use crate::pixels::canvas::Canvas;
+    use crate::pixels::{Channels, Raster, Samples, Size};
 
     const RED: Color = Color {
         red: 255,

@@ -4,10 +4,8 @@
 //! Transfer functions: ITU-R BT.2100-2, tables 4 and 5. Diffuse white: 203 cd/m², ITU-R BT.2408-7. Highlights are compressed by the
 //! extended curve of Reinhard (Reinhard et al. 2002, equation 4), applied to the brightest component, so that hues stay.
 
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
+use crate::pixels::{Raster, Samples, buffer};
 
 const PQ: u8 = 16;
 const HLG: u8 = 18;
@@ -134,10 +132,7 @@ fn srgb_encoded(light: f32) -> f32 {
 mod tests {
     use super::pq_light;
     use super::to_srgb;
-    use crate::pixels::Channels;
-    use crate::pixels::Raster;
-    use crate::pixels::Samples;
-    use crate::pixels::Size;
+    use crate::pixels::{Channels, Raster, Samples, Size};
 
     #[test]
     fn pq_knows_its_published_points() {

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use crate::pixels::buffer;
-use crate::pixels::depth::eight_bits;
-use crate::pixels::depth::to_u8;
+use crate::pixels::depth::{eight_bits, to_u8};
 use crate::pixels::error::PixelError;
 use crate::pixels::rect::Size;
 

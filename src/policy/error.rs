@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::options::Diagnostics;
-use crate::options::OptionError;
+use crate::options::{Diagnostics, OptionError};
 
 /// Why a request is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]

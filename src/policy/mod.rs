@@ -37,15 +37,8 @@ pub(crate) use zone::zone_url;
 
 use self::negotiate::Decision;
 use crate::bucket::BucketAddress;
-use crate::options::Format;
-use crate::options::Options;
-use crate::options::Recipe;
-use crate::options::Warning;
-use crate::request::Accept;
-use crate::request::ClientHints;
-use crate::request::ImageRequest;
-use crate::request::SourceRef;
-use crate::request::Vary;
+use crate::options::{Format, Options, Recipe, Warning};
+use crate::request::{Accept, ClientHints, ImageRequest, SourceRef, Vary};
 
 /// Decides about requests.
 #[derive(Debug, Clone)]

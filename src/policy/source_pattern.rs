@@ -4,12 +4,9 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::policy::origin_pattern::OriginPattern;
-use crate::policy::origin_pattern::OriginPatternError;
-use crate::policy::sources::ApprovedSource;
-use crate::policy::sources::SourceLocation;
-use crate::policy::zone::ZoneOrigin;
-use crate::policy::zone::zone_url;
+use crate::policy::origin_pattern::{OriginPattern, OriginPatternError};
+use crate::policy::sources::{ApprovedSource, SourceLocation};
+use crate::policy::zone::{ZoneOrigin, zone_url};
 
 /// Some of the sources: `zone`, `bucket:NAME`, or an origin as the list of allowed ones writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -80,12 +77,8 @@ mod tests {
 
     use super::SourcePattern;
     use super::ZoneOrigin;
-    use crate::bucket::AddressingStyle;
-    use crate::bucket::BucketAddress;
-    use crate::bucket::Config as BucketConfig;
-    use crate::bucket::Credentials;
-    use crate::policy::Allowlist;
-    use crate::policy::ApprovedSource;
+    use crate::bucket::{AddressingStyle, BucketAddress, Config as BucketConfig, Credentials};
+    use crate::policy::{Allowlist, ApprovedSource};
 
     fn pattern(text: &str) -> SourcePattern {
         SourcePattern::try_from(text.to_owned()).expect(text)

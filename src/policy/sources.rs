@@ -9,11 +9,9 @@ use url::Url;
 
 use crate::bucket::BucketAddress;
 use crate::policy::dot_segments::hides_dot_segments;
-use crate::policy::error::Denial;
-use crate::policy::error::PolicyError;
+use crate::policy::error::{Denial, PolicyError};
 use crate::policy::origin_pattern::OriginPattern;
-use crate::policy::zone::ZoneOrigin;
-use crate::policy::zone::zone_url;
+use crate::policy::zone::{ZoneOrigin, zone_url};
 
 /// The most characters of a host name that a message repeats; names in DNS are not longer.
 const QUOTED_HOST: usize = 253;

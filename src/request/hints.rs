@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use hyper::HeaderMap;
-use hyper::header::HeaderName;
-use hyper::header::USER_AGENT;
+use hyper::header::{HeaderName, USER_AGENT};
 
 use crate::options::Dpr;
 

@@ -1,12 +1,10 @@
 //! The parts of a request's head on which its meaning depends, as the key under which the meaning is remembered.
 
-use std::hash::Hash;
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 
 use hyper::HeaderMap;
 use hyper::Method;
-use hyper::header::HOST;
-use hyper::header::VIA;
+use hyper::header::{HOST, VIA};
 use hyper::http::request::Parts;
 use moka::Equivalent;
 
@@ -124,8 +122,7 @@ fn is_via_image_resizing(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::hash::BuildHasher;
-    use std::hash::RandomState;
+    use std::hash::{BuildHasher, RandomState};
 
     use hyper::Request;
 

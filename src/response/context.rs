@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use super::representation::RepresentationHeaders;
-use crate::cache::CacheStatus;
-use crate::cache::SourceRecord;
-use crate::cache::Stale;
+use crate::cache::{CacheStatus, SourceRecord, Stale};
 use crate::transform::Timings;
 
 /// What an answer says about a picture, beside the picture itself.

@@ -1,10 +1,7 @@
 //! Header fields that several kinds of answers have, and how they are inserted.
 
 use hyper::HeaderMap;
-use hyper::header::HeaderName;
-use hyper::header::HeaderValue;
-use hyper::header::VARY;
-use hyper::header::WARNING;
+use hyper::header::{HeaderName, HeaderValue, VARY, WARNING};
 
 use crate::request::Vary;
 

@@ -3,27 +3,16 @@
 use std::time::SystemTime;
 
 use hyper::HeaderMap;
-use hyper::header::AGE;
-use hyper::header::CACHE_CONTROL;
-use hyper::header::CONTENT_LENGTH;
-use hyper::header::CONTENT_SECURITY_POLICY;
-use hyper::header::CONTENT_TYPE;
-use hyper::header::HeaderValue;
-use hyper::header::X_CONTENT_TYPE_OPTIONS;
+use hyper::header::{
+    AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
+};
 
-use super::context::ErrorCaching;
-use super::context::ResponseContext;
-use super::fields::CACHE_STATUS;
-use super::fields::CF_RESIZED;
-use super::fields::CONTENT_POLICY;
-use super::fields::NO_STORE;
-use super::fields::NOSNIFF;
-use super::fields::SERVER_TIMING;
-use super::fields::insert;
-use super::fields::insert_vary;
-use super::values::cache_status;
-use super::values::server_timing;
-use super::values::stale_status;
+use super::context::{ErrorCaching, ResponseContext};
+use super::fields::{
+    CACHE_STATUS, CF_RESIZED, CONTENT_POLICY, NO_STORE, NOSNIFF, SERVER_TIMING, insert, insert_vary,
+};
+use super::values::{cache_status, server_timing, stale_status};
 use crate::request::Vary;
 
 /// The headers that a picture and its "not modified" have in common (RFC 9110, section 15.4.5).

@@ -11,23 +11,14 @@ use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Response;
 use hyper::StatusCode;
-use hyper::header::ACCEPT_RANGES;
-use hyper::header::ALLOW;
-use hyper::header::CACHE_CONTROL;
-use hyper::header::CONTENT_LENGTH;
-use hyper::header::CONTENT_RANGE;
-use hyper::header::CONTENT_TYPE;
-use hyper::header::HeaderValue;
-use hyper::header::LOCATION;
-use hyper::header::RETRY_AFTER;
+use hyper::header::{
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue,
+    LOCATION, RETRY_AFTER,
+};
 
 use crate::cache::Rendition;
-use crate::error::Error;
-use crate::error::ErrorInfo;
-use crate::request::PreconditionOutcome;
-use crate::request::RangeOutcome;
-use crate::request::RequestError;
-use crate::request::Vary;
+use crate::error::{Error, ErrorInfo};
+use crate::request::{PreconditionOutcome, RangeOutcome, RequestError, Vary};
 
 pub use context::ErrorCaching;
 pub use context::RequestTimings;

@@ -1,22 +1,15 @@
 //! The headers of one picture that are the same whoever asks for it.
 
 use hyper::HeaderMap;
-use hyper::header::AGE;
-use hyper::header::CACHE_CONTROL;
-use hyper::header::CONTENT_SECURITY_POLICY;
-use hyper::header::ETAG;
-use hyper::header::HeaderValue;
-use hyper::header::LAST_MODIFIED;
-use hyper::header::X_CONTENT_TYPE_OPTIONS;
+use hyper::header::{
+    AGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderValue, LAST_MODIFIED,
+    X_CONTENT_TYPE_OPTIONS,
+};
 
-use super::fields::CACHE_STATUS;
-use super::fields::CF_RESIZED;
-use super::fields::CONTENT_POLICY;
-use super::fields::NOSNIFF;
-use super::fields::SERVER_TIMING;
-use super::fields::append_warnings;
-use super::fields::insert;
-use super::fields::insert_vary;
+use super::fields::{
+    CACHE_STATUS, CF_RESIZED, CONTENT_POLICY, NOSNIFF, SERVER_TIMING, append_warnings, insert,
+    insert_vary,
+};
 use crate::cache::SourceRecord;
 use crate::freshness::http_date;
 use crate::options::Warning;

@@ -6,10 +6,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 
 use super::context::RequestTimings;
-use crate::cache::CacheStatus;
-use crate::cache::Rendition;
-use crate::cache::Stale;
-use crate::cache::Tier;
+use crate::cache::{CacheStatus, Rendition, Stale, Tier};
 
 /// Room for the longest value in an ordinary answer.
 const CAPACITY: usize = 96;

@@ -1,8 +1,7 @@
 //! The limit of open files, connections among them. If clients could use them all, the server could fetch nothing, read nothing from disk, and answer
 //! no operator.
 
-use rustix::process::Resource;
-use rustix::process::Rlimit;
+use rustix::process::{Resource, Rlimit};
 
 use super::config::Config;
 

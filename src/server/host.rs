@@ -2,15 +2,12 @@
 //! front of this server may read them in another way, and would store the answer under another name.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use hyper::Response;
 use hyper::StatusCode;
 use hyper::Version;
-use hyper::header::CONNECTION;
-use hyper::header::HOST;
-use hyper::header::HeaderValue;
+use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::http::request::Parts;
 
 use crate::response;

@@ -6,15 +6,11 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::task::Context;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::rt::Read;
-use hyper::rt::ReadBuf;
-use hyper::rt::ReadBufCursor;
+use hyper::rt::{Read, ReadBuf, ReadBufCursor};
 use tokio::time::Sleep;
 
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).

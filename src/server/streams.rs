@@ -2,19 +2,14 @@
 //! So an answer is given to the connection in pieces, each when the one before has left, and a stream that makes no progress for too long is reset.
 
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::task::Context;
-use std::task::Poll;
-use std::task::ready;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::Frame;
-use hyper::body::SizeHint;
+use hyper::body::{Frame, SizeHint};
 use hyper::rt::Executor;
 
 use super::idle::RequestGuard;

@@ -4,20 +4,12 @@ use std::time::SystemTime;
 
 use futures_util::TryStreamExt;
 
-use crate::bucket::Bucket;
-use crate::bucket::BucketError;
-use crate::bucket::BucketProblem;
-use crate::bucket::Conditions;
-use crate::bucket::GetResponse;
-use crate::bucket::Object;
-use crate::freshness::Validators;
-use crate::freshness::negative_ttl;
+use crate::bucket::{Bucket, BucketError, BucketProblem, Conditions, GetResponse, Object};
+use crate::freshness::{Validators, negative_ttl};
 use crate::source::body;
 use crate::source::context::FetchContext;
-use crate::source::error::FetchStage;
-use crate::source::error::SourceError;
-use crate::source::outcome::FetchOutcome;
-use crate::source::outcome::Metadata;
+use crate::source::error::{FetchStage, SourceError};
+use crate::source::outcome::{FetchOutcome, Metadata};
 
 /// The error codes of S3 for keys that do not exist, do not match or have expired.
 const BAD_CREDENTIALS: [&str; 7] = [

@@ -7,10 +7,7 @@ use serde::Deserialize;
 use crate::outbound::USER_AGENT;
 use crate::source::memory::SourceMemory;
 use crate::source::setup::SetupError;
-use crate::units::AutoByteSize;
-use crate::units::ByteSize;
-use crate::units::Seconds;
-use crate::units::above_zero;
+use crate::units::{AutoByteSize, ByteSize, Seconds, above_zero};
 
 /// Section `[fetch]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

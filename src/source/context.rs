@@ -2,11 +2,8 @@
 
 use crate::deadline::Deadline;
 use crate::source::config::Config;
-use crate::source::error::BusyReason;
-use crate::source::error::FetchStage;
-use crate::source::error::SourceError;
-use crate::source::memory::Reservation;
-use crate::source::memory::SourceMemory;
+use crate::source::error::{BusyReason, FetchStage, SourceError};
+use crate::source::memory::{Reservation, SourceMemory};
 use crate::source::rules::SourceRules;
 
 /// What all requests of one fetch share, redirects and retries included.

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use crate::bucket::BucketError;
-use crate::bucket::BucketProblem;
+use crate::bucket::{BucketError, BucketProblem};
 use crate::deadline::Timeout;
 use crate::policy::Denial;
 
@@ -305,8 +304,7 @@ mod tests {
     use super::BusyReason;
     use super::FetchStage;
     use super::SourceError;
-    use crate::bucket::BucketError;
-    use crate::bucket::BucketProblem;
+    use crate::bucket::{BucketError, BucketProblem};
     use crate::policy::Denial;
 
     fn of(status: u16) -> SourceError {

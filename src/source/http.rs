@@ -18,24 +18,14 @@ use reqwest::ClientBuilder;
 use reqwest::Response;
 use url::Url;
 
-use crate::freshness::Validators;
-use crate::freshness::http_date;
-use crate::freshness::negative_ttl;
-use crate::outbound::LookupError;
-use crate::outbound::causes;
-use crate::outbound::is_complete;
-use crate::outbound::root_cause;
-use crate::outbound::source_client;
+use crate::freshness::{Validators, http_date, negative_ttl};
+use crate::outbound::{LookupError, causes, is_complete, root_cause, source_client};
 use crate::source::body;
 use crate::source::config::Config;
 use crate::source::context::FetchContext;
-use crate::source::egress::AddressDenial;
-use crate::source::egress::EgressPolicy;
-use crate::source::egress::EgressResolver;
-use crate::source::error::FetchStage;
-use crate::source::error::SourceError;
-use crate::source::outcome::Metadata;
-use crate::source::outcome::OriginResponse;
+use crate::source::egress::{AddressDenial, EgressPolicy, EgressResolver};
+use crate::source::error::{FetchStage, SourceError};
+use crate::source::outcome::{Metadata, OriginResponse};
 use crate::source::setup::SetupError;
 
 /// What the decoders read, the best format first. Any other type is better than a 406.

@@ -9,18 +9,10 @@ use std::sync::Arc;
 
 use url::Url;
 
-use crate::bucket::Bucket;
-use crate::bucket::BucketError;
-use crate::bucket::Config as BucketConfig;
-use crate::bucket::Timeouts;
+use crate::bucket::{Bucket, BucketError, Config as BucketConfig, Timeouts};
 use crate::deadline::Deadline;
-use crate::freshness::Rules;
-use crate::freshness::Validators;
-use crate::policy::Allowlist;
-use crate::policy::ApprovedSource;
-use crate::policy::SourceLocation;
-use crate::policy::ZoneOrigin;
-use crate::policy::zone_url;
+use crate::freshness::{Rules, Validators};
+use crate::policy::{Allowlist, ApprovedSource, SourceLocation, ZoneOrigin, zone_url};
 pub use config::Config;
 use context::FetchContext;
 use egress::EgressPolicy;

@@ -6,9 +6,7 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use url::Url;
 
-use crate::freshness::Freshness;
-use crate::freshness::Tags;
-use crate::freshness::Validators;
+use crate::freshness::{Freshness, Tags, Validators};
 use crate::source::rules::SourceRules;
 
 /// The result of a fetch.

@@ -4,11 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::freshness::Rules;
-use crate::freshness::Tag;
-use crate::policy::ApprovedSource;
-use crate::policy::SourcePattern;
-use crate::policy::ZoneOrigin;
+use crate::freshness::{Rules, Tag};
+use crate::policy::{ApprovedSource, SourcePattern, ZoneOrigin};
 use crate::units::Seconds;
 
 /// Section `[[cache.rule]]`: freshness rules for some sources. What it leaves out comes from `[cache]`.
@@ -183,12 +180,8 @@ mod tests {
     use super::RuleConfig;
     use super::RuleError;
     use super::RuleSet;
-    use crate::freshness::Rules;
-    use crate::freshness::Tag;
-    use crate::policy::Config;
-    use crate::policy::Policy;
-    use crate::policy::SourcesConfig;
-    use crate::policy::ZoneOrigin;
+    use crate::freshness::{Rules, Tag};
+    use crate::policy::{Config, Policy, SourcesConfig, ZoneOrigin};
 
     fn rules(text: &str) -> Vec<RuleConfig> {
         #[derive(Deserialize)]

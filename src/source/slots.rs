@@ -3,20 +3,13 @@
 //! A fetch that waits for its origin never holds a slot of all origins. Otherwise one slow origin would keep everybody from the others.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::deadline::Deadline;
-use crate::source::error::BusyReason;
-use crate::source::error::FetchStage;
-use crate::source::error::SourceError;
+use crate::source::error::{BusyReason, FetchStage, SourceError};
 use crate::source::memory::WaitGuard;
 
 /// Slots for fetches.

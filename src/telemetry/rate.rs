@@ -1,9 +1,7 @@
 //! Limits log lines that clients can cause to one a second. A client that fills the log would hide other lines, and fill the disk.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The time between two lines of a kind.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -40,8 +38,7 @@ impl LogRate {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::LogRate;
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
+use crate::codecs::{Limits, TransformError};
 use crate::pixels::buffer;
 
 /// What a piece of work costs.

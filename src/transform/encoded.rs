@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::options::Format;
-use crate::options::Warning;
+use crate::options::{Format, Warning};
 
 use crate::pixels::Size;
 

@@ -22,21 +22,15 @@ pub(crate) mod source;
 
 pub use self::budget::Budget;
 pub use self::cost::Cost;
-pub use self::encoded::Encoded;
-pub use self::encoded::Timings;
+pub use self::encoded::{Encoded, Timings};
 pub use self::hints::Hints;
 pub use self::plan::Plan;
-pub use self::plan::batch::BatchItem;
-pub use self::plan::batch::BatchPlan;
-pub use self::plan::reduced_copy::ReducedCopies;
-pub use self::plan::reduced_copy::ReducedCopyPlan;
+pub use self::plan::batch::{BatchItem, BatchPlan};
+pub use self::plan::reduced_copy::{ReducedCopies, ReducedCopyPlan};
 pub use self::plan::saliency_map::SaliencyMapPlan;
 pub use self::source::Source;
-pub use crate::codecs::LargeAnimations;
-pub use crate::codecs::Limits;
-pub use crate::codecs::TransformError;
-pub use crate::codecs::TruncatedSources;
 pub use crate::codecs::sniff::UnsupportedFormat;
+pub use crate::codecs::{LargeAnimations, Limits, TransformError, TruncatedSources};
 pub use crate::pixels::Size;
 
 #[cfg(test)]

@@ -4,15 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
 use crate::codecs::animation::Animation;
-use crate::codecs::decode;
-use crate::codecs::decode::Header;
-use crate::codecs::decode::frames;
-use crate::codecs::sniff::SourceFormat;
-use crate::codecs::sniff::sniff;
-use crate::codecs::svg;
+use crate::codecs::decode::{Header, frames};
+use crate::codecs::sniff::{SourceFormat, sniff};
+use crate::codecs::{Limits, TransformError, decode, svg};
 use crate::pixels::Size;
 use crate::transform::cost::Cost;
 

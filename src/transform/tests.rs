@@ -1,39 +1,21 @@
 //! Whole renders of pictures made by code: what goes in is known to the pixel, what comes out is decoded again and compared.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::options::Color;
-use crate::options::Effort;
-use crate::options::Fit;
-use crate::options::Format;
-use crate::options::Gravity;
-use crate::options::Output;
-use crate::options::Quality;
-use crate::options::Recipe;
+use crate::options::{Color, Effort, Fit, Format, Gravity, Output, Quality, Recipe};
 use crate::units::ByteSize;
 
-use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
-use crate::codecs::encode;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::Settings;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Size;
-use crate::transform::BatchItem;
-use crate::transform::Budget;
-use crate::transform::Encoded;
-use crate::transform::Hints;
-use crate::transform::LargeAnimations;
-use crate::transform::Limits;
-use crate::transform::Plan;
-use crate::transform::Source;
-use crate::transform::TransformError;
-use crate::transform::TruncatedSources;
+use crate::codecs::encode::{Picture, Settings};
+use crate::codecs::{decode, encode};
+use crate::pixels::{Channels, Raster, Size};
+use crate::transform::{
+    BatchItem, Budget, Encoded, Hints, LargeAnimations, Limits, Plan, Source, TransformError,
+    TruncatedSources,
+};
 
 const ALL_OUTPUTS: [Output; 6] = [
     Output::Compatible { progressive: true },

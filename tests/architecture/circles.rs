@@ -1,7 +1,6 @@
 //! Files that refer to each other in a circle.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every file that can be reached from itself, with the files that it can reach and that reach it.
 pub fn circles(references: &BTreeMap<usize, BTreeSet<usize>>) -> BTreeSet<BTreeSet<usize>> {

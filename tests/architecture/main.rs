@@ -4,8 +4,7 @@
 mod circles;
 mod sources;
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use circles::circles;

@@ -1,10 +1,8 @@
 //! Reads the sources as text: which file refers to which, without compiling anything.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A line of code, without comments.
 pub struct Line {

@@ -7,19 +7,14 @@ mod memory;
 #[path = "../looks/mod.rs"]
 mod looks;
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::io;
 use std::io::Write;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::time::Duration;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use image::AnimationDecoder;
 use image::DynamicImage;
@@ -29,11 +24,8 @@ use image::RgbaImage;
 use image::codecs::webp::WebPDecoder;
 use image::imageops;
 use image::imageops::FilterType;
-use safelight::options::Format;
-use safelight::options::Output;
-use safelight::options::Recipe;
-use safelight::transform::Encoded;
-use safelight::transform::TransformError;
+use safelight::options::{Format, Output, Recipe};
+use safelight::transform::{Encoded, TransformError};
 use serde_json::Value;
 
 /// Enough time for a build without optimisation on a busy machine, where the slowest file takes 10 seconds.

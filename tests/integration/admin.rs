@@ -6,13 +6,11 @@ use hyper::Method;
 use safelight::admin::HostName;
 
 use crate::support::client::raw;
-use crate::support::eventually;
 use crate::support::metrics::Metrics;
 use crate::support::origin::TestOrigin;
 use crate::support::process::Process;
-use crate::support::proxy::TOKEN;
-use crate::support::proxy::TestProxy;
-use crate::support::samples;
+use crate::support::proxy::{TOKEN, TestProxy};
+use crate::support::{eventually, samples};
 
 #[tokio::test]
 async fn health_and_readiness_are_reported() {

@@ -1,7 +1,6 @@
 //! Options for which the encoder searches a quality: `auto-quality` and `max-bytes`.
 
-use crate::support::origin::Answer;
-use crate::support::origin::TestOrigin;
+use crate::support::origin::{Answer, TestOrigin};
 use crate::support::proxy::TestProxy;
 use crate::support::samples;
 

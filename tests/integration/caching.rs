@@ -18,27 +18,19 @@
 //! | largest file size | `freshness::a_response_that_is_not_as_announced_is_an_error_and_not_cached`; `source::tests` |
 
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::Method;
 use safelight::config::Config;
 use tokio::task::JoinHandle;
 
-use crate::support::bounded;
 use crate::support::client::Client;
-use crate::support::eventually;
-use crate::support::forget_bytes;
-use crate::support::origin::Answer;
-use crate::support::origin::Gate;
-use crate::support::origin::TestOrigin;
+use crate::support::origin::{Answer, Gate, TestOrigin};
 use crate::support::process::Process;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
+use crate::support::proxy::{TestProxy, setting, zone};
 use crate::support::reply::Reply;
-use crate::support::samples;
+use crate::support::{bounded, eventually, forget_bytes, samples};
 
 const TARGET: &str = "/cdn-cgi/image/width=160,format=webp/a.png";
 const CROWD: usize = 200;

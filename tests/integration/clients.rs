@@ -2,8 +2,7 @@
 
 use std::io::Cursor;
 use std::net::SocketAddr;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -13,24 +12,17 @@ use hyper::Response;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper::client::conn::http2::SendRequest;
-use hyper_util::rt::TokioExecutor;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use image::ImageFormat;
 use image::Rgb;
 use image::RgbImage;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpSocket;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
-use crate::support::bounded;
-use crate::support::eventually;
 use crate::support::origin::TestOrigin;
 use crate::support::process::Process;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
-use crate::support::samples;
+use crate::support::proxy::{TestProxy, setting, zone};
+use crate::support::{bounded, eventually, samples};
 
 /// A target that is answered with the unchanged source.
 const LARGE: &str = "/cdn-cgi/image/width=4000,format=png-force/large.png";

@@ -1,21 +1,14 @@
 //! Limits of fetches: how many run at once, how much memory they hold, and which ones wait.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use safelight::config::Config;
 use tokio::task::JoinHandle;
 
-use crate::support::eventually;
-use crate::support::origin::Answer;
-use crate::support::origin::Gate;
-use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::allowed;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
+use crate::support::origin::{Answer, Gate, TestOrigin};
+use crate::support::proxy::{TestProxy, allowed, setting, zone};
 use crate::support::reply::Reply;
-use crate::support::samples;
+use crate::support::{eventually, samples};
 
 const MIB: usize = 1 << 20;
 

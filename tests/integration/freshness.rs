@@ -6,22 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::Method;
 use safelight::bucket;
-use safelight::bucket::AddressingStyle;
-use safelight::bucket::Credentials;
+use safelight::bucket::{AddressingStyle, Credentials};
 use safelight::source::RuleConfig;
 
-use crate::support::eventually;
-use crate::support::origin::Answer;
-use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::allowed;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
-use crate::support::raw_origin::Act;
-use crate::support::raw_origin::RawOrigin;
+use crate::support::origin::{Answer, TestOrigin};
+use crate::support::proxy::{TestProxy, allowed, setting, zone};
+use crate::support::raw_origin::{Act, RawOrigin};
 use crate::support::reply::Reply;
 use crate::support::s3::S3Server;
-use crate::support::samples;
+use crate::support::{eventually, samples};
 
 fn target(source: &str) -> String {
     format!("/cdn-cgi/image/width=16/{source}")

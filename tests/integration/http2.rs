@@ -1,17 +1,14 @@
 //! Clients that abuse HTTP/2, written frame by frame. Whatever they send, other clients are answered, and the connection leaves nothing behind.
 
 use std::net::SocketAddr;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::eventually;
 use crate::support::proxy::TestProxy;
-use crate::support::samples;
+use crate::support::{eventually, samples};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;

@@ -1,14 +1,9 @@
 //! Interim pictures: the first client gets an AVIF that is encoded quickly; the second request starts the upgrade, whose result later ones get.
 
-use crate::support::eventually;
-use crate::support::forget_bytes;
-use crate::support::origin::Answer;
-use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
+use crate::support::origin::{Answer, TestOrigin};
+use crate::support::proxy::{TestProxy, setting, zone};
 use crate::support::reply::Reply;
-use crate::support::samples;
+use crate::support::{eventually, forget_bytes, samples};
 
 const TARGET: &str = "/cdn-cgi/image/width=480,format=auto/a.jpg";
 const ACCEPT: [(&str, &str); 1] = [("accept", "image/avif,image/webp")];

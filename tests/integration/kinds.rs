@@ -9,11 +9,9 @@ use image::codecs::webp::WebPDecoder;
 use safelight::transform::LargeAnimations;
 use serde_json::Value;
 
-use crate::support::eventually;
 use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::zone;
-use crate::support::samples;
+use crate::support::proxy::{TestProxy, zone};
+use crate::support::{eventually, samples};
 
 const DRAWING: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20" onload="alert(1)">
 <script>alert(2)</script><rect width="40" height="20" fill="#ff0000"/></svg>"##;

@@ -2,22 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper::Method;
 use tokio::task::JoinHandle;
 
-use crate::support::bounded;
 use crate::support::client::Client;
-use crate::support::eventually;
-use crate::support::origin::Answer;
-use crate::support::origin::Gate;
-use crate::support::origin::TestOrigin;
-use crate::support::process;
-use crate::support::process::Process;
-use crate::support::process::settings;
-use crate::support::samples;
+use crate::support::origin::{Answer, Gate, TestOrigin};
+use crate::support::process::{Process, settings};
+use crate::support::{bounded, eventually, process, samples};
 
 #[tokio::test]
 async fn sigterm_ends_the_server_after_the_requests_in_flight() {

@@ -1,7 +1,6 @@
 //! Limits of one request, and of all requests together.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 use futures_util::future::poll_immediate;
@@ -9,14 +8,9 @@ use safelight::transform::TruncatedSources;
 
 #[cfg(target_os = "linux")]
 use crate::costs::pictures::HOSTILE_HEADERS;
-use crate::support::eventually;
-use crate::support::origin::Answer;
-use crate::support::origin::Gate;
-use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
-use crate::support::samples;
+use crate::support::origin::{Answer, Gate, TestOrigin};
+use crate::support::proxy::{TestProxy, setting, zone};
+use crate::support::{eventually, samples};
 
 #[tokio::test]
 async fn a_source_of_too_many_pixels_is_refused() {

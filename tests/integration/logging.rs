@@ -1,10 +1,8 @@
 //! What the real binary must write to its log, and what it must not write.
 
-use crate::support::eventually;
 use crate::support::origin::TestOrigin;
-use crate::support::process::Process;
-use crate::support::process::settings;
-use crate::support::samples;
+use crate::support::process::{Process, settings};
+use crate::support::{eventually, samples};
 
 #[tokio::test]
 async fn a_request_has_one_line_in_the_log_and_no_secret_in_it() {

@@ -1,7 +1,6 @@
 //! HTTP itself: versions, connections, methods, and slow clients.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -11,18 +10,13 @@ use hyper::Request;
 use hyper::Version;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::bounded;
-use crate::support::client::Client;
-use crate::support::client::raw;
-use crate::support::eventually;
+use crate::support::client::{Client, raw};
 use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::setting;
-use crate::support::samples;
+use crate::support::proxy::{TestProxy, setting};
+use crate::support::{bounded, eventually, samples};
 
 const TARGET: &str = "/cdn-cgi/image/width=16/a.png";
 

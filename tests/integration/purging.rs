@@ -6,22 +6,12 @@ use hyper::Method;
 use safelight::admin::Token;
 use safelight::config::Config;
 
-use crate::support::bounded;
 use crate::support::client::Client;
-use crate::support::eventually;
-use crate::support::origin::Answer;
-use crate::support::origin::Asked;
-use crate::support::origin::Gate;
-use crate::support::origin::TestOrigin;
-use crate::support::process;
+use crate::support::origin::{Answer, Asked, Gate, TestOrigin};
 use crate::support::process::Process;
-use crate::support::proxy::TOKEN;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::allowed;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
+use crate::support::proxy::{TOKEN, TestProxy, allowed, setting, zone};
 use crate::support::reply::Reply;
-use crate::support::samples;
+use crate::support::{bounded, eventually, process, samples};
 
 const TARGET: &str = "/cdn-cgi/image/width=160,format=webp/uploads/a.png";
 const OTHER: &str = "/cdn-cgi/image/width=80,format=png-force/uploads/a.png";

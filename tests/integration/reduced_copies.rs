@@ -3,12 +3,9 @@
 
 use image::RgbaImage;
 
-use crate::support::eventually;
 use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
-use crate::support::samples;
+use crate::support::proxy::{TestProxy, setting, zone};
+use crate::support::{eventually, samples};
 
 fn decoded(proxy: &TestProxy, what: &str) -> f64 {
     proxy

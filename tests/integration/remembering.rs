@@ -2,11 +2,8 @@
 
 use safelight::config::Config;
 
-use crate::support::origin::Answer;
-use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
+use crate::support::origin::{Answer, TestOrigin};
+use crate::support::proxy::{TestProxy, setting, zone};
 use crate::support::samples;
 
 fn remembered(proxy: &TestProxy) -> f64 {

@@ -1,14 +1,11 @@
 //! Headers of answers, ranges, preconditions, client hints, and errors.
 
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use hyper::Method;
 
-use crate::support::origin::Answer;
-use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::zone;
+use crate::support::origin::{Answer, TestOrigin};
+use crate::support::proxy::{TestProxy, zone};
 use crate::support::reply::Reply;
 use crate::support::samples;
 

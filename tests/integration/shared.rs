@@ -4,20 +4,14 @@
 use std::time::Duration;
 
 use safelight::bucket;
-use safelight::bucket::AddressingStyle;
-use safelight::bucket::Credentials;
+use safelight::bucket::{AddressingStyle, Credentials};
 use safelight::config::Config;
 
-use crate::support::bounded;
-use crate::support::eventually;
 use crate::support::metrics::Metrics;
-use crate::support::origin::Answer;
-use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
+use crate::support::origin::{Answer, TestOrigin};
+use crate::support::proxy::{TestProxy, setting, zone};
 use crate::support::s3::S3Server;
-use crate::support::samples;
+use crate::support::{bounded, eventually, samples};
 
 const TARGET: &str = "/cdn-cgi/image/width=160,format=webp/a.png";
 const HIT: &str = "safelight; hit; detail=shared";

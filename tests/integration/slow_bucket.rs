@@ -1,16 +1,12 @@
 //! A shared tier whose bucket accepts every request and answers none.
 
 use safelight::bucket;
-use safelight::bucket::AddressingStyle;
-use safelight::bucket::Credentials;
+use safelight::bucket::{AddressingStyle, Credentials};
 use tokio::net::TcpListener;
 
-use crate::support::bounded;
 use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
-use crate::support::samples;
+use crate::support::proxy::{TestProxy, setting, zone};
+use crate::support::{bounded, samples};
 
 /// A picture with an interim and a settled rendition: the settled one is looked up first.
 const TARGET: &str = "/cdn-cgi/image/width=480,format=auto/a.jpg";

@@ -1,8 +1,7 @@
 //! Where sources may come from, and how failures to get them are answered.
 
 use std::io::Write as _;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -10,18 +9,12 @@ use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::signer::Signer;
 use safelight::bucket;
-use safelight::bucket::AddressingStyle;
-use safelight::bucket::Credentials;
+use safelight::bucket::{AddressingStyle, Credentials};
 use tokio::net::TcpSocket;
 
 use crate::support::client::Client;
-use crate::support::origin::Answer;
-use crate::support::origin::Gate;
-use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::allowed;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
+use crate::support::origin::{Answer, Gate, TestOrigin};
+use crate::support::proxy::{TestProxy, allowed, setting, zone};
 use crate::support::s3::S3Server;
 use crate::support::samples;
 

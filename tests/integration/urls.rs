@@ -3,10 +3,8 @@
 use safelight::policy::ZoneOrigin;
 
 use crate::support::client::raw;
-use crate::support::origin::Answer;
-use crate::support::origin::TestOrigin;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::allowed;
+use crate::support::origin::{Answer, TestOrigin};
+use crate::support::proxy::{TestProxy, allowed};
 use crate::support::reply::Reply;
 use crate::support::samples;
 

@@ -8,15 +8,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::process::Command;
 
-use crate::support::bounded;
-use crate::support::eventually;
-use crate::support::origin::Answer;
-use crate::support::origin::Gate;
-use crate::support::origin::TestOrigin;
-use crate::support::process;
+use crate::support::origin::{Answer, Gate, TestOrigin};
 use crate::support::process::Process;
 use crate::support::s3::S3Server;
-use crate::support::samples;
+use crate::support::{bounded, eventually, process, samples};
 
 const AVIF: (&str, &str) = ("accept", "image/avif,image/webp");
 

@@ -9,22 +9,13 @@ use safelight::policy::Job;
 use safelight::transform::TransformError;
 
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::bounded;
-use crate::support::eventually;
-use crate::support::origin::Answer;
-use crate::support::origin::Gate;
-use crate::support::origin::TestOrigin;
-use crate::support::proxy::TOKEN;
-use crate::support::proxy::TestProxy;
-use crate::support::proxy::allowed;
-use crate::support::proxy::setting;
-use crate::support::proxy::zone;
+use crate::support::origin::{Answer, Gate, TestOrigin};
+use crate::support::proxy::{TOKEN, TestProxy, allowed, setting, zone};
 use crate::support::reply::Reply;
-use crate::support::samples;
+use crate::support::{bounded, eventually, samples};
 
 const ACCEPT: &str = "image/avif,image/webp";
 

@@ -1,18 +1,11 @@
 //! What several tests of pictures use: renders, and the pixels of files.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use image::ImageFormat;
 use image::RgbaImage;
-use safelight::options::Output;
-use safelight::options::Recipe;
-use safelight::transform::Budget;
-use safelight::transform::Encoded;
-use safelight::transform::Hints;
-use safelight::transform::Limits;
-use safelight::transform::Source;
-use safelight::transform::TransformError;
+use safelight::options::{Output, Recipe};
+use safelight::transform::{Budget, Encoded, Hints, Limits, Source, TransformError};
 
 /// A recipe with a width and an output, and nothing else.
 pub fn recipe(width: Option<u32>, output: Output) -> Recipe {

@@ -14,23 +14,16 @@ use std::panic;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::process;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use safelight::config::Config;
 use safelight::error::Error;
 use safelight::options::Options;
 use safelight::policy::Policy;
 use safelight::request::Accept;
-use safelight::transform::Budget;
-use safelight::transform::Encoded;
-use safelight::transform::Hints;
-use safelight::transform::Limits;
-use safelight::transform::Source;
+use safelight::transform::{Budget, Encoded, Hints, Limits, Source};
 use safelight::units::ByteSize;
 
 use changes::Dice;

@@ -3,8 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::Cursor;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::DynamicImage;
 use image::ImageFormat;

@@ -1,9 +1,7 @@
 use url::Url;
 
 use crate::bucket::address::BucketAddress;
-use crate::bucket::config::AddressingStyle;
-use crate::bucket::config::Config;
-use crate::bucket::config::Credentials;
+use crate::bucket::config::{AddressingStyle, Config, Credentials};
 
 fn bucket(bucket: &str, region: &str, endpoint: &str) -> Config {
     Config {

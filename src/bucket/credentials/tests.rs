@@ -1,18 +1,13 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::future;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use tokio::sync::OnceCell;
 
-use crate::bucket::credentials::CredentialChain;
-use crate::bucket::credentials::PAUSE_AFTER_FAILURE;
+use crate::bucket::credentials::{CredentialChain, PAUSE_AFTER_FAILURE};
 
 /// Returns numbered credentials that expire after `life`. Fails from lookup number `good` on.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! Purges that could not be published yet.
 
-use crate::cache::purge::log::Purge;
-use crate::cache::purge::log::Target;
+use crate::cache::purge::log::{Purge, Target};
 
 /// How many purges may wait. Beyond that, one purge of everything takes their place.
 const MAX_UNPUBLISHED: usize = 10_000;

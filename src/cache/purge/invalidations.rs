@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 
 use crate::cache::entry::EntryKey;
-use crate::cache::key::SourceId;
-use crate::cache::key::SourceKey;
+use crate::cache::key::{SourceId, SourceKey};
 use crate::cache::purge::log;
-use crate::cache::purge::log::PurgeEvent;
-use crate::cache::purge::log::Target;
+use crate::cache::purge::log::{PurgeEvent, Target};
 use crate::cache::source_record::SourceRecord;
 use crate::freshness::Tag;
 
@@ -184,10 +182,7 @@ mod tests {
     use super::SourceKey;
     use super::Tag;
     use super::Target;
-    use crate::cache::Purge;
-    use crate::cache::SourceName;
-    use crate::cache::SourceRecord;
-    use crate::cache::tests;
+    use crate::cache::{Purge, SourceName, SourceRecord, tests};
 
     fn event(number: u64, target: Target) -> PurgeEvent {
         PurgeEvent {

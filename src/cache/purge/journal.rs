@@ -3,28 +3,18 @@
 //! Several processes may share the file, as they do for a moment when one takes over from another: each appends its purges, and reads what the others
 //! have appended. A long file is replaced by a shorter one, under a lock that prevents appending meanwhile.
 
-use std::fs::File;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::io::Read as _;
-use std::io::Seek as _;
-use std::io::SeekFrom;
-use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cache::blocking::blocking;
-use crate::cache::purge::log::Purge;
-use crate::cache::purge::log::PurgeEvent;
+use crate::cache::purge::log::{Purge, PurgeEvent};
 use crate::files::DirHandle;
 
 /// How much of the file is read at most, in bytes: some hundred thousand purges.
@@ -266,14 +256,12 @@ fn compact(path: &Path, events: &[PurgeEvent], reading: &mut ReadPosition) -> io
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicU32;
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::Journal;
     use super::PurgeEvent;
     use super::append;
-    use crate::cache::purge::log::Purge;
-    use crate::cache::purge::log::Target;
+    use crate::cache::purge::log::{Purge, Target};
 
     fn event(number: u64) -> PurgeEvent {
         PurgeEvent {

@@ -14,12 +14,9 @@ use std::time::Duration;
 use crate::bucket::BucketError;
 use crate::cache::entry::EntryKey;
 use crate::cache::purge::invalidations::Invalidations;
-use crate::cache::purge::log::Purge;
-use crate::cache::purge::log::PurgeEvent;
-use crate::cache::purge::log::Target;
+use crate::cache::purge::log::{Purge, PurgeEvent, Target};
 use crate::cache::state::Cache;
-use crate::cache::tier::shared::purge_log::PublishResult;
-use crate::cache::tier::shared::purge_log::RemotePurges;
+use crate::cache::tier::shared::purge_log::{PublishResult, RemotePurges};
 
 /// How often the purges of other processes and replicas are read.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);

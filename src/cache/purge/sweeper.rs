@@ -10,14 +10,10 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
-use tokio::time::sleep;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::cache::entry::EntryKey;
-use crate::cache::entry::EntryKind;
-use crate::cache::key::ContentHash;
-use crate::cache::key::SourceId;
+use crate::cache::entry::{EntryKey, EntryKind};
+use crate::cache::key::{ContentHash, SourceId};
 use crate::cache::purge::invalidations::Invalidations;
 use crate::cache::state::Cache;
 use crate::cache::tier::disk::Disk;

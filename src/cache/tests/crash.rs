@@ -3,29 +3,19 @@
 //! The processes are this test binary, started with arguments that run one test, [`a_task_for_a_child`]. A file in their folder says what they do.
 
 use std::fs;
-use std::io::BufRead as _;
-use std::io::BufReader;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::cache::DiskFault;
-use crate::cache::SourceKey;
 use crate::cache::entry::EntryKey;
-use crate::cache::tests::body;
-use crate::cache::tests::du;
-use crate::cache::tests::folder;
-use crate::cache::tests::key;
-use crate::cache::tests::mounts;
-use crate::cache::tests::store;
-use crate::cache::tier::disk::folder_lock::FolderLock;
-use crate::cache::tier::disk::folder_lock::LockError;
+use crate::cache::tests::{body, du, folder, key, mounts, store};
+use crate::cache::tier::disk::folder_lock::{FolderLock, LockError};
 use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::recovery::scan;
 use crate::cache::tier::disk::store::Store;
+use crate::cache::{DiskFault, SourceKey};
 
 const BUDGET: u64 = 1 << 20;
 

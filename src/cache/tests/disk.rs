@@ -1,36 +1,21 @@
 //! The disk tier in the cache: restarts, and disks that do not work.
 
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::cache::Cache;
-use crate::cache::CacheStatus;
-use crate::cache::Config;
-use crate::cache::ContentHash;
-use crate::cache::DiskConfig;
-use crate::cache::DiskFault;
-use crate::cache::DiskStats;
-use crate::cache::MemoryConfig;
-use crate::cache::RenditionKey;
-use crate::cache::SourceKey;
-use crate::cache::Tier;
 use crate::cache::entry::EntryKey;
-use crate::cache::tests::config;
-use crate::cache::tests::entries;
-use crate::cache::tests::folder;
-use crate::cache::tests::only;
-use crate::cache::tests::open;
-use crate::cache::tests::open_with;
-use crate::cache::tests::render;
-use crate::cache::tests::rendition;
-use crate::cache::tests::source_memory;
-use crate::cache::tests::store;
+use crate::cache::tests::{
+    config, entries, folder, only, open, open_with, render, rendition, source_memory, store,
+};
 use crate::cache::tier::disk::layout::PREFIX_LEN;
+use crate::cache::{
+    Cache, CacheStatus, Config, ContentHash, DiskConfig, DiskFault, DiskStats, MemoryConfig,
+    RenditionKey, SourceKey, Tier,
+};
 use crate::units::ByteSize;
 
 fn renditions(cache: &Cache) -> DiskStats {

@@ -2,13 +2,7 @@
 
 use crate::cache::SourceKey;
 use crate::cache::entry::EntryKey;
-use crate::cache::tests::body;
-use crate::cache::tests::du;
-use crate::cache::tests::entries;
-use crate::cache::tests::folder;
-use crate::cache::tests::key;
-use crate::cache::tests::store;
-use crate::cache::tests::unscanned;
+use crate::cache::tests::{body, du, entries, folder, key, store, unscanned};
 use crate::cache::tier::disk::recovery::scan;
 
 /// The length of a thumbnail: between 2 and 12 kB.

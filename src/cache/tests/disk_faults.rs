@@ -6,12 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::cache::DiskFault;
-use crate::cache::tests::body;
-use crate::cache::tests::du;
-use crate::cache::tests::entries;
-use crate::cache::tests::folder;
-use crate::cache::tests::key;
-use crate::cache::tests::store;
+use crate::cache::tests::{body, du, entries, folder, key, store};
 use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::recovery::scan;
 use crate::cache::tier::disk::store::Store;

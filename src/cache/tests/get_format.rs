@@ -1,23 +1,13 @@
 //! The format of a stored rendition, which is found without reading the whole entry.
 
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cache::RenditionKey;
-use crate::cache::tests::bucket::Mood;
-use crate::cache::tests::bucket::TestBucket;
-use crate::cache::tests::entries;
-use crate::cache::tests::folder;
-use crate::cache::tests::in_memory;
-use crate::cache::tests::key;
-use crate::cache::tests::only;
-use crate::cache::tests::open;
-use crate::cache::tests::render;
+use crate::cache::tests::bucket::{Mood, TestBucket};
 use crate::cache::tests::shared::replica_at;
-use crate::cache::tests::store;
-use crate::cache::tests::unscanned;
+use crate::cache::tests::{entries, folder, in_memory, key, only, open, render, store, unscanned};
 use crate::cache::tier::disk::store::ReadResult;
 use crate::options::Format;
 

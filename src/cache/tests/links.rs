@@ -2,30 +2,18 @@
 
 use std::fs;
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::process::umask;
 
-use crate::cache::CacheStatus;
-use crate::cache::DiskFault;
-use crate::cache::RenditionKey;
-use crate::cache::Target;
-use crate::cache::tests::body;
-use crate::cache::tests::entries;
-use crate::cache::tests::folder;
-use crate::cache::tests::key;
-use crate::cache::tests::only;
-use crate::cache::tests::open;
-use crate::cache::tests::purge;
-use crate::cache::tests::render;
-use crate::cache::tests::store;
+use crate::cache::tests::{body, entries, folder, key, only, open, purge, render, store};
 use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::recovery::scan;
 use crate::cache::tier::disk::store::Store;
+use crate::cache::{CacheStatus, DiskFault, RenditionKey, Target};
 
 const BUDGET: u64 = 1 << 20;
 

@@ -21,49 +21,29 @@ mod sweeper;
 mod wait_budget;
 
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hyper::HeaderMap;
 use tempfile::TempDir;
 
 use crate::bucket::Config as BucketConfig;
-use crate::cache::Cache;
-use crate::cache::CacheableError;
-use crate::cache::CachedRendition;
-use crate::cache::CachedSource;
-use crate::cache::Config;
-use crate::cache::ContentHash;
-use crate::cache::DiskConfig;
-use crate::cache::DiskFault;
-use crate::cache::ErrorTtls;
-use crate::cache::FlightError;
-use crate::cache::FlightLost;
-use crate::cache::Purge;
-use crate::cache::Rendition;
-use crate::cache::RenditionKey;
-use crate::cache::SourceName;
-use crate::cache::SourceRecord;
-use crate::cache::Target;
 use crate::cache::entry::EntryKey;
 use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::recovery::scan;
-use crate::cache::tier::disk::store::ReadResult;
-use crate::cache::tier::disk::store::Store;
-use crate::freshness::Freshness;
-use crate::freshness::Rules;
-use crate::freshness::Tags;
-use crate::freshness::Validators;
+use crate::cache::tier::disk::store::{ReadResult, Store};
+use crate::cache::{
+    Cache, CacheableError, CachedRendition, CachedSource, Config, ContentHash, DiskConfig,
+    DiskFault, ErrorTtls, FlightError, FlightLost, Purge, Rendition, RenditionKey, SourceName,
+    SourceRecord, Target,
+};
+use crate::freshness::{Freshness, Rules, Tags, Validators};
 use crate::options::Format;
-use crate::source::FetchedSource;
-use crate::source::SourceMemory;
-use crate::units::ByteSize;
-use crate::units::Seconds;
+use crate::source::{FetchedSource, SourceMemory};
+use crate::units::{ByteSize, Seconds};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum TestError {

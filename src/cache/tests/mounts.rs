@@ -6,13 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::cache::DiskFault;
-use crate::cache::tests::body;
 use crate::cache::tests::crash::CHILD;
-use crate::cache::tests::du;
-use crate::cache::tests::entries;
-use crate::cache::tests::folder;
-use crate::cache::tests::key;
-use crate::cache::tests::store;
+use crate::cache::tests::{body, du, entries, folder, key, store};
 use crate::cache::tier::disk::store::Store;
 
 /// The size of the file system that the child mounts, in bytes.

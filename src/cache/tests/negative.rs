@@ -1,21 +1,12 @@
 //! Errors that are answered again from the cache, and for how long.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::cache::Cache;
-use crate::cache::CachedRendition;
-use crate::cache::CachedSource;
-use crate::cache::FlightError;
-use crate::cache::Purge;
-use crate::cache::RenditionKey;
-use crate::cache::SourceName;
-use crate::cache::Target;
-use crate::cache::tests::FlightResult;
-use crate::cache::tests::Rendered;
-use crate::cache::tests::TestError;
-use crate::cache::tests::in_memory;
+use crate::cache::tests::{FlightResult, Rendered, TestError, in_memory};
+use crate::cache::{
+    Cache, CachedRendition, CachedSource, FlightError, Purge, RenditionKey, SourceName, Target,
+};
 use crate::freshness::Tag;
 
 async fn fetch(

@@ -10,37 +10,16 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use crate::cache::Cache;
-use crate::cache::CacheStatus;
-use crate::cache::CachedSource;
-use crate::cache::DiskFault;
-use crate::cache::Purge;
-use crate::cache::PurgeError;
-use crate::cache::RenditionKey;
-use crate::cache::SourceName;
-use crate::cache::SourceRecord;
-use crate::cache::Stale;
-use crate::cache::Target;
-use crate::cache::Tier;
-use crate::cache::purge::log::MAX_EVENTS;
-use crate::cache::purge::log::PurgeEvent;
-use crate::cache::tests::FlightResult;
-use crate::cache::tests::Rendered;
-use crate::cache::tests::TestError;
-use crate::cache::tests::folder;
-use crate::cache::tests::in_memory;
-use crate::cache::tests::no_flights;
-use crate::cache::tests::open;
-use crate::cache::tests::purge;
-use crate::cache::tests::render;
-use crate::cache::tests::sources::HOUR;
-use crate::cache::tests::sources::Origin;
-use crate::cache::tests::sources::fetched;
-use crate::cache::tests::sources::get;
-use crate::cache::tests::sources::not_modified;
-use crate::cache::tests::sources::validators;
-use crate::freshness::Tag;
-use crate::freshness::Validators;
+use crate::cache::purge::log::{MAX_EVENTS, PurgeEvent};
+use crate::cache::tests::sources::{HOUR, Origin, fetched, get, not_modified, validators};
+use crate::cache::tests::{
+    FlightResult, Rendered, TestError, folder, in_memory, no_flights, open, purge, render,
+};
+use crate::cache::{
+    Cache, CacheStatus, CachedSource, DiskFault, Purge, PurgeError, RenditionKey, SourceName,
+    SourceRecord, Stale, Target, Tier,
+};
+use crate::freshness::{Tag, Validators};
 use crate::source::FetchOutcome;
 
 fn this() -> Target {

@@ -1,40 +1,21 @@
 //! What purges do to stored entries, to work under way, and to later requests.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use hyper::HeaderMap;
 use tokio::sync::Notify;
 
-use crate::cache::Cache;
-use crate::cache::CacheStatus;
-use crate::cache::CachedSource;
-use crate::cache::DiskStats;
-use crate::cache::RenditionKey;
-use crate::cache::SourceName;
-use crate::cache::Stale;
-use crate::cache::Target;
-use crate::cache::tests::TestError;
-use crate::cache::tests::config;
-use crate::cache::tests::eventually;
-use crate::cache::tests::files;
-use crate::cache::tests::folder;
-use crate::cache::tests::in_memory;
-use crate::cache::tests::key_of;
-use crate::cache::tests::no_flights;
-use crate::cache::tests::open;
-use crate::cache::tests::purge;
-use crate::cache::tests::render;
-use crate::cache::tests::source_memory;
-use crate::freshness::Freshness;
-use crate::freshness::Rules;
-use crate::freshness::Tag;
-use crate::freshness::Tags;
-use crate::freshness::Validators;
-use crate::source::FetchOutcome;
-use crate::source::FetchedSource;
+use crate::cache::tests::{
+    TestError, config, eventually, files, folder, in_memory, key_of, no_flights, open, purge,
+    render, source_memory,
+};
+use crate::cache::{
+    Cache, CacheStatus, CachedSource, DiskStats, RenditionKey, SourceName, Stale, Target,
+};
+use crate::freshness::{Freshness, Rules, Tag, Tags, Validators};
+use crate::source::{FetchOutcome, FetchedSource};
 
 fn fetched(cache: &Cache, content: &'static str) -> FetchOutcome {
     FetchOutcome::Fetched(FetchedSource {

@@ -1,30 +1,17 @@
 //! One flight per key, whatever happens to the requests that wait for it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
-use tokio::task::yield_now;
+use tokio::task::{JoinHandle, yield_now};
 
-use crate::cache::Cache;
-use crate::cache::CacheStatus;
-use crate::cache::CacheableError;
-use crate::cache::CachedRendition;
-use crate::cache::ErrorTtls;
-use crate::cache::FlightError;
-use crate::cache::FlightLost;
-use crate::cache::Rendition;
-use crate::cache::RenditionKey;
-use crate::cache::Tier;
-use crate::cache::tests::FlightResult;
-use crate::cache::tests::Rendered;
-use crate::cache::tests::TestError;
-use crate::cache::tests::in_memory;
-use crate::cache::tests::render;
-use crate::cache::tests::rendition;
+use crate::cache::tests::{FlightResult, Rendered, TestError, in_memory, render, rendition};
+use crate::cache::{
+    Cache, CacheStatus, CacheableError, CachedRendition, ErrorTtls, FlightError, FlightLost,
+    Rendition, RenditionKey, Tier,
+};
 
 /// A render that counts its calls, reports that it has begun, and continues when the test allows it.
 #[derive(Default)]

@@ -3,40 +3,22 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hyper::HeaderMap;
-use hyper::header::CACHE_CONTROL;
-use hyper::header::HeaderValue;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
 
-use crate::cache::Cache;
-use crate::cache::CacheStatus;
-use crate::cache::CachedSource;
-use crate::cache::ContentHash;
-use crate::cache::FlightLost;
-use crate::cache::RenditionKey;
-use crate::cache::SourceKey;
-use crate::cache::SourceName;
-use crate::cache::Tier;
-use crate::cache::tests::Rendered;
-use crate::cache::tests::TestError;
-use crate::cache::tests::entries;
-use crate::cache::tests::folder;
-use crate::cache::tests::in_memory;
-use crate::cache::tests::only;
-use crate::cache::tests::open;
-use crate::cache::tests::render;
-use crate::cache::tests::rendition;
-use crate::freshness::Freshness;
-use crate::freshness::Rules;
-use crate::freshness::Tags;
-use crate::freshness::Validators;
-use crate::source::FetchOutcome;
-use crate::source::FetchedSource;
+use crate::cache::tests::{
+    Rendered, TestError, entries, folder, in_memory, only, open, render, rendition,
+};
+use crate::cache::{
+    Cache, CacheStatus, CachedSource, ContentHash, FlightLost, RenditionKey, SourceKey, SourceName,
+    Tier,
+};
+use crate::freshness::{Freshness, Rules, Tags, Validators};
+use crate::source::{FetchOutcome, FetchedSource};
 
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 

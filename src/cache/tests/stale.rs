@@ -1,33 +1,17 @@
 //! Stale sources, while they are revalidated and when their origin fails.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use hyper::HeaderMap;
-use hyper::header::CACHE_CONTROL;
-use hyper::header::HeaderValue;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
 use tokio::sync::Semaphore;
 
-use crate::cache::Cache;
-use crate::cache::CacheStatus;
-use crate::cache::CachedSource;
-use crate::cache::SourceName;
-use crate::cache::Stale;
-use crate::cache::Tier;
-use crate::cache::tests::FlightResult;
-use crate::cache::tests::TestError;
-use crate::cache::tests::folder;
-use crate::cache::tests::in_memory;
-use crate::cache::tests::no_flights;
-use crate::cache::tests::open;
-use crate::freshness::Freshness;
-use crate::freshness::Rules;
-use crate::freshness::Tags;
-use crate::freshness::Validators;
-use crate::source::FetchOutcome;
-use crate::source::FetchedSource;
+use crate::cache::tests::{FlightResult, TestError, folder, in_memory, no_flights, open};
+use crate::cache::{Cache, CacheStatus, CachedSource, SourceName, Stale, Tier};
+use crate::freshness::{Freshness, Rules, Tags, Validators};
+use crate::source::{FetchOutcome, FetchedSource};
 
 const HOUR: i64 = 60 * 60;
 

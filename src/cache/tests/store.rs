@@ -3,25 +3,17 @@
 use std::fs;
 use std::fs::File;
 use std::path::Path;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
 use super::store;
 use crate::cache::SourceKey;
 use crate::cache::entry::EntryKey;
-use crate::cache::tests::body;
-use crate::cache::tests::entries;
-use crate::cache::tests::files;
-use crate::cache::tests::folder;
-use crate::cache::tests::key;
-use crate::cache::tests::only;
-use crate::cache::tests::unscanned;
+use crate::cache::tests::{body, entries, files, folder, key, only, unscanned};
 use crate::cache::tier::disk::layout::PREFIX_LEN;
 use crate::cache::tier::disk::recovery::scan;
-use crate::cache::tier::disk::store::ReadResult;
-use crate::cache::tier::disk::store::Store;
+use crate::cache::tier::disk::store::{ReadResult, Store};
 
 const BUDGET: u64 = 1 << 20;
 

@@ -5,35 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
-use hyper::header::HeaderName;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use tokio::runtime::Handle;
 
-use crate::cache::Cache;
-use crate::cache::CachedSource;
-use crate::cache::DiskStats;
-use crate::cache::Purge;
-use crate::cache::SourceName;
-use crate::cache::Target;
-use crate::cache::tests::TestError;
-use crate::cache::tests::bucket::Mood;
-use crate::cache::tests::bucket::TestBucket;
-use crate::cache::tests::config;
-use crate::cache::tests::eventually;
-use crate::cache::tests::folder;
-use crate::cache::tests::key_of;
-use crate::cache::tests::open;
-use crate::cache::tests::open_with;
-use crate::cache::tests::purge;
-use crate::cache::tests::render;
+use crate::cache::tests::bucket::{Mood, TestBucket};
 use crate::cache::tests::shared::replica_at;
-use crate::freshness::Freshness;
-use crate::freshness::Rules;
-use crate::freshness::Tag;
-use crate::freshness::Tags;
-use crate::freshness::Validators;
-use crate::source::FetchOutcome;
-use crate::source::FetchedSource;
+use crate::cache::tests::{
+    TestError, config, eventually, folder, key_of, open, open_with, purge, render,
+};
+use crate::cache::{Cache, CachedSource, DiskStats, Purge, SourceName, Target};
+use crate::freshness::{Freshness, Rules, Tag, Tags, Validators};
+use crate::source::{FetchOutcome, FetchedSource};
 
 /// Longer than two delays of the second sweep.
 const SECOND_SWEEP_DELAY: Duration = Duration::from_secs(41 * 60);

@@ -6,23 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cache::Cache;
-use crate::cache::CacheStatus;
-use crate::cache::Config;
-use crate::cache::RenditionKey;
-use crate::cache::SharedConfig;
-use crate::cache::SharedStats;
-use crate::cache::Tier;
-use crate::cache::tests::Rendered;
-use crate::cache::tests::bucket::Mood;
-use crate::cache::tests::bucket::TestBucket;
-use crate::cache::tests::config;
-use crate::cache::tests::rendition;
-use crate::cache::tests::source_memory;
-use crate::cache::tests::sources::Origin;
-use crate::cache::tests::sources::fetched;
-use crate::cache::tests::sources::get;
+use crate::cache::tests::bucket::{Mood, TestBucket};
+use crate::cache::tests::sources::{Origin, fetched, get};
+use crate::cache::tests::{Rendered, config, rendition, source_memory};
 use crate::cache::wait_budget::WaitBudget;
+use crate::cache::{Cache, CacheStatus, Config, RenditionKey, SharedConfig, SharedStats, Tier};
 use crate::units::Seconds;
 
 const TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,21 +1,15 @@
 //! The memory tier, bounded by bytes. Keys and bookkeeping are counted.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
-use crate::cache::key::ContentHash;
-use crate::cache::key::RenditionKey;
-use crate::cache::key::SourceId;
-use crate::cache::key::SourceKey;
+use crate::cache::key::{ContentHash, RenditionKey, SourceId, SourceKey};
 use crate::cache::rendition::Rendition;
 use crate::cache::source_record::SourceRecord;
 use crate::cache::stats::StoreSize;

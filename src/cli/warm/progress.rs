@@ -8,8 +8,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 
-use super::call::RenditionReport;
-use super::call::WarmResult;
+use super::call::{RenditionReport, WarmResult};
 use crate::telemetry::redacted;
 
 /// The time between two lines where there is no bar.

@@ -4,8 +4,7 @@ use std::fmt;
 
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
-use quick_xml::events::BytesRef;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesRef, Event};
 
 use crate::cli::extensions::is_picture_path;
 

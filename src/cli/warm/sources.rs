@@ -1,7 +1,6 @@
 //! Collects the sources of the command line, of lists, of sitemaps and of buckets, in this order and without duplicates.
 
-use std::collections::HashSet;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::io::Read;
@@ -14,14 +13,12 @@ use url::Url;
 
 use super::lists;
 use super::sitemap;
-use crate::bucket::Bucket;
-use crate::bucket::Timeouts;
+use crate::bucket::{Bucket, Timeouts};
 use crate::cli::error::CommandError;
 use crate::cli::extensions::is_picture_path;
 use crate::config::Config;
 use crate::outbound;
-use crate::outbound::USER_AGENT;
-use crate::outbound::root_cause;
+use crate::outbound::{USER_AGENT, root_cause};
 use crate::telemetry::redacted;
 
 /// The most sources of one command.

@@ -2,11 +2,9 @@
 //! were made. Lines are appended whole; a last line that a crash has left incomplete is cut off.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::io::Read;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::cli::error::CommandError;

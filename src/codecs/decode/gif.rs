@@ -2,9 +2,7 @@
 
 use crate::codecs::TransformError;
 use crate::codecs::decode::frames;
-use crate::codecs::decode::image::DecodedImage;
-use crate::codecs::decode::image::Header;
-use crate::codecs::decode::image::full_extent;
+use crate::codecs::decode::image::{DecodedImage, Header, full_extent};
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
@@ -42,11 +40,9 @@ mod tests {
     use std::borrow::Cow;
 
     use crate::codecs::TransformError;
-    use crate::codecs::decode::frames;
     use crate::codecs::decode::frames::FrameReader;
-    use crate::codecs::decode::header;
     use crate::codecs::decode::image::DecodeScale;
-    use crate::codecs::decode::pixels;
+    use crate::codecs::decode::{frames, header, pixels};
     use crate::codecs::sniff::SourceFormat;
 
     /// Two frames of 2x1 pixels, red and then blue, with their parts: what comes before the first, the first, the second, and the end.

@@ -12,19 +12,12 @@ use std::sync::Once;
 use libheif_sys as heif;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::image::DecodedImage;
-use crate::codecs::decode::image::Header;
-use crate::codecs::decode::image::full_extent;
-use crate::codecs::decode::image::size_of;
+use crate::codecs::decode::image::{DecodedImage, Header, full_extent, size_of};
 use crate::codecs::decode::samples::unmultiplied;
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
+use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 
 /// Profiles of 4 MiB are already enormous.
 const MAX_PROFILE: usize = 4 << 20;
@@ -333,18 +326,12 @@ fn broken(what: &str) -> TransformError {
 
 #[cfg(test)]
 mod tests {
-    use crate::codecs::decode::DecodeScale;
-    use crate::codecs::decode::header;
-    use crate::codecs::decode::pixels;
+    use crate::codecs::decode::{DecodeScale, header, pixels};
     use crate::codecs::encode;
-    use crate::codecs::encode::Picture;
-    use crate::codecs::encode::Settings;
+    use crate::codecs::encode::{Picture, Settings};
     use crate::codecs::sniff::SourceFormat;
-    use crate::options::Effort;
-    use crate::options::Format;
-    use crate::options::Quality;
-    use crate::pixels::Samples;
-    use crate::pixels::Size;
+    use crate::options::{Effort, Format, Quality};
+    use crate::pixels::{Samples, Size};
 
     /// libheif decodes it by a library of the system that has the names of ours: were those seen, it would call ours by the other's structs.
     #[test]

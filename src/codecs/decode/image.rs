@@ -4,10 +4,9 @@ use std::num::TryFromIntError;
 
 use crate::codecs::TransformError;
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Raster;
-use crate::pixels::Size;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
+use crate::pixels::{Raster, Size};
 
 /// What the header of a source says, before its pixels are decoded.
 #[derive(Clone, Copy, Debug)]

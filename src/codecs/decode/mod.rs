@@ -23,17 +23,13 @@ mod webp;
 mod webp_demux;
 mod yuv;
 
-use crate::codecs::TransformError;
-use crate::codecs::TruncatedSources;
 use crate::codecs::sniff::SourceFormat;
 #[cfg(not(feature = "heic"))]
 use crate::codecs::sniff::UnsupportedFormat;
 use crate::codecs::sniff::sniff;
+use crate::codecs::{TransformError, TruncatedSources};
 
-pub(crate) use self::image::DecodeScale;
-pub(crate) use self::image::DecodedImage;
-pub(crate) use self::image::Header;
-pub(crate) use self::image::full_extent;
+pub(crate) use self::image::{DecodeScale, DecodedImage, Header, full_extent};
 pub(crate) use self::jpeg::RowStream;
 pub(crate) use self::truncation::Truncation;
 

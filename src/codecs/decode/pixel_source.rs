@@ -2,15 +2,11 @@
 
 use bytes::Bytes;
 
-use crate::codecs::TransformError;
-use crate::codecs::TruncatedSources;
-use crate::codecs::decode;
-use crate::codecs::decode::image::DecodeScale;
-use crate::codecs::decode::image::DecodedImage;
-use crate::codecs::decode::image::Header;
+use crate::codecs::decode::image::{DecodeScale, DecodedImage, Header};
 use crate::codecs::decode::jpeg::RowStream;
 use crate::codecs::decode::truncation::Truncation;
 use crate::codecs::sniff::SourceFormat;
+use crate::codecs::{TransformError, TruncatedSources, decode};
 
 /// A smaller copy of a source, cached because it decodes faster.
 #[derive(Clone, Debug)]

@@ -10,16 +10,12 @@ use image::codecs::pnm::PnmDecoder;
 use image::codecs::qoi::QoiDecoder;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::image::DecodedImage;
-use crate::codecs::decode::image::Header;
-use crate::codecs::decode::image::full_extent;
-use crate::codecs::decode::samples::copies;
-use crate::codecs::decode::samples::raster;
+use crate::codecs::decode::image::{DecodedImage, Header, full_extent};
+use crate::codecs::decode::samples::{copies, raster};
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Size;
-use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
+use crate::pixels::{Size, buffer};
 
 /// Opens the decoder of a format.
 fn open(source: &[u8], format: SourceFormat) -> Result<Box<dyn ImageDecoder + '_>, TransformError> {
@@ -88,13 +84,9 @@ pub(crate) fn failed(cause: ImageError) -> TransformError {
 #[cfg(test)]
 mod tests {
     use crate::codecs::TransformError;
-    use crate::codecs::decode::header;
     use crate::codecs::decode::image::DecodeScale;
-    use crate::codecs::decode::pixels;
-    use crate::pixels::Channels;
-    use crate::pixels::Raster;
-    use crate::pixels::Samples;
-    use crate::pixels::Size;
+    use crate::codecs::decode::{header, pixels};
+    use crate::pixels::{Channels, Raster, Samples, Size};
 
     fn raster(source: &[u8]) -> Result<Raster, TransformError> {
         let scale = DecodeScale::WHOLE;

@@ -1,27 +1,19 @@
 //! PNG by `image`: every colour type and depth, expanded. Of an APNG it decodes the still picture for viewers without animation.
 
-use std::io::BufRead;
-use std::io::Cursor;
-use std::io::Seek;
+use std::io::{BufRead, Cursor, Seek};
 
 use image::ImageDecoder;
 use image::ImageError;
 use image::codecs::png::PngDecoder;
 
-use crate::codecs::TransformError;
 use crate::codecs::decode::calibration;
-use crate::codecs::decode::image::DecodedImage;
-use crate::codecs::decode::image::Header;
-use crate::codecs::decode::image::full_extent;
+use crate::codecs::decode::image::{DecodedImage, Header, full_extent};
 use crate::codecs::decode::png_end::PngReader;
-use crate::codecs::decode::samples::copies;
-use crate::codecs::decode::samples::raster;
-use crate::codecs::metadata;
+use crate::codecs::decode::samples::{copies, raster};
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Size;
-use crate::pixels::buffer;
-use crate::pixels::color;
+use crate::codecs::{TransformError, metadata};
 use crate::pixels::color::ColorSpace;
+use crate::pixels::{Size, buffer, color};
 
 /// Bytes that chunks other than pixels may decompress to: a profile of 4 MiB is already enormous.
 const MAX_METADATA: u64 = 4 << 20;

@@ -1,10 +1,7 @@
 //! Adds the `IEND` chunk to a PNG that lacks it: all pixels are there, and browsers show such files.
 
 use std::io;
-use std::io::BufRead;
-use std::io::Read;
-use std::io::Seek;
-use std::io::SeekFrom;
+use std::io::{BufRead, Read, Seek, SeekFrom};
 
 use crate::codecs::metadata;
 
@@ -82,9 +79,8 @@ impl Seek for PngReader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::codecs::decode::header;
     use crate::codecs::decode::image::DecodeScale;
-    use crate::codecs::decode::pixels;
+    use crate::codecs::decode::{header, pixels};
 
     fn png() -> Vec<u8> {
         let mut file = Vec::new();

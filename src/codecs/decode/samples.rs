@@ -3,11 +3,7 @@
 use image::ColorType;
 
 use crate::codecs::TransformError;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 
 /// How many copies of the samples `raster` holds: `image` gives 16-bit samples as bytes, which are converted into a second buffer.
 pub(crate) fn copies(color: ColorType) -> u64 {

@@ -3,23 +3,12 @@
 
 use libwebp_sys as webp;
 
-use crate::codecs::TransformError;
-use crate::codecs::decode::image::DecodedImage;
-use crate::codecs::decode::image::Header;
-use crate::codecs::decode::image::full_extent;
-use crate::codecs::decode::image::size_of;
-use crate::codecs::decode::webp_demux::FRAME_HEAD;
-use crate::codecs::decode::webp_demux::another_size;
-use crate::codecs::decode::webp_demux::broken;
-use crate::codecs::decode::webp_demux::features;
-use crate::codecs::metadata;
+use crate::codecs::decode::image::{DecodedImage, Header, full_extent, size_of};
+use crate::codecs::decode::webp_demux::{FRAME_HEAD, another_size, broken, features};
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::codecs::{TransformError, metadata};
 use crate::pixels::color::ColorSpace;
+use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let features = features(source)?;

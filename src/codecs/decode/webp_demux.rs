@@ -6,13 +6,10 @@ use std::mem;
 
 use libwebp_sys as webp;
 
-use crate::codecs::TransformError;
-use crate::codecs::animation::Animation;
-use crate::codecs::animation::LoopCount;
+use crate::codecs::animation::{Animation, LoopCount};
 use crate::codecs::decode::image::size_of;
-use crate::codecs::metadata;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::codecs::{TransformError, metadata};
+use crate::pixels::{Size, buffer};
 
 /// Bytes of an animation frame before its picture.
 pub(crate) const FRAME_HEAD: usize = 16;

@@ -15,10 +15,8 @@ use crate::options::Quality;
 use crate::codecs::TransformError;
 use crate::codecs::animation::LoopCount;
 use crate::codecs::encode::error::failed;
-use crate::codecs::encode::webp::config;
-use crate::codecs::encode::webp::is_lossless;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::codecs::encode::webp::{config, is_lossless};
+use crate::pixels::{Size, buffer};
 
 /// The longest frame duration: the container has 24 bits of milliseconds.
 const LONGEST: Duration = Duration::from_millis((1 << 24) - 1);

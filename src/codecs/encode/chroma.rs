@@ -3,12 +3,9 @@
 
 use std::ops::Range;
 
-use crate::options::Format;
-use crate::options::Quality;
+use crate::options::{Format, Quality};
 
-use crate::pixels::Plane;
-use crate::pixels::Size;
-use crate::pixels::Subsampling;
+use crate::pixels::{Plane, Size, Subsampling};
 
 /// The chroma of a picture to examine.
 #[derive(Clone, Copy)]
@@ -109,8 +106,7 @@ fn count(
 mod tests {
     use super::Chroma;
     use super::has_edges;
-    use crate::pixels::Plane;
-    use crate::pixels::Size;
+    use crate::pixels::{Plane, Size};
 
     const SIZE: Size = Size::new(400, 300);
 

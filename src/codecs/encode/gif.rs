@@ -11,18 +11,12 @@ use gif::Repeat;
 use crate::options::Quality;
 
 use crate::codecs::TransformError;
-use crate::codecs::animation::Area;
-use crate::codecs::animation::LoopCount;
+use crate::codecs::animation::{Area, LoopCount};
 use crate::codecs::encode::error::failed;
 use crate::codecs::encode::quantize;
-use crate::codecs::encode::quantize::MOST;
-use crate::codecs::encode::quantize::PaletteImage;
-use crate::codecs::encode::quantize::Rgba8;
-use crate::codecs::encode::quantize::TRANSPARENT;
-use crate::pixels::PixelError;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::codecs::encode::quantize::{MOST, PaletteImage, Rgba8, TRANSPARENT};
 use crate::pixels::buffer::FileBuffer;
+use crate::pixels::{PixelError, Size, buffer};
 
 pub(crate) struct GifAnimationEncoder {
     size: Size,

@@ -17,15 +17,12 @@ mod scale;
 mod settings;
 mod webp;
 
-use crate::options::Effort;
-use crate::options::Format;
-use crate::options::Quality;
+use crate::options::{Effort, Format, Quality};
 
 use crate::codecs::TransformError;
 use crate::pixels::Size;
 
-pub(crate) use self::chroma::Chroma;
-pub(crate) use self::chroma::subsampling;
+pub(crate) use self::chroma::{Chroma, subsampling};
 pub(crate) use self::error::failed;
 #[cfg(feature = "native")]
 pub(crate) use self::jpeg::turbo as jpeg_turbo;

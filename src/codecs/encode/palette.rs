@@ -11,12 +11,9 @@ use crate::options::Quality;
 use crate::codecs::TransformError;
 use crate::codecs::encode::error::failed;
 use crate::codecs::encode::quantize;
-use crate::codecs::encode::quantize::MOST;
-use crate::codecs::encode::quantize::PaletteImage;
-use crate::codecs::encode::quantize::Rgba8;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::codecs::encode::quantize::{MOST, PaletteImage, Rgba8};
 use crate::pixels::buffer::FileBuffer;
+use crate::pixels::{Size, buffer};
 
 /// The picture with the number of colours for its quality; `None` at quality 100. `samples` are RGB or RGBA.
 pub(crate) fn png(

@@ -1,8 +1,6 @@
 //! The pictures that encoders take.
 
-use crate::pixels::Planar;
-use crate::pixels::Size;
-use crate::pixels::Subsampling;
+use crate::pixels::{Planar, Size, Subsampling};
 
 /// A finished picture to encode, upright and in sRGB.
 pub(crate) enum Picture {

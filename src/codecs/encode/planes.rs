@@ -1,12 +1,7 @@
 //! Converts RGB to full-range BT.601 planes (JFIF, section 7), for encoders that take no RGB.
 
 use crate::codecs::TransformError;
-use crate::pixels::Planar;
-use crate::pixels::Plane;
-use crate::pixels::Size;
-use crate::pixels::Subsampling;
-use crate::pixels::buffer;
-use crate::pixels::of_both;
+use crate::pixels::{Planar, Plane, Size, Subsampling, buffer, of_both};
 
 /// Converts pixels of `channels` samples, of which the first three are red, green and blue.
 pub(crate) fn of_rgb(
@@ -62,8 +57,7 @@ fn sample(value: i32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::of_rgb;
-    use crate::pixels::Size;
-    use crate::pixels::Subsampling;
+    use crate::pixels::{Size, Subsampling};
 
     #[test]
     fn primary_colours_have_their_published_values() {

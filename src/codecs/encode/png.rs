@@ -3,9 +3,7 @@
 
 use image::ExtendedColorType;
 use image::ImageEncoder;
-use image::codecs::png::CompressionType;
-use image::codecs::png::FilterType;
-use image::codecs::png::PngEncoder;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 
 use crate::options::Quality;
 
@@ -13,9 +11,8 @@ use crate::codecs::TransformError;
 use crate::codecs::encode::error::failed;
 use crate::codecs::encode::palette;
 use crate::codecs::encode::picture::Picture;
-use crate::pixels::Size;
-use crate::pixels::buffer;
 use crate::pixels::buffer::FileBuffer;
+use crate::pixels::{Size, buffer};
 
 /// With a `quality`, the number of colours may be reduced accordingly.
 pub(crate) fn encode(

@@ -1,7 +1,6 @@
 //! The settings of encoders.
 
-use crate::options::Effort;
-use crate::options::Quality;
+use crate::options::{Effort, Quality};
 
 /// The settings of an encode.
 #[derive(Clone, Copy, Debug)]

@@ -12,13 +12,7 @@ use crate::codecs::TransformError;
 use crate::codecs::encode::error::failed;
 use crate::codecs::encode::picture::Picture;
 use crate::codecs::encode::scale;
-use crate::pixels::PixelError;
-use crate::pixels::Planar;
-use crate::pixels::Plane;
-use crate::pixels::Size;
-use crate::pixels::Subsampling;
-use crate::pixels::buffer;
-use crate::pixels::of_both;
+use crate::pixels::{PixelError, Planar, Plane, Size, Subsampling, buffer, of_both};
 
 const METHOD: i32 = 2;
 
@@ -187,8 +181,7 @@ fn sample_of(value: u32) -> u8 {
 mod tests {
     use super::limited_chroma;
     use super::limited_luma;
-    use crate::pixels::Plane;
-    use crate::pixels::Size;
+    use crate::pixels::{Plane, Size};
 
     #[test]
     fn ranges_end_where_bt601_says() {

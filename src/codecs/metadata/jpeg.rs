@@ -2,14 +2,10 @@
 
 use img_parts::ImageEXIF;
 use img_parts::ImageICC;
-use img_parts::jpeg::Jpeg;
-use img_parts::jpeg::JpegSegment;
-use img_parts::jpeg::markers;
+use img_parts::jpeg::{Jpeg, JpegSegment, markers};
 
 use crate::codecs::TransformError;
-use crate::codecs::metadata::blocks::MAX_BLOCK;
-use crate::codecs::metadata::blocks::OutputMetadata;
-use crate::codecs::metadata::blocks::failed;
+use crate::codecs::metadata::blocks::{MAX_BLOCK, OutputMetadata, failed};
 
 /// The metadata in the markers before the first scan of a JPEG.
 #[derive(Debug, Default)]

@@ -15,35 +15,30 @@ use exif::In;
 use exif::Reader;
 use exif::Tag;
 
-use crate::options::Format;
-use crate::options::Metadata;
+use crate::options::{Format, Metadata};
 
 use crate::codecs::TransformError;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::orientation::Orientation;
 
-use self::blocks::MAX_BLOCK;
-use self::blocks::failed;
+use self::blocks::{MAX_BLOCK, failed};
 
-pub(crate) use self::avif::AlphaGrid as AvifAlphaGrid;
-pub(crate) use self::avif::alpha_grid as avif_alpha_grid;
-pub(crate) use self::avif::holds_only as avif_holds_only;
-pub(crate) use self::avif::is_bounded as avif_is_bounded;
-pub(crate) use self::blocks::OutputMetadata;
-pub(crate) use self::blocks::SourceMetadata;
-pub(crate) use self::jpeg::Segment as JpegSegment;
-pub(crate) use self::jpeg::is_in_several_scans;
-pub(crate) use self::jpeg::jpeg;
-pub(crate) use self::jpeg::scan_length as jpeg_scan_length;
-pub(crate) use self::jpeg::segments as jpeg_segments;
-pub(crate) use self::png::Calibration as PngCalibration;
-pub(crate) use self::png::calibration as png_calibration;
-pub(crate) use self::png::chunks as png_chunks;
-pub(crate) use self::png::cicp as png_cicp;
-pub(crate) use self::webp::chunks as webp_chunks;
-pub(crate) use self::webp::exif as webp_exif;
-pub(crate) use self::webp::extended as webp_extended;
-pub(crate) use self::webp::profile as webp_profile;
+pub(crate) use self::avif::{
+    AlphaGrid as AvifAlphaGrid, alpha_grid as avif_alpha_grid, holds_only as avif_holds_only,
+    is_bounded as avif_is_bounded,
+};
+pub(crate) use self::blocks::{OutputMetadata, SourceMetadata};
+pub(crate) use self::jpeg::{
+    Segment as JpegSegment, is_in_several_scans, jpeg, scan_length as jpeg_scan_length,
+    segments as jpeg_segments,
+};
+pub(crate) use self::png::{
+    Calibration as PngCalibration, calibration as png_calibration, chunks as png_chunks,
+    cicp as png_cicp,
+};
+pub(crate) use self::webp::{
+    chunks as webp_chunks, exif as webp_exif, extended as webp_extended, profile as webp_profile,
+};
 
 /// Reads the metadata blocks of a source, in any format.
 pub(crate) fn read(source: &[u8], source_format: SourceFormat) -> SourceMetadata {

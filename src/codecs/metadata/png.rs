@@ -3,15 +3,12 @@
 
 use img_parts::ImageEXIF;
 use img_parts::ImageICC;
-use img_parts::png::Png;
-use img_parts::png::PngChunk;
+use img_parts::png::{Png, PngChunk};
 
 use crate::codecs::TransformError;
-use crate::codecs::metadata::blocks::MAX_BLOCK;
-use crate::codecs::metadata::blocks::OutputMetadata;
-use crate::codecs::metadata::blocks::SourceMetadata;
-use crate::codecs::metadata::blocks::failed;
-use crate::codecs::metadata::blocks::inflated;
+use crate::codecs::metadata::blocks::{
+    MAX_BLOCK, OutputMetadata, SourceMetadata, failed, inflated,
+};
 
 /// The prefix of an `iTXt` chunk with an XMP packet.
 const XMP: &[u8] = b"XML:com.adobe.xmp\0";

@@ -7,29 +7,18 @@ use exif::Tag;
 use exif::Value;
 use exif::experimental::Writer;
 
-use crate::options::Effort;
-use crate::options::Format;
-use crate::options::Metadata;
-use crate::options::Quality;
+use crate::options::{Effort, Format, Metadata, Quality};
 
-use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
-use crate::codecs::encode;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::Settings;
-use crate::codecs::metadata::MAX_BLOCK;
-use crate::codecs::metadata::OutputMetadata;
-use crate::codecs::metadata::SourceMetadata;
-use crate::codecs::metadata::attach;
-use crate::codecs::metadata::jpeg;
-use crate::codecs::metadata::orientation;
-use crate::codecs::metadata::read;
-use crate::codecs::metadata::select;
-use crate::codecs::metadata::select_from_source;
+use crate::codecs::encode::{Picture, Settings};
+use crate::codecs::metadata::{
+    MAX_BLOCK, OutputMetadata, SourceMetadata, attach, jpeg, orientation, read, select,
+    select_from_source,
+};
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Raster;
-use crate::pixels::Size;
+use crate::codecs::{decode, encode};
 use crate::pixels::orientation::Orientation;
+use crate::pixels::{Raster, Size};
 
 /// A TIFF header with one directory of one entry: the orientation.
 pub fn exif_block(tag: u8) -> Vec<u8> {

@@ -2,17 +2,11 @@
 
 use img_parts::ImageEXIF;
 use img_parts::ImageICC;
-use img_parts::riff::RiffChunk;
-use img_parts::riff::RiffContent;
-use img_parts::webp::CHUNK_VP8X;
-use img_parts::webp::CHUNK_XMP;
-use img_parts::webp::WebP;
+use img_parts::riff::{RiffChunk, RiffContent};
+use img_parts::webp::{CHUNK_VP8X, CHUNK_XMP, WebP};
 
 use crate::codecs::TransformError;
-use crate::codecs::metadata::blocks::MAX_BLOCK;
-use crate::codecs::metadata::blocks::OutputMetadata;
-use crate::codecs::metadata::blocks::SourceMetadata;
-use crate::codecs::metadata::blocks::failed;
+use crate::codecs::metadata::blocks::{MAX_BLOCK, OutputMetadata, SourceMetadata, failed};
 use crate::pixels::Size;
 
 /// Flags in the first byte of `VP8X`.

@@ -3,12 +3,8 @@
 
 use resvg::tiny_skia::Rect;
 use resvg::usvg;
-use resvg::usvg::Group;
-use resvg::usvg::Node;
-use resvg::usvg::Paint;
-use resvg::usvg::Tree;
-use resvg::usvg::filter::Filter;
-use resvg::usvg::filter::Kind as Primitive;
+use resvg::usvg::filter::{Filter, Kind as Primitive};
+use resvg::usvg::{Group, Node, Paint, Tree};
 
 use crate::codecs::TransformError;
 use crate::codecs::svg::error::broken;

@@ -5,8 +5,7 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
-use crate::codecs::svg::prologue::Encoding;
-use crate::codecs::svg::prologue::root;
+use crate::codecs::svg::prologue::{Encoding, root};
 
 /// Bytes that are searched for the root element. A file with a longer prologue is not recognised.
 const HEAD: usize = 64 << 10;

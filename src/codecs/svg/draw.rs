@@ -6,48 +6,29 @@
 //! estimated.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::LazyLock;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 
-use resvg::tiny_skia::IntSize;
-use resvg::tiny_skia::Pixmap;
-use resvg::tiny_skia::Transform;
-use resvg::usvg::FallbackSelectionFn;
-use resvg::usvg::FontResolver;
-use resvg::usvg::ImageHrefResolver;
-use resvg::usvg::ImageKind;
-use resvg::usvg::Options;
-use resvg::usvg::Tree;
-use resvg::usvg::fontdb;
-use resvg::usvg::fontdb::Family;
-use resvg::usvg::fontdb::Query;
-use resvg::usvg::roxmltree;
+use resvg::tiny_skia::{IntSize, Pixmap, Transform};
+use resvg::usvg::fontdb::{Family, Query};
 use resvg::usvg::roxmltree::Document;
+use resvg::usvg::{
+    FallbackSelectionFn, FontResolver, ImageHrefResolver, ImageKind, Options, Tree, fontdb,
+    roxmltree,
+};
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
-use crate::codecs::decode;
-use crate::codecs::sniff::SourceFormat;
-use crate::codecs::sniff::sniff;
+use crate::codecs::sniff::{SourceFormat, sniff};
 use crate::codecs::svg::cost::DrawingCost;
-use crate::codecs::svg::elements::check_attributes;
-use crate::codecs::svg::elements::check_elements;
+use crate::codecs::svg::elements::{check_attributes, check_elements};
 use crate::codecs::svg::error::broken;
 use crate::codecs::svg::limits::ELEMENTS;
 use crate::codecs::svg::properties::DocumentProperties;
 use crate::codecs::svg::rings::check_rings;
 use crate::codecs::svg::size::whole;
 use crate::codecs::svg::text_path::without_text_paths;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::codecs::{Limits, TransformError, decode};
+use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 
 /// Bytes of stack: several times what the recursive functions of `usvg` and `resvg` need at the greatest allowed depth.
 const STACK: usize = 128 << 20;

@@ -23,8 +23,7 @@ use flate2::read::GzDecoder;
 
 use crate::codecs::TransformError;
 
-use self::detect::LAYERS;
-use self::detect::is_gzip;
+use self::detect::{LAYERS, is_gzip};
 use self::error::broken;
 use self::markup::document;
 use self::prologue::Encoding;

@@ -1,23 +1,14 @@
 //! The references of all elements of a drawing, read once for all checks before rendering: from attributes, style sheets, `style`
 //! attributes, and inheritance. The winner among several values is not determined, so all count.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use resvg::usvg::roxmltree::Document;
-use resvg::usvg::roxmltree::Node;
-use resvg::usvg::roxmltree::NodeId;
+use resvg::usvg::roxmltree::{Document, Node, NodeId};
 
 use crate::codecs::TransformError;
-use crate::codecs::svg::limits::ELEMENT_PARSING;
-use crate::codecs::svg::limits::ELEMENTS;
-use crate::codecs::svg::limits::too_many;
-use crate::codecs::svg::style::Styles;
-use crate::codecs::svg::style::declarations;
-use crate::codecs::svg::style::parsing;
-use crate::codecs::svg::style::references;
-use crate::codecs::svg::style::referred;
+use crate::codecs::svg::limits::{ELEMENT_PARSING, ELEMENTS, too_many};
+use crate::codecs::svg::style::{Styles, declarations, parsing, references, referred};
 
 /// Inherited properties that draw something; all marker properties count as one.
 pub(crate) const INHERITED: [&str; 3] = ["fill", "stroke", "marker"];

@@ -5,20 +5,14 @@
 
 use std::collections::HashSet;
 
-use resvg::usvg::roxmltree::Document;
-use resvg::usvg::roxmltree::Node;
-use resvg::usvg::roxmltree::NodeId;
+use resvg::usvg::roxmltree::{Document, Node, NodeId};
 
 use crate::codecs::TransformError;
 use crate::codecs::svg::error::broken;
-use crate::codecs::svg::limits::DEPTH;
-use crate::codecs::svg::limits::ELEMENTS;
-use crate::codecs::svg::properties::DocumentProperties;
-use crate::codecs::svg::properties::ElementProperties;
-use crate::codecs::svg::properties::INHERITED;
-use crate::codecs::svg::properties::MARKER;
-use crate::codecs::svg::properties::hrefs;
-use crate::codecs::svg::properties::is_referred;
+use crate::codecs::svg::limits::{DEPTH, ELEMENTS};
+use crate::codecs::svg::properties::{
+    DocumentProperties, ElementProperties, INHERITED, MARKER, hrefs, is_referred,
+};
 
 /// Refuses a drawing with circular references. The elements must have been counted before, which bounds the work here.
 pub(crate) fn check_rings(

@@ -6,8 +6,7 @@
 use std::cell::Cell;
 use std::iter;
 
-use resvg::usvg::roxmltree::Document;
-use resvg::usvg::roxmltree::Node;
+use resvg::usvg::roxmltree::{Document, Node};
 use simplecss::AttributeOperator;
 use simplecss::Declaration;
 use simplecss::DeclarationTokenizer;

@@ -3,15 +3,10 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
-use crate::codecs::svg::clean;
 use crate::codecs::svg::detect::is_svg;
-use crate::codecs::svg::rasterize;
-use crate::codecs::svg::size;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
+use crate::codecs::svg::{clean, rasterize, size};
+use crate::codecs::{Limits, TransformError};
+use crate::pixels::{Raster, Samples, Size};
 
 const LIMIT: u64 = 1 << 20;
 

@@ -1,14 +1,10 @@
 //! Which job starts next: the jobs that wait, the jobs that run, and the bytes that they reserve. No threads and no locks, those are in `workers`.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::VecDeque;
-use std::time::Duration;
-use std::time::Instant;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::{Duration, Instant};
 
-use super::cost::Cost;
-use super::cost::Lane;
-use super::cost::Rejection;
+use super::cost::{Cost, Lane, Rejection};
 
 /// When fast jobs of so much estimated time have started first, the oldest job of the normal lane is next.
 const STARVATION_LIMIT: Duration = Duration::from_millis(250);

@@ -4,14 +4,10 @@
 use hyper::StatusCode;
 
 use super::Error;
-use super::info::ErrorCacheClass;
-use super::info::ErrorInfo;
+use super::info::{ErrorCacheClass, ErrorInfo};
 use crate::bucket::BucketProblem;
-use crate::cpu::CpuError;
-use crate::cpu::Lane;
-use crate::cpu::Rejection;
-use crate::deadline::Stage;
-use crate::deadline::Timeout;
+use crate::cpu::{CpuError, Lane, Rejection};
+use crate::deadline::{Stage, Timeout};
 use crate::pixels::PixelError;
 use crate::policy::Denial;
 use crate::request::RequestError;

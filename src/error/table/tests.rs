@@ -7,25 +7,14 @@ use hyper::StatusCode;
 
 use super::Error;
 use super::ErrorCacheClass;
-use crate::cache::CacheableError;
-use crate::cache::ErrorTtls;
-use crate::cache::FlightLost;
-use crate::cpu::CpuError;
-use crate::cpu::Lane;
-use crate::cpu::Rejection;
-use crate::deadline::Stage;
-use crate::deadline::Timeout;
+use crate::cache::{CacheableError, ErrorTtls, FlightLost};
+use crate::cpu::{CpuError, Lane, Rejection};
+use crate::deadline::{Stage, Timeout};
 use crate::error::tests::refused;
 use crate::policy::Denial;
-use crate::request::RequestError;
-use crate::request::SourceRefError;
-use crate::source::BusyReason;
-use crate::source::FetchStage as Slow;
-use crate::source::OriginStatus;
-use crate::source::SourceError;
-use crate::transform::Size;
-use crate::transform::TransformError;
-use crate::transform::UnsupportedFormat;
+use crate::request::{RequestError, SourceRefError};
+use crate::source::{BusyReason, FetchStage as Slow, OriginStatus, SourceError};
+use crate::transform::{Size, TransformError, UnsupportedFormat};
 
 #[test]
 fn section_7_documented_numbers_go_with_documented_statuses() {

@@ -2,17 +2,10 @@
 
 mod stale;
 
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::HeaderMap;
-use hyper::header::AGE;
-use hyper::header::CACHE_CONTROL;
-use hyper::header::ETAG;
-use hyper::header::EXPIRES;
-use hyper::header::HeaderName;
-use hyper::header::HeaderValue;
+use hyper::header::{AGE, CACHE_CONTROL, ETAG, EXPIRES, HeaderName, HeaderValue};
 use proptest::prelude::any;
 use proptest::prop_assert;
 use proptest::proptest;

@@ -1,7 +1,6 @@
 //! How long stale responses may be used.
 
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use hyper::HeaderMap;
 use proptest::prelude::any;
@@ -14,8 +13,7 @@ use super::NOW;
 use super::at;
 use super::freshness;
 use super::headers;
-use crate::freshness::Freshness;
-use crate::freshness::Rules;
+use crate::freshness::{Freshness, Rules};
 
 /// How many seconds after its lifetime a response is used: while it is revalidated, and if that fails.
 fn graces(freshness: &Freshness) -> (u64, u64) {

@@ -8,28 +8,16 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::cache::CacheStatus;
-use crate::cache::FlightError;
-use crate::cache::RenditionKey;
-use crate::cache::SourceBytes;
-use crate::cache::SourceName;
-use crate::cache::SourceRecord;
+use crate::cache::{CacheStatus, FlightError, RenditionKey, SourceBytes, SourceName, SourceRecord};
 use crate::cpu::CpuError;
-use crate::deadline::Deadline;
-use crate::deadline::Stage;
+use crate::deadline::{Deadline, Stage};
 use crate::error::Error;
-use crate::options::Effort;
-use crate::options::Format;
-use crate::options::Output;
+use crate::options::{Effort, Format, Output};
 use crate::pipeline::Pipeline;
 use crate::pipeline::render::rendition;
-use crate::pipeline::workers::IDLE_TIMEOUT;
-use crate::pipeline::workers::Urgency;
+use crate::pipeline::workers::{IDLE_TIMEOUT, Urgency};
 use crate::policy::Job;
-use crate::transform::BatchItem;
-use crate::transform::Budget;
-use crate::transform::Encoded;
-use crate::transform::TransformError;
+use crate::transform::{BatchItem, Budget, Encoded, TransformError};
 
 /// How the prewarming of a picture ended.
 #[derive(Clone, Debug)]

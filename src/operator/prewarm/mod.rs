@@ -9,19 +9,13 @@ use percent_encoding::utf8_percent_encode;
 
 use crate::error::Error;
 use crate::operator::prewarm::batch::WarmOutcome;
-use crate::operator::purge::UNTYPED;
-use crate::operator::purge::host_and_target;
-use crate::operator::purge::request_head;
+use crate::operator::purge::{UNTYPED, host_and_target, request_head};
 use crate::options::ParsedOptions;
 use crate::pipeline::Pipeline;
 use crate::policy::Job;
-use crate::request::Accept;
-use crate::request::ClientHints;
-use crate::request::Dialect;
-use crate::request::ImageRequest;
-use crate::request::RequestError;
-use crate::request::SourceRef;
-use crate::request::SourceRefError;
+use crate::request::{
+    Accept, ClientHints, Dialect, ImageRequest, RequestError, SourceRef, SourceRefError,
+};
 
 /// The longest string of options that a message quotes, in characters.
 const QUOTED: usize = 200;

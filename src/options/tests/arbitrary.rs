@@ -4,36 +4,17 @@ use std::fmt;
 use std::rc::Rc;
 
 use proptest::option::of;
-use proptest::prelude::Strategy;
-use proptest::prelude::any;
+use proptest::prelude::{Strategy, any};
 use proptest::sample::select;
 use proptest::strategy::BoxedStrategy;
 
-use crate::options::Blur;
-use crate::options::Border;
-use crate::options::Color;
-use crate::options::Effects;
-use crate::options::Effort;
-use crate::options::Factor;
-use crate::options::FileSize;
-use crate::options::Fit;
-use crate::options::Flip;
-use crate::options::Gamma;
-use crate::options::Gravity;
-use crate::options::Length;
-use crate::options::Metadata;
-use crate::options::Options;
-use crate::options::Output;
-use crate::options::Quality;
-use crate::options::QualityTarget;
-use crate::options::Recipe;
-use crate::options::Rotation;
-use crate::options::Score;
-use crate::options::Sharpen;
-use crate::options::Trim;
-use crate::options::TrimBorder;
 use crate::options::definitions::any_changes;
 use crate::options::value::OptionValue;
+use crate::options::{
+    Blur, Border, Color, Effects, Effort, Factor, FileSize, Fit, Flip, Gamma, Gravity, Length,
+    Metadata, Options, Output, Quality, QualityTarget, Recipe, Rotation, Score, Sharpen, Trim,
+    TrimBorder,
+};
 
 /// A change that gives one option a value, or none.
 #[derive(Clone)]

@@ -1,22 +1,18 @@
 //! Any text is refused or has one canonical spelling, within linear time and without a panic.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
-use proptest::prelude::Just;
-use proptest::prelude::Strategy;
-use proptest::prelude::any;
+use proptest::prelude::{Just, Strategy, any};
 use proptest::prop_assert;
 use proptest::prop_assert_eq;
 use proptest::prop_oneof;
 use proptest::proptest;
 use proptest::sample::select;
 
-use crate::options::OptionError;
-use crate::options::Options;
 use crate::options::definitions::OptionName;
 use crate::options::tests::arbitrary::any_options;
+use crate::options::{OptionError, Options};
 
 proptest! {
     #[test]

@@ -1,9 +1,7 @@
 //! Warnings and diagnostics about options that were ignored or have no effect yet.
 
 use super::check_error;
-use crate::options::Options;
-use crate::options::ParsedOptions;
-use crate::options::Warning;
+use crate::options::{Options, ParsedOptions, Warning};
 
 #[test]
 fn ignored_options_have_diagnostics() {

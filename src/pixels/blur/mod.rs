@@ -7,12 +7,8 @@
 //! Colours are premultiplied during the blur, so that invisible colours do not bleed into visible pixels. Beyond the edges the outermost
 //! pixels are repeated. The work is done in 16 bits on encoded values, as in CSS and most editors.
 
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
-use crate::pixels::to_u8;
+use crate::pixels::{Channels, Raster, Samples, buffer, to_u8};
 
 /// Columns that are blurred together: their samples in one row fill a cache line.
 const STRIP: usize = 32;

@@ -1,7 +1,4 @@
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
+use crate::pixels::{Channels, Raster, Samples, Size};
 
 fn blurred(raster: Raster, deviation: f64) -> Raster {
     super::blurred(raster, deviation).expect("there is memory")

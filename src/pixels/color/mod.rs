@@ -12,12 +12,8 @@ use moxcms::ProfileText;
 use moxcms::TransferCharacteristics;
 use moxcms::TransformOptions;
 
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
-use crate::pixels::hdr;
+use crate::pixels::{Channels, Raster, Samples, buffer, hdr};
 
 /// The colour space of the samples of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

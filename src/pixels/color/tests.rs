@@ -3,10 +3,7 @@ use moxcms::ColorProfile;
 use super::ColorSpace;
 use super::to_srgb;
 use super::to_wide;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
+use crate::pixels::{Channels, Raster, Samples, Size};
 
 fn one_pixel(channels: Channels, samples: &[u8]) -> Raster {
     Raster {

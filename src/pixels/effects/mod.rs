@@ -18,11 +18,8 @@
 
 use crate::options::Effects;
 
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::blur;
 use crate::pixels::error::PixelError;
+use crate::pixels::{Channels, Raster, Samples, blur};
 
 /// The weights of red, green and blue in luma, ITU-R BT.709.
 const LUMA: [f32; 3] = [0.2126, 0.7152, 0.0722];

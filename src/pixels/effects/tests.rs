@@ -1,14 +1,6 @@
-use crate::options::Blur;
-use crate::options::Effects;
-use crate::options::Factor;
-use crate::options::Gamma;
-use crate::options::Sharpen;
+use crate::options::{Blur, Effects, Factor, Gamma, Sharpen};
 
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::to_u8;
+use crate::pixels::{Channels, Raster, Samples, Size, to_u8};
 
 fn apply(raster: Raster, effects: &Effects) -> Raster {
     super::apply(raster, effects).expect("there is memory")

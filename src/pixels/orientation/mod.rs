@@ -2,16 +2,10 @@
 //!
 //! Pixels are turned after scaling, when there are fewest of them; until then rectangles are converted instead.
 
-use crate::options::Flip;
-use crate::options::Rotation;
+use crate::options::{Flip, Rotation};
 
-use crate::pixels::Plane;
-use crate::pixels::Raster;
-use crate::pixels::Rect;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
+use crate::pixels::{Plane, Raster, Rect, Samples, Size, buffer};
 
 /// The change that makes a stored picture upright: first its axes are exchanged, then it is mirrored (left to right), then flipped (top to
 /// bottom).

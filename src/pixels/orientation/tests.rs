@@ -1,11 +1,7 @@
 use super::Flip;
 use super::Orientation;
 use super::Rotation;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Rect;
-use crate::pixels::Samples;
-use crate::pixels::Size;
+use crate::pixels::{Channels, Raster, Rect, Samples, Size};
 
 /// Stored forms of the upright picture `123/456`, by EXIF tag.
 const STORED: [(u32, u32, &[u8]); 8] = [

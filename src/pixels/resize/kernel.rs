@@ -11,18 +11,14 @@
 
 use std::ops::Range;
 
-use crate::pixels::Scanlines;
-use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
 use crate::pixels::resize::axis::Axis;
 use crate::pixels::resize::light::to_light;
 use crate::pixels::resize::sink::RowSink;
 #[cfg(target_arch = "x86_64")]
 use crate::pixels::simd::Avx2;
-use crate::pixels::simd::Baseline;
-use crate::pixels::simd::LANES;
-use crate::pixels::simd::Lane;
-use crate::pixels::simd::Simd;
+use crate::pixels::simd::{Baseline, LANES, Lane, Simd};
+use crate::pixels::{Scanlines, buffer};
 
 /// Interleaved samples.
 pub(crate) enum SampleSource<'a> {

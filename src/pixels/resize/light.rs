@@ -63,8 +63,7 @@ fn polynomial<M: Simd, const N: usize>(coefficients: &[f32; N], x: M::Vector) ->
 
 #[cfg(test)]
 mod tests {
-    use crate::pixels::simd::Baseline;
-    use crate::pixels::simd::LANES;
+    use crate::pixels::simd::{Baseline, LANES};
 
     fn to_light(encoded: f32) -> f32 {
         super::to_light::<Baseline>([encoded; LANES])[0]

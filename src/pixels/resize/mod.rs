@@ -7,17 +7,10 @@ mod light;
 mod reduced;
 mod sink;
 
-use crate::pixels::Channels;
-use crate::pixels::Pixels;
-use crate::pixels::Plane;
-use crate::pixels::Raster;
-use crate::pixels::Rect;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::Subsampling;
-use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
-use crate::pixels::of_both;
+use crate::pixels::{
+    Channels, Pixels, Plane, Raster, Rect, Samples, Size, Subsampling, buffer, of_both,
+};
 
 use axis::Axis;
 use kernel::KernelSource;

@@ -1,10 +1,7 @@
 //! A substitute for a scaled decode, if the pixels were decoded at full size: the means of squares.
 
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
 use crate::pixels::error::PixelError;
+use crate::pixels::{Raster, Samples, Size, buffer};
 
 /// A raster that is `factor` times smaller on each axis, rounded up. Encoded values are averaged, as in scaled decodes; at the right and
 /// bottom edges over the part of a square that is inside.

@@ -1,14 +1,9 @@
 //! Converts resampled rows to the output: interleaved pixels, or the planes that encoders take.
 
-use crate::pixels::buffer;
-use crate::pixels::eight_bits;
 use crate::pixels::error::PixelError;
 use crate::pixels::resize::light::to_encoded;
-use crate::pixels::rounded;
-use crate::pixels::simd::LANES;
-use crate::pixels::simd::Lane;
-use crate::pixels::simd::Simd;
-use crate::pixels::sixteen_bits;
+use crate::pixels::simd::{LANES, Lane, Simd};
+use crate::pixels::{buffer, eight_bits, rounded, sixteen_bits};
 
 /// Takes resampled rows from top to bottom.
 pub(crate) struct RowSink {

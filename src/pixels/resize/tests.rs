@@ -5,13 +5,7 @@ use proptest::proptest;
 
 use super::ResampleSpace;
 use super::planes;
-use crate::pixels::Channels;
-use crate::pixels::Pixels;
-use crate::pixels::Raster;
-use crate::pixels::Rect;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::Subsampling;
+use crate::pixels::{Channels, Pixels, Raster, Rect, Samples, Size, Subsampling};
 
 fn raster(source: Raster, crop: Rect, target: Size, mixing: ResampleSpace) -> Raster {
     super::raster(Pixels::Raster(Cow::Owned(source)), crop, target, mixing)

@@ -2,14 +2,9 @@
 
 use std::time::Duration;
 
-use crate::options::Breakpoints;
-use crate::options::Dpr;
-use crate::options::Options;
-use crate::options::Pixels;
-use crate::options::QualityChoice;
+use crate::options::{Breakpoints, Dpr, Options, Pixels, QualityChoice};
 use crate::policy::config::NegotiateConfig;
-use crate::request::ClientHints;
-use crate::request::EffectiveConnectionType;
+use crate::request::{ClientHints, EffectiveConnectionType};
 
 /// The widths that `width=auto` chooses from by default.
 const BREAKPOINTS: [Pixels; 4] = [pixels(320), pixels(768), pixels(960), pixels(1200)];

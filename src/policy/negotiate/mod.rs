@@ -2,35 +2,14 @@
 
 mod hints;
 
-use crate::options::Border;
-use crate::options::Color;
-use crate::options::Compression;
-use crate::options::Dpr;
-use crate::options::Effects;
-use crate::options::Effort;
-use crate::options::Factor;
-use crate::options::Fit;
-use crate::options::FormatChoice;
-use crate::options::Gravity;
-use crate::options::Length;
-use crate::options::Metadata;
-use crate::options::Options;
-use crate::options::Output;
-use crate::options::Pixels;
-use crate::options::QualityChoice;
-use crate::options::QualityTarget;
-use crate::options::Recipe;
-use crate::options::Rotation;
-use crate::options::Trim;
-use crate::options::TrimBorder;
-use crate::options::Warning;
-use crate::options::Width;
+use crate::options::{
+    Border, Color, Compression, Dpr, Effects, Effort, Factor, Fit, FormatChoice, Gravity, Length,
+    Metadata, Options, Output, Pixels, QualityChoice, QualityTarget, Recipe, Rotation, Trim,
+    TrimBorder, Warning, Width,
+};
 use crate::policy::config::NegotiateConfig;
 use crate::policy::error::Denial;
-use crate::request::Accept;
-use crate::request::ClientHints;
-use crate::request::Vary;
-use crate::request::VaryHeader;
+use crate::request::{Accept, ClientHints, Vary, VaryHeader};
 
 /// The result: a recipe, and what goes with it.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,10 +7,7 @@ use std::fmt;
 use url::Url;
 
 use crate::policy::error::Denial;
-use crate::policy::sources::Allowlist;
-use crate::policy::sources::ApprovedSource;
-use crate::policy::sources::SourceLocation;
-use crate::policy::sources::without_ornaments;
+use crate::policy::sources::{Allowlist, ApprovedSource, SourceLocation, without_ornaments};
 
 /// A segment that is added to a prefix for its approval, because only a source below the prefix can be approved.
 const MARKER: &str = "~";

@@ -7,8 +7,7 @@ use super::Allowlist;
 use super::ApprovedSource;
 use super::ResolveError;
 use crate::bucket::BucketAddress;
-use crate::policy::OriginPattern;
-use crate::policy::ZoneOrigin;
+use crate::policy::{OriginPattern, ZoneOrigin};
 
 fn allowlist(zone: &str) -> Allowlist {
     let bucket = toml::from_str("name = 'photos'\nbucket = 'shop'\nregion = 'eu-west-1'\n")

@@ -1,20 +1,11 @@
 //! Strict mode: it reports everything in a URL that has no effect.
 
-use crate::options::Compression;
-use crate::options::Diagnostics;
-use crate::options::Dpr;
-use crate::options::Factor;
-use crate::options::Fit;
-use crate::options::FormatChoice;
-use crate::options::Gravity;
-use crate::options::Length;
-use crate::options::Options;
-use crate::options::ParsedOptions;
-use crate::options::Upscale;
-use crate::options::Width;
+use crate::options::{
+    Compression, Diagnostics, Dpr, Factor, Fit, FormatChoice, Gravity, Length, Options,
+    ParsedOptions, Upscale, Width,
+};
 use crate::policy::error::Denial;
-use crate::policy::negotiate::Decision;
-use crate::policy::negotiate::needs_both_sides;
+use crate::policy::negotiate::{Decision, needs_both_sides};
 
 /// Everything wrong with the options of a request: first what the parser found, then the negotiation, then this module.
 pub(super) fn diagnostics(

@@ -3,8 +3,7 @@
 use super::*;
 use crate::policy::config::NegotiateConfig;
 use crate::policy::negotiate::negotiate;
-use crate::request::Accept;
-use crate::request::ClientHints;
+use crate::request::{Accept, ClientHints};
 
 #[track_caller]
 fn check(segment: &str, expected: &[&str]) {

@@ -8,8 +8,7 @@ use url::Url;
 
 use super::policy;
 use super::request;
-use crate::request::ImageRequest;
-use crate::request::Prefixes;
+use crate::request::{ImageRequest, Prefixes};
 
 /// The `Location` for a request on `host` with `onerror=redirect`.
 fn fallback(origin: &str, host: &str, source: &str) -> Option<String> {

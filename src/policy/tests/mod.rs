@@ -17,11 +17,8 @@ use super::ZoneConfig;
 use super::ZoneOrigin;
 use crate::bucket;
 use crate::bucket::BucketAddress;
-use crate::options::Output;
-use crate::options::Recipe;
-use crate::options::Warning;
-use crate::request::ImageRequest;
-use crate::request::Prefixes;
+use crate::options::{Output, Recipe, Warning};
+use crate::request::{ImageRequest, Prefixes};
 
 const BUCKETS: &str = "
     [[bucket]]

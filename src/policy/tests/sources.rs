@@ -8,8 +8,7 @@ use url::Url;
 
 use super::policy;
 use super::request;
-use crate::policy::Denial;
-use crate::policy::SourceLocation;
+use crate::policy::{Denial, SourceLocation};
 
 fn source(origin: &str, source: &str) -> Result<String, Denial> {
     let request = request(

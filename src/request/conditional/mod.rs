@@ -1,18 +1,13 @@
 //! Preconditions and ranges (RFC 9110, sections 13 and 14).
 
 use std::ops::Range;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use hyper::HeaderMap;
 use hyper::Method;
-use hyper::header::HeaderName;
-use hyper::header::IF_MATCH;
-use hyper::header::IF_MODIFIED_SINCE;
-use hyper::header::IF_NONE_MATCH;
-use hyper::header::IF_RANGE;
-use hyper::header::IF_UNMODIFIED_SINCE;
-use hyper::header::RANGE;
+use hyper::header::{
+    HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
 use hyper::http::request::Parts;
 
 /// The preconditions of a request, and the range of bytes that it asks for.

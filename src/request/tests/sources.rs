@@ -10,10 +10,7 @@ use super::check;
 use super::head;
 use super::parse;
 use super::prefixes;
-use crate::request::ImageRequest;
-use crate::request::RequestError;
-use crate::request::SourceRef;
-use crate::request::SourceRefError;
+use crate::request::{ImageRequest, RequestError, SourceRef, SourceRefError};
 
 #[test]
 fn section_1_3_five_forms_of_a_source() {

@@ -1,8 +1,7 @@
 //! Reads the content of a response: within a limit on its size and on its pauses, into memory that is reserved first.
 
 use std::pin::pin;
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -14,11 +13,8 @@ use crate::deadline::Timeout;
 use crate::freshness::negative_ttl;
 use crate::source::coding::Codings;
 use crate::source::context::FetchContext;
-use crate::source::error::BusyReason;
-use crate::source::error::FetchStage;
-use crate::source::error::SourceError;
-use crate::source::outcome::FetchOutcome;
-use crate::source::outcome::Metadata;
+use crate::source::error::{BusyReason, FetchStage, SourceError};
+use crate::source::outcome::{FetchOutcome, Metadata};
 
 /// The buffer for content of unknown length, before anything has arrived, in bytes.
 const FIRST_BUFFER: u64 = 64 * 1024;

@@ -10,9 +10,7 @@ use crate::deadline::Deadline;
 use crate::source::coding::Codings;
 use crate::source::config::Config;
 use crate::source::context::FetchContext;
-use crate::source::error::BusyReason;
-use crate::source::error::FetchStage;
-use crate::source::error::SourceError;
+use crate::source::error::{BusyReason, FetchStage, SourceError};
 use crate::source::memory::SourceMemory;
 use crate::source::rules::SourceRules;
 

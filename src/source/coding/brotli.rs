@@ -7,9 +7,7 @@ use brotli_decompressor::StandardAlloc;
 use bytes::Buf as _;
 use bytes::Bytes;
 
-use crate::source::coding::step::CorruptData;
-use crate::source::coding::step::STEP;
-use crate::source::coding::step::StreamState;
+use crate::source::coding::step::{CorruptData, STEP, StreamState};
 
 /// The largest window, in bytes.
 pub(super) const MAX_WINDOW: u64 = 16 << 20;

@@ -6,9 +6,7 @@ use flate2::Decompress;
 use flate2::FlushDecompress;
 use flate2::Status;
 
-use crate::source::coding::step::CorruptData;
-use crate::source::coding::step::STEP;
-use crate::source::coding::step::StreamState;
+use crate::source::coding::step::{CorruptData, STEP, StreamState};
 
 /// A zlib or raw deflate stream.
 #[derive(Default)]

@@ -6,9 +6,7 @@ use bytes::Buf as _;
 use bytes::Bytes;
 use flate2::write::GzDecoder;
 
-use crate::source::coding::step::CorruptData;
-use crate::source::coding::step::STEP;
-use crate::source::coding::step::StreamState;
+use crate::source::coding::step::{CorruptData, STEP, StreamState};
 
 /// A stream of gzip members.
 #[derive(Default)]

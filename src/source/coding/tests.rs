@@ -5,17 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::Compression;
-use flate2::write::DeflateEncoder;
-use flate2::write::GzEncoder;
-use flate2::write::ZlibEncoder;
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use futures_util::StreamExt;
 use futures_util::TryStreamExt;
 use futures_util::stream;
 use hyper::HeaderMap;
 use hyper::header;
 use hyper::header::HeaderValue;
-use ruzstd::encoding::CompressionLevel;
-use ruzstd::encoding::compress_to_vec;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use crate::source::coding::Codings;
 use crate::source::error::SourceError;

@@ -2,14 +2,10 @@
 
 use bytes::Buf as _;
 use bytes::Bytes;
-use ruzstd::decoding::BlockDecodingStrategy;
-use ruzstd::decoding::FrameDecoder;
-use ruzstd::decoding::errors::FrameDecoderError;
-use ruzstd::decoding::errors::ReadFrameHeaderError;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use crate::source::coding::step::CorruptData;
-use crate::source::coding::step::STEP;
-use crate::source::coding::step::StreamState;
+use crate::source::coding::step::{CorruptData, STEP, StreamState};
 
 /// The largest window that HTTP allows (RFC 9659), in bytes.
 pub(super) const MAX_WINDOW: u64 = 8 << 20;

@@ -2,9 +2,7 @@ use std::net::SocketAddr;
 
 use url::Url;
 
-use crate::source::egress::AddressClass;
-use crate::source::egress::EgressPolicy;
-use crate::source::egress::address_class;
+use crate::source::egress::{AddressClass, EgressPolicy, address_class};
 
 #[track_caller]
 fn check(address: &str, expected: AddressClass) {

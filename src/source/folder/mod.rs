@@ -1,17 +1,13 @@
 //! A local folder as an origin. A request reads regular files below the folder and nothing else: no parent folders, no hidden files, no links that
 //! lead out of it, no pipes or devices.
 
-use std::fs::File;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Component;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -22,11 +18,8 @@ use tokio::task::JoinError;
 use crate::files::DirHandle;
 use crate::freshness::Validators;
 use crate::source::context::FetchContext;
-use crate::source::error::BusyReason;
-use crate::source::error::FetchStage;
-use crate::source::error::SourceError;
-use crate::source::memory::Reservation;
-use crate::source::memory::SourceMemory;
+use crate::source::error::{BusyReason, FetchStage, SourceError};
+use crate::source::memory::{Reservation, SourceMemory};
 use crate::source::outcome;
 use crate::source::outcome::FetchOutcome;
 

@@ -1,26 +1,14 @@
 //! Responses with content codings, and other statuses than 200 that are complete sources.
 
 use std::io::Write;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::source::FetchOutcome;
-use crate::source::FetchedSource;
-use crate::source::SourceError;
-use crate::source::tests::LIMIT;
-use crate::source::tests::TestSources;
-use crate::source::tests::allowing;
-use crate::source::tests::bucket;
-use crate::source::tests::config;
-use crate::source::tests::no_zone;
-use crate::source::tests::origin::Action;
-use crate::source::tests::origin::TestOrigin;
-use crate::source::tests::origin::answer;
-use crate::source::tests::origin::say;
-use crate::source::tests::world;
+use crate::source::tests::origin::{Action, TestOrigin, answer, say};
+use crate::source::tests::{LIMIT, TestSources, allowing, bucket, config, no_zone, world};
+use crate::source::{FetchOutcome, FetchedSource, SourceError};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());

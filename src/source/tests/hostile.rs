@@ -1,27 +1,14 @@
 //! Origins that are slow, broken or malicious.
 
-use std::time::Duration;
-use std::time::Instant;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use url::Url;
 
 use crate::freshness::Validators;
-use crate::source::Config;
-use crate::source::FetchOutcome;
-use crate::source::FetchStage;
-use crate::source::SourceError;
-use crate::source::tests::allowing;
-use crate::source::tests::bucket;
-use crate::source::tests::config;
-use crate::source::tests::no_zone;
-use crate::source::tests::origin::Action;
-use crate::source::tests::origin::TestOrigin;
-use crate::source::tests::origin::answer;
-use crate::source::tests::origin::header;
-use crate::source::tests::origin::say;
-use crate::source::tests::world;
+use crate::source::tests::origin::{Action, TestOrigin, answer, header, say};
+use crate::source::tests::{allowing, bucket, config, no_zone, world};
+use crate::source::{Config, FetchOutcome, FetchStage, SourceError};
 
 /// Fetches from an allowed origin that runs `actions`.
 async fn fetch(actions: Vec<Action>) -> Result<FetchOutcome, SourceError> {

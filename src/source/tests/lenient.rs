@@ -1,26 +1,15 @@
 //! Origins with unusual responses that browsers accept.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use crate::source::FetchOutcome;
-use crate::source::tests::TestSources;
-use crate::source::tests::allowing;
-use crate::source::tests::bucket;
-use crate::source::tests::config;
-use crate::source::tests::no_zone;
-use crate::source::tests::origin::TestOrigin;
-use crate::source::tests::origin::answer;
-use crate::source::tests::origin::say;
-use crate::source::tests::origin::target;
-use crate::source::tests::world;
+use crate::source::tests::origin::{TestOrigin, answer, say, target};
+use crate::source::tests::{TestSources, allowing, bucket, config, no_zone, world};
 
 async fn content(world: &TestSources, url: &Url) -> String {
     let source = world.allowlist.approve(url).expect("it is allowed");

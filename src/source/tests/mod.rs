@@ -6,22 +6,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::bucket::AddressingStyle;
-use crate::bucket::BucketAddress;
-use crate::bucket::Config as BucketConfig;
-use crate::bucket::Credentials;
+use crate::bucket::{AddressingStyle, BucketAddress, Config as BucketConfig, Credentials};
 use crate::freshness::Rules;
-use crate::policy::Allowlist;
-use crate::policy::Config as PolicyConfig;
-use crate::policy::Policy;
-use crate::policy::SourcesConfig;
-use crate::policy::ZoneOrigin;
-use crate::source::Config;
-use crate::source::Origins;
-use crate::source::RuleConfig;
-use crate::source::SetupError;
-use crate::source::SourceMemory;
-use crate::source::Sources;
+use crate::policy::{Allowlist, Config as PolicyConfig, Policy, SourcesConfig, ZoneOrigin};
+use crate::source::{Config, Origins, RuleConfig, SetupError, SourceMemory, Sources};
 use crate::units::ByteSize;
 use origin::TestOrigin;
 

@@ -1,26 +1,14 @@
 //! Redirects are followed only to sources that the allowlist approves.
 
-use std::time::Duration;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use url::Url;
 
 use crate::freshness::Validators;
 use crate::policy::ZoneOrigin;
-use crate::source::Config;
-use crate::source::FetchOutcome;
-use crate::source::SourceError;
-use crate::source::tests::TestSources;
-use crate::source::tests::allowing;
-use crate::source::tests::bucket;
-use crate::source::tests::config;
-use crate::source::tests::no_zone;
-use crate::source::tests::origin::TestOrigin;
-use crate::source::tests::origin::answer;
-use crate::source::tests::origin::header;
-use crate::source::tests::origin::redirect;
-use crate::source::tests::origin::target;
-use crate::source::tests::world;
+use crate::source::tests::origin::{TestOrigin, answer, header, redirect, target};
+use crate::source::tests::{TestSources, allowing, bucket, config, no_zone, world};
+use crate::source::{Config, FetchOutcome, SourceError};
 
 async fn fetch(world: &TestSources, url: &Url) -> Result<FetchOutcome, SourceError> {
     let source = world.allowlist.approve(url).expect("it is allowed");

@@ -1,26 +1,12 @@
 //! Freshness and tags of responses, under the rules of their source.
 
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::freshness::Tag;
-use crate::freshness::Validators;
-use crate::policy::SourcePattern;
-use crate::policy::ZoneOrigin;
-use crate::source::FetchOutcome;
-use crate::source::FetchedSource;
-use crate::source::RuleConfig;
-use crate::source::SourceError;
-use crate::source::tests::bucket;
-use crate::source::tests::config;
-use crate::source::tests::no_zone;
-use crate::source::tests::origin::TestOrigin;
-use crate::source::tests::origin::answer;
-use crate::source::tests::origin::header;
-use crate::source::tests::origin::redirect;
-use crate::source::tests::origin::target;
-use crate::source::tests::test_sources_with_rules;
-use crate::source::tests::world;
+use crate::freshness::{Tag, Validators};
+use crate::policy::{SourcePattern, ZoneOrigin};
+use crate::source::tests::origin::{TestOrigin, answer, header, redirect, target};
+use crate::source::tests::{bucket, config, no_zone, test_sources_with_rules, world};
+use crate::source::{FetchOutcome, FetchedSource, RuleConfig, SourceError};
 
 /// The length of a source that is too large, in bytes.
 const TOO_LARGE: usize = (1 << 20) + 1;

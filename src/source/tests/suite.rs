@@ -2,29 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
-use crate::policy::ApprovedSource;
-use crate::policy::ZoneOrigin;
-use crate::source::Config;
-use crate::source::FetchOutcome;
-use crate::source::FetchedSource;
-use crate::source::SourceError;
-use crate::source::tests::LIMIT;
-use crate::source::tests::TestSources;
-use crate::source::tests::allowing;
-use crate::source::tests::bucket;
-use crate::source::tests::config;
-use crate::source::tests::no_zone;
-use crate::source::tests::origin::Action;
-use crate::source::tests::origin::TestOrigin;
-use crate::source::tests::origin::answer;
-use crate::source::tests::origin::header;
-use crate::source::tests::origin::target;
-use crate::source::tests::world;
+use crate::policy::{ApprovedSource, ZoneOrigin};
+use crate::source::tests::origin::{Action, TestOrigin, answer, header, target};
+use crate::source::tests::{LIMIT, TestSources, allowing, bucket, config, no_zone, world};
+use crate::source::{Config, FetchOutcome, FetchedSource, SourceError};
 
 type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 type Approve = Box<dyn Fn(&TestSources, &str) -> ApprovedSource>;

@@ -7,9 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Unit;
 
-use super::registrar::Labels;
-use super::registrar::Registrar;
-use super::registrar::set;
+use super::registrar::{Labels, Registrar, set};
 
 /// The metrics of the caches of one server.
 pub struct CacheMetrics {

@@ -2,9 +2,7 @@
 
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Metric;
-use prometheus_client::registry::Registry;
-use prometheus_client::registry::Unit;
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 /// The names and values of labels.
 pub(super) type Labels<const N: usize> = [(&'static str, &'static str); N];

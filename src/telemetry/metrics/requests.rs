@@ -10,10 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
-use super::registrar::Labels;
-use super::registrar::Registrar;
-use super::registrar::seconds;
-use super::registrar::set;
+use super::registrar::{Labels, Registrar, seconds, set};
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,13 +1,9 @@
 //! The plan of an animation: whether its frames are transformed, and into which format.
 
-use crate::options::Format;
-use crate::options::Output;
-use crate::options::Recipe;
+use crate::options::{Format, Output, Recipe};
 
-use crate::codecs::LargeAnimations;
-use crate::codecs::Limits;
 use crate::codecs::animation::Animation;
-use crate::codecs::encode;
+use crate::codecs::{LargeAnimations, Limits, encode};
 use crate::pixels::Size;
 use crate::transform::plan::placement::Placement;
 use crate::transform::source::RasterSource;

@@ -3,16 +3,10 @@
 //! Pixels are compared by their largest difference in any channel, with colours multiplied by their alpha: what is fully transparent
 //! is all one colour, and it is border only where the border is transparent, as found in the corners or as asked for.
 
-use crate::options::Color;
-use crate::options::TrimBorder;
+use crate::options::{Color, TrimBorder};
 
 use crate::codecs::TransformError;
-use crate::pixels::Channels;
-use crate::pixels::PixelRect;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::buffer;
-use crate::pixels::to_u8;
+use crate::pixels::{Channels, PixelRect, Raster, Samples, buffer, to_u8};
 
 /// The tolerance where none is asked for. Cloudflare names no default; its examples use this one throughout. It covers the noise of
 /// a JPEG at usual quality, and not the faint shadow of a product on white.
@@ -219,14 +213,9 @@ impl Scan<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::options::Color;
-    use crate::options::TrimBorder;
+    use crate::options::{Color, TrimBorder};
 
-    use crate::pixels::Channels;
-    use crate::pixels::PixelRect;
-    use crate::pixels::Raster;
-    use crate::pixels::Samples;
-    use crate::pixels::Size;
+    use crate::pixels::{Channels, PixelRect, Raster, Samples, Size};
 
     fn inner(raster: &Raster, within: PixelRect, border: &TrimBorder) -> PixelRect {
         super::inner(raster, within, border).expect("there is memory")

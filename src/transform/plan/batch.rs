@@ -7,22 +7,17 @@
 //!
 //! Never more in memory than the limits allow: what does not fit together is decoded again in smaller groups.
 
-use crate::options::Gravity;
-use crate::options::Output;
-use crate::options::Recipe;
+use crate::options::{Gravity, Output, Recipe};
 
 use crate::codecs::TransformError;
 use crate::transform::cost::Cost;
 use crate::transform::hints::Hints;
-use crate::transform::plan::animation;
-use crate::transform::plan::cost;
 use crate::transform::plan::saliency::SaliencyMap;
 use crate::transform::plan::saliency_map::SaliencyMapPlan;
-use crate::transform::plan::schedule::Member;
-use crate::transform::plan::schedule::schedule;
+use crate::transform::plan::schedule::{Member, schedule};
 use crate::transform::plan::still::StillPlan;
-use crate::transform::source::RasterSource;
-use crate::transform::source::Source;
+use crate::transform::plan::{animation, cost};
+use crate::transform::source::{RasterSource, Source};
 
 /// One picture of several that are made of a source.
 #[derive(Clone, Debug)]

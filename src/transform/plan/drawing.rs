@@ -1,20 +1,14 @@
 //! The plan of a drawing (SVG): what it costs before it is read. Its size is believed as far as it can be seen.
 
-use crate::options::Output;
-use crate::options::Recipe;
+use crate::options::{Output, Recipe};
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
-use crate::codecs::svg;
-use crate::pixels::PixelRect;
-use crate::pixels::Size;
+use crate::codecs::{Limits, TransformError, svg};
 use crate::pixels::orientation::Orientation;
+use crate::pixels::{PixelRect, Size};
 use crate::transform::cost::Cost;
-use crate::transform::plan::cost;
-use crate::transform::plan::geometry;
-use crate::transform::plan::output;
 use crate::transform::plan::placement::Placement;
 use crate::transform::plan::saliency::SaliencyMap;
+use crate::transform::plan::{cost, geometry, output};
 use crate::transform::source::Source;
 
 /// The size of a drawing that names none: that of a replaced element in CSS 2.2, section 10.3.2.

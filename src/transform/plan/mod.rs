@@ -16,12 +16,9 @@ pub(crate) mod saliency_map;
 pub(crate) mod schedule;
 pub(crate) mod still;
 
-use crate::options::Format;
-use crate::options::Output;
-use crate::options::Recipe;
+use crate::options::{Format, Output, Recipe};
 
-use crate::codecs::TransformError;
-use crate::codecs::encode;
+use crate::codecs::{TransformError, encode};
 use crate::pixels::Size;
 use crate::transform::cost::Cost;
 use crate::transform::hints::Hints;
@@ -29,8 +26,7 @@ use crate::transform::plan::animation::AnimationPlan;
 use crate::transform::plan::info::InfoPlan;
 use crate::transform::plan::saliency_map::SaliencyMapPlan;
 use crate::transform::plan::still::StillPlan;
-use crate::transform::source::RasterSource;
-use crate::transform::source::Source;
+use crate::transform::source::{RasterSource, Source};
 
 /// The picture that a recipe describes, as planned from a source.
 #[derive(Clone, Debug)]

@@ -1,18 +1,9 @@
 //! The format that a picture is written in, and what the encoder of that format takes: decided by numbers, before there are pixels.
 
-use crate::options::Color;
-use crate::options::Effects;
-use crate::options::Format;
-use crate::options::Output;
-use crate::options::QualityTarget;
-use crate::options::Recipe;
-use crate::options::Warning;
+use crate::options::{Color, Effects, Format, Output, QualityTarget, Recipe, Warning};
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
-use crate::codecs::encode;
-use crate::pixels::Size;
-use crate::pixels::Subsampling;
+use crate::codecs::{Limits, TransformError, encode};
+use crate::pixels::{Size, Subsampling};
 use crate::transform::plan::placement::Placement;
 
 /// Refuses an output that is larger than any may be.

@@ -2,10 +2,8 @@
 
 use crate::options::Recipe;
 
-use crate::pixels::PixelRect;
-use crate::pixels::Rect;
-use crate::pixels::Size;
 use crate::pixels::orientation::Orientation;
+use crate::pixels::{PixelRect, Rect, Size};
 use crate::transform::plan::geometry;
 use crate::transform::plan::geometry::Layout;
 use crate::transform::plan::saliency::SaliencyMap;
@@ -106,13 +104,10 @@ impl Placement {
 #[cfg(test)]
 #[rustfmt::skip]
 mod tests {
-    use crate::options::Options;
-    use crate::options::Recipe;
-    use crate::options::Rotation;
+    use crate::options::{Options, Recipe, Rotation};
 
         use crate::pixels::orientation::Orientation;
-    use crate::pixels::Rect;
-    use crate::pixels::Size;
+    use crate::pixels::{Rect, Size};
     use crate::transform::plan::geometry;
     use super::Placement;
 

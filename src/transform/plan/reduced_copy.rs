@@ -5,21 +5,17 @@
 //! stores it; it serves only where twice as many pixels are left as the picture needs, and where the source would be decoded at that
 //! scale or a smaller one. Sizes, crops and metadata are still those of the source.
 
-use crate::options::Output;
-use crate::options::Recipe;
+use crate::options::{Output, Recipe};
 
-use crate::codecs::TransformError;
-use crate::codecs::decode;
-use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::Header;
+use crate::codecs::decode::{DecodeScale, Header};
 use crate::codecs::sniff::SourceFormat;
+use crate::codecs::{TransformError, decode};
 use crate::transform::cost::Cost;
 use crate::transform::hints::Hints;
-use crate::transform::plan::cost;
 use crate::transform::plan::info::THUMBNAIL;
 use crate::transform::plan::placement::Placement;
-use crate::transform::plan::still;
 use crate::transform::plan::still::StillPlan;
+use crate::transform::plan::{cost, still};
 use crate::transform::source::Source;
 
 /// The scales that there are copies at, the smallest copy first: pixels of the source for one of the copy, on each axis.
@@ -125,9 +121,8 @@ mod tests {
     use super::ReducedCopies;
     use super::SourceFormat;
     use super::decode;
-    use crate::pixels::PixelRect;
-    use crate::pixels::Size;
     use crate::pixels::orientation::Orientation;
+    use crate::pixels::{PixelRect, Size};
 
     /// The copies that serve a width, and the one that is worth its bytes.
     #[track_caller]

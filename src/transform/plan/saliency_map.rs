@@ -1,17 +1,13 @@
 //! The plan of a saliency map: what catches the eye in a source, found once and the same for every recipe with the same gravity.
 
-use crate::options::Fit;
-use crate::options::Gravity;
-use crate::options::Output;
-use crate::options::Recipe;
+use crate::options::{Fit, Gravity, Output, Recipe};
 
 use crate::codecs::TransformError;
 use crate::transform::cost::Cost;
 use crate::transform::hints::Hints;
 use crate::transform::plan::cost;
 use crate::transform::plan::still::StillPlan;
-use crate::transform::source::RasterSource;
-use crate::transform::source::Source;
+use crate::transform::source::{RasterSource, Source};
 
 /// Longest side of the thumbnail that a map is made of, in pixels.
 pub(crate) const THUMBNAIL_SIDE: u32 = 256;

@@ -1,11 +1,7 @@
 //! The order in which several pictures are made of one decode, and what they share: levels of ever fewer pixels; at each level, pixels
 //! that are composed once; and the files that are written of composed pixels.
 
-use crate::options::Fit;
-use crate::options::Gravity;
-use crate::options::Recipe;
-use crate::options::Rotation;
-use crate::options::Trim;
+use crate::options::{Fit, Gravity, Recipe, Rotation, Trim};
 
 use crate::codecs::Limits;
 use crate::transform::plan::output::CompositeKey;

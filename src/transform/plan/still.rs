@@ -1,19 +1,16 @@
 //! The plan of one picture: the place of every pixel, and where the pixels come from.
 
-use crate::options::Output;
-use crate::options::Recipe;
+use crate::options::{Output, Recipe};
 
-use crate::codecs::TransformError;
-use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::pixel_source::PixelSource;
 use crate::codecs::sniff::SourceFormat;
+use crate::codecs::{TransformError, decode};
 use crate::pixels::PixelRect;
 use crate::transform::hints::Hints;
-use crate::transform::plan::geometry;
-use crate::transform::plan::output;
 use crate::transform::plan::placement::Placement;
 use crate::transform::plan::saliency::SaliencyMap;
+use crate::transform::plan::{geometry, output};
 use crate::transform::source::RasterSource;
 
 /// One picture as planned.

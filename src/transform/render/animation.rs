@@ -1,33 +1,23 @@
 //! An animation: every frame takes the way of a still, one at a time, so that memory does not grow with their number.
 
 use std::borrow::Cow;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::options::Format;
-use crate::options::Recipe;
-use crate::options::Warning;
+use crate::options::{Format, Recipe, Warning};
 
-use crate::codecs::TransformError;
-use crate::codecs::animation;
-use crate::codecs::decode;
 use crate::codecs::decode::frames::FrameReader;
 use crate::codecs::encode::animation::AnimationEncoder;
+use crate::codecs::{TransformError, animation, decode};
 use crate::pixels::color::ColorSpace;
 use crate::transform::budget::Budget;
-use crate::transform::encoded::Encoded;
-use crate::transform::encoded::Timings;
+use crate::transform::encoded::{Encoded, Timings};
 use crate::transform::hints::Hints;
-use crate::transform::plan::animation::AnimationPlan;
-use crate::transform::plan::animation::Treatment;
+use crate::transform::plan::animation::{AnimationPlan, Treatment};
 use crate::transform::plan::cost;
 use crate::transform::plan::placement::Placement;
-use crate::transform::plan::still::StillPlan;
-use crate::transform::plan::still::leaves_pixels;
-use crate::transform::render::compose;
+use crate::transform::plan::still::{StillPlan, leaves_pixels};
 use crate::transform::render::compose::SourcePixels;
-use crate::transform::render::passthrough;
-use crate::transform::render::still;
+use crate::transform::render::{compose, passthrough, still};
 use crate::transform::source::RasterSource;
 
 /// The animation that a recipe describes.

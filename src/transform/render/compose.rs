@@ -5,36 +5,17 @@
 
 use std::borrow::Cow;
 
-use crate::options::Color;
-use crate::options::Format;
-use crate::options::Output;
-use crate::options::Quality;
-use crate::options::Recipe;
-use crate::options::Warning;
+use crate::options::{Color, Format, Output, Quality, Recipe, Warning};
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
-use crate::codecs::decode;
 use crate::codecs::decode::DecodedImage;
-use crate::codecs::encode;
-use crate::codecs::encode::Chroma;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::Settings;
-use crate::pixels::Channels;
-use crate::pixels::Pixels;
-use crate::pixels::Planar;
-use crate::pixels::Plane;
-use crate::pixels::Raster;
-use crate::pixels::Subsampling;
-use crate::pixels::canvas;
-use crate::pixels::color;
+use crate::codecs::encode::{Chroma, Picture, Settings};
+use crate::codecs::{Limits, TransformError, decode, encode};
 use crate::pixels::color::ColorSpace;
-use crate::pixels::effects;
-use crate::pixels::hdr;
-use crate::pixels::of_both;
-use crate::pixels::resize;
-use crate::pixels::resize::Planes;
-use crate::pixels::resize::ResampleSpace;
+use crate::pixels::resize::{Planes, ResampleSpace};
+use crate::pixels::{
+    Channels, Pixels, Planar, Plane, Raster, Subsampling, canvas, color, effects, hdr, of_both,
+    resize,
+};
 use crate::transform::plan::output;
 use crate::transform::plan::placement::Placement;
 

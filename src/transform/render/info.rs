@@ -3,27 +3,19 @@
 use std::borrow::Cow;
 use std::time::Instant;
 
-use crate::options::Blur;
-use crate::options::Effects;
-use crate::options::Format;
-use crate::options::Recipe;
+use crate::options::{Blur, Effects, Format, Recipe};
 
 use crate::codecs::TransformError;
 use crate::codecs::decode::Truncation;
 use crate::transform::budget::Budget;
-use crate::transform::encoded::Encoded;
-use crate::transform::encoded::Timings;
+use crate::transform::encoded::{Encoded, Timings};
 use crate::transform::hints::Hints;
 use crate::transform::plan::cost;
-use crate::transform::plan::info::InfoPlan;
-use crate::transform::plan::info::THUMBNAIL;
+use crate::transform::plan::info::{InfoPlan, THUMBNAIL};
 use crate::transform::plan::still::StillPlan;
-use crate::transform::render::compose;
 use crate::transform::render::compose::SourcePixels;
-use crate::transform::render::placeholders;
-use crate::transform::render::placeholders::ImageInfo;
-use crate::transform::render::placeholders::SourceInfo;
-use crate::transform::render::still;
+use crate::transform::render::placeholders::{ImageInfo, SourceInfo};
+use crate::transform::render::{compose, placeholders, still};
 use crate::transform::source::RasterSource;
 
 /// The facts, as JSON.

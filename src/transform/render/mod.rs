@@ -18,8 +18,7 @@ use crate::transform::budget::Budget;
 use crate::transform::encoded::Encoded;
 use crate::transform::hints::Hints;
 use crate::transform::plan;
-use crate::transform::plan::Plan;
-use crate::transform::plan::Product;
+use crate::transform::plan::{Plan, Product};
 
 use crate::transform::plan::saliency_map::SaliencyMapPlan;
 

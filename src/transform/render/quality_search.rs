@@ -1,14 +1,10 @@
 //! The search for a quality: for the lowest one with a given score, or for the highest one that fits into a number of bytes. Each try
 //! is an encode, so there are few of them.
 
-use crate::options::Format;
-use crate::options::Quality;
-use crate::options::QualityTarget;
-use crate::options::Warning;
+use crate::options::{Format, Quality, QualityTarget, Warning};
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
 use crate::codecs::encode::Picture;
+use crate::codecs::{Limits, TransformError};
 use crate::transform::budget::Budget;
 use crate::transform::render::ssimulacra2::Comparison;
 

@@ -5,16 +5,13 @@ use std::time::Instant;
 
 use crate::options::Format;
 
-use crate::codecs::TransformError;
-use crate::codecs::decode;
 use crate::codecs::decode::DecodedImage;
-use crate::codecs::metadata;
 use crate::codecs::metadata::OutputMetadata;
+use crate::codecs::{TransformError, decode, metadata};
 use crate::pixels::Raster;
 use crate::pixels::color::ColorSpace;
 use crate::transform::budget::Budget;
-use crate::transform::encoded::Encoded;
-use crate::transform::encoded::Timings;
+use crate::transform::encoded::{Encoded, Timings};
 use crate::transform::plan::reduced_copy::ReducedCopyPlan;
 
 impl ReducedCopyPlan {

@@ -2,17 +2,14 @@
 
 use std::time::Instant;
 
-use crate::options::Format;
-use crate::options::Gravity;
+use crate::options::{Format, Gravity};
 
 use crate::codecs::TransformError;
 use crate::transform::budget::Budget;
-use crate::transform::encoded::Encoded;
-use crate::transform::encoded::Timings;
+use crate::transform::encoded::{Encoded, Timings};
 use crate::transform::plan::cost;
 use crate::transform::plan::saliency::SaliencyMap;
-use crate::transform::plan::saliency_map::SaliencyMapPlan;
-use crate::transform::plan::saliency_map::thumbnail_recipe;
+use crate::transform::plan::saliency_map::{SaliencyMapPlan, thumbnail_recipe};
 use crate::transform::plan::still::StillPlan;
 use crate::transform::render::compose;
 use crate::transform::render::compose::SourcePixels;

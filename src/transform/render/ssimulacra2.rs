@@ -6,18 +6,10 @@ use fast_ssim2::PixelDescriptor;
 use fast_ssim2::PixelSlice;
 use fast_ssim2::Ssimulacra2Reference;
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
-use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::failed;
-use crate::pixels::Channels;
-use crate::pixels::Planar;
-use crate::pixels::Plane;
-use crate::pixels::Size;
-use crate::pixels::Subsampling;
-use crate::pixels::buffer;
+use crate::codecs::encode::{Picture, failed};
+use crate::codecs::{Limits, TransformError, decode};
+use crate::pixels::{Channels, Planar, Plane, Size, Subsampling, buffer};
 use crate::transform::plan::output;
 
 /// A picture, prepared for comparisons with files of it.
@@ -147,20 +139,13 @@ fn clamped(value: i32) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use crate::options::Effort;
-    use crate::options::Format;
-    use crate::options::Quality;
+    use crate::options::{Effort, Format, Quality};
 
     use super::Comparison;
     use super::of_planes;
     use crate::codecs::Limits;
-    use crate::codecs::encode::Picture;
-    use crate::codecs::encode::Settings;
-    use crate::codecs::encode::encode;
-    use crate::pixels::Planar;
-    use crate::pixels::Plane;
-    use crate::pixels::Size;
-    use crate::pixels::Subsampling;
+    use crate::codecs::encode::{Picture, Settings, encode};
+    use crate::pixels::{Planar, Plane, Size, Subsampling};
 
     /// Waves in all three colours.
     fn waves(size: Size, channels: usize) -> Vec<u8> {

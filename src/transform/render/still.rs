@@ -1,38 +1,22 @@
 //! One picture: decoded, composed, encoded.
 
 use std::borrow::Cow;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::options::Recipe;
-use crate::options::TrimBorder;
-use crate::options::Warning;
+use crate::options::{Recipe, TrimBorder, Warning};
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
-use crate::codecs::decode;
-use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::RowStream;
-use crate::codecs::decode::Truncation;
-use crate::codecs::metadata;
-use crate::pixels::Pixels;
-use crate::pixels::color;
+use crate::codecs::decode::{DecodeScale, DecodedImage, RowStream, Truncation};
+use crate::codecs::{Limits, TransformError, decode, metadata};
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
+use crate::pixels::{Pixels, color};
 use crate::transform::budget::Budget;
-use crate::transform::encoded::Encoded;
-use crate::transform::encoded::Timings;
+use crate::transform::encoded::{Encoded, Timings};
 use crate::transform::hints::Hints;
-use crate::transform::plan::autotrim;
-use crate::transform::plan::cost;
-use crate::transform::plan::output;
 use crate::transform::plan::placement::Placement;
-use crate::transform::plan::still;
 use crate::transform::plan::still::StillPlan;
-use crate::transform::render::compose::Composite;
-use crate::transform::render::compose::Encodable;
-use crate::transform::render::compose::SourcePixels;
+use crate::transform::plan::{autotrim, cost, output, still};
+use crate::transform::render::compose::{Composite, Encodable, SourcePixels};
 use crate::transform::render::passthrough;
 use crate::transform::render::quality_search::QualitySearch;
 use crate::transform::source::RasterSource;

@@ -2,30 +2,18 @@
 
 use std::time::Instant;
 
-use crate::options::Format;
-use crate::options::Output;
+use crate::options::{Format, Output};
 
-use crate::codecs::TransformError;
-use crate::codecs::svg;
-use crate::pixels::Raster;
-use crate::pixels::Size;
+use crate::codecs::{TransformError, svg};
+use crate::pixels::{Raster, Size};
 use crate::transform::budget::Budget;
-use crate::transform::encoded::Encoded;
-use crate::transform::encoded::Timings;
-use crate::transform::plan::Plan;
-use crate::transform::plan::autotrim;
-use crate::transform::plan::cost;
-use crate::transform::plan::drawing;
-use crate::transform::plan::geometry;
+use crate::transform::encoded::{Encoded, Timings};
 use crate::transform::plan::saliency::SaliencyMap;
-use crate::transform::plan::saliency_map::SaliencyMapPlan;
-use crate::transform::plan::saliency_map::THUMBNAIL_SIDE;
-use crate::transform::render::compose;
-use crate::transform::render::compose::ComposedPixels;
-use crate::transform::render::compose::SourcePixels;
-use crate::transform::render::placeholders;
-use crate::transform::render::placeholders::ImageInfo;
-use crate::transform::render::placeholders::SourceInfo;
+use crate::transform::plan::saliency_map::{SaliencyMapPlan, THUMBNAIL_SIDE};
+use crate::transform::plan::{Plan, autotrim, cost, drawing, geometry};
+use crate::transform::render::compose::{ComposedPixels, SourcePixels};
+use crate::transform::render::placeholders::{ImageInfo, SourceInfo};
+use crate::transform::render::{compose, placeholders};
 
 /// The cleaned drawing, facts about it, or the pixels of it, as the recipe and the limits say.
 pub(crate) fn render(plan: &Plan, budget: &Budget) -> Result<Encoded, TransformError> {

@@ -5,13 +5,10 @@
 //! are chosen so that Rust libraries allocate nothing large.
 #![expect(unsafe_code, reason = "an allocator")]
 
-use std::alloc::GlobalAlloc;
-use std::alloc::Layout;
-use std::alloc::System;
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::ptr;
-use std::sync::atomic::AtomicIsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicIsize, Ordering};
 
 use safelight::pixels::PixelError;
 use safelight::transform::TransformError;

@@ -9,17 +9,12 @@ use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use safelight::allocator;
 use safelight::options::Recipe;
-use safelight::transform::Budget;
-use safelight::transform::Hints;
-use safelight::transform::Limits;
-use safelight::transform::Source;
-use safelight::transform::TransformError;
+use safelight::transform::{Budget, Hints, Limits, Source, TransformError};
 use tempfile::TempDir;
 
 use self::pictures::Kind;

@@ -7,11 +7,7 @@ use std::path::Path;
 use safelight::config::Config;
 
 use super::check;
-use super::markdown::Page;
-use super::markdown::everything;
-use super::markdown::manual;
-use super::markdown::quoted;
-use super::markdown::root;
+use super::markdown::{Page, everything, manual, quoted, root};
 
 /// `[section] name` of every line of `config.toml`, those in comments included.
 fn settings() -> BTreeSet<String> {

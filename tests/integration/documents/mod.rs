@@ -4,8 +4,7 @@ mod facts;
 mod markdown;
 mod pages;
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
@@ -14,13 +13,9 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use self::facts::named_options;
-use self::markdown::Page;
-use self::markdown::manual;
-use self::markdown::quoted;
-use self::markdown::root;
+use self::markdown::{Page, manual, quoted, root};
 use crate::support::bounded;
-use crate::support::process::BINARY;
-use crate::support::process::Process;
+use crate::support::process::{BINARY, Process};
 
 const TOKEN: &str = "a-token-for-documents";
 

@@ -5,10 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::check;
-use super::markdown::Page;
-use super::markdown::everything;
-use super::markdown::manual;
-use super::markdown::root;
+use super::markdown::{Page, everything, manual, root};
 
 #[test]
 fn pages_are_short() {

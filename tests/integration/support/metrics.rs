@@ -1,7 +1,6 @@
 //! A strict parser of Prometheus' text format: text that does not parse fails the test.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All samples of one response.
 pub struct Metrics {

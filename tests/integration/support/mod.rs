@@ -12,8 +12,7 @@ pub mod samples;
 
 use std::future::Future;
 use std::path::Path;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The longest wait. Only a failing test waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,17 +1,14 @@
 //! A proxy in the process of the test: a real pipeline behind real sockets.
 
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use safelight::admin;
-use safelight::admin::Readiness;
-use safelight::admin::Token;
+use safelight::admin::{Readiness, Token};
 use safelight::config::Config;
 use safelight::pipeline::Pipeline;
-use safelight::policy::OriginPattern;
-use safelight::policy::ZoneOrigin;
+use safelight::policy::{OriginPattern, ZoneOrigin};
 use safelight::request::Prefixes;
 use safelight::server;
 use tempfile::TempDir;

@@ -1,24 +1,16 @@
 //! Pictures made by code: they are deterministic, and pictures of different sizes differ.
 
 use std::io::Cursor;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use image::ImageFormat;
 use image::Rgb;
 use image::RgbImage;
 use image::RgbaImage;
-use safelight::options::Options;
-use safelight::options::Recipe;
-use safelight::policy::Config;
-use safelight::policy::Policy;
-use safelight::policy::ZoneOrigin;
+use safelight::options::{Options, Recipe};
+use safelight::policy::{Config, Policy, ZoneOrigin};
 use safelight::request::Accept;
-use safelight::transform::Budget;
-use safelight::transform::Encoded;
-use safelight::transform::Hints;
-use safelight::transform::Limits;
-use safelight::transform::Source;
+use safelight::transform::{Budget, Encoded, Hints, Limits, Source};
 
 /// A picture like a photograph: smooth gradients with some grain.
 pub fn png(width: u32, height: u32) -> Vec<u8> {

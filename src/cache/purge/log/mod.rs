@@ -5,20 +5,14 @@
 //! bucket, in a fetch that is under way. A hard purge removes what it matches: sources are fetched again, and their renditions get new keys, so that
 //! nobody asks for those that were made before. A soft purge makes what it matches stale.
 
-use std::sync::PoisonError;
-use std::sync::RwLock;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use serde::Serialize;
 
-use crate::cache::key::RenditionKey;
-use crate::cache::key::SourceKey;
-use crate::cache::key::SourceName;
+use crate::cache::key::{RenditionKey, SourceKey, SourceName};
 use crate::cache::source_record::SourceRecord;
 use crate::freshness::Tag;
 

@@ -1,6 +1,4 @@
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::MAX_EVENTS;
 use super::Purge;
@@ -12,10 +10,7 @@ use super::Tag;
 use super::Target;
 use super::prefixes_of;
 use super::starts_with_segments;
-use crate::cache::RenditionKey;
-use crate::cache::SourceKey;
-use crate::cache::SourceRecord;
-use crate::cache::tests;
+use crate::cache::{RenditionKey, SourceKey, SourceRecord, tests};
 
 fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_767_225_600)

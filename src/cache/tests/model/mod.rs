@@ -10,9 +10,7 @@ mod life;
 mod world;
 
 use proptest::collection::vec;
-use proptest::prelude::Just;
-use proptest::prelude::Strategy;
-use proptest::prelude::any;
+use proptest::prelude::{Just, Strategy, any};
 use proptest::prop_oneof;
 use proptest::proptest;
 use proptest::test_runner::TestCaseError;

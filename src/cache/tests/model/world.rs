@@ -1,45 +1,23 @@
 //! The caches and origins of a history, and its steps.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use hyper::HeaderMap;
-use hyper::header::CACHE_CONTROL;
-use hyper::header::HeaderValue;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
 use tempfile::TempDir;
 
-use crate::cache::Cache;
-use crate::cache::Purge;
-use crate::cache::RenderOutput;
-use crate::cache::RenditionKey;
-use crate::cache::SourceName;
-use crate::cache::Target;
-use crate::cache::tests::FlightResult;
-use crate::cache::tests::TestError;
 use crate::cache::tests::bucket::TestBucket;
-use crate::cache::tests::files;
-use crate::cache::tests::folder;
-use crate::cache::tests::model::Aim;
-use crate::cache::tests::model::SOURCES;
-use crate::cache::tests::model::Step;
-use crate::cache::tests::model::life::Health;
-use crate::cache::tests::model::life::LIFE;
-use crate::cache::tests::model::life::Life;
-use crate::cache::tests::model::life::ON_ERROR;
-use crate::cache::tests::model::life::WHILE_REVALIDATING;
-use crate::cache::tests::no_flights;
-use crate::cache::tests::open;
-use crate::cache::tests::open_among;
-use crate::cache::tests::rendition;
+use crate::cache::tests::model::life::{Health, LIFE, Life, ON_ERROR, WHILE_REVALIDATING};
+use crate::cache::tests::model::{Aim, SOURCES, Step};
 use crate::cache::tests::shared::sharing;
-use crate::freshness::Freshness;
-use crate::freshness::Rules;
-use crate::freshness::Tags;
-use crate::freshness::Validators;
-use crate::source::FetchOutcome;
-use crate::source::FetchedSource;
+use crate::cache::tests::{
+    FlightResult, TestError, files, folder, no_flights, open, open_among, rendition,
+};
+use crate::cache::{Cache, Purge, RenderOutput, RenditionKey, SourceName, Target};
+use crate::freshness::{Freshness, Rules, Tags, Validators};
+use crate::source::{FetchOutcome, FetchedSource};
 use crate::units::Seconds;
 
 pub(crate) struct World {

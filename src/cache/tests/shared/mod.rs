@@ -3,36 +3,19 @@
 mod purges;
 
 use std::fs;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cache::Cache;
-use crate::cache::CacheError;
-use crate::cache::CacheStatus;
-use crate::cache::Config;
-use crate::cache::RenditionKey;
-use crate::cache::SharedConfig;
-use crate::cache::SharedStats;
-use crate::cache::Tier;
 use crate::cache::entry::EntryKey;
-use crate::cache::tests::Rendered;
-use crate::cache::tests::bucket::Mood;
-use crate::cache::tests::bucket::TestBucket;
-use crate::cache::tests::config;
-use crate::cache::tests::eventually;
-use crate::cache::tests::folder;
-use crate::cache::tests::only;
-use crate::cache::tests::render;
-use crate::cache::tests::rendition;
-use crate::cache::tests::source_memory;
-use crate::cache::tests::sources::HOUR;
-use crate::cache::tests::sources::Origin;
-use crate::cache::tests::sources::fetched;
-use crate::cache::tests::sources::get;
-use crate::cache::tests::sources::not_modified;
-use crate::cache::tests::sources::validators;
+use crate::cache::tests::bucket::{Mood, TestBucket};
+use crate::cache::tests::sources::{HOUR, Origin, fetched, get, not_modified, validators};
+use crate::cache::tests::{
+    Rendered, config, eventually, folder, only, render, rendition, source_memory,
+};
+use crate::cache::{
+    Cache, CacheError, CacheStatus, Config, RenditionKey, SharedConfig, SharedStats, Tier,
+};
 use crate::units::Seconds;
 
 pub(crate) fn sharing(place: &Path, timeout: Seconds) -> Config {

@@ -5,28 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::cache::CacheStatus;
-use crate::cache::Purge;
-use crate::cache::PurgeError;
-use crate::cache::RenditionKey;
-use crate::cache::SourceKey;
-use crate::cache::Target;
-use crate::cache::Tier;
 use crate::cache::entry::EntryKey;
-use crate::cache::tests::bucket::Mood;
-use crate::cache::tests::bucket::TestBucket;
-use crate::cache::tests::files;
-use crate::cache::tests::folder;
-use crate::cache::tests::purge;
-use crate::cache::tests::shared::eventually;
-use crate::cache::tests::shared::object;
-use crate::cache::tests::shared::render;
-use crate::cache::tests::shared::replica;
-use crate::cache::tests::shared::replica_at;
-use crate::cache::tests::shared::stats;
-use crate::cache::tests::sources::Origin;
-use crate::cache::tests::sources::fetched;
-use crate::cache::tests::sources::get;
+use crate::cache::tests::bucket::{Mood, TestBucket};
+use crate::cache::tests::shared::{eventually, object, render, replica, replica_at, stats};
+use crate::cache::tests::sources::{Origin, fetched, get};
+use crate::cache::tests::{files, folder, purge};
+use crate::cache::{CacheStatus, Purge, PurgeError, RenditionKey, SourceKey, Target, Tier};
 use crate::freshness::Tag;
 
 fn of_source(number: u64) -> RenditionKey {

@@ -1,10 +1,7 @@
 //! The modification times of the files of a store: they tell the next process in which order entries were used.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// In microseconds since 1970: the year 2255. A later time comes from a wrong clock, and not every file system can store it.
 const MAX_TIME: u64 = 1 << 53;

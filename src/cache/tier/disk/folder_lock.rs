@@ -1,11 +1,9 @@
 //! The lock on the folder of a disk store: only the process that holds it creates or deletes files there.
 
 use std::fs;
-use std::fs::File;
-use std::fs::TryLockError;
+use std::fs::{File, TryLockError};
 use std::io;
-use std::io::Read as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 
 use crate::cache::tier::disk::layout::DiskLayout;

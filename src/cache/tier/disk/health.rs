@@ -1,8 +1,7 @@
 //! Whether a disk store is in use, which fault turned it off, and when it is tried again.
 
 use std::io;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cache::tier::backoff::Backoff;
 

@@ -10,18 +10,15 @@
 use std::fs;
 use std::fs::File;
 use std::io;
-use std::io::Read as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::cache::entry::EntryKey;
-use crate::cache::entry::HEADER_LEN;
+use crate::cache::entry::{EntryKey, HEADER_LEN};
 use crate::files;
 use crate::files::DirHandle;
 

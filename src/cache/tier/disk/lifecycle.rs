@@ -2,14 +2,11 @@
 
 use std::io;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::cache::entry::EntryKey;
-use crate::cache::tier::disk::folder_lock::FolderLock;
-use crate::cache::tier::disk::folder_lock::LockError;
+use crate::cache::tier::disk::folder_lock::{FolderLock, LockError};
 use crate::cache::tier::disk::health::DiskFault;
 use crate::cache::tier::disk::store::Store;
 

@@ -14,20 +14,13 @@ pub(crate) mod store;
 
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
-use tokio::time::sleep;
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::cache::blocking::blocking;
 use crate::cache::entry::EntryKey;
@@ -37,8 +30,7 @@ use crate::cache::stats::DiskStats;
 use crate::cache::tier::disk::health::DiskFault;
 use crate::cache::tier::disk::layout::DiskLayout;
 use crate::cache::tier::disk::recovery::scan;
-use crate::cache::tier::disk::store::ReadResult;
-use crate::cache::tier::disk::store::Store;
+use crate::cache::tier::disk::store::{ReadResult, Store};
 
 /// How many changes may wait for the disk.
 const MAX_CHANGES: usize = 1024;

@@ -6,12 +6,8 @@
 //! When the disk fails, the store is off until it can be activated again; see [`Health`]. Only the holder of the folder lock changes the folder.
 
 use std::io;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -21,16 +17,11 @@ use crate::cache::entry::EntryKey;
 use crate::cache::stats::DiskStats;
 use crate::cache::tier::disk::file_clock::FileClock;
 use crate::cache::tier::disk::folder_lock::FolderLock;
-use crate::cache::tier::disk::health::DiskFault;
-use crate::cache::tier::disk::health::Health;
-use crate::cache::tier::disk::index::Index;
-use crate::cache::tier::disk::index::Lookup;
-use crate::cache::tier::disk::layout::BLOCK;
-use crate::cache::tier::disk::layout::DiskLayout;
-use crate::cache::tier::disk::layout::EntryFile;
-use crate::cache::tier::disk::layout::PREFIX_LEN;
-use crate::cache::tier::disk::layout::WriteReport;
-use crate::cache::tier::disk::layout::in_blocks;
+use crate::cache::tier::disk::health::{DiskFault, Health};
+use crate::cache::tier::disk::index::{Index, Lookup};
+use crate::cache::tier::disk::layout::{
+    BLOCK, DiskLayout, EntryFile, PREFIX_LEN, WriteReport, in_blocks,
+};
 
 /// Space that is not used: folders may grow while an entry is written (the shard is created, or its only block is split in two; the folder above it
 /// grows by one block), and each activation writes a block to test the disk.

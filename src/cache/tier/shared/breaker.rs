@@ -2,10 +2,7 @@
 //! it closes again.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -179,8 +176,7 @@ mod tests {
     use super::Admission;
     use super::Breaker;
     use super::FAILURE_THRESHOLD;
-    use crate::bucket::BucketError;
-    use crate::bucket::BucketProblem;
+    use crate::bucket::{BucketError, BucketProblem};
 
     fn timeout() -> BucketError {
         BucketError {

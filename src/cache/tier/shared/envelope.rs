@@ -4,8 +4,7 @@
 use bytes::Bytes;
 
 use crate::cache::blocking;
-use crate::cache::entry::EntryKey;
-use crate::cache::entry::HEADER_LEN;
+use crate::cache::entry::{EntryKey, HEADER_LEN};
 
 /// The length of a BLAKE3 hash.
 const CHECKSUM_LEN: usize = 32;

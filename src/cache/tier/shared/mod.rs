@@ -20,8 +20,7 @@ mod sweeper;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,22 +28,15 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use self::breaker::Admission;
-use self::breaker::Breaker;
+use self::breaker::{Admission, Breaker};
 use self::purge_log::SharedPurgeLog;
-use self::queue::Change;
-use self::queue::Queue;
-use self::store::Counters;
-use self::store::MAX_ENTRY_BYTES;
-use self::store::SharedStore;
-use self::store::count;
+use self::queue::{Change, Queue};
+use self::store::{Counters, MAX_ENTRY_BYTES, SharedStore, count};
 use self::sweeper::keep_sweeping;
 use crate::bucket;
-use crate::bucket::Bucket;
-use crate::bucket::Timeouts;
+use crate::bucket::{Bucket, Timeouts};
 use crate::cache::config::SharedConfig;
-use crate::cache::entry::EntryKey;
-use crate::cache::entry::STORED_VERSION;
+use crate::cache::entry::{EntryKey, STORED_VERSION};
 use crate::cache::error::CacheError;
 use crate::cache::key::SourceId;
 use crate::cache::stats::SharedStats;

@@ -3,10 +3,7 @@
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
-use crate::bucket::Bucket;
-use crate::bucket::BucketError;
-use crate::bucket::Conditions;
-use crate::bucket::GetResponse;
+use crate::bucket::{Bucket, BucketError, Conditions, GetResponse};
 
 /// The content of an object; empty if the object is longer than `max_bytes`, so that no more than that is ever in memory.
 pub(super) async fn read_object(

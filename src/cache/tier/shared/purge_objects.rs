@@ -1,18 +1,14 @@
 //! The objects in which purges are published: their names and their content, and how they are written, read, listed and deleted.
 
 use std::collections::BTreeSet;
-use std::hash::BuildHasher;
-use std::hash::RandomState;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::bucket::Bucket;
-use crate::bucket::BucketError;
-use crate::bucket::BucketProblem;
-use crate::cache::purge::log::MAX_NUMBER;
-use crate::cache::purge::log::PurgeEvent;
+use crate::bucket::{Bucket, BucketError, BucketProblem};
+use crate::cache::purge::log::{MAX_NUMBER, PurgeEvent};
 use crate::cache::tier::shared::object::read_object;
 
 /// How long one request may take. Only operators wait for it.

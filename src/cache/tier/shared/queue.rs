@@ -1,11 +1,8 @@
 //! The queue of changes to the bucket: bounded in number and bytes, the oldest first. Only the last change of each entry is stored, and changes of
 //! one entry are never made out of order.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;

@@ -1,8 +1,7 @@
 //! The entries in the shared bucket: reads, and changes that are made in the background.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,19 +9,13 @@ use moka::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::bucket::Bucket;
-use crate::bucket::BucketError;
-use crate::bucket::BucketProblem;
+use crate::bucket::{Bucket, BucketError, BucketProblem};
 use crate::cache::entry::EntryKey;
 use crate::cache::sweep_queue::SweepQueue;
-use crate::cache::tier::shared::breaker::Admission;
-use crate::cache::tier::shared::breaker::Breaker;
-use crate::cache::tier::shared::breaker::Permit;
+use crate::cache::tier::shared::breaker::{Admission, Breaker, Permit};
 use crate::cache::tier::shared::envelope;
 use crate::cache::tier::shared::object::read_object;
-use crate::cache::tier::shared::queue::Change;
-use crate::cache::tier::shared::queue::PushResult;
-use crate::cache::tier::shared::queue::Queue;
+use crate::cache::tier::shared::queue::{Change, PushResult, Queue};
 use crate::cache::tier::shared::sweep_targets::SweepTargets;
 use crate::cache::wait_budget::WaitBudget;
 

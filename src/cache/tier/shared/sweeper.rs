@@ -7,15 +7,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::bucket::BucketError;
-use crate::cache::entry::EntryKey;
-use crate::cache::entry::EntryKind;
+use crate::cache::entry::{EntryKey, EntryKind};
 use crate::cache::key::SourceId;
 use crate::cache::source_record::SourceRecord;
 use crate::cache::tier::shared::envelope;
 use crate::cache::tier::shared::object::read_object;
-use crate::cache::tier::shared::store::MAX_ENTRY_BYTES;
-use crate::cache::tier::shared::store::SharedStore;
-use crate::cache::tier::shared::store::count;
+use crate::cache::tier::shared::store::{MAX_ENTRY_BYTES, SharedStore, count};
 
 /// The waits before each attempt to delete. What the last attempt cannot delete is given up until it is purged again.
 const ATTEMPTS: [Duration; 3] = [

@@ -1,20 +1,14 @@
 use zenavif_parse::AvifParser;
 use zenavif_parse::DecodeConfig;
 
-use crate::options::Effort;
-use crate::options::Format;
-use crate::options::Quality;
+use crate::options::{Effort, Format, Quality};
 
-use crate::codecs::TransformError;
-use crate::codecs::decode::av1::FRAMES;
-use crate::codecs::decode::av1::FirstPicture;
+use crate::codecs::decode::av1::{FRAMES, FirstPicture};
 use crate::codecs::decode::avif;
-use crate::codecs::encode;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::Settings;
-use crate::pixels::Samples;
-use crate::pixels::Size;
+use crate::codecs::encode::{Picture, Settings};
+use crate::codecs::{TransformError, encode};
 use crate::pixels::color::to_srgb;
+use crate::pixels::{Samples, Size};
 
 const SIDE: u32 = 32;
 const UNSPECIFIED: u8 = 2;

@@ -3,11 +3,7 @@
 use zenavif_parse::CleanAperture;
 
 use crate::codecs::TransformError;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 
 /// The corner and size of a clean aperture, if they are whole pixels inside the picture (ISO/IEC 14496-12, 12.1.4.3).
 pub(crate) fn clean(aperture: &CleanAperture, coded: Size) -> Option<((u32, u32), Size)> {

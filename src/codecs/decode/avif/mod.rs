@@ -6,28 +6,21 @@ mod aperture;
 use std::borrow::Cow;
 
 use re_rav1d::dav1d;
-use re_rav1d::dav1d::PixelLayout;
-use re_rav1d::dav1d::PlanarImageComponent;
+use re_rav1d::dav1d::{PixelLayout, PlanarImageComponent};
 use zenavif_parse::AvifParser;
 use zenavif_parse::ColorInformation;
 use zenavif_parse::DecodeConfig;
 
-use crate::codecs::TransformError;
-use crate::codecs::decode::av1::ColorDescription;
-use crate::codecs::decode::av1::FirstPicture;
-use crate::codecs::decode::image::DecodedImage;
-use crate::codecs::decode::image::Header;
-use crate::codecs::decode::image::full_extent;
+use crate::codecs::decode::av1::{ColorDescription, FirstPicture};
+use crate::codecs::decode::image::{DecodedImage, Header, full_extent};
 use crate::codecs::decode::yuv;
-use crate::codecs::decode::yuv::Matrix;
-use crate::codecs::decode::yuv::YuvFrame;
-use crate::codecs::metadata;
+use crate::codecs::decode::yuv::{Matrix, YuvFrame};
 use crate::codecs::metadata::AvifAlphaGrid;
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::codecs::{TransformError, metadata};
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
+use crate::pixels::{Size, buffer};
 use aperture::clean;
 use aperture::cut;
 

@@ -2,19 +2,13 @@
 
 use zenavif_parse::AvifParser;
 
-use crate::options::Effort;
-use crate::options::Format;
-use crate::options::Quality;
+use crate::options::{Effort, Format, Quality};
 
-use crate::codecs::decode::header;
 use crate::codecs::decode::image::DecodeScale;
-use crate::codecs::decode::pixels;
+use crate::codecs::decode::{header, pixels};
 use crate::codecs::encode;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::Settings;
-use crate::pixels::Channels;
-use crate::pixels::Samples;
-use crate::pixels::Size;
+use crate::codecs::encode::{Picture, Settings};
+use crate::pixels::{Channels, Samples, Size};
 
 /// Side of a tile.
 const SIDE: u32 = 64;

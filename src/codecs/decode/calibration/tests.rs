@@ -1,21 +1,14 @@
 use std::io::Cursor;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::options::Metadata;
-use crate::options::Output;
-use crate::options::Recipe;
+use crate::options::{Metadata, Output, Recipe};
 
-use crate::codecs::Limits;
-use crate::codecs::decode;
 use crate::codecs::decode::frames::FrameReader;
 use crate::codecs::decode::image::DecodeScale;
-use crate::codecs::metadata;
 use crate::codecs::sniff::SourceFormat;
+use crate::codecs::{Limits, decode, metadata};
 use crate::pixels::Raster;
-use crate::transform::Budget;
-use crate::transform::Hints;
-use crate::transform::Source;
+use crate::transform::{Budget, Hints, Source};
 
 /// What the pixels of the files here are stored as.
 const STORED: [[u8; 3]; 4] = [

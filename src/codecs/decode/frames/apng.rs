@@ -13,17 +13,10 @@ use png::Reader;
 use png::Transformations;
 
 use crate::codecs::TransformError;
-use crate::codecs::animation::Animation;
-use crate::codecs::animation::AnimationFrame;
-use crate::codecs::animation::Area;
-use crate::codecs::animation::LoopCount;
-use crate::codecs::decode::frames::canvas::AnimationCanvas;
-use crate::codecs::decode::frames::canvas::Disposal;
-use crate::codecs::decode::frames::canvas::check_memory;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::codecs::animation::{Animation, AnimationFrame, Area, LoopCount};
+use crate::codecs::decode::frames::canvas::{AnimationCanvas, Disposal, check_memory};
 use crate::pixels::color::ColorSpace;
-use crate::pixels::to_u8;
+use crate::pixels::{Size, buffer, to_u8};
 
 /// Bytes that chunks other than pixels may decompress to.
 const MAX_METADATA: u64 = 4 << 20;

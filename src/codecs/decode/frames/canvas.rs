@@ -2,11 +2,7 @@
 
 use crate::codecs::TransformError;
 use crate::codecs::animation::Area;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 
 /// Canvas, saved pixels, the frame as stored, and the frame as returned.
 const BYTES_PER_PIXEL: u64 = 16;

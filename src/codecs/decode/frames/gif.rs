@@ -11,16 +11,9 @@ use gif::DisposalMethod;
 use gif::MemoryLimit;
 
 use crate::codecs::TransformError;
-use crate::codecs::animation::Animation;
-use crate::codecs::animation::AnimationFrame;
-use crate::codecs::animation::Area;
-use crate::codecs::animation::LoopCount;
-use crate::codecs::decode::frames::canvas::AnimationCanvas;
-use crate::codecs::decode::frames::canvas::Disposal;
-use crate::codecs::decode::frames::canvas::check_memory;
-use crate::pixels::Raster;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::codecs::animation::{Animation, AnimationFrame, Area, LoopCount};
+use crate::codecs::decode::frames::canvas::{AnimationCanvas, Disposal, check_memory};
+use crate::pixels::{Raster, Size, buffer};
 
 /// How many times larger than the canvas a frame may be. Frames of some real files reach beyond the canvas; a frame of 65535x65535 pixels
 /// on a canvas of one pixel is an attack.

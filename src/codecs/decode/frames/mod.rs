@@ -7,8 +7,7 @@ pub(crate) mod gif;
 mod webp;
 
 use crate::codecs::TransformError;
-use crate::codecs::animation::Animation;
-use crate::codecs::animation::AnimationFrame;
+use crate::codecs::animation::{Animation, AnimationFrame};
 use crate::codecs::decode::webp_demux;
 use crate::codecs::sniff::SourceFormat;
 use crate::pixels::color::ColorSpace;

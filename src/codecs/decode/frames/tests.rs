@@ -7,17 +7,13 @@ use png::BlendOp;
 use png::DisposeOp;
 
 use crate::codecs::TransformError;
-use crate::codecs::animation::AnimationFrame;
-use crate::codecs::animation::LoopCount;
-use crate::codecs::decode::frames::FrameReader;
-use crate::codecs::decode::frames::animation;
-use crate::codecs::decode::header;
+use crate::codecs::animation::{AnimationFrame, LoopCount};
+use crate::codecs::decode::frames::{FrameReader, animation};
 use crate::codecs::decode::image::DecodeScale;
-use crate::codecs::decode::pixels;
+use crate::codecs::decode::{header, pixels};
 use crate::codecs::encode::animation::AnimationEncoder;
 use crate::codecs::sniff::SourceFormat;
-use crate::options::Format;
-use crate::options::Quality;
+use crate::options::{Format, Quality};
 use crate::pixels::Size;
 
 const ROOM: u64 = 1 << 20;

@@ -9,20 +9,12 @@ use std::time::Duration;
 
 use libwebp_sys as webp;
 
-use crate::codecs::TransformError;
 use crate::codecs::animation::AnimationFrame;
 use crate::codecs::decode::frames::canvas::check_memory;
-use crate::codecs::decode::webp_demux::another_size;
-use crate::codecs::decode::webp_demux::broken;
-use crate::codecs::decode::webp_demux::canvas_size;
-use crate::codecs::decode::webp_demux::complete;
-use crate::codecs::metadata;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::codecs::decode::webp_demux::{another_size, broken, canvas_size, complete};
+use crate::codecs::{TransformError, metadata};
 use crate::pixels::color::ColorSpace;
+use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 
 pub(crate) struct WebpFrames<'a> {
     decoder: *mut webp::WebPAnimDecoder,

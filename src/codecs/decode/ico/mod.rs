@@ -7,14 +7,11 @@ use std::io::Cursor;
 use image::codecs::ico::IcoDecoder;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::image::DecodedImage;
-use crate::codecs::decode::image::Header;
-use crate::codecs::decode::plain;
+use crate::codecs::decode::image::{DecodedImage, Header};
 use crate::codecs::decode::plain::failed;
-use crate::codecs::decode::png;
+use crate::codecs::decode::{plain, png};
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Samples;
-use crate::pixels::buffer;
+use crate::pixels::{Samples, buffer};
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     match largest(source)? {

@@ -3,13 +3,9 @@ use image::ImageEncoder;
 use image::codecs::png::PngEncoder;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::header;
 use crate::codecs::decode::image::DecodeScale;
-use crate::codecs::decode::pixels;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
+use crate::codecs::decode::{header, pixels};
+use crate::pixels::{Channels, Raster, Samples, Size};
 
 fn raster(source: &[u8]) -> Result<Raster, TransformError> {
     let header = header(source)?;

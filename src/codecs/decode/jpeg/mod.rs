@@ -8,16 +8,11 @@ mod turbo;
 #[cfg(not(feature = "native"))]
 mod zune;
 
-use crate::codecs::TransformError;
-use crate::codecs::decode::image::DecodeScale;
-use crate::codecs::decode::image::DecodedImage;
-use crate::codecs::decode::image::Header;
+use crate::codecs::decode::image::{DecodeScale, DecodedImage, Header};
 use crate::codecs::decode::truncation::Truncation;
-use crate::codecs::metadata;
-use crate::pixels::Raster;
-use crate::pixels::Scanlines as _;
-use crate::pixels::buffer;
+use crate::codecs::{TransformError, metadata};
 use crate::pixels::color::ColorSpace;
+use crate::pixels::{Raster, Scanlines as _, buffer};
 
 #[cfg(feature = "native")]
 use self::turbo as library;

@@ -4,11 +4,8 @@ use std::borrow::Cow;
 
 use crate::codecs::TransformError;
 use crate::codecs::decode::image::DecodeScale;
-use crate::pixels::Pixels;
-use crate::pixels::Raster;
-use crate::pixels::Rect;
-use crate::pixels::resize;
 use crate::pixels::resize::ResampleSpace;
+use crate::pixels::{Pixels, Raster, Rect, resize};
 
 /// Scales a whole picture down.
 pub(crate) fn at_scale(whole: &Raster, scale: DecodeScale) -> Result<Raster, TransformError> {

@@ -2,25 +2,16 @@
 //! The result is RGB, grey or CMYK.
 #![expect(unsafe_code, reason = "binds libjpeg-turbo")]
 
-use std::ffi::CStr;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 
 use turbojpeg_sys as tj;
 
-use crate::codecs::TransformError;
-use crate::codecs::decode::image::DecodeScale;
-use crate::codecs::decode::image::DecodedImage;
-use crate::codecs::decode::image::Header;
-use crate::codecs::decode::image::size_of;
+use crate::codecs::decode::image::{DecodeScale, DecodedImage, Header, size_of};
 use crate::codecs::decode::jpeg::upright_inks;
-use crate::codecs::metadata;
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::codecs::{TransformError, metadata};
 use crate::pixels::color::ColorSpace;
+use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 
 /// Scans that a progressive file may have; more would be an attack on the processor. Cameras write 1, encoders about 10.
 const MAX_SCANS: c_int = 100;

@@ -5,20 +5,13 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace as Components;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use crate::codecs::TransformError;
-use crate::codecs::decode::image::DecodeScale;
-use crate::codecs::decode::image::DecodedImage;
-use crate::codecs::decode::image::Header;
-use crate::codecs::decode::jpeg::baseline;
+use crate::codecs::decode::image::{DecodeScale, DecodedImage, Header};
 use crate::codecs::decode::jpeg::resampled::at_scale;
-use crate::codecs::decode::jpeg::upright_inks;
-use crate::codecs::metadata;
+use crate::codecs::decode::jpeg::{baseline, upright_inks};
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
+use crate::codecs::{TransformError, metadata};
 use crate::pixels::color::ColorSpace;
+use crate::pixels::{Channels, Raster, Samples, Size};
 
 pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     // `zune-jpeg` 0.5 decodes only the first of several scans.

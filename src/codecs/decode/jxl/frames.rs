@@ -16,10 +16,8 @@ use jxl_oxide::image::ImageHeader;
 use jxl_oxide_common::Bundle;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::jxl::error::broken;
-use crate::codecs::decode::jxl::error::failed;
-use crate::codecs::decode::jxl::image_header::channels;
-use crate::codecs::decode::jxl::image_header::header_of;
+use crate::codecs::decode::jxl::error::{broken, failed};
+use crate::codecs::decode::jxl::image_header::{channels, header_of};
 use crate::pixels::Size;
 
 /// The number of frames for one picture. Pictures for the web do not have more layers, and 64 frames take less than 256 KiB of stack.

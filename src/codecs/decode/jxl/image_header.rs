@@ -5,8 +5,7 @@ use jxl_oxide::image::ImageHeader;
 use jxl_oxide_common::Bundle;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::jxl::error::broken;
-use crate::codecs::decode::jxl::error::failed;
+use crate::codecs::decode::jxl::error::{broken, failed};
 use crate::pixels::Size;
 
 /// Bytes of a compressed ICC profile. 4 MiB are already enormous, and a few bytes could decompress to 256 MiB.

@@ -7,31 +7,18 @@ mod pages;
 mod samples;
 
 use tiff::ColorType;
-use tiff::decoder::BufferLayoutPreference;
-use tiff::decoder::ChunkType;
-use tiff::decoder::Decoder;
-use tiff::decoder::DecodingResult;
-use tiff::decoder::DecodingSampleType;
-use tiff::decoder::Limits;
-use tiff::tags::CompressionMethod;
-use tiff::tags::PhotometricInterpretation;
-use tiff::tags::Tag;
-use tiff::tags::Type;
-use tiff::tags::ValueBuffer;
+use tiff::decoder::{
+    BufferLayoutPreference, ChunkType, Decoder, DecodingResult, DecodingSampleType, Limits,
+};
+use tiff::tags::{CompressionMethod, PhotometricInterpretation, Tag, Type, ValueBuffer};
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::image::DecodedImage;
-use crate::codecs::decode::image::Header;
-use crate::codecs::decode::image::full_extent;
+use crate::codecs::decode::image::{DecodedImage, Header, full_extent};
 use crate::codecs::decode::samples::unmultiplied;
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
+use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 use error::broken;
 use error::failed;
 use error::unsupported;

@@ -1,9 +1,7 @@
 //! Chooses the page of a TIFF that is the picture, and presents the file as if that page came first.
 
 use std::io;
-use std::io::Read;
-use std::io::Seek;
-use std::io::SeekFrom;
+use std::io::{Read, Seek, SeekFrom};
 
 use crate::codecs::TransformError;
 use crate::codecs::decode::tiff::error::broken;

@@ -5,9 +5,7 @@ use tiff::decoder::DecodingResult;
 
 use crate::codecs::TransformError;
 use crate::codecs::decode::tiff::error::unsupported;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::pixels::{Samples, Size, buffer};
 
 /// The layout of one pixel.
 #[derive(Clone, Copy, Debug)]

@@ -1,13 +1,8 @@
 use crate::codecs::TransformError;
-use crate::codecs::decode::tiff::decode;
-use crate::codecs::decode::tiff::header;
-use crate::codecs::decode::tiff::largest_jpeg;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
+use crate::codecs::decode::tiff::{decode, header, largest_jpeg};
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
+use crate::pixels::{Channels, Raster, Samples, Size};
 
 const WIDTH: u16 = 256;
 const HEIGHT: u16 = 257;

@@ -3,14 +3,8 @@
 use bytemuck::Zeroable;
 
 use crate::codecs::TransformError;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::buffer;
 use crate::pixels::color::ColorSpace;
-use crate::pixels::eight_bits;
-use crate::pixels::sixteen_bits;
+use crate::pixels::{Channels, Raster, Samples, Size, buffer, eight_bits, sixteen_bits};
 
 /// One decoded picture of one or three planes.
 pub(crate) struct YuvFrame {

@@ -1,11 +1,6 @@
-use crate::codecs::decode::yuv::ChromaInterpolator;
-use crate::codecs::decode::yuv::Matrix;
-use crate::codecs::decode::yuv::SampleScale;
-use crate::codecs::decode::yuv::YuvFrame;
-use crate::codecs::decode::yuv::to_raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
+use crate::codecs::decode::yuv::{ChromaInterpolator, Matrix, SampleScale, YuvFrame, to_raster};
 use crate::pixels::color::ColorSpace;
+use crate::pixels::{Samples, Size};
 
 fn frame(depth: u32, planes: &[&[u16]], size: Size, subsampled: (bool, bool)) -> YuvFrame {
     YuvFrame {

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use crate::options::Format;
-use crate::options::Quality;
+use crate::options::{Format, Quality};
 
 use crate::codecs::TransformError;
 use crate::codecs::animation::LoopCount;
-use crate::codecs::encode::animated_webp;
 use crate::codecs::encode::error::failed;
-use crate::codecs::encode::gif;
+use crate::codecs::encode::{animated_webp, gif};
 use crate::pixels::Size;
 
 /// Encodes an animation of one or more frames.

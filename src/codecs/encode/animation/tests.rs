@@ -1,19 +1,15 @@
 use std::time::Duration;
 
 use proptest::collection::vec;
-use proptest::prelude::ProptestConfig;
-use proptest::prelude::Strategy;
+use proptest::prelude::{ProptestConfig, Strategy};
 use proptest::prop_assert_eq;
 use proptest::proptest;
 
-use crate::codecs::animation::AnimationFrame;
-use crate::codecs::animation::LoopCount;
-use crate::codecs::decode::frames::FrameReader;
-use crate::codecs::decode::frames::animation;
+use crate::codecs::animation::{AnimationFrame, LoopCount};
+use crate::codecs::decode::frames::{FrameReader, animation};
 use crate::codecs::encode::animation::AnimationEncoder;
 use crate::codecs::sniff::sniff;
-use crate::options::Format;
-use crate::options::Quality;
+use crate::options::{Format, Quality};
 use crate::pixels::Size;
 
 const LOSSLESS: u8 = 100;

@@ -1,35 +1,24 @@
 //! AVIF by libaom as one intra frame, in the container of `avif-serialize`.
 #![expect(unsafe_code, reason = "binds libaom")]
 
-use std::ffi::CStr;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::mem;
 use std::ptr;
 use std::slice;
 
 use avif_serialize::Aviffy;
-use avif_serialize::constants::ColorPrimaries;
-use avif_serialize::constants::MatrixCoefficients;
-use avif_serialize::constants::TransferCharacteristics;
+use avif_serialize::constants::{ColorPrimaries, MatrixCoefficients, TransferCharacteristics};
 use libaom_sys as aom;
 
-use crate::options::Effort;
-use crate::options::Format;
-use crate::options::Quality;
+use crate::options::{Effort, Format, Quality};
 
 use crate::codecs::TransformError;
-use crate::codecs::encode::chroma::Chroma;
-use crate::codecs::encode::chroma::subsampling;
+use crate::codecs::encode::chroma::{Chroma, subsampling};
 use crate::codecs::encode::error::failed;
 use crate::codecs::encode::picture::Picture;
-use crate::codecs::encode::planes;
-use crate::codecs::encode::scale;
-use crate::pixels::Planar;
-use crate::pixels::Plane;
-use crate::pixels::Size;
-use crate::pixels::Subsampling;
-use crate::pixels::buffer;
+use crate::codecs::encode::{planes, scale};
 use crate::pixels::buffer::FileBuffer;
+use crate::pixels::{Planar, Plane, Size, Subsampling, buffer};
 
 /// The quantiser of libaom (0 best, 63 worst) that looks like a JPEG of each quality: the same median of SSIMULACRA2 over 15 photographs
 /// and 5 drawings, 800 pixels wide, at speed 5 (`make bench-calibrate`). From 90 on, both have full chroma.

@@ -5,14 +5,12 @@ use ravif::Img;
 use ravif::RGB8;
 use ravif::RGBA8;
 
-use crate::options::Effort;
-use crate::options::Quality;
+use crate::options::{Effort, Quality};
 
 use crate::codecs::TransformError;
 use crate::codecs::encode::error::failed;
 use crate::codecs::encode::picture::Picture;
-use crate::pixels::Size;
-use crate::pixels::buffer;
+use crate::pixels::{Size, buffer};
 
 pub(crate) fn encode(
     picture: &Picture,

@@ -9,8 +9,7 @@ use jpeg_encoder::SamplingFactor;
 use crate::options::Format;
 
 use crate::codecs::TransformError;
-use crate::codecs::encode::chroma::Chroma;
-use crate::codecs::encode::chroma::subsampling;
+use crate::codecs::encode::chroma::{Chroma, subsampling};
 use crate::codecs::encode::error::failed;
 use crate::codecs::encode::picture::Picture;
 use crate::codecs::encode::settings::Settings;

@@ -1,8 +1,6 @@
 //! The requirements for a JPEG encoder, in every build.
 
-use crate::options::Effort;
-use crate::options::Format;
-use crate::options::Quality;
+use crate::options::{Effort, Format, Quality};
 
 use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;

@@ -2,8 +2,7 @@
 //! from it lose 0.1 points of SSIMULACRA2 at quality 75 and 0.2 at 90.
 #![expect(unsafe_code, reason = "binds libjpeg-turbo")]
 
-use std::ffi::CStr;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::ptr;
 use std::slice;
 
@@ -11,10 +10,7 @@ use turbojpeg_sys as tj;
 
 use crate::codecs::TransformError;
 use crate::codecs::encode::error::failed;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::buffer;
+use crate::pixels::{Channels, Raster, Samples, buffer};
 
 /// Encodes 8-bit grey or RGB with 4:2:0 chroma, at a quality on the scale of libjpeg.
 pub(crate) fn encode(picture: &Raster, quality: u8) -> Result<Vec<u8>, TransformError> {
@@ -129,10 +125,7 @@ mod tests {
     use super::encode;
     use crate::codecs::decode;
     use crate::codecs::decode::DecodeScale;
-    use crate::pixels::Channels;
-    use crate::pixels::Raster;
-    use crate::pixels::Samples;
-    use crate::pixels::Size;
+    use crate::pixels::{Channels, Raster, Samples, Size};
 
     fn raster(size: Size, channels: Channels) -> Raster {
         let brightness = |at: usize| at / channels.count() % size.width as usize * 3 + 40;

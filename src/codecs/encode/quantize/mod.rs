@@ -6,14 +6,9 @@ use std::ops::Range;
 
 use quantette::ColorComponents;
 use quantette::PaletteBuf;
-use quantette::color_map::IndexedColorMap;
-use quantette::color_map::NearestNeighborColorMap;
-use quantette::color_space::oklab_to_srgb8;
-use quantette::color_space::srgb8_to_oklab;
-use quantette::deps::palette::Oklab;
-use quantette::deps::palette::Oklaba;
-use quantette::deps::palette::Srgb;
-use quantette::deps::palette::cast;
+use quantette::color_map::{IndexedColorMap, NearestNeighborColorMap};
+use quantette::color_space::{oklab_to_srgb8, srgb8_to_oklab};
+use quantette::deps::palette::{Oklab, Oklaba, Srgb, cast};
 
 use crate::options::Quality;
 

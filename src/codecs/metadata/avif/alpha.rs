@@ -3,11 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::codecs::metadata::avif::boxes::ByteReader;
-use crate::codecs::metadata::avif::boxes::IsoBox;
-use crate::codecs::metadata::avif::boxes::MetaBox;
-use crate::codecs::metadata::avif::boxes::boxes;
-use crate::codecs::metadata::avif::boxes::find;
+use crate::codecs::metadata::avif::boxes::{ByteReader, IsoBox, MetaBox, boxes, find};
 
 /// The URN of alpha in an `auxC` property, after version and flags.
 const ALPHA: &[u8] = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0";

@@ -1,14 +1,8 @@
 //! Adds metadata to an AVIF that the encoders here have written.
 
 use crate::codecs::TransformError;
-use crate::codecs::metadata::avif::boxes::IsoBox;
-use crate::codecs::metadata::avif::boxes::MetaBox;
-use crate::codecs::metadata::avif::boxes::XMP;
-use crate::codecs::metadata::avif::boxes::boxes;
-use crate::codecs::metadata::avif::boxes::find;
-use crate::codecs::metadata::avif::boxes::locations;
-use crate::codecs::metadata::blocks::OutputMetadata;
-use crate::codecs::metadata::blocks::failed;
+use crate::codecs::metadata::avif::boxes::{IsoBox, MetaBox, XMP, boxes, find, locations};
+use crate::codecs::metadata::blocks::{OutputMetadata, failed};
 
 /// Adds items and a property to a file as the encoders here write it: one `meta` box, 4-byte offsets to what follows, and the picture as
 /// item 1. The new contents go into a second `mdat` box at the end.

@@ -8,8 +8,7 @@ mod alpha;
 mod attach;
 mod boxes;
 
-use crate::codecs::metadata::blocks::OutputMetadata;
-use crate::codecs::metadata::blocks::SourceMetadata;
+use crate::codecs::metadata::blocks::{OutputMetadata, SourceMetadata};
 use boxes::IsoBox;
 use boxes::Item;
 use boxes::MetaBox;

@@ -3,19 +3,12 @@
 
 use std::collections::HashMap;
 
-use resvg::usvg::roxmltree::Document;
-use resvg::usvg::roxmltree::Node;
-use resvg::usvg::roxmltree::NodeId;
+use resvg::usvg::roxmltree::{Document, Node, NodeId};
 
 use crate::codecs::TransformError;
 use crate::codecs::svg::error::broken;
-use crate::codecs::svg::limits::DEPTH;
-use crate::codecs::svg::limits::ELEMENT_PARSING;
-use crate::codecs::svg::limits::ELEMENTS;
-use crate::codecs::svg::limits::too_many;
-use crate::codecs::svg::properties::DocumentProperties;
-use crate::codecs::svg::properties::MARKER;
-use crate::codecs::svg::properties::hrefs;
+use crate::codecs::svg::limits::{DEPTH, ELEMENT_PARSING, ELEMENTS, too_many};
+use crate::codecs::svg::properties::{DocumentProperties, MARKER, hrefs};
 
 /// The namespace of SVG.
 const SVG: &str = "http://www.w3.org/2000/svg";

@@ -1,11 +1,9 @@
 //! Drawings whose parts multiply, and the largest ordinary ones.
 
-use resvg::usvg::roxmltree::Document;
-use resvg::usvg::roxmltree::ParsingOptions;
+use resvg::usvg::roxmltree::{Document, ParsingOptions};
 
 use crate::codecs::TransformError;
-use crate::codecs::svg::elements::check_attributes;
-use crate::codecs::svg::elements::check_elements;
+use crate::codecs::svg::elements::{check_attributes, check_elements};
 use crate::codecs::svg::properties::DocumentProperties;
 
 fn checked(inside: &str) -> Result<(), TransformError> {

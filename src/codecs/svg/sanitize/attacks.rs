@@ -1,6 +1,5 @@
 use crate::codecs::svg::sanitize::sanitize;
-use crate::codecs::svg::sanitize::tests::LIMIT;
-use crate::codecs::svg::sanitize::tests::inside;
+use crate::codecs::svg::sanitize::tests::{LIMIT, inside};
 use crate::codecs::svg::sanitize::vocabulary::SVG;
 
 #[test]

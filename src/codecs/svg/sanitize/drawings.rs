@@ -1,18 +1,11 @@
 //! Drawings of editors, generators and icon sets look the same after sanitizing: `tests/drawings/README.md` says where each is from.
 
-use std::sync::Arc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use resvg::tiny_skia::Pixmap;
-use resvg::tiny_skia::Transform;
-use resvg::usvg::Group;
-use resvg::usvg::ImageHrefResolver;
-use resvg::usvg::Node;
-use resvg::usvg::Options;
-use resvg::usvg::Tree;
+use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::fontdb::Database;
-use resvg::usvg::roxmltree::Document;
-use resvg::usvg::roxmltree::ParsingOptions;
+use resvg::usvg::roxmltree::{Document, ParsingOptions};
+use resvg::usvg::{Group, ImageHrefResolver, Node, Options, Tree};
 
 use crate::codecs::svg::clean;
 use crate::codecs::svg::prologue::Encoding;

@@ -20,17 +20,13 @@ use std::mem;
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
 use quick_xml::escape::unescape;
-use quick_xml::events::BytesStart;
-use quick_xml::events::Event;
 use quick_xml::events::attributes::Attribute;
+use quick_xml::events::{BytesStart, Event};
 
 use crate::codecs::TransformError;
 use crate::codecs::svg::error::broken;
 
-use self::vocabulary::AttributeKind;
-use self::vocabulary::Element;
-use self::vocabulary::ElementContent;
-use self::vocabulary::SVG;
+use self::vocabulary::{AttributeKind, Element, ElementContent, SVG};
 
 /// The known namespaces beside that of SVG: all others are treated alike.
 const XLINK: &str = "http://www.w3.org/1999/xlink";

@@ -3,8 +3,7 @@
 use data_url::DataUrl;
 use data_url::mime::Mime;
 
-use crate::codecs::sniff::SourceFormat;
-use crate::codecs::sniff::sniff;
+use crate::codecs::sniff::{SourceFormat, sniff};
 
 /// Bytes that identify a file format.
 const MAGIC: usize = 64;

@@ -1,24 +1,16 @@
 use proptest::collection::vec;
-use proptest::prelude::ProptestConfig;
-use proptest::prelude::Strategy;
-use proptest::prelude::TestCaseError;
-use proptest::prelude::any;
+use proptest::prelude::{ProptestConfig, Strategy, TestCaseError, any};
 use proptest::prop_assert;
 use proptest::prop_assert_eq;
 use proptest::prop_oneof;
 use proptest::proptest;
 use proptest::sample::select;
-use resvg::usvg::roxmltree::Document;
-use resvg::usvg::roxmltree::ParsingOptions;
+use resvg::usvg::roxmltree::{Document, ParsingOptions};
 
 use crate::codecs::svg::clean;
-use crate::codecs::svg::sanitize::XLINK;
-use crate::codecs::svg::sanitize::XML;
-use crate::codecs::svg::sanitize::sanitize;
-use crate::codecs::svg::sanitize::style::tests::any_style;
-use crate::codecs::svg::sanitize::style::tests::assert_harmless;
-use crate::codecs::svg::sanitize::vocabulary;
+use crate::codecs::svg::sanitize::style::tests::{any_style, assert_harmless};
 use crate::codecs::svg::sanitize::vocabulary::SVG;
+use crate::codecs::svg::sanitize::{XLINK, XML, sanitize, vocabulary};
 
 pub(crate) const LIMIT: usize = 1 << 20;
 const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";

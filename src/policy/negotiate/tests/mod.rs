@@ -3,8 +3,7 @@
 mod hints;
 
 use super::*;
-use crate::options::FileSize;
-use crate::options::Score;
+use crate::options::{FileSize, Score};
 
 const NOTHING: Accept = Accept {
     avif: false,

@@ -10,23 +10,17 @@ mod steps;
 
 use std::time::Duration;
 
-use crate::options::Format;
-use crate::options::Metadata;
-use crate::options::Output;
-use crate::options::Recipe;
+use crate::options::{Format, Metadata, Output, Recipe};
 
 use crate::codecs::Limits;
-use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::Header;
+use crate::codecs::decode::{DecodeScale, Header};
 use crate::pixels::Size;
 use crate::transform::cost::Cost;
-use crate::transform::plan::animation::AnimationPlan;
-use crate::transform::plan::animation::Treatment;
-use crate::transform::plan::output;
+use crate::transform::plan::animation::{AnimationPlan, Treatment};
 use crate::transform::plan::placement::Placement;
 use crate::transform::plan::schedule::Level;
-use crate::transform::plan::still;
 use crate::transform::plan::still::StillPlan;
+use crate::transform::plan::{output, still};
 use crate::transform::source::RasterSource;
 
 use steps::Step;

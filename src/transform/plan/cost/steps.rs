@@ -1,16 +1,12 @@
 //! The steps that renders are made of, each from the header of the source and from what comes out: the decoder, the resizer, what is between it and
 //! the encoder, and the encoder.
 
-use crate::options::Format;
-use crate::options::Output;
-use crate::options::Recipe;
+use crate::options::{Format, Output, Recipe};
 
-use crate::codecs::Limits;
-use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::Header;
 use crate::codecs::decode::pixel_source::PixelSource;
-use crate::codecs::encode;
+use crate::codecs::decode::{DecodeScale, Header};
 use crate::codecs::sniff::SourceFormat;
+use crate::codecs::{Limits, encode};
 use crate::pixels::Size;
 use crate::transform::plan::output;
 

@@ -2,17 +2,10 @@
 //!
 //! Sizes here are of the picture as the recipe sees it: upright, trimmed, flipped and rotated. `Placement` translates them to the stored one.
 
-use crate::options::Border;
-use crate::options::Fit;
-use crate::options::Gravity;
-use crate::options::Length;
-use crate::options::Recipe;
-use crate::options::Trim;
+use crate::options::{Border, Fit, Gravity, Length, Recipe, Trim};
 
-use crate::pixels::PixelRect;
-use crate::pixels::Rect;
-use crate::pixels::Size;
 use crate::pixels::canvas::Canvas;
+use crate::pixels::{PixelRect, Rect, Size};
 
 /// Where every pixel goes.
 #[derive(Clone, Copy, Debug, PartialEq)]

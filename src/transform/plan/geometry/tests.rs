@@ -1,27 +1,15 @@
 //! One row per rule: source, box, fit and gravity in; crop and size out.
 
-use proptest::prelude::Just;
-use proptest::prelude::Strategy;
-use proptest::prelude::any;
-use proptest::prelude::prop_oneof;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::prop_assert;
 use proptest::prop_assert_eq;
 use proptest::proptest;
 
-use crate::options::Color;
-use crate::options::Fit;
-use crate::options::Border;
-use crate::options::Gravity;
-use crate::options::Options;
-use crate::options::Recipe;
+use crate::options::{Color, Fit, Border, Gravity, Options, Recipe};
 
-use crate::pixels::Rect;
-use crate::pixels::Size;
-use crate::transform::plan::geometry::Layout;
-use crate::transform::plan::geometry::layout;
-use crate::transform::plan::geometry::trimmed;
-use crate::options::tests::arbitrary::any_options;
-use crate::options::tests::arbitrary::any_recipe;
+use crate::pixels::{Rect, Size};
+use crate::transform::plan::geometry::{Layout, layout, trimmed};
+use crate::options::tests::arbitrary::{any_options, any_recipe};
 
 const BOTH: fn(u32, u32) -> (Option<u32>, Option<u32>) =
     |width, height| (Some(width), Some(height));

@@ -20,12 +20,8 @@ use png::Transformations;
 use crate::options::Gravity;
 
 use crate::codecs::TransformError;
-use crate::pixels::Raster;
-use crate::pixels::Rect;
-use crate::pixels::Samples;
-use crate::pixels::Size;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::to_u8;
+use crate::pixels::{Raster, Rect, Samples, Size, to_u8};
 
 /// The longest side of a map, in cells.
 const CELLS: u32 = 64;

@@ -1,11 +1,7 @@
 //! Pictures drawn by hand, where it is plain what catches the eye.
 
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Rect;
-use crate::pixels::Samples;
-use crate::pixels::Size;
 use crate::pixels::orientation::Orientation;
+use crate::pixels::{Channels, Raster, Rect, Samples, Size};
 use crate::transform::plan::saliency::SaliencyMap;
 
 const WHOLE: Rect = Rect {

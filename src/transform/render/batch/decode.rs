@@ -7,27 +7,15 @@ use std::time::Instant;
 
 use crate::options::Recipe;
 
-use crate::codecs::TransformError;
-use crate::codecs::decode;
-use crate::codecs::decode::DecodeScale;
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::decode::Truncation;
-use crate::pixels::Pixels;
-use crate::pixels::Raster;
-use crate::pixels::buffer;
+use crate::codecs::decode::{DecodeScale, DecodedImage, Truncation};
+use crate::codecs::{TransformError, decode};
 use crate::pixels::color::ColorSpace;
-use crate::pixels::resize;
+use crate::pixels::{Pixels, Raster, buffer, resize};
 use crate::transform::budget::Budget;
-use crate::transform::encoded::Encoded;
-use crate::transform::encoded::Timings;
-use crate::transform::plan::schedule::FileGroup;
-use crate::transform::plan::schedule::Level;
-use crate::transform::plan::schedule::Member;
-use crate::transform::plan::schedule::schedule;
-use crate::transform::render::compose;
-use crate::transform::render::compose::Composite;
-use crate::transform::render::compose::SourcePixels;
-use crate::transform::render::still;
+use crate::transform::encoded::{Encoded, Timings};
+use crate::transform::plan::schedule::{FileGroup, Level, Member, schedule};
+use crate::transform::render::compose::{Composite, SourcePixels};
+use crate::transform::render::{compose, still};
 use crate::transform::source::RasterSource;
 
 /// Takes what came of an item, with its number; a break ends the batch.

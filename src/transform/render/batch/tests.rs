@@ -2,33 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use image::DynamicImage;
 use image::RgbImage;
 
-use crate::options::Blur;
-use crate::options::Effects;
-use crate::options::Effort;
-use crate::options::Fit;
-use crate::options::Format;
-use crate::options::Gravity;
-use crate::options::Output;
-use crate::options::Quality;
-use crate::options::Recipe;
-use crate::options::Rotation;
-use crate::options::Trim;
-use crate::options::TrimBorder;
+use crate::options::{
+    Blur, Effects, Effort, Fit, Format, Gravity, Output, Quality, Recipe, Rotation, Trim,
+    TrimBorder,
+};
 use crate::units::ByteSize;
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
 use crate::codecs::decode::DECODES;
-use crate::codecs::encode;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::Settings;
+use crate::codecs::encode::{Picture, Settings};
+use crate::codecs::{Limits, TransformError, encode};
 use crate::pixels::Size;
 use crate::transform::budget::Budget;
 use crate::transform::cost::Cost;

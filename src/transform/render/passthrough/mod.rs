@@ -1,12 +1,10 @@
 //! A source as its own rendition: where no pixel would change, no answer is larger than its source. Everything is copied but metadata
 //! that is not wanted, and what lies hidden behind the end of the picture.
 
-use crate::options::Format;
-use crate::options::Metadata;
+use crate::options::{Format, Metadata};
 
-use crate::codecs::TransformError;
-use crate::codecs::metadata;
 use crate::codecs::sniff::SourceFormat;
+use crate::codecs::{TransformError, metadata};
 use crate::pixels::buffer;
 
 /// The source with its metadata chosen as `wanted`, if it is smaller than what was `made` of it.

@@ -1,23 +1,15 @@
 use image::AnimationDecoder;
 use image::codecs::gif::GifDecoder;
 
-use crate::options::Effort;
-use crate::options::Format;
-use crate::options::Metadata;
-use crate::options::Quality;
+use crate::options::{Effort, Format, Metadata, Quality};
 
-use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
-use crate::codecs::encode;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::Settings;
-use crate::codecs::metadata::OutputMetadata;
-use crate::codecs::metadata::attach;
-use crate::codecs::metadata::read;
+use crate::codecs::encode::{Picture, Settings};
 use crate::codecs::metadata::tests::exif_block;
+use crate::codecs::metadata::{OutputMetadata, attach, read};
 use crate::codecs::sniff::SourceFormat;
-use crate::pixels::Raster;
-use crate::pixels::Size;
+use crate::codecs::{decode, encode};
+use crate::pixels::{Raster, Size};
 use crate::transform::render::passthrough::smaller_source;
 
 fn encoded(format: Format, alpha: bool, quality: u8) -> Vec<u8> {

@@ -3,29 +3,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use quantette::deps::palette::FromColor;
-use quantette::deps::palette::Oklab;
-use quantette::deps::palette::Srgb;
+use quantette::deps::palette::{FromColor, Oklab, Srgb};
 use serde::Serialize;
 
-use crate::options::Color;
-use crate::options::Effort;
-use crate::options::Format;
-use crate::options::Quality;
+use crate::options::{Color, Effort, Format, Quality};
 
-use crate::codecs::TransformError;
-use crate::codecs::encode;
-use crate::codecs::encode::Picture;
-use crate::codecs::encode::Settings;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Rect;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::pixels::canvas;
-use crate::pixels::color;
-use crate::pixels::resize;
+use crate::codecs::encode::{Picture, Settings};
+use crate::codecs::{TransformError, encode};
 use crate::pixels::resize::ResampleSpace;
+use crate::pixels::{Channels, Raster, Rect, Samples, Size, canvas, color, resize};
 use crate::transform::plan::info::THUMBNAIL;
 
 /// The longest side for BlurHash: it keeps no more than four waves of it.

@@ -5,14 +5,8 @@ use serde_json::json;
 
 use crate::codecs::decode;
 use crate::codecs::decode::DecodeScale;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
-use crate::transform::render::placeholders::ImageInfo;
-use crate::transform::render::placeholders::Placeholders;
-use crate::transform::render::placeholders::SourceInfo;
-use crate::transform::render::placeholders::of_picture;
+use crate::pixels::{Channels, Raster, Samples, Size};
+use crate::transform::render::placeholders::{ImageInfo, Placeholders, SourceInfo, of_picture};
 
 /// A picture whose pixels are given by their place.
 fn painted(width: u32, height: u32, paint: impl Fn(u32, u32) -> [u8; 4]) -> Raster {

@@ -4,8 +4,7 @@
 //! each); then any number of `D` and the samples of a picture of the same size. Each `D` is answered with its score on a line.
 
 use std::io;
-use std::io::Read;
-use std::io::Write;
+use std::io::{Read, Write};
 
 use fast_ssim2::PixelDescriptor;
 use fast_ssim2::PixelSlice;

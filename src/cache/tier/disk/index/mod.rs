@@ -8,8 +8,7 @@ use std::collections::HashMap;
 
 use crate::cache::entry::EntryKey;
 use crate::cache::stats::StoreSize;
-use crate::cache::tier::disk::layout::DiskLayout;
-use crate::cache::tier::disk::layout::SHARDS;
+use crate::cache::tier::disk::layout::{DiskLayout, SHARDS};
 
 /// The first moment of this process. Entries that a scan finds have their file's time, which is less, and get the moments just before this one at the
 /// end of the scan.

@@ -19,30 +19,18 @@
 //! A purge that could not be published is applied here, and is published again until that succeeds. Of more than 10,000 objects, the older half is
 //! replaced by one soft purge of everything, with the number of the last of them, as in the purge log in memory.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::Mutex;
 
-use crate::bucket::Bucket;
-use crate::bucket::BucketError;
-use crate::cache::purge::log::MAX_EVENTS;
-use crate::cache::purge::log::MAX_NUMBER;
-use crate::cache::purge::log::Purge;
-use crate::cache::purge::log::PurgeEvent;
-use crate::cache::purge::log::Target;
-use crate::cache::tier::shared::purge_objects::PurgeObjects;
-use crate::cache::tier::shared::purge_objects::name_of;
-use crate::cache::tier::shared::purge_objects::number_of;
-use crate::cache::tier::shared::purge_objects::random;
+use crate::bucket::{Bucket, BucketError};
+use crate::cache::purge::log::{MAX_EVENTS, MAX_NUMBER, Purge, PurgeEvent, Target};
+use crate::cache::tier::shared::purge_objects::{PurgeObjects, name_of, number_of, random};
 
 /// How far before the highest known number a listing begins, so that late objects are found. Numbers are milliseconds, so this is one minute.
 const OVERLAP: u64 = 60_000;

@@ -1,20 +1,13 @@
 //! The protocol of published purges, with a bucket.
 
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::bucket::Bucket;
 use crate::cache::purge::log::MAX_NUMBER;
-use crate::cache::tests::bucket::Mood;
-use crate::cache::tests::bucket::TestBucket;
+use crate::cache::tests::bucket::{Mood, TestBucket};
 use crate::cache::tier::shared::TIMEOUTS;
-use crate::cache::tier::shared::purge_log::Purge;
-use crate::cache::tier::shared::purge_log::PurgeEvent;
-use crate::cache::tier::shared::purge_log::SharedPurgeLog;
-use crate::cache::tier::shared::purge_log::Target;
-use crate::cache::tier::shared::purge_log::number_of;
+use crate::cache::tier::shared::purge_log::{Purge, PurgeEvent, SharedPurgeLog, Target, number_of};
 use crate::freshness::Tag;
 
 const NOW: u64 = 1_767_225_600;

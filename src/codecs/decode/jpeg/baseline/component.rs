@@ -3,15 +3,11 @@
 
 use crate::codecs::decode::jpeg::baseline::bits::ScanReader;
 use crate::codecs::decode::jpeg::baseline::frame::ComponentParameters;
-use crate::codecs::decode::jpeg::baseline::huffman::END;
-use crate::codecs::decode::jpeg::baseline::huffman::HuffmanTable;
-use crate::codecs::decode::jpeg::baseline::huffman::LOOKS;
-use crate::codecs::decode::jpeg::baseline::huffman::NO_CODE;
+use crate::codecs::decode::jpeg::baseline::huffman::{END, HuffmanTable, LOOKS, NO_CODE};
 use crate::codecs::decode::jpeg::baseline::idct;
 use crate::codecs::decode::jpeg::baseline::idct::CoefficientBlocks;
 use crate::pixels::buffer;
-use crate::pixels::simd::LANES;
-use crate::pixels::simd::Simd;
+use crate::pixels::simd::{LANES, Simd};
 
 /// The position in a block of each coefficient in coding order (zigzag, figure A.6).
 const ZIGZAG: [u8; 64] = [

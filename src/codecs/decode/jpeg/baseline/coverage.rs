@@ -5,8 +5,7 @@
 
 use crate::codecs::decode::jpeg::baseline::bits::ScanReader;
 use crate::codecs::decode::jpeg::baseline::frame::MarkerSegments;
-use crate::codecs::decode::jpeg::baseline::huffman::HuffmanTable;
-use crate::codecs::decode::jpeg::baseline::huffman::NO_CODE;
+use crate::codecs::decode::jpeg::baseline::huffman::{HuffmanTable, NO_CODE};
 use crate::codecs::metadata;
 
 /// How much of a truncated file is there.

@@ -4,13 +4,10 @@
 //! instead, which dims fine detail and aliases still finer detail into it. Over six photographs at half and quarter size, resampled to 800,
 //! 400 and 300 pixels, the transform here is 0.2 to 1.0 points of SSIMULACRA2 closer to a reduction of all pixels.
 
-use std::f32::consts::FRAC_1_SQRT_2;
-use std::f32::consts::SQRT_2;
+use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 use std::f64::consts::PI;
 
-use crate::pixels::simd::LANES;
-use crate::pixels::simd::Lane;
-use crate::pixels::simd::Simd;
+use crate::pixels::simd::{LANES, Lane, Simd};
 
 /// Eight blocks, coefficient by coefficient: rows of eight, from the lowest vertical frequency on.
 pub(crate) type CoefficientBlocks = [Lane; 64];
@@ -216,8 +213,7 @@ mod tests {
     use super::CoefficientBlocks;
     use super::inverse;
     use super::scale;
-    use crate::pixels::simd::Baseline;
-    use crate::pixels::simd::LANES;
+    use crate::pixels::simd::{Baseline, LANES};
 
     /// One axis by its definition: the cosines of `points` samples.
     fn cosine(points: usize, frequency: usize, sample: usize) -> f64 {

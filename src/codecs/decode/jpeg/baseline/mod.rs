@@ -14,17 +14,12 @@ mod idct;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::codecs::decode::image::DecodeScale;
 use crate::pixels;
-use crate::pixels::Channels;
-use crate::pixels::Size;
-use crate::pixels::buffer;
-use crate::pixels::simd::Baseline;
-use crate::pixels::simd::LANES;
-use crate::pixels::simd::Simd;
+use crate::pixels::simd::{Baseline, LANES, Simd};
+use crate::pixels::{Channels, Size, buffer};
 use bits::ScanReader;
 use color::ChromaUpsampler;
 use component::Component;

@@ -10,10 +10,7 @@ use crate::codecs::decode::image::DecodeScale;
 use crate::codecs::decode::jpeg::baseline::BaselineDecoder;
 use crate::codecs::decode::jpeg::library;
 use crate::codecs::decode::jpeg::resampled::at_scale;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Scanlines as _;
-use crate::pixels::Size;
+use crate::pixels::{Channels, Raster, Scanlines as _, Size};
 
 /// A picture with edges, gradients and colours, by its size.
 fn samples(size: Size, channels: usize) -> Vec<u8> {

@@ -5,9 +5,8 @@ use jpeg_encoder::ImageBuffer;
 use jpeg_encoder::JpegColorType;
 use jpeg_encoder::SamplingFactor;
 
-use crate::codecs::decode::header;
 use crate::codecs::decode::image::DecodeScale;
-use crate::codecs::decode::pixels;
+use crate::codecs::decode::{header, pixels};
 use crate::pixels::Samples;
 
 /// The stored samples, and their RGB values if they are read as YCbCr.

@@ -1,22 +1,13 @@
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::options::Output;
-use crate::options::Recipe;
+use crate::options::{Output, Recipe};
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
-use crate::codecs::decode::header;
-use crate::codecs::decode::image::DecodeScale;
-use crate::codecs::decode::image::Header;
-use crate::codecs::decode::pixels;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Size;
-use crate::transform::Budget;
-use crate::transform::Hints;
-use crate::transform::Source;
+use crate::codecs::decode::image::{DecodeScale, Header};
+use crate::codecs::decode::{header, pixels};
+use crate::codecs::{Limits, TransformError};
+use crate::pixels::{Channels, Raster, Size};
 use crate::transform::plan::cost;
+use crate::transform::{Budget, Hints, Source};
 
 /// Every scale that a recipe may ask for.
 const EIGHTHS: [u32; 5] = [1, 2, 3, 4, 8];

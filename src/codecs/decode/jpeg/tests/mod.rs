@@ -9,9 +9,8 @@ use jpeg_encoder::ColorType;
 use jpeg_encoder::Encoder;
 use jpeg_encoder::SamplingFactor;
 
-use crate::codecs::decode::header;
 use crate::codecs::decode::image::DecodeScale;
-use crate::codecs::decode::pixels;
+use crate::codecs::decode::{header, pixels};
 use crate::pixels::Channels;
 
 /// The Adobe marker of a file with its colour transform, or none.

@@ -1,34 +1,21 @@
 //! Files truncated at every place, compared with the whole ones; and every way to render them.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jpeg_encoder::ColorType;
 use jpeg_encoder::Encoder;
 use jpeg_encoder::SamplingFactor;
 
-use crate::options::Gravity;
-use crate::options::Output;
-use crate::options::Recipe;
-use crate::options::TrimBorder;
+use crate::options::{Gravity, Output, Recipe, TrimBorder};
 
-use crate::codecs::Limits;
-use crate::codecs::TransformError;
-use crate::codecs::TruncatedSources;
-use crate::codecs::decode::Truncation;
-use crate::codecs::decode::header;
 use crate::codecs::decode::image::DecodeScale;
 use crate::codecs::decode::jpeg::baseline::coverage;
-use crate::codecs::decode::pixels;
-use crate::codecs::decode::pixels_there_are;
+use crate::codecs::decode::{Truncation, header, pixels, pixels_there_are};
+use crate::codecs::{Limits, TransformError, TruncatedSources};
 use crate::pixels::Size;
-use crate::transform::BatchItem;
-use crate::transform::Budget;
-use crate::transform::Encoded;
-use crate::transform::Hints;
-use crate::transform::Source;
+use crate::transform::{BatchItem, Budget, Encoded, Hints, Source};
 
 struct Kind {
     name: &'static str,

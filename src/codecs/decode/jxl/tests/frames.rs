@@ -1,14 +1,11 @@
 use std::thread;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::jxl::frames::MOST;
-use crate::codecs::decode::jxl::frames::PictureFrames;
+use crate::codecs::decode::jxl::frames::{MOST, PictureFrames};
 use crate::codecs::decode::jxl::header;
 use crate::codecs::decode::jxl::tests::raster;
-use crate::pixels::Raster;
-use crate::pixels::Size;
+use crate::pixels::{Raster, Size};
 
 /// Stack size: a sixteenth of that of a worker.
 const STACK: usize = 256 << 10;

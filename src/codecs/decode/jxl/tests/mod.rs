@@ -1,14 +1,9 @@
 mod frames;
 
 use crate::codecs::TransformError;
-use crate::codecs::decode::jxl::codestream;
-use crate::codecs::decode::jxl::decode;
-use crate::codecs::decode::jxl::header;
-use crate::pixels::Channels;
-use crate::pixels::Raster;
-use crate::pixels::Samples;
-use crate::pixels::Size;
+use crate::codecs::decode::jxl::{codestream, decode, header};
 use crate::pixels::color::ColorSpace;
+use crate::pixels::{Channels, Raster, Samples, Size};
 
 /// Three by two: red, green, blue / white, black, (10, 20, 30). By cjxl, without loss, like the other samples here.
 const RGB: &str = "ff0a084010505c080802010098004b188b15526c80def078dd727815511a4e07189a8faf66ac69bc747fd52e7bf13f83ef994f01";

@@ -1,8 +1,7 @@
 //! A compressor of jpegli that writes to memory, and whose errors are left by unwinding.
 #![expect(unsafe_code, reason = "binds jpegli")]
 
-use std::ffi::CStr;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::mem;
 use std::panic;
 use std::panic::AssertUnwindSafe;

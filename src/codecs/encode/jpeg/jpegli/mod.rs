@@ -13,21 +13,15 @@ use jpegli_sys::J_COLOR_SPACE as ColorSpace;
 use jpegli_sys::jpegli_compress_struct as Compressor;
 use jpegli_sys::jpegli_scan_info as Scan;
 
-use crate::options::Format;
-use crate::options::Quality;
+use crate::options::{Format, Quality};
 
 use crate::codecs::TransformError;
-use crate::codecs::encode::chroma::Chroma;
-use crate::codecs::encode::chroma::subsampling;
+use crate::codecs::encode::chroma::{Chroma, subsampling};
 use crate::codecs::encode::error::failed;
 use crate::codecs::encode::picture::Picture;
 use crate::codecs::encode::scale;
 use crate::codecs::encode::settings::Settings;
-use crate::pixels::Planar;
-use crate::pixels::Plane;
-use crate::pixels::Size;
-use crate::pixels::Subsampling;
-use crate::pixels::buffer;
+use crate::pixels::{Planar, Plane, Size, Subsampling, buffer};
 use compressor::guarded;
 
 unsafe extern "C-unwind" {

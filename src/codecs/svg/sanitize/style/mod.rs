@@ -11,9 +11,7 @@ use std::sync::LazyLock;
 
 use crate::codecs::svg::sanitize::reference;
 
-use self::tokens::Token;
-use self::tokens::Tokenizer;
-use self::tokens::unescaped;
+use self::tokens::{Token, Tokenizer, unescaped};
 
 /// Replaces an unknown function. It is invalid in every grammar, so the declaration or selector around it is ignored.
 const REMOVED: &str = "x()";

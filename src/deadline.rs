@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// A point in time after which a result is of no use.
 #[derive(Clone, Copy, Debug)]
-pub struct Deadline(Instant);
+pub(crate) struct Deadline(Instant);
 
 /// The stages of a render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,27 +24,27 @@ pub struct Timeout<S = Stage>(pub S);
 
 impl Deadline {
     /// A deadline in so much time.
-    pub fn after(time: Duration) -> Self {
+    pub(crate) fn after(time: Duration) -> Self {
         Deadline(Instant::now() + time)
     }
 
     /// A deadline so much time after `start`.
-    pub fn since(start: std::time::Instant, time: Duration) -> Self {
+    pub(crate) fn since(start: std::time::Instant, time: Duration) -> Self {
         Deadline(Instant::from_std(start) + time)
     }
 
     /// This deadline, or one in so much time, whichever comes first.
-    pub fn within(self, time: Duration) -> Self {
+    pub(crate) fn within(self, time: Duration) -> Self {
         Deadline(self.0.min(Instant::now() + time))
     }
 
     /// The point in time.
-    pub fn instant(self) -> std::time::Instant {
+    pub(crate) fn instant(self) -> std::time::Instant {
         self.0.into_std()
     }
 
     /// Whether the deadline has passed.
-    pub fn has_passed(self) -> bool {
+    pub(crate) fn has_passed(self) -> bool {
         Instant::now() >= self.0
     }
 
@@ -52,7 +52,7 @@ impl Deadline {
     ///
     /// # Errors
     /// [`Timeout`] names `stage`.
-    pub async fn bound<S, T>(
+    pub(crate) async fn bound<S, T>(
         self,
         stage: S,
         work: impl Future<Output = T>,

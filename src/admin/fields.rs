@@ -87,7 +87,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
 impl Fields {
     /// Parses a body that must be a JSON object.
-    pub fn of(body: &[u8]) -> Result<Self, String> {
+    pub(super) fn of(body: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(body)
             .map_err(|error| format!("the body must be a JSON object: {error}"))
     }
@@ -103,13 +103,18 @@ pub(super) struct FieldReader {
 
 impl FieldReader {
     /// Adds a target for each text of a field.
-    pub fn texts(&mut self, name: &str, value: &Value, target: impl Fn(&str) -> PurgeTarget) {
+    pub(super) fn texts(
+        &mut self,
+        name: &str,
+        value: &Value,
+        target: impl Fn(&str) -> PurgeTarget,
+    ) {
         let texts = self.list(name, value);
         self.targets.extend(texts.iter().map(|text| target(text)));
     }
 
     /// The texts of a field, which must be a string or a list of strings.
-    pub fn list(&mut self, name: &str, value: &Value) -> Vec<String> {
+    pub(super) fn list(&mut self, name: &str, value: &Value) -> Vec<String> {
         let one = std::slice::from_ref(value);
         let mut texts = Vec::new();
         for value in value.as_array().map_or(one, Vec::as_slice) {
@@ -122,7 +127,7 @@ impl FieldReader {
     }
 
     /// The value of a field that must be `true` or `false`.
-    pub fn boolean(&mut self, name: &str, value: &Value) -> bool {
+    pub(super) fn boolean(&mut self, name: &str, value: &Value) -> bool {
         value.as_bool().unwrap_or_else(|| {
             self.mistake(name, "`true` or `false`", value);
             false
@@ -130,21 +135,21 @@ impl FieldReader {
     }
 
     /// Adds that a field has a wrong value.
-    pub fn mistake(&mut self, name: &str, expected: &str, value: &Value) {
+    pub(super) fn mistake(&mut self, name: &str, expected: &str, value: &Value) {
         let value: String = value.to_string().chars().take(MAX_QUOTED).collect();
         self.errors
             .push(format!("field `{name}` must be {expected}, got {value}"));
     }
 
     /// Adds that a field does not exist.
-    pub fn unknown(&mut self, name: &str, known: &str) {
+    pub(super) fn unknown(&mut self, name: &str, known: &str) {
         let name: String = name.chars().take(MAX_QUOTED).collect();
         self.errors
             .push(format!("field `{name}` does not exist: there are {known}"));
     }
 
     /// Checks the request as a whole, and returns its targets and whether it is soft, or everything that is wrong.
-    pub fn finish(mut self, needed: &str) -> Result<(Vec<PurgeTarget>, bool), Vec<String>> {
+    pub(super) fn finish(mut self, needed: &str) -> Result<(Vec<PurgeTarget>, bool), Vec<String>> {
         if self.errors.is_empty() && self.targets.is_empty() {
             self.errors.push(needed.to_owned());
         }

@@ -47,7 +47,7 @@ pub(super) struct AdminResponse {
 
 impl ServerArguments {
     /// The settings.
-    pub fn settings(&self) -> Result<Config, CommandError> {
+    pub(super) fn settings(&self) -> Result<Config, CommandError> {
         let path = match &self.config {
             Some(path) => Some(path.as_path()),
             None => Some(Path::new(CONFIG)).filter(|path| path.exists()),
@@ -57,7 +57,7 @@ impl ServerArguments {
     }
 
     /// A client for `path`. No request takes longer than `timeout`.
-    pub fn admin_client(
+    pub(super) fn admin_client(
         &self,
         config: &Config,
         path: &str,
@@ -86,7 +86,7 @@ impl AdminClient {
     ///
     /// # Errors
     /// [`CommandError`] when the server does not answer.
-    pub async fn post(&self, body: Vec<u8>) -> Result<AdminResponse, CommandError> {
+    pub(super) async fn post(&self, body: Vec<u8>) -> Result<AdminResponse, CommandError> {
         let unreachable = |error: reqwest::Error| {
             let kind = if error.is_timeout() {
                 "does not answer in time"
@@ -115,7 +115,7 @@ impl AdminClient {
     }
 
     /// The error that an answer stands for.
-    pub fn refused(&self, answer: &AdminResponse) -> CommandError {
+    pub(super) fn refused(&self, answer: &AdminResponse) -> CommandError {
         let body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
         match answer.status {
             401 => CommandError::new(format!(

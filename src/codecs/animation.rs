@@ -15,8 +15,8 @@ use crate::pixels::{Raster, Size};
 pub(crate) struct LoopCount(pub u32);
 
 impl LoopCount {
-    pub const FOREVER: LoopCount = LoopCount(0);
-    pub const ONCE: LoopCount = LoopCount(1);
+    pub(crate) const FOREVER: LoopCount = LoopCount(0);
+    pub(crate) const ONCE: LoopCount = LoopCount(1);
 }
 
 /// What the structure of a file says about an animation, before any frame is decoded.
@@ -69,14 +69,14 @@ pub(crate) struct Area {
 }
 
 impl Area {
-    pub const EMPTY: Area = Area {
+    pub(crate) const EMPTY: Area = Area {
         left: 0,
         top: 0,
         size: Size::new(0, 0),
     };
 
     /// The whole canvas.
-    pub const fn whole(size: Size) -> Self {
+    pub(crate) const fn whole(size: Size) -> Self {
         Area {
             left: 0,
             top: 0,
@@ -84,12 +84,12 @@ impl Area {
         }
     }
 
-    pub const fn is_empty(self) -> bool {
+    pub(crate) const fn is_empty(self) -> bool {
         self.size.width == 0 || self.size.height == 0
     }
 
     /// The part inside a canvas. Its top left pixel stays the same, unless nothing is left.
-    pub fn within(self, canvas: Size) -> Self {
+    pub(crate) fn within(self, canvas: Size) -> Self {
         let size = Size::new(
             self.size.width.min(canvas.width.saturating_sub(self.left)),
             self.size.height.min(canvas.height.saturating_sub(self.top)),
@@ -99,7 +99,7 @@ impl Area {
     }
 
     /// The smallest area that covers both.
-    pub fn union(self, other: Area) -> Area {
+    pub(crate) fn union(self, other: Area) -> Area {
         if self.is_empty() {
             return other;
         }
@@ -117,7 +117,7 @@ impl Area {
     }
 
     /// The pixel indices of each row of the area, on a canvas that contains it and has rows of `width` pixels.
-    pub fn rows(self, width: u32) -> impl Iterator<Item = Range<usize>> {
+    pub(crate) fn rows(self, width: u32) -> impl Iterator<Item = Range<usize>> {
         let rows = if self.is_empty() { 0 } else { self.size.height };
         (0..rows as usize).map(move |row| {
             let start = (self.top as usize + row) * width as usize + self.left as usize;

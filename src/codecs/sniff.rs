@@ -30,7 +30,7 @@ pub(crate) enum SourceFormat {
 
 impl SourceFormat {
     /// The output format with the same name, if there is one.
-    pub const fn as_output(self) -> Option<Format> {
+    pub(crate) const fn as_output(self) -> Option<Format> {
         match self {
             SourceFormat::Jpeg => Some(Format::Jpeg),
             SourceFormat::Png => Some(Format::Png),
@@ -43,7 +43,7 @@ impl SourceFormat {
     }
 
     /// The media type, as `format=json` reports it.
-    pub const fn mime(self) -> &'static str {
+    pub(crate) const fn mime(self) -> &'static str {
         match self {
             SourceFormat::Jpeg => "image/jpeg",
             SourceFormat::Png => "image/png",

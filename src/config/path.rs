@@ -13,7 +13,7 @@ pub(super) enum PathStep {
 }
 
 impl PathStep {
-    pub fn of(segment: &serde_path_to_error::Segment) -> Self {
+    pub(super) fn of(segment: &serde_path_to_error::Segment) -> Self {
         match segment {
             serde_path_to_error::Segment::Seq { index } => PathStep::Index(*index),
             other => PathStep::Key(other.to_string()),

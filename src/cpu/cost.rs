@@ -7,7 +7,7 @@ const FAST_LIMIT: Duration = Duration::from_millis(30);
 
 /// The cost of a job, as far as it can be estimated beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// The most bytes that it holds at a time.
     pub bytes: u64,
     /// CPU time.

@@ -13,7 +13,7 @@ const MACHINE: &str = "/proc/meminfo";
 
 /// How much memory there is, and which file says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemoryLimit {
+pub(crate) struct MemoryLimit {
     /// In bytes.
     pub bytes: u64,
     /// The file that it was read from.
@@ -23,7 +23,7 @@ pub struct MemoryLimit {
 impl MemoryLimit {
     /// The lowest of these: the limits of the control groups of this process and of their parents, its address space, and the memory of the
     /// machine. `None` where the system does not tell.
-    pub fn of_system() -> Option<MemoryLimit> {
+    pub(crate) fn of_system() -> Option<MemoryLimit> {
         let read = |path: &Path, parse: fn(&str) -> Option<u64>| {
             let bytes = parse(&fs::read_to_string(path).ok()?)?;
             Some(MemoryLimit {

@@ -25,18 +25,18 @@ use tokio::sync::oneshot;
 use self::lanes::{JobId, Lanes};
 use self::workers::{Notification, Scheduler};
 
-pub use self::cost::{Cost, Lane, Rejection};
-pub use self::lanes::LaneCounts;
-pub use self::memory::MemoryLimit;
+pub(crate) use self::cost::{Cost, Lane, Rejection};
+pub(crate) use self::lanes::LaneCounts;
+pub(crate) use self::memory::MemoryLimit;
 
 /// Worker threads for CPU work, with a bounded queue and bounded memory.
-pub struct CpuPool {
+pub(crate) struct CpuPool {
     scheduler: Arc<Scheduler>,
 }
 
 /// The result of a job that ran to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Completion<T> {
+pub(crate) struct Completion<T> {
     /// What the job returned.
     pub value: T,
     /// The CPU time of the job, where the system tells it. Threads that the job starts are not counted.
@@ -63,7 +63,12 @@ impl CpuPool {
     ///
     /// # Errors
     /// When the system refuses a thread.
-    pub fn new(workers: usize, queue: usize, budget: u64, on_idle: fn()) -> io::Result<Self> {
+    pub(crate) fn new(
+        workers: usize,
+        queue: usize,
+        budget: u64,
+        on_idle: fn(),
+    ) -> io::Result<Self> {
         let workers = NonZeroUsize::new(workers)
             .or_else(|| thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get);
@@ -80,7 +85,7 @@ impl CpuPool {
     ///
     /// # Errors
     /// [`CpuError`].
-    pub async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         cost: Cost,
         work: impl FnOnce() -> T + Send + 'static,
@@ -116,22 +121,22 @@ impl CpuPool {
     }
 
     /// Threads for foreground work. There are as many for idle work.
-    pub fn workers(&self) -> usize {
+    pub(crate) fn workers(&self) -> usize {
         self.scheduler.lock().lanes.workers()
     }
 
     /// The most bytes that idle work may hold.
-    pub fn idle_bytes(&self) -> u64 {
+    pub(crate) fn idle_bytes(&self) -> u64 {
         self.scheduler.lock().lanes.idle_bytes()
     }
 
     /// How many jobs a lane has now.
-    pub fn count(&self, lane: Lane) -> LaneCounts {
+    pub(crate) fn count(&self, lane: Lane) -> LaneCounts {
         self.scheduler.lock().lanes.count(lane)
     }
 
     /// How many jobs run or wait now.
-    pub fn load(&self) -> usize {
+    pub(crate) fn load(&self) -> usize {
         let state = self.scheduler.lock();
         Lane::ALL
             .into_iter()
@@ -141,12 +146,12 @@ impl CpuPool {
     }
 
     /// Whether a worker has nothing to do, and nothing waits.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.scheduler.lock().lanes.is_idle()
     }
 
     /// The bytes that running jobs have reserved.
-    pub fn reserved(&self) -> u64 {
+    pub(crate) fn reserved(&self) -> u64 {
         self.scheduler.lock().lanes.reserved()
     }
 }

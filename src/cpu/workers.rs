@@ -44,7 +44,7 @@ pub(super) struct State {
 }
 
 impl Scheduler {
-    pub fn new(lanes: Lanes<Work>, on_idle: fn()) -> Arc<Self> {
+    pub(super) fn new(lanes: Lanes<Work>, on_idle: fn()) -> Arc<Self> {
         Arc::new(Scheduler {
             state: Mutex::new(State {
                 lanes,
@@ -57,7 +57,7 @@ impl Scheduler {
     }
 
     /// The lock cannot be poisoned, because nothing that panics runs under it.
-    pub fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -80,7 +80,7 @@ impl Scheduler {
     }
 
     /// Wakes the workers, because there may be a job to start.
-    pub fn wake(&self) {
+    pub(super) fn wake(&self) {
         self.changed.notify_all();
     }
 }

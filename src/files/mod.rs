@@ -22,7 +22,7 @@ const MAX_DEPTH: usize = 64;
 
 /// What is known about a file or folder, or about a link itself.
 #[derive(Clone, Copy, Debug)]
-pub struct FileStat {
+pub(crate) struct FileStat {
     pub is_file: bool,
     /// In bytes.
     pub len: u64,
@@ -33,14 +33,14 @@ pub struct FileStat {
 
 /// An open folder.
 #[derive(Debug)]
-pub struct DirHandle(OwnedFd);
+pub(crate) struct DirHandle(OwnedFd);
 
 impl DirHandle {
     /// Opens a folder, unless it is a link. The folders above it are the operator's, and may be links.
     ///
     /// # Errors
     /// Those of the system. [`is_link`] tells whether it is a link.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
         Ok(DirHandle(rustix::fs::open(path, flags, Mode::empty())?))
     }
@@ -49,7 +49,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn open_followed(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open_followed(path: &Path) -> io::Result<Self> {
         let flags = beneath::TRAVERSE | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(DirHandle(rustix::fs::open(path, flags, Mode::empty())?))
     }
@@ -58,7 +58,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn make(path: &Path) -> io::Result<()> {
+    pub(crate) fn make(path: &Path) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt as _;
         fs::DirBuilder::new()
             .recursive(true)
@@ -70,7 +70,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system: the folder may belong to somebody else.
-    pub fn make_private(&self) -> io::Result<bool> {
+    pub(crate) fn make_private(&self) -> io::Result<bool> {
         let mode = Mode::from_raw_mode(rustix::fs::fstat(&self.0)?.st_mode);
         if !mode.intersects(Mode::RWXG | Mode::RWXO) {
             return Ok(false);
@@ -83,7 +83,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system. [`is_link`] tells whether it is a link.
-    pub fn folder(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
+    pub(crate) fn folder(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
         Ok(DirHandle(rustix::fs::openat(
             &self.0,
@@ -97,7 +97,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn make_folder(&self, name: &str) -> io::Result<()> {
+    pub(crate) fn make_folder(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::mkdirat(&self.0, name, Mode::RWXU)?)
     }
 
@@ -105,7 +105,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system. [`is_link`] tells whether it is a link.
-    pub fn file(&self, name: &str) -> io::Result<File> {
+    pub(crate) fn file(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.0, name, flags, Mode::empty())?;
         Ok(File::from(file))
@@ -115,7 +115,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn new_file(&self, name: &str) -> io::Result<File> {
+    pub(crate) fn new_file(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let create = || rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR);
         let file = match create() {
@@ -132,7 +132,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system. [`is_link`] tells whether it is a link.
-    pub fn file_or_new(&self, name: &str) -> io::Result<File> {
+    pub(crate) fn file_or_new(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?;
         Ok(File::from(file))
@@ -142,7 +142,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn stat(&self, name: impl AsRef<OsStr>) -> io::Result<FileStat> {
+    pub(crate) fn stat(&self, name: impl AsRef<OsStr>) -> io::Result<FileStat> {
         let stat = rustix::fs::statat(&self.0, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW)?;
         // The types of these fields depend on the operating system.
         let seconds = u64::try_from(stat.st_mtime).ok();
@@ -157,7 +157,7 @@ impl DirHandle {
     }
 
     /// Whether anything has this name, which may be a broken link.
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
@@ -165,7 +165,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn rename(&self, name: &str, to: &DirHandle, new: &str) -> io::Result<()> {
+    pub(crate) fn rename(&self, name: &str, to: &DirHandle, new: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, name, &to.0, new)?)
     }
 
@@ -173,7 +173,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
+    pub(crate) fn remove(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
         self.remove_to(name.as_ref(), MAX_DEPTH)
     }
 
@@ -202,7 +202,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn remove_empty(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
+    pub(crate) fn remove_empty(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(
             &self.0,
             name.as_ref(),
@@ -214,7 +214,7 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn names(&self) -> io::Result<Vec<OsString>> {
+    pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.0)? {
             let entry = entry?;
@@ -231,19 +231,19 @@ impl DirHandle {
     ///
     /// # Errors
     /// Those of the system, and [`io::ErrorKind::NotFound`] for a link that leads out of the folder.
-    pub fn file_beneath(&self, path: &Path, relative: &Path) -> io::Result<File> {
+    pub(crate) fn file_beneath(&self, path: &Path, relative: &Path) -> io::Result<File> {
         beneath::open(&self.0, path, relative)
     }
 }
 
 /// Whether opening a file or folder failed because it is a link. For folders the error depends on the operating system.
-pub fn is_link(error: &io::Error) -> bool {
+pub(crate) fn is_link(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
         || error.kind() == io::ErrorKind::NotADirectory
 }
 
 /// Whether every user may write to a folder.
-pub fn is_open_to_all(path: &Path) -> bool {
+pub(crate) fn is_open_to_all(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o002 != 0)
 }

@@ -22,7 +22,7 @@ impl Argument<'_> {
     ///
     /// # Errors
     /// When the value is outside its range, or a format that is not made here.
-    pub fn read<T: OptionValue>(self) -> Result<Option<T>, OptionError> {
+    pub(super) fn read<T: OptionValue>(self) -> Result<Option<T>, OptionError> {
         let Argument {
             name,
             text: given,

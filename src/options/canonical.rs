@@ -11,7 +11,7 @@ pub(super) struct Pairs<'a, 'b> {
 }
 
 impl<'a, 'b> Pairs<'a, 'b> {
-    pub fn new(out: &'a mut fmt::Formatter<'b>) -> Self {
+    pub(super) fn new(out: &'a mut fmt::Formatter<'b>) -> Self {
         Pairs {
             out,
             is_first: true,

@@ -83,7 +83,7 @@ impl Default for BackgroundJobs {
 
 impl JobGuard {
     /// `None` if the job runs or waits already, if it failed a short time ago, or if there are too many jobs.
-    pub fn of(jobs: &BackgroundJobs, key: RenditionKey) -> Option<JobGuard> {
+    pub(crate) fn of(jobs: &BackgroundJobs, key: RenditionKey) -> Option<JobGuard> {
         let mut state = lock(&jobs.state);
         let is_recent = |failed: &Instant| failed.elapsed() < RETRY_DELAY;
         if state.active.len() >= MAX_JOBS || state.failed.get(&key).is_some_and(is_recent) {

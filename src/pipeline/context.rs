@@ -17,7 +17,7 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    pub fn of(head: &Parts, timeout: Duration) -> Self {
+    pub(crate) fn of(head: &Parts, timeout: Duration) -> Self {
         let started = Instant::now();
         RequestContext {
             started,

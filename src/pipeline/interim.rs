@@ -43,7 +43,7 @@ impl<'a> RenditionChoice<'a> {
     }
 
     /// The job that renders it.
-    pub fn job(&self) -> Job {
+    pub(crate) fn job(&self) -> Job {
         match self.upgrade {
             Some(_) => self.admitted.quick_job(),
             None => self.admitted.job.clone(),
@@ -51,7 +51,7 @@ impl<'a> RenditionChoice<'a> {
     }
 
     /// Whether a rendition is to be replaced: more effort would make it smaller.
-    pub fn is_interim(&self, rendition: &Rendition) -> bool {
+    pub(crate) fn is_interim(&self, rendition: &Rendition) -> bool {
         let size = Size::new(rendition.width, rendition.height);
         self.upgrade.is_some() && Plan::is_interim(&self.job().recipe, rendition.format, size)
     }

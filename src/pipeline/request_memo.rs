@@ -73,7 +73,7 @@ impl Default for RequestMemo {
 
 impl RequestMemo {
     /// The number of entries, and their size in bytes.
-    pub fn size(&self) -> (u64, u64) {
+    pub(super) fn size(&self) -> (u64, u64) {
         // Without this the numbers lag behind.
         self.0.run_pending_tasks();
         (self.0.entry_count(), self.0.weighted_size())
@@ -206,7 +206,7 @@ impl ResolvedRequest {
 
 impl AdmittedRequest {
     /// The job of the interim rendition.
-    pub fn quick_job(&self) -> Job {
+    pub(crate) fn quick_job(&self) -> Job {
         let mut job = self.job.clone();
         job.recipe.effort = Effort::Quick;
         job

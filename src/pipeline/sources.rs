@@ -23,7 +23,7 @@ pub(crate) struct SourceLookup {
 }
 
 impl SourceLookup {
-    pub fn record(&self) -> &Arc<SourceRecord> {
+    pub(crate) fn record(&self) -> &Arc<SourceRecord> {
         &self.source.record
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Urgency {
 
 impl Urgency {
     /// Work for a client, which may take so much time from now on.
-    pub fn foreground(timeout: Duration) -> Self {
+    pub(crate) fn foreground(timeout: Duration) -> Self {
         Urgency {
             deadline: Deadline::after(timeout),
             priority: Priority::Foreground,
@@ -41,7 +41,7 @@ impl Urgency {
     }
 
     /// Idle work that may take so much time from now on.
-    pub fn idle(timeout: Duration) -> Self {
+    pub(crate) fn idle(timeout: Duration) -> Self {
         Urgency {
             deadline: Deadline::after(timeout),
             priority: Priority::Idle,

@@ -94,14 +94,14 @@ pub(crate) struct FileBuffer {
 
 impl FileBuffer {
     /// The result of an encoder, or the lack of memory that it may have hidden.
-    pub fn outcome<E: From<PixelError>>(&self, end: Result<(), E>) -> Result<(), E> {
+    pub(crate) fn outcome<E: From<PixelError>>(&self, end: Result<(), E>) -> Result<(), E> {
         self.refused
             .clone()
             .map_or(end, |refusal| Err(refusal.into()))
     }
 
     /// The file, if its encoder succeeded.
-    pub fn finish<E: From<PixelError>>(self, end: Result<(), E>) -> Result<Vec<u8>, E> {
+    pub(crate) fn finish<E: From<PixelError>>(self, end: Result<(), E>) -> Result<Vec<u8>, E> {
         self.outcome(end)?;
         Ok(self.bytes)
     }

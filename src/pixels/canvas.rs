@@ -7,7 +7,7 @@ use crate::pixels::{Channels, Raster, Samples, Size, buffer};
 
 /// A larger surface with the picture on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Canvas {
+pub(crate) struct Canvas {
     /// Size of the surface.
     pub size: Size,
     /// Free pixels to the left of the picture.

@@ -17,12 +17,12 @@ impl Plane {
         not(feature = "native"),
         allow(dead_code, reason = "the portable encoders take no planes")
     )]
-    pub fn filled(size: Size, value: u8) -> Result<Self, PixelError> {
+    pub(crate) fn filled(size: Size, value: u8) -> Result<Self, PixelError> {
         let samples = buffer::filled(value, size.len())?;
         Ok(Plane { size, samples })
     }
 
-    pub fn copy(&self) -> Result<Self, PixelError> {
+    pub(crate) fn copy(&self) -> Result<Self, PixelError> {
         Ok(Plane {
             size: self.size,
             samples: buffer::copied(&self.samples)?,
@@ -30,7 +30,7 @@ impl Plane {
     }
 
     /// Halves both axes by averaging squares of four; at odd edges the last sample is repeated.
-    pub fn halved(&self) -> Result<Plane, PixelError> {
+    pub(crate) fn halved(&self) -> Result<Plane, PixelError> {
         let size = Subsampling::Both.chroma_size(self.size);
         let width = self.size.width as usize;
         let mut samples = buffer::with_room(size.len())?;
@@ -80,7 +80,7 @@ pub(crate) enum Subsampling {
 
 impl Subsampling {
     /// Luma samples for each chroma sample on each axis.
-    pub const fn factor(self) -> u32 {
+    pub(crate) const fn factor(self) -> u32 {
         match self {
             Subsampling::None => 1,
             Subsampling::Both => 2,
@@ -88,7 +88,7 @@ impl Subsampling {
     }
 
     /// The size of a chroma plane for a luma plane of size `luma`.
-    pub const fn chroma_size(self, luma: Size) -> Size {
+    pub(crate) const fn chroma_size(self, luma: Size) -> Size {
         Size::new(
             luma.width.div_ceil(self.factor()),
             luma.height.div_ceil(self.factor()),

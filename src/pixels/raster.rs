@@ -19,7 +19,7 @@ pub(crate) enum Channels {
 }
 
 impl Channels {
-    pub const fn count(self) -> usize {
+    pub(crate) const fn count(self) -> usize {
         match self {
             Channels::Gray => 1,
             Channels::GrayAlpha => 2,
@@ -28,7 +28,7 @@ impl Channels {
         }
     }
 
-    pub const fn has_alpha(self) -> bool {
+    pub(crate) const fn has_alpha(self) -> bool {
         matches!(self, Channels::GrayAlpha | Channels::Rgba)
     }
 }
@@ -50,7 +50,7 @@ pub(crate) struct Raster {
 
 impl Raster {
     /// Reads all rows of a picture, in 8 bits.
-    pub fn of(rows: &mut dyn Scanlines) -> Result<Raster, PixelError> {
+    pub(crate) fn of(rows: &mut dyn Scanlines) -> Result<Raster, PixelError> {
         let (size, channels) = (rows.size(), rows.channels());
         let mut samples = buffer::with_room(size.len() * channels.count())?;
         for y in 0..size.height as usize {
@@ -63,7 +63,7 @@ impl Raster {
         })
     }
 
-    pub fn copy(&self) -> Result<Raster, PixelError> {
+    pub(crate) fn copy(&self) -> Result<Raster, PixelError> {
         let samples = match &self.samples {
             Samples::U8(samples) => Samples::U8(buffer::copied(samples)?),
             Samples::U16(samples) => Samples::U16(buffer::copied(samples)?),
@@ -72,7 +72,7 @@ impl Raster {
     }
 
     /// The samples as 8 bits. 16-bit samples are rounded, not cut.
-    pub fn into_u8(self) -> Result<Vec<u8>, PixelError> {
+    pub(crate) fn into_u8(self) -> Result<Vec<u8>, PixelError> {
         match self.samples {
             Samples::U8(samples) => Ok(samples),
             Samples::U16(samples) => {
@@ -82,7 +82,7 @@ impl Raster {
     }
 
     /// RGB or RGBA samples as RGBA of 8 bits.
-    pub fn into_rgba8(self) -> Result<Vec<u8>, PixelError> {
+    pub(crate) fn into_rgba8(self) -> Result<Vec<u8>, PixelError> {
         if self.channels != Channels::Rgb {
             return self.into_u8();
         }
@@ -95,7 +95,7 @@ impl Raster {
     }
 
     /// Whether any pixel is not opaque.
-    pub fn is_translucent(&self) -> bool {
+    pub(crate) fn is_translucent(&self) -> bool {
         if !self.channels.has_alpha() {
             return false;
         }
@@ -115,7 +115,7 @@ impl Raster {
     }
 
     /// Removes the alpha channel without blending.
-    pub fn without_alpha(self) -> Result<Raster, PixelError> {
+    pub(crate) fn without_alpha(self) -> Result<Raster, PixelError> {
         let kept = match self.channels {
             Channels::GrayAlpha => Channels::Gray,
             Channels::Rgba => Channels::Rgb,
@@ -166,14 +166,14 @@ impl From<Raster> for Pixels<'_> {
 }
 
 impl Pixels<'_> {
-    pub fn size(&self) -> Size {
+    pub(crate) fn size(&self) -> Size {
         match self {
             Pixels::Raster(raster) => raster.size,
             Pixels::Scanlines(rows) => rows.size(),
         }
     }
 
-    pub fn channels(&self) -> Channels {
+    pub(crate) fn channels(&self) -> Channels {
         match self {
             Pixels::Raster(raster) => raster.channels,
             Pixels::Scanlines(rows) => rows.channels(),
@@ -181,7 +181,7 @@ impl Pixels<'_> {
     }
 
     /// Whether samples have 16 bits.
-    pub fn is_deep(&self) -> bool {
+    pub(crate) fn is_deep(&self) -> bool {
         match self {
             Pixels::Raster(raster) => matches!(raster.samples, Samples::U16(_)),
             Pixels::Scanlines(_) => false,
@@ -189,7 +189,7 @@ impl Pixels<'_> {
     }
 
     /// All pixels as a raster.
-    pub fn into_raster(self) -> Result<Raster, PixelError> {
+    pub(crate) fn into_raster(self) -> Result<Raster, PixelError> {
         match self {
             Pixels::Raster(Cow::Owned(raster)) => Ok(raster),
             Pixels::Raster(Cow::Borrowed(raster)) => raster.copy(),

@@ -75,7 +75,7 @@ pub(crate) struct PixelRect {
 
 impl PixelRect {
     /// The whole picture.
-    pub const fn whole(size: Size) -> Self {
+    pub(crate) const fn whole(size: Size) -> Self {
         PixelRect {
             left: 0,
             top: 0,
@@ -85,12 +85,12 @@ impl PixelRect {
     }
 
     /// The extent alone.
-    pub const fn size(self) -> Size {
+    pub(crate) const fn size(self) -> Size {
         Size::new(self.width, self.height)
     }
 
     /// The same rectangle as a `Rect`.
-    pub fn exact(self) -> Rect {
+    pub(crate) fn exact(self) -> Rect {
         Rect {
             left: f64::from(self.left),
             top: f64::from(self.top),
@@ -100,7 +100,7 @@ impl PixelRect {
     }
 
     /// The part inside a picture, which is empty if the rectangle lies outside.
-    pub fn inside(self, size: Size) -> Self {
+    pub(crate) fn inside(self, size: Size) -> Self {
         let left = self.left.min(size.width);
         let top = self.top.min(size.height);
         PixelRect {

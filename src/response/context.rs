@@ -7,7 +7,7 @@ use crate::cache::{CacheStatus, SourceRecord, Stale};
 use crate::transform::Timings;
 
 /// What an answer says about a picture, beside the picture itself.
-pub struct ResponseContext<'a> {
+pub(crate) struct ResponseContext<'a> {
     /// The headers that every answer with this picture has.
     pub representation: &'a RepresentationHeaders,
     /// The source that the picture is made of.
@@ -22,7 +22,7 @@ pub struct ResponseContext<'a> {
 
 /// What the cache had for a request, and how long each step took.
 #[derive(Clone, Copy, Debug)]
-pub struct RequestTimings {
+pub(crate) struct RequestTimings {
     /// What the cache had.
     pub outcome: CacheStatus,
     /// Until the source was known.
@@ -35,7 +35,7 @@ pub struct RequestTimings {
 
 /// For how long clients may cache an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ErrorCaching {
+pub(crate) struct ErrorCaching {
     /// The lifetime of the error, from when it happened. Less than a second means that it is not cached.
     pub life: Duration,
     /// How long ago it happened, where the answer comes from the cache of errors.

@@ -20,20 +20,20 @@ use crate::cache::Rendition;
 use crate::error::{Error, ErrorInfo};
 use crate::request::{PreconditionOutcome, RangeOutcome, RequestError, Vary};
 
-pub use context::ErrorCaching;
-pub use context::RequestTimings;
-pub use context::ResponseContext;
-pub use representation::RepresentationHeaders;
+pub(crate) use context::ErrorCaching;
+pub(crate) use context::RequestTimings;
+pub(crate) use context::ResponseContext;
+pub(crate) use representation::RepresentationHeaders;
 
 use fields::NO_STORE;
 use fields::append_warnings;
 use fields::insert;
 
 /// The body of every response. It is complete before the response begins.
-pub type Body = Full<Bytes>;
+pub(crate) type Body = Full<Bytes>;
 
 /// A picture, or the part of it that the request names; without the body for HEAD.
-pub fn image(
+pub(crate) fn image(
     rendition: &Rendition,
     context: &ResponseContext<'_>,
     portion: RangeOutcome,
@@ -75,7 +75,10 @@ pub fn image(
 }
 
 /// The response to a precondition that the picture does not meet: the client needs no picture.
-pub fn precondition(outcome: PreconditionOutcome, context: &ResponseContext<'_>) -> Response<Body> {
+pub(crate) fn precondition(
+    outcome: PreconditionOutcome,
+    context: &ResponseContext<'_>,
+) -> Response<Body> {
     let (status, headers) = match outcome {
         PreconditionOutcome::NotModified => (StatusCode::NOT_MODIFIED, headers::of_image(context)),
         PreconditionOutcome::PreconditionFailed => (
@@ -87,7 +90,7 @@ pub fn precondition(outcome: PreconditionOutcome, context: &ResponseContext<'_>)
 }
 
 /// An error as a line of text. Without `caching`, nobody may cache it.
-pub fn error(
+pub(crate) fn error(
     error: &Error,
     caching: Option<ErrorCaching>,
     vary: Vary,
@@ -108,7 +111,12 @@ pub fn error(
 
 /// A redirect to the source in place of a picture, with the error as its body. Nobody may cache it, because the next try may succeed. It has
 /// no `Retry-After`, which would ask clients to wait before they follow it.
-pub fn redirect(error: &Error, location: &str, vary: Vary, head_only: bool) -> Response<Body> {
+pub(crate) fn redirect(
+    error: &Error,
+    location: &str,
+    vary: Vary,
+    head_only: bool,
+) -> Response<Body> {
     let Ok(location) = HeaderValue::from_str(location) else {
         return self::error(error, None, vary, head_only);
     };
@@ -131,7 +139,7 @@ fn failure(error: &Error, vary: Vary, head_only: bool) -> (ErrorInfo, HeaderMap,
 }
 
 /// A response of plain text.
-pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let mut headers = HeaderMap::new();
     headers.insert(
         CONTENT_TYPE,
@@ -141,7 +149,7 @@ pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
 }
 
 /// A response with a JSON document, which nobody may cache.
-pub fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, NO_STORE);

@@ -17,7 +17,7 @@ use crate::request::Vary;
 
 /// The headers of one picture that are the same in each of its answers. They are written once, and copied into each answer.
 #[derive(Debug)]
-pub struct RepresentationHeaders {
+pub(crate) struct RepresentationHeaders {
     etag: Box<str>,
     pub(super) headers: HeaderMap,
 }
@@ -27,7 +27,12 @@ impl RepresentationHeaders {
     /// could have led to another picture, and `warnings` say what differs from what was asked for, apart from those of the rendition.
     ///
     /// Those that each answer sets for itself have a value already, so that a copy of the map need not grow.
-    pub fn of(source: &SourceRecord, etag: String, vary: Vary, warnings: &[Warning]) -> Self {
+    pub(crate) fn of(
+        source: &SourceRecord,
+        etag: String,
+        vary: Vary,
+        warnings: &[Warning],
+    ) -> Self {
         let freshness = &source.freshness;
         let mut headers = HeaderMap::with_capacity(16);
         insert(&mut headers, ETAG, &etag);
@@ -57,7 +62,7 @@ impl RepresentationHeaders {
     }
 
     /// The entity tag, with its quotes.
-    pub fn etag(&self) -> &str {
+    pub(crate) fn etag(&self) -> &str {
         &self.etag
     }
 }

@@ -47,14 +47,14 @@ pub(super) struct RequestGuard(Arc<ConnectionActivity>);
 
 impl IdleConnections {
     /// Asks the connection that has been idle longest to close, if there is one.
-    pub fn evict(&self) {
+    pub(super) fn evict(&self) {
         if let Some((_, leave)) = self.lock().connections.pop_first() {
             leave.notify_one();
         }
     }
 
     /// A new connection. It is idle.
-    pub fn connection(&self, is_full: Arc<AtomicBool>) -> Arc<ConnectionActivity> {
+    pub(super) fn connection(&self, is_full: Arc<AtomicBool>) -> Arc<ConnectionActivity> {
         let leave = Arc::new(Notify::new());
         let turn = self.wait(&leave);
         Arc::new(ConnectionActivity {
@@ -84,12 +84,12 @@ impl IdleConnections {
 
 impl ConnectionActivity {
     /// Returns when the connection is asked to close.
-    pub async fn wait_for_eviction(&self) {
+    pub(super) async fn wait_for_eviction(&self) {
         self.leave.notified().await;
     }
 
     /// Returns when there has been no request for this long and the client has read all answers, once `is_counted` is set.
-    pub async fn wait_until_unused(&self, within: Duration, is_counted: &AtomicBool) {
+    pub(super) async fn wait_until_unused(&self, within: Duration, is_counted: &AtomicBool) {
         loop {
             let State {
                 requests, since, ..
@@ -108,7 +108,7 @@ impl ConnectionActivity {
 
     /// Returns when there is no request and the client has read all answers, but not before a pause: a request that arrives during the pause keeps
     /// the connection open.
-    pub async fn wait_until_quiet(&self, pause: Duration) {
+    pub(super) async fn wait_until_quiet(&self, pause: Duration) {
         loop {
             tokio::time::sleep(pause).await;
             if self.state().requests == 0 && !self.is_full.load(Ordering::Relaxed) {
@@ -118,7 +118,7 @@ impl ConnectionActivity {
     }
 
     /// Counts a request until the guard is dropped.
-    pub fn begin_request(self: &Arc<Self>) -> RequestGuard {
+    pub(super) fn begin_request(self: &Arc<Self>) -> RequestGuard {
         let mut state = self.state();
         if state.requests == 0 {
             self.idle.lock().connections.remove(&state.turn);

@@ -26,7 +26,7 @@ pub(super) struct PrefaceTimeout {
 }
 
 impl PrefaceTimeout {
-    pub fn new(timeout: Duration) -> Self {
+    pub(super) fn new(timeout: Duration) -> Self {
         PrefaceTimeout {
             deadline: Box::pin(tokio::time::sleep(timeout)),
             matched: 0,
@@ -35,13 +35,13 @@ impl PrefaceTimeout {
     }
 
     /// A flag that is set when the connection turns out to speak HTTP/2.
-    pub fn is_http2(&self) -> Arc<AtomicBool> {
+    pub(super) fn is_http2(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_http2)
     }
 
     /// Reads from `inner`, at most up to the end of the preface. With the result comes whether the version is known now; a read that waits
     /// beyond the deadline fails.
-    pub fn poll_read<T: Read + Unpin>(
+    pub(super) fn poll_read<T: Read + Unpin>(
         &mut self,
         inner: &mut T,
         context: &mut Context<'_>,

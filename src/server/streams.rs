@@ -75,7 +75,7 @@ pub(super) struct PacedBody {
 }
 
 impl PacedBody {
-    pub fn whole(body: Body, busy: RequestGuard) -> Self {
+    pub(super) fn whole(body: Body, busy: RequestGuard) -> Self {
         PacedBody {
             whole: body,
             left: Bytes::new(),
@@ -84,7 +84,7 @@ impl PacedBody {
         }
     }
 
-    pub fn of_stream(body: Body, busy: RequestGuard) -> Self {
+    pub(super) fn of_stream(body: Body, busy: RequestGuard) -> Self {
         PacedBody {
             most: MIN_PROGRESS,
             ..PacedBody::whole(body, busy)

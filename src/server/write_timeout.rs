@@ -32,7 +32,7 @@ struct Stall {
 }
 
 impl WriteTimeout {
-    pub fn new(timeout: Duration) -> Self {
+    pub(super) fn new(timeout: Duration) -> Self {
         WriteTimeout {
             timeout,
             written: 0,
@@ -42,7 +42,7 @@ impl WriteTimeout {
     }
 
     /// A flag that is set while something waits to be written that our system does not take.
-    pub fn is_full(&self) -> Arc<AtomicBool> {
+    pub(super) fn is_full(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_full)
     }
 
@@ -53,7 +53,7 @@ impl WriteTimeout {
     }
 
     /// Takes the outcome of a write to `stream` and returns it, or an error where the write has waited for too long.
-    pub fn check(
+    pub(super) fn check(
         &mut self,
         stream: &TcpStream,
         context: &mut Context<'_>,

@@ -31,7 +31,7 @@ pub(super) struct LogWriter(Arc<LogBuffer>);
 
 /// Writes the lines that wait when it is dropped. Later lines are written at once.
 #[must_use = "the last lines are written when it is dropped"]
-pub struct LogGuard(Arc<LogBuffer>);
+pub(crate) struct LogGuard(Arc<LogBuffer>);
 
 #[derive(Default)]
 struct LogBuffer {

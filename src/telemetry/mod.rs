@@ -18,18 +18,18 @@ use tracing_subscriber::filter::LevelFilter;
 
 use log_writer::LogWriter;
 
-pub use config::Config;
-pub use config::LogFormat;
-pub use log_writer::LogGuard;
-pub use metrics::Metrics;
-pub use metrics::RenderStep;
-pub use metrics::RequestOutcome;
-pub use rate::LogRate;
-pub use redaction::redacted;
+pub(crate) use config::Config;
+pub(crate) use config::LogFormat;
+pub(crate) use log_writer::LogGuard;
+pub(crate) use metrics::Metrics;
+pub(crate) use metrics::RenderStep;
+pub(crate) use metrics::RequestOutcome;
+pub(crate) use rate::LogRate;
+pub(crate) use redaction::redacted;
 
 /// Why `log.level` cannot be read.
 #[derive(Debug)]
-pub struct FilterError {
+pub(crate) struct FilterError {
     text: String,
     reason: String,
 }
@@ -50,7 +50,7 @@ impl std::error::Error for FilterError {}
 ///
 /// # Errors
 /// [`FilterError`] when `log.level` is neither a level nor a filter.
-pub fn start(config: &Config) -> Result<LogGuard, FilterError> {
+pub(crate) fn start(config: &Config) -> Result<LogGuard, FilterError> {
     let filter = filter(&config.level)?;
     let (writer, logging) = LogWriter::start(io::stderr(), config.format);
     let lines = tracing_subscriber::fmt()
@@ -110,7 +110,7 @@ fn shortened(text: &str) -> Cow<'_, str> {
 
 /// The log line of a request.
 #[derive(Debug)]
-pub struct AccessLog<'a> {
+pub(crate) struct AccessLog<'a> {
     /// The method.
     pub method: &'a str,
     /// The request target.
@@ -131,7 +131,7 @@ pub struct AccessLog<'a> {
 
 impl AccessLog<'_> {
     /// Writes the line.
-    pub fn log(&self) {
+    pub(crate) fn log(&self) {
         if !tracing::enabled!(tracing::Level::INFO) {
             return;
         }

@@ -8,7 +8,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The rate of log lines of one kind.
 #[derive(Debug, Default)]
-pub struct LogRate(Mutex<RateState>);
+pub(crate) struct LogRate(Mutex<RateState>);
 
 #[derive(Debug, Default)]
 struct RateState {
@@ -18,7 +18,7 @@ struct RateState {
 
 impl LogRate {
     /// Whether a line may be written now. If so, returns how many lines were left out since the last one.
-    pub fn admit(&self) -> Option<u64> {
+    pub(crate) fn admit(&self) -> Option<u64> {
         self.admit_at(Instant::now())
     }
 

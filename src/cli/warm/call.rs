@@ -79,13 +79,13 @@ impl From<CallError> for CommandError {
 
 impl WarmClient {
     /// Checks, with one request, that the server answers and accepts the options. No picture is made.
-    pub async fn check(&self) -> Result<(), CommandError> {
+    pub(super) async fn check(&self) -> Result<(), CommandError> {
         self.ask(&[]).await?;
         Ok(())
     }
 
     /// Lets the server make the pictures of a source. An error is one of the server, so that other sources would fail as well.
-    pub async fn warm(&self, source: &str) -> Result<Vec<RenditionReport>, CommandError> {
+    pub(super) async fn warm(&self, source: &str) -> Result<Vec<RenditionReport>, CommandError> {
         let mut pauses = PAUSES.iter();
         loop {
             let answer = self.ask(&[source]).await.and_then(|lines| {

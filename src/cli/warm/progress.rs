@@ -33,7 +33,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// The progress of `total` sources.
-    pub fn new(total: usize, say: fn(&str)) -> Self {
+    pub(super) fn new(total: usize, say: fn(&str)) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total as u64);
             if let Ok(style) = ProgressStyle::with_template(
@@ -61,7 +61,7 @@ impl Progress {
     }
 
     /// Adds the result for a source, and returns whether none of its pictures failed.
-    pub fn take(&mut self, source: &str, renditions: &[RenditionReport]) -> bool {
+    pub(super) fn take(&mut self, source: &str, renditions: &[RenditionReport]) -> bool {
         self.sources += 1;
         for rendition in renditions {
             *match rendition.result {
@@ -89,7 +89,7 @@ impl Progress {
     }
 
     /// Shows a line with the progress where there is no bar.
-    pub fn remind(&self) {
+    pub(super) fn remind(&self) {
         if self.bar.is_none() {
             (self.say)(&format!(
                 "{} of {} sources: {}",
@@ -101,14 +101,14 @@ impl Progress {
     }
 
     /// Removes the bar.
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
 
     /// The summary at the end.
-    pub fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         format!(
             "warmed {} of {} sources: {}",
             self.sources,
@@ -118,12 +118,12 @@ impl Progress {
     }
 
     /// Whether every source was done without a failure.
-    pub fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.sources == self.total && self.failed == 0
     }
 
     /// Whether something failed with this code.
-    pub fn has_failed_with(&self, code: &str) -> bool {
+    pub(super) fn has_failed_with(&self, code: &str) -> bool {
         self.codes.contains(code)
     }
 

@@ -41,7 +41,7 @@ pub(super) fn mark(options: &[String], accept: &[String], host: Option<&str>) ->
 
 impl StateFile {
     /// Opens a state file, or creates it.
-    pub fn open(path: &Path, mark: String) -> Result<Self, CommandError> {
+    pub(super) fn open(path: &Path, mark: String) -> Result<Self, CommandError> {
         let cannot = |error: io::Error| {
             CommandError::new(format!(
                 "the state file `{}` cannot be used: {error}",
@@ -80,12 +80,12 @@ impl StateFile {
     }
 
     /// Whether a source is done.
-    pub fn is_done(&self, source: &str) -> bool {
+    pub(super) fn is_done(&self, source: &str) -> bool {
         self.done.contains(source)
     }
 
     /// Remembers that a source is done.
-    pub fn finish(&mut self, source: &str) -> io::Result<()> {
+    pub(super) fn finish(&mut self, source: &str) -> io::Result<()> {
         // One call for the whole line, so that two lines never mix.
         let line = format!("{} {source}\n", self.mark);
         self.file.write_all(line.as_bytes())

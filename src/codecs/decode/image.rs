@@ -33,12 +33,12 @@ pub(crate) struct Header {
 
 impl Header {
     /// The size of the decoded raster.
-    pub fn decoded(&self, scale: DecodeScale) -> Size {
+    pub(crate) fn decoded(&self, scale: DecodeScale) -> Size {
         self.supported(scale).of(self.size)
     }
 
     /// The size of the decoded picture before it is rounded up to whole pixels.
-    pub fn extent(&self, scale: DecodeScale) -> (f64, f64) {
+    pub(crate) fn extent(&self, scale: DecodeScale) -> (f64, f64) {
         let part = f64::from(self.supported(scale).eighths) / 8.0;
         (
             f64::from(self.size.width) * part,
@@ -47,7 +47,7 @@ impl Header {
     }
 
     /// The scale that the decoder uses when `scale` is requested.
-    pub fn supported(&self, scale: DecodeScale) -> DecodeScale {
+    pub(crate) fn supported(&self, scale: DecodeScale) -> DecodeScale {
         // The scales are those of the DCT, which lossless JPEG has not.
         if self.format == SourceFormat::Jpeg && !self.is_lossless {
             scale
@@ -74,22 +74,22 @@ pub(crate) struct DecodeScale {
 
 impl DecodeScale {
     /// Full size.
-    pub const WHOLE: DecodeScale = DecodeScale { eighths: 8 };
+    pub(crate) const WHOLE: DecodeScale = DecodeScale { eighths: 8 };
 
     /// One decoded pixel for `denominator` stored pixels on each axis; `denominator` is 1, 2, 4 or 8.
-    pub fn one_of(denominator: u32) -> DecodeScale {
+    pub(crate) fn one_of(denominator: u32) -> DecodeScale {
         DecodeScale {
             eighths: 8 / denominator,
         }
     }
 
     /// The number of stored pixels for one decoded pixel on each axis, rounded down.
-    pub fn denominator(self) -> u32 {
+    pub(crate) fn denominator(self) -> u32 {
         8 / self.eighths
     }
 
     /// The size after scaling, rounded up.
-    pub fn of(self, size: Size) -> Size {
+    pub(crate) fn of(self, size: Size) -> Size {
         let side = |side: u32| {
             let eighths = u64::from(side) * u64::from(self.eighths);
             u32::try_from(eighths.div_ceil(8)).unwrap_or(u32::MAX)

@@ -17,7 +17,7 @@ pub(crate) struct ReducedCopy {
 
 impl ReducedCopy {
     /// A copy with one pixel for `denominator` pixels of the source on each axis.
-    pub fn new(denominator: u32, bytes: Bytes) -> Self {
+    pub(crate) fn new(denominator: u32, bytes: Bytes) -> Self {
         ReducedCopy { bytes, denominator }
     }
 
@@ -55,7 +55,7 @@ struct SourceFile {
 
 impl PixelSource {
     /// The source at a scale, or the reduced copy if it has enough pixels.
-    pub fn of(
+    pub(crate) fn of(
         source: &Bytes,
         header: &Header,
         scale: DecodeScale,
@@ -72,7 +72,7 @@ impl PixelSource {
     }
 
     /// The bytes that are decoded, their header, and their decode scale.
-    pub fn parts(&self) -> (&[u8], &Header, DecodeScale) {
+    pub(crate) fn parts(&self) -> (&[u8], &Header, DecodeScale) {
         let SourceFile {
             bytes,
             header,
@@ -82,18 +82,18 @@ impl PixelSource {
     }
 
     /// The decode scale of the source, also when a copy is decoded.
-    pub fn scale(&self) -> DecodeScale {
+    pub(crate) fn scale(&self) -> DecodeScale {
         self.source.scale
     }
 
     /// Bytes of the reduced copy, if one is used: the source stays in memory as well.
-    pub fn copy_bytes(&self) -> u64 {
+    pub(crate) fn copy_bytes(&self) -> u64 {
         self.copy.as_ref().map_or(0, |copy| copy.bytes.len() as u64)
     }
 
     /// Decodes the pixels. Their number does not depend on the file that is used. If the end of the source is missing, the rows that are
     /// there are returned.
-    pub fn decode(
+    pub(crate) fn decode(
         &self,
         truncated: TruncatedSources,
     ) -> Result<(DecodedImage, Option<Truncation>), TransformError> {
@@ -112,7 +112,7 @@ impl PixelSource {
     }
 
     /// Decodes the same pixels row by row, if the format allows that.
-    pub fn stream(&self) -> Option<RowStream<'_>> {
+    pub(crate) fn stream(&self) -> Option<RowStream<'_>> {
         let (bytes, header, scale) = self.parts();
         let extent = self.extent();
         decode::streamed(bytes, header, scale).map(|found| RowStream { extent, ..found })

@@ -17,7 +17,7 @@ pub(crate) struct PngReader<'a> {
 
 impl<'a> PngReader<'a> {
     /// A file that ends inside its pixels is passed on unchanged, and the decoder refuses it.
-    pub fn new(source: &'a [u8]) -> Self {
+    pub(super) fn new(source: &'a [u8]) -> Self {
         let whole: usize = metadata::png_chunks(source)
             .map(|(_, _, chunk)| chunk.len())
             .sum();

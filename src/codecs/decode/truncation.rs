@@ -12,12 +12,12 @@ pub(crate) struct Truncation {
 
 impl Truncation {
     /// Whether nine tenths of the rows or more are there, so that most of the picture is visible.
-    pub fn is_slight(self) -> bool {
+    pub(crate) fn is_slight(self) -> bool {
         u64::from(self.rows) * 10 >= u64::from(self.of) * 9
     }
 
     /// The warning for the client.
-    pub fn warning(self) -> Warning {
+    pub(crate) fn warning(self) -> Warning {
         let Truncation { rows, of } = self;
         Warning::truncated_source(if rows < of {
             format!("{rows} of {of} rows decoded")

@@ -39,7 +39,11 @@ impl Drop for WebpAnimationEncoder {
 }
 
 impl WebpAnimationEncoder {
-    pub fn new(size: Size, loops: LoopCount, quality: Quality) -> Result<Self, TransformError> {
+    pub(super) fn new(
+        size: Size,
+        loops: LoopCount,
+        quality: Quality,
+    ) -> Result<Self, TransformError> {
         /// The container has 16 bits for the loop count.
         const MOST_LOOPS: u32 = 65_535;
         let mut config = config(quality)?;
@@ -74,7 +78,7 @@ impl WebpAnimationEncoder {
         })
     }
 
-    pub fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
+    pub(super) fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
         if rgba.len() != self.size.len() * 4 {
             return Err(failed("samples that do not make the frame"));
         }
@@ -112,7 +116,7 @@ impl WebpAnimationEncoder {
         i32::try_from(millis).unwrap_or(i32::MAX)
     }
 
-    pub fn finish(self) -> Result<Vec<u8>, TransformError> {
+    pub(super) fn finish(self) -> Result<Vec<u8>, TransformError> {
         // SAFETY: plain numbers, for which zero is valid.
         let mut data: webp::WebPData = unsafe { mem::zeroed() };
         // SAFETY: a valid encoder; no picture says that the last frame ends here.

@@ -42,7 +42,11 @@ struct PendingFrame {
 }
 
 impl GifAnimationEncoder {
-    pub fn new(size: Size, loops: LoopCount, quality: Quality) -> Result<Self, TransformError> {
+    pub(super) fn new(
+        size: Size,
+        loops: LoopCount,
+        quality: Quality,
+    ) -> Result<Self, TransformError> {
         Ok(GifAnimationEncoder {
             size,
             loops,
@@ -56,7 +60,7 @@ impl GifAnimationEncoder {
         })
     }
 
-    pub fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
+    pub(super) fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
         let (pixels, _) = rgba.as_chunks();
         let pixels = buffer::collected(pixels.len(), pixels.iter().copied().map(hard))?;
         let is_first = self.waiting.is_none();
@@ -75,7 +79,7 @@ impl GifAnimationEncoder {
         Ok(())
     }
 
-    pub fn finish(mut self) -> Result<Vec<u8>, TransformError> {
+    pub(super) fn finish(mut self) -> Result<Vec<u8>, TransformError> {
         if let Some(waiting) = self.waiting.take() {
             self.write(waiting, DisposalMethod::Keep)?;
         }

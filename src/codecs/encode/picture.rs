@@ -11,7 +11,7 @@ pub(crate) enum Picture {
 }
 
 impl Picture {
-    pub fn size(&self) -> Size {
+    pub(crate) fn size(&self) -> Size {
         match self {
             Picture::Planar(planar, _) => planar.luma.size,
             Picture::Rgb(size, _) | Picture::Rgba(size, _) => *size,

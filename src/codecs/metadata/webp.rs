@@ -43,7 +43,7 @@ pub(crate) struct ExtendedHeader {
 }
 
 impl ExtendedHeader {
-    pub fn is_animated(self) -> bool {
+    pub(crate) fn is_animated(self) -> bool {
         self.flags & IS_ANIMATED != 0
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct DrawingCost {
 }
 
 impl DrawingCost {
-    pub fn of(tree: &Tree, scale: (f64, f64), canvas: Size) -> Result<Self, TransformError> {
+    pub(super) fn of(tree: &Tree, scale: (f64, f64), canvas: Size) -> Result<Self, TransformError> {
         let mut estimate = DrawingCost {
             work: 0,
             memory: 0,

@@ -14,7 +14,7 @@ pub(crate) enum Encoding {
 impl Encoding {
     /// Detects the encoding, and returns the bytes after a byte order mark. Markup begins with `<`, which identifies UTF-16 without a mark.
     /// The declaration in the document counts only for Latin-1, which cannot be recognised otherwise, so a false declaration does no harm.
-    pub fn of(bytes: &[u8]) -> (Self, &[u8]) {
+    pub(super) fn of(bytes: &[u8]) -> (Self, &[u8]) {
         match bytes {
             [0xEF, 0xBB, 0xBF, text @ ..] => (Encoding::Utf8, text),
             [0xFF, 0xFE, text @ ..] => (Encoding::Utf16Little, text),
@@ -27,7 +27,7 @@ impl Encoding {
     }
 
     /// Decodes the bytes; `None` if some are invalid.
-    pub fn exact(self, bytes: &[u8]) -> Option<Cow<'_, str>> {
+    pub(super) fn exact(self, bytes: &[u8]) -> Option<Cow<'_, str>> {
         match self {
             Encoding::Utf8 => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
             Encoding::Latin1 => Some(bytes.iter().copied().map(char::from).collect()),
@@ -44,7 +44,7 @@ impl Encoding {
     }
 
     /// Decodes the bytes, with a replacement character for invalid ones.
-    pub fn lossy(self, bytes: &[u8]) -> Cow<'_, str> {
+    pub(super) fn lossy(self, bytes: &[u8]) -> Cow<'_, str> {
         match self {
             Encoding::Utf8 => String::from_utf8_lossy(bytes),
             Encoding::Latin1 => bytes.iter().copied().map(char::from).collect(),

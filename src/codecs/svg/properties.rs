@@ -108,7 +108,7 @@ pub(crate) struct DocumentProperties<'a, 'b> {
 impl<'a, 'b> DocumentProperties<'a, 'b> {
     /// # Errors
     /// `Decode` where finding them would take too long.
-    pub fn of(document: &'a Document<'b>) -> Result<Self, TransformError> {
+    pub(super) fn of(document: &'a Document<'b>) -> Result<Self, TransformError> {
         let elements = document.descendants().filter(Node::is_element);
         if elements.clone().count() as u64 > ELEMENTS {
             return Err(too_many());
@@ -198,12 +198,12 @@ impl<'a, 'b> DocumentProperties<'a, 'b> {
     }
 
     /// The properties of an element; none for other nodes.
-    pub fn own(&self, node: Node<'_, '_>) -> Rc<ElementProperties<'a>> {
+    pub(super) fn own(&self, node: Node<'_, '_>) -> Rc<ElementProperties<'a>> {
         self.own.get(&node.id()).map(Rc::clone).unwrap_or_default()
     }
 
     /// Whether an element is drawn only where something refers to it.
-    pub fn is_drawn_elsewhere(&self, node: Node<'_, '_>) -> bool {
+    pub(super) fn is_drawn_elsewhere(&self, node: Node<'_, '_>) -> bool {
         is_referred(node) || self.shown.contains(&node.id())
     }
 }

@@ -39,7 +39,7 @@ impl<'a> Styles<'a> {
     ///
     /// # Errors
     /// `Decode` if parsing them, or matching them with so many elements, would take too long.
-    pub fn of(document: &'a Document<'_>) -> Result<Self, TransformError> {
+    pub(super) fn of(document: &'a Document<'_>) -> Result<Self, TransformError> {
         let (mut sheet, mut texts, mut rules, mut elements) = (StyleSheet::new(), vec![], 0, 0);
         for node in document.descendants().filter(Node::is_element) {
             elements += 1;
@@ -76,7 +76,7 @@ impl<'a> Styles<'a> {
     ///
     /// # Errors
     /// `Decode` once all elements together have taken too long.
-    pub fn applied(
+    pub(super) fn applied(
         &self,
         node: Node<'_, '_>,
         mut take: impl FnMut(&Declaration<'a>),

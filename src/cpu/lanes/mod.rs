@@ -28,7 +28,7 @@ pub(super) enum Worker {
 
 /// How many jobs a lane has now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LaneCounts {
+pub(crate) struct LaneCounts {
     /// Jobs that have not started.
     pub waiting: usize,
     /// Jobs that have started.
@@ -82,7 +82,7 @@ impl RunningJob {
 }
 
 impl<W> Lanes<W> {
-    pub fn new(workers: usize, queue: usize, budget: u64) -> Self {
+    pub(super) fn new(workers: usize, queue: usize, budget: u64) -> Self {
         Lanes {
             workers,
             queue,
@@ -98,7 +98,7 @@ impl<W> Lanes<W> {
     }
 
     /// Adds a job to the queue of its lane, or returns why not and how long it would have waited.
-    pub fn enqueue(
+    pub(super) fn enqueue(
         &mut self,
         mut cost: Cost,
         work: W,
@@ -129,7 +129,7 @@ impl<W> Lanes<W> {
     }
 
     /// The job that this worker starts now, if there is one. Its bytes are reserved.
-    pub fn start(&mut self, worker: Worker, now: Instant) -> Option<(JobId, W)> {
+    pub(super) fn start(&mut self, worker: Worker, now: Instant) -> Option<(JobId, W)> {
         let lane = self.choose(worker)?;
         let QueuedJob { id, cost, work } = self.lane(lane).pop_front()?;
         match lane {
@@ -148,14 +148,14 @@ impl<W> Lanes<W> {
     }
 
     /// Frees the bytes of a job that has ended.
-    pub fn finish(&mut self, id: JobId) {
+    pub(super) fn finish(&mut self, id: JobId) {
         if let Some(at) = self.running.iter().position(|job| job.id == id) {
             self.reserved -= self.running.swap_remove(at).cost.bytes;
         }
     }
 
     /// Takes a job out of the queue. One that has started runs on.
-    pub fn cancel(&mut self, id: JobId) -> Option<W> {
+    pub(super) fn cancel(&mut self, id: JobId) -> Option<W> {
         [&mut self.fast, &mut self.normal, &mut self.idle]
             .into_iter()
             .find_map(|lane| {
@@ -165,14 +165,14 @@ impl<W> Lanes<W> {
     }
 
     /// Takes all jobs out of the queue.
-    pub fn clear(&mut self) -> Vec<W> {
+    pub(super) fn clear(&mut self) -> Vec<W> {
         [&mut self.fast, &mut self.normal, &mut self.idle]
             .into_iter()
             .flat_map(|lane| lane.drain(..).map(|job| job.work))
             .collect()
     }
 
-    pub fn count(&self, lane: Lane) -> LaneCounts {
+    pub(super) fn count(&self, lane: Lane) -> LaneCounts {
         let waiting = match lane {
             Lane::Fast => &self.fast,
             Lane::Normal => &self.normal,
@@ -185,26 +185,26 @@ impl<W> Lanes<W> {
         }
     }
 
-    pub fn workers(&self) -> usize {
+    pub(super) fn workers(&self) -> usize {
         self.workers
     }
 
     /// The bytes that all idle jobs together may hold. The other half of the budget stays free for foreground jobs.
-    pub fn idle_bytes(&self) -> u64 {
+    pub(super) fn idle_bytes(&self) -> u64 {
         self.budget / 2
     }
 
-    pub fn reserved(&self) -> u64 {
+    pub(super) fn reserved(&self) -> u64 {
         self.reserved
     }
 
     /// Whether a worker has nothing to do, and nothing waits.
-    pub fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.running.len() < self.workers && !self.has_foreground_work()
     }
 
     /// Whether nothing runs and nothing waits.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.running.is_empty() && !self.has_foreground_work() && self.idle.is_empty()
     }
 

@@ -34,7 +34,7 @@ pub(crate) enum ColorSpace {
 
 impl ColorSpace {
     /// From code points. The usual ones for standard video and pictures count as sRGB, as in browsers.
-    pub fn from_cicp(primaries: u8, transfer: u8) -> Self {
+    pub(crate) fn from_cicp(primaries: u8, transfer: u8) -> Self {
         let usual_primaries = matches!(primaries, 0 | 1 | 2 | 5 | 6 | 7);
         let usual_transfer = matches!(transfer, 0 | 1 | 2 | 6 | 13 | 14 | 15);
         if usual_primaries && usual_transfer {
@@ -48,7 +48,7 @@ impl ColorSpace {
     }
 
     /// From an ICC profile; a profile whose colours differ from those of sRGB by at most 2 of 255 counts as sRGB.
-    pub fn from_icc(profile: Option<Vec<u8>>) -> Self {
+    pub(crate) fn from_icc(profile: Option<Vec<u8>>) -> Self {
         match profile {
             Some(bytes) if !is_srgb(&bytes) => ColorSpace::Icc(bytes),
             _ => ColorSpace::Srgb,

@@ -18,7 +18,7 @@ pub(crate) struct Orientation {
 
 impl Orientation {
     /// From the EXIF tag 0x0112 (EXIF 2.32, section 4.6.4); values other than 2 to 8 mean upright.
-    pub fn from_exif(tag: u32) -> Self {
+    pub(crate) fn from_exif(tag: u32) -> Self {
         let (transposed, mirrored, flipped) = match tag {
             2 => (false, true, false),
             3 => (false, true, true),
@@ -38,7 +38,7 @@ impl Orientation {
 
     /// From the HEIF properties `irot` (degrees counter-clockwise) and then `imir` (0 exchanges top and bottom, 1 exchanges left and
     /// right), ISO/IEC 23008-12 section 6.5 as corrected in 2020; before that, decoders disagreed.
-    pub fn from_heif(rotation: u16, mirror_axis: Option<u8>) -> Self {
+    pub(crate) fn from_heif(rotation: u16, mirror_axis: Option<u8>) -> Self {
         let turned = Orientation::from_exif(match rotation {
             90 => 8,
             180 => 3,
@@ -59,7 +59,7 @@ impl Orientation {
     }
 
     /// The orientation that a URL asks for: flipped first, then rotated clockwise.
-    pub fn asked(flip: Option<Flip>, rotate: Rotation) -> Self {
+    pub(crate) fn asked(flip: Option<Flip>, rotate: Rotation) -> Self {
         let flip = match flip {
             None => 1,
             Some(Flip::Horizontal) => 2,
@@ -76,7 +76,7 @@ impl Orientation {
     }
 
     /// The combination of this orientation and then `next`. Mirroring before an exchange of axes is flipping after it.
-    pub fn then(self, next: Orientation) -> Self {
+    pub(crate) fn then(self, next: Orientation) -> Self {
         let (mirrored, flipped) = if next.transposed {
             (self.flipped, self.mirrored)
         } else {
@@ -90,7 +90,7 @@ impl Orientation {
     }
 
     /// The inverse change.
-    pub fn inverse(self) -> Self {
+    pub(crate) fn inverse(self) -> Self {
         if self.transposed {
             Orientation {
                 transposed: true,
@@ -102,12 +102,12 @@ impl Orientation {
         }
     }
 
-    pub fn is_upright(self) -> bool {
+    pub(crate) fn is_upright(self) -> bool {
         self == Orientation::default()
     }
 
     /// The upright size for a stored size, or the other way round.
-    pub fn size(self, size: Size) -> Size {
+    pub(crate) fn size(self, size: Size) -> Size {
         if self.transposed {
             size.transposed()
         } else {
@@ -116,7 +116,7 @@ impl Orientation {
     }
 
     /// The rectangle of the stored picture for a rectangle of the upright picture, whose size is `upright`.
-    pub fn stored_rect(self, rect: Rect, upright: Size) -> Rect {
+    pub(crate) fn stored_rect(self, rect: Rect, upright: Size) -> Rect {
         let mut rect = rect;
         if self.flipped {
             rect.top = f64::from(upright.height) - rect.top - rect.height;
@@ -136,7 +136,7 @@ impl Orientation {
     }
 
     /// Turns pixels upright.
-    pub fn upright(self, raster: Raster) -> Result<Raster, PixelError> {
+    pub(crate) fn upright(self, raster: Raster) -> Result<Raster, PixelError> {
         if self.is_upright() {
             return Ok(raster);
         }
@@ -153,7 +153,7 @@ impl Orientation {
     }
 
     /// Turns a plane upright. Subsampled chroma keeps its position only if the luma sides are even: see `keeps_chroma_in_place`.
-    pub fn upright_plane(self, plane: Plane) -> Result<Plane, PixelError> {
+    pub(crate) fn upright_plane(self, plane: Plane) -> Result<Plane, PixelError> {
         if self.is_upright() {
             return Ok(plane);
         }
@@ -165,7 +165,7 @@ impl Orientation {
 
     /// Whether subsampled chroma planes are in the right position after turning. The last chroma sample of an odd side covers only one luma
     /// sample; after mirroring, it would come first.
-    pub fn keeps_chroma_in_place(self, stored: Size) -> bool {
+    pub(crate) fn keeps_chroma_in_place(self, stored: Size) -> bool {
         self.is_upright() || (stored.width.is_multiple_of(2) && stored.height.is_multiple_of(2))
     }
 
@@ -181,7 +181,7 @@ impl Orientation {
     }
 
     /// Appends the samples of the upright picture to `turned`.
-    pub fn turn_into<T: Copy>(
+    pub(crate) fn turn_into<T: Copy>(
         self,
         samples: &[T],
         stored: Size,

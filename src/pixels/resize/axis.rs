@@ -27,7 +27,7 @@ struct Window {
 impl Axis {
     /// Weights for `target` output samples that cover the part of an axis of `side` samples from `start` on, `extent` long. The part may
     /// begin and end inside a sample. Samples completely outside the part have no weight, so that nothing cropped off affects the result.
-    pub fn new(start: f64, extent: f64, side: u32, target: u32) -> Result<Axis, PixelError> {
+    pub(super) fn new(start: f64, extent: f64, side: u32, target: u32) -> Result<Axis, PixelError> {
         let scale = extent / f64::from(target);
         let enlarges = scale < 1.0;
         let (kernel, support): (fn(f64) -> f64, f64) = if enlarges {
@@ -84,13 +84,13 @@ impl Axis {
     }
 
     /// Number of output samples.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.windows.len()
     }
 
     /// The source samples of an output sample: the index of the first, and the weight of each from there on.
     #[inline(always)]
-    pub fn window(&self, sample: usize) -> (usize, &[f32]) {
+    pub(super) fn window(&self, sample: usize) -> (usize, &[f32]) {
         let Window {
             start,
             length,
@@ -100,14 +100,14 @@ impl Axis {
     }
 
     /// The first used source sample and the one after the last.
-    pub fn used(&self) -> (usize, usize) {
+    pub(super) fn used(&self) -> (usize, usize) {
         let start = self.windows.first().map_or(0, |window| window.start);
         let end = self.windows.last().map_or(0, Window::end);
         (start, end)
     }
 
     /// The largest number of consecutive output samples whose windows overlap at one source sample.
-    pub fn most_open(&self) -> usize {
+    pub(super) fn most_open(&self) -> usize {
         let mut first = 0;
         let mut most = 0;
         for (sample, window) in self.windows.iter().enumerate() {
@@ -120,7 +120,7 @@ impl Axis {
     }
 
     /// The length of the longest window.
-    pub fn longest(&self) -> usize {
+    pub(super) fn longest(&self) -> usize {
         let lengths = self.windows.iter().map(|window| window.length);
         lengths.max().unwrap_or(0)
     }

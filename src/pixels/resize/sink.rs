@@ -34,7 +34,7 @@ pub(crate) enum SinkBuffer {
 
 impl RowSink {
     /// A sink for rows of `width` pixels.
-    pub fn new(
+    pub(super) fn new(
         light: bool,
         alpha: bool,
         width: usize,
@@ -57,13 +57,17 @@ impl RowSink {
     }
 
     /// The output.
-    pub fn into(self) -> SinkBuffer {
+    pub(super) fn into(self) -> SinkBuffer {
         self.into
     }
 
     /// Takes up to `LANES` rows.
     #[inline(always)]
-    pub fn take<M: Simd, const CHANNELS: usize>(&mut self, pixels: &mut [Lane], rows: usize) {
+    pub(super) fn take<M: Simd, const CHANNELS: usize>(
+        &mut self,
+        pixels: &mut [Lane],
+        rows: usize,
+    ) {
         if self.alpha {
             for pixel in pixels.as_chunks_mut::<CHANNELS>().0 {
                 let alpha = pixel[CHANNELS - 1].map(|alpha| alpha.clamp(0.0, 1.0));

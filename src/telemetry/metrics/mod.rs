@@ -10,11 +10,11 @@ use prometheus_client::registry::Registry;
 
 use registrar::Registrar;
 
-pub use caches::CacheMetrics;
-pub use requests::RequestMetrics;
-pub use requests::RequestOutcome;
-pub use work::RenderStep;
-pub use work::WorkMetrics;
+pub(super) use caches::CacheMetrics;
+pub(super) use requests::RequestMetrics;
+pub(crate) use requests::RequestOutcome;
+pub(crate) use work::RenderStep;
+pub(super) use work::WorkMetrics;
 
 /// The metrics of one server.
 pub struct Metrics {

@@ -12,13 +12,13 @@ pub(super) struct Registrar<'a>(pub &'a mut Registry);
 
 impl Registrar<'_> {
     /// Registers a metric.
-    pub fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+    pub(super) fn add<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
         self.0.register(name, help, metric.clone());
         metric
     }
 
     /// Registers a metric with a unit, which is added to its name.
-    pub fn add_in<M: Metric + Clone>(
+    pub(super) fn add_in<M: Metric + Clone>(
         &mut self,
         unit: Unit,
         name: &str,

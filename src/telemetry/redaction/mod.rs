@@ -23,7 +23,7 @@ struct Letter {
 ///
 /// Of `/a.jpg?v=1` the query is removed with its question mark, of `https://user:password@host/a.jpg` the user and password. The text behind a query is
 /// removed as well, because nothing says where a query ends.
-pub fn redacted(text: &str) -> Cow<'_, str> {
+pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
     let is_suspect = |byte| matches!(byte, b'%' | b'?' | b'@' | b'&' | b':' | b'#');
     if !text.bytes().any(is_suspect) {
         return Cow::Borrowed(text);

@@ -31,7 +31,7 @@ pub(crate) enum Treatment {
 
 impl AnimationPlan {
     /// A plan for frames at a placement, for a client that is to be shown the format `asked`.
-    pub fn of(
+    pub(crate) fn of(
         source: RasterSource<'_>,
         animation: &Animation,
         asked: Format,

@@ -21,7 +21,7 @@ pub(crate) struct InfoPlan {
 
 impl InfoPlan {
     /// A plan for facts about the picture of a placement.
-    pub fn of(
+    pub(crate) fn of(
         source: RasterSource<'_>,
         recipe: &Recipe,
         hints: &Hints,

@@ -112,7 +112,12 @@ pub(crate) enum CompositeKey {
 
 impl CompositeKey {
     /// How a recipe composes pixels that can (`has_planes`) or cannot become planes at once.
-    pub fn of(has_planes: bool, placement: &Placement, recipe: &Recipe, limits: &Limits) -> Self {
+    pub(crate) fn of(
+        has_planes: bool,
+        placement: &Placement,
+        recipe: &Recipe,
+        limits: &Limits,
+    ) -> Self {
         if has_planes && takes_planes(placement, recipe, limits) {
             return CompositeKey::Planes;
         }

@@ -27,7 +27,7 @@ pub(crate) struct Placement {
 impl Placement {
     /// The placement of a picture of which `trimmed` is left. `saliency` is of the upright picture; it says where a crop goes whose
     /// gravity depends on the picture.
-    pub fn of(
+    pub(crate) fn of(
         stored: Size,
         orientation: Orientation,
         trimmed: PixelRect,
@@ -57,7 +57,7 @@ impl Placement {
     }
 
     /// The placement of a thumbnail of the output, whose longest side is at most `longest` pixels.
-    pub fn reduced(&self, longest: u32) -> Placement {
+    pub(crate) fn reduced(&self, longest: u32) -> Placement {
         Placement {
             layout: self.layout.reduced(longest),
             ..self.clone()
@@ -65,7 +65,7 @@ impl Placement {
     }
 
     /// The part of the stored picture that is kept, where `extent` samples stand for all of it.
-    pub fn crop(&self, extent: (f64, f64)) -> Rect {
+    pub(crate) fn crop(&self, extent: (f64, f64)) -> Rect {
         let turned = self.turn.size(self.trimmed.size());
         let trimmed = self.turn.stored_rect(self.layout.crop, turned);
         let upright = Rect {
@@ -82,17 +82,17 @@ impl Placement {
     }
 
     /// The size that part is scaled to, as stored.
-    pub fn target(&self) -> Size {
+    pub(crate) fn target(&self) -> Size {
         self.turn().size(self.layout.scaled)
     }
 
     /// What is done to the scaled pixels to turn them as they should be.
-    pub fn turn(&self) -> Orientation {
+    pub(crate) fn turn(&self) -> Orientation {
         self.orientation.then(self.turn)
     }
 
     /// Whether every stored pixel is a pixel of the output, at the same place.
-    pub fn changes_nothing(&self) -> bool {
+    pub(crate) fn changes_nothing(&self) -> bool {
         let whole = PixelRect::whole(self.stored).exact();
         self.turn().is_upright()
             && self.crop((whole.width, whole.height)) == whole

@@ -22,7 +22,7 @@ pub(crate) struct StillPlan {
 
 impl StillPlan {
     /// A plan by the header alone: as if there were no border to be found.
-    pub fn of(
+    pub(crate) fn of(
         source: RasterSource<'_>,
         recipe: &Recipe,
         hints: &Hints,
@@ -32,7 +32,7 @@ impl StillPlan {
     }
 
     /// A plan for a placement that is known: what is left is the scale of the decode, and whether a reduced copy serves.
-    pub fn placed(
+    pub(crate) fn placed(
         source: RasterSource<'_>,
         recipe: &Recipe,
         hints: &Hints,
@@ -48,7 +48,7 @@ impl StillPlan {
     }
 
     /// A plan for which all pixels of the source are decoded, or have been.
-    pub fn of_every_pixel(source: RasterSource<'_>, placement: Placement) -> Self {
+    pub(crate) fn of_every_pixel(source: RasterSource<'_>, placement: Placement) -> Self {
         StillPlan {
             placement,
             pixels: PixelSource::of(source.bytes, source.header, DecodeScale::WHOLE, None),

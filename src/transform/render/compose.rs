@@ -29,7 +29,7 @@ pub(crate) struct SourcePixels<'a> {
 
 impl SourcePixels<'_> {
     /// All pixels of a decode.
-    pub fn of(decoded: DecodedImage) -> Self {
+    pub(super) fn of(decoded: DecodedImage) -> Self {
         SourcePixels {
             pixels: decoded.raster.into(),
             extent: decoded.extent,
@@ -38,7 +38,7 @@ impl SourcePixels<'_> {
     }
 
     /// All pixels of a picture in sRGB.
-    pub fn of_srgb(raster: Raster) -> Self {
+    pub(super) fn of_srgb(raster: Raster) -> Self {
         SourcePixels {
             extent: decode::full_extent(raster.size),
             pixels: raster.into(),
@@ -179,7 +179,7 @@ pub(crate) struct ComposedPixels {
 
 impl Composite {
     /// What `recipes` ask for at one placement. They have one `CompositeKey`.
-    pub fn of(
+    pub(super) fn of(
         source: SourcePixels<'_>,
         placement: &Placement,
         recipes: &[&Recipe],
@@ -203,7 +203,7 @@ impl Composite {
     }
 
     /// What of it one recipe needs.
-    pub fn copy_for(
+    pub(super) fn copy_for(
         &self,
         placement: &Placement,
         recipe: &Recipe,
@@ -233,7 +233,7 @@ impl Composite {
     }
 
     /// The pixels as the format of a recipe takes them.
-    pub fn finish(
+    pub(super) fn finish(
         self,
         placement: &Placement,
         recipe: &Recipe,
@@ -280,7 +280,11 @@ pub(crate) struct Encodable {
 
 impl Encodable {
     /// The file at a quality, without metadata and profile.
-    pub fn encode(&self, recipe: &Recipe, quality: Quality) -> Result<Vec<u8>, TransformError> {
+    pub(super) fn encode(
+        &self,
+        recipe: &Recipe,
+        quality: Quality,
+    ) -> Result<Vec<u8>, TransformError> {
         let settings = Settings {
             quality,
             progressive: output::is_progressive(recipe.output, self.picture.size()),

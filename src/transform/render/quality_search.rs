@@ -31,7 +31,7 @@ pub(crate) struct QualitySearch<'a> {
 impl QualitySearch<'_> {
     /// The file that `write` makes at a quality: at the one that was asked for, or at the one that the target leads to. The deadline is
     /// checked between tries.
-    pub fn run(
+    pub(super) fn run(
         &self,
         quality: Quality,
         target: QualityTarget,

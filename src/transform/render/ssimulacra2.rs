@@ -20,7 +20,7 @@ pub(crate) struct Comparison {
 
 impl Comparison {
     /// `None` where there is no room for a comparison.
-    pub fn of(picture: &Picture, limits: &Limits) -> Result<Option<Self>, TransformError> {
+    pub(super) fn of(picture: &Picture, limits: &Limits) -> Result<Option<Self>, TransformError> {
         let size = picture.size();
         if !output::has_room_for_comparison(size, limits) {
             return Ok(None);
@@ -35,7 +35,7 @@ impl Comparison {
     }
 
     /// The score of a file: 100 where it shows the same, 90 where hardly anybody sees a difference, below 30 where everybody does.
-    pub fn score(&self, file: &[u8]) -> Result<f64, TransformError> {
+    pub(super) fn score(&self, file: &[u8]) -> Result<f64, TransformError> {
         let header = decode::header(file)?;
         let scale = DecodeScale::WHOLE;
         let raster = decode::pixels(file, &header, scale)?.raster;

@@ -52,7 +52,7 @@ impl<'a> FirstPicture<'a> {
     /// # Errors
     ///
     /// `Decode` if the data is damaged before the first picture is complete, or has more frames than a picture needs.
-    pub fn of(data: &'a [u8]) -> Result<Self, TransformError> {
+    pub(super) fn of(data: &'a [u8]) -> Result<Self, TransformError> {
         let mut sequence: Option<(&[u8], SequenceHeader)> = None;
         let (mut units, mut frames, mut is_shown, mut is_whole) = (Vec::new(), 0, false, false);
         let mut rest = data;
@@ -116,7 +116,7 @@ impl<'a> FirstPicture<'a> {
     }
 
     /// The bytes for the decoder.
-    pub fn bytes(&self) -> Result<Vec<u8>, TransformError> {
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, TransformError> {
         let length = self.units.iter().map(|unit| unit.len()).sum();
         let mut bytes = buffer::with_room(length)?;
         self.units

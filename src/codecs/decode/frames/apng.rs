@@ -73,7 +73,7 @@ pub(crate) struct ApngFrames<'a> {
 }
 
 impl<'a> ApngFrames<'a> {
-    pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
+    pub(super) fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
         let Animation { frames, size, .. } =
             animation(source).ok_or_else(|| failed("it is not animated"))?;
         check_memory(size, max_bytes)?;
@@ -101,11 +101,11 @@ impl<'a> ApngFrames<'a> {
         })
     }
 
-    pub fn space(&self) -> ColorSpace {
+    pub(super) fn space(&self) -> ColorSpace {
         self.space.clone()
     }
 
-    pub fn next(&mut self) -> Result<Option<AnimationFrame>, TransformError> {
+    pub(super) fn next(&mut self) -> Result<Option<AnimationFrame>, TransformError> {
         let Some(remaining) = self.remaining.checked_sub(1) else {
             return Ok(None);
         };

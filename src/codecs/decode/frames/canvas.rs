@@ -43,7 +43,7 @@ pub(crate) struct AnimationCanvas {
 }
 
 impl AnimationCanvas {
-    pub fn new(size: Size) -> Result<Self, TransformError> {
+    pub(super) fn new(size: Size) -> Result<Self, TransformError> {
         Ok(AnimationCanvas {
             size,
             pixels: buffer::zeroed(size.len() * CHANNELS)?,
@@ -52,13 +52,13 @@ impl AnimationCanvas {
         })
     }
 
-    pub const fn size(&self) -> Size {
+    pub(super) const fn size(&self) -> Size {
         self.size
     }
 
     /// Disposes of the previous frame, and paints this one. `paint` gets the row number within the frame and the pixels of the canvas under
     /// that row, which are fewer than the width of the frame if it reaches beyond the canvas.
-    pub fn show(
+    pub(super) fn show(
         &mut self,
         area: Area,
         disposal: Disposal,

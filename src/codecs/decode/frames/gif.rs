@@ -188,7 +188,7 @@ pub(crate) struct GifFrames<'a> {
 }
 
 impl<'a> GifFrames<'a> {
-    pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
+    pub(crate) fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
         let mut options = DecodeOptions::new();
         options.set_color_output(ColorOutput::Indexed);
         options.set_memory_limit(MemoryLimit::Bytes(
@@ -205,7 +205,7 @@ impl<'a> GifFrames<'a> {
         })
     }
 
-    pub fn next(&mut self) -> Result<Option<AnimationFrame>, TransformError> {
+    pub(crate) fn next(&mut self) -> Result<Option<AnimationFrame>, TransformError> {
         let Some(frame) = self.decoder.next_frame_info().map_err(failed)? else {
             return Ok(None);
         };

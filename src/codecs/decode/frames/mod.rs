@@ -42,7 +42,7 @@ enum FormatFrames<'a> {
 
 impl<'a> FrameReader<'a> {
     /// Opens an animation that may take `max_bytes` of memory in addition to the source.
-    pub fn open(
+    pub(crate) fn open(
         source: &'a [u8],
         format: SourceFormat,
         max_bytes: u64,
@@ -75,12 +75,12 @@ impl<'a> FrameReader<'a> {
     }
 
     /// The colour space of every frame.
-    pub fn space(&self) -> &ColorSpace {
+    pub(crate) fn space(&self) -> &ColorSpace {
         &self.space
     }
 
     /// The next frame; `None` after the last one.
-    pub fn next(&mut self) -> Result<Option<AnimationFrame>, TransformError> {
+    pub(crate) fn next(&mut self) -> Result<Option<AnimationFrame>, TransformError> {
         if self.is_ended {
             return Ok(None);
         }

@@ -33,7 +33,7 @@ impl Drop for WebpFrames<'_> {
 }
 
 impl<'a> WebpFrames<'a> {
-    pub fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
+    pub(super) fn open(source: &'a [u8], max_bytes: u64) -> Result<Self, TransformError> {
         let source = complete(source)?;
         let size = canvas_size(&source)?;
         check_memory(size, max_bytes)?;
@@ -85,11 +85,11 @@ impl<'a> WebpFrames<'a> {
         }
     }
 
-    pub fn space(&self) -> ColorSpace {
+    pub(super) fn space(&self) -> ColorSpace {
         ColorSpace::from_icc(metadata::webp_profile(&self.source).map(<[u8]>::to_vec))
     }
 
-    pub fn next(&mut self) -> Result<Option<AnimationFrame>, TransformError> {
+    pub(super) fn next(&mut self) -> Result<Option<AnimationFrame>, TransformError> {
         // SAFETY: a valid decoder.
         if unsafe { webp::WebPAnimDecoderHasMoreFrames(self.decoder) } == 0 {
             return Ok(None);

@@ -42,7 +42,7 @@ pub(crate) struct PictureFrames {
 
 impl PictureFrames {
     /// Parses the frame headers of a codestream. Too many frames are an error.
-    pub fn of(codestream: &[u8]) -> Result<PictureFrames, TransformError> {
+    pub(super) fn of(codestream: &[u8]) -> Result<PictureFrames, TransformError> {
         let mut bits = Bitstream::new(codestream);
         let header = Arc::new(header_of(&mut bits)?);
         let canvas = Size::new(header.size.width, header.size.height);
@@ -55,12 +55,12 @@ impl PictureFrames {
     }
 
     /// Pixels that are decoded in addition to those of the picture, copies of the canvas included.
-    pub fn hidden_pixels(&self) -> u64 {
+    pub(super) fn hidden_pixels(&self) -> u64 {
         self.counts.hidden_area() + self.counts.blended / COPIES
     }
 
     /// Bytes, for each pixel of the picture, of all other frames until the picture is rendered, in the 32-bit samples of the decoder.
-    pub fn bytes_per_pixel(&self, header: &ImageHeader) -> u64 {
+    pub(super) fn bytes_per_pixel(&self, header: &ImageHeader) -> u64 {
         let bytes = self
             .counts
             .hidden_area()

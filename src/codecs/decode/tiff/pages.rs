@@ -40,7 +40,7 @@ struct PageDirectory {
 
 impl Page {
     /// Chooses the first page that is neither a reduced copy nor a mask; if there is none, the first page.
-    pub fn of(source: &[u8]) -> Result<Page, TransformError> {
+    pub(super) fn of(source: &[u8]) -> Result<Page, TransformError> {
         let numbers = TiffReader::of(source);
         let Some((pointer, first)) = numbers.first() else {
             return Ok(Page::default());
@@ -85,7 +85,7 @@ impl Page {
     }
 
     /// Whether the samples are palette indices.
-    pub fn has_palette(&self) -> bool {
+    pub(super) fn has_palette(&self) -> bool {
         self.has_palette
     }
 }
@@ -199,7 +199,7 @@ pub(crate) struct PageReader<'a> {
 }
 
 impl<'a> PageReader<'a> {
-    pub fn new(source: &'a [u8], page: &Page) -> Self {
+    pub(super) fn new(source: &'a [u8], page: &Page) -> Self {
         PageReader {
             source,
             changes: page.changes,

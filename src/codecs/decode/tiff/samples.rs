@@ -18,7 +18,7 @@ pub(crate) struct SampleLayout {
 }
 
 impl SampleLayout {
-    pub fn bytes_per_pixel(self) -> u64 {
+    pub(super) fn bytes_per_pixel(self) -> u64 {
         (u64::from(self.samples) * u64::from(self.bits)).div_ceil(8)
     }
 }

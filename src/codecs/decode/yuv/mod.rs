@@ -35,7 +35,7 @@ pub(crate) enum Matrix {
 
 impl Matrix {
     /// From a code point of H.273, table 4. Unknown ones count as BT.601, as in other AVIF decoders.
-    pub fn from_cicp(code: u8) -> Self {
+    pub(super) fn from_cicp(code: u8) -> Self {
         let (red, blue) = match code {
             0 => return Matrix::Identity,
             8 => return Matrix::YCgCo,
@@ -76,7 +76,7 @@ impl Matrix {
 
 impl YuvFrame {
     /// Joins tiles of equal layout, row by row, and crops the result to `size`. `None` if the tiles differ or do not cover it.
-    pub fn joined(
+    pub(super) fn joined(
         tiles: Vec<YuvFrame>,
         columns: usize,
         size: Size,

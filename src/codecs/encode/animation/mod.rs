@@ -24,7 +24,7 @@ enum FormatEncoder {
 
 impl AnimationEncoder {
     /// `format` is WebP or GIF. The sides must be within `longest_side`.
-    pub fn new(
+    pub(crate) fn new(
         format: Format,
         size: Size,
         loops: LoopCount,
@@ -49,7 +49,7 @@ impl AnimationEncoder {
     }
 
     /// Adds a frame: RGBA, upright, in sRGB, alpha not premultiplied, of the size of the animation.
-    pub fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
+    pub(crate) fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
         if rgba.len() != self.size.len() * 4 {
             return Err(failed("samples that do not make the frame"));
         }
@@ -61,7 +61,7 @@ impl AnimationEncoder {
     }
 
     /// Returns the encoded file.
-    pub fn finish(self) -> Result<Vec<u8>, TransformError> {
+    pub(crate) fn finish(self) -> Result<Vec<u8>, TransformError> {
         if self.is_empty {
             return Err(failed("an animation without frames"));
         }

@@ -60,12 +60,12 @@ pub(crate) fn alpha_grid(source: &[u8]) -> Option<AlphaGrid<'_>> {
 }
 
 impl AlphaGrid<'_> {
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.tiles.len()
     }
 
     /// The AV1 data of a tile.
-    pub fn tile(&self, index: usize) -> Option<Cow<'_, [u8]>> {
+    pub(crate) fn tile(&self, index: usize) -> Option<Cow<'_, [u8]>> {
         item(self.source, &self.meta, *self.tiles.get(index)?)
     }
 }

@@ -75,7 +75,7 @@ pub(crate) struct MetaBox {
 }
 
 impl MetaBox {
-    pub fn of(source: &[u8]) -> Option<Self> {
+    pub(super) fn of(source: &[u8]) -> Option<Self> {
         let meta = find(boxes(source, 0..source.len()), b"meta")?;
         let children = meta.content + 4..meta.end;
         let child = |kind| find(boxes(source, children.clone()), kind);
@@ -92,14 +92,14 @@ impl MetaBox {
     }
 
     /// The bytes of an item, joined from its extents; `None` if they are longer than `MAX_BLOCK`.
-    pub fn content(&self, source: &[u8], id: u32) -> Option<Vec<u8>> {
+    pub(super) fn content(&self, source: &[u8], id: u32) -> Option<Vec<u8>> {
         let extents = self.extents(source, id)?;
         let length: usize = extents.iter().map(|extent| extent.len()).sum();
         (length <= MAX_BLOCK).then(|| extents.concat())
     }
 
     /// The extents of an item.
-    pub fn extents<'a>(&self, source: &'a [u8], id: u32) -> Option<Vec<&'a [u8]>> {
+    pub(super) fn extents<'a>(&self, source: &'a [u8], id: u32) -> Option<Vec<&'a [u8]>> {
         let location = self.locations.iter().find(|location| location.id == id)?;
         let base = if location.in_idat {
             let idat = find(boxes(source, self.children.clone()), b"idat")?;
@@ -187,7 +187,7 @@ pub(crate) struct ByteReader<'a>(pub &'a [u8]);
 
 impl ByteReader<'_> {
     /// Reads a number of up to 8 bytes; a number of no bytes is 0.
-    pub fn number(&mut self, bytes: usize) -> Option<u64> {
+    pub(super) fn number(&mut self, bytes: usize) -> Option<u64> {
         let (number, rest) = self.0.split_at_checked(bytes)?;
         self.0 = rest;
         Some(

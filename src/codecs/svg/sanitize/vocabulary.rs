@@ -48,16 +48,16 @@ pub(crate) struct Element {
 }
 
 impl Element {
-    pub fn is_svg(&self) -> bool {
+    pub(super) fn is_svg(&self) -> bool {
         self.name == "svg"
     }
 
-    pub fn is_animation(&self) -> bool {
+    pub(super) fn is_animation(&self) -> bool {
         self.name == "set" || self.name.starts_with("animate")
     }
 
     /// Whether a known attribute is allowed in this element.
-    pub fn may_have(&self, (name, meaning): (&str, AttributeKind)) -> bool {
+    pub(super) fn may_have(&self, (name, meaning): (&str, AttributeKind)) -> bool {
         match meaning {
             // This was checked at the start of the animation.
             AttributeKind::Animated => self.is_animation(),
@@ -68,7 +68,7 @@ impl Element {
     }
 
     /// The reference, if this element may have it.
-    pub fn reference<'a>(&self, url: &'a str) -> Option<&'a str> {
+    pub(super) fn reference<'a>(&self, url: &'a str) -> Option<&'a str> {
         match self.target {
             HrefTarget::Nothing => None,
             HrefTarget::Element => reference::local(url),

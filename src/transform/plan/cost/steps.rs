@@ -58,7 +58,7 @@ pub(crate) struct Step {
 
 impl Step {
     /// The same step while so many bytes are held beside it.
-    pub fn beside(self, bytes: u64) -> Step {
+    pub(super) fn beside(self, bytes: u64) -> Step {
         Step {
             bytes: self.bytes.saturating_add(bytes),
             ..self

@@ -9,7 +9,7 @@ use crate::pixels::{PixelRect, Rect, Size};
 
 /// Where every pixel goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The part of the source that is kept, in source pixels.
     pub crop: Rect,
     /// The size that part is scaled to.
@@ -22,11 +22,11 @@ pub struct Layout {
 
 /// Finds the position of a crop in the picture itself: from the extents of the window, as shares of the source, to the position in
 /// the sense of `Gravity::At`.
-pub type Focus<'a> = &'a dyn Fn((f64, f64)) -> (f64, f64);
+pub(crate) type Focus<'a> = &'a dyn Fn((f64, f64)) -> (f64, f64);
 
 impl Layout {
     /// Size of the finished picture.
-    pub fn output(&self) -> Size {
+    pub(crate) fn output(&self) -> Size {
         let inner = self.canvas.map_or(self.scaled, |canvas| canvas.size);
         self.border.map_or(inner, |border| {
             let across = border.left.saturating_add(border.right);
@@ -40,7 +40,7 @@ impl Layout {
 
     /// The same layout for a picture whose longest side is at most `longest` pixels. Borders that become thinner than half a pixel are
     /// left out.
-    pub fn reduced(&self, longest: u32) -> Layout {
+    pub(crate) fn reduced(&self, longest: u32) -> Layout {
         let size = self.output();
         let factor = f64::from(longest) / f64::from(size.width.max(size.height));
         if factor >= 1.0 {
@@ -71,7 +71,7 @@ impl Layout {
     }
 
     /// Source pixels per output pixel, on the axis where there are fewer of them; below 1 where the picture is enlarged.
-    pub fn shrink(&self) -> f64 {
+    pub(crate) fn shrink(&self) -> f64 {
         (self.crop.width / f64::from(self.scaled.width))
             .min(self.crop.height / f64::from(self.scaled.height))
     }
@@ -81,7 +81,7 @@ impl Layout {
 ///
 /// `left` and `top` are the corner of what stays, `width` and `height` its size. Cloudflare lets `right` or `bottom` stand beside them,
 /// and does not document what happens then: here, the one that leaves less counts.
-pub fn trimmed(source: Size, trim: &Trim) -> Option<PixelRect> {
+pub(crate) fn trimmed(source: Size, trim: &Trim) -> Option<PixelRect> {
     let (left, width) = kept(source.width, trim.left, trim.right, trim.width)?;
     let (top, height) = kept(source.height, trim.top, trim.bottom, trim.height)?;
     Some(PixelRect {
@@ -116,7 +116,7 @@ fn kept(
 ///
 /// With one side given, the other follows from the ratio of the source and nothing is cut or padded; with none, the size stays.
 /// Sides round to the nearest pixel and are at least 1.
-pub fn layout(source: Size, recipe: &Recipe, focus: Option<Focus<'_>>) -> Layout {
+pub(crate) fn layout(source: Size, recipe: &Recipe, focus: Option<Focus<'_>>) -> Layout {
     Layout {
         border: recipe.border,
         ..inside_border(source, recipe, focus)
@@ -242,7 +242,7 @@ fn place(
 }
 
 /// A size times a factor, in whole pixels.
-pub fn scaled(size: Size, factor: f64) -> Size {
+pub(crate) fn scaled(size: Size, factor: f64) -> Size {
     Size::new(
         side(f64::from(size.width) * factor),
         side(f64::from(size.height) * factor),

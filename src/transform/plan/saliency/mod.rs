@@ -38,12 +38,12 @@ pub(crate) struct SaliencyMap {
 
 impl SaliencyMap {
     /// Size of the map, in cells.
-    pub const fn size(&self) -> Size {
+    pub(crate) const fn size(&self) -> Size {
         self.size
     }
 
     /// What a gravity looks for in an RGB or RGBA picture in sRGB.
-    pub fn for_gravity(gravity: Gravity, raster: &Raster) -> SaliencyMap {
+    pub(crate) fn for_gravity(gravity: Gravity, raster: &Raster) -> SaliencyMap {
         match gravity {
             Gravity::Entropy => SaliencyMap::detail_of(raster),
             _ => SaliencyMap::of(raster),
@@ -51,7 +51,7 @@ impl SaliencyMap {
     }
 
     /// The saliency of an RGB or RGBA picture in sRGB. A thumbnail of about 256 pixels is enough.
-    pub fn of(raster: &Raster) -> SaliencyMap {
+    pub(crate) fn of(raster: &Raster) -> SaliencyMap {
         let view = View::of(raster);
         let edges = normalized(view.edges());
         let contrast = normalized(view.contrast());
@@ -70,14 +70,14 @@ impl SaliencyMap {
     }
 
     /// The detail in an RGB or RGBA picture in sRGB, whatever its colours: edges alone.
-    pub fn detail_of(raster: &Raster) -> SaliencyMap {
+    pub(crate) fn detail_of(raster: &Raster) -> SaliencyMap {
         let view = View::of(raster);
         let edges = view.edges();
         view.map(edges)
     }
 
     /// The map as a picture.
-    pub fn to_png(&self) -> Result<Vec<u8>, TransformError> {
+    pub(crate) fn to_png(&self) -> Result<Vec<u8>, TransformError> {
         let failed = |cause: png::EncodingError| TransformError::Encode(cause.to_string());
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, self.size.width, self.size.height);
@@ -90,7 +90,7 @@ impl SaliencyMap {
     }
 
     /// The map of a picture that `to_png` has made; `None` for every other.
-    pub fn from_png(bytes: &[u8]) -> Option<SaliencyMap> {
+    pub(crate) fn from_png(bytes: &[u8]) -> Option<SaliencyMap> {
         let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
         decoder.set_transformations(Transformations::IDENTITY);
         let mut reader = decoder.read_info().ok()?;
@@ -109,7 +109,7 @@ impl SaliencyMap {
     }
 
     /// The map of the picture after it is turned upright.
-    pub fn turned(&self, orientation: Orientation) -> SaliencyMap {
+    pub(crate) fn turned(&self, orientation: Orientation) -> SaliencyMap {
         let mut cells = Vec::new();
         orientation.turn_into(&self.cells, self.size, 1, &mut cells);
         SaliencyMap {
@@ -123,7 +123,7 @@ impl SaliencyMap {
     ///
     /// `part` is in shares of the picture, `window` in shares of the part. What lies deep in the window counts for more than what lies
     /// at its edges, so that nothing that matters is cut. Of equal places, the one nearest to the centre is taken.
-    pub fn focus(&self, part: Rect, window: (f64, f64)) -> (f64, f64) {
+    pub(crate) fn focus(&self, part: Rect, window: (f64, f64)) -> (f64, f64) {
         let sums = Sums::of(self);
         let (left, top) = (share(part.left, 0.0), share(part.top, 0.0));
         let part = Rect {

@@ -62,7 +62,7 @@ pub(crate) struct Placeholders {
 }
 
 impl ImageInfo {
-    pub fn to_json(&self) -> Result<Vec<u8>, TransformError> {
+    pub(super) fn to_json(&self) -> Result<Vec<u8>, TransformError> {
         serde_json::to_vec(self).map_err(|cause| TransformError::Encode(cause.to_string()))
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct ScanReader<'a> {
 }
 
 impl<'a> ScanReader<'a> {
-    pub fn new(data: &'a [u8]) -> Self {
+    pub(super) fn new(data: &'a [u8]) -> Self {
         ScanReader {
             data,
             at: 0,
@@ -27,18 +27,18 @@ impl<'a> ScanReader<'a> {
 
     /// Makes sure that the buffer has at least 32 bits: a code of 16 and its value.
     #[inline(always)]
-    pub fn refill(&mut self) {
+    pub(super) fn refill(&mut self) {
         if self.count < 32 {
             self.fill();
         }
     }
 
     /// Bits in the buffer after `fill`.
-    pub const FILLED: u32 = 56;
+    pub(super) const FILLED: u32 = 56;
 
     /// Makes sure that the buffer has at least `FILLED` bits.
     #[inline(always)]
-    pub fn fill(&mut self) {
+    pub(super) fn fill(&mut self) {
         let rest = self.data.get(self.at..);
         if let Some(next) = rest.and_then(<[u8]>::first_chunk) {
             let next = u64::from_be_bytes(*next);
@@ -82,29 +82,29 @@ impl<'a> ScanReader<'a> {
     /// The next `count` bits, from 1 to 32, without consuming them.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "at most 32 bits are left")]
-    pub fn peek(&self, count: u32) -> u32 {
+    pub(super) fn peek(&self, count: u32) -> u32 {
         (self.buffer >> (64 - count)) as u32
     }
 
     /// Consumes the next `count` bits. The caller must not consume more than were refilled.
     #[inline(always)]
-    pub fn skip(&mut self, count: u32) {
+    pub(super) fn skip(&mut self, count: u32) {
         self.buffer <<= count;
         self.count = self.count.wrapping_sub(count);
     }
 
     /// Whether more bits were consumed than the data has.
-    pub fn is_overdrawn(&self) -> bool {
+    pub(super) fn is_overdrawn(&self) -> bool {
         self.missing > self.count
     }
 
     /// Whether all data up to the end or the next marker is in the buffer, so that what is read may be truncated.
-    pub fn is_at_end(&self) -> bool {
+    pub(super) fn is_at_end(&self) -> bool {
         self.missing > 0 || self.data.len() - self.at.min(self.data.len()) < 2
     }
 
     /// Continues after the restart marker with a number from 0 to 7. Returns false if the marker does not follow within less than a byte.
-    pub fn restart(&mut self, number: u8) -> bool {
+    pub(super) fn restart(&mut self, number: u8) -> bool {
         let is_at_end = !self.is_overdrawn() && self.count - self.missing < 8;
         match self.data.get(self.at..) {
             Some([0xFF, marker, rest @ ..]) if is_at_end && *marker == 0xD0 + number => {

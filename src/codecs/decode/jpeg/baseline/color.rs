@@ -48,14 +48,14 @@ pub(crate) struct ChromaUpsampler {
 
 impl ChromaUpsampler {
     /// The last row of chroma that a row of luma needs.
-    pub fn last_row(self, y: usize) -> usize {
+    pub(super) fn last_row(self, y: usize) -> usize {
         if self.down { y.div_ceil(2) } else { y }
     }
 
     /// The upsampled chroma of a row of luma. If one sample covers two, each of the two is three quarters of that sample and one quarter of
     /// the nearer neighbour, as in libjpeg ("fancy upsampling").
     #[inline(always)]
-    pub fn row<'a, M: Simd>(
+    pub(super) fn row<'a, M: Simd>(
         self,
         chroma: &'a Component,
         y: usize,

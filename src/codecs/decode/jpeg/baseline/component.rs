@@ -65,7 +65,10 @@ pub(crate) struct ComponentLayout {
 
 impl Component {
     /// A component before its first row; `None` if its tables are invalid or memory is short.
-    pub fn new(parameters: &ComponentParameters<'_>, place: ComponentLayout) -> Option<Component> {
+    pub(super) fn new(
+        parameters: &ComponentParameters<'_>,
+        place: ComponentLayout,
+    ) -> Option<Component> {
         let ComponentParameters { across, down, .. } = *parameters;
         let dc = HuffmanTable::new(parameters.dc.0, parameters.dc.1)?;
         let ac = HuffmanTable::new(parameters.ac.0, parameters.ac.1)?;
@@ -104,7 +107,7 @@ impl Component {
     }
 
     /// Moves on to the row of MCUs that begins with the sample row `row`.
-    pub fn advance(&mut self, row: usize) {
+    pub(super) fn advance(&mut self, row: usize) {
         let first = row - self.kept.min(row);
         let kept = (first - self.first) * self.stride..(row - self.first) * self.stride;
         self.samples.copy_within(kept, 0);
@@ -112,24 +115,24 @@ impl Component {
     }
 
     /// Rows of samples in a row of MCUs.
-    pub fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.down * self.points.1
     }
 
     /// A row of samples. Beyond the edges of the picture it is the nearest row.
-    pub fn row(&self, y: usize) -> &[f32] {
+    pub(super) fn row(&self, y: usize) -> &[f32] {
         let at = y.min(self.height - 1).saturating_sub(self.first) * self.stride;
         &self.samples[at..at + self.width]
     }
 
     /// Resets the DC prediction, as a restart marker demands.
-    pub fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.predicted = 0;
     }
 
     /// Decodes the blocks of an MCU, whose number is among eight. Returns whether they are valid.
     #[inline(always)]
-    pub fn read(&mut self, bits: &mut ScanReader<'_>, mcu: usize) -> bool {
+    pub(super) fn read(&mut self, bits: &mut ScanReader<'_>, mcu: usize) -> bool {
         for y in 0..self.down {
             for x in 0..self.across {
                 if !self.read_block(bits, y, mcu * self.across + x) {
@@ -186,7 +189,7 @@ impl Component {
 
     /// Transforms the blocks of eight MCUs to samples. `first` is the first of these MCUs in its row.
     #[inline(always)]
-    pub fn transform<M: Simd>(&mut self, first: usize, row: usize) {
+    pub(super) fn transform<M: Simd>(&mut self, first: usize, row: usize) {
         let top = row - self.first;
         for (at, blocks) in self.blocks.iter_mut().enumerate() {
             let (x, y) = (at % self.across, at / self.across);

@@ -48,7 +48,7 @@ pub(crate) struct MarkerSegments<'a> {
 
 impl<'a> BaselineFrame<'a> {
     /// Parses the header of a file; `None` if it is of another kind, or unusual in any way.
-    pub fn of(source: &'a [u8]) -> Option<BaselineFrame<'a>> {
+    pub(super) fn of(source: &'a [u8]) -> Option<BaselineFrame<'a>> {
         let mut said = MarkerSegments::default();
         for JpegSegment {
             marker,
@@ -78,7 +78,7 @@ impl<'a> BaselineFrame<'a> {
 }
 
 impl<'a> MarkerSegments<'a> {
-    pub fn read_codes(&mut self, mut content: &'a [u8]) -> Option<()> {
+    pub(super) fn read_codes(&mut self, mut content: &'a [u8]) -> Option<()> {
         while let Some((&kind, rest)) = content.split_first() {
             let (counts, rest) = rest.split_first_chunk()?;
             let count = counts.iter().map(|&count: &u8| usize::from(count)).sum();

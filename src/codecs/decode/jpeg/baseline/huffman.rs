@@ -86,7 +86,7 @@ impl LookupEntry {
 
     /// Whether the value is not in the entry.
     #[inline(always)]
-    pub fn is_in_parts(self) -> bool {
+    pub(super) fn is_in_parts(self) -> bool {
         self.0 & Self::IN_PARTS != 0
     }
 
@@ -96,37 +96,37 @@ impl LookupEntry {
     }
 
     #[inline(always)]
-    pub fn zeros(self) -> usize {
+    pub(super) fn zeros(self) -> usize {
         usize::from(self.0.to_le_bytes()[1])
     }
 
     #[inline(always)]
-    pub fn value(self) -> i32 {
+    pub(super) fn value(self) -> i32 {
         let [_, _, low, high, ..] = self.0.to_le_bytes();
         i32::from(i16::from_le_bytes([low, high]))
     }
 
     /// Length of both symbols, or of the only one.
     #[inline(always)]
-    pub fn length_of_both(self) -> u32 {
+    pub(super) fn length_of_both(self) -> u32 {
         u32::from(self.0.to_le_bytes()[4] & 0x7F)
     }
 
     /// The number of second symbols, 0 or 1.
     #[inline(always)]
-    pub fn seconds(self) -> usize {
+    pub(super) fn seconds(self) -> usize {
         usize::from(self.0.to_le_bytes()[4] >> 7)
     }
 
     /// Zeros before the second symbol; 0 if there is none.
     #[inline(always)]
-    pub fn second_zeros(self) -> usize {
+    pub(super) fn second_zeros(self) -> usize {
         usize::from(self.0.to_le_bytes()[5])
     }
 
     /// The value of the second symbol; 0 if there is none.
     #[inline(always)]
-    pub fn second_value(self) -> i32 {
+    pub(super) fn second_value(self) -> i32 {
         let [.., low, high] = self.0.to_le_bytes();
         i32::from(i16::from_le_bytes([low, high]))
     }
@@ -151,7 +151,7 @@ fn extended(number: u32, size: u32) -> i32 {
 
 impl HuffmanTable {
     /// The table for the number of codes of each length from 1 on, and their symbols; `None` if they are invalid.
-    pub fn new(counts: &[u8; LONGEST as usize], symbols: &[u8]) -> Option<HuffmanTable> {
+    pub(super) fn new(counts: &[u8; LONGEST as usize], symbols: &[u8]) -> Option<HuffmanTable> {
         let mut entries = [LookupEntry::LONG; 1 << LOOKED_UP];
         let mut ends = [0; LONGEST as usize + 1];
         let mut places = [0; LONGEST as usize + 1];
@@ -188,26 +188,26 @@ impl HuffmanTable {
     }
 
     /// Whether the table is valid for DC, whose symbols are bit lengths of up to 11 (table F.1).
-    pub fn is_for_dc(&self) -> bool {
+    pub(super) fn is_for_dc(&self) -> bool {
         self.symbols.iter().all(|&symbol| symbol <= 11)
     }
 
     /// Looks up the next bits without consuming them.
     #[inline(always)]
-    pub fn look(&self, bits: &ScanReader<'_>) -> LookupEntry {
+    pub(super) fn look(&self, bits: &ScanReader<'_>) -> LookupEntry {
         self.entries[bits.peek(LOOKED_UP) as usize]
     }
 
     /// Reads the next symbol.
     #[inline(always)]
-    pub fn read(&self, bits: &mut ScanReader<'_>) -> Symbol {
+    pub(super) fn read(&self, bits: &mut ScanReader<'_>) -> Symbol {
         bits.refill();
         self.read_entry(self.look(bits), bits)
     }
 
     /// Reads the first symbol of an entry.
     #[inline(always)]
-    pub fn read_entry(&self, entry: LookupEntry, bits: &mut ScanReader<'_>) -> Symbol {
+    pub(super) fn read_entry(&self, entry: LookupEntry, bits: &mut ScanReader<'_>) -> Symbol {
         if !entry.is_in_parts() {
             bits.skip(entry.length());
             return Symbol {
@@ -254,7 +254,7 @@ impl HuffmanTable {
     /// Skips the rest of a block from a coefficient on. Returns where that ends: at `END` or beyond, at 64, or elsewhere if a code is
     /// invalid.
     #[inline(always)]
-    pub fn pass(&self, bits: &mut ScanReader<'_>, from: usize) -> usize {
+    pub(super) fn pass(&self, bits: &mut ScanReader<'_>, from: usize) -> usize {
         let mut at = from;
         while at < 64 {
             bits.fill();

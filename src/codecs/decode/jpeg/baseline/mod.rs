@@ -68,7 +68,7 @@ pub(crate) struct BaselineDecoder<'a> {
 impl<'a> BaselineDecoder<'a> {
     /// Opens a picture at a scale, its size rounded up. `None` if the file is not of the common kind or memory is short: then another
     /// decoder may try.
-    pub fn open(source: &'a [u8], scale: DecodeScale) -> Option<BaselineDecoder<'a>> {
+    pub(crate) fn open(source: &'a [u8], scale: DecodeScale) -> Option<BaselineDecoder<'a>> {
         let frame = BaselineFrame::of(source)?;
         let first = frame.components.first()?;
         let (across, down) = (first.across, first.down);
@@ -125,7 +125,7 @@ impl<'a> BaselineDecoder<'a> {
     }
 
     /// Decodes the rest, and returns whether the whole picture was there and without damage.
-    pub fn end(&mut self) -> bool {
+    pub(crate) fn end(&mut self) -> bool {
         let started = Instant::now();
         self.run(DecodeGoal::End);
         self.spent += started.elapsed();
@@ -133,7 +133,7 @@ impl<'a> BaselineDecoder<'a> {
     }
 
     /// Time spent on decoding.
-    pub fn spent(&self) -> Duration {
+    pub(crate) fn spent(&self) -> Duration {
         self.spent
     }
 

@@ -39,17 +39,17 @@ pub(crate) struct Tokenizer<'a> {
 
 impl<'a> Tokenizer<'a> {
     /// Line ends in `style` must be line feeds.
-    pub fn of(style: &'a str) -> Self {
+    pub(super) fn of(style: &'a str) -> Self {
         Tokenizer { style, at: 0 }
     }
 
     /// The text that is not read yet.
-    pub fn rest(&self) -> &'a str {
+    pub(super) fn rest(&self) -> &'a str {
         &self.style[self.at..]
     }
 
     /// Skips the rest of a block, up to the bracket `close`.
-    pub fn skip_block(&mut self, close: u8) {
+    pub(super) fn skip_block(&mut self, close: u8) {
         let mut open = vec![close];
         while let Some((token, _)) = self.next() {
             match token {
@@ -67,7 +67,7 @@ impl<'a> Tokenizer<'a> {
     }
 
     /// Skips the rest of an at-rule: to its semicolon, to the end of its block, or to the end of the surrounding block.
-    pub fn skip_rule(&mut self) {
+    pub(super) fn skip_rule(&mut self) {
         let mut open = Vec::new();
         loop {
             let before = self.at;
@@ -92,7 +92,7 @@ impl<'a> Tokenizer<'a> {
     }
 
     /// The quoted URL after `url(`, read up to the closing parenthesis; `None` if there is anything else in it.
-    pub fn quoted_address(&mut self) -> Option<Cow<'a, str>> {
+    pub(super) fn quoted_address(&mut self) -> Option<Cow<'a, str>> {
         let (token, text) = self.next_solid()?;
         let url = match token {
             Token::String => unescaped(&text[1..text.len() - 1]),
@@ -114,12 +114,12 @@ impl<'a> Tokenizer<'a> {
     }
 
     /// Whether a colon follows, after white space and comments.
-    pub fn is_property(mut self) -> bool {
+    pub(super) fn is_property(mut self) -> bool {
         self.next_solid().is_some_and(|(_, text)| text == ":")
     }
 
     /// Skips the rest of an `@namespace` rule for the SVG namespace, whose URL is not loaded. Any other rule is not skipped.
-    pub fn skip_known_namespace(&mut self) -> bool {
+    pub(super) fn skip_known_namespace(&mut self) -> bool {
         let mut rest = *self;
         let mut token = rest.next_solid();
         if matches!(token, Some((Token::Ident, _))) {
@@ -151,7 +151,7 @@ impl<'a> Tokenizer<'a> {
     }
 
     /// The next token and its text.
-    pub fn next(&mut self) -> Option<(Token<'a>, &'a str)> {
+    pub(super) fn next(&mut self) -> Option<(Token<'a>, &'a str)> {
         let from = self.at;
         let bytes = &self.style.as_bytes()[from..];
         let token = match *bytes.first()? {

@@ -24,6 +24,7 @@ use super::try_made_alone;
 const LARGE: usize = 340 << 10;
 
 /// Width and height of the pictures.
+#[cfg(feature = "native")]
 const STILL: (u32, u32) = (600, 600);
 /// Width and height of the animations, whose frames have four samples for each pixel.
 const MOVING: (u32, u32) = (400, 250);
@@ -111,6 +112,8 @@ fn check(kind: Kind, size: (u32, u32), options: &str, least: usize) -> Option<St
     None
 }
 
+/// The JPEG codecs of the portable build take their buffers by themselves, and end the process without memory.
+#[cfg(feature = "native")]
 #[test]
 fn decoders_without_memory_are_errors() {
     // Those of AVIF and JPEG XL take their pictures by themselves.
@@ -135,6 +138,8 @@ fn decoders_without_memory_are_errors() {
     conclude(kinds.map(|kind| check(kind, STILL, "width=100,format=jpeg", 1)));
 }
 
+/// The JPEG codecs of the portable build take their buffers by themselves, and end the process without memory.
+#[cfg(feature = "native")]
 #[test]
 fn steps_without_memory_are_errors() {
     let enlarged = "width=700,fit=contain,format=jpeg,quality=95";

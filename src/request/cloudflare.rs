@@ -5,7 +5,7 @@ use crate::request::error::RequestError;
 /// Splits `[ADAPTER/]OPTIONS/SOURCE`, both parts still percent-encoded. The options are one segment; the source is the rest, with its query.
 ///
 /// # Errors
-/// When a part is missing, or the adapter belongs to a provider whose dialect is not supported.
+/// When a part is missing, or the adapter is that of Fastly or Akamai, whose URLs are not those of this dialect.
 pub(super) fn split(rest: &str) -> Result<(&str, &str), RequestError> {
     let (first, after) = segment(rest)?;
     match first {

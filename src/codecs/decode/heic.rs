@@ -277,7 +277,7 @@ impl HeifImage {
         let deep = match bits {
             8 => false,
             9..=16 => true,
-            _ => return Err(broken("a bit depth that is not supported")),
+            _ => return Err(broken("a bit depth that is not 8 to 16")),
         };
         let row = size.width as usize * channels.count() * if deep { 2 } else { 1 };
         let stride = usize::try_from(stride).unwrap_or(0);

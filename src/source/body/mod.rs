@@ -22,7 +22,7 @@ const FIRST_BUFFER: u64 = 64 * 1024;
 /// Reads the content that belongs to a header, and makes a source of both. `length` is that of the content, if the origin says it.
 ///
 /// # Errors
-/// As [`collect`], and [`SourceError::Coding`] for a content coding that is not supported.
+/// As [`collect`], and [`SourceError::Coding`] for a content coding other than gzip, deflate, brotli and zstd.
 pub(super) async fn receive(
     headers: &HeaderMap,
     length: Option<u64>,

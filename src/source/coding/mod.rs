@@ -30,7 +30,7 @@ mod zstd;
 /// How many codings may be applied one after the other. Servers apply one; more than a few are an attack.
 const MAX_CODINGS: usize = 4;
 
-/// Registered codings that are not supported. A name that is not registered (`base64`, `utf-8`, `aws-chunked`) is metadata that somebody set by
+/// Registered codings that web servers do not send to browsers: a source in one of them is refused. A name that is not registered (`base64`, `utf-8`, `aws-chunked`) is metadata that somebody set by
 /// mistake. It is ignored, as browsers do.
 const UNSUPPORTED: [&str; 7] = [
     "aes128gcm",
@@ -73,7 +73,7 @@ impl Codings {
     /// Reads `Content-Encoding`.
     ///
     /// # Errors
-    /// [`SourceError::Coding`] for a registered coding that is not supported, and for too many codings.
+    /// [`SourceError::Coding`] for a registered coding other than gzip, deflate, brotli and zstd, and for too many codings.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, SourceError> {
         let values = headers.get_all(header::CONTENT_ENCODING).iter();
         let names = values

@@ -275,7 +275,7 @@ fn frame(picture: &dav1d::Picture, color: ColorDescription) -> Result<YuvFrame, 
     let depth = u32::try_from(picture.bit_depth())
         .ok()
         .filter(|depth| (8..=16).contains(depth))
-        .ok_or_else(|| broken("a bit depth that is not supported"))?;
+        .ok_or_else(|| broken("a bit depth that is not 8 to 16"))?;
     let chroma = Size::new(size.width.div_ceil(across), size.height.div_ceil(down));
     let mut planes = Vec::with_capacity(components);
     for component in [

@@ -9,10 +9,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The largest small source, in bytes. Small sources have a quarter of the memory for themselves.
 const MAX_SMALL: u64 = 1 << 20;
+
+/// Sources up to this length, in bytes, are freed by the thread that drops them; longer ones on a thread for blocking work.
+const MAX_INLINE_FREE: u64 = 16 << 20;
 
 /// One permit of a semaphore is 1 KiB. A holder gets at most `u32::MAX` permits, which are 4 TiB.
 const UNIT: u64 = 1024;
@@ -184,10 +188,7 @@ impl Reservation {
 
     /// Ties the reservation to the bytes that it is for.
     pub fn hold(self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
-        Bytes::from_owner(ReservedBytes {
-            bytes,
-            _reservation: self,
-        })
+        Bytes::from_owner(ReservedBytes(Some((bytes, self))))
     }
 }
 
@@ -214,15 +215,29 @@ impl Drop for WaitGuard<'_> {
     }
 }
 
-/// Bytes with their reservation.
-struct ReservedBytes<B> {
-    bytes: B,
-    _reservation: Reservation,
+/// Bytes with their reservation. `None` after they are dropped.
+struct ReservedBytes<B: AsRef<[u8]> + Send + 'static>(Option<(B, Reservation)>);
+
+impl<B: AsRef<[u8]> + Send + 'static> AsRef<[u8]> for ReservedBytes<B> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |(bytes, _)| bytes.as_ref())
+    }
 }
 
-impl<B: AsRef<[u8]>> AsRef<[u8]> for ReservedBytes<B> {
-    fn as_ref(&self) -> &[u8] {
-        self.bytes.as_ref()
+impl<B: AsRef<[u8]> + Send + 'static> Drop for ReservedBytes<B> {
+    /// The system takes about a millisecond to take back 10 MiB. A thread that serves requests must not be blocked for that long.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "frees memory; as many at once as there are large sources"
+    )]
+    fn drop(&mut self) {
+        let held = self.0.take();
+        let is_large = held
+            .as_ref()
+            .is_some_and(|(_, size)| size.bytes() > MAX_INLINE_FREE);
+        if is_large && let Ok(runtime) = Handle::try_current() {
+            runtime.spawn_blocking(move || drop(held));
+        }
     }
 }
 
@@ -246,11 +261,13 @@ fn bytes_of(units: usize) -> u64 {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread::{self, ThreadId};
     use std::time::Duration;
 
+    use tokio::sync::oneshot;
     use tokio::time::timeout;
 
-    use super::SourceMemory;
+    use super::{MAX_INLINE_FREE, SourceMemory};
 
     const MIB: u64 = 1 << 20;
 
@@ -271,6 +288,40 @@ mod tests {
         assert_eq!(part, [7][..]);
         drop(part);
         assert_eq!(memory.reserved(), 0);
+    }
+
+    /// Bytes that tell on which thread they are dropped.
+    struct Tracked(Option<oneshot::Sender<ThreadId>>);
+
+    impl AsRef<[u8]> for Tracked {
+        fn as_ref(&self) -> &[u8] {
+            b"x"
+        }
+    }
+
+    impl Drop for Tracked {
+        fn drop(&mut self) {
+            let report = self.0.take().expect("dropped once");
+            report.send(thread::current().id()).expect("the test waits");
+        }
+    }
+
+    #[tokio::test]
+    async fn large_sources_are_freed_on_another_thread() {
+        let memory = SourceMemory::new(16 * MAX_INLINE_FREE, 4 * MAX_INLINE_FREE);
+        for (bytes, is_here) in [(MAX_INLINE_FREE, true), (MAX_INLINE_FREE + 1, false)] {
+            let (report, freed) = oneshot::channel();
+            let reservation = memory.reserve(bytes).await;
+            drop(reservation.hold(Tracked(Some(report))));
+            let thread = freed.await.expect("it is freed");
+            assert_eq!(thread == thread::current().id(), is_here, "{bytes}");
+            timeout(
+                Duration::from_secs(10),
+                memory.reserve(12 * MAX_INLINE_FREE),
+            )
+            .await
+            .expect("the reservation ends as well");
+        }
     }
 
     #[test]

@@ -55,26 +55,35 @@ impl SourceRef {
     /// Reads the source of a transformation URL, query included.
     ///
     /// A URL may come plain, percent-encoded as a whole (`https%3A%2F%2F…`), with its slashes encoded (`https:%2F%2F…`) or with
-    /// its slashes merged on the way (`https:/…`). The two encoded forms are decoded once and as a whole, so that `%3F` in them is
-    /// the `?` of the query; everything else keeps its percent-encoding, and `%3F` is a byte of the path. What does not start with
-    /// a scheme is a path of the zone, however many slashes it starts with.
+    /// its slashes merged on the way (`https:/…`). The two encoded forms are read as [`SourceRef::parse_encoded`] says; everything
+    /// else keeps its percent-encoding, and `%3F` is a byte of the path. What does not start with a scheme is a path of the zone,
+    /// however many slashes it starts with.
     ///
     /// # Errors
     /// [`SourceRefError`].
     pub fn parse(text: &str) -> Result<Self, SourceRefError> {
         check_characters(text)?;
-        if is_encoded_url(text) {
-            let decoded = percent_decode_str(text)
-                .decode_utf8()
-                .map_err(|_| SourceRefError::Encoding)?;
-            check_characters(&decoded)?;
-            return absolute(&decoded);
+        if let Some(source) = Self::parse_encoded(text) {
+            return source;
         }
         if scheme(text).is_some() {
             absolute(text)
         } else {
             zone(text)
         }
+    }
+
+    /// Reads a URL that is percent-encoded as a whole or in its slashes; `None` for every other text.
+    ///
+    /// It is decoded once, so that `%3F` is the `?` of the query and `%252F` is `%2F`. What it holds then may have spaces and letters of all
+    /// scripts, because `encodeURIComponent` is also given URLs that people wrote.
+    pub(crate) fn parse_encoded(text: &str) -> Option<Result<Self, SourceRefError>> {
+        is_encoded_url(text).then(|| {
+            let decoded = percent_decode_str(text)
+                .decode_utf8()
+                .map_err(|_| SourceRefError::Encoding)?;
+            Self::parse_decoded(&decoded)
+        })
     }
 
     /// Reads a URL or a path that is percent-decoded already. Spaces and letters of all scripts are allowed, as in a browser.

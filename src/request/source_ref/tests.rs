@@ -74,6 +74,78 @@ fn encoded_urls_are_decoded_once() {
 }
 
 #[test]
+fn an_encoded_url_is_read_as_people_wrote_it() {
+    let spelling = "https://h.test/a%20b%20%C3%BC.jpg";
+    for text in [
+        // `encodeURIComponent` of a URL with a space and a letter outside ASCII, and of the same URL encoded.
+        "https%3A%2F%2Fh.test%2Fa%20b%20%C3%BC.jpg",
+        "https%3A%2F%2Fh.test%2Fa%2520b%2520%25C3%25BC.jpg",
+        "https%3A%2F%2Fh.test%2Fa%2520b%20%C3%BC.jpg",
+        "https%3a%2f%2fh.test%2fa%20b%20%c3%bc.jpg",
+        // `quote` of Python, which keeps slashes.
+        "https%3A//h.test/a%20b%20%C3%BC.jpg",
+        "https%3A//h.test/a%2520b%2520%25C3%25BC.jpg",
+        "https:%2F%2Fh.test%2Fa%20b%20%C3%BC.jpg",
+        "https%3A/h.test/a%20b%20%C3%BC.jpg",
+        "https%3A%2F%2Fh.test%2Fa%20b%20%C3%BC.jpg%23top",
+    ] {
+        check(text, spelling);
+    }
+    for (text, url) in [
+        (
+            "https%3A%2F%2Fh.test%2Fa%20b.jpg%3Ft%3Dc%20d%20%C3%BC",
+            "https://h.test/a%20b.jpg?t=c%20d%20%C3%BC",
+        ),
+        (
+            "https%3A%2F%2Fb%C3%BCcher.test%2Fa",
+            "https://xn--bcher-kva.test/a",
+        ),
+        // A plus is a plus: only in a query does it stand for a space.
+        (
+            "https%3A%2F%2Fh.test%2Fa+b%2Bc.jpg",
+            "https://h.test/a+b+c.jpg",
+        ),
+        (
+            "https%3A%2F%2Fh.test%2F100%25%20a.jpg",
+            "https://h.test/100%%20a.jpg",
+        ),
+        (
+            "https%3A%2F%2Fh.test%2F%F0%9F%98%80.jpg",
+            "https://h.test/%F0%9F%98%80.jpg",
+        ),
+        (
+            "https%3A%2F%2Fh.test%2Fa%22%3C%27~.jpg",
+            "https://h.test/a%22%3C'~.jpg",
+        ),
+        // As browsers do, spaces around a URL are no part of it; an encoded one is.
+        ("https%3A%2F%2Fh.test%2Fa.jpg%20", "https://h.test/a.jpg"),
+        (
+            "https%3A%2F%2Fh.test%2Fa.jpg%2520",
+            "https://h.test/a.jpg%20",
+        ),
+        (
+            "https%3A%2F%2Fh.test%2F%2Flead.png",
+            "https://h.test//lead.png",
+        ),
+        (
+            "https%3A%2F%2Fh.test%2Fb%2F%2Fc.png",
+            "https://h.test/b//c.png",
+        ),
+    ] {
+        check(text, url);
+    }
+    // It is decoded once, so a URL that was encoded twice is a path, as every other text without a scheme.
+    check(
+        "https%253A%252F%252Fh.test%252Fa.jpg",
+        "/https%253A%252F%252Fh.test%252Fa.jpg",
+    );
+    check(
+        "uploads%2Fa%20b%20%C3%BC.jpg",
+        "/uploads%2Fa%20b%20%C3%BC.jpg",
+    );
+}
+
+#[test]
 fn merged_slashes_are_restored() {
     check("https:/h.test/a.jpg", "https://h.test/a.jpg");
     check("https:///h.test/a.jpg", "https://h.test/a.jpg");
@@ -154,8 +226,15 @@ fn unfit_characters_are_refused() {
         "https://h.test/a b",
         "a\u{0}",
         "a\tb",
-        "https%3A%2F%2Fh.test%2Fa%20b",
+        // What comes raw is refused in the encoded forms as well.
+        "https%3A%2F%2Fh.test%2Fa b",
+        "https%3A%2F%2Fh.test%2Fcaf\u{e9}.jpg",
         "https%3A%2F%2Fh.test%2F%0A",
+        "https%3A%2F%2Fh.test%2Fa%09b",
+        "https%3A%2F%2Fh.test%2Fa%00b",
+        "https%3A%2F%2Fh.test%2Fa%7Fb",
+        "https%3A%2F%2Fh.test%2Fa%C2%85b",
+        "https:%2F%2Fh.test%0A%2Fa",
     ] {
         check_fault(text, "must be percent-encoded in the source");
     }
@@ -173,6 +252,8 @@ fn malformed_urls_are_refused() {
         "https://[::1/a",
         "https://h.test:99999/a",
         "https%3Ah.test",
+        "https%3A%2F%2Fh%20i.test%2Fa",
+        "https%3A%2F%2F%20%2Fa",
     ] {
         check_fault(text, "the source must be a URL");
     }

@@ -1,5 +1,7 @@
 //! Where the source begins, the forms that it may have, and whose host it is on.
 
+use percent_encoding::NON_ALPHANUMERIC;
+use percent_encoding::utf8_percent_encode;
 use proptest::prelude::ProptestConfig;
 use proptest::prop_assert;
 use proptest::prop_assert_eq;
@@ -20,6 +22,7 @@ fn section_1_3_five_forms_of_a_source() {
         "https%3A%2F%2Fh.test%2Fa%2520b.jpg%3Fv%3D1",
         "https%3a%2f%2fh.test%2fa%2520b.jpg%3fv=1",
         "https:%2F%2Fh.test%2Fa%2520b.jpg%3Fv=1",
+        "https%3A%2F%2Fh.test%2Fa%20b.jpg%3Fv%3D1",
         "https:/h.test/a%20b.jpg?v=1",
         "https:////h.test/a%20b.jpg?v=1",
     ] {
@@ -162,7 +165,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_source_is_total_and_keeps_its_shape(text in "(https?(:|%3A)?)?[/\\\\.%a-f0-9:?@# \u{e9}]{0,40}") {
+    fn a_source_is_total_and_keeps_its_shape(text in "(https?(:|%3A)?)?(%2F|[/\\\\.%a-f0-9:?@# \u{e9}]){0,40}") {
         for source in [SourceRef::parse(&text), SourceRef::parse_decoded(&text)].into_iter().flatten() {
             match source {
                 SourceRef::Zone(path) => {
@@ -177,5 +180,17 @@ proptest! {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_url_is_read_alike_encoded_or_as_the_query_of_next(path in "[a-z0-9/?&=+%~'\"<ü日😀 ]{0,24}") {
+        let url = format!("https://h.test/{path}");
+        let encoded = utf8_percent_encode(&url, NON_ALPHANUMERIC).to_string();
+        let expected = Url::parse(&url).map(SourceRef::Absolute).expect("a sound URL");
+        prop_assert_eq!(SourceRef::parse(&encoded), Ok(expected.clone()));
+        let half = encoded.replacen("https%3A", "https:", 1);
+        prop_assert_eq!(SourceRef::parse(&half), Ok(expected.clone()));
+        let next = parse(&format!("/_next/image?url={encoded}&w=8&q=75")).map(|request| request.source);
+        prop_assert_eq!(next, Ok(expected));
     }
 }

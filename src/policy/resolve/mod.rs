@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::policy::error::Denial;
 use crate::policy::sources::{Allowlist, ApprovedSource, SourceLocation, without_ornaments};
+use crate::request::{SourceRef, SourceRefError};
 
 /// A segment that is added to a prefix for its approval, because only a source below the prefix can be approved.
 const MARKER: &str = "~";
@@ -49,6 +50,17 @@ impl fmt::Display for ResolveError {
 
 impl std::error::Error for ResolveError {}
 
+impl From<SourceRefError> for ResolveError {
+    fn from(error: SourceRefError) -> Self {
+        match error {
+            SourceRefError::Characters => ResolveError::Characters,
+            SourceRefError::Scheme(_) => ResolveError::Scheme,
+            SourceRefError::Credentials => ResolveError::Credentials,
+            SourceRefError::Encoding | SourceRefError::Malformed(_) => ResolveError::Malformed,
+        }
+    }
+}
+
 /// The ways to name a source or a prefix.
 enum SourceSpec<'a> {
     /// A path, or `zone:` and a path.
@@ -77,6 +89,13 @@ impl<'a> SourceSpec<'a> {
         }
         if text.starts_with(['/', '\\']) {
             return Ok(SourceSpec::Zone(text));
+        }
+        if let Some(encoded) = SourceRef::parse_encoded(text) {
+            return match encoded {
+                Ok(SourceRef::Absolute(url)) => Ok(SourceSpec::Url(url)),
+                Ok(SourceRef::Zone(_)) => Err(ResolveError::Malformed),
+                Err(error) => Err(ResolveError::from(error)),
+            };
         }
         match text.split_once("://") {
             Some((scheme, _)) if !scheme.contains(['/', '?']) => {
@@ -176,6 +195,7 @@ impl Allowlist {
                 found.push(format!("bucket:{bucket}/{key}"));
             }
             _ if text.contains(['?', '#']) => return Err(ResolveError::Query),
+            SourceSpec::Url(url) if url.query().is_some() => return Err(ResolveError::Query),
             SourceSpec::Zone(path) => found.extend(self.prefix_of_zone(path)),
             SourceSpec::Url(url) => self.resolve_prefixes_of_url(&url, &mut found),
             SourceSpec::Bare(text) => {

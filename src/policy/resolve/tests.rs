@@ -63,6 +63,71 @@ fn a_source_may_be_named_in_every_way() {
 }
 
 #[test]
+fn a_url_may_be_encoded_as_a_whole() {
+    let both = ["https://b.com/a%20%C3%BC.jpg?v=1", "zone:/a%20%C3%BC.jpg"];
+    for text in [
+        "https://b.com/a \u{fc}.jpg?v=1",
+        "https%3A%2F%2Fb.com%2Fa%20%C3%BC.jpg%3Fv%3D1",
+        "https%3A%2F%2Fb.com%2Fa%2520%25C3%25BC.jpg%3Fv%3D1",
+        "https:%2F%2Fb.com%2Fa \u{fc}.jpg%3Fv=1#top",
+    ] {
+        check("file:x", text, &both);
+    }
+    let prefixes = ["https://b.com/a%20b/", "zone:/a%20b/"];
+    check_prefix("file:x", "https%3A%2F%2Fb.com%2Fa%20b%2F", &prefixes);
+    let allowlist = allowlist("file:x");
+    for (text, error) in [
+        ("https%3A%2F%2Fu%40b.com%2Fa", ResolveError::Credentials),
+        ("https%3A%2F%2Fb.com%2F%FF", ResolveError::Malformed),
+        ("https%3A%2F%2Fb.com%2F%0A", ResolveError::Characters),
+        ("https%3A%2F%2F", ResolveError::Malformed),
+    ] {
+        assert_eq!(allowlist.resolve(text), Err(error), "{text}");
+        assert_eq!(allowlist.resolve_prefixes(text), Err(error), "{text}");
+    }
+    let text = "https%3A%2F%2Fb.com%2Fa%3Fv";
+    assert_eq!(allowlist.resolve_prefixes(text), Err(ResolveError::Query));
+}
+
+#[test]
+fn keys_with_empty_segments_are_resolved_and_are_prefixes() {
+    let root = "https://shop.s3.eu-west-1.amazonaws.com";
+    for (text, source) in [
+        (format!("{root}//lead.png"), "bucket:photos//lead.png"),
+        (format!("{root}/%2Flead.png"), "bucket:photos//lead.png"),
+        (
+            "bucket:photos//lead.png".to_owned(),
+            "bucket:photos//lead.png",
+        ),
+        (format!("{root}/b//c.png"), "bucket:photos/b//c.png"),
+        (
+            "bucket:photos/b//c.png".to_owned(),
+            "bucket:photos/b//c.png",
+        ),
+        (format!("{root}/trail/"), "bucket:photos/trail/"),
+        ("bucket:photos/trail/".to_owned(), "bucket:photos/trail/"),
+        (format!("{root}//"), "bucket:photos//"),
+    ] {
+        check("file:x", &text, &[source]);
+    }
+    for (text, prefix) in [
+        (format!("{root}//"), "bucket:photos//"),
+        (format!("{root}//lead"), "bucket:photos//lead"),
+        (format!("{root}/b//"), "bucket:photos/b//"),
+        ("bucket:photos/b//".to_owned(), "bucket:photos/b//"),
+    ] {
+        check_prefix("file:x", &text, &[prefix]);
+    }
+    check(
+        "bucket:photos",
+        "/%2Flead.png",
+        &["bucket:photos//lead.png"],
+    );
+    check("bucket:photos", "//lead.png", &["bucket:photos/lead.png"]);
+    check("bucket:photos", "/b//c.png", &["bucket:photos/b//c.png"]);
+}
+
+#[test]
 fn a_url_means_its_path_on_the_zone_as_well() {
     let zone = "file:x";
     let url = "https://www.shop.com/u/a.jpg?v=1";

@@ -21,7 +21,7 @@ pub enum BucketProblem {
     Setup(String),
     /// The credential chain has no usable credentials.
     Credentials(String),
-    /// The key is empty or too long, has an empty segment (`a//b`), or starts or ends with a slash. Such objects cannot be requested.
+    /// The key is empty or too long, or has control characters or a segment `.` or `..`. Such objects cannot be requested.
     UnusableKey,
     /// The bucket answered with another status.
     Status {
@@ -81,7 +81,7 @@ impl fmt::Display for BucketError {
                  `credentials`"
             ),
             BucketProblem::UnusableKey => {
-                out.write_str("an object key must have 1 to 1024 bytes, without a slash at its start or end or two in a row")
+                out.write_str("an object key must have 1 to 1024 bytes, no control characters, and no `.` or `..` between its slashes")
             }
             BucketProblem::Status { status, code, .. } => {
                 write!(out, "answered {}", status.as_u16())?;

@@ -1,10 +1,10 @@
-//! One S3-compatible bucket: where it is, how requests are signed, and its objects as streams.
+//! One S3-compatible bucket: where it is, how requests are signed, and its objects as streams. Objects with every key are
+//! read. Only the cache writes, and its keys have no empty segments.
 //!
 //! Never sends an unsigned request because credentials are missing: the answer would be a 403 that hides the cause. Never puts a secret or the text
 //! of a response into a message. Never follows a redirect, because a signed request is for one host.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -24,18 +24,17 @@ use object_store::PutOptions;
 use object_store::PutPayload;
 use object_store::RetryConfig;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
 
 use crate::freshness::http_date;
-use crate::outbound::{is_complete, root_cause};
+use crate::outbound::{causes, is_complete, root_cause};
 pub use address::AddressError;
 pub use address::BucketAddress;
 pub use config::AddressingStyle;
 pub use config::Config;
 pub use config::Credentials;
 use credentials::ChainError;
-use credentials::CredentialChain;
+use credentials::provider;
 use endpoint::ServiceEndpoint;
 pub use error::BucketError;
 pub use error::BucketProblem;
@@ -44,7 +43,10 @@ use http::Exchange;
 use http::FailureKind;
 pub use http::Timeouts;
 use http::Transport;
-pub use key::is_key;
+pub use key::is_writable;
+use listing::Listing;
+use reader::Reader;
+use reader::Signer;
 
 mod address;
 mod config;
@@ -53,6 +55,8 @@ mod endpoint;
 mod error;
 mod http;
 mod key;
+mod listing;
+mod reader;
 
 /// How often a request is sent again after a temporary failure.
 const MAX_RETRIES: usize = 2;
@@ -60,6 +64,8 @@ const MAX_RETRIES: usize = 2;
 /// One configured bucket, with its own connection pool.
 pub struct Bucket {
     name: String,
+    reader: Reader,
+    /// For what is not a read. Its paths cannot have every key.
     store: AmazonS3,
 }
 
@@ -112,40 +118,37 @@ impl Bucket {
         let transport = Transport::new(timeouts).map_err(|error| fail(root_cause(&error)))?;
         let service = ServiceEndpoint::of(bucket, region, endpoint, *style)
             .map_err(|error| fail(error.to_string()))?;
-        let backoff = BackoffConfig {
-            init_backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(1),
-            base: 2.0,
+        let base = match service.is_virtual {
+            true => service.url.clone(),
+            false => format!("{}/{bucket}", service.url),
+        };
+        // Other services use the region only to check signatures, and most of them name theirs like this.
+        let signing_region = if region.is_empty() {
+            "us-east-1"
+        } else {
+            region
         };
         let builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
-            // Other services use the region only to check signatures, and most of them name theirs like this.
-            .with_region(if region.is_empty() {
-                "us-east-1"
-            } else {
-                region
-            })
+            .with_region(signing_region)
             .with_endpoint(service.url)
             .with_virtual_hosted_style_request(service.is_virtual)
-            .with_http_connector(transport)
-            .with_retry(RetryConfig {
-                backoff,
-                max_retries: MAX_RETRIES,
-                retry_timeout: timeouts.total,
-            });
-        let builder = match credentials {
-            Credentials::Chain => {
-                builder.with_credentials(Arc::new(CredentialChain::new(name, region)))
-            }
-            Credentials::Anonymous => builder.with_skip_signature(true),
-            Credentials::Static { key, secret } => builder
-                .with_access_key_id(key)
-                .with_secret_access_key(secret),
+            .with_retry(retries(timeouts));
+        let credentials = provider(credentials, name, region);
+        let signer = credentials.clone().map(|credentials| Signer {
+            credentials,
+            region: signing_region.to_owned(),
+        });
+        let reader = Reader::new(base, builder.clone(), transport.clone(), signer);
+        let builder = builder.with_http_connector(transport);
+        let store = match credentials {
+            Some(credentials) => builder.with_credentials(credentials).build(),
+            None => builder.with_skip_signature(true).build(),
         };
-        let store = builder.build().map_err(|error| fail(error.to_string()))?;
         Ok(Bucket {
             name: name.clone(),
-            store,
+            reader: reader.map_err(|error| fail(error.to_string()))?,
+            store: store.map_err(|error| fail(error.to_string()))?,
         })
     }
 
@@ -159,7 +162,7 @@ impl Bucket {
     /// # Errors
     /// [`BucketProblem`] says what went wrong. A missing object is [`BucketProblem::Status`] with 404.
     pub async fn get(&self, key: &str, known: Conditions<'_>) -> Result<GetResponse, BucketError> {
-        let path = self.path(key)?;
+        self.check_readable(key)?;
         let capture = Capture::default();
         let mut options = GetOptions::default();
         options.extensions.insert(capture.clone());
@@ -175,7 +178,7 @@ impl Bucket {
             None => options.if_modified_since = since.map(DateTime::from),
         }
         let is_conditional = options.if_none_match.is_some() || options.if_modified_since.is_some();
-        match (self.store.get_opts(&path, options).await, capture.take()) {
+        match (self.reader.get(key, options).await, capture.take()) {
             (
                 Ok(_),
                 Some(Exchange::Response {
@@ -222,11 +225,11 @@ impl Bucket {
     /// # Errors
     /// [`BucketProblem`] says what went wrong. A missing object is [`BucketProblem::Status`] with 404.
     pub async fn beginning(&self, key: &str, max: u64) -> Result<(Bytes, u64), BucketError> {
-        let path = self.path(key)?;
+        self.check_readable(key)?;
         let capture = Capture::default();
         let mut options = GetOptions::new().with_range(Some(0..max));
         options.extensions.insert(capture.clone());
-        let found = match self.store.get_opts(&path, options).await {
+        let found = match self.reader.get(key, options).await {
             Ok(found) => found,
             Err(error) => {
                 let error = self.failed(&error, capture.take());
@@ -247,7 +250,7 @@ impl Bucket {
         Ok((bytes, length))
     }
 
-    /// Stores an object that consists of these parts, and replaces one with the same key.
+    /// Stores an object that consists of these parts, and replaces one with the same key, which is writable.
     ///
     /// # Errors
     /// [`BucketProblem`] says what went wrong. The object may have been stored nevertheless.
@@ -262,7 +265,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// Deletes objects, a thousand with each request. Objects that do not exist count as deleted.
+    /// Deletes objects with writable keys, a thousand with each request. Objects that do not exist count as deleted.
     ///
     /// # Errors
     /// [`BucketProblem`] of the first object that could not be deleted. Others may be deleted.
@@ -304,26 +307,40 @@ impl Bucket {
         prefix: &str,
         after: Option<&str>,
     ) -> Result<Vec<String>, BucketError> {
-        let mut after = after.map(str::to_owned);
-        let mut token = None;
+        let mut next = None;
         loop {
-            let capture = Capture::default();
-            let mut options = PaginatedListOptions {
-                offset: after.take(),
-                page_token: token,
-                ..PaginatedListOptions::default()
-            };
-            options.extensions.insert(capture.clone());
-            let page = self.store.list_paginated(Some(prefix), options).await;
-            let page = page.map_err(|error| self.failed(&error, capture.take()))?;
-            let found = page.result.objects.into_iter();
-            let mut keys: Vec<String> = found.map(|found| found.location.into()).collect();
+            let after = after.filter(|_| next.is_none());
+            let page = self.page(prefix, after, next.as_deref()).await?;
+            let mut keys = page.keys;
             keys.sort_unstable();
-            token = page.page_token;
+            next = page.next;
             // More pages may follow an empty one.
-            if !keys.is_empty() || token.is_none() {
+            if !keys.is_empty() || next.is_none() {
                 return Ok(keys);
             }
+        }
+    }
+
+    /// A page of the list of keys that start with `prefix`: the one at `next`, or else the one that follows the key `after`.
+    async fn page(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        next: Option<&str>,
+    ) -> Result<Listing, BucketError> {
+        let capture = Capture::default();
+        let mut options = GetOptions::default();
+        options.extensions.insert(capture.clone());
+        let page = self.reader.list(prefix, after, next, options).await;
+        let page = page.map_err(|error| self.failed(&error, capture.take()))?;
+        Listing::parse(&page)
+            .map_err(|error| self.error(BucketProblem::BrokenOff(error.to_string())))
+    }
+
+    fn check_readable(&self, key: &str) -> Result<(), BucketError> {
+        match key::is_readable(key) {
+            true => Ok(()),
+            false => Err(self.error(BucketProblem::UnusableKey)),
         }
     }
 
@@ -357,10 +374,10 @@ impl Bucket {
                 FailureKind::BrokenOff => BucketProblem::BrokenOff(reason),
             },
             // The request was not sent, because signing failed.
-            (object_store::Error::Generic { source, .. }, None) if source.is::<ChainError>() => {
-                BucketProblem::Credentials(source.to_string())
-            }
-            (error, None) => BucketProblem::Setup(root_cause(error)),
+            (error, None) => match causes(error).find(|cause| cause.is::<ChainError>()) {
+                Some(reason) => BucketProblem::Credentials(reason.to_string()),
+                None => BucketProblem::Setup(root_cause(error)),
+            },
         })
     }
 
@@ -369,6 +386,18 @@ impl Bucket {
             bucket: self.name.clone(),
             problem,
         }
+    }
+}
+
+fn retries(timeouts: Timeouts) -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(1),
+            base: 2.0,
+        },
+        max_retries: MAX_RETRIES,
+        retry_timeout: timeouts.total,
     }
 }
 

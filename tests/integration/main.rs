@@ -11,6 +11,7 @@ mod fetching;
 mod freshness;
 mod http2;
 mod interim;
+mod keys;
 mod kinds;
 mod lifecycle;
 mod limits;

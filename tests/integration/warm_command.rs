@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::process::Command;
 
+use crate::support::memory_s3::MemoryS3;
 use crate::support::origin::{Answer, Gate, TestOrigin};
 use crate::support::process::Process;
 use crate::support::s3::S3Server;
@@ -52,6 +53,51 @@ async fn serve(folder: &Path, sections: &str) -> Process {
 fn assert_has(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_with_keys_of_every_kind_is_warmed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let bucket = MemoryS3::start().await;
+    for key in [
+        "/lead.jpg",
+        "b//c.jpg",
+        "b/c.jpg",
+        "d \u{fc}&+%2F.jpg",
+        " e.jpg",
+    ] {
+        bucket.put(key, samples::jpeg(64, 48));
+    }
+    // The console of S3 marks folders so.
+    for key in ["b/", "jpg/"] {
+        bucket.put(key, "");
+    }
+    let sections = format!(
+        "[zone]\norigin = 'bucket:photos'\n[[bucket]]\nname = 'photos'\nbucket = 'private'\nendpoint = 'http://127.0.0.1:{}'\nstyle = 'path'\ncredentials = {{ key = '{}', secret = '{}' }}",
+        bucket.port(),
+        bucket.access_key(),
+        bucket.secret_key(),
+    );
+    let server = serve(folder, &sections).await;
+    let arguments = ["--bucket=photos", "--options=width=16"];
+    let (code, stdout, stderr) = warm(folder, &arguments).await;
+    assert_eq!((code, stderr.as_str()), (0, ""), "{stdout}");
+    for path in [
+        "%2Flead.jpg",
+        "b//c.jpg",
+        "b/c.jpg",
+        "d%20%C3%BC&+%252F.jpg",
+        "%20e.jpg",
+    ] {
+        let reply = server
+            .client
+            .get(&format!("/cdn-cgi/image/width=16/{path}"))
+            .await;
+        reply
+            .assert_status(200)
+            .assert_header("cache-status", "safelight; hit; detail=memory");
     }
 }
 

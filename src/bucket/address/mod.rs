@@ -10,7 +10,7 @@ use url::Host;
 use url::Url;
 
 use crate::bucket::config::Config;
-use crate::bucket::key::MAX_KEY_BYTES;
+use crate::bucket::key::is_readable;
 
 /// All spellings of the address of one configured bucket.
 ///
@@ -186,17 +186,10 @@ impl BucketAddress {
 
     /// The object key that a percent-encoded path (without its leading slash) names. It is decoded once, and `+` stays `+`.
     ///
-    /// Empty segments are kept, because `a//b` is a key of its own. `None` for a path that is not safe to request: empty, longer than 1024 bytes, not
-    /// UTF-8, with control characters, or with a segment `.` or `..` after decoding (`%2e%2e%2f`). In the URL of the request to the bucket, such a
-    /// segment would lead to another object, perhaps of another bucket.
+    /// `None` for a path that is not UTF-8, or no key that can be read: decoding it may have made a segment `.` or `..` (`%2e%2e%2f`).
     pub fn key_of_path(path: &str) -> Option<String> {
         let key = percent_decode_str(path).decode_utf8().ok()?;
-        let is_safe = !key.is_empty()
-            && key.len() <= MAX_KEY_BYTES
-            && !key.contains(|character: char| character.is_ascii_control())
-            // URL parsers read a backslash as a slash.
-            && !key.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."));
-        is_safe.then(|| key.into_owned())
+        is_readable(&key).then(|| key.into_owned())
     }
 
     fn of_aws(name: &str, bucket: &str, region: &str) -> Result<Self, AddressError> {

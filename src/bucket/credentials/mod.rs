@@ -1,5 +1,6 @@
-//! The standard AWS credential chain (environment, profile, SSO, web identity, container, instance metadata) for `object_store`. Credentials are
-//! looked up for the first request, and kept until shortly before they expire. They are never part of a message.
+//! The credentials of requests for `object_store`: fixed keys, or the standard AWS credential chain (environment, profile, SSO, web identity, container,
+//! instance metadata). The chain is asked for the first request, and its credentials are kept until shortly before they expire. They are never part of
+//! a message.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,9 +17,12 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use object_store::CredentialProvider;
-use object_store::aws::AwsCredential;
+use object_store::StaticCredentialProvider;
+use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
+
+use crate::bucket::config;
 
 /// How long a lookup in the whole chain may take. Most of it is for an instance metadata service that does not answer.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,6 +58,25 @@ enum LookupState {
         error: ChainError,
         until: SystemTime,
     },
+}
+
+/// The credentials of requests; `None` for anonymous ones. Nothing is looked up before the first request.
+pub(super) fn provider(
+    credentials: &config::Credentials,
+    name: &str,
+    region: &str,
+) -> Option<AwsCredentialProvider> {
+    match credentials {
+        config::Credentials::Chain => Some(Arc::new(CredentialChain::new(name, region))),
+        config::Credentials::Anonymous => None,
+        config::Credentials::Static { key, secret } => {
+            Some(Arc::new(StaticCredentialProvider::new(AwsCredential {
+                key_id: key.clone(),
+                secret_key: secret.clone(),
+                token: None,
+            })))
+        }
+    }
 }
 
 impl CredentialChain {

@@ -156,6 +156,54 @@ fn configured_buckets_are_recognised_in_every_spelling() {
 }
 
 #[test]
+fn keys_with_empty_segments_are_keys_of_their_own() {
+    for (asked, key) in [
+        (
+            "https://b.s3.eu-west-1.amazonaws.com//lead.png",
+            "/lead.png",
+        ),
+        (
+            "https://b.s3.eu-west-1.amazonaws.com/%2Flead.png",
+            "/lead.png",
+        ),
+        (
+            "https://s3.eu-west-1.amazonaws.com/b//lead.png",
+            "/lead.png",
+        ),
+        (
+            "https%3A%2F%2Fb.s3.amazonaws.com%2F%2Flead.png",
+            "/lead.png",
+        ),
+        ("https://b.s3.eu-west-1.amazonaws.com/lead.png", "lead.png"),
+        (
+            "https://b.s3.eu-west-1.amazonaws.com/b//c.png?X-Amz-Signature=00",
+            "b//c.png",
+        ),
+        ("https://b.s3.eu-west-1.amazonaws.com/trail/", "trail/"),
+        // The slashes in front of a path are no part of it.
+        ("lead.png", "lead.png"),
+        ("//lead.png", "lead.png"),
+        ("https://zone.test//lead.png", "lead.png"),
+        ("%2Flead.png", "/lead.png"),
+        ("/%2flead.png", "/lead.png"),
+        ("%2F%2Flead.png", "//lead.png"),
+        ("b//c.png", "b//c.png"),
+        ("b%2F%2Fc.png", "b//c.png"),
+        ("trail/", "trail/"),
+    ] {
+        check("bucket:photos", asked, &format!("bucket:photos/{key}"));
+    }
+    for (asked, canonical) in [
+        ("b//c.png", "zone:/b//c.png"),
+        ("//b//c.png", "zone:/b//c.png"),
+        ("trail/", "zone:/trail/"),
+        ("https://b.com//lead.png", "https://b.com//lead.png"),
+    ] {
+        check("http://origin.test", asked, canonical);
+    }
+}
+
+#[test]
 fn section_8_other_sources_need_an_entry() {
     check(
         "file:photos",

@@ -26,8 +26,8 @@ use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// The keys of the script's server. The other server gets the same keys.
-const ACCESS_KEY: &str = "testadmin";
-const SECRET_KEY: &str = "testadminsecret";
+pub(super) const ACCESS_KEY: &str = "testadmin";
+pub(super) const SECRET_KEY: &str = "testadminsecret";
 const REGION: &str = "us-east-1";
 /// Where the script's servers get their ports, and how many in a row each takes.
 const PORTS: Range<u16> = 18_000..30_000;
@@ -93,6 +93,11 @@ impl S3Server {
     /// The secret key that belongs to [`S3Server::access_key`].
     pub fn secret_key(&self) -> &'static str {
         SECRET_KEY
+    }
+
+    /// Whether the server has names for objects with empty segments. Plain files have not.
+    pub fn keeps_every_key(&self) -> bool {
+        matches!(self.process, Process::Script(_))
     }
 
     /// Stores an object, and creates its bucket if there is none.

@@ -80,7 +80,7 @@ impl SharedTier {
         let Some(bucket_config) = buckets.iter().find(|known| known.name == *bucket) else {
             return Err(CacheError::NoSuchBucket(bucket.clone()));
         };
-        if !bucket::is_key(prefix) || prefix.len() > 256 {
+        if !bucket::is_writable(prefix) || prefix.len() > 256 {
             return Err(CacheError::UnusablePrefix(prefix.clone()));
         }
         if timeout.duration().is_zero() {

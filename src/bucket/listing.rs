@@ -1,0 +1,198 @@
+//! Parses the answer to ListObjectsV2. Keys are kept as they are, with all of their slashes and spaces.
+
+use std::fmt;
+
+use quick_xml::Reader;
+use quick_xml::escape::resolve_xml_entity;
+use quick_xml::events::{BytesRef, Event};
+
+/// A page of a list of objects.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Listing {
+    pub(super) keys: Vec<String>,
+    /// Where the next page begins; `None` on the last one.
+    pub(super) next: Option<String>,
+}
+
+/// Why an answer is no list of objects.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ListingError {
+    /// The message of the XML parser.
+    Xml(String),
+    /// It ends early.
+    Unclosed,
+    /// The root is another element.
+    Root,
+}
+
+impl fmt::Display for ListingError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListingError::Xml(reason) => write!(out, "the list of objects is not XML: {reason}"),
+            ListingError::Unclosed => out.write_str("the list of objects ends early"),
+            ListingError::Root => out.write_str("the answer is not a list of objects"),
+        }
+    }
+}
+
+impl std::error::Error for ListingError {}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Element {
+    Root,
+    Contents,
+    Key,
+    Next,
+    Other,
+}
+
+impl Element {
+    fn of(within: &[Element], name: &[u8]) -> Result<Self, ListingError> {
+        Ok(match (within, name) {
+            ([], b"ListBucketResult") => Element::Root,
+            ([], _) => return Err(ListingError::Root),
+            ([Element::Root], b"Contents") => Element::Contents,
+            ([Element::Root, Element::Contents], b"Key") => Element::Key,
+            ([Element::Root], b"NextContinuationToken") => Element::Next,
+            _ => Element::Other,
+        })
+    }
+}
+
+impl Listing {
+    /// Parses the document.
+    ///
+    /// # Errors
+    /// [`ListingError`].
+    pub(super) fn parse(document: &[u8]) -> Result<Self, ListingError> {
+        let mut reader = Reader::from_reader(document);
+        let mut listing = Listing::default();
+        let mut open: Vec<Element> = Vec::new();
+        let mut has_root = false;
+        let mut text = String::new();
+        loop {
+            match reader.read_event().map_err(xml)? {
+                Event::Start(start) => {
+                    open.push(Element::of(&open, start.local_name().as_ref())?);
+                    has_root = true;
+                    text.clear();
+                }
+                Event::Empty(empty) => {
+                    Element::of(&open, empty.local_name().as_ref())?;
+                    has_root = true;
+                }
+                Event::End(_) => match open.pop() {
+                    Some(Element::Key) => listing.keys.push(std::mem::take(&mut text)),
+                    Some(Element::Next) => listing.next = Some(std::mem::take(&mut text)),
+                    Some(Element::Root | Element::Contents | Element::Other) | None => {}
+                },
+                Event::Text(part) => text += &part.decode().map_err(xml)?,
+                Event::CData(part) => text += &part.decode().map_err(xml)?,
+                Event::GeneralRef(reference) => text.push(character(&reference)?),
+                Event::Eof => break,
+                _ => {}
+            }
+        }
+        if !open.is_empty() {
+            return Err(ListingError::Unclosed);
+        }
+        if !has_root {
+            return Err(ListingError::Root);
+        }
+        Ok(listing)
+    }
+}
+
+/// The character of a reference `&…;`: a number, or one of the five entities of XML.
+fn character(reference: &BytesRef<'_>) -> Result<char, ListingError> {
+    if let Some(character) = reference.resolve_char_ref().map_err(xml)? {
+        return Ok(character);
+    }
+    let name = reference.decode().map_err(xml)?;
+    resolve_xml_entity(&name)
+        .and_then(|text| text.chars().next())
+        .ok_or_else(|| ListingError::Xml("it uses an entity of its own".to_owned()))
+}
+
+fn xml(error: impl fmt::Display) -> ListingError {
+    ListingError::Xml(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::any;
+    use proptest::proptest;
+
+    use super::{Listing, ListingError};
+
+    const PAGE: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+        <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n\
+          <Name>b</Name><Prefix>Key</Prefix><IsTruncated>true</IsTruncated>\n\
+          <Contents><Key>/lead.png</Key><Size>1</Size></Contents>\n\
+          <Contents><Owner><Key>no key</Key></Owner><Key>b//c.png</Key></Contents>\n\
+          <Contents><Key>trail/</Key><ETag>&quot;1&quot;</ETag></Contents>\n\
+          <Contents><Key> a&amp;b&lt;&#x20;&#228;&#x1; </Key></Contents>\n\
+          <Contents><Key><![CDATA[c&d]]></Key></Contents>\n\
+          <CommonPrefixes><Prefix>x/</Prefix></CommonPrefixes>\n\
+          <NextContinuationToken>t&amp;+=</NextContinuationToken>\n\
+        </ListBucketResult>";
+
+    #[test]
+    fn keys_are_kept_as_they_are() {
+        let listing = Listing::parse(PAGE.as_bytes()).expect("a list");
+        assert_eq!(
+            listing.keys,
+            [
+                "/lead.png",
+                "b//c.png",
+                "trail/",
+                " a&b< \u{e4}\u{1} ",
+                "c&d"
+            ]
+        );
+        assert_eq!(listing.next.as_deref(), Some("t&+="));
+    }
+
+    #[test]
+    fn a_list_may_be_empty_and_must_be_one() {
+        for empty in [
+            "<ListBucketResult/>",
+            "<ListBucketResult></ListBucketResult>",
+        ] {
+            assert_eq!(Listing::parse(empty.as_bytes()), Ok(Listing::default()));
+        }
+        for (text, error) in [
+            ("", ListingError::Root),
+            ("hello", ListingError::Root),
+            (
+                "<html><Contents><Key>a</Key></Contents></html>",
+                ListingError::Root,
+            ),
+            (
+                "<ListBucketResult><Contents><Key>a</Key>",
+                ListingError::Unclosed,
+            ),
+        ] {
+            assert_eq!(Listing::parse(text.as_bytes()), Err(error), "{text}");
+        }
+        for text in [
+            "<ListBucketResult><Contents></ListBucketResult>",
+            "<ListBucketResult>&mine;</ListBucketResult>",
+            "<ListBucketResult>&#0;</ListBucketResult>",
+        ] {
+            let error = Listing::parse(text.as_bytes()).expect_err(text);
+            assert!(matches!(error, ListingError::Xml(_)), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(bytes in any::<Vec<u8>>(), at in 0..PAGE.len()) {
+            let _ = Listing::parse(&bytes);
+            let mut page = PAGE.as_bytes().to_vec();
+            page.splice(at..at, bytes);
+            let _ = Listing::parse(&page);
+            let _ = Listing::parse(&PAGE.as_bytes()[..at]);
+        }
+    }
+}

@@ -79,10 +79,15 @@ impl SourceRef {
     /// scripts, because `encodeURIComponent` is also given URLs that people wrote.
     pub(crate) fn parse_encoded(text: &str) -> Option<Result<Self, SourceRefError>> {
         is_encoded_url(text).then(|| {
-            let decoded = percent_decode_str(text)
+            // Who encodes a URL encodes its `?`. A query behind one that is not encoded was added later, and has its own encoding.
+            let (url, query) = match text.find('?') {
+                Some(start) => text.split_at(start),
+                None => (text, ""),
+            };
+            let decoded = percent_decode_str(url)
                 .decode_utf8()
                 .map_err(|_| SourceRefError::Encoding)?;
-            Self::parse_decoded(&decoded)
+            Self::parse_decoded(&format!("{decoded}{query}"))
         })
     }
 

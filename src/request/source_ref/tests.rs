@@ -146,6 +146,23 @@ fn an_encoded_url_is_read_as_people_wrote_it() {
 }
 
 #[test]
+fn a_query_that_was_added_to_an_encoded_url_is_not_decoded() {
+    let url = "https://h.test/a%20b.jpg?v=c%26d%23e%2Bf%20g";
+    for text in [
+        "https%3A%2F%2Fh.test%2Fa%20b.jpg?v=c%26d%23e%2Bf%20g",
+        "https:%2F%2Fh.test%2Fa%2520b.jpg?v=c%26d%23e%2Bf%20g",
+        "https%3A%2F%2Fh.test%2Fa%2520b.jpg%3Fv%3Dc%2526d%2523e%252Bf%20g",
+    ] {
+        check(text, url);
+    }
+    check(
+        "https%3A%2F%2Fh.test%2Fa.jpg%3Fv%3D1?w=%2F",
+        "https://h.test/a.jpg?v=1?w=%2F",
+    );
+    check("https%3A%2F%2Fh.test?v=%3F", "https://h.test/?v=%3F");
+}
+
+#[test]
 fn merged_slashes_are_restored() {
     check("https:/h.test/a.jpg", "https://h.test/a.jpg");
     check("https:///h.test/a.jpg", "https://h.test/a.jpg");

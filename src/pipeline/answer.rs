@@ -181,7 +181,7 @@ impl Pipeline {
         let newer = lookup.newer_headers(request, state);
         let representation = newer.as_ref().unwrap_or(&choice.rendition.headers);
         let conditional = &context.conditional;
-        let range = conditional.select_range(representation.etag(), rendition.bytes.len());
+        let range = conditional.select_range(representation.etag(), None, rendition.bytes.len());
         let told = ResponseContext {
             representation,
             source: &lookup.record,

@@ -1,7 +1,7 @@
 //! Preconditions and ranges (RFC 9110, sections 13 and 14).
 
 use std::ops::Range;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::HeaderMap;
 use hyper::Method;
@@ -40,12 +40,13 @@ enum ByteRange {
     Last(usize),
 }
 
-/// The header If-Range: whether the client can use a part of this rendition.
+/// The header If-Range: whether the client can use a part of this content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum IfRange {
     Always,
     Tag(Box<str>),
-    /// A weak tag, a date, or a malformed text. Dates do not count, because renditions of one source have the same date.
+    Date(SystemTime),
+    /// A weak tag, or a malformed text.
     Never,
 }
 
@@ -73,7 +74,12 @@ impl Conditional {
     /// Reads the headers of a request. A malformed header is ignored, so that the client gets the whole answer; malformed tags, however,
     /// match nothing.
     pub(crate) fn of(head: &Parts) -> Self {
-        let headers = &head.headers;
+        // Ranges are defined for GET alone.
+        Conditional::of_headers(&head.headers, head.method == Method::GET)
+    }
+
+    /// Reads these headers, without a range unless `allows_range`.
+    pub(crate) fn of_headers(headers: &HeaderMap, allows_range: bool) -> Self {
         let condition = |tags, date, read_tags: fn(&str) -> Vec<Box<str>>| {
             if headers.contains_key(&tags) {
                 tags_of(headers, &tags, read_tags)
@@ -84,8 +90,7 @@ impl Conditional {
         Conditional {
             if_match: condition(IF_MATCH, IF_UNMODIFIED_SINCE, strong_tags),
             if_none_match: condition(IF_NONE_MATCH, IF_MODIFIED_SINCE, all_tags),
-            // Ranges are defined for GET alone.
-            range: (head.method == Method::GET)
+            range: allows_range
                 .then(|| only(headers, &RANGE).and_then(byte_range))
                 .flatten()
                 .map(|range| (range, if_range(headers))),
@@ -129,14 +134,24 @@ impl Conditional {
             || matches!(&self.range, Some((_, IfRange::Tag(tag))) if **tag == *etag)
     }
 
-    /// Which bytes are sent of a rendition of `length` bytes that has this tag.
-    pub(crate) fn select_range(&self, etag: &str, length: usize) -> RangeOutcome {
+    /// Which bytes are sent of a content of `length` bytes that has this tag. `last_modified` is given only if no other content has the same date:
+    /// the renditions of one source do.
+    pub(crate) fn select_range(
+        &self,
+        etag: &str,
+        last_modified: Option<SystemTime>,
+        length: usize,
+    ) -> RangeOutcome {
         let Some((range, condition)) = &self.range else {
             return RangeOutcome::Whole;
         };
         let is_same = match condition {
             IfRange::Always => true,
             IfRange::Tag(tag) => **tag == *etag,
+            // Exactly the same date: an earlier one belongs to other content as well (RFC 9110, section 13.1.5).
+            IfRange::Date(date) => {
+                last_modified.is_some_and(|modified| seconds(modified) == seconds(*date))
+            }
             IfRange::Never => false,
         };
         if !is_same {
@@ -161,6 +176,12 @@ fn is_later(modified: SystemTime, date: SystemTime) -> bool {
     modified
         .duration_since(date)
         .is_ok_and(|later| later >= Duration::from_secs(1))
+}
+
+/// Whole seconds since 1970.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// The text of a header, if there is exactly one.
@@ -251,7 +272,7 @@ fn if_range(headers: &HeaderMap) -> IfRange {
     if is_tag {
         return IfRange::Tag(text.into());
     }
-    IfRange::Never
+    httpdate::parse_http_date(text).map_or(IfRange::Never, IfRange::Date)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ fn check(lines: &[(HeaderName, &str)], is_not_modified: bool) {
 
 #[track_caller]
 fn check_range(lines: &[(HeaderName, &str)], expected: RangeOutcome) {
-    let found = conditional("GET", lines).select_range(TAG, 100);
+    let found = conditional("GET", lines).select_range(TAG, None, 100);
     assert_eq!(found, expected, "{lines:?}");
 }
 
@@ -211,7 +211,25 @@ fn other_ranges_are_ignored() {
         RangeOutcome::Whole,
     );
     let head = conditional("HEAD", &[(RANGE, "bytes=0-4")]);
-    assert_eq!(head.select_range(TAG, 100), RangeOutcome::Whole);
+    assert_eq!(head.select_range(TAG, None, 100), RangeOutcome::Whole);
+}
+
+#[test]
+fn a_date_stands_for_content_that_has_it_alone() {
+    for (condition, is_same) in [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", true),
+        ("Sun, 06 Nov 1994 08:49:36 GMT", false),
+        ("Sun, 06 Nov 1994 08:49:38 GMT", false),
+        ("yesterday", false),
+    ] {
+        let asked = conditional("GET", &[(RANGE, "bytes=0-4"), (IF_RANGE, condition)]);
+        let expected = match is_same {
+            true => RangeOutcome::Part(0..5),
+            false => RangeOutcome::Whole,
+        };
+        let found = asked.select_range(TAG, Some(modified()), 100);
+        assert_eq!(found, expected, "{condition}");
+    }
 }
 
 #[test]
@@ -241,7 +259,7 @@ proptest! {
     #[test]
     fn a_part_lies_within(range in "(bytes=)?[0-9,= -]{0,30}", length in 0..300_usize) {
         let asked = conditional("GET", &[(RANGE, &range)]);
-        if let RangeOutcome::Part(part) = asked.select_range(TAG, length) {
+        if let RangeOutcome::Part(part) = asked.select_range(TAG, None, length) {
             prop_assert!(part.start < part.end && part.end <= length);
         }
     }

@@ -40,6 +40,11 @@ pub struct Timeouts {
 #[derive(Clone, Default)]
 pub(super) struct Capture(Arc<Mutex<Option<Exchange>>>);
 
+/// Header fields that are added to a request after it was signed. They travel with it as an extension. The request for the rest of a broken response,
+/// which has a range of its own, goes without them.
+#[derive(Clone)]
+pub(super) struct ExtraHeaders(pub(super) HeaderMap);
+
 /// A response, or the failure to get one.
 pub(super) enum Exchange {
     Response {
@@ -103,7 +108,8 @@ impl Transport {
 
 #[async_trait]
 impl HttpService for Transport {
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let has_extra_range = add_extra_headers(&mut request);
         let capture = request
             .extensions()
             .get::<Capture>()
@@ -128,7 +134,11 @@ impl HttpService for Transport {
             };
             body = HttpResponseBody::from(Bytes::new());
         }
-        let headers = passed_headers(&parts.headers);
+        let mut headers = passed_headers(&parts.headers);
+        if has_extra_range {
+            // Without a tag `object_store` does not request the rest of a broken response: it would count from the start of the object.
+            headers.remove(header::ETAG);
+        }
         capture.set(Exchange::Response {
             status: parts.status,
             headers: std::mem::replace(&mut parts.headers, headers),
@@ -142,6 +152,19 @@ impl HttpConnector for Transport {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(self.clone()))
     }
+}
+
+/// Adds the [`ExtraHeaders`]. Returns whether there is a range among them.
+fn add_extra_headers(request: &mut HttpRequest) -> bool {
+    if request.headers().contains_key(header::RANGE) {
+        return false;
+    }
+    let Some(ExtraHeaders(extra)) = request.extensions().get::<ExtraHeaders>().cloned() else {
+        return false;
+    };
+    let has_range = extra.contains_key(header::RANGE);
+    request.headers_mut().extend(extra);
+    has_range
 }
 
 /// The header fields that `object_store` needs. It fails if any other field is not ASCII: metadata of an object, or a file name.

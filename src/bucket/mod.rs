@@ -11,11 +11,9 @@ use bytes::Bytes;
 use chrono::DateTime;
 use futures_util::Stream;
 use futures_util::StreamExt;
-use futures_util::TryStreamExt;
 use futures_util::stream;
 use hyper::HeaderMap;
 use hyper::StatusCode;
-use hyper::header;
 use hyper::header::HeaderValue;
 use object_store::BackoffConfig;
 use object_store::GetOptions;
@@ -45,6 +43,7 @@ pub use http::Timeouts;
 use http::Transport;
 pub use key::is_writable;
 use listing::Listing;
+pub(crate) use object::ObjectRequest;
 use reader::Reader;
 use reader::Signer;
 
@@ -56,6 +55,7 @@ mod error;
 mod http;
 mod key;
 mod listing;
+mod object;
 mod reader;
 
 /// How often a request is sent again after a temporary failure.
@@ -190,20 +190,7 @@ impl Bucket {
                 headers: Box::new(headers),
             })),
             (Ok(found), Some(Exchange::Response { headers, .. })) => {
-                let length = headers
-                    .contains_key(header::CONTENT_LENGTH)
-                    .then_some(found.meta.size);
-                let name = self.name.clone();
-                let broken = move |error: object_store::Error| BucketError {
-                    bucket: name.clone(),
-                    problem: BucketProblem::BrokenOff(root_cause(&error)),
-                };
-                let body = Box::pin(found.into_stream().map_err(broken));
-                Ok(GetResponse::Object(Object {
-                    headers,
-                    length,
-                    body,
-                }))
+                Ok(GetResponse::Object(self.object(found, headers)))
             }
             (
                 Err(_),
@@ -214,9 +201,7 @@ impl Bucket {
                 }),
             ) if is_conditional => Ok(GetResponse::NotModified(headers)),
             (Err(error), exchange) => Err(self.failed(&error, exchange)),
-            (Ok(_), Some(Exchange::Failure { .. }) | None) => Err(self.error(
-                BucketProblem::BrokenOff("the response was not captured".to_owned()),
-            )),
+            (Ok(_), Some(Exchange::Failure { .. }) | None) => Err(self.not_captured()),
         }
     }
 

@@ -239,7 +239,7 @@ fn sources() -> Vec<Source> {
 
 fn render(source: &[u8], options: &str) -> Result<Encoded, Error> {
     let config = Config::default();
-    let policy = Policy::new(&config.policy(), config.zone.origin, Vec::new())
+    let policy = Policy::new(&config.policy(), config.zone, Vec::new())
         .expect("the shipped settings are right");
     let (parsed, _) = Options::parse(options).expect(options);
     let accept = Accept {

@@ -45,7 +45,7 @@ fn render(source: &[u8], options: &str) -> Encoded {
     let (parsed, warnings) = Options::parse(options).expect("the options are right");
     assert!(warnings.is_empty(), "`{options}`: {warnings:?}");
     let config = Config::default();
-    let policy = Policy::new(&config.policy(), config.zone.origin, Vec::new())
+    let policy = Policy::new(&config.policy(), config.zone, Vec::new())
         .expect("the shipped settings are right");
     let accept = Accept {
         avif: true,

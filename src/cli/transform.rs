@@ -33,7 +33,7 @@ pub fn transform(
         .unwrap_or_default();
     options.format = options.format.or(format_of(extension));
     // Nothing is fetched here, so any zone will do.
-    let policy = Policy::new(&config.policy(), Config::default().zone.origin, Vec::new())
+    let policy = Policy::new(&config.policy(), Config::default().zone, Vec::new())
         .map_err(CommandError::new)?;
     let (recipe, more) = policy
         .decide(

@@ -55,6 +55,13 @@ pub enum TransformError {
     Encode(String),
 }
 
+impl TransformError {
+    /// The message about a format that is recognised but not decoded.
+    pub(crate) fn unsupported_format(name: &str) -> String {
+        format!("the source is {name}, which cannot be transformed: use {SOURCES}")
+    }
+}
+
 impl fmt::Display for TransformError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -64,11 +71,7 @@ impl fmt::Display for TransformError {
                 "the source is HEIC, which this build of the server does not decode: build it with `--features heic`, which needs libheif, or use {SOURCES}"
             ),
             TransformError::UnsupportedFormat(kind) => {
-                write!(
-                    out,
-                    "the source is {}, which cannot be transformed: use {SOURCES}",
-                    kind.name()
-                )
+                out.write_str(&TransformError::unsupported_format(kind.name()))
             }
             TransformError::UnsupportedCoding(what) => {
                 write!(

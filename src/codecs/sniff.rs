@@ -2,7 +2,7 @@
 
 use crate::options::Format;
 
-use crate::codecs::svg::detect::is_svg;
+use crate::codecs::svg::detect::{could_become_svg, is_svg};
 
 /// The format of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +150,24 @@ pub(crate) fn sniff(bytes: &[u8]) -> Option<SourceFormat> {
     Some(format)
 }
 
+/// What the first bytes of a file say, when more of it may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeadFormat {
+    Known(SourceFormat),
+    Unknown,
+    /// It may be a drawing with a long prologue.
+    Unclear,
+}
+
+/// Recognises a file by its first bytes, a kilobyte at least unless the file is shorter.
+pub(crate) fn sniff_head(head: &[u8]) -> HeadFormat {
+    match sniff(head) {
+        Some(format) => HeadFormat::Known(format),
+        None if could_become_svg(head) => HeadFormat::Unclear,
+        None => HeadFormat::Unknown,
+    }
+}
+
 /// ISO base media: the brands of the `ftyp` box tell AVIF from HEIC.
 fn iso_media(bytes: &[u8]) -> Option<SourceFormat> {
     let length = usize::try_from(u32::from_be_bytes(bytes.first_chunk().copied()?)).ok()?;
@@ -215,9 +233,48 @@ fn is_pnm(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::HeadFormat;
     use super::SourceFormat;
     use super::UnsupportedFormat;
     use super::sniff;
+    use super::sniff_head;
+
+    #[test]
+    fn a_head_is_unclear_only_while_it_may_be_the_prologue_of_a_drawing() {
+        let comment = |length| format!("<?xml version='1.0'?><!-- {} ", "x".repeat(length));
+        let packed = |text: &str| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder
+                .write_all(text.as_bytes())
+                .expect("a vector takes all");
+            encoder.finish().expect("a vector takes all")
+        };
+        for unclear in ["", " \r\n", "<", "<sv", "<!DOCTYPE svg [", &comment(60_000)] {
+            for head in [unclear.as_bytes().to_vec(), packed(unclear)] {
+                assert_eq!(sniff_head(&head), HeadFormat::Unclear, "{unclear:.20}");
+            }
+        }
+        for unknown in [
+            "<!doctype html><html><body><svg>",
+            "<html>",
+            "{}",
+            &comment(70_000),
+            &"\n".repeat(70_000),
+        ] {
+            for head in [unknown.as_bytes().to_vec(), packed(unknown)] {
+                assert_eq!(sniff_head(&head), HeadFormat::Unknown, "{unknown:.20}");
+            }
+        }
+        let drawing = format!("{}--><svg>", comment(60_000));
+        for head in [drawing.as_bytes().to_vec(), packed(&drawing)] {
+            assert_eq!(sniff_head(&head), HeadFormat::Known(SourceFormat::Svg));
+        }
+    }
 
     #[test]
     fn kinds_are_known_by_their_first_bytes() {

@@ -177,7 +177,7 @@ impl Config {
         pipeline::Config {
             prefixes: self.server.prefixes.clone(),
             request_timeout: self.server.request_timeout.duration(),
-            zone: self.zone.origin.clone(),
+            zone: self.zone.clone(),
             buckets: self.bucket.clone(),
             policy: self.policy(),
             fetch: self.fetch.clone(),

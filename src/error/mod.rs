@@ -75,6 +75,12 @@ impl Error {
                 SourceError::TooLarge { limit, .. } => {
                     return format!("the source is larger than the limit of {limit} bytes");
                 }
+                SourceError::NotAPicture { name, .. } => {
+                    return match name {
+                        Some(name) => TransformError::unsupported_format(name),
+                        None => TransformError::NotAnImage.to_string(),
+                    };
+                }
                 SourceError::BadRequest(origin)
                 | SourceError::RequestTimeout(origin)
                 | SourceError::ClientError(origin)

@@ -18,7 +18,7 @@ use crate::pipeline::render::RenderTask;
 use crate::pipeline::request_memo::{ResolvedRequest, SourceState};
 use crate::pipeline::sources::SourceLookup;
 use crate::pipeline::workers::Priority;
-use crate::request::PreconditionOutcome;
+use crate::request::{PreconditionOutcome, Vary};
 use crate::response;
 use crate::response::{Body, ErrorCaching, RepresentationHeaders, RequestTimings, ResponseContext};
 use crate::telemetry::RequestOutcome;
@@ -208,11 +208,11 @@ impl Pipeline {
         is_interim
     }
 
-    /// The answer to a request that failed: an error, or a redirect to the source.
+    /// The answer to a request that failed: an error, or a redirect to the source. Only a request for a transformation can be resolved.
     pub(crate) fn answer_error(
         &self,
         failed: FlightError<Error>,
-        request: &ResolvedRequest,
+        request: Option<&ResolvedRequest>,
         context: &RequestContext,
     ) -> Answer {
         let FlightError {
@@ -221,15 +221,16 @@ impl Pipeline {
             is_storable,
         } = failed;
         self.metrics.requests.record_error(error.info().code);
-        let ResolvedRequest { vary, fallback, .. } = request;
-        let response = match fallback.as_ref().filter(|_| error.may_redirect()) {
-            Some(location) => response::redirect(&error, location, *vary, context.head_only),
+        let vary = request.map_or_else(Vary::default, |request| request.vary);
+        let fallback = request.and_then(|request| request.fallback.as_ref());
+        let response = match fallback.filter(|_| error.may_redirect()) {
+            Some(location) => response::redirect(&error, location, vary, context.head_only),
             None => {
                 let caching = is_storable.then(|| ErrorCaching {
                     life: error.ttl(&self.error_ttls),
                     age: since.map(|since| since.elapsed().unwrap_or_default()),
                 });
-                response::error(&error, caching, *vary, context.head_only)
+                response::error(&error, caching, vary, context.head_only)
             }
         };
         Answer {

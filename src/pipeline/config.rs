@@ -6,7 +6,7 @@ use super::limits::LimitsConfig;
 use crate::bucket;
 use crate::cache;
 use crate::policy;
-use crate::policy::ZoneOrigin;
+use crate::policy::ZoneConfig;
 use crate::request::Prefixes;
 use crate::source;
 
@@ -18,7 +18,7 @@ pub struct Config {
     /// The longest that a request may take, from its head to the head of its answer.
     pub request_timeout: Duration,
     /// What sources without a host are relative to.
-    pub zone: ZoneOrigin,
+    pub zone: ZoneConfig,
     /// Every configured bucket, the one of the shared cache included.
     pub buckets: Vec<bucket::Config>,
     /// Which requests are allowed, and what stands in for options that they leave open.

@@ -14,6 +14,7 @@ mod context;
 mod interim;
 mod limits;
 mod metrics;
+mod original;
 mod reduced_copies;
 pub(crate) mod render;
 mod request_memo;
@@ -37,6 +38,7 @@ pub use self::limits::LimitsConfig;
 
 use self::background::BackgroundJobs;
 use self::request_memo::{RequestMemo, ResolvedRequest};
+use self::sources::file_kind;
 use crate::allocator;
 use crate::bucket::{AddressError, BucketAddress};
 use crate::cache::{Cache, CacheError, ErrorTtls, FlightError};
@@ -44,6 +46,7 @@ use crate::cpu::{CpuPool, MemoryLimit};
 use crate::error::Error;
 use crate::policy::{Job, Policy, PolicyError};
 use crate::request::Prefixes;
+use crate::response;
 use crate::response::Body;
 use crate::source::{Origins, SetupError, SourceMemory, Sources};
 use crate::telemetry::{AccessLog, Metrics};
@@ -114,9 +117,10 @@ impl Pipeline {
             &config.fetch,
             source_memory.clone(),
             Origins {
-                zone: &config.zone,
+                zone: &config.zone.origin,
                 buckets: &config.source_buckets(),
                 allowlist: policy.allowlist(),
+                sniff: file_kind,
             },
             rules,
             &config.cache.rule,
@@ -176,21 +180,30 @@ impl Pipeline {
         Ok(admitted.job.clone())
     }
 
-    /// Answers a request with a picture or with an error; logs and counts it.
+    /// Answers a request with a picture, with an original or with an error; logs and counts it.
     pub async fn respond(self: &Arc<Self>, head: &Parts) -> Response<Body> {
+        let is_image = self.is_image_path(head.uri.path());
+        if !is_image && !self.policy.serves_originals() {
+            return response::nothing_served();
+        }
         let context = RequestContext::of(head, self.request_timeout);
         let _in_flight = self.metrics.requests.count_request();
-        let request = self.resolve(head);
-        // Pinned on the stack: the future is large, and allocating it would take a large part of the time of a hit.
-        let run = pin!(self.run(&request, &context));
-        let result = self.cache.within_wait_budget(run).await;
+        let request = is_image.then(|| self.resolve(head));
+        let result = match &request {
+            Some(request) => {
+                // Pinned on the stack: the future is large, and allocating it would take a large part of the time of a hit.
+                let run = pin!(self.run(request, &context));
+                self.cache.within_wait_budget(run).await
+            }
+            None => Box::pin(self.original(head, &context)).await,
+        };
         let error = result
             .as_ref()
             .err()
             .map(|failed| Arc::clone(&failed.error));
         let answer = match result {
             Ok(answer) => answer,
-            Err(failed) => self.answer_error(failed, &request, &context),
+            Err(failed) => self.answer_error(failed, request.as_deref(), &context),
         };
         self.log(head, &answer, error.as_deref(), context.started.elapsed());
         answer.response

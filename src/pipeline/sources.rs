@@ -14,7 +14,8 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::context::RequestContext;
 use crate::pipeline::request_memo::AdmittedRequest;
 use crate::policy::ApprovedSource;
-use crate::source::{BusyReason, FetchOutcome, IdleReservation, SourceError};
+use crate::source::{BusyReason, FetchOutcome, FileKind, IdleReservation, SourceError};
+use crate::transform::{HeadFormat, SourceFormat, UnsupportedFormat, sniff_head};
 
 /// The source of a request, and how long it took to get.
 pub(crate) struct SourceLookup {
@@ -25,6 +26,18 @@ pub(crate) struct SourceLookup {
 impl SourceLookup {
     pub(crate) fn record(&self) -> &Arc<SourceRecord> {
         &self.source.record
+    }
+}
+
+/// What a file is by its first bytes. HEIC is a picture even if this build does not decode it.
+pub(crate) fn file_kind(beginning: &[u8]) -> FileKind {
+    match sniff_head(beginning) {
+        HeadFormat::Known(SourceFormat::Unsupported(
+            kind @ (UnsupportedFormat::Psd | UnsupportedFormat::Jpeg2000 | UnsupportedFormat::Pdf),
+        )) => FileKind::Unsupported(kind.name()),
+        HeadFormat::Known(format) => FileKind::Picture(format.mime()),
+        HeadFormat::Unknown => FileKind::Unknown,
+        HeadFormat::Unclear => FileKind::Unclear,
     }
 }
 

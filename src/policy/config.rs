@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::options::Quality;
 use crate::policy::origin_pattern::OriginPattern;
-use crate::policy::zone::ZoneOrigin;
+use crate::policy::zone::{Originals, ZoneOrigin};
 
 /// Section `[sources]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -22,6 +22,10 @@ pub struct SourcesConfig {
 pub struct ZoneConfig {
     /// The folder, server or bucket in which a source without a host is found.
     pub origin: ZoneOrigin,
+    /// What of it is served as it is; left out, pictures of a folder or server, and nothing of a bucket.
+    pub originals: Option<Originals>,
+    /// Whether metadata such as GPS positions is taken out of originals.
+    pub strip: bool,
 }
 
 /// All settings of this module.

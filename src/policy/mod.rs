@@ -31,6 +31,7 @@ pub use source_pattern::SourcePatternError;
 pub use sources::Allowlist;
 pub use sources::ApprovedSource;
 pub use sources::SourceLocation;
+pub use zone::Originals;
 pub use zone::ZoneOrigin;
 pub use zone::ZoneOriginError;
 pub(crate) use zone::zone_url;
@@ -40,12 +41,28 @@ use crate::bucket::BucketAddress;
 use crate::options::{Format, Options, Recipe, Warning};
 use crate::request::{Accept, ClientHints, ImageRequest, SourceRef, Vary};
 
+/// How many servers of this kind may pass a request for an original on to the next: more are a loop.
+const MAX_HOPS: usize = 3;
+
 /// Decides about requests.
 #[derive(Debug, Clone)]
 pub struct Policy {
     allowlist: Arc<Allowlist>,
+    originals: Originals,
+    strip: bool,
     negotiate: NegotiateConfig,
     strict: bool,
+}
+
+/// An admitted request for an original: what is read, and what of it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OriginalJob {
+    /// What is read.
+    pub source: ApprovedSource,
+    /// Whether only a picture may be sent.
+    pub pictures_only: bool,
+    /// Whether metadata is taken out.
+    pub strip: bool,
 }
 
 /// An admitted request: what is read, and what is made of it.
@@ -98,7 +115,7 @@ impl Policy {
     /// [`PolicyError`] when the zone is a bucket that is not among `buckets`, two buckets share a name, or the bucket of the cache is a source as well.
     pub fn new(
         config: &Config,
-        zone: ZoneOrigin,
+        zone: ZoneConfig,
         buckets: Vec<BucketAddress>,
     ) -> Result<Policy, PolicyError> {
         let Config {
@@ -107,10 +124,18 @@ impl Policy {
             strict,
             cache_bucket,
         } = config;
+        let ZoneConfig {
+            origin,
+            originals,
+            strip,
+        } = zone;
+        let originals = originals.unwrap_or_else(|| origin.default_originals());
         let allowed = sources.allowed.clone();
-        let allowlist = Allowlist::new(allowed, zone, buckets, cache_bucket.as_deref())?;
+        let allowlist = Allowlist::new(allowed, origin, buckets, cache_bucket.as_deref())?;
         Ok(Policy {
             allowlist: Arc::new(allowlist),
+            originals,
+            strip,
             negotiate: negotiate.clone(),
             strict: *strict,
         })
@@ -175,6 +200,31 @@ impl Policy {
             SourceRef::Absolute(url) => self.allowlist.approve(url)?,
         };
         Ok(decision.into_job(request, source))
+    }
+
+    /// Whether anything is served as it is.
+    pub(crate) fn serves_originals(&self) -> bool {
+        self.originals != Originals::None
+    }
+
+    /// Decides about a request for the original at a path of the zone. `hops` says how many servers of this kind have passed the request on
+    /// already, as `Via` tells.
+    ///
+    /// # Errors
+    /// [`Denial::PathNotAllowed`], or [`Denial::Loop`] where the server of the zone seems to be this one.
+    pub(crate) fn admit_original(
+        &self,
+        path_and_query: &str,
+        hops: usize,
+    ) -> Result<OriginalJob, Denial> {
+        if hops > MAX_HOPS {
+            return Err(Denial::Loop);
+        }
+        Ok(OriginalJob {
+            source: self.allowlist.approve_zone(path_and_query)?,
+            pictures_only: self.originals != Originals::All,
+            strip: self.strip,
+        })
     }
 
     /// Decides about a request whose source is approved already. The source in the request is ignored.

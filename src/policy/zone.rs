@@ -18,6 +18,18 @@ pub enum ZoneOrigin {
     Bucket(String),
 }
 
+/// What is served of the zone as it is, at paths that are no transformation URLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Originals {
+    /// What is a picture by its first bytes: nothing is exposed that a transformation would not expose.
+    Pictures,
+    /// Everything.
+    All,
+    /// Nothing.
+    None,
+}
+
 /// A text that is none of the three.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ZoneOriginError {
@@ -88,6 +100,14 @@ pub(crate) fn zone_url(base: &Url, path: &str, query: Option<&str>) -> Url {
 }
 
 impl ZoneOrigin {
+    /// What is served as it is, unless the settings say otherwise. A bucket is often private.
+    pub(super) fn default_originals(&self) -> Originals {
+        match self {
+            ZoneOrigin::Folder(_) | ZoneOrigin::Http(_) => Originals::Pictures,
+            ZoneOrigin::Bucket(_) => Originals::None,
+        }
+    }
+
     /// The path and query, relative to the zone, of a URL on its server; None for every other URL.
     pub(super) fn path_of<'a>(&self, url: &'a Url) -> Option<&'a str> {
         let ZoneOrigin::Http(origin) = self else {

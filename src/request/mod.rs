@@ -13,6 +13,7 @@ mod prefixes;
 mod request_key;
 mod source_ref;
 mod vary;
+mod via;
 
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
@@ -33,6 +34,7 @@ pub use source_ref::SourceRef;
 pub use source_ref::SourceRefError;
 pub use vary::Vary;
 pub use vary::VaryHeader;
+pub(crate) use via::proxy_hops;
 
 use crate::options::ParsedOptions;
 

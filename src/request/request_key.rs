@@ -2,18 +2,15 @@
 
 use std::hash::{Hash, Hasher};
 
-use hyper::HeaderMap;
 use hyper::Method;
-use hyper::header::{HOST, VIA};
+use hyper::header::HOST;
 use hyper::http::request::Parts;
 use moka::Equivalent;
 
 use crate::request::accept::Accept;
 use crate::request::error::RequestError;
 use crate::request::hints::ClientHints;
-
-/// The token that image proxies add to `Via`. A request that carries it comes from an image proxy.
-const VIA_TOKEN: &[u8] = b"image-resizing";
+use crate::request::via::is_via_image_resizing;
 
 /// The parts of a head on which its meaning depends. [`ImageRequest::of`](crate::request::ImageRequest::of) sees these parts and nothing else,
 /// so requests with equal keys mean the same. Another header that is to count must be added here first.
@@ -109,15 +106,6 @@ impl Equivalent<RequestKey> for RequestKeyRef<'_> {
     fn equivalent(&self, owned: &RequestKey) -> bool {
         *self == owned.as_key_ref()
     }
-}
-
-fn is_via_image_resizing(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(VIA).iter();
-    lines.any(|line| {
-        line.as_bytes()
-            .windows(VIA_TOKEN.len())
-            .any(|word| word.eq_ignore_ascii_case(VIA_TOKEN))
-    })
 }
 
 #[cfg(test)]

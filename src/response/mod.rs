@@ -1,13 +1,14 @@
 //! Builds every response. It decides nothing: earlier modules have decided all that a response says.
 
+mod body;
 mod context;
 mod fields;
 mod headers;
+mod original;
 mod representation;
 mod values;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::HeaderMap;
 use hyper::Response;
 use hyper::StatusCode;
@@ -20,17 +21,17 @@ use crate::cache::Rendition;
 use crate::error::{Error, ErrorInfo};
 use crate::request::{PreconditionOutcome, RangeOutcome, RequestError, Vary};
 
+pub use body::Body;
+pub use body::BodyError;
 pub(crate) use context::ErrorCaching;
 pub(crate) use context::RequestTimings;
 pub(crate) use context::ResponseContext;
+pub(crate) use original::original;
 pub(crate) use representation::RepresentationHeaders;
 
 use fields::NO_STORE;
 use fields::append_warnings;
 use fields::insert;
-
-/// The body of every response. It is complete before the response begins.
-pub(crate) type Body = Full<Bytes>;
 
 /// A picture, or the part of it that the request names; without the body for HEAD.
 pub(crate) fn image(
@@ -138,6 +139,11 @@ fn failure(error: &Error, vary: Vary, head_only: bool) -> (ErrorInfo, HeaderMap,
     (info, headers, body)
 }
 
+/// The response at a path where nothing can be.
+pub(crate) fn nothing_served() -> Response<Body> {
+    text(StatusCode::NOT_FOUND, "nothing is served at this path\n")
+}
+
 /// A response of plain text.
 pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let mut headers = HeaderMap::new();
@@ -157,7 +163,7 @@ pub(crate) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body>
 }
 
 fn respond(status: StatusCode, headers: HeaderMap, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Full::new(body));
+    let mut response = Response::new(Body::Complete(body));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

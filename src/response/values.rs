@@ -72,27 +72,37 @@ pub(super) fn stale_status(
 /// `Server-Timing`: milliseconds for each step; what is left of the total is the cache's.
 pub(super) fn server_timing(timings: &RequestTimings) -> HeaderValue {
     let mut text = String::with_capacity(CAPACITY);
-    let mut add = |name: &str, time: Duration| {
-        let tenths = time
-            .as_secs()
-            .saturating_mul(10_000)
-            .saturating_add(u64::from((time.subsec_nanos() + 50_000) / 100_000));
-        text.push_str(name);
-        text.push_str(";dur=");
-        push_number(&mut text, tenths / 10);
-        text.push('.');
-        push_number(&mut text, tenths % 10);
-    };
-    add("fetch", timings.fetch);
+    push_timing(&mut text, "fetch", timings.fetch);
     let mut known = timings.fetch;
     if let Some(render) = timings.render {
-        add(", decode", render.decode);
-        add(", resize", render.resize);
-        add(", encode", render.encode);
+        push_timing(&mut text, ", decode", render.decode);
+        push_timing(&mut text, ", resize", render.resize);
+        push_timing(&mut text, ", encode", render.encode);
         known += render.decode + render.resize + render.encode;
     }
-    add(", cache", timings.total.saturating_sub(known));
+    let cache = timings.total.saturating_sub(known);
+    push_timing(&mut text, ", cache", cache);
     value(&text, "total")
+}
+
+/// `Server-Timing` of an original.
+pub(super) fn fetch_timing(elapsed: Duration) -> HeaderValue {
+    let mut text = String::with_capacity(CAPACITY);
+    push_timing(&mut text, "fetch", elapsed);
+    value(&text, "fetch")
+}
+
+/// A step and its time in milliseconds, with a tenth.
+fn push_timing(text: &mut String, name: &str, time: Duration) {
+    let tenths = time
+        .as_secs()
+        .saturating_mul(10_000)
+        .saturating_add(u64::from((time.subsec_nanos() + 50_000) / 100_000));
+    text.push_str(name);
+    text.push_str(";dur=");
+    push_number(text, tenths / 10);
+    text.push('.');
+    push_number(text, tenths % 10);
 }
 
 fn millis(time: Duration) -> u64 {

@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::Response;
-use hyper::StatusCode;
 use hyper::Version;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -30,7 +29,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::pipeline::Pipeline;
-use crate::response;
 use crate::telemetry::LogRate;
 
 use idle::EVICTION_GRACE;
@@ -247,8 +245,7 @@ async fn answer(
     let (head, _body) = request.into_parts();
     let answer = match Host::of(&head) {
         Err(error) => error.answer(head.version),
-        Ok(_) if pipeline.is_image_path(head.uri.path()) => pipeline.respond(&head).await,
-        Ok(_) => response::text(StatusCode::NOT_FOUND, "nothing is served at this path\n"),
+        Ok(_) => pipeline.respond(&head).await,
     };
     streams::step();
     if head.version < Version::HTTP_2 {

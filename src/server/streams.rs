@@ -1,10 +1,10 @@
 //! Resets streams of HTTP/2 whose client does not read its answer. Such a client keeps the window of the stream shut, which does not show at the socket.
 //! So an answer is given to the connection in pieces, each when the one before has left, and a stream that makes no progress for too long is reset.
+//! While an original waits for its origin, its client is not to blame.
 
-use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,11 +14,19 @@ use hyper::rt::Executor;
 
 use super::idle::RequestGuard;
 use super::write_timeout::MIN_PROGRESS;
-use crate::response::Body;
+use crate::response::{Body, BodyError};
 
 tokio::task_local! {
-    /// How many parts of its answer the stream of this task has sent: the head, and then the pieces of the body.
-    static PROGRESS: Arc<AtomicU64>;
+    static PROGRESS: Arc<Progress>;
+}
+
+/// How far the stream of a task is.
+#[derive(Default)]
+struct Progress {
+    /// How many parts of its answer it has sent: the head, and then the pieces of the body.
+    steps: AtomicU64,
+    /// Whether the next piece has not arrived from the origin yet.
+    waits_for_origin: AtomicBool,
 }
 
 /// How many times a stream is checked before it is reset for making no progress: it is reset after at most a quarter more than `within`.
@@ -27,7 +35,12 @@ const LOOKS: u32 = 4;
 /// Counts a part that the stream of this task has sent. Connections of HTTP/1 are not counted.
 pub(super) fn step() {
     // An error means that this task is not a stream.
-    let _ = PROGRESS.try_with(|steps| steps.fetch_add(1, Ordering::Relaxed));
+    let _ = PROGRESS.try_with(|progress| progress.steps.fetch_add(1, Ordering::Relaxed));
+}
+
+/// Says whether the stream of this task waits for its origin.
+fn wait_for_origin(waits: bool) {
+    let _ = PROGRESS.try_with(|progress| progress.waits_for_origin.store(waits, Ordering::Relaxed));
 }
 
 /// Runs the streams of a connection, and drops those that make no progress. To drop a stream resets it.
@@ -48,15 +61,20 @@ where
 
 /// Runs a stream. It may take as long as any request before the head of its answer, and `within` for each part after that.
 async fn watched(stream: impl Future, within: Duration) {
-    let steps = Arc::new(AtomicU64::new(0));
-    let mut stream = pin!(PROGRESS.scope(Arc::clone(&steps), stream));
+    let progress = Arc::new(Progress::default());
+    let mut stream = pin!(PROGRESS.scope(Arc::clone(&progress), stream));
     let (mut seen, mut looks) = (0, 0);
     while tokio::time::timeout(within / LOOKS, stream.as_mut())
         .await
         .is_err()
     {
-        let now = steps.load(Ordering::Relaxed);
-        looks = if now > 0 && now == seen { looks + 1 } else { 0 };
+        let now = progress.steps.load(Ordering::Relaxed);
+        let waits_for_client = now > 0 && !progress.waits_for_origin.load(Ordering::Relaxed);
+        looks = if waits_for_client && now == seen {
+            looks + 1
+        } else {
+            0
+        };
         seen = now;
         if looks == LOOKS {
             tracing::debug!("a stream was reset because its client does not read the answer");
@@ -69,6 +87,7 @@ async fn watched(stream: impl Future, within: Duration) {
 /// timeout; with HTTP/2 it is sent in pieces.
 pub(super) struct PacedBody {
     whole: Body,
+    /// What of the last piece of `whole` is not sent yet.
     left: Bytes,
     most: usize,
     _busy: RequestGuard,
@@ -94,26 +113,31 @@ impl PacedBody {
 
 impl hyper::body::Body for PacedBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         if this.left.is_empty() {
-            let frame = ready!(Pin::new(&mut this.whole).poll_frame(context));
-            match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => this.left = data,
+            let frame = Pin::new(&mut this.whole).poll_frame(context);
+            wait_for_origin(frame.is_pending());
+            match ready!(frame).transpose()?.map(Frame::into_data) {
+                Some(Ok(data)) => this.left = data,
                 _ => return Poll::Ready(None),
             }
         }
         step();
-        let piece = match this.left.len() {
-            left if this.most == usize::MAX => left,
+        let left = this.left.len();
+        let piece = if this.most == usize::MAX {
+            left
+        } else if this.whole.left() == Some(0) {
             // The watch over the stream ends when its last piece is handed over. So that piece has one byte: a larger one could stay in the connection
             // with nobody watching.
-            left => left.saturating_sub(1).clamp(left.min(1), this.most),
+            left.saturating_sub(1).clamp(left.min(1), this.most)
+        } else {
+            left.min(this.most)
         };
         let piece = this.left.split_to(piece);
         Poll::Ready(Some(Ok(Frame::data(piece))))
@@ -125,7 +149,10 @@ impl hyper::body::Body for PacedBody {
 
     fn size_hint(&self) -> SizeHint {
         let left = self.left.len() as u64;
-        SizeHint::with_exact(left.saturating_add(self.whole.size_hint().lower()))
+        let rest = self.whole.left();
+        rest.map_or_else(SizeHint::default, |rest| {
+            SizeHint::with_exact(left.saturating_add(rest))
+        })
     }
 }
 
@@ -136,15 +163,13 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
+    use futures_util::{StreamExt as _, stream};
     use http_body_util::BodyExt as _;
-    use http_body_util::Full;
     use hyper::body::Body as _;
     use tokio::time::Instant;
 
-    use super::MIN_PROGRESS;
-    use super::PacedBody;
-    use super::step;
-    use super::watched;
+    use super::{MIN_PROGRESS, PacedBody, step, wait_for_origin, watched};
+    use crate::response::Body;
     use crate::server::idle::IdleConnections;
 
     async fn lengths(mut body: PacedBody) -> Vec<usize> {
@@ -152,7 +177,7 @@ mod tests {
         let mut left = body.size_hint().exact();
         while let Some(frame) = body.frame().await {
             let data = frame.map(|frame| frame.into_data().expect("data alone"));
-            let length = data.expect("infallible").len();
+            let length = data.expect("it is complete").len();
             lengths.push(length);
             left = left.map(|left| left - length as u64);
             assert_eq!(body.size_hint().exact(), left);
@@ -163,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_piece_of_a_stream_is_a_byte() {
-        let body = |length| Full::new(Bytes::from(vec![7; length]));
+        let body = |length| Body::Complete(Bytes::from(vec![7; length]));
         for (length, pieces) in [
             (0, vec![]),
             (1, vec![1]),
@@ -182,6 +207,58 @@ mod tests {
             let whole: Vec<usize> = (length > 0).then_some(length).into_iter().collect();
             assert_eq!(lengths(PacedBody::whole(body(length), busy())).await, whole);
         }
+    }
+
+    #[tokio::test]
+    async fn the_pieces_of_an_original_are_those_that_arrive() {
+        let pieces = |lengths: &'static [usize]| {
+            let pieces = lengths.iter().map(|length| vec![7; *length].into());
+            stream::iter(pieces.map(Ok::<_, std::io::Error>)).boxed()
+        };
+        let busy = || {
+            IdleConnections::default()
+                .connection(Arc::default())
+                .begin_request()
+        };
+        let body = Body::arriving(
+            pieces(&[5, 2 * MIN_PROGRESS, 3]),
+            Some(2 * MIN_PROGRESS as u64 + 8),
+        );
+        let sent = lengths(PacedBody::of_stream(body, busy())).await;
+        assert_eq!(sent, [5, MIN_PROGRESS, MIN_PROGRESS, 2, 1]);
+        let body = Body::arriving(pieces(&[5, 3]), Some(8));
+        assert_eq!(lengths(PacedBody::whole(body, busy())).await, [5, 3]);
+        let mut body = PacedBody::of_stream(Body::arriving(pieces(&[5, 3]), None), busy());
+        assert_eq!(body.size_hint().exact(), None);
+        let mut sent = Vec::new();
+        while let Some(frame) = body.frame().await {
+            assert!(!body.is_end_stream(), "its end is not known");
+            sent.push(
+                frame
+                    .expect("it arrives")
+                    .into_data()
+                    .expect("data alone")
+                    .len(),
+            );
+        }
+        assert_eq!(sent, [5, 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_waits_for_its_origin_goes_on() {
+        let within = Duration::from_secs(10);
+        let begun = Instant::now();
+        let stream = async {
+            step();
+            wait_for_origin(true);
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            wait_for_origin(false);
+            step();
+            pending::<()>().await;
+        };
+        watched(stream, within).await;
+        let took = begun.elapsed().as_millis();
+        assert!((70_000..=72_500).contains(&took), "{took} ms");
     }
 
     #[tokio::test(start_paused = true)]

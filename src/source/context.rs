@@ -3,6 +3,7 @@
 use crate::deadline::Deadline;
 use crate::source::config::Config;
 use crate::source::error::{BusyReason, FetchStage, SourceError};
+use crate::source::file_kind::Sniff;
 use crate::source::memory::{Reservation, SourceMemory};
 use crate::source::rules::SourceRules;
 
@@ -13,6 +14,7 @@ pub(super) struct FetchContext<'a> {
     pub(super) memory: &'a SourceMemory,
     pub(super) rules: &'a SourceRules,
     pub(super) deadline: Deadline,
+    pub(super) sniff: Sniff,
 }
 
 impl FetchContext<'_> {

@@ -60,6 +60,13 @@ pub enum SourceError {
         /// How long this may be cached at most, if the origin says.
         negative_ttl: Option<Duration>,
     },
+    /// The first bytes show that it is no picture, so the rest was not fetched.
+    NotAPicture {
+        /// The name of its format, if that is recognised.
+        name: Option<&'static str>,
+        /// How long this may be cached at most, if the origin says.
+        negative_ttl: Option<Duration>,
+    },
     /// More redirects than are followed.
     TooManyRedirects {
         /// How many are followed.
@@ -158,6 +165,7 @@ impl SourceError {
             | SourceError::BadRequest(_)
             | SourceError::PrivateAddress { .. }
             | SourceError::TooLarge { .. }
+            | SourceError::NotAPicture { .. }
             | SourceError::TooManyRedirects { .. }
             | SourceError::BadRedirect { .. }
             | SourceError::RedirectDenied(_)
@@ -168,9 +176,9 @@ impl SourceError {
     /// How long the origin allows this error to be cached. `None` if it does not say, and for errors that are never cached.
     pub fn negative_ttl(&self) -> Option<Duration> {
         match self {
-            SourceError::NotFound { negative_ttl } | SourceError::TooLarge { negative_ttl, .. } => {
-                *negative_ttl
-            }
+            SourceError::NotFound { negative_ttl }
+            | SourceError::TooLarge { negative_ttl, .. }
+            | SourceError::NotAPicture { negative_ttl, .. } => *negative_ttl,
             SourceError::BadRequest(_)
             | SourceError::RequestTimeout(_)
             | SourceError::ClientError(_)
@@ -200,6 +208,9 @@ impl SourceError {
                 limit,
                 negative_ttl,
             },
+            SourceError::NotAPicture { name, .. } => {
+                SourceError::NotAPicture { name, negative_ttl }
+            }
             other => other,
         }
     }
@@ -254,6 +265,14 @@ impl fmt::Display for SourceError {
             }
             SourceError::TooLarge { limit, .. } => {
                 write!(out, "the source is larger than the limit of {limit} bytes")
+            }
+            SourceError::NotAPicture { name: None, .. } => {
+                out.write_str("the source is no picture by its first bytes")
+            }
+            SourceError::NotAPicture {
+                name: Some(name), ..
+            } => {
+                write!(out, "the source is {name} by its first bytes")
             }
             SourceError::TooManyRedirects { limit } => {
                 write!(out, "the origin redirects more than {limit} times")
@@ -360,6 +379,10 @@ mod tests {
             SourceError::PrivateAddress { host: text() },
             SourceError::TooLarge {
                 limit: 1,
+                negative_ttl: None,
+            },
+            SourceError::NotAPicture {
+                name: None,
                 negative_ttl: None,
             },
             SourceError::TooManyRedirects { limit: 1 },

@@ -6,8 +6,11 @@ use std::error::Error;
 use std::io;
 use std::time::SystemTime;
 
+use bytes::Bytes;
+use futures_util::Stream;
 use futures_util::TryStreamExt;
 use hyper::HeaderMap;
+use hyper::Method;
 use hyper::StatusCode;
 use hyper::header;
 use hyper::header::HeaderValue;
@@ -37,9 +40,20 @@ const VIA: &str = "1.1 safelight, 1.1 image-resizing";
 /// A pool of connections to the addresses that its policy allows.
 pub(super) struct HttpClient {
     client: Client,
+    /// For content that may take long. HTTP/1.1 only: in HTTP/2 one client that reads slowly would hold back all other content on the connection.
+    transfers: Client,
     /// Keeps no connection open, so each request gets a new one.
     unpooled: Client,
     egress: EgressPolicy,
+}
+
+/// One request.
+pub(super) struct HttpRequest<'a> {
+    pub(super) method: Method,
+    pub(super) url: &'a Url,
+    pub(super) headers: &'a HeaderMap,
+    /// Whether the content may take long.
+    pub(super) is_transfer: bool,
 }
 
 impl HttpClient {
@@ -66,7 +80,8 @@ impl HttpClient {
         };
         Ok(HttpClient {
             client: build(builder())?,
-            unpooled: build(builder().pool_max_idle_per_host(0))?,
+            transfers: build(builder().http1_only())?,
+            unpooled: build(builder().http1_only().pool_max_idle_per_host(0))?,
             egress,
         })
     }
@@ -78,11 +93,14 @@ impl HttpClient {
         known: Option<&Validators>,
         context: FetchContext<'_>,
     ) -> Result<OriginResponse, SourceError> {
-        self.egress
-            .check_literal(url)
-            .map_err(|AddressDenial| private_address(url))?;
         let conditions = conditions(known);
-        let response = self.send(url, &conditions, context).await?;
+        let request = HttpRequest {
+            method: Method::GET,
+            url,
+            headers: &conditions,
+            is_transfer: false,
+        };
+        let response = self.send(request, context).await?;
         let (status, headers) = (response.status(), response.headers());
         match status {
             status if is_complete(status, headers) => {}
@@ -90,49 +108,78 @@ impl HttpClient {
                 let outcome = Metadata::of(headers, context.rules).not_modified(known);
                 return Ok(OriginResponse::Final(outcome));
             }
-            StatusCode::MOVED_PERMANENTLY
-            | StatusCode::FOUND
-            | StatusCode::SEE_OTHER
-            | StatusCode::TEMPORARY_REDIRECT
-            | StatusCode::PERMANENT_REDIRECT => {
-                return location(url, &response).map(OriginResponse::Redirect);
-            }
-            _ => {
-                let text = format!("origin `{}` answered {}", host(url), status.as_u16());
-                let negative_ttl = negative_ttl(headers, SystemTime::now());
-                return Err(SourceError::of_status(status, text).with_negative_ttl(negative_ttl));
-            }
+            _ => return redirect(url, &response).map(OriginResponse::Redirect),
         }
         let headers = headers.clone();
         let length = response.content_length();
-        let content = response
-            .bytes_stream()
-            .map_err(|error| SourceError::BrokenOff(root_cause(&error.without_url())));
-        let outcome = body::receive(&headers, length, content, context).await?;
+        let outcome = body::receive(&headers, length, content(response), context).await?;
         Ok(OriginResponse::Final(outcome))
     }
 
-    async fn send(
+    /// Sends a request to an address that the egress policy allows, and waits for the header of the response.
+    pub(super) async fn send(
         &self,
-        url: &Url,
-        conditions: &HeaderMap,
+        request: HttpRequest<'_>,
         context: FetchContext<'_>,
     ) -> Result<Response, SourceError> {
+        let HttpRequest {
+            method,
+            url,
+            headers,
+            is_transfer,
+        } = request;
+        self.egress
+            .check_literal(url)
+            .map_err(|AddressDenial| private_address(url))?;
+        let pooled = if is_transfer {
+            &self.transfers
+        } else {
+            &self.client
+        };
         let send = async |client: &Client| {
             let request = client
-                .get(without_credentials(url))
-                .headers(conditions.clone())
+                .request(method.clone(), without_credentials(url))
+                .headers(headers.clone())
                 .send();
             let timeout = context.config.first_byte_timeout.duration();
             let deadline = context.deadline.within(timeout);
             deadline.bound(FetchStage::FirstByte, request).await
         };
-        let response = match send(&self.client).await? {
+        let response = match send(pooled).await? {
             // The origin closed a pooled connection just before it was used again.
             Err(error) if is_connection_lost(&error) => send(&self.unpooled).await?,
             response => response,
         };
         response.map_err(|error| request_error(&error.without_url(), url))
+    }
+}
+
+/// The content of a response, while it arrives.
+pub(super) fn content(
+    response: Response,
+) -> impl Stream<Item = Result<Bytes, SourceError>> + Send + 'static {
+    response
+        .bytes_stream()
+        .map_err(|error| SourceError::BrokenOff(root_cause(&error.without_url())))
+}
+
+/// Where a response redirects to.
+///
+/// # Errors
+/// That of its status, if it is no redirect.
+pub(super) fn redirect(url: &Url, response: &Response) -> Result<Url, SourceError> {
+    let status = response.status();
+    match status {
+        StatusCode::MOVED_PERMANENTLY
+        | StatusCode::FOUND
+        | StatusCode::SEE_OTHER
+        | StatusCode::TEMPORARY_REDIRECT
+        | StatusCode::PERMANENT_REDIRECT => location(url, response),
+        _ => {
+            let text = format!("origin `{}` answered {}", host(url), status.as_u16());
+            let negative_ttl = negative_ttl(response.headers(), SystemTime::now());
+            Err(SourceError::of_status(status, text).with_negative_ttl(negative_ttl))
+        }
     }
 }
 

@@ -261,7 +261,8 @@ fn bytes_of(units: usize) -> u64 {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::thread::{self, ThreadId};
+    use std::thread;
+    use std::thread::ThreadId;
     use std::time::Duration;
 
     use tokio::sync::oneshot;

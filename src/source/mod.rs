@@ -20,11 +20,15 @@ pub use error::BusyReason;
 pub use error::FetchStage;
 pub use error::OriginStatus;
 pub use error::SourceError;
+pub(crate) use file_kind::FileKind;
+pub(crate) use file_kind::Sniff;
 use folder::FolderOrigin;
 use http::HttpClient;
 pub use memory::IdleReservation;
 pub use memory::Reservation;
 pub use memory::SourceMemory;
+use original::Verdicts;
+pub(crate) use original::{Original, OriginalRequest};
 pub use outcome::FetchOutcome;
 pub use outcome::FetchedSource;
 use outcome::OriginResponse;
@@ -43,9 +47,11 @@ mod config;
 mod context;
 mod egress;
 mod error;
+mod file_kind;
 mod folder;
 mod http;
 mod memory;
+mod original;
 mod outcome;
 mod rules;
 mod setup;
@@ -56,6 +62,10 @@ pub struct Sources {
     config: Config,
     memory: SourceMemory,
     slots: FetchSlots,
+    /// Originals need a slot of these as well. There are half as many.
+    transfers: FetchSlots,
+    verdicts: Verdicts,
+    sniff: Sniff,
     rule_set: RuleSet,
     allowlist: Arc<Allowlist>,
     zone: ZoneClient,
@@ -71,6 +81,8 @@ pub struct Origins<'a> {
     pub buckets: &'a [BucketConfig],
     /// Approves sources and redirects.
     pub allowlist: Arc<Allowlist>,
+    /// Tells by the first bytes what a source is.
+    pub(crate) sniff: Sniff,
 }
 
 /// The origin behind the zone's paths.
@@ -98,6 +110,7 @@ impl Sources {
             zone,
             buckets,
             allowlist,
+            sniff,
         } = origins;
         let names = buckets.iter().map(|bucket| bucket.name.as_str());
         let rule_set = RuleSet::new(general, special, zone, names).map_err(SetupError::Rule)?;
@@ -121,13 +134,15 @@ impl Sources {
         } else {
             EgressPolicy::Public
         };
+        let concurrency = config.concurrency.get();
+        let per_origin = config.connections_per_origin.get();
         Ok(Sources {
             config: config.clone(),
             memory,
-            slots: FetchSlots::new(
-                config.concurrency.get(),
-                config.connections_per_origin.get(),
-            ),
+            slots: FetchSlots::new(concurrency, per_origin),
+            transfers: FetchSlots::new((concurrency / 2).max(1), (per_origin / 2).max(1)),
+            verdicts: Verdicts::default(),
+            sniff,
             rule_set,
             allowlist,
             zone,
@@ -138,7 +153,11 @@ impl Sources {
 
     /// How many fetches run and wait now.
     pub fn fetches(&self) -> FetchCounts {
-        self.slots.fetches()
+        let FetchCounts { running, waiting } = self.slots.fetches();
+        FetchCounts {
+            running,
+            waiting: waiting + self.transfers.fetches().waiting,
+        }
     }
 
     /// Fetches `source`, unless it still matches the validators `known`.
@@ -159,6 +178,7 @@ impl Sources {
             // Redirects do not change which source was asked for.
             rules: self.rule_set.of(source),
             deadline: Deadline::after(total_timeout),
+            sniff: self.sniff,
         };
         let mut known = known.cloned();
         let mut response = self.get(source, known.as_ref(), context).await?;
@@ -192,16 +212,20 @@ impl Sources {
         source: &ApprovedSource,
         deadline: Deadline,
     ) -> Result<FetchSlot, SourceError> {
+        self.slots.take(self.origin_name(source), deadline).await
+    }
+
+    /// The origin of a source, by which slots are counted.
+    fn origin_name(&self, source: &ApprovedSource) -> String {
         let server = |url: &Url| url.origin().ascii_serialization();
-        let origin = match (source.location(), &self.zone) {
+        match (source.location(), &self.zone) {
             (SourceLocation::Http(url), _) => server(url),
             (SourceLocation::Bucket { name, .. }, _) => format!("bucket:{name}"),
             (SourceLocation::Zone { .. }, ZoneClient::Http { base, .. }) => server(base),
             (SourceLocation::Zone { .. }, ZoneClient::Folder(_) | ZoneClient::Bucket) => {
                 "zone:".to_owned()
             }
-        };
-        self.slots.take(origin, deadline).await
+        }
     }
 
     /// Sends one request to the origin of a source.

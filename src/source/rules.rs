@@ -181,7 +181,7 @@ mod tests {
     use super::RuleError;
     use super::RuleSet;
     use crate::freshness::{Rules, Tag};
-    use crate::policy::{Config, Policy, SourcesConfig, ZoneOrigin};
+    use crate::policy::{Config, Policy, SourcesConfig, ZoneConfig, ZoneOrigin};
 
     fn rules(text: &str) -> Vec<RuleConfig> {
         #[derive(Deserialize)]
@@ -232,7 +232,7 @@ mod tests {
             sources: SourcesConfig { allowed },
             ..Config::default()
         };
-        let policy = Policy::new(&config, ZoneOrigin::default(), Vec::new()).expect("they fit");
+        let policy = Policy::new(&config, ZoneConfig::default(), Vec::new()).expect("they fit");
         let rule_set = rule_set(text).expect("sound rules");
         let of = |url: &str| {
             let url = Url::parse(url).expect("a URL");

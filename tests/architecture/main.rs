@@ -31,7 +31,8 @@ const MODULES: [(&str, &[&str]); 25] = [
     ("bucket", &["outbound", "freshness"]),
     // `bucket`: a URL that spells a configured bucket is told from others by the bucket's own addresses.
     ("policy", &["options", "request", "bucket"]),
-    // `units`, here and below: sizes and times in settings are typed. `files`, here and in `cache`: no link leads out of a folder.
+    // `units`, here and below: sizes and times in settings are typed. `files`, here and in `cache`: no link leads out of a folder. `request`:
+    // conditions and ranges of originals in a folder are evaluated as those of renditions.
     (
         "source",
         &[
@@ -39,6 +40,7 @@ const MODULES: [(&str, &[&str]); 25] = [
             "deadline",
             "files",
             "outbound",
+            "request",
             "freshness",
             "bucket",
             "policy",
@@ -78,13 +80,14 @@ const MODULES: [(&str, &[&str]); 25] = [
         ],
     ),
     ("telemetry", &[]),
-    // `transform`: the times of its steps are told in `Server-Timing`.
+    // `transform`: the times of its steps are told in `Server-Timing`. `source`: originals are passed on while they arrive.
     (
         "response",
         &[
             "options",
             "request",
             "freshness",
+            "source",
             "transform",
             "cache",
             "error",

@@ -252,7 +252,7 @@ fn head(source: &str) -> Parts {
 
 fn policy() -> Policy {
     let config = Config::default();
-    Policy::new(&config.policy(), config.zone.origin.clone(), Vec::new())
+    Policy::new(&config.policy(), config.zone.clone(), Vec::new())
         .expect("the defaults fit together")
 }
 

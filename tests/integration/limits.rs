@@ -372,7 +372,10 @@ async fn hostile_headers_block_no_other_request() {
             last = now;
         }
     };
-    let control = longest("/control", vec![b'x'; LENGTH]).await;
+    // Begins as a picture, so that all of it is fetched, and has no chunk that could be read.
+    let mut damaged = vec![b'x'; LENGTH];
+    damaged[..8].copy_from_slice(b"\x89PNG\r\n\x1a\n");
+    let control = longest("/control", damaged).await;
     for (what, file) in HOSTILE_HEADERS {
         let path = format!("/{}", what.replace(' ', "-"));
         let found = longest(&path, file(LENGTH)).await;

@@ -16,6 +16,7 @@ mod kinds;
 mod lifecycle;
 mod limits;
 mod logging;
+mod originals;
 mod protocol;
 mod purging;
 mod reduced_copies;

@@ -225,7 +225,7 @@ fn watch(end: &Mutex<Option<Instant>>) {
 /// Renders like a request.
 fn rendered(bytes: &[u8], options: &str, bounds: &Bounds) -> Result<Encoded, Error> {
     let config = Config::default();
-    let policy = Policy::new(&config.policy(), config.zone.origin, Vec::new())
+    let policy = Policy::new(&config.policy(), config.zone, Vec::new())
         .expect("the shipped settings are right");
     let (parsed, _) = Options::parse(options).expect("known options");
     let accept = Accept {

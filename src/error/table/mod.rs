@@ -77,6 +77,13 @@ impl Error {
                 SourceError::TooLarge { .. } => {
                     (413, 9402, "source-bytes", ErrorCacheClass::Source)
                 }
+                // As `TransformError::NotAnImage` and `TransformError::UnsupportedFormat`.
+                SourceError::NotAPicture { name: None, .. } => {
+                    (415, 9412, "not-an-image", ErrorCacheClass::Source)
+                }
+                SourceError::NotAPicture { name: Some(_), .. } => {
+                    (415, 9520, "source-format", ErrorCacheClass::Source)
+                }
                 SourceError::TooManyRedirects { .. } => {
                     (400, 9421, "redirects", ErrorCacheClass::NoStore)
                 }

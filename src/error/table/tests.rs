@@ -106,6 +106,26 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             ErrorCacheClass::Source,
         ),
         (
+            SourceError::NotAPicture {
+                name: None,
+                negative_ttl: None,
+            }
+            .into(),
+            9412,
+            415,
+            ErrorCacheClass::Source,
+        ),
+        (
+            SourceError::NotAPicture {
+                name: Some("PDF"),
+                negative_ttl: None,
+            }
+            .into(),
+            9520,
+            415,
+            ErrorCacheClass::Source,
+        ),
+        (
             TransformError::UnsupportedFormat(UnsupportedFormat::Heic).into(),
             9412,
             415,

@@ -43,8 +43,11 @@ fn buckets() -> Vec<BucketAddress> {
         .collect()
 }
 
-fn zone(origin: &str) -> ZoneOrigin {
-    ZoneOrigin::try_from(origin.to_owned()).expect("the tables hold origins")
+fn zone(origin: &str) -> ZoneConfig {
+    ZoneConfig {
+        origin: ZoneOrigin::try_from(origin.to_owned()).expect("the tables hold origins"),
+        ..ZoneConfig::default()
+    }
 }
 
 fn policy(origin: &str) -> Policy {
@@ -130,7 +133,7 @@ fn contradicting_settings_are_refused() {
         "zone origin `bucket:nowhere` must be the `name` of a [[bucket]] section"
     );
     let twice = [buckets(), buckets()].concat();
-    let error = Policy::new(&Config::default(), ZoneOrigin::default(), twice)
+    let error = Policy::new(&Config::default(), ZoneConfig::default(), twice)
         .expect_err("two of each name");
     assert_eq!(error, PolicyError::DuplicateBucket("photos".to_owned()));
 }

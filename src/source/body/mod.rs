@@ -14,6 +14,8 @@ use crate::freshness::negative_ttl;
 use crate::source::coding::Codings;
 use crate::source::context::FetchContext;
 use crate::source::error::{BusyReason, FetchStage, SourceError};
+use crate::source::file_kind;
+use crate::source::file_kind::Look;
 use crate::source::outcome::{FetchOutcome, Metadata};
 
 /// The buffer for content of unknown length, before anything has arrived, in bytes.
@@ -46,7 +48,7 @@ pub(super) async fn receive(
 /// # Errors
 /// [`SourceError::TooLarge`] as soon as the limit is sure to be exceeded: before reading, if `length` exceeds it.
 /// [`SourceError::Timeout`] if the origin pauses for too long or the deadline passes. [`SourceError::Busy`] if no memory is free before the
-/// deadline. All errors of the stream.
+/// deadline. [`SourceError::NotAPicture`] as soon as the first bytes show it. All errors of the stream.
 async fn collect(
     content: impl Stream<Item = Result<Bytes, SourceError>> + Send + 'static,
     length: Option<u64>,
@@ -71,6 +73,7 @@ async fn collect(
     let mut waited = start.elapsed();
     let mut content = pin!(codings.decode(content));
     let mut bytes = Vec::new();
+    let mut look = Some(Look::new(context.sniff));
     grow(&mut bytes, length.unwrap_or(FIRST_BUFFER).min(limit))?;
     loop {
         let deadline = context.deadline.within(idle_timeout);
@@ -96,6 +99,10 @@ async fn collect(
             grow(&mut bytes, twice.min(limit).max(total))?;
         }
         bytes.extend_from_slice(&chunk);
+        if let Some(kind) = look.as_mut().and_then(|look| look.at(&bytes, false)) {
+            file_kind::check(kind)?;
+            look = None;
+        }
     }
     // The reservation counts the length, so the vector must not keep spare capacity.
     bytes.shrink_to_fit();

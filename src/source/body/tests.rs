@@ -1,3 +1,4 @@
+use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use crate::source::coding::Codings;
 use crate::source::config::Config;
 use crate::source::context::FetchContext;
 use crate::source::error::{BusyReason, FetchStage, SourceError};
+use crate::source::file_kind::{FIRST_LOOK, FileKind, LAST_LOOK};
 use crate::source::memory::SourceMemory;
 use crate::source::rules::SourceRules;
 
@@ -34,9 +36,20 @@ async fn collect(
         memory,
         rules: &SourceRules::default(),
         deadline: Deadline::after(total),
+        sniff,
     };
     let plain = Codings::of(&HeaderMap::new()).expect("none");
     super::collect(body, announced, plain, context).await
+}
+
+/// Texts are no pictures, and one that begins with `<` may become one.
+fn sniff(beginning: &[u8]) -> FileKind {
+    match beginning {
+        [b'<', ..] => FileKind::Unclear,
+        [b'%', ..] => FileKind::Unsupported("PDF"),
+        [b't', ..] => FileKind::Unknown,
+        _ => FileKind::Picture("image/test"),
+    }
 }
 
 const LONG: Duration = Duration::from_secs(30);
@@ -154,4 +167,31 @@ async fn the_reservation_is_as_large_as_the_content() {
         matches!(error, Err(SourceError::Busy(BusyReason::Memory))),
         "it might come to be 6: {error:?}"
     );
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_picture_is_not_read_to_its_end() {
+    let memory = memory(1 << 20);
+    for (first, needed, expected) in [
+        (b't', FIRST_LOOK, None),
+        (b'%', FIRST_LOOK, Some("PDF")),
+        (b'<', LAST_LOOK, None),
+    ] {
+        let piece = Bytes::from(vec![first; 1000]);
+        let (counter, read) = mpsc::channel();
+        let endless = stream::repeat_with(move || {
+            let _ = counter.send(());
+            Ok(piece.clone())
+        });
+        let answer = collect(endless, None, &memory, LONG).await;
+        assert!(
+            matches!(answer, Err(SourceError::NotAPicture { name, .. }) if name == expected),
+            "{answer:?}"
+        );
+        assert_eq!(read.try_iter().count(), needed.div_ceil(1000));
+    }
+    // What is short is for the transformation to tell.
+    let short = stream::iter([Ok(Bytes::from_static(b"text"))]);
+    let answer = collect(short, None, &memory, LONG).await;
+    assert_eq!(answer.expect("a source"), b"text"[..]);
 }

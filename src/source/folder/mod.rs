@@ -2,46 +2,37 @@
 //! lead out of it, no pipes or devices.
 
 use std::fs::{File, Metadata};
-use std::io;
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use hyper::HeaderMap;
-use percent_encoding::percent_decode_str;
-use tokio::sync::Semaphore;
-use tokio::task::JoinError;
 
-use crate::files::DirHandle;
 use crate::freshness::Validators;
 use crate::source::context::FetchContext;
 use crate::source::error::{BusyReason, FetchStage, SourceError};
+use crate::source::file_kind;
+use crate::source::file_kind::{LAST_LOOK, Look, Sniff};
 use crate::source::memory::{Reservation, SourceMemory};
 use crate::source::outcome;
 use crate::source::outcome::FetchOutcome;
+use file::{NOT_FOUND, changed, fingerprint, io_error, open, read_part, relative, validators};
+use readers::Readers;
 
-/// A folder does not say how long a file will be missing.
-const NOT_FOUND: SourceError = SourceError::NotFound { negative_ttl: None };
-
-/// Files that are opened or read at once: a quarter of the threads for blocking calls.
-const MAX_READERS: usize = 128;
+pub(super) mod file;
+pub(super) mod readers;
 
 /// A folder. It is opened anew for every request, so it may be a link that a deployment moves.
 pub(super) struct FolderOrigin {
-    root: PathBuf,
-    /// A permit for each reader. A disk or file server that hangs keeps its threads even if nobody waits for them any more, and must not use up
-    /// the threads that others need.
-    readers: Arc<Semaphore>,
+    pub(super) root: PathBuf,
+    pub(super) readers: Readers,
 }
 
 impl FolderOrigin {
     pub(super) fn new(root: &Path) -> Self {
         FolderOrigin {
             root: root.to_owned(),
-            readers: Arc::new(Semaphore::new(MAX_READERS)),
+            readers: Readers::new(),
         }
     }
 
@@ -65,17 +56,32 @@ impl FolderOrigin {
         let relative = relative(path).ok_or(NOT_FOUND)?;
         let root = self.root.clone();
         let etag = known.and_then(|known| known.etag.clone());
-        let memory = context.memory.clone();
+        let (memory, sniff) = (context.memory.clone(), context.sniff);
         // All on one blocking thread: each change of threads costs as much as reading a small file. If nobody waits any more, the file is still read
         // to its end or to the limit, and keeps its reservation until then.
-        let read = self.blocking(move || read_changed(&root, &relative, etag.as_deref(), &memory));
+        let read = self.readers.run(move || {
+            let (file, metadata) = open(&root, &relative)?;
+            let validators = validators(&metadata);
+            if etag.is_some() && etag == validators.etag {
+                return Ok(FileRead::Unchanged(validators));
+            }
+            check(&file, &metadata, &memory, sniff)?;
+            Ok(match memory.try_reserve(metadata.len()) {
+                Some(reservation) => {
+                    FileRead::Content(content(file, &metadata, reservation)?, validators)
+                }
+                None => FileRead::NeedsMemory(file, metadata),
+            })
+        });
         let (bytes, validators) = match read.await? {
             FileRead::Unchanged(validators) => (None, validators),
             FileRead::Content(bytes, validators) => (Some(bytes), validators),
             FileRead::NeedsMemory(file, metadata) => {
                 let reservation = context.reserve(metadata.len()).await?;
                 let validators = validators(&metadata);
-                let read = self.blocking(move || content(file, &metadata, reservation));
+                let read = self
+                    .readers
+                    .run(move || content(file, &metadata, reservation));
                 (Some(read.await?), validators)
             }
         };
@@ -88,25 +94,6 @@ impl FolderOrigin {
             None => metadata.not_modified(known),
         })
     }
-
-    /// Runs blocking calls on a thread for them, with a permit.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "file system calls, at most `MAX_READERS` at once"
-    )]
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, SourceError> + Send + 'static,
-    ) -> Result<T, SourceError> {
-        let lost = |lost: JoinError| SourceError::Unreadable(lost.into());
-        let permit = Arc::clone(&self.readers).acquire_owned().await;
-        let permit = permit.map_err(|closed| SourceError::Unreadable(io::Error::other(closed)))?;
-        let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work()
-        });
-        done.await.map_err(lost)?
-    }
 }
 
 /// The result of looking at a file that exists.
@@ -118,18 +105,16 @@ enum FileRead {
     NeedsMemory(File, Metadata),
 }
 
-/// Reads a file unless it has the entity tag `known`.
-fn read_changed(
-    root: &Path,
-    relative: &Path,
-    known: Option<&str>,
+/// Whether a file can be a source: it is not too large and, if it is large, begins as pictures do.
+///
+/// # Errors
+/// [`SourceError::TooLarge`] and [`SourceError::NotAPicture`].
+fn check(
+    file: &File,
+    metadata: &Metadata,
     memory: &SourceMemory,
-) -> Result<FileRead, SourceError> {
-    let (file, metadata) = open(root, relative)?;
-    let validators = validators(&metadata);
-    if known.is_some() && known == validators.etag.as_deref() {
-        return Ok(FileRead::Unchanged(validators));
-    }
+    sniff: Sniff,
+) -> Result<(), SourceError> {
     let limit = memory.largest();
     if metadata.len() > limit {
         return Err(SourceError::TooLarge {
@@ -137,21 +122,13 @@ fn read_changed(
             negative_ttl: None,
         });
     }
-    Ok(match memory.try_reserve(metadata.len()) {
-        Some(reservation) => FileRead::Content(content(file, &metadata, reservation)?, validators),
-        None => FileRead::NeedsMemory(file, metadata),
-    })
-}
-
-/// Opens a regular file below a folder.
-fn open(root: &Path, relative: &Path) -> Result<(File, Metadata), SourceError> {
-    let folder = DirHandle::open_followed(root).map_err(SourceError::Unreadable)?;
-    let file = folder.file_beneath(root, relative).map_err(io_error)?;
-    let metadata = file.metadata().map_err(io_error)?;
-    if !metadata.is_file() {
-        return Err(NOT_FOUND);
+    if metadata.len() <= LAST_LOOK as u64 {
+        return Ok(());
     }
-    Ok((file, metadata))
+    let beginning = read_part(file, fingerprint(metadata), 0, LAST_LOOK)?;
+    Look::new(sniff)
+        .at(&beginning, false)
+        .map_or(Ok(()), file_kind::check)
 }
 
 /// Reads a file that had the metadata `before` when it was opened, into reserved memory.
@@ -172,58 +149,9 @@ fn content(
     let after = file.metadata().map_err(io_error)?;
     let is_whole = u64::try_from(bytes.len()) == Ok(before.len());
     if !is_whole || fingerprint(before) != fingerprint(&after) {
-        return Err(SourceError::BrokenOff(
-            "the file changed while it was read".to_owned(),
-        ));
+        return Err(changed());
     }
     Ok(reservation.hold(bytes))
-}
-
-/// The decoded path, if every segment is one plain name.
-fn relative(path: &str) -> Option<PathBuf> {
-    let mut relative = PathBuf::new();
-    for segment in path.strip_prefix('/')?.split('/') {
-        let name = percent_decode_str(segment).decode_utf8().ok()?;
-        let mut components = Path::new(name.as_ref()).components();
-        let is_one_name = matches!((components.next(), components.next()), (Some(Component::Normal(only)), None) if only == name.as_ref());
-        if !is_one_name || name.starts_with('.') || name.contains('\0') {
-            return None;
-        }
-        relative.push(name.as_ref());
-    }
-    Some(relative)
-}
-
-/// All reasons why there is no file are answered alike.
-fn io_error(error: io::Error) -> SourceError {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
-            NOT_FOUND
-        }
-        // A link to itself; a socket, or a device without a driver.
-        _ if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => NOT_FOUND,
-        _ => SourceError::Unreadable(error),
-    }
-}
-
-/// What changes whenever the content changes: the modification time, in nanoseconds if the file system has them, the length and the inode.
-fn fingerprint(metadata: &Metadata) -> (i64, i64, u64, u64) {
-    (
-        metadata.mtime(),
-        metadata.mtime_nsec(),
-        metadata.len(),
-        metadata.ino(),
-    )
-}
-
-fn validators(metadata: &Metadata) -> Validators {
-    let (seconds, nanoseconds, length, _) = fingerprint(metadata);
-    Validators {
-        etag: Some(format!("\"{seconds:x}-{nanoseconds:x}-{length:x}\"")),
-        last_modified: u64::try_from(seconds)
-            .ok()
-            .map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,10 @@ use crate::deadline::Deadline;
 use crate::source::config::Config;
 use crate::source::context::FetchContext;
 use crate::source::error::SourceError;
-use crate::source::folder::{FolderOrigin, MAX_READERS, relative};
+use crate::source::file_kind::FileKind;
+use crate::source::folder::FolderOrigin;
+use crate::source::folder::file::relative;
+use crate::source::folder::readers::MAX_READERS;
 use crate::source::memory::SourceMemory;
 use crate::source::outcome::FetchOutcome;
 use crate::source::rules::SourceRules;
@@ -33,6 +36,7 @@ async fn fetch_within(
         memory: &SourceMemory::new(8000, 1000),
         rules: &SourceRules::default(),
         deadline: Deadline::after(total),
+        sniff: |_| FileKind::Picture("image/test"),
     };
     folder.fetch(path, None, context).await
 }
@@ -210,7 +214,7 @@ fn a_read_that_hangs_keeps_its_permit_and_readers_are_bounded() {
         let root = folder();
         let folder = FolderOrigin::new(root.path());
         let (answer, silence) = mpsc::channel::<()>();
-        let hanging = folder.blocking(move || {
+        let hanging = folder.readers.run(move || {
             // Ends when the sender is dropped.
             let _ = silence.recv();
             Ok(())
@@ -221,7 +225,7 @@ fn a_read_that_hangs_keeps_its_permit_and_readers_are_bounded() {
         for answer in join_all(answers).await {
             assert!(matches!(answer, Err(SourceError::Timeout(_))), "{answer:?}");
         }
-        assert_eq!(folder.readers.available_permits(), 0);
+        assert_eq!(folder.readers.free(), 0);
         drop(answer);
         let answer = fetch_within(&folder, "/cat.jpg", Duration::from_secs(5)).await;
         assert_eq!(content(answer), b"cat.jpg");

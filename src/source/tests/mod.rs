@@ -8,8 +8,10 @@ use url::Url;
 
 use crate::bucket::{AddressingStyle, BucketAddress, Config as BucketConfig, Credentials};
 use crate::freshness::Rules;
-use crate::policy::{Allowlist, Config as PolicyConfig, Policy, SourcesConfig, ZoneOrigin};
-use crate::source::{Config, Origins, RuleConfig, SetupError, SourceMemory, Sources};
+use crate::policy::{
+    Allowlist, Config as PolicyConfig, Policy, SourcesConfig, ZoneConfig, ZoneOrigin,
+};
+use crate::source::{Config, FileKind, Origins, RuleConfig, SetupError, SourceMemory, Sources};
 use crate::units::ByteSize;
 use origin::TestOrigin;
 
@@ -17,6 +19,7 @@ mod answers;
 mod hostile;
 mod lenient;
 mod origin;
+mod originals;
 mod redirects;
 mod rules;
 mod suite;
@@ -34,6 +37,20 @@ fn config() -> Config {
         total_timeout: seconds("3 s"),
         private_networks: true,
         ..Config::default()
+    }
+}
+
+/// HTML is no picture, and a declaration may become a drawing.
+fn sniff(beginning: &[u8]) -> FileKind {
+    let has = |text: &[u8]| beginning.windows(text.len()).any(|part| part == text);
+    match beginning {
+        [] => FileKind::Unclear,
+        _ if has(b"<svg") => FileKind::Picture("image/svg+xml"),
+        [b'<', b'?', ..] => FileKind::Unclear,
+        [b'<', ..] => FileKind::Unknown,
+        [b'%', ..] => FileKind::Unsupported("PDF"),
+        [0x1F, 0x8B, ..] => FileKind::Picture("image/svg+xml"),
+        _ => FileKind::Picture("image/test"),
     }
 }
 
@@ -72,7 +89,11 @@ fn test_sources_with_rules(
         sources: SourcesConfig { allowed },
         ..PolicyConfig::default()
     };
-    let allowlist = Policy::new(&policy, zone.clone(), addresses)
+    let zone_config = ZoneConfig {
+        origin: zone.clone(),
+        ..ZoneConfig::default()
+    };
+    let allowlist = Policy::new(&policy, zone_config, addresses)
         .expect("a right policy")
         .allowlist();
     let sources = Sources::new(
@@ -82,6 +103,7 @@ fn test_sources_with_rules(
             zone: &zone,
             buckets,
             allowlist: Arc::clone(&allowlist),
+            sniff,
         },
         Rules::default(),
         rules,
@@ -133,6 +155,7 @@ fn a_missing_zone_is_named() {
                 zone: &zone,
                 buckets: &[],
                 allowlist: Arc::clone(&allowlist),
+                sniff,
             },
             Rules::default(),
             &[],
@@ -156,6 +179,7 @@ fn a_user_agent_that_breaks_the_line_is_named() {
             zone: &no_zone(),
             buckets: &[],
             allowlist,
+            sniff,
         },
         Rules::default(),
         &[],

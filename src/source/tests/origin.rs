@@ -1,6 +1,8 @@
 //! An origin that sends exactly the bytes that a test wants, and records its requests.
 
+use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use url::Url;
 pub(super) struct TestOrigin {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
+    written: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
@@ -64,15 +67,22 @@ impl TestOrigin {
         let address = listener.local_addr().expect("it is bound");
         let heads = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&heads);
+        let written = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&written);
         let actions = Arc::new(actions);
         let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
+                let socket = Socket {
+                    stream: socket,
+                    written: Arc::clone(&counter),
+                };
                 tokio::spawn(converse(socket, Arc::clone(&actions), Arc::clone(&seen)));
             }
         });
         TestOrigin {
             address,
             heads,
+            written,
             accepting,
         }
     }
@@ -87,6 +97,11 @@ impl TestOrigin {
 
     pub(super) fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// How many bytes the connections have taken so far.
+    pub(super) fn written(&self) -> usize {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// The headers of all requests so far.
@@ -104,14 +119,31 @@ impl Drop for TestOrigin {
     }
 }
 
+/// A connection that counts.
+struct Socket {
+    stream: TcpStream,
+    written: Arc<AtomicUsize>,
+}
+
+impl Socket {
+    async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = self.stream.write(bytes).await?;
+            self.written.fetch_add(count, Ordering::Relaxed);
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+}
+
 async fn converse(
-    mut socket: TcpStream,
+    mut socket: Socket,
     actions: Arc<impl Fn(&str) -> Vec<Action>>,
     seen: Arc<Mutex<Vec<String>>>,
 ) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        match socket.read_u8().await {
+        match socket.stream.read_u8().await {
             Ok(byte) => head.push(byte),
             Err(_) => return,
         }
@@ -138,5 +170,5 @@ async fn converse(
             return;
         }
     }
-    let _ = socket.shutdown().await;
+    let _ = socket.stream.shutdown().await;
 }

@@ -22,6 +22,7 @@ pub enum RequestOutcome {
     Coalesced,
     NotModified,
     PreconditionFailed,
+    Original,
     Error,
 }
 
@@ -36,6 +37,7 @@ impl RequestOutcome {
             RequestOutcome::Coalesced => "coalesced",
             RequestOutcome::NotModified => "not-modified",
             RequestOutcome::PreconditionFailed => "precondition-failed",
+            RequestOutcome::Original => "original",
             RequestOutcome::Error => "error",
         }
     }
@@ -66,7 +68,7 @@ impl RequestMetrics {
         RequestMetrics {
             requests: names.add(
                 "requests",
-                "Requests for pictures, by status and by where the answer came from",
+                "Requests, by status and by where the answer came from",
                 Family::default(),
             ),
             request_seconds: names.add_in(

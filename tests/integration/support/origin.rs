@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -63,6 +64,8 @@ enum Content {
     Chunked(Bytes),
     /// Never ends.
     Endless,
+    /// Sends half of these bytes, and the other half after a pause.
+    Slow(Bytes, Duration),
     /// Sends these bytes, and then nothing.
     Stalls(Bytes),
     /// Sends these bytes, and then closes the connection although more was announced.
@@ -115,6 +118,10 @@ impl Answer {
 
     pub fn endless() -> Self {
         Answer::of(Content::Endless)
+    }
+
+    pub fn slow(bytes: impl Into<Bytes>, pause: Duration) -> Self {
+        Answer::of(Content::Slow(bytes.into(), pause))
     }
 
     pub fn stalls_after(bytes: impl Into<Bytes>) -> Self {
@@ -282,6 +289,18 @@ fn body_of(content: Content) -> (Option<usize>, Body) {
             None,
             streamed(stream::repeat_with(|| Ok(Bytes::from_static(&[0; 4096])))),
         ),
+        Content::Slow(bytes, pause) => {
+            let length = bytes.len();
+            let pieces = pieces(bytes)
+                .enumerate()
+                .then(move |(index, piece)| async move {
+                    if index > 0 {
+                        tokio::time::sleep(pause).await;
+                    }
+                    piece
+                });
+            (Some(length), streamed(pieces))
+        }
         Content::Stalls(bytes) => (
             Some(bytes.len() * 2),
             streamed(pieces(bytes).chain(stream::pending())),

@@ -8,7 +8,7 @@ use image::Rgb;
 use image::RgbImage;
 use image::RgbaImage;
 use safelight::options::{Options, Recipe};
-use safelight::policy::{Config, Policy, ZoneOrigin};
+use safelight::policy::{Config, Policy, ZoneConfig};
 use safelight::request::Accept;
 use safelight::transform::{Budget, Encoded, Hints, Limits, Source};
 
@@ -114,7 +114,7 @@ pub fn mime_of(bytes: &[u8]) -> &'static str {
 /// The recipe for these options, by the default policy, for clients that accept every format.
 #[track_caller]
 pub fn recipe(options: &str) -> Recipe {
-    let policy = Policy::new(&Config::default(), ZoneOrigin::default(), Vec::new())
+    let policy = Policy::new(&Config::default(), ZoneConfig::default(), Vec::new())
         .expect("the default policy");
     let (options, _) = Options::parse(options).expect("right options");
     let accept = Accept {

@@ -1,0 +1,81 @@
+//! Originals: what the zone has at a path that is no transformation URL, passed on as it is while it arrives. Nothing of it is cached here.
+
+use std::sync::Arc;
+
+use hyper::header::{
+    ACCEPT_ENCODING, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, RANGE,
+};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method};
+
+use crate::cache::FlightError;
+use crate::deadline::Stage;
+use crate::error::Error;
+use crate::pipeline::Pipeline;
+use crate::pipeline::answer::Answer;
+use crate::pipeline::context::RequestContext;
+use crate::policy::OriginalJob;
+use crate::request::{RequestError, proxy_hops};
+use crate::response;
+use crate::source::OriginalRequest;
+use crate::telemetry::RequestOutcome;
+
+/// What an origin is told of a client's request: its conditions and its range.
+const CONDITIONS: [hyper::header::HeaderName; 6] = [
+    IF_MATCH,
+    IF_NONE_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_UNMODIFIED_SINCE,
+    IF_RANGE,
+    RANGE,
+];
+
+impl Pipeline {
+    /// The answer with the original at the path of a request.
+    pub(crate) async fn original(
+        self: &Arc<Self>,
+        head: &Parts,
+        context: &RequestContext,
+    ) -> Result<Answer, FlightError<Error>> {
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            return Err(Error::from(RequestError::Method(head.method.clone())).into());
+        }
+        let target = head.uri.path_and_query();
+        let target = target.ok_or_else(|| Error::from(RequestError::NotFound))?;
+        let hops = proxy_hops(&head.headers);
+        let job = self.policy.admit_original(target.as_str(), hops);
+        let job = job.map_err(Error::from)?;
+        let request = original_request(&job, head, hops);
+        let original = self.sources.original(&job.source, request);
+        let original = context.deadline.bound(Stage::Fetch, original).await;
+        let original = original.map_err(Error::from)?.map_err(Error::from)?;
+        Ok(Answer {
+            response: response::original(original, context.started.elapsed(), context.head_only),
+            outcome: RequestOutcome::Original,
+        })
+    }
+}
+
+/// What an origin is told of a client's request.
+fn original_request(job: &OriginalJob, head: &Parts, hops: usize) -> OriginalRequest {
+    let mut headers = HeaderMap::new();
+    let coded = (!job.pictures_only && !job.strip).then_some(ACCEPT_ENCODING);
+    for name in CONDITIONS.into_iter().chain(coded) {
+        for value in head.headers.get_all(&name) {
+            headers.append(&name, value.clone());
+        }
+    }
+    OriginalRequest {
+        headers,
+        head_only: head.method == Method::HEAD,
+        pictures_only: job.pictures_only,
+        via: Some(via(hops)),
+    }
+}
+
+/// The `Via` of a request that so many servers of this kind have passed on before this one.
+fn via(hops: usize) -> HeaderValue {
+    let names = vec!["1.1 safelight"; hops + 1].join(", ");
+    HeaderValue::try_from(names).unwrap_or(HeaderValue::from_static("1.1 safelight"))
+}

@@ -1,0 +1,209 @@
+//! Originals: objects of the origins, streamed to a client as they are. Nothing is stored, and nothing is read before the client wants it.
+//!
+//! Never forwards anything of the client's request but its conditions, its range and, where any content may be sent, its accepted codings. Never
+//! passes on header fields of the origin but those in `headers`. With `pictures_only` nothing can be learnt about a file that is no picture: every
+//! answer about it is that of a missing file.
+
+mod answer;
+mod body;
+mod bucket;
+mod folder;
+mod headers;
+mod http;
+mod pictures;
+mod range;
+mod verdicts;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use hyper::HeaderMap;
+use hyper::StatusCode;
+use hyper::header;
+use hyper::header::HeaderValue;
+use url::Url;
+
+use self::answer::{OriginAnswer, OriginReply};
+use self::body::TransferSlot;
+use self::headers::OriginRequest;
+pub(super) use self::verdicts::Verdicts;
+use crate::deadline::Deadline;
+use crate::policy::{ApprovedSource, SourceLocation, zone_url};
+use crate::source::context::FetchContext;
+use crate::source::error::{FetchStage, SourceError};
+use crate::source::{Sources, ZoneClient};
+
+/// What a client asks of an original, beside its name.
+pub(crate) struct OriginalRequest {
+    /// The client's conditions, range and accepted codings. Other fields are ignored.
+    pub headers: HeaderMap,
+    /// HEAD: no content is asked for.
+    pub head_only: bool,
+    /// Whether only what is a picture by its first bytes may be sent.
+    pub pictures_only: bool,
+    /// What to send as `Via`; `None` is the usual.
+    pub via: Option<HeaderValue>,
+}
+
+/// An original while it arrives.
+pub(crate) struct Original {
+    /// 200, 206, 304, 412 or 416; that of a redirect, if any content may be sent.
+    pub status: StatusCode,
+    /// The header fields of the origin that may be passed on.
+    pub headers: HeaderMap,
+    /// The content. It is empty for HEAD, 304, 412, 416 and redirects. If it ends early, its last item is an error.
+    pub body: BoxStream<'static, Result<Bytes, SourceError>>,
+    /// The length of the content in bytes, where it is known; that of the content that GET would get, for HEAD.
+    pub length: Option<u64>,
+}
+
+impl Sources {
+    /// Requests an original. Its content holds one of the slots for fetches until it has ended or is dropped. Half of the slots are for originals at
+    /// most, so that clients that read slowly do not keep pictures from being fetched.
+    ///
+    /// # Errors
+    /// [`SourceError`] says why there is no answer; [`SourceError::NotFound`] also for what is no picture, if only pictures may be sent.
+    pub(crate) async fn original(
+        &self,
+        source: &ApprovedSource,
+        request: OriginalRequest,
+    ) -> Result<Original, SourceError> {
+        let context = FetchContext {
+            config: &self.config,
+            memory: &self.memory,
+            rules: self.rule_set.of(source),
+            deadline: Deadline::after(self.config.total_timeout.duration()),
+            sniff: self.sniff,
+        };
+        if let (SourceLocation::Zone { path, .. }, ZoneClient::Folder(folder)) =
+            (source.location(), &self.zone)
+        {
+            let slot = self.take_transfer_slot(source, context.deadline).await?;
+            let original = folder.original(path, request, slot, context);
+            return context
+                .deadline
+                .bound(FetchStage::FirstByte, original)
+                .await?;
+        }
+        let pictures_only = request.pictures_only;
+        let request = OriginRequest::of(request);
+        if pictures_only {
+            return self.picture(source, &request, context).await;
+        }
+        let answer = self.ask_part(source, &request, context).await?;
+        Ok(answer.into_original())
+    }
+
+    /// Sends a request. A part that belongs to other content than the client has is replaced by the whole: some origins ignore `If-Range`.
+    async fn ask_part(
+        &self,
+        source: &ApprovedSource,
+        request: &OriginRequest,
+        context: FetchContext<'_>,
+    ) -> Result<OriginAnswer, SourceError> {
+        let answer = self.ask(source, request, context).await?;
+        let is_of_range = matches!(
+            answer.status,
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE
+        );
+        if is_of_range && !request.wants_part_of(&answer.headers) {
+            drop(answer);
+            return self.ask(source, &request.without_range(), context).await;
+        }
+        Ok(answer)
+    }
+
+    /// Sends a request. Redirects that the allowlist approves are followed, but for those that the client can follow better itself.
+    async fn ask(
+        &self,
+        source: &ApprovedSource,
+        request: &OriginRequest,
+        context: FetchContext<'_>,
+    ) -> Result<OriginAnswer, SourceError> {
+        let slot = self.take_transfer_slot(source, context.deadline).await?;
+        let mut reply = self.send(source, request, context).await?;
+        let mut last_slot = slot;
+        let mut request = request.clone();
+        for _ in 0..self.config.max_redirects {
+            let OriginReply::Redirect { target, answer } = reply else {
+                break;
+            };
+            drop(last_slot);
+            let source = self.allowlist.approve(&target);
+            if request.passes_redirects
+                && let Some(location) = client_location(source.as_ref().ok(), &target)
+            {
+                return Ok(answer.redirecting_to(&location));
+            }
+            let source = source.map_err(SourceError::RedirectDenied)?;
+            // The redirect may lead to another resource now, and that may be older than the one that the client has.
+            request.headers.remove(header::IF_MODIFIED_SINCE);
+            last_slot = self.take_transfer_slot(&source, context.deadline).await?;
+            reply = self.send(&source, &request, context).await?;
+        }
+        match reply {
+            OriginReply::Answer(answer) => {
+                Ok(answer.bounded(context.config.idle_timeout.duration(), last_slot))
+            }
+            OriginReply::Redirect { .. } => Err(SourceError::TooManyRedirects {
+                limit: self.config.max_redirects,
+            }),
+        }
+    }
+
+    /// Sends a request to one origin.
+    async fn send(
+        &self,
+        source: &ApprovedSource,
+        request: &OriginRequest,
+        context: FetchContext<'_>,
+    ) -> Result<OriginReply, SourceError> {
+        match (source.location(), &self.zone) {
+            (SourceLocation::Http(url), _) => self.allowed.original(url, request, context).await,
+            (SourceLocation::Zone { path, query }, ZoneClient::Http { client, base }) => {
+                let url = zone_url(base, path, query.as_deref());
+                client.original(&url, request, context).await
+            }
+            (SourceLocation::Bucket { name, key }, _) => {
+                let bucket = self.buckets.get(name);
+                let bucket = bucket.ok_or_else(|| SourceError::UnknownBucket(name.clone()))?;
+                let answer = bucket::original(bucket, key, request, context).await?;
+                Ok(OriginReply::Answer(answer))
+            }
+            // No redirect leads into a folder, and the allowlist approves paths of a bucket as its keys.
+            (SourceLocation::Zone { .. }, ZoneClient::Folder(_) | ZoneClient::Bucket) => {
+                Err(SourceError::NotFound { negative_ttl: None })
+            }
+        }
+    }
+
+    /// Waits until the content of a source may be streamed.
+    async fn take_transfer_slot(
+        &self,
+        source: &ApprovedSource,
+        deadline: Deadline,
+    ) -> Result<TransferSlot, SourceError> {
+        let origin = self.origin_name(source);
+        let of_transfers = self.transfers.take(origin.clone(), deadline).await?;
+        let of_fetches = self.slots.take(origin, deadline).await?;
+        Ok(TransferSlot::new(of_transfers, of_fetches))
+    }
+}
+
+/// Where a client finds the target of a redirect: a path of the zone at this server, and what this server may not read at the target itself.
+/// `None` for allowed origins and configured buckets, which clients may not be able to reach.
+fn client_location(approved: Option<&ApprovedSource>, target: &Url) -> Option<String> {
+    let mut location = match approved.map(ApprovedSource::location) {
+        Some(SourceLocation::Zone { path, query: None }) => path.clone(),
+        Some(SourceLocation::Zone {
+            path,
+            query: Some(query),
+        }) => format!("{path}?{query}"),
+        Some(SourceLocation::Bucket { .. } | SourceLocation::Http(_)) => return None,
+        None => return Some(target.to_string()),
+    };
+    if let Some(fragment) = target.fragment() {
+        location.push('#');
+        location.push_str(fragment);
+    }
+    Some(location)
+}

@@ -21,6 +21,7 @@ use crate::pipeline;
 use crate::pipeline::LimitsConfig;
 use crate::policy;
 use crate::policy::{NegotiateConfig, SourcesConfig, ZoneConfig};
+use crate::response;
 use crate::server;
 use crate::source;
 use crate::telemetry;
@@ -55,6 +56,8 @@ pub struct Config {
     pub defaults: Defaults,
     /// How URLs are interpreted.
     pub policy: PolicyConfig,
+    /// Which sites may read answers with their scripts.
+    pub cors: response::Cors,
     /// What is cached, where, and for how long.
     pub cache: cache::Config,
     /// What one request, and all of them together, may use.
@@ -180,6 +183,7 @@ impl Config {
             zone: self.zone.clone(),
             buckets: self.bucket.clone(),
             policy: self.policy(),
+            cors: self.cors.clone(),
             fetch: self.fetch.clone(),
             cache: self.cache.clone(),
             limits: self.limits.clone(),

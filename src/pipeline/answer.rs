@@ -20,7 +20,9 @@ use crate::pipeline::sources::SourceLookup;
 use crate::pipeline::workers::Priority;
 use crate::request::{PreconditionOutcome, Vary};
 use crate::response;
-use crate::response::{Body, ErrorCaching, RepresentationHeaders, RequestTimings, ResponseContext};
+use crate::response::{
+    Body, Cors, ErrorCaching, RepresentationHeaders, RequestTimings, ResponseContext,
+};
 use crate::telemetry::RequestOutcome;
 use crate::transform::Timings;
 
@@ -46,6 +48,7 @@ impl RenditionLookup<'_> {
     /// The headers of the rendition, if they are not those of the choice: the rendition was made of a newer state of the source.
     fn newer_headers(
         &self,
+        cors: &Cors,
         request: &ResolvedRequest,
         state: &SourceState,
     ) -> Option<RepresentationHeaders> {
@@ -54,7 +57,7 @@ impl RenditionLookup<'_> {
             && Arc::ptr_eq(&self.record, &state.record);
         let warnings = &self.choice.admitted.job.warnings;
         let newer =
-            || RepresentationHeaders::of(&self.record, etag.clone(), request.vary, warnings);
+            || RepresentationHeaders::of(&self.record, etag.clone(), request.vary, warnings, cors);
         (!is_chosen).then(newer)
     }
 }
@@ -178,7 +181,7 @@ impl Pipeline {
             render: lookup.render,
             total: context.started.elapsed(),
         };
-        let newer = lookup.newer_headers(request, state);
+        let newer = lookup.newer_headers(&self.cors, request, state);
         let representation = newer.as_ref().unwrap_or(&choice.rendition.headers);
         let conditional = &context.conditional;
         let range = conditional.select_range(representation.etag(), None, rendition.bytes.len());
@@ -256,5 +259,81 @@ fn image_outcome(status: CacheStatus) -> RequestOutcome {
         CacheStatus::Hit(Tier::Shared) => RequestOutcome::Shared,
         CacheStatus::Coalesced => RequestOutcome::Coalesced,
         CacheStatus::Miss | CacheStatus::Revalidated => RequestOutcome::Miss,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use bytes::Bytes;
+    use hyper::HeaderMap;
+    use hyper::header::{CONNECTION, DATE, HeaderValue};
+
+    use super::*;
+    use crate::cache::{ContentHash, Rendition, RenditionKey, SourceKey, SourceName};
+    use crate::freshness::{Freshness, Rules, Tags, Validators};
+    use crate::options::{Format, Recipe, Warning};
+    use crate::policy::{Config, Policy, ZoneConfig};
+    use crate::request::{RangeOutcome, Vary, VaryHeader};
+    use crate::source::FetchedSource;
+
+    /// A map that grows builds its table anew, in every answer from memory.
+    #[test]
+    fn the_longest_answer_fits_into_the_map_that_is_copied() {
+        let policy = Policy::new(&Config::default(), ZoneConfig::default(), Vec::new());
+        let policy = policy.expect("they fit together");
+        let source = policy.allowlist().resolve("/cat.jpg").expect("a path");
+        let mut origin = HeaderMap::new();
+        for (name, value) in [
+            ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("cache-control", "max-age=1"),
+            ("etag", "\"v1\""),
+        ] {
+            origin.insert(name, HeaderValue::from_static(value));
+        }
+        let now = SystemTime::now();
+        let fetched = FetchedSource {
+            bytes: Bytes::from_static(b"a picture"),
+            validators: Validators::of(&origin),
+            freshness: Freshness::of(&origin, now, &Rules::default()),
+            tags: Tags::default(),
+        };
+        let name = SourceName::of(&source[0]);
+        let record = SourceRecord::new(&name, ContentHash::of(b"a picture"), fetched, 0);
+        let recipe = Recipe::default();
+        let key = RenditionKey::of(&SourceKey::of(&source[0]), record.state(), &recipe, "");
+        let warning = vec!["a warning".to_owned()];
+        let rendition = Rendition::new(&key, vec![7; 90], Format::Webp, (1, 1), warning);
+        let vary = Vary::from_iter([VaryHeader::Accept]);
+        let warnings = [Warning::new("another warning")];
+        for origins in ["['*']", "['https://a.test']", "[]"] {
+            let cors: Cors = toml::from_str(&format!("origins = {origins}")).expect("a list");
+            let headers = RepresentationHeaders::of(&record, key.etag(), vary, &warnings, &cors);
+            let told = ResponseContext {
+                representation: &headers,
+                source: &record,
+                timings: RequestTimings {
+                    outcome: CacheStatus::Hit(Tier::Memory),
+                    fetch: Duration::ZERO,
+                    render: None,
+                    total: Duration::ZERO,
+                },
+                interim: None,
+                stale: None,
+            };
+            let mut request = HeaderMap::new();
+            request.insert("origin", HeaderValue::from_static("https://a.test"));
+            let part = RangeOutcome::Part(0..9);
+            let mut answer = response::image(&rendition, &told, part, false);
+            cors.apply(&request, answer.headers_mut());
+            let written = answer.headers_mut();
+            // What hyper may add.
+            written.insert(DATE, HeaderValue::from_static("now"));
+            written.insert(CONNECTION, HeaderValue::from_static("close"));
+            let outcome = PreconditionOutcome::NotModified;
+            let unchanged = response::precondition(outcome, &told);
+            assert_eq!(answer.headers().capacity(), unchanged.headers().capacity());
+        }
     }
 }

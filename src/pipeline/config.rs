@@ -8,6 +8,7 @@ use crate::cache;
 use crate::policy;
 use crate::policy::ZoneConfig;
 use crate::request::Prefixes;
+use crate::response::Cors;
 use crate::source;
 
 /// The settings of the pipeline and of the modules that it joins.
@@ -23,6 +24,8 @@ pub struct Config {
     pub buckets: Vec<bucket::Config>,
     /// Which requests are allowed, and what stands in for options that they leave open.
     pub policy: policy::Config,
+    /// Which sites may read answers with their scripts.
+    pub cors: Cors,
     /// How sources are fetched.
     pub fetch: source::Config,
     /// What is cached, where, and for how long.

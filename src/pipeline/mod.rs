@@ -47,7 +47,7 @@ use crate::error::Error;
 use crate::policy::{Job, Policy, PolicyError};
 use crate::request::Prefixes;
 use crate::response;
-use crate::response::Body;
+use crate::response::{Body, Cors};
 use crate::source::{Origins, SetupError, SourceMemory, Sources};
 use crate::telemetry::{AccessLog, Metrics};
 use crate::transform::Limits;
@@ -57,6 +57,7 @@ use crate::units::{AutoByteSize, ByteSize};
 pub struct Pipeline {
     pub(crate) prefixes: Prefixes,
     pub(crate) policy: Policy,
+    cors: Cors,
     sources: Sources,
     source_memory: SourceMemory,
     pub(crate) cache: Arc<Cache>,
@@ -136,6 +137,7 @@ impl Pipeline {
         Ok(Arc::new(Pipeline {
             prefixes: config.prefixes,
             policy,
+            cors: config.cors,
             sources,
             cache: Cache::open(&config.cache, &config.buckets, source_memory.clone())
                 .await
@@ -158,6 +160,11 @@ impl Pipeline {
     /// Whether a path begins as transformation URLs do.
     pub fn is_image_path(&self, path: &str) -> bool {
         self.prefixes.is_image_path(path)
+    }
+
+    /// What the headers of every answer say to scripts of other sites.
+    pub(crate) fn cors(&self) -> &Cors {
+        &self.cors
     }
 
     /// The metrics of this server.

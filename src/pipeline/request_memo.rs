@@ -22,7 +22,7 @@ use crate::response::RepresentationHeaders;
 const BYTES: u64 = 16 << 20;
 
 /// The size of an entry without its texts: the values, the headers of its renditions, and the bookkeeping of the map.
-const OVERHEAD: usize = size_of::<ResolvedRequest>() + size_of::<SourceState>() + 2400;
+const OVERHEAD: usize = size_of::<ResolvedRequest>() + size_of::<SourceState>() + 3500;
 
 /// Resolved requests by the parts of the head that they depend on. Those that are used most often stay.
 pub(crate) struct RequestMemo(Cache<RequestKey, Arc<ResolvedRequest>>);
@@ -175,7 +175,13 @@ impl Pipeline {
         let key = RenditionKey::of(&name.key, record.state(), recipe, &self.render_fingerprint);
         RenditionRef {
             key,
-            headers: RepresentationHeaders::of(record, key.etag(), resolved.vary, &job.warnings),
+            headers: RepresentationHeaders::of(
+                record,
+                key.etag(),
+                resolved.vary,
+                &job.warnings,
+                &self.cors,
+            ),
         }
     }
 }

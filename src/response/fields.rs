@@ -8,6 +8,8 @@ use crate::request::Vary;
 pub(super) const CF_RESIZED: HeaderName = HeaderName::from_static("cf-resized");
 pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// The methods of the public listener.
+pub(super) const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 /// The `Cache-Control` of an answer that is right for this moment or for this client only.
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");

@@ -2,6 +2,7 @@
 
 mod body;
 mod context;
+mod cors;
 mod fields;
 mod headers;
 mod original;
@@ -26,9 +27,11 @@ pub use body::BodyError;
 pub(crate) use context::ErrorCaching;
 pub(crate) use context::RequestTimings;
 pub(crate) use context::ResponseContext;
+pub use cors::Cors;
 pub(crate) use original::original;
 pub(crate) use representation::RepresentationHeaders;
 
+use fields::METHODS;
 use fields::NO_STORE;
 use fields::append_warnings;
 use fields::insert;
@@ -105,7 +108,7 @@ pub(crate) fn error(
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if let Error::Request(RequestError::Method(_)) = error {
-        headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        headers.insert(ALLOW, METHODS);
     }
     respond(info.status, headers, body)
 }
@@ -142,6 +145,15 @@ fn failure(error: &Error, vary: Vary, head_only: bool) -> (ErrorInfo, HeaderMap,
 /// The response at a path where nothing can be.
 pub(crate) fn nothing_served() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "nothing is served at this path\n")
+}
+
+/// The response to OPTIONS, which asks what may be asked. `request` has the headers of the request.
+pub(crate) fn options(cors: &Cors, request: &HeaderMap) -> Response<Body> {
+    respond(
+        StatusCode::NO_CONTENT,
+        cors.of_options(request),
+        Bytes::new(),
+    )
 }
 
 /// A response of plain text.

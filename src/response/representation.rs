@@ -6,6 +6,7 @@ use hyper::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 
+use super::cors::Cors;
 use super::fields::{
     CACHE_STATUS, CF_RESIZED, CONTENT_POLICY, NOSNIFF, SERVER_TIMING, append_warnings, insert,
     insert_vary,
@@ -14,6 +15,10 @@ use crate::cache::SourceRecord;
 use crate::freshness::http_date;
 use crate::options::Warning;
 use crate::request::Vary;
+
+/// The most headers of one answer: those that are written here, those of the picture itself, of a range, and of the protocol. A copy of a map
+/// has as many slots as the map, and a map that has too few is built anew.
+const CAPACITY: usize = 24;
 
 /// The headers of one picture that are the same in each of its answers. They are written once, and copied into each answer.
 #[derive(Debug)]
@@ -24,7 +29,8 @@ pub(crate) struct RepresentationHeaders {
 
 impl RepresentationHeaders {
     /// The headers of a picture made of `source`. `etag` is its strong entity tag with the quotes, `vary` names the request headers that
-    /// could have led to another picture, and `warnings` say what differs from what was asked for, apart from those of the rendition.
+    /// could have led to another picture, `warnings` say what differs from what was asked for, apart from those of the rendition, and `cors` has
+    /// the headers of every answer.
     ///
     /// Those that each answer sets for itself have a value already, so that a copy of the map need not grow.
     pub(crate) fn of(
@@ -32,9 +38,10 @@ impl RepresentationHeaders {
         etag: String,
         vary: Vary,
         warnings: &[Warning],
+        cors: &Cors,
     ) -> Self {
         let freshness = &source.freshness;
-        let mut headers = HeaderMap::with_capacity(16);
+        let mut headers = HeaderMap::with_capacity(CAPACITY);
         insert(&mut headers, ETAG, &etag);
         insert(&mut headers, CACHE_CONTROL, &freshness.cache_control());
         if freshness.is_storable() {
@@ -55,6 +62,7 @@ impl RepresentationHeaders {
         headers.insert(CF_RESIZED, HeaderValue::from_static("internal=ok/m"));
         headers.insert(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
         headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        cors.insert_constant(&mut headers);
         RepresentationHeaders {
             etag: etag.into(),
             headers,

@@ -18,6 +18,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Method;
 use hyper::Request;
 use hyper::Response;
 use hyper::Version;
@@ -29,6 +30,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::pipeline::Pipeline;
+use crate::response;
 use crate::telemetry::LogRate;
 
 use idle::EVICTION_GRACE;
@@ -243,10 +245,14 @@ async fn answer(
     busy: RequestGuard,
 ) -> Response<PacedBody> {
     let (head, _body) = request.into_parts();
-    let answer = match Host::of(&head) {
+    let mut answer = match Host::of(&head) {
         Err(error) => error.answer(head.version),
+        Ok(_) if head.method == Method::OPTIONS => {
+            response::options(pipeline.cors(), &head.headers)
+        }
         Ok(_) => pipeline.respond(&head).await,
     };
+    pipeline.cors().apply(&head.headers, answer.headers_mut());
     streams::step();
     if head.version < Version::HTTP_2 {
         answer.map(|body| PacedBody::whole(body, busy))

@@ -5,6 +5,7 @@ mod admin;
 mod aims;
 mod caching;
 mod clients;
+mod cors;
 mod costs;
 mod documents;
 mod fetching;

@@ -31,8 +31,8 @@ fn settings() -> BTreeSet<String> {
     settings
 }
 
-const SECTIONS: [&str; 11] = [
-    "server", "admin", "zone", "sources", "bucket", "fetch", "defaults", "policy", "cache",
+const SECTIONS: [&str; 12] = [
+    "server", "admin", "zone", "sources", "bucket", "fetch", "defaults", "policy", "cors", "cache",
     "limits", "log",
 ];
 

@@ -58,6 +58,8 @@ pub struct Config {
     pub policy: PolicyConfig,
     /// Which sites may read answers with their scripts.
     pub cors: response::Cors,
+    /// How answers are saved.
+    pub response: response::Config,
     /// What is cached, where, and for how long.
     pub cache: cache::Config,
     /// What one request, and all of them together, may use.
@@ -184,6 +186,7 @@ impl Config {
             buckets: self.bucket.clone(),
             policy: self.policy(),
             cors: self.cors.clone(),
+            response: self.response,
             fetch: self.fetch.clone(),
             cache: self.cache.clone(),
             limits: self.limits.clone(),

@@ -24,8 +24,8 @@ fn the_shipped_file_states_the_defaults() {
 fn the_shipped_file_names_every_setting() {
     let sections: toml::Table = SHIPPED.parse().expect("the shipped file is TOML");
     for section in [
-        "server", "admin", "zone", "sources", "fetch", "defaults", "policy", "cors", "cache",
-        "limits", "log",
+        "server", "admin", "zone", "sources", "fetch", "defaults", "policy", "cors", "response",
+        "cache", "limits", "log",
     ] {
         assert!(sections.contains_key(section), "[{section}] is missing");
     }

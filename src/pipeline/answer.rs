@@ -183,6 +183,11 @@ impl Pipeline {
         };
         let newer = lookup.newer_headers(&self.cors, request, state);
         let representation = newer.as_ref().unwrap_or(&choice.rendition.headers);
+        representation.set_disposition(|| {
+            let name = choice.admitted.job.source.last_segment();
+            self.disposition
+                .header(&name, Some(rendition.format.extension()))
+        });
         let conditional = &context.conditional;
         let range = conditional.select_range(representation.etag(), None, rendition.bytes.len());
         let told = ResponseContext {
@@ -268,7 +273,7 @@ mod tests {
 
     use bytes::Bytes;
     use hyper::HeaderMap;
-    use hyper::header::{CONNECTION, DATE, HeaderValue};
+    use hyper::header::{CONNECTION, CONTENT_DISPOSITION, DATE, HeaderValue};
 
     use super::*;
     use crate::cache::{ContentHash, Rendition, RenditionKey, SourceKey, SourceName};
@@ -276,6 +281,7 @@ mod tests {
     use crate::options::{Format, Recipe, Warning};
     use crate::policy::{Config, Policy, ZoneConfig};
     use crate::request::{RangeOutcome, Vary, VaryHeader};
+    use crate::response::Disposition;
     use crate::source::FetchedSource;
 
     /// A map that grows builds its table anew, in every answer from memory.
@@ -310,6 +316,7 @@ mod tests {
         for origins in ["['*']", "['https://a.test']", "[]"] {
             let cors: Cors = toml::from_str(&format!("origins = {origins}")).expect("a list");
             let headers = RepresentationHeaders::of(&record, key.etag(), vary, &warnings, &cors);
+            headers.set_disposition(|| Disposition::Inline.header("cat.jpg", Some("webp")));
             let told = ResponseContext {
                 representation: &headers,
                 source: &record,
@@ -328,6 +335,7 @@ mod tests {
             let mut answer = response::image(&rendition, &told, part, false);
             cors.apply(&request, answer.headers_mut());
             let written = answer.headers_mut();
+            assert!(written.contains_key(CONTENT_DISPOSITION));
             // What hyper may add.
             written.insert(DATE, HeaderValue::from_static("now"));
             written.insert(CONNECTION, HeaderValue::from_static("close"));

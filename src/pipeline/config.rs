@@ -8,6 +8,7 @@ use crate::cache;
 use crate::policy;
 use crate::policy::ZoneConfig;
 use crate::request::Prefixes;
+use crate::response;
 use crate::response::Cors;
 use crate::source;
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub policy: policy::Config,
     /// Which sites may read answers with their scripts.
     pub cors: Cors,
+    /// How answers are saved.
+    pub response: response::Config,
     /// How sources are fetched.
     pub fetch: source::Config,
     /// What is cached, where, and for how long.

@@ -47,7 +47,7 @@ use crate::error::Error;
 use crate::policy::{Job, Policy, PolicyError};
 use crate::request::Prefixes;
 use crate::response;
-use crate::response::{Body, Cors};
+use crate::response::{Body, Cors, Disposition};
 use crate::source::{Origins, SetupError, SourceMemory, Sources};
 use crate::telemetry::{AccessLog, Metrics};
 use crate::transform::Limits;
@@ -58,6 +58,7 @@ pub struct Pipeline {
     pub(crate) prefixes: Prefixes,
     pub(crate) policy: Policy,
     cors: Cors,
+    disposition: Disposition,
     sources: Sources,
     source_memory: SourceMemory,
     pub(crate) cache: Arc<Cache>,
@@ -138,6 +139,7 @@ impl Pipeline {
             prefixes: config.prefixes,
             policy,
             cors: config.cors,
+            disposition: config.response.disposition,
             sources,
             cache: Cache::open(&config.cache, &config.buckets, source_memory.clone())
                 .await

@@ -206,7 +206,9 @@ impl ResolvedRequest {
             .admitted
             .as_ref()
             .map_or(0, |admitted| admitted.job.source.canonical().len());
-        OVERHEAD + self.fallback.as_ref().map_or(0, String::len) + source + warnings
+        // The name of the source is in the headers of both renditions, in up to two spellings.
+        let names = 8 * source.min(256);
+        OVERHEAD + self.fallback.as_ref().map_or(0, String::len) + source + names + warnings
     }
 }
 

@@ -60,6 +60,16 @@ impl ApprovedSource {
         &self.location
     }
 
+    /// The last segment of its path or key, decoded; empty where that ends with a slash. A segment may hold any character.
+    pub(crate) fn last_segment(&self) -> Cow<'_, str> {
+        let last = |path| str::rsplit(path, '/').next().unwrap_or_default();
+        match &self.location {
+            SourceLocation::Zone { path, .. } => percent_decode_str(last(path)).decode_utf8_lossy(),
+            SourceLocation::Bucket { key, .. } => Cow::Borrowed(last(key)),
+            SourceLocation::Http(url) => percent_decode_str(last(url.path())).decode_utf8_lossy(),
+        }
+    }
+
     /// The one spelling of this source, for cache keys. All URLs of one object in a configured bucket have the same, with or without a signature, and
     /// so have all encodings of one path. Approving a canonical spelling gives the same spelling again.
     pub(crate) fn canonical(&self) -> String {

@@ -3,6 +3,7 @@
 mod body;
 mod context;
 mod cors;
+mod disposition;
 mod fields;
 mod headers;
 mod original;
@@ -14,8 +15,8 @@ use hyper::HeaderMap;
 use hyper::Response;
 use hyper::StatusCode;
 use hyper::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue,
-    LOCATION, RETRY_AFTER,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER,
 };
 
 use crate::cache::Rendition;
@@ -28,6 +29,8 @@ pub(crate) use context::ErrorCaching;
 pub(crate) use context::RequestTimings;
 pub(crate) use context::ResponseContext;
 pub use cors::Cors;
+pub use disposition::Config;
+pub(crate) use disposition::Disposition;
 pub(crate) use original::original;
 pub(crate) use representation::RepresentationHeaders;
 
@@ -60,6 +63,9 @@ pub(crate) fn image(
     );
     headers.insert(CONTENT_LENGTH, HeaderValue::from(part.len()));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Some(disposition) = context.representation.disposition() {
+        headers.insert(CONTENT_DISPOSITION, disposition.clone());
+    }
     if status == StatusCode::PARTIAL_CONTENT {
         let last = part.end.saturating_sub(1);
         let range = format!("bytes {}-{last}/{length}", part.start);

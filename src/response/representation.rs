@@ -1,5 +1,7 @@
 //! The headers of one picture that are the same whoever asks for it.
 
+use std::sync::OnceLock;
+
 use hyper::HeaderMap;
 use hyper::header::{
     AGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderValue, LAST_MODIFIED,
@@ -25,6 +27,8 @@ const CAPACITY: usize = 24;
 pub(crate) struct RepresentationHeaders {
     etag: Box<str>,
     pub(super) headers: HeaderMap,
+    /// `Content-Disposition`, once there was an answer with the picture: it names the format, which is known then.
+    disposition: OnceLock<HeaderValue>,
 }
 
 impl RepresentationHeaders {
@@ -66,11 +70,22 @@ impl RepresentationHeaders {
         RepresentationHeaders {
             etag: etag.into(),
             headers,
+            disposition: OnceLock::new(),
         }
     }
 
     /// The entity tag, with its quotes.
     pub(crate) fn etag(&self) -> &str {
         &self.etag
+    }
+
+    /// Sets `Content-Disposition`, unless it is set.
+    pub(crate) fn set_disposition(&self, header: impl FnOnce() -> HeaderValue) {
+        self.disposition.get_or_init(header);
+    }
+
+    /// `Content-Disposition`, if it is set.
+    pub(super) fn disposition(&self) -> Option<&HeaderValue> {
+        self.disposition.get()
     }
 }

@@ -140,7 +140,7 @@ const MODULES: [(&str, &[&str]); 25] = [
         "admin",
         &["telemetry", "response", "pipeline", "operator", "server"],
     ),
-    // The settings of each module; it makes those of the pipeline. `response`: which sites may read answers.
+    // The settings of each module; it makes those of the pipeline. `response`: which sites may read answers, and how they are saved.
     (
         "config",
         &[

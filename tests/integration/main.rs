@@ -9,6 +9,7 @@ mod cors;
 mod costs;
 mod documents;
 mod fetching;
+mod file_names;
 mod freshness;
 mod http2;
 mod interim;

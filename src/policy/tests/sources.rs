@@ -47,6 +47,29 @@ fn section_8_zone_paths_belong_to_the_zone() {
 }
 
 #[test]
+fn the_last_segment_is_decoded_once() {
+    for (origin, asked, expected) in [
+        ("file:photos", "a/b%20c.jpg", "b c.jpg"),
+        ("file:photos", "a/b.jpg?v=/c.png", "b.jpg"),
+        ("file:photos", "a/", ""),
+        ("file:photos", "a%2Fb%2520c.jpg", "a/b%20c.jpg"),
+        ("file:photos", "%ff.jpg", "\u{fffd}.jpg"),
+        ("http://origin.test/base", "a.jpg?v=/c.png", "a.jpg"),
+        ("bucket:photos", "a/b%20c+d%2525.jpg", "b c+d%25.jpg"),
+        (
+            "file:photos",
+            "https://b.com/x/k%C3%A4se.jpg?v=/1",
+            "k\u{e4}se.jpg",
+        ),
+        ("file:photos", "https://b.com", ""),
+    ] {
+        let request = request(&format!("/cdn-cgi/image/width=8/{asked}"), &[]);
+        let job = policy(origin).admit(&request).expect(asked);
+        assert_eq!(job.source.last_segment(), expected, "{origin} {asked}");
+    }
+}
+
+#[test]
 fn zone_paths_cannot_hide_dot_segments() {
     for origin in ["file:photos", "http://origin.test/base", "bucket:photos"] {
         for path in [

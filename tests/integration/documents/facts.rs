@@ -31,9 +31,9 @@ fn settings() -> BTreeSet<String> {
     settings
 }
 
-const SECTIONS: [&str; 12] = [
-    "server", "admin", "zone", "sources", "bucket", "fetch", "defaults", "policy", "cors", "cache",
-    "limits", "log",
+const SECTIONS: [&str; 13] = [
+    "server", "admin", "zone", "sources", "bucket", "fetch", "defaults", "policy", "cors",
+    "response", "cache", "limits", "log",
 ];
 
 /// The setting that a text names, if it looks like one: `cache.disk.path`, `zone.origin = "file:DIR"`, `SAFELIGHT__ZONE__ORIGIN`.

@@ -2,6 +2,7 @@
 //! environment. All wrong values and unknown keys are reported at once.
 
 mod path;
+mod user_cache;
 mod wording;
 
 use std::collections::BTreeSet;
@@ -32,6 +33,8 @@ use path::name;
 use path::remove;
 use wording::missing_field;
 use wording::plain;
+
+pub use user_cache::user_cache_folder;
 
 /// Variables that begin with this are settings: `SAFELIGHT__SERVER__LISTEN` is `server.listen`.
 const PREFIX: &str = "SAFELIGHT__";
@@ -130,6 +133,21 @@ impl Config {
     /// As [`Config::load`].
     pub fn of_environment() -> Result<Config, ConfigError> {
         Config::parse("", variables())
+    }
+
+    /// Whether the environment has a value for a setting, as in `admin.listen`.
+    pub fn is_in_environment(setting: &str) -> bool {
+        let mut table = Table::new();
+        for (name, value) in variables() {
+            // What is wrong with a variable is reported where the settings are read.
+            let _ = set(&mut table, &name, &value);
+        }
+        let mut steps = setting.split('.');
+        let first = steps.next().and_then(|first| table.get(first));
+        steps
+            .try_fold(first, |value, step| Some(value?.get(step)))
+            .flatten()
+            .is_some()
     }
 
     /// Reads the text of a file, and variables over it.

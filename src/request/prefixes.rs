@@ -31,6 +31,11 @@ impl Prefixes {
         }
     }
 
+    /// The first prefix, as an example of all.
+    pub(crate) fn first(&self) -> Option<&str> {
+        self.0.first().map(String::as_str)
+    }
+
     /// Whether images are served at a path: one under a prefix, or that of the Next.js optimizer.
     pub(crate) fn is_image_path(&self, path: &str) -> bool {
         is_next_image(path) || self.strip(path).is_some()

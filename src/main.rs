@@ -1,27 +1,25 @@
 //! Parses the arguments and runs the command. The only file that prints or exits.
 
 use std::io;
-use std::path::PathBuf;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
 use safelight::allocator;
 use safelight::cli;
-use safelight::cli::{Arguments, Command, ServerAddresses};
+use safelight::cli::{Arguments, Command};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     allocator::set_up();
-    let command = Arguments::parse().command.unwrap_or(Command::Serve {
-        config: PathBuf::from("config.toml"),
-    });
+    let command = Arguments::parse().into_command();
     let done = match command {
-        Command::Serve { config } => {
+        Command::Serve(arguments) => {
             let runtime = match runtime() {
                 Ok(runtime) => runtime,
                 Err(error) => return print_error(&error),
             };
-            let served = runtime.block_on(cli::serve(&config, print_addresses));
+            let served = runtime.block_on(cli::serve(&arguments, print_welcome));
             // The process does not wait for renders that nobody waits for.
             runtime.shutdown_background();
             served
@@ -67,23 +65,11 @@ fn print(lines: Vec<String>) {
     lines.iter().for_each(|line| println!("{line}"));
 }
 
-#[expect(clippy::print_stdout, reason = "the output of a command")]
-fn print_addresses(serving: ServerAddresses) {
-    let ServerAddresses {
-        public,
-        admin,
-        shows_examples,
-    } = serving;
-    println!("safelight serves pictures on http://{public} and metrics on http://{admin}/metrics");
-    if shows_examples {
-        println!("open one of these:");
-        for path in [
-            "width=800,format=auto/dandelion.jpg",
-            "width=400,height=400,fit=cover,gravity=0.5x0.3,format=auto/dogs.jpg",
-            "width=500,height=500,fit=pad,background=%23f4e9d8,format=webp/fig.png",
-        ] {
-            println!("  http://{public}/cdn-cgi/image/{path}");
-        }
+/// Prints what a server says at its start. It serves also where nobody reads that.
+fn print_welcome(lines: Vec<String>) {
+    let mut out = io::stdout().lock();
+    for line in lines {
+        let _ = writeln!(out, "{line}");
     }
 }
 

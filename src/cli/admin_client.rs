@@ -1,7 +1,7 @@
 //! The client of the admin listener, for commands that talk to a running server. They read the settings that the server was started with.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,13 +11,12 @@ use serde_json::Value;
 use url::Url;
 
 use super::error::CommandError;
+use super::settings_file::settings_file;
 use crate::admin::Token;
 use crate::config::Config;
 use crate::outbound;
 use crate::outbound::root_cause;
 
-/// The file with the settings, unless another one is named.
-const CONFIG: &str = "config.toml";
 /// The longest that a connection to the server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -48,11 +47,8 @@ pub(super) struct AdminResponse {
 impl ServerArguments {
     /// The settings.
     pub(super) fn settings(&self) -> Result<Config, CommandError> {
-        let path = match &self.config {
-            Some(path) => Some(path.as_path()),
-            None => Some(Path::new(CONFIG)).filter(|path| path.exists()),
-        };
-        path.map_or_else(Config::of_environment, Config::load)
+        settings_file(self.config.as_deref())
+            .map_or_else(Config::of_environment, Config::load)
             .map_err(CommandError::new)
     }
 

@@ -5,6 +5,8 @@ mod error;
 mod extensions;
 mod purge;
 mod serve;
+mod settings_file;
+mod startup;
 mod transform;
 mod warm;
 
@@ -16,8 +18,8 @@ use clap::Subcommand;
 pub use error::CommandError;
 pub use purge::PurgeArguments;
 pub use purge::purge;
-pub use serve::ServerAddresses;
 pub use serve::serve;
+pub use startup::{ServeArguments, ServeOptions};
 pub use transform::transform;
 pub use warm::WarmArguments;
 pub use warm::WarmReport;
@@ -25,22 +27,28 @@ pub use warm::warm;
 
 /// An image transformation proxy that speaks Cloudflare's URL dialect.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
 pub struct Arguments {
-    /// The command; without one, `serve`.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    command: Option<Command>,
+    #[command(flatten)]
+    options: ServeOptions,
+}
+
+impl Arguments {
+    /// The command; without one, `serve`.
+    pub fn into_command(self) -> Command {
+        let Arguments { command, options } = self;
+        let target = None;
+        command.unwrap_or(Command::Serve(ServeArguments { target, options }))
+    }
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve pictures until SIGTERM or Ctrl-C.
-    Serve {
-        /// The file with the settings.
-        #[arg(long, default_value = "config.toml", value_name = "FILE")]
-        config: PathBuf,
-    },
+    /// Serve pictures until SIGTERM or Ctrl-C, as in `serve ./photos` or `serve https://www.example.com`.
+    Serve(ServeArguments),
     /// Purge the cache of a running server, as in `purge --source https://b.com/cat.jpg` or `purge --prefix /uploads/ --soft`.
     Purge(PurgeArguments),
     /// Let a running server make pictures ahead of requests, while it has nothing else to do, as in

@@ -1,33 +1,24 @@
 //! `safelight serve`: serves on both listeners until a signal.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::CommandError;
+use super::startup::{ServeArguments, Startup};
 use crate::admin;
 use crate::admin::Readiness;
-use crate::config::Config;
 use crate::pipeline::Pipeline;
 use crate::server;
+use crate::server::ListenError;
 use crate::telemetry;
 
 /// The longest that the cache may take to write its last entries.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The addresses of a server whose listeners are open.
-#[derive(Clone, Copy, Debug)]
-pub struct ServerAddresses {
-    /// The address of the public listener.
-    pub public: SocketAddr,
-    /// The address of the admin listener.
-    pub admin: SocketAddr,
-    /// Whether the zone is the shipped one, which has the photographs of the examples.
-    pub shows_examples: bool,
-}
 
 /// The signals that stop the server.
 struct Signals {
@@ -35,12 +26,20 @@ struct Signals {
     interrupt: Signal,
 }
 
-/// Serves until SIGTERM or Ctrl-C, then drains. Calls `ready` once both listeners are open.
+/// Serves until SIGTERM or Ctrl-C, then drains. Once both listeners are open, `ready` gets the lines to print.
 ///
 /// # Errors
-/// [`CommandError`] when a setting is wrong or an address is in use.
-pub async fn serve(config: &Path, ready: impl FnOnce(ServerAddresses)) -> Result<(), CommandError> {
-    let mut config = Config::load(config).map_err(CommandError::new)?;
+/// [`CommandError`] when an argument or a setting is wrong, or an address is in use.
+pub async fn serve(
+    arguments: &ServeArguments,
+    ready: impl FnOnce(Vec<String>),
+) -> Result<(), CommandError> {
+    let Startup {
+        mut config,
+        has_listen_argument,
+        has_any_admin_port,
+        welcome,
+    } = Startup::of(arguments)?;
     let _logging = telemetry::start(&config.log).map_err(CommandError::new)?;
     server::limit_connections(&mut config.server, config.fetch.concurrency.get());
     let mut signals = Signals {
@@ -50,26 +49,22 @@ pub async fn serve(config: &Path, ready: impl FnOnce(ServerAddresses)) -> Result
     let pipeline = Pipeline::open(config.pipeline())
         .await
         .map_err(CommandError::new)?;
-    let public = server::listen("server.listen", config.server.listen)
-        .await
-        .map_err(CommandError::new)?;
-    let private = server::listen("admin.listen", config.admin.listen)
+    let public = listen_public(config.server.listen, has_listen_argument).await?;
+    let private = listen_admin(config.admin.listen, has_any_admin_port)
         .await
         .map_err(CommandError::new)?;
     let readiness = Readiness::default();
-    let serving = ServerAddresses {
-        public: public.local_addr().map_err(CommandError::new)?,
-        admin: private.local_addr().map_err(CommandError::new)?,
-        shows_examples: config.zone == Config::default().zone,
-    };
-    tracing::info!(listen = %serving.public, admin = %serving.admin, "serving");
+    let addresses = |listener: &TcpListener| listener.local_addr().map_err(CommandError::new);
+    let (listen, admin) = (addresses(&public)?, addresses(&private)?);
+    let lines = welcome.lines(&config, listen, admin).await;
+    tracing::info!(%listen, %admin, "serving");
     let operators = {
         let (pipeline, readiness) = (Arc::clone(&pipeline), readiness.clone());
         let config = config.admin.clone();
         tokio::spawn(async move { admin::serve(private, &config, pipeline, readiness).await })
     };
     readiness.set(true);
-    ready(serving);
+    ready(lines);
     let delay = config.server.drain_delay.duration();
     let shutdown = shutdown(&mut signals, &readiness, delay);
     server::serve(public, &config.server, Arc::clone(&pipeline), shutdown).await;
@@ -79,6 +74,32 @@ pub async fn serve(config: &Path, ready: impl FnOnce(ServerAddresses)) -> Result
     operators.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn listen_public(
+    address: SocketAddr,
+    is_argument: bool,
+) -> Result<TcpListener, CommandError> {
+    let listener = server::listen("server.listen", address).await;
+    listener.map_err(|error| {
+        CommandError::new(if is_argument {
+            let cause = error.cause;
+            format!("`--listen` must be a free address of this machine, got `{address}`: {cause}")
+        } else {
+            format!("{error}; `--listen ADDR` names another address")
+        })
+    })
+}
+
+/// Opens the admin listener. With `has_any_port`, it gets another port where its own is in use, so that several servers can be started by hand.
+async fn listen_admin(address: SocketAddr, has_any_port: bool) -> Result<TcpListener, ListenError> {
+    match server::listen("admin.listen", address).await {
+        Err(error) if has_any_port && error.cause.kind() == ErrorKind::AddrInUse => {
+            tracing::warn!(%address, "the address of the admin listener is in use, so it gets another port");
+            server::listen("admin.listen", SocketAddr::new(address.ip(), 0)).await
+        }
+        listener => listener,
+    }
 }
 
 /// Returns when the listener is to close. A load balancer sends requests until it sees that the server is not ready. So after

@@ -158,10 +158,11 @@ const MODULES: [(&str, &[&str]); 25] = [
         ],
     ),
     // The commands: `transform` is the policy and the renderer without a server. `bucket`: what is in one is to be warmed. `cpu`: how much
-    // memory there is.
+    // memory there is. `files`: the folder of a cache is made so that nobody else can read it.
     (
         "cli",
         &[
+            "files",
             "outbound",
             "options",
             "request",

@@ -27,6 +27,7 @@ mod responses;
 mod shared;
 mod slow_bucket;
 mod sources;
+mod startup;
 mod support;
 mod urls;
 mod warm_command;

@@ -4,15 +4,16 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::bounded;
 use super::client::Client;
 use super::metrics::Metrics;
 use super::origin::TestOrigin;
+use super::{bounded, eventually};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_safelight");
 
@@ -30,6 +31,7 @@ pub struct Process {
     child: Child,
     pub client: Client,
     pub admin: Client,
+    printed: Arc<Mutex<Vec<String>>>,
     log: PathBuf,
     _folder: TempDir,
 }
@@ -73,15 +75,36 @@ impl Process {
         Process::spawn(command, settings).await
     }
 
+    /// Starts in a folder, as somebody would who types these arguments there. `home` is that of the user.
+    pub async fn start_in(
+        folder: &Path,
+        home: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut command = command(BINARY);
+        command
+            .current_dir(folder)
+            .args(arguments)
+            .env("HOME", home)
+            .env_remove("XDG_CACHE_HOME")
+            .env("SAFELIGHT__SERVER__DRAIN_DELAY", "0 s")
+            .envs(variables.iter().copied());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Process::started(command, folder).await
+    }
+
     async fn spawn(mut command: Command, settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("config.toml");
         std::fs::write(&config, for_tests(settings)).expect("a fresh folder");
+        command.arg("serve").arg("--config").arg(&config);
+        Process::started(command, folder).await
+    }
+
+    async fn started(mut command: Command, folder: TempDir) -> Self {
         let log = folder.path().join("log");
         let mut child = command
-            .arg("serve")
-            .arg("--config")
-            .arg(&config)
             .stdout(Stdio::piped())
             .stderr(File::create(&log).expect("a fresh folder"))
             .kill_on_drop(true)
@@ -97,7 +120,13 @@ impl Process {
                 panic!("it did not start:\n{log}")
             });
         // Its output is read to the end, so that its pipe does not break.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let printed = Arc::new(Mutex::new(vec![welcome.clone()]));
+        let list = Arc::clone(&printed);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                list.lock().expect("no panic").push(line);
+            }
+        });
         let mut addresses = welcome
             .split("http://")
             .skip(1)
@@ -111,6 +140,7 @@ impl Process {
             child,
             client: Client::new(next()),
             admin: Client::new(next()),
+            printed,
             log,
             _folder: folder,
         }
@@ -118,6 +148,13 @@ impl Process {
 
     pub async fn metrics(&self) -> Metrics {
         Metrics::parse(&self.admin.get("/metrics").await.text())
+    }
+
+    /// What it has printed, from when it has printed so many lines.
+    pub async fn printed(&self, count: usize) -> Vec<String> {
+        let lines = || self.printed.lock().expect("no panic").clone();
+        eventually("it has printed all", async || lines().len() >= count).await;
+        lines()
     }
 
     /// Everything that it has logged.

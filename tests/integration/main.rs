@@ -18,6 +18,7 @@ mod kinds;
 mod lifecycle;
 mod limits;
 mod logging;
+mod mirror;
 mod originals;
 mod protocol;
 mod purging;

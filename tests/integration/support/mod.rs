@@ -10,6 +10,7 @@ pub mod raw_origin;
 pub mod reply;
 pub mod s3;
 pub mod samples;
+pub mod site;
 pub mod slow;
 
 use std::future::Future;

@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use hyper::header::CONTENT_TYPE;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
@@ -102,12 +103,29 @@ impl S3Server {
 
     /// Stores an object, and creates its bucket if there is none.
     pub async fn put(&self, bucket: &str, key: &str, bytes: impl Into<Vec<u8>>) {
+        self.put_as(bucket, key, bytes, None).await;
+    }
+
+    /// As [`S3Server::put`], with a media type.
+    pub async fn put_as(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: impl Into<Vec<u8>>,
+        media_type: Option<&str>,
+    ) {
         let bucket_url = format!("{}/{bucket}", self.endpoint);
-        let made = signed_put(&bucket_url, Vec::new()).await;
+        let made = signed_put(&bucket_url, Vec::new(), None).await;
         assert!(matches!(made, 200 | 409), "making bucket {bucket}: {made}");
         let key = utf8_percent_encode(key, UNRESERVED);
-        let stored = signed_put(&format!("{bucket_url}/{key}"), bytes.into()).await;
+        let object_url = format!("{bucket_url}/{key}");
+        let stored = signed_put(&object_url, bytes.into(), media_type).await;
         assert_eq!(stored, 200, "storing {bucket}/{key}");
+    }
+
+    /// Whether it answers conditional requests as S3 does.
+    pub fn knows_conditions(&self) -> bool {
+        matches!(self.process, Process::Script(_))
     }
 }
 
@@ -235,7 +253,7 @@ async fn start_task(folder: &Path) -> (String, JoinHandle<()>) {
 }
 
 /// The status of the answer.
-async fn signed_put(url: &str, bytes: Vec<u8>) -> u16 {
+async fn signed_put(url: &str, bytes: Vec<u8>, media_type: Option<&str>) -> u16 {
     // Fails if a provider is installed already, which will do as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let credential = AwsCredential {
@@ -243,7 +261,11 @@ async fn signed_put(url: &str, bytes: Vec<u8>) -> u16 {
         secret_key: SECRET_KEY.to_owned(),
         token: None,
     };
-    let mut request: HttpRequest = hyper::Request::put(url)
+    let mut request = hyper::Request::put(url);
+    if let Some(media_type) = media_type {
+        request = request.header(CONTENT_TYPE, media_type);
+    }
+    let mut request: HttpRequest = request
         .body(HttpRequestBody::from(bytes))
         .expect("the URL is right");
     AwsAuthorizer::new(&credential, "s3", REGION)

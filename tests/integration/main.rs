@@ -18,6 +18,7 @@ mod kinds;
 mod lifecycle;
 mod limits;
 mod logging;
+mod long_originals;
 mod mirror;
 mod originals;
 mod protocol;

@@ -31,6 +31,7 @@ mod slow_bucket;
 mod sources;
 mod startup;
 mod support;
+mod transfers;
 mod urls;
 mod warm_command;
 mod warming;

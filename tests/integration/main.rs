@@ -11,6 +11,7 @@ mod documents;
 mod fetching;
 mod file_names;
 mod freshness;
+mod generators;
 mod http2;
 mod interim;
 mod keys;

@@ -1,5 +1,5 @@
 # The front door. `make run` and `make test` do all the set-up there is.
-.PHONY: help run test test-portable asan oracle bench bench-crops bench-calibrate bench-parts bench-tools tools clean
+.PHONY: help run test test-portable asan oracle browser bench bench-crops bench-calibrate bench-parts bench-tools tools clean
 
 help:
 	@echo "make run            build and serve examples/photos on http://127.0.0.1:8080"
@@ -7,6 +7,7 @@ help:
 	@echo "make test-portable  all tests that see a codec, with those that need neither cmake nor nasm"
 	@echo "make asan           tests of the codecs, and 20,000 changed files, with the C code under AddressSanitizer; FILES=100 LARGE=9 SEED=2"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
+	@echo "make browser        Chromium visits a site through safelight, with a folder, a server and a bucket as its zone: target/browser/*.png"
 	@echo "make bench          speed, size, looks and memory beside sharp and nginx, one table; ONLY=jpeg,look for some of it;"
 	@echo "                    needs Python 3.11 with venv, Node with npm, and Debian's apt-get"
 	@echo "make bench-crops    crops of ours, theirs and a perfect reduction beside each other, to look at"
@@ -80,6 +81,18 @@ oracle:
 	$(ORACLE)/bin/python tests/oracle/pictures.py target/debug/safelight $(ORACLE)/sheets --sharp $(ORACLE)
 	$(ORACLE)/bin/python tests/oracle/color.py target/debug/safelight "$(CORPUS)"
 	$(ORACLE)/bin/python tests/oracle/animations.py target/debug/safelight "$(CORPUS)"
+
+# A browser, and a site that is made for it: see tests/browser/README.md. Nothing of it is part of the product or of `make test`.
+BROWSER = target/browser
+
+browser:
+	@.ci/tools
+	@command -v chromium >/dev/null || { echo "please install: chromium"; exit 1; }
+	@command -v apt-get >/dev/null || { echo "please run it on Debian or its like: a font comes from Debian's packages (apt-get)"; exit 1; }
+	cargo build
+	python3 -m venv $(BROWSER)/python
+	$(BROWSER)/python/bin/pip install --quiet --disable-pip-version-check -r tests/browser/requirements.txt
+	$(BROWSER)/python/bin/python -B tests/browser/visit.py target/debug/safelight --folder $(BROWSER)
 
 # Everything that is measured, and those it is measured beside: see tests/benches/README.md. Nothing of it is part of `make test`.
 BENCH = target/bench

@@ -16,6 +16,7 @@ import contenders
 import hits
 import look
 import memory
+import originals
 import pictures
 import processes
 import shared
@@ -33,6 +34,7 @@ GROUPS = {
     "avif": avif.run,
     "memory": memory.run,
     "hits": hits.run,
+    "originals": originals.run,
     "shared": shared.run,
     "latency": waiting.latency,
     "idle": waiting.idle,

@@ -114,10 +114,13 @@ class Safelight(Server):
         config = self.folder / "config.toml"
         config.write_text(
             f'[server]\nlisten = "127.0.0.1:{port}"\n[admin]\nlisten = "127.0.0.1:{self.admin}"\n'
-            f'[zone]\norigin = "file:{self.zone}"\n[log]\nlevel = "error"\n'
+            f'[log]\nlevel = "error"\n{self.zone_settings()}'
             + (settings or '[cache.disk]\npath = ""\n')
         )
         super().__init__([binary, "serve", "--config", config], port)
+
+    def zone_settings(self):
+        return f'[zone]\norigin = "file:{self.zone}"\n'
 
     def path(self, job):
         # What nobody asked for before: another name is another source, although the file is the same.

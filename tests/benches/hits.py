@@ -1,21 +1,15 @@
 """What is kept, served: CPU per request beside nginx serving the same bytes as a file, with the same client and as many connections."""
 
 import contextlib
-import os
-import re
 import statistics
-import subprocess
 
-import clock
 import contenders
-import packages
-import processes
+import loads
 import rounds
 import table
 from jobs import job
 
 CONNECTIONS = 32
-SECONDS = 3
 BODY = 40_000  # bytes that the picture should have, about
 # What keeps a rendition out of memory, and on disk.
 DISK_ONLY = '[cache.memory]\nrenditions = "0 B"\n[cache.disk]\npath = "{folder}"\n'
@@ -30,8 +24,11 @@ def run(bench, group):
         body = memory.get(path)
         kept = disk.path(picture)
         disk.get(kept)
-        nginx = _started(stack, Nginx(bench, body, "on"))
-        copying = _started(stack, Nginx(bench, body, "off"))
+        files = bench.scratch / "files"
+        files.mkdir()
+        (files / "picture.jpg").write_bytes(body)
+        nginx = _started(stack, loads.Nginx(bench, "files", loads.files(files, "on")))
+        copying = _started(stack, loads.Nginx(bench, "files-copied", loads.files(files, "off")))
         etag, _ = _asked(memory, path)
         their_etag, _ = _asked(nginx, "/picture.jpg")
         ways = {
@@ -72,58 +69,10 @@ def run(bench, group):
         )
 
 
-class Nginx(contenders.Server):
-    """nginx as one would tune it for files, one worker, no log."""
-
-    name = "nginx"
-
-    def __init__(self, bench, body, sendfile):
-        folder = bench.scratch / f"nginx-{sendfile}"
-        (folder / "files").mkdir(parents=True)
-        (folder / "files/picture.jpg").write_bytes(body)
-        port = contenders.free_port()
-        (folder / "nginx.conf").write_text(
-            f"""
-            daemon off; worker_processes 1; pid {folder}/pid; user root;
-            events {{ worker_connections 1024; }}
-            http {{
-                access_log off; sendfile {sendfile}; output_buffers 1 128k; tcp_nodelay on; keepalive_requests 100000000;
-                open_file_cache max=100 inactive=60s; open_file_cache_valid 60s;
-                types {{ image/jpeg jpg; }}
-                {' '.join(f'{name}_temp_path {folder}/{name};' for name in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))}
-                server {{ listen 127.0.0.1:{port}; root {folder}/files; }}
-            }}
-            """
-        )
-        self.program = packages.debian("nginx", bench.arguments.folder) / "usr/sbin/nginx"
-        super().__init__([self.program, "-e", "stderr", "-c", folder / "nginx.conf"], port)
-
-    def version(self):
-        return subprocess.run([self.program, "-v"], capture_output=True, text=True).stderr.split("/")[-1].strip()
-
-
 def load(bench, server, path, etag=None):
-    """Seconds of CPU of the server for one request, while `wrk` asks as fast as it can from the other processor."""
-    programs = [packages.debian(name, bench.arguments.folder) for name in ("wrk", "libluajit-5.1-2")]
-    libraries = next(programs[1].glob("usr/lib/*-linux-gnu"))
-    _pin(server.process.pid, {0})
-    command = [programs[0] / "usr/bin/wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", f"http://127.0.0.1:{server.port}{path}"]
-    if etag:
-        command += ["-H", f"If-None-Match: {etag}"]
-    before = clock.of_process(server.process.pid)
-    told = processes.run("wrk", command, env={**os.environ, "LD_LIBRARY_PATH": str(libraries)}, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {1}))
-    spent = clock.of_process(server.process.pid) - before
-    if "Non-2xx" in told or "Socket errors" in told:
-        raise SystemExit(f"not all requests to {server.name} were answered:\n{told}")
-    return spent / int(re.search(r"(\d+) requests in", told)[1])
-
-
-def _pin(pid, processors):
-    """All threads that there are, and so all that come of them."""
-    for task in os.listdir(f"/proc/{pid}/task"):
-        os.sched_setaffinity(int(task), processors)
-        for child in open(f"/proc/{pid}/task/{task}/children").read().split():
-            _pin(int(child), processors)
+    """Seconds of CPU of the server for one request."""
+    spent, requests, _ = loads.load(bench, server, path, CONNECTIONS, [f"If-None-Match: {etag}"] if etag else ())
+    return spent / requests
 
 
 def _asked(server, path):

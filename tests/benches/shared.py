@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.parse
 
 import contenders
 import processes
@@ -29,11 +30,8 @@ region = "us-east-1"
 endpoint = "http://127.0.0.1:{port}"
 style = "path"
 credentials = {{ key = "bench", secret = "benchsecret" }}
-[cache.shared]
-bucket = "shared"
-[cache.disk]
-path = ""
 """
+SHARED = '[cache.shared]\nbucket = "shared"\n[cache.disk]\npath = ""\n'
 # What keeps a rendition out of memory, so that every answer comes from the tier behind it.
 NO_MEMORY = '[cache.memory]\nrenditions = "0 B"\n'
 
@@ -41,7 +39,7 @@ NO_MEMORY = '[cache.memory]\nrenditions = "0 B"\n'
 def run(bench, group):
     with contextlib.ExitStack() as stack:
         weed = _started(stack, SeaweedFS(bench.scratch))
-        settings = BUCKET.format(port=weed.port)
+        settings = BUCKET.format(port=weed.port) + SHARED
         make = lambda settings: _started(stack, contenders.Safelight(bench.arguments.safelight, bench.pictures, bench.scratch, settings))
         writer, shared = make(settings), make(NO_MEMORY + settings)
         disk, memory = make(NO_MEMORY + f'[cache.disk]\npath = "{bench.scratch / "disk"}"\n'), make("")
@@ -107,7 +105,7 @@ class SeaweedFS:
         master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3_grpc = others
         rights = [
             {"name": "bench", "credentials": [{"accessKey": "bench", "secretKey": "benchsecret"}], "actions": ["Admin", "Read", "Write", "List"]},
-            {"name": "anonymous", "actions": ["Read:shared", "List:shared"]},
+            {"name": "anonymous", "actions": ["Read:shared", "List:shared", "Write:shared"]},
         ]
         (folder / "s3.json").write_text(json.dumps({"identities": rights}))
         command = f"""{self.program} server -dir={folder}/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.port={master} -master.port.grpc={master_grpc}
@@ -141,6 +139,14 @@ class SeaweedFS:
         if answer.status != 200:
             raise SystemExit(f"the bucket answers {answer.status} to {path}")
         return body
+
+    def put(self, key, body, media_type="application/octet-stream"):
+        path = f"/shared/{urllib.parse.quote(key)}"
+        self.connection.request("PUT", path, body, {"Content-Type": media_type})
+        answer = self.connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"the bucket answers {answer.status} to {path}")
 
     def version(self):
         return subprocess.run([self.program, "version"], capture_output=True, text=True).stdout.split()[2]

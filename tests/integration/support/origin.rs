@@ -306,7 +306,11 @@ fn body_of(content: Content) -> (Option<usize>, Body) {
             streamed(pieces(bytes).chain(stream::pending())),
         ),
         Content::BreaksOff(bytes) => {
-            let end = stream::iter([Err(io::Error::other("as scripted"))]);
+            // What comes before it should arrive first.
+            let end = stream::once(async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Err(io::Error::other("as scripted"))
+            });
             (Some(bytes.len() * 2), streamed(pieces(bytes).chain(end)))
         }
     }

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use safelight::policy::Originals;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::proxy::TestProxy;
+use crate::support::long;
+use crate::support::proxy::{TestProxy, setting};
 use crate::support::{eventually, samples};
 
 const DATA: u8 = 0;
@@ -108,8 +110,13 @@ async fn send(address: SocketAddr, frames: impl Iterator<Item = Vec<u8>>) -> boo
 }
 
 async fn proxy() -> TestProxy {
-    let proxy = TestProxy::start(|_| {}).await;
+    let proxy = TestProxy::start(|config| {
+        config.zone.originals = Some(Originals::All);
+        config.server.write_timeout = setting("1 s");
+    })
+    .await;
     std::fs::write(proxy.folder().join("a.png"), samples::png(32, 24)).expect("a folder");
+    long::write(&proxy.folder().join("long.bin"), 20 << 20);
     proxy
 }
 
@@ -134,6 +141,13 @@ async fn outlive(what: &str, frames: impl Iterator<Item = Vec<u8>> + Send + 'sta
         .await
         .assert_status(200);
     eventually("nothing is in flight", async || proxy.in_flight() == 0.0).await;
+    eventually("no fetch is in flight", async || {
+        proxy
+            .metrics()
+            .sum("safelight_source_fetches_in_flight", &[])
+            == 0.0
+    })
+    .await;
     eventually("the abuser is gone", async || {
         // The test's own client keeps its connection.
         proxy.metrics().sum("safelight_connections", &[]) <= 1.0
@@ -155,6 +169,23 @@ async fn streams_that_are_reset_at_once_cost_others_nothing() {
         [asked, frame(RST_STREAM, 0, stream(index), &[0, 0, 0, 8])].concat()
     });
     outlive("rapid reset", resets).await;
+}
+
+#[tokio::test]
+async fn originals_that_are_reset_at_once_or_never_read_leave_nothing() {
+    let resets = (0..3000).map(|index| {
+        let head = get("/long.bin");
+        let asked = frame(HEADERS, END_STREAM | END_HEADERS, stream(index), &head);
+        [asked, frame(RST_STREAM, 0, stream(index), &[0, 0, 0, 8])].concat()
+    });
+    outlive("rapid reset of originals", resets).await;
+    // The windows of all streams are shut, and far more of them are wanted than there may be.
+    let shut = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let asked = (0..1000).map(|index| {
+        let head = get("/long.bin");
+        frame(HEADERS, END_STREAM | END_HEADERS, stream(index), &head)
+    });
+    outlive("shut windows", std::iter::once(shut).chain(asked)).await;
 }
 
 #[tokio::test]

@@ -23,14 +23,6 @@ const SLOW: u64 = 8;
 /// How much memory all of them together may take, in kB: some hundred KiB each.
 const MOST: u64 = 20 << 10;
 
-/// A line of the status of a process, in kB.
-fn memory(id: u32, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let value = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    value.unwrap_or_else(|| panic!("no {name} in {status}"))
-}
-
 fn settings(zone: &str) -> String {
     format!("[zone]\norigin = \"{zone}\"\noriginals = \"all\"\n[cache.disk]\npath = \"\"\n")
 }
@@ -78,7 +70,7 @@ async fn measure(what: &str, server: &Process, target: &str, length: u64) {
     let id = server.id();
     // The peak begins anew.
     fs::write(format!("/proc/{id}/clear_refs"), "5").expect("a process of our own");
-    let before = memory(id, "VmRSS:");
+    let before = server.memory("VmRSS:");
     let stop = Arc::new(AtomicBool::new(false));
     let mut slow = Vec::new();
     for index in 0..SLOW {
@@ -104,7 +96,7 @@ async fn measure(what: &str, server: &Process, target: &str, length: u64) {
     for reader in slow {
         bounded("a slow reader", reader).await.expect("right bytes");
     }
-    let (after, peak) = (memory(id, "VmRSS:"), memory(id, "VmHWM:"));
+    let (after, peak) = (server.memory("VmRSS:"), server.memory("VmHWM:"));
     eprintln!(
         "{what}, {} MiB: {before} kB before, {peak} kB at most, {after} kB after",
         length >> 20

@@ -453,12 +453,6 @@ async fn transfers_up_to_their_limit_leave_room_for_transformations() {
     late.read_to_end().await;
 }
 
-/// The open descriptors of a process.
-fn descriptors(id: u32) -> usize {
-    let entries = fs::read_dir(format!("/proc/{id}/fd")).expect("Linux");
-    entries.count()
-}
-
 /// Begins a transfer over a new connection, and breaks it off.
 async fn break_off(server: &Process, index: usize, target: &str) {
     let address = server.client.address();
@@ -493,13 +487,14 @@ async fn break_off_many(server: &Process, targets: &[&str]) {
         .await;
     };
     turn(0, 100).await;
-    let id = server.id();
-    let before = descriptors(id);
+    let (before, memory) = (server.descriptors(), server.memory("VmRSS:"));
     turn(100, 1100).await;
     eventually("as many descriptors as before", async || {
-        descriptors(id) <= before + 8
+        server.descriptors() <= before + 8
     })
     .await;
+    let grown = server.memory("VmRSS:").saturating_sub(memory);
+    assert!(grown < 16 << 10, "{grown} kB more than {memory} kB");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -543,10 +538,10 @@ async fn a_thousand_broken_answers_of_an_origin_leave_no_descriptor() {
         .await;
     };
     break_many(100).await;
-    let before = descriptors(server.id());
+    let before = server.descriptors();
     break_many(1000).await;
     eventually("as many descriptors as before", async || {
-        descriptors(server.id()) <= before + 8
+        server.descriptors() <= before + 8
     })
     .await;
 }

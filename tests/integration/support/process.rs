@@ -167,6 +167,21 @@ impl Process {
         self.child.id().expect("it runs")
     }
 
+    /// A line of its status that is a quantity of memory, in kB.
+    pub fn memory(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {status}"))
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
+        open.expect("Linux").count()
+    }
+
     /// Sends SIGTERM: it ends after the requests in flight.
     pub async fn terminate(&self) {
         self.signal("-TERM").await;

@@ -23,6 +23,7 @@ use crate::pipeline::LimitsConfig;
 use crate::policy;
 use crate::policy::{NegotiateConfig, SourcesConfig, ZoneConfig};
 use crate::response;
+use crate::request::FlowConfig;
 use crate::server;
 use crate::source;
 use crate::telemetry;
@@ -53,6 +54,8 @@ pub struct Config {
     pub sources: SourcesConfig,
     /// The buckets, which are read with signed requests.
     pub bucket: Vec<bucket::Config>,
+    /// The plain URLs that are transformed by rule.
+    pub flow: Vec<FlowConfig>,
     /// How sources are fetched.
     pub fetch: source::Config,
     /// The values of options that a URL leaves out.
@@ -199,6 +202,7 @@ impl Config {
     pub fn pipeline(&self) -> pipeline::Config {
         pipeline::Config {
             prefixes: self.server.prefixes.clone(),
+            flows: self.flow.clone(),
             request_timeout: self.server.request_timeout.duration(),
             zone: self.zone.clone(),
             buckets: self.bucket.clone(),

@@ -2,6 +2,7 @@
 //! general sentence, which never contains the address of an origin, a key or a cause. One table, [`Error::info`], has the status of every error.
 
 mod info;
+mod original;
 mod table;
 
 use std::fmt;

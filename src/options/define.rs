@@ -28,7 +28,7 @@ macro_rules! options {
         /// The name of an option. It has no capital letters, because each is called as the field that it fills.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[expect(non_camel_case_types, reason = "a macro cannot change the case of a name")]
-        pub(super) enum OptionName {
+        pub(crate) enum OptionName {
             $($field,)+
         }
 

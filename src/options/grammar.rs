@@ -13,7 +13,7 @@ use crate::options::parsed::ParsedOptions;
 use crate::options::warning::Warning;
 
 /// The text that a segment gives to each option, by its place in [`OptionName::ALL`].
-type Texts<'a> = [Option<&'a str>; OptionName::ALL.len()];
+pub(super) type Texts<'a> = [Option<&'a str>; OptionName::ALL.len()];
 
 impl Options {
     /// Reads the options segment of a URL, still percent-encoded.
@@ -46,38 +46,48 @@ impl ParsedOptions {
     /// Reads a segment that is still percent-encoded, as [`Options::parse`] does, and keeps what strict mode reports.
     pub fn parse(segment: &str) -> Self {
         let mut parsed = ParsedOptions::default();
+        parsed.read_segment(segment);
+        parsed.options.expand_shorthands();
+        parsed
+    }
+
+    /// Reads a segment that is still percent-encoded, and leaves shorthands as they are.
+    pub(super) fn read_segment(&mut self, segment: &str) {
         let text = match decode(segment) {
             Ok(text) => text,
             Err(error) => {
-                parsed.fail(error);
+                self.fail(error);
                 // The rest cannot be read, but this piece tells where the client wants to go instead.
                 if pieces(segment).any(|piece| piece.trim() == "onerror=redirect") {
-                    parsed.options.onerror = Some(OnError::Redirect);
+                    self.options.onerror = Some(OnError::Redirect);
                 }
-                return parsed;
+                return;
             }
         };
         // Values are read once duplicates are gone: only the last one counts, also for errors, and no text can cause more warnings
         // than there are options.
         let mut texts: Texts<'_> = [None; OptionName::ALL.len()];
-        parsed.collect_texts(&text, &mut texts);
-        if texts.iter().all(Option::is_none) && parsed.error.is_none() {
-            parsed.fail(OptionError::NoUsableOption);
+        self.collect_texts(&text, &mut texts);
+        if texts.iter().all(Option::is_none) && self.error.is_none() {
+            self.fail(OptionError::NoUsableOption);
         }
-        for (&name, text) in OptionName::ALL.iter().zip(&texts) {
+        self.read_texts(&texts);
+    }
+
+    /// Reads the text of each option; one that is malformed leaves the option as it is.
+    pub(super) fn read_texts(&mut self, texts: &Texts<'_>) {
+        for (&name, text) in OptionName::ALL.iter().zip(texts) {
             let Some(text) = text else { continue };
             let argument = Argument {
                 name: name.as_str(),
                 text,
-                warnings: &mut parsed.warnings,
-                strict_only: &mut parsed.strict_only,
+                warnings: &mut self.warnings,
+                strict_only: &mut self.strict_only,
             };
-            if let Err(error) = parsed.options.set(name, argument) {
-                parsed.fail(error);
+            if let Err(error) = self.options.set(name, argument) {
+                self.fail(error);
             }
         }
-        parsed.options.expand_shorthands();
-        parsed
     }
 
     fn collect_texts<'a>(&mut self, text: &'a str, texts: &mut Texts<'a>) {
@@ -98,15 +108,25 @@ impl ParsedOptions {
                     .add(format_args!("option `{name}` is unknown"));
                 continue;
             };
-            let name = option.as_str();
-            if value.is_empty() {
-                self.strict_only
-                    .add(format_args!("option `{name}` is empty"));
-            } else if texts[option as usize].replace(value).is_some() {
-                self.strict_only.add(format_args!(
-                    "option `{name}` is given twice: the last one counts"
-                ));
-            }
+            self.collect_text(option, value, texts);
+        }
+    }
+
+    /// Takes the text of one option. An empty one counts for nothing, and a later one replaces an earlier one.
+    pub(super) fn collect_text<'a>(
+        &mut self,
+        option: OptionName,
+        value: &'a str,
+        texts: &mut Texts<'a>,
+    ) {
+        let name = option.as_str();
+        if value.is_empty() {
+            self.strict_only
+                .add(format_args!("option `{name}` is empty"));
+        } else if texts[option as usize].replace(value).is_some() {
+            self.strict_only.add(format_args!(
+                "option `{name}` is given twice: the last one counts"
+            ));
         }
     }
 }

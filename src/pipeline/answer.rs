@@ -30,6 +30,8 @@ use crate::transform::Timings;
 pub(crate) struct Answer {
     pub response: Response<Body>,
     pub outcome: RequestOutcome,
+    /// Why there is no picture, or not the one that was requested.
+    pub error: Option<Arc<Error>>,
 }
 
 /// The rendition of a request, with the state of the source that it is served by.
@@ -99,6 +101,7 @@ impl Pipeline {
         Ok(Some(Answer {
             response: response::precondition(outcome, &told),
             outcome: precondition_outcome(outcome),
+            error: None,
         }))
     }
 
@@ -200,6 +203,7 @@ impl Pipeline {
         Ok(Answer {
             response: response::image(rendition, &told, range, context.head_only),
             outcome: image_outcome(found.outcome),
+            error: None,
         })
     }
 
@@ -244,6 +248,7 @@ impl Pipeline {
         Answer {
             response,
             outcome: RequestOutcome::Error,
+            error: Some(error),
         }
     }
 }

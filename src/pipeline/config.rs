@@ -7,7 +7,7 @@ use crate::bucket;
 use crate::cache;
 use crate::policy;
 use crate::policy::ZoneConfig;
-use crate::request::Prefixes;
+use crate::request::{FlowConfig, Prefixes};
 use crate::response;
 use crate::response::Cors;
 use crate::source;
@@ -17,6 +17,8 @@ use crate::source;
 pub struct Config {
     /// Paths that transformation URLs begin with.
     pub prefixes: Prefixes,
+    /// Rules by which plain URLs are transformed.
+    pub flows: Vec<FlowConfig>,
     /// The longest that a request may take, from its head to the head of its answer.
     pub request_timeout: Duration,
     /// What sources without a host are relative to.

@@ -11,6 +11,7 @@ mod answer;
 mod background;
 mod config;
 mod context;
+mod flow;
 mod interim;
 mod limits;
 mod metrics;
@@ -37,6 +38,7 @@ use self::context::RequestContext;
 pub use self::limits::LimitsConfig;
 
 use self::background::BackgroundJobs;
+use self::flow::FlowRequest;
 use self::request_memo::{RequestMemo, ResolvedRequest};
 use self::sources::file_kind;
 use crate::allocator;
@@ -45,7 +47,7 @@ use crate::cache::{Cache, CacheError, ErrorTtls, FlightError};
 use crate::cpu::{CpuPool, MemoryLimit};
 use crate::error::Error;
 use crate::policy::{Job, Policy, PolicyError};
-use crate::request::Prefixes;
+use crate::request::{FlowError, Flows, Prefixes, Vary};
 use crate::response;
 use crate::response::{Body, Cors, Disposition};
 use crate::source::{Origins, SetupError, SourceMemory, Sources};
@@ -56,6 +58,7 @@ use crate::units::{AutoByteSize, ByteSize};
 /// Every module of a server, joined.
 pub struct Pipeline {
     pub(crate) prefixes: Prefixes,
+    pub(crate) flows: Flows,
     pub(crate) policy: Policy,
     cors: Cors,
     disposition: Disposition,
@@ -87,6 +90,8 @@ pub enum PipelineError {
     Bucket(AddressError),
     /// The settings of the zone, its sources and its buckets contradict each other.
     Policy(PolicyError),
+    /// A `[[flow]]` cannot work.
+    Flow(FlowError),
     /// No source can be fetched with these settings.
     Sources(SetupError),
     /// The cache could not be opened.
@@ -109,6 +114,7 @@ impl Pipeline {
             .map_err(PipelineError::Bucket)?;
         let policy = Policy::new(&config.policy, config.zone.clone(), buckets)
             .map_err(PipelineError::Policy)?;
+        let flows = flow::open(&config.flows, &config.prefixes, &policy)?;
         let rules = config.cache.rules();
         let limits = config.limits.of_render(render_memory(&config.limits));
         let source_memory = config
@@ -137,6 +143,7 @@ impl Pipeline {
         .map_err(PipelineError::Workers)?;
         Ok(Arc::new(Pipeline {
             prefixes: config.prefixes,
+            flows,
             policy,
             cors: config.cors,
             disposition: config.response.disposition,
@@ -191,13 +198,16 @@ impl Pipeline {
 
     /// Answers a request with a picture, with an original or with an error; logs and counts it.
     pub async fn respond(self: &Arc<Self>, head: &Parts) -> Response<Body> {
-        let is_image = self.is_image_path(head.uri.path());
-        if !is_image && !self.policy.serves_originals() {
+        let context = RequestContext::of(head, self.request_timeout);
+        let request = if self.is_image_path(head.uri.path()) {
+            Some(self.resolve(head))
+        } else {
+            self.resolve_by_flow(head)
+        };
+        if request.is_none() && !self.policy.serves_originals() {
             return response::nothing_served();
         }
-        let context = RequestContext::of(head, self.request_timeout);
         let _in_flight = self.metrics.requests.count_request();
-        let request = is_image.then(|| self.resolve(head));
         let result = match &request {
             Some(request) => {
                 // Pinned on the stack: the future is large, and allocating it would take a large part of the time of a hit.
@@ -206,15 +216,24 @@ impl Pipeline {
             }
             None => Box::pin(self.original(head, &context)).await,
         };
-        let error = result
+        let flow = request.as_ref().and_then(|request| request.flow.as_ref());
+        let vary = request
             .as_ref()
-            .err()
-            .map(|failed| Arc::clone(&failed.error));
-        let answer = match result {
+            .map_or_else(Vary::default, |request| request.vary);
+        let result = match (result, flow) {
+            (Err(failed), Some(flow)) if self.sends_in_place(&failed.error) => {
+                Box::pin(self.original_in_place(failed, flow, vary, head)).await
+            }
+            (result, _) => result,
+        };
+        let mut answer = match result {
             Ok(answer) => answer,
             Err(failed) => self.answer_error(failed, request.as_deref(), &context),
         };
-        self.log(head, &answer, error.as_deref(), context.started.elapsed());
+        if let Some(flow) = flow {
+            self.record_flow(flow, &mut answer);
+        }
+        self.log(head, &answer, flow, context.started.elapsed());
         answer.response
     }
 
@@ -236,8 +255,13 @@ impl Pipeline {
         self.answer(request, &state, &rendition, context)
     }
 
-    fn log(&self, head: &Parts, answer: &Answer, error: Option<&Error>, duration: Duration) {
-        let Answer { response, outcome } = answer;
+    fn log(&self, head: &Parts, answer: &Answer, flow: Option<&FlowRequest>, duration: Duration) {
+        let Answer {
+            response,
+            outcome,
+            error,
+        } = answer;
+        let error = error.as_deref();
         let status = response.status().as_u16();
         self.metrics.requests.record(status, *outcome, duration);
         AccessLog {
@@ -247,6 +271,7 @@ impl Pipeline {
             bytes: hyper::body::Body::size_hint(response.body()).lower(),
             duration,
             cache: outcome.word(),
+            flow: flow.map(|flow| &*flow.name),
             code: error.map_or("", |error| error.info().code),
             error: &error.map_or_else(String::new, Error::to_string),
         }
@@ -279,6 +304,7 @@ impl fmt::Display for PipelineError {
         match self {
             PipelineError::Bucket(error) => error.fmt(out),
             PipelineError::Policy(error) => error.fmt(out),
+            PipelineError::Flow(error) => error.fmt(out),
             PipelineError::Sources(error) => error.fmt(out),
             PipelineError::Cache(error) => error.fmt(out),
             PipelineError::Workers(error) => {

@@ -32,7 +32,7 @@ const CONDITIONS: [hyper::header::HeaderName; 6] = [
 ];
 
 impl Pipeline {
-    /// The answer with the original at the path of a request.
+    /// The answer with the original at the path and query of a request.
     pub(crate) async fn original(
         self: &Arc<Self>,
         head: &Parts,
@@ -43,8 +43,18 @@ impl Pipeline {
         }
         let target = head.uri.path_and_query();
         let target = target.ok_or_else(|| Error::from(RequestError::NotFound))?;
+        self.original_at(target.as_str(), head, context).await
+    }
+
+    /// The answer with the original at a path of the zone, with its query.
+    pub(crate) async fn original_at(
+        self: &Arc<Self>,
+        target: &str,
+        head: &Parts,
+        context: &RequestContext,
+    ) -> Result<Answer, FlightError<Error>> {
         let hops = proxy_hops(&head.headers);
-        let job = self.policy.admit_original(target.as_str(), hops);
+        let job = self.policy.admit_original(target, hops);
         let job = job.map_err(Error::from)?;
         let request = original_request(&job, head, hops);
         let original = self.sources.original(&job.source, request);
@@ -53,6 +63,7 @@ impl Pipeline {
         Ok(Answer {
             response: response::original(original, context.started.elapsed(), context.head_only),
             outcome: RequestOutcome::Original,
+            error: None,
         })
     }
 }

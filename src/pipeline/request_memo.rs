@@ -14,6 +14,7 @@ use crate::cache::{RenditionKey, SourceName, SourceRecord};
 use crate::error::Error;
 use crate::options::{Effort, Output, Recipe};
 use crate::pipeline::Pipeline;
+use crate::pipeline::flow::FlowRequest;
 use crate::policy::Job;
 use crate::request::{ImageRequest, RequestKey, RequestKeyRef, Vary};
 use crate::response::RepresentationHeaders;
@@ -33,6 +34,8 @@ pub(crate) struct ResolvedRequest {
     /// Where the client may be redirected if the request fails.
     pub fallback: Option<String>,
     pub admitted: Result<AdmittedRequest, Arc<Error>>,
+    /// The flow that takes it, where the URL is a plain one.
+    pub flow: Option<FlowRequest>,
 }
 
 /// A request that the policy admits.
@@ -72,6 +75,24 @@ impl Default for RequestMemo {
 }
 
 impl RequestMemo {
+    /// The request with this key.
+    pub(super) fn get(&self, key: &RequestKeyRef<'_>) -> Option<Arc<ResolvedRequest>> {
+        self.0.get(key)
+    }
+
+    /// Remembers a request, unless it failed.
+    pub(super) fn insert(
+        &self,
+        key: &RequestKeyRef<'_>,
+        resolved: ResolvedRequest,
+    ) -> Arc<ResolvedRequest> {
+        let resolved = Arc::new(resolved);
+        if resolved.admitted.is_ok() {
+            self.0.insert(key.to_key(), Arc::clone(&resolved));
+        }
+        resolved
+    }
+
     /// The number of entries, and their size in bytes.
     pub(super) fn size(&self) -> (u64, u64) {
         // Without this the numbers lag behind.
@@ -87,32 +108,28 @@ impl Pipeline {
             Ok(key) => key,
             Err(error) => return Arc::new(ResolvedRequest::failed(error.into())),
         };
-        if let Some(resolved) = self.request_memo.0.get(&key) {
+        if let Some(resolved) = self.request_memo.get(&key) {
             return resolved;
         }
-        let resolved = Arc::new(self.resolve_anew(&key));
-        if resolved.admitted.is_ok() {
-            self.request_memo
-                .0
-                .insert(key.to_key(), Arc::clone(&resolved));
-        }
-        resolved
+        let resolved = match ImageRequest::of(&key, &self.prefixes) {
+            Ok(request) => self.resolve_request(&request),
+            Err(error) => ResolvedRequest::failed(error.into()),
+        };
+        self.request_memo.insert(&key, resolved)
     }
 
-    fn resolve_anew(&self, key: &RequestKeyRef<'_>) -> ResolvedRequest {
-        let request = match ImageRequest::of(key, &self.prefixes) {
-            Ok(request) => request,
-            Err(error) => return ResolvedRequest::failed(error.into()),
-        };
-        let admitted = self.policy.admit(&request).map(|job| AdmittedRequest {
+    /// What the policy makes of a request.
+    pub(super) fn resolve_request(&self, request: &ImageRequest) -> ResolvedRequest {
+        let admitted = self.policy.admit(request).map(|job| AdmittedRequest {
             name: SourceName::of(&job.source),
             job,
             state: RwLock::default(),
         });
         ResolvedRequest {
-            vary: self.policy.vary(&request),
-            fallback: self.policy.fallback(&request),
+            vary: self.policy.vary(request),
+            fallback: self.policy.fallback(request),
             admitted: admitted.map_err(|error| Arc::new(error.into())),
+            flow: None,
         }
     }
 
@@ -187,11 +204,12 @@ impl Pipeline {
 }
 
 impl ResolvedRequest {
-    fn failed(error: Error) -> Self {
+    pub(super) fn failed(error: Error) -> Self {
         ResolvedRequest {
             vary: Vary::default(),
             fallback: None,
             admitted: Err(Arc::new(error)),
+            flow: None,
         }
     }
 
@@ -208,7 +226,9 @@ impl ResolvedRequest {
             .map_or(0, |admitted| admitted.job.source.canonical().len());
         // The name of the source is in the headers of both renditions, in up to two spellings.
         let names = 8 * source.min(256);
-        OVERHEAD + self.fallback.as_ref().map_or(0, String::len) + source + names + warnings
+        let original = self.flow.as_ref().map_or(0, |flow| flow.original.len());
+        let fallback = self.fallback.as_ref().map_or(0, String::len);
+        OVERHEAD + fallback + original + source + names + warnings
     }
 }
 

@@ -7,6 +7,7 @@ mod accept;
 mod cloudflare;
 mod conditional;
 mod error;
+mod flows;
 mod hints;
 mod next_image;
 mod prefixes;
@@ -14,6 +15,8 @@ mod request_key;
 mod source_ref;
 mod vary;
 mod via;
+
+use std::sync::Arc;
 
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
@@ -24,6 +27,10 @@ pub use conditional::Conditional;
 pub use conditional::PreconditionOutcome;
 pub use conditional::RangeOutcome;
 pub use error::RequestError;
+pub(crate) use flows::Flow;
+pub use flows::FlowConfig;
+pub use flows::FlowError;
+pub(crate) use flows::Flows;
 pub use hints::ClientHints;
 pub use hints::EffectiveConnectionType;
 pub use prefixes::PrefixError;
@@ -64,6 +71,8 @@ pub enum Dialect {
     Cloudflare,
     /// `/_next/image?url=SOURCE&w=WIDTH&q=QUALITY`.
     NextImage,
+    /// The URL of the source itself, with the options of a flow.
+    Flow,
 }
 
 impl ImageRequest {
@@ -120,6 +129,47 @@ impl ImageRequest {
             return Err(RequestError::Loop);
         }
         Ok(request)
+    }
+
+    /// Reads what was key of the head of a request for another path than an image path, by the first flow that takes the path. `None` where there
+    /// is no such flow, and for an image proxy: what that asks for is the source.
+    pub(crate) fn by_flow(
+        key: &RequestKeyRef<'_>,
+        flows: &Flows,
+        prefixes: &Prefixes,
+    ) -> Option<(Arc<Flow>, ImageRequest)> {
+        let RequestKeyRef {
+            target,
+            host,
+            accept,
+            hints,
+            via_image_resizing,
+        } = *key;
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        // The path as the source has it. It begins with a slash, so that no path can be read as a URL of another host.
+        let source = SourceRef::parse(path).ok()?;
+        let SourceRef::Zone(resolved) = &source else {
+            return None;
+        };
+        if via_image_resizing || prefixes.leads_to_image(resolved) {
+            return None;
+        }
+        let flow = flows.find(resolved)?;
+        let (options, rest) = flow.read_query(query);
+        let source = match &*rest {
+            "" => source,
+            rest => SourceRef::parse(&format!("{path}?{rest}")).ok()?,
+        };
+        let request = ImageRequest {
+            options,
+            source,
+            accept,
+            hints,
+            host: host.and_then(parse_host),
+            via_image_resizing,
+            dialect: Dialect::Flow,
+        };
+        Some((Arc::clone(flow), request))
     }
 
     /// Whether a URL is on the host of the request, so that its path is a path of the zone.

@@ -31,6 +31,8 @@ pub(crate) use context::ResponseContext;
 pub use cors::Cors;
 pub use disposition::Config;
 pub(crate) use disposition::Disposition;
+pub(crate) use original::mark_in_place;
+pub(crate) use original::name_flow;
 pub(crate) use original::original;
 pub(crate) use representation::RepresentationHeaders;
 

@@ -4,12 +4,19 @@ use std::time::Duration;
 
 use hyper::Response;
 use hyper::header::{
-    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPIRES,
+    HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 
 use super::body::Body;
-use super::fields::{CACHE_STATUS, CONTENT_POLICY, NOSNIFF, SERVER_TIMING};
-use super::values::fetch_timing;
+use super::fields::{
+    CACHE_STATUS, CF_RESIZED, CONTENT_POLICY, NO_STORE, NOSNIFF, SERVER_TIMING, append_warnings,
+    insert,
+};
+use super::values::{fetch_timing, flow_timing};
+use crate::error::Error;
+use crate::options::Warning;
+use crate::request::Vary;
 use crate::source::Original;
 
 /// What browsers show as a document, in which something could run.
@@ -68,4 +75,30 @@ pub(crate) fn original(original: Original, elapsed: Duration, head_only: bool) -
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+/// Says in a response with an original why it takes the place of a picture. Where the next try may succeed, nobody may cache it. `vary` names the
+/// request headers that could have led to a picture.
+pub(crate) fn mark_in_place(response: &mut Response<Body>, error: &Error, vary: Vary) {
+    let headers = response.headers_mut();
+    insert(headers, CF_RESIZED, &format!("err={}", error.info().number));
+    let warning = Warning::new(format!("sent as it is: {}", error.public_message()));
+    append_warnings(headers, [warning.as_str()].into_iter());
+    if !vary.is_empty()
+        && let Ok(value) = HeaderValue::try_from(vary.to_string())
+    {
+        // The origin may have a `Vary` of its own.
+        headers.append(VARY, value);
+    }
+    if error.is_passing() {
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        headers.remove(AGE);
+        headers.remove(EXPIRES);
+    }
+}
+
+/// Names the flow that a response is due to.
+pub(crate) fn name_flow(response: &mut Response<Body>, flow: &str) {
+    let headers = response.headers_mut();
+    headers.append(SERVER_TIMING, flow_timing(flow));
 }

@@ -92,6 +92,23 @@ pub(super) fn fetch_timing(elapsed: Duration) -> HeaderValue {
     value(&text, "fetch")
 }
 
+/// `Server-Timing` that names the flow of a request, as a quoted string (RFC 9110, section 5.6.4).
+pub(super) fn flow_timing(flow: &str) -> HeaderValue {
+    /// The most characters of a name.
+    const LONGEST: usize = 100;
+    let mut text = String::with_capacity(CAPACITY);
+    text.push_str("flow;desc=\"");
+    for character in flow.chars().take(LONGEST) {
+        match character {
+            '"' | '\\' => text.extend(['\\', character]),
+            ' '..='~' => text.push(character),
+            _ => text.push('?'),
+        }
+    }
+    text.push('"');
+    value(&text, "flow")
+}
+
 /// A step and its time in milliseconds, with a tenth.
 fn push_timing(text: &mut String, name: &str, time: Duration) {
     let tenths = time
@@ -141,6 +158,18 @@ mod tests {
         ] {
             assert_eq!(server_timing(&timings(fetch, total)), expected);
         }
+    }
+
+    #[test]
+    fn the_name_of_a_flow_is_a_quoted_string() {
+        for (name, expected) in [
+            ("/uploads/**", "flow;desc=\"/uploads/**\""),
+            ("/a/*.{jpg,png}", "flow;desc=\"/a/*.{jpg,png}\""),
+            ("/\\*\"\u{fc}\r\n", "flow;desc=\"/\\\\*\\\"???\""),
+        ] {
+            assert_eq!(flow_timing(name), expected);
+        }
+        assert_eq!(flow_timing(&"/".repeat(5000)).len(), 112);
     }
 
     #[test]

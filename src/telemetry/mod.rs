@@ -123,6 +123,8 @@ pub(crate) struct AccessLog<'a> {
     pub duration: Duration,
     /// Where the answer came from; empty where the cache was not used.
     pub cache: &'static str,
+    /// The flow that took the request, if one did.
+    pub flow: Option<&'a str>,
     /// The stable word of an error; empty where there is none.
     pub code: &'static str,
     /// All that is known of an error; empty where there is none.
@@ -142,6 +144,7 @@ impl AccessLog<'_> {
             bytes,
             duration,
             cache,
+            flow,
             code,
             error,
         } = *self;
@@ -151,12 +154,12 @@ impl AccessLog<'_> {
         let ms = duration.as_secs_f64() * 1000.0;
         let ms = (ms * 100.0).round() / 100.0;
         if error.is_empty() {
-            tracing::info!(method, path, status, bytes, ms, cache, "request");
+            tracing::info!(method, path, status, bytes, ms, cache, flow, "request");
         } else {
             let error = redacted(error);
             let error = &*shortened(&error);
             tracing::info!(
-                method, path, status, bytes, ms, cache, code, error, "request"
+                method, path, status, bytes, ms, cache, flow, code, error, "request"
             );
         }
     }

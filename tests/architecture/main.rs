@@ -140,12 +140,14 @@ const MODULES: [(&str, &[&str]); 25] = [
         "admin",
         &["telemetry", "response", "pipeline", "operator", "server"],
     ),
-    // The settings of each module; it makes those of the pipeline. `response`: which sites may read answers, and how they are saved.
+    // The settings of each module; it makes those of the pipeline. `request`: those of flows. `response`: which sites may read answers, and how
+    // they are saved.
     (
         "config",
         &[
             "units",
             "options",
+            "request",
             "bucket",
             "policy",
             "source",

@@ -10,6 +10,7 @@ mod costs;
 mod documents;
 mod fetching;
 mod file_names;
+mod flows;
 mod freshness;
 mod generators;
 mod http2;

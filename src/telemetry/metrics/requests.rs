@@ -1,6 +1,6 @@
 //! Metrics of requests, answers and connections.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -57,6 +57,7 @@ pub struct RequestMetrics {
     /// The two metrics above for each of [`COMMON`], looked up once.
     common: [OnceLock<(Counter, Histogram)>; COMMON.len()],
     errors: Family<Labels<1>, Counter>,
+    flows: Family<FlowLabels, Counter>,
     in_flight: Gauge,
     connections: Gauge,
     remembered: Gauge,
@@ -81,6 +82,11 @@ impl RequestMetrics {
             errors: names.add(
                 "errors",
                 "Requests that ended with an error, by its code",
+                Family::default(),
+            ),
+            flows: names.add(
+                "flow_requests",
+                "Requests that a flow took, by its first glob and by what was sent",
                 Family::default(),
             ),
             in_flight: names.add(
@@ -108,6 +114,12 @@ impl RequestMetrics {
 struct RequestLabels {
     status: u16,
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FlowLabels {
+    flow: Arc<str>,
+    result: &'static str,
 }
 
 impl RequestMetrics {
@@ -142,6 +154,15 @@ impl RequestMetrics {
     /// Counts a request that ended with an error.
     pub fn record_error(&self, code: &'static str) {
         self.errors.get_or_create(&[("code", code)]).inc();
+    }
+
+    /// Counts a request that a flow took, by its name in the settings.
+    pub fn record_flow(&self, flow: &Arc<str>, result: &'static str) {
+        let labels = FlowLabels {
+            flow: Arc::clone(flow),
+            result,
+        };
+        self.flows.get_or_create_owned(&labels).inc();
     }
 
     /// Counts a request in flight until the guard is dropped.

@@ -31,8 +31,8 @@ fn settings() -> BTreeSet<String> {
     settings
 }
 
-const SECTIONS: [&str; 13] = [
-    "server", "admin", "zone", "sources", "bucket", "fetch", "defaults", "policy", "cors",
+const SECTIONS: [&str; 14] = [
+    "server", "admin", "zone", "sources", "flow", "bucket", "fetch", "defaults", "policy", "cors",
     "response", "cache", "limits", "log",
 ];
 

@@ -51,7 +51,8 @@ impl Reader {
             fs::copy(shipped.join(photograph), photos.join(name)).expect("a photograph");
         }
         let settings = format!(
-            "[zone]\norigin = \"file:{}\"\n[cache.disk]\npath = \"{}\"\n[admin]\ntoken = \"{TOKEN}\"\n",
+            "[zone]\norigin = \"file:{}\"\n[cache.disk]\npath = \"{}\"\n[admin]\ntoken = \"{TOKEN}\"\n\
+            [[flow]]\nmatch = [\"/uploads/**\"]\noptions = \"format=auto,quality=80\"\nquery = [\"width\", \"format\"]\n",
             photos.display(),
             folder.path().join("cache").display()
         );
@@ -267,6 +268,7 @@ async fn every_metric_is_told_with_its_labels() {
         "/cdn-cgi/image/width=20/mountains.jpg",
         "/cdn-cgi/image/width=20/mountains.jpg",
         "/cdn-cgi/image/width=20/missing.jpg",
+        "/uploads/a.jpg",
         "/cdn-cgi/image/width=30,format=avif/dogs.jpg",
     ] {
         client.get(target).await;

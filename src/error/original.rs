@@ -21,6 +21,9 @@ impl Error {
             },
             Error::Source(error) => match error {
                 SourceError::TooLarge { .. }
+                | SourceError::NotAPicture { .. }
+                // A client may follow a redirect that this server may not.
+                | SourceError::RedirectDenied(_)
                 | SourceError::Coding(_)
                 | SourceError::BrokenOff(_)
                 | SourceError::Timeout(FetchStage::Body)
@@ -37,7 +40,6 @@ impl Error {
                 | SourceError::Timeout(FetchStage::Connect | FetchStage::FirstByte)
                 | SourceError::TooManyRedirects { .. }
                 | SourceError::BadRedirect { .. }
-                | SourceError::RedirectDenied(_)
                 | SourceError::Bucket(_)
                 | SourceError::UnknownBucket(_)
                 | SourceError::Unreadable(_) => false,

@@ -16,8 +16,8 @@ use crate::cache::{Purge, PurgeError, RenditionKey, SourceKey, Target};
 use crate::freshness::Tag;
 use crate::options::Effort;
 use crate::pipeline::Pipeline;
-use crate::policy::ApprovedSource;
-use crate::request::{ImageRequest, SourceRef, VaryHeader};
+use crate::policy::{ApprovedSource, SourceLocation};
+use crate::request::{ImageRequest, RequestKeyRef, SourceRef, VaryHeader};
 use crate::telemetry::redacted;
 
 /// The `Accept` headers that lead to different renditions.
@@ -212,6 +212,10 @@ impl Pipeline {
                 let source = request.as_ref().map_or(text.as_str(), source_text);
                 for source in allowlist.resolve(source).map_err(TargetError::of)? {
                     into.source(&source);
+                    // The URL may be one that a flow takes, with options in its query.
+                    if let Some(plain) = self.without_options(&source) {
+                        into.source(&plain);
+                    }
                 }
             }
             PurgeTarget::Url(text) => self.collect_renditions(text, into).await?,
@@ -267,8 +271,10 @@ impl Pipeline {
         let mut sources = Vec::new();
         let mut is_by_hints = false;
         for accept in ACCEPTS {
-            let request = self.request_of(text, accept)?.ok_or_else(|| {
-                TargetError::of("must be a transformation URL, as in `/cdn-cgi/image/width=80/cat.jpg`; for that of a picture itself use `source`")
+            let request = self.request_of(text, accept)?;
+            let request = request.or_else(|| self.request_by_flow(text, accept));
+            let request = request.ok_or_else(|| {
+                TargetError::of("must be a transformation URL, as in `/cdn-cgi/image/width=80/cat.jpg`, or one that a flow takes; for that of a picture itself use `source`")
             })?;
             let mut recipe = self.policy.recipe(&request).map_err(TargetError::of)?;
             let vary = self.policy.vary(&request);
@@ -317,6 +323,24 @@ impl Pipeline {
         let head = request_head(host, target, accept).ok_or_else(unreadable)?;
         let request = ImageRequest::parse(&head, &self.prefixes).map_err(TargetError::of)?;
         Ok(Some(request))
+    }
+
+    /// The request for a plain URL that a flow takes; `None` if none does.
+    fn request_by_flow(&self, text: &str, accept: &str) -> Option<ImageRequest> {
+        let (host, target) = host_and_target(text);
+        let head = request_head(host, target, accept)?;
+        let key = RequestKeyRef::of(&head).ok()?;
+        let (_, request) = ImageRequest::by_flow(&key, &self.flows, &self.prefixes)?;
+        Some(request)
+    }
+
+    /// The source of the requests for a URL in whose query a flow reads options; `None` where no flow does.
+    fn without_options(&self, source: &ApprovedSource) -> Option<ApprovedSource> {
+        let SourceLocation::Zone { path, query } = source.location() else {
+            return None;
+        };
+        let plain = self.flows.without_options(path, query.as_deref()?)?;
+        self.policy.allowlist().approve_zone(&plain).ok()
     }
 }
 

@@ -102,6 +102,15 @@ impl Flows {
         self.find(path).is_some()
     }
 
+    /// Path and query of the source of a URL in whose query a flow reads options; `None` where no flow does.
+    pub(crate) fn without_options(&self, path: &str, query: &str) -> Option<String> {
+        match self.find(path)?.read_query(query) {
+            (_, Cow::Borrowed(_)) => None,
+            (_, Cow::Owned(rest)) if rest.is_empty() => Some(path.to_owned()),
+            (_, Cow::Owned(rest)) => Some(format!("{path}?{rest}")),
+        }
+    }
+
     /// The first flow that takes a path, which is percent-encoded.
     pub(super) fn find(&self, path: &str) -> Option<&Arc<Flow>> {
         let decoded: Cow<'_, [u8]> = percent_decode_str(path).into();

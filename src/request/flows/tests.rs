@@ -217,6 +217,20 @@ fn parameters_become_options_and_the_rest_stays_with_the_source() {
 }
 
 #[test]
+fn the_source_of_a_url_with_options_is_known() {
+    let flows = flows(&[(&["/a/**"], "width=80")], &["width"]);
+    for (path, query, source) in [
+        ("/a/b.jpg", "width=4", Some("/a/b.jpg")),
+        ("/a/b.jpg", "v=1&width=4", Some("/a/b.jpg?v=1")),
+        ("/a/b.jpg", "v=1", None),
+        ("/b/b.jpg", "width=4", None),
+    ] {
+        let found = flows.without_options(path, query);
+        assert_eq!(found.as_deref(), source, "{path}?{query}");
+    }
+}
+
+#[test]
 fn a_value_brings_no_further_options() {
     for value in [
         "400,blur=9",

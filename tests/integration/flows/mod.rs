@@ -214,6 +214,38 @@ async fn a_hit_of_a_flow_is_remembered_like_any_other() {
 }
 
 #[tokio::test]
+async fn purges_take_the_pictures_of_flows() {
+    let (origin, proxy) = world().await;
+    let target = "/uploads/a.jpg?width=16&v=1";
+    let mut expected = 0;
+    for body in [
+        r#"{"source":"/uploads/a.jpg?v=1"}"#,
+        // The URL as its page has it.
+        r#"{"source":"https://www.shop.test/uploads/a.jpg?width=16&v=1"}"#,
+        r#"{"source":"/uploads/a.jpg?v=1&width=999"}"#,
+        r#"{"url":"https://www.shop.test/uploads/a.jpg?width=16&v=1"}"#,
+        r#"{"prefix":"/uploads/"}"#,
+    ] {
+        proxy.get(target).await.assert_size(16, 12);
+        proxy
+            .get(target)
+            .await
+            .assert_header_has("cache-status", "hit");
+        proxy.purge(body).await;
+        let reply = proxy.get(target).await;
+        reply.assert_header_has("cache-status", "fwd=miss");
+        expected += 1;
+        assert_eq!(proxy.renders(), f64::from(expected + 1), "{body}");
+    }
+    assert!(origin.hits("/uploads/a.jpg") >= 4);
+    let token = [("authorization", "Bearer a-token-for-tests")];
+    let body = r#"{"url":"/other/a.jpg"}"#;
+    let reply = proxy.admin().post("/purge", &token, body).await;
+    reply.assert_status(400);
+    assert!(reply.text().contains("or one that a flow takes"), "{reply}");
+}
+
+#[tokio::test]
 async fn drawings_and_animations_are_as_by_a_url() {
     let origin = TestOrigin::with("/auto/a.svg", DRAWING).await;
     origin.serve("/auto/a.gif", samples::gif_of_comments(10));

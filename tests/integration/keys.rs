@@ -1,10 +1,12 @@
 //! Objects of a bucket with keys of every kind, through every spelling of their URLs.
 
+use hyper::Method;
 use percent_encoding::AsciiSet;
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::utf8_percent_encode;
 use safelight::bucket;
 use safelight::bucket::{AddressingStyle, Credentials};
+use safelight::policy::Originals;
 use serde_json::json;
 
 use crate::support::client;
@@ -275,6 +277,34 @@ async fn keys_of_every_kind_are_warmed() {
         reply
             .assert_size(16, 12)
             .assert_header_has("cache-status", "hit");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn originals_have_keys_of_every_kind() {
+    let server = MemoryS3::start().await;
+    let endpoint = format!("http://localhost:{}", server.port());
+    let bucket = photos(&endpoint, server.access_key(), server.secret_key());
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone("bucket:photos");
+        config.zone.originals = Some(Originals::All);
+        config.bucket = vec![bucket];
+    })
+    .await;
+    for key in KEYS.into_iter().chain(ODD_KEYS) {
+        server.put(key, format!("the content of {key}"));
+        let signed = utf8_percent_encode(key, IN_SIGNED_PATH);
+        for method in [Method::GET, Method::HEAD] {
+            let reply = proxy
+                .client()
+                .send(method.clone(), &format!("/{}", component(key)), &[])
+                .await;
+            reply.assert_status(200);
+            assert_eq!(server.take_asked(), [format!("{method} /private/{signed}")]);
+            if method == Method::GET {
+                assert_eq!(reply.text(), format!("the content of {key}"));
+            }
+        }
     }
 }
 

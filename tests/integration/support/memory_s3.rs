@@ -13,7 +13,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
 use s3s::dto::{
-    GetObjectInput, GetObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object, StreamingBlob,
+    GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
+    ListObjectsV2Output, Object, StreamingBlob,
 };
 use s3s::s3_error;
 use s3s::service::S3ServiceBuilder;
@@ -123,6 +124,18 @@ impl S3 for Objects {
             content_length: i64::try_from(bytes.len()).ok(),
             body: Some(StreamingBlob::from(Body::from(bytes))),
             ..GetObjectOutput::default()
+        }))
+    }
+
+    async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        let length = self.lock().get(&request.input.key).map(Bytes::len);
+        let length = length.ok_or_else(|| s3_error!(NoSuchKey))?;
+        Ok(S3Response::new(HeadObjectOutput {
+            content_length: i64::try_from(length).ok(),
+            ..HeadObjectOutput::default()
         }))
     }
 

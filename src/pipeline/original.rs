@@ -18,6 +18,7 @@ use crate::pipeline::context::RequestContext;
 use crate::policy::OriginalJob;
 use crate::request::{RequestError, proxy_hops};
 use crate::response;
+use crate::response::Disposition;
 use crate::source::OriginalRequest;
 use crate::telemetry::RequestOutcome;
 
@@ -60,8 +61,12 @@ impl Pipeline {
         let original = self.sources.original(&job.source, request);
         let original = context.deadline.bound(Stage::Fetch, original).await;
         let original = original.map_err(Error::from)?.map_err(Error::from)?;
+        let disposition = (self.disposition == Disposition::Attachment)
+            .then(|| Disposition::Attachment.header(&job.source.last_segment(), None));
+        let elapsed = context.started.elapsed();
+        let response = response::original(original, disposition, elapsed, context.head_only);
         Ok(Answer {
-            response: response::original(original, context.started.elapsed(), context.head_only),
+            response,
             outcome: RequestOutcome::Original,
             error: None,
         })

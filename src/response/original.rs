@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use hyper::Response;
+use hyper::StatusCode;
 use hyper::header::{
-    AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, EXPIRES,
-    HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+    AGE, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    EXPIRES, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 
 use super::body::Body;
@@ -30,7 +31,14 @@ const DOCUMENTS: [&str; 4] = [
 const SVG: &str = "image/svg+xml";
 
 /// An original, with the headers of its origin; without the body for HEAD. `elapsed` is how long its head took to arrive.
-pub(crate) fn original(original: Original, elapsed: Duration, head_only: bool) -> Response<Body> {
+///
+/// A `disposition` takes the place of that of the origin, where there is content.
+pub(crate) fn original(
+    original: Original,
+    disposition: Option<HeaderValue>,
+    elapsed: Duration,
+    head_only: bool,
+) -> Response<Body> {
     let Original {
         status,
         mut headers,
@@ -57,6 +65,10 @@ pub(crate) fn original(original: Original, elapsed: Duration, head_only: bool) -
             headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         }
         _ => {}
+    }
+    let has_content = matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+    if let Some(disposition) = disposition.filter(|_| has_content) {
+        headers.insert(CONTENT_DISPOSITION, disposition);
     }
     headers.insert(
         CACHE_STATUS,

@@ -101,6 +101,18 @@ async fn everything_is_served_where_an_operator_says_so() {
 }
 
 #[tokio::test]
+async fn originals_are_saved_where_an_operator_says_so() {
+    let proxy = TestProxy::start(|config| {
+        let section = "disposition = 'attachment'";
+        config.response = toml::from_str(section).expect("a setting");
+    })
+    .await;
+    fs::write(proxy.folder().join("cat.png"), samples::png(4, 3)).expect("a file");
+    let reply = proxy.get("/cat.png").await;
+    reply.assert_header("content-disposition", "attachment; filename=\"cat.png\"");
+}
+
+#[tokio::test]
 async fn nothing_is_served_where_an_operator_says_so() {
     let proxy = in_front_of_a_folder(Some(Originals::None)).await;
     let reply = proxy.get("/a%20b/%C3%BC.png").await;

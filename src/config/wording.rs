@@ -109,7 +109,7 @@ mod tests {
             ),
             (
                 "[zone]\norign = \"x\"\n",
-                "setting `zone.orign`: does not exist; there are `origin`",
+                "setting `zone.orign`: does not exist; there are `origin`, `originals`, `strip`",
             ),
             (
                 "limits = 1\n",

@@ -8,7 +8,7 @@ use crate::cache::FlightError;
 use crate::error::Error;
 use crate::pipeline::answer::Answer;
 use crate::pipeline::context::RequestContext;
-use crate::pipeline::request_memo::ResolvedRequest;
+use crate::pipeline::request_memo::{FlowRequest, ResolvedRequest};
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::policy::Policy;
 use crate::request::{
@@ -17,14 +17,6 @@ use crate::request::{
 };
 use crate::response;
 use crate::telemetry::RequestOutcome;
-
-/// What a request owes to its flow.
-pub(crate) struct FlowRequest {
-    /// The name of the flow.
-    pub name: Arc<str>,
-    /// Path and query of the original: those of the request without the parameters that are options.
-    pub original: String,
-}
 
 /// Joins the flows, and checks their options as those of a request.
 ///

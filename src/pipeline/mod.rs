@@ -38,8 +38,7 @@ use self::context::RequestContext;
 pub use self::limits::LimitsConfig;
 
 use self::background::BackgroundJobs;
-use self::flow::FlowRequest;
-use self::request_memo::{RequestMemo, ResolvedRequest};
+use self::request_memo::{FlowRequest, RequestMemo, ResolvedRequest};
 use self::sources::file_kind;
 use crate::allocator;
 use crate::bucket::{AddressError, BucketAddress};

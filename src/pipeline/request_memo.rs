@@ -14,7 +14,6 @@ use crate::cache::{RenditionKey, SourceName, SourceRecord};
 use crate::error::Error;
 use crate::options::{Effort, Output, Recipe};
 use crate::pipeline::Pipeline;
-use crate::pipeline::flow::FlowRequest;
 use crate::policy::Job;
 use crate::request::{ImageRequest, RequestKey, RequestKeyRef, Vary};
 use crate::response::RepresentationHeaders;
@@ -27,6 +26,14 @@ const OVERHEAD: usize = size_of::<ResolvedRequest>() + size_of::<SourceState>() 
 
 /// Resolved requests by the parts of the head that they depend on. Those that are used most often stay.
 pub(crate) struct RequestMemo(Cache<RequestKey, Arc<ResolvedRequest>>);
+
+/// What a request owes to its flow.
+pub(crate) struct FlowRequest {
+    /// The name of the flow.
+    pub name: Arc<str>,
+    /// Path and query of the original: those of the request without the parameters that are options.
+    pub original: String,
+}
 
 /// A request after parsing and policy.
 pub(crate) struct ResolvedRequest {

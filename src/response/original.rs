@@ -64,7 +64,11 @@ pub(crate) fn original(
         Some(other) if other.starts_with("image/") || DOCUMENTS.contains(&other) => {
             headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         }
-        _ => {}
+        // Without it, a browser would look at the content and might find a document.
+        None => {
+            headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        }
+        Some(_) => {}
     }
     let has_content = matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
     if let Some(disposition) = disposition.filter(|_| has_content) {

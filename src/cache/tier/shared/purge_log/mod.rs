@@ -36,7 +36,7 @@ use crate::cache::tier::shared::purge_objects::{PurgeObjects, name_of, number_of
 const OVERLAP: u64 = 60_000;
 
 /// How often a publisher tries again because other objects were published at the same time.
-const MAX_TRIES: u32 = 10;
+const MAX_TRIES: u32 = 32;
 
 /// How many objects are read at once.
 const MAX_READS: usize = 16;

@@ -200,9 +200,24 @@ impl Pipeline {
             interim: is_interim.then_some(self.interim_ttl),
             stale: lookup.stale,
         };
+        let modified = lookup.record.validators.last_modified;
+        let unmet = request
+            .flow
+            .as_ref()
+            .and_then(|_| conditional.evaluate_preconditions(representation.etag(), modified));
+        let (response, outcome) = match unmet {
+            Some(outcome) => (
+                response::precondition(outcome, &told),
+                precondition_outcome(outcome),
+            ),
+            None => (
+                response::image(rendition, &told, range, context.head_only),
+                image_outcome(found.outcome),
+            ),
+        };
         Ok(Answer {
-            response: response::image(rendition, &told, range, context.head_only),
-            outcome: image_outcome(found.outcome),
+            response,
+            outcome,
             error: None,
         })
     }

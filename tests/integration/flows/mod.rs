@@ -7,7 +7,7 @@ use hyper::Method;
 use safelight::config::Config;
 use safelight::policy::Originals;
 
-use crate::support::origin::TestOrigin;
+use crate::support::origin::{Answer, TestOrigin};
 use crate::support::proxy::{TestProxy, setting, zone};
 use crate::support::samples;
 
@@ -191,6 +191,49 @@ async fn conditions_ranges_and_head_are_as_for_any_picture() {
         reply.assert_error(405, 9424);
         reply.assert_header("allow", "GET, HEAD, OPTIONS");
     }
+}
+
+/// A condition that many contents meet is answered by the content that there is.
+#[tokio::test]
+async fn conditions_are_evaluated_against_what_would_be_sent() {
+    const DATE: &str = "Sun, 01 Nov 2026 10:00:00 GMT";
+    let dated = |bytes: Vec<u8>| Answer::file(bytes).with("last-modified", DATE);
+    let origin = TestOrigin::start().await;
+    let page = b"<!doctype html>".to_vec();
+    origin.serve("/uploads/page", dated(page).with("etag", "\"page\""));
+    origin.serve(
+        "/uploads/cut.png",
+        dated(samples::png(90, 90)[..60].to_vec()),
+    );
+    origin.serve("/uploads/a.png", dated(samples::png(64, 48)));
+    let proxy = proxy_with(&origin, |_| {}).await;
+    let conditions = [
+        ("if-modified-since", "Sun, 29 Nov 2026 10:00:00 GMT"),
+        ("if-none-match", "*"),
+    ];
+    for condition in conditions {
+        for _ in 0..2 {
+            for path in ["/uploads/page", "/uploads/cut.png"] {
+                let reply = proxy.get_with(path, &[condition]).await;
+                reply.assert_no_header("content-security-policy");
+                reply.assert_header_has("cf-resized", "err=");
+            }
+            let picture = proxy.get_with("/uploads/a.png", &[condition]).await;
+            picture.assert_status(304);
+        }
+    }
+    let own = [("if-none-match", "\"page\"")];
+    let reply = proxy.get_with("/uploads/page", &own).await;
+    reply.assert_status(304).assert_header("etag", "\"page\"");
+    let etag = proxy.get("/uploads/a.png").await.header("etag");
+    for header in ["if-none-match", "if-match"] {
+        let reply = proxy.get_with("/uploads/a.png", &[(header, &etag)]).await;
+        assert_eq!(reply.status, if header == "if-match" { 200 } else { 304 });
+    }
+    let other = proxy
+        .get_with("/uploads/a.png", &[("if-match", "\"x\"")])
+        .await;
+    other.assert_status(412);
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ pub enum TransformError {
     UnsupportedFormat(UnsupportedFormat),
     /// A format that is decoded, with a coding that is not: a description of that coding.
     UnsupportedCoding(String),
+    /// Metadata must be removed from an original of this media type, but cannot.
+    MetadataStays(&'static str),
     /// SVG output was requested from a source made of pixels.
     NotADrawing,
     /// A side of zero pixels.
@@ -77,6 +79,12 @@ impl fmt::Display for TransformError {
                 write!(
                     out,
                     "the source is {what}, which cannot be transformed: save it in another way, or use {SOURCES}"
+                )
+            }
+            TransformError::MetadataStays(media_type) => {
+                write!(
+                    out,
+                    "the metadata of {media_type} cannot be removed on the way: transform it, or use JPEG, PNG, WebP, GIF or JPEG XL"
                 )
             }
             TransformError::NotADrawing => {

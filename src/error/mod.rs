@@ -64,6 +64,7 @@ impl Error {
                 TransformError::NotAnImage
                 | TransformError::UnsupportedFormat(_)
                 | TransformError::UnsupportedCoding(_)
+                | TransformError::MetadataStays(_)
                 | TransformError::NotADrawing
                 | TransformError::ZeroSized
                 | TransformError::TooManyPixels { .. }

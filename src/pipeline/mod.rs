@@ -20,6 +20,7 @@ mod reduced_copies;
 pub(crate) mod render;
 mod request_memo;
 mod sources;
+mod strip;
 pub(crate) mod workers;
 
 use std::fmt;

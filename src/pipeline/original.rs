@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::pipeline::Pipeline;
 use crate::pipeline::answer::Answer;
 use crate::pipeline::context::RequestContext;
+use crate::pipeline::strip;
 use crate::policy::OriginalJob;
 use crate::request::{RequestError, proxy_hops};
 use crate::response;
@@ -60,7 +61,11 @@ impl Pipeline {
         let request = original_request(&job, head, hops);
         let original = self.sources.original(&job.source, request);
         let original = context.deadline.bound(Stage::Fetch, original).await;
-        let original = original.map_err(Error::from)?.map_err(Error::from)?;
+        let mut original = original.map_err(Error::from)?.map_err(Error::from)?;
+        if job.strip {
+            let stripped = context.deadline.bound(Stage::Fetch, strip::strip(original));
+            original = stripped.await.map_err(Error::from)??;
+        }
         let disposition = (self.disposition == Disposition::Attachment)
             .then(|| Disposition::Attachment.header(&job.source.last_segment(), None));
         let elapsed = context.started.elapsed();
@@ -81,6 +86,9 @@ fn original_request(job: &OriginalJob, head: &Parts, hops: usize) -> OriginalReq
         for value in head.headers.get_all(&name) {
             headers.append(&name, value.clone());
         }
+    }
+    if job.strip {
+        strip::prepare(&mut headers);
     }
     OriginalRequest {
         headers,

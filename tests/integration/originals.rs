@@ -355,3 +355,70 @@ async fn an_origin_that_pauses_for_less_than_its_timeout_is_waited_for() {
         assert_eq!(reply.body.len(), 5000);
     }
 }
+
+#[tokio::test]
+async fn metadata_is_removed_on_the_way() {
+    /// An EXIF block with the orientation 6, and a text that nobody should see.
+    const EXIF: &[u8] =
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0 51 degrees north";
+    let plain = samples::jpeg(40, 30);
+    let length = u16::try_from(EXIF.len() + 2).expect("a short segment");
+    let app1 = [&[0xFF, 0xE1], &length.to_be_bytes()[..], EXIF].concat();
+    let photo = [&plain[..2], &app1, &plain[2..]].concat();
+    let avif = b"\0\0\0\x18ftypavif\0\0\0\0mif1miaf and no more";
+    let origin = TestOrigin::start().await;
+    let tagged = |content: Vec<u8>| Answer::file(content).with("etag", "\"1\"");
+    origin.serve("/photo.jpg", tagged(photo.clone()));
+    origin.serve("/photo.avif", tagged(avif.to_vec()));
+    origin.serve("/page.html", tagged(PAGE.into()));
+    let coded = Answer::file("a photo within").with("content-encoding", "compress");
+    origin.serve("/coded", coded);
+    let zone = zone(&origin.url(""));
+    for originals in [Originals::Pictures, Originals::All] {
+        let zone = zone.clone();
+        let proxy = TestProxy::start(|config| {
+            config.zone.origin = zone;
+            config.zone.originals = Some(originals);
+            config.zone.strip = true;
+        })
+        .await;
+        // A range of what is sent would be another one of what the origin has.
+        for range in [
+            &[][..],
+            &[("range", "bytes=0-9")],
+            &[("if-none-match", "\"1\"")],
+        ] {
+            let reply = proxy.get_with("/photo.jpg", range).await;
+            reply
+                .assert_status(200)
+                .assert_header("etag", "W/\"1-stripped\"")
+                .assert_no_header("content-length");
+            let has = |text: &[u8]| reply.body.windows(text.len()).any(|part| part == text);
+            assert!(!has(b"51 degrees") && has(&EXIF[..26]), "{reply}");
+            assert_eq!(reply.body.len(), photo.len() - b" 51 degrees north".len());
+            // As it is shown: on its side.
+            assert_eq!(samples::size_of(&reply.body), (30, 40));
+        }
+        let again = proxy.get_with("/photo.jpg", &[("if-none-match", "W/\"1-stripped\"")]);
+        again
+            .await
+            .assert_status(304)
+            .assert_header("etag", "W/\"1-stripped\"");
+        let head = proxy.client().send(Method::HEAD, "/photo.jpg", &[]).await;
+        head.assert_status(200)
+            .assert_header("etag", "W/\"1-stripped\"")
+            .assert_no_header("content-length");
+        // Its metadata would stay.
+        proxy.get("/photo.avif").await.assert_error(415, 9520);
+        let coded = proxy.get("/coded").await;
+        match originals {
+            Originals::All => drop(coded.assert_error(415, 9520)),
+            _ => drop(coded.assert_error(502, 9505)),
+        }
+        let page = proxy.get("/page.html").await;
+        match originals {
+            Originals::All => assert_eq!(page.text(), PAGE),
+            _ => drop(page.assert_status(404)),
+        }
+    }
+}

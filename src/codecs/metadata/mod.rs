@@ -7,6 +7,7 @@ mod avif;
 mod blocks;
 mod jpeg;
 mod png;
+mod strip;
 mod tiff;
 mod webp;
 mod xmp;
@@ -36,6 +37,7 @@ pub(crate) use self::png::{
     Calibration as PngCalibration, calibration as png_calibration, chunks as png_chunks,
     cicp as png_cicp,
 };
+pub(crate) use self::strip::Stripper;
 pub(crate) use self::webp::{
     chunks as webp_chunks, exif as webp_exif, extended as webp_extended, profile as webp_profile,
 };

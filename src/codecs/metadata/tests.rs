@@ -27,7 +27,7 @@ pub fn exif_block(tag: u8) -> Vec<u8> {
     block
 }
 
-fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn segment(marker: u8, content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len() + 2)
         .expect("test segments are short")
         .to_be_bytes();
@@ -70,9 +70,9 @@ fn broken_exif_means_upright() {
 }
 
 const PACKET: &str = "<?xpacket begin=\"\"?><x:xmpmeta><rdf:Description tiff:Orientation=\"6\" dc:rights=\"all\"/></x:xmpmeta>";
-const THUMBNAIL: &[u8] = b"\xFF\xD8 a picture of what was cropped away \xFF\xD9";
-const NOTE: &[u8] = b"only its maker knows";
-const RIGHTS: &[u8] = b"Ansel\0Some Magazine";
+pub(super) const THUMBNAIL: &[u8] = b"\xFF\xD8 a picture of what was cropped away \xFF\xD9";
+pub(super) const NOTE: &[u8] = b"only its maker knows";
+pub(super) const RIGHTS: &[u8] = b"Ansel\0Some Magazine";
 
 /// What a camera writes: orientation, copyright of two persons, a maker note, a place, a thumbnail.
 fn camera_block(little: bool) -> Vec<u8> {
@@ -109,11 +109,11 @@ fn read_block(block: &[u8]) -> exif::Exif {
         .expect("a block without fault")
 }
 
-fn contains(block: &[u8], wanted: &[u8]) -> bool {
+pub(super) fn contains(block: &[u8], wanted: &[u8]) -> bool {
     block.windows(wanted.len()).any(|window| window == wanted)
 }
 
-fn carried() -> SourceMetadata {
+pub(super) fn carried() -> SourceMetadata {
     SourceMetadata {
         exif: Some(camera_block(true)),
         xmp: Some(PACKET.into()),
@@ -137,7 +137,7 @@ fn picture(alpha: bool) -> Picture {
 }
 
 /// A file of each shape that the encoders here write.
-fn files() -> Vec<(Format, SourceFormat, Vec<u8>)> {
+pub(super) fn files() -> Vec<(Format, SourceFormat, Vec<u8>)> {
     let shapes = [
         (Format::Jpeg, SourceFormat::Jpeg, false, 80),
         (Format::Png, SourceFormat::Png, false, 80),

@@ -122,7 +122,9 @@ impl Error {
                 TransformError::UnsupportedFormat(kind) if kind.is_known_to_cloudflare() => {
                     (415, 9412, "source-format", ErrorCacheClass::Source)
                 }
-                TransformError::UnsupportedFormat(_) | TransformError::UnsupportedCoding(_) => {
+                TransformError::UnsupportedFormat(_)
+                | TransformError::UnsupportedCoding(_)
+                | TransformError::MetadataStays(_) => {
                     (415, 9520, "source-format", ErrorCacheClass::Source)
                 }
                 TransformError::NotADrawing => (415, 9412, "no-drawing", ErrorCacheClass::Source),

@@ -132,6 +132,12 @@ fn section_7_documented_numbers_go_with_documented_statuses() {
             ErrorCacheClass::Source,
         ),
         (
+            TransformError::MetadataStays("image/avif").into(),
+            9520,
+            415,
+            ErrorCacheClass::Source,
+        ),
+        (
             TransformError::ZeroSized.into(),
             9413,
             403,

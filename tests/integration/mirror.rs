@@ -3,14 +3,15 @@
 
 use hyper::{HeaderMap, Method};
 use safelight::bucket::{AddressingStyle, Config, Credentials};
+use safelight::config as settings;
 use safelight::policy::Originals;
 
 use crate::support::client::Client;
 use crate::support::proxy::{TestProxy, zone};
 use crate::support::reply::Reply;
 use crate::support::s3::S3Server;
-use crate::support::site;
 use crate::support::site::{SiteFile, SiteServer};
+use crate::support::{samples, site};
 
 /// What differs between two answers that are the same.
 const FLEETING: [&str; 2] = ["date", "server-timing"];
@@ -205,6 +206,22 @@ async fn a_site_on_a_server_is_what_it_is() {
     }
 }
 
+/// The links of a page in a folder are relative to the folder: with its page at a path without the slash they would all be broken.
+#[tokio::test]
+async fn the_redirect_to_a_folder_reaches_the_browser() {
+    let server = SiteServer::start().await;
+    let zone = zone(&server.url());
+    let proxy = TestProxy::start(|config| {
+        config.zone.origin = zone;
+        config.zone.originals = Some(Originals::All);
+    })
+    .await;
+    let reply = proxy.get("/about").await;
+    reply
+        .assert_status(301)
+        .assert_header("location", "/about/");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_in_a_bucket_is_what_it_is() {
     let server = S3Server::start().await;
@@ -233,4 +250,44 @@ async fn a_site_in_a_bucket_is_what_it_is() {
     })
     .await;
     compare_all(&proxy, &files, server.knows_conditions()).await;
+}
+
+/// A flow for every path touches pictures alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_for_everything_leaves_all_but_pictures_as_they_are() {
+    const FLOW: &str =
+        "[[flow]]\nmatch = [\"/**\"]\noptions = \"format=auto,quality=80\"\nquery = [\"width\"]\n";
+    let server = SiteServer::start().await;
+    for origin in [Some(server.url()), None] {
+        let proxy = TestProxy::start(|config| {
+            config.flow = settings::Config::parse(FLOW, []).expect("a flow").flow;
+            config.zone.originals = Some(Originals::All);
+            if let Some(url) = &origin {
+                config.zone.origin = zone(url);
+            }
+        })
+        .await;
+        site::write(&proxy.folder());
+        let is_picture = |file: &SiteFile| file.media_type.starts_with("image/");
+        let (pictures, others): (Vec<_>, Vec<_>) = site::files().into_iter().partition(is_picture);
+        compare_all(&proxy, &others, true).await;
+        let accept = [("accept", "image/avif,image/webp,*/*")];
+        for file in pictures {
+            let [target, _] = file.targets();
+            let reply = proxy.get_with(&target, &accept).await;
+            reply.assert_status(200);
+            assert!(reply.body.len() <= file.bytes.len(), "larger: {reply}");
+            let media_type = reply.header("content-type");
+            if file.media_type == "image/svg+xml" {
+                assert_eq!(media_type, file.media_type, "{reply}");
+                continue;
+            }
+            let size = samples::size_of(&file.bytes);
+            assert_eq!(samples::size_of(&reply.body), size, "{reply}");
+            assert_eq!(samples::mime_of(&reply.body), media_type, "{reply}");
+            let small = proxy.get_with(&format!("{target}?width=1"), &accept).await;
+            small.assert_status(200);
+            assert_eq!(samples::size_of(&small.body).0, 1, "{small}");
+        }
+    }
 }

@@ -226,6 +226,61 @@ async fn an_origin_that_drips_is_waited_for_and_each_byte_is_passed_on_at_once()
     all_quiet(&proxy).await;
 }
 
+/// An origin that gives no answer is an error, in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_origin_without_an_answer_is_an_error_and_nothing_is_left() {
+    let origin = RawOrigin::start(Vec::new()).await;
+    let proxy = in_front_of(&origin.url(""), |config| {
+        config.fetch.first_byte_timeout = setting("500 ms");
+    })
+    .await;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n";
+    let endless = format!("{head}{}", "x: y\r\n".repeat(200_000));
+    for (what, script, status) in [
+        ("closed", vec![], 502),
+        ("reset", vec![Act::Reset], 502),
+        ("no HTTP", vec![Act::say("SSH-2.0-OpenSSH_9.2\r\n")], 502),
+        ("half a head", vec![Act::say(head)], 502),
+        ("a head without an end", vec![Act::say(endless)], 502),
+        ("silent", vec![Act::Silence], 504),
+        (
+            "silent in its head",
+            vec![Act::say(head), Act::Silence],
+            504,
+        ),
+        (
+            "a head that drips",
+            vec![Act::Drip(head.into(), Duration::from_millis(50))],
+            504,
+        ),
+        (
+            "no length that is one",
+            vec![Act::head(200, &["content-length: -5"]), Act::say("right")],
+            502,
+        ),
+        (
+            "two lengths",
+            vec![Act::head(200, &["content-length: 5", "content-length: 6"])],
+            502,
+        ),
+    ] {
+        origin.play(script);
+        let begun = Instant::now();
+        for method in [Method::GET, Method::HEAD] {
+            let client = Client::new(proxy.client().address());
+            let range = [("range", "bytes=1-2")];
+            for headers in [&[][..], &range] {
+                let reply = client.send(method.clone(), "/a.txt", headers).await;
+                assert_eq!(reply.status, status, "{what}: {reply}");
+                reply.assert_header("cache-control", "no-store");
+            }
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
+    }
+    drop(origin);
+    all_quiet(&proxy).await;
+}
+
 /// Whether a client sees that what it got is not all.
 async fn is_seen_as_broken(proxy: &TestProxy, target: &str) -> bool {
     let address = proxy.client().address();

@@ -18,8 +18,10 @@ use crate::transform::{HeadFormat, Stripper, TransformError, sniff_head};
 /// Pictures show themselves within the first of these numbers of bytes, drawings with a long prologue within the second.
 const LOOKS: [usize; 2] = [4096, 64 << 10];
 
-/// The end of the entity tags of stripped content.
-const SUFFIX: &str = "-stripped\"";
+/// The end of the entity tags of stripped content, where that of the origin is strong.
+const OF_STRONG: &str = "-stripped\"";
+/// The same where that of the origin is weak.
+const OF_WEAK: &str = "-stripped-weak\"";
 
 type Content = BoxStream<'static, Result<Bytes, SourceError>>;
 
@@ -40,22 +42,29 @@ pub(super) fn prepare(headers: &mut HeaderMap) {
     }
 }
 
-/// The tags of the origin's content in a list of tags of stripped content. Some origins compare `W/` as well.
+/// The tags of the origin's content in a list of tags of stripped content, exactly as they came: some origins compare no more than the text.
 fn tags_of_origin(list: &str) -> Vec<String> {
     if list.trim() == "*" {
         return vec!["*".to_owned()];
     }
     list.split(',')
-        .filter_map(|tag| tag.trim().strip_prefix("W/")?.strip_suffix(SUFFIX))
-        .flat_map(|tag| [format!("{tag}\""), format!("W/{tag}\"")])
+        .filter_map(|tag| {
+            let tag = tag.trim().strip_prefix("W/")?;
+            let weak = tag.strip_suffix(OF_WEAK);
+            weak.map(|tag| format!("W/{tag}\""))
+                .or_else(|| Some(format!("{}\"", tag.strip_suffix(OF_STRONG)?)))
+        })
         .collect()
 }
 
 /// The weak tag of the stripped content.
 fn stripped_tag(tag: &HeaderValue) -> Option<HeaderValue> {
     let tag = tag.to_str().ok()?;
-    let opaque = tag.strip_prefix("W/").unwrap_or(tag).strip_suffix('"')?;
-    HeaderValue::try_from(format!("W/{opaque}{SUFFIX}")).ok()
+    let (opaque, suffix) = match tag.strip_prefix("W/") {
+        Some(weak) => (weak, OF_WEAK),
+        None => (tag, OF_STRONG),
+    };
+    HeaderValue::try_from(format!("W/{}{suffix}", opaque.strip_suffix('"')?)).ok()
 }
 
 /// An original without its metadata. What is no picture passes as it is.
@@ -141,20 +150,28 @@ mod tests {
 
     use super::prepare;
     use super::stripped_tag;
+    use super::tags_of_origin;
 
     #[test]
     fn tags_go_to_the_origin_as_they_came() {
-        for (sent, of_client, of_origin) in [
-            ("\"a\"", "W/\"a-stripped\"", Some("\"a\", W/\"a\"")),
-            ("W/\"a\"", "W/\"a-stripped\"", Some("\"a\", W/\"a\"")),
+        for tag in ["\"a\"", "W/\"a\""] {
+            let stripped = stripped_tag(&HeaderValue::from_static(tag)).expect("a tag");
+            let stripped = stripped.to_str().expect("ASCII");
+            assert!(stripped.starts_with("W/"));
+            assert_eq!(tags_of_origin(stripped), [tag]);
+        }
+        for (of_client, of_origin) in [
+            ("W/\"a-stripped\"", Some("\"a\"")),
+            ("W/\"a-stripped-weak\"", Some("W/\"a\"")),
             // From before metadata was removed.
-            ("\"a\"", "\"a\"", None),
-            ("\"a\"", "W/\"a\"", None),
-            ("\"a\"", "*", Some("*")),
-            ("\"a\"", "\"x\", W/\"a-stripped\"", Some("\"a\", W/\"a\"")),
+            ("\"a\"", None),
+            ("W/\"a\"", None),
+            ("*", Some("*")),
+            (
+                "\"x\", W/\"a-stripped\",W/\"b-stripped\"",
+                Some("\"a\", \"b\""),
+            ),
         ] {
-            let tag = stripped_tag(&HeaderValue::from_static(sent));
-            assert_eq!(tag.expect("a tag"), "W/\"a-stripped\"");
             let mut headers = HeaderMap::from_iter([
                 (IF_NONE_MATCH, HeaderValue::from_static(of_client)),
                 (RANGE, HeaderValue::from_static("bytes=0-")),

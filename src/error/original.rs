@@ -48,6 +48,18 @@ impl Error {
         }
     }
 
+    /// Whether this may be the error of another path, to which the origin redirected. A client that gets the redirect sees where it leads.
+    pub(crate) fn may_be_of_redirect(&self) -> bool {
+        matches!(
+            self,
+            Error::Source(
+                SourceError::NotFound { .. }
+                    | SourceError::ClientError(_)
+                    | SourceError::TooManyRedirects { .. }
+            )
+        )
+    }
+
     /// Whether the next try may succeed although neither source, URL nor settings change.
     pub(crate) fn is_passing(&self) -> bool {
         let is_kept = self.info().class != ErrorCacheClass::NoStore;
@@ -88,6 +100,8 @@ mod tests {
         for error in stays {
             assert!(!error.leaves_original(), "{error}");
         }
+        assert!(Error::from(SourceError::TooManyRedirects { limit: 5 }).may_be_of_redirect());
+        assert!(!Error::from(Denial::Loop).may_be_of_redirect());
     }
 
     fn too_large() -> SourceError {

@@ -75,6 +75,7 @@ impl Pipeline {
     /// Whether the original is sent where a flow's picture cannot be made because of this error.
     pub(crate) fn sends_in_place(&self, error: &Error) -> bool {
         self.policy.serves_originals() && error.leaves_original()
+            || self.policy.serves_all_originals() && error.may_be_of_redirect()
     }
 
     /// The answer with the original in the place of a flow's picture, which cannot be made.

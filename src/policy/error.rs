@@ -40,7 +40,7 @@ impl fmt::Display for Denial {
             Denial::Strict(diagnostics) => write!(formatter, "strict mode: {diagnostics}"),
             Denial::SourceNotAllowed { host } => write!(
                 formatter,
-                "source host `{host}` is not in the list of allowed origins"
+                "source host `{host}` is not in the list of allowed origins: see `sources.allowed` and `--allow`"
             ),
             Denial::PathNotAllowed => formatter.write_str(
                 "the path of the source must not hide `.` or `..` and must name an image",

@@ -207,6 +207,11 @@ impl Policy {
         self.originals != Originals::None
     }
 
+    /// Whether everything is served as it is, the redirects of an origin as well.
+    pub(crate) fn serves_all_originals(&self) -> bool {
+        self.originals == Originals::All
+    }
+
     /// Decides about a request for the original at a path of the zone. `hops` says how many servers of this kind have passed the request on
     /// already, as `Via` tells.
     ///

@@ -32,7 +32,7 @@ const SVG: &str = "image/svg+xml";
 
 /// An original, with the headers of its origin; without the body for HEAD. `elapsed` is how long its head took to arrive.
 ///
-/// A `disposition` takes the place of that of the origin, where there is content.
+/// A `disposition` takes the place of that of the origin, where the content is a picture.
 pub(crate) fn original(
     original: Original,
     disposition: Option<HeaderValue>,
@@ -70,8 +70,9 @@ pub(crate) fn original(
         }
         Some(_) => {}
     }
-    let has_content = matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
-    if let Some(disposition) = disposition.filter(|_| has_content) {
+    let is_content = matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+    let is_picture = media_type.is_some_and(|media_type| media_type.starts_with("image/"));
+    if let Some(disposition) = disposition.filter(|_| is_content && is_picture) {
         headers.insert(CONTENT_DISPOSITION, disposition);
     }
     headers.insert(

@@ -11,12 +11,13 @@ use crate::source::context::FetchContext;
 use crate::source::error::{FetchStage, SourceError};
 use crate::source::outcome::{FetchOutcome, Metadata};
 
-/// The error codes of S3 for keys that do not exist, do not match or have expired.
-const BAD_CREDENTIALS: [&str; 7] = [
+/// The error codes of S3 for access keys that do not exist, do not match or have expired, and for a bucket that does not exist.
+const WRONG_SETTINGS: [&str; 8] = [
     "AuthorizationHeaderMalformed",
     "ExpiredToken",
     "InvalidAccessKeyId",
     "InvalidToken",
+    "NoSuchBucket",
     "NotSignedUp",
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
@@ -57,7 +58,7 @@ impl From<BucketError> for SourceError {
             | BucketProblem::Credentials(_)
             | BucketProblem::UnusableKey => SourceError::Bucket(error),
             // The bucket refuses the configured credentials and not this object: the operator's mistake and not the client's.
-            BucketProblem::Status { ref code, .. } if BAD_CREDENTIALS.contains(&code.as_str()) => {
+            BucketProblem::Status { ref code, .. } if WRONG_SETTINGS.contains(&code.as_str()) => {
                 SourceError::Bucket(error)
             }
             BucketProblem::Status {

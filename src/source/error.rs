@@ -267,7 +267,7 @@ impl fmt::Display for SourceError {
                 write!(out, "the source is larger than the limit of {limit} bytes")
             }
             SourceError::NotAPicture { name: None, .. } => {
-                out.write_str("the source is no picture by its first bytes")
+                out.write_str("the source is not an image by its first bytes")
             }
             SourceError::NotAPicture {
                 name: Some(name), ..

@@ -105,11 +105,16 @@ async fn originals_are_saved_where_an_operator_says_so() {
     let proxy = TestProxy::start(|config| {
         let section = "disposition = 'attachment'";
         config.response = toml::from_str(section).expect("a setting");
+        config.zone.originals = Some(Originals::All);
     })
     .await;
     fs::write(proxy.folder().join("cat.png"), samples::png(4, 3)).expect("a file");
+    fs::write(proxy.folder().join("page.html"), PAGE).expect("a file");
     let reply = proxy.get("/cat.png").await;
     reply.assert_header("content-disposition", "attachment; filename=\"cat.png\"");
+    let page = proxy.get("/page.html").await;
+    page.assert_status(200)
+        .assert_no_header("content-disposition");
 }
 
 #[tokio::test]

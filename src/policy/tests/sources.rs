@@ -268,7 +268,9 @@ fn section_8_other_sources_need_an_entry() {
         );
         assert_eq!(
             denied.to_string(),
-            format!("source host `{host}` is not in the list of allowed origins")
+            format!(
+                "source host `{host}` is not in the list of allowed origins: see `sources.allowed` and `--allow`"
+            )
         );
     }
 }

@@ -41,7 +41,9 @@ pub async fn serve(
         welcome,
     } = Startup::of(arguments)?;
     let _logging = telemetry::start(&config.log).map_err(CommandError::new)?;
-    server::limit_connections(&mut config.server, config.fetch.concurrency.get());
+    // There are as many originals as fetches.
+    let fetches = config.fetch.concurrency.get().saturating_mul(2);
+    server::limit_connections(&mut config.server, fetches);
     let mut signals = Signals {
         terminate: signal(SignalKind::terminate()).map_err(CommandError::new)?,
         interrupt: signal(SignalKind::interrupt()).map_err(CommandError::new)?,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hyper::http::request::Parts;
 
-use crate::cache::FlightError;
+use crate::cache::{CacheableError, FlightError};
 use crate::error::Error;
 use crate::pipeline::answer::Answer;
 use crate::pipeline::context::RequestContext;
@@ -91,9 +91,17 @@ impl Pipeline {
         let mut answer = self.original_at(&flow.original, head, &context).await?;
         let error = failed.error;
         self.metrics.requests.record_error(error.info().code);
-        response::mark_in_place(&mut answer.response, &error, vary);
+        let life = error.ttl(&self.error_ttls);
+        response::mark_in_place(&mut answer.response, &error, vary, life);
         answer.error = Some(error);
         Ok(answer)
+    }
+
+    /// Marks the answer with an original that a flow would have taken, had it not come from an image proxy.
+    pub(crate) fn mark_left_by_flow(&self, head: &Parts, answer: &mut Answer) {
+        if self.flows.take(head.uri.path()) {
+            response::vary_by_proxies(&mut answer.response);
+        }
     }
 
     /// Names the flow in its answer, and counts it.

@@ -230,8 +230,10 @@ impl Pipeline {
             Ok(answer) => answer,
             Err(failed) => self.answer_error(failed, request.as_deref(), &context),
         };
-        if let Some(flow) = flow {
-            self.record_flow(flow, &mut answer);
+        match flow {
+            Some(flow) => self.record_flow(flow, &mut answer),
+            None if request.is_none() => self.mark_left_by_flow(head, &mut answer),
+            None => {}
         }
         self.log(head, &answer, flow, context.started.elapsed());
         answer.response

@@ -11,21 +11,32 @@ const OWN_NAME: &[u8] = b"safelight";
 
 /// Whether the request comes from an image proxy, perhaps this one.
 pub(super) fn is_via_image_resizing(headers: &HeaderMap) -> bool {
-    count(headers, IMAGE_PROXY) > 0
+    lines(headers).any(|line| {
+        line.windows(IMAGE_PROXY.len())
+            .any(|bytes| bytes.eq_ignore_ascii_case(IMAGE_PROXY))
+    })
 }
 
 /// How many servers of this kind, perhaps this one, have passed the request on.
 pub(crate) fn proxy_hops(headers: &HeaderMap) -> usize {
-    count(headers, OWN_NAME)
+    lines(headers)
+        .flat_map(|line| line.split(|byte| *byte == b','))
+        .filter(|proxy| is_own(proxy))
+        .count()
 }
 
-/// How many times a word occurs in the headers.
-fn count(headers: &HeaderMap, word: &[u8]) -> usize {
-    let lines = headers.get_all(VIA).iter();
-    lines
-        .flat_map(|line| line.as_bytes().windows(word.len()))
-        .filter(|bytes| bytes.eq_ignore_ascii_case(word))
-        .count()
+/// Whether an element of `Via`, such as `1.1 safelight`, names this kind of server.
+fn is_own(proxy: &[u8]) -> bool {
+    let mut words = proxy
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    words
+        .nth(1)
+        .is_some_and(|name| name.eq_ignore_ascii_case(OWN_NAME))
+}
+
+fn lines(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(VIA).iter().map(|line| line.as_bytes())
 }
 
 #[cfg(test)]
@@ -47,6 +58,7 @@ mod tests {
             (&["1.1 Image-Resizing"], 0, true),
             (&["1.1 safelight, 1.1 image-resizing"], 1, true),
             (&["1.1 safelight, 1.1 nginx", "2 SafeLight"], 2, false),
+            (&["1.1 my-safelight-cdn, 1.1 nginx (safelight)"], 0, false),
         ] {
             let headers = headers(lines);
             assert_eq!(proxy_hops(&headers), hops, "{lines:?}");

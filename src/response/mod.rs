@@ -34,6 +34,7 @@ pub(crate) use disposition::Disposition;
 pub(crate) use original::mark_in_place;
 pub(crate) use original::name_flow;
 pub(crate) use original::original;
+pub(crate) use original::vary_by_proxies;
 pub(crate) use representation::RepresentationHeaders;
 
 use fields::METHODS;

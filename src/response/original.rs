@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hyper::HeaderMap;
 use hyper::Response;
 use hyper::StatusCode;
 use hyper::header::{
@@ -21,9 +22,11 @@ use crate::request::Vary;
 use crate::source::Original;
 
 /// What browsers show as a document, in which something could run.
-const DOCUMENTS: [&str; 4] = [
+const DOCUMENTS: [&str; 5] = [
     "text/html",
-    "application/xhtml+xml",
+    // Browsers look at the content of it.
+    "unknown/unknown",
+    "*/*",
     "text/xml",
     "application/xml",
 ];
@@ -61,7 +64,11 @@ pub(crate) fn original(
             headers.insert(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
             headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         }
-        Some(other) if other.starts_with("image/") || DOCUMENTS.contains(&other) => {
+        Some(other)
+            if other.starts_with("image/")
+                || other.ends_with("+xml")
+                || DOCUMENTS.contains(&other) =>
+        {
             headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         }
         // Without it, a browser would look at the content and might find a document.
@@ -83,7 +90,7 @@ pub(crate) fn original(
     if let (Some(length), false) = (length, head_only) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    let body = if head_only {
+    let body = if head_only || !is_content {
         Body::Complete(bytes::Bytes::new())
     } else {
         Body::arriving(body, length)
@@ -95,8 +102,13 @@ pub(crate) fn original(
 }
 
 /// Says in a response with an original why it takes the place of a picture. Where the next try may succeed, nobody may cache it. `vary` names the
-/// request headers that could have led to a picture.
-pub(crate) fn mark_in_place(response: &mut Response<Body>, error: &Error, vary: Vary) {
+/// request headers that could have led to a picture. A picture may be cached for no longer than `life`, the lifetime of the error.
+pub(crate) fn mark_in_place(
+    response: &mut Response<Body>,
+    error: &Error,
+    vary: Vary,
+    life: Duration,
+) {
     let headers = response.headers_mut();
     insert(headers, CF_RESIZED, &format!("err={}", error.info().number));
     let warning = Warning::new(format!("sent as it is: {}", error.public_message()));
@@ -107,11 +119,35 @@ pub(crate) fn mark_in_place(response: &mut Response<Body>, error: &Error, vary: 
         // The origin may have a `Vary` of its own.
         headers.append(VARY, value);
     }
+    let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_picture = media_type.is_some_and(|media_type| media_type.starts_with(b"image/"));
     if error.is_passing() {
         headers.insert(CACHE_CONTROL, NO_STORE);
-        headers.remove(AGE);
-        headers.remove(EXPIRES);
+    } else if is_picture && !is_private(headers) {
+        // It may be whole by now, and then the next answer is a picture of the flow.
+        let control = format!("public, max-age={}", life.as_secs());
+        insert(headers, CACHE_CONTROL, &control);
+    } else {
+        return;
     }
+    headers.remove(AGE);
+    headers.remove(EXPIRES);
+}
+
+/// Whether shared caches must not store an answer.
+fn is_private(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(CACHE_CONTROL).iter();
+    lines.any(|line| {
+        let line = String::from_utf8_lossy(line.as_bytes()).to_ascii_lowercase();
+        line.contains("private") || line.contains("no-store")
+    })
+}
+
+/// Says that another `Via` could have led to another answer: a flow leaves requests of image proxies alone.
+pub(crate) fn vary_by_proxies(response: &mut Response<Body>) {
+    response
+        .headers_mut()
+        .append(VARY, HeaderValue::from_static("Via"));
 }
 
 /// Names the flow that a response is due to.

@@ -207,7 +207,7 @@ fn conditions(known: Option<&Validators>) -> HeaderMap {
 }
 
 /// The client would turn a user and password in the URL into an `Authorization` header.
-fn without_credentials(url: &Url) -> Url {
+pub(super) fn without_credentials(url: &Url) -> Url {
     let mut url = url.clone();
     // Both fail only for URLs without a host, to which no request can be sent.
     let _ = url.set_username("");

@@ -140,7 +140,7 @@ impl Sources {
             config: config.clone(),
             memory,
             slots: FetchSlots::new(concurrency, per_origin),
-            transfers: FetchSlots::new((concurrency / 2).max(1), (per_origin / 2).max(1)),
+            transfers: FetchSlots::new(concurrency, concurrency),
             verdicts: Verdicts::default(),
             sniff,
             rule_set,
@@ -153,10 +153,10 @@ impl Sources {
 
     /// How many fetches run and wait now.
     pub fn fetches(&self) -> FetchCounts {
-        let FetchCounts { running, waiting } = self.slots.fetches();
+        let (fetches, transfers) = (self.slots.fetches(), self.transfers.fetches());
         FetchCounts {
-            running,
-            waiting: waiting + self.transfers.fetches().waiting,
+            running: fetches.running + transfers.running,
+            waiting: fetches.waiting + transfers.waiting,
         }
     }
 

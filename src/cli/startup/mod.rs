@@ -3,6 +3,7 @@
 //! Without a file of settings the current folder is served, the disk cache is in the cache folder of the user, and nothing is written elsewhere.
 
 mod cache_folder;
+mod exposure;
 mod pictures;
 mod s3;
 mod target;
@@ -80,6 +81,7 @@ impl Startup {
         let is_new_zone = arguments.apply(&mut config, is_unconfigured)?;
         let mut notes = Vec::new();
         let cache = arguments.set_cache(&mut config, is_unconfigured, is_new_zone)?;
+        exposure::check(&config, file)?;
         if is_new_zone || is_unconfigured {
             notes = vec![welcome::origin(&config), cache];
         }

@@ -106,7 +106,6 @@ fn keys_with_empty_segments_are_resolved_and_are_prefixes() {
         ),
         (format!("{root}/trail/"), "bucket:photos/trail/"),
         ("bucket:photos/trail/".to_owned(), "bucket:photos/trail/"),
-        (format!("{root}//"), "bucket:photos//"),
     ] {
         check("file:x", &text, &[source]);
     }

@@ -15,9 +15,10 @@ use crate::source::context::FetchContext;
 use crate::source::error::SourceError;
 use crate::source::file_kind::LAST_LOOK;
 use crate::source::original::Original;
-use crate::source::original::body::{Content, TransferBody, TransferSlot};
+use crate::source::original::body::{Content, TransferBody};
 use crate::source::original::headers::passed;
 use crate::source::original::range::Part;
+use crate::source::slots::FetchSlot;
 
 /// An answer, or a redirect that the allowlist has not approved yet.
 pub(super) enum OriginReply {
@@ -63,7 +64,7 @@ impl OriginAnswer {
     }
 
     /// This answer with content that is as long as announced and holds the slot until it has ended. Without content the slot is free at once.
-    pub(super) fn bounded(self, idle_timeout: Duration, slot: TransferSlot) -> Self {
+    pub(super) fn bounded(self, idle_timeout: Duration, slot: FetchSlot) -> Self {
         let length = self.length;
         OriginAnswer {
             content: self

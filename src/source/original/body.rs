@@ -14,21 +14,6 @@ use tokio::time::{Instant, Sleep};
 use crate::source::error::{FetchStage, SourceError};
 use crate::source::slots::FetchSlot;
 
-/// The right to stream one original.
-pub(super) struct TransferSlot {
-    _of_transfers: FetchSlot,
-    _of_fetches: FetchSlot,
-}
-
-impl TransferSlot {
-    pub(super) fn new(of_transfers: FetchSlot, of_fetches: FetchSlot) -> Self {
-        TransferSlot {
-            _of_transfers: of_transfers,
-            _of_fetches: of_fetches,
-        }
-    }
-}
-
 /// Content as it arrives from an origin.
 pub(super) type Content = BoxStream<'static, Result<Bytes, SourceError>>;
 
@@ -42,7 +27,7 @@ pub(super) struct TransferBody {
     waits_since: Option<Instant>,
     /// Runs from the first wait on. It is not reset at each wait, which would cost more than to look at the clock when it rings.
     alarm: Option<Pin<Box<Sleep>>>,
-    slot: Option<TransferSlot>,
+    slot: Option<FetchSlot>,
     has_ended: bool,
 }
 
@@ -51,7 +36,7 @@ impl TransferBody {
         content: Content,
         length: Option<u64>,
         idle_timeout: Duration,
-        slot: TransferSlot,
+        slot: FetchSlot,
     ) -> Self {
         TransferBody {
             content,

@@ -23,9 +23,10 @@ use crate::source::folder::file::{
     Fingerprint, NOT_FOUND, changed, fingerprint, open, read_part, relative, validators,
 };
 use crate::source::folder::readers::Readers;
-use crate::source::original::body::{Content, TransferBody, TransferSlot};
+use crate::source::original::body::{Content, TransferBody};
 use crate::source::original::verdicts::Picture;
 use crate::source::original::{Original, OriginalRequest};
+use crate::source::slots::FetchSlot;
 
 /// How much of a file is read at once, in bytes.
 const CHUNK: u64 = 256 << 10;
@@ -57,7 +58,7 @@ impl FolderOrigin {
         &self,
         path: &str,
         request: OriginalRequest,
-        slot: TransferSlot,
+        slot: FetchSlot,
         context: FetchContext<'_>,
     ) -> Result<Original, SourceError> {
         let relative = relative(path).ok_or(NOT_FOUND)?;

@@ -162,6 +162,15 @@ pub(super) fn passed(status: StatusCode, from: &HeaderMap) -> HeaderMap {
     for name in names.iter().copied().flatten() {
         copy(name, from, &mut headers);
     }
+    // Browsers take the last one, and so must everything that is decided by it.
+    if let Some(last) = headers
+        .get_all(header::CONTENT_TYPE)
+        .iter()
+        .next_back()
+        .cloned()
+    {
+        headers.insert(header::CONTENT_TYPE, last);
+    }
     if status == StatusCode::OK {
         // Some caches answer a request for the whole with a range that is the whole.
         headers.remove(header::CONTENT_RANGE);

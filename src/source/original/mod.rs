@@ -23,13 +23,14 @@ use hyper::header::HeaderValue;
 use url::Url;
 
 use self::answer::{OriginAnswer, OriginReply};
-use self::body::TransferSlot;
 use self::headers::OriginRequest;
 pub(super) use self::verdicts::Verdicts;
 use crate::deadline::Deadline;
 use crate::policy::{ApprovedSource, SourceLocation, zone_url};
 use crate::source::context::FetchContext;
 use crate::source::error::{FetchStage, SourceError};
+use crate::source::http::without_credentials;
+use crate::source::slots::FetchSlot;
 use crate::source::{Sources, ZoneClient};
 
 /// What a client asks of an original, beside its name.
@@ -57,8 +58,8 @@ pub(crate) struct Original {
 }
 
 impl Sources {
-    /// Requests an original. Its content holds one of the slots for fetches until it has ended or is dropped. Half of the slots are for originals at
-    /// most, so that clients that read slowly do not keep pictures from being fetched.
+    /// Requests an original. Its content holds a slot until it has ended or is dropped. There are as many as for fetches, apart from those, so that
+    /// clients that read slowly do not keep pictures from being fetched.
     ///
     /// # Errors
     /// [`SourceError`] says why there is no answer; [`SourceError::NotFound`] also for what is no picture, if only pictures may be sent.
@@ -123,30 +124,31 @@ impl Sources {
         let mut reply = self.send(source, request, context).await?;
         let mut last_slot = slot;
         let mut request = request.clone();
-        for _ in 0..self.config.max_redirects {
-            let OriginReply::Redirect { target, answer } = reply else {
-                break;
+        let mut followed = 0;
+        loop {
+            let (target, answer) = match reply {
+                OriginReply::Redirect { target, answer } => (target, answer),
+                OriginReply::Answer(answer) => {
+                    let idle_timeout = context.config.idle_timeout.duration();
+                    return Ok(answer.bounded(idle_timeout, last_slot));
+                }
             };
             drop(last_slot);
             let source = self.allowlist.approve(&target);
             if request.passes_redirects
-                && let Some(location) = client_location(source.as_ref().ok(), &target)
+                && let Some(location) = self.client_location(source.as_ref().ok(), &target)
             {
                 return Ok(answer.redirecting_to(&location));
             }
             let source = source.map_err(SourceError::RedirectDenied)?;
+            if followed == self.config.max_redirects {
+                return Err(SourceError::TooManyRedirects { limit: followed });
+            }
+            followed += 1;
             // The redirect may lead to another resource now, and that may be older than the one that the client has.
             request.headers.remove(header::IF_MODIFIED_SINCE);
             last_slot = self.take_transfer_slot(&source, context.deadline).await?;
             reply = self.send(&source, &request, context).await?;
-        }
-        match reply {
-            OriginReply::Answer(answer) => {
-                Ok(answer.bounded(context.config.idle_timeout.duration(), last_slot))
-            }
-            OriginReply::Redirect { .. } => Err(SourceError::TooManyRedirects {
-                limit: self.config.max_redirects,
-            }),
         }
     }
 
@@ -181,29 +183,31 @@ impl Sources {
         &self,
         source: &ApprovedSource,
         deadline: Deadline,
-    ) -> Result<TransferSlot, SourceError> {
+    ) -> Result<FetchSlot, SourceError> {
         let origin = self.origin_name(source);
-        let of_transfers = self.transfers.take(origin.clone(), deadline).await?;
-        let of_fetches = self.slots.take(origin, deadline).await?;
-        Ok(TransferSlot::new(of_transfers, of_fetches))
+        self.transfers.take(origin, deadline).await
     }
-}
 
-/// Where a client finds the target of a redirect: a path of the zone at this server, and what this server may not read at the target itself.
-/// `None` for allowed origins and configured buckets, which clients may not be able to reach.
-fn client_location(approved: Option<&ApprovedSource>, target: &Url) -> Option<String> {
-    let mut location = match approved.map(ApprovedSource::location) {
-        Some(SourceLocation::Zone { path, query: None }) => path.clone(),
-        Some(SourceLocation::Zone {
-            path,
-            query: Some(query),
-        }) => format!("{path}?{query}"),
-        Some(SourceLocation::Bucket { .. } | SourceLocation::Http(_)) => return None,
-        None => return Some(target.to_string()),
-    };
-    if let Some(fragment) = target.fragment() {
-        location.push('#');
-        location.push_str(fragment);
+    /// Where a client finds the target of a redirect: a path of the zone at this server, and what this server may not read at the target itself.
+    /// `None` for allowed origins and configured buckets, which clients may not be able to reach, and for other paths of the zone's server, whose
+    /// address clients must not learn.
+    fn client_location(&self, approved: Option<&ApprovedSource>, target: &Url) -> Option<String> {
+        let mut location = match approved.map(ApprovedSource::location) {
+            Some(SourceLocation::Zone { path, query: None }) => path.clone(),
+            Some(SourceLocation::Zone {
+                path,
+                query: Some(query),
+            }) => format!("{path}?{query}"),
+            Some(SourceLocation::Bucket { .. } | SourceLocation::Http(_)) => return None,
+            None => {
+                let is_zone_server = matches!(&self.zone, ZoneClient::Http { base, .. } if base.host() == target.host());
+                return (!is_zone_server).then(|| without_credentials(target).to_string());
+            }
+        };
+        if let Some(fragment) = target.fragment() {
+            location.push('#');
+            location.push_str(fragment);
+        }
+        Some(location)
     }
-    Some(location)
 }

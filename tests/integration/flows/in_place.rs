@@ -337,6 +337,29 @@ async fn where_only_pictures_are_served_nothing_else_is_exposed() {
     assert!(!reply.text().contains("Notes"), "{reply}");
 }
 
+/// Its bytes may be whole by now, and then the next answer is made of them.
+#[tokio::test]
+async fn a_picture_in_place_is_cached_for_no_longer_than_its_error() {
+    let origin = TestOrigin::start().await;
+    let lasting = |bytes: &[u8], mime: &str| {
+        Answer::file(bytes.to_vec())
+            .with("content-type", mime)
+            .with("cache-control", "public, max-age=31536000, immutable")
+            .with("expires", "Thu, 01 Jan 2099 00:00:00 GMT")
+    };
+    origin.serve(
+        "/uploads/a.png",
+        lasting(&samples::png(90, 90)[..60], "image/png"),
+    );
+    origin.serve("/uploads/a.css", lasting(b"a{}", "text/css"));
+    let proxy = proxy_with(&origin, |_| {}).await;
+    let reply = proxy.get("/uploads/a.png").await;
+    reply.assert_header("cache-control", "public, max-age=60");
+    reply.assert_no_header("expires");
+    let reply = proxy.get("/uploads/a.css").await;
+    reply.assert_header("cache-control", "public, max-age=31536000, immutable");
+}
+
 #[tokio::test]
 async fn image_proxies_get_the_original() {
     let picture = samples::jpeg(64, 48);
@@ -355,6 +378,7 @@ async fn image_proxies_get_the_original() {
             .await;
         reply.assert_size(64, 48);
         reply.assert_no_header("cf-resized");
+        reply.assert_header("vary", "Via");
         assert!(reply.body == picture, "{via}");
         assert_eq!(origin.last().target, "/uploads/a.jpg?width=8");
     }

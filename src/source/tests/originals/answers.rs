@@ -288,6 +288,7 @@ async fn a_client_follows_redirects_of_the_zone_itself() {
     let origin = TestOrigin::start(|head| match target(head) {
         "/base/folder" => redirect(301, "/base/folder/?a=1#top"),
         "/base/above" => redirect(303, "/elsewhere"),
+        "/base/login" => redirect(303, "https://user:secret@elsewhere.test/x"),
         "/base/picture" => redirect(302, "/base/file"),
         _ => serve(head, "\"1\"", &picture(100)),
     })
@@ -302,7 +303,7 @@ async fn a_client_follows_redirects_of_the_zone_itself() {
         };
         for (path, status, location) in [
             ("/base/folder", 301, "/folder/?a=1#top".to_owned()),
-            ("/base/above", 303, origin.url("/elsewhere").to_string()),
+            ("/base/login", 303, "https://elsewhere.test/x".to_owned()),
         ] {
             let reply = ask(&world, &origin.url(path), request(false)).await;
             let reply = reply.expect("a redirect");
@@ -312,9 +313,36 @@ async fn a_client_follows_redirects_of_the_zone_itself() {
             );
             assert_eq!((reply.body.len(), reply.length), (0, None));
         }
+        // Clients must not learn the address of the zone's server.
+        let above = ask(&world, &origin.url("/base/above"), request(false)).await;
+        assert!(
+            matches!(above, Err(SourceError::RedirectDenied(_))),
+            "{above:?}"
+        );
         let reply = ask(&world, &origin.url("/base/picture"), request(true)).await;
         assert_eq!(reply.expect("it is followed").status, 200);
     }
+}
+
+#[tokio::test]
+async fn redirects_are_passed_on_where_none_is_followed() {
+    let origin = TestOrigin::start(|_| redirect(302, "/target")).await;
+    let config = Config {
+        max_redirects: 0,
+        ..config()
+    };
+    let world = world(&config, ZoneOrigin::Http(origin.url("")), &[], &[]);
+    let reply = ask(&world, &origin.url("/a"), Ask::get(&[])).await;
+    assert_eq!(reply.expect("a redirect").header("location"), "/target");
+    let pictures = Ask {
+        pictures_only: true,
+        ..Ask::get(&[])
+    };
+    let error = ask(&world, &origin.url("/a"), pictures).await;
+    assert!(
+        matches!(error, Err(SourceError::TooManyRedirects { limit: 0 })),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

@@ -167,7 +167,7 @@ async fn a_client_that_goes_away_ends_the_transfer() {
 }
 
 #[tokio::test]
-async fn originals_hold_half_of_the_slots_until_they_end() {
+async fn originals_hold_slots_of_their_own_until_they_end() {
     let origin = TestOrigin::start(|head| match header(head, "range") {
         None => serve(head, "\"1\"", &picture(5_000_000)),
         Some(_) => respond(head, 416, "", b""),
@@ -175,7 +175,7 @@ async fn originals_hold_half_of_the_slots_until_they_end() {
     .await;
     let number = |count: usize| count.try_into().expect("not zero");
     let config = Config {
-        connections_per_origin: number(4),
+        concurrency: number(2),
         total_timeout: "400 ms".parse().expect("a length of time"),
         ..config()
     };
@@ -191,7 +191,7 @@ async fn originals_hold_half_of_the_slots_until_they_end() {
     let third = start(&world, &source, Ask::default()).await;
     assert!(
         matches!(third, Err(SourceError::Busy(BusyReason::Connections))),
-        "half are for fetches"
+        "there are two"
     );
     assert!(
         !matches!(

@@ -36,7 +36,7 @@ THREADS = $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 
 # Which build it is makes no difference to these, and `make test` has them.
 WITHOUT_CODECS = test(/^(admin|bucket|cache|cli|files|freshness|source)::/) | (binary(integration) & \
-	test(/^(admin|caching|clients|documents|fetching|freshness|http2|interim|lifecycle|logging|protocol|purging|shared|slow_bucket|sources|urls|warm_command|warming)::/))
+	test(/^(admin|caching|clients|cors|documents|fetching|file_names|freshness|generators|http2|interim|keys|lifecycle|logging|long_originals|mirror|originals|protocol|purging|shared|slow_bucket|sources|startup|transfers|urls|warm_command|warming)::/))
 
 test-portable:
 	@.ci/tools test

@@ -67,7 +67,7 @@ fn is_same_type(ours: &str, theirs: &str) -> bool {
     plain(ours) == plain(theirs)
 }
 
-/// Asks for a file in every way. `conditions` says whether the origin knows conditional requests.
+/// Asks for a file in every way. `conditions` says whether the origin knows conditional requests and says what ranges it has.
 async fn compare(faults: &mut Faults, client: &Client, file: &SiteFile, conditions: bool) {
     let [target, strict] = file.targets();
     let whole = client.get(&target).await;
@@ -94,6 +94,7 @@ async fn compare(faults: &mut Faults, client: &Client, file: &SiteFile, conditio
     compare_parts(faults, client, file, &whole).await;
     if conditions {
         compare_conditions(faults, client, file, &whole).await;
+        compare_range_headers(faults, client, file, &whole).await;
     }
 }
 
@@ -101,7 +102,6 @@ async fn compare_parts(faults: &mut Faults, client: &Client, file: &SiteFile, wh
     let [target, _] = file.targets();
     let length = file.bytes.len();
     let etag = whole.header("etag");
-    faults.check(whole.header("accept-ranges") == "bytes", "ranges", whole);
     if length > 100 {
         let (third, last) = (length / 3, length - 1);
         for (range, first, end) in [
@@ -131,9 +131,23 @@ async fn compare_parts(faults: &mut Faults, client: &Client, file: &SiteFile, wh
     }
     let beyond = format!("bytes={}-", length + 1);
     let beyond = client.get_with(&target, &[("range", &beyond)]).await;
-    let is_right =
-        beyond.status == 416 && beyond.header("content-range") == format!("bytes */{length}");
-    faults.check(is_right, "beyond the end", &beyond);
+    faults.check(beyond.status == 416, "beyond the end", &beyond);
+}
+
+/// What a server says of ranges beside the bytes.
+async fn compare_range_headers(
+    faults: &mut Faults,
+    client: &Client,
+    file: &SiteFile,
+    whole: &Reply,
+) {
+    let [target, _] = file.targets();
+    let length = file.bytes.len();
+    faults.check(whole.header("accept-ranges") == "bytes", "ranges", whole);
+    let beyond = format!("bytes={}-", length + 1);
+    let beyond = client.get_with(&target, &[("range", &beyond)]).await;
+    let is_right = beyond.header("content-range") == format!("bytes */{length}");
+    faults.check(is_right, "the length beyond the end", &beyond);
 }
 
 async fn compare_conditions(faults: &mut Faults, client: &Client, file: &SiteFile, whole: &Reply) {

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use hyper::header::{
-    ACCEPT_ENCODING, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, RANGE,
-};
+use hyper::Method;
+use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Method};
 
 use crate::cache::FlightError;
 use crate::deadline::Stage;
@@ -22,16 +19,6 @@ use crate::response;
 use crate::response::Disposition;
 use crate::source::OriginalRequest;
 use crate::telemetry::RequestOutcome;
-
-/// What an origin is told of a client's request: its conditions and its range.
-const CONDITIONS: [hyper::header::HeaderName; 6] = [
-    IF_MATCH,
-    IF_NONE_MATCH,
-    IF_MODIFIED_SINCE,
-    IF_UNMODIFIED_SINCE,
-    IF_RANGE,
-    RANGE,
-];
 
 impl Pipeline {
     /// The answer with the original at the path and query of a request.
@@ -78,15 +65,9 @@ impl Pipeline {
     }
 }
 
-/// What an origin is told of a client's request.
+/// What is asked of the origin. It chooses itself what of the client's headers it needs.
 fn original_request(job: &OriginalJob, head: &Parts, hops: usize) -> OriginalRequest {
-    let mut headers = HeaderMap::new();
-    let coded = (!job.pictures_only && !job.strip).then_some(ACCEPT_ENCODING);
-    for name in CONDITIONS.into_iter().chain(coded) {
-        for value in head.headers.get_all(&name) {
-            headers.append(&name, value.clone());
-        }
-    }
+    let mut headers = head.headers.clone();
     if job.strip {
         strip::prepare(&mut headers);
     }

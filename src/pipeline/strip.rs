@@ -7,16 +7,13 @@ use futures_util::stream;
 use futures_util::stream::BoxStream;
 use hyper::HeaderMap;
 use hyper::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE,
+    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE,
 };
 
 use crate::error::Error;
-use crate::source::{Original, SourceError};
+use crate::source::{FIRST_LOOK, LAST_LOOK, Original, SourceError};
 use crate::transform::{HeadFormat, Stripper, TransformError, sniff_head};
-
-/// Pictures show themselves within the first of these numbers of bytes, drawings with a long prologue within the second.
-const LOOKS: [usize; 2] = [4096, 64 << 10];
 
 /// The end of the entity tags of stripped content, where that of the origin is strong.
 const OF_STRONG: &str = "-stripped\"";
@@ -26,9 +23,9 @@ const OF_WEAK: &str = "-stripped-weak\"";
 type Content = BoxStream<'static, Result<Bytes, SourceError>>;
 
 /// Prepares the headers of a request for an original that will be stripped: entity tags become those of the origin. A tag or date from before
-/// metadata was removed matches nothing.
+/// metadata was removed matches nothing. Content with a coding could not be read.
 pub(super) fn prepare(headers: &mut HeaderMap) {
-    for name in [RANGE, IF_RANGE, IF_MODIFIED_SINCE] {
+    for name in [RANGE, IF_RANGE, IF_MODIFIED_SINCE, ACCEPT_ENCODING] {
         headers.remove(name);
     }
     let lists = headers.get_all(IF_NONE_MATCH).iter();
@@ -107,7 +104,7 @@ fn may_be_picture(headers: &HeaderMap) -> bool {
 async fn strip_content(mut content: Content, hides_picture: bool) -> Result<Content, Error> {
     let mut beginning = BytesMut::new();
     let mut head = HeadFormat::Unknown;
-    for length in LOOKS {
+    for length in [FIRST_LOOK, LAST_LOOK] {
         let mut has_ended = false;
         while beginning.len() < length && !has_ended {
             match content.next().await.transpose()? {
@@ -115,7 +112,7 @@ async fn strip_content(mut content: Content, hides_picture: bool) -> Result<Cont
                 None => has_ended = true,
             }
         }
-        head = sniff_head(&beginning[..beginning.len().min(LOOKS[1])]);
+        head = sniff_head(&beginning[..beginning.len().min(LAST_LOOK)]);
         if has_ended || head != HeadFormat::Unclear {
             break;
         }

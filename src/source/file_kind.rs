@@ -21,9 +21,9 @@ pub(crate) enum FileKind {
 pub(crate) type Sniff = fn(&[u8]) -> FileKind;
 
 /// Every format but drawings shows itself within so many bytes.
-pub(super) const FIRST_LOOK: usize = 4096;
+pub(crate) const FIRST_LOOK: usize = 4096;
 /// No format needs more bytes than this.
-pub(super) const LAST_LOOK: usize = 64 << 10;
+pub(crate) const LAST_LOOK: usize = 64 << 10;
 
 /// An error unless a file of this kind may be a picture.
 ///

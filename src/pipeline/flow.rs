@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hyper::header::VIA;
 use hyper::http::request::Parts;
 
 use crate::cache::{CacheableError, FlightError};
@@ -99,7 +100,7 @@ impl Pipeline {
 
     /// Marks the answer with an original that a flow would have taken, had it not come from an image proxy.
     pub(crate) fn mark_left_by_flow(&self, head: &Parts, answer: &mut Answer) {
-        if self.flows.take(head.uri.path()) {
+        if head.headers.contains_key(VIA) && self.flows.take(head.uri.path()) {
             response::vary_by_proxies(&mut answer.response);
         }
     }

@@ -200,6 +200,7 @@ impl Pipeline {
             interim: is_interim.then_some(self.interim_ttl),
             stale: lookup.stale,
         };
+        // Of a plain URL, it is only known now that there is a picture whose preconditions count.
         let modified = lookup.record.validators.last_modified;
         let unmet = request
             .flow
@@ -235,7 +236,7 @@ impl Pipeline {
         is_interim
     }
 
-    /// The answer to a request that failed: an error, or a redirect to the source. Only a request for a transformation can be resolved.
+    /// The answer to a request that failed: an error, or a redirect to the source. There is no `request` for an original.
     pub(crate) fn answer_error(
         &self,
         failed: FlightError<Error>,

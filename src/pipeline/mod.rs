@@ -250,11 +250,11 @@ impl Pipeline {
         let source = self.find_source(admitted, context).await?;
         let state = self.source_state(request, admitted, source.record());
         let choice = self.choose(request, admitted, &state, context).await?;
-        // Without a picture, a plain URL is answered with its original, which has other validators. A client that names the tag of the picture
-        // had it before.
-        let is_a_picture =
+        // Without a picture, a plain URL is answered with its original, which has other validators: these are evaluated later. A client that
+        // names the tag of the picture had it before.
+        let has_picture =
             request.flow.is_none() || context.conditional.names(choice.rendition.headers.etag());
-        if is_a_picture && let Some(answer) = self.conditional(&choice, &source, context).await? {
+        if has_picture && let Some(answer) = self.conditional(&choice, &source, context).await? {
             return Ok(answer);
         }
         let rendition = self.obtain(choice, source, context).await?;

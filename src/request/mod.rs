@@ -92,13 +92,7 @@ impl ImageRequest {
         key: &RequestKeyRef<'_>,
         prefixes: &Prefixes,
     ) -> Result<ImageRequest, RequestError> {
-        let RequestKeyRef {
-            target,
-            host,
-            accept,
-            hints,
-            via_image_resizing,
-        } = *key;
+        let target = key.target;
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let (dialect, options, source) = if prefixes::is_next_image(path) {
             let next = next_image::parse(query)?;
@@ -116,15 +110,7 @@ impl ImageRequest {
                 SourceRef::parse(source)?,
             )
         };
-        let request = ImageRequest {
-            options,
-            source,
-            accept,
-            hints,
-            host: host.and_then(parse_host),
-            via_image_resizing,
-            dialect,
-        };
+        let request = ImageRequest::new(key, dialect, options, source);
         if request.is_own_image(prefixes) {
             return Err(RequestError::Loop);
         }
@@ -138,20 +124,13 @@ impl ImageRequest {
         flows: &Flows,
         prefixes: &Prefixes,
     ) -> Option<(Arc<Flow>, ImageRequest)> {
-        let RequestKeyRef {
-            target,
-            host,
-            accept,
-            hints,
-            via_image_resizing,
-        } = *key;
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (path, query) = key.target.split_once('?').unwrap_or((key.target, ""));
         // The path as the source has it. It begins with a slash, so that no path can be read as a URL of another host.
         let source = SourceRef::parse(path).ok()?;
         let SourceRef::Zone(resolved) = &source else {
             return None;
         };
-        if via_image_resizing || prefixes.leads_to_image(resolved) {
+        if key.via_image_resizing || prefixes.leads_to_image(resolved) {
             return None;
         }
         let flow = flows.find(resolved)?;
@@ -160,16 +139,26 @@ impl ImageRequest {
             "" => source,
             rest => SourceRef::parse(&format!("{path}?{rest}")).ok()?,
         };
-        let request = ImageRequest {
+        let request = ImageRequest::new(key, Dialect::Flow, options, source);
+        Some((Arc::clone(flow), request))
+    }
+
+    /// What the target says, with what the headers say.
+    fn new(
+        key: &RequestKeyRef<'_>,
+        dialect: Dialect,
+        options: ParsedOptions,
+        source: SourceRef,
+    ) -> Self {
+        ImageRequest {
             options,
             source,
-            accept,
-            hints,
-            host: host.and_then(parse_host),
-            via_image_resizing,
-            dialect: Dialect::Flow,
-        };
-        Some((Arc::clone(flow), request))
+            accept: key.accept,
+            hints: key.hints,
+            host: key.host.and_then(parse_host),
+            via_image_resizing: key.via_image_resizing,
+            dialect,
+        }
     }
 
     /// Whether a URL is on the host of the request, so that its path is a path of the zone.

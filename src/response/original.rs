@@ -1,8 +1,7 @@
 //! The response with an original.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use hyper::HeaderMap;
 use hyper::Response;
 use hyper::StatusCode;
 use hyper::header::{
@@ -11,12 +10,15 @@ use hyper::header::{
 };
 
 use super::body::Body;
+use super::context::ErrorCaching;
 use super::fields::{
     CACHE_STATUS, CF_RESIZED, CONTENT_POLICY, NO_STORE, NOSNIFF, SERVER_TIMING, append_warnings,
     insert,
 };
+use super::headers::cache_error;
 use super::values::{fetch_timing, flow_timing};
 use crate::error::Error;
+use crate::freshness::negative_ttl;
 use crate::options::Warning;
 use crate::request::Vary;
 use crate::source::Original;
@@ -121,26 +123,19 @@ pub(crate) fn mark_in_place(
     }
     let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_picture = media_type.is_some_and(|media_type| media_type.starts_with(b"image/"));
-    if error.is_passing() {
-        headers.insert(CACHE_CONTROL, NO_STORE);
-    } else if is_picture && !is_private(headers) {
+    let life = match (error.is_passing(), is_picture) {
+        (true, _) => Duration::ZERO,
         // It may be whole by now, and then the next answer is a picture of the flow.
-        let control = format!("public, max-age={}", life.as_secs());
-        insert(headers, CACHE_CONTROL, &control);
-    } else {
-        return;
-    }
+        (false, true) => {
+            let stated = negative_ttl(headers, SystemTime::now());
+            stated.map_or(life, |stated| stated.min(life))
+        }
+        (false, false) => return,
+    };
     headers.remove(AGE);
     headers.remove(EXPIRES);
-}
-
-/// Whether shared caches must not store an answer.
-fn is_private(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(CACHE_CONTROL).iter();
-    lines.any(|line| {
-        let line = String::from_utf8_lossy(line.as_bytes()).to_ascii_lowercase();
-        line.contains("private") || line.contains("no-store")
-    })
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    cache_error(headers, ErrorCaching { life, age: None });
 }
 
 /// Says that another `Via` could have led to another answer: a flow leaves requests of image proxies alone.

@@ -352,7 +352,20 @@ async fn a_picture_in_place_is_cached_for_no_longer_than_its_error() {
         lasting(&samples::png(90, 90)[..60], "image/png"),
     );
     origin.serve("/uploads/a.css", lasting(b"a{}", "text/css"));
+    let cut =
+        || Answer::file(samples::png(90, 90)[..60].to_vec()).with("content-type", "image/png");
+    for (path, control) in [
+        ("/uploads/short.png", "max-age=5"),
+        ("/uploads/private.png", "private, max-age=99"),
+    ] {
+        origin.serve(path, cut().with("cache-control", control));
+    }
     let proxy = proxy_with(&origin, |_| {}).await;
+    // What the origin says is never made longer.
+    let short = proxy.get("/uploads/short.png").await;
+    short.assert_header("cache-control", "public, max-age=5");
+    let private = proxy.get("/uploads/private.png").await;
+    private.assert_header("cache-control", "no-store");
     let reply = proxy.get("/uploads/a.png").await;
     reply.assert_header("cache-control", "public, max-age=60");
     reply.assert_no_header("expires");

@@ -83,9 +83,10 @@ fn file_name(source: &str, extension: Option<&str>) -> String {
     let (stem, own) = split_extension(trim(&safe));
     let stem = trim(&stem[..stem.floor_char_boundary(LONGEST_STEM)]);
     let stem = if stem.is_empty() { UNNAMED } else { stem };
+    let mark = if is_device(stem) { "_" } else { "" };
     match extension.or(own) {
-        Some(extension) => format!("{stem}.{extension}"),
-        None => stem.to_owned(),
+        Some(extension) => format!("{mark}{stem}.{extension}"),
+        None => format!("{mark}{stem}"),
     }
 }
 
@@ -108,8 +109,19 @@ fn split_extension(name: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Whether Windows takes a name for a device, whatever its extension is.
+fn is_device(stem: &str) -> bool {
+    let name = stem.split('.').next().unwrap_or_default().trim_end();
+    let name = name.to_ascii_uppercase();
+    let numbered = name
+        .strip_prefix("COM")
+        .or_else(|| name.strip_prefix("LPT"));
+    matches!(name.as_str(), "CON" | "PRN" | "AUX" | "NUL")
+        || numbered.is_some_and(|number| matches!(number.as_bytes(), [b'1'..=b'9']))
+}
+
 /// Whether a character is none for the name of a file: controls, what Windows reserves, and what turns the direction of a text or is not seen,
-/// and so can make `gpj.exe` of `exe.jpg`.
+/// and so can make `gpj.exe` of `exe.jpg`. Joiners stay: letters and emoji need them.
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -117,7 +129,7 @@ fn is_unsafe(character: char) -> bool {
             '"' | '\\' | '/' | ':' | '*' | '?' | '<' | '>' | '|'
             // What stands for bytes that are not UTF-8.
             | '\u{fffd}'
-            | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
         )
 }
 
@@ -183,7 +195,21 @@ mod tests {
         check_plain(".htaccess", "htaccess.webp");
         check_plain("cat.jpg. . ", "cat.webp");
         check_plain("cat .jpg", "cat.webp");
+        for device in [
+            "con.png",
+            "AUX.jpg",
+            "nul",
+            "Com1.png",
+            "lpt9.tar.gz",
+            "con .png",
+        ] {
+            let name = file_name(device, Some("webp"));
+            assert!(name.starts_with('_'), "{name}");
+        }
+        check_plain("comb.png", "comb.webp");
+        check_plain("com0.png", "com0.webp");
         // Characters that are not seen, and those that turn a text.
+        check_plain("a\u{ad}\u{180e}\u{e0041}.jpg", "a___.webp");
         check_plain("cat\u{202e}gpj.exe", "cat_gpj.webp");
         check_plain(
             "\u{feff}\u{200b}\u{2066}\u{2028}a\u{fffd}.jpg",
@@ -271,7 +297,7 @@ mod tests {
             let (fallback, name) = names_in(header.to_str().expect("ASCII"));
             prop_assert_eq!(&name, &file_name(&source, extension));
             prop_assert!(fallback.bytes().all(|byte| matches!(byte, b' '..=b'~') && !b"\"\\%".contains(&byte)));
-            prop_assert!(!name.is_empty() && name.len() <= LONGEST_STEM + 1 + LONGEST_EXTENSION);
+            prop_assert!(!name.is_empty() && name.len() <= "_".len() + LONGEST_STEM + 1 + LONGEST_EXTENSION);
             prop_assert!(!name.chars().any(is_unsafe), "{name:?}");
             prop_assert!(!name.starts_with('.') && !name.ends_with(['.', ' ']), "{name:?}");
             if extension.is_some() {

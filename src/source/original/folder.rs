@@ -196,7 +196,9 @@ impl OpenFile {
                 etag,
                 last_modified,
             } = validators(&self.metadata);
-            let date = last_modified.and_then(http_date);
+            // A date after that of the answer must not be sent (RFC 9110, section 8.8.2.1).
+            let date = last_modified.map(|date| date.min(SystemTime::now()));
+            let date = date.and_then(http_date);
             for (name, value) in [(header::ETAG, etag), (header::LAST_MODIFIED, date)] {
                 if let Some(value) = value {
                     insert(&mut headers, name, &value);

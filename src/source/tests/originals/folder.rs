@@ -94,6 +94,22 @@ async fn the_rules_of_the_operator_say_how_long_a_file_is_fresh() {
 }
 
 #[tokio::test]
+async fn a_date_of_the_future_is_not_sent() {
+    let root = folder("cat.jpg", b"cat");
+    let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+    let file = File::options()
+        .write(true)
+        .open(root.path().join("cat.jpg"))
+        .expect("the file");
+    file.set_modified(tomorrow).expect("a date");
+    let reply = ask(&of_folder(root.path()), "/cat.jpg", Ask::default())
+        .await
+        .expect("a file");
+    let sent = httpdate::parse_http_date(reply.header("last-modified")).expect("a date");
+    assert!(sent <= SystemTime::now());
+}
+
+#[tokio::test]
 async fn conditions_and_ranges_are_evaluated() {
     const ETAG: &str = "\"2ebc98a1-0-186a0\"";
     const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";

@@ -15,6 +15,9 @@ pub(super) fn plain(message: &str) -> String {
     }
     match parts("invalid type: ").or_else(|| parts("invalid value: ")) {
         Some((_, "string only")) => "must be a word in quotes".to_owned(),
+        Some(("map", "a sequence")) => {
+            "must be a list: its sections have two brackets, as in `[[flow]]`".to_owned()
+        }
         Some((found, wanted)) => format!("must be {}, got {}", kind(wanted), value(found)),
         None if message == "invalid socket address syntax" => format!("must be {ADDRESS}"),
         None => message.to_owned(),
@@ -82,6 +85,10 @@ mod tests {
             (
                 "[server]\nprefixes = \"/images/\"\n",
                 "setting `server.prefixes`: must be a list in brackets, got `/images/`",
+            ),
+            (
+                "[flow]\nmatch = [\"/**\"]\n",
+                "setting `flow`: must be a list: its sections have two brackets, as in `[[flow]]`",
             ),
             (
                 "[limits]\nsource_bytes = true\n",

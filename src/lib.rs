@@ -55,6 +55,8 @@ pub mod cache;
 
 pub(crate) mod cpu;
 
+pub mod hosted;
+
 pub mod error;
 
 pub(crate) mod telemetry;

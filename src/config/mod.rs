@@ -17,6 +17,7 @@ use toml::Value;
 use crate::admin;
 use crate::bucket;
 use crate::cache;
+use crate::hosted;
 use crate::options::Quality;
 use crate::pipeline;
 use crate::pipeline::LimitsConfig;
@@ -68,6 +69,8 @@ pub struct Config {
     pub response: response::Config,
     /// What is cached, where, and for how long.
     pub cache: cache::Config,
+    /// Images that are uploaded here.
+    pub hosted: hosted::Config,
     /// What one request, and all of them together, may use.
     pub limits: LimitsConfig,
     /// The log.
@@ -211,6 +214,7 @@ impl Config {
             response: self.response,
             fetch: self.fetch.clone(),
             cache: self.cache.clone(),
+            hosted: self.hosted.clone(),
             limits: self.limits.clone(),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::limits::LimitsConfig;
 use crate::bucket;
 use crate::cache;
+use crate::hosted;
 use crate::policy;
 use crate::policy::ZoneConfig;
 use crate::request::{FlowConfig, Prefixes};
@@ -35,6 +36,8 @@ pub struct Config {
     pub fetch: source::Config,
     /// What is cached, where, and for how long.
     pub cache: cache::Config,
+    /// Images that are uploaded here.
+    pub hosted: hosted::Config,
     /// What one request, and all of them together, may take.
     pub limits: LimitsConfig,
 }

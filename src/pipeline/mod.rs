@@ -46,6 +46,7 @@ use crate::bucket::{AddressError, BucketAddress};
 use crate::cache::{Cache, CacheError, ErrorTtls, FlightError};
 use crate::cpu::{CpuPool, MemoryLimit};
 use crate::error::Error;
+use crate::hosted::{Hosted, HostedError};
 use crate::policy::{Job, Policy, PolicyError};
 use crate::request::{FlowError, Flows, Prefixes, Vary};
 use crate::response;
@@ -66,6 +67,7 @@ pub struct Pipeline {
     source_memory: SourceMemory,
     pub(crate) cache: Arc<Cache>,
     pub(crate) cpu: CpuPool,
+    hosted: Option<Arc<Hosted>>,
     pub(crate) limits: Limits,
     /// The settings that renditions depend on, as part of their keys.
     pub(crate) render_fingerprint: String,
@@ -96,6 +98,8 @@ pub enum PipelineError {
     Sources(SetupError),
     /// The cache could not be opened.
     Cache(CacheError),
+    /// The store of hosted images cannot be used.
+    Hosted(HostedError),
     /// The system refused the worker threads.
     Workers(io::Error),
 }
@@ -160,6 +164,9 @@ impl Pipeline {
             error_ttls: config.cache.errors,
             background: BackgroundJobs::default(),
             prewarm_permits: Semaphore::new(cpu.workers()),
+            hosted: Hosted::open(&config.hosted)
+                .await
+                .map_err(PipelineError::Hosted)?,
             cpu,
             request_memo: RequestMemo::default(),
             metrics: Metrics::default(),
@@ -174,6 +181,11 @@ impl Pipeline {
     /// What the headers of every answer say to scripts of other sites.
     pub(crate) fn cors(&self) -> &Cors {
         &self.cors
+    }
+
+    /// Hosted images, where there are any.
+    pub fn hosted(&self) -> Option<&Arc<Hosted>> {
+        self.hosted.as_ref()
     }
 
     /// The metrics of this server.
@@ -313,6 +325,7 @@ impl fmt::Display for PipelineError {
             PipelineError::Flow(error) => error.fmt(out),
             PipelineError::Sources(error) => error.fmt(out),
             PipelineError::Cache(error) => error.fmt(out),
+            PipelineError::Hosted(error) => error.fmt(out),
             PipelineError::Workers(error) => {
                 write!(
                     out,

@@ -17,7 +17,7 @@ use sources::root;
 use sources::sources;
 
 /// Modules in the order in which a request meets them, each with the modules that it imports: no more than these, and no fewer.
-const MODULES: [(&str, &[&str]); 25] = [
+const MODULES: [(&str, &[&str]); 26] = [
     ("units", &[]),
     ("deadline", &[]),
     // Nothing of ours, and `main` alone calls it.
@@ -64,6 +64,7 @@ const MODULES: [(&str, &[&str]); 25] = [
         ],
     ),
     ("cpu", &[]),
+    ("hosted", &["units"]),
     // `bucket`: what went wrong with a bucket decides the status. `cache`: so does a flight that was lost.
     (
         "error",
@@ -108,6 +109,7 @@ const MODULES: [(&str, &[&str]); 25] = [
             "transform",
             "cache",
             "cpu",
+            "hosted",
             "deadline",
             "error",
             "telemetry",
@@ -152,6 +154,7 @@ const MODULES: [(&str, &[&str]); 25] = [
             "policy",
             "source",
             "cache",
+            "hosted",
             "telemetry",
             "response",
             "pipeline",

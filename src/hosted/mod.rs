@@ -1,0 +1,41 @@
+//! Hosted images: originals, records and named renditions in a bucket or a folder, and an index of the records. The store is the truth; the index
+//! can be deleted at any time.
+//!
+//! A record is changed only by a conditional write, so that several processes can share one bucket. An original is never overwritten: a new one
+//! has a new name. Nothing is acknowledged before it is stored.
+
+mod config;
+mod delivery;
+mod error;
+mod id;
+mod images;
+mod query;
+mod record;
+mod settings;
+mod spool;
+
+pub use config::Config;
+pub use config::Store;
+pub use config::StoreNameError;
+pub use delivery::DeliveryUrl;
+pub use error::HostedError;
+pub use id::IdError;
+pub use id::ImageId;
+pub use images::Hosted;
+pub use query::ImageQuery;
+pub use query::MetaFilter;
+pub use query::MetaTest;
+pub use query::Page;
+pub use record::Changes;
+pub use record::Draft;
+pub use record::Facts;
+pub use record::NewImage;
+pub use record::Original;
+pub use record::Record;
+pub use record::Rendition;
+pub use record::State;
+pub use record::Upload;
+pub use settings::AccountSettings;
+pub use settings::SigningKey;
+pub use settings::Variant;
+pub use spool::SpooledFile;

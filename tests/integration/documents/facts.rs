@@ -31,9 +31,9 @@ fn settings() -> BTreeSet<String> {
     settings
 }
 
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "server", "admin", "zone", "sources", "flow", "bucket", "fetch", "defaults", "policy", "cors",
-    "response", "cache", "limits", "log",
+    "response", "cache", "hosted", "limits", "log",
 ];
 
 /// The setting that a text names, if it looks like one: `cache.disk.path`, `zone.origin = "file:DIR"`, `SAFELIGHT__ZONE__ORIGIN`.

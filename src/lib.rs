@@ -27,6 +27,8 @@ pub mod units;
 
 pub(crate) mod deadline;
 
+pub mod token;
+
 pub mod allocator;
 
 pub(crate) mod files;

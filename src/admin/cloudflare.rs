@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::fields::{FieldReader, Fields};
-use super::token::TokenError;
+use super::refusal::TokenError;
 use crate::operator::{PurgeReport, PurgeRequestError, PurgeTarget};
 
 /// "Authentication error".

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::hosts::HostName;
-use super::token::Token;
+use crate::token::Token;
 
 /// Section `[admin]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

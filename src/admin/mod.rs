@@ -7,8 +7,8 @@ mod fields;
 mod hosts;
 mod purge;
 mod readiness;
+mod refusal;
 mod routes;
-mod token;
 mod warm;
 
 use std::convert::Infallible;
@@ -25,10 +25,10 @@ use tokio::sync::Semaphore;
 pub use self::config::Config;
 pub use self::hosts::{HostName, HostNameError};
 pub use self::readiness::Readiness;
-pub use self::token::Token;
 use crate::pipeline::Pipeline;
 use crate::server::TimedStream;
 use crate::telemetry::LogRate;
+pub use crate::token::Token;
 
 use self::routes::AdminState;
 

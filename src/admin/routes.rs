@@ -18,7 +18,7 @@ use super::hosts;
 use super::hosts::HostName;
 use super::purge;
 use super::readiness::Readiness;
-use super::token::{Token, TokenError};
+use super::refusal::TokenError;
 use super::warm;
 use super::warm::{WarmLines, WarmRequest};
 use crate::pipeline::Pipeline;
@@ -26,6 +26,7 @@ use crate::response;
 use crate::response::Body;
 use crate::server::Host;
 use crate::telemetry::LogRate;
+use crate::token::Token;
 
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -99,7 +100,7 @@ pub(super) async fn answer(request: Request<Incoming>, state: &AdminState) -> Ad
     if head.method != Method::POST {
         return not_allowed(POST, "use POST\n").map(Either::Left);
     }
-    if let Err(refusal) = state.token.check(&head.headers) {
+    if let Err(refusal) = TokenError::check(&state.token, &head.headers) {
         return unauthorized(command, refusal, &state.refusals).map(Either::Left);
     }
     let (status, text) = match (fields::read(body).await, command) {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::policy::OriginPattern;
+use crate::token::Token;
 use crate::units::{ByteSize, Seconds};
 
 /// Section `[hosted]`.
@@ -27,6 +29,99 @@ pub struct Config {
     pub upload_bytes: ByteSize,
     /// Whether delivery URLs may hold options in place of the name of a variant, until the API says otherwise.
     pub flexible_variants: bool,
+    /// The scheme and host of URLs in answers of the API; empty: those of the request.
+    pub public_url: PublicUrl,
+    /// The fewest bytes of an upload in each second; a slower one is refused after ten seconds.
+    pub upload_rate: ByteSize,
+    /// Origins of pages whose scripts may use upload URLs; `*`: all.
+    pub upload_origins: Vec<String>,
+    /// Whether an image keeps its name when it becomes private or public, and may have a name of its own while it is private.
+    pub private_keeps_id: bool,
+    /// Where images come from that are uploaded by their URL.
+    pub fetch: FetchConfig,
+    /// Who may use the API.
+    pub token: Vec<TokenConfig>,
+}
+
+/// Section `[hosted.fetch]`: images that are uploaded by their URL.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FetchConfig {
+    /// The origins that they may come from; empty: all.
+    pub allowed: Vec<OriginPattern>,
+}
+
+/// A `[[hosted.token]]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenConfig {
+    /// The token.
+    pub token: Token,
+    /// A file with the token, in its place.
+    pub token_file: Option<PathBuf>,
+    /// What it allows.
+    pub rights: Rights,
+    /// The creators whose images it is for; empty: all images, and the settings of the account.
+    pub creators: Vec<String>,
+}
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rights {
+    /// To look.
+    #[default]
+    Read,
+    /// To change things, and to look.
+    Write,
+}
+
+/// The scheme and host of URLs, without a slash at its end; empty where the request tells them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// The text, if there is one.
+    pub fn as_str(&self) -> Option<&str> {
+        (!self.0.is_empty()).then_some(self.0.as_str())
+    }
+}
+
+/// A text that is no scheme and host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrlError(String);
+
+impl fmt::Display for PublicUrlError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "`public_url` must be a scheme and a host as in `https://img.example.com`, or empty, got `{}`",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for PublicUrlError {}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = PublicUrlError;
+
+    fn try_from(text: String) -> Result<Self, PublicUrlError> {
+        if text.is_empty() {
+            return Ok(PublicUrl(text));
+        }
+        let url = url::Url::parse(&text).map_err(|_| PublicUrlError(text.clone()))?;
+        let is_fine = matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.path() == "/";
+        is_fine
+            .then(|| PublicUrl(url.as_str().trim_end_matches('/').to_owned()))
+            .ok_or(PublicUrlError(text))
+    }
 }
 
 impl Default for Config {
@@ -40,6 +135,12 @@ impl Default for Config {
             record_ttl: Seconds::new(10),
             upload_bytes: ByteSize::mib(20),
             flexible_variants: false,
+            public_url: PublicUrl::default(),
+            upload_rate: ByteSize::new(1024),
+            upload_origins: vec!["*".to_owned()],
+            private_keeps_id: true,
+            fetch: FetchConfig::default(),
+            token: Vec::new(),
         }
     }
 }
@@ -103,6 +204,33 @@ impl TryFrom<String> for Store {
                 })
             }
             _ => Err(StoreNameError(text)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PublicUrl;
+
+    #[test]
+    fn a_public_url_is_a_scheme_and_a_host() {
+        let read = |text: &str| PublicUrl::try_from(text.to_owned());
+        for (text, told) in [
+            ("https://img.test", Some("https://img.test")),
+            ("http://Img.test:8080/", Some("http://img.test:8080")),
+            ("", None),
+        ] {
+            assert_eq!(read(text).expect(text).as_str(), told);
+        }
+        for text in [
+            "img.test",
+            "ftp://img.test",
+            "https://img.test/a",
+            "https://u:p@img.test",
+            "https://img.test/?a",
+            "https://img.test/#a",
+        ] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 }

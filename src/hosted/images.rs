@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use ulid::Ulid;
+use uuid::Uuid;
 
 use crate::hosted::config::{Config, Store};
 use crate::hosted::error::HostedError;
@@ -45,6 +46,7 @@ impl Hosted {
                 name: "default".to_owned(),
                 value: Ulid::generate().to_string(),
             }],
+            secret: format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()),
             flexible_variants: config.flexible_variants,
             browser_ttl: None,
         };

@@ -15,8 +15,13 @@ mod settings;
 mod spool;
 
 pub use config::Config;
+pub use config::FetchConfig;
+pub use config::PublicUrl;
+pub use config::PublicUrlError;
+pub use config::Rights;
 pub use config::Store;
 pub use config::StoreNameError;
+pub use config::TokenConfig;
 pub use delivery::DeliveryUrl;
 pub use error::HostedError;
 pub use id::IdError;

@@ -6,16 +6,29 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The variants, the keys and the switches of the account.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct AccountSettings {
     /// The variants by their names. `public` is always there.
     pub variants: BTreeMap<String, Variant>,
     /// The keys that sign URLs. At least one.
     pub keys: Vec<SigningKey>,
+    /// The key of upload URLs, of batch tokens and of continuation tokens: a random text that never changes and is never shown.
+    pub secret: String,
     /// Whether delivery URLs may hold options in place of the name of a variant.
     pub flexible_variants: bool,
     /// How long browsers may keep a picture, in seconds; none: 172,800.
     pub browser_ttl: Option<u32>,
+}
+
+impl std::fmt::Debug for AccountSettings {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("AccountSettings")
+            .field("variants", &self.variants)
+            .field("keys", &self.keys)
+            .field("flexible_variants", &self.flexible_variants)
+            .field("browser_ttl", &self.browser_ttl)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A named set of options.

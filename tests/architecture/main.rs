@@ -17,9 +17,11 @@ use sources::root;
 use sources::sources;
 
 /// Modules in the order in which a request meets them, each with the modules that it imports: no more than these, and no fewer.
-const MODULES: [(&str, &[&str]); 26] = [
+const MODULES: [(&str, &[&str]); 27] = [
     ("units", &[]),
     ("deadline", &[]),
+    // Operators have one, and clients of the API have theirs.
+    ("token", &[]),
     // Nothing of ours, and `main` alone calls it.
     ("allocator", &[]),
     ("files", &[]),
@@ -64,7 +66,8 @@ const MODULES: [(&str, &[&str]); 26] = [
         ],
     ),
     ("cpu", &[]),
-    ("hosted", &["units"]),
+    // `policy`: which origins an image may be fetched from.
+    ("hosted", &["units", "token", "policy"]),
     // `bucket`: what went wrong with a bucket decides the status. `cache`: so does a flight that was lost.
     (
         "error",
@@ -140,7 +143,14 @@ const MODULES: [(&str, &[&str]); 26] = [
     // Beside `server`, on an address of its own; what a request's host is, both read alike. `telemetry`: how often refusals are logged.
     (
         "admin",
-        &["telemetry", "response", "pipeline", "operator", "server"],
+        &[
+            "token",
+            "telemetry",
+            "response",
+            "pipeline",
+            "operator",
+            "server",
+        ],
     ),
     // The settings of each module; it makes those of the pipeline. `request`: those of flows. `response`: which sites may read answers, and how
     // they are saved.

@@ -1,4 +1,4 @@
-//! The bearer token of operators. It is never logged, and it is compared in constant time.
+//! Bearer tokens: that of operators, and those of the API of hosted images. They are never logged, and compared in constant time.
 
 use std::fmt;
 
@@ -11,34 +11,9 @@ use serde::de::Visitor;
 /// The shortest token, in characters. It must be long enough that nobody guesses it, because the number of tries is not limited.
 const MIN_LENGTH: usize = 16;
 
-/// The token of operators. With an empty one, nobody can change anything. `Debug` hides it.
+/// A token, or none. `Debug` hides it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Token(String);
-
-/// Why a request may not change anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TokenError {
-    /// No token is set.
-    NotConfigured,
-    /// The request has no token.
-    Missing,
-    /// The request has another token.
-    Wrong,
-}
-
-impl fmt::Display for TokenError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            TokenError::NotConfigured => {
-                "this is turned off: set `token` under [admin], or SAFELIGHT__ADMIN__TOKEN, and restart"
-            }
-            TokenError::Missing => {
-                "a token is needed: send the header `Authorization: Bearer TOKEN` with the `token` of section [admin]"
-            }
-            TokenError::Wrong => "this is not the `token` of section [admin]",
-        })
-    }
-}
 
 impl Token {
     /// A token, or none if the text is empty. It must be of visible ASCII characters, which a header can carry, and long enough.
@@ -58,25 +33,27 @@ impl Token {
         Some(value)
     }
 
-    /// Checks that a request has the token.
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), TokenError> {
-        if self.0.is_empty() {
-            return Err(TokenError::NotConfigured);
-        }
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this is the text that a client sent. Without a token, no text is.
+    pub(crate) fn matches(&self, given: &[u8]) -> bool {
+        // `blake3` compares its hashes in constant time, so that the time tells neither the length nor the content of the token.
+        blake3::hash(given) == blake3::hash(self.0.as_bytes()) && !self.is_empty()
+    }
+
+    /// What a request has as its bearer token: its one `Authorization` header, if that is `Bearer` and a text.
+    pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
         let mut lines = headers.get_all(AUTHORIZATION).iter();
         let (Some(line), None) = (lines.next(), lines.next()) else {
-            return Err(TokenError::Missing);
+            return None;
         };
-        let (scheme, given) = line
-            .as_bytes()
-            .split_at_checked("Bearer ".len())
-            .ok_or(TokenError::Missing)?;
-        if !scheme.eq_ignore_ascii_case(b"Bearer ") {
-            return Err(TokenError::Missing);
-        }
-        // `blake3` compares its hashes in constant time, so that the time tells neither the length nor the content of the token.
-        let is_right = blake3::hash(given.trim_ascii()) == blake3::hash(self.0.as_bytes());
-        is_right.then_some(()).ok_or(TokenError::Wrong)
+        let (scheme, given) = line.as_bytes().split_at_checked("Bearer ".len())?;
+        scheme
+            .eq_ignore_ascii_case(b"Bearer ")
+            .then_some(given.trim_ascii())
     }
 }
 
@@ -132,9 +109,9 @@ mod tests {
     use serde::Deserialize;
 
     use super::Token;
-    use super::TokenError;
 
-    fn judged(token: &str, lines: &[&str]) -> Result<(), TokenError> {
+    /// Whether a request with these lines has the token; `None` if it has none at all.
+    fn judged(token: &str, lines: &[&str]) -> Option<bool> {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(
@@ -142,18 +119,19 @@ mod tests {
                 HeaderValue::from_str(line).expect("the table holds header values"),
             );
         }
-        Token::new(token).expect("a token").check(&headers)
+        let token = Token::new(token).expect("a token");
+        Token::bearer(&headers).map(|given| token.matches(given))
     }
 
     #[test]
     fn only_the_right_token_is_accepted() {
         assert_eq!(
             judged("a-secret-of-ours", &["Bearer a-secret-of-ours"]),
-            Ok(())
+            Some(true)
         );
         assert_eq!(
             judged("a-secret-of-ours", &["bearer  a-secret-of-ours "]),
-            Ok(())
+            Some(true)
         );
         for line in [
             "Bearer a-secret-of-our",
@@ -161,11 +139,7 @@ mod tests {
             "Bearer ",
             "Bearer A-SECRET-OF-OURS",
         ] {
-            assert_eq!(
-                judged("a-secret-of-ours", &[line]),
-                Err(TokenError::Wrong),
-                "{line}"
-            );
+            assert_eq!(judged("a-secret-of-ours", &[line]), Some(false), "{line}");
         }
         for lines in [
             &[][..],
@@ -175,22 +149,14 @@ mod tests {
             &["Bearer"],
             &["Bearer a-secret-of-ours", "Bearer a-secret-of-ours"],
         ] {
-            assert_eq!(
-                judged("a-secret-of-ours", lines),
-                Err(TokenError::Missing),
-                "{lines:?}"
-            );
+            assert_eq!(judged("a-secret-of-ours", lines), None, "{lines:?}");
         }
     }
 
     #[test]
     fn without_a_token_every_request_is_refused() {
-        for lines in [&[][..], &["Bearer "], &["Bearer x"]] {
-            assert_eq!(
-                judged("", lines),
-                Err(TokenError::NotConfigured),
-                "{lines:?}"
-            );
+        for line in ["Bearer ", "Bearer x"] {
+            assert_eq!(judged("", &[line]), Some(false), "{line}");
         }
         assert_eq!(Token::default().authorization(), None);
     }
@@ -200,7 +166,7 @@ mod tests {
         let token = Token::new("a-secret-of-ours").expect("a token");
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, token.authorization().expect("it is set"));
-        assert_eq!(token.check(&headers), Ok(()));
+        assert!(Token::bearer(&headers).is_some_and(|given| token.matches(given)));
         let told = format!("{token:?} {headers:?}");
         assert!(!told.contains("secret"), "{told}");
     }

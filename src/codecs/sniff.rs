@@ -42,6 +42,36 @@ impl SourceFormat {
         }
     }
 
+    /// Its name in settings and records of uploads.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            SourceFormat::Jpeg => "jpeg",
+            SourceFormat::Png => "png",
+            SourceFormat::Webp => "webp",
+            SourceFormat::Gif => "gif",
+            SourceFormat::Avif => "avif",
+            SourceFormat::JpegXl => "jxl",
+            SourceFormat::Tiff => "tiff",
+            SourceFormat::Bmp => "bmp",
+            SourceFormat::Ico => "ico",
+            SourceFormat::Pnm => "pnm",
+            SourceFormat::Qoi => "qoi",
+            SourceFormat::Heic | SourceFormat::Unsupported(UnsupportedFormat::Heic) => "heic",
+            SourceFormat::Svg => "svg",
+            SourceFormat::Unsupported(UnsupportedFormat::Psd) => "psd",
+            SourceFormat::Unsupported(UnsupportedFormat::Jpeg2000) => "jp2",
+            SourceFormat::Unsupported(UnsupportedFormat::Pdf) => "pdf",
+        }
+    }
+
+    /// The usual extension of a file name, without the dot.
+    pub(crate) const fn extension(self) -> &'static str {
+        match self {
+            SourceFormat::Jpeg => "jpg",
+            other => other.name(),
+        }
+    }
+
     /// The media type, as `format=json` reports it.
     pub(crate) const fn mime(self) -> &'static str {
         match self {

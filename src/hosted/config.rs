@@ -1,9 +1,10 @@
 //! Section `[hosted]` of the settings.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use crate::policy::OriginPattern;
 use crate::token::Token;
@@ -27,6 +28,17 @@ pub struct Config {
     pub record_ttl: Seconds,
     /// The largest upload.
     pub upload_bytes: ByteSize,
+    /// The longest side of an uploaded picture, in pixels.
+    pub upload_side: NonZeroU32,
+    /// The largest animation that is accepted, in pixels of all its frames.
+    pub upload_animation_pixels: u64,
+    /// The formats that are accepted, by their names in [`Config::FORMATS`]; empty: all that this build can read.
+    #[serde(deserialize_with = "formats")]
+    pub formats: Vec<String>,
+    /// How an upload is looked at before it is stored.
+    pub verify: Verify,
+    /// The hosts on which delivery URLs begin with the account hash.
+    pub delivery_hosts: Vec<String>,
     /// Whether delivery URLs may hold options in place of the name of a variant, until the API says otherwise.
     pub flexible_variants: bool,
     /// The scheme and host of URLs in answers of the API; empty: those of the request.
@@ -134,6 +146,11 @@ impl Default for Config {
             index: PathBuf::from("hosted-index"),
             record_ttl: Seconds::new(10),
             upload_bytes: ByteSize::mib(20),
+            upload_side: NonZeroU32::new(12_000).unwrap_or(NonZeroU32::MIN),
+            upload_animation_pixels: 100_000_000,
+            formats: Vec::new(),
+            verify: Verify::Decode,
+            delivery_hosts: Vec::new(),
             flexible_variants: false,
             public_url: PublicUrl::default(),
             upload_rate: ByteSize::new(1024),
@@ -143,6 +160,40 @@ impl Default for Config {
             token: Vec::new(),
         }
     }
+}
+
+impl Config {
+    /// The names of formats that uploads may have.
+    pub const FORMATS: [&str; 13] = [
+        "jpeg", "png", "webp", "gif", "avif", "heic", "svg", "jxl", "tiff", "bmp", "ico", "pnm",
+        "qoi",
+    ];
+}
+
+/// Reads names of formats.
+fn formats<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    let names = Vec::<String>::deserialize(input)?;
+    match names
+        .iter()
+        .find(|name| !Config::FORMATS.contains(&name.as_str()))
+    {
+        None => Ok(names),
+        Some(name) => Err(de::Error::custom(format_args!(
+            "must be some of {}, got `{name}`",
+            Config::FORMATS.join(", ")
+        ))),
+    }
+}
+
+/// How an upload is looked at before it is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    /// All of it is decoded.
+    #[default]
+    Decode,
+    /// Its header is read.
+    Header,
 }
 
 /// Where hosted images are kept: `file:DIR`, `bucket:NAME` or `bucket:NAME/PREFIX` in the settings.

@@ -22,6 +22,7 @@ pub use config::Rights;
 pub use config::Store;
 pub use config::StoreNameError;
 pub use config::TokenConfig;
+pub use config::Verify;
 pub use delivery::DeliveryUrl;
 pub use error::HostedError;
 pub use id::IdError;

@@ -12,6 +12,7 @@ mod background;
 mod config;
 mod context;
 mod flow;
+mod hosted;
 mod interim;
 mod limits;
 mod metrics;
@@ -36,6 +37,7 @@ use tokio::sync::Semaphore;
 use self::answer::Answer;
 pub use self::config::Config;
 use self::context::RequestContext;
+pub use self::hosted::{Excess, InspectError};
 pub use self::limits::LimitsConfig;
 
 use self::background::BackgroundJobs;

@@ -31,7 +31,7 @@ pub use self::plan::saliency_map::SaliencyMapPlan;
 pub use self::source::Source;
 pub(crate) use crate::codecs::metadata::Stripper;
 pub use crate::codecs::sniff::UnsupportedFormat;
-pub(crate) use crate::codecs::sniff::{HeadFormat, SourceFormat, sniff_head};
+pub(crate) use crate::codecs::sniff::{HeadFormat, SourceFormat, sniff, sniff_head};
 pub use crate::codecs::{LargeAnimations, Limits, TransformError, TruncatedSources};
 pub use crate::pixels::Size;
 

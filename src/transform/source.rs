@@ -103,6 +103,26 @@ impl Source {
         }
     }
 
+    /// The format of its file.
+    pub(crate) fn format(&self) -> SourceFormat {
+        match &self.content {
+            Content::Drawing { .. } => SourceFormat::Svg,
+            Content::Raster { header, .. } => header.format,
+        }
+    }
+
+    /// Its size as it is shown; `None` for a drawing.
+    pub(crate) fn upright_size(&self) -> Option<Size> {
+        let RasterSource { header, .. } = self.raster()?;
+        Some(header.orientation.size(header.size))
+    }
+
+    /// How many frames it has; 1 for a still and for a drawing.
+    pub(crate) fn frames(&self) -> u32 {
+        let animation = self.raster().and_then(|source| source.animation);
+        animation.map_or(1, |animation| animation.frames)
+    }
+
     /// The source as one that is made of pixels; `None` for a drawing.
     pub(crate) fn raster(&self) -> Option<RasterSource<'_>> {
         match &self.content {

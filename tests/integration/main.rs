@@ -7,6 +7,7 @@ mod caching;
 mod clients;
 mod cors;
 mod costs;
+mod delivery;
 mod documents;
 mod fetching;
 mod file_names;

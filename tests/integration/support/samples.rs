@@ -170,3 +170,16 @@ pub fn gif_of_comments(bytes: usize) -> Vec<u8> {
     gif.extend(b"\0\x2C\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0\x3B");
     gif
 }
+
+/// A GIF with so many frames, each in a colour of its own.
+pub fn animated_gif(width: u32, height: u32, frames: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+    for number in 0..frames {
+        let color = image::Rgba([number.wrapping_mul(40), 90, 200, 255]);
+        let frame = image::Frame::new(RgbaImage::from_pixel(width, height, color));
+        encoder.encode_frame(frame).expect("a GIF in memory");
+    }
+    drop(encoder);
+    bytes
+}

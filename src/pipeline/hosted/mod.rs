@@ -1,0 +1,5 @@
+//! Hosted images on their way through the pipeline: what is known of an upload before it is stored.
+
+mod inspect;
+
+pub use self::inspect::{Excess, InspectError};

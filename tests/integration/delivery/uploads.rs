@@ -1,0 +1,161 @@
+//! What is known of an upload before it is stored, and which uploads are refused.
+
+use bytes::Bytes;
+use safelight::hosted::{Facts, SpooledFile, Verify};
+use safelight::pipeline::{Excess, InspectError};
+use safelight::units::ByteSize;
+
+use super::start;
+use crate::support::samples;
+
+const DRAWING: &[u8] = br#"<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><script>x</script><path d="M0 0h9v9z"/></svg>"#;
+
+/// A word for each way in which an upload can be refused.
+fn word(error: &InspectError) -> &'static str {
+    match error {
+        InspectError::NotAnImage => "not-an-image",
+        InspectError::Format { name, .. } => name,
+        InspectError::Damaged(_) => "damaged",
+        InspectError::TooLarge(excess) => match excess {
+            Excess::Bytes { .. } => "bytes",
+            Excess::Side { .. } => "side",
+            Excess::Area { .. } => "area",
+            Excess::Frames { .. } => "frames",
+            Excess::Memory { .. } => "memory",
+        },
+        InspectError::Failed(_) => "failed",
+    }
+}
+
+#[tokio::test]
+async fn facts_of_an_upload_are_known_before_it_is_stored() {
+    let (proxy, _folder) = start(|_| ()).await;
+    for (bytes, format, mime, extension, size, frames) in [
+        (
+            samples::jpeg(64, 48),
+            "jpeg",
+            "image/jpeg",
+            "jpg",
+            (64, 48),
+            1,
+        ),
+        (samples::png(30, 20), "png", "image/png", "png", (30, 20), 1),
+        (
+            samples::webp(31, 20),
+            "webp",
+            "image/webp",
+            "webp",
+            (31, 20),
+            1,
+        ),
+        (
+            samples::animated_gif(20, 10, 3),
+            "gif",
+            "image/gif",
+            "gif",
+            (20, 10),
+            3,
+        ),
+        (DRAWING.to_vec(), "svg", "image/svg+xml", "svg", (40, 30), 1),
+    ] {
+        let facts = proxy.pipeline().inspect(bytes.into()).await;
+        let facts = facts.unwrap_or_else(|error| panic!("{format}: {error}"));
+        let is_drawing = format == "svg";
+        assert_eq!(facts.thumbhash.is_none(), is_drawing, "{format}");
+        assert_eq!(facts.color.is_none(), is_drawing, "{format}");
+        let expected = Facts {
+            format: format.to_owned(),
+            mime: mime.to_owned(),
+            extension: extension.to_owned(),
+            width: size.0,
+            height: size.1,
+            frames,
+            thumbhash: facts.thumbhash.clone(),
+            color: facts.color.clone(),
+        };
+        assert_eq!(facts, expected);
+    }
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn an_upload_in_its_file_is_read_from_its_beginning() {
+    let (proxy, folder) = start(|_| ()).await;
+    let path = folder.path().join("upload");
+    let bytes = samples::jpeg(32, 16);
+    std::fs::write(&path, &bytes).expect("a file");
+    let upload = |length| SpooledFile {
+        file: std::fs::File::open(&path).expect("it was written"),
+        bytes: length,
+        sha256: String::new(),
+    };
+    let facts = proxy
+        .pipeline()
+        .inspect_file(&upload(bytes.len() as u64))
+        .await;
+    assert_eq!(facts.expect("a picture").width, 32);
+    let shorter = proxy.pipeline().inspect_file(&upload(1 << 20)).await;
+    assert_eq!(word(&shorter.expect_err("it ends early")), "failed");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_shown_is_refused_by_its_reason() {
+    let (proxy, _folder) = start(|config| {
+        let hosted = &mut config.hosted;
+        hosted.formats = ["jpeg", "png", "gif", "svg"].map(str::to_owned).to_vec();
+        hosted.upload_bytes = ByteSize::new(200_000);
+        hosted.upload_side = 500.try_into().expect("not zero");
+        hosted.upload_animation_pixels = 1000;
+        config.limits.source_pixels = 90_000;
+    })
+    .await;
+    let whole = samples::jpeg(200, 200);
+    let half = whole[..whole.len() / 2].to_vec();
+    let mut of_png = samples::png(200, 200);
+    of_png.truncate(of_png.len() / 2);
+    for (bytes, expected) in [
+        (Vec::new(), "not-an-image"),
+        (b"hello".to_vec(), "not-an-image"),
+        (b"<html><svg></svg></html>".to_vec(), "not-an-image"),
+        (b"%PDF-1.7".to_vec(), "pdf"),
+        (samples::webp(9, 9), "webp"),
+        (half, "damaged"),
+        (of_png, "damaged"),
+        (whole[..20].to_vec(), "damaged"),
+        (
+            b"<svg xmlns='http://www.w3.org/2000/svg'><g>".to_vec(),
+            "damaged",
+        ),
+        (vec![0; 200_001], "bytes"),
+        (samples::jpeg(501, 2), "side"),
+        (samples::jpeg(2, 501), "side"),
+        (samples::jpeg(301, 300), "area"),
+        (samples::animated_gif(20, 18, 3), "frames"),
+    ] {
+        let refused = proxy.pipeline().inspect(Bytes::from(bytes)).await;
+        let refused = refused.expect_err(expected);
+        assert_eq!(word(&refused), expected, "{refused}");
+    }
+    for bytes in [samples::jpeg(300, 300), samples::animated_gif(20, 16, 3)] {
+        let accepted = proxy.pipeline().inspect(bytes.into()).await;
+        accepted.unwrap_or_else(|error| panic!("{error}"));
+    }
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn a_header_is_enough_where_the_operator_says_so() {
+    let (proxy, _folder) = start(|config| config.hosted.verify = Verify::Header).await;
+    let mut bytes = samples::jpeg(200, 100);
+    bytes.truncate(bytes.len() / 2);
+    let facts = proxy.pipeline().inspect(bytes.into()).await;
+    let facts = facts.expect("it has a header");
+    assert_eq!(
+        (facts.width, facts.height, facts.thumbhash),
+        (200, 100, None)
+    );
+    let drawing = proxy.pipeline().inspect(Bytes::from_static(DRAWING)).await;
+    assert_eq!(drawing.expect("a drawing").width, 40);
+    proxy.stop().await;
+}

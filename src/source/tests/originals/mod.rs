@@ -15,6 +15,7 @@ use crate::source::{Original, OriginalRequest, SourceError};
 mod answers;
 mod folder;
 mod pictures;
+mod redirects;
 mod slow;
 
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";

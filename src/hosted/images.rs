@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use tokio::sync::broadcast;
 use ulid::Ulid;
 use uuid::Uuid;
 
 use crate::hosted::config::{Config, Store};
 use crate::hosted::error::HostedError;
+use crate::hosted::event::Event;
 use crate::hosted::id::ImageId;
 use crate::hosted::query::{ImageQuery, Page};
 use crate::hosted::record::{
@@ -22,12 +24,16 @@ use crate::hosted::record::{
 use crate::hosted::settings::{AccountSettings, SigningKey, Variant};
 use crate::hosted::spool::SpooledFile;
 
+/// How many events wait for a slow listener. One that is slower still misses events, and is told how many.
+const EVENTS: usize = 4096;
+
 /// Hosted images.
 pub struct Hosted {
     config: Config,
     root: PathBuf,
     records: Mutex<BTreeMap<ImageId, Arc<Record>>>,
     settings: RwLock<Arc<AccountSettings>>,
+    events: broadcast::Sender<Event>,
 }
 
 impl Hosted {
@@ -55,12 +61,18 @@ impl Hosted {
             root: root.clone(),
             records: Mutex::default(),
             settings: RwLock::new(Arc::new(settings)),
+            events: broadcast::channel(EVENTS).0,
         })))
     }
 
     /// The settings of section `[hosted]`.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What this process does to images from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
     }
 
     /// The record of an image or a draft.

@@ -7,6 +7,7 @@
 mod config;
 mod delivery;
 mod error;
+mod event;
 mod id;
 mod images;
 mod query;
@@ -25,6 +26,7 @@ pub use config::TokenConfig;
 pub use config::Verify;
 pub use delivery::DeliveryUrl;
 pub use error::HostedError;
+pub use event::Event;
 pub use id::IdError;
 pub use id::ImageId;
 pub use images::Hosted;

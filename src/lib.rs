@@ -69,6 +69,8 @@ pub mod pipeline;
 
 pub mod operator;
 
+pub mod api;
+
 pub mod server;
 
 pub mod admin;

@@ -12,6 +12,7 @@ use super::error::CommandError;
 use super::startup::{ServeArguments, Startup};
 use crate::admin;
 use crate::admin::Readiness;
+use crate::api::Api;
 use crate::pipeline::Pipeline;
 use crate::server;
 use crate::server::ListenError;
@@ -51,6 +52,7 @@ pub async fn serve(
     let pipeline = Pipeline::open(config.pipeline())
         .await
         .map_err(CommandError::new)?;
+    let api = Api::open(&pipeline).map_err(CommandError::new)?;
     let public = listen_public(config.server.listen, has_listen_argument).await?;
     let private = listen_admin(config.admin.listen, has_any_admin_port)
         .await
@@ -69,7 +71,7 @@ pub async fn serve(
     ready(lines);
     let delay = config.server.drain_delay.duration();
     let shutdown = shutdown(&mut signals, &readiness, delay);
-    server::serve(public, &config.server, Arc::clone(&pipeline), shutdown).await;
+    server::serve(public, &config.server, Arc::clone(&pipeline), api, shutdown).await;
     if !pipeline.close(FLUSH_TIMEOUT).await {
         tracing::warn!("some cache entries were not written in time and will be made again");
     }

@@ -109,7 +109,8 @@ impl Pipeline {
     pub(crate) fn record_flow(&self, flow: &FlowRequest, answer: &mut Answer) {
         response::name_flow(&mut answer.response, &flow.name);
         let result = match answer.outcome {
-            RequestOutcome::Original => "original",
+            // Requests of the API never meet a flow.
+            RequestOutcome::Original | RequestOutcome::Api => "original",
             RequestOutcome::Error => "error",
             RequestOutcome::Memory
             | RequestOutcome::Disk

@@ -49,7 +49,7 @@ use crate::cache::{Cache, CacheError, ErrorTtls, FlightError};
 use crate::cpu::{CpuPool, MemoryLimit};
 use crate::error::Error;
 use crate::hosted::{Hosted, HostedError};
-use crate::policy::{Job, Policy, PolicyError};
+use crate::policy::{Allowlist, Job, Policy, PolicyError};
 use crate::request::{FlowError, Flows, Prefixes, Vary};
 use crate::response;
 use crate::response::{Body, Cors, Disposition};
@@ -70,6 +70,8 @@ pub struct Pipeline {
     pub(crate) cache: Arc<Cache>,
     pub(crate) cpu: CpuPool,
     hosted: Option<Arc<Hosted>>,
+    /// Approves images that are uploaded by their URL.
+    upload_allowlist: Allowlist,
     pub(crate) limits: Limits,
     /// The settings that renditions depend on, as part of their keys.
     pub(crate) render_fingerprint: String,
@@ -133,7 +135,6 @@ impl Pipeline {
             Origins {
                 zone: &config.zone.origin,
                 buckets: &config.source_buckets(),
-                hosted: &config.policy.hosted,
                 allowlist: policy.allowlist(),
                 sniff: file_kind,
             },
@@ -167,6 +168,7 @@ impl Pipeline {
             error_ttls: config.cache.errors,
             background: BackgroundJobs::default(),
             prewarm_permits: Semaphore::new(cpu.workers()),
+            upload_allowlist: Allowlist::of_uploads(config.hosted.fetch.allowed.clone()),
             hosted: Hosted::open(&config.hosted)
                 .await
                 .map_err(PipelineError::Hosted)?,
@@ -216,11 +218,6 @@ impl Pipeline {
         let context = RequestContext::of(head, self.request_timeout);
         let request = if self.is_image_path(head.uri.path()) {
             Some(self.resolve(head))
-        } else if let Some(hosted) = self.delivers(head) {
-            Some(match self.known_delivery(head, hosted) {
-                Some(known) => known,
-                None => Box::pin(self.resolve_delivery(head, hosted, &context)).await,
-            })
         } else {
             self.resolve_by_flow(head)
         };
@@ -229,9 +226,6 @@ impl Pipeline {
         }
         let _in_flight = self.metrics.requests.count_request();
         let result = match &request {
-            Some(request) if request.is_uploaded_file() => {
-                Box::pin(self.uploaded_file(request, head, &context)).await
-            }
             Some(request) => {
                 // Pinned on the stack: the future is large, and allocating it would take a large part of the time of a hit.
                 let run = pin!(self.run(request, &context));

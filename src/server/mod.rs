@@ -29,8 +29,10 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::api::Api;
 use crate::pipeline::Pipeline;
 use crate::response;
+use crate::response::Body;
 use crate::telemetry::LogRate;
 
 use idle::EVICTION_GRACE;
@@ -100,6 +102,7 @@ pub async fn serve(
     listener: TcpListener,
     config: &Config,
     pipeline: Arc<Pipeline>,
+    api: Option<Arc<Api>>,
     shutdown: impl Future<Output = ()>,
 ) {
     let count = config.connections.clamp(1, Semaphore::MAX_PERMITS);
@@ -136,9 +139,16 @@ pub async fn serve(
         let activity = idle.connection(stream.is_full());
         let service = {
             let (pipeline, activity) = (Arc::clone(&pipeline), Arc::clone(&activity));
-            service_fn(move |request| {
+            let api = api.clone();
+            service_fn(move |request: Request<Incoming>| {
                 let (pipeline, busy) = (Arc::clone(&pipeline), activity.begin_request());
-                async move { Ok::<_, Infallible>(answer(&pipeline, request, busy).await) }
+                let api = api.clone().filter(|_| Api::takes(request.uri().path()));
+                async move {
+                    Ok::<_, Infallible>(match api {
+                        Some(api) => Box::pin(answer_api(&api, request, busy)).await,
+                        None => answer(&pipeline, request, busy).await,
+                    })
+                }
             })
         };
         let within = config.header_timeout.duration();
@@ -253,8 +263,27 @@ async fn answer(
         Ok(_) => pipeline.respond(&head).await,
     };
     pipeline.cors().apply(&head.headers, answer.headers_mut());
+    paced(answer, head.version, busy)
+}
+
+/// Answers a request of the API, whose body is read while it arrives.
+async fn answer_api(
+    api: &Api,
+    request: Request<Incoming>,
+    busy: RequestGuard,
+) -> Response<PacedBody> {
+    let (head, body) = request.into_parts();
+    let version = head.version;
+    let answer = match Host::of(&head) {
+        Err(error) => error.answer(version),
+        Ok(_) => api.respond(head, body).await,
+    };
+    paced(answer, version, busy)
+}
+
+fn paced(answer: Response<Body>, version: Version, busy: RequestGuard) -> Response<PacedBody> {
     streams::step();
-    if head.version < Version::HTTP_2 {
+    if version < Version::HTTP_2 {
         answer.map(|body| PacedBody::whole(body, busy))
     } else {
         answer.map(|body| PacedBody::of_stream(body, busy))

@@ -1,5 +1,7 @@
 //! What all requests of one fetch share.
 
+use hyper::header::HeaderValue;
+
 use crate::deadline::Deadline;
 use crate::source::config::Config;
 use crate::source::error::{BusyReason, FetchStage, SourceError};
@@ -15,6 +17,8 @@ pub(super) struct FetchContext<'a> {
     pub(super) rules: &'a SourceRules,
     pub(super) deadline: Deadline,
     pub(super) sniff: Sniff,
+    /// The `Authorization` header for the origin.
+    pub(super) authorization: Option<&'a HeaderValue>,
 }
 
 impl FetchContext<'_> {

@@ -94,10 +94,14 @@ impl HttpClient {
         context: FetchContext<'_>,
     ) -> Result<OriginResponse, SourceError> {
         let conditions = conditions(known);
+        let mut headers = conditions.clone();
+        if let Some(authorization) = context.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
         let request = HttpRequest {
             method: Method::GET,
             url,
-            headers: &conditions,
+            headers: &headers,
             is_transfer: false,
         };
         let response = self.send(request, context).await?;

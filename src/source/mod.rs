@@ -7,12 +7,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use hyper::header::HeaderValue;
 use url::Url;
 
 use crate::bucket::{Bucket, BucketError, Config as BucketConfig, Timeouts};
 use crate::deadline::Deadline;
 use crate::freshness::{Rules, Validators};
-use crate::policy::{Allowlist, ApprovedSource, HostedStore, SourceLocation, ZoneOrigin, zone_url};
+use crate::policy::{Allowlist, ApprovedSource, SourceLocation, ZoneOrigin, zone_url};
 pub use config::Config;
 use context::FetchContext;
 use egress::EgressPolicy;
@@ -22,7 +24,6 @@ pub use error::OriginStatus;
 pub use error::SourceError;
 pub(crate) use file_kind::{FIRST_LOOK, FileKind, LAST_LOOK, Sniff};
 use folder::FolderOrigin;
-use hosted::HostedOrigin;
 use http::HttpClient;
 pub use memory::IdleReservation;
 pub use memory::Reservation;
@@ -49,7 +50,6 @@ mod egress;
 mod error;
 mod file_kind;
 mod folder;
-mod hosted;
 mod http;
 mod memory;
 mod original;
@@ -70,7 +70,6 @@ pub struct Sources {
     rule_set: RuleSet,
     allowlist: Arc<Allowlist>,
     zone: ZoneClient,
-    hosted: HostedOrigin,
     allowed: HttpClient,
     buckets: HashMap<String, Bucket>,
 }
@@ -81,8 +80,6 @@ pub struct Origins<'a> {
     pub zone: &'a ZoneOrigin,
     /// The buckets that sources may be in.
     pub buckets: &'a [BucketConfig],
-    /// Where hosted images are kept.
-    pub hosted: &'a HostedStore,
     /// Approves sources and redirects.
     pub allowlist: Arc<Allowlist>,
     /// Tells by the first bytes what a source is.
@@ -113,7 +110,6 @@ impl Sources {
         let Origins {
             zone,
             buckets,
-            hosted,
             allowlist,
             sniff,
         } = origins;
@@ -151,7 +147,6 @@ impl Sources {
             rule_set,
             allowlist,
             zone,
-            hosted: HostedOrigin::of(hosted),
             allowed: HttpClient::new(config, egress)?,
             buckets,
         })
@@ -175,16 +170,48 @@ impl Sources {
         source: &ApprovedSource,
         known: Option<&Validators>,
     ) -> Result<FetchOutcome, SourceError> {
+        self.fetch_with(source, known, &self.allowlist, None).await
+    }
+
+    /// Fetches the source at an address that `allowlist` approves, and redirects that it approves, with this `Authorization` header. The header is for
+    /// the origin of the source alone.
+    ///
+    /// # Errors
+    /// [`SourceError`] says why there is no source.
+    pub(crate) async fn download(
+        &self,
+        source: &ApprovedSource,
+        allowlist: &Allowlist,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Bytes, SourceError> {
+        let outcome = self.fetch_with(source, None, allowlist, authorization);
+        match outcome.await? {
+            FetchOutcome::Fetched(fetched) => Ok(fetched.bytes),
+            FetchOutcome::NotModified { .. } => {
+                let reason = "the origin sent nothing".to_owned();
+                Err(SourceError::BrokenOff(reason))
+            }
+        }
+    }
+
+    async fn fetch_with(
+        &self,
+        source: &ApprovedSource,
+        known: Option<&Validators>,
+        allowlist: &Allowlist,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<FetchOutcome, SourceError> {
         let total_timeout = self.config.total_timeout.duration();
         let slot = self.take_slot(source, Deadline::after(total_timeout));
         let slot = slot.await?;
-        let context = FetchContext {
+        let mut context = FetchContext {
             config: &self.config,
             memory: &self.memory,
             // Redirects do not change which source was asked for.
             rules: self.rule_set.of(source),
             deadline: Deadline::after(total_timeout),
             sniff: self.sniff,
+            authorization,
         };
         let mut known = known.cloned();
         let mut response = self.get(source, known.as_ref(), context).await?;
@@ -193,13 +220,16 @@ impl Sources {
             let OriginResponse::Redirect(target) = response else {
                 break;
             };
-            let source = self
-                .allowlist
+            let first = self.origin_name(source);
+            let source = allowlist
                 .approve(&target)
                 .map_err(SourceError::RedirectDenied)?;
             // The redirect may lead to another resource now, and that may be older than the known one.
             if let Some(known) = &mut known {
                 known.last_modified = None;
+            }
+            if self.origin_name(&source) != first {
+                context.authorization = None;
             }
             let _slot = self.take_slot(&source, context.deadline).await?;
             response = self.get(&source, known.as_ref(), context).await?;
@@ -227,7 +257,6 @@ impl Sources {
         match (source.location(), &self.zone) {
             (SourceLocation::Http(url), _) => server(url),
             (SourceLocation::Bucket { name, .. }, _) => format!("bucket:{name}"),
-            (SourceLocation::Hosted { .. }, _) => "hosted:".to_owned(),
             (SourceLocation::Zone { .. }, ZoneClient::Http { base, .. }) => server(base),
             (SourceLocation::Zone { .. }, ZoneClient::Folder(_) | ZoneClient::Bucket) => {
                 "zone:".to_owned()
@@ -253,17 +282,6 @@ impl Sources {
                 let bucket = bucket.ok_or_else(|| SourceError::UnknownBucket(name.clone()))?;
                 bucket::fetch(bucket, key, known, context).await?
             }
-            (SourceLocation::Hosted { key, .. }, _) => match &self.hosted {
-                HostedOrigin::Off => return Err(SourceError::NotFound { negative_ttl: None }),
-                HostedOrigin::Folder(folder) => {
-                    folder.fetch(&hosted::path(key), known, context).await?
-                }
-                HostedOrigin::Bucket { name, prefix } => {
-                    let bucket = self.buckets.get(name);
-                    let bucket = bucket.ok_or_else(|| SourceError::UnknownBucket(name.clone()))?;
-                    bucket::fetch(bucket, &hosted::key(prefix, key), known, context).await?
-                }
-            },
             (SourceLocation::Zone { path, .. }, ZoneClient::Folder(folder)) => {
                 folder.fetch(path, known, context).await?
             }

@@ -24,6 +24,7 @@ pub(crate) use log_writer::LogGuard;
 pub(crate) use metrics::Metrics;
 pub(crate) use metrics::RenderStep;
 pub(crate) use metrics::RequestOutcome;
+pub(crate) use metrics::UploadStep;
 pub(crate) use rate::LogRate;
 pub(crate) use redaction::redacted;
 

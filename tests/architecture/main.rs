@@ -17,7 +17,7 @@ use sources::root;
 use sources::sources;
 
 /// Modules in the order in which a request meets them, each with the modules that it imports: no more than these, and no fewer.
-const MODULES: [(&str, &[&str]); 27] = [
+const MODULES: [(&str, &[&str]); 28] = [
     ("units", &[]),
     ("deadline", &[]),
     // Operators have one, and clients of the API have theirs.
@@ -68,12 +68,11 @@ const MODULES: [(&str, &[&str]); 27] = [
     ("cpu", &[]),
     // `policy`: which origins an image may be fetched from.
     ("hosted", &["units", "token", "policy"]),
-    // `bucket`: what went wrong with a bucket decides the status. `cache`: so does a flight that was lost. `hosted`: so does a delivery URL.
+    // `bucket`: what went wrong with a bucket decides the status. `cache`: so does a flight that was lost.
     (
         "error",
         &[
             "request",
-            "hosted",
             "bucket",
             "policy",
             "source",
@@ -136,10 +135,30 @@ const MODULES: [(&str, &[&str]); 27] = [
             "pipeline",
         ],
     ),
+    // `source`: why the file at a URL could not be fetched. `request`: conditions and ranges of uploaded files.
+    (
+        "api",
+        &[
+            "token",
+            "request",
+            "source",
+            "hosted",
+            "telemetry",
+            "response",
+            "pipeline",
+        ],
+    ),
     // `request`: the router tells picture URLs by the configured prefixes. `units`: timeouts. `telemetry`: how often errors are logged.
     (
         "server",
-        &["units", "request", "telemetry", "response", "pipeline"],
+        &[
+            "units",
+            "request",
+            "telemetry",
+            "response",
+            "pipeline",
+            "api",
+        ],
     ),
     // Beside `server`, on an address of its own; what a request's host is, both read alike. `telemetry`: how often refusals are logged.
     (
@@ -190,6 +209,7 @@ const MODULES: [(&str, &[&str]); 27] = [
             "config",
             "pipeline",
             "server",
+            "api",
             "admin",
         ],
     ),
@@ -230,8 +250,8 @@ const UNSAFE: [&str; 17] = [
 ];
 
 /// Modules that may say `StatusCode`: three that hear it from an origin, and those that answer. `error` alone makes one of a number.
-const STATUSES: [&str; 7] = [
-    "admin", "bucket", "error", "outbound", "response", "server", "source",
+const STATUSES: [&str; 8] = [
+    "admin", "api", "bucket", "error", "outbound", "response", "server", "source",
 ];
 
 #[track_caller]

@@ -14,6 +14,7 @@ mod file_names;
 mod flows;
 mod freshness;
 mod generators;
+mod hosted;
 mod http2;
 mod interim;
 mod keys;

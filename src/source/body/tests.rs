@@ -37,6 +37,7 @@ async fn collect(
         rules: &SourceRules::default(),
         deadline: Deadline::after(total),
         sniff,
+        authorization: None,
     };
     let plain = Codings::of(&HeaderMap::new()).expect("none");
     super::collect(body, announced, plain, context).await

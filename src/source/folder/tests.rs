@@ -37,6 +37,7 @@ async fn fetch_within(
         rules: &SourceRules::default(),
         deadline: Deadline::after(total),
         sniff: |_| FileKind::Picture("image/test"),
+        authorization: None,
     };
     folder.fetch(path, None, context).await
 }

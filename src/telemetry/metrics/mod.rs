@@ -3,6 +3,7 @@
 mod caches;
 mod registrar;
 mod requests;
+mod uploads;
 mod work;
 
 use prometheus_client::encoding::text;
@@ -13,6 +14,8 @@ use registrar::Registrar;
 pub(super) use caches::CacheMetrics;
 pub(super) use requests::RequestMetrics;
 pub(crate) use requests::RequestOutcome;
+pub(super) use uploads::UploadMetrics;
+pub(crate) use uploads::UploadStep;
 pub(crate) use work::RenderStep;
 pub(super) use work::WorkMetrics;
 
@@ -23,6 +26,8 @@ pub struct Metrics {
     pub requests: RequestMetrics,
     /// Of fetches and renders.
     pub work: WorkMetrics,
+    /// Of uploads of hosted images.
+    pub uploads: UploadMetrics,
     /// Of what is cached.
     pub caches: CacheMetrics,
 }
@@ -34,6 +39,7 @@ impl Default for Metrics {
         Metrics {
             requests: RequestMetrics::new(names),
             work: WorkMetrics::new(names),
+            uploads: UploadMetrics::new(names),
             caches: CacheMetrics::new(names),
             registry,
         }

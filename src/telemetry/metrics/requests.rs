@@ -23,6 +23,7 @@ pub enum RequestOutcome {
     NotModified,
     PreconditionFailed,
     Original,
+    Api,
     Error,
 }
 
@@ -38,6 +39,7 @@ impl RequestOutcome {
             RequestOutcome::NotModified => "not-modified",
             RequestOutcome::PreconditionFailed => "precondition-failed",
             RequestOutcome::Original => "original",
+            RequestOutcome::Api => "api",
             RequestOutcome::Error => "error",
         }
     }

@@ -77,6 +77,19 @@ impl Client {
             .unwrap_or_else(|error| panic!("{target}: no answer: {error}"))
     }
 
+    /// Sends a body with any method.
+    pub async fn send_body(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Reply {
+        self.try_send_body(method, target, headers, body.into())
+            .await
+            .unwrap_or_else(|error| panic!("{target}: no answer: {error}"))
+    }
+
     async fn try_send_body(
         &self,
         method: Method,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use safelight::admin;
 use safelight::admin::{Readiness, Token};
+use safelight::api::Api;
 use safelight::config::Config;
 use safelight::pipeline::Pipeline;
 use safelight::policy::{OriginPattern, ZoneOrigin};
@@ -73,6 +74,7 @@ impl TestProxy {
             let config = config.admin.clone();
             tokio::spawn(async move { admin::serve(private, &config, pipeline, readiness).await })
         };
+        let api = Api::open(&pipeline).expect("right tokens");
         let (stop, stopped) = oneshot::channel();
         let serving = {
             let pipeline = Arc::clone(&pipeline);
@@ -81,7 +83,7 @@ impl TestProxy {
                     // An error means that the sender was dropped: stop as well.
                     let _ = stopped.await;
                 };
-                server::serve(public, &config.server, pipeline, shutdown).await;
+                server::serve(public, &config.server, pipeline, api, shutdown).await;
             })
         };
         TestProxy {

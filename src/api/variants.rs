@@ -165,6 +165,7 @@ fn read(
         options,
         never_require_signed_urls,
     };
-    let _ = state;
+    let checked = state.pipeline().check_variant(&variant);
+    checked.map_err(|message| ApiError::bad_request(message).at("/options"))?;
     Ok(variant)
 }

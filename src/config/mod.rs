@@ -22,7 +22,7 @@ use crate::options::Quality;
 use crate::pipeline;
 use crate::pipeline::LimitsConfig;
 use crate::policy;
-use crate::policy::{NegotiateConfig, SourcesConfig, ZoneConfig};
+use crate::policy::{HostedStore, NegotiateConfig, SourcesConfig, ZoneConfig};
 use crate::request::FlowConfig;
 use crate::response;
 use crate::server;
@@ -232,6 +232,14 @@ impl Config {
             },
             strict: self.policy.strict,
             cache_bucket: (!cache_bucket.is_empty()).then(|| cache_bucket.clone()),
+            hosted: match &self.hosted.store {
+                hosted::Store::Off => HostedStore::Off,
+                hosted::Store::Folder(folder) => HostedStore::Folder(folder.clone()),
+                hosted::Store::Bucket { name, prefix } => HostedStore::Bucket {
+                    name: name.clone(),
+                    prefix: prefix.clone(),
+                },
+            },
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::bucket::BucketProblem;
 use crate::cache::{CacheableError, ErrorTtls, FlightLost};
 use crate::cpu::{CpuError, Lane, Rejection};
 use crate::deadline::{Stage, Timeout};
+use crate::hosted::DeliveryError;
 use crate::pixels::PixelError;
 use crate::policy::Denial;
 use crate::request::RequestError;
@@ -30,6 +31,8 @@ pub enum Error {
     Request(RequestError),
     /// The request is not allowed.
     Denied(Denial),
+    /// The delivery URL of a hosted image shows nothing.
+    Delivery(DeliveryError),
     /// The source cannot be fetched.
     Source(SourceError),
     /// The source cannot be transformed into the picture.
@@ -51,6 +54,8 @@ impl Error {
                 "Transformation origin is not in allowed origins list"
             }
             Error::Denied(denied) => return denied.to_string(),
+            Error::Delivery(DeliveryError::Store(_)) => "the hosted image could not be read",
+            Error::Delivery(error) => return error.to_string(),
             Error::Transform(error) => match error {
                 TransformError::Decode(_) => "the source is damaged and could not be decoded",
                 TransformError::Pixels(PixelError::Color(_)) => {
@@ -132,7 +137,7 @@ impl Error {
     /// the redirect would lead back to this server, or where an operator wants to read the reasons (strict mode).
     pub fn may_redirect(&self) -> bool {
         match self {
-            Error::Request(_) => false,
+            Error::Request(_) | Error::Delivery(_) => false,
             Error::Denied(denied) => match denied {
                 Denial::Options(_) | Denial::Drawing | Denial::OutputTooLarge { .. } => true,
                 Denial::Strict(_)
@@ -159,6 +164,7 @@ impl Error {
         let wait = match self {
             Error::Cpu(CpuError::Rejected { wait, .. }) => *wait,
             Error::Source(SourceError::Busy(_))
+            | Error::Delivery(DeliveryError::Store(_))
             | Error::Transform(TransformError::Pixels(PixelError::OutOfMemory { .. })) => SHORTLY,
             _ => return None,
         };
@@ -174,6 +180,7 @@ impl CacheableError for Error {
             Error::TimedOut(Timeout(stage)) => *stage == Stage::Fetch,
             Error::Request(_)
             | Error::Denied(_)
+            | Error::Delivery(_)
             | Error::Transform(_)
             | Error::Cpu(_)
             | Error::Lost(_) => false,
@@ -208,6 +215,7 @@ impl fmt::Display for Error {
         match self {
             Error::Request(error) => error.fmt(out),
             Error::Denied(error) => error.fmt(out),
+            Error::Delivery(error) => error.fmt(out),
             Error::Source(error) => error.fmt(out),
             Error::Transform(error) => error.fmt(out),
             Error::Cpu(error) => error.fmt(out),
@@ -232,6 +240,7 @@ macro_rules! from {
 from! {
     Request(RequestError),
     Denied(Denial),
+    Delivery(DeliveryError),
     Source(SourceError),
     Transform(TransformError),
     Cpu(CpuError),

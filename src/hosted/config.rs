@@ -39,6 +39,8 @@ pub struct Config {
     pub verify: Verify,
     /// The hosts on which delivery URLs begin with the account hash.
     pub delivery_hosts: Vec<String>,
+    /// Whether the uploaded file of a public image is sent to everybody, as the variant `original`.
+    pub original_variant: bool,
     /// Whether delivery URLs may hold options in place of the name of a variant, until the API says otherwise.
     pub flexible_variants: bool,
     /// The scheme and host of URLs in answers of the API; empty: those of the request.
@@ -151,6 +153,7 @@ impl Default for Config {
             formats: Vec::new(),
             verify: Verify::Decode,
             delivery_hosts: Vec::new(),
+            original_variant: false,
             flexible_variants: false,
             public_url: PublicUrl::default(),
             upload_rate: ByteSize::new(1024),

@@ -58,8 +58,10 @@ impl RenditionLookup<'_> {
         let is_chosen = *etag == self.choice.rendition.headers.etag()
             && Arc::ptr_eq(&self.record, &state.record);
         let warnings = &self.choice.admitted.job.warnings;
-        let newer =
-            || RepresentationHeaders::of(&self.record, etag.clone(), request.vary, warnings, cors);
+        let newer = || {
+            RepresentationHeaders::of(&self.record, etag.clone(), request.vary, warnings, cors)
+                .with_lifetime(request.lifetime())
+        };
         (!is_chosen).then(newer)
     }
 }

@@ -7,7 +7,7 @@ use crate::bucket;
 use crate::cache;
 use crate::hosted;
 use crate::policy;
-use crate::policy::ZoneConfig;
+use crate::policy::{HostedStore, ZoneConfig};
 use crate::request::{FlowConfig, Prefixes};
 use crate::response;
 use crate::response::Cors;
@@ -43,10 +43,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// The buckets that sources may be in: all but that of the shared cache.
+    /// The buckets that sources and hosted images may be in: all but that of the shared cache.
     pub(super) fn source_buckets(&self) -> Vec<bucket::Config> {
         let cache_bucket = self.policy.cache_bucket.as_deref();
-        let is_source = |bucket: &&bucket::Config| Some(bucket.name.as_str()) != cache_bucket;
+        let is_hosted = |bucket: &bucket::Config| matches!(&self.policy.hosted, HostedStore::Bucket { name, .. } if *name == bucket.name);
+        let is_source = |bucket: &&bucket::Config| {
+            Some(bucket.name.as_str()) != cache_bucket || is_hosted(bucket)
+        };
         self.buckets.iter().filter(is_source).cloned().collect()
     }
 }

@@ -135,6 +135,7 @@ impl Pipeline {
             Origins {
                 zone: &config.zone.origin,
                 buckets: &config.source_buckets(),
+                hosted: &config.policy.hosted,
                 allowlist: policy.allowlist(),
                 sniff: file_kind,
             },
@@ -218,6 +219,11 @@ impl Pipeline {
         let context = RequestContext::of(head, self.request_timeout);
         let request = if self.is_image_path(head.uri.path()) {
             Some(self.resolve(head))
+        } else if let Some(hosted) = self.delivers(head) {
+            Some(match self.known_delivery(head, hosted) {
+                Some(known) => known,
+                None => Box::pin(self.resolve_delivery(head, hosted, &context)).await,
+            })
         } else {
             self.resolve_by_flow(head)
         };
@@ -226,6 +232,9 @@ impl Pipeline {
         }
         let _in_flight = self.metrics.requests.count_request();
         let result = match &request {
+            Some(request) if request.is_uploaded_file() => {
+                Box::pin(self.uploaded_file(request, head, &context)).await
+            }
             Some(request) => {
                 // Pinned on the stack: the future is large, and allocating it would take a large part of the time of a hit.
                 let run = pin!(self.run(request, &context));

@@ -2,7 +2,7 @@
 //! again.
 //!
 //! That is safe because the result depends only on the key and on settings: [`ImageRequest::of`] and the policy see no other part of a
-//! head, and settings never change while a server runs. The source of a request may change, so its freshness is checked for every request,
+//! head, and settings never change while a server runs. Hosted images do change: [`Delivery`] is checked each time. The source of a request may change, so its freshness is checked for every request,
 //! and [`SourceState`] is computed again for each new record. Errors are not stored: requests that fail must not evict those that succeed.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -14,9 +14,10 @@ use crate::cache::{RenditionKey, SourceName, SourceRecord};
 use crate::error::Error;
 use crate::options::{Effort, Output, Recipe};
 use crate::pipeline::Pipeline;
+use crate::pipeline::hosted::delivery::Delivery;
 use crate::policy::Job;
 use crate::request::{ImageRequest, RequestKey, RequestKeyRef, Vary};
-use crate::response::RepresentationHeaders;
+use crate::response::{Lifetime, RepresentationHeaders};
 
 /// The memory of all entries together, in bytes: about 4000 entries.
 const BYTES: u64 = 16 << 20;
@@ -43,6 +44,8 @@ pub(crate) struct ResolvedRequest {
     pub admitted: Result<AdmittedRequest, Arc<Error>>,
     /// The flow that takes it, where the URL is a plain one.
     pub flow: Option<FlowRequest>,
+    /// What else is known of it, where it is a delivery URL.
+    pub delivery: Option<Delivery>,
 }
 
 /// A request that the policy admits.
@@ -137,6 +140,7 @@ impl Pipeline {
             fallback: self.policy.fallback(request),
             admitted: admitted.map_err(|error| Arc::new(error.into())),
             flow: None,
+            delivery: None,
         }
     }
 
@@ -205,7 +209,8 @@ impl Pipeline {
                 resolved.vary,
                 &job.warnings,
                 &self.cors,
-            ),
+            )
+            .with_lifetime(resolved.lifetime()),
         }
     }
 }
@@ -217,7 +222,34 @@ impl ResolvedRequest {
             fallback: None,
             admitted: Err(Arc::new(error)),
             flow: None,
+            delivery: None,
         }
+    }
+
+    /// A request for a hosted image.
+    pub(super) fn delivery(vary: Vary, job: Job, delivery: Delivery) -> Self {
+        ResolvedRequest {
+            vary,
+            fallback: None,
+            admitted: Ok(AdmittedRequest {
+                name: SourceName::of(&job.source),
+                job,
+                state: RwLock::default(),
+            }),
+            flow: None,
+            delivery: Some(delivery),
+        }
+    }
+
+    /// How long clients may cache its picture, where that does not follow from its source.
+    pub(super) fn lifetime(&self) -> Option<Lifetime> {
+        self.delivery.as_ref().map(|delivery| delivery.lifetime)
+    }
+
+    /// Whether the uploaded file of a hosted image is asked for.
+    pub(super) fn is_uploaded_file(&self) -> bool {
+        let delivery = self.delivery.as_ref();
+        delivery.is_some_and(|delivery| delivery.is_original)
     }
 
     /// The memory of the entry in bytes, with what it may come to hold later.
@@ -235,7 +267,8 @@ impl ResolvedRequest {
         let names = 8 * source.min(256);
         let original = self.flow.as_ref().map_or(0, |flow| flow.original.len());
         let fallback = self.fallback.as_ref().map_or(0, String::len);
-        OVERHEAD + fallback + original + source + names + warnings
+        let delivery = self.delivery.as_ref().map_or(0, Delivery::weight);
+        OVERHEAD + fallback + original + source + names + warnings + delivery
     }
 }
 

@@ -1,6 +1,7 @@
 //! The settings that decide about requests.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -39,6 +40,25 @@ pub struct Config {
     pub strict: bool,
     /// The name of the bucket that the cache stores renditions in. No URL may read it.
     pub cache_bucket: Option<String>,
+    /// Where hosted images are kept. Only delivery URLs may read it.
+    pub hosted: HostedStore,
+}
+
+/// Where hosted images are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum HostedStore {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// In a folder.
+    Folder(PathBuf),
+    /// In a configured bucket.
+    Bucket {
+        /// The `name` of the `[[bucket]]` section.
+        name: String,
+        /// What all keys begin with, without a slash at its end; may be empty.
+        prefix: String,
+    },
 }
 
 /// Defaults and limits of options, from several sections of the settings.

@@ -74,10 +74,20 @@ pub enum PolicyError {
     UnknownZoneBucket(String),
     /// Two `[[bucket]]` sections have the same name.
     DuplicateBucket(String),
-    /// The section of this name describes the bucket of the cache, which must not be a source.
-    CacheBucketTwice(String),
-    /// The zone is the bucket of the cache, which must not be a source.
-    CacheBucketAsZone(String),
+    /// Another section describes a bucket that must not be a source.
+    PrivateBucketTwice {
+        /// The setting that names the bucket.
+        setting: &'static str,
+        /// The name of the other section.
+        other: String,
+    },
+    /// The zone is a bucket that must not be a source.
+    PrivateBucketAsZone {
+        /// The setting that names the bucket.
+        setting: &'static str,
+        /// The name of its section.
+        name: String,
+    },
 }
 
 impl fmt::Display for PolicyError {
@@ -93,13 +103,13 @@ impl fmt::Display for PolicyError {
                 formatter,
                 "the `name` of a [[bucket]] section must be its own, got `{name}` twice"
             ),
-            PolicyError::CacheBucketTwice(name) => write!(
+            PolicyError::PrivateBucketTwice { setting, other } => write!(
                 formatter,
-                "setting `cache.shared.bucket` must name a bucket that is not a source, but [[bucket]] `{name}` describes the same one: take that out, or give the cache a bucket of its own"
+                "setting `{setting}` must name a bucket that is not a source, but [[bucket]] `{other}` describes the same one: take that out, or use a bucket of its own"
             ),
-            PolicyError::CacheBucketAsZone(name) => write!(
+            PolicyError::PrivateBucketAsZone { setting, name } => write!(
                 formatter,
-                "setting `cache.shared.bucket` must name a bucket that is not a source, but `zone.origin` is in `{name}`: give the cache a bucket of its own"
+                "setting `{setting}` must name a bucket that is not a source, but `zone.origin` is in `{name}`: use a bucket of its own"
             ),
         }
     }

@@ -5,6 +5,7 @@
 mod config;
 mod dot_segments;
 mod error;
+mod hosted_store;
 mod negotiate;
 mod origin_pattern;
 mod resolve;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 
 pub use config::Config;
+pub use config::HostedStore;
 pub use config::NegotiateConfig;
 pub use config::SourcesConfig;
 pub use config::ZoneConfig;
@@ -36,6 +38,7 @@ pub use zone::ZoneOrigin;
 pub use zone::ZoneOriginError;
 pub(crate) use zone::zone_url;
 
+use self::hosted_store::PrivateBucket;
 use self::negotiate::Decision;
 use crate::bucket::BucketAddress;
 use crate::options::{Format, Options, Recipe, Warning};
@@ -123,6 +126,7 @@ impl Policy {
             negotiate,
             strict,
             cache_bucket,
+            hosted,
         } = config;
         let ZoneConfig {
             origin,
@@ -131,7 +135,12 @@ impl Policy {
         } = zone;
         let originals = originals.unwrap_or_else(|| origin.default_originals());
         let allowed = sources.allowed.clone();
-        let allowlist = Allowlist::new(allowed, origin, buckets, cache_bucket.as_deref())?;
+        let of_cache = cache_bucket.as_deref().map(PrivateBucket::of_cache);
+        let private: Vec<_> = of_cache
+            .into_iter()
+            .chain(PrivateBucket::of_hosted(hosted))
+            .collect();
+        let allowlist = Allowlist::new(allowed, origin, buckets, &private)?.hiding(hosted);
         Ok(Policy {
             allowlist: Arc::new(allowlist),
             originals,

@@ -64,7 +64,9 @@ impl SourcePattern {
                 ZoneOrigin::Http(base) => origin.allows(&zone_url(base, path, query.as_deref())),
                 ZoneOrigin::Folder(_) | ZoneOrigin::Bucket(_) => false,
             },
-            (SourcePattern::Zone, SourceLocation::Http(_))
+            // Hosted images are fresh for as long as they exist.
+            (_, SourceLocation::Hosted { .. })
+            | (SourcePattern::Zone, SourceLocation::Http(_))
             | (SourcePattern::Bucket(_), SourceLocation::Zone { .. } | SourceLocation::Http(_))
             | (SourcePattern::Origin(_), SourceLocation::Bucket { .. }) => false,
         }
@@ -102,8 +104,7 @@ mod tests {
             .map(|entry| entry.to_owned().try_into().expect("an entry"))
             .to_vec();
         let bucket = BucketAddress::of(&bucket).expect("an address");
-        let allowlist =
-            Allowlist::new(allowed, zone.clone(), vec![bucket], None).expect("they fit");
+        let allowlist = Allowlist::new(allowed, zone.clone(), vec![bucket], &[]).expect("they fit");
         let source = match Url::parse(text) {
             Ok(url) => allowlist.approve(&url),
             Err(_) => allowlist.approve_zone(text),

@@ -9,8 +9,10 @@ use percent_encoding::utf8_percent_encode;
 use url::Url;
 
 use crate::bucket::BucketAddress;
+use crate::policy::config::HostedStore;
 use crate::policy::dot_segments::hides_dot_segments;
 use crate::policy::error::{Denial, PolicyError};
+use crate::policy::hosted_store::{HiddenFolder, PrivateBucket};
 use crate::policy::origin_pattern::OriginPattern;
 use crate::policy::zone::{ZoneOrigin, zone_url};
 
@@ -26,8 +28,10 @@ pub struct Allowlist {
     zone: ZoneOrigin,
     /// The buckets that URLs may name.
     buckets: Vec<BucketAddress>,
-    /// The bucket of the cache, which is never a source.
-    cache: Option<BucketAddress>,
+    /// Buckets that are never a source: that of the cache, and that of hosted images.
+    private: Vec<BucketAddress>,
+    /// The folder of hosted images, where it is below that of the zone.
+    hidden: Option<HiddenFolder>,
 }
 
 /// A source that the allowlist has approved. There is no other constructor.
@@ -53,6 +57,13 @@ pub enum SourceLocation {
         /// The decoded key, as [`BucketAddress::key_of_path`] lets it through.
         key: String,
     },
+    /// A file in the store of hosted images.
+    Hosted {
+        /// Its key below the root of the store.
+        key: String,
+        /// The name of the file that was uploaded.
+        filename: String,
+    },
     /// On an allowed origin. The URL has no credentials, no fragment and no dot after the host.
     Http(Url),
 }
@@ -69,6 +80,7 @@ impl ApprovedSource {
         match &self.location {
             SourceLocation::Zone { path, .. } => percent_decode_str(last(path)).decode_utf8_lossy(),
             SourceLocation::Bucket { key, .. } => Cow::Borrowed(last(key)),
+            SourceLocation::Hosted { filename, .. } => Cow::Borrowed(last(filename)),
             SourceLocation::Http(url) => percent_decode_str(last(url.path())).decode_utf8_lossy(),
         }
     }
@@ -90,6 +102,7 @@ impl ApprovedSource {
             ),
             // A name holds no slash, so name and key cannot run together.
             SourceLocation::Bucket { name, key } => format!("bucket:{name}/{key}"),
+            SourceLocation::Hosted { key, .. } => format!("hosted:{key}"),
             SourceLocation::Http(url) => normalize_encoding(url.as_str()).into_owned(),
         }
     }
@@ -139,7 +152,7 @@ impl Allowlist {
         allowed: Vec<OriginPattern>,
         zone: ZoneOrigin,
         mut buckets: Vec<BucketAddress>,
-        cache: Option<&str>,
+        private: &[PrivateBucket<'_>],
     ) -> Result<Self, PolicyError> {
         for (index, bucket) in buckets.iter().enumerate() {
             if buckets[..index]
@@ -149,21 +162,28 @@ impl Allowlist {
                 return Err(PolicyError::DuplicateBucket(bucket.name().to_owned()));
             }
         }
-        let cache = cache
-            .and_then(|name| buckets.iter().position(|bucket| bucket.name() == name))
-            .map(|index| buckets.remove(index));
-        if let Some(cache) = &cache {
-            let is_cache = |bucket: &&BucketAddress| bucket.is_same_bucket(cache);
-            if let Some(other) = buckets.iter().find(is_cache) {
-                return Err(PolicyError::CacheBucketTwice(other.name().to_owned()));
+        let is_private = |bucket: &BucketAddress| {
+            let mut private = private.iter();
+            private.find(|private| private.name == bucket.name())
+        };
+        let addresses: Vec<_> = buckets
+            .extract_if(.., |bucket| is_private(bucket).is_some())
+            .collect();
+        for address in &addresses {
+            let setting = is_private(address).map_or("", |private| private.setting);
+            let is_same = |bucket: &&BucketAddress| bucket.is_same_bucket(address);
+            if let Some(other) = buckets.iter().find(is_same) {
+                let other = other.name().to_owned();
+                return Err(PolicyError::PrivateBucketTwice { setting, other });
             }
             let is_zone = match &zone {
-                ZoneOrigin::Bucket(name) => name == cache.name(),
-                ZoneOrigin::Http(url) => cache.covers(url),
+                ZoneOrigin::Bucket(name) => name == address.name(),
+                ZoneOrigin::Http(url) => address.covers(url),
                 ZoneOrigin::Folder(_) => false,
             };
             if is_zone {
-                return Err(PolicyError::CacheBucketAsZone(cache.name().to_owned()));
+                let name = address.name().to_owned();
+                return Err(PolicyError::PrivateBucketAsZone { setting, name });
             }
         }
         if let ZoneOrigin::Bucket(name) = &zone
@@ -176,8 +196,31 @@ impl Allowlist {
             allows_all: false,
             zone,
             buckets,
-            cache,
+            private: addresses,
+            hidden: None,
         })
+    }
+
+    /// The same, without the folder of hosted images.
+    pub(super) fn hiding(self, store: &HostedStore) -> Self {
+        Allowlist {
+            hidden: HiddenFolder::of(store, &self.zone),
+            ..self
+        }
+    }
+
+    /// Approves a file in the store of hosted images, for delivery: its record names the key, and says that it may be shown.
+    pub(crate) fn approve_hosted(key: &str, filename: &str) -> ApprovedSource {
+        ApprovedSource {
+            location: SourceLocation::Hosted {
+                key: key.to_owned(),
+                filename: filename.to_owned(),
+            },
+        }
+    }
+
+    fn is_private(&self, url: &Url) -> bool {
+        self.private.iter().any(|bucket| bucket.covers(url))
     }
 
     /// The list for images that are uploaded by their URL: these origins, or all where there are none. It knows no zone and no bucket.
@@ -187,7 +230,8 @@ impl Allowlist {
             allowed,
             zone: ZoneOrigin::Folder(PathBuf::new()),
             buckets: Vec::new(),
-            cache: None,
+            private: Vec::new(),
+            hidden: None,
         }
     }
 
@@ -195,7 +239,7 @@ impl Allowlist {
     /// allowed origins.
     ///
     /// The key alone names an object of a configured bucket, so the query is dropped. On other buckets a presigned URL is an ordinary URL,
-    /// signature included. The bucket of the cache is never a source, even if it is also an allowed origin.
+    /// signature included. The buckets of the cache and of hosted images are never a source, even if they are also an allowed origin.
     ///
     /// # Errors
     /// [`Denial::SourceNotAllowed`] when nothing allows it, [`Denial::PathNotAllowed`] for a path that the zone refuses.
@@ -212,7 +256,7 @@ impl Allowlist {
         if !matches!(url.scheme(), "http" | "https") || !is_anonymous {
             return Err(not_allowed());
         }
-        if self.cache.as_ref().is_some_and(|cache| cache.covers(url)) {
+        if self.is_private(url) {
             return Err(not_allowed());
         }
         if let Some((bucket, key)) = self
@@ -251,9 +295,18 @@ impl Allowlist {
         if hides_dot_segments(path) || percent_decode_str(path).any(|byte| byte == 0) {
             return Err(Denial::PathNotAllowed);
         }
-        if let (ZoneOrigin::Http(base), Some(cache)) = (&self.zone, &self.cache)
-            && cache.covers(&zone_url(base, &format!("/{path}"), None))
-        {
+        let is_private = match &self.zone {
+            ZoneOrigin::Http(base) => {
+                !self.private.is_empty()
+                    && self.is_private(&zone_url(base, &format!("/{path}"), None))
+            }
+            ZoneOrigin::Folder(_) => {
+                let hidden = self.hidden.as_ref();
+                hidden.is_some_and(|hidden| hidden.has(path))
+            }
+            ZoneOrigin::Bucket(_) => false,
+        };
+        if is_private {
             return Err(Denial::PathNotAllowed);
         }
         let location = match &self.zone {

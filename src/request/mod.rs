@@ -143,6 +143,12 @@ impl ImageRequest {
         Some((Arc::clone(flow), request))
     }
 
+    /// A request that names no source: what is made of which is decided elsewhere.
+    pub(crate) fn without_source(key: &RequestKeyRef<'_>, options: ParsedOptions) -> Self {
+        let source = SourceRef::Zone("/".to_owned());
+        ImageRequest::new(key, Dialect::Cloudflare, options, source)
+    }
+
     /// What the target says, with what the headers say.
     fn new(
         key: &RequestKeyRef<'_>,

@@ -57,6 +57,30 @@ impl<'a> RequestKeyRef<'a> {
         })
     }
 
+    /// Path and query, as they came.
+    pub(crate) fn target(&self) -> &'a str {
+        self.target
+    }
+
+    /// Whether the request names this host, `host` or `host:port` in lower case. A host without a port stands for all ports.
+    pub(crate) fn names_host(&self, host: &str) -> bool {
+        let Some(named) = self.host.and_then(|host| str::from_utf8(host).ok()) else {
+            return false;
+        };
+        let (name, port) = match named.rsplit_once(':') {
+            // The last colon may belong to an IPv6 address.
+            Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+            _ => (named, None),
+        };
+        let name = name.strip_suffix('.').unwrap_or(name);
+        match host.rsplit_once(':') {
+            Some((host, wanted)) if !wanted.ends_with(']') => {
+                name.eq_ignore_ascii_case(host) && port == Some(wanted)
+            }
+            _ => name.eq_ignore_ascii_case(host),
+        }
+    }
+
     /// An owned copy.
     pub(crate) fn to_key(self) -> RequestKey {
         RequestKey {

@@ -27,7 +27,12 @@ pub(super) fn of_image(context: &ResponseContext<'_>) -> HeaderMap {
     let freshness = &source.freshness;
     let mut headers = representation.headers.clone();
     let now = SystemTime::now();
-    if freshness.is_storable() {
+    if let Some(lifetime) = representation.lifetime {
+        if interim.is_some() || lifetime.passes() {
+            let control = lifetime.cache_control(*interim, now);
+            insert(&mut headers, CACHE_CONTROL, &control);
+        }
+    } else if freshness.is_storable() {
         match interim {
             Some(limit) => {
                 let control = freshness.cache_control_within(*limit, now);

@@ -16,6 +16,7 @@ use super::fields::{
     insert,
 };
 use super::headers::cache_error;
+use super::lifetime::Lifetime;
 use super::values::{fetch_timing, flow_timing};
 use crate::error::Error;
 use crate::freshness::negative_ttl;
@@ -136,6 +137,15 @@ pub(crate) fn mark_in_place(
     headers.remove(EXPIRES);
     headers.insert(CACHE_CONTROL, NO_STORE);
     cache_error(headers, ErrorCaching { life, age: None });
+}
+
+/// Lets clients cache the uploaded file of a hosted image as they may cache its pictures.
+pub(crate) fn limit_lifetime(response: &mut Response<Body>, lifetime: Lifetime) {
+    let headers = response.headers_mut();
+    headers.remove(AGE);
+    headers.remove(EXPIRES);
+    let control = lifetime.cache_control(None, SystemTime::now());
+    insert(headers, CACHE_CONTROL, &control);
 }
 
 /// Says that another `Via` could have led to another answer: a flow leaves requests of image proxies alone.

@@ -1,6 +1,7 @@
 //! The headers of one picture that are the same whoever asks for it.
 
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use hyper::HeaderMap;
 use hyper::header::{
@@ -13,6 +14,7 @@ use super::fields::{
     CACHE_STATUS, CF_RESIZED, CONTENT_POLICY, NOSNIFF, SERVER_TIMING, append_warnings, insert,
     insert_vary,
 };
+use super::lifetime::Lifetime;
 use crate::cache::SourceRecord;
 use crate::freshness::http_date;
 use crate::options::Warning;
@@ -29,6 +31,8 @@ pub(crate) struct RepresentationHeaders {
     pub(super) headers: HeaderMap,
     /// `Content-Disposition`, once there was an answer with the picture: it names the format, which is known then.
     disposition: OnceLock<HeaderValue>,
+    /// How long clients may cache it, where that does not follow from its source.
+    pub(super) lifetime: Option<Lifetime>,
 }
 
 impl RepresentationHeaders {
@@ -71,7 +75,19 @@ impl RepresentationHeaders {
             etag: etag.into(),
             headers,
             disposition: OnceLock::new(),
+            lifetime: None,
         }
+    }
+
+    /// The same, cached by clients for this long, whatever the freshness of the source is.
+    pub(crate) fn with_lifetime(mut self, lifetime: Option<Lifetime>) -> Self {
+        if let Some(lifetime) = lifetime {
+            let control = lifetime.cache_control(None, SystemTime::now());
+            insert(&mut self.headers, CACHE_CONTROL, &control);
+            self.headers.remove(AGE);
+            self.lifetime = Some(lifetime);
+        }
+        self
     }
 
     /// The entity tag, with its quotes.

@@ -14,7 +14,7 @@ use url::Url;
 use crate::bucket::{Bucket, BucketError, Config as BucketConfig, Timeouts};
 use crate::deadline::Deadline;
 use crate::freshness::{Rules, Validators};
-use crate::policy::{Allowlist, ApprovedSource, SourceLocation, ZoneOrigin, zone_url};
+use crate::policy::{Allowlist, ApprovedSource, HostedStore, SourceLocation, ZoneOrigin, zone_url};
 pub use config::Config;
 use context::FetchContext;
 use egress::EgressPolicy;
@@ -24,6 +24,7 @@ pub use error::OriginStatus;
 pub use error::SourceError;
 pub(crate) use file_kind::{FIRST_LOOK, FileKind, LAST_LOOK, Sniff};
 use folder::FolderOrigin;
+use hosted::HostedOrigin;
 use http::HttpClient;
 pub use memory::IdleReservation;
 pub use memory::Reservation;
@@ -50,6 +51,7 @@ mod egress;
 mod error;
 mod file_kind;
 mod folder;
+mod hosted;
 mod http;
 mod memory;
 mod original;
@@ -70,6 +72,7 @@ pub struct Sources {
     rule_set: RuleSet,
     allowlist: Arc<Allowlist>,
     zone: ZoneClient,
+    hosted: HostedOrigin,
     allowed: HttpClient,
     buckets: HashMap<String, Bucket>,
 }
@@ -80,6 +83,8 @@ pub struct Origins<'a> {
     pub zone: &'a ZoneOrigin,
     /// The buckets that sources may be in.
     pub buckets: &'a [BucketConfig],
+    /// Where hosted images are kept.
+    pub hosted: &'a HostedStore,
     /// Approves sources and redirects.
     pub allowlist: Arc<Allowlist>,
     /// Tells by the first bytes what a source is.
@@ -110,6 +115,7 @@ impl Sources {
         let Origins {
             zone,
             buckets,
+            hosted,
             allowlist,
             sniff,
         } = origins;
@@ -147,6 +153,7 @@ impl Sources {
             rule_set,
             allowlist,
             zone,
+            hosted: HostedOrigin::of(hosted),
             allowed: HttpClient::new(config, egress)?,
             buckets,
         })
@@ -257,6 +264,7 @@ impl Sources {
         match (source.location(), &self.zone) {
             (SourceLocation::Http(url), _) => server(url),
             (SourceLocation::Bucket { name, .. }, _) => format!("bucket:{name}"),
+            (SourceLocation::Hosted { .. }, _) => "hosted:".to_owned(),
             (SourceLocation::Zone { .. }, ZoneClient::Http { base, .. }) => server(base),
             (SourceLocation::Zone { .. }, ZoneClient::Folder(_) | ZoneClient::Bucket) => {
                 "zone:".to_owned()
@@ -282,6 +290,17 @@ impl Sources {
                 let bucket = bucket.ok_or_else(|| SourceError::UnknownBucket(name.clone()))?;
                 bucket::fetch(bucket, key, known, context).await?
             }
+            (SourceLocation::Hosted { key, .. }, _) => match &self.hosted {
+                HostedOrigin::Off => return Err(SourceError::NotFound { negative_ttl: None }),
+                HostedOrigin::Folder(folder) => {
+                    folder.fetch(&hosted::path(key), known, context).await?
+                }
+                HostedOrigin::Bucket { name, prefix } => {
+                    let bucket = self.buckets.get(name);
+                    let bucket = bucket.ok_or_else(|| SourceError::UnknownBucket(name.clone()))?;
+                    bucket::fetch(bucket, &hosted::key(prefix, key), known, context).await?
+                }
+            },
             (SourceLocation::Zone { path, .. }, ZoneClient::Folder(folder)) => {
                 folder.fetch(path, known, context).await?
             }

@@ -1,11 +1,12 @@
 //! Finds the freshness rules of a source: those of the first `[[cache.rule]]` that names it, or else those of `[cache]`.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::freshness::{Rules, Tag};
-use crate::policy::{ApprovedSource, SourcePattern, ZoneOrigin};
+use crate::policy::{ApprovedSource, SourceLocation, SourcePattern, ZoneOrigin};
 use crate::units::Seconds;
 
 /// Section `[[cache.rule]]`: freshness rules for some sources. What it leaves out comes from `[cache]`.
@@ -36,7 +37,12 @@ pub(super) struct RuleSet {
     /// In the order of the settings.
     special: Vec<(Vec<SourcePattern>, SourceRules)>,
     general: SourceRules,
+    /// Those of hosted images.
+    hosted: SourceRules,
 }
+
+/// How long a hosted image is fresh: it never changes.
+const HOSTED_TTL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The rules for one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,11 +72,24 @@ impl RuleSet {
                 freshness: general,
                 tags: Vec::new(),
             },
+            hosted: SourceRules {
+                freshness: Rules {
+                    min_ttl: HOSTED_TTL,
+                    max_ttl: HOSTED_TTL,
+                    default_ttl: Some(HOSTED_TTL),
+                    stale_while_revalidate: Duration::ZERO,
+                    stale_if_error: Duration::ZERO,
+                },
+                tags: Vec::new(),
+            },
         })
     }
 
     /// The rules for `source`.
     pub(super) fn of(&self, source: &ApprovedSource) -> &SourceRules {
+        if let SourceLocation::Hosted { .. } = source.location() {
+            return &self.hosted;
+        }
         let named = |patterns: &[SourcePattern]| {
             patterns
                 .iter()

@@ -68,11 +68,12 @@ const MODULES: [(&str, &[&str]); 28] = [
     ("cpu", &[]),
     // `policy`: which origins an image may be fetched from.
     ("hosted", &["units", "token", "policy"]),
-    // `bucket`: what went wrong with a bucket decides the status. `cache`: so does a flight that was lost.
+    // `bucket`: what went wrong with a bucket decides the status. `cache`: so does a flight that was lost. `hosted`: so does a delivery URL.
     (
         "error",
         &[
             "request",
+            "hosted",
             "bucket",
             "policy",
             "source",

@@ -8,6 +8,7 @@ use super::info::{ErrorCacheClass, ErrorInfo};
 use crate::bucket::BucketProblem;
 use crate::cpu::{CpuError, Lane, Rejection};
 use crate::deadline::{Stage, Timeout};
+use crate::hosted::DeliveryError;
 use crate::pixels::PixelError;
 use crate::policy::Denial;
 use crate::request::RequestError;
@@ -40,6 +41,27 @@ impl Error {
                 Denial::OutputTooLarge { .. } => {
                     (403, 9413, "output-size", ErrorCacheClass::Options)
                 }
+            },
+            Error::Delivery(error) => match error {
+                DeliveryError::NoVariant => (400, 9401, "no-variant", ErrorCacheClass::Options),
+                DeliveryError::Text => (403, 9426, "hosted-id", ErrorCacheClass::Options),
+                DeliveryError::Hash => (403, 9427, "hosted-hash", ErrorCacheClass::Options),
+                DeliveryError::UnknownVariant(_) => {
+                    (403, 9425, "hosted-variant", ErrorCacheClass::NoStore)
+                }
+                DeliveryError::NoFlexibleVariants => {
+                    (403, 9429, "flexible-variants", ErrorCacheClass::NoStore)
+                }
+                DeliveryError::Signature(_) => {
+                    (403, 9425, "hosted-signature", ErrorCacheClass::NoStore)
+                }
+                DeliveryError::NoOriginal => {
+                    (403, 9425, "hosted-original", ErrorCacheClass::NoStore)
+                }
+                DeliveryError::NotFound => {
+                    (404, 9431, "hosted-not-found", ErrorCacheClass::NotFound)
+                }
+                DeliveryError::Store(_) => (503, 9505, "hosted-store", ErrorCacheClass::NoStore),
             },
             Error::Source(error) => match error {
                 SourceError::NotFound { .. } => {

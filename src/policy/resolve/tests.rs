@@ -18,7 +18,7 @@ fn allowlist(zone: &str) -> Allowlist {
         allowed.to_vec(),
         ZoneOrigin::try_from(zone.to_owned()).expect("a zone"),
         vec![BucketAddress::of(&bucket).expect("an address")],
-        None,
+        &[],
     )
     .expect("they fit")
 }

@@ -206,7 +206,13 @@ fn the_bucket_of_the_cache_is_neither_the_zone_nor_another_section() {
         "http://minio.test:9000/uploads/photos",
     ] {
         let error = beside_the_cache(origin).map(|_| ()).expect_err(origin);
-        assert_eq!(error, PolicyError::CacheBucketAsZone("local".to_owned()));
+        assert_eq!(
+            error,
+            PolicyError::PrivateBucketAsZone {
+                setting: "cache.shared.bucket",
+                name: "local".to_owned()
+            }
+        );
         assert!(error.to_string().contains("cache.shared.bucket"), "{error}");
     }
     let mut sections = buckets();
@@ -218,7 +224,13 @@ fn the_bucket_of_the_cache_is_neither_the_zone_nor_another_section() {
         ..Config::default()
     };
     let error = Policy::new(&config, zone("file:photos"), sections).expect_err("twice");
-    assert_eq!(error, PolicyError::CacheBucketTwice("again".to_owned()));
+    assert_eq!(
+        error,
+        PolicyError::PrivateBucketTwice {
+            setting: "cache.shared.bucket",
+            other: "again".to_owned()
+        }
+    );
 }
 
 #[test]

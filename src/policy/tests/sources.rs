@@ -354,6 +354,7 @@ proptest! {
             let again = match first.location() {
                 SourceLocation::Zone { .. } => allowlist.approve_zone(first.canonical().trim_start_matches("zone:")),
                 SourceLocation::Http(url) => allowlist.approve(url),
+                SourceLocation::Hosted { .. } => return Err(proptest::test_runner::TestCaseError::fail("no URL is a hosted image")),
                 SourceLocation::Bucket { key, .. } => {
                     prop_assert!(!key.is_empty() && !key.split('/').any(|segment| matches!(segment, "." | "..")), "{}", key);
                     continue;

@@ -29,6 +29,8 @@ use crate::deadline::Deadline;
 use crate::policy::{ApprovedSource, SourceLocation, zone_url};
 use crate::source::context::FetchContext;
 use crate::source::error::{FetchStage, SourceError};
+use crate::source::hosted;
+use crate::source::hosted::HostedOrigin;
 use crate::source::http::without_credentials;
 use crate::source::slots::FetchSlot;
 use crate::source::{Sources, ZoneClient};
@@ -76,11 +78,18 @@ impl Sources {
             sniff: self.sniff,
             authorization: None,
         };
-        if let (SourceLocation::Zone { path, .. }, ZoneClient::Folder(folder)) =
-            (source.location(), &self.zone)
-        {
+        let file = match (source.location(), &self.zone, &self.hosted) {
+            (SourceLocation::Zone { path, .. }, ZoneClient::Folder(folder), _) => {
+                Some((folder, path.clone()))
+            }
+            (SourceLocation::Hosted { key, .. }, _, HostedOrigin::Folder(folder)) => {
+                Some((folder, hosted::path(key)))
+            }
+            _ => None,
+        };
+        if let Some((folder, path)) = file {
             let slot = self.take_transfer_slot(source, context.deadline).await?;
-            let original = folder.original(path, request, slot, context);
+            let original = folder.original(&path, request, slot, context);
             return context
                 .deadline
                 .bound(FetchStage::FirstByte, original)
@@ -172,6 +181,16 @@ impl Sources {
                 let answer = bucket::original(bucket, key, request, context).await?;
                 Ok(OriginReply::Answer(answer))
             }
+            (SourceLocation::Hosted { key, .. }, _) => {
+                let HostedOrigin::Bucket { name, prefix } = &self.hosted else {
+                    return Err(SourceError::NotFound { negative_ttl: None });
+                };
+                let bucket = self.buckets.get(name);
+                let bucket = bucket.ok_or_else(|| SourceError::UnknownBucket(name.clone()))?;
+                let key = hosted::key(prefix, key);
+                let answer = bucket::original(bucket, &key, request, context).await?;
+                Ok(OriginReply::Answer(answer))
+            }
             // No redirect leads into a folder, and the allowlist approves paths of a bucket as its keys.
             (SourceLocation::Zone { .. }, ZoneClient::Folder(_) | ZoneClient::Bucket) => {
                 Err(SourceError::NotFound { negative_ttl: None })
@@ -199,7 +218,11 @@ impl Sources {
                 path,
                 query: Some(query),
             }) => format!("{path}?{query}"),
-            Some(SourceLocation::Bucket { .. } | SourceLocation::Http(_)) => return None,
+            Some(
+                SourceLocation::Bucket { .. }
+                | SourceLocation::Hosted { .. }
+                | SourceLocation::Http(_),
+            ) => return None,
             None => {
                 let is_zone_server = matches!(&self.zone, ZoneClient::Http { base, .. } if base.host() == target.host());
                 return (!is_zone_server).then(|| without_credentials(target).to_string());

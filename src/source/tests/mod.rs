@@ -9,7 +9,7 @@ use url::Url;
 use crate::bucket::{AddressingStyle, BucketAddress, Config as BucketConfig, Credentials};
 use crate::freshness::Rules;
 use crate::policy::{
-    Allowlist, Config as PolicyConfig, Policy, SourcesConfig, ZoneConfig, ZoneOrigin,
+    Allowlist, Config as PolicyConfig, HostedStore, Policy, SourcesConfig, ZoneConfig, ZoneOrigin,
 };
 use crate::source::{Config, FileKind, Origins, RuleConfig, SetupError, SourceMemory, Sources};
 use crate::units::ByteSize;
@@ -102,6 +102,7 @@ fn test_sources_with_rules(
         Origins {
             zone: &zone,
             buckets,
+            hosted: &HostedStore::Off,
             allowlist: Arc::clone(&allowlist),
             sniff,
         },
@@ -154,6 +155,7 @@ fn a_missing_zone_is_named() {
             Origins {
                 zone: &zone,
                 buckets: &[],
+                hosted: &HostedStore::Off,
                 allowlist: Arc::clone(&allowlist),
                 sniff,
             },
@@ -178,6 +180,7 @@ fn a_user_agent_that_breaks_the_line_is_named() {
         Origins {
             zone: &no_zone(),
             buckets: &[],
+            hosted: &HostedStore::Off,
             allowlist,
             sniff,
         },

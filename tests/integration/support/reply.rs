@@ -79,7 +79,7 @@ impl Reply {
             .assert_header("x-content-type-options", "nosniff");
         let lives: &[&str] = match (status, number) {
             (404, _) => &["public, max-age=10"],
-            (400, 9401) | (403, 9406 | 9419) => &["public, max-age=300"],
+            (400, 9401) | (403, 9406 | 9419 | 9426 | 9427) => &["public, max-age=300"],
             // The requested size is too large, or the source is.
             (403, 9413) => &["public, max-age=300", "public, max-age=60"],
             (413 | 415 | 422, _) => &["public, max-age=60"],

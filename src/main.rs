@@ -41,6 +41,21 @@ fn main() -> ExitCode {
             },
             Err(error) => return print_error(&error),
         },
+        Command::Images(arguments) => match runtime() {
+            Ok(runtime) => {
+                let done = runtime.block_on(cli::images(&arguments, print_line, print_progress));
+                // Uploads that were interrupted are not waited for.
+                runtime.shutdown_background();
+                match done {
+                    Ok(is_complete) => return ExitCode::from(u8::from(!is_complete)),
+                    Err(failure) => {
+                        print_error(&failure);
+                        return ExitCode::from(2);
+                    }
+                }
+            }
+            Err(error) => return print_error(&error),
+        },
         Command::Transform {
             input,
             options,
@@ -63,6 +78,11 @@ fn runtime() -> io::Result<Runtime> {
 #[expect(clippy::print_stdout, reason = "the output of a command")]
 fn print(lines: Vec<String>) {
     lines.iter().for_each(|line| println!("{line}"));
+}
+
+/// Prints a line of the output. A reader that has gone ends nothing: `head` is one.
+fn print_line(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Prints what a server says at its start. It serves also where nobody reads that.

@@ -3,6 +3,7 @@
 mod admin_client;
 mod error;
 mod extensions;
+mod images;
 mod purge;
 mod serve;
 mod settings_file;
@@ -16,6 +17,8 @@ use clap::Parser;
 use clap::Subcommand;
 
 pub use error::CommandError;
+pub use images::ImagesArguments;
+pub use images::images;
 pub use purge::PurgeArguments;
 pub use purge::purge;
 pub use serve::serve;
@@ -54,6 +57,8 @@ pub enum Command {
     /// Let a running server make pictures ahead of requests, while it has nothing else to do, as in
     /// `warm --sitemap https://b.com/sitemap.xml --options width=640,format=auto`.
     Warm(Box<WarmArguments>),
+    /// Upload, list, export and import hosted images, as in `images upload ./photos` or `images list --json`.
+    Images(Box<ImagesArguments>),
     /// Transform one picture without a server, as in `transform cat.jpg width=800,format=webp -o cat.webp`.
     Transform {
         /// The file with the source.

@@ -3,6 +3,7 @@
 
 mod path;
 mod user_cache;
+mod variable;
 mod wording;
 
 use std::collections::BTreeSet;
@@ -37,6 +38,7 @@ use wording::missing_field;
 use wording::plain;
 
 pub use user_cache::user_cache_folder;
+pub(crate) use variable::variable;
 
 /// Variables that begin with this are settings: `SAFELIGHT__SERVER__LISTEN` is `server.listen`.
 const PREFIX: &str = "SAFELIGHT__";

@@ -194,7 +194,7 @@ const MODULES: [(&str, &[&str]); 28] = [
         ],
     ),
     // The commands: `transform` is the policy and the renderer without a server. `bucket`: what is in one is to be warmed. `cpu`: how much
-    // memory there is. `files`: the folder of a cache is made so that nobody else can read it.
+    // memory there is. `files`: the folder of a cache is made so that nobody else can read it. `hosted`: which token of the settings may write.
     (
         "cli",
         &[
@@ -206,6 +206,7 @@ const MODULES: [(&str, &[&str]); 28] = [
             "policy",
             "transform",
             "cpu",
+            "hosted",
             "telemetry",
             "config",
             "pipeline",

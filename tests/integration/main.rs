@@ -16,6 +16,7 @@ mod freshness;
 mod generators;
 mod hosted;
 mod http2;
+mod images_command;
 mod interim;
 mod keys;
 mod kinds;

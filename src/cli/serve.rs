@@ -53,6 +53,7 @@ pub async fn serve(
         .await
         .map_err(CommandError::new)?;
     let api = Api::open(&pipeline).map_err(CommandError::new)?;
+    pipeline.follow_hosted();
     let public = listen_public(config.server.listen, has_listen_argument).await?;
     let private = listen_admin(config.admin.listen, has_any_admin_port)
         .await

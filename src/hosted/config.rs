@@ -39,6 +39,10 @@ pub struct Config {
     pub verify: Verify,
     /// The hosts on which delivery URLs begin with the account hash.
     pub delivery_hosts: Vec<String>,
+    /// The variants that are made as soon as an image is uploaded.
+    pub eager: Vec<String>,
+    /// For which clients they are made, by the best format that these accept.
+    pub eager_formats: Vec<EagerFormat>,
     /// Whether the uploaded file of a public image is sent to everybody, as the variant `original`.
     pub original_variant: bool,
     /// Whether delivery URLs may hold options in place of the name of a variant, until the API says otherwise.
@@ -153,6 +157,8 @@ impl Default for Config {
             formats: Vec::new(),
             verify: Verify::Decode,
             delivery_hosts: Vec::new(),
+            eager: Vec::new(),
+            eager_formats: vec![EagerFormat::Avif, EagerFormat::Webp, EagerFormat::Jpeg],
             original_variant: false,
             flexible_variants: false,
             public_url: PublicUrl::default(),
@@ -186,6 +192,18 @@ fn formats<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error>
             Config::FORMATS.join(", ")
         ))),
     }
+}
+
+/// Kinds of clients, by the best format that they accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EagerFormat {
+    /// Today's browsers.
+    Avif,
+    /// Older browsers.
+    Webp,
+    /// All others; they get PNG for what is transparent, and GIF for what moves.
+    Jpeg,
 }
 
 /// How an upload is looked at before it is stored.

@@ -45,6 +45,13 @@ pub enum Event {
         /// The record now.
         record: Arc<Record>,
     },
+    /// A rendition that was to be made ahead of requests could not be made.
+    Failed {
+        /// The record.
+        record: Arc<Record>,
+        /// Why, for the owner of the image.
+        reason: String,
+    },
     /// A variant was added, changed or removed.
     VariantChanged {
         /// Its name.

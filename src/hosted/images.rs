@@ -65,6 +65,13 @@ impl Hosted {
         })))
     }
 
+    /// Tells those who listen that a rendition could not be made ahead of requests.
+    pub fn tell_failed(&self, record: &Arc<Record>, reason: String) {
+        let record = Arc::clone(record);
+        // Nobody may listen.
+        let _ = self.events.send(Event::Failed { record, reason });
+    }
+
     /// The settings of section `[hosted]`.
     pub fn config(&self) -> &Config {
         &self.config

@@ -17,6 +17,7 @@ mod signature;
 mod spool;
 
 pub use config::Config;
+pub use config::EagerFormat;
 pub use config::FetchConfig;
 pub use config::PublicUrl;
 pub use config::PublicUrlError;

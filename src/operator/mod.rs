@@ -1,8 +1,9 @@
-//! What operators can do besides serving: purge what is cached, and prewarm the cache. Both take the operator's words (URLs, paths, strings of
+//! What operators can do besides serving: purge what is cached, and prewarm the cache; and the same for hosted images, when they change. Both take the operator's words (URLs, paths, strings of
 //! options) and turn them into calls of the pipeline and the cache.
 //!
 //! Nothing here may bypass the policy: a source that clients cannot request cannot be prewarmed either.
 
+mod hosted;
 pub(crate) mod prewarm;
 pub(crate) mod purge;
 

@@ -207,6 +207,10 @@ impl Pipeline {
     ) -> Result<(), TargetError> {
         let allowlist = self.policy.allowlist();
         match target {
+            PurgeTarget::Source(text) | PurgeTarget::Url(text) if self.names_hosted(text) => {
+                let source = self.hosted_source(text).await.map_err(TargetError::of)?;
+                into.source(&source);
+            }
             PurgeTarget::Source(text) => {
                 let request = self.request_of(text, "")?;
                 let source = request.as_ref().map_or(text.as_str(), source_text);
@@ -355,7 +359,7 @@ fn source_text(request: &ImageRequest) -> &str {
 /// Splits a URL, with or without a scheme, before its path. The host may be empty. A canonical address of a source (`zone:…`, `bucket:…`) is
 /// returned whole as the host.
 pub(crate) fn host_and_target(text: &str) -> (&str, &str) {
-    let is_canonical = ["zone:", "bucket:"]
+    let is_canonical = ["zone:", "bucket:", "hosted:"]
         .iter()
         .any(|start| text.starts_with(start));
     if is_canonical {

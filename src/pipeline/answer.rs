@@ -159,9 +159,18 @@ impl Pipeline {
             priority: Priority::Foreground,
             timings: Arc::clone(&timings),
         };
-        let render = Arc::clone(self).render(task, source);
-        let found = self.cache.get_or_render(key, keep, render);
-        let found = context.deadline.bound(Stage::Render, Box::pin(found)).await;
+        let found = match choice.stored {
+            Some(stored) => {
+                let read = Arc::clone(self).read_or_render(stored.clone(), key, task, source);
+                let found = Box::pin(self.cache.get_or_render(key, keep, read));
+                context.deadline.bound(Stage::Render, found).await
+            }
+            None => {
+                let render = Arc::clone(self).render(task, source);
+                let found = Box::pin(self.cache.get_or_render(key, keep, render));
+                context.deadline.bound(Stage::Render, found).await
+            }
+        };
         let found = found.map_err(Error::from)?;
         let found = found.map_err(|failed| failed.about(&record))?;
         Ok((found, timings.get().copied()))

@@ -8,6 +8,7 @@ use crate::cache::{
 };
 use crate::deadline::{Deadline, Stage, Timeout};
 use crate::error::Error;
+use crate::hosted;
 use crate::pipeline::Pipeline;
 use crate::pipeline::background::{BackgroundJob, JobGuard, JobKind};
 use crate::pipeline::context::RequestContext;
@@ -25,6 +26,8 @@ pub(crate) struct RenditionChoice<'a> {
     pub found: Option<CachedRendition>,
     /// For an interim rendition, the key of the settled one that is to replace it.
     pub upgrade: Option<RenditionKey>,
+    /// The settled rendition in the store of hosted images, where it is there.
+    pub stored: Option<&'a hosted::Rendition>,
 }
 
 impl<'a> RenditionChoice<'a> {
@@ -39,6 +42,7 @@ impl<'a> RenditionChoice<'a> {
             rendition: &state.settled,
             found,
             upgrade: None,
+            stored: None,
         }
     }
 
@@ -62,7 +66,7 @@ impl Pipeline {
     /// names its entity tag.
     pub(crate) async fn choose<'a>(
         &self,
-        resolved: &ResolvedRequest,
+        resolved: &'a ResolvedRequest,
         admitted: &'a AdmittedRequest,
         state: &'a SourceState,
         context: &RequestContext,
@@ -70,6 +74,12 @@ impl Pipeline {
         let RenditionRef { key, headers } = &state.settled;
         if context.conditional.names(headers.etag()) {
             return Ok(RenditionChoice::settled(admitted, state, None));
+        }
+        if let Some(stored) = resolved.stored(&state.settled) {
+            return Ok(RenditionChoice {
+                stored: Some(stored),
+                ..RenditionChoice::settled(admitted, state, None)
+            });
         }
         let Some(interim) = self.interim_rendition(resolved, admitted, state) else {
             return Ok(RenditionChoice::settled(admitted, state, None));
@@ -84,6 +94,7 @@ impl Pipeline {
             rendition: interim,
             found: None,
             upgrade: Some(*key),
+            stored: None,
         })
     }
 

@@ -15,6 +15,7 @@ impl Pipeline {
                 .work
                 .set_cpu_jobs(lane.word(), waiting, running);
         }
+        self.metrics.work.set_hosted_waiting(self.eager.len());
         self.metrics.work.set_cpu_reserved(self.cpu.reserved());
         let FetchCounts { running, waiting } = self.sources.fetches();
         self.metrics.work.set_fetches(waiting, running);

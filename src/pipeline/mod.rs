@@ -37,6 +37,7 @@ use tokio::sync::Semaphore;
 use self::answer::Answer;
 pub use self::config::Config;
 use self::context::RequestContext;
+pub(crate) use self::hosted::{EagerQueue, Scan, recipe_name, variant_options, variant_request};
 pub use self::hosted::{Excess, InspectError};
 pub use self::limits::LimitsConfig;
 
@@ -72,6 +73,8 @@ pub struct Pipeline {
     hosted: Option<Arc<Hosted>>,
     /// Approves images that are uploaded by their URL.
     upload_allowlist: Allowlist,
+    /// The hosted images whose variants are to be made ahead of requests.
+    pub(crate) eager: Arc<EagerQueue>,
     pub(crate) limits: Limits,
     /// The settings that renditions depend on, as part of their keys.
     pub(crate) render_fingerprint: String,
@@ -170,6 +173,7 @@ impl Pipeline {
             background: BackgroundJobs::default(),
             prewarm_permits: Semaphore::new(cpu.workers()),
             upload_allowlist: Allowlist::of_uploads(config.hosted.fetch.allowed.clone()),
+            eager: Arc::default(),
             hosted: Hosted::open(&config.hosted)
                 .await
                 .map_err(PipelineError::Hosted)?,

@@ -12,6 +12,7 @@ use moka::sync::Cache;
 
 use crate::cache::{RenditionKey, SourceName, SourceRecord};
 use crate::error::Error;
+use crate::hosted::Rendition;
 use crate::options::{Effort, Output, Recipe};
 use crate::pipeline::Pipeline;
 use crate::pipeline::hosted::delivery::Delivery;
@@ -244,6 +245,13 @@ impl ResolvedRequest {
     /// How long clients may cache its picture, where that does not follow from its source.
     pub(super) fn lifetime(&self) -> Option<Lifetime> {
         self.delivery.as_ref().map(|delivery| delivery.lifetime)
+    }
+
+    /// The rendition in the store of hosted images that is the settled one of this request.
+    pub(super) fn stored(&self, settled: &RenditionRef) -> Option<&Rendition> {
+        let renditions = &self.delivery.as_ref()?.renditions;
+        let recipe = settled.headers.etag().trim_matches('"');
+        renditions.iter().find(|stored| stored.recipe == recipe)
     }
 
     /// Whether the uploaded file of a hosted image is asked for.

@@ -120,9 +120,11 @@ const MODULES: [(&str, &[&str]); 28] = [
             "response",
         ],
     ),
+    // `hosted`: images that were deleted are purged, and the variants of new ones are made.
     (
         "operator",
         &[
+            "hosted",
             "options",
             "policy",
             "freshness",

@@ -4,7 +4,12 @@ pub(crate) mod delivery;
 mod download;
 mod inspect;
 mod original;
+mod queue;
 mod resolve;
-pub(crate) mod variant;
+mod stored;
+mod variant;
 
 pub use self::inspect::{Excess, InspectError};
+pub(crate) use self::queue::{EagerQueue, Scan};
+pub(crate) use self::stored::recipe_name;
+pub(crate) use self::variant::{options_of as variant_options, request as variant_request};

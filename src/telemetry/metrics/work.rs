@@ -45,6 +45,8 @@ pub struct WorkMetrics {
     large_sources: Family<Labels<1>, Counter>,
     upgrades: Family<Labels<1>, Counter>,
     prepared: Family<Labels<1>, Counter>,
+    hosted_renditions: Family<Labels<1>, Counter>,
+    hosted_waiting: Gauge,
 }
 
 impl WorkMetrics {
@@ -124,6 +126,16 @@ impl WorkMetrics {
                 "prepared",
                 "Pictures made ahead of requests, by result",
                 Family::default(),
+            ),
+            hosted_renditions: names.add(
+                "hosted_renditions",
+                "Pictures in the store of hosted images, by what was done",
+                Family::default(),
+            ),
+            hosted_waiting: names.add(
+                "hosted_images_waiting",
+                "Hosted images that wait for their variants to be made ahead of requests",
+                Gauge::default(),
             ),
         }
     }
@@ -224,5 +236,17 @@ impl WorkMetrics {
     /// Counts a picture made ahead of requests; `result` is `made`, `kept`, `unstorable` or `failed`.
     pub fn record_prewarm(&self, result: &'static str) {
         self.prepared.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Counts a picture in the store of hosted images; `result` is `made`, `failed` or `read`.
+    pub fn record_hosted_rendition(&self, result: &'static str) {
+        self.hosted_renditions
+            .get_or_create(&[("result", result)])
+            .inc();
+    }
+
+    /// Sets how many hosted images wait for their variants.
+    pub fn set_hosted_waiting(&self, images: usize) {
+        set(&self.hosted_waiting, images as u64);
     }
 }

@@ -1,5 +1,6 @@
 //! Hosted images as clients see them: delivery URLs, and what is accepted as an image.
 
+mod eager;
 mod private;
 mod uploads;
 mod urls;

@@ -49,7 +49,8 @@ fn named_setting(text: &str) -> Option<String> {
 }
 
 /// Names with underscores that are no settings: fields of JSON, and what others call theirs.
-const OTHER_NAMES: [&str; 8] = [
+const OTHER_NAMES: [&str; 9] = [
+    "browser_ttl",
     "file_size",
     "dominant_color",
     "purge_cache",

@@ -62,6 +62,7 @@ impl TestProxy {
         let pipeline = Pipeline::open(config.pipeline())
             .await
             .expect("right settings");
+        pipeline.follow_hosted();
         let any = ([127, 0, 0, 1], 0).into();
         let public = server::listen("server.listen", any).await.expect("a port");
         let private = server::listen("admin.listen", any).await.expect("a port");

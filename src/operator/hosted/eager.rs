@@ -1,0 +1,314 @@
+//! Makes the renditions that `hosted.eager` names, ahead of requests, one image at a time, while no client needs a worker: all of one image from one
+//! decode. They are stored under readable names, and listed in the record of the image.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::cache::{CachedRendition, FlightError, RenditionKey, SourceName, SourceRecord};
+use crate::error::Error;
+use crate::hosted::{
+    EagerFormat, Hosted, HostedError, ImageId, ImageQuery, Original, Record, Rendition,
+};
+use crate::operator::prewarm::batch::WarmOutcome;
+use crate::pipeline::render::RenderTask;
+use crate::pipeline::workers::Priority;
+use crate::pipeline::{EagerQueue, Pipeline, Scan, recipe_name, variant_options, variant_request};
+use crate::policy::{Allowlist, Job};
+use crate::request::Accept;
+
+/// How many records are read at once, when all are looked at.
+const PAGE: usize = 100;
+
+/// The pause between two images, when all are looked at.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a list that could not be read is left alone.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// A look at all images, page by page, from the newest to the oldest.
+struct Walk {
+    scan: Scan,
+    page: VecDeque<ImageId>,
+    after: Option<(u64, String)>,
+    has_more: bool,
+}
+
+impl Walk {
+    fn new(scan: Scan) -> Self {
+        Walk {
+            scan,
+            page: VecDeque::new(),
+            after: None,
+            has_more: true,
+        }
+    }
+
+    /// The next image whose renditions have to be looked at; `None` at the end.
+    async fn next(&mut self, hosted: &Hosted) -> Result<Option<ImageId>, HostedError> {
+        while self.page.is_empty() && self.has_more {
+            let query = ImageQuery {
+                limit: PAGE,
+                after: self.after.take(),
+                newest_first: true,
+                ..ImageQuery::default()
+            };
+            let page = hosted.list(&query).await?;
+            let last = page.images.last();
+            self.after = last.map(|record| (record.uploaded, record.id.as_str().to_owned()));
+            self.has_more = page.has_more && last.is_some();
+            let wanted = page.images.iter().filter(|record| match self.scan {
+                Scan::All => true,
+                Scan::Missing => lacks(hosted, record),
+            });
+            self.page.extend(wanted.map(|record| record.id.clone()));
+        }
+        Ok(self.page.pop_front())
+    }
+}
+
+/// Whether there is no rendition of an eager variant at all.
+fn lacks(hosted: &Hosted, record: &Record) -> bool {
+    let settings = hosted.settings();
+    let mut eager = hosted.config().eager.iter();
+    let is_drawing = |original: &Original| original.facts.format == "svg";
+    !record.original.as_ref().is_none_or(is_drawing)
+        && eager.any(|name| {
+            let mut listed = record.renditions.iter();
+            settings.variants.contains_key(name) && !listed.any(|one| one.variant == *name)
+        })
+}
+
+/// Makes renditions for as long as the pipeline exists.
+pub(super) async fn keep_rendering(pipeline: Weak<Pipeline>, queue: Arc<EagerQueue>) {
+    let mut walk: Option<Walk> = None;
+    loop {
+        let Some(pipeline) = pipeline.upgrade() else {
+            return;
+        };
+        let Some(hosted) = pipeline.hosted() else {
+            return;
+        };
+        if let Some(id) = queue.take() {
+            pipeline.render_ahead(hosted, &id).await;
+            continue;
+        }
+        if let Some(scan) = queue.take_scan() {
+            walk = Some(Walk::new(scan));
+        }
+        let Some(walking) = &mut walk else {
+            drop(pipeline);
+            queue.wait().await;
+            continue;
+        };
+        match walking.next(hosted).await {
+            Ok(Some(id)) => {
+                pipeline.render_ahead(hosted, &id).await;
+                drop(pipeline);
+                sleep(PAUSE).await;
+            }
+            Ok(None) => walk = None,
+            Err(error) => {
+                tracing::debug!(%error, "hosted images cannot be listed now");
+                walk = Some(Walk::new(walking.scan));
+                drop(pipeline);
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// A rendition that is to be there ahead of requests.
+struct Wanted {
+    variant: String,
+    job: Job,
+}
+
+impl Pipeline {
+    /// Makes the eager renditions of one image that are not there yet.
+    async fn render_ahead(self: &Arc<Self>, hosted: &Arc<Hosted>, id: &ImageId) {
+        let record = match hosted.find(id).await {
+            Ok(Some(record)) if record.is_ready() => record,
+            Ok(_) => return,
+            Err(error) => {
+                tracing::warn!(image = id.as_str(), %error, "variants are not made ahead: the record cannot be read");
+                return;
+            }
+        };
+        let Some(original) = &record.original else {
+            return;
+        };
+        let wanted = self.wanted(hosted, &record, original);
+        let Some(first) = wanted.first() else {
+            return;
+        };
+        let name = SourceName::of(&first.job.source);
+        if let Some(source) = self.cache.get_record(&name.key).await
+            && self.are_listed(&wanted, &record, &name, &source)
+        {
+            return;
+        }
+        if let Err(reason) = self.make_ahead(hosted, &record, wanted).await {
+            tracing::warn!(
+                image = id.as_str(),
+                reason,
+                "a variant could not be made ahead"
+            );
+            self.metrics.work.record_hosted_rendition("failed");
+            hosted.tell_failed(&record, reason);
+        }
+    }
+
+    /// The renditions of an image that are wanted: each eager variant for each kind of client. A drawing stays as it is.
+    fn wanted(&self, hosted: &Hosted, record: &Record, original: &Original) -> Vec<Wanted> {
+        if original.facts.format == "svg" {
+            return Vec::new();
+        }
+        let (config, settings) = (hosted.config(), hosted.settings());
+        let mut wanted = Vec::new();
+        for name in &config.eager {
+            let Some(variant) = settings.variants.get(name) else {
+                continue;
+            };
+            let Ok(options) = variant_options(variant, false) else {
+                continue;
+            };
+            for &format in &config.eager_formats {
+                let request = variant_request(options.clone(), accept(format));
+                let filename = record.filename.as_deref().unwrap_or_default();
+                let source = Allowlist::approve_hosted(&original.key, filename);
+                if let Ok(job) = self.policy.admit_approved(&request, source) {
+                    wanted.push(Wanted {
+                        variant: name.clone(),
+                        job,
+                    });
+                }
+            }
+        }
+        wanted
+    }
+
+    fn key_of(&self, job: &Job, name: &SourceName, source: &SourceRecord) -> RenditionKey {
+        RenditionKey::of(
+            &name.key,
+            source.state(),
+            &job.recipe,
+            &self.render_fingerprint,
+        )
+    }
+
+    /// Whether the record lists all of them as they would be made now.
+    fn are_listed(
+        &self,
+        wanted: &[Wanted],
+        record: &Record,
+        name: &SourceName,
+        source: &SourceRecord,
+    ) -> bool {
+        wanted.iter().all(|Wanted { variant, job }| {
+            let recipe = recipe_name(&self.key_of(job, name, source));
+            let mut listed = record.renditions.iter();
+            listed.any(|listed| listed.variant == *variant && listed.recipe == recipe)
+        })
+    }
+
+    /// Makes them, stores them, and notes them in the record. What could be made is noted even if something else failed.
+    async fn make_ahead(
+        self: &Arc<Self>,
+        hosted: &Arc<Hosted>,
+        record: &Record,
+        wanted: Vec<Wanted>,
+    ) -> Result<(), String> {
+        let Some(original) = &record.original else {
+            return Ok(());
+        };
+        let jobs: Vec<Job> = wanted.iter().map(|wanted| wanted.job.clone()).collect();
+        let outcomes = self.prepare(&jobs).await;
+        let mut failure = None;
+        let mut noted = Vec::new();
+        let mut seen = HashSet::new();
+        for (Wanted { variant, job }, outcome) in wanted.into_iter().zip(outcomes) {
+            if let WarmOutcome::Failed(error) = outcome {
+                failure = Some(format!("{variant}: {}", error.public_message()));
+                continue;
+            }
+            let (key, found) = match self.made(&job).await {
+                Ok(made) => made,
+                Err(failed) => {
+                    failure = Some(format!("{variant}: {}", failed.error.public_message()));
+                    continue;
+                }
+            };
+            let made = rendition(original, variant, &key, &found);
+            if !seen.insert(made.key.clone()) {
+                continue;
+            }
+            let bytes = found.rendition.bytes.clone();
+            let stored = hosted.put_rendition(&made.key, bytes).await;
+            stored.map_err(|error| error.to_string())?;
+            self.metrics.work.record_hosted_rendition("made");
+            noted.push(made);
+        }
+        if !noted.is_empty() {
+            let added = hosted
+                .add_renditions(&record.id, &original.key, noted)
+                .await;
+            added.map_err(|error| error.to_string())?;
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// A picture that was prepared, or is made again where no cache had room for it.
+    async fn made(
+        self: &Arc<Self>,
+        job: &Job,
+    ) -> Result<(RenditionKey, CachedRendition), FlightError<Error>> {
+        let name = SourceName::of(&job.source);
+        let fetch = self.fetch(job.source.clone());
+        let source = self.cache.get_or_fetch(&name, fetch).await?;
+        let key = self.key_of(job, &name, &source.record);
+        let task = RenderTask {
+            job: job.clone(),
+            name,
+            priority: Priority::Idle,
+            timings: Arc::new(OnceLock::new()),
+        };
+        let render = Arc::clone(self).render(task, source);
+        let found = self.cache.get_or_render(key, true, render).await?;
+        Ok((key, found))
+    }
+}
+
+/// What clients accept that get this format.
+fn accept(format: EagerFormat) -> Accept {
+    let (avif, webp) = match format {
+        EagerFormat::Avif => (true, true),
+        EagerFormat::Webp => (false, true),
+        EagerFormat::Jpeg => (false, false),
+    };
+    Accept { avif, webp }
+}
+
+/// How the record lists a rendition. Its name is that of the image and the variant.
+fn rendition(
+    original: &Original,
+    variant: String,
+    key: &RenditionKey,
+    found: &CachedRendition,
+) -> Rendition {
+    let made = &found.rendition;
+    let key_of_image = original.key.strip_prefix("originals/").unwrap_or_default();
+    let key_of_image = key_of_image.rsplit_once("/-/").map_or("", |(key, _)| key);
+    let extension = made.format.extension();
+    Rendition {
+        key: format!("renditions/{key_of_image}/-/{variant}.{extension}"),
+        variant,
+        format: made.format.to_string(),
+        width: made.width,
+        height: made.height,
+        bytes: made.bytes.len() as u64,
+        recipe: recipe_name(key),
+    }
+}

@@ -1,17 +1,31 @@
 //! Parses the answer to ListObjectsV2. Keys are kept as they are, with all of their slashes and spaces.
 
 use std::fmt;
+use std::time::SystemTime;
 
+use chrono::DateTime;
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesRef, Event};
 
 /// A page of a list of objects.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Listing {
-    pub(super) keys: Vec<String>,
+pub struct Listing {
+    /// The objects, in the order of the bucket.
+    pub objects: Vec<ListedObject>,
     /// Where the next page begins; `None` on the last one.
-    pub(super) next: Option<String>,
+    pub next: Option<String>,
+}
+
+/// An object in a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListedObject {
+    /// Its key.
+    pub key: String,
+    /// Its entity tag, with its quotes; empty if the bucket does not tell it.
+    pub etag: String,
+    /// When it was stored.
+    pub modified: Option<SystemTime>,
 }
 
 /// Why an answer is no list of objects.
@@ -42,6 +56,8 @@ enum Element {
     Root,
     Contents,
     Key,
+    Etag,
+    Modified,
     Next,
     Other,
 }
@@ -53,6 +69,8 @@ impl Element {
             ([], _) => return Err(ListingError::Root),
             ([Element::Root], b"Contents") => Element::Contents,
             ([Element::Root, Element::Contents], b"Key") => Element::Key,
+            ([Element::Root, Element::Contents], b"ETag") => Element::Etag,
+            ([Element::Root, Element::Contents], b"LastModified") => Element::Modified,
             ([Element::Root], b"NextContinuationToken") => Element::Next,
             _ => Element::Other,
         })
@@ -70,10 +88,15 @@ impl Listing {
         let mut open: Vec<Element> = Vec::new();
         let mut has_root = false;
         let mut text = String::new();
+        let mut object = ListedObject::default();
         loop {
             match reader.read_event().map_err(xml)? {
                 Event::Start(start) => {
-                    open.push(Element::of(&open, start.local_name().as_ref())?);
+                    let element = Element::of(&open, start.local_name().as_ref())?;
+                    if element == Element::Contents {
+                        object = ListedObject::default();
+                    }
+                    open.push(element);
                     has_root = true;
                     text.clear();
                 }
@@ -82,9 +105,13 @@ impl Listing {
                     has_root = true;
                 }
                 Event::End(_) => match open.pop() {
-                    Some(Element::Key) => listing.keys.push(std::mem::take(&mut text)),
+                    Some(Element::Key) => object.key = std::mem::take(&mut text),
+                    Some(Element::Etag) => object.etag = std::mem::take(&mut text),
+                    Some(Element::Modified) => object.modified = time(&text),
+                    Some(Element::Contents) if object.key.is_empty() => {}
+                    Some(Element::Contents) => listing.objects.push(std::mem::take(&mut object)),
                     Some(Element::Next) => listing.next = Some(std::mem::take(&mut text)),
-                    Some(Element::Root | Element::Contents | Element::Other) | None => {}
+                    Some(Element::Root | Element::Other) | None => {}
                 },
                 Event::Text(part) => text += &part.decode().map_err(xml)?,
                 Event::CData(part) => text += &part.decode().map_err(xml)?,
@@ -114,12 +141,21 @@ fn character(reference: &BytesRef<'_>) -> Result<char, ListingError> {
         .ok_or_else(|| ListingError::Xml("it uses an entity of its own".to_owned()))
 }
 
+/// The time of a text as in `2026-11-28T10:00:00.000Z`.
+fn time(text: &str) -> Option<SystemTime> {
+    DateTime::parse_from_rfc3339(text.trim())
+        .ok()
+        .map(SystemTime::from)
+}
+
 fn xml(error: impl fmt::Display) -> ListingError {
     ListingError::Xml(error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use proptest::prelude::any;
     use proptest::proptest;
 
@@ -130,7 +166,7 @@ mod tests {
           <Name>b</Name><Prefix>Key</Prefix><IsTruncated>true</IsTruncated>\n\
           <Contents><Key>/lead.png</Key><Size>1</Size></Contents>\n\
           <Contents><Owner><Key>no key</Key></Owner><Key>b//c.png</Key></Contents>\n\
-          <Contents><Key>trail/</Key><ETag>&quot;1&quot;</ETag></Contents>\n\
+          <Contents><Key>trail/</Key><ETag>&quot;1&quot;</ETag><LastModified>1970-01-01T00:00:01.000Z</LastModified></Contents>\n\
           <Contents><Key> a&amp;b&lt;&#x20;&#228;&#x1; </Key></Contents>\n\
           <Contents><Key><![CDATA[c&d]]></Key></Contents>\n\
           <CommonPrefixes><Prefix>x/</Prefix></CommonPrefixes>\n\
@@ -140,8 +176,9 @@ mod tests {
     #[test]
     fn keys_are_kept_as_they_are() {
         let listing = Listing::parse(PAGE.as_bytes()).expect("a list");
+        let keys: Vec<_> = listing.objects.iter().map(|object| &object.key).collect();
         assert_eq!(
-            listing.keys,
+            keys,
             [
                 "/lead.png",
                 "b//c.png",
@@ -151,6 +188,14 @@ mod tests {
             ]
         );
         assert_eq!(listing.next.as_deref(), Some("t&+="));
+        let second = UNIX_EPOCH + Duration::from_secs(1);
+        let known: Vec<_> = listing
+            .objects
+            .iter()
+            .filter(|object| !object.etag.is_empty())
+            .map(|object| (object.etag.as_str(), object.modified))
+            .collect();
+        assert_eq!(known, [("\"1\"", Some(second))]);
     }
 
     #[test]

@@ -42,10 +42,13 @@ use http::FailureKind;
 pub use http::Timeouts;
 use http::Transport;
 pub use key::is_writable;
-use listing::Listing;
+pub use listing::ListedObject;
+pub use listing::Listing;
 pub(crate) use object::ObjectRequest;
 use reader::Reader;
 use reader::Signer;
+pub use write::PutCondition;
+pub use write::PutOutcome;
 
 mod address;
 mod config;
@@ -57,6 +60,7 @@ mod key;
 mod listing;
 mod object;
 mod reader;
+mod write;
 
 /// How often a request is sent again after a temporary failure.
 const MAX_RETRIES: usize = 2;
@@ -296,7 +300,7 @@ impl Bucket {
         loop {
             let after = after.filter(|_| next.is_none());
             let page = self.page(prefix, after, next.as_deref()).await?;
-            let mut keys = page.keys;
+            let mut keys: Vec<_> = page.objects.into_iter().map(|object| object.key).collect();
             keys.sort_unstable();
             next = page.next;
             // More pages may follow an empty one.

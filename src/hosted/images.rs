@@ -1,39 +1,45 @@
-//! The images: everything that is read and written.
+//! The images: how they are found and listed.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::broadcast;
-use ulid::Ulid;
-use uuid::Uuid;
 
+use crate::bucket;
+use crate::hosted::account::Account;
+use crate::hosted::clock::now_ms;
 use crate::hosted::config::{Config, Store};
 use crate::hosted::error::HostedError;
 use crate::hosted::event::Event;
 use crate::hosted::id::ImageId;
+use crate::hosted::index::{Index, Row};
+use crate::hosted::keys;
+use crate::hosted::locks::Locks;
+use crate::hosted::memory::Memory;
 use crate::hosted::query::{ImageQuery, Page};
-use crate::hosted::record::{
-    Changes, Draft, Facts, NewImage, Original, Record, Rendition, State, Upload,
-};
-use crate::hosted::settings::{AccountSettings, SigningKey, Variant};
-use crate::hosted::spool::SpooledFile;
+use crate::hosted::record::Record;
+use crate::hosted::settings::AccountSettings;
+use crate::hosted::stats::Stats;
+use crate::hosted::store::{Condition, Fetched, Folder, Objects};
+use crate::hosted::tail::Tail;
 
 /// How many events wait for a slow listener. One that is slower still misses events, and is told how many.
 const EVENTS: usize = 4096;
 
 /// Hosted images.
 pub struct Hosted {
-    config: Config,
-    root: PathBuf,
-    records: Mutex<BTreeMap<ImageId, Arc<Record>>>,
-    settings: RwLock<Arc<AccountSettings>>,
-    events: broadcast::Sender<Event>,
+    pub(super) config: Config,
+    pub(super) objects: Objects,
+    pub(super) index: Index,
+    pub(super) memory: Memory,
+    pub(super) locks: Locks,
+    pub(super) account: Account,
+    pub(super) tail: Tail,
+    pub(super) stats: Stats,
+    pub(super) events: broadcast::Sender<Event>,
 }
 
 impl Hosted {
@@ -41,28 +47,45 @@ impl Hosted {
     ///
     /// # Errors
     /// [`HostedError::Store`] when the store cannot be used with these settings.
-    pub async fn open(config: &Config) -> Result<Option<Arc<Self>>, HostedError> {
-        let Store::Folder(root) = &config.store else {
-            return Ok(None);
+    pub async fn open(
+        config: &Config,
+        buckets: &[bucket::Config],
+    ) -> Result<Option<Arc<Self>>, HostedError> {
+        let objects = match &config.store {
+            Store::Off => return Ok(None),
+            Store::Folder(_) if config.replicas => {
+                return Err(HostedError::Store(
+                    "`hosted.replicas` needs a store that several processes can use: a bucket, not a folder".to_owned(),
+                ));
+            }
+            Store::Folder(root) => Objects::Folder(Folder::open(root.clone()).await?),
+            Store::Bucket { name, prefix } => {
+                let found = buckets.iter().find(|bucket| bucket.name == *name);
+                let found = found.ok_or_else(|| {
+                    HostedError::Store(format!("`hosted.store` names the bucket `{name}`, but there is no `[[bucket]]` of this name"))
+                })?;
+                Objects::open_bucket(found, prefix, config.replicas).await?
+            }
         };
-        fs::create_dir_all(root).map_err(|error| HostedError::Store(error.to_string()))?;
-        let settings = AccountSettings {
-            variants: BTreeMap::from([("public".to_owned(), Variant::default())]),
-            keys: vec![SigningKey {
-                name: "default".to_owned(),
-                value: Ulid::generate().to_string(),
-            }],
-            secret: format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()),
-            flexible_variants: config.flexible_variants,
-            browser_ttl: None,
-        };
-        Ok(Some(Arc::new(Hosted {
+        let (index, is_complete) =
+            Index::open(PathBuf::from(&config.index), objects.place()).await?;
+        let stats = Stats::default();
+        // What other processes did meanwhile is not in the index yet.
+        let can_list = is_complete && !config.replicas;
+        stats.can_list.store(can_list, Ordering::Release);
+        let hosted = Arc::new(Hosted {
             config: config.clone(),
-            root: root.clone(),
-            records: Mutex::default(),
-            settings: RwLock::new(Arc::new(settings)),
+            account: Account::open(&objects, config.flexible_variants).await?,
+            objects,
+            index,
+            memory: Memory::new(config.replicas.then(|| config.record_ttl.duration())),
+            locks: Locks::default(),
+            tail: Tail::new(now_ms()),
+            stats,
             events: broadcast::channel(EVENTS).0,
-        })))
+        });
+        hosted.start_background();
+        Ok(Some(hosted))
     }
 
     /// Tells those who listen that a rendition could not be made ahead of requests.
@@ -82,17 +105,32 @@ impl Hosted {
         self.events.subscribe()
     }
 
+    /// What is counted, for metrics.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
     /// The record of an image or a draft.
     ///
     /// # Errors
     /// [`HostedError::Store`].
     pub async fn find(&self, id: &ImageId) -> Result<Option<Arc<Record>>, HostedError> {
-        Ok(self.records().get(id).cloned())
+        if let Some(record) = self.memory.fresh(id) {
+            return Ok(visible(record));
+        }
+        let name = self.name(id);
+        let _held = self.locks.lock(&name).await;
+        // Somebody else may have asked meanwhile.
+        if let Some(record) = self.memory.fresh(id) {
+            return Ok(visible(record));
+        }
+        let found = self.load(id, &name).await?;
+        Ok(found.and_then(|(record, _)| visible(record)))
     }
 
     /// The record, if it is known without asking the store and need not be asked for again: for the path of pictures.
     pub fn known(&self, id: &ImageId) -> Option<Arc<Record>> {
-        self.records().get(id).cloned()
+        self.memory.fresh(id).and_then(visible)
     }
 
     /// A page of the list of images.
@@ -100,14 +138,8 @@ impl Hosted {
     /// # Errors
     /// [`HostedError::Indexing`] while the index is being built, [`HostedError::Store`].
     pub async fn list(&self, query: &ImageQuery) -> Result<Page, HostedError> {
-        let records = self.records();
-        let mut images: Vec<_> = records.values().cloned().collect();
-        images.retain(|record| query.drafts != record.is_ready());
-        images.truncate(query.limit);
-        Ok(Page {
-            images,
-            has_more: false,
-        })
+        self.prepare_list().await?;
+        self.index.list(query, now_ms() / 1000).await
     }
 
     /// How many images there are.
@@ -115,160 +147,8 @@ impl Hosted {
     /// # Errors
     /// As [`Hosted::list`].
     pub async fn count(&self, query: &ImageQuery) -> Result<u64, HostedError> {
-        Ok(self.list(query).await?.images.len() as u64)
-    }
-
-    /// Stores an image.
-    ///
-    /// # Errors
-    /// [`HostedError::Exists`] if its name is taken, [`HostedError::Store`].
-    pub async fn create(
-        &self,
-        image: NewImage,
-        file: SpooledFile,
-        facts: Facts,
-    ) -> Result<Arc<Record>, HostedError> {
-        let id = image.id.clone().unwrap_or_else(ImageId::random);
-        if self.records().contains_key(&id) {
-            return Err(HostedError::Exists);
-        }
-        let mut record = draft(id, image);
-        self.store(&mut record, file, facts)?;
-        Ok(self.insert(record))
-    }
-
-    /// Stores a draft: an image that somebody else will upload.
-    ///
-    /// # Errors
-    /// [`HostedError::Exists`] if its name is taken, [`HostedError::Store`].
-    pub async fn create_draft(&self, wanted: Draft) -> Result<Arc<Record>, HostedError> {
-        let id = wanted.image.id.clone().unwrap_or_else(ImageId::random);
-        if self.records().contains_key(&id) {
-            return Err(HostedError::Exists);
-        }
-        let mut record = draft(id, wanted.image);
-        record.filename = None;
-        record.expires = Some(wanted.expires);
-        record.upload = Some(Upload {
-            nonce: Ulid::generate().to_string(),
-            max_bytes: wanted.max_bytes,
-            formats: wanted.formats,
-        });
-        Ok(self.insert(record))
-    }
-
-    /// Makes an image of the draft with this nonce.
-    ///
-    /// # Errors
-    /// [`HostedError::NotFound`], [`HostedError::DraftUsed`], [`HostedError::DraftExpired`], [`HostedError::Store`].
-    pub async fn fill_draft(
-        &self,
-        id: &ImageId,
-        nonce: &str,
-        filename: String,
-        file: SpooledFile,
-        facts: Facts,
-    ) -> Result<Arc<Record>, HostedError> {
-        let draft = self.find(id).await?.ok_or(HostedError::NotFound)?;
-        if draft
-            .upload
-            .as_ref()
-            .is_none_or(|upload| upload.nonce != nonce)
-        {
-            return Err(HostedError::DraftUsed);
-        }
-        let mut record = Record::clone(&draft);
-        record.filename = Some(filename);
-        self.store(&mut record, file, facts)?;
-        Ok(self.insert(record))
-    }
-
-    /// Changes the record of an image.
-    ///
-    /// # Errors
-    /// [`HostedError::NotFound`], [`HostedError::Busy`], [`HostedError::Store`].
-    pub async fn update(&self, id: &ImageId, changes: Changes) -> Result<Arc<Record>, HostedError> {
-        let found = self.find(id).await?.ok_or(HostedError::NotFound)?;
-        let mut record = Record::clone(&found);
-        if let Some(meta) = changes.meta {
-            record.meta = meta;
-        }
-        if let Some(creator) = changes.creator {
-            record.creator = creator;
-        }
-        if let Some(signed) = changes.require_signed_urls {
-            record.require_signed_urls = signed;
-        }
-        Ok(self.insert(record))
-    }
-
-    /// Puts another file in the place of the image's.
-    ///
-    /// # Errors
-    /// [`HostedError::NotFound`], [`HostedError::Busy`], [`HostedError::Store`].
-    pub async fn replace(
-        &self,
-        id: &ImageId,
-        filename: String,
-        file: SpooledFile,
-        facts: Facts,
-    ) -> Result<Arc<Record>, HostedError> {
-        let found = self.find(id).await?.ok_or(HostedError::NotFound)?;
-        let mut record = Record::clone(&found);
-        record.filename = Some(filename);
-        self.store(&mut record, file, facts)?;
-        Ok(self.insert(record))
-    }
-
-    /// Gives an image another name.
-    ///
-    /// # Errors
-    /// [`HostedError::NotFound`], [`HostedError::Exists`], [`HostedError::Busy`], [`HostedError::Store`].
-    pub async fn rename(&self, id: &ImageId, to: ImageId) -> Result<Arc<Record>, HostedError> {
-        let found = self.find(id).await?.ok_or(HostedError::NotFound)?;
-        if self.find(&to).await?.is_some() {
-            return Err(HostedError::Exists);
-        }
-        let mut record = Record::clone(&found);
-        record.id = to;
-        self.records().remove(id);
-        Ok(self.insert(record))
-    }
-
-    /// Deletes an image or a draft.
-    ///
-    /// # Errors
-    /// [`HostedError::NotFound`], [`HostedError::Busy`], [`HostedError::Store`].
-    pub async fn delete(&self, id: &ImageId) -> Result<(), HostedError> {
-        let removed = self.records().remove(id);
-        removed.map(|_| ()).ok_or(HostedError::NotFound)
-    }
-
-    /// Notes renditions of an original in its record, in place of those of the same variants and formats. Does nothing if the image has another
-    /// original by now.
-    ///
-    /// # Errors
-    /// [`HostedError::Busy`], [`HostedError::Store`].
-    pub async fn add_renditions(
-        &self,
-        id: &ImageId,
-        original: &str,
-        renditions: Vec<Rendition>,
-    ) -> Result<(), HostedError> {
-        let Some(found) = self.find(id).await? else {
-            return Ok(());
-        };
-        if found
-            .original
-            .as_ref()
-            .is_none_or(|now| now.key != original)
-        {
-            return Ok(());
-        }
-        let mut record = Record::clone(&found);
-        record.renditions = renditions;
-        self.insert(record);
-        Ok(())
+        self.prepare_list().await?;
+        self.index.count(query, now_ms() / 1000).await
     }
 
     /// Stores the bytes of a rendition under its key.
@@ -276,10 +156,8 @@ impl Hosted {
     /// # Errors
     /// [`HostedError::Store`].
     pub async fn put_rendition(&self, key: &str, bytes: Bytes) -> Result<(), HostedError> {
-        let path = self.root.join(key);
-        let folder = path.parent().unwrap_or(&self.root);
-        let stored = fs::create_dir_all(folder).and_then(|()| fs::write(&path, bytes));
-        stored.map_err(|error| HostedError::Store(error.to_string()))
+        let put = self.objects.put(key, bytes, Condition::Always).await;
+        put.map(|_| ())
     }
 
     /// The bytes of an original or a rendition.
@@ -287,16 +165,15 @@ impl Hosted {
     /// # Errors
     /// [`HostedError::NotFound`], [`HostedError::Store`].
     pub async fn read(&self, key: &str) -> Result<Bytes, HostedError> {
-        match fs::read(self.root.join(key)) {
-            Ok(bytes) => Ok(bytes.into()),
-            Err(error) => Err(HostedError::Store(error.to_string())),
+        match self.objects.get(key, None).await? {
+            Fetched::Object(bytes, _) => Ok(bytes),
+            Fetched::Missing | Fetched::Same => Err(HostedError::NotFound),
         }
     }
 
     /// The variants, keys and switches.
     pub fn settings(&self) -> Arc<AccountSettings> {
-        let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&settings)
+        self.account.settings()
     }
 
     /// Changes the settings of the account. `change` may be called several times; what it returns as an error ends the change.
@@ -307,78 +184,130 @@ impl Hosted {
         &self,
         change: impl Fn(&mut AccountSettings) -> Result<(), E> + Send,
     ) -> Result<Result<Arc<AccountSettings>, E>, HostedError> {
-        let mut settings = AccountSettings::clone(&self.settings());
-        if let Err(refused) = change(&mut settings) {
-            return Ok(Err(refused));
+        let change = match self.account.change(&self.objects, change).await? {
+            Ok(change) => change,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let (before, after) = (&change.before.variants, &change.after.variants);
+        let names = before.keys().chain(after.keys());
+        let mut changed: Vec<&String> = names
+            .filter(|name| before.get(*name) != after.get(*name))
+            .collect();
+        changed.sort_unstable();
+        changed.dedup();
+        for name in changed {
+            self.tell(Event::VariantChanged { name: name.clone() });
         }
-        let settings = Arc::new(settings);
-        *self
-            .settings
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::clone(&settings);
-        Ok(Ok(settings))
+        Ok(Ok(change.after))
     }
 
-    fn records(&self) -> MutexGuard<'_, BTreeMap<ImageId, Arc<Record>>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The name of an image as a part of keys.
+    pub(super) fn name(&self, id: &ImageId) -> String {
+        id.key(self.objects.folds_case())
     }
 
-    fn insert(&self, mut record: Record) -> Arc<Record> {
-        record.rev = Ulid::generate().to_string();
-        let record = Arc::new(record);
-        self.records()
-            .insert(record.id.clone(), Arc::clone(&record));
-        record
+    pub(super) fn tell(&self, event: Event) {
+        // Nobody may be listening.
+        let _ = self.events.send(event);
     }
 
-    fn store(
+    /// The record, tombstones included, and its tag: as the index has it if nobody else writes, or else as the store has it. The caller holds the lock
+    /// of the image.
+    pub(super) async fn load(
         &self,
-        record: &mut Record,
-        spooled: SpooledFile,
-        facts: Facts,
-    ) -> Result<(), HostedError> {
-        let id = record.id.key(false);
-        let key = format!("originals/{id}/-/{}.{}", Ulid::generate(), facts.extension);
-        let path = self.root.join(&key);
-        let copied = (|| {
-            let mut from: File = spooled.file;
-            from.seek(SeekFrom::Start(0))?;
-            let mut bytes = Vec::new();
-            from.read_to_end(&mut bytes)?;
-            fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
-            fs::write(&path, bytes)
-        })();
-        copied.map_err(|error: std::io::Error| HostedError::Store(error.to_string()))?;
-        record.state = State::Ready;
-        record.upload = None;
-        record.expires = None;
-        record.original = Some(Original {
-            key,
-            bytes: spooled.bytes,
-            sha256: spooled.sha256,
-            facts,
-        });
+        id: &ImageId,
+        name: &str,
+    ) -> Result<Option<(Arc<Record>, Arc<str>)>, HostedError> {
+        if !self.config.replicas && self.stats.is_reconciled.load(Ordering::Acquire) {
+            let row = self.index.get(id).await?;
+            return Ok(row.map(|row| {
+                let etag: Arc<str> = row.etag.into();
+                self.memory
+                    .insert(Arc::clone(&row.record), Arc::clone(&etag), Instant::now());
+                (row.record, etag)
+            }));
+        }
+        self.read_record(id, name).await
+    }
+
+    /// The record as the store has it, and its tag. The caller holds the lock of the image.
+    pub(super) async fn read_record(
+        &self,
+        id: &ImageId,
+        name: &str,
+    ) -> Result<Option<(Arc<Record>, Arc<str>)>, HostedError> {
+        let known = self.memory.any(id);
+        let tag = known.as_ref().map(|(_, etag)| &**etag);
+        let checked = Instant::now();
+        match (self.objects.get(&keys::record(name), tag).await?, known) {
+            (Fetched::Same, Some((record, etag))) => {
+                self.memory
+                    .insert(Arc::clone(&record), Arc::clone(&etag), checked);
+                Ok(Some((record, etag)))
+            }
+            (Fetched::Missing | Fetched::Same, _) => {
+                self.memory.remove(id);
+                self.index.remove(name.to_owned()).await?;
+                Ok(None)
+            }
+            (Fetched::Object(bytes, etag), _) => {
+                let record = Arc::new(parse(name, &bytes)?);
+                if record.id != *id {
+                    return Err(HostedError::Store(format!(
+                        "the record `{}` has the name of another image",
+                        keys::record(name)
+                    )));
+                }
+                let etag: Arc<str> = etag.into();
+                self.note(Arc::clone(&record), &etag, name, checked).await;
+                Ok(Some((record, etag)))
+            }
+        }
+    }
+
+    /// Notes what the store has, in memory and in the index. The caller holds the lock of the image.
+    pub(super) async fn note(
+        &self,
+        record: Arc<Record>,
+        etag: &Arc<str>,
+        name: &str,
+        checked: Instant,
+    ) {
+        self.memory
+            .insert(Arc::clone(&record), Arc::clone(etag), checked);
+        let row = Row {
+            record,
+            etag: etag.to_string(),
+            key: name.to_owned(),
+            seen: self.stats.pass.load(Ordering::Acquire),
+        };
+        if let Err(error) = self.index.apply(row).await {
+            // The image is stored: it is the index that lacks it, until the next pass over the store.
+            tracing::error!(%error, "the index of hosted images cannot be written, so there are no lists until it can");
+            self.stats.can_list.store(false, Ordering::Release);
+            self.stats.is_reconciled.store(false, Ordering::Release);
+        }
+    }
+
+    async fn prepare_list(&self) -> Result<(), HostedError> {
+        if !self.stats.can_list.load(Ordering::Acquire) {
+            return Err(HostedError::Indexing);
+        }
+        if self.config.replicas {
+            self.follow_log().await?;
+        }
         Ok(())
     }
 }
 
-fn draft(id: ImageId, image: NewImage) -> Record {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Record {
-        v: 1,
-        rev: String::new(),
-        id,
-        state: State::Draft,
-        filename: Some(image.filename),
-        creator: image.creator,
-        meta: image.meta,
-        require_signed_urls: image.require_signed_urls,
-        uploaded: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
-        expires: None,
-        original: None,
-        renditions: Vec::new(),
-        upload: None,
-    }
+/// The record, unless there is nothing to see: it is a tombstone, or a draft that expired.
+fn visible(record: Arc<Record>) -> Option<Arc<Record>> {
+    (!record.is_gone(now_ms() / 1000)).then_some(record)
+}
+
+/// Reads the record of the image with this name in keys.
+pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Record, HostedError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        HostedError::Store(format!("`{}` is no record: {error}", keys::record(name)))
+    })
 }

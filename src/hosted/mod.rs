@@ -4,17 +4,32 @@
 //! A record is changed only by a conditional write, so that several processes can share one bucket. An original is never overwritten: a new one
 //! has a new name. Nothing is acknowledged before it is stored.
 
+mod account;
+mod blocking;
+mod changes;
+mod clock;
 mod config;
 mod delivery;
 mod error;
 mod event;
+mod fault;
 mod id;
 mod images;
+mod index;
+mod keys;
+mod locks;
+mod memory;
 mod query;
 mod record;
 mod settings;
 mod signature;
 mod spool;
+mod stats;
+mod store;
+mod sweep;
+mod sync;
+mod tail;
+mod write;
 
 pub use config::Config;
 pub use config::EagerFormat;
@@ -53,3 +68,7 @@ pub use settings::Variant;
 pub use signature::SignatureError;
 pub use signature::SignedUrl;
 pub use spool::SpooledFile;
+pub use stats::Stats;
+
+#[cfg(test)]
+mod tests;

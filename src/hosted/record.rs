@@ -28,7 +28,7 @@ pub struct Record {
     /// Whether only signed URLs show it.
     #[serde(rename = "requireSignedURLs")]
     pub require_signed_urls: bool,
-    /// When it was uploaded (a draft: created), in milliseconds since 1970.
+    /// When it was uploaded (a draft: created; an image that is gone: deleted), in milliseconds since 1970.
     pub uploaded: u64,
     /// When a draft can no longer be filled, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,6 +166,30 @@ pub struct Changes {
 }
 
 impl Record {
+    /// Whether there is nothing to see at this time, in seconds since 1970: the image was deleted, or it is a draft that expired.
+    pub(crate) fn is_gone(&self, now_secs: u64) -> bool {
+        match self.state {
+            State::Deleted => true,
+            State::Draft => self.expires.is_some_and(|expires| expires <= now_secs),
+            State::Ready => false,
+        }
+    }
+
+    /// The keys of its files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
+        let renditions = self
+            .renditions
+            .iter()
+            .map(|rendition| rendition.key.as_str());
+        let original = self.original.iter().map(|original| original.key.as_str());
+        original.chain(renditions)
+    }
+
+    /// Whether one of its files has this key.
+    pub(crate) fn has_file(&self, key: &str) -> bool {
+        self.files().any(|file| file == key)
+    }
+
     /// Whether there is an image that can be shown.
     pub fn is_ready(&self) -> bool {
         self.state == State::Ready

@@ -174,7 +174,7 @@ impl Pipeline {
             prewarm_permits: Semaphore::new(cpu.workers()),
             upload_allowlist: Allowlist::of_uploads(config.hosted.fetch.allowed.clone()),
             eager: Arc::default(),
-            hosted: Hosted::open(&config.hosted)
+            hosted: Hosted::open(&config.hosted, &config.buckets)
                 .await
                 .map_err(PipelineError::Hosted)?,
             cpu,

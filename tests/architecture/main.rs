@@ -66,8 +66,8 @@ const MODULES: [(&str, &[&str]); 28] = [
         ],
     ),
     ("cpu", &[]),
-    // `policy`: which origins an image may be fetched from.
-    ("hosted", &["units", "token", "policy"]),
+    // `policy`: which origins an image may be fetched from. `bucket`: images are kept in one.
+    ("hosted", &["units", "token", "bucket", "policy"]),
     // `bucket`: what went wrong with a bucket decides the status. `cache`: so does a flight that was lost. `hosted`: so does a delivery URL.
     (
         "error",

@@ -1,0 +1,19 @@
+//! Points of a write at which tests kill the process. Only tests have them.
+
+/// Kills the process at once if a test asked for that at this point.
+#[cfg(not(test))]
+pub(super) const fn point(_: &str) {}
+
+/// Kills the process at once if a test asked for that at this point.
+#[cfg(test)]
+pub(super) fn point(name: &str) {
+    let is_asked = AT.lock().is_ok_and(|at| at.as_deref() == Some(name));
+    if is_asked {
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
+}
+
+/// The point at which the process is killed.
+#[cfg(test)]
+pub(super) static AT: std::sync::Mutex<Option<String>> = std::sync::Mutex::new(None);

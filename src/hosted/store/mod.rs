@@ -1,0 +1,185 @@
+//! Where hosted images are kept: a folder or a bucket. Objects have keys with slashes, and an entity tag that another content does not have.
+
+mod folder;
+mod probe;
+mod s3;
+
+use std::fs::File;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use crate::bucket;
+use crate::hosted::error::HostedError;
+pub(super) use folder::Folder;
+use s3::BucketStore;
+
+/// A store.
+pub(super) enum Objects {
+    /// A folder of this machine.
+    Folder(Folder),
+    /// A bucket.
+    Bucket(Box<BucketStore>),
+}
+
+/// When an object is stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Condition<'a> {
+    /// Whatever is there.
+    Always,
+    /// If there is none.
+    Absent,
+    /// If the object has this tag.
+    Matches(&'a str),
+}
+
+/// What became of a write.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    /// It is stored, with this tag.
+    Stored(String),
+    /// The condition did not hold.
+    Refused,
+}
+
+/// What became of a read.
+#[derive(Debug)]
+pub(super) enum Fetched {
+    /// There is no such object.
+    Missing,
+    /// The object still has the tag that the reader knows.
+    Same,
+    /// The object and its tag.
+    Object(Bytes, String),
+}
+
+/// An object in a list.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    pub(super) key: String,
+    pub(super) etag: String,
+    pub(super) modified: Option<SystemTime>,
+}
+
+/// A list that is read page by page.
+pub(super) enum Lister<'a> {
+    Folder(folder::Walk<'a>),
+    Bucket(s3::Pages<'a>),
+}
+
+impl Objects {
+    /// Opens a bucket, and tries whether several processes can share it.
+    pub(super) async fn open_bucket(
+        config: &bucket::Config,
+        prefix: &str,
+        replicas: bool,
+    ) -> Result<Self, HostedError> {
+        let mut store = BucketStore::new(config, prefix)?;
+        if !probe::keeps_conditions(&store).await? {
+            if replicas {
+                return Err(HostedError::Store(format!(
+                    "bucket `{}` ignores the conditions of writes (`If-None-Match`, `If-Match`), so `hosted.replicas` must be false",
+                    config.name
+                )));
+            }
+            tracing::warn!(
+                bucket = config.name,
+                "the bucket ignores the conditions of writes, so no other process may use its hosted images"
+            );
+            store.check_conditions();
+        }
+        Ok(Objects::Bucket(Box::new(store)))
+    }
+
+    /// Where it is, for messages and for the index.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Objects::Folder(folder) => folder.place(),
+            Objects::Bucket(bucket) => bucket.place(),
+        }
+    }
+
+    /// Whether it cannot tell `A` from `a`.
+    pub(super) fn folds_case(&self) -> bool {
+        match self {
+            Objects::Folder(folder) => folder.folds_case(),
+            Objects::Bucket(_) => false,
+        }
+    }
+
+    /// Stores a small object.
+    pub(super) async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        condition: Condition<'_>,
+    ) -> Result<Put, HostedError> {
+        match self {
+            Objects::Folder(folder) => folder.put(key, bytes, condition).await,
+            Objects::Bucket(bucket) => bucket.put(key, bytes, condition).await,
+        }
+    }
+
+    /// Stores the first `length` bytes of a file, whatever is there.
+    pub(super) async fn put_file(
+        &self,
+        key: &str,
+        file: File,
+        length: u64,
+    ) -> Result<(), HostedError> {
+        match self {
+            Objects::Folder(folder) => folder.put_file(key, file, length).await,
+            Objects::Bucket(bucket) => bucket.put_file(key, file, length).await,
+        }
+    }
+
+    /// Reads an object, unless it has the tag `known`.
+    pub(super) async fn get(&self, key: &str, known: Option<&str>) -> Result<Fetched, HostedError> {
+        match self {
+            Objects::Folder(folder) => folder.get(key, known).await,
+            Objects::Bucket(bucket) => bucket.get(key, known).await,
+        }
+    }
+
+    /// Deletes objects. Those that do not exist count as deleted.
+    pub(super) async fn delete(&self, keys: Vec<String>) -> Result<(), HostedError> {
+        match self {
+            Objects::Folder(folder) => folder.delete(keys).await,
+            Objects::Bucket(bucket) => bucket.delete(keys).await,
+        }
+    }
+
+    /// Lists what is below the folder `folder`, as in `log/`; of flat folders only what comes after the key `after`.
+    pub(super) fn list<'a>(&'a self, folder: &str, after: Option<&str>) -> Lister<'a> {
+        match self {
+            Objects::Folder(store) => Lister::Folder(store.list(folder)),
+            Objects::Bucket(store) => Lister::Bucket(store.list(folder, after)),
+        }
+    }
+}
+
+impl Lister<'_> {
+    /// Some more objects, in no order; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Listed>>, HostedError> {
+        match self {
+            Lister::Folder(walk) => walk.next().await,
+            Lister::Bucket(pages) => pages.next().await,
+        }
+    }
+}
+
+/// The media type of an object by the extension of its key.
+fn media_type(key: &str) -> &'static str {
+    let extension = key.rsplit_once('.').map_or("", |(_, extension)| extension);
+    match extension {
+        "json" => "application/json",
+        "jxl" => "image/jxl",
+        "heic" | "heif" => "image/heic",
+        _ => mime_guess::from_ext(extension)
+            .first_raw()
+            .unwrap_or("application/json"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

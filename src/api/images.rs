@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use hyper::StatusCode;
 use hyper::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    HeaderName, HeaderValue,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, HeaderName, HeaderValue,
 };
 use serde_json::{Map, Value, json};
 
@@ -161,7 +161,10 @@ pub(super) async fn rename(
 ) -> Result<Response, ApiError> {
     if !call.path().ends_with("/move") {
         let message = "this path takes no POST, except with `/move` behind the ID";
-        return Err(ApiError::new(Failure::WrongMethod, message));
+        let mut refusal = ApiError::new(Failure::WrongMethod, message).into_response();
+        let allowed = HeaderValue::from_static("GET,HEAD,PATCH,PUT,DELETE");
+        refusal.headers_mut().insert(ALLOW, allowed);
+        return Ok(refusal);
     }
     let access = state.access(&call)?.writes()?;
     let id = call.id("/move")?;

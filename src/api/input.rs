@@ -30,8 +30,15 @@ impl Input {
     /// Reads the fields of a form. Unknown ones are ignored, and so are empty ones, which forms of browsers are full of.
     pub(super) fn of_form(fields: &[(String, String)]) -> Result<Self, ApiError> {
         let mut input = Input::default();
+        let is_import = fields
+            .iter()
+            .any(|(name, text)| name == "import" && text == "true");
         for (name, text) in fields {
-            input.set(name, text)?;
+            match name.as_str() {
+                // Images that move here from Cloudflare keep their UUIDs.
+                "id" if is_import => input.id = Some(ImageId::new(text)?),
+                _ => input.set(name, text)?,
+            }
         }
         input.meta = metadata::of_fields(fields)?;
         Ok(input)
@@ -200,6 +207,16 @@ mod tests {
         });
         let of_json = Input::of_json(object.as_object().expect("an object").clone());
         assert_eq!(of_form.ok(), of_json.ok());
+    }
+
+    #[test]
+    fn a_uuid_is_a_name_for_imports_alone() {
+        let id = ("id", "2cdc28f0-017a-49c4-9ed7-87056c83901f");
+        assert!(form(&[id]).is_err());
+        assert!(form(&[id, ("import", "false")]).is_err());
+        for fields in [[id, ("import", "true")], [("import", "true"), id]] {
+            assert!(form(&fields).is_ok_and(|input| input.id.is_some()));
+        }
     }
 
     #[test]

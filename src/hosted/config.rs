@@ -88,9 +88,9 @@ pub struct TokenConfig {
 #[serde(rename_all = "lowercase")]
 pub enum Rights {
     /// To look.
-    #[default]
     Read,
     /// To change things, and to look.
+    #[default]
     Write,
 }
 

@@ -1,6 +1,11 @@
 //! Hosted images by their API, over real sockets.
 
+mod account;
+mod bad_input;
+mod direct;
+mod forms;
 mod images;
+mod uploads;
 
 use hyper::Method;
 use safelight::config::Config;
@@ -23,7 +28,7 @@ pub const BOUNDARY: &str = "a-boundary";
 pub struct HostedProxy {
     pub proxy: TestProxy,
     // Declared last: the store must outlive the proxy.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl HostedProxy {
@@ -54,7 +59,7 @@ impl HostedProxy {
         });
         HostedProxy {
             proxy: proxy.await,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -108,6 +113,20 @@ impl HostedProxy {
         let form = Form::default().text("id", id).file("cat.png", &png());
         self.form(Method::POST, "/images/v1", form).await
     }
+
+    /// How many uploaded files are in the store.
+    pub fn originals(&self) -> usize {
+        fn count(folder: &std::path::Path) -> usize {
+            let Ok(entries) = std::fs::read_dir(folder) else {
+                return 0;
+            };
+            let paths = entries.map(|entry| entry.expect("a readable folder").path());
+            paths
+                .map(|path| if path.is_dir() { count(&path) } else { 1 })
+                .sum()
+        }
+        count(&self.folder.path().join("store").join("originals"))
+    }
 }
 
 /// A multipart form.
@@ -135,6 +154,11 @@ impl Form {
         self
     }
 
+    /// Without the closing boundary.
+    pub fn unclosed(self) -> Vec<u8> {
+        self.0
+    }
+
     /// With the closing boundary.
     pub fn bytes(mut self) -> Vec<u8> {
         self.0
@@ -143,6 +167,7 @@ impl Form {
     }
 }
 
+/// A picture.
 pub fn png() -> Vec<u8> {
     samples::png(40, 30)
 }

@@ -43,6 +43,8 @@ pub struct Config {
     pub eager: Vec<String>,
     /// For which clients they are made, by the best format that these accept.
     pub eager_formats: Vec<EagerFormat>,
+    /// From whose uploads metadata such as GPS positions is taken out.
+    pub strip: Strip,
     /// Whether the uploaded file of a public image is sent to everybody, as the variant `original`.
     pub original_variant: bool,
     /// Whether delivery URLs may hold options in place of the name of a variant, until the API says otherwise.
@@ -159,6 +161,7 @@ impl Default for Config {
             delivery_hosts: Vec::new(),
             eager: Vec::new(),
             eager_formats: vec![EagerFormat::Avif, EagerFormat::Webp, EagerFormat::Jpeg],
+            strip: Strip::Creators,
             original_variant: false,
             flexible_variants: false,
             public_url: PublicUrl::default(),
@@ -192,6 +195,19 @@ fn formats<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error>
             Config::FORMATS.join(", ")
         ))),
     }
+}
+
+/// From whose uploads metadata is taken out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strip {
+    /// From nobody's.
+    Nobody,
+    /// From those of creators, who upload with a URL that is valid once.
+    #[default]
+    Creators,
+    /// From everybody's.
+    Everybody,
 }
 
 /// Kinds of clients, by the best format that they accept.

@@ -39,6 +39,7 @@ pub use config::PublicUrlError;
 pub use config::Rights;
 pub use config::Store;
 pub use config::StoreNameError;
+pub use config::Strip;
 pub use config::TokenConfig;
 pub use config::Verify;
 pub use delivery::DeliveryError;

@@ -2,7 +2,10 @@
 
 use std::fs::File;
 use std::io;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
 
 /// An upload that has arrived completely.
 #[derive(Debug)]
@@ -31,5 +34,21 @@ impl SpooledFile {
         } else {
             Err(io::ErrorKind::UnexpectedEof.into())
         }
+    }
+
+    /// Puts other content in the place of the file's.
+    ///
+    /// # Errors
+    /// As the system has it.
+    pub(crate) fn rewrite(mut self, content: &[u8]) -> io::Result<Self> {
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.set_len(0)?;
+        self.file.write_all(content)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        Ok(SpooledFile {
+            file: self.file,
+            bytes: content.len() as u64,
+            sha256: HEXLOWER.encode(&Sha256::digest(content)),
+        })
     }
 }

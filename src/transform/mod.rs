@@ -29,7 +29,7 @@ pub use self::plan::batch::{BatchItem, BatchPlan};
 pub use self::plan::reduced_copy::{ReducedCopies, ReducedCopyPlan};
 pub use self::plan::saliency_map::SaliencyMapPlan;
 pub use self::source::Source;
-pub(crate) use crate::codecs::metadata::Stripper;
+pub(crate) use crate::codecs::metadata::{Stripper, erase};
 pub use crate::codecs::sniff::UnsupportedFormat;
 pub(crate) use crate::codecs::sniff::{HeadFormat, SourceFormat, sniff, sniff_head};
 pub use crate::codecs::{LargeAnimations, Limits, TransformError, TruncatedSources};

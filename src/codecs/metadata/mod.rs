@@ -5,6 +5,7 @@
 
 mod avif;
 mod blocks;
+mod erase;
 mod jpeg;
 mod png;
 mod strip;
@@ -29,6 +30,7 @@ pub(crate) use self::avif::{
     is_bounded as avif_is_bounded,
 };
 pub(crate) use self::blocks::{OutputMetadata, SourceMetadata};
+pub(crate) use self::erase::erase;
 pub(crate) use self::jpeg::{
     Segment as JpegSegment, is_in_several_scans, jpeg, scan_length as jpeg_scan_length,
     segments as jpeg_segments,

@@ -11,6 +11,13 @@ const THUMBNAIL: [(u16, u16); 2] = [(0x0201, 0x0202), (0x0111, 0x0117)];
 /// Strips that a thumbnail may have: each has at least one row.
 const MAX_STRIPS: u32 = 512;
 
+/// The tag for the directory of positions.
+const GPS: u16 = 0x8825;
+/// The tags of XMP, IPTC and Photoshop's blocks.
+const BLOCKS: [u16; 3] = [0x02BC, 0x83BB, 0x8649];
+/// Pages of a file, of which more are not looked at.
+const MAX_PAGES: usize = 1000;
+
 const SHORT: u16 = 3;
 const LONG: u16 = 4;
 const ASCII: u16 = 2;
@@ -95,6 +102,32 @@ pub(crate) fn upright(block: &[u8]) -> Option<Vec<u8>> {
         patched.truncate(last.start);
     }
     Some(patched)
+}
+
+/// Where positions, XMP, IPTC and Photoshop's blocks are in a TIFF file; `None` for a file that cannot be read.
+pub(super) fn private_places(file: &[u8]) -> Option<Vec<Range<usize>>> {
+    let tiff = Tiff::of(file)?;
+    let mut places = Vec::new();
+    let mut next = tiff.u32(4)?;
+    for _ in 0..MAX_PAGES {
+        if next == 0 {
+            return Some(places);
+        }
+        let page = tiff.directory(next)?;
+        for entry in &page.entries {
+            if BLOCKS.contains(&entry.tag) {
+                places.push(entry.value(&tiff)?);
+            } else if entry.tag == GPS {
+                let at = entry.value(&tiff)?.start;
+                let positions = tiff.directory(tiff.u32(at)?)?;
+                for position in &positions.entries {
+                    places.push(position.value(&tiff)?);
+                }
+            }
+        }
+        next = tiff.u32(page.next)?;
+    }
+    None
 }
 
 /// A block with a valid header.

@@ -21,7 +21,7 @@ use crate::transform::{
 };
 
 /// How long an upload may wait for a worker, and be decoded there.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest side of the picture that placeholders are made of.
 const THUMBNAIL: u32 = 100;
@@ -231,7 +231,7 @@ impl Pipeline {
         Ok(facts)
     }
 
-    fn check_length(&self, found: u64) -> Result<(), InspectError> {
+    pub(super) fn check_length(&self, found: u64) -> Result<(), InspectError> {
         let of_uploads = self
             .hosted()
             .map(|hosted| hosted.config().upload_bytes.bytes());
@@ -316,11 +316,11 @@ fn facts(source: &Source) -> Facts {
     }
 }
 
-fn busy(reason: BusyReason) -> InspectError {
+pub(super) fn busy(reason: BusyReason) -> InspectError {
     InspectError::Failed(Arc::new(SourceError::Busy(reason).into()))
 }
 
-fn unreadable(error: io::Error) -> InspectError {
+pub(super) fn unreadable(error: io::Error) -> InspectError {
     InspectError::Failed(Arc::new(SourceError::Unreadable(error).into()))
 }
 

@@ -7,6 +7,7 @@ mod original;
 mod queue;
 mod resolve;
 mod stored;
+mod strip;
 mod variant;
 
 pub use self::inspect::{Excess, InspectError};

@@ -1,11 +1,13 @@
 //! What is known of an upload before it is stored, and which uploads are refused.
 
+use std::io::{Read as _, Seek as _};
+
 use bytes::Bytes;
-use safelight::hosted::{Facts, SpooledFile, Verify};
+use safelight::hosted::{Facts, SpooledFile, Strip, Verify};
 use safelight::pipeline::{Excess, InspectError};
 use safelight::units::ByteSize;
 
-use super::start;
+use super::{spooled, start};
 use crate::support::samples;
 
 const DRAWING: &[u8] = br#"<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><script>x</script><path d="M0 0h9v9z"/></svg>"#;
@@ -158,4 +160,61 @@ async fn a_header_is_enough_where_the_operator_says_so() {
     let drawing = proxy.pipeline().inspect(Bytes::from_static(DRAWING)).await;
     assert_eq!(drawing.expect("a drawing").width, 40);
     proxy.stop().await;
+}
+
+/// A JPEG with an EXIF block that holds a text.
+fn jpeg_with_exif(text: &[u8]) -> Vec<u8> {
+    let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x82\x98\0\x02".to_vec();
+    exif.extend(u32::try_from(text.len()).expect("short").to_be_bytes());
+    exif.extend(26_u32.to_be_bytes());
+    exif.extend([0; 4]);
+    exif.extend(text);
+    let length = u16::try_from(exif.len() + 2).expect("short").to_be_bytes();
+    let plain = samples::jpeg(64, 48);
+    [&plain[..2], b"\xFF\xE1", &length, &exif, &plain[2..]].concat()
+}
+
+#[tokio::test]
+async fn what_tells_where_a_creator_was_is_taken_out_before_a_file_is_stored() {
+    const SECRET: &[u8] = b"51 N 0 W, at home\0";
+    let holds = |bytes: &[u8]| bytes.windows(SECRET.len()).any(|part| part == SECRET);
+    let jpeg = jpeg_with_exif(SECRET);
+    let avif = samples::rendered(&jpeg, "format=avif,metadata=keep").bytes;
+    let webp = samples::rendered(&jpeg, "format=webp,metadata=keep").bytes;
+    for (strip, by_creator, is_stripped) in [
+        (Strip::Creators, true, true),
+        (Strip::Creators, false, false),
+        (Strip::Everybody, false, true),
+        (Strip::Nobody, true, false),
+    ] {
+        let (proxy, _folder) = start(|config| config.hosted.strip = strip).await;
+        for (format, bytes) in [("jpeg", &jpeg), ("avif", &avif), ("webp", &webp)] {
+            assert!(holds(bytes), "{format}");
+            let upload = spooled(bytes);
+            let mut kept = proxy
+                .pipeline()
+                .strip_upload(upload, by_creator)
+                .await
+                .expect("a picture");
+            let facts = proxy
+                .pipeline()
+                .inspect_file(&kept)
+                .await
+                .expect("it is whole");
+            assert_eq!((facts.format.as_str(), facts.width), (format, 64));
+            let mut stored = Vec::new();
+            kept.file.rewind().expect("a file");
+            kept.file.read_to_end(&mut stored).expect("a file");
+            assert_eq!(kept.bytes, stored.len() as u64);
+            assert_eq!(holds(&stored), !is_stripped, "{format}");
+            let pixels = (samples::pixels_of(bytes), samples::pixels_of(&stored));
+            assert!(pixels.0 == pixels.1, "{format}");
+        }
+        let text = proxy
+            .pipeline()
+            .strip_upload(spooled(b"hello"), by_creator)
+            .await;
+        assert_eq!(text.expect("it is refused later").bytes, 5);
+        proxy.stop().await;
+    }
 }

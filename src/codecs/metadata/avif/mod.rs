@@ -8,6 +8,8 @@ mod alpha;
 mod attach;
 mod boxes;
 
+use std::ops::Range;
+
 use crate::codecs::metadata::blocks::{OutputMetadata, SourceMetadata};
 use boxes::IsoBox;
 use boxes::Item;
@@ -37,6 +39,26 @@ pub(crate) fn is_bounded(source: &[u8]) -> bool {
             .fold(0, u64::saturating_add);
         length <= source.len() as u64
     })
+}
+
+/// Where EXIF and XMP are in a file, and what else describes it as an item; `None` for a file that cannot be read.
+pub(super) fn metadata_places(source: &[u8]) -> Option<Vec<Range<usize>>> {
+    let meta = MetaBox::of(source)?;
+    let mut places = Vec::new();
+    for item in &meta.items {
+        if &item.kind != b"Exif" && &item.kind != b"mime" {
+            continue;
+        }
+        for extent in meta.extents(source, item.id)? {
+            let start = extent.as_ptr().addr() - source.as_ptr().addr();
+            places.push(start..start + extent.len());
+            // An item may list the whole file many times.
+            if places.len() > source.len() {
+                return None;
+            }
+        }
+    }
+    Some(places)
 }
 
 /// Whether a file holds a picture and exactly these metadata blocks: no thumbnail, no signature, no second picture. It must also have the

@@ -168,6 +168,7 @@ pub fn everything() -> Vec<Page> {
         "CONTRIBUTING.md",
         "SECURITY.md",
         "CHANGELOG.md",
+        "examples/cat-gallery/README.md",
         "examples/cluster/README.md",
         "examples/nextjs-loader/README.md",
         "examples/photos/README.md",

@@ -4,6 +4,7 @@ mod account;
 mod bad_input;
 mod direct;
 mod forms;
+mod gallery;
 mod images;
 mod uploads;
 

@@ -7,7 +7,7 @@ help:
 	@echo "make test-portable  all tests that see a codec, with those that need neither cmake nor nasm"
 	@echo "make asan           tests of the codecs, and 20,000 changed files, with the C code under AddressSanitizer; FILES=100 LARGE=9 SEED=2"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
-	@echo "make browser        Chromium visits a site through safelight, with a folder, a server and a bucket as its zone: target/browser/*.png"
+	@echo "make browser        Chromium visits a site through safelight, with a folder, a server and a bucket as its zone, and the gallery: target/browser/*.png"
 	@echo "make bench          speed, size, looks and memory beside sharp and nginx, one table; ONLY=jpeg,look for some of it;"
 	@echo "                    needs Python 3.11 with venv, Node with npm, and Debian's apt-get"
 	@echo "make bench-crops    crops of ours, theirs and a perfect reduction beside each other, to look at"

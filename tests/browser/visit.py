@@ -4,7 +4,8 @@
 
 FOLDER keeps packages between runs; the screenshots and logs of the last run are in it. On every page pictures, scripts, styles, fonts and the film have to
 work, and the browser must report no error. Each zone is visited without flows and with one for all paths, and the bytes of pictures are compared.
-Then a page of another host with `Cross-Origin-Embedder-Policy` shows pictures and reads their pixels.
+Then a page of another host with `Cross-Origin-Embedder-Policy` shows pictures and reads their pixels, and pictures are added to the gallery of
+`examples/cat-gallery` (gallery.py).
 """
 
 import argparse
@@ -19,6 +20,7 @@ from playwright.sync_api import sync_playwright
 import mirror  # which finds the modules of the benchmarks
 import origin
 import contenders
+import gallery
 import processes
 from shared import BUCKET, SeaweedFS
 
@@ -199,6 +201,7 @@ def main():
                 wrong += faults
             report(name, seen[False], seen[True])
             wrong += embed(browser, safelight, folder)
+        wrong += gallery.visit_gallery(browser, binary, folder, scratch)
     for one in wrong:
         print(f"WRONG: {one}")
     print(f"screenshots: {folder}/*.png")

@@ -18,10 +18,12 @@ use crate::api::spool::Spool;
 use crate::api::upload_body::{ArrivalError, UploadBody};
 use crate::hosted::SpooledFile;
 
-/// The most parts of a form.
-const MAX_PARTS: usize = 32;
+/// The most parts of a form. SDKs send each field of metadata as a part of its own.
+const MAX_PARTS: usize = 256;
 /// The longest text in a part, in bytes.
 const MAX_TEXT: usize = 64 << 10;
+/// The most bytes of all names and texts.
+const MAX_FIELDS: usize = 256 << 10;
 /// The most bytes that are read without finding the end of a part's header.
 const MAX_PART_HEADER: usize = 64 << 10;
 /// What a form may have beside its file, in bytes.
@@ -136,6 +138,13 @@ async fn read_part(
     if !is_file {
         let text = read_text(part, unread, &name).await?;
         form.fields.push((name, text));
+        let fields = form.fields.iter();
+        let held: usize = fields.map(|(name, text)| name.len() + text.len()).sum();
+        if held > MAX_FIELDS {
+            let message =
+                format!("the fields of a form must have at most {MAX_FIELDS} bytes together");
+            return Err(ApiError::bad_request(message));
+        }
         return Ok(());
     }
     let is_first = form.file.is_none();

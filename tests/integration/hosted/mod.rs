@@ -6,6 +6,7 @@ mod direct;
 mod forms;
 mod gallery;
 mod images;
+mod requests;
 mod uploads;
 
 use hyper::Method;

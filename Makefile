@@ -28,6 +28,8 @@ test:
 	@test -d "$(CORPUS)" || echo "no corpus at $(CORPUS): nothing is tested with it"
 	@unshare -m mount -t tmpfs none /mnt 2>/dev/null || unshare -Urm mount -t tmpfs none /mnt 2>/dev/null || \
 		echo "nothing can be mounted here: full and read-only disks are not tested with"
+	@{ command -v npm && python3 -m pip --version; } >/dev/null 2>&1 || \
+		echo "no npm (with Node 20) or no pip here: the SDKs of Cloudflare are not tested with"
 	cargo nextest run --test-threads $(THREADS)
 	cargo test --doc
 

@@ -2,6 +2,7 @@
 
 mod account;
 mod bad_input;
+mod clients;
 mod direct;
 mod forms;
 mod gallery;

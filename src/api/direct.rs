@@ -147,7 +147,7 @@ async fn receive_and_fill(state: &Arc<ApiState>, call: &mut Call) -> Result<Arc<
     })?;
     let state = Arc::clone(state);
     upload::finish(async move {
-        let facts = upload::inspect(&state, &file.spooled).await?;
+        let (spooled, facts) = upload::inspect(&state, file.spooled, true).await?;
         if !ticket.formats.is_empty() && !ticket.formats.contains(&facts.format) {
             let (format, wanted) = (&facts.format, ticket.formats.join(", "));
             let message = format!("this upload URL takes {wanted}, got {format}");
@@ -156,7 +156,7 @@ async fn receive_and_fill(state: &Arc<ApiState>, call: &mut Call) -> Result<Arc<
         let started = Instant::now();
         let hosted = state.hosted();
         let filled = hosted
-            .fill_draft(&id, &ticket.nonce, file.filename, file.spooled, facts)
+            .fill_draft(&id, &ticket.nonce, file.filename, spooled, facts)
             .await;
         state.time_upload(UploadStep::Commit, started.elapsed());
         Ok(filled?)

@@ -69,8 +69,8 @@ async fn receive_and_store(
     let state = Arc::clone(state);
     // In a task of its own: where the client disappears now, its image is stored all the same, and not half of it.
     finish(async move {
-        let facts = inspect(&state, &file.spooled).await?;
-        store(&state, image, file.spooled, facts, repeat).await
+        let (spooled, facts) = inspect(&state, file.spooled, false).await?;
+        store(&state, image, spooled, facts, repeat).await
     })
     .await
 }
@@ -143,11 +143,11 @@ async fn receive_and_replace(
     let file = obtain_file(state, form.file, input.url.as_deref(), &mut "url").await?;
     let state = Arc::clone(state);
     finish(async move {
-        let facts = inspect(&state, &file.spooled).await?;
+        let (spooled, facts) = inspect(&state, file.spooled, false).await?;
         let started = Instant::now();
         let replaced = state
             .hosted()
-            .replace(&id, file.filename, file.spooled, facts)
+            .replace(&id, file.filename, spooled, facts)
             .await;
         state.time_upload(UploadStep::Commit, started.elapsed());
         Ok(replaced?)
@@ -281,10 +281,21 @@ fn fetch_error(error: SourceError) -> ApiError {
         .because(&error)
 }
 
-/// Looks at an upload.
-pub(super) async fn inspect(state: &Arc<ApiState>, file: &SpooledFile) -> Result<Facts, ApiError> {
+/// Takes metadata out of an upload, where the settings say so, and looks at it.
+pub(super) async fn inspect(
+    state: &Arc<ApiState>,
+    file: SpooledFile,
+    by_creator: bool,
+) -> Result<(SpooledFile, Facts), ApiError> {
     let started = Instant::now();
-    let inspected = state.pipeline().inspect_file(file).await;
+    let pipeline = state.pipeline();
+    let inspected = match pipeline.strip_upload(file, by_creator).await {
+        Ok(file) => {
+            let facts = pipeline.inspect_file(&file).await;
+            facts.map(|facts| (file, facts))
+        }
+        Err(error) => Err(error),
+    };
     state.time_upload(UploadStep::Inspect, started.elapsed());
     inspected.map_err(|error| {
         let message = error.to_string();

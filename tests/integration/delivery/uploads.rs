@@ -162,23 +162,11 @@ async fn a_header_is_enough_where_the_operator_says_so() {
     proxy.stop().await;
 }
 
-/// A JPEG with an EXIF block that holds a text.
-fn jpeg_with_exif(text: &[u8]) -> Vec<u8> {
-    let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x82\x98\0\x02".to_vec();
-    exif.extend(u32::try_from(text.len()).expect("short").to_be_bytes());
-    exif.extend(26_u32.to_be_bytes());
-    exif.extend([0; 4]);
-    exif.extend(text);
-    let length = u16::try_from(exif.len() + 2).expect("short").to_be_bytes();
-    let plain = samples::jpeg(64, 48);
-    [&plain[..2], b"\xFF\xE1", &length, &exif, &plain[2..]].concat()
-}
-
 #[tokio::test]
 async fn what_tells_where_a_creator_was_is_taken_out_before_a_file_is_stored() {
     const SECRET: &[u8] = b"51 N 0 W, at home\0";
     let holds = |bytes: &[u8]| bytes.windows(SECRET.len()).any(|part| part == SECRET);
-    let jpeg = jpeg_with_exif(SECRET);
+    let jpeg = samples::jpeg_with_exif(SECRET);
     let avif = samples::rendered(&jpeg, "format=avif,metadata=keep").bytes;
     let webp = samples::rendered(&jpeg, "format=webp,metadata=keep").bytes;
     for (strip, by_creator, is_stripped) in [

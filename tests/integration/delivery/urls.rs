@@ -4,6 +4,7 @@ use hyper::Method;
 use serde_json::json;
 
 use super::{change, hosted, start, upload, variant};
+use crate::support::eventually;
 use crate::support::samples;
 use crate::support::samples::mime_of;
 
@@ -244,5 +245,33 @@ async fn the_store_is_read_by_delivery_urls_alone() {
         .get("/cdn-cgi/imagedelivery/main/cat/public")
         .await
         .assert_size(16, 16);
+    proxy.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interim_picture_is_kept_no_longer_than_others_of_its_kind() {
+    let (proxy, _folder) = start(|_| ()).await;
+    upload(&proxy, "cat", &samples::jpeg(640, 480), false).await;
+    let url = "/cdn-cgi/imagedelivery/main/cat/public";
+    let accept = [("accept", "image/avif,image/webp")];
+    let first = proxy.get_with(url, &accept).await;
+    first
+        .assert_header("content-type", "image/avif")
+        .assert_header_has("cache-status", "detail=interim")
+        .assert_header("cache-control", "public, max-age=300")
+        .assert_no_header("age");
+    let second = proxy.get_with(url, &accept).await;
+    second.assert_header("cache-control", "public, max-age=300");
+    eventually("the settled picture is made", async || {
+        let made = [("result", "made")];
+        proxy.metrics().sum("safelight_upgrades_total", &made) > 0.0
+    })
+    .await;
+    let third = proxy.get_with(url, &accept).await;
+    third.assert_header(
+        "cache-control",
+        "public, max-age=172800, stale-while-revalidate=7200",
+    );
+    assert_ne!(third.header("etag"), first.header("etag"));
     proxy.stop().await;
 }

@@ -172,3 +172,21 @@ async fn scripts_of_other_sites_may_use_upload_urls_alone() {
     assert_error(&wrong, 405, 7003);
     wrong.assert_header("allow", "POST");
 }
+
+#[tokio::test]
+async fn what_tells_where_a_creator_was_is_not_stored() {
+    const SECRET: &[u8] = b"51 N 0 W, at home\0";
+    let hosted = HostedProxy::start().await;
+    let bytes = samples::jpeg_with_exif(SECRET);
+    let file = || Form::default().file("cat.jpg", &bytes);
+    let (path, of_creator) = draft(&hosted, "").await;
+    send(&hosted, &path, file()).await.assert_status(200);
+    let of_owner = hosted.form(Method::POST, "/images/v1", file()).await;
+    let of_owner = result(&of_owner)["id"].as_str().expect("an ID").to_owned();
+    for (id, is_there) in [(of_creator, false), (of_owner, true)] {
+        let blob = hosted.get(&format!("/images/v1/{id}/blob")).await;
+        let blob = blob.assert_status(200).body.clone();
+        let found = blob.windows(SECRET.len()).any(|part| part == SECRET);
+        assert_eq!(found, is_there);
+    }
+}

@@ -183,3 +183,15 @@ pub fn animated_gif(width: u32, height: u32, frames: u8) -> Vec<u8> {
     drop(encoder);
     bytes
 }
+
+/// A JPEG with an EXIF block that holds a text.
+pub fn jpeg_with_exif(text: &[u8]) -> Vec<u8> {
+    let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x82\x98\0\x02".to_vec();
+    exif.extend(u32::try_from(text.len()).expect("short").to_be_bytes());
+    exif.extend(26_u32.to_be_bytes());
+    exif.extend([0; 4]);
+    exif.extend(text);
+    let length = u16::try_from(exif.len() + 2).expect("short").to_be_bytes();
+    let plain = jpeg(64, 48);
+    [&plain[..2], b"\xFF\xE1", &length, &exif, &plain[2..]].concat()
+}

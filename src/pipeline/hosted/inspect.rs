@@ -157,8 +157,12 @@ impl From<Error> for InspectError {
             | TransformError::Decode(_)
             | TransformError::UnsupportedCoding(_)
             | TransformError::OutputTooLarge { .. } => InspectError::Damaged(error.to_string()),
+            // This build has no decoder for it.
+            TransformError::UnsupportedFormat(kind) => InspectError::Format {
+                name: SourceFormat::Unsupported(kind).name(),
+                reason: error.to_string(),
+            },
             TransformError::Pixels(_)
-            | TransformError::UnsupportedFormat(_)
             | TransformError::MetadataStays(_)
             | TransformError::NotADrawing
             | TransformError::Resize(_)

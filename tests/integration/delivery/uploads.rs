@@ -206,3 +206,17 @@ async fn what_tells_where_a_creator_was_is_taken_out_before_a_file_is_stored() {
         proxy.stop().await;
     }
 }
+
+/// Phones upload HEIC. That a build cannot decode it is no passing trouble of the server: a client that tries again gets the same answer.
+#[cfg(not(feature = "heic"))]
+#[tokio::test]
+async fn a_format_without_a_decoder_is_refused_by_its_name() {
+    const HEIC: &[u8] = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x08free";
+    for verify in [Verify::Decode, Verify::Header] {
+        let (proxy, _folder) = start(|config| config.hosted.verify = verify).await;
+        let refused = proxy.pipeline().inspect(HEIC.into()).await;
+        let refused = refused.expect_err("there is no decoder");
+        assert_eq!(word(&refused), "heic", "{refused}");
+        proxy.stop().await;
+    }
+}

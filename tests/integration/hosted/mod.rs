@@ -1,6 +1,7 @@
 //! Hosted images by their API, over real sockets.
 
 mod account;
+mod attacks;
 mod bad_input;
 mod clients;
 mod direct;

@@ -71,6 +71,8 @@ pub mod operator;
 
 pub mod api;
 
+pub mod webhook;
+
 pub mod server;
 
 pub mod admin;

@@ -33,6 +33,11 @@ impl Token {
         Some(value)
     }
 
+    /// The text, if there is one: for those who must send it.
+    pub(crate) fn text(&self) -> Option<&str> {
+        (!self.is_empty()).then_some(self.0.as_str())
+    }
+
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

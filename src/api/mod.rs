@@ -40,6 +40,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{EXPECT, HOST, HeaderValue};
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 use tower::ServiceExt as _;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
@@ -48,12 +49,20 @@ use self::call::{Arrival, Base, Call, Place};
 use self::error::{ApiError, Failure, LoggedError};
 use self::state::ApiState;
 use self::upload_body::UploadBody;
+use self::view::View;
+use crate::hosted::{Hosted, Record};
 use crate::pipeline::Pipeline;
 use crate::response::Body;
 use crate::telemetry::{AccessLog, RequestOutcome};
 
 /// What paths of the accounts begin with.
 const ACCOUNTS: &str = "/client/v4/accounts/";
+
+/// An image as answers show it, for those whom no request asked. Without `hosted.public_url` and delivery hosts, its URLs have no host.
+pub(crate) fn image_object(hosted: &Hosted, record: &Record) -> Value {
+    let base = hosted.config().public_url.as_str().unwrap_or_default();
+    View::new(hosted.config(), hosted.settings(), &Base(Arc::from(base))).image(record)
+}
 
 /// The API of hosted images.
 pub struct Api {

@@ -17,6 +17,7 @@ use crate::pipeline::Pipeline;
 use crate::server;
 use crate::server::ListenError;
 use crate::telemetry;
+use crate::webhook::Webhooks;
 
 /// The longest that the cache may take to write its last entries.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,6 +54,8 @@ pub async fn serve(
         .await
         .map_err(CommandError::new)?;
     let api = Api::open(&pipeline).map_err(CommandError::new)?;
+    let webhooks = Webhooks::open(&pipeline).await;
+    let webhooks = webhooks.map_err(CommandError::new)?;
     pipeline.follow_hosted();
     let public = listen_public(config.server.listen, has_listen_argument).await?;
     let private = listen_admin(config.admin.listen, has_any_admin_port)
@@ -73,6 +76,9 @@ pub async fn serve(
     let delay = config.server.drain_delay.duration();
     let shutdown = shutdown(&mut signals, &readiness, delay);
     server::serve(public, &config.server, Arc::clone(&pipeline), api, shutdown).await;
+    if let Some(webhooks) = webhooks {
+        webhooks.close(FLUSH_TIMEOUT).await;
+    }
     if !pipeline.close(FLUSH_TIMEOUT).await {
         tracing::warn!("some cache entries were not written in time and will be made again");
     }

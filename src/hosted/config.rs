@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::hosted::webhook::WebhookConfig;
 use crate::policy::OriginPattern;
 use crate::token::Token;
 use crate::units::{ByteSize, Seconds};
@@ -61,6 +62,8 @@ pub struct Config {
     pub fetch: FetchConfig,
     /// Who may use the API.
     pub token: Vec<TokenConfig>,
+    /// Who is told what happens to images.
+    pub webhook: Vec<WebhookConfig>,
 }
 
 /// Section `[hosted.fetch]`: images that are uploaded by their URL.
@@ -170,6 +173,7 @@ impl Default for Config {
             private_keeps_id: true,
             fetch: FetchConfig::default(),
             token: Vec::new(),
+            webhook: Vec::new(),
         }
     }
 }

@@ -29,6 +29,7 @@ mod store;
 mod sweep;
 mod sync;
 mod tail;
+mod webhook;
 mod write;
 
 pub use config::Config;
@@ -73,3 +74,7 @@ pub use stats::Stats;
 
 #[cfg(test)]
 mod tests;
+pub use webhook::WebhookConfig;
+pub use webhook::WebhookEvent;
+pub use webhook::WebhookUrl;
+pub use webhook::WebhookUrlError;

@@ -17,7 +17,7 @@ use sources::root;
 use sources::sources;
 
 /// Modules in the order in which a request meets them, each with the modules that it imports: no more than these, and no fewer.
-const MODULES: [(&str, &[&str]); 28] = [
+const MODULES: [(&str, &[&str]); 29] = [
     ("units", &[]),
     ("deadline", &[]),
     // Operators have one, and clients of the API have theirs.
@@ -151,6 +151,18 @@ const MODULES: [(&str, &[&str]); 28] = [
             "pipeline",
         ],
     ),
+    // `api`: what is told of an image is what the API says of it. `source`: receivers are reached through the guard of addresses.
+    (
+        "webhook",
+        &[
+            "outbound",
+            "source",
+            "hosted",
+            "telemetry",
+            "api",
+            "pipeline",
+        ],
+    ),
     // `request`: the router tells picture URLs by the configured prefixes. `units`: timeouts. `telemetry`: how often errors are logged.
     (
         "server",
@@ -214,6 +226,7 @@ const MODULES: [(&str, &[&str]); 28] = [
             "pipeline",
             "server",
             "api",
+            "webhook",
             "admin",
         ],
     ),

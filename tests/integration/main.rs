@@ -40,3 +40,4 @@ mod transfers;
 mod urls;
 mod warm_command;
 mod warming;
+mod webhooks;

@@ -4,6 +4,7 @@ mod caches;
 mod registrar;
 mod requests;
 mod uploads;
+mod webhooks;
 mod work;
 
 use prometheus_client::encoding::text;
@@ -16,6 +17,7 @@ pub(super) use requests::RequestMetrics;
 pub(crate) use requests::RequestOutcome;
 pub(super) use uploads::UploadMetrics;
 pub(crate) use uploads::UploadStep;
+pub(super) use webhooks::WebhookMetrics;
 pub(crate) use work::RenderStep;
 pub(super) use work::WorkMetrics;
 
@@ -28,6 +30,8 @@ pub struct Metrics {
     pub work: WorkMetrics,
     /// Of uploads of hosted images.
     pub uploads: UploadMetrics,
+    /// Of webhooks.
+    pub webhooks: WebhookMetrics,
     /// Of what is cached.
     pub caches: CacheMetrics,
 }
@@ -40,6 +44,7 @@ impl Default for Metrics {
             requests: RequestMetrics::new(names),
             work: WorkMetrics::new(names),
             uploads: UploadMetrics::new(names),
+            webhooks: WebhookMetrics::new(names),
             caches: CacheMetrics::new(names),
             registry,
         }

@@ -49,7 +49,9 @@ fn named_setting(text: &str) -> Option<String> {
 }
 
 /// Names with underscores that are no settings: fields of JSON, and what others call theirs.
-const OTHER_NAMES: [&str; 9] = [
+const OTHER_NAMES: [&str; 11] = [
+    "previous_id",
+    "alert_correlation_id",
     "browser_ttl",
     "file_size",
     "dominant_color",

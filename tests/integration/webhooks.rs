@@ -1,0 +1,270 @@
+//! Webhooks: a real receiver hears what happens to hosted images.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::support::process::Process;
+use crate::support::{eventually, process, samples};
+
+const TOKEN: &str = "correct-horse-battery";
+const SECRET: &str = "a-secret-of-webhooks";
+
+/// A message that was received: its head and its body.
+#[derive(Clone, Debug)]
+struct Message {
+    head: String,
+    body: String,
+}
+
+impl Message {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    fn data(&self) -> Value {
+        let body: Value = serde_json::from_str(&self.body).expect("JSON");
+        body["data"].clone()
+    }
+}
+
+/// A receiver that answers with these statuses, and then with 204.
+struct Receiver {
+    port: u16,
+    messages: Arc<Mutex<Vec<Message>>>,
+}
+
+impl Receiver {
+    async fn start(statuses: &[u16]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let statuses: Arc<Mutex<VecDeque<u16>>> =
+            Arc::new(Mutex::new(statuses.iter().copied().collect()));
+        let kept = Arc::clone(&messages);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (kept, statuses) = (Arc::clone(&kept), Arc::clone(&statuses));
+                tokio::spawn(async move {
+                    let mut bytes = Vec::new();
+                    let mut piece = vec![0; 64 << 10];
+                    while let Ok(read @ 1..) = stream.read(&mut piece).await {
+                        bytes.extend_from_slice(&piece[..read]);
+                        let Some(message) = message(&bytes) else {
+                            continue;
+                        };
+                        bytes.clear();
+                        kept.lock().expect("no panic").push(message);
+                        let status = statuses.lock().expect("no panic").pop_front();
+                        let status = status.unwrap_or(204);
+                        let answer = format!(
+                            "HTTP/1.1 {status} X\r\ncontent-length: 0\r\nlocation: /x\r\n\r\n"
+                        );
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                    }
+                });
+            }
+        });
+        Receiver { port, messages }
+    }
+
+    fn messages(&self) -> Vec<Message> {
+        self.messages.lock().expect("no panic").clone()
+    }
+
+    async fn wait_for(&self, count: usize) -> Vec<Message> {
+        eventually("the messages arrive", async || {
+            self.messages().len() >= count
+        })
+        .await;
+        self.messages()
+    }
+}
+
+/// A request that is complete.
+fn message(bytes: &[u8]) -> Option<Message> {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let message = Message {
+        head: head.to_owned(),
+        body: body.to_owned(),
+    };
+    let length: usize = message.header("content-length")?.parse().ok()?;
+    (body.len() >= length).then_some(message)
+}
+
+/// A server with a webhook, and what it stores.
+async fn serve(folder: &Path, port: u16, more: &str) -> Process {
+    let at = folder.display();
+    let settings = format!(
+        "[hosted]\nstore = 'file:{at}/store'\nindex = '{at}/index'\npublic_url = 'https://img.test'\n[[hosted.token]]\ntoken = '{TOKEN}'\nrights = 'write'\n[[hosted.webhook]]\nurl = 'http://127.0.0.1:{port}/hook'\nsecret = '{SECRET}'\nretry = '20 ms'\n{more}\n[cache.disk]\npath = '{at}/cache'\n"
+    );
+    Process::start(&settings).await
+}
+
+fn picture() -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("cat.jpg"), samples::jpeg(64, 48)).expect("a file");
+    folder
+}
+
+async fn images(folder: &TempDir, server: &Process, arguments: &[&str]) {
+    let api = format!("http://{}", server.client.address());
+    let variables = [("SAFELIGHT_API", api.as_str()), ("SAFELIGHT_TOKEN", TOKEN)];
+    let arguments = [&["images"], arguments].concat();
+    let output = process::run(folder.path(), &arguments, &variables).await;
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// `event change id` of each message.
+fn told(messages: &[Message]) -> Vec<String> {
+    let told = messages.iter().map(|message| {
+        let data = message.data();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        format!(
+            "{} {} {}",
+            text(&data["event"]),
+            text(&data["change"]),
+            text(&data["image"]["id"])
+        )
+    });
+    told.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_hears_of_images_in_order() {
+    let (folder, pictures) = (tempfile::tempdir().expect("a folder"), picture());
+    let receiver = Receiver::start(&[]).await;
+    let server = serve(folder.path(), receiver.port, "private = true").await;
+    images(&pictures, &server, &["upload", "cat.jpg"]).await;
+    images(&pictures, &server, &["upload", "cat.jpg", "--id=other"]).await;
+    images(&pictures, &server, &["delete", "cat.jpg"]).await;
+    let messages = receiver.wait_for(3).await;
+    let wanted = [
+        "uploaded uploaded cat.jpg",
+        "uploaded uploaded other",
+        "deleted deleted cat.jpg",
+    ];
+    assert_eq!(told(&messages), wanted);
+    let message = &messages[0];
+    assert!(
+        message.head.starts_with("POST /hook HTTP/1.1"),
+        "{message:?}"
+    );
+    assert_eq!(message.header("content-type"), Some("application/json"));
+    assert_eq!(message.header("cf-webhook-auth"), Some(SECRET));
+    assert_signed(message);
+    let body: Value = serde_json::from_str(&message.body).expect("JSON");
+    for name in [
+        "name",
+        "text",
+        "account_id",
+        "policy_id",
+        "policy_name",
+        "alert_type",
+        "alert_correlation_id",
+        "alert_event",
+    ] {
+        assert!(body[name].is_string(), "{name} in {body}");
+    }
+    assert_eq!(body["alert_type"], "image_uploaded");
+    let url = &body["data"]["image"]["variants"][0];
+    assert_eq!(
+        url,
+        "https://img.test/cdn-cgi/imagedelivery/main/cat.jpg/public"
+    );
+    let text = server.metrics().await;
+    assert_eq!(
+        text.sum(
+            "safelight_webhook_deliveries_total",
+            &[("result", "delivered")]
+        ),
+        3.0
+    );
+}
+
+#[track_caller]
+fn assert_signed(message: &Message) {
+    use hmac::{Hmac, KeyInit as _, Mac as _};
+    let signature = message
+        .header("x-safelight-signature")
+        .expect("a signature");
+    let (time, signature) = signature.split_once(",v1=").expect("two parts");
+    let time = time.strip_prefix("t=").expect("a time");
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).expect("a key");
+    mac.update(format!("{time}.{}", message.body).as_bytes());
+    let wanted = data_encoding::HEXLOWER.encode(&mac.finalize().into_bytes());
+    assert_eq!(signature, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_receiver_refuses_is_sent_again() {
+    let (folder, pictures) = (tempfile::tempdir().expect("a folder"), picture());
+    // A redirect is no success, and is not followed.
+    let receiver = Receiver::start(&[500, 302]).await;
+    let server = serve(folder.path(), receiver.port, "private = true").await;
+    images(&pictures, &server, &["upload", "cat.jpg"]).await;
+    let messages = receiver.wait_for(3).await;
+    let same = |message: &Message| message.body == messages[0].body;
+    assert!(messages.iter().all(same), "{messages:?}");
+    eventually("nothing waits", async || {
+        server.metrics().await.sum("safelight_webhook_backlog", &[]) == 0.0
+    })
+    .await;
+    assert_eq!(receiver.messages().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_outlive_a_restart_and_a_dead_receiver() {
+    let (folder, pictures) = (tempfile::tempdir().expect("a folder"), picture());
+    let server = serve(folder.path(), 1, "private = true\nevents = ['uploaded']").await;
+    // Port 1 is dead, and the upload does not wait for it.
+    images(&pictures, &server, &["upload", "cat.jpg"]).await;
+    images(&pictures, &server, &["delete", "cat.jpg"]).await;
+    eventually("it was tried", async || {
+        let metrics = server.metrics().await;
+        metrics.sum(
+            "safelight_webhook_deliveries_total",
+            &[("result", "failed")],
+        ) >= 1.0
+    })
+    .await;
+    assert_eq!(
+        server.metrics().await.sum("safelight_webhook_backlog", &[]),
+        1.0
+    );
+    server.kill().await;
+    // The same receiver, which lives now: the row knows it by its URL.
+    let path = folder.path().join("index/webhooks.sqlite");
+    let receiver = Receiver::start(&[]).await;
+    let connection = rusqlite::Connection::open(path).expect("an outbox");
+    let url = format!("http://127.0.0.1:{}/hook", receiver.port);
+    connection
+        .execute("UPDATE message SET url = ?1", [url])
+        .expect("a row");
+    drop(connection);
+    let _server = serve(folder.path(), receiver.port, "private = true").await;
+    let messages = receiver.wait_for(1).await;
+    assert_eq!(told(&messages), ["uploaded uploaded cat.jpg"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn private_addresses_are_for_private_webhooks() {
+    let (folder, pictures) = (tempfile::tempdir().expect("a folder"), picture());
+    let receiver = Receiver::start(&[]).await;
+    let server = serve(folder.path(), receiver.port, "").await;
+    images(&pictures, &server, &["upload", "cat.jpg"]).await;
+    eventually("it was denied", async || {
+        server.log().contains("the address is private or reserved")
+    })
+    .await;
+    assert_eq!(receiver.messages().len(), 0);
+}

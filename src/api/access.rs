@@ -60,6 +60,8 @@ pub(super) struct Access {
     rights: Rights,
     /// The creators whose images it is for; empty: all.
     creators: Vec<String>,
+    /// Whether it comes from a batch token, which is for images alone.
+    is_batch: bool,
 }
 
 /// What a batch token says.
@@ -78,6 +80,7 @@ impl Tokens {
             let access = Access {
                 rights: entry.rights,
                 creators: entry.creators.clone(),
+                is_batch: false,
             };
             Ok((token, access))
         });
@@ -146,6 +149,7 @@ fn of_batch(secret: &str, hash: &str, token: &str) -> Option<Access> {
             Rights::Read
         },
         creators: claims.creators,
+        is_batch: true,
     })
 }
 
@@ -167,10 +171,11 @@ impl Access {
 
     /// Checks that it is for the whole account.
     pub(super) fn whole_account(self) -> Result<Self, ApiError> {
-        if self.creators.is_empty() {
+        if self.creators.is_empty() && !self.is_batch {
             return Ok(self);
         }
-        let message = "Authentication error: this token is for images of some creators only";
+        let message =
+            "Authentication error: this token is for images only, and not for the account";
         Err(ApiError::new(Failure::NoRight, message))
     }
 
@@ -189,6 +194,15 @@ impl Access {
             return Ok(wanted.map(str::to_owned));
         }
         let message = "Authentication error: this token is for images of other creators";
+        Err(ApiError::new(Failure::NoRight, message))
+    }
+
+    /// Checks that it is a token of the settings. A batch token cannot get another, or it would live for ever.
+    pub(super) fn outlives_batches(self) -> Result<Self, ApiError> {
+        if !self.is_batch {
+            return Ok(self);
+        }
+        let message = "Authentication error: a batch token cannot get another one";
         Err(ApiError::new(Failure::NoRight, message))
     }
 
@@ -217,6 +231,7 @@ mod tests {
         Access {
             rights,
             creators: creators.iter().map(|name| (*name).to_owned()).collect(),
+            is_batch: false,
         }
     }
 
@@ -268,7 +283,15 @@ mod tests {
     fn a_batch_token_has_the_rights_of_its_maker_for_an_hour() {
         let made = access(Rights::Write, &["u1"]);
         let (token, _) = made.clone().batch("a secret", "hash").expect("a token");
-        assert_eq!(of_batch("a secret", "hash", &token), Some(made));
+        let batch = of_batch("a secret", "hash", &token).expect("a token");
+        assert!(batch.clone().outlives_batches().is_err());
+        let all = Access {
+            creators: Vec::new(),
+            ..batch.clone()
+        };
+        assert!(all.whole_account().is_err());
+        let is_batch = true;
+        assert_eq!(batch, Access { is_batch, ..made });
         assert_eq!(of_batch("a secret", "other", &token), None);
         assert_eq!(of_batch("another", "hash", &token), None);
         let claims = BatchClaims {

@@ -196,7 +196,7 @@ pub(super) async fn batch_token(
     State(state): State<Arc<ApiState>>,
     call: Call,
 ) -> Result<Response, ApiError> {
-    let access = state.access(&call)?;
+    let access = state.access(&call)?.outlives_batches()?;
     let settings = state.hosted().settings();
     let token = access.batch(&settings.secret, &state.config().hash);
     let (token, ends) = token.ok_or_else(|| ApiError::internal("the account has no secret"))?;

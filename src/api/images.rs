@@ -110,12 +110,13 @@ pub(super) async fn update(
     } else {
         Input::of_json(call.json().await?)?
     };
-    if let Some(creator) = &input.creator {
-        access.creator(creator.as_deref())?;
-    }
+    // A token for one creator cannot give its images away, or to nobody.
+    let creator = input
+        .creator
+        .map(|creator| access.creator(creator.as_deref()));
     let changes = Changes {
         meta: input.meta,
-        creator: input.creator,
+        creator: creator.transpose()?,
         require_signed_urls: input.require_signed_urls,
     };
     let state_of_task = Arc::clone(&state);

@@ -42,6 +42,10 @@ pub(super) fn checked(meta: Map<String, Value>) -> Result<Map<String, Value>, Ap
         let message = format!("`metadata` must have at most {MAX_BYTES} bytes, got {length}");
         return Err(refused(message));
     }
+    if meta.values().any(|value| is_deeper(value, MAX_DEPTH - 1)) {
+        let message = format!("`metadata` must nest at most {MAX_DEPTH} levels deep");
+        return Err(refused(message));
+    }
     if text.contains("\\u0000") {
         return Err(refused("`metadata` must not contain NUL"));
     }
@@ -58,6 +62,19 @@ fn parse(text: &str) -> Result<Map<String, Value>, ApiError> {
         let got: String = text.chars().take(100).collect();
         refused(format!("`metadata` must be a JSON object, got `{got}`"))
     })
+}
+
+/// Whether values nest deeper than so many levels. The record of an image that cannot be read again would be lost.
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let is_deep = |value: &Value| match levels.checked_sub(1) {
+        Some(levels) => is_deeper(value, levels),
+        None => true,
+    };
+    match value {
+        Value::Array(values) => levels == 0 || values.iter().any(is_deep),
+        Value::Object(object) => levels == 0 || object.values().any(is_deep),
+        _ => false,
+    }
 }
 
 /// The names in `[a][b]` or `.a.b`; an empty one, as in `[]`, stands for the next place of a list.
@@ -198,6 +215,19 @@ mod tests {
             ("metadata[a][b]".to_owned(), "y".to_owned()),
         ];
         assert!(of_fields(&fields).is_err());
+    }
+
+    #[test]
+    fn sixteen_levels_are_the_most() {
+        let of_depth = |levels: usize| {
+            let text = format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+            of_fields(&[("metadata".to_owned(), text)])
+        };
+        assert!(of_depth(16).is_ok());
+        assert!(of_depth(17).is_err());
+        assert!(of_depth(127).is_err());
+        let lists = format!("{{\"a\":{}1{}}}", "[".repeat(16), "]".repeat(16));
+        assert!(of_fields(&[("metadata".to_owned(), lists)]).is_err());
     }
 
     #[test]

@@ -26,6 +26,12 @@ impl Query<'_> {
         found.map(|(_, text)| text.as_str())
     }
 
+    /// The text of a field that is not empty. An empty variable of a script is no filter.
+    fn filled(&self, name: &str) -> Option<String> {
+        let text = self.text(name).filter(|text| !text.is_empty());
+        text.map(str::to_owned)
+    }
+
     /// A whole number in a range.
     pub(super) fn number(
         &self,
@@ -81,10 +87,10 @@ impl Query<'_> {
     pub(super) fn filters(&self) -> Result<ImageQuery, ApiError> {
         Ok(ImageQuery {
             creator: self.text("creator").map(str::to_owned),
-            prefix: self.text("prefix").map(str::to_owned),
+            prefix: self.filled("prefix"),
             uploaded_after: self.time("uploaded_after")?,
             uploaded_before: self.time("uploaded_before")?,
-            filename: self.text("filename").map(str::to_owned),
+            filename: self.filled("filename"),
             drafts: self.boolean("draft")?,
             meta: self.meta()?,
             ..ImageQuery::default()

@@ -143,6 +143,15 @@ async fn switches_are_changed_one_by_one() {
 }
 
 #[tokio::test]
+async fn images_are_counted() {
+    let hosted = HostedProxy::start().await;
+    result(&hosted.upload("a").await);
+    let stats = result(&hosted.get("/images/v1/stats").await);
+    assert_eq!(stats["count"]["current"], 1);
+    assert!(stats["count"]["allowed"].is_u64());
+}
+
+#[tokio::test]
 async fn a_batch_token_needs_no_account() {
     let hosted = HostedProxy::start().await;
     result(&hosted.upload("a").await);
@@ -162,6 +171,11 @@ async fn a_batch_token_needs_no_account() {
     let body = r#"{"metadata":{"a":1}}"#;
     result(&as_batch(token, Method::PATCH, "/images/v1/a", body).await);
     result(&as_batch(token, Method::POST, "/images/v2/direct_upload", "").await);
+    for target in ["batch_token", "keys", "variants", "config"] {
+        let target = format!("/images/v1/{target}");
+        let refused = as_batch(token, Method::GET, &target, "").await;
+        assert_error(&refused, 403, 10000);
+    }
     let forged = format!("{token}x");
     let refused = as_batch(&forged, Method::GET, "/images/v1/a", "").await;
     assert_error(&refused, 401, 10000);

@@ -236,6 +236,12 @@ async fn a_token_of_a_creator_sees_only_theirs() {
         404,
         5404,
     );
+    let list = result(&as_u1(Method::GET, "/images/v2", "").await);
+    assert_eq!(list["images"].as_array().map(Vec::len), Some(1), "{list}");
+    for body in [r#"{"creator":null}"#, r#"{"creator":""}"#] {
+        let image = result(&as_u1(Method::PATCH, "/images/v1/of-u1", body).await);
+        assert_eq!(image["creator"], "u1");
+    }
     assert_error(
         &as_u1(Method::GET, "/images/v2?creator=u2", "").await,
         403,

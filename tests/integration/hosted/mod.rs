@@ -8,6 +8,7 @@ mod direct;
 mod forms;
 mod gallery;
 mod images;
+mod lists;
 mod requests;
 mod uploads;
 

@@ -1,6 +1,9 @@
 //! SIMD for loops over samples: one source text for AVX2 with FMA, for NEON, and for all other processors. The compiler vectorizes most
 //! loops over slices by itself; for the rest there are the few operations of `Simd`.
-#![expect(unsafe_code, reason = "vector instructions of AVX2")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "vector instructions of AVX2")
+)]
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64 as avx;

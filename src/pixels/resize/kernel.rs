@@ -4,9 +4,12 @@
 //! Every source row is converted once to single precision, to linear light if requested, with premultiplied colours. The vertical pass
 //! comes first, because the rows that it reads are still in the cache. Eight result rows are then laid side by side for the horizontal
 //! pass, so that one weight serves eight samples at once. The sink converts the results to the requested output.
-#![expect(
-    unsafe_code,
-    reason = "calls code compiled for AVX2 once the processor is known to have it"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "calls code compiled for AVX2 once the processor is known to have it"
+    )
 )]
 
 use std::ops::Range;

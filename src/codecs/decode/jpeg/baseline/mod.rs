@@ -137,9 +137,12 @@ impl<'a> BaselineDecoder<'a> {
         self.spent
     }
 
-    #[expect(
-        unsafe_code,
-        reason = "calls code compiled for AVX2 once the processor is known to have it"
+    #[cfg_attr(
+        target_arch = "x86_64",
+        expect(
+            unsafe_code,
+            reason = "calls code compiled for AVX2 once the processor is known to have it"
+        )
     )]
     fn run(&mut self, step: DecodeGoal) {
         #[cfg(target_arch = "x86_64")]

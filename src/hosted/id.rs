@@ -49,7 +49,7 @@ impl ImageId {
     /// # Errors
     /// [`IdError`] says what is wrong with it.
     pub fn custom(text: &str) -> Result<Self, IdError> {
-        if Uuid::try_parse(text).is_ok() {
+        if is_uuid(text) {
             return Err(IdError("it must not be a UUID"));
         }
         Self::new(text)
@@ -99,7 +99,7 @@ impl ImageId {
 
     /// Whether it is a UUID, which nobody chose.
     pub fn is_random(&self) -> bool {
-        Uuid::try_parse(&self.0).is_ok()
+        is_uuid(&self.0)
     }
 
     /// The name as a part of keys in the store: itself where it is harmless, else a hash. `folds_case` says that the store cannot tell `A` from `a`.
@@ -119,6 +119,11 @@ impl fmt::Display for ImageId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.0)
     }
+}
+
+/// Whether a text is a UUID as it is usually written. Thirty-two digits without hyphens are a name as any other: the MD5 of a file, for example.
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36 && Uuid::try_parse(text).is_ok()
 }
 
 /// Whether a segment can be the name of a file or folder everywhere.
@@ -149,7 +154,15 @@ mod tests {
         assert!(ImageId::custom(uuid).is_err());
         assert!(ImageId::new(uuid).is_ok_and(|id| id.is_random()));
         assert!(ImageId::random().is_random());
-        for text in ["a/b%c d", "é ü", "x#y?z", "cat.jpg", "blob", "a/keys"] {
+        for text in [
+            "d41d8cd98f00b204e9800998ecf8427e",
+            "a/b%c d",
+            "é ü",
+            "x#y?z",
+            "cat.jpg",
+            "blob",
+            "a/keys",
+        ] {
             assert!(
                 ImageId::custom(text).is_ok_and(|id| !id.is_random()),
                 "{text}"

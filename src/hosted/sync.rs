@@ -157,6 +157,7 @@ async fn background(hosted: Weak<Hosted>) {
     let mut next_pass = Instant::now();
     let mut next_settings = Instant::now();
     let mut next_log = Instant::now() + IDLE;
+    let mut next_count = next_log;
     // Nothing is swept before a pass has been successful.
     let mut next_sweep = None;
     loop {
@@ -191,6 +192,12 @@ async fn background(hosted: Weak<Hosted>) {
                 if let Err(error) = hosted.follow_log().await {
                     tracing::warn!(%error, "the log of hosted images cannot be followed");
                 }
+            }
+        }
+        if now >= next_count {
+            next_count = now + IDLE;
+            if let Ok(rows) = hosted.index.rows().await {
+                hosted.stats.rows.store(rows, Ordering::Relaxed);
             }
         }
         if next_sweep.is_some_and(|sweep| now >= sweep) {

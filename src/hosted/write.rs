@@ -132,6 +132,8 @@ impl Hosted {
     ) -> Result<Put, HostedError> {
         let json =
             serde_json::to_vec(record).map_err(|error| HostedError::Store(error.to_string()))?;
+        // What cannot be read again must not be stored: metadata that is nested too deeply, for example.
+        parse(name, &json)?;
         let key = keys::record(name);
         let first = match self.objects.put(&key, Bytes::from(json), condition).await {
             Ok(Put::Stored(etag)) => return Ok(Put::Stored(etag)),

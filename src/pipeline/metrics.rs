@@ -1,7 +1,11 @@
 //! The metrics that are measured when they are requested: how full the caches, the queues and the budgets are.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use crate::cache::{DiskFault, SharedStats};
 use crate::cpu::{Lane, LaneCounts};
+use crate::hosted::Stats;
 use crate::pipeline::Pipeline;
 use crate::source::FetchCounts;
 
@@ -59,7 +63,22 @@ impl Pipeline {
         if let Some(shared) = stats.shared {
             self.set_shared(&shared);
         }
+        if let Some(hosted) = self.hosted() {
+            self.set_images(hosted.stats());
+        }
         self.metrics.text()
+    }
+
+    fn set_images(&self, stats: &Stats) {
+        let metrics = &self.metrics.images;
+        let number = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        metrics.set_events("retry", number(&stats.retries));
+        metrics.set_events("orphan", number(&stats.orphans));
+        metrics.set_index(number(&stats.rows), number(&stats.scanned));
+        metrics.set_state("scanning", stats.is_scanning.load(Ordering::Relaxed));
+        metrics.set_state("incomplete", !stats.can_list.load(Ordering::Relaxed));
+        let lag = Duration::from_millis(number(&stats.log_lag));
+        metrics.set_log_lag(lag.as_secs_f64());
     }
 
     fn set_shared(&self, shared: &SharedStats) {

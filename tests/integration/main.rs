@@ -30,6 +30,7 @@ mod protocol;
 mod purging;
 mod reduced_copies;
 mod remembering;
+mod replicas;
 mod responses;
 mod shared;
 mod slow_bucket;

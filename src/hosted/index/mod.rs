@@ -127,10 +127,15 @@ impl Index {
             let mut statement = connection.prepare(&sql)?;
             let rows = statement.query_map(params_from_iter(values), |row| row.get(0))?;
             let mut images = Vec::new();
+            let mut count = 0;
             for text in rows {
-                images.push(Arc::new(parse(text?)?));
+                count += 1;
+                match parse(text?) {
+                    Ok(record) => images.push(Arc::new(record)),
+                    Err(error) => tracing::warn!(%error, "a row of the index is left out of lists"),
+                }
             }
-            let has_more = images.len() > query.limit;
+            let has_more = count > query.limit;
             images.truncate(query.limit);
             Ok(Page { images, has_more })
         })

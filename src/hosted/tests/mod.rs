@@ -1,5 +1,6 @@
 //! Hosted images in a folder.
 
+mod bucket;
 mod crash;
 
 use std::io::Write as _;

@@ -1,6 +1,7 @@
 //! All metrics with their names and labels.
 
 mod caches;
+mod images;
 mod registrar;
 mod requests;
 mod uploads;
@@ -13,6 +14,7 @@ use prometheus_client::registry::Registry;
 use registrar::Registrar;
 
 pub(super) use caches::CacheMetrics;
+pub(super) use images::ImageMetrics;
 pub(super) use requests::RequestMetrics;
 pub(crate) use requests::RequestOutcome;
 pub(super) use uploads::UploadMetrics;
@@ -34,6 +36,8 @@ pub struct Metrics {
     pub webhooks: WebhookMetrics,
     /// Of what is cached.
     pub caches: CacheMetrics,
+    /// Of the store and of the index of hosted images.
+    pub images: ImageMetrics,
 }
 
 impl Default for Metrics {
@@ -46,6 +50,7 @@ impl Default for Metrics {
             uploads: UploadMetrics::new(names),
             webhooks: WebhookMetrics::new(names),
             caches: CacheMetrics::new(names),
+            images: ImageMetrics::new(names),
             registry,
         }
     }

@@ -1,0 +1,300 @@
+//! Hosted images in a bucket that fails in all the ways in which buckets do.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::bucket;
+use crate::bucket::{AddressingStyle, Credentials};
+use crate::hosted::tests::{id, names, upload};
+use crate::hosted::{Changes, Config, Hosted, HostedError, Store};
+
+/// What is wrong with the bucket.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mood {
+    Fine,
+    /// It ignores the conditions of writes.
+    Cheating,
+    /// It stores the next record, and then answers this.
+    FailsAfterWrite(u16),
+    /// It answers this to the next write of a record, and stores nothing.
+    FailsOnce(u16),
+    /// It answers this to each write.
+    ReadOnly(u16),
+}
+
+struct Server {
+    mood: Mutex<Mood>,
+    objects: Mutex<BTreeMap<String, (Bytes, u64)>>,
+    writes: Mutex<u64>,
+}
+
+impl Server {
+    async fn start() -> (Arc<Server>, bucket::Config) {
+        let server = Arc::new(Server {
+            mood: Mutex::new(Mood::Fine),
+            objects: Mutex::default(),
+            writes: Mutex::default(),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let shared = Arc::clone(&server);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let server = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    let answer = service_fn(move |request| {
+                        let server = Arc::clone(&server);
+                        async move { Ok::<_, Infallible>(server.answer(request).await) }
+                    });
+                    let connection = hyper::server::conn::http1::Builder::new();
+                    let _ = connection
+                        .serve_connection(TokioIo::new(socket), answer)
+                        .await;
+                });
+            }
+        });
+        let section = bucket::Config {
+            name: "images".to_owned(),
+            bucket: "b".to_owned(),
+            region: String::new(),
+            endpoint,
+            style: AddressingStyle::Path,
+            credentials: Credentials::Anonymous,
+        };
+        (server, section)
+    }
+
+    fn set(&self, mood: Mood) {
+        *self.mood.lock().expect("no panic") = mood;
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.expect("it arrives").to_bytes();
+        let key = head.uri.path().trim_start_matches("/b/").to_owned();
+        let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+        match head.method {
+            Method::PUT => self.put(key, body, field(IF_NONE_MATCH), field(IF_MATCH)),
+            Method::POST => self.delete(&body),
+            _ if head.uri.path().trim_end_matches('/') == "/b" => {
+                self.list(head.uri.query().unwrap_or_default())
+            }
+            _ => match self.objects.lock().expect("no panic").get(&key) {
+                None => reply(404, "<Error><Code>NoSuchKey</Code></Error>"),
+                Some((_, tag)) if field(IF_NONE_MATCH) == Some(&format!("\"{tag}\"")) => {
+                    reply(304, "")
+                }
+                Some((bytes, tag)) => tagged(bytes.clone(), *tag),
+            },
+        }
+    }
+
+    fn put(
+        &self,
+        key: String,
+        body: Bytes,
+        absent: Option<&str>,
+        matches: Option<&str>,
+    ) -> Response<Full<Bytes>> {
+        let mut mood = self.mood.lock().expect("no panic");
+        let mut objects = self.objects.lock().expect("no panic");
+        let is_record = key.contains("records/");
+        match *mood {
+            Mood::ReadOnly(status) => return reply(status, ""),
+            Mood::FailsOnce(status) if is_record => {
+                *mood = Mood::Fine;
+                return reply(status, "");
+            }
+            _ => {}
+        }
+        let now = objects.get(&key).map(|(_, tag)| format!("\"{tag}\""));
+        let holds = absent.is_none_or(|_| now.is_none())
+            && matches.is_none_or(|tag| now.as_deref() == Some(tag));
+        if !holds && *mood != Mood::Cheating {
+            return reply(412, "<Error><Code>PreconditionFailed</Code></Error>");
+        }
+        let mut tag = self.writes.lock().expect("no panic");
+        *tag += 1;
+        objects.insert(key, (body, *tag));
+        match *mood {
+            Mood::FailsAfterWrite(status) if is_record => {
+                *mood = Mood::Fine;
+                reply(status, "")
+            }
+            _ => tagged(Bytes::new(), *tag),
+        }
+    }
+
+    fn delete(&self, body: &[u8]) -> Response<Full<Bytes>> {
+        let text = String::from_utf8_lossy(body);
+        let mut deleted = String::new();
+        for part in text.split("<Key>").skip(1) {
+            let key = part.split("</Key>").next().unwrap_or_default();
+            self.objects.lock().expect("no panic").remove(key);
+            deleted += &format!("<Deleted><Key>{key}</Key></Deleted>");
+        }
+        reply(200, &format!("<DeleteResult>{deleted}</DeleteResult>"))
+    }
+
+    fn list(&self, query: &str) -> Response<Full<Bytes>> {
+        let fields: BTreeMap<String, String> = serde_urlencoded::from_str(query).expect("a query");
+        let prefix = fields.get("prefix").map_or("", String::as_str);
+        let after = fields.get("start-after").map_or("", String::as_str);
+        let objects = self.objects.lock().expect("no panic");
+        let listed = objects
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
+        let listed: String = listed
+            .map(|(key, (_, tag))| {
+                format!("<Contents><Key>{key}</Key><ETag>&quot;{tag}&quot;</ETag><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>")
+            })
+            .collect();
+        reply(
+            200,
+            &format!("<ListBucketResult>{listed}</ListBucketResult>"),
+        )
+    }
+}
+
+fn reply(status: u16, text: &str) -> Response<Full<Bytes>> {
+    let response = Response::builder().status(status);
+    response
+        .body(Full::from(text.to_owned()))
+        .expect("a status")
+}
+
+fn tagged(bytes: Bytes, tag: u64) -> Response<Full<Bytes>> {
+    let response = Response::builder().header(ETAG, format!("\"{tag}\""));
+    let response = response.header("last-modified", "Thu, 01 Jan 2026 00:00:00 GMT");
+    response.body(Full::new(bytes)).expect("a tag")
+}
+
+fn config(folder: &TempDir, replicas: bool) -> Config {
+    Config {
+        store: Store::Bucket {
+            name: "images".to_owned(),
+            prefix: "my/images".to_owned(),
+        },
+        index: folder.path().join("index"),
+        replicas,
+        ..Config::default()
+    }
+}
+
+async fn open(folder: &TempDir, section: &bucket::Config, replicas: bool) -> Arc<Hosted> {
+    let opened = Hosted::open(&config(folder, replicas), std::slice::from_ref(section)).await;
+    let hosted = opened.expect("a usable bucket").expect("a store");
+    while !hosted
+        .stats
+        .is_reconciled
+        .load(std::sync::atomic::Ordering::Acquire)
+    {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    hosted
+}
+
+#[tokio::test]
+async fn a_write_that_seems_to_fail_and_is_stored_is_a_success() {
+    let (server, section) = Server::start().await;
+    let folder = TempDir::new().expect("a folder");
+    let hosted = open(&folder, &section, true).await;
+    for (number, mood) in [
+        Mood::FailsAfterWrite(500),
+        Mood::FailsAfterWrite(503),
+        Mood::FailsAfterWrite(409),
+        Mood::FailsAfterWrite(412),
+        Mood::FailsOnce(500),
+        Mood::FailsOnce(409),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("n{number}");
+        server.set(mood);
+        let stored = upload(&hosted, &name, "x").await;
+        assert!(stored.is_ok(), "{mood:?}: {stored:?}");
+        server.set(mood);
+        let changes = Changes {
+            creator: Some(Some("u".to_owned())),
+            ..Changes::default()
+        };
+        let changed = hosted.update(&id(&name), changes).await;
+        assert!(changed.is_ok(), "{mood:?}: {changed:?}");
+        assert_eq!(*server.mood.lock().expect("no panic"), Mood::Fine);
+    }
+    assert_eq!(names(&hosted).await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_bucket_that_refuses_writes_is_an_error_and_leaves_nothing() {
+    let (server, section) = Server::start().await;
+    let folder = TempDir::new().expect("a folder");
+    let hosted = open(&folder, &section, false).await;
+    upload(&hosted, "a", "x").await.expect("stored");
+    for status in [403, 507] {
+        server.set(Mood::ReadOnly(status));
+        let refused = upload(&hosted, "b", "x").await;
+        assert!(
+            matches!(&refused, Err(HostedError::Store(reason)) if reason.contains(&status.to_string())),
+            "{refused:?}"
+        );
+        let refused = hosted.delete(&id("a")).await;
+        assert!(matches!(refused, Err(HostedError::Store(_))));
+        hosted
+            .find(&id("a"))
+            .await
+            .expect("asked")
+            .expect("still there");
+        assert_eq!(names(&hosted).await, ["a"]);
+    }
+    server.set(Mood::Fine);
+    upload(&hosted, "b", "x").await.expect("it works again");
+    hosted.sweep(Duration::ZERO).await.expect("swept");
+    let objects = server.objects.lock().expect("no panic");
+    let originals = objects
+        .keys()
+        .filter(|key| key.starts_with("my/images/originals/"));
+    assert_eq!(originals.count(), 2);
+}
+
+#[tokio::test]
+async fn a_bucket_that_ignores_conditions_is_for_one_process() {
+    let (server, section) = Server::start().await;
+    server.set(Mood::Cheating);
+    let folder = TempDir::new().expect("a folder");
+    let refused = Hosted::open(&config(&folder, true), std::slice::from_ref(&section)).await;
+    let error = refused.err().expect("refused").to_string();
+    assert!(
+        error.contains("bucket `images` ignores the conditions of writes"),
+        "{error}"
+    );
+    let hosted = open(&folder, &section, false).await;
+    let uploads = (0..8).map(|_| upload(&hosted, "a", "x"));
+    let done = futures_util::future::join_all(uploads).await;
+    assert_eq!(done.iter().filter(|one| one.is_ok()).count(), 1);
+    hosted.delete(&id("a")).await.expect("deleted");
+    upload(&hosted, "a", "x").await.expect("free again");
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_configured_is_named() {
+    let folder = TempDir::new().expect("a folder");
+    let refused = Hosted::open(&config(&folder, false), &[]).await;
+    let error = refused.err().expect("refused").to_string();
+    assert!(
+        error.contains("there is no `[[bucket]]` of this name"),
+        "{error}"
+    );
+}

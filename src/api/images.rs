@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     ETAG, HeaderName, HeaderValue,
 };
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::api::call::Call;
 use crate::api::envelope::success;
@@ -37,6 +39,18 @@ pub(super) async fn show(
     Ok(success(state.view(&call).image(&record)))
 }
 
+/// A file in memory, with the right to be there.
+struct HeldFile {
+    bytes: Bytes,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for HeldFile {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// The file as it was uploaded.
 async fn blob(state: &ApiState, call: &Call, record: &Record) -> Result<Response, ApiError> {
     const OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
@@ -60,7 +74,12 @@ async fn blob(state: &ApiState, call: &Call, record: &Record) -> Result<Response
             return Ok(response);
         }
     }
+    let permit = state.hold_blob()?;
     let bytes = state.hosted().read(&original.key).await?;
+    let bytes = Bytes::from_owner(HeldFile {
+        bytes,
+        _permit: permit,
+    });
     let length = bytes.len();
     if let Ok(media) = HeaderValue::from_str(&original.facts.mime) {
         headers.insert(CONTENT_TYPE, media);

@@ -49,7 +49,13 @@ fn named_setting(text: &str) -> Option<String> {
 }
 
 /// Names with underscores that are no settings: fields of JSON, and what others call theirs.
-const OTHER_NAMES: [&str; 11] = [
+const OTHER_NAMES: [&str; 17] = [
+    "continuation_token",
+    "max_bytes",
+    "per_page",
+    "sort_order",
+    "uploaded_after",
+    "uploaded_before",
     "previous_id",
     "alert_correlation_id",
     "browser_ttl",
@@ -268,9 +274,9 @@ pub fn option_names() -> BTreeSet<String> {
     cells.flat_map(quoted).collect()
 }
 
-/// Names before `=` that are no options: parameters of headers, and what shows where something stands.
-const OTHER_PAIRS: [&str; 8] = [
-    "max-age", "s-maxage", "err", "internal", "fwd", "detail", "name", "key",
+/// Names before `=` that are no options: parameters of headers and of the API, and what shows where something stands.
+const OTHER_PAIRS: [&str; 10] = [
+    "max-age", "s-maxage", "err", "internal", "fwd", "detail", "name", "key", "draft", "import",
 ];
 
 /// The options that a text asks for, if it looks like some: `width=800,format=auto`. What stands for a value is left out (`width=`).

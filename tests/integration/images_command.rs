@@ -364,7 +364,7 @@ async fn what_cannot_work_is_said_at_once() {
     for (arguments, reason) in [
         (&["upload", "none"][..], "`none` cannot be read"),
         (
-            &["upload", "photos", "--id={nam}"],
+            &["upload", "photos", "--id={title}"],
             "a name may hold {path}",
         ),
         (

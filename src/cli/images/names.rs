@@ -100,7 +100,7 @@ mod tests {
             let template: NameTemplate = template.parse().expect("a template");
             assert_eq!(template.name(path, "5e"), name);
         }
-        for template in ["{nam}", "{", "a}", "{path"] {
+        for template in ["{title}", "{", "a}", "{path"] {
             assert!(template.parse::<NameTemplate>().is_err(), "{template}");
         }
     }

@@ -37,8 +37,8 @@ test:
 THREADS = $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 
 # Which build it is makes no difference to these, and `make test` has them.
-WITHOUT_CODECS = test(/^(admin|bucket|cache|cli|files|freshness|source)::/) | (binary(integration) & \
-	test(/^(admin|caching|clients|cors|documents|fetching|file_names|freshness|generators|http2|interim|keys|lifecycle|logging|long_originals|mirror|originals|protocol|purging|shared|slow_bucket|sources|startup|transfers|urls|warm_command|warming)::/))
+WITHOUT_CODECS = test(/^(admin|bucket|cache|cli|files|freshness|source)::/) | (kind(lib) & test(/^(api|hosted|webhook)::/)) | (binary(integration) & \
+	test(/^(admin|caching|clients|cors|documents|fetching|file_names|freshness|generators|hosted::clients|http2|images_command|interim|keys|lifecycle|logging|long_originals|mirror|originals|protocol|purging|shared|slow_bucket|sources|startup|transfers|urls|warm_command|warming|webhooks)::/))
 
 test-portable:
 	@.ci/tools test

@@ -17,18 +17,18 @@ const BATCH_BYTES: usize = 256 << 10;
 
 /// An upload that is being written.
 pub(super) struct Spool {
-    written: Option<Written>,
+    written: Option<SpoolFile>,
     batch: Vec<Bytes>,
     batch_bytes: usize,
     bytes: u64,
 }
 
-struct Written {
+struct SpoolFile {
     file: File,
     hash: Sha256,
 }
 
-impl Written {
+impl SpoolFile {
     fn write(&mut self, batch: &[Bytes]) -> io::Result<()> {
         for piece in batch {
             self.file.write_all(piece)?;
@@ -44,7 +44,7 @@ impl Spool {
         let folder = folder.to_owned();
         let file = blocking(move || create(folder)).await?;
         Ok(Spool {
-            written: Some(Written {
+            written: Some(SpoolFile {
                 file,
                 hash: Sha256::new(),
             }),
@@ -87,7 +87,7 @@ impl Spool {
     pub(super) async fn finish(mut self) -> io::Result<SpooledFile> {
         self.flush().await?;
         let lost = || io::Error::other("an earlier write failed");
-        let Written { file, hash } = self.written.ok_or_else(lost)?;
+        let SpoolFile { file, hash } = self.written.ok_or_else(lost)?;
         Ok(SpooledFile {
             file,
             bytes: self.bytes,

@@ -58,11 +58,11 @@ impl Hosted {
 
     /// Reads what other processes wrote since the last time, unless that was a moment ago.
     pub(super) async fn follow_log(&self) -> Result<(), HostedError> {
-        let mut asked = self.tail.asked.lock().await;
-        if !asked.is_old() {
+        let mut cursor = self.tail.cursor.lock().await;
+        if !cursor.is_old() {
             return Ok(());
         }
-        let (at, from) = (Instant::now(), asked.from(now_ms()));
+        let (at, from) = (Instant::now(), cursor.from(now_ms()));
         let mut entries = Vec::new();
         let mut list = self.objects.list(keys::LOG, Some(&from));
         while let Some(page) = list.next().await? {
@@ -82,8 +82,8 @@ impl Hosted {
             let lag = now_ms().saturating_sub(newest);
             self.stats.log_lag.store(lag, Ordering::Relaxed);
         }
-        asked.set(at, newest);
-        self.tail.forget_before(&asked.from(now_ms()));
+        cursor.set(at, newest);
+        self.tail.forget_before(&cursor.from(now_ms()));
         Ok(())
     }
 

@@ -16,18 +16,18 @@ const MAX_AGE: Duration = Duration::from_secs(2);
 pub(super) struct Tail {
     /// Entries that are known, of the last minutes.
     known: Mutex<BTreeSet<String>>,
-    /// When new entries were last asked for. Who asks holds it.
-    pub(super) asked: tokio::sync::Mutex<Asked>,
+    /// Up to where and when the log was read. Who reads it holds this.
+    pub(super) cursor: tokio::sync::Mutex<Cursor>,
 }
 
-/// When new entries were last asked for.
-pub(super) struct Asked {
+/// Up to where the log was read, and when.
+pub(super) struct Cursor {
     at: Option<Instant>,
     /// The time of the newest entry, in milliseconds.
     newest: u64,
 }
 
-impl Asked {
+impl Cursor {
     /// Whether it is time to ask again.
     pub(super) fn is_old(&self) -> bool {
         self.at.is_none_or(|at| at.elapsed() > MAX_AGE)
@@ -50,7 +50,7 @@ impl Tail {
     pub(super) fn new(now_ms: u64) -> Self {
         Tail {
             known: Mutex::default(),
-            asked: tokio::sync::Mutex::new(Asked {
+            cursor: tokio::sync::Mutex::new(Cursor {
                 at: None,
                 newest: now_ms,
             }),
@@ -85,18 +85,18 @@ mod tests {
     #[test]
     fn entries_of_slow_clocks_are_listed_again() {
         let tail = Tail::new(10_000_000);
-        let mut asked = tail.asked.try_lock().expect("free");
-        assert!(asked.is_old());
-        assert_eq!(asked.from(10_000_000), keys::log_at(9_700_000));
-        asked.set(Instant::now(), 10_100_000);
-        assert!(!asked.is_old());
-        assert_eq!(asked.from(20_000_000), keys::log_at(9_800_000));
+        let mut cursor = tail.cursor.try_lock().expect("free");
+        assert!(cursor.is_old());
+        assert_eq!(cursor.from(10_000_000), keys::log_at(9_700_000));
+        cursor.set(Instant::now(), 10_100_000);
+        assert!(!cursor.is_old());
+        assert_eq!(cursor.from(20_000_000), keys::log_at(9_800_000));
         // A clock that is an hour ahead does not hide what others write.
-        asked.set(Instant::now(), 13_600_000);
-        assert_eq!(asked.from(10_200_000), keys::log_at(9_900_000));
+        cursor.set(Instant::now(), 13_600_000);
+        assert_eq!(cursor.from(10_200_000), keys::log_at(9_900_000));
         tail.skip("log/0000009700000-a");
         tail.skip("log/0000009900001-b");
-        tail.forget_before(&asked.from(10_200_000));
+        tail.forget_before(&cursor.from(10_200_000));
         assert!(!tail.is_known("log/0000009700000-a"));
         assert!(tail.is_known("log/0000009900001-b"));
     }

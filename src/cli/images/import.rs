@@ -22,7 +22,7 @@ use super::manifest::{ExportedImage, Manifest};
 use super::names::NameTemplate;
 use super::progress::{ItemReport, Outcome, Output, Progress};
 use super::server::cloudflare;
-use super::transfer::{SentBytes, TransferArguments, Wanted, failure, put, run};
+use super::transfer::{ImageUpload, SentBytes, TransferArguments, failure, put, run};
 use super::upload::upload_files;
 use super::variants::create;
 use crate::bucket::{Bucket, Conditions, GetResponse, Timeouts};
@@ -135,7 +135,7 @@ async fn from_export(
     let (sent_bytes, replace) = (&sent, arguments.transfer.replace);
     let reports = stream::iter(manifest.images)
         .map(|image| async move {
-            let wanted = Wanted {
+            let wanted = ImageUpload {
                 item: image.id.clone(),
                 id: image.id.clone(),
                 sha256: image.sha256.clone(),
@@ -227,7 +227,7 @@ async fn copy(
         require_signed_urls: image.is_private(),
         uploaded: String::new(),
     };
-    let wanted = Wanted {
+    let wanted = ImageUpload {
         item: id.clone(),
         sha256,
         form: UploadForm {
@@ -290,7 +290,7 @@ async fn from_bucket(
             let path = key.get(folder..).unwrap_or(&key);
             let id = arguments.id.name(path, &sha256);
             let filename = path.rsplit('/').next().unwrap_or_default().to_owned();
-            let wanted = Wanted {
+            let wanted = ImageUpload {
                 form: UploadForm {
                     fields: vec![("id", id.clone())],
                     filename,

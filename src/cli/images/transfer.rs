@@ -77,7 +77,7 @@ pub(super) async fn run(
 }
 
 /// An image that is to be on the server.
-pub(super) struct Wanted {
+pub(super) struct ImageUpload {
     /// What people know it as.
     pub item: String,
     pub id: String,
@@ -88,7 +88,7 @@ pub(super) struct Wanted {
 /// Uploads an image, unless the server has it already.
 pub(super) async fn put(
     client: &ApiClient,
-    wanted: Wanted,
+    wanted: ImageUpload,
     replace: bool,
     sent: &SentBytes,
 ) -> ItemReport {
@@ -115,7 +115,7 @@ pub(super) fn failure(item: String, error: &ApiError) -> ItemReport {
 
 async fn try_put(
     client: &ApiClient,
-    wanted: Wanted,
+    wanted: ImageUpload,
     replace: bool,
     sent: &SentBytes,
 ) -> Result<ItemReport, ApiError> {

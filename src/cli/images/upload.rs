@@ -11,7 +11,7 @@ use super::folder::{LocalFile, local_files, sha256_of};
 use super::form::UploadForm;
 use super::names::NameTemplate;
 use super::progress::{ItemReport, Outcome, Output, Progress};
-use super::transfer::{SentBytes, TransferArguments, Wanted, put, run};
+use super::transfer::{ImageUpload, SentBytes, TransferArguments, put, run};
 use crate::cli::error::CommandError;
 
 /// The arguments of `images upload`.
@@ -102,7 +102,7 @@ pub(super) async fn upload_files(
             let mut fields = fields.clone();
             fields.push(("id", id.clone()));
             let filename = file.relative.rsplit('/').next().unwrap_or_default();
-            let wanted = Wanted {
+            let wanted = ImageUpload {
                 id,
                 sha256,
                 form: UploadForm {

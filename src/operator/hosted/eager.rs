@@ -121,7 +121,7 @@ pub(super) async fn keep_rendering(pipeline: Weak<Pipeline>, queue: Arc<EagerQue
 }
 
 /// A rendition that is to be there ahead of requests.
-struct Wanted {
+struct EagerRendition {
     variant: String,
     job: Job,
 }
@@ -162,7 +162,7 @@ impl Pipeline {
     }
 
     /// The renditions of an image that are wanted: each eager variant for each kind of client. A drawing stays as it is.
-    fn wanted(&self, hosted: &Hosted, record: &Record, original: &Original) -> Vec<Wanted> {
+    fn wanted(&self, hosted: &Hosted, record: &Record, original: &Original) -> Vec<EagerRendition> {
         if original.facts.format == "svg" {
             return Vec::new();
         }
@@ -180,7 +180,7 @@ impl Pipeline {
                 let filename = record.filename.as_deref().unwrap_or_default();
                 let source = Allowlist::approve_hosted(&original.key, filename);
                 if let Ok(job) = self.policy.admit_approved(&request, source) {
-                    wanted.push(Wanted {
+                    wanted.push(EagerRendition {
                         variant: name.clone(),
                         job,
                     });
@@ -202,12 +202,12 @@ impl Pipeline {
     /// Whether the record lists all of them as they would be made now.
     fn are_listed(
         &self,
-        wanted: &[Wanted],
+        wanted: &[EagerRendition],
         record: &Record,
         name: &SourceName,
         source: &SourceRecord,
     ) -> bool {
-        wanted.iter().all(|Wanted { variant, job }| {
+        wanted.iter().all(|EagerRendition { variant, job }| {
             let recipe = recipe_name(&self.key_of(job, name, source));
             let mut listed = record.renditions.iter();
             listed.any(|listed| listed.variant == *variant && listed.recipe == recipe)
@@ -219,7 +219,7 @@ impl Pipeline {
         self: &Arc<Self>,
         hosted: &Arc<Hosted>,
         record: &Record,
-        wanted: Vec<Wanted>,
+        wanted: Vec<EagerRendition>,
     ) -> Result<(), String> {
         let Some(original) = &record.original else {
             return Ok(());
@@ -229,7 +229,7 @@ impl Pipeline {
         let mut failure = None;
         let mut noted = Vec::new();
         let mut seen = HashSet::new();
-        for (Wanted { variant, job }, outcome) in wanted.into_iter().zip(outcomes) {
+        for (EagerRendition { variant, job }, outcome) in wanted.into_iter().zip(outcomes) {
             if let WarmOutcome::Failed(error) = outcome {
                 failure = Some(format!("{variant}: {}", error.public_message()));
                 continue;

@@ -28,6 +28,10 @@ fn main() -> ExitCode {
             Ok(runtime) => runtime.block_on(cli::purge(&arguments)).map(print),
             Err(error) => return print_error(&error),
         },
+        Command::Health(arguments) => match runtime() {
+            Ok(runtime) => runtime.block_on(cli::health(&arguments)).map(print),
+            Err(error) => return print_error(&error),
+        },
         Command::Warm(arguments) => match runtime() {
             Ok(runtime) => match runtime.block_on(cli::warm(&arguments, print_progress)) {
                 Ok(report) => {

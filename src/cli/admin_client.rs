@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::Client;
+use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 use url::Url;
 
@@ -31,11 +31,12 @@ pub(super) struct ServerArguments {
     admin: Option<String>,
 }
 
-/// A client for one path of an admin listener, with the token.
+/// A client for one path of an admin listener.
 pub(super) struct AdminClient {
     client: Client,
     url: Url,
-    authorization: HeaderValue,
+    /// The token, where the path needs it.
+    authorization: Option<HeaderValue>,
 }
 
 /// The answer of an admin listener.
@@ -59,20 +60,34 @@ impl ServerArguments {
         path: &str,
         timeout: Duration,
     ) -> Result<AdminClient, CommandError> {
-        let url = endpoint(self.admin.as_deref(), config.admin.listen, path)?;
         let authorization = Token::authorization(&config.admin.token).ok_or_else(|| {
             CommandError::new("a token is needed: set `token` under [admin], or SAFELIGHT__ADMIN__TOKEN, to what the server was started with")
         })?;
+        let client = self.client_without_token(config, path, timeout)?;
+        Ok(AdminClient {
+            authorization: Some(authorization),
+            ..client
+        })
+    }
+
+    /// A client for `path`, which everybody may ask for.
+    pub(super) fn client_without_token(
+        &self,
+        config: &Config,
+        path: &str,
+        timeout: Duration,
+    ) -> Result<AdminClient, CommandError> {
+        let url = endpoint(self.admin.as_deref(), config.admin.listen, path)?;
         // No redirects: the token must not be sent to another server.
         let client = outbound::client()
-            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
             .timeout(timeout)
             .build()
             .map_err(CommandError::new)?;
         Ok(AdminClient {
             client,
             url,
-            authorization,
+            authorization: None,
         })
     }
 }
@@ -83,6 +98,20 @@ impl AdminClient {
     /// # Errors
     /// [`CommandError`] when the server does not answer.
     pub(super) async fn post(&self, body: Vec<u8>) -> Result<AdminResponse, CommandError> {
+        let request = self.client.post(self.url.clone());
+        let request = request.header(CONTENT_TYPE, "application/json").body(body);
+        self.send(request).await
+    }
+
+    /// Asks for the path.
+    ///
+    /// # Errors
+    /// [`CommandError`] when the server does not answer.
+    pub(super) async fn get(&self) -> Result<AdminResponse, CommandError> {
+        self.send(self.client.get(self.url.clone())).await
+    }
+
+    async fn send(&self, mut request: RequestBuilder) -> Result<AdminResponse, CommandError> {
         let unreachable = |error: reqwest::Error| {
             let kind = if error.is_timeout() {
                 "does not answer in time"
@@ -95,15 +124,10 @@ impl AdminClient {
                 root_cause(&error)
             ))
         };
-        let answer = self
-            .client
-            .post(self.url.clone())
-            .header(AUTHORIZATION, self.authorization.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .body(body)
-            .send()
-            .await
-            .map_err(unreachable)?;
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
+        let answer = request.send().await.map_err(unreachable)?;
         Ok(AdminResponse {
             status: answer.status().as_u16(),
             text: answer.text().await.map_err(unreachable)?,

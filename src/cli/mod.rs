@@ -3,6 +3,7 @@
 mod admin_client;
 mod error;
 mod extensions;
+mod health;
 mod images;
 mod purge;
 mod serve;
@@ -17,6 +18,8 @@ use clap::Parser;
 use clap::Subcommand;
 
 pub use error::CommandError;
+pub use health::HealthArguments;
+pub use health::health;
 pub use images::ImagesArguments;
 pub use images::images;
 pub use purge::PurgeArguments;
@@ -57,6 +60,8 @@ pub enum Command {
     /// Let a running server make pictures ahead of requests, while it has nothing else to do, as in
     /// `warm --sitemap https://b.com/sitemap.xml --options width=640,format=auto`.
     Warm(Box<WarmArguments>),
+    /// Ask a running server whether it is ready: the exit code is 0 if it is, and 1 if not.
+    Health(HealthArguments),
     /// Upload, list, export and import hosted images, as in `images upload ./photos` or `images list --json`.
     Images(Box<ImagesArguments>),
     /// Transform one picture without a server, as in `transform cat.jpg width=800,format=webp -o cat.webp`.

@@ -454,3 +454,46 @@ async fn one_picture_is_transformed_without_a_server() {
         assert!(ran.stderr.starts_with(b"safelight: "), "{ran:?}");
     }
 }
+
+/// What the health checks of containers run.
+#[tokio::test]
+async fn the_command_line_asks_whether_a_server_is_ready() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = TestOrigin::with("*", samples::png(64, 48)).await;
+    let settings = settings(&origin, folder.path());
+    let settings = format!("[server]\ndrain_delay = \"10 min\"\n{settings}");
+    let mut server = Process::start(&settings).await;
+    let admin = server.admin.address().to_string();
+    let health = async |arguments: &[&str]| {
+        let arguments = [&["health"], arguments].concat();
+        let output = process::run(folder.path(), &arguments, &[]).await;
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).expect("text");
+        (output.status.code().expect("it ended"), text)
+    };
+
+    assert_eq!(
+        health(&["--admin", &admin]).await,
+        (0, "ready\n".to_owned())
+    );
+    server.terminate().await;
+    eventually("it is not ready", async || {
+        health(&["--admin", &admin]).await.0 == 1
+    })
+    .await;
+    let (code, text) = health(&["--admin", &admin]).await;
+    assert!(code == 1 && text.contains("is not ready"), "{text}");
+    let (code, text) = health(&["--live", "--admin", &admin]).await;
+    assert_eq!((code, text.as_str()), (0, "alive\n"));
+    let public = server.client.address().to_string();
+    let (code, text) = health(&["--admin", &public]).await;
+    assert!(
+        code == 1 && text.contains("not the admin listener"),
+        "{text}"
+    );
+
+    server.terminate().await;
+    assert!(server.ended().await.success());
+    let (code, text) = health(&["--admin", &admin]).await;
+    assert!(code == 1 && text.contains("cannot be reached"), "{text}");
+}

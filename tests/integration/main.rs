@@ -8,6 +8,7 @@ mod clients;
 mod cors;
 mod costs;
 mod delivery;
+mod deployment;
 mod documents;
 mod fetching;
 mod file_names;

@@ -23,7 +23,7 @@ use crate::options::Quality;
 use crate::pipeline;
 use crate::pipeline::LimitsConfig;
 use crate::policy;
-use crate::policy::{HostedStore, NegotiateConfig, SourcesConfig, ZoneConfig};
+use crate::policy::{HostedStore, NegotiateConfig, SourcesConfig, ZoneConfig, ZoneOrigin};
 use crate::request::FlowConfig;
 use crate::response;
 use crate::server;
@@ -183,7 +183,7 @@ impl Config {
             }
         }
         let mut removed = BTreeSet::new();
-        let config = loop {
+        let mut config = loop {
             match read(&table, &removed, &mut wrong) {
                 Ok(config) => break config,
                 Err(path) => {
@@ -196,6 +196,9 @@ impl Config {
                 }
             }
         };
+        if config.hosted.store != hosted::Store::Off && !has_zone(&table) {
+            config.zone.origin = ZoneOrigin::None;
+        }
         if wrong.is_empty() {
             Ok(config)
         } else {
@@ -244,6 +247,12 @@ impl Config {
             },
         }
     }
+}
+
+/// Whether the settings say where the zone is. A server of hosted images needs none.
+fn has_zone(table: &Table) -> bool {
+    let zone = table.get("zone").and_then(Value::as_table);
+    zone.is_some_and(|zone| zone.contains_key("origin"))
 }
 
 /// The settings in the environment.

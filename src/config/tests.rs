@@ -1,4 +1,5 @@
 use super::Config;
+use crate::policy::ZoneOrigin;
 use crate::units::{AutoByteSize, ByteSize};
 
 const SHIPPED: &str = include_str!("../../config.toml");
@@ -18,6 +19,29 @@ fn wrong(text: &str) -> Vec<String> {
 #[test]
 fn the_shipped_file_states_the_defaults() {
     assert_eq!(Config::parse(SHIPPED, []), Ok(Config::default()));
+}
+
+#[test]
+fn a_server_of_hosted_images_has_a_zone_only_where_one_is_named() {
+    let zone = |text: &str, pairs: &[(&str, &str)]| {
+        let config = Config::parse(text, variables(pairs));
+        config.expect("right settings").zone.origin
+    };
+    let origin = |text: &str| ZoneOrigin::try_from(text.to_owned()).expect("an origin");
+    let hosted = "[hosted]\nstore = 'file:images'\n";
+    assert_eq!(zone(hosted, &[]), ZoneOrigin::None);
+    assert_eq!(
+        zone("", &[("SAFELIGHT__HOSTED__STORE", "file:images")]),
+        ZoneOrigin::None
+    );
+    let both = format!("{hosted}[zone]\norigin = 'file:photos'\n");
+    assert_eq!(zone(&both, &[]), origin("file:photos"));
+    let other = [("SAFELIGHT__ZONE__ORIGIN", "file:b")];
+    assert_eq!(zone(hosted, &other), origin("file:b"));
+    let rest = format!("{hosted}[zone]\nstrip = true\n");
+    assert_eq!(zone(&rest, &[]), ZoneOrigin::None);
+    assert_eq!(zone("[zone]\norigin = 'none'\n", &[]), ZoneOrigin::None);
+    assert_eq!(zone("", &[]), ZoneOrigin::default());
 }
 
 #[test]

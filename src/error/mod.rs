@@ -143,6 +143,7 @@ impl Error {
                 Denial::Strict(_)
                 | Denial::SourceNotAllowed { .. }
                 | Denial::PathNotAllowed
+                | Denial::NoZone
                 | Denial::Loop => false,
             },
             Error::Source(error) => match error {

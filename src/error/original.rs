@@ -17,7 +17,10 @@ impl Error {
                 | Denial::Strict(_)
                 | Denial::Drawing
                 | Denial::OutputTooLarge { .. } => true,
-                Denial::SourceNotAllowed { .. } | Denial::PathNotAllowed | Denial::Loop => false,
+                Denial::SourceNotAllowed { .. }
+                | Denial::PathNotAllowed
+                | Denial::NoZone
+                | Denial::Loop => false,
             },
             Error::Source(error) => match error {
                 SourceError::TooLarge { .. }

@@ -18,6 +18,8 @@ pub enum Denial {
     },
     /// The path hides dot segments, or is not a valid key of the zone's bucket.
     PathNotAllowed,
+    /// The source has no host, and there is no zone.
+    NoZone,
     /// The request comes from an image proxy: the source leads back to this server.
     Loop,
     /// The source is SVG, and the URL asks for a raster format.
@@ -44,6 +46,9 @@ impl fmt::Display for Denial {
             ),
             Denial::PathNotAllowed => formatter.write_str(
                 "the path of the source must not hide `.` or `..` and must name an image",
+            ),
+            Denial::NoZone => formatter.write_str(
+                "the source has no host, and this server has no zone that its path could be relative to: see `zone.origin`",
             ),
             Denial::Loop => {
                 formatter.write_str("the request comes from an image proxy: the source leads back to this server")

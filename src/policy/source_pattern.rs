@@ -62,7 +62,7 @@ impl SourcePattern {
             (SourcePattern::Origin(origin), SourceLocation::Http(url)) => origin.allows(url),
             (SourcePattern::Origin(origin), SourceLocation::Zone { path, query }) => match zone {
                 ZoneOrigin::Http(base) => origin.allows(&zone_url(base, path, query.as_deref())),
-                ZoneOrigin::Folder(_) | ZoneOrigin::Bucket(_) => false,
+                ZoneOrigin::Folder(_) | ZoneOrigin::Bucket(_) | ZoneOrigin::None => false,
             },
             // Hosted images are fresh for as long as they exist.
             (_, SourceLocation::Hosted { .. })

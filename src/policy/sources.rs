@@ -1,7 +1,6 @@
 //! The sources that may be read. An [`ApprovedSource`] is made only here, so code that has one may read it.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::percent_decode_str;
@@ -179,7 +178,7 @@ impl Allowlist {
             let is_zone = match &zone {
                 ZoneOrigin::Bucket(name) => name == address.name(),
                 ZoneOrigin::Http(url) => address.covers(url),
-                ZoneOrigin::Folder(_) => false,
+                ZoneOrigin::Folder(_) | ZoneOrigin::None => false,
             };
             if is_zone {
                 let name = address.name().to_owned();
@@ -228,7 +227,7 @@ impl Allowlist {
         Allowlist {
             allows_all: allowed.is_empty(),
             allowed,
-            zone: ZoneOrigin::Folder(PathBuf::new()),
+            zone: ZoneOrigin::None,
             buckets: Vec::new(),
             private: Vec::new(),
             hidden: None,
@@ -285,6 +284,8 @@ impl Allowlist {
     /// Approves a path of the zone, with its query. A zone that is a folder or a bucket has no queries.
     ///
     /// # Errors
+    /// [`Denial::NoZone`] where there is none.
+    ///
     /// [`Denial::PathNotAllowed`] when the path hides dot segments (`..%2f`) or a NUL, which could lead a server that decodes it out of the zone,
     /// or when it is not a valid key of the bucket.
     pub(crate) fn approve_zone(&self, path_and_query: &str) -> Result<ApprovedSource, Denial> {
@@ -305,6 +306,7 @@ impl Allowlist {
                 hidden.is_some_and(|hidden| hidden.has(path))
             }
             ZoneOrigin::Bucket(_) => false,
+            ZoneOrigin::None => return Err(Denial::NoZone),
         };
         if is_private {
             return Err(Denial::PathNotAllowed);
@@ -323,6 +325,7 @@ impl Allowlist {
                 path: format!("/{path}"),
                 query: url.query().map(str::to_owned),
             },
+            ZoneOrigin::None => return Err(Denial::NoZone),
         };
         Ok(ApprovedSource { location })
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use url::Url;
 
-/// The origin of the zone: `file:DIR`, `http(s)://HOST[:PORT][/PATH]` or `bucket:NAME` in the settings.
+/// The origin of the zone: `file:DIR`, `http(s)://HOST[:PORT][/PATH]`, `bucket:NAME` or `none` in the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum ZoneOrigin {
@@ -16,6 +16,8 @@ pub enum ZoneOrigin {
     Http(Url),
     /// The configured bucket of this name.
     Bucket(String),
+    /// There is no zone: every source must be named with its host.
+    None,
 }
 
 /// What is served of the zone as it is, at paths that are no transformation URLs.
@@ -30,7 +32,7 @@ pub enum Originals {
     None,
 }
 
-/// A text that is none of the three.
+/// A text that is no origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ZoneOriginError {
     /// The text is malformed.
@@ -44,7 +46,7 @@ impl fmt::Display for ZoneOriginError {
         match self {
             ZoneOriginError::Malformed(text) => write!(
                 formatter,
-                "`origin` must be `file:DIR`, `http(s)://HOST[:PORT][/PATH]` or `bucket:NAME`, got `{text}`"
+                "`origin` must be `file:DIR`, `http(s)://HOST[:PORT][/PATH]`, `bucket:NAME` or `none`, got `{text}`"
             ),
             ZoneOriginError::Credentials => {
                 formatter.write_str("the URL of `origin` must not hold a user or password")
@@ -72,6 +74,7 @@ impl TryFrom<String> for ZoneOrigin {
             Some(("bucket", name)) if !name.is_empty() => {
                 return Ok(ZoneOrigin::Bucket(name.to_owned()));
             }
+            None if text == "none" => return Ok(ZoneOrigin::None),
             Some(("http" | "https", rest)) if rest.starts_with("//") => {}
             _ => return Err(ZoneOriginError::Malformed(text)),
         }
@@ -104,7 +107,7 @@ impl ZoneOrigin {
     pub(super) fn default_originals(&self) -> Originals {
         match self {
             ZoneOrigin::Folder(_) | ZoneOrigin::Http(_) => Originals::Pictures,
-            ZoneOrigin::Bucket(_) => Originals::None,
+            ZoneOrigin::Bucket(_) | ZoneOrigin::None => Originals::None,
         }
     }
 

@@ -98,6 +98,7 @@ enum ZoneClient {
     Folder(FolderOrigin),
     Http { client: HttpClient, base: Url },
     Bucket,
+    None,
 }
 
 impl Sources {
@@ -137,6 +138,7 @@ impl Sources {
             },
             ZoneOrigin::Bucket(name) if buckets.contains_key(name) => ZoneClient::Bucket,
             ZoneOrigin::Bucket(name) => return Err(SetupError::NoBucket(name.clone())),
+            ZoneOrigin::None => ZoneClient::None,
         };
         let egress = if config.private_networks {
             EgressPolicy::Private
@@ -268,9 +270,10 @@ impl Sources {
             (SourceLocation::Bucket { name, .. }, _) => format!("bucket:{name}"),
             (SourceLocation::Hosted { .. }, _) => "hosted:".to_owned(),
             (SourceLocation::Zone { .. }, ZoneClient::Http { base, .. }) => server(base),
-            (SourceLocation::Zone { .. }, ZoneClient::Folder(_) | ZoneClient::Bucket) => {
-                "zone:".to_owned()
-            }
+            (
+                SourceLocation::Zone { .. },
+                ZoneClient::Folder(_) | ZoneClient::Bucket | ZoneClient::None,
+            ) => "zone:".to_owned(),
         }
     }
 
@@ -306,8 +309,8 @@ impl Sources {
             (SourceLocation::Zone { path, .. }, ZoneClient::Folder(folder)) => {
                 folder.fetch(path, known, context).await?
             }
-            // The allowlist approves paths of such a zone as keys of the bucket.
-            (SourceLocation::Zone { .. }, ZoneClient::Bucket) => {
+            // The allowlist approves paths of such a zone as keys of the bucket, and without a zone none.
+            (SourceLocation::Zone { .. }, ZoneClient::Bucket | ZoneClient::None) => {
                 return Err(SourceError::NotFound { negative_ttl: None });
             }
         };

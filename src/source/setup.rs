@@ -36,7 +36,7 @@ impl fmt::Display for SetupError {
             SetupError::Rule(error) => error.fmt(out),
             SetupError::NoFolder(folder) => write!(
                 out,
-                "`zone.origin` must name an existing folder, got `{folder}`: set it, or name what is served, as in `safelight serve ./photos`; `file:.` is the folder that the server is started in"
+                "`zone.origin` must name an existing folder, got `{folder}`: set it, or name what is served, as in `safelight serve ./photos`; `file:.` is the folder that the server is started in, `none` is no zone"
             ),
             SetupError::NoBucket(name) => {
                 write!(

@@ -58,6 +58,7 @@ pub(super) fn own_folder(folder: &Path, config: &Config) -> PathBuf {
             let section = config.bucket.iter().find(|known| known.name == *name);
             of_bucket(name, section)
         }
+        ZoneOrigin::None => ("hosted".to_owned(), b"no zone".to_vec()),
     };
     let hash = blake3::hash(&identity).to_hex();
     folder.join(format!("{}-{}", readable(&label), &hash[..16]))

@@ -17,7 +17,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use super::error::CommandError;
 use super::settings_file::settings_file;
 use crate::config::Config;
-use crate::policy::OriginPattern;
+use crate::policy::{OriginPattern, ZoneOrigin};
 
 use target::Target;
 use welcome::Welcome;
@@ -124,7 +124,10 @@ impl ServeArguments {
         }
         let zone = match &self.target {
             Some(target) => Some(Target::parse(target)),
-            None if is_unconfigured && !Config::is_in_environment("zone.origin") => {
+            None if is_unconfigured
+                && config.zone.origin != ZoneOrigin::None
+                && !Config::is_in_environment("zone.origin") =>
+            {
                 Some(current_folder())
             }
             None => None,

@@ -62,6 +62,7 @@ pub(super) fn origin(config: &Config) -> String {
             });
             format!("the pictures are in the bucket {bucket} ({place})")
         }
+        ZoneOrigin::None => "the pictures are those that are uploaded here".to_owned(),
     }
 }
 
@@ -77,6 +78,7 @@ async fn examples(config: &Config, base: &str) -> Vec<String> {
     match &config.zone.origin {
         ZoneOrigin::Http(_) => replace("the path of a picture on that site"),
         ZoneOrigin::Bucket(_) => replace("the key of a picture in that bucket"),
+        ZoneOrigin::None => Vec::new(),
         ZoneOrigin::Folder(folder) => {
             let max_bytes = config.limits.source_bytes.bytes();
             let found = pictures::find(folder, OPTIONS.len(), max_bytes).await;

@@ -36,6 +36,7 @@ impl Error {
                     (403, 9401, "source-denied", ErrorCacheClass::NoStore)
                 }
                 Denial::PathNotAllowed => (403, 9419, "path-denied", ErrorCacheClass::Options),
+                Denial::NoZone => (404, 9404, "no-zone", ErrorCacheClass::NotFound),
                 Denial::Loop => (508, 9403, "loop", ErrorCacheClass::NoStore),
                 Denial::Drawing => (415, 9412, "drawing", ErrorCacheClass::Source),
                 Denial::OutputTooLarge { .. } => {

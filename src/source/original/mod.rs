@@ -191,10 +191,11 @@ impl Sources {
                 let answer = bucket::original(bucket, &key, request, context).await?;
                 Ok(OriginReply::Answer(answer))
             }
-            // No redirect leads into a folder, and the allowlist approves paths of a bucket as its keys.
-            (SourceLocation::Zone { .. }, ZoneClient::Folder(_) | ZoneClient::Bucket) => {
-                Err(SourceError::NotFound { negative_ttl: None })
-            }
+            // No redirect leads into a folder, and the allowlist approves paths of a bucket as its keys, and without a zone none.
+            (
+                SourceLocation::Zone { .. },
+                ZoneClient::Folder(_) | ZoneClient::Bucket | ZoneClient::None,
+            ) => Err(SourceError::NotFound { negative_ttl: None }),
         }
     }
 

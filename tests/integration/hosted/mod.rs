@@ -1,6 +1,7 @@
 //! Hosted images by their API, over real sockets.
 
 mod account;
+mod alone;
 mod attacks;
 mod bad_input;
 mod clients;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::{FromRequest, Request};
 use futures_util::TryStreamExt as _;
 use hyper::HeaderMap;
+use hyper::Method;
 use hyper::Uri;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -51,6 +52,8 @@ pub(super) struct Call {
     pub place: Place,
     pub base: Base,
     pub headers: HeaderMap,
+    /// HEAD: the answer has no content.
+    pub head_only: bool,
     uri: Uri,
     body: Option<UploadBody>,
 }
@@ -69,6 +72,7 @@ impl<S: Send + Sync> FromRequest<S> for Call {
                 .remove::<Arrival>()
                 .and_then(|arrival| arrival.take()),
             headers: head.headers,
+            head_only: head.method == Method::HEAD,
             uri: head.uri,
         })
     }

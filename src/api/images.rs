@@ -1,19 +1,13 @@
-//! One image: its record, its file, changes of its record, another name.
+//! One image: its record, changes of its record, another name.
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use hyper::StatusCode;
-use hyper::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    ETAG, HeaderName, HeaderValue,
-};
+use hyper::header::{ALLOW, HeaderValue};
 use serde_json::{Map, Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 
+use crate::api::blob::blob;
 use crate::api::call::Call;
 use crate::api::envelope::success;
 use crate::api::error::{ApiError, Failure};
@@ -23,7 +17,6 @@ use crate::api::input::Input;
 use crate::api::state::ApiState;
 use crate::api::upload;
 use crate::hosted::{Changes, ImageId, Record};
-use crate::request::{Conditional, PreconditionOutcome, RangeOutcome};
 
 /// `GET /images/v1/ID` and `GET /images/v1/ID/blob`.
 pub(super) async fn show(
@@ -37,82 +30,6 @@ pub(super) async fn show(
     }
     let record = state.find(&call.id("")?, &access).await?;
     Ok(success(state.view(&call).image(&record)))
-}
-
-/// A file in memory, with the right to be there.
-struct HeldFile {
-    bytes: Bytes,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for HeldFile {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// The file as it was uploaded.
-async fn blob(state: &ApiState, call: &Call, record: &Record) -> Result<Response, ApiError> {
-    const OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
-    let original = record.original.as_ref().ok_or_else(ApiError::not_found)?;
-    let etag = format!("\"{}\"", original.sha256);
-    let conditions = Conditional::of_headers(&call.headers, true);
-    let mut response = Response::new(Body::empty());
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        headers.insert(ETAG, etag);
-    }
-    match conditions.evaluate_preconditions(&etag, None) {
-        None => {}
-        Some(PreconditionOutcome::NotModified) => {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            return Ok(response);
-        }
-        Some(PreconditionOutcome::PreconditionFailed) => {
-            *response.status_mut() = StatusCode::PRECONDITION_FAILED;
-            return Ok(response);
-        }
-    }
-    let permit = state.hold_blob()?;
-    let bytes = state.hosted().read(&original.key).await?;
-    let bytes = Bytes::from_owner(HeldFile {
-        bytes,
-        _permit: permit,
-    });
-    let length = bytes.len();
-    if let Ok(media) = HeaderValue::from_str(&original.facts.mime) {
-        headers.insert(CONTENT_TYPE, media);
-    }
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(OPTIONS, HeaderValue::from_static("nosniff"));
-    // A drawing is sent as it was uploaded, so nothing in it may run.
-    let sandbox =
-        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
-    headers.insert(CONTENT_SECURITY_POLICY, sandbox);
-    match conditions.select_range(&etag, None, length) {
-        RangeOutcome::Whole => *response.body_mut() = Body::from(bytes),
-        RangeOutcome::Part(part) => {
-            let last = part.end.saturating_sub(1);
-            set_range(
-                &mut response,
-                &format!("bytes {}-{last}/{length}", part.start),
-            );
-            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            *response.body_mut() = Body::from(bytes.slice(part));
-        }
-        RangeOutcome::Unsatisfiable => {
-            set_range(&mut response, &format!("bytes */{length}"));
-            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
-        }
-    }
-    Ok(response)
-}
-
-fn set_range(response: &mut Response, range: &str) {
-    if let Ok(range) = HeaderValue::from_str(range) {
-        response.headers_mut().insert(CONTENT_RANGE, range);
-    }
 }
 
 /// `PATCH /images/v1/ID`, with JSON, or with a form, as old Terraform providers send it.

@@ -6,6 +6,7 @@
 
 mod access;
 mod account;
+mod blob;
 mod call;
 mod deletion;
 mod direct;

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use crate::api::access::{Access, AccessError, Tokens};
 use crate::api::call::{Call, Place};
 use crate::api::error::{ApiError, Failure};
@@ -18,12 +16,7 @@ pub(super) struct ApiState {
     pipeline: Arc<Pipeline>,
     hosted: Arc<Hosted>,
     tokens: Tokens,
-    /// Limits the uploaded files that are in memory, each until its client has read it.
-    blobs: Arc<Semaphore>,
 }
-
-/// The most uploaded files that are sent at once.
-const MAX_BLOBS: usize = 8;
 
 impl ApiState {
     pub(super) fn open(pipeline: &Arc<Pipeline>) -> Result<Option<Self>, AccessError> {
@@ -38,7 +31,6 @@ impl ApiState {
             pipeline: Arc::clone(pipeline),
             hosted: Arc::clone(hosted),
             tokens,
-            blobs: Arc::new(Semaphore::new(MAX_BLOBS)),
         }))
     }
 
@@ -48,12 +40,6 @@ impl ApiState {
 
     pub(super) fn hosted(&self) -> &Arc<Hosted> {
         &self.hosted
-    }
-
-    /// The right to hold an uploaded file in memory.
-    pub(super) fn hold_blob(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let permit = Arc::clone(&self.blobs).try_acquire_owned();
-        permit.map_err(|_| ApiError::busy())
     }
 
     pub(super) fn config(&self) -> &Config {

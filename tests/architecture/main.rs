@@ -138,7 +138,7 @@ const MODULES: [(&str, &[&str]); 29] = [
             "pipeline",
         ],
     ),
-    // `source`: why the file at a URL could not be fetched. `request`: conditions and ranges of uploaded files.
+    // `source`, `error`: why a file could not be fetched or read. `request`: conditions and ranges of uploaded files.
     (
         "api",
         &[
@@ -147,6 +147,7 @@ const MODULES: [(&str, &[&str]); 29] = [
             "source",
             "hosted",
             "telemetry",
+            "error",
             "response",
             "pipeline",
         ],

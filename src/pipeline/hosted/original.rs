@@ -1,23 +1,52 @@
-//! The uploaded file of a hosted image, sent as it is.
+//! The uploaded file of a hosted image, sent as it is while it is read.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use hyper::HeaderMap;
 use hyper::Method;
+use hyper::Response;
 use hyper::http::request::Parts;
 
 use crate::cache::FlightError;
-use crate::deadline::Stage;
+use crate::deadline::{Deadline, Stage};
 use crate::error::Error;
+use crate::hosted::Original;
 use crate::pipeline::Pipeline;
 use crate::pipeline::answer::Answer;
 use crate::pipeline::context::RequestContext;
 use crate::pipeline::request_memo::ResolvedRequest;
+use crate::policy::Allowlist;
 use crate::response;
-use crate::response::Disposition;
+use crate::response::{Body, Disposition};
 use crate::source::OriginalRequest;
 use crate::telemetry::RequestOutcome;
 
 impl Pipeline {
+    /// The uploaded file for the API: all of it, or the part that the `Range` of these headers names.
+    ///
+    /// # Errors
+    /// [`Error::Source`], [`Error::TimedOut`].
+    pub(crate) async fn stored_file(
+        &self,
+        original: &Original,
+        headers: HeaderMap,
+        head_only: bool,
+    ) -> Result<Response<Body>, Error> {
+        let started = Instant::now();
+        let asked = OriginalRequest {
+            headers,
+            head_only,
+            pictures_only: false,
+            via: None,
+        };
+        let source = Allowlist::approve_hosted(&original.key, "");
+        let sent = self.sources.original(&source, asked);
+        let deadline = Deadline::since(started, self.request_timeout);
+        let sent = deadline.bound(Stage::Fetch, sent).await??;
+        Ok(response::original(sent, None, started.elapsed(), head_only))
+    }
+
     /// The answer with the uploaded file, or the part of it that the client wants, to be saved under the name that it had.
     pub(crate) async fn uploaded_file(
         self: &Arc<Self>,

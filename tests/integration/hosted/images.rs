@@ -66,27 +66,6 @@ async fn names_with_every_character_are_one_name() {
 }
 
 #[tokio::test]
-async fn a_part_of_the_file_can_be_fetched() {
-    let hosted = HostedProxy::start().await;
-    result(&hosted.upload("a").await);
-    let authorization = format!("Bearer {READ}");
-    let target = "/client/v4/accounts/main/images/v1/a/blob";
-    let get = async |name: &str, value: &str| {
-        let headers = [("authorization", authorization.as_str()), (name, value)];
-        hosted.proxy.get_with(target, &headers).await
-    };
-    let part = get("range", "bytes=1-3").await;
-    let length = png().len();
-    part.assert_status(206)
-        .assert_header("content-range", &format!("bytes 1-3/{length}"));
-    assert_eq!(&part.body[..], b"PNG");
-    get("range", "bytes=99999999-").await.assert_status(416);
-    let etag = part.header("etag");
-    get("if-none-match", &etag).await.assert_status(304);
-    get("if-match", "\"other\"").await.assert_status(412);
-}
-
-#[tokio::test]
 async fn changes_replace_what_they_name() {
     let hosted = HostedProxy::start().await;
     result(&hosted.upload("a").await);

@@ -4,6 +4,7 @@ mod account;
 mod alone;
 mod attacks;
 mod bad_input;
+mod blobs;
 mod clients;
 mod direct;
 mod forms;

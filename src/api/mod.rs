@@ -134,8 +134,7 @@ impl Api {
         let base = config.public_url.as_str().map(Arc::from);
         let base = base.unwrap_or_else(|| base_of(&head.uri, &head.headers));
         let waits = head.headers.contains_key(EXPECT);
-        let is_http1 = head.version < hyper::Version::HTTP_2;
-        let body = UploadBody::new(body, config.upload_rate.bytes(), is_http1 && !waits);
+        let body = UploadBody::new(body, config.upload_rate.bytes(), !waits);
         head.extensions.insert(Base(base));
         head.extensions.insert(Arrival::new(body));
         let Some((place, uri)) = place(&head.uri) else {

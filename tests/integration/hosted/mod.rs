@@ -11,6 +11,7 @@ mod forms;
 mod gallery;
 mod images;
 mod lists;
+mod refusals;
 mod requests;
 mod uploads;
 

@@ -85,9 +85,12 @@ impl Call {
     }
 
     /// The fields of the query, decoded.
-    pub(super) fn query(&self) -> Vec<(String, String)> {
+    pub(super) fn query(&self) -> Result<Vec<(String, String)>, ApiError> {
         let query = self.uri.query().unwrap_or_default();
-        serde_urlencoded::from_str(query).unwrap_or_default()
+        if percent_decode_str(query).decode_utf8().is_err() {
+            return Err(ApiError::bad_request("the query must be UTF-8"));
+        }
+        Ok(serde_urlencoded::from_str(query).unwrap_or_default())
     }
 
     /// The ID in the path, decoded once. A `%` without two digits stands for itself, and slashes need not be encoded, as old clients send them.

@@ -25,7 +25,7 @@ pub(super) async fn delete_many(
     mut call: Call,
 ) -> Result<Response, ApiError> {
     let access = state.access(&call)?.writes()?;
-    let mut fields = call.query();
+    let mut fields = call.query()?;
     add_body(&mut fields, call.json().await?)?;
     let ids = chosen(&state, &access, &fields).await?;
     let confirm = Query(&fields).number("confirm", 0..=MAX_IMAGES)?;

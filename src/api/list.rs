@@ -26,7 +26,7 @@ pub(super) async fn numbered(
     call: Call,
 ) -> Result<Response, ApiError> {
     let access = state.access(&call)?;
-    let fields = call.query();
+    let fields = call.query()?;
     let query = Query(&fields);
     let number = query.number("page", 1..=MAX_PAGES)?.unwrap_or(1);
     let per_page = query.per_page()?;
@@ -58,7 +58,7 @@ pub(super) async fn continued(
 ) -> Result<Response, ApiError> {
     let access = state.access(&call)?;
     let secret = &state.hosted().settings().secret;
-    let fields = call.query();
+    let fields = call.query()?;
     let query = Query(&fields);
     let newest_first = query.newest_first()?;
     let after = query

@@ -114,6 +114,7 @@ impl Api {
         AccessLog {
             method: method.as_str(),
             path: &path,
+            is_hosted: true,
             status,
             bytes: answer.body().size_hint().lower(),
             duration,

@@ -303,6 +303,7 @@ impl Pipeline {
         AccessLog {
             method: head.method.as_str(),
             path: head.uri.path(),
+            is_hosted: !self.is_image_path(head.uri.path()) && self.delivers(head).is_some(),
             status,
             bytes: hyper::body::Body::size_hint(response.body()).lower(),
             duration,

@@ -114,8 +114,10 @@ fn shortened(text: &str) -> Cow<'_, str> {
 pub(crate) struct AccessLog<'a> {
     /// The method.
     pub method: &'a str,
-    /// The request target.
+    /// The path of the request.
     pub path: &'a str,
+    /// Whether the path names a hosted image: then it holds no other URL, and a `?` in it is a part of the name.
+    pub is_hosted: bool,
     /// The status of the answer.
     pub status: u16,
     /// The length of its body.
@@ -141,6 +143,7 @@ impl AccessLog<'_> {
         let AccessLog {
             method,
             path,
+            is_hosted,
             status,
             bytes,
             duration,
@@ -150,7 +153,10 @@ impl AccessLog<'_> {
             error,
         } = *self;
         let method = &*shortened(method);
-        let path = redacted(path);
+        let path = match is_hosted {
+            true => Cow::Borrowed(path),
+            false => redacted(path),
+        };
         let path = &*shortened(&path);
         let ms = duration.as_secs_f64() * 1000.0;
         let ms = (ms * 100.0).round() / 100.0;

@@ -173,6 +173,9 @@ async fn every_mistake_in_a_list_has_its_number() {
         "v2?meta.a.b.c.d.e.f=1",
         "v2?uploaded_after=yesterday",
         "v2?draft=1",
+        "v1?creator=%ff",
+        "v2?prefix=caf%E9",
+        "v2?meta.a=%C3",
     ] {
         let reply = hosted.get(&format!("/images/{query}")).await;
         assert_error(&reply, 400, 5400);

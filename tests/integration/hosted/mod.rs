@@ -13,6 +13,7 @@ mod images;
 mod lists;
 mod refusals;
 mod requests;
+mod secrets;
 mod uploads;
 
 use hyper::Method;

@@ -52,7 +52,7 @@ pub struct Recipe {
     pub webp: bool,
     /// The format of the result.
     pub output: Output,
-    /// The effort of the encoder. Only AVIF may have another than `Settled`, because other formats do not depend on it.
+    /// The effort of the encoder. Another than `Settled` is for formats that depend on it: WebP and AVIF.
     pub effort: Effort,
 }
 

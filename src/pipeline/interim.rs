@@ -1,4 +1,4 @@
-//! Interim renditions: the first client gets an AVIF that is encoded quickly. When somebody requests it again, a background job encodes a
+//! Interim renditions: the first client gets a WebP or AVIF that is encoded quickly. When somebody requests it again, a background job encodes a
 //! smaller file while no client needs a worker; that file replaces the interim one, under an entity tag of its own.
 
 use std::sync::{Arc, OnceLock};

@@ -13,12 +13,13 @@ use moka::sync::Cache;
 use crate::cache::{RenditionKey, SourceName, SourceRecord};
 use crate::error::Error;
 use crate::hosted::Rendition;
-use crate::options::{Effort, Output, Recipe};
+use crate::options::{Effort, Recipe};
 use crate::pipeline::Pipeline;
 use crate::pipeline::hosted::delivery::Delivery;
 use crate::policy::Job;
 use crate::request::{ImageRequest, RequestKey, RequestKeyRef, Vary};
 use crate::response::{Lifetime, RepresentationHeaders};
+use crate::transform::Plan;
 
 /// The memory of all entries together, in bytes: about 4000 entries.
 const BYTES: u64 = 16 << 20;
@@ -177,8 +178,8 @@ impl Pipeline {
         state
     }
 
-    /// The interim rendition of a request, if it has one: an AVIF whose source may be stored. If nothing may be stored, there is nothing to
-    /// upgrade.
+    /// The interim rendition of a request, if it has one: a file that depends on effort, of a source that may be stored. If nothing may be
+    /// stored, there is nothing to upgrade.
     pub(crate) fn interim_rendition<'a>(
         &self,
         resolved: &ResolvedRequest,
@@ -186,7 +187,7 @@ impl Pipeline {
         state: &'a SourceState,
     ) -> Option<&'a RenditionRef> {
         let record = &state.record;
-        let has_interim = admitted.job.recipe.output == Output::Avif
+        let has_interim = Plan::may_be_interim(&admitted.job.recipe)
             && !self.interim_ttl.is_zero()
             && record.freshness.is_storable();
         let interim = || self.rendition(resolved, admitted, record, &admitted.quick_job().recipe);

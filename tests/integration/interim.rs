@@ -1,4 +1,4 @@
-//! Interim pictures: the first client gets an AVIF that is encoded quickly; the second request starts the upgrade, whose result later ones get.
+//! Interim pictures: the first client gets a file that is encoded quickly; the second request starts the upgrade, whose result later ones get.
 
 use crate::support::origin::{Answer, TestOrigin};
 use crate::support::proxy::{TestProxy, setting, zone};
@@ -27,11 +27,20 @@ async fn upgraded(proxy: &TestProxy) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_request_starts_the_upgrade_that_the_third_gets() {
+    for accept in ["image/avif,image/webp", "image/webp"] {
+        let format = accept.split(',').next().unwrap_or_default();
+        let headers = [("accept", accept)];
+        assert_upgrade(format, &headers).await;
+    }
+}
+
+async fn assert_upgrade(format: &str, accept: &[(&str, &str); 1]) {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
     let proxy = TestProxy::in_front_of(&origin).await;
+    let get = async |proxy: &TestProxy| proxy.get_with(TARGET, accept).await;
     let first = get(&proxy).await;
     first
-        .assert_header("content-type", "image/avif")
+        .assert_header("content-type", format)
         .assert_header(
             "cache-status",
             "safelight; fwd=miss; stored; detail=interim",
@@ -47,7 +56,7 @@ async fn the_second_request_starts_the_upgrade_that_the_third_gets() {
     upgraded(&proxy).await;
     let third = get(&proxy).await;
     third
-        .assert_header("content-type", "image/avif")
+        .assert_header("content-type", format)
         .assert_header("cache-status", "safelight; hit; detail=memory")
         .assert_header("cache-control", "public, max-age=3600")
         .assert_size(480, 360);
@@ -60,7 +69,7 @@ async fn the_second_request_starts_the_upgrade_that_the_third_gets() {
     );
     // A client with the interim picture gets the settled one; a client with the settled one gets 304.
     let conditional = async |etag: String| {
-        let headers = [ACCEPT[0], ("if-none-match", etag.as_str())];
+        let headers = [accept[0], ("if-none-match", etag.as_str())];
         proxy.get_with(TARGET, &headers).await
     };
     conditional(first.header("etag")).await.assert_status(200);
@@ -237,11 +246,12 @@ async fn other_formats_have_no_interim_pictures() {
         config.limits.avif_pixels = 100_000;
     })
     .await;
-    // A picture too large for AVIF, one in another format, and one so small that full effort is quick.
+    // A picture too large for AVIF, one in another format, and two so small that full effort is quick.
     for options in [
         "width=480,format=avif",
         "width=480",
         "width=200,format=avif",
+        "width=200,format=webp",
     ] {
         let target = format!("/cdn-cgi/image/{options}/a.jpg");
         for status in ["fwd=miss; stored", "hit; detail=memory"] {
@@ -252,5 +262,5 @@ async fn other_formats_have_no_interim_pictures() {
                 .assert_header("cache-control", "public, max-age=3600");
         }
     }
-    assert_eq!(proxy.renders(), 3.0);
+    assert_eq!(proxy.renders(), 4.0);
 }

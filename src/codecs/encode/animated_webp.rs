@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use libwebp_sys as webp;
 
-use crate::options::Quality;
+use crate::options::{Effort, Quality};
 
 use crate::codecs::TransformError;
 use crate::codecs::animation::LoopCount;
 use crate::codecs::encode::error::failed;
 use crate::codecs::encode::webp::{config, is_lossless};
 use crate::pixels::{Size, buffer};
+
+const METHOD: i32 = 4;
 
 /// The longest frame duration: the container has 24 bits of milliseconds.
 const LONGEST: Duration = Duration::from_millis((1 << 24) - 1);
@@ -43,12 +45,15 @@ impl WebpAnimationEncoder {
         size: Size,
         loops: LoopCount,
         quality: Quality,
+        effort: Effort,
     ) -> Result<Self, TransformError> {
         /// The container has 16 bits for the loop count.
         const MOST_LOOPS: u32 = 65_535;
-        let mut config = config(quality)?;
+        let mut config = config(size, quality, effort)?;
         // A frame is blended over the previous one, so transparent pixels need no colour.
         config.exact = 0;
+        // A lossless frame by method 6 holds more than all else together.
+        config.method = config.method.min(METHOD);
         let version = webp::WEBP_MUX_ABI_VERSION.cast_signed();
         // SAFETY: plain numbers, for which zero is valid, and initialised at once.
         let mut options: webp::WebPAnimEncoderOptions = unsafe { mem::zeroed() };

@@ -38,7 +38,7 @@ pub(crate) fn encode(
     match format {
         Format::Jpeg => jpeg::encode(picture, settings),
         Format::Png => png::encode(picture, settings.palette.then_some(settings.quality)),
-        Format::Webp => webp::encode(picture, settings.quality),
+        Format::Webp => webp::encode(picture, settings.quality, settings.effort),
         Format::Avif => avif::encode(picture, settings.quality, settings.effort),
         Format::Gif | Format::Svg | Format::Json => {
             Err(failed(format_args!("no still is written as {format}")))
@@ -65,9 +65,26 @@ pub(crate) fn avif_time(size: Size, effort: Effort) -> u64 {
     avif::time(avif::speed(size, effort))
 }
 
-/// Whether a greater effort would not make an AVIF of this size smaller.
-pub(crate) fn is_settled(size: Size, effort: Effort) -> bool {
-    avif::speed(size, effort) == avif::speed(size, Effort::Settled)
+/// Nanoseconds for each pixel of a lossy WebP.
+pub(crate) fn webp_time(size: Size, effort: Effort) -> u64 {
+    webp::time(webp::method(size, effort))
+}
+
+/// Whether the files of a format depend on the effort at all.
+pub(crate) fn has_efforts(format: Format) -> bool {
+    match format {
+        Format::Webp | Format::Avif => true,
+        Format::Jpeg | Format::Png | Format::Gif | Format::Svg | Format::Json => false,
+    }
+}
+
+/// Whether a greater effort would not make a file of this format and size smaller.
+pub(crate) fn is_settled(format: Format, size: Size, effort: Effort) -> bool {
+    match format {
+        Format::Avif => avif::speed(size, effort) == avif::speed(size, Effort::Settled),
+        Format::Webp => webp::method(size, effort) == webp::method(size, Effort::Settled),
+        _ => !has_efforts(format),
+    }
 }
 
 /// The longest side that a format supports, in pixels.

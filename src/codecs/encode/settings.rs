@@ -10,6 +10,6 @@ pub(crate) struct Settings {
     pub progressive: bool,
     /// Whether a PNG may be reduced to a palette.
     pub palette: bool,
-    /// The effort of the AVIF encoder.
+    /// The effort of the encoders of WebP and AVIF.
     pub effort: Effort,
 }

@@ -12,12 +12,12 @@ use crate::cache::{CacheStatus, FlightError, RenditionKey, SourceBytes, SourceNa
 use crate::cpu::CpuError;
 use crate::deadline::{Deadline, Stage};
 use crate::error::Error;
-use crate::options::{Effort, Format, Output};
+use crate::options::{Effort, Format};
 use crate::pipeline::Pipeline;
 use crate::pipeline::render::rendition;
 use crate::pipeline::workers::{IDLE_TIMEOUT, Urgency};
 use crate::policy::Job;
-use crate::transform::{BatchItem, Budget, Encoded, TransformError};
+use crate::transform::{BatchItem, Budget, Encoded, Plan, TransformError};
 
 /// How the prewarming of a picture ended.
 #[derive(Clone, Debug)]
@@ -60,8 +60,8 @@ struct MissingRendition<'a> {
 type RenderedOutcome = (WarmOutcome, Option<Format>);
 
 impl Pipeline {
-    /// Renders and caches the pictures of these jobs that are not cached yet, source by source: each source is fetched and decoded once. AVIF
-    /// is encoded with full effort, never as an interim rendition. All work is idle work, which gives way to every request.
+    /// Renders and caches the pictures of these jobs that are not cached yet, source by source: each source is fetched and decoded once. All
+    /// are encoded with full effort, never as interim renditions. All work is idle work, which gives way to every request.
     ///
     /// The outcomes are in the order of the jobs. If this future is dropped, the picture that is being rendered is the last one.
     pub async fn prepare(self: &Arc<Self>, jobs: &[Job]) -> Vec<WarmOutcome> {
@@ -260,7 +260,7 @@ impl Pipeline {
 
     /// Removes the interim rendition that a job's settled rendition replaces.
     async fn remove_interim(&self, job: &Job, name: &SourceName, record: &SourceRecord) {
-        if job.recipe.output == Output::Avif {
+        if Plan::may_be_interim(&job.recipe) {
             let mut interim = job.recipe.clone();
             interim.effort = Effort::Quick;
             let key = RenditionKey::of(

@@ -102,9 +102,22 @@ impl Plan {
         self.cost
     }
 
+    /// Whether a recipe may have a quick rendition that a smaller one replaces: whether its format, which may only be known when there are
+    /// pixels, depends on effort.
+    pub fn may_be_interim(recipe: &Recipe) -> bool {
+        match recipe.output {
+            Output::Webp | Output::Avif => true,
+            Output::Compatible { .. }
+            | Output::Jpeg { .. }
+            | Output::Png
+            | Output::Json
+            | Output::Svg => false,
+        }
+    }
+
     /// Whether a picture of this recipe, format and size would come out smaller with a greater effort.
     pub fn is_interim(recipe: &Recipe, format: Format, size: Size) -> bool {
-        format == Format::Avif && !encode::is_settled(size, recipe.effort)
+        !encode::is_settled(format, size, recipe.effort)
     }
 }
 

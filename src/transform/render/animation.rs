@@ -82,7 +82,8 @@ fn frames(
     let mut timings = Timings::default();
     let memory = limits.render_memory.bytes();
     let mut frames = FrameReader::open(source.bytes, header.format, memory)?;
-    let mut animator = AnimationEncoder::new(format, size, plan.animation.loops, recipe.quality)?;
+    let (loops, quality) = (plan.animation.loops, recipe.quality);
+    let mut animator = AnimationEncoder::new(format, size, loops, quality, recipe.effort)?;
     while let Some(frame) = timed(&mut timings.decode, || frames.next())? {
         budget.check()?;
         let delay = animation::delay_in(format, header.format, frame.delay);

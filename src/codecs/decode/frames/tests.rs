@@ -13,7 +13,7 @@ use crate::codecs::decode::image::DecodeScale;
 use crate::codecs::decode::{header, pixels};
 use crate::codecs::encode::animation::AnimationEncoder;
 use crate::codecs::sniff::SourceFormat;
-use crate::options::{Format, Quality};
+use crate::options::{Effort, Format, Quality};
 use crate::pixels::Size;
 
 const ROOM: u64 = 1 << 20;
@@ -511,8 +511,14 @@ fn an_interlaced_apng_frame_may_be_smaller_than_the_canvas() {
 /// A lossless WebP of 8x8 pixels in which a square moves down.
 fn webp(count: u8) -> Vec<u8> {
     let quality = Quality::new(100).expect("in range");
-    let mut animator = AnimationEncoder::new(Format::Webp, Size::new(8, 8), LoopCount(4), quality)
-        .expect("begins");
+    let mut animator = AnimationEncoder::new(
+        Format::Webp,
+        Size::new(8, 8),
+        LoopCount(4),
+        quality,
+        Effort::Settled,
+    )
+    .expect("begins");
     for number in 0..count {
         let mut rgba = vec![0; 8 * 8 * 4];
         let start = usize::from(number) * 8 * 4;
@@ -648,9 +654,14 @@ fn the_still_of_a_webp_is_its_first_frame() {
     for (left, top, width, height) in [(0, 0, 40, 30), (10, 6, 20, 12), (39, 29, 1, 1)] {
         for quality in [100, 80] {
             let quality = Quality::new(quality).expect("in range");
-            let mut animator =
-                AnimationEncoder::new(Format::Webp, Size::new(40, 30), LoopCount(1), quality)
-                    .expect("begins");
+            let mut animator = AnimationEncoder::new(
+                Format::Webp,
+                Size::new(40, 30),
+                LoopCount(1),
+                quality,
+                Effort::Settled,
+            )
+            .expect("begins");
             for number in 0..3u8 {
                 let pixels = (0..40 * 30u32).flat_map(|index| {
                     let (x, y) = (index % 40, index / 40);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::options::{Format, Quality};
+use crate::options::{Effort, Format, Quality};
 
 use crate::codecs::TransformError;
 use crate::codecs::animation::LoopCount;
@@ -29,10 +29,11 @@ impl AnimationEncoder {
         size: Size,
         loops: LoopCount,
         quality: Quality,
+        effort: Effort,
     ) -> Result<Self, TransformError> {
         let kind = match format {
             Format::Webp => FormatEncoder::Webp(Box::new(
-                animated_webp::WebpAnimationEncoder::new(size, loops, quality)?,
+                animated_webp::WebpAnimationEncoder::new(size, loops, quality, effort)?,
             )),
             Format::Gif => FormatEncoder::Gif(Box::new(gif::GifAnimationEncoder::new(
                 size, loops, quality,

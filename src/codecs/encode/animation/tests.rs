@@ -9,7 +9,7 @@ use crate::codecs::animation::{AnimationFrame, LoopCount};
 use crate::codecs::decode::frames::{FrameReader, animation};
 use crate::codecs::encode::animation::AnimationEncoder;
 use crate::codecs::sniff::sniff;
-use crate::options::{Format, Quality};
+use crate::options::{Effort, Format, Quality};
 use crate::pixels::Size;
 
 const LOSSLESS: u8 = 100;
@@ -22,7 +22,8 @@ fn written(
     frames: &[(Vec<u8>, Duration)],
 ) -> Vec<u8> {
     let quality = Quality::new(quality).expect("in range");
-    let mut animator = AnimationEncoder::new(format, size, loops, quality).expect("begins");
+    let mut animator =
+        AnimationEncoder::new(format, size, loops, quality, Effort::Settled).expect("begins");
     for (rgba, delay) in frames {
         animator.push(rgba, *delay).expect("is written");
     }
@@ -319,15 +320,34 @@ fn one_frame_is_enough_and_no_frame_is_an_error() {
             rgba,
             "{format}"
         );
-        let empty = AnimationEncoder::new(format, size, LoopCount::FOREVER, Quality::DEFAULT)
-            .expect("begins");
+        let empty = AnimationEncoder::new(
+            format,
+            size,
+            LoopCount::FOREVER,
+            Quality::DEFAULT,
+            Effort::Settled,
+        )
+        .expect("begins");
         assert!(empty.finish().is_err(), "{format}");
-        let mut short = AnimationEncoder::new(format, size, LoopCount::FOREVER, Quality::DEFAULT)
-            .expect("begins");
+        let mut short = AnimationEncoder::new(
+            format,
+            size,
+            LoopCount::FOREVER,
+            Quality::DEFAULT,
+            Effort::Settled,
+        )
+        .expect("begins");
         assert!(short.push(&rgba[..7], millis(0)).is_err(), "{format}");
     }
     assert!(
-        AnimationEncoder::new(Format::Png, size, LoopCount::FOREVER, Quality::DEFAULT).is_err()
+        AnimationEncoder::new(
+            Format::Png,
+            size,
+            LoopCount::FOREVER,
+            Quality::DEFAULT,
+            Effort::Settled
+        )
+        .is_err()
     );
 }
 
@@ -336,11 +356,17 @@ fn a_canvas_too_large_for_a_format_is_an_error() {
     for (format, side) in [(Format::Webp, 16_384), (Format::Gif, 65_536)] {
         let size = Size::new(side, 1);
         let rgba = vec![255; size.len() * 4];
-        let made = AnimationEncoder::new(format, size, LoopCount::FOREVER, Quality::DEFAULT)
-            .and_then(|mut animator| {
-                animator.push(&rgba, millis(0))?;
-                animator.finish()
-            });
+        let made = AnimationEncoder::new(
+            format,
+            size,
+            LoopCount::FOREVER,
+            Quality::DEFAULT,
+            Effort::Settled,
+        )
+        .and_then(|mut animator| {
+            animator.push(&rgba, millis(0))?;
+            animator.finish()
+        });
         assert!(made.is_err(), "{format}");
     }
 }

@@ -173,8 +173,9 @@ pub(crate) fn encoding(
         Format::Png if alpha => (16, 250),
         Format::Png => (12, 250),
         Format::Webp if encode::is_lossless(quality) => (46, 450),
-        Format::Webp if alpha => (37, 90),
-        Format::Webp => (9, 28),
+        // Of noise: every code is kept until all are counted.
+        Format::Webp if alpha => (64, 60 + encode::webp_time(output, recipe.effort)),
+        Format::Webp => (25, encode::webp_time(output, recipe.effort)),
         Format::Avif => {
             let time = encode::avif_time(output, recipe.effort);
             let (plain, with_alpha) = AVIF_BYTES;

@@ -139,6 +139,17 @@ fn workers_are_bounded() {
 }
 
 #[test]
+fn the_share_of_upgrades_is_a_percentage() {
+    let config = Config::parse("[limits]\nupgrade_share = 100\n", []).expect("all of them");
+    assert_eq!(config.limits.upgrade_share, 100);
+    let error = Config::parse("[limits]\nupgrade_share = 101\n", []).expect_err("too many");
+    assert_eq!(
+        error.to_string().trim(),
+        "setting `limits.upgrade_share`: must be a number from 0 to 100, got `101`"
+    );
+}
+
+#[test]
 fn the_memory_of_renders_is_auto_or_a_size() {
     for (value, size) in [
         ("\"auto\"", AutoByteSize::Auto),

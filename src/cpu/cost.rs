@@ -14,41 +14,54 @@ pub(crate) struct Cost {
     pub time: Duration,
     /// The latest moment at which it may start. Afterwards nobody can use its result.
     pub deadline: Instant,
-    /// Whether it is background work, which nobody waits for.
-    pub is_idle: bool,
+    /// For whom it is done.
+    pub priority: Priority,
 }
 
-/// The priority of a job.
+/// For whom a job is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// For a client that waits.
+    Foreground,
+    /// For later requests, within the share of the processors that such work has even while clients wait.
+    Share,
+    /// For later requests: it runs only while no client waits for a worker.
+    Idle,
+}
+
+/// The queue of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
     /// Small foreground jobs. They start before large ones, and one thread runs nothing else.
     Fast,
     /// All other foreground jobs.
     Normal,
+    /// Background jobs that start, whoever waits, while they have used less than their share of the processors.
+    Share,
     /// Background jobs. They start only while a worker has nothing else to do.
     Idle,
 }
 
 impl Lane {
     /// All lanes.
-    pub const ALL: [Lane; 3] = [Lane::Fast, Lane::Normal, Lane::Idle];
+    pub const ALL: [Lane; 4] = [Lane::Fast, Lane::Normal, Lane::Share, Lane::Idle];
 
     /// The word for metrics.
     pub const fn word(self) -> &'static str {
         match self {
             Lane::Fast => "fast",
             Lane::Normal => "normal",
+            Lane::Share => "share",
             Lane::Idle => "idle",
         }
     }
 
     pub(super) fn of(cost: &Cost) -> Lane {
-        if cost.is_idle {
-            Lane::Idle
-        } else if cost.time <= FAST_LIMIT {
-            Lane::Fast
-        } else {
-            Lane::Normal
+        match cost.priority {
+            Priority::Foreground if cost.time <= FAST_LIMIT => Lane::Fast,
+            Priority::Foreground => Lane::Normal,
+            Priority::Share => Lane::Share,
+            Priority::Idle => Lane::Idle,
         }
     }
 }
@@ -60,7 +73,7 @@ pub enum Rejection {
     Queue,
     /// It would have started after its deadline. Jobs of another lane may still be in time.
     Wait(Lane),
-    /// It is an idle job, and the queue or the memory for idle jobs is full.
+    /// It is a background job, and the queue or the memory for background jobs is full.
     Idle,
 }
 

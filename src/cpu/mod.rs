@@ -8,6 +8,7 @@
 mod cost;
 mod lanes;
 mod memory;
+mod share;
 mod system;
 mod workers;
 
@@ -23,9 +24,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use self::lanes::{JobId, Lanes};
+use self::share::Share;
 use self::workers::{Notification, Scheduler};
 
-pub(crate) use self::cost::{Cost, Lane, Rejection};
+pub(crate) use self::cost::{Cost, Lane, Priority, Rejection};
 pub(crate) use self::lanes::LaneCounts;
 pub(crate) use self::memory::MemoryLimit;
 
@@ -59,21 +61,24 @@ pub enum CpuError {
 
 impl CpuPool {
     /// A pool of `workers` threads (0: one for each processor) whose queue takes `queue` jobs, and whose jobs together may hold `budget` bytes.
-    /// `on_idle` is called once whenever there has been nothing to do for some seconds.
+    /// Jobs of the share may take `share` percent of the time of so many processors. `on_idle` is called once whenever there has been nothing
+    /// to do for some seconds.
     ///
     /// # Errors
     /// When the system refuses a thread.
     pub(crate) fn new(
         workers: usize,
         queue: usize,
+        share: u8,
         budget: u64,
         on_idle: fn(),
     ) -> io::Result<Self> {
         let workers = NonZeroUsize::new(workers)
             .or_else(|| thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get);
+        let share = Share::new(share, workers, Instant::now());
         let pool = CpuPool {
-            scheduler: Scheduler::new(Lanes::new(workers, queue, budget), on_idle),
+            scheduler: Scheduler::new(Lanes::new(workers, queue, budget, share), on_idle),
         };
         // Where a thread cannot be started, the pool is dropped, and its other threads end.
         workers::start(&pool.scheduler, workers)?;
@@ -125,9 +130,19 @@ impl CpuPool {
         self.scheduler.lock().lanes.workers()
     }
 
-    /// The most bytes that idle work may hold.
-    pub(crate) fn idle_bytes(&self) -> u64 {
-        self.scheduler.lock().lanes.idle_bytes()
+    /// How many jobs of the share can run at once.
+    pub(crate) fn share_threads(&self) -> usize {
+        self.scheduler.lock().lanes.share_threads()
+    }
+
+    /// Whether a job of the share could start now.
+    pub(crate) fn has_share(&self) -> bool {
+        self.scheduler.lock().lanes.has_share(Instant::now())
+    }
+
+    /// The most bytes that background work may hold.
+    pub(crate) fn background_bytes(&self) -> u64 {
+        self.scheduler.lock().lanes.background_bytes()
     }
 
     /// How many jobs a lane has now.

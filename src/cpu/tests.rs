@@ -7,6 +7,7 @@ use super::Cost;
 use super::CpuError;
 use super::CpuPool;
 use super::Lane;
+use super::Priority;
 use super::Rejection;
 use super::workers::IDLE_DELAY;
 
@@ -16,12 +17,12 @@ fn cost() -> Cost {
         bytes: 10,
         time: Duration::from_millis(100),
         deadline: Instant::now() + Duration::from_secs(3600),
-        is_idle: false,
+        priority: Priority::Foreground,
     }
 }
 
 fn pool(workers: usize, queue: usize) -> CpuPool {
-    CpuPool::new(workers, queue, 100, || ()).expect("there are threads")
+    CpuPool::new(workers, queue, 10, 100, || ()).expect("there are threads")
 }
 
 #[tokio::test]
@@ -30,7 +31,7 @@ async fn the_end_of_work_is_reported_once() {
     let on_idle = || {
         RESTS.fetch_add(1, Ordering::SeqCst);
     };
-    let pool = CpuPool::new(1, 1, 100, on_idle).expect("there are threads");
+    let pool = CpuPool::new(1, 1, 10, 100, on_idle).expect("there are threads");
     for round in 1..=2 {
         assert!(pool.run(cost(), || ()).await.is_ok());
         while RESTS.load(Ordering::SeqCst) < round {
@@ -183,7 +184,7 @@ async fn workers_give_way_and_count_their_own_time() {
     }
     let pool = pool(1, 0);
     let idle = Cost {
-        is_idle: true,
+        priority: Priority::Idle,
         ..cost()
     };
     let ours = nice();
@@ -203,4 +204,38 @@ async fn workers_give_way_and_count_their_own_time() {
         .expect("there is room")
         .cpu_time;
     assert!(cpu_time.is_some_and(|cpu_time| cpu_time > Duration::ZERO));
+}
+
+#[tokio::test]
+async fn work_of_the_share_runs_while_every_worker_is_busy() {
+    let pool = Arc::new(pool(1, 1));
+    let (release, gate) = mpsc::channel::<()>();
+    let running = tokio::spawn({
+        let pool = Arc::clone(&pool);
+        async move {
+            let work = move || gate.recv().expect("the test releases it");
+            pool.run(cost(), work).await
+        }
+    });
+    while pool.count(Lane::Normal).running < 1 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!pool.is_idle());
+    let share = Cost {
+        priority: Priority::Share,
+        ..cost()
+    };
+    let spin = || {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(5) {
+            std::hint::spin_loop();
+        }
+    };
+    // The second one waits until what the first one took is earned again; nothing else wakes its thread.
+    for round in 0..2 {
+        assert_eq!(value(pool.run(share, spin).await), Ok(()), "{round}");
+    }
+    release.send(()).expect("the job waits for it");
+    assert_eq!(value(running.await.expect("no panic")), Ok(()));
+    assert_eq!(pool.reserved(), 0);
 }

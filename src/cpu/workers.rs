@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::lanes::{Lanes, Worker};
 use super::system;
 
-/// The priority of foreground work: cache hits and health checks are answered at once while every processor transforms.
+/// The priority of foreground work and of the share of background work: cache hits and health checks are answered at once while every processor transforms.
 const NICE: i32 = 5;
 
 /// The priority of idle work, the lowest that there is: a fiftieth of a processor that another thread wants.
@@ -62,7 +62,19 @@ impl Scheduler {
     }
 
     /// Waits until there may be a job to start. The express worker calls `on_idle` when there is none for a while.
-    fn wait<'a>(&'a self, state: MutexGuard<'a, State>, worker: Worker) -> MutexGuard<'a, State> {
+    fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        worker: Worker,
+    ) -> MutexGuard<'a, State> {
+        let opens_after = match worker {
+            Worker::Share => state.lanes.share_opens_after(Instant::now()),
+            Worker::Regular | Worker::Express | Worker::Idle => None,
+        };
+        if let Some(delay) = opens_after {
+            let waited = self.changed.wait_timeout(state, delay);
+            return waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
         if worker != Worker::Express || state.is_idle_reported {
             let waited = self.changed.wait(state);
             return waited.unwrap_or_else(PoisonError::into_inner);
@@ -85,14 +97,17 @@ impl Scheduler {
     }
 }
 
-/// Starts `workers` threads for foreground jobs, one more for fast jobs, and `workers` threads for idle jobs.
+/// Starts `workers` threads for foreground jobs, one more for fast jobs, as many as the share needs for its jobs, and `workers` threads for
+/// idle jobs.
 pub(super) fn start(scheduler: &Arc<Scheduler>, workers: usize) -> io::Result<()> {
     let regular = (0..workers).map(|_| Worker::Regular);
+    let share = (0..scheduler.lock().lanes.share_threads()).map(|_| Worker::Share);
     let idle = (0..workers).map(|_| Worker::Idle);
-    for worker in regular.chain([Worker::Express]).chain(idle) {
+    for worker in regular.chain([Worker::Express]).chain(share).chain(idle) {
         let (name, nice) = match worker {
             Worker::Regular => ("render", NICE),
             Worker::Express => ("render-fast", NICE),
+            Worker::Share => ("render-share", NICE),
             Worker::Idle => ("render-idle", IDLE_NICE),
         };
         let scheduler = Arc::clone(scheduler);
@@ -117,8 +132,13 @@ fn worker_loop(scheduler: &Scheduler, worker: Worker) {
         };
         state.is_idle_reported = false;
         drop(state);
+        let began = system::thread_time();
         let done = panic::catch_unwind(AssertUnwindSafe(work));
+        let ended = system::thread_time();
         state = scheduler.lock();
+        if let Some((began, ended)) = began.zip(ended) {
+            state.lanes.correct_time(id, ended.saturating_sub(began));
+        }
         state.lanes.finish(id);
         drop(state);
         scheduler.wake();

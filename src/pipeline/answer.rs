@@ -9,6 +9,7 @@ use crate::cache::{
     CacheStatus, CacheableError, CachedRendition, CachedSource, FlightError, SourceRecord, Stale,
     Tier,
 };
+use crate::cpu::Priority;
 use crate::deadline::Stage;
 use crate::error::Error;
 use crate::pipeline::Pipeline;
@@ -17,7 +18,6 @@ use crate::pipeline::interim::RenditionChoice;
 use crate::pipeline::render::RenderTask;
 use crate::pipeline::request_memo::{ResolvedRequest, SourceState};
 use crate::pipeline::sources::SourceLookup;
-use crate::pipeline::workers::Priority;
 use crate::request::{PreconditionOutcome, Vary};
 use crate::response;
 use crate::response::{

@@ -1,11 +1,11 @@
-//! Background jobs: renditions that no client waits for, made while no client needs a worker. Each is made once, one job runs at a time, and
-//! a job that failed is not tried again for a while.
+//! Background jobs: renditions that no client waits for. Each is made once, one job runs at a time besides those of the share, and a job that
+//! failed is not tried again for a while.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cache::{
     CacheStatus, CachedSource, FlightError, RenderOutput, RenditionKey, SourceBytes, SourceName,
@@ -25,7 +25,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(10 * 60);
 /// The background jobs that run or wait, and those that failed a short time ago.
 pub(crate) struct BackgroundJobs {
     /// One job runs at a time. Those that wait hold no source.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
     state: Arc<Mutex<State>>,
 }
 
@@ -75,9 +75,29 @@ enum JobOutcome {
 impl Default for BackgroundJobs {
     fn default() -> Self {
         BackgroundJobs {
-            turn: Semaphore::new(1),
+            turn: Arc::new(Semaphore::new(1)),
             state: Arc::default(),
         }
+    }
+}
+
+impl BackgroundJobs {
+    /// Whether a job neither runs or waits, nor failed a short time ago.
+    pub(crate) fn may_start(&self, key: RenditionKey) -> bool {
+        let state = lock(&self.state);
+        !state.active.contains(&key) && !state.has_failed(key)
+    }
+
+    /// The right to run the one job, if nobody has it.
+    pub(crate) fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turn).try_acquire_owned().ok()
+    }
+}
+
+impl State {
+    fn has_failed(&self, key: RenditionKey) -> bool {
+        let failed = self.failed.get(&key);
+        failed.is_some_and(|failed| failed.elapsed() < RETRY_DELAY)
     }
 }
 
@@ -85,14 +105,18 @@ impl JobGuard {
     /// `None` if the job runs or waits already, if it failed a short time ago, or if there are too many jobs.
     pub(crate) fn of(jobs: &BackgroundJobs, key: RenditionKey) -> Option<JobGuard> {
         let mut state = lock(&jobs.state);
-        let is_recent = |failed: &Instant| failed.elapsed() < RETRY_DELAY;
-        if state.active.len() >= MAX_JOBS || state.failed.get(&key).is_some_and(is_recent) {
+        if state.active.len() >= MAX_JOBS || state.has_failed(key) {
             return None;
         }
         state.active.insert(key).then(|| JobGuard {
             state: Arc::clone(&jobs.state),
             key,
         })
+    }
+
+    /// The rendition of the job.
+    pub(crate) fn key(&self) -> RenditionKey {
+        self.key
     }
 
     /// Delays the next try of this job.
@@ -121,7 +145,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl Pipeline {
-    /// Starts a background job, which renders the rendition of the source with `render`, stores it, and removes the renditions that it replaces.
+    /// Starts a background job when it is its turn.
     pub(crate) fn start_job<F, Fut>(
         self: &Arc<Self>,
         job: BackgroundJob,
@@ -136,15 +160,28 @@ impl Pipeline {
             let Ok(_turn) = pipeline.background.turn.acquire().await else {
                 return;
             };
-            let (kind, replaces) = (job.kind, job.replaces.clone());
-            let result = pipeline.run_job(job, render).await;
-            pipeline.record_job(kind, &guard, &result);
-            if matches!(result, Ok(JobOutcome::Done(_))) {
-                for key in replaces {
-                    pipeline.cache.remove(key).await;
-                }
-            }
+            pipeline.do_job(job, guard, render).await;
         });
+    }
+
+    /// Does a background job: renders the rendition of the source with `render`, stores it, and removes the renditions that it replaces.
+    pub(crate) async fn do_job<F, Fut>(
+        self: &Arc<Self>,
+        job: BackgroundJob,
+        guard: JobGuard,
+        render: F,
+    ) where
+        F: FnOnce(Arc<Self>, SourceBytes) -> Fut,
+        Fut: Future<Output = Result<RenderOutput, FlightError<Error>>> + Send + 'static,
+    {
+        let (kind, replaces) = (job.kind, job.replaces.clone());
+        let result = self.run_job(job, render).await;
+        self.record_job(kind, &guard, &result);
+        if matches!(result, Ok(JobOutcome::Done(_))) {
+            for key in replaces {
+                self.cache.remove(key).await;
+            }
+        }
     }
 
     async fn run_job<F, Fut>(

@@ -1,20 +1,21 @@
-//! Interim renditions: the first client gets a WebP or AVIF that is encoded quickly. When somebody requests it again, a background job encodes a
-//! smaller file while no client needs a worker; that file replaces the interim one, under an entity tag of its own.
+//! Interim renditions: the first client gets a WebP or AVIF that is encoded quickly. When somebody requests it again, a background job encodes
+//! a smaller file while no client needs a worker, or within the share of background work; that file replaces the interim one, under an entity
+//! tag of its own.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::cache::{
-    CacheStatus, CachedRendition, CachedSource, Rendition, RenditionKey, SourceBytes, SourceRecord,
+    CacheStatus, CachedRendition, CachedSource, FlightError, RenderOutput, Rendition, RenditionKey,
+    SourceBytes, SourceRecord,
 };
 use crate::deadline::{Deadline, Stage, Timeout};
 use crate::error::Error;
 use crate::hosted;
 use crate::pipeline::Pipeline;
-use crate::pipeline::background::{BackgroundJob, JobGuard, JobKind};
 use crate::pipeline::context::RequestContext;
 use crate::pipeline::render::RenderTask;
 use crate::pipeline::request_memo::{AdmittedRequest, RenditionRef, ResolvedRequest, SourceState};
-use crate::pipeline::workers::Priority;
+use crate::pipeline::upgrades::Upgrade;
 use crate::policy::Job;
 use crate::transform::{Plan, Size};
 
@@ -112,7 +113,7 @@ impl Pipeline {
         Ok(found.is_none_or(|found| choice.is_interim(&found.rendition)))
     }
 
-    /// Starts the background job that replaces an interim rendition, if the workers are idle. `choice` is what the client is answered with.
+    /// Requests the upgrade of an interim rendition, which begins as soon as there is time for it. `choice` is what the client is answered with.
     pub(crate) fn upgrade(
         self: &Arc<Self>,
         choice: &RenditionChoice<'_>,
@@ -121,31 +122,21 @@ impl Pipeline {
         let Some(key) = choice.upgrade else {
             return;
         };
-        let Some(guard) = JobGuard::of(&self.background, key) else {
-            return;
-        };
-        if !self.cpu.is_idle() {
-            self.metrics.work.record_upgrade("skipped");
-            return;
-        }
-        let AdmittedRequest { job, name, .. } = choice.admitted;
-        let task = RenderTask {
-            job: job.clone(),
-            name: name.clone(),
-            priority: Priority::Idle,
-            timings: Arc::new(OnceLock::new()),
-        };
-        let upgrade = BackgroundJob {
-            kind: JobKind::Upgrade,
-            key,
-            source: job.source.clone(),
-            name: name.clone(),
+        self.request_upgrade(key, || Upgrade {
+            job: choice.admitted.job.clone(),
+            name: choice.admitted.name.clone(),
             record: Arc::clone(record),
-            replaces: vec![choice.rendition.key],
-        };
-        self.start_job(upgrade, guard, |pipeline, source| {
-            pipeline.render(task, with_bytes(source))
+            interim: choice.rendition.key,
         });
+    }
+
+    /// Renders a settled rendition from a source that a background job has fetched.
+    pub(crate) async fn render_upgrade(
+        self: Arc<Self>,
+        task: RenderTask,
+        source: SourceBytes,
+    ) -> Result<RenderOutput, FlightError<Error>> {
+        self.render(task, with_bytes(source)).await
     }
 }
 

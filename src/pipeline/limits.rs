@@ -37,6 +37,22 @@ pub struct LimitsConfig {
     pub workers: usize,
     /// How many renders may wait for a worker. More are refused with 503.
     pub queue: usize,
+    /// How much of the time of the processors upgrades may take while clients wait, in percent.
+    #[serde(deserialize_with = "percent")]
+    pub upgrade_share: u8,
+}
+
+/// Reads a percentage.
+fn percent<'de, D: Deserializer<'de>>(input: D) -> Result<u8, D::Error> {
+    let percent = u64::deserialize(input)?;
+    u8::try_from(percent)
+        .ok()
+        .filter(|&percent| percent <= 100)
+        .ok_or_else(|| {
+            de::Error::custom(format_args!(
+                "must be a number from 0 to 100, got `{percent}`"
+            ))
+        })
 }
 
 /// Reads `workers`, which is limited so that a mistyped number cannot exhaust the system.
@@ -75,6 +91,7 @@ impl Default for LimitsConfig {
             truncated,
             workers: 0,
             queue: 200,
+            upgrade_share: 10,
         }
     }
 }

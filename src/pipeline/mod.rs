@@ -22,6 +22,7 @@ pub(crate) mod render;
 mod request_memo;
 mod sources;
 mod strip;
+mod upgrades;
 pub(crate) mod workers;
 
 use std::fmt;
@@ -44,6 +45,7 @@ pub use self::limits::LimitsConfig;
 use self::background::BackgroundJobs;
 use self::request_memo::{FlowRequest, RequestMemo, ResolvedRequest};
 use self::sources::file_kind;
+use self::upgrades::{Upgrade, UpgradeQueue};
 use crate::allocator;
 use crate::bucket::{AddressError, BucketAddress};
 use crate::cache::{Cache, CacheError, ErrorTtls, FlightError};
@@ -86,6 +88,7 @@ pub struct Pipeline {
     /// How long errors are cached.
     error_ttls: ErrorTtls,
     background: BackgroundJobs,
+    upgrades: UpgradeQueue<Upgrade>,
     /// Limits how many sources are prewarmed at once.
     pub(crate) prewarm_permits: Semaphore,
     request_memo: RequestMemo,
@@ -149,6 +152,7 @@ impl Pipeline {
         let cpu = CpuPool::new(
             config.limits.workers,
             config.limits.queue,
+            config.limits.upgrade_share,
             limits.render_memory.bytes(),
             allocator::trim,
         )
@@ -171,6 +175,7 @@ impl Pipeline {
             makes_reduced_copies: config.cache.reduced_copies,
             error_ttls: config.cache.errors,
             background: BackgroundJobs::default(),
+            upgrades: UpgradeQueue::new(cpu.share_threads()),
             prewarm_permits: Semaphore::new(cpu.workers()),
             upload_allowlist: Allowlist::of_uploads(config.hosted.fetch.allowed.clone()),
             eager: Arc::default(),

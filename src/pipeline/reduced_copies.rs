@@ -7,12 +7,13 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::cache::{FlightError, RenderOutput, RenditionKey};
+use crate::cpu::Priority;
 use crate::error::Error;
 use crate::options::Recipe;
 use crate::pipeline::Pipeline;
 use crate::pipeline::background::{BackgroundJob, JobGuard, JobKind};
 use crate::pipeline::render::{OpenedSource, rendition};
-use crate::pipeline::workers::{IDLE_TIMEOUT, Urgency};
+use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency};
 use crate::policy::ApprovedSource;
 use crate::transform::{Budget, Hints, ReducedCopies};
 
@@ -83,11 +84,11 @@ impl Pipeline {
         bytes: Bytes,
         denominator: u32,
     ) -> Result<RenderOutput, FlightError<Error>> {
-        let urgency = Urgency::idle(IDLE_TIMEOUT);
+        let urgency = Urgency::background(Priority::Idle, BACKGROUND_TIMEOUT);
         let source = self.open_source(bytes, urgency).await?;
         let plan = source.plan_reduced_copy(denominator).map_err(Error::from)?;
         let cost = plan.cost();
-        let work = move || plan.render(&Budget::until(Instant::now() + IDLE_TIMEOUT));
+        let work = move || plan.render(&Budget::until(Instant::now() + BACKGROUND_TIMEOUT));
         let encoded = self.render_on_worker(cost, urgency, work).await?;
         Ok(rendition(&key, encoded).into())
     }

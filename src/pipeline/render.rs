@@ -6,11 +6,12 @@ use crate::cache::{
     CachedSource, FlightError, RenderOutput, Rendition, RenditionKey, SourceBytes, SourceName,
     SourceRecord,
 };
+use crate::cpu::Priority;
 use crate::deadline::Stage;
 use crate::error::Error;
 use crate::options::Recipe;
 use crate::pipeline::Pipeline;
-use crate::pipeline::workers::{IDLE_TIMEOUT, Priority, Urgency};
+use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency};
 use crate::policy::Job;
 use crate::telemetry::RenderStep;
 use crate::transform::{Budget, Encoded, Hints, SaliencyMapPlan, Source, Timings, TransformError};
@@ -41,7 +42,9 @@ impl Pipeline {
         let expected = Arc::clone(&found.record);
         let urgency = match task.priority {
             Priority::Foreground => Urgency::foreground(self.request_timeout),
-            Priority::Idle => Urgency::idle(IDLE_TIMEOUT),
+            Priority::Share | Priority::Idle => {
+                Urgency::background(task.priority, BACKGROUND_TIMEOUT)
+            }
         };
         let fetch = self.fetch(task.job.source.clone());
         let source = self.cache.bytes_or_fetch(&task.name, found, fetch);
@@ -114,8 +117,8 @@ impl Pipeline {
 
     /// What earlier renders of the source have left for this one; and by how much the reduced copy is smaller that is worth making.
     ///
-    /// Idle work takes a cached saliency map, or else computes its own as part of the render: a client that needs the same map must not wait
-    /// for idle work.
+    /// Background work takes a cached saliency map, or else computes its own as part of the render: a client that needs the same map must not
+    /// wait for background work.
     async fn hints(
         self: &Arc<Self>,
         opened: &OpenedSource,
@@ -124,7 +127,7 @@ impl Pipeline {
     ) -> Result<(Hints, Option<u32>), FlightError<Error>> {
         let hints = match urgency.priority {
             Priority::Foreground => self.saliency_map(opened, recipe, urgency).await?,
-            Priority::Idle => {
+            Priority::Share | Priority::Idle => {
                 let OpenedSource { name, record, .. } = opened;
                 self.cached_saliency_map(recipe, name, record).await
             }

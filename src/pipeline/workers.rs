@@ -6,23 +6,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::cpu;
-use crate::cpu::{Completion, CpuError};
+use crate::cpu::{Completion, CpuError, Priority};
 use crate::deadline::{Deadline, Stage, Timeout};
 use crate::error::Error;
 use crate::pipeline::Pipeline;
 use crate::transform::{Cost, Encoded, Source, TransformError};
 
-/// How long a render may take that no client waits for. On a busy machine such a render gets a fiftieth of a processor.
-pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-
-/// For whom work is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Priority {
-    /// For a client that waits.
-    Foreground,
-    /// For later requests: it runs only while no client waits for a worker.
-    Idle,
-}
+/// How long a render may take that no client waits for. On a busy machine one on an idle worker gets a fiftieth of a processor.
+pub(crate) const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// When work must be done, and for whom.
 #[derive(Clone, Copy, Debug)]
@@ -40,11 +31,11 @@ impl Urgency {
         }
     }
 
-    /// Idle work that may take so much time from now on.
-    pub(crate) fn idle(timeout: Duration) -> Self {
+    /// Work that no client waits for, which may take so much time from now on.
+    pub(crate) fn background(priority: Priority, timeout: Duration) -> Self {
         Urgency {
             deadline: Deadline::after(timeout),
-            priority: Priority::Idle,
+            priority,
         }
     }
 }
@@ -89,7 +80,7 @@ impl Pipeline {
     }
 
     /// The error of work that did not end in time. Work for a client that ran for at least half of the time of a request would hold
-    /// a worker for as long again: its source is to blame, and that error is cached. Work that began later, or that is idle, did not get enough
+    /// a worker for as long again: its source is to blame, and that error is cached. Work that began later, or in the background, did not get enough
     /// time for that: its error is a timeout.
     fn out_of_time(&self, started: Option<Instant>, urgency: Urgency) -> Error {
         let until = urgency.deadline.instant();
@@ -98,7 +89,9 @@ impl Pipeline {
             Priority::Foreground if had.is_some_and(|had| had >= self.request_timeout / 2) => {
                 TransformError::OutOfTime.into()
             }
-            Priority::Foreground | Priority::Idle => Timeout(Stage::Render).into(),
+            Priority::Foreground | Priority::Share | Priority::Idle => {
+                Timeout(Stage::Render).into()
+            }
         }
     }
 
@@ -113,7 +106,7 @@ impl Pipeline {
             bytes: cost.bytes,
             time: cost.cpu,
             deadline: urgency.deadline.instant(),
-            is_idle: urgency.priority == Priority::Idle,
+            priority: urgency.priority,
         };
         let started = Arc::new(OnceLock::new());
         let starts = Arc::clone(&started);

@@ -1,5 +1,7 @@
 //! Interim pictures: the first client gets a file that is encoded quickly; the second request starts the upgrade, whose result later ones get.
 
+use tokio::task::JoinSet;
+
 use crate::support::origin::{Answer, TestOrigin};
 use crate::support::proxy::{TestProxy, setting, zone};
 use crate::support::reply::Reply;
@@ -189,33 +191,64 @@ async fn no_upgrade_is_made_of_a_source_that_changed_meanwhile() {
     proxy.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_upgrade_runs_while_a_request_waits_for_a_worker() {
+/// A proxy with one worker, which so many large pictures keep busy, and the tasks that wait for those.
+async fn busy(upgrade_share: u8, pictures: u32) -> (TestOrigin, TestProxy, JoinSet<Reply>) {
     let origin = TestOrigin::with("/a.jpg", samples::jpeg(640, 480)).await;
     origin.serve("/slow.jpg", samples::laborious());
     let zone = zone(&origin.url(""));
     let proxy = TestProxy::start(|config| {
         config.zone.origin = zone;
         config.limits.workers = 1;
+        config.limits.upgrade_share = upgrade_share;
     })
     .await;
     get(&proxy).await;
-    let client = proxy.client().clone();
-    let slow = tokio::spawn(async move {
-        let target = "/cdn-cgi/image/format=webp,quality=100/slow.jpg";
-        client.get(target).await
-    });
+    let mut waiting = JoinSet::new();
+    for picture in 0..pictures {
+        let client = proxy.client().clone();
+        let options = format!("width={},format=webp,quality=100", 480 - picture);
+        waiting.spawn(async move {
+            let target = format!("/cdn-cgi/image/{options}/slow.jpg");
+            client.get(&target).await
+        });
+    }
     eventually("the worker is busy", async || {
-        proxy.metrics().sum("safelight_cpu_jobs", &[]) > 0.0
+        let normal = [("lane", "normal"), ("state", "running")];
+        proxy.metrics().sum("safelight_cpu_jobs", &normal) > 0.0
     })
     .await;
+    (origin, proxy, waiting)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_requested_again_is_upgraded_although_every_worker_is_busy() {
+    let (_origin, proxy, mut waiting) = busy(100, 40).await;
     get(&proxy)
         .await
         .assert_header("cache-status", "safelight; hit; detail=interim");
-    assert_eq!(upgrades(&proxy, "skipped"), 1.0);
-    slow.await.expect("no panic").assert_status(200);
-    get(&proxy).await;
     upgraded(&proxy).await;
+    let queued = [("lane", "normal"), ("state", "waiting")];
+    let queued = proxy.metrics().sum("safelight_cpu_jobs", &queued);
+    assert!(queued > 0.0, "clients waited all the time");
+    get(&proxy)
+        .await
+        .assert_header("cache-status", "safelight; hit; detail=memory");
+    // What nobody waits for any more leaves the queue.
+    waiting.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_share_no_upgrade_runs_while_a_request_waits_for_a_worker() {
+    let (_origin, proxy, waiting) = busy(0, 1).await;
+    get(&proxy)
+        .await
+        .assert_header("cache-status", "safelight; hit; detail=interim");
+    for reply in waiting.join_all().await {
+        reply.assert_status(200);
+    }
+    upgraded(&proxy).await;
+    assert_eq!(proxy.renders(), 3.0);
+    assert_eq!(upgrades(&proxy, "skipped"), 0.0);
 }
 
 #[tokio::test]

@@ -5,12 +5,13 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::cost::{Cost, Lane, Rejection};
+use super::share::Share;
 
 /// When fast jobs of so much estimated time have started first, the oldest job of the normal lane is next.
 const STARVATION_LIMIT: Duration = Duration::from_millis(250);
 
-/// The longest queue of the idle lane. Background jobs beyond it are not worth keeping.
-const MAX_IDLE_QUEUE: usize = 64;
+/// The longest queue of a background lane. Jobs beyond it are not worth keeping.
+const MAX_BACKGROUND_QUEUE: usize = 64;
 
 /// The wait that is reported where nobody knows how long it takes. Clients are never asked to wait for longer than a minute.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
@@ -22,6 +23,8 @@ pub(super) enum Worker {
     Regular,
     /// Fast jobs only, so that they never wait for a large job to end.
     Express,
+    /// Jobs of the share only.
+    Share,
     /// Idle jobs only.
     Idle,
 }
@@ -47,7 +50,9 @@ pub(super) struct Lanes<W> {
     budget: u64,
     fast: VecDeque<QueuedJob<W>>,
     normal: VecDeque<QueuedJob<W>>,
+    background: VecDeque<QueuedJob<W>>,
     idle: VecDeque<QueuedJob<W>>,
+    share: Share,
     running: Vec<RunningJob>,
     reserved: u64,
     /// The estimated time of the fast jobs that have started before the oldest normal job.
@@ -82,14 +87,16 @@ impl RunningJob {
 }
 
 impl<W> Lanes<W> {
-    pub(super) fn new(workers: usize, queue: usize, budget: u64) -> Self {
+    pub(super) fn new(workers: usize, queue: usize, budget: u64, share: Share) -> Self {
         Lanes {
             workers,
             queue,
             budget,
             fast: VecDeque::new(),
             normal: VecDeque::new(),
+            background: VecDeque::new(),
             idle: VecDeque::new(),
+            share,
             running: Vec::new(),
             reserved: 0,
             overtaken: Duration::ZERO,
@@ -107,8 +114,9 @@ impl<W> Lanes<W> {
         // A job that needs more than the budget runs alone. The caller has checked it against the limit of one job.
         cost.bytes = cost.bytes.min(self.budget);
         let lane = Lane::of(&cost);
-        if lane == Lane::Idle {
-            if self.idle.len() >= MAX_IDLE_QUEUE || cost.bytes > self.idle_bytes() {
+        if matches!(lane, Lane::Share | Lane::Idle) {
+            let is_full = self.lane(lane).len() >= MAX_BACKGROUND_QUEUE;
+            if is_full || cost.bytes > self.background_bytes() {
                 return Err((Rejection::Idle, Duration::ZERO));
             }
         } else {
@@ -130,12 +138,14 @@ impl<W> Lanes<W> {
 
     /// The job that this worker starts now, if there is one. Its bytes are reserved.
     pub(super) fn start(&mut self, worker: Worker, now: Instant) -> Option<(JobId, W)> {
-        let lane = self.choose(worker)?;
+        let lane = self.choose(worker, now)?;
         let QueuedJob { id, cost, work } = self.lane(lane).pop_front()?;
         match lane {
             Lane::Fast if !self.normal.is_empty() => self.overtaken += cost.time,
             Lane::Fast | Lane::Idle => {}
             Lane::Normal => self.overtaken = Duration::ZERO,
+            // Its estimate, until it is known what it took.
+            Lane::Share => self.share.spend(cost.time),
         }
         self.reserved += cost.bytes;
         self.running.push(RunningJob {
@@ -147,6 +157,15 @@ impl<W> Lanes<W> {
         Some((id, work))
     }
 
+    /// Corrects what a job of the share has spent: this CPU time in place of its estimate.
+    pub(super) fn correct_time(&mut self, id: JobId, cpu_time: Duration) {
+        let found = self.running.iter().find(|job| job.id == id);
+        if let Some(job) = found.filter(|job| job.worker == Worker::Share) {
+            self.share.give_back(job.cost.time);
+            self.share.spend(cpu_time);
+        }
+    }
+
     /// Frees the bytes of a job that has ended.
     pub(super) fn finish(&mut self, id: JobId) {
         if let Some(at) = self.running.iter().position(|job| job.id == id) {
@@ -156,17 +175,15 @@ impl<W> Lanes<W> {
 
     /// Takes a job out of the queue. One that has started runs on.
     pub(super) fn cancel(&mut self, id: JobId) -> Option<W> {
-        [&mut self.fast, &mut self.normal, &mut self.idle]
-            .into_iter()
-            .find_map(|lane| {
-                let at = lane.iter().position(|job| job.id == id)?;
-                lane.remove(at).map(|job| job.work)
-            })
+        self.queues().into_iter().find_map(|lane| {
+            let at = lane.iter().position(|job| job.id == id)?;
+            lane.remove(at).map(|job| job.work)
+        })
     }
 
     /// Takes all jobs out of the queue.
     pub(super) fn clear(&mut self) -> Vec<W> {
-        [&mut self.fast, &mut self.normal, &mut self.idle]
+        self.queues()
             .into_iter()
             .flat_map(|lane| lane.drain(..).map(|job| job.work))
             .collect()
@@ -176,6 +193,7 @@ impl<W> Lanes<W> {
         let waiting = match lane {
             Lane::Fast => &self.fast,
             Lane::Normal => &self.normal,
+            Lane::Share => &self.background,
             Lane::Idle => &self.idle,
         };
         let running = self.running.iter();
@@ -189,8 +207,26 @@ impl<W> Lanes<W> {
         self.workers
     }
 
-    /// The bytes that all idle jobs together may hold. The other half of the budget stays free for foreground jobs.
-    pub(super) fn idle_bytes(&self) -> u64 {
+    /// The threads that jobs of the share have.
+    pub(super) fn share_threads(&self) -> usize {
+        self.share.threads()
+    }
+
+    /// Whether a job of the share could start now.
+    pub(super) fn has_share(&mut self, now: Instant) -> bool {
+        self.background.is_empty() && self.share.is_open(now)
+    }
+
+    /// When the next job of the share may start, if one waits for nothing but that.
+    pub(super) fn share_opens_after(&mut self, now: Instant) -> Option<Duration> {
+        if self.background.is_empty() || self.share.is_open(now) {
+            return None;
+        }
+        self.share.opens_after(now)
+    }
+
+    /// The bytes that all background jobs together may hold. The other half of the budget stays free for foreground jobs.
+    pub(super) fn background_bytes(&self) -> u64 {
         self.budget / 2
     }
 
@@ -205,7 +241,10 @@ impl<W> Lanes<W> {
 
     /// Whether nothing runs and nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.running.is_empty() && !self.has_foreground_work() && self.idle.is_empty()
+        self.running.is_empty()
+            && !self.has_foreground_work()
+            && self.idle.is_empty()
+            && self.background.is_empty()
     }
 
     /// Whether a foreground job waits.
@@ -217,16 +256,30 @@ impl<W> Lanes<W> {
         match lane {
             Lane::Fast => &mut self.fast,
             Lane::Normal => &mut self.normal,
+            Lane::Share => &mut self.background,
             Lane::Idle => &mut self.idle,
         }
     }
 
-    fn choose(&self, worker: Worker) -> Option<Lane> {
+    fn queues(&mut self) -> [&mut VecDeque<QueuedJob<W>>; 4] {
+        [
+            &mut self.fast,
+            &mut self.normal,
+            &mut self.background,
+            &mut self.idle,
+        ]
+    }
+
+    fn choose(&mut self, worker: Worker, now: Instant) -> Option<Lane> {
         let fits = |lane: &VecDeque<QueuedJob<W>>| {
             let bytes = lane.front()?.cost.bytes;
             Some(bytes <= self.budget - self.reserved)
         };
         let (fast, normal) = (fits(&self.fast), fits(&self.normal));
+        let starts = |lane: &VecDeque<QueuedJob<W>>| {
+            fits(lane) == Some(true) && self.has_background_room(lane)
+        };
+        let (background, idle) = (starts(&self.background), starts(&self.idle));
         // It is the turn of a normal job. While there is not enough memory for it, no other job may take any.
         let is_turn = self.overtaken >= STARVATION_LIMIT;
         if is_turn && normal == Some(false) {
@@ -237,22 +290,20 @@ impl<W> Lanes<W> {
             Worker::Regular | Worker::Express if fast == Some(true) => Some(Lane::Fast),
             Worker::Regular if normal == Some(true) => Some(Lane::Normal),
             Worker::Regular | Worker::Express => None,
-            Worker::Idle => {
-                (self.is_idle() && fits(&self.idle) == Some(true) && self.has_idle_room())
-                    .then_some(Lane::Idle)
-            }
+            Worker::Share => (background && self.share.is_open(now)).then_some(Lane::Share),
+            Worker::Idle => (idle && self.is_idle()).then_some(Lane::Idle),
         }
     }
 
-    /// Whether the next idle job leaves half of the budget to the other lanes.
-    fn has_idle_room(&self) -> bool {
+    /// Whether the next job of a background lane leaves half of the budget to the foreground.
+    fn has_background_room(&self, lane: &VecDeque<QueuedJob<W>>) -> bool {
         let running = self.running.iter();
         let held: u64 = running
-            .filter(|job| job.worker == Worker::Idle)
+            .filter(|job| matches!(job.worker, Worker::Share | Worker::Idle))
             .map(|job| job.cost.bytes)
             .sum();
-        let next = self.idle.front().map_or(0, |job| job.cost.bytes);
-        held + next <= self.idle_bytes()
+        let next = lane.front().map_or(0, |job| job.cost.bytes);
+        held + next <= self.background_bytes()
     }
 
     /// How many jobs may wait or run for a job of this lane to be taken.
@@ -268,7 +319,7 @@ impl<W> Lanes<W> {
         let running = self.running.iter().filter(|job| match job.worker {
             Worker::Regular => true,
             Worker::Express => lane == Lane::Fast,
-            Worker::Idle => false,
+            Worker::Share | Worker::Idle => false,
         });
         self.fast.len() + self.normal.len() + running.count()
     }
@@ -285,7 +336,7 @@ impl<W> Lanes<W> {
             let has_thread = match job.worker {
                 Worker::Regular => true,
                 Worker::Express => is_fast,
-                Worker::Idle => false,
+                Worker::Share | Worker::Idle => false,
             };
             threads = threads.saturating_sub(usize::from(has_thread));
             if let Some(left) = job.remaining(now) {

@@ -3,12 +3,19 @@ use std::time::{Duration, Instant};
 use super::Cost;
 use super::Lane;
 use super::Lanes;
-use super::MAX_IDLE_QUEUE;
+use super::MAX_BACKGROUND_QUEUE;
 use super::Rejection;
 use super::STARVATION_LIMIT;
+use super::Share;
 use super::Worker;
+use crate::cpu::Priority;
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// Lanes whose share is a tenth of the workers.
+fn lanes(workers: usize, queue: usize, budget: u64, now: Instant) -> Lanes<&'static str> {
+    Lanes::new(workers, queue, budget, Share::new(10, workers, now))
+}
 
 /// The deadline is far away, for all tests but those of deadlines.
 fn cost(millis: u64, bytes: u64, now: Instant) -> Cost {
@@ -16,13 +23,13 @@ fn cost(millis: u64, bytes: u64, now: Instant) -> Cost {
         bytes,
         time: Duration::from_millis(millis),
         deadline: now + 10 * MINUTE,
-        is_idle: false,
+        priority: Priority::Foreground,
     }
 }
 
 fn idle(bytes: u64, now: Instant) -> Cost {
     Cost {
-        is_idle: true,
+        priority: Priority::Idle,
         ..cost(1, bytes, now)
     }
 }
@@ -34,7 +41,7 @@ fn name(begun: Option<(u64, &'static str)>) -> Option<&'static str> {
 #[test]
 fn fast_work_goes_first_and_large_work_gets_its_turn() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(1, 100, 100);
+    let mut lanes = lanes(1, 100, 100, now);
     lanes
         .enqueue(cost(1000, 1, now), "large", now)
         .expect("room");
@@ -54,7 +61,7 @@ fn fast_work_goes_first_and_large_work_gets_its_turn() {
 #[test]
 fn one_thread_takes_fast_work_alone() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(1, 100, 100);
+    let mut lanes = lanes(1, 100, 100, now);
     lanes
         .enqueue(cost(1000, 1, now), "large", now)
         .expect("room");
@@ -67,7 +74,7 @@ fn one_thread_takes_fast_work_alone() {
 #[test]
 fn work_waits_for_memory_and_small_work_cannot_starve_it() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(2, 1000, 100);
+    let mut lanes = lanes(2, 1000, 100, now);
     lanes
         .enqueue(cost(500, 60, now), "first", now)
         .expect("room");
@@ -97,7 +104,7 @@ fn work_waits_for_memory_and_small_work_cannot_starve_it() {
 #[test]
 fn what_is_larger_than_the_budget_runs_alone() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(2, 1, 100);
+    let mut lanes = lanes(2, 1, 100, now);
     lanes
         .enqueue(cost(500, 1000, now), "huge", now)
         .expect("room");
@@ -110,7 +117,7 @@ fn what_is_larger_than_the_budget_runs_alone() {
 #[test]
 fn work_that_would_begin_too_late_is_refused_with_the_wait() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(2, 100, 100);
+    let mut lanes = lanes(2, 100, 100, now);
     let soon = |millis| Cost {
         deadline: now + Duration::from_secs(5),
         ..cost(millis, 1, now)
@@ -143,7 +150,7 @@ fn work_that_would_begin_too_late_is_refused_with_the_wait() {
 #[test]
 fn idle_work_begins_only_when_nothing_else_waits_or_runs() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(1, 10, 100);
+    let mut lanes = lanes(1, 10, 100, now);
     lanes.enqueue(idle(10, now), "idle", now).expect("room");
     lanes
         .enqueue(cost(500, 1, now), "large", now)
@@ -163,10 +170,10 @@ fn idle_work_begins_only_when_nothing_else_waits_or_runs() {
 #[test]
 fn idle_work_has_places_and_memory_of_its_own() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(4, 0, 100);
+    let mut lanes = lanes(4, 0, 100, now);
     let refused = Err((Rejection::Idle, Duration::ZERO));
     assert_eq!(lanes.enqueue(idle(51, now), "large", now), refused);
-    for _ in 0..MAX_IDLE_QUEUE {
+    for _ in 0..MAX_BACKGROUND_QUEUE {
         lanes.enqueue(idle(30, now), "idle", now).expect("room");
     }
     assert_eq!(lanes.enqueue(idle(1, now), "one more", now), refused);
@@ -179,7 +186,7 @@ fn idle_work_has_places_and_memory_of_its_own() {
 #[test]
 fn what_leaves_takes_nothing_with_it() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(1, 1, 100);
+    let mut lanes = lanes(1, 1, 100, now);
     lanes
         .enqueue(cost(500, 50, now), "running", now)
         .expect("room");
@@ -217,7 +224,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn overdue_work_is_expected_to_go_on_for_as_long_as_it_is_overdue() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(1, 10, 100);
+    let mut lanes = lanes(1, 10, 100, now);
     lanes
         .enqueue(cost(10_000, 1, now), "slow", now)
         .expect("room");
@@ -246,7 +253,7 @@ fn overdue_work_is_expected_to_go_on_for_as_long_as_it_is_overdue() {
 #[test]
 fn work_past_its_deadline_holds_a_thread_for_nobody_knows_how_long() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(2, 10, 100);
+    let mut lanes = lanes(2, 10, 100, now);
     let short = |time, now| Cost {
         deadline: now + 10 * SECOND,
         ..cost(time, 40, now)
@@ -279,7 +286,7 @@ fn work_past_its_deadline_holds_a_thread_for_nobody_knows_how_long() {
 #[test]
 fn stuck_small_work_stops_small_work_only_where_no_other_thread_takes_it() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(1, 10, 100);
+    let mut lanes = lanes(1, 10, 100, now);
     let small = Cost {
         deadline: now + SECOND,
         ..cost(5, 1, now)
@@ -303,7 +310,7 @@ fn stuck_small_work_stops_small_work_only_where_no_other_thread_takes_it() {
 #[test]
 fn a_wait_for_memory_is_part_of_the_wait() {
     let now = Instant::now();
-    let mut lanes = Lanes::new(4, 10, 100);
+    let mut lanes = lanes(4, 10, 100, now);
     for name in ["first", "second"] {
         lanes.enqueue(cost(5000, 60, now), name, now).expect("room");
     }
@@ -311,4 +318,99 @@ fn a_wait_for_memory_is_part_of_the_wait() {
     assert_eq!(lanes.start(Worker::Regular, now), None);
     // It stands behind the second one, which fits when the first has ended.
     assert_eq!(wait(&mut lanes, 100, now), 5 * SECOND);
+}
+
+fn share(millis: u64, bytes: u64, now: Instant) -> Cost {
+    Cost {
+        priority: Priority::Share,
+        ..cost(millis, bytes, now)
+    }
+}
+
+#[test]
+fn the_share_is_a_tenth_of_the_time_of_busy_workers() {
+    let begun = Instant::now();
+    let mut lanes = lanes(2, 100, 100, begun);
+    for _ in 0..2 {
+        lanes
+            .enqueue(cost(500, 1, begun), "large", begun)
+            .expect("room");
+        lanes.start(Worker::Regular, begun).expect("it fits");
+    }
+    let (mut now, mut spent) = (begun, Duration::ZERO);
+    while now < begun + 5 * MINUTE {
+        now += Duration::from_millis(100);
+        if lanes.has_share(now) {
+            lanes
+                .enqueue(share(1000, 1, now), "upgrade", now)
+                .expect("room");
+            let (id, _) = lanes.start(Worker::Share, now).expect("it may start");
+            assert!(!lanes.has_share(now), "its estimate is spent");
+            // It takes twice its estimate.
+            now += 2 * SECOND;
+            spent += 2 * SECOND;
+            lanes.correct_time(id, 2 * SECOND);
+            lanes.finish(id);
+        }
+    }
+    assert!(spent.abs_diff(MINUTE) <= 2 * SECOND, "{spent:?}");
+}
+
+#[test]
+fn the_share_of_a_quiet_time_is_bounded() {
+    let now = Instant::now();
+    let mut lanes = lanes(2, 100, 100, now);
+    let later = now + 60 * MINUTE;
+    let mut started = 0;
+    while lanes.has_share(later) {
+        lanes
+            .enqueue(share(100, 1, later), "upgrade", later)
+            .expect("room");
+        let (id, _) = lanes.start(Worker::Share, later).expect("it may start");
+        lanes.finish(id);
+        started += 1;
+    }
+    assert!(
+        (20..=21).contains(&started),
+        "{started}: two seconds in all"
+    );
+    lanes
+        .enqueue(share(100, 1, later), "upgrade", later)
+        .expect("room");
+    assert_eq!(lanes.start(Worker::Share, later), None);
+    let delay = lanes
+        .share_opens_after(later)
+        .expect("it waits for time alone");
+    assert!(delay <= SECOND, "{delay:?}");
+    assert!(lanes.start(Worker::Share, later + delay).is_some());
+}
+
+#[test]
+fn without_a_share_nothing_starts_while_workers_are_busy() {
+    let now = Instant::now();
+    let mut lanes = Lanes::<&str>::new(2, 100, 100, Share::new(0, 2, now));
+    assert_eq!(lanes.share_threads(), 0);
+    assert!(!lanes.has_share(now + MINUTE));
+}
+
+#[test]
+fn work_of_the_share_leaves_half_of_the_memory_and_delays_nobody() {
+    let now = Instant::now();
+    let mut lanes = lanes(1, 10, 100, now);
+    let later = now + MINUTE;
+    let refused = Err((Rejection::Idle, Duration::ZERO));
+    assert_eq!(lanes.enqueue(share(1, 51, later), "large", later), refused);
+    lanes.enqueue(idle(30, later), "idle", later).expect("room");
+    let (idle, _) = lanes.start(Worker::Idle, later).expect("it fits");
+    lanes
+        .enqueue(share(1, 30, later), "upgrade", later)
+        .expect("room");
+    assert_eq!(lanes.start(Worker::Share, later), None, "half stays free");
+    lanes.finish(idle);
+    assert!(lanes.start(Worker::Share, later).is_some());
+    assert_eq!(wait(&mut lanes, 100, later), Duration::ZERO);
+    lanes
+        .enqueue(cost(500, 1, later), "large", later)
+        .expect("room");
+    assert_eq!(name(lanes.start(Worker::Regular, later)), Some("large"));
 }

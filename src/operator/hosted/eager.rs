@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::cache::{CachedRendition, FlightError, RenditionKey, SourceName, SourceRecord};
+use crate::cpu::Priority;
 use crate::error::Error;
 use crate::hosted::{
     EagerFormat, Hosted, HostedError, ImageId, ImageQuery, Original, Record, Rendition,
 };
 use crate::operator::prewarm::batch::WarmOutcome;
 use crate::pipeline::render::RenderTask;
-use crate::pipeline::workers::Priority;
 use crate::pipeline::{EagerQueue, Pipeline, Scan, recipe_name, variant_options, variant_request};
 use crate::policy::{Allowlist, Job};
 use crate::request::Accept;

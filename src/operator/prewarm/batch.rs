@@ -9,13 +9,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::cache::{CacheStatus, FlightError, RenditionKey, SourceBytes, SourceName, SourceRecord};
-use crate::cpu::CpuError;
+use crate::cpu::{CpuError, Priority};
 use crate::deadline::{Deadline, Stage};
 use crate::error::Error;
 use crate::options::{Effort, Format};
 use crate::pipeline::Pipeline;
 use crate::pipeline::render::rendition;
-use crate::pipeline::workers::{IDLE_TIMEOUT, Urgency};
+use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency};
 use crate::policy::Job;
 use crate::transform::{BatchItem, Budget, Encoded, Plan, TransformError};
 
@@ -98,7 +98,7 @@ impl Pipeline {
         let Ok(_permit) = self.prewarm_permits.acquire().await else {
             return Ok(Vec::new());
         };
-        let deadline = Deadline::after(IDLE_TIMEOUT);
+        let deadline = Deadline::after(BACKGROUND_TIMEOUT);
         let fetch = self.fetch(address.clone());
         let found = self.cache.get_or_fetch(&source.name, fetch);
         let found = deadline.bound(Stage::Fetch, found).await;
@@ -199,7 +199,7 @@ impl Pipeline {
     ) -> Result<Vec<RenderedOutcome>, Arc<Error>> {
         let SourceBytes { record, bytes } = source;
         let count = u32::try_from(missing.len()).unwrap_or(u32::MAX);
-        let urgency = Urgency::idle(IDLE_TIMEOUT.saturating_mul(count));
+        let urgency = Urgency::background(Priority::Idle, BACKGROUND_TIMEOUT.saturating_mul(count));
         let budget = Budget::until(urgency.deadline.instant());
         let opened = self.open_source(bytes, urgency).await?;
         let mut items = Vec::with_capacity(missing.len());
@@ -209,7 +209,7 @@ impl Pipeline {
                 hints: self.cached_saliency_map(&job.recipe, name, &record).await,
             });
         }
-        let plan = opened.plan_batch(items, self.cpu.idle_bytes());
+        let plan = opened.plan_batch(items, self.cpu.background_bytes());
         // Room for one picture: the render waits until the picture before has been stored.
         let (sender, mut receiver) = mpsc::channel(1);
         let work = self.run_on_worker(plan.cost(), urgency, move || {

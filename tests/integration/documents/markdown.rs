@@ -77,9 +77,17 @@ impl Page {
         prose
     }
 
-    /// What stands between back quotes in the prose. A span ends on its own line.
+    /// What stands between back quotes in the prose. A span ends on its own line. Rows of a page about another program count by their second cell:
+    /// the others have its words.
     pub fn spans(&self) -> Vec<String> {
-        let prose = self.prose();
+        let mut prose = self.prose();
+        if self.is_about_another_program() {
+            let lines = prose.lines().map(|line| match line.starts_with('|') {
+                true => line.split(" | ").nth(1).unwrap_or_default(),
+                false => line,
+            });
+            prose = lines.collect::<Vec<_>>().join("\n");
+        }
         let mut spans = Vec::new();
         // Two back quotes hold text with single ones in it, which is an example of a message.
         for (index, part) in prose.split("``").enumerate() {
@@ -88,6 +96,13 @@ impl Page {
             }
         }
         spans
+    }
+
+    fn is_about_another_program(&self) -> bool {
+        let name = self.name();
+        ["thumbor", "imgix", "cloudinary"]
+            .iter()
+            .any(|program| name.ends_with(&format!("migrate-from-{program}.md")))
     }
 
     /// Where links and pictures lead.

@@ -13,3 +13,6 @@ set(CONFIG_LIBYUV 0 CACHE STRING "")
 if(CMAKE_VERSION VERSION_GREATER_EQUAL 3.19)
   set(CMAKE_PROJECT_libjpeg-turbo_INCLUDE "${CMAKE_CURRENT_LIST_DIR}/libjpeg-turbo.cmake")
 endif()
+
+# Without that file it is compiled for more processors, and works as well.
+set(CMAKE_PROJECT_LIBJXL_INCLUDE "${CMAKE_CURRENT_LIST_DIR}/libjxl.cmake")

@@ -1,10 +1,10 @@
-"""Which numbers for `quality` look alike in JPEG, WebP and AVIF: `make bench-calibrate`.
+"""Which numbers for `quality` look alike in JPEG, WebP, AVIF and JPEG XL: `make bench-calibrate`.
 
     calibrate.py SAFELIGHT --folder FOLDER --score SCORE --sharp MODULES
 
-Renders every picture at 800 px through the real server at qualities 1 to 100, scores them, and prints, for each format, the median
-score of each quality; then, for each quality of JPEG, the qualities of WebP and AVIF that have the same median score. All qualities are
-what the server takes now: where it maps them already, what is printed maps what came out of that map.
+Renders every picture at 320, 800 and 1600 px through the real server at qualities 1 to 100, scores them, and prints, for each width and format,
+the median score of each quality; then, for each quality of JPEG, the qualities of the other formats that have the same median score. All
+qualities are what the server takes now: where it maps them already, what is printed maps what came out of that map.
 """
 
 import os
@@ -17,20 +17,25 @@ import bench
 import pictures
 from jobs import job
 
-WIDTH = 800
-FORMATS = ("jpeg", "webp", "avif")
-# 100 is lossless in WebP, and on no curve.
+WIDTHS = (320, 800, 1600)
+FORMATS = ("jpeg", "webp", "avif", "jxl")
+# 100 is lossless in WebP and JPEG XL, and on no curve.
 QUALITIES = [1, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 84, 88, 91, 94, 96, 98, 99]
 
 
 def run(measured, group):
+    for width in WIDTHS:
+        calibrate(measured, width)
+
+
+def calibrate(measured, width):
     names = pictures.PHOTOGRAPHS + pictures.DRAWINGS
     scores = {format: {quality: [] for quality in QUALITIES} for format in FORMATS}
     sizes = {format: {quality: [] for quality in QUALITIES} for format in FORMATS}
     scorers = [measured.another_scorer() for _ in range(os.cpu_count())]
     with ThreadPoolExecutor(len(scorers)) as pool:
         asked = [(name, format) for name in names for format in FORMATS]
-        for (name, format), points in zip(asked, pool.map(lambda one: curve(measured, scorers, *one), asked)):
+        for (name, format), points in zip(asked, pool.map(lambda one: curve(measured, scorers, width, *one), asked)):
             for quality, (score, size) in zip(QUALITIES, points):
                 scores[format][quality].append(score)
                 sizes[format][quality].append(size)
@@ -38,7 +43,7 @@ def run(measured, group):
     for scorer in scorers:
         scorer.stop()
     medians = {format: [statistics.median(scores[format][quality]) for quality in QUALITIES] for format in FORMATS}
-    print(f"\nmedian score of {len(names)} pictures at {WIDTH} px, and mean bytes")
+    print(f"\nmedian score of {len(names)} pictures at {width} px, and mean bytes")
     print("quality  " + "  ".join(f"{format:>16}" for format in FORMATS))
     for index, quality in enumerate(QUALITIES):
         cells = (f"{medians[format][index]:7.2f} {statistics.mean(sizes[format][quality]):8.0f}" for format in FORMATS)
@@ -52,11 +57,11 @@ def run(measured, group):
         print("];")
 
 
-def curve(measured, scorers, name, format):
+def curve(measured, scorers, width, name, format):
     """Score and bytes of a picture at each quality."""
-    wanted = job(measured.pictures, name, WIDTH, format)
-    # Quickly made AVIF is there for minutes only.
-    server = measured.settled if format == "avif" else measured.safelight
+    wanted = job(measured.pictures, name, width, format)
+    # What is made quickly is there for minutes only.
+    server = measured.safelight if format == "jpeg" else measured.settled
     made = [server.make(wanted.at(quality)) for quality in QUALITIES]
     scorer = scorers.pop()
     scores = scorer.scores(name, made)

@@ -261,6 +261,7 @@ fn recipe(options: &str) -> Recipe {
     let accept = Accept {
         avif: true,
         webp: true,
+        ..Accept::default()
     };
     let (recipe, _warnings) = policy()
         .decide(&options, accept)

@@ -4,19 +4,36 @@ import io
 import struct
 import subprocess
 
+import imagecodecs
 import numpy
 from PIL import Image
 
 import processes
 
 
+def is_jxl(made):
+    """A codestream, or a container. Pillow does not read them."""
+    return made[:2] == b"\xff\x0a" or made[4:8] == b"JXL "
+
+
 def decoded(made):
     """The bytes of a picture as 8-bit RGB or RGBA; of an animation, its first frame."""
+    if is_jxl(made):
+        picture = imagecodecs.jpegxl_decode(made)
+        if picture.dtype == numpy.uint16:
+            picture = (picture.astype(numpy.float64) / 257).round().astype(numpy.uint8)
+        if picture.ndim == 2:
+            picture = picture[..., None]
+        # Grey, perhaps with alpha, is written without colours.
+        return picture[..., [0, 0, 0, *range(1, picture.shape[2])]] if picture.shape[2] < 3 else picture
     picture = Image.open(io.BytesIO(made))
     return numpy.asarray(picture.convert("RGBA" if "A" in picture.getbands() else "RGB"))
 
 
 def size_of(made):
+    if is_jxl(made):
+        height, width = imagecodecs.jpegxl_decode(made).shape[:2]
+        return width, height
     return Image.open(io.BytesIO(made)).size
 
 

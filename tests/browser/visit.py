@@ -4,7 +4,7 @@
 
 FOLDER keeps packages between runs; the screenshots and logs of the last run are in it. On every page pictures, scripts, styles, fonts and the film have to
 work, and the browser must report no error. Each zone is visited without flows and with one for all paths, and the bytes of pictures are compared.
-Then a page of another host with `Cross-Origin-Embedder-Policy` shows pictures and reads their pixels, and pictures are added to the gallery of
+Then Chromium shows JPEG XL of every kind (jxl.py), a page of another host with `Cross-Origin-Embedder-Policy` shows pictures and reads their pixels, and pictures are added to the gallery of
 `examples/cat-gallery` (gallery.py).
 """
 
@@ -21,6 +21,7 @@ import mirror  # which finds the modules of the benchmarks
 import origin
 import contenders
 import gallery
+import jxl
 import processes
 from shared import BUCKET, SeaweedFS
 
@@ -202,6 +203,11 @@ def main():
             report(name, seen[False], seen[True])
             wrong += embed(browser, safelight, folder)
         wrong += gallery.visit_gallery(browser, binary, folder, scratch)
+        kinds = scratch / "kinds"
+        jxl.make(kinds, mirror.PHOTOS / "dogs.jpg")
+        safelight = Safelight(binary, scratch, f"file:{kinds}")
+        stack.callback(safelight.stop)
+        wrong += jxl.show(Visit(browser), f"http://127.0.0.1:{safelight.port}", folder)
     for one in wrong:
         print(f"WRONG: {one}")
     print(f"screenshots: {folder}/*.png")

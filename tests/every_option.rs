@@ -245,6 +245,7 @@ fn render(source: &[u8], options: &str) -> Result<Encoded, Error> {
     let accept = Accept {
         avif: true,
         webp: true,
+        ..Accept::default()
     };
     let (recipe, _) = policy.decide(&parsed, accept).map_err(Error::from)?;
     let source = transform::Source::open(source.to_vec().into(), &Limits::default())?;

@@ -50,6 +50,7 @@ fn render(source: &[u8], options: &str) -> Encoded {
     let accept = Accept {
         avif: true,
         webp: true,
+        ..Accept::default()
     };
     let (recipe, warnings) = policy
         .decide(&parsed, accept)

@@ -98,7 +98,7 @@ fn clients(name: &str, value: &Value, read: &mut FieldReader) -> Vec<Client> {
         match Client::ALL.iter().find(|client| client.word() == word) {
             Some(client) if clients.contains(client) => {}
             Some(client) => clients.push(*client),
-            None => read.mistake(name, "`avif`, `webp` or `none`", &word.into()),
+            None => read.mistake(name, "`jxl`, `avif`, `webp` or `none`", &word.into()),
         }
     }
     clients
@@ -208,7 +208,7 @@ mod tests {
             &[
                 "field `source` must be a string or a list of strings, got 7",
                 "field `options` must be a string or a list of strings, got 1",
-                "field `accept` must be `avif`, `webp` or `none`, got \"jpeg\"",
+                "field `accept` must be `jxl`, `avif`, `webp` or `none`, got \"jpeg\"",
                 "field `host` must be a host, as in `www.shop.com`, got \"a/b\"",
                 "field `presets` does not exist: there are `source`",
             ],

@@ -109,7 +109,7 @@ fn take<const N: usize>(from: &mut Bytes) -> Option<[u8; N]> {
     Some(taken)
 }
 
-const FORMATS: [Format; 7] = [
+const FORMATS: [Format; 8] = [
     Format::Jpeg,
     Format::Png,
     Format::Webp,
@@ -117,6 +117,7 @@ const FORMATS: [Format; 7] = [
     Format::Gif,
     Format::Svg,
     Format::Json,
+    Format::Jxl,
 ];
 
 /// These numbers are in files on disks: add new ones, never change one.
@@ -129,6 +130,7 @@ fn format_code(format: Format) -> u8 {
         Format::Gif => 5,
         Format::Svg => 6,
         Format::Json => 7,
+        Format::Jxl => 8,
     }
 }
 

@@ -39,6 +39,7 @@ pub fn transform(
         .decide(
             &options,
             Accept {
+                jxl: true,
                 avif: true,
                 webp: true,
             },
@@ -103,6 +104,7 @@ fn format_of(extension: &str) -> Option<FormatChoice> {
         "png" => Some(FormatChoice::PngForce),
         "webp" => Some(FormatChoice::Webp),
         "avif" => Some(FormatChoice::Avif),
+        "jxl" => Some(FormatChoice::Jxl),
         "json" => Some(FormatChoice::Json),
         "svg" => Some(FormatChoice::Svg),
         _ => None,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::options::Format;
+
 use crate::codecs::sniff::UnsupportedFormat;
 use crate::pixels::Size;
 use crate::pixels::error::PixelError;
@@ -20,6 +22,8 @@ pub enum TransformError {
     UnsupportedCoding(String),
     /// Metadata must be removed from an original of this media type, but cannot.
     MetadataStays(&'static str),
+    /// The requested format is one that this build does not write.
+    NotWritten(Format),
     /// SVG output was requested from a source made of pixels.
     NotADrawing,
     /// A side of zero pixels.
@@ -85,6 +89,12 @@ impl fmt::Display for TransformError {
                 write!(
                     out,
                     "the metadata of {media_type} cannot be removed on the way: transform it, or use JPEG, PNG, WebP, GIF or JPEG XL"
+                )
+            }
+            TransformError::NotWritten(format) => {
+                write!(
+                    out,
+                    "this build of the server does not write `{format}`: build it with the feature `native`, or ask for `avif` or `webp`"
                 )
             }
             TransformError::NotADrawing => {

@@ -37,6 +37,7 @@ impl SourceFormat {
             SourceFormat::Webp => Some(Format::Webp),
             SourceFormat::Gif => Some(Format::Gif),
             SourceFormat::Avif => Some(Format::Avif),
+            SourceFormat::JpegXl => Some(Format::Jxl),
             SourceFormat::Svg => Some(Format::Svg),
             _ => None,
         }

@@ -19,7 +19,7 @@ use crate::admin;
 use crate::bucket;
 use crate::cache;
 use crate::hosted;
-use crate::options::Quality;
+use crate::options::{Formats, Quality};
 use crate::pipeline;
 use crate::pipeline::LimitsConfig;
 use crate::policy;
@@ -87,6 +87,8 @@ pub struct Defaults {
     pub quality: Quality,
     /// Whether colours beyond sRGB are kept, with their profile.
     pub wide_gamut: bool,
+    /// What `format=auto` may choose from, the best first.
+    pub formats: Formats,
 }
 
 impl Default for Defaults {
@@ -94,6 +96,7 @@ impl Default for Defaults {
         Defaults {
             quality: Quality::DEFAULT,
             wide_gamut: false,
+            formats: Formats::ALL,
         }
     }
 }
@@ -233,6 +236,7 @@ impl Config {
                 output_side: self.limits.output_side,
                 quality: self.defaults.quality,
                 wide_gamut: self.defaults.wide_gamut,
+                formats: self.defaults.formats,
                 viewport_dpr: self.policy.viewport_dpr,
             },
             strict: self.policy.strict,

@@ -70,6 +70,7 @@ impl Error {
                 | TransformError::UnsupportedFormat(_)
                 | TransformError::UnsupportedCoding(_)
                 | TransformError::MetadataStays(_)
+                | TransformError::NotWritten(_)
                 | TransformError::NotADrawing
                 | TransformError::ZeroSized
                 | TransformError::TooManyPixels { .. }

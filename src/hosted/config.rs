@@ -163,7 +163,12 @@ impl Default for Config {
             verify: Verify::Decode,
             delivery_hosts: Vec::new(),
             eager: Vec::new(),
-            eager_formats: vec![EagerFormat::Avif, EagerFormat::Webp, EagerFormat::Jpeg],
+            eager_formats: vec![
+                EagerFormat::Avif,
+                EagerFormat::Webp,
+                EagerFormat::Jpeg,
+                EagerFormat::Jxl,
+            ],
             strip: Strip::Creators,
             original_variant: false,
             flexible_variants: false,
@@ -218,12 +223,26 @@ pub enum Strip {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EagerFormat {
-    /// Today's browsers.
+    /// Today's browsers; in the end they may get an AVIF.
+    Jxl,
+    /// Browsers of some years.
     Avif,
     /// Older browsers.
     Webp,
     /// All others; they get PNG for what is transparent, and GIF for what moves.
     Jpeg,
+}
+
+impl EagerFormat {
+    /// Its name in the settings.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            EagerFormat::Jxl => "jxl",
+            EagerFormat::Avif => "avif",
+            EagerFormat::Webp => "webp",
+            EagerFormat::Jpeg => "jpeg",
+        }
+    }
 }
 
 /// How an upload is looked at before it is stored.

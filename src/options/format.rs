@@ -20,6 +20,8 @@ pub enum Format {
     Webp,
     /// AVIF, still pictures only.
     Avif,
+    /// JPEG XL, still pictures only.
+    Jxl,
     /// GIF, for animations.
     Gif,
     /// SVG, without scripts.
@@ -36,6 +38,7 @@ impl Format {
         Format::Png,
         Format::Webp,
         Format::Avif,
+        Format::Jxl,
         Format::Gif,
         Format::Svg,
         Format::Json,
@@ -48,6 +51,7 @@ impl Format {
             Format::Png => "image/png",
             Format::Webp => "image/webp",
             Format::Avif => "image/avif",
+            Format::Jxl => "image/jxl",
             Format::Gif => "image/gif",
             Format::Svg => "image/svg+xml",
             Format::Json => "application/json",
@@ -61,17 +65,25 @@ impl Format {
             Format::Png => "png",
             Format::Webp => "webp",
             Format::Avif => "avif",
+            Format::Jxl => "jxl",
             Format::Gif => "gif",
             Format::Svg => "svg",
             Format::Json => "json",
         }
     }
 
+    /// Whether this build has an encoder for the format: JPEG XL needs libjxl, which is in the native build only.
+    pub const fn is_written(self) -> bool {
+        !matches!(self, Format::Jxl) || cfg!(feature = "native")
+    }
+
     /// Whether the format can carry transparency.
     pub(crate) const fn has_alpha(self) -> bool {
         match self {
             Format::Jpeg | Format::Json => false,
-            Format::Png | Format::Webp | Format::Avif | Format::Gif | Format::Svg => true,
+            Format::Png | Format::Webp | Format::Avif | Format::Jxl | Format::Gif | Format::Svg => {
+                true
+            }
         }
     }
 }
@@ -83,6 +95,7 @@ impl fmt::Display for Format {
             Format::Png => "png",
             Format::Webp => "webp",
             Format::Avif => "avif",
+            Format::Jxl => "jxl",
             Format::Gif => "gif",
             Format::Svg => "svg",
             Format::Json => "json",
@@ -97,6 +110,8 @@ keywords! {
         Auto = "auto",
         /// AVIF, or WebP where the picture is too large for it.
         Avif = "avif",
+        /// JPEG XL, or WebP where the picture moves.
+        Jxl = "jxl",
         /// WebP.
         Webp = "webp",
         /// Progressive JPEG.
@@ -128,6 +143,7 @@ mod tests {
                 "image/png",
                 "image/webp",
                 "image/avif",
+                "image/jxl",
                 "image/gif",
                 "image/svg+xml",
                 "application/json"

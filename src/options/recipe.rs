@@ -6,6 +6,7 @@ use crate::options::border::Border;
 use crate::options::color::Color;
 use crate::options::decimals::{Blur, Factor, Gamma, Sharpen};
 use crate::options::fit::{Fit, Flip, Gravity, Rotation};
+use crate::options::formats::Formats;
 use crate::options::keywords::Metadata;
 use crate::options::quality::Quality;
 use crate::options::quality_target::QualityTarget;
@@ -48,11 +49,9 @@ pub struct Recipe {
     pub palette: bool,
     /// What is kept of the metadata of the source.
     pub metadata: Metadata,
-    /// Whether WebP may take the place of AVIF, where AVIF cannot hold the picture.
-    pub webp: bool,
     /// The format of the result.
     pub output: Output,
-    /// The effort of the encoder. Another than `Settled` is for formats that depend on it: WebP and AVIF.
+    /// The effort of the encoder. Another than `Settled` is for formats that depend on it: WebP, AVIF and JPEG XL.
     pub effort: Effort,
 }
 
@@ -76,7 +75,6 @@ impl Default for Recipe {
             quality_target: QualityTarget::default(),
             palette: false,
             metadata: Metadata::Copyright,
-            webp: true,
             output: Output::Compatible { progressive: true },
             effort: Effort::Settled,
         }
@@ -136,10 +134,24 @@ pub enum Output {
     Webp,
     /// AVIF, or WebP where the picture is too large for it.
     Avif,
+    /// JPEG XL, or WebP where the picture moves.
+    Jxl,
+    /// The best of these for the picture; at least one.
+    Auto(Formats),
     /// Facts about the picture, in place of the picture.
     Json,
     /// The source itself, without scripts, where it is SVG. Other formats are not converted to SVG.
     Svg,
+}
+
+impl Recipe {
+    /// The recipe of the interim file.
+    pub(crate) fn quick(&self) -> Recipe {
+        Recipe {
+            effort: Effort::Quick,
+            ..self.clone()
+        }
+    }
 }
 
 impl fmt::Display for Recipe {
@@ -162,7 +174,6 @@ impl fmt::Display for Recipe {
             quality_target,
             palette,
             metadata,
-            webp,
             output,
             effort,
         } = self;
@@ -179,7 +190,7 @@ impl fmt::Display for Recipe {
             f,
             ",animated={animated},quality={quality},aim={quality_target},palette={palette}"
         )?;
-        write!(f, ",metadata={metadata},webp={webp},output={output}")?;
+        write!(f, ",metadata={metadata},output={output}")?;
         write!(f, ",effort={effort}")
     }
 }
@@ -226,6 +237,8 @@ impl fmt::Display for Output {
             Output::Png => "png",
             Output::Webp => "webp",
             Output::Avif => "avif",
+            Output::Jxl => "jxl",
+            Output::Auto(formats) => return write!(f, "auto:{formats}"),
             Output::Json => "json",
             Output::Svg => "svg",
         })
@@ -255,7 +268,7 @@ mod tests {
     #[test]
     fn the_text_in_the_key_names_every_field() {
         let spelling = "trim=none,flip=none,rotate=0,width=640,height=none,fit=scale-down,gravity=center,background=none,\
-            effects=none;none;none;none;none;none,border=none,wide-gamut=false,animated=true,quality=85,aim=none;none,palette=false,metadata=copyright,webp=true,output=compatible,effort=settled";
+            effects=none;none;none;none;none;none,border=none,wide-gamut=false,animated=true,quality=85,aim=none;none,palette=false,metadata=copyright,output=compatible,effort=settled";
         let recipe = Recipe {
             width: Some(640),
             ..Recipe::default()
@@ -283,7 +296,6 @@ mod tests {
                 Recipe { quality_target: other.quality_target, ..recipe.clone() },
                 Recipe { palette: other.palette, ..recipe.clone() },
                 Recipe { metadata: other.metadata, ..recipe.clone() },
-                Recipe { webp: other.webp, ..recipe.clone() },
                 Recipe { output: other.output, ..recipe.clone() },
                 Recipe { effort: other.effort, ..recipe.clone() },
             ];

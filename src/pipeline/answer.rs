@@ -12,6 +12,7 @@ use crate::cache::{
 use crate::cpu::Priority;
 use crate::deadline::Stage;
 use crate::error::Error;
+use crate::options::Format;
 use crate::pipeline::Pipeline;
 use crate::pipeline::context::RequestContext;
 use crate::pipeline::interim::RenditionChoice;
@@ -47,6 +48,10 @@ pub(crate) struct RenditionLookup<'a> {
 }
 
 impl RenditionLookup<'_> {
+    pub(super) fn format(&self) -> Format {
+        self.found.rendition.format
+    }
+
     /// The headers of the rendition, if they are not those of the choice: the rendition was made of a newer state of the source.
     fn newer_headers(
         &self,
@@ -310,7 +315,7 @@ mod tests {
     use super::*;
     use crate::cache::{ContentHash, Rendition, RenditionKey, SourceKey, SourceName};
     use crate::freshness::{Freshness, Rules, Tags, Validators};
-    use crate::options::{Format, Recipe, Warning};
+    use crate::options::{Recipe, Warning};
     use crate::policy::{Config, Policy, ZoneConfig};
     use crate::request::{RangeOutcome, Vary, VaryHeader};
     use crate::response::Disposition;

@@ -17,7 +17,7 @@ use crate::pipeline::render::RenderTask;
 use crate::pipeline::request_memo::{AdmittedRequest, RenditionRef, ResolvedRequest, SourceState};
 use crate::pipeline::upgrades::Upgrade;
 use crate::policy::Job;
-use crate::transform::{Plan, Size};
+use crate::transform::{FileFacts, Plan, Size};
 
 /// The rendition that a request is answered with.
 pub(crate) struct RenditionChoice<'a> {
@@ -57,8 +57,12 @@ impl<'a> RenditionChoice<'a> {
 
     /// Whether a rendition is to be replaced: more effort would make it smaller.
     pub(crate) fn is_interim(&self, rendition: &Rendition) -> bool {
-        let size = Size::new(rendition.width, rendition.height);
-        self.upgrade.is_some() && Plan::is_interim(&self.job().recipe, rendition.format, size)
+        let quick = FileFacts {
+            format: rendition.format,
+            size: Size::new(rendition.width, rendition.height),
+            bytes: rendition.bytes.len(),
+        };
+        self.upgrade.is_some() && Plan::is_interim(&self.admitted.job.recipe, &quick)
     }
 }
 

@@ -43,7 +43,7 @@ pub use self::hosted::{Excess, InspectError};
 pub use self::limits::LimitsConfig;
 
 use self::background::BackgroundJobs;
-use self::request_memo::{FlowRequest, RequestMemo, ResolvedRequest};
+use self::request_memo::{AdmittedRequest, FlowRequest, RequestMemo, ResolvedRequest};
 use self::sources::file_kind;
 use self::upgrades::{Upgrade, UpgradeQueue};
 use crate::allocator;
@@ -282,6 +282,15 @@ impl Pipeline {
         context: &RequestContext,
     ) -> Result<Answer, FlightError<Error>> {
         let admitted = request.admitted.as_ref().map_err(Arc::clone)?;
+        self.run_admitted(request, admitted, context).await
+    }
+
+    async fn run_admitted(
+        self: &Arc<Self>,
+        request: &ResolvedRequest,
+        admitted: &AdmittedRequest,
+        context: &RequestContext,
+    ) -> Result<Answer, FlightError<Error>> {
         let source = self.find_source(admitted, context).await?;
         let state = self.source_state(request, admitted, source.record());
         let choice = self.choose(request, admitted, &state, context).await?;
@@ -293,6 +302,10 @@ impl Pipeline {
             return Ok(answer);
         }
         let rendition = self.obtain(choice, source, context).await?;
+        if admitted.job.unnamed.contains(rendition.format()) {
+            let narrowed = self.run_admitted(request, admitted.narrowed(), context);
+            return Box::pin(narrowed).await;
+        }
         self.answer(request, &state, &rendition, context)
     }
 

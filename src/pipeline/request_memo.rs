@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use crate::cache::{RenditionKey, SourceName, SourceRecord};
 use crate::error::Error;
 use crate::hosted::Rendition;
-use crate::options::{Effort, Recipe};
+use crate::options::{Formats, Recipe};
 use crate::pipeline::Pipeline;
 use crate::pipeline::hosted::delivery::Delivery;
 use crate::policy::Job;
@@ -55,6 +55,8 @@ pub(crate) struct AdmittedRequest {
     pub job: Job,
     pub name: SourceName,
     state: RwLock<Option<Arc<SourceState>>>,
+    /// The request with no formats but those that the client names, once it is needed.
+    narrowed: OnceLock<Box<AdmittedRequest>>,
 }
 
 /// The renditions of an admitted request for one record of its source.
@@ -132,11 +134,7 @@ impl Pipeline {
 
     /// What the policy makes of a request.
     pub(super) fn resolve_request(&self, request: &ImageRequest) -> ResolvedRequest {
-        let admitted = self.policy.admit(request).map(|job| AdmittedRequest {
-            name: SourceName::of(&job.source),
-            job,
-            state: RwLock::default(),
-        });
+        let admitted = self.policy.admit(request).map(AdmittedRequest::new);
         ResolvedRequest {
             vary: self.policy.vary(request),
             fallback: self.policy.fallback(request),
@@ -233,11 +231,7 @@ impl ResolvedRequest {
         ResolvedRequest {
             vary,
             fallback: None,
-            admitted: Ok(AdmittedRequest {
-                name: SourceName::of(&job.source),
-                job,
-                state: RwLock::default(),
-            }),
+            admitted: Ok(AdmittedRequest::new(job)),
             flow: None,
             delivery: Some(delivery),
         }
@@ -277,15 +271,37 @@ impl ResolvedRequest {
         let original = self.flow.as_ref().map_or(0, |flow| flow.original.len());
         let fallback = self.fallback.as_ref().map_or(0, String::len);
         let delivery = self.delivery.as_ref().map_or(0, Delivery::weight);
-        OVERHEAD + fallback + original + source + names + warnings + delivery
+        let admitted = OVERHEAD + source + names + warnings;
+        // It may come to hold a second request.
+        let times = match &self.admitted {
+            Ok(request) if request.job.unnamed != Formats::NONE => 2,
+            _ => 1,
+        };
+        times * admitted + fallback + original + delivery
     }
 }
 
 impl AdmittedRequest {
+    fn new(job: Job) -> Self {
+        AdmittedRequest {
+            name: SourceName::of(&job.source),
+            job,
+            state: RwLock::default(),
+            narrowed: OnceLock::new(),
+        }
+    }
+
+    /// The request for a client that does not name the format of the rendition: see [`Job::narrowed`].
+    pub(crate) fn narrowed(&self) -> &AdmittedRequest {
+        let narrowed = || Box::new(AdmittedRequest::new(self.job.narrowed()));
+        self.narrowed.get_or_init(narrowed)
+    }
+
     /// The job of the interim rendition.
     pub(crate) fn quick_job(&self) -> Job {
-        let mut job = self.job.clone();
-        job.recipe.effort = Effort::Quick;
-        job
+        Job {
+            recipe: self.job.recipe.quick(),
+            ..self.job.clone()
+        }
     }
 }

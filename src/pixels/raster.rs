@@ -40,6 +40,18 @@ pub(crate) enum Samples {
     U16(Vec<u16>),
 }
 
+impl Samples {
+    /// The samples as 8 bits. 16-bit samples are rounded, not cut.
+    pub(crate) fn into_u8(self) -> Result<Vec<u8>, PixelError> {
+        match self {
+            Samples::U8(samples) => Ok(samples),
+            Samples::U16(samples) => {
+                buffer::collected(samples.len(), samples.into_iter().map(to_u8))
+            }
+        }
+    }
+}
+
 /// Interleaved pixels, rows without gaps, alpha not premultiplied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Raster {
@@ -71,14 +83,9 @@ impl Raster {
         Ok(Raster { samples, ..*self })
     }
 
-    /// The samples as 8 bits. 16-bit samples are rounded, not cut.
+    /// The samples as 8 bits.
     pub(crate) fn into_u8(self) -> Result<Vec<u8>, PixelError> {
-        match self.samples {
-            Samples::U8(samples) => Ok(samples),
-            Samples::U16(samples) => {
-                buffer::collected(samples.len(), samples.into_iter().map(to_u8))
-            }
-        }
+        self.samples.into_u8()
     }
 
     /// RGB or RGBA samples as RGBA of 8 bits.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::options::Quality;
+use crate::options::{Formats, Quality};
 use crate::policy::origin_pattern::OriginPattern;
 use crate::policy::zone::{Originals, ZoneOrigin};
 
@@ -71,6 +71,8 @@ pub struct NegotiateConfig {
     pub quality: Quality,
     /// Whether colours beyond sRGB are kept, with their profile.
     pub wide_gamut: bool,
+    /// What `format=auto` may choose from, the best first.
+    pub formats: Formats,
     /// Whether `width=auto` multiplies the width of the viewport by `Sec-CH-DPR`.
     pub viewport_dpr: bool,
 }
@@ -83,6 +85,7 @@ impl Default for NegotiateConfig {
             output_side: OUTPUT_SIDE,
             quality: Quality::DEFAULT,
             wide_gamut: false,
+            formats: Formats::ALL,
             viewport_dpr: false,
         }
     }

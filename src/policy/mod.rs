@@ -41,7 +41,7 @@ pub(crate) use zone::zone_url;
 use self::hosted_store::PrivateBucket;
 use self::negotiate::Decision;
 use crate::bucket::BucketAddress;
-use crate::options::{Format, Options, Recipe, Warning};
+use crate::options::{Format, Formats, Options, Output, Recipe, Warning};
 use crate::request::{Accept, ClientHints, ImageRequest, SourceRef, Vary};
 
 /// How many servers of this kind may pass a request for an original on to the next: more are a loop.
@@ -75,6 +75,8 @@ pub struct Job {
     pub source: ApprovedSource,
     /// What is made of it.
     pub recipe: Recipe,
+    /// Formats in the recipe that the client does not name: see [`Job::narrowed`].
+    pub unnamed: Formats,
     /// The URL names a raster format, so that an SVG, which stays SVG, is no answer.
     pub must_be_raster: bool,
     /// The warnings for the client, those about the request included.
@@ -89,6 +91,18 @@ impl Job {
     pub(crate) fn check_output(&self, format: Format) -> Result<(), Denial> {
         check_output(self.must_be_raster, format)
     }
+
+    /// The job with nothing in its recipe but what the client names. It is done where a rendition of the wider recipe, which is shared with
+    /// other clients, has turned out to be of a format that this one does not name.
+    pub(crate) fn narrowed(&self) -> Job {
+        let mut job = self.clone();
+        if let Output::Auto(formats) = job.recipe.output {
+            job.recipe.output =
+                Output::Auto(formats.filter(|format| !self.unnamed.contains(format)));
+        }
+        job.unnamed = Formats::NONE;
+        job
+    }
 }
 
 impl Decision {
@@ -98,6 +112,7 @@ impl Decision {
         Job {
             source,
             recipe: self.recipe,
+            unnamed: self.unnamed,
             must_be_raster: self.must_be_raster,
             warnings,
         }

@@ -3,11 +3,15 @@
 use hyper::HeaderMap;
 use hyper::header::ACCEPT;
 
+use crate::options::Format;
+
 /// The formats that a client names in `Accept`.
 ///
-/// Wildcards do not count: browsers that cannot show AVIF send `image/*` and `*/*` too.
+/// Wildcards do not count: browsers that show neither AVIF nor JPEG XL send `image/*` and `*/*` too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Accept {
+    /// `image/jxl` is named, and not with `q=0`.
+    pub jxl: bool,
     /// `image/avif` is named, and not with `q=0`.
     pub avif: bool,
     /// `image/webp` is named, and not with `q=0`.
@@ -22,7 +26,9 @@ impl Accept {
             for range in line.as_bytes().split(|&byte| byte == b',') {
                 let mut parts = range.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
                 let media_type = parts.next().unwrap_or_default();
-                let named = if media_type.eq_ignore_ascii_case(b"image/avif") {
+                let named = if media_type.eq_ignore_ascii_case(b"image/jxl") {
+                    &mut accept.jxl
+                } else if media_type.eq_ignore_ascii_case(b"image/avif") {
                     &mut accept.avif
                 } else if media_type.eq_ignore_ascii_case(b"image/webp") {
                     &mut accept.webp
@@ -33,6 +39,16 @@ impl Accept {
             }
         }
         accept
+    }
+
+    /// Whether it names a format.
+    pub(crate) fn names(self, format: Format) -> bool {
+        match format {
+            Format::Jxl => self.jxl,
+            Format::Avif => self.avif,
+            Format::Webp => self.webp,
+            Format::Jpeg | Format::Png | Format::Gif | Format::Svg | Format::Json => false,
+        }
     }
 }
 
@@ -66,7 +82,30 @@ mod tests {
                 HeaderValue::from_bytes(line.as_bytes()).expect("the table holds header values"),
             );
         }
-        assert_eq!(Accept::of(&headers), Accept { avif, webp }, "{lines:?}");
+        let accept = Accept::of(&headers);
+        assert_eq!((accept.avif, accept.webp), (avif, webp), "{lines:?}");
+    }
+
+    #[track_caller]
+    fn check_jxl(line: &'static str, jxl: bool) {
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(line))]);
+        assert_eq!(Accept::of(&headers).jxl, jxl, "{line}");
+    }
+
+    #[test]
+    fn jpeg_xl_counts_as_browsers_name_it() {
+        check_jxl(
+            "image/jxl,image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8",
+            true,
+        );
+        check_jxl(
+            "image/webp,image/avif,image/jxl,image/heic,video/*;q=0.8,*/*;q=0.5",
+            true,
+        );
+        check_jxl("image/avif,Image/JXL ; q=0.1", true);
+        check_jxl("image/jxl;q=0,image/avif", false);
+        check_jxl("image/jxl;q=0.000;x", false);
+        check_jxl("image/jxlx,image/*", false);
     }
 
     #[test]

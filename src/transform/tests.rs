@@ -76,6 +76,7 @@ fn source(format: Format, width: u32, height: u32) -> Vec<u8> {
             progressive: false,
             palette: false,
             effort: Effort::Settled,
+            profile: None,
         },
     )
     .expect("the encoders write what they are given")
@@ -101,6 +102,7 @@ fn half_transparent() -> Vec<u8> {
             progressive: false,
             palette: false,
             effort: Effort::Settled,
+            profile: None,
         },
     )
     .expect("PNG takes alpha")
@@ -230,6 +232,7 @@ fn halved_chroma_is_the_mean_of_its_pixels() {
         progressive: false,
         palette: false,
         effort: Effort::Settled,
+        profile: None,
     };
     let source = encode::encode(&picture, Format::Png, settings).expect("PNG");
     for output in [Output::Compatible { progressive: true }, Output::Webp] {
@@ -261,6 +264,7 @@ fn a_better_quality_takes_more_bytes() {
             progressive: false,
             palette: false,
             effort: Effort::Settled,
+            profile: None,
         },
     )
     .expect("PNG");
@@ -365,6 +369,7 @@ fn an_opaque_alpha_channel_is_none() {
             progressive: false,
             palette: false,
             effort: Effort::Settled,
+            profile: None,
         },
     )
     .expect("PNG takes alpha");

@@ -19,6 +19,7 @@ mod hosted;
 mod http2;
 mod images_command;
 mod interim;
+mod jxl;
 mod keys;
 mod kinds;
 mod lifecycle;

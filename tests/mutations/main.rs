@@ -231,6 +231,7 @@ fn rendered(bytes: &[u8], options: &str, bounds: &Bounds) -> Result<Encoded, Err
     let accept = Accept {
         avif: true,
         webp: true,
+        ..Accept::default()
     };
     let (recipe, _) = policy.decide(&parsed, accept).map_err(Error::from)?;
     let budget = Budget::until(Instant::now() + bounds.longest);

@@ -38,8 +38,8 @@ pub struct WarmArguments {
     /// A file with options on each line.
     #[arg(long, value_name = "FILE")]
     presets: Option<String>,
-    /// The clients for which format=auto chooses a format: avif for those that show AVIF and WebP, webp for those that show only WebP, none for others.
-    #[arg(long, value_name = "CLIENTS", value_delimiter = ',', value_parser = ["avif", "webp", "none"], default_value = "avif,none")]
+    /// The clients for which format=auto chooses a format: jxl for those that show JPEG XL, AVIF and WebP, avif for those that show the last two, webp for those that show only WebP, none for others.
+    #[arg(long, value_name = "CLIENTS", value_delimiter = ',', value_parser = ["jxl", "avif", "webp", "none"], default_value = "jxl,avif,none")]
     accept: Vec<String>,
     /// The host under which clients know the zone: URLs on this host are paths of the zone.
     #[arg(long, value_name = "HOST")]

@@ -344,6 +344,7 @@ mod tests {
             progressive: false,
             palette: false,
             effort: Effort::Settled,
+            profile: None,
         };
         let mut file = encode::encode(&picture, Format::Avif, settings).expect("encodes");
         let brands = u32::from_be_bytes(*file.first_chunk().expect("a box")) as usize;

@@ -7,6 +7,7 @@ mod chroma;
 mod error;
 mod gif;
 mod jpeg;
+mod jxl;
 mod palette;
 mod picture;
 #[cfg(feature = "native")]
@@ -33,13 +34,14 @@ pub(crate) use self::settings::Settings;
 pub(crate) fn encode(
     picture: &Picture,
     format: Format,
-    settings: Settings,
+    settings: Settings<'_>,
 ) -> Result<Vec<u8>, TransformError> {
     match format {
         Format::Jpeg => jpeg::encode(picture, settings),
         Format::Png => png::encode(picture, settings.palette.then_some(settings.quality)),
         Format::Webp => webp::encode(picture, settings.quality, settings.effort),
         Format::Avif => avif::encode(picture, settings.quality, settings.effort),
+        Format::Jxl => jxl::encode(picture, settings),
         Format::Gif | Format::Svg | Format::Json => {
             Err(failed(format_args!("no still is written as {format}")))
         }
@@ -51,7 +53,7 @@ pub(crate) fn takes_planes(format: Format, quality: Quality) -> bool {
     match format {
         Format::Jpeg | Format::Avif => cfg!(feature = "native"),
         Format::Webp => !webp::is_lossless(quality),
-        Format::Png | Format::Gif | Format::Svg | Format::Json => false,
+        Format::Png | Format::Jxl | Format::Gif | Format::Svg | Format::Json => false,
     }
 }
 
@@ -70,19 +72,30 @@ pub(crate) fn webp_time(size: Size, effort: Effort) -> u64 {
     webp::time(webp::method(size, effort))
 }
 
+/// Nanoseconds for each pixel of a JPEG XL.
+pub(crate) fn jxl_time(size: Size, quality: Quality, effort: Effort) -> u64 {
+    jxl::time(size, quality, effort)
+}
+
+/// A JPEG as JPEG XL with the same coefficients, which decodes to the same picture.
+pub(crate) fn repack_jpeg(jpeg: &[u8], size: Size) -> Result<Vec<u8>, TransformError> {
+    jxl::repack(jpeg, size)
+}
+
 /// Whether the files of a format depend on the effort at all.
 pub(crate) fn has_efforts(format: Format) -> bool {
     match format {
-        Format::Webp | Format::Avif => true,
+        Format::Webp | Format::Avif | Format::Jxl => true,
         Format::Jpeg | Format::Png | Format::Gif | Format::Svg | Format::Json => false,
     }
 }
 
-/// Whether a greater effort would not make a file of this format and size smaller.
-pub(crate) fn is_settled(format: Format, size: Size, effort: Effort) -> bool {
+/// Whether a greater effort would not make a file of this format, size and quality smaller.
+pub(crate) fn is_settled(format: Format, size: Size, quality: Quality, effort: Effort) -> bool {
     match format {
         Format::Avif => avif::speed(size, effort) == avif::speed(size, Effort::Settled),
         Format::Webp => webp::method(size, effort) == webp::method(size, Effort::Settled),
+        Format::Jxl => jxl::is_settled(size, quality, effort),
         _ => !has_efforts(format),
     }
 }
@@ -93,6 +106,6 @@ pub(crate) const fn longest_side(format: Format) -> u32 {
         Format::Webp => 16_383,
         Format::Jpeg => 65_500,
         Format::Avif | Format::Gif => 65_535,
-        Format::Png | Format::Svg | Format::Json => u32::MAX,
+        Format::Png | Format::Jxl | Format::Svg | Format::Json => u32::MAX,
     }
 }

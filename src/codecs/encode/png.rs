@@ -23,6 +23,7 @@ pub(crate) fn encode(
         Picture::Rgb(size, samples) => (size, samples, ExtendedColorType::Rgb8),
         Picture::Rgba(size, samples) => (size, samples, ExtendedColorType::Rgba8),
         Picture::Planar(..) => return Err(failed("PNG takes no planes")),
+        Picture::Deep(..) => return Err(failed("PNG has samples of 8 bits here")),
     };
     let channels = usize::from(color.channel_count());
     let direct = direct(*size, samples, color)?;

@@ -74,6 +74,7 @@ pub(crate) fn encode(
         }
         Picture::Rgb(size, samples) => packed(*size, samples, 3, &config),
         Picture::Rgba(size, samples) => packed(*size, samples, 4, &config),
+        Picture::Deep(..) => Err(failed("WebP has samples of 8 bits")),
     }
 }
 

@@ -7,6 +7,7 @@ mod avif;
 mod blocks;
 mod erase;
 mod jpeg;
+mod jxl;
 mod png;
 mod strip;
 mod tiff;
@@ -71,7 +72,7 @@ pub(crate) fn read(source: &[u8], source_format: SourceFormat) -> SourceMetadata
 /// Chooses what goes into an output. Its pixels are upright and may be a part of the source's, so orientations become upright and
 /// thumbnails go.
 ///
-/// | wanted | JPEG | PNG, WebP, AVIF | others |
+/// | wanted | JPEG | PNG, WebP, AVIF, JPEG XL | others |
 /// |---|---|---|---|
 /// | `copyright` | the EXIF copyright tag | nothing | nothing |
 /// | `keep` | EXIF with GPS and maker notes, XMP | the same | nothing |
@@ -86,12 +87,13 @@ pub(crate) fn select(carried: &SourceMetadata, wanted: Metadata, format: Format)
             exif: exif.and_then(tiff::copyright),
             xmp: None,
         },
-        (Metadata::Keep, Format::Jpeg | Format::Png | Format::Webp | Format::Avif) => {
-            OutputMetadata {
-                exif: exif.and_then(tiff::upright),
-                xmp: carried.xmp.as_deref().and_then(xmp::upright),
-            }
-        }
+        (
+            Metadata::Keep,
+            Format::Jpeg | Format::Png | Format::Webp | Format::Avif | Format::Jxl,
+        ) => OutputMetadata {
+            exif: exif.and_then(tiff::upright),
+            xmp: carried.xmp.as_deref().and_then(xmp::upright),
+        },
         (Metadata::Copyright | Metadata::Keep | Metadata::Nothing, _) => OutputMetadata::default(),
     }
 }
@@ -131,6 +133,8 @@ pub(crate) fn attach(
         Format::Png => png::attach(bytes, kept, icc),
         Format::Webp => webp::attach(bytes, kept, icc),
         Format::Avif => avif::attach(&bytes, kept, icc),
+        // Its encoder writes the profile.
+        Format::Jxl => jxl::attach(&bytes, kept),
         Format::Gif | Format::Svg | Format::Json => Ok(bytes),
     }
 }

@@ -155,6 +155,7 @@ pub(super) fn files() -> Vec<(Format, SourceFormat, Vec<u8>)> {
             progressive: false,
             palette: false,
             effort: Effort::Settled,
+            profile: None,
         };
         let bytes = encode::encode(&picture(alpha), format, settings).expect("encodes");
         (format, source_format, bytes)
@@ -336,7 +337,7 @@ fn modes_and_formats_meet_in_one_table() {
     for &format in Format::ALL {
         let can = matches!(
             format,
-            Format::Jpeg | Format::Png | Format::Webp | Format::Avif
+            Format::Jpeg | Format::Png | Format::Webp | Format::Avif | Format::Jxl
         );
         let what = |wanted| {
             let kept = select(&carried, wanted, format);

@@ -147,6 +147,7 @@ impl Error {
                 }
                 TransformError::UnsupportedFormat(_)
                 | TransformError::UnsupportedCoding(_)
+                | TransformError::NotWritten(_)
                 | TransformError::MetadataStays(_) => {
                     (415, 9520, "source-format", ErrorCacheClass::Source)
                 }

@@ -123,6 +123,7 @@ pub(super) async fn keep_rendering(pipeline: Weak<Pipeline>, queue: Arc<EagerQue
 /// A rendition that is to be there ahead of requests.
 struct EagerRendition {
     variant: String,
+    client: EagerFormat,
     job: Job,
 }
 
@@ -179,9 +180,18 @@ impl Pipeline {
                 let request = variant_request(options.clone(), accept(format));
                 let filename = record.filename.as_deref().unwrap_or_default();
                 let source = Allowlist::approve_hosted(&original.key, filename);
-                if let Ok(job) = self.policy.admit_approved(&request, source) {
+                let is_new = |job: &Job| {
+                    let mut others = wanted.iter();
+                    !others.any(|other: &EagerRendition| {
+                        other.variant == *name && other.job.recipe == job.recipe
+                    })
+                };
+                if let Ok(job) = self.policy.admit_approved(&request, source)
+                    && is_new(&job)
+                {
                     wanted.push(EagerRendition {
                         variant: name.clone(),
+                        client: format,
                         job,
                     });
                 }
@@ -207,7 +217,7 @@ impl Pipeline {
         name: &SourceName,
         source: &SourceRecord,
     ) -> bool {
-        wanted.iter().all(|EagerRendition { variant, job }| {
+        wanted.iter().all(|EagerRendition { variant, job, .. }| {
             let recipe = recipe_name(&self.key_of(job, name, source));
             let mut listed = record.renditions.iter();
             listed.any(|listed| listed.variant == *variant && listed.recipe == recipe)
@@ -229,7 +239,12 @@ impl Pipeline {
         let mut failure = None;
         let mut noted = Vec::new();
         let mut seen = HashSet::new();
-        for (EagerRendition { variant, job }, outcome) in wanted.into_iter().zip(outcomes) {
+        for (wanted, outcome) in wanted.into_iter().zip(outcomes) {
+            let EagerRendition {
+                variant,
+                client,
+                job,
+            } = wanted;
             if let WarmOutcome::Failed(error) = outcome {
                 failure = Some(format!("{variant}: {}", error.public_message()));
                 continue;
@@ -241,9 +256,10 @@ impl Pipeline {
                     continue;
                 }
             };
-            let made = rendition(original, variant, &key, &found);
+            let mut made = rendition(original, variant, &key, &found);
             if !seen.insert(made.key.clone()) {
-                continue;
+                // Another kind of client gets a file of the same format, which need not be the same file.
+                made.key = named_for(client, &made.key);
             }
             let bytes = found.rendition.bytes.clone();
             let stored = hosted.put_rendition(&made.key, bytes).await;
@@ -283,12 +299,21 @@ impl Pipeline {
 
 /// What clients accept that get this format.
 fn accept(format: EagerFormat) -> Accept {
-    let (avif, webp) = match format {
-        EagerFormat::Avif => (true, true),
-        EagerFormat::Webp => (false, true),
-        EagerFormat::Jpeg => (false, false),
+    let (jxl, avif, webp) = match format {
+        EagerFormat::Jxl => (true, true, true),
+        EagerFormat::Avif => (false, true, true),
+        EagerFormat::Webp => (false, false, true),
+        EagerFormat::Jpeg => (false, false, false),
     };
-    Accept { avif, webp }
+    Accept { jxl, avif, webp }
+}
+
+/// A name with the kind of client in front of its extension.
+fn named_for(client: EagerFormat, key: &str) -> String {
+    match key.rsplit_once('.') {
+        Some((name, extension)) => format!("{name}.{}.{extension}", client.word()),
+        None => format!("{key}.{}", client.word()),
+    }
 }
 
 /// How the record lists a rendition. Its name is that of the image and the variant.

@@ -12,7 +12,7 @@ use crate::cache::{CacheStatus, FlightError, RenditionKey, SourceBytes, SourceNa
 use crate::cpu::{CpuError, Priority};
 use crate::deadline::{Deadline, Stage};
 use crate::error::Error;
-use crate::options::{Effort, Format};
+use crate::options::Format;
 use crate::pipeline::Pipeline;
 use crate::pipeline::render::rendition;
 use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency};
@@ -261,12 +261,10 @@ impl Pipeline {
     /// Removes the interim rendition that a job's settled rendition replaces.
     async fn remove_interim(&self, job: &Job, name: &SourceName, record: &SourceRecord) {
         if Plan::may_be_interim(&job.recipe) {
-            let mut interim = job.recipe.clone();
-            interim.effort = Effort::Quick;
             let key = RenditionKey::of(
                 &name.key,
                 record.state(),
-                &interim,
+                &job.recipe.quick(),
                 &self.render_fingerprint,
             );
             self.cache.remove(key).await;

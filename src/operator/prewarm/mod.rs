@@ -23,23 +23,26 @@ const QUOTED: usize = 200;
 /// Kinds of clients, by the formats that they accept. With `format=auto` each kind gets a picture of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Client {
-    /// Accepts AVIF and WebP, as today's browsers do.
+    /// Accepts JPEG XL, AVIF and WebP, as today's browsers do.
+    Jxl,
+    /// Accepts AVIF and WebP, as browsers of some years do.
     Avif,
     /// Accepts WebP, as older browsers do.
     Webp,
-    /// Names neither, as crawlers, mail programs and link previews do.
+    /// Names none of them, as crawlers, mail programs and link previews do.
     None,
 }
 
 impl Client {
     /// All kinds.
-    pub const ALL: [Client; 3] = [Client::Avif, Client::Webp, Client::None];
+    pub const ALL: [Client; 4] = [Client::Jxl, Client::Avif, Client::Webp, Client::None];
     /// The kinds of most browsers, and of most other clients.
-    pub const USUAL: [Client; 2] = [Client::Avif, Client::None];
+    pub const USUAL: [Client; 3] = [Client::Jxl, Client::Avif, Client::None];
 
     /// The word for it in calls and reports.
     pub const fn word(self) -> &'static str {
         match self {
+            Client::Jxl => "jxl",
             Client::Avif => "avif",
             Client::Webp => "webp",
             Client::None => "none",
@@ -47,12 +50,13 @@ impl Client {
     }
 
     fn accept(self) -> Accept {
-        let (avif, webp) = match self {
-            Client::Avif => (true, true),
-            Client::Webp => (false, true),
-            Client::None => (false, false),
+        let (jxl, avif, webp) = match self {
+            Client::Jxl => (true, true, true),
+            Client::Avif => (false, true, true),
+            Client::Webp => (false, false, true),
+            Client::None => (false, false, false),
         };
-        Accept { avif, webp }
+        Accept { jxl, avif, webp }
     }
 }
 

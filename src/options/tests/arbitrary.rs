@@ -11,9 +11,9 @@ use proptest::strategy::BoxedStrategy;
 use crate::options::definitions::any_changes;
 use crate::options::value::OptionValue;
 use crate::options::{
-    Blur, Border, Color, Effects, Effort, Factor, FileSize, Fit, Flip, Gamma, Gravity, Length,
-    Metadata, Options, Output, Quality, QualityTarget, Recipe, Rotation, Score, Sharpen, Trim,
-    TrimBorder,
+    Blur, Border, Color, Effects, Effort, Factor, FileSize, Fit, Flip, Format, Formats, Gamma,
+    Gravity, Length, Metadata, Options, Output, Quality, QualityTarget, Recipe, Rotation, Score,
+    Sharpen, Trim, TrimBorder,
 };
 
 /// A change that gives one option a value, or none.
@@ -62,6 +62,9 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
         Output::Png,
         Output::Webp,
         Output::Avif,
+        Output::Jxl,
+        Output::Auto(Formats::ALL),
+        Output::Auto(Formats::ALL.filter(|format| format != Format::Avif)),
         Output::Json,
         Output::Svg,
     ]);
@@ -88,7 +91,6 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
         any_quality_target(),
         any::<bool>(),
         select(Metadata::ALL),
-        any::<bool>(),
         output,
         select(vec![Effort::Quick, Effort::Settled]),
     )
@@ -96,7 +98,7 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
     (shape, colors, output).prop_map(|(shape, colors, output)| {
         let (trim, flip, rotate, width, height, fit, gravity) = shape;
         let (background, effects, border, wide_gamut) = colors;
-        let (animated, quality, quality_target, palette, metadata, webp, output, effort) = output;
+        let (animated, quality, quality_target, palette, metadata, output, effort) = output;
         Recipe {
             trim,
             flip,
@@ -114,7 +116,6 @@ pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
             quality_target,
             palette,
             metadata,
-            webp,
             output,
             effort,
         }

@@ -164,6 +164,7 @@ impl From<Error> for InspectError {
             },
             TransformError::Pixels(_)
             | TransformError::MetadataStays(_)
+            | TransformError::NotWritten(_)
             | TransformError::NotADrawing
             | TransformError::Resize(_)
             | TransformError::Encode(_) => InspectError::Failed(Arc::new(error.into())),

@@ -3,9 +3,9 @@
 mod hints;
 
 use crate::options::{
-    Border, Color, Compression, Dpr, Effects, Effort, Factor, Fit, FormatChoice, Gravity, Length,
-    Metadata, Options, Output, Pixels, QualityChoice, QualityTarget, Recipe, Rotation, Trim,
-    TrimBorder, Warning, Width,
+    Border, Color, Compression, Dpr, Effects, Effort, Factor, Fit, Format, FormatChoice, Formats,
+    Gravity, Length, Metadata, Options, Output, Pixels, QualityChoice, QualityTarget, Recipe,
+    Rotation, Trim, TrimBorder, Warning, Width,
 };
 use crate::policy::config::NegotiateConfig;
 use crate::policy::error::Denial;
@@ -15,6 +15,8 @@ use crate::request::{Accept, ClientHints, Vary, VaryHeader};
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Decision {
     pub(super) recipe: Recipe,
+    /// What of the formats in the recipe the client does not name, though clients that show the others are known to show it.
+    pub(super) unnamed: Formats,
     /// The URL names a raster format, so that an SVG is no answer.
     pub(super) must_be_raster: bool,
     pub(super) warnings: Vec<Warning>,
@@ -59,7 +61,7 @@ pub(super) fn negotiate(
             }
         }
     };
-    let output = output(options, accept);
+    let output = output(options, accept, config.formats);
     let quality = hints::quality(options, hints);
     if options.format == Some(FormatChoice::Png) {
         warnings.push(Warning::new("JPEG vs PNG selection is automatic"));
@@ -82,10 +84,12 @@ pub(super) fn negotiate(
             quality_target: quality_target(options, output),
             palette: quality.is_some() && matches!(output, Output::Compatible { .. } | Output::Png),
             metadata: options.metadata.unwrap_or(Metadata::Copyright),
-            // A client that gets AVIF by name can show WebP too: every browser that shows the one shows the other.
-            webp: output != Output::Avif || accept.webp || !is_negotiated(options),
             output,
             effort: Effort::Settled,
+        },
+        unnamed: match output {
+            Output::Auto(formats) => formats.filter(|format| !accept.names(format)),
+            _ => Formats::NONE,
         },
         must_be_raster: asks_for_raster(options),
         warnings,
@@ -95,12 +99,15 @@ pub(super) fn negotiate(
 /// The goals for the quality, where the output may be lossy.
 fn quality_target(options: &Options, output: Output) -> QualityTarget {
     match output {
-        Output::Compatible { .. } | Output::Jpeg { .. } | Output::Webp | Output::Avif => {
-            QualityTarget {
-                score: options.auto_quality,
-                size: options.max_bytes,
-            }
-        }
+        Output::Compatible { .. }
+        | Output::Jpeg { .. }
+        | Output::Webp
+        | Output::Avif
+        | Output::Jxl
+        | Output::Auto(_) => QualityTarget {
+            score: options.auto_quality,
+            size: options.max_bytes,
+        },
         Output::Png | Output::Json | Output::Svg => QualityTarget::default(),
     }
 }
@@ -256,6 +263,7 @@ pub(super) fn asks_for_raster(options: &Options) -> bool {
     match options.format {
         Some(
             FormatChoice::Avif
+            | FormatChoice::Jxl
             | FormatChoice::Webp
             | FormatChoice::Jpeg
             | FormatChoice::BaselineJpeg
@@ -269,7 +277,7 @@ pub(super) fn asks_for_raster(options: &Options) -> bool {
 }
 
 /// The format. One that the URL names is made whatever `Accept` says, because a proxy on the way may have changed the header.
-fn output(options: &Options, accept: Accept) -> Output {
+fn output(options: &Options, accept: Accept, formats: Formats) -> Output {
     match options.format {
         Some(FormatChoice::Json) => Output::Json,
         Some(FormatChoice::Svg) => Output::Svg,
@@ -278,15 +286,33 @@ fn output(options: &Options, accept: Accept) -> Output {
         _ if options.compression == Some(Compression::Fast) => {
             Output::Compatible { progressive: false }
         }
-        Some(FormatChoice::Auto) if accept.avif => Output::Avif,
-        Some(FormatChoice::Auto) if accept.webp => Output::Webp,
-        None | Some(FormatChoice::Auto | FormatChoice::Png) => {
-            Output::Compatible { progressive: true }
-        }
+        Some(FormatChoice::Auto) => automatic(accept, formats),
+        None | Some(FormatChoice::Png) => Output::Compatible { progressive: true },
         Some(FormatChoice::Avif) => Output::Avif,
+        Some(FormatChoice::Jxl) => Output::Jxl,
         Some(FormatChoice::Webp) => Output::Webp,
         Some(FormatChoice::Jpeg) => Output::Jpeg { progressive: true },
         Some(FormatChoice::BaselineJpeg) => Output::Jpeg { progressive: false },
+    }
+}
+
+/// The formats for a client that leaves the choice to us: those that it names, in the order of the settings.
+///
+/// WebP is among them where it stands behind AVIF or JPEG XL, even if the client does not name it: it takes their place where they cannot hold
+/// a picture, which is rarely so, and every browser that shows them shows it. So clients that are answered with the same AVIF share it. Who
+/// is then found to be given a format that it did not name is answered by [`Job::narrowed`](crate::policy::Job::narrowed).
+fn automatic(accept: Accept, formats: Formats) -> Output {
+    let mut is_second = false;
+    let shown = formats.filter(|format| {
+        let is_taken =
+            format.is_written() && (accept.names(format) || (is_second && format == Format::Webp));
+        is_second |= is_taken;
+        is_taken
+    });
+    if shown == Formats::NONE {
+        Output::Compatible { progressive: true }
+    } else {
+        Output::Auto(shown)
     }
 }
 

@@ -179,8 +179,8 @@ fn accept_is_part_of_the_request() {
     assert_eq!(
         request.accept,
         Accept {
-            avif: false,
-            webp: true
+            webp: true,
+            ..Accept::default()
         }
     );
 }

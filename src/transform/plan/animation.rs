@@ -56,13 +56,13 @@ impl AnimationPlan {
     }
 }
 
-/// The format in which an output moves; `None` where it is a still by its nature. AVIF moves as WebP: whoever shows the one shows the
-/// other, and an AVIF sequence costs a hundred times the time.
+/// The format in which an output moves; `None` where it is a still by its nature. AVIF and JPEG XL move as WebP: whoever shows the one shows the
+/// other; an AVIF sequence costs a hundred times the time, and not every browser moves a JPEG XL.
 pub(crate) fn format(recipe: &Recipe) -> Option<Format> {
     match recipe.output {
         Output::Compatible { .. } => Some(Format::Gif),
-        Output::Avif if !recipe.webp => Some(Format::Gif),
-        Output::Webp | Output::Avif => Some(Format::Webp),
+        Output::Auto(formats) if !formats.contains(Format::Webp) => Some(Format::Gif),
+        Output::Webp | Output::Avif | Output::Jxl | Output::Auto(_) => Some(Format::Webp),
         Output::Jpeg { .. } | Output::Png | Output::Json | Output::Svg => None,
     }
 }

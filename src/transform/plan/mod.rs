@@ -16,14 +16,14 @@ pub(crate) mod saliency_map;
 pub(crate) mod schedule;
 pub(crate) mod still;
 
-use crate::options::{Format, Output, Recipe};
+use crate::options::{Effort, Format, Output, Recipe};
 
 use crate::codecs::{TransformError, encode};
-use crate::pixels::Size;
 use crate::transform::cost::Cost;
 use crate::transform::hints::Hints;
 use crate::transform::plan::animation::AnimationPlan;
 use crate::transform::plan::info::InfoPlan;
+use crate::transform::plan::output::FileFacts;
 use crate::transform::plan::saliency_map::SaliencyMapPlan;
 use crate::transform::plan::still::StillPlan;
 use crate::transform::source::{RasterSource, Source};
@@ -61,6 +61,9 @@ impl Source {
                 (Product::Drawing, cost)
             }
             Some(_) if recipe.output == Output::Svg => return Err(TransformError::NotADrawing),
+            Some(_) if recipe.output == Output::Jxl && !Format::Jxl.is_written() => {
+                return Err(TransformError::NotWritten(Format::Jxl));
+            }
             Some(source) => {
                 let (product, cost) = product(source, recipe, hints)?;
                 let cost = self.with_searches(source, recipe, hints, cost)?;
@@ -106,7 +109,7 @@ impl Plan {
     /// pixels, depends on effort.
     pub fn may_be_interim(recipe: &Recipe) -> bool {
         match recipe.output {
-            Output::Webp | Output::Avif => true,
+            Output::Webp | Output::Avif | Output::Jxl | Output::Auto(_) => true,
             Output::Compatible { .. }
             | Output::Jpeg { .. }
             | Output::Png
@@ -115,9 +118,13 @@ impl Plan {
         }
     }
 
-    /// Whether a picture of this recipe, format and size would come out smaller with a greater effort.
-    pub fn is_interim(recipe: &Recipe, format: Format, size: Size) -> bool {
-        !encode::is_settled(format, size, recipe.effort)
+    /// Whether a file that was made quickly would come out smaller with a greater effort, perhaps in another format. `recipe` is the settled one.
+    pub(crate) fn is_interim(recipe: &Recipe, quick: &FileFacts) -> bool {
+        let FileFacts { format, size, .. } = *quick;
+        !encode::is_settled(format, size, recipe.quality, Effort::Quick)
+            // Unless both were made at once.
+            || output::alternative(recipe, Effort::Settled, quick).is_some()
+                && output::alternative(recipe, Effort::Quick, quick).is_none()
     }
 }
 

@@ -13,8 +13,8 @@ use crate::codecs::{Limits, TransformError, decode, encode};
 use crate::pixels::color::ColorSpace;
 use crate::pixels::resize::{Planes, ResampleSpace};
 use crate::pixels::{
-    Channels, Pixels, Planar, Plane, Raster, Subsampling, canvas, color, effects, hdr, of_both,
-    resize,
+    Channels, Pixels, Planar, Plane, Raster, Samples, Subsampling, canvas, color, effects, hdr,
+    of_both, resize,
 };
 use crate::transform::plan::output;
 use crate::transform::plan::placement::Placement;
@@ -279,6 +279,25 @@ pub(crate) struct Encodable {
 }
 
 impl Encodable {
+    /// The same for a format that takes pixels of 8 bits.
+    pub(super) fn into_format(self, format: Format) -> Result<Self, TransformError> {
+        let picture = match self.picture {
+            Picture::Deep(size, channels, samples) => {
+                let samples = Samples::U16(samples).into_u8()?;
+                match channels {
+                    Channels::Rgba => Picture::Rgba(size, samples),
+                    _ => Picture::Rgb(size, samples),
+                }
+            }
+            other => other,
+        };
+        Ok(Encodable {
+            picture,
+            format,
+            ..self
+        })
+    }
+
     /// The file at a quality, without metadata and profile.
     pub(super) fn encode(
         &self,
@@ -290,6 +309,7 @@ impl Encodable {
             progressive: output::is_progressive(recipe.output, self.picture.size()),
             palette: recipe.palette,
             effort: recipe.effort,
+            profile: self.profile.as_deref(),
         };
         encode::encode(&self.picture, self.format, settings)
     }
@@ -339,9 +359,12 @@ pub(crate) fn finish_pixels(
         canvas::flatten(raster, Color::WHITE)?
     };
     let size = raster.size;
-    let picture = match raster.channels {
-        Channels::Rgba => Picture::Rgba(size, raster.into_u8()?),
-        _ => Picture::Rgb(size, raster.into_u8()?),
+    let picture = match (raster.channels, raster.samples) {
+        (channels, Samples::U16(samples)) if format == Format::Jxl => {
+            Picture::Deep(size, channels, samples)
+        }
+        (Channels::Rgba, samples) => Picture::Rgba(size, samples.into_u8()?),
+        (_, samples) => Picture::Rgb(size, samples.into_u8()?),
     };
     Ok(Encodable {
         picture,

@@ -40,7 +40,8 @@ impl QualitySearch<'_> {
         // Of WebP, 100 is lossless.
         let best = match self.format {
             Format::Jpeg | Format::Avif => 100,
-            Format::Webp => 99,
+            // Of JPEG XL as well.
+            Format::Webp | Format::Jxl => 99,
             Format::Png | Format::Gif | Format::Svg | Format::Json => {
                 return Ok((write(quality)?, Vec::new()));
             }

@@ -9,7 +9,7 @@ use fast_ssim2::Ssimulacra2Reference;
 use crate::codecs::decode::DecodeScale;
 use crate::codecs::encode::{Picture, failed};
 use crate::codecs::{Limits, TransformError, decode};
-use crate::pixels::{Channels, Planar, Plane, Size, Subsampling, buffer};
+use crate::pixels::{Channels, Planar, Plane, Samples, Size, Subsampling, buffer};
 use crate::transform::plan::output;
 
 /// A picture, prepared for comparisons with files of it.
@@ -29,6 +29,14 @@ impl Comparison {
             Picture::Planar(planar, subsampling) => Cow::Owned(of_planes(planar, *subsampling)?),
             Picture::Rgb(_, samples) => Cow::Borrowed(samples.as_slice()),
             Picture::Rgba(_, samples) => Cow::Owned(on_gray(samples)?),
+            Picture::Deep(_, channels, samples) => {
+                let samples = Samples::U16(buffer::copied(samples)?).into_u8()?;
+                Cow::Owned(if channels.has_alpha() {
+                    on_gray(&samples)?
+                } else {
+                    samples
+                })
+            }
         };
         let reference = Ssimulacra2Reference::new(&slice(size, &pixels)?).map_err(failed)?;
         Ok(Some(Comparison { size, reference }))
@@ -185,6 +193,7 @@ mod tests {
                     progressive: false,
                     palette: false,
                     effort: Effort::Quick,
+                    profile: None,
                 };
                 let file = encode(&picture, format, settings).expect("a file");
                 comparison.score(&file).expect("a score")
@@ -209,6 +218,7 @@ mod tests {
                 progressive: false,
                 palette: false,
                 effort: Effort::Quick,
+                profile: None,
             };
             let file = encode(&picture, Format::Webp, settings).expect("lossless");
             assert_eq!(comparison.score(&file), Ok(100.0), "{width}x{height}");

@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use crate::options::{Recipe, TrimBorder, Warning};
+use crate::options::{Format, Recipe, TrimBorder, Warning};
 
 use crate::codecs::decode::{DecodeScale, DecodedImage, RowStream, Truncation};
 use crate::codecs::{Limits, TransformError, decode, metadata};
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::{Pixels, color};
+use crate::pixels::{Pixels, Size, color};
 use crate::transform::budget::Budget;
 use crate::transform::encoded::{Encoded, Timings};
 use crate::transform::hints::Hints;
+use crate::transform::plan::output::FileFacts;
 use crate::transform::plan::placement::Placement;
 use crate::transform::plan::still::StillPlan;
 use crate::transform::plan::{autotrim, cost, output, still};
@@ -134,6 +135,58 @@ pub(crate) fn encode(
     placement: &Placement,
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
+    let has_same_pixels = encodable.has_source_colors || encodable.profile.is_some();
+    let is_unchanged = has_same_pixels && still::is_unchanged(source, recipe, placement);
+    let warning = encodable.warning.clone();
+    let mut file = write(source, &encodable, recipe, budget)?;
+    let size = placement.layout.output();
+    if let Some(other) = output::alternative(recipe, recipe.effort, &file.numbers(size))
+        && size.area() <= source.limits.avif_pixels
+    {
+        budget.check()?;
+        let other = write(source, &encodable.into_format(other)?, recipe, budget)?;
+        if other.bytes.len() < file.bytes.len() {
+            file = other;
+        }
+    }
+    if is_unchanged
+        && let Some(smaller) = passthrough::smaller(source, recipe, file.format, &file.bytes)?
+    {
+        file.bytes = smaller;
+        file.warnings.push(Warning::new("original is smaller"));
+    }
+    Ok(Encoded {
+        bytes: file.bytes,
+        format: file.format,
+        size,
+        warnings: warning.into_iter().chain(file.warnings).collect(),
+        timings: Timings::default(),
+    })
+}
+
+/// A file that was written, and what the client is told about it.
+struct WrittenFile {
+    bytes: Vec<u8>,
+    format: Format,
+    warnings: Vec<Warning>,
+}
+
+impl WrittenFile {
+    fn numbers(&self, size: Size) -> FileFacts {
+        FileFacts {
+            format: self.format,
+            size,
+            bytes: self.bytes.len(),
+        }
+    }
+}
+
+fn write(
+    source: RasterSource<'_>,
+    encodable: &Encodable,
+    recipe: &Recipe,
+    budget: &Budget,
+) -> Result<WrittenFile, TransformError> {
     let (format, own) = (encodable.format, source.header.format);
     let kept = metadata::select_from_source(source.bytes, own, recipe.metadata, format);
     let search = QualitySearch {
@@ -142,28 +195,14 @@ pub(crate) fn encode(
         limits: source.limits,
         budget,
     };
-    let (mut bytes, missed) = search.run(recipe.quality, recipe.quality_target, |quality| {
+    let (bytes, warnings) = search.run(recipe.quality, recipe.quality_target, |quality| {
         let bytes = encodable.encode(recipe, quality)?;
         metadata::attach(bytes, format, &kept, encodable.profile.as_deref())
     })?;
-    let has_same_pixels = encodable.has_source_colors || encodable.profile.is_some();
-    let mut warnings: Vec<Warning> = encodable.warning.into_iter().collect();
-    warnings.extend(missed);
-    if has_same_pixels
-        && own.as_output() == Some(format)
-        && still::is_unchanged(source, recipe, placement)
-        && let Some(source) =
-            passthrough::smaller_source(source.bytes, own, recipe.metadata, &bytes)?
-    {
-        bytes = source;
-        warnings.push(Warning::new("original is smaller"));
-    }
-    Ok(Encoded {
+    Ok(WrittenFile {
         bytes,
         format,
-        size: placement.layout.output(),
         warnings,
-        timings: Timings::default(),
     })
 }
 

@@ -107,6 +107,8 @@ pub fn mime_of(bytes: &[u8]) -> &'static str {
             b'f',
             ..,
         ] => "image/avif",
+        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => "image/jxl",
+        [b'G', b'I', b'F', b'8', ..] => "image/gif",
         _ => "something else",
     }
 }
@@ -120,6 +122,7 @@ pub fn recipe(options: &str) -> Recipe {
     let accept = Accept {
         avif: true,
         webp: true,
+        ..Accept::default()
     };
     let (recipe, _) = policy.decide(&options, accept).expect("within the limits");
     recipe

@@ -59,6 +59,7 @@ fn coded() -> (Vec<u8>, Vec<u8>) {
         progressive: false,
         palette: false,
         effort: Effort::Settled,
+        profile: None,
     };
     let file = encode::encode(&picture, Format::Avif, settings).expect("a small picture");
     let parser =

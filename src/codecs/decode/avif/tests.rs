@@ -35,6 +35,7 @@ fn tile(pixel: [u8; 4]) -> (Vec<u8>, Vec<u8>) {
         progressive: false,
         palette: false,
         effort: Effort::Settled,
+        profile: None,
     };
     let file = encode::encode(&picture, Format::Avif, settings).expect("encodes");
     let parsed = AvifParser::from_bytes(&file).expect("it is an AVIF");

@@ -102,6 +102,7 @@ pub(crate) fn encode(
                 Some(alpha),
             )
         }
+        Picture::Deep(..) => return Err(failed("AVIF has samples of 8 bits here")),
     };
     let monochrome = matches!(picture, Picture::Planar(Planar { chroma: None, .. }, _));
     let halved = sampling == Subsampling::Both;

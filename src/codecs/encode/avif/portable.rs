@@ -36,7 +36,9 @@ pub(crate) fn encode(
             let pixels = buffer::collected(pixels.len(), colors)?;
             encoder.encode_rgba(Img::new(&pixels, width, height))
         }
-        Picture::Planar(..) => return Err(failed("AVIF is made of RGB here")),
+        Picture::Planar(..) | Picture::Deep(..) => {
+            return Err(failed("AVIF is made of RGB of 8 bits here"));
+        }
     };
     made.map(|made| made.avif_file).map_err(failed)
 }

@@ -21,6 +21,7 @@ fn written(picture: &Picture, quality: u8, progressive: bool) -> Vec<u8> {
         quality: Quality::new(quality).expect("a quality"),
         progressive,
         palette: false,
+        profile: None,
     };
     encode(picture, Format::Jpeg, settings).expect("a picture")
 }
@@ -171,6 +172,7 @@ fn planes_that_do_not_fit_each_other_are_refused() {
         quality: Quality::DEFAULT,
         progressive: false,
         palette: false,
+        profile: None,
     };
     let good =
         planes::of_rgb(size, &gradient(size), 3, Subsampling::Both).expect("there is memory");

@@ -35,6 +35,11 @@ const AVIF_BYTES: (u64, u64) = if cfg!(feature = "native") {
     (88, 98)
 };
 
+// --- the JPEG XL encoder ---
+
+/// Bytes for each pixel, without alpha and with it, of noise and at 16 bits, which take the most.
+const JXL_BYTES: (u64, u64) = (70, 96);
+
 // --- `auto-quality` ---
 
 /// Bytes for each pixel that is compared, beside the encoder: two pictures in floating point, with their means and variances.
@@ -179,6 +184,15 @@ pub(crate) fn encoding(
         Format::Avif => {
             let time = encode::avif_time(output, recipe.effort);
             let (plain, with_alpha) = AVIF_BYTES;
+            if alpha {
+                (with_alpha, 2 * time)
+            } else {
+                (plain, time)
+            }
+        }
+        Format::Jxl => {
+            let time = encode::jxl_time(output, quality, recipe.effort);
+            let (plain, with_alpha) = JXL_BYTES;
             if alpha {
                 (with_alpha, 2 * time)
             } else {

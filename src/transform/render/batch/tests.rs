@@ -78,6 +78,7 @@ fn source(format: Format, size: (u32, u32), alpha: bool) -> Vec<u8> {
         progressive: false,
         palette: false,
         effort: Effort::Quick,
+        profile: None,
     };
     encode::encode(&picture(Size::new(size.0, size.1), alpha), format, settings)
         .expect("encoders write what they are given")

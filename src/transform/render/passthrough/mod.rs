@@ -1,17 +1,37 @@
 //! A source as its own rendition: where no pixel would change, no answer is larger than its source. Everything is copied but metadata
 //! that is not wanted, and what lies hidden behind the end of the picture.
 
-use crate::options::{Format, Metadata};
+use crate::options::{Format, Metadata, Recipe};
 
+use crate::codecs::metadata::Stripper;
 use crate::codecs::sniff::SourceFormat;
-use crate::codecs::{TransformError, metadata};
+use crate::codecs::{TransformError, encode, metadata};
 use crate::pixels::buffer;
+use crate::transform::source::RasterSource;
 
-/// The source with its metadata chosen as `wanted`, if it is smaller than what was `made` of it.
+/// The source, or a JPEG packed as JPEG XL, if it is smaller than what was `made` of it in a format.
 ///
-/// The caller knows that every pixel and every frame would be the same: nothing resized, turned (by its orientation neither), or
-/// recoloured, and that the output has the source's format; for `baseline-jpeg` also that the source is no progressive one. Files
-/// that end early, or are in any way unusual, are not passed on.
+/// The caller knows that every pixel would be the same: nothing resized, turned (by its orientation neither), or recoloured; for
+/// `baseline-jpeg` also that the source is no progressive one.
+pub(crate) fn smaller(
+    source: RasterSource<'_>,
+    recipe: &Recipe,
+    format: Format,
+    made: &[u8],
+) -> Result<Option<Vec<u8>>, TransformError> {
+    let own = source.header.format;
+    if (own, format) == (SourceFormat::Jpeg, Format::Jxl) {
+        let packed = repacked(source, recipe.metadata, made.len())?;
+        return Ok(packed.filter(|packed| packed.len() < made.len()));
+    }
+    if own.as_output() != Some(format) {
+        return Ok(None);
+    }
+    smaller_source(source.bytes, own, recipe.metadata, made)
+}
+
+/// The source with its metadata chosen as `wanted`, if it is smaller than what was `made` of it in the same format: every pixel and every
+/// frame are the same. Files that end early, or are in any way unusual, are not passed on.
 pub(crate) fn smaller_source(
     source: &[u8],
     source_format: SourceFormat,
@@ -20,6 +40,29 @@ pub(crate) fn smaller_source(
 ) -> Result<Option<Vec<u8>>, TransformError> {
     let whole = passed_on(source, source_format, wanted)?;
     Ok(whole.filter(|whole| whole.len() < made.len()))
+}
+
+/// A JPEG as JPEG XL: its coefficients in fewer bytes, its metadata chosen as `wanted`. What would not be smaller than `most` bytes is not
+/// tried, and neither is what is nothing for JPEG XL.
+fn repacked(
+    source: RasterSource<'_>,
+    wanted: Metadata,
+    most: usize,
+) -> Result<Option<Vec<u8>>, TransformError> {
+    /// Of 100 bytes there are 72 to 87 left.
+    const LEFT: usize = 70;
+    let bytes = source.bytes;
+    if bytes.len() / 100 * LEFT > most {
+        return Ok(None);
+    }
+    let Some(bare) = jpeg(bytes, buffer::with_room(bytes.len())?) else {
+        return Ok(None);
+    };
+    let Ok(packed) = encode::repack_jpeg(&bare, source.header.size) else {
+        return Ok(None);
+    };
+    let kept = metadata::select_from_source(bytes, SourceFormat::Jpeg, wanted, Format::Jxl);
+    metadata::attach(packed, Format::Jxl, &kept, None).map(Some)
 }
 
 /// Bytes that a file may gain where headers are written again.
@@ -38,12 +81,22 @@ pub(crate) fn passed_on(
         SourceFormat::Webp => (webp, Format::Webp),
         SourceFormat::Gif => (gif, Format::Gif),
         SourceFormat::Avif => return avif(source, wanted),
+        SourceFormat::JpegXl => return jxl(source).map(Some),
         _ => return Ok(None),
     };
     let room = buffer::with_room(source.len() + HEADERS)?;
     let kept = metadata::select_from_source(source, source_format, wanted, format);
     let bare = strip(source, room);
     Ok(bare.and_then(|bare| metadata::attach(bare, format, &kept, None).ok()))
+}
+
+/// The boxes of the picture. Metadata of a JPEG XL is not read, and so is in no other output either.
+fn jxl(source: &[u8]) -> Result<Vec<u8>, TransformError> {
+    let mut bare = buffer::with_room(source.len())?;
+    if let Some(mut stripper) = Stripper::of(SourceFormat::JpegXl) {
+        stripper.push(source, &mut bare);
+    }
+    Ok(bare)
 }
 
 /// Boxes of an AVIF point at each other by offsets, so it is passed on whole or not at all.

@@ -25,6 +25,7 @@ fn encoded(format: Format, alpha: bool, quality: u8) -> Vec<u8> {
         progressive: true,
         palette: false,
         effort: Effort::Settled,
+        profile: None,
     };
     encode::encode(&picture, format, settings).expect("encodes")
 }

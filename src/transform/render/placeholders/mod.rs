@@ -151,6 +151,7 @@ fn lqip(thumbnail: &Raster) -> Result<String, TransformError> {
         progressive: false,
         palette: false,
         effort: Effort::Settled,
+        profile: None,
     };
     let file = encode::encode(&picture, Format::Webp, settings)?;
     Ok(format!(

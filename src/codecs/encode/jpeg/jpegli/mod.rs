@@ -110,6 +110,7 @@ pub(crate) fn encode(picture: &Picture, settings: Settings) -> Result<Vec<u8>, T
         Picture::Planar(planar, subsampling) => planes(planar, *subsampling, settings),
         Picture::Rgb(size, samples) => rgb(*size, samples, settings),
         Picture::Rgba(..) => Err(failed("JPEG has no alpha channel")),
+        Picture::Deep(..) => Err(failed("JPEG has samples of 8 bits")),
     }
 }
 

@@ -14,6 +14,7 @@ import time
 import avif
 import contenders
 import hits
+import hosted
 import look
 import memory
 import originals
@@ -35,6 +36,7 @@ GROUPS = {
     "memory": memory.run,
     "hits": hits.run,
     "originals": originals.run,
+    "hosted": hosted.run,
     "shared": shared.run,
     "latency": waiting.latency,
     "idle": waiting.idle,

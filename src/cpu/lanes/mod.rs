@@ -116,7 +116,8 @@ impl<W> Lanes<W> {
         let lane = Lane::of(&cost);
         if matches!(lane, Lane::Share | Lane::Idle) {
             let is_full = self.lane(lane).len() >= MAX_BACKGROUND_QUEUE;
-            if is_full || cost.bytes > self.background_bytes() {
+            let is_large = cost.bytes > self.background_bytes();
+            if is_full || (is_large && lane == Lane::Share) {
                 return Err((Rejection::Idle, Duration::ZERO));
             }
         } else {
@@ -225,7 +226,8 @@ impl<W> Lanes<W> {
         self.share.opens_after(now)
     }
 
-    /// The bytes that all background jobs together may hold. The other half of the budget stays free for foreground jobs.
+    /// The bytes that several background jobs together may hold: the other half of the budget stays free for foreground jobs. An idle job that needs
+    /// more starts while nothing else runs.
     pub(super) fn background_bytes(&self) -> u64 {
         self.budget / 2
     }
@@ -295,8 +297,11 @@ impl<W> Lanes<W> {
         }
     }
 
-    /// Whether the next job of a background lane leaves half of the budget to the foreground.
+    /// Whether the next job of a background lane leaves half of the budget to the foreground, or has all of it for itself.
     fn has_background_room(&self, lane: &VecDeque<QueuedJob<W>>) -> bool {
+        if self.running.is_empty() {
+            return true;
+        }
         let running = self.running.iter();
         let held: u64 = running
             .filter(|job| matches!(job.worker, Worker::Share | Worker::Idle))

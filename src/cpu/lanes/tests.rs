@@ -34,7 +34,7 @@ fn idle(bytes: u64, now: Instant) -> Cost {
     }
 }
 
-fn name(begun: Option<(u64, &'static str)>) -> Option<&'static str> {
+fn name_of(begun: Option<(u64, &'static str)>) -> Option<&'static str> {
     begun.map(|(_, name)| name)
 }
 
@@ -66,9 +66,9 @@ fn one_thread_takes_fast_work_alone() {
         .enqueue(cost(1000, 1, now), "large", now)
         .expect("room");
     assert_eq!(lanes.start(Worker::Express, now), None);
-    assert_eq!(name(lanes.start(Worker::Regular, now)), Some("large"));
+    assert_eq!(name_of(lanes.start(Worker::Regular, now)), Some("large"));
     lanes.enqueue(cost(5, 1, now), "small", now).expect("room");
-    assert_eq!(name(lanes.start(Worker::Express, now)), Some("small"));
+    assert_eq!(name_of(lanes.start(Worker::Express, now)), Some("small"));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn work_waits_for_memory_and_small_work_cannot_starve_it() {
     assert_eq!(passed, 10, "then nothing begins until there is memory");
     assert_eq!(lanes.start(Worker::Express, now), None);
     lanes.finish(first);
-    assert_eq!(name(lanes.start(Worker::Regular, now)), Some("second"));
+    assert_eq!(name_of(lanes.start(Worker::Regular, now)), Some("second"));
 }
 
 #[test]
@@ -159,12 +159,12 @@ fn idle_work_begins_only_when_nothing_else_waits_or_runs() {
     let (large, _) = lanes.start(Worker::Regular, now).expect("it fits");
     assert_eq!(lanes.start(Worker::Idle, now), None);
     lanes.finish(large);
-    assert_eq!(name(lanes.start(Worker::Idle, now)), Some("idle"));
+    assert_eq!(name_of(lanes.start(Worker::Idle, now)), Some("idle"));
     // It takes nobody's place.
     lanes
         .enqueue(cost(500, 1, now), "large", now)
         .expect("room");
-    assert_eq!(name(lanes.start(Worker::Regular, now)), Some("large"));
+    assert_eq!(name_of(lanes.start(Worker::Regular, now)), Some("large"));
 }
 
 #[test]
@@ -172,7 +172,6 @@ fn idle_work_has_places_and_memory_of_its_own() {
     let now = Instant::now();
     let mut lanes = lanes(4, 0, 100, now);
     let refused = Err((Rejection::Idle, Duration::ZERO));
-    assert_eq!(lanes.enqueue(idle(51, now), "large", now), refused);
     for _ in 0..MAX_BACKGROUND_QUEUE {
         lanes.enqueue(idle(30, now), "idle", now).expect("room");
     }
@@ -181,6 +180,78 @@ fn idle_work_has_places_and_memory_of_its_own() {
     assert_eq!(lanes.start(Worker::Idle, now), None, "half stays free");
     lanes.finish(first);
     assert!(lanes.start(Worker::Idle, now).is_some());
+}
+
+#[test]
+fn idle_work_that_needs_more_than_half_of_the_memory_runs_while_nothing_else_does() {
+    let now = Instant::now();
+    let mut lanes = lanes(3, 10, 100, now);
+    for (bytes, name) in [(20, "small"), (70, "large"), (20, "next")] {
+        lanes.enqueue(idle(bytes, now), name, now).expect("room");
+    }
+    let (small, _) = lanes.start(Worker::Idle, now).expect("it fits");
+    assert_eq!(
+        lanes.start(Worker::Idle, now),
+        None,
+        "it would be 90 of 100"
+    );
+    lanes
+        .enqueue(cost(500, 10, now), "client", now)
+        .expect("room");
+    let (client, _) = lanes.start(Worker::Regular, now).expect("it fits");
+    lanes.finish(small);
+    assert_eq!(lanes.start(Worker::Idle, now), None, "a client has a job");
+    lanes.finish(client);
+    let (large, name) = lanes.start(Worker::Idle, now).expect("it is alone");
+    assert_eq!((name, lanes.reserved()), ("large", 70));
+    assert_eq!(lanes.start(Worker::Idle, now), None, "half is exceeded");
+    // What a client wants beside it has the rest.
+    lanes
+        .enqueue(cost(500, 30, now), "client", now)
+        .expect("room");
+    assert_eq!(name_of(lanes.start(Worker::Regular, now)), Some("client"));
+    lanes.finish(large);
+    assert_eq!(
+        lanes.start(Worker::Idle, now).map(|(_, name)| name),
+        Some("next")
+    );
+    // Beyond the budget, the estimate of what is alone is no reason to wait for ever.
+    let mut lanes = Lanes::new(1, 10, 100, Share::new(10, 1, now));
+    lanes.enqueue(idle(1000, now), "huge", now).expect("room");
+    assert_eq!(name_of(lanes.start(Worker::Idle, now)), Some("huge"));
+    // The share of a busy server has no such time.
+    let share = Cost {
+        priority: Priority::Share,
+        ..idle(51, now)
+    };
+    let refused = Err((Rejection::Idle, Duration::ZERO));
+    assert_eq!(lanes.enqueue(share, "share", now), refused);
+}
+
+#[test]
+fn a_client_waits_for_the_memory_of_idle_work_and_is_told_how_long() {
+    let now = Instant::now();
+    let mut lanes = Lanes::new(1, 10, 100, Share::new(10, 1, now));
+    let large = Cost {
+        time: 4 * SECOND,
+        ..idle(90, now)
+    };
+    lanes.enqueue(large, "large", now).expect("room");
+    let (large, _) = lanes.start(Worker::Idle, now).expect("it is alone");
+    let client = |patience| Cost {
+        deadline: now + patience,
+        ..cost(100, 50, now)
+    };
+    assert_eq!(
+        lanes.enqueue(client(3 * SECOND), "client", now),
+        Err((Rejection::Wait(Lane::Normal), 4 * SECOND))
+    );
+    lanes
+        .enqueue(client(5 * SECOND), "client", now)
+        .expect("it waits");
+    assert_eq!(lanes.start(Worker::Regular, now), None);
+    lanes.finish(large);
+    assert_eq!(name_of(lanes.start(Worker::Regular, now)), Some("client"));
 }
 
 #[test]
@@ -412,5 +483,5 @@ fn work_of_the_share_leaves_half_of_the_memory_and_delays_nobody() {
     lanes
         .enqueue(cost(500, 1, later), "large", later)
         .expect("room");
-    assert_eq!(name(lanes.start(Worker::Regular, later)), Some("large"));
+    assert_eq!(name_of(lanes.start(Worker::Regular, later)), Some("large"));
 }

@@ -17,7 +17,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::render::rendition;
 use crate::pipeline::workers::{BACKGROUND_TIMEOUT, Urgency};
 use crate::policy::Job;
-use crate::transform::{BatchItem, Budget, Encoded, Plan, TransformError};
+use crate::transform::{BatchItem, BatchPlan, Budget, Encoded, Plan, TransformError};
 
 /// How the prewarming of a picture ended.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub enum WarmOutcome {
     Kept,
     /// Its source must not be stored, so the picture must not be stored either.
     Unstorable,
-    /// It could not be rendered. A picture that needs more than half of `limits.render_memory` is rendered only when a client requests it.
+    /// It could not be rendered.
     Failed(Arc<Error>),
 }
 
@@ -190,7 +190,8 @@ impl Pipeline {
         Ok(outcomes)
     }
 
-    /// Renders renditions of one source, all as one piece of work, and stores each as soon as it has been rendered.
+    /// Renders renditions of one source, and stores each as soon as it has been rendered: all that leave half of the memory to clients as one
+    /// piece of work, and each other one while nothing else runs.
     async fn render_missing(
         self: &Arc<Self>,
         name: &SourceName,
@@ -200,7 +201,6 @@ impl Pipeline {
         let SourceBytes { record, bytes } = source;
         let count = u32::try_from(missing.len()).unwrap_or(u32::MAX);
         let urgency = Urgency::background(Priority::Idle, BACKGROUND_TIMEOUT.saturating_mul(count));
-        let budget = Budget::until(urgency.deadline.instant());
         let opened = self.open_source(bytes, urgency).await?;
         let mut items = Vec::with_capacity(missing.len());
         for MissingRendition { job, .. } in missing {
@@ -209,7 +209,25 @@ impl Pipeline {
                 hints: self.cached_saliency_map(&job.recipe, name, &record).await,
             });
         }
-        let plan = opened.plan_batch(items, self.cpu.background_bytes());
+        let mut rendered = vec![None; missing.len()];
+        for (numbers, plan) in opened.plan_batches(items, self.cpu.background_bytes()) {
+            let keys = numbers.iter().map(|&number| missing[number].key).collect();
+            let outcomes = self.render_batch(plan, urgency, keys).await;
+            for (number, outcome) in numbers.into_iter().zip(outcomes) {
+                rendered[number] = Some(outcome);
+            }
+        }
+        Ok(rendered.into_iter().flatten().collect())
+    }
+
+    /// Renders one piece of work, and stores each of its pictures under its key as soon as it has been rendered.
+    async fn render_batch(
+        self: &Arc<Self>,
+        plan: BatchPlan,
+        urgency: Urgency,
+        keys: Vec<RenditionKey>,
+    ) -> Vec<RenderedOutcome> {
+        let budget = Budget::until(urgency.deadline.instant());
         // Room for one picture: the render waits until the picture before has been stored.
         let (sender, mut receiver) = mpsc::channel(1);
         let work = self.run_on_worker(plan.cost(), urgency, move || {
@@ -222,9 +240,9 @@ impl Pipeline {
             });
         });
         let store = async {
-            let mut rendered = vec![None; missing.len()];
+            let mut rendered = vec![None; keys.len()];
             while let Some((index, encoded)) = receiver.recv().await {
-                rendered[index] = Some(self.store(missing[index].key, encoded).await);
+                rendered[index] = Some(self.store(keys[index], encoded).await);
             }
             rendered
         };
@@ -232,9 +250,9 @@ impl Pipeline {
         let lost = Arc::new(done.err().unwrap_or(Error::Cpu(CpuError::Panicked)));
         let lost = (WarmOutcome::Failed(lost), None);
         let rendered = rendered.into_iter();
-        Ok(rendered
+        rendered
             .map(|outcome| outcome.unwrap_or_else(|| lost.clone()))
-            .collect())
+            .collect()
     }
 
     /// Stores a picture, unless the cache has got it from somebody else in the meantime.

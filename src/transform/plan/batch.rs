@@ -56,6 +56,37 @@ impl Source {
         plan.cost = plan.total_cost();
         plan
     }
+
+    /// Plans several pictures as several pieces of work, each with the numbers of its items: one of all that alone hold no more than `usual` bytes,
+    /// and one of each other picture, within the limits.
+    pub fn plan_batches(&self, items: Vec<BatchItem>, usual: u64) -> Vec<(Vec<usize>, BatchPlan)> {
+        let most = self.limits().render_memory.bytes();
+        let is_usual = |item: &BatchItem| match self.plan(&item.recipe, &item.hints) {
+            Ok(_) => self
+                .plan_batch(vec![item.clone()], most)
+                .cost()
+                .within_bytes(usual)
+                .is_ok(),
+            // It fails by itself, against the limit of all renders.
+            Err(TransformError::TooCostly { .. }) => false,
+            Err(_) => true,
+        };
+        let (small, large): (Vec<_>, Vec<_>) = items
+            .into_iter()
+            .enumerate()
+            .partition(|(_, item)| is_usual(item));
+        let mut plans = Vec::new();
+        if !small.is_empty() {
+            let (numbers, items) = small.into_iter().unzip();
+            plans.push((numbers, self.plan_batch(items, usual)));
+        }
+        plans.extend(
+            large
+                .into_iter()
+                .map(|(number, item)| (vec![number], self.plan_batch(vec![item], most))),
+        );
+        plans
+    }
 }
 
 impl BatchPlan {

@@ -404,6 +404,62 @@ fn nothing_more_is_made_for_whoever_breaks_off() {
 }
 
 #[test]
+fn what_needs_more_than_is_usual_is_a_piece_of_work_by_itself() {
+    let source = source(Format::Jpeg, (1600, 1200), false);
+    let limits = Limits {
+        render_memory: ByteSize::mib(64),
+        ..Limits::default()
+    };
+    let known = Source::open(source.clone().into(), &limits).expect("a picture");
+    let items = items([
+        wide(100, JPEG),
+        wide(1500, Output::Webp),
+        wide(200, JPEG),
+        wide(1590, JPEG),
+    ]);
+    let cost_of = |item: &BatchItem| {
+        let plan = known.plan(&item.recipe, &item.hints);
+        plan.expect("within the limits").cost().bytes
+    };
+    let usual = cost_of(&items[1]).min(cost_of(&items[3])) - 1;
+    let plans = known.plan_batches(items.clone(), usual);
+    let numbers: Vec<_> = plans.iter().map(|(numbers, _)| &numbers[..]).collect();
+    assert_eq!(numbers, [&[0, 2][..], &[1], &[3]]);
+    assert!(plans[0].1.cost().bytes <= usual);
+    for (numbers, plan) in &plans {
+        let mut told = Vec::new();
+        plan.render(&budget(), |number, made| {
+            made.expect("a picture");
+            told.push(numbers[number]);
+            ControlFlow::Continue(())
+        });
+        told.sort_unstable();
+        assert_eq!(&told, numbers);
+    }
+    // What fits into no memory is refused by the limit of all renders, alone.
+    let limits = Limits {
+        render_memory: ByteSize::new(usual),
+        ..limits
+    };
+    let known = Source::open(source.into(), &limits).expect("a picture");
+    let plans = known.plan_batches(items, usual / 2);
+    let mut refused = Vec::new();
+    for (numbers, plan) in &plans {
+        plan.render(&budget(), |number, made| {
+            match made {
+                Ok(_) => {}
+                Err(TransformError::TooCostly { limit, .. }) => {
+                    refused.push((numbers[number], limit));
+                }
+                Err(other) => panic!("{other}"),
+            }
+            ControlFlow::Continue(())
+        });
+    }
+    assert_eq!(refused, [(1, usual), (3, usual)]);
+}
+
+#[test]
 fn what_does_not_fit_into_memory_together_is_made_in_parts() {
     let source = source(Format::Jpeg, (800, 600), false);
     let items = items(

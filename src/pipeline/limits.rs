@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::Deserializer;
 use serde::de;
 
-use crate::transform::{LargeAnimations, Limits, TruncatedSources};
+use crate::transform::{LargeAnimations, Limits, TruncatedSources, largest_avif};
 use crate::units::{AutoByteSize, ByteSize, above_zero};
 
 /// What one request may use, and what all requests together may use.
@@ -113,13 +113,13 @@ impl LimitsConfig {
         }
     }
 
-    /// The limits of one render, where all renders together may hold `render_memory`.
+    /// The limits of one render, where all renders together may hold `render_memory`. An AVIF for which that is not enough is too large as well.
     pub fn of_render(&self, render_memory: ByteSize) -> Limits {
         Limits {
             source_pixels: self.source_pixels,
             output_side: self.output_side.get(),
             render_memory,
-            avif_pixels: self.avif_pixels,
+            avif_pixels: self.avif_pixels.min(largest_avif(render_memory.bytes())),
             animation_pixels: self.animation_pixels,
             large_animations: self.large_animations,
             rasterize_svg: self.rasterize_svg,
@@ -153,6 +153,22 @@ mod tests {
             assert_eq!(found.bytes() / MIB, share, "{memory:?} MiB");
         }
         assert_eq!(limits.render_memory(Some(0)), ByteSize::new(0));
+    }
+
+    #[test]
+    fn the_largest_avif_is_one_that_fits_into_the_memory() {
+        let limits = LimitsConfig::default();
+        let pixels = |mib| limits.of_render(ByteSize::mib(mib)).avif_pixels;
+        assert_eq!(pixels(0), 0);
+        // A variant of 1920 pixels of a photograph, on a machine with 256 MiB.
+        let wanted = if cfg!(feature = "native") {
+            1920 * 1440
+        } else {
+            1200 * 900
+        };
+        assert!(pixels(128) >= wanted, "{}", pixels(128));
+        assert!(pixels(64) < wanted);
+        assert_eq!(pixels(4096), limits.avif_pixels);
     }
 
     #[test]

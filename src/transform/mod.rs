@@ -26,6 +26,7 @@ pub use self::encoded::{Encoded, Timings};
 pub use self::hints::Hints;
 pub use self::plan::Plan;
 pub use self::plan::batch::{BatchItem, BatchPlan};
+pub use self::plan::cost::largest_avif;
 pub(crate) use self::plan::output::FileFacts;
 pub use self::plan::reduced_copy::{ReducedCopies, ReducedCopyPlan};
 pub use self::plan::saliency_map::SaliencyMapPlan;

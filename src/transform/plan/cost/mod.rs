@@ -23,6 +23,8 @@ use crate::transform::plan::still::StillPlan;
 use crate::transform::plan::{output, still};
 use crate::transform::source::RasterSource;
 
+use steps::AVIF_BYTES;
+use steps::AVIF_FIXED_BYTES;
 use steps::Step;
 use steps::decoding;
 use steps::decoding_of;
@@ -69,6 +71,14 @@ const MARKUP_BYTES: u64 = 12;
 const DRAWING_BYTES: u64 = 32;
 /// Nanoseconds for each byte of markup, and for each pixel.
 const DRAWING_TIME: (u64, u64) = (100, 60);
+
+/// Pixels of the largest AVIF that is made of an opaque photograph within so many bytes, its source among them.
+pub fn largest_avif(memory: u64) -> u64 {
+    /// More than most photographs have.
+    const SOURCE_BYTES: u64 = 8 << 20;
+    let besides = FIXED_BYTES + HOLES.1 + AVIF_FIXED_BYTES + SOURCE_BYTES;
+    memory.saturating_sub(besides) / AVIF_BYTES.0
+}
 
 /// A picture.
 pub(crate) fn of_still(source: RasterSource<'_>, plan: &StillPlan, recipe: &Recipe) -> Cost {

@@ -28,12 +28,14 @@ const RESIZE_TIME: (u64, u64) = (2, 5);
 
 // --- the AVIF encoder ---
 
-/// Bytes for each pixel, without alpha and with it: rav1e keeps more than libaom.
-const AVIF_BYTES: (u64, u64) = if cfg!(feature = "native") {
-    (44, 60)
+/// Bytes for each pixel, without alpha and with it, with chroma at full size, which only the pixels rule out: rav1e keeps more than libaom.
+pub(super) const AVIF_BYTES: (u64, u64) = if cfg!(feature = "native") {
+    (35, 47)
 } else {
     (88, 98)
 };
+/// Bytes of an encoder for any picture: tables, and buffers of whole blocks beyond the sides.
+pub(super) const AVIF_FIXED_BYTES: u64 = 6 << 20;
 
 // --- the JPEG XL encoder ---
 
@@ -211,8 +213,13 @@ pub(crate) fn encoding(
     } else {
         0
     };
+    let fixed = match format {
+        Format::Avif => AVIF_FIXED_BYTES,
+        _ => 0,
+    };
+    let each = bytes.saturating_add(compared);
     Step {
-        bytes: output.area().saturating_mul(bytes.saturating_add(compared)),
+        bytes: output.area().saturating_mul(each).saturating_add(fixed),
         time: output.area().saturating_mul(time),
     }
 }

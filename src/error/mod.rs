@@ -157,6 +157,11 @@ impl Error {
         }
     }
 
+    /// Whether the same work may succeed later although nobody changes anything: something is busy, slow or out of reach.
+    pub fn may_pass(&self) -> bool {
+        self.retry_after().is_some() || self.is_outage() || matches!(self, Error::TimedOut(_))
+    }
+
     /// The number of seconds after which another try may succeed.
     pub fn retry_after(&self) -> Option<u32> {
         /// The longest wait that a client is asked for.
@@ -342,6 +347,29 @@ mod tests {
         ];
         for error in leaves {
             assert!(error.may_redirect(), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_busy_slow_or_out_of_reach_may_pass() {
+        let passing = [
+            Error::from(refused(Rejection::Idle, 0)),
+            SourceError::Busy(BusyReason::Memory).into(),
+            TransformError::Pixels(PixelError::OutOfMemory { bytes: 1 }).into(),
+            Timeout(Stage::Render).into(),
+            Timeout(Stage::Fetch).into(),
+        ];
+        for error in passing {
+            assert!(error.may_pass(), "{error}");
+        }
+        let lasting = [
+            Error::from(CpuError::Panicked),
+            TransformError::TooCostly { bytes: 2, limit: 1 }.into(),
+            TransformError::NotAnImage.into(),
+            SourceError::NotFound { negative_ttl: None }.into(),
+        ];
+        for error in lasting {
+            assert!(!error.may_pass(), "{error}");
         }
     }
 

@@ -127,39 +127,97 @@ struct EagerRendition {
     job: Job,
 }
 
+/// Why not all renditions of an image are there.
+struct Failure {
+    reason: String,
+    may_pass: bool,
+}
+
+impl Failure {
+    fn of(variant: &str, error: &Error) -> Self {
+        Failure {
+            reason: format!("{variant}: {}", error.public_message()),
+            may_pass: error.may_pass(),
+        }
+    }
+
+    /// Of two failures: there is another try if one of them may pass; what lasts is told.
+    fn or(self, other: Option<Failure>) -> Self {
+        match other {
+            Some(other) => Failure {
+                may_pass: self.may_pass || other.may_pass,
+                reason: if other.may_pass {
+                    self.reason
+                } else {
+                    other.reason
+                },
+            },
+            None => self,
+        }
+    }
+}
+
+impl From<HostedError> for Failure {
+    fn from(error: HostedError) -> Self {
+        Failure {
+            reason: error.to_string(),
+            may_pass: matches!(error, HostedError::Store(_) | HostedError::Busy),
+        }
+    }
+}
+
 impl Pipeline {
-    /// Makes the eager renditions of one image that are not there yet.
+    /// Makes the eager renditions of one image that are not there yet. What cannot be made now is tried again later.
     async fn render_ahead(self: &Arc<Self>, hosted: &Arc<Hosted>, id: &ImageId) {
         let record = match hosted.find(id).await {
             Ok(Some(record)) if record.is_ready() => record,
-            Ok(_) => return,
+            Ok(_) => return self.eager.forget(id),
             Err(error) => {
-                tracing::warn!(image = id.as_str(), %error, "variants are not made ahead: the record cannot be read");
+                if !self.eager.retry(id) {
+                    tracing::warn!(image = id.as_str(), %error, "variants are not made ahead: the record cannot be read");
+                }
                 return;
             }
         };
-        let Some(original) = &record.original else {
-            return;
+        let Err(failure) = self.make_missing(hosted, &record).await else {
+            return self.eager.forget(id);
         };
-        let wanted = self.wanted(hosted, &record, original);
-        let Some(first) = wanted.first() else {
+        let reason = failure.reason;
+        if failure.may_pass && self.eager.retry(id) {
+            let image = id.as_str();
+            tracing::debug!(image, reason, "variants are made ahead later");
             return;
+        }
+        self.eager.forget(id);
+        tracing::warn!(
+            image = id.as_str(),
+            reason,
+            "a variant could not be made ahead"
+        );
+        self.metrics.work.record_hosted_rendition("failed");
+        hosted.tell_failed(&record, reason);
+    }
+
+    /// Makes the renditions, unless the record lists all of them as they would be made now.
+    async fn make_missing(
+        self: &Arc<Self>,
+        hosted: &Arc<Hosted>,
+        record: &Record,
+    ) -> Result<(), Failure> {
+        let Some(original) = &record.original else {
+            return Ok(());
+        };
+        let wanted = self.wanted(hosted, record, original);
+        let Some(first) = wanted.first() else {
+            return Ok(());
         };
         let name = SourceName::of(&first.job.source);
         if let Some(source) = self.cache.get_record(&name.key).await
-            && self.are_listed(&wanted, &record, &name, &source)
+            && self.are_listed(&wanted, record, &name, &source)
         {
-            return;
+            return Ok(());
         }
-        if let Err(reason) = self.make_ahead(hosted, &record, wanted).await {
-            tracing::warn!(
-                image = id.as_str(),
-                reason,
-                "a variant could not be made ahead"
-            );
-            self.metrics.work.record_hosted_rendition("failed");
-            hosted.tell_failed(&record, reason);
-        }
+        self.make_ahead(hosted, record, original, wanted).await
     }
 
     /// The renditions of an image that are wanted: each eager variant for each kind of client. A drawing stays as it is.
@@ -229,14 +287,12 @@ impl Pipeline {
         self: &Arc<Self>,
         hosted: &Arc<Hosted>,
         record: &Record,
+        original: &Original,
         wanted: Vec<EagerRendition>,
-    ) -> Result<(), String> {
-        let Some(original) = &record.original else {
-            return Ok(());
-        };
+    ) -> Result<(), Failure> {
         let jobs: Vec<Job> = wanted.iter().map(|wanted| wanted.job.clone()).collect();
         let outcomes = self.prepare(&jobs).await;
-        let mut failure = None;
+        let mut failure: Option<Failure> = None;
         let mut noted = Vec::new();
         let mut seen = HashSet::new();
         for (wanted, outcome) in wanted.into_iter().zip(outcomes) {
@@ -245,14 +301,14 @@ impl Pipeline {
                 client,
                 job,
             } = wanted;
-            if let WarmOutcome::Failed(error) = outcome {
-                failure = Some(format!("{variant}: {}", error.public_message()));
-                continue;
-            }
-            let (key, found) = match self.made(&job).await {
+            let made = match outcome {
+                WarmOutcome::Failed(error) => Err(error),
+                _ => self.made(&job).await.map_err(|failed| failed.error),
+            };
+            let (key, found) = match made {
                 Ok(made) => made,
-                Err(failed) => {
-                    failure = Some(format!("{variant}: {}", failed.error.public_message()));
+                Err(error) => {
+                    failure = Some(Failure::of(&variant, &error).or(failure));
                     continue;
                 }
             };
@@ -262,16 +318,17 @@ impl Pipeline {
                 made.key = named_for(client, &made.key);
             }
             let bytes = found.rendition.bytes.clone();
-            let stored = hosted.put_rendition(&made.key, bytes).await;
-            stored.map_err(|error| error.to_string())?;
+            if let Err(error) = hosted.put_rendition(&made.key, bytes).await {
+                failure = Some(Failure::from(error).or(failure));
+                break;
+            }
             self.metrics.work.record_hosted_rendition("made");
             noted.push(made);
         }
         if !noted.is_empty() {
-            let added = hosted
+            hosted
                 .add_renditions(&record.id, &original.key, noted)
-                .await;
-            added.map_err(|error| error.to_string())?;
+                .await?;
         }
         failure.map_or(Ok(()), Err)
     }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{change, hosted, spooled, start, upload, variant};
 use crate::support::eventually;
-use crate::support::proxy::TestProxy;
+use crate::support::proxy::{TestProxy, setting};
 use crate::support::samples;
 use crate::support::samples::mime_of;
 
@@ -150,6 +150,65 @@ async fn a_stored_variant_is_read_in_place_of_a_render() {
         .await
         .assert_size(120, 80);
     assert_eq!(proxy.renders(), renders + 1.0);
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_now_is_made_later() {
+    let (proxy, folder) = start_eager().await;
+    // A file where the folder of renditions is to be: even root cannot write below it.
+    let renditions = folder.path().join("store/renditions");
+    std::fs::create_dir_all(folder.path().join("store")).expect("a folder");
+    let _ = std::fs::remove_dir_all(&renditions);
+    std::fs::write(&renditions, "").expect("room");
+    let mut events = hosted(&proxy).subscribe();
+    upload(&proxy, "cat", &samples::jpeg(240, 160), false).await;
+    eventually("it waits for another try", async || {
+        let waiting = proxy.metrics().sum("safelight_hosted_images_waiting", &[]);
+        proxy.renders() >= 6.0 && waiting == 1.0
+    })
+    .await;
+    let renders = proxy.renders();
+    std::fs::remove_file(&renditions).expect("it is there");
+    let record = wait_for(&proxy, "cat", |record| record.renditions.len() == 6).await;
+    assert_eq!(proxy.renders(), renders, "they were made already");
+    for rendition in &record.renditions {
+        let stored = folder.path().join("store").join(&rendition.key);
+        assert!(stored.is_file(), "{}", rendition.key);
+    }
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, Event::Failed { .. }), "{event:?}");
+    }
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn what_needs_most_of_the_memory_is_made_as_well() {
+    // The large one as AVIF needs more than half of the memory.
+    let width = if cfg!(feature = "native") { 740 } else { 460 };
+    let set = |config: &mut Config| {
+        eager(config);
+        config.limits.render_memory = setting("48 MiB");
+    };
+    let (proxy, _folder) = start(set).await;
+    change(&proxy, move |settings| {
+        let (small, large) = (json!({"width": 60}), json!({"width": width}));
+        settings
+            .variants
+            .insert("thumb".to_owned(), variant(&small));
+        settings.variants.insert("hero".to_owned(), variant(&large));
+    })
+    .await;
+    upload(&proxy, "cat", &samples::jpeg(800, 600), false).await;
+    let record = wait_for(&proxy, "cat", |record| record.renditions.len() == 6).await;
+    let mut formats: Vec<_> = record
+        .renditions
+        .iter()
+        .map(|one| (one.variant.as_str(), one.format.as_str()))
+        .collect();
+    formats.sort_unstable();
+    let each = ["hero", "thumb"].map(|variant| ["avif", "jpeg", "webp"].map(|one| (variant, one)));
+    assert_eq!(formats, each.concat());
     proxy.stop().await;
 }
 

@@ -11,7 +11,7 @@ use safelight::cli::{Arguments, Command};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
-    allocator::set_up();
+    allocator::set_up(cli::memory());
     let command = Arguments::parse().into_command();
     let done = match command {
         Command::Serve(arguments) => {

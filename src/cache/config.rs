@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::freshness::Rules;
 use crate::source::RuleConfig;
-use crate::units::{ByteSize, Seconds};
+use crate::units::{AutoByteSize, ByteSize, Seconds};
 
 /// Section `[cache]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -55,8 +55,8 @@ pub struct ErrorTtls {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MemoryConfig {
-    /// The memory for renditions and for records of sources.
-    pub renditions: ByteSize,
+    /// The memory for renditions; by default a share of the memory of the system.
+    pub renditions: AutoByteSize,
 }
 
 /// Section `[cache.disk]`.
@@ -115,7 +115,20 @@ impl Default for ErrorTtls {
 impl Default for MemoryConfig {
     fn default() -> Self {
         MemoryConfig {
-            renditions: ByteSize::mib(256),
+            renditions: AutoByteSize::Auto,
+        }
+    }
+}
+
+impl MemoryConfig {
+    /// The memory for renditions on a system with `memory` bytes (`None`: unknown).
+    pub fn renditions(&self, memory: Option<u64>) -> ByteSize {
+        /// Enough for some thousand pictures. A system with less than sixteen times of this needs its memory for renders.
+        const MOST: ByteSize = ByteSize::mib(256);
+        match (&self.renditions, memory) {
+            (AutoByteSize::Fixed(size), _) => *size,
+            (AutoByteSize::Auto, Some(memory)) => MOST.min(ByteSize::new(memory / 16)),
+            (AutoByteSize::Auto, None) => MOST,
         }
     }
 }
@@ -150,5 +163,29 @@ impl Config {
             stale_while_revalidate: self.stale_while_revalidate.duration(),
             stale_if_error: self.stale_if_error.duration(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AutoByteSize, ByteSize, MemoryConfig};
+
+    #[test]
+    fn renditions_have_a_sixteenth_of_the_memory() {
+        let auto = MemoryConfig::default();
+        for (memory, share) in [
+            (None, 256),
+            (Some(256), 16),
+            (Some(1024), 64),
+            (Some(4096), 256),
+            (Some(65_536), 256),
+        ] {
+            let found = auto.renditions(memory.map(|mib: u64| mib << 20));
+            assert_eq!(found, ByteSize::mib(share), "{memory:?} MiB");
+        }
+        let fixed = MemoryConfig {
+            renditions: AutoByteSize::Fixed(ByteSize::mib(7)),
+        };
+        assert_eq!(fixed.renditions(Some(1 << 20)), ByteSize::mib(7));
     }
 }

@@ -74,7 +74,8 @@ pub use self::stats::{CacheStatus, DiskStats, SharedStats, Stale, Stats, StoreSi
 pub use self::tier::disk::health::DiskFault;
 
 impl Cache {
-    /// Opens all tiers. `buckets` are those that settings can name; sources are read from disk into `source_memory`. The disk is scanned in the
+    /// Opens all tiers. `buckets` are those that settings can name; `memory` is that of the system, where it is known; sources are read from disk into
+    /// `source_memory`. The disk is scanned in the
     /// background; until the scan ends, each read asks the disk itself. The purges of other replicas are waited for, but not for long.
     ///
     /// # Errors
@@ -82,6 +83,7 @@ impl Cache {
     pub async fn open(
         config: &Config,
         buckets: &[bucket::Config],
+        memory: Option<u64>,
         source_memory: SourceMemory,
     ) -> Result<Arc<Cache>, CacheError> {
         let Rules {
@@ -106,7 +108,7 @@ impl Cache {
         };
         let (sweeps, wake_ups) = SweepQueue::new();
         let cache = Arc::new(Cache {
-            memory: Memory::new(config.memory.renditions.bytes()),
+            memory: Memory::new(config.memory.renditions(memory).bytes()),
             source_memory,
             renditions: store("renditions", renditions).await,
             sources: store("sources", sources).await,

@@ -17,6 +17,8 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::cpu::MemoryLimit;
+
 pub use error::CommandError;
 pub use health::HealthArguments;
 pub use health::health;
@@ -30,6 +32,11 @@ pub use transform::transform;
 pub use warm::WarmArguments;
 pub use warm::WarmReport;
 pub use warm::warm;
+
+/// How many bytes of memory this process may use, where the system tells.
+pub fn memory() -> Option<u64> {
+    MemoryLimit::of_system().map(|memory| memory.bytes)
+}
 
 /// An image transformation proxy that speaks Cloudflare's URL dialect.
 #[derive(Debug, Parser)]

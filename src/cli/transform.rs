@@ -7,7 +7,6 @@ use std::time::Instant;
 use super::error::CommandError;
 use super::extensions::is_picture_extension;
 use crate::config::Config;
-use crate::cpu::MemoryLimit;
 use crate::options::{Format, FormatChoice, Options};
 use crate::policy::Policy;
 use crate::request::Accept;
@@ -49,8 +48,7 @@ pub fn transform(
     let named =
         |path: &Path, error: std::io::Error| CommandError(format!("`{}`: {error}", path.display()));
     let source = fs::read(input).map_err(|error| named(input, error))?;
-    let memory = MemoryLimit::of_system().map(|memory| memory.bytes);
-    let render_memory = config.limits.render_memory(memory);
+    let render_memory = config.limits.render_memory(super::memory());
     let deadline = Instant::now() + config.server.request_timeout.duration();
     let length = source.len();
     let limits = config.limits.of_render(render_memory);

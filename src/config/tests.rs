@@ -118,7 +118,7 @@ fn the_environment_goes_over_the_file() {
     .expect("all of them are right");
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:9000");
     assert_eq!(config.limits.source_pixels, 1000);
-    assert_eq!(config.cache.memory.renditions.bytes(), 1 << 30);
+    assert_eq!(config.cache.memory.renditions(None).bytes(), 1 << 30);
     assert!(
         config
             .server

@@ -130,7 +130,11 @@ impl Pipeline {
             .map_err(PipelineError::Policy)?;
         let flows = flow::open(&config.flows, &config.prefixes, &policy)?;
         let rules = config.cache.rules();
-        let limits = config.limits.of_render(render_memory(&config.limits));
+        let memory = MemoryLimit::of_system();
+        let limits = config
+            .limits
+            .of_render(render_memory(&config.limits, memory.as_ref()));
+        let memory = memory.map(|memory| memory.bytes);
         let source_memory = config
             .fetch
             .source_memory(config.limits.source_bytes, limits.render_memory)
@@ -164,9 +168,14 @@ impl Pipeline {
             cors: config.cors,
             disposition: config.response.disposition,
             sources,
-            cache: Cache::open(&config.cache, &config.buckets, source_memory.clone())
-                .await
-                .map_err(PipelineError::Cache)?,
+            cache: Cache::open(
+                &config.cache,
+                &config.buckets,
+                memory,
+                source_memory.clone(),
+            )
+            .await
+            .map_err(PipelineError::Cache)?,
             source_memory,
             limits,
             render_fingerprint: limits.render_fingerprint(),
@@ -335,9 +344,8 @@ impl Pipeline {
 }
 
 /// The memory that all renders share. It is logged once.
-fn render_memory(limits: &LimitsConfig) -> ByteSize {
-    let memory = MemoryLimit::of_system();
-    let share = limits.render_memory(memory.as_ref().map(|memory| memory.bytes));
+fn render_memory(limits: &LimitsConfig, memory: Option<&MemoryLimit>) -> ByteSize {
+    let share = limits.render_memory(memory.map(|memory| memory.bytes));
     let mib = share.bytes() >> 20;
     match (limits.render_memory, memory) {
         (AutoByteSize::Fixed(_), _) => tracing::info!(mib, "render memory: as configured"),

@@ -89,7 +89,7 @@ fn key(bencher: Bencher<'_, '_>) {
     let record = runtime.block_on(async {
         let mut config = safelight::cache::Config::default();
         config.disk.path = Default::default();
-        let cache = Cache::open(&config, &[], SourceMemory::new(1 << 30, 100 << 20))
+        let cache = Cache::open(&config, &[], None, SourceMemory::new(1 << 30, 100 << 20))
             .await
             .expect("the defaults fit together");
         record(&cache, &job).await
@@ -185,7 +185,7 @@ fn hit_on_disk(bencher: Bencher<'_, '_>) {
     config.disk.path = place.path().to_owned();
     config.memory.renditions = "0".parse().expect("a size");
     let (cache, key) = runtime.block_on(async {
-        let cache = Cache::open(&config, &[], SourceMemory::new(1 << 30, 100 << 20))
+        let cache = Cache::open(&config, &[], None, SourceMemory::new(1 << 30, 100 << 20))
             .await
             .expect("the defaults fit together");
         let (source, record) = (SourceKey::of(&job.source), record(&cache, &job).await);

@@ -16,7 +16,7 @@ use crate::cache::{
     Cache, CacheStatus, Config, ContentHash, DiskConfig, DiskFault, DiskStats, MemoryConfig,
     RenditionKey, SourceKey, Tier,
 };
-use crate::units::ByteSize;
+use crate::units::{AutoByteSize, ByteSize};
 
 fn renditions(cache: &Cache) -> DiskStats {
     cache.stats().disk_renditions.expect("a disk tier")
@@ -208,7 +208,7 @@ async fn a_folder_deleted_while_in_use_is_a_miss_and_is_made_again() {
 async fn a_folder_in_use_is_used_when_the_other_process_ends() {
     let place = folder();
     let first = open(place.path()).await;
-    let second = Cache::open(&config(place.path()), &[], source_memory())
+    let second = Cache::open(&config(place.path()), &[], None, source_memory())
         .await
         .expect("sound settings");
     assert_eq!(renditions(&second).fault, Some(DiskFault::Locked));
@@ -280,13 +280,13 @@ async fn the_queue_of_the_disk_is_bounded() {
 #[tokio::test]
 async fn memory_stays_within_its_budget() {
     let small = MemoryConfig {
-        renditions: ByteSize::mib(1),
+        renditions: AutoByteSize::Fixed(ByteSize::mib(1)),
     };
     let config = Config {
         memory: small,
         ..config(Path::new(""))
     };
-    let cache = Cache::open(&config, &[], source_memory())
+    let cache = Cache::open(&config, &[], None, source_memory())
         .await
         .expect("sound settings");
     for number in 0..100 {

@@ -106,7 +106,7 @@ pub(crate) async fn open_with(config: &Config) -> Arc<Cache> {
 
 pub(crate) async fn open_among(config: &Config, buckets: &[BucketConfig]) -> Arc<Cache> {
     loop {
-        let cache = Cache::open(config, buckets, source_memory())
+        let cache = Cache::open(config, buckets, None, source_memory())
             .await
             .expect("sound settings");
         let stats = cache.stats();
@@ -275,7 +275,7 @@ fn settings_have_sound_defaults_and_refuse_what_they_do_not_know() {
     let read: Config = toml::from_str(text).expect("settings as an operator writes them");
     assert_eq!(read.rules().min_ttl, Duration::from_secs(7200));
     assert_eq!(
-        (read.memory.renditions, read.disk.sources),
+        (read.memory.renditions(None), read.disk.sources),
         (ByteSize::mib(1), ByteSize::mib(0))
     );
     assert_eq!(read.disk.renditions, ByteSize::gib(10));
@@ -288,7 +288,7 @@ async fn a_min_ttl_above_the_max_ttl_is_refused() {
         max_ttl: Seconds::new(60),
         ..config(Path::new(""))
     };
-    let error = Cache::open(&config, &[], source_memory())
+    let error = Cache::open(&config, &[], None, source_memory())
         .await
         .err()
         .expect("min_ttl is an hour");

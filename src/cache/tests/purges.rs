@@ -233,7 +233,7 @@ async fn another_process_with_the_same_folder_learns_of_a_purge() {
     let place = folder();
     let cache = open(place.path()).await;
     // The process that takes over, which has no disk until the other has ended.
-    let other = Cache::open(&config(place.path()), &[], source_memory())
+    let other = Cache::open(&config(place.path()), &[], None, source_memory())
         .await
         .expect("sound settings");
     get(&other, 1, "one").await;

@@ -24,7 +24,7 @@ async fn replica(bucket: &TestBucket) -> Arc<Cache> {
         },
         ..config(Path::new(""))
     };
-    Cache::open(&config, &[bucket.config()], source_memory())
+    Cache::open(&config, &[bucket.config()], None, source_memory())
         .await
         .expect("sound settings")
 }

@@ -1,6 +1,7 @@
 //! The memory tier, bounded by bytes. Keys and bookkeeping are counted.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,8 +21,8 @@ const ENTRY_OVERHEAD: usize = 256;
 /// For all records of sources, in bytes: about 30 000 records.
 const MAX_RECORD_BYTES: u64 = 16 << 20;
 
-/// For the bytes of all sources that were just fetched or read.
-const MAX_RECENT_BYTES: u64 = 64 << 20;
+/// For the bytes of all sources that were just fetched or read: a quarter of what renditions have, within these limits.
+const RECENT_BYTES: RangeInclusive<u64> = 8 << 20..=64 << 20;
 
 /// The widths of one picture are usually requested within seconds of each other.
 const RECENT_IDLE: Duration = Duration::from_secs(30);
@@ -56,7 +57,7 @@ impl Memory {
                 .weigher(|_, record: &Arc<SourceRecord>| weight(record.weight()))
                 .build(),
             recent: Cache::builder()
-                .max_capacity(MAX_RECENT_BYTES)
+                .max_capacity((renditions / 4).clamp(*RECENT_BYTES.start(), *RECENT_BYTES.end()))
                 .weigher(|_, recent: &RecentBytes| {
                     let bytes = recent.lock().unwrap_or_else(PoisonError::into_inner);
                     weight(bytes.as_ref().map_or(0, Bytes::len))

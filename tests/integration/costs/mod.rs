@@ -141,7 +141,7 @@ fn in_a_process_of_its_own() {
     let folder = Path::new(&folder);
     let read = |name: &str| fs::read(folder.join(name)).expect("it was written");
     let options = String::from_utf8(read("options")).expect("it was text");
-    allocator::set_up();
+    allocator::set_up(None);
     if options == OPEN {
         open(&read("tiny").into());
         return write_held(folder, &read("source").into(), open);

@@ -32,7 +32,7 @@ pub(crate) fn sharing(place: &Path, timeout: Seconds) -> Config {
 pub(crate) async fn replica_at(bucket: &TestBucket, place: &Path) -> Arc<Cache> {
     // A long timeout, because machines that run tests are slow.
     let config = sharing(place, Seconds::new(20));
-    Cache::open(&config, &[bucket.config()], source_memory())
+    Cache::open(&config, &[bucket.config()], None, source_memory())
         .await
         .expect("sound settings")
 }
@@ -43,7 +43,7 @@ async fn replica(bucket: &TestBucket) -> Arc<Cache> {
 
 async fn impatient(bucket: &TestBucket) -> Arc<Cache> {
     let config = sharing(Path::new(""), Seconds::millis(50));
-    Cache::open(&config, &[bucket.config()], source_memory())
+    Cache::open(&config, &[bucket.config()], None, source_memory())
         .await
         .expect("sound settings")
 }
@@ -280,10 +280,11 @@ async fn settings_that_cannot_work_are_named() {
             "setting `cache.shared.timeout` must be longer than 0 s",
         ),
     ] {
-        let error: CacheError = Cache::open(&with(shared), &[bucket.config()], source_memory())
-            .await
-            .err()
-            .expect("it cannot work");
+        let error: CacheError =
+            Cache::open(&with(shared), &[bucket.config()], None, source_memory())
+                .await
+                .err()
+                .expect("it cannot work");
         assert_eq!(error.to_string(), told);
     }
     assert_eq!(bucket.requests(), 0);

@@ -1,10 +1,12 @@
 # The front door. `make run` and `make test` do all the set-up there is.
-.PHONY: help run test test-portable asan oracle browser bench bench-crops bench-calibrate bench-parts bench-tools tools clean
+.PHONY: help run test test-portable small asan oracle browser bench bench-crops bench-calibrate bench-parts bench-tools tools clean
 
 help:
 	@echo "make run            build and serve examples/photos on http://127.0.0.1:8080"
 	@echo "make test           all tests"
 	@echo "make test-portable  all tests that see a codec, with those that need neither cmake nor nasm"
+	@echo "make small          hosted images with 256 MiB of memory: a photo of 12 megapixels, three variants in three formats, and a gallery that"
+	@echo "                    answers meanwhile; PORTABLE=1 for the build without cmake and nasm"
 	@echo "make asan           tests of the codecs, and 20,000 changed files, with the C code under AddressSanitizer; FILES=100 LARGE=9 SEED=2"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
 	@echo "make browser        Chromium visits a site through safelight, with a folder, a server and a bucket as its zone, and the gallery: target/browser/*.png"
@@ -43,6 +45,19 @@ WITHOUT_CODECS = test(/^(admin|bucket|cache|cli|files|freshness|source)::/) | (k
 test-portable:
 	@.ci/tools test
 	cargo nextest run --test-threads $(THREADS) --no-default-features --features portable -E 'not ($(WITHOUT_CODECS))'
+
+# The release binary under `ulimit -v`. The portable one is built beside it.
+PORTABLE =
+
+small:
+	@.ci/tools
+ifeq ($(PORTABLE),)
+	cargo build --release
+	python3 -B tests/small/upload.py target/release/safelight
+else
+	cargo build --release --no-default-features --features portable --target-dir target/portable
+	python3 -B tests/small/upload.py target/portable/release/safelight --portable
+endif
 
 # The C and C++ codecs compiled to report every access out of bounds, with the runtime of gcc, which checks what Rust allocates as well: their
 # own tests, the corpus, and changed files. A target of its own keeps build scripts and macros, which run in the compiler, without.

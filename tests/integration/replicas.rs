@@ -1,10 +1,12 @@
 //! Several processes with hosted images in one bucket.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper::Method;
 use safelight::bucket;
 use safelight::bucket::{AddressingStyle, Credentials};
 use safelight::hosted::{
@@ -12,7 +14,10 @@ use safelight::hosted::{
     Store,
 };
 use safelight::units::Seconds;
+use serde_json::Value;
 
+use crate::hosted::{ACCOUNT, Form, WRITE, call_as, png, post_form, result};
+use crate::support::process::Process;
 use crate::support::s3::S3Server;
 
 fn section(server: &S3Server) -> bucket::Config {
@@ -165,4 +170,105 @@ async fn replicas_share_a_bucket() {
     tokio::time::sleep(Duration::from_millis(2100)).await;
     let third = replica(&server, folder.path(), "third").await;
     assert_eq!(names(&third).await, names(&first).await);
+}
+
+/// A server in a process of its own.
+async fn process(bucket: &S3Server, folder: &Path, name: &str) -> Process {
+    let (endpoint, key, secret) = (bucket.endpoint(), bucket.access_key(), bucket.secret_key());
+    let index = folder.join(name);
+    let settings = format!(
+        "[[bucket]]\nname = 'images'\nbucket = 'images'\nendpoint = '{endpoint}'\nstyle = 'path'\ncredentials = {{ key = '{key}', secret = '{secret}' }}\n\
+         [hosted]\nstore = 'bucket:images/hosted'\nreplicas = true\nrecord_ttl = '1 s'\nindex = '{}'\n\
+         [[hosted.token]]\ntoken = '{WRITE}'\nrights = 'write'\n[cache.disk]\npath = ''\n",
+        index.display()
+    );
+    Process::start(&settings).await
+}
+
+/// How often each status came, of so many uploads at once to both servers.
+async fn race(
+    servers: [&Process; 2],
+    count: usize,
+    path: &str,
+    form: &Form,
+) -> BTreeMap<u16, usize> {
+    let mut uploads = tokio::task::JoinSet::new();
+    for number in 0..count {
+        let (client, path) = (servers[number % 2].client.clone(), path.to_owned());
+        let form = form.clone();
+        uploads.spawn(async move { post_form(&client, &path, form).await.status });
+    }
+    let mut statuses = BTreeMap::new();
+    for status in uploads.join_all().await {
+        *statuses.entry(status).or_default() += 1;
+    }
+    statuses
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_share_a_bucket() {
+    let bucket = S3Server::start().await;
+    if !bucket.knows_conditions() {
+        eprintln!("left out: this S3 server is not one for races");
+        return;
+    }
+    bucket.put("images", "other", "x").await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let first = process(&bucket, folder.path(), "first").await;
+    let second = process(&bucket, folder.path(), "second").await;
+
+    // Of fifty who want one name, one has it.
+    let path = format!("{ACCOUNT}/images/v1");
+    let file = || Form::default().file("cat.png", &png());
+    let named = Form::default()
+        .text("id", "users/1/cat")
+        .file("cat.png", &png());
+    let statuses = race([&first, &second], 50, &path, &named).await;
+    assert_eq!(statuses, BTreeMap::from([(200, 1), (409, 49)]));
+
+    // An upload URL of one works once, at either of them.
+    let call = async |server: &Process, method, path| {
+        call_as(&server.client, WRITE, method, path, r#"{"id":"draft"}"#).await
+    };
+    let draft = call(&first, Method::POST, "/images/v2/direct_upload").await;
+    let url = result(&draft)["uploadURL"]
+        .as_str()
+        .expect("a URL")
+        .to_owned();
+    let (_, path) = url.split_once("/upload/").expect("a path");
+    let statuses = race([&first, &second], 10, &format!("/upload/{path}"), &file()).await;
+    assert_eq!(statuses.get(&200), Some(&1), "{statuses:?}");
+    assert!(
+        statuses.keys().all(|status| (200..500).contains(status)),
+        "{statuses:?}"
+    );
+
+    // Each shows what was uploaded to the other.
+    let picture = "/cdn-cgi/imagedelivery/main/users/1/cat/public";
+    for server in [&first, &second] {
+        server
+            .client
+            .get_with(picture, &[("accept", "image/webp")])
+            .await
+            .assert_status(200)
+            .assert_size(40, 30);
+        let shown = call(server, Method::GET, "/images/v1/draft").await;
+        assert_eq!(result(&shown)["draft"], Value::Null);
+    }
+
+    // What one deletes the other does not show for longer than `record_ttl`.
+    let deleted = call(&first, Method::DELETE, "/images/v1/users/1/cat").await;
+    result(&deleted);
+    let since = Instant::now();
+    first.client.get(picture).await.assert_status(404);
+    while second.client.get(picture).await.status != 404 {
+        // A second, and what a busy machine adds.
+        assert!(
+            since.elapsed() < Duration::from_secs(10),
+            "it is still shown"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let shown = call(&second, Method::GET, "/images/v1/users/1/cat").await;
+    shown.assert_status(404);
 }

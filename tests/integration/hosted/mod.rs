@@ -23,6 +23,7 @@ use safelight::token::Token;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::support::client::Client;
 use super::support::proxy::TestProxy;
 use super::support::reply::Reply;
 use super::support::samples;
@@ -78,15 +79,7 @@ impl HostedProxy {
     }
 
     pub async fn call_as(&self, token: &str, method: Method, path: &str, body: &str) -> Reply {
-        let authorization = format!("Bearer {token}");
-        let headers = [
-            ("authorization", authorization.as_str()),
-            ("content-type", "application/json"),
-        ];
-        let target = format!("{ACCOUNT}{path}");
-        let body = body.to_owned();
-        let client = self.proxy.client();
-        client.send_body(method, &target, &headers, body).await
+        call_as(self.proxy.client(), token, method, path, body).await
     }
 
     pub async fn get(&self, path: &str) -> Reply {
@@ -136,6 +129,36 @@ impl HostedProxy {
         }
         count(&self.folder.path().join("store").join("originals"))
     }
+}
+
+/// Sends a request below the account of a server.
+pub async fn call_as(
+    client: &Client,
+    token: &str,
+    method: Method,
+    path: &str,
+    body: &str,
+) -> Reply {
+    let authorization = format!("Bearer {token}");
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let target = format!("{ACCOUNT}{path}");
+    let body = body.to_owned();
+    client.send_body(method, &target, &headers, body).await
+}
+
+/// Posts a form to a path of a server, with the token that writes.
+pub async fn post_form(client: &Client, path: &str, form: Form) -> Reply {
+    let authorization = format!("Bearer {WRITE}");
+    let media = format!("multipart/form-data; boundary={BOUNDARY}");
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("content-type", media.as_str()),
+    ];
+    let sent = client.send_body(Method::POST, path, &headers, form.bytes());
+    sent.await
 }
 
 /// A multipart form.

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "binds libaom")]
 
 use std::ffi::{CStr, c_int};
+use std::marker::PhantomData;
 use std::mem;
 use std::ptr;
 use std::slice;
@@ -13,6 +14,7 @@ use libaom_sys as aom;
 use crate::options::{Effort, Format, Quality};
 
 use crate::codecs::TransformError;
+use crate::codecs::encode::avif::smoothness::is_smooth;
 use crate::codecs::encode::chroma::{Chroma, subsampling};
 use crate::codecs::encode::error::failed;
 use crate::codecs::encode::picture::Picture;
@@ -21,7 +23,7 @@ use crate::pixels::buffer::FileBuffer;
 use crate::pixels::{Planar, Plane, Size, Subsampling, buffer};
 
 /// The quantiser of libaom (0 best, 63 worst) that looks like a JPEG of each quality: the same median of SSIMULACRA2 over 15 photographs
-/// and 5 drawings, 800 pixels wide, at speed 5 (`make bench-calibrate`). From 90 on, both have full chroma.
+/// and 5 drawings, 800 pixels wide (`make bench-calibrate`). From 90 on, both have full chroma.
 const QUANTIZERS: [(u8, f32); 22] = [
     (1, 63.0),
     (15, 53.2),
@@ -59,51 +61,34 @@ pub(crate) fn encode(
 ) -> Result<Vec<u8>, TransformError> {
     let quantizer = quantizer(quality);
     let size = picture.size();
-    let speed = speed(size, effort);
-    let (color, sampling, alpha) = match picture {
-        Picture::Planar(planar, sampling) => {
-            (frame(planar, *sampling, quantizer, speed)?, *sampling, None)
-        }
+    let converted;
+    let (planar, sampling, alpha) = match picture {
+        Picture::Planar(planar, sampling) => (planar, *sampling, None),
         Picture::Rgb(_, samples) => {
             let chroma = Chroma::Pixels(size, samples, 3);
             let sampling = subsampling(Format::Avif, quality, chroma);
-            (
-                frame(
-                    &planes::of_rgb(size, samples, 3, sampling)?,
-                    sampling,
-                    quantizer,
-                    speed,
-                )?,
-                sampling,
-                None,
-            )
+            converted = planes::of_rgb(size, samples, 3, sampling)?;
+            (&converted, sampling, None)
         }
         Picture::Rgba(_, samples) => {
             // Subsampled chroma bleeds over the edges of alpha.
             let sampling = Subsampling::None;
-            let planar = Planar {
+            converted = planes::of_rgb(size, samples, 4, sampling)?;
+            let alpha = Planar {
                 luma: planes::alpha(size, samples)?,
                 chroma: None,
             };
-            let alpha = frame(
-                &planar,
-                Subsampling::Both,
-                quantizer.min(WORST_ALPHA_QUANTIZER),
-                speed.max(ALPHA_SPEED),
-            )?;
-            (
-                frame(
-                    &planes::of_rgb(size, samples, 4, sampling)?,
-                    sampling,
-                    quantizer,
-                    speed,
-                )?,
-                sampling,
-                Some(alpha),
-            )
+            (&converted, sampling, Some(alpha))
         }
         Picture::Deep(..) => return Err(failed("AVIF has samples of 8 bits here")),
     };
+    let speed = speed_for(size, effort, &planar.luma);
+    let color = frame(planar, sampling, quantizer, speed)?;
+    let encode_alpha = |alpha: Planar| {
+        let quantizer = quantizer.min(WORST_ALPHA_QUANTIZER);
+        frame(&alpha, Subsampling::Both, quantizer, speed.max(ALPHA_SPEED))
+    };
+    let alpha = alpha.map(encode_alpha).transpose()?;
     let monochrome = matches!(picture, Picture::Planar(Planar { chroma: None, .. }, _));
     let halved = sampling == Subsampling::Both;
     let mut container = Aviffy::new();
@@ -137,32 +122,42 @@ fn quantizer(quality: Quality) -> u32 {
     scale::at(&QUANTIZERS, quality).round() as u32
 }
 
-/// The speed of libaom (0 slow, 9 fast) by size and effort. Over eight photographs 800 pixels wide, at the same visual quality as
-/// `quality=50` of sharp: speed 9 takes 17 ms and 1.24 times the bytes of sharp, 6 takes 145 ms and 6 % fewer bytes, 5 takes 470 ms and 9 %
-/// fewer; sharp takes 1150 ms. Larger pictures use higher speeds, so that none blocks a processor for many seconds. Thumbnails are quick at
-/// any speed.
+/// The speed of libaom (0 slow, 9 fast) by size and effort, for pictures that are not smooth. Over six photographs 800 pixels wide, at the looks
+/// of `quality` 50 to 85, compared with speed 6 (160 ms): speed 5 takes three times as long for 1 % more to 2 % fewer bytes, 7 takes 0.6 of the
+/// time and 5 to 8 % more, 8 takes 0.4 and 7 to 13 % more, 9 takes 0.1 and 19 to 24 % more; sharp takes about 1,000 ms. Larger pictures use
+/// higher speeds, so that none blocks a processor for many seconds. Thumbnails are quick at any speed.
 pub(crate) fn speed(size: Size, effort: Effort) -> c_int {
     match (effort, size.area()) {
-        (_, 0..=65_536) => 6,
+        (_, 0..=65_536) => THOROUGH,
         (Effort::Quick, _) => QUICKEST,
-        (Effort::Settled, 65_537..=750_000) => SLOWEST,
-        (Effort::Settled, 750_001..=2_000_000) => 6,
-        (Effort::Settled, 2_000_001..=4_000_000) => 7,
-        (Effort::Settled, 4_000_001..=8_000_000) => 8,
+        (Effort::Settled, 65_537..=4_000_000) => THOROUGH,
+        (Effort::Settled, 4_000_001..=8_000_000) => 7,
         (Effort::Settled, _) => QUICKEST,
     }
 }
 
+/// The speed for a picture with this luma. Speed 6 and above have no blocks above 32x32: speed 5 saves 7 to 33 % of the bytes of smooth pictures
+/// 800 and 1,600 pixels wide (gradients most), and 13 to 18 % at 320, in the time that speed 6 needs for a picture of fine detail. Among the
+/// quick ones, 8 saves 6 to 10 % of theirs.
+fn speed_for(size: Size, effort: Effort, luma: &Plane) -> c_int {
+    const LARGE: u64 = 2_000_000;
+    match speed(size, effort) {
+        THOROUGH if is_smooth(luma) => SLOWEST,
+        QUICKEST if size.area() <= LARGE && is_smooth(luma) => 8,
+        speed => speed,
+    }
+}
+
+/// The speed of settled pictures.
+const THOROUGH: c_int = 6;
+/// The slowest speed that is used. Some tools are disabled for it: with subsampled chroma blocks of 4x4 and the search for transform sizes,
+/// which saves 40 % of the time and costs no bytes; with full chroma rectangular partitions, which saves 60 % and costs 2 to 4 %.
+const SLOWEST: c_int = 5;
 /// The fastest speed, with almost no search.
 const QUICKEST: c_int = 9;
-/// The slowest speed that is used. Some tools are disabled for it. Photographs (subsampled chroma): no blocks of 4x4, and no search for
-/// transform sizes, which saves 37 % of the time and costs no bytes. Other pictures: no rectangular partitions, which saves half of the
-/// time and costs 2 to 9 % of the bytes; without blocks of 4x4, text would take 20 % more.
-const SLOWEST: c_int = 5;
 /// The quantisation matrix of libaom (0 steep, 15 flat) for a quantiser: a steep matrix quantises fine detail more. With a search that
-/// weights errors by the same matrix, the photographs take 2 % (at speed 5) to 7 % (at 7) fewer bytes at the visual quality of `quality=50`
-/// of sharp, and 15 % fewer in the finest detail. A steeper matrix risks more loss: compared with 5, 3 saves 1 % from quantiser 28 on, and
-/// 8 saves 2 % at 8. Nearly lossless pictures get the flat matrix.
+/// weights errors by the same matrix, photographs of 320 and 800 pixels take 7 to 13 % fewer bytes than with the flat one, and noise up to 20 %
+/// fewer. 8 in place of 5 takes 1 to 5 % more bytes from quantiser 17 on, and 2 % fewer at 9. Nearly lossless pictures get the flat matrix.
 const fn matrix(quantizer: u32) -> c_int {
     match quantizer {
         0..=3 => 15,
@@ -172,18 +167,18 @@ const fn matrix(quantizer: u32) -> c_int {
     }
 }
 
-/// Nanoseconds for each pixel at a speed, for photographs at quality 85.
+/// Nanoseconds for each pixel at a speed, for photographs at quality 85; at the slowest, for smooth ones.
 pub(crate) fn time(speed: c_int) -> u64 {
     match speed {
-        ..=SLOWEST => 900,
-        6 => 380,
+        ..=THOROUGH => 500,
         7 => 260,
         8 => 160,
         _ => 60,
     }
 }
 
-/// Encodes planes, or luma alone, as one AV1 frame.
+/// Encodes planes, or luma alone, as one AV1 frame of 8 bits. With 10 bits, photographs take 10 % more bytes at the same look, because the
+/// search of libaom does not weight errors by the matrix then, and a third more time.
 fn frame(
     planar: &Planar,
     sampling: Subsampling,
@@ -206,21 +201,113 @@ fn frame(
             [&grey, &grey]
         }
     };
-    let chroma_size = sampling.chroma_size(size);
-    let fits = |plane: &Plane, size: Size| plane.size == size && plane.samples.len() == size.len();
-    if !fits(&planar.luma, size) || !fits(cb, chroma_size) || !fits(cr, chroma_size) {
-        return Err(failed("planes that do not make the picture"));
+    let input = Input::new([&planar.luma, cb, cr], sampling, monochrome)?;
+    let mut encoder = Encoder::new(size, sampling, monochrome)?;
+    for (control, value) in [
+        (aom::AOME_SET_CPUUSED, speed),
+        (aom::AV1E_SET_ENABLE_QM, 1),
+        (aom::AV1E_SET_QM_MIN, matrix(quantizer)),
+        (aom::AV1E_SET_QM_MAX, matrix(quantizer)),
+        (aom::AOME_SET_TUNING, aom::AOM_TUNE_SSIM.cast_signed()),
+        (aom::AOME_SET_CQ_LEVEL, quantizer.cast_signed()),
+        (aom::AV1E_SET_COLOR_RANGE, 1),
+    ] {
+        // SAFETY: each of these controls takes one int.
+        unsafe { encoder.control(control, value)? };
     }
-    // SAFETY: every structure is filled by the library or zeroed first, where zero is valid; the planes outlive the encoder and
-    // are only read, in the size and with the shift of chroma that the library says its image has, which are compared with theirs, and
-    // with their strides; every packet is copied, as long as the library says it is, before the encoder is used again; the encoder is
-    // destroyed on every way out.
-    unsafe {
-        let interface = aom::aom_codec_av1_cx();
-        let mut config: aom::aom_codec_enc_cfg = mem::zeroed();
-        if aom::aom_codec_enc_config_default(interface, &mut config, aom::AOM_USAGE_ALL_INTRA)
-            != aom::AOM_CODEC_OK
+    let tools: &[_] = match (speed, sampling) {
+        (SLOWEST, Subsampling::Both) => &[
+            (aom::AV1E_SET_MIN_PARTITION_SIZE, 8),
+            (aom::AV1E_SET_ENABLE_TX_SIZE_SEARCH, 0),
+        ],
+        (SLOWEST, Subsampling::None) => &[(aom::AV1E_SET_ENABLE_RECT_PARTITIONS, 0)],
+        _ => &[],
+    };
+    for &(control, value) in tools {
+        // SAFETY: each of these controls takes one int.
+        unsafe { encoder.control(control, value)? };
+    }
+    encoder.option(c"dist-metric", c"qm-psnr")?;
+    let mut made = Vec::new();
+    for input in [Some(&input), None] {
+        encoder.encode(input)?;
+        encoder.take(&mut made)?;
+    }
+    if made.is_empty() {
+        return Err(failed("libaom gave nothing back"));
+    }
+    Ok(made)
+}
+
+/// The planes of a picture, as libaom takes them.
+struct Input<'a> {
+    image: aom::aom_image,
+    planes: PhantomData<&'a Plane>,
+}
+
+impl<'a> Input<'a> {
+    fn new(
+        planes: [&'a Plane; 3],
+        sampling: Subsampling,
+        monochrome: bool,
+    ) -> Result<Self, TransformError> {
+        let [luma, cb, cr] = planes;
+        let (size, chroma_size) = (luma.size, sampling.chroma_size(luma.size));
+        let fits =
+            |plane: &Plane, size: Size| plane.size == size && plane.samples.len() == size.len();
+        if !fits(luma, size) || !fits(cb, chroma_size) || !fits(cr, chroma_size) {
+            return Err(failed("planes that do not make the picture"));
+        }
+        let format = match sampling {
+            Subsampling::None => aom::AOM_IMG_FMT_I444,
+            Subsampling::Both => aom::AOM_IMG_FMT_I420,
+        };
+        // SAFETY: the structure holds numbers and pointers, which may be zero.
+        let mut image: aom::aom_image = unsafe { mem::zeroed() };
+        let first = luma.samples.as_ptr().cast_mut();
+        // SAFETY: the structure is ours. The library keeps the pointer; what it reads through the pointers is set and checked below.
+        let wrapped =
+            unsafe { aom::aom_img_wrap(&mut image, format, size.width, size.height, 1, first) };
+        if wrapped.is_null() {
+            return Err(failed("libaom refused the size"));
+        }
+        let shift = u32::from(sampling == Subsampling::Both);
+        if (image.d_w, image.d_h) != (size.width, size.height)
+            || (image.x_chroma_shift, image.y_chroma_shift) != (shift, shift)
         {
+            return Err(failed("libaom reads another size than there is"));
+        }
+        for (index, plane) in planes.into_iter().enumerate() {
+            image.planes[index] = plane.samples.as_ptr().cast_mut();
+            image.stride[index] = plane.size.width.cast_signed();
+        }
+        image.range = aom::AOM_CR_FULL_RANGE;
+        image.cp = aom::AOM_CICP_CP_BT_709;
+        image.tc = aom::AOM_CICP_TC_SRGB;
+        image.mc = aom::AOM_CICP_MC_BT_601;
+        image.monochrome = c_int::from(monochrome);
+        Ok(Input {
+            image,
+            planes: PhantomData,
+        })
+    }
+}
+
+/// An encoder of libaom. It is initialised.
+struct Encoder(aom::aom_codec_ctx_t);
+
+impl Encoder {
+    fn new(size: Size, sampling: Subsampling, monochrome: bool) -> Result<Self, TransformError> {
+        // SAFETY: the structure holds numbers and pointers, which may be zero.
+        let mut config: aom::aom_codec_enc_cfg = unsafe { mem::zeroed() };
+        let usage = aom::AOM_USAGE_ALL_INTRA;
+        // SAFETY: the interface is a static of the library, which fills our structure.
+        let (interface, status) = unsafe {
+            let interface = aom::aom_codec_av1_cx();
+            let status = aom::aom_codec_enc_config_default(interface, &mut config, usage);
+            (interface, status)
+        };
+        if status != aom::AOM_CODEC_OK {
             return Err(failed("libaom without its intra mode"));
         }
         config.g_w = size.width;
@@ -233,83 +320,21 @@ fn frame(
         config.rc_min_quantizer = 0;
         config.rc_max_quantizer = 63;
         config.monochrome = u32::from(monochrome);
-        let mut encoder = Encoder(mem::zeroed());
+        // SAFETY: the structure holds numbers and pointers, which may be zero.
+        let mut encoder = Encoder(unsafe { mem::zeroed() });
         let version = aom::AOM_ENCODER_ABI_VERSION.cast_signed();
-        if aom::aom_codec_enc_init_ver(&mut encoder.0, interface, &config, 0, version)
-            != aom::AOM_CODEC_OK
-        {
-            return Err(failed("libaom refused its settings"));
-        }
-        encoder.control(aom::AOME_SET_CPUUSED, speed)?;
-        match (speed, sampling) {
-            (SLOWEST, Subsampling::Both) => {
-                encoder.control(aom::AV1E_SET_MIN_PARTITION_SIZE, 8)?;
-                encoder.control(aom::AV1E_SET_ENABLE_TX_SIZE_SEARCH, 0)?;
-            }
-            (SLOWEST, _) => encoder.control(aom::AV1E_SET_ENABLE_RECT_PARTITIONS, 0)?,
-            _ => {}
-        }
-        encoder.control(aom::AV1E_SET_ENABLE_QM, 1)?;
-        encoder.control(aom::AV1E_SET_QM_MIN, matrix(quantizer))?;
-        encoder.control(aom::AV1E_SET_QM_MAX, matrix(quantizer))?;
-        encoder.option(c"dist-metric", c"qm-psnr")?;
-        encoder.control(aom::AOME_SET_TUNING, aom::AOM_TUNE_SSIM.cast_signed())?;
-        encoder.control(aom::AOME_SET_CQ_LEVEL, quantizer.cast_signed())?;
-        encoder.control(aom::AV1E_SET_COLOR_RANGE, 1)?;
-        let mut image: aom::aom_image = mem::zeroed();
-        let format = if sampling == Subsampling::None {
-            aom::AOM_IMG_FMT_I444
+        // SAFETY: the structures are ours and as large as this version of the library says, which it checks.
+        let status =
+            unsafe { aom::aom_codec_enc_init_ver(&mut encoder.0, interface, &config, 0, version) };
+        if status == aom::AOM_CODEC_OK {
+            Ok(encoder)
         } else {
-            aom::AOM_IMG_FMT_I420
-        };
-        let luma = planar.luma.samples.as_ptr().cast_mut();
-        if aom::aom_img_wrap(&mut image, format, size.width, size.height, 1, luma).is_null() {
-            return Err(failed("libaom refused the size"));
-        }
-        let shift = u32::from(sampling == Subsampling::Both);
-        if (image.d_w, image.d_h) != (size.width, size.height)
-            || (image.x_chroma_shift, image.y_chroma_shift) != (shift, shift)
-        {
-            return Err(failed("libaom reads another size than there is"));
-        }
-        for (index, plane) in [&planar.luma, cb, cr].into_iter().enumerate() {
-            image.planes[index] = plane.samples.as_ptr().cast_mut();
-            image.stride[index] = plane.size.width.cast_signed();
-        }
-        image.range = aom::AOM_CR_FULL_RANGE;
-        image.cp = aom::AOM_CICP_CP_BT_709;
-        image.tc = aom::AOM_CICP_TC_SRGB;
-        image.mc = aom::AOM_CICP_MC_BT_601;
-        image.monochrome = c_int::from(monochrome);
-        let mut made = Vec::new();
-        for input in [&raw const image, ptr::null()] {
-            if aom::aom_codec_encode(&mut encoder.0, input, 0, 1, 0) != aom::AOM_CODEC_OK {
-                return Err(failed("libaom could not encode the picture"));
-            }
-            let mut iterator: aom::aom_codec_iter_t = ptr::null();
-            while let Some(packet) =
-                aom::aom_codec_get_cx_data(&mut encoder.0, &mut iterator).as_ref()
-            {
-                if packet.kind == aom::AOM_CODEC_CX_FRAME_PKT {
-                    let frame = packet.data.frame;
-                    buffer::reserve(&mut made, frame.sz)?;
-                    made.extend_from_slice(slice::from_raw_parts(frame.buf.cast::<u8>(), frame.sz));
-                }
-            }
-        }
-        if made.is_empty() {
-            Err(failed("libaom gave nothing back"))
-        } else {
-            Ok(made)
+            Err(failed("libaom refused its settings"))
         }
     }
-}
 
-struct Encoder(aom::aom_codec_ctx_t);
-
-impl Encoder {
     /// # Safety
-    /// The encoder is initialised, and the control takes one int.
+    /// The control takes one int.
     unsafe fn control(
         &mut self,
         control: impl TryInto<c_int>,
@@ -318,7 +343,7 @@ impl Encoder {
         let control = control
             .try_into()
             .map_err(|_| failed("libaom of another version"))?;
-        // SAFETY: the caller's promise.
+        // SAFETY: the encoder is initialised; the rest is the caller's promise.
         let status = unsafe { aom::aom_codec_control(&mut self.0, control, value) };
         if status == aom::AOM_CODEC_OK {
             Ok(())
@@ -327,10 +352,8 @@ impl Encoder {
         }
     }
 
-    /// # Safety
-    /// The encoder is initialised.
-    unsafe fn option(&mut self, name: &CStr, value: &CStr) -> Result<(), TransformError> {
-        // SAFETY: the caller's promise; both texts are only read.
+    fn option(&mut self, name: &CStr, value: &CStr) -> Result<(), TransformError> {
+        // SAFETY: the encoder is initialised; both texts end with a zero and are only read.
         let status =
             unsafe { aom::aom_codec_set_option(&mut self.0, name.as_ptr(), value.as_ptr()) };
         if status == aom::AOM_CODEC_OK {
@@ -338,6 +361,38 @@ impl Encoder {
         } else {
             Err(failed(format_args!("libaom refused {name:?}")))
         }
+    }
+
+    /// Encodes a picture, or without one what is left of the last.
+    fn encode(&mut self, input: Option<&Input<'_>>) -> Result<(), TransformError> {
+        let image = input.map_or(ptr::null(), |input| &raw const input.image);
+        // SAFETY: the encoder is initialised. It only reads the planes, which outlive the call, in the size and with the strides of the image,
+        // which are compared with theirs.
+        let status = unsafe { aom::aom_codec_encode(&mut self.0, image, 0, 1, 0) };
+        if status == aom::AOM_CODEC_OK {
+            Ok(())
+        } else {
+            Err(failed("libaom could not encode the picture"))
+        }
+    }
+
+    /// Appends what the encoder has made.
+    fn take(&mut self, made: &mut Vec<u8>) -> Result<(), TransformError> {
+        let mut iterator: aom::aom_codec_iter_t = ptr::null();
+        // SAFETY: the encoder is initialised. A packet is valid until the encoder is used for something else.
+        while let Some(packet) =
+            unsafe { aom::aom_codec_get_cx_data(&mut self.0, &mut iterator).as_ref() }
+        {
+            if packet.kind == aom::AOM_CODEC_CX_FRAME_PKT {
+                // SAFETY: a packet of this kind holds a frame.
+                let frame = unsafe { packet.data.frame };
+                buffer::reserve(made, frame.sz)?;
+                // SAFETY: the frame is as long as the library says.
+                let bytes = unsafe { slice::from_raw_parts(frame.buf.cast::<u8>(), frame.sz) };
+                made.extend_from_slice(bytes);
+            }
+        }
+        Ok(())
     }
 }
 

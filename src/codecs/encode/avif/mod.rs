@@ -4,6 +4,8 @@
 mod aom;
 #[cfg(not(feature = "native"))]
 mod portable;
+#[cfg(feature = "native")]
+mod smoothness;
 
 #[cfg(feature = "native")]
 use self::aom as encoder;

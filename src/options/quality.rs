@@ -25,6 +25,9 @@ impl Quality {
     /// The default for URLs without `quality`.
     pub const DEFAULT: Quality = Quality(85);
 
+    /// The best: of formats that have a lossless mode, that mode.
+    pub const BEST: Quality = Quality(100);
+
     /// `None` outside 1 to 100.
     pub const fn new(value: u8) -> Option<Self> {
         if value >= 1 && value <= 100 {

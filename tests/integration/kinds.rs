@@ -82,7 +82,7 @@ async fn section_4_5_animations_stay_animations() {
 async fn section_2_1_anim_false_makes_a_still() {
     let (_origin, proxy) = in_front_of("/a.gif", animation()).await;
     for (options, mime) in [
-        ("anim=false,width=16", "image/jpeg"),
+        ("anim=false,width=16", "image/png"),
         ("anim=false,format=webp,width=16", "image/webp"),
         ("format=jpeg,width=16", "image/jpeg"),
     ] {

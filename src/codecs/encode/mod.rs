@@ -4,6 +4,7 @@ mod animated_webp;
 pub(crate) mod animation;
 mod avif;
 mod chroma;
+mod content;
 mod error;
 mod gif;
 mod jpeg;
@@ -24,9 +25,11 @@ use crate::codecs::TransformError;
 use crate::pixels::Size;
 
 pub(crate) use self::chroma::{Chroma, subsampling};
+pub(crate) use self::content::Content;
 pub(crate) use self::error::failed;
 #[cfg(feature = "native")]
 pub(crate) use self::jpeg::turbo as jpeg_turbo;
+pub(crate) use self::palette::reduced as reduced_to_palette;
 pub(crate) use self::picture::Picture;
 pub(crate) use self::settings::Settings;
 

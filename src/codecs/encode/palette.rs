@@ -10,6 +10,7 @@ use crate::options::Quality;
 
 use crate::codecs::TransformError;
 use crate::codecs::encode::error::failed;
+use crate::codecs::encode::picture::Picture;
 use crate::codecs::encode::quantize;
 use crate::codecs::encode::quantize::{MOST, PaletteImage, Rgba8};
 use crate::pixels::buffer::FileBuffer;
@@ -29,6 +30,34 @@ pub(crate) fn png(
     if let Some(exact) = exact(samples, channels)? {
         return write(size, exact).map(Some);
     }
+    write(size, few_colors(size, samples, channels, quality)?).map(Some)
+}
+
+/// The picture with the number of colours for its quality, for encoders that find palettes themselves.
+pub(crate) fn reduced(picture: &Picture, quality: Quality) -> Result<Picture, TransformError> {
+    let (size, samples, channels) = match picture {
+        Picture::Rgb(size, samples) => (*size, samples, 3),
+        Picture::Rgba(size, samples) => (*size, samples, 4),
+        Picture::Planar(..) | Picture::Deep(..) => {
+            return Err(failed("a palette is made of pixels of 8 bits"));
+        }
+    };
+    let PaletteImage { palette, indices } = few_colors(size, samples, channels, quality)?;
+    let pixels = indices.iter().map(|&index| palette[usize::from(index)]);
+    let mut samples = buffer::with_room(indices.len() * channels)?;
+    pixels.for_each(|pixel| samples.extend_from_slice(&pixel[..channels]));
+    Ok(match channels {
+        4 => Picture::Rgba(size, samples),
+        _ => Picture::Rgb(size, samples),
+    })
+}
+
+fn few_colors(
+    size: Size,
+    samples: &[u8],
+    channels: usize,
+    quality: Quality,
+) -> Result<PaletteImage, TransformError> {
     let pixels: Vec<Rgba8> = match channels {
         4 => buffer::copied(samples.as_chunks().0)?,
         _ => {
@@ -36,8 +65,7 @@ pub(crate) fn png(
             buffer::collected(pixels.len(), pixels.iter().map(opaque))?
         }
     };
-    let most = quantize::colors(quality);
-    write(size, quantize::reduced(&pixels, size.width as usize, most)?).map(Some)
+    quantize::reduced(&pixels, size.width as usize, quantize::colors(quality))
 }
 
 /// The picture without loss, if it has at most 256 colours.
@@ -97,7 +125,7 @@ fn write_to(
     if !alphas.is_empty() {
         encoder.set_trns(alphas);
     }
-    encoder.set_compression(Compression::Balanced);
+    encoder.set_compression(Compression::High);
     // Filters do not help, because neighbouring palette indices are unrelated.
     encoder.set_filter(Filter::NoFilter);
     let mut writer = encoder.write_header().map_err(failed)?;

@@ -8,6 +8,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use crate::options::Quality;
 
 use crate::codecs::TransformError;
+use crate::codecs::encode::content::Content;
 use crate::codecs::encode::error::failed;
 use crate::codecs::encode::palette;
 use crate::codecs::encode::picture::Picture;
@@ -26,7 +27,8 @@ pub(crate) fn encode(
         Picture::Deep(..) => return Err(failed("PNG has samples of 8 bits here")),
     };
     let channels = usize::from(color.channel_count());
-    let direct = direct(*size, samples, color)?;
+    let content = Content::of(picture);
+    let direct = direct(*size, samples, color, filters(&content, *size))?;
     // A palette is nearly always smaller, except for smooth gradients.
     let reduced = match quality {
         Some(quality) => palette::png(*size, samples, channels, quality)?,
@@ -42,17 +44,49 @@ pub(crate) fn encode(
     })
 }
 
-fn direct(size: Size, samples: &[u8], color: ExtendedColorType) -> Result<Vec<u8>, TransformError> {
-    let mut file = FileBuffer::default();
+/// The filters that are tried. Where neighbours are equal or very different, which one is best shows only in the file.
+fn filters(content: &Content, size: Size) -> &'static [(CompressionType, FilterType)] {
+    /// Pixels up to which there are three tries, which take a quarter of a second.
+    const TRIED: u64 = 1_000_000;
+    if !content.suits_lossless() || content.colors.is_some() {
+        &[(CompressionType::Default, FilterType::Adaptive)]
+    } else if size.area() > TRIED {
+        &[(CompressionType::Best, FilterType::NoFilter)]
+    } else {
+        &[
+            (CompressionType::Best, FilterType::NoFilter),
+            (CompressionType::Best, FilterType::Up),
+            (CompressionType::Best, FilterType::Adaptive),
+        ]
+    }
+}
+
+/// The smallest of the files with these filters.
+fn direct(
+    size: Size,
+    samples: &[u8],
+    color: ExtendedColorType,
+    filters: &[(CompressionType, FilterType)],
+) -> Result<Vec<u8>, TransformError> {
     let grey = grey(samples, color)?;
     let (samples, color) = grey.as_ref().map_or((samples, color), |grey| {
         (grey.as_slice(), ExtendedColorType::L8)
     });
-    let end =
-        PngEncoder::new_with_quality(&mut file, CompressionType::Default, FilterType::Adaptive)
+    let mut smallest: Option<Vec<u8>> = None;
+    for &(compression, filter) in filters {
+        let mut file = FileBuffer::default();
+        let end = PngEncoder::new_with_quality(&mut file, compression, filter)
             .write_image(samples, size.width, size.height, color)
             .map_err(failed);
-    file.finish(end)
+        let file = file.finish(end)?;
+        if smallest
+            .as_ref()
+            .is_none_or(|smallest| file.len() < smallest.len())
+        {
+            smallest = Some(file);
+        }
+    }
+    smallest.ok_or_else(|| failed("no filter"))
 }
 
 /// The grey samples of a picture without colour, which are a third of the bytes to compress.

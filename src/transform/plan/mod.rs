@@ -121,7 +121,15 @@ impl Plan {
     /// Whether a file that was made quickly would come out smaller with a greater effort, perhaps in another format. `recipe` is the settled one.
     pub(crate) fn is_interim(recipe: &Recipe, quick: &FileFacts) -> bool {
         let FileFacts { format, size, .. } = *quick;
-        !encode::is_settled(format, size, recipe.quality, Effort::Quick)
+        let has_more = |format| !encode::is_settled(format, size, recipe.quality, Effort::Quick);
+        // A graphic without loss, or the source itself: what was larger than that may be smaller in the end.
+        let was_left_out = match (recipe.output, format) {
+            (Output::Auto(_), Format::Jxl | Format::Avif) => false,
+            (Output::Auto(formats), _) => formats.iter().any(has_more),
+            _ => false,
+        };
+        was_left_out
+            || has_more(format)
             // Unless both were made at once.
             || output::alternative(recipe, Effort::Settled, quick).is_some()
                 && output::alternative(recipe, Effort::Quick, quick).is_none()

@@ -4,6 +4,8 @@ use crate::options::{
     Color, Effects, Effort, Format, Formats, Output, Quality, QualityTarget, Recipe, Warning,
 };
 
+use crate::codecs::decode::Header;
+use crate::codecs::sniff::SourceFormat;
 use crate::codecs::{Limits, TransformError, encode};
 use crate::pixels::{Size, Subsampling};
 use crate::transform::plan::placement::Placement;
@@ -114,6 +116,46 @@ pub(crate) fn opaque_format(
     limits: &Limits,
 ) -> (Format, Option<Warning>) {
     format_for(recipe, false, placement.layout.output(), limits)
+}
+
+/// The format in which a graphic of this size may be written without loss, if that is smaller than what the recipe names.
+pub(crate) fn lossless_format(recipe: &Recipe, size: Size) -> Option<Format> {
+    /// Pixels of the largest graphics that are tried: beyond, a first answer would take more than two seconds.
+    const TRIED: u64 = 1 << 22;
+    let has_webp = size.width.max(size.height) <= encode::longest_side(Format::Webp);
+    let format = match recipe.output {
+        Output::Webp if has_webp && !encode::is_lossless(recipe.quality) => Some(Format::Webp),
+        Output::Auto(formats) if has_webp && formats.contains(Format::Webp) => Some(Format::Webp),
+        Output::Auto(_) | Output::Compatible { progressive: true } => Some(Format::Png),
+        _ => None,
+    };
+    format.filter(|_| size.area() <= TRIED)
+}
+
+/// Whether a source of this format may be its own rendition, though the recipe would write another format.
+pub(crate) fn may_stay(recipe: &Recipe, own: Format) -> bool {
+    let is_shown = matches!(own, Format::Jpeg | Format::Png | Format::Gif);
+    match recipe.output {
+        Output::Compatible { progressive: true } => is_shown,
+        Output::Auto(formats) => is_shown || formats.contains(own),
+        _ => false,
+    }
+}
+
+/// Whether the pixels of a source may be those of a graphic that was never compressed with loss.
+pub(crate) fn may_be_graphic(header: &Header) -> bool {
+    match header.format {
+        SourceFormat::Png
+        | SourceFormat::Gif
+        | SourceFormat::Bmp
+        | SourceFormat::Pnm
+        | SourceFormat::Qoi
+        | SourceFormat::Ico
+        | SourceFormat::Tiff
+        | SourceFormat::JpegXl => true,
+        SourceFormat::Webp => header.is_lossless,
+        _ => false,
+    }
 }
 
 /// Whether a JPEG is progressive: but for thumbnails, which that makes larger (4 % at 100 pixels, 1 % at 160; at 320 it saves 2 %), and

@@ -92,6 +92,7 @@ fn frames(
                 pixels: frame.raster.into(),
                 extent,
                 space: Cow::Borrowed(frames.space()),
+                is_graphic: false,
             };
             let composed = compose::compose(pixels, placement, recipe)?;
             Ok(composed.raster.into_rgba8()?)

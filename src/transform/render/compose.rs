@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use crate::options::{Color, Format, Output, Quality, Recipe, Warning};
 
-use crate::codecs::decode::DecodedImage;
-use crate::codecs::encode::{Chroma, Picture, Settings};
+use crate::codecs::decode::{DecodedImage, Header};
+use crate::codecs::encode::{Chroma, Content, Picture, Settings};
 use crate::codecs::{Limits, TransformError, decode, encode};
 use crate::pixels::color::ColorSpace;
 use crate::pixels::resize::{Planes, ResampleSpace};
@@ -25,12 +25,20 @@ pub(crate) struct SourcePixels<'a> {
     /// The size that the samples stand for, in samples: see `Rect`.
     pub extent: (f64, f64),
     pub space: Cow<'a, ColorSpace>,
+    /// Whether they stay pixels, because a file without loss may be the smallest.
+    pub is_graphic: bool,
+}
+
+/// Whether decoded pixels are a graphic, of a source that does not rule it out.
+pub(crate) fn is_graphic(header: &Header, raster: &Raster) -> bool {
+    output::may_be_graphic(header) && Content::of_raster(raster).is_graphic()
 }
 
 impl SourcePixels<'_> {
     /// All pixels of a decode.
     pub(super) fn of(decoded: DecodedImage) -> Self {
         SourcePixels {
+            is_graphic: false,
             pixels: decoded.raster.into(),
             extent: decoded.extent,
             space: Cow::Owned(decoded.space),
@@ -42,6 +50,7 @@ impl SourcePixels<'_> {
         SourcePixels {
             extent: decode::full_extent(raster.size),
             pixels: raster.into(),
+            is_graphic: true,
             space: Cow::Owned(ColorSpace::Srgb),
         }
     }
@@ -53,7 +62,7 @@ impl SourcePixels<'_> {
 
     /// Whether pixels can become planes while they are resampled.
     fn has_planes(&self) -> bool {
-        has_planes(self.pixels.channels(), &self.space)
+        !self.is_graphic && has_planes(self.pixels.channels(), &self.space)
     }
 }
 

@@ -9,6 +9,7 @@ mod placeholders;
 mod quality_search;
 mod reduced_copy;
 mod saliency_map;
+mod smallest;
 mod ssimulacra2;
 mod still;
 mod svg;

@@ -9,17 +9,16 @@ use crate::codecs::decode::{DecodeScale, DecodedImage, RowStream, Truncation};
 use crate::codecs::{Limits, TransformError, decode, metadata};
 use crate::pixels::color::ColorSpace;
 use crate::pixels::orientation::Orientation;
-use crate::pixels::{Pixels, Size, color};
+use crate::pixels::{Pixels, color};
 use crate::transform::budget::Budget;
 use crate::transform::encoded::{Encoded, Timings};
 use crate::transform::hints::Hints;
-use crate::transform::plan::output::FileFacts;
 use crate::transform::plan::placement::Placement;
 use crate::transform::plan::still::StillPlan;
 use crate::transform::plan::{autotrim, cost, output, still};
 use crate::transform::render::compose::{Composite, Encodable, SourcePixels};
-use crate::transform::render::passthrough;
-use crate::transform::render::quality_search::QualitySearch;
+use crate::transform::render::smallest::File;
+use crate::transform::render::{compose, passthrough, smallest};
 use crate::transform::source::RasterSource;
 
 /// The picture of a source that shows one picture, or of the first one of an animation.
@@ -58,7 +57,8 @@ pub(crate) fn render(
             };
             let decode = started.elapsed();
             budget.check()?;
-            compose_whole(decoded, decode, &plan.placement, recipe, limits)?
+            let decoded = (decoded.0, decoded.1, decode);
+            compose_whole(source, decoded, &plan.placement, recipe)?
         }
     };
     let encodable = composite.finish(&plan.placement, recipe, limits)?;
@@ -86,15 +86,17 @@ struct Composition {
 }
 
 fn compose_whole(
-    (decoded, truncation): (DecodedImage, Option<Truncation>),
-    decode: Duration,
+    source: RasterSource<'_>,
+    (decoded, truncation, decode): (DecodedImage, Option<Truncation>, Duration),
     placement: &Placement,
     recipe: &Recipe,
-    limits: &Limits,
 ) -> Result<Composition, TransformError> {
-    let pixels = SourcePixels::of(decoded);
+    let pixels = SourcePixels {
+        is_graphic: compose::is_graphic(source.header, &decoded.raster),
+        ..SourcePixels::of(decoded)
+    };
     Ok(Composition {
-        composite: Composite::of(pixels, placement, &[recipe], limits)?,
+        composite: Composite::of(pixels, placement, &[recipe], source.limits)?,
         truncation,
         decode,
     })
@@ -118,6 +120,7 @@ fn compose_by_row(
         pixels: Pixels::Scanlines(&mut rows),
         extent,
         space: Cow::Owned(space),
+        is_graphic: false,
     };
     let composite = Composite::of(pixels, &plan.placement, &[recipe], limits)?;
     Ok(rows.end().then(|| Composition {
@@ -135,74 +138,33 @@ pub(crate) fn encode(
     placement: &Placement,
     budget: &Budget,
 ) -> Result<Encoded, TransformError> {
+    let own = source.header.format;
     let has_same_pixels = encodable.has_source_colors || encodable.profile.is_some();
     let is_unchanged = has_same_pixels && still::is_unchanged(source, recipe, placement);
-    let warning = encodable.warning.clone();
-    let mut file = write(source, &encodable, recipe, budget)?;
-    let size = placement.layout.output();
-    if let Some(other) = output::alternative(recipe, recipe.effort, &file.numbers(size))
-        && size.area() <= source.limits.avif_pixels
-    {
-        budget.check()?;
-        let other = write(source, &encodable.into_format(other)?, recipe, budget)?;
-        if other.bytes.len() < file.bytes.len() {
-            file = other;
-        }
-    }
+    let profile = encodable.profile.clone();
+    let attach = |format: Format, bytes: Vec<u8>| {
+        let kept = metadata::select_from_source(source.bytes, own, recipe.metadata, format);
+        metadata::attach(bytes, format, &kept, profile.as_deref())
+    };
+    let mut file = smallest::file(encodable, recipe, (source.limits, budget), attach)?;
     if is_unchanged
-        && let Some(smaller) = passthrough::smaller(source, recipe, file.format, &file.bytes)?
+        && let Some((format, bytes)) =
+            passthrough::smaller(source, recipe, file.format, &file.bytes)?
     {
-        file.bytes = smaller;
+        (file.format, file.bytes) = (format, bytes);
         file.warnings.push(Warning::new("original is smaller"));
     }
-    Ok(Encoded {
-        bytes: file.bytes,
-        format: file.format,
-        size,
-        warnings: warning.into_iter().chain(file.warnings).collect(),
-        timings: Timings::default(),
-    })
-}
-
-/// A file that was written, and what the client is told about it.
-struct WrittenFile {
-    bytes: Vec<u8>,
-    format: Format,
-    warnings: Vec<Warning>,
-}
-
-impl WrittenFile {
-    fn numbers(&self, size: Size) -> FileFacts {
-        FileFacts {
-            format: self.format,
-            size,
-            bytes: self.bytes.len(),
-        }
-    }
-}
-
-fn write(
-    source: RasterSource<'_>,
-    encodable: &Encodable,
-    recipe: &Recipe,
-    budget: &Budget,
-) -> Result<WrittenFile, TransformError> {
-    let (format, own) = (encodable.format, source.header.format);
-    let kept = metadata::select_from_source(source.bytes, own, recipe.metadata, format);
-    let search = QualitySearch {
-        picture: &encodable.picture,
+    let File {
         format,
-        limits: source.limits,
-        budget,
-    };
-    let (bytes, warnings) = search.run(recipe.quality, recipe.quality_target, |quality| {
-        let bytes = encodable.encode(recipe, quality)?;
-        metadata::attach(bytes, format, &kept, encodable.profile.as_deref())
-    })?;
-    Ok(WrittenFile {
+        bytes,
+        warnings,
+    } = file;
+    Ok(Encoded {
         bytes,
         format,
+        size: placement.layout.output(),
         warnings,
+        timings: Timings::default(),
     })
 }
 

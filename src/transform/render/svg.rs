@@ -13,7 +13,7 @@ use crate::transform::plan::saliency_map::{SaliencyMapPlan, THUMBNAIL_SIDE};
 use crate::transform::plan::{Plan, autotrim, cost, drawing, geometry};
 use crate::transform::render::compose::{ComposedPixels, SourcePixels};
 use crate::transform::render::placeholders::{ImageInfo, SourceInfo};
-use crate::transform::render::{compose, placeholders};
+use crate::transform::render::{compose, placeholders, smallest};
 
 /// The cleaned drawing, facts about it, or the pixels of it, as the recipe and the limits say.
 pub(crate) fn render(plan: &Plan, budget: &Budget) -> Result<Encoded, TransformError> {
@@ -105,12 +105,13 @@ impl Drawing<'_> {
         let started = Instant::now();
         let size = composed.raster.size;
         let encodable = compose::finish_pixels(composed, recipe, source.limits())?;
-        let bytes = encodable.encode(recipe, recipe.quality)?;
+        let within = (source.limits(), budget);
+        let file = smallest::file(encodable, recipe, within, |_, bytes| Ok(bytes))?;
         Ok(Encoded {
-            bytes,
-            format: encodable.format,
+            bytes: file.bytes,
+            format: file.format,
             size,
-            warnings: encodable.warning.into_iter().collect(),
+            warnings: file.warnings,
             timings: Timings {
                 resize,
                 encode: started.elapsed(),

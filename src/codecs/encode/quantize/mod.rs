@@ -65,22 +65,23 @@ pub(crate) fn exact(
 }
 
 /// The colours found so far and their indices: a hash table with open addressing, at most a quarter full.
-struct ColorTable {
+pub(crate) struct ColorTable {
     slots: [u16; 4 * MOST],
-    palette: Vec<Rgba8>,
+    pub palette: Vec<Rgba8>,
 }
 
 impl ColorTable {
     const EMPTY: u16 = u16::MAX;
 
-    fn new() -> Self {
+    pub fn new() -> Self {
         ColorTable {
             slots: [Self::EMPTY; 4 * MOST],
             palette: Vec::new(),
         }
     }
 
-    fn index(&mut self, color: Rgba8, most: usize) -> Option<u8> {
+    /// The index of a colour; `None` if it would be one more than `most`.
+    pub fn index(&mut self, color: Rgba8, most: usize) -> Option<u8> {
         // Fibonacci hashing: the upper 10 bits.
         let hash = u32::from_ne_bytes(color).wrapping_mul(0x9E37_79B9) >> 22;
         let mut slot = hash as usize;

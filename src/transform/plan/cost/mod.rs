@@ -31,6 +31,7 @@ use steps::decoding_of;
 use steps::encoding;
 use steps::layers;
 use steps::resizing;
+use steps::without_loss;
 
 /// Tables of codecs, rows between steps, a profile and its transform.
 const FIXED_BYTES: u64 = 4 << 20;
@@ -92,9 +93,19 @@ pub(crate) fn of_still(source: RasterSource<'_>, plan: &StillPlan, recipe: &Reci
         resizing(header, header.decoded(pixels.scale()), placement.target()),
         layers(header, recipe, output),
         encoding(recipe, format, alpha, output, limits),
+        without_loss_of(header, recipe, output),
         passing_on(source, recipe, placement, format),
     ];
     sum(source.bytes, &steps)
+}
+
+/// A picture that is written without loss as well, if it is a graphic.
+fn without_loss_of(header: &Header, recipe: &Recipe, output: Size) -> Step {
+    if output::may_be_graphic(header) {
+        without_loss(recipe, output)
+    } else {
+        Step { bytes: 0, time: 0 }
+    }
 }
 
 /// A source that may be its own rendition: a copy of it, beside the picture and the file that was made.
@@ -105,7 +116,8 @@ fn passing_on(
     format: Format,
 ) -> Step {
     let header = source.header;
-    let is_own = header.format.as_output() == Some(format);
+    let own = header.format.as_output();
+    let is_own = own.is_some_and(|own| own == format || output::may_stay(recipe, own));
     let bytes = if is_own && still::leaves_pixels(recipe, placement) {
         let written = header.size.area().saturating_mul(2 * header.pixel_bytes);
         copies(source.bytes, recipe, format).saturating_add(written)
@@ -165,11 +177,14 @@ pub(crate) fn of_batch(source: RasterSource<'_>, levels: &[Level<'_>]) -> Cost {
             steps.push(resized.beside(beside.saturating_add(copies)));
             let composed = group.files.first().map(|file| file.recipe);
             steps.extend(composed.map(|recipe| layers(header, recipe, output).beside(after)));
-            steps.extend(group.files.iter().map(|file| {
+            steps.extend(group.files.iter().flat_map(|file| {
                 let alpha = header.alpha && file.recipe.background.is_none();
                 let format = output::format_for(file.recipe, alpha, output, limits).0;
-                encoding(file.recipe, format, alpha, output, limits)
-                    .beside(after.saturating_add(copies))
+                let beside = after.saturating_add(copies);
+                [
+                    encoding(file.recipe, format, alpha, output, limits).beside(beside),
+                    without_loss_of(header, file.recipe, output).beside(beside),
+                ]
             }));
         }
     }
@@ -302,12 +317,14 @@ pub(crate) fn of_drawing(
             Output::Json => Step { bytes: 0, time: 0 },
             _ => encoding(recipe, format, true, size, limits),
         };
+        let lossless = without_loss(recipe, size);
         held = held
             .saturating_add(size.area().saturating_mul(DRAWING_BYTES))
-            .saturating_add(written.bytes);
+            .saturating_add(written.bytes.max(lossless.bytes));
         time = time
             .saturating_add(size.area().saturating_mul(DRAWING_TIME.1))
-            .saturating_add(written.time);
+            .saturating_add(written.time)
+            .saturating_add(lossless.time);
     }
     cost(source, held, time)
 }

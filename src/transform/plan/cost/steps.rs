@@ -161,6 +161,20 @@ pub(crate) fn layers(header: &Header, recipe: &Recipe, output: Size) -> Step {
     }
 }
 
+/// What it takes to write a picture without loss, where it may turn out to be a graphic: beside it are the picture as it is, without hidden
+/// colours and with fewer colours, and the file before. Few pictures that may be graphics are, so the time is a part of what it takes.
+pub(crate) fn without_loss(recipe: &Recipe, output: Size) -> Step {
+    let (bytes, time) = match output::lossless_format(recipe, output) {
+        Some(Format::Webp) => (58, 60),
+        Some(_) => (36, 60),
+        None => (0, 0),
+    };
+    Step {
+        bytes: output.area().saturating_mul(bytes),
+        time: output.area().saturating_mul(time),
+    }
+}
+
 /// What the encoder of a format holds, the picture that it is given included, and its time, for each pixel.
 pub(crate) fn encoding(
     recipe: &Recipe,

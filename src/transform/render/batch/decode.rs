@@ -51,11 +51,13 @@ pub(crate) fn render_together(
         extent,
         space,
     } = decoded;
-    let has_planes = compose::has_planes(raster.channels, &space);
+    let is_graphic = compose::is_graphic(header, &raster);
+    let has_planes = !is_graphic && compose::has_planes(raster.channels, &space);
     let levels = schedule(members, has_planes, limits);
     let mut decode = SharedDecode {
         source,
         truncation,
+        is_graphic,
         space,
         extent,
         denominator,
@@ -73,6 +75,7 @@ pub(crate) fn render_together(
 struct SharedDecode<'a> {
     source: RasterSource<'a>,
     truncation: Option<Truncation>,
+    is_graphic: bool,
     space: ColorSpace,
     extent: (f64, f64),
     denominator: u32,
@@ -129,6 +132,7 @@ impl SharedDecode<'_> {
                 pixels: Pixels::Raster(pixels),
                 extent,
                 space: Cow::Borrowed(&self.space),
+                is_graphic: self.is_graphic,
             };
             Composite::of(pixels, placement, &recipes, limits)
         });

@@ -7,9 +7,11 @@ use crate::codecs::metadata::Stripper;
 use crate::codecs::sniff::SourceFormat;
 use crate::codecs::{TransformError, encode, metadata};
 use crate::pixels::buffer;
+use crate::transform::plan::output;
 use crate::transform::source::RasterSource;
 
-/// The source, or a JPEG packed as JPEG XL, if it is smaller than what was `made` of it in a format.
+/// The source, or a JPEG packed as JPEG XL, and its format, if it is smaller than what was `made` of it in a format: where the recipe leaves
+/// the choice, a source of another format too.
 ///
 /// The caller knows that every pixel would be the same: nothing resized, turned (by its orientation neither), or recoloured; for
 /// `baseline-jpeg` also that the source is no progressive one.
@@ -18,16 +20,23 @@ pub(crate) fn smaller(
     recipe: &Recipe,
     format: Format,
     made: &[u8],
-) -> Result<Option<Vec<u8>>, TransformError> {
+) -> Result<Option<(Format, Vec<u8>)>, TransformError> {
     let own = source.header.format;
     if (own, format) == (SourceFormat::Jpeg, Format::Jxl) {
         let packed = repacked(source, recipe.metadata, made.len())?;
-        return Ok(packed.filter(|packed| packed.len() < made.len()));
+        let packed = packed.filter(|packed| packed.len() < made.len());
+        if let Some(packed) = packed {
+            return Ok(Some((format, packed)));
+        }
     }
-    if own.as_output() != Some(format) {
-        return Ok(None);
+    let own_format = own.as_output();
+    match own_format.filter(|&own| own == format || output::may_stay(recipe, own)) {
+        Some(own_format) => {
+            let smaller = smaller_source(source.bytes, own, recipe.metadata, made)?;
+            Ok(smaller.map(|smaller| (own_format, smaller)))
+        }
+        None => Ok(None),
     }
-    smaller_source(source.bytes, own, recipe.metadata, made)
 }
 
 /// The source with its metadata chosen as `wanted`, if it is smaller than what was `made` of it in the same format: every pixel and every

@@ -101,6 +101,20 @@ fn dithering_keeps_the_mean() {
 }
 
 #[test]
+fn no_error_crosses_an_edge() {
+    // A slope of more shades than there are colours, and black beside it.
+    let row = (0..64u8).map(|column| match column {
+        48.. => [0, 0, 0, 255],
+        _ => [120 + column * 2, 255 - column, 200, 255],
+    });
+    let picture: Vec<Rgba8> = row.cycle().take(64 * 40).collect();
+    let made = reduced(&picture, 64, 8);
+    for (made, wanted) in shown(&made).iter().zip(&picture) {
+        assert_eq!(made[0] == 0, wanted[0] == 0, "{made:?} for {wanted:?}");
+    }
+}
+
+#[test]
 fn transparent_and_translucent_pixels_stay_so() {
     let picture = gradient(|x| match x {
         0..10 => 0,

@@ -131,6 +131,7 @@ pub(super) async fn fill(
 }
 
 async fn receive_and_fill(state: &Arc<ApiState>, call: &mut Call) -> Result<Arc<Record>, ApiError> {
+    state.hosted().check_open()?;
     let ticket = ticket(state, call)?;
     let id = ImageId::new(&ticket.id).map_err(|_| unknown())?;
     if ticket.expires <= now_secs() {

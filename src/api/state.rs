@@ -48,6 +48,7 @@ impl ApiState {
 
     /// What the token of a request allows.
     pub(super) fn access(&self, call: &Call) -> Result<Access, ApiError> {
+        self.hosted.check_open()?;
         let secret = &self.hosted.settings().secret;
         let access = self
             .tokens

@@ -72,18 +72,13 @@ struct Switches {
 }
 
 impl Account {
-    /// Reads the settings, and stores the first keys.
-    pub(super) async fn open(
-        objects: &Objects,
-        flexible_variants: bool,
-    ) -> Result<Self, HostedError> {
-        let account = Account {
+    /// Settings that have not been read yet.
+    pub(super) fn new(flexible_variants: bool) -> Self {
+        Account {
             settings: RwLock::default(),
             stored: Mutex::default(),
             flexible_variants,
-        };
-        account.refresh(objects).await?;
-        Ok(account)
+        }
     }
 
     /// The settings.
@@ -92,7 +87,7 @@ impl Account {
         Arc::clone(&settings.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads what others changed.
+    /// Reads the settings, or what others changed of them, and stores the first keys.
     pub(super) async fn refresh(&self, objects: &Objects) -> Result<(), HostedError> {
         let mut stored = self.stored.lock().await;
         self.read(objects, &mut stored).await

@@ -12,7 +12,6 @@ use crate::hosted::images::Hosted;
 use crate::hosted::keys;
 use crate::hosted::record::{Changes, Draft, Facts, NewImage, Record, Rendition, State, Upload};
 use crate::hosted::spool::SpooledFile;
-use crate::hosted::store::{Condition, Fetched};
 use crate::hosted::write::tombstone;
 
 impl Hosted {
@@ -142,7 +141,8 @@ impl Hosted {
             this.tell(Event::Updated {
                 before: change.before,
                 record: Arc::clone(&change.after),
-            });
+            })
+            .await;
             Ok(change.after)
         })
         .await
@@ -223,7 +223,9 @@ impl Hosted {
                     &mut original.key,
                     keys::original(&name, &original.facts.extension),
                 );
-                this.copy(&from, &original.key).await?;
+                if !this.objects.copy(&from, &original.key).await? {
+                    return Err(HostedError::NotFound);
+                }
             }
             let copy = record
                 .original
@@ -270,12 +272,34 @@ impl Hosted {
     pub async fn delete(self: &Arc<Self>, id: &ImageId) -> Result<(), HostedError> {
         let (this, id) = (Arc::clone(self), id.clone());
         Self::to_the_end(async move {
-            let deleted = this.change_record(&id, |record| Ok(Some(tombstone(record))));
-            let before = deleted.await?.ok_or(HostedError::NotFound)?.before;
+            let before = this.bury(&id).await?;
             this.clean_up(Arc::clone(&before), Event::Deleted { before });
             Ok(())
         })
         .await
+    }
+
+    /// Puts a tombstone in the place of a record, and returns the record. On a full disk there is room for it, or nothing could be deleted there.
+    async fn bury(&self, id: &ImageId) -> Result<Arc<Record>, HostedError> {
+        let before = self.find(id).await?.ok_or(HostedError::NotFound)?;
+        let put = async || {
+            let put = self.change_record(id, |record| Ok(Some(tombstone(record))));
+            Ok(put.await?.ok_or(HostedError::NotFound)?.before)
+        };
+        match put().await {
+            Err(HostedError::Store(reason)) if self.objects.free_reserve().await => {
+                tracing::warn!(
+                    reason,
+                    "the reserve of the store is given up for a deletion"
+                );
+                match put().await {
+                    // The tombstone was stored at once, and only its entry in the log was not.
+                    Err(HostedError::NotFound) => Ok(before),
+                    again => again,
+                }
+            }
+            buried => buried,
+        }
     }
 
     /// Notes renditions of an original in its record, in place of those of the same variants and formats. If the image has another original by now,
@@ -305,9 +329,12 @@ impl Hosted {
                 Ok(Some(record))
             });
             match changed.await {
-                Ok(Some(change)) => this.tell(Event::Rendered {
-                    record: change.after,
-                }),
+                Ok(Some(change)) => {
+                    this.tell(Event::Rendered {
+                        record: change.after,
+                    })
+                    .await;
+                }
                 Ok(None) | Err(HostedError::NotFound) => {
                     // They may lie where those of the new original belong: without them it has none, which is true.
                     let keys = renditions.into_iter().map(|rendition| rendition.key);
@@ -328,7 +355,7 @@ impl Hosted {
         event: impl FnOnce(Arc<Record>) -> Event,
     ) -> Result<Arc<Record>, HostedError> {
         match &stored {
-            Ok(record) => self.tell(event(Arc::clone(record))),
+            Ok(record) => self.tell(event(Arc::clone(record))).await,
             Err(error) => self.remove_if_refused(error, original).await,
         }
         stored
@@ -346,18 +373,9 @@ impl Hosted {
         let this = Arc::clone(self);
         tokio::spawn(async move {
             this.remove_files(&before).await;
-            this.tell(event);
+            this.objects.keep_reserve().await;
+            this.tell(event).await;
         });
-    }
-
-    async fn copy(&self, from: &str, to: &str) -> Result<(), HostedError> {
-        match self.objects.get(from, None).await? {
-            Fetched::Object(bytes, _) => {
-                let put = self.objects.put(to, bytes, Condition::Always).await;
-                put.map(|_| ())
-            }
-            Fetched::Missing | Fetched::Same => Err(HostedError::NotFound),
-        }
     }
 }
 

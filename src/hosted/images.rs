@@ -1,12 +1,12 @@
 //! The images: how they are found and listed.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 use crate::bucket;
 use crate::hosted::account::Account;
@@ -26,8 +26,12 @@ use crate::hosted::stats::Stats;
 use crate::hosted::store::{Condition, Fetched, Folder, Objects};
 use crate::hosted::tail::Tail;
 
-/// How many events wait for a slow listener. One that is slower still misses events, and is told how many.
-const EVENTS: usize = 4096;
+/// How many events wait for a slow listener. One that is slower still misses events, and is told how many; for the one that must miss none, those wait
+/// who change images.
+const EVENTS: usize = if cfg!(test) { 16 } else { 4096 };
+
+/// How long a record is believed although a file that it names is missing.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Hosted images.
 pub struct Hosted {
@@ -39,11 +43,16 @@ pub struct Hosted {
     pub(super) account: Account,
     pub(super) tail: Tail,
     pub(super) stats: Stats,
+    /// Why the store could not be opened yet.
+    pub(super) closed: Mutex<String>,
     pub(super) events: broadcast::Sender<Event>,
+    /// To the listener that misses nothing.
+    pub(super) complete_events: OnceLock<mpsc::Sender<Event>>,
 }
 
 impl Hosted {
-    /// Opens the store, and begins to build the index where it is missing. `None` where there is no store.
+    /// Opens the store, and begins to build the index where it is missing. `None` where there is no store. A bucket that does not answer now is opened
+    /// later.
     ///
     /// # Errors
     /// [`HostedError::Store`] when the store cannot be used with these settings.
@@ -64,7 +73,7 @@ impl Hosted {
                 let found = found.ok_or_else(|| {
                     HostedError::Store(format!("`hosted.store` names the bucket `{name}`, but there is no `[[bucket]]` of this name"))
                 })?;
-                Objects::open_bucket(found, prefix, config.replicas).await?
+                Objects::open_bucket(found, prefix)?
             }
         };
         let (index, is_complete) =
@@ -75,24 +84,26 @@ impl Hosted {
         stats.can_list.store(can_list, Ordering::Release);
         let hosted = Arc::new(Hosted {
             config: config.clone(),
-            account: Account::open(&objects, config.flexible_variants).await?,
+            account: Account::new(config.flexible_variants),
             objects,
             index,
             memory: Memory::new(config.replicas.then(|| config.record_ttl.duration())),
             locks: Locks::default(),
             tail: Tail::new(now_ms()),
+            closed: Mutex::default(),
             stats,
             events: broadcast::channel(EVENTS).0,
+            complete_events: OnceLock::new(),
         });
+        hosted.open_at_start().await?;
         hosted.start_background();
         Ok(Some(hosted))
     }
 
     /// Tells those who listen that a rendition could not be made ahead of requests.
-    pub fn tell_failed(&self, record: &Arc<Record>, reason: String) {
+    pub async fn tell_failed(&self, record: &Arc<Record>, reason: String) {
         let record = Arc::clone(record);
-        // Nobody may listen.
-        let _ = self.events.send(Event::Failed { record, reason });
+        self.tell(Event::Failed { record, reason }).await;
     }
 
     /// The settings of section `[hosted]`.
@@ -105,6 +116,13 @@ impl Hosted {
         self.events.subscribe()
     }
 
+    /// What this process does to images from now on, without a gap: whoever changes an image waits where too many events do. There can be one such
+    /// listener.
+    pub fn subscribe_completely(&self) -> Option<mpsc::Receiver<Event>> {
+        let (sender, receiver) = mpsc::channel(EVENTS);
+        self.complete_events.set(sender).ok().map(|()| receiver)
+    }
+
     /// What is counted, for metrics.
     pub fn stats(&self) -> &Stats {
         &self.stats
@@ -115,6 +133,7 @@ impl Hosted {
     /// # Errors
     /// [`HostedError::Store`].
     pub async fn find(&self, id: &ImageId) -> Result<Option<Arc<Record>>, HostedError> {
+        self.check_open()?;
         if let Some(record) = self.memory.fresh(id) {
             return Ok(visible(record));
         }
@@ -126,6 +145,19 @@ impl Hosted {
         }
         let found = self.load(id, &name).await?;
         Ok(found.and_then(|(record, _)| visible(record)))
+    }
+
+    /// Whether an image is no longer in the state `rev`. Where others may have changed it, the store is asked, once in a while.
+    pub async fn has_changed(&self, id: &ImageId, rev: &str) -> bool {
+        if self.config.replicas && self.memory.is_older(id, LOOK_AGAIN) {
+            let name = self.name(id);
+            let _held = self.locks.lock(&name).await;
+            if let Err(error) = self.read_record(id, &name).await {
+                tracing::debug!(%error, "a record cannot be looked at again");
+            }
+        }
+        let known = self.memory.any(id);
+        known.is_none_or(|(record, _)| record.rev != rev)
     }
 
     /// The record, if it is known without asking the store and need not be asked for again: for the path of pictures.
@@ -184,6 +216,7 @@ impl Hosted {
         &self,
         change: impl Fn(&mut AccountSettings) -> Result<(), E> + Send,
     ) -> Result<Result<Arc<AccountSettings>, E>, HostedError> {
+        self.check_open()?;
         let change = match self.account.change(&self.objects, change).await? {
             Ok(change) => change,
             Err(refused) => return Ok(Err(refused)),
@@ -196,7 +229,8 @@ impl Hosted {
         changed.sort_unstable();
         changed.dedup();
         for name in changed {
-            self.tell(Event::VariantChanged { name: name.clone() });
+            self.tell(Event::VariantChanged { name: name.clone() })
+                .await;
         }
         Ok(Ok(change.after))
     }
@@ -206,7 +240,11 @@ impl Hosted {
         id.key(self.objects.folds_case())
     }
 
-    pub(super) fn tell(&self, event: Event) {
+    pub(super) async fn tell(&self, event: Event) {
+        if let Some(listener) = self.complete_events.get() {
+            // It may have ended.
+            let _ = listener.send(event.clone()).await;
+        }
         // Nobody may be listening.
         let _ = self.events.send(event);
     }
@@ -290,6 +328,7 @@ impl Hosted {
     }
 
     async fn prepare_list(&self) -> Result<(), HostedError> {
+        self.check_open()?;
         if !self.stats.can_list.load(Ordering::Acquire) {
             return Err(HostedError::Indexing);
         }

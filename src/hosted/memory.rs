@@ -66,6 +66,12 @@ impl Memory {
         Some((entry.record, entry.etag))
     }
 
+    /// Whether the store has not been asked for so long.
+    pub(super) fn is_older(&self, id: &ImageId, age: Duration) -> bool {
+        let entry = self.records.get(id);
+        entry.is_none_or(|entry| entry.checked.elapsed() >= age)
+    }
+
     /// Keeps a record that the store has had since `checked`.
     pub(super) fn insert(&self, record: Arc<Record>, etag: Arc<str>, checked: Instant) {
         let id = record.id.clone();

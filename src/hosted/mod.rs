@@ -19,6 +19,7 @@ mod index;
 mod keys;
 mod locks;
 mod memory;
+mod opening;
 mod query;
 mod record;
 mod settings;

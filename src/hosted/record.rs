@@ -111,6 +111,16 @@ pub struct Rendition {
     /// The key of the rendition in the caches: what the original, the options and the renderer decide, hexadecimal. Another one means that the
     /// rendition is out of date.
     pub recipe: String,
+    /// Other recipes that make the same bytes: an animation, which is never AVIF, is WebP for those who would take AVIF as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+}
+
+impl Rendition {
+    /// Whether this recipe makes it.
+    pub(crate) fn is_of(&self, recipe: &str) -> bool {
+        self.recipe == recipe || self.aliases.iter().any(|alias| alias == recipe)
+    }
 }
 
 /// What may be uploaded into a draft.

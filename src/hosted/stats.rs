@@ -19,6 +19,8 @@ pub struct Stats {
     pub orphans: AtomicU64,
     /// Whether lists are answered: the index is complete.
     pub can_list: AtomicBool,
+    /// Whether the store has been reached since the start.
+    pub(super) is_open: AtomicBool,
     /// Whether the index has all that was in the store at the start.
     pub(super) is_reconciled: AtomicBool,
     /// The number of the last pass over the store.

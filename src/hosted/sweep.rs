@@ -96,7 +96,11 @@ impl Hosted {
         }
         let _held = self.locks.lock(name).await;
         match self.objects.get(&keys::record(name), None).await? {
-            Fetched::Object(bytes, _) => Ok(!parse(name, &bytes)?.has_file(key)),
+            // A record that cannot be read may have it.
+            Fetched::Object(bytes, _) => {
+                let record = parse(name, &bytes);
+                Ok(record.is_ok_and(|record| !record.has_file(key)))
+            }
             Fetched::Missing | Fetched::Same => Ok(true),
         }
     }

@@ -154,6 +154,12 @@ fn name_and_tag(listed: Listed) -> Option<(String, String)> {
 }
 
 async fn background(hosted: Weak<Hosted>) {
+    while hosted.upgrade().is_some_and(|hosted| !hosted.is_open()) {
+        tokio::time::sleep(RETRY).await;
+        if let Some(hosted) = hosted.upgrade() {
+            hosted.open_later().await;
+        }
+    }
     let mut next_pass = Instant::now();
     let mut next_settings = Instant::now();
     let mut next_log = Instant::now() + IDLE;

@@ -130,6 +130,7 @@ impl Hosted {
         name: &str,
         condition: Condition<'_>,
     ) -> Result<Put, HostedError> {
+        self.check_open()?;
         let json =
             serde_json::to_vec(record).map_err(|error| HostedError::Store(error.to_string()))?;
         // What cannot be read again must not be stored: metadata that is nested too deeply, for example.

@@ -246,7 +246,7 @@ impl ResolvedRequest {
     pub(super) fn stored(&self, settled: &RenditionRef) -> Option<&Rendition> {
         let renditions = &self.delivery.as_ref()?.renditions;
         let recipe = settled.headers.etag().trim_matches('"');
-        renditions.iter().find(|stored| stored.recipe == recipe)
+        renditions.iter().find(|stored| stored.is_of(recipe))
     }
 
     /// Whether the uploaded file of a hosted image is asked for.

@@ -1,7 +1,8 @@
 //! Webhooks: tells others what happens to hosted images. A message is written to a file before it is sent, and is sent until its receiver takes it,
 //! eight times at most.
 //!
-//! Never sends to a private address unless the webhook says so, never follows a redirect, and never delays an upload.
+//! Never sends to a private address unless the webhook says so, never follows a redirect, and delays no upload unless thousands of events wait for the
+//! disk.
 
 mod delivery;
 mod error;
@@ -11,8 +12,7 @@ mod outbox;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast::Receiver as Events;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc::Receiver as Events;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
@@ -52,7 +52,6 @@ impl Webhooks {
         if config.webhook.is_empty() {
             return Ok(None);
         }
-        let events = hosted.subscribe();
         let urls = config
             .webhook
             .iter()
@@ -82,6 +81,9 @@ impl Webhooks {
             outbox,
             hooks,
         };
+        let Some(events) = hosted.subscribe_completely() else {
+            return Ok(None);
+        };
         let (stop, stopped) = oneshot::channel();
         Ok(Some(Webhooks {
             stop,
@@ -105,11 +107,8 @@ impl Listener {
         loop {
             tokio::select! {
                 event = events.recv() => match event {
-                    Ok(event) => self.take(&event).await,
-                    Err(RecvError::Lagged(count)) => {
-                        tracing::error!(count, "webhooks of some events are lost: the disk of `hosted.index` is too slow");
-                    }
-                    Err(RecvError::Closed) => return,
+                    Some(event) => self.take(&event).await,
+                    None => return,
                 },
                 _ = &mut stopped => break,
             }

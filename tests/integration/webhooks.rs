@@ -103,9 +103,14 @@ fn message(bytes: &[u8]) -> Option<Message> {
 
 /// A server with a webhook, and what it stores.
 async fn serve(folder: &Path, port: u16, more: &str) -> Process {
+    serve_with(folder, port, "", more).await
+}
+
+/// With settings of hosted images, and more of the webhook.
+async fn serve_with(folder: &Path, port: u16, hosted: &str, more: &str) -> Process {
     let at = folder.display();
     let settings = format!(
-        "[hosted]\nstore = 'file:{at}/store'\nindex = '{at}/index'\npublic_url = 'https://img.test'\n[[hosted.token]]\ntoken = '{TOKEN}'\nrights = 'write'\n[[hosted.webhook]]\nurl = 'http://127.0.0.1:{port}/hook'\nsecret = '{SECRET}'\nretry = '20 ms'\n{more}\n[cache.disk]\npath = '{at}/cache'\n"
+        "[hosted]\n{hosted}\nstore = 'file:{at}/store'\nindex = '{at}/index'\npublic_url = 'https://img.test'\n[[hosted.token]]\ntoken = '{TOKEN}'\nrights = 'write'\n[[hosted.webhook]]\nurl = 'http://127.0.0.1:{port}/hook'\nsecret = '{SECRET}'\nretry = '20 ms'\n{more}\n[cache.disk]\npath = '{at}/cache'\n"
     );
     Process::start(&settings).await
 }
@@ -267,4 +272,107 @@ async fn private_addresses_are_for_private_webhooks() {
     })
     .await;
     assert_eq!(receiver.messages().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_hears_of_every_kind_of_event() {
+    let (folder, pictures) = (tempfile::tempdir().expect("a folder"), picture());
+    // The header of this file is right, and its pixels are not.
+    let mut broken = samples::png(64, 48);
+    let at = broken.windows(4).position(|part| part == b"IDAT");
+    let at = at.expect("pixels") + 8;
+    broken[at..at + 8].fill(0xff);
+    std::fs::write(pictures.path().join("bad.png"), broken).expect("a file");
+    let receiver = Receiver::start(&[]).await;
+    let hosted = "verify = 'header'\neager = ['public']\neager_formats = ['jpeg']";
+    let server = serve_with(folder.path(), receiver.port, hosted, "private = true").await;
+    images(&pictures, &server, &["upload", "cat.jpg"]).await;
+    let messages = receiver.wait_for(2).await;
+    let wanted = ["uploaded uploaded cat.jpg", "ready ready cat.jpg"];
+    assert_eq!(told(&messages), wanted);
+    let ready = &messages[1].data()["image"]["safelight"]["renditions"];
+    assert_eq!(ready.as_array().map(Vec::len), Some(1), "{ready}");
+    images(&pictures, &server, &["upload", "bad.png"]).await;
+    let messages = receiver.wait_for(4).await;
+    let wanted = ["uploaded uploaded bad.png", "failed failed bad.png"];
+    assert_eq!(told(&messages[2..]), wanted);
+    let error = &messages[3].data()["error"]["message"];
+    assert!(
+        error
+            .as_str()
+            .is_some_and(|text| text.starts_with("public: ")),
+        "{error}"
+    );
+
+    let authorization = format!("Bearer {TOKEN}");
+    let headers = [("authorization", authorization.as_str())];
+    let image = "/client/v4/accounts/main/images/v1/cat.jpg";
+    let call = async |method: hyper::Method, target: &str, body: &str| {
+        let body = body.to_owned();
+        let called = server.client.send_body(method, target, &headers, body);
+        called.await.assert_status(200);
+    };
+    call(hyper::Method::PATCH, image, r#"{"creator":"u"}"#).await;
+    let messages = receiver.wait_for(5).await;
+    assert_eq!(told(&messages[4..]), ["updated updated cat.jpg"]);
+    assert_eq!(messages[4].data()["image"]["creator"], "u");
+    std::fs::write(pictures.path().join("cat.jpg"), samples::jpeg(32, 48)).expect("a file");
+    images(&pictures, &server, &["upload", "cat.jpg", "--replace"]).await;
+    let messages = receiver.wait_for(7).await;
+    let wanted = ["updated replaced cat.jpg", "ready ready cat.jpg"];
+    assert_eq!(told(&messages[5..]), wanted);
+    call(
+        hyper::Method::POST,
+        &format!("{image}/move"),
+        r#"{"id":"dog"}"#,
+    )
+    .await;
+    let messages = receiver.wait_for(9).await;
+    assert_eq!(
+        told(&messages[7..]),
+        ["updated renamed dog", "ready ready dog"]
+    );
+    assert_eq!(messages[7].data()["previous_id"], "cat.jpg");
+    images(&pictures, &server, &["delete", "dog"]).await;
+    let messages = receiver.wait_for(10).await;
+    assert_eq!(told(&messages[9..]), ["deleted deleted dog"]);
+    messages.iter().for_each(assert_signed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_given_up_after_the_last_try() {
+    let (folder, pictures) = (tempfile::tempdir().expect("a folder"), picture());
+    let more = "private = true\nevents = ['uploaded']";
+    let receiver = Receiver::start(&[500; 64]).await;
+    let server = serve(folder.path(), receiver.port, more).await;
+    images(&pictures, &server, &["upload", "cat.jpg"]).await;
+    receiver.wait_for(1).await;
+    server.kill().await;
+    // All tries but one were in vain, in the course of a day.
+    let path = folder.path().join("index/webhooks.sqlite");
+    let connection = rusqlite::Connection::open(path).expect("an outbox");
+    let updated = connection.execute("UPDATE message SET tries = 7, due = 0", []);
+    assert_eq!(updated.expect("a row"), 1);
+    drop(connection);
+    let before = receiver.messages().len();
+    let server = serve(folder.path(), receiver.port, more).await;
+    eventually("it is given up", async || {
+        let metrics = server.metrics().await;
+        let dropped = [("result", "dropped")];
+        metrics.sum("safelight_webhook_deliveries_total", &dropped) == 1.0
+    })
+    .await;
+    assert_eq!(receiver.messages().len(), before + 1);
+    eventually("nothing waits", async || {
+        server.metrics().await.sum("safelight_webhook_backlog", &[]) == 0.0
+    })
+    .await;
+    assert!(
+        server.log().contains("a webhook is given up"),
+        "{}",
+        server.log()
+    );
+    // What comes later is delivered again.
+    images(&pictures, &server, &["upload", "cat.jpg", "--id=b"]).await;
+    receiver.wait_for(before + 2).await;
 }

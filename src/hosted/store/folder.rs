@@ -8,6 +8,7 @@ use std::io;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -25,6 +26,10 @@ const PAGE: usize = 1000;
 /// How often a write is tried whose folder vanishes meanwhile, because its last other file was deleted.
 const TRIES: usize = 4;
 
+/// What a tombstone, its entry in the log and the index need on a full disk, in bytes, with room for more of them.
+const RESERVE: &str = "reserve";
+const RESERVE_BYTES: usize = 1 << 20;
+
 /// A folder.
 pub(in crate::hosted) struct Folder(Arc<Inner>);
 
@@ -32,6 +37,8 @@ struct Inner {
     root: PathBuf,
     locks: Vec<Mutex<()>>,
     folds_case: bool,
+    /// Whether the reserve is there.
+    has_reserve: AtomicBool,
     /// As long as it is open, no other process uses the folder.
     _lock: File,
 }
@@ -86,6 +93,21 @@ impl Folder {
         .await
     }
 
+    pub(super) async fn copy(&self, from: &str, to: &str) -> Result<bool, HostedError> {
+        let file = self.work(from, |_, path| match File::open(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+        });
+        let Some(mut file) = file.await? else {
+            return Ok(false);
+        };
+        self.work(to, move |inner, path| {
+            inner.write(path, &mut file).map(|_| true)
+        })
+        .await
+    }
+
     pub(super) async fn get(&self, key: &str, known: Option<&str>) -> Result<Fetched, HostedError> {
         let known = known.map(str::to_owned);
         self.work(key, move |_, path| {
@@ -124,6 +146,31 @@ impl Folder {
             .await?;
         }
         Ok(())
+    }
+
+    /// Gives up the reserve, and returns whether there was one.
+    pub(super) async fn free_reserve(&self) -> bool {
+        let inner = Arc::clone(&self.0);
+        let freed = blocking(move || {
+            let is_there = inner.has_reserve.swap(false, Ordering::AcqRel);
+            Ok(is_there && fs::remove_file(inner.root.join(RESERVE)).is_ok())
+        });
+        freed.await.unwrap_or(false)
+    }
+
+    /// Fills the reserve again, where it was given up and there is room now.
+    pub(super) async fn keep_reserve(&self) {
+        if self.0.has_reserve.load(Ordering::Acquire) {
+            return;
+        }
+        let inner = Arc::clone(&self.0);
+        let kept = blocking(move || {
+            let is_kept = reserve(&inner.root).is_ok();
+            inner.has_reserve.store(is_kept, Ordering::Release);
+            Ok(())
+        });
+        // Where there is no room now, there may be after the next deletion.
+        let _ = kept.await;
     }
 
     pub(super) fn list(&self, folder: &str) -> Walk<'_> {
@@ -182,6 +229,7 @@ impl Inner {
     fn open(root: &Path) -> Result<Self, HostedError> {
         let fail = |error: io::Error| failed(root, &error);
         fs::create_dir_all(root.join("tmp")).map_err(fail)?;
+        refuse_links(root)?;
         let lock = lock(root)?;
         // What a process left that ended in the middle of a write.
         for file in fs::read_dir(root.join("tmp")).map_err(fail)? {
@@ -191,8 +239,10 @@ impl Inner {
         File::create(&probe).map_err(fail)?;
         let folds_case = root.join("tmp/pROBE").exists();
         fs::remove_file(&probe).map_err(fail)?;
+        let has_reserve = reserve(root).is_ok();
         Ok(Inner {
             root: root.to_owned(),
+            has_reserve: AtomicBool::new(has_reserve),
             locks: (0..LOCKS).map(|_| Mutex::new(())).collect(),
             folds_case,
             _lock: lock,
@@ -267,6 +317,20 @@ impl Inner {
     }
 }
 
+/// Refuses a store with folders elsewhere: files could not be put in their places there, and would not be delivered from there.
+fn refuse_links(root: &Path) -> Result<(), HostedError> {
+    for folder in ["tmp", "records", "originals", "renditions", "log"] {
+        let path = root.join(folder);
+        if fs::symlink_metadata(&path).is_ok_and(|facts| facts.is_symlink()) {
+            return Err(HostedError::Store(format!(
+                "`{}` is a link, but all of a store must be in one folder: let `hosted.store` name the folder that it leads to, with the rest moved there",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Takes the folder for this process.
 fn lock(root: &Path) -> Result<File, HostedError> {
     let path = root.join("lock");
@@ -314,6 +378,20 @@ fn make_folder(folder: &Path) -> io::Result<()> {
             None => Ok(()),
         },
     }
+}
+
+/// Takes room on the disk, with a file that holds nothing.
+fn reserve(root: &Path) -> io::Result<()> {
+    let path = root.join(RESERVE);
+    let is_whole = |facts: Metadata| facts.len() == RESERVE_BYTES as u64;
+    if fs::metadata(&path).is_ok_and(is_whole) {
+        return Ok(());
+    }
+    let written = fs::write(&path, vec![0; RESERVE_BYTES]);
+    if written.is_err() {
+        let _ = fs::remove_file(&path);
+    }
+    written
 }
 
 fn write_out(path: &Path, content: &mut dyn io::Read) -> io::Result<Metadata> {

@@ -61,6 +61,14 @@ pub(super) struct Listed {
     pub(super) modified: Option<SystemTime>,
 }
 
+/// Why a store cannot be used.
+pub(super) enum OpenError {
+    /// With these settings it never can.
+    Refused(HostedError),
+    /// It does not answer as it should now.
+    Unreachable(HostedError),
+}
+
 /// A list that is read page by page.
 pub(super) enum Lister<'a> {
     Folder(folder::Walk<'a>),
@@ -68,27 +76,34 @@ pub(super) enum Lister<'a> {
 }
 
 impl Objects {
-    /// Opens a bucket, and tries whether several processes can share it.
-    pub(super) async fn open_bucket(
-        config: &bucket::Config,
-        prefix: &str,
-        replicas: bool,
-    ) -> Result<Self, HostedError> {
-        let mut store = BucketStore::new(config, prefix)?;
-        if !probe::keeps_conditions(&store).await? {
-            if replicas {
-                return Err(HostedError::Store(format!(
-                    "bucket `{}` ignores the conditions of writes (`If-None-Match`, `If-Match`), so `hosted.replicas` must be false",
-                    config.name
-                )));
-            }
-            tracing::warn!(
-                bucket = config.name,
-                "the bucket ignores the conditions of writes, so no other process may use its hosted images"
-            );
-            store.check_conditions();
-        }
+    /// The client of a bucket. No request is sent.
+    pub(super) fn open_bucket(config: &bucket::Config, prefix: &str) -> Result<Self, HostedError> {
+        let store = BucketStore::new(config, prefix)?;
         Ok(Objects::Bucket(Box::new(store)))
+    }
+
+    /// Tries whether the store answers, and whether several processes can share it.
+    pub(super) async fn check(&self, replicas: bool) -> Result<(), OpenError> {
+        let Objects::Bucket(store) = self else {
+            return Ok(());
+        };
+        store.reach().await?;
+        let keeps = probe::keeps_conditions(store).await;
+        if keeps.map_err(OpenError::Unreachable)? {
+            return Ok(());
+        }
+        let bucket = store.name();
+        if replicas {
+            return Err(OpenError::Refused(HostedError::Store(format!(
+                "bucket `{bucket}` ignores the conditions of writes (`If-None-Match`, `If-Match`), so `hosted.replicas` must be false"
+            ))));
+        }
+        tracing::warn!(
+            bucket,
+            "the bucket ignores the conditions of writes, so no other process may use its hosted images"
+        );
+        store.check_conditions();
+        Ok(())
     }
 
     /// Where it is, for messages and for the index.
@@ -133,6 +148,14 @@ impl Objects {
         }
     }
 
+    /// Stores the same bytes under another key. Returns false where there are none.
+    pub(super) async fn copy(&self, from: &str, to: &str) -> Result<bool, HostedError> {
+        match self {
+            Objects::Folder(folder) => folder.copy(from, to).await,
+            Objects::Bucket(bucket) => bucket.copy(from, to).await,
+        }
+    }
+
     /// Reads an object, unless it has the tag `known`.
     pub(super) async fn get(&self, key: &str, known: Option<&str>) -> Result<Fetched, HostedError> {
         match self {
@@ -146,6 +169,21 @@ impl Objects {
         match self {
             Objects::Folder(folder) => folder.delete(keys).await,
             Objects::Bucket(bucket) => bucket.delete(keys).await,
+        }
+    }
+
+    /// Gives up the room that is kept for deletions, and returns whether there was any. It is free again when files have been removed.
+    pub(super) async fn free_reserve(&self) -> bool {
+        match self {
+            Objects::Folder(folder) => folder.free_reserve().await,
+            Objects::Bucket(_) => false,
+        }
+    }
+
+    /// Keeps room for deletions, unless it is kept already or there is none.
+    pub(super) async fn keep_reserve(&self) {
+        if let Objects::Folder(folder) = self {
+            folder.keep_reserve().await;
         }
     }
 

@@ -1,6 +1,7 @@
 //! A bucket as the store of any number of processes.
 
 use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,7 +14,7 @@ use crate::bucket::{
 use crate::hosted::blocking::blocking;
 use crate::hosted::error::HostedError;
 use crate::hosted::spool::SpooledFile;
-use crate::hosted::store::{Condition, Fetched, Listed, Put, media_type};
+use crate::hosted::store::{Condition, Fetched, Listed, OpenError, Put, media_type};
 
 /// How long requests to the bucket may take.
 const TIMEOUTS: Timeouts = Timeouts {
@@ -21,16 +22,24 @@ const TIMEOUTS: Timeouts = Timeouts {
     first_byte: Duration::from_secs(20),
     total: Duration::from_secs(30),
 };
+/// How long it may take to store a file, which may be large and its way narrow: the header of the answer comes when all of it has arrived.
+const TIMEOUTS_OF_FILES: Timeouts = Timeouts {
+    connect: Duration::from_secs(5),
+    first_byte: Duration::from_secs(300),
+    total: Duration::from_secs(300),
+};
 /// How long reading an object may take, after its header.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A bucket, below a prefix.
 pub(in crate::hosted) struct BucketStore {
     bucket: Bucket,
+    /// The same, for files that take long on their way.
+    of_files: Bucket,
     /// With a slash at its end, or empty.
     prefix: String,
     /// Whether the bucket ignores conditions, so that they are checked before each write. The writes of one image wait for each other.
-    ignores_conditions: bool,
+    ignores_conditions: AtomicBool,
 }
 
 impl BucketStore {
@@ -38,17 +47,33 @@ impl BucketStore {
     pub(super) fn new(config: &bucket::Config, prefix: &str) -> Result<Self, HostedError> {
         Ok(BucketStore {
             bucket: Bucket::open(config, TIMEOUTS).map_err(failed)?,
+            of_files: Bucket::open(config, TIMEOUTS_OF_FILES).map_err(failed)?,
             prefix: match prefix {
                 "" => String::new(),
                 prefix => format!("{prefix}/"),
             },
-            ignores_conditions: false,
+            ignores_conditions: AtomicBool::new(false),
         })
     }
 
     /// From now on the conditions of writes are checked here.
-    pub(super) fn check_conditions(&mut self) {
-        self.ignores_conditions = true;
+    pub(super) fn check_conditions(&self) {
+        self.ignores_conditions.store(true, Ordering::Release);
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.bucket.name()
+    }
+
+    /// Asks for an object that may be missing, to see whether the bucket is there and lets us in.
+    pub(super) async fn reach(&self) -> Result<(), OpenError> {
+        let name = format!("{}config.json", self.prefix);
+        match self.bucket.get(&name, Conditions::default()).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_missing() => Ok(()),
+            Err(error) if error.is_for_operator() => Err(OpenError::Refused(failed(error))),
+            Err(error) => Err(OpenError::Unreachable(failed(error))),
+        }
     }
 
     pub(super) fn place(&self) -> String {
@@ -61,7 +86,9 @@ impl BucketStore {
         bytes: Bytes,
         condition: Condition<'_>,
     ) -> Result<Put, HostedError> {
-        if self.ignores_conditions && !self.would_hold(key, condition).await? {
+        if self.ignores_conditions.load(Ordering::Acquire)
+            && !self.would_hold(key, condition).await?
+        {
             return Ok(Put::Refused);
         }
         let condition = match condition {
@@ -96,9 +123,21 @@ impl BucketStore {
             SpooledFile::read(file, length).map_err(|error| HostedError::Store(error.to_string()))
         })
         .await?;
-        self.put(key, bytes.into(), Condition::Always)
-            .await
-            .map(|_| ())
+        self.put_large(key, bytes.into()).await
+    }
+
+    pub(super) async fn copy(&self, from: &str, to: &str) -> Result<bool, HostedError> {
+        match self.get(from, None).await? {
+            Fetched::Object(bytes, _) => self.put_large(to, bytes).await.map(|()| true),
+            Fetched::Missing | Fetched::Same => Ok(false),
+        }
+    }
+
+    async fn put_large(&self, key: &str, bytes: Bytes) -> Result<(), HostedError> {
+        let name = format!("{}{key}", self.prefix);
+        let (media, always) = (media_type(key), PutCondition::Always);
+        let put = self.of_files.put_if(&name, bytes, media, always);
+        put.await.map(|_| ()).map_err(failed)
     }
 
     pub(super) async fn get(&self, key: &str, known: Option<&str>) -> Result<Fetched, HostedError> {

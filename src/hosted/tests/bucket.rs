@@ -29,24 +29,38 @@ enum Mood {
     FailsAfterWrite(u16),
     /// It answers this to the next write of a record, and stores nothing.
     FailsOnce(u16),
+    /// It answers this status and code to everything.
+    Down(u16, &'static str),
     /// It answers this to each write.
     ReadOnly(u16),
 }
 
-struct Server {
+pub(super) struct Server {
     mood: Mutex<Mood>,
+    /// `/NAME`, which all paths begin with.
+    root: String,
     objects: Mutex<BTreeMap<String, (Bytes, u64)>>,
     writes: Mutex<u64>,
 }
 
 impl Server {
     async fn start() -> (Arc<Server>, bucket::Config) {
+        Server::start_named("b").await
+    }
+
+    /// A server with a bucket of this name.
+    pub(super) async fn start_named(name: &str) -> (Arc<Server>, bucket::Config) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Server::start_at(listener, name)
+    }
+
+    fn start_at(listener: TcpListener, name: &str) -> (Arc<Server>, bucket::Config) {
         let server = Arc::new(Server {
             mood: Mutex::new(Mood::Fine),
+            root: format!("/{name}"),
             objects: Mutex::default(),
             writes: Mutex::default(),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("it is bound"));
         let shared = Arc::clone(&server);
         tokio::spawn(async move {
@@ -66,7 +80,7 @@ impl Server {
         });
         let section = bucket::Config {
             name: "images".to_owned(),
-            bucket: "b".to_owned(),
+            bucket: name.to_owned(),
             region: String::new(),
             endpoint,
             style: AddressingStyle::Path,
@@ -82,14 +96,17 @@ impl Server {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.expect("it arrives").to_bytes();
-        let key = head.uri.path().trim_start_matches("/b/").to_owned();
+        let below = head.uri.path().strip_prefix(&self.root);
+        let key = below.unwrap_or_default().trim_start_matches('/').to_owned();
+        let mood = *self.mood.lock().expect("no panic");
+        if let Mood::Down(status, code) = mood {
+            return reply(status, &format!("<Error><Code>{code}</Code></Error>"));
+        }
         let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
         match head.method {
             Method::PUT => self.put(key, body, field(IF_NONE_MATCH), field(IF_MATCH)),
             Method::POST => self.delete(&body),
-            _ if head.uri.path().trim_end_matches('/') == "/b" => {
-                self.list(head.uri.query().unwrap_or_default())
-            }
+            _ if key.is_empty() => self.list(head.uri.query().unwrap_or_default()),
             _ => match self.objects.lock().expect("no panic").get(&key) {
                 None => reply(404, "<Error><Code>NoSuchKey</Code></Error>"),
                 Some((_, tag)) if field(IF_NONE_MATCH) == Some(&format!("\"{tag}\"")) => {
@@ -297,4 +314,54 @@ async fn a_bucket_that_is_not_configured_is_named() {
         error.contains("there is no `[[bucket]]` of this name"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_down_at_the_start_is_used_later() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let (server, mut section) = Server::start().await;
+    section.endpoint = format!("http://{address}");
+    // Nobody listens there now.
+    drop(listener);
+    drop(server);
+    let folder = TempDir::new().expect("a folder");
+    let opened = Hosted::open(&config(&folder, true), std::slice::from_ref(&section)).await;
+    let hosted = opened.expect("it starts").expect("a store");
+    let refused = |error: Option<HostedError>| matches!(error, Some(HostedError::Store(_)));
+    assert!(refused(hosted.check_open().err()));
+    assert!(refused(hosted.find(&id("a")).await.err()));
+    assert!(refused(upload(&hosted, "a", "x").await.err()));
+    assert!(refused(hosted.delete(&id("a")).await.err()));
+    assert!(refused(
+        hosted
+            .list(&crate::hosted::ImageQuery::default())
+            .await
+            .err()
+    ));
+    let changed = hosted.change_settings(|_| Ok::<(), ()>(()));
+    assert!(refused(changed.await.err()));
+    let listener = TcpListener::bind(address).await.expect("it is free");
+    let (server, _) = Server::start_at(listener, "b");
+    server.set(Mood::Cheating);
+    hosted.open_later().await;
+    let reason = hosted.check_open().expect_err("still refused").to_string();
+    assert!(reason.contains("ignores the conditions"), "{reason}");
+    server.set(Mood::Fine);
+    hosted.open_later().await;
+    hosted.check_open().expect("it is open");
+    upload(&hosted, "a", "x").await.expect("stored");
+    assert_eq!(hosted.settings().keys.len(), 1);
+}
+
+#[tokio::test]
+async fn a_bucket_that_lets_nobody_in_is_refused_at_the_start() {
+    let (server, section) = Server::start().await;
+    for (status, code) in [(403, "AccessDenied"), (404, "NoSuchBucket")] {
+        server.set(Mood::Down(status, code));
+        let folder = TempDir::new().expect("a folder");
+        let refused = Hosted::open(&config(&folder, false), std::slice::from_ref(&section)).await;
+        let error = refused.err().expect("refused").to_string();
+        assert!(error.contains(code), "{error}");
+    }
 }

@@ -2,6 +2,10 @@
 
 mod bucket;
 mod crash;
+mod disk;
+#[expect(dead_code, reason = "the other tests need more of it")]
+#[path = "../../../tests/integration/support/s3.rs"]
+mod s3;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -155,6 +159,7 @@ async fn an_image_is_stored_changed_replaced_and_deleted() {
         bytes: 1,
         key: "renditions/users/7/cat/-/thumb.webp".to_owned(),
         recipe: String::new(),
+        aliases: Vec::new(),
     };
     let small = bytes::Bytes::from_static(b"s");
     hosted
@@ -398,4 +403,77 @@ async fn metadata_of_any_kind_is_stored() {
         .await
         .expect("stored");
     assert_eq!(names(&hosted).await, ["a"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_must_miss_nothing_is_waited_for() {
+    const IMAGES: usize = 60;
+    let folder = TempDir::new().expect("a folder");
+    let hosted = open(&config(folder.path())).await;
+    let mut events = hosted.subscribe_completely().expect("the first");
+    assert!(hosted.subscribe_completely().is_none());
+    let uploader = Arc::clone(&hosted);
+    let uploads = tokio::spawn(async move {
+        for number in 0..IMAGES {
+            let stored = upload(&uploader, &format!("n{number}"), "x").await;
+            stored.expect("stored");
+        }
+    });
+    // Nobody listens, so it does not go on for ever.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!uploads.is_finished());
+    for number in 0..IMAGES {
+        let event = tokio::time::timeout(Duration::from_secs(20), events.recv()).await;
+        let event = event.expect("it comes");
+        assert!(
+            matches!(&event, Some(Event::Uploaded { record, .. }) if record.id.as_str() == format!("n{number}")),
+            "{number}: {event:?}"
+        );
+    }
+    uploads.await.expect("all are stored");
+    // A listener that has ended keeps nobody.
+    drop(events);
+    for number in 0..IMAGES {
+        let deleted = hosted.delete(&id(&format!("n{number}"))).await;
+        deleted.expect("deleted");
+    }
+}
+
+#[tokio::test]
+async fn a_store_with_folders_elsewhere_is_refused() {
+    let folder = TempDir::new().expect("a folder");
+    let store = folder.path().join("store");
+    std::fs::create_dir_all(folder.path().join("elsewhere")).expect("made");
+    std::fs::create_dir(&store).expect("made");
+    let link = store.join("originals");
+    std::os::unix::fs::symlink(folder.path().join("elsewhere"), &link).expect("made");
+    let refused = Hosted::open(&config(folder.path()), &[]).await;
+    let error = refused.err().expect("refused").to_string();
+    assert!(error.contains("store/originals` is a link"), "{error}");
+    // The store itself may be one.
+    std::fs::remove_file(&link).expect("removed");
+    let moved = folder.path().join("moved");
+    std::fs::rename(&store, &moved).expect("moved");
+    std::os::unix::fs::symlink(&moved, &store).expect("made");
+    let hosted = open(&config(folder.path())).await;
+    upload(&hosted, "a", "x").await.expect("stored");
+    assert_eq!(names(&hosted).await, ["a"]);
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_keeps_its_files_and_stops_no_sweep() {
+    let folder = TempDir::new().expect("a folder");
+    let hosted = open(&config(folder.path())).await;
+    for name in ["a", "b"] {
+        upload(&hosted, name, "x").await.expect("stored");
+    }
+    let store = folder.path().join("store");
+    std::fs::write(store.join("records/a/-/record.json"), "{").expect("written");
+    for folder in ["originals/a/-", "originals/c/-"] {
+        std::fs::create_dir_all(store.join(folder)).expect("made");
+        std::fs::write(store.join(folder).join("orphan.jpg"), "x").expect("written");
+    }
+    hosted.sweep(Duration::ZERO).await.expect("swept");
+    let left = |of: &str| files(&store.join("originals").join(of)).len();
+    assert_eq!((left("a"), left("b"), left("c")), (2, 1, 0));
 }

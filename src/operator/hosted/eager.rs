@@ -1,10 +1,11 @@
 //! Makes the renditions that `hosted.eager` names, ahead of requests, one image at a time, while no client needs a worker: all of one image from one
 //! decode. They are stored under readable names, and listed in the record of the image.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::sleep;
 
 use crate::cache::{CachedRendition, FlightError, RenditionKey, SourceName, SourceRecord};
@@ -195,7 +196,7 @@ impl Pipeline {
             "a variant could not be made ahead"
         );
         self.metrics.work.record_hosted_rendition("failed");
-        hosted.tell_failed(&record, reason);
+        hosted.tell_failed(&record, reason).await;
     }
 
     /// Makes the renditions, unless the record lists all of them as they would be made now.
@@ -278,7 +279,7 @@ impl Pipeline {
         wanted.iter().all(|EagerRendition { variant, job, .. }| {
             let recipe = recipe_name(&self.key_of(job, name, source));
             let mut listed = record.renditions.iter();
-            listed.any(|listed| listed.variant == *variant && listed.recipe == recipe)
+            listed.any(|listed| listed.variant == *variant && listed.is_of(&recipe))
         })
     }
 
@@ -293,8 +294,7 @@ impl Pipeline {
         let jobs: Vec<Job> = wanted.iter().map(|wanted| wanted.job.clone()).collect();
         let outcomes = self.prepare(&jobs).await;
         let mut failure: Option<Failure> = None;
-        let mut noted = Vec::new();
-        let mut seen = HashSet::new();
+        let mut noted: Vec<(Rendition, blake3::Hash)> = Vec::new();
         for (wanted, outcome) in wanted.into_iter().zip(outcomes) {
             let EagerRendition {
                 variant,
@@ -312,25 +312,46 @@ impl Pipeline {
                     continue;
                 }
             };
-            let mut made = rendition(original, variant, &key, &found);
-            if !seen.insert(made.key.clone()) {
-                // Another kind of client gets a file of the same format, which need not be the same file.
-                made.key = named_for(client, &made.key);
-            }
+            let made = rendition(original, variant, &key, &found);
             let bytes = found.rendition.bytes.clone();
-            if let Err(error) = hosted.put_rendition(&made.key, bytes).await {
-                failure = Some(Failure::from(error).or(failure));
-                break;
+            let hash = blake3::hash(&bytes);
+            let Some(made) = named(&mut noted, made, hash, client) else {
+                continue;
+            };
+            match self.store_ahead(hosted, record, &made, bytes).await {
+                Ok(true) => noted.push((made, hash)),
+                Ok(false) => break,
+                Err(error) => {
+                    failure = Some(Failure::from(error).or(failure));
+                    break;
+                }
             }
-            self.metrics.work.record_hosted_rendition("made");
-            noted.push(made);
         }
+        let noted: Vec<Rendition> = noted.into_iter().map(|(made, _)| made).collect();
         if !noted.is_empty() {
             hosted
                 .add_renditions(&record.id, &original.key, noted)
                 .await?;
         }
         failure.map_or(Ok(()), Err)
+    }
+
+    /// Stores a rendition, unless the image has been deleted or has another file by now. Returns whether it did.
+    async fn store_ahead(
+        &self,
+        hosted: &Hosted,
+        record: &Record,
+        made: &Rendition,
+        bytes: Bytes,
+    ) -> Result<bool, HostedError> {
+        let now = hosted.find(&record.id).await?;
+        let file = |record: &Record| Some(record.original.as_ref()?.key.clone());
+        if now.is_none_or(|now| file(&now) != file(record)) {
+            return Ok(false);
+        }
+        hosted.put_rendition(&made.key, bytes).await?;
+        self.metrics.work.record_hosted_rendition("made");
+        Ok(true)
     }
 
     /// A picture that was prepared, or is made again where no cache had room for it.
@@ -373,6 +394,26 @@ fn named_for(client: EagerFormat, key: &str) -> String {
     }
 }
 
+/// The rendition with a name that no other one has. `None` where one has the same name and the same bytes: that is made by this recipe as well.
+fn named(
+    noted: &mut [(Rendition, blake3::Hash)],
+    mut made: Rendition,
+    hash: blake3::Hash,
+    client: EagerFormat,
+) -> Option<Rendition> {
+    let mut noted = noted.iter_mut();
+    match noted.find(|(earlier, _)| earlier.key == made.key) {
+        Some((earlier, same)) if *same == hash => {
+            earlier.aliases.push(made.recipe);
+            return None;
+        }
+        // Another kind of client gets a file of the same format, and not the same file.
+        Some(_) => made.key = named_for(client, &made.key),
+        None => {}
+    }
+    Some(made)
+}
+
 /// How the record lists a rendition. Its name is that of the image and the variant.
 fn rendition(
     original: &Original,
@@ -392,5 +433,6 @@ fn rendition(
         height: made.height,
         bytes: made.bytes.len() as u64,
         recipe: recipe_name(key),
+        aliases: Vec::new(),
     }
 }

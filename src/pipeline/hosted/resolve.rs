@@ -84,6 +84,7 @@ impl Pipeline {
         if url.hash != hosted.config().hash {
             return Err(DeliveryError::Hash.into());
         }
+        hosted.check_open().map_err(DeliveryError::Store)?;
         let settings = hosted.settings();
         let choice = choice(&url, &settings)?;
         let id = ImageId::new(&url.id).map_err(|_| DeliveryError::NotFound)?;

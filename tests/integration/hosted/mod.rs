@@ -5,6 +5,7 @@ mod alone;
 mod attacks;
 mod bad_input;
 mod blobs;
+mod buckets;
 mod clients;
 mod direct;
 mod forms;

@@ -154,6 +154,7 @@ async fn receive_and_fill(state: &Arc<ApiState>, call: &mut Call) -> Result<Arc<
             let message = format!("this upload URL takes {wanted}, got {format}");
             return Err(ApiError::new(Failure::Format, message).at("/file"));
         }
+        let _permit = upload::permit_commit(&state, spooled.bytes).await?;
         let started = Instant::now();
         let hosted = state.hosted();
         let filled = hosted

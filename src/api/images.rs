@@ -76,7 +76,13 @@ async fn change(
     if !gets_new_id {
         return Ok(record);
     }
+    let _permit = upload::permit_commit(state, size(found)).await?;
     Ok(state.hosted().rename(&found.id, ImageId::random()).await?)
+}
+
+fn size(record: &Record) -> u64 {
+    let original = record.original.as_ref();
+    original.map_or(0, |original| original.bytes)
 }
 
 /// `DELETE /images/v1/ID`.
@@ -110,8 +116,10 @@ pub(super) async fn rename(
     if found.id == to {
         return Ok(success(state.view(&call).image(&found)));
     }
+    let bytes = size(&found);
     let state_of_task = Arc::clone(&state);
     let renamed = upload::finish(async move {
+        let _permit = upload::permit_commit(&state_of_task, bytes).await?;
         let renamed = state_of_task.hosted().rename(&id, to).await?;
         Ok(renamed)
     });

@@ -23,7 +23,7 @@ use crate::api::seal::Purpose;
 use crate::api::spool::Spool;
 use crate::api::state::ApiState;
 use crate::hosted::{Facts, HostedError, ImageId, NewImage, Record, SpooledFile};
-use crate::pipeline::{Excess, InspectError};
+use crate::pipeline::{CommitPermit, Excess, InspectError};
 use crate::source::SourceError;
 use crate::telemetry::UploadStep;
 
@@ -82,6 +82,7 @@ async fn store(
     facts: Facts,
     repeat: Repeat,
 ) -> Result<Arc<Record>, ApiError> {
+    let _permit = permit_commit(state, file.bytes).await?;
     let started = Instant::now();
     let wanted = image.clone();
     let sha256 = file.sha256.clone();
@@ -144,6 +145,7 @@ async fn receive_and_replace(
     let state = Arc::clone(state);
     finish(async move {
         let (spooled, facts) = inspect(&state, file.spooled, false).await?;
+        let _permit = permit_commit(&state, spooled.bytes).await?;
         let started = Instant::now();
         let replaced = state
             .hosted()
@@ -297,27 +299,38 @@ pub(super) async fn inspect(
         Err(error) => Err(error),
     };
     state.time_upload(UploadStep::Inspect, started.elapsed());
-    inspected.map_err(|error| {
-        let message = error.to_string();
-        match &error {
-            InspectError::NotAnImage => not_an_image(),
-            InspectError::Format { .. } => ApiError::new(Failure::Format, message).at("/file"),
-            InspectError::Damaged(_) => {
-                let message = format!("Decode error: image failed to be decoded: {message}");
-                ApiError::new(Failure::Undecodable, message).at("/file")
-            }
-            InspectError::TooLarge(Excess::Frames { .. }) => {
-                ApiError::new(Failure::Animation, message).at("/file")
-            }
-            InspectError::TooLarge(_) => ApiError::new(Failure::TooLarge, message).at("/file"),
-            InspectError::Failed(cause) => match cause.info().status {
-                StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-                    ApiError::busy().because(cause)
-                }
-                _ => ApiError::internal(cause),
-            },
+    inspected.map_err(refusal)
+}
+
+/// Waits until a file of so many bytes may be sent to the store.
+pub(super) async fn permit_commit(
+    state: &ApiState,
+    bytes: u64,
+) -> Result<Option<CommitPermit>, ApiError> {
+    let permit = state.pipeline().permit_commit(bytes).await;
+    permit.map_err(refusal)
+}
+
+fn refusal(error: InspectError) -> ApiError {
+    let message = error.to_string();
+    match &error {
+        InspectError::NotAnImage => not_an_image(),
+        InspectError::Format { .. } => ApiError::new(Failure::Format, message).at("/file"),
+        InspectError::Damaged(_) => {
+            let message = format!("Decode error: image failed to be decoded: {message}");
+            ApiError::new(Failure::Undecodable, message).at("/file")
         }
-    })
+        InspectError::TooLarge(Excess::Frames { .. }) => {
+            ApiError::new(Failure::Animation, message).at("/file")
+        }
+        InspectError::TooLarge(_) => ApiError::new(Failure::TooLarge, message).at("/file"),
+        InspectError::Failed(cause) => match cause.info().status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                ApiError::busy().because(cause)
+            }
+            _ => ApiError::internal(cause),
+        },
+    }
 }
 
 fn not_an_image() -> ApiError {

@@ -38,7 +38,9 @@ use tokio::sync::Semaphore;
 use self::answer::Answer;
 pub use self::config::Config;
 use self::context::RequestContext;
-pub(crate) use self::hosted::{EagerQueue, Scan, recipe_name, variant_options, variant_request};
+pub(crate) use self::hosted::{
+    CommitPermit, EagerQueue, Scan, recipe_name, variant_options, variant_request,
+};
 pub use self::hosted::{Excess, InspectError};
 pub use self::limits::LimitsConfig;
 
@@ -75,6 +77,8 @@ pub struct Pipeline {
     hosted: Option<Arc<Hosted>>,
     /// Approves images that are uploaded by their URL.
     upload_allowlist: Allowlist,
+    /// Limits how many uploads are in memory on their way into a bucket.
+    commit_permits: Arc<Semaphore>,
     /// The hosted images whose variants are to be made ahead of requests.
     pub(crate) eager: Arc<EagerQueue>,
     pub(crate) limits: Limits,
@@ -187,6 +191,7 @@ impl Pipeline {
             upgrades: UpgradeQueue::new(cpu.share_threads()),
             prewarm_permits: Semaphore::new(cpu.workers()),
             upload_allowlist: Allowlist::of_uploads(config.hosted.fetch.allowed.clone()),
+            commit_permits: Arc::new(Semaphore::new(hosted::MAX_COMMITS)),
             eager: Arc::default(),
             hosted: Hosted::open(&config.hosted, &config.buckets)
                 .await

@@ -1,5 +1,6 @@
 //! Hosted images on their way through the pipeline: what is known of an upload before it is stored, and from a delivery URL to a picture.
 
+mod commit;
 pub(crate) mod delivery;
 mod download;
 mod inspect;
@@ -10,6 +11,7 @@ mod stored;
 mod strip;
 mod variant;
 
+pub(crate) use self::commit::{CommitPermit, MAX_COMMITS};
 pub use self::inspect::{Excess, InspectError};
 pub(crate) use self::queue::{EagerQueue, Scan};
 pub(crate) use self::stored::recipe_name;

@@ -7,7 +7,9 @@ use safelight::config::Config;
 use safelight::hosted::Store;
 use tokio::net::TcpListener;
 
-use super::{HostedProxy, assert_error, png};
+use super::{Form, HostedProxy, assert_error, png, result};
+use crate::support::s3::S3Server;
+use crate::support::samples;
 
 fn in_bucket(config: &mut Config, endpoint: String, credentials: Credentials) {
     config.bucket.push(bucket::Config {
@@ -58,4 +60,47 @@ async fn a_bucket_that_is_down_stops_hosted_images_alone() {
     std::fs::write(hosted.proxy.folder().join("a.png"), png()).expect("a folder");
     let picture = hosted.proxy.get("/cdn-cgi/image/width=16/a.png").await;
     picture.assert_size(16, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_live_in_a_bucket_as_in_a_folder() {
+    let server = S3Server::start().await;
+    server.put("images", "other", "x").await;
+    let credentials = Credentials::Static {
+        key: server.access_key().to_owned(),
+        secret: server.secret_key().to_owned(),
+    };
+    let hosted = HostedProxy::start_with(|config| {
+        in_bucket(config, server.endpoint().to_owned(), credentials);
+    })
+    .await;
+    let file = samples::jpeg(1200, 900);
+    let form = Form::default().text("id", "a b").file("a.jpg", &file);
+    result(&hosted.form(Method::POST, "/images/v1", form).await);
+    let blob = hosted.get("/images/v1/a%20b/blob").await;
+    blob.assert_status(200)
+        .assert_header("content-type", "image/jpeg")
+        .assert_header("content-length", &file.len().to_string());
+    assert!(blob.body == file);
+    let moved = hosted.call(Method::POST, "/images/v1/a%20b/move", r#"{"id":"c"}"#);
+    assert_eq!(result(&moved.await)["id"], "c");
+    let shown = hosted.proxy.get("/cdn-cgi/imagedelivery/main/c/public");
+    shown.await.assert_size(1200, 900);
+    // Many at once are bounded, and all are stored.
+    let uploads = (0..12).map(|number| {
+        let (hosted, file) = (&hosted, &file);
+        async move {
+            let id = format!("n{number}");
+            let form = Form::default().text("id", &id).file("a.jpg", file);
+            hosted.form(Method::POST, "/images/v1", form).await
+        }
+    });
+    for uploaded in futures_util::future::join_all(uploads).await {
+        result(&uploaded);
+    }
+    let again = hosted.get("/images/v1/c/blob").await;
+    assert!(again.body == file);
+    assert_eq!(hosted.get("/images/v1/stats").await.status, 200);
+    result(&hosted.call(Method::DELETE, "/images/v1/c", "").await);
+    assert_error(&hosted.get("/images/v1/c/blob").await, 404, 5404);
 }

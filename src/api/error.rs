@@ -135,6 +135,11 @@ impl ApiError {
         self.failure.info().2
     }
 
+    /// Whether there is no such image, or no such file.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.failure == Failure::NotFound
+    }
+
     pub(super) fn not_found() -> Self {
         ApiError::new(Failure::NotFound, "Image not found")
     }

@@ -25,8 +25,18 @@ pub(super) async fn show(
 ) -> Result<Response, ApiError> {
     let access = state.access(&call)?;
     if call.names_blob() {
-        let record = state.find(&call.id("/blob")?, &access).await?;
-        return blob(&state, &call, &record).await;
+        let id = call.id("/blob")?;
+        let record = state.find(&id, &access).await?;
+        return match blob(&state, &call, &record).await {
+            // It was replaced in this instant, perhaps by another process.
+            Err(error)
+                if error.is_not_found() && state.hosted().has_changed(&id, &record.rev).await =>
+            {
+                let record = state.find(&id, &access).await?;
+                blob(&state, &call, &record).await
+            }
+            sent => sent,
+        };
     }
     let record = state.find(&call.id("")?, &access).await?;
     Ok(success(state.view(&call).image(&record)))

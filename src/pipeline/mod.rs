@@ -265,6 +265,12 @@ impl Pipeline {
             }
             None => Box::pin(self.original(head, &context)).await,
         };
+        let result = match (result, &request) {
+            (Err(failed), Some(request)) if request.delivery.is_some() => {
+                Box::pin(self.deliver_anew(failed, request, head, &context)).await
+            }
+            (result, _) => result,
+        };
         let flow = request.as_ref().and_then(|request| request.flow.as_ref());
         let vary = request
             .as_ref()

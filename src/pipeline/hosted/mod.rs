@@ -1,5 +1,6 @@
 //! Hosted images on their way through the pipeline: what is known of an upload before it is stored, and from a delivery URL to a picture.
 
+mod anew;
 mod commit;
 pub(crate) mod delivery;
 mod download;

@@ -275,3 +275,39 @@ async fn an_interim_picture_is_kept_no_longer_than_others_of_its_kind() {
     assert_ne!(third.header("etag"), first.header("etag"));
     proxy.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_delivered_while_it_is_replaced() {
+    const ROUNDS: usize = 40;
+    let (proxy, _folder) = start(|config| {
+        config.hosted.flexible_variants = true;
+        config.hosted.original_variant = true;
+    })
+    .await;
+    let files = [samples::jpeg(40, 20), samples::jpeg(20, 40)];
+    let record = upload(&proxy, "cat", &files[0], false).await;
+    let hosted = std::sync::Arc::clone(hosted(&proxy));
+    let replacing = tokio::spawn(async move {
+        for round in 0..ROUNDS {
+            let file = &files[round % 2];
+            let replaced = hosted.replace(
+                &record.id,
+                "b.jpg".to_owned(),
+                super::spooled(file),
+                record.original.as_ref().expect("a file").facts.clone(),
+            );
+            replaced.await.expect("it is stored");
+        }
+    });
+    let mut asked = 0;
+    while !replacing.is_finished() {
+        asked += 1;
+        let url = format!("/cdn-cgi/imagedelivery/main/cat/w={}", 1 + asked % 16);
+        let shown = proxy.get(&url).await;
+        shown.assert_status(200);
+        let original = proxy.get("/cdn-cgi/imagedelivery/main/cat/original").await;
+        original.assert_status(200);
+    }
+    replacing.await.expect("no panic");
+    assert!(asked > 5, "{asked}");
+}

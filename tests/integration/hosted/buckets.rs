@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::{Form, HostedProxy, assert_error, png, result};
 use crate::support::s3::S3Server;
-use crate::support::samples;
+use crate::support::{eventually, samples};
 
 fn in_bucket(config: &mut Config, endpoint: String, credentials: Credentials) {
     config.bucket.push(bucket::Config {
@@ -103,4 +103,44 @@ async fn images_live_in_a_bucket_as_in_a_folder() {
     assert_eq!(hosted.get("/images/v1/stats").await.status, 200);
     result(&hosted.call(Method::DELETE, "/images/v1/c", "").await);
     assert_error(&hosted.get("/images/v1/c/blob").await, 404, 5404);
+}
+
+/// Another process removes the old file at once, while this one knows the old record for `record_ttl`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_delivers_what_another_has_replaced() {
+    let server = S3Server::start().await;
+    if !server.knows_conditions() {
+        eprintln!("left out: this S3 server is not one for replicas");
+        return;
+    }
+    server.put("images", "other", "x").await;
+    let replica = async || {
+        HostedProxy::start_with(|config| {
+            let credentials = Credentials::Static {
+                key: server.access_key().to_owned(),
+                secret: server.secret_key().to_owned(),
+            };
+            in_bucket(config, server.endpoint().to_owned(), credentials);
+            config.hosted.replicas = true;
+        })
+        .await
+    };
+    let (first, second) = (replica().await, replica().await);
+    result(&first.upload("a").await);
+    result(&second.get("/images/v1/a").await);
+    let id = safelight::hosted::ImageId::new("a").expect("a name");
+    let hosted = first.proxy.pipeline().hosted().expect("hosted images");
+    let old = hosted.find(&id).await.expect("asked").expect("there");
+    let new = samples::png(20, 50);
+    let form = Form::default().file("b.png", &new);
+    result(&first.form(Method::PUT, "/images/v1/a", form).await);
+    let key = &old.original.as_ref().expect("a file").key;
+    eventually("the old file is gone", async || {
+        hosted.read(key).await.is_err()
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    assert_eq!(second.get("/images/v1/a/blob").await.body, new);
+    let shown = second.proxy.get("/cdn-cgi/imagedelivery/main/a/public");
+    shown.await.assert_size(20, 50);
 }

@@ -142,12 +142,17 @@ async fn receive_and_fill(state: &Arc<ApiState>, call: &mut Call) -> Result<Arc<
         let message = "the upload URL has been used already";
         return Err(ApiError::new(Failure::Exists, message));
     }
+    let place = state.crowd.enter(&ticket.nonce).ok_or_else(|| {
+        let message = "the upload URL is being used";
+        ApiError::new(Failure::Exists, message)
+    })?;
     let form = upload::read_form(state, call, FilePart::First, ticket.max_bytes).await?;
     let file = form.file.ok_or_else(|| {
         ApiError::bad_request("the form must have a `file`, got none").at("/file")
     })?;
     let state = Arc::clone(state);
     upload::finish(async move {
+        let _place = place;
         let (spooled, facts) = upload::inspect(&state, file.spooled, true).await?;
         if !ticket.formats.is_empty() && !ticket.formats.contains(&facts.format) {
             let (format, wanted) = (&facts.format, ticket.formats.join(", "));

@@ -8,6 +8,7 @@ mod access;
 mod account;
 mod blob;
 mod call;
+mod crowd;
 mod deletion;
 mod direct;
 mod envelope;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::api::access::{Access, AccessError, Tokens};
 use crate::api::call::{Call, Place};
+use crate::api::crowd::Crowd;
 use crate::api::error::{ApiError, Failure};
 use crate::api::view::View;
 use crate::hosted::{AccountSettings, Config, Hosted, ImageId, Record};
@@ -16,6 +17,8 @@ pub(super) struct ApiState {
     pipeline: Arc<Pipeline>,
     hosted: Arc<Hosted>,
     tokens: Tokens,
+    /// Who uses which upload URL.
+    pub(super) crowd: Crowd,
 }
 
 impl ApiState {
@@ -31,6 +34,7 @@ impl ApiState {
             pipeline: Arc::clone(pipeline),
             hosted: Arc::clone(hosted),
             tokens,
+            crowd: Crowd::default(),
         }))
     }
 

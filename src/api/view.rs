@@ -102,11 +102,18 @@ impl View {
     }
 }
 
-/// A variant.
+/// A variant. Clients rely on `fit` and `metadata`, so they are told where they are what holds unless a variant says otherwise.
 pub(super) fn variant(name: &str, variant: &Variant) -> Value {
+    let mut options = variant.options.clone();
+    for (option, default) in [("fit", "scale-down"), ("metadata", "copyright")] {
+        let value = options.entry(option).or_insert(Value::Null);
+        if value.is_null() {
+            *value = json!(default);
+        }
+    }
     json!({
         "id": name,
-        "options": variant.options,
+        "options": options,
         "neverRequireSignedURLs": variant.never_require_signed_urls,
     })
 }

@@ -189,7 +189,7 @@ async fn images_are_listed_shown_and_deleted() {
     server
         .run(at, &["variants"])
         .await
-        .assert(0, &["thumb\twidth=200"]);
+        .assert(0, &["thumb\t", "width=200"]);
     server
         .run(at, &["variants", "delete", "thumb"])
         .await
@@ -262,6 +262,72 @@ async fn an_export_is_imported_elsewhere() {
         .run(at, &["import", "out"])
         .await
         .assert(2, &["the manifest must name files in its folder"]);
+}
+
+/// Names as Cloudflare gives them, and names that are hard for files, stay through an export and an import.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_every_kind_are_imported() {
+    const UUID: &str = "2cdc28f0-017a-49c4-9ed7-87056c83901f";
+    let (server, other) = (Server::start().await, Server::start().await);
+    let folder = pictures();
+    let at = folder.path();
+    let uuids = at.join("uuids");
+    fs::create_dir(&uuids).expect("a folder");
+    fs::write(uuids.join(format!("{UUID}.jpg")), samples::jpeg(16, 16)).expect("a file");
+    let import = ["import", "uuids", "--id={name}"];
+    server.run(at, &import).await.assert(0, &["1 done"]);
+    // A name that is the folder of another one, letters beyond ASCII, what no file may be called, and two that differ in case alone.
+    let names = [
+        "a",
+        "a/b",
+        "é ü",
+        "con?",
+        "Cat",
+        "cat",
+        "x/.hidden",
+        "100%25",
+    ];
+    for name in names {
+        let upload = ["upload", "photos/dog.jpg", "--id", name];
+        server.run(at, &upload).await.assert(0, &["1 done"]);
+    }
+    server
+        .run(at, &["export", "out"])
+        .await
+        .assert(0, &["9 done"]);
+    other
+        .run(at, &["import", "out"])
+        .await
+        .assert(0, &["9 done"]);
+    other
+        .run(at, &["import", "out"])
+        .await
+        .assert(0, &["9 skipped"]);
+    let list = async |server: &Server| {
+        let list = server.run(at, &["list", "--json"]).await.json();
+        let of = |image: &Value| {
+            format!(
+                "{} {} {}",
+                image["id"], image["filename"], image["safelight"]["sha256"]
+            )
+        };
+        let mut list: Vec<String> = list.iter().map(of).collect();
+        list.sort();
+        list
+    };
+    assert_eq!(list(&server).await.len(), 9);
+    assert_eq!(list(&server).await, list(&other).await);
+    // The account of another server is copied as well.
+    let third = Server::start().await;
+    let base = server.api() + "/client/v4";
+    let variables = [
+        ("CLOUDFLARE_BASE_URL", base.as_str()),
+        ("CLOUDFLARE_API_TOKEN", TOKEN),
+    ];
+    let import = ["import", "--from-cloudflare", "main"];
+    let copied = third.run_with(at, &import, &variables).await;
+    copied.assert(0, &["9 done"]);
+    assert_eq!(list(&server).await, list(&third).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,6 +18,7 @@ mod generators;
 mod hosted;
 mod http2;
 mod images_command;
+mod images_failures;
 mod interim;
 mod jxl;
 mod keys;

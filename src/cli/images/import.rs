@@ -10,7 +10,6 @@ use hyper::Method;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
-use uuid::Uuid;
 
 use super::api_error::ApiError;
 use super::client::ApiClient;
@@ -23,7 +22,7 @@ use super::names::NameTemplate;
 use super::progress::{ItemReport, Outcome, Output, Progress};
 use super::server::cloudflare;
 use super::transfer::{ImageUpload, SentBytes, TransferArguments, failure, put, run};
-use super::upload::upload_files;
+use super::upload::{name_fields, upload_files};
 use super::variants::create;
 use crate::bucket::{Bucket, Conditions, GetResponse, Timeouts};
 use crate::cli::error::CommandError;
@@ -94,12 +93,9 @@ async fn copy_variants(
     Ok(())
 }
 
-/// What is sent of an image, other than its file. A UUID is accepted as a name only where it says that it is an import.
+/// What is sent of an image, other than its file.
 fn fields(id: &str, image: &ExportedImage) -> Vec<(&'static str, String)> {
-    let mut fields = vec![("id", id.to_owned())];
-    if Uuid::try_parse(id).is_ok() {
-        fields.push(("import", "true".to_owned()));
-    }
+    let mut fields = name_fields(id);
     if !image.meta.is_empty() {
         fields.push(("metadata", Value::Object(image.meta.clone()).to_string()));
     }
@@ -292,7 +288,7 @@ async fn from_bucket(
             let filename = path.rsplit('/').next().unwrap_or_default().to_owned();
             let wanted = ImageUpload {
                 form: UploadForm {
-                    fields: vec![("id", id.clone())],
+                    fields: name_fields(&id),
                     filename,
                     path: file.path().to_owned(),
                 },

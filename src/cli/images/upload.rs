@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::client::ApiClient;
 use super::folder::{LocalFile, local_files, sha256_of};
@@ -74,6 +75,15 @@ pub(super) async fn upload(
     .await)
 }
 
+/// What gives an image its name. A UUID is accepted as a name only where it says that it is an import.
+pub(super) fn name_fields(id: &str) -> Vec<(&'static str, String)> {
+    let mut fields = vec![("id", id.to_owned())];
+    if Uuid::try_parse(id).is_ok() {
+        fields.push(("import", "true".to_owned()));
+    }
+    fields
+}
+
 /// Uploads files with the same fields.
 pub(super) async fn upload_files(
     client: &ApiClient,
@@ -100,7 +110,7 @@ pub(super) async fn upload_files(
             };
             let id = names.name(&file.relative, &sha256);
             let mut fields = fields.clone();
-            fields.push(("id", id.clone()));
+            fields.extend(name_fields(&id));
             let filename = file.relative.rsplit('/').next().unwrap_or_default();
             let wanted = ImageUpload {
                 id,

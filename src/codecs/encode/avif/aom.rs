@@ -124,8 +124,9 @@ fn quantizer(quality: Quality) -> u32 {
 
 /// The speed of libaom (0 slow, 9 fast) by size and effort, for pictures that are not smooth. Over six photographs 800 pixels wide, at the looks
 /// of `quality` 50 to 85, compared with speed 6 (160 ms): speed 5 takes three times as long for 1 % more to 2 % fewer bytes, 7 takes 0.6 of the
-/// time and 5 to 8 % more, 8 takes 0.4 and 7 to 13 % more, 9 takes 0.1 and 19 to 24 % more; sharp takes about 1,000 ms. Larger pictures use
-/// higher speeds, so that none blocks a processor for many seconds. Thumbnails are quick at any speed.
+/// time and 5 to 8 % more, 9 takes 0.1 and 19 to 24 % more; sharp takes about 1,000 ms. Speed 8 (0.4 of the time, 7 to 13 % more) takes four times
+/// the bytes for some smooth pictures. Larger pictures use higher speeds, so that none blocks a processor for many seconds. Thumbnails are quick at
+/// any speed.
 pub(crate) fn speed(size: Size, effort: Effort) -> c_int {
     match (effort, size.area()) {
         (_, 0..=65_536) => THOROUGH,
@@ -137,13 +138,10 @@ pub(crate) fn speed(size: Size, effort: Effort) -> c_int {
 }
 
 /// The speed for a picture with this luma. Speed 6 and above have no blocks above 32x32: speed 5 saves 7 to 33 % of the bytes of smooth pictures
-/// 800 and 1,600 pixels wide (gradients most), and 13 to 18 % at 320, in the time that speed 6 needs for a picture of fine detail. Among the
-/// quick ones, 8 saves 6 to 10 % of theirs.
+/// 800 and 1,600 pixels wide (gradients most), and 13 to 18 % at 320, in the time that speed 6 needs for a picture of fine detail.
 fn speed_for(size: Size, effort: Effort, luma: &Plane) -> c_int {
-    const LARGE: u64 = 2_000_000;
     match speed(size, effort) {
         THOROUGH if is_smooth(luma) => SLOWEST,
-        QUICKEST if size.area() <= LARGE && is_smooth(luma) => 8,
         speed => speed,
     }
 }
@@ -172,7 +170,6 @@ pub(crate) fn time(speed: c_int) -> u64 {
     match speed {
         ..=THOROUGH => 500,
         7 => 260,
-        8 => 160,
         _ => 60,
     }
 }

@@ -98,12 +98,12 @@ impl ChromaDetail {
 
     /// Whether an AVIF takes fewer bytes with full chroma at equal visual quality, because 4:2:0 loses more than the quantiser would. The
     /// better the quality, the less may be lost; and the smaller a picture, the more of its chroma is fine detail. Of 48 photographs 320 pixels
-    /// wide this chooses full chroma for 14 at quality 70, which then take 7 % fewer bytes (1.09 to 0.88 times, text 0.56), and for 21 at 85: 9 %
-    /// fewer (1.12 to 0.41 times). At 800 pixels a star field takes 21 % fewer, saturated photographs 2 to 13 %.
+    /// wide this chooses full chroma for 17 at quality 71, which then take 6 % fewer bytes (1.09 to 0.88 times, with text 0.56), and for 23 at 83:
+    /// 12 % fewer (1.12 to 0.65, 0.41). At 800 pixels a star field takes 12 to 23 % fewer, saturated photographs up to 23 %.
     fn is_worth_bytes(self, quality: Quality) -> bool {
         const SMALL: u64 = 200_000;
         let size = if self.area <= SMALL { 1.0 } else { 0.75 };
-        let tolerance = size * (7.7 - 0.055 * f64::from(quality.get()));
+        let tolerance = size * (9.0 - 0.073 * f64::from(quality.get()));
         self.loss() > tolerance
     }
 

@@ -49,6 +49,8 @@ const OPTIONS: &[&[&str]] = &[
         "",
         "format=auto",
         "format=avif",
+        #[cfg(feature = "native")]
+        "format=jxl",
         "format=webp",
         "format=jpeg",
         "format=baseline-jpeg",

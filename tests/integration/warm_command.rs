@@ -183,7 +183,7 @@ async fn a_folder_a_sitemap_and_a_bucket_are_warmed_and_resumed() {
     // Other options start from the beginning.
     let other = ["/a.jpg", "--options=width=8", "--state=state"];
     let (code, stdout, _) = warm(folder, &other).await;
-    let expected = "warmed 1 of 1 sources: 2 made, 0 in the cache already, 0 failed\n";
+    let expected = "warmed 1 of 1 sources: 3 made, 0 in the cache already, 0 failed\n";
     assert_eq!((code, stdout.as_str()), (0, expected));
 }
 
@@ -218,9 +218,13 @@ async fn an_index_of_sitemaps_is_followed_and_each_source_is_fetched_once() {
     ];
     let arguments = [&[sitemap.as_str()], &options[..]].concat();
     let (code, stdout, stderr) = warm(folder, &arguments).await;
-    let expected = "warmed 2 of 2 sources: 8 made, 0 in the cache already, 0 failed\n";
+    let expected = "warmed 2 of 2 sources: 12 made, 0 in the cache already, 0 failed\n";
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, expected, ""));
-    for accept in ["image/avif,image/webp", "*/*"] {
+    for accept in [
+        "image/jxl,image/avif,image/webp",
+        "image/avif,image/webp",
+        "*/*",
+    ] {
         let target = "/cdn-cgi/image/width=64,format=auto/a.jpg";
         let reply = server.client.get_with(target, &[("accept", accept)]).await;
         reply.assert_header("cache-status", "safelight; hit; detail=memory");
@@ -282,7 +286,7 @@ async fn errors_in_the_arguments_are_reported_before_anything_is_made() {
         ),
         (
             vec!["/a.jpg", "--options=width=8", "--accept=jpeg"],
-            "[possible values: avif, webp, none]",
+            "[possible values: jxl, avif, webp, none]",
         ),
         (vec!["/a.jpg"], "--options"),
         (vec!["--options=width=8"], "--sitemap"),

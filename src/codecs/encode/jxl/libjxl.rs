@@ -219,3 +219,15 @@ impl Drop for Encoder<'_> {
         unsafe { jxl::encoder_destroy(self.encoder) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use libjxl as jxl;
+
+    /// The structures are declared by hand, as that version has them.
+    #[test]
+    fn the_library_is_the_one_that_is_declared() {
+        // SAFETY: it takes nothing.
+        assert_eq!(unsafe { jxl::encoder_version() }, 12_000);
+    }
+}

@@ -13,7 +13,7 @@ pub struct Limits {
     pub output_side: u32,
     /// Memory that one render may take, by the estimate made from its header.
     pub render_memory: ByteSize,
-    /// Pixels of the largest AVIF output; larger outputs become WebP.
+    /// Pixels of the largest output in AVIF or JPEG XL; larger outputs become WebP.
     pub avif_pixels: u64,
     /// Pixels of all frames of an animation together; larger animations are not transformed.
     pub animation_pixels: u64,

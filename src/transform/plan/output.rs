@@ -29,7 +29,8 @@ pub(crate) fn format_for(
     let compatible = if alpha { Format::Png } else { Format::Jpeg };
     let fits = |format| {
         let fits = size.width.max(size.height) <= encode::longest_side(format);
-        fits && (format != Format::Avif || size.area() <= limits.avif_pixels)
+        let is_costly = matches!(format, Format::Avif | Format::Jxl);
+        fits && (!is_costly || size.area() <= limits.avif_pixels)
     };
     let mut formats = match recipe.output {
         Output::Compatible { .. } => return (compatible, None),
@@ -49,6 +50,7 @@ pub(crate) fn format_for(
         first => {
             let warning = match first {
                 Some(Format::Avif) => Some(Warning::new("image too large for AVIF")),
+                Some(Format::Jxl) => Some(Warning::new("image too large for JPEG XL")),
                 Some(Format::Webp) => Some(Warning::new("image too large for WebP")),
                 _ => None,
             };
@@ -71,18 +73,27 @@ pub(crate) struct FileFacts {
 /// The format that a file is to be compared with before it is answered: AVIF, where it was written as JPEG XL, the AVIF may be smaller, and is
 /// made as well as it ever will be.
 pub(crate) fn alternative(recipe: &Recipe, effort: Effort, file: &FileFacts) -> Option<Format> {
+    let is_open = file.format == Format::Jxl
+        && has_alternative(recipe, effort, file.size)
+        && !is_dense(recipe.quality, file);
+    is_open.then_some(Format::Avif)
+}
+
+/// Whether a recipe may lead to such a comparison.
+pub(crate) fn may_have_alternative(recipe: &Recipe, size: Size) -> bool {
+    has_alternative(recipe, recipe.effort, size)
+}
+
+fn has_alternative(recipe: &Recipe, effort: Effort, size: Size) -> bool {
     let Output::Auto(formats) = recipe.output else {
-        return None;
+        return false;
     };
-    let size = file.size;
-    let is_possible = file.format == Format::Jxl
-        && formats.contains(Format::Avif)
-        && size.width.max(size.height) <= encode::longest_side(Format::Avif);
     // Both could be made to fit into a number of bytes, and the smaller one would be the worse one.
-    let is_comparable = recipe.quality_target.size.is_none()
+    formats.contains(Format::Avif)
+        && size.width.max(size.height) <= encode::longest_side(Format::Avif)
+        && recipe.quality_target.size.is_none()
         && !encode::is_lossless(recipe.quality)
-        && encode::is_settled(Format::Avif, size, recipe.quality, effort);
-    (is_possible && is_comparable && !is_dense(recipe.quality, file)).then_some(Format::Avif)
+        && encode::is_settled(Format::Avif, size, recipe.quality, effort)
 }
 
 /// Whether a JPEG XL holds so much detail that an AVIF which looks the same takes more bytes.

@@ -276,6 +276,18 @@ fn avif_stays_within_its_cost() {
     check_all(&[Kind::Png, Kind::PngAlpha], size, &options);
 }
 
+#[cfg(feature = "native")]
+#[test]
+fn jxl_stays_within_its_cost() {
+    let options = [
+        "width=990,format=jxl,quality=95",
+        "width=990,format=jxl,quality=100",
+    ];
+    check_all(&[Kind::Png, Kind::PngAlpha], SIZE, &options);
+    let options = ["rotate=90,format=jxl,quality=98"];
+    check_all(&[Kind::Rgba16], SIZE, &options);
+}
+
 #[test]
 fn png_stays_within_its_cost() {
     let options = ["width=990,format=png-force", "width=990,format=png"];

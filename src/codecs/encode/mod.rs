@@ -80,6 +80,11 @@ pub(crate) fn jxl_time(size: Size, quality: Quality, effort: Effort) -> u64 {
     jxl::time(size, quality, effort)
 }
 
+/// Bytes for each pixel of a JPEG XL that the encoder holds, the picture that it is given included.
+pub(crate) fn jxl_bytes(size: Size, alpha: bool) -> u64 {
+    jxl::bytes(size, alpha)
+}
+
 /// A JPEG as JPEG XL with the same coefficients, which decodes to the same picture.
 pub(crate) fn repack_jpeg(jpeg: &[u8], size: Size) -> Result<Vec<u8>, TransformError> {
     jxl::repack(jpeg, size)

@@ -29,8 +29,13 @@ pub(crate) fn format_for(
     let compatible = if alpha { Format::Png } else { Format::Jpeg };
     let fits = |format| {
         let fits = size.width.max(size.height) <= encode::longest_side(format);
-        let is_costly = matches!(format, Format::Avif | Format::Jxl);
-        fits && (!is_costly || size.area() <= limits.avif_pixels)
+        fits && match format {
+            Format::Avif => size.area() <= limits.avif_pixels,
+            Format::Jxl => {
+                size.area() <= limits.avif_pixels && has_room_for_jxl(size, alpha, limits)
+            }
+            _ => true,
+        }
     };
     let mut formats = match recipe.output {
         Output::Compatible { .. } => return (compatible, None),
@@ -60,6 +65,14 @@ pub(crate) fn format_for(
             )
         }
     }
+}
+
+/// Whether a JPEG XL of this size can be made within the memory of a render. Where it cannot, the next format takes less.
+fn has_room_for_jxl(size: Size, alpha: bool, limits: &Limits) -> bool {
+    /// The source, and what every render takes.
+    const BESIDES: u64 = 40 << 20;
+    let bytes = size.area().saturating_mul(encode::jxl_bytes(size, alpha));
+    bytes.saturating_add(BESIDES) <= limits.render_memory.bytes()
 }
 
 /// A file as far as its numbers tell.
@@ -263,11 +276,13 @@ pub(crate) fn has_room_for_comparison(size: Size, limits: &Limits) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{FileFacts, alternative};
+    use super::{FileFacts, alternative, format_for};
+    use crate::codecs::Limits;
     use crate::options::{
         Effort, FileSize, Format, Formats, Output, Quality, QualityTarget, Recipe,
     };
     use crate::pixels::Size;
+    use crate::units::ByteSize;
 
     fn recipe(quality: u8) -> Recipe {
         Recipe {
@@ -311,6 +326,23 @@ mod tests {
         }
         check(&recipe(75), Effort::Settled, &file(THUMBNAIL, 200), true);
         check(&recipe(75), Effort::Settled, &file(THUMBNAIL, 260), false);
+    }
+
+    #[test]
+    fn what_has_no_room_as_jpeg_xl_is_written_in_the_next_format() {
+        let format = |side, mib| {
+            let limits = Limits {
+                render_memory: ByteSize::mib(mib),
+                ..Limits::default()
+            };
+            format_for(&recipe(75), false, Size::new(side, side), &limits).0
+        };
+        assert_eq!(format(1000, 1024), Format::Jxl);
+        assert_eq!(format(4800, 1024), Format::Jxl);
+        // Beyond `avif_pixels`.
+        assert_eq!(format(4900, 1024), Format::Webp);
+        assert_eq!(format(1200, 100), Format::Avif);
+        assert_eq!(format(900, 100), Format::Jxl);
     }
 
     #[test]

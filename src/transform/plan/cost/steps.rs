@@ -37,13 +37,6 @@ pub(super) const AVIF_BYTES: (u64, u64) = if cfg!(feature = "native") {
 /// Bytes of an encoder for any picture: tables, and buffers of whole blocks beyond the sides.
 pub(super) const AVIF_FIXED_BYTES: u64 = 6 << 20;
 
-// --- the JPEG XL encoder ---
-
-/// Bytes for each pixel, without alpha and with it, of noise and at 16 bits, which take the most.
-const JXL_BYTES: (u64, u64) = (70, 96);
-/// Larger pictures are encoded part by part: only the picture and its file grow with what is beyond.
-const JXL_STREAMED: (u64, u64) = (5_000_000, 16);
-
 // --- `auto-quality` ---
 
 /// Bytes for each pixel that is compared, beside the encoder: two pictures in floating point, with their means and variances.
@@ -177,14 +170,6 @@ pub(crate) fn without_loss(recipe: &Recipe, output: Size) -> Step {
     }
 }
 
-/// Bytes for each pixel of a JPEG XL, on average.
-fn streamed(bytes: u64, output: Size) -> u64 {
-    let (most, beyond) = JXL_STREAMED;
-    let area = output.area();
-    let sum = area.min(most) * bytes + area.saturating_sub(most) * beyond;
-    sum.div_ceil(area.max(1))
-}
-
 /// What the encoder of a format holds, the picture that it is given included, and its time, for each pixel.
 pub(crate) fn encoding(
     recipe: &Recipe,
@@ -217,14 +202,8 @@ pub(crate) fn encoding(
             }
         }
         Format::Jxl => {
-            let time = encode::jxl_time(output, quality, recipe.effort);
-            let (plain, with_alpha) = JXL_BYTES;
-            let (bytes, time) = if alpha {
-                (with_alpha, 2 * time)
-            } else {
-                (plain, time)
-            };
-            let bytes = streamed(bytes, output);
+            let bytes = encode::jxl_bytes(output, alpha);
+            let time = encode::jxl_time(output, quality, recipe.effort) * if alpha { 2 } else { 1 };
             if output::may_have_alternative(recipe, output) {
                 // The JPEG XL is held beside.
                 let (plain, with_alpha) = AVIF_BYTES;

@@ -25,18 +25,20 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, TransformError> {
     let (width, height) = decoder.dimensions().ok_or(TransformError::ZeroSized)?;
     let side = |side: usize| u32::try_from(side).map_err(|_| TransformError::ZeroSized);
     let markers = metadata::jpeg(source);
+    let is_common = baseline::is_common(source);
     Ok(Header {
         format: SourceFormat::Jpeg,
         size: Size::new(side(width)?, side(height)?),
         orientation: metadata::orientation(markers.exif.as_deref()),
         bytes_per_pixel: 4,
-        // 16-bit coefficients of a progressive file, and the pixels, which are always decoded at full size.
-        coefficient_bytes: 10,
+        // The pixels, which are always decoded at full size, and 16-bit coefficients of a progressive file. A common file comes here only where it
+        // is damaged.
+        coefficient_bytes: if is_common { 3 } else { 10 },
         hidden_pixels: 0,
         pixel_bytes: 4,
         alpha: false,
         is_lossless: false,
-        is_scalable: baseline::is_common(source),
+        is_scalable: is_common,
     })
 }
 

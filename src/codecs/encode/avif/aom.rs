@@ -179,8 +179,9 @@ pub(crate) fn time(speed: c_int) -> u64 {
     }
 }
 
-/// Encodes planes, or luma alone, as one AV1 frame of 8 bits. With 10 bits, photographs take 10 % more bytes at the same look, because the
-/// search of libaom does not weight errors by the matrix then, and a third more time.
+/// Encodes planes, or luma alone, as one AV1 frame of 8 bits. With 10 bits, photographs with texture take 10 % more bytes at the same look,
+/// because the search of libaom does not weight errors by the matrix then, and a third more time. Smooth ones take 8 to 13 % fewer, in 1.2 to
+/// 1.3 times the time.
 fn frame(
     planar: &Planar,
     sampling: Subsampling,

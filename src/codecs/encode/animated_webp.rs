@@ -15,18 +15,19 @@ use crate::options::{Effort, Quality};
 use crate::codecs::TransformError;
 use crate::codecs::animation::LoopCount;
 use crate::codecs::encode::error::failed;
-use crate::codecs::encode::webp::{config, is_lossless};
+use crate::codecs::encode::webp::{config, is_settled};
 use crate::pixels::{Size, buffer};
-
-const METHOD: i32 = 4;
 
 /// The longest frame duration: the container has 24 bits of milliseconds.
 const LONGEST: Duration = Duration::from_millis((1 << 24) - 1);
 
 pub(crate) struct WebpAnimationEncoder {
+    /// Null until there is a frame.
     encoder: *mut webp::WebPAnimEncoder,
     config: webp::WebPConfig,
     size: Size,
+    loops: LoopCount,
+    is_settled: bool,
     is_translucent: bool,
     elapsed: Duration,
     /// The start time of the next frame in milliseconds.
@@ -35,7 +36,7 @@ pub(crate) struct WebpAnimationEncoder {
 
 impl Drop for WebpAnimationEncoder {
     fn drop(&mut self) {
-        // SAFETY: the encoder came from WebPAnimEncoderNew and is deleted once.
+        // SAFETY: the encoder came from WebPAnimEncoderNew, or is null, and is deleted once.
         unsafe { webp::WebPAnimEncoderDelete(self.encoder) }
     }
 }
@@ -47,13 +48,35 @@ impl WebpAnimationEncoder {
         quality: Quality,
         effort: Effort,
     ) -> Result<Self, TransformError> {
-        /// The container has 16 bits for the loop count.
-        const MOST_LOOPS: u32 = 65_535;
         let mut config = config(size, quality, effort)?;
         // A frame is blended over the previous one, so transparent pixels need no colour.
         config.exact = 0;
-        // A lossless frame by method 6 holds more than all else together.
-        config.method = config.method.min(METHOD);
+        Ok(WebpAnimationEncoder {
+            encoder: ptr::null_mut(),
+            config,
+            size,
+            loops,
+            is_settled: is_settled(size, effort),
+            is_translucent: false,
+            elapsed: Duration::ZERO,
+            begins: 0,
+        })
+    }
+
+    /// Makes the encoder. Flat frames, which drawn animations have, may be lossless: that takes one third to two thirds of the bytes for
+    /// them, and up to 1.7 times the time. Frames of photographs only cost that time. The first frame tells.
+    fn begin(&mut self, first: &[u8]) -> Result<(), TransformError> {
+        /// The container has 16 bits for the loop count.
+        const MOST_LOOPS: u32 = 65_535;
+        let is_mixed = self.config.lossless == 0 && is_flat(first, self.size);
+        let has_lossless = is_mixed || self.config.lossless != 0;
+        self.config.method = match (has_lossless, self.is_settled) {
+            (false, false) => 4,
+            (false, true) => 6,
+            // A lossless frame by method 3 has as many bytes as by 4; by 6 it holds more memory than all else together.
+            (true, false) => 3,
+            (true, true) => 4,
+        };
         let version = webp::WEBP_MUX_ABI_VERSION.cast_signed();
         // SAFETY: plain numbers, for which zero is valid, and initialised at once.
         let mut options: webp::WebPAnimEncoderOptions = unsafe { mem::zeroed() };
@@ -61,31 +84,27 @@ impl WebpAnimationEncoder {
         if unsafe { webp::WebPAnimEncoderOptionsInitInternal(&mut options, version) } == 0 {
             return Err(failed("libwebp of another version"));
         }
-        options.anim_params.loop_count = loops.0.min(MOST_LOOPS).cast_signed();
+        options.anim_params.loop_count = self.loops.0.min(MOST_LOOPS).cast_signed();
         // Transparent, for viewers that use it.
         options.anim_params.bgcolor = 0;
-        // Flat frames, which most GIFs have, may be lossless: that takes one third to two thirds of the bytes for them, no more bytes for
-        // others, and up to 1.7 times the time.
-        options.allow_mixed = i32::from(!is_lossless(quality));
-        let (width, height) = (size.width.cast_signed(), size.height.cast_signed());
+        options.allow_mixed = i32::from(is_mixed);
+        let Size { width, height } = self.size;
+        let (width, height) = (width.cast_signed(), height.cast_signed());
         // SAFETY: valid options, which are copied; the library refuses sizes that it cannot do.
         let encoder = unsafe { webp::WebPAnimEncoderNewInternal(width, height, &options, version) };
         if encoder.is_null() {
             return Err(failed("WebP: no animation of this size"));
         }
-        Ok(WebpAnimationEncoder {
-            encoder,
-            config,
-            size,
-            is_translucent: false,
-            elapsed: Duration::ZERO,
-            begins: 0,
-        })
+        self.encoder = encoder;
+        Ok(())
     }
 
     pub(super) fn push(&mut self, rgba: &[u8], delay: Duration) -> Result<(), TransformError> {
         if rgba.len() != self.size.len() * 4 {
             return Err(failed("samples that do not make the frame"));
+        }
+        if self.encoder.is_null() {
+            self.begin(rgba)?;
         }
         let stride = i32::try_from(self.size.width as usize * 4).map_err(failed)?;
         let mut picture =
@@ -122,6 +141,9 @@ impl WebpAnimationEncoder {
     }
 
     pub(super) fn finish(self) -> Result<Vec<u8>, TransformError> {
+        if self.encoder.is_null() {
+            return Err(failed("an animation without frames"));
+        }
         // SAFETY: plain numbers, for which zero is valid.
         let mut data: webp::WebPData = unsafe { mem::zeroed() };
         // SAFETY: a valid encoder; no picture says that the last frame ends here.
@@ -153,5 +175,48 @@ impl WebpAnimationEncoder {
             *flags |= ALPHA;
         }
         bytes
+    }
+}
+
+/// Whether at least a quarter of the pixels of a frame equal their neighbours to the left and above.
+fn is_flat(rgba: &[u8], size: Size) -> bool {
+    let width = size.width as usize;
+    let (pixels, _) = rgba.as_chunks::<4>();
+    let rows = pixels
+        .chunks_exact(width)
+        .zip(pixels.chunks_exact(width).skip(1));
+    let equal: usize = rows
+        .map(|(above, row)| {
+            let pairs = row.iter().zip(row.iter().skip(1)).zip(above.iter().skip(1));
+            pairs
+                .filter(|((left, own), above)| left == own && above == own)
+                .count()
+        })
+        .sum();
+    4 * equal >= pixels.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_flat;
+    use crate::pixels::Size;
+
+    #[test]
+    fn drawings_are_flat_and_noise_is_not() {
+        let size = Size::new(40, 30);
+        let noise = |at: usize| (at.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0];
+        let frame =
+            |color: fn(usize) -> [u8; 4]| (0..size.len()).flat_map(color).collect::<Vec<_>>();
+        assert!(is_flat(
+            &frame(|at| if at % 40 < 20 {
+                [255; 4]
+            } else {
+                [0, 0, 0, 255]
+            }),
+            size
+        ));
+        let noisy: Vec<u8> = (0..size.len() * 4).map(noise).collect();
+        assert!(!is_flat(&noisy, size));
+        assert!(!is_flat(&[1, 2, 3, 4], Size::new(1, 1)));
     }
 }

@@ -19,11 +19,12 @@ pub(crate) enum Chroma<'a> {
 }
 
 /// The chroma subsampling of an output: none if the picture has sharp colour edges, and from quality 90 on; of an AVIF also if half of the
-/// chroma would lose much. Lossy WebP has only 4:2:0.
+/// chroma would lose much. Lossy WebP has only 4:2:0, but its encoder makes up for lost
+/// chroma where there is some to lose.
 pub(crate) fn subsampling(format: Format, quality: Quality, chroma: Chroma<'_>) -> Subsampling {
     const FULL_CHROMA_FROM: u8 = 90;
     let is_full = match format {
-        Format::Webp => false,
+        Format::Webp => !matches!(chroma, Chroma::Halved),
         _ if quality.get() >= FULL_CHROMA_FROM => true,
         _ => {
             let detail = ChromaDetail::of(chroma);

@@ -11,13 +11,13 @@ mod jpeg;
 mod jxl;
 mod palette;
 mod picture;
-#[cfg(feature = "native")]
 mod planes;
 mod png;
 mod quantize;
 mod scale;
 mod settings;
 mod webp;
+mod webp_planes;
 
 use crate::options::{Effort, Format, Quality};
 
@@ -102,7 +102,7 @@ pub(crate) fn has_efforts(format: Format) -> bool {
 pub(crate) fn is_settled(format: Format, size: Size, quality: Quality, effort: Effort) -> bool {
     match format {
         Format::Avif => avif::speed(size, effort) == avif::speed(size, Effort::Settled),
-        Format::Webp => webp::method(size, effort) == webp::method(size, Effort::Settled),
+        Format::Webp => webp::is_settled(size, effort),
         Format::Jxl => jxl::is_settled(size, quality, effort),
         _ => !has_efforts(format),
     }

@@ -43,6 +43,7 @@ pub(crate) fn of_rgb(
 }
 
 /// The alpha channel of RGBA pixels.
+#[cfg(feature = "native")]
 pub(crate) fn alpha(size: Size, samples: &[u8]) -> Result<Plane, TransformError> {
     let alphas = samples.chunks_exact(4).map(|pixel| pixel[3]);
     let samples = buffer::collected(alphas.len(), alphas)?;

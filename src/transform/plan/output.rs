@@ -209,15 +209,18 @@ pub(crate) fn takes_planes(placement: &Placement, recipe: &Recipe, limits: &Limi
 }
 
 /// The chroma that is resampled for a recipe. Whether chroma at full size is worth its bytes shows only in the picture as it will be; and
-/// turning needs chroma in place: where it would not be, it is turned at full size and halved afterwards.
+/// turning needs chroma in place: where it would not be, it is turned at full size and halved afterwards. At low qualities chroma at half the
+/// size is enough for WebP.
 pub(crate) fn resampled_chroma(
     placement: &Placement,
     recipe: &Recipe,
     limits: &Limits,
 ) -> Subsampling {
+    const FULL_CHROMA_OF_WEBP: u8 = 50;
     let (format, _) = opaque_format(placement, recipe, limits);
     let turn = placement.turn();
-    if format == Format::Webp && turn.keeps_chroma_in_place(placement.target()) {
+    let is_coarse = recipe.quality.get() < FULL_CHROMA_OF_WEBP && recipe.quality_target.is_none();
+    if format == Format::Webp && is_coarse && turn.keeps_chroma_in_place(placement.target()) {
         Subsampling::Both
     } else {
         Subsampling::None

@@ -1,6 +1,6 @@
 //! The plan of one picture: the place of every pixel, and where the pixels come from.
 
-use crate::options::{Format, Output, Recipe};
+use crate::options::{Effort, Format, Output, Recipe};
 
 use crate::codecs::decode::DecodeScale;
 use crate::codecs::decode::pixel_source::PixelSource;
@@ -82,15 +82,13 @@ pub(crate) fn trimmed(
 fn is_fine(recipe: &Recipe) -> bool {
     /// Beyond it, half a point of SSIMULACRA2 and more would be lost: see `decode::scale_for`.
     const COARSE: u8 = 80;
-    // PNG loses nothing, and the others take so long that what a coarse decode saves would not be noticed.
+    // PNG loses nothing, and the others take so long that what a coarse decode saves would not be noticed. Only a quick WebP does not.
+    let is_settled = recipe.effort == Effort::Settled;
     let is_worth_it = match recipe.output {
         Output::Png | Output::Avif | Output::Jxl => true,
-        Output::Auto(formats) => formats.first() != Some(Format::Webp),
-        Output::Compatible { .. }
-        | Output::Jpeg { .. }
-        | Output::Webp
-        | Output::Json
-        | Output::Svg => false,
+        Output::Auto(formats) => is_settled || formats.first() != Some(Format::Webp),
+        Output::Webp => is_settled,
+        Output::Compatible { .. } | Output::Jpeg { .. } | Output::Json | Output::Svg => false,
     };
     let is_searched = !recipe.quality_target.is_none();
     is_worth_it || is_searched || recipe.quality.get() > COARSE

@@ -10,7 +10,7 @@ help:
 	@echo "make asan           tests of the codecs, and 20,000 changed files, with the C code under AddressSanitizer; FILES=100 LARGE=9 SEED=2"
 	@echo "make oracle         pictures beside those of Pillow, LittleCMS and sharp: tables, and sheets to look at"
 	@echo "make browser        Chromium visits a site through safelight, with a folder, a server and a bucket as its zone, and the gallery: target/browser/*.png"
-	@echo "make bench          speed, size, looks and memory beside sharp and nginx, one table; ONLY=jpeg,look for some of it;"
+	@echo "make bench          speed, size, looks and memory beside sharp and nginx, one table; ONLY=jpeg,memory for some of it;"
 	@echo "                    needs Python 3.11 with venv, Node with npm, and Debian's apt-get"
 	@echo "make bench-crops    crops of ours, theirs and a perfect reduction beside each other, to look at"
 	@echo "make bench-parts    the parts of a request by themselves"
@@ -115,6 +115,7 @@ browser:
 BENCH = target/bench
 SAFELIGHT = target/release/safelight
 ONLY =
+FORMATS =
 ROUNDS = 5
 OXIMG =
 OXIMG_BINARY = $(BENCH)/oximg/bin/oximg
@@ -122,7 +123,7 @@ MEASURE = $(BENCH)/python/bin/python -B tests/benches/$(1) $(SAFELIGHT) --folder
 	--sharp $(BENCH)/node $(if $(OXIMG),--oximg $(OXIMG_BINARY))
 
 bench: bench-tools
-	$(call MEASURE,bench.py) --only "$(ONLY)" --rounds $(ROUNDS)
+	$(call MEASURE,bench.py) --only "$(ONLY)" --formats "$(FORMATS)" --rounds $(ROUNDS)
 
 bench-crops: bench-tools
 	$(call MEASURE,crops.py)

@@ -1,4 +1,4 @@
-"""AVIF beside sharp's, and beside our own WebP, at the same score: its quality numbers mean something else everywhere."""
+"""AVIF with alpha, and of 10 bits, beside sharp's at the same score."""
 
 import statistics
 
@@ -8,44 +8,15 @@ import table
 from jobs import job
 from look import bytes_at, curve, quality_at, summary
 
-# sharp takes seconds for each.
-PHOTOGRAPHS = ["saw.jpg", "ladybird.jpg", "twowings.jpg", "wood.jpg", "yellowflower.jpg", "dogs.jpg"]
 WIDTH = 800
-SHARP_QUALITIES = (50, 60)
 QUALITIES = (20, 30, 40, 50, 60, 70, 80, 88, 94)
 ROUNDS = 3
-# CPU over that of sharp.
-BARS = {"first answer": 0.03, "settled": 0.5}
+MOST_CPU = 0.5  # over that of sharp
 
 
 def run(bench, group):
-    for what, server in (("first answer", bench.safelight), ("settled", bench.settled)):
-        photographs(bench, group, what, server)
     like_sharp(bench, group, "PNG with alpha", ["alpha.png"])
     like_sharp(bench, group, "10-bit AVIF", list(pictures.DEEP))
-
-
-def photographs(bench, group, kind, server):
-    curves = {}
-    for name in PHOTOGRAPHS:
-        wanted = job(bench.pictures, name, WIDTH, "avif")
-        webp = job(bench.pictures, name, WIDTH, "webp")
-        curves[name] = (curve(bench, wanted, QUALITIES, server), curve(bench, webp, QUALITIES))
-    for quality in SHARP_QUALITIES:
-        by_sharp, by_webp = [], []
-        for name, (avif, webp) in curves.items():
-            (score, size), = curve(bench, job(bench.pictures, name, WIDTH, "avif"), [quality], bench.sharp)
-            by_sharp.append(bytes_at(avif, score) / size)
-            by_webp.append(bytes_at(avif, score) / bytes_at(webp, score))
-            print(f"   {name}, {kind}: sharp q{quality} {score:.1f} {size} B; ours at its score x{by_sharp[-1]:.3f}, of our WebP x{by_webp[-1]:.3f}", flush=True)
-            if name == PHOTOGRAPHS[0]:
-                ours_at = quality_at(avif, QUALITIES, score)
-        count = f"{len(PHOTOGRAPHS)} photographs, {WIDTH} px AVIF, {kind}, at the score of sharp q{quality}"
-        bench.add(summary(group, f"{count}: bytes against sharp", by_sharp, None if kind == "first answer" else 1))
-        bench.add(summary(group, f"{count}: bytes against our WebP", by_webp, 1))
-        wanted = job(bench.pictures, PHOTOGRAPHS[0], WIDTH, "avif", ours_at)
-        what = f"6 MP JPEG to {WIDTH} px AVIF, {kind}, at the score of sharp q{quality}"
-        compare(bench, group, what, wanted, wanted.at(quality), server, BARS[kind])
 
 
 def like_sharp(bench, group, what, names):
@@ -62,7 +33,7 @@ def like_sharp(bench, group, what, names):
     what = f"{what} to {WIDTH} px AVIF, settled, at the score of sharp q50"
     count = f", {len(names)} pictures" if len(names) > 1 else ""
     bench.add(summary(group, f"{what}{count}: bytes against sharp", by_sharp, 1))
-    compare(bench, group, what, first.at(ours_at), first, bench.settled, BARS["settled"])
+    compare(bench, group, what, first.at(ours_at), first, bench.settled, MOST_CPU)
 
 
 def compare(bench, group, what, ours, theirs, server, bar):

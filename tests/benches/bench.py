@@ -15,9 +15,9 @@ import avif
 import contenders
 import hits
 import hosted
-import look
 import memory
 import originals
+import pareto
 import pictures
 import processes
 import shared
@@ -31,7 +31,9 @@ GROUPS = {
     "jpeg": still.run,
     "webp": still.run,
     "other": still.run,
-    "look": look.run,
+    "photographs": pareto.photographs,
+    "graphics": pareto.graphics,
+    "animations": pareto.animations,
     "avif": avif.run,
     "memory": memory.run,
     "hits": hits.run,
@@ -51,6 +53,7 @@ class Bench:
         self.scratch = scratch
         self.rounds = arguments.rounds
         self.rows = []
+        self.pairs = []
         self.others = {}
         self.pictures = pictures.gather(arguments.folder)
         self.scorer = self.another_scorer()
@@ -70,6 +73,15 @@ class Bench:
     def add(self, row):
         self.rows.append(row)
         print("  ".join(cell for cell in row.cells() if cell), flush=True)
+
+    def add_pair(self, pair):
+        self.pairs.append(pair)
+        print("  ".join(cell for cell in pair.cells() if cell), flush=True)
+
+    def formats(self, known):
+        """Those of the formats that were asked for, and that this build writes."""
+        asked = self.arguments.formats or known
+        return [format for format in known if format in asked and self.safelight.writes(format)]
 
     def versions(self):
         known = {"safelight": _version(self.arguments.safelight), **self.sharp.versions}
@@ -95,11 +107,13 @@ def arguments(groups):
     parser.add_argument("--sharp", type=pathlib.Path, required=True, metavar="MODULES")
     parser.add_argument("--oximg", type=pathlib.Path, metavar="BINARY")
     parser.add_argument("--only", default="", metavar="GROUPS", help=f"some of {','.join(groups)}; all where nothing is said")
+    parser.add_argument("--formats", default="", metavar="FORMATS", help="of `photographs` and `graphics`: some of jpeg,webp,avif,jxl")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     # Programs that are started may have other ideas of where they are.
     given.folder = given.folder.resolve()
     given.only = [group for group in given.only.split(",") if group] or list(groups)
+    given.formats = [format for format in given.formats.split(",") if format]
     for group in given.only:
         if group not in groups:
             parser.error(f"group `{group}` must be one of {', '.join(groups)}")
@@ -120,9 +134,11 @@ def measure(groups):
             versions = bench.versions()
         finally:
             bench.stop()
-    if bench.rows:
-        print(f"\n{table.plain(bench.rows)}")
-        (given.folder / "table.md").write_text(table.markdown(bench.rows, versions))
+    if bench.rows or bench.pairs:
+        for rows, heads in ((bench.pairs, table.PAIR_HEADS), (bench.rows, table.HEADS)):
+            if rows:
+                print(f"\n{table.plain(rows, heads)}")
+        (given.folder / "table.md").write_text(table.markdown(bench.rows, bench.pairs, versions))
         print(f"\n{given.folder / 'table.md'} has it as Markdown")
     print(f"\n{table.machine()}\n{', '.join(f'{name} {version}' for name, version in versions.items())}")
 

@@ -13,7 +13,9 @@ import threading
 import time
 
 import clock
+import jobs
 import processes
+import score
 
 STARTING = 20  # seconds
 ANSWERING = 120  # seconds
@@ -76,7 +78,13 @@ class Server:
         return body
 
     def make(self, job):
-        return self.get(self.path(job))
+        return self.get(self.path(job), job.headers)
+
+    def timed(self, job):
+        """The picture, and the seconds of CPU that it took."""
+        before = clock.of_process(self.process.pid)
+        made = self.make(job)
+        return made, clock.of_process(self.process.pid) - before
 
     def cpu(self, job, times):
         """Seconds of CPU for one such picture: all threads and children, HTTP and reading the source included."""
@@ -118,6 +126,15 @@ class Safelight(Server):
             + (settings or '[cache.disk]\npath = ""\n')
         )
         super().__init__([binary, "serve", "--config", config], port)
+
+    def writes(self, format):
+        """Whether this build writes a format. What is no option is refused, or another format is answered."""
+        if format != "jxl":
+            return True
+        try:
+            return score.is_jxl(self.make(jobs.job(self.pictures, "badge.png", 16, format)))
+        except Failed:
+            return False
 
     def zone_settings(self):
         return f'[zone]\norigin = "file:{self.zone}"\n'
@@ -192,8 +209,11 @@ class Sharp:
         return answer
 
     def make(self, job):
-        self._run(job, times=1, out=str(self.out))
-        return self.out.read_bytes()
+        return self.timed(job)[0]
+
+    def timed(self, job):
+        spent = self._run(job, times=1, out=str(self.out))["cpu"] / 1e6
+        return self.out.read_bytes(), spent
 
     def cpu(self, job, times):
         return self._run(job, times=times)["cpu"] / 1e6

@@ -7,25 +7,29 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Job:
-    """A picture of a width in a format. The height is the one that everybody should find, and is told to those who round otherwise."""
+    """A picture of a width in a format, or of its own size. The height is the one that everybody should find, and is told to those who round otherwise."""
 
     source: str
-    width: int
-    height: int
+    width: int | None
+    height: int | None
     format: str
     quality: int = 75
     animated: bool = False
     sharp: dict | None = field(default=None, hash=False)
+    headers: dict | None = field(default=None, hash=False)
 
     def options(self):
         """As Cloudflare's dialect has it."""
-        return f"width={self.width},quality={self.quality},format={self.format}"
+        width = f"width={self.width}," if self.width else ""
+        return f"{width}quality={self.quality},format={self.format}"
 
     def at(self, quality):
         return replace(self, quality=quality)
 
 
 def job(pictures, source, width, format, quality=75, **more):
+    if not width:
+        return Job(source, None, None, format, quality, **more)
     with Image.open(pictures / source) as picture:
         height = max(1, round(picture.height * width / picture.width))
         return Job(source, width, height, format, quality, **more)

@@ -13,6 +13,7 @@ import packages
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MATE = "usr/share/backgrounds/mate"
 LOMIRI = "usr/share/backgrounds"
+PLASMA = "usr/share/wallpapers"
 
 # Markers of JPEG. The last of the application's own segments, which tells how colours are coded, is no metadata.
 START_OF_SCAN = 0xDA
@@ -42,15 +43,43 @@ FOUND = [
     ("dandelion.jpg", "examples", "examples/photos/dandelion.jpg"),
 ]
 
+# Name, package, file in it: pictures on which nothing was tuned. Numbers that are told of come from these.
+OTHERS = [
+    ("kleiber.jpg", "lomiri-wallpapers-20.04", f"{LOMIRI}/Kleiber_by_Lukas_Baubkus.jpg"),
+    ("sea.jpg", "lomiri-wallpapers-20.04", f"{LOMIRI}/Infinite-Sea_by_Aury88.jpg"),
+    ("fig.jpg", "lomiri-wallpapers-16.04", f"{LOMIRI}/Picture_0B_by_freespace.jpg"),
+    ("aitzgorri.jpg", "lomiri-wallpapers-16.04", f"{LOMIRI}/aitzgorri_by_Aitzol_Berasategi.jpg"),
+    ("free.jpg", "lomiri-wallpapers-16.04", f"{LOMIRI}/free_by_Peter_Nerlich.jpg"),
+    ("friends.jpg", "lomiri-wallpapers-16.04", f"{LOMIRI}/friends_by_Aitzol_Berasategi.jpg"),
+    ("clock.jpg", "lomiri-wallpapers-16.04", f"{LOMIRI}/greentock_by_Peter_Nerlich.jpg"),
+    ("life.jpg", "lomiri-wallpapers-16.04", f"{LOMIRI}/life_by_Aitzol_Berasategi.jpg"),
+    ("seeding.jpg", "lomiri-wallpapers-16.04", f"{LOMIRI}/seeding_by_Clements_Engelhardt.jpg"),
+    ("sunset.jpg", "lomiri-wallpapers-16.04", f"{LOMIRI}/sunset_by_Aitzol_Berasategi.jpg"),
+    ("aqua.jpg", "mate-backgrounds", f"{MATE}/nature/Aqua.jpg"),
+    ("blinds.jpg", "mate-backgrounds", f"{MATE}/nature/Blinds.jpg"),
+    ("dune.jpg", "mate-backgrounds", f"{MATE}/nature/Dune.jpg"),
+    *((f"{name.lower()}.jpg", "plasma-workspace-wallpapers", f"{PLASMA}/{name}/contents/images/2560x1600.jpg") for name in (
+        "BytheWater", "ColdRipple", "ColorfulCups", "EveningGlow", "FallenLeaf", "Grey", "Kite", "OneStandsOut", "Path", "summer_1am",
+    )),
+    ("altai.png", "plasma-workspace-wallpapers", f"{PLASMA}/Altai/contents/images/1080x1920.png"),
+    ("kay.png", "plasma-workspace-wallpapers", f"{PLASMA}/Kay/contents/images/1080x1920.png"),
+    ("konqui.png", "plasma-workspace-wallpapers", f"{PLASMA}/FlyingKonqui/contents/images/1920x1200.png"),
+    ("stripes.jpg", "lomiri-wallpapers-20.04", f"{LOMIRI}/Painting-Colors_by__herobrine7gamer.jpg"),
+    ("mate.png", "mate-backgrounds", f"{MATE}/desktop/Ubuntu-Mate-Cold-no-logo.png"),
+]
+
 DRAWINGS = ["umang.jpg", "gulp.png", "text.png", "screenshot.png", "chart.png"]
 PHOTOGRAPHS = [name for name, _, _ in FOUND if name not in DRAWINGS]
+GRAPHICS = ["altai.png", "kay.png", "konqui.png", "stripes.jpg", "mate.png", "code.png", "plot.png", "badge.png"]
+HOLD_OUT = [name for name, _, _ in OTHERS if name not in GRAPHICS]
+ANIMATIONS = ["film.gif", "dissolve.gif", "cartoon.gif", "typing.gif", "spinner.gif"]
 
 
 def gather(folder):
     """Makes `folder`/pictures complete and returns it."""
     place = folder / "pictures"
     place.mkdir(parents=True, exist_ok=True)
-    for name, package, member in FOUND:
+    for name, package, member in FOUND + OTHERS:
         if not (place / name).exists():
             found = (_unpacked(package, folder) / member).read_bytes()
             (place / name).write_bytes(_plain(found) if name.endswith(".jpg") else found)
@@ -60,6 +89,11 @@ def gather(folder):
             make(place, part)
             part.rename(place / name)
     return place
+
+
+def width_of(place, name):
+    with Image.open(place / name) as picture:
+        return picture.width
 
 
 def _unpacked(package, folder):
@@ -209,6 +243,110 @@ def _chart(place, part):
     page.resize((1600, 1200), Image.Resampling.BOX).save(part, "PNG")
 
 
+def _code(place, part):
+    """An editor: few colours, small letters with smooth edges."""
+    page = Image.new("RGB", (1800, 1200), "#1e1e2e")
+    pen = ImageDraw.Draw(page)
+    font = ImageFont.load_default(22)
+    words = (("def", "#cba6f7"), ("render", "#89b4fa"), ("(source, recipe):", "#cdd6f4"), ("# the smallest that looks right", "#6c7086"), ('"webp"', "#a6e3a1"))
+    for line in range(38):
+        pen.text((20, 20 + line * 30), f"{line + 1:3}", fill="#45475a", font=font)
+        left = 90 + 40 * (line % 3)
+        for index in range(2 + line * 7 % 4):
+            word, color = words[(line * 3 + index) % len(words)]
+            pen.text((left, 20 + line * 30), word, fill=color, font=font)
+            left += pen.textlength(f"{word} ", font)
+    page.save(part, "PNG")
+
+
+def _plot(place, part):
+    """Bars and a legend in flat colours, without smooth edges."""
+    page = Image.new("RGB", (1600, 1000), "white")
+    pen = ImageDraw.Draw(page)
+    for index in range(24):
+        tall = 120 + index * 137 % 700
+        pen.rectangle((60 + index * 62, 920 - tall, 100 + index * 62, 920), ("#0072b2", "#e69f00", "#009e73")[index % 3])
+        pen.text((62 + index * 62, 930), f"{tall}", fill="black", font=ImageFont.load_default(20))
+    pen.line((50, 920, 1560, 920), "black", 3)
+    page.save(part, "PNG")
+
+
+def _badge(place, part):
+    """A logo on nothing."""
+    scale = 4
+    page = Image.new("RGBA", (1600 * scale // 2, 1600 * scale // 2))
+    pen = ImageDraw.Draw(page)
+    whole = page.width
+    pen.ellipse((0.05 * whole, 0.05 * whole, 0.95 * whole, 0.95 * whole), "#d62828", "#003049", whole // 40)
+    pen.regular_polygon((whole / 2, whole / 2, whole / 3), 5, 0, "#fcbf49", "#003049", whole // 80)
+    pen.text((whole * 0.33, whole * 0.45), "safe light", fill="#003049", font=ImageFont.load_default(whole // 13))
+    page.resize((1600, 1600), Image.Resampling.BOX).save(part, "PNG")
+
+
+def _gif(frames, part, colors=256, dither=Image.Dither.FLOYDSTEINBERG, duration=80):
+    frames = [frame.quantize(colors, method=Image.Quantize.MEDIANCUT, dither=dither) for frame in frames]
+    frames[0].save(part, "GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0)
+
+
+def _film(place, part):
+    """A camera that moves over a photograph with much detail."""
+    picture = _cover(_photograph(place, "eveningglow.jpg"), 1000, 625)
+    boxes = [(index * 14, index * 6, 480 + index * 14, 300 + index * 6) for index in range(30)]
+    _gif([picture.resize((480, 300), Image.Resampling.BICUBIC, box) for box in boxes], part)
+
+
+def _dissolve(place, part):
+    """Photographs that fade into each other, and stay a while: whole frames change, or nothing does."""
+    shown = [_cover(_photograph(place, name), 480, 320) for name in ("fig.jpg", "kite.jpg", "aqua.jpg")]
+    frames = []
+    for index, picture in enumerate(shown):
+        after = shown[(index + 1) % len(shown)]
+        frames += [picture] * 4 + [Image.blend(picture, after, step / 8) for step in range(1, 8)]
+    _gif(frames, part)
+
+
+def _cartoon(place, part):
+    """Flat figures that move over a flat ground."""
+    frames = []
+    for index in range(30):
+        page = Image.new("RGB", (1200, 900), "#bde0fe")
+        pen = ImageDraw.Draw(page)
+        pen.rectangle((0, 660, 1200, 900), "#70e000")
+        turn = 2 * math.pi * index / 30
+        pen.ellipse((900, 60, 1080, 240), "#ffd60a")
+        left, top = 450 + 300 * math.cos(turn), 500 - 200 * abs(math.sin(turn * 2))
+        pen.ellipse((left, top, left + 180, top + 180), "#e63946", "#1d3557", 9)
+        pen.rectangle((90 + index * 12, 540, 330 + index * 12, 660), "#457b9d", "#1d3557", 9)
+        frames.append(page.resize((400, 300), Image.Resampling.BOX))
+    _gif(frames, part, 64, Image.Dither.NONE)
+
+
+def _typing(place, part):
+    """A recording of a screen on which letters appear."""
+    text = "$ safelight warm --accept avif sources.txt\n128 pictures, 4 widths: 512 made, 0 failed\n$ curl -sI https://img/cat.jpg\nHTTP/1.1 200 OK"
+    frames = []
+    for index in range(0, len(text), 4):
+        page = Image.new("RGB", (640, 360), "#0d1117")
+        ImageDraw.Draw(page).multiline_text((20, 20), text[: index + 4], fill="#c9d1d9", font=ImageFont.load_default(22), spacing=10)
+        frames.append(page)
+    _gif(frames, part, 32, Image.Dither.NONE, 60)
+
+
+def _spinner(place, part):
+    """A wheel of dots, as pages show while they wait."""
+    frames = []
+    for index in range(12):
+        page = Image.new("RGB", (960, 960), "white")
+        pen = ImageDraw.Draw(page)
+        for dot in range(12):
+            turn = 2 * math.pi * dot / 12
+            grey = 60 + (dot - index) % 12 * 15
+            x, y = 480 + 320 * math.cos(turn), 480 + 320 * math.sin(turn)
+            pen.ellipse((x - 60, y - 60, x + 60, y + 60), (grey, grey, grey))
+        frames.append(page.resize((400, 400), Image.Resampling.BOX))
+    _gif(frames, part, 64, Image.Dither.NONE)
+
+
 # 10-bit AVIFs, and what they are made of.
 DEEP = {f"deep-{name}.avif": f"{name}.jpg" for name in ("saw", "ladybird", "twowings", "wood", "yellowflower", "dogs", "picos")}
 
@@ -224,4 +362,12 @@ MADE = {
     "text.png": _text,
     "screenshot.png": _screenshot,
     "chart.png": _chart,
+    "code.png": _code,
+    "plot.png": _plot,
+    "badge.png": _badge,
+    "film.gif": _film,
+    "dissolve.gif": _dissolve,
+    "cartoon.gif": _cartoon,
+    "typing.gif": _typing,
+    "spinner.gif": _spinner,
 }

@@ -33,6 +33,15 @@ def samples_of(path):
         picture = ImageOps.exif_transpose(Image.open(path))
         has_alpha = "A" in picture.getbands() or "transparency" in picture.info
         stored, most = numpy.asarray(picture.convert("RGBA" if has_alpha else "RGB")), 255
+    return _light(stored, most)
+
+
+def light_of(picture):
+    """The same of a picture that is there, without alpha."""
+    return _light(numpy.asarray(picture.convert("RGB")), 255)
+
+
+def _light(stored, most):
     table = to_linear(numpy.arange(most + 1) / most).astype(numpy.float32)
     light = table[stored[..., :3]]
     if stored.shape[2] == 3:
@@ -63,7 +72,10 @@ def _reduced(samples, length):
 
 def reduced(path, width, height):
     """The picture at `path` in `width` x `height`, as 8-bit RGB or RGBA."""
-    samples = samples_of(path)
+    return reduced_samples(samples_of(path), width, height)
+
+
+def reduced_samples(samples, width, height):
     samples = _reduced(samples, height)
     samples = _reduced(samples.swapaxes(0, 1), width).swapaxes(0, 1).astype(numpy.float64)
     if samples.shape[2] == 4:

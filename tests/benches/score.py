@@ -59,6 +59,11 @@ class Scorer:
             scores.append(self._scores(_on(reference, ground), [_on(picture, ground) for picture in pictures]))
         return [min(pair) for pair in zip(*scores)]
 
+    def score(self, reference, picture):
+        """The score of one picture against pixels that are there."""
+        score, = self._scores(reference, [picture])
+        return score
+
     def _scores(self, reference, pictures):
         height, width, _ = reference.shape
         pipe = self.process.stdin

@@ -85,7 +85,7 @@ options! {
     /// Where no picture can be made, the client is sent to the source.
     onerror: OnError = "onerror";
 
-    /// Quality of JPEG, WebP and AVIF. 100 with WebP is lossless. Where it is given, PNG may have a palette.
+    /// Quality of JPEG, WebP, AVIF and JPEG XL. 100 with WebP and JPEG XL is lossless. Where it is given, PNG may have a palette.
     quality: QualityChoice = "quality" | "q", default: "85";
 
     /// Clockwise rotation in degrees, after `flip` and before the box is filled.

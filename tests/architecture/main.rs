@@ -247,7 +247,7 @@ const HTTP: [&str; 6] = [
 ];
 
 /// Files that bind a C library, ask the system for something or name instructions of a processor, and so may contain unsafe code.
-const UNSAFE: [&str; 17] = [
+const UNSAFE: [&str; 19] = [
     "src/allocator.rs",
     "src/codecs/decode/frames/webp.rs",
     "src/codecs/decode/heic.rs",
@@ -260,6 +260,8 @@ const UNSAFE: [&str; 17] = [
     "src/codecs/encode/jpeg/jpegli/compressor.rs",
     "src/codecs/encode/jpeg/jpegli/mod.rs",
     "src/codecs/encode/jpeg/turbo.rs",
+    "src/codecs/encode/jxl/libjxl.rs",
+    "src/codecs/encode/jxl/memory.rs",
     "src/codecs/encode/webp.rs",
     "src/cpu/system.rs",
     "src/pixels/resize/kernel.rs",

@@ -14,7 +14,7 @@ import time
 import avif
 import contenders
 import hits
-import hosted
+import hosted_images
 import memory
 import originals
 import pareto
@@ -38,7 +38,7 @@ GROUPS = {
     "memory": memory.run,
     "hits": hits.run,
     "originals": originals.run,
-    "hosted": hosted.run,
+    "hosted": hosted_images.run,
     "shared": shared.run,
     "latency": waiting.latency,
     "idle": waiting.idle,

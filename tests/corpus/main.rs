@@ -257,12 +257,15 @@ fn transparency_looks_the_same_in_every_format_that_carries_it() {
         if !expected.starts_with("png ") {
             continue;
         }
-        count += 1;
         let source = read(&corpus, file);
         let made = looks::render(&source, &looks::recipe(Some(200), Output::Png))
             .unwrap_or_else(|error| panic!("{file}: {error}"));
         let exact = looks::pixels(&made.bytes);
-        assert!(exact.pixels().any(|pixel| pixel[3] < 255), "{file}");
+        // Opaque graphics are PNG as well.
+        if exact.pixels().all(|pixel| pixel[3] == 255) {
+            continue;
+        }
+        count += 1;
         for (output, format) in [(Output::Webp, Format::Webp), (Output::Avif, Format::Avif)] {
             // A small source: large ones take seconds to decode in a build without optimisation.
             let again = looks::render(&made.bytes, &looks::recipe(None, output))

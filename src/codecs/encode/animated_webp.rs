@@ -74,8 +74,7 @@ impl WebpAnimationEncoder {
             (false, false) => 4,
             (false, true) => 6,
             // A lossless frame by method 3 has as many bytes as by 4; by 6 it holds more memory than all else together.
-            (true, false) => 3,
-            (true, true) => 4,
+            (true, _) => 3,
         };
         let version = webp::WEBP_MUX_ABI_VERSION.cast_signed();
         // SAFETY: plain numbers, for which zero is valid, and initialised at once.

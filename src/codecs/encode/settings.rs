@@ -13,5 +13,9 @@ pub(crate) struct Settings<'a> {
     /// The effort of the encoders of WebP, AVIF and JPEG XL.
     pub effort: Effort,
     /// The ICC profile of the pixels, where they are not in sRGB. Only JPEG XL takes it while it encodes; other files get it afterwards.
+    #[cfg_attr(
+        not(feature = "native"),
+        expect(dead_code, reason = "JPEG XL alone has it in its own header")
+    )]
     pub profile: Option<&'a [u8]>,
 }

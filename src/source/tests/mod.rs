@@ -142,7 +142,7 @@ fn a_missing_zone_is_named() {
     for (zone, expected) in [
         (
             ZoneOrigin::Folder(PathBuf::from("/nonexistent/photos")),
-            "`zone.origin` must name an existing folder, got `/nonexistent/photos`: set it, or name what is served, as in `safelight serve ./photos`; `file:.` is the folder that the server is started in",
+            "`zone.origin` must name an existing folder, got `/nonexistent/photos`: set it, or name what is served, as in `safelight serve ./photos`; `file:.` is the folder that the server is started in, `none` is no zone",
         ),
         (
             ZoneOrigin::Bucket("photos".to_owned()),

@@ -56,7 +56,8 @@ impl Comparison {
             Channels::Rgb => samples,
             Channels::Rgba => on_gray(&samples)?,
             Channels::Gray => repeated(&samples)?,
-            Channels::GrayAlpha | Channels::Cmyk => {
+            Channels::GrayAlpha => on_gray(&with_colors(&samples)?)?,
+            Channels::Cmyk => {
                 return Err(failed("a file of other colours than its picture"));
             }
         };
@@ -89,6 +90,13 @@ fn on_gray(samples: &[u8]) -> Result<Vec<u8>, TransformError> {
     let length = 3 * pixels.len();
     let colors = pixels.flat_map(|pixel| [0, 1, 2].map(|color| over(pixel[color], pixel[3])));
     Ok(buffer::collected(length, colors)?)
+}
+
+/// Grey with alpha as RGBA.
+fn with_colors(samples: &[u8]) -> Result<Vec<u8>, TransformError> {
+    let pixels = samples.as_chunks().0.iter();
+    let colors = pixels.flat_map(|&[gray, alpha]| [gray, gray, gray, alpha]);
+    Ok(buffer::collected(2 * samples.len(), colors)?)
 }
 
 /// Grey as RGB.

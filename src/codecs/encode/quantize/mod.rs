@@ -13,7 +13,7 @@ use quantette::deps::palette::{Oklab, Oklaba, Srgb, cast};
 use crate::options::Quality;
 
 use crate::codecs::TransformError;
-use crate::pixels::buffer;
+use crate::pixels::{PixelError, buffer};
 
 /// A colour with alpha, not premultiplied.
 pub(crate) type Rgba8 = [u8; 4];
@@ -131,7 +131,7 @@ where
     const ROUNDS: usize = 2;
     let has_holes = pixels.iter().any(|pixel| pixel[3] == 0);
     let room = most.clamp(2, MOST) - usize::from(has_holes);
-    let mut sample: Vec<[f32; N]> = cast::into_array_vec(to(&sample(pixels, width)));
+    let mut sample = in_pieces(&sample(pixels, width), to)?;
     let mut palette: Vec<Rgba8> = split(&mut sample, room).into_iter().map(from).collect();
     if palette.is_empty() {
         palette.push(TRANSPARENT);
@@ -147,6 +147,22 @@ where
         palette.push(TRANSPARENT);
     }
     Ok(PaletteImage { palette, indices })
+}
+
+/// Converts many colours to points, piece by piece: the conversion takes memory by itself, and ends the process where there is none.
+fn in_pieces<C, const N: usize>(
+    colors: &[Rgba8],
+    to: fn(&[Rgba8]) -> Vec<C>,
+) -> Result<Vec<[f32; N]>, PixelError>
+where
+    C: ColorComponents<f32, N>,
+{
+    const PIECE: usize = 1 << 10;
+    let mut points = buffer::with_room(colors.len())?;
+    for piece in colors.chunks(PIECE) {
+        points.extend(cast::into_array_vec(to(piece)));
+    }
+    Ok(points)
 }
 
 /// The visible pixels from which the palette is chosen: all of a small picture, a grid of a large one.

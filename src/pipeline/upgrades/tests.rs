@@ -2,11 +2,11 @@ use std::time::{Duration, Instant};
 
 use super::HALF_LIFE;
 use super::MAX_WAITING;
-use super::Noted;
+use super::QueueChange;
 use super::RenditionKey;
 use super::UpgradeQueue;
 
-const NOTHING: Noted = Noted {
+const NOTHING: QueueChange = QueueChange {
     dropped: 0,
     is_unserved: false,
 };
@@ -54,7 +54,7 @@ fn what_nobody_asks_for_leaves() {
     assert_eq!(queue.clean(later(1) - Duration::from_millis(1)), (0, true));
     assert_eq!(queue.clean(later(1)), (1, true));
     let noted = queue.note(key(3), later(3), || 3);
-    let expected = Noted {
+    let expected = QueueChange {
         dropped: 1,
         ..NOTHING
     };

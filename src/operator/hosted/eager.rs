@@ -1,7 +1,6 @@
 //! Makes the renditions that `hosted.eager` names, ahead of requests, one image at a time, while no client needs a worker: all of one image from one
 //! decode. They are stored under readable names, and listed in the record of the image.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -11,76 +10,19 @@ use tokio::time::sleep;
 use crate::cache::{CachedRendition, FlightError, RenditionKey, SourceName, SourceRecord};
 use crate::cpu::Priority;
 use crate::error::Error;
-use crate::hosted::{
-    EagerFormat, Hosted, HostedError, ImageId, ImageQuery, Original, Record, Rendition,
-};
+use crate::hosted::{EagerFormat, Hosted, HostedError, ImageId, Original, Record, Rendition};
+use crate::operator::hosted::walk::Walk;
 use crate::operator::prewarm::batch::WarmOutcome;
 use crate::pipeline::render::RenderTask;
-use crate::pipeline::{EagerQueue, Pipeline, Scan, recipe_name, variant_options, variant_request};
+use crate::pipeline::{EagerQueue, Pipeline, recipe_name, variant_options, variant_request};
 use crate::policy::{Allowlist, Job};
 use crate::request::Accept;
-
-/// How many records are read at once, when all are looked at.
-const PAGE: usize = 100;
 
 /// The pause between two images, when all are looked at.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a list that could not be read is left alone.
 const RETRY: Duration = Duration::from_secs(5);
-
-/// A look at all images, page by page, from the newest to the oldest.
-struct Walk {
-    scan: Scan,
-    page: VecDeque<ImageId>,
-    after: Option<(u64, String)>,
-    has_more: bool,
-}
-
-impl Walk {
-    fn new(scan: Scan) -> Self {
-        Walk {
-            scan,
-            page: VecDeque::new(),
-            after: None,
-            has_more: true,
-        }
-    }
-
-    /// The next image whose renditions have to be looked at; `None` at the end.
-    async fn next(&mut self, hosted: &Hosted) -> Result<Option<ImageId>, HostedError> {
-        while self.page.is_empty() && self.has_more {
-            let query = ImageQuery {
-                limit: PAGE,
-                after: self.after.take(),
-                newest_first: true,
-                ..ImageQuery::default()
-            };
-            let page = hosted.list(&query).await?;
-            let last = page.images.last();
-            self.after = last.map(|record| (record.uploaded, record.id.as_str().to_owned()));
-            self.has_more = page.has_more && last.is_some();
-            let wanted = page.images.iter().filter(|record| match self.scan {
-                Scan::All => true,
-                Scan::Missing => lacks(hosted, record),
-            });
-            self.page.extend(wanted.map(|record| record.id.clone()));
-        }
-        Ok(self.page.pop_front())
-    }
-}
-
-/// Whether there is no rendition of an eager variant at all.
-fn lacks(hosted: &Hosted, record: &Record) -> bool {
-    let settings = hosted.settings();
-    let mut eager = hosted.config().eager.iter();
-    let is_drawing = |original: &Original| original.facts.format == "svg";
-    !record.original.as_ref().is_none_or(is_drawing)
-        && eager.any(|name| {
-            let mut listed = record.renditions.iter();
-            settings.variants.contains_key(name) && !listed.any(|one| one.variant == *name)
-        })
-}
 
 /// Makes renditions for as long as the pipeline exists.
 pub(super) async fn keep_rendering(pipeline: Weak<Pipeline>, queue: Arc<EagerQueue>) {

@@ -1,6 +1,7 @@
 //! Follows what happens to hosted images: what is gone is purged from all caches, and renditions that are to be there ahead of requests are made.
 
 mod eager;
+mod walk;
 
 use std::sync::{Arc, Weak};
 

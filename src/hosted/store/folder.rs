@@ -258,7 +258,7 @@ impl Inner {
     }
 
     /// Puts a file in its place, and returns what the system says of it.
-    fn write(&self, path: &Path, content: &mut dyn io::Read) -> io::Result<Metadata> {
+    fn write(&self, path: &Path, content: &mut impl io::Read) -> io::Result<Metadata> {
         let beside = self.root.join("tmp").join(Ulid::generate().to_string());
         let written = write_out(&beside, content).and_then(|facts| {
             for _ in 1..TRIES {
@@ -394,7 +394,8 @@ fn reserve(root: &Path) -> io::Result<()> {
     written
 }
 
-fn write_out(path: &Path, content: &mut dyn io::Read) -> io::Result<Metadata> {
+/// The type of the content is known here, so that the kernel copies files by itself (`copy_file_range`).
+fn write_out(path: &Path, content: &mut impl io::Read) -> io::Result<Metadata> {
     let mut file = File::options().write(true).create_new(true).open(path)?;
     io::copy(content, &mut file)?;
     fault::point("in-write");

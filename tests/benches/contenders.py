@@ -15,7 +15,6 @@ import time
 import clock
 import jobs
 import processes
-import score
 
 STARTING = 20  # seconds
 ANSWERING = 120  # seconds
@@ -132,7 +131,7 @@ class Safelight(Server):
         if format != "jxl":
             return True
         try:
-            return score.is_jxl(self.make(jobs.job(self.pictures, "badge.png", 16, format)))
+            return jobs.is_jxl(self.make(jobs.job(self.pictures, "badge.png", 16, format)))
         except Failed:
             return False
 

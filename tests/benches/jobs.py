@@ -33,3 +33,8 @@ def job(pictures, source, width, format, quality=75, **more):
     with Image.open(pictures / source) as picture:
         height = max(1, round(picture.height * width / picture.width))
         return Job(source, width, height, format, quality, **more)
+
+
+def is_jxl(made):
+    """A codestream, or a container. Pillow does not read them."""
+    return made[:2] == b"\xff\x0a" or made[4:8] == b"JXL "

@@ -8,17 +8,13 @@ import imagecodecs
 import numpy
 from PIL import Image
 
+import jobs
 import processes
-
-
-def is_jxl(made):
-    """A codestream, or a container. Pillow does not read them."""
-    return made[:2] == b"\xff\x0a" or made[4:8] == b"JXL "
 
 
 def decoded(made):
     """The bytes of a picture as 8-bit RGB or RGBA; of an animation, its first frame."""
-    if is_jxl(made):
+    if jobs.is_jxl(made):
         picture = imagecodecs.jpegxl_decode(made)
         if picture.dtype == numpy.uint16:
             picture = (picture.astype(numpy.float64) / 257).round().astype(numpy.uint8)
@@ -31,7 +27,7 @@ def decoded(made):
 
 
 def size_of(made):
-    if is_jxl(made):
+    if jobs.is_jxl(made):
         height, width = imagecodecs.jpegxl_decode(made).shape[:2]
         return width, height
     return Image.open(io.BytesIO(made)).size

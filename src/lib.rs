@@ -29,6 +29,8 @@ pub(crate) mod deadline;
 
 pub mod token;
 
+pub mod signature;
+
 pub mod allocator;
 
 pub(crate) mod files;

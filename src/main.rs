@@ -60,6 +60,7 @@ fn main() -> ExitCode {
             }
             Err(error) => return print_error(&error),
         },
+        Command::Sign(arguments) => cli::sign(&arguments).map(print),
         Command::Transform {
             input,
             options,

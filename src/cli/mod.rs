@@ -8,6 +8,7 @@ mod images;
 mod purge;
 mod serve;
 mod settings_file;
+mod sign;
 mod startup;
 mod transform;
 mod warm;
@@ -27,6 +28,8 @@ pub use images::images;
 pub use purge::PurgeArguments;
 pub use purge::purge;
 pub use serve::serve;
+pub use sign::SignArguments;
+pub use sign::sign;
 pub use startup::{ServeArguments, ServeOptions};
 pub use transform::transform;
 pub use warm::WarmArguments;
@@ -71,6 +74,8 @@ pub enum Command {
     Health(HealthArguments),
     /// Upload, list, export and import hosted images, as in `images upload ./photos` or `images list --json`.
     Images(Box<ImagesArguments>),
+    /// Sign URLs with a key of the settings, as in `sign --expires-in "7 d" /cdn-cgi/image/width=640/cat.jpg`.
+    Sign(SignArguments),
     /// Transform one picture without a server, as in `transform cat.jpg width=800,format=webp -o cat.webp`.
     Transform {
         /// The file with the source.

@@ -23,8 +23,10 @@ use crate::options::{Formats, Quality};
 use crate::pipeline;
 use crate::pipeline::LimitsConfig;
 use crate::policy;
-use crate::policy::{HostedStore, NegotiateConfig, SourcesConfig, ZoneConfig, ZoneOrigin};
-use crate::request::FlowConfig;
+use crate::policy::{
+    HostedStore, NegotiateConfig, SignaturesConfig, SourcesConfig, ZoneConfig, ZoneOrigin,
+};
+use crate::request::{FlowConfig, Presets};
 use crate::response;
 use crate::server;
 use crate::source;
@@ -65,6 +67,10 @@ pub struct Config {
     pub defaults: Defaults,
     /// How URLs are interpreted.
     pub policy: PolicyConfig,
+    /// Which URLs need a signature, and who may sign.
+    pub signatures: SignaturesConfig,
+    /// Options under a name.
+    pub presets: Presets,
     /// Which sites may read answers with their scripts.
     pub cors: response::Cors,
     /// How answers are saved.
@@ -218,6 +224,8 @@ impl Config {
             zone: self.zone.clone(),
             buckets: self.bucket.clone(),
             policy: self.policy(),
+            signatures: self.signatures.clone(),
+            presets: self.presets.clone(),
             cors: self.cors.clone(),
             response: self.response,
             fetch: self.fetch.clone(),

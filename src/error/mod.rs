@@ -145,6 +145,8 @@ impl Error {
                 | Denial::SourceNotAllowed { .. }
                 | Denial::PathNotAllowed
                 | Denial::NoZone
+                | Denial::Signature(_)
+                | Denial::Unlisted(_)
                 | Denial::Loop => false,
             },
             Error::Source(error) => match error {

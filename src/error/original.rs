@@ -20,6 +20,8 @@ impl Error {
                 Denial::SourceNotAllowed { .. }
                 | Denial::PathNotAllowed
                 | Denial::NoZone
+                | Denial::Signature(_)
+                | Denial::Unlisted(_)
                 | Denial::Loop => false,
             },
             Error::Source(error) => match error {

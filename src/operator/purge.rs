@@ -325,7 +325,9 @@ impl Pipeline {
         }
         let unreadable = || TargetError::of("must be a URL that can be read");
         let head = request_head(host, target, accept).ok_or_else(unreadable)?;
-        let request = ImageRequest::parse(&head, &self.prefixes).map_err(TargetError::of)?;
+        let key = RequestKeyRef::of(&head).map_err(TargetError::of)?;
+        let request = ImageRequest::of(&key, &self.prefixes, &self.extensions);
+        let request = request.map_err(TargetError::of)?;
         Ok(Some(request))
     }
 

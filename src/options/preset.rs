@@ -11,7 +11,7 @@ use crate::options::grammar::Texts;
 use crate::options::parsed::ParsedOptions;
 
 /// The options that many requests have in common.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Preset {
     /// As they are written: what a request adds comes before shorthands are put in the place of others.
@@ -44,6 +44,19 @@ impl Preset {
         let mut options = self.options.clone();
         options.expand_shorthands();
         options
+    }
+
+    /// The options of a request that adds a segment of them, still percent-encoded. They replace those of the preset.
+    pub(crate) fn with_segment(&self, segment: &str) -> ParsedOptions {
+        let mut parsed = ParsedOptions {
+            options: self.options.clone(),
+            ..ParsedOptions::default()
+        };
+        if !segment.is_empty() {
+            parsed.read_segment(segment);
+        }
+        parsed.options.expand_shorthands();
+        parsed
     }
 
     /// The options of a request that adds these values, each percent-decoded. A value replaces that of the preset. One that is malformed is

@@ -66,6 +66,7 @@ impl RenditionLookup<'_> {
         let newer = || {
             RepresentationHeaders::of(&self.record, etag.clone(), request.vary, warnings, cors)
                 .with_lifetime(request.lifetime())
+                .until(self.choice.admitted.job.expires)
         };
         (!is_chosen).then(newer)
     }

@@ -7,8 +7,8 @@ use crate::bucket;
 use crate::cache;
 use crate::hosted;
 use crate::policy;
-use crate::policy::{HostedStore, ZoneConfig};
-use crate::request::{FlowConfig, Prefixes};
+use crate::policy::{HostedStore, SignaturesConfig, ZoneConfig};
+use crate::request::{FlowConfig, Prefixes, Presets};
 use crate::response;
 use crate::response::Cors;
 use crate::source;
@@ -32,6 +32,10 @@ pub struct Config {
     pub cors: Cors,
     /// How answers are saved.
     pub response: response::Config,
+    /// Which URLs need a signature, and who may sign.
+    pub signatures: SignaturesConfig,
+    /// Options under a name.
+    pub presets: Presets,
     /// How sources are fetched.
     pub fetch: source::Config,
     /// What is cached, where, and for how long.

@@ -29,6 +29,7 @@ pub(super) fn open(
     policy: &Policy,
 ) -> Result<Flows, PipelineError> {
     let flows = Flows::new(configs, prefixes).map_err(PipelineError::Flow)?;
+    let flows = flows.with_signatures(policy.reads_signatures());
     for (flow, options) in flows.options().enumerate() {
         let decided = policy.decide(&options, Accept::default());
         decided.map_err(|denied| {
@@ -53,7 +54,9 @@ impl Pipeline {
                 return is_taken.then(|| Arc::new(ResolvedRequest::failed(error.into())));
             }
         };
-        if let Some(resolved) = self.request_memo.get(&key) {
+        if let Some(resolved) = self.request_memo.get(&key)
+            && !resolved.is_expired()
+        {
             return Some(resolved);
         }
         let (flow, request) = ImageRequest::by_flow(&key, &self.flows, &self.prefixes)?;

@@ -7,6 +7,7 @@
 //! The pipeline only connects. It must never judge a request (`policy` does), decide how long something is cached (`freshness` and `cache`
 //! do), choose a status (`error` does), or do work for the CPU on a thread that answers requests (`cpu` has threads for that).
 
+mod access;
 mod answer;
 mod background;
 mod config;
@@ -25,6 +26,7 @@ mod strip;
 mod upgrades;
 pub(crate) mod workers;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::pin::pin;
@@ -35,6 +37,7 @@ use hyper::Response;
 use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
 
+pub use self::access::AccessError;
 use self::answer::Answer;
 pub use self::config::Config;
 use self::context::RequestContext;
@@ -55,7 +58,7 @@ use crate::cpu::{CpuPool, MemoryLimit};
 use crate::error::Error;
 use crate::hosted::{Hosted, HostedError};
 use crate::policy::{Allowlist, Job, Policy, PolicyError};
-use crate::request::{FlowError, Flows, Prefixes, Vary};
+use crate::request::{Extensions, FlowError, Flows, Prefixes, Vary, without_mac};
 use crate::response;
 use crate::response::{Body, Cors, Disposition};
 use crate::source::{Origins, SetupError, SourceMemory, Sources};
@@ -67,6 +70,7 @@ use crate::units::{AutoByteSize, ByteSize};
 pub struct Pipeline {
     pub(crate) prefixes: Prefixes,
     pub(crate) flows: Flows,
+    pub(crate) extensions: Extensions,
     pub(crate) policy: Policy,
     cors: Cors,
     disposition: Disposition,
@@ -108,6 +112,8 @@ pub enum PipelineError {
     Policy(PolicyError),
     /// A `[[flow]]` cannot work.
     Flow(FlowError),
+    /// The settings about signed URLs cannot work.
+    Access(AccessError),
     /// No source can be fetched with these settings.
     Sources(SetupError),
     /// The cache could not be opened.
@@ -132,6 +138,12 @@ impl Pipeline {
             .map_err(PipelineError::Bucket)?;
         let policy = Policy::new(&config.policy, config.zone.clone(), buckets)
             .map_err(PipelineError::Policy)?;
+        let access = access::open(&config.signatures).map_err(PipelineError::Access)?;
+        let policy = policy.with_access(access);
+        let extensions = Extensions {
+            signatures: policy.reads_signatures(),
+            presets: config.presets.clone(),
+        };
         let flows = flow::open(&config.flows, &config.prefixes, &policy)?;
         let rules = config.cache.rules();
         let memory = MemoryLimit::of_system();
@@ -168,6 +180,7 @@ impl Pipeline {
         Ok(Arc::new(Pipeline {
             prefixes: config.prefixes,
             flows,
+            extensions,
             policy,
             cors: config.cors,
             disposition: config.response.disposition,
@@ -338,9 +351,14 @@ impl Pipeline {
         let error = error.as_deref();
         let status = response.status().as_u16();
         self.metrics.requests.record(status, *outcome, duration);
+        let path = head.uri.path();
+        let path = match self.extensions.signatures {
+            true => without_mac(path),
+            false => Cow::Borrowed(path),
+        };
         AccessLog {
             method: head.method.as_str(),
-            path: head.uri.path(),
+            path: &path,
             is_hosted: !self.is_image_path(head.uri.path()) && self.delivers(head).is_some(),
             status,
             bytes: hyper::body::Body::size_hint(response.body()).lower(),
@@ -379,6 +397,7 @@ impl fmt::Display for PipelineError {
             PipelineError::Bucket(error) => error.fmt(out),
             PipelineError::Policy(error) => error.fmt(out),
             PipelineError::Flow(error) => error.fmt(out),
+            PipelineError::Access(error) => error.fmt(out),
             PipelineError::Sources(error) => error.fmt(out),
             PipelineError::Cache(error) => error.fmt(out),
             PipelineError::Hosted(error) => error.fmt(out),

@@ -19,6 +19,7 @@ use crate::pipeline::hosted::delivery::Delivery;
 use crate::policy::Job;
 use crate::request::{ImageRequest, RequestKey, RequestKeyRef, Vary};
 use crate::response::{Lifetime, RepresentationHeaders};
+use crate::signature;
 use crate::transform::Plan;
 
 /// The memory of all entries together, in bytes: about 4000 entries.
@@ -122,10 +123,12 @@ impl Pipeline {
             Ok(key) => key,
             Err(error) => return Arc::new(ResolvedRequest::failed(error.into())),
         };
-        if let Some(resolved) = self.request_memo.get(&key) {
+        if let Some(resolved) = self.request_memo.get(&key)
+            && !resolved.is_expired()
+        {
             return resolved;
         }
-        let resolved = match ImageRequest::of(&key, &self.prefixes) {
+        let resolved = match ImageRequest::of(&key, &self.prefixes, &self.extensions) {
             Ok(request) => self.resolve_request(&request),
             Err(error) => ResolvedRequest::failed(error.into()),
         };
@@ -210,7 +213,8 @@ impl Pipeline {
                 &job.warnings,
                 &self.cors,
             )
-            .with_lifetime(resolved.lifetime()),
+            .with_lifetime(resolved.lifetime())
+            .until(job.expires),
         }
     }
 }
@@ -235,6 +239,13 @@ impl ResolvedRequest {
             flow: None,
             delivery: Some(delivery),
         }
+    }
+
+    /// Whether the time of its URL is over.
+    pub(super) fn is_expired(&self) -> bool {
+        let admitted = self.admitted.as_ref().ok();
+        let expires = admitted.and_then(|admitted| admitted.job.expires);
+        expires.is_some_and(|expires| expires <= signature::now())
     }
 
     /// How long clients may cache its picture, where that does not follow from its source.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::options::{Diagnostics, OptionError};
+use crate::policy::refusal::{SignatureError, Unlisted};
 
 /// Why a request is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub enum Denial {
     NoZone,
     /// The request comes from an image proxy: the source leads back to this server.
     Loop,
+    /// The URL needs a signature, and its own does not let it pass.
+    Signature(SignatureError),
+    /// The URL has no signature, and options that need one.
+    Unlisted(Unlisted),
     /// The source is SVG, and the URL asks for a raster format.
     Drawing,
     /// A side of the output, `dpr` included, is beyond the limit.
@@ -53,6 +58,8 @@ impl fmt::Display for Denial {
             Denial::Loop => {
                 formatter.write_str("the request comes from an image proxy: the source leads back to this server")
             }
+            Denial::Signature(error) => error.fmt(formatter),
+            Denial::Unlisted(unlisted) => unlisted.fmt(formatter),
             Denial::Drawing => formatter.write_str(
                 "the source is SVG, which is not made into pixels here: leave `format` out or use `format=auto`",
             ),

@@ -2,12 +2,14 @@
 //!
 //! This module never sees a socket, a file or an HTTP type. No other module may approve a source.
 
+mod access;
 mod config;
 mod dot_segments;
 mod error;
 mod hosted_store;
 mod negotiate;
 mod origin_pattern;
+mod refusal;
 mod resolve;
 mod source_pattern;
 mod sources;
@@ -18,6 +20,10 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
+pub use access::Access;
+pub use access::AllowedOptions;
+pub use access::Required;
+pub use access::SignaturesConfig;
 pub use config::Config;
 pub use config::HostedStore;
 pub use config::NegotiateConfig;
@@ -27,6 +33,8 @@ pub use error::Denial;
 pub use error::PolicyError;
 pub use origin_pattern::OriginPattern;
 pub use origin_pattern::OriginPatternError;
+pub use refusal::SignatureError;
+pub use refusal::Unlisted;
 pub use resolve::ResolveError;
 pub use source_pattern::SourcePattern;
 pub use source_pattern::SourcePatternError;
@@ -38,6 +46,7 @@ pub use zone::ZoneOrigin;
 pub use zone::ZoneOriginError;
 pub(crate) use zone::zone_url;
 
+use self::access::Terms;
 use self::hosted_store::PrivateBucket;
 use self::negotiate::Decision;
 use crate::bucket::BucketAddress;
@@ -55,6 +64,7 @@ pub struct Policy {
     strip: bool,
     negotiate: NegotiateConfig,
     strict: bool,
+    access: Access,
 }
 
 /// An admitted request for an original: what is read, and what of it is sent.
@@ -81,6 +91,8 @@ pub struct Job {
     pub must_be_raster: bool,
     /// The warnings for the client, those about the request included.
     pub warnings: Vec<Warning>,
+    /// When the URL expires, in seconds since 1970, if it does.
+    pub expires: Option<u64>,
 }
 
 impl Job {
@@ -115,6 +127,7 @@ impl Decision {
             unnamed: self.unnamed,
             must_be_raster: self.must_be_raster,
             warnings,
+            expires: None,
         }
     }
 }
@@ -162,7 +175,14 @@ impl Policy {
             strip,
             negotiate: negotiate.clone(),
             strict: *strict,
+            access: Access::default(),
         })
+    }
+
+    /// The same with rules about which URLs need a signature.
+    pub fn with_access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
     }
 
     /// The headers on which the decision about a request depends, whatever it is.
@@ -213,8 +233,32 @@ impl Policy {
         if request.via_image_resizing {
             return Err(Denial::Loop);
         }
+        let terms = self.terms(request)?;
+        self.admit_on(request, &terms)
+    }
+
+    /// Decides about a request of an operator, which needs no signature.
+    ///
+    /// # Errors
+    /// [`Denial`] says why it is not allowed.
+    pub(crate) fn admit_operator(&self, request: &ImageRequest) -> Result<Job, Denial> {
+        self.admit_on(request, &Terms::default())
+    }
+
+    /// Whether URLs may have signatures.
+    pub(crate) fn reads_signatures(&self) -> bool {
+        self.access.reads_signatures()
+    }
+
+    fn terms(&self, request: &ImageRequest) -> Result<Terms, Denial> {
+        self.access.terms(request, |options| {
+            negotiate::wanted_width(options, &request.hints, &self.negotiate)
+        })
+    }
+
+    fn admit_on(&self, request: &ImageRequest, terms: &Terms) -> Result<Job, Denial> {
         // Wrong options are reported before a source that is not allowed.
-        let decision = self.decision(request)?;
+        let decision = self.decision(request, terms)?;
         let source = match &request.source {
             SourceRef::Zone(path) => self.allowlist.approve_zone(path)?,
             // The host in a request may be a lie, so a URL on it is read from the zone and nowhere else.
@@ -223,7 +267,10 @@ impl Policy {
                 .approve_zone(&url[url::Position::BeforePath..url::Position::AfterQuery])?,
             SourceRef::Absolute(url) => self.allowlist.approve(url)?,
         };
-        Ok(decision.into_job(request, source))
+        let mut job = decision.into_job(request, source);
+        job.warnings.extend(terms.warning.clone());
+        job.expires = terms.expires;
+        Ok(job)
     }
 
     /// Whether anything is served as it is.
@@ -265,10 +312,19 @@ impl Policy {
         request: &ImageRequest,
         source: ApprovedSource,
     ) -> Result<Job, Denial> {
-        Ok(self.decision(request)?.into_job(request, source))
+        let decision = self.decision(request, &Terms::default())?;
+        Ok(decision.into_job(request, source))
     }
 
-    fn decision(&self, request: &ImageRequest) -> Result<Decision, Denial> {
+    /// Checks that a client may choose the options of a request without a signature, or that the request has one.
+    ///
+    /// # Errors
+    /// [`Denial::Signature`], [`Denial::Unlisted`].
+    pub(crate) fn check_access(&self, request: &ImageRequest) -> Result<(), Denial> {
+        self.terms(request).map(drop)
+    }
+
+    fn decision(&self, request: &ImageRequest, terms: &Terms) -> Result<Decision, Denial> {
         let ImageRequest {
             options,
             accept,
@@ -278,7 +334,11 @@ impl Policy {
         let decision = options
             .as_result()
             .map_err(|error| Denial::Options(error.clone()))
-            .and_then(|options| negotiate::negotiate(options, *accept, hints, &self.negotiate));
+            .and_then(|options| {
+                let changed = terms.change(options);
+                let options = changed.as_ref().unwrap_or(options);
+                negotiate::negotiate(options, *accept, hints, &self.negotiate)
+            });
         if self.strict {
             let diagnostics = strict::diagnostics(options, decision.as_ref());
             if !diagnostics.is_empty() {
@@ -293,7 +353,7 @@ impl Policy {
     /// # Errors
     /// [`Denial`] says what is wrong with its options.
     pub(crate) fn recipe(&self, request: &ImageRequest) -> Result<Recipe, Denial> {
-        Ok(self.decision(request)?.recipe)
+        Ok(self.decision(request, &Terms::default())?.recipe)
     }
 
     /// Decides about options, for a local source and a client without hints.

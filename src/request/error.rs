@@ -21,6 +21,8 @@ pub enum RequestError {
     Source(SourceRefError),
     /// The source is itself a transformed image.
     Loop,
+    /// The settings have no preset of this name.
+    UnknownPreset(String),
     /// The query of `/_next/image` is wrong; the text says how.
     Query(String),
 }
@@ -37,6 +39,9 @@ impl fmt::Display for RequestError {
                 .write_str("a source is needed after the options, as in `width=640/cat.jpg`"),
             RequestError::Source(fault) => fault.fmt(formatter),
             RequestError::Loop => formatter.write_str("the source is itself a transformed image"),
+            RequestError::UnknownPreset(name) => {
+                write!(formatter, "there is no preset with the name `{name}`")
+            }
             RequestError::Query(text) => formatter.write_str(text),
         }
     }

@@ -11,7 +11,9 @@ mod flows;
 mod hints;
 mod next_image;
 mod prefixes;
+mod presets;
 mod request_key;
+mod signature;
 mod source_ref;
 mod vary;
 mod via;
@@ -30,13 +32,19 @@ pub use error::RequestError;
 pub(crate) use flows::Flow;
 pub use flows::FlowConfig;
 pub use flows::FlowError;
+use flows::FlowQuery;
 pub(crate) use flows::Flows;
 pub use hints::ClientHints;
 pub use hints::EffectiveConnectionType;
 pub use prefixes::PrefixError;
 pub use prefixes::Prefixes;
+pub use presets::Presets;
 pub use request_key::RequestKey;
 pub use request_key::RequestKeyRef;
+pub use signature::SignedText;
+pub use signature::UrlSignature;
+pub(crate) use signature::sign;
+pub(crate) use signature::without_mac;
 pub use source_ref::SourceRef;
 pub use source_ref::SourceRefError;
 pub use vary::Vary;
@@ -50,6 +58,10 @@ use crate::options::ParsedOptions;
 pub struct ImageRequest {
     /// The options, with everything that is wrong with them; the policy decides whether that is an error.
     pub options: ParsedOptions,
+    /// Those of the options that the client chose, where it did not choose all: the settings have the others.
+    pub chosen: Option<ParsedOptions>,
+    /// The signature of the URL.
+    pub signature: Option<UrlSignature>,
     /// The image to transform.
     pub source: SourceRef,
     /// The formats that the client can show.
@@ -75,13 +87,31 @@ pub enum Dialect {
     Flow,
 }
 
+/// What the settings add to the grammar of URLs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// Options under a name.
+    pub presets: Presets,
+    /// Whether URLs may have signatures.
+    pub signatures: bool,
+}
+
+/// A target, taken apart.
+struct Target {
+    dialect: Dialect,
+    options: ParsedOptions,
+    chosen: Option<ParsedOptions>,
+    signature: Option<UrlSignature>,
+    source: SourceRef,
+}
+
 impl ImageRequest {
     /// Reads the head of a request whose path is an image path, as [`Prefixes::is_image_path`] says.
     ///
     /// # Errors
     /// [`RequestError`] says what in the request is wrong.
     pub fn parse(head: &Parts, prefixes: &Prefixes) -> Result<ImageRequest, RequestError> {
-        Self::of(&RequestKeyRef::of(head)?, prefixes)
+        Self::of(&RequestKeyRef::of(head)?, prefixes, &Extensions::default())
     }
 
     /// Reads what was key of a head.
@@ -91,26 +121,16 @@ impl ImageRequest {
     pub(crate) fn of(
         key: &RequestKeyRef<'_>,
         prefixes: &Prefixes,
+        extensions: &Extensions,
     ) -> Result<ImageRequest, RequestError> {
-        let target = key.target;
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let (dialect, options, source) = if prefixes::is_next_image(path) {
-            let next = next_image::parse(query)?;
-            (
-                Dialect::NextImage,
-                ParsedOptions::parse(&next.options),
-                next.source,
-            )
+        let path = key.target.split('?').next().unwrap_or_default();
+        let target = if prefixes::is_next_image(path) {
+            Target::of_next_image(key.target, extensions)?
         } else {
-            let (options, source) =
-                cloudflare::split(prefixes.strip(target).ok_or(RequestError::NotFound)?)?;
-            (
-                Dialect::Cloudflare,
-                ParsedOptions::parse(options),
-                SourceRef::parse(source)?,
-            )
+            let rest = prefixes.strip(key.target).ok_or(RequestError::NotFound)?;
+            Target::of_cloudflare(key.target, rest, extensions)?
         };
-        let request = ImageRequest::new(key, dialect, options, source);
+        let request = ImageRequest::new(key, target);
         if request.is_own_image(prefixes) {
             return Err(RequestError::Loop);
         }
@@ -134,30 +154,51 @@ impl ImageRequest {
             return None;
         }
         let flow = flows.find(resolved)?;
-        let (options, rest) = flow.read_query(query);
+        let (query, signature) = flows.split_signature(key.target, query);
+        let FlowQuery {
+            options,
+            chosen,
+            rest,
+        } = flow.read_query(query);
         let source = match &*rest {
             "" => source,
             rest => SourceRef::parse(&format!("{path}?{rest}")).ok()?,
         };
-        let request = ImageRequest::new(key, Dialect::Flow, options, source);
-        Some((Arc::clone(flow), request))
+        let target = Target {
+            dialect: Dialect::Flow,
+            options,
+            chosen: Some(chosen),
+            signature,
+            source,
+        };
+        Some((Arc::clone(flow), ImageRequest::new(key, target)))
     }
 
     /// A request that names no source: what is made of which is decided elsewhere.
     pub(crate) fn without_source(key: &RequestKeyRef<'_>, options: ParsedOptions) -> Self {
-        let source = SourceRef::Zone("/".to_owned());
-        ImageRequest::new(key, Dialect::Cloudflare, options, source)
+        let target = Target {
+            dialect: Dialect::Cloudflare,
+            options,
+            chosen: None,
+            signature: None,
+            source: SourceRef::Zone("/".to_owned()),
+        };
+        ImageRequest::new(key, target)
     }
 
     /// What the target says, with what the headers say.
-    fn new(
-        key: &RequestKeyRef<'_>,
-        dialect: Dialect,
-        options: ParsedOptions,
-        source: SourceRef,
-    ) -> Self {
+    fn new(key: &RequestKeyRef<'_>, target: Target) -> Self {
+        let Target {
+            dialect,
+            options,
+            chosen,
+            signature,
+            source,
+        } = target;
         ImageRequest {
             options,
+            chosen,
+            signature,
             source,
             accept: key.accept,
             hints: key.hints,
@@ -165,6 +206,16 @@ impl ImageRequest {
             via_image_resizing: key.via_image_resizing,
             dialect,
         }
+    }
+
+    /// Whether it is a plain URL that a flow takes.
+    pub(crate) fn is_by_flow(&self) -> bool {
+        self.dialect == Dialect::Flow
+    }
+
+    /// The options that the client chose.
+    pub(crate) fn chosen(&self) -> &ParsedOptions {
+        self.chosen.as_ref().unwrap_or(&self.options)
     }
 
     /// Whether a URL is on the host of the request, so that its path is a path of the zone.
@@ -205,6 +256,52 @@ impl ImageRequest {
                 self.is_own_host(url) && prefixes.leads_to_image(url.path())
             }
         }
+    }
+}
+
+impl Target {
+    /// Reads `/_next/image?url=…&w=…&q=…`. The client chose width and quality.
+    fn of_next_image(target: &str, extensions: &Extensions) -> Result<Self, RequestError> {
+        let (_, query) = target.split_once('?').unwrap_or((target, ""));
+        let (query, signature) = match extensions.signatures {
+            true => signature::of_query(target, query),
+            false => (query, None),
+        };
+        let next = next_image::parse(query)?;
+        Ok(Target {
+            dialect: Dialect::NextImage,
+            options: ParsedOptions::parse(&next.options()),
+            chosen: Some(ParsedOptions::parse(&next.chosen())),
+            signature,
+            source: next.source,
+        })
+    }
+
+    /// Reads `OPTIONS/SOURCE`, which is `rest`, the end of the target.
+    fn of_cloudflare(
+        target: &str,
+        rest: &str,
+        extensions: &Extensions,
+    ) -> Result<Self, RequestError> {
+        let (segment, source) = cloudflare::split(rest)?;
+        let (segment, signature) = match extensions.signatures {
+            true => signature::of_options(target, segment, source),
+            false => (segment, None),
+        };
+        if segment.is_empty() {
+            return Err(RequestError::NoOptions);
+        }
+        let (options, chosen) = match extensions.presets.read(segment)? {
+            Some((options, chosen)) => (options, Some(chosen)),
+            None => (ParsedOptions::parse(segment), None),
+        };
+        Ok(Target {
+            dialect: Dialect::Cloudflare,
+            options,
+            chosen,
+            signature,
+            source: SourceRef::parse(source)?,
+        })
     }
 }
 

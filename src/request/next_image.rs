@@ -6,8 +6,8 @@ use crate::request::source_ref::SourceRef;
 /// The query, translated into options and a source.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NextImage {
-    /// An options segment, so that one parser reads all options.
-    pub(super) options: String,
+    width: u32,
+    quality: u32,
     pub(super) source: SourceRef,
 }
 
@@ -53,9 +53,23 @@ pub(super) fn parse(query: &str) -> Result<NextImage, RequestError> {
         ));
     }
     Ok(NextImage {
-        options: format!("width={width},quality={quality},fit=scale-down,format=auto"),
+        width,
+        quality,
         source: SourceRef::parse_decoded(&url)?,
     })
+}
+
+impl NextImage {
+    /// An options segment, so that one parser reads all options.
+    pub(super) fn options(&self) -> String {
+        format!("{},fit=scale-down,format=auto", self.chosen())
+    }
+
+    /// The options that the client chose.
+    pub(super) fn chosen(&self) -> String {
+        let NextImage { width, quality, .. } = self;
+        format!("width={width},quality={quality}")
+    }
 }
 
 fn whole_number(
@@ -90,7 +104,7 @@ mod tests {
             SourceRef::Absolute(url) => url.as_str(),
         };
         assert_eq!(
-            (asked.options.as_str(), shown),
+            (asked.options().as_str(), shown),
             (options, source),
             "{query}"
         );

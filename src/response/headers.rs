@@ -33,9 +33,9 @@ pub(super) fn of_image(context: &ResponseContext<'_>) -> HeaderMap {
             insert(&mut headers, CACHE_CONTROL, &control);
         }
     } else if freshness.is_storable() {
-        match interim {
+        match representation.limit(*interim, now) {
             Some(limit) => {
-                let control = freshness.cache_control_within(*limit, now);
+                let control = freshness.cache_control_within(limit, now);
                 insert(&mut headers, CACHE_CONTROL, &control);
                 headers.remove(AGE);
             }

@@ -1,7 +1,7 @@
 //! The headers of one picture that are the same whoever asks for it.
 
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::HeaderMap;
 use hyper::header::{
@@ -33,6 +33,8 @@ pub(crate) struct RepresentationHeaders {
     disposition: OnceLock<HeaderValue>,
     /// How long clients may cache it, where that does not follow from its source.
     pub(super) lifetime: Option<Lifetime>,
+    /// When its URL expires, in seconds since 1970.
+    expires: Option<u64>,
 }
 
 impl RepresentationHeaders {
@@ -76,6 +78,7 @@ impl RepresentationHeaders {
             headers,
             disposition: OnceLock::new(),
             lifetime: None,
+            expires: None,
         }
     }
 
@@ -88,6 +91,22 @@ impl RepresentationHeaders {
             self.lifetime = Some(lifetime);
         }
         self
+    }
+
+    /// The same, cached by clients for no longer than its URL is valid.
+    pub(crate) fn until(mut self, expires: Option<u64>) -> Self {
+        self.expires = expires;
+        self
+    }
+
+    /// The longest that clients may cache it, where the picture itself would be good for longer: an interim one is replaced soon, and a URL expires.
+    pub(super) fn limit(&self, interim: Option<Duration>, now: SystemTime) -> Option<Duration> {
+        let Some(expires) = self.expires else {
+            return interim;
+        };
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let left = Duration::from_secs(expires).saturating_sub(now);
+        Some(interim.map_or(left, |interim| interim.min(left)))
     }
 
     /// The entity tag, with its quotes.

@@ -17,22 +17,25 @@ use sources::root;
 use sources::sources;
 
 /// Modules in the order in which a request meets them, each with the modules that it imports: no more than these, and no fewer.
-const MODULES: [(&str, &[&str]); 29] = [
+const MODULES: [(&str, &[&str]); 30] = [
     ("units", &[]),
     ("deadline", &[]),
     // Operators have one, and clients of the API have theirs.
     ("token", &[]),
+    // HMAC for URLs of transformations and of hosted images, and the keys.
+    ("signature", &[]),
     // Nothing of ours, and `main` alone calls it.
     ("allocator", &[]),
     ("files", &[]),
     ("outbound", &[]),
     ("options", &[]),
-    ("request", &["options"]),
+    // `signature`, here and below: URLs may be signed.
+    ("request", &["signature", "options"]),
     ("freshness", &[]),
     // `outbound`, here and below: all outgoing HTTP has the same client settings. `freshness`: dates that HTTP can write.
     ("bucket", &["outbound", "freshness"]),
     // `bucket`: a URL that spells a configured bucket is told from others by the bucket's own addresses.
-    ("policy", &["options", "request", "bucket"]),
+    ("policy", &["signature", "options", "request", "bucket"]),
     // `units`, here and below: sizes and times in settings are typed. `files`, here and in `cache`: no link leads out of a folder. `request`:
     // conditions and ranges of originals in a folder are evaluated as those of renditions.
     (
@@ -67,7 +70,10 @@ const MODULES: [(&str, &[&str]); 29] = [
     ),
     ("cpu", &[]),
     // `policy`: which origins an image may be fetched from. `bucket`: images are kept in one.
-    ("hosted", &["units", "token", "bucket", "policy"]),
+    (
+        "hosted",
+        &["units", "token", "signature", "bucket", "policy"],
+    ),
     // `bucket`: what went wrong with a bucket decides the status. `cache`: so does a flight that was lost. `hosted`: so does a delivery URL.
     (
         "error",
@@ -104,6 +110,7 @@ const MODULES: [(&str, &[&str]); 29] = [
         &[
             "units",
             "allocator",
+            "signature",
             "options",
             "request",
             "bucket",
@@ -210,9 +217,12 @@ const MODULES: [(&str, &[&str]); 29] = [
     ),
     // The commands: `transform` is the policy and the renderer without a server. `bucket`: what is in one is to be warmed. `cpu`: how much
     // memory there is. `files`: the folder of a cache is made so that nobody else can read it. `hosted`: which token of the settings may write.
+    // `units`: how long a signed URL is valid.
     (
         "cli",
         &[
+            "units",
+            "signature",
             "files",
             "outbound",
             "options",

@@ -36,6 +36,7 @@ mod remembering;
 mod replicas;
 mod responses;
 mod shared;
+mod signed_urls;
 mod slow_bucket;
 mod sources;
 mod startup;

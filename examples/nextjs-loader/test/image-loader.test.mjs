@@ -74,3 +74,17 @@ test("without safelight, or without sources, everything takes the fallback", asy
   assert.equal((await loader("", BUCKET))({ src, width: 8 }), fallback);
   assert.equal((await loader(SAFELIGHT, ""))({ src, width: 8 }), fallback);
 });
+
+test("URLs are signed as safelight reads them", async () => {
+  process.env.SAFELIGHT_KEY_ID = "web";
+  process.env.SAFELIGHT_KEY_SECRET = "0123456789abcdef0123456789abcdef";
+  const { sign } = await import("../.test/signed-image-loader.js");
+  const path = "/cdn-cgi/image/width=80,format=auto";
+  const mac = "cee2e0db2a03a0431bd16dc01028300e705b028ae1c9adb13fe5e9093d8ac45b";
+  assert.equal(sign(`${path}/cat.jpg`), `${path},sig=web.${mac}/cat.jpg`);
+  assert.equal(sign(`${SAFELIGHT}${path}/cat.jpg`), `${SAFELIGHT}${path},sig=web.${mac}/cat.jpg`);
+  const next = "/_next/image?url=%2Fcat.jpg&w=640&q=75";
+  const until = "b7a9335ffe1755a6b4dcd6f530b5032809c3de68ded5464afb477319391a2133";
+  assert.equal(sign(next, 4102444800), `${next}&sig=web.4102444800.${until}`);
+  assert.equal(sign("data:image/png;base64,AAAA"), "data:image/png;base64,AAAA");
+});

@@ -10,7 +10,7 @@ use crate::cpu::{CpuError, Lane, Rejection};
 use crate::deadline::{Stage, Timeout};
 use crate::hosted::DeliveryError;
 use crate::pixels::PixelError;
-use crate::policy::Denial;
+use crate::policy::{Denial, SignatureError};
 use crate::request::RequestError;
 use crate::source::SourceError;
 use crate::transform::TransformError;
@@ -27,6 +27,7 @@ impl Error {
                 RequestError::NoSource => (400, 9401, "no-source", ErrorCacheClass::Options),
                 RequestError::Source(_) => (403, 9406, "source-url", ErrorCacheClass::Options),
                 RequestError::Loop => (508, 9403, "loop", ErrorCacheClass::NoStore),
+                RequestError::UnknownPreset(_) => (400, 9401, "preset", ErrorCacheClass::Options),
                 RequestError::Query(_) => (400, 9401, "query", ErrorCacheClass::Options),
             },
             Error::Denied(denied) => match denied {
@@ -38,6 +39,18 @@ impl Error {
                 Denial::PathNotAllowed => (403, 9419, "path-denied", ErrorCacheClass::Options),
                 Denial::NoZone => (404, 9404, "no-zone", ErrorCacheClass::NotFound),
                 Denial::Loop => (508, 9403, "loop", ErrorCacheClass::NoStore),
+                Denial::Signature(error) => match error {
+                    SignatureError::Missing => {
+                        (403, 9425, "signature-missing", ErrorCacheClass::NoStore)
+                    }
+                    SignatureError::Malformed | SignatureError::Wrong => {
+                        (403, 9425, "signature", ErrorCacheClass::NoStore)
+                    }
+                    SignatureError::Expired => {
+                        (403, 9425, "signature-expired", ErrorCacheClass::NoStore)
+                    }
+                },
+                Denial::Unlisted(_) => (403, 9425, "options-unlisted", ErrorCacheClass::NoStore),
                 Denial::Drawing => (415, 9412, "drawing", ErrorCacheClass::Source),
                 Denial::OutputTooLarge { .. } => {
                     (403, 9413, "output-size", ErrorCacheClass::Options)

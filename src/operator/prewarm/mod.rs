@@ -14,7 +14,8 @@ use crate::options::ParsedOptions;
 use crate::pipeline::Pipeline;
 use crate::policy::Job;
 use crate::request::{
-    Accept, ClientHints, Dialect, ImageRequest, RequestError, SourceRef, SourceRefError,
+    Accept, ClientHints, Dialect, ImageRequest, RequestError, RequestKeyRef, SourceRef,
+    SourceRefError,
 };
 
 /// The longest string of options that a message quotes, in characters.
@@ -196,7 +197,7 @@ impl Pipeline {
         let source = if self.prefixes.is_image_path(path) {
             let malformed = || RequestError::Source(SourceRefError::Characters);
             let head = request_head(host, target, "").ok_or_else(malformed)?;
-            ImageRequest::parse(&head, &self.prefixes)?.source
+            ImageRequest::of(&RequestKeyRef::of(&head)?, &self.prefixes, &self.extensions)?.source
         } else {
             let encoded = utf8_percent_encode(text, UNTYPED).to_string();
             SourceRef::parse(&encoded).map_err(RequestError::Source)?
@@ -210,7 +211,10 @@ impl Presets {
         let job = |preset: &Preset| match named {
             NamedSource::Ref(source) => {
                 let request = self.request(preset, source.clone());
-                pipeline.policy.admit(&request).map_err(Error::from)
+                pipeline
+                    .policy
+                    .admit_operator(&request)
+                    .map_err(Error::from)
             }
             NamedSource::Object { bucket, key } => {
                 let allowlist = pipeline.policy.allowlist();
@@ -229,6 +233,8 @@ impl Presets {
     fn request(&self, preset: &Preset, source: SourceRef) -> ImageRequest {
         ImageRequest {
             options: preset.parsed.clone(),
+            chosen: None,
+            signature: None,
             source,
             accept: preset.client.accept(),
             hints: ClientHints::default(),

@@ -107,6 +107,10 @@ impl Pipeline {
             Choice::Original => parse_options(""),
         };
         let request = ImageRequest::without_source(key, options);
+        // A variant is a choice of the account. Options that a client chose are as those of any URL, unless the URL is signed.
+        if matches!(choice, Choice::Flexible) && !terms.is_signed {
+            self.policy.check_access(&request)?;
+        }
         let filename = record.filename.as_deref().unwrap_or_default();
         let source = Allowlist::approve_hosted(&original.key, filename);
         let job = self.policy.admit_approved(&request, source)?;
@@ -156,6 +160,8 @@ fn choice(url: &DeliveryUrl<'_>, settings: &AccountSettings) -> Result<Choice, D
 
 /// Until when a URL is valid, and how long clients may cache its picture.
 struct Terms {
+    /// Whether the URL has a signature that was checked.
+    is_signed: bool,
     expires: Option<u64>,
     lifetime: Lifetime,
 }
@@ -182,6 +188,7 @@ fn terms(
         };
         let seconds = of_variant.or(settings.browser_ttl).unwrap_or(BROWSER_TTL);
         return Ok(Terms {
+            is_signed: false,
             expires: None,
             lifetime: Lifetime::Public { seconds },
         });
@@ -192,6 +199,7 @@ fn terms(
         error => DeliveryError::Signature(error),
     })?;
     Ok(Terms {
+        is_signed: true,
         expires,
         lifetime: Lifetime::Private { until: expires },
     })

@@ -81,6 +81,8 @@ fn text_of(name: &str, value: &Value) -> Result<Option<String>, String> {
 pub(crate) fn request(options: ParsedOptions, accept: Accept) -> ImageRequest {
     ImageRequest {
         options,
+        chosen: None,
+        signature: None,
         source: SourceRef::Zone("/".to_owned()),
         accept,
         hints: ClientHints::default(),

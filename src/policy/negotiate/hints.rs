@@ -43,6 +43,18 @@ pub(super) fn auto_width(
         .unwrap_or(DESKTOP)
 }
 
+/// The width that suits the client where other widths than the usual breakpoints can be had: that of the viewport, unless the options say more.
+pub(super) fn wanted_width(
+    options: &Options,
+    hints: &ClientHints,
+    config: &NegotiateConfig,
+) -> Pixels {
+    viewport(hints, config)
+        .filter(|_| options.wbreakpoints.is_none())
+        .and_then(Pixels::new)
+        .unwrap_or_else(|| auto_width(options, hints, config))
+}
+
 /// The width of the viewport in pixels of the picture. Cloudflare's documentation does not say that a dense screen gets a wider picture, though it
 /// asks browsers for `Sec-CH-DPR`; so the density counts only where the setting `viewport_dpr` is on.
 fn viewport(hints: &ClientHints, config: &NegotiateConfig) -> Option<u32> {

@@ -219,6 +219,15 @@ fn side(option: &'static str, asked: Pixels, dpr: Dpr, limit: u32) -> Result<u32
     Ok(pixels)
 }
 
+/// The width that suits a client where the URL says `width=auto`, before it becomes one of those that are allowed.
+pub(super) fn wanted_width(
+    options: &Options,
+    hints: &ClientHints,
+    config: &NegotiateConfig,
+) -> Pixels {
+    hints::wanted_width(options, hints, config)
+}
+
 /// Whether a fit needs width and height.
 pub(super) fn needs_both_sides(fit: Fit) -> bool {
     match fit {

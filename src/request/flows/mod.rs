@@ -14,6 +14,8 @@ pub use config::FlowConfig;
 use crate::options::{OptionName, Options, ParsedOptions, Preset};
 use crate::request::prefixes;
 use crate::request::prefixes::Prefixes;
+use crate::request::signature;
+use crate::request::signature::UrlSignature;
 
 /// The most globs of all flows together.
 const MAX_GLOBS: usize = 1000;
@@ -25,6 +27,18 @@ pub(crate) struct Flows {
     globs: GlobSet,
     /// The flow of each glob, by its place in `flows`.
     owners: Vec<usize>,
+    /// Whether URLs may have signatures.
+    reads_signatures: bool,
+}
+
+/// The query of a URL that a flow takes.
+pub(super) struct FlowQuery<'a> {
+    /// The options of the request.
+    pub options: ParsedOptions,
+    /// Those of them that the client chose.
+    pub chosen: ParsedOptions,
+    /// What is left for the source.
+    pub rest: Cow<'a, str>,
 }
 
 /// One flow.
@@ -84,7 +98,26 @@ impl Flows {
             flows: configs.iter().map(Flow::of).map(Arc::new).collect(),
             globs: globs.map_err(|error| FlowError::Globs(error.to_string()))?,
             owners,
+            reads_signatures: false,
         })
+    }
+
+    /// The same where URLs may have signatures.
+    pub(crate) fn with_signatures(mut self, reads_signatures: bool) -> Self {
+        self.reads_signatures = reads_signatures;
+        self
+    }
+
+    /// Splits the signature from the query of a URL.
+    pub(super) fn split_signature<'a>(
+        &self,
+        target: &str,
+        query: &'a str,
+    ) -> (&'a str, Option<UrlSignature>) {
+        match self.reads_signatures {
+            true => signature::of_query(target, query),
+            false => (query, None),
+        }
     }
 
     /// Whether there are none.
@@ -104,10 +137,12 @@ impl Flows {
 
     /// Path and query of the source of a URL in whose query a flow reads options; `None` where no flow does.
     pub(crate) fn without_options(&self, path: &str, query: &str) -> Option<String> {
-        match self.find(path)?.read_query(query) {
-            (_, Cow::Borrowed(_)) => None,
-            (_, Cow::Owned(rest)) if rest.is_empty() => Some(path.to_owned()),
-            (_, Cow::Owned(rest)) => Some(format!("{path}?{rest}")),
+        let flow = self.find(path)?;
+        let (unsigned, _) = self.split_signature(query, query);
+        match flow.read_query(unsigned).rest {
+            Cow::Borrowed(rest) if rest.len() == query.len() => None,
+            rest if rest.is_empty() => Some(path.to_owned()),
+            rest => Some(format!("{path}?{rest}")),
         }
     }
 
@@ -138,8 +173,8 @@ impl Flow {
         &self.name
     }
 
-    /// The options of a request with this query, and what of the query is left for the source.
-    pub(super) fn read_query<'a>(&self, query: &'a str) -> (ParsedOptions, Cow<'a, str>) {
+    /// What this query says, without a signature.
+    pub(super) fn read_query<'a>(&self, query: &'a str) -> FlowQuery<'a> {
         let mut values = Vec::new();
         let mut rest = Vec::new();
         for parameter in query.split('&') {
@@ -155,7 +190,11 @@ impl Flow {
             true => Cow::Borrowed(query),
             false => Cow::Owned(rest.join("&")),
         };
-        (self.preset.with(&values), rest)
+        FlowQuery {
+            options: self.preset.with(&values),
+            chosen: Preset::default().with(&values),
+            rest,
+        }
     }
 
     /// The option that a parameter sets. Its name may be percent-encoded.

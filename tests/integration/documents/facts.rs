@@ -31,9 +31,24 @@ fn settings() -> BTreeSet<String> {
     settings
 }
 
-const SECTIONS: [&str; 15] = [
-    "server", "admin", "zone", "sources", "flow", "bucket", "fetch", "defaults", "policy", "cors",
-    "response", "cache", "hosted", "limits", "log",
+const SECTIONS: [&str; 17] = [
+    "server",
+    "admin",
+    "zone",
+    "sources",
+    "flow",
+    "bucket",
+    "fetch",
+    "defaults",
+    "policy",
+    "signatures",
+    "presets",
+    "cors",
+    "response",
+    "cache",
+    "hosted",
+    "limits",
+    "log",
 ];
 
 /// The setting that a text names, if it looks like one: `cache.disk.path`, `zone.origin = "file:DIR"`, `SAFELIGHT__ZONE__ORIGIN`.
@@ -275,8 +290,9 @@ pub fn option_names() -> BTreeSet<String> {
 }
 
 /// Names before `=` that are no options: parameters of headers and of the API, and what shows where something stands.
-const OTHER_PAIRS: [&str; 10] = [
+const OTHER_PAIRS: [&str; 11] = [
     "max-age", "s-maxage", "err", "internal", "fwd", "detail", "name", "key", "draft", "import",
+    "preset",
 ];
 
 /// The options that a text asks for, if it looks like some: `width=800,format=auto`. What stands for a value is left out (`width=`).

@@ -52,7 +52,9 @@ impl Reader {
         }
         let settings = format!(
             "[zone]\norigin = \"file:{}\"\n[cache.disk]\npath = \"{}\"\n[admin]\ntoken = \"{TOKEN}\"\n\
-            [[flow]]\nmatch = [\"/uploads/**\"]\noptions = \"format=auto,quality=80\"\nquery = [\"width\", \"format\"]\n",
+            [[flow]]\nmatch = [\"/uploads/**\"]\noptions = \"format=auto,quality=80\"\nquery = [\"width\", \"format\"]\n\
+            [presets]\nthumb = \"width=200,height=200,fit=cover,format=auto\"\n\
+            [[signatures.key]]\nid = \"web\"\nsecret = \"0123456789abcdef0123456789abcdef\"\n",
             photos.display(),
             folder.path().join("cache").display()
         );
